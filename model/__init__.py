@@ -1,0 +1,1 @@
+"""ItemSage and what surrounds it: tokeniser, encoders, losses, training, index. Knows no Beam."""

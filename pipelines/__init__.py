@@ -1,0 +1,1 @@
+"""Beam jobs, one file a job, the store, and the command line."""

@@ -1,0 +1,1 @@
+"""Composite PTransforms, one a file, named for the user's task."""

@@ -1,0 +1,59 @@
+"""Runs the units of a stage: skips what is finished, computes the rest, seals each with its sidecar."""
+
+import abc
+from collections.abc import Iterable
+from typing import Any
+
+import apache_beam as beam
+
+from pipelines.progress import Progress
+from pipelines.units import Unit, UnitWriter, finished_sidecar
+
+
+class UnitStage(abc.ABC):
+    """What one stage does with one unit. Pickled to the workers: hold configuration, open resources in `setup`."""
+
+    #: Name of the stage, of its sidecar folder and its manifest.
+    stage: str
+    #: What `weight` counts, for the progress bar: "items", "pictures".
+    progress_unit: str = "units"
+
+    def setup(self) -> None:  # noqa: B027 (optional)
+        """Loads models and the like, once a worker."""
+
+    @abc.abstractmethod
+    def compute(self, unit: Unit, writer: UnitWriter, progress: Progress) -> None:
+        """Reads the unit's input, writes its output with `writer.file`, counts into `writer.counts`."""
+
+
+class _RunUnit(beam.DoFn):
+    def __init__(self, run: str, stage: UnitStage, total: int | None):
+        self.run, self.stage, self.total = run, stage, total
+        self.ready = False
+
+    def process(self, unit: Unit) -> Iterable[dict[str, Any]]:
+        sidecar = finished_sidecar(self.run, unit)
+        if sidecar is not None:
+            beam.metrics.Metrics.counter(self.stage.stage, "units_skipped").inc()
+            yield sidecar
+            return
+        if not self.ready:  # not in DoFn.setup: a rerun with nothing to do loads no model
+            self.stage.setup()
+            self.ready = True
+        writer = UnitWriter(self.run, unit)
+        progress = Progress.shared(self.stage.stage, self.stage.progress_unit, self.total)
+        self.stage.compute(unit, writer, progress)
+        yield writer.seal()
+
+
+class ProcessUnits(beam.PTransform):
+    """Units in, sidecars out. Units are spread over workers; each is computed at most once a run."""
+
+    def __init__(self, run: str, stage: UnitStage, total: int | None = None):
+        super().__init__(label=f"Process units of {stage.stage}")
+        self.run, self.stage, self.total = run, stage, total
+
+    def expand(self, units: beam.PCollection[Unit]) -> beam.PCollection[dict[str, Any]]:
+        return (
+            units | "Spread" >> beam.Reshuffle() | "Run unit" >> beam.ParDo(_RunUnit(self.run, self.stage, self.total))
+        )

@@ -1,0 +1,125 @@
+"""Units of work: the resumable step that every stage is made of.
+
+A run folder holds, for each stage, data files and beside them one sidecar a unit, written last:
+
+    <run>/<data folder>/...                     what readers read; only finished files have names without a dot
+    <run>/quarantine/<stage>-<unit>.parquet     only if the unit rejected something
+    <run>/units/<stage>/<unit>.json             fingerprint of what went in, sha256 and size of what came out, counts
+    <run>/manifests/<stage>.json                the sum of the sidecars, written when all units are done
+
+A unit whose sidecar carries the expected fingerprint and whose files are there in full size is not computed again.
+"""
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from schemas.errors import CorruptFileError
+from schemas.files import atomic_write, read_json, sha256_of_file, write_json
+from schemas.quarantine import Rejection, rejections_to_table
+
+
+@dataclass(frozen=True, order=True)
+class Unit:
+    """A named piece of a stage; `fingerprint` identifies everything that its output depends on."""
+
+    stage: str
+    name: str
+    fingerprint: str
+
+
+@dataclass
+class UnitWriter:
+    """Writes a unit's files atomically, remembers their checksums, and seals the unit with its sidecar."""
+
+    run: str
+    unit: Unit
+    counts: Counter[str] = field(default_factory=Counter)
+    files: list[dict[str, Any]] = field(default_factory=list)
+
+    @contextmanager
+    def file(self, relative_path: str) -> Iterator[str]:
+        """Yields a temporary name; on success the file becomes `<run>/<relative_path>`."""
+        path = Path(self.run, relative_path)
+        with atomic_write(path) as temporary:
+            yield temporary
+            entry = {"bytes": os.path.getsize(temporary), "path": relative_path, "sha256": sha256_of_file(temporary)}
+        self.files.append(entry)
+
+    def quarantine(self, rejections: Iterable[Rejection]) -> None:
+        """Writes the unit's quarantine table (none if empty) and counts rows by level."""
+        rows = list(rejections)
+        if not rows:
+            return
+        with self.file(f"quarantine/{self.unit.stage}-{self.unit.name}.parquet") as temporary:
+            pq.write_table(rejections_to_table(rows), temporary, compression="zstd")
+        for row in rows:
+            self.counts[f"{row.level}s_quarantined"] += 1
+            self.counts[f"reason:{row.reason}"] += 1
+
+    def seal(self) -> dict[str, Any]:
+        """Writes the sidecar, after all files: from here on the unit is finished. Returns its content."""
+        sidecar = {
+            "counts": dict(self.counts),
+            "files": sorted(self.files, key=lambda entry: entry["path"]),
+            "fingerprint": self.unit.fingerprint,
+            "unit": self.unit.name,
+        }
+        write_json(sidecar_path(self.run, self.unit.stage, self.unit.name), sidecar)
+        return sidecar
+
+
+def sidecar_path(run: str, stage: str, unit_name: str) -> Path:
+    return Path(run, "units", stage, f"{unit_name}.json")
+
+
+def finished_sidecar(run: str, unit: Unit) -> dict[str, Any] | None:
+    """The sidecar of a unit that is finished with this fingerprint, else None (never an error: it is redone)."""
+    try:
+        sidecar = read_json(sidecar_path(run, unit.stage, unit.name))
+        complete = sidecar["fingerprint"] == unit.fingerprint and all(
+            os.path.getsize(Path(run, entry["path"])) == entry["bytes"] for entry in sidecar["files"]
+        )
+    except (CorruptFileError, KeyError, TypeError, OSError):
+        return None
+    return sidecar if complete else None
+
+
+def write_stage_manifest(run: str, stage: str, unit_names: Iterable[str], **facts: Any) -> dict[str, Any]:
+    """Sums the sidecars of all units into `<run>/manifests/<stage>.json`, with `facts` beside, and returns it.
+
+    Raises CorruptFileError if a unit has no sidecar: then the stage is not done.
+    """
+    counts: Counter[str] = Counter()
+    files: list[dict[str, Any]] = []
+    fingerprints = {}
+    for name in sorted(unit_names):
+        sidecar = read_json(sidecar_path(run, stage, name))
+        counts.update(sidecar["counts"])
+        files += sidecar["files"]
+        fingerprints[name] = sidecar["fingerprint"]
+    manifest = {"counts": dict(counts), "files": files, "stage": stage, "units": fingerprints, **facts}
+    write_json(Path(run, "manifests", f"{stage}.json"), manifest)
+    return manifest
+
+
+def read_stage_manifest(run: str, stage: str) -> dict[str, Any]:
+    """The manifest of a finished stage; CorruptFileError (naming the stage to run) if it is not finished."""
+    path = Path(run, "manifests", f"{stage}.json")
+    if not path.is_file():
+        raise CorruptFileError(f"expected the finished stage {stage!r} in {run}, got no {path.name}: run it first")
+    return read_json(path)
+
+
+def bucket_name(bucket: int, num_buckets: int) -> str:
+    """
+    >>> bucket_name(3, 64)
+    'bucket-00003-of-00064'
+    """
+    return f"bucket-{bucket:05d}-of-{num_buckets:05d}"

@@ -1,0 +1,1 @@
+"""Tables, records, manifests and validation: the contracts between stages. Knows neither torch nor Beam."""

@@ -1,0 +1,123 @@
+"""The one module that touches the file system's edges: listing inputs, containing paths, atomic writes, checksums."""
+
+import contextlib
+import glob
+import hashlib
+import json
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from schemas.errors import CorruptFileError, UsageError
+
+_CHUNK_BYTES = 1 << 20
+_GLOB_CHARACTERS = set("*?[")
+
+
+def sha256_of_file(path: str | os.PathLike[str]) -> str:
+    """Hex sha256 of a file's bytes, read in 1 MiB pieces."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def check_sha256(path: str | os.PathLike[str], expected: str) -> None:
+    """Raises CorruptFileError unless the file's sha256 is `expected`."""
+    if not os.path.isfile(path):
+        raise CorruptFileError(f"expected a file with sha256 {expected}, got no file at {path}")
+    got = sha256_of_file(path)
+    if got != expected:
+        raise CorruptFileError(f"expected sha256 {expected}, got {got} for {path}: restore the file or build it again")
+
+
+@contextlib.contextmanager
+def atomic_write(path: str | os.PathLike[str]) -> Iterator[str]:
+    """Yields a temporary name beside `path`; on success syncs it and moves it over `path`, on error removes it.
+
+    The name starts with `.`, so no reader of the folder takes it for data.
+    """
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.parent / f".{target.name}.{uuid.uuid4().hex[:8]}.tmp"
+    try:
+        yield str(temporary)
+        descriptor = os.open(temporary, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        os.replace(temporary, target)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            temporary.unlink()
+
+
+def write_text(path: str | os.PathLike[str], text: str) -> None:
+    """Atomic write of UTF-8 text."""
+    with atomic_write(path) as temporary:
+        Path(temporary).write_text(text, encoding="utf-8")
+
+
+def write_json(path: str | os.PathLike[str], value: Any) -> None:
+    """Atomic write of JSON with sorted keys: equal values, equal bytes."""
+    write_text(path, json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_json(path: str | os.PathLike[str]) -> Any:
+    """Reads JSON; a missing or broken file raises CorruptFileError that names it."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise CorruptFileError(f"expected a JSON file at {path}, got none") from error
+    except (ValueError, UnicodeDecodeError) as error:
+        raise CorruptFileError(f"expected JSON at {path}, got {error}") from error
+
+
+def resolve_inside(root: str | os.PathLike[str], uri: str) -> str | None:
+    """The real path of `uri` (relative to `root`, or absolute) if it lies inside `root` after symlinks, else None.
+
+    Existence is not checked: a missing file is another fault than an escape.
+    """
+    if "\0" in uri:
+        return None
+    real_root = os.path.realpath(root)
+    real_path = os.path.realpath(os.path.join(real_root, uri))
+    inside = real_path == real_root or real_path.startswith(real_root.rstrip(os.sep) + os.sep)
+    return real_path if inside else None
+
+
+def expand_inputs(spec: str, date: str | None = None) -> list[str]:
+    """The files that an input flag names, sorted: one file, a folder of parts (searched deep, Hive folders too; names
+    starting with `_` or `.` skipped) or a glob. `{date}` in `spec` becomes `date`.
+
+    Raises UsageError if nothing is found.
+    """
+    if "{date}" in spec:
+        if date is None:
+            raise UsageError(f"expected --date for the {{date}} in {spec!r}, got none")
+        spec = spec.replace("{date}", date)
+    if os.path.isfile(spec):
+        return [spec]
+    if os.path.isdir(spec):
+        found = _walk(spec)
+    elif _GLOB_CHARACTERS & set(spec):
+        matches = sorted(match for match in glob.glob(spec, recursive=True) if not _hidden(match))
+        found = [path for match in matches for path in (_walk(match) if os.path.isdir(match) else [match])]
+    else:
+        found = []
+    if not found:
+        raise UsageError(f"expected a file, a folder of parts or a glob, got {spec!r} where nothing is found")
+    return sorted(set(found))
+
+
+def _hidden(path: str) -> bool:
+    return os.path.basename(path.rstrip("/")).startswith(("_", "."))
+
+
+def _walk(folder: str) -> list[str]:
+    found = []
+    for parent, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not _hidden(name))
+        found += [os.path.join(parent, name) for name in sorted(names) if not _hidden(name)]
+    return found

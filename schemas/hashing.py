@@ -1,0 +1,32 @@
+"""Stable hashes: equal on every machine, Python version and run (the built-in `hash` is none of these)."""
+
+import hashlib
+import json
+from typing import Any
+
+import xxhash
+
+
+def stable_hash(text: str) -> int:
+    """XXH3, 64 bits, of the UTF-8 bytes of `text`: an int in [0, 2**64). Buckets, token ids and seeds come from it.
+
+    >>> stable_hash("item-1") == stable_hash("item-1")
+    True
+    """
+    return xxhash.xxh3_64_intdigest(text.encode("utf-8", "surrogatepass"))
+
+
+def bucket_of(item_id: str, num_buckets: int) -> int:
+    """The bucket an item lives in, in every stage of every run of a store."""
+    return stable_hash(item_id) % num_buckets
+
+
+def seed_of(*names: object) -> int:
+    """A 63-bit seed from names, for example `seed_of("negatives", seed, epoch)`."""
+    return stable_hash("/".join(str(name) for name in names)) >> 1
+
+
+def fingerprint(value: Any) -> str:
+    """sha256 (hex, first 16 digits) of the canonical JSON of `value`: identifies configs, inputs, runs and models."""
+    canonical = json.dumps(value, sort_keys=True, separators=(",", ":"), default=str, ensure_ascii=False)
+    return hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest()[:16]

@@ -1,0 +1,101 @@
+"""The tables, spelled once. Every column name, dimension and enumeration of the project is defined here.
+
+Input tables (what a shop brings): CATALOGUE, ENGAGEMENTS, JUDGEMENTS. Stored tables: ITEMS, QUARANTINE, EMBEDDINGS,
+IDS, CHANGES. DESIGN decisions behind them are in the README.
+"""
+
+import pyarrow as pa
+
+SCHEMA_VERSION = 1
+
+#: The 12 ItemSage text fields, in the order of the model's positions (Baltescu et al. 2022, section 3.1).
+TEXT_FIELDS = (
+    "title",
+    "description",
+    "domains",
+    "brand",
+    "colors",
+    "size_type",
+    "links",
+    "size",
+    "patterns",
+    "materials",
+    "product_types",
+    "google_product_category",
+)
+NUM_TEXT_FIELDS = len(TEXT_FIELDS)
+MAX_PICTURES = 20
+EMBEDDING_DIM = 256
+
+SURFACES = ("search", "closeup", "home")
+ACTIONS = ("impression", "click", "save", "add_to_cart", "checkout", "return")
+#: Training tasks are surface x action; home has no query and impressions and returns are not engagements.
+QUERY_SURFACES = ("search", "closeup")
+POSITIVE_ACTIONS = ("click", "save", "add_to_cart", "checkout")
+#: Text queries made from the catalogue's own text, so that a shop without a search log has text search.
+PSEUDO_TASK = "search/pseudo"
+TASKS = tuple(f"{surface}/{action}" for surface in QUERY_SURFACES for action in POSITIVE_ACTIONS)
+
+TIMESTAMP = pa.timestamp("us", tz="UTC")
+
+CATALOGUE = pa.schema(
+    [
+        pa.field("item_id", pa.string(), nullable=False),
+        *[pa.field(name, pa.string()) for name in TEXT_FIELDS],  # a list of strings is accepted and joined
+        pa.field("images", pa.list_(pa.string()), nullable=False),
+    ]
+)
+
+ENGAGEMENTS = pa.schema(
+    [
+        pa.field("timestamp", TIMESTAMP, nullable=False),
+        pa.field("user_id", pa.string()),
+        pa.field("session_id", pa.string()),
+        pa.field("surface", pa.string(), nullable=False),
+        pa.field("query", pa.string()),
+        pa.field("item_id", pa.string(), nullable=False),
+        pa.field("action", pa.string(), nullable=False),
+    ]
+)
+
+JUDGEMENTS = pa.schema(
+    [
+        pa.field("surface", pa.string(), nullable=False),
+        pa.field("query", pa.string(), nullable=False),
+        pa.field("item_id", pa.string(), nullable=False),
+        pa.field("grade", pa.float32(), nullable=False),
+    ]
+)
+
+#: One validated catalogue row in the bucketed store; multi-valued text joined by one space, at most MAX_PICTURES URIs.
+ITEMS = CATALOGUE
+
+#: A rejected row (level "row": the item has no output) or picture (level "picture": the item keeps the rest).
+QUARANTINE = pa.schema(
+    [
+        pa.field("level", pa.string(), nullable=False),
+        pa.field("stage", pa.string(), nullable=False),
+        pa.field("item_id", pa.string()),
+        pa.field("reason", pa.string(), nullable=False),
+        pa.field("expected", pa.string(), nullable=False),
+        pa.field("got", pa.string(), nullable=False),
+        pa.field("where", pa.string(), nullable=False),
+        pa.field("remedy", pa.string(), nullable=False),
+    ]
+)
+
+EMBEDDINGS = pa.schema(
+    [
+        pa.field("item_id", pa.string(), nullable=False),
+        pa.field(
+            "embedding",
+            pa.list_(pa.field("element", pa.float32(), nullable=False), EMBEDDING_DIM),
+            nullable=False,
+        ),
+    ]
+)
+
+#: Row number (from 0) is the Annoy id.
+IDS = pa.schema([pa.field("item_id", pa.string(), nullable=False)])
+
+CHANGES = pa.schema([pa.field("item_id", pa.string(), nullable=False), pa.field("change", pa.string(), nullable=False)])

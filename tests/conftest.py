@@ -1,0 +1,17 @@
+"""Shared fixtures. Real data: the folder named by ITEMSAGE_DATA, else ../shared/data beside the checkout."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+_DEFAULT_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real data sets; tests that need it are skipped, loudly, where it is missing."""
+    folder = Path(os.environ.get("ITEMSAGE_DATA", _DEFAULT_DATA))
+    if not folder.is_dir():
+        pytest.skip(f"REAL DATA MISSING: no folder {folder}; set ITEMSAGE_DATA to run this test")
+    return folder
