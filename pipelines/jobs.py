@@ -61,6 +61,13 @@ def parse(config_class: type[ConfigT], argv: Sequence[str], prog: str, example: 
     return config_class(**merged), beam_options(rest)
 
 
+def narrow(config_class: type[ConfigT], wider: Any, **given: Any) -> ConfigT:
+    """The config of one stage from the config of a command that runs several: fields of equal name, and `given`."""
+    names = {field.name for field in dataclasses.fields(config_class)}  # type: ignore[arg-type]
+    shared = {f.name: getattr(wider, f.name) for f in dataclasses.fields(wider) if f.name in names}
+    return config_class(**{**shared, **given})
+
+
 def beam_options(argv: Sequence[str]) -> PipelineOptions:
     """Beam's options from leftover flags; the runner is FnApiRunner unless given. Unknown flags raise UsageError."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)

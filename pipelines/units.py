@@ -98,13 +98,13 @@ def write_stage_manifest(run: str, stage: str, unit_names: Iterable[str], **fact
     """
     counts: Counter[str] = Counter()
     files: list[dict[str, Any]] = []
-    fingerprints = {}
+    units = {}
     for name in sorted(unit_names):
         sidecar = read_json(sidecar_path(run, stage, name))
         counts.update(sidecar["counts"])
         files += sidecar["files"]
-        fingerprints[name] = sidecar["fingerprint"]
-    manifest = {"counts": dict(counts), "files": files, "stage": stage, "units": fingerprints, **facts}
+        units[name] = {"counts": sidecar["counts"], "fingerprint": sidecar["fingerprint"]}
+    manifest = {"counts": dict(counts), "files": files, "stage": stage, "units": units, **facts}
     write_json(Path(run, "manifests", f"{stage}.json"), manifest)
     return manifest
 

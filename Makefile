@@ -1,0 +1,33 @@
+# `make run` and `make test` are all a fresh clone needs: each installs what it uses into .venv first.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DEMO ?= demo
+ITEMS ?= 2000
+
+.PHONY: install run check test clean
+
+install: $(VENV)/installed
+
+$(VENV)/installed: setup.py constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "expected Python >= 3.11, got $$($(PYTHON) -V): make PYTHON=python3.12"; exit 2; }
+	@command -v c++ >/dev/null || { echo "expected a C++ compiler (annoy is built from source), got none: install g++ or clang"; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	@echo "installing the pinned packages (a few minutes, about 6 GB) ..."
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[demo,test]'
+	@touch $@
+
+run: install
+	$(BIN)/itemsage demo $(DEMO) --items $(ITEMS)
+
+check: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test: check
+	$(BIN)/python -m pytest
+
+clean:
+	rm -rf $(VENV) $(DEMO) build *.egg-info

@@ -1,0 +1,72 @@
+"""Ranking held-out pairs, and the report: the model beside its baselines, task by task.
+
+A method scores a block of queries against all N items. The rank of a pair (query, item) is 1 + the number of
+distractors that score at least as high (ties, within TIE_TOLERANCE, count against the method); distractors are all items of the catalogue but
+those that the query engaged in the same task.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from model.metrics import TIE_TOLERANCE
+
+#: float32 scores [Q, N] for the given rows of a task's distinct queries.
+ScoreBlock = Callable[[np.ndarray], np.ndarray]
+BLOCK_QUERIES = 64
+
+
+@dataclass(frozen=True, eq=False)
+class HeldOutTask:
+    """Distinct (query, item) pairs of one task: rows of its queries and of the catalogue's items, int64 [P]."""
+
+    name: str
+    queries: tuple[str, ...]
+    query_rows_P: np.ndarray
+    item_rows_P: np.ndarray
+
+
+def rank_pairs(task: HeldOutTask, score_block: ScoreBlock) -> np.ndarray:
+    """int64 [P]: the rank of every pair of the task, 1 is best."""
+    ranks_P = np.zeros(len(task.query_rows_P), np.int64)
+    order_P = np.argsort(task.query_rows_P, kind="stable")
+    starts_Q = np.searchsorted(task.query_rows_P[order_P], np.arange(len(task.queries) + 1))
+    for start in range(0, len(task.queries), BLOCK_QUERIES):
+        rows = np.arange(start, min(start + BLOCK_QUERIES, len(task.queries)))
+        scores_QN = score_block(rows)
+        for query, scores_N in zip(rows, scores_QN, strict=True):
+            pairs = order_P[starts_Q[query] : starts_Q[query + 1]]
+            positives = np.sort(scores_N[task.item_rows_P[pairs]])
+            for pair in pairs:
+                score = scores_N[task.item_rows_P[pair]]
+                score -= TIE_TOLERANCE * max(1.0, abs(score))
+                not_distractors = len(positives) - int(np.searchsorted(positives, score, side="left"))
+                ranks_P[pair] = 1 + int(np.count_nonzero(scores_N >= score)) - not_distractors
+    return ranks_P
+
+
+def summarize_ranks(task: HeldOutTask, ranks_P: np.ndarray, seed: int = 0) -> dict[str, float]:
+    """Recall@1, Recall@10 with a 95 % interval (bootstrap over queries), mean reciprocal rank of a method's ranks."""
+    hits_P = (ranks_P <= 10).astype(np.float64)
+    sums_Q = np.bincount(task.query_rows_P, weights=hits_P, minlength=len(task.queries))
+    sizes_Q = np.bincount(task.query_rows_P, minlength=len(task.queries)).astype(np.float64)
+    low, high = bootstrap_ratio(sums_Q, sizes_Q, seed)
+    return {
+        "recall@1": float((ranks_P <= 1).mean()),
+        "recall@10": float(hits_P.mean()),
+        "recall@10_low": low,
+        "recall@10_high": high,
+        "mrr": float((1 / ranks_P).mean()),
+    }
+
+
+def bootstrap_ratio(sums_Q: np.ndarray, sizes_Q: np.ndarray, seed: int, resamples: int = 1000) -> tuple[float, float]:
+    """95 % percentile interval of sum(sums) / sum(sizes) over resampled queries."""
+    generator = np.random.default_rng(seed)
+    ratios = []
+    for _ in range(resamples):
+        rows = generator.integers(0, len(sums_Q), len(sums_Q))
+        ratios.append(sums_Q[rows].sum() / sizes_Q[rows].sum())
+    low, high = np.percentile(ratios, [2.5, 97.5])
+    return float(low), float(high)

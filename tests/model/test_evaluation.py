@@ -1,0 +1,44 @@
+import numpy as np
+import pytest
+
+from model.evaluation import HeldOutTask, bootstrap_ratio, rank_pairs, summarize_ranks
+
+
+def task_of(pairs, num_queries):
+    queries = tuple(f"q{i}" for i in range(num_queries))
+    rows = np.array(pairs, np.int64)
+    return HeldOutTask("search/click", queries, rows[:, 0], rows[:, 1])
+
+
+def test_rank_counts_ties_against_and_leaves_other_positives_out():
+    task = task_of([(0, 0), (0, 1), (1, 2)], 2)
+    scores = np.array([[0.5, 0.9, 0.5, 0.9, 0.1], [0.3, 0.3, 0.3, 0.1, 0.4]], np.float32)
+    # q0, item 0 (.5): item 2 ties, item 3 above; item 1 is its other positive. item 1 (.9): item 3 ties.
+    # q1, item 2 (.3): items 0 and 1 tie, item 4 above.
+    assert rank_pairs(task, lambda rows: scores[rows]).tolist() == [3, 2, 4]
+
+
+def test_ranks_equal_a_plain_double_loop_over_many_blocks():
+    generator = np.random.default_rng(0)
+    scores = generator.integers(0, 20, (150, 40)).astype(np.float32)
+    pairs = sorted({(int(generator.integers(150)), int(generator.integers(40))) for _ in range(400)})
+    task = task_of(pairs, 150)
+    positives = {query: {item for q, item in pairs if q == query} for query, _ in pairs}
+    expected = [
+        1 + sum(scores[q, other] >= scores[q, item] for other in range(40) if other not in positives[q])
+        for q, item in pairs
+    ]
+    assert rank_pairs(task, lambda rows: scores[rows]).tolist() == expected
+
+
+def test_summary_by_hand_and_interval_holds_the_mean():
+    task = task_of([(0, 0), (1, 1), (2, 2), (2, 3)], 3)
+    summary = summarize_ranks(task, np.array([1, 10, 11, 2]))
+    assert summary["recall@1"] == 0.25
+    assert summary["recall@10"] == 0.75
+    assert summary["mrr"] == pytest.approx((1 + 0.1 + 1 / 11 + 0.5) / 4)
+    assert summary["recall@10_low"] <= 0.75 <= summary["recall@10_high"]
+
+
+def test_bootstrap_of_a_constant_is_the_constant():
+    assert bootstrap_ratio(np.full(9, 3.0), np.full(9, 4.0), seed=1) == (0.75, 0.75)

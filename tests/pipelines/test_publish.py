@@ -1,0 +1,46 @@
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipelines.changes import compare_embeddings
+from pipelines.publish import account
+from schemas.errors import CorruptFileError
+
+
+def test_account_adds_up_rows_and_pictures():
+    counts = account(
+        {"rows_read": 10, "rows_collapsed": 2, "rows_quarantined": 1, "pictures_listed": 5, "pictures_cut_off": 3},
+        {"rows_quarantined": 1, "pictures_computed": 3, "pictures_reused": 1, "pictures_quarantined": 1},
+        {"rows_written": 6},
+    )
+    assert counts["rows_quarantined"] == 2
+    assert counts["pictures_listed"] == 8
+
+
+@pytest.mark.parametrize("lost", ["rows_read", "pictures_listed"])
+def test_account_refuses_a_lost_row_or_picture(lost):
+    items = {"rows_read": 3, "pictures_listed": 2, lost: 4}
+    with pytest.raises(CorruptFileError, match="add up"):
+        account(items, {"pictures_computed": 2}, {"rows_written": 3})
+
+
+@given(
+    st.dictionaries(st.text(max_size=3), st.integers(0, 2), max_size=8),
+    st.dictionaries(st.text(max_size=3), st.integers(0, 2), max_size=8),
+)
+def test_changes_equal_a_comparison_of_dicts(old, new):
+    def columns(vectors):
+        names = sorted(vectors)
+        matrix = np.array([[vectors[name], 1] for name in names], np.float32).reshape(-1, 2)
+        return pa.array(names, pa.string()), matrix
+
+    table, counts = compare_embeddings(*columns(old), *columns(new))
+    expected = {
+        **{name: "new" for name in new if name not in old},
+        **{name: "deleted" for name in old if name not in new},
+        **{name: "changed" for name in new if name in old and new[name] != old[name]},
+    }
+    assert table.to_pylist() == [{"item_id": name, "change": expected[name]} for name in sorted(expected)]
+    assert counts["unchanged"] + counts["changed"] + counts["new"] == len(new)

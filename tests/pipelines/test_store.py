@@ -1,0 +1,57 @@
+import pytest
+
+from pipelines import store
+from schemas.errors import CorruptFileError, UsageError
+
+
+def finished_run(folder, date="2026-06-30", identity=1):
+    run = store.run_folder(str(folder), date, {"n": identity})
+    run.mkdir(parents=True)
+    (run / "COMPLETED").write_text("")
+    return run
+
+
+def test_pointer_moves_only_to_finished_runs_of_this_store(tmp_path):
+    with pytest.raises(UsageError, match="itemsage daily"):
+        store.current_run(str(tmp_path))
+    run = finished_run(tmp_path)
+    store.point_to_run(str(tmp_path), run)
+    assert store.current_run(str(tmp_path)) == run
+    unfinished = store.run_folder(str(tmp_path), "2026-07-01", {})
+    unfinished.mkdir(parents=True)
+    for bad in (unfinished, finished_run(tmp_path.parent / "other")):
+        with pytest.raises(UsageError, match="finished run"):
+            store.point_to_run(str(tmp_path), bad)
+    assert store.current_run(str(tmp_path)) == run
+
+
+@pytest.mark.parametrize("content", ["../../etc", "runs/2026-06-30/0000000000000000", "", "\x00"])
+def test_a_poisoned_pointer_is_refused(tmp_path, content):
+    (tmp_path / "CURRENT").write_text(content)
+    with pytest.raises(CorruptFileError, match="finished run"):
+        store.current_run(str(tmp_path))
+
+
+def test_number_of_buckets_is_fixed_for_life(tmp_path):
+    assert store.num_buckets_of(str(tmp_path)) is None
+    store.fix_num_buckets(str(tmp_path), 8)
+    store.fix_num_buckets(str(tmp_path), 8)
+    with pytest.raises(UsageError, match="expected 8 buckets.*got 9"):
+        store.fix_num_buckets(str(tmp_path), 9)
+
+
+@pytest.mark.parametrize("date", ["2026-6-30", "30.06.2026", "2026-02-30", "", "../2026-06-30"])
+def test_only_iso_dates(tmp_path, date):
+    with pytest.raises(UsageError, match="YYYY-MM-DD"):
+        store.run_folder(str(tmp_path), date, {})
+
+
+def test_run_folder_depends_on_everything_that_went_in(tmp_path):
+    folders = {store.run_folder(str(tmp_path), "2026-06-30", {"inputs": i, "model": m}) for i in "ab" for m in "xy"}
+    assert len(folders) == 4
+
+
+@pytest.mark.parametrize("name", ["../x", "itemsage-0", "itemsage-0123456789ab"])
+def test_model_ids_are_checked(tmp_path, name):
+    with pytest.raises(UsageError, match="expected a model"):
+        store.model_folder(str(tmp_path), name)
