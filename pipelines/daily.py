@@ -19,6 +19,7 @@ from pipelines import embed, evaluate, features, index, ingest, store
 from pipelines.jobs import exit_code, flag, parse
 from pipelines.publish import PublishConfig, publish
 from schemas.files import expand_inputs, read_json, write_json
+from schemas.reading import input_identity
 
 CODE_VERSION = 1
 
@@ -84,9 +85,9 @@ def summary(manifest: dict[str, Any], seconds: dict[str, float], run_folder: Pat
 
 def _facts(config: DailyConfig, model_id: str) -> dict[str, Any]:
     """What the run id is made of, and what its manifest keeps."""
-    inputs = {"catalog": store.identity_of_files(expand_inputs(config.catalog, config.date))}
+    inputs = {"catalog": input_identity(expand_inputs(config.catalog, config.date))}
     if config.engagements is not None:
-        inputs["engagements"] = store.identity_of_files(expand_inputs(config.engagements, config.date))
+        inputs["engagements"] = input_identity(expand_inputs(config.engagements, config.date))
     kept = {k: v for k, v in asdict(config).items() if k in ("num_buckets", "target_recall", "columns")}
     return {"code_version": CODE_VERSION, "config": kept, "date": config.date, "inputs": inputs, "model_id": model_id}
 

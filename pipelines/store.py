@@ -8,13 +8,12 @@ CURRENT                         `runs/<date>/<run id>`: which run readers see, r
 """
 
 import datetime
-import os
 import re
 from pathlib import Path
 from typing import Any
 
 from schemas.errors import CorruptFileError, UsageError
-from schemas.files import read_json, resolve_inside, sha256_of_file, write_json, write_text
+from schemas.files import read_json, resolve_inside, write_json, write_text
 from schemas.hashing import fingerprint
 
 _RUN_POINTER = re.compile(r"runs/\d{4}-\d{2}-\d{2}/[0-9a-f]{16}")
@@ -31,12 +30,6 @@ def check_date(date: str) -> str:
     except ValueError:
         pass
     raise UsageError(f"expected --date YYYY-MM-DD, got {date!r}")
-
-
-def identity_of_files(files: list[str]) -> list[list[str]]:
-    """(name below the common folder, sha256) of each input file: equal inputs, equal identity, in any folder."""
-    folder = os.path.commonpath([os.path.dirname(os.path.abspath(path)) for path in files]) if files else ""
-    return [[os.path.relpath(os.path.abspath(path), folder), sha256_of_file(path)] for path in files]
 
 
 def run_folder(store: str, date: str, identity: dict[str, Any], kind: str = "runs") -> Path:

@@ -14,11 +14,13 @@ from typing import Any
 
 from apache_beam.options.pipeline_options import PipelineOptions
 
+from model.image_encoder import load_image_encoder, save_image_encoder
 from model.itemsage import ItemSage, ItemSageConfig
 from model.model_store import install_model, save_model
 from model.split import Split
-from model.training import TrainingConfig
 from model.training import train as train_model
+from model.training_config import TrainingConfig
+from model.training_data import TrainingData
 from model.vocabulary import Vocabulary
 from pipelines import features, ingest, pairs, store, vocabulary
 from pipelines.jobs import exit_code, flag, narrow, parse
@@ -26,6 +28,7 @@ from pipelines.progress import Progress
 from pipelines.units import read_stage_manifest
 from schemas.errors import UsageError
 from schemas.files import expand_inputs
+from schemas.reading import input_identity
 
 CODE_VERSION = 1
 #: Flags that change what is trained; the rest of TrainConfig says where things lie.
@@ -57,6 +60,7 @@ class TrainConfig:
     frequencies: str = flag(default="exact", choices=("exact", "sketch"), help="how pairs are counted for logQ")
     num_buckets: int = flag(default=0, help="buckets of a new store; 0 chooses about 3,000 rows a bucket")
     epochs: int = flag(default=TrainingConfig.epochs, help="passes over the pairs, at most")
+    min_steps: int = flag(default=TrainingConfig.min_steps, help="epochs are stretched to so many steps")
     batch_size: int = flag(default=TrainingConfig.batch_size, help="pairs a step")
     learning_rate: float = flag(default=TrainingConfig.learning_rate, help="peak learning rate of the dense weights")
     dropout: float = flag(default=0.1, help="dropout in the item encoder")
@@ -99,9 +103,24 @@ def prepare(config: TrainConfig, options: PipelineOptions, folder: str) -> None:
     items = ingest.run(narrow(ingest.IngestConfig, config, run=folder, num_buckets=buckets), options)
     store.fix_num_buckets(config.store, items["num_buckets"])
     vocabulary.run(narrow(vocabulary.VocabularyConfig, config, run=folder, mode=config.vocabulary_mode), options)
+    has_pictures = config.image_encoder != "none"
+    encoder_folder = Path(folder, "image_encoder")
+    if has_pictures and not (encoder_folder / "image_encoder.json").is_file():
+        encoder = load_image_encoder(
+            config.image_encoder, config.image_weights, config.image_weights_name, config.image_weights_sha256,
+            device=config.device,
+        )  # fmt: skip
+        save_image_encoder(encoder, encoder_folder)
     previous = store.current_run_or_none(config.store)
     features.run(
-        narrow(features.FeaturesConfig, config, run=folder, reuse_from=str(previous) if previous else None), options
+        features.FeaturesConfig(
+            run=folder,
+            image_root=config.image_root,
+            image_encoder=None if has_pictures else "none",
+            image_encoder_folder=str(encoder_folder) if has_pictures else None,
+            reuse_from=str(previous) if previous else None,
+        ),
+        options,
     )
     pairs.run(narrow(pairs.PairsConfig, config, run=folder), options)
 
@@ -137,16 +156,17 @@ def _train(config: TrainConfig, folder: Path) -> tuple[ItemSage, dict[str, Any]]
         progress = progress or Progress("train", "steps", total_steps)
         progress.advance()
 
-    result = train_model(model, folder, narrow(TrainingConfig, config), folder / "checkpoints", on_step=on_step)
+    data = TrainingData.open(folder, folder / "cache")
+    result = train_model(model, data, narrow(TrainingConfig, config), folder / "checkpoints", on_step=on_step)
     if progress is not None:
         progress.close()
-    return model, result.metrics
+    return model, asdict(result)
 
 
 def _identity(config: TrainConfig) -> dict[str, Any]:
-    inputs = {"catalog": store.identity_of_files(expand_inputs(config.catalog, config.date))}
+    inputs = {"catalog": input_identity(expand_inputs(config.catalog, config.date))}
     if config.engagements is not None:
-        inputs["engagements"] = store.identity_of_files(expand_inputs(config.engagements, config.date))
+        inputs["engagements"] = input_identity(expand_inputs(config.engagements, config.date))
     kept = {name: value for name, value in asdict(config).items() if name not in _PLACES}
     return {"code_version": CODE_VERSION, "config": kept, "date": config.date, "inputs": inputs}
 

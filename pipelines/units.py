@@ -21,7 +21,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from schemas.errors import CorruptFileError
-from schemas.files import atomic_write, read_json, sha256_of_file, write_json
+from schemas.files import atomic_write, read_json, resolve_inside, sha256_of_file, write_json
 from schemas.quarantine import Rejection, rejections_to_table
 
 
@@ -64,7 +64,11 @@ class UnitWriter:
             self.counts[f"reason:{row.reason}"] += 1
 
     def seal(self) -> dict[str, Any]:
-        """Writes the sidecar, after all files: from here on the unit is finished. Returns its content."""
+        """Writes the sidecar, after all files: from here on the unit is finished. Returns its content.
+
+        Files of an earlier computation of this unit that it no longer has are removed first.
+        """
+        self._remove_stale_files()
         sidecar = {
             "counts": dict(self.counts),
             "files": sorted(self.files, key=lambda entry: entry["path"]),
@@ -73,6 +77,17 @@ class UnitWriter:
         }
         write_json(sidecar_path(self.run, self.unit.stage, self.unit.name), sidecar)
         return sidecar
+
+    def _remove_stale_files(self) -> None:
+        try:
+            earlier = read_json(sidecar_path(self.run, self.unit.stage, self.unit.name))["files"]
+            names = {str(entry["path"]) for entry in earlier} - {entry["path"] for entry in self.files}
+        except (CorruptFileError, KeyError, TypeError):
+            return
+        for name in names:
+            path = resolve_inside(self.run, name)
+            if path is not None and os.path.isfile(path):
+                os.unlink(path)
 
 
 def sidecar_path(run: str, stage: str, unit_name: str) -> Path:

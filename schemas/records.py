@@ -22,6 +22,8 @@ from schemas.tables import NUM_TEXT_FIELDS
 MAX_RECORD_BYTES = 64 << 20
 SHA256_BYTES = 32
 
+_ITEM_FEATURES = frozenset(("item_id", "token_ids", "token_offsets", "pictures", "picture_shape", "picture_sha256"))
+_PAIR_FEATURES = frozenset(("task", "query_id", "item_id", "query_token_ids", "query_picture", "counts"))
 _HEADER = struct.Struct("<QI")
 _FOOTER = struct.Struct("<I")
 
@@ -77,17 +79,17 @@ def encode_features(item: ItemFeatures) -> bytes:
 
 def decode_features(payload: bytes) -> ItemFeatures:
     """Inverse of encode_features. The arrays are read-only views of `payload`'s parsed copy."""
-    feature = _parse(payload)
-    offsets = np.frombuffer(feature["token_offsets"].bytes_list.value[0], "<i4")
+    feature = _parse(payload, _ITEM_FEATURES)
+    offsets = np.frombuffer(feature["token_offsets"], "<i4")
     if len(offsets) != NUM_TEXT_FIELDS + 1:
         raise CorruptFileError(f"expected {NUM_TEXT_FIELDS + 1} token offsets, got {len(offsets)}")
-    num_pictures, picture_dim = np.frombuffer(feature["picture_shape"].bytes_list.value[0], "<i4")
-    digests = feature["picture_sha256"].bytes_list.value[0]
+    num_pictures, picture_dim = np.frombuffer(feature["picture_shape"], "<i4")
+    digests = feature["picture_sha256"]
     return ItemFeatures(
-        item_id=feature["item_id"].bytes_list.value[0].decode(),
-        token_ids=np.frombuffer(feature["token_ids"].bytes_list.value[0], "<i4"),
+        item_id=feature["item_id"].decode(),
+        token_ids=np.frombuffer(feature["token_ids"], "<i4"),
         token_offsets=offsets,
-        pictures=np.frombuffer(feature["pictures"].bytes_list.value[0], "<f2").reshape(num_pictures, picture_dim),
+        pictures=np.frombuffer(feature["pictures"], "<f2").reshape(num_pictures, picture_dim),
         picture_sha256=tuple(digests[i : i + SHA256_BYTES] for i in range(0, len(digests), SHA256_BYTES)),
     )
 
@@ -106,14 +108,14 @@ def encode_pair(pair: Pair) -> bytes:
 
 def decode_pair(payload: bytes) -> Pair:
     """Inverse of encode_pair."""
-    feature = _parse(payload)
-    count, query_item_count, query_count = np.frombuffer(feature["counts"].bytes_list.value[0], "<f8").tolist()
+    feature = _parse(payload, _PAIR_FEATURES)
+    count, query_item_count, query_count = np.frombuffer(feature["counts"], "<f8").tolist()
     return Pair(
-        task=feature["task"].bytes_list.value[0].decode(),
-        query_id=int(np.frombuffer(feature["query_id"].bytes_list.value[0], "<i8")[0]),
-        item_id=feature["item_id"].bytes_list.value[0].decode(),
-        query_token_ids=np.frombuffer(feature["query_token_ids"].bytes_list.value[0], "<i4"),
-        query_picture=np.frombuffer(feature["query_picture"].bytes_list.value[0], "<f2"),
+        task=feature["task"].decode(),
+        query_id=int(np.frombuffer(feature["query_id"], "<i8")[0]),
+        item_id=feature["item_id"].decode(),
+        query_token_ids=np.frombuffer(feature["query_token_ids"], "<i4"),
+        query_picture=np.frombuffer(feature["query_picture"], "<f2"),
         count=int(count),
         query_item_count=query_item_count,
         query_count=query_count,
@@ -167,10 +169,14 @@ def _example(**values: bytes) -> bytes:
     return example.SerializeToString(deterministic=True)
 
 
-def _parse(payload: bytes) -> dict[str, example_pb2.Feature]:
+def _parse(payload: bytes, names: frozenset[str]) -> dict[str, bytes]:
+    """The single bytes value of each of `names`."""
     example = example_pb2.Example()
     try:
         example.ParseFromString(payload)
     except Exception as error:  # protobuf's DecodeError has no stable import path
         raise CorruptFileError(f"expected a tf.Example, got {len(payload)} bytes that do not parse") from error
-    return example.features.feature
+    values = {name: feature.bytes_list.value for name, feature in example.features.feature.items()}
+    if not names <= values.keys() or any(len(values[name]) != 1 for name in names):
+        raise CorruptFileError(f"expected one bytes value for each of {sorted(names)}, got {sorted(values)}")
+    return {name: values[name][0] for name in names}

@@ -1,0 +1,92 @@
+"""Queries to vectors of the item space, with the towers, vocabulary and image encoder of one model folder.
+
+Everything is loaded when first needed: a text search never opens the image encoder.
+"""
+
+import os
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from model.image_encoder import ImageEncoder, open_image_encoder
+from model.itemsage import PictureTower, TextTower
+from model.model_store import load_picture_tower, load_text_tower, read_model_manifest
+from model.pictures import PictureError
+from model.vocabulary import Vocabulary
+from schemas.errors import UsageError
+from schemas.tables import EMBEDDING_DIM
+
+_BATCH_QUERIES = 1024
+_LEARNS_FROM = {
+    "text": "search engagements or --pseudo-queries",
+    "picture": "closeup engagements",
+}
+
+
+class QueryEncoder:
+    """Unit float32 vectors of text and picture queries. A tower that had no training pairs is refused."""
+
+    def __init__(self, model_folder: str | os.PathLike[str], device: str = "auto"):
+        self.folder, self.device = Path(model_folder), device
+        self.manifest = read_model_manifest(self.folder)
+
+    def has_tower(self, tower: str) -> bool:
+        """Whether the tower "text" or "picture" had training pairs."""
+        return bool(self.manifest["towers"].get(tower))
+
+    def require(self, tower: str) -> None:
+        """Raises UsageError, with the remedy, if the tower had no training pairs."""
+        if not self.has_tower(tower):
+            raise UsageError(
+                f"expected a {tower} tower with training pairs, got none in model {self.manifest['model_id']}: "
+                f"train with {_LEARNS_FROM[tower]}"
+            )
+
+    def texts(self, queries: Sequence[str]) -> np.ndarray:
+        """float32 [Q, 256], norm 1. Raises UsageError if the tower was not trained."""
+        self.require("text")
+        blocks = [np.zeros((0, EMBEDDING_DIM), np.float32)]
+        for start in range(0, len(queries), _BATCH_QUERIES):
+            token_ids = [self._vocabulary.encode(query) for query in queries[start : start + _BATCH_QUERIES]]
+            offsets_B = torch.from_numpy(np.cumsum([0, *map(len, token_ids)], dtype=np.int64))
+            tokens_T = torch.from_numpy(np.concatenate(token_ids).astype(np.int64))
+            with torch.inference_mode():
+                blocks.append(self._text_tower(tokens_T, offsets_B).numpy())
+        return np.concatenate(blocks)
+
+    def pictures(self, encoded: Iterable[bytes]) -> list[np.ndarray | PictureError]:
+        """A float32 [256] unit vector a picture file, or why it has none, in order."""
+        self.require("picture")
+        results: list[np.ndarray | PictureError] = []
+        for _, vector_D in self.image_encoder.encode_stream(enumerate(encoded)):
+            if isinstance(vector_D, PictureError):
+                results.append(vector_D)
+            else:
+                results.append(self.picture_vectors(vector_D[None])[0])
+        return results
+
+    def picture_vectors(self, vectors_QD: np.ndarray) -> np.ndarray:
+        """float16 or float32 CNN vectors [Q, D] of this model's image encoder -> float32 [Q, 256], norm 1."""
+        self.require("picture")
+        with torch.inference_mode():
+            return self._picture_tower(torch.from_numpy(np.array(vectors_QD, np.float32))).numpy()
+
+    @cached_property
+    def image_encoder(self) -> ImageEncoder:
+        """The image encoder that the model was trained with."""
+        return open_image_encoder(self.folder / "image_encoder", device=self.device, dtype="auto")
+
+    @cached_property
+    def _vocabulary(self) -> Vocabulary:
+        return Vocabulary.load(self.folder / "vocabulary")
+
+    @cached_property
+    def _text_tower(self) -> TextTower:
+        return load_text_tower(self.folder).eval()
+
+    @cached_property
+    def _picture_tower(self) -> PictureTower:
+        return load_picture_tower(self.folder).eval()

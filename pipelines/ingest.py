@@ -1,0 +1,260 @@
+"""Ingest: a shop's catalogue into the bucketed store, validated, without duplicates, sorted by id.
+
+    files -> slices -> read, validate -> group by bucket -> resolve duplicates -> items/bucket-*.parquet
+                             |                                    |
+                             +------------ rejections ------------+----------> quarantine/items-bucket-*.parquet
+
+Counts of the manifest: rows_read = rows_written + rows_collapsed + rows_quarantined. Pictures and texts are counted in
+written rows: pictures_listed (kept, at most 20 a row) and pictures_cut_off (listed beyond them), texts_truncated.
+A row with neither text nor picture is a valid row; the features stage judges it.
+"""
+
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import apache_beam as beam
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from apache_beam.options.pipeline_options import PipelineOptions
+
+from pipelines.jobs import exit_code, flag, parse, print_summary
+from pipelines.progress import Progress
+from pipelines.transforms.bucket_rows import BucketRows, unpack
+from pipelines.units import (
+    Unit,
+    UnitWriter,
+    bucket_name,
+    finished_sidecar,
+    read_stage_manifest,
+    sidecar_path,
+    write_stage_manifest,
+)
+from schemas.columns import table_columns
+from schemas.duplicates import resolve_duplicates
+from schemas.errors import CorruptFileError, ThresholdError, UsageError
+from schemas.files import expand_inputs, read_json, resolve_inside
+from schemas.hashing import fingerprint
+from schemas.reading import FileSlice, check_columns, count_rows, input_identity, plan_slices, relative_names
+from schemas.tables import CATALOGUE, ITEMS
+from schemas.validation import Limits
+
+STAGE = "items"
+#: Part of the fingerprint: raise it when the same input gives other rows.
+CODE_VERSION = 1
+MIN_BUCKETS = 4
+ROWS_PER_BUCKET = 3_000
+EXAMPLE = "python -m pipelines.ingest --run=runs/2024-05-01/a --catalog='catalog/{date}/' --date=2024-05-01"
+
+
+@dataclass(frozen=True, kw_only=True)
+class IngestConfig:
+    """Reads a catalogue, quarantines its bad rows and writes the rest into buckets sorted by item_id."""
+
+    run: str = flag(help="run folder to write into")
+    catalog: str = flag(help="catalogue: a file, a folder of parts or a glob; {date} becomes --date")
+    date: str | None = flag(default=None, help="the day of the catalogue, YYYY-MM-DD")
+    num_buckets: int = flag(default=0, help=f"buckets of the store; 0: one for {ROWS_PER_BUCKET} rows, at least 4")
+    columns: dict[str, Any] = flag(default={}, help="our column name -> the shop's, from [columns] of the config file")
+
+
+@dataclass(frozen=True, kw_only=True)
+class IngestPlan:
+    """What a run of ingest will read and write; made from the inputs' metadata alone."""
+
+    run: str
+    columns: Mapping[str, str]
+    limits: Limits
+    file_names: Sequence[str]
+    slices: Sequence[FileSlice]
+    num_rows: int
+    num_buckets: int
+    fingerprint: str
+
+    @property
+    def units(self) -> list[Unit]:
+        names = [bucket_name(bucket, self.num_buckets) for bucket in range(self.num_buckets)]
+        return [Unit(STAGE, name, self.fingerprint) for name in names]
+
+
+def plan_ingest(config: IngestConfig, limits: Limits = Limits()) -> IngestPlan:  # noqa: B008 (frozen)
+    """Lists, checks and fingerprints the inputs. Raises UsageError for a wrong path, file name, column or number."""
+    files = expand_inputs(config.catalog, config.date)
+    columns = table_columns(config.columns, "catalogue")
+    check_columns(files, columns, CATALOGUE)
+    num_rows = count_rows(files)
+    return IngestPlan(
+        run=config.run,
+        columns=columns,
+        limits=limits,
+        file_names=relative_names(files),
+        slices=plan_slices(files),
+        num_rows=num_rows,
+        num_buckets=config.num_buckets or choose_num_buckets(num_rows),
+        fingerprint=ingest_fingerprint(config, limits),
+    )
+
+
+def choose_num_buckets(num_rows: int) -> int:
+    """
+    >>> choose_num_buckets(10), choose_num_buckets(30_001)
+    (4, 11)
+    """
+    return max(MIN_BUCKETS, -(-num_rows // ROWS_PER_BUCKET))
+
+
+def ingest_fingerprint(config: IngestConfig, limits: Limits = Limits()) -> str:  # noqa: B008 (frozen)
+    """Identifies what the items depend on: inputs, mapping, limits, code. (The number of buckets is in unit names.)"""
+    if config.num_buckets < 0:
+        raise UsageError(f"expected --num-buckets of 0 (choose) or more, got {config.num_buckets}")
+    inputs = input_identity(expand_inputs(config.catalog, config.date))
+    columns = table_columns(config.columns, "catalogue")
+    return fingerprint([CODE_VERSION, inputs, columns, asdict(limits)])
+
+
+def build(
+    root: beam.Pipeline, config: IngestConfig, plan: IngestPlan | None = None
+) -> beam.PCollection[dict[str, Any]]:
+    """Defines the job: sidecars of the buckets that are not finished. Runs nothing."""
+    plan = plan or plan_ingest(config)
+    unfinished = [bucket for bucket, unit in enumerate(plan.units) if finished_sidecar(plan.run, unit) is None]
+    return (
+        root
+        | "Slices" >> beam.Create(list(plan.slices) if unfinished else [], reshuffle=False)
+        | BucketRows(plan.columns, plan.limits, plan.num_buckets, unfinished, plan.num_rows)
+        | "Write bucket" >> beam.ParDo(_WriteBucket(plan.run, plan.units, plan.file_names))
+    )
+
+
+def run(config: IngestConfig, options: PipelineOptions) -> dict[str, Any]:
+    """Runs ingest and returns the stage manifest. Skips all work if the run folder has it already.
+
+    Raises ThresholdError if no row is valid: the quarantine then says why.
+    """
+    started_s = time.monotonic()
+    manifest = _finished_manifest(config, ingest_fingerprint(config))
+    if manifest is None:
+        plan = plan_ingest(config)
+        Path(plan.run, "manifests", f"{STAGE}.json").unlink(missing_ok=True)  # a mixture of two runs is no stage
+        pipeline = beam.Pipeline(options=options)
+        build(pipeline, config, plan)
+        pipeline.run().wait_until_finish()
+        Progress.close_shared(STAGE)
+        manifest = _finish(plan, config)
+    print_summary(STAGE, manifest["counts"], started_s, f"{config.run}/{STAGE}")
+    return manifest
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Command line of the job; returns its exit code."""
+
+    def job() -> None:
+        config, options = parse(
+            IngestConfig, sys.argv[1:] if argv is None else argv, prog="itemsage ingest", example=EXAMPLE
+        )
+        run(config, options)
+
+    return exit_code(job)
+
+
+def write_bucket(writer: UnitWriter, pieces: Iterable[bytes], file_names: Sequence[str]) -> dict[str, Any]:
+    """Writes one bucket from its pieces (see `unpack`), in any order, and seals it. Returns the sidecar."""
+    rows, rejections = unpack(pieces)
+    num_read = rows.num_rows + len(rejections)
+    items, duplicates, num_collapsed = resolve_duplicates(rows, file_names)
+    with writer.file(f"{STAGE}/{writer.unit.name}.parquet") as temporary:
+        columns = [items[name].combine_chunks() for name in ITEMS.names]
+        pq.write_table(pa.Table.from_arrays(columns, schema=ITEMS), temporary, compression="zstd")
+    writer.counts.update(
+        rows_read=num_read,
+        rows_written=items.num_rows,
+        rows_collapsed=num_collapsed,
+        rows_quarantined=0,
+        pictures_listed=pc.sum(pc.list_value_length(items["images"])).as_py() or 0,
+        pictures_cut_off=pc.sum(items["pictures_cut_off"]).as_py() or 0,
+        texts_truncated=pc.sum(items["texts_truncated"]).as_py() or 0,
+    )
+    writer.quarantine([*rejections, *duplicates])
+    return writer.seal()
+
+
+class _WriteBucket(beam.DoFn):
+    def __init__(self, run: str, units: list[Unit], file_names: Sequence[str]):
+        self.run, self.units, self.file_names = run, units, list(file_names)
+
+    def process(self, element: tuple[int, Iterable[bytes]]) -> Iterator[dict[str, Any]]:
+        bucket, pieces = element
+        unit = self.units[bucket]
+        sidecar = finished_sidecar(self.run, unit)
+        if sidecar is None:
+            _remove_unit(self.run, sidecar_path(self.run, STAGE, unit.name))
+            sidecar = write_bucket(UnitWriter(self.run, unit), pieces, self.file_names)
+        yield sidecar
+
+
+def _finished_manifest(config: IngestConfig, expected: str) -> dict[str, Any] | None:
+    """The stage's manifest, if it has this fingerprint and number of buckets and all its units are there."""
+    try:
+        manifest = read_stage_manifest(config.run, STAGE)
+        num_buckets = config.num_buckets or choose_num_buckets(manifest["num_rows_counted"])
+        units = [Unit(STAGE, name, expected) for name in manifest["units"]]
+        same = manifest["fingerprint"] == expected and manifest["num_buckets"] == num_buckets
+    except (CorruptFileError, KeyError, TypeError):
+        return None
+    return manifest if same and all(finished_sidecar(config.run, unit) for unit in units) else None
+
+
+def _finish(plan: IngestPlan, config: IngestConfig) -> dict[str, Any]:
+    """Checks that some row is valid and writes the manifest."""
+    names = [unit.name for unit in plan.units]
+    _remove_other_units(plan.run, names)
+    sidecars = [read_json(sidecar_path(plan.run, STAGE, name)) for name in names]
+    _check_some_valid(sum((Counter(sidecar["counts"]) for sidecar in sidecars), Counter()), config)
+    return write_stage_manifest(
+        plan.run,
+        STAGE,
+        names,
+        fingerprint=plan.fingerprint,
+        num_buckets=plan.num_buckets,
+        num_files=len(plan.file_names),
+        num_rows_counted=plan.num_rows,
+    )
+
+
+def _remove_other_units(run: str, names: Iterable[str]) -> None:
+    """Removes units of an earlier ingest into this folder with another number of buckets: readers take all files."""
+    kept = set(names)
+    for path in sorted(Path(run, "units", STAGE).glob("*.json")):
+        if path.stem not in kept:
+            _remove_unit(run, path)
+
+
+def _remove_unit(run: str, sidecar_file: Path) -> None:
+    """Removes the sidecar, then the files it lists (a new run may not write all of them again)."""
+    try:
+        files = [entry["path"] for entry in read_json(sidecar_file)["files"]]
+    except (CorruptFileError, KeyError, TypeError):
+        files = []
+    sidecar_file.unlink(missing_ok=True)
+    for name in files:
+        path = resolve_inside(run, name)
+        if path is not None:
+            Path(path).unlink(missing_ok=True)
+
+
+def _check_some_valid(counts: Counter[str], config: IngestConfig) -> None:
+    if counts["rows_written"] == 0:
+        reasons = {name.removeprefix("reason:"): n for name, n in sorted(counts.items()) if name.startswith("reason:")}
+        raise ThresholdError(
+            f"expected at least one valid row, got none of {counts['rows_read']} in {config.catalog} "
+            f"(rejected: {reasons or 'nothing'}): see {config.run}/quarantine"
+        )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

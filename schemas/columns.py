@@ -1,0 +1,69 @@
+"""Which of a file's columns are ours: the shop's mapping, the Hive folders of the path, what may be absent."""
+
+import os
+from collections.abc import Collection, Mapping
+from typing import Any
+from urllib.parse import unquote
+
+import pyarrow as pa
+
+from schemas.errors import UsageError
+from schemas.tables import CATALOGUE, ENGAGEMENTS, JUDGEMENTS
+
+TABLES = {"catalogue": CATALOGUE, "engagements": ENGAGEMENTS, "judgements": JUDGEMENTS}
+#: Columns that a file may lack although their stored form is not nullable: no `images` column means no pictures.
+_OPTIONAL = {"images"}
+_HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
+
+
+def table_columns(columns: Mapping[str, Any], table: str) -> dict[str, str]:
+    """The column mapping (our name -> the shop's) of one table out of a config's `[columns]`.
+
+    Keys directly in `[columns]` are the catalogue's; `[columns.engagements]` and so on hold another table's.
+    Raises UsageError for a name that is not a column of the table.
+    """
+    nested = columns.get(table, {})
+    flat = {key: value for key, value in columns.items() if not isinstance(value, Mapping)}
+    mapping = {**(flat if table == "catalogue" else {}), **nested}
+    unknown = sorted(set(mapping) - set(TABLES[table].names))
+    if unknown or not all(isinstance(value, str) for value in mapping.values()):
+        raise UsageError(
+            f"expected columns of {table} ({', '.join(TABLES[table].names)}) mapped to names of yours, "
+            f"got {unknown or mapping}"
+        )
+    return mapping
+
+
+def list_names(schema: pa.Schema) -> set[str]:
+    """Names of the columns that hold lists."""
+    return {wanted.name for wanted in schema if pa.types.is_list(wanted.type)}
+
+
+def partition_values(path: str, columns: Mapping[str, str], schema: pa.Schema) -> dict[str, str | None]:
+    """Our columns that Hive folders of the path (`key=value`) give."""
+    folders = [part.partition("=") for part in os.path.dirname(os.path.abspath(path)).split(os.sep)]
+    given = {key: unquote(value) for key, equals, value in folders if equals}
+    found = {name: given[columns.get(name, name)] for name in schema.names if columns.get(name, name) in given}
+    return {name: None if value == _HIVE_NULL else value for name, value in found.items()}
+
+
+def source_columns(
+    present: Collection[str], columns: Mapping[str, str], schema: pa.Schema, path: str
+) -> dict[str, str]:
+    """Our name -> the file's column, for those it has; UsageError if a mapped or a required column is missing."""
+    names, given = list(present), partition_values(path, columns, schema)
+    source = {}
+    for wanted in schema:
+        theirs = columns.get(wanted.name, wanted.name)
+        if names.count(theirs) > 1:
+            raise UsageError(f"expected one column {theirs!r}, got {names.count(theirs)} of that name in {path}")
+        if theirs in names:
+            source[wanted.name] = theirs
+        elif wanted.name in given:
+            continue
+        elif wanted.name in columns or not (wanted.nullable or wanted.name in _OPTIONAL):
+            raise UsageError(
+                f"expected a column {theirs!r} for {wanted.name}, got {', '.join(names) or 'no columns'} in {path}: "
+                f'map it, in the config: [columns] {wanted.name} = "your name"'
+            )
+    return source

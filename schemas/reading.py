@@ -1,0 +1,265 @@
+"""Raw rows from what a shop brings: Parquet, JSON lines (.jsonl .ndjson .json), CSV (.csv .tsv); text also with .gz.
+
+Reading judges nothing that validation can judge: a batch carries whatever types the file has, and a text line that
+cannot be parsed costs only itself. Row numbers count from 1 and stay true to the file: the line in a text file (the
+header of a CSV file is line 1), the row in a Parquet file.
+"""
+
+import functools
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from schemas.columns import list_names, partition_values, source_columns
+from schemas.columns import table_columns as table_columns
+from schemas.errors import CorruptFileError, UsageError
+from schemas.files import sha256_of_file
+from schemas.reading_text import Row, csv_header, csv_rows, json_keys, json_rows, open_lines
+from schemas.tables import CATALOGUE
+
+#: A batch ends at either bound. Neither changes a result.
+MAX_BATCH_ROWS = 8_192
+MAX_BATCH_BYTES = 32 << 20
+
+_FORMATS = {
+    **dict.fromkeys((".parquet", ".pq"), "parquet"),
+    **dict.fromkeys((".jsonl", ".ndjson", ".json"), "json"),
+    **dict.fromkeys((".csv", ".tsv"), "csv"),
+}
+
+
+@dataclass(frozen=True, order=True)
+class FileSlice:
+    """A piece of one input file: a row group of a Parquet file, or a whole text file (part 0).
+
+    file_number: position in the sorted list of input files; first_row: row number of the slice's first row.
+    name: what messages call the file, relative to the common folder of all inputs.
+    """
+
+    file_number: int
+    path: str
+    part: int = 0
+    first_row: int = 1
+    name: str = ""
+
+    def where(self, row_number: int) -> str:
+        """
+        >>> FileSlice(0, "/data/items.csv").where(7)
+        'items.csv:7'
+        """
+        return f"{self.name or os.path.basename(self.path)}:{row_number}"
+
+
+@dataclass(frozen=True, eq=False)
+class RawRows:
+    """A batch of unjudged rows.
+
+    table: one column for each field of the wanted schema, in any Arrow type (`null` if the file has no such column).
+    row_numbers: int64 [table.num_rows], ascending. broken: (row number, error) of lines that could not be parsed.
+    mixed: columns whose values have no common Arrow type (JSON only), as Python values; in `table` they are null.
+    """
+
+    first_row: int
+    table: pa.Table
+    broken: list[tuple[int, str]]
+    row_numbers: np.ndarray
+    mixed: dict[str, list[Any]] = field(default_factory=dict)
+
+
+def plan_slices(files: Sequence[str]) -> list[FileSlice]:
+    """Slices of the input files in order of (file, row); files are sorted first, so numbers do not depend on the call.
+
+    Raises UsageError for an unknown file name extension, CorruptFileError for a Parquet file without a valid footer.
+    """
+    slices = []
+    for number, (path, name) in enumerate(zip(sorted(files), relative_names(files), strict=True)):
+        if format_of(path) != "parquet":
+            slices.append(FileSlice(number, path, 0, 1, name))
+            continue
+        metadata, first_row = _parquet_metadata(path), 1
+        for part in range(metadata.num_row_groups):
+            slices.append(FileSlice(number, path, part, first_row, name))
+            first_row += metadata.row_group(part).num_rows
+    return slices
+
+
+def read_slice(file_slice: FileSlice, columns: Mapping[str, str], schema: pa.Schema = CATALOGUE) -> Iterator[RawRows]:
+    """Yields a slice's rows in bounded batches, in order.
+
+    columns: our column name -> the shop's, for those that differ (see schemas.columns). Columns that neither the
+    schema nor the mapping names are not read. A `key=value` folder gives a column that the file lacks.
+    Raises UsageError if a mapped or required column is missing, CorruptFileError if the file is damaged.
+    """
+    kind, path = format_of(file_slice.path), file_slice.path
+    if kind == "parquet":
+        try:
+            yield from _read_parquet(file_slice, columns, schema)
+        except (OSError, pa.ArrowException) as error:
+            raise CorruptFileError(f"expected a Parquet file, got {error} in {path}: write it again") from error
+        return
+    if kind == "csv":
+        rows = csv_rows(path, source_columns(csv_header(path), columns, schema, path), list_names(schema))
+    else:
+        rows = json_rows(path, {name: columns.get(name, name) for name in schema.names})
+    yield from _batches(rows, schema, partition_values(path, columns, schema))
+
+
+def check_columns(files: Sequence[str], columns: Mapping[str, str], schema: pa.Schema = CATALOGUE) -> None:
+    """Raises UsageError if a mapped or a required column is missing, before any work starts.
+
+    Parquet and CSV: in any file. JSON lines, where a key may be absent from a row: in the first lines of every file.
+    """
+    keys: set[str] = set()
+    json_files = []
+    for path in sorted(files):
+        kind = format_of(path)
+        if kind == "json":
+            json_files.append(path)
+            keys |= json_keys(path)
+            keys |= partition_values(path, columns, schema).keys()
+        else:
+            names = csv_header(path) if kind == "csv" else _parquet_metadata(path).schema.to_arrow_schema().names
+            source_columns(names, columns, schema, path)
+    if json_files and keys:  # no key at all: no line could be parsed, and each is quarantined
+        source_columns(
+            sorted(keys), columns, schema, json_files[0] if len(json_files) == 1 else f"{len(json_files)} files"
+        )
+
+
+def count_rows(files: Sequence[str]) -> int:
+    """About how many rows the files hold: exact for Parquet, lines (less CSV headers) for text."""
+    total = 0
+    for path in files:
+        if format_of(path) == "parquet":
+            total += _parquet_metadata(path).num_rows
+            continue
+        with open_lines(path) as file:
+            lines = sum(piece.count(b"\n") for piece in iter(lambda: file.read(1 << 20), b""))
+        total += max(lines - (format_of(path) == "csv"), 0)
+    return total
+
+
+def input_identity(files: Sequence[str]) -> list[dict[str, Any]]:
+    """What identifies the input files: name relative to their common folder, size and sha256, wherever they lie and
+    whenever they were written. Goes into fingerprints and run ids."""
+    return [
+        {"name": name, "bytes": os.path.getsize(path), "sha256": _sha256(path, os.stat(path).st_mtime_ns)}
+        for path, name in zip(sorted(files), relative_names(files), strict=True)
+    ]
+
+
+@functools.lru_cache(maxsize=4096)
+def _sha256(path: str, mtime_ns: int) -> str:
+    """Read once a process, not once a stage, as long as the file stays as it is."""
+    return sha256_of_file(path)
+
+
+def relative_names(files: Sequence[str]) -> list[str]:
+    """Names of the sorted files relative to their common folder.
+
+    >>> relative_names(["/d/day=2/part.csv", "/d/day=1/part.csv"])
+    ['day=1/part.csv', 'day=2/part.csv']
+    """
+    paths = [os.path.abspath(path) for path in sorted(files)]
+    if not paths:
+        return []
+    common = os.path.commonpath([os.path.dirname(path) for path in paths])
+    return [os.path.relpath(path, common) for path in paths]
+
+
+def format_of(path: str) -> str:
+    """ "parquet", "json" or "csv", by the file name's extension; UsageError for any other."""
+    name = path.lower()
+    zipped = name.endswith(".gz")
+    kind = _FORMATS.get(os.path.splitext(name.removesuffix(".gz"))[1])
+    if kind is None or (zipped and kind == "parquet"):
+        raise UsageError(
+            f"expected a file name that ends in {' '.join(_FORMATS)} (text also with .gz), got {path!r}: "
+            f"rename it, or let its name start with _ to have it skipped"
+        )
+    return kind
+
+
+def _parquet_metadata(path: str) -> pq.FileMetaData:
+    try:
+        return pq.read_metadata(path)
+    except (OSError, pa.ArrowException) as error:
+        raise CorruptFileError(f"expected a Parquet file, got {error} in {path}: write it again") from error
+
+
+def _read_parquet(file_slice: FileSlice, columns: Mapping[str, str], schema: pa.Schema) -> Iterator[RawRows]:
+    with pq.ParquetFile(file_slice.path, pre_buffer=False) as file:
+        source = source_columns(file.schema_arrow.names, columns, schema, file_slice.path)
+        constants = partition_values(file_slice.path, columns, schema)
+        group = file.metadata.row_group(file_slice.part)
+        row_bytes = max(group.total_byte_size // max(group.num_rows, 1), 1)
+        batch_rows = int(np.clip(MAX_BATCH_BYTES // row_bytes, 1, MAX_BATCH_ROWS))
+        row = file_slice.first_row
+        wanted = sorted(set(source.values()))
+        for batch in file.iter_batches(batch_size=batch_rows, row_groups=[file_slice.part], columns=wanted):
+            arrays = [
+                batch.column(source[name]) if name in source else _constant(constants.get(name), batch.num_rows)
+                for name in schema.names
+            ]
+            numbers = np.arange(row, row + batch.num_rows, dtype=np.int64)
+            yield RawRows(row, pa.Table.from_arrays(arrays, schema.names), [], numbers)
+            row += batch.num_rows
+
+
+def _batches(rows: Iterator[Row], schema: pa.Schema, constants: Mapping[str, str | None]) -> Iterator[RawRows]:
+    """Groups parsed lines into bounded batches."""
+    good: list[Row] = []
+    broken: list[tuple[int, str]] = []
+    size_bytes = 0
+    for row in rows:
+        size_bytes += row.size_bytes
+        if row.error is None:
+            good.append(row)
+        else:
+            broken.append((row.number, row.error))
+        if len(good) + len(broken) >= MAX_BATCH_ROWS or size_bytes >= MAX_BATCH_BYTES:
+            yield _assemble(good, broken, schema, constants)
+            good, broken, size_bytes = [], [], 0
+    if good or broken:
+        yield _assemble(good, broken, schema, constants)
+
+
+def _assemble(
+    good: list[Row], broken: list[tuple[int, str]], schema: pa.Schema, constants: Mapping[str, str | None]
+) -> RawRows:
+    arrays, mixed = [], {}
+    for wanted in schema:
+        values = [(row.values or {}).get(wanted.name) for row in good]
+        if wanted.name in constants and all(value is None for value in values):
+            array = _constant(constants[wanted.name], len(values))
+        else:
+            array = _array_or_none(values)
+        if array is None:
+            mixed[wanted.name] = values
+        arrays.append(pa.nulls(len(values)) if array is None else array)
+    numbers = np.array([row.number for row in good], np.int64)
+    first_row = min([row.number for row in good[:1]] + [number for number, _ in broken[:1]])
+    return RawRows(first_row, pa.Table.from_arrays(arrays, schema.names), broken, numbers, mixed)
+
+
+def _array_or_none(values: list[Any]) -> pa.Array | None:
+    """Python values as an Arrow array of strings or of lists of strings, None if they are neither."""
+    try:
+        return pa.array(values, pa.string())
+    except (pa.ArrowInvalid, pa.ArrowTypeError, UnicodeEncodeError):
+        pass
+    if any(value is not None and not isinstance(value, list) for value in values):  # Arrow takes a str for a list
+        return None
+    try:
+        return pa.array(values, pa.list_(pa.string()))
+    except (pa.ArrowInvalid, pa.ArrowTypeError, UnicodeEncodeError):
+        return None
+
+
+def _constant(value: str | None, count: int) -> pa.Array:
+    return pa.nulls(count) if value is None else pa.array([value] * count, pa.string())

@@ -1,0 +1,245 @@
+"""Raw rows -> good rows and rejections. Every row leaves as one or the other; nothing is repaired silently.
+
+A row is rejected, with the first reason found in it:
+
+| reason | rule |
+|---|---|
+| broken_line | a text line that is no JSON object, or no CSV row of the header's width |
+| null_id, empty_id | the id is null (an empty CSV cell too); it is empty or white space only |
+| oversized_id | the id has more than `max_id_bytes` bytes of UTF-8 |
+| wrong_type | a value is of no type that its column takes (see schemas.coercion) |
+| bad_utf8 | an id, text or URI is not UTF-8: decoding it with replacements would damage it silently |
+| unknown_surface, unknown_action, null_timestamp, missing_query | engagements and judgements only |
+
+A value is cut or dropped, and counted, where that loses no row: `texts_truncated`, `queries_truncated`,
+`pictures_cut_off`, `pictures_empty` (null or blank URIs). Ids are taken as they are: case, surrounding white space and
+control characters count, for ids never become file names. Integers are taken as their decimal text.
+"""
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from schemas.coercion import Fault, Faults, list_column, number_column, text_column, timestamp_column
+from schemas.quarantine import Rejection, quote
+from schemas.reading import FileSlice, RawRows
+from schemas.tables import (
+    ACTIONS,
+    CATALOGUE,
+    ENGAGEMENTS,
+    JUDGEMENTS,
+    MAX_PICTURES,
+    QUERY_SURFACES,
+    SURFACES,
+    TEXT_FIELDS,
+)
+
+#: Columns that `validate_catalogue` adds: where the row came from, and what was cut from it.
+VALIDATED_CATALOGUE = pa.schema(
+    [
+        *CATALOGUE,
+        pa.field("file_number", pa.int32(), nullable=False),
+        pa.field("row_number", pa.int64(), nullable=False),
+        pa.field("pictures_cut_off", pa.int32(), nullable=False),
+        pa.field("texts_truncated", pa.int32(), nullable=False),
+    ]
+)
+
+REMEDIES = {
+    "broken_line": "write one valid JSON object or CSV row a line",
+    "null_id": "give the row its item_id",
+    "empty_id": "give the row its item_id",
+    "oversized_id": "use a shorter item_id",
+    "wrong_type": "cast the column in the export",
+    "bad_utf8": "export the table as UTF-8",
+    "unknown_surface": "use one of the expected surfaces, or leave the row out",
+    "unknown_action": "use one of the expected actions, or leave the row out",
+    "null_timestamp": "give the row its UTC timestamp",
+    "missing_query": "give search rows their text and closeup rows their image URI",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """Numbers of the rules; part of the ingest fingerprint."""
+
+    max_id_bytes: int = 512
+    max_text_characters: int = 10_000
+    max_query_characters: int = 2_000
+    max_pictures: int = MAX_PICTURES
+
+
+def validate_catalogue(
+    raw: RawRows,
+    file_slice: FileSlice,
+    limits: Limits = Limits(),
+) -> tuple[pa.Table, list[Rejection], Counter[str]]:
+    """(good rows as VALIDATED_CATALOGUE in input order, rejections, counts: rows_read, rows_rejected, pictures_listed,
+    pictures_cut_off, pictures_empty and texts_truncated of the good rows)."""
+    faults: Faults = {}
+    ids = _ids(raw, limits, faults)
+    texts = {name: text_column(raw, name, faults, join_lists=True) for name in TEXT_FIELDS}
+    images, num_cut, num_empty = _pictures(list_column(raw, "images", faults), limits.max_pictures)
+    num_truncated = np.zeros(raw.table.num_rows, np.int32)
+    for name, text in texts.items():
+        texts[name], truncated = _truncate(text, limits.max_text_characters)
+        num_truncated += truncated
+    columns = {
+        "item_id": ids,
+        **texts,
+        "images": images,
+        "file_number": np.full(raw.table.num_rows, file_slice.file_number, np.int32),
+        "row_number": raw.row_numbers,
+        "pictures_cut_off": num_cut,
+        "texts_truncated": num_truncated,
+    }
+    good, keep = _good_rows(columns, VALIDATED_CATALOGUE, faults)
+    rejections = _rejections(raw, file_slice, "items", ids, faults)
+    counts = Counter(
+        rows_read=raw.table.num_rows + len(raw.broken),
+        rows_rejected=len(rejections),
+        pictures_listed=len(good["images"].combine_chunks().flatten()),
+        pictures_cut_off=int(num_cut[keep].sum()),
+        pictures_empty=int(num_empty[keep].sum()),
+        texts_truncated=int(num_truncated[keep].sum()),
+    )
+    return good, rejections, counts
+
+
+def validate_engagements(
+    raw: RawRows,
+    file_slice: FileSlice,
+    limits: Limits = Limits(),
+    stage: str = "pairs",
+) -> tuple[pa.Table, list[Rejection], Counter[str]]:
+    """(good rows as ENGAGEMENTS in input order, rejections, counts: rows_read, rows_rejected, queries_truncated).
+
+    The query of a home row is dropped. Timestamps are not compared with any clock.
+    """
+    faults: Faults = {}
+    columns: dict[str, Any] = {"timestamp": timestamp_column(raw, "timestamp", faults)}
+    for name in ("user_id", "session_id", "surface", "query", "item_id", "action"):
+        columns[name] = text_column(raw, name, faults)
+    _flag(faults, columns["timestamp"].is_null(), "null_timestamp", "a timestamp", columns["timestamp"])
+    _flag(faults, _is_blank(columns["item_id"]), "null_id", "an item_id", columns["item_id"])
+    _flag_unknown(faults, columns["surface"], SURFACES, "unknown_surface")
+    _flag_unknown(faults, columns["action"], ACTIONS, "unknown_action")
+    needs_query = pc.is_in(columns["surface"], pa.array(QUERY_SURFACES))
+    missing = pc.and_(needs_query, _is_blank(columns["query"]))
+    _flag(faults, missing, "missing_query", f"a query on {' and '.join(QUERY_SURFACES)}", columns["query"])
+    query, truncated = _truncate(columns["query"], limits.max_query_characters)
+    columns["query"] = pc.if_else(needs_query, query, pa.scalar(None, pa.string()))
+    truncated &= needs_query.to_numpy(zero_copy_only=False)
+    good, keep = _good_rows(columns, ENGAGEMENTS, faults)
+    rejections = _rejections(raw, file_slice, stage, columns["item_id"], faults)
+    counts = Counter(
+        rows_read=raw.table.num_rows + len(raw.broken),
+        rows_rejected=len(rejections),
+        queries_truncated=int(truncated[keep].sum()),
+    )
+    return good, rejections, counts
+
+
+def validate_judgements(
+    raw: RawRows,
+    file_slice: FileSlice,
+    limits: Limits = Limits(),
+    stage: str = "evaluate",
+) -> tuple[pa.Table, list[Rejection], Counter[str]]:
+    """(good rows as JUDGEMENTS in input order, rejections, counts: rows_read, rows_rejected, queries_truncated)."""
+    faults: Faults = {}
+    columns: dict[str, Any] = {name: text_column(raw, name, faults) for name in ("surface", "query", "item_id")}
+    columns["grade"] = number_column(raw, "grade", faults)
+    _flag(faults, _is_blank(columns["item_id"]), "null_id", "an item_id", columns["item_id"])
+    _flag_unknown(faults, columns["surface"], QUERY_SURFACES, "unknown_surface")
+    _flag(faults, _is_blank(columns["query"]), "missing_query", "a query", columns["query"])
+    _flag(faults, columns["grade"].is_null(), "wrong_type", "a finite number in grade", columns["grade"])
+    columns["query"], truncated = _truncate(columns["query"], limits.max_query_characters)
+    good, keep = _good_rows(columns, JUDGEMENTS, faults)
+    rejections = _rejections(raw, file_slice, stage, columns["item_id"], faults)
+    counts = Counter(
+        rows_read=raw.table.num_rows + len(raw.broken),
+        rows_rejected=len(rejections),
+        queries_truncated=int(truncated[keep].sum()),
+    )
+    return good, rejections, counts
+
+
+def _ids(raw: RawRows, limits: Limits, faults: Faults) -> pa.Array:
+    """The item ids; null where they are null, oversized or no text."""
+    ids = text_column(raw, "item_id", faults, keep_empty=True)
+    _flag(faults, ids.is_null(), "null_id", "an item_id", ids)
+    _flag(faults, _is_blank(ids), "empty_id", "an item_id that is not blank", ids)
+    oversized = pc.fill_null(pc.greater(pc.binary_length(ids), limits.max_id_bytes), False)
+    _flag(faults, oversized, "oversized_id", f"an item_id of at most {limits.max_id_bytes} bytes", ids)
+    return pc.if_else(oversized, pa.scalar(None, pa.string()), ids)
+
+
+def _pictures(lists: pa.Array, max_pictures: int) -> tuple[pa.Array, np.ndarray, np.ndarray]:
+    """(lists without nulls and blanks and of at most `max_pictures`, how many were cut off, how many were blank)."""
+    zeros = np.zeros(len(lists), np.int32)
+    members = lists.flatten()
+    longest = pc.max(pc.list_value_length(lists)).as_py() or 0
+    if longest <= max_pictures and not pc.any(_is_blank(members)).as_py():
+        return pc.coalesce(lists, pa.scalar([], lists.type)), zeros, zeros
+    given = [uris or [] for uris in lists.to_pylist()]
+    named = [[uri for uri in uris if uri is not None and uri.strip()] for uris in given]
+    num_empty = np.array([len(a) - len(b) for a, b in zip(given, named, strict=True)], np.int32)
+    num_cut = np.array([max(len(uris) - max_pictures, 0) for uris in named], np.int32)
+    return pa.array([uris[:max_pictures] for uris in named], lists.type), num_cut, num_empty
+
+
+def _truncate(text: pa.Array, max_characters: int) -> tuple[pa.Array, np.ndarray]:
+    """(text of at most that many code points, bool [rows] where it was longer)."""
+    too_long = pc.fill_null(pc.greater(pc.utf8_length(text), max_characters), False)
+    if not pc.any(too_long).as_py():
+        return text, np.zeros(len(text), bool)
+    return pc.utf8_slice_codeunits(text, 0, max_characters), too_long.to_numpy(zero_copy_only=False)
+
+
+def _is_blank(text: pa.Array) -> pa.Array:
+    return pc.fill_null(pc.equal(pc.utf8_trim_whitespace(text), ""), True)
+
+
+def _flag_unknown(faults: Faults, values: pa.Array, known: tuple[str, ...], reason: str) -> None:
+    _flag(faults, pc.invert(pc.is_in(values, pa.array(known))), reason, f"one of {', '.join(known)}", values)
+
+
+def _flag(faults: Faults, mask: pa.Array, reason: str, expected: str, values: pa.Array) -> None:
+    """Records a fault for the rows of the mask that have none yet."""
+    for row in np.flatnonzero(mask.to_numpy(zero_copy_only=False)).tolist():
+        if row not in faults:
+            faults[row] = Fault(reason, expected, quote(values[row].as_py()))
+
+
+def _good_rows(columns: dict[str, Any], schema: pa.Schema, faults: Faults) -> tuple[pa.Table, np.ndarray]:
+    """(the rows without a fault, bool [rows] which they are)."""
+    arrays = [column if isinstance(column, pa.Array) else pa.array(column) for column in map(columns.get, schema.names)]
+    keep = np.ones(len(arrays[0]), bool)
+    keep[list(faults)] = False
+    table = pa.Table.from_arrays(arrays, schema=schema)
+    return (table.filter(pa.array(keep)) if faults else table), keep
+
+
+def _rejections(raw: RawRows, file_slice: FileSlice, stage: str, ids: pa.Array, faults: Faults) -> list[Rejection]:
+    """One rejection for each faulty row and broken line."""
+    found = [(int(raw.row_numbers[row]), ids[row].as_py(), fault) for row, fault in faults.items()]
+    for number, error in raw.broken:
+        found.append((number, None, Fault("broken_line", "a line that can be parsed", quote(error))))
+    return [
+        Rejection(
+            level="row",
+            stage=stage,
+            item_id=item_id,
+            reason=fault.reason,
+            expected=fault.expected,
+            got=fault.got,
+            where=file_slice.where(number),
+            remedy=REMEDIES[fault.reason],
+        )
+        for number, item_id, fault in sorted(found, key=lambda entry: entry[0])
+    ]

@@ -1,0 +1,132 @@
+"""Atomic writes, containment, listing of inputs."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from schemas.errors import CorruptFileError, UsageError
+from schemas.files import (
+    atomic_write,
+    check_sha256,
+    expand_inputs,
+    read_json,
+    resolve_inside,
+    sha256_of_file,
+    write_json,
+)
+
+
+def test_atomic_write_replaces_or_leaves_nothing(tmp_path: Path) -> None:
+    target = tmp_path / "new" / "file"
+    with atomic_write(target) as temporary:
+        Path(temporary).write_text("one")
+        assert not target.exists()
+        assert os.path.basename(temporary).startswith(".")
+    assert target.read_text() == "one"
+
+    def fail_halfway() -> None:
+        with atomic_write(target) as temporary:
+            Path(temporary).write_text("two")
+            raise RuntimeError("halfway")
+
+    with pytest.raises(RuntimeError, match="halfway"):
+        fail_halfway()
+    assert target.read_text() == "one"
+    with pytest.raises(FileNotFoundError), atomic_write(target):
+        pass  # nothing written is an error too, not an empty file
+    assert os.listdir(tmp_path / "new") == ["file"]
+
+
+def test_json_round_trip_and_refusals(tmp_path: Path) -> None:
+    write_json(tmp_path / "a.json", {"b": 1, "a": "ü"})
+    write_json(tmp_path / "b.json", {"a": "ü", "b": 1})
+    assert (tmp_path / "a.json").read_bytes() == (tmp_path / "b.json").read_bytes()
+    assert read_json(tmp_path / "a.json") == {"a": "ü", "b": 1}
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(tmp_path / "c.json", float("nan"))
+    (tmp_path / "d.json").write_bytes(b'{"a": "\xff"}')
+    for name in ("c.json", "d.json"):
+        with pytest.raises(CorruptFileError, match=name):
+            read_json(tmp_path / name)
+
+
+def test_sha256(tmp_path: Path) -> None:
+    (tmp_path / "abc").write_text("abc")
+    digest = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"  # FIPS 180-4, example 1
+    assert sha256_of_file(tmp_path / "abc") == digest
+    check_sha256(tmp_path / "abc", digest)
+    (tmp_path / "abc").write_text("abd")
+    for name in ("abc", "gone"):
+        with pytest.raises(CorruptFileError, match=digest):
+            check_sha256(tmp_path / name, digest)
+
+
+@pytest.mark.parametrize(
+    ("uri", "inside"),
+    [
+        ("a.jpg", "root/a.jpg"),
+        ("missing/../a.jpg", "root/a.jpg"),
+        ("..hidden", "root/..hidden"),
+        ("link-in", "root/a.jpg"),
+        ("", "root"),
+        ("../secret", None),
+        ("folder/../../secret", None),
+        ("../root-2/a.jpg", None),
+        ("link-out", None),
+        ("link-folder/secret", None),
+        ("/etc/passwd", None),
+        ("a\0.jpg", None),
+    ],
+)
+def test_resolve_inside(tmp_path: Path, uri: str, inside: str | None) -> None:
+    root = tmp_path / "root"
+    (root / "folder").mkdir(parents=True)
+    (tmp_path / "root-2").mkdir()
+    for path in (root / "a.jpg", tmp_path / "secret", tmp_path / "root-2" / "a.jpg"):
+        path.write_text("x")
+    (root / "link-in").symlink_to("a.jpg")
+    (root / "link-out").symlink_to("../secret")
+    (root / "link-folder").symlink_to("..")
+    expected = None if inside is None else str((tmp_path / inside).resolve())
+    assert resolve_inside(root, uri) == expected
+    if expected is not None:
+        assert resolve_inside(root, expected) == expected  # absolute paths inside are allowed
+
+
+def test_resolve_inside_a_linked_root(tmp_path: Path) -> None:
+    (tmp_path / "root").mkdir()
+    (tmp_path / "link").symlink_to("root")
+    expected = str((tmp_path / "root").resolve() / "a.jpg")
+    assert resolve_inside(tmp_path / "link", str(tmp_path / "link" / "a.jpg")) == expected
+
+
+def test_expand_inputs(tmp_path: Path) -> None:
+    names = [
+        "p.csv",
+        "_SUCCESS",
+        ".p.csv.crc",
+        "day=1/b.csv",
+        "day=1/a.csv",
+        "day=2/_tmp/x.csv",
+        "day=2/c.csv",
+        ".x/d.csv",
+    ]
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
+        (tmp_path / name).touch()
+
+    def found(spec: str, date: str | None = None) -> list[str]:
+        return [os.path.relpath(path, tmp_path) for path in expand_inputs(str(tmp_path / spec), date)]
+
+    assert found("") == ["day=1/a.csv", "day=1/b.csv", "day=2/c.csv", "p.csv"]
+    assert found("day=*") == ["day=1/a.csv", "day=1/b.csv", "day=2/c.csv"]
+    assert found("*/a.csv") == ["day=1/a.csv"]
+    assert found("**/*.csv") == ["day=1/a.csv", "day=1/b.csv", "day=2/_tmp/x.csv", "day=2/c.csv", "p.csv"]
+    assert found("_SUCCESS") == ["_SUCCESS"]  # named outright
+    assert found("day={date}/b.csv", "1") == ["day=1/b.csv"]
+    with pytest.raises(UsageError, match="--date"):
+        found("day={date}")
+    for nothing in ("day={date}", "x*", "day=2/_tmp/none"):
+        with pytest.raises(UsageError, match="nothing is found"):
+            found(nothing, "3")
