@@ -1,0 +1,235 @@
+"""The published run as something to ask: text, pictures or items in, nearest items with titles out.
+
+    searcher = Searcher("store")
+    for result in searcher.by_text(["red summer dress"])[0]:
+        print(result.score, result.item_id, result.title)
+
+A Searcher stays with the run that CURRENT named when it was made; a later publication does not change its answers.
+Models are loaded when a query first needs one: item queries need none.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from model.index import ExactIndex, ItemIndex, open_index, read_index_manifest
+from model.pictures import PictureError, PictureLimits, read_picture
+from model.query_encoder import QueryEncoder
+from pipelines.store import current_run, model_folder
+from pipelines.units import bucket_name, read_stage_manifest
+from schemas.embeddings import read_embeddings, read_embeddings_metadata, validate_embeddings
+from schemas.errors import CorruptFileError, UsageError
+from schemas.files import check_sha256, read_json
+from schemas.hashing import bucket_of
+from schemas.quarantine import quote
+from schemas.tables import EMBEDDING_DIM
+
+QueryKind = Literal["text", "image", "item"]
+QUERY_KINDS: tuple[QueryKind, ...] = ("text", "image", "item")
+MAX_TOP = 10_000
+_NOT_A_ROW = -2  # neither an item's row nor the padding of results
+
+
+class Query(NamedTuple):
+    """`value`: the text, the path of a picture file, or an item id."""
+
+    kind: QueryKind
+    value: str
+
+
+class Result(NamedTuple):
+    """An item near a query; score: cosine; title: None if the item has none."""
+
+    item_id: str
+    score: float
+    title: str | None
+
+
+class Searcher:
+    """Searches the published run of a store; `exact` compares with every item instead of using the index.
+
+    Raises UsageError if nothing is published, CorruptFileError if run, index, embeddings and model do not belong
+    together.
+    """
+
+    def __init__(self, store: str, exact: bool = False, device: str = "auto"):
+        self.store, self.exact, self.device = store, exact, device
+        self.run = current_run(store)
+        self.manifest = read_json(self.run / "manifest.json")
+        self.model_id: str = self.manifest["model_id"]
+        self._check_model_ids()
+        self.index, self.item_ids = self._open_exact() if exact else self._open_annoy()
+        self._titles = _Titles(self.run)
+
+    def by_text(self, queries: Sequence[str], top: int = 10) -> list[list[Result]]:
+        """The nearest items of each text, best first. Raises UsageError for a blank query or an untrained tower."""
+        return self._all_or_raise([Query("text", query) for query in queries], top)
+
+    def by_image(self, paths: Sequence[str | os.PathLike[str]], top: int = 10) -> list[list[Result]]:
+        """The nearest items of each picture file. Raises UsageError for an unusable picture or an untrained tower."""
+        return self._all_or_raise([Query("image", os.fspath(path)) for path in paths], top)
+
+    def by_item(self, item_ids: Sequence[str], top: int = 10) -> list[list[Result]]:
+        """The nearest other items of each item, itself left out. Raises UsageError for an id that is not published."""
+        return self._all_or_raise([Query("item", item_id) for item_id in item_ids], top)
+
+    def search(self, queries: Sequence[Query], top: int = 10) -> list[list[Result] | UsageError]:
+        """Answers queries of any kinds together: for each, in order, its results or why it has none."""
+        if not 1 <= top <= MAX_TOP:
+            raise UsageError(f"expected top from 1 to {MAX_TOP:,}, got {top}")
+        answers: list[list[Result] | UsageError | None] = [None] * len(queries)
+        vectors_QD = np.zeros((len(queries), EMBEDDING_DIM), np.float32)
+        own_rows_Q = np.full(len(queries), _NOT_A_ROW, np.int64)
+        for kind, vectors_of in (("text", self._texts), ("image", self._images), ("item", self._items)):
+            places = [place for place, query in enumerate(queries) if query.kind == kind]
+            for place, vector in zip(places, vectors_of([queries[place].value for place in places]), strict=True):
+                if isinstance(vector, UsageError):
+                    answers[place] = vector
+                else:
+                    vectors_QD[place], own_rows_Q[place] = vector
+        good = np.array([place for place, answer in enumerate(answers) if answer is None], np.int64)
+        for place, results in zip(good, self._nearest(vectors_QD[good], own_rows_Q[good], top), strict=True):
+            answers[place] = results
+        return [answer for answer in answers if answer is not None]
+
+    def titles(self, item_ids: Sequence[str]) -> list[str | None]:
+        """The items' titles, None where an item has none."""
+        return self._titles.of(item_ids)
+
+    @cached_property
+    def encoder(self) -> QueryEncoder:
+        """The query towers of the run's model."""
+        encoder = QueryEncoder(model_folder(self.store, self.model_id), device=self.device)
+        if encoder.manifest["model_id"] != self.model_id:
+            raise CorruptFileError(
+                f"expected model {self.model_id}, got {encoder.manifest['model_id']} in {encoder.folder}: restore it"
+            )
+        return encoder
+
+    def _nearest(self, vectors_QD: np.ndarray, own_rows_Q: np.ndarray, top: int) -> Iterator[list[Result]]:
+        """`top` results a query without the query's own row."""
+        if not len(vectors_QD):
+            return
+        extra = 1 if (own_rows_Q != _NOT_A_ROW).any() else 0
+        rows_QK, scores_QK = self.index.search(vectors_QD, top + extra)
+        keep_QK = (rows_QK >= 0) & (rows_QK != own_rows_Q[:, None])
+        keep_QK &= np.cumsum(keep_QK, axis=1) <= top
+        item_ids = self.item_ids.take(pa.array(rows_QK[keep_QK])).to_pylist()
+        titles = self.titles(item_ids)
+        results = map(Result, item_ids, scores_QK[keep_QK].tolist(), titles)
+        for count in keep_QK.sum(axis=1):
+            yield [next(results) for _ in range(count)]
+
+    def _texts(self, texts: Sequence[str]) -> list[tuple[np.ndarray, int] | UsageError]:
+        blank = UsageError("expected a text query, got only white space")
+        usable = [text for text in texts if text.strip()]
+        if usable and (refusal := self._refusal("text")) is not None:
+            return [refusal] * len(texts)
+        vectors = iter(self.encoder.texts(usable) if usable else [])
+        return [(next(vectors), _NOT_A_ROW) if text.strip() else blank for text in texts]
+
+    def _images(self, paths: Sequence[str]) -> list[tuple[np.ndarray, int] | UsageError]:
+        if not paths:
+            return []
+        if (refusal := self._refusal("picture")) is not None:
+            return [refusal] * len(paths)
+
+        def read_all() -> Iterator[bytes | PictureError]:  # pulled as the encoder goes: few files are in memory
+            for path in paths:
+                try:
+                    yield read_picture("/", path if "://" in path else os.path.abspath(path), PictureLimits())
+                except PictureError as error:
+                    yield error
+
+        return [
+            UsageError(f"{vector} (query {quote(path)})") if isinstance(vector, PictureError) else (vector, _NOT_A_ROW)
+            for path, vector in zip(paths, self.encoder.pictures(read_all()), strict=True)
+        ]
+
+    def _items(self, item_ids: Sequence[str]) -> list[tuple[np.ndarray, int] | UsageError]:
+        if not item_ids:
+            return []
+        rows = pc.index_in(pa.array(item_ids, pa.string()), value_set=self.item_ids).to_pylist()
+        vectors = iter(self.index.vectors([row for row in rows if row is not None]))
+        return [
+            UsageError(f"expected the id of a published item, got {quote(item_id)}: no row in {self.run}/embeddings")
+            if row is None
+            else (next(vectors), row)
+            for item_id, row in zip(item_ids, rows, strict=True)
+        ]
+
+    def _refusal(self, tower: str) -> UsageError | None:
+        """Why the tower answers no query: it had no training pairs. None if it does."""
+        encoder = self.encoder
+        try:
+            encoder.require(tower)
+        except UsageError as error:
+            return error
+        return None
+
+    def _all_or_raise(self, queries: Sequence[Query], top: int) -> list[list[Result]]:
+        answers: list[list[Result]] = []
+        for answer in self.search(queries, top):
+            if isinstance(answer, UsageError):
+                raise answer
+            answers.append(answer)
+        return answers
+
+    def _check_model_ids(self) -> None:
+        index_id = read_index_manifest(self.run / "index")["model_id"]
+        embeddings_id = read_embeddings_metadata(self.run / "embeddings")["model_id"]
+        if not self.model_id == index_id == embeddings_id:
+            raise CorruptFileError(
+                f"expected one model id, got {self.model_id} in the manifest, {index_id} in the index and "
+                f"{embeddings_id} in the embeddings of {self.run}: publish the run again"
+            )
+
+    def _check_published(self, folder: str) -> None:
+        """Every file of the run's manifest in `folder` is the one that was published."""
+        for entry in self.manifest["files"]:
+            if Path(entry["path"]).parts[0] == folder:
+                check_sha256(self.run / entry["path"], entry["sha256"])
+
+    def _open_exact(self) -> tuple[ItemIndex, pa.Array]:
+        self._check_published("embeddings")
+        ids, matrix_ND = read_embeddings(self.run / "embeddings")
+        validate_embeddings(ids, matrix_ND, str(self.run / "embeddings"))
+        return ExactIndex(matrix_ND), ids
+
+    def _open_annoy(self) -> tuple[ItemIndex, pa.Array]:
+        self._check_published("index")
+        index, ids, _ = open_index(self.run / "index")
+        return index, ids
+
+
+class _Titles:
+    """Titles of the run's items, read a bucket at a time: one query touches few buckets, bulk queries each once."""
+
+    def __init__(self, run: Path):
+        self.run = run
+        self._by_bucket: dict[int, dict[str, str | None]] = {}
+
+    @cached_property
+    def num_buckets(self) -> int:
+        return int(read_stage_manifest(str(self.run), "items")["num_buckets"])
+
+    def of(self, item_ids: Sequence[str]) -> list[str | None]:
+        """The title of each item, None where it has none."""
+        return [self._bucket(bucket_of(item_id, self.num_buckets)).get(item_id) for item_id in item_ids]
+
+    def _bucket(self, bucket: int) -> dict[str, str | None]:
+        if bucket not in self._by_bucket:
+            path = self.run / "items" / f"{bucket_name(bucket, self.num_buckets)}.parquet"
+            try:
+                table = pq.read_table(path, columns=["item_id", "title"])
+            except (OSError, pa.ArrowException) as error:
+                raise CorruptFileError(f"expected the run's items at {path}, got {error}") from error
+            self._by_bucket[bucket] = dict(zip(*table.to_pydict().values(), strict=True))
+        return self._by_bucket[bucket]

@@ -1,0 +1,155 @@
+"""The index stage through `main`: what it writes, that plain Annoy reads it, equal bytes, resume, and its refusals."""
+
+import json
+from pathlib import Path
+
+import annoy
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from model.index import open_index
+from pipelines.index import main
+from pipelines.units import Unit, UnitWriter, write_stage_manifest
+from schemas.embeddings import embeddings_metadata, write_embeddings_file
+from schemas.errors import CorruptFileError
+from schemas.files import sha256_of_file
+from schemas.tables import EMBEDDING_DIM, IDS
+
+MODEL_ID = "itemsage-0123456789ab"
+
+
+def unit_rows(num_rows: int, seed: int = 0) -> np.ndarray:
+    rows = np.random.default_rng(seed).standard_normal((num_rows, EMBEDDING_DIM)).astype(np.float32)
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+def names(num_rows: int) -> list[str]:
+    return [f"item-{row:05d}" for row in range(num_rows)]
+
+
+def write_embeddings(run: Path, matrix: np.ndarray, model_id: str = MODEL_ID, parts: int = 1) -> None:
+    """The embeddings stage's output: rows dealt out to parts, each sorted."""
+    metadata = embeddings_metadata(model_id, EMBEDDING_DIM)
+    for part in range(parts):
+        writer = UnitWriter(str(run), Unit("embeddings", f"part-{part:05d}-of-{parts:05d}", "0"))
+        rows = list(range(part, len(matrix), parts))
+        with writer.file(f"embeddings/{writer.unit.name}.parquet") as temporary:
+            write_embeddings_file(temporary, [names(len(matrix))[row] for row in rows], matrix[rows], metadata)
+        writer.seal()
+    unit_names = [f"part-{part:05d}-of-{parts:05d}" for part in range(parts)]
+    write_stage_manifest(str(run), "embeddings", unit_names, model_id=model_id)
+
+
+def checksums(run: Path) -> dict[str, str]:
+    files = [path for path in run.rglob("*") if path.is_file() and path.name != "times.json"]
+    return {path.relative_to(run).as_posix(): sha256_of_file(path) for path in files}
+
+
+def test_plain_annoy_reads_the_index_with_its_ids(tmp_path):
+    matrix = unit_rows(400)
+    write_embeddings(tmp_path, matrix, parts=3)
+    assert main(["--run", str(tmp_path)]) == 0
+    manifest = json.loads((tmp_path / "index" / "manifest.json").read_text())
+    index = annoy.AnnoyIndex(manifest["dimension"], manifest["metric"])
+    index.load(str(tmp_path / "index" / "items.ann"))
+    table = pq.read_table(tmp_path / "index" / "ids.parquet")
+    assert table.schema.equals(IDS)
+    assert table["item_id"].to_pylist() == names(400)
+    assert index.get_n_items() == 400
+    rows, distances = index.get_nns_by_vector(matrix[123], 5, manifest["search_k"], include_distances=True)
+    assert table["item_id"][rows[0]].as_py() == "item-00123"
+    cosines = 1 - np.square(distances) / 2
+    np.testing.assert_allclose(cosines, matrix[rows] @ matrix[123], atol=1e-5)
+
+
+def test_the_manifest_states_what_was_built(tmp_path):
+    matrix = unit_rows(300)
+    matrix[7] = matrix[8]
+    write_embeddings(tmp_path, matrix)
+    assert main(["--run", str(tmp_path), "--target-recall", "0.9", "--seed", "5"]) == 0
+    manifest = json.loads((tmp_path / "index" / "manifest.json").read_text())
+    assert manifest["model_id"] == MODEL_ID
+    assert (manifest["dimension"], manifest["metric"], manifest["n_items"]) == (256, "angular", 300)
+    assert manifest["target_reached"]
+    assert manifest["recall"]["10"] >= 0.9
+    assert manifest["share_with_twin"] == pytest.approx(2 / 300, abs=1e-6)
+    assert manifest["seed"] == 5
+    assert not any("_s" in name[-2:] or "_ms" in name for name in manifest)
+    stage = json.loads((tmp_path / "manifests" / "index.json").read_text())
+    assert stage["counts"] == {"items_indexed": 300}
+    assert stage["times"]["latency_p95_ms"] > 0
+    listed = {entry["path"] for entry in stage["files"]}
+    assert listed == {"index/items.ann", "index/ids.parquet", "index/manifest.json"}
+    assert open_index(tmp_path / "index")[0].num_items == 300
+
+
+def test_two_runs_over_equal_embeddings_are_equal_bytes(tmp_path):
+    for name in ("a", "b"):
+        write_embeddings(tmp_path / name, unit_rows(200))
+        assert main(["--run", str(tmp_path / name)]) == 0
+    sums = [checksums(tmp_path / name) for name in ("a", "b")]
+    stages = [entry.pop("manifests/index.json") for entry in sums]
+    assert sums[0] == sums[1]
+    assert "index/items.ann" in sums[0]
+    stages = [json.loads((tmp_path / name / "manifests" / "index.json").read_text()) for name in ("a", "b")]
+    assert [stage.pop("times") for stage in stages] != [{}, {}]
+    assert stages[0] == stages[1]
+
+
+def test_a_second_call_does_nothing_and_a_changed_input_builds_anew(tmp_path):
+    write_embeddings(tmp_path, unit_rows(50))
+    index = tmp_path / "index" / "items.ann"
+    assert main(["--run", str(tmp_path)]) == 0
+    first = (index.stat().st_ino, index.stat().st_mtime_ns)
+    assert main(["--run", str(tmp_path)]) == 0
+    assert (index.stat().st_ino, index.stat().st_mtime_ns) == first
+    write_embeddings(tmp_path, unit_rows(50, seed=1))
+    assert main(["--run", str(tmp_path)]) == 0
+    second = (index.stat().st_ino, index.stat().st_mtime_ns)
+    assert second != first
+    assert main(["--run", str(tmp_path), "--max-trees", "5"]) == 0
+    assert (index.stat().st_ino, index.stat().st_mtime_ns) != second
+    assert open_index(tmp_path / "index")[2]["n_trees"] == 5
+
+
+def test_a_target_out_of_reach_is_said(tmp_path, capsys):
+    write_embeddings(tmp_path, unit_rows(2000))
+    arguments = ["--target-recall", "1", "--max-trees", "2", "--max-search-k", "20"]
+    assert main(["--run", str(tmp_path), *arguments]) == 0
+    printed = capsys.readouterr().out
+    assert "WARNING: expected recall@10 >= 1.0" in printed
+    assert "2 trees and search_k 20" in printed
+
+
+@pytest.mark.parametrize("num_rows", [1, 3])
+def test_few_items(tmp_path, num_rows):
+    write_embeddings(tmp_path, unit_rows(num_rows))
+    assert main(["--run", str(tmp_path)]) == 0
+    index, ids, _ = open_index(tmp_path / "index")
+    assert index.search(unit_rows(num_rows), 10)[0][0, 0] == 0
+    assert len(ids) == num_rows
+
+
+def test_no_items_fail_the_threshold(tmp_path, capsys):
+    write_embeddings(tmp_path, unit_rows(0))
+    assert main(["--run", str(tmp_path)]) == 3
+    assert "at least one vector" in capsys.readouterr().err
+    assert not (tmp_path / "index" / "items.ann").exists()
+
+
+def test_unfinished_or_changed_embeddings_are_refused(tmp_path):
+    with pytest.raises(CorruptFileError, match="finished stage 'embeddings'"):
+        main(["--run", str(tmp_path)])
+    write_embeddings(tmp_path, unit_rows(20))
+    part = tmp_path / "embeddings" / "part-00000-of-00001.parquet"
+    metadata = embeddings_metadata(MODEL_ID, EMBEDDING_DIM)
+    write_embeddings_file(part, names(20), unit_rows(20, seed=3), metadata)
+    with pytest.raises(CorruptFileError, match="expected sha256"):
+        main(["--run", str(tmp_path)])
+
+
+@pytest.mark.parametrize("arguments", [["--target-recall", "2"], ["--max-trees", "0"], ["--max-search-k", "-1"]])
+def test_settings_out_of_range_are_a_wrong_call(tmp_path, arguments, capsys):
+    assert main(["--run", str(tmp_path), *arguments]) == 2
+    assert "expected --target-recall from 0 to 1" in capsys.readouterr().err
