@@ -1,0 +1,242 @@
+"""Which engagements train a model, which stop it early, which test it.
+
+    time        ---- train ----|-- validation --|-- gap --|-- test --|      one cut for the whole log
+    item_time   the same without gap, item by item: the last rows of each item test
+    query_hash  a query is in one part, whatever its time
+    none        no engagement trained the model: every row is test
+
+The same Split labels the rows that a model was made from and, later, any other engagements it is evaluated on, where
+only the rows labelled "test" are new to it: "train", "validation" and "gap" are its own training part.
+"""
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from model.item_cutoffs import ITEM_CUTOFFS, reached_cutoffs
+from schemas.errors import CorruptFileError, ThresholdError, UsageError
+from schemas.files import atomic_write, read_json, write_json
+from schemas.hashing import stable_hash
+
+KINDS = ("time", "item_time", "query_hash")
+PARTS = ("train", "validation", "test")
+#: Where days are not given, the fractions of the log's span count, but no part is longer than this.
+MAX_TEST_DAYS, MAX_GAP_DAYS, MAX_VALIDATION_DAYS = 14.0, 3.0, 7.0
+GAP_FRACTION = 0.025
+DAY_US = 86_400_000_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitConfig:
+    """What a user asks for. test_days, gap_days, validation_days (kind "time") default to fractions of the log's span.
+
+    test_fraction, validation_fraction: share of an item's rows (item_time), of the queries (query_hash) or, where days
+    are not given, of the log's time span (time; at most MAX_TEST_DAYS, MAX_VALIDATION_DAYS). 0 means: no such part.
+    """
+
+    kind: str = "time"
+    test_days: float | None = None
+    gap_days: float | None = None
+    validation_days: float | None = None
+    test_fraction: float = 0.2
+    validation_fraction: float = 0.1
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise UsageError(f"expected a split of {', '.join(KINDS)}, got {self.kind!r}")
+        fractions = (self.test_fraction, self.validation_fraction)
+        if min(fractions) < 0 or sum(fractions) >= 1:
+            raise UsageError(f"expected test and validation fractions >= 0 that leave a rest to train, got {fractions}")
+        for name in ("test_days", "gap_days", "validation_days"):
+            value = getattr(self, name)
+            if value is not None and not (0 <= value < math.inf):
+                raise UsageError(f"expected {name} >= 0, got {value}")
+
+
+@dataclass(frozen=True)
+class TimeSpan:
+    """First and last timestamp (microseconds since 1970, UTC) and number of rows: a monoid, TimeSpan() its zero."""
+
+    first_us: int | None = None
+    last_us: int | None = None
+    num_rows: int = 0
+
+    def __add__(self, other: "TimeSpan") -> "TimeSpan":
+        firsts = [us for us in (self.first_us, other.first_us) if us is not None]
+        lasts = [us for us in (self.last_us, other.last_us) if us is not None]
+        return TimeSpan(min(firsts, default=None), max(lasts, default=None), self.num_rows + other.num_rows)
+
+    @classmethod
+    def of(cls, timestamps: pa.ChunkedArray | pa.Array) -> "TimeSpan":
+        """The span of a column of type TIMESTAMP."""
+        if len(timestamps) == 0:
+            return cls()
+        bounds = pc.min_max(pc.cast(timestamps, pa.int64())).as_py()
+        return cls(bounds["min"], bounds["max"], len(timestamps))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Split:
+    """A fitted split. Times in microseconds since 1970, UTC, each the first instant of its part; set for kind "time".
+
+    has_validation, has_test: whether the part was asked for. item_cutoffs: ITEM_CUTOFFS sorted by item_id, for kind
+    "item_time"; not in the JSON but in a Parquet file beside it.
+    """
+
+    kind: str
+    has_validation: bool
+    has_test: bool
+    validation_start_us: int | None = None
+    gap_start_us: int | None = None
+    test_start_us: int | None = None
+    test_fraction: float = 0.0
+    validation_fraction: float = 0.0
+    seed: int = 0
+    item_cutoffs: pa.Table | None = field(default=None, compare=False, repr=False)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, without item_cutoffs."""
+        fields = (f.name for f in dataclasses.fields(self) if f.name != "item_cutoffs")
+        return {name: getattr(self, name) for name in fields}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any], item_cutoffs: pa.Table | None = None) -> "Split":
+        """Inverse of to_json. Raises CorruptFileError for missing or unknown fields."""
+        try:
+            return cls(**value, item_cutoffs=item_cutoffs)
+        except TypeError as error:
+            raise CorruptFileError(f"expected the fields of a split, got {sorted(value)}: {error}") from error
+
+    def save(self, folder: str | Path) -> None:
+        """Writes split.json and, for kind "item_time", split.parquet, each atomically."""
+        self.write_files(lambda name: atomic_write(Path(folder, name)))
+
+    def write_files(self, open_file: Callable[[str], AbstractContextManager[str]]) -> None:
+        """As save; `open_file(name)` gives the context in which a file of the folder is written."""
+        if self.item_cutoffs is not None:
+            with open_file("split.parquet") as temporary:
+                pq.write_table(self.item_cutoffs.cast(ITEM_CUTOFFS), temporary, compression="zstd")
+        with open_file("split.json") as temporary:
+            write_json(temporary, self.to_json())
+
+    @classmethod
+    def load(cls, folder: str | Path) -> "Split":
+        """Inverse of save. Raises CorruptFileError if a file is missing or is not a split."""
+        value = read_json(Path(folder, "split.json"))
+        if not isinstance(value, dict) or "kind" not in value:
+            raise CorruptFileError(f"expected a split in {Path(folder, 'split.json')}, got {value!r:.100}")
+        if value["kind"] != "item_time":
+            return cls.from_json(value)
+        path = Path(folder, "split.parquet")
+        if not path.is_file():
+            raise CorruptFileError(f"expected the cutoffs of an item_time split at {path}, got no file")
+        return cls.from_json(value, pq.read_table(path).cast(ITEM_CUTOFFS))
+
+
+def no_engagements(config: SplitConfig) -> Split:
+    """The split of a model that trains on no engagement (pseudo-queries alone): every engagement tests it."""
+    return Split(kind="none", has_validation=_wants_validation(config), has_test=False, seed=config.seed)
+
+
+def fit_split(span: TimeSpan, config: SplitConfig) -> Split:
+    """The split of a log with this span. For kind "item_time" the cutoffs are still to be added: fit_item_cutoffs.
+
+    kind "time": test is the last test_days up to and with the last timestamp, the gap lies before it, validation before
+    the gap. Without a test part there is no gap: everything up to the last timestamp trains, anything later is test.
+    """
+    has_test = (config.test_fraction if config.kind != "time" or config.test_days is None else config.test_days) > 0
+    common: dict[str, Any] = {"kind": config.kind, "has_validation": _wants_validation(config), "has_test": has_test}
+    common["seed"] = config.seed
+    if config.kind != "time":
+        return Split(**common, test_fraction=config.test_fraction, validation_fraction=config.validation_fraction)
+    if span.first_us is None or span.last_us is None:
+        raise ThresholdError("expected engagements with a query to split by time, got 0 rows: check surface and action")
+    span_us = span.last_us - span.first_us + 1
+    test_us = _length_us(config.test_days, config.test_fraction, MAX_TEST_DAYS, span_us)
+    gap_us = _length_us(config.gap_days, GAP_FRACTION, MAX_GAP_DAYS, span_us) if has_test else 0
+    validation_us = _length_us(config.validation_days, config.validation_fraction, MAX_VALIDATION_DAYS, span_us)
+    test_start_us = span.last_us + 1 - test_us
+    gap_start_us = test_start_us - gap_us
+    return Split(
+        **common,
+        validation_start_us=gap_start_us - validation_us,
+        gap_start_us=gap_start_us,
+        test_start_us=test_start_us,
+    )
+
+
+def assign(split: Split, table: pa.Table) -> pa.Array:
+    """The part of each row of `table` (columns timestamp, surface, query, item_id): a string array of "train",
+    "validation", "gap" or "test". Depends on the row alone, never on its neighbours.
+    """
+    if split.kind == "time":
+        times = pc.cast(table.column("timestamp"), pa.int64()).to_numpy()
+        cuts = [split.validation_start_us, split.gap_start_us, split.test_start_us]
+        assert None not in cuts, "a time split has three cuts"
+        codes = np.searchsorted(np.array(cuts, np.int64), times, side="right")
+    elif split.kind == "item_time":
+        codes = _assign_by_item(split, table)
+    elif split.kind == "query_hash":
+        codes = _assign_by_query(split, table)
+    elif split.kind == "none":
+        codes = np.full(table.num_rows, 3)
+    else:
+        raise CorruptFileError(f"expected a split of {', '.join((*KINDS, 'none'))}, got {split.kind!r}")
+    labels = pa.array(["train", "validation", "gap", "test"])
+    return labels.take(pa.array(codes, pa.int64()))
+
+
+def check_parts(split: Split, num_pairs: Mapping[str, int]) -> None:
+    """Raises ThresholdError if a part that was asked for, or train, is empty; `num_pairs` holds pairs by part."""
+    wanted = {"train": True, "validation": split.has_validation, "test": split.has_test}
+    empty = [part for part in PARTS if wanted[part] and not num_pairs.get(part)]
+    if not empty:
+        return
+    shown = ", ".join(f"{part} {num_pairs.get(part, 0):,}" for part in PARTS)
+    remedy = "another --test-fraction or --validation-fraction, or another --split"
+    if split.kind == "time":
+        remedy = "shorter --test-days, --gap-days and --validation-days, or --split item_time or query_hash"
+    raise ThresholdError(
+        f"expected at least one pair in each part of a {split.kind} split, got none in {' and '.join(empty)} "
+        f"({shown}): use {remedy}; a fraction of 0 means no such part"
+    )
+
+
+def _wants_validation(config: SplitConfig) -> bool:
+    by_days = config.kind == "time" and config.validation_days is not None
+    return bool(config.validation_days if by_days else config.validation_fraction)
+
+
+def _length_us(days: float | None, fraction: float, max_days: float, span_us: int) -> int:
+    if days is not None:
+        return round(days * DAY_US)
+    return min(math.ceil(span_us * fraction), round(max_days * DAY_US))
+
+
+def _assign_by_item(split: Split, table: pa.Table) -> np.ndarray:
+    """Codes 0 train, 1 validation, 3 test; an item without cutoffs was never trained on: test."""
+    if split.item_cutoffs is None:
+        raise CorruptFileError("expected the cutoffs of an item_time split (split.parquet), got none")
+    known, validates, tests = reached_cutoffs(split.item_cutoffs, table)
+    return np.where(tests | ~known, 3, np.where(validates, 1, 0))
+
+
+def _assign_by_query(split: Split, table: pa.Table) -> np.ndarray:
+    """Codes 0 train, 1 validation, 3 test from the hash of surface and query, as a fraction in [0, 1)."""
+    keys = pc.binary_join_element_wise(table.column("surface"), pc.fill_null(table.column("query"), ""), "\n")
+    encoded = keys.combine_chunks().dictionary_encode()
+    hashes = [stable_hash(f"split/{split.seed}/{key}") / 2.0**64 for key in encoded.dictionary.to_pylist()]
+    fractions = np.array(hashes, np.float64)
+    codes = np.where(fractions < split.test_fraction + split.validation_fraction, 1, 0)
+    codes[fractions < split.test_fraction] = 3
+    return codes[encoded.indices.to_numpy()]

@@ -1,0 +1,91 @@
+"""`itemsage demo FOLDER`: a shop, a model, a daily run and a few searches: the whole in minutes.
+
+What `make run` calls. Run it again and what is finished is not done again.
+"""
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from pipelines import daily, sample_shop, train
+from pipelines.jobs import beam_options, exit_code
+from pipelines.search import Searcher, format_results
+from schemas.errors import UsageError
+
+DATE = "2026-06-30"
+EPOCHS = 6
+NUM_SEARCHES = 3
+TOP = 5
+
+
+def run(folder: Path, items: int, seed: int) -> None:
+    """Makes the shop (once), trains, runs the day, searches."""
+    started_s = time.monotonic()
+    shop, store = folder / "shop", str(folder / "store")
+    if not (shop / "README.md").is_file():
+        code = sample_shop.main([str(shop), "--items", str(items), "--seed", str(seed)])
+        if code:
+            raise UsageError(f"expected the sample shop in {shop}, got exit code {code} while making it")
+    paths = {"catalog": f"{shop}/catalog.parquet", "engagements": f"{shop}/engagements.parquet"}
+    options = beam_options([])
+    train.run(
+        train.TrainConfig(
+            **paths,
+            image_root=str(shop),
+            store=store,
+            date=DATE,
+            image_encoder="efficientnet_lite0",
+            epochs=EPOCHS,
+            pseudo_queries=4,
+            seed=seed,
+        ),
+        options,
+    )
+    daily.run(daily.DailyConfig(**paths, image_root=str(shop), store=store, date=DATE), options)
+    show_searches(store, shop)
+    print(f"\nall of it: {time.monotonic() - started_s:.0f} s. Next: itemsage search --store {store} --text '...'")
+
+
+def show_searches(store: str, shop: Path) -> None:
+    """Prints a few searches by text, by picture and by item; the queries are the last ones of the shop's own log."""
+    searcher = Searcher(store)
+    for surface, label in (("search", "text"), ("closeup", "picture")):
+        for query in last_queries(shop, surface, NUM_SEARCHES):
+            print(f"\n{label} -> items   {query}")
+            found = searcher.by_text([query], TOP) if label == "text" else searcher.by_image([shop / query], TOP)
+            print(format_results(found[0]))
+    item = searcher.item_ids[len(searcher.item_ids) // 2].as_py()
+    print(f"\nitem -> items   {item}   {searcher.titles([item])[0]}")
+    print(format_results(searcher.by_item([item], TOP)[0]))
+
+
+def last_queries(shop: Path, surface: str, count: int) -> list[str]:
+    """The last distinct queries of clicks on a surface."""
+    log = pq.read_table(shop / "engagements.parquet", columns=["surface", "action", "query"])
+    clicks = log.filter(
+        (pc.field("surface") == surface) & (pc.field("action") == "click") & pc.field("query").is_valid()
+    )
+    return list(dict.fromkeys(reversed(clicks["query"].to_pylist())))[:count]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="itemsage demo",
+        description=(__doc__ or "").split("\n\n")[0],
+        epilog="example:\n  itemsage demo demo --items 2000",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("folder", help="where the shop and the store go")
+    parser.add_argument("--items", type=int, default=2000, help="items of the sample shop")
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args(argv)
+    return exit_code(lambda: run(Path(arguments.folder), arguments.items, arguments.seed))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

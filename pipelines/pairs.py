@@ -1,0 +1,161 @@
+"""Pairs: engagements joined to features, split into train, validation and test, with the counts that logQ needs.
+
+    python -m pipelines.pairs --run RUN --engagements LOG --date 2026-06-30 --image-root IMAGES
+
+    slices -> read, validate -> by bucket of the item -> split, count ----------------+-> join -> pairs/<part>/*
+                                                          |                           |    |
+                                                          +-> query pictures, vectors +    +-> pairs/item_counts.parquet
+
+Rows: rows_read = rows_quarantined + rows_after_date + rows_without_task (no query surface, or no positive action)
++ rows_item_unknown (no such item, or one without features) + rows_gap + rows_without_picture_encoder
++ rows_query_without_tokens + rows_capped + rows_query_picture_broken + rows_train + rows_validation + rows_test.
+"""
+
+import os
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.options.pipeline_options import PipelineOptions
+
+from model.split import Split, SplitConfig, TimeSpan, check_parts, fit_split, no_engagements
+from pipelines.jobs import exit_code, parse, print_summary
+from pipelines.pairs_plan import STAGE, PairsConfig, PairsPlan, plan
+from pipelines.progress import Progress
+from pipelines.transforms.bucket_rows import pack
+from pipelines.transforms.count_pairs import CountPairs
+from pipelines.transforms.embed_queries import EmbedQueries
+from pipelines.transforms.join_pairs import JoinPairs
+from pipelines.transforms.read_engagements import QUERY_ROWS, ReadEngagements
+from pipelines.transforms.write_pair_summaries import SUMMARIES, WriteSummaries
+from pipelines.units import Unit, read_stage_manifest, write_stage_manifest
+from schemas.errors import CorruptFileError, ThresholdError
+from schemas.files import read_json
+
+EXAMPLE = (
+    "itemsage pairs --run store/training/2026-06-30/abc --engagements log.parquet --image-root images --date 2026-06-30"
+)
+
+
+def build(root: beam.Pipeline, config: PairsConfig) -> beam.PCollection[dict[str, Any]]:
+    """Defines the job; runs nothing. The sidecars of the two units that sum up the others come out."""
+    planned = plan(config)
+    buckets = range(planned.pair_rules.num_buckets)
+    read = root | "Slices" >> beam.Create(planned.slices) | ReadEngagements(planned.source, planned.num_rows)
+    split = (
+        read.spans
+        | "Span of the log" >> beam.CombineGlobally(_sum_spans)
+        | "Fit split" >> beam.Map(choose_split, planned.split, config.pseudo_queries > 0)
+    )
+    every_bucket = root | "Every bucket" >> beam.Create(
+        [(bucket, pack(QUERY_ROWS.empty_table())) for bucket in buckets]
+    )
+    rows = (read.rows, every_bucket) | "Rows and buckets" >> beam.Flatten()
+    counted = rows | CountPairs(planned.pair_rules, beam.pvalue.AsSingleton(split))
+    checked = beam.pvalue.AsSingleton(
+        counted.parts
+        | "Pairs of each part" >> beam.CombineGlobally(_sum_counters)
+        | "Check parts" >> beam.Map(_check, beam.pvalue.AsSingleton(split))
+    )
+    if planned.encoding is None:
+        broken = root | "No query pictures" >> beam.Create([[]])
+    else:
+        every_unit = root | "Every unit" >> beam.Create([(unit, []) for unit in buckets])
+        queries = (counted.pictures, every_unit) | "Queries and units" >> beam.Flatten()
+        broken = queries | EmbedQueries(planned.encoding, checked)
+    item_counts = counted.pairs | JoinPairs(planned.join_rules, beam.pvalue.AsList(broken), checked)
+    units = [Unit(STAGE, name, planned.fingerprint) for name in SUMMARIES]
+    return (
+        root | "Summaries" >> beam.Create(units) | WriteSummaries(config.run, split, counted.item_cutoffs, item_counts)
+    )
+
+
+def run(config: PairsConfig, options: PipelineOptions) -> dict[str, Any]:
+    """Makes the pairs, unless they are there for the same input and flags, and returns the stage manifest.
+
+    Raises UsageError as `plan`, ThresholdError if a part of the split is empty, CorruptFileError if an earlier stage is
+    not finished or a file is damaged.
+    """
+    started_s = time.monotonic()
+    planned = plan(config)
+    manifest = _finished_manifest(config.run, planned.fingerprint)
+    reused = manifest is not None
+    if manifest is None:
+        with beam.Pipeline(options=options) as pipeline:
+            build(pipeline, config)
+        for name in (STAGE, "pairs: query pictures", "pairs: write"):
+            Progress.close_shared(name)
+        manifest = _finish(config.run, planned)
+    shown = {name: manifest["counts"].get(name, 0) for name in ("rows_read", "rows_quarantined", "pairs_written")}
+    print_summary(STAGE, {**shown, "reused": int(reused)}, started_s, f"{config.run}/pairs")
+    return manifest
+
+
+def choose_split(span: TimeSpan, config: SplitConfig, has_pseudo_queries: bool) -> Split:
+    """The split of the log; with pseudo-queries and no engagement that has a query, the one that trains on none."""
+    if span.num_rows == 0 and has_pseudo_queries:
+        return no_engagements(config)
+    return fit_split(span, config)
+
+
+def _sum_spans(spans: Iterable[TimeSpan]) -> TimeSpan:
+    return sum(spans, TimeSpan())
+
+
+def _sum_counters(counters: Iterable[Counter[str]]) -> Counter[str]:
+    return sum(counters, Counter())
+
+
+def _check(num_pairs: Counter[str], split: Split) -> bool:
+    check_parts(split, num_pairs)
+    return True
+
+
+def _finished_manifest(run: str, identity: str) -> dict[str, Any] | None:
+    """The stage's manifest if it was made with this fingerprint and all its files are there."""
+    try:
+        manifest = read_stage_manifest(run, STAGE)
+        whole = all(os.path.getsize(Path(run, entry["path"])) == entry["bytes"] for entry in manifest["files"])
+    except (CorruptFileError, OSError):
+        return None
+    return manifest if whole and manifest["fingerprint"] == identity else None
+
+
+def _finish(run: str, planned: PairsPlan) -> dict[str, Any]:
+    """Checks the parts that were really written, removes what an earlier call with other flags left, and writes the
+    manifest."""
+    split = Split.load(Path(run, "pairs"))
+    sidecars = [read_json(Path(run, "units", STAGE, f"{name}.json")) for name in planned.unit_names]
+    counts = _sum_counters(Counter(sidecar["counts"]) for sidecar in sidecars)
+    num_pairs: Counter[str] = Counter()
+    for name, count in counts.items():
+        if name.startswith("pairs:"):
+            num_pairs[name.split(":")[1]] += count
+    try:
+        check_parts(split, num_pairs)
+    except ThresholdError as error:
+        broken = counts["query_pictures_quarantined"]
+        raise ThresholdError(f"{error} ({broken:,} query pictures could not be used, see {run}/quarantine)") from error
+    kept = {entry["path"] for sidecar in sidecars for entry in sidecar["files"]}
+    for path in Path(run, "pairs").rglob("*.*"):
+        if path.is_file() and path.relative_to(run).as_posix() not in kept:
+            path.unlink()
+    return write_stage_manifest(run, STAGE, planned.unit_names, fingerprint=planned.fingerprint, split=split.to_json())
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Command line entry; see --help."""
+
+    def job() -> None:
+        config, options = parse(PairsConfig, sys.argv[1:] if argv is None else argv, "itemsage pairs", EXAMPLE)
+        run(config, options)
+
+    return exit_code(job)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

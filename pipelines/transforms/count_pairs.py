@@ -1,0 +1,230 @@
+"""Rows of a bucket of items to its distinct pairs, labelled with the part of the split they fall into.
+
+rows of a bucket --+-- items without features are left out
+                   +-- part of the split, gap left out
+                   +-- one row a (task, query, item, part) with its count: PAIRS
+                   +-- pseudo-queries from the items' own text
+                   +-- cap an item
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import apache_beam as beam
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from model.item_cutoffs import fit_item_cutoffs
+from model.pseudo_queries import pseudo_queries
+from model.split import Split, assign
+from model.vocabulary import Vocabulary
+from pipelines.transforms.bucket_rows import pack
+from pipelines.transforms.cap_pairs import cap_pairs
+from pipelines.transforms.embed_queries import pictures_by_unit
+from pipelines.transforms.read_engagements import QUERY_ROWS, unpack_table
+from pipelines.units import bucket_name
+from schemas.hashing import stable_hash
+from schemas.records import decode_features, read_records
+from schemas.tables import PSEUDO_TASK, TEXT_FIELDS
+
+#: Share of the pseudo-queries that validate, where a validation part was asked for; none tests.
+PSEUDO_VALIDATION_SHARE = 0.05
+
+#: Distinct pairs of a bucket, sorted by (part, task, query_id, item_id). count: engagement rows, 1 for a pseudo-query.
+PAIRS = pa.schema(
+    [
+        pa.field("task", pa.string(), nullable=False),
+        pa.field("query_id", pa.int64(), nullable=False),
+        pa.field("query", pa.string(), nullable=False),
+        pa.field("item_id", pa.string(), nullable=False),
+        pa.field("part", pa.string(), nullable=False),
+        pa.field("count", pa.int64(), nullable=False),
+    ]
+)
+_SORTED = [(name, "ascending") for name in ("part", "task", "query_id", "item_id")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairRules:
+    """What the pairs of a bucket depend on beside its rows. has_pictures: whether the model sees pictures, so that
+    closeup queries can be encoded. max_pairs_per_item: 0 is no cap."""
+
+    run: str
+    num_buckets: int
+    vocabulary_folder: str
+    has_pictures: bool
+    pseudo_queries: int
+    max_pairs_per_item: int
+    seed: int
+
+
+@dataclass
+class BucketPairs:
+    """pairs: PAIRS; item_cutoffs: of an item_time split; counts: rows and pairs left out, by reason."""
+
+    pairs: pa.Table
+    item_cutoffs: pa.Table | None = None
+    counts: Counter[str] = field(default_factory=Counter)
+
+
+def query_id(surface: str, query: str) -> int:
+    """Signed 64-bit stable hash of surface and query: equal for equal queries of any item, action, part and run."""
+    unsigned = stable_hash(f"{surface}\n{query}")
+    return unsigned - (1 << 64) if unsigned >= 1 << 63 else unsigned
+
+
+def surface_of(task: str) -> str:
+    """
+    >>> surface_of("closeup/add_to_cart")
+    'closeup'
+    """
+    return task.partition("/")[0]
+
+
+def count_pairs(rows: pa.Table, split: Split, known_items: pa.Array) -> BucketPairs:
+    """Distinct pairs of QUERY_ROWS whose item is among `known_items`; rows must hold all rows of their items.
+
+    counts: rows_item_unknown, rows_gap.
+    """
+    known = rows.filter(pc.is_in(rows.column("item_id"), value_set=known_items))
+    cutoffs = None
+    if split.kind == "item_time":
+        cutoffs = fit_item_cutoffs(known, split.test_fraction, split.validation_fraction)
+        split = Split.from_json(split.to_json(), cutoffs)
+    labelled = known.append_column("part", assign(split, known))
+    kept = labelled.filter(pc.not_equal(labelled.column("part"), "gap"))
+    task = pc.binary_join_element_wise(kept.column("surface"), kept.column("action"), "/")
+    grouped = kept.append_column("task", task).group_by(["task", "query", "item_id", "part"])
+    pairs = grouped.aggregate([([], "count_all")]).rename_columns({"count_all": "count"})
+    counts = Counter(rows_item_unknown=rows.num_rows - known.num_rows, rows_gap=known.num_rows - kept.num_rows)
+    return BucketPairs(with_query_ids(pairs), cutoffs, counts)
+
+
+def with_query_ids(pairs: pa.Table) -> pa.Table:
+    """PAIRS from the same columns without query_id, sorted."""
+    keys = pairs.select(["task", "query"]).group_by(["task", "query"]).aggregate([])
+    ids = [
+        query_id(surface_of(task), query)
+        for task, query in zip(keys.column("task").to_pylist(), keys.column("query").to_pylist(), strict=True)
+    ]
+    keys = keys.append_column("query_id", pa.array(ids, pa.int64()))
+    joined = pairs.join(keys, ["task", "query"], join_type="inner")
+    return joined.select(PAIRS.names).cast(PAIRS).sort_by(_SORTED)
+
+
+def pseudo_pairs(items: pa.Table, known_items: pa.Array, count: int, seed: int, has_validation: bool) -> pa.Table:
+    """PAIRS of task PSEUDO_TASK for the items (ITEMS) among `known_items`: train, a share of the queries validation."""
+    rows: list[dict[str, Any]] = []
+    for item in items.filter(pc.is_in(items.column("item_id"), value_set=known_items)).to_pylist():
+        for query in dict.fromkeys(pseudo_queries(item, count, seed)):
+            held_out = has_validation and stable_hash(f"pseudo/{seed}/{query}") < PSEUDO_VALIDATION_SHARE * 2**64
+            part = "validation" if held_out else "train"
+            rows.append({"task": PSEUDO_TASK, "query": query, "item_id": item["item_id"], "part": part, "count": 1})
+    without_id = pa.schema([PAIRS.field(name) for name in ("task", "query", "item_id", "part", "count")])
+    return with_query_ids(pa.Table.from_pylist(rows, schema=without_id))
+
+
+def bucket_pairs(
+    rows: pa.Table, bucket: int, split: Split, rules: PairRules, has_tokens: Callable[[str], bool]
+) -> BucketPairs:
+    """All pairs of a bucket. has_tokens: whether a query text has any token in the vocabulary.
+
+    counts: as count_pairs, and rows_without_picture_encoder, rows_query_without_tokens, rows_capped,
+    pseudo_pairs_without_tokens.
+    """
+    name = bucket_name(bucket, rules.num_buckets)
+    known = known_items(Path(rules.run, "features", f"{name}.tfrecord"))
+    found = count_pairs(rows, split, known)
+
+    def keep(mask: pa.Array | pa.ChunkedArray, reason: str, column: str = "count") -> None:
+        dropped = found.pairs.filter(pc.invert(mask))
+        found.counts[reason] += dropped.num_rows if column == "pairs" else (pc.sum(dropped["count"]).as_py() or 0)
+        found.pairs = found.pairs.filter(mask)
+
+    if not rules.has_pictures:
+        is_text = pc.starts_with(found.pairs.column("task"), "search/")
+        keep(is_text, "rows_without_picture_encoder")
+    keep(_tokens_mask(found.pairs, has_tokens), "rows_query_without_tokens")
+    num_rows = pc.sum(found.pairs["count"]).as_py() or 0
+    found.pairs = cap_pairs(found.pairs, rules.max_pairs_per_item, rules.seed)
+    found.counts["rows_capped"] += num_rows - (pc.sum(found.pairs["count"]).as_py() or 0)
+    if rules.pseudo_queries:
+        items = pq.read_table(Path(rules.run, "items", f"{name}.parquet"), columns=["item_id", *TEXT_FIELDS])
+        pseudo = pseudo_pairs(items, known, rules.pseudo_queries, rules.seed, split.has_validation)
+        with_tokens = pseudo.filter(_tokens_mask(pseudo, has_tokens))
+        found.counts["pseudo_pairs_without_tokens"] += pseudo.num_rows - with_tokens.num_rows
+        found.pairs = pa.concat_tables([found.pairs, with_tokens]).sort_by(_SORTED)
+    return found
+
+
+def known_items(features_file: Path) -> pa.Array:
+    """Ids of the items with features; a bucket without a file has none."""
+    if not features_file.is_file():
+        return pa.array([], pa.string())
+    return pa.array([decode_features(payload).item_id for payload in read_records(features_file)], pa.string())
+
+
+class _CountBucket(beam.DoFn):
+    """(bucket, IPC bytes) to BucketPairs, see CountPairs."""
+
+    def __init__(self, rules: PairRules):
+        self.rules = rules
+        self.vocabulary: Vocabulary | None = None
+
+    def process(self, element: tuple[int, Iterable[bytes]], split: Split) -> Iterable[Any]:
+        if self.vocabulary is None:
+            self.vocabulary = Vocabulary.load(self.rules.vocabulary_folder)
+        bucket, payloads = element
+        rows = pa.concat_tables([QUERY_ROWS.empty_table(), *map(unpack_table, payloads)])
+        vocabulary = self.vocabulary
+        found = bucket_pairs(rows, bucket, split, self.rules, lambda text: len(vocabulary.encode(text)) > 0)
+        yield bucket, pack(found.pairs), dict(found.counts)
+        yield beam.pvalue.TaggedOutput("parts", pairs_by_part(found.pairs))
+        if found.item_cutoffs is not None:
+            yield beam.pvalue.TaggedOutput("item_cutoffs", pack(found.item_cutoffs))
+        pictures = found.pairs.filter(pc.starts_with(found.pairs.column("task"), "closeup/"))
+        for unit, queries in pictures_by_unit(pictures, self.rules.num_buckets).items():
+            yield beam.pvalue.TaggedOutput("pictures", (unit, queries))
+
+
+class CountPairs(beam.PTransform):
+    """(bucket, IPC bytes of QUERY_ROWS), at least one for each bucket, and a Split as side input, in. Out:
+
+    pairs         (bucket, IPC bytes of PAIRS, counts)
+    parts         Counter: pairs by part
+    item_cutoffs  IPC bytes of ITEM_CUTOFFS, for an item_time split
+    pictures      (query unit, [(query_id, URI), ...]) of closeup queries
+    """
+
+    def __init__(self, rules: PairRules, split: beam.pvalue.AsSideInput):
+        super().__init__(label="Count pairs")
+        self.rules, self.split = rules, split
+
+    def expand(self, rows: beam.PCollection[tuple[int, bytes]]) -> Any:
+        outputs = ("parts", "item_cutoffs", "pictures")
+        return (
+            rows
+            | "Group by bucket" >> beam.GroupByKey()
+            | "Count bucket" >> beam.ParDo(_CountBucket(self.rules), self.split).with_outputs(*outputs, main="pairs")
+        )
+
+
+def pairs_by_part(pairs: pa.Table) -> Counter[str]:
+    """How many pairs each part has."""
+    counted = pc.value_counts(pairs.column("part")).to_pylist()
+    return Counter({entry["values"]: entry["counts"] for entry in counted})
+
+
+def _tokens_mask(pairs: pa.Table, has_tokens: Callable[[str], bool]) -> pa.Array:
+    """False for text queries without tokens."""
+    encoded = pairs.column("query").combine_chunks().dictionary_encode()
+    is_text = pc.starts_with(pairs.column("task"), "search/").to_numpy()
+    codes = encoded.indices.to_numpy()
+    used = set(codes[is_text].tolist())
+    has = np.array([i not in used or has_tokens(text) for i, text in enumerate(encoded.dictionary.to_pylist())], bool)
+    return pa.array(~is_text | has[codes] if len(codes) else np.zeros(0, bool))

@@ -1,0 +1,141 @@
+"""Engagement files to rows that can train a model, by bucket of their item.
+
+    slices -> {rows: (bucket, IPC bytes of QUERY_ROWS), spans: TimeSpan of those rows}
+
+A slice is a unit of the stage "pairs" that only counts and quarantines; it is read again on a rerun.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import apache_beam as beam
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from model.split import TimeSpan
+from pipelines.progress import Progress
+from pipelines.transforms.bucket_rows import pack
+from pipelines.units import Unit, UnitWriter
+from schemas.hashing import bucket_of
+from schemas.quarantine import Rejection
+from schemas.reading import FileSlice, read_slice
+from schemas.tables import ENGAGEMENTS, POSITIVE_ACTIONS, QUERY_SURFACES, TIMESTAMP
+from schemas.validation import validate_engagements
+
+#: Rows that are bucketed together: bounds the memory of a worker that reads a large slice.
+MAX_ROWS_AT_ONCE = 500_000
+
+#: An engagement with a query, as it travels to its item's bucket.
+QUERY_ROWS = pa.schema(
+    [
+        pa.field("timestamp", TIMESTAMP, nullable=False),
+        pa.field("surface", pa.string(), nullable=False),
+        pa.field("query", pa.string(), nullable=False),
+        pa.field("item_id", pa.string(), nullable=False),
+        pa.field("action", pa.string(), nullable=False),
+    ]
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngagementsSource:
+    """What reading depends on. columns: our name -> the shop's; end_us: rows at or after it (microseconds since 1970,
+    UTC) are left out, None: none are."""
+
+    run: str
+    columns: Mapping[str, str]
+    end_us: int | None
+    num_buckets: int
+    fingerprint: str
+
+
+def slice_unit(file_slice: FileSlice, fingerprint: str) -> Unit:
+    """The unit that counts what was read from a slice."""
+    return Unit("pairs", f"read-{file_slice.file_number:05d}-{file_slice.part:05d}", fingerprint)
+
+
+def unpack_table(payload: bytes) -> pa.Table:
+    """Inverse of bucket_rows.pack."""
+    with pa.ipc.open_stream(payload) as reader:
+        return reader.read_all()
+
+
+def query_rows(engagements: pa.Table, end_us: int | None) -> tuple[pa.Table, Counter[str]]:
+    """QUERY_ROWS of valid ENGAGEMENTS: surfaces with a query, positive actions, before `end_us`. Counts the others as
+    rows_after_date and rows_without_task."""
+    num_rows = engagements.num_rows
+    if end_us is not None:
+        engagements = engagements.filter(pc.less(pc.cast(engagements.column("timestamp"), pa.int64()), end_us))
+    num_in_time = engagements.num_rows
+    has_task = pc.and_(
+        pc.is_in(engagements.column("surface"), pa.array(QUERY_SURFACES)),
+        pc.is_in(engagements.column("action"), pa.array(POSITIVE_ACTIONS)),
+    )
+    kept = engagements.filter(has_task).select(QUERY_ROWS.names).cast(QUERY_ROWS)
+    counts = Counter(rows_after_date=num_rows - num_in_time, rows_without_task=num_in_time - kept.num_rows)
+    return kept, counts
+
+
+def by_bucket(rows: pa.Table, num_buckets: int) -> Iterator[tuple[int, pa.Table]]:
+    """(bucket, its rows), buckets rising."""
+    items = rows.column("item_id").combine_chunks().dictionary_encode()
+    bucket_of_item = np.array([bucket_of(item, num_buckets) for item in items.dictionary.to_pylist()], np.int64)
+    if len(bucket_of_item) == 0:
+        return
+    buckets = bucket_of_item[items.indices.to_numpy()]
+    order = np.argsort(buckets, kind="stable")
+    grouped = rows.take(pa.array(order))
+    present, starts = np.unique(buckets[order], return_index=True)
+    for bucket, start, end in zip(present.tolist(), starts, [*starts[1:], len(order)], strict=True):
+        yield bucket, grouped.slice(start, end - start)
+
+
+class _ReadSlice(beam.DoFn):
+    def __init__(self, source: EngagementsSource, total: int | None):
+        self.source, self.total = source, total
+
+    def process(self, file_slice: FileSlice) -> Iterable[Any]:
+        writer = UnitWriter(self.source.run, slice_unit(file_slice, self.source.fingerprint))
+        progress = Progress.shared("pairs", "engagements", self.total)
+        rejections: list[Rejection] = []
+        waiting: list[pa.Table] = []
+        span = TimeSpan()
+        for raw in read_slice(file_slice, self.source.columns, ENGAGEMENTS):
+            valid, rejected, read = validate_engagements(raw, file_slice)
+            rejections += rejected
+            rows, counts = query_rows(valid, self.source.end_us)
+            writer.counts.update(counts)
+            writer.counts["rows_read"] += read["rows_read"]
+            progress.advance(read["rows_read"])
+            span += TimeSpan.of(rows.column("timestamp"))
+            waiting.append(rows)
+            if sum(map(len, waiting)) >= MAX_ROWS_AT_ONCE:
+                yield from self._flush(waiting)
+                waiting = []
+        yield from self._flush(waiting)
+        yield beam.pvalue.TaggedOutput("spans", span)
+        writer.quarantine(rejections)
+        writer.seal()
+
+    def _flush(self, tables: list[pa.Table]) -> Iterator[tuple[int, bytes]]:
+        if tables:
+            for bucket, rows in by_bucket(pa.concat_tables(tables), self.source.num_buckets):
+                yield bucket, pack(rows)
+
+
+class ReadEngagements(beam.PTransform):
+    """Slices in; `rows` (bucket, IPC bytes of QUERY_ROWS) and `spans` (TimeSpan) out, as a tuple with these names."""
+
+    def __init__(self, source: EngagementsSource, total: int | None = None):
+        super().__init__(label="Read engagements")
+        self.source, self.total = source, total
+
+    def expand(self, slices: beam.PCollection[FileSlice]) -> Any:
+        return (
+            slices
+            | "Spread" >> beam.Reshuffle()
+            | "Read slice" >> beam.ParDo(_ReadSlice(self.source, self.total)).with_outputs("spans", main="rows")
+        )

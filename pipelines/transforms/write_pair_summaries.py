@@ -1,0 +1,64 @@
+"""What is known once all buckets are done: the split that was fitted, and how often each item trains."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import apache_beam as beam
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from model.item_cutoffs import ITEM_CUTOFFS
+from model.split import Split
+from pipelines.transforms.join_pairs import ITEM_COUNTS
+from pipelines.transforms.read_engagements import unpack_table
+from pipelines.units import Unit, UnitWriter
+
+#: Names of the units.
+SUMMARIES = ("split", "item_counts")
+
+
+class _WriteSummary(beam.DoFn):
+    def __init__(self, run: str):
+        self.run = run
+
+    def process(
+        self, unit: Unit, split: Split, cutoffs: list[bytes], item_counts: list[bytes]
+    ) -> Iterable[dict[str, Any]]:
+        writer = UnitWriter(self.run, unit)
+        if unit.name == "split":
+            if split.kind == "item_time":
+                split = Split.from_json(split.to_json(), _sorted_table(cutoffs, ITEM_CUTOFFS))
+            split.write_files(lambda name: writer.file(f"pairs/{name}"))
+        else:
+            table = _sorted_table(item_counts, ITEM_COUNTS)
+            with writer.file("pairs/item_counts.parquet") as temporary:
+                pq.write_table(table, temporary, compression="zstd")
+            writer.counts["items_with_pairs"] = table.num_rows
+        yield writer.seal()
+
+
+def _sorted_table(payloads: list[bytes], schema: pa.Schema) -> pa.Table:
+    tables = [schema.empty_table(), *map(unpack_table, payloads)]
+    return pa.concat_tables(tables).sort_by("item_id").combine_chunks()
+
+
+class WriteSummaries(beam.PTransform):
+    """The units of SUMMARIES in, their sidecars out: split.json, split.parquet and item_counts.parquet in pairs/."""
+
+    def __init__(
+        self,
+        run: str,
+        split: beam.PCollection[Split],
+        item_cutoffs: beam.PCollection[bytes],
+        item_counts: beam.PCollection[bytes],
+    ):
+        super().__init__(label="Write summaries")
+        self.run, self.split, self.item_cutoffs, self.item_counts = run, split, item_cutoffs, item_counts
+
+    def expand(self, units: beam.PCollection[Unit]) -> beam.PCollection[dict[str, Any]]:
+        return units | "Write summary" >> beam.ParDo(
+            _WriteSummary(self.run),
+            beam.pvalue.AsSingleton(self.split),
+            beam.pvalue.AsList(self.item_cutoffs),
+            beam.pvalue.AsList(self.item_counts),
+        )
