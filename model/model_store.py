@@ -1,0 +1,246 @@
+"""Model folders: what training leaves behind and embedding, search and evaluation load. No pickles, every file checked.
+
+    config.json               switches of the model, and the learned log_scale
+    hash_embedder.safetensors, item_encoder.safetensors, text_tower.safetensors, picture_tower.safetensors
+    image_encoder/            picture encoder (absent for a model without pictures)
+    vocabulary/
+    split.json (split.parquet)   which pairs trained it, as model.split.Split.load reads them
+    metrics.json
+    manifest.json             written last: model_id, sha256 of every file, towers -> {task: training pairs}, split, ids
+                              (image_encoder_id is its network id: no number format, no batch size in it)
+
+The model id is a hash of all content but metrics.json and facts (times, places): equal training, equal id.
+"""
+
+import os
+import shutil
+import uuid
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from model.itemsage import HashEmbedder, ItemEncoder, ItemSage, ItemSageConfig, PictureTower, TextTower
+from model.split import Split
+from schemas.errors import CorruptFileError, UsageError
+from schemas.files import atomic_write, check_sha256, read_json, sha256_of_file, write_json
+from schemas.hashing import fingerprint
+from schemas.tables import SCHEMA_VERSION
+
+CONFIG_FILE, METRICS_FILE, MANIFEST_FILE = "config.json", "metrics.json", "manifest.json"
+VOCABULARY_FOLDER, IMAGE_ENCODER_FOLDER = "vocabulary", "image_encoder"
+HASH_EMBEDDER, ITEM_ENCODER, TEXT_TOWER, PICTURE_TOWER = "hash_embedder", "item_encoder", "text_tower", "picture_tower"
+_SHARED_PREFIX = "hash_embedder."
+#: Keys of the manifest that the model id is made from, beside the files.
+_HASHED = ("schema_version", "towers", "split", "picture_dim", "vocabulary_id", "image_encoder_id")
+_DIGITS = 12
+
+Folder = str | os.PathLike[str]
+
+
+def save_model(
+    model: ItemSage,
+    folder: Folder,
+    *,
+    vocabulary_folder: Folder,
+    image_encoder_folder: Folder | None,
+    towers: Mapping[str, Mapping[str, int]],
+    split: Split | Mapping[str, Any],
+    metrics: Mapping[str, Any],
+    facts: Mapping[str, Any] | None = None,
+) -> str:
+    """Writes a model folder and returns its model id. `folder` is new or empty: a temporary one, for `install_model`.
+
+    towers: "text" and "picture" -> {task: number of training pairs}, tasks without pairs left out. split: the one that
+    chose them, or its JSON. facts: further keys of the manifest, for example where it was trained. A model with
+    pictures needs image_encoder_folder.
+    """
+    if unknown := set(towers) - {"text", "picture"}:
+        raise UsageError(f"expected towers text and picture, got {sorted(unknown)} too")
+    if (model.config.picture_dim > 0) != (image_encoder_folder is not None):
+        raise UsageError(
+            f"expected an image encoder exactly for a model with pictures, got picture_dim {model.config.picture_dim} "
+            f"and the folder {image_encoder_folder}"
+        )
+    target = Path(folder)
+    if target.exists() and any(target.iterdir()):
+        raise UsageError(f"expected a new or empty folder for a model, got files in {target}")
+    shutil.copytree(vocabulary_folder, target / VOCABULARY_FOLDER)
+    if image_encoder_folder is not None:
+        shutil.copytree(image_encoder_folder, target / IMAGE_ENCODER_FOLDER)
+    write_json(target / CONFIG_FILE, {"model": model.config.to_json(), "log_scale": model.log_scale.item()})
+    for name, module in _modules(model).items():
+        own = not (name == TEXT_TOWER and model.config.share_text_table) and name != ITEM_ENCODER
+        state = {key: value for key, value in module.state_dict().items() if own or not key.startswith(_SHARED_PREFIX)}
+        _write_weights(target / f"{name}.safetensors", state)
+    if isinstance(split, Split):
+        split.save(target)
+        split = split.to_json()
+    else:
+        write_json(target / "split.json", dict(split))
+    files = {
+        path.relative_to(target).as_posix(): sha256_of_file(path)
+        for path in sorted(target.rglob("*"))
+        if path.is_file()
+    }
+    manifest = {
+        **(facts or {}),
+        "schema_version": SCHEMA_VERSION,
+        "files": files,
+        "towers": {name: {task: int(pairs) for task, pairs in tasks.items()} for name, tasks in towers.items()},
+        "split": dict(split),
+        "picture_dim": model.config.picture_dim,
+        "vocabulary_id": _id_in(target / VOCABULARY_FOLDER / "vocabulary.json", "id"),
+        "image_encoder_id": _id_in(target / IMAGE_ENCODER_FOLDER / "image_encoder.json", "network_id"),
+    }
+    manifest["model_id"] = model_id = _model_id(manifest)
+    write_json(target / METRICS_FILE, dict(metrics))
+    files[METRICS_FILE] = sha256_of_file(target / METRICS_FILE)
+    write_json(target / MANIFEST_FILE, manifest)
+    return model_id
+
+
+def install_model(folder: Folder, models_root: Folder) -> Path:
+    """Moves a folder that save_model wrote to models_root/<model id> and returns that path; complete there or absent.
+
+    If that model is there already (equal content), it stays and `folder` is removed.
+    """
+    source = Path(folder)
+    manifest = read_model_manifest(source)
+    target = Path(models_root, manifest["model_id"])
+    if target.exists():
+        read_model_manifest(target, check=manifest["files"])
+        if source.resolve() != target.resolve():
+            shutil.rmtree(source)
+        return target
+    target.parent.mkdir(parents=True, exist_ok=True)
+    hidden = target.parent / f".{target.name}.{uuid.uuid4().hex[:8]}"
+    shutil.move(source, hidden)  # another file system: this copies
+    os.rename(hidden, target)
+    return target
+
+
+def read_model_manifest(folder: Folder, check: Iterable[str] = ()) -> dict[str, Any]:
+    """The manifest, which must match its model id. `check`: files, relative to the folder, whose sha256 is compared.
+
+    Raises CorruptFileError if manifest or file is not what was saved, UsageError if the model has no such file.
+    """
+    manifest = read_json(Path(folder, MANIFEST_FILE))
+    for key in ("model_id", "files", *_HASHED):
+        if not isinstance(manifest, dict) or key not in manifest:
+            raise CorruptFileError(f"expected a model manifest with {key!r}, got none in {folder}")
+    if manifest["model_id"] != (got := _model_id(manifest)):
+        raise CorruptFileError(f"expected the content of {manifest['model_id']}, got that of {got} in {folder}")
+    for name in check:
+        _check(Path(folder), manifest, name)
+    return manifest
+
+
+def load_item_encoder(folder: Folder) -> ItemEncoder:
+    """In evaluation mode, on the CPU. Files are checked first."""
+    config, _ = _config(folder)
+    encoder = ItemEncoder(config, _load_hash_embedder(folder, config))
+    _load_into(encoder, folder, ITEM_ENCODER, without_table=True)
+    return encoder.eval()
+
+
+def load_text_tower(folder: Folder) -> TextTower:
+    """In evaluation mode, on the CPU. UsageError if the tower had no training pairs."""
+    config, _ = _config(folder)
+    _refuse_untrained(folder, "text", "search engagements or pseudo-queries")
+    table = _load_hash_embedder(folder, config) if config.share_text_table else None
+    tower = TextTower(config, table)
+    _load_into(tower, folder, TEXT_TOWER, without_table=config.share_text_table)
+    return tower.eval()
+
+
+def load_picture_tower(folder: Folder) -> PictureTower:
+    """In evaluation mode, on the CPU. UsageError if the tower had no training pairs or the model knows no pictures."""
+    config, _ = _config(folder)
+    _refuse_untrained(folder, "picture", "closeup engagements and pictures")
+    if not config.picture_dim:
+        raise UsageError(f"expected a model with a picture tower, got one without it at {folder}: train with pictures")
+    tower = PictureTower(config)
+    _load_into(tower, folder, PICTURE_TOWER)
+    return tower.eval()
+
+
+def load_model(folder: Folder) -> ItemSage:
+    """Everything, trained or not, in evaluation mode: to train on or to evaluate."""
+    config, log_scale = _config(folder)
+    model = ItemSage(config)
+    for name, module in _modules(model).items():
+        shared = name == ITEM_ENCODER or (name == TEXT_TOWER and config.share_text_table)
+        _load_into(module, folder, name, without_table=shared)
+    with torch.no_grad():
+        model.log_scale.fill_(log_scale)
+    return model.eval()
+
+
+def _modules(model: ItemSage) -> dict[str, nn.Module]:
+    modules = {HASH_EMBEDDER: model.hash_embedder, ITEM_ENCODER: model.item_encoder, TEXT_TOWER: model.text_tower}
+    return modules if model.picture_tower is None else {**modules, PICTURE_TOWER: model.picture_tower}
+
+
+def _model_id(manifest: Mapping[str, Any]) -> str:
+    files = {name: sha256 for name, sha256 in manifest["files"].items() if name != METRICS_FILE}
+    return "itemsage-" + fingerprint({**{key: manifest[key] for key in _HASHED}, "files": files})[:_DIGITS]
+
+
+def _config(folder: Folder) -> tuple[ItemSageConfig, float]:
+    read_model_manifest(folder, check=[CONFIG_FILE])
+    described = read_json(Path(folder, CONFIG_FILE))
+    return ItemSageConfig.from_json(described["model"]), float(described["log_scale"])
+
+
+def _refuse_untrained(folder: Folder, tower: str, remedy: str) -> None:
+    manifest = read_model_manifest(folder)
+    if not sum(manifest["towers"].get(tower, {}).values()):
+        raise UsageError(
+            f"expected a {tower} tower with training pairs, got none in model {manifest['model_id']}: "
+            f"train with {remedy}"
+        )
+
+
+def _load_hash_embedder(folder: Folder, config: ItemSageConfig) -> HashEmbedder:
+    embedder = HashEmbedder(config)
+    _load_into(embedder, folder, HASH_EMBEDDER)
+    return embedder
+
+
+def _load_into(module: nn.Module, folder: Folder, name: str, without_table: bool = False) -> None:
+    """Loads checked weights; without_table: the module's hash embedder is another file."""
+    file = f"{name}.safetensors"
+    read_model_manifest(folder, check=[file])
+    state = load_file(Path(folder, file))
+    expected = {key for key in module.state_dict() if not (without_table and key.startswith(_SHARED_PREFIX))}
+    if set(state) != expected:
+        odd = sorted(set(state) ^ expected)
+        raise CorruptFileError(f"expected the weights of the configured {name}, got other names in {folder}: {odd[:5]}")
+    try:
+        module.load_state_dict(state, strict=False)
+    except RuntimeError as error:
+        raise CorruptFileError(f"expected weights of the configured shapes, got others in {folder}/{file}") from error
+
+
+def _check(folder: Path, manifest: Mapping[str, Any], name: str) -> None:
+    if name not in manifest["files"]:
+        raise UsageError(f"expected {name} in model {manifest['model_id']}, got a model without it at {folder}")
+    check_sha256(folder / name, manifest["files"][name])
+
+
+def _id_in(path: Path, key: str) -> str | None:
+    if not path.exists():
+        return None
+    value = read_json(path).get(key)
+    if not isinstance(value, str):
+        raise CorruptFileError(f"expected a string {key!r} in {path}, got {value!r}")
+    return value
+
+
+def _write_weights(path: Path, state: Mapping[str, Tensor]) -> None:
+    with atomic_write(path) as temporary:
+        save_file({name: value.detach().cpu().contiguous() for name, value in state.items()}, temporary)

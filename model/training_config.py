@@ -1,0 +1,60 @@
+"""What a training run is told, and what it reports."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from model.losses import Correction
+from schemas.errors import UsageError
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingConfig:
+    """How to train. Zero means "choose": evaluate_every = an epoch, at least a tenth of the run; checkpoint_every = a
+    fifth of the run.
+
+    epochs: passes over the training pairs (see PairStream.steps_per_epoch), stretched to min_steps.
+    num_negatives: random negatives a step; None: as many as the batch. patience: evaluations without a better one
+    before training stops; 0: never. frozen: prefixes of parameter names that stay as they are ("hash_embedder").
+    correction, joint: see model.losses.
+    precision: auto = bf16 autocast on a GPU, fp32 on a CPU.
+    """
+
+    epochs: float = 10.0
+    min_steps: int = 300
+    batch_size: int = 512
+    num_negatives: int | None = None
+    learning_rate: float = 1e-3
+    table_learning_rate: float = 0.01
+    warmup_fraction: float = 0.1
+    weight_decay: float = 0.01
+    max_gradient_norm: float = 1.0
+    count_cap: int = 10
+    correction: Correction = "negatives_only"
+    joint: bool = False
+    patience: int = 4
+    evaluate_every: int = 0
+    checkpoint_every: int = 0
+    log_every: int = 10
+    validation_pairs: int = 2000
+    validation_items: int = 5000
+    frozen: tuple[str, ...] = ()
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    device: str = "auto"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.epochs <= 0 or self.batch_size < 1 or self.learning_rate < 0 or not 0 <= self.warmup_fraction < 1:
+            raise UsageError(
+                "expected epochs > 0, batch_size >= 1, learning_rate >= 0 and 0 <= warmup_fraction < 1, got "
+                f"{self.epochs}, {self.batch_size}, {self.learning_rate} and {self.warmup_fraction}"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingResult:
+    """validation: by task of the restored weights, as in metrics.jsonl (empty without validation pairs)."""
+
+    steps: int
+    best_step: int
+    validation: dict[str, dict[str, float]]
+    num_pairs_by_task: dict[str, int]

@@ -1,0 +1,171 @@
+"""The stream of training batches: step -> PairBatch, a pure function of (tables, config, seed).
+
+A resumed run therefore needs no state of the stream, and each process of a distributed run knows the whole global batch
+and reads only the features of its own share.
+
+A batch of B pairs holds B // K pairs of each of the K tasks that have pairs; the first B % K tasks, in the order of
+their names, hold one more. Each task walks through its own pairs in an order shuffled anew each time it starts over,
+so a sparse task comes round more often than a common one (equal task mix, ItemSage). A pair that occurred c times in
+the log is walked over min(c, count_cap) times.
+
+Legend: B pairs of a batch, U distinct items, Q distinct queries (text first, then pictures), M random negatives,
+K tasks.
+"""
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from model.training_tables import ItemTable, PairTable
+from schemas.errors import ThresholdError, UsageError
+from schemas.hashing import seed_of
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PairBatch:
+    """One global batch as row numbers; features are read from the tables by whoever encodes them.
+
+    items_U: distinct rows of the ItemTable, sorted. positive_B, negative_M: positions in items_U.
+    text_queries, picture_queries: distinct rows of the PairTable's queries. query_B: positions in the two, one after
+    the other. task_B: index into PairTable.tasks. query_id_B int64, query_item_count_B = C(q, p), query_count_B = C(q).
+    """
+
+    items_U: np.ndarray
+    positive_B: np.ndarray
+    negative_M: np.ndarray
+    text_queries: np.ndarray
+    picture_queries: np.ndarray
+    query_B: np.ndarray
+    task_B: np.ndarray
+    query_id_B: np.ndarray
+    query_item_count_B: np.ndarray
+    query_count_B: np.ndarray
+
+
+@dataclass
+class PairStream:
+    """Batches of `pairs` with random negatives, uniform over the catalogue's items with features.
+
+    num_negatives: how many a step, drawn without replacement; a catalogue of no more items than that is used
+    whole, each item once, which makes the second softmax exact. Raises UsageError if batch_size < K, ThresholdError
+    without pairs.
+    """
+
+    pairs: PairTable
+    num_items: int
+    batch_size: int
+    num_negatives: int
+    seed: int
+    count_cap: int = 10
+    _walks: list[np.ndarray] = field(init=False, repr=False)
+    _shuffled: dict[tuple[int, int], np.ndarray] = field(init=False, repr=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        num_tasks = len(self.pairs.tasks)
+        if len(self.pairs) == 0:
+            raise ThresholdError(
+                "expected training pairs, got 0: no engagement of the training part has an item with features"
+            )
+        if self.batch_size < num_tasks:
+            raise UsageError(f"expected a batch size of at least one pair a task ({num_tasks}), got {self.batch_size}")
+        task_P, count_P = np.asarray(self.pairs.task_P), np.asarray(self.pairs.count_P)
+        repeats_P = np.minimum(count_P, self.count_cap)
+        self._walks = []
+        for task in range(num_tasks):
+            rows = np.flatnonzero(task_P == task)
+            self._walks.append(np.repeat(rows, repeats_P[rows]).astype(np.uint32))
+        self._shares = [
+            self.batch_size // num_tasks + (task < self.batch_size % num_tasks) for task in range(num_tasks)
+        ]
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps that hold as many pairs as all tasks together have (capped repeats included), rounded up."""
+        return -(-sum(len(walk) for walk in self._walks) // self.batch_size)
+
+    def item_probabilities(self) -> np.ndarray:
+        """float64 [num_items]: how probable each item is in a place of the batch, over tasks by their shares."""
+        probability_I = np.zeros(self.num_items)
+        for share, walk in zip(self._shares, self._walks, strict=True):
+            items_W = np.asarray(self.pairs.item_P[walk])
+            probability_I += np.bincount(items_W, minlength=self.num_items) * (share / self.batch_size / len(walk))
+        return probability_I
+
+    def batch(self, step: int) -> PairBatch:
+        """The batch of step 0, 1, ..."""
+        rows_B = np.concatenate([self._pairs_of_task(task, step) for task in range(len(self._walks))])
+        items_B, queries_B = np.asarray(self.pairs.item_P[rows_B]), np.asarray(self.pairs.query_P[rows_B])
+        negatives_M = self._negatives(step)
+        items_U, inverse = np.unique(np.concatenate([items_B, negatives_M]), return_inverse=True)
+        queries_Q, query_of_pair_B = np.unique(queries_B, return_inverse=True)
+        is_text_Q = self.pairs.is_text(queries_Q)
+        text_first_Q = np.argsort(~is_text_Q, kind="stable")
+        position_Q = np.empty(len(queries_Q), np.int64)
+        position_Q[text_first_Q] = np.arange(len(queries_Q))
+        return PairBatch(
+            items_U=items_U,
+            positive_B=inverse[: len(rows_B)],
+            negative_M=inverse[len(rows_B) :],
+            text_queries=queries_Q[is_text_Q],
+            picture_queries=queries_Q[~is_text_Q],
+            query_B=position_Q[query_of_pair_B],
+            task_B=np.asarray(self.pairs.task_P[rows_B], np.int64),
+            query_id_B=np.asarray(self.pairs.query_id_Q[queries_B]),
+            query_item_count_B=np.asarray(self.pairs.query_item_count_P[rows_B]),
+            query_count_B=np.asarray(self.pairs.query_count_P[rows_B]),
+        )
+
+    def _pairs_of_task(self, task: int, step: int) -> np.ndarray:
+        """Rows of the task's share of a step; cycle c of a task's walk is shuffled with a seed of its own."""
+        share, length = self._shares[task], len(self._walks[task])
+        cycle_S, place_S = np.divmod(np.arange(step * share, (step + 1) * share), length)
+        pieces = [self._walk(task, int(cycle))[place_S[cycle_S == cycle]] for cycle in np.unique(cycle_S)]
+        return np.concatenate(pieces).astype(np.int64)
+
+    def _walk(self, task: int, cycle: int) -> np.ndarray:
+        if (task, cycle) not in self._shuffled:
+            for key in [key for key in self._shuffled if key[0] == task and key[1] < cycle - 1]:
+                del self._shuffled[key]
+            generator = np.random.default_rng(seed_of("pairs", self.seed, self.pairs.tasks[task], cycle))
+            self._shuffled[task, cycle] = generator.permutation(self._walks[task])
+        return self._shuffled[task, cycle]
+
+    def _negatives(self, step: int) -> np.ndarray:
+        if self.num_items <= self.num_negatives:
+            return np.arange(self.num_items)
+        generator = np.random.default_rng(seed_of("negatives", self.seed, step))
+        return generator.choice(self.num_items, self.num_negatives, replace=False, shuffle=False)
+
+
+def sample_pairs(pairs: PairTable, num_pairs: int, seed: int) -> np.ndarray:
+    """Sorted rows of at most `num_pairs` pairs, equally many of each task as far as a task has them, seeded."""
+    generator = np.random.default_rng(seed_of("sample", seed))
+    task_P = np.asarray(pairs.task_P)
+    by_task = sorted((np.flatnonzero(task_P == task) for task in range(len(pairs.tasks))), key=len)
+    chosen, left = [], num_pairs
+    for position, rows in enumerate(by_task):
+        share = min(len(rows), left // (len(by_task) - position))
+        chosen.append(generator.choice(rows, share, replace=False, shuffle=False))
+        left -= share
+    return np.sort(np.concatenate(chosen)) if chosen else np.zeros(0, np.int64)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TrainingData:
+    """All that training reads."""
+
+    items: ItemTable
+    train: PairTable
+    validation: PairTable
+
+    @classmethod
+    def open(cls, run_folder: str | os.PathLike[str], cache_folder: str | os.PathLike[str]) -> "TrainingData":
+        """The tables of a run folder; their columns are made in `cache_folder` on the first call."""
+        run, cache = Path(run_folder), Path(cache_folder)
+        items = ItemTable.build(run / "features", cache / "items")
+        train, validation = (
+            PairTable.build(run / "pairs" / part, items, cache / f"pairs-{part}") for part in ("train", "validation")
+        )
+        return cls(items=items, train=train, validation=validation)

@@ -1,0 +1,221 @@
+"""Items and pairs as memory-mapped columns: what the batches of training are gathered from.
+
+    <run>/features/*.tfrecord  ->  ItemTable   (token ids, pictures)          memory: the page cache and 8 bytes an item
+    <run>/pairs/<part>/*       ->  PairTable   (query, item, task, counts)    memory: the page cache; while it is built,
+                                                                              about 100 bytes a distinct query
+
+Legend: B rows asked for, N picture positions, D picture dim, T flat tokens, P pairs of a table, Q distinct queries.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import torch
+
+from model.columns import (
+    ColumnWriter,
+    build_columns,
+    gather_ragged,
+    offsets_of,
+    read_column,
+    read_facts,
+    source_fingerprint,
+    write_column,
+)
+from model.itemsage import ItemBatch
+from schemas.records import Pair, decode_features, decode_pair, read_records
+from schemas.tables import IDS, NUM_TEXT_FIELDS
+
+
+class ItemTable:
+    """The catalogue's features, row by row in the order of files and records.
+
+    item_ids: strings [I]; picture_dim: 0 where no item has a picture.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str]):
+        self.item_ids: pa.Array = pq.read_table(Path(folder, "ids.parquet"))["item_id"].combine_chunks()
+        self._token_ids = read_column(folder, "token_ids")
+        self._field_offsets = read_column(folder, "field_offsets")
+        self._pictures = read_column(folder, "pictures")
+        self._picture_offsets = np.asarray(read_column(folder, "picture_offsets"))
+        self.picture_dim = self._pictures.shape[1]
+
+    @classmethod
+    def build(cls, features_folder: str | os.PathLike[str], cache_folder: str | os.PathLike[str]) -> "ItemTable":
+        """The table of `<features_folder>/*.tfrecord`, made in `cache_folder` unless it is there already."""
+        paths = _record_files(features_folder)
+
+        def write(folder: Path) -> dict[str, Any]:
+            with ExitStack() as stack:
+                columns = {
+                    "token_ids": stack.enter_context(ColumnWriter(folder, "token_ids", "<i4")),
+                    "field_lengths": stack.enter_context(ColumnWriter(folder, "field_lengths", "<i4")),
+                    "pictures": stack.enter_context(ColumnWriter(folder, "pictures", "<f2", None)),
+                }
+                item_ids, num_pictures = [], []
+                for item in (decode_features(payload) for path in paths for payload in read_records(path)):
+                    columns["token_ids"].append(item.token_ids)
+                    columns["field_lengths"].append(np.diff(item.token_offsets))
+                    columns["pictures"].append(item.pictures)
+                    item_ids.append(item.item_id)
+                    num_pictures.append(len(item.pictures))
+            write_column(folder, "field_offsets", offsets_of(read_column(folder, "field_lengths")))
+            Path(folder, "field_lengths.npy").unlink()
+            write_column(folder, "picture_offsets", offsets_of(np.array(num_pictures, np.int64)))
+            pq.write_table(pa.table({"item_id": pa.array(item_ids, pa.string())}, schema=IDS), folder / "ids.parquet")
+            return {"num_items": len(item_ids)}
+
+        return cls(build_columns(cache_folder, source_fingerprint(paths), write))
+
+    def __len__(self) -> int:
+        return len(self.item_ids)
+
+    def rows_of(self, item_ids: Sequence[str] | pa.Array) -> np.ndarray:
+        """int64 rows of ids, -1 where the table has no such item."""
+        values = pa.array(item_ids, pa.string())
+        return np.asarray(pc.fill_null(pc.index_in(values, value_set=self.item_ids), -1), np.int64)
+
+    def batch(self, rows_B: np.ndarray) -> ItemBatch:
+        """Features of rows; N = the most pictures that one of them has."""
+        fields_BF = rows_B[:, None] * NUM_TEXT_FIELDS + np.arange(NUM_TEXT_FIELDS)
+        token_ids_T, offsets = gather_ragged(self._token_ids, self._field_offsets, fields_BF.reshape(-1))
+        pictures_P, picture_offsets = gather_ragged(self._pictures, self._picture_offsets, rows_B)
+        counts_B = np.diff(picture_offsets)
+        num_positions = int(counts_B.max(initial=0))
+        mask_BN = np.arange(num_positions) < counts_B[:, None]
+        pictures_BND = np.zeros((len(rows_B), num_positions, self.picture_dim), np.float32)
+        pictures_BND[mask_BN] = pictures_P
+        return ItemBatch(
+            token_ids_T=torch.from_numpy(token_ids_T.astype(np.int64)),
+            token_offsets_BF=torch.from_numpy(offsets),
+            pictures_BND=torch.from_numpy(pictures_BND),
+            picture_mask_BN=torch.from_numpy(mask_BN),
+        )
+
+
+class PairTable:
+    """The pairs of one part of the split, with each distinct query stored once.
+
+    tasks: names, sorted. Columns by pair: task_P (index into tasks), query_P (row of the query), item_P (row of the
+    ItemTable), count_P, query_item_count_P, query_count_P. Pairs whose item has no features are left out and counted.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str]):
+        facts = read_facts(folder)
+        self.tasks: list[str] = facts["tasks"]
+        self.num_pairs_without_item: int = facts["num_pairs_without_item"]
+        columns = {name: read_column(folder, name) for name in (*_PAIR_COLUMNS, *_QUERY_COLUMNS)}
+        self.task_P, self.query_P, self.item_P = columns["task"], columns["query"], columns["item"]
+        self.count_P, self.query_count_P = columns["count"], columns["query_count"]
+        self.query_item_count_P = columns["query_item_count"]
+        self.query_id_Q, self.picture_row_Q = columns["query_id"], columns["query_picture_row"]
+        self._token_ids, self._token_offsets = columns["query_token_ids"], columns["query_token_offsets"]
+        self._pictures = columns["query_pictures"]
+        self.has_text = bool((self.picture_row_Q < 0).any())
+        self.picture_dim = self._pictures.shape[1]
+
+    @classmethod
+    def build(
+        cls, pairs_folder: str | os.PathLike[str], items: ItemTable, cache_folder: str | os.PathLike[str]
+    ) -> "PairTable":
+        """The table of `<pairs_folder>/*.tfrecord`, made in `cache_folder` unless it is there already."""
+        paths = _record_files(pairs_folder)
+        source = source_fingerprint(paths, len(items), str(items.item_ids[:1]), str(items.item_ids[-1:]))
+        return cls(build_columns(cache_folder, source, lambda folder: _write_pairs(paths, items, folder)))
+
+    def __len__(self) -> int:
+        return len(self.item_P)
+
+    def num_pairs_by_task(self) -> dict[str, int]:
+        """Distinct pairs of each task."""
+        return dict(zip(self.tasks, np.bincount(self.task_P, minlength=len(self.tasks)).tolist(), strict=True))
+
+    def is_text(self, query_rows: np.ndarray) -> np.ndarray:
+        """Which queries are text (the others are pictures)."""
+        return np.asarray(self.picture_row_Q[query_rows] < 0)
+
+    def text(self, query_rows: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+        """Token ids int64 [T] and offsets int64 [B + 1] of text queries."""
+        token_ids_T, offsets = gather_ragged(self._token_ids, self._token_offsets, query_rows)
+        return torch.from_numpy(token_ids_T.astype(np.int64)), torch.from_numpy(offsets)
+
+    def pictures(self, query_rows: np.ndarray) -> torch.Tensor:
+        """Vectors float32 [B, picture_dim] of picture queries, not normalised."""
+        return torch.from_numpy(self._pictures[self.picture_row_Q[query_rows]].astype(np.float32))
+
+
+_PAIR_COLUMNS = {"task": "<i2", "query": "<i8", "item": "<i8", "count": "<i4"} | {
+    "query_item_count": "<f4",
+    "query_count": "<f4",
+}
+_QUERY_COLUMNS = {"query_id": "<i8", "query_picture_row": "<i8", "query_token_ids": "<i4"} | {
+    "query_token_offsets": "<i8",
+    "query_pictures": "<f2",
+}
+_CHUNK_PAIRS = 4096
+
+
+def _write_pairs(paths: Sequence[str], items: ItemTable, folder: Path) -> dict[str, Any]:
+    """Writes the columns of a PairTable; pairs go through memory in chunks."""
+    tasks: dict[str, int] = {}
+    query_rows: dict[int, int] = {}
+    num_pictures, num_tokens, missing = 0, [0], 0
+    with ExitStack() as stack:
+        columns = {
+            name: stack.enter_context(ColumnWriter(folder, name, dtype, None if name == "query_pictures" else ()))
+            for name, dtype in (_PAIR_COLUMNS | _QUERY_COLUMNS).items()
+            if name not in ("task", "query_token_offsets")
+        }
+        task_column = stack.enter_context(ColumnWriter(folder, "first_seen_task", "<i2"))
+        for chunk in _chunks(paths):
+            rows = items.rows_of([pair.item_id for pair in chunk])
+            missing += int((rows < 0).sum())
+            kept = [pair for pair, row in zip(chunk, rows, strict=True) if row >= 0]
+            for pair in kept:
+                if pair.query_id in query_rows:
+                    continue
+                query_rows[pair.query_id] = len(query_rows)
+                is_picture = len(pair.query_picture) > 0
+                columns["query_id"].append(np.array([pair.query_id]))
+                columns["query_picture_row"].append(np.array([num_pictures if is_picture else -1]))
+                columns["query_token_ids"].append(pair.query_token_ids)
+                num_tokens.append(len(pair.query_token_ids))
+                if is_picture:
+                    columns["query_pictures"].append(pair.query_picture[None])
+                    num_pictures += 1
+            task_column.append(np.array([tasks.setdefault(pair.task, len(tasks)) for pair in kept], np.int64))
+            columns["query"].append(np.array([query_rows[pair.query_id] for pair in kept], np.int64))
+            columns["item"].append(rows[rows >= 0])
+            for name in ("count", "query_item_count", "query_count"):
+                columns[name].append(np.array([getattr(pair, name) for pair in kept]))
+    write_column(folder, "query_token_offsets", offsets_of(np.array(num_tokens[1:], np.int64)))
+    names = sorted(tasks)
+    sorted_index = np.array([names.index(name) for name in tasks], "<i2")
+    first_seen = np.asarray(read_column(folder, "first_seen_task"))
+    write_column(folder, "task", sorted_index[first_seen] if len(names) else first_seen)
+    Path(folder, "first_seen_task.npy").unlink()
+    return {"num_pairs_without_item": missing, "tasks": names}
+
+
+def _chunks(paths: Sequence[str]) -> Iterator[list[Pair]]:
+    chunk: list[Pair] = []
+    for path in paths:
+        for payload in read_records(path):
+            chunk.append(decode_pair(payload))
+            if len(chunk) == _CHUNK_PAIRS:
+                yield chunk
+                chunk = []
+    if chunk:
+        yield chunk
+
+
+def _record_files(folder: str | os.PathLike[str]) -> list[str]:
+    return [str(path) for path in sorted(Path(folder).glob("*.tfrecord")) if not path.name.startswith((".", "_"))]

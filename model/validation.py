@@ -1,0 +1,112 @@
+"""Validation while training: the rank of held-out positives among the catalogue, task by task.
+
+rank = 1 + number of distractors that score at least as high as the positive; distractors are the catalogue's items (or
+a seeded sample), without the items that the query engaged in the same task and part.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from model.itemsage import ItemSage
+from model.metrics import ranks, recall_at_k, reciprocal_ranks
+from model.training_data import sample_pairs
+from model.training_forward import encode_items
+from model.training_tables import ItemTable, PairTable
+from schemas.hashing import seed_of
+
+_ITEMS_PER_BATCH = 512
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskRecall:
+    """Recall@k and mean reciprocal rank of one task over `num_pairs` held-out pairs."""
+
+    recall: float
+    reciprocal_rank: float
+    num_pairs: int
+
+
+def evaluate_recall(
+    model: ItemSage,
+    items: ItemTable,
+    pairs: PairTable,
+    k: int = 10,
+    *,
+    num_pairs: int = 2000,
+    num_distractors: int = 20_000,
+    seed: int = 0,
+) -> dict[str, TaskRecall]:
+    """By task, over a seeded sample of at most `num_pairs` pairs. A catalogue of more than `num_distractors` items is
+    sampled, the sampled pairs' items are added. The model's training mode is left as it was. No pairs: empty."""
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.inference_mode():
+            return _evaluate(model, items, pairs, k, num_pairs, num_distractors, seed)
+    finally:
+        model.train(was_training)
+
+
+def _evaluate(
+    model: ItemSage, items: ItemTable, pairs: PairTable, k: int, num_pairs: int, num_distractors: int, seed: int
+) -> dict[str, TaskRecall]:
+    rows_P = sample_pairs(pairs, num_pairs, seed)
+    if len(rows_P) == 0:
+        return {}
+    positives_P = np.asarray(pairs.item_P[rows_P])
+    candidates_N = np.arange(len(items))
+    if len(items) > num_distractors:
+        generator = np.random.default_rng(seed_of("distractors", seed))
+        candidates_N = np.union1d(generator.choice(len(items), num_distractors, replace=False), positives_P)
+    candidates_ND = embed_rows(model, items, candidates_N)
+    position_I = np.full(len(items), -1)
+    position_I[candidates_N] = np.arange(len(candidates_N))
+    queries_PD = _embed_queries(model, pairs, np.asarray(pairs.query_P[rows_P]))
+    left_out_PM = position_I[_engaged_items(pairs, rows_P)]
+    ranks_P = ranks(queries_PD, candidates_ND[position_I[positives_P]], candidates_ND, left_out_PM)
+    task_P = np.asarray(pairs.task_P[rows_P])
+    return {
+        name: TaskRecall(
+            recall=recall_at_k(ranks_P[task_P == task], k),
+            reciprocal_rank=float(reciprocal_ranks(ranks_P[task_P == task]).mean()),
+            num_pairs=int((task_P == task).sum()),
+        )
+        for task, name in enumerate(pairs.tasks)
+        if (task_P == task).any()
+    }
+
+
+def embed_rows(model: ItemSage, items: ItemTable, rows_N: np.ndarray) -> np.ndarray:
+    """float32 unit vectors [N, O] of rows of the table."""
+    device = model.log_scale.device
+    chunks = [rows_N[start : start + _ITEMS_PER_BATCH] for start in range(0, len(rows_N), _ITEMS_PER_BATCH)]
+    vectors = [encode_items(model.item_encoder, items.batch(chunk).to(device)).float().cpu() for chunk in chunks]
+    return torch.cat(vectors).numpy()
+
+
+def _embed_queries(model: ItemSage, pairs: PairTable, queries_P: np.ndarray) -> np.ndarray:
+    """float32 unit vectors [P, O] of query rows, text and pictures each through its tower."""
+    device = model.log_scale.device
+    vectors_PD = np.zeros((len(queries_P), model.config.output_dim), np.float32)
+    is_text_P = pairs.is_text(queries_P)
+    if is_text_P.any():
+        tokens_T, offsets = pairs.text(queries_P[is_text_P])
+        vectors_PD[is_text_P] = model.text_tower(tokens_T.to(device), offsets.to(device)).cpu().numpy()
+    if not is_text_P.all():
+        assert model.picture_tower is not None
+        pictures_BD = pairs.pictures(queries_P[~is_text_P]).to(device)
+        vectors_PD[~is_text_P] = model.picture_tower(pictures_BD).cpu().numpy()
+    return vectors_PD
+
+
+def _engaged_items(pairs: PairTable, rows_P: np.ndarray) -> np.ndarray:
+    """int64 [P, M]: rows of all items that each pair's query engaged in the pair's task, padded with the last one."""
+    key_A = np.asarray(pairs.query_P) * len(pairs.tasks) + np.asarray(pairs.task_P)
+    order_A = np.argsort(key_A, kind="stable")
+    sorted_A, item_A = key_A[order_A], np.asarray(pairs.item_P)[order_A]
+    first_P = np.searchsorted(sorted_A, key_A[rows_P], side="left")
+    count_P = np.searchsorted(sorted_A, key_A[rows_P], side="right") - first_P
+    place_PM = np.minimum(np.arange(count_P.max()), count_P[:, None] - 1)
+    return item_A[first_P[:, None] + place_PM]

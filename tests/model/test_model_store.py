@@ -1,0 +1,165 @@
+import dataclasses
+from pathlib import Path
+
+import pytest
+import torch
+
+from model.itemsage import ItemSage, ItemSageConfig, collate_items
+from model.model_store import (
+    install_model,
+    load_item_encoder,
+    load_model,
+    load_picture_tower,
+    load_text_tower,
+    read_model_manifest,
+    save_model,
+)
+from model.split import Split
+from schemas.errors import CorruptFileError, UsageError
+from schemas.files import read_json, sha256_of_file, write_json
+
+CONFIG = ItemSageConfig(vocabulary_size=90, picture_dim=12, hash_rows=40, hash_dim=16, width=32, heads=4, ffn_dim=24)
+TOWERS = {"text": {"search/click": 70}, "picture": {"closeup/save": 8}}
+TOKENS, OFFSETS = torch.tensor([1, 5, 80]), torch.tensor([0, 1, 3])
+
+
+@pytest.fixture
+def parts(tmp_path: Path) -> dict[str, Path]:
+    """Folders of a vocabulary and a picture encoder, as far as the model store looks into them."""
+    for folder, name, content in [
+        ("vocabulary", "vocabulary.json", {"id": "vocabulary-1"}),
+        ("image_encoder", "image_encoder.json", {"network_id": "network-1"}),
+    ]:
+        write_json(tmp_path / folder / name, content)
+    return {"vocabulary_folder": tmp_path / "vocabulary", "image_encoder_folder": tmp_path / "image_encoder"}
+
+
+def make_model(**switches) -> ItemSage:
+    model = ItemSage(dataclasses.replace(CONFIG, **switches))
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter += 0.03
+    return model.eval()
+
+
+def save(model: ItemSage, folder: Path, parts: dict[str, Path], **changes) -> str:
+    arguments = {"towers": TOWERS, "split": {"kind": "time", "test_days": 7}, "metrics": {"recall_at_10": 0.5}}
+    return save_model(model, folder, **{**parts, **arguments, **changes})
+
+
+@pytest.mark.parametrize("share", [True, False])
+def test_modules_come_back_bit_by_bit(tmp_path, parts, share):
+    model = make_model(share_text_table=share)
+    save(model, tmp_path / "m", parts)
+    batch = collate_items([], 12)
+    batch = dataclasses.replace(batch, token_ids_T=TOKENS, token_offsets_BF=torch.tensor([0, *[1] * 11, 3]))
+    batch.pictures_BND, batch.picture_mask_BN = torch.randn(1, 2, 12), torch.ones(1, 2, dtype=torch.bool)
+    pictures = torch.randn(3, 12)
+    whole = load_model(tmp_path / "m")
+    for encoder in (load_item_encoder(tmp_path / "m"), whole.item_encoder):
+        assert torch.equal(encoder(batch), model.item_encoder(batch))
+    for tower in (load_text_tower(tmp_path / "m"), whole.text_tower):
+        assert torch.equal(tower(TOKENS, OFFSETS), model.text_tower(TOKENS, OFFSETS))
+    for tower in (load_picture_tower(tmp_path / "m"), whole.picture_tower):
+        assert torch.equal(tower(pictures), model.picture_tower(pictures))
+    assert torch.equal(whole.log_scale, model.log_scale)
+    assert (whole.text_tower.hash_embedder is whole.hash_embedder) == share
+    assert whole.state_dict().keys() == model.state_dict().keys()
+
+
+def test_manifest_tells_everything(tmp_path, parts):
+    model_id = save(make_model(), tmp_path / "m", parts, facts={"training_run": "training/2026-06-30/1"})
+    manifest = read_model_manifest(tmp_path / "m")
+    assert manifest["model_id"] == model_id
+    assert model_id.startswith("itemsage-")
+    assert len(model_id) == len("itemsage-") + 12
+    assert (manifest["vocabulary_id"], manifest["image_encoder_id"]) == ("vocabulary-1", "network-1")
+    assert (manifest["picture_dim"], manifest["towers"]) == (12, TOWERS)
+    assert manifest["training_run"] == "training/2026-06-30/1"
+    files = {path.relative_to(tmp_path / "m").as_posix() for path in (tmp_path / "m").rglob("*") if path.is_file()}
+    assert set(manifest["files"]) == files - {"manifest.json"}
+    assert all(sha256_of_file(tmp_path / "m" / name) == sha256 for name, sha256 in manifest["files"].items())
+
+
+def test_model_id_is_of_the_content_not_of_times_or_places(tmp_path, parts):
+    first = save(make_model(), tmp_path / "1", parts)
+    assert save(make_model(), tmp_path / "2", parts, metrics={"seconds": 3.0}, facts={"training_run": "x"}) == first
+    changed = make_model()
+    with torch.no_grad():
+        changed.text_tower.out.bias[0] += 1e-3
+    others = [
+        save(changed, tmp_path / "3", parts),
+        save(make_model(), tmp_path / "4", parts, towers={"text": {"search/click": 71}}),
+        save(make_model(), tmp_path / "5", parts, split={"kind": "time", "test_days": 8}),
+    ]
+    assert len({first, *others}) == 4
+
+
+def test_a_split_is_kept_as_its_own_loader_reads_it(tmp_path, parts):
+    split = Split(kind="query_hash", has_validation=False, has_test=True, test_fraction=0.2)
+    save(make_model(), tmp_path / "m", parts, split=split)
+    assert Split.load(tmp_path / "m") == split
+    assert read_model_manifest(tmp_path / "m")["split"] == split.to_json()
+
+
+@pytest.mark.parametrize("file", ["hash_embedder.safetensors", "item_encoder.safetensors", "config.json"])
+def test_a_changed_file_is_not_loaded(tmp_path, parts, file):
+    save(make_model(), tmp_path / "m", parts)
+    damaged = bytearray((tmp_path / "m" / file).read_bytes())
+    damaged[-3] ^= 1
+    (tmp_path / "m" / file).write_bytes(damaged)
+    with pytest.raises(CorruptFileError, match="sha256"):
+        load_item_encoder(tmp_path / "m")
+
+
+def test_an_edited_manifest_is_refused(tmp_path, parts):
+    model_id = save(make_model(), tmp_path / "m", parts)
+    path = tmp_path / "m" / "manifest.json"
+    write_json(path, {**read_json(path), "towers": {"text": {"search/click": 1}}})
+    with pytest.raises(CorruptFileError, match=model_id):
+        read_model_manifest(tmp_path / "m")
+    write_json(path, {"model_id": model_id})
+    with pytest.raises(CorruptFileError, match="'files'"):
+        read_model_manifest(tmp_path / "m")
+
+
+def test_towers_without_training_pairs_are_refused(tmp_path, parts):
+    save(make_model(), tmp_path / "m", parts, towers={"text": {}})
+    with pytest.raises(UsageError, match=r"expected a text tower with training pairs.*pseudo-queries"):
+        load_text_tower(tmp_path / "m")
+    with pytest.raises(UsageError, match=r"expected a picture tower with training pairs.*closeup"):
+        load_picture_tower(tmp_path / "m")
+    load_item_encoder(tmp_path / "m")
+
+
+def test_a_model_without_pictures_has_no_picture_tower(tmp_path, parts):
+    model = make_model(picture_dim=0)
+    with pytest.raises(UsageError, match="picture_dim 0"):
+        save(model, tmp_path / "m", parts)
+    save(model, tmp_path / "m", {**parts, "image_encoder_folder": None})
+    assert read_model_manifest(tmp_path / "m")["image_encoder_id"] is None
+    assert load_model(tmp_path / "m").picture_tower is None
+    with pytest.raises(UsageError, match="without it"):
+        load_picture_tower(tmp_path / "m")
+
+
+def test_installing_moves_the_folder_under_its_id_and_may_be_repeated(tmp_path, parts):
+    model_id = save(make_model(), tmp_path / "work" / "m", parts)
+    target = install_model(tmp_path / "work" / "m", tmp_path / "models")
+    assert target == tmp_path / "models" / model_id
+    assert not (tmp_path / "work" / "m").exists()
+    assert [path.name for path in (tmp_path / "models").iterdir()] == [model_id]
+    save(make_model(), tmp_path / "work" / "m", parts, metrics={"seconds": 1.0})
+    assert install_model(tmp_path / "work" / "m", tmp_path / "models") == target
+    assert not (tmp_path / "work" / "m").exists()
+    assert read_json(target / "metrics.json") == {"recall_at_10": 0.5}
+    assert install_model(target, tmp_path / "models") == target
+    load_item_encoder(target)
+
+
+def test_folders_with_files_and_unknown_towers_are_refused(tmp_path, parts):
+    write_json(tmp_path / "m" / "old.json", {})
+    with pytest.raises(UsageError, match="new or empty"):
+        save(make_model(), tmp_path / "m", parts)
+    with pytest.raises(UsageError, match="user"):
+        save(make_model(), tmp_path / "n", parts, towers={"user": {}})

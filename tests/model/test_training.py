@@ -1,0 +1,297 @@
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from model.checkpoint import read_checkpoint
+from model.itemsage import ItemSage, ItemSageConfig
+from model.optimizers import RowWiseAdagrad, learning_rate_factor, make_optimizers
+from model.training import selection_score, train
+from model.training_config import TrainingConfig, TrainingResult
+from model.training_data import TrainingData
+from model.training_forward import encode_items, encode_text
+from model.training_tables import PairTable
+from model.validation import evaluate_recall
+from schemas.errors import CorruptFileError, ThresholdError, UsageError
+from schemas.records import decode_pair, encode_pair, read_records, write_records
+
+SMALL = ItemSageConfig(
+    vocabulary_size=500,
+    picture_dim=16,
+    hash_rows=300,
+    hash_dim=24,
+    width=32,
+    heads=4,
+    ffn_dim=48,
+    mlp_dim=48,
+    output_dim=32,
+)
+SHORT = TrainingConfig(
+    batch_size=48, epochs=0.1, min_steps=14, learning_rate=3e-3, evaluate_every=4, checkpoint_every=5, log_every=1
+)
+
+
+@pytest.fixture(scope="module")
+def data(training_run: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainingData:
+    return TrainingData.open(training_run, tmp_path_factory.mktemp("cache"))
+
+
+def _train(data: TrainingData, folder: Path, model: ItemSageConfig = SMALL, **changes: object) -> tuple:
+    itemsage = ItemSage(model)
+    result = train(itemsage, data, dataclasses.replace(SHORT, **changes), folder)
+    return itemsage, result
+
+
+def _curve(folder: Path) -> list[dict]:
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def _weights(model: nn.Module) -> dict[str, list]:
+    return {name: tensor.tolist() for name, tensor in model.state_dict().items()}
+
+
+@pytest.mark.parametrize("linear_path", [True, False])
+def test_it_learns_and_keeps_the_best_weights(data: TrainingData, tmp_path: Path, linear_path: bool) -> None:
+    switches = dataclasses.replace(SMALL, linear_path=linear_path)
+    model, result = _train(data, tmp_path, switches, min_steps=60, evaluate_every=20, log_every=10)
+    curve = _curve(tmp_path)
+    evaluations = {line["step"]: line for line in curve if "validation" in line}
+    assert sorted(evaluations) == [0, 20, 40, 60]
+    best = max(evaluations.values(), key=lambda line: line["score"])
+    assert best["score"] > evaluations[0]["score"] + 0.05
+    assert best["score"] == selection_score(best["validation"])
+    assert result.best_step == best["step"]
+    assert result.validation == best["validation"]
+    measured = evaluate_recall(model, data.items, data.validation)
+    assert {task: dataclasses.asdict(recall) for task, recall in measured.items()} == best["validation"]
+    losses = [line["loss"] for line in curve if "loss" in line]
+    assert losses[-1] < losses[0]
+
+
+class _Killed(Exception):
+    pass
+
+
+@pytest.mark.parametrize(("killed_at", "dropout"), [(3, 0.0), (5, 0.0), (12, 0.2)])
+def test_a_killed_run_continues_as_if_nothing_had_happened(
+    data: TrainingData, tmp_path: Path, killed_at: int, dropout: float
+) -> None:
+    def kill(step: int, total_steps: int, loss: float) -> None:
+        assert total_steps == 14
+        if step == killed_at:
+            raise _Killed
+
+    switches = dataclasses.replace(SMALL, dropout=dropout)
+    whole, whole_result = _train(data, tmp_path / "whole", switches)
+    with pytest.raises(_Killed):
+        train(ItemSage(switches), data, SHORT, tmp_path / "killed", kill)
+    resumed, resumed_result = _train(data, tmp_path / "killed", switches)
+    assert (tmp_path / "killed" / "metrics.jsonl").read_bytes() == (tmp_path / "whole" / "metrics.jsonl").read_bytes()
+    assert _weights(resumed) == _weights(whole)
+    assert resumed_result == whole_result
+    last = [read_checkpoint(tmp_path / name / "checkpoint.safetensors") for name in ("killed", "whole")]
+    assert last[0] is not None
+    assert last[0].state["finished"]
+    assert {name: t.tolist() for name, t in last[0].optimizers.items()} == {
+        name: t.tolist() for name, t in last[1].optimizers.items()
+    }
+
+
+def test_a_resumed_run_starts_at_its_checkpoint(data: TrainingData, tmp_path: Path) -> None:
+    steps: list[int] = []
+
+    def kill(step: int, total_steps: int, loss: float) -> None:
+        steps.append(step)
+        if len(steps) == 12:
+            raise _Killed
+
+    with pytest.raises(_Killed):
+        train(ItemSage(SMALL), data, SHORT, tmp_path, kill)
+    train(ItemSage(SMALL), data, SHORT, tmp_path, lambda step, total, loss: steps.append(step))
+    assert steps == [*range(1, 13), 11, 12, 13, 14]
+
+
+def test_a_finished_run_is_not_trained_again(data: TrainingData, tmp_path: Path) -> None:
+    first, result = _train(data, tmp_path)
+    again = ItemSage(SMALL)
+    repeated = train(again, data, SHORT, tmp_path, lambda *_: pytest.fail("trained again"))
+    assert repeated == result
+    assert _weights(again) == _weights(first)
+
+
+def test_same_seed_same_weights(data: TrainingData, tmp_path: Path) -> None:
+    first, _ = _train(data, tmp_path / "a")
+    second, _ = _train(data, tmp_path / "b")
+    other, _ = _train(data, tmp_path / "c", seed=1)
+    assert _weights(first) == _weights(second)
+    assert _weights(first) != _weights(other)
+
+
+def test_training_stops_early_after_patience_evaluations(data: TrainingData, tmp_path: Path) -> None:
+    model, result = _train(data, tmp_path, learning_rate=0.0, table_learning_rate=0.0, patience=2)
+    assert (result.steps, result.best_step) == (8, 0)
+    assert _weights(model) == _weights(ItemSage(SMALL))
+
+
+def test_without_validation_pairs_the_last_weights_stay(data: TrainingData, tmp_path: Path) -> None:
+    empty = PairTable.build(tmp_path, data.items, tmp_path / "cache")
+    model, result = _train(dataclasses.replace(data, validation=empty), tmp_path)
+    assert (result.steps, result.best_step, result.validation) == (14, 14, {})
+    checkpoint = read_checkpoint(tmp_path / "checkpoint.safetensors")
+    assert checkpoint is not None
+    assert {name: tensor.tolist() for name, tensor in checkpoint.model.items()} == _weights(model)
+
+
+def test_frozen_parameters_stay(data: TrainingData, tmp_path: Path) -> None:
+    model, _ = _train(data, tmp_path, frozen=("hash_embedder", "picture_tower"))
+    before, after = _weights(ItemSage(SMALL)), _weights(model)
+    changed = {name.split(".")[0] for name in before if before[name] != after[name]}
+    assert changed == {"item_encoder", "text_tower", "log_scale"}
+    assert all(parameter.requires_grad for parameter in model.parameters())
+
+
+def test_text_alone_needs_no_pictures(training_run: Path, data: TrainingData, tmp_path: Path) -> None:
+    path = training_run / "pairs" / "train" / "bucket-00000-of-00001.tfrecord"
+    text = [pair for pair in map(decode_pair, read_records(path)) if pair.task == "search/click"]
+    write_records(tmp_path / "a.tfrecord", [encode_pair(pair) for pair in text])
+    table = PairTable.build(tmp_path, data.items, tmp_path / "cache")
+    only_text = dataclasses.replace(data, train=table, validation=table)
+    _, result = _train(only_text, tmp_path / "out", dataclasses.replace(SMALL, picture_dim=0))
+    assert result.num_pairs_by_task == {"search/click": len(text)}
+
+
+def test_a_checkpoint_of_something_else_is_refused(data: TrainingData, tmp_path: Path) -> None:
+    _train(data, tmp_path)
+    with pytest.raises(UsageError, match=r"train into another folder, or delete checkpoint\.safetensors"):
+        _train(data, tmp_path, batch_size=24)
+    checkpoint = tmp_path / "checkpoint.safetensors"
+    checkpoint.write_bytes(checkpoint.read_bytes()[:-9])
+    with pytest.raises(CorruptFileError, match=r"checkpoint\.safetensors"):
+        _train(data, tmp_path)
+
+
+def test_a_loss_that_is_not_finite_is_an_error(data: TrainingData, tmp_path: Path) -> None:
+    model = ItemSage(SMALL)
+    with torch.no_grad():
+        model.picture_tower.hidden.weight[0, 0] = torch.nan
+    with pytest.raises(ValueError, match=r"got nan .* at step 1"):
+        train(model, data, SHORT, tmp_path)
+
+
+@pytest.mark.parametrize("picture_dim", [0, 8])
+def test_a_model_of_another_picture_dimension_is_refused(data: TrainingData, tmp_path: Path, picture_dim: int) -> None:
+    with pytest.raises(UsageError, match=rf"pictures of {picture_dim} dimensions.*'pairs': 16"):
+        _train(data, tmp_path, dataclasses.replace(SMALL, picture_dim=picture_dim))
+
+
+def test_no_pairs_no_training(data: TrainingData, tmp_path: Path) -> None:
+    empty = PairTable.build(tmp_path, data.items, tmp_path / "cache")
+    with pytest.raises(ThresholdError, match="expected training pairs, got 0"):
+        _train(dataclasses.replace(data, train=empty), tmp_path)
+
+
+@pytest.mark.parametrize(
+    "switches",
+    [
+        {},
+        {"linear_path": False},
+        {"field_layer_norm": True},
+        {"picture_dim": 0},
+        {"use_text": False},
+        {"num_layers": 2},
+    ],
+    ids=str,
+)
+def test_the_forward_of_training_is_the_plain_one(data: TrainingData, switches: dict) -> None:
+    model = ItemSage(dataclasses.replace(SMALL, **switches))
+    for layer in (model.item_encoder.head_out, model.text_tower.out):
+        nn.init.normal_(layer.weight)
+    batch = data.items.batch(np.arange(40))
+    tokens, offsets = data.train.text(np.flatnonzero(data.train.is_text(np.arange(len(data.train.query_id_Q)))))
+    direction = torch.linspace(-1, 1, SMALL.output_dim)
+    results = []
+    for items, text in (
+        (model.item_encoder(batch), model.text_tower(tokens, offsets)),
+        (encode_items(model.item_encoder, batch), encode_text(model.text_tower, tokens, offsets)),
+    ):
+        model.zero_grad()
+        ((items @ direction).square().sum() + (text @ direction).sum()).backward()
+        gradients = {name: p.grad.to_dense() for name, p in model.named_parameters() if p.grad is not None}
+        results.append((items.detach(), text.detach(), gradients))
+    plain, fast = results
+    torch.testing.assert_close(fast[0], plain[0], atol=1e-5, rtol=0)
+    torch.testing.assert_close(fast[1], plain[1], atol=1e-5, rtol=0)
+    assert fast[2].keys() == plain[2].keys()
+    for name, gradient in plain[2].items():
+        torch.testing.assert_close(fast[2][name], gradient, atol=1e-4 * float(gradient.abs().max()) + 1e-6, rtol=1e-3)
+
+
+def test_recall_equals_counting_by_hand(data: TrainingData) -> None:
+    model, pairs = ItemSage(SMALL).eval(), data.validation
+    with torch.inference_mode():
+        items = model.item_encoder(data.items.batch(np.arange(len(data.items)))).numpy()
+        hits: dict[str, list[float]] = {}
+        for task, query, item in zip(pairs.task_P, pairs.query_P, pairs.item_P, strict=True):
+            row = np.array([query])
+            is_text = bool(pairs.is_text(row)[0])
+            vector = model.text_tower(*pairs.text(row)) if is_text else model.picture_tower(pairs.pictures(row))
+            scores = items @ vector[0].numpy()
+            engaged = set(pairs.item_P[(pairs.task_P == task) & (pairs.query_P == query)].tolist())
+            others = [scores[row] for row in range(len(items)) if row not in engaged]
+            rank = 1 + sum(score >= scores[item] - 1e-6 for score in others)
+            hits.setdefault(pairs.tasks[task], []).append(float(rank <= 10))
+    got = evaluate_recall(model, data.items, pairs)
+    assert {task: recall.recall for task, recall in got.items()} == {
+        k: pytest.approx(np.mean(v)) for k, v in hits.items()
+    }
+    assert {task: recall.num_pairs for task, recall in got.items()} == {
+        task: len(values) for task, values in hits.items()
+    }
+    sampled = evaluate_recall(model, data.items, pairs, num_distractors=5)
+    assert all(sampled[task].reciprocal_rank >= got[task].reciprocal_rank for task in got)
+
+
+def test_row_wise_adagrad_by_hand() -> None:
+    table = nn.Parameter(torch.ones(3, 2))
+    optimizer = RowWiseAdagrad([table], lr=0.5, eps=0.0)
+    for values in ([[3.0, 1.0], [1.0, 1.0], [0.0, 2.0]], [[1.0, 3.0], [0.0, 0.0], [3.0, 1.0]]):
+        # rows 2, 0, 2: the gradients of row 2 add up before they are squared
+        table.grad = torch.sparse_coo_tensor(
+            torch.tensor([[2, 0, 2]]), torch.tensor(values), (3, 2), check_invariants=True
+        )
+        optimizer.step()
+    first = 1 - 0.5 * np.array([3, 3]) / np.sqrt(9)
+    second = first - 0.5 * np.array([4, 4]) / np.sqrt(9 + 16)
+    np.testing.assert_allclose(table.detach().numpy(), [[0.5, 0.5], [1, 1], second], rtol=1e-6)
+
+
+def test_only_tables_get_the_sparse_optimizer() -> None:
+    model = ItemSage(dataclasses.replace(SMALL, share_text_table=False))
+    adam, tables = make_optimizers(model, 1e-3, 1e-2, 0.1)
+    sizes = [
+        sum(p.numel() for group in optimizer.param_groups for p in group["params"]) for optimizer in (adam, tables)
+    ]
+    assert sizes[1] == 2 * (300 * 24 + 500 * 2)
+    assert sum(sizes) == sum(p.numel() for p in model.parameters())
+    decayed = [group["weight_decay"] for group in adam.param_groups for p in group["params"] if p.ndim == 1]
+    assert set(decayed) == {0.0}
+
+
+def test_learning_rate_warms_up_and_ends_at_zero() -> None:
+    factors = [learning_rate_factor(step, 100, 10) for step in range(101)]
+    assert factors[0] == pytest.approx(0.1)
+    assert max(factors) == factors[9] == factors[10] == 1.0
+    assert factors[100] == pytest.approx(0.0)
+    assert factors[10:] == sorted(factors[10:], reverse=True)
+
+
+def test_result_and_config_are_frozen() -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        SHORT.seed = 1  # type: ignore[misc]
+    assert dataclasses.fields(TrainingResult)[0].name == "steps"
+    with pytest.raises(UsageError, match="epochs > 0"):
+        TrainingConfig(epochs=0)

@@ -1,0 +1,193 @@
+import dataclasses
+import shutil
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from model.columns import ColumnWriter, gather_ragged, offsets_of, read_column
+from model.itemsage import collate_items
+from model.training_data import PairStream, TrainingData, sample_pairs
+from model.training_tables import ItemTable, PairTable
+from schemas.errors import CorruptFileError, ThresholdError, UsageError
+from schemas.records import decode_features, decode_pair, encode_features, encode_pair, read_records, write_records
+
+
+@pytest.fixture(scope="module")
+def data(training_run: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainingData:
+    return TrainingData.open(training_run, tmp_path_factory.mktemp("cache"))
+
+
+def _items(run: Path) -> list:
+    return [decode_features(p) for path in sorted((run / "features").iterdir()) for p in read_records(path)]
+
+
+def _pairs(run: Path, part: str = "train") -> list:
+    return [decode_pair(p) for path in sorted((run / "pairs" / part).iterdir()) for p in read_records(path)]
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.lists(st.integers(0, 99), max_size=5), min_size=1, max_size=8), st.data())
+def test_gather_ragged_equals_indexing_lists(rows: list[list[int]], draw: st.DataObject) -> None:
+    flat = np.array([value for row in rows for value in row], np.int64)
+    wanted = draw.draw(st.lists(st.integers(0, len(rows) - 1), max_size=10))
+    offsets = offsets_of(np.array([len(row) for row in rows]))
+    values, gathered = gather_ragged(flat, offsets, np.array(wanted, np.int64))
+    got = [values[gathered[i] : gathered[i + 1]].tolist() for i in range(len(wanted))]
+    assert got == [rows[i] for i in wanted]
+
+
+def test_column_writer_makes_a_plain_npy_file(tmp_path: Path) -> None:
+    with ColumnWriter(tmp_path, "x", "<f4", (2,)) as column:
+        column.append(np.array([[1, 2], [3, 4]]))
+        column.append(np.zeros((0, 2)))
+        column.append(np.array([[5, 6]]))
+    assert np.load(tmp_path / "x.npy").tolist() == [[1, 2], [3, 4], [5, 6]]
+    assert isinstance(read_column(tmp_path, "x"), np.memmap)
+    with ColumnWriter(tmp_path, "none", "<f2", None):
+        pass
+    assert read_column(tmp_path, "none").shape == (0, 0)
+
+
+def test_item_batches_equal_collated_records(training_run: Path, data: TrainingData) -> None:
+    items = _items(training_run)
+    rows = np.array([5, 3, 3, 95, 0, 17])
+    batch, expected = data.items.batch(rows), collate_items([items[row] for row in rows], data.items.picture_dim)
+    assert [data.items.item_ids[row].as_py() for row in rows] == [items[row].item_id for row in rows]
+    for field in dataclasses.fields(expected):
+        assert getattr(batch, field.name).tolist() == getattr(expected, field.name).tolist(), field.name
+        assert getattr(batch, field.name).dtype == getattr(expected, field.name).dtype, field.name
+
+
+def test_pair_table_holds_every_pair_and_each_query_once(training_run: Path, data: TrainingData) -> None:
+    pairs, table = _pairs(training_run), data.train
+    assert len(table) == len(pairs)
+    assert len(table.query_id_Q) == len({pair.query_id for pair in pairs})
+    for row in range(0, len(pairs), 37):
+        pair, query = pairs[row], table.query_P[row : row + 1]
+        assert table.tasks[table.task_P[row]] == pair.task
+        assert data.items.item_ids[int(table.item_P[row])].as_py() == pair.item_id
+        assert table.query_id_Q[query[0]] == pair.query_id
+        assert (table.count_P[row], table.query_item_count_P[row], table.query_count_P[row]) == (pair.count, 2, 5)
+        if table.is_text(query)[0]:
+            assert table.text(query)[0].tolist() == pair.query_token_ids.tolist()
+        else:
+            assert table.pictures(query).numpy().astype(np.float16).tolist() == [pair.query_picture.tolist()]
+    assert table.num_pairs_by_task() == dict(sorted(Counter(pair.task for pair in pairs).items()))
+
+
+def test_item_probabilities_are_those_of_the_stream(data: TrainingData) -> None:
+    stream = _stream(data, batch_size=60)
+    probabilities = stream.item_probabilities()
+    assert probabilities.sum() == pytest.approx(1.0)
+    batches = [stream.batch(step) for step in range(300)]
+    drawn = np.bincount(np.concatenate([b.items_U[b.positive_B] for b in batches]), minlength=len(data.items))
+    np.testing.assert_allclose(drawn / drawn.sum(), probabilities, atol=1e-3)
+
+
+def test_pairs_without_item_are_left_out_and_counted(training_run: Path, data: TrainingData, tmp_path: Path) -> None:
+    pairs = _pairs(training_run)[:5]
+    payloads = [encode_pair(pair) for pair in [*pairs, dataclasses.replace(pairs[0], item_id="gone")]]
+    write_records(tmp_path / "a.tfrecord", payloads)
+    table = PairTable.build(tmp_path, data.items, tmp_path / "cache")
+    assert (len(table), table.num_pairs_without_item) == (5, 1)
+
+
+def test_columns_are_reused_until_their_source_changes(training_run: Path, tmp_path: Path) -> None:
+    features = shutil.copytree(training_run / "features", tmp_path / "features")
+    assert len(ItemTable.build(features, tmp_path / "cache")) == 96
+    (made,) = (tmp_path / "cache").iterdir()
+    made_ns = (made / "token_ids.npy").stat().st_mtime_ns
+    ItemTable.build(features, tmp_path / "cache")
+    assert (made / "token_ids.npy").stat().st_mtime_ns == made_ns
+    next(iter(sorted(features.iterdir()))).unlink()
+    assert len(ItemTable.build(features, tmp_path / "cache")) == 48
+    assert not [path for path in (tmp_path / "cache").iterdir() if path.name.startswith(".")]
+
+
+def test_pictures_of_two_encoders_are_refused(training_run: Path, tmp_path: Path) -> None:
+    items = [item for item in _items(training_run) if len(item.pictures)]
+    other = dataclasses.replace(items[1], pictures=items[1].pictures[:, :7])
+    (tmp_path / "features").mkdir()
+    write_records(tmp_path / "features" / "a.tfrecord", [encode_features(items[0]), encode_features(other)])
+    with pytest.raises(CorruptFileError, match=r"\(16,\).*\(7,\)"):
+        ItemTable.build(tmp_path / "features", tmp_path / "cache")
+    assert not list((tmp_path / "cache").iterdir())
+
+
+def _stream(data: TrainingData, **changes: int) -> PairStream:
+    settings = {"num_items": len(data.items), "batch_size": 50, "num_negatives": 40, "seed": 3, "count_cap": 2}
+    return PairStream(pairs=data.train, **(settings | changes))
+
+
+def test_a_batch_mixes_tasks_equally_and_the_first_hold_the_remainder(data: TrainingData) -> None:
+    batch = _stream(data).batch(7)
+    assert np.bincount(batch.task_B).tolist() == [17, 17, 16]
+    assert len(batch.negative_M) == 40
+    assert len(set(batch.negative_M.tolist())) == 40
+    assert batch.items_U.tolist() == sorted(set(batch.items_U.tolist()))
+
+
+def test_a_batch_refers_to_the_pairs_of_the_table(data: TrainingData) -> None:
+    batch, table = _stream(data).batch(2), data.train
+    known = set(zip(table.task_P.tolist(), table.query_P.tolist(), table.item_P.tolist(), strict=True))
+    queries = np.concatenate([batch.text_queries, batch.picture_queries])[batch.query_B]
+    items = batch.items_U[batch.positive_B]
+    assert set(zip(batch.task_B.tolist(), queries.tolist(), items.tolist(), strict=True)) <= known
+    assert batch.query_id_B.tolist() == table.query_id_Q[queries].tolist()
+    assert table.is_text(batch.text_queries).all()
+    assert not table.is_text(batch.picture_queries).any()
+
+
+def test_each_task_walks_over_all_its_pairs_before_it_starts_over(data: TrainingData) -> None:
+    stream, task = _stream(data), data.train.tasks.index("search/checkout")
+    rows = np.concatenate([stream._pairs_of_task(task, step) for step in range(12)])
+    expected = Counter()
+    for row in np.flatnonzero(np.asarray(data.train.task_P) == task):
+        expected[int(row)] = min(int(data.train.count_P[row]), 2)
+    length = sum(expected.values())
+    assert Counter(rows[:length].tolist()) == expected
+    assert Counter(rows[length : 2 * length].tolist()) == expected
+    assert rows[:length].tolist() != rows[length : 2 * length].tolist()
+
+
+def test_a_batch_is_a_function_of_seed_and_step(data: TrainingData) -> None:
+    ahead, direct, other = _stream(data), _stream(data), _stream(data, seed=4)
+    for step in range(9):
+        ahead.batch(step)
+    for field in dataclasses.fields(direct.batch(9)):
+        assert getattr(ahead.batch(9), field.name).tolist() == getattr(direct.batch(9), field.name).tolist()
+    assert direct.batch(9).query_B.tolist() != other.batch(9).query_B.tolist()
+
+
+def test_a_small_catalogue_is_its_own_set_of_negatives(data: TrainingData) -> None:
+    batch = _stream(data, num_negatives=96).batch(0)
+    assert batch.items_U[batch.negative_M].tolist() == list(range(96))
+
+
+def test_an_epoch_holds_as_many_pairs_as_all_tasks(data: TrainingData) -> None:
+    stream = _stream(data)
+    total = int(np.minimum(data.train.count_P, 2).sum())
+    assert stream.steps_per_epoch == -(-total // 50)
+
+
+def test_impossible_streams_are_refused(training_run: Path, data: TrainingData, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"one pair a task \(3\), got 2"):
+        _stream(data, batch_size=2)
+    empty = PairTable.build(tmp_path, data.items, tmp_path / "cache")
+    with pytest.raises(ThresholdError, match="got 0"):
+        PairStream(pairs=empty, num_items=96, batch_size=8, num_negatives=8, seed=0)
+
+
+@settings(max_examples=20, deadline=None)
+@given(count=st.integers(0, 200), seed=st.integers(0, 5))
+def test_sampled_pairs_are_distinct_and_as_equal_as_tasks_allow(data: TrainingData, count: int, seed: int) -> None:
+    rows = sample_pairs(data.validation, count, seed)
+    assert len(rows) == min(count, len(data.validation)) == len(set(rows.tolist()))
+    of_task = np.asarray(data.validation.task_P)
+    sampled, available = np.bincount(of_task[rows], minlength=3), np.bincount(of_task, minlength=3)
+    largest = sampled.max()
+    assert all(n == m or n >= largest - 1 for n, m in zip(sampled, available, strict=True))

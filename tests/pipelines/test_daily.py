@@ -1,0 +1,164 @@
+"""Whole jobs: sample shop -> train -> daily -> search, evaluate, path; and what must hold of what they leave."""
+
+import json
+from pathlib import Path
+
+import annoy
+import numpy as np
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+import pytest
+
+from pipelines import cli, daily, store, train
+from pipelines.jobs import beam_options
+from pipelines.searcher import Searcher
+from schemas.sample_shop.generate import generate
+
+DATE = "2026-06-30"
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("shop")
+    generate(folder, items=120, seed=3)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(shop, tmp_path_factory) -> Path:
+    """A store with one trained model."""
+    folder = tmp_path_factory.mktemp("store")
+    train.run(
+        train.TrainConfig(
+            catalog=f"{shop}/catalog.parquet",
+            engagements=f"{shop}/engagements.parquet",
+            image_root=str(shop),
+            store=str(folder),
+            date=DATE,
+            image_encoder="efficientnet_lite0",
+            pseudo_queries=2,
+            epochs=1,
+            min_steps=20,
+            batch_size=64,
+        ),
+        beam_options([]),
+    )
+    return folder
+
+
+def day(shop: Path, folder: Path, **given) -> Path:
+    config = {
+        "catalog": f"{shop}/catalog.parquet",
+        "image_root": str(shop),
+        "store": str(folder),
+        "date": DATE,
+        **given,
+    }
+    daily.run(daily.DailyConfig(**config), beam_options([]))
+    return store.current_run(str(folder))
+
+
+@pytest.fixture(scope="module")
+def published(shop, trained) -> Path:
+    return day(shop, trained, engagements=f"{shop}/engagements.parquet")
+
+
+def files_of(run: Path, *names: str) -> dict[str, bytes]:
+    found = [path for name in names for path in sorted((run / name).rglob("*")) if path.is_file()]
+    return {path.relative_to(run).as_posix(): path.read_bytes() for path in found}
+
+
+def test_contract_of_the_published_run(published):
+    table = ds.dataset(published / "embeddings").to_table()
+    ids = table["item_id"].to_pylist()
+    vectors = np.stack(table["embedding"].to_numpy())
+    assert ids == sorted(set(ids))
+    assert len(ids) > 100
+    assert vectors.shape == (len(ids), 256)
+    assert np.abs(np.linalg.norm(vectors, axis=1) - 1).max() < 1e-5
+    assert table.schema.field("embedding").type.list_size == 256
+    index = annoy.AnnoyIndex(256, "angular")
+    index.load(str(published / "index" / "items.ann"))
+    rows = pq.read_table(published / "index" / "ids.parquet")["item_id"].to_pylist()
+    assert rows == ids
+    assert index.get_item_vector(7) == pytest.approx(vectors[7], abs=1e-6)
+
+
+def test_every_row_and_picture_is_accounted_for(shop, published):
+    counts = json.loads((published / "manifest.json").read_text())["counts"]
+    assert counts["rows_read"] == pq.read_metadata(shop / "catalog.parquet").num_rows
+    assert counts["rows_read"] == sum(counts[f"rows_{part}"] for part in ("published", "collapsed", "quarantined"))
+    parts = ("computed", "reused", "quarantined", "cut_off")
+    assert counts["pictures_listed"] == sum(counts[f"pictures_{part}"] for part in parts)
+    assert all(counts[f"pictures_{part}"] > 0 for part in ("reused", "quarantined", "cut_off"))
+    quarantine = ds.dataset(published / "quarantine").to_table().to_pylist()
+    for level in ("row", "picture"):
+        assert sum(row["level"] == level for row in quarantine) == counts[f"{level}s_quarantined"]
+
+
+def test_every_planted_fault_is_found_with_its_reason(shop, published):
+    quarantine = ds.dataset(published / "quarantine").to_table().to_pylist()
+    found = {(row["reason"], row["item_id"]) for row in quarantine} | {(r["reason"], r["where"]) for r in quarantine}
+    planted = pq.read_table(shop / "planted.parquet").to_pylist()
+    expected = [row for row in planted if row["table"] == "catalogue" and row["expected_reason"]]
+    assert len({row["expected_reason"] for row in expected}) >= 8
+    for row in expected:
+        key = row["uri"] if row["uri"] is not None else row["item_id"]
+        assert (row["expected_reason"], key) in found, row
+
+
+def test_a_second_store_gets_equal_bytes(shop, trained, published, tmp_path):
+    (tmp_path / "models").symlink_to(trained / "models")
+    again = day(shop, tmp_path, engagements=f"{shop}/engagements.parquet")
+    assert again.name == published.name
+    expected = files_of(published, "embeddings", "index", "items", "quarantine")
+    assert len(expected) > 6
+    assert files_of(again, "embeddings", "index", "items", "quarantine") == expected
+    assert (again / "manifest.json").read_bytes() == (published / "manifest.json").read_bytes()
+
+
+def test_the_same_call_does_nothing_again(shop, trained, published, capsys):
+    before = {path: path.stat().st_mtime_ns for path in published.rglob("*") if path.is_file()}
+    assert day(shop, trained, engagements=f"{shop}/engagements.parquet") == published
+    assert "nothing to do" in capsys.readouterr().out
+    assert {path: path.stat().st_mtime_ns for path in published.rglob("*") if path.is_file()} == before
+
+
+def test_search_by_text_picture_and_item(shop, trained, published):
+    searcher = Searcher(str(trained))
+    item = searcher.item_ids[5].as_py()
+    found = searcher.by_item([item], 5)[0]
+    assert len(found) == 5
+    assert item not in [result.item_id for result in found]
+    assert len(searcher.by_text(["red mug", "chair"], 3)) == 2
+    picture = next((shop / "images" / "queries").iterdir())
+    assert searcher.by_image([picture], 4)[0][0].score >= searcher.by_image([picture], 4)[0][3].score
+
+
+def test_command_line_of_the_published_run(shop, trained, published, capsys, tmp_path):
+    assert cli.main(["path", "--store", str(trained), "embeddings"]) == 0
+    assert capsys.readouterr().out.strip() == str(published / "embeddings")
+    assert cli.main(["search", "--store", str(trained), "--text", "red chair", "--top", "3", "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["results"]) == 3
+    log = ["--engagements", f"{shop}/engagements.parquet", "--image-root", str(shop)]
+    assert cli.main(["evaluate", "--store", str(trained), *log, "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["rows"]["rows_of_training_part"] > 0
+    assert {"itemsage", "tfidf", "popularity"} <= set(report["tasks"][-1]["methods"])
+    assert cli.main(["search", "--store", str(tmp_path), "--text", "x"]) == 2
+    assert "itemsage daily" in capsys.readouterr().err
+
+
+def test_a_day_later_is_another_run_and_lists_what_changed(shop, trained, published, tmp_path):
+    table = pq.read_table(shop / "catalog.parquet")
+    good = table.filter(table["item_id"].is_valid())
+    later = tmp_path / "catalog.parquet"
+    pq.write_table(good.slice(0, len(good) - 20), later)
+    run = day(shop, trained, catalog=str(later), date="2026-07-01")
+    assert run != published
+    changes = {row["change"] for row in ds.dataset(run / "changes").to_table().to_pylist()}
+    assert "deleted" in changes
+    assert "new" not in changes
+    counts = json.loads((run / "manifest.json").read_text())["counts"]
+    assert counts["pictures_computed"] == 0
