@@ -18,7 +18,8 @@ from pipelines.search import Searcher, format_results
 from schemas.errors import UsageError
 
 DATE = "2026-06-30"
-EPOCHS = 6
+EPOCHS = 3
+BATCH_SIZE = 256
 NUM_SEARCHES = 3
 TOP = 5
 
@@ -41,6 +42,7 @@ def run(folder: Path, items: int, seed: int) -> None:
             date=DATE,
             image_encoder="efficientnet_lite0",
             epochs=EPOCHS,
+            batch_size=BATCH_SIZE,
             pseudo_queries=4,
             seed=seed,
         ),

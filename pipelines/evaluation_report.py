@@ -2,7 +2,7 @@
 
 from typing import Any
 
-_SHOWN = {"engagements": ("recall@10", "mrr"), "judgements": ("ndcg@10",)}
+_SHOWN = {"engagements": ("recall@10", "recall@1", "mrr"), "judgements": ("ndcg@10",)}
 
 
 def format_report(report: dict[str, Any]) -> str:
