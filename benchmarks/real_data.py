@@ -33,7 +33,9 @@ PRESETS: dict[str, dict[str, Any]] = {
         "searches": ["laptop", "wireless mouse", "ink cartridge"],
     },
     "complete_journey": {
-        "train": {"image_encoder": "none", "date": "2017-12-31", "test_fraction": 0.0, "epochs": 0.03, "batch_size": 256},
+        "train": {
+            "image_encoder": "none", "date": "2017-12-31", "test_fraction": 0.0, "epochs": 0.03, "batch_size": 256,
+        },
         "searches": ["whole milk", "frozen pizza", "shampoo"],
     },
 }  # fmt: skip

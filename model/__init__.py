@@ -1,1 +1,7 @@
 """ItemSage and what surrounds it: tokeniser, encoders, losses, training, index. Knows no Beam."""
+
+import os
+
+# Threads that spin while they wait turn a busy machine into a stalled one: with one other process on 2 cores the folded
+# encoder did 215 items/s spinning and 3,672 passive. Read when libgomp is loaded, so it stands before any torch import.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

@@ -1,8 +1,8 @@
 """Ranking held-out pairs, and the report: the model beside its baselines, task by task.
 
 A method scores a block of queries against all N items. The rank of a pair (query, item) is 1 + the number of
-distractors that score at least as high (ties, within TIE_TOLERANCE, count against the method); distractors are all items of the catalogue but
-those that the query engaged in the same task.
+distractors that score at least as high (ties, within TIE_TOLERANCE, count against the method); distractors are all
+items of the catalogue but those that the query engaged in the same task.
 """
 
 from collections.abc import Callable

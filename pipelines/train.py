@@ -62,9 +62,7 @@ class TrainConfig:
     min_steps: int = flag(default=TrainingConfig.min_steps, help="epochs are stretched to so many steps")
     batch_size: int = flag(default=TrainingConfig.batch_size, help="pairs a step")
     learning_rate: float = flag(default=TrainingConfig.learning_rate, help="peak learning rate of the dense weights")
-    dropout: float = flag(
-        default=0.0, help="dropout in the item encoder; above 0 training takes a path 10 times slower"
-    )
+    dropout: float = flag(default=0.0, help="dropout in the item encoder; above 0 a step takes 10 times longer")
     seed: int = flag(default=0, help="same seed, same weights")
     device: str = flag(default="auto", help="auto, cpu or cuda")
     columns: dict[str, str] = flag(default={}, help="our column name -> the shop's (table [columns] of --config)")

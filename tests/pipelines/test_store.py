@@ -36,7 +36,7 @@ def test_number_of_buckets_is_fixed_for_life(tmp_path):
     assert store.num_buckets_of(str(tmp_path)) is None
     store.fix_num_buckets(str(tmp_path), 8)
     store.fix_num_buckets(str(tmp_path), 8)
-    with pytest.raises(UsageError, match="expected 8 buckets.*got 9"):
+    with pytest.raises(UsageError, match=r"expected 8 buckets.*got 9"):
         store.fix_num_buckets(str(tmp_path), 9)
 
 
