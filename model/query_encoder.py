@@ -7,17 +7,20 @@ import os
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-from model.image_encoder import ImageEncoder, open_image_encoder
 from model.itemsage import PictureTower, TextTower
 from model.model_store import load_picture_tower, load_text_tower, read_model_manifest
 from model.pictures import PictureError
 from model.vocabulary import Vocabulary
 from schemas.errors import UsageError
 from schemas.tables import EMBEDDING_DIM
+
+if TYPE_CHECKING:
+    from model.image_encoder import ImageEncoder
 
 _BATCH_QUERIES = 1024
 _LEARNS_FROM = {
@@ -35,7 +38,7 @@ class QueryEncoder:
 
     def has_tower(self, tower: str) -> bool:
         """Whether the tower "text" or "picture" had training pairs."""
-        return bool(self.manifest["towers"].get(tower))
+        return sum(self.manifest["towers"].get(tower, {}).values()) > 0
 
     def require(self, tower: str) -> None:
         """Raises UsageError, with the remedy, if the tower had no training pairs."""
@@ -57,7 +60,7 @@ class QueryEncoder:
                 blocks.append(self._text_tower(tokens_T, offsets_B).numpy())
         return np.concatenate(blocks)
 
-    def pictures(self, encoded: Iterable[bytes]) -> list[np.ndarray | PictureError]:
+    def pictures(self, encoded: Iterable[bytes | PictureError]) -> list[np.ndarray | PictureError]:
         """A float32 [256] unit vector a picture file, or why it has none, in order."""
         self.require("picture")
         results: list[np.ndarray | PictureError] = []
@@ -75,8 +78,10 @@ class QueryEncoder:
             return self._picture_tower(torch.from_numpy(np.array(vectors_QD, np.float32))).numpy()
 
     @cached_property
-    def image_encoder(self) -> ImageEncoder:
+    def image_encoder(self) -> "ImageEncoder":
         """The image encoder that the model was trained with."""
+        from model.image_encoder import open_image_encoder  # torchvision takes a second that text search need not wait
+
         return open_image_encoder(self.folder / "image_encoder", device=self.device, dtype="auto")
 
     @cached_property

@@ -15,7 +15,7 @@ from typing import Any
 
 from pipelines.evaluation_report import format_report
 from pipelines.evaluation_run import EvaluatedRun, evaluate_engagements, evaluate_judgements
-from pipelines.jobs import exit_code, flag, parse
+from pipelines.jobs import exit_code, flag, parse_alone
 from pipelines.store import current_run, model_folder
 from schemas.errors import UsageError
 from schemas.files import read_json
@@ -88,7 +88,7 @@ def run(config: EvaluateConfig) -> dict[str, Any]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     def job() -> None:
-        config, _ = parse(
+        config = parse_alone(
             EvaluateConfig,
             sys.argv[1:] if argv is None else argv,
             "itemsage evaluate",

@@ -19,11 +19,12 @@ import tomllib
 import types
 import typing
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
-
-from apache_beam.options.pipeline_options import PipelineOptions
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from schemas.errors import ThresholdError, UsageError
+
+if TYPE_CHECKING:
+    from apache_beam.options.pipeline_options import PipelineOptions
 
 ConfigT = TypeVar("ConfigT")
 EXIT_DONE, EXIT_FAULT, EXIT_USAGE, EXIT_THRESHOLD = 0, 1, 2, 3
@@ -37,13 +38,29 @@ def flag(*, help: str, default: Any = dataclasses.MISSING, choices: Sequence[str
     return dataclasses.field(default=default, metadata=metadata)
 
 
-def parse(config_class: type[ConfigT], argv: Sequence[str], prog: str, example: str) -> tuple[ConfigT, PipelineOptions]:
-    """Fills a config from flags, `--config` TOML and defaults; returns it with the Beam options that were given.
+def parse(
+    config_class: type[ConfigT], argv: Sequence[str], prog: str, example: str
+) -> "tuple[ConfigT, PipelineOptions]":
+    """The config of a Beam job (see parse_alone) and the Beam options that were given beside its flags."""
+    config, rest = _fill(config_class, argv, prog, f"{example}\n\nOther flags go to Beam: --runner, ...")
+    return config, beam_options(rest)
+
+
+def parse_alone(config_class: type[ConfigT], argv: Sequence[str], prog: str, example: str) -> ConfigT:
+    """The config of a command that runs no Beam, from flags, `--config` TOML and defaults.
 
     TOML keys are the flag names with `_` or `-`; a table named like the command (`[daily]`) overrides top-level keys;
     keys of other commands are ignored. Field `columns` (dict) is filled from the table `[columns]` only.
     Raises UsageError for a missing or unknown flag or a value of a wrong type.
     """
+    config, rest = _fill(config_class, argv, prog, example)
+    if rest:
+        raise UsageError(f"expected flags of this command, got {' '.join(rest)}; see {prog} --help")
+    return config
+
+
+def _fill(config_class: type[ConfigT], argv: Sequence[str], prog: str, example: str) -> tuple[ConfigT, list[str]]:
+    """The config, and the flags that are not its own."""
     parser = _parser(config_class, prog, example)
     known, rest = parser.parse_known_args(list(argv))
     values = {name: value for name, value in vars(known).items() if name != "config" and value is not None}
@@ -58,7 +75,7 @@ def parse(config_class: type[ConfigT], argv: Sequence[str], prog: str, example: 
         raise UsageError(
             f"expected {', '.join('--' + name.replace('_', '-') for name in missing)}, got none; {prog} --help"
         )
-    return config_class(**merged), beam_options(rest)
+    return config_class(**merged), rest
 
 
 def narrow(config_class: type[ConfigT], wider: Any, **given: Any) -> ConfigT:
@@ -68,8 +85,10 @@ def narrow(config_class: type[ConfigT], wider: Any, **given: Any) -> ConfigT:
     return config_class(**{**shared, **given})
 
 
-def beam_options(argv: Sequence[str]) -> PipelineOptions:
+def beam_options(argv: Sequence[str]) -> "PipelineOptions":
     """Beam's options from leftover flags; the runner is FnApiRunner unless given. Unknown flags raise UsageError."""
+    from apache_beam.options.pipeline_options import PipelineOptions  # a second that `--help` need not wait for
+
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     for options_class in PipelineOptions.__subclasses__():
         options_class._add_argparse_args(_IgnoreDuplicates(parser))  # the only list of Beam's flags there is
@@ -117,7 +136,7 @@ def _parser(config_class: type, prog: str, example: str) -> argparse.ArgumentPar
     parser = argparse.ArgumentParser(
         prog=prog,
         description=(config_class.__doc__ or "").strip().split("\n\n")[0],
-        epilog=f"example:\n  {example}\n\nOther flags go to Beam (--runner=..., --direct_num_workers=...).",
+        epilog=f"example:\n  {example}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )

@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow as pa
 
 from pipelines.changes import write_changes
-from pipelines.jobs import exit_code, flag, parse, print_summary
+from pipelines.jobs import exit_code, flag, parse_alone, print_summary
 from pipelines.store import current_run_or_none, point_to_run
 from pipelines.units import read_stage_manifest
 from schemas.embeddings import read_embeddings, read_embeddings_metadata, validate_embeddings
@@ -112,7 +112,7 @@ def _check(run: Path, stages: dict[str, dict[str, Any]], model_id: str, rows: in
 
 def main(argv: Sequence[str] | None = None) -> int:
     def job() -> None:
-        config, _ = parse(
+        config = parse_alone(
             PublishConfig,
             sys.argv[1:] if argv is None else argv,
             "itemsage publish",

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-from pipelines.jobs import exit_code, flag, parse
+from pipelines.jobs import exit_code, flag, parse_alone
 from pipelines.searcher import MAX_TOP, QUERY_KINDS, Query, Result, Searcher
 from schemas.errors import UsageError
 from schemas.quarantine import quote
@@ -179,7 +179,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")  # titles are the shop's: the terminal may not have them all
 
     def job() -> None:
-        config, _ = parse(
+        config = parse_alone(
             SearchConfig,
             sys.argv[1:] if argv is None else argv,
             "itemsage search",
