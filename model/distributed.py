@@ -14,11 +14,15 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+#: The other ranks wait while the first one makes the features.
+_LONGEST_WAIT = timedelta(days=2)
 
 
 @dataclass(frozen=True)
@@ -52,11 +56,17 @@ def process_group(device_type: str) -> Iterator[Processes]:
         return
     if device_type == "cuda":
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
-    dist.init_process_group("nccl" if device_type == "cuda" else "gloo")
+    dist.init_process_group("nccl" if device_type == "cuda" else "gloo", timeout=_LONGEST_WAIT)
     try:
         yield current_processes()
     finally:
         dist.destroy_process_group()
+
+
+def wait_for_all(processes: Processes) -> None:
+    """Returns when every process has come here."""
+    if processes.world_size > 1:
+        dist.barrier()
 
 
 def gather_rows(piece_XD: Tensor, total: int, processes: Processes) -> Tensor:

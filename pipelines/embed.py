@@ -65,7 +65,8 @@ def plan_parts(features: dict[str, Any], model_id: str, rows_a_file: int = ROWS_
         groups[-1].append(entry)
         rows += features["units"][Path(entry["path"]).stem]["counts"].get("items_written", 0)
     if len(groups) > 1 and rows < rows_a_file:
-        groups[-2] += groups.pop()
+        last = groups.pop()
+        groups[-1] += last
     return [
         Part(
             name=f"part-{number:05d}-of-{len(groups):05d}",

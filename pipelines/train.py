@@ -3,8 +3,10 @@
     itemsage train --catalog C --engagements E --image-root R --store S --date D --image-encoder resnet50
 
 The stages write to `<store>/training/<date>/<id>/`; the same call finds its unfinished work, checkpoints included.
+Several processes train as one: `torchrun --nproc-per-node 2 -m pipelines.train ...`; the first makes the features.
 """
 
+import shutil
 import sys
 import time
 from collections.abc import Sequence
@@ -14,9 +16,11 @@ from typing import Any
 
 from apache_beam.options.pipeline_options import PipelineOptions
 
+from model.distributed import process_group, wait_for_all
 from model.itemsage import ItemSage, ItemSageConfig
 from model.model_store import install_model, save_model
 from model.split import Split
+from model.training import resolve_device
 from model.training import train as train_model
 from model.training_config import TrainingConfig
 from model.training_data import TrainingData
@@ -76,10 +80,23 @@ def run(config: TrainConfig, options: PipelineOptions) -> str:
             "expected --engagements, --pseudo-queries or both, got neither: there is nothing to learn from"
         )
     folder = store.run_folder(config.store, config.date, _identity(config), kind="training")
-    print(f"training run of {config.date} in {folder}", flush=True)
-    prepare(config, options, str(folder))
-    model, metrics = _train(config, folder)
+    with process_group(resolve_device(config.device).type) as processes:
+        if processes.rank == 0:
+            print(f"training run of {config.date} in {folder}", flush=True)
+            prepare(config, options, str(folder))
+        wait_for_all(processes)
+        model, metrics = _train(config, folder, show_progress=processes.rank == 0)
+        if processes.rank == 0:
+            installed = _install(config, folder, model, metrics)
+            print(f"train: model {installed.name}; {time.monotonic() - started_s:.1f} s; {installed}", flush=True)
+        wait_for_all(processes)
+    return store.current_model_id(config.store)
+
+
+def _install(config: TrainConfig, folder: Path, model: ItemSage, metrics: dict[str, Any]) -> Path:
+    """Writes the model folder, moves it to its place, makes it the store's model."""
     temporary = folder / ".model"
+    shutil.rmtree(temporary, ignore_errors=True)  # of a run that was killed while it wrote
     save_model(
         model,
         temporary,
@@ -92,8 +109,7 @@ def run(config: TrainConfig, options: PipelineOptions) -> str:
     )
     installed = install_model(temporary, Path(config.store, "models"))
     store.set_current_model(config.store, installed.name)
-    print(f"train: model {installed.name}; {time.monotonic() - started_s:.1f} s; {installed}", flush=True)
-    return installed.name
+    return installed
 
 
 def prepare(config: TrainConfig, options: PipelineOptions, folder: str) -> None:
@@ -122,7 +138,7 @@ def towers_of(counts: dict[str, int]) -> dict[str, dict[str, int]]:
     return towers
 
 
-def _train(config: TrainConfig, folder: Path) -> tuple[ItemSage, dict[str, Any]]:
+def _train(config: TrainConfig, folder: Path, show_progress: bool) -> tuple[ItemSage, dict[str, Any]]:
     manifest = read_stage_manifest(str(folder), "features")
     model = ItemSage(
         ItemSageConfig(
@@ -136,8 +152,9 @@ def _train(config: TrainConfig, folder: Path) -> tuple[ItemSage, dict[str, Any]]
 
     def on_step(step: int, total_steps: int, loss: float) -> None:
         nonlocal progress
-        progress = progress or Progress("train", "steps", total_steps)
-        progress.advance()
+        if show_progress:
+            progress = progress or Progress("train", "steps", total_steps)
+            progress.advance()
 
     data = TrainingData.open(folder, folder / "cache")
     result = train_model(model, data, narrow(TrainingConfig, config), folder / "checkpoints", on_step=on_step)
