@@ -35,6 +35,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "complete_journey": {
         "train": {
             "image_encoder": "none", "date": "2017-12-31", "test_fraction": 0.0, "epochs": 0.03, "batch_size": 256,
+            "pseudo_queries": 4,
         },
         "searches": ["whole milk", "frozen pizza", "shampoo"],
     },

@@ -15,13 +15,17 @@ from typing import Any
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from model.model_store import read_model_manifest
+from model.pictures import DEFAULT_LIMITS
 from pipelines import embed, evaluate, features, index, ingest, store
-from pipelines.jobs import exit_code, flag, parse
-from pipelines.publish import PublishConfig, publish
-from schemas.files import expand_inputs, read_json, write_json
+from pipelines.jobs import exit_code, flag, narrow, parse
+from pipelines.publish import PublishConfig, publish, republish
+from schemas.errors import ThresholdError
+from schemas.files import expand_inputs, write_json
 from schemas.reading import input_identity
 
 CODE_VERSION = 1
+#: Flags whose content is in the facts by other means, or that change nothing in what comes out.
+_PLACES = ("catalog", "engagements", "store", "date", "model")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,9 +37,15 @@ class DailyConfig:
     image_root: str = flag(help="folder that relative picture paths start from; nothing outside it is read")
     store: str = flag(help="store folder")
     date: str = flag(help="the day, YYYY-MM-DD (UTC)")
+    attempt: int = flag(default=0, help="another number runs a finished day again, say after pictures were mended")
     model: str | None = flag(default=None, help="model id; default: the model trained last")
     num_buckets: int = flag(default=0, help="buckets of a new store; 0 chooses about 3,000 rows a bucket")
     target_recall: float = flag(default=0.95, help="recall@10 of the index to reach")
+    image_dtype: str = flag(
+        default="auto", choices=("auto", "float32", "bfloat16"), help="number format of the image encoder"
+    )
+    max_picture_bytes: int = flag(default=DEFAULT_LIMITS.max_bytes, help="larger picture files are quarantined")
+    max_picture_pixels: int = flag(default=DEFAULT_LIMITS.max_pixels, help="pictures of more pixels are quarantined")
     columns: dict[str, str] = flag(default={}, help="our column name -> the shop's (table [columns] of --config)")
 
 
@@ -48,24 +58,37 @@ def run(config: DailyConfig, options: PipelineOptions) -> dict[str, Any]:
     run_folder = store.run_folder(config.store, config.date, facts)
     print(f"daily run of {config.date} with {model_id} in {run_folder}", flush=True)
     if (run_folder / "COMPLETED").is_file():
-        store.point_to_run(config.store, run_folder)
-        print("finished before: nothing to do; it is the published run", flush=True)
-        return read_json(run_folder / "manifest.json")
+        print("finished before: nothing to do (--attempt 1 runs the day again)", flush=True)
+        return republish(config.store, run_folder)
     seconds = _run_stages(config, options, str(run_folder), model)
     if config.engagements is not None:
         stage_started_s = time.monotonic()
-        report = evaluate.evaluate_run(
-            run_folder, model, engagements=config.engagements, image_root=config.image_root, date=config.date,
-            columns=config.columns,
-        )  # fmt: skip
-        write_json(run_folder / "metrics.json", report)
-        print(evaluate.format_report(report), flush=True)
+        write_json(run_folder / "metrics.json", _evaluate(config, run_folder, model))
         seconds["evaluate"] = time.monotonic() - stage_started_s
     manifest = publish(PublishConfig(store=config.store, run=str(run_folder)), facts)
     seconds["total"] = time.monotonic() - started_s
     write_json(run_folder / "times.json", {name: round(value, 3) for name, value in seconds.items()})
     print(summary(manifest, seconds, run_folder), flush=True)
     return manifest
+
+
+def _evaluate(config: DailyConfig, run_folder: Path, model: Path) -> dict[str, Any]:
+    """The report for metrics.json; where nothing can be evaluated it says why, and the day goes on."""
+    assert config.engagements is not None
+    try:
+        report = evaluate.evaluate_run(
+            run_folder,
+            model,
+            engagements=config.engagements,
+            image_root=config.image_root,
+            date=config.date,
+            columns=config.columns,
+        )
+    except ThresholdError as error:
+        print(f"not evaluated: {error}", flush=True)
+        return {"not_evaluated": str(error)}
+    print(evaluate.format_report(report), flush=True)
+    return report
 
 
 def summary(manifest: dict[str, Any], seconds: dict[str, float], run_folder: Path) -> str:
@@ -88,7 +111,7 @@ def _facts(config: DailyConfig, model_id: str) -> dict[str, Any]:
     inputs = {"catalog": input_identity(expand_inputs(config.catalog, config.date))}
     if config.engagements is not None:
         inputs["engagements"] = input_identity(expand_inputs(config.engagements, config.date))
-    kept = {k: v for k, v in asdict(config).items() if k in ("num_buckets", "target_recall", "columns")}
+    kept = {name: value for name, value in asdict(config).items() if name not in _PLACES}
     return {"code_version": CODE_VERSION, "config": kept, "date": config.date, "inputs": inputs, "model_id": model_id}
 
 
@@ -115,9 +138,10 @@ def _run_stages(config: DailyConfig, options: PipelineOptions, run_folder: str, 
     done("ingest")
     has_pictures = read_model_manifest(model)["picture_dim"] > 0
     features.run(
-        features.FeaturesConfig(
+        narrow(
+            features.FeaturesConfig,
+            config,
             run=run_folder,
-            image_root=config.image_root,
             vocabulary=str(model / "vocabulary"),
             image_encoder=None if has_pictures else "none",
             image_encoder_folder=str(model / "image_encoder") if has_pictures else None,
@@ -135,7 +159,7 @@ def _run_stages(config: DailyConfig, options: PipelineOptions, run_folder: str, 
 
 def reusable_run(store_folder: str, model: Path) -> str | None:
     """Whose picture vectors may be taken over: the published run's, else those of the model's training run."""
-    previous = store.current_run_or_none(store_folder)
+    previous = store.previous_run(store_folder)
     if previous is not None:
         return str(previous)
     trained_in = read_model_manifest(model).get("training_run")

@@ -16,6 +16,7 @@ from pipelines import daily, sample_shop, train
 from pipelines.jobs import beam_options, exit_code
 from pipelines.search import Searcher, format_results
 from schemas.errors import UsageError
+from schemas.sample_shop import finished_shop
 
 DATE = "2026-06-30"
 EPOCHS = 3
@@ -28,7 +29,8 @@ def run(folder: Path, items: int, seed: int) -> None:
     """Makes the shop (once), trains, runs the day, searches."""
     started_s = time.monotonic()
     shop, store = folder / "shop", str(folder / "store")
-    if not (shop / "README.md").is_file():
+    made = finished_shop(shop)
+    if made is None or (made["items"], made["seed"]) != (items, seed):
         code = sample_shop.main([str(shop), "--items", str(items), "--seed", str(seed)])
         if code:
             raise UsageError(f"expected the sample shop in {shop}, got exit code {code} while making it")

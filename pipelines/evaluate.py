@@ -81,7 +81,8 @@ def run(config: EvaluateConfig) -> dict[str, Any]:
         )
     else:
         assert config.judgements is not None
-        report = evaluate_judgements(EvaluatedRun(folder, model), config.judgements, columns=config.columns)
+        date = config.date or manifest["date"]
+        report = evaluate_judgements(EvaluatedRun(folder, model), config.judgements, date=date, columns=config.columns)
     print(json.dumps(report, indent=1, sort_keys=True) if config.json else format_report(report))
     return report
 
@@ -92,7 +93,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             EvaluateConfig,
             sys.argv[1:] if argv is None else argv,
             "itemsage evaluate",
-            "itemsage evaluate --store store --engagements shop/engagements.parquet --image-root shop/images",
+            "itemsage evaluate --store store --engagements shop/engagements.parquet --image-root shop",
         )
         run(config)
 

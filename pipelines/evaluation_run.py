@@ -39,6 +39,8 @@ class EvaluatedRun:
         ids, self.vectors_ND = read_embeddings(run / "embeddings")
         self.item_ids: list[str] = ids.to_pylist()
         self.row_of = {name: row for row, name in enumerate(self.item_ids)}
+        #: CNN vectors of query pictures by URI, None for a broken one: tasks share their queries.
+        self.query_pictures: dict[str, np.ndarray | None] = {}
 
     @cached_property
     def item_texts(self) -> list[str]:
@@ -110,11 +112,13 @@ def evaluate_engagements(
     return report
 
 
-def evaluate_judgements(evaluated: EvaluatedRun, judgements: str, columns: Mapping[str, Any]) -> dict[str, Any]:
+def evaluate_judgements(
+    evaluated: EvaluatedRun, judgements: str, *, date: str | None, columns: Mapping[str, Any]
+) -> dict[str, Any]:
     """The report of nDCG@10 over judged items of text queries, beside TF-IDF, BM25 and a random order."""
     counts: Counter[str] = Counter()
     graded: dict[str, dict[int, float]] = {}
-    for part in plan_slices(expand_inputs(judgements)):
+    for part in plan_slices(expand_inputs(judgements, date)):
         for raw in read_slice(part, table_columns(columns, "judgements"), JUDGEMENTS):
             good, rejected, _ = validate_judgements(raw, part)
             counts.update(rows_read=len(good) + len(rejected), rows_quarantined=len(rejected))
@@ -237,21 +241,22 @@ def _methods_of(
 def _picture_vectors(evaluated: EvaluatedRun, uris: Sequence[str], image_root: str) -> tuple[np.ndarray, np.ndarray]:
     """float32 CNN vectors [readable, D] and which URIs were readable, bool [Q]."""
 
-    def encoded() -> Iterator[tuple[int, bytes]]:
-        for number, uri in enumerate(uris):
-            try:
-                yield number, read_picture(image_root, uri)
-            except PictureError:
-                continue
+    known = evaluated.query_pictures
 
-    found: dict[int, np.ndarray] = {}
-    for number, vector in evaluated.encoder.image_encoder.encode_stream(encoded()):
-        if not isinstance(vector, PictureError):
-            found[number] = np.asarray(vector, np.float32)
-    readable = np.array([number in found for number in range(len(uris))], bool)
+    def encoded() -> Iterator[tuple[str, bytes | PictureError]]:
+        for uri in uris:
+            if uri not in known:
+                try:
+                    yield uri, read_picture(image_root, uri)
+                except PictureError as error:
+                    yield uri, error
+
+    for uri, vector in evaluated.encoder.image_encoder.encode_stream(encoded()):
+        known[uri] = None if isinstance(vector, PictureError) else np.asarray(vector, np.float32)
+    found = [vector for uri in uris if (vector := known[uri]) is not None]
+    readable = np.array([known[uri] is not None for uri in uris], bool)
     dim = evaluated.encoder.manifest["picture_dim"]
-    vectors = np.stack([found[number] for number in sorted(found)]) if found else np.zeros((0, dim), np.float32)
-    return vectors, readable
+    return np.stack(found) if found else np.zeros((0, dim), np.float32), readable
 
 
 def _only(task: HeldOutTask, keep_Q: np.ndarray) -> HeldOutTask:

@@ -152,7 +152,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             IndexConfig,
             sys.argv[1:] if argv is None else argv,
             "itemsage index",
-            "itemsage index --run store/runs/2026-06-30/0123456789abcdef --target-recall 0.98",
+            "itemsage index --run scratch --target-recall 0.98",
         )
         run(config, options)
 

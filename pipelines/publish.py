@@ -16,10 +16,10 @@ import pyarrow as pa
 
 from pipelines.changes import write_changes
 from pipelines.jobs import exit_code, flag, parse_alone, print_summary
-from pipelines.store import current_run_or_none, point_to_run
+from pipelines.store import point_to_run, previous_run, run_name
 from pipelines.units import read_stage_manifest
 from schemas.embeddings import read_embeddings, read_embeddings_metadata, validate_embeddings
-from schemas.errors import CorruptFileError, UsageError
+from schemas.errors import CorruptFileError
 from schemas.files import check_sha256, read_json, sha256_of_file, write_json, write_text
 from schemas.tables import SCHEMA_VERSION
 
@@ -67,19 +67,22 @@ def publish(config: PublishConfig, facts: dict[str, Any] | None = None) -> dict[
     """
     started_s = time.monotonic()
     run = Path(config.run)
-    if Path(config.store).resolve() not in run.resolve().parents:
-        raise UsageError(f"expected a run inside the store {config.store}, got {run}")
+    _, date, run_id = run_name(config.store, run).split("/")
+    if (run / "COMPLETED").is_file():
+        return republish(config.store, run)
     stages = {name: read_stage_manifest(config.run, name) for name in ("items", "features", "embeddings", "index")}
     counts = account(*(stages[name]["counts"] for name in ("items", "features", "embeddings")))
     model_id = stages["embeddings"]["model_id"]
     _check(run, stages, model_id, counts["rows_published"])
-    previous = current_run_or_none(config.store)
-    changes = write_changes(run, None if previous is None or previous.resolve() == run.resolve() else previous)
+    previous = previous_run(config.store)
+    changes = write_changes(run, previous)
     files = [entry for name in ("embeddings", "index") for entry in stages[name]["files"]]
     manifest = {
         "counts": counts,
+        "date": date,
         "files": files,
         "model_id": model_id,
+        "run_id": run_id,
         "schema_version": SCHEMA_VERSION,
         **(facts or {}),
     }
@@ -89,6 +92,14 @@ def publish(config: PublishConfig, facts: dict[str, Any] | None = None) -> dict[
     point_to_run(config.store, run)
     print_summary("publish", {**counts, **changes}, started_s, str(run))
     return manifest
+
+
+def republish(store: str, run: Path) -> dict[str, Any]:
+    """Moves CURRENT to a run that was published before; CorruptFileError if its manifest is not what it was."""
+    check_sha256(run / "manifest.json", (run / "COMPLETED").read_text(encoding="utf-8").strip())
+    point_to_run(store, run)
+    print(f"publish: {run} was finished before; it is the published run", flush=True)
+    return read_json(run / "manifest.json")
 
 
 def _check(run: Path, stages: dict[str, dict[str, Any]], model_id: str, rows: int) -> None:

@@ -9,6 +9,7 @@ CURRENT                         `runs/<date>/<run id>`: which run readers see, r
 
 import datetime
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,20 @@ def current_run_or_none(store: str) -> Path | None:
     return Path(store, name)
 
 
+def previous_run(store: str) -> Path | None:
+    """The published run as something to compare with and to take over from; None, with a warning, if it is damaged:
+    a store must never need its last run to make the next one."""
+    try:
+        run = current_run_or_none(store)
+        if run is None or all((run / name).is_dir() for name in ("embeddings", "features", "manifests")):
+            return run
+        problem = f"{run} lacks embeddings, features or manifests"
+    except CorruptFileError as error:
+        problem = str(error)
+    print(f"warning: the published run is not used: {problem}", file=sys.stderr)
+    return None
+
+
 def current_run(store: str) -> Path:
     """The published run's folder; UsageError if nothing is published."""
     run = current_run_or_none(store)
@@ -99,13 +114,18 @@ def set_current_model(store: str, model_id: str) -> None:
     write_text(Path(store, "models", "CURRENT"), model_id + "\n")
 
 
+def run_name(store: str, run: Path) -> str:
+    """`runs/<date>/<run id>`; UsageError if the folder is not a run of the store."""
+    inside = Path(store).resolve() in run.resolve().parents
+    name = run.resolve().relative_to(Path(store).resolve()).as_posix() if inside else str(run)
+    if not _RUN_POINTER.fullmatch(name):
+        raise UsageError(f"expected a run folder {store}/runs/<date>/<16 hex digits>, got {run}")
+    return name
+
+
 def point_to_run(store: str, run: Path) -> None:
     """Replaces CURRENT atomically: readers now see `run`. UsageError unless it is a finished run of the store."""
-    name = run.resolve().relative_to(Path(store).resolve()).as_posix() if _lies_in(run, store) else str(run)
-    if not _RUN_POINTER.fullmatch(name) or not Path(run, "COMPLETED").is_file():
-        raise UsageError(f"expected a finished run of the store {store}, got {run}")
+    name = run_name(store, run)
+    if not Path(run, "COMPLETED").is_file():
+        raise UsageError(f"expected a finished run of the store {store}, got {run}, which is not")
     write_text(Path(store, "CURRENT"), name + "\n")
-
-
-def _lies_in(run: Path, store: str) -> bool:
-    return Path(store).resolve() in run.resolve().parents

@@ -19,6 +19,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from model.distributed import process_group, wait_for_all
 from model.itemsage import ItemSage, ItemSageConfig
 from model.model_store import install_model, save_model
+from model.pictures import DEFAULT_LIMITS
 from model.split import Split
 from model.training import resolve_device
 from model.training import train as train_model
@@ -31,11 +32,12 @@ from pipelines.progress import Progress
 from pipelines.units import read_stage_manifest
 from schemas.errors import UsageError
 from schemas.files import expand_inputs
+from schemas.hashing import fingerprint
 from schemas.reading import input_identity
 
 CODE_VERSION = 1
 #: Flags that change what is trained; the rest of TrainConfig says where things lie.
-_PLACES = ("catalog", "engagements", "image_root", "store", "date", "device")
+_PLACES = ("catalog", "engagements", "image_weights", "store", "date", "device")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +55,11 @@ class TrainConfig:
     image_weights: str | None = flag(default=None, help="its weights file (.pth or .safetensors)")
     image_weights_name: str | None = flag(default=None, help="its torchvision weights entry, such as IMAGENET1K_V2")
     image_weights_sha256: str | None = flag(default=None, help="sha256 that the weights file must have")
+    image_dtype: str = flag(
+        default="auto", choices=("auto", "float32", "bfloat16"), help="number format of the image encoder"
+    )
+    max_picture_bytes: int = flag(default=DEFAULT_LIMITS.max_bytes, help="larger picture files are quarantined")
+    max_picture_pixels: int = flag(default=DEFAULT_LIMITS.max_pixels, help="pictures of more pixels are quarantined")
     vocabulary_mode: str = flag(default="vocabulary", choices=("vocabulary", "hashing"), help="how tokens get ids")
     pseudo_queries: int = flag(default=0, help="text queries made from each item's own text")
     split: str = flag(default="time", choices=("time", "item_time", "query_hash"), help="how pairs are split")
@@ -62,7 +69,7 @@ class TrainConfig:
     validation_fraction: float = flag(default=0.1, help="validation part, for early stopping")
     frequencies: str = flag(default="exact", choices=("exact", "sketch"), help="how pairs are counted for logQ")
     num_buckets: int = flag(default=0, help="buckets of a new store; 0 chooses about 3,000 rows a bucket")
-    epochs: int = flag(default=TrainingConfig.epochs, help="passes over the pairs, at most")
+    epochs: float = flag(default=TrainingConfig.epochs, help="passes over the pairs, at most")
     min_steps: int = flag(default=TrainingConfig.min_steps, help="epochs are stretched to so many steps")
     batch_size: int = flag(default=TrainingConfig.batch_size, help="pairs a step")
     learning_rate: float = flag(default=TrainingConfig.learning_rate, help="peak learning rate of the dense weights")
@@ -118,7 +125,7 @@ def prepare(config: TrainConfig, options: PipelineOptions, folder: str) -> None:
     items = ingest.run(narrow(ingest.IngestConfig, config, run=folder, num_buckets=buckets), options)
     store.fix_num_buckets(config.store, items["num_buckets"])
     vocabulary.run(narrow(vocabulary.VocabularyConfig, config, run=folder, mode=config.vocabulary_mode), options)
-    previous = store.current_run_or_none(config.store)
+    previous = store.previous_run(config.store)
     reuse_from = str(previous) if previous else None
     features.run(narrow(features.FeaturesConfig, config, run=folder, reuse_from=reuse_from), options)
     pairs.run(narrow(pairs.PairsConfig, config, run=folder), options)
@@ -157,16 +164,28 @@ def _train(config: TrainConfig, folder: Path, show_progress: bool) -> tuple[Item
             progress.advance()
 
     data = TrainingData.open(folder, folder / "cache")
-    result = train_model(model, data, narrow(TrainingConfig, config), folder / "checkpoints", on_step=on_step)
+    checkpoints = folder / "checkpoints" / _data_id(folder)
+    result = train_model(model, data, narrow(TrainingConfig, config), checkpoints, on_step=on_step)
     if progress is not None:
         progress.close()
+    if show_progress:
+        for task, figures in result.validation.items():
+            print(f"train: validation {task}: " + ", ".join(f"{name} {value:.3g}" for name, value in figures.items()))
     return model, asdict(result)
+
+
+def _data_id(folder: Path) -> str:
+    """Identifies the features and pairs that are trained on: other data never meets an old checkpoint."""
+    stages = [read_stage_manifest(str(folder), name)["files"] for name in ("features", "pairs")]
+    return fingerprint([[entry["path"], entry["sha256"]] for files in stages for entry in files])
 
 
 def _identity(config: TrainConfig) -> dict[str, Any]:
     inputs = {"catalog": input_identity(expand_inputs(config.catalog, config.date))}
     if config.engagements is not None:
         inputs["engagements"] = input_identity(expand_inputs(config.engagements, config.date))
+    if config.image_weights is not None:
+        inputs["image_weights"] = input_identity([config.image_weights])
     kept = {name: value for name, value in asdict(config).items() if name not in _PLACES}
     return {"code_version": CODE_VERSION, "config": kept, "date": config.date, "inputs": inputs}
 
@@ -178,7 +197,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             sys.argv[1:] if argv is None else argv,
             "itemsage train",
             "itemsage train --catalog shop/catalog.parquet --engagements shop/engagements.parquet "
-            "--image-root shop/images --store store --date 2026-06-30 --image-encoder efficientnet_lite0",
+            "--image-root shop --store store --date 2026-06-30 --image-encoder efficientnet_lite0",
         )
         run(config, options)
 

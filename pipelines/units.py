@@ -20,7 +20,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from schemas.errors import CorruptFileError
+from schemas.errors import CorruptFileError, UsageError
 from schemas.files import atomic_write, read_json, resolve_inside, sha256_of_file, write_json
 from schemas.quarantine import Rejection, rejections_to_table
 
@@ -42,6 +42,13 @@ class UnitWriter:
     unit: Unit
     counts: Counter[str] = field(default_factory=Counter)
     files: list[dict[str, Any]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        if Path(self.run, "COMPLETED").exists():
+            raise UsageError(
+                f"expected a run that is not published yet, got {self.run}, whose {self.unit.stage} would change under "
+                "its readers: start another run (`itemsage daily --attempt 1`)"
+            )
 
     @contextmanager
     def file(self, relative_path: str) -> Iterator[str]:
