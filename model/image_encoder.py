@@ -6,10 +6,8 @@ needs no barrier inside an operator. bfloat16 and channels_last where the hardwa
 """
 
 import copy
-import threading
 import warnings
 from collections.abc import Hashable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -25,7 +23,7 @@ from model.image_encoder_spec import (
     save_from_spec,
     saved_image_encoder_spec,
 )
-from model.ordered_map import ordered_map, usable_cores
+from model.ordered_map import ordered_map, single_threaded_pool, usable_cores
 from model.pictures import DEFAULT_LIMITS, PictureError, PictureLimits, decode_picture
 from schemas.errors import UsageError
 from schemas.hashing import seed_of
@@ -51,7 +49,7 @@ class ImageEncoder:
         exact = backbones.vector_network(network).to(spec.device).to(memory_format=torch.channels_last)
         self.spec, self.parity_cosine = spec, 1.0
         self._network: torch.nn.Module = exact
-        self._pool = _single_threaded_pool(_num_threads())
+        self._pool = single_threaded_pool(_num_threads())
         self._mean_C = torch.tensor(spec.preprocessing.mean, device=spec.device) * 255
         self._inverse_std_C = 1 / (torch.tensor(spec.preprocessing.std, device=spec.device) * 255)
         if spec.dtype != "float32":
@@ -191,27 +189,6 @@ def open_image_encoder(
 
 def _num_threads() -> int:
     return min(usable_cores(), _MAX_THREADS)
-
-
-def _single_threaded_pool(num_threads: int) -> ThreadPoolExecutor:
-    """A pool whose threads run each torch operator alone, while other threads keep their number of cores.
-
-    torch.set_num_threads sets the calling thread's number and the default of threads that come later: once all threads
-    of the pool have set theirs, the default is set back.
-    """
-    previous, barrier = torch.get_num_threads(), threading.Barrier(num_threads + 1)
-
-    def start() -> None:
-        torch.get_num_threads()  # a thread takes the default at its first use of torch: not after the line below
-        torch.set_num_threads(1)
-        barrier.wait()
-
-    pool = ThreadPoolExecutor(num_threads, thread_name_prefix="image-encoder")
-    for _ in range(num_threads):
-        pool.submit(start)
-    barrier.wait()
-    torch.set_num_threads(previous)
-    return pool
 
 
 def _num_bytes(chunk: Sequence[tuple[Any, Any]]) -> int:

@@ -3,6 +3,8 @@
 The shape of the batch that an item rides in depends on that item alone: items wait in queues by the smallest class of
 PICTURE_CLASSES that holds their pictures, a full queue is one batch, and the last batch of a queue is padded with empty
 items. So neither neighbours nor their number can change a row, and an incremental run equals one from scratch.
+
+Batches run side by side, one a core, each in one thread: no barriers inside an operator, which stall on a busy machine.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -11,6 +13,7 @@ import numpy as np
 import torch
 
 from model.itemsage import ItemBatch, collate_items
+from model.ordered_map import ordered_map, single_threaded_pool, usable_cores
 from schemas.records import ItemFeatures
 from schemas.tables import MAX_PICTURES, NUM_TEXT_FIELDS
 
@@ -26,19 +29,30 @@ def embed_items(
 ) -> Iterator[tuple[list[str], np.ndarray]]:
     """Yields (item ids, float32 unit vectors [n, 256]) batch by batch; every item once, not in input order.
 
-    At most len(PICTURE_CLASSES) * batch_size items wait in memory. Raises ValueError for a vector that is not finite.
+    At most len(PICTURE_CLASSES) batches wait to be filled and two a core to be embedded. Raises ValueError for a vector
+    that is not finite.
     """
+    num_threads = usable_cores()
+    with single_threaded_pool(num_threads) as pool:
+        yield from ordered_map(
+            pool,
+            lambda batch: _embed_batch(encoder, batch, picture_dim, batch_size),
+            _batches(items, batch_size),
+            max_waiting=2 * num_threads,
+        )
+
+
+def _batches(items: Iterable[ItemFeatures], batch_size: int) -> Iterator[list[ItemFeatures]]:
+    """Items of one picture class each, `batch_size` a batch but for the last of a class."""
     queues: dict[int, list[ItemFeatures]] = {}
     for item in items:
         room = picture_class(len(item.pictures))
         queue = queues.setdefault(room, [])
         queue.append(item)
         if len(queue) == batch_size:
-            yield _embed_batch(encoder, queue, picture_dim, room, batch_size)
+            yield queue
             queues[room] = []
-    for room, queue in sorted(queues.items()):
-        if queue:
-            yield _embed_batch(encoder, queue, picture_dim, room, batch_size)
+    yield from (queue for _, queue in sorted(queues.items()) if queue)
 
 
 def picture_class(num_pictures: int) -> int:
@@ -51,11 +65,13 @@ def picture_class(num_pictures: int) -> int:
 
 
 def _embed_batch(
-    encoder: Encoder, items: list[ItemFeatures], picture_dim: int, room: int, batch_size: int
+    encoder: Encoder, items: list[ItemFeatures], picture_dim: int, batch_size: int
 ) -> tuple[list[str], np.ndarray]:
+    room = picture_class(len(items[0].pictures))
     padded = items + [_empty_item(picture_dim)] * (batch_size - len(items))
     with torch.inference_mode():
-        vectors_BD = encoder(collate_items(padded, picture_dim, num_pictures=room)).float().cpu().numpy()[: len(items)]
+        batch = collate_items(padded, picture_dim, num_pictures=room, picture_dtype=torch.float16)
+        vectors_BD = encoder(batch).float().cpu().numpy()[: len(items)]
     bad = np.flatnonzero(~np.isfinite(vectors_BD).all(axis=1))
     if len(bad):
         names = ", ".join(repr(items[i].item_id) for i in bad[:5])

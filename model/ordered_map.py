@@ -1,10 +1,13 @@
 """Map over a stream in threads: results in input order, bounded work ahead."""
 
 import os
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
+
+import torch
 
 InT = TypeVar("InT")
 OutT = TypeVar("OutT")
@@ -51,3 +54,24 @@ def ordered_map(
     finally:
         for future, _ in waiting:
             future.cancel()
+
+
+def single_threaded_pool(num_threads: int) -> ThreadPoolExecutor:
+    """A pool whose threads run each torch operator alone, while other threads keep their number of cores.
+
+    torch.set_num_threads sets the calling thread's number and the default of threads that come later: once all threads
+    of the pool have set theirs, the default is set back.
+    """
+    previous, barrier = torch.get_num_threads(), threading.Barrier(num_threads + 1)
+
+    def start() -> None:
+        torch.get_num_threads()  # a thread takes the default at its first use of torch: not after the line below
+        torch.set_num_threads(1)
+        barrier.wait()
+
+    pool = ThreadPoolExecutor(num_threads, thread_name_prefix="single-threaded")
+    for _ in range(num_threads):
+        pool.submit(start)
+    barrier.wait()
+    torch.set_num_threads(previous)
+    return pool

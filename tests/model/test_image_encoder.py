@@ -12,7 +12,7 @@ from torch import nn
 from model import backbones, efficientnet_lite, image_encoder
 from model.image_encoder import ImageEncoder, load_image_encoder, open_image_encoder, save_image_encoder
 from model.image_encoder_spec import image_encoder_spec, saved_image_encoder_spec
-from model.ordered_map import ordered_map
+from model.ordered_map import ordered_map, single_threaded_pool
 from model.pictures import PictureError, PictureLimits
 from schemas.errors import CorruptFileError, UsageError
 from schemas.files import sha256_of_file
@@ -202,7 +202,7 @@ def test_the_pool_is_single_threaded_and_others_are_not():
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(3)
-        pool = image_encoder._single_threaded_pool(2)
+        pool = single_threaded_pool(2)
         assert {pool.submit(torch.get_num_threads).result() for _ in range(8)} == {1}
         assert torch.get_num_threads() == 3
         assert ThreadPoolExecutor(1).submit(torch.get_num_threads).result() == 3
