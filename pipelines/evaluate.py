@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipelines.evaluated_run import EvaluatedRun
 from pipelines.evaluation_report import format_report
-from pipelines.evaluation_run import EvaluatedRun, evaluate_engagements, evaluate_judgements
+from pipelines.evaluation_run import evaluate_engagements, evaluate_judgements
 from pipelines.jobs import exit_code, flag, parse_alone
 from pipelines.store import current_run, model_folder
 from schemas.errors import UsageError

@@ -1,76 +1,28 @@
-"""What evaluation reads: a run's vectors, texts and pictures, and the held-out engagements or the judgements."""
+"""Evaluating a run: Recall@10 on held-out engagements, nDCG@10 on judgements, each beside baselines."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cached_property
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from model.baselines import BM25, Tfidf, mean_picture_vectors, popularity_scores, unit
+from model.baselines import popularity_scores, unit
 from model.evaluation import HeldOutTask, rank_pairs, summarize_ranks
 from model.metrics import bootstrap_interval, ndcg_at_k, retrieval_frequency
-from model.pictures import PictureError, read_picture
-from model.query_encoder import QueryEncoder
 from model.split import Split, assign
-from schemas.embeddings import read_embeddings
+from pipelines.evaluated_run import EvaluatedRun
 from schemas.errors import ThresholdError
 from schemas.files import expand_inputs
 from schemas.hashing import seed_of
 from schemas.reading import plan_slices, read_slice, table_columns
-from schemas.records import decode_features, read_records
-from schemas.tables import ENGAGEMENTS, JUDGEMENTS, POSITIVE_ACTIONS, QUERY_SURFACES, TEXT_FIELDS
+from schemas.tables import ENGAGEMENTS, JUDGEMENTS, POSITIVE_ACTIONS, QUERY_SURFACES
 from schemas.validation import validate_engagements, validate_judgements
 
 DAY_US = 86_400_000_000
 NDCG_K = 10
 _RANDOM_ORDERS = 20
-
-
-class EvaluatedRun:
-    """A run's items (N, in the order of its embeddings) as the model and the baselines see them; loaded when needed."""
-
-    def __init__(self, run: Path, model: Path):
-        self.run, self.encoder = run, QueryEncoder(model)
-        ids, self.vectors_ND = read_embeddings(run / "embeddings")
-        self.item_ids: list[str] = ids.to_pylist()
-        self.row_of = {name: row for row, name in enumerate(self.item_ids)}
-        #: CNN vectors of query pictures by URI, None for a broken one: tasks share their queries.
-        self.query_pictures: dict[str, np.ndarray | None] = {}
-
-    @cached_property
-    def item_texts(self) -> list[str]:
-        """All text of each item, joined."""
-        texts = [""] * len(self.item_ids)
-        for path in sorted((self.run / "items").glob("*.parquet")):
-            for row in pq.read_table(path, columns=["item_id", *TEXT_FIELDS]).to_pylist():
-                if (place := self.row_of.get(row["item_id"])) is not None:
-                    texts[place] = " ".join(row[name] for name in TEXT_FIELDS if row[name])
-        return texts
-
-    @cached_property
-    def tfidf(self) -> Tfidf:
-        return Tfidf(self.item_texts)
-
-    @cached_property
-    def bm25(self) -> BM25:
-        return BM25(self.item_texts)
-
-    @cached_property
-    def picture_means_ND(self) -> np.ndarray:
-        """float32 [N, D]: each item's mean CNN vector, unit or zero."""
-        dim = self.encoder.manifest["picture_dim"]
-        means_ND = np.zeros((len(self.item_ids), dim), np.float32)
-        for path in sorted((self.run / "features").glob("*.tfrecord")):
-            for payload in read_records(path):
-                item = decode_features(payload)
-                if (row := self.row_of.get(item.item_id)) is not None:
-                    means_ND[row] = mean_picture_vectors([item.pictures], dim)[0]
-        return means_ND
 
 
 def evaluate_engagements(
@@ -224,7 +176,7 @@ def _methods_of(
         scorers["tfidf"] = lambda rows: evaluated.tfidf.scores([task.queries[row] for row in rows])
         scorers["bm25"] = lambda rows: evaluated.bm25.scores([task.queries[row] for row in rows])
     else:
-        vectors, readable = _picture_vectors(evaluated, task.queries, str(image_root))
+        vectors, readable = evaluated.picture_vectors(task.queries, str(image_root))
         counts["query_pictures_broken"] += int((~readable).sum())
         task = _only(task, readable)
         if not len(task.item_rows_P):
@@ -236,27 +188,6 @@ def _methods_of(
         scorers["popularity"] = lambda rows: np.broadcast_to(popularity_N, (len(rows), len(popularity_N)))
     model: dict[str, ScoreBlock] = {"itemsage": lambda rows: queries_QE[rows] @ evaluated.vectors_ND.T}
     return task, model | scorers
-
-
-def _picture_vectors(evaluated: EvaluatedRun, uris: Sequence[str], image_root: str) -> tuple[np.ndarray, np.ndarray]:
-    """float32 CNN vectors [readable, D] and which URIs were readable, bool [Q]."""
-
-    known = evaluated.query_pictures
-
-    def encoded() -> Iterator[tuple[str, bytes | PictureError]]:
-        for uri in uris:
-            if uri not in known:
-                try:
-                    yield uri, read_picture(image_root, uri)
-                except PictureError as error:
-                    yield uri, error
-
-    for uri, vector in evaluated.encoder.image_encoder.encode_stream(encoded()):
-        known[uri] = None if isinstance(vector, PictureError) else np.asarray(vector, np.float32)
-    found = [vector for uri in uris if (vector := known[uri]) is not None]
-    readable = np.array([known[uri] is not None for uri in uris], bool)
-    dim = evaluated.encoder.manifest["picture_dim"]
-    return np.stack(found) if found else np.zeros((0, dim), np.float32), readable
 
 
 def _only(task: HeldOutTask, keep_Q: np.ndarray) -> HeldOutTask:

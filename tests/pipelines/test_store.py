@@ -1,6 +1,7 @@
 import pytest
 
 from pipelines import store
+from pipelines.units import Unit, UnitWriter
 from schemas.errors import CorruptFileError, UsageError
 
 
@@ -55,3 +56,24 @@ def test_run_folder_depends_on_everything_that_went_in(tmp_path):
 def test_model_ids_are_checked(tmp_path, name):
     with pytest.raises(UsageError, match="expected a model"):
         store.model_folder(str(tmp_path), name)
+
+
+def test_a_damaged_published_run_is_an_error_for_readers_and_nothing_for_the_next_run(tmp_path, capsys):
+    run = finished_run(tmp_path)
+    for name in ("embeddings", "features", "manifests"):
+        (run / name).mkdir()
+    store.point_to_run(str(tmp_path), run)
+    assert store.previous_run(str(tmp_path)) == run
+    (run / "embeddings").rmdir()
+    assert store.previous_run(str(tmp_path)) is None
+    assert "lacks embeddings" in capsys.readouterr().err
+    (run / "COMPLETED").unlink()
+    assert store.previous_run(str(tmp_path)) is None
+    with pytest.raises(CorruptFileError, match="finished run"):
+        store.current_run(str(tmp_path))
+
+
+def test_nothing_is_written_into_a_published_run(tmp_path):
+    run = finished_run(tmp_path)
+    with pytest.raises(UsageError, match="not published yet"):
+        UnitWriter(str(run), Unit("features", "bucket-00000-of-00001", "x"))
