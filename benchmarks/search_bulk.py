@@ -39,7 +39,7 @@ def shuffled_titles(run: Path, most_words: int) -> Iterator[str]:
 def engaged_queries(engagements: str) -> Iterator[str]:
     """Endless: the file's distinct search queries over and over, in random order."""
     table = ds.dataset(expand_inputs(engagements)).to_table(columns=["surface", "query"])
-    queries = pc.unique(table.filter(pc.field("surface") == "search")["query"]).to_pylist()
+    queries = pc.unique(table.filter(pc.field("surface") == "search")["query"]).drop_null().to_pylist()
     generator = np.random.default_rng(seed_of("search bulk"))
     while True:
         for row in generator.permutation(len(queries)):

@@ -49,16 +49,26 @@ class QueryEncoder:
             )
 
     def texts(self, queries: Sequence[str]) -> np.ndarray:
-        """float32 [Q, 256], norm 1. Raises UsageError if the tower was not trained."""
+        """float32 [Q, 256], norm 1. Raises UsageError if the tower was not trained.
+
+        A query without a known token gets one constant vector: `texts_and_token_counts` tells which ones those are.
+        """
+        return self.texts_and_token_counts(queries)[0]
+
+    def texts_and_token_counts(self, queries: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        """(vectors as `texts` gives, number of known tokens of each query int64 [Q]): 0 says that the vector means
+        nothing."""
         self.require("text")
         blocks = [np.zeros((0, EMBEDDING_DIM), np.float32)]
+        counts = [np.zeros(0, np.int64)]
         for start in range(0, len(queries), _BATCH_QUERIES):
             token_ids = [self._vocabulary.encode(query) for query in queries[start : start + _BATCH_QUERIES]]
-            offsets_B = torch.from_numpy(np.cumsum([0, *map(len, token_ids)], dtype=np.int64))
+            counts.append(np.array([len(ids) for ids in token_ids], np.int64))
+            offsets_B = torch.from_numpy(np.concatenate([[0], np.cumsum(counts[-1])]))
             tokens_T = torch.from_numpy(np.concatenate(token_ids).astype(np.int64))
             with torch.inference_mode():
                 blocks.append(self._text_tower(tokens_T, offsets_B).numpy())
-        return np.concatenate(blocks)
+        return np.concatenate(blocks), np.concatenate(counts)
 
     def pictures(self, encoded: Iterable[bytes | PictureError]) -> list[np.ndarray | PictureError]:
         """A float32 [256] unit vector a picture file, or why it has none, in order."""

@@ -18,10 +18,10 @@ others of its basket, evenly spaced on the ring from a seeded random start. One 
 out: that pair would teach nothing. Timestamps of the source carry no zone and are read as UTC.
 """
 
-import argparse
 import datetime as dt
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipelines.jobs import exit_code
+from pipelines.jobs import flag, main_of_alone
 from schemas.errors import UsageError
 from schemas.files import atomic_write
 from schemas.hashing import seed_of
@@ -39,6 +39,17 @@ from schemas.tables import CATALOGUE, ENGAGEMENTS, TEXT_FIELDS
 #: The fields whose words make up the text of a product when it is a query.
 QUERY_FIELDS = ("brand", "title", "product_types", "size")
 DEFAULT_TRAIN_BEFORE = "2017-12-01"
+PROG = "python -m pipelines.convert_complete_journey"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConvertCompleteJourneyConfig:
+    """Converts the Complete Journey purchases to a catalogue, engagements and training pairs."""
+
+    out: str = flag(help="folder for the three files", positional=True)
+    train_before: str = flag(default=DEFAULT_TRAIN_BEFORE, help="training pairs end before this date (UTC)")
+    pairs_per_purchase: int = flag(default=2, help="training pairs a purchase, at most")
+    seed: int = flag(default=0, help="seed of the drawing of training pairs")
 
 
 def load_source() -> tuple[pa.Table, pa.Table]:
@@ -153,27 +164,16 @@ def convert(out: str, train_before: str, pairs_per_purchase: int, seed: int) -> 
     return {name: table.num_rows for name, table in tables.items()}
 
 
+def run(config: ConvertCompleteJourneyConfig) -> None:
+    """Converts and prints what was written."""
+    rows = convert(config.out, config.train_before, config.pairs_per_purchase, config.seed)
+    for name, num_rows in rows.items():
+        print(f"{Path(config.out, name)}: {num_rows:,} rows")
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m pipelines.convert_complete_journey",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("out", metavar="OUT", help="folder for the three files")
-    parser.add_argument(
-        "--train-before", default=DEFAULT_TRAIN_BEFORE, help="training pairs end before this date (UTC)"
-    )
-    parser.add_argument(
-        "--pairs-per-purchase", type=int, default=2, help="training pairs a purchase, at most (default 2)"
-    )
-    parser.add_argument("--seed", type=int, default=0, help="seed of the drawing of training pairs (default 0)")
-    flags = parser.parse_args(sys.argv[1:] if argv is None else list(argv))
-
-    def job() -> None:
-        for name, num_rows in convert(flags.out, flags.train_before, flags.pairs_per_purchase, flags.seed).items():
-            print(f"{Path(flags.out, name)}: {num_rows:,} rows")
-
-    return exit_code(job)
+    """Command line of the job; returns its exit code."""
+    return main_of_alone(ConvertCompleteJourneyConfig, run, argv, PROG, f"{PROG} journey --train-before 2017-12-01")
 
 
 def _text(table: pa.Table, name: str) -> pa.Array:

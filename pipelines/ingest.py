@@ -5,7 +5,8 @@
                              +------------ rejections ------------+----------> quarantine/items-bucket-*.parquet
 
 Counts of the manifest: rows_read = rows_written + rows_collapsed + rows_quarantined. Pictures and texts are counted in
-written rows: pictures_listed (kept, at most 20 a row) and pictures_cut_off (listed beyond them), texts_truncated.
+written rows: pictures_listed (kept, at most 20 a row), pictures_cut_off (listed beyond them), pictures_empty (null or
+blank URIs, dropped) and texts_truncated.
 A row with neither text nor picture is a valid row; the features stage judges it.
 """
 
@@ -23,7 +24,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from pipelines.jobs import exit_code, flag, parse, print_summary
+from pipelines.jobs import flag, main_of, print_summary
 from pipelines.progress import Progress
 from pipelines.transforms.bucket_rows import BucketRows, unpack
 from pipelines.units import (
@@ -45,11 +46,14 @@ from schemas.tables import CATALOGUE, ITEMS
 from schemas.validation import Limits
 
 STAGE = "items"
-#: Part of the fingerprint: raise it when the same input gives other rows.
-CODE_VERSION = 1
+#: Part of the fingerprint: raise it when the same input gives other rows or counts.
+CODE_VERSION = 2
 MIN_BUCKETS = 4
 ROWS_PER_BUCKET = 3_000
-EXAMPLE = "python -m pipelines.ingest --run=runs/2024-05-01/a --catalog='catalog/{date}/' --date=2024-05-01"
+EXAMPLE = (
+    "python -m pipelines.ingest --run=store/runs/2026-06-30/0123456789abcdef "
+    "--catalog='catalog/{date}/' --date=2026-06-30"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,14 +156,7 @@ def run(config: IngestConfig, options: PipelineOptions) -> dict[str, Any]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line of the job; returns its exit code."""
-
-    def job() -> None:
-        config, options = parse(
-            IngestConfig, sys.argv[1:] if argv is None else argv, prog="itemsage ingest", example=EXAMPLE
-        )
-        run(config, options)
-
-    return exit_code(job)
+    return main_of(IngestConfig, run, argv, "itemsage ingest", EXAMPLE)
 
 
 def write_bucket(writer: UnitWriter, pieces: Iterable[bytes], file_names: Sequence[str]) -> dict[str, Any]:
@@ -176,8 +173,9 @@ def write_bucket(writer: UnitWriter, pieces: Iterable[bytes], file_names: Sequen
         rows_collapsed=num_collapsed,
         rows_quarantined=0,
         pictures_listed=pc.sum(pc.list_value_length(items["images"])).as_py() or 0,
-        pictures_cut_off=pc.sum(items["pictures_cut_off"]).as_py() or 0,
-        texts_truncated=pc.sum(items["texts_truncated"]).as_py() or 0,
+        **{
+            name: pc.sum(items[name]).as_py() or 0 for name in ("pictures_cut_off", "pictures_empty", "texts_truncated")
+        },
     )
     writer.quarantine([*rejections, *duplicates])
     return writer.seal()

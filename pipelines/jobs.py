@@ -13,26 +13,41 @@ PipelineOptions; anything else is an error with exit code 2.
 
 import argparse
 import dataclasses
+import os
+import re
+import select
 import sys
 import time
-import tomllib
-import types
 import typing
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from schemas.errors import ThresholdError, UsageError
+from pipelines.config_file import plain_type, read_config_file
+from schemas.errors import CorruptFileError, ThresholdError, UsageError
 
 if TYPE_CHECKING:
     from apache_beam.options.pipeline_options import PipelineOptions
 
 ConfigT = TypeVar("ConfigT")
 EXIT_DONE, EXIT_FAULT, EXIT_USAGE, EXIT_THRESHOLD = 0, 1, 2, 3
+#: 128 + the signal's number, as shells report it: nobody reads our output any more, somebody pressed Ctrl-C.
+EXIT_BROKEN_PIPE, EXIT_INTERRUPTED = 141, 130
+_EXIT_CODES = {UsageError: EXIT_USAGE, ThresholdError: EXIT_THRESHOLD, CorruptFileError: EXIT_FAULT}
+#: Where Beam adds the name of the step to a message, and an exception in a traceback that a runner passes on as text.
+_STEP = " [while running '"
+_EXCEPTION_IN_TEXT = re.compile(
+    rf"^([\w.]+(?:Error|Exception)): (.*?)(?={re.escape(_STEP)}|\n\t|\n\n|\Z)", re.MULTILINE | re.DOTALL
+)
 
 
-def flag(*, help: str, default: Any = dataclasses.MISSING, choices: Sequence[str] | None = None) -> Any:
-    """A field of a job's config that is also a command line flag; without a default it is required."""
-    metadata = {"help": help, "choices": choices}
+def flag(
+    *, help: str, default: Any = dataclasses.MISSING, choices: Sequence[str] | None = None, positional: bool = False
+) -> Any:
+    """A field of a job's config that is also a command line flag; without a default it is required.
+
+    `positional`: `run` is given as `RUN`, not as `--run=RUN`. At most one a config.
+    """
+    metadata = {"help": help, "choices": choices, "positional": positional}
     if isinstance(default, dict):
         return dataclasses.field(default_factory=lambda: dict(default), metadata=metadata)
     return dataclasses.field(default=default, metadata=metadata)
@@ -49,9 +64,8 @@ def parse(
 def parse_alone(config_class: type[ConfigT], argv: Sequence[str], prog: str, example: str) -> ConfigT:
     """The config of a command that runs no Beam, from flags, `--config` TOML and defaults.
 
-    TOML keys are the flag names with `_` or `-`; a table named like the command (`[daily]`) overrides top-level keys;
-    keys of other commands are ignored. Field `columns` (dict) is filled from the table `[columns]` only.
-    Raises UsageError for a missing or unknown flag or a value of a wrong type.
+    The TOML file: see read_config_file. If the config has a `date`, every `{date}` in a value becomes that date.
+    Raises UsageError for a missing or unknown flag, a value of a wrong type, or a `{date}` without a date.
     """
     config, rest = _fill(config_class, argv, prog, example)
     if rest:
@@ -59,23 +73,64 @@ def parse_alone(config_class: type[ConfigT], argv: Sequence[str], prog: str, exa
     return config
 
 
+def main_of(
+    config_class: type[ConfigT],
+    run: "Callable[[ConfigT, PipelineOptions], Any]",
+    argv: Sequence[str] | None,
+    prog: str,
+    example: str,
+) -> int:
+    """The `main` of a Beam job: parses (argv None: the process's), runs, returns the exit code."""
+
+    def job() -> None:
+        run(*parse(config_class, sys.argv[1:] if argv is None else argv, prog, example))
+
+    return exit_code(job)
+
+
+def main_of_alone(
+    config_class: type[ConfigT], run: Callable[[ConfigT], Any], argv: Sequence[str] | None, prog: str, example: str
+) -> int:
+    """The `main` of a command that runs no Beam."""
+
+    def job() -> None:
+        run(parse_alone(config_class, sys.argv[1:] if argv is None else argv, prog, example))
+
+    return exit_code(job)
+
+
 def _fill(config_class: type[ConfigT], argv: Sequence[str], prog: str, example: str) -> tuple[ConfigT, list[str]]:
     """The config, and the flags that are not its own."""
     parser = _parser(config_class, prog, example)
     known, rest = parser.parse_known_args(list(argv))
     values = {name: value for name, value in vars(known).items() if name != "config" and value is not None}
-    merged = {**_read_toml(known.config, config_class, prog), **values}
+    command = prog.split()[-1].rpartition(".")[2]
+    merged = _fill_date({**read_config_file(known.config, config_class, command), **values}, config_class)
     fields = dataclasses.fields(config_class)  # type: ignore[arg-type]
     missing = [
-        f.name
+        flag_name(f)
         for f in fields
         if f.name not in merged and f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
     ]
     if missing:
-        raise UsageError(
-            f"expected {', '.join('--' + name.replace('_', '-') for name in missing)}, got none; {prog} --help"
-        )
+        raise UsageError(f"expected {', '.join(missing)}, got none; {prog} --help")
     return config_class(**merged), rest
+
+
+def flag_name(field: "dataclasses.Field[Any]") -> str:
+    """How a field is written on the command line: `--batch-size`, or `OUT` if it is positional."""
+    return field.name.upper() if field.metadata["positional"] else "--" + field.name.replace("_", "-")
+
+
+def _fill_date(values: dict[str, Any], config_class: type) -> dict[str, Any]:
+    """`values` with the date in place of `{date}`; unchanged for a config that has no date."""
+    names = {field.name for field in dataclasses.fields(config_class)}
+    dated = [name for name, value in values.items() if isinstance(value, str) and "{date}" in value and name != "date"]
+    if "date" not in names or not dated:
+        return values
+    if values.get("date") is None:
+        raise UsageError(f"expected --date for the {{date}} in {values[dated[0]]!r}, got none")
+    return {**values, **{name: values[name].replace("{date}", values["date"]) for name in dated}}
 
 
 def narrow(config_class: type[ConfigT], wider: Any, **given: Any) -> ConfigT:
@@ -100,15 +155,56 @@ def beam_options(argv: Sequence[str]) -> "PipelineOptions":
 
 
 def exit_code(run: Callable[[], int | None]) -> int:
-    """Runs a command and turns what it raises into exit codes: 0 done, 2 usage, 3 threshold; other errors propagate."""
+    """Runs a command and turns what it raises into exit codes, with a line on stderr instead of a traceback:
+    0 done, 1 corrupt file, 2 usage, 3 threshold, 130 interrupted, 141 nobody reads the output. Other errors propagate.
+    """
     try:
-        return run() or EXIT_DONE
-    except UsageError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return EXIT_USAGE
-    except ThresholdError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return EXIT_THRESHOLD
+        code = run() or EXIT_DONE
+        sys.stdout.flush()
+        return code
+    except KeyboardInterrupt:
+        print("interrupted: the same call goes on where it stopped", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        if not _stdout_is_broken():
+            raise
+        return EXIT_BROKEN_PIPE
+    except Exception as error:
+        found = _our_error(error)
+        if found is None:
+            raise
+        code, message = found
+        print(f"error: {message}", file=sys.stderr)
+        return code
+
+
+def _our_error(error: BaseException | None) -> tuple[int, str] | None:
+    """(exit code, message) of the error if it is ours, or of ours that a runner wrapped in RuntimeErrors."""
+    codes = {f"{kind.__module__}.{kind.__name__}": code for kind, code in _EXIT_CODES.items()}
+    while error is not None:
+        name, message = f"{type(error).__module__}.{type(error).__name__}", str(error)
+        if isinstance(error, RuntimeError) and (found := _EXCEPTION_IN_TEXT.findall(message)):
+            name, message = found[-1]
+        if name in codes:
+            return codes[name], " ".join(line.strip() for line in message.partition(_STEP)[0].splitlines())
+        if not isinstance(error, RuntimeError):
+            return None
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return None
+
+
+def _stdout_is_broken() -> bool:
+    """Whether nobody reads our output any more; if so it now goes nowhere, for Python flushes it once more at exit."""
+    try:
+        descriptor = sys.stdout.fileno()
+    except OSError:
+        return False
+    poll = select.poll()
+    poll.register(descriptor, 0)
+    is_broken = any(event & select.POLLERR for _, event in poll.poll(0))
+    if is_broken:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
+    return is_broken
 
 
 def print_summary(stage: str, counts: dict[str, Any], started_s: float, where: str) -> None:
@@ -145,48 +241,15 @@ def _parser(config_class: type, prog: str, example: str) -> argparse.ArgumentPar
     for field in dataclasses.fields(config_class):
         if field.name == "columns":
             continue
-        name, kind = "--" + field.name.replace("_", "-"), _plain_type(hints[field.name])
+        name, kind, choices = flag_name(field), plain_type(hints[field.name]), field.metadata["choices"]
         default = "" if field.default in (dataclasses.MISSING, None) else f" (default {field.default})"
-        keywords: dict[str, Any] = {"help": field.metadata["help"].replace("%", "%%") + default, "dest": field.name}
-        if kind is bool:
-            parser.add_argument(name, action=argparse.BooleanOptionalAction, default=None, **keywords)
+        keywords: dict[str, Any] = {"help": field.metadata["help"].replace("%", "%%") + default, "default": None}
+        if field.metadata["positional"]:  # optional to argparse: the TOML file may give it
+            parser.add_argument(
+                field.name, nargs="?", metavar=None if choices else name, type=kind, choices=choices, **keywords
+            )
+        elif kind is bool:
+            parser.add_argument(name, action=argparse.BooleanOptionalAction, dest=field.name, **keywords)
         else:
-            parser.add_argument(name, type=kind, choices=field.metadata["choices"], default=None, **keywords)
+            parser.add_argument(name, type=kind, choices=choices, dest=field.name, **keywords)
     return parser
-
-
-def _plain_type(hint: Any) -> type:
-    """`int | None` -> int."""
-    if isinstance(hint, types.UnionType):
-        return next(argument for argument in typing.get_args(hint) if argument is not type(None))
-    return typing.get_origin(hint) or hint
-
-
-def _read_toml(path: str | None, config_class: type, prog: str) -> dict[str, Any]:
-    if path is None:
-        return {}
-    try:
-        with open(path, "rb") as file:
-            document = tomllib.load(file)
-    except (OSError, tomllib.TOMLDecodeError) as error:
-        raise UsageError(f"expected a TOML file at {path}, got {error}") from error
-    command = prog.split()[-1]
-    flat = {key: value for key, value in document.items() if not isinstance(value, dict)}
-    flat |= document.get(command, {})
-    hints = typing.get_type_hints(config_class)
-    values: dict[str, Any] = {}
-    for key, value in flat.items():
-        name = key.replace("-", "_")
-        if name not in hints:
-            if key in document.get(command, {}):
-                raise UsageError(f"expected a flag of {prog} in [{command}] of {path}, got {key!r}")
-            continue
-        kind = _plain_type(hints[name])
-        if kind is float and isinstance(value, int) and not isinstance(value, bool):
-            value = float(value)
-        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-            raise UsageError(f"expected {kind.__name__} for {key} in {path}, got {value!r}")
-        values[name] = value
-    if "columns" in hints and "columns" in document:
-        values["columns"] = document["columns"]
-    return values

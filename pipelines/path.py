@@ -3,33 +3,34 @@
 duckdb -c "select count(*) from '$(itemsage path --store store embeddings)/*.parquet'"
 """
 
-import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from pipelines.jobs import exit_code
+from pipelines.jobs import flag, main_of_alone
 from pipelines.store import READABLE, current_run
 from schemas.errors import UsageError
 
 
+@dataclass(frozen=True, kw_only=True)
+class PathConfig:
+    """Prints a folder of the published run."""
+
+    what: str = flag(help="which folder", choices=READABLE, positional=True)
+    store: str = flag(help="store folder")
+
+
+def run(config: PathConfig) -> None:
+    """Prints the folder. Raises UsageError if nothing is published or the published run lacks it."""
+    folder = current_run(config.store) / config.what
+    if not folder.is_dir():
+        raise UsageError(f"expected {config.what} in the published run, got no {folder}")
+    print(folder)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="itemsage path",
-        description="Prints a folder of the published run.",
-        epilog="example:\n  itemsage path --store store embeddings",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--store", required=True, help="store folder")
-    parser.add_argument("what", choices=READABLE, help="which folder")
-    arguments = parser.parse_args(argv)
-
-    def job() -> None:
-        folder = current_run(arguments.store) / arguments.what
-        if not folder.is_dir():
-            raise UsageError(f"expected {arguments.what} in the published run, got no {folder}")
-        print(folder)
-
-    return exit_code(job)
+    """Command line of the job; returns its exit code."""
+    return main_of_alone(PathConfig, run, argv, "itemsage path", "itemsage path --store store embeddings")
 
 
 if __name__ == "__main__":

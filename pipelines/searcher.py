@@ -19,14 +19,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from model.index import ExactIndex, ItemIndex, open_index, read_index_manifest
+from model.index import MANIFEST_FILE, ExactIndex, ItemIndex, open_index, read_index_manifest
 from model.pictures import PictureError, PictureLimits, read_picture
 from model.query_encoder import QueryEncoder
 from pipelines.store import current_run, model_folder
 from pipelines.units import bucket_name, read_stage_manifest
 from schemas.embeddings import read_embeddings, read_embeddings_metadata, validate_embeddings
 from schemas.errors import CorruptFileError, UsageError
-from schemas.files import check_sha256, read_json
+from schemas.files import check_sha256, read_json, sha256_of_file
 from schemas.hashing import bucket_of
 from schemas.quarantine import quote
 from schemas.tables import EMBEDDING_DIM
@@ -69,7 +69,10 @@ class Searcher:
         self._titles = _Titles(self.run)
 
     def by_text(self, queries: Sequence[str], top: int = 10) -> list[list[Result]]:
-        """The nearest items of each text, best first. Raises UsageError for a blank query or an untrained tower."""
+        """The nearest items of each text, best first.
+
+        Raises UsageError for a query that is blank or has no known token, or an untrained tower.
+        """
         return self._all_or_raise([Query("text", query) for query in queries], top)
 
     def by_image(self, paths: Sequence[str | os.PathLike[str]], top: int = 10) -> list[list[Result]]:
@@ -128,12 +131,18 @@ class Searcher:
             yield [next(results) for _ in range(count)]
 
     def _texts(self, texts: Sequence[str]) -> list[tuple[np.ndarray, int] | UsageError]:
-        blank = UsageError("expected a text query, got only white space")
         usable = [text for text in texts if text.strip()]
         if usable and (refusal := self._refusal("text")) is not None:
             return [refusal] * len(texts)
-        vectors = iter(self.encoder.texts(usable) if usable else [])
-        return [(next(vectors), _NOT_A_ROW) if text.strip() else blank for text in texts]
+        encoded = iter(zip(*self.encoder.texts_and_token_counts(usable), strict=True) if usable else ())
+        answers: list[tuple[np.ndarray, int] | UsageError] = []
+        for text in texts:
+            if not text.strip():
+                answers.append(UsageError("expected a text query, got only white space"))
+                continue
+            vector_D, num_tokens = next(encoded)
+            answers.append((vector_D, _NOT_A_ROW) if num_tokens else _unknown(text))
+        return answers
 
     def _images(self, paths: Sequence[str]) -> list[tuple[np.ndarray, int] | UsageError]:
         if not paths:
@@ -191,22 +200,39 @@ class Searcher:
                 f"{embeddings_id} in the embeddings of {self.run}: publish the run again"
             )
 
-    def _check_published(self, folder: str) -> None:
-        """Every file of the run's manifest in `folder` is the one that was published."""
-        for entry in self.manifest["files"]:
-            if Path(entry["path"]).parts[0] == folder:
-                check_sha256(self.run / entry["path"], entry["sha256"])
+    def _published(self, folder: str) -> dict[str, str]:
+        """sha256 by name of the files in `folder` that were published, from the run's manifest."""
+        paths = {Path(entry["path"]): entry["sha256"] for entry in self.manifest["files"]}
+        return {
+            path.relative_to(folder).as_posix(): sha256 for path, sha256 in paths.items() if path.parts[0] == folder
+        }
 
     def _open_exact(self) -> tuple[ItemIndex, pa.Array]:
-        self._check_published("embeddings")
+        for name, sha256 in self._published("embeddings").items():
+            check_sha256(self.run / "embeddings" / name, sha256)
         ids, matrix_ND = read_embeddings(self.run / "embeddings")
         validate_embeddings(ids, matrix_ND, str(self.run / "embeddings"))
         return ExactIndex(matrix_ND), ids
 
     def _open_annoy(self) -> tuple[ItemIndex, pa.Array]:
-        self._check_published("index")
-        index, ids, _ = open_index(self.run / "index")
+        """The large files are hashed once, by `open_index`: what it compares with must be what was published."""
+        folder, published = self.run / "index", self._published("index")
+        listed = {name: entry["sha256"] for name, entry in read_index_manifest(folder)["files"].items()}
+        listed[MANIFEST_FILE] = sha256_of_file(folder / MANIFEST_FILE)
+        if listed != published:
+            raise CorruptFileError(
+                f"expected the published files {published}, got {listed} by {folder / MANIFEST_FILE}: publish the run "
+                "again"
+            )
+        index, ids, _ = open_index(folder)
         return index, ids
+
+
+def _unknown(text: str) -> UsageError:
+    return UsageError(
+        f"expected a text query with words of the shop, got {quote(text)}: no word or trigram of the query is in the "
+        "vocabulary"
+    )
 
 
 class _Titles:

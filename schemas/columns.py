@@ -20,10 +20,15 @@ def table_columns(columns: Mapping[str, Any], table: str) -> dict[str, str]:
     """The column mapping (our name -> the shop's) of one table out of a config's `[columns]`.
 
     Keys directly in `[columns]` are the catalogue's; `[columns.engagements]` and so on hold another table's.
-    Raises UsageError for a name that is not a column of the table.
+    Raises UsageError for a name that is not a column of the table, and for `[columns.X]` of a table X that is none.
     """
-    nested = columns.get(table, {})
     flat = {key: value for key, value in columns.items() if not isinstance(value, Mapping)}
+    misplaced = sorted((columns.keys() - flat.keys() - TABLES.keys()) | (flat.keys() & TABLES.keys()))
+    if misplaced:
+        raise UsageError(
+            f"expected tables [columns.X] with X of {', '.join(TABLES)}, got {', '.join(misplaced)} in [columns]"
+        )
+    nested = columns.get(table, {})
     mapping = {**(flat if table == "catalogue" else {}), **nested}
     unknown = sorted(set(mapping) - set(TABLES[table].names))
     if unknown or not all(isinstance(value, str) for value in mapping.values()):

@@ -89,7 +89,8 @@ def resolve_inside(root: str | os.PathLike[str], uri: str) -> str | None:
 
 def expand_inputs(spec: str, date: str | None = None) -> list[str]:
     """The files that an input flag names, sorted: one file, a folder of parts (searched deep, Hive folders too; names
-    starting with `_` or `.` skipped) or a glob. `{date}` in `spec` becomes `date`.
+    starting with `_` or `.` skipped) or a glob, whose pattern part matches no such file or folder either.
+    `{date}` in `spec` becomes `date`.
 
     Raises UsageError if nothing is found.
     """
@@ -102,7 +103,8 @@ def expand_inputs(spec: str, date: str | None = None) -> list[str]:
     if os.path.isdir(spec):
         found = _walk(spec)
     elif _GLOB_CHARACTERS & set(spec):
-        matches = sorted(match for match in glob.glob(spec, recursive=True) if not _hidden(match))
+        num_fixed = _num_fixed_components(spec)
+        matches = [m for m in sorted(glob.glob(spec, recursive=True)) if not any(map(_hidden, _parts(m)[num_fixed:]))]
         found = [path for match in matches for path in (_walk(match) if os.path.isdir(match) else [match])]
     else:
         found = []
@@ -111,8 +113,22 @@ def expand_inputs(spec: str, date: str | None = None) -> list[str]:
     return sorted(set(found))
 
 
-def _hidden(path: str) -> bool:
-    return os.path.basename(path.rstrip("/")).startswith(("_", "."))
+def _num_fixed_components(pattern: str) -> int:
+    """How many components stand before the first with a glob character: what is named outright is never hidden.
+
+    >>> _num_fixed_components("shop/_export/*/part-*.csv")
+    2
+    """
+    parts = _parts(pattern)
+    return next(number for number, part in enumerate(parts) if _GLOB_CHARACTERS & set(part))
+
+
+def _parts(path: str) -> list[str]:
+    return [part for part in path.split("/") if part]
+
+
+def _hidden(name: str) -> bool:
+    return name.startswith(("_", ".")) and name not in (".", "..")
 
 
 def _walk(folder: str) -> list[str]:

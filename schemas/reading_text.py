@@ -20,6 +20,8 @@ MAX_CSV_ROW_BYTES = 1 << 20
 MAX_CSV_ROW_LINES = 1_000
 #: Lines of a JSON file that are looked at to learn its keys.
 _NUM_PEEKED_LINES = 1_000
+#: No value of ours nests deeper than a list of strings. Python itself gives up near 1,000, sooner on a deep stack.
+MAX_JSON_DEPTH = 100
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -151,15 +153,43 @@ def _cell(text: str, is_list: bool) -> Any:
         return None
     if not is_list:
         return text
-    return json.loads(text) if text.lstrip().startswith("[") else text.split("|")
+    return _load_json(text) if text.lstrip().startswith("[") else text.split("|")
 
 
 def _parse_json(line: bytes) -> tuple[Any, str | None]:
     try:
-        value = json.loads(line.decode("utf-8", "surrogateescape"))
-    except (ValueError, RecursionError) as error:
+        value = _load_json(line.decode("utf-8", "surrogateescape"))
+    except ValueError as error:
         return None, str(error)
     return (value, None) if isinstance(value, dict) else (None, f"expected an object, got {type(value).__name__}")
+
+
+def _load_json(text: str) -> Any:
+    """json.loads; ValueError also for what nests deeper than MAX_JSON_DEPTH: the same lines on any stack and runner."""
+    too_deep = f"expected JSON of at most {MAX_JSON_DEPTH} levels, got more"
+    try:
+        value = json.loads(text)
+    except RecursionError as error:
+        raise ValueError(too_deep) from error
+    if text.count("[") + text.count("{") > MAX_JSON_DEPTH and _is_deeper(value, MAX_JSON_DEPTH):
+        raise ValueError(too_deep)
+    return value
+
+
+def _is_deeper(value: Any, max_depth: int) -> bool:
+    """
+    >>> _is_deeper([[1]], 2), _is_deeper([{"a": []}], 2)
+    (False, True)
+    """
+    level = [value]
+    for _ in range(max_depth):
+        level = [
+            member
+            for parent in level
+            if isinstance(parent, list | dict)
+            for member in (parent.values() if isinstance(parent, dict) else parent)
+        ]
+    return any(isinstance(member, list | dict) for member in level)
 
 
 def _lines(path: str) -> Iterator[tuple[int, bytes | str]]:

@@ -45,6 +45,7 @@ VALIDATED_CATALOGUE = pa.schema(
         pa.field("file_number", pa.int32(), nullable=False),
         pa.field("row_number", pa.int64(), nullable=False),
         pa.field("pictures_cut_off", pa.int32(), nullable=False),
+        pa.field("pictures_empty", pa.int32(), nullable=False),
         pa.field("texts_truncated", pa.int32(), nullable=False),
     ]
 )
@@ -95,6 +96,7 @@ def validate_catalogue(
         "file_number": np.full(raw.table.num_rows, file_slice.file_number, np.int32),
         "row_number": raw.row_numbers,
         "pictures_cut_off": num_cut,
+        "pictures_empty": num_empty,
         "texts_truncated": num_truncated,
     }
     good, keep = _good_rows(columns, VALIDATED_CATALOGUE, faults)

@@ -1,6 +1,7 @@
 """Writes a sample shop: catalogue, pictures, engagements, the table of what is true, the table of what is broken."""
 
 import os
+import re
 import shutil
 from collections.abc import Callable
 from datetime import date
@@ -9,8 +10,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from schemas.errors import UsageError
-from schemas.files import atomic_write, write_text
+from schemas.errors import CorruptFileError, UsageError
+from schemas.files import atomic_write, read_json, write_json, write_text
 from schemas.sample_shop.assortment import make_assortment
 from schemas.sample_shop.catalogue import make_catalogue, make_query_pictures
 from schemas.sample_shop.engagements import make_engagements
@@ -24,10 +25,14 @@ from schemas.sample_shop.faults import (
 from schemas.sample_shop.rendering import render_all
 from schemas.tables import CATALOGUE
 
-TRUTH_FILE, PLANTED_FILE, README_FILE = "truth.parquet", "planted.parquet", "README.md"
+TRUTH_FILE, PLANTED_FILE, FACTS_FILE, README_FILE = "truth.parquet", "planted.parquet", "shop.json", "README.md"
 LAST_DAY = date(2026, 6, 30)
+#: Written first: the folder is ours to replace, though nothing else of it may be there. README_FILE is written last.
+_MARKER_FILE = ".sample-shop"
 _README_TITLE = "# Sample shop"
-_OWN_NAMES = {CATALOGUE_FILE, ENGAGEMENTS_FILE, TRUTH_FILE, PLANTED_FILE, README_FILE, "images"}
+_OWN_NAMES = {CATALOGUE_FILE, ENGAGEMENTS_FILE, TRUTH_FILE, PLANTED_FILE, FACTS_FILE, README_FILE, "images"}
+#: What an atomic write that was killed leaves behind.
+_TEMPORARY = re.compile(r"\.(.+)\.[0-9a-f]{8}\.tmp")
 
 
 def generate(
@@ -42,15 +47,15 @@ def generate(
 ) -> dict[str, int]:
     """Writes a shop of `items` good items (and about 3 % faulty ones) to the folder `out`; returns counts.
 
-    Equal (items, seed, end_date), equal bytes, whatever the number of workers; a sample shop that is already there is
-    replaced. `on_start` is told the number of pictures, `on_done` of each few finished. Raises UsageError if `items` is
-    below 10 or `out` holds anything else.
+    Equal (items, seed, end_date), equal bytes, whatever the number of workers. A sample shop that is there already,
+    half-made or not, is replaced. README.md is written last: where it is, the shop is finished. `on_start` is told the
+    number of pictures, `on_done` of each few finished. Raises UsageError if `items` is below 10 or `out` holds anything
+    else.
     """
     if items < 10:
         raise UsageError(f"expected at least 10 items, got {items}")
     root = Path(out)
     _clear(root)
-    write_text(root / README_FILE, _readme(items, seed, end_date))
     assortment = make_assortment(items, seed)
     catalogue = make_catalogue(assortment, seed)
     queries, query_anchors = make_query_pictures(assortment, seed)
@@ -70,6 +75,8 @@ def generate(
     _write_table(root / PLANTED_FILE, pa.Table.from_pylist([*faulty.planted, *planted], schema=PLANTED))
     _write_table(root / ENGAGEMENTS_FILE, engagements)
     _write_table(root / CATALOGUE_FILE, pa.Table.from_pylist(faulty.rows, schema=schema))
+    write_json(root / FACTS_FILE, {"items": items, "seed": seed, "end_date": end_date.isoformat()})
+    write_text(root / README_FILE, _readme(items, seed, end_date))
     return {
         "items": items,
         "rows": len(faulty.rows),
@@ -80,17 +87,46 @@ def generate(
     }
 
 
+def finished_shop(out: str | os.PathLike[str]) -> dict[str, int | str] | None:
+    """What the shop in the folder `out` was made with: items, seed, end_date; None if no finished shop is there."""
+    root = Path(out)
+    if not (root / README_FILE).is_file():
+        return None
+    try:
+        facts = read_json(root / FACTS_FILE)
+        return {"items": int(facts["items"]), "seed": int(facts["seed"]), "end_date": str(facts["end_date"])}
+    except (CorruptFileError, OSError, KeyError, TypeError, ValueError):
+        return None
+
+
 def _clear(root: Path) -> None:
-    """Makes room: removes a sample shop that is there, refuses anything else."""
+    """Makes room and marks the folder: removes a sample shop, finished or not, that is there; refuses anything else."""
     names = {path.name for path in root.iterdir()} if root.is_dir() else set()
     if root.exists() and not root.is_dir():
         raise UsageError(f"expected a folder to write to, got the file {root}")
-    readme = root / README_FILE
-    ours = names <= _OWN_NAMES and readme.is_file() and readme.read_text(encoding="utf-8").startswith(_README_TITLE)
-    if names and not ours:
-        raise UsageError(f"expected an empty folder or a sample shop at {root}, got {len(names)} other names in it")
-    for name in sorted(names - {README_FILE}):
+    foreign = [name for name in names - {_MARKER_FILE} if not _is_own(name)]
+    if foreign or (names and not _is_marked(root)):
+        raise UsageError(
+            f"expected an empty folder or a sample shop at {root}, got {len(foreign) or len(names)} other names in it"
+        )
+    root.mkdir(parents=True, exist_ok=True)
+    (root / _MARKER_FILE).touch()
+    (root / README_FILE).unlink(missing_ok=True)  # no longer finished, before anything else goes
+    for name in sorted(names - {_MARKER_FILE, README_FILE}):
         shutil.rmtree(root / name) if (root / name).is_dir() else (root / name).unlink()
+
+
+def _is_marked(root: Path) -> bool:
+    """By the marker, or by a README of ours: copying `shop/*` leaves hidden files behind."""
+    readme = root / README_FILE
+    return (root / _MARKER_FILE).is_file() or (
+        readme.is_file() and readme.read_text(encoding="utf-8", errors="replace").startswith(_README_TITLE)
+    )
+
+
+def _is_own(name: str) -> bool:
+    temporary = _TEMPORARY.fullmatch(name)
+    return (temporary.group(1) if temporary else name) in _OWN_NAMES
 
 
 def _readme(items: int, seed: int, end_date: date) -> str:

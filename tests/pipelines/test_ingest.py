@@ -31,7 +31,7 @@ OPTIONS = PipelineOptions(["--runner=FnApiRunner"])
 
 
 def catalogue(count: int = 300, seed: int = 0) -> list[dict[str, Any]]:
-    """Rows with every kind of fault that all three formats can carry."""
+    """Rows with every kind of fault that all three formats can carry, and pictures without a URI."""
     rng = random.Random(seed)
     rows: list[dict[str, Any]] = [
         {"item_id": f"item-{i}", "title": f"mug {i % 7}", "images": [f"{i}-{n}.jpg" for n in range(i % 25)]}
@@ -42,7 +42,7 @@ def catalogue(count: int = 300, seed: int = 0) -> list[dict[str, Any]]:
     rows += [{"item_id": None, "title": "x", "images": []}, {"item_id": " ", "title": "x", "images": []}]
     rows += [
         {"item_id": "y" * 600, "title": "x", "images": []},
-        {"item_id": "long", "title": "z" * 10_001, "images": []},
+        {"item_id": "long", "title": "z" * 10_001, "images": [" ", "l.jpg", None]},
     ]
     rng.shuffle(rows)
     return rows
@@ -111,6 +111,7 @@ def test_pipeline_equals_direct_computation(tmp_path: Path) -> None:
     assert counts["texts_truncated"] == 1
     assert counts["pictures_listed"] == sum(len(images) for images in expected["images"].to_pylist())
     assert counts["pictures_cut_off"] == 12 * (1 + 2 + 3 + 4)
+    assert counts["pictures_empty"] == 2
     assert manifest == read_stage_manifest(str(tmp_path / "run"), "items")
     assert manifest["num_buckets"] == 5
 
@@ -152,7 +153,9 @@ def test_formats_store_the_same_items(tmp_path: Path) -> None:
     (tmp_path / "csv").mkdir()
     with open(tmp_path / "csv" / "c.csv", "w") as file:
         file.write("item_id,title,images\n")
-        file.writelines(f"{row['item_id'] or ''},{row['title']},{'|'.join(row['images'])}\n" for row in rows)
+        file.writelines(
+            f"{row['item_id'] or ''},{row['title']},{'|'.join(uri or '' for uri in row['images'])}\n" for row in rows
+        )
     for name in ("parquet", "json", "csv"):
         run(IngestConfig(run=str(tmp_path / f"run-{name}"), catalog=str(tmp_path / name)), OPTIONS)
     assert stored(tmp_path / "run-parquet" / "items") == stored(tmp_path / "run-json" / "items")
@@ -217,6 +220,24 @@ def test_nothing_valid_is_a_threshold_error(tmp_path: Path, capsys: pytest.Captu
     assert not (tmp_path / "run" / "manifests").exists()
     assert main([f"--run={tmp_path / 'run'}", f"--catalog={shop}"]) == 3
     assert "none of 3" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "runner", [["--runner=FnApiRunner"], ["--runner=BundleBasedDirectRunner"], ["--direct_num_workers=2"]]
+)
+def test_a_damaged_file_is_one_line_and_exit_code_1(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], runner: list[str]
+) -> None:
+    """Found by a worker, whose exception most runners pass on as text."""
+    shop = write_shop(tmp_path / "shop", catalogue(), num_files=1) / "part-000.parquet"
+    data = bytearray(shop.read_bytes())
+    data[4:200] = b"\xff" * 196
+    shop.write_bytes(data)
+    assert main([f"--run={tmp_path / 'run'}", f"--catalog={shop}", *runner]) == 1
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert [line for line in lines if line.startswith("error: ")] == [lines[-1]]
+    assert lines[-1].startswith("error: expected a Parquet file, got ")
+    assert lines[-1].endswith(f"in {shop}: write it again")
 
 
 def test_command_line_with_config_mapping_and_date(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

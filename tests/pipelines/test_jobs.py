@@ -1,5 +1,7 @@
 """Flags: command line over TOML over defaults; whatever nobody knows is refused; exit codes."""
 
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -7,7 +9,7 @@ from typing import Any
 import pytest
 from apache_beam.options.pipeline_options import DirectOptions, StandardOptions
 
-from pipelines.jobs import beam_options, exit_code, flag, parse, print_summary
+from pipelines.jobs import beam_options, exit_code, flag, main_of_alone, parse, parse_alone, print_summary
 from schemas.errors import CorruptFileError, ThresholdError, UsageError
 
 
@@ -24,6 +26,15 @@ class Config:
     mode: str = flag(default="fast", help="how", choices=["fast", "exact"])
     resume: bool = flag(default=True, help="go on")
     columns: dict[str, Any] = flag(default={}, help="mapping")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlaceConfig:
+    """Makes a thing somewhere."""
+
+    size: int = flag(default=1, help="how large")
+    out: str = flag(help="where", positional=True)
+    quick: bool = flag(default=False, help="hurry")
 
 
 def parsed(*argv: str) -> Config:
@@ -44,8 +55,8 @@ def test_defaults_and_flags() -> None:
 def test_toml_lies_between_defaults_and_flags(tmp_path: Path) -> None:
     config = toml(
         tmp_path,
-        'run = "a"\nbatch_size = 1\nother_commands_key = 5\n[thing]\nbatch-size = 2\nrate = 3\n'
-        '[columns]\ntitle = "name"\n[other]\nunknown = 1\n',
+        'run = "a"\nbatch_size = 1\ntarget_recall = 0.5\nengagements = 1\n[thing]\nbatch-size = 2\nrate = 3\n'
+        '[columns]\ntitle = "name"\n[sample-shop]\nunknown = 1\n',
     )
     assert parsed(config) == Config(run="a", batch_size=2, rate=3.0, columns={"title": "name"})
     assert parsed(config, "--batch-size=7", "--run=b").batch_size == 7
@@ -58,6 +69,14 @@ def test_toml_lies_between_defaults_and_flags(tmp_path: Path) -> None:
         ('run = "a"\nbatch_size = "1"\n', "expected int for batch_size"),
         ('run = "a"\nbatch_size = true\n', "expected int for batch_size"),
         ('run = "a"\nresume = 1\n', "expected bool for resume"),
+        ('run = "a"\nmode = "slow"\n', "one of fast, exact for mode in .*, got 'slow'"),
+        ('run = "a"\n[thing]\nmode = "slow"\n', "one of fast, exact for mode"),
+        ('run = "a"\nengagement = "log"\n', "got 'engagement' in .*: is it engagements"),
+        ('run = "a"\nthing = 5\n', r"expected a table \[thing\] in .*, got thing = 5"),
+        ('run = "a"\n[[thing]]\nrate = 1\n', r"expected a table \[thing\]"),
+        ('run = "a"\n[dayly]\nrate = 1\n', r"got '\[dayly\]' in .*: is it daily"),
+        ('run = "a"\n[thing.columns]\ntitle = "name"\n', "got 'columns'"),
+        ('run = "a"\ncolumns = "name"\n', "expected dict for columns"),
         ("run = \n", "expected a TOML file"),
         ("", "--run"),
     ],
@@ -102,21 +121,112 @@ def test_beam_flags_pass_through() -> None:
         assert beam_options(argv).view_as(StandardOptions).runner == "PrismRunner"
 
 
+@pytest.mark.parametrize("argv", [["there"], ["--size=2", "there"], ["there", "--size", "2"], ["--quick", "there"]])
+def test_a_positional_flag(argv: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def place(*argv: str) -> PlaceConfig:
+        return parse_alone(PlaceConfig, argv, "itemsage place", "itemsage place there")
+
+    assert place(*argv).out == "there"
+    assert place(toml(tmp_path, 'out = "file"\n')).out == "file"
+    assert place(toml(tmp_path, 'out = "file"\n'), *argv).out == "there"
+    with pytest.raises(UsageError, match="expected OUT, got none"):
+        place("--size=2")
+    with pytest.raises(UsageError, match="got too"):
+        place("there", "too")
+    with pytest.raises(SystemExit):
+        place("--help")
+    assert "OUT" in capsys.readouterr().out
+
+
+def test_date_goes_into_every_value(tmp_path: Path) -> None:
+    config = toml(tmp_path, 'run = "{date}/{date}"\n[columns]\ntitle = "{date}"\n')
+    assert parsed(config, "--date=d").run == "d/d"
+    assert parsed(config, "--date=d").columns == {"title": "{date}"}
+    assert parsed("--run=r-{date}", "--date", "2026-06-30").run == "r-2026-06-30"
+    with pytest.raises(UsageError, match=r"expected --date for the \{date\} in 'r-\{date\}'"):
+        parsed("--run=r-{date}")
+    undated = parse_alone(PlaceConfig, ["{date}"], "itemsage place", "x")
+    assert undated.out == "{date}"  # such a command has no day
+
+
+def fail(error: BaseException, cause: BaseException | None = None) -> Any:
+    def job() -> None:
+        raise error from cause
+
+    return job
+
+
+WORKER = """Traceback (most recent call last):
+  File "schemas/reading.py", line 1, in read_slice
+OSError: short read
+
+The above exception was the direct cause of the following exception:
+
+Traceback (most recent call last):
+schemas.errors.CorruptFileError: expected a file, got none [while running 'Read']
+"""
+
+
 def test_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
-    def fail(error: Exception) -> Any:
-        def job() -> None:
-            raise error
-
-        return job
-
     assert exit_code(lambda: None) == 0
     assert exit_code(lambda: 5) == 5
-    assert exit_code(fail(UsageError("wrong call"))) == 2
-    assert exit_code(fail(ThresholdError("bad data"))) == 3
-    shown = capsys.readouterr().err
-    assert shown == "error: wrong call\nerror: bad data\n"
-    with pytest.raises(CorruptFileError, match="a fault"):  # the interpreter exits with 1
-        exit_code(fail(CorruptFileError("a fault")))
+    for job, code, shown in [
+        (fail(UsageError("wrong call")), 2, "wrong call"),
+        (fail(ThresholdError("bad data")), 3, "bad data"),
+        (fail(CorruptFileError("bad file")), 1, "bad file"),
+        (fail(CorruptFileError("bad file [while running 'Step/Do']")), 1, "bad file"),
+        (fail(CorruptFileError("two\nlines")), 1, "two lines"),
+        (fail(RuntimeError("it failed"), ThresholdError("bad data")), 3, "bad data"),
+        (fail(RuntimeError("it"), RuntimeError(WORKER)), 1, "expected a file, got none"),
+        (fail(RuntimeError(f"instruction 7: {WORKER}\n\tat java.lang")), 1, "expected a file, got none"),
+    ]:
+        assert exit_code(job) == code
+        assert capsys.readouterr().err == f"error: {shown}\n"
+    assert exit_code(fail(KeyboardInterrupt())) == 130
+    assert capsys.readouterr().err == "interrupted: the same call goes on where it stopped\n"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        KeyError("x"),
+        RuntimeError("CorruptFileError: not a line of a traceback"),
+        RuntimeError(WORKER + "KeyError: 'a fault while handling it'\n"),
+        BrokenPipeError("of a worker, while somebody reads our output"),
+    ],
+)
+def test_faults_of_ours_keep_their_traceback(error: Exception) -> None:
+    with pytest.raises(type(error)) as raised:
+        exit_code(fail(error, None))
+    assert raised.value is error
+    if isinstance(error, KeyError):
+        with pytest.raises(KeyError):
+            exit_code(fail(error, CorruptFileError("handled wrongly")))
+
+
+@pytest.mark.parametrize("size", [1, 100_000])  # what fits into a buffer fails as late as at its last flush
+def test_a_reader_that_stops_reading_ends_it_quietly(size: int) -> None:
+    code = f"import sys; from pipelines.jobs import exit_code; sys.exit(exit_code(lambda: print('x' * {size})))"
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 141
+
+
+def test_main_of_runs_and_returns_the_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
+    seen: list[PlaceConfig] = []
+
+    def main(*argv: str) -> int:
+        return main_of_alone(
+            PlaceConfig, lambda config: seen.append(config) or {"rows": 3}, argv, "itemsage place", "x"
+        )
+
+    assert main("there") == 0  # not the manifest
+    assert seen == [PlaceConfig(out="there")]
+    assert main() == 2
+    assert "expected OUT" in capsys.readouterr().err
 
 
 def test_summary_line(capsys: pytest.CaptureFixture[str]) -> None:

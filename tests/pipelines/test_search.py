@@ -2,6 +2,7 @@
 
 import dataclasses
 import doctest
+import hashlib
 import io
 import json
 import shutil
@@ -21,7 +22,7 @@ from model.image_encoder import load_image_encoder, save_image_encoder
 from model.itemsage import ItemSage, ItemSageConfig
 from model.model_store import save_model
 from model.query_encoder import QueryEncoder
-from model.vocabulary import Vocabulary
+from model.vocabulary import TokenCounts, Vocabulary
 from pipelines import index, search
 from pipelines.search import Query, Searcher, answer_lines, bounded_lines, format_results, main, parse_query
 from pipelines.searcher import Result
@@ -58,8 +59,14 @@ def write_pictures(folder: Path) -> None:
         Image.fromarray(pixels).resize((300, 260)).save(picture_path(folder, number))
 
 
-def write_model(store: Path, image_encoder: Path, towers: dict[str, dict[str, int]], seed: int = 0) -> str:
-    vocabulary = Vocabulary.hashing(5_000)
+def write_model(
+    store: Path,
+    image_encoder: Path,
+    towers: dict[str, dict[str, int]],
+    seed: int = 0,
+    vocabulary: Vocabulary | None = None,
+) -> str:
+    vocabulary = vocabulary or Vocabulary.hashing(5_000)
     vocabulary.save(store / "vocabulary")
     config = ItemSageConfig(
         vocabulary_size=vocabulary.size, picture_dim=512, hash_rows=2_000, width=32, ffn_dim=32, mlp_dim=32, seed=seed
@@ -205,9 +212,7 @@ def test_wrong_queries_are_refused(searcher, store):
 
 def test_untrained_towers_are_refused_with_the_remedy(tmp_path, image_encoder_folder):
     model_id = write_model(tmp_path, image_encoder_folder, {"text": {}, "picture": {}})
-    generator = np.random.default_rng(0)
-    vectors = generator.standard_normal((len(item_ids()), EMBEDDING_DIM)).astype(np.float32)
-    write_run(tmp_path, model_id, vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
+    write_run(tmp_path, model_id, random_vectors())
     write_pictures(tmp_path)
     searcher = Searcher(str(tmp_path))
     with pytest.raises(UsageError, match=r"text tower with training pairs.*--pseudo-queries"):
@@ -215,6 +220,63 @@ def test_untrained_towers_are_refused_with_the_remedy(tmp_path, image_encoder_fo
     with pytest.raises(UsageError, match=r"picture tower with training pairs.*closeup"):
         searcher.by_image([picture_path(tmp_path, 0)])
     assert searcher.by_item(["item-001"])[0]
+
+
+def random_vectors() -> np.ndarray:
+    vectors = np.random.default_rng(0).standard_normal((len(item_ids()), EMBEDDING_DIM)).astype(np.float32)
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+@pytest.fixture(scope="module")
+def store_with_vocabulary(tmp_path_factory, image_encoder_folder) -> Path:
+    """The model knows the tokens of the titles and no others; the vectors mean nothing."""
+    folder = tmp_path_factory.mktemp("store-with-vocabulary")
+    counts = TokenCounts()
+    for title in titles():
+        counts.add_text(title)
+    write_pictures(folder)
+    vocabulary = Vocabulary.from_counts(counts.table())
+    write_run(
+        folder, write_model(folder, image_encoder_folder, {"text": TEXT_TASKS}, vocabulary=vocabulary), random_vectors()
+    )
+    return folder
+
+
+def test_texts_without_a_known_token_are_refused(store_with_vocabulary, capsys):
+    searcher = Searcher(str(store_with_vocabulary))
+    with pytest.raises(UsageError, match="got 'qqq jjj': no word or trigram of the query is in the vocabulary"):
+        searcher.by_text(["red dress", "qqq jjj"])
+    known, unknown, blank, invisible, by_trigram = searcher.search(
+        [Query("text", text) for text in ("red dress", "qqq", " ", "\u200b", "redder")]
+    )
+    assert len(known) == len(by_trigram) == 10
+    assert "'qqq'" in str(unknown)
+    assert "white space" in str(blank)
+    assert r"'\u200b'" in str(invisible)
+    assert main(["--store", str(store_with_vocabulary), "--text", "qqq"]) == 2
+    assert "no word or trigram" in capsys.readouterr().err
+
+
+def test_bulk_answers_around_a_text_without_a_known_token(store_with_vocabulary):
+    texts = ["blue wool", "qqq", "silk scarf"]
+    lines = [json.dumps({"query_id": text, "text": text}).encode() for text in texts]
+    searcher = Searcher(str(store_with_vocabulary))
+    answers = list(answer_lines(searcher, lines, 2))
+    assert [answer["query_id"] for answer in answers] == texts
+    assert ["results" in answer for answer in answers] == [True, False, True]
+    (alone,) = answer_lines(searcher, lines[2:], 2)
+    assert [result["item_id"] for result in answers[2]["results"]] == [result["item_id"] for result in alone["results"]]
+
+
+def test_token_counts_are_the_vocabularys(store_with_vocabulary):
+    (folder,) = (store_with_vocabulary / "models").iterdir()
+    encoder, vocabulary = QueryEncoder(folder), Vocabulary.load(folder / "vocabulary")
+    texts = ["red dress", "qqq", *[f"wool {n}" for n in range(1100)]]
+    vectors, counts = encoder.texts_and_token_counts(texts)
+    assert counts.tolist() == [len(vocabulary.encode(text)) for text in texts]
+    assert counts[1] == 0
+    np.testing.assert_array_equal(vectors, encoder.texts(texts))
+    assert [len(part) for part in encoder.texts_and_token_counts([])] == [0, 0]
 
 
 def test_nothing_published_is_a_wrong_call(tmp_path, capsys):
@@ -238,6 +300,13 @@ def other_manifest_id(run: Path) -> None:
     write_json(run / "manifest.json", read_json(run / "manifest.json") | {"model_id": "itemsage-ffffffffffff"})
 
 
+def other_published_files(run: Path) -> None:
+    manifest = read_json(run / "manifest.json")
+    for entry in manifest["files"]:
+        entry["sha256"] = "0" * 64 if entry["path"] == "index/items.ann" else entry["sha256"]
+    write_json(run / "manifest.json", manifest)
+
+
 def truncated_index(run: Path) -> None:
     path = run / "index" / "items.ann"
     path.write_bytes(path.read_bytes()[: -(12 + 4 * EMBEDDING_DIM)])
@@ -255,6 +324,7 @@ def other_settings(run: Path) -> None:
         (other_index_id, True, "expected one model id"),
         (other_manifest_id, False, "expected one model id"),
         (truncated_index, False, r"items\.ann"),
+        (other_published_files, False, r"published files.*0{64}"),
         (other_settings, False, r"index/manifest\.json"),
         (other_embeddings, True, r"expected sha256"),
         (lambda run: (run / "COMPLETED").unlink(), False, "finished run"),
@@ -264,6 +334,16 @@ def test_what_does_not_belong_together_is_refused(own_store, damage, exact, mess
     damage(own_store / "runs" / "2026-06-30" / "0123456789abcdef")
     with pytest.raises(CorruptFileError, match=message):
         Searcher(str(own_store), exact=exact)
+
+
+def test_large_index_files_are_hashed_once(store, monkeypatch):
+    hashed = []
+    file_digest = hashlib.file_digest
+    monkeypatch.setattr(
+        hashlib, "file_digest", lambda file, name: hashed.append(Path(file.name).name) or file_digest(file, name)
+    )
+    Searcher(str(store))
+    assert sorted(hashed) == ["ids.parquet", "items.ann", "manifest.json"]
 
 
 def test_missing_titles_files_are_named(own_store):

@@ -21,7 +21,7 @@ def test_pointer_moves_only_to_finished_runs_of_this_store(tmp_path):
     unfinished = store.run_folder(str(tmp_path), "2026-07-01", {})
     unfinished.mkdir(parents=True)
     for bad in (unfinished, finished_run(tmp_path.parent / "other")):
-        with pytest.raises(UsageError, match="expected a (finished run|run folder)"):
+        with pytest.raises(UsageError, match=r"expected a (finished run|run folder)"):
             store.point_to_run(str(tmp_path), bad)
     assert store.current_run(str(tmp_path)) == run
 

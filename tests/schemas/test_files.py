@@ -122,11 +122,13 @@ def test_expand_inputs(tmp_path: Path) -> None:
     assert found("") == ["day=1/a.csv", "day=1/b.csv", "day=2/c.csv", "p.csv"]
     assert found("day=*") == ["day=1/a.csv", "day=1/b.csv", "day=2/c.csv"]
     assert found("*/a.csv") == ["day=1/a.csv"]
-    assert found("**/*.csv") == ["day=1/a.csv", "day=1/b.csv", "day=2/_tmp/x.csv", "day=2/c.csv", "p.csv"]
+    assert found("**/*.csv") == ["day=1/a.csv", "day=1/b.csv", "day=2/c.csv", "p.csv"]
+    assert found("day=2/_tmp/*.csv") == ["day=2/_tmp/x.csv"]  # the folder is named outright
+    assert set(found("day=*/../p.csv")) == {"p.csv"}
     assert found("_SUCCESS") == ["_SUCCESS"]  # named outright
     assert found("day={date}/b.csv", "1") == ["day=1/b.csv"]
     with pytest.raises(UsageError, match="--date"):
         found("day={date}")
-    for nothing in ("day={date}", "x*", "day=2/_tmp/none"):
+    for nothing in ("day={date}", "x*", "day=2/_tmp/none", "*/*/x.csv", "*/_tmp/*", ".[x]/d.csv"):
         with pytest.raises(UsageError, match="nothing is found"):
             found(nothing, "3")

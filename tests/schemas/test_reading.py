@@ -16,6 +16,7 @@ from schemas.columns import table_columns
 from schemas.errors import CorruptFileError, UsageError
 from schemas.reading import RawRows, check_columns, count_rows, input_identity, plan_slices, read_slice
 from schemas.tables import CATALOGUE, ENGAGEMENTS
+from schemas.validation import validate_catalogue
 
 ROWS = [
     {"item_id": "a", "title": 'Mug, "blue"', "images": ["1.jpg", "2.jpg"]},
@@ -101,6 +102,16 @@ def test_bad_json_line_costs_only_itself(tmp_path: Path) -> None:
     assert values(raws, "item_id") == ["a", "\udcff"]
 
 
+@pytest.mark.parametrize("depth", [2, 99, 100, 989, 1_500, 100_000])
+@pytest.mark.parametrize("pair", [(b"[", b"]"), (b'{"a":', b"}")])
+def test_nesting_is_bounded_below_what_python_takes(tmp_path: Path, depth: int, pair: tuple[bytes, bytes]) -> None:
+    nested = pair[0] * depth + b"1" * (pair[0] != b"[") + pair[1] * depth
+    (part,) = plan_slices([str(write_lines(tmp_path / "c.jsonl", [b'{"item_id": "a", "images": %s}' % nested]))])
+    (raw,) = read_slice(part, {})
+    _, (rejection,), _ = validate_catalogue(raw, part)
+    assert rejection.reason == ("wrong_type" if depth < 100 else "broken_line")  # the line is one level itself
+
+
 def test_bom_and_last_line_without_end(tmp_path: Path) -> None:
     (tmp_path / "c.jsonl").write_bytes(b'\xef\xbb\xbf{"item_id": "a"}\r\n{"item_id": "b"}')
     (tmp_path / "c.csv").write_bytes(b"\xef\xbb\xbfitem_id,title\r\na,x\r\nb,y")
@@ -119,6 +130,8 @@ def test_bom_and_last_line_without_end(tmp_path: Path) -> None:
         ([b'a,"x"y,1', b"", b"b,y,2"], ["b"], [2]),
         ([b"a\rz,x,1", b"b,y,2"], ["b"], [2]),
         ([b"a,x,[1", b"b,y,2"], ["b"], [2]),
+        ([b"a,x," + b"[" * 100_000, b"b,y,2"], ["b"], [2]),
+        ([b"a,x," + b"[" * 101 + b"]" * 101, b"b,y,2"], ["b"], [2]),
     ],
 )
 def test_bad_csv_line_costs_only_itself(tmp_path: Path, lines: list[bytes], ids: list[str], bad: list[int]) -> None:
@@ -211,6 +224,10 @@ def test_table_columns_of_a_config() -> None:
     assert table_columns(config, "judgements") == {}
     with pytest.raises(UsageError, match="titel"):
         table_columns({"titel": "name"}, "catalogue")
+    for wrong in ({"engagement": {"item_id": "product"}}, {"engagements": "product"}):
+        for table in ("catalogue", "engagements"):
+            with pytest.raises(UsageError, match=r"\[columns.X\] with X of catalogue.*got engagement"):
+                table_columns(wrong, table)
 
 
 def test_unknown_extension_and_damaged_files(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import sys
 from collections import Counter
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -14,7 +15,7 @@ from PIL import Image
 
 from schemas.errors import UsageError
 from schemas.files import resolve_inside
-from schemas.sample_shop import generate
+from schemas.sample_shop import finished_shop, generate
 from schemas.sample_shop.assortment import make_assortment
 from schemas.sample_shop.catalogue import make_catalogue, make_query_pictures
 from schemas.sample_shop.engagements import make_engagements
@@ -87,6 +88,44 @@ def test_a_shop_is_replaced_and_other_folders_are_refused(tmp_path: Path):
     assert (tmp_path / "shop" / "thesis.txt").exists()
     with pytest.raises(UsageError, match="at least 10 items, got 9"):
         generate(tmp_path / "other", 9)
+
+
+def test_a_killed_generation_is_no_finished_shop_and_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    out = tmp_path / "shop"
+    assert finished_shop(out) is None
+    generate(out, 10, 4, end_date=date(2026, 1, 31))
+    whole, facts = digests(out), {"items": 10, "seed": 4, "end_date": "2026-01-31"}
+    assert finished_shop(out) == facts
+
+    def be_killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    for name in ("render_all", "write_json", "write_text"):  # in the first, a middle and the last thing it writes
+        with monkeypatch.context() as patch:
+            patch.setattr(sys.modules[generate.__module__], name, be_killed)
+            with pytest.raises(KeyboardInterrupt):
+                generate(out, 10, 4, end_date=date(2026, 1, 31))
+        assert not (out / "README.md").exists()
+        assert finished_shop(out) is None
+        (out / ".catalog.parquet.0123abcd.tmp").write_bytes(b"as a killed atomic write leaves it")
+        generate(out, 10, 4, end_date=date(2026, 1, 31))
+        assert digests(out) == whole
+
+
+def test_facts_of_a_shop_are_read_robustly(tmp_path: Path):
+    (tmp_path / "README.md").write_text("# Sample shop: 10 good items, seed 4, engagements of 120 days\n")
+    for text in (None, "", "[]", '{"items": 10}', '{"items": "many", "seed": 4, "end_date": "x"}', "\xff"):
+        if text is not None:
+            (tmp_path / "shop.json").write_text(text, encoding="latin-1")
+        assert finished_shop(tmp_path) is None
+
+
+def test_only_a_marked_folder_is_replaced(tmp_path: Path):
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "holiday.jpg").write_bytes(b"mine")
+    with pytest.raises(UsageError, match="empty folder or a sample shop"):
+        generate(tmp_path, 10, 0)
+    assert (tmp_path / "images" / "holiday.jpg").exists()
 
 
 def test_tables_have_the_schemas_and_the_good_items_are_exactly_the_truth(shop: Path, rows: list[dict]):

@@ -140,6 +140,7 @@ def test_pictures() -> None:
     assert good["images"].to_pylist() == [[], [], ["one.jpg"], ["a", "b"], many[:20]]
     assert reasons == {6: "wrong_type", 7: "wrong_type"}
     assert good["pictures_cut_off"].to_pylist() == [0, 0, 0, 0, 3]
+    assert good["pictures_empty"].to_pylist() == [0, 0, 0, 2, 0]
     assert (counts["pictures_listed"], counts["pictures_cut_off"], counts["pictures_empty"]) == (23, 3, 2)
     good, _, counts = outcome(raw_rows(CATALOGUE, item_id=ids(2), images=pa.array(["one.jpg", None])))
     assert (good["images"].to_pylist(), counts["pictures_listed"]) == ([["one.jpg"], []], 1)

@@ -1,0 +1,103 @@
+"""The TOML file below a command's flags: which of its keys are this command's, and that none is a misspelling."""
+
+import dataclasses
+import difflib
+import tomllib
+import types
+import typing
+from collections.abc import Collection
+from typing import Any
+
+from schemas.errors import UsageError
+
+#: Fields of any command's config: what a file that all commands share may hold. Kept by hand, and equal to the configs
+#: by a test, since learning them from the jobs' modules takes seconds of imports.
+SHARED_KEYS = frozenset(
+    """
+    attempt batch_size catalog date device dropout end_date engagements epochs exact frequencies gap_days
+    hashing_size image image_dtype image_encoder image_encoder_folder image_root image_weights
+    image_weights_name image_weights_sha256 include_train item items json judgements learning_rate max_bigrams
+    max_pairs_per_item max_picture_bytes max_picture_pixels max_queries max_search_k max_trees max_trigrams
+    max_words min_count min_steps mode model num_buckets out pairs_per_purchase pseudo_queries queries
+    reuse_from run seed split store target_recall test_days test_fraction text top train_before validation_days
+    validation_fraction vocabulary vocabulary_mode what workers
+    """.split()  # noqa: SIM905 (a list would take a line each)
+)
+
+
+def read_config_file(path: str | None, config_class: type, command: str) -> dict[str, Any]:
+    """The values that the TOML file at `path` gives for the fields of `config_class`; none without a file.
+
+    Keys are field names, with `_` or `-`. A table named like the command (`[daily]`) overrides top-level keys. Keys and
+    tables of other commands are ignored; those of no command raise UsageError, as does a value of a wrong type or that
+    is none of a field's choices. Field `columns` (dict) is filled from the table `[columns]` only.
+    """
+    if path is None:
+        return {}
+    document = {key.replace("-", "_"): value for key, value in _load(path).items()}
+    fields = {field.name: field for field in dataclasses.fields(config_class)}
+    table_name = command.replace("-", "_")
+    own, shared = {}, {}
+    for name, value in document.items():
+        if name == table_name and (isinstance(value, dict) or name not in fields):
+            own = _own_table(value, fields, command, path)
+        elif name == "columns" or not isinstance(value, dict):
+            shared[name] = value
+        elif name not in _commands():
+            raise _unknown(f"[{name}]", "tables [columns] or of a command", path, _commands())
+    for name in sorted(shared.keys() - fields.keys() - {"columns"}):
+        if name not in SHARED_KEYS:
+            raise _unknown(name, "flags of a command", path, SHARED_KEYS)
+    given = {name: value for name, value in {**shared, **own}.items() if name in fields}
+    hints = typing.get_type_hints(config_class)
+    return {name: _checked(value, hints[name], fields[name], path) for name, value in given.items()}
+
+
+def plain_type(hint: Any) -> type:
+    """`int | None` -> int."""
+    if isinstance(hint, types.UnionType):
+        return next(argument for argument in typing.get_args(hint) if argument is not type(None))
+    return typing.get_origin(hint) or hint
+
+
+def _load(path: str) -> dict[str, Any]:
+    try:
+        with open(path, "rb") as file:
+            return tomllib.load(file)
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UsageError(f"expected a TOML file at {path}, got {error}") from error
+
+
+def _own_table(table: Any, fields: Collection[str], command: str, path: str) -> dict[str, Any]:
+    if not isinstance(table, dict):
+        raise UsageError(f"expected a table [{command}] in {path}, got {command} = {table!r}")
+    values = {key.replace("-", "_"): value for key, value in table.items()}
+    for name in values:
+        if name not in fields or name == "columns":
+            raise _unknown(name, f"flags of {command} in [{command}]", path, fields)
+    return values
+
+
+def _checked(value: Any, hint: Any, field: dataclasses.Field[Any], path: str) -> Any:
+    """The value as the field's type; UsageError if it is of another, or none of the field's choices."""
+    kind = plain_type(hint)
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        raise UsageError(f"expected {kind.__name__} for {field.name} in {path}, got {value!r}")
+    choices = field.metadata["choices"]
+    if choices is not None and value not in choices:
+        raise UsageError(f"expected one of {', '.join(choices)} for {field.name} in {path}, got {value!r}")
+    return value
+
+
+def _unknown(name: str, expected: str, path: str, known: Collection[str]) -> UsageError:
+    near = difflib.get_close_matches(name.strip("[]"), sorted(known), n=1)
+    return UsageError(f"expected {expected}, got {name!r} in {path}" + (f": is it {near[0]}?" if near else ""))
+
+
+def _commands() -> frozenset[str]:
+    """Names of all commands, with `_`."""
+    from pipelines.cli import COMMANDS  # which imports the module that imports this one
+
+    return frozenset(command.replace("-", "_") for command in COMMANDS)
