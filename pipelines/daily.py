@@ -17,7 +17,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from model.model_store import read_model_manifest
 from model.pictures import DEFAULT_LIMITS
 from pipelines import embed, evaluate, features, index, ingest, store
-from pipelines.jobs import exit_code, flag, narrow, parse
+from pipelines.jobs import flag, main_of, narrow
 from pipelines.publish import PublishConfig, publish, republish
 from schemas.errors import ThresholdError
 from schemas.files import expand_inputs, write_json
@@ -168,16 +168,9 @@ def reusable_run(store_folder: str, model: Path) -> str | None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    def job() -> None:
-        config, options = parse(
-            DailyConfig,
-            sys.argv[1:] if argv is None else argv,
-            "itemsage daily",
-            "itemsage daily --catalog 'catalog/{date}.parquet' --image-root images --store store --date 2026-06-30",
-        )
-        run(config, options)
-
-    return exit_code(job)
+    """Command line of the job; returns its exit code."""
+    example = "itemsage daily --catalog 'catalog/{date}.parquet' --image-root images --store store --date 2026-06-30"
+    return main_of(DailyConfig, run, argv, "itemsage daily", example)
 
 
 if __name__ == "__main__":

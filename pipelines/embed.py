@@ -19,7 +19,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from model.folded import FoldedItemEncoder
 from model.inference import embed_items
 from model.model_store import load_item_encoder, read_model_manifest
-from pipelines.jobs import exit_code, flag, parse, print_summary
+from pipelines.jobs import flag, main_of, print_summary
 from pipelines.progress import Progress
 from pipelines.transforms.process_units import ProcessUnits, UnitStage
 from pipelines.units import Unit, UnitWriter, read_stage_manifest, write_stage_manifest
@@ -151,16 +151,9 @@ def _plan(config: EmbedConfig) -> tuple[list[Part], EmbedStage, int]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    def job() -> None:
-        config, options = parse(
-            EmbedConfig,
-            sys.argv[1:] if argv is None else argv,
-            "itemsage embed",
-            "itemsage embed --run store/runs/2026-06-30/0123456789abcdef --model store/models/itemsage-0123456789ab",
-        )
-        run(config, options)
-
-    return exit_code(job)
+    """Command line of the job; returns its exit code."""
+    example = "itemsage embed --run store/runs/2026-06-30/0123456789abcdef --model store/models/itemsage-0123456789ab"
+    return main_of(EmbedConfig, run, argv, "itemsage embed", example)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from typing import Any
 from pipelines.evaluated_run import EvaluatedRun
 from pipelines.evaluation_report import format_report
 from pipelines.evaluation_run import evaluate_engagements, evaluate_judgements
-from pipelines.jobs import exit_code, flag, parse_alone
+from pipelines.jobs import flag, main_of_alone
 from pipelines.store import current_run, model_folder
 from schemas.errors import UsageError
 from schemas.files import read_json
@@ -89,16 +89,9 @@ def run(config: EvaluateConfig) -> dict[str, Any]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    def job() -> None:
-        config = parse_alone(
-            EvaluateConfig,
-            sys.argv[1:] if argv is None else argv,
-            "itemsage evaluate",
-            "itemsage evaluate --store store --engagements shop/engagements.parquet --image-root shop",
-        )
-        run(config)
-
-    return exit_code(job)
+    """Command line of the job; returns its exit code."""
+    example = "itemsage evaluate --store store --engagements shop/engagements.parquet --image-root shop"
+    return main_of_alone(EvaluateConfig, run, argv, "itemsage evaluate", example)
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ from model.image_encoder_spec import (
 )
 from model.pictures import DEFAULT_LIMITS, PictureLimits
 from model.vocabulary import DESCRIPTION_FILE
-from pipelines.jobs import exit_code, flag, parse, print_summary
+from pipelines.jobs import flag, main_of, print_summary
 from pipelines.progress import Progress
 from pipelines.transforms.compute_features import (
     STAGE,
@@ -217,12 +217,7 @@ def _reusable(config: FeaturesConfig, facts: dict[str, Any]) -> str | None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line of the job; returns its exit code."""
-
-    def job() -> None:
-        config, options = parse(FeaturesConfig, sys.argv[1:] if argv is None else argv, "itemsage features", EXAMPLE)
-        run(config, options)
-
-    return exit_code(job)
+    return main_of(FeaturesConfig, run, argv, "itemsage features", EXAMPLE)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from model.index import ANNOY_FILE, IDS_FILE, MANIFEST_FILE
 from model.index_build import build_annoy
-from pipelines.jobs import exit_code, flag, parse, print_summary
+from pipelines.jobs import flag, main_of, print_summary
 from pipelines.progress import Progress
 from pipelines.transforms.process_units import ProcessUnits, UnitStage
 from pipelines.units import Unit, UnitWriter, read_stage_manifest, write_stage_manifest
@@ -147,16 +147,9 @@ def _times(run_folder: str) -> dict[str, float]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    def job() -> None:
-        config, options = parse(
-            IndexConfig,
-            sys.argv[1:] if argv is None else argv,
-            "itemsage index",
-            "itemsage index --run scratch --target-recall 0.98",
-        )
-        run(config, options)
-
-    return exit_code(job)
+    """Command line of the job; returns its exit code."""
+    example = "itemsage index --run scratch --target-recall 0.98"
+    return main_of(IndexConfig, run, argv, "itemsage index", example)
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from model.split import Split, SplitConfig, TimeSpan, check_parts, fit_split, no_engagements
-from pipelines.jobs import exit_code, parse, print_summary
+from pipelines.jobs import main_of, print_summary
 from pipelines.pairs_plan import STAGE, PairsConfig, PairsPlan, plan
 from pipelines.progress import Progress
 from pipelines.transforms.bucket_rows import pack
@@ -148,13 +148,8 @@ def _finish(run: str, planned: PairsPlan) -> dict[str, Any]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Command line entry; see --help."""
-
-    def job() -> None:
-        config, options = parse(PairsConfig, sys.argv[1:] if argv is None else argv, "itemsage pairs", EXAMPLE)
-        run(config, options)
-
-    return exit_code(job)
+    """Command line of the job; returns its exit code."""
+    return main_of(PairsConfig, run, argv, "itemsage pairs", EXAMPLE)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow as pa
 
 from pipelines.changes import write_changes
-from pipelines.jobs import exit_code, flag, parse_alone, print_summary
+from pipelines.jobs import flag, main_of_alone, print_summary
 from pipelines.store import point_to_run, previous_run, run_name
 from pipelines.units import read_stage_manifest
 from schemas.embeddings import read_embeddings, read_embeddings_metadata, validate_embeddings
@@ -122,16 +122,9 @@ def _check(run: Path, stages: dict[str, dict[str, Any]], model_id: str, rows: in
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    def job() -> None:
-        config = parse_alone(
-            PublishConfig,
-            sys.argv[1:] if argv is None else argv,
-            "itemsage publish",
-            "itemsage publish --store store --run store/runs/2026-06-30/0123456789abcdef",
-        )
-        publish(config)
-
-    return exit_code(job)
+    """Command line of the job; returns its exit code."""
+    example = "itemsage publish --store store --run store/runs/2026-06-30/0123456789abcdef"
+    return main_of_alone(PublishConfig, publish, argv, "itemsage publish", example)
 
 
 if __name__ == "__main__":

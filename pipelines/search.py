@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-from pipelines.jobs import exit_code, flag, parse_alone
+from pipelines.jobs import flag, main_of_alone
 from pipelines.searcher import MAX_TOP, QUERY_KINDS, Query, Result, Searcher
 from schemas.errors import UsageError
 from schemas.quarantine import quote
@@ -175,19 +175,11 @@ def _open_queries(path: str) -> contextlib.AbstractContextManager[BinaryIO]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
+    """Command line of the job; returns its exit code."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # titles are the shop's: the terminal may not have them all
-
-    def job() -> None:
-        config = parse_alone(
-            SearchConfig,
-            sys.argv[1:] if argv is None else argv,
-            "itemsage search",
-            'itemsage search --store store --text "red summer dress" --top 5',
-        )
-        run(config)
-
-    return exit_code(job)
+    example = 'itemsage search --store store --text "red summer dress" --top 5'
+    return main_of_alone(SearchConfig, run, argv, "itemsage search", example)
 
 
 if __name__ == "__main__":

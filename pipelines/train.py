@@ -27,7 +27,7 @@ from model.training_config import TrainingConfig
 from model.training_data import TrainingData
 from model.vocabulary import Vocabulary
 from pipelines import features, ingest, pairs, store, vocabulary
-from pipelines.jobs import exit_code, flag, narrow, parse
+from pipelines.jobs import flag, main_of, narrow
 from pipelines.progress import Progress
 from pipelines.units import read_stage_manifest
 from schemas.errors import UsageError
@@ -191,17 +191,12 @@ def _identity(config: TrainConfig) -> dict[str, Any]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    def job() -> None:
-        config, options = parse(
-            TrainConfig,
-            sys.argv[1:] if argv is None else argv,
-            "itemsage train",
-            "itemsage train --catalog shop/catalog.parquet --engagements shop/engagements.parquet "
-            "--image-root shop --store store --date 2026-06-30 --image-encoder efficientnet_lite0",
-        )
-        run(config, options)
-
-    return exit_code(job)
+    """Command line of the job; returns its exit code."""
+    example = (
+        "itemsage train --catalog shop/catalog.parquet --engagements shop/engagements.parquet "
+        "--image-root shop --store store --date 2026-06-30 --image-encoder efficientnet_lite0"
+    )
+    return main_of(TrainConfig, run, argv, "itemsage train", example)
 
 
 if __name__ == "__main__":

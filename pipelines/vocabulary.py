@@ -18,7 +18,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from model.tokenizer import TOKENIZER_VERSION
 from model.vocabulary import DESCRIPTION_FILE, KINDS, MODES, PAPER_SIZES, PAPER_TABLE_SIZE, Vocabulary
-from pipelines.jobs import exit_code, flag, parse, print_summary
+from pipelines.jobs import flag, main_of, print_summary
 from pipelines.progress import Progress
 from pipelines.transforms.count_tokens import CountTokens
 from pipelines.units import Unit, UnitWriter, finished_sidecar, read_stage_manifest, write_stage_manifest
@@ -128,16 +128,9 @@ class _WriteVocabulary(beam.DoFn):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Command line entry; see --help."""
-    example = "itemsage vocabulary --run store/runs/2026-01-31/abc --min-count 2"
-
-    def command() -> None:
-        config, options = parse(
-            VocabularyConfig, sys.argv[1:] if argv is None else argv, "itemsage vocabulary", example
-        )
-        run(config, options)
-
-    return exit_code(command)
+    """Command line of the job; returns its exit code."""
+    example = "itemsage vocabulary --run store/training/2026-06-30/0123456789abcdef --min-count 2"
+    return main_of(VocabularyConfig, run, argv, "itemsage vocabulary", example)
 
 
 if __name__ == "__main__":
