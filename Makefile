@@ -12,10 +12,11 @@ install: $(VENV)/installed
 $(VENV)/installed: setup.py constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "expected Python >= 3.11, got $$($(PYTHON) -V): make PYTHON=python3.12"; exit 2; }
 	@command -v c++ >/dev/null || { echo "expected a C++ compiler (annoy is built from source), got none: install g++ or clang"; exit 2; }
+	@$(PYTHON) -c 'import ensurepip, os, sysconfig, sys; sys.exit(not os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.h")))' 2>/dev/null || { echo "expected Python's headers and venv (annoy is built from source), got none: install python3-dev and python3-venv"; exit 2; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	@echo "installing the pinned packages (a few minutes, about 6 GB) ..."
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[demo,test]'
+	PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[demo,test]'
 	@touch $@
 
 run: install

@@ -19,11 +19,13 @@ from model.pictures import DEFAULT_LIMITS
 from pipelines import embed, evaluate, features, index, ingest, store
 from pipelines.jobs import flag, main_of, narrow
 from pipelines.publish import PublishConfig, publish, republish
+from pipelines.units import read_stage_manifest
 from schemas.errors import ThresholdError
 from schemas.files import expand_inputs, write_json
 from schemas.reading import input_identity
 
-CODE_VERSION = 1
+#: Of everything that makes the files of a run: newer code is another run.
+CODE_VERSIONS = (ingest.CODE_VERSION, features.CODE_VERSION, embed.CODE_VERSION, index.CODE_VERSION)
 #: Flags whose content is in the facts by other means, or that change nothing in what comes out.
 _PLACES = ("catalog", "engagements", "store", "date", "model")
 
@@ -112,7 +114,7 @@ def _facts(config: DailyConfig, model_id: str) -> dict[str, Any]:
     if config.engagements is not None:
         inputs["engagements"] = input_identity(expand_inputs(config.engagements, config.date))
     kept = {name: value for name, value in asdict(config).items() if name not in _PLACES}
-    return {"code_version": CODE_VERSION, "config": kept, "date": config.date, "inputs": inputs, "model_id": model_id}
+    return {"code_versions": CODE_VERSIONS, "config": kept, "date": config.date, "inputs": inputs, "model_id": model_id}
 
 
 def _run_stages(config: DailyConfig, options: PipelineOptions, run_folder: str, model: Path) -> dict[str, float]:
@@ -129,7 +131,7 @@ def _run_stages(config: DailyConfig, options: PipelineOptions, run_folder: str, 
             run=run_folder,
             catalog=config.catalog,
             date=config.date,
-            num_buckets=store.num_buckets_of(config.store) or config.num_buckets,
+            num_buckets=store.buckets_for(config.store, config.num_buckets),
             columns=config.columns,
         ),
         options,
@@ -158,13 +160,17 @@ def _run_stages(config: DailyConfig, options: PipelineOptions, run_folder: str, 
 
 
 def reusable_run(store_folder: str, model: Path) -> str | None:
-    """Whose picture vectors may be taken over: the published run's, else those of the model's training run."""
-    previous = store.previous_run(store_folder)
-    if previous is not None:
-        return str(previous)
-    trained_in = read_model_manifest(model).get("training_run")
-    folder = Path(store_folder, trained_in) if trained_in else None
-    return str(folder) if folder is not None and (folder / "manifests" / "features.json").is_file() else None
+    """Whose picture vectors may be taken over: the published run's, else those of the model's training run, if they are
+    of the model's image encoder."""
+    manifest = read_model_manifest(model)
+    trained_in = manifest.get("training_run")
+    candidates = [store.previous_run(store_folder), Path(store_folder, trained_in) if trained_in else None]
+    for folder in candidates:
+        if folder is not None and (folder / "manifests" / "features.json").is_file():
+            made_with = read_stage_manifest(str(folder), features.STAGE)["image_encoder_id"]
+            if made_with == manifest["image_encoder_id"]:
+                return str(folder)
+    return None
 
 
 def main(argv: Sequence[str] | None = None) -> int:

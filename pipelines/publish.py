@@ -75,6 +75,8 @@ def publish(config: PublishConfig, facts: dict[str, Any] | None = None) -> dict[
     model_id = stages["embeddings"]["model_id"]
     _check(run, stages, model_id, counts["rows_published"])
     previous = previous_run(config.store)
+    if previous is not None and previous.parent.name > date:
+        print(f"warning: readers go back from {previous.parent.name} to {date}", file=sys.stderr)
     changes = write_changes(run, previous)
     files = [entry for name in ("embeddings", "index") for entry in stages[name]["files"]]
     manifest = {

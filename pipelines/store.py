@@ -44,6 +44,15 @@ def num_buckets_of(store: str) -> int | None:
     return int(read_json(path)["num_buckets"]) if path.is_file() else None
 
 
+def buckets_for(store: str, wanted: int) -> int:
+    """The number of buckets that a run of this store uses: the store's, or in a new store `wanted` (0: to be chosen).
+    UsageError if somebody wants another one than the store has."""
+    existing = num_buckets_of(store)
+    if existing is not None and wanted not in (0, existing):
+        raise UsageError(f"expected {existing} buckets, fixed when the store {store} was made, got {wanted}")
+    return existing or wanted
+
+
 def fix_num_buckets(store: str, num_buckets: int) -> None:
     """Writes the number of buckets of a new store; UsageError if the store has another one."""
     existing = num_buckets_of(store)

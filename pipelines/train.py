@@ -121,7 +121,7 @@ def _install(config: TrainConfig, folder: Path, model: ItemSage, metrics: dict[s
 
 def prepare(config: TrainConfig, options: PipelineOptions, folder: str) -> None:
     """ingest, vocabulary, features and pairs of a training run; finished stages are skipped."""
-    buckets = store.num_buckets_of(config.store) or config.num_buckets
+    buckets = store.buckets_for(config.store, config.num_buckets)
     items = ingest.run(narrow(ingest.IngestConfig, config, run=folder, num_buckets=buckets), options)
     store.fix_num_buckets(config.store, items["num_buckets"])
     vocabulary.run(narrow(vocabulary.VocabularyConfig, config, run=folder, mode=config.vocabulary_mode), options)

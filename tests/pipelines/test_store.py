@@ -58,6 +58,15 @@ def test_model_ids_are_checked(tmp_path, name):
         store.model_folder(str(tmp_path), name)
 
 
+def test_another_number_of_buckets_than_the_store_has_is_refused(tmp_path):
+    assert store.buckets_for(str(tmp_path), 0) == 0
+    assert store.buckets_for(str(tmp_path), 7) == 7
+    store.fix_num_buckets(str(tmp_path), 8)
+    assert store.buckets_for(str(tmp_path), 0) == store.buckets_for(str(tmp_path), 8) == 8
+    with pytest.raises(UsageError, match="expected 8 buckets"):
+        store.buckets_for(str(tmp_path), 7)
+
+
 def test_a_damaged_published_run_is_an_error_for_readers_and_nothing_for_the_next_run(tmp_path, capsys):
     run = finished_run(tmp_path)
     for name in ("embeddings", "features", "manifests"):
