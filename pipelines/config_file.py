@@ -8,6 +8,7 @@ import typing
 from collections.abc import Collection
 from typing import Any
 
+from pipelines.commands import COMMANDS
 from schemas.errors import UsageError
 
 #: Fields of any command's config: what a file that all commands share may hold. Kept by hand, and equal to the configs
@@ -98,6 +99,4 @@ def _unknown(name: str, expected: str, path: str, known: Collection[str]) -> Usa
 
 def _commands() -> frozenset[str]:
     """Names of all commands, with `_`."""
-    from pipelines.cli import COMMANDS  # which imports the module that imports this one
-
     return frozenset(command.replace("-", "_") for command in COMMANDS)

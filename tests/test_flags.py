@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.cli import COMMANDS, main, usage
+from pipelines.cli import main, usage
+from pipelines.commands import COMMANDS
 from pipelines.config_file import SHARED_KEYS
 from pipelines.jobs import flag_name
 
