@@ -21,7 +21,7 @@ from pipelines.jobs import flag, main_of, narrow
 from pipelines.publish import PublishConfig, publish, republish
 from pipelines.units import read_stage_manifest
 from schemas.errors import ThresholdError
-from schemas.files import expand_inputs, write_json
+from schemas.files import expand_inputs, read_json, write_json
 from schemas.reading import input_identity
 
 #: Of everything that makes the files of a run: newer code is another run.
@@ -36,7 +36,9 @@ class DailyConfig:
 
     catalog: str = flag(help="catalogue of the day: a file, a folder of parts or a glob; {date} means --date")
     engagements: str | None = flag(default=None, help="engagements up to the end of --date, for the run's metrics")
-    image_root: str = flag(help="folder that relative picture paths start from; nothing outside it is read")
+    image_root: str = flag(
+        default=".", help="folder that relative picture paths start from; nothing outside it is read"
+    )
     store: str = flag(help="store folder")
     date: str = flag(help="the day, YYYY-MM-DD (UTC)")
     attempt: int = flag(default=0, help="another number runs a finished day again, say after pictures were mended")
@@ -54,13 +56,19 @@ class DailyConfig:
 def run(config: DailyConfig, options: PipelineOptions) -> dict[str, Any]:
     """Runs every stage that is not finished yet, publishes, prints the summary; returns the run's manifest."""
     started_s = time.monotonic()
+    features.check_image_root(config.image_root)
     model_id = config.model or store.current_model_id(config.store)
     model = store.model_folder(config.store, model_id)
     facts = _facts(config, model_id)
     run_folder = store.run_folder(config.store, config.date, facts)
     print(f"daily run of {config.date} with {model_id} in {run_folder}", flush=True)
     if (run_folder / "COMPLETED").is_file():
-        print("finished before: nothing to do (--attempt 1 runs the day again)", flush=True)
+        print("finished before: nothing to compute (--attempt 1 runs the day again)", flush=True)
+        if store.readers_are_ahead(config.store, run_folder):
+            print(
+                f"readers stay with a later run; `itemsage publish --store {config.store} --run {run_folder}` goes back"
+            )
+            return read_json(run_folder / "manifest.json")
         return republish(config.store, run_folder)
     seconds = _run_stages(config, options, str(run_folder), model)
     if config.engagements is not None:

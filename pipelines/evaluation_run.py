@@ -59,6 +59,10 @@ def evaluate_engagements(
         results = {name: summarize_ranks(usable, rank_pairs(usable, score)) for name, score in scorers.items()}
         entry = {"task": task.name, "pairs": len(usable.item_rows_P), "queries": len(usable.queries)}
         report["tasks"].append({**entry, "methods": results, **_collapse(usable, scorers.get("itemsage"))})
+    if not report["tasks"]:
+        raise ThresholdError(
+            f"expected queries that the model can be asked, got none: {dict(counts)}; see --image-root"
+        )
     report["rows"] = dict(counts)
     report["model_id"] = evaluated.encoder.manifest["model_id"]
     return report

@@ -85,11 +85,18 @@ class FeaturesPlan:
         return FeaturesStage(self.source, kind), total
 
 
+def check_image_root(image_root: str) -> None:
+    """Raises UsageError if there is no such folder: a wrong one would cost every item its pictures."""
+    if not Path(image_root).is_dir():
+        raise UsageError(f"expected --image-root to name a folder, got {image_root!r}, where there is none")
+
+
 def plan(config: FeaturesConfig) -> FeaturesPlan:
     """Settles encoder and units. Loads the encoder only if its number format must be tried out before pictures come.
 
     Raises UsageError for encoder flags that do not fit, CorruptFileError if an earlier stage is not finished.
     """
+    check_image_root(config.image_root)
     items = read_stage_manifest(config.run, "items")
     num_pictures = items["counts"]["pictures_listed"]
     spec = encoder_spec(config)

@@ -20,7 +20,7 @@ from schemas.hashing import fingerprint
 _RUN_POINTER = re.compile(r"runs/\d{4}-\d{2}-\d{2}/[0-9a-f]{16}")
 _MODEL_ID = re.compile(r"itemsage-[0-9a-f]{12}")
 #: Folders of a run that `itemsage path` prints.
-READABLE = ("embeddings", "index", "users", "changes")
+READABLE = ("embeddings", "index", "users", "changes", "quarantine")
 
 
 def check_date(date: str) -> str:
@@ -130,6 +130,19 @@ def run_name(store: str, run: Path) -> str:
     if not _RUN_POINTER.fullmatch(name):
         raise UsageError(f"expected a run folder {store}/runs/<date>/<16 hex digits>, got {run}")
     return name
+
+
+def readers_are_ahead(store: str, run: Path) -> bool:
+    """Whether CURRENT names a sound run of a later date, or one of the same date finished after `run`: repeating an old
+    call must not take readers back, while a run that was killed just before CURRENT moved is still to be published."""
+    current = previous_run(store)
+    if current is None or current.resolve() == run.resolve():
+        return False
+
+    def finished(folder: Path) -> tuple[str, int]:
+        return folder.parent.name, (folder / "COMPLETED").stat().st_mtime_ns
+
+    return finished(current) > finished(run)
 
 
 def point_to_run(store: str, run: Path) -> None:

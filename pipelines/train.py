@@ -17,6 +17,7 @@ from typing import Any
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from model.distributed import process_group, wait_for_all
+from model.image_encoder_spec import image_encoder_spec
 from model.itemsage import ItemSage, ItemSageConfig
 from model.model_store import install_model, save_model
 from model.pictures import DEFAULT_LIMITS
@@ -30,10 +31,12 @@ from pipelines import features, ingest, pairs, store, vocabulary
 from pipelines.jobs import flag, main_of, narrow
 from pipelines.progress import Progress
 from pipelines.units import read_stage_manifest
+from schemas.columns import table_columns
 from schemas.errors import UsageError
 from schemas.files import expand_inputs
 from schemas.hashing import fingerprint
-from schemas.reading import input_identity
+from schemas.reading import check_columns, input_identity
+from schemas.tables import ENGAGEMENTS
 
 CODE_VERSION = 1
 #: Flags that change what is trained; the rest of TrainConfig says where things lie.
@@ -46,7 +49,9 @@ class TrainConfig:
 
     catalog: str = flag(help="catalogue: a file, a folder of parts or a glob; {date} means --date")
     engagements: str | None = flag(default=None, help="engagements up to the end of --date; or use --pseudo-queries")
-    image_root: str = flag(help="folder that relative picture paths start from; nothing outside it is read")
+    image_root: str = flag(
+        default=".", help="folder that relative picture paths start from; nothing outside it is read"
+    )
     store: str = flag(help="store folder")
     date: str = flag(help="the day, YYYY-MM-DD (UTC); later engagements are left out")
     image_encoder: str = flag(
@@ -86,6 +91,7 @@ def run(config: TrainConfig, options: PipelineOptions) -> str:
         raise UsageError(
             "expected --engagements, --pseudo-queries or both, got neither: there is nothing to learn from"
         )
+    check_early(config)
     folder = store.run_folder(config.store, config.date, _identity(config), kind="training")
     with process_group(resolve_device(config.device).type) as processes:
         if processes.rank == 0:
@@ -117,6 +123,18 @@ def _install(config: TrainConfig, folder: Path, model: ItemSage, metrics: dict[s
     installed = install_model(temporary, Path(config.store, "models"))
     store.set_current_model(config.store, installed.name)
     return installed
+
+
+def check_early(config: TrainConfig) -> None:
+    """Raises UsageError for what would otherwise be found out after minutes of work: paths, columns, weights."""
+    features.check_image_root(config.image_root)
+    if config.engagements is not None:
+        files = expand_inputs(config.engagements, config.date)
+        check_columns(files, table_columns(config.columns, "engagements"), ENGAGEMENTS)
+    if config.image_encoder != features.NO_ENCODER:
+        image_encoder_spec(
+            config.image_encoder, config.image_weights, config.image_weights_name, config.image_weights_sha256
+        )
 
 
 def prepare(config: TrainConfig, options: PipelineOptions, folder: str) -> None:

@@ -39,6 +39,12 @@ def table_columns(columns: Mapping[str, Any], table: str) -> dict[str, str]:
     return mapping
 
 
+def _section(schema: pa.Schema) -> str:
+    """The table of a config that maps columns of this schema."""
+    table = next((name for name, known in TABLES.items() if known.equals(schema)), "catalogue")
+    return "columns" if table == "catalogue" else f"columns.{table}"
+
+
 def list_names(schema: pa.Schema) -> set[str]:
     """Names of the columns that hold lists."""
     return {wanted.name for wanted in schema if pa.types.is_list(wanted.type)}
@@ -69,6 +75,6 @@ def source_columns(
         elif wanted.name in columns or not (wanted.nullable or wanted.name in _OPTIONAL):
             raise UsageError(
                 f"expected a column {theirs!r} for {wanted.name}, got {', '.join(names) or 'no columns'} in {path}: "
-                f'map it, in the config: [columns] {wanted.name} = "your name"'
+                f'map it, in the config: [{_section(schema)}] {wanted.name} = "your name"'
             )
     return source

@@ -125,7 +125,7 @@ def test_a_second_store_gets_equal_bytes(shop, trained, published, tmp_path):
 def test_the_same_call_does_nothing_again(shop, trained, published, capsys):
     before = {path: path.stat().st_mtime_ns for path in published.rglob("*") if path.is_file()}
     assert day(shop, trained, engagements=f"{shop}/engagements.parquet") == published
-    assert "nothing to do" in capsys.readouterr().out
+    assert "nothing to compute" in capsys.readouterr().out
     assert {path: path.stat().st_mtime_ns for path in published.rglob("*") if path.is_file()} == before
 
 

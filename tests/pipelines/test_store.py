@@ -1,3 +1,5 @@
+import os
+
 import pytest
 
 from pipelines import store
@@ -86,3 +88,21 @@ def test_nothing_is_written_into_a_published_run(tmp_path):
     run = finished_run(tmp_path)
     with pytest.raises(UsageError, match="not published yet"):
         UnitWriter(str(run), Unit("features", "bucket-00000-of-00001", "x"))
+
+
+def test_readers_are_ahead_of_an_older_date_and_of_an_earlier_attempt(tmp_path):
+    def run_of(date, identity, finished_ns):
+        run = finished_run(tmp_path, date, identity)
+        for name in ("embeddings", "features", "manifests"):
+            (run / name).mkdir()
+        os.utime(run / "COMPLETED", ns=(finished_ns, finished_ns))
+        return run
+
+    old, first, second = run_of("2026-06-29", 1, 9_000), run_of("2026-06-30", 1, 1_000), run_of("2026-06-30", 2, 2_000)
+    assert not store.readers_are_ahead(str(tmp_path), first)  # nothing is published
+    store.point_to_run(str(tmp_path), first)
+    assert store.readers_are_ahead(str(tmp_path), old)
+    assert not store.readers_are_ahead(str(tmp_path), first)
+    assert not store.readers_are_ahead(str(tmp_path), second)  # killed before CURRENT moved
+    store.point_to_run(str(tmp_path), second)
+    assert store.readers_are_ahead(str(tmp_path), first)
