@@ -14,7 +14,7 @@ import dataclasses
 import json
 import math
 import os
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -48,6 +48,18 @@ def resolve_device(name: str) -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
+@contextlib.contextmanager
+def _deterministic() -> Iterator[None]:
+    """Sums in a fixed order: the gradient of x[rows] with repeated rows is else summed by threads as they come, and two
+    runs of one seed part after some 20 steps."""
+    before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before[0], warn_only=before[1])
+
+
 def selection_score(validation: dict[str, dict[str, float]]) -> float:
     """What the best weights are chosen by: mean over the sampled pairs of (hit among the first 10 + 1 / rank) / 2.
 
@@ -77,7 +89,8 @@ def train(
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(trainable[name] and not name.startswith(config.frozen))
     try:
-        return _Run(model, data, config, Path(folder)).train(on_step)
+        with _deterministic():
+            return _Run(model, data, config, Path(folder)).train(on_step)
     finally:
         for name, parameter in model.named_parameters():
             parameter.requires_grad_(trainable[name])

@@ -131,6 +131,14 @@ def test_same_seed_same_weights(data: TrainingData, tmp_path: Path) -> None:
     assert _weights(first) != _weights(other)
 
 
+def test_sums_have_a_fixed_order_while_training_and_only_then(data: TrainingData, tmp_path: Path) -> None:
+    """Small tensors are summed by one thread, so equal weights alone would not show it."""
+    seen = []
+    train(ItemSage(SMALL), data, SHORT, tmp_path, lambda *_: seen.append(torch.are_deterministic_algorithms_enabled()))
+    assert seen == [True] * SHORT.min_steps
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
 def test_training_stops_early_after_patience_evaluations(data: TrainingData, tmp_path: Path) -> None:
     model, result = _train(data, tmp_path, learning_rate=0.0, table_learning_rate=0.0, patience=2)
     assert (result.steps, result.best_step) == (8, 0)
