@@ -10,6 +10,7 @@ only the rows labelled "test" are new to it: "train", "validation" and "gap" are
 """
 
 import dataclasses
+import datetime as dt
 import math
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
@@ -210,6 +211,21 @@ def check_parts(split: Split, num_pairs: Mapping[str, int]) -> None:
         f"expected at least one pair in each part of a {split.kind} split, got none in {' and '.join(empty)} "
         f"({shown}): use {remedy}; a fraction of 0 means no such part"
     )
+
+
+def end_of_day_us(date: str | None) -> int | None:
+    """The first instant after a day, in microseconds since 1970, UTC.
+
+    >>> end_of_day_us("1970-01-01") == 24 * 3600 * 1_000_000
+    True
+    """
+    if date is None:
+        return None
+    try:
+        day = dt.date.fromisoformat(date)
+    except ValueError as error:
+        raise UsageError(f"expected --date as YYYY-MM-DD, got {date!r}") from error
+    return ((day - dt.date(1970, 1, 1)).days + 1) * DAY_US
 
 
 def _wants_validation(config: SplitConfig) -> bool:

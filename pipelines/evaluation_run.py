@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from model.baselines import popularity_scores, unit
 from model.evaluation import HeldOutTask, rank_pairs, summarize_ranks
 from model.metrics import bootstrap_interval, ndcg_at_k, retrieval_frequency
-from model.split import Split, assign
+from model.split import Split, assign, end_of_day_us
 from pipelines.evaluated_run import EvaluatedRun
 from schemas.errors import ThresholdError
 from schemas.files import expand_inputs
@@ -20,7 +20,6 @@ from schemas.reading import plan_slices, read_slice, table_columns
 from schemas.tables import ENGAGEMENTS, JUDGEMENTS, POSITIVE_ACTIONS, QUERY_SURFACES
 from schemas.validation import validate_engagements, validate_judgements
 
-DAY_US = 86_400_000_000
 NDCG_K = 10
 _RANDOM_ORDERS = 20
 
@@ -131,8 +130,7 @@ def _read(spec: str, date: str | None, columns: Mapping[str, str]) -> tuple[pa.T
             kept = good.filter(positive)
             counts["rows_other_surface_or_action"] += len(good) - len(kept)
             if date is not None:
-                end_us = int(np.datetime64(date, "us").astype(np.int64)) + DAY_US
-                in_time = pc.less(pc.cast(kept["timestamp"], pa.int64()), end_us)
+                in_time = pc.less(pc.cast(kept["timestamp"], pa.int64()), end_of_day_us(date))
                 counts["rows_after_date"] += len(kept) - pc.sum(in_time, min_count=0).as_py()
                 kept = kept.filter(in_time)
             tables.append(kept)

@@ -1,13 +1,12 @@
 """What the pairs job reads and how: its config, and the plan made from it without reading a row."""
 
-import datetime as dt
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from model.image_encoder_spec import saved_image_encoder_spec
-from model.split import DAY_US, KINDS, SplitConfig
+from model.split import KINDS, SplitConfig, end_of_day_us
 from model.vocabulary import DESCRIPTION_FILE
 from pipelines.jobs import flag, narrow
 from pipelines.transforms.count_pairs import PairRules
@@ -120,21 +119,6 @@ def plan(config: PairsConfig) -> PairsPlan:
         ),
         encoding=encoding,
     )
-
-
-def end_of_day_us(date: str | None) -> int | None:
-    """The first instant after a day, in microseconds since 1970, UTC.
-
-    >>> end_of_day_us("1970-01-01") == 24 * 3600 * 1_000_000
-    True
-    """
-    if date is None:
-        return None
-    try:
-        day = dt.date.fromisoformat(date)
-    except ValueError as error:
-        raise UsageError(f"expected --date as YYYY-MM-DD, got {date!r}") from error
-    return ((day - dt.date(1970, 1, 1)).days + 1) * DAY_US
 
 
 def _check_same(name: str, features: dict[str, Any], got: str, folder: str) -> None:
