@@ -11,6 +11,8 @@ A unit whose sidecar carries the expected fingerprint and whose files are there 
 """
 
 import os
+import shutil
+import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -18,11 +20,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from schemas.errors import CorruptFileError, UsageError
-from schemas.files import atomic_write, read_json, resolve_inside, sha256_of_file, write_json
-from schemas.quarantine import Rejection, rejections_to_table
+from schemas.files import atomic_write, check_sha256, read_json, resolve_inside, sha256_of_file, write_json
+from schemas.quarantine import Rejection, quarantine_table, quote, rejections_to_table
 
 
 @dataclass(frozen=True, order=True)
@@ -65,10 +68,43 @@ class UnitWriter:
         if not rows:
             return
         with self.file(f"quarantine/{self.unit.stage}-{self.unit.name}.parquet") as temporary:
-            pq.write_table(rejections_to_table(rows), temporary, compression="zstd")
+            self._write_quarantine(rejections_to_table(rows), temporary)
         for row in rows:
             self.counts[f"{row.level}s_quarantined"] += 1
             self.counts[f"reason:{row.reason}"] += 1
+
+    def take_over(self, earlier_run: str) -> dict[str, int] | None:
+        """Copies the files of the same unit of an earlier run and returns its counts, which the caller translates into
+        this run's; None, with nothing taken over, unless it was made from the same fingerprint and is as it was."""
+        sidecar = finished_sidecar(earlier_run, self.unit)
+        if sidecar is None:
+            return None
+        try:
+            for entry in sidecar["files"]:
+                self._copy(earlier_run, str(entry["path"]), entry["sha256"])
+        except (CorruptFileError, OSError, KeyError, pa.ArrowException) as error:
+            print(f"{self.unit.stage}: {self.unit.name} is computed, not taken over: {error}", file=sys.stderr)
+            for entry in self.files:  # what is computed now may have fewer files
+                Path(self.run, entry["path"]).unlink(missing_ok=True)
+            self.files.clear()
+            return None
+        return dict(sidecar["counts"])
+
+    def _copy(self, earlier_run: str, name: str, sha256: str) -> None:
+        source = resolve_inside(earlier_run, name)
+        if source is None:
+            raise CorruptFileError(f"expected a file inside {earlier_run}, got {quote(name)}")
+        if name.startswith("quarantine/"):
+            check_sha256(source, sha256)
+            with self.file(name) as temporary:
+                self._write_quarantine(pq.read_table(source), temporary)
+            return
+        with self.file(name) as temporary:
+            shutil.copyfile(source, temporary)
+            check_sha256(temporary, sha256)
+
+    def _write_quarantine(self, rejections: pa.Table, path: str) -> None:
+        pq.write_table(quarantine_table(rejections, Path(self.run).name), path, compression="zstd")
 
     def seal(self) -> dict[str, Any]:
         """Writes the sidecar, after all files: from here on the unit is finished. Returns its content.

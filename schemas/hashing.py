@@ -16,6 +16,11 @@ def stable_hash(text: str) -> int:
     return xxhash.xxh3_64_intdigest(text.encode("utf-8", "surrogatepass"))
 
 
+def content_hash(data: bytes) -> bytes:
+    """XXH3, 128 bits (16 bytes), of `data`: tells whether content changed; not for adversaries, where sha256 is."""
+    return xxhash.xxh3_128_digest(data)
+
+
 def bucket_of(item_id: str, num_buckets: int) -> int:
     """The bucket an item lives in, in every stage of every run of a store."""
     return stable_hash(item_id) % num_buckets

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 
 import pyarrow as pa
 
-from schemas.tables import QUARANTINE
+from schemas.tables import QUARANTINE, REJECTIONS
 
 #: `got` is quoted from hostile input: shortened to this many characters, control characters escaped.
 MAX_QUOTED_CHARACTERS = 200
@@ -13,7 +13,7 @@ MAX_QUOTED_CHARACTERS = 200
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rejection:
-    """One quarantine row; fields as in schemas.tables.QUARANTINE."""
+    """One quarantine row; fields as in schemas.tables.REJECTIONS."""
 
     level: str
     stage: str
@@ -37,6 +37,12 @@ def quote(value: object) -> str:
 
 
 def rejections_to_table(rejections: Iterable[Rejection]) -> pa.Table:
-    """A QUARANTINE table in a total order, so that equal rejections give equal bytes."""
+    """A REJECTIONS table in a total order, so that equal rejections give equal bytes."""
     rows = sorted((asdict(rejection) for rejection in rejections), key=lambda row: tuple(map(str, row.values())))
-    return pa.Table.from_pylist(rows, schema=QUARANTINE)
+    return pa.Table.from_pylist(rows, schema=REJECTIONS)
+
+
+def quarantine_table(rejections: pa.Table, run_id: str) -> pa.Table:
+    """The QUARANTINE table of a run from REJECTIONS columns (others, such as an earlier run's id, are dropped)."""
+    columns = rejections.select(REJECTIONS.names).columns
+    return pa.table([*columns, pa.array([run_id] * len(rejections), pa.string())], schema=QUARANTINE)

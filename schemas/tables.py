@@ -70,8 +70,8 @@ JUDGEMENTS = pa.schema(
 #: One validated catalogue row in the bucketed store; multi-valued text joined by one space, at most MAX_PICTURES URIs.
 ITEMS = CATALOGUE
 
-#: A rejected row (level "row": the item has no output) or picture (level "picture": the item keeps the rest).
-QUARANTINE = pa.schema(
+#: Why something was rejected (level "row": the item has no output; level "picture": the item keeps the rest).
+REJECTIONS = pa.schema(
     [
         pa.field("level", pa.string(), nullable=False),
         pa.field("stage", pa.string(), nullable=False),
@@ -81,6 +81,38 @@ QUARANTINE = pa.schema(
         pa.field("got", pa.string(), nullable=False),
         pa.field("where", pa.string(), nullable=False),
         pa.field("remedy", pa.string(), nullable=False),
+    ]
+)
+
+#: The quarantine table: rejections and the id of the run that has them.
+QUARANTINE = REJECTIONS.append(pa.field("run", pa.string(), nullable=False))
+
+#: What an item of the features stage was made from, a row an item of items/, sorted by id: the next run takes over what
+#: has not changed. Hashes are XXH3-128. features_hash: of the record's bytes, null for an item that has no record.
+#: modified_ns: -1 if the file must be read again (missing, or changed while it was read). sha256: null for a picture
+#: that could not be read; reason, expected, got: null for a good one.
+FINGERPRINTS = pa.schema(
+    [
+        pa.field("item_id", pa.string(), nullable=False),
+        pa.field("text_hash", pa.binary(16), nullable=False),
+        pa.field("features_hash", pa.binary(16)),
+        pa.field(
+            "pictures",
+            pa.list_(
+                pa.struct(
+                    [
+                        pa.field("uri", pa.string(), nullable=False),
+                        pa.field("bytes", pa.int64(), nullable=False),
+                        pa.field("modified_ns", pa.int64(), nullable=False),
+                        pa.field("sha256", pa.binary(32)),
+                        pa.field("reason", pa.string()),
+                        pa.field("expected", pa.string()),
+                        pa.field("got", pa.string()),
+                    ]
+                )
+            ),
+            nullable=False,
+        ),
     ]
 )
 

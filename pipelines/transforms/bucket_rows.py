@@ -14,7 +14,7 @@ from pipelines.progress import Progress
 from schemas.hashing import bucket_of
 from schemas.quarantine import Rejection, rejections_to_table
 from schemas.reading import FileSlice, read_slice
-from schemas.tables import QUARANTINE
+from schemas.tables import REJECTIONS
 from schemas.validation import VALIDATED_CATALOGUE, Limits, validate_catalogue
 
 #: A worker holds about this much of validated rows before it cuts them into buckets: large enough that the pieces are
@@ -35,7 +35,7 @@ def unpack(packed: Iterable[bytes]) -> tuple[pa.Table, list[Rejection]]:
     """(validated rows, rejections) of a bucket from its pieces, in their order; an empty piece holds nothing."""
     tables = [pa.ipc.open_stream(piece).read_all() for piece in packed if piece]
     rows = [table for table in tables if table.schema.names == VALIDATED_CATALOGUE.names]
-    rejected = [table for table in tables if table.schema.names == QUARANTINE.names]
+    rejected = [table for table in tables if table.schema.names == REJECTIONS.names]
     assert len(rows) + len(rejected) == len(tables), "a piece is neither rows nor rejections"
     return (
         pa.concat_tables([VALIDATED_CATALOGUE.empty_table(), *rows]),

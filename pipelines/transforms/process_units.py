@@ -21,6 +21,10 @@ class UnitStage(abc.ABC):
     def setup(self) -> None:  # noqa: B027 (optional)
         """Loads models and the like, once a worker."""
 
+    def take_over(self, unit: Unit, writer: UnitWriter) -> bool:
+        """Takes the unit over from an earlier run, files and counts, without `setup`; False if it must be computed."""
+        return False
+
     @abc.abstractmethod
     def compute(self, unit: Unit, writer: UnitWriter, progress: Progress) -> None:
         """Reads the unit's input, writes its output with `writer.file`, counts into `writer.counts`."""
@@ -37,10 +41,13 @@ class _RunUnit(beam.DoFn):
             beam.metrics.Metrics.counter(self.stage.stage, "units_skipped").inc()
             yield sidecar
             return
+        writer = UnitWriter(self.run, unit)
+        if self.stage.take_over(unit, writer):
+            yield writer.seal()
+            return
         if not self.ready:  # not in DoFn.setup: a rerun with nothing to do loads no model
             self.stage.setup()
             self.ready = True
-        writer = UnitWriter(self.run, unit)
         progress = Progress.shared(self.stage.stage, self.stage.progress_unit, self.total)
         self.stage.compute(unit, writer, progress)
         yield writer.seal()

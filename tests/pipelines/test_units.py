@@ -1,6 +1,7 @@
 """Units: finished ones are skipped, anything doubtful is done again."""
 
 from pathlib import Path
+from typing import Any
 
 import apache_beam as beam
 import pyarrow.parquet as pq
@@ -31,13 +32,13 @@ def rejection(where: str = "c:1", level: str = "row") -> Rejection:
     )
 
 
-def write_unit(run: Path, unit: Unit = UNIT, text: str = "data") -> None:
+def write_unit(run: Path, unit: Unit = UNIT, text: str = "data") -> dict[str, Any]:
     writer = UnitWriter(str(run), unit)
     with writer.file(f"out/{unit.name}.txt") as temporary:
         Path(temporary).write_text(text)
     writer.counts["rows"] += len(text)
     writer.quarantine([rejection("c:2"), rejection("c:1"), rejection("c:1", "picture")])
-    writer.seal()
+    return writer.seal()
 
 
 def test_a_finished_unit_is_found_only_while_it_is_whole(tmp_path: Path) -> None:
@@ -140,3 +141,36 @@ def test_process_units_computes_only_what_is_missing(tmp_path: Path) -> None:
     now = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "copy").iterdir()}
     assert [name for name in now if now[name] != written_ns[name]] == ["bucket-00001-of-00003"]
     assert len(run("two")) == 3
+
+
+def test_a_unit_is_taken_over_from_an_earlier_run_with_its_counts(tmp_path: Path) -> None:
+    earlier, later = tmp_path / "1111", tmp_path / "2222"
+    counts = write_unit(earlier)["counts"]
+    writer = UnitWriter(str(later), UNIT)
+    assert writer.take_over(str(earlier)) == counts
+    sidecar = writer.seal()
+    names = sorted(entry["path"] for entry in sidecar["files"])
+    assert names == sorted(entry["path"] for entry in finished_sidecar(str(earlier), UNIT)["files"])
+    for name in names:
+        if not name.startswith("quarantine/"):
+            assert (later / name).read_bytes() == (earlier / name).read_bytes()
+    quarantine = pq.read_table(later / "quarantine" / "features-bucket-0.parquet")
+    assert set(quarantine["run"].to_pylist()) == {"2222"}
+    assert set(pq.read_table(earlier / "quarantine" / "features-bucket-0.parquet")["run"].to_pylist()) == {"1111"}
+
+
+def test_a_unit_of_other_content_or_a_damaged_one_is_not_taken_over(tmp_path: Path, capsys) -> None:
+    earlier, later = tmp_path / "1111", tmp_path / "2222"
+    sidecar = write_unit(earlier)
+    other = Unit(UNIT.stage, UNIT.name, "another fingerprint")
+    assert UnitWriter(str(later), other).take_over(str(earlier)) is None
+    assert UnitWriter(str(later), UNIT).take_over(str(tmp_path / "nothing")) is None
+    name = next(e["path"] for e in sidecar["files"] if not e["path"].startswith("quarantine/"))
+    data = bytearray((earlier / name).read_bytes())
+    data[0] ^= 1
+    (earlier / name).write_bytes(data)
+    writer = UnitWriter(str(later), UNIT)
+    assert writer.take_over(str(earlier)) is None
+    assert "computed, not taken over" in capsys.readouterr().err
+    assert writer.files == []
+    assert [path for path in later.rglob("*") if path.is_file()] == []
