@@ -6,6 +6,7 @@ needs no barrier inside an operator. bfloat16 and channels_last where the hardwa
 """
 
 import copy
+import threading
 import warnings
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -24,6 +25,7 @@ from model.image_encoder_spec import (
     saved_image_encoder_spec,
 )
 from model.ordered_map import ordered_map, single_threaded_pool, usable_cores
+from model.out_of_memory import is_out_of_memory
 from model.pictures import DEFAULT_LIMITS, PictureError, PictureLimits, decode_picture
 from schemas.errors import UsageError
 from schemas.hashing import seed_of
@@ -49,6 +51,7 @@ class ImageEncoder:
         exact = backbones.vector_network(network).to(spec.device).to(memory_format=torch.channels_last)
         self.spec, self.parity_cosine = spec, 1.0
         self._network: torch.nn.Module = exact
+        self._batch_size, self._halving = spec.batch_size, threading.Lock()
         self._pool = single_threaded_pool(_num_threads())
         self._mean_C = torch.tensor(spec.preprocessing.mean, device=spec.device) * 255
         self._inverse_std_C = 1 / (torch.tensor(spec.preprocessing.std, device=spec.device) * 255)
@@ -65,6 +68,8 @@ class ImageEncoder:
         try:
             vectors_BD = self._pool.submit(self._forward, pictures_BHWC).result()
         except RuntimeError as error:  # an operator that does not know the number format
+            if is_out_of_memory(error):
+                raise
             self.parity_cosine, got = -1.0, str(error)
         else:
             self.parity_cosine = _smallest_cosine(reference_BD, vectors_BD)
@@ -131,25 +136,56 @@ class ImageEncoder:
         return results
 
     def _encode_each(self, crops: Sequence[np.ndarray]) -> list[Any]:
-        """A vector or PictureError each. If a batch fails, its pictures are tried alone; if a blank picture fails too,
-        the fault is not theirs and is raised."""
+        """A vector or PictureError each. A batch that fails is halved until the bad picture is alone; if a blank one
+        fails too, the fault is not the picture's and is raised."""
         if not crops:
             return []
         try:
             return [_finite_or_error(vector_D) for vector_D in self._encode_batch(np.stack(crops))]
         except Exception as error:
-            if len(crops) > 1:
-                return [result for crop in crops for result in self._encode_each([crop])]
-            self._encode_batch(np.zeros_like(np.stack(crops)))
-            return [PictureError("encoder_failed", "a vector", f"{type(error).__name__}: {quote(str(error))}")]
+            failure = error.with_traceback(None)  # whose frames would keep the batch in memory
+        if len(crops) > 1:
+            middle = len(crops) // 2
+            return [*self._encode_each(crops[:middle]), *self._encode_each(crops[middle:])]
+        self._encode_batch(np.zeros_like(np.stack(crops)))
+        got = f"{type(failure).__name__}: {quote(str(failure))}"
+        if is_out_of_memory(failure):
+            return [PictureError("out_of_memory", "memory to encode the picture", got)]
+        return [PictureError("encoder_failed", "a vector", got)]
 
     def _encode_batch(self, part_BHWC: np.ndarray) -> np.ndarray:
-        """uint8 of at most batch_size pictures -> float16 [B, dim], padded in between."""
-        padded_BHWC = np.zeros((self.spec.batch_size, *part_BHWC.shape[1:]), np.uint8)
+        """uint8 of at most spec.batch_size pictures -> float16 [B, dim], in smaller batches if memory runs out."""
+        while True:
+            size = self._batch_size
+            try:
+                starts = range(0, len(part_BHWC), size)
+                return np.concatenate([self._encode_padded(part_BHWC[start : start + size], size) for start in starts])
+            except Exception as error:
+                if size == 1 or not is_out_of_memory(error):
+                    raise
+            self._halve_batches(size)  # here the failed batch is no longer held by the error
+
+    def _encode_padded(self, part_BHWC: np.ndarray, size: int) -> np.ndarray:
+        """uint8 of at most `size` pictures -> float16 [B, dim], padded to `size` in between."""
+        padded_BHWC = np.zeros((size, *part_BHWC.shape[1:]), np.uint8)
         padded_BHWC[: len(part_BHWC)] = part_BHWC
         vectors_BD = self._forward(padded_BHWC)[: len(part_BHWC)]
         clipped_BD = np.clip(vectors_BD, -_FLOAT16_MAX, _FLOAT16_MAX)
         return np.where(np.isfinite(vectors_BD), clipped_BD, np.nan).astype(np.float16)
+
+    def _halve_batches(self, failed_size: int) -> None:
+        """From here on batches are half of `failed_size`, unless another thread has made them smaller already."""
+        with self._halving:
+            if self._batch_size == failed_size:
+                self._batch_size = failed_size // 2
+                if failed_size == self.spec.batch_size:
+                    warnings.warn(
+                        f"expected memory for batches of {failed_size} pictures, got none: smaller batches are used, "
+                        "slower; the last bit of vectors may differ from that of other runs",
+                        stacklevel=2,
+                    )
+        if self.spec.device.startswith("cuda"):
+            torch.cuda.empty_cache()
 
     def _forward(self, pictures_BHWC: np.ndarray) -> np.ndarray:
         """uint8 [B, S, S, 3] -> float32 [B, dim], in the network's number format."""

@@ -24,6 +24,8 @@ import pyarrow.parquet as pq
 
 from schemas.errors import CorruptFileError
 from schemas.files import check_sha256, read_json
+from schemas.quarantine import quote
+from schemas.reading import PARQUET_ERRORS
 from schemas.tables import IDS
 
 METRIC: Final = "angular"
@@ -35,6 +37,10 @@ _SCORES_PER_BLOCK = 1 << 24
 #: Candidates this close below the k-th score are scored again in float64: float32 sums of one vector differ by less.
 _SCORE_MARGIN = 1e-5
 _QUERIES_A_THREAD = 64
+#: Numbers of an index are C integers.
+_MAX_NUMBER = 2**31 - 1
+#: Before the vector in each of Annoy's nodes: descendants, two children (or the norm), 4 bytes each.
+_NODE_HEADER_BYTES = 12
 
 
 class ItemIndex(Protocol):
@@ -127,7 +133,7 @@ def search_k_for(top: int, search_k: int) -> int:
     >>> search_k_for(5, 1000), search_k_for(10, 1000), search_k_for(100, 1000)
     (1000, 1000, 10000)
     """
-    return max(search_k, math.ceil(search_k * top / TUNED_AT))
+    return min(max(search_k, math.ceil(search_k * top / TUNED_AT)), _MAX_NUMBER)
 
 
 def read_index_manifest(folder: str | os.PathLike[str]) -> dict[str, Any]:
@@ -135,7 +141,9 @@ def read_index_manifest(folder: str | os.PathLike[str]) -> dict[str, Any]:
     path = Path(folder, MANIFEST_FILE)
     manifest = read_json(path)
     counts = ("dimension", "n_items", "n_trees", "search_k")
-    good = isinstance(manifest, dict) and all(type(manifest.get(name)) is int and manifest[name] > 0 for name in counts)
+    good = isinstance(manifest, dict) and all(
+        type(manifest.get(name)) is int and 0 < manifest[name] <= _MAX_NUMBER for name in counts
+    )
     good = good and manifest.get("metric") == METRIC and isinstance(manifest.get("model_id"), str)
     good = good and all(
         isinstance(manifest.get("files"), dict)
@@ -147,7 +155,7 @@ def read_index_manifest(folder: str | os.PathLike[str]) -> dict[str, Any]:
     if not good:
         raise CorruptFileError(
             f"expected metric {METRIC!r}, model_id, positive {', '.join(counts)}, sha256 and bytes of {ANNOY_FILE} and "
-            f"{IDS_FILE}, got {str(manifest)[:300]} in {path}: run the index stage again"
+            f"{IDS_FILE}, got {quote(manifest)} in {path}: run the index stage again"
         )
     return manifest
 
@@ -160,14 +168,15 @@ def open_index(
     Raises CorruptFileError for whatever does not match; nothing foreign is given to Annoy.
     """
     manifest = read_index_manifest(folder)
-    for name, entry in manifest["files"].items():
-        path = Path(folder, name)
+    for name in (ANNOY_FILE, IDS_FILE):  # no other name: a forged manifest reads no other file
+        entry, path = manifest["files"][name], Path(folder, name)
         size = path.stat().st_size if path.is_file() else None
         if size != entry["bytes"]:
             raise CorruptFileError(f"expected {entry['bytes']} bytes, got {size} for {path}: run the index stage again")
         check_sha256(path, entry["sha256"])
     ids = _read_ids(Path(folder, IDS_FILE), manifest["n_items"])
     path = Path(folder, ANNOY_FILE)
+    _check_nodes(path, manifest)
     index = annoy.AnnoyIndex(manifest["dimension"], METRIC)
     try:
         index.load(str(path))
@@ -186,13 +195,25 @@ def open_index(
     return opened, ids, manifest
 
 
+def _check_nodes(path: Path, manifest: dict[str, Any]) -> None:
+    """Raises CorruptFileError unless the file is whole nodes of the manifest's dimension, one an item at least: Annoy
+    would take it, and whatever memory a forged dimension asks for."""
+    dimension, n_items, size = manifest["dimension"], manifest["n_items"], manifest["files"][ANNOY_FILE]["bytes"]
+    node_bytes = _NODE_HEADER_BYTES + 4 * dimension
+    if size % node_bytes or size // node_bytes < n_items:
+        raise CorruptFileError(
+            f"expected an Annoy index of dimension {dimension} at {path}: at least {n_items} nodes of {node_bytes} "
+            f"bytes, got {size} bytes: run the index stage again"
+        )
+
+
 def _read_ids(path: Path, num_items: int) -> pa.Array:
     try:
         table = pq.read_table(path)
-    except (pa.ArrowException, OSError) as error:
-        raise CorruptFileError(f"expected a Parquet file of item ids at {path}, got {error}") from error
+    except PARQUET_ERRORS as error:
+        raise CorruptFileError(f"expected a Parquet file of item ids at {path}, got {quote(str(error))}") from error
     if not table.schema.equals(IDS) or table.num_rows != num_items:
-        got = f"{table.num_rows} rows of {table.schema}"
+        got = f"{table.num_rows} rows of {quote(str(table.schema))}"
         raise CorruptFileError(f"expected {num_items} rows of {IDS}, got {got} in {path}: run the index stage again")
     return table["item_id"].combine_chunks()
 

@@ -20,19 +20,29 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from model.itemsage import HashEmbedder, ItemEncoder, ItemSage, ItemSageConfig, PictureTower, TextTower
+from model.model_checks import (
+    CONFIG_FILE,
+    HASH_EMBEDDER,
+    ITEM_ENCODER,
+    PICTURE_TOWER,
+    TEXT_TOWER,
+    check_manifest,
+    read_config,
+)
 from model.split import Split
 from schemas.errors import CorruptFileError, UsageError
 from schemas.files import atomic_write, check_sha256, read_json, sha256_of_file, write_json
 from schemas.hashing import fingerprint
+from schemas.quarantine import quote
 from schemas.tables import SCHEMA_VERSION
 
-CONFIG_FILE, METRICS_FILE, MANIFEST_FILE = "config.json", "metrics.json", "manifest.json"
+METRICS_FILE, MANIFEST_FILE = "metrics.json", "manifest.json"
 VOCABULARY_FOLDER, IMAGE_ENCODER_FOLDER = "vocabulary", "image_encoder"
-HASH_EMBEDDER, ITEM_ENCODER, TEXT_TOWER, PICTURE_TOWER = "hash_embedder", "item_encoder", "text_tower", "picture_tower"
 _SHARED_PREFIX = "hash_embedder."
 #: Keys of the manifest that the model id is made from, beside the files.
 _HASHED = ("schema_version", "towers", "split", "picture_dim", "vocabulary_id", "image_encoder_id")
@@ -132,6 +142,7 @@ def read_model_manifest(folder: Folder, check: Iterable[str] = ()) -> dict[str, 
     for key in ("model_id", "files", *_HASHED):
         if not isinstance(manifest, dict) or key not in manifest:
             raise CorruptFileError(f"expected a model manifest with {key!r}, got none in {folder}")
+    check_manifest(manifest, folder)
     if manifest["model_id"] != (got := _model_id(manifest)):
         raise CorruptFileError(f"expected the content of {manifest['model_id']}, got that of {got} in {folder}")
     for name in check:
@@ -192,8 +203,7 @@ def _model_id(manifest: Mapping[str, Any]) -> str:
 
 def _config(folder: Folder) -> tuple[ItemSageConfig, float]:
     read_model_manifest(folder, check=[CONFIG_FILE])
-    described = read_json(Path(folder, CONFIG_FILE))
-    return ItemSageConfig.from_json(described["model"]), float(described["log_scale"])
+    return read_config(Path(folder))
 
 
 def _refuse_untrained(folder: Folder, tower: str, remedy: str) -> None:
@@ -215,7 +225,10 @@ def _load_into(module: nn.Module, folder: Folder, name: str, without_table: bool
     """Loads checked weights; without_table: the module's hash embedder is another file."""
     file = f"{name}.safetensors"
     read_model_manifest(folder, check=[file])
-    state = load_file(Path(folder, file))
+    try:
+        state = load_file(Path(folder, file))
+    except (SafetensorError, OSError) as error:
+        raise CorruptFileError(f"expected weights in {folder}/{file}, got {quote(str(error))}") from error
     expected = {key for key in module.state_dict() if not (without_table and key.startswith(_SHARED_PREFIX))}
     if set(state) != expected:
         odd = sorted(set(state) ^ expected)

@@ -9,34 +9,26 @@ import os
 import re
 import stat
 import threading
-from contextlib import nullcontext
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from model.picture_pixels import INTERPOLATIONS, crop_middle, resized_size, to_rgb, upright
 from schemas.files import resolve_inside
 from schemas.quarantine import quote
 
 #: Other Pillow formats are left out: some run programs (EPS), some have no checked decoder.
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF")
+#: A file that was modified less than this before it was read may be modified again without another time.
+_SETTLED_NS = 100_000_000
+#: What is wrong with the content itself: equal bytes under equal limits are rejected in the same words.
+CONTENT_REASONS = frozenset(("too_many_pixels", "not_a_picture", "truncated", "undecodable"))
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]+://|data:", re.ASCII)
-_INTERPOLATIONS = {
-    "nearest": Image.Resampling.NEAREST,
-    "bilinear": Image.Resampling.BILINEAR,
-    "bicubic": Image.Resampling.BICUBIC,
-}
-_ORIENTATION_TAG = 0x0112
-_TRANSPOSES = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 #: A decoded picture takes some 12 bytes a pixel while it is converted: beyond this size one at a time is decoded.
 _LARGE_PIXELS = 12_000_000
 _large_picture = threading.Lock()
@@ -51,6 +43,7 @@ REMEDIES = {
     "not_a_picture": f"store a picture in one of the formats {', '.join(FORMATS)}",
     "truncated": "upload the file again: it ends early",
     "undecodable": "save the picture again with another program: it cannot be decoded",
+    "out_of_memory": "give the job more memory or store a smaller picture",
     "encoder_failed": "save the picture again; if many fail, report it with the message",
 }
 
@@ -95,8 +88,8 @@ class Preprocessing:
     def __post_init__(self) -> None:
         if not 0 < self.crop_px <= self.resize_px:
             raise ValueError(f"expected 0 < crop_px <= resize_px, got {self.crop_px} and {self.resize_px}")
-        if self.interpolation not in _INTERPOLATIONS:
-            raise ValueError(f"expected one of {', '.join(_INTERPOLATIONS)}, got {self.interpolation!r}")
+        if self.interpolation not in INTERPOLATIONS:
+            raise ValueError(f"expected one of {', '.join(INTERPOLATIONS)}, got {self.interpolation!r}")
 
     def to_json(self) -> dict[str, Any]:
         """The fields, tuples as lists."""
@@ -108,36 +101,83 @@ class Preprocessing:
         return cls(**{**value, "mean": tuple(value["mean"]), "std": tuple(value["std"])})
 
 
-def read_picture(image_root: str | os.PathLike[str], uri: str, limits: PictureLimits = DEFAULT_LIMITS) -> bytes:
-    """The encoded bytes of the file that `uri` (relative to `image_root`, or absolute) names inside it.
+@dataclass(frozen=True, slots=True)
+class PictureFile:
+    """A picture's file as it was read. size_bytes, modified_ns: a file that has both unchanged has the same content;
+    -1 both if that cannot be told, because it was changed while it was read or just before."""
 
-    Raises PictureError: remote_uri, outside_root, missing, unreadable, too_many_bytes.
-    """
+    data: bytes
+    size_bytes: int
+    modified_ns: int
+
+
+def find_picture(
+    image_root: str | os.PathLike[str], uri: str, limits: PictureLimits = DEFAULT_LIMITS
+) -> tuple[str, int, int]:
+    """(path, bytes, modified_ns) of the file that `uri` (relative to `image_root`, or absolute) names inside it; opens
+    nothing. Raises PictureError: remote_uri, outside_root, missing, unreadable, too_many_bytes."""
     if _SCHEME.match(uri):
         raise PictureError("remote_uri", "a path under the image root", quote(uri))
-    try:
+    with _file_faults(uri):
         path = resolve_inside(image_root, uri)
         if path is None:
             raise PictureError("outside_root", "a path inside the image root", quote(uri))
         status = os.stat(path)
         if not stat.S_ISREG(status.st_mode):  # opening a named pipe would wait for ever
             raise PictureError("missing", "a file", f"something else at {quote(uri)}")
-        if status.st_size > limits.max_bytes:
-            raise PictureError("too_many_bytes", f"at most {limits.max_bytes:,} bytes", f"{status.st_size:,} bytes")
-        with open(path, "rb") as file:
-            return file.read(limits.max_bytes)
+        _check_bytes(status, limits)
+        return path, status.st_size, status.st_mtime_ns
+
+
+def read_picture_file(
+    image_root: str | os.PathLike[str], uri: str, limits: PictureLimits = DEFAULT_LIMITS
+) -> PictureFile:
+    """The file that find_picture finds, with the size and time by which it can be recognised unread. Raises as it does,
+    and out_of_memory."""
+    path, _, _ = find_picture(image_root, uri, limits)
+    with _file_faults(uri), open(path, "rb") as file:
+        before = os.fstat(file.fileno())
+        _check_bytes(before, limits)
+        data = file.read(before.st_size)
+        after = os.fstat(file.fileno())
+    # Git's "racily clean" files: a write right after this one could leave the same time behind
+    settled = time.time_ns() - after.st_mtime_ns >= _SETTLED_NS
+    size_bytes, modified_ns = before.st_size, before.st_mtime_ns
+    if settled and (size_bytes, modified_ns) == (after.st_size, after.st_mtime_ns) and len(data) == size_bytes:
+        return PictureFile(data, size_bytes, modified_ns)
+    return PictureFile(data, -1, -1)
+
+
+def read_picture(image_root: str | os.PathLike[str], uri: str, limits: PictureLimits = DEFAULT_LIMITS) -> bytes:
+    """The encoded bytes of the file that `uri` names inside `image_root`. Raises as read_picture_file does."""
+    return read_picture_file(image_root, uri, limits).data
+
+
+@contextmanager
+def _file_faults(uri: str) -> Iterator[None]:
+    """Makes a PictureError of what the file system raises."""
+    try:
+        yield
     except PictureError:
         raise
     except PermissionError as error:
         raise PictureError("unreadable", "a readable file", f"{error.strerror} for {quote(uri)}") from error
+    except MemoryError as error:
+        raise PictureError("out_of_memory", "memory for the file", f"none for {quote(uri)}") from error
     except (OSError, ValueError) as error:  # ValueError: text that no file system encodes
         raise PictureError("missing", "a file", f"{type(error).__name__} for {quote(uri)}") from error
+
+
+def _check_bytes(status: os.stat_result, limits: PictureLimits) -> None:
+    if status.st_size > limits.max_bytes:
+        raise PictureError("too_many_bytes", f"at most {limits.max_bytes:,} bytes", f"{status.st_size:,} bytes")
 
 
 def decode_picture(data: bytes, preprocessing: Preprocessing, limits: PictureLimits = DEFAULT_LIMITS) -> np.ndarray:
     """Encoded picture -> uint8 [crop_px, crop_px, 3], RGB.
 
-    Raises PictureError: not_a_picture, too_many_pixels (read from the header, nothing decoded), truncated, undecodable.
+    Raises PictureError: not_a_picture, too_many_pixels (read from the header, nothing decoded), truncated, undecodable,
+    out_of_memory.
     """
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
@@ -145,17 +185,21 @@ def decode_picture(data: bytes, preprocessing: Preprocessing, limits: PictureLim
             large = picture.width * picture.height > _LARGE_PIXELS
             with _large_picture if large else nullcontext():
                 picture.load()
-                return _crop(_to_rgb(_upright(picture)), preprocessing)
+                rgb = to_rgb(upright(picture))
+                return crop_middle(rgb, preprocessing.resize_px, preprocessing.crop_px, preprocessing.interpolation)
     except PictureError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise PictureError("too_many_pixels", f"at most {limits.max_pixels:,} pixels", quote(str(error))) from error
+    except MemoryError as error:
+        raise PictureError("out_of_memory", "memory to decode the picture", f"none for {len(data):,} bytes") from error
     except Exception as error:  # decoders raise OSError, SyntaxError, struct.error, EOFError and more on hostile bytes
-        got = f"{len(data):,} bytes, {type(error).__name__}: {quote(str(error))}"
+        unidentified = isinstance(error, UnidentifiedImageError)  # its message holds an address in memory
+        why = f" starting with {quote(data[:8])}" if unidentified else f", {type(error).__name__}: {quote(str(error))}"
+        got = f"{len(data):,} bytes{why}"
         if _is_cut_short(data, error):
             raise PictureError("truncated", "a whole picture file", got) from error
-        if isinstance(error, UnidentifiedImageError):
-            got = f"{len(data):,} bytes starting with {quote(data[:8])}"
+        if unidentified:
             raise PictureError("not_a_picture", " ".join(FORMATS), got) from error
         raise PictureError("undecodable", "a picture that decodes", got) from error
 
@@ -165,68 +209,10 @@ def _check_size(size: tuple[int, int], resize_px: int, limits: PictureLimits) ->
     expected = f"at most {limits.max_pixels:,} pixels"
     if width * height > limits.max_pixels:
         raise PictureError("too_many_pixels", expected, f"{width} x {height}")
-    new_width, new_height = _resized_size(width, height, resize_px)
+    new_width, new_height = resized_size(width, height, resize_px)
     if new_width * new_height > max(limits.max_pixels, resize_px * resize_px):
         got = f"{width} x {height}, that is {new_width} x {new_height} when its shorter side is {resize_px}"
         raise PictureError("too_many_pixels", expected, got)
-
-
-def _resized_size(width: int, height: int, shorter_px: int) -> tuple[int, int]:
-    """
-    >>> _resized_size(500, 375, 256)
-    (341, 256)
-    """
-    if width <= height:
-        return shorter_px, int(shorter_px * height / width)
-    return int(shorter_px * width / height), shorter_px
-
-
-def _crop(picture: Image.Image, preprocessing: Preprocessing) -> np.ndarray:
-    """Shorter side to resize_px, centre crop: the arithmetic (truncation, rounding to even) is torchvision's."""
-    size = _resized_size(picture.width, picture.height, preprocessing.resize_px)
-    if size != picture.size:
-        picture = picture.resize(size, _INTERPOLATIONS[preprocessing.interpolation])
-    crop_px = preprocessing.crop_px
-    left, top = round((size[0] - crop_px) / 2), round((size[1] - crop_px) / 2)
-    return np.array(picture.crop((left, top, left + crop_px, top + crop_px)), np.uint8)
-
-
-def _upright(picture: Image.Image) -> Image.Image:
-    """Turned as its EXIF orientation says; damaged EXIF counts as none."""
-    try:
-        orientation = picture.getexif().get(_ORIENTATION_TAG)
-    except Exception:  # whatever the EXIF parser meets, the pixels are good
-        return picture
-    transpose = _TRANSPOSES.get(orientation) if isinstance(orientation, int) else None
-    return picture if transpose is None else picture.transpose(transpose)
-
-
-def _to_rgb(picture: Image.Image) -> Image.Image:
-    if picture.mode == "RGB" and "transparency" not in picture.info:
-        return picture
-    if picture.mode.startswith(("I", "F")):
-        picture = Image.fromarray(_to_8_bits(np.asarray(picture), is_16_bit=picture.mode.startswith("I;16")))
-    elif picture.has_transparency_data:
-        picture = picture.convert("RGBA")
-        white = Image.new("RGBA", picture.size, (255, 255, 255, 255))
-        picture = Image.alpha_composite(white, picture)
-    return picture.convert("RGB")
-
-
-def _to_8_bits(grey_HW: np.ndarray, is_16_bit: bool) -> np.ndarray:
-    """Grey of more than 8 bits -> uint8, scaled (Pillow's own conversion clips at 255).
-
-    16-bit has a known full scale; of 32-bit integers and floats the smallest usual one that holds all values is taken,
-    and values that fit none are stretched from their minimum to their maximum.
-    """
-    values_HW = np.nan_to_num(np.asarray(grey_HW, np.float32), posinf=0.0, neginf=0.0)
-    low, high = float(values_HW.min()), float(values_HW.max())
-    scales = [65535.0] if is_16_bit else [1.0, 255.0, 65535.0] if grey_HW.dtype.kind == "f" else [255.0, 65535.0]
-    fitting = [scale for scale in scales if high <= scale and low >= 0]
-    if not fitting:
-        values_HW, fitting = values_HW - low, [high - low]
-    full_scale = fitting[0] or 1.0
-    return np.clip(values_HW * (255.0 / full_scale) + 0.5, 0, 255).astype(np.uint8)
 
 
 def _is_cut_short(data: bytes, error: Exception) -> bool:

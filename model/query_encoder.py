@@ -21,6 +21,7 @@ from schemas.tables import EMBEDDING_DIM
 
 if TYPE_CHECKING:
     from model.image_encoder import ImageEncoder
+    from model.image_encoder_spec import ImageEncoderSpec
 
 _BATCH_QUERIES = 1024
 _LEARNS_FROM = {
@@ -51,7 +52,8 @@ class QueryEncoder:
     def texts(self, queries: Sequence[str]) -> np.ndarray:
         """float32 [Q, 256], norm 1. Raises UsageError if the tower was not trained.
 
-        A query without a known token gets one constant vector: `texts_and_token_counts` tells which ones those are.
+        A query without a known token gets one constant vector, which says nothing about it: `texts_and_token_counts`
+        tells which ones those are. Search refuses them, evaluation ranks them as misses.
         """
         return self.texts_and_token_counts(queries)[0]
 
@@ -88,11 +90,18 @@ class QueryEncoder:
             return self._picture_tower(torch.from_numpy(np.array(vectors_QD, np.float32))).numpy()
 
     @cached_property
+    def image_encoder_spec(self) -> "ImageEncoderSpec":
+        """What the image encoder will be on this machine: its ids without loading the network."""
+        from model.image_encoder_spec import saved_image_encoder_spec  # torchvision takes a second
+
+        return saved_image_encoder_spec(self.folder / "image_encoder", device=self.device, dtype="auto")
+
+    @cached_property
     def image_encoder(self) -> "ImageEncoder":
         """The image encoder that the model was trained with."""
-        from model.image_encoder import open_image_encoder  # torchvision takes a second that text search need not wait
+        from model.image_encoder import ImageEncoder  # torchvision takes a second that text search need not wait
 
-        return open_image_encoder(self.folder / "image_encoder", device=self.device, dtype="auto")
+        return ImageEncoder(self.image_encoder_spec, may_fall_back=True)
 
     @cached_property
     def _vocabulary(self) -> Vocabulary:

@@ -28,8 +28,9 @@ import pyarrow.parquet as pq
 
 from model.tokenizer import SEPARATOR, TOKENIZER_VERSION, bigrams, character_trigrams, normalize, words
 from schemas.errors import CorruptFileError
-from schemas.files import atomic_write, read_json
+from schemas.files import atomic_write, read_json, shown
 from schemas.hashing import fingerprint, stable_hash
+from schemas.quarantine import quote
 from schemas.tables import TEXT_FIELDS
 
 #: Kinds of tokens in the order of their id ranges, with the paper's sizes.
@@ -189,8 +190,13 @@ class Vocabulary:
         try:
             mode, size, version = description["mode"], description["size"], description["tokenizer_version"]
             tokens = pq.read_table(path, schema=TOKENS)
-        except (KeyError, TypeError, OSError, pa.ArrowException) as error:
-            raise CorruptFileError(f"expected a vocabulary in {folder}, got {error!r}: build it again") from error
+            good_size = type(size) is int and size >= 2 if mode == "hashing" else tokens["count"].null_count == 0
+            if tokens["token"].null_count or not good_size:
+                raise ValueError("nulls or a size that is no number of at least 2")
+        except (KeyError, TypeError, ValueError, OSError, pa.ArrowException) as error:
+            raise CorruptFileError(
+                f"expected a vocabulary in {folder}, got {quote(str(error))}: build it again"
+            ) from error
         if version != TOKENIZER_VERSION or mode not in MODES:
             raise CorruptFileError(
                 f"expected a vocabulary of tokeniser version {TOKENIZER_VERSION} and a mode of {MODES}, got version "
@@ -199,7 +205,8 @@ class Vocabulary:
         vocabulary = cls(mode, tokens, size)
         if vocabulary.id != description.get("id"):
             raise CorruptFileError(
-                f"expected tokens of vocabulary {description.get('id')}, got {vocabulary.id} in {path}: build it again"
+                f"expected tokens of vocabulary {shown(str(description.get('id')))[:100]}, got {vocabulary.id} "
+                f"in {path}: build it again"
             )
         return vocabulary
 

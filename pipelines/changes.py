@@ -13,6 +13,9 @@ from schemas.embeddings import read_embeddings
 from schemas.files import atomic_write
 from schemas.tables import CHANGES
 
+#: Rows compared at once: beside the two matrices, memory holds copies of so many only.
+_ROWS_A_COMPARISON = 65_536
+
 
 def compare_embeddings(
     old_ids: pa.Array, old_ND: np.ndarray, new_ids: pa.Array, new_ND: np.ndarray
@@ -30,10 +33,12 @@ def compare_embeddings(
         else:
             matched_old.append(old_row)
             matched_new.append(row)
+    differs = np.ones(len(matched_new), bool)
     if old_ND.shape[1:] == new_ND.shape[1:]:
-        differs = (old_ND[matched_old].view(np.uint32) != new_ND[matched_new].view(np.uint32)).any(axis=1)
-    else:
-        differs = np.ones(len(matched_new), bool)
+        for start in range(0, len(matched_new), _ROWS_A_COMPARISON):
+            rows = slice(start, start + _ROWS_A_COMPARISON)
+            old_bits = old_ND[matched_old[rows]].view(np.uint32)
+            differs[rows] = (old_bits != new_ND[matched_new[rows]].view(np.uint32)).any(axis=1)
     changes += [(names[row], "changed") for row in np.array(matched_new, np.int64)[differs]]
     changes += [(name, "deleted") for name in old_rows]
     changes.sort()

@@ -1,11 +1,13 @@
 """`itemsage COMMAND ...`: one word a job. Each job also runs alone as `python -m pipelines.<job>`."""
 
-import importlib
+import difflib
+import importlib.metadata
 import sys
 from collections.abc import Sequence
 
 from pipelines.commands import COMMANDS
-from pipelines.jobs import EXIT_USAGE
+from pipelines.exit_codes import EXIT_USAGE
+from schemas.quarantine import quote
 
 
 def usage() -> str:
@@ -19,9 +21,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments and arguments[0] in ("-h", "--help", "help"):
         print(usage())
         return 0
+    if arguments == ["--version"]:
+        print(f"itemsage {importlib.metadata.version('itemsage')}")
+        return 0
     if not arguments or arguments[0] not in COMMANDS:
-        got = arguments[0] if arguments else "nothing"
-        print(f"error: expected a command, got {got!r}\n\n{usage()}", file=sys.stderr)
+        got = quote(arguments[0]) if arguments else "nothing"
+        near = difflib.get_close_matches(arguments[0], COMMANDS, n=1) if arguments else []
+        hint = f": is it {near[0]}?" if near else ""
+        print(f"error: expected a command, got {got}{hint}\n\n{usage()}", file=sys.stderr)
         return EXIT_USAGE
     module = importlib.import_module(COMMANDS[arguments[0]][0])
     return module.main(arguments[1:])

@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import sys
 import tomllib
 import types
 import typing
@@ -10,18 +11,22 @@ from typing import Any
 
 from pipelines.commands import COMMANDS
 from schemas.errors import UsageError
+from schemas.quarantine import quote
 
 #: Fields of any command's config: what a file that all commands share may hold. Kept by hand, and equal to the configs
 #: by a test, since learning them from the jobs' modules takes seconds of imports.
 SHARED_KEYS = frozenset(
     """
-    attempt batch_size catalog date device dropout end_date engagements epochs exact frequencies gap_days
-    hashing_size image image_dtype image_encoder image_encoder_folder image_root image_weights
-    image_weights_name image_weights_sha256 include_train item items json judgements learning_rate max_bigrams
-    max_pairs_per_item max_picture_bytes max_picture_pixels max_queries max_search_k max_trees max_trigrams
-    max_words min_count min_steps mode model num_buckets out pairs_per_purchase pseudo_queries queries
-    reuse_from run seed split store target_recall test_days test_fraction text top train_before validation_days
-    validation_fraction vocabulary vocabulary_mode what workers
+    accept attempt batch_size because catalog date device dropout dry_run end_date engagements epochs exact
+    frequencies from_date gap_days hashing_size image image_dtype image_encoder image_encoder_folder image_root
+    image_weights image_weights_name image_weights_sha256 include_train item items json judgements keep keep_going
+    learning_rate max_bigrams max_coverage_drop max_drift_auc max_pairs_per_item max_picture_bytes
+    max_picture_pixels max_quarantined_pictures max_quarantined_rows max_queries max_recall_drop max_row_drop
+    max_row_growth max_search_k max_trees max_trigrams max_words min_age_hours min_count min_index_recall min_kept
+    min_overlap min_quarantined min_recall_pairs min_steps mode model new num_buckets old out pairs_per_purchase
+    pseudo_queries queries reason rebuild reuse_from run sample_rows seed split store strict target_recall test_days
+    test_fraction text to to_date top train_before validation_days validation_fraction verify_images vocabulary
+    vocabulary_mode what workers
     """.split()  # noqa: SIM905 (a list would take a line each)
 )
 
@@ -65,13 +70,13 @@ def _load(path: str) -> dict[str, Any]:
     try:
         with open(path, "rb") as file:
             return tomllib.load(file)
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UsageError(f"expected a TOML file at {path}, got {error}") from error
+    except (OSError, ValueError, RecursionError) as error:  # ValueError: not UTF-8, not TOML, a number of 4,301 digits
+        raise UsageError(f"expected a TOML file at {path}, got {quote(str(error))}") from error
 
 
 def _own_table(table: Any, fields: Collection[str], command: str, path: str) -> dict[str, Any]:
     if not isinstance(table, dict):
-        raise UsageError(f"expected a table [{command}] in {path}, got {command} = {table!r}")
+        raise UsageError(f"expected a table [{command}] in {path}, got {command} = {quote(table)}")
     values = {key.replace("-", "_"): value for key, value in table.items()}
     for name in values:
         if name not in fields or name == "columns":
@@ -82,19 +87,19 @@ def _own_table(table: Any, fields: Collection[str], command: str, path: str) -> 
 def _checked(value: Any, hint: Any, field: dataclasses.Field[Any], path: str) -> Any:
     """The value as the field's type; UsageError if it is of another, or none of the field's choices."""
     kind = plain_type(hint)
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+    if kind is float and type(value) is int and abs(value) <= sys.float_info.max:
         value = float(value)
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-        raise UsageError(f"expected {kind.__name__} for {field.name} in {path}, got {value!r}")
+        raise UsageError(f"expected {kind.__name__} for {field.name} in {path}, got {quote(value)}")
     choices = field.metadata["choices"]
     if choices is not None and value not in choices:
-        raise UsageError(f"expected one of {', '.join(choices)} for {field.name} in {path}, got {value!r}")
+        raise UsageError(f"expected one of {', '.join(choices)} for {field.name} in {path}, got {quote(value)}")
     return value
 
 
 def _unknown(name: str, expected: str, path: str, known: Collection[str]) -> UsageError:
     near = difflib.get_close_matches(name.strip("[]"), sorted(known), n=1)
-    return UsageError(f"expected {expected}, got {name!r} in {path}" + (f": is it {near[0]}?" if near else ""))
+    return UsageError(f"expected {expected}, got {quote(name)} in {path}" + (f": is it {near[0]}?" if near else ""))
 
 
 def _commands() -> frozenset[str]:

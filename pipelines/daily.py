@@ -1,14 +1,15 @@
-"""The daily run: ingest -> features -> embed -> index -> (evaluate) -> publish, with the store's current model.
+"""The daily run: ingest -> features -> embed -> index -> (evaluate) -> gates -> publish, with the store's model.
 
     itemsage daily --catalog CATALOG --image-root IMAGES --store STORE --date 2026-06-30
 
 The run folder's name is a hash of everything that went in: the same call finds its unfinished run and goes on with it.
+What has not changed since the run before is taken over from it, picture by picture, row by row, file by file.
 """
 
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -17,21 +18,23 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from model.model_store import read_model_manifest
 from model.pictures import DEFAULT_LIMITS
 from pipelines import embed, evaluate, features, index, ingest, store
+from pipelines.gates import GateThresholds, check_quarantine_share, require_passed
 from pipelines.jobs import flag, main_of, narrow
-from pipelines.publish import PublishConfig, publish, republish
+from pipelines.lock import store_lock
+from pipelines.publish import Acceptance, PublishConfig, move_readers, pin_previous, publish
 from pipelines.units import read_stage_manifest
-from schemas.errors import ThresholdError
-from schemas.files import expand_inputs, read_json, write_json
+from schemas.files import check_sha256, expand_inputs, read_json, write_json
 from schemas.reading import input_identity
 
 #: Of everything that makes the files of a run: newer code is another run.
 CODE_VERSIONS = (ingest.CODE_VERSION, features.CODE_VERSION, embed.CODE_VERSION, index.CODE_VERSION)
 #: Flags whose content is in the facts by other means, or that change nothing in what comes out.
-_PLACES = ("catalog", "engagements", "store", "date", "model")
+_PLACES = ("catalog", "engagements", "store", "date", "model", "accept", "because")
+_THRESHOLDS = frozenset(field.name for field in fields(GateThresholds))
 
 
 @dataclass(frozen=True, kw_only=True)
-class DailyConfig:
+class DailyConfig(GateThresholds, Acceptance):
     """One day: the shop's whole catalogue in, published embeddings and index out."""
 
     catalog: str = flag(help="catalogue of the day: a file, a folder of parts or a glob; {date} means --date")
@@ -44,6 +47,9 @@ class DailyConfig:
     attempt: int = flag(default=0, help="another number runs a finished day again, say after pictures were mended")
     model: str | None = flag(default=None, help="model id; default: the model trained last")
     num_buckets: int = flag(default=0, help="buckets of a new store; 0 chooses about 3,000 rows a bucket")
+    verify_images: bool = flag(
+        default=False, help="read every picture, also those whose size and modification time are unchanged"
+    )
     target_recall: float = flag(default=0.95, help="recall@10 of the index to reach")
     image_dtype: str = flag(
         default="auto", choices=("auto", "float32", "bfloat16"), help="number format of the image encoder"
@@ -54,66 +60,87 @@ class DailyConfig:
 
 
 def run(config: DailyConfig, options: PipelineOptions) -> dict[str, Any]:
-    """Runs every stage that is not finished yet, publishes, prints the summary; returns the run's manifest."""
-    started_s = time.monotonic()
+    """Runs every stage that is not finished yet, publishes, prints the summary; returns the run's manifest.
+
+    Raises ThresholdError if the data fail a gate: readers keep the run before.
+    """
     features.check_image_root(config.image_root)
-    model_id = config.model or store.current_model_id(config.store)
-    model = store.model_folder(config.store, model_id)
-    facts = _facts(config, model_id)
-    run_folder = store.run_folder(config.store, config.date, facts)
-    print(f"daily run of {config.date} with {model_id} in {run_folder}", flush=True)
-    if (run_folder / "COMPLETED").is_file():
-        print("finished before: nothing to compute (--attempt 1 runs the day again)", flush=True)
-        if store.readers_are_ahead(config.store, run_folder):
-            print(
-                f"readers stay with a later run; `itemsage publish --store {config.store} --run {run_folder}` goes back"
-            )
-            return read_json(run_folder / "manifest.json")
-        return republish(config.store, run_folder)
-    seconds = _run_stages(config, options, str(run_folder), model)
+    config.accepted()  # a reason that is missing is told before the work, not after
+    with store_lock(config.store, f"daily {config.date}"):
+        model_id = config.model or store.current_model_id(config.store)
+        facts = _facts(config, model_id)
+        folder = store.run_folder(config.store, config.date, facts)
+        print(f"daily run of {config.date} with {model_id} in {folder}", flush=True)
+        if (folder / "COMPLETED").is_file():
+            return _finished_before(config, folder)
+        return _run(config, options, folder, facts)
+
+
+def _run(config: DailyConfig, options: PipelineOptions, folder: Path, facts: dict[str, Any]) -> dict[str, Any]:
+    started_s = time.monotonic()
+    model = store.model_folder(config.store, facts["model_id"])
+    previous = pin_previous(config.store, folder)
+    print(f"compared with {previous}" if previous else "compared with nothing: there is no run before", flush=True)
+    seconds = _run_stages(config, options, str(folder), model, previous)
     if config.engagements is not None:
         stage_started_s = time.monotonic()
-        write_json(run_folder / "metrics.json", _evaluate(config, run_folder, model))
+        _evaluate(config, folder, model, previous)
         seconds["evaluate"] = time.monotonic() - stage_started_s
-    manifest = publish(PublishConfig(store=config.store, run=str(run_folder)), facts)
+    manifest = publish(narrow(PublishConfig, config, run=str(folder)), facts)
     seconds["total"] = time.monotonic() - started_s
-    write_json(run_folder / "times.json", {name: round(value, 3) for name, value in seconds.items()})
-    print(summary(manifest, seconds, run_folder), flush=True)
+    write_json(folder / "times.json", {name: round(value, 3) for name, value in seconds.items()})
+    print(summary(manifest, seconds, folder), flush=True)
     return manifest
 
 
-def _evaluate(config: DailyConfig, run_folder: Path, model: Path) -> dict[str, Any]:
-    """The report for metrics.json; where nothing can be evaluated it says why, and the day goes on."""
+def _finished_before(config: DailyConfig, folder: Path) -> dict[str, Any]:
+    """The same call again: nothing to compute; readers move only if the run was killed before they could."""
+    print("finished before: nothing to compute (--attempt 1 runs the day again)", flush=True)
+    check_sha256(folder / "manifest.json", (folder / "COMPLETED").read_text(encoding="utf-8").strip())
+    move_readers(config.store, folder, "published")
+    return read_json(folder / "manifest.json")
+
+
+def _evaluate(config: DailyConfig, folder: Path, model: Path, previous: Path | None) -> None:
+    """Writes metrics.json; where nothing can be evaluated it says why, and the day goes on."""
     assert config.engagements is not None
-    try:
-        report = evaluate.evaluate_run(
-            run_folder,
-            model,
-            engagements=config.engagements,
-            image_root=config.image_root,
-            date=config.date,
-            columns=config.columns,
-        )
-    except ThresholdError as error:
-        print(f"not evaluated: {error}", flush=True)
-        return {"not_evaluated": str(error)}
+    report, reused = evaluate.evaluate_or_reuse(
+        folder,
+        model,
+        previous,
+        engagements=config.engagements,
+        image_root=config.image_root,
+        date=config.date,
+        columns=config.columns,
+        verify_images=config.verify_images,
+    )
+    write_json(folder / "metrics.json", report)
+    if "not_evaluated" in report:
+        print(f"not evaluated: {report['not_evaluated']}", flush=True)
+        return
     print(evaluate.format_report(report), flush=True)
-    return report
+    if reused:
+        print(f"evaluate: the report of {previous}: neither items nor engagements have changed", flush=True)
 
 
 def summary(manifest: dict[str, Any], seconds: dict[str, float], run_folder: Path) -> str:
-    """The few lines a person reads in the morning."""
-    counts = manifest["counts"]
+    """The few lines a person reads in the morning: what came in, and the proof that only what changed was computed.
+
+    The figures satisfy, and `publish.account` has checked: today = reused + computed; computed = changed + new;
+    yesterday = reused + changed + gone.
+    """
+    counts = {name: f"{count:,}" for name, count in manifest["counts"].items()}
     times = ", ".join(f"{name} {value:.1f}" for name, value in seconds.items())
+    accepted = "".join(f"\naccepted {name}: {reason}" for name, reason in manifest["accepted"].items())
     return (
-        f"\nrows     read {counts['rows_read']:,} = published {counts['rows_published']:,} + collapsed "
-        f"{counts['rows_collapsed']:,} + quarantined {counts['rows_quarantined']:,}\n"
-        f"pictures listed {counts['pictures_listed']:,} = computed {counts['pictures_computed']:,} + reused "
-        f"{counts['pictures_reused']:,} + quarantined {counts['pictures_quarantined']:,} + cut off "
-        f"{counts['pictures_cut_off']:,}\n"
-        f"seconds  {times}\n"
-        f"where    {run_folder}   (CURRENT)"
-    )
+        "\nrows     read {rows_read} = published {rows_published} + collapsed {rows_collapsed} + quarantined "
+        "{rows_quarantined}\n"
+        "pictures listed {pictures_listed} = computed {pictures_computed} + reused {pictures_reused} + quarantined "
+        "{pictures_quarantined} + cut off {pictures_cut_off}; {pictures_read} read\n"
+        "vectors  today {rows_published} = reused {rows_reused} + computed {rows_computed}; "
+        "computed = changed {rows_changed} + new {rows_new}\n"
+        "         yesterday {rows_yesterday} = reused {rows_reused} + changed {rows_changed} + gone {rows_gone}\n"
+    ).format(**counts) + f"seconds  {times}\nwhere    {run_folder}{accepted}"
 
 
 def _facts(config: DailyConfig, model_id: str) -> dict[str, Any]:
@@ -121,11 +148,14 @@ def _facts(config: DailyConfig, model_id: str) -> dict[str, Any]:
     inputs = {"catalog": input_identity(expand_inputs(config.catalog, config.date))}
     if config.engagements is not None:
         inputs["engagements"] = input_identity(expand_inputs(config.engagements, config.date))
-    kept = {name: value for name, value in asdict(config).items() if name not in _PLACES}
+    kept = {name: value for name, value in asdict(config).items() if name not in _THRESHOLDS.union(_PLACES)}
     return {"code_versions": CODE_VERSIONS, "config": kept, "date": config.date, "inputs": inputs, "model_id": model_id}
 
 
-def _run_stages(config: DailyConfig, options: PipelineOptions, run_folder: str, model: Path) -> dict[str, float]:
+def _run_stages(
+    config: DailyConfig, options: PipelineOptions, run_folder: str, model: Path, previous: Path | None
+) -> dict[str, float]:
+    """Seconds a stage. A stage that rejects too much stops the run before the next."""
     seconds: dict[str, float] = {}
     started_s = time.monotonic()
 
@@ -145,9 +175,10 @@ def _run_stages(config: DailyConfig, options: PipelineOptions, run_folder: str, 
         options,
     )
     store.fix_num_buckets(config.store, items["num_buckets"])
+    _stop_if_too_much_is_rejected(config, run_folder, items["counts"])
     done("ingest")
     has_pictures = read_model_manifest(model)["picture_dim"] > 0
-    features.run(
+    made = features.run(
         narrow(
             features.FeaturesConfig,
             config,
@@ -155,27 +186,33 @@ def _run_stages(config: DailyConfig, options: PipelineOptions, run_folder: str, 
             vocabulary=str(model / "vocabulary"),
             image_encoder=None if has_pictures else "none",
             image_encoder_folder=str(model / "image_encoder") if has_pictures else None,
-            reuse_from=reusable_run(config.store, model),
+            reuse_from=features_to_reuse(config.store, model, previous),
         ),
         options,
     )
+    _stop_if_too_much_is_rejected(config, run_folder, items["counts"], made["counts"])
     done("features")
-    embed.run(embed.EmbedConfig(run=run_folder, model=str(model)), options)
+    reuse_from = str(previous) if previous else None
+    embed.run(embed.EmbedConfig(run=run_folder, model=str(model), reuse_from=reuse_from), options)
     done("embed")
-    index.run(index.IndexConfig(run=run_folder, target_recall=config.target_recall), options)
+    index.run(index.IndexConfig(run=run_folder, target_recall=config.target_recall, reuse_from=reuse_from), options)
     done("index")
     return seconds
 
 
-def reusable_run(store_folder: str, model: Path) -> str | None:
-    """Whose picture vectors may be taken over: the published run's, else those of the model's training run, if they are
-    of the model's image encoder."""
+def _stop_if_too_much_is_rejected(config: DailyConfig, run_folder: str, *stage_counts: dict[str, int]) -> None:
+    results = check_quarantine_share(*stage_counts, thresholds=config, accepted=config.accepted())
+    require_passed(results, Path(run_folder))
+
+
+def features_to_reuse(store_folder: str, model: Path, previous: Path | None) -> str | None:
+    """The run whose picture vectors are taken over: the run before, else the model's training run, whichever has
+    vectors of the model's image encoder."""
     manifest = read_model_manifest(model)
     trained_in = manifest.get("training_run")
-    candidates = [store.previous_run(store_folder), Path(store_folder, trained_in) if trained_in else None]
-    for folder in candidates:
+    for folder in (previous, Path(store_folder, trained_in) if trained_in else None):
         if folder is not None and (folder / "manifests" / "features.json").is_file():
-            made_with = read_stage_manifest(str(folder), features.STAGE)["image_encoder_id"]
+            made_with = read_stage_manifest(str(folder), features.STAGE).get("image_encoder_id")
             if made_with == manifest["image_encoder_id"]:
                 return str(folder)
     return None

@@ -1,37 +1,33 @@
 """Features to embeddings: one Parquet file of unit vectors for every group of neighbouring buckets.
 
-    python -m pipelines.embed --run RUN --model MODEL_FOLDER
+    python -m pipelines.embed --run RUN --model MODEL_FOLDER --reuse-from EARLIER_RUN
 
-A unit is one output file of at least ROWS_A_FILE rows (where there are so many), so nothing is merged afterwards.
+A unit is one output file of at least 50,000 rows (where there are so many), so nothing is merged afterwards.
+Vectors of an earlier run are taken over where item, model and code are the same; an item that the model cannot embed
+is quarantined alone.
 """
 
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
-import numpy as np
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from model.folded import FoldedItemEncoder
-from model.inference import embed_items
-from model.model_store import load_item_encoder, read_model_manifest
+from model.model_store import read_model_manifest
 from pipelines.jobs import flag, main_of, print_summary
 from pipelines.progress import Progress
-from pipelines.transforms.process_units import ProcessUnits, UnitStage
-from pipelines.units import Unit, UnitWriter, read_stage_manifest, write_stage_manifest
-from schemas.embeddings import embeddings_metadata, write_embeddings_file
+from pipelines.transforms.compute_embeddings import EmbedStage
+from pipelines.transforms.earlier_vectors import open_earlier
+from pipelines.transforms.embed_parts import CODE_VERSION, STAGE, Part, plan_parts
+from pipelines.transforms.process_units import ProcessUnits
+from pipelines.units import Unit, read_stage_manifest, write_stage_manifest
 from schemas.errors import ThresholdError, UsageError
-from schemas.hashing import fingerprint
-from schemas.records import ItemFeatures, decode_features, read_records
 from schemas.tables import EMBEDDING_DIM
 
-STAGE = "embeddings"
-CODE_VERSION = 1
-ROWS_A_FILE = 50_000
+__all__ = ["CODE_VERSION", "STAGE", "EmbedConfig", "EmbedPlan", "build", "main", "plan", "plan_parts", "run"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,101 +36,21 @@ class EmbedConfig:
 
     run: str = flag(help="run folder that holds features/; embeddings/ is written there")
     model: str = flag(help="model folder")
+    reuse_from: str | None = flag(default=None, help="earlier run folder whose vectors of equal items are taken over")
 
 
 @dataclass(frozen=True)
-class Part:
-    """One output file: which feature files it is made of."""
+class EmbedPlan:
+    """The parts to write, what writes them, and how many items they hold."""
 
-    name: str
-    files: tuple[str, ...]
-    fingerprint: str
-
-
-def plan_parts(features: dict[str, Any], model_id: str, rows_a_file: int = ROWS_A_FILE) -> list[Part]:
-    """Neighbouring buckets in groups of at least `rows_a_file` rows, the rest in the last group.
-
-    `features` is the features stage's manifest.
-    """
-    groups: list[list[dict[str, Any]]] = [[]]
-    rows = 0
-    for entry in sorted((e for e in features["files"] if e["path"].startswith("features/")), key=lambda e: e["path"]):
-        if rows >= rows_a_file:
-            groups.append([])
-            rows = 0
-        groups[-1].append(entry)
-        rows += features["units"][Path(entry["path"]).stem]["counts"].get("items_written", 0)
-    if len(groups) > 1 and rows < rows_a_file:
-        last = groups.pop()
-        groups[-1] += last
-    return [
-        Part(
-            name=f"part-{number:05d}-of-{len(groups):05d}",
-            files=tuple(entry["path"] for entry in group),
-            fingerprint=fingerprint([CODE_VERSION, model_id, [entry["sha256"] for entry in group]]),
-        )
-        for number, group in enumerate(groups)
-    ]
+    parts: list[Part]
+    stage: EmbedStage
+    num_items: int
 
 
-class EmbedStage(UnitStage):
-    """Reads feature files, embeds, sorts by id, writes one embeddings file."""
-
-    stage = STAGE
-    progress_unit = "items"
-
-    def __init__(self, config: EmbedConfig, parts: Sequence[Part], model_id: str, picture_dim: int):
-        self.config, self.model_id, self.picture_dim = config, model_id, picture_dim
-        self.files = {part.name: part.files for part in parts}
-
-    def setup(self) -> None:
-        self.encoder = FoldedItemEncoder.from_encoder(load_item_encoder(self.config.model))
-
-    def compute(self, unit: Unit, writer: UnitWriter, progress: Progress) -> None:
-        ids: list[str] = []
-        blocks: list[np.ndarray] = []
-        for batch_ids, vectors_BD in embed_items(self.encoder, self._items(unit), self.picture_dim):
-            ids += batch_ids
-            blocks.append(vectors_BD)
-            progress.advance(len(batch_ids))
-        matrix = np.concatenate(blocks) if blocks else np.zeros((0, EMBEDDING_DIM), np.float32)
-        order = sorted(range(len(ids)), key=ids.__getitem__)
-        with writer.file(f"embeddings/{unit.name}.parquet") as temporary:
-            metadata = embeddings_metadata(self.model_id, matrix.shape[1])
-            write_embeddings_file(temporary, [ids[i] for i in order], matrix[order], metadata)
-        writer.counts.update(rows_read=len(ids), rows_computed=len(ids), rows_written=len(ids))
-
-    def _items(self, unit: Unit) -> Iterator[ItemFeatures]:
-        for path in self.files[unit.name]:
-            for payload in read_records(Path(self.config.run, path)):
-                yield decode_features(payload)
-
-
-def build(root: beam.Pipeline, config: EmbedConfig) -> beam.PCollection[dict[str, Any]]:
-    """Defines the job; runs nothing. The sidecars of all parts come out."""
-    parts, stage, total = _plan(config)
-    units = [Unit(STAGE, part.name, part.fingerprint) for part in parts]
-    return root | "Parts" >> beam.Create(units) | ProcessUnits(config.run, stage, total)
-
-
-def run(config: EmbedConfig, options: PipelineOptions) -> dict[str, Any]:
-    """Embeds the run's features and returns the stage manifest.
-
-    Raises UsageError if the features were made for another model, ThresholdError if there is no item at all.
-    """
-    started_s = time.monotonic()
-    parts, stage, _ = _plan(config)
-    with beam.Pipeline(options=options) as pipeline:
-        build(pipeline, config)
-    Progress.close_shared(STAGE)
-    manifest = write_stage_manifest(
-        config.run, STAGE, [part.name for part in parts], model_id=stage.model_id, dimension=EMBEDDING_DIM
-    )
-    print_summary("embed", manifest["counts"], started_s, f"{config.run}/embeddings")
-    return manifest
-
-
-def _plan(config: EmbedConfig) -> tuple[list[Part], EmbedStage, int]:
+def plan(config: EmbedConfig) -> EmbedPlan:
+    """Settles the parts; loads no model. Raises UsageError if the features were made for another model, ThresholdError
+    if there is no item at all."""
     features = read_stage_manifest(config.run, "features")
     model = read_model_manifest(config.model)
     if features["counts"].get("items_written", 0) == 0:
@@ -145,9 +61,44 @@ def _plan(config: EmbedConfig) -> tuple[list[Part], EmbedStage, int]:
                 f"expected features made with {name} {model[name]} of model {model['model_id']}, got {features[name]}: "
                 "run the features stage again with the model's vocabulary and image encoder"
             )
-    parts = plan_parts(features, model["model_id"])
-    stage = EmbedStage(config, parts, model["model_id"], model["picture_dim"])
-    return parts, stage, features["counts"]["items_written"]
+    model_id = model["model_id"]
+    parts = plan_parts(features, model_id)
+    earlier = open_earlier(config.reuse_from, config.run, model_id, parts)
+    stage = EmbedStage(config.run, config.model, parts, model_id, model["picture_dim"], earlier)
+    return EmbedPlan(parts, stage, features["counts"]["items_written"])
+
+
+def build(root: beam.Pipeline, config: EmbedConfig) -> beam.PCollection[dict[str, Any]]:
+    """Defines the job; runs nothing. The sidecars of all parts come out."""
+    return _build(root, config.run, plan(config))
+
+
+def _build(root: beam.Pipeline, run_folder: str, planned: EmbedPlan) -> beam.PCollection[dict[str, Any]]:
+    units = [Unit(STAGE, part.name, part.fingerprint) for part in planned.parts]
+    return root | "Parts" >> beam.Create(units) | ProcessUnits(run_folder, planned.stage, planned.num_items)
+
+
+def run(config: EmbedConfig, options: PipelineOptions) -> dict[str, Any]:
+    """Embeds the run's features and returns the stage manifest. Raises what `plan` raises; CorruptFileError if a file
+    is not as its stage left it or the model is broken.
+
+    Counts: rows_read = rows_written + rows_quarantined; rows_written = rows_reused + rows_computed; rows_computed =
+    rows_changed + rows_new; rows_yesterday = rows_reused + rows_changed + rows_gone.
+    """
+    started_s = time.monotonic()
+    planned = plan(config)
+    with beam.Pipeline(options=options) as pipeline:
+        _build(pipeline, config.run, planned)
+    Progress.close_shared(STAGE)
+    manifest = write_stage_manifest(
+        config.run,
+        STAGE,
+        [part.name for part in planned.parts],
+        model_id=planned.stage.model_id,
+        dimension=EMBEDDING_DIM,
+    )
+    print_summary("embed", manifest["counts"], started_s, f"{config.run}/embeddings")
+    return manifest
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -8,20 +8,32 @@ Engagements of the model's own training part (train, validation and gap of its s
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipelines.evaluated_run import EvaluatedRun
-from pipelines.evaluation_report import format_report
-from pipelines.evaluation_run import evaluate_engagements, evaluate_judgements
+from pipelines.evaluation.evaluated_run import EvaluatedRun
+from pipelines.evaluation.measure import (
+    Evaluation,
+    NotEvaluatedError,
+    evaluate_engagements,
+    evaluate_judgements,
+    plan_evaluation,
+)
+from pipelines.evaluation.report import format_report, why_not_evaluated
 from pipelines.jobs import flag, main_of_alone
 from pipelines.store import current_run, model_folder
-from schemas.errors import UsageError
+from pipelines.units import read_stage_manifest
+from schemas.errors import CorruptFileError, UsageError
 from schemas.files import read_json
+from schemas.hashing import fingerprint
 
-__all__ = ["evaluate_run", "format_report", "main"]
+__all__ = ["evaluate_or_reuse", "evaluate_run", "format_report", "main"]
+
+#: Raise it when the same items and engagements give another report.
+CODE_VERSION = 1
+MAX_QUERIES = 2_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +46,7 @@ class EvaluateConfig:
     judgements: str | None = flag(default=None, help="judgements: surface, query, item_id, grade")
     date: str | None = flag(default=None, help="later engagements are left out; default: the run's date")
     include_train: bool = flag(default=False, help="keep the model's own training part")
-    max_queries: int = flag(default=2_000, help="distinct queries a task, sampled with a fixed seed")
+    max_queries: int = flag(default=MAX_QUERIES, help="distinct queries a task, sampled with a fixed seed")
     json: bool = flag(default=False, help="print JSON")
     columns: dict[str, str] = flag(default={}, help="our column name -> yours (table [columns] of --config)")
 
@@ -48,10 +60,11 @@ def evaluate_run(
     date: str | None,
     columns: dict[str, str],
     include_train: bool = False,
-    max_queries: int = 2_000,
+    max_queries: int = MAX_QUERIES,
 ) -> dict[str, Any]:
-    """Recall@10 of a run whose embeddings are finished, published or not, as a report (see format_report)."""
-    return evaluate_engagements(
+    """Recall@10 of a run whose embeddings are finished, published or not, as a report (see format_report). Writes
+    nothing. Raises ThresholdError if nothing can be evaluated."""
+    planned = plan_evaluation(
         EvaluatedRun(run, model),
         engagements,
         image_root=image_root,
@@ -60,6 +73,97 @@ def evaluate_run(
         include_train=include_train,
         max_queries=max_queries,
     )
+    return evaluate_engagements(planned)
+
+
+def evaluate_or_reuse(
+    run: Path,
+    model: Path,
+    previous: Path | None,
+    *,
+    engagements: str,
+    image_root: str | None,
+    date: str | None,
+    columns: dict[str, str],
+    verify_images: bool = False,
+    include_train: bool = False,
+    max_queries: int = MAX_QUERIES,
+) -> tuple[dict[str, Any], bool]:
+    """The report for metrics.json of a run that is not published yet, and whether it is `previous`'s: it is if all that
+    it depends on is the same, and then neither a tower nor an image encoder is loaded and no known picture opened.
+
+    The report carries a "fingerprint" of what it depends on and a "checksum" of itself. Where nothing can be evaluated
+    it is {"not_evaluated": why, "rows": counts, ...}. Leaves the vectors of query pictures in the run.
+    """
+    planned = plan_evaluation(
+        EvaluatedRun(run, model),
+        engagements,
+        image_root=image_root,
+        date=date,
+        columns=columns,
+        include_train=include_train,
+        max_queries=max_queries,
+        previous=previous,
+        verify_images=verify_images,
+    )
+    if planned.pictures is not None:
+        planned.pictures.save()
+    depends_on = evaluation_fingerprint(planned, include_train, max_queries)
+    report = None if previous is None else _earlier_report(previous / "metrics.json", depends_on)
+    if reused := report is not None:
+        report = _with_rows(report, planned.rows_read)
+    else:
+        try:
+            report = evaluate_engagements(planned)
+        except NotEvaluatedError as error:
+            report = {"not_evaluated": str(error), "rows": error.rows}
+    report = {**report, "fingerprint": depends_on}
+    return {**report, "checksum": fingerprint(report)}, reused
+
+
+def evaluation_fingerprint(planned: Evaluation, include_train: bool, max_queries: int) -> str:
+    """Of everything that a report depends on: items, model, the rows that count, the content of the query pictures.
+    Not of dates, and not of files' names, places or times."""
+    run, pictures = str(planned.evaluated.run), planned.pictures
+    files = {
+        stage: [
+            [entry["path"], entry["sha256"]] for entry in read_stage_manifest(run, stage)["files"] if _is_data(entry)
+        ]
+        for stage in ("items", "features", "embeddings")
+    }
+    return fingerprint(
+        {
+            "code_version": CODE_VERSION,
+            "files": {stage: sorted(entries) for stage, entries in files.items()},
+            "model_id": planned.evaluated.encoder.manifest["model_id"],
+            "options": [include_train, max_queries],
+            "pictures": None if pictures is None else [pictures.encoder_id, pictures.states()],
+            "rows": planned.rows_hash,
+        }
+    )
+
+
+def _is_data(entry: dict[str, Any]) -> bool:
+    """Of a stage's files, what evaluation reads: quarantine names its run, fingerprints hold modification times."""
+    return entry["path"].startswith(("items/", "features/", "embeddings/"))
+
+
+def _earlier_report(path: Path, depends_on: str) -> dict[str, Any] | None:
+    """The report at `path` without fingerprint and checksum, if it has this fingerprint and is as it was written."""
+    try:
+        report = dict(read_json(path))
+        if report.pop("checksum") != fingerprint(report):
+            print(f"evaluate: computed again, not taken over from {path}: it is not as it was written", file=sys.stderr)
+            return None
+        return report if report.pop("fingerprint") == depends_on else None
+    except (CorruptFileError, KeyError, OSError, TypeError, ValueError):  # absent, not JSON, another shape
+        return None
+
+
+def _with_rows(report: dict[str, Any], rows_read: Mapping[str, int]) -> dict[str, Any]:
+    """An earlier report with today's counts of the engagement files: other rows than those that count may have come."""
+    rows = {**report["rows"], **rows_read}
+    return {**report, "rows": rows} | ({"not_evaluated": why_not_evaluated(rows)} if "not_evaluated" in report else {})
 
 
 def run(config: EvaluateConfig) -> dict[str, Any]:

@@ -2,14 +2,15 @@
 
     python -m pipelines.features --run RUN --image-root IMAGES --image-encoder efficientnet_lite0
 
-Equal pictures are encoded once; vectors of an earlier run are taken over (--reuse-from) where the picture's content and
-the image encoder are the same. A picture that cannot be used costs only itself.
+Equal pictures are encoded once. What an earlier run has made (--reuse-from) is taken over: an item's record where its
+text and its pictures' contents are the same, a vector where the content is. A picture whose URI, size and modification
+time are unchanged is not read again. A picture that cannot be used costs only itself.
 """
 
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,20 +29,16 @@ from model.pictures import DEFAULT_LIMITS, PictureLimits
 from model.vocabulary import DESCRIPTION_FILE
 from pipelines.jobs import flag, main_of, print_summary
 from pipelines.progress import Progress
-from pipelines.transforms.compute_features import (
-    STAGE,
-    FeaturesSource,
-    FeaturesStage,
-    check_number_format,
-    open_encoder,
-)
+from pipelines.transforms.compute_features import FeaturesSource, FeaturesStage, check_number_format, open_encoder
+from pipelines.transforms.earlier_features import FINGERPRINTS_FOLDER, STAGE
 from pipelines.transforms.process_units import ProcessUnits
 from pipelines.units import Unit, bucket_name, finished_sidecar, read_stage_manifest, write_stage_manifest
 from schemas.errors import CorruptFileError, UsageError
 from schemas.files import read_json
+from schemas.fingerprints import MadeWith
 from schemas.hashing import fingerprint
 
-CODE_VERSION = 1
+CODE_VERSION = 2
 NO_ENCODER = "none"
 DEFAULT_ENCODER = "resnet50"
 EXAMPLE = "itemsage features --run store/runs/2026-06-30/0123456789abcdef --image-root images --image-encoder resnet50"
@@ -64,7 +61,10 @@ class FeaturesConfig:
     image_encoder_folder: str | None = flag(default=None, help="saved image encoder (a model's) instead of the above")
     image_dtype: str = flag(default="auto", choices=("auto", *DTYPES), help="number format of the image encoder")
     device: str = flag(default="auto", help="auto, cpu or cuda")
-    reuse_from: str | None = flag(default=None, help="earlier run folder whose picture vectors are taken over")
+    reuse_from: str | None = flag(default=None, help="earlier run folder; what has not changed is taken over from it")
+    verify_images: bool = flag(
+        default=False, help="read every picture, also those whose size and modification time are unchanged"
+    )
     max_picture_bytes: int = flag(default=DEFAULT_LIMITS.max_bytes, help="larger picture files are quarantined")
     max_picture_pixels: int = flag(default=DEFAULT_LIMITS.max_pixels, help="pictures of more pixels are quarantined")
 
@@ -105,15 +105,17 @@ def plan(config: FeaturesConfig) -> FeaturesPlan:
             f"expected an image encoder for the {num_pictures:,} pictures that {config.run}/items lists, got none: "
             "give --image-encoder, or leave the pictures out of the catalogue"
         )
-    planned = _plan_with(config, spec, items)
-    if spec is None or not num_pictures or planned.source.reuse_from is not None:
-        return planned
-    if all(finished_sidecar(config.run, unit) for unit in planned.units):
-        return planned
-    encoder = open_encoder(spec)
-    if config.image_dtype != "auto":
-        check_number_format(encoder, spec)
-    return planned if encoder.spec == spec else _plan_with(config, encoder.spec, items)
+    planned, why_not = _plan_with(config, spec, items)
+    untried = num_pictures and planned.source.reuse_from is None
+    if spec is not None and untried and not all(finished_sidecar(config.run, unit) for unit in planned.units):
+        encoder = open_encoder(spec)
+        if config.image_dtype != "auto":
+            check_number_format(encoder, spec)
+        if encoder.spec != spec:
+            planned, why_not = _plan_with(config, encoder.spec, items)
+    if why_not is not None:
+        print(f"{STAGE}: {why_not}", file=sys.stderr)
+    return planned
 
 
 def build(root: beam.Pipeline, config: FeaturesConfig) -> beam.PCollection[dict[str, Any]]:
@@ -174,52 +176,72 @@ def encoder_spec(config: FeaturesConfig) -> ImageEncoderSpec | None:
     )
 
 
-def _plan_with(config: FeaturesConfig, spec: ImageEncoderSpec | None, items: dict[str, Any]) -> FeaturesPlan:
+def _plan_with(
+    config: FeaturesConfig, spec: ImageEncoderSpec | None, items: dict[str, Any]
+) -> tuple[FeaturesPlan, str | None]:
+    """The plan with this encoder, and what cannot be taken over from the earlier run, if anything."""
     vocabulary = config.vocabulary or str(Path(config.run, "vocabulary"))
-    limits = PictureLimits(max_bytes=config.max_picture_bytes, max_pixels=config.max_picture_pixels)
+    image_root = str(Path(config.image_root).resolve())
+    made_with = MadeWith(
+        code_version=CODE_VERSION,
+        encoder_id=spec.encoder_id if spec else NO_ENCODER,
+        vocabulary_id=read_json(Path(vocabulary, DESCRIPTION_FILE))["id"],
+        image_root=fingerprint(image_root),
+        max_picture_bytes=config.max_picture_bytes,
+        max_picture_pixels=config.max_picture_pixels,
+    )
     facts = {
-        "encoder_id": spec.encoder_id if spec else NO_ENCODER,
+        "encoder_id": made_with.encoder_id,
         "image_encoder_id": spec.network_id if spec else None,
+        "max_picture_pixels": made_with.max_picture_pixels,
         "num_buckets": items["num_buckets"],
         "picture_dim": spec.dim if spec else 0,
-        "vocabulary_id": read_json(Path(vocabulary, DESCRIPTION_FILE))["id"],
+        "vocabulary_id": made_with.vocabulary_id,
     }
-    image_root = str(Path(config.image_root).resolve())
-    ids = [CODE_VERSION, facts["encoder_id"], facts["vocabulary_id"]]
-    common = [*ids, limits.max_bytes, limits.max_pixels, image_root]
     digests = {entry["path"]: entry["sha256"] for entry in items["files"]}
     names = [bucket_name(bucket, items["num_buckets"]) for bucket in range(items["num_buckets"])]
-    return FeaturesPlan(
-        units=[Unit(STAGE, name, fingerprint([*common, digests[f"items/{name}.parquet"]])) for name in names],
+    reuse_from, why_not = _reusable(config, facts)
+    planned = FeaturesPlan(
+        units=[Unit(STAGE, name, fingerprint([asdict(made_with), digests[f"items/{name}.parquet"]])) for name in names],
         source=FeaturesSource(
             run=config.run,
             image_root=image_root,
             vocabulary=vocabulary,
             encoder=spec,
-            limits=limits,
-            reuse_from=_reusable(config, facts),
+            limits=PictureLimits(max_bytes=config.max_picture_bytes, max_pixels=config.max_picture_pixels),
+            made_with=made_with,
+            reuse_from=reuse_from,
+            verify_images=config.verify_images,
         ),
         facts=facts,
         num_items=items["counts"].get("rows_written", 0),
         num_pictures=items["counts"]["pictures_listed"],
     )
+    return planned, why_not
 
 
-def _reusable(config: FeaturesConfig, facts: dict[str, Any]) -> str | None:
-    """The earlier run, if its vectors are this run's: same encoder, same buckets. If not, says why on stderr."""
-    if config.reuse_from is None or facts["encoder_id"] == NO_ENCODER:
-        return None
-    if Path(config.reuse_from).resolve() == Path(config.run).resolve():
-        return None
+def _reusable(config: FeaturesConfig, facts: dict[str, Any]) -> tuple[str | None, str | None]:
+    """The earlier run if its vectors are this run's: same encoder, same buckets, no picture that today's limit refuses.
+    And what cannot be taken over, if anything."""
+    if config.reuse_from is None or Path(config.reuse_from).resolve() == Path(config.run).resolve():
+        return None, None
     try:
         earlier = read_stage_manifest(config.reuse_from, STAGE)
         differing = [name for name in ("encoder_id", "num_buckets") if earlier[name] != facts[name]]
-        why = ", ".join(f"{name} {facts[name]} here, {earlier[name]} there" for name in differing)
-    except (CorruptFileError, KeyError, TypeError) as error:
+        limit = earlier.get("max_picture_pixels", DEFAULT_LIMITS.max_pixels)
+        if limit > facts["max_picture_pixels"]:
+            differing.append("max_picture_pixels")
+        why = ", ".join(f"{name} {facts[name]} here, {earlier.get(name, limit)} there" for name in differing)
+    except (CorruptFileError, KeyError, TypeError, AttributeError) as error:
         why = str(error)
     if why:
-        print(f"{STAGE}: no picture vectors are taken over from {config.reuse_from}: {why}", file=sys.stderr)
-    return None if why else config.reuse_from
+        return None, f"nothing is taken over from {config.reuse_from}: {why}"
+    if not Path(config.reuse_from, FINGERPRINTS_FOLDER).is_dir():
+        return config.reuse_from, (
+            f"only picture vectors are taken over from {config.reuse_from}, and every picture is read: no "
+            f"{FINGERPRINTS_FOLDER}/ there, it was made by an earlier version"
+        )
+    return config.reuse_from, None
 
 
 def main(argv: Sequence[str] | None = None) -> int:

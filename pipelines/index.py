@@ -1,9 +1,10 @@
 """Embeddings to an Annoy index with measured recall.
 
-    python -m pipelines.index --run RUN
+    python -m pipelines.index --run RUN --reuse-from EARLIER_RUN
 
 One unit, since an index is one file: index/items.ann, index/ids.parquet (row number = Annoy id), index/manifest.json.
 What depends on the clock lies apart, in index/times.json: two runs over equal embeddings write equal bytes elsewhere.
+So an earlier run's index is copied, with its times, if the embeddings and the settings are equal.
 """
 
 import json
@@ -47,6 +48,7 @@ class IndexConfig:
     max_trees: int = flag(default=100, help="cost cap: trees")
     max_search_k: int = flag(default=20_000, help="cost cap: nodes inspected a query")
     seed: int = flag(default=0, help="seed of the trees and of the queries that measure recall")
+    reuse_from: str | None = flag(default=None, help="earlier run folder whose index is copied if vectors are equal")
 
     def __post_init__(self) -> None:
         if not 0 <= self.target_recall <= 1 or self.max_trees < 1 or self.max_search_k < 1:
@@ -65,6 +67,17 @@ class IndexStage(UnitStage):
     def __init__(self, config: IndexConfig, embeddings: dict[str, Any]):
         self.config, self.embeddings = config, embeddings
 
+    def take_over(self, unit: Unit, writer: UnitWriter) -> bool:
+        earlier = self.config.reuse_from
+        if earlier is None or Path(earlier).resolve() == Path(self.config.run).resolve():
+            return False
+        counts = writer.take_over(earlier)
+        if counts is None:
+            return False
+        writer.counts.update(counts)
+        write_json(Path(self.config.run, FOLDER, TIMES_FILE), _times(earlier))
+        return True
+
     def compute(self, unit: Unit, writer: UnitWriter, progress: Progress) -> None:
         for entry in self.embeddings["files"]:
             check_sha256(Path(self.config.run, entry["path"]), entry["sha256"])
@@ -77,9 +90,8 @@ class IndexStage(UnitStage):
             )
         ids, matrix_ND = read_embeddings(folder)
         validate_embeddings(ids, matrix_ND, str(folder))
-        settings = {name: value for name, value in asdict(self.config).items() if name != "run"}
         with writer.file(f"{FOLDER}/{ANNOY_FILE}") as temporary:
-            facts = build_annoy(matrix_ND, temporary, **settings)
+            facts = build_annoy(matrix_ND, temporary, **_settings(self.config))
         with writer.file(f"{FOLDER}/{IDS_FILE}") as temporary:
             pq.write_table(pa.table([ids], schema=IDS), temporary, compression="zstd", use_dictionary=False)
         files = {Path(entry["path"]).name: {k: entry[k] for k in ("bytes", "sha256")} for entry in writer.files}
@@ -111,7 +123,8 @@ def run(config: IndexConfig, options: PipelineOptions) -> dict[str, Any]:
     Progress.close_shared(STAGE)
     index = read_json(Path(config.run, FOLDER, MANIFEST_FILE))
     facts = {name: value for name, value in index.items() if name != "files"}
-    manifest = write_stage_manifest(config.run, STAGE, [UNIT_NAME], **facts, times=_times(config.run))
+    manifest = write_stage_manifest(config.run, STAGE, [UNIT_NAME], **facts)
+    manifest["times"] = _times(config.run)
     print_summary("index", manifest["counts"], started_s, f"{config.run}/{FOLDER}")
     print(describe(manifest), flush=True)
     return manifest
@@ -135,15 +148,24 @@ def describe(manifest: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def _settings(config: IndexConfig) -> dict[str, Any]:
+    """What the index depends on, beside the vectors."""
+    return {name: value for name, value in asdict(config).items() if name not in ("run", "reuse_from")}
+
+
 def _fingerprint(config: IndexConfig, embeddings: dict[str, Any]) -> str:
-    settings = {name: value for name, value in asdict(config).items() if name != "run"}
-    return fingerprint([CODE_VERSION, embeddings["files"], embeddings["model_id"], settings])
+    # without the quarantine of the embed stage, which names its run: equal vectors make an equal index
+    files = [entry for entry in embeddings["files"] if entry["path"].startswith("embeddings/")]
+    return fingerprint([CODE_VERSION, files, embeddings["model_id"], _settings(config)])
 
 
 def _times(run_folder: str) -> dict[str, float]:
-    """Times of the build; empty if someone removed them: they are no part of the result."""
-    path = Path(run_folder, FOLDER, TIMES_FILE)
-    return read_json(path) if path.is_file() else {}
+    """Times of the build; empty if someone removed or damaged them: they are no part of the result."""
+    try:
+        times = read_json(Path(run_folder, FOLDER, TIMES_FILE))
+    except CorruptFileError:
+        return {}
+    return {k: v for k, v in times.items() if isinstance(v, int | float)} if isinstance(times, dict) else {}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -13,9 +13,6 @@ PipelineOptions; anything else is an error with exit code 2.
 
 import argparse
 import dataclasses
-import os
-import re
-import select
 import sys
 import time
 import typing
@@ -23,21 +20,13 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pipelines.config_file import plain_type, read_config_file
-from schemas.errors import CorruptFileError, ThresholdError, UsageError
+from pipelines.exit_codes import exit_code
+from schemas.errors import UsageError
 
 if TYPE_CHECKING:
     from apache_beam.options.pipeline_options import PipelineOptions
 
 ConfigT = TypeVar("ConfigT")
-EXIT_DONE, EXIT_FAULT, EXIT_USAGE, EXIT_THRESHOLD = 0, 1, 2, 3
-#: 128 + the signal's number, as shells report it: nobody reads our output any more, somebody pressed Ctrl-C.
-EXIT_BROKEN_PIPE, EXIT_INTERRUPTED = 141, 130
-_EXIT_CODES = {UsageError: EXIT_USAGE, ThresholdError: EXIT_THRESHOLD, CorruptFileError: EXIT_FAULT}
-#: Where Beam adds the name of the step to a message, and an exception in a traceback that a runner passes on as text.
-_STEP = " [while running '"
-_EXCEPTION_IN_TEXT = re.compile(
-    rf"^([\w.]+(?:Error|Exception)): (.*?)(?={re.escape(_STEP)}|\n\t|\n\n|\Z)", re.MULTILINE | re.DOTALL
-)
 
 
 def flag(
@@ -152,59 +141,6 @@ def beam_options(argv: Sequence[str]) -> "PipelineOptions":
         raise UsageError(f"expected flags of this command or of Beam, got {' '.join(unknown)}")
     given = any(argument == "--runner" or argument.startswith("--runner=") for argument in argv)
     return PipelineOptions([*argv] if given else [*argv, "--runner=FnApiRunner"])
-
-
-def exit_code(run: Callable[[], int | None]) -> int:
-    """Runs a command and turns what it raises into exit codes, with a line on stderr instead of a traceback:
-    0 done, 1 corrupt file, 2 usage, 3 threshold, 130 interrupted, 141 nobody reads the output. Other errors propagate.
-    """
-    try:
-        code = run() or EXIT_DONE
-        sys.stdout.flush()
-        return code
-    except KeyboardInterrupt:
-        print("interrupted: the same call goes on where it stopped", file=sys.stderr)
-        return EXIT_INTERRUPTED
-    except BrokenPipeError:
-        if not _stdout_is_broken():
-            raise
-        return EXIT_BROKEN_PIPE
-    except Exception as error:
-        found = _our_error(error)
-        if found is None:
-            raise
-        code, message = found
-        print(f"error: {message}", file=sys.stderr)
-        return code
-
-
-def _our_error(error: BaseException | None) -> tuple[int, str] | None:
-    """(exit code, message) of the error if it is ours, or of ours that a runner wrapped in RuntimeErrors."""
-    codes = {f"{kind.__module__}.{kind.__name__}": code for kind, code in _EXIT_CODES.items()}
-    while error is not None:
-        name, message = f"{type(error).__module__}.{type(error).__name__}", str(error)
-        if isinstance(error, RuntimeError) and (found := _EXCEPTION_IN_TEXT.findall(message)):
-            name, message = found[-1]
-        if name in codes:
-            return codes[name], " ".join(line.strip() for line in message.partition(_STEP)[0].splitlines())
-        if not isinstance(error, RuntimeError):
-            return None
-        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
-    return None
-
-
-def _stdout_is_broken() -> bool:
-    """Whether nobody reads our output any more; if so it now goes nowhere, for Python flushes it once more at exit."""
-    try:
-        descriptor = sys.stdout.fileno()
-    except OSError:
-        return False
-    poll = select.poll()
-    poll.register(descriptor, 0)
-    is_broken = any(event & select.POLLERR for _, event in poll.poll(0))
-    if is_broken:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
-    return is_broken
 
 
 def print_summary(stage: str, counts: dict[str, Any], started_s: float, where: str) -> None:

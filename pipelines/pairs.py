@@ -26,11 +26,12 @@ from model.split import Split, SplitConfig, TimeSpan, check_parts, fit_split, no
 from pipelines.jobs import main_of, print_summary
 from pipelines.pairs_plan import STAGE, PairsConfig, PairsPlan, plan
 from pipelines.progress import Progress
+from pipelines.query_rows import QUERY_ROWS
 from pipelines.transforms.bucket_rows import pack
 from pipelines.transforms.count_pairs import CountPairs
 from pipelines.transforms.embed_queries import EmbedQueries
 from pipelines.transforms.join_pairs import JoinPairs
-from pipelines.transforms.read_engagements import QUERY_ROWS, ReadEngagements
+from pipelines.transforms.read_engagements import ReadEngagements
 from pipelines.transforms.write_pair_summaries import SUMMARIES, WriteSummaries
 from pipelines.units import Unit, read_stage_manifest, write_stage_manifest
 from schemas.errors import CorruptFileError, ThresholdError

@@ -1,8 +1,9 @@
-"""Publish: check a finished run once more, write its manifest, and point CURRENT at it in one atomic step.
+"""Publish: check a finished run, pass the gates, write its manifest, and point CURRENT at it in one atomic step.
 
     python -m pipelines.publish --store STORE --run STORE/runs/2026-06-30/0123456789abcdef
 
-Readers see the old run or the new one, never half of either.
+Readers see the old run or the new one, never half of either. A run that fails a gate stays unpublished; gates.json in
+its folder says why, and `--accept GATE --because REASON` publishes it all the same.
 """
 
 import sys
@@ -12,20 +13,37 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-
+from pipelines import store
 from pipelines.changes import write_changes
-from pipelines.jobs import flag, main_of_alone, print_summary
-from pipelines.store import point_to_run, previous_run, run_name
+from pipelines.gates import GateThresholds, format_gates, require_passed, run_gates
+from pipelines.jobs import flag, main_of_alone, narrow, print_summary
+from pipelines.lock import store_lock
 from pipelines.units import read_stage_manifest
-from schemas.embeddings import read_embeddings, read_embeddings_metadata, validate_embeddings
-from schemas.errors import CorruptFileError
+from schemas.errors import CorruptFileError, UsageError
 from schemas.files import check_sha256, read_json, sha256_of_file, write_json, write_text
 from schemas.tables import SCHEMA_VERSION
 
+STARTED_FILE = "started.json"
+_STAGES = ("items", "features", "embeddings", "index")
+
 
 @dataclass(frozen=True, kw_only=True)
-class PublishConfig:
+class Acceptance:
+    """Gates that may fail this once, and why."""
+
+    accept: str | None = flag(default=None, help="gates that may fail in this run, separated by commas")
+    because: str | None = flag(default=None, help="why they may: kept in the manifest (with --accept)")
+
+    def accepted(self) -> dict[str, str]:
+        """Gate -> reason. Raises UsageError for gates without a reason or a reason without gates."""
+        if (self.accept is None) != (self.because is None or not self.because.strip()):
+            raise UsageError(f"expected --accept and --because together, got {self.accept!r} and {self.because!r}")
+        names = [name.strip() for name in (self.accept or "").split(",")]
+        return {name: str(self.because) for name in names if name}
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishConfig(GateThresholds, Acceptance):
     """Checks a run whose stages are finished and makes it the one that readers see."""
 
     store: str = flag(help="store folder")
@@ -36,91 +54,135 @@ def account(items: dict[str, int], features: dict[str, int], embeddings: dict[st
     """The counts that must add up, from the stages' counts. Raises CorruptFileError, with both sides, if they do not.
 
     rows read = published + collapsed + quarantined (rows);
-    pictures listed = computed + reused + quarantined + cut off.
+    pictures listed = computed + reused + quarantined + cut off;
+    published = reused + computed;  computed = changed + new;  yesterday's = reused + changed + gone.
     """
-    rows = {
+    stages = (items, features, embeddings)
+    counts = {
         "rows_read": items.get("rows_read", 0),
         "rows_published": embeddings.get("rows_written", 0),
         "rows_collapsed": items.get("rows_collapsed", 0),
-        "rows_quarantined": items.get("rows_quarantined", 0) + features.get("rows_quarantined", 0),
-    }
-    pictures = {
+        "rows_quarantined": sum(stage.get("rows_quarantined", 0) for stage in stages),
         "pictures_listed": items.get("pictures_listed", 0) + items.get("pictures_cut_off", 0),
-        "pictures_computed": features.get("pictures_computed", 0),
-        "pictures_reused": features.get("pictures_reused", 0),
-        "pictures_quarantined": features.get("pictures_quarantined", 0),
         "pictures_cut_off": items.get("pictures_cut_off", 0),
+        **{f"pictures_{name}": features.get(f"pictures_{name}", 0) for name in ("computed", "reused", "quarantined")},
+        "pictures_read": features.get("pictures_read", 0),
+        **{f"rows_{name}": embeddings.get(f"rows_{name}", 0) for name in ("reused", "computed", "changed", "new")},
+        **{f"rows_{name}": embeddings.get(f"rows_{name}", 0) for name in ("yesterday", "gone")},
     }
-    for name, counts in (("rows", rows), ("pictures", pictures)):
-        total, *parts = counts.values()
-        if total != sum(parts):
-            raise CorruptFileError(
-                f"expected {name} to add up, first = sum of the rest, got {counts}: nothing published"
-            )
-    return {**rows, **pictures}
+    identities = {
+        "rows_read": ("rows_published", "rows_collapsed", "rows_quarantined"),
+        "pictures_listed": ("pictures_computed", "pictures_reused", "pictures_quarantined", "pictures_cut_off"),
+        "rows_published": ("rows_reused", "rows_computed"),
+        "rows_computed": ("rows_changed", "rows_new"),
+        "rows_yesterday": ("rows_reused", "rows_changed", "rows_gone"),
+    }
+    for total, parts in identities.items():
+        if counts[total] != sum(counts[part] for part in parts):
+            got = ", ".join(f"{name} {counts[name]:,}" for name in (total, *parts))
+            raise CorruptFileError(f"expected {total} = {' + '.join(parts)}, got {got}: nothing published")
+    return counts
 
 
 def publish(config: PublishConfig, facts: dict[str, Any] | None = None) -> dict[str, Any]:
-    """Checks, writes changes/, manifest.json and COMPLETED, then moves CURRENT. Returns the manifest.
+    """Checks, passes the gates, writes changes/, manifest.json and COMPLETED, then moves CURRENT. Returns the manifest.
 
-    `facts` go into the manifest (date, inputs, config). Raises CorruptFileError if anything is not as promised.
+    `facts` go into the manifest (date, inputs, config). Raises CorruptFileError if anything is not as promised,
+    ThresholdError if a gate fails; CURRENT stays in both cases.
     """
+    with store_lock(config.store, f"publish {config.run}"):
+        run = Path(config.run)
+        if (run / "COMPLETED").is_file():
+            return republish(config.store, run)
+        return _publish_first(config, run, facts or {})
+
+
+def _publish_first(config: PublishConfig, run: Path, facts: dict[str, Any]) -> dict[str, Any]:
     started_s = time.monotonic()
-    run = Path(config.run)
-    _, date, run_id = run_name(config.store, run).split("/")
-    if (run / "COMPLETED").is_file():
-        return republish(config.store, run)
-    stages = {name: read_stage_manifest(config.run, name) for name in ("items", "features", "embeddings", "index")}
+    _, date, run_id = store.run_name(config.store, run).split("/")
+    stages = {name: read_stage_manifest(config.run, name) for name in _STAGES}
     counts = account(*(stages[name]["counts"] for name in ("items", "features", "embeddings")))
-    model_id = stages["embeddings"]["model_id"]
-    _check(run, stages, model_id, counts["rows_published"])
-    previous = previous_run(config.store)
-    if previous is not None and previous.parent.name > date:
-        print(f"warning: readers go back from {previous.parent.name} to {date}", file=sys.stderr)
-    changes = write_changes(run, previous)
-    files = [entry for name in ("embeddings", "index") for entry in stages[name]["files"]]
+    previous = pin_previous(config.store, run)
+    results = run_gates(run, previous, narrow(GateThresholds, config), config.accepted())
+    print(format_gates(results), flush=True)
+    require_passed(results, run)
+    previous, changes = _write_changes(run, previous)
+    write_json(run / "changes.json", {"against": previous.name if previous else None, "counts": changes})
     manifest = {
+        "accepted": {result.name: result.accepted_reason for result in results if result.status == "accepted"},
         "counts": counts,
         "date": date,
-        "files": files,
-        "model_id": model_id,
+        "files": [
+            entry
+            for name in ("embeddings", "index")
+            for entry in stages[name]["files"]
+            if entry["path"].startswith(f"{name}/")
+        ],
+        "model_id": stages["embeddings"]["model_id"],
+        "records": _records(run),
         "run_id": run_id,
         "schema_version": SCHEMA_VERSION,
-        **(facts or {}),
+        **facts,
     }
     write_json(run / "manifest.json", manifest)
-    write_json(run / "changes.json", {"against": previous.name if previous else None, "counts": changes})
     write_text(run / "COMPLETED", sha256_of_file(run / "manifest.json") + "\n")
-    point_to_run(config.store, run)
+    move_readers(config.store, run, "published")
     print_summary("publish", {**counts, **changes}, started_s, str(run))
     return manifest
 
 
-def republish(store: str, run: Path) -> dict[str, Any]:
+def _records(run: Path) -> dict[str, str]:
+    """Path -> sha256 of what else the run says of itself: with these, and the checksums in the stage manifests, the one
+    checksum in COMPLETED vouches for every file but logs of time."""
+    folders = [path for name in ("manifests", "changes") for path in (run / name).iterdir()]
+    single = [run / name for name in (STARTED_FILE, "gates.json", "metrics.json", "changes.json")]
+    paths = [path for path in [*folders, *single] if path.is_file() and not path.name.startswith(".")]
+    return {path.relative_to(run).as_posix(): sha256_of_file(path) for path in sorted(paths)}
+
+
+def _write_changes(run: Path, previous: Path | None) -> tuple[Path | None, dict[str, int]]:
+    """Writes changes/; the run they are against, and counts. If the run before cannot be read (and somebody accepted
+    that), they are against nothing: readers that upsert then take every row."""
+    try:
+        return previous, write_changes(run, previous)
+    except (CorruptFileError, UsageError, OSError) as error:
+        if previous is None:
+            raise
+        print(f"warning: changes/ lists every row as new: {error}", file=sys.stderr)
+        return None, write_changes(run, None)
+
+
+def pin_previous(store_folder: str, run: Path) -> Path | None:
+    """The run that this one compares with and takes over from: settled at its first call and kept in started.json, so
+    that a run that is resumed has the same yesterday whatever CURRENT names by then."""
+    path = run / STARTED_FILE
+    if not path.is_file():
+        previous = store.yesterday_of(store_folder, run.parent.name)
+        write_json(path, {"previous": store.run_name(store_folder, previous) if previous else None})
+        return previous
+    name = read_json(path)["previous"]
+    if name is None:
+        return None
+    previous = Path(store_folder, name)
+    store.run_name(store_folder, previous)  # a name that leads out of the store is refused
+    return previous if store.is_sound(previous, "the run before") else None
+
+
+def move_readers(store_folder: str, run: Path, why: str) -> None:
+    """Points CURRENT at the run unless readers see a later one, or somebody took them back from this one."""
+    hint = f"`itemsage publish --store {store_folder} --run {run}` moves them to {run}"
+    if store.may_move_readers(store_folder, run):
+        store.point_to_run(store_folder, run, why=why)
+    else:
+        print(f"publish: readers stay with {store.current_run(store_folder)}; {hint}", flush=True)
+
+
+def republish(store_folder: str, run: Path) -> dict[str, Any]:
     """Moves CURRENT to a run that was published before; CorruptFileError if its manifest is not what it was."""
     check_sha256(run / "manifest.json", (run / "COMPLETED").read_text(encoding="utf-8").strip())
-    point_to_run(store, run)
+    store.point_to_run(store_folder, run, why="republished")
     print(f"publish: {run} was finished before; it is the published run", flush=True)
     return read_json(run / "manifest.json")
-
-
-def _check(run: Path, stages: dict[str, dict[str, Any]], model_id: str, rows: int) -> None:
-    for name in ("embeddings", "index"):
-        for entry in stages[name]["files"]:
-            check_sha256(run / entry["path"], entry["sha256"])
-    index = read_json(run / "index" / "manifest.json")
-    metadata = read_embeddings_metadata(run / "embeddings")
-    if not model_id == index["model_id"] == metadata["model_id"]:
-        raise CorruptFileError(
-            f"expected one model id, got {model_id} in the stage, {metadata['model_id']} in the embeddings, "
-            f"{index['model_id']} in the index of {run}: run embed and index again"
-        )
-    ids, matrix_ND = read_embeddings(run / "embeddings")
-    validate_embeddings(pa.array(ids), matrix_ND, str(run / "embeddings"))
-    if not len(ids) == rows == index["n_items"]:
-        raise CorruptFileError(
-            f"expected {rows} rows, got {len(ids)} embeddings and {index['n_items']} indexed in {run}"
-        )
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -21,7 +21,7 @@ from typing import Any, BinaryIO
 from pipelines.jobs import flag, main_of_alone
 from pipelines.searcher import MAX_TOP, QUERY_KINDS, Query, Result, Searcher
 from schemas.errors import UsageError
-from schemas.quarantine import quote
+from schemas.quarantine import printable, quote
 
 __all__ = ["Query", "Result", "SearchConfig", "Searcher", "answer_lines", "format_results", "main", "parse_query"]
 
@@ -114,23 +114,15 @@ def format_results(results: Sequence[Result]) -> str:
     """Rank, score, id and title in aligned columns; whatever could act on a terminal is escaped."""
     if not results:
         return "no items"
-    ids = [_printable(result.item_id) for result in results]
+    ids = [printable(result.item_id) for result in results]
     width = max(2, *map(_columns, ids))
     lines = [f"rank   score  {'id':<{width}}  title"]
     for rank, (result, item_id) in enumerate(zip(results, ids, strict=True), 1):
-        title = _printable(result.title or "")
+        title = printable(result.title or "")
         title = title if len(title) <= _MAX_SHOWN_TITLE else title[: _MAX_SHOWN_TITLE - 1] + "…"
         padding = " " * (width - _columns(item_id))
         lines.append(f"{rank:>4}  {result.score:6.3f}  {item_id}{padding}  {title}".rstrip())
     return "\n".join(lines)
-
-
-def _printable(text: str) -> str:
-    r"""
-    >>> _printable("caf\u00e9 \x1b[31m")
-    'café \\x1b[31m'
-    """
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _columns(text: str) -> int:

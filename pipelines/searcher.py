@@ -66,7 +66,7 @@ class Searcher:
         self.model_id: str = self.manifest["model_id"]
         self._check_model_ids()
         self.index, self.item_ids = self._open_exact() if exact else self._open_annoy()
-        self._titles = _Titles(self.run)
+        self._titles = Titles(self.run)
 
     def by_text(self, queries: Sequence[str], top: int = 10) -> list[list[Result]]:
         """The nearest items of each text, best first.
@@ -235,7 +235,7 @@ def _unknown(text: str) -> UsageError:
     )
 
 
-class _Titles:
+class Titles:
     """Titles of the run's items, read a bucket at a time: one query touches few buckets, bulk queries each once."""
 
     def __init__(self, run: Path):

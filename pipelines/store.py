@@ -5,19 +5,22 @@ runs/<date>/<run id>/           one daily run
 training/<date>/<training id>/  one training run: the same stages, plus vocabulary and pairs
 models/<model id>/              one trained model;  models/CURRENT names the one that daily runs use
 CURRENT                         `runs/<date>/<run id>`: which run readers see, replaced atomically
+history.jsonl, LOCK             where readers have been (pipelines.history), who writes (pipelines.lock)
 """
 
 import datetime
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from pipelines import history
 from schemas.errors import CorruptFileError, UsageError
 from schemas.files import read_json, resolve_inside, write_json, write_text
 from schemas.hashing import fingerprint
+from schemas.quarantine import quote
 
-_RUN_POINTER = re.compile(r"runs/\d{4}-\d{2}-\d{2}/[0-9a-f]{16}")
 _MODEL_ID = re.compile(r"itemsage-[0-9a-f]{12}")
 #: Folders of a run that `itemsage path` prints.
 READABLE = ("embeddings", "index", "users", "changes", "quarantine")
@@ -62,6 +65,13 @@ def fix_num_buckets(store: str, num_buckets: int) -> None:
         raise UsageError(f"expected {existing} buckets, fixed when the store {store} was made, got {num_buckets}")
 
 
+def named_run(store: str) -> str | None:
+    """The run that CURRENT names, whether it is there or not; None if there is no CURRENT or it names none."""
+    pointer = Path(store, "CURRENT")
+    name = pointer.read_text(encoding="utf-8", errors="replace").strip() if pointer.is_file() else ""
+    return name if history.RUN_NAME.fullmatch(name) else None
+
+
 def current_run_or_none(store: str) -> Path | None:
     """The published run's folder, None if nothing is published yet.
 
@@ -70,25 +80,12 @@ def current_run_or_none(store: str) -> Path | None:
     pointer = Path(store, "CURRENT")
     if not pointer.is_file():
         return None
-    name = pointer.read_text(encoding="utf-8", errors="replace").strip()
-    folder = resolve_inside(store, name) if _RUN_POINTER.fullmatch(name) else None
-    if folder is None or not Path(folder, "COMPLETED").is_file():
-        raise CorruptFileError(f"expected {pointer} to name a finished run, got {name[:100]!r}: publish a run again")
+    name = named_run(store)
+    folder = resolve_inside(store, name) if name is not None else None
+    if name is None or folder is None or not Path(folder, "COMPLETED").is_file():
+        got = quote(name or pointer.read_text(encoding="utf-8", errors="replace").strip())
+        raise CorruptFileError(f"expected {pointer} to name a finished run, got {got}: publish a run again")
     return Path(store, name)
-
-
-def previous_run(store: str) -> Path | None:
-    """The published run as something to compare with and to take over from; None, with a warning, if it is damaged:
-    a store must never need its last run to make the next one."""
-    try:
-        run = current_run_or_none(store)
-        if run is None or all((run / name).is_dir() for name in ("embeddings", "features", "manifests")):
-            return run
-        problem = f"{run} lacks embeddings, features or manifests"
-    except CorruptFileError as error:
-        problem = str(error)
-    print(f"warning: the published run is not used: {problem}", file=sys.stderr)
-    return None
 
 
 def current_run(store: str) -> Path:
@@ -97,6 +94,67 @@ def current_run(store: str) -> Path:
     if run is None:
         raise UsageError(f"expected a published run in the store {store}, got none: run `itemsage daily` first")
     return run
+
+
+def previous_run(store: str) -> Path | None:
+    """The published run as something to compare with and to take over from; None, with a warning, if it is damaged:
+    a store must never need its last run to make the next one."""
+    try:
+        run = current_run_or_none(store)
+    except CorruptFileError as error:
+        print(f"warning: the published run is not used: {error}", file=sys.stderr)
+        return None
+    return run if run is not None and is_sound(run, "the published run") else None
+
+
+def yesterday_of(store: str, date: str) -> Path | None:
+    """What a run of `date` is compared with and takes over from; None if there is nothing.
+
+    The published run, unless it is of a later date or damaged. Then the newest sound run: of an earlier date than
+    `date`, or in place of a damaged one, of no later date than that one had. Runs that were rolled back do not count.
+    """
+    published = previous_run(store)
+    if published is not None and published.parent.name <= date:
+        return published
+    name = named_run(store)
+    for run in reversed(completed_runs(store)):
+        if published is not None:
+            is_candidate = run.parent.name < date
+        else:
+            is_candidate = run.parent.name <= min(date, name.split("/")[1] if name else date)
+        if not is_candidate or history.name_of(run) == name or history.was_rolled_back(store, run):
+            continue
+        if is_sound(run, "an earlier run"):
+            return run
+    return None
+
+
+def is_sound(run: Path, which: str) -> bool:
+    """Whether the run has what the next one takes over; if not, a warning says so."""
+    missing = [name for name in ("COMPLETED", "embeddings", "features", "manifests") if not (run / name).exists()]
+    if missing:
+        print(f"warning: {which} is not used: {run} lacks {', '.join(missing)}", file=sys.stderr)
+    return not missing
+
+
+def run_folders(store: str) -> Iterator[Path]:
+    """Every run of the store, finished or not, by date and id; nothing that lies outside it by way of a link."""
+    for run in sorted(Path(store, "runs").glob("*/*")):
+        is_run = history.RUN_NAME.fullmatch(history.name_of(run)) and run.is_dir()
+        if is_run and not any(path.is_symlink() for path in (run, run.parent, run.parent.parent)):
+            yield run
+
+
+def completed_runs(store: str) -> list[Path]:
+    """The finished runs, newest last: by date, those of one date in the order in which they were published."""
+    published = [move.to_run for move in history.moves(store)]
+
+    def order(run: Path) -> tuple[str, int, int, str]:
+        name = history.name_of(run)
+        place = published.index(name) if name in published else -1
+        return run.parent.name, place, (run / "COMPLETED").stat().st_mtime_ns, run.name
+
+    return sorted((run for run in run_folders(store) if (run / "COMPLETED").is_file()), key=order)
 
 
 def model_folder(store: str, model_id: str) -> Path:
@@ -127,27 +185,37 @@ def run_name(store: str, run: Path) -> str:
     """`runs/<date>/<run id>`; UsageError if the folder is not a run of the store."""
     inside = Path(store).resolve() in run.resolve().parents
     name = run.resolve().relative_to(Path(store).resolve()).as_posix() if inside else str(run)
-    if not _RUN_POINTER.fullmatch(name):
+    if not history.RUN_NAME.fullmatch(name):
         raise UsageError(f"expected a run folder {store}/runs/<date>/<16 hex digits>, got {run}")
     return name
 
 
-def readers_are_ahead(store: str, run: Path) -> bool:
-    """Whether CURRENT names a sound run of a later date, or one of the same date finished after `run`: repeating an old
-    call must not take readers back, while a run that was killed just before CURRENT moved is still to be published."""
-    current = previous_run(store)
-    if current is None or current.resolve() == run.resolve():
-        return False
+def may_move_readers(store: str, run: Path) -> bool:
+    """Whether the finished `run` may become the published one without anybody asking for that run by name.
 
-    def finished(folder: Path) -> tuple[str, int]:
-        return folder.parent.name, (folder / "COMPLETED").stat().st_mtime_ns
+    Repeating an old call must not take readers back, nor undo a rollback, while a run that was killed just before
+    CURRENT moved is still to be published. So a run that readers were already moved to, or from, waits for
+    `itemsage publish` unless that was the very last move; a new one must not be of an earlier date than readers see.
+    """
+    try:
+        current = current_run_or_none(store)
+    except CorruptFileError:
+        return True
+    if current is None or history.name_of(current) == history.name_of(run):
+        return True
+    moves = history.moves(store)
+    if history.last_move_of(moves, run) is not None:
+        return moves[-1].to_run == history.name_of(run)
+    return run.parent.name >= current.parent.name
 
-    return finished(current) > finished(run)
 
-
-def point_to_run(store: str, run: Path) -> None:
-    """Replaces CURRENT atomically: readers now see `run`. UsageError unless it is a finished run of the store."""
+def point_to_run(store: str, run: Path, why: str = history.PUBLISHED, reason: str | None = None) -> None:
+    """Replaces CURRENT atomically: readers now see `run`; the history keeps why, written before. Nothing happens if
+    they see it already. UsageError unless it is a finished run of the store."""
     name = run_name(store, run)
     if not Path(run, "COMPLETED").is_file():
         raise UsageError(f"expected a finished run of the store {store}, got {run}, which is not")
-    write_text(Path(store, "CURRENT"), name + "\n")
+    left = named_run(store)
+    if left != name:
+        history.record_move(store, left, name, why, reason)
+        write_text(Path(store, "CURRENT"), name + "\n")

@@ -6,6 +6,7 @@ The stages write to `<store>/training/<date>/<id>/`; the same call finds its unf
 Several processes train as one: `torchrun --nproc-per-node 2 -m pipelines.train ...`; the first makes the features.
 """
 
+import contextlib
 import shutil
 import sys
 import time
@@ -29,6 +30,7 @@ from model.training_data import TrainingData
 from model.vocabulary import Vocabulary
 from pipelines import features, ingest, pairs, store, vocabulary
 from pipelines.jobs import flag, main_of, narrow
+from pipelines.lock import store_lock
 from pipelines.progress import Progress
 from pipelines.units import read_stage_manifest
 from schemas.columns import table_columns
@@ -93,8 +95,9 @@ def run(config: TrainConfig, options: PipelineOptions) -> str:
         )
     check_early(config)
     folder = store.run_folder(config.store, config.date, _identity(config), kind="training")
-    with process_group(resolve_device(config.device).type) as processes:
+    with process_group(resolve_device(config.device).type) as processes, contextlib.ExitStack() as held:
         if processes.rank == 0:
+            held.enter_context(store_lock(config.store, f"train {config.date}", name="training/LOCK"))
             print(f"training run of {config.date} in {folder}", flush=True)
             prepare(config, options, str(folder))
         wait_for_all(processes)

@@ -82,18 +82,18 @@ class UnitWriter:
         try:
             for entry in sidecar["files"]:
                 self._copy(earlier_run, str(entry["path"]), entry["sha256"])
-        except (CorruptFileError, OSError, KeyError, pa.ArrowException) as error:
+            return {str(name): int(count) for name, count in sidecar["counts"].items()}
+        except (CorruptFileError, OSError, KeyError, AttributeError, TypeError, ValueError) as error:
             print(f"{self.unit.stage}: {self.unit.name} is computed, not taken over: {error}", file=sys.stderr)
             for entry in self.files:  # what is computed now may have fewer files
                 Path(self.run, entry["path"]).unlink(missing_ok=True)
             self.files.clear()
             return None
-        return dict(sidecar["counts"])
 
     def _copy(self, earlier_run: str, name: str, sha256: str) -> None:
         source = resolve_inside(earlier_run, name)
-        if source is None:
-            raise CorruptFileError(f"expected a file inside {earlier_run}, got {quote(name)}")
+        if source is None or os.path.isabs(name) or resolve_inside(self.run, name) is None:
+            raise CorruptFileError(f"expected the name of a file inside {earlier_run}, got {quote(name)}")
         if name.startswith("quarantine/"):
             check_sha256(source, sha256)
             with self.file(name) as temporary:

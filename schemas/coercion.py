@@ -164,7 +164,8 @@ def _by_value(raw: RawRows, name: str, coerce: Callable[[Any], Any], kind: pa.Da
             faults.setdefault(row, error.fault)
         except UnicodeDecodeError as error:  # as_py of a string or a list of strings
             faults.setdefault(row, Fault("bad_utf8", f"UTF-8 in {name}", quote(error.object)))
-        except (ValueError, OverflowError, pa.ArrowException) as error:  # as_py of dates beyond Python's range
+        except (ValueError, OverflowError, KeyError, pa.ArrowException) as error:  # as_py: dates beyond Python's range,
+            # zones that it does not know
             faults.setdefault(row, Fault("wrong_type", f"a readable value in {name}", quote(str(error))))
         coerced.append(result)
     return pa.array(coerced, kind)

@@ -1,18 +1,22 @@
 """Which of a file's columns are ours: the shop's mapping, the Hive folders of the path, what may be absent."""
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 from urllib.parse import unquote
 
 import pyarrow as pa
 
 from schemas.errors import UsageError
+from schemas.files import shown
+from schemas.quarantine import quote
 from schemas.tables import CATALOGUE, ENGAGEMENTS, JUDGEMENTS
 
 TABLES = {"catalogue": CATALOGUE, "engagements": ENGAGEMENTS, "judgements": JUDGEMENTS}
 #: Columns that a file may lack although their stored form is not nullable: no `images` column means no pictures.
 _OPTIONAL = {"images"}
+#: Column names that a message lists.
+_MAX_LISTED = 30
 _HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
 
 
@@ -26,7 +30,7 @@ def table_columns(columns: Mapping[str, Any], table: str) -> dict[str, str]:
     misplaced = sorted((columns.keys() - flat.keys() - TABLES.keys()) | (flat.keys() & TABLES.keys()))
     if misplaced:
         raise UsageError(
-            f"expected tables [columns.X] with X of {', '.join(TABLES)}, got {', '.join(misplaced)} in [columns]"
+            f"expected tables [columns.X] with X of {', '.join(TABLES)}, got {_listed(misplaced)} in [columns]"
         )
     nested = columns.get(table, {})
     mapping = {**(flat if table == "catalogue" else {}), **nested}
@@ -34,9 +38,20 @@ def table_columns(columns: Mapping[str, Any], table: str) -> dict[str, str]:
     if unknown or not all(isinstance(value, str) for value in mapping.values()):
         raise UsageError(
             f"expected columns of {table} ({', '.join(TABLES[table].names)}) mapped to names of yours, "
-            f"got {unknown or mapping}"
+            f"got {_listed(unknown) if unknown else quote(mapping)}"
         )
     return mapping
+
+
+def _listed(names: Sequence[str]) -> str:
+    r"""Names that a file gave, the first of them, fit to print.
+
+    >>> _listed(["id", "\x1b[31m"])
+    "id, '\\x1b[31m'"
+    """
+    some = [name if name.isprintable() and len(name) <= 100 else quote(name) for name in names[:_MAX_LISTED]]
+    more = [f"{len(names) - _MAX_LISTED} more"] if len(names) > _MAX_LISTED else []
+    return ", ".join([*some, *more]) or "no columns"
 
 
 def _section(schema: pa.Schema) -> str:
@@ -67,14 +82,14 @@ def source_columns(
     for wanted in schema:
         theirs = columns.get(wanted.name, wanted.name)
         if names.count(theirs) > 1:
-            raise UsageError(f"expected one column {theirs!r}, got {names.count(theirs)} of that name in {path}")
+            raise UsageError(f"expected one column {theirs!r}, got {names.count(theirs)} of that name in {shown(path)}")
         if theirs in names:
             source[wanted.name] = theirs
         elif wanted.name in given:
             continue
         elif wanted.name in columns or not (wanted.nullable or wanted.name in _OPTIONAL):
             raise UsageError(
-                f"expected a column {theirs!r} for {wanted.name}, got {', '.join(names) or 'no columns'} in {path}: "
+                f"expected a column {theirs!r} for {wanted.name}, got {_listed(names)} in {shown(path)}: "
                 f'map it, in the config: [{_section(schema)}] {wanted.name} = "your name"'
             )
     return source

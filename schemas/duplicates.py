@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from schemas.files import shown
 from schemas.quarantine import Rejection, quote
 from schemas.tables import ITEMS
 
@@ -47,7 +48,7 @@ def _resolve_group(rows: pa.Table, group: list[int], file_names: Sequence[str]) 
     members = rows.take(group)
     contents = [repr(row) for row in members.select(ITEMS.names).to_pylist()]
     places = [
-        f"{file_names[file]}:{row}"
+        f"{shown(file_names[file])}:{row}"
         for file, row in zip(members["file_number"].to_pylist(), members["row_number"].to_pylist(), strict=True)
     ]
     last_place = dict(zip(contents, places, strict=True))

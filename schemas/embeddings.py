@@ -7,6 +7,7 @@ that it cannot read back, so an item without a vector has no row.
 """
 
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -17,6 +18,8 @@ import pyarrow.parquet as pq
 
 from schemas.errors import CorruptFileError
 from schemas.files import atomic_write, expand_inputs
+from schemas.quarantine import quote
+from schemas.reading import PARQUET_ERRORS
 from schemas.tables import EMBEDDINGS, SCHEMA_VERSION
 
 #: Vectors are unit vectors, so the inner product is the cosine.
@@ -26,6 +29,7 @@ METADATA_KEYS = ("dimension", "metric", "model_id", "schema_version")
 NORM_TOLERANCE = 1e-4
 ROWS_PER_GROUP = 16_384
 _ROWS_PER_CHECK = 65_536
+_DIMENSION = re.compile(r"[1-9][0-9]{0,5}")
 _VECTOR_LEAF = "embedding.list.element"
 
 
@@ -59,8 +63,9 @@ def validate_embeddings(ids: pa.Array, matrix_ND: np.ndarray, where: str) -> Non
         if not ascending.all():
             row = int(np.argmin(ascending)) + 1
             raise CorruptFileError(
-                f"expected unique ids in ascending order, got {ids[row].as_py()!r} after {ids[row - 1].as_py()!r} "
-                f"in row {row} of {where}: sort the rows by item_id and write the file again"
+                f"expected unique ids in ascending order, got {quote(ids[row].as_py())} after "
+                f"{quote(ids[row - 1].as_py())} in row {row} of {where}: sort the rows by item_id and write the "
+                "file again"
             )
     for start in range(0, len(matrix_ND), _ROWS_PER_CHECK):
         block = matrix_ND[start : start + _ROWS_PER_CHECK]
@@ -70,7 +75,7 @@ def validate_embeddings(ids: pa.Array, matrix_ND: np.ndarray, where: str) -> Non
             row = int(np.argmin(good))
             raise CorruptFileError(
                 f"expected finite vectors of norm 1 (within {NORM_TOLERANCE}), got norm {norms[row]} for item "
-                f"{ids[start + row].as_py()!r} in row {start + row} of {where}: the model that made it is at fault"
+                f"{quote(ids[start + row].as_py())} in row {start + row} of {where}: the model that made it is at fault"
             )
 
 
@@ -128,11 +133,13 @@ def read_embeddings(folder: str | os.PathLike[str]) -> tuple[pa.Array, np.ndarra
     dim = int(_common_metadata(files)["dimension"])
     for path, file in files.items():
         if not file.schema_arrow.equals(embeddings_schema(dim)):
-            raise CorruptFileError(f"expected the columns {embeddings_schema(dim)}, got {file.schema_arrow} in {path}")
+            raise CorruptFileError(
+                f"expected the columns {embeddings_schema(dim)}, got {quote(str(file.schema_arrow))} in {path}"
+            )
     groups = [(path, file, group) for path, file in files.items() for group in range(file.num_row_groups)]
     if len(groups) == 1:
         table = _read_group(*groups[0], ["item_id", "embedding"])
-        return table["item_id"].combine_chunks(), _vectors(table, dim)
+        return table["item_id"].combine_chunks(), _vectors(table, dim, groups[0][0])
     id_chunks = [_read_group(*group, ["item_id"])["item_id"].combine_chunks() for group in groups]
     ids = pa.concat_arrays(id_chunks) if id_chunks else pa.array([], pa.string())
     order = pc.sort_indices(ids).to_numpy()
@@ -141,7 +148,7 @@ def read_embeddings(folder: str | os.PathLike[str]) -> tuple[pa.Array, np.ndarra
     matrix_ND = np.empty((len(ids), dim), np.float32)
     start = 0
     for group in groups:
-        part = _vectors(_read_group(*group, ["embedding"]), dim)
+        part = _vectors(_read_group(*group, ["embedding"]), dim, group[0])
         matrix_ND[position_of_row[start : start + len(part)]] = part
         start += len(part)
     return ids.take(pa.array(order)), matrix_ND
@@ -150,8 +157,8 @@ def read_embeddings(folder: str | os.PathLike[str]) -> tuple[pa.Array, np.ndarra
 def _open(path: str) -> pq.ParquetFile:
     try:
         return pq.ParquetFile(path)
-    except (pa.ArrowException, OSError) as error:
-        raise CorruptFileError(f"expected a Parquet file of embeddings at {path}, got {error}") from error
+    except PARQUET_ERRORS as error:
+        raise CorruptFileError(f"expected a Parquet file of embeddings at {path}, got {quote(str(error))}") from error
 
 
 def _common_metadata(files: Mapping[str, pq.ParquetFile]) -> dict[str, str]:
@@ -159,29 +166,36 @@ def _common_metadata(files: Mapping[str, pq.ParquetFile]) -> dict[str, str]:
     first_path, first = next(iter(found.items()))
     for path, metadata in found.items():
         if metadata != first:
-            raise CorruptFileError(f"expected {first} as in {first_path}, got {metadata} in {path}: one model a folder")
+            raise CorruptFileError(
+                f"expected {quote(first)} as in {first_path}, got {quote(metadata)} in {path}: one model a folder"
+            )
     return first
 
 
 def _metadata_of(path: str, file: pq.ParquetFile) -> dict[str, str]:
     raw = file.schema_arrow.metadata or {}
-    metadata = {key: raw[key.encode()].decode() for key in METADATA_KEYS if key.encode() in raw}
+    metadata = {key: raw[key.encode()].decode(errors="replace") for key in METADATA_KEYS if key.encode() in raw}
     missing = [key for key in METADATA_KEYS if key not in metadata]
     if missing:
         raise CorruptFileError(f"expected file metadata {', '.join(METADATA_KEYS)}, got no {missing} in {path}")
-    if not metadata["dimension"].isascii() or not metadata["dimension"].isdigit():
-        raise CorruptFileError(f"expected a number as dimension, got {metadata['dimension']!r} in {path}")
+    if not _DIMENSION.fullmatch(metadata["dimension"]):
+        raise CorruptFileError(f"expected a number as dimension, got {quote(metadata['dimension'])} in {path}")
     return metadata
 
 
 def _read_group(path: str, file: pq.ParquetFile, group: int, columns: Iterable[str]) -> pa.Table:
     try:
         return file.read_row_group(group, columns=list(columns))
-    except (pa.ArrowException, OSError) as error:
-        raise CorruptFileError(f"expected readable rows in row group {group} of {path}, got {error}") from error
+    except PARQUET_ERRORS as error:
+        raise CorruptFileError(
+            f"expected readable rows in row group {group} of {path}, got {quote(str(error))}"
+        ) from error
 
 
-def _vectors(table: pa.Table, dim: int) -> np.ndarray:
+def _vectors(table: pa.Table, dim: int, path: str) -> np.ndarray:
     """float32 [rows, dim] of the column `embedding`; a view where Arrow's buffer allows."""
     vectors = table["embedding"].combine_chunks()
-    return vectors.flatten().to_numpy(zero_copy_only=True).reshape(-1, dim)
+    numbers = vectors.flatten()
+    if vectors.null_count or numbers.null_count:
+        raise CorruptFileError(f"expected vectors without nulls, got some in {path}: write the file again")
+    return numbers.to_numpy(zero_copy_only=True).reshape(-1, dim)

@@ -5,15 +5,28 @@ import glob
 import hashlib
 import json
 import os
+import re
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from schemas.bounded_json import load_json
 from schemas.errors import CorruptFileError, UsageError
+from schemas.quarantine import quote
 
 _CHUNK_BYTES = 1 << 20
 _GLOB_CHARACTERS = set("*?[")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+def shown(path: str | os.PathLike[str]) -> str:
+    r"""A path, as a person may see it on a terminal: whole, but with what does not print escaped.
+
+    >>> shown("parts/a\x1b[2J.csv")
+    'parts/a\\x1b[2J.csv'
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in os.fspath(path))
 
 
 def sha256_of_file(path: str | os.PathLike[str]) -> str:
@@ -24,11 +37,14 @@ def sha256_of_file(path: str | os.PathLike[str]) -> str:
 
 def check_sha256(path: str | os.PathLike[str], expected: str) -> None:
     """Raises CorruptFileError unless the file's sha256 is `expected`."""
+    wanted = expected if _SHA256.fullmatch(str(expected)) else quote(expected)
     if not os.path.isfile(path):
-        raise CorruptFileError(f"expected a file with sha256 {expected}, got no file at {path}")
+        raise CorruptFileError(f"expected a file with sha256 {wanted}, got no file at {shown(path)}")
     got = sha256_of_file(path)
     if got != expected:
-        raise CorruptFileError(f"expected sha256 {expected}, got {got} for {path}: restore the file or build it again")
+        raise CorruptFileError(
+            f"expected sha256 {wanted}, got {got} for {shown(path)}: restore the file or build it again"
+        )
 
 
 @contextlib.contextmanager
@@ -65,19 +81,22 @@ def write_json(path: str | os.PathLike[str], value: Any) -> None:
 
 
 def read_json(path: str | os.PathLike[str]) -> Any:
-    """Reads JSON; a missing or broken file raises CorruptFileError that names it."""
+    """Reads JSON; a missing or broken file, or what load_json refuses, raises CorruptFileError that names it."""
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        return load_json(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise CorruptFileError(f"expected a JSON file at {path}, got none") from error
-    except (ValueError, UnicodeDecodeError) as error:
-        raise CorruptFileError(f"expected JSON at {path}, got {error}") from error
+        raise CorruptFileError(f"expected a JSON file at {shown(path)}, got none") from error
+    except (IsADirectoryError, NotADirectoryError) as error:
+        raise CorruptFileError(f"expected a JSON file at {shown(path)}, got {error.strerror}") from error
+    except ValueError as error:
+        raise CorruptFileError(f"expected JSON at {shown(path)}, got {error}") from error
 
 
 def resolve_inside(root: str | os.PathLike[str], uri: str) -> str | None:
     """The real path of `uri` (relative to `root`, or absolute) if it lies inside `root` after symlinks, else None.
 
-    Existence is not checked: a missing file is another fault than an escape.
+    Existence is not checked: a missing file is another fault than an escape. ValueError for text that no file system
+    encodes.
     """
     if "\0" in uri:
         return None
@@ -109,7 +128,7 @@ def expand_inputs(spec: str, date: str | None = None) -> list[str]:
     else:
         found = []
     if not found:
-        raise UsageError(f"expected a file, a folder of parts or a glob, got {spec!r} where nothing is found")
+        raise UsageError(f"expected a file, a folder of parts or a glob, got {quote(spec)} where nothing is found")
     return sorted(set(found))
 
 

@@ -18,13 +18,17 @@ import pyarrow.parquet as pq
 from schemas.columns import list_names, partition_values, source_columns
 from schemas.columns import table_columns as table_columns
 from schemas.errors import CorruptFileError, UsageError
-from schemas.files import sha256_of_file
+from schemas.files import sha256_of_file, shown
+from schemas.quarantine import quote
 from schemas.reading_text import Row, csv_header, csv_rows, json_keys, json_rows, open_lines
 from schemas.tables import CATALOGUE
 
 #: A batch ends at either bound. Neither changes a result.
 MAX_BATCH_ROWS = 8_192
 MAX_BATCH_BYTES = 32 << 20
+
+#: What pyarrow raises for a damaged Parquet file. UnicodeDecodeError: its own message holds the damaged bytes.
+PARQUET_ERRORS = (OSError, pa.ArrowException, UnicodeDecodeError)
 
 _FORMATS = {
     **dict.fromkeys((".parquet", ".pq"), "parquet"),
@@ -52,7 +56,7 @@ class FileSlice:
         >>> FileSlice(0, "/data/items.csv").where(7)
         'items.csv:7'
         """
-        return f"{self.name or os.path.basename(self.path)}:{row_number}"
+        return f"{shown(self.name or os.path.basename(self.path))}:{row_number}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,8 +103,10 @@ def read_slice(file_slice: FileSlice, columns: Mapping[str, str], schema: pa.Sch
     if kind == "parquet":
         try:
             yield from _read_parquet(file_slice, columns, schema)
-        except (OSError, pa.ArrowException) as error:
-            raise CorruptFileError(f"expected a Parquet file, got {error} in {path}: write it again") from error
+        except PARQUET_ERRORS as error:
+            raise CorruptFileError(
+                f"expected a Parquet file, got {quote(str(error))} in {shown(path)}: write it again"
+            ) from error
         return
     if kind == "csv":
         rows = csv_rows(path, source_columns(csv_header(path), columns, schema, path), list_names(schema))
@@ -120,8 +126,8 @@ def check_columns(files: Sequence[str], columns: Mapping[str, str], schema: pa.S
         kind = format_of(path)
         if kind == "json":
             json_files.append(path)
-            keys |= json_keys(path)
-            keys |= partition_values(path, columns, schema).keys()
+            if found := json_keys(path):
+                keys |= found | partition_values(path, columns, schema).keys()
         else:
             names = csv_header(path) if kind == "csv" else _parquet_metadata(path).schema.to_arrow_schema().names
             source_columns(names, columns, schema, path)
@@ -179,7 +185,7 @@ def format_of(path: str) -> str:
     kind = _FORMATS.get(os.path.splitext(name.removesuffix(".gz"))[1])
     if kind is None or (zipped and kind == "parquet"):
         raise UsageError(
-            f"expected a file name that ends in {' '.join(_FORMATS)} (text also with .gz), got {path!r}: "
+            f"expected a file name that ends in {' '.join(_FORMATS)} (text also with .gz), got {quote(path)}: "
             f"rename it, or let its name start with _ to have it skipped"
         )
     return kind
@@ -188,8 +194,10 @@ def format_of(path: str) -> str:
 def _parquet_metadata(path: str) -> pq.FileMetaData:
     try:
         return pq.read_metadata(path)
-    except (OSError, pa.ArrowException) as error:
-        raise CorruptFileError(f"expected a Parquet file, got {error} in {path}: write it again") from error
+    except PARQUET_ERRORS as error:
+        raise CorruptFileError(
+            f"expected a Parquet file, got {quote(str(error))} in {shown(path)}: write it again"
+        ) from error
 
 
 def _read_parquet(file_slice: FileSlice, columns: Mapping[str, str], schema: pa.Schema) -> Iterator[RawRows]:

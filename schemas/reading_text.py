@@ -3,15 +3,17 @@
 import contextlib
 import csv
 import gzip
-import json
 import zlib
 from collections import deque
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from typing import IO, Any, cast
 
+from schemas.bounded_json import load_json
 from schemas.errors import CorruptFileError, UsageError
+from schemas.files import shown
+from schemas.quarantine import quote
 
 #: A longer line is broken: no catalogue row is that large, and a file without line ends must not fill the memory.
 MAX_LINE_BYTES = 16 << 20
@@ -20,8 +22,6 @@ MAX_CSV_ROW_BYTES = 1 << 20
 MAX_CSV_ROW_LINES = 1_000
 #: Lines of a JSON file that are looked at to learn its keys.
 _NUM_PEEKED_LINES = 1_000
-#: No value of ours nests deeper than a list of strings. Python itself gives up near 1,000, sooner on a deep stack.
-MAX_JSON_DEPTH = 100
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -42,7 +42,9 @@ def open_lines(path: str) -> Iterator[IO[bytes]]:
         with gzip.open(path, "rb") if path.lower().endswith(".gz") else open(path, "rb") as file:
             yield cast(IO[bytes], file)
     except (OSError, EOFError, zlib.error) as error:
-        raise CorruptFileError(f"expected a readable file, got {error} in {path}: write it again") from error
+        raise CorruptFileError(
+            f"expected a readable file, got {quote(str(error))} in {shown(path)}: write it again"
+        ) from error
 
 
 def json_rows(path: str, source: Mapping[str, str]) -> Iterator[Row]:
@@ -63,7 +65,7 @@ def json_keys(path: str) -> set[str]:
         if isinstance(line, bytes):
             if number == 1 and line.lstrip().startswith(b"["):
                 raise UsageError(
-                    f"expected one JSON object a line, got an array in {path}: jq -c '.[]' turns it into lines"
+                    f"expected one JSON object a line, got an array in {shown(path)}: jq -c '.[]' turns it into lines"
                 )
             value, error = _parse_json(line)
             if error is None:
@@ -78,7 +80,7 @@ def csv_header(path: str) -> list[str]:
             with contextlib.suppress(csv.Error):
                 return [name.strip() for name in _parse_csv([line], path)]
         break
-    raise UsageError(f"expected a header line of column names, got none in {path}")
+    raise UsageError(f"expected a header line of column names, got none in {shown(path)}")
 
 
 def csv_rows(path: str, source: Mapping[str, str], list_names: Collection[str]) -> Iterator[Row]:
@@ -111,41 +113,41 @@ def csv_rows(path: str, source: Mapping[str, str], list_names: Collection[str]) 
 def _csv_cells(
     line: bytes, following: "_LookAhead", num_columns: int, path: str
 ) -> tuple[list[str] | None, str | None, int]:
-    """(cells or None, error or None, how many of the following lines belong to the row)."""
-    text = [line]
-    size, num_quotes, error = len(line), line.count(b'"'), ""
-    while True:
-        try:
-            if num_quotes % 2 == 0 or len(text) == 1:  # a row with an open quote need not be tried
-                cells = _parse_csv(text, path)
-                if len(cells) == num_columns:
-                    return cells, None, len(text) - 1
-                error = f"expected {num_columns} cells, got {len(cells)}"
-                break
-        except csv.Error as fault:
-            error = str(fault)
-            if "end of data" not in error:
-                break
-        following_line = following.peek(len(text) - 1)
-        if not isinstance(following_line, bytes):
-            break
-        size += len(following_line)
-        if size > MAX_CSV_ROW_BYTES or len(text) >= MAX_CSV_ROW_LINES:
-            break
-        text.append(following_line)
-        num_quotes += following_line.count(b'"')
-    return None, error, 0
+    """(cells or None, error or None, how many of the following lines belong to the row).
+
+    The parser asks for the next line when it needs it, so a row that never ends is parsed once, not once a line.
+    """
+    taken = 0
+
+    def lines() -> Iterator[bytes]:
+        nonlocal taken
+        yield line
+        size = len(line)
+        while isinstance(text := following.peek(taken), bytes):
+            size += len(text)
+            taken += 1
+            if size > MAX_CSV_ROW_BYTES or taken >= MAX_CSV_ROW_LINES:
+                return
+            yield text
+
+    try:
+        cells = _parse_csv(lines(), path)
+    except csv.Error as fault:
+        return None, str(fault), 0
+    if len(cells) != num_columns:
+        return None, f"expected {num_columns} cells, got {len(cells)}", 0
+    return cells, None, taken
 
 
-def _parse_csv(lines: list[bytes], path: str) -> list[str]:
-    texts = [line.decode("utf-8", "surrogateescape") for line in lines]
-    texts[-1] = texts[-1].rstrip("\r\n")
+def _parse_csv(lines: Iterable[bytes], path: str) -> list[str]:
+    """The first row of the lines. csv.Error if they hold none that ends."""
+    texts = (line.decode("utf-8", "surrogateescape") for line in lines)
     separator = "\t" if path.lower().removesuffix(".gz").endswith(".tsv") else ","
     csv.field_size_limit(MAX_LINE_BYTES)
-    rows = list(csv.reader(texts, delimiter=separator, strict=True))
-    if len(rows) != 1:
-        raise csv.Error(f"expected one row, got {len(rows)}")
-    return rows[0]
+    try:
+        return next(csv.reader(texts, delimiter=separator, strict=True))
+    except StopIteration:
+        raise csv.Error("expected a row, got none") from None
 
 
 def _cell(text: str, is_list: bool) -> Any:
@@ -153,43 +155,15 @@ def _cell(text: str, is_list: bool) -> Any:
         return None
     if not is_list:
         return text
-    return _load_json(text) if text.lstrip().startswith("[") else text.split("|")
+    return load_json(text) if text.lstrip().startswith("[") else text.split("|")
 
 
 def _parse_json(line: bytes) -> tuple[Any, str | None]:
     try:
-        value = _load_json(line.decode("utf-8", "surrogateescape"))
+        value = load_json(line.decode("utf-8", "surrogateescape"))
     except ValueError as error:
         return None, str(error)
     return (value, None) if isinstance(value, dict) else (None, f"expected an object, got {type(value).__name__}")
-
-
-def _load_json(text: str) -> Any:
-    """json.loads; ValueError also for what nests deeper than MAX_JSON_DEPTH: the same lines on any stack and runner."""
-    too_deep = f"expected JSON of at most {MAX_JSON_DEPTH} levels, got more"
-    try:
-        value = json.loads(text)
-    except RecursionError as error:
-        raise ValueError(too_deep) from error
-    if text.count("[") + text.count("{") > MAX_JSON_DEPTH and _is_deeper(value, MAX_JSON_DEPTH):
-        raise ValueError(too_deep)
-    return value
-
-
-def _is_deeper(value: Any, max_depth: int) -> bool:
-    """
-    >>> _is_deeper([[1]], 2), _is_deeper([{"a": []}], 2)
-    (False, True)
-    """
-    level = [value]
-    for _ in range(max_depth):
-        level = [
-            member
-            for parent in level
-            if isinstance(parent, list | dict)
-            for member in (parent.values() if isinstance(parent, dict) else parent)
-        ]
-    return any(isinstance(member, list | dict) for member in level)
 
 
 def _lines(path: str) -> Iterator[tuple[int, bytes | str]]:

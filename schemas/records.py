@@ -6,6 +6,7 @@ than float_list, and any TensorFlow reader gets them with `tf.io.decode_raw`.
 File format: repeated {uint64 length, uint32 masked crc32c(length), bytes, uint32 masked crc32c(bytes)}.
 """
 
+import math
 import os
 import struct
 from collections.abc import Iterable, Iterator
@@ -16,6 +17,7 @@ import numpy as np
 from tfrecord import example_pb2
 
 from schemas.errors import CorruptFileError
+from schemas.quarantine import quote
 from schemas.tables import NUM_TEXT_FIELDS
 
 #: No record of ours is larger: 20 pictures x 8,192 float16 plus text. A damaged length never allocates more.
@@ -78,18 +80,29 @@ def encode_features(item: ItemFeatures) -> bytes:
 
 
 def decode_features(payload: bytes) -> ItemFeatures:
-    """Inverse of encode_features. The arrays are read-only views of `payload`'s parsed copy."""
+    """Inverse of encode_features. The arrays are read-only views of `payload`'s parsed copy.
+
+    Raises CorruptFileError unless ids, offsets, pictures and digests fit each other as ItemFeatures says.
+    """
     feature = _parse(payload, _ITEM_FEATURES)
-    offsets = np.frombuffer(feature["token_offsets"], "<i4")
-    if len(offsets) != NUM_TEXT_FIELDS + 1:
-        raise CorruptFileError(f"expected {NUM_TEXT_FIELDS + 1} token offsets, got {len(offsets)}")
-    num_pictures, picture_dim = np.frombuffer(feature["picture_shape"], "<i4")
+    token_ids = _numbers(feature, "token_ids", "<i4")
+    offsets = _numbers(feature, "token_offsets", "<i4", NUM_TEXT_FIELDS + 1)
+    ends = offsets.tolist()
+    if ends[0] != 0 or ends[-1] != len(token_ids) or ends != sorted(ends):
+        raise CorruptFileError(f"expected token offsets that rise from 0 to {len(token_ids)}, got {ends}")
+    pictures = _numbers(feature, "pictures", "<f2")
+    num_pictures, picture_dim = _numbers(feature, "picture_shape", "<i4", 2).tolist()
+    if num_pictures < 0 or picture_dim < 0 or num_pictures * picture_dim != len(pictures):
+        got = f"{len(pictures)} numbers"
+        raise CorruptFileError(f"expected pictures of shape [{num_pictures}, {picture_dim}], got {got}")
     digests = feature["picture_sha256"]
+    if len(digests) not in (0, num_pictures * SHA256_BYTES):
+        raise CorruptFileError(f"expected {num_pictures} digests of {SHA256_BYTES} bytes, got {len(digests)} bytes")
     return ItemFeatures(
-        item_id=feature["item_id"].decode(),
-        token_ids=np.frombuffer(feature["token_ids"], "<i4"),
+        item_id=_text(feature, "item_id"),
+        token_ids=token_ids,
         token_offsets=offsets,
-        pictures=np.frombuffer(feature["pictures"], "<f2").reshape(num_pictures, picture_dim),
+        pictures=pictures.reshape(num_pictures, picture_dim),
         picture_sha256=tuple(digests[i : i + SHA256_BYTES] for i in range(0, len(digests), SHA256_BYTES)),
     )
 
@@ -107,18 +120,20 @@ def encode_pair(pair: Pair) -> bytes:
 
 
 def decode_pair(payload: bytes) -> Pair:
-    """Inverse of encode_pair."""
+    """Inverse of encode_pair. Raises CorruptFileError unless the values are of Pair's types."""
     feature = _parse(payload, _PAIR_FEATURES)
-    count, query_item_count, query_count = np.frombuffer(feature["counts"], "<f8").tolist()
+    counts = _numbers(feature, "counts", "<f8", 3).tolist()
+    if not all(map(math.isfinite, counts)) or counts[0] < 0:
+        raise CorruptFileError(f"expected finite counts of at least 0, got {counts}")
     return Pair(
-        task=feature["task"].decode(),
-        query_id=int(np.frombuffer(feature["query_id"], "<i8")[0]),
-        item_id=feature["item_id"].decode(),
-        query_token_ids=np.frombuffer(feature["query_token_ids"], "<i4"),
-        query_picture=np.frombuffer(feature["query_picture"], "<f2"),
-        count=int(count),
-        query_item_count=query_item_count,
-        query_count=query_count,
+        task=_text(feature, "task"),
+        query_id=int(_numbers(feature, "query_id", "<i8", 1)[0]),
+        item_id=_text(feature, "item_id"),
+        query_token_ids=_numbers(feature, "query_token_ids", "<i4"),
+        query_picture=_numbers(feature, "query_picture", "<f2"),
+        count=int(counts[0]),
+        query_item_count=counts[1],
+        query_count=counts[2],
     )
 
 
@@ -178,5 +193,22 @@ def _parse(payload: bytes, names: frozenset[str]) -> dict[str, bytes]:
         raise CorruptFileError(f"expected a tf.Example, got {len(payload)} bytes that do not parse") from error
     values = {name: feature.bytes_list.value for name, feature in example.features.feature.items()}
     if not names <= values.keys() or any(len(values[name]) != 1 for name in names):
-        raise CorruptFileError(f"expected one bytes value for each of {sorted(names)}, got {sorted(values)}")
+        raise CorruptFileError(f"expected one bytes value for each of {sorted(names)}, got {quote(sorted(values))}")
     return {name: values[name][0] for name in names}
+
+
+def _numbers(feature: dict[str, bytes], name: str, dtype: str, count: int | None = None) -> np.ndarray:
+    """The feature as a vector, of `count` numbers if given."""
+    data = feature[name]
+    size = np.dtype(dtype).itemsize
+    if len(data) % size or (count is not None and len(data) != count * size):
+        wanted = f"{count} numbers" if count is not None else "numbers"
+        raise CorruptFileError(f"expected {wanted} of {size} bytes each in {name}, got {len(data)} bytes")
+    return np.frombuffer(data, dtype)
+
+
+def _text(feature: dict[str, bytes], name: str) -> str:
+    try:
+        return feature[name].decode()
+    except UnicodeDecodeError as error:
+        raise CorruptFileError(f"expected UTF-8 in {name}, got {quote(feature[name])}") from error

@@ -1,12 +1,11 @@
-"""One bucket of items to one file of features: pictures through the image encoder, text through the vocabulary."""
+"""One bucket of items to one file of features: pictures through the image encoder, text through the vocabulary.
+
+What an earlier run has already made is taken over: the whole bucket, an item's record, its tokens, a picture's vector.
+"""
 
 import functools
-import hashlib
-import itertools
-import sys
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,24 +14,34 @@ import pyarrow.parquet as pq
 
 from model.image_encoder import ImageEncoder
 from model.image_encoder_spec import ImageEncoderSpec
-from model.ordered_map import ordered_map
-from model.pictures import PictureError, PictureLimits, read_picture
+from model.pictures import REMEDIES, PictureLimits
 from model.vocabulary import Vocabulary
 from pipelines.picture_vectors import VectorCache, VectorFile
 from pipelines.progress import Progress
+from pipelines.transforms.earlier_features import FINGERPRINTS_FOLDER, STAGE, EarlierBucket, has_tokens, open_earlier
 from pipelines.transforms.process_units import UnitStage
-from pipelines.units import Unit, UnitWriter
+from pipelines.transforms.resolve_pictures import BucketPictures, all_unchanged
+from pipelines.units import Unit, UnitWriter, finished_sidecar
 from schemas.errors import CorruptFileError, UsageError
+from schemas.fingerprints import (
+    FingerprintsFile,
+    FingerprintsWriter,
+    ItemFingerprint,
+    MadeWith,
+    PictureFingerprint,
+    text_hash,
+)
+from schemas.hashing import content_hash
 from schemas.quarantine import Rejection
-from schemas.records import ItemFeatures, decode_features, encode_features, read_records, write_records
+from schemas.records import ItemFeatures, encode_features, write_records
 from schemas.tables import ITEMS
 
-STAGE = "features"
 _ROWS_A_READ = 256
-#: Files read ahead of the encoder: each may be as large as --max-picture-bytes.
-_READ_THREADS = 4
-_FILES_WAITING = 8
 _CACHE_BYTES = 256 << 20
+_COUNTS = (
+    "items_read", "items_written", "items_reused", "items_with_text", "items_with_picture", "rows_quarantined",
+    "pictures_listed", "pictures_computed", "pictures_reused", "pictures_quarantined", "pictures_read",
+)  # fmt: skip
 
 
 @functools.lru_cache(maxsize=1)
@@ -52,200 +61,180 @@ def check_number_format(encoder: ImageEncoder, spec: ImageEncoderSpec) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class FeaturesSource:
-    """What the features of every bucket are made from. `encoder` None: a shop without pictures."""
+    """What the features of every bucket are made from. encoder None: a shop without pictures. reuse_from: an earlier
+    run of the same image encoder and number of buckets."""
 
     run: str
     image_root: str
     vocabulary: str
     encoder: ImageEncoderSpec | None
     limits: PictureLimits
+    made_with: MadeWith
     reuse_from: str | None
+    verify_images: bool
 
-
-@dataclass(frozen=True)
-class _Slot:
-    """A place in the stream of a bucket: one picture (uri; digest if it could be read), or the end of an item (row)."""
-
-    uri: str = ""
-    digest: bytes | None = None
-    row: dict[str, Any] | None = None
-
-
-@dataclass
-class _Item:
-    """What is known of the item whose pictures pass by."""
-
-    pictures: list[np.ndarray] = field(default_factory=list)
-    digests: list[bytes] = field(default_factory=list)
-    rejected: list[tuple[str, PictureError]] = field(default_factory=list)
+    @property
+    def picture_dim(self) -> int:
+        """Width of a picture's vector."""
+        return self.encoder.dim if self.encoder else 0
 
 
 class FeaturesStage(UnitStage):
-    """Streams a bucket: files are read ahead, hashed, equal ones encoded once, records written in item order.
+    """Passes twice over a bucket: its pictures become vectors in a scratch file, then its records are written in order.
 
-    Memory holds some batches of pictures and, of the bucket, 32 bytes a picture: its vectors lie in a scratch file.
+    Memory holds some batches of pictures, some rows, and of the bucket some hundred bytes an item and a picture.
     """
 
     stage = STAGE
 
     def __init__(self, source: FeaturesSource, progress_unit: str):
         self.source, self.progress_unit = source, progress_unit
-        self.picture_dim = source.encoder.dim if source.encoder else 0
 
     def setup(self) -> None:
-        self.vocabulary = Vocabulary.load(self.source.vocabulary)
         self.cache = VectorCache(_CACHE_BYTES)
 
+    @functools.cached_property
+    def vocabulary(self) -> Vocabulary:
+        """Loaded at the first text that must be tokenised."""
+        return Vocabulary.load(self.source.vocabulary)
+
+    def take_over(self, unit: Unit, writer: UnitWriter) -> bool:
+        """Copies the earlier run's unit if it was made from the same items and no picture's file has changed since."""
+        earlier_run = self.source.reuse_from
+        if earlier_run is None or self.source.verify_images or finished_sidecar(earlier_run, unit) is None:
+            return False
+        try:
+            fingerprints = FingerprintsFile(Path(earlier_run, FINGERPRINTS_FOLDER, f"{unit.name}.parquet"))
+            pictures = (picture for item in fingerprints for picture in item.pictures)
+            if not all_unchanged(pictures, self.source.image_root, self.source.limits):
+                return False
+        except CorruptFileError:  # told when the unit is computed
+            return False
+        counts = writer.take_over(earlier_run)
+        if counts is None:
+            return False
+        writer.counts.update(counts)
+        writer.counts["pictures_reused"] += counts.get("pictures_computed", 0)
+        writer.counts["items_reused"] = counts.get("items_written", 0)
+        writer.counts["pictures_computed"] = writer.counts["pictures_read"] = 0
+        return True
+
     def compute(self, unit: Unit, writer: UnitWriter, progress: Progress) -> None:
-        names = "items_read items_written rows_quarantined pictures_listed pictures_computed pictures_reused"
-        writer.counts.update(dict.fromkeys(f"{names} pictures_quarantined".split(), 0))
-        rejections: list[Rejection] = []
-        with writer.file(f"{STAGE}/{unit.name}.tfrecord") as temporary:
-            bucket = _Bucket(self, unit.name, writer, progress, rejections)
-            writer.counts["items_written"] = write_records(temporary, bucket.payloads(Path(temporary).parent))
-        writer.quarantine(rejections)
+        writer.counts.update(dict.fromkeys(_COUNTS, 0))
+        source = self.source
+        earlier = open_earlier(
+            source.reuse_from, unit.name, source.made_with, source.picture_dim, trust_places=not source.verify_images
+        )
+        try:
+            with (
+                writer.file(f"{STAGE}/{unit.name}.tfrecord") as records,
+                writer.file(f"{FINGERPRINTS_FOLDER}/{unit.name}.parquet") as fingerprints,
+                VectorFile(Path(records).parent, source.picture_dim) as vectors,
+                FingerprintsWriter(fingerprints, source.made_with) as fingerprints_writer,
+            ):
+                bucket = _Bucket(self, unit.name, writer, progress, earlier, vectors)
+                written = write_records(records, bucket.payloads(fingerprints_writer))
+        finally:
+            earlier.close()
+        writer.counts["items_written"] = written
+        writer.quarantine(bucket.rejections)
 
 
 class _Bucket:
-    """One pass over one bucket."""
+    """The second pass over one bucket: from settled pictures and text to records, fingerprints and rejections."""
 
     def __init__(
-        self, stage: FeaturesStage, name: str, writer: UnitWriter, progress: Progress, rejections: list[Rejection]
+        self,
+        stage: FeaturesStage,
+        name: str,
+        writer: UnitWriter,
+        progress: Progress,
+        earlier: EarlierBucket,
+        vectors: VectorFile,
     ):
-        self.stage, self.source, self.name = stage, stage.source, name
-        self.counts, self.progress, self.rejections = writer.counts, progress, rejections
-        self.failed: dict[bytes, PictureError] = {}
+        self.stage, self.source, self.name, self.earlier = stage, stage.source, name, earlier
+        self.counts, self.progress = writer.counts, progress
+        self.rejections: list[Rejection] = []
+        advance = progress.advance if stage.progress_unit == "pictures" else lambda count: None
+        self.pictures = BucketPictures(earlier, vectors, stage.cache, self._open_encoder, writer.counts, advance)
 
-    def payloads(self, scratch_folder: Path) -> Iterator[bytes]:
-        """Serialised records, in item order."""
-        with (
-            VectorFile(scratch_folder, self.stage.picture_dim) as self.vectors,
-            ThreadPoolExecutor(_READ_THREADS, thread_name_prefix="read-pictures") as pool,
-        ):
-            self._take_over_vectors()
-            item = _Item()
-            for slot, value in self._encoded(self._pictures(pool)):
-                if slot.row is None:
-                    self._add_picture(item, slot, value)
-                    continue
-                payload = self._finish(slot.row, item)
-                item = _Item()
-                if payload is not None:
-                    yield payload
+    def payloads(self, fingerprints: FingerprintsWriter) -> Iterator[bytes]:
+        """Serialised records, in item order; writes the fingerprints of all items beside them."""
+        uris = (uri for row in self._rows(["images"]) for uri in row["images"] or ())
+        self.pictures.resolve(uris, self.source.image_root, self.source.limits)
+        for row in self._rows(ITEMS.names):
+            pictures = tuple(self.pictures.take(len(row["images"] or ())))
+            item = ItemFingerprint(row["item_id"], text_hash(row), None, pictures)
+            payload = self._record(row, item)
+            if payload is not None:
+                item = replace(item, features_hash=content_hash(payload))
+                yield payload
+            fingerprints.add(item)
 
-    def _take_over_vectors(self) -> None:
-        """Puts the vectors of the earlier run's bucket into the scratch file: they count as known."""
-        if self.source.reuse_from is None:
-            return
-        path = Path(self.source.reuse_from, STAGE, f"{self.name}.tfrecord")
-        try:
-            for payload in read_records(path):
-                features = decode_features(payload)
-                for digest, vector_D in zip(features.picture_sha256, features.pictures, strict=True):
-                    self.vectors.add(digest, vector_D)
-        except (CorruptFileError, OSError, ValueError) as error:
-            print(f"{STAGE}: what follows is computed, not reused, in {self.name}: {error}", file=sys.stderr)
+    def _rows(self, columns: list[str]) -> Iterator[dict[str, Any]]:
+        with pq.ParquetFile(Path(self.source.run, "items", f"{self.name}.parquet")) as file:
+            for batch in file.iter_batches(_ROWS_A_READ, columns=columns):
+                yield from batch.to_pylist()
 
-    def _slots(self) -> Iterator[_Slot]:
-        path = Path(self.source.run, "items", f"{self.name}.parquet")
-        with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches(_ROWS_A_READ, columns=ITEMS.names):
-                for row in batch.to_pylist():
-                    yield from map(_Slot, row["images"] or ())
-                    yield _Slot(row=row)
-
-    def _read(self, slot: _Slot) -> tuple[_Slot, bytes | PictureError | None]:
-        if slot.row is not None:
-            return slot, None
-        try:
-            data = read_picture(self.source.image_root, slot.uri, self.source.limits)
-        except PictureError as error:
-            return slot, error.with_traceback(None)
-        return _Slot(slot.uri, hashlib.sha256(data).digest()), data
-
-    def _pictures(self, pool: ThreadPoolExecutor) -> Iterator[tuple[_Slot, bytes | PictureError | None]]:
-        """What to encode (bytes), why not (PictureError), or nothing (an item's end, or a vector known by then)."""
-        seen: set[bytes] = set()
-        for slot, value in ordered_map(pool, self._read, self._slots(), max_waiting=_FILES_WAITING):
-            if slot.digest is None or slot.digest in seen:
-                yield slot, value if slot.digest is None else None
-                continue
-            seen.add(slot.digest)
-            if slot.digest not in self.vectors and (cached_D := self.stage.cache.get(slot.digest)) is not None:
-                self.vectors.add(slot.digest, cached_D)
-            yield slot, None if slot.digest in self.vectors else value
-
-    def _encoded(self, pictures: Iterator[tuple[_Slot, Any]]) -> Iterator[tuple[_Slot, Any]]:
-        """The stream with vectors for bytes; the encoder is loaded at the first picture that needs it."""
-        for slot, value in pictures:
-            if isinstance(value, bytes):
-                spec = self._encoder_spec()
-                encoder = open_encoder(spec)
-                check_number_format(encoder, spec)
-                rest = itertools.chain([(slot, value)], pictures)
-                yield from encoder.encode_stream(rest, self.source.limits)
-                return
-            yield slot, value
-
-    def _encoder_spec(self) -> ImageEncoderSpec:
-        if self.source.encoder is None:
+    def _open_encoder(self) -> ImageEncoder:
+        spec = self.source.encoder
+        if spec is None:
             raise UsageError(f"expected items without pictures for image encoder none, got pictures in {self.name}")
-        return self.source.encoder
+        encoder = open_encoder(spec)
+        check_number_format(encoder, spec)
+        return encoder
 
-    def _add_picture(self, item: _Item, slot: _Slot, value: Any) -> None:
-        self.counts["pictures_listed"] += 1
-        if self.stage.progress_unit == "pictures":
-            self.progress.advance()
-        if isinstance(value, np.ndarray):
-            self.counts["pictures_computed"] += 1
-            self.vectors.add(slot.digest, value)
-            self.stage.cache.add(slot.digest, value)
-        elif isinstance(value, PictureError):
-            if slot.digest is not None:
-                self.failed[slot.digest] = value
-        elif slot.digest in self.failed:
-            value = self.failed[slot.digest]
-        else:
-            self.counts["pictures_reused"] += 1
-            value = self.vectors.get(slot.digest)
-        if isinstance(value, PictureError):
-            item.rejected.append((slot.uri, value))
-        else:
-            item.pictures.append(value)
-            item.digests.append(slot.digest)
-
-    def _finish(self, row: dict[str, Any], item: _Item) -> bytes | None:
-        """The item's record, or None if nothing of it is left; its rejections."""
+    def _record(self, row: dict[str, Any], item: ItemFingerprint) -> bytes | None:
+        """The item's record, or None if nothing of it is left; its rejections and counts."""
         self.counts["items_read"] += 1
         if self.stage.progress_unit == "items":
             self.progress.advance()
-        for uri, error in item.rejected:
-            self._reject("picture", row, error.reason, error.expected, error.got, uri, error.remedy)
-        token_ids_T, offsets_F = self.stage.vocabulary.encode_item(row)
-        if not len(token_ids_T) and not item.pictures:
-            got = f"no text token and {len(item.rejected)} pictures, none of them usable"
-            where = f"items/{self.name}.parquet"
-            self._reject("row", row, "no_content", "text or a picture", got, where, "give it a title or a picture")
-            return None
-        blank_ND = np.zeros((0, self.stage.picture_dim), np.float16)
+        rejected = [picture for picture in item.pictures if picture.reason is not None]
+        for picture in rejected:
+            self._reject_picture(item.item_id, picture)
+        digests = item.usable_pictures()
+        payload = self.earlier.record(item.item_id, item.text_hash, digests)
+        if payload is not None:
+            self.counts["items_reused"] += 1
+            self.counts["items_with_text"] += has_tokens(payload)
+        else:
+            tokens = self.earlier.tokens(item.item_id, item.text_hash) or self.stage.vocabulary.encode_item(row)
+            if not len(tokens[0]) and not digests:
+                self._reject_row(item.item_id, len(rejected))
+                return None
+            payload = self._encoded(item, *tokens)
+            self.counts["items_with_text"] += len(tokens[0]) > 0
+        self.counts["items_with_picture"] += len(digests) > 0
+        return payload
+
+    def _encoded(self, item: ItemFingerprint, token_ids_T: np.ndarray, offsets_F: np.ndarray) -> bytes:
+        digests = item.usable_pictures()
+        vectors = [self.pictures.vector(digest) for digest in digests]
         return encode_features(
             ItemFeatures(
-                item_id=row["item_id"],
+                item_id=item.item_id,
                 token_ids=token_ids_T,
                 token_offsets=offsets_F,
-                pictures=np.stack(item.pictures) if item.pictures else blank_ND,
-                picture_sha256=tuple(item.digests),
+                pictures=np.stack(vectors) if vectors else np.zeros((0, self.source.picture_dim), np.float16),
+                picture_sha256=digests,
             )
         )
 
-    def _reject(
-        self, level: str, row: dict[str, Any], reason: str, expected: str, got: str, where: str, remedy: str
-    ) -> None:
+    def _reject_picture(self, item_id: str, picture: PictureFingerprint) -> None:
+        reason = str(picture.reason)
+        self._reject("picture", item_id, reason, str(picture.expected), str(picture.got), picture.uri, REMEDIES[reason])
+
+    def _reject_row(self, item_id: str, num_rejected: int) -> None:
+        got = f"no text token and {num_rejected} pictures, none of them usable"
+        where = f"items/{self.name}.parquet"
+        self._reject("row", item_id, "no_content", "text or a picture", got, where, "give it a title or a picture")
+
+    def _reject(self, level: str, item_id: str, reason: str, expected: str, got: str, where: str, remedy: str) -> None:
         self.rejections.append(
             Rejection(
                 level=level,
                 stage=STAGE,
-                item_id=row["item_id"],
+                item_id=item_id,
                 reason=reason,
                 expected=expected,
                 got=got,

@@ -23,10 +23,11 @@ from model.item_cutoffs import fit_item_cutoffs
 from model.pseudo_queries import pseudo_queries
 from model.split import Split, assign
 from model.vocabulary import Vocabulary
+from pipelines.query_rows import QUERY_ROWS
 from pipelines.transforms.bucket_rows import pack
 from pipelines.transforms.cap_pairs import cap_pairs
 from pipelines.transforms.embed_queries import pictures_by_unit
-from pipelines.transforms.read_engagements import QUERY_ROWS, unpack_table
+from pipelines.transforms.read_engagements import unpack_table
 from pipelines.units import bucket_name
 from schemas.hashing import stable_hash
 from schemas.records import decode_features, read_records

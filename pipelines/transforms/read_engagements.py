@@ -5,7 +5,6 @@
 A slice is a unit of the stage "pairs" that only counts and quarantines; it is read again on a rerun.
 """
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,31 +12,20 @@ from typing import Any
 import apache_beam as beam
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from model.split import TimeSpan
 from pipelines.progress import Progress
+from pipelines.query_rows import query_rows
 from pipelines.transforms.bucket_rows import pack
 from pipelines.units import Unit, UnitWriter
 from schemas.hashing import bucket_of
 from schemas.quarantine import Rejection
 from schemas.reading import FileSlice, read_slice
-from schemas.tables import ENGAGEMENTS, POSITIVE_ACTIONS, QUERY_SURFACES, TIMESTAMP
+from schemas.tables import ENGAGEMENTS
 from schemas.validation import validate_engagements
 
 #: Rows that are bucketed together: bounds the memory of a worker that reads a large slice.
 MAX_ROWS_AT_ONCE = 500_000
-
-#: An engagement with a query, as it travels to its item's bucket.
-QUERY_ROWS = pa.schema(
-    [
-        pa.field("timestamp", TIMESTAMP, nullable=False),
-        pa.field("surface", pa.string(), nullable=False),
-        pa.field("query", pa.string(), nullable=False),
-        pa.field("item_id", pa.string(), nullable=False),
-        pa.field("action", pa.string(), nullable=False),
-    ]
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,22 +49,6 @@ def unpack_table(payload: bytes) -> pa.Table:
     """Inverse of bucket_rows.pack."""
     with pa.ipc.open_stream(payload) as reader:
         return reader.read_all()
-
-
-def query_rows(engagements: pa.Table, end_us: int | None) -> tuple[pa.Table, Counter[str]]:
-    """QUERY_ROWS of valid ENGAGEMENTS: surfaces with a query, positive actions, before `end_us`. Counts the others as
-    rows_after_date and rows_without_task."""
-    num_rows = engagements.num_rows
-    if end_us is not None:
-        engagements = engagements.filter(pc.less(pc.cast(engagements.column("timestamp"), pa.int64()), end_us))
-    num_in_time = engagements.num_rows
-    has_task = pc.and_(
-        pc.is_in(engagements.column("surface"), pa.array(QUERY_SURFACES)),
-        pc.is_in(engagements.column("action"), pa.array(POSITIVE_ACTIONS)),
-    )
-    kept = engagements.filter(has_task).select(QUERY_ROWS.names).cast(QUERY_ROWS)
-    counts = Counter(rows_after_date=num_rows - num_in_time, rows_without_task=num_in_time - kept.num_rows)
-    return kept, counts
 
 
 def by_bucket(rows: pa.Table, num_buckets: int) -> Iterator[tuple[int, pa.Table]]:

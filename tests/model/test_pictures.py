@@ -9,7 +9,8 @@ from PIL import Image
 from torchvision.models import ResNet50_Weights, get_model_weights
 from torchvision.transforms import functional as tv
 
-from model.pictures import PictureError, PictureLimits, Preprocessing, _to_8_bits, decode_picture, read_picture
+from model.picture_pixels import to_8_bits
+from model.pictures import PictureError, PictureLimits, Preprocessing, decode_picture, read_picture
 
 SMALL = Preprocessing(resize_px=40, crop_px=32, interpolation="bilinear", mean=(0.5,) * 3, std=(0.5,) * 3)
 LIMITS = PictureLimits(max_bytes=1 << 20, max_pixels=200_000)
@@ -131,7 +132,7 @@ def test_16_bit_grey_is_scaled_and_not_clipped(kind):
     ],
 )
 def test_wide_grey(values, is_16_bit, expected):
-    assert _to_8_bits(values, is_16_bit)[0].tolist() == expected
+    assert to_8_bits(values, is_16_bit)[0].tolist() == expected
 
 
 def test_transparency_shows_white():

@@ -5,11 +5,11 @@ import json
 from collections import Counter
 from pathlib import Path
 
+import features_runs
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 import torch
+from features_runs import NUM_BUCKETS, bytes_of, item, quarantine_of, records_of
 from PIL import Image
 from torchvision.models import squeezenet1_1
 
@@ -20,20 +20,11 @@ from pipelines import features
 from pipelines.features import FeaturesConfig
 from pipelines.jobs import beam_options
 from pipelines.picture_vectors import VectorCache, VectorFile
-from pipelines.transforms import compute_features
-from pipelines.units import Unit, UnitWriter, bucket_name, write_stage_manifest
+from pipelines.transforms import resolve_pictures
 from schemas.errors import UsageError
 from schemas.hashing import bucket_of
-from schemas.records import decode_features, read_records
-from schemas.tables import ITEMS
 
 NAME, ENTRY, DIM = "squeezenet1_1", "SqueezeNet1_1_Weights.IMAGENET1K_V1", 512
-NUM_BUCKETS = 3
-
-
-def item(item_id: str, title: str | None, *images: str) -> dict:
-    return {"item_id": item_id, "title": title, "images": list(images)}
-
 
 ITEM_ROWS = [
     item("both", "red shoe", "red.png", "sub/blue.png"),
@@ -45,7 +36,10 @@ ITEM_ROWS = [
     item("nothing", None),
     item("only broken", None, "../outside.png"),
 ]
-LISTED, UNIQUE, BROKEN = 11, 3, 5
+LISTED, BROKEN = 11, 5
+#: Contents that are usable, each counted once in every bucket that lists it: what a fresh run computes.
+USABLE = {"both": "rb", "twice": "bb", "picture": "g", "half": "r"}
+COMPUTED = len({(bucket_of(name, NUM_BUCKETS), content) for name, contents in USABLE.items() for content in contents})
 
 
 @pytest.fixture(scope="module")
@@ -76,21 +70,7 @@ def image_root(tmp_path_factory) -> Path:
 
 
 def make_run(folder: Path, rows: list[dict] = ITEM_ROWS, num_buckets: int = NUM_BUCKETS) -> str:
-    """A run folder with finished items and vocabulary."""
-    run = str(folder)
-    names = [bucket_name(bucket, num_buckets) for bucket in range(num_buckets)]
-    for bucket, name in enumerate(names):
-        kept = sorted(
-            (row for row in rows if bucket_of(row["item_id"], num_buckets) == bucket), key=lambda row: row["item_id"]
-        )
-        writer = UnitWriter(run, Unit("items", name, "x"))
-        with writer.file(f"items/{name}.parquet") as temporary:
-            pq.write_table(pa.Table.from_pylist(kept, schema=ITEMS), temporary)
-        writer.counts.update(rows_written=len(kept), pictures_listed=sum(len(row["images"]) for row in kept))
-        writer.seal()
-    write_stage_manifest(run, "items", names, num_buckets=num_buckets)
-    Vocabulary.hashing(1000).save(folder / "vocabulary")
-    return run
+    return features_runs.make_run(folder, rows, num_buckets)
 
 
 @pytest.fixture
@@ -105,23 +85,6 @@ def run_features(image_root, weights_file):
         return features.run(config, beam_options([]))
 
     return run
-
-
-def records_of(run: str) -> dict:
-    found = {}
-    for path in sorted(Path(run, "features").glob("*.tfrecord")):
-        records = [decode_features(payload) for payload in read_records(path)]
-        assert [record.item_id for record in records] == sorted(record.item_id for record in records)
-        found |= {record.item_id: record for record in records}
-    return found
-
-
-def bytes_of(run: str) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in Path(run, "features").iterdir()}
-
-
-def quarantine_of(run: str) -> list[dict]:
-    return [row for path in Path(run, "quarantine").glob("*.parquet") for row in pq.read_table(path).to_pylist()]
 
 
 def test_job_equals_direct_computation(tmp_path, run_features, encoder, image_root):
@@ -146,8 +109,9 @@ def test_job_equals_direct_computation(tmp_path, run_features, encoder, image_ro
         np.testing.assert_array_equal(record.token_offsets, offsets)
     assert records["both"].pictures.tobytes() != records["twice"].pictures.tobytes()
     assert {name: manifest["counts"][name] for name in manifest["counts"] if ":" not in name} == {
-        "items_read": 8, "items_written": 6, "rows_quarantined": 2, "pictures_listed": LISTED,
-        "pictures_computed": UNIQUE, "pictures_reused": LISTED - UNIQUE - BROKEN, "pictures_quarantined": BROKEN,
+        "items_read": 8, "items_written": 6, "items_reused": 0, "items_with_text": 5, "items_with_picture": 4,
+        "rows_quarantined": 2, "pictures_listed": LISTED, "pictures_computed": COMPUTED, "pictures_read": LISTED - 3,
+        "pictures_reused": LISTED - COMPUTED - BROKEN, "pictures_quarantined": BROKEN,
     }  # fmt: skip
     assert manifest["encoder_id"] == encoder.encoder_id
     assert manifest["image_encoder_id"] == encoder.network_id
@@ -177,7 +141,10 @@ def test_number_of_buckets_and_runs_do_not_change_a_record(tmp_path, run_feature
     first, second, third = (make_run(tmp_path / name, num_buckets=n) for name, n in (("a", 3), ("b", 3), ("c", 1)))
     counts = [run_features(run)["counts"] for run in (first, second, third)]
     assert bytes_of(first) == bytes_of(second)
-    assert counts[0] == counts[1] == counts[2]
+    assert counts[0] == counts[1]
+    assert counts[2]["pictures_computed"] == len(set("".join(USABLE.values()))) < counts[0]["pictures_computed"]
+    once_a_bucket = ("pictures_computed", "pictures_reused")
+    assert all(counts[0][name] == counts[2][name] for name in counts[0] if name not in once_a_bucket)
     both = records_of(first), records_of(third)
     assert both[0].keys() == both[1].keys()
     for item_id, record in both[0].items():
@@ -235,17 +202,17 @@ def test_nothing_is_taken_over_from_another_encoder_or_bucketing(tmp_path, run_f
     earlier = make_run(tmp_path / "earlier")
     run_features(earlier)
     fewer = make_run(tmp_path / "fewer", num_buckets=2)
-    assert run_features(fewer, reuse_from=earlier)["counts"]["pictures_computed"] == UNIQUE
+    assert run_features(fewer, reuse_from=earlier)["counts"]["pictures_computed"] == COMPUTED
     assert "num_buckets 2 here, 3 there" in capsys.readouterr().err
     manifest_path = Path(earlier, "manifests/features.json")
     manifest = json.loads(manifest_path.read_text())
     manifest_path.write_text(json.dumps({**manifest, "encoder_id": "another"}))
     later = make_run(tmp_path / "later")
-    assert run_features(later, reuse_from=earlier)["counts"]["pictures_computed"] == UNIQUE
+    assert run_features(later, reuse_from=earlier)["counts"]["pictures_computed"] == COMPUTED
     assert "another there" in capsys.readouterr().err
     last = make_run(tmp_path / "last")
-    assert run_features(last, reuse_from=str(tmp_path / "none"))["counts"]["pictures_computed"] == UNIQUE
-    assert "no picture vectors are taken over" in capsys.readouterr().err
+    assert run_features(last, reuse_from=str(tmp_path / "none"))["counts"]["pictures_computed"] == COMPUTED
+    assert "nothing is taken over" in capsys.readouterr().err
 
 
 def test_a_damaged_earlier_file_is_computed_anew(tmp_path, run_features, capsys):
@@ -256,7 +223,7 @@ def test_a_damaged_earlier_file_is_computed_anew(tmp_path, run_features, capsys)
         data = bytearray(path.read_bytes())
         data[40] ^= 1
         path.write_bytes(data)
-    assert run_features(today, reuse_from=earlier)["counts"]["pictures_computed"] == UNIQUE
+    assert run_features(today, reuse_from=earlier)["counts"]["pictures_computed"] == COMPUTED
     assert bytes_of(today) == expected
     assert "CRC" in capsys.readouterr().err
 
@@ -311,15 +278,15 @@ def test_command_line(tmp_path, image_root, weights_file, capsys):
     run = make_run(tmp_path)
     argv = ["--run", run, "--image-root", str(image_root), "--image-encoder", NAME, "--image-weights", weights_file]
     assert features.main([*argv, "--image-weights-name", ENTRY, "--device", "cpu"]) == 0
-    assert f"pictures computed {UNIQUE}" in capsys.readouterr().out
+    assert f"pictures computed {COMPUTED}" in capsys.readouterr().out
     assert len(records_of(run)) == 6
 
 
 def test_flags():
     assert [field.name for field in dataclasses.fields(FeaturesConfig)] == [
         "run", "image_root", "vocabulary", "image_encoder", "image_weights", "image_weights_name",
-        "image_weights_sha256", "image_encoder_folder", "image_dtype", "device", "reuse_from", "max_picture_bytes",
-        "max_picture_pixels",
+        "image_weights_sha256", "image_encoder_folder", "image_dtype", "device", "reuse_from", "verify_images",
+        "max_picture_bytes", "max_picture_pixels",
     ]  # fmt: skip
 
 
@@ -331,10 +298,12 @@ def test_many_items_and_few_contents(tmp_path, image_root, run_features):
     ]
     listed = Counter(uri for row in rows for uri in row["images"])
     counts = run_features(make_run(tmp_path, rows))["counts"]
-    assert counts["pictures_computed"] == 3
+    contents = {(bucket_of(row["item_id"], NUM_BUCKETS), uri) for row in rows for uri in row["images"]}
+    computed = sum(uri != "cut.png" for _, uri in contents)
+    assert counts["pictures_computed"] == computed == 3 * NUM_BUCKETS
     assert counts["pictures_quarantined"] == listed["cut.png"] > 50
     assert counts["pictures_listed"] == listed.total()
-    assert counts["pictures_reused"] == listed.total() - listed["cut.png"] - 3
+    assert counts["pictures_reused"] == listed.total() - listed["cut.png"] - computed
     assert counts["items_written"] + counts["rows_quarantined"] == counts["items_read"] == 200
 
 
@@ -376,7 +345,7 @@ def test_pictures_are_streamed(tmp_path, image_root, run_features, monkeypatch):
         (folder / names[-1]).write_bytes(buffer.getvalue())
     rows = [item(f"item {n:03d}", "x", *names[n * 10 : n * 10 + 10]) for n in range(15)]
     done, ahead = [0], []
-    read, encode = compute_features.read_picture, ImageEncoder._encode_batch
+    read, encode = resolve_pictures.read_picture_file, ImageEncoder._encode_batch
 
     def counted_read(*args):
         ahead.append(1)
@@ -387,7 +356,7 @@ def test_pictures_are_streamed(tmp_path, image_root, run_features, monkeypatch):
         done[0] += len(part_BHWC)
         return encode(self, part_BHWC)
 
-    monkeypatch.setattr("pipelines.transforms.compute_features.read_picture", counted_read)
+    monkeypatch.setattr("pipelines.transforms.resolve_pictures.read_picture_file", counted_read)
     monkeypatch.setattr(ImageEncoder, "_encode_batch", counted_encode)
     counts = run_features(make_run(tmp_path / "run", rows, num_buckets=1), image_root=str(folder))["counts"]
     assert counts["pictures_computed"] == 150

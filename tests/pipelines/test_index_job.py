@@ -12,7 +12,7 @@ from model.index import open_index
 from pipelines.index import main
 from pipelines.units import Unit, UnitWriter, write_stage_manifest
 from schemas.embeddings import embeddings_metadata, write_embeddings_file
-from schemas.files import sha256_of_file
+from schemas.files import sha256_of_file, write_json
 from schemas.tables import EMBEDDING_DIM, IDS
 
 MODEL_ID = "itemsage-0123456789ab"
@@ -152,3 +152,69 @@ def test_unfinished_or_changed_embeddings_are_refused(tmp_path, capsys):
 def test_settings_out_of_range_are_a_wrong_call(tmp_path, arguments, capsys):
     assert main(["--run", str(tmp_path), *arguments]) == 2
     assert "expected --target-recall from 0 to 1" in capsys.readouterr().err
+
+
+def times_of(run: Path) -> dict[str, float]:
+    return json.loads((run / "index" / "times.json").read_text())
+
+
+def index_files(run: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in (run / "index").iterdir() if path.name != "times.json"}
+
+
+def test_an_index_of_equal_embeddings_is_copied_with_its_times(tmp_path):
+    first, second, third = (tmp_path / name for name in ("first", "second", "third"))
+    for run in (first, second, third):
+        write_embeddings(run, unit_rows(200))
+    assert main(["--run", str(first)]) == 0
+    assert main(["--run", str(second), "--reuse-from", str(first)]) == 0
+    assert index_files(second) == index_files(first)
+    assert times_of(second) == times_of(first), "times of its own: it was built"
+    manifests = [json.loads((run / "manifests" / "index.json").read_text()) for run in (first, second)]
+    assert manifests[0] == manifests[1]
+    (second / "index" / "times.json").unlink()
+    assert main(["--run", str(third), "--reuse-from", str(second)]) == 0
+    assert index_files(third) == index_files(first)
+    assert times_of(third) == {}
+
+
+@pytest.mark.parametrize("difference", ["vectors", "settings", "flipped byte", "missing", "itself", "nothing there"])
+def test_an_index_that_does_not_hold_today_is_built(tmp_path, capsys, difference):
+    first, second = tmp_path / "first", tmp_path / "second"
+    for run in (first, second):
+        write_embeddings(run, unit_rows(150, seed=difference == "vectors" and run == first))
+    if difference != "nothing there":
+        assert main(["--run", str(first), "--seed", str(int(difference == "settings"))]) == 0
+    annoy_file = first / "index" / "items.ann"
+    if difference == "flipped byte":
+        content = bytearray(annoy_file.read_bytes())
+        content[100] ^= 1
+        annoy_file.write_bytes(content)
+    elif difference == "missing":
+        annoy_file.unlink()
+    capsys.readouterr()
+    earlier = second if difference == "itself" else first
+    assert main(["--run", str(second), "--reuse-from", str(earlier)]) == 0
+    assert ("computed, not taken over" in capsys.readouterr().err) == (difference == "flipped byte")
+    scratch = tmp_path / "scratch"
+    write_embeddings(scratch, unit_rows(150))
+    assert main(["--run", str(scratch)]) == 0
+    assert index_files(second) == index_files(scratch)
+    assert times_of(second).keys() == times_of(scratch).keys()
+
+
+def test_the_quarantine_of_the_embed_stage_does_not_change_the_index(tmp_path):
+    """It names its run, so it differs every day."""
+    runs = [tmp_path / name for name in ("first", "second")]
+    for run in runs:
+        write_embeddings(run, unit_rows(100))
+        manifest = json.loads((run / "manifests" / "embeddings.json").read_text())
+        path = run / "quarantine" / "embeddings-part-00000-of-00001.parquet"
+        path.parent.mkdir()
+        path.write_text(run.name)
+        entry = {"bytes": path.stat().st_size, "path": path.relative_to(run).as_posix(), "sha256": sha256_of_file(path)}
+        manifest["files"].append(entry)
+        write_json(run / "manifests" / "embeddings.json", manifest)
+    assert main(["--run", str(runs[0])]) == 0
+    assert main(["--run", str(runs[1]), "--reuse-from", str(runs[0])]) == 0
+    assert times_of(runs[1]) == times_of(runs[0])

@@ -1,115 +1,68 @@
-"""Killed runs: readers keep the old run whatever was written when SIGKILL came, and the same call ends in equal bytes.
+"""Killed runs: readers see exactly the old run or the new one whatever was written when SIGKILL came, and the same call
+ends in equal bytes.
 
-Every file of a run appears by `os.replace`, so a point of death is "before" or "after" the replace of a named file.
-Commands run in children of one server (this file as a script) that has imported everything and computed nothing: a
-fork of it starts at once and is as clean as a new process.
+`make test` kills before or after each kind of write, `make soak` (ITEMSAGE_SOAK=1) both before and after each and at 30
+random moments.
 """
 
 import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
+import threading
+import time
 from collections.abc import Iterator
-from dataclasses import dataclass
-from fnmatch import fnmatch
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from command_server import Commands, command_server
 
 from pipelines import store
 from pipelines.searcher import Searcher
 from schemas.embeddings import read_embeddings
+from schemas.hashing import seed_of
 from schemas.sample_shop.generate import generate
 
-ROOT = Path(__file__).resolve().parents[2]
 DAY_BEFORE, DAY = "2026-06-29", "2026-06-30"
+SOAK = bool(os.environ.get("ITEMSAGE_SOAK"))
+BUCKET = "bucket-00001-of-00003"
+RUN = f"*/runs/{DAY}/{'?' * 16}"
+#: (what is written, whether `make test` kills before or after it); in the order of a run.
+POINTS = [
+    (f"{RUN}/started.json", "after"),
+    (f"{RUN}/items/{BUCKET}.parquet", "before"),
+    (f"{RUN}/quarantine/items-*.parquet", "after"),
+    (f"{RUN}/units/items/{BUCKET}.json", "before"),
+    (f"{RUN}/manifests/items.json", "after"),
+    (f"{RUN}/features/{BUCKET}.tfrecord", "after"),
+    (f"{RUN}/fingerprints/{BUCKET}.parquet", "before"),
+    (f"{RUN}/units/features/{BUCKET}.json", "before"),
+    (f"{RUN}/units/features/*.json", "after"),
+    (f"{RUN}/manifests/features.json", "before"),
+    (f"{RUN}/embeddings/*.parquet", "after"),
+    (f"{RUN}/units/embeddings/*.json", "before"),
+    (f"{RUN}/index/items.ann", "after"),
+    (f"{RUN}/index/manifest.json", "before"),
+    (f"{RUN}/metrics.json", "before"),
+    (f"{RUN}/gates.json", "after"),
+    (f"{RUN}/changes/*.parquet", "after"),
+    (f"{RUN}/manifest.json", "before"),
+    (f"{RUN}/COMPLETED", "before"),
+    ("*/CURRENT", "before"),
+    ("*/CURRENT", "after"),
+]
+EVERY_POINT = sorted({(when, pattern) for pattern, _ in POINTS for when in ("before", "after")})
+KILLS = EVERY_POINT if SOAK else [(when, pattern) for pattern, when in POINTS]
+NUM_RANDOM_KILLS = 30 if SOAK else 3
 pytestmark = pytest.mark.slow
-
-
-@dataclass
-class Commands:
-    """The server of the module; its children's output goes to `log`."""
-
-    process: subprocess.Popen[str]
-    log: Path
-
-    def run(self, *argv: str, die: tuple[str, str] | None = None) -> int:
-        """`itemsage argv` in a process of its own: its exit code, or minus the signal that killed it.
-
-        die: ("before" or "after", pattern of the path that is replaced).
-        """
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        self.process.stdin.write(json.dumps({"argv": argv, "die": die}) + "\n")
-        self.process.stdin.flush()
-        answer = self.process.stdout.readline()
-        assert answer, f"the server has ended: {self.shown()}"
-        return int(answer)
-
-    def shown(self) -> str:
-        return self.log.read_text()[-5000:]
-
-
-def serve() -> None:
-    """Requests on standard input, exit codes on standard output."""
-    from model import image_encoder, training  # noqa: F401 (imported once, for all children)
-    from pipelines import cli, daily, train  # noqa: F401
-
-    answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)
-    for line in sys.stdin:
-        child = os.fork()
-        if child == 0:
-            request = json.loads(line)
-            if request["die"]:
-                die_at(*request["die"])
-            code = 1
-            try:
-                code = cli.main(request["argv"])
-            finally:
-                sys.stdout.flush()
-                sys.stderr.flush()
-                os._exit(code)
-        _, status = os.waitpid(child, 0)
-        print(os.waitstatus_to_exitcode(status), file=answers, flush=True)
-
-
-def die_at(when: str, pattern: str) -> None:
-    """From now on this process kills itself at the replace of the first file whose path fits."""
-    replace = os.replace
-
-    def replace_or_die(source: Any, target: Any) -> None:
-        fits = fnmatch(os.fspath(target), pattern)
-        if fits and when == "before":
-            os.kill(os.getpid(), signal.SIGKILL)
-        replace(source, target)
-        if fits:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    os.replace = replace_or_die
 
 
 @pytest.fixture(scope="module")
 def commands(tmp_path_factory) -> Iterator[Commands]:
-    log = tmp_path_factory.mktemp("server") / "log"
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    with (
-        open(log, "w") as file,
-        subprocess.Popen(
-            [sys.executable, __file__],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=file,
-            text=True,
-            env=environment,
-        ) as process,
-    ):
-        yield Commands(process, log)
-        process.stdin.close()
+    with command_server(tmp_path_factory.mktemp("server") / "log") as server:
+        yield server
 
 
 @pytest.fixture(scope="module")
@@ -123,23 +76,17 @@ def shop(tmp_path_factory) -> Path:
 
 
 def train_call(shop: Path, folder: Path) -> list[str]:
-    places = [
-        "--catalog",
-        f"{shop}/half.parquet",
-        "--image-root",
-        str(shop),
-        "--store",
-        str(folder),
-        "--date",
-        DAY_BEFORE,
-    ]
+    places = ["--catalog", f"{shop}/half.parquet", "--image-root", str(shop), "--store", str(folder)]
     tiny = "--image-encoder efficientnet_lite0 --pseudo-queries 2 --epochs 1 --min-steps 5 --batch-size 32"
-    return ["train", *places, "--engagements", f"{shop}/engagements.parquet", "--num-buckets", "3", *tiny.split()]
+    log = ["--engagements", f"{shop}/engagements.parquet", "--date", DAY_BEFORE]
+    return ["train", *places, *log, "--num-buckets", "3", *tiny.split()]
 
 
 def day_call(shop: Path, folder: Path, date: str = DAY) -> list[str]:
     catalog = f"{shop}/{'catalog' if date == DAY else 'half'}.parquet"
-    return ["daily", "--catalog", catalog, "--image-root", str(shop), "--store", str(folder), "--date", date]
+    places = ["--catalog", catalog, "--image-root", str(shop), "--store", str(folder), "--date", date]
+    doubled = ["--max-row-growth", "2", "--max-drift-auc", "1"]
+    return ["daily", *places, "--engagements", f"{shop}/engagements.parquet", *doubled]
 
 
 @pytest.fixture(scope="module")
@@ -159,17 +106,18 @@ def day_old(shop, trained, commands, tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def expected(shop, day_old, commands, tmp_path_factory) -> dict[str, bytes]:
-    """Files of the run that nobody interrupted."""
+def uninterrupted(shop, day_old, commands, tmp_path_factory) -> tuple[dict[str, bytes], float]:
+    """Files of the run that nobody interrupted, and its seconds."""
     folder = copy_of(day_old, tmp_path_factory.mktemp("uninterrupted") / "store")
+    started_s = time.monotonic()
     assert commands.run(*day_call(shop, folder)) == 0, commands.shown()
+    seconds = time.monotonic() - started_s
     files = files_of(store.current_run(str(folder)))
     assert sum(name.startswith("features/") for name in files) == 3
     assert {"embeddings/part-00000-of-00001.parquet", "index/items.ann", "manifest.json"} <= files.keys()
     counts = json.loads(files["manifest.json"])["counts"]
-    assert counts["pictures_computed"] > 0
-    assert counts["rows_published"] > 20
-    return files
+    assert min(counts[name] for name in ("pictures_computed", "pictures_reused", "rows_new", "rows_reused")) > 0
+    return files, seconds
 
 
 def copy_of(source: Path, target: Path) -> Path:
@@ -181,43 +129,78 @@ def copy_of(source: Path, target: Path) -> Path:
 
 
 def files_of(run: Path) -> dict[str, bytes]:
-    names = ("items", "features", "embeddings", "index", "quarantine", "changes")
+    names = ("items", "features", "fingerprints", "embeddings", "index", "quarantine", "changes")
     paths = [path for name in names for path in (run / name).rglob("*") if path.is_file()]
     paths = [path for path in paths if not path.name.startswith(".") and path.name != "times.json"]
-    return {path.relative_to(run).as_posix(): path.read_bytes() for path in [*paths, run / "manifest.json"]}
+    paths += [run / name for name in ("manifest.json", "metrics.json", "gates.json", "changes.json")]
+    return {path.relative_to(run).as_posix(): path.read_bytes() for path in paths}
 
 
-@pytest.mark.parametrize(
-    ("when", "pattern"),
-    [
-        ("before", "*/items/bucket-00001-of-00003.parquet"),
-        ("before", "*/units/features/bucket-00001-of-00003.json"),
-        ("after", "*/units/features/bucket-*.json"),
-        ("before", "*/units/embeddings/*.json"),
-        ("before", "*/index/manifest.json"),
-        ("before", f"*/runs/{DAY}/{'?' * 16}/manifest.json"),
-        ("before", "*/COMPLETED"),
-        ("before", "*/CURRENT"),
-    ],
-)
-def test_a_killed_day_goes_on_to_equal_bytes(shop, day_old, commands, expected, tmp_path, when, pattern):
+class Reader(threading.Thread):
+    """Reads the published run over and over; `seen` are the runs, each whole, `faults` whatever went wrong."""
+
+    def __init__(self, folder: Path):
+        super().__init__(daemon=True)
+        self.folder, self.stop, self.faults, self.seen = str(folder), threading.Event(), [], {}
+
+    def run(self) -> None:
+        while not self.stop.wait(0.05):
+            try:
+                run = store.current_run(self.folder)
+                ids, _ = read_embeddings(run / "embeddings")
+                self.seen.setdefault(run.parent.name, set()).add(len(ids))
+                assert json.loads((run / "manifest.json").read_text())["counts"]["rows_published"] == len(ids)
+            except Exception as error:  # shown by the test
+                self.faults.append(repr(error))
+
+    def finish(self) -> dict[str, set[int]]:
+        self.stop.set()
+        self.join()
+        assert self.faults == []
+        assert all(len(sizes) == 1 for sizes in self.seen.values()), self.seen
+        return self.seen
+
+
+@pytest.mark.parametrize(("when", "pattern"), KILLS)
+def test_a_killed_day_goes_on_to_equal_bytes(shop, day_old, commands, uninterrupted, figures, tmp_path, when, pattern):
     folder = copy_of(day_old, tmp_path / "store")
-    before = (folder / "CURRENT").read_bytes()
+    reader = Reader(folder)
+    reader.start()
     assert commands.run(*day_call(shop, folder), die=(when, pattern)) == -signal.SIGKILL, commands.shown()
-    assert (folder / "CURRENT").read_bytes() == before
+    moved = (when, pattern) == ("after", "*/CURRENT")
     old_run = store.current_run(str(folder))
-    assert old_run.parent.name == DAY_BEFORE
+    assert old_run.parent.name == (DAY if moved else DAY_BEFORE)
     ids, _ = read_embeddings(old_run / "embeddings")
     assert len(Searcher(str(folder)).by_item([ids[0].as_py()], 3)[0]) == 3
     (killed,) = (folder / "runs" / DAY).iterdir()
-    assert (killed / "COMPLETED").exists() == (pattern == "*/CURRENT")
     sealed = modification_times(killed, "units/*/*.json")
 
     assert commands.run(*day_call(shop, folder)) == 0, commands.shown()
+    assert reader.finish().keys() <= {DAY_BEFORE, DAY}
     assert store.current_run(str(folder)) == killed
     sealed_now = modification_times(killed, "units/*/*.json")
     assert {path: sealed_now[path] for path in sealed} == sealed, "computed again instead of read"
-    found = files_of(killed)
+    assert_same(files_of(killed), uninterrupted[0])
+    figures["kill -9, named points survived"] += 1
+
+
+@pytest.mark.parametrize("number", range(NUM_RANDOM_KILLS))
+def test_a_day_killed_at_a_random_moment_goes_on_to_equal_bytes(
+    shop, day_old, commands, uninterrupted, figures, tmp_path, number
+):
+    expected, seconds = uninterrupted
+    moment_s = float(np.random.default_rng(seed_of("kill", number)).uniform(0.02, 1.1)) * seconds
+    folder = copy_of(day_old, tmp_path / "store")
+    reader = Reader(folder)
+    reader.start()
+    assert commands.run(*day_call(shop, folder), die_after_s=moment_s) in (0, -signal.SIGKILL), commands.shown()
+    assert commands.run(*day_call(shop, folder)) == 0, commands.shown()
+    assert reader.finish().keys() <= {DAY_BEFORE, DAY}
+    assert_same(files_of(store.current_run(str(folder))), expected)
+    figures["kill -9, random moments survived"] += 1
+
+
+def assert_same(found: dict[str, bytes], expected: dict[str, bytes]) -> None:
     assert found.keys() == expected.keys()
     assert [name for name in expected if found[name] != expected[name]] == []
 
@@ -248,7 +231,3 @@ def test_a_killed_training_installs_the_same_model(shop, trained, commands, tmp_
 
 def modification_times(folder: Path, pattern: str) -> dict[str, int]:
     return {path.as_posix(): path.stat().st_mtime_ns for path in folder.glob(pattern)}
-
-
-if __name__ == "__main__":
-    serve()

@@ -90,19 +90,103 @@ def test_nothing_is_written_into_a_published_run(tmp_path):
         UnitWriter(str(run), Unit("features", "bucket-00000-of-00001", "x"))
 
 
-def test_readers_are_ahead_of_an_older_date_and_of_an_earlier_attempt(tmp_path):
-    def run_of(date, identity, finished_ns):
-        run = finished_run(tmp_path, date, identity)
-        for name in ("embeddings", "features", "manifests"):
-            (run / name).mkdir()
-        os.utime(run / "COMPLETED", ns=(finished_ns, finished_ns))
-        return run
+def sound_run(folder, date="2026-06-30", identity=1):
+    run = finished_run(folder, date, identity)
+    for name in ("embeddings", "features", "manifests"):
+        (run / name).mkdir()
+    return run
 
-    old, first, second = run_of("2026-06-29", 1, 9_000), run_of("2026-06-30", 1, 1_000), run_of("2026-06-30", 2, 2_000)
-    assert not store.readers_are_ahead(str(tmp_path), first)  # nothing is published
+
+def test_a_new_run_moves_readers_forward_only(tmp_path):
+    day = {date: sound_run(tmp_path, f"2026-06-{date}") for date in (28, 29, 30)}
+    assert store.may_move_readers(str(tmp_path), day[29])  # nothing is published
+    store.point_to_run(str(tmp_path), day[29])
+    assert not store.may_move_readers(str(tmp_path), day[28])
+    assert store.may_move_readers(str(tmp_path), day[29])  # it is there already
+    assert store.may_move_readers(str(tmp_path), day[30])
+
+
+@pytest.mark.parametrize("clock", [[1_000, 2_000], [2_000, 1_000]], ids=["forward", "going back"])
+def test_of_one_date_the_run_that_finished_later_wins_whatever_the_clock_says(tmp_path, clock):
+    first, second = (sound_run(tmp_path, identity=number) for number in (1, 2))
+    for run, finished_ns in zip((first, second), clock, strict=True):
+        os.utime(run / "COMPLETED", ns=(finished_ns, finished_ns))
     store.point_to_run(str(tmp_path), first)
-    assert store.readers_are_ahead(str(tmp_path), old)
-    assert not store.readers_are_ahead(str(tmp_path), first)
-    assert not store.readers_are_ahead(str(tmp_path), second)  # killed before CURRENT moved
+    assert store.may_move_readers(str(tmp_path), second)  # new, or killed before CURRENT moved
     store.point_to_run(str(tmp_path), second)
-    assert store.readers_are_ahead(str(tmp_path), first)
+    assert not store.may_move_readers(str(tmp_path), first)
+    assert store.completed_runs(str(tmp_path)) == [first, second]
+
+
+def test_a_run_that_was_killed_between_history_and_pointer_is_still_published(tmp_path):
+    first, second = sound_run(tmp_path, "2026-06-29"), sound_run(tmp_path, "2026-06-30")
+    store.point_to_run(str(tmp_path), first)
+    pointer = (tmp_path / "CURRENT").read_text()
+    store.point_to_run(str(tmp_path), second)
+    (tmp_path / "CURRENT").write_text(pointer)
+    assert store.may_move_readers(str(tmp_path), second)
+
+
+def test_nothing_that_readers_were_taken_back_from_or_past_returns_by_itself(tmp_path):
+    runs = [sound_run(tmp_path, f"2026-06-{date}") for date in (27, 28, 29)]
+    for run in runs:
+        store.point_to_run(str(tmp_path), run)
+    store.point_to_run(str(tmp_path), runs[0], why="rolled back", reason="wrong prices")
+    assert not any(store.may_move_readers(str(tmp_path), run) for run in runs[1:])
+    assert store.may_move_readers(str(tmp_path), sound_run(tmp_path, "2026-06-30"))
+    store.point_to_run(str(tmp_path), runs[2], why="republished")
+    assert store.may_move_readers(str(tmp_path), runs[2])
+
+
+def test_with_a_damaged_pointer_any_finished_run_mends_it(tmp_path):
+    first, second = sound_run(tmp_path, "2026-06-29"), sound_run(tmp_path, "2026-06-30")
+    store.point_to_run(str(tmp_path), second)
+    (second / "COMPLETED").unlink()
+    assert store.may_move_readers(str(tmp_path), first)
+
+
+def test_a_move_to_the_same_run_is_none(tmp_path):
+    run = sound_run(tmp_path)
+    for _ in range(2):
+        store.point_to_run(str(tmp_path), run)
+    assert len((tmp_path / "history.jsonl").read_text().splitlines()) == 1
+
+
+def test_yesterday_is_the_published_run_unless_it_is_of_a_later_date(tmp_path):
+    assert store.yesterday_of(str(tmp_path), "2026-06-30") is None
+    runs = {date: sound_run(tmp_path, f"2026-06-{date}") for date in (26, 27, 28, 29)}
+    assert store.yesterday_of(str(tmp_path), "2026-06-30") == runs[29]  # finished, never published: still a run
+    for date in (26, 27, 29):
+        store.point_to_run(str(tmp_path), runs[date])
+    for date, expected in {"07-01": 29, "06-29": 29, "06-28": 27, "06-27": 26}.items():
+        assert store.yesterday_of(str(tmp_path), f"2026-{date}") == runs[expected], date
+    assert store.yesterday_of(str(tmp_path), "2026-06-26") is None
+    store.point_to_run(str(tmp_path), runs[27], why="rolled back")
+    assert store.yesterday_of(str(tmp_path), "2026-06-30") == runs[27]  # what readers see, not what was taken back
+
+
+def test_yesterday_is_an_older_run_where_the_published_one_is_damaged(tmp_path, capsys):
+    runs = {date: sound_run(tmp_path, f"2026-06-{date}") for date in (25, 26, 27, 28, 29)}
+    for run in runs.values():
+        store.point_to_run(str(tmp_path), run)
+    store.point_to_run(str(tmp_path), runs[28], why="rolled back")
+    (runs[28] / "features").rmdir()
+    assert store.yesterday_of(str(tmp_path), "2026-06-30") == runs[27]
+    (runs[28] / "COMPLETED").unlink()
+    (runs[27] / "manifests").rmdir()
+    assert store.yesterday_of(str(tmp_path), "2026-06-30") == runs[26]
+    assert "2026-06-27" in (shown := capsys.readouterr().err)
+    assert "lacks manifests" in shown
+    (tmp_path / "CURRENT").write_text("\x1b[31m")
+    assert store.yesterday_of(str(tmp_path), "2026-06-30") == runs[28 - 2]  # 29 was taken back
+    assert "\x1b" not in capsys.readouterr().err
+
+
+def test_links_and_odd_names_are_no_runs(tmp_path):
+    run = sound_run(tmp_path / "store")
+    outside = sound_run(tmp_path / "other", "2026-07-01")
+    (tmp_path / "store" / "runs" / "2026-07-01").symlink_to(outside.parent)
+    (run.parent / ("a" * 16)).symlink_to(run)
+    (run.parent / "notes").mkdir()
+    (run.parent / ("b" * 16)).write_text("")
+    assert list(store.run_folders(str(tmp_path / "store"))) == [run]

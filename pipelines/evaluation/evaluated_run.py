@@ -1,16 +1,16 @@
-"""A run's items as evaluation sees them: vectors, texts and pictures, loaded when a method first needs them."""
+"""A run's items as evaluation sees them: vectors, texts and pictures, each loaded when first needed."""
 
-from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from model.baselines import BM25, Tfidf, mean_picture_vectors
-from model.pictures import PictureError, read_picture
 from model.query_encoder import QueryEncoder
-from schemas.embeddings import read_embeddings
+from schemas.embeddings import embedding_files, read_embeddings
+from schemas.errors import CorruptFileError
 from schemas.records import decode_features, read_records
 from schemas.tables import TEXT_FIELDS
 
@@ -20,10 +20,25 @@ class EvaluatedRun:
 
     def __init__(self, run: Path, model: Path):
         self.run, self.encoder = run, QueryEncoder(model)
-        ids, self.vectors_ND = read_embeddings(run / "embeddings")
-        self.item_ids: list[str] = ids.to_pylist()
-        self.row_of = {name: row for row, name in enumerate(self.item_ids)}
-        self._query_pictures: dict[str, np.ndarray | None] = {}  # None for a broken one
+
+    @cached_property
+    def item_ids(self) -> list[str]:
+        """Sorted; no vector is read for them."""
+        try:
+            parts = [pq.read_table(path, columns=["item_id"]) for path in embedding_files(self.run / "embeddings")]
+        except (pa.ArrowException, OSError) as error:
+            raise CorruptFileError(f"expected embeddings in {self.run}, got {error}") from error
+        return pa.concat_tables(parts).sort_by("item_id")["item_id"].to_pylist()
+
+    @cached_property
+    def row_of(self) -> dict[str, int]:
+        """Row of each item id."""
+        return {name: row for row, name in enumerate(self.item_ids)}
+
+    @cached_property
+    def vectors_ND(self) -> np.ndarray:
+        """float32 [N, 256], unit rows."""
+        return read_embeddings(self.run / "embeddings")[1]
 
     @cached_property
     def item_texts(self) -> list[str]:
@@ -55,23 +70,12 @@ class EvaluatedRun:
                     means_ND[row] = mean_picture_vectors([item.pictures], dim)[0]
         return means_ND
 
-    def picture_vectors(self, uris: Sequence[str], image_root: str) -> tuple[np.ndarray, np.ndarray]:
-        """float32 CNN vectors [readable, D] of query pictures and which URIs were readable, bool [Q].
+    def text_queries(self, queries: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
+        """float32 [Q, 256], a unit vector a query or zero for one without a known token, and which those are, bool [Q].
 
-        Tasks share their queries: a picture is read and encoded once.
+        The tower's own answer to such a query is one constant vector; zero scores all items alike, which counts as a
+        miss, as it does for the words that TF-IDF and BM25 do not know.
         """
-
-        def encoded() -> Iterator[tuple[str, bytes | PictureError]]:
-            for uri in uris:
-                if uri not in self._query_pictures:
-                    try:
-                        yield uri, read_picture(image_root, uri)
-                    except PictureError as error:
-                        yield uri, error
-
-        for uri, vector in self.encoder.image_encoder.encode_stream(encoded()):
-            self._query_pictures[uri] = None if isinstance(vector, PictureError) else np.asarray(vector, np.float32)
-        found = [vector for uri in uris if (vector := self._query_pictures[uri]) is not None]
-        readable = np.array([self._query_pictures[uri] is not None for uri in uris], bool)
-        dim = self.encoder.manifest["picture_dim"]
-        return np.stack(found) if found else np.zeros((0, dim), np.float32), readable
+        vectors_QE, num_tokens_Q = self.encoder.texts_and_token_counts(queries)
+        unknown_Q = num_tokens_Q == 0
+        return np.where(unknown_Q[:, None], np.float32(0), vectors_QE), unknown_Q

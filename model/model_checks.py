@@ -1,0 +1,68 @@
+"""What a model folder may ask for: names inside it, and no more memory than its weights fill."""
+
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from model.itemsage import ItemSageConfig
+from schemas.errors import CorruptFileError, UsageError
+from schemas.files import read_json
+from schemas.quarantine import quote
+
+CONFIG_FILE = "config.json"
+HASH_EMBEDDER, ITEM_ENCODER, TEXT_TOWER, PICTURE_TOWER = "hash_embedder", "item_encoder", "text_tower", "picture_tower"
+_NUMBER_BYTES = 4
+
+
+def check_manifest(manifest: Mapping[str, Any], folder: str | os.PathLike[str]) -> None:
+    """CorruptFileError unless files are names inside the folder with their sha256, and towers hold numbers of pairs."""
+    files, towers = manifest["files"], manifest["towers"]
+    good = isinstance(files, dict) and all(isinstance(sha256, str) for sha256 in files.values())
+    good = good and not any(name.startswith("/") or ".." in Path(name).parts or "\0" in name for name in files)
+    good = good and isinstance(towers, dict) and all(isinstance(tasks, dict) for tasks in towers.values())
+    if not good or any(type(pairs) is not int for tasks in towers.values() for pairs in tasks.values()):
+        got = f"{quote(files)} and {quote(towers)}"
+        raise CorruptFileError(f"expected file names with sha256, and towers with pairs, got {got} in {folder}")
+
+
+def read_config(folder: Path) -> tuple[ItemSageConfig, float]:
+    """(switches, log_scale) of a model folder. Raises CorruptFileError if they are none, or if they ask for more
+    numbers than the weights beside them can hold: a forged config must not fill the memory before the weights turn
+    out not to fit. UsageError for switches of newer code."""
+    described = read_json(folder / CONFIG_FILE)
+    try:
+        config, log_scale = ItemSageConfig.from_json(described["model"]), float(described["log_scale"])
+        if not math.isfinite(log_scale):
+            raise ValueError(f"log_scale {log_scale}")
+        _check_room(folder, config)
+    except (UsageError, CorruptFileError):
+        raise
+    except (KeyError, ValueError, TypeError, AttributeError, ArithmeticError) as error:
+        got = f"{type(error).__name__}: {quote(str(error))}"
+        raise CorruptFileError(f"expected the switches of a model in {folder / CONFIG_FILE}, got {got}") from error
+    return config, log_scale
+
+
+def _check_room(folder: Path, config: ItemSageConfig) -> None:
+    width, mlp_dim = config.width, config.mlp_dim
+    sizes = (config.vocabulary_size, config.hash_rows, config.hash_dim, config.heads, config.num_layers)
+    if any(type(size) is not int or size < 1 for size in (*sizes, width, config.ffn_dim, mlp_dim, config.output_dim)):
+        raise ValueError("a size that is no positive integer")
+    seen_dims = config.use_text * config.hash_dim + config.sees_pictures * config.picture_dim
+    least = {
+        HASH_EMBEDDER: config.hash_rows * config.hash_dim + 2 * config.vocabulary_size,
+        ITEM_ENCODER: config.num_layers * (4 * width * width + 2 * width * config.ffn_dim)
+        + width * seen_dims
+        + mlp_dim * (width + config.output_dim),
+        TEXT_TOWER: mlp_dim * (config.hash_dim + config.output_dim),
+    }
+    for name, numbers in least.items():
+        path = folder / f"{name}.safetensors"
+        got = path.stat().st_size if path.is_file() else 0
+        if _NUMBER_BYTES * numbers > got:
+            raise CorruptFileError(
+                f"expected weights of {numbers:,} numbers for the switches of {folder / CONFIG_FILE}, got "
+                f"{got:,} bytes of {path.name}: restore the model or train it again"
+            )

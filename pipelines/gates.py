@@ -1,0 +1,220 @@
+"""The gates before publish: a run is published only if every one passes, or a person accepts its failure with a reason.
+
+    run       manifests/*.json  embeddings/  index/  metrics.json ──┐
+                                                                    ├─▶ one result a gate ─▶ <run>/gates.json
+    previous  (the same of the run that readers see)  ──────────────┘
+
+Without a run before, the gates that compare are skipped. If there is one that cannot be read, they *fail*: its readers
+were trusting it, and whether today is sane cannot be said. The new run needs nothing from it, so nothing is lost: a
+person looks once and publishes with `--accept GATES --because REASON`. Skipping instead would let the one morning on
+which something is wrong with the disk be the one on which nobody compares.
+
+Vectors, index and model ids cannot be accepted away: what fails there is broken for its readers.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, fields
+from pathlib import Path
+
+from pipelines.gating.checks import check_coverage, check_quarantine, check_recall, check_row_count
+from pipelines.gating.gated_run import DAMAGE, STAGES, GatedRun
+from pipelines.gating.results import (
+    ACCEPTED,
+    FAILED,
+    GATES,
+    PASSED,
+    SKIPPED,
+    GateResult,
+    GateThresholds,
+    accept,
+    at_least,
+    check_accepted,
+    incomparable,
+    judged,
+    number,
+    rounded,
+    skipped,
+)
+from pipelines.gating.vectors import check_drift, check_kept, check_neighbour_overlap
+from schemas.errors import ThresholdError
+from schemas.files import write_json
+from schemas.quarantine import quote
+
+__all__ = [
+    "GATES",
+    "GateResult",
+    "GateThresholds",
+    "check_quarantine_share",
+    "format_gates",
+    "require_passed",
+    "run_gates",
+]
+GATES_FILE = "gates.json"
+
+
+def run_gates(
+    run: Path, previous: Path | None, thresholds: GateThresholds, accepted: Mapping[str, str]
+) -> list[GateResult]:
+    """Judges a run whose stages are finished against the run before and writes `<run>/gates.json`; a result a gate, in
+    the order of GATES. Equal runs and thresholds, equal bytes.
+
+    accepted: gate -> reason, for gates that may fail this once. Raises UsageError for gates that cannot be accepted,
+    CorruptFileError if a stage of `run` is not finished.
+    """
+    check_accepted(accepted)
+    today = GatedRun(run)
+    for stage in STAGES:
+        today.manifest(stage)
+    yesterday = GatedRun(previous, twin=today) if previous is not None else None
+    found = {result.name: result for result in _judge(today, yesterday, thresholds)}
+    results = accept([found[name] for name in GATES], accepted)
+    report = {
+        "gates": [asdict(result) for result in results],
+        "previous": "/".join(previous.parts[-3:]) if previous is not None else None,
+        "thresholds": {field.name: getattr(thresholds, field.name) for field in fields(GateThresholds)},
+    }
+    write_json(run / GATES_FILE, report)
+    return results
+
+
+def check_quarantine_share(
+    items: Mapping[str, int],
+    features: Mapping[str, int] | None = None,
+    embeddings: Mapping[str, int] | None = None,
+    *,
+    thresholds: GateThresholds,
+    accepted: Mapping[str, str],
+) -> list[GateResult]:
+    """The gates quarantine_rows and (with features) quarantine_pictures from the counts of the stages that are
+    finished, so that a run that rejects too much stops before hours of work. `accepted` as for run_gates."""
+    check_accepted(accepted)
+    return accept(check_quarantine(items, features, embeddings, thresholds), accepted)
+
+
+def require_passed(results: list[GateResult], run: Path) -> None:
+    """Raises ThresholdError, with formula, numbers and remedy of each failed gate, if there is one."""
+    failed = [result for result in results if result.status == FAILED]
+    if not failed:
+        return
+    reasons = " ".join(
+        f"[{result.name}] {result.message} (formula: {result.formula}). To do: {result.remedy}." for result in failed
+    )
+    not_passed = [result.name for result in results if result.status in (FAILED, ACCEPTED)]
+    can = [name for name in not_passed if GATES[name].acceptable]
+    never = [result.name for result in failed if not GATES[result.name].acceptable]
+    ways = []
+    if never:
+        ways.append(f"{', '.join(never)} cannot be accepted.")
+    if len(never) < len(failed):
+        ways.append(f'If it is right all the same, repeat the call with --accept {",".join(can)} --because "...".')
+    report = f" ({run / GATES_FILE} has all gates)" if len(results) == len(GATES) else ""
+    raise ThresholdError(
+        f"expected every gate to pass before {run} is published, got {len(failed)} failed{report}: {reasons} "
+        f"Nothing is published: yesterday's run stays the one that readers see. {' '.join(ways)}"
+    )
+
+
+def format_gates(results: list[GateResult]) -> str:
+    """A table for people: gate, status, today, yesterday, limit; below a gate that did not pass, why."""
+    counts = {
+        status: sum(result.status == status for result in results) for status in (PASSED, FAILED, ACCEPTED, SKIPPED)
+    }
+    lines = [
+        "gates: " + ", ".join(f"{count} {status}" for status, count in counts.items() if count),
+        f"{'gate':<20} {'status':<9} {'today':>12} {'yesterday':>12} {'limit':>12}",
+    ]
+    for result in results:
+        numbers = (result.value, result.baseline, result.threshold)
+        shown = " ".join(f"{'-' if value is None else number(value):>12}" for value in numbers)
+        status = result.status.upper() if result.status == FAILED else result.status
+        lines.append(f"{result.name:<20} {status:<9} {shown}")
+        if result.status != PASSED:
+            lines.append(f"    {result.message}")
+        if result.status == FAILED:
+            lines += [f"    formula: {result.formula}", f"    to do: {result.remedy}"]
+        if result.accepted_reason is not None:
+            lines.append(f"    accepted because {quote(result.accepted_reason)}")
+    return "\n".join(lines)
+
+
+def _judge(today: GatedRun, yesterday: GatedRun | None, thresholds: GateThresholds) -> list[GateResult]:
+    """Every gate once, in any order."""
+    results = [
+        _without_fault("vectors", lambda: f"{len(today.vectors[0]):,} vectors, ids and files are as they should be"),
+        _without_fault("index", lambda: _index_message(today)),
+        _index_recall(today, thresholds),
+        _model_id(today),
+        *check_quarantine(today.counts("items"), today.counts("features"), today.counts("embeddings"), thresholds),
+    ]
+    if yesterday is None:
+        names = GATES.keys() - {result.name for result in results}
+        return results + [skipped(name, "not compared: there is no run before") for name in names]
+    return results + _compare(today, yesterday, thresholds, vectors_are_sound=results[0].status == PASSED)
+
+
+def _compare(
+    today: GatedRun, yesterday: GatedRun, thresholds: GateThresholds, vectors_are_sound: bool
+) -> list[GateResult]:
+    """The gates that hold today against yesterday; they fail if yesterday cannot be read."""
+
+    def counts(stage: str) -> tuple[dict[str, int], dict[str, int]]:
+        return today.counts(stage), yesterday.counts(stage)
+
+    checks: dict[str, Callable[[], GateResult]] = {
+        "row_count": lambda: check_row_count(*counts("embeddings"), thresholds),
+        "coverage_text": lambda: check_coverage("text", *counts("features"), thresholds),
+        "coverage_pictures": lambda: check_coverage("pictures", *counts("features"), thresholds),
+        "recall": lambda: check_recall(today.metrics(), yesterday.metrics(), thresholds),
+    }
+    of_vectors: dict[str, Callable[[], GateResult]] = {
+        "coverage": lambda: check_kept(today, yesterday, thresholds),
+        "neighbour_overlap": lambda: check_neighbour_overlap(today, yesterday, thresholds),
+        "drift": lambda: check_drift(today, yesterday, thresholds),
+    }
+    results = []
+    if vectors_are_sound:
+        checks |= of_vectors
+    else:
+        why = "not compared: today's vectors are broken, see the gate vectors"
+        results += [skipped(name, why) for name in of_vectors]
+    for name, check in checks.items():
+        try:
+            results.append(check())
+        except DAMAGE as error:
+            results.append(incomparable(name, error))
+    return results
+
+
+def _without_fault(name: str, message: Callable[[], str]) -> GateResult:
+    """The result of a gate whose value is the number of faults; the first one found ends the search."""
+    try:
+        return judged(name, True, message(), value=0, threshold=0)
+    except DAMAGE as error:
+        return judged(name, False, str(error), value=1, threshold=0)
+
+
+def _index_message(today: GatedRun) -> str:
+    today.check_index()
+    return (
+        f"{today.counts('index').get('items_indexed', 0):,} items, files, ids and vectors are those of the embeddings"
+    )
+
+
+def _index_recall(today: GatedRun, thresholds: GateThresholds) -> GateResult:
+    least = thresholds.min_index_recall
+    try:
+        recall = rounded(today.index_recall())
+    except DAMAGE as error:
+        return judged("index_recall", False, str(error), threshold=least)
+    message = f"the index finds {number(recall)} of the 10 exact nearest: expected at least {number(least)}"
+    return judged("index_recall", at_least(recall, least), message, value=recall, threshold=least)
+
+
+def _model_id(today: GatedRun) -> GateResult:
+    try:
+        num_places, wrong = today.foreign_model_ids()
+    except DAMAGE as error:
+        return judged("model_id", False, str(error), value=1, threshold=0)
+    message = f"expected {quote(today.model_id)} in {num_places} places, {len(wrong)} name another"
+    message += f": {'; '.join(wrong)}" if wrong else ""
+    return judged("model_id", not wrong, message, value=len(wrong), threshold=0)

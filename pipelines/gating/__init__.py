@@ -1,0 +1,1 @@
+"""The pieces of the gates: thresholds and results, checked reading of a run, one check a gate."""

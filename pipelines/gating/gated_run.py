@@ -1,0 +1,183 @@
+"""A run's finished outputs as the gates read them: each file is held against what the stages' manifests promise."""
+
+import os
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from model.index import ANNOY_FILE, IDS_FILE, MANIFEST_FILE, TUNED_AT, open_index, read_index_manifest
+from pipelines.units import read_stage_manifest
+from schemas.embeddings import read_embeddings, read_embeddings_metadata, validate_embeddings
+from schemas.errors import CorruptFileError, UsageError
+from schemas.files import check_sha256, expand_inputs, read_json, resolve_inside
+from schemas.quarantine import quote
+
+STAGES = ("items", "features", "embeddings", "index")
+#: What reading a damaged run raises.
+DAMAGE = (CorruptFileError, UsageError, OSError, pa.ArrowException)
+_METRICS_FILE = "metrics.json"
+_EMBEDDINGS, _INDEX, _USERS = "embeddings", "index", "users"
+#: Vectors of the index that are held against the embeddings.
+_VECTORS_COMPARED = 1_000
+
+
+class GatedRun:
+    """Reads a run folder, each part once and only when a gate asks. Everything raises CorruptFileError, UsageError,
+    OSError or ArrowException (DAMAGE) for what is missing or not as promised.
+
+    `twin`: another run whose checked vectors stand for this one's if both have files of equal sha256.
+    """
+
+    def __init__(self, folder: Path, twin: "GatedRun | None" = None):
+        self.folder, self.twin = folder, twin
+        self._manifests: dict[str, dict[str, Any]] = {}
+
+    def manifest(self, stage: str) -> dict[str, Any]:
+        """A stage's manifest; counts are whole numbers >= 0, files have path, sha256 and bytes."""
+        if stage not in self._manifests:
+            manifest = read_stage_manifest(str(self.folder), stage)
+            try:
+                good = all(type(count) is int and count >= 0 for count in manifest["counts"].values()) and all(
+                    isinstance(entry["path"], str) and isinstance(entry["sha256"], str) and type(entry["bytes"]) is int
+                    for entry in manifest["files"]
+                )
+            except (KeyError, TypeError, AttributeError):
+                good = False
+            if not good:
+                path = self.folder / "manifests" / f"{stage}.json"
+                raise CorruptFileError(f"expected counts and files, got {quote(str(manifest))} in {path}")
+            self._manifests[stage] = manifest
+        return self._manifests[stage]
+
+    def counts(self, stage: str) -> dict[str, int]:
+        return self.manifest(stage)["counts"]
+
+    @property
+    def model_id(self) -> str:
+        """The model of the embeddings stage."""
+        found = self.manifest(_EMBEDDINGS).get("model_id")
+        if not isinstance(found, str):
+            raise CorruptFileError(f"expected a model_id, got {quote(found)} in manifests/{_EMBEDDINGS}.json")
+        return found
+
+    def files(self, stage: str, folder: str) -> dict[str, str]:
+        """Path inside the run -> sha256 of the files that a stage has in `folder`."""
+        listed = self.manifest(stage)["files"]
+        return {entry["path"]: entry["sha256"] for entry in listed if entry["path"].startswith(f"{folder}/")}
+
+    @cached_property
+    def vectors(self) -> tuple[pa.Array, np.ndarray]:
+        """Ids (string, ascending) and float32 unit rows [N, D], of files that are as their checksums, all of them."""
+        listed = self.files(_EMBEDDINGS, _EMBEDDINGS)
+        if self.twin is not None and listed == self.twin.files(_EMBEDDINGS, _EMBEDDINGS):
+            return self.twin.vectors
+        folder = self.folder / _EMBEDDINGS
+        found = {Path(path).relative_to(self.folder).as_posix() for path in expand_inputs(str(folder))}
+        if differing := sorted(found ^ listed.keys()):
+            names = ", ".join(map(quote, differing[:3]))
+            raise CorruptFileError(
+                f"expected the files of manifests/{_EMBEDDINGS}.json in {folder}, got other: {names}"
+            )
+        for name, sha256 in listed.items():
+            check_sha256(self._inside(name), sha256)
+            _check_order(self._inside(name))
+        ids, matrix_ND = read_embeddings(folder)
+        validate_embeddings(ids, matrix_ND, str(folder))
+        counted = self.counts(_EMBEDDINGS).get("rows_written")
+        if len(ids) != counted or not len(ids):
+            raise CorruptFileError(f"expected {counted} vectors, 1 or more, got {len(ids)} in {folder}")
+        return ids, matrix_ND
+
+    def check_index(self) -> None:
+        """Raises unless index/ is what its stage wrote, byte for byte, with the embeddings' ids and vectors."""
+        listed = self.files(_INDEX, _INDEX)
+        wanted = {f"{_INDEX}/{name}" for name in (ANNOY_FILE, IDS_FILE, MANIFEST_FILE)}
+        if not wanted <= listed.keys():
+            raise CorruptFileError(f"expected {sorted(wanted)} in manifests/{_INDEX}.json, got {quote(sorted(listed))}")
+        for name in sorted(wanted):  # before anything is given to Annoy: a foreign file can end the process
+            check_sha256(self._inside(name), listed[name])
+        index, index_ids, manifest = open_index(self.folder / _INDEX)
+        for name in (ANNOY_FILE, IDS_FILE):
+            if manifest["files"][name]["sha256"] != listed[f"{_INDEX}/{name}"]:
+                raise CorruptFileError(
+                    f"expected one sha256 of {name} in {_INDEX}/{MANIFEST_FILE} and its stage, got two"
+                )
+        ids, matrix_ND = self.vectors
+        if not index_ids.equals(ids):
+            expected = f"the {len(ids):,} ids of the embeddings"
+            raise CorruptFileError(f"expected {expected}, in their order, got {len(index_ids):,} others in {IDS_FILE}")
+        rows = np.unique(np.linspace(0, len(ids) - 1, _VECTORS_COMPARED, dtype=np.int64))
+        if index.dim != matrix_ND.shape[1] or not np.array_equal(index.vectors(rows), matrix_ND[rows]):
+            raise CorruptFileError(
+                f"expected the vectors of the embeddings, got others in {ANNOY_FILE}: another day's?"
+            )
+
+    def index_recall(self) -> float:
+        """recall@10 that was measured when the index was built."""
+        path = self.folder / _INDEX / MANIFEST_FILE
+        try:
+            recall = read_json(path)["recall"][str(TUNED_AT)]
+            if 0 <= recall <= 1:
+                return float(recall)
+        except (KeyError, TypeError):
+            pass
+        raise CorruptFileError(f"expected recall@{TUNED_AT} from 0 to 1 in {path}, got none: run the index stage again")
+
+    def metrics(self) -> Any:
+        """The evaluation's report, None if there is none."""
+        path = self.folder / _METRICS_FILE
+        return read_json(path) if path.is_file() else None
+
+    def foreign_model_ids(self) -> tuple[int, list[str]]:
+        """How many places were looked at, and words for each that names another model than the embeddings stage."""
+        expected = self.model_id
+        found = {"the index stage": self.manifest(_INDEX).get("model_id")}
+        found["the embeddings files"] = read_embeddings_metadata(self.folder / _EMBEDDINGS)["model_id"]
+        found["index/manifest.json"] = read_index_manifest(self.folder / _INDEX)["model_id"]
+        for path in sorted((self.folder / _USERS).glob("*.parquet")):
+            found[f"users/{path.name}"] = _model_id_in(path)
+        wrong = [
+            f"{where} {quote(got)} instead of {quote(expected)}" for where, got in found.items() if got != expected
+        ]
+        made_with = self.manifest("features")
+        ids = ("vocabulary_id", "image_encoder_id")
+        model = self._model()
+        for name in ids:
+            if made_with.get(name) != model.get(name):
+                got, wanted = quote(made_with.get(name)), quote(model.get(name))
+                wrong.append(f"the features {name} {got} instead of the model's {wanted}")
+        return len(found) + len(ids), wrong
+
+    def _model(self) -> dict[str, Any]:
+        """The manifest of the run's model: <store>/models/<model id>, for readers cannot ask queries without it."""
+        models = Path(os.path.abspath(self.folder / "../../../models"))
+        path = resolve_inside(models, f"{self.model_id}/manifest.json")
+        manifest = read_json(path) if path is not None else None
+        if not isinstance(manifest, dict):
+            raise CorruptFileError(f"expected the manifest of model {quote(self.model_id)} in {models}, got none")
+        return manifest
+
+    def _inside(self, name: str) -> str:
+        path = resolve_inside(self.folder, name)
+        if path is None or not os.path.isfile(path):
+            raise CorruptFileError(f"expected the file {quote(name)} in {self.folder}, got none")
+        return path
+
+
+def _check_order(path: str) -> None:
+    """Raises CorruptFileError unless the file's own rows ascend by id (readers merge files by it)."""
+    with pq.ParquetFile(path) as file:
+        ids = file.read(columns=["item_id"])["item_id"].combine_chunks()
+    if len(ids) > 1 and not pc.all(pc.less(ids[:-1], ids[1:])).as_py():
+        raise CorruptFileError(f"expected unique ids in ascending order in {path}, got another order: embed again")
+
+
+def _model_id_in(path: Path) -> str | None:
+    metadata = pq.read_schema(path).metadata or {}
+    found = metadata.get(b"model_id")
+    return None if found is None else found.decode("utf-8", "replace")

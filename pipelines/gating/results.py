@@ -1,0 +1,222 @@
+"""The gates by name, their thresholds, and what one of them says of a run.
+
+A gate's name is what `--accept` takes and what gates.json lists. Formulas use the names of the thresholds.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+
+from pipelines.jobs import flag
+from schemas.errors import UsageError
+from schemas.quarantine import printable
+
+PASSED, FAILED, SKIPPED, ACCEPTED = "passed", "failed", "skipped", "accepted"
+#: Values are rounded to this many digits before they are judged: what a message shows is what was compared.
+_DIGITS = 6
+_SLACK = 0.5 * 10**-_DIGITS
+
+
+@dataclass(frozen=True, kw_only=True)
+class GateThresholds:
+    """What a run must keep to be published; shares are from 0 to 1. Raises UsageError for values out of range."""
+
+    max_row_drop: float = flag(default=0.2, help="rows published >= (1 - this) x yesterday's")
+    max_row_growth: float = flag(default=1.0, help="rows published <= (1 + this) x yesterday's")
+    min_kept: float = flag(default=0.5, help="yesterday's ids still published / yesterday's ids >= this")
+    max_coverage_drop: float = flag(
+        default=0.1, help="share of items with text, and with a picture, >= yesterday's share - this"
+    )
+    max_quarantined_rows: float = flag(default=0.1, help="rows quarantined / rows read <= this")
+    max_quarantined_pictures: float = flag(default=0.2, help="pictures quarantined / pictures listed <= this")
+    min_quarantined: int = flag(
+        default=20, help="fewer rows or pictures may always be quarantined, unless they are all there are"
+    )
+    min_index_recall: float = flag(default=0.9, help="recall@10 of the index against exact search >= this")
+    min_overlap: float = flag(
+        default=0.7, help="neighbours@10 of today that were neighbours yesterday, mean share >= this (same model)"
+    )
+    max_drift_auc: float = flag(
+        default=0.8, help="AUC of a classifier that tells today's vectors from yesterday's <= this (same model)"
+    )
+    max_recall_drop: float = flag(default=0.05, help="Recall@10 of a task >= yesterday's - this")
+    min_recall_pairs: int = flag(default=200, help="pairs on both days for a task's Recall@10 to be compared")
+
+    def __post_init__(self) -> None:
+        highest = {"max_row_growth": math.inf, "min_quarantined": math.inf, "min_recall_pairs": math.inf}
+        for field in fields(GateThresholds):
+            value, low, high = (
+                getattr(self, field.name),
+                0.5 * (field.name == "max_drift_auc"),
+                highest.get(field.name, 1),
+            )
+            if not (low <= value <= high and math.isfinite(value)):
+                expected = f"from {low:g} to {high:g}" if high == 1 else f">= {low:g}"
+                raise UsageError(f"expected --{field.name.replace('_', '-')} {expected}, got {value}")
+
+
+@dataclass(frozen=True)
+class Gate:
+    """`acceptable` False: readers would get something broken, so no reason publishes it."""
+
+    formula: str
+    remedy: str
+    acceptable: bool = True
+
+
+GATES: Mapping[str, Gate] = {
+    "row_count": Gate(
+        "(1 - max_row_drop) x rows yesterday <= rows published <= (1 + max_row_growth) x rows yesterday",
+        "see whether the catalogue is whole (a missing part, a filter, an empty or doubled export)",
+    ),
+    "coverage": Gate(
+        "ids of yesterday still published / ids of yesterday >= min_kept",
+        "see whether the shop has changed its item ids, or [columns] names another id column",
+    ),
+    "coverage_text": Gate(
+        "items with text / items >= the same of yesterday - max_coverage_drop",
+        "see whether a text column was renamed or emptied; [columns] of the config file maps the shop's names",
+    ),
+    "coverage_pictures": Gate(
+        "items with a picture / items >= the same of yesterday - max_coverage_drop",
+        "see whether --image-root is mounted and whole, the column of pictures was renamed, and the run's quarantine/",
+    ),
+    "quarantine_rows": Gate(
+        "rows quarantined / rows read <= max_quarantined_rows, from min_quarantined rows on; never all",
+        "see reason and remedy of the rows in the run's quarantine/ and mend the catalogue",
+    ),
+    "quarantine_pictures": Gate(
+        "pictures quarantined / pictures listed <= max_quarantined_pictures, from min_quarantined on; never all",
+        "see whether --image-root is mounted and whole, and the reasons in the run's quarantine/",
+    ),
+    "vectors": Gate(
+        "vectors not finite, zero or not of norm 1, ids not unique and ascending, files unlike their sha256 = 0",
+        "remove embeddings/ and units/embeddings/ of the run and repeat the call; else the model is at fault",
+        acceptable=False,
+    ),
+    "index": Gate(
+        "files unlike their sha256, ids or vectors unlike the embeddings' = 0",
+        "remove index/ and units/index/ of the run and repeat the call",
+        acceptable=False,
+    ),
+    "index_recall": Gate(
+        "recall@10 of the index against exact search >= min_index_recall",
+        "build it with more trees (`itemsage index --max-trees`), then `itemsage publish`",
+    ),
+    "neighbour_overlap": Gate(
+        "mean over probes (nearest 10 of today that yesterday scored as its 10th or better / 10) >= min_overlap",
+        "the same model gives other neighbours: see what became of the text and pictures of many items",
+    ),
+    "drift": Gate(
+        "AUC of a linear classifier, cross-validated by item, of today's against yesterday's vectors <= max_drift_auc",
+        "the same model gives other vectors: see what became of the text and pictures of many items, and which are new",
+    ),
+    "recall": Gate(
+        "Recall@10 of each task with min_recall_pairs pairs on both days >= yesterday's - max_recall_drop",
+        "see whether the engagements are whole; after a new model, go back to the one before with --model",
+    ),
+    "model_id": Gate(
+        "places that name another model than the embeddings (features, files, index, users) = 0",
+        "run every stage again with one model (`itemsage daily --attempt 1`)",
+        acceptable=False,
+    ),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class GateResult:
+    """What one gate says: today's `value`, yesterday's (`baseline`), and the bound that the value was held against.
+
+    value is None where nothing was measured; baseline where there is no number of yesterday, because there is no
+    yesterday or because the value itself compares the days. message has the numbers in a sentence. accepted_reason is
+    set exactly for status "accepted": failed, and published all the same.
+    """
+
+    name: str
+    status: str
+    formula: str
+    value: float | None
+    baseline: float | None
+    threshold: float | None
+    message: str
+    remedy: str
+    accepted_reason: str | None = None
+
+
+def number(value: float) -> str:
+    """
+    >>> number(12345), number(0.699999), number(1.0)
+    ('12,345', '0.699999', '1')
+    """
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.{_DIGITS}f}".rstrip("0").rstrip(".")
+
+
+def rounded(value: float) -> float:
+    """As a result keeps it; whole numbers stay."""
+    return value if isinstance(value, int) else round(float(value), _DIGITS)
+
+
+def at_least(value: float, bound: float) -> bool:
+    """value >= bound, for a rounded value or bound: 2 of 3 is at least 2/3, .7 at least .8 - .1."""
+    return value >= bound - _SLACK
+
+
+def judged(
+    name: str,
+    passed: bool,
+    message: str,
+    *,
+    value: float | None = None,
+    baseline: float | None = None,
+    threshold: float | None = None,
+) -> GateResult:
+    """The result of a gate that was measured."""
+    gate = GATES[name]
+    return GateResult(
+        name=name,
+        status=PASSED if passed else FAILED,
+        formula=gate.formula,
+        value=value,
+        baseline=baseline,
+        threshold=threshold,
+        message=printable(message),
+        remedy=gate.remedy,
+    )
+
+
+def skipped(name: str, why: str) -> GateResult:
+    """The result of a gate that has nothing to measure or to compare with."""
+    return replace(judged(name, True, why), status=SKIPPED)
+
+
+def incomparable(name: str, error: Exception) -> GateResult:
+    """The result of a gate that has something to compare with but cannot read it."""
+    remedy = (
+        "restore the file that is named, or accept this once: of the run before only the comparison is needed, the new "
+        "run stands without it"
+    )
+    return replace(judged(name, False, f"the days cannot be compared: {error}"), remedy=remedy)
+
+
+def check_accepted(accepted: Mapping[str, str]) -> None:
+    """Raises UsageError unless `accepted` maps gates that may be accepted to reasons."""
+    can = [name for name, gate in GATES.items() if gate.acceptable]
+    if unknown := sorted(accepted.keys() - GATES.keys()):
+        raise UsageError(f"expected gates out of {', '.join(can)} in --accept, got {', '.join(map(repr, unknown))}")
+    if never := sorted(accepted.keys() - set(can)):
+        raise UsageError(
+            f"expected gates out of {', '.join(can)} in --accept, got {', '.join(never)}: what fails there is "
+            "broken for readers, and no reason publishes it"
+        )
+    if without := sorted(name for name, reason in accepted.items() if not reason or not reason.strip()):
+        raise UsageError(f"expected a reason (--because) for accepting {', '.join(without)}, got none")
+
+
+def accept(results: list[GateResult], accepted: Mapping[str, str]) -> list[GateResult]:
+    """The results with the failed ones that somebody accepts marked so."""
+    return [
+        replace(result, status=ACCEPTED, accepted_reason=accepted[result.name])
+        if result.status == FAILED and result.name in accepted
+        else result
+        for result in results
+    ]

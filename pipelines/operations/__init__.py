@@ -1,0 +1,1 @@
+"""Commands for operating a store: what ran, what is there, whether it can be trusted."""

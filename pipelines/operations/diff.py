@@ -1,0 +1,227 @@
+"""`itemsage diff DATE DATE --store S`: how two runs differ: new and gone items, those that moved most, counts.
+
+Vectors are compared bit by bit; how far an item moved is 1 - cosine, which means something only within one model.
+"""
+
+import json
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from pipelines import history
+from pipelines.exit_codes import exit_code
+from pipelines.jobs import flag, parse_alone
+from pipelines.operations.named_run import find_run
+from pipelines.operations.runs import format_table, shown
+from schemas.embeddings import read_embeddings
+from schemas.errors import CorruptFileError, UsageError
+from schemas.files import read_json
+from schemas.quarantine import printable, quote
+
+MAX_TOP = 10_000
+_ROWS_PER_BLOCK = 65_536
+_FLAGS_WITH_VALUE = ("--config", "--new", "--old", "--store", "--top")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DiffConfig:
+    """Shows what differs between two runs: `itemsage diff OLD NEW`."""
+
+    old: str = flag(help="the earlier run: DATE, RUN_ID or runs/DATE/RUN_ID; or the first argument without a flag")
+    new: str = flag(help="the later run; or the second argument without a flag")
+    store: str = flag(help="store folder")
+    top: int = flag(default=20, help="items of each kind to show")
+    json: bool = flag(default=False, help="print JSON")
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.top <= MAX_TOP:
+            raise UsageError(f"expected --top from 0 to {MAX_TOP:,}, got {self.top}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class VectorDiff:
+    """Ids: string; changed: vectors that differ in a bit; moved: (id, 1 - cosine), farthest first, None where the
+    vectors cannot be compared."""
+
+    new: pa.Array
+    gone: pa.Array
+    num_changed: int
+    num_unchanged: int
+    moved: list[tuple[str, float]] | None
+
+
+def compare(
+    old_ids: pa.Array, old_ND: np.ndarray, new_ids: pa.Array, new_ND: np.ndarray, *, top: int, same_model: bool
+) -> VectorDiff:
+    """Unique ascending ids (string) [N] and unit vectors float32 [N, D] of two runs; at most `top` moved items, equal
+    distances by id. Compared in blocks: beside the arguments it needs little memory."""
+    place = pc.index_in(new_ids, value_set=old_ids)
+    matched_new_M = np.flatnonzero(place.is_valid().to_numpy(zero_copy_only=False))
+    matched_old_M = place.drop_null().to_numpy().astype(np.int64)
+    moved_M = np.zeros(len(matched_new_M))
+    if comparable := old_ND.shape[1] == new_ND.shape[1]:
+        changed_M = np.zeros(len(matched_new_M), bool)
+        for start in range(0, len(matched_new_M), _ROWS_PER_BLOCK):
+            rows = slice(start, start + _ROWS_PER_BLOCK)
+            a_BD, b_BD = old_ND[matched_old_M[rows]], new_ND[matched_new_M[rows]]
+            changed_M[rows] = (a_BD.view(np.uint32) != b_BD.view(np.uint32)).any(axis=1)
+            moved_M[rows] = 1 - np.einsum("bd,bd->b", a_BD, b_BD, dtype=np.float64)
+    else:
+        changed_M = np.ones(len(matched_new_M), bool)
+    moved = None
+    if comparable and same_model:
+        changed_C = np.flatnonzero(changed_M)
+        farthest = changed_C[np.argsort(-moved_M[changed_C], kind="stable")[:top]]
+        names = new_ids.take(pa.array(matched_new_M[farthest])).to_pylist()
+        moved = [(name, max(0.0, float(moved_M[row]))) for name, row in zip(names, farthest, strict=True)]
+    return VectorDiff(
+        new=new_ids.filter(place.is_null()),
+        gone=old_ids.filter(pc.invert(pc.is_in(old_ids, value_set=new_ids))),
+        num_changed=int(changed_M.sum()),
+        num_unchanged=int((~changed_M).sum()),
+        moved=moved,
+    )
+
+
+def titles(run: Path, item_ids: Sequence[str]) -> dict[str, str | None]:
+    """Titles of items of a run, a file of items/ at a time; ids without a row are left out, as are all of them where
+    items/ is gone or damaged: a title is no reason to fail."""
+    wanted = pa.array(item_ids, pa.string())
+    found: dict[str, str | None] = {}
+    for path in sorted((run / "items").glob("*.parquet")) if len(item_ids) else []:
+        try:
+            table = pq.read_table(path, columns=["item_id", "title"])
+        except (OSError, pa.ArrowException):
+            continue
+        rows = table.filter(pc.is_in(table["item_id"], value_set=wanted))
+        found.update(zip(*rows.to_pydict().values(), strict=True))
+    return found
+
+
+def counts_of(run: Path, manifest: dict[str, Any]) -> dict[str, int]:
+    """The run's counts, and its quarantined rows and pictures by reason, of all stages."""
+    counts = Counter({str(name): int(count) for name, count in manifest["counts"].items()})
+    for path in sorted((run / "manifests").glob("*.json")):
+        for name, count in read_json(path)["counts"].items():
+            if name.startswith("reason:"):
+                counts["quarantined for " + name.removeprefix("reason:")] += int(count)
+    return dict(counts)
+
+
+def diff(store_folder: str, old: Path, new: Path, top: int) -> dict[str, Any]:
+    """What differs between two finished runs, as JSON values. Raises CorruptFileError for damaged files."""
+    try:
+        manifests = {run: read_json(run / "manifest.json") for run in (old, new)}
+        counts = {run: counts_of(run, manifest) for run, manifest in manifests.items()}
+        models = {run: str(manifest["model_id"]) for run, manifest in manifests.items()}
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        if isinstance(error, CorruptFileError):
+            raise
+        raise CorruptFileError(f"expected manifests with counts and model_id in {old} and {new}: {error}") from error
+    old_ids, old_ND = read_embeddings(old / "embeddings")
+    new_ids, new_ND = read_embeddings(new / "embeddings")
+    same_model = models[old] == models[new]
+    found = compare(old_ids, old_ND, new_ids, new_ND, top=top, same_model=same_model)
+    moved = found.moved or []
+    title_of = titles(new, [*found.new[:top].to_pylist(), *(name for name, _ in moved)])
+    gone_title_of = titles(old, found.gone[:top].to_pylist())
+    names = sorted(counts[old].keys() | counts[new].keys())
+    return {
+        "changed": found.num_changed,
+        "counts": {
+            name: [counts[old].get(name, 0), counts[new].get(name, 0)]
+            for name in names
+            if counts[old].get(name, 0) != counts[new].get(name, 0)
+        },
+        "gone": len(found.gone),
+        "gone_items": [{"item_id": name, "title": gone_title_of.get(name)} for name in found.gone[:top].to_pylist()],
+        "model_id": [models[old], models[new]],
+        "moved_most": None
+        if found.moved is None
+        else [{"distance": round(far, 6), "item_id": name, "title": title_of.get(name)} for name, far in moved],
+        "new": len(found.new),
+        "new_items": [{"item_id": name, "title": title_of.get(name)} for name in found.new[:top].to_pylist()],
+        "rows": [len(old_ids), len(new_ids)],
+        "runs": [history.name_of(old), history.name_of(new)],
+        "unchanged": found.num_unchanged,
+    }
+
+
+def format_diff(found: dict[str, Any]) -> str:
+    """For a person."""
+    old_model, new_model = map(shown, found["model_id"])
+    rows = [("", *found["runs"]), ("rows", *(f"{count:,}" for count in found["rows"])), ("model", old_model, new_model)]
+    rows += [(shown(name.replace(" ", "_")), f"{a:,}", f"{b:,}") for name, (a, b) in found["counts"].items()]
+    lines = [
+        format_table(rows),
+        f"\nitems: {found['new']:,} new, {found['gone']:,} gone, {found['changed']:,} changed, "
+        f"{found['unchanged']:,} unchanged",
+    ]
+    for kind in ("new", "gone"):
+        if items := found[f"{kind}_items"]:
+            lines.append(f"\n{kind}{_of(len(items), found[kind])}")
+            lines.append(format_table([(f"  {quote(item['item_id'])}", _title(item)) for item in items]))
+    if found["moved_most"] is None:
+        lines.append("\nmoved most: not shown, vectors of different models cannot be compared")
+    elif moved := found["moved_most"]:
+        lines.append(f"\nmoved most (1 - cosine){_of(len(moved), found['changed'])}")
+        cells = [(f"  {item['distance']:.6f}", quote(item["item_id"]), _title(item)) for item in moved]
+        lines.append(format_table(cells))
+    return "\n".join(lines)
+
+
+def _of(num_shown: int, num_all: int) -> str:
+    return ":" if num_shown == num_all else f", {num_shown:,} of {num_all:,}:"
+
+
+def _title(item: dict[str, Any]) -> str:
+    title = printable(item["title"] or "")
+    return title if len(title) <= 80 else title[:79] + "…"
+
+
+def run(config: DiffConfig) -> dict[str, Any]:
+    """Prints what differs and returns it. Raises UsageError if there is no such finished run."""
+    old, new = find_run(config.store, config.old), find_run(config.store, config.new)
+    for folder in (old, new):
+        if not (folder / "COMPLETED").is_file():
+            raise UsageError(f"expected finished runs, got {folder}, which is not: see `itemsage runs`")
+    found = diff(config.store, old, new, config.top)
+    print(json.dumps(found, indent=1) if config.json else format_diff(found))
+    return found
+
+
+def with_flags(argv: Sequence[str]) -> list[str]:
+    """The first two arguments that belong to no flag become --old and --new.
+
+    >>> with_flags(["2026-06-29", "--store", "s", "2026-06-30", "--json"])
+    ['--old=2026-06-29', '--store', 's', '--new=2026-06-30', '--json']
+    """
+    found, names, is_value = [], iter(("--old", "--new")), False
+    for argument in argv:
+        name = next(names, None) if not is_value and not argument.startswith("-") else None
+        found.append(argument if name is None else f"{name}={argument}")
+        is_value = argument in _FLAGS_WITH_VALUE
+    return found
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Command line of the job; returns its exit code."""
+    example = "itemsage diff 2026-06-29 2026-06-30 --store store"
+
+    def job() -> None:
+        arguments = with_flags(sys.argv[1:] if argv is None else argv)
+        run(parse_alone(DiffConfig, arguments, "itemsage diff", example))
+
+    return exit_code(job)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,226 @@
+"""What a run needs of the shop: inputs, columns, pictures, and a sample of rows that goes through every stage."""
+
+import contextlib
+import difflib
+import io
+import tempfile
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from model.image_encoder_spec import ImageEncoderSpec
+from model.pictures import PictureError, decode_picture, read_picture
+from model.vocabulary import Vocabulary
+from pipelines import embed, features, index, ingest
+from pipelines.jobs import beam_options
+from pipelines.operations.findings import Finding
+from pipelines.operations.inspected_run import sample_by_hash
+from schemas.columns import TABLES, table_columns
+from schemas.files import expand_inputs
+from schemas.quarantine import Rejection, quote
+from schemas.reading import check_columns, count_rows, format_of, plan_slices, read_slice
+from schemas.reading_text import csv_header, json_keys
+from schemas.tables import CATALOGUE
+from schemas.validation import validate_catalogue
+
+MOST_PICTURES = 200
+_MOST_NAMES = 12
+
+
+@dataclass
+class Inputs:
+    """Files of the catalogue and their number of rows; the first rows, validated, and what was rejected of them."""
+
+    files: list[str]
+    num_rows: int
+    rows: pa.Table
+    rejections: list[Rejection]
+
+
+def check_input(table: str, spec: str, date: str | None, finding: Finding) -> tuple[list[str], int]:
+    """(files, rows) of an input; ([], 0), with a problem, if there are none or one is of no known format."""
+    with finding.guard(f"the {table} {spec}"):
+        files = expand_inputs(spec, date)
+        for path in files:
+            format_of(path)
+        num_rows = count_rows(files)
+        size = sum(Path(path).stat().st_size for path in files)
+        finding.looked_at += (
+            f"{', ' if finding.looked_at else ''}{table}: {len(files)} files, {num_rows:,} rows, {size:,} bytes"
+        )
+        if num_rows == 0:
+            finding.fail(f"expected rows in the {table} {spec}, got none: see the export")
+        return files, num_rows
+    return [], 0
+
+
+def check_mapping(table: str, files: Sequence[str], columns: Mapping[str, Any]) -> Finding:
+    """Which of our columns the files have, which are missing, which of theirs nobody reads, and what may be meant."""
+    finding = Finding(f"columns of {table}")
+    with finding.guard(f"the columns of {table}"):
+        mapping, schema = table_columns(columns, table), TABLES[table]
+        theirs = list(dict.fromkeys(name for path in files for name in _names(path)))
+        missing = [name for name in schema.names if mapping.get(name, name) not in theirs]
+        used = {mapping.get(name, name) for name in schema.names}
+        unused = [name for name in theirs if name not in used]
+        finding.looked_at = (
+            f"{len(schema.names) - len(missing)} of {len(schema.names)} are there; missing: {_shown(missing)}; "
+            f"not read: {_shown(unused)}"
+        )
+        for name in missing:
+            folded = {theirs_name.casefold(): theirs_name for theirs_name in unused}
+            near = difflib.get_close_matches(mapping.get(name, name).casefold(), folded, n=1)
+            if near:
+                section = "columns" if table == "catalogue" else f"columns.{table}"
+                meant = quote(folded[near[0]])
+                finding.warn(
+                    f"{name} is missing; is it {meant}? then map it, in the config: [{section}] {name} = {meant}"
+                )
+        check_columns(files, mapping, schema)
+    return finding
+
+
+def _names(path: str) -> list[str]:
+    kind = format_of(path)
+    if kind == "json":
+        return sorted(json_keys(path))
+    return list(csv_header(path)) if kind == "csv" else pq.read_schema(path).names
+
+
+def _shown(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+    return ", ".join(quote(name).strip("'") for name in names[:_MOST_NAMES]) + more or "none"
+
+
+def first_rows(files: Sequence[str], columns: Mapping[str, Any], num_rows: int, finding: Finding) -> Inputs | None:
+    """The first batch of the first slice that has rows, validated: enough to see what the whole will be like."""
+    with finding.guard("the first rows of the catalogue"):
+        mapping = table_columns(columns, "catalogue")
+        for file_slice in plan_slices(files):
+            for raw in read_slice(file_slice, mapping):
+                good, rejections, _ = validate_catalogue(raw, file_slice)
+                return Inputs(list(files), num_rows, good, rejections)
+    return None
+
+
+def check_pictures(inputs: Inputs | None, image_root: str, spec: ImageEncoderSpec | None) -> Finding:
+    """How many of a sample of the catalogue's pictures can be opened (and, with an image encoder, decoded)."""
+    finding = Finding("pictures", f"the image root {image_root}")
+    with finding.guard(finding.looked_at):
+        features.check_image_root(image_root)
+    if inputs is None or finding.problems:
+        return finding
+    uris = list(dict.fromkeys(inputs.rows["images"].combine_chunks().flatten().to_pylist()))
+    sample = [uris[place] for place in sample_by_hash(uris, MOST_PICTURES, "doctor")]
+    if not sample:
+        finding.looked_at = "the first rows list no picture"
+        return finding
+    faults: dict[str, list[PictureError]] = {}
+    with finding.guard(finding.looked_at):
+        for uri in sample:
+            try:
+                data = read_picture(image_root, uri)
+                if spec is not None:
+                    decode_picture(data, spec.preprocessing)
+            except PictureError as error:
+                faults.setdefault(error.reason, []).append(error)
+        bad = sum(map(len, faults.values()))
+        finding.looked_at = f"{len(sample) - bad} of {len(sample)} can be opened under {image_root}"
+        for reason, errors in sorted(faults.items()):
+            first = errors[0]
+            text = (
+                f"{len(errors)} of {len(sample)} {reason}: expected {first.expected}, got {first.got}: {first.remedy}"
+            )
+            if bad == len(sample):
+                finding.fail(text)
+            else:
+                finding.warn(text)
+    return finding
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleSettings:
+    """What the sample of rows is put through. model: a model folder, or None: then up to the features, with `spec`'s
+    flags in `encoder`, or only ingest without them."""
+
+    image_root: str
+    model: Path | None
+    has_pictures: bool
+    encoder: Mapping[str, Any]
+    device: str
+    image_dtype: str
+
+
+def check_sample(inputs: Inputs, count: int, settings: SampleSettings) -> Finding:
+    """The first `count` rows through every stage, in a temporary folder; what is quarantined, and why."""
+    finding = Finding("sample")
+    with finding.guard("the first rows on their way through the stages"):
+        rows = inputs.rows.select(CATALOGUE.names).slice(0, count)
+        reasons = Counter(rejection.reason for rejection in inputs.rejections)
+        examples = {rejection.reason: rejection for rejection in inputs.rejections}
+        if not rows.num_rows:
+            got = ", ".join(f"{name} {number}" for name, number in reasons.items()) or "no row"
+            finding.fail(f"expected valid rows at the beginning of the catalogue, got {got}: see the columns above")
+            return finding
+        with tempfile.TemporaryDirectory(prefix="itemsage-doctor-") as folder:
+            made = _run_stages(rows, Path(folder), settings)
+            quarantined = [
+                row
+                for path in sorted(Path(folder).glob("run/quarantine/*.parquet"))
+                for row in pq.read_table(path).to_pylist()
+            ]
+        for row in quarantined:
+            row.pop("run", None)
+            reasons[row["reason"]] += 1
+            examples.setdefault(row["reason"], Rejection(**row))
+        num_read = len(inputs.rows) + len(inputs.rejections)
+        finding.looked_at = f"{rows.num_rows} of the first {num_read:,} rows -> " + " -> ".join(
+            f"{stage} {number}" for stage, number in made.items()
+        )
+        for reason, number in sorted(reasons.items()):
+            example = examples[reason]
+            where = f"item {quote(example.item_id)}, {quote(example.where)}"
+            finding.warn(
+                f"{number} {reason}: expected {example.expected}, got {example.got} ({where}): {example.remedy}"
+            )
+        if not all(made.values()):
+            finding.fail(f"expected something out of every stage, got {made}: see the reasons")
+    return finding
+
+
+def _run_stages(rows: pa.Table, folder: Path, settings: SampleSettings) -> dict[str, int]:
+    """What each stage wrote. The stages' own output is left out: this is their rehearsal."""
+    run, options = str(folder / "run"), beam_options([])
+    pq.write_table(rows, folder / "catalogue.parquet")
+    with contextlib.redirect_stdout(io.StringIO()):
+        counts = ingest.run(ingest.IngestConfig(run=run, catalog=str(folder / "catalogue.parquet")), options)["counts"]
+        made = {"items": counts["rows_written"]}
+        encoder = dict(settings.encoder)
+        if settings.model is not None:
+            vocabulary = settings.model / "vocabulary"
+            encoder = {"image_encoder_folder": str(settings.model / "image_encoder")}
+            encoder = encoder if settings.has_pictures else {"image_encoder": "none"}
+        else:
+            vocabulary = folder / "vocabulary"
+            Vocabulary.hashing().save(vocabulary)
+            if counts["pictures_listed"] and not encoder.get("image_encoder"):
+                return made
+        config = features.FeaturesConfig(
+            run=run,
+            image_root=settings.image_root,
+            vocabulary=str(vocabulary),
+            device=settings.device,
+            image_dtype=settings.image_dtype,
+            **encoder,
+        )
+        made["features"] = features.run(config, options)["counts"]["items_written"]
+        if settings.model is not None and made["features"]:
+            embedded = embed.run(embed.EmbedConfig(run=run, model=str(settings.model)), options)
+            made["embeddings"] = embedded["counts"]["rows_written"]
+            made["index"] = index.run(index.IndexConfig(run=run), options)["n_items"]
+    return made

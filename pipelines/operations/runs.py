@@ -1,0 +1,210 @@
+"""`itemsage runs --store S`: what is in a store, newest first: state, model, rows, size, gates of every run."""
+
+import datetime
+import json
+import os
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pipelines import history, store
+from pipelines.jobs import flag, main_of_alone
+from schemas.errors import CorruptFileError, UsageError
+from schemas.files import read_json
+from schemas.quarantine import printable, quote
+
+CURRENT, PUBLISHED, FINISHED = "CURRENT", "published before", "finished, never published"
+FAILED_GATES, UNFINISHED, BROKEN = "failed gates", "unfinished", "broken"
+_PLAIN = re.compile(r"[\w.@:/+-]{1,80}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunsConfig:
+    """Lists the runs of a store, newest first."""
+
+    store: str = flag(help="store folder")
+    json: bool = flag(default=False, help="print JSON")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunInfo:
+    """One line of the list. bytes: size on disk; seconds: of the whole run; times are UTC, ISO; None: not known.
+
+    gates: status -> names of gates. problem: why the run is broken, or what is wrong with CURRENT.
+    """
+
+    date: str
+    run: str
+    state: str
+    model_id: str | None = None
+    rows: int | None = None
+    bytes: int = 0
+    gates: dict[str, list[str]] = field(default_factory=dict)
+    seconds: float | None = None
+    finished: str | None = None
+    superseded: str | None = None
+    problem: str | None = None
+
+
+def check_store(folder: str) -> None:
+    """UsageError unless there is such a folder: a command that operates a store never makes one."""
+    if not Path(folder).is_dir():
+        raise UsageError(f"expected --store to name a store, got {quote(folder)}, where there is no folder")
+
+
+def shown(text: object) -> str:
+    """Text of the store as it is if it is harmless, else quoted."""
+    return text if isinstance(text, str) and _PLAIN.fullmatch(text) else quote(text)
+
+
+def size_of(folder: str | os.PathLike[str]) -> tuple[int, float]:
+    """Bytes of all files below a folder (or of a file), and the newest modification time in it, in seconds since 1970.
+    Links are not followed; what vanishes meanwhile does not count."""
+    total, newest_s = 0, 0.0
+    paths = [str(folder)]
+    for parent, folders, names in os.walk(folder):
+        paths += [os.path.join(parent, name) for name in (*folders, *names)]
+    for path in paths:
+        try:
+            status = os.lstat(path)
+        except OSError:
+            continue
+        newest_s = max(newest_s, status.st_mtime)
+        total += status.st_size if not os.path.isdir(path) or os.path.islink(path) else 0
+    return total, newest_s
+
+
+def list_runs(folder: str) -> list[RunInfo]:
+    """Every folder below `<store>/runs/<date>/`, newest first; what is not a run, or a damaged one, is told as such."""
+    order = {run: place for place, run in enumerate(store.completed_runs(folder))}
+    current = store.named_run(folder)
+    moved = {name for move in history.moves(folder) for name in (move.from_run, move.to_run)}
+    found = [path for path in Path(folder, "runs").glob("*/*") if path.is_dir() and not path.name.startswith(".")]
+    found.sort(key=lambda path: (path.parent.name, order.get(path, -1), path.name), reverse=True)
+    infos = [_describe(folder, path, current, moved) for path in found]
+    if current is not None and current not in {history.name_of(path) for path in found}:
+        problem = "CURRENT names it, but there is no such run: `itemsage rollback --to` or a new daily run mends it"
+        infos.insert(0, RunInfo(date=current.split("/")[1], run=current, state=BROKEN, problem=problem))
+    return infos
+
+
+def _describe(folder: str, run: Path, current: str | None, moved: set[str | None]) -> RunInfo:
+    name = history.name_of(run)
+    num_bytes, _ = size_of(run)
+    known: dict[str, Any] = {"date": run.parent.name, "run": name, "bytes": num_bytes}
+    if not history.RUN_NAME.fullmatch(name):
+        return RunInfo(**known, state=BROKEN, problem="its name is not runs/<date>/<16 hex digits>")
+    if run.is_symlink() or run.parent.is_symlink():
+        return RunInfo(**known, state=BROKEN, problem="it is a link")
+    try:
+        known["gates"] = _gates(run)
+        if not (run / "COMPLETED").is_file():
+            if name == current:
+                return RunInfo(**known, state=BROKEN, problem="CURRENT names it, but it is not finished")
+            return RunInfo(**known, state=FAILED_GATES if known["gates"].get("failed") else UNFINISHED)
+        manifest = _object(run / "manifest.json")
+        known["model_id"], known["rows"] = str(manifest["model_id"]), int(manifest["counts"]["rows_published"])
+        known["finished"] = _iso((run / "COMPLETED").stat().st_mtime)
+        if (run / "times.json").is_file():
+            known["seconds"] = float(_object(run / "times.json").get("total", 0.0))
+    except (CorruptFileError, KeyError, TypeError, ValueError, AttributeError, OSError) as error:
+        return RunInfo(**known, state=BROKEN, problem=f"{type(error).__name__}: {error}")
+    if name == current or name not in moved:
+        return RunInfo(**known, state=CURRENT if name == current else FINISHED)
+    left = history.superseded_at(folder, run)
+    return RunInfo(**known, state=PUBLISHED, superseded=_iso(left.timestamp()) if left else None)
+
+
+def _gates(run: Path) -> dict[str, list[str]]:
+    """Status -> names of the gates of `<run>/gates.json`; empty for a run that has not come that far."""
+    found: dict[str, list[str]] = {}
+    if (run / "gates.json").is_file():
+        for gate in _object(run / "gates.json")["gates"]:
+            found.setdefault(str(gate["status"]), []).append(str(gate["name"]))
+    return found
+
+
+def _object(path: Path) -> dict[str, Any]:
+    value = read_json(path)
+    if not isinstance(value, dict):
+        raise CorruptFileError(f"expected a JSON object at {path}, got {quote(value)}")
+    return value
+
+
+def _iso(seconds: float) -> str:
+    return datetime.datetime.fromtimestamp(seconds, datetime.UTC).isoformat(timespec="seconds")
+
+
+def format_bytes(num_bytes: int) -> str:
+    """
+    >>> format_bytes(1_234), format_bytes(56_700_000)
+    ('1.2 kB', '56.7 MB')
+    """
+    value = float(num_bytes)
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if value < 1000:
+            return f"{value:.0f} {unit}" if unit == "bytes" else f"{value:.1f} {unit}"
+        value /= 1000
+    return f"{value:.1f} TB"
+
+
+def format_table(rows: Sequence[Sequence[str]]) -> str:
+    """Columns of equal width, two spaces apart; nothing in them acts on a terminal."""
+    cells = [[printable(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells
+    )
+
+
+def format_runs(infos: Sequence[RunInfo]) -> str:
+    """The list for a person; problems below their run."""
+    head = ("date", "run", "state", "model", "rows", "size", "gates", "seconds", "finished", "superseded")
+    lines = format_table([head, *map(_cells, infos)]).splitlines()
+    shown_lines = lines[:1]
+    for line, info in zip(lines[1:], infos, strict=True):
+        shown_lines.append(line)
+        if failed := info.gates.get("failed"):
+            shown_lines.append(f"    failed: {', '.join(map(shown, failed))}")
+        if info.problem:
+            shown_lines.append(f"    {printable(info.problem)}")
+    return "\n".join(shown_lines)
+
+
+def _cells(info: RunInfo) -> tuple[str, ...]:
+    gates = ", ".join(f"{len(names)} {shown(status)}" for status, names in sorted(info.gates.items()))
+    return (
+        shown(info.date),
+        shown(info.run.split("/")[-1]),
+        info.state,
+        "-" if info.model_id is None else shown(info.model_id),
+        "-" if info.rows is None else f"{info.rows:,}",
+        format_bytes(info.bytes),
+        gates or "-",
+        "-" if info.seconds is None else f"{info.seconds:.1f}",
+        info.finished or "-",
+        info.superseded or "-",
+    )
+
+
+def run(config: RunsConfig) -> list[RunInfo]:
+    """Prints the list and returns it. Raises UsageError if there is no such store."""
+    check_store(config.store)
+    infos = list_runs(config.store)
+    if config.json:
+        print(json.dumps([asdict(info) for info in infos], indent=1))
+    else:
+        print(format_runs(infos) if infos else f"no runs in {config.store} yet: `itemsage daily` makes one")
+    return infos
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Command line of the job; returns its exit code."""
+    return main_of_alone(RunsConfig, run, argv, "itemsage runs", "itemsage runs --store store")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,190 @@
+"""The pictures of one bucket to contents and vectors: what can be known unread is not opened, what is known by its
+content is not encoded, equal contents are encoded once."""
+
+import hashlib
+import itertools
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any, TypeVar
+
+import numpy as np
+
+from model.image_encoder import ImageEncoder
+from model.ordered_map import ordered_map
+from model.pictures import CONTENT_REASONS, PictureError, PictureLimits, find_picture, read_picture_file
+from pipelines.picture_vectors import VectorCache, VectorFile
+from pipelines.transforms.earlier_features import EarlierBucket
+from schemas.fingerprints import UNKNOWN_PLACE, PictureFingerprint
+
+ElementT = TypeVar("ElementT")
+
+#: Files read ahead of the encoder: each may be as large as --max-picture-bytes.
+_READ_THREADS = 4
+_FILES_WAITING = 8
+_URIS_A_LOOK = 64
+
+
+def picture_threads() -> ThreadPoolExecutor:
+    """Threads that look for picture files and read them."""
+    return ThreadPoolExecutor(_READ_THREADS, thread_name_prefix="read-pictures")
+
+
+def look_up(image_root: str, uri: str, limits: PictureLimits) -> PictureFingerprint:
+    """A picture as far as it is known unopened: the size and time of its file, or why there is none to open."""
+    try:
+        _, size_bytes, modified_ns = find_picture(image_root, uri, limits)
+    except PictureError as error:
+        return _rejected(PictureFingerprint(uri, *UNKNOWN_PLACE, None), error)
+    return PictureFingerprint(uri, size_bytes, modified_ns, None)
+
+
+def all_unchanged(pictures: Iterable[PictureFingerprint], image_root: str, limits: PictureLimits) -> bool:
+    """Whether each picture's file is as it was, or is missing as it was; opens none."""
+
+    def unchanged(chunk: list[PictureFingerprint]) -> bool:
+        return all(_is_unchanged(picture, look_up(image_root, picture.uri, limits)) for picture in chunk)
+
+    with picture_threads() as pool:
+        return all(ordered_map(pool, unchanged, _chunks(pictures, _URIS_A_LOOK), max_waiting=_FILES_WAITING))
+
+
+class BucketPictures:
+    """The pictures of a bucket. `resolve` them all, then `take` them item by item, in the order they were listed.
+
+    Memory: the files being read, the encoder's batches, some hundred bytes a picture. Vectors lie in a scratch file.
+    """
+
+    def __init__(
+        self,
+        earlier: EarlierBucket,
+        vectors: VectorFile,
+        cache: VectorCache,
+        open_encoder: Callable[[], ImageEncoder],
+        counts: Counter[str],
+        advance: Callable[[int], None],
+    ):
+        self.earlier, self.vectors, self.cache = earlier, vectors, cache
+        self.open_encoder, self.counts, self.advance = open_encoder, counts, advance
+        self._pictures: list[PictureFingerprint | str] = []  # a URI: the file is still to be read
+        self._failed: dict[bytes, PictureError] = {}
+        self._new: set[bytes] = set()
+        self._counted: set[bytes] = set()
+        self._num_taken = 0
+
+    def resolve(self, uris: Iterable[str], image_root: str, limits: PictureLimits) -> None:
+        """Settles every picture: unopened where that can be, else by its content, else through the encoder."""
+
+        def look(chunk: list[str]) -> list[PictureFingerprint | str]:
+            return [self._known(look_up(image_root, uri, limits)) or uri for uri in chunk]
+
+        def read(number: int) -> tuple[int, PictureFingerprint, bytes | None]:
+            return number, *_read(image_root, str(self._pictures[number]), limits)
+
+        with picture_threads() as pool:
+            for looked_up in ordered_map(pool, look, _chunks(uris, _URIS_A_LOOK), max_waiting=_FILES_WAITING):
+                self._pictures += looked_up
+            to_read = [number for number, picture in enumerate(self._pictures) if isinstance(picture, str)]
+            self.advance(len(self._pictures) - len(to_read))
+            files = ordered_map(pool, read, to_read, max_waiting=_FILES_WAITING)
+            self._encode(self._contents_to_encode(files), limits)
+
+    def take(self, count: int) -> list[PictureFingerprint]:
+        """The next `count` pictures, settled, and counted: the first one of a content that the earlier bucket lacks is
+        computed, the others are reused."""
+        start = self._num_taken
+        self._num_taken += count
+        pictures = [self._settled(number) for number in range(start, start + count)]
+        self.counts["pictures_listed"] += count
+        for picture in pictures:
+            if picture.reason is None and picture.sha256 is not None:
+                computed = picture.sha256 in self._new and picture.sha256 not in self._counted
+                self._counted.add(picture.sha256)
+                self.counts["pictures_computed" if computed else "pictures_reused"] += 1
+        return pictures
+
+    def vector(self, digest: bytes) -> np.ndarray:
+        """float16 [picture_dim] of the content of a good picture."""
+        return self.vectors.get(digest) if digest in self.vectors else self.earlier.vector(digest)
+
+    def _known(self, found: PictureFingerprint) -> PictureFingerprint | None:
+        """What is known of a picture unopened; None if its file must be read."""
+        if found.reason is not None:
+            return found
+        return self.earlier.picture_at(found.uri, found.size_bytes, found.modified_ns)
+
+    def _contents_to_encode(
+        self, files: Iterator[tuple[int, PictureFingerprint, bytes | None]]
+    ) -> Iterator[tuple[bytes, bytes]]:
+        """(digest, bytes) of each content whose vector is not known, once; files are recorded as they pass."""
+        for number, picture, data in files:
+            self._pictures[number] = picture
+            if picture.sha256 is not None and data is not None:
+                self.counts["pictures_read"] += 1
+                if self._must_encode(picture.sha256):
+                    yield picture.sha256, data
+                    continue
+            self.advance(1)
+
+    def _must_encode(self, digest: bytes) -> bool:
+        if digest in self._new or digest in self.earlier.vectors or digest in self.earlier.rejected:
+            return False
+        self._new.add(digest)
+        vector_D = self.cache.get(digest)
+        if vector_D is not None:
+            self.vectors.add(digest, vector_D)
+        return vector_D is None
+
+    def _encode(self, contents: Iterator[tuple[bytes, bytes]], limits: PictureLimits) -> None:
+        """The encoder is loaded at the first content that needs it."""
+        for first in contents:
+            stream = self.open_encoder().encode_stream(itertools.chain([first], contents), limits)
+            for digest, value in stream:
+                self.advance(1)
+                if isinstance(value, PictureError):
+                    self._failed[digest] = value
+                else:
+                    self.vectors.add(digest, value)
+                    self.cache.add(digest, value)
+
+    def _settled(self, number: int) -> PictureFingerprint:
+        """A picture with the verdict on its content."""
+        picture = self._pictures[number]
+        assert isinstance(picture, PictureFingerprint), "resolve has read every file"
+        if picture.reason is not None or picture.sha256 is None:
+            return picture
+        error = self._failed.get(picture.sha256) or self.earlier.rejected.get(picture.sha256)
+        return picture if error is None else _rejected(picture, error)
+
+
+def _read(image_root: str, uri: str, limits: PictureLimits) -> tuple[PictureFingerprint, bytes | None]:
+    try:
+        file = read_picture_file(image_root, uri, limits)
+    except PictureError as error:
+        return _rejected(PictureFingerprint(uri, *UNKNOWN_PLACE, None), error), None
+    digest = hashlib.sha256(file.data).digest()
+    return PictureFingerprint(uri, file.size_bytes, file.modified_ns, digest), file.data
+
+
+def _rejected(picture: PictureFingerprint, error: PictureError) -> PictureFingerprint:
+    """A picture with its fault; it is tried again another day unless the fault is its content's."""
+    verdict: dict[str, Any] = {"reason": error.reason, "expected": error.expected, "got": error.got}
+    if error.reason not in CONTENT_REASONS:
+        verdict |= {"size_bytes": UNKNOWN_PLACE[0], "modified_ns": UNKNOWN_PLACE[1]}
+    return replace(picture, **verdict)
+
+
+def _is_unchanged(recorded: PictureFingerprint, found: PictureFingerprint) -> bool:
+    """Whether a run that looks now would find what was recorded. Faults of the place are found again unopened; other
+    faults than the content's have no place."""
+    if found.reason is not None:
+        return found == recorded
+    place = (found.size_bytes, found.modified_ns)
+    return recorded.modified_ns >= 0 and place == (recorded.size_bytes, recorded.modified_ns)
+
+
+def _chunks(elements: Iterable[ElementT], size: int) -> Iterator[list[ElementT]]:
+    iterator = iter(elements)
+    while chunk := list(itertools.islice(iterator, size)):
+        yield chunk

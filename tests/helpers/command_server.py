@@ -1,0 +1,115 @@
+"""Runs `itemsage` commands in processes that can be killed: children of one server (this file as a script) that has
+imported everything and computed nothing, so that a fork of it starts at once and is as clean as a new process.
+
+Every file of a run appears by `os.replace`, so a point of death is "before" or "after" the replace of a named file.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass
+class Commands:
+    """The server's client; the output of its children goes to `log`."""
+
+    process: subprocess.Popen[str]
+    log: Path
+
+    def run(self, *argv: str, die: tuple[str, str] | None = None, die_after_s: float | None = None) -> int:
+        """`itemsage argv` in a process of its own: its exit code, or minus the signal that killed it.
+
+        die: ("before" or "after", pattern of the path that is replaced). die_after_s: SIGKILL at that moment.
+        """
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(json.dumps({"argv": argv, "die": die, "die_after_s": die_after_s}) + "\n")
+        self.process.stdin.flush()
+        answer = self.process.stdout.readline()
+        assert answer, f"the server has ended: {self.shown()}"
+        return int(answer)
+
+    def shown(self) -> str:
+        """The last output of the commands."""
+        return self.log.read_text(errors="replace")[-5000:]
+
+
+@contextmanager
+def command_server(log: Path) -> Iterator[Commands]:
+    """A running server; its children's output goes to the file `log`."""
+    with (
+        open(log, "w") as file,
+        subprocess.Popen(
+            [sys.executable, __file__],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=file,
+            text=True,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        ) as process,
+    ):
+        yield Commands(process, log)
+        assert process.stdin is not None
+        process.stdin.close()
+
+
+def serve() -> None:
+    """Requests on standard input, exit codes on standard output."""
+    from model import image_encoder, training  # noqa: F401 (imported once, for all children)
+    from pipelines import cli, daily, train  # noqa: F401
+
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    for line in sys.stdin:
+        request = json.loads(line)
+        child = os.fork()
+        if child == 0:
+            code = 1
+            try:
+                _prepare_death(request)
+                code = cli.main(request["argv"])
+            finally:
+                sys.stdout.flush()
+                sys.stderr.flush()
+                os._exit(code)
+        _, status = os.waitpid(child, 0)
+        print(os.waitstatus_to_exitcode(status), file=answers, flush=True)
+
+
+def _prepare_death(request: dict[str, Any]) -> None:
+    if request["die"]:
+        _die_at(*request["die"])
+    if request["die_after_s"] is not None:
+        timer = threading.Timer(request["die_after_s"], os.kill, (os.getpid(), signal.SIGKILL))
+        timer.daemon = True
+        timer.start()
+
+
+def _die_at(when: str, pattern: str) -> None:
+    """From now on this process kills itself at the replace of the first file whose path fits."""
+    replace = os.replace
+
+    def replace_or_die(source: Any, target: Any) -> None:
+        fits = fnmatch(os.fspath(target), pattern)
+        if fits and when == "before":
+            os.kill(os.getpid(), signal.SIGKILL)
+        replace(source, target)
+        if fits:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    os.replace = replace_or_die
+
+
+if __name__ == "__main__":
+    serve()

@@ -1,0 +1,57 @@
+"""Fixtures of the fault tests, a pytest plugin: built once for all their modules."""
+
+from collections.abc import Iterator
+
+import pytest
+from command_server import Commands, command_server
+from fault_bench import (
+    DAY_BEFORE,
+    MODEL,
+    NUM_BUCKETS,
+    OTHER_MODEL,
+    Bench,
+    assert_sound,
+    copy_of,
+    result_of,
+    write_model,
+    write_shop,
+)
+
+from pipelines import store
+
+
+@pytest.fixture(scope="session")
+def fault_commands(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Commands]:
+    with command_server(tmp_path_factory.mktemp("server") / "log") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def other_commands(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Commands]:
+    """A second server, for commands that run at the same time."""
+    with command_server(tmp_path_factory.mktemp("other-server") / "log") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def bench(fault_commands: Commands, tmp_path_factory: pytest.TempPathFactory) -> Bench:
+    """Built once: yesterday published, today's run killed just before it is finished, and what it should be."""
+    folder = tmp_path_factory.mktemp("faults")
+    write_shop(folder / "shop")
+    day_old = folder / "day-old"
+    models = [write_model(day_old, folder / "shop", seed) for seed in (MODEL, OTHER_MODEL)]
+    store.set_current_model(str(day_old), models[MODEL])
+    made = Bench(fault_commands, folder / "shop", models, day_old)
+    first = made.day(day_old, "--num-buckets", str(NUM_BUCKETS), date=DAY_BEFORE)
+    assert first.code == 0, first.output
+    made.half = copy_of(day_old, folder / "half")
+    killed = made.day(made.half, die=("before", "*/COMPLETED"))
+    assert killed.code < 0, killed.output
+    clean = copy_of(made.half, folder / "clean")
+    finished = made.day(clean)
+    assert finished.code == 0, finished.output
+    made.clean = result_of(store.current_run(str(clean)))
+    counts = store.read_json(store.current_run(str(clean)) / "manifest.json")["counts"]
+    assert min(counts[name] for name in ("rows_reused", "rows_new", "rows_changed", "rows_gone")) > 0, counts
+    assert_sound(clean, store.current_run(str(clean)))
+    return made

@@ -1,0 +1,105 @@
+"""Small stores made by hand, for tests of the commands that operate a store: finished runs of a few 4-d vectors."""
+
+import datetime
+import json
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from schemas.embeddings import embeddings_metadata, write_embeddings_file
+from schemas.files import sha256_of_file, write_json, write_text
+
+MODEL, OTHER_MODEL = "itemsage-000000000001", "itemsage-000000000002"
+#: item -> angle in degrees of its vector in the plane of the first two axes.
+ITEMS = {"a": 0.0, "b": 10.0, "c": 20.0}
+HOUR_S = 3600
+
+
+def unit_vectors(angles: Mapping[str, float], dim: int = 4) -> np.ndarray:
+    """float32 [N, dim] in the order of the sorted names."""
+    radians = np.radians([angles[name] for name in sorted(angles)])
+    matrix_ND = np.zeros((len(radians), dim), np.float32)
+    matrix_ND[:, 0], matrix_ND[:, 1] = np.cos(radians), np.sin(radians)
+    return matrix_ND
+
+
+def make_run(
+    store: Path,
+    date: str = "2026-06-30",
+    number: int = 1,
+    *,
+    items: Mapping[str, float] = ITEMS,
+    model: str = MODEL,
+    finished: bool = True,
+    reasons: Mapping[str, int] | None = None,
+    hours_ago: float = 0,
+) -> Path:
+    """A run whose last change was so many hours ago; its model is in the store afterwards."""
+    run = store / "runs" / date / f"{number:016x}"
+    for name in ("features", "manifests"):
+        (run / name).mkdir(parents=True)
+    write_embeddings_file(
+        run / "embeddings" / "part-00000.parquet", sorted(items), unit_vectors(items), embeddings_metadata(model, 4)
+    )
+    write_text(run / "index" / "items.ann", f"index of {number}")
+    (run / "items").mkdir()
+    titles = pa.table({"item_id": sorted(items), "title": [f"title of {name}" for name in sorted(items)]})
+    pq.write_table(titles, run / "items" / "bucket-00000-of-00001.parquet")
+    counts = {f"reason:{name}": count for name, count in (reasons or {}).items()}
+    write_json(run / "manifests" / "items.json", {"counts": counts})
+    write_json(run / "manifests" / "embeddings.json", {"counts": {}, "model_id": model})
+    if finished:
+        paths = ["embeddings/part-00000.parquet", "index/items.ann"]
+        files = [
+            {"bytes": os.path.getsize(run / path), "path": path, "sha256": sha256_of_file(run / path)} for path in paths
+        ]
+        manifest = {
+            "counts": {"rows_published": len(items)},
+            "date": date,
+            "files": files,
+            "model_id": model,
+            "run_id": run.name,
+        }
+        write_json(run / "manifest.json", manifest)
+        write_json(run / "times.json", {"total": 1.5})
+        write_text(run / "COMPLETED", sha256_of_file(run / "manifest.json") + "\n")
+    age(run, hours_ago)
+    make_model(store, model, hours_ago=1000)
+    return run
+
+
+def make_model(store: Path, model: str = MODEL, training_run: str | None = None, hours_ago: float = 0) -> Path:
+    """A model folder with nothing but a manifest; left as it is if it is there."""
+    folder = store / "models" / model
+    if not folder.exists():
+        source = {} if training_run is None else {"training_run": training_run}
+        write_json(folder / "manifest.json", {"model_id": model, **source})
+        age(folder, hours_ago)
+    return folder
+
+
+def age(path: Path, hours_ago: float) -> None:
+    """Sets the modification times of a folder and all in it, or of a file."""
+    moment_s = time.time() - hours_ago * HOUR_S
+    for parent, folders, names in os.walk(path):
+        for name in (*folders, *names):
+            os.utime(os.path.join(parent, name), (moment_s, moment_s), follow_symlinks=False)
+    os.utime(path, (moment_s, moment_s))
+
+
+def move(store: Path, run: Path, *, why: str = "published", hours_ago: float = 0, only_meant: bool = False) -> None:
+    """Readers went to `run` so many hours ago; only_meant: the history has it, CURRENT has not."""
+    pointer = store / "CURRENT"
+    left = pointer.read_text().strip() if pointer.exists() else None
+    moment = datetime.datetime.now(datetime.UTC) - datetime.timedelta(hours=hours_ago)
+    name = "/".join(run.parts[-3:])
+    with open(store / "history.jsonl", "a") as file:
+        file.write(json.dumps({"from": left, "time": moment.isoformat(), "to": name, "why": why}) + "\n")
+    if not only_meant:
+        pointer.write_text(name + "\n")
+        age(pointer, hours_ago)

@@ -1,0 +1,225 @@
+"""The checklist before a run: a good case, what is wrong told with its remedy, nothing left behind."""
+
+import importlib.metadata
+import json
+import subprocess
+from collections import namedtuple
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from pipelines.operations import doctor_machine
+from pipelines.operations.doctor import DoctorConfig, diagnose, main
+from pipelines.operations.doctor_inputs import check_mapping
+from pipelines.operations.doctor_machine import check_cores, check_disk, check_file_system, check_packages
+from pipelines.operations.findings import FAILED, OK, WARNING, Finding
+
+
+@pytest.fixture(scope="module")
+def catalogue(tmp_path_factory) -> Path:
+    """A folder with catalog.parquet (two good rows, one without id) and two pictures."""
+    folder = tmp_path_factory.mktemp("catalogue")
+    for number in range(2):
+        Image.new("RGB", (30, 30), (number * 100, 0, 0)).save(folder / f"{number}.png")
+    rows = {"item_id": ["a", "b", None], "title": ["red", "blue", "x"], "images": [["0.png"], ["1.png"], []]}
+    pq.write_table(pa.table(rows), folder / "catalog.parquet")
+    return folder
+
+
+def by_name(findings: list[Finding]) -> dict[str, Finding]:
+    return {finding.check: finding for finding in findings}
+
+
+def files_of(folder: Path) -> dict[str, int]:
+    return {path.as_posix(): path.stat().st_mtime_ns for path in folder.rglob("*")}
+
+
+def test_without_flags_the_machine_is_checked(capsys):
+    assert main([]) == 0
+    out = capsys.readouterr().out
+    for name in ("packages", "text", "cores", "annoy", "weights", "device"):
+        assert any(line.split()[1] == name for line in out.splitlines()), name
+    assert "apache-beam" in out
+    assert "cpu" in out
+
+
+def test_a_shop_before_its_first_training(catalogue, tmp_path, capsys):
+    found = by_name(
+        diagnose(
+            DoctorConfig(catalog=f"{catalogue}/catalog.parquet", image_root=str(catalogue), store=str(tmp_path / "s"))
+        )
+    )
+    assert [f.check for f in found.values() if f.status == FAILED] == []
+    assert found["inputs"].looked_at.startswith("catalogue: 1 files, 3 rows")
+    assert found["columns of catalogue"].looked_at.startswith("3 of 14 are there; missing: description,")
+    assert found["pictures"].looked_at.startswith("2 of 2 can be opened")
+    assert found["sample"].looked_at == "2 of the first 3 rows -> items 2"
+    assert found["sample"].warnings[0].startswith("1 null_id: expected an item_id")
+    assert "itemsage train" in found["weights"].warnings[0]
+    assert not (tmp_path / "s").exists()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_missing_columns_are_told_with_what_may_be_meant(catalogue, tmp_path, capsys):
+    table = pq.read_table(catalogue / "catalog.parquet").rename_columns(["itemID", "Titel", "image"])
+    pq.write_table(table, tmp_path / "catalog.parquet")
+    assert main(["--catalog", f"{tmp_path}/catalog.parquet", "--json"]) == 1
+    (columns,) = [f for f in json.loads(capsys.readouterr().out)["findings"] if f["check"] == "columns of catalogue"]
+    assert columns["status"] == FAILED
+    assert "item_id" in columns["problems"][0]
+    assert any("[columns] item_id = 'itemID'" in text for text in columns["warnings"])
+    assert any("title = 'Titel'" in text for text in columns["warnings"])
+    assert "not read: itemID, Titel, image" in columns["looked_at"]
+
+
+def test_mapped_columns_are_found(catalogue, tmp_path):
+    table = pq.read_table(catalogue / "catalog.parquet").rename_columns(["sku", "name", "images"])
+    pq.write_table(table, tmp_path / "catalog.parquet")
+    (tmp_path / "shop.toml").write_text(
+        f'catalog = "{tmp_path}/catalog.parquet"\n[columns]\nitem_id = "sku"\ntitle = "name"\n'
+    )
+    found = check_mapping("catalogue", [f"{tmp_path}/catalog.parquet"], {"item_id": "sku", "title": "name"})
+    assert found.status == OK
+    assert main(["--config", f"{tmp_path}/shop.toml", "--image-root", str(catalogue)]) == 0
+
+
+def test_columns_of_text_files(tmp_path):
+    (tmp_path / "a.csv").write_text("item_id,titel\nx,red\n")
+    (tmp_path / "b.jsonl").write_text('{"item_id": "x", "colours": "red"}\n')
+    assert "title = 'titel'" in check_mapping("catalogue", [f"{tmp_path}/a.csv"], {}).warnings[0]
+    assert "colors = 'colours'" in check_mapping("catalogue", [f"{tmp_path}/b.jsonl"], {}).warnings[0]
+    wrong = check_mapping("engagements", [f"{tmp_path}/a.csv"], {})
+    assert wrong.status == FAILED
+    assert "timestamp" in wrong.problems[0]
+
+
+def test_a_wrong_image_root_is_told(catalogue, tmp_path):
+    call = ["--catalog", f"{catalogue}/catalog.parquet", "--image-root"]
+    assert main([*call, str(tmp_path / "none")]) == 1
+    found = by_name(diagnose(DoctorConfig(catalog=call[1], image_root=str(tmp_path / "none"))))
+    assert "--image-root" in found["pictures"].problems[0]
+    found = by_name(diagnose(DoctorConfig(catalog=call[1], image_root=str(tmp_path))))
+    assert found["pictures"].problems[0].startswith("2 of 2 missing: expected a file")
+
+
+def test_inputs_that_are_not_there(tmp_path):
+    (tmp_path / "catalog.txt").write_text("x")
+    pq.write_table(pa.table({"item_id": pa.array([], pa.string())}), tmp_path / "empty.parquet")
+    for name, message in (
+        ("none.parquet", "nothing is found"),
+        ("catalog.txt", "ends in"),
+        ("empty.parquet", "expected rows"),
+    ):
+        found = by_name(diagnose(DoctorConfig(catalog=f"{tmp_path}/{name}")))
+        assert message in found["inputs"].problems[0]
+
+
+def test_the_date_goes_into_the_path(catalogue, tmp_path, capsys):
+    (tmp_path / "2026-06-30.parquet").write_bytes((catalogue / "catalog.parquet").read_bytes())
+    call = ["--catalog", f"{tmp_path}/{{date}}.parquet", "--image-root", str(catalogue)]
+    assert main([*call, "--date", "2026-06-30"]) == 0
+    assert main([*call, "--date", "2026-07-01"]) == 1
+    assert "2026-07-01.parquet" in capsys.readouterr().out
+    assert main(call) == 2
+    assert "--date" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "call",
+    [["--sample-rows", "0"], ["--date", "30.06.2026"], ["--columns", "x"], ["--imageroot", "x"], ["--rows", "many"]],
+)
+def test_wrong_flags(call, capsys):
+    try:
+        code = main(call)
+    except SystemExit as error:  # argparse
+        code = error.code
+    assert code == 2
+
+
+def test_a_damaged_model_is_found(own_store):
+    (model,) = (own_store / "models").glob("itemsage-*")
+    data = bytearray((model / "item_encoder.safetensors").read_bytes())
+    data[100] ^= 1
+    (model / "item_encoder.safetensors").write_bytes(data)
+    found = by_name(diagnose(DoctorConfig(store=str(own_store))))
+    assert "item_encoder.safetensors" in found["weights"].problems[0]
+    assert found["file system"].status == OK
+
+
+def test_an_unknown_model_is_found(own_store):
+    found = by_name(diagnose(DoctorConfig(store=str(own_store), model="itemsage-ffffffffffff")))
+    assert "itemsage-ffffffffffff" in found["weights"].problems[0]
+
+
+def test_the_store_stays_as_it_is(made_store):
+    before = files_of(made_store)
+    check_file_system(made_store)
+    check_disk(made_store, None, 0)
+    assert files_of(made_store) == before
+
+
+def test_a_store_below_a_file_is_not_writable(tmp_path):
+    (tmp_path / "file").write_text("x")
+    for store in (tmp_path / "file", tmp_path / "file" / "store"):
+        found = check_file_system(store)
+        assert found.status == FAILED
+        assert f"the file {tmp_path / 'file'}" in found.problems[0]
+    found = check_file_system(tmp_path / "new" / "store")
+    assert (found.status, "where the store will be made" in found.looked_at) == (OK, True)
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_full_disk_is_told_before_the_run(made_store, monkeypatch):
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(doctor_machine.shutil, "disk_usage", lambda folder: usage(10, 9, 1))
+    found = check_disk(made_store, None, 0)
+    assert found.status == FAILED
+    assert "itemsage gc" in found.problems[0]
+    assert check_disk(Path("/nowhere"), 1_000_000, 1280).status == FAILED
+    monkeypatch.setattr(doctor_machine.shutil, "disk_usage", lambda folder: usage(10, 9, 10**15))
+    assert check_disk(made_store, None, 0).status == OK
+
+
+def test_packages_out_of_range_are_told(monkeypatch):
+    assert check_packages().status == OK
+    version = importlib.metadata.version
+    monkeypatch.setattr(importlib.metadata, "version", lambda name: "0.1" if name == "annoy" else version(name))
+    found = check_packages()
+    assert len(found.problems) == 1
+    assert "annoy" in found.problems[0]
+    assert "pip install" in found.problems[0]
+
+
+def test_an_annoy_that_dies_is_told(monkeypatch):
+    run = subprocess.run
+    monkeypatch.setattr(
+        doctor_machine.subprocess,
+        "run",
+        lambda command, **given: run([command[0], "-c", "import os; os.kill(os.getpid(), 4)"], **given),
+    )
+    found = doctor_machine.check_annoy()
+    assert found.status == FAILED
+    assert "ANNOY_COMPILER_ARGS" in found.problems[0]
+
+
+def test_too_many_threads_are_told(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "4096")
+    assert check_cores().status == WARNING
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    assert check_cores().status == OK
+
+
+@pytest.mark.slow
+def test_a_shop_with_a_model_goes_through_every_stage(real_store, shop, capsys):
+    before = files_of(real_store)
+    call = ["--store", str(real_store), "--catalog", f"{shop}/catalog.parquet", "--image-root", str(shop)]
+    assert main([*call, "--engagements", f"{shop}/engagements.parquet", "--sample-rows", "20", "--json"]) == 0
+    found = {f["check"]: f for f in json.loads(capsys.readouterr().out)["findings"]}
+    assert " -> index " in found["sample"]["looked_at"]
+    assert "efficientnet_lite0 in " in found["device"]["looked_at"]
+    assert found["columns of engagements"]["status"] == OK
+    assert found["pictures"]["status"] == WARNING
+    assert files_of(real_store) == before

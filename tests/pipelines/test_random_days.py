@@ -1,0 +1,232 @@
+"""Incremental equals from scratch: after random days the store holds what a fresh store's run of the last day holds.
+
+ITEMSAGE_DAYS sets how many days (`make soak`: 30). Fresh stores are made on the last day and at every tenth before it.
+"""
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+import pytest
+import torch
+import torchvision
+
+from pipelines import daily, store, train
+from pipelines.jobs import beam_options
+from schemas.files import read_json
+from schemas.hashing import seed_of
+from schemas.sample_shop.generate import generate
+from schemas.tables import QUARANTINE, REJECTIONS, TEXT_FIELDS
+
+NUM_DAYS = int(os.environ.get("ITEMSAGE_DAYS", "8"))
+FIRST_DAY = np.datetime64("2026-07-01")
+NUM_ITEMS, NUM_IN_STOCK = 60, 45
+MODEL_SINCE = {"plain": 0, "retrained": NUM_DAYS // 3, "new_encoder": 2 * NUM_DAYS // 3}
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("shop")
+    generate(folder, items=NUM_ITEMS, seed=7)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def models(shop: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
+    """A store with three models, the last of another picture network, and their ids."""
+    folder = tmp_path_factory.mktemp("models")
+    torch.manual_seed(0)
+    torch.save(torchvision.models.squeezenet1_0(weights=None).state_dict(), folder / "squeezenet.pth")
+    squeezenet = {"image_encoder": "squeezenet1_0", "image_weights": str(folder / "squeezenet.pth")}
+    settings: dict[str, dict[str, Any]] = {
+        "plain": {"image_encoder": "efficientnet_lite0"},
+        "retrained": {"image_encoder": "efficientnet_lite0", "seed": 1},
+        "new_encoder": {**squeezenet, "image_weights_name": "IMAGENET1K_V1"},
+    }
+    return folder, {name: trained(shop, folder, given) for name, given in settings.items()}
+
+
+def trained(shop: Path, folder: Path, given: dict[str, Any]) -> str:
+    return train.run(
+        train.TrainConfig(
+            catalog=f"{shop}/catalog.parquet",
+            engagements=f"{shop}/engagements.parquet",
+            image_root=str(shop),
+            store=str(folder),
+            date="2026-06-30",
+            num_buckets=3,
+            pseudo_queries=1,
+            epochs=1,
+            min_steps=4,
+            batch_size=32,
+            **given,
+        ),
+        beam_options([]),
+    )
+
+
+class Shop:
+    """A shop that lives: rows come, change and go, pictures are replaced, broken, mended, moved and touched."""
+
+    def __init__(self, source: Path, folder: Path, seed: int):
+        shutil.copytree(source / "images", folder / "images")
+        self.source, self.folder = source, folder
+        self.random = np.random.default_rng(seed_of("random days", seed))
+        rows = [row for row in pq.read_table(source / "catalog.parquet").to_pylist() if row["item_id"]]
+        self.reserve = {row["item_id"]: row for row in rows}
+        names = list(self.reserve)
+        self.rows = {name: self.reserve[name] for name in names[:NUM_IN_STOCK]}
+        self.clock_ns = 1_000_000_000_000_000_000  # modification times: long past, and never the same twice
+        self.done: set[str] = set()
+        for path in sorted((folder / "images").rglob("*")):
+            self._stamp(path)
+
+    def day(self) -> None:
+        """A few random events; every one sooner or later."""
+        events = [self._new, self._gone, self._text, self._drop_picture, self._swap, self._touch]
+        events += [self._break, self._mend, self._replace, self._remove_file]
+        for number in self.random.permutation(len(events))[: self.random.integers(2, 7)]:
+            events[number]()
+            self.done.add(events[number].__name__)
+
+    def write(self, path: Path) -> None:
+        table = pq.read_table(self.source / "catalog.parquet")
+        rows = [self.rows[name] for name in self.random.permutation(sorted(self.rows))]  # the order says nothing
+        pq.write_table(pa.Table.from_pylist(rows, schema=table.schema), path)
+
+    def _new(self) -> None:
+        away = sorted(self.reserve.keys() - self.rows.keys())
+        for name in away[:2]:
+            self.rows[name] = self.reserve[name]
+
+    def _gone(self) -> None:
+        for name in self._names(2):
+            del self.rows[name]
+
+    def _text(self) -> None:
+        for name in self._names(3):
+            field = str(self.random.choice(TEXT_FIELDS))
+            self.rows[name] = {**self.rows[name], field: f"new words {self.random.integers(100)}"}
+
+    def _drop_picture(self) -> None:
+        for name in self._names(2):
+            self.rows[name] = {**self.rows[name], "images": (self.rows[name]["images"] or [])[1:]}
+
+    def _swap(self) -> None:
+        a, b = self._names(2)
+        rows = self.rows
+        rows[a], rows[b] = {**rows[a], "images": rows[b]["images"]}, {**rows[b], "images": rows[a]["images"]}
+
+    def _touch(self) -> None:
+        self._stamp(self._picture())
+
+    def _break(self) -> None:
+        path = self._picture()
+        path.write_bytes(path.read_bytes()[: int(self.random.integers(0, 400))])
+        self._stamp(path)
+
+    def _mend(self) -> None:
+        for path in sorted((self.folder / "images").rglob("*")):
+            original = self.source / path.relative_to(self.folder)
+            if path.is_file() and original.is_file() and path.stat().st_size < original.stat().st_size:
+                shutil.copyfile(original, path)
+                self._stamp(path)
+
+    def _replace(self) -> None:
+        source, target = self._picture(), self._picture()
+        if source != target:
+            shutil.copyfile(source, target)
+            self._stamp(target)
+
+    def _remove_file(self) -> None:
+        self._picture().unlink()
+
+    def _names(self, count: int) -> list[str]:
+        return self.random.choice(sorted(self.rows), count, replace=False).tolist()
+
+    def _picture(self) -> Path:
+        files = [path for path in sorted((self.folder / "images").rglob("*")) if path.is_file()]
+        return files[self.random.integers(len(files))]
+
+    def _stamp(self, path: Path) -> None:
+        self.clock_ns += 1_000_000_007
+        os.utime(path, ns=(self.clock_ns, self.clock_ns))
+
+
+def run_day(catalog: Path, shop: Shop, folder: Path, date: str, model_id: str) -> Path:
+    config = daily.DailyConfig(
+        catalog=str(catalog),
+        image_root=str(shop.folder),
+        store=str(folder),
+        date=date,
+        model=model_id,
+        num_buckets=3,
+        max_row_drop=0.9,
+        min_kept=0.0,
+        max_coverage_drop=1.0,
+        max_quarantined_rows=1.0,
+        max_quarantined_pictures=1.0,
+        min_overlap=0.0,
+        max_drift_auc=1.0,
+    )
+    daily.run(config, beam_options([]))
+    run = store.current_run(str(folder))
+    assert run.parent.name == date
+    return run
+
+
+def files_of(run: Path) -> dict[str, bytes]:
+    """What must be equal, whatever the days before: published files, features, items."""
+    names = ("items", "features", "embeddings", "index")
+    paths = [path for name in names for path in sorted((run / name).rglob("*")) if path.name != "times.json"]
+    return {path.relative_to(run).as_posix(): path.read_bytes() for path in paths if path.is_file()}
+
+
+def rejections_of(run: Path) -> list[dict[str, Any]]:
+    tables = [pq.read_table(path) for path in sorted((run / "quarantine").glob("*.parquet"))]
+    table = pa.concat_tables([QUARANTINE.empty_table(), *tables])
+    return sorted(table.select(REJECTIONS.names).to_pylist(), key=str)
+
+
+def test_random_days_end_as_a_fresh_store_does(shop, models, figures, tmp_path):
+    model_store, ids = models
+    folder, catalog = tmp_path / "store", tmp_path / "catalog.parquet"
+    link_models(model_store, folder)
+    (tmp_path / "live").mkdir()
+    living = Shop(shop, tmp_path / "live", seed=NUM_DAYS)
+    totals: dict[str, int] = {}
+    for number in range(NUM_DAYS):
+        if number:
+            living.day()
+        living.write(catalog)
+        date = str(FIRST_DAY + number)
+        name = max((name for name in MODEL_SINCE if MODEL_SINCE[name] <= number), key=MODEL_SINCE.__getitem__)
+        run = run_day(catalog, living, folder, date, ids[name])
+        counts = read_json(run / "manifest.json")["counts"]
+        totals = {key: totals.get(key, 0) + count for key, count in counts.items()}
+        if number == NUM_DAYS - 1 or number % 10 == 9:
+            fresh = tmp_path / f"fresh-{number}"
+            link_models(model_store, fresh)
+            scratch = run_day(catalog, living, fresh, date, ids[name])
+            assert read_json(scratch / "manifest.json")["counts"]["rows_reused"] == 0
+            assert files_of(run) == files_of(scratch)
+            assert len(files_of(run)) >= 3 + 3 + 1 + 3
+            assert rejections_of(run) == rejections_of(scratch)
+            figures["random days whose bytes equal a fresh store's"] = number + 1
+    assert min(totals[f"rows_{kind}"] for kind in ("reused", "changed", "new", "gone")) > 0
+    assert min(totals[f"pictures_{kind}"] for kind in ("reused", "computed", "quarantined")) > 0
+    assert len(living.done) == 10 or NUM_DAYS < 20, living.done
+    ids_last = ds.dataset(run / "embeddings").to_table()["item_id"].to_pylist()
+    assert len(ids_last) > NUM_IN_STOCK // 2
+
+
+def link_models(source: Path, target: Path) -> None:
+    """Models only: no training run whose picture vectors a fresh store could take over."""
+    target.mkdir()
+    (target / "models").symlink_to(source / "models")
