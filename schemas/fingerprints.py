@@ -131,9 +131,13 @@ class FingerprintsFile:
     def __iter__(self) -> Iterator[ItemFingerprint]:
         try:
             with pq.ParquetFile(self.path, page_checksum_verification=True) as file:
+                missing = file.metadata.num_rows
                 for batch in file.iter_batches(_ROWS_A_PIECE):
                     yield from map(_item, batch.to_pylist())
-        except (pa.ArrowException, OSError) as error:
+                    missing -= batch.num_rows
+            if missing:
+                raise CorruptFileError(f"expected {missing} more fingerprints, got the end of {self.path}")
+        except (pa.ArrowException, OSError, TypeError, ValueError) as error:  # UnicodeDecodeError is a ValueError
             raise CorruptFileError(f"expected fingerprints of features, got {error!r} in {self.path}") from error
 
 

@@ -202,9 +202,9 @@ def write_model(folder: Path, shop: Path, seed: int) -> str:
 
 
 def flip(path: Path, position: int, mask: int = 1) -> bytes:
-    """Changes one byte in place and keeps the file's times; returns what the file held before."""
+    """Changes one byte in place (an empty file gets one) and keeps the file's times; returns what the file held."""
     before, times = path.read_bytes(), path.stat()
-    data = bytearray(before)
+    data = bytearray(before or b"\0")
     data[position % len(data)] ^= mask
     path.write_bytes(data)
     os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
@@ -214,4 +214,4 @@ def flip(path: Path, position: int, mask: int = 1) -> bytes:
 def position_and_mask(path: Path, seed: int) -> tuple[int, int]:
     """A byte of the file and the bit of it to flip."""
     random = np.random.default_rng(seed)
-    return int(random.integers(path.stat().st_size)), 1 << int(random.integers(8))
+    return int(random.integers(max(1, path.stat().st_size))), 1 << int(random.integers(8))

@@ -1,5 +1,6 @@
 import io
 import os
+import re
 
 import numpy as np
 import pytest
@@ -9,8 +10,19 @@ from PIL import Image
 from torchvision.models import ResNet50_Weights, get_model_weights
 from torchvision.transforms import functional as tv
 
+from model import pictures
 from model.picture_pixels import to_8_bits
-from model.pictures import PictureError, PictureLimits, Preprocessing, decode_picture, read_picture
+from model.pictures import (
+    CONTENT_REASONS,
+    REMEDIES,
+    PictureError,
+    PictureLimits,
+    Preprocessing,
+    decode_picture,
+    find_picture,
+    read_picture,
+    read_picture_file,
+)
 
 SMALL = Preprocessing(resize_px=40, crop_px=32, interpolation="bilinear", mean=(0.5,) * 3, std=(0.5,) * 3)
 LIMITS = PictureLimits(max_bytes=1 << 20, max_pixels=200_000)
@@ -216,8 +228,29 @@ def test_hostile_bytes_give_a_picture_or_a_picture_error(kind, data):
     try:
         outcome = decode_picture(bytes(good), SMALL, LIMITS).shape
     except PictureError as error:
-        outcome = error.reason
-    assert outcome in ((32, 32, 3), "not_a_picture", "too_many_pixels", "truncated", "undecodable")
+        outcome, said = error.reason, str(error)
+        with pytest.raises(PictureError, match=re.escape(said)):  # equal bytes are rejected in equal words
+            decode_picture(bytes(good), SMALL, LIMITS)
+    assert outcome == (32, 32, 3) or outcome in CONTENT_REASONS
+
+
+def test_a_message_holds_no_address_in_memory():
+    data = b"\xff\xd8\xff" + b"x" * 40
+    for _ in range(2):
+        with pytest.raises(PictureError) as caught:
+            decode_picture(data, SMALL, LIMITS)
+        assert (caught.value.reason, caught.value.got) == ("truncated", f"43 bytes starting with {data[:8]!r}")
+
+
+def test_decoding_out_of_memory_costs_the_picture(monkeypatch):
+    def no_memory(self):
+        raise MemoryError
+
+    data = encoded(Image.fromarray(pixels(64, 64)), "PNG")
+    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", no_memory)
+    assert reason_of(data) == "out_of_memory"
+    assert REMEDIES.keys() > CONTENT_REASONS
+    assert "out_of_memory" not in CONTENT_REASONS
 
 
 @pytest.fixture
@@ -258,6 +291,61 @@ def test_files_above_the_cap_are_refused(root):
     with pytest.raises(PictureError, match="at most 4 bytes, got 5 bytes"):
         read_picture(root, "sub/a.bin", PictureLimits(max_bytes=4))
     assert read_picture(root, "sub/a.bin", PictureLimits(max_bytes=5)) == b"12345"
+
+
+def test_a_file_is_found_without_being_opened(root, monkeypatch):
+    status = (root / "sub" / "a.bin").stat()
+    monkeypatch.setattr("builtins.open", lambda *args, **kwargs: pytest.fail("opened"))
+    path = str(root.resolve() / "sub" / "a.bin")
+    assert find_picture(root, "sub/a.bin", LIMITS) == (path, 5, status.st_mtime_ns)
+    with pytest.raises(PictureError, match="at most 4 bytes, got 5 bytes"):
+        find_picture(root, "sub/a.bin", PictureLimits(max_bytes=4))
+
+
+def test_a_settled_file_is_recognised_by_size_and_time(root):
+    path, old_ns = root / "sub" / "a.bin", 1_700_000_000_123_456_789
+    os.utime(path, ns=(old_ns, old_ns))
+    file = read_picture_file(root, "sub/a.bin", LIMITS)
+    assert (file.data, file.size_bytes, file.modified_ns) == (b"12345", 5, path.stat().st_mtime_ns)
+
+
+@pytest.mark.parametrize("age_ms", [-60_000, 0, 50])
+def test_a_file_that_has_just_been_written_is_not(root, monkeypatch, age_ms):
+    """A second write within the clock's step could leave size and time as they are."""
+    path = root / "sub" / "a.bin"
+    now_ns = path.stat().st_mtime_ns + age_ms * 1_000_000
+    monkeypatch.setattr(pictures.time, "time_ns", lambda: now_ns)
+    file = read_picture_file(root, "sub/a.bin", LIMITS)
+    assert (file.data, file.size_bytes, file.modified_ns) == (b"12345", -1, -1)
+
+
+@pytest.mark.parametrize("change", ["longer", "shorter", "time"])
+def test_a_file_that_changes_while_it_is_read_is_not(root, monkeypatch, change):
+    path, old_ns = root / "sub" / "a.bin", 1_700_000_000_000_000_000
+    os.utime(path, ns=(old_ns, old_ns))
+    fstat, calls = os.fstat, []
+
+    def changing(descriptor):
+        calls.append(fstat(descriptor))
+        if len(calls) == 1:
+            path.write_bytes({"longer": b"1234567", "shorter": b"12", "time": b"12345"}[change])
+            os.utime(path, ns=(old_ns, old_ns + (change == "time")))
+        return calls[-1]
+
+    monkeypatch.setattr(pictures.os, "fstat", changing)
+    file = read_picture_file(root, "sub/a.bin", LIMITS)
+    assert (file.size_bytes, file.modified_ns) == (-1, -1)
+    assert len(calls) >= 2
+
+
+def test_reading_out_of_memory_costs_the_picture(root, monkeypatch):
+    def no_memory(descriptor):
+        raise MemoryError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(pictures.os, "fstat", no_memory)
+        with pytest.raises(PictureError, match=r"out_of_memory.*more memory"):
+            read_picture_file(root, "sub/a.bin", LIMITS)
 
 
 def test_preprocessing_round_trip_and_checks():
