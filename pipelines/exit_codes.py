@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable
 
 from pipelines.lock import StoreBusyError
-from schemas.errors import CorruptFileError, ThresholdError, UsageError
+from schemas.errors import CorruptFileError, ThresholdError, UsageError, printable
 
 EXIT_DONE, EXIT_FAULT, EXIT_USAGE, EXIT_THRESHOLD = 0, 1, 2, 3
 #: 128 + the signal's number, as shells report it: nobody reads our output any more, somebody pressed Ctrl-C.
@@ -60,7 +60,7 @@ def exit_code(run: Callable[[], int | None]) -> int:
         if found is None:
             raise
         code, message = found
-        print(f"error: {message}", file=sys.stderr)
+        print(f"error: {printable(message)}", file=sys.stderr)
         return code
 
 

@@ -33,13 +33,14 @@ from pipelines.units import (
     bucket_name,
     finished_sidecar,
     read_stage_manifest,
+    remove_files,
     sidecar_path,
     write_stage_manifest,
 )
 from schemas.columns import table_columns
 from schemas.duplicates import resolve_duplicates
 from schemas.errors import CorruptFileError, ThresholdError, UsageError
-from schemas.files import expand_inputs, read_json, resolve_inside
+from schemas.files import expand_inputs, read_json
 from schemas.hashing import fingerprint
 from schemas.reading import FileSlice, check_columns, count_rows, input_identity, plan_slices, relative_names
 from schemas.tables import CATALOGUE, ITEMS
@@ -239,10 +240,7 @@ def _remove_unit(run: str, sidecar_file: Path) -> None:
     except (CorruptFileError, KeyError, TypeError):
         files = []
     sidecar_file.unlink(missing_ok=True)
-    for name in files:
-        path = resolve_inside(run, name)
-        if path is not None:
-            Path(path).unlink(missing_ok=True)
+    remove_files(run, files)
 
 
 def _check_some_valid(counts: Counter[str], config: IngestConfig) -> None:

@@ -92,7 +92,7 @@ def _fill(config_class: type[ConfigT], argv: Sequence[str], prog: str, example: 
     """The config, and the flags that are not its own."""
     parser = _parser(config_class, prog, example)
     known, rest = parser.parse_known_args(list(argv))
-    values = {name: value for name, value in vars(known).items() if name != "config" and value is not None}
+    values = {name: value for name, value in vars(known).items() if name != "config" and value not in (None, [])}
     command = prog.split()[-1].rpartition(".")[2]
     merged = _fill_date({**read_config_file(known.config, config_class, command), **values}, config_class)
     fields = dataclasses.fields(config_class)  # type: ignore[arg-type]

@@ -20,8 +20,8 @@ from typing import Any, BinaryIO
 
 from pipelines.jobs import flag, main_of_alone
 from pipelines.searcher import MAX_TOP, QUERY_KINDS, Query, Result, Searcher
-from schemas.errors import UsageError
-from schemas.quarantine import printable, quote
+from schemas.errors import UsageError, printable
+from schemas.quarantine import quote
 
 __all__ = ["Query", "Result", "SearchConfig", "Searcher", "answer_lines", "format_results", "main", "parse_query"]
 

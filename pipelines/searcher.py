@@ -12,7 +12,7 @@ import os
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -62,7 +62,7 @@ class Searcher:
     def __init__(self, store: str, exact: bool = False, device: str = "auto"):
         self.store, self.exact, self.device = store, exact, device
         self.run = current_run(store)
-        self.manifest = read_json(self.run / "manifest.json")
+        self.manifest = _read_manifest(self.run)
         self.model_id: str = self.manifest["model_id"]
         self._check_model_ids()
         self.index, self.item_ids = self._open_exact() if exact else self._open_annoy()
@@ -226,6 +226,20 @@ class Searcher:
             )
         index, ids, _ = open_index(folder)
         return index, ids
+
+
+def _read_manifest(run: Path) -> dict[str, Any]:
+    """The run's manifest; CorruptFileError unless it has a model id, and files by name inside the run."""
+    manifest = read_json(run / "manifest.json")
+    try:
+        files = [(entry["path"], entry["sha256"]) for entry in manifest["files"]]
+        good = isinstance(manifest["model_id"], str) and all(isinstance(text, str) for pair in files for text in pair)
+        good = good and not any({"", ".", ".."} & set(name.split("/")) for name, _ in files)
+    except (KeyError, TypeError):
+        good = False
+    if not good:
+        raise CorruptFileError(f"expected model_id and files, got {quote(str(manifest))} in {run}/manifest.json")
+    return dict(manifest)
 
 
 def _unknown(text: str) -> UsageError:

@@ -44,7 +44,13 @@ def run_folder(store: str, date: str, identity: dict[str, Any], kind: str = "run
 def num_buckets_of(store: str) -> int | None:
     """The store's number of buckets, None before the first ingest fixed it."""
     path = Path(store, "store.json")
-    return int(read_json(path)["num_buckets"]) if path.is_file() else None
+    if not path.is_file():
+        return None
+    described = read_json(path)
+    found = described.get("num_buckets") if isinstance(described, dict) else None
+    if type(found) is not int or found < 1:
+        raise CorruptFileError(f"expected num_buckets of at least 1 in {path}, got {quote(found)}: restore the file")
+    return found
 
 
 def buckets_for(store: str, wanted: int) -> int:
@@ -170,7 +176,7 @@ def current_model_id(store: str) -> str:
     pointer = Path(store, "models", "CURRENT")
     if not pointer.is_file():
         raise UsageError(f"expected a trained model in the store {store}, got none: run `itemsage train` first")
-    model_id = pointer.read_text(encoding="utf-8").strip()
+    model_id = pointer.read_text(encoding="utf-8", errors="replace").strip()
     model_folder(store, model_id)
     return model_id
 

@@ -81,7 +81,7 @@ class UnitWriter:
             return None
         try:
             for entry in sidecar["files"]:
-                self._copy(earlier_run, str(entry["path"]), entry["sha256"])
+                self._copy(earlier_run, entry["path"], entry["sha256"])
             return {str(name): int(count) for name, count in sidecar["counts"].items()}
         except (CorruptFileError, OSError, KeyError, AttributeError, TypeError, ValueError) as error:
             print(f"{self.unit.stage}: {self.unit.name} is computed, not taken over: {error}", file=sys.stderr)
@@ -92,8 +92,8 @@ class UnitWriter:
 
     def _copy(self, earlier_run: str, name: str, sha256: str) -> None:
         source = resolve_inside(earlier_run, name)
-        if source is None or os.path.isabs(name) or resolve_inside(self.run, name) is None:
-            raise CorruptFileError(f"expected the name of a file inside {earlier_run}, got {quote(name)}")
+        if source is None or not _is_data_file(name):
+            raise CorruptFileError(f"expected the name of a data file inside {earlier_run}, got {quote(name)}")
         if name.startswith("quarantine/"):
             check_sha256(source, sha256)
             with self.file(name) as temporary:
@@ -124,13 +124,25 @@ class UnitWriter:
     def _remove_stale_files(self) -> None:
         try:
             earlier = read_json(sidecar_path(self.run, self.unit.stage, self.unit.name))["files"]
-            names = {str(entry["path"]) for entry in earlier} - {entry["path"] for entry in self.files}
+            names = {entry["path"] for entry in earlier} - {entry["path"] for entry in self.files}
         except (CorruptFileError, KeyError, TypeError):
             return
-        for name in names:
-            path = resolve_inside(self.run, name)
-            if path is not None and os.path.isfile(path):
-                os.unlink(path)
+        remove_files(self.run, names)
+
+
+def remove_files(run: str, names: Iterable[Any]) -> None:
+    """Removes the data files that a sidecar lists, as far as they are files inside the run."""
+    for name in names:
+        path = resolve_inside(run, name) if _is_data_file(name) else None
+        if path is not None and os.path.isfile(path):
+            os.unlink(path)
+
+
+def _is_data_file(name: Any) -> bool:
+    """Whether the name, which somebody may have forged, is that of a file in a data folder of a run: what makes a stage
+    or a run finished (units/, manifests/, COMPLETED, ...) is never copied or removed by name."""
+    parts = name.split("/") if isinstance(name, str) and name.isprintable() else []
+    return len(parts) > 1 and parts[0] not in ("units", "manifests") and not {"", ".", ".."} & set(parts)
 
 
 def sidecar_path(run: str, stage: str, unit_name: str) -> Path:
@@ -144,7 +156,7 @@ def finished_sidecar(run: str, unit: Unit) -> dict[str, Any] | None:
         complete = sidecar["fingerprint"] == unit.fingerprint and all(
             os.path.getsize(Path(run, entry["path"])) == entry["bytes"] for entry in sidecar["files"]
         )
-    except (CorruptFileError, KeyError, TypeError, OSError):
+    except (CorruptFileError, KeyError, TypeError, ValueError, OSError):  # ValueError: a name that is none
         return None
     return sidecar if complete else None
 

@@ -11,3 +11,12 @@ class ThresholdError(ValueError):
 
 class CorruptFileError(ValueError):
     """A file is not what its manifest, checksum or format promises: exit code 1, and nothing is published from it."""
+
+
+def printable(text: str) -> str:
+    r"""`text` without anything that could act on a terminal; long text stays long.
+
+    >>> printable("caf\u00e9 \x1b[31m")
+    'café \\x1b[31m'
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

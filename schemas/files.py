@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from schemas.bounded_json import load_json
-from schemas.errors import CorruptFileError, UsageError
+from schemas.errors import CorruptFileError, UsageError, printable
 from schemas.quarantine import quote
 
 _CHUNK_BYTES = 1 << 20
@@ -26,7 +26,7 @@ def shown(path: str | os.PathLike[str]) -> str:
     >>> shown("parts/a\x1b[2J.csv")
     'parts/a\\x1b[2J.csv'
     """
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in os.fspath(path))
+    return printable(os.fspath(path))
 
 
 def sha256_of_file(path: str | os.PathLike[str]) -> str:

@@ -36,15 +36,6 @@ def quote(value: object) -> str:
     return text if len(text) <= MAX_QUOTED_CHARACTERS else text[: MAX_QUOTED_CHARACTERS - 1] + "…"
 
 
-def printable(text: str) -> str:
-    r"""`text` without anything that could act on a terminal; long text stays long.
-
-    >>> printable("caf\u00e9 \x1b[31m")
-    'café \\x1b[31m'
-    """
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-
-
 def rejections_to_table(rejections: Iterable[Rejection]) -> pa.Table:
     """A REJECTIONS table in a total order, so that equal rejections give equal bytes."""
     rows = sorted((asdict(rejection) for rejection in rejections), key=lambda row: tuple(map(str, row.values())))

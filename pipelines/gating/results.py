@@ -8,8 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 
 from pipelines.jobs import flag
-from schemas.errors import UsageError
-from schemas.quarantine import printable
+from schemas.errors import UsageError, printable
 
 PASSED, FAILED, SKIPPED, ACCEPTED = "passed", "failed", "skipped", "accepted"
 #: Values are rounded to this many digits before they are judged: what a message shows is what was compared.

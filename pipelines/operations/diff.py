@@ -22,9 +22,9 @@ from pipelines.jobs import flag, parse_alone
 from pipelines.operations.named_run import find_run
 from pipelines.operations.runs import format_table, shown
 from schemas.embeddings import read_embeddings
-from schemas.errors import CorruptFileError, UsageError
+from schemas.errors import CorruptFileError, UsageError, printable
 from schemas.files import read_json
-from schemas.quarantine import printable, quote
+from schemas.quarantine import quote
 
 MAX_TOP = 10_000
 _ROWS_PER_BLOCK = 65_536

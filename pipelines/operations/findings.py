@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pipelines.exit_codes import EXIT_DONE, EXIT_FAULT
-from schemas.errors import CorruptFileError, UsageError
-from schemas.quarantine import printable
+from schemas.errors import CorruptFileError, UsageError, printable
 
 OK, WARNING, FAILED = "ok", "warning", "FAILED"
 _MOST_SHOWN = 20

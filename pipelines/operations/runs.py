@@ -12,9 +12,9 @@ from typing import Any
 
 from pipelines import history, store
 from pipelines.jobs import flag, main_of_alone
-from schemas.errors import CorruptFileError, UsageError
+from schemas.errors import CorruptFileError, UsageError, printable
 from schemas.files import read_json
-from schemas.quarantine import printable, quote
+from schemas.quarantine import quote
 
 CURRENT, PUBLISHED, FINISHED = "CURRENT", "published before", "finished, never published"
 FAILED_GATES, UNFINISHED, BROKEN = "failed gates", "unfinished", "broken"

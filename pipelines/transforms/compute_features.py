@@ -22,7 +22,7 @@ from pipelines.transforms.earlier_features import FINGERPRINTS_FOLDER, STAGE, Ea
 from pipelines.transforms.process_units import UnitStage
 from pipelines.transforms.resolve_pictures import BucketPictures, all_unchanged
 from pipelines.units import Unit, UnitWriter, finished_sidecar
-from schemas.errors import CorruptFileError, UsageError
+from schemas.errors import CorruptFileError, UsageError, printable
 from schemas.fingerprints import (
     FingerprintsFile,
     FingerprintsWriter,
@@ -238,7 +238,7 @@ class _Bucket:
                 reason=reason,
                 expected=expected,
                 got=got,
-                where=where,
+                where=printable(where),
                 remedy=remedy,
             )
         )

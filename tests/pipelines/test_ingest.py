@@ -141,8 +141,8 @@ def test_every_local_runner_writes_the_same_bytes(tmp_path: Path) -> None:
         ["--runner=FnApiRunner", "--direct_num_workers=2", "--direct_running_mode=multi_threading"],
     ]
     for number, options in enumerate(flags):
-        run(IngestConfig(run=str(tmp_path / f"run-{number}"), catalog=str(shop)), PipelineOptions(options))
-    assert stored(tmp_path / "run-0") == stored(tmp_path / "run-1") == stored(tmp_path / "run-2")
+        run(IngestConfig(run=str(tmp_path / f"{number}" / "run"), catalog=str(shop)), PipelineOptions(options))
+    assert stored(tmp_path / "0/run") == stored(tmp_path / "1/run") == stored(tmp_path / "2/run")
 
 
 def test_formats_store_the_same_items(tmp_path: Path) -> None:
