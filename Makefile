@@ -32,7 +32,7 @@ test: check
 
 # The full figures: every kill point and 30 random moments, 30 random days, 20,000 fuzzed inputs, every fault.
 soak: check
-	ITEMSAGE_SOAK=1 ITEMSAGE_DAYS=30 ITEMSAGE_FUZZ=20000 $(BIN)/python -m pytest tests/fuzz tests/security tests/pipelines/test_faults.py tests/pipelines/test_random_days.py tests/pipelines/test_resume.py
+	ITEMSAGE_SOAK=1 ITEMSAGE_DAYS=30 ITEMSAGE_FUZZ=20000 $(BIN)/python -m pytest tests/fuzz tests/security tests/pipelines/test_faults*.py tests/pipelines/test_random_days.py tests/pipelines/test_resume.py
 
 clean:
 	rm -rf $(VENV) $(DEMO) build *.egg-info

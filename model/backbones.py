@@ -2,24 +2,27 @@
 
 The vector is the pooled input of the network's last layer: of the last `nn.Linear`, or, where there is none
 (SqueezeNet), of the last 1x1 convolution, averaged over positions.
+
+torchvision is imported where it is used: it takes more than a second, which a day without change need not wait.
 """
 
 import operator
 import re
 import urllib.parse
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
-import torchvision
 from safetensors.torch import load_file
 from torch import fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
-from torchvision.models import WeightsEnum, get_model_builder, get_model_weights, list_models
 
 from model import efficientnet_lite
 from model.pictures import Preprocessing
 from schemas.errors import UsageError
+
+if TYPE_CHECKING:
+    from torchvision.models import WeightsEnum
 
 #: What torchvision's builders set only when they load the weights themselves.
 _BUILDER_OPTIONS: dict[str, dict[str, Any]] = {
@@ -30,7 +33,7 @@ _BUILDER_OPTIONS: dict[str, dict[str, Any]] = {
 _DENSENET_KEY = re.compile(r"^(.*denselayer\d+\.(?:norm|conv))\.([12]\..*)$")
 
 
-def weights_entry(name: str, weights_name: str | None, has_file: bool) -> WeightsEnum | None:
+def weights_entry(name: str, weights_name: str | None, has_file: bool) -> "WeightsEnum | None":
     """The torchvision weights entry that says how to preprocess; None for efficientnet_lite0, which has its own.
 
     `weights_name` is "ResNet50_Weights.IMAGENET1K_V2" or its last part; only without a file it may be left out (then
@@ -40,10 +43,12 @@ def weights_entry(name: str, weights_name: str | None, has_file: bool) -> Weight
         if weights_name is not None:
             raise UsageError(f"expected no --image-weights-name with {name} (it has one preprocessing only)")
         return None
-    if name not in list_models(module=torchvision.models):
-        known = ", ".join([efficientnet_lite.NAME, *list_models(module=torchvision.models)])
+    from torchvision import models
+
+    if name not in (listed := models.list_models(module=models)):
+        known = ", ".join([efficientnet_lite.NAME, *listed])
         raise UsageError(f"expected an image encoder, got {name!r}; known: {known}")
-    entries = get_model_weights(name)
+    entries = models.get_model_weights(name)
     known = ", ".join(str(entry) for entry in entries)
     if weights_name is None:
         if has_file:
@@ -58,7 +63,7 @@ def weights_entry(name: str, weights_name: str | None, has_file: bool) -> Weight
     return entries[member]
 
 
-def preprocessing_of(entry: WeightsEnum | None) -> Preprocessing:
+def preprocessing_of(entry: "WeightsEnum | None") -> Preprocessing:
     """The preprocessing of a weights entry (None: efficientnet_lite0's)."""
     if entry is None:
         return efficientnet_lite.PREPROCESSING
@@ -72,17 +77,19 @@ def preprocessing_of(entry: WeightsEnum | None) -> Preprocessing:
     )
 
 
-def build_network(name: str, entry: WeightsEnum | None) -> nn.Module:
+def build_network(name: str, entry: "WeightsEnum | None") -> nn.Module:
     """The network in evaluation mode, weights at random."""
     if entry is None:
         return efficientnet_lite.EfficientNetLite0().eval()
+    from torchvision.models import get_model_builder
+
     options = dict(_BUILDER_OPTIONS.get(name, {}))
     if name.startswith("vit_"):
         options["image_size"] = entry.meta["min_size"][0]
     return get_model_builder(name)(weights=None, num_classes=len(entry.meta["categories"]), **options).eval()
 
 
-def vector_dim(name: str, entry: WeightsEnum | None) -> int:
+def vector_dim(name: str, entry: "WeightsEnum | None") -> int:
     """The width of the vector, without allocating the network where its builder allows that."""
     try:
         with torch.device("meta"):
@@ -93,7 +100,7 @@ def vector_dim(name: str, entry: WeightsEnum | None) -> int:
     return layer.in_features if isinstance(layer, nn.Linear) else layer.in_channels  # type: ignore[return-value]
 
 
-def weights_file_of(name: str, entry: WeightsEnum | None) -> str:
+def weights_file_of(name: str, entry: "WeightsEnum | None") -> str:
     """Where the published weights lie: in the installed package, or downloaded once to torch's cache."""
     if entry is None:
         return efficientnet_lite.packaged_weights_file()

@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
-import scipy.sparse
-from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 
 from model.tokenizer import normalize, words
 
@@ -29,6 +27,8 @@ class Tfidf:
     """Cosine of TF-IDF vectors of words (scikit-learn's defaults: smoothed idf, L2 norm, raw term counts)."""
 
     def __init__(self, item_texts: Sequence[str]):
+        from sklearn.feature_extraction.text import TfidfVectorizer  # a second that a day without change need not wait
+
         self._vectorizer = TfidfVectorizer(analyzer=_analyze, dtype=np.float32)
         self._items_NV = self._vectorizer.fit_transform(item_texts).T.tocsr()
 
@@ -41,6 +41,9 @@ class BM25:
     """Okapi BM25 (Robertson & Zaragoza 2009, eq. 3.15): k1 = 1.2, b = 0.75, idf = log(1 + (N - n + .5)/(n + .5))."""
 
     def __init__(self, item_texts: Sequence[str], k1: float = 1.2, b: float = 0.75):
+        import scipy.sparse  # as above
+        from sklearn.feature_extraction.text import CountVectorizer
+
         self._vectorizer = CountVectorizer(analyzer=_analyze, dtype=np.float32)
         counts_NV = self._vectorizer.fit_transform(item_texts).tocsr()
         lengths_N = np.asarray(counts_NV.sum(axis=1)).ravel()

@@ -8,15 +8,19 @@ import torch
 from safetensors.torch import save_file
 
 from model import backbones
+from model.library_versions import versions_of
 from model.pictures import Preprocessing
 from schemas.errors import CorruptFileError, UsageError
 from schemas.files import atomic_write, check_sha256, read_json, sha256_of_file, write_json
 from schemas.hashing import fingerprint
+from schemas.quarantine import quote
 
 #: Part of every encoder id: raise it when decoding, preprocessing or the network's arithmetic changes.
 CODE_VERSION = 1
 #: Pictures a forward pass. On a CPU small batches are fastest (activations are reused from the heap and the caches).
 BATCH_SIZE = {"cpu": 8, "cuda": 64}
+#: Whose upgrade may change the bytes of vectors: decoding and resizing, the network and its arithmetic.
+LIBRARIES = ("Pillow", "torch", "torchvision")
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 WEIGHTS_FILE, MANIFEST_FILE = "image_encoder.safetensors", "image_encoder.json"
 
@@ -42,8 +46,8 @@ class ImageEncoderSpec:
 
     @property
     def encoder_id(self) -> str:
-        """Equal ids give equal bytes on one kind of machine."""
-        return f"{self.name}-{fingerprint([self.network_id, self.dtype, self.batch_size])}"
+        """Equal ids give equal bytes on one kind of machine; the versions of LIBRARIES are part of it."""
+        return f"{self.name}-{fingerprint([self.network_id, self.dtype, self.batch_size, versions_of(*LIBRARIES)])}"
 
     @property
     def weights_entry(self) -> Any:
@@ -113,7 +117,9 @@ def saved_image_encoder_spec(
     manifest = read_json(Path(folder, MANIFEST_FILE))
     path = Path(folder, WEIGHTS_FILE)
     device = _settle_device(device)
+    dtype = _settle_dtype(dtype, device)
     try:
+        network_id = str(manifest["network_id"])
         check_sha256(path, manifest["file_sha256"])
         spec = ImageEncoderSpec(
             name=manifest["name"],
@@ -122,15 +128,17 @@ def saved_image_encoder_spec(
             weights_name=manifest["weights_name"],
             preprocessing=Preprocessing.from_json(manifest["preprocessing"]),
             dim=manifest["dim"],
-            dtype=_settle_dtype(dtype, device),
+            dtype=dtype,
             device=device,
             batch_size=batch_size or BATCH_SIZE[device.partition(":")[0]],
         )
-    except (KeyError, TypeError) as error:
-        raise CorruptFileError(f"expected an image encoder's manifest in {folder}, got no {error}") from error
-    if spec.network_id != manifest["network_id"]:
+    except CorruptFileError:
+        raise
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise CorruptFileError(f"expected an image encoder's manifest in {folder}, got {error!r}") from error
+    if spec.network_id != network_id:
         raise CorruptFileError(
-            f"expected network id {manifest['network_id']}, got {spec.network_id} for {folder}: the encoder was saved "
+            f"expected network id {quote(network_id)}, got {spec.network_id} for {folder}: the encoder was saved "
             "by another version of this code; train the model again"
         )
     return spec

@@ -14,7 +14,7 @@ Batches run side by side, one a core, each in one thread: no barriers inside an 
 import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -50,11 +50,13 @@ class ItemFailure:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EmbeddedBatch:
-    """Some items: the ids of those with a vector, their float32 unit vectors [n, D], and those without one."""
+    """Some items: the ids of those with a vector, their float32 unit vectors [n, D], and those without one. is_halved:
+    memory did not hold the whole batch, so that vectors may differ in the last bit from those that one gives."""
 
     item_ids: list[str]
     vectors_BD: np.ndarray
     failures: list[ItemFailure]
+    is_halved: bool = False
 
 
 def embed_items(
@@ -155,7 +157,7 @@ class _FixedShapes:
             self._warn(batch_size)
             half = batch_size // 2
             parts = [items[start : start + half] for start in range(0, len(items), half)]
-            return _joined([self.embed(part, half) for part in parts])
+            return replace(_joined([self.embed(part, half) for part in parts]), is_halved=True)
         if len(items) > 1:
             middle = len(items) // 2
             return _joined([self.embed(part, batch_size) for part in (items[:middle], items[middle:])])
@@ -244,6 +246,7 @@ def _joined(batches: list[EmbeddedBatch]) -> EmbeddedBatch:
         [name for batch in batches for name in batch.item_ids],
         np.concatenate(vectors) if vectors else np.zeros((0, EMBEDDING_DIM), np.float32),
         [failure for batch in batches for failure in batch.failures],
+        any(batch.is_halved for batch in batches),
     )
 
 

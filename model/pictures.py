@@ -4,6 +4,7 @@ Geometry is torchvision's `ImageClassification` preset on a PIL picture (shorter
 EXIF orientation and the conversion to RGB: transparency over white, 16-bit grey scaled to 8 bits, first frame only.
 """
 
+import errno
 import io
 import os
 import re
@@ -19,13 +20,21 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from model.picture_pixels import INTERPOLATIONS, crop_middle, resized_size, to_rgb, upright
-from schemas.files import resolve_inside
+from model.picture_root import PictureRoot
 from schemas.quarantine import quote
 
 #: Other Pillow formats are left out: some run programs (EPS), some have no checked decoder.
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF")
-#: A file that was modified less than this before it was read may be modified again without another time.
-_SETTLED_NS = 100_000_000
+#: A file that was modified less than this before it was read may be modified again without another time: the coarsest
+#: file systems in use (FAT) count in steps of two seconds.
+_SETTLED_NS = 2_000_000_000
+#: What a name raises that names no file. All else (EIO, ESTALE, EMFILE, ...) is the machine's fault, not the picture's.
+_NO_FILE = frozenset(
+    (
+        errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ,
+        errno.ENXIO, errno.ENODEV,
+    )
+)  # fmt: skip
 #: What is wrong with the content itself: equal bytes under equal limits are rejected in the same words.
 CONTENT_REASONS = frozenset(("too_many_pixels", "not_a_picture", "truncated", "undecodable"))
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]+://|data:", re.ASCII)
@@ -112,17 +121,18 @@ class PictureFile:
 
 
 def find_picture(
-    image_root: str | os.PathLike[str], uri: str, limits: PictureLimits = DEFAULT_LIMITS
+    image_root: str | os.PathLike[str] | PictureRoot, uri: str, limits: PictureLimits = DEFAULT_LIMITS
 ) -> tuple[str, int, int]:
     """(path, bytes, modified_ns) of the file that `uri` (relative to `image_root`, or absolute) names inside it; opens
-    nothing. Raises PictureError: remote_uri, outside_root, missing, unreadable, too_many_bytes."""
+    nothing. Raises PictureError: remote_uri, outside_root, missing, unreadable, too_many_bytes; OSError if the disk or
+    the machine fails."""
     if _SCHEME.match(uri):
         raise PictureError("remote_uri", "a path under the image root", quote(uri))
     with _file_faults(uri):
-        path = resolve_inside(image_root, uri)
-        if path is None:
+        found = PictureRoot.of(image_root).find(uri)
+        if found is None:
             raise PictureError("outside_root", "a path inside the image root", quote(uri))
-        status = os.stat(path)
+        path, status = found
         if not stat.S_ISREG(status.st_mode):  # opening a named pipe would wait for ever
             raise PictureError("missing", "a file", f"something else at {quote(uri)}")
         _check_bytes(status, limits)
@@ -130,7 +140,7 @@ def find_picture(
 
 
 def read_picture_file(
-    image_root: str | os.PathLike[str], uri: str, limits: PictureLimits = DEFAULT_LIMITS
+    image_root: str | os.PathLike[str] | PictureRoot, uri: str, limits: PictureLimits = DEFAULT_LIMITS
 ) -> PictureFile:
     """The file that find_picture finds, with the size and time by which it can be recognised unread. Raises as it does,
     and out_of_memory."""
@@ -148,14 +158,16 @@ def read_picture_file(
     return PictureFile(data, -1, -1)
 
 
-def read_picture(image_root: str | os.PathLike[str], uri: str, limits: PictureLimits = DEFAULT_LIMITS) -> bytes:
+def read_picture(
+    image_root: str | os.PathLike[str] | PictureRoot, uri: str, limits: PictureLimits = DEFAULT_LIMITS
+) -> bytes:
     """The encoded bytes of the file that `uri` names inside `image_root`. Raises as read_picture_file does."""
     return read_picture_file(image_root, uri, limits).data
 
 
 @contextmanager
 def _file_faults(uri: str) -> Iterator[None]:
-    """Makes a PictureError of what the file system raises."""
+    """Makes a PictureError of what the file system raises because of the picture."""
     try:
         yield
     except PictureError:
@@ -165,6 +177,8 @@ def _file_faults(uri: str) -> Iterator[None]:
     except MemoryError as error:
         raise PictureError("out_of_memory", "memory for the file", f"none for {quote(uri)}") from error
     except (OSError, ValueError) as error:  # ValueError: text that no file system encodes
+        if isinstance(error, OSError) and error.errno not in _NO_FILE:
+            raise
         raise PictureError("missing", "a file", f"{type(error).__name__} for {quote(uri)}") from error
 
 

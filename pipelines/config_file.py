@@ -31,30 +31,37 @@ SHARED_KEYS = frozenset(
 )
 
 
+#: Commands that take what they know from another command's table too, below their own.
+_LIKE = {"backfill": "daily", "doctor": "daily"}
+
+
 def read_config_file(path: str | None, config_class: type, command: str) -> dict[str, Any]:
     """The values that the TOML file at `path` gives for the fields of `config_class`; none without a file.
 
-    Keys are field names, with `_` or `-`. A table named like the command (`[daily]`) overrides top-level keys. Keys and
-    tables of other commands are ignored; those of no command raise UsageError, as does a value of a wrong type or that
-    is none of a field's choices. Field `columns` (dict) is filled from the table `[columns]` only.
+    Keys are field names, with `_` or `-`. A table named like the command (`[daily]`) overrides top-level keys; backfill
+    and doctor read `[daily]` too, below their own. Keys and tables of other commands are ignored; those of no command
+    raise UsageError, as does a value of a wrong type or that is none of a field's choices. Field `columns` (dict) is
+    filled from the table `[columns]` only.
     """
     if path is None:
         return {}
     document = {key.replace("-", "_"): value for key, value in _load(path).items()}
     fields = {field.name: field for field in dataclasses.fields(config_class)}
     table_name = command.replace("-", "_")
-    own, shared = {}, {}
+    own, shared, inherited = {}, {}, {}
     for name, value in document.items():
         if name == table_name and (isinstance(value, dict) or name not in fields):
             own = _own_table(value, fields, command, path)
+        elif name == _LIKE.get(command) and isinstance(value, dict):
+            inherited = {key.replace("-", "_"): inner for key, inner in value.items()}
         elif name == "columns" or not isinstance(value, dict):
             shared[name] = value
         elif name not in _commands():
             raise _unknown(f"[{name}]", "tables [columns] or of a command", path, _commands())
-    for name in sorted(shared.keys() - fields.keys() - {"columns"}):
+    for name in sorted((shared.keys() | inherited.keys()) - fields.keys() - {"columns"}):
         if name not in SHARED_KEYS:
             raise _unknown(name, "flags of a command", path, SHARED_KEYS)
-    given = {name: value for name, value in {**shared, **own}.items() if name in fields}
+    given = {name: value for name, value in {**shared, **inherited, **own}.items() if name in fields}
     hints = typing.get_type_hints(config_class)
     return {name: _checked(value, hints[name], fields[name], path) for name, value in given.items()}
 

@@ -18,12 +18,14 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from model.model_store import read_model_manifest
 from model.pictures import DEFAULT_LIMITS
 from pipelines import embed, evaluate, features, index, ingest, store
-from pipelines.gates import GateThresholds, check_quarantine_share, require_passed
+from pipelines.gates import GateThresholds, check_quarantine_share, require_passed, write_report
+from pipelines.gating.results import FAILED, check_accepted
 from pipelines.jobs import flag, main_of, narrow
 from pipelines.lock import store_lock
-from pipelines.publish import Acceptance, PublishConfig, move_readers, pin_previous, publish
+from pipelines.publish import STARTED_FILE, Acceptance, PublishConfig, move_readers, pin_previous, publish
 from pipelines.units import read_stage_manifest
-from schemas.files import check_sha256, expand_inputs, read_json, write_json
+from schemas.errors import CorruptFileError
+from schemas.files import expand_inputs, write_json
 from schemas.reading import input_identity
 
 #: Of everything that makes the files of a run: newer code is another run.
@@ -51,6 +53,8 @@ class DailyConfig(GateThresholds, Acceptance):
         default=False, help="read every picture, also those whose size and modification time are unchanged"
     )
     target_recall: float = flag(default=0.95, help="recall@10 of the index to reach")
+    max_trees: int = flag(default=100, help="cost cap of the index: trees")
+    max_search_k: int = flag(default=20_000, help="cost cap of the index: nodes inspected a query")
     image_dtype: str = flag(
         default="auto", choices=("auto", "float32", "bfloat16"), help="number format of the image encoder"
     )
@@ -65,7 +69,7 @@ def run(config: DailyConfig, options: PipelineOptions) -> dict[str, Any]:
     Raises ThresholdError if the data fail a gate: readers keep the run before.
     """
     features.check_image_root(config.image_root)
-    config.accepted()  # a reason that is missing is told before the work, not after
+    check_accepted(config.accepted())  # what is wrong with it is told before the work, not after
     with store_lock(config.store, f"daily {config.date}"):
         model_id = config.model or store.current_model_id(config.store)
         facts = _facts(config, model_id)
@@ -79,7 +83,9 @@ def run(config: DailyConfig, options: PipelineOptions) -> dict[str, Any]:
 def _run(config: DailyConfig, options: PipelineOptions, folder: Path, facts: dict[str, Any]) -> dict[str, Any]:
     started_s = time.monotonic()
     model = store.model_folder(config.store, facts["model_id"])
-    previous = pin_previous(config.store, folder)
+    if (folder / STARTED_FILE).is_file():
+        print("begun before: units of work that are finished and sound are not computed again", flush=True)
+    previous = pin_previous(config.store, folder, facts)
     print(f"compared with {previous}" if previous else "compared with nothing: there is no run before", flush=True)
     seconds = _run_stages(config, options, str(folder), model, previous)
     if config.engagements is not None:
@@ -96,9 +102,9 @@ def _run(config: DailyConfig, options: PipelineOptions, folder: Path, facts: dic
 def _finished_before(config: DailyConfig, folder: Path) -> dict[str, Any]:
     """The same call again: nothing to compute; readers move only if the run was killed before they could."""
     print("finished before: nothing to compute (--attempt 1 runs the day again)", flush=True)
-    check_sha256(folder / "manifest.json", (folder / "COMPLETED").read_text(encoding="utf-8").strip())
+    manifest = store.check_run(config.store, folder)
     move_readers(config.store, folder, "published")
-    return read_json(folder / "manifest.json")
+    return manifest
 
 
 def _evaluate(config: DailyConfig, folder: Path, model: Path, previous: Path | None) -> None:
@@ -195,13 +201,15 @@ def _run_stages(
     reuse_from = str(previous) if previous else None
     embed.run(embed.EmbedConfig(run=run_folder, model=str(model), reuse_from=reuse_from), options)
     done("embed")
-    index.run(index.IndexConfig(run=run_folder, target_recall=config.target_recall, reuse_from=reuse_from), options)
+    index.run(narrow(index.IndexConfig, config, run=run_folder, reuse_from=reuse_from), options)
     done("index")
     return seconds
 
 
 def _stop_if_too_much_is_rejected(config: DailyConfig, run_folder: str, *stage_counts: dict[str, int]) -> None:
     results = check_quarantine_share(*stage_counts, thresholds=config, accepted=config.accepted())
+    if any(result.status == FAILED for result in results):
+        write_report(Path(run_folder), None, config, results)
     require_passed(results, Path(run_folder))
 
 
@@ -211,10 +219,15 @@ def features_to_reuse(store_folder: str, model: Path, previous: Path | None) -> 
     manifest = read_model_manifest(model)
     trained_in = manifest.get("training_run")
     for folder in (previous, Path(store_folder, trained_in) if trained_in else None):
-        if folder is not None and (folder / "manifests" / "features.json").is_file():
+        if folder is None or not (folder / "manifests" / "features.json").is_file():
+            continue
+        try:
             made_with = read_stage_manifest(str(folder), features.STAGE).get("image_encoder_id")
-            if made_with == manifest["image_encoder_id"]:
-                return str(folder)
+        except CorruptFileError as error:  # a damaged run never blocks the next one
+            print(f"warning: no picture vectors are taken over: {error}", file=sys.stderr)
+            continue
+        if made_with == manifest["image_encoder_id"]:
+            return str(folder)
     return None
 
 

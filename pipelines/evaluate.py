@@ -14,13 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.evaluation.evaluated_run import EvaluatedRun
-from pipelines.evaluation.measure import (
-    Evaluation,
-    NotEvaluatedError,
-    evaluate_engagements,
-    evaluate_judgements,
-    plan_evaluation,
-)
+from pipelines.evaluation.judgements import evaluate_judgements
+from pipelines.evaluation.measure import NotEvaluatedError, evaluate_engagements
+from pipelines.evaluation.plan import MAX_QUERIES, Evaluation, EvaluationRequest, plan_evaluation
 from pipelines.evaluation.report import format_report, why_not_evaluated
 from pipelines.jobs import flag, main_of_alone
 from pipelines.store import current_run, model_folder
@@ -32,8 +28,7 @@ from schemas.hashing import fingerprint
 __all__ = ["evaluate_or_reuse", "evaluate_run", "format_report", "main"]
 
 #: Raise it when the same items and engagements give another report.
-CODE_VERSION = 1
-MAX_QUERIES = 2_000
+CODE_VERSION = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,77 +46,42 @@ class EvaluateConfig:
     columns: dict[str, str] = flag(default={}, help="our column name -> yours (table [columns] of --config)")
 
 
-def evaluate_run(
-    run: Path,
-    model: Path,
-    *,
-    engagements: str,
-    image_root: str | None,
-    date: str | None,
-    columns: dict[str, str],
-    include_train: bool = False,
-    max_queries: int = MAX_QUERIES,
-) -> dict[str, Any]:
+def evaluate_run(run: Path, model: Path, **asked: Any) -> dict[str, Any]:
     """Recall@10 of a run whose embeddings are finished, published or not, as a report (see format_report). Writes
-    nothing. Raises ThresholdError if nothing can be evaluated."""
-    planned = plan_evaluation(
-        EvaluatedRun(run, model),
-        engagements,
-        image_root=image_root,
-        date=date,
-        columns=columns,
-        include_train=include_train,
-        max_queries=max_queries,
-    )
-    return evaluate_engagements(planned)
+    nothing. asked: the fields of EvaluationRequest. Raises ThresholdError if nothing can be evaluated."""
+    return evaluate_engagements(plan_evaluation(EvaluatedRun(run, model), EvaluationRequest(**asked)))
 
 
-def evaluate_or_reuse(
-    run: Path,
-    model: Path,
-    previous: Path | None,
-    *,
-    engagements: str,
-    image_root: str | None,
-    date: str | None,
-    columns: dict[str, str],
-    verify_images: bool = False,
-    include_train: bool = False,
-    max_queries: int = MAX_QUERIES,
-) -> tuple[dict[str, Any], bool]:
+def evaluate_or_reuse(run: Path, model: Path, previous: Path | None, **asked: Any) -> tuple[dict[str, Any], bool]:
     """The report for metrics.json of a run that is not published yet, and whether it is `previous`'s: it is if all that
-    it depends on is the same, and then neither a tower nor an image encoder is loaded and no known picture opened.
+    it depends on is the same, and then neither a tower nor an image encoder is loaded and no known picture opened. Nor
+    are they if the run has such a report of its own: that of an earlier call, whose gates failed.
 
-    The report carries a "fingerprint" of what it depends on and a "checksum" of itself. Where nothing can be evaluated
-    it is {"not_evaluated": why, "rows": counts, ...}. Leaves the vectors of query pictures in the run.
+    asked: the fields of EvaluationRequest. The report carries a "fingerprint" of what it depends on and a "checksum" of
+    itself. Where nothing can be evaluated it is {"not_evaluated": why, "rows": counts, ...}. Leaves the vectors of
+    query pictures in the run.
     """
-    planned = plan_evaluation(
-        EvaluatedRun(run, model),
-        engagements,
-        image_root=image_root,
-        date=date,
-        columns=columns,
-        include_train=include_train,
-        max_queries=max_queries,
-        previous=previous,
-        verify_images=verify_images,
-    )
+    request = EvaluationRequest(**asked)
+    planned = plan_evaluation(EvaluatedRun(run, model), request, previous)
     if planned.pictures is not None:
         planned.pictures.save()
-    depends_on = evaluation_fingerprint(planned, include_train, max_queries)
-    report = None if previous is None else _earlier_report(previous / "metrics.json", depends_on)
-    if reused := report is not None:
-        report = _with_rows(report, planned.rows_read)
-    else:
-        try:
-            report = evaluate_engagements(planned)
-        except NotEvaluatedError as error:
-            report = {"not_evaluated": str(error), "rows": error.rows}
+    depends_on = evaluation_fingerprint(planned, request)
+    known, is_of_previous = _known_report(run, previous, depends_on)
+    report = _evaluate(planned) if known is None else _with_rows(known, planned.rows_read)
     report = {**report, "fingerprint": depends_on}
-    return {**report, "checksum": fingerprint(report)}, reused
+    return {**report, "checksum": fingerprint(report)}, is_of_previous
 
 
-def evaluation_fingerprint(planned: Evaluation, include_train: bool, max_queries: int) -> str:
+def _evaluate(planned: Evaluation) -> dict[str, Any]:
+    """The report, or why there is none."""
+    try:
+        return evaluate_engagements(planned)
+    except NotEvaluatedError as error:
+        model_id = planned.evaluated.encoder.manifest["model_id"]
+        return {"model_id": model_id, "not_evaluated": str(error), "rows": error.rows}
+
+
+def evaluation_fingerprint(planned: Evaluation, request: EvaluationRequest) -> str:
     """Of everything that a report depends on: items, model, the rows that count, the content of the query pictures.
     Not of dates, and not of files' names, places or times."""
     run, pictures = str(planned.evaluated.run), planned.pictures
@@ -136,7 +96,7 @@ def evaluation_fingerprint(planned: Evaluation, include_train: bool, max_queries
             "code_version": CODE_VERSION,
             "files": {stage: sorted(entries) for stage, entries in files.items()},
             "model_id": planned.evaluated.encoder.manifest["model_id"],
-            "options": [include_train, max_queries],
+            "options": [request.include_train, request.max_queries],
             "pictures": None if pictures is None else [pictures.encoder_id, pictures.states()],
             "rows": planned.rows_hash,
         }
@@ -146,6 +106,15 @@ def evaluation_fingerprint(planned: Evaluation, include_train: bool, max_queries
 def _is_data(entry: dict[str, Any]) -> bool:
     """Of a stage's files, what evaluation reads: quarantine names its run, fingerprints hold modification times."""
     return entry["path"].startswith(("items/", "features/", "embeddings/"))
+
+
+def _known_report(run: Path, previous: Path | None, depends_on: str) -> tuple[dict[str, Any] | None, bool]:
+    """The report that the run itself, else `previous`, has of all this, and whether it is `previous`'s."""
+    own = _earlier_report(run / "metrics.json", depends_on)
+    if own is not None or previous is None:
+        return own, False
+    report = _earlier_report(previous / "metrics.json", depends_on)
+    return report, report is not None
 
 
 def _earlier_report(path: Path, depends_on: str) -> dict[str, Any] | None:

@@ -89,7 +89,8 @@ def _disk_error(error: BaseException) -> str | None:
     number = error.errno if isinstance(error, OSError) else None
     text = " ".join(str(error).partition(_STEP)[0].split())
     for known, remedy in _DISK_REMEDIES.items():
-        if number == known or f"os error {known})" in text or f"[errno {known}]" in text.lower():
+        signs = (f"os error {known})", f"[errno {known}]", f"{os.strerror(known).lower()} ({known})")
+        if number == known or any(sign in text.lower() for sign in signs):
             return f"expected to read and write the store, got {text}: {remedy}; the same call goes on where it stopped"
     return None
 

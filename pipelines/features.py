@@ -29,6 +29,7 @@ from model.pictures import DEFAULT_LIMITS, PictureLimits
 from model.vocabulary import DESCRIPTION_FILE
 from pipelines.jobs import flag, main_of, print_summary
 from pipelines.progress import Progress
+from pipelines.transforms.changed_units import remove_set_aside, set_aside_if_changed
 from pipelines.transforms.compute_features import FeaturesSource, FeaturesStage, check_number_format, open_encoder
 from pipelines.transforms.earlier_features import FINGERPRINTS_FOLDER, STAGE
 from pipelines.transforms.process_units import ProcessUnits
@@ -138,13 +139,19 @@ def run(config: FeaturesConfig, options: PipelineOptions) -> dict[str, Any]:
         if not opened_before:  # the next stages need its memory more
             open_encoder.cache_clear()
     manifest = write_stage_manifest(config.run, STAGE, [unit.name for unit in planned.units], **planned.facts)
+    for unit in planned.units:
+        remove_set_aside(config.run, unit.name)
     print_summary(STAGE, manifest["counts"], started_s, f"{config.run}/{STAGE}")
     return manifest
 
 
 def _define(root: beam.Pipeline, config: FeaturesConfig, planned: FeaturesPlan) -> beam.PCollection[dict[str, Any]]:
     stage, total = planned.stage()
-    return root | "Buckets" >> beam.Create(planned.units) | ProcessUnits(config.run, stage, total)
+    units = root | "Buckets" >> beam.Create(planned.units)
+    if not config.verify_images:
+        arguments = config.run, planned.source.image_root, planned.source.limits
+        units |= "Look for changed pictures" >> beam.Map(set_aside_if_changed, *arguments)
+    return units | ProcessUnits(config.run, stage, total)
 
 
 def _save_encoder(spec: ImageEncoderSpec, folder: Path) -> None:

@@ -13,10 +13,11 @@ Vectors, index and model ids cannot be accepted away: what fails there is broken
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 
 from pipelines.gating.checks import check_coverage, check_quarantine, check_recall, check_row_count
+from pipelines.gating.fields import check_fields
 from pipelines.gating.gated_run import DAMAGE, STAGES, GatedRun
 from pipelines.gating.results import (
     ACCEPTED,
@@ -36,8 +37,8 @@ from pipelines.gating.results import (
     skipped,
 )
 from pipelines.gating.vectors import check_drift, check_kept, check_neighbour_overlap
-from schemas.errors import ThresholdError
-from schemas.files import write_json
+from schemas.errors import CorruptFileError, ThresholdError
+from schemas.files import read_json, write_json
 from schemas.quarantine import quote
 
 __all__ = [
@@ -48,6 +49,7 @@ __all__ = [
     "format_gates",
     "require_passed",
     "run_gates",
+    "write_report",
 ]
 GATES_FILE = "gates.json"
 
@@ -68,13 +70,20 @@ def run_gates(
     yesterday = GatedRun(previous, twin=today) if previous is not None else None
     found = {result.name: result for result in _judge(today, yesterday, thresholds)}
     results = accept([found[name] for name in GATES], accepted)
+    if previous is not None:
+        results = [_reminded(result, previous) for result in results]
+    write_report(run, previous, thresholds, results)
+    return results
+
+
+def write_report(run: Path, previous: Path | None, thresholds: GateThresholds, results: list[GateResult]) -> None:
+    """Writes `<run>/gates.json`: the results with their formulas and numbers, and what they were judged by."""
     report = {
         "gates": [asdict(result) for result in results],
         "previous": "/".join(previous.parts[-3:]) if previous is not None else None,
         "thresholds": {field.name: getattr(thresholds, field.name) for field in fields(GateThresholds)},
     }
     write_json(run / GATES_FILE, report)
-    return results
 
 
 def check_quarantine_share(
@@ -137,6 +146,21 @@ def format_gates(results: list[GateResult]) -> str:
     return "\n".join(lines)
 
 
+def _reminded(result: GateResult, previous: Path) -> GateResult:
+    """A failure against a day whose own failure of that gate was accepted says so: that day may be the odd one."""
+    if result.status != FAILED:
+        return result
+    try:
+        reasons = {gate["name"]: gate["accepted_reason"] for gate in read_json(previous / GATES_FILE)["gates"]}
+    except (CorruptFileError, KeyError, TypeError):
+        return result
+    reason = reasons.get(result.name)
+    if reason is None:
+        return result
+    note = f"yesterday's own {result.name} failed and was accepted because {quote(reason)}: that day may be the odd one"
+    return replace(result, message=f"{result.message}; {note}")
+
+
 def _judge(today: GatedRun, yesterday: GatedRun | None, thresholds: GateThresholds) -> list[GateResult]:
     """Every gate once, in any order."""
     results = [
@@ -163,6 +187,7 @@ def _compare(
     checks: dict[str, Callable[[], GateResult]] = {
         "row_count": lambda: check_row_count(*counts("embeddings"), thresholds),
         "coverage_text": lambda: check_coverage("text", *counts("features"), thresholds),
+        "coverage_fields": lambda: check_fields(*counts("items"), thresholds),
         "coverage_pictures": lambda: check_coverage("pictures", *counts("features"), thresholds),
         "recall": lambda: check_recall(today.metrics(), yesterday.metrics(), thresholds),
     }

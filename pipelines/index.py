@@ -22,6 +22,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from model.index import ANNOY_FILE, IDS_FILE, MANIFEST_FILE
 from model.index_build import build_annoy
+from model.library_versions import versions_of
 from pipelines.jobs import flag, main_of, print_summary
 from pipelines.progress import Progress
 from pipelines.transforms.process_units import ProcessUnits, UnitStage
@@ -125,6 +126,7 @@ def run(config: IndexConfig, options: PipelineOptions) -> dict[str, Any]:
     facts = {name: value for name, value in index.items() if name != "files"}
     manifest = write_stage_manifest(config.run, STAGE, [UNIT_NAME], **facts)
     manifest["times"] = _times(config.run)
+    write_json(Path(config.run, FOLDER, TIMES_FILE), manifest["times"])  # a damaged file is replaced
     print_summary("index", manifest["counts"], started_s, f"{config.run}/{FOLDER}")
     print(describe(manifest), flush=True)
     return manifest
@@ -156,7 +158,8 @@ def _settings(config: IndexConfig) -> dict[str, Any]:
 def _fingerprint(config: IndexConfig, embeddings: dict[str, Any]) -> str:
     # without the quarantine of the embed stage, which names its run: equal vectors make an equal index
     files = [entry for entry in embeddings["files"] if entry["path"].startswith("embeddings/")]
-    return fingerprint([CODE_VERSION, files, embeddings["model_id"], _settings(config)])
+    made_with = [CODE_VERSION, versions_of("annoy", "numpy")]
+    return fingerprint([*made_with, files, embeddings["model_id"], _settings(config)])
 
 
 def _times(run_folder: str) -> dict[str, float]:

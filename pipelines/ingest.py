@@ -24,6 +24,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from apache_beam.options.pipeline_options import PipelineOptions
 
+from pipelines.gating.fields import field_count
 from pipelines.jobs import flag, main_of, print_summary
 from pipelines.progress import Progress
 from pipelines.transforms.bucket_rows import BucketRows, unpack
@@ -40,15 +41,15 @@ from pipelines.units import (
 from schemas.columns import table_columns
 from schemas.duplicates import resolve_duplicates
 from schemas.errors import CorruptFileError, ThresholdError, UsageError
-from schemas.files import expand_inputs, read_json
+from schemas.files import expand_inputs, read_json, read_sealed_json
 from schemas.hashing import fingerprint
 from schemas.reading import FileSlice, check_columns, count_rows, input_identity, plan_slices, relative_names
-from schemas.tables import CATALOGUE, ITEMS
+from schemas.tables import CATALOGUE, ITEMS, TEXT_FIELDS
 from schemas.validation import Limits
 
 STAGE = "items"
 #: Part of the fingerprint: raise it when the same input gives other rows or counts.
-CODE_VERSION = 2
+CODE_VERSION = 3
 MIN_BUCKETS = 4
 ROWS_PER_BUCKET = 3_000
 EXAMPLE = (
@@ -127,7 +128,9 @@ def build(
 ) -> beam.PCollection[dict[str, Any]]:
     """Defines the job: sidecars of the buckets that are not finished. Runs nothing."""
     plan = plan or plan_ingest(config)
-    unfinished = [bucket for bucket, unit in enumerate(plan.units) if finished_sidecar(plan.run, unit) is None]
+    unfinished = [
+        bucket for bucket, unit in enumerate(plan.units) if finished_sidecar(plan.run, unit, check_content=True) is None
+    ]
     return (
         root
         | "Slices" >> beam.Create(list(plan.slices) if unfinished else [], reshuffle=False)
@@ -178,6 +181,8 @@ def write_bucket(writer: UnitWriter, pieces: Iterable[bytes], file_names: Sequen
             name: pc.sum(items[name]).as_py() or 0 for name in ("pictures_cut_off", "pictures_empty", "texts_truncated")
         },
     )
+    for name in TEXT_FIELDS:  # a renamed column shows here first
+        writer.counts[field_count(name)] = pc.sum(pc.greater(pc.utf8_length(items[name]), 0)).as_py() or 0
     writer.quarantine([*rejections, *duplicates])
     return writer.seal()
 
@@ -189,7 +194,7 @@ class _WriteBucket(beam.DoFn):
     def process(self, element: tuple[int, Iterable[bytes]]) -> Iterator[dict[str, Any]]:
         bucket, pieces = element
         unit = self.units[bucket]
-        sidecar = finished_sidecar(self.run, unit)
+        sidecar = finished_sidecar(self.run, unit, check_content=True)
         if sidecar is None:
             _remove_unit(self.run, sidecar_path(self.run, STAGE, unit.name))
             sidecar = write_bucket(UnitWriter(self.run, unit), pieces, self.file_names)
@@ -205,14 +210,14 @@ def _finished_manifest(config: IngestConfig, expected: str) -> dict[str, Any] | 
         same = manifest["fingerprint"] == expected and manifest["num_buckets"] == num_buckets
     except (CorruptFileError, KeyError, TypeError):
         return None
-    return manifest if same and all(finished_sidecar(config.run, unit) for unit in units) else None
+    return manifest if same and all(finished_sidecar(config.run, unit, True) for unit in units) else None
 
 
 def _finish(plan: IngestPlan, config: IngestConfig) -> dict[str, Any]:
     """Checks that some row is valid and writes the manifest."""
     names = [unit.name for unit in plan.units]
     _remove_other_units(plan.run, names)
-    sidecars = [read_json(sidecar_path(plan.run, STAGE, name)) for name in names]
+    sidecars = [read_sealed_json(sidecar_path(plan.run, STAGE, name)) for name in names]
     _check_some_valid(sum((Counter(sidecar["counts"]) for sidecar in sidecars), Counter()), config)
     return write_stage_manifest(
         plan.run,
@@ -246,9 +251,11 @@ def _remove_unit(run: str, sidecar_file: Path) -> None:
 def _check_some_valid(counts: Counter[str], config: IngestConfig) -> None:
     if counts["rows_written"] == 0:
         reasons = {name.removeprefix("reason:"): n for name, n in sorted(counts.items()) if name.startswith("reason:")}
+        why = ", ".join(f"{count:,} {name}" for name, count in reasons.items()) or "there is none"
         raise ThresholdError(
-            f"expected at least one valid row, got none of {counts['rows_read']} in {config.catalog} "
-            f"(rejected: {reasons or 'nothing'}): see {config.run}/quarantine"
+            f"expected at least one valid row, got none of {counts['rows_read']:,} in {config.catalog} ({why}). To do: "
+            f"see reason and remedy of each row in {config.run}/quarantine; null ids often mean that [columns] of the "
+            "config file names another column. Nothing is published: readers keep the run they see"
         )
 
 

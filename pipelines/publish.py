@@ -13,14 +13,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipelines import store
+from pipelines import history, store
 from pipelines.changes import write_changes
 from pipelines.gates import GateThresholds, format_gates, require_passed, run_gates
 from pipelines.jobs import flag, main_of_alone, narrow, print_summary
 from pipelines.lock import store_lock
 from pipelines.units import read_stage_manifest
 from schemas.errors import CorruptFileError, UsageError
-from schemas.files import check_sha256, read_json, sha256_of_file, write_json, write_text
+from schemas.files import read_sealed_json, sha256_of_file, write_json, write_sealed_json, write_text
+from schemas.quarantine import quote
 from schemas.tables import SCHEMA_VERSION
 
 STARTED_FILE = "started.json"
@@ -87,27 +88,27 @@ def account(items: dict[str, int], features: dict[str, int], embeddings: dict[st
 def publish(config: PublishConfig, facts: dict[str, Any] | None = None) -> dict[str, Any]:
     """Checks, passes the gates, writes changes/, manifest.json and COMPLETED, then moves CURRENT. Returns the manifest.
 
-    `facts` go into the manifest (date, inputs, config). Raises CorruptFileError if anything is not as promised,
-    ThresholdError if a gate fails; CURRENT stays in both cases.
+    `facts` go into the manifest (date, inputs, config); default: those that the run was started with. Raises
+    CorruptFileError if anything is not as promised, ThresholdError if a gate fails; CURRENT stays in both cases.
     """
     with store_lock(config.store, f"publish {config.run}"):
         run = Path(config.run)
         if (run / "COMPLETED").is_file():
             return republish(config.store, run)
-        return _publish_first(config, run, facts or {})
+        return _publish_first(config, run, facts)
 
 
-def _publish_first(config: PublishConfig, run: Path, facts: dict[str, Any]) -> dict[str, Any]:
+def _publish_first(config: PublishConfig, run: Path, facts: dict[str, Any] | None) -> dict[str, Any]:
     started_s = time.monotonic()
     _, date, run_id = store.run_name(config.store, run).split("/")
     stages = {name: read_stage_manifest(config.run, name) for name in _STAGES}
     counts = account(*(stages[name]["counts"] for name in ("items", "features", "embeddings")))
-    previous = pin_previous(config.store, run)
-    results = run_gates(run, previous, narrow(GateThresholds, config), config.accepted())
+    compared = _compared_with(config.store, run)
+    results = run_gates(run, compared, narrow(GateThresholds, config), config.accepted())
     print(format_gates(results), flush=True)
     require_passed(results, run)
-    previous, changes = _write_changes(run, previous)
-    write_json(run / "changes.json", {"against": previous.name if previous else None, "counts": changes})
+    against, changes = _write_changes(run, compared)
+    write_json(run / "changes.json", {"against": against.name if against else None, "counts": changes})
     manifest = {
         "accepted": {result.name: result.accepted_reason for result in results if result.status == "accepted"},
         "counts": counts,
@@ -122,7 +123,7 @@ def _publish_first(config: PublishConfig, run: Path, facts: dict[str, Any]) -> d
         "records": _records(run),
         "run_id": run_id,
         "schema_version": SCHEMA_VERSION,
-        **facts,
+        **(facts if facts is not None else read_sealed_json(run / STARTED_FILE).get("facts", {})),
     }
     write_json(run / "manifest.json", manifest)
     write_text(run / "COMPLETED", sha256_of_file(run / "manifest.json") + "\n")
@@ -152,37 +153,61 @@ def _write_changes(run: Path, previous: Path | None) -> tuple[Path | None, dict[
         return None, write_changes(run, None)
 
 
-def pin_previous(store_folder: str, run: Path) -> Path | None:
-    """The run that this one compares with and takes over from: settled at its first call and kept in started.json, so
-    that a run that is resumed has the same yesterday whatever CURRENT names by then."""
+def pin_previous(store_folder: str, run: Path, facts: dict[str, Any] | None = None) -> Path | None:
+    """The run that this one takes over from: settled at its first call and kept in started.json, with the facts of the
+    call, so that a run that is resumed has the same yesterday whatever CURRENT names by then. None if there is none, or
+    it is damaged by now: everything is computed then."""
     path = run / STARTED_FILE
     if not path.is_file():
         previous = store.yesterday_of(store_folder, run.parent.name)
-        write_json(path, {"previous": store.run_name(store_folder, previous) if previous else None})
+        name = store.run_name(store_folder, previous) if previous else None
+        write_sealed_json(path, {"facts": facts or {}, "previous": name})
         return previous
-    name = read_json(path)["previous"]
-    if name is None:
-        return None
-    previous = Path(store_folder, name)
-    store.run_name(store_folder, previous)  # a name that leads out of the store is refused
-    return previous if store.is_sound(previous, "the run before") else None
+    try:
+        name = read_sealed_json(path)["previous"]
+        previous = Path(store_folder, name) if name is not None else None
+    except (KeyError, TypeError) as error:
+        raise CorruptFileError(f'expected "previous" in {path}, got no {error}: delete {run}') from error
+    if previous is not None:
+        store.run_name(store_folder, previous)  # a name that leads out of the store is refused
+    return previous if previous is not None and store.is_sound(previous, "the run before") else None
+
+
+def _compared_with(store_folder: str, run: Path) -> Path | None:
+    """The run that gates and changes/ hold this one against: the one that readers see by now, unless that is of a later
+    date. If it is damaged or deleted, an older sound one; if there is none, the damaged one all the same: gates that
+    need it fail then, where None, for a store's first run, would skip them."""
+    pinned = pin_previous(store_folder, run)
+    seen = store.seen_run(store_folder)
+    if seen is None or seen.parent.name > run.parent.name:
+        return pinned
+    return seen if store.is_sound(seen, "the run that readers see") else pinned or seen
 
 
 def move_readers(store_folder: str, run: Path, why: str) -> None:
     """Points CURRENT at the run unless readers see a later one, or somebody took them back from this one."""
-    hint = f"`itemsage publish --store {store_folder} --run {run}` moves them to {run}"
     if store.may_move_readers(store_folder, run):
         store.point_to_run(store_folder, run, why=why)
-    else:
-        print(f"publish: readers stay with {store.current_run(store_folder)}; {hint}", flush=True)
+        return
+    moves = history.moves(store_folder)
+    last = moves[-1] if moves else None
+    rolled_back = last is not None and last.why == history.ROLLED_BACK
+    since = (
+        f", where they were taken back to ({quote(last.reason or 'no reason given')})" if last and rolled_back else ""
+    )
+    print(
+        f"publish: readers stay with {store.seen_run(store_folder)}{since}; "
+        f"`itemsage publish --store {store_folder} --run {run}` moves them to {run}",
+        flush=True,
+    )
 
 
 def republish(store_folder: str, run: Path) -> dict[str, Any]:
-    """Moves CURRENT to a run that was published before; CorruptFileError if its manifest is not what it was."""
-    check_sha256(run / "manifest.json", (run / "COMPLETED").read_text(encoding="utf-8").strip())
+    """Moves CURRENT to a run that was published before; CorruptFileError if a published file is not what it was."""
+    manifest = store.check_run(store_folder, run)
     store.point_to_run(store_folder, run, why="republished")
     print(f"publish: {run} was finished before; it is the published run", flush=True)
-    return read_json(run / "manifest.json")
+    return manifest
 
 
 def main(argv: Sequence[str] | None = None) -> int:

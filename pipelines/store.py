@@ -17,7 +17,7 @@ from typing import Any
 
 from pipelines import history
 from schemas.errors import CorruptFileError, UsageError
-from schemas.files import read_json, resolve_inside, write_json, write_text
+from schemas.files import check_sha256, read_json, resolve_inside, shown, write_json, write_text
 from schemas.hashing import fingerprint
 from schemas.quarantine import quote
 
@@ -76,6 +76,14 @@ def named_run(store: str) -> str | None:
     pointer = Path(store, "CURRENT")
     name = pointer.read_text(encoding="utf-8", errors="replace").strip() if pointer.is_file() else ""
     return name if history.RUN_NAME.fullmatch(name) else None
+
+
+def seen_run(store: str) -> Path | None:
+    """The run that readers were sent to last, be it sound, damaged or deleted; None if nothing was ever published."""
+    name = named_run(store)
+    if name is None and Path(store, "CURRENT").is_file() and (moves := history.moves(store)):
+        name = moves[-1].to_run
+    return Path(store, name) if name is not None else None
 
 
 def current_run_or_none(store: str) -> Path | None:
@@ -201,18 +209,41 @@ def may_move_readers(store: str, run: Path) -> bool:
 
     Repeating an old call must not take readers back, nor undo a rollback, while a run that was killed just before
     CURRENT moved is still to be published. So a run that readers were already moved to, or from, waits for
-    `itemsage publish` unless that was the very last move; a new one must not be of an earlier date than readers see.
+    `itemsage publish` unless that was the very last move; a new one must not be of an earlier date than readers were
+    sent to, and after a rollback it must be of a later date than the run that was taken back.
     """
-    try:
-        current = current_run_or_none(store)
-    except CorruptFileError:
-        return True
-    if current is None or history.name_of(current) == history.name_of(run):
+    seen = seen_run(store)
+    if seen is None or history.name_of(seen) == history.name_of(run):
         return True
     moves = history.moves(store)
     if history.last_move_of(moves, run) is not None:
         return moves[-1].to_run == history.name_of(run)
-    return run.parent.name >= current.parent.name
+    if moves and moves[-1].why == history.ROLLED_BACK and moves[-1].from_run is not None:
+        return run.parent.name > Path(moves[-1].from_run).parent.name
+    return run.parent.name >= seen.parent.name
+
+
+def check_run(store: str, run: Path) -> dict[str, Any]:
+    """The manifest of a finished run that is as it was published, every published file read. Raises CorruptFileError if
+    one is not, UsageError if the run is not finished or the store has lost its model."""
+    if not (run / "COMPLETED").is_file():
+        raise UsageError(f"expected a finished run of the store {store}, got {shown(run)}, which is not")
+    check_sha256(run / "manifest.json", (run / "COMPLETED").read_text(encoding="utf-8", errors="replace").strip())
+    manifest = read_json(run / "manifest.json")
+    try:
+        files = [(str(entry["path"]), str(entry["sha256"])) for entry in manifest["files"]]
+        model_id, _ = str(manifest["model_id"]), int(manifest["counts"]["rows_published"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise CorruptFileError(f"expected model_id, counts and files in {run}/manifest.json, got no {error}") from error
+    if not files:
+        raise CorruptFileError(f"expected published files in {run}/manifest.json, got none")
+    for name, sha256 in files:
+        path = resolve_inside(run, name)
+        if path is None:
+            raise CorruptFileError(f"expected a file inside {run}, got {quote(name)} in its manifest")
+        check_sha256(path, sha256)
+    model_folder(store, model_id)
+    return dict(manifest)
 
 
 def point_to_run(store: str, run: Path, why: str = history.PUBLISHED, reason: str | None = None) -> None:

@@ -24,7 +24,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from schemas.errors import CorruptFileError, UsageError
-from schemas.files import atomic_write, check_sha256, read_json, resolve_inside, sha256_of_file, write_json
+from schemas.files import (
+    atomic_write,
+    check_sha256,
+    read_json,
+    read_sealed_json,
+    resolve_inside,
+    sha256_of_file,
+    write_sealed_json,
+)
 from schemas.quarantine import Rejection, quarantine_table, quote, rejections_to_table
 
 
@@ -67,7 +75,7 @@ class UnitWriter:
         rows = list(rejections)
         if not rows:
             return
-        with self.file(f"quarantine/{self.unit.stage}-{self.unit.name}.parquet") as temporary:
+        with self.file(self._quarantine_name) as temporary:
             self._write_quarantine(rejections_to_table(rows), temporary)
         for row in rows:
             self.counts[f"{row.level}s_quarantined"] += 1
@@ -101,7 +109,8 @@ class UnitWriter:
             return
         with self.file(name) as temporary:
             shutil.copyfile(source, temporary)
-            check_sha256(temporary, sha256)
+        if (got := self.files[-1]["sha256"]) != sha256:  # read once: these are the largest files of a run
+            raise CorruptFileError(f"expected sha256 {quote(sha256)}, got {got} for {source}")
 
     def _write_quarantine(self, rejections: pa.Table, path: str) -> None:
         pq.write_table(quarantine_table(rejections, Path(self.run).name), path, compression="zstd")
@@ -118,16 +127,21 @@ class UnitWriter:
             "fingerprint": self.unit.fingerprint,
             "unit": self.unit.name,
         }
-        write_json(sidecar_path(self.run, self.unit.stage, self.unit.name), sidecar)
+        write_sealed_json(sidecar_path(self.run, self.unit.stage, self.unit.name), sidecar)
         return sidecar
 
     def _remove_stale_files(self) -> None:
         try:
             earlier = read_json(sidecar_path(self.run, self.unit.stage, self.unit.name))["files"]
-            names = {entry["path"] for entry in earlier} - {entry["path"] for entry in self.files}
+            names = {entry["path"] for entry in earlier}
         except (CorruptFileError, KeyError, TypeError):
-            return
-        remove_files(self.run, names)
+            names = set()
+        names.add(self._quarantine_name)  # a computation that was killed may have left one
+        remove_files(self.run, names - {entry["path"] for entry in self.files})
+
+    @property
+    def _quarantine_name(self) -> str:
+        return f"quarantine/{self.unit.stage}-{self.unit.name}.parquet"
 
 
 def remove_files(run: str, names: Iterable[Any]) -> None:
@@ -149,12 +163,17 @@ def sidecar_path(run: str, stage: str, unit_name: str) -> Path:
     return Path(run, "units", stage, f"{unit_name}.json")
 
 
-def finished_sidecar(run: str, unit: Unit) -> dict[str, Any] | None:
-    """The sidecar of a unit that is finished with this fingerprint, else None (never an error: it is redone)."""
+def finished_sidecar(run: str, unit: Unit, check_content: bool = False) -> dict[str, Any] | None:
+    """The sidecar of a unit that is finished with this fingerprint, else None (never an error: it is redone).
+
+    check_content: files must have their sha256; else their size is enough, for callers that check the content later.
+    """
     try:
-        sidecar = read_json(sidecar_path(run, unit.stage, unit.name))
+        sidecar = read_sealed_json(sidecar_path(run, unit.stage, unit.name))
         complete = sidecar["fingerprint"] == unit.fingerprint and all(
-            os.path.getsize(Path(run, entry["path"])) == entry["bytes"] for entry in sidecar["files"]
+            os.path.getsize(path := Path(run, entry["path"])) == entry["bytes"]
+            and (not check_content or sha256_of_file(path) == entry["sha256"])
+            for entry in sidecar["files"]
         )
     except (CorruptFileError, KeyError, TypeError, ValueError, OSError):  # ValueError: a name that is none
         return None
@@ -170,12 +189,12 @@ def write_stage_manifest(run: str, stage: str, unit_names: Iterable[str], **fact
     files: list[dict[str, Any]] = []
     units = {}
     for name in sorted(unit_names):
-        sidecar = read_json(sidecar_path(run, stage, name))
+        sidecar = read_sealed_json(sidecar_path(run, stage, name))
         counts.update(sidecar["counts"])
         files += sidecar["files"]
         units[name] = {"counts": sidecar["counts"], "fingerprint": sidecar["fingerprint"]}
     manifest = {"counts": dict(counts), "files": files, "stage": stage, "units": units, **facts}
-    write_json(Path(run, "manifests", f"{stage}.json"), manifest)
+    write_sealed_json(Path(run, "manifests", f"{stage}.json"), manifest)
     return manifest
 
 
@@ -184,7 +203,7 @@ def read_stage_manifest(run: str, stage: str) -> dict[str, Any]:
     path = Path(run, "manifests", f"{stage}.json")
     if not path.is_file():
         raise CorruptFileError(f"expected the finished stage {stage!r} in {run}, got no {path.name}: run it first")
-    return read_json(path)
+    return read_sealed_json(path)
 
 
 def bucket_name(bucket: int, num_buckets: int) -> str:

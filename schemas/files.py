@@ -13,9 +13,12 @@ from typing import Any
 
 from schemas.bounded_json import load_json
 from schemas.errors import CorruptFileError, UsageError, printable
+from schemas.hashing import fingerprint
 from schemas.quarantine import quote
 
 _CHUNK_BYTES = 1 << 20
+#: Key of a sealed object's checksum.
+_SEAL = "checksum"
 _GLOB_CHARACTERS = set("*?[")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -58,15 +61,20 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[str]:
     temporary = target.parent / f".{target.name}.{uuid.uuid4().hex[:8]}.tmp"
     try:
         yield str(temporary)
-        descriptor = os.open(temporary, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        _sync(temporary)
         os.replace(temporary, target)
+        _sync(target.parent)  # else a power cut may forget the move
     finally:
         with contextlib.suppress(FileNotFoundError):
             temporary.unlink()
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
@@ -90,6 +98,21 @@ def read_json(path: str | os.PathLike[str]) -> Any:
         raise CorruptFileError(f"expected a JSON file at {shown(path)}, got {error.strerror}") from error
     except ValueError as error:
         raise CorruptFileError(f"expected JSON at {shown(path)}, got {error}") from error
+
+
+def write_sealed_json(path: str | os.PathLike[str], value: dict[str, Any]) -> None:
+    """Atomic write of a JSON object with a checksum of itself, which read_sealed_json compares."""
+    write_json(path, {**value, _SEAL: fingerprint(value)})
+
+
+def read_sealed_json(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Inverse of write_sealed_json; an object without a checksum (older versions wrote none) is taken as it is. Raises
+    CorruptFileError for anything that is not as it was written."""
+    sealed = read_json(path)
+    value = {key: sealed[key] for key in sealed if key != _SEAL} if isinstance(sealed, dict) else {}
+    if not isinstance(sealed, dict) or sealed.get(_SEAL, fingerprint(value)) != fingerprint(value):
+        raise CorruptFileError(f"expected an object that fits its own checksum, got another at {shown(path)}")
+    return value
 
 
 def resolve_inside(root: str | os.PathLike[str], uri: str) -> str | None:

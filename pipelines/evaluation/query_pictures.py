@@ -7,7 +7,6 @@ same image root), or else where the content is: yesterday's query picture or a p
 """
 
 import hashlib
-import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import astuple, dataclass, replace
@@ -18,11 +17,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from model.pictures import REMEDIES, PictureError, read_picture
+from model.pictures import REMEDIES, PictureError, find_picture, read_picture_file
 from model.query_encoder import QueryEncoder
 from pipelines.evaluation.catalogue_vectors import catalogue_vectors
 from schemas.errors import CorruptFileError
-from schemas.files import atomic_write, resolve_inside
+from schemas.files import atomic_write
 from schemas.hashing import fingerprint
 from schemas.quarantine import quote
 
@@ -82,7 +81,8 @@ class QueryPicture:
 
 
 class QueryPictures:
-    """The query pictures of an evaluation of `run`. verify: every file is read again, whatever its time."""
+    """The query pictures of an evaluation of `run`. verify: every file is read again, whatever its time, and what was
+    broken is tried again."""
 
     def __init__(
         self, encoder: QueryEncoder, image_root: str, run: Path, previous: Path | None = None, verify: bool = False
@@ -135,21 +135,19 @@ class QueryPictures:
                 continue
             if same_root and picture.modified_ns >= 0:
                 self._by_place.setdefault((picture.uri, picture.size_bytes, picture.modified_ns), picture)
-            if picture.sha256 is not None:
+            if picture.sha256 is not None and not (self.verify and picture.reason is not None):
                 self._by_content.setdefault(picture.sha256, picture)
 
     def _look_up(self, uri: str) -> QueryPicture:
         """The picture as it is known, or read and hashed, not yet settled."""
-        place = place_of(self.image_root, uri)
-        if not self.verify and (known := self._by_place.get((uri, *place))) is not None:
-            return known
         try:
-            data = read_picture(self.image_root, uri)
+            _, *place = find_picture(self.image_root, uri)
+            if not self.verify and (known := self._by_place.get((uri, *place))) is not None:
+                return known
+            file = read_picture_file(self.image_root, uri)
         except PictureError as error:  # not remembered: the rights of a file change without its modification time
             return self._picture(uri, _UNKNOWN, None).result(error)
-        if place_of(self.image_root, uri) != place:
-            place = _UNKNOWN
-        picture = self._picture(uri, place, hashlib.sha256(data).digest())
+        picture = self._picture(uri, (file.size_bytes, file.modified_ns), hashlib.sha256(file.data).digest())
         known = self._by_content.get(picture.sha256 or b"")
         return picture if known is None else picture.like(known)
 
@@ -178,7 +176,7 @@ class QueryPictures:
         """The files once more; `found` follows what has been replaced since it was hashed."""
         for uri in uris:
             try:
-                data = read_picture(self.image_root, uri)
+                data = read_picture_file(self.image_root, uri).data
             except PictureError as error:
                 found[uri] = self._picture(uri, _UNKNOWN, None)
                 yield uri, error
@@ -186,16 +184,6 @@ class QueryPictures:
             if (sha256 := hashlib.sha256(data).digest()) != found[uri].sha256:
                 found[uri] = self._picture(uri, _UNKNOWN, sha256)
             yield uri, data
-
-
-def place_of(image_root: str, uri: str) -> tuple[int, int]:
-    """(bytes, modified_ns) of a picture's file, (-1, -1) if there is none inside the root. Opens nothing."""
-    try:
-        path = resolve_inside(image_root, uri)
-        status = os.stat(path) if path is not None else None
-    except (OSError, ValueError):  # ValueError: text that no file system encodes
-        return _UNKNOWN
-    return _UNKNOWN if status is None else (status.st_size, status.st_mtime_ns)
 
 
 def read_query_pictures(path: Path, image_root: str) -> tuple[bool, list[QueryPicture]]:

@@ -76,6 +76,10 @@ GATES: Mapping[str, Gate] = {
         "items with text / items >= the same of yesterday - max_coverage_drop",
         "see whether a text column was renamed or emptied; [columns] of the config file maps the shop's names",
     ),
+    "coverage_fields": Gate(
+        "rows in which a text field is filled / rows >= the same of yesterday - max_coverage_drop, for every field",
+        "see whether the column was renamed or emptied; [columns] of the config file maps the shop's names",
+    ),
     "coverage_pictures": Gate(
         "items with a picture / items >= the same of yesterday - max_coverage_drop",
         "see whether --image-root is mounted and whole, the column of pictures was renamed, and the run's quarantine/",
@@ -86,7 +90,7 @@ GATES: Mapping[str, Gate] = {
     ),
     "quarantine_pictures": Gate(
         "pictures quarantined / pictures listed <= max_quarantined_pictures, from min_quarantined on; never all",
-        "see whether --image-root is mounted and whole, and the reasons in the run's quarantine/",
+        "see whether --image-root is mounted and whole, the reasons in the run's quarantine/; mend, repeat the call",
     ),
     "vectors": Gate(
         "vectors not finite, zero or not of norm 1, ids not unique and ascending, files unlike their sha256 = 0",
@@ -100,7 +104,7 @@ GATES: Mapping[str, Gate] = {
     ),
     "index_recall": Gate(
         "recall@10 of the index against exact search >= min_index_recall",
-        "build it with more trees (`itemsage index --max-trees`), then `itemsage publish`",
+        "allow more trees or nodes: --max-trees, --max-search-k",
     ),
     "neighbour_overlap": Gate(
         "mean over probes (nearest 10 of today that yesterday scored as its 10th or better / 10) >= min_overlap",
@@ -111,7 +115,7 @@ GATES: Mapping[str, Gate] = {
         "the same model gives other vectors: see what became of the text and pictures of many items, and which are new",
     ),
     "recall": Gate(
-        "Recall@10 of each task with min_recall_pairs pairs on both days >= yesterday's - max_recall_drop",
+        "Recall@10 of each task with min_recall_pairs pairs on both days >= yesterday's - max_recall_drop, none missing",
         "see whether the engagements are whole; after a new model, go back to the one before with --model",
     ),
     "model_id": Gate(

@@ -18,9 +18,11 @@ from pipelines.daily import DailyConfig
 from pipelines.exit_codes import EXIT_DONE, EXIT_FAULT, EXIT_THRESHOLD, EXIT_USAGE, exit_code
 from pipelines.jobs import flag, narrow, parse
 from pipelines.lock import store_lock
+from pipelines.operations.named_run import is_date
 from pipelines.operations.runs import format_table
 from schemas.errors import UsageError
 from schemas.files import expand_inputs
+from schemas.quarantine import quote
 
 if TYPE_CHECKING:
     from apache_beam.options.pipeline_options import PipelineOptions
@@ -70,7 +72,10 @@ def days(first: str, last: str) -> list[str]:
     >>> days("2026-02-28", "2026-03-01")
     ['2026-02-28', '2026-03-01']
     """
-    start, end = (datetime.date.fromisoformat(store.check_date(date)) for date in (first, last))
+    for name, date in (("from", first), ("to", last)):
+        if not is_date(date):
+            raise UsageError(f"expected --{name} YYYY-MM-DD, got {quote(date)}")
+    start, end = (datetime.date.fromisoformat(date) for date in (first, last))
     if end < start:
         raise UsageError(f"expected --from before --to, got {first} and {last}")
     return [(start + datetime.timedelta(days=day)).isoformat() for day in range((end - start).days + 1)]

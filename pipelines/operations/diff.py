@@ -218,6 +218,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def job() -> None:
         arguments = with_flags(sys.argv[1:] if argv is None else argv)
+        named = [argument for argument in arguments if argument.partition("=")[0] in ("--old", "--new")]
+        if len(named) == 1 and not any(argument.startswith("--config") for argument in arguments):
+            raise UsageError(f"expected two runs or dates, the earlier one and the later one, got one: {example}")
         run(parse_alone(DiffConfig, arguments, "itemsage diff", example))
 
     return exit_code(job)

@@ -16,6 +16,7 @@ from model.model_store import read_model_manifest
 from pipelines import store
 from pipelines.exit_codes import exit_code
 from pipelines.jobs import flag, parse_alone
+from pipelines.operations.doctor_fields import warn_of_lost_columns
 from pipelines.operations.doctor_inputs import (
     Inputs,
     SampleSettings,
@@ -34,7 +35,7 @@ from pipelines.operations.doctor_machine import (
     check_packages,
     check_text,
 )
-from pipelines.operations.findings import Finding, report
+from pipelines.operations.findings import Finding, brief, report
 from schemas.errors import UsageError
 
 EXAMPLE = "itemsage doctor --config shop.toml --date 2026-06-30"
@@ -61,10 +62,10 @@ class DoctorConfig:
     columns: dict[str, Any] = flag(default={}, help="our column name -> the shop's, from [columns] of the config file")
 
     def __post_init__(self) -> None:
-        if self.sample_rows < 1:
-            raise UsageError(f"expected --sample-rows of at least 1, got {self.sample_rows}")
         if self.date is not None:
             store.check_date(self.date)
+        if self.sample_rows < 1:
+            raise UsageError(f"expected --sample-rows of at least 1, got {self.sample_rows}")
 
     def encoder_flags(self) -> dict[str, Any]:
         """The flags of the image encoder, as the features stage takes them."""
@@ -140,16 +141,20 @@ def _check_inputs(config: DoctorConfig, findings: list[Finding]) -> Inputs | Non
     found = Finding("inputs")
     findings.append(found)
     inputs = None
-    for table, spec in (("catalogue", config.catalog), ("engagements", config.engagements)):
+    tables = (("catalogue", config.catalog), ("engagements", config.engagements))
+    for table, spec in tables:
         if spec is None:
             continue
         files, num_rows = check_input(table, spec, config.date, found)
         if files:
             mapping = check_mapping(table, files, config.columns)
             findings.append(mapping)
+            if table == "catalogue":
+                warn_of_lost_columns(config.store, files, config.columns, mapping)
             if table == "catalogue" and not mapping.problems:
                 inputs = first_rows(files, config.columns, num_rows, found)
-    found.looked_at = found.looked_at or "neither --catalog nor --engagements"
+    named = [f"{table} {brief(spec)}" for table, spec in tables if spec is not None]
+    found.looked_at = found.looked_at or ", ".join(named) or "neither --catalog nor --engagements"
     return inputs
 
 

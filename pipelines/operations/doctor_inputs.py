@@ -18,11 +18,12 @@ from model.pictures import PictureError, decode_picture, read_picture
 from model.vocabulary import Vocabulary
 from pipelines import embed, features, index, ingest
 from pipelines.jobs import beam_options
-from pipelines.operations.findings import Finding
+from pipelines.operations.findings import Finding, brief
 from pipelines.operations.inspected_run import sample_by_hash
 from schemas.columns import TABLES, table_columns
+from schemas.errors import printable
 from schemas.files import expand_inputs
-from schemas.quarantine import Rejection, quote
+from schemas.quarantine import Rejection
 from schemas.reading import check_columns, count_rows, format_of, plan_slices, read_slice
 from schemas.reading_text import csv_header, json_keys
 from schemas.tables import CATALOGUE
@@ -30,6 +31,7 @@ from schemas.validation import validate_catalogue
 
 MOST_PICTURES = 200
 _MOST_NAMES = 12
+_MOST_CHARACTERS = 120
 
 
 @dataclass
@@ -44,7 +46,7 @@ class Inputs:
 
 def check_input(table: str, spec: str, date: str | None, finding: Finding) -> tuple[list[str], int]:
     """(files, rows) of an input; ([], 0), with a problem, if there are none or one is of no known format."""
-    with finding.guard(f"the {table} {spec}"):
+    with finding.guard(f"the {table} {brief(spec)}"):
         files = expand_inputs(spec, date)
         for path in files:
             format_of(path)
@@ -54,7 +56,7 @@ def check_input(table: str, spec: str, date: str | None, finding: Finding) -> tu
             f"{', ' if finding.looked_at else ''}{table}: {len(files)} files, {num_rows:,} rows, {size:,} bytes"
         )
         if num_rows == 0:
-            finding.fail(f"expected rows in the {table} {spec}, got none: see the export")
+            finding.fail(f"expected rows in the {table} {brief(spec)}, got none: see the export")
         return files, num_rows
     return [], 0
 
@@ -64,7 +66,7 @@ def check_mapping(table: str, files: Sequence[str], columns: Mapping[str, Any]) 
     finding = Finding(f"columns of {table}")
     with finding.guard(f"the columns of {table}"):
         mapping, schema = table_columns(columns, table), TABLES[table]
-        theirs = list(dict.fromkeys(name for path in files for name in _names(path)))
+        theirs = list(dict.fromkeys(name for path in files for name in names_of(path)))
         missing = [name for name in schema.names if mapping.get(name, name) not in theirs]
         used = {mapping.get(name, name) for name in schema.names}
         unused = [name for name in theirs if name not in used]
@@ -77,7 +79,7 @@ def check_mapping(table: str, files: Sequence[str], columns: Mapping[str, Any]) 
             near = difflib.get_close_matches(mapping.get(name, name).casefold(), folded, n=1)
             if near:
                 section = "columns" if table == "catalogue" else f"columns.{table}"
-                meant = quote(folded[near[0]])
+                meant = brief(folded[near[0]])
                 finding.warn(
                     f"{name} is missing; is it {meant}? then map it, in the config: [{section}] {name} = {meant}"
                 )
@@ -85,7 +87,8 @@ def check_mapping(table: str, files: Sequence[str], columns: Mapping[str, Any]) 
     return finding
 
 
-def _names(path: str) -> list[str]:
+def names_of(path: str) -> list[str]:
+    """The column names of an input file."""
     kind = format_of(path)
     if kind == "json":
         return sorted(json_keys(path))
@@ -94,7 +97,12 @@ def _names(path: str) -> list[str]:
 
 def _shown(names: Sequence[str]) -> str:
     more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
-    return ", ".join(quote(name).strip("'") for name in names[:_MOST_NAMES]) + more or "none"
+    return ", ".join(brief(name).strip("'") for name in names[:_MOST_NAMES]) + more or "none"
+
+
+def _cut(text: object) -> str:
+    """What was got instead, as a message says it, at a length for a checklist."""
+    return printable(str(text)) if len(str(text)) <= _MOST_CHARACTERS else brief(text, _MOST_CHARACTERS)
 
 
 def first_rows(files: Sequence[str], columns: Mapping[str, Any], num_rows: int, finding: Finding) -> Inputs | None:
@@ -110,7 +118,7 @@ def first_rows(files: Sequence[str], columns: Mapping[str, Any], num_rows: int, 
 
 def check_pictures(inputs: Inputs | None, image_root: str, spec: ImageEncoderSpec | None) -> Finding:
     """How many of a sample of the catalogue's pictures can be opened (and, with an image encoder, decoded)."""
-    finding = Finding("pictures", f"the image root {image_root}")
+    finding = Finding("pictures", f"the image root {brief(image_root)}")
     with finding.guard(finding.looked_at):
         features.check_image_root(image_root)
     if inputs is None or finding.problems:
@@ -130,12 +138,11 @@ def check_pictures(inputs: Inputs | None, image_root: str, spec: ImageEncoderSpe
             except PictureError as error:
                 faults.setdefault(error.reason, []).append(error)
         bad = sum(map(len, faults.values()))
-        finding.looked_at = f"{len(sample) - bad} of {len(sample)} can be opened under {image_root}"
+        finding.looked_at = f"{len(sample) - bad} of {len(sample)} can be opened under {brief(image_root)}"
         for reason, errors in sorted(faults.items()):
             first = errors[0]
-            text = (
-                f"{len(errors)} of {len(sample)} {reason}: expected {first.expected}, got {first.got}: {first.remedy}"
-            )
+            fault = f"expected {first.expected}, got {_cut(first.got)}: {first.remedy}"
+            text = f"{len(errors)} of {len(sample)} {reason}: {fault}"
             if bad == len(sample):
                 finding.fail(text)
             else:
@@ -184,9 +191,9 @@ def check_sample(inputs: Inputs, count: int, settings: SampleSettings) -> Findin
         )
         for reason, number in sorted(reasons.items()):
             example = examples[reason]
-            where = f"item {quote(example.item_id)}, {quote(example.where)}"
+            where = f"item {brief(example.item_id)}, {brief(example.where)}"
             finding.warn(
-                f"{number} {reason}: expected {example.expected}, got {example.got} ({where}): {example.remedy}"
+                f"{number} {reason}: expected {example.expected}, got {_cut(example.got)} ({where}): {example.remedy}"
             )
         if not all(made.values()):
             finding.fail(f"expected something out of every stage, got {made}: see the reasons")

@@ -18,7 +18,7 @@ from pipelines.operations.findings import printable
 from pipelines.operations.named_run import find_run
 from schemas.quarantine import quote
 
-EXAMPLE = "itemsage explain sku-123 --store store"
+EXAMPLE = "itemsage explain sku-123 --store store --run 2026-06-30"
 _MARK = "*"
 
 
@@ -44,10 +44,16 @@ def format_explanation(told: dict[str, Any]) -> str:
     against = f"against {told['previous']}" if told["previous"] else "with no run before"
     lines = [
         f"item       {quote(told['item_id'])} in {told['run']}, {against}",
-        f"bucket     {told['bucket']} of {told['num_buckets']}; "
-        + ", ".join(f"{name} {quote(value)}" for name, value in sorted(told["ids"].items())),
+        "; ".join(
+            [
+                f"bucket     {told['bucket']} of {told['num_buckets']}"
+                if told["num_buckets"]
+                else "bucket     not known",
+                *(f"{name} {quote(value)}" for name, value in sorted(told["ids"].items()) if value is not None),
+            ]
+        ),
     ]
-    lines += _unknown(told) if not told["known"] else []
+    lines += _absent(told) if not told["known"] else []
     lines += [
         f"vector     {told['outcome']}: {told['reasons'][0]}",
         *(f"           {text}" for text in told["reasons"][1:]),
@@ -57,13 +63,17 @@ def format_explanation(told: dict[str, Any]) -> str:
     return "\n".join(map(printable, lines))
 
 
-def _unknown(told: dict[str, Any]) -> list[str]:
-    yesterday = "it was there yesterday" if told["was_there_yesterday"] else "it was not there yesterday either"
-    quarantined = (
-        f"{len(told['quarantine'])} rows of it are in the quarantine" if told["quarantine"] else "not quarantined"
-    )
+def _absent(told: dict[str, Any]) -> list[str]:
+    """Of an item that the run has no row of: quarantined (and where its row stood), gone, or unknown."""
+    if rows := [row for row in told["quarantine"] if row["level"] == "row"]:
+        where = ", ".join(quote(row["where"]) for row in rows)
+        before = "; it was there yesterday" if told["was_there_yesterday"] else ""
+        return [f"rejected   no such item in this run: its row is in the quarantine, {where}{before}"]
+    if told["was_there_yesterday"]:
+        return ["gone       no such item in this run; it was there yesterday"]
     close = ", ".join(map(quote, told["close_ids"])) or "none"
-    return [f"unknown    no such item in this run; {yesterday}; {quarantined}; ids like it: {close}"]
+    yesterday = "; it was not there yesterday either" if told["previous"] else ""
+    return [f"unknown    no such item in this run{yesterday}; not quarantined; ids like it: {close}"]
 
 
 def _vector(told: dict[str, Any]) -> list[str]:
@@ -82,6 +92,9 @@ def _vector(told: dict[str, Any]) -> list[str]:
 
 
 def _row(told: dict[str, Any]) -> list[str]:
+    if not told["known"]:
+        rows = [f"  {entry['field']:<24} {quote(entry['yesterday'])}" for entry in told["row"]]
+        return ["row of yesterday", *rows] if rows else []
     lines = []
     for entry in told["row"]:
         before = f"   {_MARK} yesterday {quote(entry['yesterday'])}" if entry["differs"] else ""
@@ -92,12 +105,13 @@ def _row(told: dict[str, Any]) -> list[str]:
 def _pictures(told: dict[str, Any]) -> list[str]:
     lines = []
     for picture in told["pictures"]:
-        size = "" if picture["bytes"] is None else f", {picture['bytes']:,} bytes"
+        size = "" if picture["bytes"] is None else ", -" if picture["bytes"] < 0 else f", {picture['bytes']:,} bytes"
         digest = "" if picture["sha256"] is None else f", sha256 {picture['sha256'][:12]}"
         bad = "" if picture["reason"] is None else f", {picture['reason']}: got {picture['got']}"
         change = "" if picture["change"] is None else f"   {_MARK} {picture['change']}"
         lines.append(f"  {quote(picture['uri'])}{size}{digest}{bad}{change}")
-    return ["pictures", *lines] if lines else []
+    head = "pictures" if told["known"] else "pictures of yesterday"
+    return [head, *lines] if lines else []
 
 
 def _tokens(told: dict[str, Any]) -> list[str]:
@@ -122,7 +136,7 @@ def _quarantine(told: dict[str, Any]) -> list[str]:
 
 def _neighbours(told: dict[str, Any]) -> list[str]:
     found = told["neighbours"]
-    if not found["today"] and not found["yesterday"]:
+    if not found["today"]:
         return []
     before = {entry["item_id"] for entry in found["yesterday"]}
     overlap = (

@@ -56,7 +56,7 @@ def explain(store_folder: str, run: Path, item_id: str) -> dict[str, Any]:
         "close_ids": [],
         "problems": problems,
     }
-    if today.row is None:
+    if today.row is None and not told["was_there_yesterday"] and "index" in today.stages:
         with finding.guard("index/ids.parquet"):
             told["close_ids"] = close_ids(item_id, published_ids(run))
     return told
@@ -138,7 +138,7 @@ def _vector(today: ItemInRun, yesterday: ItemInRun | None) -> dict[str, Any] | N
 def _neighbours(today: ItemInRun, yesterday: ItemInRun | None, problems: list[str]) -> dict[str, Any]:
     """overlap: how many of today's neighbours were neighbours yesterday."""
     now = neighbours(today, problems)
-    before = neighbours(yesterday, problems) if yesterday else []
+    before = neighbours(yesterday, problems) if yesterday and now else []
     names = {found.item_id for found in before}
     return {
         "today": [asdict(found) for found in now],

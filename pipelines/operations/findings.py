@@ -8,6 +8,7 @@ from typing import Any
 
 from pipelines.exit_codes import EXIT_DONE, EXIT_FAULT
 from schemas.errors import CorruptFileError, UsageError, printable
+from schemas.quarantine import quote
 
 OK, WARNING, FAILED = "ok", "warning", "FAILED"
 _MOST_SHOWN = 20
@@ -59,6 +60,17 @@ class Finding:
             "status": self.status,
             "warnings": self.warnings,
         }
+
+
+def brief(value: object, most: int = 80) -> str:
+    """An untrusted value quoted in about `most` characters: beginning and end, which tell paths apart.
+
+    >>> brief("a/" * 100 + "b.jpg", 20)
+    "'a/a/a/a/…a/a/b.jpg'"
+    """
+    text = repr(value) if isinstance(value, str) else ascii(value)
+    text = text if len(text) <= most else f"{text[: most // 2 - 1]}…{text[-(most // 2) :]}"
+    return quote(text) if not text.isprintable() else text
 
 
 def format_findings(findings: Sequence[Finding]) -> str:

@@ -32,7 +32,9 @@ class GcConfig:
 
     store: str = flag(help="store folder")
     keep: int = flag(default=7, help="finished runs to keep at least, the newest ones")
-    min_age_hours: float = flag(default=24.0, help="longer than any reader stays in a run and any run takes")
+    min_age_hours: float = flag(
+        default=72.0, help="longer than any reader stays in a run, any run takes, and a weekend with a failed run lasts"
+    )
     dry_run: bool = flag(default=False, help="only say what would go")
     json: bool = flag(default=False, help="print JSON")
 
@@ -104,7 +106,7 @@ def _print(config: GcConfig, kept: Mapping[str, str], doomed: Sequence[Doomed]) 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line of the job; returns its exit code."""
-    example = "itemsage gc --store store --keep 7 --min-age-hours 24 --dry-run"
+    example = "itemsage gc --store store --keep 7 --min-age-hours 72 --dry-run"
     return main_of_alone(GcConfig, run, argv, "itemsage gc", example)
 
 

@@ -7,25 +7,47 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.operations.findings import Finding
-from schemas.files import read_json, resolve_inside, sha256_of_file
+from schemas.errors import CorruptFileError
+from schemas.files import read_json, read_sealed_json, resolve_inside, sha256_of_file
 from schemas.hashing import stable_hash
 from schemas.quarantine import quote
 
 STAGES = ("items", "features", "embeddings", "index")
 
 
+class _Stages(dict[str, dict[str, Any]]):
+    """Manifests by stage. Asking for one that could not be read ends a check, so that it blames no other file."""
+
+    def __missing__(self, stage: str) -> dict[str, Any]:
+        raise CorruptFileError(f"not looked into: manifests/{stage}.json is missing or damaged")
+
+
 @dataclass
 class InspectedRun:
     """manifest: of the run; stages: manifests by stage; entries: path -> {"bytes", "sha256"} of every file that a stage
-    or a unit lists; sound: those of them that are as listed. What could not be read is empty."""
+    or a unit lists; sound: those of them that are as listed; unreadable: damaged JSON files. What could not be read is
+    empty."""
 
     store: Path
     run: Path
     manifest: dict[str, Any] = field(default_factory=dict)
-    stages: dict[str, dict[str, Any]] = field(default_factory=dict)
+    stages: _Stages = field(default_factory=_Stages)
     sidecars: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
     entries: dict[str, dict[str, Any]] = field(default_factory=dict)
     sound: set[str] = field(default_factory=set)
+    unreadable: set[str] = field(default_factory=set)
+
+    @property
+    def was_published(self) -> bool:
+        """Whether publishing has sealed the run, be it that a part of its seal is gone by now."""
+        return any((self.run / name).exists() for name in ("COMPLETED", "manifest.json"))
+
+    @property
+    def model_id(self) -> str | None:
+        """As manifest.json has it; of a run without one, as the vectors have it."""
+        manifest = self.manifest if self.was_published else self.stages.get("embeddings", {})
+        found = manifest.get("model_id")
+        return None if found is None else str(found)
 
     def listed(self, folder: str) -> list[str]:
         """The listed files of a folder of the run, sorted."""
@@ -45,7 +67,7 @@ class InspectedRun:
         broken = [path for path in paths if path not in self.sound]
         if broken:
             named = ", ".join(map(quote, broken[:3]))
-            finding.fail(f"not looked into: {len(broken)} of its files failed their checksums ({named})")
+            finding.fail(f"not looked into: {len(broken)} of the files failed their checksums ({named})")
         return bool(broken)
 
 
@@ -55,6 +77,9 @@ def read_run(store: Path, run: Path) -> tuple[InspectedRun, list[Finding]]:
     manifests = Finding("manifests")
     documents = {path: _load(path, run, manifests) for path in sorted(run.rglob("*.json")) if path.is_file()}
     for path, value in documents.items():
+        if value is None:
+            inspected.unreadable.add(path.relative_to(run).as_posix())
+            continue
         parts = path.relative_to(run).parts
         if parts == ("manifest.json",):
             inspected.manifest = value
@@ -73,18 +98,23 @@ def read_run(store: Path, run: Path) -> tuple[InspectedRun, list[Finding]]:
     return inspected, [manifests, _check_checksums(inspected)]
 
 
-def _load(path: Path, run: Path, finding: Finding) -> dict[str, Any]:
-    """The object in a JSON file; {} with a problem if it is not one, or not in the bytes that this program writes."""
+def _load(path: Path, run: Path, finding: Finding) -> dict[str, Any] | None:
+    """The object in a JSON file, {} for JSON that need not be one; None, with a problem, if it is damaged. Other bytes
+    than this program writes are a problem too."""
     name = path.relative_to(run).as_posix()
     with finding.guard(quote(name)):
         value = read_json(path)
         if not isinstance(value, dict) and name.startswith(("manifest", "units/")):
             raise TypeError(f"{type(value).__name__} instead of an object")
+        if name.startswith(("manifests/", "units/")) and not {"counts", "files"} <= value.keys():
+            raise CorruptFileError(
+                f"expected counts and files in {quote(name)}, got {quote(sorted(value))}: restore it"
+            )
         written = json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
         if written.encode("utf-8", "replace") != path.read_bytes():
             finding.fail(f"expected JSON as it was written, got other spacing or order in {quote(name)}")
-        return value if isinstance(value, dict) else {}
-    return {}
+        return read_sealed_json(path) if isinstance(value, dict) else {}
+    return None
 
 
 def _check_checksums(inspected: InspectedRun) -> Finding:

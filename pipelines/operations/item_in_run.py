@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from model.index import open_index
 from pipelines.operations.findings import Finding
+from pipelines.operations.inspected_run import STAGES
 from pipelines.searcher import Titles
 from pipelines.units import bucket_name, read_stage_manifest
 from schemas.files import read_json
@@ -47,7 +48,7 @@ class Neighbour:
 class ItemInRun:
     """row, record, payload (the record's bytes), features_hash (of it, as fingerprints/ has it), vector_D: None if the
     run has none. ids: model_id, vocabulary_id, encoder_id. change: new, changed, deleted or None, as changes/ says.
-    problems: files that could not be read."""
+    problems: files that could not be read; stages: those that are finished."""
 
     run: Path
     item_id: str
@@ -63,32 +64,34 @@ class ItemInRun:
     rejections: list[dict[str, Any]] = field(default_factory=list)
     change: str | None = None
     problems: list[str] = field(default_factory=list)
+    stages: tuple[str, ...] = ()
 
 
 def read_item(run: Path, item_id: str) -> ItemInRun:
-    """The item as the run has it."""
+    """The item as the run has it; of an unfinished run, what its finished stages have."""
     item, finding = ItemInRun(run, item_id), Finding("item")
+    is_finished = (run / "COMPLETED").is_file()
+    item.stages = tuple(name for name in STAGES if is_finished or (run / "manifests" / f"{name}.json").is_file())
+    if missing := [name for name in STAGES if name not in item.stages]:
+        finding.fail(f"the run is not finished: {', '.join(missing)} cannot be told (`itemsage runs` has its state)")
     with finding.guard("the stages' manifests"):
-        item.num_buckets = int(read_stage_manifest(str(run), "items")["num_buckets"])
-        item.bucket = bucket_of(item_id, item.num_buckets)
-        features = read_stage_manifest(str(run), "features")
-        embeddings = read_stage_manifest(str(run), "embeddings")
-        item.ids = {name: features.get(name) for name in ("vocabulary_id", "encoder_id")}
-        item.ids["model_id"] = embeddings.get("model_id")
+        _read_manifests(item)
+    with finding.guard("quarantine/"):
+        for path in sorted((run / "quarantine").glob("*.parquet")):
+            item.rejections += _rows(path, item_id)
     if item.num_buckets:
         name = bucket_name(item.bucket, item.num_buckets)
         with finding.guard(f"items/{name}.parquet"):
             item.row = _only_row(run / "items" / f"{name}.parquet", item_id)
-        with finding.guard(f"features/{name}.tfrecord"):
-            _read_record(run / "features" / f"{name}.tfrecord", item)
-        with finding.guard("quarantine/"):
-            for path in sorted((run / "quarantine").glob("*.parquet")):
-                item.rejections += _rows(path, item_id)
+        if "features" in item.stages:
+            with finding.guard(f"features/{name}.tfrecord"):
+                _read_record(run / "features" / f"{name}.tfrecord", item)
         with finding.guard(f"fingerprints/{name}.parquet"):
             item.pictures = _pictures(run / "fingerprints" / f"{name}.parquet", item)
-    with finding.guard("embeddings/"):
-        row = _only_row(run / "embeddings", item_id)
-        item.vector_D = None if row is None else np.array(row["embedding"], np.float32)
+    if "embeddings" in item.stages:
+        with finding.guard("embeddings/"):
+            row = _only_row(run / "embeddings", item_id)
+            item.vector_D = None if row is None else np.array(row["embedding"], np.float32)
     if (run / "changes").is_dir():
         with finding.guard("changes/"):
             row = _only_row(run / "changes", item_id)
@@ -97,12 +100,23 @@ def read_item(run: Path, item_id: str) -> ItemInRun:
     return item
 
 
+def _read_manifests(item: ItemInRun) -> None:
+    manifests = {name: read_stage_manifest(str(item.run), name) for name in item.stages if name != "index"}
+    if "items" in manifests:
+        item.num_buckets = int(manifests["items"]["num_buckets"])
+        item.bucket = bucket_of(item.item_id, item.num_buckets)
+    if "features" in manifests:
+        item.ids = {name: manifests["features"].get(name) for name in ("vocabulary_id", "encoder_id")}
+    if "embeddings" in manifests:
+        item.ids["model_id"] = manifests["embeddings"].get("model_id")
+
+
 def neighbours(item: ItemInRun, problems: list[str]) -> list[Neighbour]:
     """The TOP items nearest to the item in its run's index, without itself; none, with a problem, if it is damaged."""
     finding = Finding("neighbours")
     found: list[Neighbour] = []
     with finding.guard("index/"):
-        if item.vector_D is not None:
+        if item.vector_D is not None and "index" in item.stages:
             index, ids, _ = open_index(item.run / "index")
             rows_1K, scores_1K = index.search(item.vector_D[None], TOP + 1)
             pairs = [

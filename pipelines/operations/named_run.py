@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pipelines import history, store
 from schemas.errors import CorruptFileError, UsageError
-from schemas.files import read_json
+from schemas.files import read_json, read_sealed_json
 from schemas.quarantine import quote
 
 _RUN_ID = re.compile(r"[0-9a-f]{16}")
@@ -22,7 +22,7 @@ def find_run(store_folder: str, name: str | None) -> Path:
         raise UsageError(f"expected --store to name a store, got {quote(store_folder)}, where there is no folder")
     if name is None:
         return store.current_run(store_folder)
-    if _is_date(name):
+    if is_date(name):
         return _of_date(store_folder, name)
     if _RUN_ID.fullmatch(name):
         return _only([run for run in store.run_folders(store_folder) if run.name == name], store_folder, name)
@@ -38,7 +38,7 @@ def previous_of(store_folder: str, run: Path) -> Path | None:
     there was none or it is not there any more. Raises CorruptFileError if what names it is damaged."""
     try:
         if (run / "started.json").is_file():
-            name = read_json(run / "started.json")["previous"]
+            name = read_sealed_json(run / "started.json")["previous"]
         elif (run / "changes.json").is_file():
             name = read_json(run / "changes.json")["against"]
         else:
@@ -50,7 +50,12 @@ def previous_of(store_folder: str, run: Path) -> Path | None:
     )
 
 
-def _is_date(name: str) -> bool:
+def is_date(name: str) -> bool:
+    """Whether it is YYYY-MM-DD.
+
+    >>> is_date("2026-06-30"), is_date("yesterday")
+    (True, False)
+    """
     try:
         return datetime.date.fromisoformat(name).isoformat() == name
     except ValueError:

@@ -4,20 +4,18 @@ The run is checked first: its manifest against COMPLETED, every published file a
 call does not publish again what was taken back; the next day's run does move readers on.
 """
 
+import contextlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pipelines import history, store
 from pipelines.jobs import flag, main_of_alone
-from pipelines.lock import store_lock
+from pipelines.lock import StoreBusyError, store_lock
 from pipelines.operations.named_run import find_run
 from pipelines.operations.runs import check_store, shown
-from schemas.errors import CorruptFileError, UsageError
-from schemas.files import check_sha256, read_json, resolve_inside
-from schemas.quarantine import quote
+from schemas.errors import UsageError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,29 +46,6 @@ def default_target(folder: str) -> Path | None:
     return next((run for run in reversed(earlier) if not history.was_rolled_back(folder, run)), None)
 
 
-def check_run(folder: str, target: Path) -> dict[str, Any]:
-    """The manifest of a finished run that is as it was published. Raises CorruptFileError if a file is not, UsageError
-    if the store has lost its model."""
-    check_sha256(target / "manifest.json", (target / "COMPLETED").read_text(encoding="utf-8", errors="replace").strip())
-    manifest = read_json(target / "manifest.json")
-    try:
-        files = [(str(entry["path"]), str(entry["sha256"])) for entry in manifest["files"]]
-        model_id, _ = str(manifest["model_id"]), int(manifest["counts"]["rows_published"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise CorruptFileError(
-            f"expected model_id, counts and files in {target}/manifest.json, got no {error}"
-        ) from error
-    if not files:
-        raise CorruptFileError(f"expected published files in {target}/manifest.json, got none")
-    for name, sha256 in files:
-        path = resolve_inside(target, name)
-        if path is None:
-            raise CorruptFileError(f"expected a file inside {target}, got {quote(name)} in its manifest")
-        check_sha256(path, sha256)
-    store.model_folder(folder, model_id)
-    return dict(manifest)
-
-
 def _target(config: RollbackConfig) -> Path:
     if config.to is None:
         target = default_target(config.store)
@@ -90,6 +65,20 @@ def _target(config: RollbackConfig) -> Path:
     return target
 
 
+@contextlib.contextmanager
+def _lock_or_advice(folder: str) -> Iterator[None]:
+    """The store's lock; who comes too late is told what loses least."""
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(store_lock(folder, "rollback"))
+        except StoreBusyError as error:
+            raise StoreBusyError(
+                f"{error}. If readers cannot wait: stop that process (Ctrl-C or kill), repeat this rollback, then "
+                "repeat the command that was stopped: it keeps the units that are finished"
+            ) from None
+        yield
+
+
 def run(config: RollbackConfig) -> Path:
     """Moves CURRENT to the wanted run, prints what readers see now, and returns it.
 
@@ -97,12 +86,12 @@ def run(config: RollbackConfig) -> Path:
     StoreBusyError if another process works on the store; CURRENT stays in all these cases.
     """
     check_store(config.store)
-    with store_lock(config.store, "rollback"):
+    with _lock_or_advice(config.store):
         target = _target(config)
         name, left = history.name_of(target), store.named_run(config.store)
         if name == left:
             raise UsageError(f"expected another run than readers see already, got {name}")
-        manifest = check_run(config.store, target)
+        manifest = store.check_run(config.store, target)
         rows = int(manifest["counts"]["rows_published"])
         is_forward = left is not None and name.split("/")[1] > left.split("/")[1]
         again = is_forward or history.was_rolled_back(config.store, target)

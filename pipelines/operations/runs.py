@@ -17,7 +17,7 @@ from schemas.files import read_json
 from schemas.quarantine import quote
 
 CURRENT, PUBLISHED, FINISHED = "CURRENT", "published before", "finished, never published"
-FAILED_GATES, UNFINISHED, BROKEN = "failed gates", "unfinished", "broken"
+ROLLED_BACK, FAILED_GATES, UNFINISHED, BROKEN = "rolled back", "failed gates", "unfinished", "broken"
 _PLAIN = re.compile(r"[\w.@:/+-]{1,80}")
 
 
@@ -33,7 +33,8 @@ class RunsConfig:
 class RunInfo:
     """One line of the list. bytes: size on disk; seconds: of the whole run; times are UTC, ISO; None: not known.
 
-    gates: status -> names of gates. problem: why the run is broken, or what is wrong with CURRENT.
+    gates: status -> names of gates. reason: why readers were taken back from it, if somebody said. problem: why the run
+    is broken, or what is wrong with CURRENT.
     """
 
     date: str
@@ -46,6 +47,7 @@ class RunInfo:
     seconds: float | None = None
     finished: str | None = None
     superseded: str | None = None
+    reason: str | None = None
     problem: str | None = None
 
 
@@ -115,7 +117,11 @@ def _describe(folder: str, run: Path, current: str | None, moved: set[str | None
     if name == current or name not in moved:
         return RunInfo(**known, state=CURRENT if name == current else FINISHED)
     left = history.superseded_at(folder, run)
-    return RunInfo(**known, state=PUBLISHED, superseded=_iso(left.timestamp()) if left else None)
+    known["superseded"] = _iso(left.timestamp()) if left else None
+    if history.was_rolled_back(folder, run):
+        last = history.last_move_of(history.moves(folder), run)
+        return RunInfo(**known, state=ROLLED_BACK, reason=last.reason if last else None)
+    return RunInfo(**known, state=PUBLISHED)
 
 
 def _gates(run: Path) -> dict[str, list[str]]:
@@ -169,6 +175,8 @@ def format_runs(infos: Sequence[RunInfo]) -> str:
         shown_lines.append(line)
         if failed := info.gates.get("failed"):
             shown_lines.append(f"    failed: {', '.join(map(shown, failed))}")
+        if info.reason:
+            shown_lines.append(f"    rolled back: {quote(info.reason)}")
         if info.problem:
             shown_lines.append(f"    {printable(info.problem)}")
     return "\n".join(shown_lines)

@@ -146,8 +146,8 @@ def problems_of_record(record: ItemFeatures, picture_dim: int, vocabulary_size: 
 
 def _check_fingerprints(run: InspectedRun, bucket: _Bucket, finding: Finding) -> int:
     path = f"fingerprints/{bucket.name}.parquet"
-    if run.damaged([path], finding):
-        return 0
+    if run.damaged([path, f"items/{bucket.name}.parquet", f"features/{bucket.name}.tfrecord"], finding):
+        return 0  # each row would say that it fits nothing
     table = pq.read_table(run.run / path)
     if not table.schema.equals(FINGERPRINTS):
         finding.fail(f"expected the columns {FINGERPRINTS.names} and their types, got {table.schema} in {path}")
@@ -169,7 +169,7 @@ def _check_fingerprints(run: InspectedRun, bucket: _Bucket, finding: Finding) ->
 
 def _vocabulary_size(run: InspectedRun, finding: Finding) -> int | None:
     with finding.guard("the model's vocabulary"):
-        folder = model_folder(str(run.store), str(run.manifest.get("model_id")))
+        folder = model_folder(str(run.store), str(run.model_id))
         return int(read_json(Path(folder, "vocabulary", "vocabulary.json"))["size"])
     return None
 

@@ -9,12 +9,12 @@ from typing import Any
 
 from model.model_store import MANIFEST_FILE, read_model_manifest
 from pipelines import store
-from pipelines.gating.results import ACCEPTED, PASSED, SKIPPED
+from pipelines.gating.results import ACCEPTED, FAILED, PASSED, SKIPPED
 from pipelines.operations.findings import Finding
 from pipelines.operations.inspected_run import STAGES, InspectedRun
 from pipelines.publish import account
 from schemas.errors import CorruptFileError
-from schemas.files import read_json, sha256_of_file
+from schemas.files import read_json, resolve_inside, sha256_of_file
 from schemas.hashing import fingerprint
 from schemas.quarantine import quote
 
@@ -33,6 +33,11 @@ _TEMPORARY = re.compile(r"\..*\.tmp")
 def check_completed(run: InspectedRun) -> Finding:
     """COMPLETED is the sha256 of manifest.json; the run id is the folder's name and the hash of what went in."""
     finding = Finding("finished", f"COMPLETED, manifest.json of {run.run.name}")
+    if not run.was_published:
+        stopped = ", ".join(map(quote, _failed_gates(run)))
+        why = f"its gates stopped it: {stopped}" if stopped else "it is at work, or was stopped"
+        finding.fail(f"expected a finished run, got one that was never published: {why}; readers do not see it")
+        return finding
     with finding.guard("COMPLETED and manifest.json"):
         completed = (run.run / "COMPLETED").read_text(encoding="utf-8", errors="replace").strip()
         remedy = "restore manifest.json or make the run again"
@@ -54,6 +59,18 @@ def check_agreement(run: InspectedRun) -> Finding:
             _check_sidecars(run, stage, manifest, finding)
     unfinished = sorted({stage for stage, _ in run.sidecars} - run.stages.keys())
     finding.warnings += [f"units of {quote(stage)} without manifests/{stage}.json" for stage in unfinished]
+    if not run.stages:
+        finding.fail("not compared: no stage has a manifest that can be read")
+    for unreadable in sorted(run.unreadable):
+        if unreadable.startswith(("manifests/", "units/")):
+            finding.fail(f"not compared: {quote(unreadable)} is damaged")
+    if run.was_published:
+        _check_manifest(run, finding)
+    return finding
+
+
+def _check_manifest(run: InspectedRun, finding: Finding) -> None:
+    """manifest.json against the stages, and the records that it has the checksums of."""
     with finding.guard("the stages' manifests"):
         files = [entry for stage in ("embeddings", "index") for entry in run.stages[stage]["files"]]
         if run.manifest.get("files") != files:
@@ -71,9 +88,12 @@ def check_agreement(run: InspectedRun) -> Finding:
         facts = {name: value for name, value in index.items() if name != "files"}
         if facts != {name: run.stages["index"].get(name) for name in facts}:
             finding.fail("expected the facts of index/manifest.json in manifests/index.json, got others")
-        for name, sha256 in run.manifest.get("records", {}).items():
-            finding.expect(f"sha256 of {quote(name)}", sha256, sha256_of_file(run.run / name), "restore it")
-    return finding
+    for name, sha256 in run.manifest.get("records", {}).items():
+        with finding.guard(quote(name)):
+            path = resolve_inside(run.run, name)
+            if path is None:
+                raise CorruptFileError(f"expected a file inside the run, got {quote(name)} in manifest.json")
+            finding.expect(f"sha256 of {quote(name)}", quote(sha256), quote(sha256_of_file(path)), "restore it")
 
 
 def _buckets(run: InspectedRun, stage: str) -> Any:
@@ -82,6 +102,8 @@ def _buckets(run: InspectedRun, stage: str) -> Any:
 
 def _check_sidecars(run: InspectedRun, stage: str, manifest: dict[str, Any], finding: Finding) -> None:
     where = f"manifests/{stage}.json"
+    if any(name.startswith(f"units/{stage}/") for name in run.unreadable):
+        return  # told by name
     sidecars = {unit: value for (name, unit), value in sorted(run.sidecars.items()) if name == stage}
     finding.expect(f"stage in {where}", quote(stage), quote(manifest.get("stage")), "run the stage again")
     if odd := sorted(sidecars.keys() ^ manifest["units"].keys()):
@@ -113,10 +135,13 @@ def check_unlisted(run: InspectedRun) -> Finding:
         base = name.rpartition("/")[2]
         known = name in run.entries or name in _TOP_LEVEL or name in _UNLISTED_FILES
         if _TEMPORARY.fullmatch(base):
-            finding.warn(f"{quote(name)} was left by a process that was killed: it can be deleted")
+            finding.warn(
+                f"{quote(name)} was left by a process that was killed: `itemsage gc` removes it once it is older "
+                "than --min-age-hours"
+            )
         elif not known and name.partition("/")[0] not in _UNLISTED_FOLDERS:
             finding.warn(f"{quote(name)} is named by no manifest: readers of the folder may take it for data")
-    finding.looked_at = f"{num_files:,} files"
+    finding.looked_at = f"{len(finding.warnings) or 'none'} of {num_files:,} files"
     return finding
 
 
@@ -139,7 +164,7 @@ def check_counts(run: InspectedRun) -> Finding:
         finding.looked_at = ", ".join(
             f"{name} {counts[name]:,}" for name in ("rows_read", "rows_published", "pictures_listed")
         )
-        for name, value in counts.items():
+        for name, value in counts.items() if run.was_published else ():
             finding.expect(f"{name} in manifest.json", value, published.get(name), "the stages' counts are others")
         features = stages[1]
         finding.expect(
@@ -154,7 +179,8 @@ def check_gates(run: InspectedRun) -> Finding:
     finding = Finding("gates")
     path = run.run / "gates.json"
     if not path.is_file():
-        finding.warn("no gates.json: published without gates, by an earlier version")
+        why = "published without gates, by an earlier version" if run.was_published else "it has not come to its gates"
+        finding.warn(f"no gates.json: {why}")
         return finding
     with finding.guard("gates.json"):
         gates = read_json(path)["gates"]
@@ -163,13 +189,22 @@ def check_gates(run: InspectedRun) -> Finding:
         for gate in gates:
             name, status = gate["name"], gate["status"]
             if status not in (PASSED, SKIPPED, ACCEPTED):
-                finding.fail(f"expected gate {quote(name)} passed or accepted, got {quote(status)} in gates.json")
+                why = f": {quote(gate['message'])}" if gate.get("message") else ""
+                finding.fail(f"expected gate {quote(name)} passed or accepted, got {quote(status)} in gates.json{why}")
             elif status == ACCEPTED:
                 reason = accepted.get(name)
                 finding.warn(f"gate {quote(name)} failed and was accepted: {quote(reason)}")
-                if not reason:
+                if not reason and run.was_published:
                     finding.fail(f"expected the reason for accepting {quote(name)} in manifest.json, got none")
     return finding
+
+
+def _failed_gates(run: InspectedRun) -> list[str]:
+    """Names, as gates.json has them; none where it cannot be read: check_gates tells why."""
+    try:
+        return [gate["name"] for gate in read_json(run.run / "gates.json")["gates"] if gate["status"] == FAILED]
+    except (CorruptFileError, KeyError, TypeError):
+        return []
 
 
 def check_pointers(run: InspectedRun) -> Finding:
@@ -190,7 +225,7 @@ def check_model(run: InspectedRun) -> Finding:
     """The model's folder: id, sha256 of every file, nothing else; features made with its vocabulary and encoder."""
     finding = Finding("model")
     with finding.guard("the model's folder"):
-        folder = store.model_folder(str(run.store), str(run.manifest.get("model_id")))
+        folder = store.model_folder(str(run.store), str(run.model_id))
         manifest = read_model_manifest(folder)
         finding.looked_at = f"{manifest['model_id']}, {len(manifest['files'])} files"
         finding.expect(

@@ -48,7 +48,7 @@ def check_rebuild(run: InspectedRun, ids: Sequence[str], count: int, image_root:
     with finding.guard("what the sample was made from"):
         names = sorted(ids)
         wanted = [names[position] for position in sample_by_hash(names, count, "rebuild")]
-        model = model_folder(str(run.store), str(run.manifest.get("model_id")))
+        model = model_folder(str(run.store), str(run.model_id))
         config = run.manifest.get("config", {})
         root = image_root if image_root is not None else str(config.get("image_root", "."))
         if not Path(root).is_dir():

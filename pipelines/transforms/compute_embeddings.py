@@ -22,7 +22,7 @@ from model.inference import (
 from model.model_store import load_item_encoder
 from pipelines.progress import Progress
 from pipelines.transforms.earlier_vectors import NOTHING, EarlierRun, EarlierVectors, read_features_hashes
-from pipelines.transforms.embed_parts import STAGE, Part
+from pipelines.transforms.embed_parts import IN_HALVED_BATCHES, STAGE, Part
 from pipelines.transforms.process_units import UnitStage
 from pipelines.units import Unit, UnitWriter, finished_sidecar
 from schemas.embeddings import embeddings_metadata, write_embeddings_file
@@ -97,7 +97,7 @@ class EmbedStage(UnitStage):
         counts = (finished_sidecar(self.earlier.run, unit) or {}).get("counts")
         if not isinstance(counts, dict) or not {"rows_read", "rows_written"} <= counts.keys():
             return False
-        if counts.get(f"reason:{OUT_OF_MEMORY}"):
+        if counts.get(f"reason:{OUT_OF_MEMORY}") or counts.get(IN_HALVED_BATCHES):
             return False  # there may be more memory today
         counts = writer.take_over(self.earlier.run)
         if counts is None:
@@ -120,6 +120,8 @@ class EmbedStage(UnitStage):
             metadata = embeddings_metadata(self.model_id, matrix_ND.shape[1])
             write_embeddings_file(temporary, [ids[i] for i in order], matrix_ND, metadata)
         writer.counts.update(rows_read=rows.num_read, rows_quarantined=0)
+        if rows.num_halved:
+            writer.counts[IN_HALVED_BATCHES] = rows.num_halved
         writer.counts.update(count_rows(rows.vectors.ids, rows.reused, computed))
         writer.quarantine(rows.rejections)
 
@@ -133,7 +135,7 @@ class _PartRows:
         self.reused: list[str] = []
         self.reused_rows: list[int] = []
         self.rejections: list[Rejection] = []
-        self.num_read = 0
+        self.num_read = self.num_halved = 0
         self.file_of: dict[str, str] = {}
 
     def embedded(self) -> Iterator[EmbeddedBatch]:
@@ -146,6 +148,7 @@ class _PartRows:
         for batch in embed_batches(encoder, itertools.chain([first], items), self.stage.picture_dim):
             for failure in batch.failures:
                 self._reject(failure.item_id, failure, self.file_of[failure.item_id])
+            self.num_halved += len(batch.item_ids) if batch.is_halved else 0
             self.progress.advance(len(batch.item_ids) + len(batch.failures))
             yield batch
 

@@ -18,7 +18,9 @@ from model.pictures import REMEDIES, PictureLimits
 from model.vocabulary import Vocabulary
 from pipelines.picture_vectors import VectorCache, VectorFile
 from pipelines.progress import Progress
-from pipelines.transforms.earlier_features import FINGERPRINTS_FOLDER, STAGE, EarlierBucket, has_tokens, open_earlier
+from pipelines.transforms.changed_units import open_set_aside
+from pipelines.transforms.earlier_features import FINGERPRINTS_FOLDER, STAGE, has_tokens, open_earlier
+from pipelines.transforms.known_features import KnownFeatures
 from pipelines.transforms.process_units import UnitStage
 from pipelines.transforms.resolve_pictures import BucketPictures, all_unchanged
 from pipelines.units import Unit, UnitWriter, finished_sidecar
@@ -125,6 +127,7 @@ class FeaturesStage(UnitStage):
         earlier = open_earlier(
             source.reuse_from, unit.name, source.made_with, source.picture_dim, trust_places=not source.verify_images
         )
+        known = KnownFeatures(earlier, open_set_aside(source.run, unit, source.made_with))
         try:
             with (
                 writer.file(f"{STAGE}/{unit.name}.tfrecord") as records,
@@ -132,10 +135,10 @@ class FeaturesStage(UnitStage):
                 VectorFile(Path(records).parent, source.picture_dim) as vectors,
                 FingerprintsWriter(fingerprints, source.made_with) as fingerprints_writer,
             ):
-                bucket = _Bucket(self, unit.name, writer, progress, earlier, vectors)
+                bucket = _Bucket(self, unit.name, writer, progress, known, vectors)
                 written = write_records(records, bucket.payloads(fingerprints_writer))
         finally:
-            earlier.close()
+            known.close()
         writer.counts["items_written"] = written
         writer.quarantine(bucket.rejections)
 
@@ -149,14 +152,14 @@ class _Bucket:
         name: str,
         writer: UnitWriter,
         progress: Progress,
-        earlier: EarlierBucket,
+        known: KnownFeatures,
         vectors: VectorFile,
     ):
-        self.stage, self.source, self.name, self.earlier = stage, stage.source, name, earlier
+        self.stage, self.source, self.name, self.known = stage, stage.source, name, known
         self.counts, self.progress = writer.counts, progress
         self.rejections: list[Rejection] = []
         advance = progress.advance if stage.progress_unit == "pictures" else lambda count: None
-        self.pictures = BucketPictures(earlier, vectors, stage.cache, self._open_encoder, writer.counts, advance)
+        self.pictures = BucketPictures(known, vectors, stage.cache, self._open_encoder, writer.counts, advance)
 
     def payloads(self, fingerprints: FingerprintsWriter) -> Iterator[bytes]:
         """Serialised records, in item order; writes the fingerprints of all items beside them."""
@@ -193,12 +196,12 @@ class _Bucket:
         for picture in rejected:
             self._reject_picture(item.item_id, picture)
         digests = item.usable_pictures()
-        payload = self.earlier.record(item.item_id, item.text_hash, digests)
+        payload, is_reused = self.known.record(item.item_id, item.text_hash, digests)
         if payload is not None:
-            self.counts["items_reused"] += 1
+            self.counts["items_reused"] += is_reused
             self.counts["items_with_text"] += has_tokens(payload)
         else:
-            tokens = self.earlier.tokens(item.item_id, item.text_hash) or self.stage.vocabulary.encode_item(row)
+            tokens = self.known.tokens(item.item_id, item.text_hash) or self.stage.vocabulary.encode_item(row)
             if not len(tokens[0]) and not digests:
                 self._reject_row(item.item_id, len(rejected))
                 return None

@@ -10,67 +10,26 @@ Three rules keep that sound:
   and limits. A vector holds wherever its content turns up again, for the same image encoder.
 """
 
-import os
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any
 
 import numpy as np
 
 from model.pictures import CONTENT_REASONS, PictureError
+from pipelines.transforms.record_file import RecordFile
 from pipelines.units import sidecar_path
 from schemas.errors import CorruptFileError
-from schemas.files import check_sha256, read_json
+from schemas.files import check_sha256, read_sealed_json
 from schemas.fingerprints import FingerprintsFile, MadeWith, PictureFingerprint
-from schemas.hashing import content_hash
-from schemas.records import ItemFeatures, decode_features, read_records
+from schemas.records import ItemFeatures, decode_features
 from schemas.tables import NUM_TEXT_FIELDS
 
 STAGE, FINGERPRINTS_FOLDER = "features", "fingerprints"
-#: Of a TFRecord file, around each payload: its length and that CRC; its own CRC.
-_HEADER_BYTES, _FOOTER_BYTES = 12, 4
 #: How a record ends: token_offsets, the last key of a tf.Example whose keys are sorted, with its tag and length.
 _OFFSETS_BYTES = 4 * (NUM_TEXT_FIELDS + 1)
 _OFFSETS_TAG = bytes((0x0A, _OFFSETS_BYTES))
-
-
-class RecordFile:
-    """A TFRecord file whose records can be read again, in any order, once they have been scanned."""
-
-    def __init__(self, path: Path):
-        self.path = path
-        self._scanned: list[tuple[int, int, bytes]] = []
-        self._file: BinaryIO | None = None
-
-    def __len__(self) -> int:
-        return len(self._scanned)
-
-    def scan(self) -> Iterator[tuple[bytes, bytes]]:
-        """(payload, its hash) of each record, in order. Raises as read_records does."""
-        offset = 0
-        for payload in read_records(self.path):
-            digest = content_hash(payload)
-            self._scanned.append((offset + _HEADER_BYTES, len(payload), digest))
-            offset += _HEADER_BYTES + len(payload) + _FOOTER_BYTES
-            yield payload, digest
-
-    def payload(self, number: int) -> bytes:
-        """A record that was scanned. Raises CorruptFileError if it is another by now."""
-        if self._file is None:
-            self._file = open(self.path, "rb", buffering=0)  # noqa: SIM115 (closed by close)
-        offset, size_bytes, digest = self._scanned[number]
-        payload = os.pread(self._file.fileno(), size_bytes, offset)
-        if content_hash(payload) != digest:
-            raise CorruptFileError(f"expected record {number} of {self.path} as it was a moment ago, got another")
-        return payload
-
-    def close(self) -> None:
-        """Ends reading; what was scanned can still be read again."""
-        if self._file is not None:
-            self._file.close()
-        self._file = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +99,8 @@ class EarlierBucket:
 def open_earlier(run: str | None, name: str, today: MadeWith, picture_dim: int, trust_places: bool) -> EarlierBucket:
     """What the bucket `name` of an earlier run with the same image encoder and number of buckets knows.
 
-    trust_places False: no picture is known unread. Reads the records once, to find those that are sound.
+    trust_places False: no picture is known unread, and none is known to be bad. Reads the records once, to find those
+    that are sound.
     """
     if run is None:
         return EarlierBucket()
@@ -155,13 +115,25 @@ def open_earlier(run: str | None, name: str, today: MadeWith, picture_dim: int, 
         return EarlierBucket()
 
 
-def sha256_of(run: str, name: str, path: str) -> str:
-    """Checksum of a file of the features unit `name`, as its sidecar has it. Raises CorruptFileError."""
-    sidecar = sidecar_path(run, STAGE, name)
+def open_sealed(run: str, name: str, sidecar: dict[str, Any], today: MadeWith) -> EarlierBucket:
+    """What a bucket knows whose files are exactly those that the sidecar lists, made as today; nothing if they are not.
+    Raises CorruptFileError if the sidecar lists no fingerprints."""
+    relative_path = f"{FINGERPRINTS_FOLDER}/{name}.parquet"
     try:
-        return str({entry["path"]: entry["sha256"] for entry in read_json(sidecar)["files"]}[path])
+        check_sha256(Path(run, relative_path), sha256_of(sidecar, relative_path))
+        fingerprints = FingerprintsFile(Path(run, relative_path))
+        bucket = EarlierBucket(RecordFile(Path(run, STAGE, f"{name}.tfrecord")))
+        return _scan(bucket, fingerprints, name, today, trust_places=True)
+    except OSError as error:
+        raise CorruptFileError(f"expected what the sidecar of {name} lists, got {error}") from error
+
+
+def sha256_of(sidecar: dict[str, Any], path: str) -> str:
+    """Checksum of a file of a unit, as its sidecar has it. Raises CorruptFileError."""
+    try:
+        return str({entry["path"]: entry["sha256"] for entry in sidecar["files"]}[path])
     except (KeyError, TypeError) as error:
-        raise CorruptFileError(f"expected the checksum of {path}, got none in {sidecar}") from error
+        raise CorruptFileError(f"expected the checksum of {path}, got none in the unit's sidecar") from error
 
 
 def has_tokens(payload: bytes) -> bool:
@@ -179,7 +151,7 @@ def _sound_fingerprints(run: str, name: str) -> FingerprintsFile | None:
     if not path.parent.is_dir():  # told once, when the stage is planned
         return None
     try:
-        check_sha256(path, sha256_of(run, name, relative_path))
+        check_sha256(path, sha256_of(read_sealed_json(sidecar_path(run, STAGE, name)), relative_path))
         return FingerprintsFile(path)
     except (CorruptFileError, OSError) as error:
         _say(f"every picture of {name} is read, only vectors are reused: {error}")
@@ -194,7 +166,7 @@ def _scan(
     made_with = fingerprints.made_with
     if made_with.encoder_id != today.encoder_id or made_with.max_picture_pixels > today.max_picture_pixels:
         raise CorruptFileError(f"expected what was made with {today}, got {made_with} in {fingerprints.path}")
-    same_limits = made_with.limits == today.limits
+    same_limits, trust_verdicts = made_with.limits == today.limits, trust_places
     trust_places &= same_limits and made_with.image_root == today.image_root
     bucket.same_vocabulary = made_with.vocabulary_id == today.vocabulary_id
     hashes: list[bytes] = []
@@ -205,7 +177,7 @@ def _scan(
             hashes.append(item.features_hash)
         for picture in item.pictures:
             if picture.sha256 is not None and (picture.reason is None or picture.reason in CONTENT_REASONS):
-                _file_picture(bucket, picture, same_limits, trust_places)
+                _file_picture(bucket, picture, same_limits and trust_verdicts, trust_places)
     num_sound = _num_sound(bucket, hashes, name)
     for item_id, known in list(bucket.items.items()):
         if known.record is not None and known.record >= num_sound:
@@ -216,10 +188,10 @@ def _scan(
     return bucket
 
 
-def _file_picture(bucket: EarlierBucket, picture: PictureFingerprint, same_limits: bool, trust_place: bool) -> None:
+def _file_picture(bucket: EarlierBucket, picture: PictureFingerprint, trust_verdict: bool, trust_place: bool) -> None:
     if trust_place and picture.modified_ns >= 0:
         bucket.places.setdefault((picture.uri, picture.size_bytes, picture.modified_ns), picture)
-    if same_limits and picture.sha256 is not None and picture.reason is not None:
+    if trust_verdict and picture.sha256 is not None and picture.reason is not None:
         error = PictureError(picture.reason, str(picture.expected), str(picture.got))
         bucket.rejected.setdefault(picture.sha256, error)
 

@@ -21,7 +21,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines.transforms.embed_parts import STAGE, Part, plan_parts
+from pipelines.transforms.embed_parts import IN_HALVED_BATCHES, STAGE, Part, plan_parts
 from pipelines.units import read_stage_manifest
 from schemas.embeddings import read_embeddings, read_embeddings_metadata, validate_embeddings
 from schemas.errors import CorruptFileError
@@ -144,10 +144,15 @@ def open_earlier(folder: str | None, run: str, model_id: str, today: list[Part])
 
 
 def _parts_as_planned(folder: str, embeddings: dict[str, Any]) -> dict[str, Part]:
-    """Embeddings file -> its part, for files made by this code from the features that are in the folder."""
+    """Embeddings file -> its part, for files made by this code, in whole batches, from the features that are in the
+    folder."""
     try:
         planned = plan_parts(read_stage_manifest(folder, "features"), embeddings["model_id"])
-        fingerprints = {name: unit["fingerprint"] for name, unit in embeddings["units"].items()}
+        fingerprints = {
+            name: unit["fingerprint"]
+            for name, unit in embeddings["units"].items()
+            if not unit["counts"].get(IN_HALVED_BATCHES)
+        }
         return {part.path: part for part in planned if fingerprints.get(part.name) == part.fingerprint and part.buckets}
     except _UNREADABLE:
         return {}
@@ -159,7 +164,10 @@ def _why_no_vectors(
     if made_by != model_id:
         return f"its model is {quote(made_by)}, this run's {model_id}"
     if not parts:
-        return "it was made by other code or from other features than it holds"
+        return (
+            "it was made by other code, another version of torch, from other features than it holds, or without memory "
+            "for whole batches"
+        )
     if (there := _num_buckets(next(iter(parts.values())))) != (here := _num_buckets(today[0])):
         return f"it has {there} buckets, this run {here}"
     lacking = [name for name in (folder, run) if not Path(name, FINGERPRINTS_FOLDER).is_dir()]

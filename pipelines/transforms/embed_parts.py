@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from model.library_versions import versions_of
 from schemas.errors import CorruptFileError
 from schemas.hashing import fingerprint
 from schemas.quarantine import quote
@@ -12,6 +13,8 @@ from schemas.quarantine import quote
 STAGE = "embeddings"
 CODE_VERSION = 1
 ROWS_A_FILE = 50_000
+#: Count of a part's vectors whose last bit may be the fault of too little memory: nobody takes over any of the part.
+IN_HALVED_BATCHES = "rows_in_halved_batches"
 _BUCKET = re.compile(r"bucket-(\d+)-of-(\d+)")
 
 
@@ -52,6 +55,7 @@ def plan_parts(features: dict[str, Any], model_id: str, rows_a_file: int | None 
     `features` is the features stage's manifest.
     """
     enough = ROWS_A_FILE if rows_a_file is None else rows_a_file
+    made_by = [CODE_VERSION, versions_of("torch"), model_id]
     groups: list[list[dict[str, Any]]] = [[]]
     rows = 0
     for entry in sorted((e for e in features["files"] if e["path"].startswith("features/")), key=lambda e: e["path"]):
@@ -67,7 +71,7 @@ def plan_parts(features: dict[str, Any], model_id: str, rows_a_file: int | None 
         Part(
             name=f"part-{number:05d}-of-{len(groups):05d}",
             files=tuple(entry["path"] for entry in group),
-            fingerprint=fingerprint([CODE_VERSION, model_id, [entry["sha256"] for entry in group]]),
+            fingerprint=fingerprint([*made_by, [entry["sha256"] for entry in group]]),
         )
         for number, group in enumerate(groups)
     ]

@@ -36,7 +36,7 @@ class _RunUnit(beam.DoFn):
         self.ready = False
 
     def process(self, unit: Unit) -> Iterable[dict[str, Any]]:
-        sidecar = finished_sidecar(self.run, unit)
+        sidecar = finished_sidecar(self.run, unit, check_content=True)
         if sidecar is not None:
             beam.metrics.Metrics.counter(self.stage.stage, "units_skipped").inc()
             yield sidecar

@@ -13,9 +13,9 @@ import numpy as np
 
 from model.image_encoder import ImageEncoder
 from model.ordered_map import ordered_map
-from model.pictures import CONTENT_REASONS, PictureError, PictureLimits, find_picture, read_picture_file
+from model.pictures import CONTENT_REASONS, PictureError, PictureLimits, PictureRoot, find_picture, read_picture_file
 from pipelines.picture_vectors import VectorCache, VectorFile
-from pipelines.transforms.earlier_features import EarlierBucket
+from pipelines.transforms.known_features import KnownFeatures
 from schemas.fingerprints import UNKNOWN_PLACE, PictureFingerprint
 
 ElementT = TypeVar("ElementT")
@@ -31,7 +31,7 @@ def picture_threads() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(_READ_THREADS, thread_name_prefix="read-pictures")
 
 
-def look_up(image_root: str, uri: str, limits: PictureLimits) -> PictureFingerprint:
+def look_up(image_root: str | PictureRoot, uri: str, limits: PictureLimits) -> PictureFingerprint:
     """A picture as far as it is known unopened: the size and time of its file, or why there is none to open."""
     try:
         _, size_bytes, modified_ns = find_picture(image_root, uri, limits)
@@ -43,8 +43,10 @@ def look_up(image_root: str, uri: str, limits: PictureLimits) -> PictureFingerpr
 def all_unchanged(pictures: Iterable[PictureFingerprint], image_root: str, limits: PictureLimits) -> bool:
     """Whether each picture's file is as it was, or is missing as it was; opens none."""
 
+    root = PictureRoot.of(image_root)
+
     def unchanged(chunk: list[PictureFingerprint]) -> bool:
-        return all(_is_unchanged(picture, look_up(image_root, picture.uri, limits)) for picture in chunk)
+        return all(_is_unchanged(picture, look_up(root, picture.uri, limits)) for picture in chunk)
 
     with picture_threads() as pool:
         return all(ordered_map(pool, unchanged, _chunks(pictures, _URIS_A_LOOK), max_waiting=_FILES_WAITING))
@@ -58,14 +60,14 @@ class BucketPictures:
 
     def __init__(
         self,
-        earlier: EarlierBucket,
+        known: KnownFeatures,
         vectors: VectorFile,
         cache: VectorCache,
         open_encoder: Callable[[], ImageEncoder],
         counts: Counter[str],
         advance: Callable[[int], None],
     ):
-        self.earlier, self.vectors, self.cache = earlier, vectors, cache
+        self.known, self.vectors, self.cache = known, vectors, cache
         self.open_encoder, self.counts, self.advance = open_encoder, counts, advance
         self._pictures: list[PictureFingerprint | str] = []  # a URI: the file is still to be read
         self._failed: dict[bytes, PictureError] = {}
@@ -76,11 +78,13 @@ class BucketPictures:
     def resolve(self, uris: Iterable[str], image_root: str, limits: PictureLimits) -> None:
         """Settles every picture: unopened where that can be, else by its content, else through the encoder."""
 
+        root = PictureRoot.of(image_root)
+
         def look(chunk: list[str]) -> list[PictureFingerprint | str]:
-            return [self._known(look_up(image_root, uri, limits)) or uri for uri in chunk]
+            return [self._known(look_up(root, uri, limits)) or uri for uri in chunk]
 
         def read(number: int) -> tuple[int, PictureFingerprint, bytes | None]:
-            return number, *_read(image_root, str(self._pictures[number]), limits)
+            return number, *_read(root, str(self._pictures[number]), limits)
 
         with picture_threads() as pool:
             for looked_up in ordered_map(pool, look, _chunks(uris, _URIS_A_LOOK), max_waiting=_FILES_WAITING):
@@ -91,7 +95,7 @@ class BucketPictures:
             self._encode(self._contents_to_encode(files), limits)
 
     def take(self, count: int) -> list[PictureFingerprint]:
-        """The next `count` pictures, settled, and counted: the first one of a content that the earlier bucket lacks is
+        """The next `count` pictures, settled, and counted: the first one of a content that the earlier run lacks is
         computed, the others are reused."""
         start = self._num_taken
         self._num_taken += count
@@ -99,20 +103,20 @@ class BucketPictures:
         self.counts["pictures_listed"] += count
         for picture in pictures:
             if picture.reason is None and picture.sha256 is not None:
-                computed = picture.sha256 in self._new and picture.sha256 not in self._counted
+                computed = not self.known.is_reused(picture.sha256) and picture.sha256 not in self._counted
                 self._counted.add(picture.sha256)
                 self.counts["pictures_computed" if computed else "pictures_reused"] += 1
         return pictures
 
     def vector(self, digest: bytes) -> np.ndarray:
         """float16 [picture_dim] of the content of a good picture."""
-        return self.vectors.get(digest) if digest in self.vectors else self.earlier.vector(digest)
+        return self.vectors.get(digest) if digest in self.vectors else self.known.vector(digest)
 
     def _known(self, found: PictureFingerprint) -> PictureFingerprint | None:
         """What is known of a picture unopened; None if its file must be read."""
         if found.reason is not None:
             return found
-        return self.earlier.picture_at(found.uri, found.size_bytes, found.modified_ns)
+        return self.known.picture_at(found.uri, found.size_bytes, found.modified_ns)
 
     def _contents_to_encode(
         self, files: Iterator[tuple[int, PictureFingerprint, bytes | None]]
@@ -128,7 +132,7 @@ class BucketPictures:
             self.advance(1)
 
     def _must_encode(self, digest: bytes) -> bool:
-        if digest in self._new or digest in self.earlier.vectors or digest in self.earlier.rejected:
+        if digest in self._new or self.known.has_vector(digest) or self.known.rejection(digest) is not None:
             return False
         self._new.add(digest)
         vector_D = self.cache.get(digest)
@@ -154,11 +158,11 @@ class BucketPictures:
         assert isinstance(picture, PictureFingerprint), "resolve has read every file"
         if picture.reason is not None or picture.sha256 is None:
             return picture
-        error = self._failed.get(picture.sha256) or self.earlier.rejected.get(picture.sha256)
+        error = self._failed.get(picture.sha256) or self.known.rejection(picture.sha256)
         return picture if error is None else _rejected(picture, error)
 
 
-def _read(image_root: str, uri: str, limits: PictureLimits) -> tuple[PictureFingerprint, bytes | None]:
+def _read(image_root: PictureRoot, uri: str, limits: PictureLimits) -> tuple[PictureFingerprint, bytes | None]:
     try:
         file = read_picture_file(image_root, uri, limits)
     except PictureError as error:

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from schemas.embeddings import embeddings_metadata, write_embeddings_file
-from schemas.files import sha256_of_file, write_json, write_text
+from schemas.files import sha256_of_file, write_json, write_sealed_json, write_text
 
 MODEL, OTHER_MODEL = "itemsage-000000000001", "itemsage-000000000002"
 #: item -> angle in degrees of its vector in the plane of the first two axes.
@@ -51,8 +51,8 @@ def make_run(
     titles = pa.table({"item_id": sorted(items), "title": [f"title of {name}" for name in sorted(items)]})
     pq.write_table(titles, run / "items" / "bucket-00000-of-00001.parquet")
     counts = {f"reason:{name}": count for name, count in (reasons or {}).items()}
-    write_json(run / "manifests" / "items.json", {"counts": counts})
-    write_json(run / "manifests" / "embeddings.json", {"counts": {}, "model_id": model})
+    write_sealed_json(run / "manifests" / "items.json", {"counts": counts})
+    write_sealed_json(run / "manifests" / "embeddings.json", {"counts": {}, "model_id": model})
     if finished:
         paths = ["embeddings/part-00000.parquet", "index/items.ann"]
         files = [
@@ -92,14 +92,23 @@ def age(path: Path, hours_ago: float) -> None:
     os.utime(path, (moment_s, moment_s))
 
 
-def move(store: Path, run: Path, *, why: str = "published", hours_ago: float = 0, only_meant: bool = False) -> None:
+def move(
+    store: Path,
+    run: Path,
+    *,
+    why: str = "published",
+    reason: str | None = None,
+    hours_ago: float = 0,
+    only_meant: bool = False,
+) -> None:
     """Readers went to `run` so many hours ago; only_meant: the history has it, CURRENT has not."""
     pointer = store / "CURRENT"
     left = pointer.read_text().strip() if pointer.exists() else None
     moment = datetime.datetime.now(datetime.UTC) - datetime.timedelta(hours=hours_ago)
     name = "/".join(run.parts[-3:])
     with open(store / "history.jsonl", "a") as file:
-        file.write(json.dumps({"from": left, "time": moment.isoformat(), "to": name, "why": why}) + "\n")
+        line = {"from": left, "reason": reason, "time": moment.isoformat(), "to": name, "why": why}
+        file.write(json.dumps(line) + "\n")
     if not only_meant:
         pointer.write_text(name + "\n")
         age(pointer, hours_ago)

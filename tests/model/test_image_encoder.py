@@ -11,8 +11,10 @@ from PIL import Image
 from torch import nn
 
 from model import backbones, efficientnet_lite, image_encoder
+from model import image_encoder_spec as specs
 from model.image_encoder import ImageEncoder, load_image_encoder, open_image_encoder, save_image_encoder
 from model.image_encoder_spec import image_encoder_spec, saved_image_encoder_spec
+from model.library_versions import versions_of
 from model.ordered_map import ordered_map, single_threaded_pool
 from model.pictures import PictureError, PictureLimits
 from schemas.errors import CorruptFileError, UsageError
@@ -383,8 +385,9 @@ def test_without_parity_float32_is_used(weights_file, monkeypatch):
         load_image_encoder(NAME, weights_file, ENTRY, device="cpu", dtype="bfloat16")
 
 
-def test_the_id_is_of_weights_preprocessing_dtype_and_batch(weights_file, tmp_path):
+def test_the_id_is_of_weights_preprocessing_dtype_batch_and_libraries(weights_file, tmp_path, monkeypatch):
     base = image_encoder_spec(NAME, weights_file, ENTRY, device="cpu", dtype="float32")
+    encoder_id, network_id = base.encoder_id, base.network_id
     state = torch.load(weights_file, weights_only=True)
     other_file = str(tmp_path / "other.pth")
     torch.save({key: value + (1 if key == "classifier.1.bias" else 0) for key, value in state.items()}, other_file)
@@ -395,6 +398,10 @@ def test_the_id_is_of_weights_preprocessing_dtype_and_batch(weights_file, tmp_pa
     ]
     assert len({spec.encoder_id for spec in [base, *others]}) == 4
     assert image_encoder_spec(NAME, weights_file, "IMAGENET1K_V1", device="cpu", dtype="float32") == base
+    for library in specs.LIBRARIES:
+        with monkeypatch.context() as patched:
+            patched.setattr(specs, "versions_of", lambda *names, new=library: {**versions_of(*names), new: "99.0"})
+            assert (base.encoder_id == encoder_id, base.network_id) == (False, network_id)
     resnet = [backbones.preprocessing_of(backbones.weights_entry("resnet50", f"IMAGENET1K_V{v}", True)) for v in (1, 2)]
     assert [p.resize_px for p in resnet] == [256, 232]
 
@@ -410,7 +417,7 @@ def test_save_and_open(encoder, weights_file, crops_BHWC, tmp_path):
     path = tmp_path / "a" / "image_encoder.json"
     manifest = json.loads(path.read_text())
     path.write_text(json.dumps({**manifest, "network_id": "other"}))
-    with pytest.raises(CorruptFileError, match="expected network id other"):
+    with pytest.raises(CorruptFileError, match=r"expected network id .other."):
         saved_image_encoder_spec(tmp_path / "a")
     path.write_text(json.dumps({"file_sha256": manifest["file_sha256"]}))
     with pytest.raises(CorruptFileError, match="manifest"):
@@ -462,3 +469,24 @@ def test_ordered_map_keeps_order_bounds_and_errors():
         assert list(stream) == list(map(str, range(9)))
         with pytest.raises(ZeroDivisionError):
             list(ordered_map(pool, lambda x: 1 // x, [1, 0, 2], max_waiting=2))
+
+
+@pytest.mark.parametrize("key", ["network_id", "file_sha256", "preprocessing"])
+@pytest.mark.parametrize("value", [None, 7, "absent"])
+def test_a_damaged_manifest_is_a_corrupt_file(weights_file, tmp_path, key, value):
+    specs.save_from_spec(image_encoder_spec(NAME, weights_file, ENTRY, device="cpu", dtype="float32"), tmp_path)
+    path = tmp_path / specs.MANIFEST_FILE
+    manifest = json.loads(path.read_text())
+    if value == "absent":
+        del manifest[key]
+    else:
+        manifest[key] = value
+    path.write_text(json.dumps(manifest))
+    with pytest.raises(CorruptFileError):
+        specs.saved_image_encoder_spec(tmp_path, "cpu", "float32")
+
+
+def test_versions_are_those_of_the_installed_libraries():
+    versions = versions_of(*specs.LIBRARIES)
+    assert versions["Pillow"] == Image.__version__
+    assert versions["torch"].partition("+")[0] == torch.__version__.partition("+")[0]

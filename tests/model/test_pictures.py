@@ -1,10 +1,11 @@
+import errno
 import io
 import os
 import re
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from torchvision.models import ResNet50_Weights, get_model_weights
@@ -17,12 +18,14 @@ from model.pictures import (
     REMEDIES,
     PictureError,
     PictureLimits,
+    PictureRoot,
     Preprocessing,
     decode_picture,
     find_picture,
     read_picture,
     read_picture_file,
 )
+from schemas.files import resolve_inside
 
 SMALL = Preprocessing(resize_px=40, crop_px=32, interpolation="bilinear", mean=(0.5,) * 3, std=(0.5,) * 3)
 LIMITS = PictureLimits(max_bytes=1 << 20, max_pixels=200_000)
@@ -309,7 +312,7 @@ def test_a_settled_file_is_recognised_by_size_and_time(root):
     assert (file.data, file.size_bytes, file.modified_ns) == (b"12345", 5, path.stat().st_mtime_ns)
 
 
-@pytest.mark.parametrize("age_ms", [-60_000, 0, 50])
+@pytest.mark.parametrize("age_ms", [-60_000, 0, 50, 1_999])
 def test_a_file_that_has_just_been_written_is_not(root, monkeypatch, age_ms):
     """A second write within the clock's step could leave size and time as they are."""
     path = root / "sub" / "a.bin"
@@ -336,6 +339,55 @@ def test_a_file_that_changes_while_it_is_read_is_not(root, monkeypatch, change):
     file = read_picture_file(root, "sub/a.bin", LIMITS)
     assert (file.size_bytes, file.modified_ns) == (-1, -1)
     assert len(calls) >= 2
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE, errno.EMFILE, errno.ENOTCONN])
+@pytest.mark.parametrize("call", ["lstat", "fstat"])
+def test_a_failing_disk_is_not_a_missing_picture(root, monkeypatch, number, call):
+    def failing(path):
+        raise OSError(number, os.strerror(number))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(pictures.os, call, failing)
+        with pytest.raises(OSError, match=os.strerror(number)) as caught:
+            read_picture_file(root, "sub/a.bin", LIMITS)
+    assert caught.value.errno == number
+
+
+NAMES = ["a.bin", "sub", "sub link", "file link", "out", "out file", "loop", "..", ".", "", "none", "x" * 300, "a\0b"]
+
+
+@given(st.lists(st.sampled_from(NAMES), min_size=1, max_size=4).map("/".join))
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_root_finds_what_following_every_link_finds(root, uri):
+    if not (root / "loop").is_symlink():
+        (root / "sub" / "sub").mkdir()
+        (root / "sub" / "sub" / "a.bin").write_bytes(b"deep")
+        for name, target in {
+            "sub link": "sub", "file link": "sub/a.bin", "out": "..", "out file": "../x", "loop": "loop",
+        }.items():  # fmt: skip
+            (root / name).symlink_to(target)
+            (root / "sub" / name).symlink_to(target)
+
+    def fault_or(found):
+        try:
+            return found()
+        except OSError as error:
+            return type(error)
+        except ValueError:
+            return "not a name"
+
+    def slowly():
+        path = resolve_inside(root, uri)
+        return path and (path, os.stat(path))
+
+    assert fault_or(lambda: PictureRoot.of(root).find(uri)) == fault_or(slowly)
+
+
+def test_a_root_is_found_through_its_own_symlink(root, tmp_path):
+    link = tmp_path / "link to the root"
+    link.symlink_to(root)
+    assert find_picture(link, "sub/a.bin") == find_picture(PictureRoot.of(root), "sub/a.bin")
 
 
 def test_reading_out_of_memory_costs_the_picture(root, monkeypatch):

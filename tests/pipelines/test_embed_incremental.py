@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
+from model import inference
 from model.itemsage import ItemSage, ItemSageConfig
 from model.model_store import read_model_manifest, save_model
 from model.split import SplitConfig, no_engagements
@@ -23,7 +24,7 @@ from pipelines.transforms import embed_parts
 from pipelines.units import Unit, UnitWriter, bucket_name, sidecar_path, write_stage_manifest
 from schemas.embeddings import read_embeddings, validate_embeddings
 from schemas.errors import CorruptFileError
-from schemas.files import read_json, sha256_of_file, write_json
+from schemas.files import read_sealed_json, sha256_of_file, write_json, write_sealed_json
 from schemas.hashing import bucket_of, content_hash, fingerprint
 from schemas.records import ItemFeatures, encode_features, write_records
 from schemas.tables import FINGERPRINTS, NUM_TEXT_FIELDS, QUARANTINE
@@ -281,7 +282,7 @@ def damaged(run: Path, how: str) -> int:
     part = sorted((run / "embeddings").iterdir())[0]
     num_rows = pq.read_metadata(part).num_rows
     manifest = run / "manifests" / "embeddings.json"
-    listed = read_json(manifest)
+    listed = read_sealed_json(manifest)
     if how == "a fingerprint file missing":
         sorted((run / "fingerprints").iterdir())[0].unlink()
     elif how == "a fingerprint file damaged":
@@ -312,7 +313,7 @@ def damaged(run: Path, how: str) -> int:
     elif how == "embeddings of nonsense":
         pq.write_table(nonsense(pq.read_table(part)), part)
         listed["files"][0].update(sha256=sha256_of_file(part), bytes=part.stat().st_size)
-        write_json(manifest, listed)
+        write_sealed_json(manifest, listed)
         return num_rows
     return 0
 
@@ -341,7 +342,7 @@ def test_a_sidecar_without_counts_is_no_source(models, tmp_path, counts):
     first = write_features(tmp_path / "first", shop_of(20))
     embedded(first, models[0])
     for path in sidecar_path(str(first), "embeddings", "x").parent.glob("*.json"):
-        write_json(path, {**read_json(path), "counts": counts})
+        write_sealed_json(path, {**read_sealed_json(path), "counts": counts})
     second = write_features(tmp_path / "second", shop_of(20))
     assert embedded(second, models[0], first)["reused"] == 20
     assert files_of(second) == files_of(first)
@@ -352,14 +353,52 @@ def test_what_memory_did_not_hold_is_tried_again(models, tmp_path):
     first = write_features(tmp_path / "first", shop)
     embedded(first, models[0])
     for path in sidecar_path(str(first), "embeddings", "x").parent.glob("*.json"):
-        sidecar = read_json(path)
+        sidecar = read_sealed_json(path)
         if sidecar["counts"].get("reason:model_failed"):
             sidecar["counts"]["reason:out_of_memory"] = sidecar["counts"].pop("reason:model_failed")
-            write_json(path, sidecar)
+            write_sealed_json(path, sidecar)
     second = write_features(tmp_path / "second", shop)
     counts = embedded(second, models[0], first)
     assert (counts["reused"], counts["computed"], counts["quarantined"]) == (19, 0, 1)
     assert [row["reason"] for row in quarantine_of(second)] == ["model_failed"]
+
+
+@pytest.mark.filterwarnings("ignore:memory does not hold")
+@pytest.mark.parametrize("shop", [shop_of(40), changed_shop()], ids=["copied", "changed"])
+def test_what_was_embedded_in_halved_batches_is_not_taken_over(models, tmp_path, monkeypatch, shop):
+    """Only by the part that it is in; once memory holds whole batches, bytes are those of a fresh run."""
+    small = inference._FixedShapes._forward
+    poor = {"item-003"}
+
+    def without_memory(forward, items, room, batch_size):
+        if batch_size == inference.BATCH_SIZE and poor & {item.item_id for item in items}:
+            raise MemoryError
+        return small(forward, items, room, batch_size)
+
+    first = write_features(tmp_path / "first", shop_of(40))
+    with monkeypatch.context() as patched:
+        patched.setattr(inference._FixedShapes, "_forward", without_memory)
+        counts = embedded(first, models[0])
+    num_halved = counts["in_halved_batches"]
+    assert 0 < num_halved < 40
+    second = write_features(tmp_path / "second", shop)
+    counts = embedded(second, models[0], first)
+    assert num_halved <= counts["computed"] < 40
+    assert "in_halved_batches" not in counts
+    assert counts["yesterday"] == 40
+    scratch = write_features(tmp_path / "scratch", shop)
+    embedded(scratch, models[0])
+    assert files_of(second) == files_of(scratch)
+
+
+@pytest.mark.parametrize("shop", [shop_of(40), changed_shop()], ids=["copied", "changed"])
+def test_an_upgrade_of_torch_computes_every_vector(models, tmp_path, monkeypatch, capsys, shop):
+    first = write_features(tmp_path / "first", shop_of(40))
+    embedded(first, models[0])
+    monkeypatch.setattr(embed_parts, "versions_of", lambda *names: dict.fromkeys(names, "99.0"))
+    counts = embedded(write_features(tmp_path / "second", shop), models[0], first)
+    assert (counts["reused"], counts["computed"], counts["yesterday"]) == (0, 40, 40)
+    assert "another version of torch" in capsys.readouterr().err
 
 
 def test_bad_items_are_quarantined_alone(models, tmp_path):

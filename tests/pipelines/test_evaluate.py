@@ -5,6 +5,8 @@ import hashlib
 import json
 import os
 import shutil
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,6 +26,7 @@ from PIL import Image
 import model.image_encoder
 import model.model_store
 import model.query_encoder
+import pipelines.evaluation.plan
 import pipelines.evaluation.query_pictures
 from model.image_encoder import load_image_encoder, save_image_encoder
 from model.itemsage import ItemSage, ItemSageConfig
@@ -35,7 +38,7 @@ from pipelines import cli
 from pipelines.evaluate import evaluate_or_reuse, evaluate_run, format_report
 from pipelines.evaluation.evaluated_run import EvaluatedRun
 from pipelines.evaluation.inputs import sample_queries
-from pipelines.evaluation.measure import evaluate_judgements
+from pipelines.evaluation.judgements import evaluate_judgements
 from pipelines.evaluation.query_pictures import PATH, QUERY_PICTURES
 from pipelines.query_rows import QUERY_ROWS, rows_hash
 from pipelines.units import Unit, UnitWriter, read_stage_manifest, write_stage_manifest
@@ -81,6 +84,13 @@ def draw_picture(path: Path, seed: int) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     pixels = np.random.default_rng(seed).integers(0, 256, (8, 8, 3), np.uint8)
     Image.fromarray(pixels).resize((64, 64)).save(path, format="BMP")  # of one size, whatever is drawn
+    settle(path)
+
+
+def settle(path: Path) -> None:
+    """Makes a file that was written now one that was written a minute ago."""
+    settled_ns = path.stat().st_mtime_ns - 60_000_000_000
+    os.utime(path, ns=(settled_ns, settled_ns))
 
 
 @pytest.fixture(scope="module")
@@ -230,7 +240,7 @@ def shop(tmp_path, model_folder, monkeypatch) -> Days:
     watch(model.query_encoder, "load_text_tower")
     watch(model.query_encoder, "load_picture_tower")
     watch(model.image_encoder, "ImageEncoder")
-    watch(pipelines.evaluation.query_pictures, "read_picture")
+    watch(pipelines.evaluation.query_pictures, "read_picture_file")
     for name in ("load_item_encoder", "load_model"):
         monkeypatch.setattr(model.model_store, name, forbidden)
     days = Days(tmp_path, model_folder, loads)
@@ -330,7 +340,7 @@ def test_a_changed_query_picture_is_the_only_one_that_is_read(shop):
     draw_picture(shop.image_root / PICTURES[2], 99)
     second, reused = shop.day()
     assert not reused
-    assert shop.loads["read_picture"] == 2  # to hash it and to encode it
+    assert shop.loads["read_picture_file"] == 2  # to hash it and to encode it
     assert second["fingerprint"] != first["fingerprint"]
     same = [old["vector"] == new["vector"] for old, new in zip(before, shop.cached(), strict=True)]
     assert same == [True, True, False, True]
@@ -343,7 +353,7 @@ def test_a_touched_or_renamed_picture_of_equal_content_is_not_encoded(shop):
     second, reused = shop.day()
     assert reused
     assert second == first
-    assert shop.loads == {"read_picture": 1}
+    assert shop.loads == {"read_picture_file": 1}
     (shop.image_root / PICTURES[0]).rename(shop.image_root / "renamed.png")
     rows = [{**each, "query": "renamed.png"} if each["query"] == PICTURES[0] else each for each in ROWS]
     assert not shop.day(rows)[1]
@@ -354,6 +364,7 @@ def test_a_broken_query_picture_is_remembered_until_it_is_mended(shop):
     broken = shop.image_root / PICTURES[1]
     good = broken.read_bytes()
     broken.write_bytes(good[:100])
+    settle(broken)
     report, _ = shop.day()
     assert report["rows"]["query_pictures_broken"] == 1
     assert task(report, "closeup/click")["queries"] == 3
@@ -363,6 +374,8 @@ def test_a_broken_query_picture_is_remembered_until_it_is_mended(shop):
     assert reused
     assert not shop.loads
     assert again["rows"]["query_pictures_broken"] == 1
+    _, reused = shop.day(verify_images=True)
+    assert (reused, shop.loads["ImageEncoder"]) == (True, 1)
     broken.write_bytes(good)
     mended, reused = shop.day()
     assert not reused
@@ -382,6 +395,23 @@ def test_a_missing_query_picture_is_looked_for_every_day(shop):
     assert report["rows"]["query_pictures_broken"] == 0
 
 
+def test_a_query_picture_that_has_just_been_written_is_read_again(shop):
+    """A second write may leave size and time as they are."""
+    path = shop.image_root / PICTURES[0]
+    draw_picture(path, 55)
+    os.utime(path)
+    shop.day()
+    (row,) = [row for row in shop.cached() if row["uri"] == PICTURES[0]]
+    assert (row["bytes"], row["modified_ns"]) == (-1, -1)
+    assert row["vector"] is not None
+    times = path.stat()
+    draw_picture(path, 56)
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    second, reused = shop.day()
+    assert not reused
+    assert second == shop.from_scratch()
+
+
 def test_verify_images_sees_what_size_and_time_hide(shop):
     path = shop.image_root / PICTURES[0]
     first, _ = shop.day()
@@ -392,10 +422,10 @@ def test_verify_images_sees_what_size_and_time_hide(shop):
     assert shop.day() == (first, True)
     report, reused = shop.day(verify_images=True)
     assert not reused
-    assert shop.loads["read_picture"] == len(PICTURES) + 1
+    assert shop.loads["read_picture_file"] == len(PICTURES) + 1
     assert report == shop.from_scratch()
     assert shop.day(verify_images=True) == (report, True)
-    assert shop.loads == {"read_picture": len(PICTURES)}
+    assert shop.loads == {"read_picture_file": len(PICTURES)}
 
 
 def test_another_image_root_is_trusted_by_content_alone(shop):
@@ -403,7 +433,7 @@ def test_another_image_root_is_trusted_by_content_alone(shop):
     moved = shop.folder / "moved"
     shutil.copytree(shop.image_root, moved)  # keeps times and sizes
     assert shop.day(image_root=str(moved)) == (first, True)
-    assert shop.loads == {"read_picture": len(PICTURES)}
+    assert shop.loads == {"read_picture_file": len(PICTURES)}
 
 
 def test_a_query_that_is_a_catalogue_picture_has_its_vector(shop):
@@ -543,17 +573,60 @@ def test_the_command_reads_what_a_published_run_remembers_and_changes_nothing(sh
     report = json.loads(capsys.readouterr().out)
     assert task(report, "closeup/click")["queries"] == 5
     assert "fingerprint" not in report
-    assert shop.loads["read_picture"] == 2
+    assert shop.loads["read_picture_file"] == 2
     assert {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in run.rglob("*") if path.is_file()} == before
     assert cli.main(call) == 0
     assert "closeup/click" in capsys.readouterr().out
+
+
+def test_an_unpublished_run_keeps_its_own_report(shop):
+    yesterday = shop.day([*ROWS, row("search", "silk lamp", 3)]) and shop.run
+    first, _ = shop.day()
+    run, shop.run = shop.run, yesterday
+    assert shop.day(run=run) == (first, False)  # not yesterday's: its gates failed, and the call is repeated
+    assert not shop.loads
+    more = [*ROWS, row("search", "silk lamp", 3)]
+    shop.run = yesterday
+    assert shop.day(more, run=run)[1]  # another log than before: yesterday's report after all
+    write_json(run / "metrics.json", {**read_json(run / "metrics.json"), "items": 1})
+    shop.run = None
+    again, reused = shop.day(more, run=run)
+    assert (again["items"], reused) == (NUM_ITEMS, False)
+    assert shop.loads["load_text_tower"] == 1
+
+
+def test_a_report_that_is_taken_over_groups_no_text_rows(shop, monkeypatch):
+    searches = [each for each in ROWS if each["surface"] == "search"]
+    first, _ = shop.day(searches)
+
+    def forbidden(*_: Any) -> None:
+        raise AssertionError("neither pairs nor popularity are needed")
+
+    monkeypatch.setattr(pipelines.evaluation.plan, "held_out_tasks", forbidden)
+    monkeypatch.setattr(pipelines.evaluation.plan, "popularity_scores", forbidden)
+    assert shop.day(searches) == (first, True)
+
+
+def test_a_day_without_change_need_not_wait_for_big_libraries(shop):
+    shop.day()
+    run, log = shop.new_run(), write_rows(shop.folder / "next.parquet", ROWS)
+    facts = {"engagements": log, "image_root": str(shop.image_root), "date": DATE, "columns": {}}
+    code = f"""if True:
+        import sys
+        from pathlib import Path
+        from pipelines import daily
+        print(daily.evaluate.evaluate_or_reuse(*map(Path, {[str(run), str(shop.model), str(shop.run)]}), **{facts})[1])
+        print(*{{"scipy", "sklearn", "torchvision"}} & sys.modules.keys())
+    """
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.stdout.split(), done.stderr) == (["True"], "")
 
 
 def test_a_killed_run_goes_on_with_its_own_query_pictures(shop):
     first, _ = shop.day()
     run, shop.run = shop.run, None
     assert shop.day(run=run) == (first, False)
-    assert shop.loads["read_picture"] == shop.loads["ImageEncoder"] == 0
+    assert shop.loads["read_picture_file"] == shop.loads["ImageEncoder"] == 0
 
 
 def test_judgements_count_queries_without_a_known_token(shop):

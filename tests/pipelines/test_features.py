@@ -22,6 +22,7 @@ from pipelines.jobs import beam_options
 from pipelines.picture_vectors import VectorCache, VectorFile
 from pipelines.transforms import resolve_pictures
 from schemas.errors import UsageError
+from schemas.files import read_sealed_json, write_sealed_json
 from schemas.hashing import bucket_of
 
 NAME, ENTRY, DIM = "squeezenet1_1", "SqueezeNet1_1_Weights.IMAGENET1K_V1", 512
@@ -205,8 +206,7 @@ def test_nothing_is_taken_over_from_another_encoder_or_bucketing(tmp_path, run_f
     assert run_features(fewer, reuse_from=earlier)["counts"]["pictures_computed"] == COMPUTED
     assert "num_buckets 2 here, 3 there" in capsys.readouterr().err
     manifest_path = Path(earlier, "manifests/features.json")
-    manifest = json.loads(manifest_path.read_text())
-    manifest_path.write_text(json.dumps({**manifest, "encoder_id": "another"}))
+    write_sealed_json(manifest_path, {**read_sealed_json(manifest_path), "encoder_id": "another"})
     later = make_run(tmp_path / "later")
     assert run_features(later, reuse_from=earlier)["counts"]["pictures_computed"] == COMPUTED
     assert "another there" in capsys.readouterr().err

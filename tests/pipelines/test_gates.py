@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import pipelines.gating.vectors
 from pipelines.gates import (
     GATES,
     GateResult,
@@ -23,12 +24,15 @@ from pipelines.gates import (
     require_passed,
     run_gates,
 )
+from pipelines.gating.fields import field_count
+from pipelines.gating.gated_run import GatedRun
+from pipelines.gating.vectors import check_drift, check_kept, check_neighbour_overlap
 from pipelines.index import IndexConfig, IndexStage
 from pipelines.progress import Progress
 from pipelines.units import Unit, UnitWriter, read_stage_manifest, write_stage_manifest
 from schemas.embeddings import embeddings_metadata, write_embeddings_file
 from schemas.errors import CorruptFileError, ThresholdError, UsageError
-from schemas.files import read_json, sha256_of_file, write_json
+from schemas.files import read_json, read_sealed_json, sha256_of_file, write_json, write_sealed_json
 from schemas.sample_shop.assortment import make_assortment
 from schemas.sample_shop.catalogue import make_catalogue
 from schemas.sample_shop.faults import plant_in_catalogue
@@ -36,7 +40,8 @@ from schemas.sample_shop.faults import plant_in_catalogue
 MODEL_ID, OTHER_MODEL = "itemsage-0123456789ab", "itemsage-ba9876543210"
 DIM = 32
 YESTERDAY, TODAY = "2026-06-29", "2026-06-30"
-COMPARING = {"row_count", "coverage", "coverage_text", "coverage_pictures", "neighbour_overlap", "drift", "recall"}
+OF_COVERAGE = {"coverage", "coverage_text", "coverage_fields", "coverage_pictures"}
+COMPARING = {"row_count", *OF_COVERAGE, "neighbour_overlap", "drift", "recall"}
 NEVER_ACCEPTED = {"vectors", "index", "model_id"}
 DEFAULTS = GateThresholds()
 
@@ -84,7 +89,9 @@ def make_run(
     number = len(ids)
     counts = {"items_written": number, "items_with_text": number, "items_with_picture": number // 2}
     pictures = {"pictures_listed": number // 2, "pictures_quarantined": 0}
-    write_stage(run, "items", {"rows_read": number, "rows_quarantined": 0, **(items or {})})
+    filled = {field_count("title"): number, field_count("brand"): number // 2}
+    rows = {"rows_read": number, "rows_written": number, "rows_quarantined": 0}
+    write_stage(run, "items", {**rows, **filled, **(items or {})})
     made_with = {"vocabulary_id": "v1", "image_encoder_id": "e1"}
     write_stage(run, "features", {**counts, **pictures, **(features or {})}, **made_with)
     write_json(store / "models" / model_id / "manifest.json", {"model_id": model_id, **made_with})
@@ -144,9 +151,9 @@ def statuses(results: dict[str, GateResult]) -> dict[str, set[str]]:
 def edit(run: Path, stage: str, counts: dict[str, int | None] | None = None, **facts: Any) -> None:
     """Changes counts (None: removes) and facts of a stage's manifest."""
     path = run / "manifests" / f"{stage}.json"
-    manifest = read_json(path) | facts
+    manifest = read_sealed_json(path) | facts
     manifest["counts"] = {k: v for k, v in {**manifest["counts"], **(counts or {})}.items() if v is not None}
-    write_json(path, manifest)
+    write_sealed_json(path, manifest)
 
 
 def flip_byte(path: Path, place: int = -40) -> None:
@@ -276,6 +283,19 @@ def test_coverage_of_text_and_pictures(days, gate, key, passing, failing, messag
     edit(yesterday, "features", {key: None})
     result = judge(today, yesterday)[gate]
     assert (result.status, result.message) == ("skipped", f"not compared: the run before did not count {key}")
+
+
+def test_coverage_of_single_fields(days):
+    today, yesterday = days
+    edit(today, "items", {field_count("title"): 54, field_count("brand"): 30})
+    assert judge(today, yesterday)["coverage_fields"].status == "passed"
+    edit(today, "items", {field_count("title"): None, field_count("brand"): 23})  # the titles' column was renamed
+    result = judge(today, yesterday)["coverage_fields"]
+    assert (result.status, result.value, result.threshold) == ("failed", 1.0, 0.1)
+    assert "title is filled in 0 of the rows, yesterday in 1" in result.message
+    assert "brand is filled in 0.383333 of the rows, yesterday in 0.5" in result.message
+    edit(yesterday, "items", {field_count("title"): None, field_count("brand"): None})
+    assert judge(today, yesterday)["coverage_fields"].status == "skipped"
 
 
 def test_quarantine_adds_the_stages_up(days):
@@ -455,6 +475,9 @@ def test_vectors_of_another_model_are_not_compared_but_its_recall_is(made, tmp_p
 
 
 def test_a_dozen_items_are_too_few_to_be_compared(tmp_path):
+    same = make_run(tmp_path / "c", YESTERDAY, names(11), unit_rows(11))
+    found = judge(make_run(tmp_path / "d", TODAY, names(11), unit_rows(11)), same)
+    assert {found[name].status for name in ("neighbour_overlap", "drift")} == {"skipped"}
     yesterday = make_run(tmp_path / "a", YESTERDAY, names(11), unit_rows(11))
     today = make_run(tmp_path / "b", TODAY, names(11), unit_rows(11, seed=1))
     found = judge(today, yesterday)
@@ -471,10 +494,29 @@ def test_a_dozen_items_are_too_few_to_be_compared(tmp_path):
         (report_of(click=(0.45, 200)), report_of(click=(0.5, 200)), "passed", "is 0.45 on 200 pairs, yesterday 0.5 on"),
         (report_of(click=(0.449, 200)), report_of(click=(0.5, 200)), "failed", "expected at least 0.45"),
         (report_of(click=(0.1, 199)), report_of(click=(0.5, 300)), "skipped", "got 'search/click' 199"),
-        (report_of(click=(0.1, 900)), report_of(save=(0.5, 900)), "skipped", "got no task in common"),
+        (report_of(click=(0.1, 900)), report_of(save=(0.5, 199)), "skipped", "got no task in common"),
+        (
+            report_of(click=(0.3, 900)),
+            report_of(click=(0.5, 900), save=(0.4, 1200)),
+            "failed",
+            "expected Recall@10 of 'search/save' (yesterday 0.4 on 1,200 pairs) again, got none today; "
+            "Recall@10 of 'search/click' is 0.3 on 900 pairs",
+        ),
+        (
+            report_of(click=(0.5, 900)),
+            {"not_evaluated": "no rows"},
+            "skipped",
+            "yesterday was not evaluated: 'no rows'",
+        ),
+        ({"not_evaluated": "no rows"}, report_of(click=(0.5, 199)), "skipped", "today was not evaluated: 'no rows'"),
         (None, report_of(click=(0.5, 200)), "skipped", "today was not evaluated (no --engagements)"),
         (report_of(click=(0.5, 200)), None, "skipped", "yesterday was not evaluated (no --engagements)"),
-        ({"not_evaluated": "no\x1b[2J rows"}, report_of(click=(0.5, 200)), "skipped", r"'no\x1b[2J rows'"),
+        (
+            {"not_evaluated": "no\x1b[2J rows"},
+            report_of(click=(0.5, 200)),
+            "failed",
+            r"(yesterday 0.5 on 200 pairs) again, got none today: 'no\x1b[2J rows'",
+        ),
         (
             report_of(click=(0.3, 200), save=(0.1, 500), checkout=(0.5, 800)),
             report_of(click=(0.4, 200), save=(0.5, 500), checkout=(0.5, 800)),
@@ -492,6 +534,36 @@ def test_recall(days, today_report, yesterday_report, status, message):
     result = judge(*days)["recall"]
     assert result.status == status
     assert message in result.message
+
+
+def test_a_recall_that_is_not_measured_any_more_fails_until_a_person_accepts(days):
+    today, yesterday = days
+    write_json(today / "metrics.json", {"not_evaluated": "got none of 6 rows", "model_id": OTHER_MODEL})
+    write_json(yesterday / "metrics.json", report_of(click=(0.5, 300)) | {"model_id": MODEL_ID})
+    result = judge(today, yesterday)["recall"]
+    assert (result.status, result.value, result.baseline, result.threshold) == ("failed", None, 0.5, None)
+    assert result.message.endswith(
+        f"(of two models, '{OTHER_MODEL}' and yesterday '{MODEL_ID}': on two different held-out splits)"
+    )
+    assert "--engagements" in result.remedy
+    assert judge(today, yesterday, recall="trained on June")["recall"].status == "accepted"
+    for recall, status in ((0.45, "passed"), (0.44, "failed")):
+        write_json(today / "metrics.json", report_of(click=(recall, 300)) | {"model_id": OTHER_MODEL})
+        result = judge(today, yesterday)["recall"]
+        assert result.status == status
+        assert "two different held-out splits" in result.message
+
+
+def test_equal_files_are_judged_as_a_search_would_but_without_one(days, monkeypatch):
+    today, yesterday = days
+    shutil.rmtree(today)
+    shutil.copytree(yesterday, today)
+    checks = (check_kept, check_neighbour_overlap, check_drift)
+    apart = [check(GatedRun(today), GatedRun(yesterday), DEFAULTS) for check in checks]
+    for name in ("neighbour_overlap", "domain_auc", "sample_rows", "common_rows"):
+        monkeypatch.setattr(pipelines.gating.vectors, name, lambda *_: pytest.fail("nothing need be searched"))
+    whole = GatedRun(today)
+    assert [check(whole, GatedRun(yesterday, twin=whole), DEFAULTS) for check in checks] == apart
 
 
 @pytest.mark.parametrize("poison", ["{", "[]", '{"tasks": [{"task": "x"}]}', '{"tasks": 3}', "null"])
@@ -538,6 +610,7 @@ def test_a_model_that_is_not_there_or_other_embeddings(days, fault):
     [
         ("manifests/embeddings.json", {"row_count", "coverage", "neighbour_overlap", "drift"}),
         ("manifests/features.json", {"coverage_text", "coverage_pictures"}),
+        ("manifests/items.json", {"coverage_fields"}),
         ("embeddings/part-00000-of-00001.parquet", {"coverage", "neighbour_overlap", "drift"}),
         ("metrics.json", {"recall"}),
         (".", COMPARING - {"recall"}),
@@ -565,7 +638,7 @@ def test_poisoned_counts_are_damage(days, poison):
     (yesterday / "manifests" / "embeddings.json").write_text(poison)
     assert judge(today, yesterday)["row_count"].status == "failed"
     (today / "manifests" / "items.json").write_text(poison)
-    with pytest.raises(CorruptFileError, match="expected counts and files"):
+    with pytest.raises(CorruptFileError, match=r"expected (counts and files|an object)"):
         run_gates(today, yesterday, DEFAULTS, {})
 
 

@@ -8,22 +8,47 @@ from pipelines.changes import compare_embeddings
 from pipelines.publish import account
 from schemas.errors import CorruptFileError
 
+YESTERDAY = {"rows_yesterday": 8, "rows_gone": 4}
+
 
 def test_account_adds_up_rows_and_pictures():
     counts = account(
         {"rows_read": 10, "rows_collapsed": 2, "rows_quarantined": 1, "pictures_listed": 5, "pictures_cut_off": 3},
         {"rows_quarantined": 1, "pictures_computed": 3, "pictures_reused": 1, "pictures_quarantined": 1},
-        {"rows_written": 6},
+        {"rows_written": 6, "rows_reused": 1, "rows_computed": 5, "rows_changed": 3, "rows_new": 2, **YESTERDAY},
     )
     assert counts["rows_quarantined"] == 2
+    assert counts["rows_gone"] == 4
     assert counts["pictures_listed"] == 8
 
 
-@pytest.mark.parametrize("lost", ["rows_read", "pictures_listed"])
-def test_account_refuses_a_lost_row_or_picture(lost):
-    items = {"rows_read": 3, "pictures_listed": 2, lost: 4}
-    with pytest.raises(CorruptFileError, match="add up"):
-        account(items, {"pictures_computed": 2}, {"rows_written": 3})
+@pytest.mark.parametrize(
+    ("stage", "lost"),
+    [
+        (0, "rows_read"),
+        (0, "pictures_listed"),
+        (2, "rows_reused"),
+        (2, "rows_changed"),
+        (2, "rows_new"),
+        (2, "rows_gone"),
+        (2, "rows_yesterday"),
+    ],
+)
+def test_account_refuses_a_lost_row_or_picture(stage, lost):
+    items = {"rows_read": 6, "pictures_listed": 2}
+    embeddings = {
+        "rows_written": 6,
+        "rows_reused": 1,
+        "rows_computed": 5,
+        "rows_changed": 3,
+        "rows_new": 2,
+        **YESTERDAY,
+    }
+    stages = [items, {"pictures_computed": 2}, embeddings]
+    account(*stages)
+    stages[stage][lost] += 1
+    with pytest.raises(CorruptFileError, match=f"expected .*{lost}"):
+        account(*stages)
 
 
 @given(

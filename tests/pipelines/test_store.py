@@ -1,4 +1,5 @@
 import os
+import shutil
 
 import pytest
 
@@ -138,11 +139,25 @@ def test_nothing_that_readers_were_taken_back_from_or_past_returns_by_itself(tmp
     assert store.may_move_readers(str(tmp_path), runs[2])
 
 
-def test_with_a_damaged_pointer_any_finished_run_mends_it(tmp_path):
+def test_a_damaged_run_is_followed_by_one_of_its_date_or_later_never_by_an_earlier_one(tmp_path):
     first, second = sound_run(tmp_path, "2026-06-29"), sound_run(tmp_path, "2026-06-30")
     store.point_to_run(str(tmp_path), second)
-    (second / "COMPLETED").unlink()
-    assert store.may_move_readers(str(tmp_path), first)
+    shutil.rmtree(second)
+    same_date = sound_run(tmp_path, "2026-06-30", 7)
+    for pointer in (f"runs/2026-06-30/{second.name}\n", "damaged"):
+        (tmp_path / "CURRENT").write_text(pointer)
+        assert not store.may_move_readers(str(tmp_path), first)
+        assert store.may_move_readers(str(tmp_path), same_date)
+
+
+def test_after_a_rollback_only_a_later_date_moves_readers(tmp_path):
+    first, second = sound_run(tmp_path, "2026-06-29"), sound_run(tmp_path, "2026-06-30")
+    store.point_to_run(str(tmp_path), first)
+    store.point_to_run(str(tmp_path), second)
+    store.point_to_run(str(tmp_path), first, why="rolled back")
+    assert not store.may_move_readers(str(tmp_path), second)
+    assert not store.may_move_readers(str(tmp_path), sound_run(tmp_path, "2026-06-30", 7))
+    assert store.may_move_readers(str(tmp_path), sound_run(tmp_path, "2026-07-01"))
 
 
 def test_a_move_to_the_same_run_is_none(tmp_path):

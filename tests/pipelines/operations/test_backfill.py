@@ -111,3 +111,8 @@ def test_days_are_run_in_order_and_never_take_readers_back(tmp_path, capsys):
     (oldest,) = (folder / "runs" / "2026-06-27").iterdir()
     assert json.loads((oldest / "started.json").read_text()) == {"previous": None}
     assert [move.to_run.split("/")[1][-2:] for move in history.moves(str(folder))] == ["28", "30"]
+
+
+def test_a_day_that_is_no_date_is_told_under_its_own_flag(tmp_path, capsys):
+    assert main(call(tmp_path, "2026-06-29", "yesterday")) == 2
+    assert "expected --to YYYY-MM-DD, got 'yesterday'" in capsys.readouterr().err

@@ -76,6 +76,12 @@ def test_wrong_calls_exit_2(tmp_path, argv, capsys):
     assert "expected" in capsys.readouterr().err
 
 
+def test_one_date_is_one_too_few(tmp_path, capsys):
+    make_run(tmp_path, OLD, 1)
+    assert main([OLD, "--store", str(tmp_path)]) == 2
+    assert "expected two runs or dates" in capsys.readouterr().err
+
+
 def test_a_damaged_run_is_an_error_not_a_result(tmp_path, capsys):
     make_run(tmp_path, OLD, 1)
     run = make_run(tmp_path, NEW, 2)

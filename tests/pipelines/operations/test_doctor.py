@@ -16,6 +16,7 @@ from pipelines.operations.doctor import DoctorConfig, diagnose, main
 from pipelines.operations.doctor_inputs import check_mapping
 from pipelines.operations.doctor_machine import check_cores, check_disk, check_file_system, check_packages
 from pipelines.operations.findings import FAILED, OK, WARNING, Finding
+from schemas.files import read_sealed_json, write_sealed_json
 
 
 @pytest.fixture(scope="module")
@@ -115,6 +116,38 @@ def test_inputs_that_are_not_there(tmp_path):
     ):
         found = by_name(diagnose(DoctorConfig(catalog=f"{tmp_path}/{name}")))
         assert message in found["inputs"].problems[0]
+        assert "neither" not in found["inputs"].looked_at
+
+
+@pytest.mark.parametrize("is_counted", [True, False])
+def test_a_column_that_the_published_run_had_values_in_and_the_catalogue_lost(own_store, tmp_path, is_counted):
+    path = next(own_store.glob("runs/2026-06-30/*")) / "manifests" / "items.json"
+    if is_counted:
+        value = read_sealed_json(path)
+        value["counts"] |= {"field:title": 40, "field:brand": 26, "field:colors": 0}
+        write_sealed_json(path, value)
+    pq.write_table(pa.table({"item_id": ["a"], "name": ["red"], "images": [[]]}), tmp_path / "c.parquet")
+    call = {"catalog": f"{tmp_path}/c.parquet", "image_root": str(tmp_path), "store": str(own_store)}
+    warnings = by_name(diagnose(DoctorConfig(**call)))["columns of catalogue"].warnings
+    lost = [text for text in warnings if "which would be empty" in text]
+    assert ["'title'" in lost[0], "'brand'" in lost[1], len(lost)] == [True, True, 2]
+    if is_counted:
+        assert "title in 40 rows" in lost[0]
+    warnings = by_name(diagnose(DoctorConfig(**call, columns={"title": "name"})))["columns of catalogue"].warnings
+    assert not any("title" in text for text in warnings)
+    path.write_text("{")
+    warnings = by_name(diagnose(DoctorConfig(**call)))["columns of catalogue"].warnings
+    assert any("cannot be read" in text for text in warnings)
+
+
+def test_long_ids_and_paths_are_shortened(tmp_path):
+    rows = {"item_id": ["x" * 400, "x" * 400], "title": ["red", "blue"], "images": [["p" * 190 + ".jpg"], []]}
+    pq.write_table(pa.table(rows), tmp_path / "c.parquet")
+    found = diagnose(DoctorConfig(catalog=f"{tmp_path}/c.parquet", image_root=str(tmp_path), image_encoder="none"))
+    texts = [text for f in found for text in (*f.problems, *f.warnings)]
+    assert any("duplicate_id" in text for text in texts), texts
+    assert any("missing" in text for text in texts)
+    assert not any("x" * 80 in text or "p" * 130 in text for text in texts)
 
 
 def test_the_date_goes_into_the_path(catalogue, tmp_path, capsys):

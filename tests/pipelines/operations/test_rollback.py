@@ -1,9 +1,12 @@
 import shutil
+import subprocess
+import sys
 
 import pytest
 from made_store import make_run, move
 
 from pipelines import history, store
+from pipelines.lock import store_lock
 from pipelines.operations.rollback import RollbackConfig, default_target, main, run
 from schemas.errors import CorruptFileError, UsageError
 
@@ -79,6 +82,18 @@ def test_what_cannot_be_rolled_back_to_is_refused(tmp_path, to, capsys):
     assert main(["--store", str(tmp_path), "--to", to]) == 2
     assert store.current_run(str(tmp_path)) == runs[1]
     assert "\x1b" not in capsys.readouterr().err
+
+
+def test_while_another_works_on_the_store_it_is_told_what_to_do(tmp_path, capfd):
+    runs = published(tmp_path, 28, 29)
+    call = f"from pipelines.operations.rollback import main; import sys; sys.exit(main(['--store', {str(tmp_path)!r}]))"
+    with store_lock(tmp_path, "daily run of 2026-06-30"):
+        assert subprocess.run([sys.executable, "-c", call], check=False).returncode == 1
+    shown = capfd.readouterr().err
+    assert "daily run of 2026-06-30" in shown
+    assert "stop that process" in shown
+    assert "repeat this rollback" in shown
+    assert store.current_run(str(tmp_path)) == runs[1]
 
 
 def flip(path):

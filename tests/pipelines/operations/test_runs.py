@@ -44,6 +44,19 @@ def test_every_state_is_told_newest_first(tmp_path, capsys):
     assert unfinished.name in shown
 
 
+def test_a_run_that_readers_were_taken_back_from_is_told_with_the_reason(tmp_path):
+    runs = [make_run(tmp_path, f"2026-06-{day}", day) for day in (28, 29)]
+    for run in runs:
+        move(tmp_path, run)
+    move(tmp_path, runs[0], why="rolled back", reason="prices \x1b[31m")
+    infos = list_runs(str(tmp_path))
+    assert [(info.state, info.reason) for info in infos] == [("rolled back", "prices \x1b[31m"), ("CURRENT", None)]
+    assert infos[0].superseded is not None
+    assert "    rolled back: 'prices \\x1b[31m'" in format_runs(infos).splitlines()
+    move(tmp_path, runs[1], why="republished")
+    assert [info.state for info in list_runs(str(tmp_path))] == ["CURRENT", "published before"]
+
+
 def test_broken_runs_are_listed_as_broken(tmp_path):
     runs = [make_run(tmp_path, "2026-06-30", number, model=OTHER_MODEL) for number in range(8)]
     (runs[0] / "manifest.json").unlink()

@@ -16,7 +16,7 @@ from pipelines.operations.verify import main, verify_run
 from pipelines.operations.verify_buckets import problems_of_ids, problems_of_record
 from pipelines.units import read_stage_manifest
 from schemas.embeddings import embeddings_metadata, read_embeddings, write_embeddings_file
-from schemas.files import read_json, sha256_of_file, write_json, write_text
+from schemas.files import read_json, read_sealed_json, sha256_of_file, write_json, write_sealed_json, write_text
 from schemas.hashing import bucket_of
 from schemas.records import ItemFeatures
 
@@ -136,10 +136,20 @@ def relist(run: Path, old: str, name: str) -> None:
     new, size = sha256_of_file(run / name), (run / name).stat().st_size
     for path in [*run.glob("manifests/*.json"), *run.glob("units/*/*.json"), run / "manifest.json"]:
         value = json.loads(path.read_text().replace(old, new))
+        value.pop("checksum", None)
         for entry in value.get("files", []):
             if entry["path"] == name:
                 entry["bytes"] = size
-        write_json(path, value)
+        (write_json if path.name == "manifest.json" else write_sealed_json)(path, value)
+    finish(run)
+
+
+def finish(run: Path) -> None:
+    """The checksums of the run's records and of its manifest."""
+    value = read_json(run / "manifest.json")
+    write_json(
+        run / "manifest.json", value | {"records": {name: sha256_of_file(run / name) for name in value["records"]}}
+    )
     write_text(run / "COMPLETED", sha256_of_file(run / "manifest.json") + "\n")
 
 
@@ -157,9 +167,9 @@ def test_a_path_out_of_the_run_is_never_followed(own_store):
     run = current(own_store)
     (own_store / "secret").write_text("x")
     path = run / "manifests" / "items.json"
-    value = read_json(path)
+    value = read_sealed_json(path)
     value["files"].append({"path": "../../../secret", "bytes": 1, "sha256": sha256_of_file(own_store / "secret")})
-    write_json(path, value)
+    write_sealed_json(path, value)
     assert "inside the run, got '../../../secret'" in failed(verify_run(own_store, run))
 
 
@@ -201,6 +211,48 @@ def test_counts_that_do_not_add_up_are_found(own_store):
     assert f"rows_read in manifest.json {value['counts']['rows_read'] - 1}, got {value['counts']['rows_read']}" in text
 
 
+@pytest.mark.parametrize("kind", ["items/bucket-*.parquet", "features/bucket-*.tfrecord"])
+def test_what_follows_from_a_damaged_file_is_not_told_row_by_row(own_store, kind):
+    path = sorted(current(own_store).glob(kind))[0]
+    flip(path)
+    found = [text for f in verify_run(own_store, current(own_store)) for text in f.problems]
+    assert 2 <= len(found) <= 3
+    assert all(path.name in text for text in found)
+
+
+@pytest.mark.parametrize("kind", ["units/embeddings/*.json", "manifests/embeddings.json", "units/items/*.json"])
+def test_a_damaged_manifest_or_sidecar_takes_the_blame_itself(own_store, kind):
+    path = sorted(current(own_store).glob(kind))[0]
+    path.write_text(path.read_text().replace('"counts"', '"bounts"'))
+    name = path.relative_to(current(own_store)).as_posix()
+    found = [text for f in verify_run(own_store, current(own_store)) for text in f.problems]
+    assert "KeyError" not in "".join(found)
+    assert [
+        text for text in found if name not in text and "not known to be" not in text and "not looked" not in text
+    ] == []
+
+
+@pytest.mark.parametrize("has_gates", [True, False])
+def test_a_run_that_its_gates_stopped_is_told_as_such(own_store, has_gates):
+    run = current(own_store)
+    value = read_json(run / "gates.json")
+    value["gates"][0].update(status="failed", message="too few \x1b[31m")
+    for name in ("COMPLETED", "manifest.json", "changes.json", "gates.json"):
+        (run / name).unlink()
+    shutil.rmtree(run / "changes")
+    if has_gates:
+        write_json(run / "gates.json", value)
+    before = next(own_store.glob("runs/2026-06-29/*"))
+    write_text(own_store / "CURRENT", f"runs/2026-06-29/{before.name}\n")
+    found = verify_run(own_store, run)
+    text = failed(found)
+    assert "never published" in text
+    assert "earlier version" not in format_findings(found)
+    assert ("its gates stopped it: 'row_count'" in text) == has_gates
+    assert {f.check for f in found if f.status == FAILED} == ({"finished", "gates"} if has_gates else {"finished"})
+    assert "\x1b" not in text
+
+
 def test_a_failed_gate_is_found(own_store):
     run = current(own_store)
     value = read_json(run / "gates.json")
@@ -221,8 +273,9 @@ def test_strays_leftovers_and_pointers(own_store):
     assert "pointers: expected" in failed(found)
     warnings = {f.check: f.warnings for f in found}["unlisted files"]
     assert len(warnings) == 3
+    assert {f.check: f.looked_at for f in found}["unlisted files"].startswith("3 of ")
     assert "\x1b" not in format_findings(found)
-    assert "can be deleted" in "\n".join(warnings)
+    assert "itemsage gc" in "\n".join(warnings)
 
 
 def test_changes_without_the_run_before(own_store):

@@ -1,0 +1,87 @@
+"""Evaluating a run on judgements: nDCG@10 over judged items of text queries, beside baselines."""
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from model.metrics import bootstrap_interval, ndcg_at_k
+from pipelines.evaluation.evaluated_run import EvaluatedRun
+from schemas.errors import ThresholdError
+from schemas.files import expand_inputs
+from schemas.hashing import seed_of
+from schemas.reading import plan_slices, read_slice, table_columns
+from schemas.tables import JUDGEMENTS
+from schemas.validation import validate_judgements
+
+NDCG_K = 10
+_RANDOM_ORDERS = 20
+
+#: query -> row of an item -> its grade.
+Graded = dict[str, dict[int, float]]
+
+
+def evaluate_judgements(
+    evaluated: EvaluatedRun, judgements: str, *, date: str | None, columns: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The report of nDCG@10 over judged items of text queries, beside TF-IDF, BM25 and a random order. Raises
+    ThresholdError if no item of the run is judged."""
+    counts: Counter[str] = Counter()
+    graded = _read_grades(evaluated, judgements, date, table_columns(columns, "judgements"), counts)
+    if not graded:
+        raise ThresholdError(f"expected search judgements of items in the run, got none of {dict(counts)}")
+    values = _ndcg_a_query(evaluated, graded, counts)
+    methods = {}
+    for name, of_queries in values.items():
+        low, high = bootstrap_interval(np.array(of_queries), seed=0)
+        methods[name] = {"ndcg@10": float(np.mean(of_queries)), "ndcg@10_low": low, "ndcg@10_high": high}
+    return {
+        "kind": "judgements",
+        "items": len(evaluated.item_ids),
+        "model_id": evaluated.encoder.manifest["model_id"],
+        "rows": dict(counts),
+        "tasks": [{"task": "search", "queries": len(values["itemsage"]), "methods": methods}],
+    }
+
+
+def _read_grades(
+    evaluated: EvaluatedRun, judgements: str, date: str | None, columns: Mapping[str, str], counts: Counter[str]
+) -> Graded:
+    """Grades of the run's items on search; other rows are counted."""
+    graded: Graded = {}
+    for part in plan_slices(expand_inputs(judgements, date)):
+        for raw in read_slice(part, columns, JUDGEMENTS):
+            good, rejected, _ = validate_judgements(raw, part)
+            counts.update(rows_read=len(good) + len(rejected), rows_quarantined=len(rejected))
+            for row in good.to_pylist():
+                if row["surface"] != "search" or row["item_id"] not in evaluated.row_of:
+                    counts["rows_other_surface" if row["surface"] != "search" else "rows_item_unknown"] += 1
+                    continue
+                graded.setdefault(row["query"], {})[evaluated.row_of[row["item_id"]]] = row["grade"]
+    return graded
+
+
+def _ndcg_a_query(evaluated: EvaluatedRun, graded: Graded, counts: Counter[str]) -> dict[str, list[float]]:
+    """Method -> nDCG@10 of each query that has a relevant item; the other queries are counted."""
+    queries = sorted(graded)
+    vectors_QE, unknown_Q = evaluated.text_queries(tuple(queries))
+    counts["queries_without_known_token"] = int(unknown_Q.sum())
+    scores = {
+        "itemsage": vectors_QE @ evaluated.vectors_ND.T,
+        "tfidf": evaluated.tfidf.scores(queries),
+        "bm25": evaluated.bm25.scores(queries),
+    }
+    values: dict[str, list[float]] = {name: [] for name in (*scores, "random")}
+    for number, query in enumerate(queries):
+        rows, grades = np.array(list(graded[query])), np.array(list(graded[query].values()))
+        by_method = {name: ndcg_at_k(matrix[number, rows], grades, NDCG_K) for name, matrix in scores.items()}
+        if by_method["itemsage"] is None:
+            counts["queries_without_relevant"] += 1
+            continue
+        generator = np.random.default_rng(seed_of("random order", query))
+        orders = [ndcg_at_k(generator.random(len(rows)), grades, NDCG_K) for _ in range(_RANDOM_ORDERS)]
+        by_method["random"] = float(np.mean([value for value in orders if value is not None]))
+        for name, value in by_method.items():
+            values[name].append(float(value or 0.0))
+    return values

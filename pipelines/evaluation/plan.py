@@ -1,0 +1,124 @@
+"""Planning an evaluation: everything that a report depends on is settled, what only computing it needs waits."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from model.baselines import popularity_scores
+from model.evaluation import HeldOutTask
+from model.split import Split, assign
+from pipelines.evaluation.evaluated_run import EvaluatedRun
+from pipelines.evaluation.inputs import held_out_tasks, read_query_rows
+from pipelines.evaluation.query_pictures import QueryPictures
+from pipelines.query_rows import rows_hash
+from schemas.reading import table_columns
+
+MAX_QUERIES = 2_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationRequest:
+    """What an evaluation on engagements is asked for.
+
+    engagements, date: the files (date stands for {date}, and later rows are left out). image_root: the folder that
+    query pictures start from, None: they are not asked. columns: our tables' columns by the shop's names.
+    verify_images: read each query picture again. include_train: keep the model's training part. max_queries: distinct
+    queries a task, sampled.
+    """
+
+    engagements: str
+    image_root: str | None
+    date: str | None
+    columns: Mapping[str, Any]
+    verify_images: bool = False
+    include_train: bool = False
+    max_queries: int = MAX_QUERIES
+
+
+class Evaluation:
+    """A planned evaluation: everything it depends on is known, no tower is loaded.
+
+    rows: QUERY_ROWS that count, with rows_hash; rows_read: counts of the engagement files, which change nothing else.
+    pictures: the query pictures with their vectors, None if no picture can be asked. Tasks and popularity are made when
+    first needed: a report that is taken over needs neither.
+    """
+
+    def __init__(
+        self, evaluated: EvaluatedRun, request: EvaluationRequest, rows: pa.Table, rows_read: Mapping[str, int]
+    ):
+        self.evaluated, self.rows_read, self.rows_hash = evaluated, rows_read, rows_hash(rows)
+        self.pictures: QueryPictures | None = None
+        self._request, self._rows = request, rows
+
+    @cached_property
+    def _held_out(self) -> pa.ChunkedArray:
+        """bool [rows]"""
+        return pc.equal(assign(Split.load(self.evaluated.encoder.folder), self._rows), "test")
+
+    @property
+    def picture_tasks(self) -> tuple[HeldOutTask, ...]:
+        return self._of_pictures[0]
+
+    @property
+    def tasks(self) -> tuple[HeldOutTask, ...]:
+        """Held-out pairs of each surface and action, by name."""
+        return tuple(sorted(self._of_pictures[0] + self._of_texts[0], key=lambda task: task.name))
+
+    @cached_property
+    def popularity_N(self) -> np.ndarray | None:
+        """Engagements an item of the model's training part, None if there are none."""
+        trained_on = self._rows.filter(pc.invert(self._held_out))["item_id"].to_pylist()
+        return popularity_scores(self.evaluated.item_ids, trained_on) if trained_on else None
+
+    @property
+    def rows_planned(self) -> dict[str, int]:
+        """Counts of the rows that count but are not ranked."""
+        held_out = pc.sum(self._held_out, min_count=0).as_py()
+        return {"rows_of_training_part": len(self._rows) - held_out} | (self._of_pictures[1] + self._of_texts[1])
+
+    @cached_property
+    def _of_pictures(self) -> tuple[tuple[HeldOutTask, ...], Counter[str]]:
+        return self._tasks_of("picture")
+
+    @cached_property
+    def _of_texts(self) -> tuple[tuple[HeldOutTask, ...], Counter[str]]:
+        return self._tasks_of("text")
+
+    def _tasks_of(self, tower: str) -> tuple[tuple[HeldOutTask, ...], Counter[str]]:
+        """The tasks of a tower's surfaces, and counts of the rows of unknown items."""
+        rows = self._rows if self._request.include_train else self._rows.filter(self._held_out)
+        surfaces = [name for name in pc.unique(rows["surface"]).to_pylist() if tower_of(name) == tower]
+        rows = rows.filter(pc.is_in(rows["surface"], pa.array(surfaces, rows["surface"].type)))
+        counts: Counter[str] = Counter()
+        if not len(rows):  # then no item id need be read
+            return (), counts
+        return held_out_tasks(rows, self.evaluated.row_of, self._request.max_queries, counts), counts
+
+
+def plan_evaluation(evaluated: EvaluatedRun, request: EvaluationRequest, previous: Path | None = None) -> Evaluation:
+    """Reads the engagements and settles the query pictures; see QueryPictures for `previous`."""
+    rows, rows_read = read_query_rows(request.engagements, request.date, table_columns(request.columns, "engagements"))
+    planned = Evaluation(evaluated, request, rows, rows_read)
+    if request.image_root is not None and evaluated.encoder.has_tower("picture"):
+        uris = [uri for task in planned.picture_tasks for uri in task.queries]
+        if uris:
+            planned.pictures = QueryPictures(
+                evaluated.encoder, request.image_root, evaluated.run, previous, request.verify_images
+            )
+            planned.pictures.resolve(uris)
+    return planned
+
+
+def tower_of(surface_or_task: str) -> str:
+    """
+    >>> tower_of("search"), tower_of("closeup/click")
+    ('text', 'picture')
+    """
+    return "text" if surface_or_task.split("/")[0] == "search" else "picture"

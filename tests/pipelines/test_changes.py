@@ -1,0 +1,126 @@
+"""changes/ against hand-made runs: what differs, and that equal files are not loaded to find that nothing does."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as st_numpy
+
+import pipelines.changes
+from pipelines.changes import compare_embeddings, write_changes
+from pipelines.units import Unit, UnitWriter, write_stage_manifest
+from schemas.embeddings import embeddings_metadata, write_embeddings_file
+from schemas.errors import CorruptFileError
+from schemas.tables import CHANGES
+
+DIM = 8
+NAMES = [f"item-{number:02d}" for number in range(40)]
+PART = "embeddings/part-00000-of-00001.parquet"
+
+
+def unit_rows(num_rows: int, seed: int = 0) -> np.ndarray:
+    rows = np.random.default_rng(seed).normal(size=(num_rows, DIM))
+    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+
+
+def make_run(run: Path, ids: Sequence[str], matrix: np.ndarray) -> Path:
+    writer = UnitWriter(str(run), Unit("embeddings", "part-00000-of-00001", "0"))
+    with writer.file(PART) as temporary:
+        write_embeddings_file(temporary, ids, matrix, embeddings_metadata("m", DIM))
+    writer.seal()
+    write_stage_manifest(str(run), "embeddings", [writer.unit.name])
+    return run
+
+
+@pytest.fixture
+def days(tmp_path) -> tuple[Path, Path]:
+    """(today, yesterday), of equal embeddings."""
+    return make_run(tmp_path / "today", NAMES, unit_rows(40)), make_run(tmp_path / "yesterday", NAMES, unit_rows(40))
+
+
+def rows_of(run: Path) -> list[tuple[str, str]]:
+    table = pq.read_table(run / "changes" / "part-00000.parquet")
+    assert table.schema.equals(CHANGES)
+    return [(row["item_id"], row["change"]) for row in table.to_pylist()]
+
+
+def forbid_loading(monkeypatch) -> None:
+    monkeypatch.setattr(pipelines.changes, "read_embeddings", lambda _: pytest.fail("no matrix need be loaded"))
+
+
+def test_equal_files_are_not_loaded(days, monkeypatch):
+    today, yesterday = days
+    (today / "manifests" / "embeddings.json").rename(today / "aside")
+    loaded = write_changes(today, yesterday)  # without a manifest the vectors are compared
+    bytes_loaded = (today / "changes" / "part-00000.parquet").read_bytes()
+    (today / "aside").rename(today / "manifests" / "embeddings.json")
+    forbid_loading(monkeypatch)
+    assert write_changes(today, yesterday) == loaded == {"new": 0, "changed": 0, "deleted": 0, "unchanged": 40}
+    assert (today / "changes" / "part-00000.parquet").read_bytes() == bytes_loaded
+    assert rows_of(today) == []
+
+
+def test_what_differs_is_listed(tmp_path):
+    matrix = unit_rows(40)
+    yesterday = make_run(tmp_path / "yesterday", NAMES[:38], matrix[:38])
+    matrix[5] = -matrix[5]
+    today = make_run(tmp_path / "today", NAMES[2:], matrix[2:])
+    assert write_changes(today, yesterday) == {"new": 2, "changed": 1, "deleted": 2, "unchanged": 35}
+    assert rows_of(today) == [
+        ("item-00", "deleted"),
+        ("item-01", "deleted"),
+        ("item-05", "changed"),
+        ("item-38", "new"),
+        ("item-39", "new"),
+    ]
+    assert write_changes(today, None) == {"new": 38, "changed": 0, "deleted": 0, "unchanged": 0}
+
+
+@pytest.mark.parametrize("which", ["today", "yesterday"])
+@pytest.mark.parametrize("damage", ["flipped", "cut", "empty"])
+def test_damaged_embeddings_are_no_unchanged_ones(days, which, damage):
+    path = days[which == "yesterday"] / PART
+    data = bytearray(path.read_bytes())
+    data[len(data) // 3] ^= 1
+    path.write_bytes({"flipped": bytes(data), "cut": bytes(data[:-9]), "empty": b""}[damage])
+    with pytest.raises(CorruptFileError):
+        write_changes(*days)
+    assert not (days[0] / "changes").exists()
+
+
+def test_a_file_that_no_manifest_lists_is_compared(days):
+    today, yesterday = days
+    path = yesterday / "embeddings" / "part-stray.parquet"
+    write_embeddings_file(path, ["zebra"], unit_rows(1), embeddings_metadata("m", DIM))
+    assert write_changes(today, yesterday)["deleted"] == 1
+
+
+BITS = st_numpy.arrays(np.float32, (12, 3), elements=st.sampled_from([0.0, -0.0, 1.0, float("nan")]))
+
+
+@given(BITS, BITS, st.sets(st.integers(0, 11)), st.sets(st.integers(0, 11)))
+def test_applying_the_changes_to_yesterday_gives_today(old_ND, new_ND, old_rows, new_rows):
+    old = {NAMES[row]: old_ND[row].tobytes() for row in old_rows}
+    new = {NAMES[row]: new_ND[row].tobytes() for row in new_rows}
+    table, counts = compare_embeddings(
+        pa.array(sorted(old), pa.string()),
+        old_ND[sorted(old_rows)],
+        pa.array(sorted(new), pa.string()),
+        new_ND[sorted(new_rows)],
+    )
+    readers = dict(old)
+    for row in table.to_pylist():
+        if row["change"] == "deleted":
+            del readers[row["item_id"]]
+        else:
+            assert (row["change"] == "new") == (row["item_id"] not in old)
+            assert readers.get(row["item_id"]) != new[row["item_id"]]
+            readers[row["item_id"]] = new[row["item_id"]]
+    assert readers == new
+    assert table["item_id"].to_pylist() == sorted(table["item_id"].to_pylist())
+    assert counts["unchanged"] == len(new) - counts["new"] - counts["changed"]

@@ -1,0 +1,318 @@
+"""What happens to a store between runs: a truncated index, other buckets, empty days, clocks that jump, folders deleted
+by hand, scratch left lying about."""
+
+import os
+import re
+import shutil
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+import pytest
+from fault_bench import (
+    DAY,
+    DAY_BEFORE,
+    NUM_BUCKETS,
+    SOAK,
+    Bench,
+    Outcome,
+    assert_sound,
+    copy_of,
+    differing,
+    pointer_of,
+    result_of,
+)
+
+from pipelines import store
+from pipelines.searcher import Searcher
+from schemas.errors import CorruptFileError, UsageError
+from schemas.files import read_json, write_json
+
+pytest_plugins = ["fault_fixtures"]
+pytestmark = pytest.mark.slow
+#: Of Annoy's file for 256 numbers: descendants (4 bytes), children or norm (8), the vector.
+NODE_BYTES = 4 + 8 + 4 * 256
+soak_only = pytest.mark.skipif(not SOAK, reason="make soak")
+
+
+@pytest.fixture
+def folder(bench: Bench, tmp_path: Path) -> Path:
+    """A store whose last run is yesterday's."""
+    return copy_of(bench.day_old, tmp_path / "store")
+
+
+def half_of(bench: Bench, tmp_path: Path) -> tuple[Path, Path]:
+    """A store and its run of today, killed just before it was finished."""
+    half = copy_of(bench.half, tmp_path / "half")
+    (run,) = (half / "runs" / DAY).iterdir()
+    return half, run
+
+
+def published_after(bench: Bench, folder: Path, *argv: str) -> None:
+    assert bench.check(folder, pointer_of(folder), bench.day(folder, *argv))
+
+
+def refused(bench: Bench, folder: Path, *argv: str, codes: tuple[int, ...] = (1, 2, 3)) -> Outcome:
+    """The day ends in a clear error; readers keep yesterday's run, which is sound."""
+    before, outcome = pointer_of(folder), bench.day(folder, *argv)
+    assert outcome.error
+    assert outcome.code in codes, outcome.output
+    assert pointer_of(folder) == before
+    old = store.current_run(str(folder))
+    assert old.parent.name == DAY_BEFORE
+    assert_sound(folder, old)
+    return outcome
+
+
+# ---- an index cut at the boundary of a node, which Annoy loads and answers from
+
+
+@pytest.mark.parametrize("nodes", [1, 20] if SOAK else [1])
+def test_a_truncated_index_of_yesterday(bench, folder, figures, nodes):
+    run = store.current_run(str(folder))
+    cut_off(run, nodes)
+    with pytest.raises(CorruptFileError, match="expected"):
+        Searcher(str(folder))
+    assert len(Searcher(str(folder), exact=True).item_ids) > 40
+    same_day = bench.day(folder, "--catalog", f"{bench.shop}/yesterday.parquet")  # would take the index over
+    assert same_day.code == 0, same_day.output
+    new = store.current_run(str(folder))
+    assert differing(result_of(new), result_of(store.current_run(str(bench.day_old)))) == []
+    assert_sound(folder, new)
+    figures["faults survived"] += 1
+
+
+@pytest.mark.parametrize("poisoned", [False, True] if SOAK else [True])
+def test_a_truncated_index_of_today(bench, tmp_path, figures, poisoned):
+    """poisoned: index/manifest.json agrees with the truncated file, as if both had been written so."""
+    half, run = half_of(bench, tmp_path)
+    cut_off(run, 5)
+    if poisoned:
+        described = read_json(run / "index" / "manifest.json")
+        data = (run / "index" / "items.ann").read_bytes()
+        described["files"]["items.ann"] = {"bytes": len(data), "sha256": store.fingerprint([len(data)])}
+        write_json(run / "index" / "manifest.json", described)
+    before = pointer_of(half)
+    bench.check(half, before, bench.day(half))
+    Searcher(str(half))
+    figures["faults survived"] += 1
+
+
+@soak_only
+def test_a_truncated_index_of_the_published_run_is_refused(bench, folder, figures):
+    published_after(bench, folder)
+    cut_off(store.current_run(str(folder)), 3)
+    with pytest.raises(CorruptFileError, match="expected"):
+        Searcher(str(folder))
+    assert bench.run("search", "--store", str(folder), "--text", "red dress").error
+    figures["faults survived"] += 1
+
+
+def cut_off(run: Path, nodes: int) -> None:
+    path = run / "index" / "items.ann"
+    data = path.read_bytes()
+    assert len(data) % NODE_BYTES == 0
+    path.write_bytes(data[: -nodes * NODE_BYTES])
+
+
+# ---- another number of buckets
+
+
+def test_another_number_of_buckets(bench, folder, figures):
+    assert f"expected {NUM_BUCKETS} buckets" in refused(bench, folder, "--num-buckets", "5", codes=(2,)).error
+    if SOAK:
+        published_after(bench, folder, "--num-buckets", str(NUM_BUCKETS))
+    figures["faults survived"] += 1
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        '{"num_buckets": 4}',
+        "{}",
+        *(["[]", '{"num_buckets": "x"}', '{"num_buckets": 0}', '{"num_buckets": -1}', "", None, "\udcff"] * SOAK),
+    ],
+)
+def test_a_store_file_with_other_buckets(bench, folder, figures, content):
+    path = folder / "store.json"
+    undamaged = path.read_bytes()
+    path.unlink()
+    if content is not None:
+        path.write_bytes(content.encode(errors="surrogateescape"))
+    if not bench.check(folder, pointer_of(folder), bench.day(folder)):
+        path.write_bytes(undamaged)
+        published_after(bench, folder)
+    figures["faults survived"] += 1
+
+
+# ---- days without anything to publish
+
+
+def test_empty_days(bench, folder, tmp_path, figures):
+    table = pq.read_table(bench.shop / "today.parquet")
+    pq.write_table(table[:0], tmp_path / "none.parquet")
+    pq.write_table(table.slice(0, 0).select(["item_id"]), tmp_path / "ids.parquet")
+    (tmp_path / "header.csv").write_text("item_id,title\n")
+    (tmp_path / "nothing.csv").write_text("")
+    (tmp_path / "nothing.parquet").write_bytes(b"")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "hidden").mkdir()
+    (tmp_path / "hidden" / "_SUCCESS").write_text("")
+    for name in ("none.parquet", "header.csv", "folder", *(["ids.parquet", "hidden", "absent.parquet"] * SOAK)):
+        refused(bench, folder, "--catalog", str(tmp_path / name), codes=(2, 3))
+        figures["faults survived"] += 1
+    for name in ("nothing.csv", "nothing.parquet"):
+        refused(bench, folder, "--catalog", str(tmp_path / name))
+        figures["faults survived"] += 1
+
+
+def test_all_bad_days(bench, folder, tmp_path, figures):
+    rows = pq.read_table(bench.shop / "today.parquet")
+    ids = rows.schema.get_field_index("item_id")
+    for name, value in (("null", None), *([("blank", " "), ("long", "x" * 5_000)] * SOAK)):
+        bad = rows.set_column(ids, rows.schema.field(ids), pa.array([value] * len(rows), rows.schema.field(ids).type))
+        pq.write_table(bad, tmp_path / f"{name}.parquet")
+        refused(bench, folder, "--catalog", str(tmp_path / f"{name}.parquet"), codes=(2, 3))
+        figures["faults survived"] += 1
+    shutil.copytree(bench.shop / "images", tmp_path / "shop" / "images")
+    for path in (tmp_path / "shop" / "images").rglob("*.*"):
+        if path.is_file():
+            path.write_bytes(b"no picture")
+    refused(bench, folder, "--image-root", str(tmp_path / "shop"), codes=(3,))
+    (tmp_path / "bare").mkdir()
+    refused(bench, folder, "--image-root", str(tmp_path / "bare"), codes=(2, 3))
+    if SOAK:
+        published_after(bench, folder)
+    figures["faults survived"] += 2
+
+
+# ---- clocks
+
+
+def test_a_run_of_an_earlier_day_leaves_readers_where_they_are(bench, folder, figures):
+    before = pointer_of(folder)
+    earlier = bench.day(folder, date="2026-06-28")
+    assert earlier.code == 0, earlier.output
+    assert pointer_of(folder) == before
+    (run,) = (folder / "runs" / "2026-06-28").iterdir()
+    assert_sound(folder, run)
+    if SOAK:
+        published_after(bench, folder)
+        today = store.current_run(str(folder))
+        assert read_json(today / "started.json")["previous"].startswith(f"runs/{DAY_BEFORE}/")
+    figures["faults survived"] += 1
+
+
+@pytest.mark.parametrize("year_s", [1e9, 4e9] if SOAK else [4e9])
+def test_a_system_clock_that_jumps(bench, tmp_path, folder, figures, year_s):
+    """All files of the store are from long ago, or from days to come; with the killed run of today and without."""
+    for each in (half_of(bench, tmp_path)[0], *([folder] * SOAK)):
+        for path in each.rglob("*"):
+            if path.is_file() and "models" not in path.parts:
+                os.utime(path, (year_s, year_s))
+        published_after(bench, each)
+        assert read_json(store.current_run(str(each)) / "started.json")["previous"].startswith(f"runs/{DAY_BEFORE}/")
+    figures["faults survived"] += 1
+
+
+# ---- folders deleted by hand
+
+
+def test_yesterdays_run_deleted(bench, folder, figures):
+    run = store.current_run(str(folder))
+    shutil.rmtree(run)
+    with pytest.raises(CorruptFileError, match=r"expected .* to name a finished run, got"):
+        Searcher(str(folder))
+    assert "to name a finished run" in bench.run("search", "--store", str(folder), "--text", "red dress").error
+    before, outcome = pointer_of(folder), bench.day(folder)
+    assert outcome.code == 3, outcome.output
+    assert "cannot be compared" in outcome.error
+    assert pointer_of(folder) == before
+    accepted = re.search(r"--accept (\S+)", outcome.error)
+    assert accepted is not None
+    published_after(bench, folder, "--accept", accepted[1], "--because", "yesterday was deleted by hand")
+    figures["faults survived"] += 1
+
+
+@soak_only
+def test_all_runs_and_the_pointer_deleted(bench, folder, figures):
+    shutil.rmtree(folder / "runs")
+    (folder / "CURRENT").unlink()
+    with pytest.raises(UsageError, match="expected a published run"):
+        Searcher(str(folder))
+    assert bench.check(folder, b"", bench.day(folder))
+    figures["faults survived"] += 1
+
+
+YESTERDAYS_PARTS = [
+    "embeddings",
+    *(["features"] * SOAK),
+    *(["items", "fingerprints", "manifests", "index", "units", "query_pictures", "COMPLETED", "manifest.json"] * SOAK),
+    *(["metrics.json", "gates.json", "started.json", "changes", "quarantine"] * SOAK),
+]
+
+
+@pytest.mark.parametrize("name", YESTERDAYS_PARTS)
+def test_a_part_of_yesterdays_run_deleted(bench, folder, figures, name):
+    path, before = store.current_run(str(folder)) / name, pointer_of(folder)
+    path.rename(folder / "away")
+    if not bench.check(folder, before, bench.day(folder)):
+        (folder / "away").rename(path)
+        published_after(bench, folder)
+    figures["faults survived"] += 1
+
+
+TODAYS_PARTS = [
+    "embeddings",
+    *(["items", "features", "fingerprints", "manifests", "index", "units", "query_pictures", "manifest.json"] * SOAK),
+    *(["metrics.json", "gates.json", "started.json", "changes", "quarantine", "units/items", "."] * SOAK),
+]
+
+
+@pytest.mark.parametrize("name", TODAYS_PARTS)
+def test_a_part_of_todays_half_finished_run_deleted(bench, tmp_path, figures, name):
+    half, run = half_of(bench, tmp_path)
+    path = run / name
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    published_after(bench, half)
+    figures["faults survived"] += 1
+
+
+@soak_only
+@pytest.mark.parametrize("name", ["history.jsonl", "LOCK", "CURRENT", "store.json"])
+def test_a_file_of_the_store_deleted(bench, folder, figures, name):
+    (folder / name).unlink()
+    assert bench.check(folder, b"", bench.day(folder))
+    figures["faults survived"] += 1
+
+
+# ---- scratch
+
+
+def test_scratch_never_counts_as_data(bench, tmp_path, figures):
+    """What killed writers leave behind, in every folder of yesterday's run and of today's."""
+    half, run = half_of(bench, tmp_path)
+    for place in (store.current_run(str(half)), run):
+        folders = [place, *(path for path in place.rglob("*") if path.is_dir())]
+        for each in folders:
+            for path in [path for path in each.iterdir() if path.is_file()]:
+                torn = path.read_bytes()[: path.stat().st_size // 2]
+                (each / f".{path.name}.0123abcd.tmp").write_bytes(torn)
+    assert len(Searcher(str(half)).item_ids) > 40
+    published_after(bench, half)
+    assert len(Searcher(str(half)).item_ids) == len(bench_ids(bench))
+    figures["faults survived"] += 1
+
+
+@soak_only
+def test_a_killed_writer_leaves_only_hidden_files(bench, folder, figures):
+    assert bench.day(folder, die=("before", "*/embeddings/part-*.parquet")).code < 0
+    (run,) = (folder / "runs" / DAY).iterdir()
+    assert [path.name[0] for path in (run / "embeddings").iterdir()] == ["."]
+    published_after(bench, folder)
+    figures["faults survived"] += 1
+
+
+def bench_ids(bench: Bench) -> list[str]:
+    return pq.read_table(pa.BufferReader(bench.clean["index/ids.parquet"]))["item_id"].to_pylist()
