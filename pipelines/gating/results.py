@@ -115,7 +115,7 @@ GATES: Mapping[str, Gate] = {
         "the same model gives other vectors: see what became of the text and pictures of many items, and which are new",
     ),
     "recall": Gate(
-        "Recall@10 of each task with min_recall_pairs pairs on both days >= yesterday's - max_recall_drop, none missing",
+        "Recall@10 of each task with min_recall_pairs pairs on both days >= yesterday's - max_recall_drop, all there",
         "see whether the engagements are whole; after a new model, go back to the one before with --model",
     ),
     "model_id": Gate(

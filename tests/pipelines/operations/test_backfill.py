@@ -1,5 +1,3 @@
-import json
-
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -9,6 +7,7 @@ from pipelines.daily import DailyConfig
 from pipelines.jobs import beam_options, parse_alone
 from pipelines.operations.backfill import BackfillConfig, config_of_day, days, main, run, with_flags
 from schemas.errors import UsageError
+from schemas.files import read_sealed_json
 
 
 def catalogue(folder, *dates, count=40):
@@ -109,7 +108,7 @@ def test_days_are_run_in_order_and_never_take_readers_back(tmp_path, capsys):
     assert store.current_run(str(folder)) == newest
     assert newest.parent.name == "2026-06-30"
     (oldest,) = (folder / "runs" / "2026-06-27").iterdir()
-    assert json.loads((oldest / "started.json").read_text()) == {"previous": None}
+    assert read_sealed_json(oldest / "started.json")["previous"] is None
     assert [move.to_run.split("/")[1][-2:] for move in history.moves(str(folder))] == ["28", "30"]
 
 
