@@ -4,6 +4,7 @@
 """
 
 import errno
+import logging
 import os
 import re
 import select
@@ -33,6 +34,7 @@ _DISK_REMEDIES = {
     errno.EIO: "the disk or its connection fails: check it",
     errno.ESTALE: "the network file system went away: mount it again",
 }
+_BEAM_LOGGER = "apache_beam.runners.common"
 #: Where Beam adds the name of the step to a message, and an exception in a traceback that a runner passes on as text.
 _STEP = " [while running '"
 _EXCEPTION_IN_TEXT = re.compile(
@@ -44,6 +46,7 @@ def exit_code(run: Callable[[], int | None]) -> int:
     """Runs a command and turns what it raises into exit codes, with a line on stderr instead of a traceback:
     0 done, 1 corrupt file, 2 usage, 3 threshold, 130 interrupted, 141 nobody reads the output. Other errors propagate.
     """
+    logging.getLogger(_BEAM_LOGGER).addFilter(_is_not_ours)
     try:
         code = run() or EXIT_DONE
         sys.stdout.flush()
@@ -62,6 +65,11 @@ def exit_code(run: Callable[[], int | None]) -> int:
         code, message = found
         print(f"error: {printable(message)}", file=sys.stderr)
         return code
+
+
+def _is_not_ours(record: logging.LogRecord) -> bool:
+    """False for the traceback that Beam logs of an error which exit_code tells in one line."""
+    return not record.exc_info or _our_error(record.exc_info[1]) is None
 
 
 def _our_error(error: BaseException | None) -> tuple[int, str] | None:

@@ -128,7 +128,7 @@ def _publish_first(config: PublishConfig, run: Path, facts: dict[str, Any] | Non
     write_json(run / "manifest.json", manifest)
     write_text(run / "COMPLETED", sha256_of_file(run / "manifest.json") + "\n")
     move_readers(config.store, run, "published")
-    print_summary("publish", {**counts, **changes}, started_s, str(run))
+    print_summary("publish", {"rows_published": counts["rows_published"], **changes}, started_s, str(run))
     return manifest
 
 

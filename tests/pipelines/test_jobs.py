@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import apache_beam as beam
 import pytest
 from apache_beam.options.pipeline_options import DirectOptions, StandardOptions
 
@@ -234,3 +235,21 @@ def test_summary_line(capsys: pytest.CaptureFixture[str]) -> None:
     shown = capsys.readouterr().out
     assert shown.startswith("items: rows read 12,345; ")
     assert shown.endswith(" s; run/items\n")
+
+
+@pytest.mark.parametrize(("error", "told"), [(CorruptFileError("a file is torn"), True), (KeyError("ours?"), False)])
+def test_an_error_of_ours_inside_a_pipeline_is_one_line_without_beams_traceback(error, told, capsys, caplog):
+    def fail_with(element: int) -> int:
+        raise error
+
+    def job() -> None:
+        with beam.Pipeline(options=beam_options([])) as pipeline:
+            _ = pipeline | beam.Create([1]) | beam.Map(fail_with)
+
+    if told:
+        assert exit_code(job) == 1
+        assert capsys.readouterr().err.splitlines()[-1] == "error: a file is torn"
+    else:
+        with pytest.raises(KeyError):
+            exit_code(job)
+    assert any(record.exc_info for record in caplog.records) == (not told)
