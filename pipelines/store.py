@@ -79,10 +79,16 @@ def named_run(store: str) -> str | None:
 
 
 def seen_run(store: str) -> Path | None:
-    """The run that readers were sent to last, be it sound, damaged or deleted; None if nothing was ever published."""
+    """The run that readers were sent to last, be it sound, damaged or deleted; None if nothing was ever published.
+
+    A pointer that names a run which is not there is held against the history: it may be the pointer that is damaged.
+    """
+    if not Path(store, "CURRENT").is_file():
+        return None
     name = named_run(store)
-    if name is None and Path(store, "CURRENT").is_file() and (moves := history.moves(store)):
-        name = moves[-1].to_run
+    if name is None or not Path(store, name).is_dir():
+        moves = history.moves(store)
+        name = moves[-1].to_run if moves else name
     return Path(store, name) if name is not None else None
 
 

@@ -144,7 +144,7 @@ def test_a_damaged_run_is_followed_by_one_of_its_date_or_later_never_by_an_earli
     store.point_to_run(str(tmp_path), second)
     shutil.rmtree(second)
     same_date = sound_run(tmp_path, "2026-06-30", 7)
-    for pointer in (f"runs/2026-06-30/{second.name}\n", "damaged"):
+    for pointer in (f"runs/2026-06-30/{second.name}\n", "damaged", f"runs/2026-06-38/{second.name}\n"):
         (tmp_path / "CURRENT").write_text(pointer)
         assert not store.may_move_readers(str(tmp_path), first)
         assert store.may_move_readers(str(tmp_path), same_date)
