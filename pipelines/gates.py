@@ -43,6 +43,7 @@ from schemas.quarantine import quote
 
 __all__ = [
     "GATES",
+    "GATES_FILE",
     "GateResult",
     "GateThresholds",
     "check_quarantine_share",

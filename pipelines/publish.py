@@ -15,7 +15,7 @@ from typing import Any
 
 from pipelines import history, store
 from pipelines.changes import write_changes
-from pipelines.gates import GateThresholds, format_gates, require_passed, run_gates
+from pipelines.gates import GATES_FILE, GateThresholds, format_gates, require_passed, run_gates
 from pipelines.jobs import flag, main_of_alone, narrow, print_summary
 from pipelines.lock import store_lock
 from pipelines.units import read_stage_manifest
@@ -26,6 +26,7 @@ from schemas.tables import SCHEMA_VERSION
 
 STARTED_FILE = "started.json"
 _STAGES = ("items", "features", "embeddings", "index")
+_ROW_KINDS = ("reused", "computed", "changed", "new", "yesterday", "gone")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,8 +69,7 @@ def account(items: dict[str, int], features: dict[str, int], embeddings: dict[st
         "pictures_cut_off": items.get("pictures_cut_off", 0),
         **{f"pictures_{name}": features.get(f"pictures_{name}", 0) for name in ("computed", "reused", "quarantined")},
         "pictures_read": features.get("pictures_read", 0),
-        **{f"rows_{name}": embeddings.get(f"rows_{name}", 0) for name in ("reused", "computed", "changed", "new")},
-        **{f"rows_{name}": embeddings.get(f"rows_{name}", 0) for name in ("yesterday", "gone")},
+        **{f"rows_{name}": embeddings.get(f"rows_{name}", 0) for name in _ROW_KINDS},
     }
     identities = {
         "rows_read": ("rows_published", "rows_collapsed", "rows_quarantined"),
@@ -136,7 +136,7 @@ def _records(run: Path) -> dict[str, str]:
     """Path -> sha256 of what else the run says of itself: with these, and the checksums in the stage manifests, the one
     checksum in COMPLETED vouches for every file but logs of time."""
     folders = [path for name in ("manifests", "changes") for path in (run / name).iterdir()]
-    single = [run / name for name in (STARTED_FILE, "gates.json", "metrics.json", "changes.json")]
+    single = [run / name for name in (STARTED_FILE, GATES_FILE, "metrics.json", "changes.json")]
     paths = [path for path in [*folders, *single] if path.is_file() and not path.name.startswith(".")]
     return {path.relative_to(run).as_posix(): sha256_of_file(path) for path in sorted(paths)}
 
@@ -190,11 +190,9 @@ def move_readers(store_folder: str, run: Path, why: str) -> None:
         store.point_to_run(store_folder, run, why=why)
         return
     moves = history.moves(store_folder)
-    last = moves[-1] if moves else None
-    rolled_back = last is not None and last.why == history.ROLLED_BACK
-    since = (
-        f", where they were taken back to ({quote(last.reason or 'no reason given')})" if last and rolled_back else ""
-    )
+    since = ""
+    if moves and moves[-1].why == history.ROLLED_BACK:
+        since = f", where they were taken back to ({quote(moves[-1].reason or 'no reason given')})"
     print(
         f"publish: readers stay with {store.seen_run(store_folder)}{since}; "
         f"`itemsage publish --store {store_folder} --run {run}` moves them to {run}",

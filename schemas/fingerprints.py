@@ -19,6 +19,8 @@ from schemas.errors import CorruptFileError
 from schemas.hashing import content_hash
 from schemas.tables import FINGERPRINTS, TEXT_FIELDS
 
+#: The folder of a run that holds these files, named as those of features/.
+FINGERPRINTS_FOLDER = "fingerprints"
 _METADATA_KEY = b"made_with"
 _ROWS_A_PIECE = 512
 #: Size and time of a picture whose file must be read again, or that has none.

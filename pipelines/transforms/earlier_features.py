@@ -22,11 +22,11 @@ from pipelines.transforms.record_file import RecordFile
 from pipelines.units import sidecar_path
 from schemas.errors import CorruptFileError
 from schemas.files import check_sha256, read_sealed_json
-from schemas.fingerprints import FingerprintsFile, MadeWith, PictureFingerprint
+from schemas.fingerprints import FINGERPRINTS_FOLDER, FingerprintsFile, MadeWith, PictureFingerprint
 from schemas.records import ItemFeatures, decode_features
 from schemas.tables import NUM_TEXT_FIELDS
 
-STAGE, FINGERPRINTS_FOLDER = "features", "fingerprints"
+STAGE = "features"
 #: How a record ends: token_offsets, the last key of a tf.Example whose keys are sorted, with its tag and length.
 _OFFSETS_BYTES = 4 * (NUM_TEXT_FIELDS + 1)
 _OFFSETS_TAG = bytes((0x0A, _OFFSETS_BYTES))

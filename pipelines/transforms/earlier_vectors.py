@@ -26,11 +26,11 @@ from pipelines.units import read_stage_manifest
 from schemas.embeddings import read_embeddings, read_embeddings_metadata, validate_embeddings
 from schemas.errors import CorruptFileError
 from schemas.files import check_sha256, resolve_inside
+from schemas.fingerprints import FINGERPRINTS_FOLDER
 from schemas.hashing import bucket_of
 from schemas.quarantine import quote
 from schemas.tables import EMBEDDING_DIM, EMBEDDINGS
 
-FINGERPRINTS_FOLDER = "fingerprints"
 #: What reading a manifest or a table that somebody damaged may raise.
 _UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, OSError, pa.ArrowException)
 
