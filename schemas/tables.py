@@ -1,7 +1,7 @@
 """The tables, spelled once. Every column name, dimension and enumeration of the project is defined here.
 
-Input tables (what a shop brings): CATALOGUE, ENGAGEMENTS, JUDGEMENTS. Stored tables: ITEMS, QUARANTINE, EMBEDDINGS,
-IDS, CHANGES. DESIGN decisions behind them are in the README.
+Input tables (what a shop brings): CATALOGUE, ENGAGEMENTS, JUDGEMENTS. Stored tables: ITEMS, QUARANTINE, FINGERPRINTS,
+EMBEDDINGS, IDS, CHANGES, USERS, USER_ACTIONS, ITEM_POPULARITY. DESIGN decisions behind them are in the README.
 """
 
 import pyarrow as pa
@@ -131,3 +131,74 @@ EMBEDDINGS = pa.schema(
 IDS = pa.schema([pa.field("item_id", pa.string(), nullable=False)])
 
 CHANGES = pa.schema([pa.field("item_id", pa.string(), nullable=False), pa.field("change", pa.string(), nullable=False)])
+
+#: A user as several medoids (PinnerSage), sorted by user_id; clusters by falling importance, then medoid_item_id, at
+#: least one. medoid_vector: the item's unit vector. importance: decayed number of actions at the end of the day. size:
+#: number of actions. actions_used: in clusters; actions_skipped: on items that have no vector; actions_over_cap: older
+#: than the newest that are used.
+USERS = pa.schema(
+    [
+        pa.field("user_id", pa.string(), nullable=False),
+        pa.field(
+            "clusters",
+            pa.list_(
+                pa.field(
+                    "element",
+                    pa.struct(
+                        [
+                            pa.field("medoid_item_id", pa.string(), nullable=False),
+                            pa.field("medoid_vector", EMBEDDINGS.field("embedding").type, nullable=False),
+                            pa.field("importance", pa.float64(), nullable=False),
+                            pa.field("size", pa.int32(), nullable=False),
+                            pa.field("last_action", TIMESTAMP, nullable=False),
+                        ]
+                    ),
+                    nullable=False,
+                )
+            ),
+            nullable=False,
+        ),
+        pa.field("model_id", pa.string(), nullable=False),
+        pa.field("actions_used", pa.int32(), nullable=False),
+        pa.field("actions_skipped", pa.int32(), nullable=False),
+        pa.field("actions_over_cap", pa.int32(), nullable=False),
+    ]
+)
+
+#: What a user's clusters were made from, sorted by user_id: the next run takes over the clusters of equal actions, and
+#: recommendations leave out what was seen. actions: those used, by item_id, then time; cluster: numbered by first
+#: action (not the order of USERS). medoids: for each cluster, the position of its medoid in `actions`.
+#: clustered_hash: XXH3-128 of ids, times and vectors of the actions.
+USER_ACTIONS = pa.schema(
+    [
+        pa.field("user_id", pa.string(), nullable=False),
+        pa.field("clustered_hash", pa.binary(16), nullable=False),
+        pa.field(
+            "actions",
+            pa.list_(
+                pa.field(
+                    "element",
+                    pa.struct(
+                        [
+                            pa.field("item_id", pa.string(), nullable=False),
+                            pa.field("timestamp", TIMESTAMP, nullable=False),
+                            pa.field("cluster", pa.int32(), nullable=False),
+                        ]
+                    ),
+                    nullable=False,
+                )
+            ),
+            nullable=False,
+        ),
+        pa.field("medoids", pa.list_(pa.field("element", pa.int32(), nullable=False)), nullable=False),
+    ]
+)
+
+#: How popular the items with a vector are, sorted by item_id, only those acted on: users and actions in the window.
+ITEM_POPULARITY = pa.schema(
+    [
+        pa.field("item_id", pa.string(), nullable=False),
+        pa.field("num_users", pa.int32(), nullable=False),
+        pa.field("num_actions", pa.int64(), nullable=False),
+    ]
+)

@@ -1,0 +1,234 @@
+"""Users as Parquet: the tables USERS, USER_ACTIONS and ITEM_POPULARITY as columns of numpy arrays, written and read.
+
+    users/bucket-00003-of-00016.parquet          what readers read: several vectors a user
+    user_actions/bucket-00003-of-00016.parquet   what they were made from
+    item_popularity/items.parquet                who acts on what, the prior that recommendations may blend in
+
+Legend: U users, C clusters of all users, M actions of all users, D dimension. `offsets` have one number more than there
+are users: user u has the rows offsets[u] to offsets[u + 1] - 1.
+"""
+
+import os
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from schemas.embeddings import embeddings_schema
+from schemas.errors import CorruptFileError
+from schemas.quarantine import quote
+from schemas.reading import PARQUET_ERRORS
+from schemas.tables import ITEM_POPULARITY, SCHEMA_VERSION, TIMESTAMP, USER_ACTIONS, USERS
+
+#: Folders of a run.
+USERS_FOLDER, USER_ACTIONS_FOLDER, POPULARITY_FOLDER = "users", "user_actions", "item_popularity"
+POPULARITY_FILE = "items.parquet"
+#: A reader that wants one user reads one row group: about 1 MB.
+USERS_A_GROUP = 128
+_VECTOR_LEAF = "clusters.list.element.medoid_vector.list.element"
+
+
+@dataclass(frozen=True, kw_only=True)
+class UserRows:
+    """Rows of USERS, by user_id: ids (string [U]), cluster_offsets int32 [U + 1]; of the clusters, by falling
+    importance: medoid_ids (string [C]), medoids_CD float32 unit rows, importance_C float64, size_C int32, last_us_C
+    int64 (microseconds since 1970); of the users: used_U, skipped_U, over_cap_U int32."""
+
+    ids: pa.Array
+    cluster_offsets: np.ndarray
+    medoid_ids: pa.Array
+    medoids_CD: np.ndarray
+    importance_C: np.ndarray
+    size_C: np.ndarray
+    last_us_C: np.ndarray
+    used_U: np.ndarray
+    skipped_U: np.ndarray
+    over_cap_U: np.ndarray
+
+
+@dataclass(frozen=True, kw_only=True)
+class UserActionRows:
+    """Rows of USER_ACTIONS, by user_id: ids (string [U]), hashes (16 bytes each), action_offsets int32 [U + 1];
+    item_ids (string [M]), times_us_M int64, labels_M int32; medoid_offsets int32 [U + 1], medoid_C int32 (position
+    among the user's actions, for each cluster label in turn)."""
+
+    ids: pa.Array
+    hashes: list[bytes]
+    action_offsets: np.ndarray
+    item_ids: pa.Array
+    times_us_M: np.ndarray
+    labels_M: np.ndarray
+    medoid_offsets: np.ndarray
+    medoid_C: np.ndarray
+
+
+def users_schema(dim: int) -> pa.Schema:
+    """schemas.tables.USERS with medoids of `dim` numbers."""
+    clusters = USERS.field("clusters")
+    struct = [
+        embeddings_schema(dim).field("embedding").with_name(field.name) if field.name == "medoid_vector" else field
+        for field in clusters.type.value_type
+    ]
+    of_dim = pa.list_(pa.field("element", pa.struct(struct), nullable=False))
+    return USERS.set(USERS.get_field_index("clusters"), pa.field("clusters", of_dim, nullable=False))
+
+
+def users_metadata(model_id: str, dim: int) -> dict[str, str]:
+    """The file metadata of users made from one model's vectors. No date: equal content, equal bytes."""
+    return {"dimension": str(dim), "model_id": model_id, "schema_version": str(SCHEMA_VERSION)}
+
+
+def write_users(path: str | os.PathLike[str], rows: UserRows, model_id: str) -> None:
+    """Writes a USERS file; not atomic: give it a temporary name."""
+    dim = rows.medoids_CD.shape[1]
+    schema = users_schema(dim).with_metadata(users_metadata(model_id, dim))
+    clusters = schema.field("clusters").type
+    vectors = pa.FixedSizeListArray.from_arrays(
+        pa.array(np.ascontiguousarray(rows.medoids_CD, np.float32).reshape(-1)),
+        type=clusters.value_type.field("medoid_vector").type,
+    )
+    struct = pa.StructArray.from_arrays(
+        [
+            rows.medoid_ids.cast(pa.string()),
+            vectors,
+            pa.array(rows.importance_C, pa.float64()),
+            pa.array(rows.size_C, pa.int32()),
+            _times(rows.last_us_C),
+        ],
+        fields=list(clusters.value_type),
+    )
+    lists = pa.ListArray.from_arrays(pa.array(rows.cluster_offsets, pa.int32()), struct, type=clusters)
+    counts = [pa.array(column, pa.int32()) for column in (rows.used_U, rows.skipped_U, rows.over_cap_U)]
+    table = pa.table([rows.ids, lists, pa.repeat(model_id, len(rows.ids)), *counts], schema=schema)
+    _write(table, path, column_encoding={_VECTOR_LEAF: "BYTE_STREAM_SPLIT"})
+
+
+def read_users(path: str | os.PathLike[str], row_group: int | None = None) -> tuple[UserRows, str]:
+    """The rows of a USERS file, or of one of its row groups, and the model id. CorruptFileError for anything else."""
+    file = _open(path)
+    metadata = {
+        key.decode(): value.decode(errors="replace") for key, value in (file.schema_arrow.metadata or {}).items()
+    }
+    model_id, dim = metadata.get("model_id"), metadata.get("dimension", "")
+    if model_id is None or not (dim.isascii() and dim.isdecimal()) or not 0 < int(dim) < 1_000_000:
+        raise CorruptFileError(f"expected model_id and dimension in the metadata, got {quote(metadata)} in {path}")
+    table = _read(file, path, users_schema(int(dim)), row_group)
+    lists = table["clusters"].combine_chunks()
+    struct = lists.values
+    first, last = _bounds(lists)
+    struct = struct.slice(first, last - first)
+    vectors = struct.field("medoid_vector")
+    return UserRows(
+        ids=table["user_id"].combine_chunks(),
+        cluster_offsets=_offsets(lists),
+        medoid_ids=struct.field("medoid_item_id"),
+        medoids_CD=vectors.flatten().to_numpy(zero_copy_only=False).reshape(-1, int(dim)),
+        importance_C=_numbers(struct.field("importance")),
+        size_C=_numbers(struct.field("size")),
+        last_us_C=_numbers(struct.field("last_action").cast(pa.int64())),
+        used_U=_numbers(table["actions_used"]),
+        skipped_U=_numbers(table["actions_skipped"]),
+        over_cap_U=_numbers(table["actions_over_cap"]),
+    ), model_id
+
+
+def write_user_actions(path: str | os.PathLike[str], rows: UserActionRows) -> None:
+    """Writes a USER_ACTIONS file; not atomic: give it a temporary name."""
+    actions = USER_ACTIONS.field("actions").type
+    struct = pa.StructArray.from_arrays(
+        [rows.item_ids.cast(pa.string()), _times(rows.times_us_M), pa.array(rows.labels_M, pa.int32())],
+        fields=list(actions.value_type),
+    )
+    medoids = USER_ACTIONS.field("medoids").type
+    columns = [
+        rows.ids,
+        pa.array(rows.hashes, pa.binary(16)),
+        pa.ListArray.from_arrays(pa.array(rows.action_offsets, pa.int32()), struct, type=actions),
+        pa.ListArray.from_arrays(
+            pa.array(rows.medoid_offsets, pa.int32()), pa.array(rows.medoid_C, pa.int32()), type=medoids
+        ),
+    ]
+    _write(pa.table(columns, schema=USER_ACTIONS), path)
+
+
+def read_user_actions(path: str | os.PathLike[str], row_group: int | None = None) -> UserActionRows:
+    """The rows of a USER_ACTIONS file, or of one of its row groups. CorruptFileError for anything else."""
+    table = _read(_open(path), path, USER_ACTIONS, row_group)
+    lists, medoids = table["actions"].combine_chunks(), table["medoids"].combine_chunks()
+    first, last = _bounds(lists)
+    struct = lists.values.slice(first, last - first)
+    return UserActionRows(
+        ids=table["user_id"].combine_chunks(),
+        hashes=table["clustered_hash"].to_pylist(),
+        action_offsets=_offsets(lists),
+        item_ids=struct.field("item_id"),
+        times_us_M=_numbers(struct.field("timestamp").cast(pa.int64())),
+        labels_M=_numbers(struct.field("cluster")),
+        medoid_offsets=_offsets(medoids),
+        medoid_C=_numbers(medoids.flatten()),
+    )
+
+
+def write_popularity(path: str | os.PathLike[str], table: pa.Table) -> None:
+    """Writes an ITEM_POPULARITY table; not atomic: give it a temporary name."""
+    _write(table.cast(ITEM_POPULARITY), path)
+
+
+def read_popularity(path: str | os.PathLike[str]) -> pa.Table:
+    """An ITEM_POPULARITY table. CorruptFileError for anything else."""
+    return _read(_open(path), path, ITEM_POPULARITY, None)
+
+
+def _write(table: pa.Table, path: str | os.PathLike[str], **how: object) -> None:
+    pq.write_table(
+        table,
+        path,
+        row_group_size=USERS_A_GROUP if "user_id" in table.schema.names else len(table) or 1,
+        compression="zstd",
+        use_dictionary=False,
+        write_page_checksum=True,
+        write_statistics=[name for name in ("user_id", "item_id") if name in table.schema.names],
+        **how,
+    )
+
+
+def _open(path: str | os.PathLike[str]) -> pq.ParquetFile:
+    try:
+        return pq.ParquetFile(path, page_checksum_verification=True)
+    except PARQUET_ERRORS as error:
+        raise CorruptFileError(f"expected a Parquet file of users at {path}, got {quote(str(error))}") from error
+
+
+def _read(file: pq.ParquetFile, path: str | os.PathLike[str], schema: pa.Schema, row_group: int | None) -> pa.Table:
+    """The rows, with the file closed; their columns, nulls and ids are as `schema` promises."""
+    try:
+        with file:
+            if not file.schema_arrow.equals(schema):
+                raise CorruptFileError(f"expected the columns {schema}, got {quote(str(file.schema_arrow))} in {path}")
+            table = file.read() if row_group is None else file.read_row_group(row_group)
+        table.validate(full=True)
+    except PARQUET_ERRORS as error:
+        raise CorruptFileError(f"expected readable rows in {path}, got {quote(str(error))}") from error
+    if any(column.null_count for column in table.columns):
+        raise CorruptFileError(f"expected no nulls, got some in {path}: run the users stage again")
+    return table
+
+
+def _times(times_us: np.ndarray) -> pa.Array:
+    return pa.array(times_us, pa.int64()).cast(TIMESTAMP)
+
+
+def _numbers(column: pa.Array | pa.ChunkedArray) -> np.ndarray:
+    array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    return array.to_numpy(zero_copy_only=False)
+
+
+def _bounds(lists: pa.ListArray) -> tuple[int, int]:
+    return lists.offsets[0].as_py(), lists.offsets[-1].as_py()
+
+
+def _offsets(lists: pa.ListArray) -> np.ndarray:
+    """int32 [rows + 1], from 0: a slice's own offsets may start later."""
+    offsets = lists.offsets.to_numpy()
+    return offsets - offsets[0]
