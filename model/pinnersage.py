@@ -22,7 +22,7 @@ Legend: M actions of a user, in the canonical order of `action_order`; D dimensi
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.cluster.hierarchy import fcluster, linkage
+from scipy.cluster.hierarchy import linkage
 from scipy.spatial.distance import squareform
 
 US_PER_DAY = 86_400_000_000
@@ -30,6 +30,8 @@ US_PER_DAY = 86_400_000_000
 _EQUAL = 1e-12
 #: Members this close to the most central one count as equally central.
 _CENTRAL_TOLERANCE = 1e-9
+#: Stands for 0 in divisions: an Exp(1) draw over it is finite.
+_LEAST_IMPORTANCE = 1e-300
 
 
 @dataclass(frozen=True)
@@ -84,8 +86,14 @@ def cut(tree: np.ndarray, height: float) -> np.ndarray:
     """int32 [M]: the cluster of each row when merges of at most `height` are kept; numbered by their first rows."""
     if not len(tree):
         return np.zeros(1, np.int32)
-    _, first, inverse = np.unique(fcluster(tree, height, "distance"), return_index=True, return_inverse=True)
-    return np.argsort(np.argsort(first)).astype(np.int32)[inverse]
+    num_rows, num_kept = len(tree) + 1, int(np.searchsorted(tree[:, 2], height, "right"))
+    top = list(range(num_rows + num_kept))
+    children = tree[:num_kept, :2].astype(int).tolist()
+    for merge in reversed(range(num_kept)):
+        left, right = children[merge]
+        top[left] = top[right] = top[num_rows + merge]
+    numbers: dict[int, int] = {}
+    return np.array([numbers.setdefault(node, len(numbers)) for node in top[:num_rows]], np.int32)
 
 
 def cut_ward(tree: np.ndarray, alpha: float) -> np.ndarray:
@@ -98,14 +106,16 @@ def describe_clusters(
 ) -> Clusters:
     """Medoids, sizes and last actions of the clusters `labels_M`; unit vectors, actions in canonical order.
 
-    For unit vectors the sum of squared distances to the n members is 2 n - 2 x . (sum of the members): the medoid has
-    the largest product with the sum.
+    The sum of x's squared distances to the n members is, but for what they share, n |x|^2 - 2 x . (sum of the members):
+    the medoid has the largest x . sum - n |x|^2 / 2. The norms of unit vectors in float32 differ by more than a tie.
     """
     order = np.argsort(labels_M, kind="stable")
     starts = np.flatnonzero(np.diff(labels_M[order], prepend=-1))
     wide_MD = vectors_MD[order].astype(np.float64)
     sums_CD = np.add.reduceat(wide_MD, starts)
+    size_C = np.diff(starts, append=len(labels_M)).astype(np.int32)
     closeness_M = np.einsum("md,md->m", wide_MD, sums_CD[labels_M[order]])
+    closeness_M -= size_C[labels_M[order]] / 2 * np.einsum("md,md->m", wide_MD, wide_MD)
     best_C = np.maximum.reduceat(closeness_M, starts)
     is_central_M = closeness_M >= (best_C - _CENTRAL_TOLERANCE)[labels_M[order]]
     repeats_M, latest_us_M = _repeats(labels_M[order], item_rows_M[order], times_us_M[order])
@@ -113,7 +123,7 @@ def describe_clusters(
     return Clusters(
         labels_M=labels_M,
         medoid_C=order[preferred[starts]],
-        size_C=np.diff(starts, append=len(labels_M)).astype(np.int32),
+        size_C=size_C,
         last_us_C=np.maximum.reduceat(times_us_M[order], starts),
     )
 
@@ -150,7 +160,7 @@ def sample_medoids(importance_C: np.ndarray, num: int, generator: np.random.Gene
 
     The smallest of Exp(1) / weight are such a sample (Efraimidis and Spirakis, 2006).
     """
-    waiting_C = generator.exponential(size=len(importance_C)) / np.maximum(importance_C, np.finfo(np.float64).tiny)
+    waiting_C = generator.exponential(size=len(importance_C)) / np.maximum(importance_C, _LEAST_IMPORTANCE)
     return np.argsort(waiting_C, kind="stable")[:num]
 
 
