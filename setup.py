@@ -20,6 +20,7 @@ setup(
         "numpy>=2,<2.5",
         "scipy>=1.14",
         "scikit-learn>=1.6",
+        "threadpoolctl>=3.5",
         "packaging>=24",
         "pillow>=12,<13",
         "xxhash>=3.5",

@@ -41,6 +41,8 @@ _QUERIES_A_THREAD = 64
 _MAX_NUMBER = 2**31 - 1
 #: Before the vector in each of Annoy's nodes: descendants, two children (or the norm), 4 bytes each.
 _NODE_HEADER_BYTES = 12
+#: Vectors that Annoy is asked for when an index is opened, beside those read from the file.
+_VECTORS_COMPARED = 16
 
 
 class ItemIndex(Protocol):
@@ -91,10 +93,20 @@ class ExactIndex:
 
 
 class AnnoyItemIndex:
-    """An Annoy index of unit vectors, mapped from its file. Approximate; results do not depend on the threads."""
+    """An Annoy index of unit vectors, mapped from its file. Approximate; results do not depend on the threads.
 
-    def __init__(self, index: annoy.AnnoyIndex, search_k: int, num_threads: int | None = None):
-        self._index = index
+    `vectors_ND`: the items' vectors as they lie in the file (see `open_index`), which `vectors` gathers from; without
+    it, for an index that is not in a file yet, Annoy is asked for each as a list of numbers, 70 times slower.
+    """
+
+    def __init__(
+        self,
+        index: annoy.AnnoyIndex,
+        search_k: int,
+        num_threads: int | None = None,
+        vectors_ND: np.ndarray | None = None,
+    ):
+        self._index, self._vectors_ND = index, vectors_ND
         self.num_items, self.dim = index.get_n_items(), index.f
         self.search_k = search_k
         self.num_threads = num_threads or min(8, os.cpu_count() or 1)
@@ -122,7 +134,14 @@ class AnnoyItemIndex:
         return rows_QK, scores_QK
 
     def vectors(self, rows: Sequence[int] | np.ndarray) -> np.ndarray:
-        vectors = [self._index.get_item_vector(int(row)) for row in rows]
+        """As ItemIndex.vectors. Raises IndexError for a row that is not 0 to num_items - 1, NO_ROW among them."""
+        rows_R = np.asarray(rows, np.int64).reshape(-1)
+        outside_R = (rows_R < 0) | (rows_R >= self.num_items)
+        if outside_R.any():
+            raise IndexError(f"expected rows from 0 to {self.num_items - 1}, got {rows_R[outside_R][0]}")
+        if self._vectors_ND is not None:
+            return self._vectors_ND[rows_R]
+        vectors = [self._index.get_item_vector(row) for row in rows_R.tolist()]
         return np.array(vectors, np.float32).reshape(len(vectors), self.dim)
 
 
@@ -186,13 +205,29 @@ def open_index(
         ) from error
     if index.get_n_items() != manifest["n_items"]:  # trees cannot be checked: Annoy miscounts those of one leaf
         raise CorruptFileError(f"expected {manifest['n_items']} items, got {index.get_n_items()} in {path}")
-    opened = AnnoyItemIndex(index, manifest["search_k"], num_threads)
+    opened = AnnoyItemIndex(index, manifest["search_k"], num_threads, _mapped_vectors(path, index))
     norms = np.linalg.norm(opened.vectors([0, opened.num_items - 1]), axis=1)
     if not (np.abs(norms - 1) < 1e-3).all():
         raise CorruptFileError(
             f"expected unit vectors of dimension {manifest['dimension']}, got norms {norms} in {path}"
         )
     return opened, ids, manifest
+
+
+def _mapped_vectors(path: Path, index: annoy.AnnoyIndex) -> np.ndarray:
+    """The items' vectors, a read-only float32 view [N, D] of the file that `index` was loaded from: Annoy's first nodes
+    are the items, by number. Raises CorruptFileError if Annoy itself has other vectors for some of them."""
+    shape = (index.get_n_items(), _NODE_HEADER_BYTES // 4 + index.f)
+    nodes = np.asarray(np.memmap(path, np.float32, "r", shape=shape))
+    vectors_ND = nodes[:, _NODE_HEADER_BYTES // 4 :]
+    rows = np.unique(np.linspace(0, len(vectors_ND) - 1, _VECTORS_COMPARED).astype(np.int64))
+    expected = np.array([index.get_item_vector(row) for row in rows.tolist()], np.float32)
+    if vectors_ND[rows].tobytes() != expected.tobytes():
+        raise CorruptFileError(
+            f"expected the items' vectors in the first {len(vectors_ND)} nodes of {path}, got others: another version "
+            "of annoy? Run the index stage again"
+        )
+    return vectors_ND
 
 
 def _check_nodes(path: Path, manifest: dict[str, Any]) -> None:

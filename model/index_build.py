@@ -129,6 +129,12 @@ def self_test() -> None:
         )
 
 
+def recall_query_rows(num_items: int, seed: int) -> np.ndarray:
+    """The rows whose vectors are the queries that measure an index, ascending: up to MAX_QUERIES."""
+    generator = np.random.default_rng(seed_of("recall queries", seed))
+    return np.sort(generator.choice(num_items, min(MAX_QUERIES, num_items), replace=False))
+
+
 def share_with_twin(matrix_ND: np.ndarray) -> float:
     """Share of rows that equal another row bit for bit.
 
@@ -151,8 +157,7 @@ class _Truth:
 
     @classmethod
     def of(cls, matrix_ND: np.ndarray, seed: int) -> "_Truth":
-        generator = np.random.default_rng(seed_of("recall queries", seed))
-        rows_Q = np.sort(generator.choice(len(matrix_ND), min(MAX_QUERIES, len(matrix_ND)), replace=False))
+        rows_Q = recall_query_rows(len(matrix_ND), seed)
         found = ExactIndex(matrix_ND).search(matrix_ND[rows_Q], max(REPORTED_AT) + 1)
         _, scores_QK = _without_self(*found, rows_Q)
         kth = {k: scores_QK[:, min(k, len(matrix_ND) - 1) - 1] for k in REPORTED_AT} if len(matrix_ND) > 1 else {}

@@ -7,7 +7,9 @@ COMMANDS = {
     "train": ("pipelines.train", "catalogue + engagements -> a model in the store"),
     "daily": ("pipelines.daily", "catalogue -> published embeddings and index, with the store's model"),
     "search": ("pipelines.search", "search the published run by text, picture or item"),
+    "recommend": ("pipelines.recommend", "items of the published run for a user, near their interests"),
     "evaluate": ("pipelines.evaluate", "Recall@10 on engagements, nDCG@10 on judgements, beside baselines"),
+    "evaluate-users": ("pipelines.evaluate_users", "users on past days as PinnerSage's paper does, beside baselines"),
     "runs": ("pipelines.operations.runs", "list the runs of a store: state, size, gates"),
     "explain": (
         "pipelines.operations.explain",
@@ -29,5 +31,6 @@ COMMANDS = {
     "pairs": ("pipelines.pairs", "stage: engagements + features -> training pairs"),
     "embed": ("pipelines.embed", "stage: features + model -> unit vectors"),
     "index": ("pipelines.index", "stage: embeddings -> Annoy index with measured recall"),
+    "users": ("pipelines.users", "stage: engagements + embeddings -> several vectors per user (PinnerSage)"),
     "publish": ("pipelines.publish", "stage: check a run and make it the one that readers see"),
 }

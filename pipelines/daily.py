@@ -1,4 +1,4 @@
-"""The daily run: ingest -> features -> embed -> index -> (evaluate) -> gates -> publish, with the store's model.
+"""The daily run: ingest -> features -> embed -> index -> (users, evaluate) -> gates -> publish, with the store's model.
 
     itemsage daily --catalog CATALOG --image-root IMAGES --store STORE --date 2026-06-30
 
@@ -17,30 +17,34 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from model.model_store import read_model_manifest
 from model.pictures import DEFAULT_LIMITS
-from pipelines import embed, evaluate, features, index, ingest, store
+from pipelines import embed, evaluate, features, index, ingest, store, users
 from pipelines.gates import GateThresholds, check_quarantine_share, require_passed, write_report
 from pipelines.gating.results import FAILED, check_accepted
 from pipelines.jobs import flag, main_of, narrow
 from pipelines.lock import store_lock
 from pipelines.publish import STARTED_FILE, Acceptance, PublishConfig, move_readers, pin_previous, publish
 from pipelines.units import read_stage_manifest
+from pipelines.user_alpha import alpha_in_store
+from pipelines.user_plan import UserSettings
 from schemas.errors import CorruptFileError
 from schemas.files import expand_inputs, write_json
 from schemas.reading import input_identity
 
 #: Of everything that makes the files of a run: newer code is another run.
-CODE_VERSIONS = (ingest.CODE_VERSION, features.CODE_VERSION, embed.CODE_VERSION, index.CODE_VERSION)
+CODE_VERSIONS = (ingest.CODE_VERSION, features.CODE_VERSION, embed.CODE_VERSION, index.CODE_VERSION, users.CODE_VERSION)
 #: Flags whose content is in the facts by other means, or that change nothing in what comes out.
 _PLACES = ("catalog", "engagements", "store", "date", "model", "accept", "because")
 _THRESHOLDS = frozenset(field.name for field in fields(GateThresholds))
 
 
 @dataclass(frozen=True, kw_only=True)
-class DailyConfig(GateThresholds, Acceptance):
+class DailyConfig(GateThresholds, Acceptance, UserSettings):
     """One day: the shop's whole catalogue in, published embeddings and index out."""
 
     catalog: str = flag(help="catalogue of the day: a file, a folder of parts or a glob; {date} means --date")
-    engagements: str | None = flag(default=None, help="engagements up to the end of --date, for the run's metrics")
+    engagements: str | None = flag(
+        default=None, help="engagements up to the end of --date, for users and the run's metrics"
+    )
     image_root: str = flag(
         default=".", help="folder that relative picture paths start from; nothing outside it is read"
     )
@@ -55,11 +59,13 @@ class DailyConfig(GateThresholds, Acceptance):
     target_recall: float = flag(default=0.95, help="recall@10 of the index to reach")
     max_trees: int = flag(default=100, help="cost cap of the index: trees")
     max_search_k: int = flag(default=20_000, help="cost cap of the index: nodes inspected a query")
+    refine_cosine: float = flag(default=0.0, help="also an index without items this near to one that is kept; 0: none")
     image_dtype: str = flag(
         default="auto", choices=("auto", "float32", "bfloat16"), help="number format of the image encoder"
     )
     max_picture_bytes: int = flag(default=DEFAULT_LIMITS.max_bytes, help="larger picture files are quarantined")
     max_picture_pixels: int = flag(default=DEFAULT_LIMITS.max_pixels, help="pictures of more pixels are quarantined")
+    users: bool = flag(default=True, help="several vectors per user (PinnerSage), where there are --engagements")
     columns: dict[str, str] = flag(default={}, help="our column name -> the shop's (table [columns] of --config)")
 
 
@@ -69,6 +75,8 @@ def run(config: DailyConfig, options: PipelineOptions) -> dict[str, Any]:
     Raises ThresholdError if the data fail a gate: readers keep the run before.
     """
     features.check_image_root(config.image_root)
+    config.check_user_settings()
+    index.check_refine_cosine(config.refine_cosine)
     check_accepted(config.accepted())  # what is wrong with it is told before the work, not after
     with store_lock(config.store, f"daily {config.date}"):
         model_id = config.model or store.current_model_id(config.store)
@@ -129,10 +137,17 @@ def _evaluate(config: DailyConfig, folder: Path, model: Path, previous: Path | N
         print(f"evaluate: the report of {previous}: neither items nor engagements have changed", flush=True)
 
 
+_USERS_SUMMARY = (
+    "users    today {users} = reused {users_reused} + computed {users_computed}; "
+    "computed = changed {users_changed} + new {users_new}; {clusters} clusters of {actions_used} actions\n"
+    "         yesterday {users_yesterday} = reused {users_reused} + changed {users_changed} + gone {users_gone}\n"
+)
+
+
 def summary(manifest: dict[str, Any], seconds: dict[str, float], run_folder: Path) -> str:
     """The few lines a person reads in the morning: what came in, and the proof that only what changed was computed.
 
-    The figures satisfy, and `publish.account` has checked: today = reused + computed; computed = changed + new;
+    The figures satisfy, and `account` has checked: today = reused + computed; computed = changed + new;
     yesterday = reused + changed + gone.
     """
     counts = {name: f"{count:,}" for name, count in manifest["counts"].items()}
@@ -146,6 +161,7 @@ def summary(manifest: dict[str, Any], seconds: dict[str, float], run_folder: Pat
         "vectors  today {rows_published} = reused {rows_reused} + computed {rows_computed}; "
         "computed = changed {rows_changed} + new {rows_new}\n"
         "         yesterday {rows_yesterday} = reused {rows_reused} + changed {rows_changed} + gone {rows_gone}\n"
+        + (_USERS_SUMMARY if "users" in counts else "")
     ).format(**counts) + f"seconds  {times}\nwhere    {run_folder}{accepted}"
 
 
@@ -155,7 +171,14 @@ def _facts(config: DailyConfig, model_id: str) -> dict[str, Any]:
     if config.engagements is not None:
         inputs["engagements"] = input_identity(expand_inputs(config.engagements, config.date))
     kept = {name: value for name, value in asdict(config).items() if name not in _THRESHOLDS.union(_PLACES)}
+    if makes_users(config):  # a new calibration is another run
+        kept["alpha"] = alpha_in_store(config.store, config.alpha, model_id)
     return {"code_versions": CODE_VERSIONS, "config": kept, "date": config.date, "inputs": inputs, "model_id": model_id}
+
+
+def makes_users(config: DailyConfig) -> bool:
+    """Whether the day's runs have users."""
+    return config.users and config.engagements is not None
 
 
 def _run_stages(
@@ -203,6 +226,9 @@ def _run_stages(
     done("embed")
     index.run(narrow(index.IndexConfig, config, run=run_folder, reuse_from=reuse_from), options)
     done("index")
+    if makes_users(config):
+        users.run(narrow(users.UsersConfig, config, run=run_folder, reuse_from=reuse_from), options)
+        done("users")
     return seconds
 
 

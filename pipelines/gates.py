@@ -9,14 +9,20 @@ were trusting it, and whether today is sane cannot be said. The new run needs no
 person looks once and publishes with `--accept GATES --because REASON`. Skipping instead would let the one morning on
 which something is wrong with the disk be the one on which nobody compares.
 
-Vectors, index and model ids cannot be accepted away: what fails there is broken for its readers.
+Vectors, index, users and model ids cannot be accepted away: what fails there is broken for its readers.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 
-from pipelines.gating.checks import check_coverage, check_quarantine, check_recall, check_row_count
+from pipelines.gating.checks import (
+    check_coverage,
+    check_quarantine,
+    check_recall,
+    check_row_count,
+    check_users_count,
+)
 from pipelines.gating.fields import check_fields
 from pipelines.gating.gated_run import DAMAGE, STAGES, GatedRun
 from pipelines.gating.results import (
@@ -168,6 +174,7 @@ def _judge(today: GatedRun, yesterday: GatedRun | None, thresholds: GateThreshol
         _without_fault("vectors", lambda: f"{len(today.vectors[0]):,} vectors, ids and files are as they should be"),
         _without_fault("index", lambda: _index_message(today)),
         _index_recall(today, thresholds),
+        _users(today),
         _model_id(today),
         *check_quarantine(today.counts("items"), today.counts("features"), today.counts("embeddings"), thresholds),
     ]
@@ -191,6 +198,7 @@ def _compare(
         "coverage_fields": lambda: check_fields(*counts("items"), thresholds),
         "coverage_pictures": lambda: check_coverage("pictures", *counts("features"), thresholds),
         "recall": lambda: check_recall(today.metrics(), yesterday.metrics(), thresholds),
+        "users_count": lambda: check_users_count(today.user_counts(), yesterday.user_counts(), thresholds),
     }
     of_vectors: dict[str, Callable[[], GateResult]] = {
         "coverage": lambda: check_kept(today, yesterday, thresholds),
@@ -234,6 +242,12 @@ def _index_recall(today: GatedRun, thresholds: GateThresholds) -> GateResult:
         return judged("index_recall", False, str(error), threshold=least)
     message = f"the index finds {number(recall)} of the 10 exact nearest: expected at least {number(least)}"
     return judged("index_recall", at_least(recall, least), message, value=recall, threshold=least)
+
+
+def _users(today: GatedRun) -> GateResult:
+    if not today.has_users:
+        return skipped("users", "nothing to check: the run has no users")
+    return _without_fault("users", lambda: f"{today.check_users():,} users, their medoids are the items' vectors")
 
 
 def _model_id(today: GatedRun) -> GateResult:

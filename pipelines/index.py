@@ -3,11 +3,11 @@
     python -m pipelines.index --run RUN --reuse-from EARLIER_RUN
 
 One unit, since an index is one file: index/items.ann, index/ids.parquet (row number = Annoy id), index/manifest.json.
+With --refine-cosine a second one, refined_index/: the same without near-duplicates, and who stands for them.
 What depends on the clock lies apart, in index/times.json: two runs over equal embeddings write equal bytes elsewhere.
 So an earlier run's index is copied, with its times, if the embeddings and the settings are equal.
 """
 
-import json
 import sys
 import time
 from collections.abc import Sequence
@@ -16,28 +16,36 @@ from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
+import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from model.index import ANNOY_FILE, IDS_FILE, MANIFEST_FILE
-from model.index_build import build_annoy
+from model.index import MANIFEST_FILE
 from model.library_versions import versions_of
+from model.refined_index import REFINED_FOLDER
+from pipelines.index_folder import TIMES_FILE, describe_refined, read_times, write_index_folder, write_refined_folder
 from pipelines.jobs import flag, main_of, print_summary
 from pipelines.progress import Progress
 from pipelines.transforms.process_units import ProcessUnits, UnitStage
-from pipelines.units import Unit, UnitWriter, read_stage_manifest, write_stage_manifest
+from pipelines.units import (
+    Unit,
+    UnitWriter,
+    read_stage_manifest,
+    remove_other_units,
+    sidecar_path,
+    write_stage_manifest,
+)
 from schemas.embeddings import read_embeddings, read_embeddings_metadata, validate_embeddings
 from schemas.errors import CorruptFileError, UsageError
 from schemas.files import check_sha256, read_json, write_json
 from schemas.hashing import fingerprint
-from schemas.tables import IDS
 
 STAGE = "index"
 FOLDER = "index"
-UNIT_NAME = "all"
-TIMES_FILE = "times.json"
+UNIT_NAME, REFINED_UNIT_NAME = "all", "refined"
+_FOLDERS = {UNIT_NAME: FOLDER, REFINED_UNIT_NAME: REFINED_FOLDER}
 CODE_VERSION = 1
+REFINED_CODE_VERSION = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +57,9 @@ class IndexConfig:
     max_trees: int = flag(default=100, help="cost cap: trees")
     max_search_k: int = flag(default=20_000, help="cost cap: nodes inspected a query")
     seed: int = flag(default=0, help="seed of the trees and of the queries that measure recall")
+    refine_cosine: float = flag(
+        default=0.0, help="also write refined_index/, without items that are this near to one that is kept; 0: do not"
+    )
     reuse_from: str | None = flag(default=None, help="earlier run folder whose index is copied if vectors are equal")
 
     def __post_init__(self) -> None:
@@ -57,10 +68,17 @@ class IndexConfig:
                 "expected --target-recall from 0 to 1, --max-trees >= 1 and --max-search-k >= 1, got "
                 f"{self.target_recall}, {self.max_trees}, {self.max_search_k}"
             )
+        check_refine_cosine(self.refine_cosine)
+
+
+def check_refine_cosine(value: float) -> None:
+    """Raises UsageError unless the value is 0 (no refined index) or a cosine above 0 and at most 1."""
+    if not 0 <= value <= 1:
+        raise UsageError(f"expected --refine-cosine of 0 or a cosine up to 1, got {value}")
 
 
 class IndexStage(UnitStage):
-    """Builds the one index of a run."""
+    """Builds the index of a run, and the refined one."""
 
     stage = STAGE
     progress_unit = "items"
@@ -76,10 +94,22 @@ class IndexStage(UnitStage):
         if counts is None:
             return False
         writer.counts.update(counts)
-        write_json(Path(self.config.run, FOLDER, TIMES_FILE), _times(earlier))
+        folder = _FOLDERS[unit.name]
+        write_json(Path(self.config.run, folder, TIMES_FILE), read_times(earlier, folder))
         return True
 
     def compute(self, unit: Unit, writer: UnitWriter, progress: Progress) -> None:
+        ids, matrix_ND = self._read_embeddings()
+        common = {"settings": _settings(self.config), "model_id": self.embeddings["model_id"]}
+        if unit.name == REFINED_UNIT_NAME:
+            write_refined_folder(writer, ids, matrix_ND, cosine=self.config.refine_cosine, **common)
+        else:
+            write_index_folder(writer, FOLDER, ids, matrix_ND, **common)
+            writer.counts["items_indexed"] = len(ids)
+        progress.advance(len(ids))
+
+    def _read_embeddings(self) -> tuple[pa.Array, np.ndarray]:
+        """Ids and vectors as their stage left them."""
         for entry in self.embeddings["files"]:
             check_sha256(Path(self.config.run, entry["path"]), entry["sha256"])
         folder = Path(self.config.run, "embeddings")
@@ -91,45 +121,64 @@ class IndexStage(UnitStage):
             )
         ids, matrix_ND = read_embeddings(folder)
         validate_embeddings(ids, matrix_ND, str(folder))
-        with writer.file(f"{FOLDER}/{ANNOY_FILE}") as temporary:
-            facts = build_annoy(matrix_ND, temporary, **_settings(self.config))
-        with writer.file(f"{FOLDER}/{IDS_FILE}") as temporary:
-            pq.write_table(pa.table([ids], schema=IDS), temporary, compression="zstd", use_dictionary=False)
-        files = {Path(entry["path"]).name: {k: entry[k] for k in ("bytes", "sha256")} for entry in writer.files}
-        manifest = {**facts.to_json(), "files": files, "model_id": metadata["model_id"]}
-        with writer.file(f"{FOLDER}/{MANIFEST_FILE}") as temporary:
-            text = json.dumps(manifest, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
-            Path(temporary).write_text(text, encoding="utf-8")
-        write_json(Path(self.config.run, FOLDER, TIMES_FILE), facts.times)
-        writer.counts["items_indexed"] = facts.n_items
-        progress.advance(facts.n_items)
+        return ids, matrix_ND
 
 
 def build(root: beam.Pipeline, config: IndexConfig) -> beam.PCollection[dict[str, Any]]:
-    """The index unit; its sidecar comes out. Runs nothing."""
+    """The units of the index; their sidecars come out. Runs nothing."""
     embeddings = read_stage_manifest(config.run, "embeddings")
-    unit = Unit(STAGE, UNIT_NAME, _fingerprint(config, embeddings))
-    return root | "Index" >> beam.Create([unit]) | ProcessUnits(config.run, IndexStage(config, embeddings))
+    units = [Unit(STAGE, name, _fingerprint(config, embeddings, name)) for name in _unit_names(config)]
+    return root | "Index" >> beam.Create(units) | ProcessUnits(config.run, IndexStage(config, embeddings))
 
 
 def run(config: IndexConfig, options: PipelineOptions) -> dict[str, Any]:
-    """Indexes the run's embeddings and returns the stage manifest: facts of the index, its times under "times".
+    """Indexes the run's embeddings and returns the stage manifest: facts of the index, its times under "times"; if it
+    was refined, facts of the refined index under "refined".
 
     Raises CorruptFileError if the embeddings are not finished or not as their stage left them, ThresholdError if there
-    are none.
+    are none, UsageError if readers see a refined index that this call would remove.
     """
     started_s = time.monotonic()
+    if not config.refine_cosine:
+        _remove_refined(config.run)
     with beam.Pipeline(options=options) as pipeline:
         build(pipeline, config)
     Progress.close_shared(STAGE)
-    index = read_json(Path(config.run, FOLDER, MANIFEST_FILE))
-    facts = {name: value for name, value in index.items() if name != "files"}
-    manifest = write_stage_manifest(config.run, STAGE, [UNIT_NAME], **facts)
-    manifest["times"] = _times(config.run)
-    write_json(Path(config.run, FOLDER, TIMES_FILE), manifest["times"])  # a damaged file is replaced
+    facts = _facts(config.run, FOLDER)
+    if config.refine_cosine:
+        facts[REFINED_UNIT_NAME] = _facts(config.run, REFINED_FOLDER)
+    manifest = write_stage_manifest(config.run, STAGE, _unit_names(config), **facts)
+    manifest["times"] = _mended_times(config.run, FOLDER)
     print_summary("index", manifest["counts"], started_s, f"{config.run}/{FOLDER}")
     print(describe(manifest), flush=True)
+    if config.refine_cosine:
+        print(describe_refined(manifest, _mended_times(config.run, REFINED_FOLDER)), flush=True)
     return manifest
+
+
+def _facts(run_folder: str, folder: str) -> dict[str, Any]:
+    """What the manifest of an index folder says, but of its files."""
+    index = read_json(Path(run_folder, folder, MANIFEST_FILE))
+    return {name: value for name, value in index.items() if name != "files"}
+
+
+def _mended_times(run_folder: str, folder: str) -> dict[str, float]:
+    """The times of a folder; a damaged file is replaced."""
+    times = read_times(run_folder, folder)
+    write_json(Path(run_folder, folder, TIMES_FILE), times)
+    return times
+
+
+def _remove_refined(run_folder: str) -> None:
+    """Removes what an earlier call with --refine-cosine left: readers take a refined index that is there."""
+    if not sidecar_path(run_folder, STAGE, REFINED_UNIT_NAME).exists():
+        return
+    if Path(run_folder, "COMPLETED").exists():
+        raise UsageError(
+            f"expected --refine-cosine, got none for {run_folder}, which is published with {REFINED_FOLDER}/"
+        )
+    remove_other_units(run_folder, STAGE, [UNIT_NAME])
+    Path(run_folder, REFINED_FOLDER, TIMES_FILE).unlink(missing_ok=True)
 
 
 def describe(manifest: dict[str, Any]) -> str:
@@ -150,25 +199,24 @@ def describe(manifest: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def _unit_names(config: IndexConfig) -> list[str]:
+    return [UNIT_NAME, REFINED_UNIT_NAME] if config.refine_cosine else [UNIT_NAME]
+
+
 def _settings(config: IndexConfig) -> dict[str, Any]:
-    """What the index depends on, beside the vectors."""
-    return {name: value for name, value in asdict(config).items() if name not in ("run", "reuse_from")}
+    """What an index depends on, beside the vectors."""
+    others = ("run", "reuse_from", "refine_cosine")
+    return {name: value for name, value in asdict(config).items() if name not in others}
 
 
-def _fingerprint(config: IndexConfig, embeddings: dict[str, Any]) -> str:
+def _fingerprint(config: IndexConfig, embeddings: dict[str, Any], unit_name: str) -> str:
     # without the quarantine of the embed stage, which names its run: equal vectors make an equal index
     files = [entry for entry in embeddings["files"] if entry["path"].startswith("embeddings/")]
     made_with = [CODE_VERSION, versions_of("annoy", "numpy")]
-    return fingerprint([*made_with, files, embeddings["model_id"], _settings(config)])
-
-
-def _times(run_folder: str) -> dict[str, float]:
-    """Times of the build; empty if someone removed or damaged them: they are no part of the result."""
-    try:
-        times = read_json(Path(run_folder, FOLDER, TIMES_FILE))
-    except CorruptFileError:
-        return {}
-    return {k: v for k, v in times.items() if isinstance(v, int | float)} if isinstance(times, dict) else {}
+    parts = [*made_with, files, embeddings["model_id"], _settings(config)]
+    if unit_name == REFINED_UNIT_NAME:
+        parts += [REFINED_CODE_VERSION, config.refine_cosine]
+    return fingerprint(parts)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

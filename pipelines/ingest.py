@@ -34,14 +34,15 @@ from pipelines.units import (
     bucket_name,
     finished_sidecar,
     read_stage_manifest,
-    remove_files,
+    remove_other_units,
+    remove_unit,
     sidecar_path,
     write_stage_manifest,
 )
 from schemas.columns import table_columns
 from schemas.duplicates import resolve_duplicates
 from schemas.errors import CorruptFileError, ThresholdError, UsageError
-from schemas.files import expand_inputs, read_json, read_sealed_json
+from schemas.files import expand_inputs, read_sealed_json
 from schemas.hashing import fingerprint
 from schemas.reading import FileSlice, check_columns, count_rows, input_identity, plan_slices, relative_names
 from schemas.tables import CATALOGUE, ITEMS, TEXT_FIELDS
@@ -196,7 +197,7 @@ class _WriteBucket(beam.DoFn):
         unit = self.units[bucket]
         sidecar = finished_sidecar(self.run, unit, check_content=True)
         if sidecar is None:
-            _remove_unit(self.run, sidecar_path(self.run, STAGE, unit.name))
+            remove_unit(self.run, sidecar_path(self.run, STAGE, unit.name))
             sidecar = write_bucket(UnitWriter(self.run, unit), pieces, self.file_names)
         yield sidecar
 
@@ -216,7 +217,7 @@ def _finished_manifest(config: IngestConfig, expected: str) -> dict[str, Any] | 
 def _finish(plan: IngestPlan, config: IngestConfig) -> dict[str, Any]:
     """Checks that some row is valid and writes the manifest."""
     names = [unit.name for unit in plan.units]
-    _remove_other_units(plan.run, names)
+    remove_other_units(plan.run, STAGE, names)
     sidecars = [read_sealed_json(sidecar_path(plan.run, STAGE, name)) for name in names]
     _check_some_valid(sum((Counter(sidecar["counts"]) for sidecar in sidecars), Counter()), config)
     return write_stage_manifest(
@@ -228,24 +229,6 @@ def _finish(plan: IngestPlan, config: IngestConfig) -> dict[str, Any]:
         num_files=len(plan.file_names),
         num_rows_counted=plan.num_rows,
     )
-
-
-def _remove_other_units(run: str, names: Iterable[str]) -> None:
-    """Removes units of an earlier ingest into this folder with another number of buckets: readers take all files."""
-    kept = set(names)
-    for path in sorted(Path(run, "units", STAGE).glob("*.json")):
-        if path.stem not in kept:
-            _remove_unit(run, path)
-
-
-def _remove_unit(run: str, sidecar_file: Path) -> None:
-    """Removes the sidecar, then the files it lists (a new run may not write all of them again)."""
-    try:
-        files = [entry["path"] for entry in read_json(sidecar_file)["files"]]
-    except (CorruptFileError, KeyError, TypeError):
-        files = []
-    sidecar_file.unlink(missing_ok=True)
-    remove_files(run, files)
 
 
 def _check_some_valid(counts: Counter[str], config: IngestConfig) -> None:

@@ -8,12 +8,13 @@ its folder says why, and `--accept GATE --because REASON` publishes it all the s
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pipelines import history, store
+from pipelines.accounting import account, account_users
 from pipelines.changes import write_changes
 from pipelines.gates import GATES_FILE, GateThresholds, format_gates, require_passed, run_gates
 from pipelines.jobs import flag, main_of_alone, narrow, print_summary
@@ -26,7 +27,13 @@ from schemas.tables import SCHEMA_VERSION
 
 STARTED_FILE = "started.json"
 _STAGES = ("items", "features", "embeddings", "index")
-_ROW_KINDS = ("reused", "computed", "changed", "new", "yesterday", "gone")
+#: Stage -> its folders that readers read (its quarantine is no such).
+_PUBLISHED = {
+    "embeddings": ("embeddings/",),
+    "index": ("index/", "refined_index/"),
+    "users": ("users/", "user_actions/", "item_popularity/items."),
+}
+_USERS = "users"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,39 +59,6 @@ class PublishConfig(GateThresholds, Acceptance):
     run: str = flag(help="run folder inside the store")
 
 
-def account(items: dict[str, int], features: dict[str, int], embeddings: dict[str, int]) -> dict[str, int]:
-    """The counts that must add up, from the stages' counts. Raises CorruptFileError, with both sides, if they do not.
-
-    rows read = published + collapsed + quarantined (rows);
-    pictures listed = computed + reused + quarantined + cut off;
-    published = reused + computed;  computed = changed + new;  yesterday's = reused + changed + gone.
-    """
-    stages = (items, features, embeddings)
-    counts = {
-        "rows_read": items.get("rows_read", 0),
-        "rows_published": embeddings.get("rows_written", 0),
-        "rows_collapsed": items.get("rows_collapsed", 0),
-        "rows_quarantined": sum(stage.get("rows_quarantined", 0) for stage in stages),
-        "pictures_listed": items.get("pictures_listed", 0) + items.get("pictures_cut_off", 0),
-        "pictures_cut_off": items.get("pictures_cut_off", 0),
-        **{f"pictures_{name}": features.get(f"pictures_{name}", 0) for name in ("computed", "reused", "quarantined")},
-        "pictures_read": features.get("pictures_read", 0),
-        **{f"rows_{name}": embeddings.get(f"rows_{name}", 0) for name in _ROW_KINDS},
-    }
-    identities = {
-        "rows_read": ("rows_published", "rows_collapsed", "rows_quarantined"),
-        "pictures_listed": ("pictures_computed", "pictures_reused", "pictures_quarantined", "pictures_cut_off"),
-        "rows_published": ("rows_reused", "rows_computed"),
-        "rows_computed": ("rows_changed", "rows_new"),
-        "rows_yesterday": ("rows_reused", "rows_changed", "rows_gone"),
-    }
-    for total, parts in identities.items():
-        if counts[total] != sum(counts[part] for part in parts):
-            got = ", ".join(f"{name} {counts[name]:,}" for name in (total, *parts))
-            raise CorruptFileError(f"expected {total} = {' + '.join(parts)}, got {got}: nothing published")
-    return counts
-
-
 def publish(config: PublishConfig, facts: dict[str, Any] | None = None) -> dict[str, Any]:
     """Checks, passes the gates, writes changes/, manifest.json and COMPLETED, then moves CURRENT. Returns the manifest.
 
@@ -101,8 +75,11 @@ def publish(config: PublishConfig, facts: dict[str, Any] | None = None) -> dict[
 def _publish_first(config: PublishConfig, run: Path, facts: dict[str, Any] | None) -> dict[str, Any]:
     started_s = time.monotonic()
     _, date, run_id = store.run_name(config.store, run).split("/")
-    stages = {name: read_stage_manifest(config.run, name) for name in _STAGES}
+    has_users = (run / "manifests" / f"{_USERS}.json").is_file()
+    stages = {name: read_stage_manifest(config.run, name) for name in (*_STAGES, *([_USERS] if has_users else []))}
     counts = account(*(stages[name]["counts"] for name in ("items", "features", "embeddings")))
+    if has_users:
+        counts |= account_users(stages[_USERS]["counts"])
     compared = _compared_with(config.store, run)
     results = run_gates(run, compared, narrow(GateThresholds, config), config.accepted())
     print(format_gates(results), flush=True)
@@ -113,12 +90,7 @@ def _publish_first(config: PublishConfig, run: Path, facts: dict[str, Any] | Non
         "accepted": {result.name: result.accepted_reason for result in results if result.status == "accepted"},
         "counts": counts,
         "date": date,
-        "files": [
-            entry
-            for name in ("embeddings", "index")
-            for entry in stages[name]["files"]
-            if entry["path"].startswith(f"{name}/")
-        ],
+        "files": published_files(stages),
         "model_id": stages["embeddings"]["model_id"],
         "records": _records(run),
         "run_id": run_id,
@@ -130,6 +102,17 @@ def _publish_first(config: PublishConfig, run: Path, facts: dict[str, Any] | Non
     move_readers(config.store, run, "published")
     print_summary("publish", {"rows_published": counts["rows_published"], **changes}, started_s, str(run))
     return manifest
+
+
+def published_files(stages: Mapping[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    """The files that readers read, of the stages' manifests; a run need not have every stage."""
+    return [
+        entry
+        for name in _PUBLISHED
+        if name in stages
+        for entry in stages[name]["files"]
+        if entry["path"].startswith(_PUBLISHED[name])
+    ]
 
 
 def _records(run: Path) -> dict[str, str]:

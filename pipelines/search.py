@@ -23,7 +23,19 @@ from pipelines.searcher import MAX_TOP, QUERY_KINDS, Query, Result, Searcher
 from schemas.errors import UsageError, printable
 from schemas.quarantine import quote
 
-__all__ = ["Query", "Result", "SearchConfig", "Searcher", "answer_lines", "format_results", "main", "parse_query"]
+__all__ = [
+    "Query",
+    "Result",
+    "SearchConfig",
+    "Searcher",
+    "answer_lines",
+    "bounded_lines",
+    "format_results",
+    "main",
+    "open_lines",
+    "parse_query",
+    "terminal_columns",
+]
 
 MAX_LINE_BYTES = 1 << 20
 _LINES_A_BATCH = 1024
@@ -115,17 +127,17 @@ def format_results(results: Sequence[Result]) -> str:
     if not results:
         return "no items"
     ids = [printable(result.item_id) for result in results]
-    width = max(2, *map(_columns, ids))
+    width = max(2, *map(terminal_columns, ids))
     lines = [f"rank   score  {'id':<{width}}  title"]
     for rank, (result, item_id) in enumerate(zip(results, ids, strict=True), 1):
         title = printable(result.title or "")
         title = title if len(title) <= _MAX_SHOWN_TITLE else title[: _MAX_SHOWN_TITLE - 1] + "…"
-        padding = " " * (width - _columns(item_id))
+        padding = " " * (width - terminal_columns(item_id))
         lines.append(f"{rank:>4}  {result.score:6.3f}  {item_id}{padding}  {title}".rstrip())
     return "\n".join(lines)
 
 
-def _columns(text: str) -> int:
+def terminal_columns(text: str) -> int:
     """Columns that a printable text takes on a terminal: East Asian wide characters take two."""
     return sum(0 if unicodedata.combining(c) else 1 + (unicodedata.east_asian_width(c) in "WF") for c in text)
 
@@ -140,7 +152,7 @@ def _as_json(results: Sequence[Result]) -> list[dict[str, Any]]:
 def run(config: SearchConfig) -> None:
     """Answers the query or queries of the config on standard output."""
     if config.queries is not None:
-        with _open_queries(config.queries) as file:  # before the store: a wrong path should not wait for it
+        with open_lines(config.queries, "--queries") as file:  # before the store: a wrong path should not wait for it
             searcher = Searcher(config.store, exact=config.exact)
             errors = 0
             for answer in answer_lines(searcher, bounded_lines(file), config.top):
@@ -157,13 +169,16 @@ def run(config: SearchConfig) -> None:
     print(json.dumps({kind: query.value, "results": _as_json(found)}) if config.json else format_results(found))
 
 
-def _open_queries(path: str) -> contextlib.AbstractContextManager[BinaryIO]:
+def open_lines(path: str, flag_name: str) -> contextlib.AbstractContextManager[BinaryIO]:
+    """The file of JSON lines at `path`, `-` for standard input. UsageError, naming the flag, if there is none."""
     if path == "-":
         return contextlib.nullcontext(sys.stdin.buffer)
     try:
         return open(path, "rb")
     except OSError as error:
-        raise UsageError(f"expected --queries to name a file of JSON lines, got {path!r}: {error.strerror}") from error
+        raise UsageError(
+            f"expected {flag_name} to name a file of JSON lines, got {path!r}: {error.strerror}"
+        ) from error
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -23,7 +23,7 @@ from schemas.quarantine import quote
 
 _MODEL_ID = re.compile(r"itemsage-[0-9a-f]{12}")
 #: Folders of a run that `itemsage path` prints.
-READABLE = ("embeddings", "index", "users", "changes", "quarantine")
+READABLE = ("embeddings", "index", "refined_index", "users", "user_actions", "item_popularity", "changes", "quarantine")
 
 
 def check_date(date: str) -> str:

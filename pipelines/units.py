@@ -152,6 +152,24 @@ def remove_files(run: str, names: Iterable[Any]) -> None:
             os.unlink(path)
 
 
+def remove_unit(run: str, sidecar_file: Path) -> None:
+    """Removes the sidecar, then the files it lists (a new run may not write all of them again)."""
+    try:
+        files = [entry["path"] for entry in read_json(sidecar_file)["files"]]
+    except (CorruptFileError, KeyError, TypeError):
+        files = []
+    sidecar_file.unlink(missing_ok=True)
+    remove_files(run, files)
+
+
+def remove_other_units(run: str, stage: str, names: Iterable[str]) -> None:
+    """Removes the units that a call with another number of buckets left: readers take all files of a stage."""
+    kept = set(names)
+    for path in sorted(Path(run, "units", stage).glob("*.json")):
+        if path.stem not in kept:
+            remove_unit(run, path)
+
+
 def _is_data_file(name: Any) -> bool:
     """Whether the name, which somebody may have forged, is that of a file in a data folder of a run: what makes a stage
     or a run finished (units/, manifests/, COMPLETED, ...) is never copied or removed by name."""

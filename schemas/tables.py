@@ -202,3 +202,13 @@ ITEM_POPULARITY = pa.schema(
         pa.field("num_actions", pa.int64(), nullable=False),
     ]
 )
+
+#: Items that the refined index leaves out, sorted by item_id, each with the item of it that stands for it; cosine: of
+#: their vectors, 1 for equal ones.
+NEAR_DUPLICATES = pa.schema(
+    [
+        pa.field("item_id", pa.string(), nullable=False),
+        pa.field("representative_item_id", pa.string(), nullable=False),
+        pa.field("cosine", pa.float32(), nullable=False),
+    ]
+)

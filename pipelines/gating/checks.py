@@ -30,6 +30,26 @@ def check_row_count(
     )
 
 
+def check_users_count(
+    today: Mapping[str, int] | None, yesterday: Mapping[str, int] | None, thresholds: GateThresholds
+) -> GateResult:
+    """Users with clusters, from counts of both days' users stage (None: the run has no users). Readers who had users
+    yesterday must not find none: a run without the stage counts as one of nobody."""
+    if yesterday is None:
+        return skipped("users_count", "not compared: the run before has no users")
+    now, before = (today or {}).get("users_written", 0), yesterday.get("users_written", 0)
+    fewest = math.ceil(rounded((1 - thresholds.max_users_drop) * before))
+    made = "" if today is not None else " (the stage did not run: --engagements is missing, or --no-users was given)"
+    return judged(
+        "users_count",
+        now >= fewest,
+        f"{now:,} users have clusters, yesterday {before:,}: expected at least {number(fewest)}{made}",
+        value=now,
+        baseline=before,
+        threshold=fewest,
+    )
+
+
 def check_coverage(
     part: str, today: Mapping[str, int], yesterday: Mapping[str, int], thresholds: GateThresholds
 ) -> GateResult:

@@ -11,6 +11,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from model.index import ANNOY_FILE, IDS_FILE, MANIFEST_FILE, TUNED_AT, open_index, read_index_manifest
+from model.refined_index import REFINED_FOLDER
+from pipelines.gating.users import check_users_file
 from pipelines.units import read_stage_manifest
 from schemas.embeddings import read_embeddings, read_embeddings_metadata, validate_embeddings
 from schemas.errors import CorruptFileError, UsageError
@@ -66,9 +68,13 @@ class GatedRun:
         return found
 
     def files(self, stage: str, folder: str) -> dict[str, str]:
-        """Path inside the run -> sha256 of the files that a stage has in `folder`."""
+        """Path inside the run -> sha256 of the files that a stage has in `folder` ("": in all folders)."""
         listed = self.manifest(stage)["files"]
-        return {entry["path"]: entry["sha256"] for entry in listed if entry["path"].startswith(f"{folder}/")}
+        return {
+            entry["path"]: entry["sha256"]
+            for entry in listed
+            if entry["path"].startswith(f"{folder}/" if folder else "")
+        }
 
     @cached_property
     def vectors(self) -> tuple[pa.Array, np.ndarray]:
@@ -94,7 +100,10 @@ class GatedRun:
         return ids, matrix_ND
 
     def check_index(self) -> None:
-        """Raises unless index/ is what its stage wrote, byte for byte, with the embeddings' ids and vectors."""
+        """Raises unless index/ is what its stage wrote, byte for byte, with the embeddings' ids and vectors, and
+        refined_index/, if there is one, what it wrote."""
+        for name, sha256 in self.files(_INDEX, REFINED_FOLDER).items():
+            check_sha256(self._inside(name), sha256)
         listed = self.files(_INDEX, _INDEX)
         wanted = {f"{_INDEX}/{name}" for name in (ANNOY_FILE, IDS_FILE, MANIFEST_FILE)}
         if not wanted <= listed.keys():
@@ -116,6 +125,33 @@ class GatedRun:
             raise CorruptFileError(
                 f"expected the vectors of the embeddings, got others in {ANNOY_FILE}: another day's?"
             )
+
+    @property
+    def has_users(self) -> bool:
+        """Whether the users stage has left anything."""
+        return any(path.exists() for path in (self.folder / "manifests" / f"{_USERS}.json", self.folder / _USERS))
+
+    def user_counts(self) -> dict[str, int] | None:
+        """Counts of the users stage; None if the run has no users."""
+        return self.counts(_USERS) if self.has_users else None
+
+    def check_users(self) -> int:
+        """How many users the run has. Raises unless every file of the users stage is what its stage wrote, byte for
+        byte, and users/ is made from the embeddings."""
+        for name, sha256 in self.files(_USERS, "").items():
+            check_sha256(self._inside(name), sha256)
+        num_buckets, listed = self.manifest(_USERS).get("num_user_buckets"), self.files(_USERS, _USERS)
+        found = {f"{_USERS}/{path.name}" for path in (self.folder / _USERS).glob("*.parquet")}
+        if type(num_buckets) is not int or found != listed.keys() or len(found) != num_buckets:
+            raise CorruptFileError(f"expected a file for each of {num_buckets} buckets in {_USERS}/, got {len(found)}")
+        ids, matrix_ND = self.vectors
+        num_users = sum(
+            check_users_file(Path(self._inside(name)), ids, matrix_ND, self.model_id, bucket, num_buckets)
+            for bucket, name in enumerate(sorted(listed))
+        )
+        if num_users != self.counts(_USERS).get("users_written"):
+            raise CorruptFileError(f"expected {self.counts(_USERS).get('users_written')} users, got {num_users}")
+        return num_users
 
     def index_recall(self) -> float:
         """recall@10 that was measured when the index was built."""
@@ -139,6 +175,8 @@ class GatedRun:
         found = {"the index stage": self.manifest(_INDEX).get("model_id")}
         found["the embeddings files"] = read_embeddings_metadata(self.folder / _EMBEDDINGS)["model_id"]
         found["index/manifest.json"] = read_index_manifest(self.folder / _INDEX)["model_id"]
+        if self.files(_INDEX, REFINED_FOLDER):
+            found[f"{REFINED_FOLDER}/manifest.json"] = read_index_manifest(self.folder / REFINED_FOLDER)["model_id"]
         for path in sorted((self.folder / _USERS).glob("*.parquet")):
             found[f"users/{path.name}"] = _model_id_in(path)
         wrong = [

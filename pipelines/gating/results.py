@@ -40,6 +40,7 @@ class GateThresholds:
     )
     max_recall_drop: float = flag(default=0.05, help="Recall@10 of a task >= yesterday's - this")
     min_recall_pairs: int = flag(default=200, help="pairs on both days for a task's Recall@10 to be compared")
+    max_users_drop: float = flag(default=0.3, help="users with clusters >= (1 - this) x yesterday's")
 
     def __post_init__(self) -> None:
         highest = {"max_row_growth": math.inf, "min_quarantined": math.inf, "min_recall_pairs": math.inf}
@@ -117,6 +118,15 @@ GATES: Mapping[str, Gate] = {
     "recall": Gate(
         "Recall@10 of each task with min_recall_pairs pairs on both days >= yesterday's - max_recall_drop, all there",
         "see whether the engagements are whole; after a new model, go back to the one before with --model",
+    ),
+    "users": Gate(
+        "files unlike their sha256, rows out of order, medoids unlike the items' vectors, importances out of order = 0",
+        "remove users/, user_actions/ and units/users/ of the run and repeat the call",
+        acceptable=False,
+    ),
+    "users_count": Gate(
+        "users with clusters today >= (1 - max_users_drop) x users with clusters yesterday",
+        "see whether the engagements are whole, with their user_id, and name the catalogue's item ids",
     ),
     "model_id": Gate(
         "places that name another model than the embeddings (features, files, index, users) = 0",

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from model.refined_index import REFINED_FOLDER
 from pipelines.exit_codes import exit_code
 from pipelines.jobs import flag, parse_alone
 from pipelines.operations.findings import Finding, report
@@ -26,6 +27,8 @@ from pipelines.operations.verify_files import (
     check_unlisted,
 )
 from pipelines.operations.verify_rebuild import check_rebuild
+from pipelines.operations.verify_refined import check_refined_index
+from pipelines.operations.verify_users import check_users
 from pipelines.operations.verify_vectors import check_changes, check_embeddings, check_index
 from schemas.errors import UsageError
 
@@ -73,6 +76,10 @@ def verify_run(store: Path, run: Path, rebuild: int = 0, image_root: str | None 
         check_changes(inspected, embeddings),
         check_index(inspected, embeddings),
     ]
+    if inspected.listed(REFINED_FOLDER):
+        findings.append(check_refined_index(inspected, embeddings))
+    if inspected.listed("users"):
+        findings.append(check_users(inspected, embeddings))
     if rebuild:
         findings.append(check_rebuild(inspected, record_ids, rebuild, image_root))
     return findings

@@ -9,10 +9,11 @@ from typing import Any
 
 from model.model_store import MANIFEST_FILE, read_model_manifest
 from pipelines import store
+from pipelines.accounting import account, account_users
 from pipelines.gating.results import ACCEPTED, FAILED, PASSED, SKIPPED
 from pipelines.operations.findings import Finding
 from pipelines.operations.inspected_run import STAGES, InspectedRun
-from pipelines.publish import account
+from pipelines.publish import published_files
 from schemas.errors import CorruptFileError
 from schemas.files import read_json, resolve_inside, sha256_of_file
 from schemas.hashing import fingerprint
@@ -26,7 +27,7 @@ _TOP_LEVEL = frozenset(
 #: Folders whose files no stage lists: sidecars and manifests are compared with each other, changes/ with embeddings/,
 #: the vectors of query pictures are a cache that evaluation checks.
 _UNLISTED_FOLDERS = frozenset(("units", "manifests", "changes", "query_pictures"))
-_UNLISTED_FILES = frozenset(("index/times.json",))
+_UNLISTED_FILES = frozenset(("index/times.json", "refined_index/times.json"))
 _TEMPORARY = re.compile(r"\..*\.tmp")
 
 
@@ -72,10 +73,10 @@ def check_agreement(run: InspectedRun) -> Finding:
 def _check_manifest(run: InspectedRun, finding: Finding) -> None:
     """manifest.json against the stages, and the records that it has the checksums of."""
     with finding.guard("the stages' manifests"):
-        files = [entry for stage in ("embeddings", "index") for entry in run.stages[stage]["files"]]
-        if run.manifest.get("files") != files:
-            finding.fail("expected the files of embeddings and index in manifest.json, got others")
-        ids = {stage: run.stages[stage]["model_id"] for stage in ("embeddings", "index")}
+        with_model = ("embeddings", "index", *(["users"] if run.listed("users") else []))
+        ids = {stage: run.stages[stage]["model_id"] for stage in with_model}
+        if run.manifest.get("files") != published_files(run.stages):
+            finding.fail("expected the files of embeddings, index and users in manifest.json, got others")
         if set(ids.values()) != {run.manifest.get("model_id")}:
             finding.fail(f"expected one model id, got {quote(run.manifest.get('model_id'))} and {ids}")
         finding.expect(
@@ -161,6 +162,8 @@ def check_counts(run: InspectedRun) -> Finding:
             finding.warn("made by an earlier version: what was reused is not known")
             return finding
         counts = account(*stages)
+        if run.listed("users"):
+            counts |= account_users(run.stages["users"]["counts"])
         finding.looked_at = ", ".join(
             f"{name} {counts[name]:,}" for name in ("rows_read", "rows_published", "pictures_listed")
         )

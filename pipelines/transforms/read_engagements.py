@@ -5,8 +5,10 @@
 A slice is a unit of the stage "pairs" that only counts and quarantines; it is read again on a rerun.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import apache_beam as beam
@@ -40,9 +42,9 @@ class EngagementsSource:
     fingerprint: str
 
 
-def slice_unit(file_slice: FileSlice, fingerprint: str) -> Unit:
+def slice_unit(file_slice: FileSlice, fingerprint: str, stage: str = "pairs") -> Unit:
     """The unit that counts what was read from a slice."""
-    return Unit("pairs", f"read-{file_slice.file_number:05d}-{file_slice.part:05d}", fingerprint)
+    return Unit(stage, f"read-{file_slice.file_number:05d}-{file_slice.part:05d}", fingerprint)
 
 
 def unpack_table(payload: bytes) -> pa.Table:
@@ -51,9 +53,9 @@ def unpack_table(payload: bytes) -> pa.Table:
         return reader.read_all()
 
 
-def by_bucket(rows: pa.Table, num_buckets: int) -> Iterator[tuple[int, pa.Table]]:
-    """(bucket, its rows), buckets rising."""
-    items = rows.column("item_id").combine_chunks().dictionary_encode()
+def by_bucket(rows: pa.Table, num_buckets: int, key: str = "item_id") -> Iterator[tuple[int, pa.Table]]:
+    """(bucket of the key, its rows), buckets rising."""
+    items = rows.column(key).combine_chunks().dictionary_encode()
     bucket_of_item = np.array([bucket_of(item, num_buckets) for item in items.dictionary.to_pylist()], np.int64)
     if len(bucket_of_item) == 0:
         return
@@ -65,6 +67,28 @@ def by_bucket(rows: pa.Table, num_buckets: int) -> Iterator[tuple[int, pa.Table]
         yield bucket, grouped.slice(start, end - start)
 
 
+def read_and_seal(
+    file_slice: FileSlice,
+    columns: Mapping[str, str],
+    writer: UnitWriter,
+    progress: Progress,
+    select: Callable[[pa.Table], tuple[pa.Table, Counter[str]]],
+) -> Iterator[pa.Table]:
+    """What `select` takes of a slice's valid ENGAGEMENTS, batch by batch. Counts, quarantines, and seals the slice's
+    unit at the end."""
+    rejections: list[Rejection] = []
+    for raw in read_slice(file_slice, columns, ENGAGEMENTS):
+        valid, rejected, read = validate_engagements(raw, file_slice, stage=writer.unit.stage)
+        rejections += rejected
+        rows, counts = select(valid)
+        writer.counts.update(counts)
+        writer.counts["rows_read"] += read["rows_read"]
+        progress.advance(read["rows_read"])
+        yield rows
+    writer.quarantine(rejections)
+    writer.seal()
+
+
 class _ReadSlice(beam.DoFn):
     def __init__(self, source: EngagementsSource, total: int | None):
         self.source, self.total = source, total
@@ -72,16 +96,10 @@ class _ReadSlice(beam.DoFn):
     def process(self, file_slice: FileSlice) -> Iterable[Any]:
         writer = UnitWriter(self.source.run, slice_unit(file_slice, self.source.fingerprint))
         progress = Progress.shared("pairs", "engagements", self.total)
-        rejections: list[Rejection] = []
         waiting: list[pa.Table] = []
         span = TimeSpan()
-        for raw in read_slice(file_slice, self.source.columns, ENGAGEMENTS):
-            valid, rejected, read = validate_engagements(raw, file_slice)
-            rejections += rejected
-            rows, counts = query_rows(valid, self.source.end_us)
-            writer.counts.update(counts)
-            writer.counts["rows_read"] += read["rows_read"]
-            progress.advance(read["rows_read"])
+        read = partial(query_rows, end_us=self.source.end_us)
+        for rows in read_and_seal(file_slice, self.source.columns, writer, progress, read):
             span += TimeSpan.of(rows.column("timestamp"))
             waiting.append(rows)
             if sum(map(len, waiting)) >= MAX_ROWS_AT_ONCE:
@@ -89,8 +107,6 @@ class _ReadSlice(beam.DoFn):
                 waiting = []
         yield from self._flush(waiting)
         yield beam.pvalue.TaggedOutput("spans", span)
-        writer.quarantine(rejections)
-        writer.seal()
 
     def _flush(self, tables: list[pa.Table]) -> Iterator[tuple[int, bytes]]:
         if tables:

@@ -1,6 +1,7 @@
 """Whole jobs: sample shop -> train -> daily -> search, evaluate, path; and what must hold of what they leave."""
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import annoy
@@ -94,8 +95,12 @@ def test_every_row_and_picture_is_accounted_for(shop, published):
     assert counts["pictures_listed"] == sum(counts[f"pictures_{part}"] for part in parts)
     assert all(counts[f"pictures_{part}"] > 0 for part in ("reused", "quarantined", "cut_off"))
     quarantine = ds.dataset(published / "quarantine").to_table().to_pylist()
-    for level in ("row", "picture"):
-        assert sum(row["level"] == level for row in quarantine) == counts[f"{level}s_quarantined"]
+    found = Counter((row["stage"] == "users", row["level"]) for row in quarantine)
+    assert found[False, "row"] == counts["rows_quarantined"] > 0
+    assert found[False, "picture"] == counts["pictures_quarantined"] > 0
+    assert found[True, "row"] == counts["actions_quarantined"] > 0
+    assert counts["users"] == counts["users_new"] > 100
+    assert counts["actions_used"] > counts["clusters"] > counts["users"]
 
 
 def test_every_planted_fault_is_found_with_its_reason(shop, trained, published):
@@ -116,9 +121,10 @@ def test_a_second_store_gets_equal_bytes(shop, trained, published, tmp_path):
         (tmp_path / name).symlink_to(trained / name)
     again = day(shop, tmp_path, engagements=f"{shop}/engagements.parquet")
     assert again.name == published.name
-    expected = files_of(published, "embeddings", "index", "items", "quarantine")
-    assert len(expected) > 6
-    assert files_of(again, "embeddings", "index", "items", "quarantine") == expected
+    folders = ("embeddings", "index", "items", "quarantine", "users", "user_actions", "item_popularity")
+    expected = files_of(published, *folders)
+    assert len(expected) > 12
+    assert files_of(again, *folders) == expected
     assert (again / "manifest.json").read_bytes() == (published / "manifest.json").read_bytes()
 
 
@@ -159,10 +165,12 @@ def test_a_day_later_is_another_run_and_lists_what_changed(shop, trained, publis
     good = table.filter(table["item_id"].is_valid())
     later = tmp_path / "catalog.parquet"
     pq.write_table(good.slice(0, len(good) - 20), later)
-    run = day(shop, trained, catalog=str(later), date="2026-07-01")
+    run = day(shop, trained, catalog=str(later), engagements=f"{shop}/engagements.parquet", date="2026-07-01")
     assert run != published
     changes = {row["change"] for row in ds.dataset(run / "changes").to_table().to_pylist()}
     assert "deleted" in changes
     assert "new" not in changes
     counts = json.loads((run / "manifest.json").read_text())["counts"]
     assert counts["pictures_computed"] == 0
+    assert counts["users_yesterday"] == counts["users_reused"] + counts["users_changed"] + counts["users_gone"] > 100
+    assert counts["users_reused"] > 0 < counts["users_changed"]  # who acted on what is gone is clustered again

@@ -42,7 +42,8 @@ DIM = 32
 YESTERDAY, TODAY = "2026-06-29", "2026-06-30"
 OF_COVERAGE = {"coverage", "coverage_text", "coverage_fields", "coverage_pictures"}
 COMPARING = {"row_count", *OF_COVERAGE, "neighbour_overlap", "drift", "recall"}
-NEVER_ACCEPTED = {"vectors", "index", "model_id"}
+OF_USERS = {"users", "users_count"}  # see test_gate_users.py
+NEVER_ACCEPTED = {"vectors", "index", "users", "model_id"}
 DEFAULTS = GateThresholds()
 
 
@@ -166,7 +167,10 @@ def test_a_sound_day_passes_every_gate_and_says_so(days):
     today, yesterday = days
     results = run_gates(today, yesterday, DEFAULTS, {})
     assert [result.name for result in results] == list(GATES)
-    assert statuses({result.name: result for result in results}) == {"passed": set(GATES)}
+    assert statuses({result.name: result for result in results}) == {
+        "passed": set(GATES) - OF_USERS,
+        "skipped": OF_USERS,
+    }
     require_passed(results, today)
     written = (today / "gates.json").read_bytes()
     assert run_gates(today, yesterday, DEFAULTS, {}) == results
@@ -176,7 +180,7 @@ def test_a_sound_day_passes_every_gate_and_says_so(days):
     assert report["previous"] == f"runs/{YESTERDAY}/0123456789abcdef"
     assert report["thresholds"] == dataclasses.asdict(DEFAULTS)
     shown = format_gates(results)
-    assert shown.splitlines()[0] == f"gates: {len(GATES)} passed"
+    assert shown.splitlines()[0] == f"gates: {len(GATES) - 2} passed, 2 skipped"
     assert all(name in shown for name in GATES)
     assert str(today.parents[2]) not in written.decode()
 
@@ -194,7 +198,7 @@ def test_numbers_of_a_sound_day(days):
 def test_the_first_run_has_nothing_to_be_compared_with(days):
     today, _ = days
     found = judge(today, None)
-    assert statuses(found) == {"skipped": COMPARING, "passed": set(GATES) - COMPARING}
+    assert statuses(found) == {"skipped": COMPARING | OF_USERS, "passed": set(GATES) - COMPARING - OF_USERS}
     assert found["row_count"].message == "not compared: there is no run before"
     require_passed(list(found.values()), today)
     assert read_json(today / "gates.json")["previous"] is None
@@ -205,7 +209,7 @@ def test_a_day_without_change_is_seen_as_such(days):
     shutil.rmtree(today)
     shutil.copytree(yesterday, today)
     found = judge(today, yesterday)
-    assert statuses(found) == {"passed": set(GATES)}
+    assert statuses(found) == {"passed": set(GATES) - OF_USERS, "skipped": OF_USERS}
     assert [found[name].value for name in ("coverage", "neighbour_overlap", "drift")] == [1.0, 1.0, 0.5]
     shutil.rmtree(yesterday / "embeddings")  # of equal files today's stand for yesterday's
     assert judge(today, yesterday)["drift"].value == 0.5

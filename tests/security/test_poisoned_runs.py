@@ -8,11 +8,10 @@ import pytest
 from security_helpers import RUN
 
 from pipelines import store as store_module
-from pipelines.ingest import _remove_unit
 from pipelines.path import PathConfig
 from pipelines.path import run as print_path
 from pipelines.searcher import Searcher
-from pipelines.units import Unit, UnitWriter, finished_sidecar, sidecar_path
+from pipelines.units import Unit, UnitWriter, finished_sidecar, remove_unit, sidecar_path
 from schemas.errors import CorruptFileError, UsageError
 from schemas.files import sha256_of_file, write_json
 from schemas.quarantine import Rejection
@@ -147,7 +146,7 @@ def test_a_unit_is_removed_inside_only(runs, path, tmp_path):
     poison(today, path)
     before = tree(tmp_path)
     sidecar = sidecar_path(str(today), UNIT.stage, UNIT.name)
-    _remove_unit(str(today), sidecar)
+    remove_unit(str(today), sidecar)
     assert not sidecar.exists()
     assert {**tree(tmp_path), sidecar.relative_to(tmp_path).as_posix(): b""}.keys() == before.keys()
 

@@ -27,6 +27,8 @@ from schemas.records import ItemFeatures, encode_features, write_records
 from schemas.tables import FINGERPRINTS, ITEMS
 
 NUM_BUCKETS, PICTURE_DIM, NUM_ITEMS = 3, 8, 40
+#: Of the vectors of a model that has learnt nothing.
+REFINE_COSINE = 0.5
 DAY_BEFORE, DAY = "2026-06-29", "2026-06-30"
 ENCODER = "made-up-encoder"
 HOSTILE = "item-\x1b[31m-\u202e-../../etc"
@@ -97,7 +99,9 @@ def write_model(folder: Path) -> str:
     return model_id
 
 
-def write_day(folder: Path, model_id: str, date: str, day: Day, previous: Path | None) -> Path:
+def write_day(
+    folder: Path, model_id: str, date: str, day: Day, previous: Path | None, refine_cosine: float = 0.0
+) -> Path:
     """Items and features by hand, then the real stages and publishing."""
     facts = {"code_versions": [1], "config": {}, "date": date, "inputs": {}, "model_id": model_id}
     run = store.run_folder(str(folder), date, facts)
@@ -125,7 +129,7 @@ def write_day(folder: Path, model_id: str, date: str, day: Day, previous: Path |
     )
     options, before = beam_options([]), str(previous) if previous else None
     embed.run(embed.EmbedConfig(run=str(run), model=str(model), reuse_from=before), options)
-    index.run(index.IndexConfig(run=str(run), reuse_from=before), options)
+    index.run(index.IndexConfig(run=str(run), reuse_from=before, refine_cosine=refine_cosine), options)
     gates = {"max_recall_drop": 1.0, "min_overlap": 0.0}
     publish(PublishConfig(store=str(folder), run=str(run), **gates), facts)
     return run
@@ -231,6 +235,16 @@ def made_store(tmp_path_factory) -> Path:
 def own_store(made_store, tmp_path) -> Path:
     """A copy to damage."""
     return Path(shutil.copytree(made_store, tmp_path / "store"))
+
+
+@pytest.fixture(scope="session")
+def refined_store(tmp_path_factory) -> Path:
+    """One published day with a refined index; read it, do not change it."""
+    folder = tmp_path_factory.mktemp("refined-store")
+    model_id = write_model(folder)
+    store.fix_num_buckets(str(folder), NUM_BUCKETS)
+    write_day(folder, model_id, DAY, second_day(), None, refine_cosine=REFINE_COSINE)
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,77 @@
+"""Exact nearest items where many share one vector: different vectors are searched, then written out as items.
+
+    vectors of items   a b a c b     distinct   a b c      members   a: 0 2   b: 1 4   c: 3
+    query nearest to b, then a       items      1 4 0 2
+
+Legend: N items, U distinct vectors, D dimension, Q queries, K items a query.
+"""
+
+from collections.abc import Iterable
+
+import numpy as np
+
+#: Scores held at once: 64 MiB.
+_SCORES_PER_BLOCK = 1 << 24
+#: Neighbour lists of items that are held: 320 MB of 400 rows each.
+_LISTS = 100_000
+
+
+def top_rows(scores_N: np.ndarray, k: int) -> np.ndarray:
+    """The places of the k best scores (all, if there are fewer), best first, ties by place.
+
+    >>> top_rows(np.array([0.5, 0.9, 0.5, 0.1]), 2).tolist()
+    [1, 0]
+    """
+    places = np.arange(len(scores_N))
+    if k < len(scores_N):
+        places = np.flatnonzero(scores_N >= np.partition(scores_N, len(scores_N) - k)[len(scores_N) - k])
+    return places[np.argsort(-scores_N[places], kind="stable")][:k]
+
+
+class DistinctVectors:
+    """Float32 unit rows [N, D] and exact search among them.
+
+    vectors_UD: the distinct rows, by their first item. id_N: int64, which of them is an item's.
+    """
+
+    def __init__(self, matrix_ND: np.ndarray):
+        whole = np.ascontiguousarray(matrix_ND).view(np.dtype((np.void, matrix_ND.itemsize * matrix_ND.shape[1])))
+        _, first, inverse = np.unique(whole.ravel(), return_index=True, return_inverse=True)
+        by_first = np.argsort(first)
+        self.matrix_ND = matrix_ND
+        self.vectors_UD = matrix_ND[first[by_first]]
+        self.id_N = np.argsort(by_first)[inverse.ravel()]
+        self._members = np.argsort(self.id_N, kind="stable")
+        self._starts = np.searchsorted(self.id_N[self._members], np.arange(len(first)))
+        self._counts = np.bincount(self.id_N, minlength=len(first))
+        self._lists: dict[int, np.ndarray] = {}
+        self._lists_k = 0
+
+    def nearest(self, queries_QD: np.ndarray, k: int) -> list[np.ndarray]:
+        """For each query the rows of its k nearest items (int32; all, if there are fewer): highest cosine first, items
+        of one vector by row. Queries are unit vectors."""
+        found = []
+        block = max(1, _SCORES_PER_BLOCK // max(1, len(self.vectors_UD)))
+        for start in range(0, len(queries_QD), block):
+            for scores_U in queries_QD[start : start + block] @ self.vectors_UD.T:
+                found.append(self._written_out(top_rows(scores_U, k), k))
+        return found
+
+    def prepare(self, rows: Iterable[int], k: int) -> None:
+        """Searches for the nearest items of these items together, so that `nearest_to_item` finds them done."""
+        if k != self._lists_k or len(self._lists) > _LISTS:
+            self._lists, self._lists_k = {}, k
+        missing = np.array(sorted({int(self.id_N[row]) for row in rows} - self._lists.keys()), np.int64)
+        self._lists.update(zip(missing.tolist(), self.nearest(self.vectors_UD[missing], k), strict=True))
+
+    def nearest_to_item(self, row: int, k: int) -> np.ndarray:
+        """The k items nearest to an item that was prepared for at least that many, int32: itself first, then as
+        `nearest` has them."""
+        near = self._lists[int(self.id_N[row])][:k]
+        return np.concatenate([[row], near[near != row]])[:k]
+
+    def _written_out(self, ids: np.ndarray, k: int) -> np.ndarray:
+        counts = self._counts[ids]
+        ends = np.cumsum(counts)
+        within = np.arange(ends[-1]) - np.repeat(ends - counts, counts)
+        return self._members[(np.repeat(self._starts[ids], counts) + within)[:k]].astype(np.int32)

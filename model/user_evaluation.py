@@ -1,0 +1,236 @@
+"""PinnerSage's offline protocol (arXiv 2007.03634, section 6.2): walk forward day by day, users as of each morning.
+
+    history, `window_days` before the day --method--> queries --> recommended set     the day's items   impressions
+    ............................................|day|                 |                     |               |
+                                                            relevance, recall <-------------+--> ranking <--+
+
+Of every user with items on a day and actions before it (a user-day), F = the distinct items of the day:
+- relevance: share of F with a cosine of at least 0.8 to any recommended item;
+- recall: share of F that is recommended itself;
+- ranking: F against 20 impressions each (those the user was shown that day; where the log has too few, items that
+  others acted on that day, drawn with a seed; none of F), ordered by the largest cosine to any query, ties against F;
+  R-precision: share of F among the first |F|; reciprocal rank: mean over F of 1 / rank in the list of all.
+
+Legend: U user-days, T methods, F items of the day, I impressions, K recommended items, Q queries of all methods of a
+user-day, D dimension, N items.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from model.distinct_search import DistinctVectors
+from model.pinnersage import US_PER_DAY
+from model.user_actions import Actions
+from model.user_baselines import Method, Queries, UserDay
+from schemas.hashing import seed_of
+
+RELEVANT_COSINE = 0.8
+IMPRESSIONS_AN_ITEM = 20
+METRICS = ("relevance", "recall", "r_precision", "reciprocal_rank")
+#: Cosines this close are equal: float32 products of equal vectors differ by rounding.
+_TOLERANCE = 1e-6
+#: User-days whose searches are done together.
+_BLOCK = 512
+
+
+@dataclass(frozen=True, kw_only=True)
+class Protocol:
+    """alpha: Ward's cut; window_days: of the history; max_actions: the newest of it that count; top: recommended items;
+    with_ranking: False leaves R-precision and reciprocal rank at 0; seed_name: sets the draws apart."""
+
+    alpha: float
+    window_days: int = 90
+    max_actions: int = 2_000
+    top: int = 400
+    with_ranking: bool = True
+    seed_name: str = "evaluate-users"
+
+
+@dataclass(frozen=True, eq=False)
+class UserDays:
+    """Results. users_U: int64; days_U: int64, since 1970; values_UTM: float64, in the order of the methods and METRICS;
+    clusters_UT: int64, the user's clusters; num_items_U: int64, |F|."""
+
+    users_U: np.ndarray
+    days_U: np.ndarray
+    values_UTM: np.ndarray
+    clusters_UT: np.ndarray
+    num_items_U: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class _Case:
+    user: int
+    day: int
+    items_F: np.ndarray
+    seed: int
+    queries: list[Queries]
+
+
+def walk_forward(
+    actions: Actions,
+    vectors: DistinctVectors,
+    days: Sequence[int],
+    methods: Mapping[str, Method],
+    protocol: Protocol,
+    impressions: Actions | None = None,
+    advance: Callable[[int], None] = lambda count: None,
+) -> UserDays:
+    """Results of all methods on `days` (since 1970, UTC). impressions: with the user numbers of `actions`. `advance` is
+    told how many user-days are done."""
+    scorer = _Scorer(vectors, protocol)
+    users, dates, values, clusters, sizes = [], [], [], [], []
+    for day in days:
+        shown = _Shown(actions, impressions, day)
+        for block in _blocks(actions, vectors, day, methods, protocol):
+            for case, recommended in zip(
+                block, recommend_all(block_queries(block), vectors, protocol.top), strict=True
+            ):
+                values.append(scorer.retrieval(case.items_F, recommended))
+                if protocol.with_ranking:
+                    shown_I = shown.to(case.user, case.items_F, case.seed)
+                    values[-1][:, 2:] = ranking(vectors.matrix_ND, case.items_F, shown_I, case.queries)
+                users.append(case.user)
+                dates.append(day)
+                clusters.append([queries.num_clusters for queries in case.queries])
+                sizes.append(len(case.items_F))
+            advance(len(block))
+    return UserDays(
+        users_U=np.array(users, np.int64),
+        days_U=np.array(dates, np.int64),
+        values_UTM=np.array(values, np.float64).reshape(-1, len(methods), len(METRICS)),
+        clusters_UT=np.array(clusters, np.int64).reshape(-1, len(methods)),
+        num_items_U=np.array(sizes, np.int64),
+    )
+
+
+def count_user_days(actions: Actions, days: Sequence[int], window_days: int) -> int:
+    """How many user-days `walk_forward` will have."""
+    return sum(1 for day in days for _ in _users_of(actions, day, window_days))
+
+
+def block_queries(block: Sequence[_Case]) -> list[list[Queries]]:
+    """The queries of each user-day, method by method."""
+    return [case.queries for case in block]
+
+
+def recommend_all(asked: Sequence[Sequence[Queries]], vectors: DistinctVectors, top: int) -> list[list[np.ndarray]]:
+    """For each user-day and method the recommended item rows (K, with repeats): the floor(top / queries) nearest of
+    each query. An item that is asked with comes first in its own list. All searches are done together."""
+    vectors.prepare(
+        (row for queries in asked for q in queries if q.rows_Q is not None for row in q.rows_Q.tolist()), top
+    )
+    without_item = [q.vectors_QD for queries in asked for q in queries if q.rows_Q is None]
+    found = iter(vectors.nearest(np.concatenate(without_item), top) if without_item else [])
+    return [[_recommended(queries, vectors, top, found) for queries in one] for one in asked]
+
+
+def _recommended(queries: Queries, vectors: DistinctVectors, top: int, found: Iterator[np.ndarray]) -> np.ndarray:
+    each = top // len(queries.vectors_QD)
+    if queries.rows_Q is not None:
+        return np.concatenate([vectors.nearest_to_item(row, each) for row in queries.rows_Q.tolist()])
+    return np.concatenate([next(found)[:each] for _ in queries.vectors_QD])
+
+
+class _Scorer:
+    """Relevance and recall, for all methods of a user-day at once: each recommended vector is compared once."""
+
+    def __init__(self, vectors: DistinctVectors, protocol: Protocol):
+        self.vectors = vectors
+        self.is_recommended_N = np.zeros(len(vectors.id_N), bool)
+        self.place_of_id = np.zeros(len(vectors.vectors_UD), np.int64)
+
+    def retrieval(self, items_F: np.ndarray, recommended: Sequence[np.ndarray]) -> np.ndarray:
+        """float64 [T, 4], the ranking metrics 0."""
+        values = np.zeros((len(recommended), len(METRICS)))
+        ids = [self.vectors.id_N[rows_K] for rows_K in recommended]
+        distinct = np.unique(np.concatenate(ids))
+        self.place_of_id[distinct] = np.arange(len(distinct))
+        cosines = self.vectors.matrix_ND[items_F] @ self.vectors.vectors_UD[distinct].T
+        is_near = cosines >= RELEVANT_COSINE - _TOLERANCE
+        for method, (rows_K, ids_K) in enumerate(zip(recommended, ids, strict=True)):
+            self.is_recommended_N[rows_K] = True
+            values[method, 0] = is_near[:, self.place_of_id[ids_K]].any(axis=1).mean()
+            values[method, 1] = self.is_recommended_N[items_F].mean()
+            self.is_recommended_N[rows_K] = False
+        return values
+
+
+def ranking(matrix_ND: np.ndarray, items_F: np.ndarray, shown_I: np.ndarray, queries: Sequence[Queries]) -> np.ndarray:
+    """float64 [T, 2]: R-precision and reciprocal rank of `items_F` against the impressions `shown_I`, all item rows."""
+    candidates = np.concatenate([items_F, shown_I])
+    scores = matrix_ND[candidates] @ np.concatenate([q.vectors_QD for q in queries]).T
+    starts = np.cumsum([0, *(len(q.vectors_QD) for q in queries)])
+    best = np.stack([scores[:, start:end].max(axis=1) for start, end in pairwise(starts)])
+    return rank_metrics(best[:, : len(items_F)], best[:, len(items_F) :])
+
+
+def rank_metrics(positive_TF: np.ndarray, negative_TI: np.ndarray) -> np.ndarray:
+    """float64 [T, 2]: R-precision and reciprocal rank of positives among positives and negatives; equal scores put
+    negatives first.
+
+    Ranks of .9 .5 .2 among negatives .7 .2: 1, 3 and 5; two of the first three are positive.
+    >>> rank_metrics(np.array([[0.5, 0.9, 0.2]]), np.array([[0.7, 0.2]])).round(4).tolist()
+    [[0.6667, 0.5111]]
+    """
+    ordered_TF = -np.sort(-positive_TF, axis=1)
+    worse_TI = np.sort(negative_TI, axis=1)
+    num_negative, places_F = worse_TI.shape[1], np.arange(1, positive_TF.shape[1] + 1)
+    ahead = [num_negative - np.searchsorted(w, o - _TOLERANCE) for w, o in zip(worse_TI, ordered_TF, strict=True)]
+    ranks_TF = np.stack(ahead) + places_F
+    return np.stack([(ranks_TF <= len(places_F)).mean(axis=1), (1 / ranks_TF).mean(axis=1)], axis=1)
+
+
+class _Shown:
+    """What users were shown on a day, or might have been."""
+
+    def __init__(self, actions: Actions, impressions: Actions | None, day: int):
+        self.impressions, self.from_us = impressions, day * US_PER_DAY
+        self.acted_on = actions.rows_M[actions.on_day(day)]
+
+    def to(self, user: int, items_F: np.ndarray, seed: int) -> np.ndarray:
+        """20 item rows for each of the user's items of the day, none of which is among them: the user's impressions,
+        each item once; where these are too few, draws from the actions of others (repeated if those are too few)."""
+        generator, wanted = np.random.default_rng((seed, 1 << 20)), IMPRESSIONS_AN_ITEM * len(items_F)
+        own = np.zeros(0, np.int64)
+        if self.impressions is not None:
+            own = self.impressions.items(user, self.from_us, self.from_us + US_PER_DAY)
+            own = generator.permutation(own[~np.isin(own, items_F)])[:wanted]
+        others = self.acted_on[~np.isin(self.acted_on, items_F)]
+        missing = wanted - len(own)
+        if not missing or not len(others):
+            return own
+        return np.concatenate([own, generator.choice(others, missing, replace=len(others) < missing)])
+
+
+def _users_of(actions: Actions, day: int, window_days: int) -> Iterator[int]:
+    """Users with actions on the day and before it."""
+    start_us = day * US_PER_DAY
+    for user in np.unique(actions.users_M[actions.on_day(day)]).tolist():
+        before = actions.between(user, start_us - window_days * US_PER_DAY, start_us)
+        if before.stop > before.start:
+            yield user
+
+
+def _blocks(
+    actions: Actions, vectors: DistinctVectors, day: int, methods: Mapping[str, Method], protocol: Protocol
+) -> Iterator[list[_Case]]:
+    """The user-days of a day with their queries, a bounded number at a time."""
+    start_us = day * US_PER_DAY
+    block: list[_Case] = []
+    for user in _users_of(actions, day, protocol.window_days):
+        from_us = start_us - protocol.window_days * US_PER_DAY
+        history = actions.history(user, from_us, start_us, protocol.max_actions)
+        assert history is not None
+        seed = seed_of(protocol.seed_name, actions.user_ids[user], day)
+        user_day = UserDay(history, vectors.matrix_ND, start_us, protocol.alpha, seed)
+        items_F = actions.items(user, start_us, start_us + US_PER_DAY)
+        block.append(_Case(user, day, items_F, seed, [method(user_day) for method in methods.values()]))
+        if len(block) == _BLOCK:
+            yield block
+            block = []
+    if block:
+        yield block

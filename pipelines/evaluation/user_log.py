@@ -1,0 +1,92 @@
+"""The engagements that evaluation of users knows: actions, and what users were shown, in memory."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from model.user_actions import Actions
+from pipelines.progress import Progress
+from pipelines.transforms.read_actions import ActionsSource, actions_in_window, with_item_rows
+from pipelines.user_vectors import VectorsSource, load_vectors
+from schemas.columns import table_columns
+from schemas.files import expand_inputs
+from schemas.reading import check_columns, count_rows, plan_slices, read_slice
+from schemas.tables import ENGAGEMENTS
+from schemas.validation import validate_engagements
+
+
+def read_user_log(
+    engagements: str,
+    columns: Mapping[str, Any],
+    vectors: VectorsSource,
+    kinds: Sequence[str],
+    from_us: int,
+    shown_from_us: int,
+    to_us: int,
+    date: str | None = None,
+) -> tuple[Actions, Actions | None, dict[str, int]]:
+    """(actions of `kinds` at from_us <= time < to_us, impressions at shown_from_us <= time < to_us or None if the log
+    has none, counts). Only items that have a vector; the impressions have the user numbers of the actions.
+
+    Counts: rows_read = rows_quarantined + rows_other_actions (impressions too) + rows_without_user + rows_in_future +
+    rows_too_old + rows_item_unknown + rows_used. Raises UsageError for inputs that are not there or lack a column.
+    """
+    files = expand_inputs(engagements, date)
+    ours = table_columns(columns, "engagements")
+    check_columns(files, ours, ENGAGEMENTS)
+    acted, shown = _source(kinds, from_us, to_us, vectors), _source(["impression"], shown_from_us, to_us, vectors)
+    item_ids = load_vectors(vectors).ids
+    counts: Counter[str] = Counter()
+    tables: dict[str, list[pa.Table]] = {"acted": [], "shown": []}
+    progress = Progress("engagements", "rows", count_rows(files))
+    for file_slice in plan_slices(files):
+        for raw in read_slice(file_slice, ours, ENGAGEMENTS):
+            valid, rejected, read = validate_engagements(raw, file_slice, stage="users")
+            rows, left_out = actions_in_window(valid, acted)
+            counts.update(left_out, rows_read=read["rows_read"], rows_quarantined=len(rejected))
+            for name, of_kind in (("acted", rows), ("shown", actions_in_window(valid, shown)[0])):
+                tables[name].append(with_item_rows(of_kind, item_ids))
+            progress.advance(read["rows_read"])
+    progress.close()
+    names, users_M, rows_M, times_us_M = _columns(pa.concat_tables(tables["acted"]))
+    counts["rows_item_unknown"], counts["rows_used"] = int((rows_M < 0).sum()), int((rows_M >= 0).sum())
+    known_M = rows_M >= 0
+    actions = Actions(names.to_pylist(), users_M[known_M], rows_M[known_M], times_us_M[known_M])
+    return actions, _impressions(pa.concat_tables(tables["shown"]), names), dict(counts)
+
+
+def _source(kinds: Sequence[str], from_us: int, to_us: int, vectors: VectorsSource) -> ActionsSource:
+    return ActionsSource(
+        run="",
+        columns={},
+        actions=list(kinds),
+        start_us=from_us,
+        end_us=to_us,
+        num_buckets=1,
+        vectors=vectors,
+        fingerprint="",
+    )
+
+
+def _columns(rows: pa.Table) -> tuple[pa.Array, np.ndarray, np.ndarray, np.ndarray]:
+    """(user ids, ascending; user numbers; item rows, -1 for one without a vector; times) of ACTIONS."""
+    names = rows["user_id"].unique().sort()
+    return names, *_numbers(rows, names)
+
+
+def _numbers(rows: pa.Table, names: pa.Array) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """User numbers, -1 for a user that `names` lacks; item rows; times."""
+    users = pc.fill_null(pc.index_in(rows["user_id"], value_set=names), -1)
+    return users.to_numpy(), rows["item_row"].to_numpy(), rows["time_us"].to_numpy()
+
+
+def _impressions(rows: pa.Table, names: pa.Array) -> Actions | None:
+    if not len(rows):
+        return None
+    users_M, rows_M, times_us_M = _numbers(rows, names)
+    known_M = (users_M >= 0) & (rows_M >= 0)
+    return Actions(names.to_pylist(), users_M[known_M], rows_M[known_M], times_us_M[known_M])

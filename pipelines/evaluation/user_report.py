@@ -1,0 +1,131 @@
+"""The evaluation of users as one Markdown page. No date of its own and no machine: equal figures, equal bytes."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from model.user_month_ahead import BLENDED, CUTS, QUESTIONS
+from schemas.quarantine import quote
+
+_METRICS = {
+    "relevance": "relevance",
+    "recall": "recall",
+    "r_precision": "R-precision",
+    "reciprocal_rank": "reciprocal rank",
+}
+Figures = Mapping[str, float | None]
+
+
+def format_page(report: Mapping[str, Any]) -> str:
+    """The page of a report of evaluate_users.run."""
+    walk = report["walk_forward"]
+    rows = ", ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in sorted(report["rows"].items()) if count)
+    lines = [
+        "# Several vectors per user: evaluation on past days",
+        "",
+        f"    {report['command']}",
+        "",
+        f"- item vectors: model {quote(report['model_id'])}, {report['items']:,} items, "
+        f"{report['distinct_vectors']:,} distinct vectors",
+        f"- alpha {report['alpha']:g} ({report['alpha_from']}); actions {', '.join(report['actions'])}; history "
+        f"{report['window_days']} days; importance decays by λ = 0.01 a day where nothing else is said",
+        f"- rows of the log: {rows}",
+        "- [intervals] are 95 % bootstrap intervals; users are drawn, not user-days",
+        "",
+        f"## Walk forward, {report['from_date']} to {report['to_date']}",
+        "",
+        *_about_walk(walk),
+        "",
+        f"Lift over {walk['baseline']}, %:",
+        "",
+        *_walk_table(walk, lift=True),
+        "",
+        "The same, absolute:",
+        "",
+        *_walk_table(walk, lift=False),
+        "",
+        f"## The whole period at once, {report['from_date']} to {report['to_date']}, users as before it",
+        "",
+        *_month(report["month_ahead"]),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _about_walk(walk: Mapping[str, Any]) -> list[str]:
+    shown = {
+        "drawn": "items that others acted on that day, drawn with a seed, since the log has no impressions",
+        "of the log": "those of the log, filled up with items that others acted on that day",
+    }[walk["impressions"]]
+    return [
+        f"{walk['days']} days, {walk['users']:,} users, {walk['user_days']:,} user-days of "
+        f"{walk['items_a_user_day']:.1f} items on average. 400 recommended items, floor(400 / e) for each query. "
+        "Relevance: share of the day's items with a cosine of at least 0.8 to a recommended one; recall: share that is "
+        f"recommended itself. Ranking: against 20 impressions an item ({shown}); R-precision: share of the R items "
+        "among the first R; reciprocal rank: mean over the items. Clusters: median over user-days.",
+    ]
+
+
+def _walk_table(walk: Mapping[str, Any], lift: bool) -> list[str]:
+    show = _lift if lift else _absolute
+    header = ["method", *_METRICS.values(), *([] if lift else ["clusters"])]
+    rows = [
+        [m["method"], *(show(m[name]) for name in _METRICS), *([] if lift else [f"{m['clusters_median']:g}"])]
+        for m in walk["methods"]
+    ]
+    return _table(header, rows)
+
+
+def _month(month: Mapping[str, Any] | None) -> list[str]:
+    if month is None:
+        return ["Not measured: no user with history acted on an item with enough actions before the period."]
+    metrics = [(question, cut) for question in QUESTIONS for cut in CUTS]
+    header = ["method", *(f"recall@{cut}, {question}" for question, cut in metrics)]
+    found = {(m["method"], m["popularity_weight"]): m for m in month["methods"]}
+    rows = []
+    for name in dict.fromkeys(m["method"] for m in month["methods"]):
+        rows.append([name, *(_absolute(found[name, 0.0][f"{q}_recall@{cut}"]) for q, cut in metrics)])
+    for name in BLENDED:
+        weights = {question: month["weights"][question][name] for question in QUESTIONS}
+        cells = [_absolute(found[name, weights[q]][f"{q}_recall@{cut}"]) for q, cut in metrics]
+        said = " / ".join(f"{weights[question]:g}" for question in QUESTIONS)
+        rows.append([f"{name}, popularity {said}", *cells])
+    return [
+        f"{month['users']:,} users with history; {month['candidates']:,} candidates (items with at least 5 actions "
+        "before the period); relevant: the candidates acted on in the period. New: to the user, "
+        f"{month['users_with_new_items']:,} users; seen items are left out of the list and of what is relevant.",
+        "",
+        "Popularity a / b: score = cosine + weight x log(1 + users) / log(1 + most users), weight a for all items and b"
+        f" for new ones, each chosen by recall@{max(CUTS)} on the period of equal length before "
+        f"({month['validation_users']:,} users).",
+        "",
+        *_table(header, rows),
+    ]
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    columns = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
+    return ["| " + " | ".join(row) + " |" for row in columns]
+
+
+def _lift(figures: Figures) -> str:
+    """
+    >>> _lift({"lift": 12.34, "lift_low": -1.0, "lift_high": 20.0})
+    '+12 [-1, +20]'
+    """
+    return _shown(figures, "lift", "+.0f")
+
+
+def _absolute(figures: Figures) -> str:
+    """
+    >>> _absolute({"mean": 0.12345, "low": 0.1, "high": 0.2})
+    '.123 [.100, .200]'
+    """
+    return _shown({**figures, "mean_low": figures["low"], "mean_high": figures["high"]}, "mean", ".3f").replace(
+        "0.", "."
+    )
+
+
+def _shown(figures: Figures, name: str, how: str) -> str:
+    if figures[name] is None:
+        return "-"
+    middle, low, high = (format(figures[key] or 0.0, how) for key in (name, f"{name}_low", f"{name}_high"))
+    return f"{middle} [{low}, {high}]"

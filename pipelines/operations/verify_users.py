@@ -1,0 +1,88 @@
+"""Checks of a run's users: rows, buckets, medoids against the embeddings, clusters computed again for a sample."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from model.blas_threads import one_blas_thread
+from model.pinnersage import cluster_actions, importances
+from pipelines.gating.users import check_users_file
+from pipelines.operations.findings import Finding
+from pipelines.operations.inspected_run import InspectedRun, sample_by_hash
+from pipelines.operations.verify_vectors import Embeddings
+from schemas.quarantine import quote
+from schemas.users import USER_ACTIONS_FOLDER, USERS_FOLDER, UserActionRows, UserRows, read_user_actions, read_users
+
+#: Users of each bucket whose clusters are computed again.
+MOST_USERS = 20
+
+
+def check_users(run: InspectedRun, embeddings: Embeddings | None) -> Finding:
+    """Users lie in their buckets, with clusters by falling importance whose medoids are the items' own vectors; a
+    sample is clustered again from user_actions/ and must come out the same."""
+    finding = Finding("users")
+    if not all(run.usable(folder, finding) for folder in (USERS_FOLDER, USER_ACTIONS_FOLDER)):
+        return finding
+    if embeddings is None:
+        finding.fail("not compared with the embeddings, which cannot be read")
+        return finding
+    num_users = num_again = 0
+    with finding.guard("manifests/users.json"):
+        facts = run.stages["users"]
+        num_buckets = int(facts["num_user_buckets"])
+        names = [Path(path).name for path in run.listed(USERS_FOLDER)]
+        finding.expect("files of users/", num_buckets, len(names), "run the users stage again")
+        for bucket, name in enumerate(names):
+            with finding.guard(f"{USERS_FOLDER}/{name}"):
+                path = run.run / USERS_FOLDER / name
+                num_users += check_users_file(path, *embeddings, str(run.model_id), bucket, num_buckets)
+                again = _Again(read_users(path)[0], read_user_actions(run.run / USER_ACTIONS_FOLDER / name), embeddings)
+                sample = sample_by_hash(again.names, MOST_USERS, "verify users")
+                with one_blas_thread():
+                    different = [user for user in sample if not again.is_same(user, facts)]
+                num_again += len(sample)
+                for user in different[:5]:
+                    finding.fail(
+                        f"expected the clusters that the user's actions make, got others for {quote(again.names[user])}"
+                        f" in {USERS_FOLDER}/{name}: run the users stage again"
+                    )
+        finding.expect("users", facts["counts"]["users_written"], num_users, "run the users stage again")
+        finding.looked_at = f"{num_users:,} users in {num_buckets} buckets, {num_again:,} clustered again"
+    return finding
+
+
+class _Again:
+    """The users of one bucket, to be clustered again from their actions."""
+
+    def __init__(self, users: UserRows, actions: UserActionRows, embeddings: Embeddings):
+        self.users, self.actions = users, actions
+        self.ids, self.matrix_ND = embeddings
+        self.names = users.ids.to_pylist()
+        if actions.ids.to_pylist() != self.names:
+            raise ValueError(f"expected the users of {USERS_FOLDER}/ in {USER_ACTIONS_FOLDER}/, got others")
+
+    def is_same(self, user: int, facts: dict[str, object]) -> bool:
+        """Whether alpha, decay and the user's actions give the clusters that are written, bit for bit."""
+        start, end = self.actions.action_offsets[user : user + 2]
+        rows = pc.index_in(self.actions.item_ids[start:end], value_set=self.ids)
+        if rows.null_count:
+            return False
+        rows_M, times_us_M = rows.to_numpy(), self.actions.times_us_M[start:end]
+        if list(zip(rows_M, times_us_M, strict=True)) != sorted(zip(rows_M, times_us_M, strict=True)):
+            return False
+        found = cluster_actions(self.matrix_ND[rows_M], rows_M, times_us_M, float(str(facts["alpha"])))
+        importance_C = importances(
+            found.labels_M, times_us_M, int(str(facts["now_us"])), float(str(facts["decay_per_day"]))
+        )
+        order = np.lexsort((rows_M[found.medoid_C], -importance_C))
+        medoids = self.ids.take(pa.array(rows_M[found.medoid_C][order]))
+        first, last = self.users.cluster_offsets[user : user + 2]
+        return (
+            np.array_equal(found.labels_M, self.actions.labels_M[start:end])
+            and medoids.equals(self.users.medoid_ids[first:last])
+            and np.array_equal(importance_C[order], self.users.importance_C[first:last])
+            and np.array_equal(found.size_C[order], self.users.size_C[first:last])
+            and np.array_equal(found.last_us_C[order], self.users.last_us_C[first:last])
+        )

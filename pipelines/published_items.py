@@ -1,0 +1,93 @@
+"""The items of the published run as recommendations see them: by row of the index that is searched, with titles and
+popularity.
+
+refined_index/ is searched if the run has one. There an item that was removed has the row of its representative: as a
+medoid, as a seen item and as a popular one.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from model.index import MANIFEST_FILE, ExactIndex, ItemIndex, open_index, read_index_manifest
+from model.refined_index import REFINED_FOLDER, read_near_duplicates
+from pipelines.searcher import Searcher
+from schemas.errors import CorruptFileError
+from schemas.files import sha256_of_file
+from schemas.quarantine import quote
+from schemas.users import POPULARITY_FILE, POPULARITY_FOLDER, read_popularity
+
+
+class PublishedItems:
+    """index, and by its rows: num_users_N int32 (users who acted on the item in the window, 0 if none did), popular
+    int64 (rows that somebody acted on, most users first, ties by row). rows: item id -> row, about 150 bytes an item.
+
+    Stays with the run that CURRENT named when it was made; `exact` compares with every item instead of using the index.
+    Raises what Searcher raises, and CorruptFileError for a refined index that was not published.
+    """
+
+    def __init__(self, store: str, exact: bool = False):
+        searcher = Searcher(store, exact=exact)
+        self.run, self.model_id, self.titles = searcher.run, searcher.model_id, searcher.titles
+        self.index, self.item_ids, removed = _refined(searcher, exact) or (searcher.index, searcher.item_ids, {})
+        self.rows = {item_id: row for row, item_id in enumerate(self.item_ids.to_pylist())}
+        self.rows |= {item_id: self.rows[kept] for item_id, kept in removed.items() if kept in self.rows}
+
+    def ids_of(self, rows: np.ndarray) -> list[str]:
+        return self.item_ids.take(pa.array(rows)).to_pylist()
+
+    def rows_of(self, item_ids: Sequence[str]) -> np.ndarray:
+        """int64: rows of ids that users were made with. CorruptFileError for one that the index has not."""
+        try:
+            return np.array([self.rows[item_id] for item_id in item_ids], np.int64)
+        except KeyError as error:
+            raise CorruptFileError(
+                f"expected users made from the items of {self.run}, got item {quote(error.args[0])}, which its index "
+                "has not: run the users stage again"
+            ) from error
+
+    def read_popularity(self) -> None:
+        """Reads what the users stage wrote. CorruptFileError if it is not there or of other items."""
+        table = read_popularity(self.run / POPULARITY_FOLDER / POPULARITY_FILE)
+        self.num_users_N = np.zeros(self.index.num_items, np.int32)
+        np.maximum.at(self.num_users_N, self.rows_of(table["item_id"].to_pylist()), table["num_users"].to_numpy())
+        order = np.argsort(-self.num_users_N, kind="stable")
+        self.popular = order[: int((self.num_users_N > 0).sum())]
+        self.most_users = int(self.num_users_N.max())
+
+
+def _refined(searcher: Searcher, exact: bool) -> tuple[ItemIndex, pa.Array, dict[str, str]] | None:
+    """The refined index of the searcher's run, its item ids, and removed item -> the item that stands for it; None if
+    the run has none. `exact`: its items, compared one by one."""
+    folder = searcher.run / REFINED_FOLDER
+    if not folder.is_dir():
+        return None
+    manifest = read_index_manifest(folder)
+    if manifest["model_id"] != searcher.model_id:
+        raise CorruptFileError(
+            f"expected model {searcher.model_id}, got {manifest['model_id']} in {folder}: publish the run again"
+        )
+    _check_published(searcher, folder, manifest)
+    pairs = read_near_duplicates(folder).to_pydict()
+    removed = dict(zip(pairs["item_id"], pairs["representative_item_id"], strict=True))
+    index, ids, _ = open_index(folder)
+    if not exact:
+        return index, ids, removed
+    rows = pc.index_in(ids, value_set=searcher.item_ids)
+    if rows.null_count:
+        raise CorruptFileError(f"expected items of {searcher.run}/embeddings only, got others in {folder}")
+    return ExactIndex(searcher.index.vectors(rows.to_numpy())), ids, removed
+
+
+def _check_published(searcher: Searcher, folder: Path, manifest: dict[str, Any]) -> None:
+    """Who opens the folder's files compares them with its manifest: what that says must be what was published."""
+    listed = {name: entry["sha256"] for name, entry in manifest["files"].items()}
+    listed[MANIFEST_FILE] = sha256_of_file(folder / MANIFEST_FILE)
+    published = {entry["path"]: entry["sha256"] for entry in searcher.manifest["files"]}
+    wrong = sorted(name for name, sha256 in listed.items() if published.get(f"{folder.name}/{name}") != sha256)
+    if wrong:
+        raise CorruptFileError(f"expected the published files, got others by {quote(wrong)} in {folder}: publish again")

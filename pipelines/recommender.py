@@ -1,0 +1,268 @@
+"""What to show a user: candidates near a sample of their interests, from the published run.
+
+    recommender = Recommender("store")
+    answer = recommender.recommend("user-7", recent=["item-3", "item-9"], settings=Settings(top=400))
+    for candidate in answer.candidates:
+        print(candidate.score, candidate.item_id, candidate.cluster)
+
+A Recommender stays with the run that CURRENT named when it was made. It searches refined_index/ if the run has one:
+there an item that was removed is its representative everywhere, as a medoid, as a seen item and as a popular one.
+
+Nothing here reads a clock: today's actions count as done at the end of the published day, and the same request has the
+same answer, whatever was asked before.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+
+from model.blas_threads import one_blas_thread
+from model.pinnersage import sample_medoids
+from model.recommendation import (
+    MAX_RECENT,
+    Interests,
+    Pool,
+    blend,
+    choose,
+    merge_recent,
+    no_interests,
+    order_by_depth,
+    order_by_score,
+    pool_of,
+    recent_interests,
+    with_popular,
+)
+from pipelines.published_items import PublishedItems
+from pipelines.published_users import PublishedUsers
+from pipelines.searcher import MAX_TOP
+from schemas.errors import UsageError
+from schemas.hashing import seed_of
+from schemas.quarantine import quote
+
+#: `cluster` of a candidate that popularity brought.
+POPULAR_CLUSTER = "popular"
+MAX_SAMPLES = 100
+MAX_RECENT_LISTED = 1_000
+#: A medoid's list of neighbours is this many times its share of the answer: it fills up what seen items,
+#: near-duplicates and other medoids take. If that is not enough, a list as many times longer is searched, once.
+_DEPTH = 4
+_CACHED_USERS = 4096
+_CACHED_LISTS = 4096
+#: Entries, of 8 bytes. Longer lists are searched for each request: all that are cached take 128 MiB at most.
+_LONGEST_CACHED = 4096
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How to recommend. near_duplicate_cosine: None keeps near-duplicates. Raises UsageError, naming the flag, for a
+    value out of range."""
+
+    top: int = 400
+    samples: int = 3
+    popularity_weight: float = 0.0
+    keep_seen: bool = False
+    near_duplicate_cosine: float | None = 0.999
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.top <= MAX_TOP:
+            raise UsageError(f"expected --top from 1 to {MAX_TOP:,}, got {self.top}")
+        if not 1 <= self.samples <= MAX_SAMPLES:
+            raise UsageError(f"expected --samples from 1 to {MAX_SAMPLES}, got {self.samples}")
+        if not 0 <= self.popularity_weight < math.inf:
+            raise UsageError(f"expected --popularity-weight of at least 0, got {self.popularity_weight}")
+        if self.near_duplicate_cosine is not None and not 0 < self.near_duplicate_cosine <= 1:
+            raise UsageError(
+                f"expected --near-duplicate-cosine above 0 and at most 1, got {self.near_duplicate_cosine}: "
+                "--keep-near-duplicates keeps them all"
+            )
+
+
+class UserCluster(NamedTuple):
+    """One interest of a user. importance: decayed number of actions; size: number; last_us: the latest (microseconds
+    since 1970); is_sampled: its neighbours were looked up for this answer."""
+
+    medoid_item_id: str
+    title: str | None
+    importance: float
+    size: int
+    last_us: int
+    is_sampled: bool
+
+
+class Candidate(NamedTuple):
+    """score: cosine + the share of popularity; cosine: to the medoid `cluster` (an item id), or for POPULAR_CLUSTER to
+    the nearest sampled medoid, 0 if there is none."""
+
+    item_id: str
+    score: float
+    cosine: float
+    cluster: str
+    title: str | None
+
+
+class Recommendation(NamedTuple):
+    """clusters by falling importance; candidates best first; unknown_recent: recent items that the run has not."""
+
+    user_id: str
+    clusters: list[UserCluster]
+    candidates: list[Candidate]
+    unknown_recent: list[str]
+
+
+class _User(NamedTuple):
+    interests: Interests
+    seen: np.ndarray
+
+
+class Recommender:
+    """Recommends from the published run of a store; `exact` compares medoids with every item instead of using the
+    index.
+
+    Raises UsageError if nothing is published or the run has no users, CorruptFileError if run, index, embeddings and
+    users do not belong together.
+    """
+
+    def __init__(self, store: str, exact: bool = False):
+        self.items = PublishedItems(store, exact)
+        self.run, self.index = self.items.run, self.items.index
+        self.users = PublishedUsers(self.run, self.items.model_id)
+        self.items.read_popularity()
+        self._user = lru_cache(_CACHED_USERS)(self._read_user)
+        self._neighbours = lru_cache(_CACHED_LISTS)(self._search)
+
+    def recommend(
+        self,
+        user_id: str,
+        recent: Sequence[str] = (),
+        settings: Settings = Settings(),
+    ) -> Recommendation:
+        """Candidates for a user with actions in the run's window, today's actions `recent` (item ids, newest last), or
+        both. Of more than MAX_RECENT recent items the newest are clustered; all count as seen.
+
+        A user without either gets the popular items if there is a popularity weight, else UsageError; so do more than
+        MAX_RECENT_LISTED recent items.
+        """
+        if len(recent) > MAX_RECENT_LISTED:
+            raise UsageError(
+                f"expected at most {MAX_RECENT_LISTED:,} recent items, got {len(recent):,} of user {quote(user_id)}: "
+                f"the newest {MAX_RECENT} are clustered, the others only left out"
+            )
+        with one_blas_thread():
+            return self._recommend(user_id, recent, settings)
+
+    def forget(self) -> None:
+        """Empties the caches of users and of neighbours; answers do not depend on them."""
+        self.users.forget()
+        self._user.cache_clear()
+        self._neighbours.cache_clear()
+
+    def _recommend(self, user_id: str, recent: Sequence[str], settings: Settings) -> Recommendation:
+        recent_R = np.array([self.items.rows[item_id] for item_id in recent if item_id in self.items.rows], np.int64)
+        user = self._user(user_id) or _User(no_interests(), np.zeros(0, np.int64))
+        interests = self._with_recent(user.interests, recent_R)
+        if not len(interests.rows_C) and not settings.popularity_weight:
+            raise UsageError(
+                f"expected a user with actions in the window, or --recent items of the run, got user {quote(user_id)} "
+                f"with neither in {self.run}: a popularity weight gives popular items"
+            )
+        seed = seed_of("recommend", self.run.name, user_id, *recent_R.tolist(), settings.seed)
+        wanted = min(settings.samples, settings.top)
+        sampled = sample_medoids(interests.importance_C, wanted, np.random.default_rng(seed))
+        medoids = interests.rows_C[sampled]
+        seen = np.zeros(0, np.int64) if settings.keep_seen else np.union1d(user.seen, recent_R)
+        rows, scores, cosines, sources = self._candidates(medoids, seen, settings)
+        return Recommendation(
+            user_id=user_id,
+            clusters=self._clusters(interests, set(sampled.tolist())),
+            candidates=self._described(rows, scores, cosines, medoids, sources),
+            unknown_recent=[item_id for item_id in recent if item_id not in self.items.rows],
+        )
+
+    def _with_recent(self, batch: Interests, recent_R: np.ndarray) -> Interests:
+        if not len(recent_R):
+            return batch
+        recent_R = recent_R[-MAX_RECENT:]
+        recent = recent_interests(recent_R, self.index.vectors(recent_R), self.users.alpha, self.users.now_us)
+        return merge_recent(batch, self.index.vectors(batch.rows_C), recent, self.index.vectors(recent.rows_C))
+
+    def _candidates(
+        self, medoids: np.ndarray, seen: np.ndarray, settings: Settings
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """(rows, scores, cosines, sources), best score first, ties by row."""
+        weight, quota = settings.popularity_weight, settings.top // max(1, len(medoids))
+        seen_SD = self.index.vectors(seen if settings.near_duplicate_cosine is not None else seen[:0])
+        length = _list_length(_DEPTH * quota)
+        for longer in (length, length * _DEPTH):
+            pool = self._pool(medoids, seen, longer, settings)
+            scores_P = blend(pool.cosine_P, self.items.num_users_N[pool.rows_P], self.items.most_users, weight)
+            chosen = choose(
+                order_by_score(pool, scores_P) if weight else order_by_depth(pool, quota),
+                lambda places, pool=pool: self.index.vectors(pool.rows_P[places]),
+                seen_SD,
+                settings.top,
+                settings.near_duplicate_cosine,
+            )
+            if len(chosen) == settings.top or longer >= self.index.num_items or not len(medoids):
+                break
+        ranked = chosen[np.lexsort((pool.rows_P[chosen], -scores_P[chosen]))]
+        return pool.rows_P[ranked], scores_P[ranked], pool.cosine_P[ranked], pool.source_P[ranked]
+
+    def _pool(self, medoids: np.ndarray, seen: np.ndarray, length: int, settings: Settings) -> Pool:
+        length = min(length, self.index.num_items)
+        neighbours = self._neighbours if length <= _LONGEST_CACHED else self._search
+        pool = pool_of([neighbours(int(row), length) for row in medoids], seen)
+        if not settings.popularity_weight:
+            return pool
+        popular = self.items.popular[: settings.top + len(seen)]
+        popular = popular[~np.isin(popular, seen)][: settings.top]
+        cosines = np.zeros(len(popular), np.float32)
+        if len(medoids):
+            cosines = (self.index.vectors(popular) @ self.index.vectors(medoids).T).max(axis=1)
+        return with_popular(pool, popular, cosines)
+
+    def _search(self, row: int, length: int) -> tuple[np.ndarray, np.ndarray]:
+        """The nearest items of an item, itself among them: int32 rows, float32 cosines."""
+        rows_QK, cosines_QK = self.index.search(self.index.vectors([row]), length)
+        found = rows_QK[0] >= 0
+        return rows_QK[0][found].astype(np.int32), cosines_QK[0][found]
+
+    def _read_user(self, user_id: str) -> _User | None:
+        record = self.users.find(user_id)
+        if record is None:
+            return None
+        interests = Interests(
+            rows_C=self.items.rows_of(record.medoid_ids),
+            importance_C=record.importance_C,
+            size_C=record.size_C,
+            last_us_C=record.last_us_C,
+        )
+        return _User(interests, np.unique(self.items.rows_of(record.seen_ids)))
+
+    def _clusters(self, interests: Interests, sampled: set[int]) -> list[UserCluster]:
+        medoid_ids = self.items.ids_of(interests.rows_C)
+        columns = (interests.importance_C.tolist(), interests.size_C.tolist(), interests.last_us_C.tolist())
+        are_sampled = [place in sampled for place in range(len(medoid_ids))]
+        return list(map(UserCluster, medoid_ids, self.items.titles(medoid_ids), *columns, are_sampled))
+
+    def _described(
+        self, rows: np.ndarray, scores: np.ndarray, cosines: np.ndarray, medoids: np.ndarray, sources: np.ndarray
+    ) -> list[Candidate]:
+        names = [*self.items.ids_of(medoids), POPULAR_CLUSTER]  # POPULAR is the last place
+        item_ids = self.items.ids_of(rows)
+        clusters = [names[source] for source in sources.tolist()]
+        return list(map(Candidate, item_ids, scores.tolist(), cosines.tolist(), clusters, self.items.titles(item_ids)))
+
+
+def _list_length(wanted: int) -> int:
+    """At least `wanted`, and a power of two: requests of about one size share their lists. A longer list's beginning is
+    not what a shorter search finds, so taking it would let an answer depend on what was asked before.
+
+    >>> _list_length(532), _list_length(4)
+    (1024, 128)
+    """
+    return max(128, 1 << (wanted - 1).bit_length())

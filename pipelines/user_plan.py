@@ -1,0 +1,206 @@
+"""What the users job reads and how: its config, and the plan made from it without reading a row."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from model.library_versions import versions_of
+from model.pinnersage import US_PER_DAY
+from model.split import end_of_day_us
+from model.user_clusters import UserRules
+from pipelines.jobs import flag
+from pipelines.store import check_date
+from pipelines.transforms.cluster_users import POPULARITY_UNIT
+from pipelines.transforms.earlier_users import MAX_BUCKETS, EarlierRun, earlier_num_buckets, open_earlier_users
+from pipelines.transforms.read_actions import STAGE, ActionsSource
+from pipelines.transforms.read_engagements import slice_unit
+from pipelines.units import Unit, bucket_name, finished_sidecar
+from pipelines.user_alpha import alpha_of
+from pipelines.user_vectors import VectorsSource, vectors_source
+from schemas.columns import table_columns
+from schemas.errors import UsageError
+from schemas.files import expand_inputs
+from schemas.hashing import fingerprint
+from schemas.quarantine import quote
+from schemas.reading import FileSlice, check_columns, count_rows, input_identity, plan_slices
+from schemas.tables import ENGAGEMENTS, POSITIVE_ACTIONS
+
+#: Part of the fingerprint, and of what is compared before clusters are taken over: raise it when the same actions give
+#: other users.
+CODE_VERSION = 1
+ROWS_A_BUCKET = 100_000
+MIN_BUCKETS = 4
+#: Clustering needs about 20 bytes for every pair of a user's actions: 2 GB here.
+MOST_ACTIONS = 10_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class UserSettings:
+    """Which actions make users, and how."""
+
+    window_days: int = flag(default=90, help="older actions do not count")
+    alpha: float | None = flag(default=None, help="largest squared distance of a merge; default: as calibrated")
+    decay_per_day: float = flag(default=0.01, help="of an action's importance")
+    actions: str = flag(default=",".join(POSITIVE_ACTIONS), help="the actions that count, separated by commas")
+    max_actions: int = flag(default=2_000, help="the newest actions of a user that are clustered")
+    num_user_buckets: int = flag(
+        default=0, help=f"files of users; 0: as --reuse-from has, else one for {ROWS_A_BUCKET} engagements, at least 4"
+    )
+
+    def check_user_settings(self) -> None:
+        """Raises UsageError for values out of range."""
+        _ = self.action_kinds
+        bounds = {
+            "window_days": (1, 36_500),
+            "max_actions": (1, MOST_ACTIONS),
+            "num_user_buckets": (0, MAX_BUCKETS),
+        }
+        for name, (least, most) in bounds.items():
+            _expect(least <= getattr(self, name) <= most, name, f"from {least} to {most}", getattr(self, name))
+        for name in ("alpha", "decay_per_day"):
+            number = getattr(self, name)
+            _expect(number is None or (math.isfinite(number) and number >= 0), name, "of at least 0", number)
+
+    @property
+    def action_kinds(self) -> tuple[str, ...]:
+        """The actions that count, in the order of the enumeration."""
+        given = {name.strip() for name in self.actions.split(",") if name.strip()}
+        if not given or not given <= set(POSITIVE_ACTIONS):
+            raise UsageError(
+                f"expected --actions of {', '.join(POSITIVE_ACTIONS)}, got {quote(self.actions)}: impressions and "
+                "returns say nothing of what a user wants"
+            )
+        return tuple(name for name in POSITIVE_ACTIONS if name in given)
+
+
+@dataclass(frozen=True, kw_only=True)
+class UsersConfig(UserSettings):
+    """Clusters the items that each user acted on: several vectors per user (PinnerSage)."""
+
+    run: str = flag(help="run folder; users/, user_actions/ and item_popularity/ are written there")
+    embeddings: str | None = flag(default=None, help="item vectors: any embeddings Parquet; default: the run's")
+    engagements: str = flag(help="engagements: a file, a folder or a glob; {date} means --date")
+    date: str = flag(help="the day, YYYY-MM-DD (UTC): users are as at its end")
+    calibration: str | None = flag(default=None, help="calibration file; default: the store's for these vectors")
+    calibrate: bool = flag(default=False, help="choose alpha on these data and write the calibration; nothing else")
+    validation_days: int = flag(default=7, help="with --calibrate: the days up to --date that are held out in turn")
+    reuse_from: str | None = flag(default=None, help="earlier run folder whose clusters of equal actions are reused")
+    columns: dict[str, Any] = flag(default={}, help="[columns.engagements]: our column name -> the shop's")
+
+    def __post_init__(self) -> None:
+        check_date(self.date)
+        self.check_user_settings()
+        _expect(1 <= self.validation_days <= 366, "validation_days", "from 1 to 366", self.validation_days)
+
+    @property
+    def now_us(self) -> int:
+        """The end of the day, in microseconds since 1970."""
+        now_us = end_of_day_us(self.date)
+        assert now_us is not None
+        return now_us
+
+
+@dataclass(frozen=True, kw_only=True)
+class UsersPlan:
+    """What a run of the stage reads and how; made from manifests and file footers alone. facts: of the manifest."""
+
+    run: str
+    source: ActionsSource
+    slices: Sequence[FileSlice]
+    num_rows: int
+    rules: UserRules
+    alpha_from: str
+    earlier: EarlierRun | None
+    facts: dict[str, Any]
+
+    @property
+    def buckets(self) -> list[Unit]:
+        """The units that write users, by number of bucket."""
+        num_buckets = self.source.num_buckets
+        return [Unit(STAGE, bucket_name(b, num_buckets), self.source.fingerprint) for b in range(num_buckets)]
+
+    @property
+    def unit_names(self) -> list[str]:
+        """All units of the stage."""
+        read = [slice_unit(file_slice, "").name for file_slice in self.slices]
+        return [*read, *(unit.name for unit in self.buckets), POPULARITY_UNIT]
+
+    def unfinished(self) -> tuple[list[FileSlice], list[int]]:
+        """(slices to read, buckets to write): all slices if there is a bucket to write, else those not yet counted."""
+        buckets = [b for b, unit in enumerate(self.buckets) if finished_sidecar(self.run, unit, True) is None]
+        if buckets:
+            return list(self.slices), buckets
+        units = {part: slice_unit(part, self.source.fingerprint, STAGE) for part in self.slices}
+        return [part for part, unit in units.items() if finished_sidecar(self.run, unit, True) is None], []
+
+
+def plan(config: UsersConfig) -> UsersPlan:
+    """Raises UsageError for inputs that are not there or lack a column, CorruptFileError for damaged ones."""
+    vectors = vectors_source(config.run, config.embeddings)
+    files = expand_inputs(config.engagements, config.date)
+    columns = table_columns(config.columns, "engagements")
+    check_columns(files, columns, ENGAGEMENTS)
+    num_rows = count_rows(files)
+    num_buckets = config.num_user_buckets or earlier_num_buckets(config.reuse_from) or choose_num_buckets(num_rows)
+    alpha, alpha_from = alpha_of(config, vectors.model_id)
+    settings = {
+        "actions": list(config.action_kinds),
+        "alpha": alpha,
+        "decay_per_day": config.decay_per_day,
+        "max_actions": config.max_actions,
+        "now_us": config.now_us,
+        "window_days": config.window_days,
+    }
+    made_with = {"alpha": alpha, "code_version": CODE_VERSION, "libraries": versions_of("numpy", "scipy")}
+    identity = fingerprint([made_with, settings, columns, input_identity(files), vectors.identity])
+    return UsersPlan(
+        run=config.run,
+        source=_source(config, columns, num_buckets, vectors, identity),
+        slices=plan_slices(files),
+        num_rows=num_rows,
+        rules=UserRules(
+            alpha=alpha,
+            decay_per_day=config.decay_per_day,
+            max_actions=config.max_actions,
+            now_us=config.now_us,
+        ),
+        alpha_from=alpha_from,
+        earlier=open_earlier_users(config.reuse_from, config.run, num_buckets, made_with),
+        facts={
+            **settings,
+            "dimension": vectors.dimension,
+            "fingerprint": identity,
+            "made_with": made_with,
+            "model_id": vectors.model_id,
+            "num_user_buckets": num_buckets,
+        },
+    )
+
+
+def choose_num_buckets(num_rows: int) -> int:
+    """
+    >>> choose_num_buckets(10), choose_num_buckets(1_000_001), choose_num_buckets(10**9)
+    (4, 11, 1024)
+    """
+    return min(max(MIN_BUCKETS, -(-num_rows // ROWS_A_BUCKET)), MAX_BUCKETS)
+
+
+def _source(
+    config: UsersConfig, columns: dict[str, str], num_buckets: int, vectors: VectorsSource, identity: str
+) -> ActionsSource:
+    return ActionsSource(
+        run=config.run,
+        columns=columns,
+        actions=config.action_kinds,
+        start_us=config.now_us - config.window_days * US_PER_DAY,
+        end_us=config.now_us,
+        num_buckets=num_buckets,
+        vectors=vectors,
+        fingerprint=identity,
+    )
+
+
+def _expect(holds: bool, name: str, what: str, got: object) -> None:
+    if not holds:
+        raise UsageError(f"expected --{name.replace('_', '-')} {what}, got {got}")

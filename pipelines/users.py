@@ -1,0 +1,105 @@
+"""Users: the actions of the last 90 days, by user, to several vectors per user (PinnerSage; see model/pinnersage.py).
+
+    itemsage users --run RUN --engagements LOG --date 2026-06-30 --reuse-from EARLIER_RUN
+
+    slices -> read, validate, window -> by bucket of the user -> cluster -> users/, user_actions/ -> item_popularity/
+
+The day ends at 00:00 UTC after --date. A user's newest --max-actions actions on items that have a vector are used; a
+user without any has no row. Rows: rows_read = rows_quarantined + rows_other_actions + rows_without_user +
+rows_in_future + rows_too_old + rows_item_unknown + rows_over_cap + rows_used.
+Users: users_written = users_reused + users_computed; users_computed = users_changed + users_new; users_yesterday =
+users_reused + users_changed + users_gone; and users_without_items, who have no row.
+"""
+
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.options.pipeline_options import PipelineOptions
+
+from pipelines.jobs import main_of, print_summary
+from pipelines.progress import Progress
+from pipelines.transforms.cluster_users import ClusterUsers, sum_popularity
+from pipelines.transforms.read_actions import READ_PROGRESS, STAGE, ReadActions
+from pipelines.units import Unit, UnitWriter, remove_other_units, write_stage_manifest
+from pipelines.user_alpha import DEFAULT
+from pipelines.user_plan import CODE_VERSION, UsersConfig, UsersPlan, plan
+from pipelines.user_vectors import load_vectors
+from schemas.errors import printable
+from schemas.reading import FileSlice
+
+__all__ = ["CODE_VERSION", "STAGE", "UsersConfig", "UsersPlan", "build", "main", "plan", "run"]
+_SHOWN = (
+    *("rows_read", "rows_quarantined", "rows_used"),
+    *("users_written", "users_reused", "users_computed", "clusters_written"),
+)
+EXAMPLE = "itemsage users --run store/runs/2026-06-30/0123456789abcdef --engagements log.parquet --date 2026-06-30"
+
+
+def build(root: beam.Pipeline, config: UsersConfig) -> beam.PCollection[dict[str, Any]]:
+    """Defines the job: sidecars of the buckets that are not finished. Runs nothing."""
+    planned = plan(config)
+    return _build(root, planned, *planned.unfinished())
+
+
+def _build(
+    root: beam.Pipeline, planned: UsersPlan, slices: list[FileSlice], buckets: list[int]
+) -> beam.PCollection[dict[str, Any]]:
+    source = planned.source
+    pieces = root | "Slices" >> beam.Create(slices, reshuffle=False) | ReadActions(source, buckets, planned.num_rows)
+    every_bucket = root | "Every bucket" >> beam.Create([(bucket, b"") for bucket in buckets])
+    return (
+        (pieces, every_bucket)
+        | "Actions and buckets" >> beam.Flatten()
+        | ClusterUsers(planned.run, planned.buckets, source.vectors, planned.rules, planned.earlier)
+    )
+
+
+def run(config: UsersConfig, options: PipelineOptions) -> dict[str, Any]:
+    """Clusters the users and returns the stage manifest; with `calibrate`, chooses alpha and returns the calibration.
+
+    Raises what `plan` raises; CorruptFileError if vectors or engagements are damaged.
+    """
+    if config.calibrate:
+        from pipelines.calibrate_users import calibrate  # only calibrating needs an evaluation
+
+        return calibrate(config)
+    started_s = time.monotonic()
+    planned = plan(config)
+    print(_about_alpha(planned), flush=True)
+    slices, buckets = planned.unfinished()
+    if slices or buckets:
+        UnitWriter(config.run, Unit(STAGE, "", ""))  # a published run is refused before anything of it is touched
+        Path(config.run, "manifests", f"{STAGE}.json").unlink(missing_ok=True)  # a mixture of two runs is no stage
+        with beam.Pipeline(options=options) as pipeline:
+            _build(pipeline, planned, slices, buckets)
+        for name in (READ_PROGRESS, STAGE):
+            Progress.close_shared(name)
+    remove_other_units(config.run, STAGE, planned.unit_names)
+    sum_popularity(config.run, planned.source.fingerprint, [unit.name for unit in planned.buckets])
+    manifest = write_stage_manifest(config.run, STAGE, planned.unit_names, **planned.facts)
+    load_vectors.cache_clear()  # a process that goes on need not hold them
+    shown = {name: manifest["counts"].get(name, 0) for name in _SHOWN}
+    print_summary(STAGE, shown, started_s, f"{config.run}/{STAGE}")
+    if not manifest["counts"]["users_written"]:
+        print(f"users: WARNING: expected at least one user, got none: see these counts, and {config.run}/quarantine")
+    return manifest
+
+
+def _about_alpha(planned: UsersPlan) -> str:
+    alpha = f"users: alpha {planned.rules.alpha}"
+    if planned.alpha_from == DEFAULT:
+        return f"{alpha} is the default; itemsage users --calibrate ... chooses it on your data"
+    return f"{alpha} of {printable(planned.alpha_from)}"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Command line of the job; returns its exit code."""
+    return main_of(UsersConfig, run, argv, "itemsage users", EXAMPLE)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,67 @@
+"""A published run made by hand to recommend from: 12 kinds of items, users with a few interests each."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from apache_beam.options.pipeline_options import PipelineOptions
+
+from pipelines import index
+from pipelines.units import Unit, UnitWriter, bucket_name, read_stage_manifest, write_stage_manifest
+from schemas.embeddings import embeddings_metadata, write_embeddings_file
+from schemas.files import sha256_of_file, write_json, write_text
+from tests.helpers.published_users import write_published_users
+
+MODEL, DIM, NUM_ITEMS, NUM_KINDS = "itemsage-000000000001", 16, 600, 12
+NOW_US, DAY_US = 1_782_864_000_000_000, 86_400_000_000
+HOSTILE_USER, HOSTILE_ITEM, HOSTILE_TITLE = "eve\x1b[2J\u202e", "item\x1b]0;x\x07-599", "title\x1b[31m\n"
+USERS = [*(f"user-{n:03d}" for n in range(300)), HOSTILE_USER]
+
+
+def item_ids() -> list[str]:
+    return sorted([*(f"item-{n:03d}" for n in range(NUM_ITEMS - 1)), HOSTILE_ITEM])
+
+
+def vectors() -> np.ndarray:
+    """Item n is of kind n % NUM_KINDS; every 25th is equal to the item NUM_KINDS after it."""
+    generator = np.random.default_rng(0)
+    centres = generator.standard_normal((NUM_KINDS, DIM))
+    found = centres[np.arange(NUM_ITEMS) % NUM_KINDS] + 0.25 * generator.standard_normal((NUM_ITEMS, DIM))
+    twins = np.arange(0, NUM_ITEMS - NUM_KINDS, 25)
+    found[twins + NUM_KINDS] = found[twins]
+    return (found / np.linalg.norm(found, axis=1, keepdims=True)).astype(np.float32)
+
+
+def actions() -> dict[str, list[tuple[int, int]]]:
+    """Each user acts on 2 to 30 items of up to five kinds; low rows are popular."""
+    found = {}
+    for number, user in enumerate(USERS):
+        generator = np.random.default_rng(number)
+        kinds = generator.integers(NUM_KINDS, size=1 + number % 5)
+        count = 2 + number % 29
+        places = (generator.random(count) ** 3 * (NUM_ITEMS // NUM_KINDS)).astype(int)
+        rows = places * NUM_KINDS + generator.choice(kinds, count)
+        times = NOW_US - generator.integers(1, 90 * DAY_US, count)
+        found[user] = list(zip(rows.tolist(), times.tolist(), strict=True))
+    return found
+
+
+def make_store(store: Path, refine_cosine: float = 0.0) -> Path:
+    run = store / "runs" / "2026-06-30" / "0123456789abcdef"
+    writer = UnitWriter(str(run), Unit("embeddings", "part-00000-of-00001", "0"))
+    with writer.file("embeddings/part-00000-of-00001.parquet") as temporary:
+        write_embeddings_file(temporary, item_ids(), vectors(), embeddings_metadata(MODEL, DIM))
+    writer.seal()
+    write_stage_manifest(str(run), "embeddings", [writer.unit.name], model_id=MODEL)
+    (run / "items").mkdir()
+    titles = {"item_id": item_ids(), "title": [HOSTILE_TITLE if "\x1b" in name else None for name in item_ids()]}
+    pq.write_table(pa.table(titles), run / "items" / f"{bucket_name(0, 1)}.parquet")
+    write_stage_manifest(str(run), "items", [], num_buckets=1)
+    index.run(index.IndexConfig(run=str(run), refine_cosine=refine_cosine), PipelineOptions(["--runner=FnApiRunner"]))
+    write_published_users(run, actions(), item_ids(), vectors(), model_id=MODEL, now_us=NOW_US)
+    files = [entry for stage in ("embeddings", "index") for entry in read_stage_manifest(str(run), stage)["files"]]
+    write_json(run / "manifest.json", {"files": files, "model_id": MODEL})
+    write_text(run / "COMPLETED", sha256_of_file(run / "manifest.json") + "\n")
+    write_text(store / "CURRENT", run.relative_to(store).as_posix() + "\n")
+    return run

@@ -1,0 +1,171 @@
+"""A published refined index: it is listed and found by readers, and verify and the gates see every damage of it."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from model.index import open_index
+from model.index_build import build_annoy
+from model.refined_index import read_near_duplicates
+from pipelines import path, store
+from pipelines.gating.gated_run import GatedRun
+from pipelines.operations.findings import FAILED
+from pipelines.operations.verify import main, verify_run
+from schemas.errors import CorruptFileError
+from schemas.files import read_json, sha256_of_file, write_json, write_sealed_json, write_text
+from schemas.tables import IDS, NEAR_DUPLICATES
+
+FOLDER = "refined_index"
+NAMES = ("items.ann", "ids.parquet", "manifest.json", "near_duplicates.parquet")
+
+
+@pytest.fixture
+def own_store(refined_store, tmp_path) -> Path:
+    """A copy to damage."""
+    return Path(shutil.copytree(refined_store, tmp_path / "store"))
+
+
+def current(folder: Path) -> Path:
+    return store.current_run(str(folder))
+
+
+def problems(folder: Path) -> dict[str, str]:
+    """check -> its problems, of the checks that failed."""
+    found = verify_run(folder, current(folder))
+    return {each.check: "\n".join(each.problems) for each in found if each.status == FAILED}
+
+
+def reseal(run: Path, **facts: object) -> None:
+    """Makes every checksum and manifest fit the files of refined_index/, as somebody would who wants it believed."""
+    sizes = {
+        name: {"bytes": (run / FOLDER / name).stat().st_size, "sha256": sha256_of_file(run / FOLDER / name)}
+        for name in NAMES
+        if name != "manifest.json"
+    }
+    manifest = read_json(run / FOLDER / "manifest.json") | facts
+    write_json(run / FOLDER / "manifest.json", manifest | {"files": sizes})
+    documents = [run / "manifests/index.json", run / "units/index/refined.json", run / "manifest.json"]
+    for document in documents:
+        value = json.loads(document.read_text())
+        value.pop("checksum", None)
+        for entry in value["files"]:
+            if entry["path"].startswith(f"{FOLDER}/"):
+                entry["bytes"] = (run / entry["path"]).stat().st_size
+                entry["sha256"] = sha256_of_file(run / entry["path"])
+        if document.parent.name == "manifests":
+            value["refined"] = {name: fact for name, fact in manifest.items() if name != "files"}
+        (write_json if document.name == "manifest.json" else write_sealed_json)(document, value)
+    value = read_json(run / "manifest.json")
+    records = {name: sha256_of_file(run / name) for name in value["records"]}
+    write_json(run / "manifest.json", value | {"records": records})
+    write_text(run / "COMPLETED", sha256_of_file(run / "manifest.json") + "\n")
+
+
+def test_a_published_refined_index_passes_and_is_found(refined_store, capsys):
+    assert problems(refined_store) == {}
+    found = {each.check: each for each in verify_run(refined_store, current(refined_store))}
+    ids = open_index(current(refined_store) / FOLDER)[1]
+    removed = read_near_duplicates(current(refined_store) / FOLDER)
+    assert len(ids) + len(removed) == 40
+    assert min(len(ids), len(removed)) >= 2, "else the tests below show nothing"
+    assert found[FOLDER].looked_at == f"{len(ids)} items, {len(removed)} near-duplicates of them"
+    assert [each.check for each in found.values() if each.warnings] == []
+    assert main(["--store", str(refined_store)]) == 0
+    assert "17 checks passed" in capsys.readouterr().out
+    assert path.main([FOLDER, "--store", str(refined_store)]) == 0
+    assert capsys.readouterr().out.strip() == str(current(refined_store) / FOLDER)
+    published = {entry["path"] for entry in read_json(current(refined_store) / "manifest.json")["files"]}
+    assert published >= {f"{folder}/{name}" for folder in (FOLDER,) for name in NAMES} | {"index/items.ann"}
+
+
+def test_without_a_refined_index_there_is_none_to_find(made_store, capsys):
+    assert path.main([FOLDER, "--store", str(made_store)]) == 2
+    assert "expected refined_index in the published run" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("damage", ["flipped", "gone"])
+def test_a_damaged_file_is_found_by_verify_gates_and_readers(own_store, name, damage):
+    file = current(own_store) / FOLDER / name
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 0x80
+    file.unlink() if damage == "gone" else file.write_bytes(content)
+    found = problems(own_store)
+    assert f"{FOLDER}/{name}" in found["checksums"]
+    assert FOLDER in found
+    assert "index" not in found
+    with pytest.raises(CorruptFileError):
+        GatedRun(current(own_store)).check_index()
+    with pytest.raises(CorruptFileError):
+        store.check_run(str(own_store), current(own_store))
+
+
+def test_the_gates_pass_it_and_look_at_its_model_id(own_store):
+    run = GatedRun(current(own_store))
+    run.check_index()
+    places, wrong = run.foreign_model_ids()
+    reseal(current(own_store), model_id="itemsage-ffffffffffff")
+    assert wrong == []
+    assert GatedRun(current(own_store)).foreign_model_ids() == (
+        places,
+        [f"{FOLDER}/manifest.json 'itemsage-ffffffffffff' instead of '{run.model_id}'"],
+    )
+    assert "expected model_id of refined_index/" in problems(own_store)[FOLDER]
+
+
+def other_ids(run: Path) -> None:
+    table = pq.read_table(run / FOLDER / "ids.parquet")
+    pq.write_table(pa.table([["another", *table["item_id"].to_pylist()[1:]]], schema=IDS), run / FOLDER / "ids.parquet")
+
+
+def other_vectors(run: Path) -> None:
+    index, _, manifest = open_index(run / FOLDER)
+    matrix = index.vectors(np.arange(index.num_items))[::-1].copy()
+    (run / FOLDER / "items.ann").unlink()
+    build_annoy(matrix, run / FOLDER / "items.ann", max_trees=manifest["n_trees"])
+
+
+def edit_rows(run: Path, column: str, value: object) -> None:
+    file = run / FOLDER / "near_duplicates.parquet"
+    rows = pq.read_table(file).to_pylist()
+    rows[0][column] = value
+    pq.write_table(pa.Table.from_pylist(rows, schema=NEAR_DUPLICATES), file)
+
+
+def fewer_rows(run: Path) -> None:
+    file = run / FOLDER / "near_duplicates.parquet"
+    pq.write_table(pq.read_table(file).slice(1), file)
+    facts = read_json(run / FOLDER / "manifest.json")["refined"]
+    reseal(run, refined=facts | {"items_removed": facts["items_removed"] - 1})
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (other_ids, "once, kept or left out, got others"),
+        (other_vectors, "expected the vector of embeddings/, got another for item"),
+        (lambda run: edit_rows(run, "representative_item_id", "stranger"), "that are kept, got 1 others, 'stranger'"),
+        (lambda run: edit_rows(run, "cosine", 0.95), "to its representative, got 0.950000 for item"),
+        (fewer_rows, "once, kept or left out, got others"),
+    ],
+)
+def test_wrong_content_is_found_though_its_checksums_fit(own_store, damage, message):
+    damage(current(own_store))
+    reseal(current(own_store))
+    found = problems(own_store)
+    assert message in found[FOLDER]
+    assert "checksums" not in found
+
+
+def test_facts_that_differ_from_the_stage_manifest_are_found(own_store):
+    run = current(own_store)
+    document = run / "manifests" / "index.json"
+    value = json.loads(document.read_text())
+    del value["checksum"], value["refined"]
+    write_sealed_json(document, value)
+    assert "in manifests/index.json, got others" in problems(own_store)[FOLDER]

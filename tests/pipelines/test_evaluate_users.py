@@ -1,0 +1,155 @@
+"""`itemsage evaluate-users` on a shop where the order of the methods is known by construction."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from user_shop import FROM, TO, make_shop
+from users_runs import MODEL_ID
+
+from model.user_baselines import METHODS
+from model.user_month_ahead import BY_VECTORS
+from pipelines.evaluate_users import EvaluateUsersConfig, command_line, main
+from pipelines.user_alpha import default_calibration_path
+from schemas.files import write_sealed_json
+
+#: Clusters are the three groups of a user at this alpha.
+ALPHA = 4.0
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    return make_shop(tmp_path_factory.mktemp("shop"))
+
+
+def evaluate(shop: tuple[Path, Path], out: Path, *flags: str) -> tuple[int, dict[str, Any], str]:
+    """(exit code, figures, page)."""
+    run, engagements = shop
+    arguments = [f"--run={run}", f"--engagements={engagements}", "--from", FROM, f"--to={TO}", f"--alpha={ALPHA}"]
+    code = main([*arguments, f"--out={out / 'page.md'}", f"--out-json={out / 'figures.json'}", *flags])
+    return code, json.loads((out / "figures.json").read_text()), (out / "page.md").read_text()
+
+
+@pytest.fixture(scope="module")
+def evaluated(shop, tmp_path_factory: pytest.TempPathFactory) -> tuple[int, dict[str, Any], str]:
+    return evaluate(shop, tmp_path_factory.mktemp("out"))
+
+
+def means(report: dict[str, Any], metric: str) -> dict[str, float]:
+    return {m["method"]: m[metric]["mean"] for m in report["walk_forward"]["methods"]}
+
+
+def test_methods_come_out_in_the_order_that_the_shop_was_made_for(evaluated):
+    code, report, _ = evaluated
+    assert code == 0
+    recall = means(report, "recall")
+    assert list(recall) == list(METHODS)
+    assert recall["PinnerSage, e = 3"] == recall["PinnerSage, top 3 instead of sampled"] == 1
+    assert recall["Ward centroids, e = 3"] == recall["complete linkage, e = 3"] == 1
+    assert 0.6 < recall["PinnerSage, e = 2"] < 0.8
+    assert recall["PinnerSage, e = 10"] == 1  # there are but three clusters
+    for alone in ("last item", "single medoid", "PinnerSage, e = 1"):
+        assert 0.3 < recall[alone] < 0.5
+    for average in ("decay average, λ = 0", "decay average, λ = 0.01"):
+        assert recall[average] < 0.05
+    assert all(value >= recall[name] for name, value in means(report, "relevance").items())
+    ranked = means(report, "r_precision")
+    assert ranked["PinnerSage, e = 3"] > ranked["last item"]
+
+
+def test_what_was_measured_is_told(evaluated):
+    _, report, _ = evaluated
+    walk = report["walk_forward"]
+    assert (walk["days"], walk["users"], walk["user_days"]) == (3, 20, 60)
+    assert (report["items"], report["model_id"]) == (4 * (3 * 130 + 450), MODEL_ID)
+    assert (report["alpha"], report["alpha_from"]) == (ALPHA, "--alpha")
+    assert report["rows"]["rows_used"] == report["rows"]["rows_read"] == 20 * 13 * 3
+    lift = next(m for m in walk["methods"] if m["method"] == "PinnerSage, e = 3")["recall"]
+    assert 100 < lift["lift_low"] <= lift["lift"] <= lift["lift_high"] < 300
+    month = report["month_ahead"]
+    assert 15 < month["users"] <= 20
+    assert 20 < month["candidates"] < 100  # of all 120 that are wanted: every list is long enough for all
+    assert {m["all_recall@400"]["mean"] for m in month["methods"]} == {1.0}
+    assert {m["method"] for m in month["methods"]} >= set(BY_VECTORS)
+
+
+def test_the_page_has_a_row_for_every_method_and_no_folder_of_this_machine(evaluated, shop):
+    _, report, page = evaluated
+    run, _ = shop
+    for name in METHODS:
+        assert page.count(f"| {name} | ") >= 2, name
+    assert "| last item | +0 [+0, +0] | +0 [+0, +0] |" in page
+    assert str(run.parent) not in page
+    assert str(run.parent) not in json.dumps(report)
+    assert f"itemsage evaluate-users --run run --engagements log.parquet --from {FROM} --to {TO} --alpha 4.0" in page
+    widths = {line.count("|") for line in page.splitlines() if line.startswith("|")}
+    assert widths <= {6, 7}
+
+
+def test_the_same_call_gives_the_same_bytes(evaluated, shop, tmp_path):
+    code, report, page = evaluate(shop, tmp_path)
+    assert (code, report, page) == evaluated
+
+
+def test_impressions_of_the_log_are_used(tmp_path, evaluated):
+    code, report, page = evaluate(make_shop(tmp_path, impressions=True), tmp_path)
+    assert code == 0
+    assert report["walk_forward"]["impressions"] == "of the log"
+    assert evaluated[1]["walk_forward"]["impressions"] == "drawn"
+    assert "those of the log" in page
+    assert means(report, "recall") == means(evaluated[1], "recall")
+    assert report["rows"]["rows_other_actions"] == report["rows"]["rows_used"]
+
+
+def test_any_embeddings_and_a_calibration_stand_in_for_the_run_and_alpha(shop, tmp_path, evaluated, capsys):
+    run, engagements = shop
+    calibration = tmp_path / "c.json"
+    write_sealed_json(calibration, {"model_id": MODEL_ID, "alpha": ALPHA})
+    common = [f"--embeddings={run / 'embeddings'}", f"--engagements={engagements}", f"--from={TO}", f"--to={TO}"]
+    assert main([*common, f"--calibration={calibration}", f"--out-json={tmp_path / 'a.json'}"]) == 0
+    report = json.loads((tmp_path / "a.json").read_text())
+    assert (report["alpha"], report["alpha_from"]) == (ALPHA, "calibration c.json")
+    assert means(report, "recall")["PinnerSage, e = 3"] == 1
+    assert capsys.readouterr().out.startswith("# ")
+
+
+def test_the_runs_own_calibration_is_found(tmp_path):
+    run, engagements = make_shop(tmp_path)
+    write_sealed_json(default_calibration_path(run, MODEL_ID), {"model_id": MODEL_ID, "alpha": 3.5})
+    arguments = [f"--run={run}", f"--engagements={engagements}", f"--from={TO}", f"--to={TO}"]
+    assert main([*arguments, f"--out-json={tmp_path / 'a.json'}"]) == 0
+    assert json.loads((tmp_path / "a.json").read_text())["alpha"] == 3.5
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        (["--from=2026-06-14"], "on or before --to"),
+        (["--from=June"], "YYYY-MM-DD"),
+        (["--from=2026-06-01", "--to=2026-06-01"], "expected users with actions"),
+        (["--actions=impression"], "expected --actions"),
+        (["--alpha=-1"], "expected --alpha"),
+        (["--engagements=nowhere.parquet"], "nowhere.parquet"),
+    ],
+)
+def test_a_wrong_call_is_told_and_writes_nothing(shop, tmp_path, capsys, flags, told):
+    run, engagements = shop
+    arguments = [f"--run={run}", f"--engagements={engagements}", f"--from={FROM}", f"--to={TO}"]
+    assert main([*arguments, f"--out={tmp_path / 'page.md'}", *flags]) == 2
+    assert told in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_neither_run_nor_embeddings_is_refused(shop, capsys):
+    assert main([f"--engagements={shop[1]}", f"--from={FROM}", f"--to={TO}"]) == 2
+    assert "--run or --embeddings" in capsys.readouterr().err
+
+
+def test_the_command_line_keeps_relative_paths_and_quotes(tmp_path):
+    config = EvaluateUsersConfig(
+        run=os.path.join("store", "runs"), engagements=str(tmp_path / "a log.parquet"), from_date=FROM, to_date=TO
+    )
+    shown = f"itemsage evaluate-users --run {os.path.join('store', 'runs')} --engagements 'a log.parquet' --from {FROM}"
+    assert command_line(config) == f"{shown} --to {TO}"
