@@ -12,8 +12,8 @@ import numpy as np
 
 #: Scores held at once: 64 MiB.
 _SCORES_PER_BLOCK = 1 << 24
-#: Neighbour lists of items that are held: 320 MB of 400 rows each.
-_LISTS = 100_000
+#: 160 MB of 400 rows each.
+MAX_LISTS = 100_000
 
 
 def top_rows(scores_N: np.ndarray, k: int) -> np.ndarray:
@@ -31,10 +31,11 @@ def top_rows(scores_N: np.ndarray, k: int) -> np.ndarray:
 class DistinctVectors:
     """Float32 unit rows [N, D] and exact search among them.
 
-    vectors_UD: the distinct rows, by their first item. id_N: int64, which of them is an item's.
+    vectors_UD: the distinct rows, by their first item. id_N: int64, which of them is an item's. max_lists: neighbour
+    lists of items that are kept for later calls.
     """
 
-    def __init__(self, matrix_ND: np.ndarray):
+    def __init__(self, matrix_ND: np.ndarray, max_lists: int = MAX_LISTS):
         whole = np.ascontiguousarray(matrix_ND).view(np.dtype((np.void, matrix_ND.itemsize * matrix_ND.shape[1])))
         _, first, inverse = np.unique(whole.ravel(), return_index=True, return_inverse=True)
         by_first = np.argsort(first)
@@ -45,7 +46,7 @@ class DistinctVectors:
         self._starts = np.searchsorted(self.id_N[self._members], np.arange(len(first)))
         self._counts = np.bincount(self.id_N, minlength=len(first))
         self._lists: dict[int, np.ndarray] = {}
-        self._lists_k = 0
+        self._lists_k, self._max_lists = 0, max_lists
 
     def nearest(self, queries_QD: np.ndarray, k: int) -> list[np.ndarray]:
         """For each query the rows of its k nearest items (int32; all, if there are fewer): highest cosine first, items
@@ -59,7 +60,7 @@ class DistinctVectors:
 
     def prepare(self, rows: Iterable[int], k: int) -> None:
         """Searches for the nearest items of these items together, so that `nearest_to_item` finds them done."""
-        if k != self._lists_k or len(self._lists) > _LISTS:
+        if k != self._lists_k or len(self._lists) >= self._max_lists:
             self._lists, self._lists_k = {}, k
         missing = np.array(sorted({int(self.id_N[row]) for row in rows} - self._lists.keys()), np.int64)
         self._lists.update(zip(missing.tolist(), self.nearest(self.vectors_UD[missing], k), strict=True))

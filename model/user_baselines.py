@@ -180,6 +180,22 @@ METHODS: Mapping[str, Method] = MappingProxyType(
 )
 
 
+#: Alphas around the given one, and how many medoids: a large alpha suits few queries, a small one many.
+GRID_FACTORS = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0, 2.0)
+GRID_NUMS = (3, 5, 10, 20)
+
+
+def alpha_by_num(alpha: float) -> dict[tuple[float, int, bool], Method]:
+    """PinnerSage at alphas around `alpha`, by (alpha, medoids, whether they are sampled or the most important ones)."""
+    alphas = [float(f"{alpha * factor:.4g}") for factor in GRID_FACTORS]
+    return {
+        (at, num, sampled): pinnersage(num, alpha=at, sampled=sampled)
+        for at in alphas
+        for sampled in (True, False)
+        for num in GRID_NUMS
+    }
+
+
 def _ask_centroids(day: UserDay, labels_H: np.ndarray) -> Queries:
     """With the normalised means of 3 of the clusters."""
     num_clusters = int(labels_H.max()) + 1

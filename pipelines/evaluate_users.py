@@ -22,7 +22,7 @@ from model.distinct_search import DistinctVectors
 from model.pinnersage import US_PER_DAY
 from model.split import end_of_day_us
 from model.user_actions import Actions
-from model.user_baselines import BASELINE, METHODS
+from model.user_baselines import BASELINE, METHODS, alpha_by_num
 from model.user_evaluation import METRICS, Protocol, count_user_days, walk_forward
 from model.user_intervals import Summary, summarize
 from model.user_month_ahead import CUTS, QUESTIONS, choose_weights, compared_columns, month_ahead, weight_columns
@@ -157,9 +157,12 @@ def _walk_forward(
             "none: see --from, --to, --actions and whether the items have vectors"
         )
     progress = Progress("walk forward", "user-days", total)
-    found = walk_forward(actions, vectors, days, METHODS, protocol, impressions, progress.advance)
+    grid = alpha_by_num(protocol.alpha)
+    methods = {**METHODS, **{str(key): method for key, method in grid.items()}}
+    found = walk_forward(actions, vectors, days, methods, protocol, impressions, progress.advance)
     progress.close()
     names = list(METHODS)
+    clusters_T = np.median(found.clusters_UT, axis=0)
     seed = seed_of("intervals", "walk forward")
     summary = summarize(found.users_U, found.values_UTM, names.index(BASELINE), seed)
     return {
@@ -170,9 +173,14 @@ def _walk_forward(
         "impressions": "drawn" if impressions is None else "of the log",
         "baseline": BASELINE,
         "methods": [
-            {"method": name, "clusters_median": float(np.median(found.clusters_UT[:, place]))}
+            {"method": name, "clusters_median": float(clusters_T[place])}
             | {metric: _figures(summary, place, column) for column, metric in enumerate(METRICS)}
             for place, name in enumerate(names)
+        ],
+        "alpha_by_num": [
+            {"alpha": at, "num": num, "sampled": sampled, "clusters_median": float(clusters_T[place])}
+            | {metric: float(summary.mean[place, METRICS.index(metric)]) for metric in ("relevance", "recall")}
+            for place, (at, num, sampled) in enumerate(grid, len(names))
         ],
     }
 

@@ -43,6 +43,11 @@ def format_page(report: Mapping[str, Any]) -> str:
         "",
         *_walk_table(walk, lift=False),
         "",
+        "PinnerSage at other alphas, with e medoids sampled or the e most important ones (relevance / recall). Few "
+        "queries need few, large clusters. On the same days: no choice may be made by it.",
+        "",
+        *_alpha_table(walk["alpha_by_num"]),
+        "",
         f"## The whole period at once, {report['from_date']} to {report['to_date']}, users as before it",
         "",
         *_month(report["month_ahead"]),
@@ -72,6 +77,16 @@ def _walk_table(walk: Mapping[str, Any], lift: bool) -> list[str]:
         for m in walk["methods"]
     ]
     return _table(header, rows)
+
+
+def _alpha_table(grid: Sequence[Mapping[str, Any]]) -> list[str]:
+    kinds = list(dict.fromkeys((point["num"], point["sampled"]) for point in grid))
+    header = ["alpha", "clusters", *(f"e = {num}" if sampled else f"top {num}" for num, sampled in kinds)]
+    rows: dict[float, list[str]] = {}
+    for point in grid:
+        row = rows.setdefault(point["alpha"], [f"{point['alpha']:g}", f"{point['clusters_median']:g}"])
+        row.append(f"{point['relevance']:.3f} / {point['recall']:.3f}".replace("0.", "."))
+    return _table(header, rows.values())
 
 
 def _month(month: Mapping[str, Any] | None) -> list[str]:

@@ -146,6 +146,14 @@ def test_the_order_of_the_log_changes_nothing():
     np.testing.assert_array_equal(one.values_UTM, other.values_UTM)
 
 
+@pytest.mark.parametrize("max_lists", [0, 3])
+def test_how_many_neighbour_lists_are_kept_changes_nothing(max_lists):
+    protocol = Protocol(alpha=1.5, top=10)
+    searches = DistinctVectors(MATRIX), DistinctVectors(MATRIX, max_lists)
+    one, other = (walk_forward(ACTIONS, vectors, DAYS, METHODS, protocol) for vectors in searches)
+    np.testing.assert_array_equal(one.values_UTM, other.values_UTM)
+
+
 def test_the_day_itself_and_later_days_are_not_history():
     later = ACTIONS.times_us_M >= 101 * US_PER_DAY
     rows = np.where(later, (ACTIONS.rows_M + 7) % NUM_ITEMS, ACTIONS.rows_M)

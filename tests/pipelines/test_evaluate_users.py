@@ -75,6 +75,17 @@ def test_what_was_measured_is_told(evaluated):
     assert {m["method"] for m in month["methods"]} >= set(BY_VECTORS)
 
 
+def test_pinnersage_at_other_alphas_is_shown_beside(evaluated):
+    _, report, page = evaluated
+    grid = {(p["alpha"], p["num"], p["sampled"]): p for p in report["walk_forward"]["alpha_by_num"]}
+    chosen = next(m for m in report["walk_forward"]["methods"] if m["method"] == "PinnerSage, e = 3")
+    assert grid[ALPHA, 3, True]["recall"] == chosen["recall"]["mean"] == 1
+    assert grid[ALPHA, 3, True]["clusters_median"] == chosen["clusters_median"] == 3
+    assert grid[ALPHA / 16, 3, True]["recall"] < 0.9  # many clusters a group: three of them miss some
+    assert grid[ALPHA / 16, 3, True]["clusters_median"] > 3
+    assert f"| {ALPHA:g} | 3 | 1.000 / 1.000 |" in page
+
+
 def test_the_page_has_a_row_for_every_method_and_no_folder_of_this_machine(evaluated, shop):
     _, report, page = evaluated
     run, _ = shop
@@ -85,7 +96,7 @@ def test_the_page_has_a_row_for_every_method_and_no_folder_of_this_machine(evalu
     assert str(run.parent) not in json.dumps(report)
     assert f"itemsage evaluate-users --run run --engagements log.parquet --from {FROM} --to {TO} --alpha 4.0" in page
     widths = {line.count("|") for line in page.splitlines() if line.startswith("|")}
-    assert widths <= {6, 7}
+    assert widths <= {6, 7, 11}
 
 
 def test_the_same_call_gives_the_same_bytes(evaluated, shop, tmp_path):
