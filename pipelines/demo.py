@@ -1,4 +1,5 @@
-"""`itemsage demo FOLDER`: a shop, a model, a daily run and a few searches: the whole in minutes.
+"""`itemsage demo FOLDER`: a shop, a model, a daily run, a few searches and a user's recommendations: the whole in
+minutes.
 
 What `make run` calls. Run it again and what is finished is not done again.
 """
@@ -14,9 +15,12 @@ import pyarrow.parquet as pq
 
 from pipelines import daily, sample_shop, train
 from pipelines.jobs import beam_options, exit_code
+from pipelines.recommend import format_answer
+from pipelines.recommender import Recommender, Settings
 from pipelines.search import Searcher, format_results
 from schemas.errors import UsageError
 from schemas.sample_shop import finished_shop
+from schemas.users import USERS_FOLDER, read_users
 
 DATE = "2026-06-30"
 EPOCHS = 3
@@ -52,6 +56,7 @@ def run(folder: Path, items: int, seed: int) -> None:
     )
     daily.run(daily.DailyConfig(**paths, image_root=str(shop), store=store, date=DATE), options)
     show_searches(store, shop)
+    show_recommendations(store)
     print(f"\nall of it: {time.monotonic() - started_s:.0f} s. Next: itemsage search --store {store} --text '...'")
 
 
@@ -66,6 +71,15 @@ def show_searches(store: str, shop: Path) -> None:
     item = searcher.item_ids[len(searcher.item_ids) // 2].as_py()
     print(f"\nitem -> items   {item}   {searcher.titles([item])[0]}")
     print(format_results(searcher.by_item([item], TOP)[0]))
+
+
+def show_recommendations(store: str) -> None:
+    """Prints the interests of the first user of the run, and what they lead to."""
+    recommender = Recommender(store)
+    files = sorted((recommender.run / USERS_FOLDER).glob("*.parquet"))
+    user = next(user for file in files for user in read_users(file)[0].ids.to_pylist())
+    print(f"\nuser -> items   {user}")
+    print(format_answer(recommender.recommend(user, settings=Settings(top=TOP))))
 
 
 def last_queries(shop: Path, surface: str, count: int) -> list[str]:
