@@ -180,8 +180,23 @@ METHODS: Mapping[str, Method] = MappingProxyType(
 )
 
 
-#: Alphas around the given one, and how many medoids: a large alpha suits few queries, a small one many.
-GRID_FACTORS = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0, 2.0)
+def calibrated_name(num: int, alpha: float) -> str:
+    """What the pair of a calibration is called in tables."""
+    return f"PinnerSage, calibrated: e = {num}, alpha = {alpha:g}"
+
+
+def calibrated_methods(num: int, alpha: float, alpha_of_num: Mapping[int, float]) -> dict[str, Method]:
+    """PinnerSage as calibrated, then at the alpha that is best for each other number of medoids. Without NUM_SAMPLED:
+    METHODS are evaluated at its alpha."""
+    found = {calibrated_name(num, alpha): pinnersage(num, alpha=alpha)}
+    for other, best in alpha_of_num.items():
+        if other not in (num, NUM_SAMPLED):
+            found[f"PinnerSage, e = {other}, alpha = {best:g}, calibrated for it"] = pinnersage(other, alpha=best)
+    return found
+
+
+#: Alphas around the given one, and how many medoids.
+GRID_FACTORS = (1 / 16, 1 / 4, 1 / 2, 1.0, 2.0, 4.0)
 GRID_NUMS = (3, 5, 10, 20)
 
 

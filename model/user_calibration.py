@@ -1,7 +1,8 @@
-"""Alpha by retrieval: PinnerSage with e = 3 walks forward over validation days at every alpha of a grid.
+"""Alpha and e by retrieval: PinnerSage walks forward over validation days at every alpha of a grid, with every number
+of sampled medoids asked for.
 
-A user's tree is made once for all alphas. Sampling is averaged over several draws, which cuts its noise, not that of
-the days.
+They are chosen together: few queries need few, large clusters, many queries small ones. A user-day's tree is made once
+for all of them. Sampling is averaged over several draws, which cuts its noise, not that of the days.
 """
 
 from collections.abc import Callable, Sequence
@@ -27,9 +28,10 @@ MAX_EXTENSIONS, _EXTENSION = 4, 3
 
 @dataclass(frozen=True, kw_only=True)
 class CurvePoint:
-    """recall and relevance at 400 items: means over user-days; *_se: standard errors, users drawn whole; clusters_*:
-    percentiles over user-days."""
+    """samples: e, the medoids sampled. recall and relevance at 400 items: means over user-days; *_se: standard errors,
+    users drawn whole; clusters_*: percentiles over user-days."""
 
+    samples: int
     alpha: float
     recall: float
     recall_se: float
@@ -50,38 +52,48 @@ def alpha_grid(first: int = 0, last: int = NUM_ALPHAS - 1) -> list[float]:
 
 
 def best_point(curve: Sequence[CurvePoint]) -> CurvePoint:
-    """The highest recall; of equal ones the largest alpha, which has the fewest vectors."""
+    """The highest recall; of equal ones the fewest samples, which are the cheapest, then the largest alpha, which has
+    the fewest vectors."""
     best = max(point.recall for point in curve)
-    return max((point for point in curve if point.recall >= best - _TIE), key=lambda point: point.alpha)
+    return min((p for p in curve if p.recall >= best - _TIE), key=lambda point: (point.samples, -point.alpha))
 
 
-def alpha_curve(
+def best_by_samples(curve: Sequence[CurvePoint]) -> list[CurvePoint]:
+    """The best point of each number of samples, by rising number."""
+    nums = sorted({point.samples for point in curve})
+    return [best_point([point for point in curve if point.samples == num]) for num in nums]
+
+
+def calibration_curve(
     actions: Actions,
     vectors: DistinctVectors,
     days: Sequence[int],
     protocol: Protocol,
     decay_per_day: float,
+    nums: Sequence[int],
     advance: Callable[[int], None] = lambda count: None,
 ) -> list[CurvePoint]:
-    """The curve by rising alpha. While the best value is at an end of the grid, the grid is extended there, up to
-    MAX_EXTENSIONS times. There must be a user-day."""
+    """A point for each number of samples in `nums` and each alpha, by (samples, alpha). While the best alpha of any
+    number is at an end of the grid, the grid is extended there, up to MAX_EXTENSIONS times. There must be a user-day.
+    """
 
     def measure(alphas: list[float]) -> list[CurvePoint]:
-        return _measure(actions, vectors, days, protocol, decay_per_day, alphas, advance)
+        return _measure(actions, vectors, days, protocol, decay_per_day, alphas, nums, advance)
 
     first, last = 0, NUM_ALPHAS - 1
     curve = measure(alpha_grid())
     for _ in range(MAX_EXTENSIONS):
-        best = best_point(curve).alpha
-        if best == curve[-1].alpha and curve[-1].clusters_p90 > 1:
-            curve = curve + measure(alpha_grid(last + 1, last + _EXTENSION))
+        lowest, highest = (end(point.alpha for point in curve) for end in (min, max))
+        best = best_by_samples(curve)
+        if any(point.alpha == highest and point.clusters_p90 > 1 for point in best):
+            curve += measure(alpha_grid(last + 1, last + _EXTENSION))
             last += _EXTENSION
-        elif best == curve[0].alpha:
-            curve = measure(alpha_grid(first - _EXTENSION, first - 1)) + curve
+        elif any(point.alpha == lowest for point in best):
+            curve += measure(alpha_grid(first - _EXTENSION, first - 1))
             first -= _EXTENSION
         else:
             break
-    return curve
+    return sorted(curve, key=lambda point: (point.samples, point.alpha))
 
 
 def _measure(
@@ -91,28 +103,31 @@ def _measure(
     protocol: Protocol,
     decay_per_day: float,
     alphas: list[float],
+    nums: Sequence[int],
     advance: Callable[[int], None],
 ) -> list[CurvePoint]:
+    points = [(num, alpha) for num in nums for alpha in alphas]
     methods = {
-        f"{alpha}/{draw}": pinnersage(decay_per_day=decay_per_day, alpha=alpha, replicate=draw)
-        for alpha in alphas
+        f"{num}/{alpha}/{draw}": pinnersage(num, decay_per_day, alpha=alpha, replicate=draw)
+        for num, alpha in points
         for draw in range(NUM_DRAWS)
     }
     asked = replace(protocol, with_ranking=False, seed_name="calibrate-users")
     found = walk_forward(actions, vectors, days, methods, asked, None, advance)
-    by_alpha = found.values_UTM.reshape(len(found.users_U), len(alphas), NUM_DRAWS, len(METRICS)).mean(axis=2)
-    relevance_UA, recall_UA = by_alpha[..., METRICS.index("relevance")], by_alpha[..., METRICS.index("recall")]
-    recall_se, relevance_se = standard_errors(found.users_U, recall_UA), standard_errors(found.users_U, relevance_UA)
-    clusters_UA = found.clusters_UT[:, ::NUM_DRAWS]
+    by_point = found.values_UTM.reshape(len(found.users_U), len(points), NUM_DRAWS, len(METRICS)).mean(axis=2)
+    relevance_UP, recall_UP = by_point[..., METRICS.index("relevance")], by_point[..., METRICS.index("recall")]
+    recall_se, relevance_se = standard_errors(found.users_U, recall_UP), standard_errors(found.users_U, relevance_UP)
+    clusters_UP = found.clusters_UT[:, ::NUM_DRAWS]
     return [
         CurvePoint(
+            samples=num,
             alpha=alpha,
-            recall=float(recall_UA[:, place].mean()),
+            recall=float(recall_UP[:, place].mean()),
             recall_se=float(recall_se[place]),
-            relevance=float(relevance_UA[:, place].mean()),
+            relevance=float(relevance_UP[:, place].mean()),
             relevance_se=float(relevance_se[place]),
-            clusters_median=float(np.median(clusters_UA[:, place])),
-            clusters_p90=float(np.quantile(clusters_UA[:, place], 0.9)),
+            clusters_median=float(np.median(clusters_UP[:, place])),
+            clusters_p90=float(np.quantile(clusters_UP[:, place], 0.9)),
         )
-        for place, alpha in enumerate(alphas)
+        for place, (num, alpha) in enumerate(points)
     ]

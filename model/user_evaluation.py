@@ -32,8 +32,8 @@ IMPRESSIONS_AN_ITEM = 20
 METRICS = ("relevance", "recall", "r_precision", "reciprocal_rank")
 #: Cosines this close are equal: float32 products of equal vectors differ by rounding.
 _TOLERANCE = 1e-6
-#: User-days whose searches are done together.
-_BLOCK = 512
+#: The searches of so many queries of user-days (one a method) are done together: some 100 MB of vectors.
+_ASKED_A_BLOCK = 1 << 14
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -229,7 +229,7 @@ def _blocks(
         user_day = UserDay(history, vectors.matrix_ND, start_us, protocol.alpha, seed)
         items_F = actions.items(user, start_us, start_us + US_PER_DAY)
         block.append(_Case(user, day, items_F, seed, [method(user_day) for method in methods.values()]))
-        if len(block) == _BLOCK:
+        if len(block) * len(methods) >= _ASKED_A_BLOCK:
             yield block
             block = []
     if block:

@@ -6,7 +6,8 @@
 Two questions: all relevant items, most of which a user buys again; and items new to the user, where everything acted on
 before the split is left out of the list and of what is relevant. An item's score is its largest cosine to any query of
 a method; a blend adds weight x log(1 + users) / log(1 + users of the most popular item), users of the last
-`window_days`. Its weight is chosen on the window of equal length before the split, one for each question.
+`window_days`. Its weight is chosen on the window of equal length before the split, one for each question. Equal
+scores are ordered by item row.
 
 Legend: U users, T columns (method and weight), C candidates, N items.
 """
@@ -20,7 +21,7 @@ from model.distinct_search import DistinctVectors, top_rows
 from model.pinnersage import US_PER_DAY
 from model.recommendation import blend
 from model.user_actions import Actions
-from model.user_baselines import Method, UserDay, decay_average, last_item, pinnersage
+from model.user_baselines import Method, UserDay, calibrated_name, decay_average, last_item, pinnersage
 from model.user_evaluation import Protocol
 from schemas.hashing import seed_of
 
@@ -30,7 +31,7 @@ CUTS = (100, 400)
 QUESTIONS = ("all", "new")
 WEIGHTS = (0.0, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0)
 POPULAR, OWN = "most popular", "own most bought, then popular"
-#: Methods by vectors, and which of them are blended with popularity too.
+#: Methods by vectors.
 BY_VECTORS: Mapping[str, Method] = {
     "last item": last_item,
     "decay average, λ = 0.01": decay_average(0.01),
@@ -38,7 +39,10 @@ BY_VECTORS: Mapping[str, Method] = {
     "PinnerSage, e = 10": pinnersage(10),
     "PinnerSage, all medoids": pinnersage(None),
 }
-BLENDED = tuple(name for name in BY_VECTORS if name != "last item")
+#: These are not blended with popularity.
+_PLAIN_ONLY = (POPULAR, OWN, "last item")
+#: Of a cosine. More are rounding of float32, which would order the many items that are medoids themselves.
+_DIGITS = 6
 #: A method and the weight of popularity in it.
 Column = tuple[str, float]
 
@@ -60,11 +64,12 @@ def month_ahead(
     end_us: int,
     columns: Sequence[Column],
     protocol: Protocol,
+    methods: Mapping[str, Method] = BY_VECTORS,
     advance: Callable[[int], None] = lambda count: None,
 ) -> MonthAhead:
     """Users with an action in `protocol.window_days` before the split and a relevant item at split_us <= time < end_us.
-    columns: of POPULAR, OWN and BY_VECTORS."""
-    shop = _Shop(actions, vectors, split_us, protocol)
+    columns: of POPULAR, OWN and `methods`."""
+    shop = _Shop(actions, vectors, split_us, protocol, methods)
     users, values = [], []
     for user in range(len(actions.user_ids)):
         advance(1)
@@ -77,38 +82,57 @@ def month_ahead(
     return MonthAhead(np.array(users, np.int64), list(columns), by_user, len(shop.candidates_C))
 
 
-def weight_columns() -> list[Column]:
+def calibrated_methods(num: int, alpha: float, others_alpha: float) -> dict[str, Method]:
+    """BY_VECTORS, whose alpha is that of the protocol, `others_alpha`, and what a calibration chose."""
+    found = {**BY_VECTORS, calibrated_name(num, alpha): pinnersage(num, alpha=alpha)}
+    if alpha != others_alpha:
+        found[f"PinnerSage, all medoids, alpha = {alpha:g}"] = pinnersage(None, alpha=alpha)
+    return found
+
+
+def weight_columns(methods: Mapping[str, Method] = BY_VECTORS) -> list[Column]:
     """What weights are chosen from."""
-    return [(name, weight) for name in BLENDED for weight in WEIGHTS]
+    return [(name, weight) for name in methods if name not in _PLAIN_ONLY for weight in WEIGHTS]
 
 
 def choose_weights(validation: MonthAhead) -> dict[str, dict[str, float]]:
     """question -> method -> the weight of the best recall at the last of CUTS; of equal ones the smallest. Weight 0 is
     one of them: without users there is nothing to choose, and nothing is blended."""
     chosen = {}
+    names = list(dict.fromkeys(name for name, _ in validation.columns))
     for place, question in enumerate(QUESTIONS):
         values_UT = validation.values_UTM[:, :, place * len(CUTS) + len(CUTS) - 1]
         known_UT = values_UT[~np.isnan(values_UT).any(axis=1)]
         recall_of = dict(zip(validation.columns, known_UT.mean(axis=0), strict=True)) if len(known_UT) else {}
         chosen[question] = {
             name: max(WEIGHTS, key=lambda weight, name=name: (recall_of.get((name, weight), 0.0), -weight))  # type: ignore[misc]
-            for name in BLENDED
+            for name in names
         }
     return chosen
 
 
-def compared_columns(weights: Mapping[str, Mapping[str, float]]) -> list[Column]:
+def compared_columns(
+    weights: Mapping[str, Mapping[str, float]], methods: Mapping[str, Method] = BY_VECTORS
+) -> list[Column]:
     """What is measured after the split: every method without popularity, and the blends with both chosen weights."""
-    plain = [(name, 0.0) for name in (POPULAR, OWN, *BY_VECTORS)]
-    blends = [(name, weights[question][name]) for name in BLENDED for question in QUESTIONS]
+    plain = [(name, 0.0) for name in (POPULAR, OWN, *methods)]
+    blends = [(name, of[name]) for name in weights[QUESTIONS[0]] for of in map(weights.__getitem__, QUESTIONS)]
     return list(dict.fromkeys([*plain, *blends]))
 
 
 class _Shop:
     """Everything before the split."""
 
-    def __init__(self, actions: Actions, vectors: DistinctVectors, split_us: int, protocol: Protocol):
+    def __init__(
+        self,
+        actions: Actions,
+        vectors: DistinctVectors,
+        split_us: int,
+        protocol: Protocol,
+        methods: Mapping[str, Method],
+    ):
         self.actions, self.vectors, self.split_us, self.protocol = actions, vectors, split_us, protocol
+        self.methods = methods
         self.from_us = split_us - protocol.window_days * US_PER_DAY
         num_items = len(vectors.id_N)
         counts_N = np.bincount(actions.rows_M[actions.times_us_M < split_us], minlength=num_items)
@@ -147,7 +171,8 @@ class _Shop:
             places = self.place_N[self.actions.rows_M[self.actions.between(user, 0, self.split_us)]]
             own_C = np.bincount(places[places >= 0], minlength=len(self.candidates_C))
             return own_C + self.counts_C / (self.counts_C.max(initial=0) + 1)
-        return (BY_VECTORS[name](day).vectors_QD @ self.distinct_ID.T).max(axis=0)[self.id_C]
+        scores_I = (self.methods[name](day).vectors_QD @ self.distinct_ID.T).max(axis=0)
+        return np.round(scores_I, _DIGITS)[self.id_C]
 
     def _places(self, user: int, from_us: int, to_us: int) -> np.ndarray:
         """The candidates that a user acted on in that time, ascending."""

@@ -172,7 +172,7 @@ def _facts(config: DailyConfig, model_id: str) -> dict[str, Any]:
         inputs["engagements"] = input_identity(expand_inputs(config.engagements, config.date))
     kept = {name: value for name, value in asdict(config).items() if name not in _THRESHOLDS.union(_PLACES)}
     if makes_users(config):  # a new calibration is another run
-        kept["alpha"] = alpha_in_store(config.store, config.alpha, model_id)
+        kept["alpha"], kept["samples"], _ = alpha_in_store(config.store, config.alpha, model_id)
     return {"code_versions": CODE_VERSIONS, "config": kept, "date": config.date, "inputs": inputs, "model_id": model_id}
 
 

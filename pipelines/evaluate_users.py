@@ -22,22 +22,32 @@ from model.distinct_search import DistinctVectors
 from model.pinnersage import US_PER_DAY
 from model.split import end_of_day_us
 from model.user_actions import Actions
-from model.user_baselines import BASELINE, METHODS, alpha_by_num
+from model.user_baselines import BASELINE, METHODS, alpha_by_num, calibrated_methods
 from model.user_evaluation import METRICS, Protocol, count_user_days, walk_forward
 from model.user_intervals import Summary, summarize
-from model.user_month_ahead import CUTS, QUESTIONS, choose_weights, compared_columns, month_ahead, weight_columns
+from model.user_month_ahead import (
+    BY_VECTORS,
+    CUTS,
+    QUESTIONS,
+    choose_weights,
+    compared_columns,
+    month_ahead,
+    weight_columns,
+)
+from model.user_month_ahead import calibrated_methods as calibrated_month_methods
+from pipelines.evaluation.user_alphas import Alphas, alphas_of
 from pipelines.evaluation.user_log import read_user_log
 from pipelines.evaluation.user_report import format_page
 from pipelines.exit_codes import exit_code
 from pipelines.jobs import flag, flag_name, narrow, parse_alone
 from pipelines.progress import Progress
 from pipelines.store import check_date
-from pipelines.user_alpha import DEFAULT, DEFAULT_ALPHA, GIVEN, alpha_of
 from pipelines.user_plan import UsersConfig
 from pipelines.user_vectors import load_vectors, vectors_source
-from schemas.errors import UsageError
+from schemas.errors import UsageError, printable
 from schemas.files import write_json, write_text
 from schemas.hashing import seed_of
+from schemas.quarantine import quote
 from schemas.tables import POSITIVE_ACTIONS
 
 _SHORT_FLAGS = {"--from": "--from-date", "--to": "--to-date"}
@@ -61,6 +71,7 @@ class EvaluateUsersConfig:
     calibration: str | None = flag(default=None, help="calibration file; default: the store's for these vectors")
     actions: str = flag(default=",".join(POSITIVE_ACTIONS), help="the actions that count, separated by commas")
     max_actions: int = flag(default=2_000, help="the newest actions of a user that count")
+    notes: str | None = flag(default=None, help="Markdown file that ends the page: how a person reads the figures")
     out: str | None = flag(default=None, help="Markdown file; it is printed in any case")
     out_json: str | None = flag(default=None, help="the same figures as JSON")
     columns: dict[str, Any] = flag(default={}, help="[columns.engagements]: our column name -> the shop's")
@@ -79,19 +90,21 @@ def run(config: EvaluateUsersConfig) -> dict[str, Any]:
     before it, CorruptFileError for damaged vectors or engagements."""
     users_config = narrow(UsersConfig, config, run=config.run or "", date=config.to_date)
     source = vectors_source(users_config.run, config.embeddings)
-    alpha, alpha_from = _alpha(config, users_config, source.model_id)
+    notes = None if config.notes is None else _read_notes(config.notes)
+    alphas = alphas_of(users_config, source.model_id)
     first_us, end_us = _start_us(config.from_date), users_config.now_us
     kinds = users_config.action_kinds
     log = (config.engagements, config.columns, source, kinds, 0, first_us, end_us, config.to_date)
     actions, impressions, counts = read_user_log(*log)
-    protocol = Protocol(alpha=alpha, window_days=config.window_days, max_actions=config.max_actions)
+    protocol = Protocol(alpha=alphas.paper, window_days=config.window_days, max_actions=config.max_actions)
     with one_blas_thread():
         vectors = DistinctVectors(load_vectors(source).matrix_ND)
         report = {
             "command": command_line(config),
             "model_id": source.model_id,
-            "alpha": alpha,
-            "alpha_from": alpha_from,
+            "alpha": alphas.paper,
+            "alpha_from": alphas.where,
+            "calibrated": alphas.chosen and alphas.chosen._asdict(),
             "from_date": config.from_date,
             "to_date": config.to_date,
             "window_days": config.window_days,
@@ -99,12 +112,12 @@ def run(config: EvaluateUsersConfig) -> dict[str, Any]:
             "rows": counts,
             "items": len(vectors.id_N),
             "distinct_vectors": len(vectors.vectors_UD),
-            "walk_forward": _walk_forward(actions, impressions, vectors, first_us, end_us, protocol),
-            "month_ahead": _month_ahead(actions, vectors, first_us, end_us, protocol),
+            "walk_forward": _walk_forward(actions, impressions, vectors, first_us, end_us, protocol, alphas),
+            "month_ahead": _month_ahead(actions, vectors, first_us, end_us, protocol, alphas),
         }
     load_vectors.cache_clear()  # a process that goes on need not hold them
-    page = format_page(report)
-    print(page, end="", flush=True)
+    page = format_page(report, notes)
+    print("\n".join(map(printable, page.split("\n"))), end="", flush=True)
     if config.out is not None:
         write_text(config.out, page)
     if config.out_json is not None:
@@ -127,12 +140,11 @@ def _without_folders(value: Any) -> str:
     return Path(value).name if isinstance(value, str) and Path(value).is_absolute() else str(value)
 
 
-def _alpha(config: EvaluateUsersConfig, users_config: UsersConfig, model_id: str) -> tuple[float, str]:
-    """(alpha, where it comes from), as the page says it."""
-    if config.run is None and config.alpha is None and config.calibration is None:
-        return DEFAULT_ALPHA, DEFAULT
-    alpha, where = alpha_of(users_config, model_id)
-    return alpha, where if where in (GIVEN, DEFAULT) else f"calibration {Path(where).name}"
+def _read_notes(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8-sig").strip()
+    except (OSError, ValueError) as error:  # ValueError: not UTF-8
+        raise UsageError(f"expected --notes as a readable Markdown file, got {quote(str(error))}") from error
 
 
 def _start_us(date: str) -> int:
@@ -148,6 +160,7 @@ def _walk_forward(
     first_us: int,
     end_us: int,
     protocol: Protocol,
+    alphas: Alphas,
 ) -> dict[str, Any]:
     days = range(first_us // US_PER_DAY, end_us // US_PER_DAY)
     total = count_user_days(actions, days, protocol.window_days)
@@ -157,11 +170,12 @@ def _walk_forward(
             "none: see --from, --to, --actions and whether the items have vectors"
         )
     progress = Progress("walk forward", "user-days", total)
-    grid = alpha_by_num(protocol.alpha)
-    methods = {**METHODS, **{str(key): method for key, method in grid.items()}}
+    grid = alpha_by_num(alphas.centre)
+    compared = {**METHODS, **(calibrated_methods(*alphas.chosen, alphas.by_samples) if alphas.chosen else {})}
+    methods = {**compared, **{str(key): method for key, method in grid.items()}}
     found = walk_forward(actions, vectors, days, methods, protocol, impressions, progress.advance)
     progress.close()
-    names = list(METHODS)
+    names = list(compared)
     clusters_T = np.median(found.clusters_UT, axis=0)
     seed = seed_of("intervals", "walk forward")
     summary = summarize(found.users_U, found.values_UTM, names.index(BASELINE), seed)
@@ -186,15 +200,17 @@ def _walk_forward(
 
 
 def _month_ahead(
-    actions: Actions, vectors: DistinctVectors, first_us: int, end_us: int, protocol: Protocol
+    actions: Actions, vectors: DistinctVectors, first_us: int, end_us: int, protocol: Protocol, alphas: Alphas
 ) -> dict[str, Any] | None:
     """None if no user has an item that counts."""
     progress = Progress("month ahead", "users", 2 * len(actions.user_ids))
     before = 2 * first_us - end_us
-    validation = month_ahead(actions, vectors, before, first_us, weight_columns(), protocol, progress.advance)
+    methods = calibrated_month_methods(*alphas.chosen, alphas.paper) if alphas.chosen else BY_VECTORS
+    asked = (protocol, methods, progress.advance)
+    validation = month_ahead(actions, vectors, before, first_us, weight_columns(methods), *asked)
     weights = choose_weights(validation)
-    columns = compared_columns(weights)
-    found = month_ahead(actions, vectors, first_us, end_us, columns, protocol, progress.advance)
+    columns = compared_columns(weights, methods)
+    found = month_ahead(actions, vectors, first_us, end_us, columns, *asked)
     progress.close()
     if not len(found.users_U):
         return None

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipelines.units import bucket_name, read_stage_manifest
+from pipelines.user_alpha import DEFAULT_SAMPLES, are_samples
 from schemas.errors import CorruptFileError, UsageError
 from schemas.hashing import bucket_of
 from schemas.quarantine import quote
@@ -50,7 +51,8 @@ class _ClusterRows:
 
 
 class PublishedUsers:
-    """The users of a run and what they were made with: alpha, decay_per_day, now_us (microseconds since 1970).
+    """The users of a run and what they were made with: alpha, decay_per_day, now_us (microseconds since 1970); samples:
+    the medoids to ask with, which alpha was calibrated for.
 
     Raises UsageError if the run has no users, CorruptFileError if they are of another model or not as promised.
     """
@@ -62,6 +64,7 @@ class PublishedUsers:
         facts = read_stage_manifest(str(run), STAGE)
         _check_facts(facts, model_id, run)
         self.alpha, self.decay_per_day = float(facts["alpha"]), float(facts["decay_per_day"])
+        self.samples: int = facts.get("samples", DEFAULT_SAMPLES)
         self.now_us: int = facts["now_us"]
         self.num_buckets: int = facts["num_user_buckets"]
         self._bounds = lru_cache(2 * _BUCKETS)(self._read_bounds)
@@ -163,9 +166,10 @@ def _check_facts(facts: dict[str, Any], model_id: str, run: Path) -> None:
     good = all(type(number) in (int, float) and 0 <= number < float("inf") for number in numbers)
     good = good and type(facts.get("now_us")) is int and abs(facts["now_us"]) < 2**62
     good = good and type(facts.get("num_user_buckets")) is int and 0 < facts["num_user_buckets"] < 100_000
+    good = good and are_samples(facts.get("samples", DEFAULT_SAMPLES))
     if not good or facts.get("model_id") != model_id:
-        shown = {name: facts.get(name) for name in ("alpha", "decay_per_day", "model_id", "now_us", "num_user_buckets")}
+        names = ("alpha", "decay_per_day", "model_id", "now_us", "num_user_buckets", "samples")
         raise CorruptFileError(
-            f"expected alpha, decay_per_day, now_us, num_user_buckets and model_id {model_id}, got {quote(shown)} in "
+            f"expected {', '.join(names)}, the model_id {model_id}, got {quote({n: facts.get(n) for n in names})} in "
             f"{run}/manifests/{STAGE}.json: run the users stage again"
         )

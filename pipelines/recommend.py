@@ -5,8 +5,9 @@
 
 --recent: item ids that the user acted on after the run's day, newest last; an id with a comma needs --requests.
 --requests: JSON lines {"user_id": ..., "recent": [...]}, `recent` optional, answered in order as JSON lines {"user_id":
-..., "clusters": [...], "candidates": [{"item_id", "score", "cosine", "cluster", "title"}], "unknown_recent": [...]},
-or {"user_id": ..., "error": ...} for a line that cannot be answered. `-` reads standard input.
+..., "samples": 20, "clusters": [...], "candidates": [{"item_id", "score", "cosine", "cluster", "title"}],
+"unknown_recent": [...]}, or {"user_id": ..., "error": ...} for a line that cannot be answered; samples: the interests
+that were sampled, and whose neighbours the candidates are. `-` reads standard input.
 
 A user without actions gets candidates from --recent alone; with --popularity-weight even without, from popularity.
 """
@@ -41,7 +42,7 @@ class RecommendConfig:
     requests: str | None = flag(default=None, help="JSON lines with user_id and recent; - is stdin")
     recent: str | None = flag(default=None, help="today's items of --user, newest last, separated by commas")
     top: int = flag(default=400, help="candidates a user, at most")
-    samples: int = flag(default=3, help="interests sampled a request")
+    samples: int | None = flag(default=None, help="interests sampled a request; default: as calibrated")
     popularity_weight: float = flag(default=0.0, help="weight of log popularity beside the cosine")
     keep_seen: bool = flag(default=False, help="items that the user acted on may come")
     keep_near_duplicates: bool = flag(default=False, help="near-duplicates of seen and of better items may come")
@@ -107,9 +108,10 @@ def answer_lines(recommender: Recommender, lines: Iterable[bytes], settings: Set
 
 
 def as_json(answer: Recommendation) -> dict[str, Any]:
-    """Times as ISO 8601, numbers rounded to six digits."""
+    """Times as ISO 8601, numbers rounded to six digits; samples: interests that were sampled."""
     return {
         "user_id": answer.user_id,
+        "samples": sum(cluster.is_sampled for cluster in answer.clusters),
         "clusters": [
             {
                 "medoid_item_id": cluster.medoid_item_id,

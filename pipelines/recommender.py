@@ -39,13 +39,13 @@ from model.recommendation import (
 from pipelines.published_items import PublishedItems
 from pipelines.published_users import PublishedUsers
 from pipelines.searcher import MAX_TOP
+from pipelines.user_alpha import MAX_SAMPLES, are_samples
 from schemas.errors import UsageError
 from schemas.hashing import seed_of
 from schemas.quarantine import quote
 
 #: `cluster` of a candidate that popularity brought.
 POPULAR_CLUSTER = "popular"
-MAX_SAMPLES = 100
 MAX_RECENT_LISTED = 1_000
 #: A medoid's list of neighbours is this many times its share of the answer: it fills up what seen items,
 #: near-duplicates and other medoids take. If that is not enough, a list as many times longer is searched, once.
@@ -58,11 +58,11 @@ _LONGEST_CACHED = 4096
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """How to recommend. near_duplicate_cosine: None keeps near-duplicates. Raises UsageError, naming the flag, for a
-    value out of range."""
+    """How to recommend. samples: interests asked with; None: as many as the run's alpha was calibrated for.
+    near_duplicate_cosine: None keeps near-duplicates. Raises UsageError, naming the flag, for a value out of range."""
 
     top: int = 400
-    samples: int = 3
+    samples: int | None = None
     popularity_weight: float = 0.0
     keep_seen: bool = False
     near_duplicate_cosine: float | None = 0.999
@@ -71,7 +71,7 @@ class Settings:
     def __post_init__(self) -> None:
         if not 1 <= self.top <= MAX_TOP:
             raise UsageError(f"expected --top from 1 to {MAX_TOP:,}, got {self.top}")
-        if not 1 <= self.samples <= MAX_SAMPLES:
+        if self.samples is not None and not are_samples(self.samples):
             raise UsageError(f"expected --samples from 1 to {MAX_SAMPLES}, got {self.samples}")
         if not 0 <= self.popularity_weight < math.inf:
             raise UsageError(f"expected --popularity-weight of at least 0, got {self.popularity_weight}")
@@ -171,7 +171,7 @@ class Recommender:
                 f"with neither in {self.run}: a popularity weight gives popular items"
             )
         seed = seed_of("recommend", self.run.name, user_id, *recent_R.tolist(), settings.seed)
-        wanted = min(settings.samples, settings.top)
+        wanted = min(settings.samples or self.users.samples, settings.top)
         sampled = sample_medoids(interests.importance_C, wanted, np.random.default_rng(seed))
         medoids = interests.rows_C[sampled]
         seen = np.zeros(0, np.int64) if settings.keep_seen else np.union1d(user.seen, recent_R)

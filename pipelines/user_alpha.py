@@ -1,9 +1,10 @@
-"""Alpha, the largest squared distance at which clusters of a user are merged: where its value comes from."""
+"""Alpha, the largest squared distance at which clusters of a user are merged, and the number of medoids that a
+recommendation samples, which belongs to it: where their values come from."""
 
 import math
 import re
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from pipelines.history import RUN_NAME
 from schemas.errors import CorruptFileError, UsageError
@@ -11,11 +12,22 @@ from schemas.files import read_sealed_json, shown
 from schemas.hashing import stable_hash
 from schemas.quarantine import quote
 
-#: Used where nobody gave or calibrated one.
-DEFAULT_ALPHA = 1.0
+#: Used where nobody gave or calibrated one: near what suits the sample shop at e = 3 and a grocer's log at e = 20.
+DEFAULT_ALPHA = 5.0
+#: The paper's e; used where alpha was not calibrated for another.
+DEFAULT_SAMPLES = 3
+MAX_SAMPLES = 100
 #: What alpha_of says of alpha's origin, beside the path of a calibration file.
 GIVEN, DEFAULT = "--alpha", "default"
 _PLAIN_NAME = re.compile(r"[0-9A-Za-z_-][0-9A-Za-z._-]{0,99}")
+
+
+class Alpha(NamedTuple):
+    """alpha; samples: medoids sampled a request; where: GIVEN, DEFAULT or the path of the calibration file."""
+
+    alpha: float
+    samples: int
+    where: str
 
 
 class AlphaFlags(Protocol):
@@ -41,36 +53,48 @@ def default_calibration_path(run: str | Path, model_id: str) -> Path:
     return _path_in_store(folder.parents[2], model_id)
 
 
-def alpha_in_store(store: str | Path, given: float | None, model_id: str) -> float:
-    """The alpha that runs of a store use, before there is a run: `given`, else as calibrated, else DEFAULT_ALPHA."""
+def alpha_in_store(store: str | Path, given: float | None, model_id: str) -> Alpha:
+    """What runs of a store use, before there is a run: alpha `given`, else as calibrated, else DEFAULT_ALPHA."""
     if given is not None:
-        return given
-    calibrated = _calibrated(_path_in_store(Path(store).resolve(), model_id), model_id)
-    return DEFAULT_ALPHA if calibrated is None else calibrated
+        return Alpha(given, DEFAULT_SAMPLES, GIVEN)
+    return _calibrated(_path_in_store(Path(store).resolve(), model_id), model_id) or _DEFAULTS
 
 
-def alpha_of(config: AlphaFlags, model_id: str) -> tuple[float, str]:
-    """(alpha, where it comes from): `config.alpha`, else the calibration file, else DEFAULT_ALPHA.
+def alpha_of(config: AlphaFlags, model_id: str) -> Alpha:
+    """Alpha and samples: `config.alpha` with DEFAULT_SAMPLES, else those of the calibration file, else the defaults.
 
     A calibration of another model id does not count in the default place; named by `config.calibration`, which must
     exist then, it raises UsageError. CorruptFileError for a file that is no calibration.
     """
     if config.alpha is not None:
-        return config.alpha, GIVEN
+        return Alpha(config.alpha, DEFAULT_SAMPLES, GIVEN)
     if config.calibration is None:
-        path = default_calibration_path(config.run, model_id)
-        alpha = _calibrated(path, model_id)
-        return (DEFAULT_ALPHA, DEFAULT) if alpha is None else (alpha, str(path))
+        return _calibrated(default_calibration_path(config.run, model_id), model_id) or _DEFAULTS
     path = Path(config.calibration)
     if not path.is_file():
         raise UsageError(f"expected a calibration file, got none at {shown(path)}: `itemsage users --calibrate` first")
-    alpha = _calibrated(path, model_id)
-    if alpha is None:
+    found = _calibrated(path, model_id)
+    if found is None:
         raise UsageError(
             f"expected a calibration for vectors of {quote(model_id)}, got one of "
             f"{quote(read_sealed_json(path).get('model_id'))} in {shown(path)}: `itemsage users --calibrate` makes one"
         )
-    return alpha, str(path)
+    return found
+
+
+def best_alphas(path: str | Path) -> dict[int, float]:
+    """number of samples -> the alpha that a calibration file found best for it, by rising number; a file without that
+    list has its choice alone. CorruptFileError for a file that is no calibration."""
+    calibration = read_sealed_json(path)
+    chosen = _checked(calibration, path)
+    listed = calibration.get("best", [])
+    if not isinstance(listed, list) or not all(isinstance(one, dict) for one in listed):
+        raise CorruptFileError(f"expected `best` as a list of objects, got {quote(listed)} in {shown(path)}")
+    points = [chosen, *(_checked(one, path) for one in listed)]
+    return {point.samples: point.alpha for point in sorted(points, key=lambda point: point.samples)}
+
+
+_DEFAULTS = Alpha(DEFAULT_ALPHA, DEFAULT_SAMPLES, DEFAULT)
 
 
 def _path_in_store(store: Path, model_id: str) -> Path:
@@ -78,14 +102,23 @@ def _path_in_store(store: Path, model_id: str) -> Path:
     return store / "calibration" / f"{name}.json"
 
 
-def _calibrated(path: Path, model_id: str) -> float | None:
-    """The alpha of a calibration file; None if there is none or it is of another model's vectors."""
+def _calibrated(path: Path, model_id: str) -> Alpha | None:
+    """What a calibration file chose; None if there is none or it is of another model's vectors."""
     calibration = read_sealed_json(path) if path.is_file() else {}
-    return _checked(calibration.get("alpha"), path) if calibration.get("model_id") == model_id else None
+    return _checked(calibration, path) if calibration.get("model_id") == model_id else None
 
 
-def _checked(alpha: Any, path: Path) -> float:
+def _checked(found: dict[str, Any], path: str | Path) -> Alpha:
+    """A file of before there were samples has none: it is for the default number."""
+    alpha, samples = found.get("alpha"), found.get("samples", DEFAULT_SAMPLES)
     is_number = isinstance(alpha, int | float) and not isinstance(alpha, bool)
     if not is_number or not (math.isfinite(alpha) and alpha >= 0):
         raise CorruptFileError(f"expected alpha as a number of at least 0, got {quote(alpha)} in {shown(path)}")
-    return float(alpha)
+    if not are_samples(samples):
+        raise CorruptFileError(f"expected samples from 1 to {MAX_SAMPLES}, got {quote(samples)} in {shown(path)}")
+    return Alpha(float(alpha), samples, str(path))
+
+
+def are_samples(value: Any) -> bool:
+    """Whether it is a number of medoids that can be sampled."""
+    return type(value) is int and 1 <= value <= MAX_SAMPLES

@@ -1,6 +1,7 @@
 """What the users job reads and how: its config, and the plan made from it without reading a row."""
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +17,7 @@ from pipelines.transforms.earlier_users import MAX_BUCKETS, EarlierRun, earlier_
 from pipelines.transforms.read_actions import STAGE, ActionsSource
 from pipelines.transforms.read_engagements import slice_unit
 from pipelines.units import Unit, bucket_name, finished_sidecar
-from pipelines.user_alpha import alpha_of
+from pipelines.user_alpha import MAX_SAMPLES, Alpha, alpha_of
 from pipelines.user_vectors import VectorsSource, vectors_source
 from schemas.columns import table_columns
 from schemas.errors import UsageError
@@ -33,6 +34,9 @@ ROWS_A_BUCKET = 100_000
 MIN_BUCKETS = 4
 #: Clustering needs about 20 bytes for every pair of a user's actions: 2 GB here.
 MOST_ACTIONS = 10_000
+#: Numbers of samples that one calibration tries.
+MOST_NUMBERS = 10
+_NUMBER = re.compile("[0-9]{1,3}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,15 +87,32 @@ class UsersConfig(UserSettings):
     engagements: str = flag(help="engagements: a file, a folder or a glob; {date} means --date")
     date: str = flag(help="the day, YYYY-MM-DD (UTC): users are as at its end")
     calibration: str | None = flag(default=None, help="calibration file; default: the store's for these vectors")
-    calibrate: bool = flag(default=False, help="choose alpha on these data and write the calibration; nothing else")
-    validation_days: int = flag(default=7, help="with --calibrate: the days up to --date that are held out in turn")
+    calibrate: bool = flag(
+        default=False, help="choose alpha and the number of samples on these data, write the calibration; nothing else"
+    )
+    calibrate_samples: str = flag(default="3,5,10,20", help="with --calibrate: numbers of sampled medoids to try")
+    calibration_days: int = flag(default=7, help="with --calibrate: the days up to --date that are held out in turn")
     reuse_from: str | None = flag(default=None, help="earlier run folder whose clusters of equal actions are reused")
     columns: dict[str, Any] = flag(default={}, help="[columns.engagements]: our column name -> the shop's")
 
     def __post_init__(self) -> None:
         check_date(self.date)
         self.check_user_settings()
-        _expect(1 <= self.validation_days <= 366, "validation_days", "from 1 to 366", self.validation_days)
+        _ = self.calibrated_samples
+        _expect(1 <= self.calibration_days <= 366, "calibration_days", "from 1 to 366", self.calibration_days)
+
+    @property
+    def calibrated_samples(self) -> tuple[int, ...]:
+        """The numbers of samples to calibrate for, each once, ascending."""
+        given = [part.strip() for part in self.calibrate_samples.split(",")]
+        good = len(given) <= MOST_NUMBERS and all(_NUMBER.fullmatch(part) for part in given)
+        nums = {int(part) for part in given} if good else set()
+        if not nums or min(nums) < 1 or max(nums) > MAX_SAMPLES:
+            raise UsageError(
+                f"expected --calibrate-samples as 1 to {MOST_NUMBERS} numbers from 1 to {MAX_SAMPLES}, separated by "
+                f"commas, got {quote(self.calibrate_samples)}"
+            )
+        return tuple(sorted(nums))
 
     @property
     def now_us(self) -> int:
@@ -110,7 +131,7 @@ class UsersPlan:
     slices: Sequence[FileSlice]
     num_rows: int
     rules: UserRules
-    alpha_from: str
+    alpha: Alpha
     earlier: EarlierRun | None
     facts: dict[str, Any]
 
@@ -143,7 +164,8 @@ def plan(config: UsersConfig) -> UsersPlan:
     check_columns(files, columns, ENGAGEMENTS)
     num_rows = count_rows(files)
     num_buckets = config.num_user_buckets or earlier_num_buckets(config.reuse_from) or choose_num_buckets(num_rows)
-    alpha, alpha_from = alpha_of(config, vectors.model_id)
+    chosen = alpha_of(config, vectors.model_id)
+    alpha = chosen.alpha
     settings = {
         "actions": list(config.action_kinds),
         "alpha": alpha,
@@ -165,7 +187,7 @@ def plan(config: UsersConfig) -> UsersPlan:
             max_actions=config.max_actions,
             now_us=config.now_us,
         ),
-        alpha_from=alpha_from,
+        alpha=chosen,
         earlier=open_earlier_users(config.reuse_from, config.run, num_buckets, made_with),
         facts={
             **settings,
@@ -174,6 +196,7 @@ def plan(config: UsersConfig) -> UsersPlan:
             "made_with": made_with,
             "model_id": vectors.model_id,
             "num_user_buckets": num_buckets,
+            "samples": chosen.samples,
         },
     )
 

@@ -24,11 +24,11 @@ from pipelines.jobs import main_of, print_summary
 from pipelines.progress import Progress
 from pipelines.transforms.cluster_users import ClusterUsers, sum_popularity
 from pipelines.transforms.read_actions import READ_PROGRESS, STAGE, ReadActions
-from pipelines.units import Unit, UnitWriter, remove_other_units, write_stage_manifest
+from pipelines.units import Unit, UnitWriter, read_stage_manifest, remove_other_units, write_stage_manifest
 from pipelines.user_alpha import DEFAULT
 from pipelines.user_plan import CODE_VERSION, UsersConfig, UsersPlan, plan
 from pipelines.user_vectors import load_vectors
-from schemas.errors import printable
+from schemas.errors import CorruptFileError, printable
 from schemas.reading import FileSlice
 
 __all__ = ["CODE_VERSION", "STAGE", "UsersConfig", "UsersPlan", "build", "main", "plan", "run"]
@@ -59,7 +59,8 @@ def _build(
 
 
 def run(config: UsersConfig, options: PipelineOptions) -> dict[str, Any]:
-    """Clusters the users and returns the stage manifest; with `calibrate`, chooses alpha and returns the calibration.
+    """Clusters the users and returns the stage manifest; with `calibrate`, chooses alpha and the number of samples and
+    returns the calibration.
 
     Raises what `plan` raises; CorruptFileError if vectors or engagements are damaged.
     """
@@ -71,8 +72,9 @@ def run(config: UsersConfig, options: PipelineOptions) -> dict[str, Any]:
     planned = plan(config)
     print(_about_alpha(planned), flush=True)
     slices, buckets = planned.unfinished()
-    if slices or buckets:
+    if slices or buckets or _samples_change(planned):
         UnitWriter(config.run, Unit(STAGE, "", ""))  # a published run is refused before anything of it is touched
+    if slices or buckets:
         Path(config.run, "manifests", f"{STAGE}.json").unlink(missing_ok=True)  # a mixture of two runs is no stage
         with beam.Pipeline(options=options) as pipeline:
             _build(pipeline, planned, slices, buckets)
@@ -89,11 +91,19 @@ def run(config: UsersConfig, options: PipelineOptions) -> dict[str, Any]:
     return manifest
 
 
+def _samples_change(planned: UsersPlan) -> bool:
+    """Whether the stage is finished but for another number of samples, which no unit depends on."""
+    try:
+        return read_stage_manifest(planned.run, STAGE).get("samples") != planned.alpha.samples
+    except CorruptFileError:  # none, or a damaged one, which is written again
+        return False
+
+
 def _about_alpha(planned: UsersPlan) -> str:
-    alpha = f"users: alpha {planned.rules.alpha}"
-    if planned.alpha_from == DEFAULT:
-        return f"{alpha} is the default; itemsage users --calibrate ... chooses it on your data"
-    return f"{alpha} of {printable(planned.alpha_from)}"
+    told = f"users: alpha {planned.alpha.alpha}, e = {planned.alpha.samples}"
+    if planned.alpha.where == DEFAULT:
+        return f"{told} are the defaults; itemsage users --calibrate ... chooses them on your data"
+    return f"{told} of {printable(planned.alpha.where)}"
 
 
 def main(argv: Sequence[str] | None = None) -> int:

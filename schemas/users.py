@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from schemas.embeddings import embeddings_schema
@@ -114,6 +115,8 @@ def read_users(path: str | os.PathLike[str], row_group: int | None = None) -> tu
     if model_id is None or not (dim.isascii() and dim.isdecimal()) or not 0 < int(dim) < 1_000_000:
         raise CorruptFileError(f"expected model_id and dimension in the metadata, got {quote(metadata)} in {path}")
     table = _read(file, path, users_schema(int(dim)), row_group)
+    if not pc.all(pc.equal(table["model_id"], model_id), min_count=0).as_py():
+        raise CorruptFileError(f"expected model_id {quote(model_id)} in every row, got another in {path}")
     lists = table["clusters"].combine_chunks()
     struct = lists.values
     first, last = _bounds(lists)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from model.user_month_ahead import BLENDED, CUTS, QUESTIONS
+from model.user_month_ahead import CUTS, QUESTIONS
 from schemas.quarantine import quote
 
 _METRICS = {
@@ -15,8 +15,8 @@ _METRICS = {
 Figures = Mapping[str, float | None]
 
 
-def format_page(report: Mapping[str, Any]) -> str:
-    """The page of a report of evaluate_users.run."""
+def format_page(report: Mapping[str, Any], notes: str | None = None) -> str:
+    """The page of a report of evaluate_users.run. notes: Markdown that a person wrote to end it."""
     walk = report["walk_forward"]
     rows = ", ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in sorted(report["rows"].items()) if count)
     lines = [
@@ -26,8 +26,9 @@ def format_page(report: Mapping[str, Any]) -> str:
         "",
         f"- item vectors: model {quote(report['model_id'])}, {report['items']:,} items, "
         f"{report['distinct_vectors']:,} distinct vectors",
-        f"- alpha {report['alpha']:g} ({report['alpha_from']}); actions {', '.join(report['actions'])}; history "
-        f"{report['window_days']} days; importance decays by λ = 0.01 a day where nothing else is said",
+        f"- alpha {report['alpha']:g} ({report['alpha_from']}) where nothing else is said{_calibrated(report)}",
+        f"- actions {', '.join(report['actions'])}; history {report['window_days']} days; importance decays by "
+        "λ = 0.01 a day where nothing else is said",
         f"- rows of the log: {rows}",
         "- [intervals] are 95 % bootstrap intervals; users are drawn, not user-days",
         "",
@@ -43,7 +44,7 @@ def format_page(report: Mapping[str, Any]) -> str:
         "",
         *_walk_table(walk, lift=False),
         "",
-        "PinnerSage at other alphas, with e medoids sampled or the e most important ones (relevance / recall). Few "
+        "PinnerSage at other alphas, with e medoids sampled or the e most important ones (relevance / recall): few "
         "queries need few, large clusters. On the same days: no choice may be made by it.",
         "",
         *_alpha_table(walk["alpha_by_num"]),
@@ -51,8 +52,14 @@ def format_page(report: Mapping[str, Any]) -> str:
         f"## The whole period at once, {report['from_date']} to {report['to_date']}, users as before it",
         "",
         *_month(report["month_ahead"]),
+        *([] if notes is None else ["", "## Reading the figures", "", notes]),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _calibrated(report: Mapping[str, Any]) -> str:
+    chosen = report["calibrated"]
+    return "" if chosen is None else f"; calibrated choice: e = {chosen['samples']}, alpha {chosen['alpha']:g}"
 
 
 def _about_walk(walk: Mapping[str, Any]) -> list[str]:
@@ -98,7 +105,7 @@ def _month(month: Mapping[str, Any] | None) -> list[str]:
     rows = []
     for name in dict.fromkeys(m["method"] for m in month["methods"]):
         rows.append([name, *(_absolute(found[name, 0.0][f"{q}_recall@{cut}"]) for q, cut in metrics)])
-    for name in BLENDED:
+    for name in month["weights"][QUESTIONS[0]]:
         weights = {question: month["weights"][question][name] for question in QUESTIONS}
         cells = [_absolute(found[name, weights[q]][f"{q}_recall@{cut}"]) for q, cut in metrics]
         said = " / ".join(f"{weights[question]:g}" for question in QUESTIONS)

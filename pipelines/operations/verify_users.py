@@ -1,4 +1,5 @@
-"""Checks of a run's users: rows, buckets, medoids against the embeddings, clusters computed again for a sample."""
+"""Checks of a run's users: rows, buckets, medoids against the embeddings, clusters computed again for a sample, and
+that items' popularity counts every action."""
 
 from pathlib import Path
 
@@ -8,12 +9,23 @@ import pyarrow.compute as pc
 
 from model.blas_threads import one_blas_thread
 from model.pinnersage import cluster_actions, importances
+from model.user_clusters import ItemVectors, clustered_hashes
 from pipelines.gating.users import check_users_file
 from pipelines.operations.findings import Finding
 from pipelines.operations.inspected_run import InspectedRun, sample_by_hash
 from pipelines.operations.verify_vectors import Embeddings
 from schemas.quarantine import quote
-from schemas.users import USER_ACTIONS_FOLDER, USERS_FOLDER, UserActionRows, UserRows, read_user_actions, read_users
+from schemas.users import (
+    POPULARITY_FILE,
+    POPULARITY_FOLDER,
+    USER_ACTIONS_FOLDER,
+    USERS_FOLDER,
+    UserActionRows,
+    UserRows,
+    read_popularity,
+    read_user_actions,
+    read_users,
+)
 
 #: Users of each bucket whose clusters are computed again.
 MOST_USERS = 20
@@ -23,7 +35,7 @@ def check_users(run: InspectedRun, embeddings: Embeddings | None) -> Finding:
     """Users lie in their buckets, with clusters by falling importance whose medoids are the items' own vectors; a
     sample is clustered again from user_actions/ and must come out the same."""
     finding = Finding("users")
-    if not all(run.usable(folder, finding) for folder in (USERS_FOLDER, USER_ACTIONS_FOLDER)):
+    if not all(run.usable(folder, finding) for folder in (USERS_FOLDER, USER_ACTIONS_FOLDER, POPULARITY_FOLDER)):
         return finding
     if embeddings is None:
         finding.fail("not compared with the embeddings, which cannot be read")
@@ -49,6 +61,10 @@ def check_users(run: InspectedRun, embeddings: Embeddings | None) -> Finding:
                         f" in {USERS_FOLDER}/{name}: run the users stage again"
                     )
         finding.expect("users", facts["counts"]["users_written"], num_users, "run the users stage again")
+        popularity = read_popularity(run.run / POPULARITY_FOLDER / POPULARITY_FILE)
+        num_actions = facts["counts"]["rows_used"] + facts["counts"]["rows_over_cap"]
+        counted = pc.sum(popularity["num_actions"]).as_py() or 0
+        finding.expect(f"actions in {POPULARITY_FOLDER}/", num_actions, counted, "run the users stage again")
         finding.looked_at = f"{num_users:,} users in {num_buckets} buckets, {num_again:,} clustered again"
     return finding
 
@@ -64,7 +80,7 @@ class _Again:
             raise ValueError(f"expected the users of {USERS_FOLDER}/ in {USER_ACTIONS_FOLDER}/, got others")
 
     def is_same(self, user: int, facts: dict[str, object]) -> bool:
-        """Whether alpha, decay and the user's actions give the clusters that are written, bit for bit."""
+        """Whether alpha, decay and the user's actions give the clusters and the hash that are written, bit for bit."""
         start, end = self.actions.action_offsets[user : user + 2]
         rows = pc.index_in(self.actions.item_ids[start:end], value_set=self.ids)
         if rows.null_count:
@@ -79,8 +95,14 @@ class _Again:
         order = np.lexsort((rows_M[found.medoid_C], -importance_C))
         medoids = self.ids.take(pa.array(rows_M[found.medoid_C][order]))
         first, last = self.users.cluster_offsets[user : user + 2]
+        first_medoid, last_medoid = self.actions.medoid_offsets[user : user + 2]
+        hashes_M = ItemVectors(self.ids, self.matrix_ND[rows_M]).hashes_N
+        ends = np.array([0, end - start], np.int32)
         return (
-            np.array_equal(found.labels_M, self.actions.labels_M[start:end])
+            clustered_hashes(self.actions.item_ids[start:end], times_us_M, hashes_M, ends)
+            == [self.actions.hashes[user]]
+            and np.array_equal(found.labels_M, self.actions.labels_M[start:end])
+            and np.array_equal(found.medoid_C, self.actions.medoid_C[first_medoid:last_medoid])
             and medoids.equals(self.users.medoid_ids[first:last])
             and np.array_equal(importance_C[order], self.users.importance_C[first:last])
             and np.array_equal(found.size_C[order], self.users.size_C[first:last])

@@ -93,11 +93,13 @@ def write_log(path: Path, rows: Sequence[Row], num_files: int = 1) -> Path:
     return path
 
 
-def run_users(run: Path, vectors: Path | None, log: Path, *flags: str) -> int:
-    """Exit code of the job through its command line."""
+def run_users(run: Path, vectors: Path | None, log: Path, *flags: str, alpha: str | None = "1.0") -> int:
+    """Exit code of the job through its command line. alpha: that of plain_users; None: not given."""
     embeddings = [] if vectors is None else ["--embeddings", str(vectors)]
-    argv = ["--run", str(run), "--engagements", str(log), "--date", DATE, *embeddings, *flags]
-    return users.main(argv)
+    argv = ["--run", str(run), "--engagements", str(log), "--date", DATE, *embeddings]
+    if alpha is not None and "--alpha" not in flags:
+        argv += ["--alpha", alpha]
+    return users.main([*argv, *flags])
 
 
 def data_of(run: Path) -> dict[str, bytes]:

@@ -11,6 +11,9 @@ from model.user_baselines import (
     BASELINE,
     METHODS,
     UserDay,
+    alpha_by_num,
+    calibrated_methods,
+    calibrated_name,
     complete_linkage,
     decay_average,
     k_means,
@@ -166,6 +169,24 @@ def test_the_table_of_methods_has_what_the_paper_compares():
     for part in ("λ = 0.25", "single medoid", "k-means", "complete", "centroids", "top 3", "e = 1", "e = 2", "e = 5"):
         assert any(part in name for name in METHODS), part
     assert len(set(map(id, METHODS.values()))) == len(METHODS)
+
+
+def test_calibrated_methods_are_the_choice_and_the_others_at_their_own_alphas():
+    methods = calibrated_methods(10, 0.5, {3: 50.0, 5: 2.0, 10: 0.5})
+    assert list(methods) == [calibrated_name(10, 0.5), "PinnerSage, e = 5, alpha = 2, calibrated for it"]
+    day = day_of([(row, 1) for row in range(NUM_ITEMS)], alpha=50.0)
+    for method, expected in zip(methods.values(), (pinnersage(10, alpha=0.5), pinnersage(5, alpha=2.0)), strict=True):
+        assert method(day).rows_Q.tolist() == expected(day).rows_Q.tolist()
+    assert len(pinnersage(10)(day).rows_Q) == 1
+
+
+def test_alphas_around_one_have_it_and_both_ways_to_choose_medoids():
+    grid = alpha_by_num(8.0)
+    assert {at for at, _, _ in grid} == {0.5, 2.0, 4.0, 8.0, 16.0, 32.0}
+    day = day_of([(0, 80)] * 5 + [(1, 1), (2, 1), (3, 1)], alpha=0.0)
+    top = grid[0.5, 3, False](day).rows_Q.tolist()
+    assert top[0] == 0
+    assert len(top) == 3
 
 
 def test_a_history_over_the_cap_keeps_the_newest_and_of_equal_times_the_smaller_rows():

@@ -9,7 +9,6 @@ from model.distinct_search import DistinctVectors, top_rows
 from model.pinnersage import US_PER_DAY
 from model.user_actions import Actions
 from model.user_baselines import METHODS, Queries, UserDay, decay_average, last_item, pinnersage
-from model.user_calibration import CurvePoint, alpha_curve, alpha_grid, best_point
 from model.user_evaluation import METRICS, Protocol, count_user_days, rank_metrics, ranking, walk_forward
 from model.user_intervals import standard_errors, summarize
 from schemas.hashing import seed_of
@@ -220,35 +219,6 @@ def test_missing_values_do_not_count_and_a_baseline_of_zero_has_no_lift():
     assert np.isnan(found.lift).all()
     with pytest.raises(ValueError, match="at least one user-day"):
         summarize(np.zeros(0, int), np.zeros((0, 1, 1)), 0, seed=1)
-
-
-def point(alpha: float, recall: float) -> CurvePoint:
-    rest = {"recall_se": 0.0, "relevance": 0.0, "relevance_se": 0.0, "clusters_median": 1.0, "clusters_p90": 1.0}
-    return CurvePoint(alpha=alpha, recall=recall, **rest)
-
-
-def test_equal_recalls_go_to_the_larger_alpha():
-    assert best_point([point(1, 0.2), point(2, 0.3), point(4, 0.3), point(8, 0.1)]).alpha == 4
-
-
-def test_the_grid_is_geometric_and_goes_on_at_both_ends():
-    grid = np.array(alpha_grid(-3, 16))
-    assert grid[3:17].tolist() == alpha_grid()
-    np.testing.assert_allclose(grid[1:] / grid[:-1], 640 ** (1 / 13), rtol=1e-3)
-
-
-def test_a_best_value_at_an_end_extends_the_grid():
-    """Recall falls with every merge: ann comes back to each of three near, but different items."""
-    angles = np.linspace(0, 0.2, 40)
-    matrix = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
-    rows = np.tile([0, 20, 39], 10)
-    times_us = np.repeat([90, 100], [15, 15]) * US_PER_DAY
-    log = Actions(["ann"], np.zeros(30, int), rows, times_us)
-    protocol = Protocol(alpha=0.0, top=3)
-    curve = alpha_curve(log, DistinctVectors(matrix), [100], protocol, 0.01)
-    assert curve[0].alpha < alpha_grid()[0]
-    assert [p.alpha for p in curve] == sorted(p.alpha for p in curve)
-    assert (curve[0].recall, curve[-1].recall) == (1.0, pytest.approx(1 / 3))
 
 
 @settings(max_examples=5, deadline=None)

@@ -12,12 +12,12 @@ from model.user_actions import Actions
 from model.user_baselines import UserDay
 from model.user_evaluation import Protocol
 from model.user_month_ahead import (
-    BLENDED,
     BY_VECTORS,
     OWN,
     POPULAR,
     WEIGHTS,
     MonthAhead,
+    calibrated_methods,
     choose_weights,
     compared_columns,
     month_ahead,
@@ -29,7 +29,9 @@ from schemas.hashing import seed_of
 NUM_ITEMS, NUM_USERS = 900, 20
 SPLIT, END = 100 * US_PER_DAY, 110 * US_PER_DAY
 PROTOCOL = Protocol(alpha=2.0, window_days=30)
-COLUMNS = [(POPULAR, 0.0), (OWN, 0.0), *((name, 0.0) for name in BY_VECTORS), *((name, 0.5) for name in BLENDED)]
+METHODS = calibrated_methods(6, 0.7, others_alpha=2.0)
+BLENDED = [name for name in METHODS if name != "last item"]
+COLUMNS = [(POPULAR, 0.0), (OWN, 0.0), *((name, 0.0) for name in METHODS), *((name, 0.5) for name in BLENDED)]
 
 
 def made_log(seed: int = 3, num: int = 14_000) -> tuple[np.ndarray, Actions]:
@@ -57,7 +59,7 @@ def plain_scores(name: str, weight: float, user: int, candidates: list[int]) -> 
     users = Counter(row for _, row in {(u, row) for u, row, t in RECORDS if SPLIT - 30 * US_PER_DAY <= t < SPLIT})
     history = ACTIONS.history(user, SPLIT - 30 * US_PER_DAY, SPLIT)
     seed = seed_of("month-ahead", ACTIONS.user_ids[user], SPLIT)
-    queries = BY_VECTORS[name](UserDay(history, MATRIX, SPLIT, PROTOCOL.alpha, seed)).vectors_QD
+    queries = METHODS[name](UserDay(history, MATRIX, SPLIT, PROTOCOL.alpha, seed)).vectors_QD
     most = max(users.values())
     prior = {row: math.log(1 + users[row]) / math.log(1 + most) for row in candidates}
     return [float((queries @ MATRIX[row]).max()) + weight * prior[row] for row in candidates]
@@ -76,7 +78,7 @@ def plain_recalls(name: str, weight: float, user: int) -> list[float]:
 
 
 def test_recalls_are_those_of_the_plain_definition():
-    found = month_ahead(ACTIONS, DistinctVectors(MATRIX), SPLIT, END, COLUMNS, PROTOCOL)
+    found = month_ahead(ACTIONS, DistinctVectors(MATRIX), SPLIT, END, COLUMNS, PROTOCOL, METHODS)
     assert found.users_U.tolist() == list(range(NUM_USERS))
     assert 400 < found.num_candidates < NUM_ITEMS
     for user in range(3):
@@ -108,7 +110,7 @@ def test_users_without_history_or_relevant_items_are_left_out_and_those_without_
 
 
 def test_weights_are_chosen_for_each_question_and_ties_go_to_the_smaller_one():
-    columns = weight_columns()
+    columns = weight_columns(METHODS)
     values = np.zeros((2, len(columns), 4))
     for place, (_, weight) in enumerate(columns):
         values[:, place, 1] = weight == 0.2
@@ -118,9 +120,22 @@ def test_weights_are_chosen_for_each_question_and_ties_go_to_the_smaller_one():
     weights = choose_weights(MonthAhead(np.arange(2), columns, values, 9))
     assert set(weights["all"].values()) == {0.2}
     assert set(weights["new"].values()) == {1.0}
-    compared = compared_columns(weights)
+    compared = compared_columns(weights, METHODS)
     assert len(set(compared)) == len(compared)
     assert {(name, weight) for name in BLENDED for weight in (0.0, 0.2, 1.0)} <= set(compared)
+
+
+def test_the_calibrated_choice_is_beside_the_others_once():
+    assert list(METHODS)[: len(BY_VECTORS)] == list(BY_VECTORS)
+    added = list(METHODS)[len(BY_VECTORS) :]
+    assert added == ["PinnerSage, calibrated: e = 6, alpha = 0.7", "PinnerSage, all medoids, alpha = 0.7"]
+    history = ACTIONS.history(0, SPLIT - 30 * US_PER_DAY, SPLIT)
+    chosen, everything = (METHODS[name](UserDay(history, MATRIX, SPLIT, 2.0, 1)) for name in added)
+    assert len(chosen.rows_Q) == 6 < len(everything.rows_Q) == everything.num_clusters
+    assert list(calibrated_methods(6, 2.0, others_alpha=2.0)) == [
+        *BY_VECTORS,
+        "PinnerSage, calibrated: e = 6, alpha = 2",
+    ]
 
 
 def test_without_validation_users_nothing_is_blended():

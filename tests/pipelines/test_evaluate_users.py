@@ -10,7 +10,7 @@ from user_shop import FROM, TO, make_shop
 from users_runs import MODEL_ID
 
 from model.user_baselines import METHODS
-from model.user_month_ahead import BY_VECTORS
+from model.user_month_ahead import BY_VECTORS, WEIGHTS
 from pipelines.evaluate_users import EvaluateUsersConfig, command_line, main
 from pipelines.user_alpha import default_calibration_path
 from schemas.files import write_sealed_json
@@ -86,6 +86,75 @@ def test_pinnersage_at_other_alphas_is_shown_beside(evaluated):
     assert f"| {ALPHA:g} | 3 | 1.000 / 1.000 |" in page
 
 
+#: What a calibration of this shop might say: groups halved for e = 10, everything in one cluster for e = 3.
+BEST = [{"samples": 3, "alpha": 64.0}, {"samples": 5, "alpha": ALPHA}, {"samples": 10, "alpha": 0.25}]
+
+
+@pytest.fixture(scope="module")
+def calibrated(shop, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], str]:
+    folder = tmp_path_factory.mktemp("calibrated")
+    write_sealed_json(folder / "c.json", {"model_id": MODEL_ID, "alpha": 0.25, "samples": 10, "best": BEST})
+    (folder / "notes.md").write_text("\ufeffRecall is **high**.\n\n- see α\n\n", encoding="utf-8")
+    run, engagements = shop
+    arguments = [f"--run={run}", f"--engagements={engagements}", f"--from={FROM}", f"--to={TO}"]
+    arguments += [f"--calibration={folder / 'c.json'}", f"--notes={folder / 'notes.md'}"]
+    assert main([*arguments, f"--out={folder / 'page.md'}", f"--out-json={folder / 'figures.json'}"]) == 0
+    return json.loads((folder / "figures.json").read_text()), (folder / "page.md").read_text()
+
+
+def test_the_papers_table_is_at_the_best_alpha_for_3_and_the_calibrated_rows_at_theirs(calibrated, evaluated):
+    report, page = calibrated
+    chosen, other = "PinnerSage, calibrated: e = 10, alpha = 0.25", "PinnerSage, e = 5, alpha = 4, calibrated for it"
+    assert (report["alpha"], report["alpha_from"]) == (64.0, "calibration c.json, best for e = 3")
+    assert report["calibrated"] == {"samples": 10, "alpha": 0.25}
+    methods = means_of(report)
+    grid = {(p["alpha"], p["num"]): p for p in report["walk_forward"]["alpha_by_num"] if p["sampled"]}
+    assert list(methods) == [*METHODS, chosen, other]  # e = 3 at its own alpha is a row of the paper's
+    assert methods["PinnerSage, e = 3"]["clusters_median"] == 1
+    assert methods["PinnerSage, e = 3"]["recall"]["mean"] < 0.5
+    assert methods[other]["clusters_median"] == 3
+    assert methods[other]["recall"] == means_of(evaluated[1])["PinnerSage, e = 5"]["recall"]
+    assert methods[chosen]["clusters_median"] > 3
+    assert methods[chosen]["recall"]["mean"] == grid[0.25, 10]["recall"] > 0.8
+    for name in (chosen, other):
+        assert page.count(f"| {name} | ") >= 2
+    assert (
+        "- alpha 64 (calibration c.json, best for e = 3) where nothing else is said; calibrated choice: e = 10, alph"
+        in page
+    )
+    assert {alpha for alpha, _ in grid} >= {0.25, 1.0}
+
+
+def test_the_month_ahead_has_the_choice_alone_blended_and_with_all_medoids(calibrated, evaluated):
+    report, page = calibrated
+    added = ["PinnerSage, calibrated: e = 10, alpha = 0.25", "PinnerSage, all medoids, alpha = 0.25"]
+    month = report["month_ahead"]
+    assert {m["method"] for m in month["methods"]} - {m["method"] for m in evaluated[1]["month_ahead"]["methods"]} == {
+        *added
+    }
+    for name in added:
+        for question in ("all", "new"):
+            weight = month["weights"][question][name]
+            assert weight in WEIGHTS
+            assert any(m["method"] == name and m["popularity_weight"] == weight for m in month["methods"])
+        assert page.count(f"| {name} | ") >= 1
+        assert page.count(f"| {name}, popularity ") == 1
+    assert page.count("| PinnerSage, all medoids | ") == 1
+
+
+def test_the_notes_end_the_page_and_the_command_names_them(calibrated, evaluated):
+    _, page = calibrated
+    assert page.endswith("\n\n## Reading the figures\n\nRecall is **high**.\n\n- see α\n")
+    assert "--calibration c.json --notes notes.md\n" in page
+    assert "Reading the figures" not in evaluated[2]
+    assert evaluated[1]["calibrated"] is None
+    assert "calibrated" not in evaluated[2]
+
+
+def means_of(report: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {m["method"]: m for m in report["walk_forward"]["methods"]}
+
+
 def test_the_page_has_a_row_for_every_method_and_no_folder_of_this_machine(evaluated, shop):
     _, report, page = evaluated
     run, _ = shop
@@ -121,7 +190,7 @@ def test_any_embeddings_and_a_calibration_stand_in_for_the_run_and_alpha(shop, t
     common = [f"--embeddings={run / 'embeddings'}", f"--engagements={engagements}", f"--from={TO}", f"--to={TO}"]
     assert main([*common, f"--calibration={calibration}", f"--out-json={tmp_path / 'a.json'}"]) == 0
     report = json.loads((tmp_path / "a.json").read_text())
-    assert (report["alpha"], report["alpha_from"]) == (ALPHA, "calibration c.json")
+    assert (report["alpha"], report["alpha_from"]) == (ALPHA, "calibration c.json, best for e = 3")
     assert means(report, "recall")["PinnerSage, e = 3"] == 1
     assert capsys.readouterr().out.startswith("# ")
 
@@ -143,6 +212,8 @@ def test_the_runs_own_calibration_is_found(tmp_path):
         (["--actions=impression"], "expected --actions"),
         (["--alpha=-1"], "expected --alpha"),
         (["--engagements=nowhere.parquet"], "nowhere.parquet"),
+        (["--notes=nowhere.md"], "expected --notes"),
+        ([f"--notes={__file__}x"], "readable Markdown file"),
     ],
 )
 def test_a_wrong_call_is_told_and_writes_nothing(shop, tmp_path, capsys, flags, told):

@@ -169,6 +169,20 @@ def test_an_answer_depends_on_the_request_only(store, recommender):
     assert len(sampled) > 1
 
 
+def test_as_many_interests_are_sampled_as_the_run_was_calibrated_for(own_run):
+    path = own_run / "manifests" / "users.json"
+    for calibrated in (None, 2, 5):
+        if calibrated is not None:
+            write_sealed_json(path, read_sealed_json(path) | {"samples": calibrated})
+        asked = Recommender(str(own_run.parents[2]))
+        for given in (None, 1, 4, 100):
+            for user in USERS[:60:7]:
+                clusters = asked.recommend(user, (), Settings(top=60, samples=given)).clusters
+                sampled = sum(cluster.is_sampled for cluster in clusters)
+                assert sampled == min(given or calibrated or 3, len(clusters))
+        assert max(len(asked.recommend(user).clusters) for user in USERS[:60:7]) > 5
+
+
 def test_exact_search_finds_what_the_index_finds(store, recommender):
     exact = Recommender(str(store), exact=True)
     for user in USERS[:40:9]:
@@ -222,6 +236,11 @@ def endless_decay(run: Path) -> None:
     write_sealed_json(path, read_sealed_json(path) | {"decay_per_day": "0.01"})
 
 
+def no_number_of_samples(run: Path) -> None:
+    path = run / "manifests" / "users.json"
+    write_sealed_json(path, read_sealed_json(path) | {"samples": 0})
+
+
 def files_of(run: Path, folder: str) -> list[Path]:
     return sorted((run / folder).iterdir())
 
@@ -258,6 +277,7 @@ def unknown_medoids(run: Path) -> None:
         (without_users, UsageError, "with users"),
         (users_of_another_model, CorruptFileError, "itemsage-ffffffffffff"),
         (endless_decay, CorruptFileError, "decay_per_day"),
+        (no_number_of_samples, CorruptFileError, "'samples': 0"),
         (files_of_another_model, CorruptFileError, "itemsage-ffffffffffff"),
         (damaged_pages, CorruptFileError, "expected readable users"),
         (lost_actions, CorruptFileError, "expected a Parquet file of users"),

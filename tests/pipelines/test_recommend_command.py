@@ -77,7 +77,8 @@ def test_many_clusters_are_cut_but_the_sampled_ones(store):
 def test_json_has_everything(store, capsys):
     arguments = ["--store", str(store), "--user", "user-003", "--recent", "item-001,no-item", "--top", "30", "--json"]
     found = json.loads(printed(arguments, capsys))
-    assert set(found) == {"user_id", "clusters", "candidates", "unknown_recent"}
+    assert set(found) == {"user_id", "samples", "clusters", "candidates", "unknown_recent"}
+    assert found["samples"] == sum(cluster["sampled"] for cluster in found["clusters"]) == 3
     assert (found["user_id"], found["unknown_recent"]) == ("user-003", ["no-item"])
     assert len(found["candidates"]) == 30
     assert set(found["candidates"][0]) == {"item_id", "score", "cosine", "cluster", "title"}
@@ -93,6 +94,7 @@ def test_flags_reach_the_recommender(store, capsys):
     for flags in (["--popularity-weight=0.5"], ["--keep-seen"], ["--samples=1"], ["--near-duplicate-cosine=0.8"]):
         assert json.loads(printed([*base, *flags], capsys)) != plain, flags
     assert any(json.loads(printed([*base, "--samples=1", f"--seed={n}"], capsys)) != plain for n in range(3))
+    assert json.loads(printed([*base, "--samples=1"], capsys))["samples"] == 1
     exact = json.loads(printed([*base, "--exact"], capsys))
     assert exact["clusters"] == plain["clusters"]
     assert RecommendConfig(store="s", user="u", keep_near_duplicates=True).settings().near_duplicate_cosine is None

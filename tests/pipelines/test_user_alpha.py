@@ -1,13 +1,20 @@
 """Where alpha comes from: the flag, a calibration for these very vectors, the default."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 from users_runs import MODEL_ID, row, run_users, vectors_of, write_log, write_vectors
 
 from pipelines.units import read_stage_manifest
-from pipelines.user_alpha import DEFAULT, DEFAULT_ALPHA, GIVEN, alpha_of, default_calibration_path
+from pipelines.user_alpha import (
+    DEFAULT,
+    DEFAULT_ALPHA,
+    GIVEN,
+    alpha_in_store,
+    alpha_of,
+    best_alphas,
+    default_calibration_path,
+)
 from schemas.errors import CorruptFileError, UsageError
 from schemas.files import write_json, write_sealed_json
 
@@ -33,13 +40,53 @@ def test_a_model_id_never_leads_out_of_the_folder(tmp_path, model_id):
 
 
 def test_flag_then_calibration_then_default(tmp_path):
-    assert alpha_of(Flags(str(tmp_path)), MODEL_ID) == (DEFAULT_ALPHA, DEFAULT)
+    assert alpha_of(Flags(str(tmp_path)), MODEL_ID) == (DEFAULT_ALPHA, 3, DEFAULT)
     path = default_calibration_path(tmp_path, MODEL_ID)
-    write_sealed_json(path, {"model_id": MODEL_ID, "alpha": 0.75, "curve": []})
-    assert alpha_of(Flags(str(tmp_path)), MODEL_ID) == (0.75, str(path))
-    assert alpha_of(Flags(str(tmp_path), alpha=0.0), MODEL_ID) == (0.0, GIVEN)
-    assert alpha_of(Flags(str(tmp_path)), "another") == (DEFAULT_ALPHA, DEFAULT)
-    assert alpha_of(Flags("elsewhere", calibration=str(path)), MODEL_ID) == (0.75, str(path))
+    write_sealed_json(path, {"model_id": MODEL_ID, "alpha": 0.75, "samples": 20, "curve": []})
+    assert alpha_of(Flags(str(tmp_path)), MODEL_ID) == (0.75, 20, str(path))
+    assert alpha_of(Flags(str(tmp_path), alpha=0.0), MODEL_ID) == (0.0, 3, GIVEN)
+    assert alpha_of(Flags(str(tmp_path)), "another") == (DEFAULT_ALPHA, 3, DEFAULT)
+    assert alpha_of(Flags("elsewhere", calibration=str(path)), MODEL_ID) == (0.75, 20, str(path))
+
+
+def test_a_store_knows_them_before_there_is_a_run(tmp_path):
+    run = tmp_path / "runs" / "2026-06-30" / "0123456789abcdef"
+    assert alpha_in_store(tmp_path, None, MODEL_ID) == (DEFAULT_ALPHA, 3, DEFAULT)
+    path = default_calibration_path(run, MODEL_ID)
+    write_sealed_json(path, {"model_id": MODEL_ID, "alpha": 0.75, "samples": 20})
+    assert alpha_in_store(tmp_path, None, MODEL_ID) == alpha_of(Flags(str(run)), MODEL_ID) == (0.75, 20, str(path))
+    assert alpha_in_store(tmp_path, 0.5, MODEL_ID) == (0.5, 3, GIVEN)
+
+
+def test_a_calibration_without_samples_is_for_three(tmp_path):
+    path = tmp_path / "calibration.json"
+    write_sealed_json(path, {"model_id": "m", "alpha": 0.75})
+    assert alpha_of(Flags(str(tmp_path)), "m") == (0.75, 3, str(path))
+    assert best_alphas(path) == {3: 0.75}
+
+
+def test_the_best_alpha_of_each_number_of_samples_is_known(tmp_path):
+    path = tmp_path / "calibration.json"
+    best = [{"samples": 20, "alpha": 0.75}, {"samples": 3, "alpha": 4, "recall": 0.1}]
+    write_sealed_json(path, {"model_id": "m", "alpha": 0.75, "samples": 20, "best": best})
+    assert list(best_alphas(path).items()) == [(3, 4.0), (20, 0.75)]
+
+
+@pytest.mark.parametrize(
+    "best", [None, {}, [3], [{}], [{"samples": 3}], [{"samples": 0, "alpha": 1}], [{"alpha": "1"}]]
+)
+def test_a_calibration_with_a_broken_list_is_damaged(tmp_path, best):
+    path = tmp_path / "calibration.json"
+    write_sealed_json(path, {"model_id": "m", "alpha": 0.75, "samples": 20, "best": best})
+    with pytest.raises(CorruptFileError, match="expected"):
+        best_alphas(path)
+
+
+@pytest.mark.parametrize("samples", [None, "3", True, 0, -1, 101, 3.0, []])
+def test_a_calibration_with_no_number_of_samples_is_damaged(tmp_path, samples):
+    write_sealed_json(tmp_path / "calibration.json", {"model_id": "m", "alpha": 0.75, "samples": samples})
+    with pytest.raises(CorruptFileError, match="expected samples from 1 to 100"):
+        alpha_of(Flags(str(tmp_path)), "m")
 
 
 def test_a_calibration_that_was_named_must_be_there_and_fit(tmp_path):
@@ -76,18 +123,37 @@ def test_the_job_says_which_alpha_it_used(tmp_path, capsys):
         write_vectors(tmp_path / "v.parquet", vectors_of()),
         write_log(tmp_path / "log", [row("u", "item-001")]),
     )
-    told = {}
+    told, calibration = {}, tmp_path / "run" / "calibration.json"
     for name in ("default", "calibrated", "given"):
         if name == "calibrated":
-            write_sealed_json(Path(tmp_path, "run", "calibration.json"), {"model_id": MODEL_ID, "alpha": 0.75})
-        assert run_users(tmp_path / "run", vectors, log, *(["--alpha", "0.25"] if name == "given" else [])) == 0
-        told[name] = (
-            capsys.readouterr().out.splitlines()[0],
-            read_stage_manifest(str(tmp_path / "run"), "users")["alpha"],
-        )
-    assert told["default"] == (
-        f"users: alpha {DEFAULT_ALPHA} is the default; itemsage users --calibrate ... chooses it on your data",
-        DEFAULT_ALPHA,
+            write_sealed_json(calibration, {"model_id": MODEL_ID, "alpha": 0.75, "samples": 20})
+        assert run_users(tmp_path / "run", vectors, log, alpha="0.25" if name == "given" else None) == 0
+        manifest = read_stage_manifest(str(tmp_path / "run"), "users")
+        told[name] = (capsys.readouterr().out.splitlines()[0], manifest["alpha"], manifest["samples"])
+    defaults = f"users: alpha {DEFAULT_ALPHA}, e = 3 are the defaults; itemsage users --calibrate ... chooses them on"
+    assert told["default"] == (f"{defaults} your data", DEFAULT_ALPHA, 3)
+    assert told["calibrated"] == (f"users: alpha 0.75, e = 20 of {calibration}", 0.75, 20)
+    assert told["given"] == ("users: alpha 0.25, e = 3 of --alpha", 0.25, 3)
+
+
+def test_users_do_not_depend_on_the_number_of_samples(tmp_path, capsys):
+    """Another number alone changes the manifest, computes nothing, and leaves a published run as it is."""
+    vectors, log = (
+        write_vectors(tmp_path / "v.parquet", vectors_of()),
+        write_log(tmp_path / "log", [row("u", "item-001")]),
     )
-    assert told["calibrated"] == (f"users: alpha 0.75 of {tmp_path / 'run' / 'calibration.json'}", 0.75)
-    assert told["given"] == ("users: alpha 0.25 of --alpha", 0.25)
+    run, found = tmp_path / "run", {}
+    for samples in (3, 20):
+        write_sealed_json(run / "calibration.json", {"model_id": MODEL_ID, "alpha": 0.75, "samples": samples})
+        assert run_users(run, vectors, log, alpha=None) == 0
+        times = {path: path.stat().st_mtime_ns for folder in ("users", "units") for path in (run / folder).rglob("*")}
+        found[samples] = (times, read_stage_manifest(str(run), "users"))
+    assert found[3][0] == found[20][0]
+    assert found[20][1]["samples"] == 20
+    assert found[3][1]["fingerprint"] == found[20][1]["fingerprint"]
+    (run / "COMPLETED").touch()
+    assert run_users(run, vectors, log, alpha=None) == 0
+    write_sealed_json(run / "calibration.json", {"model_id": MODEL_ID, "alpha": 0.75, "samples": 5})
+    assert run_users(run, vectors, log, alpha=None) == 2
+    assert "expected a run that is not published yet" in capsys.readouterr().err
+    assert read_stage_manifest(str(run), "users")["samples"] == 20

@@ -1,0 +1,101 @@
+"""Calibration: what is best, how the grid goes on, and shops where the right number of samples is known."""
+
+import numpy as np
+import pytest
+
+from model.distinct_search import DistinctVectors
+from model.pinnersage import US_PER_DAY
+from model.user_actions import Actions
+from model.user_calibration import CurvePoint, alpha_grid, best_by_samples, best_point, calibration_curve
+from model.user_evaluation import Protocol
+
+NUMS = (3, 5, 10, 20)
+#: Of interests along the axes: items that are acted on, items around them that nobody wants, and the list's length.
+NUM_INTERESTS, NUM_WANTED, NUM_AROUND, TOP = 8, 5, 15, 40
+
+
+def point(alpha: float, recall: float, samples: int = 3) -> CurvePoint:
+    rest = {"recall_se": 0.0, "relevance": 0.0, "relevance_se": 0.0, "clusters_median": 1.0, "clusters_p90": 1.0}
+    return CurvePoint(samples=samples, alpha=alpha, recall=recall, **rest)
+
+
+def test_equal_recalls_go_to_the_larger_alpha():
+    assert best_point([point(1, 0.2), point(2, 0.3), point(4, 0.3), point(8, 0.1)]).alpha == 4
+
+
+def test_equal_recalls_go_to_fewer_samples_even_of_a_smaller_alpha():
+    curve = [point(1, 0.3, 5), point(8, 0.3, 10), point(2, 0.3, 5), point(9, 0.2, 3), point(4, 0.1, 5)]
+    assert best_point(curve) == point(2, 0.3, 5)
+    assert best_by_samples(curve) == [point(9, 0.2, 3), point(2, 0.3, 5), point(8, 0.3, 10)]
+
+
+def test_the_grid_is_geometric_and_goes_on_at_both_ends():
+    grid = np.array(alpha_grid(-3, 16))
+    assert grid[3:17].tolist() == alpha_grid()
+    np.testing.assert_allclose(grid[1:] / grid[:-1], 640 ** (1 / 13), rtol=1e-3)
+
+
+def test_a_best_value_at_an_end_extends_the_grid():
+    """Recall falls with every merge: ann comes back to each of three near, but different items."""
+    angles = np.linspace(0, 0.2, 40)
+    matrix = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
+    rows = np.tile([0, 20, 39], 10)
+    times_us = np.repeat([90, 100], [15, 15]) * US_PER_DAY
+    log = Actions(["ann"], np.zeros(30, int), rows, times_us)
+    protocol = Protocol(alpha=0.0, top=3)
+    curve = calibration_curve(log, DistinctVectors(matrix), [100], protocol, 0.01, (2, 3))
+    for num in (2, 3):
+        of_num = [p for p in curve if p.samples == num]
+        assert [p.alpha for p in of_num] == alpha_grid(-3 if of_num[0].alpha < 0.1 else 0)[: len(of_num)]
+        assert [p.alpha for p in of_num] == [p.alpha for p in curve if p.samples == 3]
+    assert curve[0].alpha < alpha_grid()[0]
+    exact = [p for p in curve if p.samples == 3]
+    assert (exact[0].recall, exact[-1].recall) == (1.0, pytest.approx(1 / 3))
+    assert [(p.samples, p.alpha) for p in curve] == sorted((p.samples, p.alpha) for p in curve)
+
+
+def shop(interests_a_user: int) -> tuple[np.ndarray, Actions]:
+    """Four users, who act every day on one wanted item of each of their interests."""
+    generator = np.random.default_rng(0)
+    around = np.repeat([0.05, 0.5], [NUM_WANTED, NUM_AROUND])[:, None]
+    groups = []
+    for axis in np.eye(NUM_INTERESTS):
+        noise = generator.standard_normal((NUM_WANTED + NUM_AROUND, NUM_INTERESTS))
+        groups.append(axis + around * noise / np.linalg.norm(noise, axis=1, keepdims=True))
+    matrix = np.concatenate(groups)
+    matrix /= np.linalg.norm(matrix, axis=1, keepdims=True)
+    users, days, own = (part.ravel() for part in np.mgrid[:4, 90:102, :interests_a_user])
+    interests = (users + own) % NUM_INTERESTS
+    rows = interests * (NUM_WANTED + NUM_AROUND) + generator.integers(0, NUM_WANTED, len(users))
+    times_us = days * US_PER_DAY + generator.integers(0, US_PER_DAY, len(users))
+    return matrix.astype(np.float32), Actions([f"user-{n}" for n in range(4)], users, rows, times_us)
+
+
+@pytest.mark.parametrize(
+    ("interests", "samples", "recalls"),
+    [
+        (8, 10, [3 / 8, 5 / 8, 1, 1]),  # every medoid brings one interest; with 10 all 8 are asked with
+        (4, 5, [3 / 4, 1, 1, 1]),
+        (1, 3, [1, 1, 1, 1]),  # equally good: the fewest
+    ],
+)
+def test_as_many_samples_are_chosen_as_users_have_interests(interests, samples, recalls):
+    matrix, actions = shop(interests)
+    protocol = Protocol(alpha=0.0, top=TOP)
+    curve = calibration_curve(actions, DistinctVectors(matrix), [100, 101], protocol, 0.01, NUMS)
+    chosen = best_point(curve)
+    assert chosen.samples == samples
+    assert chosen.recall == 1
+    assert chosen.clusters_median == interests
+    assert [p.recall for p in best_by_samples(curve)] == pytest.approx(recalls, abs=0.08)
+    assert [p.samples for p in best_by_samples(curve)] == list(NUMS)
+
+
+def test_a_number_alone_has_the_curve_that_it_has_among_others():
+    matrix, actions = shop(4)
+    vectors, protocol = DistinctVectors(matrix), Protocol(alpha=0.0, top=TOP)
+    among = calibration_curve(actions, vectors, [100], protocol, 0.01, NUMS)
+    alone = calibration_curve(actions, vectors, [100], protocol, 0.01, (5,))
+    found = {(p.samples, p.alpha): p for p in among}
+    assert [found[p.samples, p.alpha] for p in alone] == alone
+    assert len(among) == 4 * len({p.alpha for p in among})
