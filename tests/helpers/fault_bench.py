@@ -121,7 +121,8 @@ def copy_of(source: Path, target: Path, own_models: bool = False) -> Path:
 
 def result_of(run: Path) -> dict[str, bytes]:
     """What readers read, but for the index's times."""
-    paths = [path for name in ("embeddings", "index") for path in sorted((run / name).iterdir())]
+    folders = ("embeddings", "index", "users", "user_actions", "item_popularity")
+    paths = [path for name in folders for path in sorted((run / name).iterdir()) if path.is_file()]
     return {
         path.relative_to(run).as_posix(): path.read_bytes()
         for path in paths

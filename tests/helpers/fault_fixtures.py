@@ -53,5 +53,6 @@ def bench(fault_commands: Commands, tmp_path_factory: pytest.TempPathFactory) ->
     made.clean = result_of(store.current_run(str(clean)))
     counts = store.read_json(store.current_run(str(clean)) / "manifest.json")["counts"]
     assert min(counts[name] for name in ("rows_reused", "rows_new", "rows_changed", "rows_gone")) > 0, counts
+    assert min(counts[name] for name in ("users_reused", "users_changed")) > 0, counts
     assert_sound(clean, store.current_run(str(clean)))
     return made

@@ -1,6 +1,7 @@
 """Whole jobs: sample shop -> train -> daily -> search, evaluate, path; and what must hold of what they leave."""
 
 import json
+import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -13,6 +14,8 @@ import pytest
 from pipelines import cli, daily, store, train
 from pipelines.jobs import beam_options
 from pipelines.searcher import Searcher
+from pipelines.user_alpha import DEFAULT_ALPHA
+from schemas.files import read_sealed_json, write_sealed_json
 from schemas.sample_shop.generate import generate
 
 DATE = "2026-06-30"
@@ -63,6 +66,18 @@ def day(shop: Path, folder: Path, **given) -> Path:
 @pytest.fixture(scope="module")
 def published(shop, trained) -> Path:
     return day(shop, trained, engagements=f"{shop}/engagements.parquet")
+
+
+@pytest.fixture
+def own_store(trained, published, tmp_path) -> Path:
+    """The store of the published run with a life of its own, but for models and training runs."""
+    for name in ("models", "training"):
+        (tmp_path / name).symlink_to(trained / name)
+    shutil.copytree(published, tmp_path / published.relative_to(trained))
+    for name in ("store.json", "CURRENT"):
+        (tmp_path / name).write_bytes((trained / name).read_bytes())
+    (tmp_path / "CURRENT").write_text(published.relative_to(trained).as_posix() + "\n")
+    return tmp_path
 
 
 def files_of(run: Path, *names: str) -> dict[str, bytes]:
@@ -158,6 +173,96 @@ def test_command_line_of_the_published_run(shop, trained, published, capsys, tmp
     assert {"itemsage", "tfidf", "popularity"} <= set(report["tasks"][-1]["methods"])
     assert cli.main(["search", "--store", str(tmp_path), "--text", "x"]) == 2
     assert "itemsage daily" in capsys.readouterr().err
+
+
+def test_the_published_run_lists_the_files_of_users(published):
+    listed = {entry["path"] for entry in json.loads((published / "manifest.json").read_text())["files"]}
+    buckets = {path.name for path in (published / "users").iterdir()}
+    assert len(buckets) == 4
+    expected = {f"{folder}/{name}" for folder in ("users", "user_actions") for name in buckets}
+    assert listed >= expected | {"item_popularity/items.parquet"}
+    assert [path for path in listed if path.startswith("item_popularity/_")] == []
+    store.check_run(str(published.parents[2]), published)
+
+
+def test_scripts_find_users_and_shoppers_get_candidates(published, own_store, capsys):
+    for name in ("users", "user_actions", "item_popularity"):
+        assert cli.main(["path", "--store", str(own_store), name]) == 0
+        assert capsys.readouterr().out.strip() == str(store.current_run(str(own_store)) / name)
+    rows = ds.dataset(published / "user_actions").to_table().to_pylist()
+    shopper = max(rows, key=lambda row: len(row["actions"]))
+    call = ["recommend", "--store", str(own_store), "--user", shopper["user_id"], "--top", "20", "--json"]
+    assert cli.main(call) == 0
+    answer = json.loads(capsys.readouterr().out)
+    items = [candidate["item_id"] for candidate in answer["candidates"]]
+    assert len(items) == len(set(items)) == 20
+    assert not set(items) & {action["item_id"] for action in shopper["actions"]}
+    assert set(items) <= set(ds.dataset(published / "embeddings").to_table()["item_id"].to_pylist())
+    assert len(answer["clusters"]) == len(shopper["medoids"])
+
+
+def test_the_summary_tells_of_users(published):
+    manifest = json.loads((published / "manifest.json").read_text())
+    counts = {name: f"{count:,}" for name, count in manifest["counts"].items()}
+    text = daily.summary(manifest, {"total": 1.0}, published)
+    assert (
+        f"users    today {counts['users']} = reused 0 + computed {counts['users']}; computed = changed 0 + new "
+        f"{counts['users']}; {counts['clusters']} clusters of {counts['actions_used']} actions\n"
+    ) in text
+    assert "         yesterday 0 = reused 0 + changed 0 + gone 0\nseconds" in text
+    without = {name: count for name, count in manifest["counts"].items() if name != "users"}
+    assert "users " not in daily.summary({**manifest, "counts": without}, {"total": 1.0}, published)
+
+
+def has_users(run: Path) -> bool:
+    counts = json.loads((run / "manifest.json").read_text())["counts"]
+    there = {"users", "user_actions", "item_popularity", "manifests/users.json", "units/users"}
+    found = {name for name in there if (run / name).exists()}
+    assert found in (set(), there)
+    assert ("users" in counts) == ("clusters" in counts) == bool(found)
+    return bool(found)
+
+
+def test_days_without_users(shop, published, own_store, capsys):
+    """--no-users after a day that had some needs a word; days without engagements have none to begin with."""
+    assert has_users(published)
+    places = ["--catalog", f"{shop}/catalog.parquet", "--image-root", str(shop), "--store", str(own_store)]
+    call = ["daily", *places, "--engagements", f"{shop}/engagements.parquet", "--date", "2026-07-01", "--no-users"]
+    assert cli.main(call) == 3
+    error = capsys.readouterr().err
+    assert "[users_count] 0 users have clusters, yesterday" in error
+    assert "--no-users was given" in error
+    assert store.current_run(str(own_store)).name == published.name
+    assert cli.main([*call, "--accept", "users_count", "--because", "nobody reads them"]) == 0
+    assert "users " not in capsys.readouterr().out.split("\nrows     read")[1]
+    run = store.current_run(str(own_store))
+    assert (run.parent.name, has_users(run)) == ("2026-07-01", False)
+    run = day(shop, own_store, date="2026-07-02")
+    assert (run.parent.name, has_users(run)) == ("2026-07-02", False)
+    assert cli.main(["path", "--store", str(own_store), "users"]) == 2
+    assert cli.main(["recommend", "--store", str(own_store), "--user", "user-1"]) == 2
+    assert "expected" in capsys.readouterr().err
+
+
+def test_a_calibration_in_the_store_is_another_run(shop, published, own_store):
+    def calibrate(model_id: str, alpha: float) -> None:
+        content = {"model_id": model_id, "alpha": alpha}
+        write_sealed_json(own_store / "calibration" / f"{used['model_id']}.json", content)
+
+    used = read_sealed_json(published / "manifests" / "users.json")
+    calibrate("itemsage-ffffffffffff", 0.25)  # of another model's vectors: it does not count
+    assert day(shop, own_store, engagements=f"{shop}/engagements.parquet").name == published.name
+    calibrate(used["model_id"], 0.25)
+    run = day(shop, own_store, engagements=f"{shop}/engagements.parquet")
+    assert run.name != published.name
+    facts = read_sealed_json(run / "manifests" / "users.json")
+    assert (used["alpha"], facts["alpha"]) == (DEFAULT_ALPHA, 0.25)
+    assert facts["counts"]["clusters_written"] > used["counts"]["clusters_written"]
+    assert facts["counts"]["users_reused"] == 0
+    given = day(shop, own_store, engagements=f"{shop}/engagements.parquet", alpha=0.75)
+    assert given.name not in (run.name, published.name)
+    assert read_sealed_json(given / "manifests" / "users.json")["alpha"] == 0.75
+    assert json.loads((given / "manifest.json").read_text())["config"]["alpha"] == 0.75
 
 
 def test_a_day_later_is_another_run_and_lists_what_changed(shop, trained, published, tmp_path):

@@ -38,14 +38,20 @@ RUN_KINDS = {
     "index ids": "index/ids.parquet",
     "index manifest": "index/manifest.json",
     "index times": "index/times.json",
+    "users": "users/*.parquet",
+    "actions of users": "user_actions/*.parquet",
+    "popularity": "item_popularity/items.parquet",
+    "popularity by bucket": "item_popularity/_buckets/*.parquet",
     "manifest of items": "manifests/items.json",
     "manifest of features": "manifests/features.json",
     "manifest of embeddings": "manifests/embeddings.json",
     "manifest of index": "manifests/index.json",
+    "manifest of users": "manifests/users.json",
     "unit of items": "units/items/*.json",
     "unit of features": "units/features/*.json",
     "unit of embeddings": "units/embeddings/*.json",
     "unit of index": "units/index/*.json",
+    "unit of users": "units/users/*.json",
     "manifest": "manifest.json",
     "completed": "COMPLETED",
     "metrics": "metrics.json",
@@ -77,8 +83,8 @@ MODEL_KINDS = {
 }
 NUMBERS = range(5 if SOAK else 1)
 QUICK = {
-    "yesterday": ("fingerprints", "embeddings", "pointer"),
-    "today": ("items", "index", "started"),
+    "yesterday": ("fingerprints", "embeddings", "actions of users", "pointer"),
+    "today": ("items", "index", "users", "started"),
     "model": ("weights of the items", "image encoder", "pointer"),
 }
 

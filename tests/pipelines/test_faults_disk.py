@@ -72,9 +72,10 @@ def test_a_full_disk(bench, disk, figures, room_bytes):
     figures["faults survived"] += len(errors)
 
 
-def test_a_disk_that_is_full_when_the_index_is_saved(bench, disk, figures):
+@pytest.mark.parametrize("finished", ["embeddings", "index"])
+def test_a_disk_that_is_full_when_the_index_or_users_are_saved(bench, disk, figures, finished):
     folder, remount = copy_of(bench.day_old, disk[0] / "store"), disk[1]
-    assert bench.day(folder, die=("after", "*/manifests/embeddings.json")).code < 0
+    assert bench.day(folder, die=("after", f"*/manifests/{finished}.json")).code < 0
     assert fill(bench, folder, remount, 8_192) is not None
     remount(f"size={ROOMY}")
     assert bench.check(folder, pointer_of(folder), bench.day(folder))

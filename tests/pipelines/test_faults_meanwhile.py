@@ -134,10 +134,11 @@ def with_own_models(bench: Bench, folder: Path) -> None:
 
 def model_ids(run: Path) -> set[str]:
     """Every model id that a run names: manifests, files, index."""
-    metadata = pq.read_schema(next((run / "embeddings").glob("*.parquet"))).metadata
+    files = [next((run / folder).glob("*.parquet")) for folder in ("embeddings", "users")]
     named = [read_json(run / "manifest.json"), read_json(run / "index" / "manifest.json")]
-    named += [read_json(run / "manifests" / f"{stage}.json") for stage in ("embeddings", "index")]
-    return {values["model_id"] for values in named} | {metadata[b"model_id"].decode()}
+    named += [read_json(run / "manifests" / f"{stage}.json") for stage in ("embeddings", "index", "users")]
+    in_files = {pq.read_schema(path).metadata[b"model_id"].decode() for path in files}
+    return {values["model_id"] for values in named} | in_files
 
 
 # ---- two runs at once

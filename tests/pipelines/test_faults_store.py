@@ -249,6 +249,7 @@ YESTERDAYS_PARTS = [
     "embeddings",
     *(["features"] * SOAK),
     *(["items", "fingerprints", "manifests", "index", "units", "query_pictures", "COMPLETED", "manifest.json"] * SOAK),
+    *(["users", "user_actions", "item_popularity", "manifests/users.json", "units/users"] * SOAK),
     *(["metrics.json", "gates.json", "started.json", "changes", "quarantine"] * SOAK),
 ]
 
@@ -267,6 +268,7 @@ TODAYS_PARTS = [
     "embeddings",
     *(["items", "features", "fingerprints", "manifests", "index", "units", "query_pictures", "manifest.json"] * SOAK),
     *(["metrics.json", "gates.json", "started.json", "changes", "quarantine", "units/items", "."] * SOAK),
+    *(["users", "user_actions", "item_popularity", "manifests/users.json", "units/users"] * SOAK),
 ]
 
 

@@ -5,12 +5,26 @@ import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from gate_runs import (
+    DEFAULTS,
+    DIM,
+    MODEL_ID,
+    TODAY,
+    YESTERDAY,
+    edit,
+    flip_byte,
+    judge,
+    make_run,
+    names,
+    report_of,
+    statuses,
+    unit_rows,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -27,94 +41,18 @@ from pipelines.gates import (
 from pipelines.gating.fields import field_count
 from pipelines.gating.gated_run import GatedRun
 from pipelines.gating.vectors import check_drift, check_kept, check_neighbour_overlap
-from pipelines.index import IndexConfig, IndexStage
-from pipelines.progress import Progress
-from pipelines.units import Unit, UnitWriter, read_stage_manifest, write_stage_manifest
-from schemas.embeddings import embeddings_metadata, write_embeddings_file
+from pipelines.units import read_stage_manifest
 from schemas.errors import CorruptFileError, ThresholdError, UsageError
-from schemas.files import read_json, read_sealed_json, sha256_of_file, write_json, write_sealed_json
+from schemas.files import read_json, sha256_of_file, write_json
 from schemas.sample_shop.assortment import make_assortment
 from schemas.sample_shop.catalogue import make_catalogue
 from schemas.sample_shop.faults import plant_in_catalogue
 
-MODEL_ID, OTHER_MODEL = "itemsage-0123456789ab", "itemsage-ba9876543210"
-DIM = 32
-YESTERDAY, TODAY = "2026-06-29", "2026-06-30"
+OTHER_MODEL = "itemsage-ba9876543210"
 OF_COVERAGE = {"coverage", "coverage_text", "coverage_fields", "coverage_pictures"}
 COMPARING = {"row_count", *OF_COVERAGE, "neighbour_overlap", "drift", "recall"}
 OF_USERS = {"users", "users_count"}  # see test_gate_users.py
 NEVER_ACCEPTED = {"vectors", "index", "users", "model_id"}
-DEFAULTS = GateThresholds()
-
-
-def names(num_rows: int, first: int = 0) -> list[str]:
-    return [f"item-{row:05d}" for row in range(first, first + num_rows)]
-
-
-def unit_rows(num_rows: int, seed: int = 0, mean: float = 3.0) -> np.ndarray:
-    rows = np.random.default_rng(seed).normal(size=(num_rows, DIM)) + mean * np.eye(DIM)[0]
-    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
-
-
-def report_of(**recalls: tuple[float, int]) -> dict[str, Any]:
-    """metrics.json as the evaluation writes it, as far as gates read it."""
-    return {
-        "kind": "engagements",
-        "tasks": [
-            {"task": f"search/{action}", "pairs": pairs, "queries": 50, "methods": {"itemsage": {"recall@10": recall}}}
-            for action, (recall, pairs) in recalls.items()
-        ],
-    }
-
-
-def write_stage(run: Path, stage: str, counts: dict[str, int], **facts: Any) -> None:
-    writer = UnitWriter(str(run), Unit(stage, "all", "0"))
-    writer.counts.update(counts)
-    writer.seal()
-    write_stage_manifest(str(run), stage, ["all"], **facts)
-
-
-def make_run(
-    store: Path,
-    date: str,
-    ids: Sequence[str],
-    matrix: np.ndarray,
-    *,
-    model_id: str = MODEL_ID,
-    items: dict[str, int] | None = None,
-    features: dict[str, int] | None = None,
-    report: Any = None,
-) -> Path:
-    """A run whose stages are finished: `ids` are published, all with text, half of them with one picture."""
-    run = store / "runs" / date / "0123456789abcdef"
-    number = len(ids)
-    counts = {"items_written": number, "items_with_text": number, "items_with_picture": number // 2}
-    pictures = {"pictures_listed": number // 2, "pictures_quarantined": 0}
-    filled = {field_count("title"): number, field_count("brand"): number // 2}
-    rows = {"rows_read": number, "rows_written": number, "rows_quarantined": 0}
-    write_stage(run, "items", {**rows, **filled, **(items or {})})
-    made_with = {"vocabulary_id": "v1", "image_encoder_id": "e1"}
-    write_stage(run, "features", {**counts, **pictures, **(features or {})}, **made_with)
-    write_json(store / "models" / model_id / "manifest.json", {"model_id": model_id, **made_with})
-    writer = UnitWriter(str(run), Unit("embeddings", "part-00000-of-00001", "0"))
-    with writer.file("embeddings/part-00000-of-00001.parquet") as temporary:
-        write_embeddings_file(temporary, ids, matrix, embeddings_metadata(model_id, DIM))
-    writer.counts.update(rows_read=number, rows_written=number)
-    writer.seal()
-    write_stage_manifest(str(run), "embeddings", [writer.unit.name], model_id=model_id, dimension=DIM)
-    build_index(run)
-    if report is not None:
-        write_json(run / "metrics.json", report)
-    return run
-
-
-def build_index(run: Path) -> None:
-    """The index stage's own work, without Beam."""
-    stage = IndexStage(IndexConfig(run=str(run)), read_stage_manifest(str(run), "embeddings"))
-    writer = UnitWriter(str(run), Unit("index", "all", "0"))
-    stage.compute(writer.unit, writer, Progress("index", "items"))
-    writer.seal()
-    write_stage_manifest(str(run), "index", ["all"], model_id=read_json(run / "index" / "manifest.json")["model_id"])
 
 
 @pytest.fixture(scope="module")
@@ -135,32 +73,6 @@ def days(made, tmp_path) -> tuple[Path, Path]:
     shutil.copytree(made, tmp_path / "store")
     runs = tmp_path / "store" / "runs"
     return runs / TODAY / "0123456789abcdef", runs / YESTERDAY / "0123456789abcdef"
-
-
-def judge(run: Path, previous: Path | None, thresholds: GateThresholds = DEFAULTS, **accepted: str):
-    """Gate -> result."""
-    return {result.name: result for result in run_gates(run, previous, thresholds, accepted)}
-
-
-def statuses(results: dict[str, GateResult]) -> dict[str, set[str]]:
-    found: dict[str, set[str]] = {}
-    for name, result in results.items():
-        found.setdefault(result.status, set()).add(name)
-    return found
-
-
-def edit(run: Path, stage: str, counts: dict[str, int | None] | None = None, **facts: Any) -> None:
-    """Changes counts (None: removes) and facts of a stage's manifest."""
-    path = run / "manifests" / f"{stage}.json"
-    manifest = read_sealed_json(path) | facts
-    manifest["counts"] = {k: v for k, v in {**manifest["counts"], **(counts or {})}.items() if v is not None}
-    write_sealed_json(path, manifest)
-
-
-def flip_byte(path: Path, place: int = -40) -> None:
-    data = bytearray(path.read_bytes())
-    data[place] ^= 1
-    path.write_bytes(data)
 
 
 def test_a_sound_day_passes_every_gate_and_says_so(days):

@@ -21,11 +21,13 @@ from pipelines.jobs import beam_options
 from schemas.files import read_json
 from schemas.hashing import seed_of
 from schemas.sample_shop.generate import generate
-from schemas.tables import QUARANTINE, REJECTIONS, TEXT_FIELDS
+from schemas.tables import ENGAGEMENTS, QUARANTINE, REJECTIONS, TEXT_FIELDS, TIMESTAMP
 
 NUM_DAYS = int(os.environ.get("ITEMSAGE_DAYS", "8"))
 FIRST_DAY = np.datetime64("2026-07-01")
 NUM_ITEMS, NUM_IN_STOCK = 60, 45
+#: Regular ones; and the days that count.
+NUM_USERS, WINDOW_DAYS = 24, 4
 MODEL_SINCE = {"plain": 0, "retrained": NUM_DAYS // 3, "new_encoder": 2 * NUM_DAYS // 3}
 pytestmark = pytest.mark.slow
 
@@ -72,7 +74,8 @@ def trained(shop: Path, folder: Path, given: dict[str, Any]) -> str:
 
 
 class Shop:
-    """A shop that lives: rows come, change and go, pictures are replaced, broken, mended, moved and touched."""
+    """A shop that lives: rows come, change and go, pictures are replaced, broken, mended, moved and touched; and people
+    act on its items, some every day, some once, some on what has gone."""
 
     def __init__(self, source: Path, folder: Path, seed: int):
         shutil.copytree(source / "images", folder / "images")
@@ -82,6 +85,7 @@ class Shop:
         self.reserve = {row["item_id"]: row for row in rows}
         names = list(self.reserve)
         self.rows = {name: self.reserve[name] for name in names[:NUM_IN_STOCK]}
+        self.log: list[dict[str, Any]] = []
         self.clock_ns = 1_000_000_000_000_000_000  # modification times: long past, and never the same twice
         self.done: set[str] = set()
         for path in sorted((folder / "images").rglob("*")):
@@ -99,6 +103,31 @@ class Shop:
         table = pq.read_table(self.source / "catalog.parquet")
         rows = [self.rows[name] for name in self.random.permutation(sorted(self.rows))]  # the order says nothing
         pq.write_table(pa.Table.from_pylist(rows, schema=table.schema), path)
+
+    def act(self, date: np.datetime64) -> None:
+        """The actions of a day: of a third of the regular users and of new ones; some rows come a day late, some are
+        bad. Sometimes a user is forgotten."""
+        users = self.random.choice(NUM_USERS, NUM_USERS // 3, replace=False).tolist()
+        for user in [*(f"regular {user}" for user in users), f"guest of {date}", None]:
+            for item in self.random.choice(sorted(self.reserve), self.random.integers(1, 5)):
+                seconds = int(self.random.integers(86_400)) - 86_400 * int(self.random.random() < 0.2)
+                self.log.append(
+                    {
+                        "timestamp": pa.scalar(date + np.timedelta64(seconds, "s")).cast(TIMESTAMP).as_py(),
+                        "user_id": user,
+                        "surface": "home",
+                        "item_id": str(item) if self.random.random() < 0.97 else "",
+                        "action": str(self.random.choice(["click", "save", "impression"], p=[0.6, 0.3, 0.1])),
+                    }
+                )
+        if self.random.random() < 0.3:
+            forgotten = f"regular {self.random.integers(NUM_USERS)}"
+            self.log = [row for row in self.log if row["user_id"] != forgotten]
+
+    def write_log(self, path: Path) -> None:
+        """In any order."""
+        rows = [self.log[number] for number in self.random.permutation(len(self.log))]
+        pq.write_table(pa.Table.from_pylist(rows, schema=ENGAGEMENTS), path)
 
     def _new(self) -> None:
         away = sorted(self.reserve.keys() - self.rows.keys())
@@ -159,9 +188,12 @@ class Shop:
         os.utime(path, ns=(self.clock_ns, self.clock_ns))
 
 
-def run_day(catalog: Path, shop: Shop, folder: Path, date: str, model_id: str) -> Path:
+def run_day(inputs: Path, shop: Shop, folder: Path, date: str, model_id: str) -> Path:
     config = daily.DailyConfig(
-        catalog=str(catalog),
+        catalog=f"{inputs}/catalog.parquet",
+        engagements=f"{inputs}/log.parquet",
+        window_days=WINDOW_DAYS,
+        alpha=0.5,
         image_root=str(shop.folder),
         store=str(folder),
         date=date,
@@ -174,6 +206,7 @@ def run_day(catalog: Path, shop: Shop, folder: Path, date: str, model_id: str) -
         max_quarantined_pictures=1.0,
         min_overlap=0.0,
         max_drift_auc=1.0,
+        max_users_drop=1.0,
     )
     daily.run(config, beam_options([]))
     run = store.current_run(str(folder))
@@ -183,7 +216,7 @@ def run_day(catalog: Path, shop: Shop, folder: Path, date: str, model_id: str) -
 
 def files_of(run: Path) -> dict[str, bytes]:
     """What must be equal, whatever the days before: published files, features, items."""
-    names = ("items", "features", "embeddings", "index")
+    names = ("items", "features", "embeddings", "index", "users", "user_actions", "item_popularity")
     paths = [path for name in names for path in sorted((run / name).rglob("*")) if path.name != "times.json"]
     return {path.relative_to(run).as_posix(): path.read_bytes() for path in paths if path.is_file()}
 
@@ -196,7 +229,7 @@ def rejections_of(run: Path) -> list[dict[str, Any]]:
 
 def test_random_days_end_as_a_fresh_store_does(shop, models, figures, tmp_path):
     model_store, ids = models
-    folder, catalog = tmp_path / "store", tmp_path / "catalog.parquet"
+    folder = tmp_path / "store"
     link_models(model_store, folder)
     (tmp_path / "live").mkdir()
     living = Shop(shop, tmp_path / "live", seed=NUM_DAYS)
@@ -204,22 +237,31 @@ def test_random_days_end_as_a_fresh_store_does(shop, models, figures, tmp_path):
     for number in range(NUM_DAYS):
         if number:
             living.day()
-        living.write(catalog)
+        living.act(FIRST_DAY + number)
+        living.write(tmp_path / "catalog.parquet")
+        living.write_log(tmp_path / "log.parquet")
         date = str(FIRST_DAY + number)
         name = max((name for name in MODEL_SINCE if MODEL_SINCE[name] <= number), key=MODEL_SINCE.__getitem__)
-        run = run_day(catalog, living, folder, date, ids[name])
+        run = run_day(tmp_path, living, folder, date, ids[name])
         counts = read_json(run / "manifest.json")["counts"]
         totals = {key: totals.get(key, 0) + count for key, count in counts.items()}
         if number == NUM_DAYS - 1 or number % 10 == 9:
             fresh = tmp_path / f"fresh-{number}"
             link_models(model_store, fresh)
-            scratch = run_day(catalog, living, fresh, date, ids[name])
-            assert read_json(scratch / "manifest.json")["counts"]["rows_reused"] == 0
+            scratch = run_day(tmp_path, living, fresh, date, ids[name])
+            afresh = read_json(scratch / "manifest.json")["counts"]
+            assert afresh["rows_reused"] == afresh["users_reused"] == 0
+            told = [name for name in counts if name.startswith("actions_")] + ["users", "clusters"]
+            assert {name: counts[name] for name in told} == {name: afresh[name] for name in told}
             assert files_of(run) == files_of(scratch)
-            assert len(files_of(run)) >= 3 + 3 + 1 + 3
+            assert len(files_of(run)) >= 3 + 3 + 1 + 3 + 3 * 4 + 1
             assert rejections_of(run) == rejections_of(scratch)
             figures["random days whose bytes equal a fresh store's"] = number + 1
     assert min(totals[f"rows_{kind}"] for kind in ("reused", "changed", "new", "gone")) > 0
+    assert min(totals[f"users_{kind}"] for kind in ("reused", "changed", "new", "gone")) > 0
+    left_out = ("quarantined", "other_actions", "without_user", "too_old", "item_unknown")
+    assert min(totals[f"actions_{kind}"] for kind in left_out) > 0
+    assert totals["clusters"] > totals["users"]
     assert min(totals[f"pictures_{kind}"] for kind in ("reused", "computed", "quarantined")) > 0
     assert len(living.done) == 10 or NUM_DAYS < 20, living.done
     ids_last = ds.dataset(run / "embeddings").to_table()["item_id"].to_pylist()

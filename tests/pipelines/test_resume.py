@@ -24,10 +24,11 @@ from pipelines.searcher import Searcher
 from schemas.embeddings import read_embeddings
 from schemas.hashing import seed_of
 from schemas.sample_shop.generate import generate
+from schemas.users import read_users
 
 DAY_BEFORE, DAY = "2026-06-29", "2026-06-30"
 SOAK = bool(os.environ.get("ITEMSAGE_SOAK"))
-BUCKET = "bucket-00001-of-00003"
+BUCKET, USERS_BUCKET = "bucket-00001-of-00003", "bucket-00001-of-00004"
 RUN = f"*/runs/{DAY}/{'?' * 16}"
 #: (what is written, whether `make test` kills before or after it); in the order of a run.
 POINTS = [
@@ -45,6 +46,14 @@ POINTS = [
     (f"{RUN}/units/embeddings/*.json", "before"),
     (f"{RUN}/index/items.ann", "after"),
     (f"{RUN}/index/manifest.json", "before"),
+    (f"{RUN}/units/users/read-*.json", "after"),
+    (f"{RUN}/users/{USERS_BUCKET}.parquet", "after"),
+    (f"{RUN}/user_actions/{USERS_BUCKET}.parquet", "before"),
+    (f"{RUN}/item_popularity/_buckets/{USERS_BUCKET}.parquet", "after"),
+    (f"{RUN}/units/users/{USERS_BUCKET}.json", "before"),
+    (f"{RUN}/item_popularity/items.parquet", "before"),
+    (f"{RUN}/units/users/popularity.json", "before"),
+    (f"{RUN}/manifests/users.json", "before"),
     (f"{RUN}/metrics.json", "before"),
     (f"{RUN}/gates.json", "after"),
     (f"{RUN}/changes/*.parquet", "after"),
@@ -114,9 +123,12 @@ def uninterrupted(shop, day_old, commands, tmp_path_factory) -> tuple[dict[str, 
     seconds = time.monotonic() - started_s
     files = files_of(store.current_run(str(folder)))
     assert sum(name.startswith("features/") for name in files) == 3
-    assert {"embeddings/part-00000-of-00001.parquet", "index/items.ann", "manifest.json"} <= files.keys()
+    single = {"embeddings/part-00000-of-00001.parquet", "index/items.ann", "item_popularity/items.parquet"}
+    assert single <= files.keys()
+    assert sum(name.startswith(("users/", "user_actions/")) for name in files) == 2 * 4
     counts = json.loads(files["manifest.json"])["counts"]
-    assert min(counts[name] for name in ("pictures_computed", "pictures_reused", "rows_new", "rows_reused")) > 0
+    some = ("pictures_computed", "pictures_reused", "rows_new", "rows_reused", "users_reused", "users_changed")
+    assert min(counts[name] for name in some) > 0
     return files, seconds
 
 
@@ -130,9 +142,11 @@ def copy_of(source: Path, target: Path) -> Path:
 
 def files_of(run: Path) -> dict[str, bytes]:
     names = ("items", "features", "fingerprints", "embeddings", "index", "quarantine", "changes")
+    names += ("users", "user_actions", "item_popularity")
     paths = [path for name in names for path in (run / name).rglob("*") if path.is_file()]
     paths = [path for path in paths if not path.name.startswith(".") and path.name != "times.json"]
-    paths += [run / name for name in ("manifest.json", "metrics.json", "gates.json", "changes.json")]
+    single = ("manifest.json", "metrics.json", "gates.json", "changes.json", "manifests/users.json")
+    paths += [run / name for name in single]
     return {path.relative_to(run).as_posix(): path.read_bytes() for path in paths}
 
 
@@ -149,7 +163,10 @@ class Reader(threading.Thread):
                 run = store.current_run(self.folder)
                 ids, _ = read_embeddings(run / "embeddings")
                 self.seen.setdefault(run.parent.name, set()).add(len(ids))
-                assert json.loads((run / "manifest.json").read_text())["counts"]["rows_published"] == len(ids)
+                counts = json.loads((run / "manifest.json").read_text())["counts"]
+                assert counts["rows_published"] == len(ids)
+                files = (run / "users").glob("bucket-*.parquet")
+                assert counts["users"] == sum(len(read_users(path)[0].ids) for path in files)
             except Exception as error:  # shown by the test
                 self.faults.append(repr(error))
 
@@ -174,6 +191,9 @@ def test_a_killed_day_goes_on_to_equal_bytes(shop, day_old, commands, uninterrup
     assert len(Searcher(str(folder)).by_item([ids[0].as_py()], 3)[0]) == 3
     (killed,) = (folder / "runs" / DAY).iterdir()
     sealed = modification_times(killed, "units/*/*.json")
+    if not modification_times(killed, "units/users/popularity.json"):
+        # Users of a bucket are missing, and with them their actions, which are kept nowhere else: they are read again.
+        sealed = {path: moment for path, moment in sealed.items() if "/users/read-" not in path}
 
     assert commands.run(*day_call(shop, folder)) == 0, commands.shown()
     assert reader.finish().keys() <= {DAY_BEFORE, DAY}

@@ -12,11 +12,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from users_runs import row as engagement
+from users_runs import write_log
 
 from model.itemsage import ItemSage, ItemSageConfig
 from model.model_store import save_model
 from model.vocabulary import TokenCounts, Vocabulary
-from pipelines import embed, index, store
+from pipelines import embed, index, store, users
 from pipelines.jobs import beam_options
 from pipelines.publish import PublishConfig, publish
 from pipelines.units import Unit, UnitWriter, bucket_name, write_stage_manifest
@@ -29,6 +31,7 @@ from schemas.tables import FINGERPRINTS, ITEMS
 NUM_BUCKETS, PICTURE_DIM, NUM_ITEMS = 3, 8, 40
 #: Of the vectors of a model that has learnt nothing.
 REFINE_COSINE = 0.5
+ALPHA = 0.8
 DAY_BEFORE, DAY = "2026-06-29", "2026-06-30"
 ENCODER = "made-up-encoder"
 HOSTILE = "item-\x1b[31m-\u202e-../../etc"
@@ -100,9 +103,15 @@ def write_model(folder: Path) -> str:
 
 
 def write_day(
-    folder: Path, model_id: str, date: str, day: Day, previous: Path | None, refine_cosine: float = 0.0
+    folder: Path,
+    model_id: str,
+    date: str,
+    day: Day,
+    previous: Path | None,
+    refine_cosine: float = 0.0,
+    engagements: Path | None = None,
 ) -> Path:
-    """Items and features by hand, then the real stages and publishing."""
+    """Items and features by hand, then the real stages and publishing; with engagements users, too."""
     facts = {"code_versions": [1], "config": {}, "date": date, "inputs": {}, "model_id": model_id}
     run = store.run_folder(str(folder), date, facts)
     model = folder / "models" / model_id
@@ -130,6 +139,9 @@ def write_day(
     options, before = beam_options([]), str(previous) if previous else None
     embed.run(embed.EmbedConfig(run=str(run), model=str(model), reuse_from=before), options)
     index.run(index.IndexConfig(run=str(run), reuse_from=before, refine_cosine=refine_cosine), options)
+    if engagements is not None:
+        settings = {"engagements": str(engagements), "date": date, "alpha": ALPHA, "num_user_buckets": 2}
+        users.run(users.UsersConfig(run=str(run), reuse_from=before, **settings), options)
     gates = {"max_recall_drop": 1.0, "min_overlap": 0.0}
     publish(PublishConfig(store=str(folder), run=str(run), **gates), facts)
     return run
@@ -244,6 +256,25 @@ def refined_store(tmp_path_factory) -> Path:
     model_id = write_model(folder)
     store.fix_num_buckets(str(folder), NUM_BUCKETS)
     write_day(folder, model_id, DAY, second_day(), None, refine_cosine=REFINE_COSINE)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def users_store(tmp_path_factory) -> Path:
+    """Two published days with users; read it, do not change it. Seven users who click on different shares of the items,
+    one of them with a hostile name, and one whose only item has gone on the second day."""
+    folder = tmp_path_factory.mktemp("users-store")
+    ids = sorted(second_day().rows)
+    rows = [
+        engagement(f"user-{user}", ids[(user * 7 + k * k) % len(ids)], age_days=2 + 0.3 * k)
+        for user in range(7)
+        for k in range(8)
+    ]
+    log = write_log(folder / "log", [*rows, engagement(HOSTILE, ids[3], 4), engagement("of-007", "item-007", 5)])
+    model_id = write_model(folder)
+    store.fix_num_buckets(str(folder), NUM_BUCKETS)
+    before = write_day(folder, model_id, DAY_BEFORE, first_day(), None, engagements=log)
+    write_day(folder, model_id, DAY, second_day(), before, engagements=log)
     return folder
 
 

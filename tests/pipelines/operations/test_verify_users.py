@@ -1,0 +1,334 @@
+"""Published users: verify passes sound ones and finds every damage, also where all checksums were made to fit."""
+
+import json
+import re
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+
+from pipelines import store
+from pipelines.operations.findings import FAILED, OK
+from pipelines.operations.verify import main, verify_run
+from pipelines.units import read_stage_manifest
+from schemas.embeddings import read_embeddings
+from schemas.errors import CorruptFileError
+from schemas.files import read_json, sha256_of_file, write_json, write_sealed_json, write_text
+from schemas.users import (
+    UserActionRows,
+    UserRows,
+    read_popularity,
+    read_user_actions,
+    read_users,
+    write_popularity,
+    write_user_actions,
+    write_users,
+)
+
+FOLDERS = ("users", "user_actions", "item_popularity")
+POPULARITY = "item_popularity/items.parquet"
+
+
+@pytest.fixture
+def own_store(users_store, tmp_path) -> Path:
+    """A copy to damage."""
+    return Path(shutil.copytree(users_store, tmp_path / "store"))
+
+
+def current(folder: Path) -> Path:
+    return store.current_run(str(folder))
+
+
+def problems(folder: Path) -> dict[str, str]:
+    """check -> its problems, of the checks that failed."""
+    found = verify_run(folder, current(folder))
+    return {each.check: "\n".join(each.problems) for each in found if each.status == FAILED}
+
+
+def reseal(run: Path, **facts: object) -> None:
+    """Makes every checksum and manifest fit the files of the users stage, as somebody would who wants it believed."""
+    for document in (run / "manifests/users.json", *(run / "units/users").glob("*.json"), run / "manifest.json"):
+        value = json.loads(document.read_text())
+        value.pop("checksum", None)
+        for entry in value["files"]:
+            if entry["path"].startswith(FOLDERS):
+                entry["bytes"] = (run / entry["path"]).stat().st_size
+                entry["sha256"] = sha256_of_file(run / entry["path"])
+        if document.parent.name == "manifests":
+            value |= facts
+        (write_json if document.name == "manifest.json" else write_sealed_json)(document, value)
+    value = read_json(run / "manifest.json")
+    records = {name: sha256_of_file(run / name) for name in value["records"]}
+    write_json(run / "manifest.json", value | {"records": records})
+    write_text(run / "COMPLETED", sha256_of_file(run / "manifest.json") + "\n")
+
+
+def bucket_of_many(run: Path) -> str:
+    """The name of the bucket with most users: one of them has several clusters."""
+    return max(
+        (path.name for path in (run / "users").iterdir()), key=lambda n: len(read_users(run / "users" / n)[0].ids)
+    )
+
+
+def change_users(run: Path, change: Callable[[UserRows], UserRows]) -> None:
+    path = run / "users" / bucket_of_many(run)
+    rows, model_id = read_users(path)
+    write_users(path, change(rows), model_id)
+
+
+def change_actions(run: Path, change: Callable[[UserActionRows], UserActionRows]) -> None:
+    path = run / "user_actions" / bucket_of_many(run)
+    write_user_actions(path, change(read_user_actions(path)))
+
+
+def changed(array: np.ndarray, place: int, value: object) -> np.ndarray:
+    array = array.copy()
+    array[place] = value
+    return array
+
+
+def test_published_users_pass_and_their_line_is_shown(users_store, capsys):
+    assert problems(users_store) == {}
+    found = {each.check: each for each in verify_run(users_store, current(users_store))}
+    assert found["users"].looked_at == "8 users in 2 buckets, 8 clustered again"
+    assert [each.check for each in found.values() if each.warnings] == []
+    assert main(["--store", str(users_store)]) == 0
+    shown = capsys.readouterr().out
+    assert re.search(r"^ok +users +8 users in 2 buckets, 8 clustered again$", shown, re.MULTILINE)
+    assert "17 checks passed" in shown
+    assert main(["--store", str(users_store), "--run", "2026-06-29"]) == 0
+    assert "9 users in 2 buckets, 9 clustered again" in capsys.readouterr().out
+
+
+def test_the_store_shows_reuse_change_and_loss(users_store):
+    """Else the tests below look at less than they say."""
+    counts = read_json(current(users_store) / "manifest.json")["counts"]
+    assert (counts["users"], counts["users_yesterday"], counts["users_gone"]) == (8, 9, 1)
+    assert counts["users_reused"] > 0 < counts["users_changed"]
+    rows = read_user_actions(current(users_store) / "user_actions" / bucket_of_many(current(users_store)))
+    assert max(np.diff(rows.medoid_offsets)) >= 2
+    assert len(rows.medoid_C) < len(rows.labels_M)
+    assert counts["actions_item_unknown"] >= 1
+
+
+def test_users_of_a_run_that_is_not_published_yet_are_checked(own_store):
+    run = current(own_store)
+    for name in ("COMPLETED", "manifest.json"):
+        (run / name).unlink()
+    looked_at = {each.check: (each.status, each.looked_at) for each in verify_run(own_store, run)}
+    assert looked_at["users"] == (OK, "8 users in 2 buckets, 8 clustered again")
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+@pytest.mark.parametrize("damage", ["flipped", "truncated", "gone"])
+def test_a_damaged_file_is_found_and_named(own_store, folder, damage):
+    path = sorted((current(own_store) / folder).glob("*.parquet"))[0]
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0x80
+    path.unlink() if damage == "gone" else path.write_bytes(content[:-5] if damage == "truncated" else content)
+    found = problems(own_store)
+    assert f"{folder}/{path.name}" in found["checksums"]
+    assert "not looked into: 1 of the files failed their checksums" in found["users"]
+    assert found.keys() <= {"checksums", "users"}
+    with pytest.raises(CorruptFileError):
+        store.check_run(str(own_store), current(own_store))
+
+
+@pytest.mark.parametrize("name", ["manifests/users.json", "units/users/popularity.json"])
+@pytest.mark.parametrize("damage", ["flipped", "gone"])
+def test_a_damaged_record_is_found_and_named(own_store, name, damage):
+    path = current(own_store) / name
+    path.unlink() if damage == "gone" else path.write_bytes(path.read_bytes().replace(b"counts", b"cuonts"))
+    assert path.stem in "\n".join(problems(own_store).values())
+
+
+def other_medoid(run: Path) -> None:
+    """Another item of the embeddings, with its own vector."""
+    ids, matrix = read_embeddings(run / "embeddings")
+
+    def change(rows: UserRows) -> UserRows:
+        there = rows.medoid_ids.to_pylist()
+        name = next(name for name in ids.to_pylist() if name not in there)
+        medoids = changed(rows.medoids_CD, 0, matrix[ids.index(name).as_py()])
+        return replace(rows, medoid_ids=pa.array([name, *there[1:]]), medoids_CD=medoids)
+
+    change_users(run, change)
+
+
+def other_importance(run: Path) -> None:
+    """The next number after the right one."""
+    change_users(
+        run,
+        lambda rows: replace(rows, importance_C=changed(rows.importance_C, 0, np.nextafter(rows.importance_C[0], 9))),
+    )
+
+
+def other_last_action(run: Path) -> None:
+    change_users(run, lambda rows: replace(rows, last_us_C=changed(rows.last_us_C, 0, rows.last_us_C[0] - 1)))
+
+
+def other_label(run: Path) -> None:
+    """An action of the user with most clusters is in another of them."""
+
+    def change(rows: UserActionRows) -> UserActionRows:
+        user = int(np.argmax(np.diff(rows.medoid_offsets)))
+        place = rows.action_offsets[user]
+        return replace(rows, labels_M=changed(rows.labels_M, place, 1 - min(rows.labels_M[place], 1)))
+
+    change_actions(run, change)
+
+
+def other_medoid_place(run: Path) -> None:
+    """A cluster's medoid is another of its actions: the next run would take it over."""
+
+    def change(rows: UserActionRows) -> UserActionRows:
+        for cluster, place in enumerate(rows.medoid_C):
+            user = int(np.searchsorted(rows.medoid_offsets, cluster, side="right")) - 1
+            start, end = rows.action_offsets[user : user + 2]
+            others = np.flatnonzero(rows.labels_M[start:end] == rows.labels_M[start + place])
+            if len(others) > 1:
+                return replace(rows, medoid_C=changed(rows.medoid_C, cluster, others[others != place][0]))
+        raise AssertionError("no cluster of two actions")
+
+    change_actions(run, change)
+
+
+def other_hash(run: Path) -> None:
+    change_actions(run, lambda rows: replace(rows, hashes=[bytes(16), *rows.hashes[1:]]))
+
+
+def other_time(run: Path) -> None:
+    change_actions(run, lambda rows: replace(rows, times_us_M=changed(rows.times_us_M, 0, rows.times_us_M[0] + 1)))
+
+
+def unknown_item(run: Path) -> None:
+    change_actions(run, lambda rows: replace(rows, item_ids=pa.array(["a stranger", *rows.item_ids.to_pylist()[1:]])))
+
+
+def removed_action(run: Path) -> None:
+    """The user with most actions has the last of them no more."""
+
+    def change(rows: UserActionRows) -> UserActionRows:
+        user = int(np.argmax(np.diff(rows.action_offsets)))
+        kept = np.delete(np.arange(len(rows.item_ids)), rows.action_offsets[user + 1] - 1)
+        offsets = rows.action_offsets.copy()
+        offsets[user + 1 :] -= 1
+        return replace(
+            rows,
+            action_offsets=offsets,
+            item_ids=rows.item_ids.take(pa.array(kept)),
+            times_us_M=rows.times_us_M[kept],
+            labels_M=rows.labels_M[kept],
+        )
+
+    change_actions(run, change)
+
+
+def other_order(run: Path) -> None:
+    """The actions of the user who has most are in another order than the canonical one."""
+
+    def change(rows: UserActionRows) -> UserActionRows:
+        order = np.arange(len(rows.item_ids))
+        user = int(np.argmax(np.diff(rows.action_offsets)))
+        own = slice(*rows.action_offsets[user : user + 2])
+        order[own] = order[own][::-1]
+        picked = {"item_ids": rows.item_ids.take(pa.array(order)), "times_us_M": rows.times_us_M[order]}
+        return replace(rows, labels_M=rows.labels_M[order], **picked)
+
+    change_actions(run, change)
+
+
+def of_the_day_before(run: Path) -> None:
+    """user_actions/ of yesterday."""
+    (yesterday,) = (run.parents[1] / "2026-06-29").iterdir()
+    for path in (run / "user_actions").iterdir():
+        shutil.copy(yesterday / "user_actions" / path.name, path)
+
+
+SAME = "expected the clusters that the user's actions make, got others for"
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (other_medoid, SAME),
+        (other_importance, SAME),
+        (other_last_action, SAME),
+        (other_label, SAME),
+        (other_medoid_place, SAME),
+        (other_hash, SAME),
+        (other_time, SAME),
+        (unknown_item, SAME),
+        (removed_action, SAME),
+        (other_order, SAME),
+        (of_the_day_before, "expected the users of users/ in user_actions/, got others"),
+    ],
+)
+def test_wrong_content_is_found_though_its_checksums_fit(own_store, damage, message):
+    run = current(own_store)
+    damage(run)
+    reseal(run)
+    found = problems(own_store)
+    assert found.keys() == {"users"}
+    assert message in found["users"]
+
+
+def test_what_the_gate_refuses_verify_refuses_too(own_store):
+    run = current(own_store)
+    change_users(run, lambda rows: replace(rows, size_C=changed(rows.size_C, 0, 99)))
+    reseal(run)
+    assert "expected clusters by falling importance whose sizes sum to actions_used" in problems(own_store)["users"]
+    change_users(run, lambda rows: replace(rows, ids=rows.ids[::-1]))
+    reseal(run)
+    assert "expected unique users in ascending order" in problems(own_store)["users"]
+
+
+def test_a_popularity_that_misses_actions_is_found(own_store):
+    run = current(own_store)
+    table = read_popularity(run / POPULARITY)
+    total = pc.sum(table["num_actions"]).as_py()
+    write_popularity(run / POPULARITY, table.slice(1))
+    reseal(run)
+    left = total - table["num_actions"][0].as_py()
+    assert f"expected actions in item_popularity/ {total}, got {left}" in problems(own_store)["users"]
+
+
+@pytest.mark.parametrize("fact", [{"alpha": 0.1}, {"decay_per_day": 0.02}, {"now_us": 1_782_950_400_000_000}])
+def test_facts_that_did_not_make_the_users_are_found(own_store, fact):
+    reseal(current(own_store), **fact)
+    assert SAME in problems(own_store)["users"]
+
+
+def test_a_hostile_name_is_quoted(own_store, capsys):
+    """Every user is wrong, the hostile one too."""
+    reseal(current(own_store), now_us=1_782_950_400_000_000)
+    assert main(["--store", str(own_store)]) == 1
+    shown = capsys.readouterr().out
+    assert r"item-\x1b[31m-" in shown
+    assert "\x1b" not in shown
+
+
+def test_counts_that_do_not_add_up_are_found(own_store):
+    run = current(own_store)
+    counts = read_stage_manifest(str(run), "users")["counts"]
+    reseal(run, counts=counts | {"users_written": counts["users_written"] + 1})
+    found = problems(own_store)
+    assert "expected users = users_reused + users_computed" in found["counts"]
+    assert "expected users 9, got 8" in found["users"]
+
+
+def test_a_stage_that_is_not_in_the_runs_manifest_is_found(own_store):
+    """Readers would not be told of files that are there."""
+    run = current(own_store)
+    value = read_json(run / "manifest.json")
+    kept = [entry for entry in value["files"] if not entry["path"].startswith("users/")]
+    write_json(run / "manifest.json", value | {"files": kept})
+    write_text(run / "COMPLETED", sha256_of_file(run / "manifest.json") + "\n")
+    assert "expected the files of embeddings, index and users in manifest.json, got others" in "\n".join(
+        problems(own_store).values()
+    )
