@@ -14,6 +14,7 @@ from pipelines.gating.users import check_users_file
 from pipelines.operations.findings import Finding
 from pipelines.operations.inspected_run import InspectedRun, sample_by_hash
 from pipelines.operations.verify_vectors import Embeddings
+from pipelines.transforms.earlier_users import check_user_actions
 from schemas.quarantine import quote
 from schemas.users import (
     POPULARITY_FILE,
@@ -78,6 +79,7 @@ class _Again:
         self.names = users.ids.to_pylist()
         if actions.ids.to_pylist() != self.names:
             raise ValueError(f"expected the users of {USERS_FOLDER}/ in {USER_ACTIONS_FOLDER}/, got others")
+        check_user_actions(actions, f"{USER_ACTIONS_FOLDER}/")
 
     def is_same(self, user: int, facts: dict[str, object]) -> bool:
         """Whether alpha, decay and the user's actions give the clusters and the hash that are written, bit for bit."""
