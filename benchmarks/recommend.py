@@ -3,7 +3,8 @@
     python benchmarks/recommend.py --store store --requests 1000
 
 The index is warm: a first round of other users has read it and the titles. "cold": no user and no medoid was asked for
-before. "warm": the same requests again. Some rounds have recent items, drawn from those that another user acted on.
+before. "warm": the same requests again. "uncached": every cache is emptied before every request. Some rounds have
+recent items, drawn from those that another user acted on. "heaviest": the users with the most actions.
 Wall clock and processor time: the latter is what counts on a machine that others use.
 """
 
@@ -18,11 +19,21 @@ import numpy as np
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
-from pipelines.recommender import Recommender, Settings
+from pipelines.recommendation_types import Settings
+from pipelines.recommender import Recommender
 from schemas.hashing import seed_of
 from schemas.users import USER_ACTIONS_FOLDER
 
 Request = tuple[str, list[str]]
+
+
+def heaviest(recommender: Recommender, count: int) -> list[Request]:
+    """The users with the most actions, without recent items."""
+    table = ds.dataset(recommender.run / USER_ACTIONS_FOLDER).to_table(columns=["user_id", "actions"])
+    num_actions = pc.list_value_length(table["actions"]).to_numpy()
+    order = np.argsort(-num_actions, kind="stable")[:count]
+    print(f"heaviest: {len(order):,} users of {num_actions[order[-1]]:,} to {num_actions[order[0]]:,} actions")
+    return [(user, []) for user in table["user_id"].take(order).to_pylist()]
 
 
 def requests_of(recommender: Recommender, count: int, num_recent: int) -> list[Request]:
@@ -41,11 +52,13 @@ def requests_of(recommender: Recommender, count: int, num_recent: int) -> list[R
 
 
 def milliseconds(
-    recommender: Recommender, requests: Sequence[Request], settings: Settings
+    recommender: Recommender, requests: Sequence[Request], settings: Settings, uncached: bool = False
 ) -> tuple[np.ndarray, list[int]]:
     """Of each request (wall clock, processor), and how many candidates it got."""
     times_ms, counts = [], []
     for user, recent in requests:
+        if uncached:
+            recommender.forget()
         started_s, started_cpu_s = time.perf_counter(), time.process_time()
         answer = recommender.recommend(user, recent, settings)
         used_s = time.perf_counter() - started_s, time.process_time() - started_cpu_s
@@ -58,6 +71,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--store", required=True)
     parser.add_argument("--requests", type=int, default=1_000)
+    parser.add_argument("--heaviest", type=int, default=200, help="users in the rounds of the heaviest")
     parser.add_argument("--recent", type=int, default=20, help="recent items a request, in the rounds that have some")
     parser.add_argument("--top", type=int, default=400)
     parser.add_argument("--samples", type=int, default=3)
@@ -72,21 +86,31 @@ def main() -> None:
         settings = Settings(top=arguments.top, samples=arguments.samples, popularity_weight=weight)
         requests = requests_of(recommender, arguments.requests + 100, num_recent)
         milliseconds(recommender, requests[arguments.requests :], settings)
-        for name in ("cold", "warm"):
-            if name == "cold":
-                recommender.forget()
-            profile = cProfile.Profile()
-            if arguments.profile:
-                profile.enable()
-            times_ms, counts = milliseconds(recommender, requests[: arguments.requests], settings)
-            profile.disable()
-            (median, cpu_median), (p95, cpu_p95) = np.percentile(times_ms, [50, 95], axis=0)
-            print(
-                f"recent {num_recent:>2}, popularity {weight:.2f}, {name}: median {median:.2f} ms, p95 {p95:.2f} ms, "
-                f"of processor {cpu_median:.2f}, {cpu_p95:.2f}; {np.mean(counts):.1f} candidates (least {min(counts)})"
-            )
-            if arguments.profile:
-                pstats.Stats(profile).sort_stats("tottime").print_stats(18)
+        name = f"recent {num_recent:>2}, popularity {weight:.2f}"
+        measure(recommender, requests[: arguments.requests], settings, name, arguments.profile)
+    settings = Settings(top=arguments.top, samples=arguments.samples)
+    measure(recommender, heaviest(recommender, arguments.heaviest), settings, "heaviest", arguments.profile)
+
+
+def measure(
+    recommender: Recommender, requests: Sequence[Request], settings: Settings, name: str, profiled: bool
+) -> None:
+    """Prints what the requests take in each state of the caches."""
+    for state in ("cold", "warm", "uncached"):
+        if state == "cold":
+            recommender.forget()
+        profile = cProfile.Profile()
+        if profiled:
+            profile.enable()
+        times_ms, counts = milliseconds(recommender, requests, settings, uncached=state == "uncached")
+        profile.disable()
+        (median, cpu_median), (p95, cpu_p95) = np.percentile(times_ms, [50, 95], axis=0)
+        print(
+            f"{name}, {state}: median {median:.2f} ms, p95 {p95:.2f} ms, of processor {cpu_median:.2f}, {cpu_p95:.2f}; "
+            f"{np.mean(counts):.1f} candidates (least {min(counts)})"
+        )
+        if profiled:
+            pstats.Stats(profile).sort_stats("tottime").print_stats(18)
 
 
 if __name__ == "__main__":

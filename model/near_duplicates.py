@@ -76,9 +76,9 @@ def cosines(rows_ND: np.ndarray, others_KD: np.ndarray, row_P: np.ndarray, other
 
 
 def _different_rows(matrix_ND: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(first_M: the first row of each set of rows that are equal bit for bit, ascending; equal_N: for each row, the
+    """(first_M: the first row of each set of equal rows, ascending; equal_N: for each row, the
     position of its set in first_M), both int64."""
-    digests = [xxhash.xxh3_128_digest(row) for row in np.ascontiguousarray(matrix_ND)]
+    digests = [xxhash.xxh3_128_digest(row + np.float32(0)) for row in matrix_ND]  # -0 is 0
     _, first, inverse = np.unique(np.array(digests, "V16"), return_index=True, return_inverse=True)
     order = np.argsort(first)
     place = np.empty(len(first), np.int64)

@@ -12,12 +12,14 @@ Deviations: the paper does not say how today's clusters join the batch's. Here o
 their medoids have a cosine of at least SAME_INTEREST_COSINE, its own bound for relevance. The blend with popularity is
 ours too.
 
-Legend: C clusters; D dimension; E sampled medoids; K neighbours of one; P items of a pool; R recent actions; S seen
-items. Rows are row numbers of the index, ordered as the item ids. Vectors are float32 of norm 1.
+Legend: B rows of a block; C clusters; D dimension; E sampled medoids; J projected dimension; K neighbours of one; P
+items of a pool; R recent actions; S seen items. Rows are row numbers of the index, ordered as the item ids. Vectors are
+float32 of norm 1.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -29,6 +31,8 @@ SAME_INTEREST_COSINE = 0.8
 #: Source of a pool's item that no sampled medoid brought.
 POPULAR = -1
 _BLOCK = 256
+#: Coordinates that tell most near-duplicates from others, cosines from which they do, and what float32 may err.
+_PROJECTED, _PROJECTED_FROM, _ROUNDING = 32, 0.98, 1e-4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +85,23 @@ def recent_interests(rows_R: np.ndarray, vectors_RD: np.ndarray, alpha: float, n
             last_us_C=np.full(len(found.size_C), now_us, np.int64),
         )
     )
+
+
+def merge_equal(interests: Interests) -> Interests:
+    """The interests with one for each row: where several have one medoid, importances and sizes add up, the last action
+    is the latest. So it is where one item of the index stands for several.
+
+    >>> merged = merge_equal(Interests(rows_C=np.array([7, 3, 7]), importance_C=np.array([2.0, 1.5, 1.0]),
+    ...                                size_C=np.array([4, 2, 1]), last_us_C=np.array([10, 20, 30])))
+    >>> merged.rows_C.tolist(), merged.importance_C.tolist(), merged.size_C.tolist(), merged.last_us_C.tolist()
+    ([7, 3], [3.0, 1.5], [5, 2], [30, 20])
+    """
+    rows, place_C = np.unique(interests.rows_C, return_inverse=True)
+    importance, size, last_us = np.zeros(len(rows)), np.zeros(len(rows), np.int32), np.zeros(len(rows), np.int64)
+    np.add.at(importance, place_C, interests.importance_C)
+    np.add.at(size, place_C, interests.size_C)
+    np.maximum.at(last_us, place_C, interests.last_us_C)
+    return _by_importance(Interests(rows_C=rows, importance_C=importance, size_C=size, last_us_C=last_us))
 
 
 def merge_recent(batch: Interests, batch_CD: np.ndarray, recent: Interests, recent_CD: np.ndarray) -> Interests:
@@ -188,19 +209,58 @@ def choose(
     """
     if near_duplicate_cosine is None:
         return order[:top]
-    chosen, others_SD = order[:0], seen_SD
+    chosen, others = order[:0], [_Near(seen_SD, near_duplicate_cosine)]
     for start in range(0, len(order), _BLOCK):
         block = order[start : start + _BLOCK]
         vectors_BD = vectors_of(block)
-        if len(others_SD):
-            is_far_B = (vectors_BD @ others_SD.T).max(axis=1) < near_duplicate_cosine
+        for other in others:
+            is_far_B = other.are_far(vectors_BD)
             block, vectors_BD = block[is_far_B], vectors_BD[is_far_B]
         is_kept_B = _far_from_better(vectors_BD, near_duplicate_cosine)
         chosen = np.concatenate([chosen, block[is_kept_B]])
         if len(chosen) >= top:
             break
-        others_SD = np.concatenate([others_SD, vectors_BD[is_kept_B]])
+        others.append(_Near(vectors_BD[is_kept_B], near_duplicate_cosine))
     return chosen[:top]
+
+
+class _Near:
+    """What is near some of the unit rows [S, D].
+
+    Most pairs are far, which a few coordinates show: a projection lengthens no distance, so rows whose projections are
+    farther apart than near rows may be are far. Only the others are multiplied in full."""
+
+    def __init__(self, vectors_SD: np.ndarray, cosine: float):
+        self.vectors_SD, self.cosine = vectors_SD, cosine
+        self.is_projected = min(vectors_SD.shape) > 2 * _PROJECTED and cosine > _PROJECTED_FROM
+        if self.is_projected:
+            self.projected_SJ = vectors_SD @ _projection(vectors_SD.shape[1])
+            self.half_norm_S = (self.projected_SJ**2).sum(axis=1) / 2
+
+    def are_far(self, vectors_BD: np.ndarray) -> np.ndarray:
+        """bool [B]: no row has at least the cosine with it."""
+        is_far_B = np.ones(len(vectors_BD), bool)
+        if not (len(vectors_BD) and len(self.vectors_SD)):
+            return is_far_B
+        if not self.is_projected:
+            return (vectors_BD @ self.vectors_SD.T).max(axis=1) < self.cosine
+        projected_BJ = vectors_BD @ _projection(vectors_BD.shape[1])
+        # |x - y|^2 / 2 = |x|^2 / 2 + |y|^2 / 2 - xy of the projections; at most 1 - cosine for near rows
+        left_BS = projected_BJ @ self.projected_SJ.T
+        left_BS -= self.half_norm_S
+        least_B = (projected_BJ**2).sum(axis=1) / 2 - (1 - self.cosine) - _ROUNDING
+        maybe_BS = left_BS >= least_B[:, None]
+        maybe_B, maybe_S = np.flatnonzero(maybe_BS.any(axis=1)), np.flatnonzero(maybe_BS.any(axis=0))
+        if len(maybe_B):
+            is_far_B[maybe_B] = (vectors_BD[maybe_B] @ self.vectors_SD[maybe_S].T).max(axis=1) < self.cosine
+        return is_far_B
+
+
+@lru_cache(4)
+def _projection(dim: int) -> np.ndarray:
+    """float32 [dim, J]: orthonormal columns in no direction that data prefer."""
+    normal = np.random.default_rng(0).standard_normal((dim, _PROJECTED))
+    return np.linalg.qr(normal)[0].astype(np.float32)
 
 
 def _far_from_better(vectors_BD: np.ndarray, cosine: float) -> np.ndarray:

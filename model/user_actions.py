@@ -33,6 +33,11 @@ class Actions:
         self.times_us_M = times_us_M[order].astype(np.int64)
         self._starts = np.searchsorted(self.users_M, np.arange(len(user_ids) + 1))
 
+    def of_users(self, users: np.ndarray) -> "Actions":
+        """Those of some users alone, who keep their numbers."""
+        kept_M = np.isin(self.users_M, users)
+        return Actions(self.user_ids, self.users_M[kept_M], self.rows_M[kept_M], self.times_us_M[kept_M])
+
     def between(self, user: int, from_us: int, to_us: int) -> slice:
         """The places of a user's actions at from_us <= time < to_us, found in O(log M)."""
         start, end = self._starts[user], self._starts[user + 1]

@@ -3,22 +3,31 @@ of sampled medoids asked for.
 
 They are chosen together: few queries need few, large clusters, many queries small ones. A user-day's tree is made once
 for all of them. Sampling is averaged over several draws, which cuts its noise, not that of the days.
+
+Two recalls: of all items of a day, and of those that are new to the user, which is what a list without seen items can
+show (model/user_new_items.py). Either may decide.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol as Having
 
 import numpy as np
 
 from model.distinct_search import DistinctVectors
 from model.user_actions import Actions
 from model.user_baselines import pinnersage
-from model.user_evaluation import METRICS, Protocol, walk_forward
+from model.user_evaluation import METRICS, Protocol, UserDays, walk_forward
 from model.user_intervals import standard_errors
+from schemas.hashing import seed_of
 
 #: 0.1 to 64, 14 values, each 1.64 times the one before.
 FIRST_ALPHA, LAST_ALPHA, NUM_ALPHAS = 0.1, 64.0, 14
 NUM_DRAWS = 3
+#: Sets the draws apart from those of an evaluation.
+SEED_NAME = "calibrate-users"
+#: Which recall decides.
+ALL, NEW = "all", "new"
 #: Recalls this close are equal.
 _TIE = 1e-9
 _DIGITS = 4
@@ -28,13 +37,16 @@ MAX_EXTENSIONS, _EXTENSION = 4, 3
 
 @dataclass(frozen=True, kw_only=True)
 class CurvePoint:
-    """samples: e, the medoids sampled. recall and relevance at 400 items: means over user-days; *_se: standard errors,
-    users drawn whole; clusters_*: percentiles over user-days."""
+    """samples: e, the medoids sampled. recall and relevance at 400 items: means over user-days; recall_new: over those
+    with an item that is new to the user, None without any; *_se: standard errors, users drawn whole; clusters_*:
+    percentiles over user-days."""
 
     samples: int
     alpha: float
     recall: float
     recall_se: float
+    recall_new: float | None
+    recall_new_se: float | None
     relevance: float
     relevance_se: float
     clusters_median: float
@@ -51,17 +63,43 @@ def alpha_grid(first: int = 0, last: int = NUM_ALPHAS - 1) -> list[float]:
     return [float(f"{FIRST_ALPHA * ratio**place:.{_DIGITS}g}") for place in range(first, last + 1)]
 
 
-def best_point(curve: Sequence[CurvePoint]) -> CurvePoint:
+class _Recalls(Having):
+    @property
+    def recall(self) -> float: ...
+    @property
+    def recall_new(self) -> float | None: ...
+
+
+def deciding(point: _Recalls, decided_by: str) -> float:
+    """The recall that decides: ALL or NEW; 0 where it is not known."""
+    return point.recall if decided_by == ALL else point.recall_new or 0.0
+
+
+def best_point(curve: Sequence[CurvePoint], decided_by: str = ALL) -> CurvePoint:
     """The highest recall; of equal ones the fewest samples, which are the cheapest, then the largest alpha, which has
     the fewest vectors."""
-    best = max(point.recall for point in curve)
-    return min((p for p in curve if p.recall >= best - _TIE), key=lambda point: (point.samples, -point.alpha))
+    least = max(deciding(point, decided_by) for point in curve) - _TIE
+    equal = (point for point in curve if deciding(point, decided_by) >= least)
+    return min(equal, key=lambda point: (point.samples, -point.alpha))
 
 
-def best_by_samples(curve: Sequence[CurvePoint]) -> list[CurvePoint]:
+def best_by_samples(curve: Sequence[CurvePoint], decided_by: str = ALL) -> list[CurvePoint]:
     """The best point of each number of samples, by rising number."""
     nums = sorted({point.samples for point in curve})
-    return [best_point([point for point in curve if point.samples == num]) for num in nums]
+    return [best_point([point for point in curve if point.samples == num], decided_by) for num in nums]
+
+
+def sample_users(user_ids: Sequence[str], users: np.ndarray, most: int) -> np.ndarray:
+    """int64, ascending: `most` of `users` (numbers into `user_ids`), by a hash of their ids, so that another day has
+    mostly the same ones; all, if there are not more.
+
+    >>> ids = [f"user-{number}" for number in range(9)]
+    >>> few, more = (set(sample_users(ids, np.arange(9), most).tolist()) for most in (3, 5))
+    >>> len(few), few < more
+    (3, True)
+    """
+    by_hash = sorted(users.tolist(), key=lambda user: (seed_of(SEED_NAME, "sample", user_ids[user]), user_ids[user]))
+    return np.array(sorted(by_hash[:most]), np.int64)
 
 
 def calibration_curve(
@@ -72,9 +110,11 @@ def calibration_curve(
     decay_per_day: float,
     nums: Sequence[int],
     advance: Callable[[int], None] = lambda count: None,
+    decided_by: str = ALL,
 ) -> list[CurvePoint]:
     """A point for each number of samples in `nums` and each alpha, by (samples, alpha). While the best alpha of any
     number is at an end of the grid, the grid is extended there, up to MAX_EXTENSIONS times. There must be a user-day.
+    decided_by: the recall that is best, ALL or NEW.
     """
 
     def measure(alphas: list[float]) -> list[CurvePoint]:
@@ -84,7 +124,7 @@ def calibration_curve(
     curve = measure(alpha_grid())
     for _ in range(MAX_EXTENSIONS):
         lowest, highest = (end(point.alpha for point in curve) for end in (min, max))
-        best = best_by_samples(curve)
+        best = best_by_samples(curve, decided_by)
         if any(point.alpha == highest and point.clusters_p90 > 1 for point in best):
             curve += measure(alpha_grid(last + 1, last + _EXTENSION))
             last += _EXTENSION
@@ -112,18 +152,25 @@ def _measure(
         for num, alpha in points
         for draw in range(NUM_DRAWS)
     }
-    asked = replace(protocol, with_ranking=False, seed_name="calibrate-users")
-    found = walk_forward(actions, vectors, days, methods, asked, None, advance)
-    by_point = found.values_UTM.reshape(len(found.users_U), len(points), NUM_DRAWS, len(METRICS)).mean(axis=2)
-    relevance_UP, recall_UP = by_point[..., METRICS.index("relevance")], by_point[..., METRICS.index("recall")]
+    asked = replace(protocol, with_ranking=False, with_new=True, draws=NUM_DRAWS, seed_name=SEED_NAME)
+    return _points(points, walk_forward(actions, vectors, days, methods, asked, None, advance))
+
+
+def _points(points: Sequence[tuple[int, float]], found: UserDays) -> list[CurvePoint]:
+    relevance_UP, recall_UP = (found.values_UTM[..., METRICS.index(name)] for name in ("relevance", "recall"))
     recall_se, relevance_se = standard_errors(found.users_U, recall_UP), standard_errors(found.users_U, relevance_UP)
-    clusters_UP = found.clusters_UT[:, ::NUM_DRAWS]
+    has_new_U = ~np.isnan(found.recall_new_UT).any(axis=1)
+    recall_new_UP = found.recall_new_UT[has_new_U]
+    recall_new_se = standard_errors(found.users_U[has_new_U], recall_new_UP) if has_new_U.any() else None
+    clusters_UP = found.clusters_UT
     return [
         CurvePoint(
             samples=num,
             alpha=alpha,
             recall=float(recall_UP[:, place].mean()),
             recall_se=float(recall_se[place]),
+            recall_new=None if recall_new_se is None else float(recall_new_UP[:, place].mean()),
+            recall_new_se=None if recall_new_se is None else float(recall_new_se[place]),
             relevance=float(relevance_UP[:, place].mean()),
             relevance_se=float(relevance_se[place]),
             clusters_median=float(np.median(clusters_UP[:, place])),

@@ -11,13 +11,14 @@ Of every user with items on a day and actions before it (a user-day), F = the di
   others acted on that day, drawn with a seed; none of F), ordered by the largest cosine to any query, ties against F;
   R-precision: share of F among the first |F|; reciprocal rank: mean over F of 1 / rank in the list of all.
 
-Legend: U user-days, T methods, F items of the day, I impressions, K recommended items, Q queries of all methods of a
-user-day, D dimension, N items.
+Legend: U user-days, T methods, F items of the day, S seen items, I impressions, K recommended items, Q queries of all
+methods of a user-day, D dimension, N items.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
@@ -25,8 +26,11 @@ from model.distinct_search import DistinctVectors
 from model.pinnersage import US_PER_DAY
 from model.user_actions import Actions
 from model.user_baselines import Method, Queries, UserDay
+from model.user_new_items import RecallOfNew
 from schemas.hashing import seed_of
 
+#: Recommended items.
+TOP = 400
 RELEVANT_COSINE = 0.8
 IMPRESSIONS_AN_ITEM = 20
 METRICS = ("relevance", "recall", "r_precision", "reciprocal_rank")
@@ -39,33 +43,42 @@ _ASKED_A_BLOCK = 1 << 14
 @dataclass(frozen=True, kw_only=True)
 class Protocol:
     """alpha: Ward's cut; window_days: of the history; max_actions: the newest of it that count; top: recommended items;
-    with_ranking: False leaves R-precision and reciprocal rank at 0; seed_name: sets the draws apart."""
+    with_ranking: False leaves R-precision and reciprocal rank at 0; with_new: measures recall of new items too; draws:
+    so many methods in a row are draws of one, and become their mean at once; seed_name: sets the draws apart."""
 
     alpha: float
     window_days: int = 90
     max_actions: int = 2_000
-    top: int = 400
+    top: int = TOP
     with_ranking: bool = True
+    with_new: bool = False
+    draws: int = 1
     seed_name: str = "evaluate-users"
 
 
 @dataclass(frozen=True, eq=False)
 class UserDays:
     """Results. users_U: int64; days_U: int64, since 1970; values_UTM: float64, in the order of the methods and METRICS;
-    clusters_UT: int64, the user's clusters; num_items_U: int64, |F|."""
+    clusters_UT: int64, the user's clusters; num_items_U: int64, |F|; recall_new_UT: float64, of the items of F that are
+    new to the user in the window, nan without any (and where the protocol does not ask for it)."""
 
     users_U: np.ndarray
     days_U: np.ndarray
     values_UTM: np.ndarray
     clusters_UT: np.ndarray
     num_items_U: np.ndarray
+    recall_new_UT: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
-class _Case:
+class Case:
+    """A user-day. items_F: the distinct items of the day; seen_S: those of the window before it; both item rows,
+    ascending. queries: one a method."""
+
     user: int
     day: int
     items_F: np.ndarray
+    seen_S: np.ndarray
     seed: int
     queries: list[Queries]
 
@@ -81,29 +94,41 @@ def walk_forward(
 ) -> UserDays:
     """Results of all methods on `days` (since 1970, UTC). impressions: with the user numbers of `actions`. `advance` is
     told how many user-days are done."""
-    scorer = _Scorer(vectors, protocol)
-    users, dates, values, clusters, sizes = [], [], [], [], []
+    scorer, of_new = _Scorer(vectors), RecallOfNew(vectors, protocol.top)
+    found: dict[str, list[Any]] = {name: [] for name in UserDays.__annotations__}
+    shape = (len(methods) // protocol.draws, protocol.draws, -1)
     for day in days:
         shown = _Shown(actions, impressions, day)
-        for block in _blocks(actions, vectors, day, methods, protocol):
-            for case, recommended in zip(
-                block, recommend_all(block_queries(block), vectors, protocol.top), strict=True
-            ):
-                values.append(scorer.retrieval(case.items_F, recommended))
+        for block in blocks(actions, vectors, day, methods, protocol):
+            asked = [case.queries for case in block]
+            for case, recommended in zip(block, recommend_all(asked, vectors, protocol.top), strict=True):
+                values = scorer.retrieval(case.items_F, recommended)
                 if protocol.with_ranking:
                     shown_I = shown.to(case.user, case.items_F, case.seed)
-                    values[-1][:, 2:] = ranking(vectors.matrix_ND, case.items_F, shown_I, case.queries)
-                users.append(case.user)
-                dates.append(day)
-                clusters.append([queries.num_clusters for queries in case.queries])
-                sizes.append(len(case.items_F))
+                    values[:, 2:] = ranking(vectors.matrix_ND, case.items_F, shown_I, case.queries)
+                if protocol.with_new:
+                    new_T = of_new.recalls(case.items_F, case.seen_S, case.queries)
+                    found["recall_new_UT"].append(new_T.reshape(shape).mean(axis=(1, 2)))
+                found["users_U"].append(case.user)
+                found["days_U"].append(day)
+                found["values_UTM"].append(values.reshape(shape).mean(axis=1))
+                found["clusters_UT"].append([queries.num_clusters for queries in case.queries[:: protocol.draws]])
+                found["num_items_U"].append(len(case.items_F))
             advance(len(block))
+    return _as_arrays(found, shape[0])
+
+
+def _as_arrays(found: Mapping[str, list[Any]], num_methods: int) -> UserDays:
+    recall_new_UT = np.full((len(found["users_U"]), num_methods), np.nan)
+    if found["recall_new_UT"]:
+        recall_new_UT[:] = found["recall_new_UT"]
     return UserDays(
-        users_U=np.array(users, np.int64),
-        days_U=np.array(dates, np.int64),
-        values_UTM=np.array(values, np.float64).reshape(-1, len(methods), len(METRICS)),
-        clusters_UT=np.array(clusters, np.int64).reshape(-1, len(methods)),
-        num_items_U=np.array(sizes, np.int64),
+        users_U=np.array(found["users_U"], np.int64),
+        days_U=np.array(found["days_U"], np.int64),
+        values_UTM=np.array(found["values_UTM"], np.float64).reshape(-1, num_methods, len(METRICS)),
+        clusters_UT=np.array(found["clusters_UT"], np.int64).reshape(-1, num_methods),
+        num_items_U=np.array(found["num_items_U"], np.int64),
+        recall_new_UT=recall_new_UT,
     )
 
 
@@ -112,9 +137,9 @@ def count_user_days(actions: Actions, days: Sequence[int], window_days: int) -> 
     return sum(1 for day in days for _ in _users_of(actions, day, window_days))
 
 
-def block_queries(block: Sequence[_Case]) -> list[list[Queries]]:
-    """The queries of each user-day, method by method."""
-    return [case.queries for case in block]
+def users_of_days(actions: Actions, days: Sequence[int], window_days: int) -> np.ndarray:
+    """int64, ascending: the users that `walk_forward` will have."""
+    return np.array(sorted({user for day in days for user in _users_of(actions, day, window_days)}), np.int64)
 
 
 def recommend_all(asked: Sequence[Sequence[Queries]], vectors: DistinctVectors, top: int) -> list[list[np.ndarray]]:
@@ -138,7 +163,7 @@ def _recommended(queries: Queries, vectors: DistinctVectors, top: int, found: It
 class _Scorer:
     """Relevance and recall, for all methods of a user-day at once: each recommended vector is compared once."""
 
-    def __init__(self, vectors: DistinctVectors, protocol: Protocol):
+    def __init__(self, vectors: DistinctVectors):
         self.vectors = vectors
         self.is_recommended_N = np.zeros(len(vectors.id_N), bool)
         self.place_of_id = np.zeros(len(vectors.vectors_UD), np.int64)
@@ -215,12 +240,12 @@ def _users_of(actions: Actions, day: int, window_days: int) -> Iterator[int]:
             yield user
 
 
-def _blocks(
+def blocks(
     actions: Actions, vectors: DistinctVectors, day: int, methods: Mapping[str, Method], protocol: Protocol
-) -> Iterator[list[_Case]]:
+) -> Iterator[list[Case]]:
     """The user-days of a day with their queries, a bounded number at a time."""
     start_us = day * US_PER_DAY
-    block: list[_Case] = []
+    block: list[Case] = []
     for user in _users_of(actions, day, protocol.window_days):
         from_us = start_us - protocol.window_days * US_PER_DAY
         history = actions.history(user, from_us, start_us, protocol.max_actions)
@@ -228,7 +253,8 @@ def _blocks(
         seed = seed_of(protocol.seed_name, actions.user_ids[user], day)
         user_day = UserDay(history, vectors.matrix_ND, start_us, protocol.alpha, seed)
         items_F = actions.items(user, start_us, start_us + US_PER_DAY)
-        block.append(_Case(user, day, items_F, seed, [method(user_day) for method in methods.values()]))
+        seen_S = actions.items(user, from_us, start_us)
+        block.append(Case(user, day, items_F, seen_S, seed, [method(user_day) for method in methods.values()]))
         if len(block) * len(methods) >= _ASKED_A_BLOCK:
             yield block
             block = []

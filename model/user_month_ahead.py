@@ -82,7 +82,7 @@ def month_ahead(
     return MonthAhead(np.array(users, np.int64), list(columns), by_user, len(shop.candidates_C))
 
 
-def calibrated_methods(num: int, alpha: float, others_alpha: float) -> dict[str, Method]:
+def methods_with_choice(num: int, alpha: float, others_alpha: float) -> dict[str, Method]:
     """BY_VECTORS, whose alpha is that of the protocol, `others_alpha`, and what a calibration chose."""
     found = {**BY_VECTORS, calibrated_name(num, alpha): pinnersage(num, alpha=alpha)}
     if alpha != others_alpha:

@@ -1,4 +1,7 @@
-"""The counts of a run, and that they add up: nothing that came in is lost without being counted."""
+"""The counts of a run, that they add up, and the lines that show it: nothing that came in is lost uncounted."""
+
+from pathlib import Path
+from typing import Any
 
 from schemas.errors import CorruptFileError
 
@@ -67,3 +70,31 @@ def _check_sums(counts: dict[str, int], identities: dict[str, tuple[str, ...]]) 
         if counts[total] != sum(counts[part] for part in parts):
             got = ", ".join(f"{name} {counts[name]:,}" for name in (total, *parts))
             raise CorruptFileError(f"expected {total} = {' + '.join(parts)}, got {got}: nothing published")
+
+
+_USERS_SUMMARY = (
+    "users    today {users} = reused {users_reused} + computed {users_computed}; "
+    "computed = changed {users_changed} + new {users_new}; {clusters} clusters of {actions_used} actions\n"
+    "         yesterday {users_yesterday} = reused {users_reused} + changed {users_changed} + gone {users_gone}\n"
+)
+
+
+def summary(manifest: dict[str, Any], seconds: dict[str, float], run_folder: Path) -> str:
+    """The few lines a person reads in the morning: what came in, and the proof that only what changed was computed.
+
+    The figures satisfy, and `account` has checked: today = reused + computed; computed = changed + new;
+    yesterday = reused + changed + gone.
+    """
+    counts = {name: f"{count:,}" for name, count in manifest["counts"].items()}
+    times = ", ".join(f"{name} {value:.1f}" for name, value in seconds.items())
+    accepted = "".join(f"\naccepted {name}: {reason}" for name, reason in manifest["accepted"].items())
+    return (
+        "\nrows     read {rows_read} = published {rows_published} + collapsed {rows_collapsed} + quarantined "
+        "{rows_quarantined}\n"
+        "pictures listed {pictures_listed} = computed {pictures_computed} + reused {pictures_reused} + quarantined "
+        "{pictures_quarantined} + cut off {pictures_cut_off}; {pictures_read} read\n"
+        "vectors  today {rows_published} = reused {rows_reused} + computed {rows_computed}; "
+        "computed = changed {rows_changed} + new {rows_new}\n"
+        "         yesterday {rows_yesterday} = reused {rows_reused} + changed {rows_changed} + gone {rows_gone}\n"
+        + (_USERS_SUMMARY if "users" in counts else "")
+    ).format(**counts) + f"seconds  {times}\nwhere    {run_folder}{accepted}"

@@ -18,6 +18,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from model.model_store import read_model_manifest
 from model.pictures import DEFAULT_LIMITS
 from pipelines import embed, evaluate, features, index, ingest, store, users
+from pipelines.accounting import summary
 from pipelines.gates import GateThresholds, check_quarantine_share, require_passed, write_report
 from pipelines.gating.results import FAILED, check_accepted
 from pipelines.jobs import flag, main_of, narrow
@@ -25,15 +26,19 @@ from pipelines.lock import store_lock
 from pipelines.publish import STARTED_FILE, Acceptance, PublishConfig, move_readers, pin_previous, publish
 from pipelines.units import read_stage_manifest
 from pipelines.user_alpha import alpha_in_store
-from pipelines.user_plan import UserSettings
-from schemas.errors import CorruptFileError
+from pipelines.user_plan import UserSettings, check_users_input
+from schemas.errors import CorruptFileError, UsageError
 from schemas.files import expand_inputs, write_json
 from schemas.reading import input_identity
 
 #: Of everything that makes the files of a run: newer code is another run.
-CODE_VERSIONS = (ingest.CODE_VERSION, features.CODE_VERSION, embed.CODE_VERSION, index.CODE_VERSION, users.CODE_VERSION)
+CODE_VERSIONS = (
+    *(ingest.CODE_VERSION, features.CODE_VERSION, embed.CODE_VERSION),
+    *(index.CODE_VERSION, index.REFINED_CODE_VERSION, users.CODE_VERSION),
+)
 #: Flags whose content is in the facts by other means, or that change nothing in what comes out.
 _PLACES = ("catalog", "engagements", "store", "date", "model", "accept", "because")
+_CALIBRATED = ("alpha", "samples", "popularity_weight")
 _THRESHOLDS = frozenset(field.name for field in fields(GateThresholds))
 
 
@@ -75,7 +80,8 @@ def run(config: DailyConfig, options: PipelineOptions) -> dict[str, Any]:
     Raises ThresholdError if the data fail a gate: readers keep the run before.
     """
     features.check_image_root(config.image_root)
-    config.check_user_settings()
+    if makes_users(config):
+        check_users_input(config)
     index.check_refine_cosine(config.refine_cosine)
     check_accepted(config.accepted())  # what is wrong with it is told before the work, not after
     with store_lock(config.store, f"daily {config.date}"):
@@ -96,6 +102,8 @@ def _run(config: DailyConfig, options: PipelineOptions, folder: Path, facts: dic
     previous = pin_previous(config.store, folder, facts)
     print(f"compared with {previous}" if previous else "compared with nothing: there is no run before", flush=True)
     seconds = _run_stages(config, options, str(folder), model, previous)
+    if makes_users(config):
+        _check_calibration(folder, facts)
     if config.engagements is not None:
         stage_started_s = time.monotonic()
         _evaluate(config, folder, model, previous)
@@ -137,34 +145,6 @@ def _evaluate(config: DailyConfig, folder: Path, model: Path, previous: Path | N
         print(f"evaluate: the report of {previous}: neither items nor engagements have changed", flush=True)
 
 
-_USERS_SUMMARY = (
-    "users    today {users} = reused {users_reused} + computed {users_computed}; "
-    "computed = changed {users_changed} + new {users_new}; {clusters} clusters of {actions_used} actions\n"
-    "         yesterday {users_yesterday} = reused {users_reused} + changed {users_changed} + gone {users_gone}\n"
-)
-
-
-def summary(manifest: dict[str, Any], seconds: dict[str, float], run_folder: Path) -> str:
-    """The few lines a person reads in the morning: what came in, and the proof that only what changed was computed.
-
-    The figures satisfy, and `account` has checked: today = reused + computed; computed = changed + new;
-    yesterday = reused + changed + gone.
-    """
-    counts = {name: f"{count:,}" for name, count in manifest["counts"].items()}
-    times = ", ".join(f"{name} {value:.1f}" for name, value in seconds.items())
-    accepted = "".join(f"\naccepted {name}: {reason}" for name, reason in manifest["accepted"].items())
-    return (
-        "\nrows     read {rows_read} = published {rows_published} + collapsed {rows_collapsed} + quarantined "
-        "{rows_quarantined}\n"
-        "pictures listed {pictures_listed} = computed {pictures_computed} + reused {pictures_reused} + quarantined "
-        "{pictures_quarantined} + cut off {pictures_cut_off}; {pictures_read} read\n"
-        "vectors  today {rows_published} = reused {rows_reused} + computed {rows_computed}; "
-        "computed = changed {rows_changed} + new {rows_new}\n"
-        "         yesterday {rows_yesterday} = reused {rows_reused} + changed {rows_changed} + gone {rows_gone}\n"
-        + (_USERS_SUMMARY if "users" in counts else "")
-    ).format(**counts) + f"seconds  {times}\nwhere    {run_folder}{accepted}"
-
-
 def _facts(config: DailyConfig, model_id: str) -> dict[str, Any]:
     """What the run id is made of, and what its manifest keeps."""
     inputs = {"catalog": input_identity(expand_inputs(config.catalog, config.date))}
@@ -172,8 +152,23 @@ def _facts(config: DailyConfig, model_id: str) -> dict[str, Any]:
         inputs["engagements"] = input_identity(expand_inputs(config.engagements, config.date))
     kept = {name: value for name, value in asdict(config).items() if name not in _THRESHOLDS.union(_PLACES)}
     if makes_users(config):  # a new calibration is another run
-        kept["alpha"], kept["samples"], _ = alpha_in_store(config.store, config.alpha, model_id)
+        chosen = alpha_in_store(config.store, config.alpha, model_id)
+        kept |= {name: getattr(chosen, name) for name in _CALIBRATED}
     return {"code_versions": CODE_VERSIONS, "config": kept, "date": config.date, "inputs": inputs, "model_id": model_id}
+
+
+def _check_calibration(folder: Path, facts: dict[str, Any]) -> None:
+    """Raises UsageError if somebody calibrated since the run was named after what users are made with."""
+    made = read_stage_manifest(str(folder), users.STAGE)
+    named, found = (
+        {name: facts["config"][name] for name in _CALIBRATED},
+        {name: made.get(name) for name in _CALIBRATED},
+    )
+    if named != found:
+        raise UsageError(
+            f"expected users made with {named}, got {found} in {folder}: somebody calibrated while the run was at "
+            "work. Repeat the call: it makes another run, with the new one"
+        )
 
 
 def makes_users(config: DailyConfig) -> bool:

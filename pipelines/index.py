@@ -8,6 +8,7 @@ What depends on the clock lies apart, in index/times.json: two runs over equal e
 So an earlier run's index is copied, with its times, if the embeddings and the settings are equal.
 """
 
+import shutil
 import sys
 import time
 from collections.abc import Sequence
@@ -170,15 +171,18 @@ def _mended_times(run_folder: str, folder: str) -> dict[str, float]:
 
 
 def _remove_refined(run_folder: str) -> None:
-    """Removes what an earlier call with --refine-cosine left: readers take a refined index that is there."""
-    if not sidecar_path(run_folder, STAGE, REFINED_UNIT_NAME).exists():
-        return
+    """Removes what an earlier call with --refine-cosine left, finished or not: the unit, then the whole folder, whose
+    files no sidecar lists if that call was killed."""
     if Path(run_folder, "COMPLETED").exists():
-        raise UsageError(
-            f"expected --refine-cosine, got none for {run_folder}, which is published with {REFINED_FOLDER}/"
-        )
+        if sidecar_path(run_folder, STAGE, REFINED_UNIT_NAME).exists():
+            raise UsageError(
+                f"expected --refine-cosine, got none for {run_folder}, which is published with {REFINED_FOLDER}/"
+            )
+        return
     remove_other_units(run_folder, STAGE, [UNIT_NAME])
-    Path(run_folder, REFINED_FOLDER, TIMES_FILE).unlink(missing_ok=True)
+    folder = Path(run_folder, REFINED_FOLDER)
+    if folder.is_dir():
+        shutil.rmtree(folder)
 
 
 def describe(manifest: dict[str, Any]) -> str:

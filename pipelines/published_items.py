@@ -5,7 +5,7 @@ refined_index/ is searched if the run has one. There an item that was removed ha
 medoid, as a seen item and as a popular one.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from model.index import MANIFEST_FILE, ExactIndex, ItemIndex, open_index, read_index_manifest
 from model.refined_index import REFINED_FOLDER, read_near_duplicates
+from pipelines.published_users import check_published
 from pipelines.searcher import Searcher
 from schemas.errors import CorruptFileError
 from schemas.files import sha256_of_file
@@ -26,14 +27,23 @@ class PublishedItems:
     """index, and by its rows: num_users_N int32 (users who acted on the item in the window, 0 if none did), popular
     int64 (rows that somebody acted on, most users first, ties by row). rows: item id -> row, about 150 bytes an item.
 
+    A representative has the most users that one of its group has: a lower bound of the users of them all, since who
+    acted on several of a group cannot be told from counts.
+
     Stays with the run that CURRENT named when it was made; `exact` compares with every item instead of using the index.
-    Raises what Searcher raises, and CorruptFileError for a refined index that was not published.
+    published: sha256 by path of the run's published files. Raises what Searcher raises, and CorruptFileError for a
+    refined index that is not the published one.
     """
 
     def __init__(self, store: str, exact: bool = False):
         searcher = Searcher(store, exact=exact)
         self.run, self.model_id, self.titles = searcher.run, searcher.model_id, searcher.titles
-        self.index, self.item_ids, removed = _refined(searcher, exact) or (searcher.index, searcher.item_ids, {})
+        self.published: dict[str, str] = {entry["path"]: entry["sha256"] for entry in searcher.manifest["files"]}
+        self.index, self.item_ids, removed = _refined(searcher, self.published, exact) or (
+            searcher.index,
+            searcher.item_ids,
+            {},
+        )
         self.rows = {item_id: row for row, item_id in enumerate(self.item_ids.to_pylist())}
         self.rows |= {item_id: self.rows[kept] for item_id, kept in removed.items() if kept in self.rows}
 
@@ -51,7 +61,8 @@ class PublishedItems:
             ) from error
 
     def read_popularity(self) -> None:
-        """Reads what the users stage wrote. CorruptFileError if it is not there or of other items."""
+        """Reads what the users stage wrote. CorruptFileError if that is not what was published or of other items."""
+        check_published(self.run, f"{POPULARITY_FOLDER}/{POPULARITY_FILE}", self.published)
         table = read_popularity(self.run / POPULARITY_FOLDER / POPULARITY_FILE)
         self.num_users_N = np.zeros(self.index.num_items, np.int32)
         np.maximum.at(self.num_users_N, self.rows_of(table["item_id"].to_pylist()), table["num_users"].to_numpy())
@@ -60,18 +71,20 @@ class PublishedItems:
         self.most_users = int(self.num_users_N.max())
 
 
-def _refined(searcher: Searcher, exact: bool) -> tuple[ItemIndex, pa.Array, dict[str, str]] | None:
+def _refined(
+    searcher: Searcher, published: Mapping[str, str], exact: bool
+) -> tuple[ItemIndex, pa.Array, dict[str, str]] | None:
     """The refined index of the searcher's run, its item ids, and removed item -> the item that stands for it; None if
-    the run has none. `exact`: its items, compared one by one."""
+    none was published, whatever the folder may hold. `exact`: its items, compared one by one."""
     folder = searcher.run / REFINED_FOLDER
-    if not folder.is_dir():
+    if not any(path.startswith(f"{REFINED_FOLDER}/") for path in published):
         return None
     manifest = read_index_manifest(folder)
     if manifest["model_id"] != searcher.model_id:
         raise CorruptFileError(
             f"expected model {searcher.model_id}, got {manifest['model_id']} in {folder}: publish the run again"
         )
-    _check_published(searcher, folder, manifest)
+    _check_published(published, folder, manifest)
     pairs = read_near_duplicates(folder).to_pydict()
     removed = dict(zip(pairs["item_id"], pairs["representative_item_id"], strict=True))
     index, ids, _ = open_index(folder)
@@ -83,11 +96,10 @@ def _refined(searcher: Searcher, exact: bool) -> tuple[ItemIndex, pa.Array, dict
     return ExactIndex(searcher.index.vectors(rows.to_numpy())), ids, removed
 
 
-def _check_published(searcher: Searcher, folder: Path, manifest: dict[str, Any]) -> None:
+def _check_published(published: Mapping[str, str], folder: Path, manifest: dict[str, Any]) -> None:
     """Who opens the folder's files compares them with its manifest: what that says must be what was published."""
     listed = {name: entry["sha256"] for name, entry in manifest["files"].items()}
     listed[MANIFEST_FILE] = sha256_of_file(folder / MANIFEST_FILE)
-    published = {entry["path"]: entry["sha256"] for entry in searcher.manifest["files"]}
     wrong = sorted(name for name, sha256 in listed.items() if published.get(f"{folder.name}/{name}") != sha256)
     if wrong:
         raise CorruptFileError(f"expected the published files, got others by {quote(wrong)} in {folder}: publish again")

@@ -1,5 +1,6 @@
 """One user of a run, found by bucket and row group: what recommendations know of a user."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -12,10 +13,11 @@ import pyarrow.parquet as pq
 from pipelines.units import bucket_name, read_stage_manifest
 from pipelines.user_alpha import DEFAULT_SAMPLES, are_samples
 from schemas.errors import CorruptFileError, UsageError
+from schemas.files import check_sha256
 from schemas.hashing import bucket_of
 from schemas.quarantine import quote
 from schemas.reading import PARQUET_ERRORS
-from schemas.users import USER_ACTIONS_FOLDER, USERS_FOLDER, UserActionRows, read_user_actions
+from schemas.users import USER_ACTIONS_FOLDER, USERS_FOLDER, read_acted_items
 
 STAGE = "users"
 #: Row groups held, of each kind: callers who ask in the order of the files read each once.
@@ -52,28 +54,32 @@ class _ClusterRows:
 
 class PublishedUsers:
     """The users of a run and what they were made with: alpha, decay_per_day, now_us (microseconds since 1970); samples:
-    the medoids to ask with, which alpha was calibrated for.
+    the medoids to ask with, which alpha was calibrated for; popularity_weight: calibrated with them, None if it was
+    not. published: sha256 by path of the run's published files. A file is hashed when it is first opened.
 
     Raises UsageError if the run has no users, CorruptFileError if they are of another model or not as promised.
     """
 
-    def __init__(self, run: Path, model_id: str):
-        self.run, self.model_id = run, model_id
+    def __init__(self, run: Path, model_id: str, published: Mapping[str, str]):
+        self.run, self.model_id, self.published = run, model_id, published
         if not (run / "manifests" / f"{STAGE}.json").is_file():
             raise UsageError(f"expected a published run with users, got none in {run}: run `itemsage users` first")
         facts = read_stage_manifest(str(run), STAGE)
         _check_facts(facts, model_id, run)
         self.alpha, self.decay_per_day = float(facts["alpha"]), float(facts["decay_per_day"])
         self.samples: int = facts.get("samples", DEFAULT_SAMPLES)
+        weight = facts.get("popularity_weight")
+        self.popularity_weight = None if weight is None else float(weight)
         self.now_us: int = facts["now_us"]
         self.num_buckets: int = facts["num_user_buckets"]
+        self._checked: set[Path] = set()
         self._bounds = lru_cache(2 * _BUCKETS)(self._read_bounds)
         self._clusters = lru_cache(_GROUPS)(self._read_clusters)
         self._actions = lru_cache(_GROUPS)(self._read_actions)
 
     def find(self, user_id: str) -> UserRecord | None:
         """The user's row; None for a user without a usable action in the window."""
-        bucket = bucket_of(user_id, self.num_buckets)
+        bucket = self.bucket_of(user_id)
         for group in self._groups(USERS_FOLDER, bucket, user_id):
             rows = self._clusters(bucket, group)
             place = rows.places.get(user_id)
@@ -88,6 +94,10 @@ class PublishedUsers:
                 )
         return None
 
+    def bucket_of(self, user_id: str) -> int:
+        """The number of the files that would have the user."""
+        return bucket_of(user_id, self.num_buckets)
+
     def forget(self) -> None:
         """Empties the caches."""
         for cached in (self._bounds, self._clusters, self._actions):
@@ -99,10 +109,9 @@ class PublishedUsers:
 
     def _seen(self, bucket: int, user_id: str) -> list[str]:
         for group in self._groups(USER_ACTIONS_FOLDER, bucket, user_id):
-            places, rows = self._actions(bucket, group)
+            places, offsets, item_ids = self._actions(bucket, group)
             if (place := places.get(user_id)) is not None:
-                own = slice(int(rows.action_offsets[place]), int(rows.action_offsets[place + 1]))
-                return rows.item_ids[own].unique().to_pylist()
+                return item_ids[int(offsets[place]) : int(offsets[place + 1])].unique().to_pylist()
         where = self.path(USER_ACTIONS_FOLDER, bucket)
         raise CorruptFileError(f"expected the actions of user {quote(user_id)}, got none in {where}: run users again")
 
@@ -115,8 +124,11 @@ class PublishedUsers:
         ]
 
     def _read_bounds(self, folder: str, bucket: int) -> list[tuple[str, str] | None]:
-        """The first and the last user_id of each row group."""
+        """The first and the last user_id of each row group, of a file that is the published one."""
         path = self.path(folder, bucket)
+        if path not in self._checked:
+            check_published(self.run, path.relative_to(self.run).as_posix(), self.published)
+            self._checked.add(path)
         try:
             with pq.ParquetFile(path) as file:
                 place = file.schema_arrow.names.index("user_id")
@@ -142,7 +154,7 @@ class PublishedUsers:
         if nulls or model_id != self.model_id:
             got = f"{nulls:,} nulls of model {quote(model_id)}"
             raise CorruptFileError(f"expected users of model {self.model_id} without nulls, got {got} in {path}")
-        return _ClusterRows(
+        rows = _ClusterRows(
             places=_places(table["user_id"]),
             offsets=lists.offsets.to_numpy() - lists.offsets[0].as_py(),
             medoid_ids=columns["medoid_item_id"],
@@ -150,10 +162,30 @@ class PublishedUsers:
             size_C=columns["size"].to_numpy(zero_copy_only=False),
             last_us_C=columns["last_action"].cast(pa.int64()).to_numpy(zero_copy_only=False),
         )
+        self._check_range(rows, path)
+        return rows
 
-    def _read_actions(self, bucket: int, group: int) -> tuple[dict[str, int], UserActionRows]:
-        rows = read_user_actions(self.path(USER_ACTIONS_FOLDER, bucket), group)
-        return _places(rows.ids), rows
+    def _check_range(self, rows: _ClusterRows, path: Path) -> None:
+        good_C = np.isfinite(rows.importance_C) & (rows.importance_C >= 0) & (rows.size_C > 0)
+        good_C &= (rows.last_us_C >= 0) & (rows.last_us_C <= self.now_us)
+        if not good_C.all():
+            wrong = int(np.argmin(good_C))
+            got = f"{rows.importance_C[wrong]}, {rows.size_C[wrong]} and {rows.last_us_C[wrong]} of cluster {wrong:,}"
+            raise CorruptFileError(
+                "expected importances of at least 0, sizes of at least 1, last actions from 0 to the end of the day "
+                f"{self.now_us}, got {got} in {path}: run the users stage again"
+            )
+
+    def _read_actions(self, bucket: int, group: int) -> tuple[dict[str, int], np.ndarray, pa.Array]:
+        ids, offsets, item_ids = read_acted_items(self.path(USER_ACTIONS_FOLDER, bucket), group)
+        return _places(ids), offsets, item_ids
+
+
+def check_published(run: Path, name: str, published: Mapping[str, str]) -> None:
+    """Raises CorruptFileError unless `published` has the file `name` (a path in the run) with its sha256."""
+    if name not in published:
+        raise CorruptFileError(f"expected {name} among the published files of {run}, got none: publish the run again")
+    check_sha256(run / name, published[name])
 
 
 def _places(ids: pa.Array | pa.ChunkedArray) -> dict[str, int]:
@@ -163,12 +195,14 @@ def _places(ids: pa.Array | pa.ChunkedArray) -> dict[str, int]:
 def _check_facts(facts: dict[str, Any], model_id: str, run: Path) -> None:
     """Raises CorruptFileError unless the manifest has what reading users needs, and is of this model."""
     numbers = (facts.get("alpha"), facts.get("decay_per_day"))
-    good = all(type(number) in (int, float) and 0 <= number < float("inf") for number in numbers)
+    good = all(type(number) in (int, float) and 0 <= number < 1e300 for number in numbers)
     good = good and type(facts.get("now_us")) is int and abs(facts["now_us"]) < 2**62
     good = good and type(facts.get("num_user_buckets")) is int and 0 < facts["num_user_buckets"] < 100_000
     good = good and are_samples(facts.get("samples", DEFAULT_SAMPLES))
+    weight = facts.get("popularity_weight")
+    good = good and (weight is None or (type(weight) in (int, float) and 0 <= weight < 1e300))
     if not good or facts.get("model_id") != model_id:
-        names = ("alpha", "decay_per_day", "model_id", "now_us", "num_user_buckets", "samples")
+        names = ("alpha", "decay_per_day", "model_id", "now_us", "num_user_buckets", "popularity_weight", "samples")
         raise CorruptFileError(
             f"expected {', '.join(names)}, the model_id {model_id}, got {quote({n: facts.get(n) for n in names})} in "
             f"{run}/manifests/{STAGE}.json: run the users stage again"

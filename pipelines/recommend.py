@@ -9,7 +9,8 @@
 "unknown_recent": [...]}, or {"user_id": ..., "error": ...} for a line that cannot be answered; samples: the interests
 that were sampled, and whose neighbours the candidates are. `-` reads standard input.
 
-A user without actions gets candidates from --recent alone; with --popularity-weight even without, from popularity.
+A user without actions gets candidates from --recent alone; with a popularity weight even without, from popularity. A
+damaged store ends the command: the answers before it are printed, and the error names the first line without one.
 """
 
 import contextlib
@@ -22,9 +23,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipelines.jobs import flag, main_of_alone, narrow
-from pipelines.recommender import Candidate, Recommendation, Recommender, Settings, UserCluster
+from pipelines.recommendation_types import Candidate, Recommendation, Settings, UserCluster
+from pipelines.recommender import Recommender
 from pipelines.search import MAX_LINE_BYTES, bounded_lines, open_lines, terminal_columns
-from schemas.errors import UsageError, printable
+from schemas.errors import CorruptFileError, UsageError, printable
 from schemas.quarantine import quote
 
 #: Candidates, and clusters, that a person is shown; --json has all.
@@ -44,6 +46,7 @@ class RecommendConfig:
     top: int = flag(default=400, help="candidates a user, at most")
     samples: int | None = flag(default=None, help="interests sampled a request; default: as calibrated")
     popularity_weight: float = flag(default=0.0, help="weight of log popularity beside the cosine")
+    blend_popularity: bool = flag(default=False, help="the popularity weight that was calibrated with the users")
     keep_seen: bool = flag(default=False, help="items that the user acted on may come")
     keep_near_duplicates: bool = flag(default=False, help="near-duplicates of seen and of better items may come")
     near_duplicate_cosine: float = flag(default=0.999, help="cosine from which two items are near-duplicates")
@@ -67,8 +70,9 @@ class RecommendConfig:
 
 @dataclass(frozen=True)
 class UserLine:
-    """One line of --requests: whom it is about, and why it is no request, if it is none."""
+    """One line of --requests: its number, whom it is about, and why it is no request, if it is none."""
 
+    number: int
     user_id: str | None
     recent: tuple[str, ...] = ()
     error: UsageError | None = None
@@ -77,13 +81,13 @@ class UserLine:
 def parse_line(line: bytes, line_number: int) -> UserLine:
     """
     >>> parse_line(b'{"user_id": "u", "recent": ["i"]}', 1)
-    UserLine(user_id='u', recent=('i',), error=None)
+    UserLine(number=1, user_id='u', recent=('i',), error=None)
     """
     expected = 'one JSON object {"user_id": a string that is not empty, "recent": a list of item ids, or none}'
     user_id, got = None, quote(line[:80].decode("utf-8", "backslashreplace"))
     if len(line) > MAX_LINE_BYTES:
         error = UsageError(f"line {line_number}: expected at most {MAX_LINE_BYTES:,} bytes, got more")
-        return UserLine(None, error=error)
+        return UserLine(line_number, None, error=error)
     with contextlib.suppress(ValueError, RecursionError):  # not UTF-8, not JSON, not an object: `got` says what it was
         value = json.loads(line.decode("utf-8-sig"))
         if isinstance(value, dict):
@@ -92,12 +96,13 @@ def parse_line(line: bytes, line_number: int) -> UserLine:
             recent = [] if recent is None else recent
             if user_id is not None and isinstance(recent, list) and all(isinstance(item, str) for item in recent):
                 "".join((user_id, *recent)).encode("utf-8")  # ValueError for half a surrogate pair: text cannot hold it
-                return UserLine(user_id, tuple(recent))
-    return UserLine(user_id, error=UsageError(f"line {line_number}: expected {expected}, got {got}"))
+                return UserLine(line_number, user_id, tuple(recent))
+    return UserLine(line_number, user_id, error=UsageError(f"line {line_number}: expected {expected}, got {got}"))
 
 
 def answer_lines(recommender: Recommender, lines: Iterable[bytes], settings: Settings) -> Iterator[dict[str, Any]]:
-    """The answer to each line that is not blank, in order: a bad line spoils no other."""
+    """The answer to each line that is not blank, in order: a bad line spoils no other. Raises CorruptFileError, naming
+    the line, at the first one for which the store is damaged."""
     for line in (parse_line(line, number) for number, line in enumerate(lines, 1) if line.strip()):
         try:
             if line.error is not None or line.user_id is None:
@@ -105,6 +110,8 @@ def answer_lines(recommender: Recommender, lines: Iterable[bytes], settings: Set
             yield as_json(recommender.recommend(line.user_id, line.recent, settings))
         except UsageError as error:
             yield {"user_id": line.user_id, "error": str(error)}
+        except CorruptFileError as error:
+            raise CorruptFileError(f"{error} (for line {line.number}: from it on no line has an answer)") from error
 
 
 def as_json(answer: Recommendation) -> dict[str, Any]:
@@ -204,16 +211,17 @@ def run(config: RecommendConfig) -> None:
     if config.requests is not None:
         with open_lines(config.requests, "--requests") as file:  # before the store: a wrong path should not wait for it
             recommender = Recommender(config.store, exact=config.exact)
+            recommender.popularity_weight(config.settings())  # of all lines: its error is not one of each line
             errors = 0
             for answer in answer_lines(recommender, bounded_lines(file), config.settings()):
                 errors += "error" in answer
-                print(json.dumps(answer))
+                print(json.dumps(answer, allow_nan=False))
         if errors:
             print(f'recommend: {errors:,} lines could not be answered: see their "error"', file=sys.stderr)
         return
     recent = [item_id for item_id in (config.recent or "").split(",") if item_id]
     found = Recommender(config.store, exact=config.exact).recommend(str(config.user), recent, config.settings())
-    print(json.dumps(as_json(found)) if config.json else format_answer(found))
+    print(json.dumps(as_json(found), allow_nan=False) if config.json else format_answer(found))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -8,13 +8,15 @@
 A Recommender stays with the run that CURRENT named when it was made. It searches refined_index/ if the run has one:
 there an item that was removed is its representative everywhere, as a medoid, as a seen item and as a popular one.
 
+Seen are the items of today's actions and of those that the user's clusters were made from: not of actions older than
+the run's window, nor of those over its cap of actions a user.
+
 Nothing here reads a clock: today's actions count as done at the end of the published day, and the same request has the
 same answer, whatever was asked before.
 """
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -28,6 +30,7 @@ from model.recommendation import (
     Pool,
     blend,
     choose,
+    merge_equal,
     merge_recent,
     no_interests,
     order_by_depth,
@@ -38,14 +41,18 @@ from model.recommendation import (
 )
 from pipelines.published_items import PublishedItems
 from pipelines.published_users import PublishedUsers
-from pipelines.searcher import MAX_TOP
-from pipelines.user_alpha import MAX_SAMPLES, are_samples
+from pipelines.recommendation_types import (
+    POPULAR_CLUSTER,
+    Candidate,
+    Clusters,
+    Recommendation,
+    Settings,
+    UserCluster,
+)
 from schemas.errors import UsageError
 from schemas.hashing import seed_of
 from schemas.quarantine import quote
 
-#: `cluster` of a candidate that popularity brought.
-POPULAR_CLUSTER = "popular"
 MAX_RECENT_LISTED = 1_000
 #: A medoid's list of neighbours is this many times its share of the answer: it fills up what seen items,
 #: near-duplicates and other medoids take. If that is not enough, a list as many times longer is searched, once.
@@ -55,63 +62,7 @@ _CACHED_LISTS = 4096
 #: Entries, of 8 bytes. Longer lists are searched for each request: all that are cached take 128 MiB at most.
 _LONGEST_CACHED = 4096
 
-
-@dataclass(frozen=True, kw_only=True)
-class Settings:
-    """How to recommend. samples: interests asked with; None: as many as the run's alpha was calibrated for.
-    near_duplicate_cosine: None keeps near-duplicates. Raises UsageError, naming the flag, for a value out of range."""
-
-    top: int = 400
-    samples: int | None = None
-    popularity_weight: float = 0.0
-    keep_seen: bool = False
-    near_duplicate_cosine: float | None = 0.999
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.top <= MAX_TOP:
-            raise UsageError(f"expected --top from 1 to {MAX_TOP:,}, got {self.top}")
-        if self.samples is not None and not are_samples(self.samples):
-            raise UsageError(f"expected --samples from 1 to {MAX_SAMPLES}, got {self.samples}")
-        if not 0 <= self.popularity_weight < math.inf:
-            raise UsageError(f"expected --popularity-weight of at least 0, got {self.popularity_weight}")
-        if self.near_duplicate_cosine is not None and not 0 < self.near_duplicate_cosine <= 1:
-            raise UsageError(
-                f"expected --near-duplicate-cosine above 0 and at most 1, got {self.near_duplicate_cosine}: "
-                "--keep-near-duplicates keeps them all"
-            )
-
-
-class UserCluster(NamedTuple):
-    """One interest of a user. importance: decayed number of actions; size: number; last_us: the latest (microseconds
-    since 1970); is_sampled: its neighbours were looked up for this answer."""
-
-    medoid_item_id: str
-    title: str | None
-    importance: float
-    size: int
-    last_us: int
-    is_sampled: bool
-
-
-class Candidate(NamedTuple):
-    """score: cosine + the share of popularity; cosine: to the medoid `cluster` (an item id), or for POPULAR_CLUSTER to
-    the nearest sampled medoid, 0 if there is none."""
-
-    item_id: str
-    score: float
-    cosine: float
-    cluster: str
-    title: str | None
-
-
-class Recommendation(NamedTuple):
-    """clusters by falling importance; candidates best first; unknown_recent: recent items that the run has not."""
-
-    user_id: str
-    clusters: list[UserCluster]
-    candidates: list[Candidate]
-    unknown_recent: list[str]
+_DEFAULTS = Settings()
 
 
 class _User(NamedTuple):
@@ -130,7 +81,7 @@ class Recommender:
     def __init__(self, store: str, exact: bool = False):
         self.items = PublishedItems(store, exact)
         self.run, self.index = self.items.run, self.items.index
-        self.users = PublishedUsers(self.run, self.items.model_id)
+        self.users = PublishedUsers(self.run, self.items.model_id, self.items.published)
         self.items.read_popularity()
         self._user = lru_cache(_CACHED_USERS)(self._read_user)
         self._neighbours = lru_cache(_CACHED_LISTS)(self._search)
@@ -139,7 +90,7 @@ class Recommender:
         self,
         user_id: str,
         recent: Sequence[str] = (),
-        settings: Settings = Settings(),
+        settings: Settings = _DEFAULTS,
     ) -> Recommendation:
         """Candidates for a user with actions in the run's window, today's actions `recent` (item ids, newest last), or
         both. Of more than MAX_RECENT recent items the newest are clustered; all count as seen.
@@ -155,6 +106,17 @@ class Recommender:
         with one_blas_thread():
             return self._recommend(user_id, recent, settings)
 
+    def popularity_weight(self, settings: Settings) -> float:
+        """What the settings give, or with blend_popularity what was calibrated: UsageError if nothing was."""
+        if not settings.blend_popularity:
+            return settings.popularity_weight
+        if self.users.popularity_weight is None:
+            raise UsageError(
+                "expected users made with a calibrated popularity weight for --blend-popularity, got none in "
+                f"{self.run}: calibrate first, or give --popularity-weight"
+            )
+        return self.users.popularity_weight
+
     def forget(self) -> None:
         """Empties the caches of users and of neighbours; answers do not depend on them."""
         self.users.forget()
@@ -162,6 +124,7 @@ class Recommender:
         self._neighbours.cache_clear()
 
     def _recommend(self, user_id: str, recent: Sequence[str], settings: Settings) -> Recommendation:
+        settings = replace(settings, popularity_weight=self.popularity_weight(settings), blend_popularity=False)
         recent_R = np.array([self.items.rows[item_id] for item_id in recent if item_id in self.items.rows], np.int64)
         user = self._user(user_id) or _User(no_interests(), np.zeros(0, np.int64))
         interests = self._with_recent(user.interests, recent_R)
@@ -178,7 +141,7 @@ class Recommender:
         rows, scores, cosines, sources = self._candidates(medoids, seen, settings)
         return Recommendation(
             user_id=user_id,
-            clusters=self._clusters(interests, set(sampled.tolist())),
+            clusters=self._clusters(interests, frozenset(sampled.tolist())),
             candidates=self._described(rows, scores, cosines, medoids, sources),
             unknown_recent=[item_id for item_id in recent if item_id not in self.items.rows],
         )
@@ -241,13 +204,18 @@ class Recommender:
             size_C=record.size_C,
             last_us_C=record.last_us_C,
         )
-        return _User(interests, np.unique(self.items.rows_of(record.seen_ids)))
+        return _User(merge_equal(interests), np.unique(self.items.rows_of(record.seen_ids)))
 
-    def _clusters(self, interests: Interests, sampled: set[int]) -> list[UserCluster]:
-        medoid_ids = self.items.ids_of(interests.rows_C)
-        columns = (interests.importance_C.tolist(), interests.size_C.tolist(), interests.last_us_C.tolist())
-        are_sampled = [place in sampled for place in range(len(medoid_ids))]
-        return list(map(UserCluster, medoid_ids, self.items.titles(medoid_ids), *columns, are_sampled))
+    def _clusters(self, interests: Interests, sampled: frozenset[int]) -> Clusters:
+        def described(places: Sequence[int]) -> list[UserCluster]:
+            chosen = np.asarray(places, np.int64)
+            medoid_ids = self.items.ids_of(interests.rows_C[chosen])
+            columns = (interests.importance_C, interests.size_C, interests.last_us_C)
+            numbers = (column[chosen].tolist() for column in columns)
+            are_sampled = [place in sampled for place in places]
+            return list(map(UserCluster, medoid_ids, self.items.titles(medoid_ids), *numbers, are_sampled))
+
+        return Clusters(len(interests.rows_C), described)
 
     def _described(
         self, rows: np.ndarray, scores: np.ndarray, cosines: np.ndarray, medoids: np.ndarray, sources: np.ndarray

@@ -26,14 +26,14 @@ _MODEL_ID = re.compile(r"itemsage-[0-9a-f]{12}")
 READABLE = ("embeddings", "index", "refined_index", "users", "user_actions", "item_popularity", "changes", "quarantine")
 
 
-def check_date(date: str) -> str:
-    """`date` itself if it is YYYY-MM-DD, else UsageError."""
+def check_date(date: str, flag_name: str = "--date") -> str:
+    """`date` itself if it is YYYY-MM-DD, else UsageError, naming the flag."""
     try:
         if datetime.date.fromisoformat(date).isoformat() == date:
             return date
     except ValueError:
         pass
-    raise UsageError(f"expected --date YYYY-MM-DD, got {date!r}")
+    raise UsageError(f"expected {flag_name} YYYY-MM-DD, got {date!r}")
 
 
 def run_folder(store: str, date: str, identity: dict[str, Any], kind: str = "runs") -> Path:

@@ -1,6 +1,7 @@
 """Alpha, the largest squared distance at which clusters of a user are merged, and the number of medoids that a
 recommendation samples, which belongs to it: where their values come from."""
 
+import datetime
 import math
 import re
 from pathlib import Path
@@ -23,11 +24,20 @@ _PLAIN_NAME = re.compile(r"[0-9A-Za-z_-][0-9A-Za-z._-]{0,99}")
 
 
 class Alpha(NamedTuple):
-    """alpha; samples: medoids sampled a request; where: GIVEN, DEFAULT or the path of the calibration file."""
+    """alpha; samples: medoids sampled a request; where: GIVEN, DEFAULT or the path of the calibration file;
+    popularity_weight: the best one beside the cosine, None where no calibration chose it for this pair."""
 
     alpha: float
     samples: int
     where: str
+    popularity_weight: float | None = None
+
+
+class Calibrated(NamedTuple):
+    """When a calibration was made. date: its last day, YYYY-MM-DD; days: how many up to it were held out in turn."""
+
+    date: str
+    days: int
 
 
 class AlphaFlags(Protocol):
@@ -55,9 +65,8 @@ def default_calibration_path(run: str | Path, model_id: str) -> Path:
 
 def alpha_in_store(store: str | Path, given: float | None, model_id: str) -> Alpha:
     """What runs of a store use, before there is a run: alpha `given`, else as calibrated, else DEFAULT_ALPHA."""
-    if given is not None:
-        return Alpha(given, DEFAULT_SAMPLES, GIVEN)
-    return _calibrated(_path_in_store(Path(store).resolve(), model_id), model_id) or _DEFAULTS
+    found = None if given is None else Alpha(given, DEFAULT_SAMPLES, GIVEN)
+    return found or _calibrated(_path_in_store(Path(store).resolve(), model_id), model_id) or _DEFAULTS
 
 
 def alpha_of(config: AlphaFlags, model_id: str) -> Alpha:
@@ -94,6 +103,19 @@ def best_alphas(path: str | Path) -> dict[int, float]:
     return {point.samples: point.alpha for point in sorted(points, key=lambda point: point.samples)}
 
 
+def calibrated_on(path: str | Path) -> Calibrated:
+    """When the calibration at `path` was made. CorruptFileError if it does not say."""
+    found = read_sealed_json(path)
+    date, days = found.get("date"), found.get("calibration_days")
+    if not _is_date(date):
+        raise CorruptFileError(f"expected date as YYYY-MM-DD, got {quote(date)} in {shown(path)}: calibrate again")
+    if type(days) is not int or days < 1:
+        raise CorruptFileError(
+            f"expected calibration_days of at least 1, got {quote(days)} in {shown(path)}: calibrate again"
+        )
+    return Calibrated(str(date), days)
+
+
 _DEFAULTS = Alpha(DEFAULT_ALPHA, DEFAULT_SAMPLES, DEFAULT)
 
 
@@ -104,19 +126,35 @@ def _path_in_store(store: Path, model_id: str) -> Path:
 
 def _calibrated(path: Path, model_id: str) -> Alpha | None:
     """What a calibration file chose; None if there is none or it is of another model's vectors."""
-    calibration = read_sealed_json(path) if path.is_file() else {}
+    try:
+        calibration = read_sealed_json(path) if path.is_file() else {}
+    except CorruptFileError as error:
+        raise CorruptFileError(f"{error}. Delete the file and `itemsage users --calibrate` again") from error
     return _checked(calibration, path) if calibration.get("model_id") == model_id else None
 
 
 def _checked(found: dict[str, Any], path: str | Path) -> Alpha:
     """A file of before there were samples has none: it is for the default number."""
     alpha, samples = found.get("alpha"), found.get("samples", DEFAULT_SAMPLES)
-    is_number = isinstance(alpha, int | float) and not isinstance(alpha, bool)
-    if not is_number or not (math.isfinite(alpha) and alpha >= 0):
-        raise CorruptFileError(f"expected alpha as a number of at least 0, got {quote(alpha)} in {shown(path)}")
+    weight = found.get("popularity_weight")
+    for name, number in (("alpha", alpha), ("popularity_weight", 0.0 if weight is None else weight)):
+        if not _is_amount(number):
+            raise CorruptFileError(f"expected {name} as a number of at least 0, got {quote(number)} in {shown(path)}")
     if not are_samples(samples):
         raise CorruptFileError(f"expected samples from 1 to {MAX_SAMPLES}, got {quote(samples)} in {shown(path)}")
-    return Alpha(float(alpha), samples, str(path))
+    return Alpha(float(alpha or 0), samples, str(path), None if weight is None else float(weight))
+
+
+def _is_date(value: Any) -> bool:
+    try:
+        return datetime.date.fromisoformat(value).isoformat() == value
+    except (TypeError, ValueError):
+        return False
+
+
+def _is_amount(value: Any) -> bool:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return is_number and math.isfinite(value) and value >= 0
 
 
 def are_samples(value: Any) -> bool:

@@ -4,7 +4,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from model.library_versions import versions_of
 from model.pinnersage import US_PER_DAY
@@ -34,6 +34,8 @@ ROWS_A_BUCKET = 100_000
 MIN_BUCKETS = 4
 #: Clustering needs about 20 bytes for every pair of a user's actions: 2 GB here.
 MOST_ACTIONS = 10_000
+#: Which recall decides a calibration, as model/user_calibration.py has it, which no other call of the job needs.
+ALL, NEW = "all", "new"
 #: Numbers of samples that one calibration tries.
 MOST_NUMBERS = 10
 _NUMBER = re.compile("[0-9]{1,3}")
@@ -88,9 +90,19 @@ class UsersConfig(UserSettings):
     date: str = flag(help="the day, YYYY-MM-DD (UTC): users are as at its end")
     calibration: str | None = flag(default=None, help="calibration file; default: the store's for these vectors")
     calibrate: bool = flag(
-        default=False, help="choose alpha and the number of samples on these data, write the calibration; nothing else"
+        default=False,
+        help="choose alpha, the number of samples and the weight of popularity on these data, write the calibration; "
+        "nothing else",
     )
     calibrate_samples: str = flag(default="3,5,10,20", help="with --calibrate: numbers of sampled medoids to try")
+    calibrate_users: int = flag(
+        default=5_000, help="with --calibrate: at most so many users, drawn by a hash of their ids, are measured"
+    )
+    calibrate_for: str = flag(
+        default=ALL,
+        choices=(ALL, NEW),
+        help="with --calibrate: recall of all items of a day decides, or of those that are new to the user",
+    )
     calibration_days: int = flag(default=7, help="with --calibrate: the days up to --date that are held out in turn")
     reuse_from: str | None = flag(default=None, help="earlier run folder whose clusters of equal actions are reused")
     columns: dict[str, Any] = flag(default={}, help="[columns.engagements]: our column name -> the shop's")
@@ -100,6 +112,8 @@ class UsersConfig(UserSettings):
         self.check_user_settings()
         _ = self.calibrated_samples
         _expect(1 <= self.calibration_days <= 366, "calibration_days", "from 1 to 366", self.calibration_days)
+        _expect(self.calibrate_users >= 1, "calibrate_users", "of at least 1", self.calibrate_users)
+        _expect(self.calibrate_for in (ALL, NEW), "calibrate_for", f"{ALL} or {NEW}", quote(self.calibrate_for))
 
     @property
     def calibrated_samples(self) -> tuple[int, ...]:
@@ -156,12 +170,33 @@ class UsersPlan:
         return [part for part, unit in units.items() if finished_sidecar(self.run, unit, True) is None], []
 
 
-def plan(config: UsersConfig) -> UsersPlan:
-    """Raises UsageError for inputs that are not there or lack a column, CorruptFileError for damaged ones."""
-    vectors = vectors_source(config.run, config.embeddings)
+class UsersInput(Protocol):
+    """What check_users_input looks at: a UsersConfig, or the config of a daily run."""
+
+    @property
+    def engagements(self) -> str | None: ...
+    @property
+    def date(self) -> str: ...
+    @property
+    def columns(self) -> dict[str, Any]: ...
+    def check_user_settings(self) -> None: ...
+
+
+def check_users_input(config: UsersInput) -> tuple[list[str], dict[str, str]]:
+    """The engagement files and their columns (our name -> the shop's). Raises UsageError for settings out of range,
+    engagements that are not there, or without a column that is mapped or needed: before hours of work."""
+    config.check_user_settings()
+    assert config.engagements is not None
     files = expand_inputs(config.engagements, config.date)
     columns = table_columns(config.columns, "engagements")
     check_columns(files, columns, ENGAGEMENTS)
+    return files, columns
+
+
+def plan(config: UsersConfig) -> UsersPlan:
+    """Raises UsageError for inputs that are not there or lack a column, CorruptFileError for damaged ones."""
+    vectors = vectors_source(config.run, config.embeddings)
+    files, columns = check_users_input(config)
     num_rows = count_rows(files)
     num_buckets = config.num_user_buckets or earlier_num_buckets(config.reuse_from) or choose_num_buckets(num_rows)
     chosen = alpha_of(config, vectors.model_id)
@@ -196,6 +231,7 @@ def plan(config: UsersConfig) -> UsersPlan:
             "made_with": made_with,
             "model_id": vectors.model_id,
             "num_user_buckets": num_buckets,
+            "popularity_weight": chosen.popularity_weight,
             "samples": chosen.samples,
         },
     )

@@ -1,6 +1,7 @@
 """Which item vectors users are made of, and those vectors, loaded once a process."""
 
 import functools
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from schemas.errors import CorruptFileError
 from schemas.files import check_sha256
 from schemas.quarantine import quote
 from schemas.reading import input_identity
+
+_LOCK = threading.Lock()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,14 +60,29 @@ def vectors_source(run: str, embeddings: str | None = None) -> VectorsSource:
     return source
 
 
-@functools.lru_cache(maxsize=1)
 def load_vectors(source: VectorsSource) -> ItemVectors:
-    """The vectors, checked: sha256, unique ascending ids, unit norms. CorruptFileError if anything is not as it was."""
+    """The vectors, checked: sha256, unique ascending ids, unit norms. CorruptFileError if anything is not as it was.
+
+    Held until `forget_vectors`; threads that ask together wait for one that loads.
+    """
+    with _LOCK:
+        return _load(source)
+
+
+def forget_vectors() -> None:
+    """Frees what load_vectors holds: a process that goes on need not keep a gigabyte."""
+    _load.cache_clear()
+
+
+@functools.lru_cache(maxsize=1)
+def _load(source: VectorsSource) -> ItemVectors:
     for path, sha256 in source.files:
         check_sha256(path, sha256)
     ids, matrix_ND = read_embeddings(source.where)
     validate_embeddings(ids, matrix_ND, source.where)
-    return ItemVectors(ids, matrix_ND)
+    vectors = ItemVectors(ids, matrix_ND)
+    _ = vectors.hashes_N  # here, where nobody else computes them too
+    return vectors
 
 
 def _facts(metadata: dict[str, str]) -> dict[str, Any]:

@@ -26,8 +26,8 @@ from pipelines.transforms.cluster_users import ClusterUsers, sum_popularity
 from pipelines.transforms.read_actions import READ_PROGRESS, STAGE, ReadActions
 from pipelines.units import Unit, UnitWriter, read_stage_manifest, remove_other_units, write_stage_manifest
 from pipelines.user_alpha import DEFAULT
-from pipelines.user_plan import CODE_VERSION, UsersConfig, UsersPlan, plan
-from pipelines.user_vectors import load_vectors
+from pipelines.user_plan import CODE_VERSION, ROWS_A_BUCKET, UsersConfig, UsersPlan, choose_num_buckets, plan
+from pipelines.user_vectors import forget_vectors
 from schemas.errors import CorruptFileError, printable
 from schemas.reading import FileSlice
 
@@ -36,6 +36,8 @@ _SHOWN = (
     *("rows_read", "rows_quarantined", "rows_used"),
     *("users_written", "users_reused", "users_computed", "clusters_written"),
 )
+#: Engagements a bucket beyond which the memory of a worker is told of.
+LARGE_BUCKET = 8 * ROWS_A_BUCKET
 EXAMPLE = "itemsage users --run store/runs/2026-06-30/0123456789abcdef --engagements log.parquet --date 2026-06-30"
 
 
@@ -71,8 +73,10 @@ def run(config: UsersConfig, options: PipelineOptions) -> dict[str, Any]:
     started_s = time.monotonic()
     planned = plan(config)
     print(_about_alpha(planned), flush=True)
+    if planned.num_rows > LARGE_BUCKET * planned.source.num_buckets:
+        print(_about_buckets(planned), flush=True)
     slices, buckets = planned.unfinished()
-    if slices or buckets or _samples_change(planned):
+    if slices or buckets or _asking_changes(planned):
         UnitWriter(config.run, Unit(STAGE, "", ""))  # a published run is refused before anything of it is touched
     if slices or buckets:
         Path(config.run, "manifests", f"{STAGE}.json").unlink(missing_ok=True)  # a mixture of two runs is no stage
@@ -83,7 +87,7 @@ def run(config: UsersConfig, options: PipelineOptions) -> dict[str, Any]:
     remove_other_units(config.run, STAGE, planned.unit_names)
     sum_popularity(config.run, planned.source.fingerprint, [unit.name for unit in planned.buckets])
     manifest = write_stage_manifest(config.run, STAGE, planned.unit_names, **planned.facts)
-    load_vectors.cache_clear()  # a process that goes on need not hold them
+    forget_vectors()
     shown = {name: manifest["counts"].get(name, 0) for name in _SHOWN}
     print_summary(STAGE, shown, started_s, f"{config.run}/{STAGE}")
     if not manifest["counts"]["users_written"]:
@@ -91,12 +95,23 @@ def run(config: UsersConfig, options: PipelineOptions) -> dict[str, Any]:
     return manifest
 
 
-def _samples_change(planned: UsersPlan) -> bool:
-    """Whether the stage is finished but for another number of samples, which no unit depends on."""
+def _asking_changes(planned: UsersPlan) -> bool:
+    """Whether the stage is finished but for another number of samples or weight of popularity, which no unit depends
+    on."""
     try:
-        return read_stage_manifest(planned.run, STAGE).get("samples") != planned.alpha.samples
+        made = read_stage_manifest(planned.run, STAGE)
+        return any(made.get(name) != planned.facts[name] for name in ("samples", "popularity_weight"))
     except CorruptFileError:  # none, or a damaged one, which is written again
         return False
+
+
+def _about_buckets(planned: UsersPlan) -> str:
+    """The number of buckets stays that of the run before, so that users are taken over; a log may outgrow it."""
+    return (
+        f"users: WARNING: {planned.num_rows:,} engagements in {planned.source.num_buckets} buckets, more than "
+        f"{LARGE_BUCKET:,} each: --num-user-buckets {choose_num_buckets(planned.num_rows)} needs less memory (all "
+        "users are computed once)"
+    )
 
 
 def _about_alpha(planned: UsersPlan) -> str:

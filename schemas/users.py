@@ -9,7 +9,9 @@ are users: user u has the rows offsets[u] to offsets[u + 1] - 1.
 """
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -25,8 +27,11 @@ from schemas.tables import ITEM_POPULARITY, SCHEMA_VERSION, TIMESTAMP, USER_ACTI
 #: Folders of a run.
 USERS_FOLDER, USER_ACTIONS_FOLDER, POPULARITY_FOLDER = "users", "user_actions", "item_popularity"
 POPULARITY_FILE = "items.parquet"
-#: A reader that wants one user reads one row group: about 1 MB.
+#: A reader that wants one user reads one row group: of many light users or of a few heavy ones, about 5 MB at most.
 USERS_A_GROUP = 128
+CLUSTERS_A_GROUP = 5_000
+ACTIONS_A_GROUP = 20_000
+_ACTED_ITEM_LEAF = "actions.list.element.item_id"
 _VECTOR_LEAF = "clusters.list.element.medoid_vector.list.element"
 
 
@@ -81,7 +86,8 @@ def users_metadata(model_id: str, dim: int) -> dict[str, str]:
 
 
 def write_users(path: str | os.PathLike[str], rows: UserRows, model_id: str) -> None:
-    """Writes a USERS file; not atomic: give it a temporary name."""
+    """Writes a USERS file; not atomic: give it a temporary name. A row group ends after USERS_A_GROUP users, or before
+    the user with whom it would have more than CLUSTERS_A_GROUP clusters."""
     dim = rows.medoids_CD.shape[1]
     schema = users_schema(dim).with_metadata(users_metadata(model_id, dim))
     clusters = schema.field("clusters").type
@@ -102,7 +108,8 @@ def write_users(path: str | os.PathLike[str], rows: UserRows, model_id: str) -> 
     lists = pa.ListArray.from_arrays(pa.array(rows.cluster_offsets, pa.int32()), struct, type=clusters)
     counts = [pa.array(column, pa.int32()) for column in (rows.used_U, rows.skipped_U, rows.over_cap_U)]
     table = pa.table([rows.ids, lists, pa.repeat(model_id, len(rows.ids)), *counts], schema=schema)
-    _write(table, path, column_encoding={_VECTOR_LEAF: "BYTE_STREAM_SPLIT"})
+    groups = _row_groups(rows.cluster_offsets, CLUSTERS_A_GROUP)
+    _write(table, path, groups, column_encoding={_VECTOR_LEAF: "BYTE_STREAM_SPLIT"})
 
 
 def read_users(path: str | os.PathLike[str], row_group: int | None = None) -> tuple[UserRows, str]:
@@ -137,7 +144,8 @@ def read_users(path: str | os.PathLike[str], row_group: int | None = None) -> tu
 
 
 def write_user_actions(path: str | os.PathLike[str], rows: UserActionRows) -> None:
-    """Writes a USER_ACTIONS file; not atomic: give it a temporary name."""
+    """Writes a USER_ACTIONS file; not atomic: give it a temporary name. A row group ends after USERS_A_GROUP users, or
+    before the user with whom it would have more than ACTIONS_A_GROUP actions."""
     actions = USER_ACTIONS.field("actions").type
     struct = pa.StructArray.from_arrays(
         [rows.item_ids.cast(pa.string()), _times(rows.times_us_M), pa.array(rows.labels_M, pa.int32())],
@@ -152,7 +160,7 @@ def write_user_actions(path: str | os.PathLike[str], rows: UserActionRows) -> No
             pa.array(rows.medoid_offsets, pa.int32()), pa.array(rows.medoid_C, pa.int32()), type=medoids
         ),
     ]
-    _write(pa.table(columns, schema=USER_ACTIONS), path)
+    _write(pa.table(columns, schema=USER_ACTIONS), path, _row_groups(rows.action_offsets, ACTIONS_A_GROUP))
 
 
 def read_user_actions(path: str | os.PathLike[str], row_group: int | None = None) -> UserActionRows:
@@ -173,27 +181,61 @@ def read_user_actions(path: str | os.PathLike[str], row_group: int | None = None
     )
 
 
+def read_acted_items(path: str | os.PathLike[str], row_group: int) -> tuple[pa.Array, np.ndarray, pa.Array]:
+    """(ids, action_offsets, item_ids) of a row group of a USER_ACTIONS file, as UserActionRows has them; the rest of it
+    is not read. CorruptFileError for anything else."""
+    table = _read(_open(path), path, USER_ACTIONS, row_group, columns=["user_id", _ACTED_ITEM_LEAF])
+    lists = table["actions"].combine_chunks()
+    return table["user_id"].combine_chunks(), _offsets(lists), lists.flatten().field("item_id")
+
+
 def write_popularity(path: str | os.PathLike[str], table: pa.Table) -> None:
     """Writes an ITEM_POPULARITY table; not atomic: give it a temporary name."""
     _write(table.cast(ITEM_POPULARITY), path)
 
 
 def read_popularity(path: str | os.PathLike[str]) -> pa.Table:
-    """An ITEM_POPULARITY table. CorruptFileError for anything else."""
-    return _read(_open(path), path, ITEM_POPULARITY, None)
+    """An ITEM_POPULARITY table. CorruptFileError for anything else, and unless 0 < num_users <= num_actions."""
+    table = _read(_open(path), path, ITEM_POPULARITY, None)
+    num_users, num_actions = table["num_users"].to_numpy(), table["num_actions"].to_numpy()
+    wrong = np.flatnonzero((num_users <= 0) | (num_users > num_actions))
+    if len(wrong):
+        got = f"{num_users[wrong[0]]} users and {num_actions[wrong[0]]} actions of {_quoted(table, wrong[0])}"
+        raise CorruptFileError(f"expected from 1 user up to one an action, got {got} in {path}")
+    return table
 
 
-def _write(table: pa.Table, path: str | os.PathLike[str], **how: object) -> None:
-    pq.write_table(
-        table,
+def _quoted(table: pa.Table, row: int) -> str:
+    return quote(table["item_id"][int(row)].as_py())
+
+
+def _row_groups(offsets: np.ndarray, most: int) -> list[int]:
+    """Where the row groups of users with these offsets begin, and the number of users.
+
+    >>> _row_groups(np.array([0, 15, 20, 21, 45, 46]), most=20)
+    [0, 2, 3, 4, 5]
+    """
+    starts, num_users = [0], len(offsets) - 1
+    while starts[-1] < num_users:
+        start = starts[-1]
+        within = int(np.searchsorted(offsets, offsets[start] + most, side="right")) - 1
+        starts.append(min(max(within, start + 1), start + USERS_A_GROUP, num_users))
+    return starts
+
+
+def _write(table: pa.Table, path: str | os.PathLike[str], groups: Sequence[int] = (), **how: object) -> None:
+    """groups: where row groups begin, and the number of rows; else all rows are one."""
+    with pq.ParquetWriter(
         path,
-        row_group_size=USERS_A_GROUP if "user_id" in table.schema.names else len(table) or 1,
+        table.schema,
         compression="zstd",
         use_dictionary=False,
         write_page_checksum=True,
         write_statistics=[name for name in ("user_id", "item_id") if name in table.schema.names],
         **how,
-    )
+    ) as writer:
+        for start, end in pairwise(groups if len(groups) > 1 else (0, len(table))):
+            writer.write_table(table.slice(start, end - start), row_group_size=max(end - start, 1))
 
 
 def _open(path: str | os.PathLike[str]) -> pq.ParquetFile:
@@ -203,13 +245,20 @@ def _open(path: str | os.PathLike[str]) -> pq.ParquetFile:
         raise CorruptFileError(f"expected a Parquet file of users at {path}, got {quote(str(error))}") from error
 
 
-def _read(file: pq.ParquetFile, path: str | os.PathLike[str], schema: pa.Schema, row_group: int | None) -> pa.Table:
-    """The rows, with the file closed; their columns, nulls and ids are as `schema` promises."""
+def _read(
+    file: pq.ParquetFile,
+    path: str | os.PathLike[str],
+    schema: pa.Schema,
+    row_group: int | None,
+    columns: list[str] | None = None,
+) -> pa.Table:
+    """The rows (of `columns`, default all), with the file closed; the file's columns, and nulls, are as `schema`
+    promises."""
     try:
         with file:
             if not file.schema_arrow.equals(schema):
                 raise CorruptFileError(f"expected the columns {schema}, got {quote(str(file.schema_arrow))} in {path}")
-            table = file.read() if row_group is None else file.read_row_group(row_group)
+            table = file.read() if row_group is None else file.read_row_group(row_group, columns=columns)
         table.validate(full=True)
     except PARQUET_ERRORS as error:
         raise CorruptFileError(f"expected readable rows in {path}, got {quote(str(error))}") from error

@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from model.user_baselines import NUM_SAMPLED
-from pipelines.user_alpha import DEFAULT, DEFAULT_ALPHA, GIVEN, alpha_of, best_alphas
+from pipelines.user_alpha import DEFAULT, DEFAULT_ALPHA, GIVEN, Calibrated, alpha_of, best_alphas, calibrated_on
 from pipelines.user_plan import UsersConfig
+from schemas.errors import UsageError
+from schemas.files import shown
 
 
 class Chosen(NamedTuple):
@@ -19,11 +21,12 @@ class Chosen(NamedTuple):
 @dataclass(frozen=True, kw_only=True)
 class Alphas:
     """paper: of the paper's tables, whose e is 3. where: its origin, as the page says it. chosen: None without a
-    calibration. by_samples: the best alpha of each number of samples that the calibration tried."""
+    calibration, as `calibrated`. by_samples: the best alpha of each number of samples that the calibration tried."""
 
     paper: float
     where: str
     chosen: Chosen | None = None
+    calibrated: Calibrated | None = None
     by_samples: dict[int, float] = field(default_factory=dict)
 
     @property
@@ -32,19 +35,32 @@ class Alphas:
         return self.paper if self.chosen is None else self.chosen.alpha
 
 
-def alphas_of(config: UsersConfig, model_id: str) -> Alphas:
+def alphas_of(config: UsersConfig, model_id: str, from_date: str) -> Alphas:
     """The alpha given, else the calibration's best for e = 3 (its choice, if it did not try 3), else the default, the
-    only one without a run and a calibration. Raises what `alpha_of` and `best_alphas` raise."""
+    only one without a run and a calibration.
+
+    Raises UsageError for a calibration that has seen `from_date` (the first day of the evaluation) or a later day,
+    wherever it was found: figures would be of the days that alpha was chosen on. Raises what `alpha_of`, `best_alphas`
+    and `calibrated_on` raise.
+    """
     if not config.run and config.alpha is None and config.calibration is None:
         return Alphas(paper=DEFAULT_ALPHA, where=DEFAULT)
     found = alpha_of(config, model_id)
     if found.where in (GIVEN, DEFAULT):
         return Alphas(paper=found.alpha, where=found.where)
+    calibrated = calibrated_on(found.where)
+    if calibrated.date >= from_date:
+        raise UsageError(
+            f"expected a calibration of days before --from {from_date}, got one up to {calibrated.date} "
+            f"({shown(found.where)}): `itemsage users --calibrate --calibration FILE` with an earlier --date and give "
+            "it as --calibration, or give --alpha"
+        )
     by_samples = best_alphas(found.where)
     best_for = NUM_SAMPLED if NUM_SAMPLED in by_samples else found.samples
     return Alphas(
         paper=by_samples[best_for],
         where=f"calibration {Path(found.where).name}, best for e = {best_for}",
         chosen=Chosen(found.samples, found.alpha),
+        calibrated=calibrated,
         by_samples=by_samples,
     )

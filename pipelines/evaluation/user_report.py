@@ -3,7 +3,9 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from model.user_month_ahead import CUTS, QUESTIONS
+from model.user_baselines import DECAY_PER_DAY
+from model.user_evaluation import IMPRESSIONS_AN_ITEM, RELEVANT_COSINE, TOP
+from model.user_month_ahead import CUTS, MIN_ITEM_ACTIONS, QUESTIONS
 from schemas.quarantine import quote
 
 _METRICS = {
@@ -28,7 +30,7 @@ def format_page(report: Mapping[str, Any], notes: str | None = None) -> str:
         f"{report['distinct_vectors']:,} distinct vectors",
         f"- alpha {report['alpha']:g} ({report['alpha_from']}) where nothing else is said{_calibrated(report)}",
         f"- actions {', '.join(report['actions'])}; history {report['window_days']} days; importance decays by "
-        "λ = 0.01 a day where nothing else is said",
+        f"λ = {DECAY_PER_DAY:g} a day where nothing else is said",
         f"- rows of the log: {rows}",
         "- [intervals] are 95 % bootstrap intervals; users are drawn, not user-days",
         "",
@@ -59,7 +61,12 @@ def format_page(report: Mapping[str, Any], notes: str | None = None) -> str:
 
 def _calibrated(report: Mapping[str, Any]) -> str:
     chosen = report["calibrated"]
-    return "" if chosen is None else f"; calibrated choice: e = {chosen['samples']}, alpha {chosen['alpha']:g}"
+    if chosen is None:
+        return ""
+    return (
+        f"; calibrated choice: e = {chosen['samples']}, alpha {chosen['alpha']:g}, of the {chosen['days']} days up to "
+        f"{chosen['date']}"
+    )
 
 
 def _about_walk(walk: Mapping[str, Any]) -> list[str]:
@@ -69,10 +76,11 @@ def _about_walk(walk: Mapping[str, Any]) -> list[str]:
     }[walk["impressions"]]
     return [
         f"{walk['days']} days, {walk['users']:,} users, {walk['user_days']:,} user-days of "
-        f"{walk['items_a_user_day']:.1f} items on average. 400 recommended items, floor(400 / e) for each query. "
-        "Relevance: share of the day's items with a cosine of at least 0.8 to a recommended one; recall: share that is "
-        f"recommended itself. Ranking: against 20 impressions an item ({shown}); R-precision: share of the R items "
-        "among the first R; reciprocal rank: mean over the items. Clusters: median over user-days.",
+        f"{walk['items_a_user_day']:.1f} items on average. {TOP} recommended items, floor({TOP} / e) for each query. "
+        f"Relevance: share of the day's items with a cosine of at least {RELEVANT_COSINE:g} to a recommended one; "
+        "recall: share that is recommended itself, also of items that the user has seen. Ranking: against "
+        f"{IMPRESSIONS_AN_ITEM} impressions an item ({shown}); R-precision: share of the R items among the first R; "
+        "reciprocal rank: mean over the items. Clusters: median over user-days.",
     ]
 
 
@@ -111,13 +119,14 @@ def _month(month: Mapping[str, Any] | None) -> list[str]:
         said = " / ".join(f"{weights[question]:g}" for question in QUESTIONS)
         rows.append([f"{name}, popularity {said}", *cells])
     return [
-        f"{month['users']:,} users with history; {month['candidates']:,} candidates (items with at least 5 actions "
-        "before the period); relevant: the candidates acted on in the period. New: to the user, "
-        f"{month['users_with_new_items']:,} users; seen items are left out of the list and of what is relevant.",
+        f"{month['users']:,} users with history; {month['candidates']:,} candidates (items with at least "
+        f"{MIN_ITEM_ACTIONS} actions before the period); relevant: the candidates acted on in the period. New: to the "
+        f"user, {month['users_with_new_items']:,} users; seen items are left out of the list and of what is relevant.",
         "",
         "Popularity a / b: score = cosine + weight x log(1 + users) / log(1 + most users), weight a for all items and b"
         f" for new ones, each chosen by recall@{max(CUTS)} on the period of equal length before "
-        f"({month['validation_users']:,} users).",
+        f"({month['validation_users']:,} users). Where the item model was trained on that earlier period too, its "
+        "vectors fit it better than they fit later days, and the weights may be too low.",
         "",
         *_table(header, rows),
     ]

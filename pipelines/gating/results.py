@@ -126,7 +126,8 @@ GATES: Mapping[str, Gate] = {
     ),
     "users_count": Gate(
         "users with clusters today >= (1 - max_users_drop) x users with clusters yesterday",
-        "see whether the engagements are whole, with their user_id, and name the catalogue's item ids",
+        "see whether the engagements are whole, with their user_id, and name the catalogue's item ids; a store "
+        "that is to have no users any more accepts it once",
     ),
     "model_id": Gate(
         "places that name another model than the embeddings (features, files, index, users) = 0",

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from model.pinnersage import action_order, cluster_actions, importances
 from pipelines.units import bucket_name
-from schemas.files import write_sealed_json
+from schemas.files import sha256_of_file, write_sealed_json
 from schemas.hashing import bucket_of
 from schemas.tables import ITEM_POPULARITY
 from schemas.users import (
@@ -38,9 +38,10 @@ def write_published_users(
     num_buckets: int = 4,
     alpha: float = 0.4,
     decay_per_day: float = 0.01,
+    **facts: object,
 ) -> None:
-    """users/, user_actions/, item_popularity/ and manifests/users.json. actions: user -> (row of item_ids, time in
-    microseconds), at least one each."""
+    """users/, user_actions/, item_popularity/ and manifests/users.json, which lists them. actions: user -> (row of
+    item_ids, time in microseconds), at least one each. facts: others of the manifest."""
     for folder in (USERS_FOLDER, USER_ACTIONS_FOLDER, POPULARITY_FOLDER):
         (run / folder).mkdir()
     for bucket in range(num_buckets):
@@ -55,8 +56,14 @@ def write_published_users(
     acted = np.flatnonzero(num_users)
     columns = [[item_ids[row] for row in acted], num_users[acted].astype(np.int32), num_actions[acted]]
     write_popularity(run / POPULARITY_FOLDER / POPULARITY_FILE, pa.table(columns, schema=ITEM_POPULARITY))
-    facts = {"alpha": alpha, "decay_per_day": decay_per_day, "now_us": now_us, "num_user_buckets": num_buckets}
-    write_sealed_json(run / "manifests" / "users.json", {"counts": {}, "files": [], "model_id": model_id, **facts})
+    facts |= {"alpha": alpha, "decay_per_day": decay_per_day, "now_us": now_us, "num_user_buckets": num_buckets}
+    folders = (USERS_FOLDER, USER_ACTIONS_FOLDER, POPULARITY_FOLDER)
+    files = [
+        {"bytes": path.stat().st_size, "path": path.relative_to(run).as_posix(), "sha256": sha256_of_file(path)}
+        for folder in folders
+        for path in sorted((run / folder).iterdir())
+    ]
+    write_sealed_json(run / "manifests" / "users.json", {"counts": {}, "files": files, "model_id": model_id, **facts})
 
 
 def _rows(

@@ -8,9 +8,10 @@ import pyarrow.parquet as pq
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipelines import index
+from pipelines.publish import published_files
 from pipelines.units import Unit, UnitWriter, bucket_name, read_stage_manifest, write_stage_manifest
 from schemas.embeddings import embeddings_metadata, write_embeddings_file
-from schemas.files import sha256_of_file, write_json, write_text
+from schemas.files import read_sealed_json, sha256_of_file, write_json, write_sealed_json, write_text
 from tests.helpers.published_users import write_published_users
 
 MODEL, DIM, NUM_ITEMS, NUM_KINDS = "itemsage-000000000001", 16, 600, 12
@@ -47,8 +48,18 @@ def actions() -> dict[str, list[tuple[int, int]]]:
     return found
 
 
-def make_store(store: Path, refine_cosine: float = 0.0) -> Path:
+def make_store(store: Path, refine_cosine: float = 0.0, alpha: float = 0.4, **facts: object) -> Path:
+    """facts: others of the users' manifest."""
     run = store / "runs" / "2026-06-30" / "0123456789abcdef"
+    make_items(run, refine_cosine)
+    write_published_users(run, actions(), item_ids(), vectors(), model_id=MODEL, now_us=NOW_US, alpha=alpha, **facts)
+    seal(run)
+    point_to(run)
+    return run
+
+
+def make_items(run: Path, refine_cosine: float = 0.0) -> None:
+    """The stages of a run but the users."""
     writer = UnitWriter(str(run), Unit("embeddings", "part-00000-of-00001", "0"))
     with writer.file("embeddings/part-00000-of-00001.parquet") as temporary:
         write_embeddings_file(temporary, item_ids(), vectors(), embeddings_metadata(MODEL, DIM))
@@ -59,9 +70,25 @@ def make_store(store: Path, refine_cosine: float = 0.0) -> Path:
     pq.write_table(pa.table(titles), run / "items" / f"{bucket_name(0, 1)}.parquet")
     write_stage_manifest(str(run), "items", [], num_buckets=1)
     index.run(index.IndexConfig(run=str(run), refine_cosine=refine_cosine), PipelineOptions(["--runner=FnApiRunner"]))
-    write_published_users(run, actions(), item_ids(), vectors(), model_id=MODEL, now_us=NOW_US)
-    files = [entry for stage in ("embeddings", "index") for entry in read_stage_manifest(str(run), stage)["files"]]
-    write_json(run / "manifest.json", {"files": files, "model_id": MODEL})
-    write_text(run / "COMPLETED", sha256_of_file(run / "manifest.json") + "\n")
+
+
+def point_to(run: Path) -> None:
+    """Makes the run the published one of its store."""
+    store = run.parents[2]
     write_text(store / "CURRENT", run.relative_to(store).as_posix() + "\n")
-    return run
+
+
+def seal(run: Path) -> None:
+    """The run's manifest and COMPLETED, over its files as they are now listed by their stages."""
+    stages = {name: read_stage_manifest(str(run), name) for name in ("embeddings", "index", "users")}
+    write_json(run / "manifest.json", {"files": published_files(stages), "model_id": MODEL})
+    write_text(run / "COMPLETED", sha256_of_file(run / "manifest.json") + "\n")
+
+
+def reseal(run: Path) -> None:
+    """A manifest that vouches for the users' files as they are now: who forges them may forge it too."""
+    path = run / "manifests" / "users.json"
+    facts = read_sealed_json(path)
+    files = [{**entry, "sha256": sha256_of_file(run / entry["path"])} for entry in facts["files"]]
+    write_sealed_json(path, facts | {"files": files})
+    seal(run)

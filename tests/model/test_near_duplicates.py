@@ -161,3 +161,8 @@ def test_rows_that_are_none_are_refused(damage):
 
 def test_examples_in_the_docstrings():
     assert doctest.testmod(module).failed == 0
+
+
+def test_a_negative_zero_is_a_zero():
+    matrix = np.array([[1, 0], [1, -0.0], [0, 1]], np.float32)
+    assert near_duplicates(matrix, 1.0).tolist() == [0, 0, 2]

@@ -14,6 +14,7 @@ from model.recommendation import (
     Interests,
     blend,
     choose,
+    merge_equal,
     merge_recent,
     no_interests,
     order_by_depth,
@@ -145,6 +146,27 @@ def test_each_medoid_gives_its_quota_before_any_gives_more():
     assert pool.rows_P[order_by_depth(pool, 1)].tolist() == [1, 5, 2, 6, 3, 7, 4]
 
 
+@given(st.lists(st.tuples(st.integers(0, 6), st.floats(0.125, 9), st.integers(1, 9), st.integers(0, 99)), max_size=20))
+def test_interests_of_one_row_become_one(clusters):
+    rows, importance, size, last_us = (
+        (np.array(column) for column in zip(*clusters, strict=True)) if clusters else [np.zeros(0, np.int64)] * 4
+    )
+    given_ones = Interests(
+        rows_C=rows.astype(np.int64), importance_C=importance, size_C=size.astype(np.int32), last_us_C=last_us
+    )
+    merged = merge_equal(given_ones)
+    found = {row: at for at, row in enumerate(merged.rows_C.tolist())}
+    assert sorted(found) == sorted({row for row, *_ in clusters})
+    assert len(found) == len(merged.rows_C)
+    for row, at in found.items():
+        own = [cluster for cluster in clusters if cluster[0] == row]
+        assert merged.importance_C[at] == pytest.approx(sum(cluster[1] for cluster in own))
+        assert (merged.size_C[at], merged.last_us_C[at]) == (sum(c[2] for c in own), max(c[3] for c in own))
+    keys = list(zip((-merged.importance_C).tolist(), merged.rows_C.tolist(), strict=True))
+    assert keys == sorted(keys)
+    assert merged.size_C.dtype == np.int32
+
+
 def test_ties_are_ordered_by_row():
     pool = pool_of([(np.array([8, 4, 6]), np.full(3, 0.5, np.float32))], np.array([], np.int64))
     assert pool.rows_P[order_by_score(pool, blend(pool.cosine_P, np.zeros(3), 0, 1.0))].tolist() == [4, 6, 8]
@@ -177,6 +199,25 @@ def test_choosing_is_its_loop_whatever_the_blocks(seed, top, kinds, cosine):
         for block in (7, 256):
             patch.setattr(recommendation, "_BLOCK", block)
             assert choose(order, vectors.__getitem__, seen, top, cosine).tolist() == slow
+
+
+@pytest.mark.parametrize("cosine", [0.9, 0.985, 0.999, 0.99999])
+@pytest.mark.parametrize("noise", [0.0, 0.01, 0.045, 0.1, 0.2, 1.0])
+def test_a_projection_changes_no_choice(cosine, noise):
+    """Many seen items, with many candidates just about as near as the cosine."""
+    generator = np.random.default_rng(7)
+    seen = generator.standard_normal((900, 128))
+    vectors = seen[generator.integers(900, size=600)] + noise * generator.standard_normal((600, 128))
+    seen, vectors = (
+        (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32) for rows in (seen, vectors)
+    )
+    found = choose(np.arange(600), vectors.__getitem__, seen, 600, cosine)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(recommendation, "_PROJECTED_FROM", 2.0)
+        np.testing.assert_array_equal(found, choose(np.arange(600), vectors.__getitem__, seen, 600, cosine))
+    is_near = (vectors @ seen.T).max(axis=1) >= cosine
+    assert not is_near[found].any()
+    assert recommendation._Near(seen, 0.985).is_projected
 
 
 def test_near_duplicates_come_if_nobody_minds():

@@ -6,7 +6,15 @@ import pytest
 from model.distinct_search import DistinctVectors
 from model.pinnersage import US_PER_DAY
 from model.user_actions import Actions
-from model.user_calibration import CurvePoint, alpha_grid, best_by_samples, best_point, calibration_curve
+from model.user_calibration import (
+    NEW,
+    CurvePoint,
+    alpha_grid,
+    best_by_samples,
+    best_point,
+    calibration_curve,
+    sample_users,
+)
 from model.user_evaluation import Protocol
 
 NUMS = (3, 5, 10, 20)
@@ -14,8 +22,9 @@ NUMS = (3, 5, 10, 20)
 NUM_INTERESTS, NUM_WANTED, NUM_AROUND, TOP = 8, 5, 15, 40
 
 
-def point(alpha: float, recall: float, samples: int = 3) -> CurvePoint:
+def point(alpha: float, recall: float, samples: int = 3, recall_new: float | None = None) -> CurvePoint:
     rest = {"recall_se": 0.0, "relevance": 0.0, "relevance_se": 0.0, "clusters_median": 1.0, "clusters_p90": 1.0}
+    rest |= {"recall_new": recall_new, "recall_new_se": 0.0}
     return CurvePoint(samples=samples, alpha=alpha, recall=recall, **rest)
 
 
@@ -27,6 +36,24 @@ def test_equal_recalls_go_to_fewer_samples_even_of_a_smaller_alpha():
     curve = [point(1, 0.3, 5), point(8, 0.3, 10), point(2, 0.3, 5), point(9, 0.2, 3), point(4, 0.1, 5)]
     assert best_point(curve) == point(2, 0.3, 5)
     assert best_by_samples(curve) == [point(9, 0.2, 3), point(2, 0.3, 5), point(8, 0.3, 10)]
+
+
+def test_the_recall_of_new_items_decides_where_it_is_asked_to():
+    curve = [point(1, 0.3, 3, 0.1), point(2, 0.2, 3, 0.2), point(4, 0.1, 5, 0.2)]
+    assert (best_point(curve), best_point(curve, NEW)) == (curve[0], curve[1])
+    assert best_by_samples(curve, NEW) == [curve[1], curve[2]]
+
+
+def test_the_same_users_are_drawn_whatever_others_there_are():
+    names = [f"user-{number:03d}" for number in range(200)]
+    drawn = sample_users(names, np.arange(200), 50)
+    assert len(set(drawn.tolist())) == 50
+    assert drawn.tolist() == sorted(drawn.tolist()) != list(range(50))
+    without = sample_users(names, np.setdiff1d(np.arange(200), drawn[:10]), 40)
+    assert without.tolist() == drawn[10:].tolist()
+    backwards = sample_users(names[::-1], np.arange(200), 50)
+    assert {names[::-1][user] for user in backwards} == {names[user] for user in drawn}
+    assert sample_users(names, drawn, 51).tolist() == drawn.tolist()
 
 
 def test_the_grid_is_geometric_and_goes_on_at_both_ends():

@@ -17,9 +17,9 @@ from model.user_month_ahead import (
     POPULAR,
     WEIGHTS,
     MonthAhead,
-    calibrated_methods,
     choose_weights,
     compared_columns,
+    methods_with_choice,
     month_ahead,
     users_of_items,
     weight_columns,
@@ -29,7 +29,7 @@ from schemas.hashing import seed_of
 NUM_ITEMS, NUM_USERS = 900, 20
 SPLIT, END = 100 * US_PER_DAY, 110 * US_PER_DAY
 PROTOCOL = Protocol(alpha=2.0, window_days=30)
-METHODS = calibrated_methods(6, 0.7, others_alpha=2.0)
+METHODS = methods_with_choice(6, 0.7, others_alpha=2.0)
 BLENDED = [name for name in METHODS if name != "last item"]
 COLUMNS = [(POPULAR, 0.0), (OWN, 0.0), *((name, 0.0) for name in METHODS), *((name, 0.5) for name in BLENDED)]
 
@@ -132,7 +132,7 @@ def test_the_calibrated_choice_is_beside_the_others_once():
     history = ACTIONS.history(0, SPLIT - 30 * US_PER_DAY, SPLIT)
     chosen, everything = (METHODS[name](UserDay(history, MATRIX, SPLIT, 2.0, 1)) for name in added)
     assert len(chosen.rows_Q) == 6 < len(everything.rows_Q) == everything.num_clusters
-    assert list(calibrated_methods(6, 2.0, others_alpha=2.0)) == [
+    assert list(methods_with_choice(6, 2.0, others_alpha=2.0)) == [
         *BY_VECTORS,
         "PinnerSage, calibrated: e = 6, alpha = 2",
     ]

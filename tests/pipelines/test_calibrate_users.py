@@ -1,17 +1,23 @@
 """Calibration of alpha and of the number of samples on a shop where their right values are known."""
 
+import datetime as dt
 import json
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 from user_shop import TO, make_shop
-from users_runs import MODEL_ID
+from users_runs import ITEM_IDS, MODEL_ID, finish_embeddings, row, vectors_of, write_log
 
 from model.user_calibration import alpha_grid
+from model.user_month_ahead import WEIGHTS
 from pipelines import users
+from pipelines.calibrate_users import CRITERIA
 from pipelines.config_file import read_config_file
 from pipelines.user_alpha import alpha_of, default_calibration_path
-from pipelines.user_plan import UsersConfig
+from pipelines.user_plan import ALL, NEW, UsersConfig, plan
 from schemas.files import read_sealed_json
 
 
@@ -56,7 +62,98 @@ def test_the_alpha_that_keeps_groups_apart_is_chosen_written_and_found(shop, cap
     assert sum(line.startswith("e = ") for line in shown.splitlines()) == 4
     assert f"users: e = 3 at alpha {found['alpha']:g} has the best recall@400" in shown
     config = UsersConfig(run=str(run), engagements=str(engagements), date=TO)
-    assert alpha_of(config, MODEL_ID) == (found["alpha"], 3, str(path))
+    assert alpha_of(config, MODEL_ID) == (found["alpha"], 3, str(path), found["popularity_weight"])
+
+
+def test_the_weight_of_popularity_is_chosen_and_told(shop, tmp_path, capsys):
+    """Ten items of each of the twelve groups are all that anybody wants: blended, they are among the best 400 of all,
+    and no better than three full groups. With two medoids, popularity brings the third group."""
+    path = tmp_path / "c.json"
+    assert calibrate(shop, f"--calibration={path}") == 0
+    found = read_sealed_json(path)
+    assert [point["popularity_weight"] for point in found["blend"]] == list(WEIGHTS)
+    assert found["blend"][0]["recall"] == found["best"][0]["recall"]
+    assert found["popularity_weight"] == 0
+    assert "blend: no --popularity-weight has a better recall than 0: 1.0000" in capsys.readouterr().out
+    assert calibrate(shop, f"--calibration={path}", "--calibrate-samples=2") == 0
+    found = read_sealed_json(path)
+    recall = {point["popularity_weight"]: point["recall"] for point in found["blend"]}
+    best = found["popularity_weight"]
+    assert best == min(weight for weight, value in recall.items() if value == max(recall.values())) > 0
+    assert recall[best] > 0.9 > 0.8 > recall[0.0]
+    told = f"blend: --popularity-weight {best:g} has recall {recall[best]:.4f} (0: {recall[0.0]:.4f}); recommend --bl"
+    assert told in capsys.readouterr().out
+    config = UsersConfig(run=str(shop[0]), engagements=str(shop[1]), date=TO, calibration=str(path))
+    assert alpha_of(config, MODEL_ID).popularity_weight == best
+    assert plan(config).facts["popularity_weight"] == best
+
+
+def test_rows_after_the_date_change_nothing(shop, tmp_path):
+    """What is chosen on the days before a period knows nothing of the period."""
+    run, engagements = shop
+    log = pq.read_table(engagements)
+    before = pc.less(log["timestamp"], pa.scalar(dt.datetime(2026, 6, 12, tzinfo=dt.UTC), log.schema.field(0).type))
+    pq.write_table(log.filter(before), tmp_path / "cut.parquet")
+    files = []
+    for name, of in (("whole", engagements), ("cut", tmp_path / "cut.parquet")):
+        files.append(tmp_path / f"{name}.json")
+        assert calibrate((run, of), "--date=2026-06-11", f"--calibration={files[-1]}", "--calibrate-samples=2,3") == 0
+    assert pq.read_metadata(tmp_path / "cut.parquet").num_rows < len(log)
+    assert files[0].read_bytes() == files[1].read_bytes()
+
+
+def test_new_items_decide_where_they_are_asked_to(shop, tmp_path, capsys):
+    found = {}
+    for name in ("all", "new"):
+        assert calibrate(shop, f"--calibration={tmp_path / name}", f"--calibrate-for={name}") == 0
+        found[name] = read_sealed_json(tmp_path / name)
+    shown = capsys.readouterr().out
+    assert [found[name]["criterion"] for name in found] == ["recall@400", "recall@400 of new items"]
+    assert found["all"]["curve"][:56] == found["new"]["curve"][:56]
+    for name, key in (("all", "recall"), ("new", "recall_new")):
+        points = found[name]["curve"]
+        assert {"recall", "recall_new", "recall_new_se"} <= points[0].keys()
+        best = max(point[key] for point in points)
+        chosen = next(p for p in points if (p["samples"], p["alpha"]) == (found[name]["samples"], found[name]["alpha"]))
+        assert chosen[key] == pytest.approx(best)
+        assert f"has the best {found[name]['criterion']}; written" in shown
+    assert any(0 < point["recall_new"] != point["recall"] for point in found["all"]["curve"])
+    assert "of new items 1.0000 +- " in shown
+    assert (CRITERIA[ALL], CRITERIA[NEW]) == (
+        "recall@400",
+        "recall@400 of new items",
+    )  # the plan's names are the model's
+
+
+def test_new_items_that_nobody_acts_on_can_decide_nothing(tmp_path, capsys):
+    """Everybody comes back to the item of the days before."""
+    run = tmp_path / "run"
+    finish_embeddings(run, vectors_of())
+    rows = [row(f"u{number}", ITEM_IDS[number], age) for number in range(30) for age in (0.5, 1.5, 2.5)]
+    flags = ["--date=2026-06-30", "--calibration-days=1", f"--calibration={tmp_path / 'c.json'}"]
+    log = write_log(tmp_path / "log", rows)
+    assert calibrate((run, log), *flags) == 0
+    assert read_sealed_json(tmp_path / "c.json")["best"][0]["recall_new"] is None
+    assert "of new items none" in capsys.readouterr().out
+    (tmp_path / "c.json").unlink()
+    assert calibrate((run, log), *flags, "--calibrate-for=new") == 2
+    assert "items that are new to their users" in capsys.readouterr().err
+    assert not (tmp_path / "c.json").exists()
+
+
+def test_so_many_users_are_measured_and_told(shop, tmp_path, capsys):
+    path = tmp_path / "c.json"
+    assert calibrate(shop, f"--calibration={path}", "--calibrate-users=8") == 0
+    assert "calibrate: 8 of 20 users with actions on a validation day and before it" in capsys.readouterr().out
+    found = read_sealed_json(path)
+    assert (found["users"], found["users_of"], found["user_days"]) == (8, 20, 24)
+    assert found["best"][0]["recall"] == pytest.approx(1)
+    assert calibrate(shop, f"--calibration={path}") == 0
+    assert "calibrate: 20 of 20 users" in capsys.readouterr().out
+    assert calibrate(shop, f"--calibration={path}", "--calibrate-users=6") == 2
+    assert "got 18 in the 3 days" in capsys.readouterr().err
+    assert calibrate(shop, f"--calibration={path}", "--calibrate-users=0") == 2
+    assert "expected --calibrate-users" in capsys.readouterr().err
 
 
 def test_the_same_data_give_the_same_bytes_at_the_given_place(shop, tmp_path):
@@ -77,7 +174,7 @@ def test_the_given_numbers_of_samples_are_compared(shop, tmp_path, capsys):
     assert 0.6 < recall[2] < 0.8
     assert found["samples"] == 3
     shown = capsys.readouterr().out
-    assert shown.splitlines()[1].split() == ["alpha", "clusters", *"e=2e=3e=7"]
+    assert shown.splitlines()[2].split() == ["alpha", "clusters", *"e=2e=3e=7"]
     assert "largest e tried" not in shown
     assert calibrate(shop, f"--calibration={path}", "--calibrate-samples=2") == 0
     alone = read_sealed_json(path)

@@ -15,6 +15,7 @@ from pipelines import cli, daily, store, train
 from pipelines.jobs import beam_options
 from pipelines.searcher import Searcher
 from pipelines.user_alpha import DEFAULT_ALPHA
+from schemas.errors import UsageError
 from schemas.files import read_sealed_json, write_sealed_json
 from schemas.sample_shop.generate import generate
 
@@ -279,3 +280,20 @@ def test_a_day_later_is_another_run_and_lists_what_changed(shop, trained, publis
     assert counts["pictures_computed"] == 0
     assert counts["users_yesterday"] == counts["users_reused"] + counts["users_changed"] + counts["users_gone"] > 100
     assert counts["users_reused"] > 0 < counts["users_changed"]  # who acted on what is gone is clustered again
+
+
+def test_a_calibration_in_the_middle_of_a_run_stops_it(published):
+    """The run is named after one alpha: users made with another do not belong to it."""
+    manifest = json.loads((published / "manifest.json").read_text())
+    daily._check_calibration(published, manifest)
+    for changed in ({"alpha": 0.123}, {"samples": 77}):
+        facts = {**manifest, "config": {**manifest["config"], **changed}}
+        with pytest.raises(UsageError, match=r"calibrated while the run was at work. Repeat the call"):
+            daily._check_calibration(published, facts)
+
+
+def test_a_column_that_is_mapped_wrongly_is_told_before_the_work(shop, trained, tmp_path, capsys):
+    mapped = {"engagements": {"user_id": "customer"}}
+    with pytest.raises(UsageError, match="expected a column 'customer' for user_id"):
+        day(shop, trained, engagements=f"{shop}/engagements.parquet", columns=mapped, date="2026-07-09")
+    assert not (trained / "runs" / "2026-07-09").exists()

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,13 @@ import pytest
 from user_shop import FROM, TO, make_shop
 from users_runs import MODEL_ID
 
-from model.user_baselines import METHODS
-from model.user_month_ahead import BY_VECTORS, WEIGHTS
+from model.user_baselines import DECAY_PER_DAY, METHODS
+from model.user_evaluation import IMPRESSIONS_AN_ITEM, RELEVANT_COSINE, TOP
+from model.user_month_ahead import BY_VECTORS, CUTS, MIN_ITEM_ACTIONS, WEIGHTS
 from pipelines.evaluate_users import EvaluateUsersConfig, command_line, main
+from pipelines.evaluation.user_alphas import alphas_of
 from pipelines.user_alpha import default_calibration_path
+from pipelines.user_plan import UsersConfig
 from schemas.files import write_sealed_json
 
 #: Clusters are the three groups of a user at this alpha.
@@ -86,6 +90,8 @@ def test_pinnersage_at_other_alphas_is_shown_beside(evaluated):
     assert f"| {ALPHA:g} | 3 | 1.000 / 1.000 |" in page
 
 
+#: Of the days before those evaluated.
+CALIBRATION = {"model_id": MODEL_ID, "date": "2026-06-10", "calibration_days": 3}
 #: What a calibration of this shop might say: groups halved for e = 10, everything in one cluster for e = 3.
 BEST = [{"samples": 3, "alpha": 64.0}, {"samples": 5, "alpha": ALPHA}, {"samples": 10, "alpha": 0.25}]
 
@@ -93,7 +99,7 @@ BEST = [{"samples": 3, "alpha": 64.0}, {"samples": 5, "alpha": ALPHA}, {"samples
 @pytest.fixture(scope="module")
 def calibrated(shop, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], str]:
     folder = tmp_path_factory.mktemp("calibrated")
-    write_sealed_json(folder / "c.json", {"model_id": MODEL_ID, "alpha": 0.25, "samples": 10, "best": BEST})
+    write_sealed_json(folder / "c.json", {**CALIBRATION, "alpha": 0.25, "samples": 10, "best": BEST})
     (folder / "notes.md").write_text("\ufeffRecall is **high**.\n\n- see α\n\n", encoding="utf-8")
     run, engagements = shop
     arguments = [f"--run={run}", f"--engagements={engagements}", f"--from={FROM}", f"--to={TO}"]
@@ -106,7 +112,7 @@ def test_the_papers_table_is_at_the_best_alpha_for_3_and_the_calibrated_rows_at_
     report, page = calibrated
     chosen, other = "PinnerSage, calibrated: e = 10, alpha = 0.25", "PinnerSage, e = 5, alpha = 4, calibrated for it"
     assert (report["alpha"], report["alpha_from"]) == (64.0, "calibration c.json, best for e = 3")
-    assert report["calibrated"] == {"samples": 10, "alpha": 0.25}
+    assert report["calibrated"] == {"samples": 10, "alpha": 0.25, "date": "2026-06-10", "days": 3}
     methods = means_of(report)
     grid = {(p["alpha"], p["num"]): p for p in report["walk_forward"]["alpha_by_num"] if p["sampled"]}
     assert list(methods) == [*METHODS, chosen, other]  # e = 3 at its own alpha is a row of the paper's
@@ -119,8 +125,8 @@ def test_the_papers_table_is_at_the_best_alpha_for_3_and_the_calibrated_rows_at_
     for name in (chosen, other):
         assert page.count(f"| {name} | ") >= 2
     assert (
-        "- alpha 64 (calibration c.json, best for e = 3) where nothing else is said; calibrated choice: e = 10, alph"
-        in page
+        "- alpha 64 (calibration c.json, best for e = 3) where nothing else is said; calibrated choice: e = 10, alpha "
+        "0.25, of the 3 days up to 2026-06-10\n" in page
     )
     assert {alpha for alpha, _ in grid} >= {0.25, 1.0}
 
@@ -186,7 +192,7 @@ def test_impressions_of_the_log_are_used(tmp_path, evaluated):
 def test_any_embeddings_and_a_calibration_stand_in_for_the_run_and_alpha(shop, tmp_path, evaluated, capsys):
     run, engagements = shop
     calibration = tmp_path / "c.json"
-    write_sealed_json(calibration, {"model_id": MODEL_ID, "alpha": ALPHA})
+    write_sealed_json(calibration, {**CALIBRATION, "alpha": ALPHA})
     common = [f"--embeddings={run / 'embeddings'}", f"--engagements={engagements}", f"--from={TO}", f"--to={TO}"]
     assert main([*common, f"--calibration={calibration}", f"--out-json={tmp_path / 'a.json'}"]) == 0
     report = json.loads((tmp_path / "a.json").read_text())
@@ -197,10 +203,55 @@ def test_any_embeddings_and_a_calibration_stand_in_for_the_run_and_alpha(shop, t
 
 def test_the_runs_own_calibration_is_found(tmp_path):
     run, engagements = make_shop(tmp_path)
-    write_sealed_json(default_calibration_path(run, MODEL_ID), {"model_id": MODEL_ID, "alpha": 3.5})
+    write_sealed_json(default_calibration_path(run, MODEL_ID), {**CALIBRATION, "alpha": 3.5})
     arguments = [f"--run={run}", f"--engagements={engagements}", f"--from={TO}", f"--to={TO}"]
     assert main([*arguments, f"--out-json={tmp_path / 'a.json'}"]) == 0
     assert json.loads((tmp_path / "a.json").read_text())["alpha"] == 3.5
+
+
+@pytest.mark.parametrize("is_named", [True, False])
+@pytest.mark.parametrize("date", [FROM, TO, "2026-07-01"])
+def test_a_calibration_that_has_seen_the_period_is_refused_wherever_it_was_found(
+    tmp_path, shop, capsys, date, is_named
+):
+    """On the day before, it is not: see `calibrated`. A given alpha needs none."""
+    run, engagements = tmp_path / "run", shop[1]
+    shutil.copytree(shop[0], run)
+    path = tmp_path / "c.json" if is_named else default_calibration_path(run, MODEL_ID)
+    write_sealed_json(path, {**CALIBRATION, "alpha": 3.5, "date": date})
+    arguments = [f"--run={run}", f"--engagements={engagements}", f"--from={FROM}", f"--to={TO}"]
+    out = [f"--out={tmp_path / 'page.md'}", *([f"--calibration={path}"] if is_named else [])]
+    assert main([*arguments, *out]) == 2
+    message = capsys.readouterr().err
+    assert f"expected a calibration of days before --from {FROM}, got one up to {date}" in message
+    assert "with an earlier --date" in message
+    assert "or give --alpha" in message
+    assert not (tmp_path / "page.md").exists()
+    alphas = alphas_of(UsersConfig(run=str(run), engagements="", date=TO, alpha=2.0), MODEL_ID, FROM)
+    assert (alphas.paper, alphas.chosen) == (2.0, None)
+
+
+@pytest.mark.parametrize("wrong", [{"date": None}, {"date": "June"}, {"date": 20260610}, {"calibration_days": "3"}])
+def test_a_calibration_that_does_not_say_of_when_it_is_is_damaged(tmp_path, shop, capsys, wrong):
+    path = tmp_path / "c.json"
+    write_sealed_json(path, {**CALIBRATION, "alpha": 3.5, **wrong})
+    arguments = [f"--run={shop[0]}", f"--engagements={shop[1]}", f"--from={FROM}", f"--to={TO}"]
+    assert main([*arguments, f"--calibration={path}"]) == 1
+    assert "calibrate again" in capsys.readouterr().err
+
+
+def test_the_page_tells_the_constants_of_the_code(evaluated):
+    _, _, page = evaluated
+    for told in (
+        f"{TOP} recommended items, floor({TOP} / e)",
+        f"a cosine of at least {RELEVANT_COSINE} to a",
+        f"against {IMPRESSIONS_AN_ITEM} impressions an item",
+        f"at least {MIN_ITEM_ACTIONS} actions before",
+        f"λ = {DECAY_PER_DAY} a day",
+        f"chosen by recall@{max(CUTS)} on the period",
+        "the weights may be too low",
+    ):
+        assert told in page, told
 
 
 @pytest.mark.parametrize(

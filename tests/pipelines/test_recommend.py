@@ -1,25 +1,25 @@
-"""Recommendations from a published run made by hand, and what is refused."""
+"""Recommendations from a published run made by hand."""
 
+import itertools
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 
-from pipelines.recommender import POPULAR_CLUSTER, Recommender, Settings
-from schemas.errors import CorruptFileError, UsageError
-from schemas.files import read_sealed_json, write_sealed_json, write_text
-from tests.helpers.published_users import write_published_users
+from pipelines.recommendation_types import POPULAR_CLUSTER, Settings
+from pipelines.recommender import Recommender
+from schemas.errors import UsageError
+from schemas.files import read_sealed_json, write_sealed_json
 from tests.helpers.recommend_store import (
-    MODEL,
     NOW_US,
     NUM_ITEMS,
     USERS,
     actions,
     item_ids,
     make_store,
+    point_to,
     vectors,
 )
 
@@ -31,13 +31,6 @@ def store(tmp_path_factory) -> Path:
     """Published; read it, do not change it."""
     folder = tmp_path_factory.mktemp("store")
     make_store(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def refined_store(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("refined")
-    make_store(folder, refine_cosine=0.99)
     return folder
 
 
@@ -208,91 +201,47 @@ def test_caches_are_bounded(store, monkeypatch):
     assert small._neighbours.cache_info().hits >= 3
 
 
-@pytest.mark.parametrize("exact", [False, True])
-def test_a_refined_index_has_representatives_in_place_of_others(refined_store, exact):
-    refined = Recommender(str(refined_store), exact=exact)
-    removed = [name for name in item_ids() if name not in set(refined.items.item_ids.to_pylist())]
-    assert len(removed) > 10
-    for user in USERS[:60:7]:
-        answer = refined.recommend(user, removed[:2], MANY)
-        assert answer.unknown_recent == []
-        shown = {c.item_id for c in answer.candidates} | {c.medoid_item_id for c in answer.clusters}
-        assert not shown & set(removed)
-        seen = [row for row, _ in actions()[user]]
-        assert (vectors()[rows_of(answer.candidates)] @ vectors()[seen].T).max() < 0.999
+def sampled_of(recommender: Recommender, user: str, recent: Sequence[str] = ()) -> str:
+    """The one interest that was sampled."""
+    clusters = recommender.recommend(user, recent, Settings(top=1, samples=1)).clusters
+    return next(cluster.medoid_item_id for cluster in clusters if cluster.is_sampled)
 
 
-def without_users(run: Path) -> None:
-    (run / "manifests" / "users.json").unlink()
+def test_the_sample_depends_on_user_recent_items_and_run(recommender, own_run):
+    """Each of them alone: equal interests, and all else equal."""
+    four = ["item-001", "item-002", "item-003", "item-004"]
+    assert len({sampled_of(recommender, f"stranger {n}", four) for n in range(20)}) > 1
+    assert len({sampled_of(recommender, "stranger", order) for order in itertools.permutations(four)}) > 1
+    other_run = own_run.rename(own_run.with_name("fedcba9876543210"))
+    point_to(other_run)
+    other = Recommender(str(other_run.parents[2]))
+    differ = [sampled_of(other, user) != sampled_of(recommender, user) for user in USERS[3:60]]
+    assert 5 < sum(differ) < len(differ)
 
 
-def users_of_another_model(run: Path) -> None:
-    path = run / "manifests" / "users.json"
-    write_sealed_json(path, read_sealed_json(path) | {"model_id": "itemsage-ffffffffffff"})
+def test_where_everything_near_is_seen_a_longer_list_is_searched(recommender):
+    """300 nearest items are seen: more than the first list has."""
+    seen = np.argsort(vectors() @ vectors()[70])[-300:]
+    answer = recommender.recommend("nobody", [item_ids()[row] for row in seen], Settings(top=5, samples=1))
+    assert len(answer.candidates) == 5
+    assert not {candidate.item_id for candidate in answer.candidates} & {item_ids()[row] for row in seen}
 
 
-def endless_decay(run: Path) -> None:
-    path = run / "manifests" / "users.json"
-    write_sealed_json(path, read_sealed_json(path) | {"decay_per_day": "0.01"})
+def test_seen_items_take_no_room_from_the_popular_ones(recommender):
+    num_users = recommender.items.num_users_N
+    order = np.argsort(-num_users, kind="stable")
+    settings = Settings(top=10, samples=1, popularity_weight=1e4, near_duplicate_cosine=None)
+    answer = recommender.recommend("nobody", [item_ids()[row] for row in order[:30]], settings)
+    found = num_users[rows_of(answer.candidates)]
+    assert found.tolist() == num_users[order[30:40]].tolist()
 
 
-def no_number_of_samples(run: Path) -> None:
-    path = run / "manifests" / "users.json"
-    write_sealed_json(path, read_sealed_json(path) | {"samples": 0})
-
-
-def files_of(run: Path, folder: str) -> list[Path]:
-    return sorted((run / folder).iterdir())
-
-
-def files_of_another_model(run: Path) -> None:
-    for path in files_of(run, "users"):
-        table = pq.read_table(path)
-        pq.write_table(table.replace_schema_metadata({"model_id": "itemsage-ffffffffffff"}), path)
-
-
-def damaged_pages(run: Path) -> None:
-    for path in files_of(run, "users"):
-        data = bytearray(path.read_bytes())
-        data[8:200] = bytes(192)
-        path.write_bytes(bytes(data))
-
-
-def lost_actions(run: Path) -> None:
-    for path in files_of(run, "user_actions"):
-        path.unlink()
-
-
-def unknown_medoids(run: Path) -> None:
-    shutil.rmtree(run / "users")
-    shutil.rmtree(run / "user_actions")
-    shutil.rmtree(run / "item_popularity")
-    others = [f"other-{n}" for n in range(NUM_ITEMS)]
-    write_published_users(run, actions(), others, vectors(), model_id=MODEL, now_us=NOW_US)
-
-
-@pytest.mark.parametrize(
-    ("damage", "error", "message"),
-    [
-        (without_users, UsageError, "with users"),
-        (users_of_another_model, CorruptFileError, "itemsage-ffffffffffff"),
-        (endless_decay, CorruptFileError, "decay_per_day"),
-        (no_number_of_samples, CorruptFileError, "'samples': 0"),
-        (files_of_another_model, CorruptFileError, "itemsage-ffffffffffff"),
-        (damaged_pages, CorruptFileError, "expected readable users"),
-        (lost_actions, CorruptFileError, "expected a Parquet file of users"),
-        (unknown_medoids, CorruptFileError, "'other-"),
-    ],
-)
-def test_what_does_not_belong_together_is_refused(own_run, damage, error, message):
-    damage(own_run)
-    with pytest.raises(error, match=message):
-        Recommender(str(own_run.parents[2])).recommend("user-001")
-
-
-def test_a_refined_index_that_was_not_published_is_refused(refined_store, tmp_path):
-    store = Path(shutil.copytree(refined_store, tmp_path / "store"))
-    path = store / "runs" / "2026-06-30" / "0123456789abcdef" / "refined_index" / "manifest.json"
-    write_text(path, path.read_text() + " ")
-    with pytest.raises(CorruptFileError, match="refined_index"):
-        Recommender(str(store))
+def test_clusters_are_described_when_asked_for(recommender):
+    answer = recommender.recommend("user-014")
+    listed = list(answer.clusters)
+    assert len(answer.clusters) == len(listed) > 3
+    assert [answer.clusters[n] for n in range(len(listed))] == listed == answer.clusters
+    assert (answer.clusters[-1], answer.clusters[1:3]) == (listed[-1], listed[1:3])
+    assert answer.clusters != listed[1:]
+    with pytest.raises(IndexError):
+        answer.clusters[len(listed)]

@@ -11,7 +11,8 @@ import pytest
 
 from pipelines import published_users, recommend, recommender
 from pipelines.recommend import RecommendConfig, answer_lines, as_json, format_answer, main, parse_line
-from pipelines.recommender import Candidate, Recommendation, Recommender, Settings, UserCluster
+from pipelines.recommendation_types import Candidate, Recommendation, Settings, UserCluster
+from pipelines.recommender import Recommender
 from schemas.errors import UsageError
 from tests.helpers.recommend_store import HOSTILE_ITEM, HOSTILE_USER, make_store
 
@@ -98,6 +99,26 @@ def test_flags_reach_the_recommender(store, capsys):
     exact = json.loads(printed([*base, "--exact"], capsys))
     assert exact["clusters"] == plain["clusters"]
     assert RecommendConfig(store="s", user="u", keep_near_duplicates=True).settings().near_duplicate_cosine is None
+
+
+def test_the_calibrated_popularity_weight_is_blended_in_if_wanted(store, tmp_path, capsys):
+    make_store(tmp_path / "weighed", popularity_weight=0.3)
+    make_store(tmp_path / "none", popularity_weight=None)
+    (tmp_path / "users.jsonl").write_text('{"user_id": "user-028"}\n')
+    for asked in (["--user", "user-028", "--json"], ["--requests", str(tmp_path / "users.jsonl")]):
+        base = ["--store", str(tmp_path / "weighed"), "--top=40", *asked]
+        plain, blended = printed(base, capsys), printed([*base, "--blend-popularity"], capsys)
+        assert blended == printed([*base, "--popularity-weight=0.3"], capsys) != plain
+        for without in (store, tmp_path / "none"):
+            assert main(["--store", str(without), *asked, "--blend-popularity"]) == 2
+            captured = capsys.readouterr()
+            assert captured.out == ""
+            assert "calibrate first, or give --popularity-weight" in captured.err
+    both = ["--store", str(tmp_path / "weighed"), "--user=user-028", "--blend-popularity", "--popularity-weight=0.1"]
+    assert main(both) == 2
+    assert "--blend-popularity or --popularity-weight, got both" in capsys.readouterr().err
+    stranger = ["--store", str(tmp_path / "weighed"), "--user=nobody", "--blend-popularity"]
+    assert "no actions: popular items only" in printed(stranger, capsys)
 
 
 def test_bulk_answers_in_order_around_bad_lines(store, tmp_path, capsys):

@@ -156,9 +156,28 @@ def test_another_threshold_builds_the_refined_index_alone_and_none_removes_it(tm
     assert open_index(tmp_path / "refined_index")[2]["refined"]["cosine"] == 0.99
     assert main(["--run", str(tmp_path)]) == 0
     assert stamps(tmp_path, "index") == full
-    assert not any((tmp_path / "refined_index").iterdir())
+    assert not (tmp_path / "refined_index").exists()
     assert not (tmp_path / "units" / "index" / "refined.json").exists()
     assert read_stage_manifest(str(tmp_path), "index")["counts"] == {"items_indexed": NUM_ROWS}
+
+
+def test_what_a_killed_build_left_is_removed(tmp_path):
+    """Killed between the files and the seal: no sidecar lists them."""
+    write_embeddings(tmp_path, clumped())
+    assert refine(tmp_path) == 0
+    (tmp_path / "units" / "index" / "refined.json").unlink()
+    (tmp_path / "refined_index" / ".items.ann.0123abcd.tmp").write_text("half")
+    assert main(["--run", str(tmp_path)]) == 0
+    assert not (tmp_path / "refined_index").exists()
+
+
+def test_a_published_run_keeps_its_files_whatever_they_are(tmp_path):
+    write_embeddings(tmp_path, clumped())
+    assert main(["--run", str(tmp_path)]) == 0
+    (tmp_path / "refined_index").mkdir()
+    (tmp_path / "COMPLETED").write_text("x")
+    assert main(["--run", str(tmp_path)]) == 0
+    assert (tmp_path / "refined_index").is_dir()
 
 
 def test_a_published_refined_index_is_not_removed(refined, tmp_path, capsys):

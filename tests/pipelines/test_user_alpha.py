@@ -13,6 +13,7 @@ from pipelines.user_alpha import (
     alpha_in_store,
     alpha_of,
     best_alphas,
+    calibrated_on,
     default_calibration_path,
 )
 from schemas.errors import CorruptFileError, UsageError
@@ -40,28 +41,30 @@ def test_a_model_id_never_leads_out_of_the_folder(tmp_path, model_id):
 
 
 def test_flag_then_calibration_then_default(tmp_path):
-    assert alpha_of(Flags(str(tmp_path)), MODEL_ID) == (DEFAULT_ALPHA, 3, DEFAULT)
+    assert alpha_of(Flags(str(tmp_path)), MODEL_ID) == (DEFAULT_ALPHA, 3, DEFAULT, None)
     path = default_calibration_path(tmp_path, MODEL_ID)
-    write_sealed_json(path, {"model_id": MODEL_ID, "alpha": 0.75, "samples": 20, "curve": []})
-    assert alpha_of(Flags(str(tmp_path)), MODEL_ID) == (0.75, 20, str(path))
-    assert alpha_of(Flags(str(tmp_path), alpha=0.0), MODEL_ID) == (0.0, 3, GIVEN)
-    assert alpha_of(Flags(str(tmp_path)), "another") == (DEFAULT_ALPHA, 3, DEFAULT)
-    assert alpha_of(Flags("elsewhere", calibration=str(path)), MODEL_ID) == (0.75, 20, str(path))
+    chosen = {"model_id": MODEL_ID, "alpha": 0.75, "samples": 20, "popularity_weight": 2}
+    write_sealed_json(path, {**chosen, "curve": []})
+    assert alpha_of(Flags(str(tmp_path)), MODEL_ID) == (0.75, 20, str(path), 2.0)
+    assert alpha_of(Flags(str(tmp_path), alpha=0.0), MODEL_ID) == (0.0, 3, GIVEN, None)
+    assert alpha_of(Flags(str(tmp_path)), "another") == (DEFAULT_ALPHA, 3, DEFAULT, None)
+    assert alpha_of(Flags("elsewhere", calibration=str(path)), MODEL_ID) == (0.75, 20, str(path), 2.0)
 
 
 def test_a_store_knows_them_before_there_is_a_run(tmp_path):
     run = tmp_path / "runs" / "2026-06-30" / "0123456789abcdef"
-    assert alpha_in_store(tmp_path, None, MODEL_ID) == (DEFAULT_ALPHA, 3, DEFAULT)
+    assert alpha_in_store(tmp_path, None, MODEL_ID) == (DEFAULT_ALPHA, 3, DEFAULT, None)
     path = default_calibration_path(run, MODEL_ID)
     write_sealed_json(path, {"model_id": MODEL_ID, "alpha": 0.75, "samples": 20})
-    assert alpha_in_store(tmp_path, None, MODEL_ID) == alpha_of(Flags(str(run)), MODEL_ID) == (0.75, 20, str(path))
-    assert alpha_in_store(tmp_path, 0.5, MODEL_ID) == (0.5, 3, GIVEN)
+    assert alpha_in_store(tmp_path, None, MODEL_ID) == (0.75, 20, str(path), None)
+    assert alpha_of(Flags(str(run)), MODEL_ID) == (0.75, 20, str(path), None)
+    assert alpha_in_store(tmp_path, 0.5, MODEL_ID) == (0.5, 3, GIVEN, None)
 
 
 def test_a_calibration_without_samples_is_for_three(tmp_path):
     path = tmp_path / "calibration.json"
     write_sealed_json(path, {"model_id": "m", "alpha": 0.75})
-    assert alpha_of(Flags(str(tmp_path)), "m") == (0.75, 3, str(path))
+    assert alpha_of(Flags(str(tmp_path)), "m") == (0.75, 3, str(path), None)
     assert best_alphas(path) == {3: 0.75}
 
 
@@ -87,6 +90,32 @@ def test_a_calibration_with_no_number_of_samples_is_damaged(tmp_path, samples):
     write_sealed_json(tmp_path / "calibration.json", {"model_id": "m", "alpha": 0.75, "samples": samples})
     with pytest.raises(CorruptFileError, match="expected samples from 1 to 100"):
         alpha_of(Flags(str(tmp_path)), "m")
+
+
+@pytest.mark.parametrize("weight", ["2", True, -0.5, []])
+def test_a_calibration_with_a_weight_that_is_none_is_damaged(tmp_path, weight):
+    write_sealed_json(tmp_path / "calibration.json", {"model_id": "m", "alpha": 0.75, "popularity_weight": weight})
+    with pytest.raises(CorruptFileError, match="expected popularity_weight as a number of at least 0"):
+        alpha_of(Flags(str(tmp_path)), "m")
+
+
+def test_when_a_calibration_was_made_is_known(tmp_path):
+    write_sealed_json(tmp_path / "c.json", {"date": "2026-06-30", "calibration_days": 7})
+    assert calibrated_on(tmp_path / "c.json") == ("2026-06-30", 7)
+
+
+@pytest.mark.parametrize("wrong", [{"date": None}, {"date": "20260630"}, {"date": "2026-06-31"}, {"date": 7}])
+def test_a_calibration_without_a_date_does_not_say_when(tmp_path, wrong):
+    write_sealed_json(tmp_path / "c.json", {"calibration_days": 7, **wrong})
+    with pytest.raises(CorruptFileError, match="expected date as YYYY-MM-DD"):
+        calibrated_on(tmp_path / "c.json")
+
+
+@pytest.mark.parametrize("days", [None, 0, True, "7", 7.0])
+def test_a_calibration_without_days_does_not_say_when(tmp_path, days):
+    write_sealed_json(tmp_path / "c.json", {"date": "2026-06-30", "calibration_days": days})
+    with pytest.raises(CorruptFileError, match="expected calibration_days"):
+        calibrated_on(tmp_path / "c.json")
 
 
 def test_a_calibration_that_was_named_must_be_there_and_fit(tmp_path):
@@ -134,6 +163,21 @@ def test_the_job_says_which_alpha_it_used(tmp_path, capsys):
     assert told["default"] == (f"{defaults} your data", DEFAULT_ALPHA, 3)
     assert told["calibrated"] == (f"users: alpha 0.75, e = 20 of {calibration}", 0.75, 20)
     assert told["given"] == ("users: alpha 0.25, e = 3 of --alpha", 0.25, 3)
+
+
+def test_users_do_not_depend_on_the_weight_of_popularity(tmp_path):
+    vectors = write_vectors(tmp_path / "v.parquet", vectors_of())
+    log = write_log(tmp_path / "log", [row("u", "item-001")])
+    found = {}
+    for weight in (None, 2.0, 0.0):
+        chosen = {} if weight is None else {"popularity_weight": weight}
+        write_sealed_json(tmp_path / "run" / "calibration.json", {"model_id": MODEL_ID, "alpha": 0.75, **chosen})
+        assert run_users(tmp_path / "run", vectors, log, alpha=None) == 0
+        manifest = read_stage_manifest(str(tmp_path / "run"), "users")
+        assert manifest["popularity_weight"] == weight
+        paths = [path for name in ("users", "units") for path in (tmp_path / "run" / name).rglob("*")]
+        found[weight] = (manifest["fingerprint"], {path: path.stat().st_mtime_ns for path in paths})
+    assert found[None] == found[2.0] == found[0.0]
 
 
 def test_users_do_not_depend_on_the_number_of_samples(tmp_path, capsys):

@@ -26,6 +26,7 @@ from users_runs import (
     write_vectors,
 )
 
+from pipelines import users
 from pipelines.users import main
 from schemas.hashing import bucket_of
 from schemas.users import read_popularity, read_user_actions
@@ -279,3 +280,15 @@ def test_a_wrong_call_exits_2(tmp_path, vectors, capsys, flags, told):
     assert main([*argv, "--date", "2026-06-30", "--embeddings", str(vectors), *flags]) == 2
     assert told in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
+
+
+def test_a_log_that_outgrows_its_buckets_is_told_of(tmp_path, vectors, capsys, monkeypatch):
+    log = write_log(tmp_path / "log", [row("u", "item-001", age_days=number) for number in range(1, 30)])
+    flags = ("--num-user-buckets", "2")
+    assert run_users(tmp_path / "roomy", vectors, log, *flags) == 0
+    assert "WARNING" not in capsys.readouterr().out
+    monkeypatch.setattr(users, "LARGE_BUCKET", 10)
+    assert run_users(tmp_path / "tight", vectors, log, *flags) == 0
+    told = capsys.readouterr().out
+    assert "WARNING: 29 engagements in 2 buckets, more than 10 each: --num-user-buckets 4 needs less memory" in told
+    assert data_of(tmp_path / "roomy") == data_of(tmp_path / "tight")

@@ -1,6 +1,8 @@
 """Users as Parquet: what was written comes back, in whole or one row group, other tools read it, damage is refused."""
 
 import datetime as dt
+import doctest
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
@@ -10,12 +12,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from schemas import users
 from schemas.errors import CorruptFileError
 from schemas.tables import ITEM_POPULARITY, USER_ACTIONS, USERS
 from schemas.users import (
     USERS_A_GROUP,
     UserActionRows,
     UserRows,
+    read_acted_items,
     read_popularity,
     read_user_actions,
     read_users,
@@ -109,6 +113,74 @@ def test_one_row_group_is_its_users(tmp_path):
     assert (statistics.min, statistics.max) == (f"user-{USERS_A_GROUP:05d}", f"user-{2 * USERS_A_GROUP - 1:05d}")
 
 
+def of_counts(counts: list[int]) -> tuple[UserRows, UserActionRows]:
+    """Users with so many clusters, and actions, each."""
+    total, users = sum(counts), len(counts)
+    rows, actions = user_rows(users), action_rows(users)
+    medoid_ids, zeros = pa.array([f"item-{n}" for n in range(total)], pa.string()), np.zeros(total, np.int64)
+    medoids_CD = np.tile(np.eye(8, dtype=np.float32)[0], (total, 1))
+    numbers = {"importance_C": np.ones(total), "size_C": np.ones(total, np.int32), "last_us_C": zeros}
+    return (
+        replace(rows, cluster_offsets=offsets(counts), medoid_ids=medoid_ids, medoids_CD=medoids_CD, **numbers),
+        replace(
+            actions,
+            action_offsets=offsets(counts),
+            item_ids=medoid_ids,
+            times_us_M=zeros,
+            labels_M=np.zeros(total, np.int32),
+            medoid_C=np.zeros(users, np.int32),
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    ("counts", "groups"),
+    [
+        ([10] * 25, [10, 10, 5]),
+        ([99, 1, 1], [2, 1]),
+        ([101, 250, 100, 1], [1, 1, 1, 1]),
+        ([1] * (USERS_A_GROUP + 2), [100, 30]),
+        ([0] * (USERS_A_GROUP + 2), [USERS_A_GROUP, 2]),
+        ([], [0]),
+    ],
+)
+def test_row_groups_hold_few_heavy_users_or_many_light_ones(tmp_path, monkeypatch, counts, groups):
+    monkeypatch.setattr("schemas.users.CLUSTERS_A_GROUP", 100)
+    monkeypatch.setattr("schemas.users.ACTIONS_A_GROUP", 100)
+    rows, actions = of_counts(counts)
+    write_users(tmp_path / "users", rows, MODEL_ID)
+    write_user_actions(tmp_path / "actions", actions)
+    for name in ("users", "actions"):
+        found = pq.read_metadata(tmp_path / name)
+        assert [found.row_group(n).num_rows for n in range(found.num_row_groups)] == groups
+    assert_equal(read_users(tmp_path / "users")[0], rows)
+    assert_equal(read_user_actions(tmp_path / "actions"), actions)
+    first = 0
+    for group, count in enumerate(groups):
+        ids, action_offsets, item_ids = read_acted_items(tmp_path / "actions", group)
+        whole = read_user_actions(tmp_path / "actions", group)
+        assert ids.to_pylist() == actions.ids.to_pylist()[first : first + count] == whole.ids.to_pylist()
+        np.testing.assert_array_equal(action_offsets, whole.action_offsets)
+        assert item_ids.to_pylist() == whole.item_ids.to_pylist()
+        first += count
+
+
+def test_the_example_is_right():
+    assert doctest.testmod(users).failed == 0
+    assert doctest.testmod(users).attempted == 1
+
+
+@pytest.mark.parametrize(
+    ("num_users", "num_actions", "got"),
+    [(0, 5, "0 users and 5 actions"), (-1, 5, "-1 users"), (6, 5, "6 users and 5 actions")],
+)
+def test_a_popularity_that_cannot_be_is_refused(tmp_path, num_users, num_actions, got):
+    columns = {"item_id": ["a", "b\x1b"], "num_users": [1, num_users], "num_actions": [1, num_actions]}
+    write_popularity(tmp_path / "items", pa.table(columns, schema=ITEM_POPULARITY))
+    with pytest.raises(CorruptFileError, match=f"expected from 1 user up to one an action, got {got}"):
+        read_popularity(tmp_path / "items")
+
+
 def test_the_schema_is_the_declared_one_but_for_the_dimension():
     assert users_schema(256).equals(USERS)
     assert not users_schema(8).equals(USERS)
@@ -198,6 +270,8 @@ def test_other_files_are_refused(tmp_path):
     for name in ("text", "narrow", "without", "missing"):
         with pytest.raises(CorruptFileError, match="expected"):
             read_user_actions(tmp_path / name)
+        with pytest.raises(CorruptFileError, match="expected"):
+            read_acted_items(tmp_path / name, 0)
         with pytest.raises(CorruptFileError, match="expected"):
             read_popularity(tmp_path / name)
 

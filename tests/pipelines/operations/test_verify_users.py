@@ -19,6 +19,7 @@ from pipelines.units import read_stage_manifest
 from schemas.embeddings import read_embeddings
 from schemas.errors import CorruptFileError
 from schemas.files import read_json, sha256_of_file, write_json, write_sealed_json, write_text
+from schemas.quarantine import quote
 from schemas.users import (
     UserActionRows,
     UserRows,
@@ -297,6 +298,21 @@ def test_a_popularity_that_misses_actions_is_found(own_store):
     reseal(run)
     left = total - table["num_actions"][0].as_py()
     assert f"expected actions in item_popularity/ {total}, got {left}" in problems(own_store)["users"]
+
+
+def test_a_popularity_of_other_items_is_found(own_store):
+    """Two items' numbers change places: the sums stay."""
+    run = current(own_store)
+    table = read_popularity(run / POPULARITY)
+    actions = table["num_actions"].to_pylist()
+    second = next(place for place, number in enumerate(actions) if number != actions[0])
+    order = [second, *range(1, second), 0, *range(second + 1, len(actions))]
+    swapped = table.take(order)
+    write_popularity(run / POPULARITY, pa.table([table["item_id"], *swapped.columns[1:]], schema=table.schema))
+    reseal(run)
+    item = quote(table["item_id"][0].as_py())
+    told = problems(own_store)["users"]
+    assert f"expected {actions[0]} as num_actions of item {item}, got {actions[second]} in item_popularity/" in told
 
 
 @pytest.mark.parametrize("fact", [{"alpha": 0.1}, {"decay_per_day": 0.02}, {"now_us": 1_782_950_400_000_000}])
