@@ -14,7 +14,7 @@ from users_runs import ITEM_IDS, MODEL_ID, finish_embeddings, row, vectors_of, w
 from model.user_calibration import alpha_grid
 from model.user_month_ahead import WEIGHTS
 from pipelines import users
-from pipelines.calibrate_users import CRITERIA
+from pipelines.calibrate_users import CRITERIA, why_few
 from pipelines.config_file import read_config_file
 from pipelines.user_alpha import alpha_of, default_calibration_path
 from pipelines.user_plan import ALL, NEW, UsersConfig, plan
@@ -207,11 +207,26 @@ def test_nothing_of_the_run_is_touched(shop, tmp_path):
     assert {path: path.stat().st_mtime_ns for path in run.rglob("*")} == before
 
 
-@pytest.mark.parametrize("flags", [["--date=2026-06-01"], ["--date=2027-01-01"], ["--actions=checkout"]])
-def test_too_few_user_days_are_refused_with_their_number(shop, tmp_path, capsys, flags):
-    assert calibrate(shop, f"--calibration={tmp_path / 'c.json'}", *flags) == 2
+@pytest.mark.parametrize(
+    ("flag", "remedy"),
+    [
+        ("--date=2026-06-01", "rows in future 720, rows read 780, rows used 60. To do: give a later --date"),
+        ("--date=2027-01-01", "rows too old 780. To do: give a --date inside the log"),
+        ("--actions=checkout", "rows other actions 780, rows read 780. To do: see --actions"),
+    ],
+)
+def test_too_few_user_days_are_refused_with_what_to_do(shop, tmp_path, capsys, flag, remedy):
+    assert calibrate(shop, f"--calibration={tmp_path / 'c.json'}", flag) == 2
     message = capsys.readouterr().err
     assert "expected at least 20 user-days" in message
     assert "got 0" in message
-    assert "--calibration-days" in message
+    assert remedy in message
     assert not (tmp_path / "c.json").exists()
+
+
+def test_what_to_do_depends_on_what_the_log_lacks():
+    read = {"rows_read": 100}
+    assert "user_id" in why_few({**read, "rows_without_user": 90, "rows_item_unknown": 5, "rows_used": 5})
+    assert "same item ids" in why_few({**read, "rows_without_user": 5, "rows_item_unknown": 90, "rows_used": 5})
+    assert "--calibration-days" in why_few({**read, "rows_without_user": 5, "rows_item_unknown": 5, "rows_used": 90})
+    assert why_few({}).startswith("no rows. To do: give more --calibration-days")
