@@ -63,7 +63,10 @@ class PublishedUsers:
     def __init__(self, run: Path, model_id: str, published: Mapping[str, str]):
         self.run, self.model_id, self.published = run, model_id, published
         if not (run / "manifests" / f"{STAGE}.json").is_file():
-            raise UsageError(f"expected a published run with users, got none in {run}: run `itemsage users` first")
+            raise UsageError(
+                f"expected a published run with users, got none in {run}, made without --engagements or with --no-users: "
+                "run `itemsage daily` with them, or take readers back with `itemsage rollback`"
+            )
         facts = read_stage_manifest(str(run), STAGE)
         _check_facts(facts, model_id, run)
         self.alpha, self.decay_per_day = float(facts["alpha"]), float(facts["decay_per_day"])

@@ -131,7 +131,7 @@ class Recommender:
         if not len(interests.rows_C) and not settings.popularity_weight:
             raise UsageError(
                 f"expected a user with actions in the window, or --recent items of the run, got user {quote(user_id)} "
-                f"with neither in {self.run}: a popularity weight gives popular items"
+                f"with neither in {self.run}: --popularity-weight 0.5 gives popular items"
             )
         seed = seed_of("recommend", self.run.name, user_id, *recent_R.tolist(), settings.seed)
         wanted = min(settings.samples or self.users.samples, settings.top)
