@@ -64,8 +64,8 @@ class PublishedUsers:
         self.run, self.model_id, self.published = run, model_id, published
         if not (run / "manifests" / f"{STAGE}.json").is_file():
             raise UsageError(
-                f"expected a published run with users, got none in {run}, made without --engagements or with --no-users: "
-                "run `itemsage daily` with them, or take readers back with `itemsage rollback`"
+                f"expected a published run with users, got none in {run}, made without --engagements or with "
+                "--no-users: run `itemsage daily` with them, or take readers back with `itemsage rollback`"
             )
         facts = read_stage_manifest(str(run), STAGE)
         _check_facts(facts, model_id, run)
