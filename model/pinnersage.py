@@ -22,8 +22,6 @@ Legend: M actions of a user, in the canonical order of `action_order`; D dimensi
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.cluster.hierarchy import linkage
-from scipy.spatial.distance import squareform
 
 US_PER_DAY = 86_400_000_000
 #: Squared distances below this are equal vectors: float64 sums over float32 components are off by less than 1e-14.
@@ -60,6 +58,8 @@ def action_order(item_rows_M: np.ndarray, times_us_M: np.ndarray) -> np.ndarray:
 
 def distances(vectors_MD: np.ndarray) -> np.ndarray:
     """Euclidean distances between rows, condensed as scipy's pdist (float64 [M (M - 1) / 2]), by one matrix product."""
+    from scipy.spatial.distance import squareform  # half a second that a day without new actions need not wait for
+
     wide_MD = vectors_MD.astype(np.float64)
     gram_MM = wide_MD @ wide_MD.T
     squares_M = gram_MM.diagonal().copy()
@@ -79,6 +79,8 @@ def merge_tree(vectors_MD: np.ndarray, method: str = "ward") -> np.ndarray:
     """
     if len(vectors_MD) < 2:
         return np.zeros((0, 4))
+    from scipy.cluster.hierarchy import linkage
+
     return linkage(distances(vectors_MD), method)
 
 
