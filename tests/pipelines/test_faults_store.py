@@ -78,7 +78,8 @@ def test_a_truncated_index_of_yesterday(bench, folder, figures, nodes):
     same_day = bench.day(folder, "--catalog", f"{bench.shop}/yesterday.parquet")  # would take the index over
     assert same_day.code == 0, same_day.output
     new = store.current_run(str(folder))
-    assert differing(result_of(new), result_of(store.current_run(str(bench.day_old)))) == []
+    others = differing(result_of(new), result_of(store.current_run(str(bench.day_old))))
+    assert all(name.startswith(("users/", "user_actions/", "item_popularity/")) for name in others)  # of another date
     assert_sound(folder, new)
     figures["faults survived"] += 1
 
