@@ -19,7 +19,8 @@ import numpy as np
 
 from model.folded import FoldedItemEncoder
 from model.inference import embed_items
-from model.itemsage import ItemSage, ItemSageConfig
+from model.itemsage import ItemSage
+from model.itemsage_config import ItemSageConfig
 from model.model_store import load_item_encoder, read_model_manifest, save_model
 from model.split import SplitConfig, no_engagements
 from model.vocabulary import Vocabulary

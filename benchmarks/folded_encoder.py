@@ -16,7 +16,9 @@ import numpy as np
 import torch
 
 from model.folded import FoldedItemEncoder
-from model.itemsage import ItemBatch, ItemSage, ItemSageConfig
+from model.item_batch import ItemBatch
+from model.itemsage import ItemSage
+from model.itemsage_config import ItemSageConfig
 from model.ordered_map import ordered_map, single_threaded_pool, usable_cores
 from schemas.hashing import seed_of
 from schemas.tables import NUM_TEXT_FIELDS

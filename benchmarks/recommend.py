@@ -22,7 +22,7 @@ import pyarrow.dataset as ds
 from pipelines.recommendation_types import Settings
 from pipelines.recommender import Recommender
 from schemas.hashing import seed_of
-from schemas.users import USER_ACTIONS_FOLDER
+from schemas.user_rows import USER_ACTIONS_FOLDER
 
 Request = tuple[str, list[str]]
 

@@ -30,7 +30,8 @@ from pipelines.jobs import beam_options
 from pipelines.user_alpha import DEFAULT_ALPHA
 from schemas.embeddings import read_embeddings
 from schemas.tables import POSITIVE_ACTIONS
-from schemas.users import UserRows, write_users
+from schemas.user_rows import UserRows
+from schemas.users import write_users
 
 
 def bare_loop(engagements: Path, embeddings: str, now_us: int, out: Path) -> int:

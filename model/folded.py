@@ -20,7 +20,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from model.itemsage import NORM_EPSILON, ItemBatch, ItemEncoder, TransformerBlock
+from model.item_batch import ItemBatch
+from model.itemsage import ItemEncoder
+from model.layers import NORM_EPSILON, TransformerBlock
 from schemas.errors import UsageError
 from schemas.tables import NUM_TEXT_FIELDS
 
@@ -163,7 +165,7 @@ class _FoldedInput(nn.Module):
 
 
 def _norm_factor(pictures_BND: Tensor) -> Tensor:
-    """[B, N]: what scales each picture to norm sqrt(D), as itemsage.scale_pictures."""
+    """[B, N]: what scales each picture to norm sqrt(D), as layers.scale_pictures."""
     norms_BN = torch.linalg.vector_norm(pictures_BND, dim=2)
     return math.sqrt(pictures_BND.shape[2]) / norms_BN.clamp_min(NORM_EPSILON)
 

@@ -13,11 +13,10 @@ from typing import Any
 
 import annoy
 import numpy as np
-import xxhash
 
 from model.index import METRIC, NO_ROW, TUNED_AT, AnnoyItemIndex, ExactIndex, search_k_for
 from schemas.errors import ThresholdError
-from schemas.hashing import seed_of
+from schemas.hashing import row_hashes, seed_of
 
 TREE_STEPS = (10, 20, 50, 100, 200, 400, 800)
 #: search_k = trees * step (Annoy's own default: trees * results). Twice the trees beat twice the nodes: on 92,331
@@ -142,7 +141,7 @@ def share_with_twin(matrix_ND: np.ndarray) -> float:
     0.5
     """
     rows_ND = np.ascontiguousarray(matrix_ND)
-    digests = np.array([xxhash.xxh3_64_intdigest(row) for row in rows_ND], np.uint64)
+    digests = row_hashes(rows_ND)
     _, inverse, counts = np.unique(digests, return_inverse=True, return_counts=True)
     return float(np.mean(counts[inverse] > 1)) if len(rows_ND) else 0.0
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from model.itemsage import ItemBatch, collate_items
+from model.item_batch import ItemBatch, collate_items
 from model.ordered_map import ordered_map, single_threaded_pool, usable_cores
 from model.out_of_memory import is_out_of_memory
 from schemas.embeddings import NORM_TOLERANCE

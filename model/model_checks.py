@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from model.itemsage import ItemSageConfig
+from model.itemsage_config import ItemSageConfig
 from schemas.errors import CorruptFileError, UsageError
 from schemas.files import read_json
 from schemas.quarantine import quote

@@ -24,7 +24,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from model.itemsage import HashEmbedder, ItemEncoder, ItemSage, ItemSageConfig, PictureTower, TextTower
+from model.hash_embedder import HashEmbedder
+from model.itemsage import ItemEncoder, ItemSage, PictureTower, TextTower
+from model.itemsage_config import ItemSageConfig
 from model.model_checks import (
     CONFIG_FILE,
     HASH_EMBEDDER,

@@ -1,7 +1,7 @@
 """From a user's clusters to candidates (PinnerSage, arXiv 2007.03634, section 4): pure arithmetic, no files.
 
     batch clusters --+
-                     +-- merge_recent --> Interests --sample--> neighbours of 3 medoids --> Pool --choose--> candidates
+                     +-- merge_recent --> Interests --sample--> neighbours of 3 medoids --> Pool --order--> candidates
     today's actions -+                                                      popular items --+
 
 Each of the e sampled medoids gives its floor(top / e) nearest items. What is missing then (medoids overlap, items are
@@ -12,14 +12,12 @@ Deviations: the paper does not say how today's clusters join the batch's. Here o
 their medoids have a cosine of at least SAME_INTEREST_COSINE, its own bound for relevance. The blend with popularity is
 ours too.
 
-Legend: B rows of a block; C clusters; D dimension; E sampled medoids; J projected dimension; K neighbours of one; P
-items of a pool; R recent actions; S seen items. Rows are row numbers of the index, ordered as the item ids. Vectors are
-float32 of norm 1.
+Legend: C clusters; D dimension; E sampled medoids; K neighbours of one; P items of a pool; R recent actions. Rows are
+row numbers of the index, ordered as the item ids. Vectors are float32 of norm 1.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 
 import numpy as np
 
@@ -30,9 +28,6 @@ MAX_RECENT = 20
 SAME_INTEREST_COSINE = 0.8
 #: Source of a pool's item that no sampled medoid brought.
 POPULAR = -1
-_BLOCK = 256
-#: Coordinates that tell most near-duplicates from others, cosines from which they do, and what float32 may err.
-_PROJECTED, _PROJECTED_FROM, _ROUNDING = 32, 0.98, 1e-4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,84 +188,6 @@ def order_by_depth(pool: Pool, quota: int) -> np.ndarray:
 def order_by_score(pool: Pool, scores_P: np.ndarray) -> np.ndarray:
     """int64 [P]: best score first, ties by row."""
     return np.lexsort((pool.rows_P, -scores_P))
-
-
-def choose(
-    order: np.ndarray,
-    vectors_of: Callable[[np.ndarray], np.ndarray],
-    seen_SD: np.ndarray,
-    top: int,
-    near_duplicate_cosine: float | None,
-) -> np.ndarray:
-    """The first `top` of `order` whose cosine to every seen item, and to every one chosen before, is below
-    `near_duplicate_cosine` (None: all may come). int64, in the given order.
-
-    vectors_of: positions of the pool (some of `order`) -> their vectors [n, D]; asked for as few as needed.
-    """
-    if near_duplicate_cosine is None:
-        return order[:top]
-    chosen, others = order[:0], [_Near(seen_SD, near_duplicate_cosine)]
-    for start in range(0, len(order), _BLOCK):
-        block = order[start : start + _BLOCK]
-        vectors_BD = vectors_of(block)
-        for other in others:
-            is_far_B = other.are_far(vectors_BD)
-            block, vectors_BD = block[is_far_B], vectors_BD[is_far_B]
-        is_kept_B = _far_from_better(vectors_BD, near_duplicate_cosine)
-        chosen = np.concatenate([chosen, block[is_kept_B]])
-        if len(chosen) >= top:
-            break
-        others.append(_Near(vectors_BD[is_kept_B], near_duplicate_cosine))
-    return chosen[:top]
-
-
-class _Near:
-    """What is near some of the unit rows [S, D].
-
-    Most pairs are far, which a few coordinates show: a projection lengthens no distance, so rows whose projections are
-    farther apart than near rows may be are far. Only the others are multiplied in full."""
-
-    def __init__(self, vectors_SD: np.ndarray, cosine: float):
-        self.vectors_SD, self.cosine = vectors_SD, cosine
-        self.is_projected = min(vectors_SD.shape) > 2 * _PROJECTED and cosine > _PROJECTED_FROM
-        if self.is_projected:
-            self.projected_SJ = vectors_SD @ _projection(vectors_SD.shape[1])
-            self.half_norm_S = (self.projected_SJ**2).sum(axis=1) / 2
-
-    def are_far(self, vectors_BD: np.ndarray) -> np.ndarray:
-        """bool [B]: no row has at least the cosine with it."""
-        is_far_B = np.ones(len(vectors_BD), bool)
-        if not (len(vectors_BD) and len(self.vectors_SD)):
-            return is_far_B
-        if not self.is_projected:
-            return (vectors_BD @ self.vectors_SD.T).max(axis=1) < self.cosine
-        projected_BJ = vectors_BD @ _projection(vectors_BD.shape[1])
-        # |x - y|^2 / 2 = |x|^2 / 2 + |y|^2 / 2 - xy of the projections; at most 1 - cosine for near rows
-        left_BS = projected_BJ @ self.projected_SJ.T
-        left_BS -= self.half_norm_S
-        least_B = (projected_BJ**2).sum(axis=1) / 2 - (1 - self.cosine) - _ROUNDING
-        maybe_BS = left_BS >= least_B[:, None]
-        maybe_B, maybe_S = np.flatnonzero(maybe_BS.any(axis=1)), np.flatnonzero(maybe_BS.any(axis=0))
-        if len(maybe_B):
-            is_far_B[maybe_B] = (vectors_BD[maybe_B] @ self.vectors_SD[maybe_S].T).max(axis=1) < self.cosine
-        return is_far_B
-
-
-@lru_cache(4)
-def _projection(dim: int) -> np.ndarray:
-    """float32 [dim, J]: orthonormal columns in no direction that data prefer."""
-    normal = np.random.default_rng(0).standard_normal((dim, _PROJECTED))
-    return np.linalg.qr(normal)[0].astype(np.float32)
-
-
-def _far_from_better(vectors_BD: np.ndarray, cosine: float) -> np.ndarray:
-    """bool [B]: kept, since no vector before it that is kept is that near."""
-    near_BB = vectors_BD @ vectors_BD.T >= cosine
-    is_kept_B = np.ones(len(vectors_BD), bool)
-    for better in np.flatnonzero(near_BB.sum(axis=1) > 1):  # the others are near themselves at most
-        if is_kept_B[better]:
-            is_kept_B[better + 1 :] &= ~near_BB[better, better + 1 :]
-    return is_kept_B
 
 
 def _by_importance(interests: Interests) -> Interests:

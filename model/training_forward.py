@@ -22,7 +22,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from model.distributed import Processes, gather_rows
-from model.itemsage import HashEmbedder, ItemBatch, ItemEncoder, ItemSage, TextTower, scale_pictures, unit
+from model.hash_embedder import HashEmbedder
+from model.item_batch import ItemBatch
+from model.itemsage import ItemEncoder, ItemSage, TextTower
+from model.layers import scale_pictures, unit
 from model.training_data import PairBatch, TrainingData
 from schemas.tables import NUM_TEXT_FIELDS
 

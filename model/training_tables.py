@@ -29,7 +29,7 @@ from model.columns import (
     source_fingerprint,
     write_column,
 )
-from model.itemsage import ItemBatch
+from model.item_batch import ItemBatch
 from schemas.records import Pair, decode_features, decode_pair, read_records
 from schemas.tables import IDS, NUM_TEXT_FIELDS
 

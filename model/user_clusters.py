@@ -22,8 +22,9 @@ import pyarrow.compute as pc
 import xxhash
 
 from model.pinnersage import cluster_actions, importances
+from schemas.hashing import row_hashes
 from schemas.tables import ITEM_POPULARITY
-from schemas.users import UserActionRows, UserRows
+from schemas.user_rows import UserActionRows, UserRows
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,9 +36,8 @@ class ItemVectors:
 
     @cached_property
     def hashes_N(self) -> np.ndarray:
-        """uint64 [N]: XXH3-64 of each vector's bytes."""
-        hashes = map(xxhash.xxh3_64_intdigest, self.matrix_ND)
-        return np.fromiter(hashes, np.uint64, count=len(self.matrix_ND))
+        """uint64 [N], of each vector's bytes."""
+        return row_hashes(self.matrix_ND)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,10 +3,12 @@
 A pure function over two embeddings folders; "changed" means that the bytes of the vector differ.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipelines.units import read_stage_manifest
@@ -16,38 +18,53 @@ from schemas.files import atomic_write, check_sha256
 from schemas.tables import CHANGES
 
 #: Rows compared at once: beside the two matrices, memory holds copies of so many only.
-_ROWS_A_COMPARISON = 65_536
+ROWS_PER_BLOCK = 65_536
+
+
+@dataclass(frozen=True, eq=False)
+class MatchedItems:
+    """The items of two runs. new, gone: ids (string) of one run alone, in its order. old_rows_M, new_rows_M: int64, the
+    rows of those in both, in the order of the new run; changed_M: bool, whether their vectors differ in a bit."""
+
+    new: pa.Array
+    gone: pa.Array
+    old_rows_M: np.ndarray
+    new_rows_M: np.ndarray
+    changed_M: np.ndarray
+
+
+def match_items(old_ids: pa.Array, old_ND: np.ndarray, new_ids: pa.Array, new_ND: np.ndarray) -> MatchedItems:
+    """Ids (string) unique, vectors float32 [N, D]; vectors of another dimension all differ. Compared in blocks: beside
+    the arguments it needs little memory."""
+    place = pc.index_in(new_ids, value_set=old_ids)
+    new_rows_M = np.flatnonzero(place.is_valid().to_numpy(zero_copy_only=False))
+    old_rows_M = place.drop_null().to_numpy().astype(np.int64)
+    changed_M = np.ones(len(new_rows_M), bool)
+    if old_ND.shape[1] == new_ND.shape[1]:
+        for start in range(0, len(new_rows_M), ROWS_PER_BLOCK):
+            rows = slice(start, start + ROWS_PER_BLOCK)
+            old_bits = old_ND[old_rows_M[rows]].view(np.uint32)
+            changed_M[rows] = (old_bits != new_ND[new_rows_M[rows]].view(np.uint32)).any(axis=1)
+    return MatchedItems(
+        new=new_ids.filter(place.is_null()),
+        gone=old_ids.filter(pc.invert(pc.is_in(old_ids, value_set=new_ids))),
+        old_rows_M=old_rows_M,
+        new_rows_M=new_rows_M,
+        changed_M=changed_M,
+    )
 
 
 def compare_embeddings(
     old_ids: pa.Array, old_ND: np.ndarray, new_ids: pa.Array, new_ND: np.ndarray
 ) -> tuple[pa.Table, dict[str, int]]:
-    """CHANGES rows sorted by id, and counts of new, changed, unchanged, deleted. Ids unique, vectors float32 [N, D]."""
-    old_rows = {name: row for row, name in enumerate(old_ids.to_pylist())}
-    changes: list[tuple[str, str]] = []
-    matched_old: list[int] = []
-    matched_new: list[int] = []
-    names = new_ids.to_pylist()
-    for row, name in enumerate(names):
-        old_row = old_rows.pop(name, None)
-        if old_row is None:
-            changes.append((name, "new"))
-        else:
-            matched_old.append(old_row)
-            matched_new.append(row)
-    differs = np.ones(len(matched_new), bool)
-    if old_ND.shape[1:] == new_ND.shape[1:]:
-        for start in range(0, len(matched_new), _ROWS_A_COMPARISON):
-            rows = slice(start, start + _ROWS_A_COMPARISON)
-            old_bits = old_ND[matched_old[rows]].view(np.uint32)
-            differs[rows] = (old_bits != new_ND[matched_new[rows]].view(np.uint32)).any(axis=1)
-    changes += [(names[row], "changed") for row in np.array(matched_new, np.int64)[differs]]
-    changes += [(name, "deleted") for name in old_rows]
-    changes.sort()
-    kinds = [kind for _, kind in changes]
-    counts = {kind: kinds.count(kind) for kind in ("new", "changed", "deleted")}
-    counts["unchanged"] = len(matched_new) - counts["changed"]
-    table = pa.table([[name for name, _ in changes], kinds], schema=CHANGES)
+    """CHANGES rows sorted by id, and counts of new, changed, unchanged, deleted. Arguments as of match_items."""
+    found = match_items(old_ids, old_ND, new_ids, new_ND)
+    changed = new_ids.take(pa.array(found.new_rows_M[found.changed_M]))
+    by_kind = {"new": found.new, "changed": changed, "deleted": found.gone}
+    counts = {kind: len(ids) for kind, ids in by_kind.items()}
+    counts["unchanged"] = len(found.new_rows_M) - counts["changed"]
+    changes = sorted((name, kind) for kind, ids in by_kind.items() for name in ids.to_pylist())
+    table = pa.table([[name for name, _ in changes], [kind for _, kind in changes]], schema=CHANGES)
     return table, counts
 
 

@@ -26,7 +26,7 @@ SHARED_KEYS = frozenset(
     max_pairs_per_item max_picture_bytes max_picture_pixels max_quarantined_pictures max_quarantined_rows
     max_queries max_recall_drop max_row_drop max_row_growth max_search_k max_trees max_trigrams max_users_drop
     max_words min_age_hours min_count min_index_recall min_kept min_overlap min_quarantined min_recall_pairs
-    min_steps mode model near_duplicate_cosine new notes num_buckets num_user_buckets old out out_json
+    min_refined_kept min_steps mode model near_duplicate_cosine new notes num_buckets num_user_buckets old out out_json
     pairs_per_purchase popularity_weight pseudo_queries queries reason rebuild recent refine_cosine requests
     reuse_from run sample_rows samples seed split store strict target_recall test_days test_fraction text to to_date
     top train_before user users validation_days validation_fraction verify_images vocabulary vocabulary_mode what
@@ -98,6 +98,8 @@ def _own_table(table: Any, fields: Collection[str], command: str, path: str) -> 
 def _checked(value: Any, hint: Any, field: dataclasses.Field[Any], path: str) -> Any:
     """The value as the field's type; UsageError if it is of another, or none of the field's choices."""
     kind = plain_type(hint)
+    if field.metadata["by_commas"] and isinstance(value, list):
+        value = _joined(value, field.name, path)
     if kind is float and type(value) is int and abs(value) <= sys.float_info.max:
         value = float(value)
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
@@ -106,6 +108,13 @@ def _checked(value: Any, hint: Any, field: dataclasses.Field[Any], path: str) ->
     if choices is not None and value not in choices:
         raise UsageError(f"expected one of {', '.join(choices)} for {field.name} in {path}, got {quote(value)}")
     return value
+
+
+def _joined(values: list[Any], name: str, path: str) -> str:
+    """The values as the command line takes them."""
+    if not all(type(value) is int or (isinstance(value, str) and "," not in value) for value in values):
+        raise UsageError(f"expected words without commas, or whole numbers, for {name} in {path}, got {quote(values)}")
+    return ",".join(map(str, values))
 
 
 def _unknown(name: str, expected: str, path: str, known: Collection[str]) -> UsageError:

@@ -26,10 +26,11 @@ from pipelines.lock import store_lock
 from pipelines.publish import STARTED_FILE, Acceptance, PublishConfig, move_readers, pin_previous, publish
 from pipelines.units import read_stage_manifest
 from pipelines.user_alpha import alpha_in_store
-from pipelines.user_plan import UserSettings, check_users_input
+from pipelines.users_config import UserSettings, check_users_input
 from schemas.errors import CorruptFileError, UsageError
 from schemas.files import expand_inputs, write_json
 from schemas.reading import input_identity
+from schemas.user_rows import USERS_STAGE
 
 #: Of everything that makes the files of a run: newer code is another run.
 CODE_VERSIONS = (
@@ -159,7 +160,7 @@ def _facts(config: DailyConfig, model_id: str) -> dict[str, Any]:
 
 def _check_calibration(folder: Path, facts: dict[str, Any]) -> None:
     """Raises UsageError if somebody calibrated since the run was named after what users are made with."""
-    made = read_stage_manifest(str(folder), users.STAGE)
+    made = read_stage_manifest(str(folder), USERS_STAGE)
     named, found = (
         {name: facts["config"][name] for name in _CALIBRATED},
         {name: made.get(name) for name in _CALIBRATED},

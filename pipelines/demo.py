@@ -20,7 +20,8 @@ from pipelines.recommender import Recommender, Settings
 from pipelines.search import Searcher, format_results
 from schemas.errors import UsageError
 from schemas.sample_shop import finished_shop
-from schemas.users import USERS_FOLDER, read_users
+from schemas.user_rows import USERS_FOLDER
+from schemas.users import read_users
 
 DATE = "2026-06-30"
 EPOCHS = 3

@@ -26,8 +26,8 @@ from pipelines.evaluation.user_report import format_page
 from pipelines.exit_codes import exit_code
 from pipelines.jobs import flag, flag_name, narrow, parse_alone
 from pipelines.store import check_date
-from pipelines.user_plan import UsersConfig
 from pipelines.user_vectors import VectorsSource, forget_vectors, load_vectors, vectors_source
+from pipelines.users_config import UsersConfig
 from schemas.errors import UsageError, printable
 from schemas.files import write_json, write_text
 from schemas.quarantine import quote
@@ -52,7 +52,9 @@ class EvaluateUsersConfig:
     window_days: int = flag(default=90, help="history of a user that counts")
     alpha: float | None = flag(default=None, help="largest squared distance of a merge; default: as calibrated")
     calibration: str | None = flag(default=None, help="calibration file; default: the store's for these vectors")
-    actions: str = flag(default=",".join(POSITIVE_ACTIONS), help="the actions that count, separated by commas")
+    actions: str = flag(
+        default=",".join(POSITIVE_ACTIONS), help="the actions that count, separated by commas", by_commas=True
+    )
     max_actions: int = flag(default=2_000, help="the newest actions of a user that count")
     notes: str | None = flag(default=None, help="Markdown file that ends the page: how a person reads the figures")
     out: str | None = flag(default=None, help="Markdown file; it is printed in any case")

@@ -9,7 +9,7 @@ were trusting it, and whether today is sane cannot be said. The new run needs no
 person looks once and publishes with `--accept GATES --because REASON`. Skipping instead would let the one morning on
 which something is wrong with the disk be the one on which nobody compares.
 
-Vectors, index, users and model ids cannot be accepted away: what fails there is broken for its readers.
+Vectors, indexes, users and model ids cannot be accepted away: what fails there is broken for its readers.
 """
 
 from collections.abc import Callable, Mapping
@@ -34,14 +34,12 @@ from pipelines.gating.results import (
     GateResult,
     GateThresholds,
     accept,
-    at_least,
     check_accepted,
     incomparable,
-    judged,
     number,
-    rounded,
     skipped,
 )
+from pipelines.gating.soundness import check_soundness
 from pipelines.gating.vectors import check_drift, check_kept, check_neighbour_overlap
 from schemas.errors import CorruptFileError, ThresholdError
 from schemas.files import read_json, write_json
@@ -171,11 +169,7 @@ def _reminded(result: GateResult, previous: Path) -> GateResult:
 def _judge(today: GatedRun, yesterday: GatedRun | None, thresholds: GateThresholds) -> list[GateResult]:
     """Every gate once, in any order."""
     results = [
-        _without_fault("vectors", lambda: f"{len(today.vectors[0]):,} vectors, ids and files are as they should be"),
-        _without_fault("index", lambda: _index_message(today)),
-        _index_recall(today, thresholds),
-        _users(today),
-        _model_id(today),
+        *check_soundness(today, thresholds),
         *check_quarantine(today.counts("items"), today.counts("features"), today.counts("embeddings"), thresholds),
     ]
     if yesterday is None:
@@ -217,44 +211,3 @@ def _compare(
         except DAMAGE as error:
             results.append(incomparable(name, error))
     return results
-
-
-def _without_fault(name: str, message: Callable[[], str]) -> GateResult:
-    """The result of a gate whose value is the number of faults; the first one found ends the search."""
-    try:
-        return judged(name, True, message(), value=0, threshold=0)
-    except DAMAGE as error:
-        return judged(name, False, str(error), value=1, threshold=0)
-
-
-def _index_message(today: GatedRun) -> str:
-    today.check_index()
-    return (
-        f"{today.counts('index').get('items_indexed', 0):,} items, files, ids and vectors are those of the embeddings"
-    )
-
-
-def _index_recall(today: GatedRun, thresholds: GateThresholds) -> GateResult:
-    least = thresholds.min_index_recall
-    try:
-        recall = rounded(today.index_recall())
-    except DAMAGE as error:
-        return judged("index_recall", False, str(error), threshold=least)
-    message = f"the index finds {number(recall)} of the 10 exact nearest: expected at least {number(least)}"
-    return judged("index_recall", at_least(recall, least), message, value=recall, threshold=least)
-
-
-def _users(today: GatedRun) -> GateResult:
-    if not today.has_users:
-        return skipped("users", "nothing to check: the run has no users")
-    return _without_fault("users", lambda: f"{today.check_users():,} users, their medoids are the items' vectors")
-
-
-def _model_id(today: GatedRun) -> GateResult:
-    try:
-        num_places, wrong = today.foreign_model_ids()
-    except DAMAGE as error:
-        return judged("model_id", False, str(error), value=1, threshold=0)
-    message = f"expected {quote(today.model_id)} in {num_places} places, {len(wrong)} name another"
-    message += f": {'; '.join(wrong)}" if wrong else ""
-    return judged("model_id", not wrong, message, value=len(wrong), threshold=0)

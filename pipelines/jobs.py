@@ -30,13 +30,19 @@ ConfigT = TypeVar("ConfigT")
 
 
 def flag(
-    *, help: str, default: Any = dataclasses.MISSING, choices: Sequence[str] | None = None, positional: bool = False
+    *,
+    help: str,
+    default: Any = dataclasses.MISSING,
+    choices: Sequence[str] | None = None,
+    positional: bool = False,
+    by_commas: bool = False,
 ) -> Any:
     """A field of a job's config that is also a command line flag; without a default it is required.
 
-    `positional`: `run` is given as `RUN`, not as `--run=RUN`. At most one a config.
+    `positional`: `run` is given as `RUN`, not as `--run=RUN`. At most one a config. `by_commas`: a text of values that
+    commas separate; a config file may give a list instead.
     """
-    metadata = {"help": help, "choices": choices, "positional": positional}
+    metadata = {"help": help, "choices": choices, "positional": positional, "by_commas": by_commas}
     if isinstance(default, dict):
         return dataclasses.field(default_factory=lambda: dict(default), metadata=metadata)
     return dataclasses.field(default=default, metadata=metadata)

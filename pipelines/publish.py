@@ -24,6 +24,7 @@ from schemas.errors import CorruptFileError, UsageError
 from schemas.files import read_sealed_json, sha256_of_file, write_json, write_sealed_json, write_text
 from schemas.quarantine import quote
 from schemas.tables import SCHEMA_VERSION
+from schemas.user_rows import POPULARITY_FOLDER, USER_ACTIONS_FOLDER, USERS_FOLDER, USERS_STAGE
 
 STARTED_FILE = "started.json"
 _STAGES = ("items", "features", "embeddings", "index")
@@ -31,16 +32,15 @@ _STAGES = ("items", "features", "embeddings", "index")
 _PUBLISHED = {
     "embeddings": ("embeddings/",),
     "index": ("index/", "refined_index/"),
-    "users": ("users/", "user_actions/", "item_popularity/items."),
+    USERS_STAGE: (f"{USERS_FOLDER}/", f"{USER_ACTIONS_FOLDER}/", f"{POPULARITY_FOLDER}/items."),
 }
-_USERS = "users"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Acceptance:
     """Gates that may fail this once, and why."""
 
-    accept: str | None = flag(default=None, help="gates that may fail in this run, separated by commas")
+    accept: str | None = flag(default=None, help="gates that may fail in this run, separated by commas", by_commas=True)
     because: str | None = flag(default=None, help="why they may: kept in the manifest (with --accept)")
 
     def accepted(self) -> dict[str, str]:
@@ -75,11 +75,11 @@ def publish(config: PublishConfig, facts: dict[str, Any] | None = None) -> dict[
 def _publish_first(config: PublishConfig, run: Path, facts: dict[str, Any] | None) -> dict[str, Any]:
     started_s = time.monotonic()
     _, date, run_id = store.run_name(config.store, run).split("/")
-    has_users = (run / "manifests" / f"{_USERS}.json").is_file()
-    stages = {name: read_stage_manifest(config.run, name) for name in (*_STAGES, *([_USERS] if has_users else []))}
+    has_users = (run / "manifests" / f"{USERS_STAGE}.json").is_file()
+    stages = {name: read_stage_manifest(config.run, name) for name in (*_STAGES, *([USERS_STAGE] if has_users else []))}
     counts = account(*(stages[name]["counts"] for name in ("items", "features", "embeddings")))
     if has_users:
-        counts |= account_users(stages[_USERS]["counts"])
+        counts |= account_users(stages[USERS_STAGE]["counts"])
     compared = _compared_with(config.store, run)
     results = run_gates(run, compared, narrow(GateThresholds, config), config.accepted())
     print(format_gates(results), flush=True)

@@ -19,8 +19,10 @@ from pipelines.published_users import check_published
 from pipelines.searcher import Searcher
 from schemas.errors import CorruptFileError
 from schemas.files import sha256_of_file
+from schemas.hashing import row_hashes
 from schemas.quarantine import quote
-from schemas.users import POPULARITY_FILE, POPULARITY_FOLDER, read_popularity
+from schemas.user_rows import POPULARITY_FILE, POPULARITY_FOLDER
+from schemas.users import read_popularity
 
 
 class PublishedItems:
@@ -45,7 +47,15 @@ class PublishedItems:
             {},
         )
         self.rows = {item_id: row for row, item_id in enumerate(self.item_ids.to_pylist())}
+        self._hashes_N = np.zeros(self.index.num_items, np.uint64)
         self.rows |= {item_id: self.rows[kept] for item_id, kept in removed.items() if kept in self.rows}
+
+    def vector_hashes(self, rows: np.ndarray) -> np.ndarray:
+        """uint64, of the vectors of these rows: equal for equal vectors. Made when first asked for, 8 bytes an item."""
+        new = np.unique(rows[self._hashes_N[rows] == 0])
+        if len(new):
+            self._hashes_N[new] = row_hashes(self.index.vectors(new))
+        return self._hashes_N[rows]
 
     def ids_of(self, rows: np.ndarray) -> list[str]:
         return self.item_ids.take(pa.array(rows)).to_pylist()

@@ -17,12 +17,11 @@ from schemas.files import check_sha256
 from schemas.hashing import bucket_of
 from schemas.quarantine import quote
 from schemas.reading import PARQUET_ERRORS
-from schemas.users import USER_ACTIONS_FOLDER, USERS_FOLDER, read_acted_items
+from schemas.user_rows import MAX_USER_BUCKETS, USER_ACTIONS_FOLDER, USERS_FOLDER, USERS_STAGE, rows_of
+from schemas.users import read_acted_items
 
-STAGE = "users"
 #: Row groups held, of each kind: callers who ask in the order of the files read each once.
 _GROUPS = 8
-_BUCKETS = 1024
 _CLUSTER_FIELDS = ("medoid_item_id", "importance", "size", "last_action")
 #: Without the vectors, which are most of a file and in the index too.
 _COLUMNS = ["user_id", *(f"clusters.list.element.{name}" for name in _CLUSTER_FIELDS)]
@@ -62,12 +61,12 @@ class PublishedUsers:
 
     def __init__(self, run: Path, model_id: str, published: Mapping[str, str]):
         self.run, self.model_id, self.published = run, model_id, published
-        if not (run / "manifests" / f"{STAGE}.json").is_file():
+        if not (run / "manifests" / f"{USERS_STAGE}.json").is_file():
             raise UsageError(
                 f"expected a published run with users, got none in {run}, made without --engagements or with "
                 "--no-users: run `itemsage daily` with them, or take readers back with `itemsage rollback`"
             )
-        facts = read_stage_manifest(str(run), STAGE)
+        facts = read_stage_manifest(str(run), USERS_STAGE)
         _check_facts(facts, model_id, run)
         self.alpha, self.decay_per_day = float(facts["alpha"]), float(facts["decay_per_day"])
         self.samples: int = facts.get("samples", DEFAULT_SAMPLES)
@@ -76,7 +75,7 @@ class PublishedUsers:
         self.now_us: int = facts["now_us"]
         self.num_buckets: int = facts["num_user_buckets"]
         self._checked: set[Path] = set()
-        self._bounds = lru_cache(2 * _BUCKETS)(self._read_bounds)
+        self._bounds = lru_cache(2 * MAX_USER_BUCKETS)(self._read_bounds)
         self._clusters = lru_cache(_GROUPS)(self._read_clusters)
         self._actions = lru_cache(_GROUPS)(self._read_actions)
 
@@ -87,7 +86,7 @@ class PublishedUsers:
             rows = self._clusters(bucket, group)
             place = rows.places.get(user_id)
             if place is not None:
-                own = slice(int(rows.offsets[place]), int(rows.offsets[place + 1]))
+                own = rows_of(rows.offsets, place)
                 return UserRecord(
                     medoid_ids=rows.medoid_ids[own].to_pylist(),
                     importance_C=rows.importance_C[own],
@@ -114,7 +113,7 @@ class PublishedUsers:
         for group in self._groups(USER_ACTIONS_FOLDER, bucket, user_id):
             places, offsets, item_ids = self._actions(bucket, group)
             if (place := places.get(user_id)) is not None:
-                return item_ids[int(offsets[place]) : int(offsets[place + 1])].unique().to_pylist()
+                return item_ids[rows_of(offsets, place)].unique().to_pylist()
         where = self.path(USER_ACTIONS_FOLDER, bucket)
         raise CorruptFileError(f"expected the actions of user {quote(user_id)}, got none in {where}: run users again")
 
@@ -200,7 +199,7 @@ def _check_facts(facts: dict[str, Any], model_id: str, run: Path) -> None:
     numbers = (facts.get("alpha"), facts.get("decay_per_day"))
     good = all(type(number) in (int, float) and 0 <= number < 1e300 for number in numbers)
     good = good and type(facts.get("now_us")) is int and abs(facts["now_us"]) < 2**62
-    good = good and type(facts.get("num_user_buckets")) is int and 0 < facts["num_user_buckets"] < 100_000
+    good = good and type(facts.get("num_user_buckets")) is int and 0 < facts["num_user_buckets"] <= MAX_USER_BUCKETS
     good = good and are_samples(facts.get("samples", DEFAULT_SAMPLES))
     weight = facts.get("popularity_weight")
     good = good and (weight is None or (type(weight) in (int, float) and 0 <= weight < 1e300))
@@ -208,5 +207,5 @@ def _check_facts(facts: dict[str, Any], model_id: str, run: Path) -> None:
         names = ("alpha", "decay_per_day", "model_id", "now_us", "num_user_buckets", "popularity_weight", "samples")
         raise CorruptFileError(
             f"expected {', '.join(names)}, the model_id {model_id}, got {quote({n: facts.get(n) for n in names})} in "
-            f"{run}/manifests/{STAGE}.json: run the users stage again"
+            f"{run}/manifests/{USERS_STAGE}.json: run the users stage again"
         )

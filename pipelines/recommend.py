@@ -6,14 +6,13 @@
 --recent: item ids that the user acted on after the run's day, newest last; an id with a comma needs --requests.
 --requests: JSON lines {"user_id": ..., "recent": [...]}, `recent` optional, answered in order as JSON lines {"user_id":
 ..., "samples": 20, "clusters": [...], "candidates": [{"item_id", "score", "cosine", "cluster", "title"}],
-"unknown_recent": [...]}, or {"user_id": ..., "error": ...} for a line that cannot be answered; samples: the interests
-that were sampled, and whose neighbours the candidates are. `-` reads standard input.
+"unknown_recent": [...]}, or {"user_id": ..., "error": ...} for a line that cannot be answered (exit code 2 if none
+can); samples: the interests that were sampled, and whose neighbours the candidates are. `-` reads standard input.
 
 A user without actions gets candidates from --recent alone; with a popularity weight even without, from popularity. A
 damaged store ends the command: the answers before it are printed, and the error names the first line without one.
 """
 
-import contextlib
 import datetime
 import io
 import json
@@ -23,16 +22,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipelines.jobs import flag, main_of_alone, narrow
+from pipelines.json_lines import bounded_lines, is_text, line_error, open_lines, print_answers, read_object
 from pipelines.recommendation_types import Candidate, Recommendation, Settings, UserCluster
 from pipelines.recommender import Recommender
-from pipelines.search import MAX_LINE_BYTES, bounded_lines, open_lines, terminal_columns
+from pipelines.terminal import aligned, shortened
 from schemas.errors import CorruptFileError, UsageError, printable
-from schemas.quarantine import quote
 
 #: Candidates, and clusters, that a person is shown; --json has all.
 _SHOWN = 20
 _MAX_SHOWN_TITLE = 60
 _SCORE_DIGITS = 6
+_EXPECTED = 'one JSON object {"user_id": a string that is not empty, "recent": a list of item ids, or none}'
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +42,9 @@ class RecommendConfig:
     store: str = flag(help="store folder")
     user: str | None = flag(default=None, help="a user id")
     requests: str | None = flag(default=None, help="JSON lines with user_id and recent; - is stdin")
-    recent: str | None = flag(default=None, help="today's items of --user, newest last, separated by commas")
+    recent: str | None = flag(
+        default=None, help="today's items of --user, newest last, separated by commas", by_commas=True
+    )
     top: int = flag(default=400, help="candidates a user, at most")
     samples: int | None = flag(default=None, help="interests sampled a request; default: as calibrated")
     popularity_weight: float = flag(default=0.0, help="weight of log popularity beside the cosine")
@@ -83,21 +85,13 @@ def parse_line(line: bytes, line_number: int) -> UserLine:
     >>> parse_line(b'{"user_id": "u", "recent": ["i"]}', 1)
     UserLine(number=1, user_id='u', recent=('i',), error=None)
     """
-    expected = 'one JSON object {"user_id": a string that is not empty, "recent": a list of item ids, or none}'
-    user_id, got = None, quote(line[:80].decode("utf-8", "backslashreplace"))
-    if len(line) > MAX_LINE_BYTES:
-        error = UsageError(f"line {line_number}: expected at most {MAX_LINE_BYTES:,} bytes, got more")
-        return UserLine(line_number, None, error=error)
-    with contextlib.suppress(ValueError, RecursionError):  # not UTF-8, not JSON, not an object: `got` says what it was
-        value = json.loads(line.decode("utf-8-sig"))
-        if isinstance(value, dict):
-            found, recent = value.get("user_id"), value.get("recent")
-            user_id = found if isinstance(found, str) and found else None
-            recent = [] if recent is None else recent
-            if user_id is not None and isinstance(recent, list) and all(isinstance(item, str) for item in recent):
-                "".join((user_id, *recent)).encode("utf-8")  # ValueError for half a surrogate pair: text cannot hold it
-                return UserLine(line_number, user_id, tuple(recent))
-    return UserLine(line_number, user_id, error=UsageError(f"line {line_number}: expected {expected}, got {got}"))
+    value = read_object(line)
+    found, recent = value.get("user_id"), value.get("recent")
+    user_id = found if isinstance(found, str) and found else None
+    recent = [] if recent is None else recent
+    if user_id is None or not is_text(user_id) or not isinstance(recent, list) or not all(map(is_text, recent)):
+        return UserLine(line_number, user_id, error=line_error(line, line_number, _EXPECTED))
+    return UserLine(line_number, user_id, tuple(recent))
 
 
 def answer_lines(recommender: Recommender, lines: Iterable[bytes], settings: Settings) -> Iterator[dict[str, Any]]:
@@ -152,14 +146,13 @@ def format_answer(answer: Recommendation) -> str:
     if answer.clusters:
         names = ("medoid", "importance", "size", "last action", "sampled", "title")
         clusters = [cluster for n, cluster in enumerate(answer.clusters) if n < _SHOWN or cluster.is_sampled]
-        lines += [*_table(names, clusters, _cluster), *_more(len(answer.clusters) - len(clusters))]
+        lines += aligned([names, *map(_cluster, clusters)], to_the_right={1, 2})
+        lines += _more(len(answer.clusters) - len(clusters))
     else:
         lines.append("no actions: popular items only")
-    shown = [(rank, candidate) for rank, candidate in enumerate(answer.candidates[:_SHOWN], 1)]
-    lines += ["", *_table(("rank", "score", "id", "from cluster", "title"), shown, _candidate)]
-    if not shown:
-        lines[-1] = "no items"
-    return "\n".join([*lines, *_more(len(answer.candidates) - len(shown))])
+    shown = [_candidate(rank, candidate) for rank, candidate in enumerate(answer.candidates[:_SHOWN], 1)]
+    table = aligned([("rank", "score", "id", "from cluster", "title"), *shown], to_the_right={0, 1})
+    return "\n".join([*lines, "", *(table if shown else ["no items"]), *_more(len(answer.candidates) - len(shown))])
 
 
 def _more(count: int) -> list[str]:
@@ -168,32 +161,14 @@ def _more(count: int) -> list[str]:
 
 def _cluster(cluster: UserCluster) -> tuple[str, ...]:
     size, last, sampled = f"{cluster.size:,}", _time(cluster.last_us), "yes" if cluster.is_sampled else ""
-    return cluster.medoid_item_id, f"{cluster.importance:.3f}", size, last, sampled, _title(cluster.title)
+    title = shortened(cluster.title, _MAX_SHOWN_TITLE)
+    return printable(cluster.medoid_item_id), f"{cluster.importance:.3f}", size, last, sampled, title
 
 
-def _candidate(ranked: tuple[int, Candidate]) -> tuple[str, ...]:
-    rank, candidate = ranked
-    return str(rank), f"{candidate.score:.3f}", candidate.item_id, candidate.cluster, _title(candidate.title)
-
-
-def _table(names: Sequence[str], rows: Iterable[Any], cells_of: Any) -> list[str]:
-    """Lines of aligned columns, numbers to the right."""
-    table = [names, *([printable(cell) for cell in cells_of(row)] for row in rows)]
-    widths = [max(map(terminal_columns, column)) for column in zip(*table, strict=True)]
-    to_the_right = {"rank", "score", "importance", "size"}
-    lines = []
-    for row in table:
-        cells = []
-        for name, cell, width in zip(names, row, widths, strict=True):
-            padding = " " * (width - terminal_columns(cell))
-            cells.append(padding + cell if name in to_the_right else cell + padding)
-        lines.append("  ".join(cells).rstrip())
-    return lines
-
-
-def _title(title: str | None) -> str:
-    text = printable(title or "")
-    return text if len(text) <= _MAX_SHOWN_TITLE else text[: _MAX_SHOWN_TITLE - 1] + "…"
+def _candidate(rank: int, candidate: Candidate) -> tuple[str, ...]:
+    title = shortened(candidate.title, _MAX_SHOWN_TITLE)
+    ids = (printable(candidate.item_id), printable(candidate.cluster))
+    return str(rank), f"{candidate.score:.3f}", *ids, title
 
 
 def _time(time_us: int) -> str:
@@ -212,12 +187,7 @@ def run(config: RecommendConfig) -> None:
         with open_lines(config.requests, "--requests") as file:  # before the store: a wrong path should not wait for it
             recommender = Recommender(config.store, exact=config.exact)
             recommender.popularity_weight(config.settings())  # of all lines: its error is not one of each line
-            errors = 0
-            for answer in answer_lines(recommender, bounded_lines(file), config.settings()):
-                errors += "error" in answer
-                print(json.dumps(answer, allow_nan=False))
-        if errors:
-            print(f'recommend: {errors:,} lines could not be answered: see their "error"', file=sys.stderr)
+            print_answers("recommend", answer_lines(recommender, bounded_lines(file), config.settings()))
         return
     recent = [item_id for item_id in (config.recent or "").split(",") if item_id]
     found = Recommender(config.store, exact=config.exact).recommend(str(config.user), recent, config.settings())

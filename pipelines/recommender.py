@@ -23,13 +23,13 @@ from typing import NamedTuple
 import numpy as np
 
 from model.blas_threads import one_blas_thread
+from model.distinct_candidates import choose_distinct, without_equal
 from model.pinnersage import sample_medoids
 from model.recommendation import (
     MAX_RECENT,
     Interests,
     Pool,
     blend,
-    choose,
     merge_equal,
     merge_recent,
     no_interests,
@@ -158,17 +158,19 @@ class Recommender:
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """(rows, scores, cosines, sources), best score first, ties by row."""
         weight, quota = settings.popularity_weight, settings.top // max(1, len(medoids))
-        seen_SD = self.index.vectors(seen if settings.near_duplicate_cosine is not None else seen[:0])
+        cosine = settings.near_duplicate_cosine
+        shown = seen if cosine is not None else seen[:0]
+        seen_hashes, first = np.unique(self.items.vector_hashes(shown), return_index=True)
+        seen_SD = self.index.vectors(shown[first])
         length = _list_length(_DEPTH * quota)
         for longer in (length, length * _DEPTH):
             pool = self._pool(medoids, seen, longer, settings)
             scores_P = blend(pool.cosine_P, self.items.num_users_N[pool.rows_P], self.items.most_users, weight)
-            chosen = choose(
-                order_by_score(pool, scores_P) if weight else order_by_depth(pool, quota),
-                lambda places, pool=pool: self.index.vectors(pool.rows_P[places]),
-                seen_SD,
-                settings.top,
-                settings.near_duplicate_cosine,
+            order = order_by_score(pool, scores_P) if weight else order_by_depth(pool, quota)
+            if cosine is not None:
+                order = without_equal(order, self.items.vector_hashes(pool.rows_P), seen_hashes)
+            chosen = choose_distinct(
+                order, lambda places, pool=pool: self.index.vectors(pool.rows_P[places]), seen_SD, settings.top, cosine
             )
             if len(chosen) == settings.top or longer >= self.index.num_items or not len(medoids):
                 break

@@ -19,7 +19,8 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from model.distributed import process_group, wait_for_all
 from model.image_encoder_spec import image_encoder_spec
-from model.itemsage import ItemSage, ItemSageConfig
+from model.itemsage import ItemSage
+from model.itemsage_config import ItemSageConfig
 from model.model_store import install_model, save_model
 from model.pictures import DEFAULT_LIMITS
 from model.split import Split

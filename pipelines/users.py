@@ -22,16 +22,18 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipelines.jobs import main_of, print_summary
 from pipelines.progress import Progress
-from pipelines.transforms.cluster_users import ClusterUsers, sum_popularity
-from pipelines.transforms.read_actions import READ_PROGRESS, STAGE, ReadActions
+from pipelines.transforms.cluster_users import ClusterUsers, add_up_popularity
+from pipelines.transforms.read_actions import READ_PROGRESS, ReadActions
 from pipelines.units import Unit, UnitWriter, read_stage_manifest, remove_other_units, write_stage_manifest
 from pipelines.user_alpha import DEFAULT
-from pipelines.user_plan import CODE_VERSION, ROWS_A_BUCKET, UsersConfig, UsersPlan, choose_num_buckets, plan
+from pipelines.user_plan import CODE_VERSION, UsersPlan, choose_num_buckets, plan
 from pipelines.user_vectors import forget_vectors
+from pipelines.users_config import ROWS_A_BUCKET, UsersConfig
 from schemas.errors import CorruptFileError, printable
 from schemas.reading import FileSlice
+from schemas.user_rows import USERS_STAGE
 
-__all__ = ["CODE_VERSION", "STAGE", "UsersConfig", "UsersPlan", "build", "main", "plan", "run"]
+__all__ = ["CODE_VERSION", "UsersConfig", "UsersPlan", "build", "main", "plan", "run"]
 _SHOWN = (
     *("rows_read", "rows_quarantined", "rows_used"),
     *("users_written", "users_reused", "users_computed", "clusters_written"),
@@ -77,19 +79,20 @@ def run(config: UsersConfig, options: PipelineOptions) -> dict[str, Any]:
         print(_about_buckets(planned), flush=True)
     slices, buckets = planned.unfinished()
     if slices or buckets or _asking_changes(planned):
-        UnitWriter(config.run, Unit(STAGE, "", ""))  # a published run is refused before anything of it is touched
+        UnitWriter(config.run, Unit(USERS_STAGE, "", ""))  # a published run is refused before anything of it is touched
     if slices or buckets:
-        Path(config.run, "manifests", f"{STAGE}.json").unlink(missing_ok=True)  # a mixture of two runs is no stage
+        manifest_path = Path(config.run, "manifests", f"{USERS_STAGE}.json")
+        manifest_path.unlink(missing_ok=True)  # a mixture of two runs is no stage
         with beam.Pipeline(options=options) as pipeline:
             _build(pipeline, planned, slices, buckets)
-        for name in (READ_PROGRESS, STAGE):
+        for name in (READ_PROGRESS, USERS_STAGE):
             Progress.close_shared(name)
-    remove_other_units(config.run, STAGE, planned.unit_names)
-    sum_popularity(config.run, planned.source.fingerprint, [unit.name for unit in planned.buckets])
-    manifest = write_stage_manifest(config.run, STAGE, planned.unit_names, **planned.facts)
+    remove_other_units(config.run, USERS_STAGE, planned.unit_names)
+    add_up_popularity(config.run, planned.source.fingerprint, [unit.name for unit in planned.buckets])
+    manifest = write_stage_manifest(config.run, USERS_STAGE, planned.unit_names, **planned.facts)
     forget_vectors()
     shown = {name: manifest["counts"].get(name, 0) for name in _SHOWN}
-    print_summary(STAGE, shown, started_s, f"{config.run}/{STAGE}")
+    print_summary(USERS_STAGE, shown, started_s, f"{config.run}/{USERS_STAGE}")
     if not manifest["counts"]["users_written"]:
         print(f"users: WARNING: expected at least one user, got none: see these counts, and {config.run}/quarantine")
     return manifest
@@ -99,7 +102,7 @@ def _asking_changes(planned: UsersPlan) -> bool:
     """Whether the stage is finished but for another number of samples or weight of popularity, which no unit depends
     on."""
     try:
-        made = read_stage_manifest(planned.run, STAGE)
+        made = read_stage_manifest(planned.run, USERS_STAGE)
         return any(made.get(name) != planned.facts[name] for name in ("samples", "popularity_weight"))
     except CorruptFileError:  # none, or a damaged one, which is written again
         return False

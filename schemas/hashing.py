@@ -4,6 +4,7 @@ import hashlib
 import json
 from typing import Any
 
+import numpy as np
 import xxhash
 
 
@@ -19,6 +20,11 @@ def stable_hash(text: str) -> int:
 def content_hash(data: bytes) -> bytes:
     """XXH3, 128 bits (16 bytes), of `data`: tells whether content changed; not for adversaries, where sha256 is."""
     return xxhash.xxh3_128_digest(data)
+
+
+def row_hashes(matrix_ND: np.ndarray) -> np.ndarray:
+    """uint64 [N]: XXH3, 64 bits, of the bytes of each row (C order): equal for equal rows."""
+    return np.fromiter(map(xxhash.xxh3_64_intdigest, matrix_ND), np.uint64, count=len(matrix_ND))
 
 
 def bucket_of(item_id: str, num_buckets: int) -> int:

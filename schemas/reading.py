@@ -16,7 +16,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from schemas.columns import list_names, partition_values, source_columns
-from schemas.columns import table_columns as table_columns
 from schemas.errors import CorruptFileError, UsageError
 from schemas.files import sha256_of_file, shown
 from schemas.quarantine import quote

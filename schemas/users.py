@@ -1,16 +1,7 @@
-"""Users as Parquet: the tables USERS, USER_ACTIONS and ITEM_POPULARITY as columns of numpy arrays, written and read.
-
-    users/bucket-00003-of-00016.parquet          what readers read: several vectors a user
-    user_actions/bucket-00003-of-00016.parquet   what they were made from
-    item_popularity/items.parquet                who acts on what, the prior that recommendations may blend in
-
-Legend: U users, C clusters of all users, M actions of all users, D dimension. `offsets` have one number more than there
-are users: user u has the rows offsets[u] to offsets[u + 1] - 1.
-"""
+"""Users as Parquet: the tables USERS, USER_ACTIONS and ITEM_POPULARITY, written and read."""
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -23,50 +14,14 @@ from schemas.errors import CorruptFileError
 from schemas.quarantine import quote
 from schemas.reading import PARQUET_ERRORS
 from schemas.tables import ITEM_POPULARITY, SCHEMA_VERSION, TIMESTAMP, USER_ACTIONS, USERS
+from schemas.user_rows import UserActionRows, UserRows
 
-#: Folders of a run.
-USERS_FOLDER, USER_ACTIONS_FOLDER, POPULARITY_FOLDER = "users", "user_actions", "item_popularity"
-POPULARITY_FILE = "items.parquet"
 #: A reader that wants one user reads one row group: of many light users or of a few heavy ones, about 5 MB at most.
 USERS_A_GROUP = 128
 CLUSTERS_A_GROUP = 5_000
 ACTIONS_A_GROUP = 20_000
 _ACTED_ITEM_LEAF = "actions.list.element.item_id"
 _VECTOR_LEAF = "clusters.list.element.medoid_vector.list.element"
-
-
-@dataclass(frozen=True, kw_only=True)
-class UserRows:
-    """Rows of USERS, by user_id: ids (string [U]), cluster_offsets int32 [U + 1]; of the clusters, by falling
-    importance: medoid_ids (string [C]), medoids_CD float32 unit rows, importance_C float64, size_C int32, last_us_C
-    int64 (microseconds since 1970); of the users: used_U, skipped_U, over_cap_U int32."""
-
-    ids: pa.Array
-    cluster_offsets: np.ndarray
-    medoid_ids: pa.Array
-    medoids_CD: np.ndarray
-    importance_C: np.ndarray
-    size_C: np.ndarray
-    last_us_C: np.ndarray
-    used_U: np.ndarray
-    skipped_U: np.ndarray
-    over_cap_U: np.ndarray
-
-
-@dataclass(frozen=True, kw_only=True)
-class UserActionRows:
-    """Rows of USER_ACTIONS, by user_id: ids (string [U]), hashes (16 bytes each), action_offsets int32 [U + 1];
-    item_ids (string [M]), times_us_M int64, labels_M int32; medoid_offsets int32 [U + 1], medoid_C int32 (position
-    among the user's actions, for each cluster label in turn)."""
-
-    ids: pa.Array
-    hashes: list[bytes]
-    action_offsets: np.ndarray
-    item_ids: pa.Array
-    times_us_M: np.ndarray
-    labels_M: np.ndarray
-    medoid_offsets: np.ndarray
-    medoid_C: np.ndarray
 
 
 def users_schema(dim: int) -> pa.Schema:
@@ -203,6 +158,12 @@ def read_popularity(path: str | os.PathLike[str]) -> pa.Table:
         got = f"{num_users[wrong[0]]} users and {num_actions[wrong[0]]} actions of {_quoted(table, wrong[0])}"
         raise CorruptFileError(f"expected from 1 user up to one an action, got {got} in {path}")
     return table
+
+
+def sum_popularity(parts: Sequence[pa.Table]) -> pa.Table:
+    """ITEM_POPULARITY of the users of all parts together, who are different people; by item_id."""
+    summed = pa.concat_tables(parts).group_by("item_id").aggregate([("num_users", "sum"), ("num_actions", "sum")])
+    return summed.rename_columns(ITEM_POPULARITY.names).sort_by("item_id").cast(ITEM_POPULARITY)
 
 
 def _quoted(table: pa.Table, row: int) -> str:

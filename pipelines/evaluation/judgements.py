@@ -8,10 +8,11 @@ import numpy as np
 
 from model.metrics import bootstrap_interval, ndcg_at_k
 from pipelines.evaluation.evaluated_run import EvaluatedRun
+from schemas.columns import table_columns
 from schemas.errors import ThresholdError
 from schemas.files import expand_inputs
 from schemas.hashing import seed_of
-from schemas.reading import plan_slices, read_slice, table_columns
+from schemas.reading import plan_slices, read_slice
 from schemas.tables import JUDGEMENTS
 from schemas.validation import validate_judgements
 

@@ -11,19 +11,21 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from model.index import ANNOY_FILE, IDS_FILE, MANIFEST_FILE, TUNED_AT, open_index, read_index_manifest
-from model.refined_index import REFINED_FOLDER
+from model.refined_index import NEAR_DUPLICATES_FILE, REFINED_FOLDER
+from pipelines.gating.refined import refined_problems
 from pipelines.gating.users import check_users_file
 from pipelines.units import read_stage_manifest
 from schemas.embeddings import read_embeddings, read_embeddings_metadata, validate_embeddings
 from schemas.errors import CorruptFileError, UsageError
 from schemas.files import check_sha256, expand_inputs, read_json, resolve_inside
 from schemas.quarantine import quote
+from schemas.user_rows import USERS_FOLDER, USERS_STAGE
 
 STAGES = ("items", "features", "embeddings", "index")
 #: What reading a damaged run raises.
 DAMAGE = (CorruptFileError, UsageError, OSError, pa.ArrowException)
 _METRICS_FILE = "metrics.json"
-_EMBEDDINGS, _INDEX, _USERS = "embeddings", "index", "users"
+_EMBEDDINGS, _INDEX = "embeddings", "index"
 #: Vectors of the index that are held against the embeddings.
 _VECTORS_COMPARED = 1_000
 
@@ -100,10 +102,7 @@ class GatedRun:
         return ids, matrix_ND
 
     def check_index(self) -> None:
-        """Raises unless index/ is what its stage wrote, byte for byte, with the embeddings' ids and vectors, and
-        refined_index/, if there is one, what it wrote."""
-        for name, sha256 in self.files(_INDEX, REFINED_FOLDER).items():
-            check_sha256(self._inside(name), sha256)
+        """Raises unless index/ is what its stage wrote, byte for byte, with the embeddings' ids and vectors."""
         listed = self.files(_INDEX, _INDEX)
         wanted = {f"{_INDEX}/{name}" for name in (ANNOY_FILE, IDS_FILE, MANIFEST_FILE)}
         if not wanted <= listed.keys():
@@ -127,35 +126,68 @@ class GatedRun:
             )
 
     @property
+    def has_refined(self) -> bool:
+        """Whether the run has a refined index, or the folder of one."""
+        return bool(self.files(_INDEX, REFINED_FOLDER)) or (self.folder / REFINED_FOLDER).exists()
+
+    def check_refined(self) -> int:
+        """How many items the refined index keeps. Raises unless refined_index/ is what its stage wrote, byte for byte,
+        and made from the embeddings."""
+        listed = self.files(_INDEX, REFINED_FOLDER)
+        wanted = {f"{REFINED_FOLDER}/{name}" for name in (ANNOY_FILE, IDS_FILE, MANIFEST_FILE, NEAR_DUPLICATES_FILE)}
+        if not wanted <= listed.keys():
+            raise CorruptFileError(f"expected {sorted(wanted)} in manifests/{_INDEX}.json, got {quote(sorted(listed))}")
+        for name, sha256 in listed.items():
+            check_sha256(self._inside(name), sha256)
+        num_kept = int(self.refined_facts()["items_kept"])
+        for problem in refined_problems(self.folder / REFINED_FOLDER, *self.vectors):
+            raise CorruptFileError(problem)
+        return num_kept
+
+    def refined_facts(self) -> dict[str, Any]:
+        """How the refined index was made and how large it is, see model.refined_index.RefinedFacts."""
+        path = self.folder / REFINED_FOLDER / MANIFEST_FILE
+        facts = read_json(path).get("refined")
+        names = ("items_in", "items_kept")
+        good = isinstance(facts, dict) and all(type(facts.get(name)) is int and facts[name] >= 0 for name in names)
+        if not good or type(facts.get("cosine")) not in (int, float):
+            raise CorruptFileError(f"expected items_in, items_kept and cosine, got {quote(facts)} in {path}")
+        return facts
+
+    @property
     def has_users(self) -> bool:
         """Whether the users stage has left anything."""
-        return any(path.exists() for path in (self.folder / "manifests" / f"{_USERS}.json", self.folder / _USERS))
+        return any(
+            path.exists() for path in (self.folder / "manifests" / f"{USERS_STAGE}.json", self.folder / USERS_FOLDER)
+        )
 
     def user_counts(self) -> dict[str, int] | None:
         """Counts of the users stage; None if the run has no users."""
-        return self.counts(_USERS) if self.has_users else None
+        return self.counts(USERS_STAGE) if self.has_users else None
 
     def check_users(self) -> int:
         """How many users the run has. Raises unless every file of the users stage is what its stage wrote, byte for
         byte, and users/ is made from the embeddings."""
-        for name, sha256 in self.files(_USERS, "").items():
+        for name, sha256 in self.files(USERS_STAGE, "").items():
             check_sha256(self._inside(name), sha256)
-        num_buckets, listed = self.manifest(_USERS).get("num_user_buckets"), self.files(_USERS, _USERS)
-        found = {f"{_USERS}/{path.name}" for path in (self.folder / _USERS).glob("*.parquet")}
+        num_buckets, listed = self.manifest(USERS_STAGE).get("num_user_buckets"), self.files(USERS_STAGE, USERS_FOLDER)
+        found = {f"{USERS_FOLDER}/{path.name}" for path in (self.folder / USERS_FOLDER).glob("*.parquet")}
         if type(num_buckets) is not int or found != listed.keys() or len(found) != num_buckets:
-            raise CorruptFileError(f"expected a file for each of {num_buckets} buckets in {_USERS}/, got {len(found)}")
+            raise CorruptFileError(
+                f"expected a file for each of {num_buckets} buckets in {USERS_FOLDER}/, got {len(found)}"
+            )
         ids, matrix_ND = self.vectors
         num_users = sum(
-            check_users_file(Path(self._inside(name)), ids, matrix_ND, self.model_id, bucket, num_buckets)
+            len(check_users_file(Path(self._inside(name)), ids, matrix_ND, self.model_id, bucket, num_buckets).ids)
             for bucket, name in enumerate(sorted(listed))
         )
-        if num_users != self.counts(_USERS).get("users_written"):
-            raise CorruptFileError(f"expected {self.counts(_USERS).get('users_written')} users, got {num_users}")
+        if num_users != self.counts(USERS_STAGE).get("users_written"):
+            raise CorruptFileError(f"expected {self.counts(USERS_STAGE).get('users_written')} users, got {num_users}")
         return num_users
 
-    def index_recall(self) -> float:
-        """recall@10 that was measured when the index was built."""
-        path = self.folder / _INDEX / MANIFEST_FILE
+    def index_recall(self, folder: str = _INDEX) -> float:
+        """recall@10 that was measured when the index in `folder` was built."""
+        path = self.folder / folder / MANIFEST_FILE
         try:
             recall = read_json(path)["recall"][str(TUNED_AT)]
             if 0 <= recall <= 1:
@@ -177,7 +209,7 @@ class GatedRun:
         found["index/manifest.json"] = read_index_manifest(self.folder / _INDEX)["model_id"]
         if self.files(_INDEX, REFINED_FOLDER):
             found[f"{REFINED_FOLDER}/manifest.json"] = read_index_manifest(self.folder / REFINED_FOLDER)["model_id"]
-        for path in sorted((self.folder / _USERS).glob("*.parquet")):
+        for path in sorted((self.folder / USERS_FOLDER).glob("*.parquet")):
             found[f"users/{path.name}"] = _model_id_in(path)
         wrong = [
             f"{where} {quote(got)} instead of {quote(expected)}" for where, got in found.items() if got != expected

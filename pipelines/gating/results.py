@@ -31,7 +31,8 @@ class GateThresholds:
     min_quarantined: int = flag(
         default=20, help="fewer rows or pictures may always be quarantined, unless they are all there are"
     )
-    min_index_recall: float = flag(default=0.9, help="recall@10 of the index against exact search >= this")
+    min_index_recall: float = flag(default=0.9, help="recall@10 of each index against exact search >= this")
+    min_refined_kept: float = flag(default=0.05, help="items of the refined index / items >= this")
     min_overlap: float = flag(
         default=0.7, help="neighbours@10 of today that were neighbours yesterday, mean share >= this (same model)"
     )
@@ -104,8 +105,17 @@ GATES: Mapping[str, Gate] = {
         acceptable=False,
     ),
     "index_recall": Gate(
-        "recall@10 of the index against exact search >= min_index_recall",
+        "recall@10 of the index, and of the refined one, against exact search >= min_index_recall",
         "allow more trees or nodes: --max-trees, --max-search-k",
+    ),
+    "refined_index": Gate(
+        "files unlike their sha256, vectors unlike the embeddings', items neither kept nor represented = 0",
+        "remove refined_index/ and units/index/ of the run and repeat the call",
+        acceptable=False,
+    ),
+    "refined_kept": Gate(
+        "items of the refined index / items >= min_refined_kept",
+        "a higher --refine-cosine keeps more; if the shop has that many near-duplicates, accept it",
     ),
     "neighbour_overlap": Gate(
         "mean over probes (nearest 10 of today that yesterday scored as its 10th or better / 10) >= min_overlap",

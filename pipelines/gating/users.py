@@ -10,14 +10,15 @@ import pyarrow.compute as pc
 from schemas.errors import CorruptFileError
 from schemas.hashing import bucket_of
 from schemas.quarantine import quote
-from schemas.users import UserRows, read_users
+from schemas.user_rows import UserRows
+from schemas.users import read_users
 
 
 def check_users_file(
     path: Path, item_ids: pa.Array, matrix_ND: np.ndarray, model_id: str, bucket: int, num_buckets: int
-) -> int:
-    """The number of users in a file of users/. Raises CorruptFileError unless they are those of the bucket, ascending,
-    each with clusters by falling importance, whose medoids are items with exactly these vectors.
+) -> UserRows:
+    """The users of a file of users/. Raises CorruptFileError unless they are those of the bucket, ascending, each with
+    clusters by falling importance, whose medoids are items with exactly these vectors.
 
     item_ids: string [N], ascending; matrix_ND: float32, their vectors.
     """
@@ -36,7 +37,7 @@ def check_users_file(
         raise CorruptFileError(f"expected medoids that are items with a vector, got {quote(name)} in {path}")
     if not np.array_equal(matrix_ND[found.to_numpy()], rows.medoids_CD):
         raise CorruptFileError(f"expected the items' own vectors as medoids, got others in {path}: another day's?")
-    return len(ids)
+    return rows
 
 
 def _check_clusters(rows: UserRows, path: Path) -> None:

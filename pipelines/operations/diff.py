@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipelines import history
+from pipelines.changes import ROWS_PER_BLOCK, match_items
 from pipelines.exit_codes import exit_code
 from pipelines.jobs import flag, parse_alone
 from pipelines.operations.named_run import find_run
@@ -27,7 +28,6 @@ from schemas.files import read_json
 from schemas.quarantine import quote
 
 MAX_TOP = 10_000
-_ROWS_PER_BLOCK = 65_536
 _FLAGS_WITH_VALUE = ("--config", "--new", "--old", "--store", "--top")
 
 
@@ -62,31 +62,24 @@ def compare(
     old_ids: pa.Array, old_ND: np.ndarray, new_ids: pa.Array, new_ND: np.ndarray, *, top: int, same_model: bool
 ) -> VectorDiff:
     """Unique ascending ids (string) [N] and unit vectors float32 [N, D] of two runs; at most `top` moved items, equal
-    distances by id. Compared in blocks: beside the arguments it needs little memory."""
-    place = pc.index_in(new_ids, value_set=old_ids)
-    matched_new_M = np.flatnonzero(place.is_valid().to_numpy(zero_copy_only=False))
-    matched_old_M = place.drop_null().to_numpy().astype(np.int64)
-    moved_M = np.zeros(len(matched_new_M))
-    if comparable := old_ND.shape[1] == new_ND.shape[1]:
-        changed_M = np.zeros(len(matched_new_M), bool)
-        for start in range(0, len(matched_new_M), _ROWS_PER_BLOCK):
-            rows = slice(start, start + _ROWS_PER_BLOCK)
-            a_BD, b_BD = old_ND[matched_old_M[rows]], new_ND[matched_new_M[rows]]
-            changed_M[rows] = (a_BD.view(np.uint32) != b_BD.view(np.uint32)).any(axis=1)
-            moved_M[rows] = 1 - np.einsum("bd,bd->b", a_BD, b_BD, dtype=np.float64)
-    else:
-        changed_M = np.ones(len(matched_new_M), bool)
+    distances by id. Compared in blocks: beside the arguments it needs little memory. C: changed items."""
+    found = match_items(old_ids, old_ND, new_ids, new_ND)
     moved = None
-    if comparable and same_model:
-        changed_C = np.flatnonzero(changed_M)
-        farthest = changed_C[np.argsort(-moved_M[changed_C], kind="stable")[:top]]
-        names = new_ids.take(pa.array(matched_new_M[farthest])).to_pylist()
-        moved = [(name, max(0.0, float(moved_M[row]))) for name, row in zip(names, farthest, strict=True)]
+    if same_model and old_ND.shape[1] == new_ND.shape[1]:
+        old_rows_C, new_rows_C = found.old_rows_M[found.changed_M], found.new_rows_M[found.changed_M]
+        moved_C = np.zeros(len(new_rows_C))
+        for start in range(0, len(new_rows_C), ROWS_PER_BLOCK):
+            rows = slice(start, start + ROWS_PER_BLOCK)
+            cosine_B = np.einsum("bd,bd->b", old_ND[old_rows_C[rows]], new_ND[new_rows_C[rows]], dtype=np.float64)
+            moved_C[rows] = 1 - cosine_B
+        farthest = np.argsort(-moved_C, kind="stable")[:top]
+        names = new_ids.take(pa.array(new_rows_C[farthest])).to_pylist()
+        moved = [(name, max(0.0, float(moved_C[row]))) for name, row in zip(names, farthest, strict=True)]
     return VectorDiff(
-        new=new_ids.filter(place.is_null()),
-        gone=old_ids.filter(pc.invert(pc.is_in(old_ids, value_set=new_ids))),
-        num_changed=int(changed_M.sum()),
-        num_unchanged=int((~changed_M).sum()),
+        new=found.new,
+        gone=found.gone,
+        num_changed=int(found.changed_M.sum()),
+        num_unchanged=int((~found.changed_M).sum()),
         moved=moved,
     )
 

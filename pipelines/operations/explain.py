@@ -14,8 +14,8 @@ from typing import Any
 from pipelines.exit_codes import EXIT_DONE, EXIT_USAGE, exit_code
 from pipelines.jobs import flag, parse_alone
 from pipelines.operations.explanation import explain
-from pipelines.operations.findings import printable
 from pipelines.operations.named_run import find_run
+from schemas.errors import printable
 from schemas.quarantine import quote
 
 EXAMPLE = "itemsage explain sku-123 --store store --run 2026-06-30"

@@ -22,7 +22,8 @@ from pathlib import Path
 from pipelines.jobs import flag, main_of_alone
 from pipelines.lock import StoreBusyError, store_lock
 from pipelines.operations.gc_rules import REMOVED, Collector, Doomed
-from pipelines.operations.runs import check_store, format_bytes, format_table
+from pipelines.operations.named_run import check_store
+from pipelines.operations.runs import format_bytes, format_table
 from schemas.errors import UsageError
 
 

@@ -11,9 +11,8 @@ from typing import Any
 
 from pipelines import history, store
 from pipelines.operations.rollback import default_target
-from pipelines.operations.runs import size_of
+from pipelines.operations.runs import read_object, size_of
 from schemas.errors import CorruptFileError
-from schemas.files import read_json
 
 _TRAINING_RUN = re.compile(r"training/[0-9]{4}-[0-9]{2}-[0-9]{2}/[0-9a-f]{16}")
 _MODEL = re.compile(r"itemsage-[0-9a-f]{12}")
@@ -108,7 +107,7 @@ class Collector:
                 touched_s=(run / "COMPLETED").stat().st_mtime,
             )
         for run in [run for run in store.run_folders(folder) if run not in completed]:
-            previous = (_json_object(run / "started.json") or {}).get("previous")
+            previous = (_texts_of(run / "started.json") or {}).get("previous")
             yield RunFacts(name=history.name_of(run), is_completed=False, touched_s=size_of(run)[1], previous=previous)
 
     def _models_of_kept_runs(self) -> dict[str | None, str]:
@@ -119,7 +118,7 @@ class Collector:
         for name in self.kept:
             is_completed = (self.folder / name / "COMPLETED").is_file()
             manifest = self.folder / name / ("manifest.json" if is_completed else "manifests/embeddings.json")
-            model_id = (_json_object(manifest) or {}).get("model_id")
+            model_id = (_texts_of(manifest) or {}).get("model_id")
             named.setdefault(model_id, f"{name} {'is' if model_id else 'may be'} made with it")
         return named
 
@@ -131,7 +130,7 @@ class Collector:
     def _settle_training(self, models: Sequence[Path]) -> None:
         sources: dict[str | None, str] = {}
         for path in models:
-            manifest = _json_object(path / "manifest.json")
+            manifest = _texts_of(path / "manifest.json")
             if manifest is None:
                 sources[None] = f"{path.name}, whose manifest is damaged, may come from it"
             elif "training_run" in manifest:
@@ -182,10 +181,10 @@ def _folders(folder: Path, kind: str, pattern: str) -> list[Path]:
     return [path for path in found if not any(p.is_symlink() for p in (path, path.parent, folder / kind))]
 
 
-def _json_object(path: Path) -> dict[str, Any] | None:
-    """A JSON object with strings and None as its values; None if there is none."""
+def _texts_of(path: Path) -> dict[str, Any] | None:
+    """What a JSON object has of strings and None; None if there is no such object."""
     try:
-        value = read_json(path)
+        value = read_object(path)
     except (CorruptFileError, OSError):
         return None
-    return {k: v for k, v in value.items() if v is None or isinstance(v, str)} if isinstance(value, dict) else None
+    return {name: text for name, text in value.items() if text is None or isinstance(text, str)}

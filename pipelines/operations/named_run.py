@@ -12,14 +12,19 @@ from schemas.quarantine import quote
 _RUN_ID = re.compile(r"[0-9a-f]{16}")
 
 
+def check_store(folder: str) -> None:
+    """UsageError unless there is such a folder: a command that operates a store never makes one."""
+    if not Path(folder).is_dir():
+        raise UsageError(f"expected --store to name a store, got {quote(folder)}, where there is no folder")
+
+
 def find_run(store_folder: str, name: str | None) -> Path:
     """The folder of a run of the store. None: the published run. A date: the published run if it is of that date, else
     the run of that date that was finished last. Else a run id, `runs/<date>/<run id>` or a path to such a folder.
 
     Raises UsageError if there is none or (unfinished ones of a date) several, CorruptFileError if CURRENT is damaged.
     """
-    if not Path(store_folder).is_dir():
-        raise UsageError(f"expected --store to name a store, got {quote(store_folder)}, where there is no folder")
+    check_store(store_folder)
     if name is None:
         return store.current_run(store_folder)
     if is_date(name):

@@ -13,8 +13,8 @@ from pathlib import Path
 from pipelines import history, store
 from pipelines.jobs import flag, main_of_alone
 from pipelines.lock import StoreBusyError, store_lock
-from pipelines.operations.named_run import find_run
-from pipelines.operations.runs import check_store, shown
+from pipelines.operations.named_run import check_store, find_run
+from pipelines.operations.runs import shown
 from schemas.errors import UsageError
 
 

@@ -12,7 +12,8 @@ from typing import Any
 
 from pipelines import history, store
 from pipelines.jobs import flag, main_of_alone
-from schemas.errors import CorruptFileError, UsageError, printable
+from pipelines.operations.named_run import check_store
+from schemas.errors import CorruptFileError, printable
 from schemas.files import read_json
 from schemas.quarantine import quote
 
@@ -49,12 +50,6 @@ class RunInfo:
     superseded: str | None = None
     reason: str | None = None
     problem: str | None = None
-
-
-def check_store(folder: str) -> None:
-    """UsageError unless there is such a folder: a command that operates a store never makes one."""
-    if not Path(folder).is_dir():
-        raise UsageError(f"expected --store to name a store, got {quote(folder)}, where there is no folder")
 
 
 def shown(text: object) -> str:
@@ -102,16 +97,16 @@ def _describe(folder: str, run: Path, current: str | None, moved: set[str | None
     if run.is_symlink() or run.parent.is_symlink():
         return RunInfo(**known, state=BROKEN, problem="it is a link")
     try:
-        known["gates"] = _gates(run)
+        known["gates"] = gates_by_status(run)
         if not (run / "COMPLETED").is_file():
             if name == current:
                 return RunInfo(**known, state=BROKEN, problem="CURRENT names it, but it is not finished")
             return RunInfo(**known, state=FAILED_GATES if known["gates"].get("failed") else UNFINISHED)
-        manifest = _object(run / "manifest.json")
+        manifest = read_object(run / "manifest.json")
         known["model_id"], known["rows"] = str(manifest["model_id"]), int(manifest["counts"]["rows_published"])
         known["finished"] = _iso((run / "COMPLETED").stat().st_mtime)
         if (run / "times.json").is_file():
-            known["seconds"] = float(_object(run / "times.json").get("total", 0.0))
+            known["seconds"] = float(read_object(run / "times.json").get("total", 0.0))
     except (CorruptFileError, KeyError, TypeError, ValueError, AttributeError, OSError) as error:
         return RunInfo(**known, state=BROKEN, problem=f"{type(error).__name__}: {error}")
     if name == current or name not in moved:
@@ -124,16 +119,17 @@ def _describe(folder: str, run: Path, current: str | None, moved: set[str | None
     return RunInfo(**known, state=PUBLISHED)
 
 
-def _gates(run: Path) -> dict[str, list[str]]:
+def gates_by_status(run: Path) -> dict[str, list[str]]:
     """Status -> names of the gates of `<run>/gates.json`; empty for a run that has not come that far."""
     found: dict[str, list[str]] = {}
     if (run / "gates.json").is_file():
-        for gate in _object(run / "gates.json")["gates"]:
+        for gate in read_object(run / "gates.json")["gates"]:
             found.setdefault(str(gate["status"]), []).append(str(gate["name"]))
     return found
 
 
-def _object(path: Path) -> dict[str, Any]:
+def read_object(path: Path) -> dict[str, Any]:
+    """A JSON object; CorruptFileError if the file is missing or holds anything else."""
     value = read_json(path)
     if not isinstance(value, dict):
         raise CorruptFileError(f"expected a JSON object at {path}, got {quote(value)}")

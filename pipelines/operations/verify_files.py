@@ -13,6 +13,7 @@ from pipelines.accounting import account, account_users
 from pipelines.gating.results import ACCEPTED, FAILED, PASSED, SKIPPED
 from pipelines.operations.findings import Finding
 from pipelines.operations.inspected_run import STAGES, InspectedRun
+from pipelines.operations.runs import gates_by_status
 from pipelines.publish import published_files
 from schemas.errors import CorruptFileError
 from schemas.files import read_json, resolve_inside, sha256_of_file
@@ -205,7 +206,7 @@ def check_gates(run: InspectedRun) -> Finding:
 def _failed_gates(run: InspectedRun) -> list[str]:
     """Names, as gates.json has them; none where it cannot be read: check_gates tells why."""
     try:
-        return [gate["name"] for gate in read_json(run.run / "gates.json")["gates"] if gate["status"] == FAILED]
+        return gates_by_status(run.run).get(FAILED, [])
     except (CorruptFileError, KeyError, TypeError):
         return []
 

@@ -1,6 +1,7 @@
 """Checks of a run's users: rows, buckets, medoids against the embeddings, clusters computed again for a sample, and
 that items' popularity counts every action."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,25 +9,24 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from model.blas_threads import one_blas_thread
-from model.pinnersage import cluster_actions, importances
-from model.user_clusters import ItemVectors, clustered_hashes
+from model.user_clusters import ItemVectors, UserRules, cluster_users
 from pipelines.gating.users import check_users_file
 from pipelines.operations.findings import Finding
 from pipelines.operations.inspected_run import InspectedRun, sample_by_hash
 from pipelines.operations.verify_vectors import Embeddings
 from pipelines.transforms.earlier_users import check_user_actions
 from schemas.quarantine import quote
-from schemas.users import (
+from schemas.user_rows import (
     POPULARITY_FILE,
     POPULARITY_FOLDER,
     USER_ACTIONS_FOLDER,
     USERS_FOLDER,
+    USERS_STAGE,
     UserActionRows,
     UserRows,
-    read_popularity,
-    read_user_actions,
-    read_users,
+    rows_of,
 )
+from schemas.users import read_popularity, read_user_actions
 
 #: Users of each bucket whose clusters are computed again.
 MOST_USERS = 20
@@ -43,26 +43,34 @@ def check_users(run: InspectedRun, embeddings: Embeddings | None) -> Finding:
         finding.fail("not compared with the embeddings, which cannot be read")
         return finding
     num_users = num_again = 0
-    popularity = _Popularity(embeddings[0])
-    with finding.guard("manifests/users.json"):
-        facts = run.stages["users"]
+    vectors = ItemVectors(*embeddings)
+    popularity = _Popularity(vectors.ids)
+    with finding.guard(f"manifests/{USERS_STAGE}.json"):
+        facts = run.stages[USERS_STAGE]
         num_buckets = int(facts["num_user_buckets"])
+        rules = UserRules(
+            alpha=float(facts["alpha"]),
+            decay_per_day=float(facts["decay_per_day"]),
+            max_actions=int(facts["max_actions"]),
+            now_us=int(facts["now_us"]),
+        )
         names = [Path(path).name for path in run.listed(USERS_FOLDER)]
         finding.expect("files of users/", num_buckets, len(names), "run the users stage again")
         for bucket, name in enumerate(names):
             with finding.guard(f"{USERS_FOLDER}/{name}"):
                 path = run.run / USERS_FOLDER / name
-                num_users += check_users_file(path, *embeddings, str(run.model_id), bucket, num_buckets)
-                again = _Again(read_users(path)[0], read_user_actions(run.run / USER_ACTIONS_FOLDER / name), embeddings)
-                popularity.add(again)
-                sample = sample_by_hash(again.names, MOST_USERS, "verify users")
+                users = check_users_file(path, *embeddings, str(run.model_id), bucket, num_buckets)
+                num_users += len(users.ids)
+                written = _Bucket(users, read_user_actions(run.run / USER_ACTIONS_FOLDER / name), vectors)
+                popularity.add(written)
+                sample = sample_by_hash(written.names, MOST_USERS, "verify users")
                 with one_blas_thread():
-                    different = [user for user in sample if not again.is_same(user, facts)]
+                    different = written.different(sample, rules)
                 num_again += len(sample)
                 for user in different[:5]:
                     finding.fail(
-                        f"expected the clusters that the user's actions make, got others for {quote(again.names[user])}"
-                        f" in {USERS_FOLDER}/{name}: run the users stage again"
+                        "expected the clusters that the user's actions make, got others for "
+                        f"{quote(written.names[user])} in {USERS_FOLDER}/{name}: run the users stage again"
                     )
         finding.expect("users", facts["counts"]["users_written"], num_users, "run the users stage again")
         popularity.check(run, facts["counts"], finding)
@@ -78,7 +86,7 @@ class _Popularity:
         self.num_users_N, self.num_actions_N = np.zeros(len(ids), np.int64), np.zeros(len(ids), np.int64)
         self.num_skipped = self.num_over_cap = 0
 
-    def add(self, bucket: "_Again") -> None:
+    def add(self, bucket: "_Bucket") -> None:
         """Counts the actions that the users of a bucket were made of; an item that is none is told of elsewhere."""
         found = pc.index_in(bucket.actions.item_ids, value_set=self.ids)
         rows_M = pc.fill_null(found, -1).to_numpy()
@@ -119,43 +127,45 @@ class _Popularity:
                 finding.fail(f"expected {expected} of item {item}, got {written[name][row]} in {POPULARITY_FOLDER}/")
 
 
-class _Again:
-    """The users of one bucket, to be clustered again from their actions."""
+class _Bucket:
+    """The users of one bucket as they are written, with the actions that they were made from."""
 
-    def __init__(self, users: UserRows, actions: UserActionRows, embeddings: Embeddings):
-        self.users, self.actions = users, actions
-        self.ids, self.matrix_ND = embeddings
+    def __init__(self, users: UserRows, actions: UserActionRows, vectors: ItemVectors):
+        self.users, self.actions, self.vectors = users, actions, vectors
         self.names = users.ids.to_pylist()
         if actions.ids.to_pylist() != self.names:
             raise ValueError(f"expected the users of {USERS_FOLDER}/ in {USER_ACTIONS_FOLDER}/, got others")
         check_user_actions(actions, f"{USER_ACTIONS_FOLDER}/")
 
-    def is_same(self, user: int, facts: dict[str, object]) -> bool:
-        """Whether alpha, decay and the user's actions give the clusters and the hash that are written, bit for bit."""
-        start, end = self.actions.action_offsets[user : user + 2]
-        rows = pc.index_in(self.actions.item_ids[start:end], value_set=self.ids)
-        if rows.null_count:
-            return False
-        rows_M, times_us_M = rows.to_numpy(), self.actions.times_us_M[start:end]
-        if list(zip(rows_M, times_us_M, strict=True)) != sorted(zip(rows_M, times_us_M, strict=True)):
-            return False
-        found = cluster_actions(self.matrix_ND[rows_M], rows_M, times_us_M, float(str(facts["alpha"])))
-        importance_C = importances(
-            found.labels_M, times_us_M, int(str(facts["now_us"])), float(str(facts["decay_per_day"]))
+    def different(self, sample: Sequence[int], rules: UserRules) -> list[int]:
+        """Those of the sample whose actions give other clusters than are written, or another hash, bit for bit."""
+        acted = [rows_of(self.actions.action_offsets, user) for user in sample]
+        num_actions = [own.stop - own.start for own in acted]
+        item_ids = pa.concat_arrays([self.actions.item_ids[:0], *(self.actions.item_ids[own] for own in acted)])
+        again = cluster_users(
+            pa.array(np.repeat(np.array([self.names[user] for user in sample], object), num_actions), pa.string()),
+            pc.fill_null(pc.index_in(item_ids, value_set=self.vectors.ids), -1).to_numpy(),
+            np.concatenate([np.zeros(0, np.int64), *(self.actions.times_us_M[own] for own in acted)]),
+            self.vectors,
+            rules,
         )
-        order = np.lexsort((rows_M[found.medoid_C], -importance_C))
-        medoids = self.ids.take(pa.array(rows_M[found.medoid_C][order]))
-        first, last = self.users.cluster_offsets[user : user + 2]
-        first_medoid, last_medoid = self.actions.medoid_offsets[user : user + 2]
-        hashes_M = ItemVectors(self.ids, self.matrix_ND[rows_M]).hashes_N
-        ends = np.array([0, end - start], np.int32)
-        return (
-            clustered_hashes(self.actions.item_ids[start:end], times_us_M, hashes_M, ends)
-            == [self.actions.hashes[user]]
-            and np.array_equal(found.labels_M, self.actions.labels_M[start:end])
-            and np.array_equal(found.medoid_C, self.actions.medoid_C[first_medoid:last_medoid])
-            and medoids.equals(self.users.medoid_ids[first:last])
-            and np.array_equal(importance_C[order], self.users.importance_C[first:last])
-            and np.array_equal(found.size_C[order], self.users.size_C[first:last])
-            and np.array_equal(found.last_us_C[order], self.users.last_us_C[first:last])
-        )
+        place = {name: number for number, name in enumerate(again.users.ids.to_pylist())}
+        return [
+            user
+            for user in sample
+            if self.names[user] not in place
+            or _columns(self.users, self.actions, user) != _columns(again.users, again.actions, place[self.names[user]])
+        ]
+
+
+def _columns(users: UserRows, actions: UserActionRows, user: int) -> tuple[object, ...]:
+    """What was computed of a user."""
+    clusters, acted = rows_of(users.cluster_offsets, user), rows_of(actions.action_offsets, user)
+    return (
+        users.medoid_ids[clusters].to_pylist(),
+        *(column_C[clusters].tolist() for column_C in (users.importance_C, users.size_C, users.last_us_C)),
+        actions.hashes[user],
+        actions.item_ids[acted].to_pylist(),
+        *(column_M[acted].tolist() for column_M in (actions.times_us_M, actions.labels_M)),
+        actions.medoid_C[rows_of(actions.medoid_offsets, user)].tolist(),
+    )

@@ -15,21 +15,12 @@ from model.blas_threads import one_blas_thread
 from model.user_clusters import NOBODY, ClusteredUsers, UserRules, cluster_users
 from pipelines.progress import Progress
 from pipelines.transforms.earlier_users import EarlierRun
-from pipelines.transforms.read_actions import ACTIONS, STAGE
+from pipelines.transforms.read_actions import ACTIONS
 from pipelines.transforms.read_engagements import unpack_table
 from pipelines.units import Unit, UnitWriter, finished_sidecar, remove_unit, sidecar_path
 from pipelines.user_vectors import VectorsSource, load_vectors
-from schemas.tables import ITEM_POPULARITY
-from schemas.users import (
-    POPULARITY_FILE,
-    POPULARITY_FOLDER,
-    USER_ACTIONS_FOLDER,
-    USERS_FOLDER,
-    read_popularity,
-    write_popularity,
-    write_user_actions,
-    write_users,
-)
+from schemas.user_rows import POPULARITY_FILE, POPULARITY_FOLDER, USER_ACTIONS_FOLDER, USERS_FOLDER, USERS_STAGE
+from schemas.users import read_popularity, sum_popularity, write_popularity, write_user_actions, write_users
 
 POPULARITY_UNIT = "popularity"
 _PARTS_FOLDER = f"{POPULARITY_FOLDER}/_buckets"
@@ -59,14 +50,14 @@ class _ClusterBucket(beam.DoFn):
         unit = self.units[bucket]
         sidecar = finished_sidecar(self.run, unit, check_content=True)
         if sidecar is None:
-            remove_unit(self.run, sidecar_path(self.run, STAGE, unit.name))
+            remove_unit(self.run, sidecar_path(self.run, USERS_STAGE, unit.name))
             sidecar = self._compute(UnitWriter(self.run, unit), pieces)
         yield sidecar
 
     def _compute(self, writer: UnitWriter, pieces: Iterable[bytes]) -> dict[str, Any]:
         actions = pa.concat_tables([ACTIONS.empty_table(), *(unpack_table(piece) for piece in pieces if piece)])
         earlier = self.earlier.load(writer.unit.name) if self.earlier is not None else NOBODY
-        progress = Progress.shared(STAGE, "users")
+        progress = Progress.shared(USERS_STAGE, "users")
         with one_blas_thread():
             clustered = cluster_users(
                 actions["user_id"].combine_chunks(),
@@ -93,16 +84,14 @@ def write_bucket(writer: UnitWriter, clustered: ClusteredUsers, model_id: str) -
     return writer.seal()
 
 
-def sum_popularity(run: str, fingerprint: str, bucket_names: Iterable[str]) -> None:
+def add_up_popularity(run: str, fingerprint: str, bucket_names: Iterable[str]) -> None:
     """Writes item_popularity/ from the buckets, unless it is there: a user is in one bucket, so numbers add up."""
-    unit = Unit(STAGE, POPULARITY_UNIT, fingerprint)
+    unit = Unit(USERS_STAGE, POPULARITY_UNIT, fingerprint)
     if finished_sidecar(run, unit, check_content=True) is not None:
         return
     writer = UnitWriter(run, unit)
-    parts = [read_popularity(f"{run}/{_PARTS_FOLDER}/{name}.parquet") for name in bucket_names]
-    summed = pa.concat_tables(parts).group_by("item_id").aggregate([("num_users", "sum"), ("num_actions", "sum")])
-    ordered = summed.rename_columns(ITEM_POPULARITY.names).sort_by("item_id").cast(ITEM_POPULARITY)
+    summed = sum_popularity([read_popularity(f"{run}/{_PARTS_FOLDER}/{name}.parquet") for name in bucket_names])
     with writer.file(f"{POPULARITY_FOLDER}/{POPULARITY_FILE}") as temporary:
-        write_popularity(temporary, ordered)
-    writer.counts["items_with_actions"] = len(ordered)
+        write_popularity(temporary, summed)
+    writer.counts["items_with_actions"] = len(summed)
     writer.seal()

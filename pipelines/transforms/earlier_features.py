@@ -10,7 +10,6 @@ Three rules keep that sound:
   and limits. A vector holds wherever its content turns up again, for the same image encoder.
 """
 
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from model.pictures import CONTENT_REASONS, PictureError
+from pipelines.transforms.earlier_faults import say
 from pipelines.transforms.record_file import RecordFile
 from pipelines.units import sidecar_path
 from schemas.errors import CorruptFileError
@@ -111,7 +111,7 @@ def open_earlier(run: str | None, name: str, today: MadeWith, picture_dim: int, 
             return _scan_vectors(EarlierBucket(records), name, picture_dim)
         return _scan(EarlierBucket(records), fingerprints, name, today, trust_places)
     except (CorruptFileError, OSError) as error:
-        _say(f"{name} is computed, nothing is reused: {error}")
+        say(STAGE, f"{name} is computed, nothing is reused: {error}")
         return EarlierBucket()
 
 
@@ -154,7 +154,7 @@ def _sound_fingerprints(run: str, name: str) -> FingerprintsFile | None:
         check_sha256(path, sha256_of(read_sealed_json(sidecar_path(run, STAGE, name)), relative_path))
         return FingerprintsFile(path)
     except (CorruptFileError, OSError) as error:
-        _say(f"every picture of {name} is read, only vectors are reused: {error}")
+        say(STAGE, f"every picture of {name} is read, only vectors are reused: {error}")
         return None
 
 
@@ -208,7 +208,10 @@ def _num_sound(bucket: EarlierBucket, hashes: list[bytes], name: str) -> int:
         if number < len(hashes):
             raise CorruptFileError(f"expected {len(hashes)} records, got {number}")
     except (CorruptFileError, OSError) as error:
-        _say(f"{len(hashes) - number} records of {name} are computed, not reused: {error} in {bucket.records.path}")
+        say(
+            STAGE,
+            f"{len(hashes) - number} records of {name} are computed, not reused: {error} in {bucket.records.path}",
+        )
     return number
 
 
@@ -224,9 +227,5 @@ def _scan_vectors(bucket: EarlierBucket, name: str, picture_dim: int) -> Earlier
             for position, digest in enumerate(features.picture_sha256[: len(features.pictures)]):
                 bucket.vectors.setdefault(digest, (number, position))
     except (CorruptFileError, OSError, ValueError) as error:
-        _say(f"what follows is computed, not reused, in {name}: {error}")
+        say(STAGE, f"what follows is computed, not reused, in {name}: {error}")
     return bucket
-
-
-def _say(text: str) -> None:
-    print(f"{STAGE}: {text}", file=sys.stderr)

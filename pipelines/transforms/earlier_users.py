@@ -5,26 +5,21 @@ that, clusters hold today if alpha, code and libraries are the same. A file that
 cannot be read or does not fit itself is no source of anything: its users count as new, and a line on stderr says so.
 """
 
-import sys
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from model.user_clusters import NOBODY, EarlierUsers, KnownClusters
+from pipelines.transforms.earlier_faults import UNREADABLE, say
 from pipelines.units import read_stage_manifest
 from schemas.errors import CorruptFileError
 from schemas.files import check_sha256, resolve_inside
 from schemas.quarantine import quote
-from schemas.users import USER_ACTIONS_FOLDER, UserActionRows, read_user_actions
-
-STAGE = "users"
-MAX_BUCKETS = 1024
-#: What reading a manifest or a table that somebody damaged may raise.
-_UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, OSError, pa.ArrowException)
+from schemas.user_rows import MAX_USER_BUCKETS, USER_ACTIONS_FOLDER, USERS_STAGE, UserActionRows, rows_of
+from schemas.users import read_user_actions
 
 
 @dataclass(frozen=True)
@@ -46,8 +41,8 @@ class EarlierRun:
             check_sha256(source, self.sha256_of[name])
             rows = read_user_actions(source)
             check_user_actions(rows, source)
-        except _UNREADABLE as error:
-            _say(f"its users count as new, for an earlier file is damaged: {error}")
+        except UNREADABLE as error:
+            say(USERS_STAGE, f"its users count as new, for an earlier file is damaged: {error}")
             return NOBODY
         ids = rows.ids.to_pylist()
         return EarlierUsers(frozenset(ids), _clusters(ids, rows) if self.has_clusters else {})
@@ -60,18 +55,22 @@ def open_earlier_users(folder: str | None, run: str, num_buckets: int, made_with
     if folder is None or Path(folder).resolve() == Path(run).resolve():
         return None
     try:
-        manifest = read_stage_manifest(folder, STAGE)
+        manifest = read_stage_manifest(folder, USERS_STAGE)
         there, sha256_of = manifest["num_user_buckets"], {str(e["path"]): str(e["sha256"]) for e in manifest["files"]}
         made_before = manifest["made_with"]
-    except _UNREADABLE as error:
-        _say(f"nobody is taken over from {folder}, all users count as new: {error}")
+    except UNREADABLE as error:
+        say(USERS_STAGE, f"nobody is taken over from {folder}, all users count as new: {error}")
         return None
     if there != num_buckets:
-        _say(f"nobody is taken over from {folder}: it has {quote(there)} user buckets, this run {num_buckets}")
+        say(
+            USERS_STAGE,
+            f"nobody is taken over from {folder}: it has {quote(there)} user buckets, this run {num_buckets}",
+        )
         return None
     if made_before != made_with:
-        _say(
-            f"all users are computed, nobody taken over from {folder}: made with {quote(made_before)}, now {made_with}"
+        say(
+            USERS_STAGE,
+            f"all users are computed, nobody taken over from {folder}: made with {quote(made_before)}, now {made_with}",
         )
     return EarlierRun(folder, sha256_of, has_clusters=made_before == made_with)
 
@@ -81,10 +80,10 @@ def earlier_num_buckets(folder: str | None) -> int | None:
     if folder is None:
         return None
     try:
-        found = read_stage_manifest(folder, STAGE)["num_user_buckets"]
-    except _UNREADABLE:
+        found = read_stage_manifest(folder, USERS_STAGE)["num_user_buckets"]
+    except UNREADABLE:
         return None
-    return found if type(found) is int and 1 <= found <= MAX_BUCKETS else None
+    return found if type(found) is int and 1 <= found <= MAX_USER_BUCKETS else None
 
 
 def check_user_actions(rows: UserActionRows, where: str) -> None:
@@ -104,16 +103,11 @@ def check_user_actions(rows: UserActionRows, where: str) -> None:
 
 
 def _clusters(ids: list[str], rows: UserActionRows) -> dict[str, KnownClusters]:
-    actions, medoids = rows.action_offsets, rows.medoid_offsets
     return {
         name: KnownClusters(
             rows.hashes[user],
-            rows.labels_M[actions[user] : actions[user + 1]],
-            rows.medoid_C[medoids[user] : medoids[user + 1]],
+            rows.labels_M[rows_of(rows.action_offsets, user)],
+            rows.medoid_C[rows_of(rows.medoid_offsets, user)],
         )
         for user, name in enumerate(ids)
     }
-
-
-def _say(text: str) -> None:
-    print(f"{STAGE}: {text}", file=sys.stderr)

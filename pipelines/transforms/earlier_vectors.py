@@ -11,7 +11,6 @@ in both runs. Three rules keep that sound:
   earlier id is counted in exactly one part, however buckets were grouped, and however many there were.
 """
 
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +20,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipelines.transforms.earlier_faults import UNREADABLE, say
 from pipelines.transforms.embed_parts import IN_HALVED_BATCHES, STAGE, Part, plan_parts
 from pipelines.units import read_stage_manifest
 from schemas.embeddings import read_embeddings, read_embeddings_metadata, validate_embeddings
@@ -30,9 +30,6 @@ from schemas.fingerprints import FINGERPRINTS_FOLDER
 from schemas.hashing import bucket_of
 from schemas.quarantine import quote
 from schemas.tables import EMBEDDING_DIM, EMBEDDINGS
-
-#: What reading a manifest or a table that somebody damaged may raise.
-_UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, OSError, pa.ArrowException)
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +90,7 @@ class EarlierRun:
         try:
             return dict(read_features_hashes(self.run, bucket) or ())
         except CorruptFileError as error:
-            _say(f"what follows is computed, not taken over: {error}")
+            say(STAGE, f"what follows is computed, not taken over: {error}")
             return {}
 
     def _read(self, path: str, with_vectors: bool) -> tuple[list[str], np.ndarray | None]:
@@ -107,8 +104,8 @@ class EarlierRun:
             if path not in self._is_sound:
                 check_sha256(source, self.sha256_of[path])
             ids, matrix_ND = self._checked(source) if with_vectors else (_ids(source), None)
-        except _UNREADABLE as error:
-            _say(f"its items count as new, for an earlier file is damaged: {error}")
+        except UNREADABLE as error:
+            say(STAGE, f"its items count as new, for an earlier file is damaged: {error}")
             self._is_sound[path] = False
             return [], None
         self._is_sound[path] = True
@@ -135,11 +132,11 @@ def open_earlier(folder: str | None, run: str, model_id: str, today: list[Part])
         sha256_of = {str(e["path"]): str(e["sha256"]) for e in embeddings["files"] if _is_data(e["path"])}
         parts = _parts_as_planned(folder, embeddings)
         why_not = _why_no_vectors(folder, run, made_by, model_id, parts, today)
-    except _UNREADABLE as error:
-        _say(f"nothing is taken over from {folder}, all items count as new: {error}")
+    except UNREADABLE as error:
+        say(STAGE, f"nothing is taken over from {folder}, all items count as new: {error}")
         return None
     if why_not is not None:
-        _say(f"every vector is computed, none taken over from {folder}: {why_not}")
+        say(STAGE, f"every vector is computed, none taken over from {folder}: {why_not}")
     return EarlierRun(folder, made_by, sha256_of, parts, has_vectors=why_not is None)
 
 
@@ -154,7 +151,7 @@ def _parts_as_planned(folder: str, embeddings: dict[str, Any]) -> dict[str, Part
             if not unit["counts"].get(IN_HALVED_BATCHES)
         }
         return {part.path: part for part in planned if fingerprints.get(part.name) == part.fingerprint and part.buckets}
-    except _UNREADABLE:
+    except UNREADABLE:
         return {}
 
 
@@ -207,7 +204,3 @@ def _ids(source: str) -> pa.Array:
 
 def _joined(blocks: list[np.ndarray]) -> np.ndarray:
     return blocks[0] if len(blocks) == 1 else np.concatenate([NOTHING.matrix_ND, *blocks])
-
-
-def _say(text: str) -> None:
-    print(f"{STAGE}: {text}", file=sys.stderr)

@@ -23,8 +23,8 @@ from pipelines.transforms.read_engagements import MAX_ROWS_AT_ONCE, by_bucket, r
 from pipelines.units import UnitWriter
 from pipelines.user_vectors import VectorsSource, load_vectors
 from schemas.reading import FileSlice
+from schemas.user_rows import USERS_STAGE
 
-STAGE = "users"
 READ_PROGRESS = "users: read"
 ACTIONS = pa.schema(
     [
@@ -98,7 +98,7 @@ class _ReadSlice(beam.DoFn):
         self.waiting: list[pa.Table] = []
 
     def process(self, file_slice: FileSlice) -> Iterator[tuple[int, bytes]]:
-        writer = UnitWriter(self.source.run, slice_unit(file_slice, self.source.fingerprint, STAGE))
+        writer = UnitWriter(self.source.run, slice_unit(file_slice, self.source.fingerprint, USERS_STAGE))
         progress = Progress.shared(READ_PROGRESS, "rows", self.total)
         for rows in read_and_seal(file_slice, self.source.columns, writer, progress, self._select):
             self.waiting.append(rows)

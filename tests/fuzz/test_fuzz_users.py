@@ -26,7 +26,7 @@ from schemas.sample_shop.assortment import make_assortment
 from schemas.sample_shop.catalogue import make_query_pictures
 from schemas.sample_shop.engagements import make_engagements
 from schemas.tables import ENGAGEMENTS, POSITIVE_ACTIONS, QUARANTINE
-from schemas.users import read_popularity, read_user_actions, read_users
+from schemas.users import read_popularity, read_user_actions
 
 NUM_LOGS = max(12, NUM_INPUTS // 100)
 #: Of the log, before it, and at the ends of what a date can be.
@@ -91,10 +91,11 @@ def check_users(run: Path, vectors: Path, num_buckets: int, counts: dict[str, in
     ids, matrix_ND = read_embeddings(vectors / "embeddings")
     num_users = num_actions = 0
     for bucket, path in enumerate(sorted((run / "users").iterdir())):
-        num_users += check_users_file(path, ids, matrix_ND, MODEL_ID, bucket, num_buckets)
+        users = check_users_file(path, ids, matrix_ND, MODEL_ID, bucket, num_buckets)
+        num_users += len(users.ids)
         actions = read_user_actions(run / "user_actions" / path.name)
         check_user_actions(actions, path.name)
-        assert actions.ids.equals(read_users(path)[0].ids)
+        assert actions.ids.equals(users.ids)
         assert all(name.strip() for name in actions.ids.to_pylist())
         num_actions += len(actions.item_ids)
     assert (num_users, num_actions) == (counts["users_written"], counts["rows_used"])

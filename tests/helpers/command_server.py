@@ -18,7 +18,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[2]
+from python_process import ENVIRONMENT
 
 
 @dataclass
@@ -57,7 +57,7 @@ def command_server(log: Path) -> Iterator[Commands]:
             stdout=subprocess.PIPE,
             stderr=file,
             text=True,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            env=ENVIRONMENT,
         ) as process,
     ):
         yield Commands(process, log)

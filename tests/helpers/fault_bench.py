@@ -11,15 +11,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-import torch
-import torchvision
+import pytest
 from command_server import Commands
+from random_models import save_random_model
 
-from model.image_encoder import load_image_encoder, save_image_encoder
-from model.itemsage import ItemSage, ItemSageConfig
-from model.model_store import save_model
-from model.split import Split
-from model.vocabulary import TokenCounts, Vocabulary
 from pipelines import store
 from pipelines.operations.verify import verify_run
 from schemas.embeddings import read_embeddings, validate_embeddings
@@ -29,6 +24,7 @@ from schemas.tables import TEXT_FIELDS
 
 DAY_BEFORE, DAY = "2026-06-29", "2026-06-30"
 SOAK = bool(os.environ.get("ITEMSAGE_SOAK"))
+soak_only = pytest.mark.skipif(not SOAK, reason="make soak")
 NUM_BUCKETS = 3
 #: What ends a run in a clear way: a fault, a wrong call, a failed threshold.
 CLEAR = (1, 2, 3)
@@ -144,6 +140,11 @@ def assert_sound(folder: Path, run: Path, but: tuple[str, ...] = ()) -> None:
         assert sha256_of_file(run / entry["path"]) == entry["sha256"]
 
 
+def published_after(bench: Bench, folder: Path, *argv: str) -> None:
+    """Fails unless this run of the day is published, whole and with the right bytes."""
+    assert bench.check(folder, pointer_of(folder), bench.day(folder, *argv))
+
+
 def pointer_of(folder: Path) -> bytes:
     return (folder / "CURRENT").read_bytes()
 
@@ -160,43 +161,9 @@ def write_shop(folder: Path) -> None:
 
 
 def write_model(folder: Path, shop: Path, seed: int) -> str:
-    """A random model in `folder`/models: its towers count as trained, no engagement trained it."""
-    work = folder / f"made-{seed}"
-    work.mkdir(parents=True)
-    torch.manual_seed(0)
-    torch.save(torchvision.models.squeezenet1_1().state_dict(), work / "weights.pth")
-    network = load_image_encoder(
-        "squeezenet1_1", str(work / "weights.pth"), "SqueezeNet1_1_Weights.IMAGENET1K_V1", dtype="float32"
-    )
-    save_image_encoder(network, work / "encoder")
-    counts = TokenCounts()
-    for row in pq.read_table(shop / "today.parquet").to_pylist():
-        for name in TEXT_FIELDS:
-            counts.add_text(row[name])
-    vocabulary = Vocabulary.from_counts(counts.table())
-    vocabulary.save(work / "vocabulary")
-    small = {"hash_rows": 500, "width": 32, "ffn_dim": 32, "mlp_dim": 32, "seed": seed}
-    config = ItemSageConfig(vocabulary_size=vocabulary.size, picture_dim=network.spec.dim, **small)
-    model_id = save_model(
-        ItemSage(config),
-        work / ".model",
-        vocabulary_folder=work / "vocabulary",
-        image_encoder_folder=work / "encoder",
-        towers={"text": {"search/click": 10}, "picture": {"closeup/click": 10}},
-        split=Split(
-            kind="time",
-            has_validation=True,
-            has_test=True,
-            validation_start_us=0,
-            gap_start_us=1,
-            test_start_us=2,
-        ),
-        metrics={},
-    )
-    (folder / "models").mkdir(exist_ok=True)
-    (work / ".model").rename(folder / "models" / model_id)
-    shutil.rmtree(work)
-    return model_id
+    """A random model in `folder`/models that knows the shop's words; no engagement trained it."""
+    rows = pq.read_table(shop / "today.parquet").to_pylist()
+    return save_random_model(folder / "models", [row[name] for row in rows for name in TEXT_FIELDS], 2, seed).name
 
 
 def flip(path: Path, position: int, mask: int = 1) -> bytes:

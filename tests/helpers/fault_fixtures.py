@@ -1,6 +1,7 @@
 """Fixtures of the fault tests, a pytest plugin: built once for all their modules."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from command_server import Commands, command_server
@@ -56,3 +57,9 @@ def bench(fault_commands: Commands, tmp_path_factory: pytest.TempPathFactory) ->
     assert min(counts[name] for name in ("users_reused", "users_changed")) > 0, counts
     assert_sound(clean, store.current_run(str(clean)))
     return made
+
+
+@pytest.fixture
+def folder(bench: Bench, tmp_path: Path) -> Path:
+    """A store whose last run is yesterday's."""
+    return copy_of(bench.day_old, tmp_path / "store")

@@ -15,7 +15,7 @@ from pipelines.units import Unit, UnitWriter, read_stage_manifest, write_stage_m
 from schemas.embeddings import embeddings_metadata, write_embeddings_file
 from schemas.files import read_json, read_sealed_json, write_json, write_sealed_json
 
-MODEL_ID = "itemsage-0123456789ab"
+MODEL_ID, OTHER_MODEL = "itemsage-0123456789ab", "itemsage-ba9876543210"
 DIM = 32
 YESTERDAY, TODAY = "2026-06-29", "2026-06-30"
 DEFAULTS = GateThresholds()

@@ -16,7 +16,8 @@ from pipelines.units import Unit, UnitWriter, write_stage_manifest
 from schemas.embeddings import embeddings_metadata, write_embeddings_file
 from schemas.hashing import seed_of
 from schemas.tables import ENGAGEMENTS
-from schemas.users import POPULARITY_FOLDER, USER_ACTIONS_FOLDER, USERS_FOLDER, read_users
+from schemas.user_rows import POPULARITY_FOLDER, USER_ACTIONS_FOLDER, USERS_FOLDER
+from schemas.users import read_users
 
 MODEL_ID = "itemsage-0123456789ab"
 DATE = "2026-06-30"

@@ -7,7 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.folded import FoldedItemEncoder
-from model.itemsage import ItemBatch, ItemEncoder, ItemSage, ItemSageConfig, collate_items
+from model.item_batch import ItemBatch, collate_items
+from model.itemsage import ItemEncoder, ItemSage
+from model.itemsage_config import ItemSageConfig
 from schemas.errors import UsageError
 from schemas.records import ItemFeatures
 from schemas.tables import NUM_TEXT_FIELDS

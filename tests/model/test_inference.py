@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 
 from model.folded import FoldedItemEncoder
 from model.inference import ItemFailure, embed_batches, embed_items
-from model.itemsage import ItemBatch, ItemSage, ItemSageConfig, collate_items
+from model.item_batch import ItemBatch, collate_items
+from model.itemsage import ItemSage
+from model.itemsage_config import ItemSageConfig
 from schemas.errors import CorruptFileError
 from schemas.records import ItemFeatures
 from schemas.tables import MAX_PICTURES, NUM_TEXT_FIELDS

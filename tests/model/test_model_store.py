@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from model.itemsage import ItemSage, ItemSageConfig, collate_items
+from model.item_batch import collate_items
+from model.itemsage import ItemSage, ItemSageConfig
 from model.model_store import (
     install_model,
     load_item_encoder,

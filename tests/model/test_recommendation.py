@@ -13,7 +13,6 @@ from model.recommendation import (
     POPULAR,
     Interests,
     blend,
-    choose,
     merge_equal,
     merge_recent,
     no_interests,
@@ -30,13 +29,6 @@ NOW_US = 1_000
 def unit(*angles_degrees: float) -> np.ndarray:
     radians = np.radians(angles_degrees)
     return np.stack([np.cos(radians), np.sin(radians)], axis=1).astype(np.float32)
-
-
-def random_vectors(generator: np.random.Generator, count: int, kinds: int) -> np.ndarray:
-    """Unit vectors around few directions, so that many are near-duplicates."""
-    centres = generator.standard_normal((kinds, 6))
-    vectors = centres[generator.integers(kinds, size=count)] + 0.05 * generator.standard_normal((count, 6))
-    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
 
 
 def interests(rows: list[int], importance: list[float]) -> Interests:
@@ -177,65 +169,3 @@ def test_popularity_is_logarithmic_and_relative_to_the_most_popular():
     np.testing.assert_allclose(scores, [0, 1, 2])
     assert blend(np.float32([0.25]), np.array([9]), 99, 0.0).tolist() == [0.25]
     assert blend(np.float32([0.25]), np.array([0]), 0, 3.0).tolist() == [0.25]
-
-
-def slow_choose(order, vectors, seen, top, cosine) -> list[int]:
-    chosen: list[int] = []
-    for place in order.tolist():
-        others = [*seen, *(vectors[other] for other in chosen)]
-        if len(chosen) < top and all(float(np.dot(vectors[place], other)) < cosine for other in others):
-            chosen.append(place)
-    return chosen
-
-
-@given(st.integers(0, 2**32), st.integers(1, 60), st.integers(1, 12), st.sampled_from([0.5, 0.97, 0.999]))
-@settings(max_examples=60, deadline=None)
-def test_choosing_is_its_loop_whatever_the_blocks(seed, top, kinds, cosine):
-    generator = np.random.default_rng(seed)
-    vectors, seen = random_vectors(generator, 70, kinds), random_vectors(generator, 5, kinds)
-    order = generator.permutation(70)[:60]
-    slow = slow_choose(order, vectors, seen, top, cosine)
-    with pytest.MonkeyPatch.context() as patch:
-        for block in (7, 256):
-            patch.setattr(recommendation, "_BLOCK", block)
-            assert choose(order, vectors.__getitem__, seen, top, cosine).tolist() == slow
-
-
-@pytest.mark.parametrize("cosine", [0.9, 0.985, 0.999, 0.99999])
-@pytest.mark.parametrize("noise", [0.0, 0.01, 0.045, 0.1, 0.2, 1.0])
-def test_a_projection_changes_no_choice(cosine, noise):
-    """Many seen items, with many candidates just about as near as the cosine."""
-    generator = np.random.default_rng(7)
-    seen = generator.standard_normal((900, 128))
-    vectors = seen[generator.integers(900, size=600)] + noise * generator.standard_normal((600, 128))
-    seen, vectors = (
-        (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32) for rows in (seen, vectors)
-    )
-    found = choose(np.arange(600), vectors.__getitem__, seen, 600, cosine)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(recommendation, "_PROJECTED_FROM", 2.0)
-        np.testing.assert_array_equal(found, choose(np.arange(600), vectors.__getitem__, seen, 600, cosine))
-    is_near = (vectors @ seen.T).max(axis=1) >= cosine
-    assert not is_near[found].any()
-    assert recommendation._Near(seen, 0.985).is_projected
-
-
-def test_near_duplicates_come_if_nobody_minds():
-    vectors = unit(0, 0, 0, 90)
-    order = np.array([2, 0, 3, 1])
-    assert choose(order, vectors.__getitem__, unit(0), 3, None).tolist() == [2, 0, 3]
-    assert choose(order, vectors.__getitem__, vectors[:0], 3, 0.999).tolist() == [2, 3]
-    assert choose(order, vectors.__getitem__, unit(90), 3, 0.999).tolist() == [2]
-
-
-def test_what_is_left_out_stands_in_nobodys_way():
-    """20 is near 10, which is near the seen 0: only 10 goes."""
-    vectors = unit(10, 20)
-    assert choose(np.array([0, 1]), vectors.__getitem__, unit(0), 2, np.cos(np.radians(15))).tolist() == [1]
-
-
-def test_no_more_vectors_are_gathered_than_needed():
-    vectors = unit(*np.linspace(0, 350, 1000))
-    asked: list[int] = []
-    choose(np.arange(1000), lambda places: asked.extend(places) or vectors[places], vectors[:0], 10, 0.9999999)
-    assert len(asked) == recommendation._BLOCK

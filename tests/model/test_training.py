@@ -8,14 +8,15 @@ import torch
 from torch import nn
 
 from model.checkpoint import read_checkpoint
-from model.itemsage import ItemSage, ItemSageConfig
+from model.itemsage import ItemSage
+from model.itemsage_config import ItemSageConfig
 from model.optimizers import RowWiseAdagrad, learning_rate_factor, make_optimizers
-from model.training import selection_score, train
+from model.training import train
 from model.training_config import TrainingConfig, TrainingResult
 from model.training_data import TrainingData
 from model.training_forward import encode_items, encode_text
 from model.training_tables import PairTable
-from model.validation import evaluate_recall
+from model.validation import evaluate_recall, selection_score
 from schemas.errors import CorruptFileError, ThresholdError, UsageError
 from schemas.records import decode_pair, encode_pair, read_records, write_records
 

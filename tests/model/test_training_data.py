@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.columns import ColumnWriter, gather_ragged, offsets_of, read_column
-from model.itemsage import collate_items
+from model.item_batch import collate_items
 from model.training_data import PairStream, TrainingData, sample_pairs
 from model.training_tables import ItemTable, PairTable
 from schemas.errors import CorruptFileError, ThresholdError, UsageError

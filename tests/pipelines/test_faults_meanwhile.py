@@ -21,11 +21,12 @@ from fault_bench import (
     Bench,
     Outcome,
     assert_sound,
-    copy_of,
     differing,
     pointer_of,
+    published_after,
     result_of,
     run_in,
+    soak_only,
 )
 
 from pipelines import store
@@ -34,20 +35,6 @@ from schemas.files import read_json
 
 pytest_plugins = ["fault_fixtures"]
 pytestmark = pytest.mark.slow
-soak_only = pytest.mark.skipif(not SOAK, reason="make soak")
-
-
-@pytest.fixture
-def folder(bench: Bench, tmp_path: Path) -> Path:
-    """A store whose last run is yesterday's."""
-    return copy_of(bench.day_old, tmp_path / "store")
-
-
-def published_after(bench: Bench, folder: Path) -> None:
-    assert bench.check(folder, pointer_of(folder), bench.day(folder))
-
-
-# ---- models that are replaced while a run is running
 
 
 def test_another_model_between_kill_and_resume(bench, folder, figures):
@@ -139,9 +126,6 @@ def model_ids(run: Path) -> set[str]:
     named += [read_json(run / "manifests" / f"{stage}.json") for stage in ("embeddings", "index", "users")]
     in_files = {pq.read_schema(path).metadata[b"model_id"].decode() for path in files}
     return {values["model_id"] for values in named} | in_files
-
-
-# ---- two runs at once
 
 
 @contextmanager

@@ -21,7 +21,9 @@ from fault_bench import (
     copy_of,
     differing,
     pointer_of,
+    published_after,
     result_of,
+    soak_only,
 )
 
 from pipelines import store
@@ -33,13 +35,6 @@ pytest_plugins = ["fault_fixtures"]
 pytestmark = pytest.mark.slow
 #: Of Annoy's file for 256 numbers: descendants (4 bytes), children or norm (8), the vector.
 NODE_BYTES = 4 + 8 + 4 * 256
-soak_only = pytest.mark.skipif(not SOAK, reason="make soak")
-
-
-@pytest.fixture
-def folder(bench: Bench, tmp_path: Path) -> Path:
-    """A store whose last run is yesterday's."""
-    return copy_of(bench.day_old, tmp_path / "store")
 
 
 def half_of(bench: Bench, tmp_path: Path) -> tuple[Path, Path]:
@@ -47,10 +42,6 @@ def half_of(bench: Bench, tmp_path: Path) -> tuple[Path, Path]:
     half = copy_of(bench.half, tmp_path / "half")
     (run,) = (half / "runs" / DAY).iterdir()
     return half, run
-
-
-def published_after(bench: Bench, folder: Path, *argv: str) -> None:
-    assert bench.check(folder, pointer_of(folder), bench.day(folder, *argv))
 
 
 def refused(bench: Bench, folder: Path, *argv: str, codes: tuple[int, ...] = (1, 2, 3)) -> Outcome:
@@ -63,9 +54,6 @@ def refused(bench: Bench, folder: Path, *argv: str, codes: tuple[int, ...] = (1,
     assert old.parent.name == DAY_BEFORE
     assert_sound(folder, old)
     return outcome
-
-
-# ---- an index cut at the boundary of a node, which Annoy loads and answers from
 
 
 @pytest.mark.parametrize("nodes", [1, 20] if SOAK else [1])
@@ -111,13 +99,11 @@ def test_a_truncated_index_of_the_published_run_is_refused(bench, folder, figure
 
 
 def cut_off(run: Path, nodes: int) -> None:
+    """Cuts the index at the boundary of a node: Annoy loads such a file and answers from it."""
     path = run / "index" / "items.ann"
     data = path.read_bytes()
     assert len(data) % NODE_BYTES == 0
     path.write_bytes(data[: -nodes * NODE_BYTES])
-
-
-# ---- another number of buckets
 
 
 def test_another_number_of_buckets(bench, folder, figures):
@@ -145,9 +131,6 @@ def test_a_store_file_with_other_buckets(bench, folder, figures, content):
         path.write_bytes(undamaged)
         published_after(bench, folder)
     figures["faults survived"] += 1
-
-
-# ---- days without anything to publish
 
 
 def test_empty_days(bench, folder, tmp_path, figures):
@@ -188,9 +171,6 @@ def test_all_bad_days(bench, folder, tmp_path, figures):
     figures["faults survived"] += 2
 
 
-# ---- clocks
-
-
 def test_a_run_of_an_earlier_day_leaves_readers_where_they_are(bench, folder, figures):
     before = pointer_of(folder)
     earlier = bench.day(folder, date="2026-06-28")
@@ -215,9 +195,6 @@ def test_a_system_clock_that_jumps(bench, tmp_path, folder, figures, year_s):
         published_after(bench, each)
         assert read_json(store.current_run(str(each)) / "started.json")["previous"].startswith(f"runs/{DAY_BEFORE}/")
     figures["faults survived"] += 1
-
-
-# ---- folders deleted by hand
 
 
 def test_yesterdays_run_deleted(bench, folder, figures):
@@ -288,9 +265,6 @@ def test_a_file_of_the_store_deleted(bench, folder, figures, name):
     (folder / name).unlink()
     assert bench.check(folder, b"", bench.day(folder))
     figures["faults survived"] += 1
-
-
-# ---- scratch
 
 
 def test_scratch_never_counts_as_data(bench, tmp_path, figures):

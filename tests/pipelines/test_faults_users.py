@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from fault_bench import SOAK, Bench, Outcome, copy_of, pointer_of
+from fault_bench import SOAK, Bench, Outcome, copy_of, pointer_of, published_after
 
 from pipelines import store
 from schemas.files import read_json
@@ -14,16 +14,6 @@ from schemas.files import read_json
 pytest_plugins = ["fault_fixtures"]
 pytestmark = pytest.mark.slow
 FOLDERS = ("users", "user_actions", "item_popularity")
-
-
-@pytest.fixture
-def folder(bench: Bench, tmp_path: Path) -> Path:
-    """A store whose last run is yesterday's."""
-    return copy_of(bench.day_old, tmp_path / "store")
-
-
-def published_after(bench: Bench, folder: Path, *argv: str) -> None:
-    assert bench.check(folder, pointer_of(folder), bench.day(folder, *argv))
 
 
 def refused(bench: Bench, folder: Path, *argv: str) -> Outcome:

@@ -26,6 +26,7 @@ class Config:
     date: str | None = flag(default=None, help="the day")
     mode: str = flag(default="fast", help="how", choices=["fast", "exact"])
     resume: bool = flag(default=True, help="go on")
+    accept: str = flag(default="", help="separated by commas", by_commas=True)
     columns: dict[str, Any] = flag(default={}, help="mapping")
 
 
@@ -64,6 +65,13 @@ def test_toml_lies_between_defaults_and_flags(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "expected"), [('"a,b"', "a,b"), ('["a", "b"]', "a,b"), ("[3, 20]", "3,20"), ('["a"]', "a"), ("[]", "")]
+)
+def test_toml_may_list_what_commas_separate(tmp_path: Path, text: str, expected: str) -> None:
+    assert parsed(toml(tmp_path, f'run = "a"\naccept = {text}\n')).accept == expected
+
+
+@pytest.mark.parametrize(
     ("text", "message"),
     [
         ('run = "a"\n[thing]\nbatch_sise = 1\n', "batch_sise"),
@@ -78,6 +86,10 @@ def test_toml_lies_between_defaults_and_flags(tmp_path: Path) -> None:
         ('run = "a"\n[dayly]\nrate = 1\n', r"got '\[dayly\]' in .*: is it daily"),
         ('run = "a"\n[thing.columns]\ntitle = "name"\n', "got 'columns'"),
         ('run = "a"\ncolumns = "name"\n', "expected dict for columns"),
+        ('run = ["a"]\n', "expected str for run"),
+        ('run = "a"\naccept = ["b,c"]\n', "expected words without commas"),
+        ('run = "a"\naccept = ["b", 1.5]\n', "expected words without commas"),
+        ('run = "a"\naccept = [true]\n', "expected words without commas"),
         ("run = \n", "expected a TOML file"),
         ("", "--run"),
     ],

@@ -7,14 +7,13 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
+from python_process import ENVIRONMENT, run_python
 
 from pipelines.lock import StoreBusyError, store_lock
 from schemas.errors import UsageError
 
-ROOT = Path(__file__).resolve().parents[2]
 _HOLD = """
 import sys, time
 from pipelines.lock import store_lock
@@ -35,7 +34,7 @@ def holder(tmp_path):
             [sys.executable, "-c", _HOLD.format(body=body), str(tmp_path / "store")],
             stdout=subprocess.PIPE,
             text=True,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            env=ENVIRONMENT,
         )
         started.append(process)
         assert process.stdout.readline().strip() == "held"
@@ -111,13 +110,7 @@ def test_one_process_takes_it_again_and_frees_it_at_the_end(tmp_path):
 def _taken_elsewhere(store):
     """Whether another process finds the lock taken."""
     code = "import sys; from pipelines.lock import *\nwith store_lock(sys.argv[1], 'probe'): pass"
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(store)],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run_python(code, str(store))
     assert done.returncode == 0 or "StoreBusyError" in done.stderr
     return done.returncode != 0
 
@@ -176,9 +169,8 @@ def test_many_processes_at_once_one_at_a_time_holds_it(tmp_path):
         "    except StoreBusyError: time.sleep(0.001)\n"
     )
     command = [sys.executable, "-c", code, str(tmp_path)]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     started_s = time.monotonic()
-    processes = [subprocess.Popen(command, env=environment, stderr=subprocess.PIPE) for _ in range(3)]
+    processes = [subprocess.Popen(command, env=ENVIRONMENT, stderr=subprocess.PIPE) for _ in range(3)]
     errors = [process.communicate(timeout=60)[1] for process in processes]
     assert [process.returncode for process in processes] == [0, 0, 0], errors
     assert time.monotonic() - started_s < 60

@@ -1,7 +1,7 @@
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.changes import compare_embeddings
@@ -55,6 +55,7 @@ def test_account_refuses_a_lost_row_or_picture(stage, lost):
     st.dictionaries(st.text(max_size=3), st.integers(0, 2), max_size=8),
     st.dictionaries(st.text(max_size=3), st.integers(0, 2), max_size=8),
 )
+@settings(deadline=None)
 def test_changes_equal_a_comparison_of_dicts(old, new):
     def columns(vectors):
         names = sorted(vectors)

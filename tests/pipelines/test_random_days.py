@@ -13,8 +13,7 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
-import torch
-import torchvision
+from random_models import IMAGE_ENCODER, WEIGHTS_NAME, write_image_weights
 
 from pipelines import daily, store, train
 from pipelines.jobs import beam_options
@@ -43,13 +42,11 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def models(shop: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
     """A store with three models, the last of another picture network, and their ids."""
     folder = tmp_path_factory.mktemp("models")
-    torch.manual_seed(0)
-    torch.save(torchvision.models.squeezenet1_0(weights=None).state_dict(), folder / "squeezenet.pth")
-    squeezenet = {"image_encoder": "squeezenet1_0", "image_weights": str(folder / "squeezenet.pth")}
+    squeezenet = {"image_encoder": IMAGE_ENCODER, "image_weights": write_image_weights(folder / "squeezenet.pth")}
     settings: dict[str, dict[str, Any]] = {
         "plain": {"image_encoder": "efficientnet_lite0"},
         "retrained": {"image_encoder": "efficientnet_lite0", "seed": 1},
-        "new_encoder": {**squeezenet, "image_weights_name": "IMAGENET1K_V1"},
+        "new_encoder": {**squeezenet, "image_weights_name": WEIGHTS_NAME},
     }
     return folder, {name: trained(shop, folder, given) for name, given in settings.items()}
 

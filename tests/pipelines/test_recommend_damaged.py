@@ -108,7 +108,7 @@ def actions_of_others(run: Path) -> None:
 def unknown_medoids(run: Path) -> None:
     for folder in ("users", "user_actions", "item_popularity"):
         shutil.rmtree(run / folder)
-    others = [f"other-{n}" for n in range(NUM_ITEMS)]
+    others = [f"other-{n:03d}" for n in range(NUM_ITEMS)]
     write_published_users(run, actions(), others, vectors(), model_id=MODEL, now_us=NOW_US)
     reseal(run)
 

@@ -26,7 +26,8 @@ from pipelines.transforms.earlier_users import check_user_actions
 from pipelines.units import read_stage_manifest, write_stage_manifest
 from schemas.errors import CorruptFileError
 from schemas.files import read_sealed_json, sha256_of_file, write_sealed_json
-from schemas.users import UserActionRows, read_user_actions, write_user_actions
+from schemas.user_rows import UserActionRows
+from schemas.users import read_user_actions, write_user_actions
 
 TOMORROW = ("--date", "2026-07-01")
 #: Users with three old actions, and what is special of some.

@@ -15,10 +15,9 @@ import pytest
 from schemas import users
 from schemas.errors import CorruptFileError
 from schemas.tables import ITEM_POPULARITY, USER_ACTIONS, USERS
+from schemas.user_rows import UserActionRows, UserRows
 from schemas.users import (
     USERS_A_GROUP,
-    UserActionRows,
-    UserRows,
     read_acted_items,
     read_popularity,
     read_user_actions,

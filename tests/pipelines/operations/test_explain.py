@@ -5,21 +5,16 @@ import shutil
 from pathlib import Path
 
 import pytest
+from inspected_days import HOSTILE
+from verified_store import current
 
 from model.vocabulary import TokenCounts, Vocabulary
-from pipelines import store
 from pipelines.operations.explain import format_explanation, main
 from pipelines.operations.explanation import close_ids, explain
 from pipelines.operations.item_in_run import ItemInRun, PictureFacts, published_ids, read_item
 from pipelines.operations.item_reasons import picture_changes, token_texts, tokens_of, verdict_of
 from schemas.files import read_json
 from schemas.records import ItemFeatures
-
-HOSTILE = "item-\x1b[31m-\u202e-../../etc"
-
-
-def current(folder: Path) -> Path:
-    return store.current_run(str(folder))
 
 
 def told(folder: Path, item_id: str) -> dict:

@@ -1,16 +1,15 @@
 """What gc deletes and what it keeps: the rule as a pure function, then whole stores."""
 
 import json
-import os
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from made_store import HOUR_S, MODEL, OTHER_MODEL, age, make_model, make_run, move
+from python_process import ENVIRONMENT, run_python
 
 from pipelines.lock import StoreBusyError, store_lock
 from pipelines.operations.gc import GcConfig, main, remove, run
@@ -18,7 +17,6 @@ from pipelines.operations.gc_rules import RunFacts, runs_to_keep
 from schemas.errors import CorruptFileError
 from schemas.files import write_json
 
-ROOT = Path(__file__).resolve().parents[3]
 NOW_S = 1_000_000.0
 OLD_S, YOUNG_S = NOW_S - 30 * HOUR_S, NOW_S - 2 * HOUR_S
 
@@ -205,9 +203,8 @@ def test_models_stay_while_a_training_run_is_at_work(store):
         "with store_lock(sys.argv[1], 'train', name='training/LOCK'):\n"
         "    print('held', flush=True); sys.stdin.read()"
     )
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     with subprocess.Popen(
-        [sys.executable, "-c", code, str(store)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
+        [sys.executable, "-c", code, str(store)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=ENVIRONMENT
     ) as trainer:
         assert trainer.stdout.readline() == b"held\n"
         assert not any(path.startswith("models") for path in collect(store, 0, 24))
@@ -267,13 +264,7 @@ def test_gc_waits_for_nobody(store):
         "import sys\nfrom pipelines.operations.gc import *\nrun(GcConfig(store=sys.argv[1], keep=0, min_age_hours=0))"
     )
     with store_lock(store, "daily"):
-        done = subprocess.run(
-            [sys.executable, "-c", code, str(store)],
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        done = run_python(code, str(store))
     assert StoreBusyError.__name__ in done.stderr
     assert len(days_left(store)) == 10
 

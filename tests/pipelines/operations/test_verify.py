@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from verified_store import current
 
-from pipelines import store
 from pipelines.operations import findings, inspected_run, verify
 from pipelines.operations.findings import FAILED, Finding, format_findings
 from pipelines.operations.verify import main, verify_run
@@ -19,10 +19,6 @@ from schemas.embeddings import embeddings_metadata, read_embeddings, write_embed
 from schemas.files import read_json, read_sealed_json, sha256_of_file, write_json, write_sealed_json, write_text
 from schemas.hashing import bucket_of
 from schemas.records import ItemFeatures
-
-
-def current(folder: Path) -> Path:
-    return store.current_run(str(folder))
 
 
 def failed(found: list[Finding]) -> str:

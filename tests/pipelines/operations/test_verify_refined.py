@@ -8,16 +8,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import verified_store
+from verified_store import current, problems
 
 from model.index import open_index
 from model.index_build import build_annoy
 from model.refined_index import read_near_duplicates
 from pipelines import path, store
 from pipelines.gating.gated_run import GatedRun
-from pipelines.operations.findings import FAILED
 from pipelines.operations.verify import main, verify_run
 from schemas.errors import CorruptFileError
-from schemas.files import read_json, sha256_of_file, write_json, write_sealed_json, write_text
+from schemas.files import read_json, sha256_of_file, write_json, write_sealed_json
 from schemas.tables import IDS, NEAR_DUPLICATES
 
 FOLDER = "refined_index"
@@ -30,16 +31,6 @@ def own_store(refined_store, tmp_path) -> Path:
     return Path(shutil.copytree(refined_store, tmp_path / "store"))
 
 
-def current(folder: Path) -> Path:
-    return store.current_run(str(folder))
-
-
-def problems(folder: Path) -> dict[str, str]:
-    """check -> its problems, of the checks that failed."""
-    found = verify_run(folder, current(folder))
-    return {each.check: "\n".join(each.problems) for each in found if each.status == FAILED}
-
-
 def reseal(run: Path, **facts: object) -> None:
     """Makes every checksum and manifest fit the files of refined_index/, as somebody would who wants it believed."""
     sizes = {
@@ -49,21 +40,8 @@ def reseal(run: Path, **facts: object) -> None:
     }
     manifest = read_json(run / FOLDER / "manifest.json") | facts
     write_json(run / FOLDER / "manifest.json", manifest | {"files": sizes})
-    documents = [run / "manifests/index.json", run / "units/index/refined.json", run / "manifest.json"]
-    for document in documents:
-        value = json.loads(document.read_text())
-        value.pop("checksum", None)
-        for entry in value["files"]:
-            if entry["path"].startswith(f"{FOLDER}/"):
-                entry["bytes"] = (run / entry["path"]).stat().st_size
-                entry["sha256"] = sha256_of_file(run / entry["path"])
-        if document.parent.name == "manifests":
-            value["refined"] = {name: fact for name, fact in manifest.items() if name != "files"}
-        (write_json if document.name == "manifest.json" else write_sealed_json)(document, value)
-    value = read_json(run / "manifest.json")
-    records = {name: sha256_of_file(run / name) for name in value["records"]}
-    write_json(run / "manifest.json", value | {"records": records})
-    write_text(run / "COMPLETED", sha256_of_file(run / "manifest.json") + "\n")
+    refined = {name: fact for name, fact in manifest.items() if name != "files"}
+    verified_store.reseal(run, "index", (f"{FOLDER}/",), refined=refined)
 
 
 def test_a_published_refined_index_passes_and_is_found(refined_store, capsys):
@@ -100,14 +78,14 @@ def test_a_damaged_file_is_found_by_verify_gates_and_readers(own_store, name, da
     assert FOLDER in found
     assert "index" not in found
     with pytest.raises(CorruptFileError):
-        GatedRun(current(own_store)).check_index()
+        GatedRun(current(own_store)).check_refined()
     with pytest.raises(CorruptFileError):
         store.check_run(str(own_store), current(own_store))
 
 
 def test_the_gates_pass_it_and_look_at_its_model_id(own_store):
     run = GatedRun(current(own_store))
-    run.check_index()
+    run.check_refined()
     places, wrong = run.foreign_model_ids()
     reseal(current(own_store), model_id="itemsage-ffffffffffff")
     assert wrong == []

@@ -1,6 +1,5 @@
 """Published users: verify passes sound ones and finds every damage, also where all checksums were made to fit."""
 
-import json
 import re
 import shutil
 from collections.abc import Callable
@@ -11,18 +10,19 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
+import verified_store
+from verified_store import current, problems
 
 from pipelines import store
-from pipelines.operations.findings import FAILED, OK
+from pipelines.operations.findings import OK
 from pipelines.operations.verify import main, verify_run
 from pipelines.units import read_stage_manifest
 from schemas.embeddings import read_embeddings
 from schemas.errors import CorruptFileError
-from schemas.files import read_json, sha256_of_file, write_json, write_sealed_json, write_text
+from schemas.files import read_json, sha256_of_file, write_json, write_text
 from schemas.quarantine import quote
+from schemas.user_rows import UserActionRows, UserRows
 from schemas.users import (
-    UserActionRows,
-    UserRows,
     read_popularity,
     read_user_actions,
     read_users,
@@ -41,32 +41,8 @@ def own_store(users_store, tmp_path) -> Path:
     return Path(shutil.copytree(users_store, tmp_path / "store"))
 
 
-def current(folder: Path) -> Path:
-    return store.current_run(str(folder))
-
-
-def problems(folder: Path) -> dict[str, str]:
-    """check -> its problems, of the checks that failed."""
-    found = verify_run(folder, current(folder))
-    return {each.check: "\n".join(each.problems) for each in found if each.status == FAILED}
-
-
 def reseal(run: Path, **facts: object) -> None:
-    """Makes every checksum and manifest fit the files of the users stage, as somebody would who wants it believed."""
-    for document in (run / "manifests/users.json", *(run / "units/users").glob("*.json"), run / "manifest.json"):
-        value = json.loads(document.read_text())
-        value.pop("checksum", None)
-        for entry in value["files"]:
-            if entry["path"].startswith(FOLDERS):
-                entry["bytes"] = (run / entry["path"]).stat().st_size
-                entry["sha256"] = sha256_of_file(run / entry["path"])
-        if document.parent.name == "manifests":
-            value |= facts
-        (write_json if document.name == "manifest.json" else write_sealed_json)(document, value)
-    value = read_json(run / "manifest.json")
-    records = {name: sha256_of_file(run / name) for name in value["records"]}
-    write_json(run / "manifest.json", value | {"records": records})
-    write_text(run / "COMPLETED", sha256_of_file(run / "manifest.json") + "\n")
+    verified_store.reseal(run, "users", FOLDERS, **facts)
 
 
 def bucket_of_many(run: Path) -> str:

@@ -1,6 +1,7 @@
+"""The features stage on a small shop: what it writes of every item, what it sets aside, and what it refuses."""
+
 import dataclasses
 import hashlib
-import io
 import json
 from collections import Counter
 from pathlib import Path
@@ -8,10 +9,10 @@ from pathlib import Path
 import features_runs
 import numpy as np
 import pytest
-import torch
 from features_runs import NUM_BUCKETS, bytes_of, item, quarantine_of, records_of
+from made_pictures import smooth_picture
 from PIL import Image
-from torchvision.models import squeezenet1_1
+from random_models import IMAGE_ENCODER, PICTURE_DIM, WEIGHTS_NAME
 
 from model.image_encoder import ImageEncoder, load_image_encoder, save_image_encoder
 from model.pictures import decode_picture
@@ -19,13 +20,10 @@ from model.vocabulary import Vocabulary
 from pipelines import features
 from pipelines.features import FeaturesConfig
 from pipelines.jobs import beam_options
-from pipelines.picture_vectors import VectorCache, VectorFile
 from pipelines.transforms import resolve_pictures
 from schemas.errors import UsageError
 from schemas.files import read_sealed_json, write_sealed_json
 from schemas.hashing import bucket_of
-
-NAME, ENTRY, DIM = "squeezenet1_1", "SqueezeNet1_1_Weights.IMAGENET1K_V1", 512
 
 ITEM_ROWS = [
     item("both", "red shoe", "red.png", "sub/blue.png"),
@@ -44,16 +42,8 @@ COMPUTED = len({(bucket_of(name, NUM_BUCKETS), content) for name, contents in US
 
 
 @pytest.fixture(scope="module")
-def weights_file(tmp_path_factory) -> str:
-    torch.manual_seed(0)
-    path = tmp_path_factory.mktemp("weights") / "weights.pth"
-    torch.save(squeezenet1_1(weights=None).state_dict(), path)
-    return str(path)
-
-
-@pytest.fixture(scope="module")
 def encoder(weights_file) -> ImageEncoder:
-    return load_image_encoder(NAME, weights_file, ENTRY, device="cpu")
+    return load_image_encoder(IMAGE_ENCODER, weights_file, WEIGHTS_NAME, device="cpu")
 
 
 @pytest.fixture(scope="module")
@@ -61,8 +51,7 @@ def image_root(tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp("shop") / "images"
     (root / "sub").mkdir(parents=True)
     for number, name in enumerate(["red.png", "sub/blue.png", "green.png", "new.png"]):
-        coarse = Image.fromarray(np.random.default_rng(number).integers(0, 256, (6, 6, 3), dtype=np.uint8))
-        coarse.resize((80, 60), Image.Resampling.BICUBIC).save(root / name)
+        smooth_picture(number, (80, 60)).save(root / name)
     (root / "again.png").write_bytes((root / "sub/blue.png").read_bytes())
     for name in ("cut.png", "cut_again.png"):
         (root / name).write_bytes((root / "red.png").read_bytes()[:900])
@@ -77,7 +66,7 @@ def make_run(folder: Path, rows: list[dict] = ITEM_ROWS, num_buckets: int = NUM_
 @pytest.fixture
 def run_features(image_root, weights_file):
     def run(folder: str, **changes):
-        encoding = {"image_encoder": NAME, "image_weights": weights_file, "image_weights_name": ENTRY}
+        encoding = {"image_encoder": IMAGE_ENCODER, "image_weights": weights_file, "image_weights_name": WEIGHTS_NAME}
         if "image_encoder_folder" in changes or "image_encoder" in changes:
             encoding = {}
         config = FeaturesConfig(
@@ -101,7 +90,7 @@ def test_job_equals_direct_computation(tmp_path, run_features, encoder, image_ro
             continue
         record, uris = records[row["item_id"]], readable[row["item_id"]]
         crops = [decode_picture((image_root / uri).read_bytes(), encoder.preprocessing) for uri in uris]
-        assert record.pictures.shape == (len(uris), DIM)
+        assert record.pictures.shape == (len(uris), PICTURE_DIM)
         if uris:
             np.testing.assert_array_equal(record.pictures, encoder.encode(np.stack(crops)))
         assert record.picture_sha256 == tuple(hashlib.sha256((image_root / u).read_bytes()).digest() for u in uris)
@@ -116,7 +105,7 @@ def test_job_equals_direct_computation(tmp_path, run_features, encoder, image_ro
     }  # fmt: skip
     assert manifest["encoder_id"] == encoder.encoder_id
     assert manifest["image_encoder_id"] == encoder.network_id
-    assert (manifest["picture_dim"], manifest["num_buckets"]) == (DIM, NUM_BUCKETS)
+    assert (manifest["picture_dim"], manifest["num_buckets"]) == (PICTURE_DIM, NUM_BUCKETS)
     assert manifest["vocabulary_id"] == vocabulary.id
     assert json.loads(Path(run, "image_encoder/image_encoder.json").read_text())["network_id"] == encoder.network_id
 
@@ -249,7 +238,7 @@ def test_encoder_from_a_folder(tmp_path, run_features, encoder):
     assert bytes_of(by_name) == bytes_of(by_folder)
     assert not Path(by_folder, "image_encoder").exists()
     with pytest.raises(UsageError, match="got both"):
-        run_features(by_folder, image_encoder_folder=str(tmp_path / "encoder"), image_encoder=NAME)
+        run_features(by_folder, image_encoder_folder=str(tmp_path / "encoder"), image_encoder=IMAGE_ENCODER)
 
 
 def test_a_shop_without_pictures(tmp_path, run_features, monkeypatch):
@@ -261,8 +250,8 @@ def test_a_shop_without_pictures(tmp_path, run_features, monkeypatch):
     assert manifest["counts"]["items_written"] == 5
     assert manifest["counts"]["rows_quarantined"] == 5
     assert records_of(without)["item 1"].pictures.shape == (0, 0)
-    assert run_features(unused)["picture_dim"] == DIM
-    assert records_of(unused)["item 1"].pictures.shape == (0, DIM)
+    assert run_features(unused)["picture_dim"] == PICTURE_DIM
+    assert records_of(unused)["item 1"].pictures.shape == (0, PICTURE_DIM)
 
 
 def test_pictures_without_an_encoder_are_a_wrong_call(tmp_path, capsys):
@@ -276,8 +265,9 @@ def test_pictures_without_an_encoder_are_a_wrong_call(tmp_path, capsys):
 
 def test_command_line(tmp_path, image_root, weights_file, capsys):
     run = make_run(tmp_path)
-    argv = ["--run", run, "--image-root", str(image_root), "--image-encoder", NAME, "--image-weights", weights_file]
-    assert features.main([*argv, "--image-weights-name", ENTRY, "--device", "cpu"]) == 0
+    argv = ["--run", run, "--image-root", str(image_root), "--image-encoder", IMAGE_ENCODER]
+    argv += ["--image-weights", weights_file, "--image-weights-name", WEIGHTS_NAME]
+    assert features.main([*argv, "--device", "cpu"]) == 0
     assert f"pictures computed {COMPUTED}" in capsys.readouterr().out
     assert len(records_of(run)) == 6
 
@@ -307,42 +297,14 @@ def test_many_items_and_few_contents(tmp_path, image_root, run_features):
     assert counts["items_written"] + counts["rows_quarantined"] == counts["items_read"] == 200
 
 
-def test_vector_file(tmp_path):
-    vectors = np.random.default_rng(0).normal(size=(50, 7)).astype(np.float16)
-    with VectorFile(tmp_path, 7) as file:
-        for number, vector in enumerate(vectors):
-            file.add(bytes([number]), vector)
-            file.add(bytes([number]), vector + 1)
-        assert all((file.get(bytes([number])) == vectors[number]).all() for number in range(50))
-        assert b"\0" in file
-        assert b"x" * 2 not in file
-        with pytest.raises(ValueError, match="width 7"):
-            file.add(b"other", np.zeros(8, np.float16))
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_vector_cache_forgets_the_oldest():
-    cache = VectorCache(max_bytes=3 * 8)
-    vectors = {bytes([n]): np.full(4, n, np.float16) for n in range(5)}
-    for digest in (b"\0", b"\1", b"\2"):
-        cache.add(digest, vectors[digest])
-    assert (cache.get(b"\0") == 0).all()
-    cache.add(b"\3", vectors[b"\3"])
-    assert cache.get(b"\1") is None
-    assert [cache.get(digest) is not None for digest in (b"\0", b"\2", b"\3")] == [True] * 3
-    assert cache.num_bytes == 24
-
-
 def test_pictures_are_streamed(tmp_path, image_root, run_features, monkeypatch):
     """Never more than a bounded number of encoded pictures between the file system and the encoder."""
     folder = tmp_path / "many"
     folder.mkdir()
     names = []
     for number in range(150):
-        buffer = io.BytesIO()
-        Image.new("RGB", (40, 40), (number, 255 - number, 7)).save(buffer, "PNG")
         names.append(f"{number}.png")
-        (folder / names[-1]).write_bytes(buffer.getvalue())
+        Image.new("RGB", (40, 40), (number, 255 - number, 7)).save(folder / names[-1])
     rows = [item(f"item {n:03d}", "x", *names[n * 10 : n * 10 + 10]) for n in range(15)]
     done, ahead = [0], []
     read, encode = resolve_pictures.read_picture_file, ImageEncoder._encode_batch

@@ -20,7 +20,8 @@ from pipelines.units import read_stage_manifest
 from schemas.embeddings import read_embeddings
 from schemas.errors import ThresholdError, UsageError
 from schemas.files import read_json, sha256_of_file
-from schemas.users import UserRows, read_users, write_users
+from schemas.user_rows import UserRows
+from schemas.users import read_users, write_users
 
 NUM_USERS, NUM_BUCKETS = 20, 2
 FIRST = "users/bucket-00000-of-00002.parquet"
@@ -40,14 +41,6 @@ def made(tmp_path_factory) -> Path:
         settings = {"engagements": str(log), "date": date, "alpha": 1.0, "num_user_buckets": NUM_BUCKETS}
         users.run(users.UsersConfig(run=str(run), **settings), beam_options([]))
     return store
-
-
-@pytest.fixture
-def days(made, tmp_path) -> tuple[Path, Path]:
-    """(today, yesterday): copies to be damaged."""
-    shutil.copytree(made, tmp_path / "store")
-    runs = tmp_path / "store" / "runs"
-    return runs / TODAY / "0123456789abcdef", runs / YESTERDAY / "0123456789abcdef"
 
 
 def reseal(run: Path, name: str) -> None:

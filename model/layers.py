@@ -1,0 +1,71 @@
+"""What the towers of model.itemsage are made of: the transformer block, unit vectors, linear paths and how they start.
+
+Shape letters as there: B batch, P positions, W width, H heads, C channels of a head, D picture dimension.
+"""
+
+import math
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from model.itemsage_config import ItemSageConfig
+
+#: Shorter vectors are not brought to norm 1 (the zero vector has no direction).
+NORM_EPSILON = 1e-6
+
+
+def unit(x: Tensor) -> Tensor:
+    """x / |x| along the last axis, in float32; the zero vector stays zero."""
+    return F.normalize(x.float(), dim=-1, eps=NORM_EPSILON)
+
+
+def scale_pictures(pictures: Tensor, config: ItemSageConfig) -> Tensor:
+    """Pictures [..., D] as the model reads them: of norm sqrt(D), or as they are."""
+    return unit(pictures) * math.sqrt(config.picture_dim) if config.normalize_pictures else pictures
+
+
+class TransformerBlock(nn.Module):
+    """One post-norm block, equal to nn.TransformerEncoderLayer(batch_first=True) with its default activation."""
+
+    def __init__(self, width: int, heads: int, ffn_dim: int, dropout: float):
+        super().__init__()
+        self.heads = heads
+        self.dropout = dropout
+        self.qkv = nn.Linear(width, 3 * width)
+        self.attention_out = nn.Linear(width, width)
+        self.ffn_in = nn.Linear(width, ffn_dim)
+        self.ffn_out = nn.Linear(ffn_dim, width)
+        self.attention_norm = nn.LayerNorm(width)
+        self.ffn_norm = nn.LayerNorm(width)
+
+    def forward(self, x_BPW: Tensor, mask_BP: Tensor) -> Tensor:
+        """mask_BP: True = present. Absent positions are attended to by none."""
+        B, P, W = x_BPW.shape
+        q, k, v = self.qkv(x_BPW).view(B, P, 3, self.heads, W // self.heads).permute(2, 0, 3, 1, 4)
+        dropout = self.dropout if self.training else 0.0
+        a_BHPC = F.scaled_dot_product_attention(q, k, v, attn_mask=mask_BP[:, None, None, :], dropout_p=dropout)
+        a_BPW = self.attention_out(a_BHPC.transpose(1, 2).reshape(B, P, W))
+        x_BPW = self.attention_norm(x_BPW + F.dropout(a_BPW, dropout))
+        hidden = F.dropout(F.relu(self.ffn_in(x_BPW)), dropout)
+        return self.ffn_norm(x_BPW + F.dropout(self.ffn_out(hidden), dropout))
+
+
+def text_path(config: ItemSageConfig) -> nn.Linear:
+    """The linear path of text: starts as the identity."""
+    path = nn.Linear(config.hash_dim, config.output_dim, bias=False)
+    nn.init.eye_(path.weight)
+    return path
+
+
+def picture_path(config: ItemSageConfig) -> nn.Linear:
+    """The linear path of pictures: starts as a random projection that keeps lengths and cosines about as they are."""
+    path = nn.Linear(config.picture_dim, config.output_dim)
+    nn.init.orthogonal_(path.weight, gain=max(1.0, math.sqrt(config.picture_dim / config.output_dim)))
+    nn.init.zeros_(path.bias)
+    return path
+
+
+def start_small(layer: nn.Linear) -> None:
+    """Zero weights; a bias of norm 0.1, because the gradient of x / |x| explodes where nothing else is in x."""
+    nn.init.zeros_(layer.weight)
+    nn.init.normal_(layer.bias, std=0.1 / math.sqrt(layer.out_features))

@@ -1,0 +1,73 @@
+"""Whether the refined index of a run is what readers may rely on: recommendations prefer it to the full one."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from model.index import open_index
+from model.near_duplicates import cosines
+from model.refined_index import REFINED_FOLDER, read_near_duplicates
+from pipelines.gating.results import GateResult, GateThresholds, at_least, judged, number, rounded
+from schemas.quarantine import quote
+
+_WHERE, _REMEDY = f"{REFINED_FOLDER}/", "build it again"
+_COSINE_TOLERANCE = 1e-6
+#: Of each kind of fault.
+_MOST_TOLD = 5
+
+
+def refined_problems(folder: Path, item_ids: pa.Array, matrix_ND: np.ndarray) -> Iterator[str]:
+    """What is wrong with a refined index folder: every item is kept or has a kept one that stands for it, of the cosine
+    that is written; the vectors of the kept are those of the embeddings, bit for bit; the counts add up. Raises
+    CorruptFileError for files that cannot be read, KeyError or TypeError for a manifest without counts.
+
+    item_ids: string [N], ascending; matrix_ND: float32, their vectors.
+    """
+    index, kept_ids, manifest = open_index(folder)
+    removed = read_near_duplicates(folder)
+    facts = manifest["refined"]
+    if facts["items_in"] != len(item_ids):
+        yield f"expected items that {_WHERE} was made from {len(item_ids)}, got {facts['items_in']}: {_REMEDY}"
+    if facts["items_kept"] != len(kept_ids):
+        yield f"expected items kept in {_WHERE} {facts['items_kept']}, got {len(kept_ids)}: {_REMEDY}"
+    all_ids = pa.concat_arrays([kept_ids, removed["item_id"].combine_chunks()])
+    if not all_ids.take(pc.sort_indices(all_ids)).equals(item_ids):
+        yield f"expected each of the {len(item_ids)} ids of embeddings/ once, kept or left out, got others in {_WHERE}"
+        return
+    rows_K = pc.index_in(kept_ids, item_ids).to_numpy(zero_copy_only=False)
+    differs_K = (index.vectors(np.arange(index.num_items)) != matrix_ND[rows_K]).any(axis=1)
+    for row in np.flatnonzero(differs_K)[:_MOST_TOLD].tolist():
+        item = quote(kept_ids[row].as_py())
+        yield f"expected the vector of embeddings/, got another for item {item}: {_REMEDY}"
+    yield from _wrong_representatives(removed, kept_ids, item_ids, matrix_ND)
+
+
+def _wrong_representatives(
+    removed: pa.Table, kept_ids: pa.Array, item_ids: pa.Array, matrix_ND: np.ndarray
+) -> Iterator[str]:
+    others = removed["representative_item_id"].combine_chunks()
+    if strangers := others.filter(pc.invert(pc.is_in(others, kept_ids))).to_pylist():
+        yield f"expected representatives that are kept, got {len(strangers)} others, {quote(strangers[0])}"
+        return
+    sides = (removed["item_id"].combine_chunks(), others)
+    rows_R, others_R = (pc.index_in(side, item_ids).to_numpy(zero_copy_only=False) for side in sides)
+    true_R = cosines(matrix_ND, matrix_ND, rows_R, others_R)
+    wrong_R = np.abs(true_R - removed["cosine"].to_numpy()) > _COSINE_TOLERANCE
+    for row in np.flatnonzero(wrong_R)[:_MOST_TOLD].tolist():
+        got = f"{removed['cosine'][row].as_py():.6f} for item {quote(removed['item_id'][row].as_py())}"
+        yield f"expected cosine {true_R[row]:.6f} to its representative, got {got}: {_REMEDY}"
+
+
+def check_refined_kept(facts: dict[str, Any], thresholds: GateThresholds) -> GateResult:
+    """Items of the refined index, from the facts of its manifest: a low cosine makes one item of many."""
+    kept, items = facts["items_kept"], facts["items_in"]
+    share, least = rounded(kept / max(items, 1)), thresholds.min_refined_kept
+    message = (
+        f"at cosine {number(facts['cosine'])} the refined index keeps {kept:,} of {items:,} items ({number(share)}): "
+        f"expected at least {number(least)}"
+    )
+    return judged("refined_kept", at_least(share, least), message, value=share, threshold=least)

@@ -1,0 +1,76 @@
+"""The gates that ask whether what a run publishes is sound, whatever was yesterday."""
+
+from collections.abc import Callable
+
+from model.refined_index import REFINED_FOLDER
+from pipelines.gating.gated_run import DAMAGE, GatedRun
+from pipelines.gating.refined import check_refined_kept
+from pipelines.gating.results import PASSED, GateResult, GateThresholds, at_least, judged, number, rounded, skipped
+from schemas.quarantine import quote
+
+
+def check_soundness(today: GatedRun, thresholds: GateThresholds) -> list[GateResult]:
+    """Vectors, indexes, users and model ids; `vectors` first."""
+    return [
+        _without_fault("vectors", lambda: f"{len(today.vectors[0]):,} vectors, ids and files are as they should be"),
+        _without_fault("index", lambda: _index_message(today)),
+        _index_recall(today, thresholds),
+        *_refined(today, thresholds),
+        _users(today),
+        _model_id(today),
+    ]
+
+
+def _without_fault(name: str, message: Callable[[], str]) -> GateResult:
+    """The result of a gate whose value is the number of faults; the first one found ends the search."""
+    try:
+        return judged(name, True, message(), value=0, threshold=0)
+    except DAMAGE as error:
+        return judged(name, False, str(error), value=1, threshold=0)
+
+
+def _index_message(today: GatedRun) -> str:
+    today.check_index()
+    return (
+        f"{today.counts('index').get('items_indexed', 0):,} items, files, ids and vectors are those of the embeddings"
+    )
+
+
+def _index_recall(today: GatedRun, thresholds: GateThresholds) -> GateResult:
+    least = thresholds.min_index_recall
+    try:
+        recalls = {"index": rounded(today.index_recall())}
+        if today.has_refined:
+            recalls["refined index"] = rounded(today.index_recall(REFINED_FOLDER))
+    except DAMAGE as error:
+        return judged("index_recall", False, str(error), threshold=least)
+    found = " and ".join(f"the {name} finds {number(recall)}" for name, recall in recalls.items())
+    message = f"{found} of the 10 exact nearest: expected at least {number(least)}"
+    lowest = min(recalls.values())
+    return judged("index_recall", at_least(lowest, least), message, value=lowest, threshold=least)
+
+
+def _refined(today: GatedRun, thresholds: GateThresholds) -> list[GateResult]:
+    names = ("refined_index", "refined_kept")
+    if not today.has_refined:
+        return [skipped(name, "nothing to check: the run has no refined index") for name in names]
+    found = _without_fault(names[0], lambda: f"{today.check_refined():,} items are kept and stand for all")
+    if found.status != PASSED:
+        return [found, skipped(names[1], "not measured: the refined index is broken, see the gate refined_index")]
+    return [found, check_refined_kept(today.refined_facts(), thresholds)]
+
+
+def _users(today: GatedRun) -> GateResult:
+    if not today.has_users:
+        return skipped("users", "nothing to check: the run has no users")
+    return _without_fault("users", lambda: f"{today.check_users():,} users, their medoids are the items' vectors")
+
+
+def _model_id(today: GatedRun) -> GateResult:
+    try:
+        num_places, wrong = today.foreign_model_ids()
+    except DAMAGE as error:
+        return judged("model_id", False, str(error), value=1, threshold=0)
+    message = f"expected {quote(today.model_id)} in {num_places} places, {len(wrong)} name another"
+    message += f": {'; '.join(wrong)}" if wrong else ""
+    return judged("model_id", not wrong, message, value=len(wrong), threshold=0)

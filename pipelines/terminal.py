@@ -1,0 +1,37 @@
+"""Text for a terminal: untrusted words made harmless, in columns that stay aligned."""
+
+import unicodedata
+from collections.abc import Collection, Sequence
+
+from schemas.errors import printable
+
+
+def terminal_columns(text: str) -> int:
+    """Columns that a printable text takes on a terminal: East Asian wide characters take two."""
+    return sum(0 if unicodedata.combining(c) else 1 + (unicodedata.east_asian_width(c) in "WF") for c in text)
+
+
+def shortened(text: str | None, most: int) -> str:
+    """The printable text, of one longer than `most` characters the beginning and `…`.
+
+    >>> shortened("a red dress", 6), shortened(None, 6)
+    ('a red…', '')
+    """
+    shown = printable(text or "")
+    return shown if len(shown) <= most else shown[: most - 1] + "…"
+
+
+def aligned(rows: Sequence[Sequence[str]], to_the_right: Collection[int] = ()) -> list[str]:
+    """A line for each row of printable cells, two spaces between columns; those numbered in `to_the_right` end where
+    their widest cell ends, the others begin where it begins.
+
+    >>> aligned([("rank", "id"), ("1", "a"), ("12", "bcd")], to_the_right={0})
+    ['rank  id', '   1  a', '  12  bcd']
+    """
+    columns = []
+    for number, column in enumerate(zip(*rows, strict=True)):
+        width = max(map(terminal_columns, column))
+        spaces = [" " * (width - terminal_columns(cell)) for cell in column]
+        pairs = zip(spaces, column, strict=True) if number in to_the_right else zip(column, spaces, strict=True)
+        columns.append(["".join(pair) for pair in pairs])
+    return ["  ".join(cells).rstrip() for cells in zip(*columns, strict=True)]

@@ -1,0 +1,175 @@
+"""The gates of counts: rows, coverage of ids, text and pictures, and the share of quarantine, also judged early."""
+
+from pathlib import Path
+
+import pytest
+from gate_runs import DEFAULTS, TODAY, edit, judge, make_run, names, unit_rows
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipelines.gates import GateResult, GateThresholds, check_quarantine_share, require_passed
+from pipelines.gating.fields import field_count
+from schemas.errors import ThresholdError
+from schemas.sample_shop.assortment import make_assortment
+from schemas.sample_shop.catalogue import make_catalogue
+from schemas.sample_shop.faults import plant_in_catalogue
+
+
+@pytest.mark.parametrize(
+    ("before", "status", "message"),
+    [
+        (75, "passed", "60 rows are to be published, yesterday 75: expected 60 to 150"),
+        (76, "failed", "60 rows are to be published, yesterday 76: expected 61 to 152"),
+        (30, "passed", "60 rows are to be published, yesterday 30: expected 24 to 60"),
+        (29, "failed", "60 rows are to be published, yesterday 29: expected 24 to 58"),
+    ],
+)
+def test_row_count(days, before, status, message):
+    today, yesterday = days
+    edit(yesterday, "embeddings", {"rows_written": before})
+    result = judge(today, yesterday)["row_count"]
+    assert (result.status, result.message) == (status, message)
+    assert (result.value, result.baseline) == (60, before)
+    edit(yesterday, "embeddings", {"rows_written": None})
+    assert judge(today, yesterday)["row_count"].status == "skipped"
+
+
+def test_coverage_of_ids(days, tmp_path):
+    today, yesterday = days
+    thresholds = GateThresholds(min_kept=0.95)
+    assert judge(today, yesterday, thresholds)["coverage"].status == "passed"
+    result = judge(today, yesterday, GateThresholds(min_kept=0.97))["coverage"]
+    assert result.status == "failed"
+    assert result.message == "58 of yesterday's 60 ids are still published (0.966667): expected at least 0.97"
+    other = make_run(tmp_path / "renamed", TODAY, [f"sku-{n}" for n in names(60)], unit_rows(60))
+    found = judge(other, yesterday)
+    assert (found["coverage"].status, found["coverage"].value) == ("failed", 0.0)
+    assert found["row_count"].status == "passed"
+    assert found["neighbour_overlap"].status == "skipped"
+
+
+@pytest.mark.parametrize(
+    ("gate", "key", "passing", "failing", "message"),
+    [
+        (
+            "coverage_text",
+            "items_with_text",
+            54,
+            53,
+            "53 of 60 items have text (0.883333), yesterday 60 of 60 (1): expected at least 0.9",
+        ),
+        (
+            "coverage_pictures",
+            "items_with_picture",
+            24,
+            23,
+            "23 of 60 items have a picture (0.383333), yesterday 30 of 60 (0.5): expected at least 0.4",
+        ),
+    ],
+)
+def test_coverage_of_text_and_pictures(days, gate, key, passing, failing, message):
+    today, yesterday = days
+    edit(today, "features", {key: passing})
+    assert judge(today, yesterday)[gate].status == "passed"
+    edit(today, "features", {key: failing})
+    result = judge(today, yesterday)[gate]
+    assert (result.status, result.message) == ("failed", message)
+    edit(today, "features", {key: None})  # a renamed title column, or an unmounted folder
+    assert (judge(today, yesterday)[gate].status, judge(today, yesterday)[gate].value) == ("failed", 0.0)
+    edit(yesterday, "features", {key: None})
+    result = judge(today, yesterday)[gate]
+    assert (result.status, result.message) == ("skipped", f"not compared: the run before did not count {key}")
+
+
+def test_coverage_of_single_fields(days):
+    today, yesterday = days
+    edit(today, "items", {field_count("title"): 54, field_count("brand"): 30})
+    assert judge(today, yesterday)["coverage_fields"].status == "passed"
+    edit(today, "items", {field_count("title"): None, field_count("brand"): 23})  # the titles' column was renamed
+    result = judge(today, yesterday)["coverage_fields"]
+    assert (result.status, result.value, result.threshold) == ("failed", 1.0, 0.1)
+    assert "title is filled in 0 of the rows, yesterday in 1" in result.message
+    assert "brand is filled in 0.383333 of the rows, yesterday in 0.5" in result.message
+    edit(yesterday, "items", {field_count("title"): None, field_count("brand"): None})
+    assert judge(today, yesterday)["coverage_fields"].status == "skipped"
+
+
+def test_quarantine_adds_the_stages_up(days):
+    today, yesterday = days
+    edit(today, "items", {"rows_read": 270, "rows_quarantined": 20})
+    edit(today, "features", {"rows_quarantined": 4, "pictures_listed": 100, "pictures_quarantined": 20})
+    edit(today, "embeddings", {"rows_quarantined": 3})
+    found = judge(today, yesterday)
+    assert found["quarantine_rows"].message == "27 of 270 rows are quarantined (0.1): expected at most 0.1"
+    assert found["quarantine_rows"].status == found["quarantine_pictures"].status == "passed"
+    edit(today, "embeddings", {"rows_quarantined": 4})
+    edit(today, "features", {"pictures_quarantined": 21})
+    found = judge(today, yesterday)
+    assert found["quarantine_rows"].status == found["quarantine_pictures"].status == "failed"
+    assert found["quarantine_rows"].message == "28 of 270 rows are quarantined (0.103704): expected at most 0.1"
+    assert found["quarantine_pictures"].message == "21 of 100 pictures are quarantined (0.21): expected at most 0.2"
+
+
+def share(rejected: int, total: int, **thresholds: float) -> GateResult:
+    counts = {"rows_read": total, "rows_quarantined": rejected}
+    return check_quarantine_share(counts, thresholds=GateThresholds(**thresholds), accepted={})[0]
+
+
+@pytest.mark.parametrize(
+    ("rejected", "total", "status"),
+    [
+        (0, 0, "passed"),
+        (20, 200, "passed"),
+        (21, 200, "failed"),
+        (19, 20, "passed"),
+        (20, 20, "failed"),
+        (1, 1, "failed"),
+        (1, 0, "failed"),
+    ],
+)
+def test_few_rejections_pass_unless_they_are_all(rejected, total, status):
+    assert share(rejected, total).status == status
+
+
+def test_a_share_is_not_held_against_its_own_rounding():
+    assert share(40, 60, max_quarantined_rows=2 / 3).status == "passed"
+    assert share(80_001, 120_000, max_quarantined_rows=2 / 3).status == "failed"
+
+
+def test_the_early_check_judges_what_is_known_by_then():
+    items = {"rows_read": 1000, "rows_quarantined": 90}
+    features = {"rows_quarantined": 11, "pictures_listed": 100, "pictures_quarantined": 100}
+    early = check_quarantine_share(items, thresholds=DEFAULTS, accepted={})
+    assert [(result.name, result.status) for result in early] == [("quarantine_rows", "passed")]
+    later = check_quarantine_share(items, features, thresholds=DEFAULTS, accepted={"quarantine_rows": "known"})
+    assert [(r.name, r.status) for r in later] == [("quarantine_rows", "accepted"), ("quarantine_pictures", "failed")]
+    assert later[1].message == "100 of 100 pictures are quarantined (1): expected at most 0.2, and never all"
+    with pytest.raises(
+        ThresholdError, match=r"got 1 failed: \[quarantine_pic.*--accept quarantine_rows,quarantine_pic"
+    ):
+        require_passed(later, Path("run"))
+
+
+@given(st.integers(0, 300), st.integers(0, 300), st.integers(1, 300), st.floats(0, 1), st.integers(0, 40))
+def test_more_rejections_never_pass_where_fewer_fail(few, many, total, most, spared):
+    few, many = sorted((min(few, total), min(many, total)))
+    given_thresholds = {"max_quarantined_rows": most, "min_quarantined": spared}
+    if share(few, total, **given_thresholds).status == "failed":
+        assert share(many, total, **given_thresholds).status == "failed"
+
+
+@pytest.mark.parametrize("items", [10, 60, 400, 2000])
+def test_the_sample_shops_faults_pass(items):
+    assortment = make_assortment(items, 0)
+    faulty = plant_in_catalogue(make_catalogue(assortment, 0), [product.item_id for product in assortment.products], 0)
+    levels = [row["level"] for row in faulty.planted]
+    pictures = sum(len(row["images"]) for row in faulty.rows)
+    results = check_quarantine_share(
+        {"rows_read": len(faulty.rows), "rows_quarantined": levels.count("row")},
+        {"pictures_listed": pictures, "pictures_quarantined": levels.count("picture")},
+        thresholds=DEFAULTS,
+        accepted={},
+    )
+    assert levels.count("row") > 0
+    assert levels.count("picture") > 0
+    assert [result.status for result in results] == ["passed", "passed"]

@@ -1,0 +1,162 @@
+"""All gates together: what they say of sound days, of a first day, and of a damaged or poisoned run; the model id."""
+
+import dataclasses
+import json
+import shutil
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from gate_runs import DEFAULTS, MODEL_ID, OTHER_MODEL, YESTERDAY, edit, judge, statuses
+
+from pipelines.gates import GATES, format_gates, require_passed, run_gates
+from pipelines.units import read_stage_manifest
+from schemas.errors import CorruptFileError, ThresholdError
+from schemas.files import read_json, write_json
+
+OF_COVERAGE = {"coverage", "coverage_text", "coverage_fields", "coverage_pictures"}
+COMPARING = {"row_count", *OF_COVERAGE, "neighbour_overlap", "drift", "recall"}
+#: Nothing to check in these runs: see test_users.py and test_refined.py.
+NOT_THERE = {"users", "users_count", "refined_index", "refined_kept"}
+
+
+def test_a_sound_day_passes_every_gate_and_says_so(days):
+    today, yesterday = days
+    results = run_gates(today, yesterday, DEFAULTS, {})
+    assert [result.name for result in results] == list(GATES)
+    assert statuses({result.name: result for result in results}) == {
+        "passed": set(GATES) - NOT_THERE,
+        "skipped": NOT_THERE,
+    }
+    require_passed(results, today)
+    written = (today / "gates.json").read_bytes()
+    assert run_gates(today, yesterday, DEFAULTS, {}) == results
+    assert (today / "gates.json").read_bytes() == written
+    report = json.loads(written)
+    assert report["gates"] == [dataclasses.asdict(result) for result in results]
+    assert report["previous"] == f"runs/{YESTERDAY}/0123456789abcdef"
+    assert report["thresholds"] == dataclasses.asdict(DEFAULTS)
+    shown = format_gates(results)
+    assert shown.splitlines()[0] == f"gates: {len(GATES) - len(NOT_THERE)} passed, {len(NOT_THERE)} skipped"
+    assert all(name in shown for name in GATES)
+    assert str(today.parents[2]) not in written.decode()
+
+
+def test_numbers_of_a_sound_day(days):
+    found = judge(*days)
+    assert (found["row_count"].value, found["row_count"].baseline) == (60, 60)
+    assert found["coverage"].value == pytest.approx(58 / 60, abs=1e-6)
+    assert "58 of yesterday's 60 ids" in found["coverage"].message
+    assert 0.9 < found["neighbour_overlap"].value < 1.0
+    assert found["drift"].value == pytest.approx(0.5, abs=0.05)
+    assert (found["recall"].value, found["recall"].baseline, found["recall"].threshold) == (0.48, 0.5, 0.45)
+
+
+def test_the_first_run_has_nothing_to_be_compared_with(days):
+    today, _ = days
+    found = judge(today, None)
+    assert statuses(found) == {"skipped": COMPARING | NOT_THERE, "passed": set(GATES) - COMPARING - NOT_THERE}
+    assert found["row_count"].message == "not compared: there is no run before"
+    require_passed(list(found.values()), today)
+    assert read_json(today / "gates.json")["previous"] is None
+
+
+def test_a_day_without_change_is_seen_as_such(days):
+    today, yesterday = days
+    shutil.rmtree(today)
+    shutil.copytree(yesterday, today)
+    found = judge(today, yesterday)
+    assert statuses(found) == {"passed": set(GATES) - NOT_THERE, "skipped": NOT_THERE}
+    assert [found[name].value for name in ("coverage", "neighbour_overlap", "drift")] == [1.0, 1.0, 0.5]
+    shutil.rmtree(yesterday / "embeddings")  # of equal files today's stand for yesterday's
+    assert judge(today, yesterday)["drift"].value == 0.5
+
+
+def test_an_unfinished_stage_is_a_fault_and_no_failed_gate(days):
+    today, yesterday = days
+    (today / "manifests" / "index.json").unlink()
+    with pytest.raises(CorruptFileError, match="expected the finished stage 'index'"):
+        run_gates(today, yesterday, DEFAULTS, {})
+    assert not (today / "gates.json").exists()
+
+
+def test_one_model_id_everywhere(days):
+    today, yesterday = days
+    write_json(today / "index" / "manifest.json", read_json(today / "index" / "manifest.json") | {"model_id": "x\x1b"})
+    edit(today, "features", vocabulary_id="v2")
+    (today / "users").mkdir()
+    for number, metadata in enumerate(({"model_id": MODEL_ID}, {"model_id": OTHER_MODEL}, {})):
+        pq.write_table(
+            pa.table({"user_id": ["u"]}).replace_schema_metadata(metadata), today / f"users/{number}.parquet"
+        )
+    result = judge(today, yesterday)["model_id"]
+    assert (result.status, result.value) == ("failed", 4)
+    assert result.message == (
+        f"expected '{MODEL_ID}' in 8 places, 4 name another: index/manifest.json 'x\\x1b' instead of '{MODEL_ID}'; "
+        f"users/1.parquet '{OTHER_MODEL}' instead of '{MODEL_ID}'; users/2.parquet None instead of '{MODEL_ID}'; "
+        "the features vocabulary_id 'v2' instead of the model's 'v1'"
+    )
+
+
+@pytest.mark.parametrize("fault", ["gone", "list", "embeddings"])
+def test_a_model_that_is_not_there_or_other_embeddings(days, fault):
+    today, yesterday = days
+    manifest = today.parents[2] / "models" / MODEL_ID / "manifest.json"
+    if fault == "gone":
+        manifest.unlink()
+    elif fault == "list":
+        manifest.write_text("[]")
+    else:
+        edit(today, "embeddings", model_id="../../escape")
+    assert judge(today, yesterday)["model_id"].status == "failed"
+
+
+@pytest.mark.parametrize(
+    ("damage", "failing"),
+    [
+        ("manifests/embeddings.json", {"row_count", "coverage", "neighbour_overlap", "drift"}),
+        ("manifests/features.json", {"coverage_text", "coverage_pictures"}),
+        ("manifests/items.json", {"coverage_fields"}),
+        ("embeddings/part-00000-of-00001.parquet", {"coverage", "neighbour_overlap", "drift"}),
+        ("metrics.json", {"recall"}),
+        (".", COMPARING - {"recall"}),
+    ],
+)
+def test_a_damaged_yesterday_fails_what_needs_it_until_a_person_accepts(days, damage, failing):
+    today, yesterday = days
+    if damage == ".":
+        shutil.rmtree(yesterday)
+    else:
+        (yesterday / damage).write_bytes(b"\x00broken")
+    found = judge(today, yesterday)
+    assert statuses(found)["failed"] == failing
+    assert all(found[name].message.startswith("the days cannot be compared: expected") for name in failing)
+    with pytest.raises(ThresholdError, match="the new run stands without it"):
+        require_passed(list(found.values()), today)
+    accepted = judge(today, yesterday, **dict.fromkeys(failing, "the disk of yesterday broke"))
+    assert statuses(accepted).get("failed", set()) == set()
+    require_passed(list(accepted.values()), today)
+
+
+@pytest.mark.parametrize("poison", ['{"counts": {"rows_written": "60"}, "files": []}', "[]", '{"counts": {"a": -1}}'])
+def test_poisoned_counts_are_damage(days, poison):
+    today, yesterday = days
+    (yesterday / "manifests" / "embeddings.json").write_text(poison)
+    assert judge(today, yesterday)["row_count"].status == "failed"
+    (today / "manifests" / "items.json").write_text(poison)
+    with pytest.raises(CorruptFileError, match=r"expected (counts and files|an object)"):
+        run_gates(today, yesterday, DEFAULTS, {})
+
+
+def test_control_characters_of_a_path_reach_no_terminal(days, tmp_path):
+    today, _ = days
+    found = judge(today, tmp_path / "a\x1b[2J\nb")
+    assert r"a\x1b[2J\nb" in found["row_count"].message
+    assert "\x1b" not in format_gates(list(found.values()))
+
+
+def test_a_manifest_cannot_point_outside_the_run(days):
+    today, yesterday = days
+    files = read_stage_manifest(str(today), "embeddings")["files"]
+    edit(today, "embeddings", files=[{**files[0], "path": "embeddings/../../../secret"}])
+    assert judge(today, yesterday)["vectors"].status == "failed"

@@ -1,0 +1,97 @@
+"""Pseudo-queries beside the pairs of a log, sketched frequencies, and the cap of pairs an item."""
+
+import random
+from collections import Counter
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pairs_runs import TEXTS, make_log, make_run, read_pairs, read_pairs_after, run_pairs, write_log
+
+from model.pseudo_queries import pseudo_queries
+from model.split import Split
+from pipelines.transforms.cap_pairs import cap_pairs
+from pipelines.transforms.count_pairs import PAIRS, query_id
+from schemas.tables import PSEUDO_TASK, TEXT_FIELDS
+
+
+def test_pseudo_queries_alone_and_beside_a_log(tmp_path):
+    run = make_run(tmp_path / "run", 2)
+    manifest = run_pairs(run, pseudo_queries=6, seed=7)
+    got = read_pairs(run)
+    assert Split.load(run / "pairs").kind == "none"
+    assert got["test"] == []
+    assert {pair.task for part in got.values() for pair in part} == {PSEUDO_TASK}
+    queries = {pair.query_id for pair in got["train"]}
+    assert not queries & {pair.query_id for pair in got["validation"]}
+    title = {"item_id": "item-4", "title": f"Acme {TEXTS[4]} 4", "brand": "Acme"}
+    expected = {query_id("search", query) for query in pseudo_queries({**dict.fromkeys(TEXT_FIELDS), **title}, 6, 7)}
+    assert {pair.query_id for part in got.values() for pair in part if pair.item_id == "item-4"} == expected
+    assert manifest["counts"]["pseudo_pairs"] == len(got["train"]) + len(got["validation"])
+    by_query = Counter(pair.query_id for pair in got["train"])
+    assert all(pair.query_count == by_query[pair.query_id] and pair.query_item_count == 1 for pair in got["train"])
+    assert max(by_query.values()) > 1
+
+    both = make_run(tmp_path / "both", 2)
+    log = write_log(tmp_path / "log.parquet", make_log(3, 400, with_pictures=False))
+    tasks = Counter(
+        pair.task for pair in read_pairs_after(both, engagements=str(log), pseudo_queries=6, seed=7)["train"]
+    )
+    assert tasks[PSEUDO_TASK] == len(got["train"])
+    assert tasks["search/click"] > 0
+
+
+def test_sketched_frequencies_are_near_the_exact_ones(tmp_path):
+    rows = make_log(6, 1500, with_pictures=False)
+    log = str(write_log(tmp_path / "log.parquet", rows))
+    exact = read_pairs_after(make_run(tmp_path / "exact", 3), engagements=log)
+    sketched = read_pairs_after(make_run(tmp_path / "sketch", 3), engagements=log, frequencies="sketch")
+    for part, records in exact.items():
+        assert len(records) == len(sketched[part]) > 0
+        for one, other in zip(records, sketched[part], strict=True):
+            assert (one.task, one.query_id, one.item_id, one.count) == (
+                other.task,
+                other.query_id,
+                other.item_id,
+                other.count,
+            )
+            assert one.query_count <= other.query_count <= one.query_count + 5
+            assert one.query_item_count <= other.query_item_count <= one.query_item_count + 5
+    tables = [
+        pq.read_table(tmp_path / name / "pairs" / "item_counts.parquet").to_pydict() for name in ("exact", "sketch")
+    ]
+    assert tables[0]["item_id"] == tables[1]["item_id"]
+    assert np.abs(np.subtract(tables[0]["count"], tables[1]["count"])).max() <= 5
+
+
+def test_the_cap_lets_tasks_take_turns():
+    rows = [
+        {"task": task, "query": f"q{n}", "query_id": n, "item_id": item, "part": "train", "count": 1}
+        for item in ("a", "b")
+        for task, number in (("search/click", 50), ("search/save", 8), ("search/checkout", 2))
+        for n in range(number)
+    ]
+    rows += [{**rows[0], "part": "test"}, {**rows[0], "task": PSEUDO_TASK}]
+    table = pa.Table.from_pylist(rows, schema=PAIRS)
+    capped = cap_pairs(table, 12, seed=0)
+    found = Counter((row["item_id"], row["task"]) for row in capped.to_pylist() if row["part"] == "train")
+    assert found[("a", PSEUDO_TASK)] == 1
+    for item in ("a", "b"):  # two turns of all three tasks, then two tasks share the rest
+        assert (found[item, "search/checkout"], found[item, "search/save"], found[item, "search/click"]) == (2, 5, 5)
+    assert "test" in capped.column("part").to_pylist()
+    shuffled = table.take(random.Random(0).sample(range(len(rows)), len(rows)))
+    assert sorted(map(str, cap_pairs(shuffled, 12, seed=0).to_pylist())) == sorted(map(str, capped.to_pylist()))
+    assert cap_pairs(table, 12, seed=1) != capped
+    assert cap_pairs(table, 0, seed=0) is table
+
+
+def test_the_cap_counts_what_it_leaves_out(tmp_path):
+    log = str(write_log(tmp_path / "log.parquet", make_log(6, 1500, with_pictures=False)))
+    free = read_pairs_after(make_run(tmp_path / "free", 2), engagements=log)
+    run = make_run(tmp_path / "capped", 2)
+    manifest = run_pairs(run, engagements=log, max_pairs_per_item=4)
+    capped = read_pairs(run)
+    assert max(Counter(pair.item_id for pair in capped["train"]).values()) == 4
+    assert len(capped["test"]) == len(free["test"])
+    counts = manifest["counts"]
+    assert counts["rows_capped"] == sum(p.count for p in free["train"]) - sum(p.count for p in capped["train"]) > 0
