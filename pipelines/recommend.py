@@ -162,13 +162,12 @@ def _more(count: int) -> list[str]:
 def _cluster(cluster: UserCluster) -> tuple[str, ...]:
     size, last, sampled = f"{cluster.size:,}", _time(cluster.last_us), "yes" if cluster.is_sampled else ""
     title = shortened(cluster.title, _MAX_SHOWN_TITLE)
-    return printable(cluster.medoid_item_id), f"{cluster.importance:.3f}", size, last, sampled, title
+    return cluster.medoid_item_id, f"{cluster.importance:.3f}", size, last, sampled, title
 
 
 def _candidate(rank: int, candidate: Candidate) -> tuple[str, ...]:
     title = shortened(candidate.title, _MAX_SHOWN_TITLE)
-    ids = (printable(candidate.item_id), printable(candidate.cluster))
-    return str(rank), f"{candidate.score:.3f}", *ids, title
+    return str(rank), f"{candidate.score:.3f}", candidate.item_id, candidate.cluster, title
 
 
 def _time(time_us: int) -> str:

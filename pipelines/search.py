@@ -20,7 +20,7 @@ from pipelines.jobs import flag, main_of_alone
 from pipelines.json_lines import bounded_lines, is_text, line_error, open_lines, print_answers, read_object
 from pipelines.searcher import MAX_TOP, QUERY_KINDS, Query, Result, Searcher
 from pipelines.terminal import aligned, shortened
-from schemas.errors import UsageError, printable
+from schemas.errors import UsageError
 
 _LINES_A_BATCH = 1024
 _EXPECTED = 'one JSON object {"query_id": ..., "text" or "image" or "item": a string that is not empty}'
@@ -95,7 +95,7 @@ def format_results(results: Sequence[Result]) -> str:
     if not results:
         return "no items"
     rows = [
-        (str(rank), f"{result.score:.3f}", printable(result.item_id), shortened(result.title, _MAX_SHOWN_TITLE))
+        (str(rank), f"{result.score:.3f}", result.item_id, shortened(result.title, _MAX_SHOWN_TITLE))
         for rank, result in enumerate(results, 1)
     ]
     return "\n".join(aligned([("rank", "score", "id", "title"), *rows], to_the_right={0, 1}))

@@ -22,14 +22,15 @@ def shortened(text: str | None, most: int) -> str:
 
 
 def aligned(rows: Sequence[Sequence[str]], to_the_right: Collection[int] = ()) -> list[str]:
-    """A line for each row of printable cells, two spaces between columns; those numbered in `to_the_right` end where
-    their widest cell ends, the others begin where it begins.
+    """A line for each row, two spaces between columns; those numbered in `to_the_right` end where their widest cell
+    ends, the others begin where it begins. Nothing in a cell acts on a terminal.
 
     >>> aligned([("rank", "id"), ("1", "a"), ("12", "bcd")], to_the_right={0})
     ['rank  id', '   1  a', '  12  bcd']
     """
     columns = []
-    for number, column in enumerate(zip(*rows, strict=True)):
+    for number, given in enumerate(zip(*rows, strict=True)):
+        column = list(map(printable, given))
         width = max(map(terminal_columns, column))
         spaces = [" " * (width - terminal_columns(cell)) for cell in column]
         pairs = zip(spaces, column, strict=True) if number in to_the_right else zip(column, spaces, strict=True)

@@ -19,7 +19,7 @@ from pipelines.exit_codes import EXIT_DONE, EXIT_FAULT, EXIT_THRESHOLD, EXIT_USA
 from pipelines.jobs import flag, narrow, parse
 from pipelines.lock import store_lock
 from pipelines.operations.named_run import is_date
-from pipelines.operations.runs import format_table
+from pipelines.terminal import aligned
 from schemas.errors import UsageError
 from schemas.files import expand_inputs
 from schemas.quarantine import quote
@@ -156,7 +156,7 @@ def format_results(results: Sequence[DayResult], num_days: int) -> str:
         num_rows = "-" if result.rows is None else f"{result.rows:,}"
         rows.append((result.date, result.what, num_rows, f"{result.seconds:.1f}"))
     not_tried = num_days - len(results)
-    return format_table(rows) + (f"\n{not_tried} more days were not tried" if not_tried else "")
+    return "\n".join([*aligned(rows), *([f"{not_tried} more days were not tried"] if not_tried else [])])
 
 
 def with_flags(argv: Sequence[str]) -> list[str]:

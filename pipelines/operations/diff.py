@@ -21,13 +21,15 @@ from pipelines.changes import ROWS_PER_BLOCK, match_items
 from pipelines.exit_codes import exit_code
 from pipelines.jobs import flag, parse_alone
 from pipelines.operations.named_run import find_run
-from pipelines.operations.runs import format_table, shown
+from pipelines.operations.runs import shown
+from pipelines.terminal import aligned, shortened
 from schemas.embeddings import read_embeddings
-from schemas.errors import CorruptFileError, UsageError, printable
+from schemas.errors import CorruptFileError, UsageError
 from schemas.files import read_json
 from schemas.quarantine import quote
 
 MAX_TOP = 10_000
+_MAX_SHOWN_TITLE = 80
 _FLAGS_WITH_VALUE = ("--config", "--new", "--old", "--store", "--top")
 
 
@@ -154,30 +156,30 @@ def format_diff(found: dict[str, Any]) -> str:
     rows = [("", *found["runs"]), ("rows", *(f"{count:,}" for count in found["rows"])), ("model", old_model, new_model)]
     rows += [(shown(name.replace(" ", "_")), f"{a:,}", f"{b:,}") for name, (a, b) in found["counts"].items()]
     lines = [
-        format_table(rows),
+        *aligned(rows),
         f"\nitems: {found['new']:,} new, {found['gone']:,} gone, {found['changed']:,} changed, "
         f"{found['unchanged']:,} unchanged",
     ]
     for kind in ("new", "gone"):
         if items := found[f"{kind}_items"]:
             lines.append(f"\n{kind}{_of(len(items), found[kind])}")
-            lines.append(format_table([(f"  {quote(item['item_id'])}", _title(item)) for item in items]))
+            lines += aligned(
+                [(f"  {quote(item['item_id'])}", shortened(item["title"], _MAX_SHOWN_TITLE)) for item in items]
+            )
     if found["moved_most"] is None:
         lines.append("\nmoved most: not shown, vectors of different models cannot be compared")
     elif moved := found["moved_most"]:
         lines.append(f"\nmoved most (1 - cosine){_of(len(moved), found['changed'])}")
-        cells = [(f"  {item['distance']:.6f}", quote(item["item_id"]), _title(item)) for item in moved]
-        lines.append(format_table(cells))
+        cells = [
+            (f"  {item['distance']:.6f}", quote(item["item_id"]), shortened(item["title"], _MAX_SHOWN_TITLE))
+            for item in moved
+        ]
+        lines += aligned(cells)
     return "\n".join(lines)
 
 
 def _of(num_shown: int, num_all: int) -> str:
     return ":" if num_shown == num_all else f", {num_shown:,} of {num_all:,}:"
-
-
-def _title(item: dict[str, Any]) -> str:
-    title = printable(item["title"] or "")
-    return title if len(title) <= 80 else title[:79] + "…"
 
 
 def run(config: DiffConfig) -> dict[str, Any]:

@@ -23,7 +23,8 @@ from pipelines.jobs import flag, main_of_alone
 from pipelines.lock import StoreBusyError, store_lock
 from pipelines.operations.gc_rules import REMOVED, Collector, Doomed
 from pipelines.operations.named_run import check_store
-from pipelines.operations.runs import format_bytes, format_table
+from pipelines.operations.runs import format_bytes
+from pipelines.terminal import aligned
 from schemas.errors import UsageError
 
 
@@ -101,7 +102,7 @@ def _print(config: GcConfig, kept: Mapping[str, str], doomed: Sequence[Doomed]) 
     rows = [("kept", path, why) for path, why in kept.items()]
     rows += [(verb, one.path, f"{one.kind}, {format_bytes(one.bytes)}") for one in doomed]
     if rows:
-        print(format_table(rows))
+        print(*aligned(rows), sep="\n")
     print(f"gc: {verb} {len(doomed)} of {len(rows)}, {format_bytes(total)}")
 
 

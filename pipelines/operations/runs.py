@@ -13,6 +13,7 @@ from typing import Any
 from pipelines import history, store
 from pipelines.jobs import flag, main_of_alone
 from pipelines.operations.named_run import check_store
+from pipelines.terminal import aligned
 from schemas.errors import CorruptFileError, printable
 from schemas.files import read_json
 from schemas.quarantine import quote
@@ -153,19 +154,10 @@ def format_bytes(num_bytes: int) -> str:
     return f"{value:.1f} TB"
 
 
-def format_table(rows: Sequence[Sequence[str]]) -> str:
-    """Columns of equal width, two spaces apart; nothing in them acts on a terminal."""
-    cells = [[printable(cell) for cell in row] for row in rows]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells
-    )
-
-
 def format_runs(infos: Sequence[RunInfo]) -> str:
     """The list for a person; problems below their run."""
     head = ("date", "run", "state", "model", "rows", "size", "gates", "seconds", "finished", "superseded")
-    lines = format_table([head, *map(_cells, infos)]).splitlines()
+    lines = aligned([head, *map(_cells, infos)])
     shown_lines = lines[:1]
     for line, info in zip(lines[1:], infos, strict=True):
         shown_lines.append(line)

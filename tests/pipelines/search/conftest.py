@@ -5,13 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-import torchvision
 
-from model.image_encoder import load_image_encoder, save_image_encoder
 from model.query_encoder import QueryEncoder
 from model.vocabulary import TokenCounts, Vocabulary
 from pipelines.search import Searcher
+from tests.helpers.random_models import save_random_image_encoder
 from tests.helpers.search_store import (
     NUM_PICTURE_ITEMS,
     PICTURE_TASKS,
@@ -27,14 +25,7 @@ from tests.helpers.search_store import (
 
 @pytest.fixture(scope="session")
 def image_encoder_folder(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("encoder")
-    torch.manual_seed(0)
-    torch.save(torchvision.models.squeezenet1_1().state_dict(), folder / "weights.pth")
-    encoder = load_image_encoder(
-        "squeezenet1_1", str(folder / "weights.pth"), "SqueezeNet1_1_Weights.IMAGENET1K_V1", dtype="float32"
-    )
-    save_image_encoder(encoder, folder / "saved")
-    return folder / "saved"
+    return save_random_image_encoder(tmp_path_factory.mktemp("encoder") / "made")
 
 
 @pytest.fixture(scope="session")
