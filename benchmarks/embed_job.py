@@ -25,7 +25,7 @@ from model.model_store import load_item_encoder, read_model_manifest, save_model
 from model.split import SplitConfig, no_engagements
 from model.vocabulary import Vocabulary
 from pipelines import embed
-from pipelines.jobs import beam_options
+from pipelines.console.jobs import beam_options
 from pipelines.units import Unit, UnitWriter, bucket_name, write_stage_manifest
 from schemas.files import sha256_of_file, write_json
 from schemas.records import ItemFeatures, decode_features, encode_features, read_records, write_records

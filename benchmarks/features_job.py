@@ -22,7 +22,7 @@ from model.image_encoder import ImageEncoder
 from model.pictures import decode_picture
 from model.vocabulary import Vocabulary
 from pipelines import features
-from pipelines.jobs import beam_options
+from pipelines.console.jobs import beam_options
 from pipelines.transforms.compute_features import open_encoder
 from pipelines.units import Unit, UnitWriter, bucket_name, write_stage_manifest
 from schemas.tables import ITEMS

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines import convert_complete_journey, daily, evaluate, train
-from pipelines.jobs import beam_options
+from pipelines.console.jobs import beam_options
 from pipelines.search import Searcher, format_results
 
 #: Flags of `train` that differ from the defaults, and a few searches to show.

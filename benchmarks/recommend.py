@@ -19,8 +19,8 @@ import numpy as np
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
-from pipelines.recommendation_types import Settings
-from pipelines.recommender import Recommender
+from pipelines.serving.recommendation_types import Settings
+from pipelines.serving.recommender import Recommender
 from schemas.hashing import seed_of
 from schemas.user_rows import USER_ACTIONS_FOLDER
 

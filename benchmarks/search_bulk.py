@@ -22,7 +22,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
 from pipelines.search import answer_lines
-from pipelines.searcher import Searcher
+from pipelines.serving.searcher import Searcher
 from schemas.files import expand_inputs
 from schemas.hashing import seed_of
 

@@ -26,7 +26,7 @@ import pyarrow.parquet as pq
 from model.blas_threads import one_blas_thread
 from model.pinnersage import US_PER_DAY, action_order, cluster_actions, importances
 from pipelines import users
-from pipelines.jobs import beam_options
+from pipelines.console.jobs import beam_options
 from pipelines.user_alpha import DEFAULT_ALPHA
 from schemas.embeddings import read_embeddings
 from schemas.tables import POSITIVE_ACTIONS

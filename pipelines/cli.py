@@ -5,8 +5,8 @@ import importlib.metadata
 import sys
 from collections.abc import Sequence
 
-from pipelines.commands import COMMANDS
-from pipelines.exit_codes import EXIT_USAGE
+from pipelines.console.commands import COMMANDS
+from pipelines.console.exit_codes import EXIT_USAGE
 from schemas.quarantine import quote
 
 

@@ -30,7 +30,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipelines.jobs import flag, main_of_alone
+from pipelines.console.jobs import flag, main_of_alone
 from schemas.errors import UsageError
 from schemas.files import atomic_write
 from schemas.hashing import seed_of

@@ -19,9 +19,9 @@ from model.model_store import read_model_manifest
 from model.pictures import DEFAULT_LIMITS
 from pipelines import embed, evaluate, features, index, ingest, store, users
 from pipelines.accounting import summary
+from pipelines.console.jobs import flag, main_of, narrow
 from pipelines.gates import GateThresholds, check_quarantine_share, require_passed, write_report
 from pipelines.gating.results import FAILED, check_accepted
-from pipelines.jobs import flag, main_of, narrow
 from pipelines.lock import store_lock
 from pipelines.publish import STARTED_FILE, Acceptance, PublishConfig, move_readers, pin_previous, publish
 from pipelines.units import read_stage_manifest

@@ -17,8 +17,8 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from model.model_store import read_model_manifest
-from pipelines.jobs import flag, main_of, print_summary
-from pipelines.progress import Progress
+from pipelines.console.jobs import flag, main_of, print_summary
+from pipelines.console.progress import Progress
 from pipelines.transforms.compute_embeddings import EmbedStage
 from pipelines.transforms.earlier_vectors import open_earlier
 from pipelines.transforms.embed_parts import CODE_VERSION, STAGE, Part, plan_parts

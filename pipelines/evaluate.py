@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipelines.console.jobs import flag, main_of_alone
 from pipelines.evaluation.evaluated_run import EvaluatedRun
 from pipelines.evaluation.judgements import evaluate_judgements
 from pipelines.evaluation.measure import NotEvaluatedError, evaluate_engagements
 from pipelines.evaluation.plan import MAX_QUERIES, Evaluation, EvaluationRequest, plan_evaluation
 from pipelines.evaluation.report import format_report, why_not_evaluated
-from pipelines.jobs import flag, main_of_alone
 from pipelines.store import current_run, model_folder
 from pipelines.units import read_stage_manifest
 from schemas.errors import CorruptFileError, UsageError

@@ -19,12 +19,12 @@ from model.distinct_search import DistinctVectors
 from model.pinnersage import US_PER_DAY
 from model.split import end_of_day_us
 from model.user_evaluation import Protocol
+from pipelines.console.exit_codes import exit_code
+from pipelines.console.jobs import flag, flag_name, narrow, parse_alone
 from pipelines.evaluation.user_alphas import Alphas, alphas_of
 from pipelines.evaluation.user_figures import Evaluation
 from pipelines.evaluation.user_log import read_user_log
 from pipelines.evaluation.user_report import format_page
-from pipelines.exit_codes import exit_code
-from pipelines.jobs import flag, flag_name, narrow, parse_alone
 from pipelines.store import check_date
 from pipelines.user_vectors import VectorsSource, forget_vectors, load_vectors, vectors_source
 from pipelines.users_config import UsersConfig

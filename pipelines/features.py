@@ -27,8 +27,8 @@ from model.image_encoder_spec import (
 )
 from model.pictures import DEFAULT_LIMITS, PictureLimits
 from model.vocabulary import DESCRIPTION_FILE
-from pipelines.jobs import flag, main_of, print_summary
-from pipelines.progress import Progress
+from pipelines.console.jobs import flag, main_of, print_summary
+from pipelines.console.progress import Progress
 from pipelines.transforms.changed_units import remove_set_aside, set_aside_if_changed
 from pipelines.transforms.compute_features import FeaturesSource, FeaturesStage, check_number_format, open_encoder
 from pipelines.transforms.earlier_features import FINGERPRINTS_FOLDER, STAGE

@@ -24,9 +24,9 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from model.index import MANIFEST_FILE
 from model.library_versions import versions_of
 from model.refined_index import REFINED_FOLDER
+from pipelines.console.jobs import flag, main_of, print_summary
+from pipelines.console.progress import Progress
 from pipelines.index_folder import TIMES_FILE, describe_refined, read_times, write_index_folder, write_refined_folder
-from pipelines.jobs import flag, main_of, print_summary
-from pipelines.progress import Progress
 from pipelines.transforms.process_units import ProcessUnits, UnitStage
 from pipelines.units import (
     Unit,

@@ -24,9 +24,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from apache_beam.options.pipeline_options import PipelineOptions
 
+from pipelines.console.jobs import flag, main_of, print_summary
+from pipelines.console.progress import Progress
 from pipelines.gating.fields import field_count
-from pipelines.jobs import flag, main_of, print_summary
-from pipelines.progress import Progress
 from pipelines.transforms.bucket_rows import BucketRows, unpack
 from pipelines.units import (
     Unit,

@@ -23,9 +23,9 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from model.split import Split, SplitConfig, TimeSpan, check_parts, fit_split, no_engagements
-from pipelines.jobs import main_of, print_summary
+from pipelines.console.jobs import main_of, print_summary
+from pipelines.console.progress import Progress
 from pipelines.pairs_plan import STAGE, PairsConfig, PairsPlan, plan
-from pipelines.progress import Progress
 from pipelines.query_rows import QUERY_ROWS
 from pipelines.transforms.bucket_rows import pack
 from pipelines.transforms.count_pairs import CountPairs

@@ -8,7 +8,7 @@ from typing import Any
 from model.image_encoder_spec import saved_image_encoder_spec
 from model.split import KINDS, SplitConfig, end_of_day_us
 from model.vocabulary import DESCRIPTION_FILE
-from pipelines.jobs import flag, narrow
+from pipelines.console.jobs import flag, narrow
 from pipelines.transforms.count_pairs import PairRules
 from pipelines.transforms.embed_queries import QueryEncoding, unit_name
 from pipelines.transforms.join_pairs import JoinRules

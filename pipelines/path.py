@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipelines.jobs import flag, main_of_alone
+from pipelines.console.jobs import flag, main_of_alone
 from pipelines.store import READABLE, current_run
 from schemas.errors import UsageError
 

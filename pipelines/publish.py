@@ -16,8 +16,8 @@ from typing import Any
 from pipelines import history, store
 from pipelines.accounting import account, account_users
 from pipelines.changes import write_changes
+from pipelines.console.jobs import flag, main_of_alone, narrow, print_summary
 from pipelines.gates import GATES_FILE, GateThresholds, format_gates, require_passed, run_gates
-from pipelines.jobs import flag, main_of_alone, narrow, print_summary
 from pipelines.lock import store_lock
 from pipelines.units import read_stage_manifest
 from schemas.errors import CorruptFileError, UsageError

@@ -21,11 +21,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pipelines.jobs import flag, main_of_alone, narrow
-from pipelines.json_lines import bounded_lines, is_text, line_error, open_lines, print_answers, read_object
-from pipelines.recommendation_types import Candidate, Recommendation, Settings, UserCluster
-from pipelines.recommender import Recommender
-from pipelines.terminal import aligned, shortened
+from pipelines.console.jobs import flag, main_of_alone, narrow
+from pipelines.console.json_lines import bounded_lines, is_text, line_error, open_lines, print_answers, read_object
+from pipelines.console.terminal import aligned, shortened
+from pipelines.serving.recommendation_types import Candidate, Recommendation, Settings, UserCluster
+from pipelines.serving.recommender import Recommender
 from schemas.errors import CorruptFileError, UsageError, printable
 
 #: Candidates, and clusters, that a person is shown; --json has all.

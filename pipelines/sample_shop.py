@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from pipelines.jobs import flag, main_of_alone, print_summary
-from pipelines.progress import Progress
+from pipelines.console.jobs import flag, main_of_alone, print_summary
+from pipelines.console.progress import Progress
 from schemas.errors import UsageError
 from schemas.sample_shop import LAST_DAY, generate
 

@@ -16,10 +16,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pipelines.jobs import flag, main_of_alone
-from pipelines.json_lines import bounded_lines, is_text, line_error, open_lines, print_answers, read_object
-from pipelines.searcher import MAX_TOP, QUERY_KINDS, Query, Result, Searcher
-from pipelines.terminal import aligned, shortened
+from pipelines.console.jobs import flag, main_of_alone
+from pipelines.console.json_lines import bounded_lines, is_text, line_error, open_lines, print_answers, read_object
+from pipelines.console.terminal import aligned, shortened
+from pipelines.serving.searcher import MAX_TOP, QUERY_KINDS, Query, Result, Searcher
 from schemas.errors import UsageError
 
 _LINES_A_BATCH = 1024

@@ -30,9 +30,9 @@ from model.training_config import TrainingConfig
 from model.training_data import TrainingData
 from model.vocabulary import Vocabulary
 from pipelines import features, ingest, pairs, store, vocabulary
-from pipelines.jobs import flag, main_of, narrow
+from pipelines.console.jobs import flag, main_of, narrow
+from pipelines.console.progress import Progress
 from pipelines.lock import store_lock
-from pipelines.progress import Progress
 from pipelines.units import read_stage_manifest
 from schemas.columns import table_columns
 from schemas.errors import UsageError

@@ -20,8 +20,8 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from pipelines.jobs import main_of, print_summary
-from pipelines.progress import Progress
+from pipelines.console.jobs import main_of, print_summary
+from pipelines.console.progress import Progress
 from pipelines.transforms.cluster_users import ClusterUsers, add_up_popularity
 from pipelines.transforms.read_actions import READ_PROGRESS, ReadActions
 from pipelines.units import Unit, UnitWriter, read_stage_manifest, remove_other_units, write_stage_manifest

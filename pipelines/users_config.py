@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from model.split import end_of_day_us
-from pipelines.jobs import flag
+from pipelines.console.jobs import flag
 from pipelines.store import check_date
 from pipelines.user_alpha import MAX_SAMPLES
 from schemas.columns import table_columns

@@ -18,8 +18,8 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from model.tokenizer import TOKENIZER_VERSION
 from model.vocabulary import DESCRIPTION_FILE, KINDS, MODES, PAPER_SIZES, PAPER_TABLE_SIZE, Vocabulary
-from pipelines.jobs import flag, main_of, print_summary
-from pipelines.progress import Progress
+from pipelines.console.jobs import flag, main_of, print_summary
+from pipelines.console.progress import Progress
 from pipelines.transforms.count_tokens import CountTokens
 from pipelines.units import Unit, UnitWriter, finished_sidecar, read_stage_manifest, write_stage_manifest
 from schemas.errors import UsageError

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from pipelines.cli import main, usage
-from pipelines.commands import COMMANDS
-from pipelines.config_file import SHARED_KEYS
-from pipelines.jobs import flag_name
+from pipelines.console.commands import COMMANDS
+from pipelines.console.config_file import SHARED_KEYS
+from pipelines.console.jobs import flag_name
 
 GOLDEN = Path(__file__).parent / "golden" / "flags" / "v1" / "flags.json"
 MODULES = {command: module for command, (module, _) in COMMANDS.items()} | {
@@ -52,7 +52,7 @@ def test_flags_are_the_golden_ones():
 def test_a_shared_config_file_may_hold_the_flags_of_every_command():
     configs = filter(None, map(config_of, MODULES.values()))
     names = {field.name for config in configs for field in dataclasses.fields(config)} - {"columns"}
-    assert names == SHARED_KEYS, "adapt SHARED_KEYS of pipelines/config_file.py"
+    assert names == SHARED_KEYS, "adapt SHARED_KEYS of pipelines/console/config_file.py"
 
 
 def test_every_stage_has_flags():

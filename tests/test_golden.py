@@ -20,7 +20,7 @@ import pytest
 
 from model.index import ANNOY_FILE, IDS_FILE, MANIFEST_FILE, ExactIndex, open_index
 from pipelines import index
-from pipelines.jobs import beam_options
+from pipelines.console.jobs import beam_options
 from pipelines.units import Unit, UnitWriter, write_stage_manifest
 from schemas.embeddings import (
     embeddings_metadata,

@@ -25,8 +25,8 @@ from model.user_month_ahead import (
     month_ahead,
     weight_columns,
 )
+from pipelines.console.progress import Progress
 from pipelines.evaluation.user_alphas import Alphas
-from pipelines.progress import Progress
 from schemas.errors import UsageError
 from schemas.hashing import seed_of
 

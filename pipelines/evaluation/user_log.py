@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from model.user_actions import Actions
-from pipelines.progress import Progress
+from pipelines.console.progress import Progress
 from pipelines.transforms.read_actions import ActionsSource, actions_in_window, with_item_rows
 from pipelines.user_vectors import VectorsSource, load_vectors
 from schemas.columns import table_columns

@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 
-from pipelines.jobs import flag
+from pipelines.console.jobs import flag
 from schemas.errors import UsageError, printable
 
 PASSED, FAILED, SKIPPED, ACCEPTED = "passed", "failed", "skipped", "accepted"

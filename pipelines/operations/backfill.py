@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pipelines import daily, history, store
+from pipelines.console.exit_codes import EXIT_DONE, EXIT_FAULT, EXIT_THRESHOLD, EXIT_USAGE, exit_code
+from pipelines.console.jobs import flag, narrow, parse
+from pipelines.console.terminal import aligned
 from pipelines.daily import DailyConfig
-from pipelines.exit_codes import EXIT_DONE, EXIT_FAULT, EXIT_THRESHOLD, EXIT_USAGE, exit_code
-from pipelines.jobs import flag, narrow, parse
 from pipelines.lock import store_lock
 from pipelines.operations.named_run import is_date
-from pipelines.terminal import aligned
 from schemas.errors import UsageError
 from schemas.files import expand_inputs
 from schemas.quarantine import quote

@@ -18,11 +18,11 @@ import pyarrow.parquet as pq
 
 from pipelines import history
 from pipelines.changes import ROWS_PER_BLOCK, match_items
-from pipelines.exit_codes import exit_code
-from pipelines.jobs import flag, parse_alone
+from pipelines.console.exit_codes import exit_code
+from pipelines.console.jobs import flag, parse_alone
+from pipelines.console.terminal import aligned, shortened
 from pipelines.operations.named_run import find_run
 from pipelines.operations.runs import shown
-from pipelines.terminal import aligned, shortened
 from schemas.embeddings import read_embeddings
 from schemas.errors import CorruptFileError, UsageError
 from schemas.files import read_json

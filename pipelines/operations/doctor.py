@@ -14,8 +14,8 @@ from typing import Any
 from model.image_encoder_spec import DTYPES, ImageEncoderSpec, image_encoder_spec, saved_image_encoder_spec
 from model.model_store import read_model_manifest
 from pipelines import store
-from pipelines.exit_codes import exit_code
-from pipelines.jobs import flag, parse_alone
+from pipelines.console.exit_codes import exit_code
+from pipelines.console.jobs import flag, parse_alone
 from pipelines.operations.doctor_fields import warn_of_lost_columns
 from pipelines.operations.doctor_inputs import (
     Inputs,

@@ -17,7 +17,7 @@ from model.image_encoder_spec import ImageEncoderSpec
 from model.pictures import PictureError, decode_picture, read_picture
 from model.vocabulary import Vocabulary
 from pipelines import embed, features, index, ingest
-from pipelines.jobs import beam_options
+from pipelines.console.jobs import beam_options
 from pipelines.operations.findings import Finding, brief
 from pipelines.operations.inspected_run import sample_by_hash
 from schemas.columns import TABLES, table_columns

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pipelines.exit_codes import EXIT_DONE, EXIT_USAGE, exit_code
-from pipelines.jobs import flag, parse_alone
+from pipelines.console.exit_codes import EXIT_DONE, EXIT_USAGE, exit_code
+from pipelines.console.jobs import flag, parse_alone
 from pipelines.operations.explanation import explain
 from pipelines.operations.named_run import find_run
 from schemas.errors import printable

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from pipelines.exit_codes import EXIT_DONE, EXIT_FAULT
+from pipelines.console.exit_codes import EXIT_DONE, EXIT_FAULT
 from schemas.errors import CorruptFileError, UsageError, printable
 from schemas.quarantine import quote
 

@@ -19,12 +19,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from pipelines.jobs import flag, main_of_alone
+from pipelines.console.jobs import flag, main_of_alone
+from pipelines.console.terminal import aligned
 from pipelines.lock import StoreBusyError, store_lock
 from pipelines.operations.gc_rules import REMOVED, Collector, Doomed
 from pipelines.operations.named_run import check_store
 from pipelines.operations.runs import format_bytes
-from pipelines.terminal import aligned
 from schemas.errors import UsageError
 
 

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from model.index import open_index
 from pipelines.operations.findings import Finding
 from pipelines.operations.inspected_run import STAGES
-from pipelines.searcher import Titles
+from pipelines.serving.searcher import Titles
 from pipelines.units import bucket_name, read_stage_manifest
 from schemas.files import read_json
 from schemas.hashing import bucket_of

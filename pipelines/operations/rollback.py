@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines import history, store
-from pipelines.jobs import flag, main_of_alone
+from pipelines.console.jobs import flag, main_of_alone
 from pipelines.lock import StoreBusyError, store_lock
 from pipelines.operations.named_run import check_store, find_run
 from pipelines.operations.runs import shown

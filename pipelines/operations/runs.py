@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from pipelines import history, store
-from pipelines.jobs import flag, main_of_alone
+from pipelines.console.jobs import flag, main_of_alone
+from pipelines.console.terminal import aligned
 from pipelines.operations.named_run import check_store
-from pipelines.terminal import aligned
 from schemas.errors import CorruptFileError, printable
 from schemas.files import read_json
 from schemas.quarantine import quote

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from model.refined_index import REFINED_FOLDER
-from pipelines.exit_codes import exit_code
-from pipelines.jobs import flag, parse_alone
+from pipelines.console.exit_codes import exit_code
+from pipelines.console.jobs import flag, parse_alone
 from pipelines.operations.findings import Finding, report
 from pipelines.operations.inspected_run import read_run
 from pipelines.operations.named_run import find_run

@@ -10,7 +10,7 @@ import apache_beam as beam
 import numpy as np
 import pyarrow as pa
 
-from pipelines.progress import Progress
+from pipelines.console.progress import Progress
 from schemas.hashing import bucket_of
 from schemas.quarantine import Rejection, rejections_to_table
 from schemas.reading import FileSlice, read_slice

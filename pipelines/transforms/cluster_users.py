@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from model.blas_threads import one_blas_thread
 from model.user_clusters import NOBODY, ClusteredUsers, UserRules, cluster_users
-from pipelines.progress import Progress
+from pipelines.console.progress import Progress
 from pipelines.transforms.earlier_users import EarlierRun
 from pipelines.transforms.read_actions import ACTIONS
 from pipelines.transforms.read_engagements import unpack_table

@@ -20,7 +20,7 @@ from model.inference import (
     embed_batches,
 )
 from model.model_store import load_item_encoder
-from pipelines.progress import Progress
+from pipelines.console.progress import Progress
 from pipelines.transforms.earlier_vectors import NOTHING, EarlierRun, EarlierVectors, read_features_hashes
 from pipelines.transforms.embed_parts import IN_HALVED_BATCHES, STAGE, Part
 from pipelines.transforms.process_units import UnitStage

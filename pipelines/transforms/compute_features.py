@@ -16,8 +16,8 @@ from model.image_encoder import ImageEncoder
 from model.image_encoder_spec import ImageEncoderSpec
 from model.pictures import REMEDIES, PictureLimits
 from model.vocabulary import Vocabulary
+from pipelines.console.progress import Progress
 from pipelines.picture_vectors import VectorCache, VectorFile
-from pipelines.progress import Progress
 from pipelines.transforms.changed_units import open_set_aside
 from pipelines.transforms.earlier_features import FINGERPRINTS_FOLDER, STAGE, has_tokens, open_earlier
 from pipelines.transforms.known_features import KnownFeatures

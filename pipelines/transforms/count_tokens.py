@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from model.vocabulary import TOKENS, TokenCounts, most_frequent, sum_counts
-from pipelines.progress import Progress
+from pipelines.console.progress import Progress
 from schemas.hashing import stable_hash
 from schemas.tables import TEXT_FIELDS
 

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from model.image_encoder import ImageEncoder, open_image_encoder
 from model.pictures import PictureError, PictureLimits, read_picture
-from pipelines.progress import Progress
+from pipelines.console.progress import Progress
 from pipelines.units import Unit, UnitWriter, finished_sidecar
 from schemas.files import resolve_inside
 from schemas.hashing import fingerprint

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from model.split import PARTS
 from model.vocabulary import Vocabulary
-from pipelines.progress import Progress
+from pipelines.console.progress import Progress
 from pipelines.transforms.bucket_rows import pack
 from pipelines.transforms.count_frequencies import (
     ExactFrequencies,

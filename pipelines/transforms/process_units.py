@@ -6,7 +6,7 @@ from typing import Any
 
 import apache_beam as beam
 
-from pipelines.progress import Progress
+from pipelines.console.progress import Progress
 from pipelines.units import Unit, UnitWriter, finished_sidecar
 
 

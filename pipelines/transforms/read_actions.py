@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from apache_beam.transforms.window import GlobalWindows
 from apache_beam.utils.windowed_value import WindowedValue
 
-from pipelines.progress import Progress
+from pipelines.console.progress import Progress
 from pipelines.transforms.bucket_rows import pack
 from pipelines.transforms.read_engagements import MAX_ROWS_AT_ONCE, by_bucket, read_and_seal, slice_unit
 from pipelines.units import UnitWriter

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from model.split import TimeSpan
-from pipelines.progress import Progress
+from pipelines.console.progress import Progress
 from pipelines.query_rows import query_rows
 from pipelines.transforms.bucket_rows import pack
 from pipelines.units import Unit, UnitWriter

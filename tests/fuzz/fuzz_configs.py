@@ -9,9 +9,9 @@ from collections.abc import Iterator, Sequence
 from fuzz_bytes import damaged
 from fuzz_values import CONTROL, TEXTS, text
 
-from pipelines.commands import COMMANDS
-from pipelines.config_file import SHARED_KEYS, plain_type
-from pipelines.jobs import flag_name
+from pipelines.console.commands import COMMANDS
+from pipelines.console.config_file import SHARED_KEYS, plain_type
+from pipelines.console.jobs import flag_name
 
 _VALUES = (
     "1", "0", "-1", "99999999999999999999", "9" * 400, "9" * 5000, "1.5", "1e400", "nan", "inf", "-inf", "true",

@@ -13,9 +13,9 @@ import pytest
 from fuzz_configs import make_command_line, make_config
 from fuzz_run import Outcome, fuzz
 
-from pipelines.commands import COMMANDS
-from pipelines.config_file import plain_type, read_config_file
-from pipelines.jobs import parse_alone
+from pipelines.console.commands import COMMANDS
+from pipelines.console.config_file import plain_type, read_config_file
+from pipelines.console.jobs import parse_alone
 from schemas.columns import TABLES, table_columns
 from schemas.errors import UsageError
 

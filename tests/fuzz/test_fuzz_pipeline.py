@@ -21,7 +21,7 @@ from model.itemsage import ItemSage, ItemSageConfig
 from model.model_store import save_model
 from model.vocabulary import Vocabulary
 from pipelines import embed, features, index, ingest
-from pipelines.jobs import beam_options
+from pipelines.console.jobs import beam_options
 from schemas.embeddings import read_embeddings, validate_embeddings
 from schemas.errors import CorruptFileError, ThresholdError, UsageError
 from schemas.records import decode_features, read_records

@@ -17,8 +17,8 @@ from users_runs import MODEL_ID, data_of, finish_embeddings, vectors_of
 
 from pipelines import users
 from pipelines.accounting import account_users
+from pipelines.console.jobs import beam_options
 from pipelines.gating.users import check_users_file
-from pipelines.jobs import beam_options
 from pipelines.transforms.earlier_users import check_user_actions
 from schemas.embeddings import read_embeddings
 from schemas.errors import CorruptFileError, UsageError

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from model.vocabulary import Vocabulary
 from pipelines import embed
-from pipelines.jobs import beam_options
+from pipelines.console.jobs import beam_options
 from pipelines.units import Unit, UnitWriter, bucket_name, write_stage_manifest
 from schemas.embeddings import read_embeddings, validate_embeddings
 from schemas.hashing import bucket_of, content_hash, fingerprint

@@ -12,8 +12,8 @@ from made_pictures import encoded, smooth_picture
 from random_models import IMAGE_ENCODER, WEIGHTS_NAME
 
 from pipelines import features
+from pipelines.console.jobs import beam_options
 from pipelines.features import FeaturesConfig
-from pipelines.jobs import beam_options
 from pipelines.units import bucket_name
 from schemas.fingerprints import FingerprintsFile, ItemFingerprint
 

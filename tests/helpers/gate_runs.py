@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from pipelines.console.progress import Progress
 from pipelines.gates import GateResult, GateThresholds, run_gates
 from pipelines.gating.fields import field_count
 from pipelines.index import IndexConfig, IndexStage
-from pipelines.progress import Progress
 from pipelines.units import Unit, UnitWriter, read_stage_manifest, write_stage_manifest
 from schemas.embeddings import embeddings_metadata, write_embeddings_file
 from schemas.files import read_json, read_sealed_json, write_json, write_sealed_json

@@ -15,7 +15,7 @@ from model.itemsage import ItemSage, ItemSageConfig
 from model.model_store import save_model
 from model.vocabulary import TokenCounts, Vocabulary
 from pipelines import embed, index, store, users
-from pipelines.jobs import beam_options
+from pipelines.console.jobs import beam_options
 from pipelines.publish import PublishConfig, publish
 from pipelines.units import Unit, UnitWriter, bucket_name, write_stage_manifest
 from schemas.files import write_json

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from model.image_encoder import open_image_encoder
 from model.vocabulary import TokenCounts, Vocabulary
 from pipelines import pairs
-from pipelines.jobs import beam_options
+from pipelines.console.jobs import beam_options
 from pipelines.units import Unit, UnitWriter, bucket_name, write_stage_manifest
 from schemas.hashing import bucket_of
 from schemas.records import ItemFeatures, decode_pair, encode_features, read_records, write_records

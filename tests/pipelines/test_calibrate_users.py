@@ -15,7 +15,7 @@ from model.user_calibration import alpha_grid
 from model.user_month_ahead import WEIGHTS
 from pipelines import users
 from pipelines.calibrate_users import CRITERIA, why_few
-from pipelines.config_file import read_config_file
+from pipelines.console.config_file import read_config_file
 from pipelines.user_alpha import alpha_of, default_calibration_path
 from pipelines.user_plan import plan
 from pipelines.users_config import ALL, NEW, UsersConfig

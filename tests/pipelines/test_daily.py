@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipelines import cli, daily, store, train
-from pipelines.jobs import beam_options
-from pipelines.searcher import Searcher
+from pipelines.console.jobs import beam_options
+from pipelines.serving.searcher import Searcher
 from pipelines.user_alpha import DEFAULT_ALPHA
 from schemas.errors import UsageError
 from schemas.files import read_sealed_json, write_sealed_json

@@ -30,7 +30,7 @@ from fault_bench import (
 )
 
 from pipelines import store
-from pipelines.searcher import Searcher
+from pipelines.serving.searcher import Searcher
 from schemas.files import read_json
 
 pytest_plugins = ["fault_fixtures"]

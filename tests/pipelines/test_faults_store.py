@@ -27,7 +27,7 @@ from fault_bench import (
 )
 
 from pipelines import store
-from pipelines.searcher import Searcher
+from pipelines.serving.searcher import Searcher
 from schemas.errors import CorruptFileError, UsageError
 from schemas.files import read_json, write_json
 

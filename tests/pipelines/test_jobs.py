@@ -10,7 +10,7 @@ import apache_beam as beam
 import pytest
 from apache_beam.options.pipeline_options import DirectOptions, StandardOptions
 
-from pipelines.jobs import beam_options, exit_code, flag, main_of_alone, parse, parse_alone, print_summary
+from pipelines.console.jobs import beam_options, exit_code, flag, main_of_alone, parse, parse_alone, print_summary
 from schemas.errors import CorruptFileError, ThresholdError, UsageError
 
 
@@ -219,7 +219,7 @@ def test_faults_of_ours_keep_their_traceback(error: Exception) -> None:
 
 @pytest.mark.parametrize("size", [1, 100_000])  # what fits into a buffer fails as late as at its last flush
 def test_a_reader_that_stops_reading_ends_it_quietly(size: int) -> None:
-    code = f"import sys; from pipelines.jobs import exit_code; sys.exit(exit_code(lambda: print('x' * {size})))"
+    code = f"import sys; from pipelines.console.jobs import exit_code; sys.exit(exit_code(lambda: print('x' * {size})))"
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stderr is not None

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from pipelines import json_lines, terminal
-from pipelines.json_lines import bounded_lines, is_text, line_error, print_answers, read_object
+from pipelines.console import json_lines, terminal
+from pipelines.console.json_lines import bounded_lines, is_text, line_error, print_answers, read_object
 from schemas.errors import UsageError
 
 

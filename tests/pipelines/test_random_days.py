@@ -16,7 +16,7 @@ import pytest
 from random_models import IMAGE_ENCODER, WEIGHTS_NAME, write_image_weights
 
 from pipelines import daily, store, train
-from pipelines.jobs import beam_options
+from pipelines.console.jobs import beam_options
 from schemas.files import read_json
 from schemas.hashing import seed_of
 from schemas.sample_shop.generate import generate

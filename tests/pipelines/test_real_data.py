@@ -3,10 +3,10 @@
 import pytest
 
 from pipelines import daily, train
+from pipelines.console.jobs import beam_options
 from pipelines.evaluate import EvaluateConfig
 from pipelines.evaluate import run as evaluate
-from pipelines.jobs import beam_options
-from pipelines.searcher import Searcher
+from pipelines.serving.searcher import Searcher
 
 pytestmark = pytest.mark.slow
 

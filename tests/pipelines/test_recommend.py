@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipelines.recommendation_types import POPULAR_CLUSTER, Settings
-from pipelines.recommender import Recommender
+from pipelines.serving.recommendation_types import POPULAR_CLUSTER, Settings
+from pipelines.serving.recommender import Recommender
 from schemas.errors import UsageError
 from schemas.files import read_sealed_json, write_sealed_json
 from tests.helpers.recommend_store import (
@@ -186,15 +186,15 @@ def test_exact_search_finds_what_the_index_finds(store, recommender):
 
 
 def test_caches_are_bounded(store, monkeypatch):
-    monkeypatch.setattr("pipelines.recommender._CACHED_USERS", 3)
-    monkeypatch.setattr("pipelines.recommender._CACHED_LISTS", 5)
+    monkeypatch.setattr("pipelines.serving.recommender._CACHED_USERS", 3)
+    monkeypatch.setattr("pipelines.serving.recommender._CACHED_LISTS", 5)
     small = Recommender(str(store))
     for user in USERS[:12]:
         small.recommend(user, (), MANY)
     assert (small._user.cache_info().currsize, small._neighbours.cache_info().currsize) == (3, 5)
     small.recommend(USERS[11], (), MANY)
     assert small._user.cache_info().hits == 1
-    monkeypatch.setattr("pipelines.recommender._LONGEST_CACHED", 200)
+    monkeypatch.setattr("pipelines.serving.recommender._LONGEST_CACHED", 200)
     before = small._neighbours.cache_info()
     small.recommend(USERS[11], (), Settings(top=500))
     assert small._neighbours.cache_info() == before

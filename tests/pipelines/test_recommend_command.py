@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import published_users, recommend, recommender
+from pipelines import recommend
 from pipelines.recommend import RecommendConfig, answer_lines, as_json, format_answer, main, parse_line
-from pipelines.recommendation_types import Candidate, Recommendation, Settings, UserCluster
-from pipelines.recommender import Recommender
+from pipelines.serving import published_users, recommender
+from pipelines.serving.recommendation_types import Candidate, Recommendation, Settings, UserCluster
+from pipelines.serving.recommender import Recommender
 from schemas.errors import UsageError
 from tests.helpers.recommend_store import HOSTILE_ITEM, HOSTILE_USER, make_store
 

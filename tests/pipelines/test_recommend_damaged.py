@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipelines import recommend
-from pipelines.recommender import Recommender
+from pipelines.serving.recommender import Recommender
 from schemas.errors import CorruptFileError, UsageError
 from schemas.files import read_json, read_sealed_json, sha256_of_file, write_json, write_sealed_json, write_text
 from schemas.users import read_popularity, read_users, write_popularity, write_users

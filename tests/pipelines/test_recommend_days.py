@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from pipelines import users
-from pipelines.recommendation_types import Settings
-from pipelines.recommender import Recommender
+from pipelines.serving.recommendation_types import Settings
+from pipelines.serving.recommender import Recommender
 from tests.helpers.recommend_store import make_items, point_to, seal
 from tests.helpers.users_runs import row, write_log
 

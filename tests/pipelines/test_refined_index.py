@@ -13,8 +13,8 @@ from model.index import ExactIndex, open_index
 from model.near_duplicates import near_duplicates
 from model.refined_index import read_near_duplicates
 from pipelines import daily
+from pipelines.console.jobs import narrow
 from pipelines.index import IndexConfig, main
-from pipelines.jobs import narrow
 from pipelines.units import Unit, UnitWriter, read_stage_manifest, write_stage_manifest
 from schemas.embeddings import embeddings_metadata, write_embeddings_file
 from schemas.errors import CorruptFileError

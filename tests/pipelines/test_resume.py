@@ -20,7 +20,7 @@ import pytest
 from command_server import Commands, command_server
 
 from pipelines import store
-from pipelines.searcher import Searcher
+from pipelines.serving.searcher import Searcher
 from schemas.embeddings import read_embeddings
 from schemas.hashing import seed_of
 from schemas.sample_shop.generate import generate

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from pipelines.progress import Progress
+from pipelines.console.progress import Progress
 from pipelines.transforms.process_units import ProcessUnits, UnitStage
 from pipelines.units import (
     Unit,

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines.config_file import read_config_file
+from pipelines.console.config_file import read_config_file
 from pipelines.daily import DailyConfig
 from schemas.errors import CorruptFileError, UsageError
 from schemas.files import read_json

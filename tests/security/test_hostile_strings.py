@@ -12,8 +12,8 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from security_helpers import publish_by_hand
 
 from pipelines import ingest, search
-from pipelines.exit_codes import exit_code
-from pipelines.searcher import Searcher
+from pipelines.console.exit_codes import exit_code
+from pipelines.serving.searcher import Searcher
 from schemas.embeddings import validate_embeddings
 from schemas.errors import CorruptFileError, UsageError
 from schemas.quarantine import MAX_QUOTED_CHARACTERS, quote

@@ -11,7 +11,7 @@ import pytest
 from security_helpers import RUN, publish_by_hand, seal_index, write_index
 
 from model.index import open_index
-from pipelines.searcher import Searcher
+from pipelines.serving.searcher import Searcher
 from schemas.errors import CorruptFileError
 from schemas.files import read_json
 from schemas.tables import EMBEDDING_DIM

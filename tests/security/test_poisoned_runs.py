@@ -10,7 +10,7 @@ from security_helpers import RUN
 from pipelines import store as store_module
 from pipelines.path import PathConfig
 from pipelines.path import run as print_path
-from pipelines.searcher import Searcher
+from pipelines.serving.searcher import Searcher
 from pipelines.units import Unit, UnitWriter, finished_sidecar, remove_unit, sidecar_path
 from schemas.errors import CorruptFileError, UsageError
 from schemas.files import sha256_of_file, write_json

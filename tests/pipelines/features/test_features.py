@@ -18,8 +18,8 @@ from model.image_encoder import ImageEncoder, load_image_encoder, save_image_enc
 from model.pictures import decode_picture
 from model.vocabulary import Vocabulary
 from pipelines import features
+from pipelines.console.jobs import beam_options
 from pipelines.features import FeaturesConfig
-from pipelines.jobs import beam_options
 from pipelines.transforms import resolve_pictures
 from schemas.errors import UsageError
 from schemas.files import read_sealed_json, write_sealed_json

@@ -8,8 +8,8 @@ import pytest
 from gate_runs import TODAY, build_index, edit, flip_byte, judge, make_run, names, statuses, unit_rows
 
 from pipelines import index
+from pipelines.console.jobs import beam_options
 from pipelines.gates import GateThresholds, require_passed
-from pipelines.jobs import beam_options
 from schemas.errors import ThresholdError, UsageError
 from schemas.files import read_json, sha256_of_file, write_json
 

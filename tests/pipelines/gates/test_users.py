@@ -14,8 +14,8 @@ from gate_runs import DEFAULTS, MODEL_ID, TODAY, YESTERDAY, edit, flip_byte, jud
 from users_runs import row, write_log
 
 from pipelines import users
+from pipelines.console.jobs import beam_options
 from pipelines.gates import GateThresholds, require_passed
-from pipelines.jobs import beam_options
 from pipelines.units import read_stage_manifest
 from schemas.embeddings import read_embeddings
 from schemas.errors import ThresholdError, UsageError

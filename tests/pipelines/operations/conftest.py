@@ -12,7 +12,7 @@ from users_runs import row as engagement
 from users_runs import write_log
 
 from pipelines import store
-from pipelines.jobs import beam_options
+from pipelines.console.jobs import beam_options
 
 #: Of the vectors of a model that has learnt nothing.
 REFINE_COSINE = 0.5

@@ -10,7 +10,7 @@ import pytest
 
 from pipelines import search
 from pipelines.search import Searcher, answer_lines, format_results, main, parse_query
-from pipelines.searcher import Result
+from pipelines.serving.searcher import Result
 from schemas.errors import UsageError
 from tests.helpers.search_store import ESCAPE_TITLE, WORDS, picture_path, titles
 

@@ -15,8 +15,8 @@ import pyarrow.compute as pc
 
 from model.index import MANIFEST_FILE, ExactIndex, ItemIndex, open_index, read_index_manifest
 from model.refined_index import REFINED_FOLDER, read_near_duplicates
-from pipelines.published_users import check_published
-from pipelines.searcher import Searcher
+from pipelines.serving.published_users import check_published
+from pipelines.serving.searcher import Searcher
 from schemas.errors import CorruptFileError
 from schemas.files import sha256_of_file
 from schemas.hashing import row_hashes

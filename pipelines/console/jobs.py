@@ -19,8 +19,8 @@ import typing
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from pipelines.config_file import plain_type, read_config_file
-from pipelines.exit_codes import exit_code
+from pipelines.console.config_file import plain_type, read_config_file
+from pipelines.console.exit_codes import exit_code
 from schemas.errors import UsageError
 
 if TYPE_CHECKING:

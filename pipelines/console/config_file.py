@@ -9,7 +9,7 @@ import typing
 from collections.abc import Collection
 from typing import Any
 
-from pipelines.commands import COMMANDS
+from pipelines.console.commands import COMMANDS
 from schemas.errors import UsageError
 from schemas.quarantine import quote
 

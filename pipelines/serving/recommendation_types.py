@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, overload
 
-from pipelines.searcher import MAX_TOP
+from pipelines.serving.searcher import MAX_TOP
 from pipelines.user_alpha import MAX_SAMPLES, are_samples
 from schemas.errors import UsageError
 

@@ -39,9 +39,9 @@ from model.recommendation import (
     recent_interests,
     with_popular,
 )
-from pipelines.published_items import PublishedItems
-from pipelines.published_users import PublishedUsers
-from pipelines.recommendation_types import (
+from pipelines.serving.published_items import PublishedItems
+from pipelines.serving.published_users import PublishedUsers
+from pipelines.serving.recommendation_types import (
     POPULAR_CLUSTER,
     Candidate,
     Clusters,

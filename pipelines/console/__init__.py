@@ -1,0 +1,1 @@
+"""How a person meets the jobs: flags, config file, exit codes, progress, tables and JSON lines."""
