@@ -139,12 +139,15 @@ def pool_of(neighbours: Sequence[tuple[np.ndarray, np.ndarray]], left_out: np.nd
     >>> pool.rows_P.tolist(), pool.cosine_P.tolist(), pool.source_P.tolist(), pool.depth_P.tolist()
     ([2, 9], [0.9, 1.0], [0, 1], [0, 0])
     """
-    kept = [(rows_K, cosines_K, ~np.isin(rows_K, left_out)) for rows_K, cosines_K in neighbours]
-    rows = np.concatenate([rows_K[keep_K] for rows_K, _, keep_K in kept] or [np.zeros(0)]).astype(np.int64)
-    cosines = np.concatenate([cosines_K[keep_K] for _, cosines_K, keep_K in kept] or [np.zeros(0, np.float32)])
-    counts = [int(keep_K.sum()) for _, _, keep_K in kept]
-    sources = np.repeat(np.arange(len(kept)), counts)
-    depths = np.concatenate([np.arange(count) for count in counts] or [np.zeros(0, np.int64)])
+    nothing = (np.zeros(0, np.int64), np.zeros(0, np.float32))
+    rows, cosines = (np.concatenate(column) for column in zip(nothing, *neighbours, strict=True))
+    counts = [len(rows_K) for rows_K, _ in neighbours]
+    sources = np.repeat(np.arange(len(counts)), counts)
+    is_kept = ~np.isin(rows, left_out)
+    num_before = np.cumsum(is_kept) - is_kept  # kept ones before it, in all lists
+    first = np.cumsum([0, *counts])[:-1]
+    depths = num_before - np.append(num_before, 0)[first][sources]
+    rows, cosines, sources, depths = rows[is_kept], cosines[is_kept], sources[is_kept], depths[is_kept]
     order = np.lexsort((sources, -cosines, rows))
     starts = np.flatnonzero(np.diff(rows[order], prepend=-1))
     best = order[starts]
