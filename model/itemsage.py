@@ -24,6 +24,9 @@ Deviations from the paper, each a switch of ItemSageConfig:
 - `field_layer_norm` (LayerNorm after a field's sum): in the successor's code, not in the paper's text.
 - Not told by the paper, so chosen: ffn_dim, mlp_dim, dropout; vectors of a frozen torchvision network for PinSage's.
 
+Read from the outside in: itemsage_config (sizes and switches), item_batch (what a batch is), hash_embedder (tokens to
+vectors), layers (the block and the linear paths), then the towers below.
+
 Shapes: B batch, N pictures, F 12 text fields, P positions 1 + N + F, T tokens of all segments in one flat row, S
 segments (a segment owns tokens offsets[s]:offsets[s + 1]), D picture dimension, E hash dimension (256), W width (512),
 H heads, C channels of a head, V vocabulary, O output dimension (256). What leaves a tower is float32 with norm 1.

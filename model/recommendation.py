@@ -144,7 +144,7 @@ def pool_of(neighbours: Sequence[tuple[np.ndarray, np.ndarray]], left_out: np.nd
     counts = [len(rows_K) for rows_K, _ in neighbours]
     sources = np.repeat(np.arange(len(counts)), counts)
     is_kept = ~np.isin(rows, left_out)
-    num_before = np.cumsum(is_kept) - is_kept  # kept ones before it, in all lists
+    num_before: np.ndarray = np.cumsum(is_kept) - is_kept  # kept ones before it, in all lists
     first = np.cumsum([0, *counts])[:-1]
     depths = num_before - np.append(num_before, 0)[first][sources]
     rows, cosines, sources, depths = rows[is_kept], cosines[is_kept], sources[is_kept], depths[is_kept]

@@ -35,8 +35,8 @@ from model.user_evaluation import TOP, Protocol, count_user_days, users_of_days
 from pipelines.console.progress import Progress
 from pipelines.evaluation.user_log import read_user_log
 from pipelines.user_alpha import default_calibration_path
+from pipelines.user_config import UsersConfig
 from pipelines.user_vectors import VectorsSource, forget_vectors, load_vectors, vectors_source
-from pipelines.users_config import UsersConfig
 from schemas.errors import UsageError, printable
 from schemas.files import write_sealed_json
 

@@ -26,7 +26,7 @@ from pipelines.lock import store_lock
 from pipelines.publish import STARTED_FILE, Acceptance, PublishConfig, move_readers, pin_previous, publish
 from pipelines.units import read_stage_manifest
 from pipelines.user_alpha import alpha_in_store
-from pipelines.users_config import UserSettings, check_users_input
+from pipelines.user_config import UserSettings, check_users_input
 from schemas.errors import CorruptFileError, UsageError
 from schemas.files import expand_inputs, write_json
 from schemas.reading import input_identity

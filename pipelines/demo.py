@@ -16,8 +16,10 @@ import pyarrow.parquet as pq
 from pipelines import daily, sample_shop, train
 from pipelines.console.jobs import beam_options, exit_code
 from pipelines.recommend import format_answer
-from pipelines.search import Searcher, format_results
-from pipelines.serving.recommender import Recommender, Settings
+from pipelines.search import format_results
+from pipelines.serving.recommendation_types import Settings
+from pipelines.serving.recommender import Recommender
+from pipelines.serving.searcher import Searcher
 from schemas.errors import UsageError
 from schemas.sample_shop import finished_shop
 from schemas.user_rows import USERS_FOLDER

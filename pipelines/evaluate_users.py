@@ -26,8 +26,8 @@ from pipelines.evaluation.user_figures import Evaluation
 from pipelines.evaluation.user_log import read_user_log
 from pipelines.evaluation.user_report import format_page
 from pipelines.store import check_date
+from pipelines.user_config import UsersConfig
 from pipelines.user_vectors import VectorsSource, forget_vectors, load_vectors, vectors_source
-from pipelines.users_config import UsersConfig
 from schemas.errors import UsageError, printable
 from schemas.files import write_json, write_text
 from schemas.quarantine import quote

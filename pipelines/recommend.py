@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipelines.console.jobs import flag, main_of_alone, narrow
-from pipelines.console.json_lines import bounded_lines, is_text, line_error, open_lines, print_answers, read_object
+from pipelines.console.json_lines import bounded_lines, is_text, line_error, object_in, open_lines, print_answers
 from pipelines.console.terminal import aligned, shortened
 from pipelines.serving.recommendation_types import Candidate, Recommendation, Settings, UserCluster
 from pipelines.serving.recommender import Recommender
@@ -85,7 +85,7 @@ def parse_line(line: bytes, line_number: int) -> UserLine:
     >>> parse_line(b'{"user_id": "u", "recent": ["i"]}', 1)
     UserLine(number=1, user_id='u', recent=('i',), error=None)
     """
-    value = read_object(line)
+    value = object_in(line)
     found, recent = value.get("user_id"), value.get("recent")
     user_id = found if isinstance(found, str) and found else None
     recent = [] if recent is None else recent

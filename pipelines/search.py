@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipelines.console.jobs import flag, main_of_alone
-from pipelines.console.json_lines import bounded_lines, is_text, line_error, open_lines, print_answers, read_object
+from pipelines.console.json_lines import bounded_lines, is_text, line_error, object_in, open_lines, print_answers
 from pipelines.console.terminal import aligned, shortened
 from pipelines.serving.searcher import MAX_TOP, QUERY_KINDS, Query, Result, Searcher
 from schemas.errors import UsageError
@@ -63,7 +63,7 @@ def parse_query(line: bytes, line_number: int) -> QueryLine:
     >>> parse_query(b'{"query_id": 7, "text": "red dress"}', 1)
     QueryLine(query_id=7, query=Query(kind='text', value='red dress'))
     """
-    value = read_object(line)
+    value = object_in(line)
     found = value.get("query_id")
     query_id = found if isinstance(found, str | int) else None
     query = _query_of(value)

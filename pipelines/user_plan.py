@@ -13,8 +13,8 @@ from pipelines.transforms.read_actions import ActionsSource
 from pipelines.transforms.read_engagements import slice_unit
 from pipelines.units import Unit, bucket_name, finished_sidecar
 from pipelines.user_alpha import Alpha, alpha_of
+from pipelines.user_config import ROWS_A_BUCKET, UsersConfig, check_users_input
 from pipelines.user_vectors import VectorsSource, vectors_source
-from pipelines.users_config import ROWS_A_BUCKET, UsersConfig, check_users_input
 from schemas.hashing import fingerprint
 from schemas.reading import FileSlice, count_rows, input_identity, plan_slices
 from schemas.user_rows import MAX_USER_BUCKETS, USERS_STAGE

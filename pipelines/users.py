@@ -22,13 +22,13 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipelines.console.jobs import main_of, print_summary
 from pipelines.console.progress import Progress
-from pipelines.transforms.cluster_users import ClusterUsers, add_up_popularity
+from pipelines.transforms.cluster_users import ClusterUsers, write_popularity_sum
 from pipelines.transforms.read_actions import READ_PROGRESS, ReadActions
 from pipelines.units import Unit, UnitWriter, read_stage_manifest, remove_other_units, write_stage_manifest
 from pipelines.user_alpha import DEFAULT
+from pipelines.user_config import ROWS_A_BUCKET, UsersConfig
 from pipelines.user_plan import CODE_VERSION, UsersPlan, choose_num_buckets, plan
 from pipelines.user_vectors import forget_vectors
-from pipelines.users_config import ROWS_A_BUCKET, UsersConfig
 from schemas.errors import CorruptFileError, printable
 from schemas.reading import FileSlice
 from schemas.user_rows import USERS_STAGE
@@ -88,7 +88,7 @@ def run(config: UsersConfig, options: PipelineOptions) -> dict[str, Any]:
         for name in (READ_PROGRESS, USERS_STAGE):
             Progress.close_shared(name)
     remove_other_units(config.run, USERS_STAGE, planned.unit_names)
-    add_up_popularity(config.run, planned.source.fingerprint, [unit.name for unit in planned.buckets])
+    write_popularity_sum(config.run, planned.source.fingerprint, [unit.name for unit in planned.buckets])
     manifest = write_stage_manifest(config.run, USERS_STAGE, planned.unit_names, **planned.facts)
     forget_vectors()
     shown = {name: manifest["counts"].get(name, 0) for name in _SHOWN}

@@ -54,6 +54,6 @@ class UserActionRows:
     medoid_C: np.ndarray
 
 
-def rows_of(offsets: np.ndarray, user: int) -> slice:
+def slice_of(offsets: np.ndarray, user: int) -> slice:
     """Where the rows of one user are."""
     return slice(int(offsets[user]), int(offsets[user + 1]))

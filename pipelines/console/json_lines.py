@@ -34,10 +34,10 @@ def bounded_lines(file: BinaryIO) -> Iterator[bytes]:
         yield line.rstrip(b"\r\n") if line.endswith(b"\n") else line
 
 
-def read_object(line: bytes) -> dict[str, Any]:
+def object_in(line: bytes) -> dict[str, Any]:
     """The JSON object of a line; an empty one for a line that is too long, or no object.
 
-    >>> read_object(b'{"text": "red dress"}'), read_object(b"[]"), read_object(bytes([255]))
+    >>> object_in(b'{"text": "red dress"}'), object_in(b"[]"), object_in(bytes([255]))
     ({'text': 'red dress'}, {}, {})
     """
     if len(line) <= MAX_LINE_BYTES:

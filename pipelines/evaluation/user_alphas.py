@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from model.user_baselines import NUM_SAMPLED
 from pipelines.user_alpha import DEFAULT, DEFAULT_ALPHA, GIVEN, Calibrated, alpha_of, best_alphas, calibrated_on
-from pipelines.users_config import UsersConfig
+from pipelines.user_config import UsersConfig
 from schemas.errors import UsageError
 from schemas.files import shown
 

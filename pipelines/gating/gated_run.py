@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from model.index import ANNOY_FILE, IDS_FILE, MANIFEST_FILE, TUNED_AT, open_index, read_index_manifest
 from model.refined_index import NEAR_DUPLICATES_FILE, REFINED_FOLDER
-from pipelines.gating.refined import refined_problems
+from pipelines.gating.refined import read_refined_facts, refined_problems
 from pipelines.gating.users import check_users_file
 from pipelines.units import read_stage_manifest
 from schemas.embeddings import read_embeddings, read_embeddings_metadata, validate_embeddings
@@ -145,14 +145,8 @@ class GatedRun:
         return num_kept
 
     def refined_facts(self) -> dict[str, Any]:
-        """How the refined index was made and how large it is, see model.refined_index.RefinedFacts."""
-        path = self.folder / REFINED_FOLDER / MANIFEST_FILE
-        facts = read_json(path).get("refined")
-        names = ("items_in", "items_kept")
-        good = isinstance(facts, dict) and all(type(facts.get(name)) is int and facts[name] >= 0 for name in names)
-        if not good or type(facts.get("cosine")) not in (int, float):
-            raise CorruptFileError(f"expected items_in, items_kept and cosine, got {quote(facts)} in {path}")
-        return facts
+        """How the refined index was made and how large it is."""
+        return read_refined_facts(self.folder / REFINED_FOLDER)
 
     @property
     def has_users(self) -> bool:

@@ -8,28 +8,42 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from model.index import open_index
+from model.index import MANIFEST_FILE, ItemIndex, open_index, read_index_manifest
 from model.near_duplicates import cosines
 from model.refined_index import REFINED_FOLDER, read_near_duplicates
 from pipelines.gating.results import GateResult, GateThresholds, at_least, judged, number, rounded
+from schemas.errors import CorruptFileError
 from schemas.quarantine import quote
 
 _WHERE, _REMEDY = f"{REFINED_FOLDER}/", "build it again"
 _COSINE_TOLERANCE = 1e-6
 #: Of each kind of fault.
 _MOST_TOLD = 5
+_ROWS_A_BLOCK = 16_384
+
+
+def read_refined_facts(folder: Path) -> dict[str, Any]:
+    """How a refined index was made and how large it is, see model.refined_index.RefinedFacts: cosine (a number),
+    items_in and items_kept (0 or more). CorruptFileError if its manifest does not say so."""
+    facts = read_index_manifest(folder).get("refined")
+    names = ("items_in", "items_kept")
+    good = isinstance(facts, dict) and all(type(facts.get(name)) is int and facts[name] >= 0 for name in names)
+    if not good or type(facts.get("cosine")) not in (int, float):
+        got = f"{quote(facts)} in {folder / MANIFEST_FILE}"
+        raise CorruptFileError(f"expected items_in, items_kept and cosine, got {got}: run the index stage again")
+    return facts
 
 
 def refined_problems(folder: Path, item_ids: pa.Array, matrix_ND: np.ndarray) -> Iterator[str]:
     """What is wrong with a refined index folder: every item is kept or has a kept one that stands for it, of the cosine
     that is written; the vectors of the kept are those of the embeddings, bit for bit; the counts add up. Raises
-    CorruptFileError for files that cannot be read, KeyError or TypeError for a manifest without counts.
+    CorruptFileError for files that cannot be read.
 
     item_ids: string [N], ascending; matrix_ND: float32, their vectors.
     """
-    index, kept_ids, manifest = open_index(folder)
+    facts = read_refined_facts(folder)
+    index, kept_ids, _ = open_index(folder)
     removed = read_near_duplicates(folder)
-    facts = manifest["refined"]
     if facts["items_in"] != len(item_ids):
         yield f"expected items that {_WHERE} was made from {len(item_ids)}, got {facts['items_in']}: {_REMEDY}"
     if facts["items_kept"] != len(kept_ids):
@@ -38,12 +52,23 @@ def refined_problems(folder: Path, item_ids: pa.Array, matrix_ND: np.ndarray) ->
     if not all_ids.take(pc.sort_indices(all_ids)).equals(item_ids):
         yield f"expected each of the {len(item_ids)} ids of embeddings/ once, kept or left out, got others in {_WHERE}"
         return
-    rows_K = pc.index_in(kept_ids, item_ids).to_numpy(zero_copy_only=False)
-    differs_K = (index.vectors(np.arange(index.num_items)) != matrix_ND[rows_K]).any(axis=1)
-    for row in np.flatnonzero(differs_K)[:_MOST_TOLD].tolist():
-        item = quote(kept_ids[row].as_py())
-        yield f"expected the vector of embeddings/, got another for item {item}: {_REMEDY}"
+    if index.dim != matrix_ND.shape[1]:
+        yield f"expected vectors of {matrix_ND.shape[1]} numbers in {_WHERE}, got {index.dim}: {_REMEDY}"
+        return
+    yield from _other_vectors(index, kept_ids, item_ids, matrix_ND)
     yield from _wrong_representatives(removed, kept_ids, item_ids, matrix_ND)
+
+
+def _other_vectors(index: ItemIndex, kept_ids: pa.Array, item_ids: pa.Array, matrix_ND: np.ndarray) -> Iterator[str]:
+    rows_K = pc.index_in(kept_ids, item_ids).to_numpy(zero_copy_only=False)
+    differing: list[int] = []
+    for start in range(0, len(rows_K), _ROWS_A_BLOCK):
+        places = np.arange(start, min(start + _ROWS_A_BLOCK, len(rows_K)))
+        differs = (index.vectors(places) != matrix_ND[rows_K[places]]).any(axis=1)
+        differing += places[differs].tolist()
+    for place in differing[:_MOST_TOLD]:
+        item = quote(kept_ids[place].as_py())
+        yield f"expected the vector of embeddings/, got another for item {item}: {_REMEDY}"
 
 
 def _wrong_representatives(

@@ -22,7 +22,7 @@ from pipelines.console.exit_codes import exit_code
 from pipelines.console.jobs import flag, parse_alone
 from pipelines.console.terminal import aligned, shortened
 from pipelines.operations.named_run import find_run
-from pipelines.operations.runs import shown
+from pipelines.operations.run_files import shown
 from schemas.embeddings import read_embeddings
 from schemas.errors import CorruptFileError, UsageError
 from schemas.files import read_json

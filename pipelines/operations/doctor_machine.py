@@ -22,7 +22,7 @@ from model.image_encoder import ImageEncoder
 from model.image_encoder_spec import ImageEncoderSpec, has_fast_bfloat16
 from model.ordered_map import usable_cores
 from pipelines.operations.findings import Finding
-from pipelines.operations.runs import size_of
+from pipelines.operations.run_files import size_of
 from schemas.errors import UsageError
 from schemas.quarantine import quote
 

@@ -24,7 +24,7 @@ from pipelines.console.terminal import aligned
 from pipelines.lock import StoreBusyError, store_lock
 from pipelines.operations.gc_rules import REMOVED, Collector, Doomed
 from pipelines.operations.named_run import check_store
-from pipelines.operations.runs import format_bytes
+from pipelines.operations.run_files import format_bytes
 from schemas.errors import UsageError
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from pipelines import history, store
 from pipelines.operations.rollback import default_target
-from pipelines.operations.runs import read_object, size_of
+from pipelines.operations.run_files import read_object, size_of
 from schemas.errors import CorruptFileError
 
 _TRAINING_RUN = re.compile(r"training/[0-9]{4}-[0-9]{2}-[0-9]{2}/[0-9a-f]{16}")

@@ -14,7 +14,7 @@ from pipelines import history, store
 from pipelines.console.jobs import flag, main_of_alone
 from pipelines.lock import StoreBusyError, store_lock
 from pipelines.operations.named_run import check_store, find_run
-from pipelines.operations.runs import shown
+from pipelines.operations.run_files import shown
 from schemas.errors import UsageError
 
 

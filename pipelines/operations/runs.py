@@ -2,8 +2,6 @@
 
 import datetime
 import json
-import os
-import re
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -14,13 +12,12 @@ from pipelines import history, store
 from pipelines.console.jobs import flag, main_of_alone
 from pipelines.console.terminal import aligned
 from pipelines.operations.named_run import check_store
+from pipelines.operations.run_files import format_bytes, gates_by_status, read_object, shown, size_of
 from schemas.errors import CorruptFileError, printable
-from schemas.files import read_json
 from schemas.quarantine import quote
 
 CURRENT, PUBLISHED, FINISHED = "CURRENT", "published before", "finished, never published"
 ROLLED_BACK, FAILED_GATES, UNFINISHED, BROKEN = "rolled back", "failed gates", "unfinished", "broken"
-_PLAIN = re.compile(r"[\w.@:/+-]{1,80}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,28 +48,6 @@ class RunInfo:
     superseded: str | None = None
     reason: str | None = None
     problem: str | None = None
-
-
-def shown(text: object) -> str:
-    """Text of the store as it is if it is harmless, else quoted."""
-    return text if isinstance(text, str) and _PLAIN.fullmatch(text) else quote(text)
-
-
-def size_of(folder: str | os.PathLike[str]) -> tuple[int, float]:
-    """Bytes of all files below a folder (or of a file), and the newest modification time in it, in seconds since 1970.
-    Links are not followed; what vanishes meanwhile does not count."""
-    total, newest_s = 0, 0.0
-    paths = [str(folder)]
-    for parent, folders, names in os.walk(folder):
-        paths += [os.path.join(parent, name) for name in (*folders, *names)]
-    for path in paths:
-        try:
-            status = os.lstat(path)
-        except OSError:
-            continue
-        newest_s = max(newest_s, status.st_mtime)
-        total += status.st_size if not os.path.isdir(path) or os.path.islink(path) else 0
-    return total, newest_s
 
 
 def list_runs(folder: str) -> list[RunInfo]:
@@ -120,38 +95,8 @@ def _describe(folder: str, run: Path, current: str | None, moved: set[str | None
     return RunInfo(**known, state=PUBLISHED)
 
 
-def gates_by_status(run: Path) -> dict[str, list[str]]:
-    """Status -> names of the gates of `<run>/gates.json`; empty for a run that has not come that far."""
-    found: dict[str, list[str]] = {}
-    if (run / "gates.json").is_file():
-        for gate in read_object(run / "gates.json")["gates"]:
-            found.setdefault(str(gate["status"]), []).append(str(gate["name"]))
-    return found
-
-
-def read_object(path: Path) -> dict[str, Any]:
-    """A JSON object; CorruptFileError if the file is missing or holds anything else."""
-    value = read_json(path)
-    if not isinstance(value, dict):
-        raise CorruptFileError(f"expected a JSON object at {path}, got {quote(value)}")
-    return value
-
-
 def _iso(seconds: float) -> str:
     return datetime.datetime.fromtimestamp(seconds, datetime.UTC).isoformat(timespec="seconds")
-
-
-def format_bytes(num_bytes: int) -> str:
-    """
-    >>> format_bytes(1_234), format_bytes(56_700_000)
-    ('1.2 kB', '56.7 MB')
-    """
-    value = float(num_bytes)
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if value < 1000:
-            return f"{value:.0f} {unit}" if unit == "bytes" else f"{value:.1f} {unit}"
-        value /= 1000
-    return f"{value:.1f} TB"
 
 
 def format_runs(infos: Sequence[RunInfo]) -> str:

@@ -13,7 +13,7 @@ from pipelines.accounting import account, account_users
 from pipelines.gating.results import ACCEPTED, FAILED, PASSED, SKIPPED
 from pipelines.operations.findings import Finding
 from pipelines.operations.inspected_run import STAGES, InspectedRun
-from pipelines.operations.runs import gates_by_status
+from pipelines.operations.run_files import gates_by_status
 from pipelines.publish import published_files
 from schemas.errors import CorruptFileError
 from schemas.files import read_json, resolve_inside, sha256_of_file

@@ -24,7 +24,7 @@ from schemas.user_rows import (
     USERS_STAGE,
     UserActionRows,
     UserRows,
-    rows_of,
+    slice_of,
 )
 from schemas.users import read_popularity, read_user_actions
 
@@ -139,7 +139,7 @@ class _Bucket:
 
     def different(self, sample: Sequence[int], rules: UserRules) -> list[int]:
         """Those of the sample whose actions give other clusters than are written, or another hash, bit for bit."""
-        acted = [rows_of(self.actions.action_offsets, user) for user in sample]
+        acted = [slice_of(self.actions.action_offsets, user) for user in sample]
         num_actions = [own.stop - own.start for own in acted]
         item_ids = pa.concat_arrays([self.actions.item_ids[:0], *(self.actions.item_ids[own] for own in acted)])
         again = cluster_users(
@@ -160,12 +160,12 @@ class _Bucket:
 
 def _columns(users: UserRows, actions: UserActionRows, user: int) -> tuple[object, ...]:
     """What was computed of a user."""
-    clusters, acted = rows_of(users.cluster_offsets, user), rows_of(actions.action_offsets, user)
+    clusters, acted = slice_of(users.cluster_offsets, user), slice_of(actions.action_offsets, user)
     return (
         users.medoid_ids[clusters].to_pylist(),
         *(column_C[clusters].tolist() for column_C in (users.importance_C, users.size_C, users.last_us_C)),
         actions.hashes[user],
         actions.item_ids[acted].to_pylist(),
         *(column_M[acted].tolist() for column_M in (actions.times_us_M, actions.labels_M)),
-        actions.medoid_C[rows_of(actions.medoid_offsets, user)].tolist(),
+        actions.medoid_C[slice_of(actions.medoid_offsets, user)].tolist(),
     )

@@ -47,8 +47,8 @@ class PublishedItems:
             {},
         )
         self.rows = {item_id: row for row, item_id in enumerate(self.item_ids.to_pylist())}
-        self._hashes_N = np.zeros(self.index.num_items, np.uint64)
         self.rows |= {item_id: self.rows[kept] for item_id, kept in removed.items() if kept in self.rows}
+        self._hashes_N = np.zeros(self.index.num_items, np.uint64)
 
     def vector_hashes(self, rows: np.ndarray) -> np.ndarray:
         """uint64, of the vectors of these rows: equal for equal vectors. Made when first asked for, 8 bytes an item."""
@@ -56,6 +56,10 @@ class PublishedItems:
         if len(new):
             self._hashes_N[new] = row_hashes(self.index.vectors(new))
         return self._hashes_N[rows]
+
+    def forget(self) -> None:
+        """Empties the cache of hashes."""
+        self._hashes_N[:] = 0
 
     def ids_of(self, rows: np.ndarray) -> list[str]:
         return self.item_ids.take(pa.array(rows)).to_pylist()

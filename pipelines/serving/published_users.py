@@ -17,7 +17,7 @@ from schemas.files import check_sha256
 from schemas.hashing import bucket_of
 from schemas.quarantine import quote
 from schemas.reading import PARQUET_ERRORS
-from schemas.user_rows import MAX_USER_BUCKETS, USER_ACTIONS_FOLDER, USERS_FOLDER, USERS_STAGE, rows_of
+from schemas.user_rows import MAX_USER_BUCKETS, USER_ACTIONS_FOLDER, USERS_FOLDER, USERS_STAGE, slice_of
 from schemas.users import read_acted_items
 
 #: Row groups held, of each kind: callers who ask in the order of the files read each once.
@@ -86,7 +86,7 @@ class PublishedUsers:
             rows = self._clusters(bucket, group)
             place = rows.places.get(user_id)
             if place is not None:
-                own = rows_of(rows.offsets, place)
+                own = slice_of(rows.offsets, place)
                 return UserRecord(
                     medoid_ids=rows.medoid_ids[own].to_pylist(),
                     importance_C=rows.importance_C[own],
@@ -113,7 +113,7 @@ class PublishedUsers:
         for group in self._groups(USER_ACTIONS_FOLDER, bucket, user_id):
             places, offsets, item_ids = self._actions(bucket, group)
             if (place := places.get(user_id)) is not None:
-                return item_ids[rows_of(offsets, place)].unique().to_pylist()
+                return item_ids[slice_of(offsets, place)].unique().to_pylist()
         where = self.path(USER_ACTIONS_FOLDER, bucket)
         raise CorruptFileError(f"expected the actions of user {quote(user_id)}, got none in {where}: run users again")
 

@@ -118,8 +118,9 @@ class Recommender:
         return self.users.popularity_weight
 
     def forget(self) -> None:
-        """Empties the caches of users and of neighbours; answers do not depend on them."""
+        """Empties the caches of users, of neighbours and of hashes; answers do not depend on them."""
         self.users.forget()
+        self.items.forget()
         self._user.cache_clear()
         self._neighbours.cache_clear()
 

@@ -84,7 +84,7 @@ def write_bucket(writer: UnitWriter, clustered: ClusteredUsers, model_id: str) -
     return writer.seal()
 
 
-def add_up_popularity(run: str, fingerprint: str, bucket_names: Iterable[str]) -> None:
+def write_popularity_sum(run: str, fingerprint: str, bucket_names: Iterable[str]) -> None:
     """Writes item_popularity/ from the buckets, unless it is there: a user is in one bucket, so numbers add up."""
     unit = Unit(USERS_STAGE, POPULARITY_UNIT, fingerprint)
     if finished_sidecar(run, unit, check_content=True) is not None:

@@ -18,7 +18,7 @@ from pipelines.units import read_stage_manifest
 from schemas.errors import CorruptFileError
 from schemas.files import check_sha256, resolve_inside
 from schemas.quarantine import quote
-from schemas.user_rows import MAX_USER_BUCKETS, USER_ACTIONS_FOLDER, USERS_STAGE, UserActionRows, rows_of
+from schemas.user_rows import MAX_USER_BUCKETS, USER_ACTIONS_FOLDER, USERS_STAGE, UserActionRows, slice_of
 from schemas.users import read_user_actions
 
 
@@ -106,8 +106,8 @@ def _clusters(ids: list[str], rows: UserActionRows) -> dict[str, KnownClusters]:
     return {
         name: KnownClusters(
             rows.hashes[user],
-            rows.labels_M[rows_of(rows.action_offsets, user)],
-            rows.medoid_C[rows_of(rows.medoid_offsets, user)],
+            rows.labels_M[slice_of(rows.action_offsets, user)],
+            rows.medoid_C[slice_of(rows.medoid_offsets, user)],
         )
         for user, name in enumerate(ids)
     }

@@ -17,8 +17,8 @@ from pipelines import users
 from pipelines.calibrate_users import CRITERIA, why_few
 from pipelines.console.config_file import read_config_file
 from pipelines.user_alpha import alpha_of, default_calibration_path
+from pipelines.user_config import ALL, NEW, UsersConfig
 from pipelines.user_plan import plan
-from pipelines.users_config import ALL, NEW, UsersConfig
 from schemas.files import read_sealed_json
 
 

@@ -16,7 +16,7 @@ from model.user_month_ahead import BY_VECTORS, CUTS, MIN_ITEM_ACTIONS, WEIGHTS
 from pipelines.evaluate_users import EvaluateUsersConfig, command_line, main
 from pipelines.evaluation.user_alphas import alphas_of
 from pipelines.user_alpha import default_calibration_path
-from pipelines.users_config import UsersConfig
+from pipelines.user_config import UsersConfig
 from schemas.files import write_sealed_json
 
 #: Clusters are the three groups of a user at this alpha.

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from pipelines.console import json_lines, terminal
-from pipelines.console.json_lines import bounded_lines, is_text, line_error, print_answers, read_object
+from pipelines.console.json_lines import bounded_lines, is_text, line_error, object_in, print_answers
 from schemas.errors import UsageError
 
 
@@ -30,7 +30,7 @@ def test_a_line_without_end_is_not_held(monkeypatch):
     "line", [b"", b"7", b"[{}]", b'{"a": 1', b"\xff", b"[" * 100_000, b'{"a": "' + b"x" * (1 << 20) + b'"}']
 )
 def test_what_is_no_object_is_an_empty_one(line):
-    assert read_object(line) == {}
+    assert object_in(line) == {}
     told = str(line_error(line, 3, "an object"))
     assert told.startswith("line 3: expected a")
     assert len(told) < 500

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 from gate_runs import TODAY, build_index, edit, flip_byte, judge, make_run, names, statuses, unit_rows
 
+from model import index as index_module
+from model.index_build import build_annoy
 from pipelines import index
 from pipelines.console.jobs import beam_options
 from pipelines.gates import GateThresholds, require_passed
@@ -85,6 +87,32 @@ def test_facts_that_do_not_fit_fail_though_checksums_do(tmp_path, facts, message
     change_facts(run, **facts)
     result = judge(run, None)["refined_index"]
     assert (result.status, message in result.message) == ("failed", True)
+
+
+@pytest.mark.parametrize("manifest", [[], {}, {"refined": 7}, "text"])
+def test_a_manifest_that_is_none_fails_and_ends_nothing(tmp_path, manifest):
+    run = refined_run(tmp_path)
+    write_json(run / FOLDER / "manifest.json", manifest)
+    bless(run, f"{FOLDER}/manifest.json")
+    found = judge(run, None)
+    assert {found[name].status for name in ("refined_index", "index_recall", "model_id")} == {"failed"}
+
+
+def test_vectors_of_another_dimension_fail(tmp_path):
+    run = refined_run(tmp_path)
+    short = index_module.open_index(run / FOLDER)[0].vectors(np.arange(20))[:, :16]
+    short = short / np.linalg.norm(short, axis=1, keepdims=True)
+    (run / FOLDER / "items.ann").unlink()
+    n_trees = build_annoy(short.astype(np.float32), run / FOLDER / "items.ann", max_trees=3).n_trees
+    path = run / FOLDER / "manifest.json"
+    manifest = read_json(path)
+    file = {"bytes": (run / FOLDER / "items.ann").stat().st_size, "sha256": sha256_of_file(run / FOLDER / "items.ann")}
+    write_json(path, manifest | {"dimension": 16, "n_trees": n_trees, "files": manifest["files"] | {"items.ann": file}})
+    bless(run, f"{FOLDER}/items.ann")
+    bless(run, f"{FOLDER}/manifest.json")
+    result = judge(run, None)["refined_index"]
+    assert "expected vectors of 32 numbers" in result.message
+    assert result.status == "failed"
 
 
 def test_another_days_refined_index_fails(tmp_path):

@@ -2,7 +2,8 @@ import json
 
 from made_store import MODEL, OTHER_MODEL, make_run, move
 
-from pipelines.operations.runs import format_runs, list_runs, main, size_of
+from pipelines.operations.run_files import size_of
+from pipelines.operations.runs import format_runs, list_runs, main
 from schemas.files import write_json
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from model.query_encoder import QueryEncoder
 from model.vocabulary import TokenCounts, Vocabulary
-from pipelines.search import Searcher
+from pipelines.serving.searcher import Searcher
 from tests.helpers.random_models import save_random_image_encoder
 from tests.helpers.search_store import (
     NUM_PICTURE_ITEMS,

@@ -9,8 +9,8 @@ import sys
 import pytest
 
 from pipelines import search
-from pipelines.search import Searcher, answer_lines, format_results, main, parse_query
-from pipelines.serving.searcher import Result
+from pipelines.search import answer_lines, format_results, main, parse_query
+from pipelines.serving.searcher import Result, Searcher
 from schemas.errors import UsageError
 from tests.helpers.search_store import ESCAPE_TITLE, WORDS, picture_path, titles
 

@@ -9,7 +9,8 @@ import pytest
 
 from model.query_encoder import QueryEncoder
 from model.vocabulary import Vocabulary
-from pipelines.search import Query, Searcher, main
+from pipelines.search import main
+from pipelines.serving.searcher import Query, Searcher
 from schemas.embeddings import embeddings_metadata, write_embeddings_file
 from schemas.errors import CorruptFileError, UsageError
 from schemas.files import read_json, write_json

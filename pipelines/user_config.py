@@ -20,7 +20,7 @@ from schemas.user_rows import MAX_USER_BUCKETS
 ROWS_A_BUCKET = 100_000
 #: Clustering needs about 20 bytes for every pair of a user's actions: 2 GB here.
 MOST_ACTIONS = 10_000
-#: Which recall decides a calibration, as model/user_calibration.py has it, which no other call of the job needs.
+#: Which recall decides a calibration: as in model/user_calibration.py, whose import takes seconds.
 ALL, NEW = "all", "new"
 #: Numbers of samples that one calibration tries.
 MOST_NUMBERS = 10
