@@ -1,9 +1,12 @@
 """Runs `itemsage` commands in processes that can be killed: children of one server (this file as a script) that has
 imported everything and computed nothing, so that a fork of it starts at once and is as clean as a new process.
 
-Every file of a run appears by `os.replace`, so a point of death is "before" or "after" the replace of a named file.
+Every file of a run appears by `os.replace`, so a point of death is "before" or "after" the replace of a named file; of
+one that is appended to, before, after or "within" the write.
 """
 
+import builtins
+import io
 import json
 import os
 import signal
@@ -31,7 +34,8 @@ class Commands:
     def run(self, *argv: str, die: tuple[str, str] | None = None, die_after_s: float | None = None) -> int:
         """`itemsage argv` in a process of its own: its exit code, or minus the signal that killed it.
 
-        die: ("before" or "after", pattern of the path that is replaced). die_after_s: SIGKILL at that moment.
+        die: ("before" or "after", pattern of the path that is replaced; or, with "within" too, that is appended to).
+        die_after_s: SIGKILL at that moment.
         """
         assert self.process.stdin is not None
         assert self.process.stdout is not None
@@ -100,8 +104,8 @@ def _prepare_death(request: dict[str, Any]) -> None:
 
 
 def _die_at(when: str, pattern: str) -> None:
-    """From now on this process kills itself at the replace of the first file whose path fits."""
-    replace = os.replace
+    """From now on this process kills itself at the replace of, or the append to, the first file whose path fits."""
+    replace, open_file = os.replace, builtins.open
 
     def replace_or_die(source: Any, target: Any) -> None:
         fits = fnmatch(os.fspath(target), pattern)
@@ -111,7 +115,25 @@ def _die_at(when: str, pattern: str) -> None:
         if fits:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    os.replace = replace_or_die
+    def open_or_die(file: Any, mode: str = "r", *args: Any, **kwargs: Any) -> Any:
+        if "a" in mode and fnmatch(os.fspath(file), pattern):
+            return _DeadlyFile(file, mode, when)
+        return open_file(file, mode, *args, **kwargs)
+
+    os.replace, builtins.open = replace_or_die, open_or_die
+
+
+class _DeadlyFile(io.FileIO):
+    """An unbuffered file whose first write kills the process: "before", "within" (half is written) or "after" it."""
+
+    def __init__(self, path: Any, mode: str, when: str):
+        super().__init__(path, mode.replace("b", ""))
+        self.share = {"before": 0.0, "within": 0.5, "after": 1.0}[when]
+
+    def write(self, data: Any) -> int:
+        super().write(data[: int(len(data) * self.share)])
+        os.kill(os.getpid(), signal.SIGKILL)
+        raise AssertionError("unreachable")
 
 
 if __name__ == "__main__":

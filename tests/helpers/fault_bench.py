@@ -26,6 +26,8 @@ DAY_BEFORE, DAY = "2026-06-29", "2026-06-30"
 SOAK = bool(os.environ.get("ITEMSAGE_SOAK"))
 soak_only = pytest.mark.skipif(not SOAK, reason="make soak")
 NUM_BUCKETS = 3
+#: Keeps about two thirds of the shop's items as the models of these tests see them.
+REFINE_COSINE = "0.9"
 #: What ends a run in a clear way: a fault, a wrong call, a failed threshold.
 CLEAR = (1, 2, 3)
 MODEL, OTHER_MODEL = 0, 1
@@ -53,7 +55,7 @@ class Outcome:
 
 @dataclass
 class Bench:
-    """Everything that the tests copy from. clean: file -> bytes of embeddings and index of the day's complete run."""
+    """Everything that the tests copy from. clean: file -> bytes of what readers read of the day's complete run."""
 
     commands: Commands
     shop: Path
@@ -77,6 +79,7 @@ class Bench:
             "--image-root": str(self.shop),
             "--store": str(folder),
             "--date": date,
+            "--refine-cosine": REFINE_COSINE,
             **dict(zip(argv[::2], argv[1::2], strict=True)),
         }
         return ["daily", *(word for pair in given.items() for word in pair)]
@@ -116,8 +119,8 @@ def copy_of(source: Path, target: Path, own_models: bool = False) -> Path:
 
 
 def result_of(run: Path) -> dict[str, bytes]:
-    """What readers read, but for the index's times."""
-    folders = ("embeddings", "index", "users", "user_actions", "item_popularity")
+    """What readers read, but for the times of the indexes."""
+    folders = ("embeddings", "index", "refined_index", "users", "user_actions", "item_popularity")
     paths = [path for name in folders for path in sorted((run / name).iterdir()) if path.is_file()]
     return {
         path.relative_to(run).as_posix(): path.read_bytes()

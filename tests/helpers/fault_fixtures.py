@@ -55,6 +55,8 @@ def bench(fault_commands: Commands, tmp_path_factory: pytest.TempPathFactory) ->
     counts = store.read_json(store.current_run(str(clean)) / "manifest.json")["counts"]
     assert min(counts[name] for name in ("rows_reused", "rows_new", "rows_changed", "rows_gone")) > 0, counts
     assert min(counts[name] for name in ("users_reused", "users_changed")) > 0, counts
+    refined = store.read_json(store.current_run(str(clean)) / "refined_index" / "manifest.json")["refined"]
+    assert refined["items_kept"] > refined["items_removed"] > 3, refined
     assert_sound(clean, store.current_run(str(clean)))
     return made
 

@@ -38,6 +38,11 @@ RUN_KINDS = {
     "index ids": "index/ids.parquet",
     "index manifest": "index/manifest.json",
     "index times": "index/times.json",
+    "refined index": "refined_index/items.ann",
+    "refined index ids": "refined_index/ids.parquet",
+    "refined index manifest": "refined_index/manifest.json",
+    "refined index times": "refined_index/times.json",
+    "near-duplicates": "refined_index/near_duplicates.parquet",
     "users": "users/*.parquet",
     "actions of users": "user_actions/*.parquet",
     "popularity": "item_popularity/items.parquet",
@@ -84,7 +89,7 @@ MODEL_KINDS = {
 NUMBERS = range(5 if SOAK else 1)
 QUICK = {
     "yesterday": ("fingerprints", "embeddings", "actions of users", "pointer"),
-    "today": ("items", "index", "users", "started"),
+    "today": ("items", "index", "near-duplicates", "users", "started"),
     "model": ("weights of the items", "image encoder", "pointer"),
 }
 

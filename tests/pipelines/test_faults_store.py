@@ -1,5 +1,5 @@
-"""What happens to a store between runs: a truncated index, other buckets, empty days, clocks that jump, folders deleted
-by hand, scratch left lying about."""
+"""What happens to a store between runs: a truncated or damaged index, other buckets, empty days, clocks that jump,
+folders deleted by hand, scratch left lying about."""
 
 import os
 import re
@@ -20,6 +20,7 @@ from fault_bench import (
     assert_sound,
     copy_of,
     differing,
+    flip,
     pointer_of,
     published_after,
     result_of,
@@ -27,6 +28,7 @@ from fault_bench import (
 )
 
 from pipelines import store
+from pipelines.serving.published_items import PublishedItems
 from pipelines.serving.searcher import Searcher
 from schemas.errors import CorruptFileError, UsageError
 from schemas.files import read_json, write_json
@@ -63,13 +65,20 @@ def test_a_truncated_index_of_yesterday(bench, folder, figures, nodes):
     with pytest.raises(CorruptFileError, match="expected"):
         Searcher(str(folder))
     assert len(Searcher(str(folder), exact=True).item_ids) > 40
-    same_day = bench.day(folder, "--catalog", f"{bench.shop}/yesterday.parquet")  # would take the index over
-    assert same_day.code == 0, same_day.output
+    equal_items_again(bench, folder)
+    figures["faults survived"] += 1
+
+
+def equal_items_again(bench: Bench, folder: Path) -> Outcome:
+    """The day with yesterday's catalogue, which would take both indexes over: what it publishes is as undamaged."""
+    outcome = bench.day(folder, "--catalog", f"{bench.shop}/yesterday.parquet")
+    assert outcome.code == 0, outcome.output
     new = store.current_run(str(folder))
+    assert new.parent.name == DAY
     others = differing(result_of(new), result_of(store.current_run(str(bench.day_old))))
     assert all(name.startswith(("users/", "user_actions/", "item_popularity/")) for name in others)  # of another date
     assert_sound(folder, new)
-    figures["faults survived"] += 1
+    return outcome
 
 
 @pytest.mark.parametrize("poisoned", [False, True] if SOAK else [True])
@@ -95,6 +104,58 @@ def test_a_truncated_index_of_the_published_run_is_refused(bench, folder, figure
     with pytest.raises(CorruptFileError, match="expected"):
         Searcher(str(folder))
     assert bench.run("search", "--store", str(folder), "--text", "red dress").error
+    figures["faults survived"] += 1
+
+
+REFINED_FILES = ["items.ann", "near_duplicates.parquet", *(["ids.parquet", "manifest.json"] * SOAK)]
+
+
+def damage_refined(run: Path, name: str, damage: str) -> None:
+    path = run / "refined_index" / name
+    if damage == "flipped":
+        flip(path, path.stat().st_size // 2)
+    elif damage == "truncated":
+        path.write_bytes(path.read_bytes()[:-100])
+    else:
+        path.unlink()
+
+
+@pytest.mark.parametrize("damage", ["flipped", *(["truncated", "gone"] * SOAK)])
+@pytest.mark.parametrize("name", REFINED_FILES)
+def test_a_damaged_refined_index_of_yesterday_is_not_taken_over(bench, folder, figures, name, damage):
+    yesterday = store.current_run(str(folder))
+    damage_refined(yesterday, name, damage)
+    with pytest.raises(CorruptFileError, match="expected"):
+        PublishedItems(str(folder))
+    outcome = equal_items_again(bench, folder)
+    refused = "index: refined is computed, not taken over: expected sha256" in outcome.output
+    assert refused == (damage == "flipped"), outcome.output  # of another size, it does not even count as finished
+    today = store.current_run(str(folder))
+    times = [(run / "index" / "times.json").read_bytes() for run in (yesterday, today)]
+    assert times[0] == times[1], "the full index, which is sound, was not taken over"
+    PublishedItems(str(folder))
+    figures["faults survived"] += 1
+
+
+@pytest.mark.parametrize("name", REFINED_FILES[:3])
+def test_a_flipped_byte_in_the_refined_index_of_today_fails_its_gate(bench, tmp_path, figures, name):
+    half, run = half_of(bench, tmp_path)
+    damage_refined(run, name, "flipped")
+    before, outcome = pointer_of(half), bench.run("publish", "--store", str(half), "--run", str(run))
+    assert outcome.code == 3, outcome.output
+    assert "[refined_index] expected sha256" in outcome.error
+    assert pointer_of(half) == before
+    published_after(bench, half)  # the day itself repeats the stage
+    PublishedItems(str(half))
+    figures["faults survived"] += 1
+
+
+@pytest.mark.parametrize("damage", ["truncated", "gone"] if SOAK else ["truncated"])
+@pytest.mark.parametrize("name", REFINED_FILES if SOAK else ["items.ann"])
+def test_a_refined_index_of_today_of_another_size_is_built_again(bench, tmp_path, figures, name, damage):
+    half, run = half_of(bench, tmp_path)
+    damage_refined(run, name, damage)
+    published_after(bench, half)
     figures["faults survived"] += 1
 
 
@@ -227,6 +288,7 @@ YESTERDAYS_PARTS = [
     "embeddings",
     *(["features"] * SOAK),
     *(["items", "fingerprints", "manifests", "index", "units", "query_pictures", "COMPLETED", "manifest.json"] * SOAK),
+    *(["refined_index", "units/index"] * SOAK),
     *(["users", "user_actions", "item_popularity", "manifests/users.json", "units/users"] * SOAK),
     *(["metrics.json", "gates.json", "started.json", "changes", "quarantine"] * SOAK),
 ]
@@ -245,6 +307,7 @@ def test_a_part_of_yesterdays_run_deleted(bench, folder, figures, name):
 TODAYS_PARTS = [
     "embeddings",
     *(["items", "features", "fingerprints", "manifests", "index", "units", "query_pictures", "manifest.json"] * SOAK),
+    *(["refined_index", "units/index"] * SOAK),
     *(["metrics.json", "gates.json", "started.json", "changes", "quarantine", "units/items", "."] * SOAK),
     *(["users", "user_actions", "item_popularity", "manifests/users.json", "units/users"] * SOAK),
 ]

@@ -27,6 +27,7 @@ FIRST_DAY = np.datetime64("2026-07-01")
 NUM_ITEMS, NUM_IN_STOCK = 60, 45
 #: Regular ones; and the days that count.
 NUM_USERS, WINDOW_DAYS = 24, 4
+REFINE_COSINE = 0.9
 MODEL_SINCE = {"plain": 0, "retrained": NUM_DAYS // 3, "new_encoder": 2 * NUM_DAYS // 3}
 pytestmark = pytest.mark.slow
 
@@ -196,6 +197,8 @@ def run_day(inputs: Path, shop: Shop, folder: Path, date: str, model_id: str) ->
         date=date,
         model=model_id,
         num_buckets=3,
+        refine_cosine=REFINE_COSINE,
+        min_refined_kept=0.0,
         max_row_drop=0.9,
         min_kept=0.0,
         max_coverage_drop=1.0,
@@ -213,7 +216,7 @@ def run_day(inputs: Path, shop: Shop, folder: Path, date: str, model_id: str) ->
 
 def files_of(run: Path) -> dict[str, bytes]:
     """What must be equal, whatever the days before: published files, features, items."""
-    names = ("items", "features", "embeddings", "index", "users", "user_actions", "item_popularity")
+    names = ("items", "features", "embeddings", "index", "refined_index", "users", "user_actions", "item_popularity")
     paths = [path for name in names for path in sorted((run / name).rglob("*")) if path.name != "times.json"]
     return {path.relative_to(run).as_posix(): path.read_bytes() for path in paths if path.is_file()}
 
@@ -241,7 +244,8 @@ def test_random_days_end_as_a_fresh_store_does(shop, models, figures, tmp_path):
         name = max((name for name in MODEL_SINCE if MODEL_SINCE[name] <= number), key=MODEL_SINCE.__getitem__)
         run = run_day(tmp_path, living, folder, date, ids[name])
         counts = read_json(run / "manifest.json")["counts"]
-        totals = {key: totals.get(key, 0) + count for key, count in counts.items()}
+        indexed = read_json(run / "manifests" / "index.json")["counts"]
+        totals = {key: totals.get(key, 0) + count for key, count in {**indexed, **counts}.items()}
         if number == NUM_DAYS - 1 or number % 10 == 9:
             fresh = tmp_path / f"fresh-{number}"
             link_models(model_store, fresh)
@@ -251,7 +255,7 @@ def test_random_days_end_as_a_fresh_store_does(shop, models, figures, tmp_path):
             told = [name for name in counts if name.startswith("actions_")] + ["users", "clusters"]
             assert {name: counts[name] for name in told} == {name: afresh[name] for name in told}
             assert files_of(run) == files_of(scratch)
-            assert len(files_of(run)) >= 3 + 3 + 1 + 3 + 3 * 4 + 1
+            assert len(files_of(run)) >= 3 + 3 + 1 + 3 + 4 + 3 * 4 + 1
             assert rejections_of(run) == rejections_of(scratch)
             figures["random days whose bytes equal a fresh store's"] = number + 1
     assert min(totals[f"rows_{kind}"] for kind in ("reused", "changed", "new", "gone")) > 0
@@ -259,6 +263,7 @@ def test_random_days_end_as_a_fresh_store_does(shop, models, figures, tmp_path):
     left_out = ("quarantined", "other_actions", "without_user", "too_old", "item_unknown")
     assert min(totals[f"actions_{kind}"] for kind in left_out) > 0
     assert totals["clusters"] > totals["users"]
+    assert min(totals["items_kept"], totals["near_duplicates"]) > 0
     assert min(totals[f"pictures_{kind}"] for kind in ("reused", "computed", "quarantined")) > 0
     assert len(living.done) == 10 or NUM_DAYS < 20, living.done
     ids_last = ds.dataset(run / "embeddings").to_table()["item_id"].to_pylist()

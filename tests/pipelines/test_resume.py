@@ -1,8 +1,8 @@
 """Killed runs: readers see exactly the old run or the new one whatever was written when SIGKILL came, and the same call
 ends in equal bytes.
 
-`make test` kills before or after each kind of write, `make soak` (ITEMSAGE_SOAK=1) both before and after each and at 30
-random moments.
+`make test` kills before or after most kinds of write, `make soak` (ITEMSAGE_SOAK=1) both before and after each and at
+30 random moments.
 """
 
 import json
@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 import pytest
 from command_server import Commands, command_server
 
-from pipelines import store
+from pipelines import history, store
 from pipelines.serving.searcher import Searcher
 from schemas.embeddings import read_embeddings
 from schemas.hashing import seed_of
@@ -30,7 +30,9 @@ DAY_BEFORE, DAY = "2026-06-29", "2026-06-30"
 SOAK = bool(os.environ.get("ITEMSAGE_SOAK"))
 BUCKET, USERS_BUCKET = "bucket-00001-of-00003", "bucket-00001-of-00004"
 RUN = f"*/runs/{DAY}/{'?' * 16}"
-#: (what is written, whether `make test` kills before or after it); in the order of a run.
+#: Leaves out about a sixth of this shop's 50 items, and some of the day before's 23.
+REFINE_COSINE = "0.9"
+#: (what is written, whether `make test` kills before or after it, None: not at all); in the order of a run.
 POINTS = [
     (f"{RUN}/started.json", "after"),
     (f"{RUN}/items/{BUCKET}.parquet", "before"),
@@ -46,6 +48,11 @@ POINTS = [
     (f"{RUN}/units/embeddings/*.json", "before"),
     (f"{RUN}/index/items.ann", "after"),
     (f"{RUN}/index/manifest.json", "before"),
+    (f"{RUN}/refined_index/near_duplicates.parquet", "after"),
+    (f"{RUN}/refined_index/items.ann", None),
+    (f"{RUN}/refined_index/manifest.json", None),
+    (f"{RUN}/units/index/refined.json", "before"),
+    (f"{RUN}/manifests/index.json", None),
     (f"{RUN}/units/users/read-*.json", "after"),
     (f"{RUN}/users/{USERS_BUCKET}.parquet", "after"),
     (f"{RUN}/user_actions/{USERS_BUCKET}.parquet", "before"),
@@ -54,16 +61,19 @@ POINTS = [
     (f"{RUN}/item_popularity/items.parquet", "before"),
     (f"{RUN}/units/users/popularity.json", "before"),
     (f"{RUN}/manifests/users.json", "before"),
+    (f"{RUN}/query_pictures/vectors.parquet", None),
     (f"{RUN}/metrics.json", "before"),
     (f"{RUN}/gates.json", "after"),
     (f"{RUN}/changes/*.parquet", "after"),
     (f"{RUN}/manifest.json", "before"),
     (f"{RUN}/COMPLETED", "before"),
+    ("*/history.jsonl", "within"),  # the one file that is appended to
     ("*/CURRENT", "before"),
     ("*/CURRENT", "after"),
 ]
-EVERY_POINT = sorted({(when, pattern) for pattern, _ in POINTS for when in ("before", "after")})
-KILLS = EVERY_POINT if SOAK else [(when, pattern) for pattern, when in POINTS]
+QUICK_POINTS = [(when, pattern) for pattern, when in POINTS if when]
+EVERY_POINT = sorted({(when, pattern) for pattern, _ in POINTS for when in ("before", "after")} | set(QUICK_POINTS))
+KILLS = EVERY_POINT if SOAK else QUICK_POINTS
 NUM_RANDOM_KILLS = 30 if SOAK else 3
 pytestmark = pytest.mark.slow
 
@@ -95,7 +105,8 @@ def day_call(shop: Path, folder: Path, date: str = DAY) -> list[str]:
     catalog = f"{shop}/{'catalog' if date == DAY else 'half'}.parquet"
     places = ["--catalog", catalog, "--image-root", str(shop), "--store", str(folder), "--date", date]
     doubled = ["--max-row-growth", "2", "--max-drift-auc", "1"]
-    return ["daily", *places, "--engagements", f"{shop}/engagements.parquet", *doubled]
+    refined = ["--refine-cosine", REFINE_COSINE]
+    return ["daily", *places, "--engagements", f"{shop}/engagements.parquet", *doubled, *refined]
 
 
 @pytest.fixture(scope="module")
@@ -129,6 +140,12 @@ def uninterrupted(shop, day_old, commands, tmp_path_factory) -> tuple[dict[str, 
     counts = json.loads(files["manifest.json"])["counts"]
     some = ("pictures_computed", "pictures_reused", "rows_new", "rows_reused", "users_reused", "users_changed")
     assert min(counts[name] for name in some) > 0
+    names = ("items.ann", "ids.parquet", "manifest.json", "near_duplicates.parquet")
+    assert {name for name in files if name.startswith("refined_index/")} == {f"refined_index/{name}" for name in names}
+    refined = json.loads(files["refined_index/manifest.json"])["refined"]
+    assert refined["items_removed"] >= 3
+    assert refined["items_kept"] > 2 * refined["items_removed"]
+    assert "query_pictures/vectors.parquet" in files
     return files, seconds
 
 
@@ -141,8 +158,8 @@ def copy_of(source: Path, target: Path) -> Path:
 
 
 def files_of(run: Path) -> dict[str, bytes]:
-    names = ("items", "features", "fingerprints", "embeddings", "index", "quarantine", "changes")
-    names += ("users", "user_actions", "item_popularity")
+    names = ("items", "features", "fingerprints", "embeddings", "index", "refined_index", "quarantine", "changes")
+    names += ("users", "user_actions", "item_popularity", "query_pictures")
     paths = [path for name in names for path in (run / name).rglob("*") if path.is_file()]
     paths = [path for path in paths if not path.name.startswith(".") and path.name != "times.json"]
     single = ("manifest.json", "metrics.json", "gates.json", "changes.json", "manifests/users.json")
@@ -165,6 +182,8 @@ class Reader(threading.Thread):
                 self.seen.setdefault(run.parent.name, set()).add(len(ids))
                 counts = json.loads((run / "manifest.json").read_text())["counts"]
                 assert counts["rows_published"] == len(ids)
+                refined = [run / "refined_index" / name for name in ("ids.parquet", "near_duplicates.parquet")]
+                assert len(ids) == sum(pq.read_metadata(path).num_rows for path in refined)
                 files = (run / "users").glob("bucket-*.parquet")
                 assert counts["users"] == sum(len(read_users(path)[0].ids) for path in files)
             except Exception as error:  # shown by the test
@@ -198,6 +217,7 @@ def test_a_killed_day_goes_on_to_equal_bytes(shop, day_old, commands, uninterrup
     assert commands.run(*day_call(shop, folder)) == 0, commands.shown()
     assert reader.finish().keys() <= {DAY_BEFORE, DAY}
     assert store.current_run(str(folder)) == killed
+    assert history.moves(str(folder))[-1].to_run == history.name_of(killed)
     sealed_now = modification_times(killed, "units/*/*.json")
     assert {path: sealed_now[path] for path in sealed} == sealed, "computed again instead of read"
     assert_same(files_of(killed), uninterrupted[0])
