@@ -188,7 +188,7 @@ def run(config: RecommendConfig) -> None:
             recommender.popularity_weight(config.settings())  # of all lines: its error is not one of each line
             print_answers("recommend", answer_lines(recommender, bounded_lines(file), config.settings()))
         return
-    recent = [item_id for item_id in (config.recent or "").split(",") if item_id]
+    recent = [item_id.strip() for item_id in (config.recent or "").split(",") if item_id.strip()]
     found = Recommender(config.store, exact=config.exact).recommend(str(config.user), recent, config.settings())
     print(json.dumps(as_json(found), allow_nan=False) if config.json else format_answer(found))
 

@@ -22,6 +22,7 @@ ROWS_A_BUCKET = 100_000
 MOST_ACTIONS = 10_000
 #: Which recall decides a calibration: as in model/user_calibration.py, whose import takes seconds.
 ALL, NEW = "all", "new"
+_NEVER = frozenset(("impression", "return"))
 #: Numbers of samples that one calibration tries.
 MOST_NUMBERS = 10
 _NUMBER = re.compile("[0-9]{1,3}")
@@ -61,10 +62,10 @@ class UserSettings:
         """The actions that count, in the order of the enumeration."""
         given = {name.strip() for name in self.actions.split(",") if name.strip()}
         if not given or not given <= set(POSITIVE_ACTIONS):
-            raise UsageError(
-                f"expected --actions of {', '.join(POSITIVE_ACTIONS)}, got {quote(self.actions)}: impressions and "
-                "returns say nothing of what a user wants"
-            )
+            others = sorted(given - set(POSITIVE_ACTIONS))
+            got = f"{', '.join(map(quote, others))} in {quote(self.actions)}" if others else quote(self.actions)
+            why = ": impressions and returns say nothing of what a user wants" if given & _NEVER else ""
+            raise UsageError(f"expected --actions of {', '.join(POSITIVE_ACTIONS)}, got {got}{why}")
         return tuple(name for name in POSITIVE_ACTIONS if name in given)
 
 

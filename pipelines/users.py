@@ -25,11 +25,13 @@ from pipelines.console.progress import Progress
 from pipelines.transforms.cluster_users import ClusterUsers, write_popularity_sum
 from pipelines.transforms.read_actions import READ_PROGRESS, ReadActions
 from pipelines.units import Unit, UnitWriter, read_stage_manifest, remove_other_units, write_stage_manifest
-from pipelines.user_alpha import DEFAULT
+from pipelines.user_alpha import DEFAULT, GIVEN
 from pipelines.user_config import ROWS_A_BUCKET, UsersConfig
 from pipelines.user_plan import CODE_VERSION, UsersPlan, choose_num_buckets, plan
 from pipelines.user_vectors import forget_vectors
 from schemas.errors import CorruptFileError, printable
+from schemas.files import read_sealed_json
+from schemas.quarantine import quote
 from schemas.reading import FileSlice
 from schemas.user_rows import USERS_STAGE
 
@@ -38,6 +40,13 @@ _SHOWN = (
     *("rows_read", "rows_quarantined", "rows_used"),
     *("users_written", "users_reused", "users_computed", "clusters_written"),
 )
+#: Shown where there are some: with those above they say what became of every row.
+_LEFT_OUT = (
+    *("rows_other_actions", "rows_without_user", "rows_in_future", "rows_too_old"),
+    *("rows_item_unknown", "rows_over_cap"),
+)
+#: What a calibration chose for, and what it depends on.
+_CALIBRATED_FOR = ("actions", "max_actions", "window_days", "decay_per_day")
 #: Engagements a bucket beyond which the memory of a worker is told of.
 LARGE_BUCKET = 8 * ROWS_A_BUCKET
 EXAMPLE = "itemsage users --run store/runs/2026-06-30/0123456789abcdef --engagements log.parquet --date 2026-06-30"
@@ -75,6 +84,7 @@ def run(config: UsersConfig, options: PipelineOptions) -> dict[str, Any]:
     started_s = time.monotonic()
     planned = plan(config)
     print(_about_alpha(planned), flush=True)
+    _warn_of_other_settings(planned)
     if planned.num_rows > LARGE_BUCKET * planned.source.num_buckets:
         print(_about_buckets(planned), flush=True)
     slices, buckets = planned.unfinished()
@@ -91,10 +101,13 @@ def run(config: UsersConfig, options: PipelineOptions) -> dict[str, Any]:
     write_popularity_sum(config.run, planned.source.fingerprint, [unit.name for unit in planned.buckets])
     manifest = write_stage_manifest(config.run, USERS_STAGE, planned.unit_names, **planned.facts)
     forget_vectors()
-    shown = {name: manifest["counts"].get(name, 0) for name in _SHOWN}
-    print_summary(USERS_STAGE, shown, started_s, f"{config.run}/{USERS_STAGE}")
-    if not manifest["counts"]["users_written"]:
-        print(f"users: WARNING: expected at least one user, got none: see these counts, and {config.run}/quarantine")
+    counts = manifest["counts"]
+    left_out = {name: counts[name] for name in _LEFT_OUT if counts.get(name)}
+    shown = {name: counts.get(name, 0) for name in _SHOWN}
+    print_summary(USERS_STAGE, shown | left_out, started_s, f"{config.run}/{USERS_STAGE}")
+    if not counts["users_written"]:
+        why = ", ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in left_out.items()) or "no rows left out"
+        print(f"users: WARNING: expected at least one user, got none: {why}; {config.run}/quarantine has the bad rows")
     return manifest
 
 
@@ -122,6 +135,21 @@ def _about_alpha(planned: UsersPlan) -> str:
     if planned.alpha.where == DEFAULT:
         return f"{told} are the defaults; itemsage users --calibrate ... chooses them on your data"
     return f"{told} of {printable(planned.alpha.where)}"
+
+
+def _warn_of_other_settings(planned: UsersPlan) -> None:
+    """A calibration holds for the settings that it was made with."""
+    if planned.alpha.where in (GIVEN, DEFAULT):
+        return
+    made_for = read_sealed_json(planned.alpha.where)
+    for name in _CALIBRATED_FOR:
+        if name in made_for and made_for[name] != planned.facts[name]:
+            flag = f"--{name.replace('_', '-')}"
+            print(
+                f"users: WARNING: alpha was calibrated with {flag} {quote(made_for[name])}, this run has "
+                f"{quote(planned.facts[name])}: calibrate with the same {flag}",
+                flush=True,
+            )
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -187,7 +187,13 @@ def check_published(run: Path, name: str, published: Mapping[str, str]) -> None:
     """Raises CorruptFileError unless `published` has the file `name` (a path in the run) with its sha256."""
     if name not in published:
         raise CorruptFileError(f"expected {name} among the published files of {run}, got none: publish the run again")
-    check_sha256(run / name, published[name])
+    try:
+        check_sha256(run / name, published[name])
+    except CorruptFileError as error:
+        raise CorruptFileError(
+            f"{error}. `itemsage daily` of that date with --attempt 1 makes the run anew, `itemsage rollback` takes "
+            "readers back to the one before"
+        ) from error
 
 
 def _places(ids: pa.Array | pa.ChunkedArray) -> dict[str, int]:

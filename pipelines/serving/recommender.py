@@ -113,7 +113,7 @@ class Recommender:
         if self.users.popularity_weight is None:
             raise UsageError(
                 "expected users made with a calibrated popularity weight for --blend-popularity, got none in "
-                f"{self.run}: calibrate first, or give --popularity-weight"
+                f"{self.run}: calibrate first and let the next daily run use it, or give --popularity-weight"
             )
         return self.users.popularity_weight
 

@@ -114,7 +114,7 @@ def test_the_calibrated_popularity_weight_is_blended_in_if_wanted(store, tmp_pat
             assert main(["--store", str(without), *asked, "--blend-popularity"]) == 2
             captured = capsys.readouterr()
             assert captured.out == ""
-            assert "calibrate first, or give --popularity-weight" in captured.err
+            assert "calibrate first and let the next daily run use it, or give --popularity-weight" in captured.err
     both = ["--store", str(tmp_path / "weighed"), "--user=user-028", "--blend-popularity", "--popularity-weight=0.1"]
     assert main(both) == 2
     assert "--blend-popularity or --popularity-weight, got both" in capsys.readouterr().err
@@ -144,6 +144,12 @@ def test_bulk_answers_in_order_around_bad_lines(store, tmp_path, capsys):
     assert answers[3]["unknown_recent"] == ["no-item"]
     assert answers[5] == as_json(Recommender(str(store)).recommend("user-002", (), Settings(top=5)))
     assert "3 lines could not be answered" in captured.err
+
+
+def test_spaces_around_recent_items_are_no_part_of_them(store, capsys):
+    asked = ["--store", str(store), "--user", "user-001", "--json", "--recent"]
+    found = [printed([*asked, recent], capsys) for recent in ("item-004,item-007", " item-004 , item-007 ,")]
+    assert found[0] == found[1]
 
 
 def test_bulk_reads_standard_input(store, monkeypatch, capsys):

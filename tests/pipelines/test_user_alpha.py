@@ -165,6 +165,21 @@ def test_the_job_says_which_alpha_it_used(tmp_path, capsys):
     assert told["given"] == ("users: alpha 0.25, e = 3 of --alpha", 0.25, 3)
 
 
+def test_a_calibration_with_other_settings_is_warned_of(tmp_path, capsys):
+    vectors = write_vectors(tmp_path / "v.parquet", vectors_of())
+    log = write_log(tmp_path / "log", [row("u", "item-001")])
+    told = {}
+    for kinds in (["click", "save", "add_to_cart", "checkout"], ["save"]):
+        made_for = {"actions": kinds, "window_days": 90, "max_actions": 2_000, "decay_per_day": 0.01}
+        calibration = {"model_id": MODEL_ID, "alpha": 0.75, "samples": 20, **made_for}
+        write_sealed_json(tmp_path / "run" / "calibration.json", calibration)
+        assert run_users(tmp_path / "run", vectors, log, alpha=None) == 0
+        told[len(kinds)] = [line for line in capsys.readouterr().out.splitlines() if "WARNING" in line]
+    assert told[4] == []
+    (line,) = told[1]
+    assert "alpha was calibrated with --actions ['save'], this run has ['click', 'save'" in line
+
+
 def test_users_do_not_depend_on_the_weight_of_popularity(tmp_path):
     vectors = write_vectors(tmp_path / "v.parquet", vectors_of())
     log = write_log(tmp_path / "log", [row("u", "item-001")])

@@ -201,7 +201,7 @@ def test_a_log_without_users_is_said(tmp_path, vectors, capsys):
     found, counts = job(tmp_path, vectors, [row(None, "item-001")])
     assert found == {}
     assert counts["users_written"] == 0
-    assert "WARNING: expected at least one user" in capsys.readouterr().out
+    assert "WARNING: expected at least one user, got none: rows without user 1; " in capsys.readouterr().out
     assert len(read_popularity(tmp_path / "run" / "item_popularity" / "items.parquet")) == 0
 
 
@@ -264,6 +264,8 @@ def test_calibrating_writes_no_users(tmp_path, vectors, capsys):
         (["--actions", "click,impression"], "expected --actions of click, save"),
         (["--actions", "return"], "expected --actions of click, save"),
         (["--actions", " , "], "expected --actions of click, save"),
+        (["--actions", "save,chekout"], "got 'chekout' in 'save,chekout'"),
+        (["--actions", "impression"], "impressions and returns say nothing"),
         (["--alpha", "-1"], "expected --alpha of at least 0, got -1.0"),
         (["--alpha", "nan"], "expected --alpha of at least 0, got nan"),
         (["--decay-per-day", "inf"], "expected --decay-per-day of at least 0, got inf"),
