@@ -14,7 +14,8 @@ from typing import Any
 
 from pipelines import convert_complete_journey, daily, evaluate, train
 from pipelines.console.jobs import beam_options
-from pipelines.search import Searcher, format_results
+from pipelines.search import format_results
+from pipelines.serving.searcher import Searcher
 
 #: Flags of `train` that differ from the defaults, and a few searches to show.
 PRESETS: dict[str, dict[str, Any]] = {

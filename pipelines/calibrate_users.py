@@ -33,6 +33,7 @@ from model.user_calibration import (
 )
 from model.user_evaluation import TOP, Protocol, count_user_days, users_of_days
 from pipelines.console.progress import Progress
+from pipelines.console.terminal import found_in_words
 from pipelines.evaluation.user_log import read_user_log
 from pipelines.user_alpha import default_calibration_path
 from pipelines.user_config import UsersConfig
@@ -130,7 +131,7 @@ def why_few(counts: Mapping[str, int]) -> str:
         "rows_in_future": "give a later --date",
         "rows_too_old": "give a --date inside the log",
     }
-    shown = ", ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in sorted(counts.items()) if count)
+    shown = found_in_words(counts)
     worst = max(remedies, key=lambda name: counts.get(name, 0))
     used = counts.get("rows_used", 0)
     general = "give more --calibration-days or --calibrate-users, another --date, or --alpha"

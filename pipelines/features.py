@@ -31,12 +31,12 @@ from pipelines.console.jobs import flag, main_of, print_summary
 from pipelines.console.progress import Progress
 from pipelines.transforms.changed_units import remove_set_aside, set_aside_if_changed
 from pipelines.transforms.compute_features import FeaturesSource, FeaturesStage, check_number_format, open_encoder
-from pipelines.transforms.earlier_features import FINGERPRINTS_FOLDER, STAGE
+from pipelines.transforms.earlier_features import STAGE
 from pipelines.transforms.process_units import ProcessUnits
 from pipelines.units import Unit, bucket_name, finished_sidecar, read_stage_manifest, write_stage_manifest
 from schemas.errors import CorruptFileError, UsageError
 from schemas.files import read_json
-from schemas.fingerprints import MadeWith
+from schemas.fingerprints import FINGERPRINTS_FOLDER, MadeWith
 from schemas.hashing import fingerprint
 
 CODE_VERSION = 2

@@ -32,6 +32,11 @@ class Alpha(NamedTuple):
     where: str
     popularity_weight: float | None = None
 
+    @property
+    def is_calibrated(self) -> bool:
+        """Whether `where` is a calibration file."""
+        return self.where not in (GIVEN, DEFAULT)
+
 
 class Calibrated(NamedTuple):
     """When a calibration was made. date: its last day, YYYY-MM-DD; days: how many up to it were held out in turn."""

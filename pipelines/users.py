@@ -22,10 +22,11 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipelines.console.jobs import main_of, print_summary
 from pipelines.console.progress import Progress
+from pipelines.console.terminal import in_words
 from pipelines.transforms.cluster_users import ClusterUsers, write_popularity_sum
 from pipelines.transforms.read_actions import READ_PROGRESS, ReadActions
 from pipelines.units import Unit, UnitWriter, read_stage_manifest, remove_other_units, write_stage_manifest
-from pipelines.user_alpha import DEFAULT, GIVEN
+from pipelines.user_alpha import DEFAULT
 from pipelines.user_config import ROWS_A_BUCKET, UsersConfig
 from pipelines.user_plan import CODE_VERSION, UsersPlan, choose_num_buckets, plan
 from pipelines.user_vectors import forget_vectors
@@ -106,7 +107,7 @@ def run(config: UsersConfig, options: PipelineOptions) -> dict[str, Any]:
     shown = {name: counts.get(name, 0) for name in _SHOWN}
     print_summary(USERS_STAGE, shown | left_out, started_s, f"{config.run}/{USERS_STAGE}")
     if not counts["users_written"]:
-        why = ", ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in left_out.items()) or "no rows left out"
+        why = in_words(left_out) or "no rows left out"
         print(f"users: WARNING: expected at least one user, got none: {why}; {config.run}/quarantine has the bad rows")
     return manifest
 
@@ -139,7 +140,7 @@ def _about_alpha(planned: UsersPlan) -> str:
 
 def _warn_of_other_settings(planned: UsersPlan) -> None:
     """A calibration holds for the settings that it was made with."""
-    if planned.alpha.where in (GIVEN, DEFAULT):
+    if not planned.alpha.is_calibrated:
         return
     made_for = read_sealed_json(planned.alpha.where)
     for name in _CALIBRATED_FOR:

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pipelines.console.config_file import plain_type, read_config_file
 from pipelines.console.exit_codes import exit_code
+from pipelines.console.terminal import in_words
 from schemas.errors import UsageError
 
 if TYPE_CHECKING:
@@ -151,7 +152,7 @@ def beam_options(argv: Sequence[str]) -> "PipelineOptions":
 
 def print_summary(stage: str, counts: dict[str, Any], started_s: float, where: str) -> None:
     """The short summary that each job ends with: read, reused, computed, quarantined, written, seconds, where."""
-    shown = ", ".join(f"{name.replace('_', ' ')} {value:,}" for name, value in counts.items() if ":" not in name)
+    shown = in_words({name: count for name, count in counts.items() if ":" not in name})
     print(f"{stage}: {shown or 'nothing to do'}; {time.monotonic() - started_s:.1f} s; {where}", flush=True)
 
 

@@ -1,7 +1,7 @@
 """Text for a terminal: untrusted words made harmless, in columns that stay aligned."""
 
 import unicodedata
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from schemas.errors import printable
 
@@ -36,3 +36,20 @@ def aligned(rows: Sequence[Sequence[str]], to_the_right: Collection[int] = ()) -
         pairs = zip(spaces, column, strict=True) if number in to_the_right else zip(column, spaces, strict=True)
         columns.append(["".join(pair) for pair in pairs])
     return ["  ".join(cells).rstrip() for cells in zip(*columns, strict=True)]
+
+
+def in_words(counts: Mapping[str, int]) -> str:
+    """
+    >>> in_words({"rows_read": 1_200, "rows_used": 0})
+    'rows read 1,200, rows used 0'
+    """
+    return ", ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in counts.items())
+
+
+def found_in_words(counts: Mapping[str, int]) -> str:
+    """Those that are not 0, by name.
+
+    >>> found_in_words({"rows_used": 0, "rows_read": 2, "bad": 1})
+    'bad 1, rows read 2'
+    """
+    return in_words({name: count for name, count in sorted(counts.items()) if count})

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from pipelines.console.terminal import found_in_words
 from schemas.tables import QUERY_SURFACES
 
 _SHOWN = {"engagements": ("recall@10", "recall@1", "mrr"), "judgements": ("ndcg@10",)}
@@ -16,7 +17,7 @@ def format_report(report: dict[str, Any]) -> str:
     if "not_evaluated" in report:
         return f"not evaluated: {report['not_evaluated']}"
     main, *others = _SHOWN[report["kind"]]
-    rows = ", ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in sorted(report["rows"].items()) if count)
+    rows = found_in_words(report["rows"])
     lines = [f"evaluation of {report['model_id']} on {report['items']:,} items ({rows})"]
     header = f"{'task':<20} {'queries':>8} {'method':<13} {main:>10} {'95 % interval':>15}"
     lines.append(header + "".join(f" {name:>8}" for name in others))

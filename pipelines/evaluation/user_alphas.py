@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from model.user_baselines import NUM_SAMPLED
-from pipelines.user_alpha import DEFAULT, DEFAULT_ALPHA, GIVEN, Calibrated, alpha_of, best_alphas, calibrated_on
+from pipelines.user_alpha import DEFAULT, DEFAULT_ALPHA, Calibrated, alpha_of, best_alphas, calibrated_on
 from pipelines.user_config import UsersConfig
 from schemas.errors import UsageError
 from schemas.files import shown
@@ -46,7 +46,7 @@ def alphas_of(config: UsersConfig, model_id: str, from_date: str) -> Alphas:
     if not config.run and config.alpha is None and config.calibration is None:
         return Alphas(paper=DEFAULT_ALPHA, where=DEFAULT)
     found = alpha_of(config, model_id)
-    if found.where in (GIVEN, DEFAULT):
+    if not found.is_calibrated:
         return Alphas(paper=found.alpha, where=found.where)
     calibrated = calibrated_on(found.where)
     if calibrated.date >= from_date:

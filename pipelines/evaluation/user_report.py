@@ -6,6 +6,7 @@ from typing import Any
 from model.user_baselines import DECAY_PER_DAY
 from model.user_evaluation import IMPRESSIONS_AN_ITEM, RELEVANT_COSINE, TOP
 from model.user_month_ahead import CUTS, MIN_ITEM_ACTIONS, QUESTIONS
+from pipelines.console.terminal import found_in_words
 from schemas.quarantine import quote
 
 _METRICS = {
@@ -20,7 +21,7 @@ Figures = Mapping[str, float | None]
 def format_page(report: Mapping[str, Any], notes: str | None = None) -> str:
     """The page of a report of evaluate_users.run. notes: Markdown that a person wrote to end it."""
     walk = report["walk_forward"]
-    rows = ", ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in sorted(report["rows"].items()) if count)
+    rows = found_in_words(report["rows"])
     lines = [
         "# Several vectors per user: evaluation on past days",
         "",

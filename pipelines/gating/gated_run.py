@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from model.index import ANNOY_FILE, IDS_FILE, MANIFEST_FILE, TUNED_AT, open_index, read_index_manifest
 from model.refined_index import NEAR_DUPLICATES_FILE, REFINED_FOLDER
-from pipelines.gating.refined import read_refined_facts, refined_problems
+from pipelines.gating.refined import open_refined, read_refined_facts, refined_problems
 from pipelines.gating.users import check_users_file
 from pipelines.units import read_stage_manifest
 from schemas.embeddings import read_embeddings, read_embeddings_metadata, validate_embeddings
@@ -139,10 +139,10 @@ class GatedRun:
             raise CorruptFileError(f"expected {sorted(wanted)} in manifests/{_INDEX}.json, got {quote(sorted(listed))}")
         for name, sha256 in listed.items():
             check_sha256(self._inside(name), sha256)
-        num_kept = int(self.refined_facts()["items_kept"])
-        for problem in refined_problems(self.folder / REFINED_FOLDER, *self.vectors):
+        refined = open_refined(self.folder / REFINED_FOLDER)
+        for problem in refined_problems(refined, *self.vectors):
             raise CorruptFileError(problem)
-        return num_kept
+        return len(refined.kept_ids)
 
     def refined_facts(self) -> dict[str, Any]:
         """How the refined index was made and how large it is."""

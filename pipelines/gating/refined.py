@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -34,16 +34,31 @@ def read_refined_facts(folder: Path) -> dict[str, Any]:
     return facts
 
 
-def refined_problems(folder: Path, item_ids: pa.Array, matrix_ND: np.ndarray) -> Iterator[str]:
-    """What is wrong with a refined index folder: every item is kept or has a kept one that stands for it, of the cosine
-    that is written; the vectors of the kept are those of the embeddings, bit for bit; the counts add up. Raises
-    CorruptFileError for files that cannot be read.
+class Refined(NamedTuple):
+    """A refined index folder, opened: index and its ids (string [K], ascending), model_id, facts as of
+    read_refined_facts, removed: NEAR_DUPLICATES."""
+
+    index: ItemIndex
+    kept_ids: pa.Array
+    model_id: str
+    facts: dict[str, Any]
+    removed: pa.Table
+
+
+def open_refined(folder: Path) -> Refined:
+    """Raises CorruptFileError for files that cannot be read or are not as the folder's manifest says."""
+    facts = read_refined_facts(folder)
+    index, kept_ids, manifest = open_index(folder)
+    return Refined(index, kept_ids, manifest["model_id"], facts, read_near_duplicates(folder))
+
+
+def refined_problems(refined: Refined, item_ids: pa.Array, matrix_ND: np.ndarray) -> Iterator[str]:
+    """What is wrong with a refined index: every item is kept or has a kept one that stands for it, of the cosine
+    that is written; the vectors of the kept are those of the embeddings, bit for bit; the counts add up.
 
     item_ids: string [N], ascending; matrix_ND: float32, their vectors.
     """
-    facts = read_refined_facts(folder)
-    index, kept_ids, _ = open_index(folder)
-    removed = read_near_duplicates(folder)
+    index, kept_ids, _, facts, removed = refined
     if facts["items_in"] != len(item_ids):
         yield f"expected items that {_WHERE} was made from {len(item_ids)}, got {facts['items_in']}: {_REMEDY}"
     if facts["items_kept"] != len(kept_ids):

@@ -1,8 +1,8 @@
 """The check of a refined index against the embeddings and against what its stage says of it."""
 
-from model.index import MANIFEST_FILE, open_index
-from model.refined_index import REFINED_FOLDER, read_near_duplicates
-from pipelines.gating.refined import refined_problems
+from model.index import MANIFEST_FILE
+from model.refined_index import REFINED_FOLDER
+from pipelines.gating.refined import open_refined, refined_problems
 from pipelines.operations.findings import Finding
 from pipelines.operations.inspected_run import InspectedRun
 from pipelines.operations.verify_vectors import Embeddings
@@ -17,17 +17,14 @@ def check_refined_index(run: InspectedRun, embeddings: Embeddings | None) -> Fin
         return finding
     folder = run.run / REFINED_FOLDER
     with finding.guard(f"{REFINED_FOLDER}/"):
-        _, kept_ids, manifest = open_index(folder)
-        removed = read_near_duplicates(folder)
-        finding.looked_at = f"{len(kept_ids):,} items, {len(removed):,} near-duplicates of them"
-        finding.expect(
-            f"model_id of {REFINED_FOLDER}/", quote(run.model_id), quote(manifest["model_id"]), "build it again"
-        )
+        refined = open_refined(folder)
+        finding.looked_at = f"{len(refined.kept_ids):,} items, {len(refined.removed):,} near-duplicates of them"
+        finding.expect(f"model_id of {REFINED_FOLDER}/", quote(run.model_id), quote(refined.model_id), "build it again")
         _check_facts(run, finding)
         if embeddings is None:
             finding.fail("not compared with the embeddings, which cannot be read")
             return finding
-        for problem in refined_problems(folder, *embeddings):
+        for problem in refined_problems(refined, *embeddings):
             finding.fail(problem)
     return finding
 

@@ -8,12 +8,12 @@ import os
 from pathlib import Path
 
 from model.pictures import PictureLimits
-from pipelines.transforms.earlier_features import FINGERPRINTS_FOLDER, STAGE, EarlierBucket, open_sealed
+from pipelines.transforms.earlier_features import STAGE, EarlierBucket, open_sealed
 from pipelines.transforms.resolve_pictures import all_unchanged
 from pipelines.units import Unit, finished_sidecar, sidecar_path
 from schemas.errors import CorruptFileError
 from schemas.files import read_sealed_json
-from schemas.fingerprints import FingerprintsFile, MadeWith
+from schemas.fingerprints import FINGERPRINTS_FOLDER, FingerprintsFile, MadeWith
 
 
 def set_aside_if_changed(unit: Unit, run: str, image_root: str, limits: PictureLimits) -> Unit:

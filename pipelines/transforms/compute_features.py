@@ -19,13 +19,14 @@ from model.vocabulary import Vocabulary
 from pipelines.console.progress import Progress
 from pipelines.picture_vectors import VectorCache, VectorFile
 from pipelines.transforms.changed_units import open_set_aside
-from pipelines.transforms.earlier_features import FINGERPRINTS_FOLDER, STAGE, has_tokens, open_earlier
+from pipelines.transforms.earlier_features import STAGE, has_tokens, open_earlier
 from pipelines.transforms.known_features import KnownFeatures
 from pipelines.transforms.process_units import UnitStage
 from pipelines.transforms.resolve_pictures import BucketPictures, all_unchanged
 from pipelines.units import Unit, UnitWriter, finished_sidecar
 from schemas.errors import CorruptFileError, UsageError, printable
 from schemas.fingerprints import (
+    FINGERPRINTS_FOLDER,
     FingerprintsFile,
     FingerprintsWriter,
     ItemFingerprint,
