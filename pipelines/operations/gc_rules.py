@@ -60,10 +60,18 @@ def runs_to_keep(
             kept[run.name] = "a rollback goes there"
         elif run.name in newest:
             kept[run.name] = f"one of the newest {keep}"
-    for run in runs:
-        if run.name in kept and not run.is_completed and run.previous is not None:
-            kept.setdefault(run.previous, f"{run.name}, unfinished, is compared with it")
+    _keep_what_they_are_compared_with({run.name: run for run in runs}, kept)
     return {run.name: kept[run.name] for run in runs if run.name in kept}
+
+
+def _keep_what_they_are_compared_with(runs: Mapping[str, RunFacts], kept: dict[str, str]) -> None:
+    """Adds to `kept` what its unfinished runs are compared with; what is added may be unfinished itself, and so on."""
+    followed = list(kept)
+    while followed:
+        run = runs[followed.pop()]
+        if not run.is_completed and run.previous in runs and run.previous not in kept:
+            kept[run.previous] = f"{run.name}, unfinished, is compared with it"
+            followed.append(run.previous)
 
 
 class Collector:

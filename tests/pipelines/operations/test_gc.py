@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from made_store import HOUR_S, MODEL, OTHER_MODEL, age, make_model, make_run, move
 from python_process import ENVIRONMENT, run_python
@@ -51,6 +51,25 @@ def test_the_run_that_an_unfinished_one_is_compared_with_stays():
     assert set(runs_to_keep(runs, keep=0, min_age_s=24 * HOUR_S, now_s=NOW_S, rollback_target=None)) == {"a", "c"}
 
 
+def test_comparisons_are_followed_to_their_end():
+    """Only `youngest` is at work; it is compared with `older`, which is unfinished and compared with `oldest`."""
+    runs = [facts("oldest"), facts("older", is_completed=False, previous="oldest")]
+    runs.append(facts("youngest", is_completed=False, touched_s=YOUNG_S, previous="older"))
+    runs.append(facts("given up", is_completed=False, previous="given up"))
+    for ordered in (runs, runs[::-1]):
+        kept = runs_to_keep(ordered, keep=0, min_age_s=24 * HOUR_S, now_s=NOW_S, rollback_target=None)
+        assert set(kept) == {"youngest", "older", "oldest"}
+        assert kept["oldest"] == "older, unfinished, is compared with it"
+
+
+def test_comparisons_that_go_round_in_a_circle_end():
+    runs = [facts("a", is_completed=False, previous="b"), facts("b", is_completed=False, previous="a")]
+    runs.append(facts("c", is_completed=False, touched_s=YOUNG_S, previous="a"))
+    runs.append(facts("d", is_completed=False, touched_s=YOUNG_S, previous="no such run"))
+    kept = runs_to_keep(runs, keep=0, min_age_s=24 * HOUR_S, now_s=NOW_S, rollback_target=None)
+    assert set(kept) == {"a", "b", "c", "d"}
+
+
 @st.composite
 def stores(draw):
     """Facts of up to 8 runs, oldest first, at most one of them current; times around the border of the least age."""
@@ -73,7 +92,14 @@ def stores(draw):
     return runs
 
 
+CHAIN = [  # run 3 is at work and compared with run 0, which is unfinished itself and compared with run 2
+    facts(f"run {n}", is_completed=False, touched_s=NOW_S if n == 3 else 0.0, previous={0: "run 2", 3: "run 0"}.get(n))
+    for n in range(6)
+]
+
+
 @given(stores(), st.integers(0, 9), st.integers(0, 7))
+@example(CHAIN, 0, 1)
 def test_the_rule_never_takes_what_a_reader_may_need(runs, keep, target):
     kept = runs_to_keep(runs, keep=keep, min_age_s=24 * HOUR_S, now_s=NOW_S, rollback_target=f"run {target}")
     gone = [run for run in runs if run.name not in kept]
