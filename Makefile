@@ -4,6 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO ?= demo
 ITEMS ?= 2000
+# Test processes side by side; a test module stays within one. Each takes up to 3 GB.
+WORKERS ?= auto
+PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --maxprocesses 4 --dist loadscope
+# What `make soak` explores; `make soak SEED=NUMBER` repeats it.
+ifndef SEED
+SEED := $(shell date +%s)
+endif
 
 .PHONY: install run check test soak clean
 
@@ -28,11 +35,14 @@ check: install
 	$(BIN)/mypy
 
 test: check
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
-# The full figures: every kill point and 30 random moments, 30 random days, 20,000 fuzzed inputs, every fault.
+# The full figures: every kill point and 30 random moments, 30 random days, 20,000 fuzzed inputs, every fault, and every
+# property with fresh examples.
 soak: check
-	ITEMSAGE_SOAK=1 ITEMSAGE_DAYS=30 ITEMSAGE_FUZZ=20000 $(BIN)/python -m pytest tests/fuzz tests/security tests/pipelines/test_faults*.py tests/pipelines/test_random_days.py tests/pipelines/test_resume.py
+	@echo "exploring by seed $(SEED): make soak SEED=$(SEED) repeats it"
+	ITEMSAGE_SEED=$(SEED) $(PYTEST) -m hypothesis
+	ITEMSAGE_SEED=$(SEED) ITEMSAGE_SOAK=1 ITEMSAGE_DAYS=30 ITEMSAGE_FUZZ=20000 $(PYTEST) tests/fuzz tests/security tests/pipelines/test_faults*.py tests/pipelines/test_random_days.py tests/pipelines/test_resume.py
 
 clean:
 	rm -rf $(VENV) $(DEMO) build *.egg-info

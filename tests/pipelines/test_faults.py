@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from exploration import seed_to_explore
 from fault_bench import (
     DAY,
     DAY_BEFORE,
@@ -23,7 +24,6 @@ from fault_bench import (
 )
 
 from pipelines import store
-from schemas.hashing import seed_of
 
 pytest_plugins = ["fault_fixtures"]
 pytestmark = pytest.mark.slow
@@ -111,7 +111,7 @@ def files_of_a_kind(folder: Path, run: Path, kind: str) -> list[Path]:
 
 def pick(files: list[Path], *seed: object) -> tuple[Path, int, int]:
     """One of the files, a byte of it and a bit of that."""
-    number = seed_of("flip", *map(str, seed))
+    number = seed_to_explore("flip", *map(str, seed))
     path = files[number % len(files)]
     if path.name == "times.json":  # of another length each time
         return path, 0, 1 << number % 8

@@ -13,12 +13,12 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
+from exploration import seed_to_explore
 from random_models import IMAGE_ENCODER, WEIGHTS_NAME, write_image_weights
 
 from pipelines import daily, store, train
 from pipelines.console.jobs import beam_options
 from schemas.files import read_json
-from schemas.hashing import seed_of
 from schemas.sample_shop.generate import generate
 from schemas.tables import ENGAGEMENTS, QUARANTINE, REJECTIONS, TEXT_FIELDS, TIMESTAMP
 
@@ -78,7 +78,7 @@ class Shop:
     def __init__(self, source: Path, folder: Path, seed: int):
         shutil.copytree(source / "images", folder / "images")
         self.source, self.folder = source, folder
-        self.random = np.random.default_rng(seed_of("random days", seed))
+        self.random = np.random.default_rng(seed_to_explore("random days", seed))
         rows = [row for row in pq.read_table(source / "catalog.parquet").to_pylist() if row["item_id"]]
         self.reserve = {row["item_id"]: row for row in rows}
         names = list(self.reserve)

@@ -18,11 +18,11 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from command_server import Commands, command_server
+from exploration import seed_to_explore
 
 from pipelines import history, store
 from pipelines.serving.searcher import Searcher
 from schemas.embeddings import read_embeddings
-from schemas.hashing import seed_of
 from schemas.sample_shop.generate import generate
 from schemas.users import read_users
 
@@ -229,7 +229,7 @@ def test_a_day_killed_at_a_random_moment_goes_on_to_equal_bytes(
     shop, day_old, commands, uninterrupted, figures, tmp_path, number
 ):
     expected, seconds = uninterrupted
-    moment_s = float(np.random.default_rng(seed_of("kill", number)).uniform(0.02, 1.1)) * seconds
+    moment_s = float(np.random.default_rng(seed_to_explore("kill", number)).uniform(0.02, 1.1)) * seconds
     folder = copy_of(day_old, tmp_path / "store")
     reader = Reader(folder)
     reader.start()
