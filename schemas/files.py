@@ -145,8 +145,9 @@ def expand_inputs(spec: str, date: str | None = None) -> list[str]:
     if os.path.isdir(spec):
         found = _walk(spec)
     elif _GLOB_CHARACTERS & set(spec):
-        num_fixed = _num_fixed_components(spec)
-        matches = [m for m in sorted(glob.glob(spec, recursive=True)) if not any(map(_hidden, _parts(m)[num_fixed:]))]
+        folder, pattern = _split_pattern(spec)
+        names = [name for name in glob.glob(pattern, root_dir=folder or None, recursive=True) if not _is_hidden(name)]
+        matches = [os.path.join(folder, name) for name in sorted(names)]
         found = [path for match in matches for path in (_walk(match) if os.path.isdir(match) else [match])]
     else:
         found = []
@@ -155,18 +156,24 @@ def expand_inputs(spec: str, date: str | None = None) -> list[str]:
     return sorted(set(found))
 
 
-def _num_fixed_components(pattern: str) -> int:
-    """How many components stand before the first with a glob character: what is named outright is never hidden.
+def _split_pattern(spec: str) -> tuple[str, str]:
+    """(what is named outright, the pattern below it). A folder whose own name has glob characters is named outright
+    where there is one, as everything is that the whole of a spec names.
 
-    >>> _num_fixed_components("shop/_export/*/part-*.csv")
-    2
+    >>> _split_pattern("shop/_export/*/part-*.csv")
+    ('shop/_export/', '*/part-*.csv')
     """
-    parts = _parts(pattern)
-    return next(number for number, part in enumerate(parts) if _GLOB_CHARACTERS & set(part))
+    folder, pattern = "", spec
+    while "/" in pattern:
+        name, _, below = pattern.partition("/")
+        if _GLOB_CHARACTERS & set(name) and not os.path.isdir(folder + name):
+            break
+        folder, pattern = f"{folder}{name}/", below
+    return folder, pattern
 
 
-def _parts(path: str) -> list[str]:
-    return [part for part in path.split("/") if part]
+def _is_hidden(path: str) -> bool:
+    return any(map(_hidden, path.split("/")))
 
 
 def _hidden(name: str) -> bool:

@@ -132,3 +132,22 @@ def test_expand_inputs(tmp_path: Path) -> None:
     for nothing in ("day={date}", "x*", "day=2/_tmp/none", "*/*/x.csv", "*/_tmp/*", ".[x]/d.csv"):
         with pytest.raises(UsageError, match="nothing is found"):
             found(nothing, "3")
+
+
+@pytest.mark.parametrize("name", ["photos [2026]", "what?", "a*b"])
+def test_a_folder_whose_name_has_glob_characters_is_meant_itself(tmp_path: Path, name: str) -> None:
+    """A glob below such a folder, be it the one that a job is called from."""
+    folder = tmp_path / name / "_export"
+    for part in ("day=1/a.csv", "day=2/b.csv", "_tmp/c.csv", "[x]/d.csv"):
+        (folder / part).parent.mkdir(parents=True)
+        (folder / part).touch()
+    (tmp_path / "photos 2" / "_export" / "day=1").mkdir(parents=True)
+    (tmp_path / "photos 2" / "_export" / "day=1" / "other.csv").touch()
+    for spec, expected in {
+        "*": ["[x]/d.csv", "day=1/a.csv", "day=2/b.csv"],
+        "**/*.csv": ["[x]/d.csv", "day=1/a.csv", "day=2/b.csv"],
+        "day=*/a.csv": ["day=1/a.csv"],
+        "day=[12]/*.csv": ["day=1/a.csv", "day=2/b.csv"],
+        "[x]/*.csv": ["[x]/d.csv"],
+    }.items():
+        assert [os.path.relpath(path, folder) for path in expand_inputs(f"{folder}/{spec}")] == expected
