@@ -46,7 +46,7 @@ PROG = "python -m pipelines.convert_complete_journey"
 class ConvertCompleteJourneyConfig:
     """Converts the Complete Journey purchases to a catalogue, engagements and training pairs."""
 
-    out: str = flag(help="folder for the three files", positional=True)
+    out: str = flag(path=True, help="folder for the three files", positional=True)
     train_before: str = flag(default=DEFAULT_TRAIN_BEFORE, help="training pairs end before this date (UTC)")
     pairs_per_purchase: int = flag(default=2, help="training pairs a purchase, at most")
     seed: int = flag(default=0, help="seed of the drawing of training pairs")

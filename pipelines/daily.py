@@ -9,7 +9,7 @@ What has not changed since the run before is taken over from it, picture by pict
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from model.pictures import DEFAULT_LIMITS
 from pipelines import embed, evaluate, features, index, ingest, store, users
 from pipelines.accounting import summary
 from pipelines.console.jobs import flag, main_of, narrow
+from pipelines.console.paths import given_values
 from pipelines.gates import GateThresholds, check_quarantine_share, require_passed, write_report
 from pipelines.gating.results import FAILED, check_accepted
 from pipelines.lock import store_lock
@@ -47,14 +48,16 @@ _THRESHOLDS = frozenset(field.name for field in fields(GateThresholds))
 class DailyConfig(GateThresholds, Acceptance, UserSettings):
     """One day: the shop's whole catalogue in, published embeddings and index out."""
 
-    catalog: str = flag(help="catalogue of the day: a file, a folder of parts or a glob; {date} means --date")
+    catalog: str = flag(
+        path=True, help="catalogue of the day: a file, a folder of parts or a glob; {date} means --date"
+    )
     engagements: str | None = flag(
-        default=None, help="engagements up to the end of --date, for users and the run's metrics"
+        path=True, default=None, help="engagements up to the end of --date, for users and the run's metrics"
     )
     image_root: str = flag(
-        default=".", help="folder that relative picture paths start from; nothing outside it is read"
+        path=True, default=".", help="folder that relative picture paths start from; nothing outside it is read"
     )
-    store: str = flag(help="store folder")
+    store: str = flag(path=True, help="store folder")
     date: str = flag(help="the day, YYYY-MM-DD (UTC)")
     attempt: int = flag(default=0, help="another number runs a finished day again, say after pictures were mended")
     model: str | None = flag(default=None, help="model id; default: the model trained last")
@@ -151,7 +154,7 @@ def _facts(config: DailyConfig, model_id: str) -> dict[str, Any]:
     inputs = {"catalog": input_identity(expand_inputs(config.catalog, config.date))}
     if config.engagements is not None:
         inputs["engagements"] = input_identity(expand_inputs(config.engagements, config.date))
-    kept = {name: value for name, value in asdict(config).items() if name not in _THRESHOLDS.union(_PLACES)}
+    kept = {name: value for name, value in given_values(config).items() if name not in _THRESHOLDS.union(_PLACES)}
     if makes_users(config):  # a new calibration is another run
         chosen = alpha_in_store(config.store, config.alpha, model_id)
         kept |= {name: getattr(chosen, name) for name in _CALIBRATED}

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from pipelines import daily, sample_shop, train
 from pipelines.console.jobs import beam_options, exit_code
+from pipelines.console.paths import check_local
 from pipelines.recommend import format_answer
 from pipelines.search import format_results
 from pipelines.serving.recommendation_types import Settings
@@ -105,7 +106,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--items", type=int, default=2000, help="items of the sample shop")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args(argv)
-    return exit_code(lambda: run(Path(arguments.folder), arguments.items, arguments.seed))
+
+    def job() -> None:
+        check_local(arguments.folder, "FOLDER")
+        run(Path(arguments.folder), arguments.items, arguments.seed)
+
+    return exit_code(job)
 
 
 if __name__ == "__main__":

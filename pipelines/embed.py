@@ -34,9 +34,11 @@ __all__ = ["CODE_VERSION", "STAGE", "EmbedConfig", "EmbedPlan", "build", "main",
 class EmbedConfig:
     """Computes one 256-d unit vector per item from its features with a trained model."""
 
-    run: str = flag(help="run folder that holds features/; embeddings/ is written there")
-    model: str = flag(help="model folder")
-    reuse_from: str | None = flag(default=None, help="earlier run folder whose vectors of equal items are taken over")
+    run: str = flag(path=True, help="run folder that holds features/; embeddings/ is written there")
+    model: str = flag(path=True, help="model folder")
+    reuse_from: str | None = flag(
+        path=True, default=None, help="earlier run folder whose vectors of equal items are taken over"
+    )
 
 
 @dataclass(frozen=True)

@@ -35,10 +35,12 @@ CODE_VERSION = 2
 class EvaluateConfig:
     """Evaluates the published run on engagements or judgements."""
 
-    store: str = flag(help="store folder")
-    engagements: str | None = flag(default=None, help="engagements: a file, a folder of parts or a glob")
-    image_root: str | None = flag(default=None, help="folder that closeup queries start from (with --engagements)")
-    judgements: str | None = flag(default=None, help="judgements: surface, query, item_id, grade")
+    store: str = flag(path=True, help="store folder")
+    engagements: str | None = flag(path=True, default=None, help="engagements: a file, a folder of parts or a glob")
+    image_root: str | None = flag(
+        path=True, default=None, help="folder that closeup queries start from (with --engagements)"
+    )
+    judgements: str | None = flag(path=True, default=None, help="judgements: surface, query, item_id, grade")
     date: str | None = flag(default=None, help="later engagements are left out; default: the run's date")
     include_train: bool = flag(default=False, help="keep the model's own training part")
     max_queries: int = flag(default=MAX_QUERIES, help="distinct queries a task, sampled with a fixed seed")

@@ -44,21 +44,27 @@ EXAMPLE = (
 class EvaluateUsersConfig:
     """Evaluates users as several vectors on past days, beside baselines (PinnerSage's offline protocol)."""
 
-    run: str | None = flag(default=None, help="run folder whose item vectors are used")
-    embeddings: str | None = flag(default=None, help="item vectors: any embeddings Parquet; default: the run's")
-    engagements: str = flag(help="engagements of the period and before it: a file, a folder or a glob")
+    run: str | None = flag(path=True, default=None, help="run folder whose item vectors are used")
+    embeddings: str | None = flag(
+        path=True, default=None, help="item vectors: any embeddings Parquet; default: the run's"
+    )
+    engagements: str = flag(path=True, help="engagements of the period and before it: a file, a folder or a glob")
     from_date: str = flag(help="first day, YYYY-MM-DD, UTC (also --from); the vectors should be of before")
     to_date: str = flag(help="last day, itself included (also --to)")
     window_days: int = flag(default=90, help="history of a user that counts")
     alpha: float | None = flag(default=None, help="largest squared distance of a merge; default: as calibrated")
-    calibration: str | None = flag(default=None, help="calibration file; default: the store's for these vectors")
+    calibration: str | None = flag(
+        path=True, default=None, help="calibration file; default: the store's for these vectors"
+    )
     actions: str = flag(
         default=",".join(POSITIVE_ACTIONS), help="the actions that count, separated by commas", by_commas=True
     )
     max_actions: int = flag(default=2_000, help="the newest actions of a user that count")
-    notes: str | None = flag(default=None, help="Markdown file that ends the page: how a person reads the figures")
-    out: str | None = flag(default=None, help="Markdown file; it is printed in any case")
-    out_json: str | None = flag(default=None, help="the same figures as JSON")
+    notes: str | None = flag(
+        path=True, default=None, help="Markdown file that ends the page: how a person reads the figures"
+    )
+    out: str | None = flag(path=True, default=None, help="Markdown file; it is printed in any case")
+    out_json: str | None = flag(path=True, default=None, help="the same figures as JSON")
     columns: dict[str, Any] = flag(default={}, help="[columns.engagements]: our column name -> the shop's")
 
     def __post_init__(self) -> None:

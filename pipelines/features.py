@@ -49,20 +49,28 @@ EXAMPLE = "itemsage features --run store/runs/2026-06-30/0123456789abcdef --imag
 class FeaturesConfig:
     """Turns pictures into vectors and text into token ids, for every item of a run."""
 
-    run: str = flag(help="run folder that holds items/; features/ is written there")
-    image_root: str = flag(default=".", help="folder that picture paths start from; nothing outside it is read")
-    vocabulary: str | None = flag(default=None, help="vocabulary folder; default: the run's own")
+    run: str = flag(path=True, help="run folder that holds items/; features/ is written there")
+    image_root: str = flag(
+        path=True, default=".", help="folder that picture paths start from; nothing outside it is read"
+    )
+    vocabulary: str | None = flag(path=True, default=None, help="vocabulary folder; default: the run's own")
     image_encoder: str | None = flag(
         default=None,
         help=f"{DEFAULT_ENCODER} (default), efficientnet_lite0, any torchvision classification network, or none",
     )
-    image_weights: str | None = flag(default=None, help="weights file; default: torchvision's own, downloaded")
+    image_weights: str | None = flag(
+        path=True, default=None, help="weights file; default: torchvision's own, downloaded"
+    )
     image_weights_name: str | None = flag(default=None, help="its torchvision entry: ResNet50_Weights.IMAGENET1K_V2")
     image_weights_sha256: str | None = flag(default=None, help="sha256 that the weights must have")
-    image_encoder_folder: str | None = flag(default=None, help="saved image encoder (a model's) instead of the above")
+    image_encoder_folder: str | None = flag(
+        path=True, default=None, help="saved image encoder (a model's) instead of the above"
+    )
     image_dtype: str = flag(default="auto", choices=("auto", *DTYPES), help="number format of the image encoder")
     device: str = flag(default="auto", help="auto, cpu or cuda")
-    reuse_from: str | None = flag(default=None, help="earlier run folder; what has not changed is taken over from it")
+    reuse_from: str | None = flag(
+        path=True, default=None, help="earlier run folder; what has not changed is taken over from it"
+    )
     verify_images: bool = flag(
         default=False, help="read every picture, also those whose size and modification time are unchanged"
     )

@@ -53,7 +53,7 @@ REFINED_CODE_VERSION = 1
 class IndexConfig:
     """Builds the Annoy index of a run's embeddings and measures its recall against exact search."""
 
-    run: str = flag(help="run folder with finished embeddings")
+    run: str = flag(path=True, help="run folder with finished embeddings")
     target_recall: float = flag(default=0.95, help="recall@10 to reach with the fewest trees and nodes a query")
     max_trees: int = flag(default=100, help="cost cap: trees")
     max_search_k: int = flag(default=20_000, help="cost cap: nodes inspected a query")
@@ -61,7 +61,9 @@ class IndexConfig:
     refine_cosine: float = flag(
         default=0.0, help="also write refined_index/, without items that are this near to one that is kept; 0: do not"
     )
-    reuse_from: str | None = flag(default=None, help="earlier run folder whose index is copied if vectors are equal")
+    reuse_from: str | None = flag(
+        path=True, default=None, help="earlier run folder whose index is copied if vectors are equal"
+    )
 
     def __post_init__(self) -> None:
         if not 0 <= self.target_recall <= 1 or self.max_trees < 1 or self.max_search_k < 1:

@@ -63,8 +63,8 @@ EXAMPLE = (
 class IngestConfig:
     """Reads a catalogue, quarantines its bad rows and writes the rest into buckets sorted by item_id."""
 
-    run: str = flag(help="run folder to write into")
-    catalog: str = flag(help="catalogue: a file, a folder of parts or a glob; {date} becomes --date")
+    run: str = flag(path=True, help="run folder to write into")
+    catalog: str = flag(path=True, help="catalogue: a file, a folder of parts or a glob; {date} becomes --date")
     date: str | None = flag(default=None, help="the day of the catalogue, YYYY-MM-DD")
     num_buckets: int = flag(default=0, help=f"buckets of the store; 0: one for {ROWS_PER_BUCKET} rows, at least 4")
     columns: dict[str, Any] = flag(default={}, help="our column name -> the shop's, from [columns] of the config file")

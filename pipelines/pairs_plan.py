@@ -32,10 +32,14 @@ _PLACES = ("run", "engagements", "image_root", "vocabulary", "image_encoder_fold
 class PairsConfig:
     """Joins engagements, pseudo-queries or both to a run's features and splits the pairs."""
 
-    run: str = flag(help="run folder that holds items/ and features/; pairs/ is written there")
-    engagements: str | None = flag(default=None, help="engagements: a file, a folder or a glob; {date} means --date")
+    run: str = flag(path=True, help="run folder that holds items/ and features/; pairs/ is written there")
+    engagements: str | None = flag(
+        path=True, default=None, help="engagements: a file, a folder or a glob; {date} means --date"
+    )
     date: str | None = flag(default=None, help="rows after the end of this day (YYYY-MM-DD, UTC) are left out")
-    image_root: str = flag(default=".", help="folder that query picture paths start from; nothing outside it is read")
+    image_root: str = flag(
+        path=True, default=".", help="folder that query picture paths start from; nothing outside it is read"
+    )
     split: str = flag(default="time", choices=KINDS, help="by time, by time within each item, or by hash of the query")
     test_days: float | None = flag(
         default=None, help="length of the test part (split time); default: by --test-fraction"
@@ -47,8 +51,8 @@ class PairsConfig:
     pseudo_queries: int = flag(default=0, help="text queries made from each item's own text")
     max_pairs_per_item: int = flag(default=0, help="training pairs an item, at most; 0: no cap")
     frequencies: str = flag(default="exact", choices=("exact", "sketch"), help="how queries and pairs are counted")
-    vocabulary: str | None = flag(default=None, help="vocabulary folder; default: the run's")
-    image_encoder_folder: str | None = flag(default=None, help="saved picture encoder; default: the run's")
+    vocabulary: str | None = flag(path=True, default=None, help="vocabulary folder; default: the run's")
+    image_encoder_folder: str | None = flag(path=True, default=None, help="saved picture encoder; default: the run's")
     device: str = flag(default="auto", help="auto, cpu or cuda")
     seed: int = flag(default=0, help="seed of the query split, the pseudo-queries, the cap and the sketch")
     columns: dict[str, Any] = flag(default={}, help="[columns.engagements]: our column name -> the shop's")
@@ -138,7 +142,7 @@ def _query_encoding(config: PairsConfig, features: dict[str, Any], num_buckets: 
     _check_same("image_encoder_id", features, spec.network_id, folder)
     return QueryEncoding(
         run=config.run,
-        image_root=config.image_root,
+        image_root=str(Path(config.image_root).resolve()),
         encoder_folder=folder,
         encoder_id=spec.encoder_id,
         device=config.device,

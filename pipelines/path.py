@@ -17,7 +17,7 @@ class PathConfig:
     """Prints a folder of the published run."""
 
     what: str = flag(help="which folder", choices=READABLE, positional=True)
-    store: str = flag(help="store folder")
+    store: str = flag(path=True, help="store folder")
 
 
 def run(config: PathConfig) -> None:

@@ -55,8 +55,8 @@ class Acceptance:
 class PublishConfig(GateThresholds, Acceptance):
     """Checks a run whose stages are finished and makes it the one that readers see."""
 
-    store: str = flag(help="store folder")
-    run: str = flag(help="run folder inside the store")
+    store: str = flag(path=True, help="store folder")
+    run: str = flag(path=True, help="run folder inside the store")
 
 
 def publish(config: PublishConfig, facts: dict[str, Any] | None = None) -> dict[str, Any]:

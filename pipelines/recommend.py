@@ -39,9 +39,9 @@ _EXPECTED = 'one JSON object {"user_id": a string that is not empty, "recent": a
 class RecommendConfig:
     """Recommends items of the published run; give exactly one of --user and --requests."""
 
-    store: str = flag(help="store folder")
+    store: str = flag(path=True, help="store folder")
     user: str | None = flag(default=None, help="a user id")
-    requests: str | None = flag(default=None, help="JSON lines with user_id and recent; - is stdin")
+    requests: str | None = flag(path=True, default=None, help="JSON lines with user_id and recent; - is stdin")
     recent: str | None = flag(
         default=None, help="today's items of --user, newest last, separated by commas", by_commas=True
     )

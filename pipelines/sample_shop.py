@@ -18,7 +18,7 @@ EXAMPLE = "itemsage sample-shop shop --items 2000 --seed 0"
 class SampleShopConfig:
     """Writes a sample shop: the same items, seed and end date give the same bytes."""
 
-    out: str = flag(help="folder to write; must be empty or a sample shop", positional=True)
+    out: str = flag(path=True, help="folder to write; must be empty or a sample shop", positional=True)
     items: int = flag(default=2000, help="good items")
     seed: int = flag(default=0, help="another seed, another shop")
     end_date: str = flag(default=LAST_DAY.isoformat(), help="last day of the log")

@@ -32,11 +32,13 @@ _SCORE_DIGITS = 6
 class SearchConfig:
     """Searches the published run of a store; give exactly one of --text, --image, --item and --queries."""
 
-    store: str = flag(help="store folder")
+    store: str = flag(path=True, help="store folder")
     text: str | None = flag(default=None, help="a text query")
-    image: str | None = flag(default=None, help="a picture file as the query")
+    image: str | None = flag(path=True, default=None, help="a picture file as the query")
     item: str | None = flag(default=None, help="an item id: the items nearest to it, itself left out")
-    queries: str | None = flag(default=None, help="JSON lines with query_id and text, image or item; - is stdin")
+    queries: str | None = flag(
+        path=True, default=None, help="JSON lines with query_id and text, image or item; - is stdin"
+    )
     top: int = flag(default=10, help="results a query")
     exact: bool = flag(default=False, help="compare with every item instead of using the index")
     json: bool = flag(default=False, help="print JSON")

@@ -31,6 +31,7 @@ from model.training_data import TrainingData
 from model.vocabulary import Vocabulary
 from pipelines import features, ingest, pairs, store, vocabulary
 from pipelines.console.jobs import flag, main_of, narrow
+from pipelines.console.paths import given_values
 from pipelines.console.progress import Progress
 from pipelines.lock import store_lock
 from pipelines.units import read_stage_manifest
@@ -50,17 +51,19 @@ _PLACES = ("catalog", "engagements", "image_weights", "store", "date", "device")
 class TrainConfig:
     """Trains a model on a shop's catalogue and engagements and puts it into the store."""
 
-    catalog: str = flag(help="catalogue: a file, a folder of parts or a glob; {date} means --date")
-    engagements: str | None = flag(default=None, help="engagements up to the end of --date; or use --pseudo-queries")
-    image_root: str = flag(
-        default=".", help="folder that relative picture paths start from; nothing outside it is read"
+    catalog: str = flag(path=True, help="catalogue: a file, a folder of parts or a glob; {date} means --date")
+    engagements: str | None = flag(
+        path=True, default=None, help="engagements up to the end of --date; or use --pseudo-queries"
     )
-    store: str = flag(help="store folder")
+    image_root: str = flag(
+        path=True, default=".", help="folder that relative picture paths start from; nothing outside it is read"
+    )
+    store: str = flag(path=True, help="store folder")
     date: str = flag(help="the day, YYYY-MM-DD (UTC); later engagements are left out")
     image_encoder: str = flag(
         default="resnet50", help="a torchvision classification network, efficientnet_lite0, or none for text only"
     )
-    image_weights: str | None = flag(default=None, help="its weights file (.pth or .safetensors)")
+    image_weights: str | None = flag(path=True, default=None, help="its weights file (.pth or .safetensors)")
     image_weights_name: str | None = flag(default=None, help="its torchvision weights entry, such as IMAGENET1K_V2")
     image_weights_sha256: str | None = flag(default=None, help="sha256 that the weights file must have")
     image_dtype: str = flag(
@@ -208,7 +211,7 @@ def _identity(config: TrainConfig) -> dict[str, Any]:
         inputs["engagements"] = input_identity(expand_inputs(config.engagements, config.date))
     if config.image_weights is not None:
         inputs["image_weights"] = input_identity([config.image_weights])
-    kept = {name: value for name, value in asdict(config).items() if name not in _PLACES}
+    kept = {name: value for name, value in given_values(config).items() if name not in _PLACES}
     return {"code_version": CODE_VERSION, "config": kept, "date": config.date, "inputs": inputs}
 
 

@@ -73,11 +73,15 @@ class UserSettings:
 class UsersConfig(UserSettings):
     """Clusters the items that each user acted on: several vectors per user (PinnerSage)."""
 
-    run: str = flag(help="run folder; users/, user_actions/ and item_popularity/ are written there")
-    embeddings: str | None = flag(default=None, help="item vectors: any embeddings Parquet; default: the run's")
-    engagements: str = flag(help="engagements: a file, a folder or a glob; {date} means --date")
+    run: str = flag(path=True, help="run folder; users/, user_actions/ and item_popularity/ are written there")
+    embeddings: str | None = flag(
+        path=True, default=None, help="item vectors: any embeddings Parquet; default: the run's"
+    )
+    engagements: str = flag(path=True, help="engagements: a file, a folder or a glob; {date} means --date")
     date: str = flag(help="the day, YYYY-MM-DD (UTC): users are as at its end")
-    calibration: str | None = flag(default=None, help="calibration file; default: the store's for these vectors")
+    calibration: str | None = flag(
+        path=True, default=None, help="calibration file; default: the store's for these vectors"
+    )
     calibrate: bool = flag(
         default=False,
         help="choose alpha, the number of samples and the weight of popularity on these data, write the calibration; "
@@ -97,7 +101,9 @@ class UsersConfig(UserSettings):
         help="with --calibrate: recall of all items of a day decides, or of those that are new to the user",
     )
     calibration_days: int = flag(default=7, help="with --calibrate: the days up to --date that are held out in turn")
-    reuse_from: str | None = flag(default=None, help="earlier run folder whose clusters of equal actions are reused")
+    reuse_from: str | None = flag(
+        path=True, default=None, help="earlier run folder whose clusters of equal actions are reused"
+    )
     columns: dict[str, Any] = flag(default={}, help="[columns.engagements]: our column name -> the shop's")
 
     def __post_init__(self) -> None:

@@ -37,7 +37,7 @@ MAX_GROUPS = 64
 class VocabularyConfig:
     """Counts the tokens of all text fields of a run's items and keeps the most frequent ones of each kind."""
 
-    run: str = flag(help="run folder that holds items/; vocabulary/ is written there")
+    run: str = flag(path=True, help="run folder that holds items/; vocabulary/ is written there")
     max_words: int = flag(default=PAPER_SIZES["word"], help="word unigrams kept")
     max_bigrams: int = flag(default=PAPER_SIZES["bigram"], help="word bigrams kept")
     max_trigrams: int = flag(default=PAPER_SIZES["trigram"], help="character trigrams kept")

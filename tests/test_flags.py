@@ -4,11 +4,11 @@ Regenerate: PYTHONPATH=. python tests/test_flags.py
 """
 
 import dataclasses
-import importlib
 import json
 from pathlib import Path
 
 import pytest
+from command_configs import MODULES, configs
 
 from pipelines.cli import main, usage
 from pipelines.console.commands import COMMANDS
@@ -16,25 +16,12 @@ from pipelines.console.config_file import SHARED_KEYS
 from pipelines.console.jobs import flag_name
 
 GOLDEN = Path(__file__).parent / "golden" / "flags" / "v1" / "flags.json"
-MODULES = {command: module for command, (module, _) in COMMANDS.items()} | {
-    "convert_complete_journey": "pipelines.convert_complete_journey"
-}
-
-
-def config_of(module_name: str) -> type | None:
-    """The config dataclass that a job module's `main` parses; None for one without."""
-    module = importlib.import_module(module_name)
-    wanted = module_name.split(".")[-1].replace("_", "") + "config"
-    return next((value for name, value in vars(module).items() if name.lower() == wanted), None)
 
 
 def flags() -> dict[str, dict[str, str]]:
     """command -> flag (`OUT` if it is positional) -> default, "required" where there is none."""
     found = {}
-    for command, module_name in MODULES.items():
-        config = config_of(module_name)
-        if config is None:
-            continue
+    for command, config in configs().items():
         found[command] = {
             flag_name(field): "required"
             if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
@@ -50,8 +37,7 @@ def test_flags_are_the_golden_ones():
 
 
 def test_a_shared_config_file_may_hold_the_flags_of_every_command():
-    configs = filter(None, map(config_of, MODULES.values()))
-    names = {field.name for config in configs for field in dataclasses.fields(config)} - {"columns"}
+    names = {field.name for config in configs().values() for field in dataclasses.fields(config)} - {"columns"}
     assert names == SHARED_KEYS, "adapt SHARED_KEYS of pipelines/console/config_file.py"
 
 

@@ -4,11 +4,12 @@ Each job declares its config once:
 
     @dataclass(frozen=True, kw_only=True)
     class EmbedConfig:
-        run: str = flag(help="run folder")
+        run: str = flag(help="run folder", path=True)
         batch_size: int = flag(default=1024, help="items a forward pass")
 
 `parse` fills it: flags override the TOML file (`--config`), which overrides defaults; whatever Beam knows becomes its
-PipelineOptions; anything else is an error with exit code 2.
+PipelineOptions; anything else is an error with exit code 2. Paths become absolute there, and only there: whoever makes
+the config of a Beam job in Python, for workers in other working folders, does as `parse` does (with_absolute_paths).
 """
 
 import argparse
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pipelines.console.config_file import plain_type, read_config_file
 from pipelines.console.exit_codes import exit_code
+from pipelines.console.paths import check_local, path_fields, with_absolute_paths
 from pipelines.console.terminal import in_words
 from schemas.errors import UsageError
 
@@ -37,13 +39,15 @@ def flag(
     choices: Sequence[str] | None = None,
     positional: bool = False,
     by_commas: bool = False,
+    path: bool = False,
 ) -> Any:
     """A field of a job's config that is also a command line flag; without a default it is required.
 
     `positional`: `run` is given as `RUN`, not as `--run=RUN`. At most one a config. `by_commas`: a text of values that
-    commas separate; a config file may give a list instead.
+    commas separate; a config file may give a list instead. `path`: names a file, a folder or (a glob) several: a URI is
+    refused, and in a Beam job the path becomes absolute.
     """
-    metadata = {"help": help, "choices": choices, "positional": positional, "by_commas": by_commas}
+    metadata = {"help": help, "choices": choices, "positional": positional, "by_commas": by_commas, "path": path}
     if isinstance(default, dict):
         return dataclasses.field(default_factory=lambda: dict(default), metadata=metadata)
     return dataclasses.field(default=default, metadata=metadata)
@@ -52,16 +56,18 @@ def flag(
 def parse(
     config_class: type[ConfigT], argv: Sequence[str], prog: str, example: str
 ) -> "tuple[ConfigT, PipelineOptions]":
-    """The config of a Beam job (see parse_alone) and the Beam options that were given beside its flags."""
+    """The config of a Beam job (see parse_alone), its paths absolute, and the Beam options that were given beside its
+    flags."""
     config, rest = _fill(config_class, argv, prog, f"{example}\n\nOther flags go to Beam: --runner, ...")
-    return config, beam_options(rest)
+    return with_absolute_paths(config), beam_options(rest)
 
 
 def parse_alone(config_class: type[ConfigT], argv: Sequence[str], prog: str, example: str) -> ConfigT:
     """The config of a command that runs no Beam, from flags, `--config` TOML and defaults.
 
     The TOML file: see read_config_file. If the config has a `date`, every `{date}` in a value becomes that date.
-    Raises UsageError for a missing or unknown flag, a value of a wrong type, or a `{date}` without a date.
+    Raises UsageError for a missing or unknown flag, a value of a wrong type, a URI for a path, or a `{date}` without a
+    date.
     """
     config, rest = _fill(config_class, argv, prog, example)
     if rest:
@@ -101,7 +107,11 @@ def _fill(config_class: type[ConfigT], argv: Sequence[str], prog: str, example: 
     known, rest = parser.parse_known_args(list(argv))
     values = {name: value for name, value in vars(known).items() if name != "config" and value not in (None, [])}
     command = prog.split()[-1].rpartition(".")[2]
+    check_local(known.config or "", "--config")
     merged = _fill_date({**read_config_file(known.config, config_class, command), **values}, config_class)
+    for field in path_fields(config_class):
+        source = flag_name(field) if field.name in values else f"{field.name} in {known.config}"
+        check_local(merged.get(field.name) or "", source)
     fields = dataclasses.fields(config_class)  # type: ignore[arg-type]
     missing = [
         flag_name(f)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from pipelines import daily, history, store
 from pipelines.console.exit_codes import EXIT_DONE, EXIT_FAULT, EXIT_THRESHOLD, EXIT_USAGE, exit_code
 from pipelines.console.jobs import flag, narrow, parse
+from pipelines.console.paths import with_date
 from pipelines.console.terminal import aligned
 from pipelines.daily import DailyConfig
 from pipelines.lock import store_lock
@@ -85,7 +86,9 @@ def config_of_day(config: Any, date: str) -> DailyConfig:
     """The config of one day's run: every `{date}` of a value filled in."""
     day = narrow(DailyConfig, config, date=date)
     values = dataclasses.asdict(day).items()
-    return dataclasses.replace(day, **{k: v.replace("{date}", date) for k, v in values if isinstance(v, str)})
+    return dataclasses.replace(
+        day, **{name: with_date(value, date) for name, value in values if isinstance(value, str)}
+    )
 
 
 def run(config: Any, options: "PipelineOptions") -> list[DayResult]:

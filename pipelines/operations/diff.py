@@ -39,7 +39,7 @@ class DiffConfig:
 
     old: str = flag(help="the earlier run: DATE, RUN_ID or runs/DATE/RUN_ID; or the first argument without a flag")
     new: str = flag(help="the later run; or the second argument without a flag")
-    store: str = flag(help="store folder")
+    store: str = flag(path=True, help="store folder")
     top: int = flag(default=20, help="items of each kind to show")
     json: bool = flag(default=False, help="print JSON")
 

@@ -45,14 +45,16 @@ EXAMPLE = "itemsage doctor --config shop.toml --date 2026-06-30"
 class DoctorConfig:
     """Checks machine, store, model and inputs before a run, and puts some rows through every stage. Changes nothing."""
 
-    catalog: str | None = flag(default=None, help="catalogue: a file, a folder of parts or a glob; {date} means --date")
-    engagements: str | None = flag(default=None, help="engagements, likewise")
-    image_root: str = flag(default=".", help="folder that relative picture paths start from")
-    store: str | None = flag(default=None, help="store folder; it need not exist yet")
+    catalog: str | None = flag(
+        path=True, default=None, help="catalogue: a file, a folder of parts or a glob; {date} means --date"
+    )
+    engagements: str | None = flag(path=True, default=None, help="engagements, likewise")
+    image_root: str = flag(path=True, default=".", help="folder that relative picture paths start from")
+    store: str | None = flag(path=True, default=None, help="store folder; it need not exist yet")
     date: str | None = flag(default=None, help="the day, YYYY-MM-DD, for {date}")
     model: str | None = flag(default=None, help="model id; default: the model trained last")
     image_encoder: str | None = flag(default=None, help="image encoder to train with, where the store has no model")
-    image_weights: str | None = flag(default=None, help="its weights file")
+    image_weights: str | None = flag(path=True, default=None, help="its weights file")
     image_weights_name: str | None = flag(default=None, help="its torchvision entry")
     image_weights_sha256: str | None = flag(default=None, help="sha256 that the weights must have")
     image_dtype: str = flag(default="auto", choices=("auto", *DTYPES), help="number format of the image encoder")

@@ -27,7 +27,7 @@ class ExplainConfig:
     """Tells what a run knows of an item and why its vector was computed or reused. Exit code 2 for an unknown id."""
 
     item: str = flag(help="item id", positional=True)
-    store: str = flag(help="store folder")
+    store: str = flag(path=True, help="store folder")
     run: str | None = flag(default=None, help="DATE, RUN_ID or runs/DATE/RUN_ID; default: the published run")
     json: bool = flag(default=False, help="print JSON")
 

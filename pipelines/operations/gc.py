@@ -32,7 +32,7 @@ from schemas.errors import UsageError
 class GcConfig:
     """Deletes old runs, models and leftovers that no pointer names and no reader can still be inside."""
 
-    store: str = flag(help="store folder")
+    store: str = flag(path=True, help="store folder")
     keep: int = flag(default=7, help="finished runs to keep at least, the newest ones")
     min_age_hours: float = flag(
         default=72.0, help="longer than any reader stays in a run, any run takes, and a weekend with a failed run lasts"

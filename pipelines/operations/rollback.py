@@ -22,7 +22,7 @@ from schemas.errors import UsageError
 class RollbackConfig:
     """Takes readers back to an earlier run."""
 
-    store: str = flag(help="store folder")
+    store: str = flag(path=True, help="store folder")
     to: str | None = flag(default=None, help="DATE, RUN_ID or runs/DATE/RUN_ID; default: the run before the current")
     reason: str | None = flag(default=None, help="why, for the history")
 

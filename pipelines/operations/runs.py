@@ -24,7 +24,7 @@ ROLLED_BACK, FAILED_GATES, UNFINISHED, BROKEN = "rolled back", "failed gates", "
 class RunsConfig:
     """Lists the runs of a store, newest first."""
 
-    store: str = flag(help="store folder")
+    store: str = flag(path=True, help="store folder")
     json: bool = flag(default=False, help="print JSON")
 
 

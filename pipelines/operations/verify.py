@@ -39,10 +39,12 @@ EXAMPLE = "itemsage verify --store store --rebuild 100 --image-root images"
 class VerifyConfig:
     """Checks a run: checksums, counts, schemas, norms, ids, index; changes nothing. Exit code 1 if a check failed."""
 
-    store: str = flag(help="store folder")
+    store: str = flag(path=True, help="store folder")
     run: str | None = flag(default=None, help="DATE, RUN_ID or runs/DATE/RUN_ID; default: the published run")
     rebuild: int = flag(default=0, help="compute this many items again, pictures included, and compare bytes")
-    image_root: str | None = flag(default=None, help="with --rebuild: folder of the pictures; default: the run's own")
+    image_root: str | None = flag(
+        path=True, default=None, help="with --rebuild: folder of the pictures; default: the run's own"
+    )
     json: bool = flag(default=False, help="print JSON")
 
     def __post_init__(self) -> None:

@@ -1,0 +1,23 @@
+"""Every command's config, for tests that walk all flags."""
+
+import importlib
+
+from pipelines.console.commands import COMMANDS
+
+#: Command -> module; also what is no command of `itemsage` and runs as a module alone.
+MODULES = {command: module for command, (module, _) in COMMANDS.items()} | {
+    "convert_complete_journey": "pipelines.convert_complete_journey"
+}
+
+
+def config_of(module_name: str) -> type | None:
+    """The config dataclass that a job module's `main` parses; None for one without."""
+    module = importlib.import_module(module_name)
+    wanted = module_name.split(".")[-1].replace("_", "") + "config"
+    return next((value for name, value in vars(module).items() if name.lower() == wanted), None)
+
+
+def configs() -> dict[str, type]:
+    """Command -> config dataclass, of those that have one."""
+    found = {command: config_of(module) for command, module in MODULES.items()}
+    return {command: config for command, config in found.items() if config is not None}
