@@ -12,6 +12,8 @@ which something is wrong with the disk be the one on which nobody compares.
 Vectors, indexes, users and model ids cannot be accepted away: what fails there is broken for its readers.
 """
 
+import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields, replace
 from pathlib import Path
@@ -41,7 +43,7 @@ from pipelines.gating.results import (
 )
 from pipelines.gating.soundness import check_soundness
 from pipelines.gating.vectors import check_drift, check_kept, check_neighbour_overlap
-from schemas.errors import CorruptFileError, ThresholdError
+from schemas.errors import CorruptFileError, ThresholdError, printable
 from schemas.files import read_json, write_json
 from schemas.quarantine import quote
 
@@ -82,13 +84,21 @@ def run_gates(
 
 
 def write_report(run: Path, previous: Path | None, thresholds: GateThresholds, results: list[GateResult]) -> None:
-    """Writes `<run>/gates.json`: the results with their formulas and numbers, and what they were judged by."""
+    """Writes `<run>/gates.json`: the results with their formulas and numbers, and what they were judged by. The same
+    bytes wherever the store lies: paths inside it start there."""
     report = {
-        "gates": [asdict(result) for result in results],
+        "gates": [asdict(replace(result, message=_in_store(result.message, run))) for result in results],
         "previous": "/".join(previous.parts[-3:]) if previous is not None else None,
         "thresholds": {field.name: getattr(thresholds, field.name) for field in fields(GateThresholds)},
     }
     write_json(run / GATES_FILE, report)
+
+
+def _in_store(message: str, run: Path) -> str:
+    """The message with its paths relative to the store of the run."""
+    stores = {str(path.parent.parent.parent) for path in (run, Path(os.path.abspath(run)))} - {".", "/"}
+    named = "|".join(re.escape(printable(store)) for store in sorted(stores))
+    return re.sub(rf"(?<![\w./-])(?:{named})/", "", message) if stores else message
 
 
 def check_quarantine_share(

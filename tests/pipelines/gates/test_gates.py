@@ -109,6 +109,7 @@ def test_a_model_that_is_not_there_or_other_embeddings(days, fault):
     else:
         edit(today, "embeddings", model_id="../../escape")
     assert judge(today, yesterday)["model_id"].status == "failed"
+    assert str(today.parents[2]) not in (today / "gates.json").read_text()
 
 
 @pytest.mark.parametrize(
@@ -133,7 +134,11 @@ def test_a_damaged_yesterday_fails_what_needs_it_until_a_person_accepts(days, da
     assert all(found[name].message.startswith("the days cannot be compared: expected") for name in failing)
     with pytest.raises(ThresholdError, match="the new run stands without it"):
         require_passed(list(found.values()), today)
+    assert any(str(yesterday) in found[name].message for name in failing)  # a person is told the whole place,
     accepted = judge(today, yesterday, **dict.fromkeys(failing, "the disk of yesterday broke"))
+    report = (today / "gates.json").read_text()
+    assert f"runs/{YESTERDAY}/" in report
+    assert str(today.parents[2]) not in report  # the report of a run is the same wherever its store lies
     assert statuses(accepted).get("failed", set()) == set()
     require_passed(list(accepted.values()), today)
 
