@@ -71,7 +71,8 @@ def plan(config: EmbedConfig) -> EmbedPlan:
 
 
 def build(root: beam.Pipeline, config: EmbedConfig) -> beam.PCollection[dict[str, Any]]:
-    """Defines the job; runs nothing. The sidecars of all parts come out."""
+    """Defines the job; runs nothing. The sidecars of all parts come out. Workers in other working folders need
+    absolute paths (with_absolute_paths)."""
     return _build(root, config.run, plan(config))
 
 

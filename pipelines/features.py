@@ -128,7 +128,8 @@ def plan(config: FeaturesConfig) -> FeaturesPlan:
 
 
 def build(root: beam.Pipeline, config: FeaturesConfig) -> beam.PCollection[dict[str, Any]]:
-    """Defines the job; runs nothing. The sidecars of all buckets come out."""
+    """Defines the job; runs nothing. The sidecars of all buckets come out. Workers in other working folders need
+    absolute paths (with_absolute_paths)."""
     return _define(root, config, plan(config))
 
 

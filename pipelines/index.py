@@ -128,7 +128,8 @@ class IndexStage(UnitStage):
 
 
 def build(root: beam.Pipeline, config: IndexConfig) -> beam.PCollection[dict[str, Any]]:
-    """The units of the index; their sidecars come out. Runs nothing."""
+    """The units of the index; their sidecars come out. Runs nothing. Workers in other working folders need absolute
+    paths (with_absolute_paths)."""
     embeddings = read_stage_manifest(config.run, "embeddings")
     units = [Unit(STAGE, name, _fingerprint(config, embeddings, name)) for name in _unit_names(config)]
     return root | "Index" >> beam.Create(units) | ProcessUnits(config.run, IndexStage(config, embeddings))

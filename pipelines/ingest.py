@@ -127,7 +127,8 @@ def ingest_fingerprint(config: IngestConfig, limits: Limits = Limits()) -> str: 
 def build(
     root: beam.Pipeline, config: IngestConfig, plan: IngestPlan | None = None
 ) -> beam.PCollection[dict[str, Any]]:
-    """Defines the job: sidecars of the buckets that are not finished. Runs nothing."""
+    """Defines the job: sidecars of the buckets that are not finished. Runs nothing. Workers in other working folders
+    need absolute paths (with_absolute_paths)."""
     plan = plan or plan_ingest(config)
     unfinished = [
         bucket for bucket, unit in enumerate(plan.units) if finished_sidecar(plan.run, unit, check_content=True) is None

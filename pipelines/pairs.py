@@ -43,7 +43,8 @@ EXAMPLE = (
 
 
 def build(root: beam.Pipeline, config: PairsConfig) -> beam.PCollection[dict[str, Any]]:
-    """Defines the job; runs nothing. The sidecars of the two units that sum up the others come out."""
+    """Defines the job; runs nothing. The sidecars of the two units that sum up the others come out. Workers in
+    other working folders need absolute paths (with_absolute_paths)."""
     planned = plan(config)
     buckets = range(planned.pair_rules.num_buckets)
     read = root | "Slices" >> beam.Create(planned.slices) | ReadEngagements(planned.source, planned.num_rows)

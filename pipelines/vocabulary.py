@@ -57,7 +57,8 @@ def group_paths(paths: Sequence[str], max_groups: int = MAX_GROUPS) -> list[tupl
 
 
 def build(root: beam.Pipeline, config: VocabularyConfig) -> beam.PCollection[dict[str, Any]]:
-    """Defines the job; runs nothing. The sidecar of the one unit comes out."""
+    """Defines the job; runs nothing. The sidecar of the one unit comes out. Workers in other working folders need
+    absolute paths (with_absolute_paths)."""
     unit, paths, num_items = _plan(config)
     if config.mode == "hashing":
         hashing = Vocabulary.hashing(config.hashing_size)

@@ -3,10 +3,15 @@
 import dataclasses
 import os
 import pickle
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from python_process import ENVIRONMENT
 from random_models import save_random_model
 
 from pipelines import daily, embed, features, index, ingest, pairs, train, users, vocabulary
@@ -42,11 +47,14 @@ def shop(tmp_path_factory) -> Path:
     return folder
 
 
-def day(shop: str, earlier: str | None) -> list[tuple[object, type, list[str]]]:
-    """(module, config, flags) of the stages of a day with pictures."""
+Stage = tuple[Any, type, list[str]]  # module, config, flags without --run
+
+
+def day(shop: str, reuse_from: str | None = None) -> list[Stage]:
+    """The stages of a day with pictures, and those of a training run."""
     log = [f"--engagements={shop}/engagements.parquet", f"--date={DATE}"]
     saved = [f"--vocabulary={shop}/model/vocabulary", f"--image-encoder-folder={shop}/model/image_encoder"]
-    reuse = [] if earlier is None else [f"--reuse-from={earlier}"]
+    reuse = [] if reuse_from is None else [f"--reuse-from={reuse_from}"]
     return [
         (ingest, IngestConfig, [f"--catalog={shop}/cat*.parquet", "--num-buckets=2"]),
         (vocabulary, VocabularyConfig, []),
@@ -58,8 +66,8 @@ def day(shop: str, earlier: str | None) -> list[tuple[object, type, list[str]]]:
     ]
 
 
-def day_of_texts(shop: str, earlier: str | None) -> list[tuple[object, type, list[str]]]:
-    """The same up to the pairs, without pictures; the folder of pictures is left to its default."""
+def day_of_texts(shop: str) -> list[Stage]:
+    """Up to the pairs, without pictures."""
     log = [f"--engagements={shop}/engagements.parquet", f"--date={DATE}"]
     return [
         (ingest, IngestConfig, [f"--catalog={shop}/texts.parquet", "--num-buckets=2"]),
@@ -69,40 +77,82 @@ def day_of_texts(shop: str, earlier: str | None) -> list[tuple[object, type, lis
     ]
 
 
-def files_of(folder: Path) -> dict[str, bytes]:
-    """All that the jobs left, but for times."""
-    paths = [path for path in folder.rglob("*") if path.is_file() and path.name != "times.json"]
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
+def differing(folder: Path, other: Path) -> list[str]:
+    """Names of files that only one of the folders has, or that differ; but for times."""
+    found, expected = (
+        {path.relative_to(top): path.read_bytes() for path in top.rglob("*") if path.is_file()}
+        for top in (folder, other)
+    )
+    assert len(expected) > 20
+    names = sorted(found.keys() | expected.keys())
+    return [str(name) for name in names if name.name != "times.json" and found.get(name) != expected.get(name)]
 
 
-@pytest.mark.parametrize(("stages", "num_days"), [(day, 2), (day_of_texts, 1)])
-def test_relative_paths_are_of_the_folder_that_the_call_was_made_from(stages, num_days, shop, tmp_path, monkeypatch):
-    home, elsewhere = tmp_path / "home", tmp_path / "elsewhere"
-    home.mkdir()
-    elsewhere.mkdir()
-
-    def run_days(runs: str, shop: str) -> dict[str, bytes]:
-        """What is left of days whose flags were read in `home` and whose jobs are defined and run in `elsewhere`."""
-        monkeypatch.chdir(home)
-        calls = []
-        for number in range(num_days):
-            run, earlier = f"{runs}/day-{number}/run", f"{runs}/day-{number - 1}/run" if number else None
-            for module, config_class, flags in stages(shop, earlier):
-                calls.append((module, *parse(config_class, [f"--run={run}", *flags], "itemsage x", "")))
-        monkeypatch.chdir(elsewhere)
+def run_all(run: str, stages: list[Stage], elsewhere: Path, *beam: str) -> None:
+    """Reads the flags of the stages here; defines and runs the jobs in `elsewhere`."""
+    here = Path.cwd()
+    calls = [
+        (module, *parse(config_class, [f"--run={run}", *flags, *beam], "itemsage x", ""))
+        for module, config_class, flags in stages
+    ]
+    os.chdir(elsewhere)
+    try:
         for module, config, options in calls:
             module.run(config, options)
-        return files_of(home / runs)
-
-    expected = run_days(f"{home}/absolute", str(shop))
-    found = run_days("relative", os.path.relpath(shop, home))
-    assert len(expected) > 20 * num_days
-    assert [name for name in sorted(expected | found) if expected.get(name) != found.get(name)] == []
+    finally:
+        os.chdir(here)
     assert list(elsewhere.iterdir()) == []
-    if num_days > 1:
-        reused = {"features": "items_reused", "embeddings": "rows_reused", "users": "users_reused"}
-        manifests = home / "relative" / "day-1" / "run" / "manifests"
-        assert all(read_json(manifests / f"{stage}.json")["counts"][name] > 10 for stage, name in reused.items())
+
+
+@pytest.fixture
+def elsewhere(tmp_path, monkeypatch) -> Path:
+    """An empty folder; the working folder is another one."""
+    for name in ("home", "elsewhere"):
+        (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path / "home")
+    return tmp_path / "elsewhere"
+
+
+def test_days_with_pictures(shop, elsewhere):
+    there, home = os.path.relpath(shop), Path.cwd()
+    run_all("first/run", day(there), elsewhere)
+    run_all("second/run", day(there, reuse_from="first/run"), elsewhere)
+    run_all(f"{home}/absolute/first/run", day(str(shop)), elsewhere)
+    run_all(f"{home}/absolute/second/run", day(str(shop), reuse_from=f"{home}/absolute/first/run"), elsewhere)
+    for name in ("first", "second"):
+        assert differing(home / name, home / "absolute" / name) == []
+    reused = {"features": "items_reused", "embeddings": "rows_reused", "users": "users_reused"}
+    manifests = home / "second" / "run" / "manifests"
+    assert all(read_json(manifests / f"{stage}.json")["counts"][name] > 10 for stage, name in reused.items())
+
+
+def test_workers_of_another_process_in_another_folder(shop, elsewhere, worker_pool):
+    """A catalogue without pictures, whose folder is left to its default."""
+    home = Path.cwd()
+    run_all("run", day_of_texts(os.path.relpath(shop)), elsewhere, *worker_pool)
+    run_all(f"{home}/absolute/run", day_of_texts(str(shop)), elsewhere)
+    assert differing(home / "run", home / "absolute" / "run") == []
+
+
+@pytest.fixture
+def worker_pool(elsewhere) -> Iterator[list[str]]:
+    """Beam's flags for external workers, whose working folder is `elsewhere`."""
+    code = """
+import sys
+from apache_beam.runners.worker.worker_pool_main import BeamFnExternalWorkerPoolServicer
+address, server = BeamFnExternalWorkerPoolServicer.start()
+print(address, flush=True)
+sys.stdin.read()
+"""
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(
+        command, cwd=elsewhere, env=ENVIRONMENT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        address = process.stdout.readline().strip()
+        runner = ["--runner=PortableRunner", "--job_endpoint=embed"]
+        yield [*runner, "--environment_type=EXTERNAL", f"--environment_config={address}"]
+        process.kill()
 
 
 @pytest.mark.parametrize(
