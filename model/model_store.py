@@ -38,7 +38,7 @@ from model.model_checks import (
 )
 from model.split import Split
 from schemas.errors import CorruptFileError, UsageError
-from schemas.files import atomic_write, check_sha256, read_json, sha256_of_file, write_json
+from schemas.files import atomic_write, check_sha256, copy_folder, read_json, sha256_of_file, write_json
 from schemas.hashing import fingerprint
 from schemas.quarantine import quote
 from schemas.tables import SCHEMA_VERSION
@@ -80,9 +80,9 @@ def save_model(
     target = Path(folder)
     if target.exists() and any(target.iterdir()):
         raise UsageError(f"expected a new or empty folder for a model, got files in {target}")
-    shutil.copytree(vocabulary_folder, target / VOCABULARY_FOLDER)
+    copy_folder(vocabulary_folder, target / VOCABULARY_FOLDER)
     if image_encoder_folder is not None:
-        shutil.copytree(image_encoder_folder, target / IMAGE_ENCODER_FOLDER)
+        copy_folder(image_encoder_folder, target / IMAGE_ENCODER_FOLDER)
     write_json(target / CONFIG_FILE, {"model": model.config.to_json(), "log_scale": model.log_scale.item()})
     for name, module in _modules(model).items():
         own = not (name == TEXT_TOWER and model.config.share_text_table) and name != ITEM_ENCODER

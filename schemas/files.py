@@ -6,6 +6,8 @@ import hashlib
 import json
 import os
 import re
+import shutil
+import stat
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -54,13 +56,17 @@ def check_sha256(path: str | os.PathLike[str], expected: str) -> None:
 def atomic_write(path: str | os.PathLike[str]) -> Iterator[str]:
     """Yields a temporary name beside `path`; on success syncs it and moves it over `path`, on error removes it.
 
-    The name starts with `.`, so no reader of the folder takes it for data.
+    The name starts with `.`, so no reader of the folder takes it for data. Whoever may read new files of the folder may
+    read this one, whatever library writes it.
     """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.parent / f".{target.name}.{uuid.uuid4().hex[:8]}.tmp"
+    mode = _mode_of_new_file(temporary)
     try:
         yield str(temporary)
+        if stat.S_IMODE(os.stat(temporary).st_mode) != mode:
+            os.chmod(temporary, mode)
         _sync(temporary)
         os.replace(temporary, target)
         _sync(target.parent)  # else a power cut may forget the move
@@ -69,12 +75,32 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[str]:
             temporary.unlink()
 
 
+def _mode_of_new_file(path: Path) -> int:
+    """The permission bits that a file gets there, by umask and folder: of one that is made and removed, for the umask
+    itself can only be asked by changing it, under all threads."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+    try:
+        return stat.S_IMODE(os.fstat(descriptor).st_mode)
+    finally:
+        os.close(descriptor)
+        os.unlink(path)
+
+
 def _sync(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def copy_folder(source: str | os.PathLike[str], target: str | os.PathLike[str]) -> None:
+    """Copies a folder to the new folder `target`, as new files: unlike shutil.copytree's, with the modes of such."""
+    names = os.listdir(source)
+    Path(target).mkdir(parents=True)
+    for name in names:
+        path = Path(source, name)
+        (copy_folder if path.is_dir() else shutil.copyfile)(path, Path(target, name))
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:

@@ -1,6 +1,7 @@
 """Atomic writes, containment, listing of inputs."""
 
 import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from schemas.errors import CorruptFileError, UsageError
 from schemas.files import (
     atomic_write,
     check_sha256,
+    copy_folder,
     expand_inputs,
     read_json,
     resolve_inside,
@@ -36,6 +38,28 @@ def test_atomic_write_replaces_or_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError), atomic_write(target):
         pass  # nothing written is an error too, not an empty file
     assert os.listdir(tmp_path / "new") == ["file"]
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o027, 0o002, 0o077], ids=oct)
+def test_files_have_the_mode_that_the_umask_says_whatever_library_writes_them(tmp_path: Path, umask: int) -> None:
+    private = tmp_path / "private"
+    (private / "sub").mkdir(parents=True, mode=0o700)
+    before = os.umask(umask)
+    try:
+        with atomic_write(tmp_path / "new" / "a") as temporary:
+            os.close(os.open(temporary, os.O_CREAT | os.O_EXCL, 0o600))  # as safetensors and tempfile do
+        with atomic_write(private / "sub" / "b") as temporary:
+            Path(temporary).touch()
+        (private / "sub" / "b").chmod(0o600)
+        copy_folder(private, tmp_path / "copied")
+    finally:
+        os.umask(before)
+    found = [tmp_path / name for name in ("new", "new/a", "copied", "copied/sub", "copied/sub/b")]
+    expected = [(0o777 if path.is_dir() else 0o666) & ~umask for path in found]
+    assert [stat.S_IMODE(path.stat().st_mode) for path in found] == expected
+    with pytest.raises(FileNotFoundError):
+        copy_folder(tmp_path / "none", tmp_path / "copy of none")
+    assert not (tmp_path / "copy of none").exists()
 
 
 def test_json_round_trip_and_refusals(tmp_path: Path) -> None:
