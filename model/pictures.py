@@ -19,9 +19,13 @@ from typing import Any
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from model.picture_pixels import INTERPOLATIONS, crop_middle, resized_size, to_rgb, upright
+from model import pillow_settings
+from model.picture_mending import bare_png, ended_jpegs, is_cut_short
+from model.picture_pixels import INTERPOLATIONS, crop_middle, pixels_hash, resized_size, to_rgb, upright
 from model.picture_root import PictureRoot
 from schemas.quarantine import quote
+
+pillow_settings.settle()
 
 #: Other Pillow formats are left out: some run programs (EPS), some have no checked decoder.
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF")
@@ -37,8 +41,10 @@ _NO_FILE = frozenset(
 )  # fmt: skip
 #: What is wrong with the content itself: equal bytes under equal limits are rejected in the same words.
 CONTENT_REASONS = frozenset(("too_many_pixels", "not_a_picture", "truncated", "undecodable"))
+#: Of those, what may be wrong with a file that can be mended.
+_MENDABLE = CONTENT_REASONS - {"too_many_pixels"}
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]+://|data:", re.ASCII)
-#: A decoded picture takes some 12 bytes a pixel while it is converted: beyond this size one at a time is decoded.
+#: While it is decoded and converted, a picture takes up to 13 bytes a pixel (WEBP 17): beyond this size one at a time.
 _LARGE_PIXELS = 12_000_000
 _large_picture = threading.Lock()
 
@@ -75,10 +81,13 @@ class PictureError(ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class PictureLimits:
-    """What a picture file may cost: encoded bytes, and pixels as its header declares them."""
+    """What a picture file may cost: encoded bytes, and pixels as its header declares them.
+
+    The default takes what a camera of 50 megapixels makes (8,688 x 5,792 and somewhat more).
+    """
 
     max_bytes: int = 64 << 20
-    max_pixels: int = 50_000_000
+    max_pixels: int = 56_000_000
 
 
 DEFAULT_LIMITS = PictureLimits()
@@ -188,30 +197,65 @@ def _check_bytes(status: os.stat_result, limits: PictureLimits) -> None:
 
 
 def decode_picture(data: bytes, preprocessing: Preprocessing, limits: PictureLimits = DEFAULT_LIMITS) -> np.ndarray:
-    """Encoded picture -> uint8 [crop_px, crop_px, 3], RGB.
+    """Encoded picture -> uint8 [crop_px, crop_px, 3], RGB. A file that is whole but for what no pixel needs (see
+    model.picture_mending) is mended first.
 
     Raises PictureError: not_a_picture, too_many_pixels (read from the header, nothing decoded), truncated, undecodable,
     out_of_memory.
     """
+    try:
+        with _loaded(data, preprocessing, limits) as picture:
+            return _crop(picture, preprocessing)
+    except PictureError as error:
+        crop_HWC = _mended_crop(data, preprocessing, limits) if error.reason in _MENDABLE else None
+        if crop_HWC is None:
+            raise
+        return crop_HWC
+
+
+def _mended_crop(data: bytes, preprocessing: Preprocessing, limits: PictureLimits) -> np.ndarray | None:
+    """As decode_picture, of a file that cannot be decoded as it is; None if it cannot be mended."""
+    try:
+        if (bare := bare_png(data)) is not None:
+            with _loaded(bare, preprocessing, limits) as picture:
+                return _crop(picture, preprocessing)
+        crop_HWC, hashes = None, set()
+        for ended in ended_jpegs(data):
+            with _loaded(ended, preprocessing, limits) as picture:
+                crop_HWC = _crop(picture, preprocessing)
+                hashes.add(pixels_hash(picture))
+        return crop_HWC if len(hashes) == 1 else None
+    except PictureError as error:
+        if error.reason not in CONTENT_REASONS:
+            raise
+        return None
+
+
+def _crop(picture: Image.Image, preprocessing: Preprocessing) -> np.ndarray:
+    rgb = to_rgb(upright(picture))
+    return crop_middle(rgb, preprocessing.resize_px, preprocessing.crop_px, preprocessing.interpolation)
+
+
+@contextmanager
+def _loaded(data: bytes, preprocessing: Preprocessing, limits: PictureLimits) -> Iterator[Image.Image]:
+    """The decoded picture. Makes a PictureError of whatever Pillow raises here or in the caller's block."""
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
             _check_size(picture.size, preprocessing.resize_px, limits)
             large = picture.width * picture.height > _LARGE_PIXELS
             with _large_picture if large else nullcontext():
                 picture.load()
-                rgb = to_rgb(upright(picture))
-                return crop_middle(rgb, preprocessing.resize_px, preprocessing.crop_px, preprocessing.interpolation)
+                yield picture
     except PictureError:
         raise
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise PictureError("too_many_pixels", f"at most {limits.max_pixels:,} pixels", quote(str(error))) from error
     except MemoryError as error:
         raise PictureError("out_of_memory", "memory to decode the picture", f"none for {len(data):,} bytes") from error
     except Exception as error:  # decoders raise OSError, SyntaxError, struct.error, EOFError and more on hostile bytes
         unidentified = isinstance(error, UnidentifiedImageError)  # its message holds an address in memory
         why = f" starting with {quote(data[:8])}" if unidentified else f", {type(error).__name__}: {quote(str(error))}"
         got = f"{len(data):,} bytes{why}"
-        if _is_cut_short(data, error):
+        cut_short = is_cut_short(data)
+        if "truncated" in str(error) if cut_short is None else cut_short:
             raise PictureError("truncated", "a whole picture file", got) from error
         if unidentified:
             raise PictureError("not_a_picture", " ".join(FORMATS), got) from error
@@ -227,19 +271,3 @@ def _check_size(size: tuple[int, int], resize_px: int, limits: PictureLimits) ->
     if new_width * new_height > max(limits.max_pixels, resize_px * resize_px):
         got = f"{width} x {height}, that is {new_width} x {new_height} when its shorter side is {resize_px}"
         raise PictureError("too_many_pixels", expected, got)
-
-
-def _is_cut_short(data: bytes, error: Exception) -> bool:
-    """Whether a file that failed to decode ends before its format says: its end mark or declared length is missing."""
-    tail = data[-1024:]
-    if data.startswith(b"\xff\xd8"):
-        return b"\xff\xd9" not in tail
-    if data.startswith(b"\x89PNG"):
-        return b"IEND" not in tail
-    if data.startswith(b"GIF8"):
-        return not tail.rstrip(b"\0").endswith(b";")
-    if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
-        return len(data) < 8 + int.from_bytes(data[4:8], "little")
-    if data.startswith(b"BM"):
-        return len(data) < int.from_bytes(data[2:6], "little")
-    return "truncated" in str(error)

@@ -39,7 +39,7 @@ from schemas.files import read_json
 from schemas.fingerprints import FINGERPRINTS_FOLDER, MadeWith
 from schemas.hashing import fingerprint
 
-CODE_VERSION = 2
+CODE_VERSION = 3
 NO_ENCODER = "none"
 DEFAULT_ENCODER = "resnet50"
 EXAMPLE = "itemsage features --run store/runs/2026-06-30/0123456789abcdef --image-root images --image-encoder resnet50"

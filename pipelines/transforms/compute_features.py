@@ -120,6 +120,7 @@ class FeaturesStage(UnitStage):
         writer.counts["pictures_reused"] += counts.get("pictures_computed", 0)
         writer.counts["items_reused"] = counts.get("items_written", 0)
         writer.counts["pictures_computed"] = writer.counts["pictures_read"] = 0
+        writer.counts.pop("pictures_mended", None)  # of those read
         return True
 
     def compute(self, unit: Unit, writer: UnitWriter, progress: Progress) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 
 from model.image_encoder import ImageEncoder
 from model.ordered_map import ordered_map
+from model.picture_mending import lacks_end_mark
 from model.pictures import CONTENT_REASONS, PictureError, PictureLimits, PictureRoot, find_picture, read_picture_file
 from pipelines.picture_vectors import VectorCache, VectorFile
 from pipelines.transforms.known_features import KnownFeatures
@@ -73,10 +74,12 @@ class BucketPictures:
         self._failed: dict[bytes, PictureError] = {}
         self._new: set[bytes] = set()
         self._counted: set[bytes] = set()
+        self._without_end: list[int] = []
         self._num_taken = 0
 
     def resolve(self, uris: Iterable[str], image_root: str, limits: PictureLimits) -> None:
-        """Settles every picture: unopened where that can be, else by its content, else through the encoder."""
+        """Settles every picture: unopened where that can be, else by its content, else through the encoder. Counts
+        those read and, as pictures_mended, those of them that are used although their end mark is missing."""
 
         root = PictureRoot.of(image_root)
 
@@ -93,6 +96,9 @@ class BucketPictures:
             self.advance(len(self._pictures) - len(to_read))
             files = ordered_map(pool, read, to_read, max_waiting=_FILES_WAITING)
             self._encode(self._contents_to_encode(files), limits)
+        num_mended = sum(self._settled(number).reason is None for number in self._without_end)
+        if num_mended:
+            self.counts["pictures_mended"] += num_mended
 
     def take(self, count: int) -> list[PictureFingerprint]:
         """The next `count` pictures, settled, and counted: the first one of a content that the earlier run lacks is
@@ -126,6 +132,8 @@ class BucketPictures:
             self._pictures[number] = picture
             if picture.sha256 is not None and data is not None:
                 self.counts["pictures_read"] += 1
+                if lacks_end_mark(data):
+                    self._without_end.append(number)
                 if self._must_encode(picture.sha256):
                     yield picture.sha256, data
                     continue

@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from features_runs import bytes_of, quarantine_of
+from features_runs import bytes_of, item, quarantine_of
 from features_shop import LISTED, OLD_NS, ROWS, counts_of, items_of, png
+from made_pictures import encoded, smooth_picture
 
 from model import image_encoder
 from model.image_encoder import ImageEncoder
@@ -43,6 +44,26 @@ def test_rejections_of_unchanged_files_are_not_tried_again(shop, yesterday, noth
     assert {row["reason"] for row in rejected} >= {"truncated", "not_a_picture", "too_many_pixels", "missing"}
     today = shop.run("today", [row for row in ROWS if row["item_id"] != "c"], reuse_from=yesterday)
     assert quarantine_of(today) == rejected
+
+
+def test_pictures_without_their_end_mark_are_used_and_counted_where_they_are_read(shop):
+    """And a PNG whose colour profile is larger than Pillow takes is used; a JPEG that lacks more is not."""
+    jpeg = encoded(smooth_picture(7, (60, 48)), "JPEG")
+    profile = np.random.default_rng(0).bytes(2 << 20)
+    for name, data in (
+        ("0.png", jpeg[:-2]),
+        ("1.png", jpeg[: len(jpeg) // 2]),
+        ("2.png", encoded(smooth_picture(2, (60, 48)), "PNG", icc_profile=profile)),
+    ):
+        shop.put(name, data)
+    rows = [item("a", "red shoe", "0.png"), item("b", None, "1.png", "2.png"), item("c", "text", "0.png", "3.png")]
+    run = shop.run("day one", rows, max_picture_bytes=4 << 20)
+    assert [(row["reason"], row["where"]) for row in quarantine_of(run)] == [("truncated", "1.png")]
+    assert counts_of(run)["pictures_mended"] == 2
+    assert "pictures_mended" not in counts_of(shop.run("day two", rows, max_picture_bytes=4 << 20, reuse_from=run))
+    more = [*rows, item("d", "blue shoe", "0.png")]
+    again = counts_of(shop.run("day three", more, max_picture_bytes=4 << 20, reuse_from=run, verify_images=True))
+    assert (again["pictures_mended"], again["pictures_computed"]) == (3, 0)
 
 
 def test_verify_images_reads_what_size_and_time_hide(shop, yesterday):
