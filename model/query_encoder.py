@@ -14,7 +14,7 @@ import torch
 
 from model.itemsage import PictureTower, TextTower
 from model.model_store import load_picture_tower, load_text_tower, read_model_manifest
-from model.pictures import PictureError
+from model.pictures import DEFAULT_LIMITS, PictureError, PictureLimits
 from model.vocabulary import Vocabulary
 from schemas.errors import UsageError
 from schemas.tables import EMBEDDING_DIM
@@ -72,11 +72,13 @@ class QueryEncoder:
                 blocks.append(self._text_tower(tokens_T, offsets_B).numpy())
         return np.concatenate(blocks), np.concatenate(counts)
 
-    def pictures(self, encoded: Iterable[bytes | PictureError]) -> list[np.ndarray | PictureError]:
+    def pictures(
+        self, encoded: Iterable[bytes | PictureError], limits: PictureLimits = DEFAULT_LIMITS
+    ) -> list[np.ndarray | PictureError]:
         """A float32 [256] unit vector a picture file, or why it has none, in order."""
         self.require("picture")
         results: list[np.ndarray | PictureError] = []
-        for _, vector_D in self.image_encoder.encode_stream(enumerate(encoded)):
+        for _, vector_D in self.image_encoder.encode_stream(enumerate(encoded), limits):
             if isinstance(vector_D, PictureError):
                 results.append(vector_D)
             else:

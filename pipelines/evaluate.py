@@ -99,7 +99,7 @@ def evaluation_fingerprint(planned: Evaluation, request: EvaluationRequest) -> s
             "files": {stage: sorted(entries) for stage, entries in files.items()},
             "model_id": planned.evaluated.encoder.manifest["model_id"],
             "options": [request.include_train, request.max_queries],
-            "pictures": None if pictures is None else [pictures.encoder_id, pictures.states()],
+            "pictures": None if pictures is None else [pictures.encoder_id, pictures.judged_with, pictures.states()],
             "rows": planned.rows_hash,
         }
     )

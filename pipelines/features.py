@@ -209,6 +209,7 @@ def _plan_with(
     facts = {
         "encoder_id": made_with.encoder_id,
         "image_encoder_id": spec.network_id if spec else None,
+        "max_picture_bytes": made_with.max_picture_bytes,
         "max_picture_pixels": made_with.max_picture_pixels,
         "num_buckets": items["num_buckets"],
         "picture_dim": spec.dim if spec else 0,

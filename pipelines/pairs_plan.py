@@ -9,6 +9,7 @@ from model.image_encoder_spec import saved_image_encoder_spec
 from model.split import KINDS, SplitConfig, end_of_day_us
 from model.vocabulary import DESCRIPTION_FILE
 from pipelines.console.jobs import flag, narrow
+from pipelines.picture_limits import limits_of
 from pipelines.transforms.count_pairs import PairRules
 from pipelines.transforms.embed_queries import QueryEncoding, unit_name
 from pipelines.transforms.join_pairs import JoinRules
@@ -147,4 +148,5 @@ def _query_encoding(config: PairsConfig, features: dict[str, Any], num_buckets: 
         encoder_id=spec.encoder_id,
         device=config.device,
         num_units=num_buckets,
+        limits=limits_of(features),
     )

@@ -9,7 +9,7 @@ same image root), or else where the content is: yesterday's query picture or a p
 import hashlib
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import astuple, dataclass, replace
+from dataclasses import asdict, astuple, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from model.pictures import REMEDIES, PictureError, find_picture, read_picture_file
+from model.pictures import REMEDIES, PictureError, PictureLimits, find_picture, read_picture_file
 from model.query_encoder import QueryEncoder
 from pipelines.evaluation.catalogue_vectors import catalogue_vectors
+from pipelines.picture_limits import limits_of_run
 from schemas.errors import CorruptFileError
 from schemas.files import atomic_write
 from schemas.hashing import fingerprint
@@ -41,7 +42,10 @@ QUERY_PICTURES = pa.schema(
         pa.field("got", pa.string()),
     ]
 )
-_ROOT_KEY = b"image_root"  # of the file's metadata: a hash of the folder that the URIs start from
+#: Of the file's metadata: hashes of the folder that the URIs start from, and of what a verdict on a content depends on.
+_ROOT_KEY, _JUDGED_WITH_KEY = b"image_root", b"judged_with"
+#: Raised where a content that was broken may be good.
+_DECODER_VERSION = 2
 _UNKNOWN = (-1, -1)
 
 
@@ -88,6 +92,7 @@ class QueryPictures:
         self, encoder: QueryEncoder, image_root: str, run: Path, previous: Path | None = None, verify: bool = False
     ):
         self.encoder, self.image_root, self.run, self.verify = encoder, image_root, run, verify
+        self.limits = limits_of_run(run)
         self.encoder_id = encoder.image_encoder_spec.encoder_id
         self.dim: int = encoder.image_encoder_spec.dim
         self.pictures: dict[str, QueryPicture] = {}
@@ -111,6 +116,11 @@ class QueryPictures:
         matrix_QD = np.frombuffer(b"".join(found), "<f2").astype(np.float32).reshape(-1, self.dim)
         return matrix_QD, good
 
+    @property
+    def judged_with(self) -> str:
+        """A hash of what the verdict on a content depends on."""
+        return _judged_with(self.limits)
+
     def states(self) -> list[tuple[str, str | None]]:
         """(URI, sha256 or reason) of the resolved pictures, sorted: what results depend on beside the encoder."""
         return [(uri, self.pictures[uri].state) for uri in sorted(self.pictures)]
@@ -122,12 +132,13 @@ class QueryPictures:
         rows = [
             dict(zip(QUERY_PICTURES.names, astuple(self.pictures[uri]), strict=True)) for uri in sorted(self.pictures)
         ]
-        table = pa.Table.from_pylist(rows, schema=QUERY_PICTURES.with_metadata({_ROOT_KEY: _root_id(self.image_root)}))
+        metadata = {_ROOT_KEY: _root_id(self.image_root), _JUDGED_WITH_KEY: _judged_with(self.limits)}
+        table = pa.Table.from_pylist(rows, schema=QUERY_PICTURES.with_metadata(metadata))
         with atomic_write(self.run / PATH) as temporary:
             pq.write_table(table, temporary, compression="zstd", use_dictionary=False, write_page_checksum=True)
 
     def _remember(self, folder: Path) -> None:
-        same_root, pictures = read_query_pictures(folder / PATH, self.image_root)
+        same_root, pictures = read_query_pictures(folder / PATH, self.image_root, self.limits)
         for picture in pictures:
             if picture.encoder_id != self.encoder_id:
                 continue
@@ -141,10 +152,10 @@ class QueryPictures:
     def _look_up(self, uri: str) -> QueryPicture:
         """The picture as it is known, or read and hashed, not yet settled."""
         try:
-            _, *place = find_picture(self.image_root, uri)
+            _, *place = find_picture(self.image_root, uri, self.limits)
             if not self.verify and (known := self._by_place.get((uri, *place))) is not None:
                 return known
-            file = read_picture_file(self.image_root, uri)
+            file = read_picture_file(self.image_root, uri, self.limits)
         except PictureError as error:  # not remembered: the rights of a file change without its modification time
             return self._picture(uri, _UNKNOWN, None).result(error)
         picture = self._picture(uri, (file.size_bytes, file.modified_ns), hashlib.sha256(file.data).digest())
@@ -164,7 +175,8 @@ class QueryPictures:
     def _encode(self, found: dict[str, QueryPicture]) -> None:
         """Encodes what is not settled, equal content once. Files are read again: memory holds some batches of them."""
         while first_of := {p.sha256: uri for uri, p in reversed(found.items()) if not p.settled}:
-            for uri, value in self.encoder.image_encoder.encode_stream(self._read(sorted(first_of.values()), found)):
+            files = self._read(sorted(first_of.values()), found)
+            for uri, value in self.encoder.image_encoder.encode_stream(files, self.limits):
                 # the id that the encoder settled on: another than planned if its number format failed the parity check
                 found[uri] = replace(found[uri].result(value), encoder_id=self.encoder.image_encoder.encoder_id)
             for uri, picture in found.items():
@@ -176,7 +188,7 @@ class QueryPictures:
         """The files once more; `found` follows what has been replaced since it was hashed."""
         for uri in uris:
             try:
-                data = read_picture_file(self.image_root, uri).data
+                data = read_picture_file(self.image_root, uri, self.limits).data
             except PictureError as error:
                 found[uri] = self._picture(uri, _UNKNOWN, None)
                 yield uri, error
@@ -186,16 +198,20 @@ class QueryPictures:
             yield uri, data
 
 
-def read_query_pictures(path: Path, image_root: str) -> tuple[bool, list[QueryPicture]]:
-    """Whether the file is of this image root, and its rows; none, with a warning, if it is damaged."""
+def read_query_pictures(path: Path, image_root: str, limits: PictureLimits) -> tuple[bool, list[QueryPicture]]:
+    """Whether the file is of this image root, and its rows, the broken ones only if today they would be judged alike;
+    none, with a warning, if it is damaged."""
     if not path.is_file():
         return False, []
     try:
         table = pq.read_table(path, page_checksum_verification=True)
         if not table.schema.equals(QUERY_PICTURES):
             raise CorruptFileError(f"expected the columns {QUERY_PICTURES.names}, got {table.schema.names}")
-        same_root = (table.schema.metadata or {}).get(_ROOT_KEY) == _root_id(image_root).encode()
-        return same_root, [_checked(row) for row in table.to_pylist()]
+        metadata = table.schema.metadata or {}
+        pictures = [_checked(row) for row in table.to_pylist()]
+        if metadata.get(_JUDGED_WITH_KEY) != _judged_with(limits).encode():
+            pictures = [picture for picture in pictures if picture.reason is None]
+        return metadata.get(_ROOT_KEY) == _root_id(image_root).encode(), pictures
     except (CorruptFileError, pa.ArrowException, OSError, ValueError) as error:
         print(f"evaluate: query pictures are encoded again, not taken over from {path}: {error}", file=sys.stderr)
         return False, []
@@ -207,6 +223,10 @@ def _checked(row: dict[str, Any]) -> QueryPicture:
     if (picture.vector is not None) == broken or (picture.vector is not None and picture.sha256 is None):
         raise CorruptFileError(f"expected a vector or a known reason, got neither or both for {quote(picture.uri)}")
     return picture
+
+
+def _judged_with(limits: PictureLimits) -> str:
+    return fingerprint([_DECODER_VERSION, asdict(limits)])
 
 
 def _root_id(image_root: str) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 
 from model.image_encoder_spec import DTYPES, ImageEncoderSpec, image_encoder_spec, saved_image_encoder_spec
 from model.model_store import read_model_manifest
+from model.pictures import DEFAULT_LIMITS, PictureLimits
 from pipelines import store
 from pipelines.console.exit_codes import exit_code
 from pipelines.console.jobs import flag, parse_alone
@@ -59,6 +60,8 @@ class DoctorConfig:
     image_weights_sha256: str | None = flag(default=None, help="sha256 that the weights must have")
     image_dtype: str = flag(default="auto", choices=("auto", *DTYPES), help="number format of the image encoder")
     device: str = flag(default="auto", help="auto, cpu or cuda")
+    max_picture_bytes: int = flag(default=DEFAULT_LIMITS.max_bytes, help="larger picture files are quarantined")
+    max_picture_pixels: int = flag(default=DEFAULT_LIMITS.max_pixels, help="pictures of more pixels are quarantined")
     sample_rows: int = flag(default=50, help="rows of the catalogue to put through every stage")
     json: bool = flag(default=False, help="print JSON")
     columns: dict[str, Any] = flag(default={}, help="our column name -> the shop's, from [columns] of the config file")
@@ -95,7 +98,8 @@ def diagnose(config: DoctorConfig) -> list[Finding]:
         num_rows = inputs.num_rows if inputs else None
         dim = model.spec.dim if model.spec else 0
         findings += [check_file_system(Path(config.store)), check_disk(Path(config.store), num_rows, dim)]
-    findings.append(check_pictures(inputs, config.image_root, model.spec))
+    limits = PictureLimits(max_bytes=config.max_picture_bytes, max_pixels=config.max_picture_pixels)
+    findings.append(check_pictures(inputs, config.image_root, model.spec, limits))
     if inputs is not None:
         settings = SampleSettings(
             image_root=config.image_root,
@@ -104,6 +108,7 @@ def diagnose(config: DoctorConfig) -> list[Finding]:
             encoder=config.encoder_flags(),
             device=config.device,
             image_dtype=config.image_dtype,
+            limits=limits,
         )
         findings.append(check_sample(inputs, config.sample_rows, settings))
     return findings

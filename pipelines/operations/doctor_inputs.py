@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from model.image_encoder_spec import ImageEncoderSpec
-from model.pictures import PictureError, decode_picture, read_picture
+from model.pictures import PictureError, PictureLimits, decode_picture, read_picture
 from model.vocabulary import Vocabulary
 from pipelines import embed, features, index, ingest
 from pipelines.console.jobs import beam_options
@@ -116,7 +116,9 @@ def first_rows(files: Sequence[str], columns: Mapping[str, Any], num_rows: int, 
     return None
 
 
-def check_pictures(inputs: Inputs | None, image_root: str, spec: ImageEncoderSpec | None) -> Finding:
+def check_pictures(
+    inputs: Inputs | None, image_root: str, spec: ImageEncoderSpec | None, limits: PictureLimits
+) -> Finding:
     """How many of a sample of the catalogue's pictures can be opened (and, with an image encoder, decoded)."""
     finding = Finding("pictures", f"the image root {brief(image_root)}")
     with finding.guard(finding.looked_at):
@@ -132,9 +134,9 @@ def check_pictures(inputs: Inputs | None, image_root: str, spec: ImageEncoderSpe
     with finding.guard(finding.looked_at):
         for uri in sample:
             try:
-                data = read_picture(image_root, uri)
+                data = read_picture(image_root, uri, limits)
                 if spec is not None:
-                    decode_picture(data, spec.preprocessing)
+                    decode_picture(data, spec.preprocessing, limits)
             except PictureError as error:
                 faults.setdefault(error.reason, []).append(error)
         bad = sum(map(len, faults.values()))
@@ -161,6 +163,7 @@ class SampleSettings:
     encoder: Mapping[str, Any]
     device: str
     image_dtype: str
+    limits: PictureLimits
 
 
 def check_sample(inputs: Inputs, count: int, settings: SampleSettings) -> Finding:
@@ -223,6 +226,8 @@ def _run_stages(rows: pa.Table, folder: Path, settings: SampleSettings) -> dict[
             vocabulary=str(vocabulary),
             device=settings.device,
             image_dtype=settings.image_dtype,
+            max_picture_bytes=settings.limits.max_bytes,
+            max_picture_pixels=settings.limits.max_pixels,
             **encoder,
         )
         made["features"] = features.run(config, options)["counts"]["items_written"]

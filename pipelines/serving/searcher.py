@@ -20,8 +20,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from model.index import MANIFEST_FILE, ExactIndex, ItemIndex, open_index, read_index_manifest
-from model.pictures import PictureError, PictureLimits, read_picture
+from model.pictures import PictureError, read_picture
 from model.query_encoder import QueryEncoder
+from pipelines.picture_limits import limits_of_run
 from pipelines.store import current_run, model_folder
 from pipelines.units import bucket_name, read_stage_manifest
 from schemas.embeddings import read_embeddings, read_embeddings_metadata, validate_embeddings
@@ -150,16 +151,18 @@ class Searcher:
         if (refusal := self._refusal("picture")) is not None:
             return [refusal] * len(paths)
 
+        limits = limits_of_run(self.run)
+
         def read_all() -> Iterator[bytes | PictureError]:  # pulled as the encoder goes: few files are in memory
             for path in paths:
                 try:
-                    yield read_picture("/", path if "://" in path else os.path.abspath(path), PictureLimits())
+                    yield read_picture("/", path if "://" in path else os.path.abspath(path), limits)
                 except PictureError as error:
                     yield error
 
         return [
             UsageError(f"{vector} (query {quote(path)})") if isinstance(vector, PictureError) else (vector, _NOT_A_ROW)
-            for path, vector in zip(paths, self.encoder.pictures(read_all()), strict=True)
+            for path, vector in zip(paths, self.encoder.pictures(read_all(), limits), strict=True)
         ]
 
     def _items(self, item_ids: Sequence[str]) -> list[tuple[np.ndarray, int] | UsageError]:

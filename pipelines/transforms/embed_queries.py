@@ -6,7 +6,7 @@ A unit's vectors are read through a memory map, row by row: no stage holds more 
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +15,14 @@ import numpy as np
 import pyarrow as pa
 
 from model.image_encoder import ImageEncoder, open_image_encoder
-from model.pictures import PictureError, PictureLimits, read_picture
+from model.pictures import DEFAULT_LIMITS, PictureError, PictureLimits, read_picture
 from pipelines.console.progress import Progress
 from pipelines.units import Unit, UnitWriter, finished_sidecar
 from schemas.files import resolve_inside
 from schemas.hashing import fingerprint
 from schemas.quarantine import Rejection, quote
 
-CODE_VERSION = 1
+CODE_VERSION = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +35,7 @@ class QueryEncoding:
     encoder_id: str
     device: str
     num_units: int
+    limits: PictureLimits
 
 
 def unit_name(unit: int, num_units: int) -> str:
@@ -78,7 +79,7 @@ class QueryVectors:
 
 
 def unit_fingerprint(encoding: QueryEncoding, queries: Sequence[tuple[int, str]]) -> str:
-    """Changes with the encoder, the URIs, and the size or modification time of any of the files."""
+    """Changes with the encoder, the caps, the URIs, and the size or modification time of any of the files."""
     states = []
     for _, uri in queries:
         try:
@@ -87,18 +88,17 @@ def unit_fingerprint(encoding: QueryEncoding, queries: Sequence[tuple[int, str]]
         except (OSError, ValueError):  # ValueError: text that no file system encodes
             status = None
         states.append([uri, None if status is None else [status.st_size, status.st_mtime_ns]])
-    return fingerprint([CODE_VERSION, encoding.encoder_id, encoding.image_root, states])
+    return fingerprint([CODE_VERSION, encoding.encoder_id, encoding.image_root, asdict(encoding.limits), states])
 
 
 def encode_queries(
-    encoder: ImageEncoder, image_root: str, queries: Sequence[tuple[int, str]]
+    encoder: ImageEncoder, image_root: str, queries: Sequence[tuple[int, str]], limits: PictureLimits = DEFAULT_LIMITS
 ) -> tuple[np.ndarray, np.ndarray, list[Rejection]]:
     """(ids int64 [N] rising, vectors float16 [N, dim], a rejection for each picture that cannot be used)."""
     uris = dict(queries)
     rejected: list[Rejection] = []
     ids: list[int] = []
     vectors: list[np.ndarray] = []
-    limits = PictureLimits()
 
     def pictures() -> Iterator[tuple[int, bytes | PictureError]]:
         for query_id, uri in queries:
@@ -137,7 +137,9 @@ class _EncodeUnit(beam.DoFn):
         if queries:
             if self.encoder is None:
                 self.encoder = open_image_encoder(self.encoding.encoder_folder, device=self.encoding.device)
-            ids, vectors, rejected = encode_queries(self.encoder, self.encoding.image_root, queries)
+            ids, vectors, rejected = encode_queries(
+                self.encoder, self.encoding.image_root, queries, self.encoding.limits
+            )
             for suffix, array in (("ids", ids), ("vectors", vectors)):
                 with writer.file(f"pairs/queries/{unit.name}.{suffix}.npy") as temporary, open(temporary, "wb") as file:
                     np.save(file, array, allow_pickle=False)

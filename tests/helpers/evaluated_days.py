@@ -81,8 +81,10 @@ def write_unit(run: Path, stage: str, path: str, write: Callable[[str], object],
     write_stage_manifest(str(run), stage, [BUCKET], **facts)
 
 
-def write_run(run: Path, model: Path, item_pictures: dict[int, tuple[bytes, np.ndarray]] | None = None) -> Path:
-    """items/, features/ (item -> sha256 and vector of its one picture) and embeddings/ of a run."""
+def write_run(
+    run: Path, model: Path, item_pictures: dict[int, tuple[bytes, np.ndarray]] | None = None, **caps: int
+) -> Path:
+    """items/, features/ (item -> sha256 and vector of its one picture), made with these caps, and embeddings/."""
     item_pictures = item_pictures or {}
     titles = [f"{WORDS[n % 10]} {WORDS[(n * 7 + n // 10) % 10]}" for n in range(NUM_ITEMS)]
     items = [{"item_id": IDS[n], "title": titles[n], "images": []} for n in range(NUM_ITEMS)]
@@ -105,6 +107,7 @@ def write_run(run: Path, model: Path, item_pictures: dict[int, tuple[bytes, np.n
         f"features/{BUCKET}.tfrecord",
         lambda path: write_records(path, map(encode_features, records)),
         encoder_id=QueryEncoder(model).image_encoder_spec.encoder_id,
+        **caps,
     )
     vectors = np.random.default_rng(0).standard_normal((NUM_ITEMS, EMBEDDING_DIM)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)

@@ -64,6 +64,20 @@ def test_a_broken_query_picture_is_remembered_until_it_is_mended(shop):
     assert mended == shop.from_scratch()
 
 
+def test_the_caps_of_the_run_hold_for_query_pictures(shop):
+    """And what was refused under others is tried again."""
+    small, _ = shop.day(run=shop.new_run(max_picture_pixels=64 * 64 - 1))
+    assert {row["reason"] for row in shop.cached()} == {"too_many_pixels"}
+    assert small["rows"]["query_pictures_broken"] == 4
+    assert shop.day(run=shop.new_run(max_picture_pixels=64 * 64 - 1))[1]
+    raised, reused = shop.day(run=shop.new_run(max_picture_pixels=64 * 64))
+    assert not reused
+    assert raised["rows"]["query_pictures_broken"] == 0
+    assert shop.day(run=shop.new_run(max_picture_pixels=64 * 64))[1]
+    shop.day(run=shop.new_run(max_picture_bytes=100))
+    assert {row["reason"] for row in shop.cached()} == {"too_many_bytes"}
+
+
 def test_a_missing_query_picture_is_looked_for_every_day(shop):
     good = (shop.image_root / PICTURES[1]).read_bytes()
     (shop.image_root / PICTURES[1]).unlink()

@@ -5,15 +5,19 @@ import json
 import subprocess
 from collections import namedtuple
 from pathlib import Path
+from types import SimpleNamespace
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from decoded_pictures import SMALL
 from PIL import Image
 
+from model.pictures import PictureLimits
+from pipelines.console.jobs import parse_alone
 from pipelines.operations import doctor_machine
 from pipelines.operations.doctor import DoctorConfig, diagnose, main
-from pipelines.operations.doctor_inputs import check_mapping
+from pipelines.operations.doctor_inputs import check_mapping, check_pictures, first_rows
 from pipelines.operations.doctor_machine import check_cores, check_disk, check_file_system, check_packages
 from pipelines.operations.findings import FAILED, OK, WARNING, Finding
 from schemas.files import read_sealed_json, write_sealed_json
@@ -104,6 +108,19 @@ def test_a_wrong_image_root_is_told(catalogue, tmp_path):
     assert "--image-root" in found["pictures"].problems[0]
     found = by_name(diagnose(DoctorConfig(catalog=call[1], image_root=str(tmp_path))))
     assert found["pictures"].problems[0].startswith("2 of 2 missing: expected a file")
+
+
+def test_the_caps_on_pictures_are_those_of_the_run(catalogue, tmp_path):
+    """As flags, and as what the config file says for `daily`."""
+    given = {"catalog": f"{catalogue}/catalog.parquet", "image_root": str(catalogue)}
+    pictures = by_name(diagnose(DoctorConfig(**given, max_picture_bytes=9)))["pictures"]
+    assert pictures.problems[0].startswith("2 of 2 too_many_bytes: expected at most 9 bytes")
+    (tmp_path / "shop.toml").write_text("[daily]\nmax_picture_pixels = 899\n")
+    config = parse_alone(DoctorConfig, ["--config", f"{tmp_path}/shop.toml"], "itemsage doctor", "")
+    limits = PictureLimits(max_pixels=config.max_picture_pixels)
+    inputs = first_rows([given["catalog"]], {}, 3, Finding("inputs"))
+    pictures = check_pictures(inputs, str(catalogue), SimpleNamespace(preprocessing=SMALL), limits)
+    assert pictures.problems[0].startswith("2 of 2 too_many_pixels: expected at most 899 pixels, got 30 x 30")
 
 
 def test_inputs_that_are_not_there(tmp_path):

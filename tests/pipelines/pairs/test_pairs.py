@@ -11,14 +11,26 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from pairs_runs import ITEM_IDS, TEXTS, WITHOUT_FEATURES, make_log, make_run, read_pairs, run_pairs, write_log
+from pairs_runs import (
+    ITEM_IDS,
+    TEXTS,
+    WITHOUT_FEATURES,
+    make_log,
+    make_run,
+    read_pairs,
+    read_pairs_after,
+    run_pairs,
+    write_log,
+)
 
 from model.image_encoder import open_image_encoder
 from model.split import Split, assign
 from model.vocabulary import Vocabulary
 from pipelines import pairs
 from pipelines.transforms.count_pairs import query_id
+from pipelines.units import read_stage_manifest
 from schemas.errors import ThresholdError, UsageError
+from schemas.files import write_sealed_json
 from schemas.tables import ENGAGEMENTS
 
 
@@ -195,6 +207,21 @@ def test_rejected_rows_are_quarantined(tmp_path):
     assert manifest["counts"]["reason:unknown_action"] == 5
     rows = pa.concat_tables(map(pq.read_table, (run / "quarantine").glob("pairs-*.parquet"))).to_pylist()
     assert Counter(row["reason"] for row in rows) == {"unknown_action": 5, "broken_line": 1}
+
+
+def test_the_caps_of_the_features_hold_for_query_pictures(tmp_path, encoder_folder, image_root):
+    log = write_log(tmp_path / "log.parquet", make_log(3, 400, True))
+    tasks = {}
+    for cap in (64 * 64, 64 * 64 - 1):
+        run = make_run(tmp_path / str(cap), 2, encoder_folder)
+        features = read_stage_manifest(str(run), "features")
+        write_sealed_json(run / "manifests" / "features.json", {**features, "max_picture_pixels": cap})
+        pairs_of = read_pairs_after(run, engagements=str(log), image_root=str(image_root), split="query_hash")
+        tasks[cap] = {pair.task for pair in pairs_of["train"]}
+    assert [task for task in tasks[64 * 64] if "closeup" in task]
+    assert not [task for task in tasks[64 * 64 - 1] if "closeup" in task]
+    rejected = [row for path in (run / "quarantine").glob("pairs-queries*") for row in pq.read_table(path).to_pylist()]
+    assert {row["reason"] for row in rejected if "photo" in row["where"]} == {"too_many_pixels"}
 
 
 def test_an_empty_part_is_an_error_and_no_pairs_are_published(tmp_path, capsys):

@@ -11,6 +11,7 @@ from model.query_encoder import QueryEncoder
 from model.vocabulary import Vocabulary
 from pipelines.search import main
 from pipelines.serving.searcher import Query, Searcher
+from pipelines.units import write_stage_manifest
 from schemas.embeddings import embeddings_metadata, write_embeddings_file
 from schemas.errors import CorruptFileError, UsageError
 from schemas.files import read_json, write_json
@@ -42,6 +43,16 @@ def test_a_picture_finds_its_item(searcher, store):
     found = searcher.by_image([picture_path(store, 2), picture_path(store, 0)], top=1)
     assert [results[0].item_id for results in found] == ["item-062", "item-060"]
     assert found[0][0].title is None
+
+
+def test_the_caps_of_the_run_hold_for_query_pictures(own_store):
+    run = Searcher(str(own_store)).run
+    write_stage_manifest(str(run), "features", [], max_picture_pixels=100)
+    with pytest.raises(UsageError, match=r"at most 100 pixels, got 300 x 260.*raise --max-picture-pixels"):
+        Searcher(str(own_store)).by_image([picture_path(own_store, 2)])
+    write_stage_manifest(str(run), "features", [], max_picture_pixels="many")
+    with pytest.raises(CorruptFileError, match=r"whole numbers.*'many'"):
+        Searcher(str(own_store)).by_image([picture_path(own_store, 2)])
 
 
 def test_an_item_finds_others_but_not_itself(searcher):
