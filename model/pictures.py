@@ -19,13 +19,13 @@ from typing import Any
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from model import pillow_settings
 from model.picture_mending import bare_png, ended_jpegs, is_cut_short
 from model.picture_pixels import INTERPOLATIONS, crop_middle, pixels_hash, resized_size, to_rgb, upright
 from model.picture_root import PictureRoot
+from model.pillow_settings import own_pixel_limit_lifted, silence
 from schemas.quarantine import quote
 
-pillow_settings.settle()
+silence()
 
 #: Other Pillow formats are left out: some run programs (EPS), some have no checked decoder.
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF")
@@ -240,7 +240,7 @@ def _crop(picture: Image.Image, preprocessing: Preprocessing) -> np.ndarray:
 def _loaded(data: bytes, preprocessing: Preprocessing, limits: PictureLimits) -> Iterator[Image.Image]:
     """The decoded picture. Makes a PictureError of whatever Pillow raises here or in the caller's block."""
     try:
-        with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
+        with own_pixel_limit_lifted(), Image.open(io.BytesIO(data), formats=FORMATS) as picture:
             _check_size(picture.size, preprocessing.resize_px, limits)
             large = picture.width * picture.height > _LARGE_PIXELS
             with _large_picture if large else nullcontext():

@@ -2,6 +2,8 @@
 
 import io
 import struct
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -37,6 +39,26 @@ def test_our_cap_alone_decides(size, monkeypatch):
         with pytest.raises(PictureError, match=got) as caught:
             decode_picture(bitmap_of(*size), SMALL, PictureLimits(max_pixels=cap))
         assert caught.value.reason == reason
+
+
+def test_pillows_own_limit_holds_for_others_again(monkeypatch):
+    """Also after threads that decode at the same time, and after pictures that fail."""
+    before = Image.MAX_IMAGE_PIXELS
+    assert before is not None
+    inside, meanwhile = threading.Barrier(3), []
+
+    def decoded(self):
+        inside.wait()
+        meanwhile.append(Image.MAX_IMAGE_PIXELS)
+        inside.wait()
+        raise OSError
+
+    monkeypatch.setattr(ImageFile.ImageFile, "load", decoded)
+    with ThreadPoolExecutor(3) as pool:
+        tries = [pool.submit(decode_picture, bitmap_of(8, 8), SMALL) for _ in range(3)]
+        assert all(isinstance(one.exception(), PictureError) for one in tries)
+    assert meanwhile == [None] * 3
+    assert before == Image.MAX_IMAGE_PIXELS
 
 
 def test_the_default_cap_takes_the_pictures_of_a_camera_of_50_megapixels():
