@@ -23,7 +23,7 @@ from model.pictures import decode_picture
 from model.vocabulary import Vocabulary
 from pipelines import features
 from pipelines.console.jobs import beam_options
-from pipelines.transforms.compute_features import open_encoder
+from pipelines.opened_models import open_encoder
 from pipelines.units import Unit, UnitWriter, bucket_name, write_stage_manifest
 from schemas.tables import ITEMS
 

@@ -8,7 +8,9 @@ torchvision is imported where it is used: it takes more than a second, which a d
 
 import operator
 import re
+import threading
 import urllib.parse
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -31,6 +33,7 @@ _BUILDER_OPTIONS: dict[str, dict[str, Any]] = {
 }
 #: DenseNet files were written when module names could hold dots: "norm.1" is "norm1" now.
 _DENSENET_KEY = re.compile(r"^(.*denselayer\d+\.(?:norm|conv))\.([12]\..*)$")
+_TRACING = threading.Lock()
 
 
 def weights_entry(name: str, weights_name: str | None, has_file: bool) -> "WeightsEnum | None":
@@ -155,7 +158,9 @@ def vector_network(network: nn.Module) -> fx.GraphModule:
     rounding aside. The modules of `network` are shared or replaced: do not use it any more.
     """
     name = _classifier_name(network)
-    traced = fx.symbolic_trace(network)
+    with _TRACING:
+        tracer = _OneThreadTracer()
+        traced = fx.GraphModule(network, tracer.trace(network))
     graph = traced.graph
     classifier = next(node for node in reversed(graph.nodes) if node.op == "call_module" and node.target == name)
     vector = classifier.args[0]
@@ -171,6 +176,27 @@ def vector_network(network: nn.Module) -> fx.GraphModule:
     traced.recompile()
     traced.delete_all_unused_submodules()
     return traced.eval()
+
+
+class _OneThreadTracer(fx.Tracer):
+    """Records what the thread that made it calls. While fx traces, it has nn.Module patched for the whole process: only
+    one thread may trace at a time, and modules that other threads call meanwhile must work as ever."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._thread = threading.get_ident()
+
+    def call_module(self, m: nn.Module, forward: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+        """Overrides fx.Tracer's."""
+        if threading.get_ident() != self._thread:
+            return forward(*args, **kwargs)
+        return super().call_module(m, forward, args, kwargs)
+
+    def getattr(self, attr: str, attr_val: Any, parameter_proxy_cache: dict[str, Any]) -> Any:
+        """Overrides fx.Tracer's."""
+        if threading.get_ident() != self._thread:
+            return attr_val
+        return super().getattr(attr, attr_val, parameter_proxy_cache)
 
 
 def _classifier_name(network: nn.Module) -> str:

@@ -12,6 +12,8 @@ import torch
 InT = TypeVar("InT")
 OutT = TypeVar("OutT")
 
+_STARTING_POOL = threading.Lock()
+
 
 def usable_cores() -> int:
     """Cores this process may run on."""
@@ -60,9 +62,9 @@ def single_threaded_pool(num_threads: int) -> ThreadPoolExecutor:
     """A pool whose threads run each torch operator alone, while other threads keep their number of cores.
 
     torch.set_num_threads sets the calling thread's number and the default of threads that come later: once all threads
-    of the pool have set theirs, the default is set back.
+    of the pool have set theirs, the default is set back. One pool at a time: another would take 1 for the default.
     """
-    previous, barrier = torch.get_num_threads(), threading.Barrier(num_threads + 1)
+    barrier = threading.Barrier(num_threads + 1)
 
     def start() -> None:
         torch.get_num_threads()  # a thread takes the default at its first use of torch: not after the line below
@@ -70,8 +72,10 @@ def single_threaded_pool(num_threads: int) -> ThreadPoolExecutor:
         barrier.wait()
 
     pool = ThreadPoolExecutor(num_threads, thread_name_prefix="single-threaded")
-    for _ in range(num_threads):
-        pool.submit(start)
-    barrier.wait()
-    torch.set_num_threads(previous)
+    with _STARTING_POOL:
+        previous = torch.get_num_threads()
+        for _ in range(num_threads):
+            pool.submit(start)
+        barrier.wait()
+        torch.set_num_threads(previous)
     return pool

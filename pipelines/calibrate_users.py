@@ -35,9 +35,10 @@ from model.user_evaluation import TOP, Protocol, count_user_days, users_of_days
 from pipelines.console.progress import Progress
 from pipelines.console.terminal import found_in_words
 from pipelines.evaluation.user_log import read_user_log
+from pipelines.shared import closed_after_job
 from pipelines.user_alpha import default_calibration_path
 from pipelines.user_config import UsersConfig
-from pipelines.user_vectors import VectorsSource, forget_vectors, load_vectors, vectors_source
+from pipelines.user_vectors import VectorsSource, load_vectors, vectors_source
 from schemas.errors import UsageError, printable
 from schemas.files import write_sealed_json
 
@@ -75,9 +76,9 @@ def calibrate(config: UsersConfig) -> dict[str, Any]:
     curve, criterion, date, and what they were measured with. Raises UsageError if fewer than MIN_USER_DAYS users have
     actions on a validation day and before it, or none of them new ones that are to decide."""
     source = vectors_source(config.run, config.embeddings)
-    validation = _validation(config, source)
-    measured = _measure(config, source, validation)
-    forget_vectors()
+    with closed_after_job():
+        validation = _validation(config, source)
+        measured = _measure(config, source, validation)
     calibration = _calibration(config, source, validation, measured)
     path = Path(config.calibration) if config.calibration else default_calibration_path(config.run, source.model_id)
     write_sealed_json(path, calibration)

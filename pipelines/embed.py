@@ -19,6 +19,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from model.model_store import read_model_manifest
 from pipelines.console.jobs import flag, main_of, print_summary
 from pipelines.console.progress import Progress
+from pipelines.shared import closed_after_job
 from pipelines.transforms.compute_embeddings import EmbedStage
 from pipelines.transforms.earlier_vectors import open_earlier
 from pipelines.transforms.embed_parts import CODE_VERSION, STAGE, Part, plan_parts
@@ -90,7 +91,7 @@ def run(config: EmbedConfig, options: PipelineOptions) -> dict[str, Any]:
     """
     started_s = time.monotonic()
     planned = plan(config)
-    with beam.Pipeline(options=options) as pipeline:
+    with closed_after_job(), beam.Pipeline(options=options) as pipeline:
         _build(pipeline, config.run, planned)
     Progress.close_shared(STAGE)
     manifest = write_stage_manifest(

@@ -25,9 +25,10 @@ from pipelines.evaluation.user_alphas import Alphas, alphas_of
 from pipelines.evaluation.user_figures import Evaluation
 from pipelines.evaluation.user_log import read_user_log
 from pipelines.evaluation.user_report import format_page
+from pipelines.shared import closed_after_job
 from pipelines.store import check_date
 from pipelines.user_config import UsersConfig
-from pipelines.user_vectors import VectorsSource, forget_vectors, load_vectors, vectors_source
+from pipelines.user_vectors import VectorsSource, load_vectors, vectors_source
 from schemas.errors import UsageError, printable
 from schemas.files import write_json, write_text
 from schemas.quarantine import quote
@@ -83,9 +84,8 @@ def run(config: EvaluateUsersConfig) -> dict[str, Any]:
     source = vectors_source(users_config.run, config.embeddings)
     notes = None if config.notes is None else _read_notes(config.notes)
     alphas = alphas_of(users_config, source.model_id, config.from_date)
-    with one_blas_thread():
+    with closed_after_job(), one_blas_thread():
         report = _evaluate(config, users_config, source, alphas)
-    forget_vectors()
     page = format_page(report, notes)
     print("\n".join(map(printable, page.split("\n"))), end="", flush=True)
     if config.out is not None:

@@ -29,8 +29,10 @@ from model.pictures import DEFAULT_LIMITS, PictureLimits
 from model.vocabulary import DESCRIPTION_FILE
 from pipelines.console.jobs import flag, main_of, print_summary
 from pipelines.console.progress import Progress
+from pipelines.opened_models import open_encoder
+from pipelines.shared import closed_after_job
 from pipelines.transforms.changed_units import remove_set_aside, set_aside_if_changed
-from pipelines.transforms.compute_features import FeaturesSource, FeaturesStage, check_number_format, open_encoder
+from pipelines.transforms.compute_features import FeaturesSource, FeaturesStage, check_number_format
 from pipelines.transforms.earlier_features import STAGE
 from pipelines.transforms.process_units import ProcessUnits
 from pipelines.units import Unit, bucket_name, finished_sidecar, read_stage_manifest, write_stage_manifest
@@ -136,17 +138,15 @@ def build(root: beam.Pipeline, config: FeaturesConfig) -> beam.PCollection[dict[
 def run(config: FeaturesConfig, options: PipelineOptions) -> dict[str, Any]:
     """Computes the features of the run's items, bucket by bucket, and returns the stage manifest."""
     started_s = time.monotonic()
-    opened_before = open_encoder.cache_info().currsize > 0
     try:
-        planned = plan(config)
-        if config.image_encoder_folder is None and planned.source.encoder is not None:
-            _save_encoder(planned.source.encoder, Path(config.run, "image_encoder"))
-        with beam.Pipeline(options=options) as pipeline:
-            _define(pipeline, config, planned)
+        with closed_after_job():
+            planned = plan(config)
+            if config.image_encoder_folder is None and planned.source.encoder is not None:
+                _save_encoder(planned.source.encoder, Path(config.run, "image_encoder"))
+            with beam.Pipeline(options=options) as pipeline:
+                _define(pipeline, config, planned)
     finally:
         Progress.close_shared(STAGE)
-        if not opened_before:  # the next stages need its memory more
-            open_encoder.cache_clear()
     manifest = write_stage_manifest(config.run, STAGE, [unit.name for unit in planned.units], **planned.facts)
     for unit in planned.units:
         remove_set_aside(config.run, unit.name)

@@ -27,6 +27,7 @@ from pipelines.console.jobs import main_of, print_summary
 from pipelines.console.progress import Progress
 from pipelines.pairs_plan import STAGE, PairsConfig, PairsPlan, plan
 from pipelines.query_rows import QUERY_ROWS
+from pipelines.shared import closed_after_job
 from pipelines.transforms.bucket_rows import pack
 from pipelines.transforms.count_pairs import CountPairs
 from pipelines.transforms.embed_queries import EmbedQueries
@@ -87,7 +88,7 @@ def run(config: PairsConfig, options: PipelineOptions) -> dict[str, Any]:
     manifest = _finished_manifest(config.run, planned.fingerprint)
     reused = manifest is not None
     if manifest is None:
-        with beam.Pipeline(options=options) as pipeline:
+        with closed_after_job(), beam.Pipeline(options=options) as pipeline:
             build(pipeline, config)
         for name in (STAGE, "pairs: query pictures", "pairs: write"):
             Progress.close_shared(name)

@@ -2,10 +2,16 @@
 
 import os
 import tempfile
+import threading
 from collections import OrderedDict
+from collections.abc import Hashable
 from pathlib import Path
 
 import numpy as np
+
+from pipelines.shared import Shared
+
+_CACHE_BYTES = 256 << 20
 
 
 class VectorFile:
@@ -40,24 +46,35 @@ class VectorFile:
 
 
 class VectorCache:
-    """The vectors used last, across the buckets of one worker, within a number of bytes."""
+    """The vectors used last, within a number of bytes. Threads may share it."""
 
     def __init__(self, max_bytes: int):
         self.max_bytes, self.num_bytes = max_bytes, 0
+        self._lock = threading.Lock()
         self._vectors: OrderedDict[bytes, np.ndarray] = OrderedDict()
 
     def get(self, digest: bytes) -> np.ndarray | None:
         """The vector, which then counts as used last, or None."""
-        vector_D = self._vectors.get(digest)
-        if vector_D is not None:
-            self._vectors.move_to_end(digest)
-        return vector_D
+        with self._lock:
+            vector_D = self._vectors.get(digest)
+            if vector_D is not None:
+                self._vectors.move_to_end(digest)
+            return vector_D
 
     def add(self, digest: bytes, vector_D: np.ndarray) -> None:
         """Stores a vector and drops the oldest ones beyond the limit."""
-        if digest not in self._vectors:
-            self._vectors[digest] = vector_D.copy()  # a row of a batch would keep the whole batch alive
-            self.num_bytes += vector_D.nbytes
-        while self.num_bytes > self.max_bytes:
-            _, dropped_D = self._vectors.popitem(last=False)
-            self.num_bytes -= dropped_D.nbytes
+        with self._lock:
+            if digest not in self._vectors:
+                self._vectors[digest] = vector_D.copy()  # a row of a batch would keep the whole batch alive
+                self.num_bytes += vector_D.nbytes
+            while self.num_bytes > self.max_bytes:
+                _, dropped_D = self._vectors.popitem(last=False)
+                self.num_bytes -= dropped_D.nbytes
+
+
+_CACHES: Shared[Hashable, VectorCache] = Shared(lambda made_with: VectorCache(_CACHE_BYTES))
+
+
+def shared_cache(made_with: Hashable) -> VectorCache:
+    """The cache of all buckets of the process whose vectors depend on nothing but their digest and `made_with`."""
+    return _CACHES.get(made_with)

@@ -1,20 +1,17 @@
 """Which item vectors users are made of, and those vectors, loaded once a process."""
 
-import functools
-import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from model.user_clusters import ItemVectors
+from pipelines.shared import Shared
 from pipelines.units import read_stage_manifest
 from schemas.embeddings import embedding_files, read_embeddings, read_embeddings_metadata, validate_embeddings
 from schemas.errors import CorruptFileError
 from schemas.files import check_sha256
 from schemas.quarantine import quote
 from schemas.reading import input_identity
-
-_LOCK = threading.Lock()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,20 +58,10 @@ def vectors_source(run: str, embeddings: str | None = None) -> VectorsSource:
 
 
 def load_vectors(source: VectorsSource) -> ItemVectors:
-    """The vectors, checked: sha256, unique ascending ids, unit norms. CorruptFileError if anything is not as it was.
-
-    Held until `forget_vectors`; threads that ask together wait for one that loads.
-    """
-    with _LOCK:
-        return _load(source)
+    """The vectors, checked: sha256, unique ascending ids, unit norms. CorruptFileError if anything is not as it was."""
+    return _VECTORS.get(source)
 
 
-def forget_vectors() -> None:
-    """Frees what load_vectors holds: a process that goes on need not keep a gigabyte."""
-    _load.cache_clear()
-
-
-@functools.lru_cache(maxsize=1)
 def _load(source: VectorsSource) -> ItemVectors:
     for path, sha256 in source.files:
         check_sha256(path, sha256)
@@ -83,6 +70,9 @@ def _load(source: VectorsSource) -> ItemVectors:
     vectors = ItemVectors(ids, matrix_ND)
     _ = vectors.hashes_N  # here, where nobody else computes them too
     return vectors
+
+
+_VECTORS: Shared[VectorsSource, ItemVectors] = Shared(_load)
 
 
 def _facts(metadata: dict[str, str]) -> dict[str, Any]:

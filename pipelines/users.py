@@ -23,13 +23,13 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from pipelines.console.jobs import main_of, print_summary
 from pipelines.console.progress import Progress
 from pipelines.console.terminal import in_words
+from pipelines.shared import closed_after_job
 from pipelines.transforms.cluster_users import ClusterUsers, write_popularity_sum
 from pipelines.transforms.read_actions import READ_PROGRESS, ReadActions
 from pipelines.units import Unit, UnitWriter, read_stage_manifest, remove_other_units, write_stage_manifest
 from pipelines.user_alpha import DEFAULT
 from pipelines.user_config import ROWS_A_BUCKET, UsersConfig
 from pipelines.user_plan import CODE_VERSION, UsersPlan, choose_num_buckets, plan
-from pipelines.user_vectors import forget_vectors
 from schemas.errors import CorruptFileError, printable
 from schemas.files import read_sealed_json
 from schemas.quarantine import quote
@@ -94,14 +94,13 @@ def run(config: UsersConfig, options: PipelineOptions) -> dict[str, Any]:
     if slices or buckets:
         manifest_path = Path(config.run, "manifests", f"{USERS_STAGE}.json")
         manifest_path.unlink(missing_ok=True)  # a mixture of two runs is no stage
-        with beam.Pipeline(options=options) as pipeline:
+        with closed_after_job(), beam.Pipeline(options=options) as pipeline:
             _build(pipeline, planned, slices, buckets)
         for name in (READ_PROGRESS, USERS_STAGE):
             Progress.close_shared(name)
     remove_other_units(config.run, USERS_STAGE, planned.unit_names)
     write_popularity_sum(config.run, planned.source.fingerprint, [unit.name for unit in planned.buckets])
     manifest = write_stage_manifest(config.run, USERS_STAGE, planned.unit_names, **planned.facts)
-    forget_vectors()
     counts = manifest["counts"]
     left_out = {name: counts[name] for name in _LEFT_OUT if counts.get(name)}
     shown = {name: counts.get(name, 0) for name in _SHOWN}

@@ -1,6 +1,7 @@
 """Progress a person sees: a bar with rate and time left on a terminal, a plain line every few seconds elsewhere."""
 
 import sys
+import threading
 import time
 
 from tqdm import tqdm
@@ -9,13 +10,15 @@ _LINE_INTERVAL_S = 10.0
 
 
 class Progress:
-    """Counts done work of one named step. Call `advance(n)` as work gets done and `close()` at the end."""
+    """Counts done work of one named step. Call `advance(n)`, from any thread, as work gets done and `close()` at the
+    end."""
 
     _shared: "dict[str, Progress]" = {}  # noqa: RUF012 (one bar a stage and process, on purpose)
+    _sharing = threading.Lock()
 
     def __init__(self, name: str, unit: str, total: int | None = None):
         self.name, self.unit, self.total = name, unit, total
-        self.done = 0
+        self.done, self._lock = 0, threading.Lock()
         self._started_s = self._last_line_s = time.monotonic()
         self._bar = None
         if sys.stderr.isatty():
@@ -24,26 +27,29 @@ class Progress:
     @classmethod
     def shared(cls, name: str, unit: str, total: int | None = None) -> "Progress":
         """The one Progress of this name in this process, so that the units of a stage move one bar."""
-        if name not in cls._shared:
-            cls._shared[name] = cls(name, unit, total)
-        return cls._shared[name]
+        with cls._sharing:
+            if name not in cls._shared:
+                cls._shared[name] = cls(name, unit, total)
+            return cls._shared[name]
 
     @classmethod
     def close_shared(cls, name: str) -> None:
         """Ends the bar of a stage, if there is one."""
-        progress = cls._shared.pop(name, None)
+        with cls._sharing:
+            progress = cls._shared.pop(name, None)
         if progress is not None:
             progress.close()
 
     def advance(self, count: int = 1) -> None:
         """Adds `count` done units of work."""
-        self.done += count
-        now_s = time.monotonic()
-        if self._bar is not None:
-            self._bar.update(count)
-        elif now_s - self._last_line_s >= _LINE_INTERVAL_S:
-            self._last_line_s = now_s
-            self._line(now_s)
+        with self._lock:
+            self.done += count
+            now_s = time.monotonic()
+            if self._bar is not None:
+                self._bar.update(count)
+            elif now_s - self._last_line_s >= _LINE_INTERVAL_S:
+                self._last_line_s = now_s
+                self._line(now_s)
 
     def close(self) -> None:
         """Ends the bar."""

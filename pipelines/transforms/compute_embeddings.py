@@ -19,8 +19,8 @@ from model.inference import (
     ItemFailure,
     embed_batches,
 )
-from model.model_store import load_item_encoder
 from pipelines.console.progress import Progress
+from pipelines.opened_models import open_item_encoder
 from pipelines.transforms.earlier_vectors import NOTHING, EarlierRun, EarlierVectors, read_features_hashes
 from pipelines.transforms.embed_parts import IN_HALVED_BATCHES, STAGE, Part
 from pipelines.transforms.process_units import UnitStage
@@ -89,7 +89,7 @@ class EmbedStage(UnitStage):
     @functools.cached_property
     def encoder(self) -> FoldedItemEncoder:
         """Loaded by the first item that must be computed: a day without one loads no model."""
-        return FoldedItemEncoder.from_encoder(load_item_encoder(self.model))
+        return open_item_encoder(self.model, self.model_id)
 
     def take_over(self, unit: Unit, writer: UnitWriter) -> bool:
         if self.earlier is None or not self.earlier.has_part(self.parts[unit.name]):

@@ -17,7 +17,8 @@ from model.image_encoder_spec import ImageEncoderSpec
 from model.pictures import REMEDIES, PictureLimits
 from model.vocabulary import Vocabulary
 from pipelines.console.progress import Progress
-from pipelines.picture_vectors import VectorCache, VectorFile
+from pipelines.opened_models import open_encoder, open_vocabulary
+from pipelines.picture_vectors import VectorFile, shared_cache
 from pipelines.transforms.changed_units import open_set_aside
 from pipelines.transforms.earlier_features import STAGE, has_tokens, open_earlier
 from pipelines.transforms.known_features import KnownFeatures
@@ -40,17 +41,10 @@ from schemas.records import ItemFeatures, encode_features, write_records
 from schemas.tables import ITEMS
 
 _ROWS_A_READ = 256
-_CACHE_BYTES = 256 << 20
 _COUNTS = (
     "items_read", "items_written", "items_reused", "items_with_text", "items_with_picture", "rows_quarantined",
     "pictures_listed", "pictures_computed", "pictures_reused", "pictures_quarantined", "pictures_read",
 )  # fmt: skip
-
-
-@functools.lru_cache(maxsize=1)
-def open_encoder(spec: ImageEncoderSpec) -> ImageEncoder:
-    """The loaded encoder, one a process. Its spec is another (float32) if the number format fails the parity check."""
-    return ImageEncoder(spec, may_fall_back=True)
 
 
 def check_number_format(encoder: ImageEncoder, spec: ImageEncoderSpec) -> None:
@@ -93,13 +87,10 @@ class FeaturesStage(UnitStage):
     def __init__(self, source: FeaturesSource, progress_unit: str):
         self.source, self.progress_unit = source, progress_unit
 
-    def setup(self) -> None:
-        self.cache = VectorCache(_CACHE_BYTES)
-
     @functools.cached_property
     def vocabulary(self) -> Vocabulary:
         """Loaded at the first text that must be tokenised."""
-        return Vocabulary.load(self.source.vocabulary)
+        return open_vocabulary(self.source.vocabulary)
 
     def take_over(self, unit: Unit, writer: UnitWriter) -> bool:
         """Copies the earlier run's unit if it was made from the same items and no picture's file has changed since."""
@@ -161,7 +152,8 @@ class _Bucket:
         self.counts, self.progress = writer.counts, progress
         self.rejections: list[Rejection] = []
         advance = progress.advance if stage.progress_unit == "pictures" else lambda count: None
-        self.pictures = BucketPictures(known, vectors, stage.cache, self._open_encoder, writer.counts, advance)
+        cache = shared_cache((self.source.encoder, self.source.limits))
+        self.pictures = BucketPictures(known, vectors, cache, self._open_encoder, writer.counts, advance)
 
     def payloads(self, fingerprints: FingerprintsWriter) -> Iterator[bytes]:
         """Serialised records, in item order; writes the fingerprints of all items beside them."""

@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 from model.item_cutoffs import fit_item_cutoffs
 from model.pseudo_queries import pseudo_queries
 from model.split import Split, assign
-from model.vocabulary import Vocabulary
+from pipelines.opened_models import open_vocabulary
 from pipelines.query_rows import QUERY_ROWS
 from pipelines.transforms.bucket_rows import pack
 from pipelines.transforms.cap_pairs import cap_pairs
@@ -175,14 +175,11 @@ class _CountBucket(beam.DoFn):
 
     def __init__(self, rules: PairRules):
         self.rules = rules
-        self.vocabulary: Vocabulary | None = None
 
     def process(self, element: tuple[int, Iterable[bytes]], split: Split) -> Iterable[Any]:
-        if self.vocabulary is None:
-            self.vocabulary = Vocabulary.load(self.rules.vocabulary_folder)
         bucket, payloads = element
         rows = pa.concat_tables([QUERY_ROWS.empty_table(), *map(unpack_table, payloads)])
-        vocabulary = self.vocabulary
+        vocabulary = open_vocabulary(self.rules.vocabulary_folder)
         found = bucket_pairs(rows, bucket, split, self.rules, lambda text: len(vocabulary.encode(text)) > 0)
         yield bucket, pack(found.pairs), dict(found.counts)
         yield beam.pvalue.TaggedOutput("parts", pairs_by_part(found.pairs))

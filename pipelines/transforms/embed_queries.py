@@ -14,9 +14,11 @@ import apache_beam as beam
 import numpy as np
 import pyarrow as pa
 
-from model.image_encoder import ImageEncoder, open_image_encoder
+from model.image_encoder import ImageEncoder
+from model.image_encoder_spec import saved_image_encoder_spec
 from model.pictures import DEFAULT_LIMITS, PictureError, PictureLimits, read_picture
 from pipelines.console.progress import Progress
+from pipelines.opened_models import open_encoder
 from pipelines.units import Unit, UnitWriter, finished_sidecar
 from schemas.files import resolve_inside
 from schemas.hashing import fingerprint
@@ -135,8 +137,10 @@ class _EncodeUnit(beam.DoFn):
     def _compute(self, unit: Unit, queries: Sequence[tuple[int, str]]) -> None:
         writer = UnitWriter(self.encoding.run, unit)
         if queries:
-            if self.encoder is None:
-                self.encoder = open_image_encoder(self.encoding.encoder_folder, device=self.encoding.device)
+            if self.encoder is None:  # the files are checked once
+                self.encoder = open_encoder(
+                    saved_image_encoder_spec(self.encoding.encoder_folder, self.encoding.device)
+                )
             ids, vectors, rejected = encode_queries(
                 self.encoder, self.encoding.image_root, queries, self.encoding.limits
             )

@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 from model.split import PARTS
 from model.vocabulary import Vocabulary
 from pipelines.console.progress import Progress
+from pipelines.opened_models import open_vocabulary
 from pipelines.transforms.bucket_rows import pack
 from pipelines.transforms.count_frequencies import (
     ExactFrequencies,
@@ -152,7 +153,7 @@ class _WriteBucket(beam.DoFn):
         found = self.texts.get(text)
         if found is None:
             if self.vocabulary is None:
-                self.vocabulary = Vocabulary.load(self.rules.vocabulary_folder)
+                self.vocabulary = open_vocabulary(self.rules.vocabulary_folder)
             if len(self.texts) >= _MAX_REMEMBERED_TEXTS:
                 self.texts.clear()
             found = self.texts[text] = self.vocabulary.encode(text)

@@ -11,18 +11,16 @@ from pipelines.units import Unit, UnitWriter, finished_sidecar
 
 
 class UnitStage(abc.ABC):
-    """What one stage does with one unit. Pickled to the workers: hold configuration, open resources in `setup`."""
+    """What one stage does with one unit. Pickled to the workers: it holds configuration; `compute` opens what it needs,
+    through pipelines.shared if that is costly, for several copies may run as threads of one process."""
 
     #: Name of the stage, of its sidecar folder and its manifest.
     stage: str
     #: What `weight` counts, for the progress bar: "items", "pictures".
     progress_unit: str = "units"
 
-    def setup(self) -> None:  # noqa: B027 (optional)
-        """Loads models and the like, once a worker."""
-
     def take_over(self, unit: Unit, writer: UnitWriter) -> bool:
-        """Takes the unit over from an earlier run, files and counts, without `setup`; False if it must be computed."""
+        """Takes the unit over from an earlier run, files and counts; False if it must be computed."""
         return False
 
     @abc.abstractmethod
@@ -33,7 +31,6 @@ class UnitStage(abc.ABC):
 class _RunUnit(beam.DoFn):
     def __init__(self, run: str, stage: UnitStage, total: int | None):
         self.run, self.stage, self.total = run, stage, total
-        self.ready = False
 
     def process(self, unit: Unit) -> Iterable[dict[str, Any]]:
         sidecar = finished_sidecar(self.run, unit, check_content=True)
@@ -45,9 +42,6 @@ class _RunUnit(beam.DoFn):
         if self.stage.take_over(unit, writer):
             yield writer.seal()
             return
-        if not self.ready:  # not in DoFn.setup: a rerun with nothing to do loads no model
-            self.stage.setup()
-            self.ready = True
         progress = Progress.shared(self.stage.stage, self.stage.progress_unit, self.total)
         self.stage.compute(unit, writer, progress)
         yield writer.seal()

@@ -4,6 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
+from at_once import at_once
 
 from model.ordered_map import ordered_map, single_threaded_pool
 
@@ -16,6 +17,19 @@ def test_the_pool_is_single_threaded_and_others_are_not():
         assert {pool.submit(torch.get_num_threads).result() for _ in range(8)} == {1}
         assert torch.get_num_threads() == 3
         assert ThreadPoolExecutor(1).submit(torch.get_num_threads).result() == 3
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_pools_that_are_made_at_once_leave_other_threads_their_number():
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(3)
+        for _ in range(50):
+            for pool in at_once(lambda: single_threaded_pool(2)):
+                assert {pool.submit(torch.get_num_threads).result() for _ in range(4)} == {1}
+                pool.shutdown()
+            assert ThreadPoolExecutor(1).submit(torch.get_num_threads).result() == 3
     finally:
         torch.set_num_threads(before)
 

@@ -111,11 +111,9 @@ class _Copy(UnitStage):
     def __init__(self, run: str):
         self.run = run
 
-    def setup(self) -> None:
-        with Path(self.run, "setups").open("a") as file:
-            file.write("x")
-
     def compute(self, unit: Unit, writer: UnitWriter, progress: Progress) -> None:
+        with Path(self.run, "computed").open("a") as file:
+            file.write("x")
         with writer.file(f"copy/{unit.name}") as temporary:
             Path(temporary).write_text(unit.name)
         writer.counts["rows"] += 1
@@ -132,10 +130,10 @@ def test_process_units_computes_only_what_is_missing(tmp_path: Path) -> None:
 
     assert run("one") == [f"bucket-0000{bucket}-of-00003" for bucket in range(3)]
     written_ns = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "copy").iterdir()}
-    setups = (tmp_path / "setups").stat().st_size
+    num_computed = (tmp_path / "computed").stat().st_size
     run("one")
     assert {path.name: path.stat().st_mtime_ns for path in (tmp_path / "copy").iterdir()} == written_ns
-    assert (tmp_path / "setups").stat().st_size == setups  # nothing to do: nothing is set up
+    assert (tmp_path / "computed").stat().st_size == num_computed == 3
     (tmp_path / "copy" / "bucket-00001-of-00003").unlink()
     run("one")
     now = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "copy").iterdir()}

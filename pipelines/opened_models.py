@@ -1,0 +1,33 @@
+"""The models that workers compute with, each opened once a process."""
+
+from pathlib import Path
+
+from model.folded import FoldedItemEncoder
+from model.image_encoder import ImageEncoder
+from model.image_encoder_spec import ImageEncoderSpec
+from model.model_store import load_item_encoder
+from model.vocabulary import DESCRIPTION_FILE, Vocabulary
+from pipelines.shared import Shared
+from schemas.files import read_json
+from schemas.hashing import fingerprint
+
+_IMAGE_ENCODERS: Shared[ImageEncoderSpec, ImageEncoder] = Shared(lambda spec: ImageEncoder(spec, may_fall_back=True))
+_VOCABULARIES: Shared[tuple[str, str], Vocabulary] = Shared(lambda key: Vocabulary.load(key[0]))
+_ITEM_ENCODERS: Shared[tuple[str, str], FoldedItemEncoder] = Shared(
+    lambda key: FoldedItemEncoder.from_encoder(load_item_encoder(key[0]))
+)
+
+
+def open_encoder(spec: ImageEncoderSpec) -> ImageEncoder:
+    """The loaded image encoder. Its spec is another (float32) if the number format fails the parity check."""
+    return _IMAGE_ENCODERS.get(spec)
+
+
+def open_vocabulary(folder: str) -> Vocabulary:
+    """The vocabulary in `folder`. Raises as Vocabulary.load does."""
+    return _VOCABULARIES.get((folder, fingerprint(read_json(Path(folder, DESCRIPTION_FILE)))))
+
+
+def open_item_encoder(folder: str, model_id: str) -> FoldedItemEncoder:
+    """The item encoder of the model in `folder`, ready for inference. Raises as load_item_encoder does."""
+    return _ITEM_ENCODERS.get((folder, model_id))
