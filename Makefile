@@ -12,7 +12,7 @@ ifndef SEED
 SEED := $(shell date +%s)
 endif
 
-.PHONY: install run check test soak clean
+.PHONY: install run check test prism-test flink-test soak clean
 
 install: $(VENV)/installed
 
@@ -37,12 +37,21 @@ check: install
 test: check
 	$(PYTEST)
 
-# The full figures: every kill point and 30 random moments, 30 random days, 20,000 fuzzed inputs, every fault, and every
-# property with fresh examples.
+# A real engine, fetched once into .engines/, runs every job and a whole day: the bytes must be those of the local runner.
+# prism-test needs Go; flink-test Java 11 or 17 and Maven. Linux.
+prism-test: install
+	ITEMSAGE_ENGINES=prism $(BIN)/python -m pytest tests/engines/test_prism.py
+
+flink-test: install
+	ITEMSAGE_ENGINES=flink $(BIN)/python -m pytest tests/engines/test_flink.py
+
+# The full figures: every kill point and 30 random moments, 30 random days, 20,000 fuzzed inputs, every fault, every
+# property with fresh examples, and the engines.
 soak: check
 	@echo "exploring by seed $(SEED): make soak SEED=$(SEED) repeats it"
 	ITEMSAGE_SEED=$(SEED) $(PYTEST) -m hypothesis
 	ITEMSAGE_SEED=$(SEED) ITEMSAGE_SOAK=1 ITEMSAGE_DAYS=30 ITEMSAGE_FUZZ=20000 $(PYTEST) tests/fuzz tests/security tests/pipelines/test_faults*.py tests/pipelines/test_random_days.py tests/pipelines/test_resume.py
+	$(MAKE) prism-test flink-test
 
 clean:
-	rm -rf $(VENV) $(DEMO) build *.egg-info
+	rm -rf $(VENV) $(DEMO) .engines build *.egg-info
