@@ -29,21 +29,19 @@ _MANIFEST = "columns.json"
 class ColumnWriter:
     """Appends rows to `<folder>/<name>.npy` without knowing how many will come; use as a context manager.
 
-    row_shape None: the first rows that are not empty decide; a column that never gets any has shape [0, 0].
+    A column that never gets any has shape [0, *row_shape].
     """
 
-    def __init__(self, folder: str | os.PathLike[str], name: str, dtype: str, row_shape: tuple[int, ...] | None = ()):
+    def __init__(self, folder: str | os.PathLike[str], name: str, dtype: str, row_shape: tuple[int, ...] = ()):
         self.name, self.dtype, self.row_shape, self.num_rows = name, np.dtype(dtype), row_shape, 0
         self._file = open(Path(folder, f"{name}.npy"), "wb", buffering=1 << 20)  # noqa: SIM115 (closed in __exit__)
         self._file.write(b"\0" * _HEADER_BYTES)
 
     def append(self, rows: np.ndarray) -> None:
         """Appends rows [n, *row_shape]; values are converted to the column's dtype. Raises CorruptFileError on another
-        row shape (pictures of two encoders in one folder)."""
+        row shape (pictures of another encoder)."""
         if len(rows) == 0:
             return
-        if self.row_shape is None:
-            self.row_shape = rows.shape[1:]
         if rows.shape[1:] != self.row_shape:
             raise CorruptFileError(f"expected rows of shape {self.row_shape} for {self.name}, got {rows.shape[1:]}")
         self._file.write(np.ascontiguousarray(rows, self.dtype).tobytes())
@@ -55,7 +53,7 @@ class ColumnWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        shape = (self.num_rows, *((0,) if self.row_shape is None else self.row_shape))
+        shape = (self.num_rows, *self.row_shape)
         text = str({"descr": self.dtype.str, "fortran_order": False, "shape": shape})
         body = text.ljust(_HEADER_BYTES - 11).encode() + b"\n"
         self._file.seek(0)

@@ -71,13 +71,15 @@ def train(
 
 def _check_picture_dims(model: ItemSage, data: TrainingData) -> None:
     """Raises UsageError unless pictures have the dimension that the model reads (one without may ignore items')."""
-    got = {"items": data.items.picture_dim, "pairs": data.train.picture_dim, "validation": data.validation.picture_dim}
     expected = model.config.picture_dim
-    wrong = {name: dim for name, dim in got.items() if dim not in (0, expected)}
-    if expected == 0:
-        wrong.pop("items", None)
-    if wrong:
+    if expected and data.items.picture_dim != expected:
         raise UsageError(
-            f"expected pictures of {expected} dimensions, as the model is configured, got {wrong}: "
+            f"expected pictures of {expected} dimensions, as the model is configured, got {data.items.picture_dim}: "
             "configure the model with the dimension of the picture encoder that made the features"
+        )
+    parts = {"train": data.train, "validation": data.validation}
+    if not expected and (with_pictures := [name for name, pairs in parts.items() if pairs.has_pictures]):
+        raise UsageError(
+            f"expected no picture queries, as the model has no pictures, got some in {' and '.join(with_pictures)}: "
+            "configure the model with the dimension of the picture encoder that made them"
         )

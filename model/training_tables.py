@@ -37,7 +37,7 @@ from schemas.tables import IDS, NUM_TEXT_FIELDS
 class ItemTable:
     """The catalogue's features, row by row in the order of files and records.
 
-    item_ids: strings [I]; picture_dim: 0 where no item has a picture.
+    item_ids: strings [I]; picture_dim: that of the image encoder, whether or not an item has a picture.
     """
 
     def __init__(self, folder: str | os.PathLike[str]):
@@ -49,8 +49,14 @@ class ItemTable:
         self.picture_dim = self._pictures.shape[1]
 
     @classmethod
-    def build(cls, features_folder: str | os.PathLike[str], cache_folder: str | os.PathLike[str]) -> "ItemTable":
-        """The table of `<features_folder>/*.tfrecord`, made in `cache_folder` unless it is there already."""
+    def build(
+        cls, features_folder: str | os.PathLike[str], cache_folder: str | os.PathLike[str], picture_dim: int
+    ) -> "ItemTable":
+        """The table of `<features_folder>/*.tfrecord`, made in `cache_folder` unless it is there already.
+
+        picture_dim: width of the vectors of the image encoder that made the features, 0 for none. Raises
+        CorruptFileError for pictures of another width.
+        """
         paths = _record_files(features_folder)
 
         def write(folder: Path) -> dict[str, Any]:
@@ -58,7 +64,7 @@ class ItemTable:
                 columns = {
                     "token_ids": stack.enter_context(ColumnWriter(folder, "token_ids", "<i4")),
                     "field_lengths": stack.enter_context(ColumnWriter(folder, "field_lengths", "<i4")),
-                    "pictures": stack.enter_context(ColumnWriter(folder, "pictures", "<f2", None)),
+                    "pictures": stack.enter_context(ColumnWriter(folder, "pictures", "<f2", (picture_dim,))),
                 }
                 item_ids, num_pictures = [], []
                 for item in (decode_features(payload) for path in paths for payload in read_records(path)):
@@ -73,7 +79,7 @@ class ItemTable:
             pq.write_table(pa.table({"item_id": pa.array(item_ids, pa.string())}, schema=IDS), folder / "ids.parquet")
             return {"num_items": len(item_ids)}
 
-        return cls(build_columns(cache_folder, source_fingerprint(paths), write))
+        return cls(build_columns(cache_folder, source_fingerprint(paths, picture_dim), write))
 
     def __len__(self) -> int:
         return len(self.item_ids)
@@ -119,16 +125,17 @@ class PairTable:
         self.query_id_Q, self.picture_row_Q = columns["query_id"], columns["query_picture_row"]
         self._token_ids, self._token_offsets = columns["query_token_ids"], columns["query_token_offsets"]
         self._pictures = columns["query_pictures"]
-        self.has_text = bool((self.picture_row_Q < 0).any())
-        self.picture_dim = self._pictures.shape[1]
+        self.has_pictures = bool((self.picture_row_Q >= 0).any())
 
     @classmethod
     def build(
         cls, pairs_folder: str | os.PathLike[str], items: ItemTable, cache_folder: str | os.PathLike[str]
     ) -> "PairTable":
-        """The table of `<pairs_folder>/*.tfrecord`, made in `cache_folder` unless it is there already."""
+        """The table of `<pairs_folder>/*.tfrecord`, made in `cache_folder` unless it is there already. Raises
+        CorruptFileError for query pictures of another width than the items'."""
         paths = _record_files(pairs_folder)
-        source = source_fingerprint(paths, len(items), str(items.item_ids[:1]), str(items.item_ids[-1:]))
+        of_items = len(items), str(items.item_ids[:1]), str(items.item_ids[-1:]), items.picture_dim
+        source = source_fingerprint(paths, *of_items)
         return cls(build_columns(cache_folder, source, lambda folder: _write_pairs(paths, items, folder)))
 
     def __len__(self) -> int:
@@ -170,7 +177,9 @@ def _write_pairs(paths: Sequence[str], items: ItemTable, folder: Path) -> dict[s
     num_pictures, num_tokens, missing = 0, [0], 0
     with ExitStack() as stack:
         columns = {
-            name: stack.enter_context(ColumnWriter(folder, name, dtype, None if name == "query_pictures" else ()))
+            name: stack.enter_context(
+                ColumnWriter(folder, name, dtype, (items.picture_dim,) if name == "query_pictures" else ())
+            )
             for name, dtype in (_PAIR_COLUMNS | _QUERY_COLUMNS).items()
             if name not in ("task", "query_token_offsets")
         }

@@ -188,7 +188,7 @@ def _train(config: TrainConfig, folder: Path, show_progress: bool) -> tuple[Item
             progress = progress or Progress("train", "steps", total_steps)
             progress.advance()
 
-    data = TrainingData.open(folder, folder / "cache")
+    data = TrainingData.open(folder, folder / "cache", picture_dim=manifest["picture_dim"])
     checkpoints = folder / "checkpoints" / _data_id(folder)
     result = train_model(model, data, narrow(TrainingConfig, config), checkpoints, on_step=on_step)
     if progress is not None:

@@ -51,7 +51,7 @@ from model.training_data import TrainingData
 run, cache, out = sys.argv[1:]
 model = ItemSage(ItemSageConfig(**{MODEL}))
 with process_group("cpu") as processes:
-    data = TrainingData.open(run, cache)
+    data = TrainingData.open(run, cache, picture_dim=16)
     train(model, data, TrainingConfig(**{TRAINING}), out)
     save_file(model.state_dict(), Path(out, f"rank-{{processes.rank}}.safetensors"))
 """
@@ -66,7 +66,12 @@ def test_two_processes_train_as_one(training_run: Path, tmp_path: Path) -> None:
     finished = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
     assert finished.returncode == 0, finished.stderr[-3000:]
     model = ItemSage(ItemSageConfig(**MODEL))
-    train(model, TrainingData.open(training_run, tmp_path / "cache"), TrainingConfig(**TRAINING), alone_folder)
+    train(
+        model,
+        TrainingData.open(training_run, tmp_path / "cache", picture_dim=16),
+        TrainingConfig(**TRAINING),
+        alone_folder,
+    )
 
     both = [load_file(out / f"rank-{rank}.safetensors") for rank in range(2)]
     together, alone = (

@@ -15,10 +15,12 @@ from model.training_tables import ItemTable, PairTable
 from schemas.errors import CorruptFileError, ThresholdError, UsageError
 from schemas.records import decode_features, decode_pair, encode_features, encode_pair, read_records, write_records
 
+PICTURE_DIM = 16
+
 
 @pytest.fixture(scope="module")
 def data(training_run: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainingData:
-    return TrainingData.open(training_run, tmp_path_factory.mktemp("cache"))
+    return TrainingData.open(training_run, tmp_path_factory.mktemp("cache"), picture_dim=PICTURE_DIM)
 
 
 def _items(run: Path) -> list:
@@ -47,9 +49,9 @@ def test_column_writer_makes_a_plain_npy_file(tmp_path: Path) -> None:
         column.append(np.array([[5, 6]]))
     assert np.load(tmp_path / "x.npy").tolist() == [[1, 2], [3, 4], [5, 6]]
     assert isinstance(read_column(tmp_path, "x"), np.memmap)
-    with ColumnWriter(tmp_path, "none", "<f2", None):
+    with ColumnWriter(tmp_path, "none", "<f2", (7,)):
         pass
-    assert read_column(tmp_path, "none").shape == (0, 0)
+    assert read_column(tmp_path, "none").shape == (0, 7)
 
 
 def test_item_batches_equal_collated_records(training_run: Path, data: TrainingData) -> None:
@@ -98,23 +100,23 @@ def test_pairs_without_item_are_left_out_and_counted(training_run: Path, data: T
 
 def test_columns_are_reused_until_their_source_changes(training_run: Path, tmp_path: Path) -> None:
     features = shutil.copytree(training_run / "features", tmp_path / "features")
-    assert len(ItemTable.build(features, tmp_path / "cache")) == 96
+    assert len(ItemTable.build(features, tmp_path / "cache", PICTURE_DIM)) == 96
     (made,) = (tmp_path / "cache").iterdir()
     made_ns = (made / "token_ids.npy").stat().st_mtime_ns
-    ItemTable.build(features, tmp_path / "cache")
+    ItemTable.build(features, tmp_path / "cache", PICTURE_DIM)
     assert (made / "token_ids.npy").stat().st_mtime_ns == made_ns
     next(iter(sorted(features.iterdir()))).unlink()
-    assert len(ItemTable.build(features, tmp_path / "cache")) == 48
+    assert len(ItemTable.build(features, tmp_path / "cache", PICTURE_DIM)) == 48
     assert not [path for path in (tmp_path / "cache").iterdir() if path.name.startswith(".")]
 
 
-def test_pictures_of_two_encoders_are_refused(training_run: Path, tmp_path: Path) -> None:
+def test_pictures_of_another_encoder_are_refused(training_run: Path, tmp_path: Path) -> None:
     items = [item for item in _items(training_run) if len(item.pictures)]
     other = dataclasses.replace(items[1], pictures=items[1].pictures[:, :7])
     (tmp_path / "features").mkdir()
     write_records(tmp_path / "features" / "a.tfrecord", [encode_features(items[0]), encode_features(other)])
     with pytest.raises(CorruptFileError, match=r"\(16,\).*\(7,\)"):
-        ItemTable.build(tmp_path / "features", tmp_path / "cache")
+        ItemTable.build(tmp_path / "features", tmp_path / "cache", PICTURE_DIM)
     assert not list((tmp_path / "cache").iterdir())
 
 
