@@ -42,6 +42,8 @@ class ItemSageConfig:
                 "expected vocabulary_size >= 1, picture_dim >= 0 and num_layers >= 1, got "
                 f"{self.vocabulary_size}, {self.picture_dim} and {self.num_layers}"
             )
+        if not 0 <= self.dropout < 1:
+            raise UsageError(f"expected a dropout from 0 to below 1, got {self.dropout}")
         if not (self.use_text or self.sees_pictures):
             raise UsageError("expected text or pictures as the item encoder's input, got neither: switch one on")
 

@@ -1,5 +1,6 @@
 """What a training run is told, and what it reports."""
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -43,10 +44,12 @@ class TrainingConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.epochs <= 0 or self.batch_size < 1 or self.learning_rate < 0 or not 0 <= self.warmup_fraction < 1:
+        good = 0 < self.epochs < math.inf and self.min_steps >= 0 and self.batch_size >= 1
+        if not (good and 0 <= self.learning_rate < math.inf and 0 <= self.warmup_fraction < 1):
             raise UsageError(
-                "expected epochs > 0, batch_size >= 1, learning_rate >= 0 and 0 <= warmup_fraction < 1, got "
-                f"{self.epochs}, {self.batch_size}, {self.learning_rate} and {self.warmup_fraction}"
+                "expected epochs > 0, min_steps >= 0, batch_size >= 1, learning_rate >= 0 and 0 <= warmup_fraction < "
+                f"1, got {self.epochs}, {self.min_steps}, {self.batch_size}, {self.learning_rate} and "
+                f"{self.warmup_fraction}"
             )
 
 

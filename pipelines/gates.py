@@ -17,6 +17,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from pipelines.gating.checks import (
     check_coverage,
@@ -50,6 +51,9 @@ from schemas.quarantine import quote
 __all__ = [
     "GATES",
     "GATES_FILE",
+    "PUBLICATION",
+    "TRAINING",
+    "AtStake",
     "GateResult",
     "GateThresholds",
     "check_quarantine_share",
@@ -115,7 +119,18 @@ def check_quarantine_share(
     return accept(check_quarantine(items, features, embeddings, thresholds), accepted)
 
 
-def require_passed(results: list[GateResult], run: Path) -> None:
+class AtStake(NamedTuple):
+    """What waits for the gates of a run, and what becomes of it if one fails, for the message that says so."""
+
+    waiting: str
+    otherwise: str
+
+
+PUBLICATION = AtStake("{run} is published", "Nothing is published: yesterday's run stays the one that readers see.")
+TRAINING = AtStake("a model is trained on {run}", "No model is trained: the store keeps the one it has.")
+
+
+def require_passed(results: list[GateResult], run: Path, at_stake: AtStake = PUBLICATION) -> None:
     """Raises ThresholdError, with formula, numbers and remedy of each failed gate, if there is one."""
     failed = [result for result in results if result.status == FAILED]
     if not failed:
@@ -133,8 +148,8 @@ def require_passed(results: list[GateResult], run: Path) -> None:
         ways.append(f'If it is right all the same, repeat the call with --accept {",".join(can)} --because "...".')
     report = f" ({run / GATES_FILE} has all gates)" if len(results) == len(GATES) else ""
     raise ThresholdError(
-        f"expected every gate to pass before {run} is published, got {len(failed)} failed{report}: {reasons} "
-        f"Nothing is published: yesterday's run stays the one that readers see. {' '.join(ways)}"
+        f"expected every gate to pass before {at_stake.waiting.format(run=run)}, got {len(failed)} failed{report}: "
+        f"{reasons} {at_stake.otherwise} {' '.join(ways)}"
     )
 
 

@@ -18,7 +18,6 @@ from typing import Any
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from model.distributed import process_group, wait_for_all
-from model.image_encoder_spec import image_encoder_spec
 from model.itemsage import ItemSage
 from model.itemsage_config import ItemSageConfig
 from model.model_store import install_model, save_model
@@ -33,22 +32,24 @@ from pipelines import features, ingest, pairs, store, vocabulary
 from pipelines.console.jobs import flag, main_of, narrow
 from pipelines.console.paths import given_values
 from pipelines.console.progress import Progress
+from pipelines.gates import GateThresholds
 from pipelines.lock import store_lock
+from pipelines.publish import Acceptance
+from pipelines.train_checks import check_early, check_lists_pictures, require_little_rejected
 from pipelines.units import read_stage_manifest
-from schemas.columns import table_columns
-from schemas.errors import UsageError
+from schemas.errors import printable
 from schemas.files import expand_inputs
 from schemas.hashing import fingerprint
-from schemas.reading import check_columns, input_identity
-from schemas.tables import ENGAGEMENTS
+from schemas.reading import input_identity
 
 CODE_VERSION = 1
-#: Flags that change what is trained; the rest of TrainConfig says where things lie.
+#: Flags that do not change what is trained: where things lie, and what is let pass.
 _PLACES = ("catalog", "engagements", "image_weights", "store", "date", "device")
+_GATES = ("accept", "because", "max_quarantined_rows", "max_quarantined_pictures", "min_quarantined")
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainConfig:
+class TrainConfig(Acceptance):
     """Trains a model on a shop's catalogue and engagements and puts it into the store."""
 
     catalog: str = flag(path=True, help="catalogue: a file, a folder of parts or a glob; {date} means --date")
@@ -71,6 +72,16 @@ class TrainConfig:
     )
     max_picture_bytes: int = flag(default=DEFAULT_LIMITS.max_bytes, help="larger picture files are quarantined")
     max_picture_pixels: int = flag(default=DEFAULT_LIMITS.max_pixels, help="pictures of more pixels are quarantined")
+    max_quarantined_rows: float = flag(
+        default=GateThresholds.max_quarantined_rows, help="rows quarantined / rows read <= this"
+    )
+    max_quarantined_pictures: float = flag(
+        default=GateThresholds.max_quarantined_pictures, help="pictures quarantined / pictures listed <= this"
+    )
+    min_quarantined: int = flag(
+        default=GateThresholds.min_quarantined,
+        help="fewer rows or pictures may always be quarantined, unless they are all there are",
+    )
     vocabulary_mode: str = flag(default="vocabulary", choices=("vocabulary", "hashing"), help="how tokens get ids")
     pseudo_queries: int = flag(default=0, help="text queries made from each item's own text")
     split: str = flag(default="time", choices=("time", "item_time", "query_hash"), help="how pairs are split")
@@ -93,27 +104,25 @@ class TrainConfig:
 def run(config: TrainConfig, options: PipelineOptions) -> str:
     """Runs every stage that is not finished yet, trains, installs the model; returns the model id."""
     started_s = time.monotonic()
-    if config.engagements is None and config.pseudo_queries == 0:
-        raise UsageError(
-            "expected --engagements, --pseudo-queries or both, got neither: there is nothing to learn from"
-        )
     check_early(config)
     folder = store.run_folder(config.store, config.date, _identity(config), kind="training")
     with process_group(resolve_device(config.device).type) as processes, contextlib.ExitStack() as held:
         if processes.rank == 0:
             held.enter_context(store_lock(config.store, f"train {config.date}", name="training/LOCK"))
             print(f"training run of {config.date} in {folder}", flush=True)
-            prepare(config, options, str(folder))
+            accepted = prepare(config, options, str(folder))
         wait_for_all(processes)
         model, metrics = _train(config, folder, show_progress=processes.rank == 0)
         if processes.rank == 0:
-            installed = _install(config, folder, model, metrics)
+            installed = _install(config, folder, model, metrics, {"accepted": accepted})
             print(f"train: model {installed.name}; {time.monotonic() - started_s:.1f} s; {installed}", flush=True)
         wait_for_all(processes)
     return store.current_model_id(config.store)
 
 
-def _install(config: TrainConfig, folder: Path, model: ItemSage, metrics: dict[str, Any]) -> Path:
+def _install(
+    config: TrainConfig, folder: Path, model: ItemSage, metrics: dict[str, Any], facts: dict[str, Any]
+) -> Path:
     """Writes the model folder, moves it to its place, makes it the store's model."""
     temporary = folder / ".model"
     shutil.rmtree(temporary, ignore_errors=True)  # of a run that was killed while it wrote
@@ -125,35 +134,33 @@ def _install(config: TrainConfig, folder: Path, model: ItemSage, metrics: dict[s
         towers=towers_of(read_stage_manifest(str(folder), "pairs")["counts"]),
         split=Split.load(folder / "pairs"),
         metrics=metrics,
-        facts={"training_run": folder.relative_to(config.store).as_posix()},
+        facts={"training_run": folder.relative_to(config.store).as_posix(), **facts},
     )
     installed = install_model(temporary, Path(config.store, "models"))
     store.set_current_model(config.store, installed.name)
     return installed
 
 
-def check_early(config: TrainConfig) -> None:
-    """Raises UsageError for what would otherwise be found out after minutes of work: paths, columns, weights."""
-    features.check_image_root(config.image_root)
-    if config.engagements is not None:
-        files = expand_inputs(config.engagements, config.date)
-        check_columns(files, table_columns(config.columns, "engagements"), ENGAGEMENTS)
-    if config.image_encoder != features.NO_ENCODER:
-        image_encoder_spec(
-            config.image_encoder, config.image_weights, config.image_weights_name, config.image_weights_sha256
-        )
+def prepare(config: TrainConfig, options: PipelineOptions, folder: str) -> dict[str, str]:
+    """ingest, vocabulary, features and pairs of a training run; finished stages are skipped. Returns the gates that
+    failed and are accepted, with the reason.
 
-
-def prepare(config: TrainConfig, options: PipelineOptions, folder: str) -> None:
-    """ingest, vocabulary, features and pairs of a training run; finished stages are skipped."""
+    Raises UsageError for an image encoder without pictures, ThresholdError if a stage rejects too much.
+    """
     buckets = store.buckets_for(config.store, config.num_buckets)
     items = ingest.run(narrow(ingest.IngestConfig, config, run=folder, num_buckets=buckets), options)
     store.fix_num_buckets(config.store, items["num_buckets"])
+    require_little_rejected(config, folder, items["counts"])
+    check_lists_pictures(config, items["counts"]["pictures_listed"])
     vocabulary.run(narrow(vocabulary.VocabularyConfig, config, run=folder, mode=config.vocabulary_mode), options)
     previous = store.previous_run(config.store)
     reuse_from = str(previous) if previous else None
-    features.run(narrow(features.FeaturesConfig, config, run=folder, reuse_from=reuse_from), options)
+    made = features.run(narrow(features.FeaturesConfig, config, run=folder, reuse_from=reuse_from), options)
+    accepted = require_little_rejected(config, folder, items["counts"], made["counts"])
+    for name, reason in accepted.items():
+        print(f"train: accepted {name}: {printable(reason)}", flush=True)
     pairs.run(narrow(pairs.PairsConfig, config, run=folder), options)
+    return accepted
 
 
 def towers_of(counts: dict[str, int]) -> dict[str, dict[str, int]]:
@@ -211,7 +218,7 @@ def _identity(config: TrainConfig) -> dict[str, Any]:
         inputs["engagements"] = input_identity(expand_inputs(config.engagements, config.date))
     if config.image_weights is not None:
         inputs["image_weights"] = input_identity([config.image_weights])
-    kept = {name: value for name, value in given_values(config).items() if name not in _PLACES}
+    kept = {name: value for name, value in given_values(config).items() if name not in (*_PLACES, *_GATES)}
     return {"code_version": CODE_VERSION, "config": kept, "date": config.date, "inputs": inputs}
 
 

@@ -1,5 +1,6 @@
 """Which of a file's columns are ours: the shop's mapping, the Hive folders of the path, what may be absent."""
 
+import difflib
 import os
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
@@ -58,6 +59,17 @@ def _section(schema: pa.Schema) -> str:
     """The table of a config that maps columns of this schema."""
     table = next((name for name, known in TABLES.items() if known.equals(schema)), "catalogue")
     return "columns" if table == "catalogue" else f"columns.{table}"
+
+
+def similar_name(wanted: str, names: Sequence[str]) -> str | None:
+    """The one of a file's column names that is most like the wanted one, in whatever case; None if none is.
+
+    >>> similar_name("images", ["Title", "Image", "price"]), similar_name("images", ["price"])
+    ('Image', None)
+    """
+    folded = {name.casefold(): name for name in names}
+    near = difflib.get_close_matches(wanted.casefold(), folded, n=1)
+    return folded[near[0]] if near else None
 
 
 def list_names(schema: pa.Schema) -> set[str]:

@@ -122,18 +122,24 @@ def check_columns(files: Sequence[str], columns: Mapping[str, str], schema: pa.S
     keys: set[str] = set()
     json_files = []
     for path in sorted(files):
-        kind = format_of(path)
-        if kind == "json":
+        if format_of(path) == "json":
             json_files.append(path)
             if found := json_keys(path):
                 keys |= found | partition_values(path, columns, schema).keys()
         else:
-            names = csv_header(path) if kind == "csv" else _parquet_metadata(path).schema.to_arrow_schema().names
-            source_columns(names, columns, schema, path)
+            source_columns(column_names(path), columns, schema, path)
     if json_files and keys:  # no key at all: no line could be parsed, and each is quarantined
         source_columns(
             sorted(keys), columns, schema, json_files[0] if len(json_files) == 1 else f"{len(json_files)} files"
         )
+
+
+def column_names(path: str) -> list[str]:
+    """The column names of an input file; of JSON lines, where a key may be absent from a row, those of the first."""
+    kind = format_of(path)
+    if kind == "json":
+        return sorted(json_keys(path))
+    return csv_header(path) if kind == "csv" else _parquet_metadata(path).schema.to_arrow_schema().names
 
 
 def count_rows(files: Sequence[str]) -> int:

@@ -11,11 +11,11 @@ import pyarrow.parquet as pq
 
 from pipelines import history, store
 from pipelines.gating.fields import field_count
-from pipelines.operations.doctor_inputs import names_of
 from pipelines.operations.findings import Finding, brief
 from pipelines.units import read_stage_manifest
 from schemas.columns import table_columns
 from schemas.errors import CorruptFileError
+from schemas.reading import column_names
 from schemas.tables import TEXT_FIELDS
 
 
@@ -30,7 +30,7 @@ def warn_of_lost_columns(
         finding.warn(f"not compared with the columns of the published run, which cannot be read: {error}")
         return
     mapping = table_columns(columns, "catalogue")
-    theirs = {name for path in files for name in names_of(path)}
+    theirs = {name for path in files for name in column_names(path)}
     for name, num_rows in filled.items():
         if num_rows and run is not None and mapping.get(name, name) not in theirs:
             finding.warn(

@@ -1,7 +1,6 @@
 """What a run needs of the shop: inputs, columns, pictures, and a sample of rows that goes through every stage."""
 
 import contextlib
-import difflib
 import io
 import tempfile
 from collections import Counter
@@ -20,12 +19,11 @@ from pipelines import embed, features, index, ingest
 from pipelines.console.jobs import beam_options
 from pipelines.operations.findings import Finding, brief
 from pipelines.operations.inspected_run import sample_by_hash
-from schemas.columns import TABLES, table_columns
+from schemas.columns import TABLES, similar_name, table_columns
 from schemas.errors import printable
 from schemas.files import expand_inputs
 from schemas.quarantine import Rejection
-from schemas.reading import check_columns, count_rows, format_of, plan_slices, read_slice
-from schemas.reading_text import csv_header, json_keys
+from schemas.reading import check_columns, column_names, count_rows, format_of, plan_slices, read_slice
 from schemas.tables import CATALOGUE
 from schemas.validation import validate_catalogue
 
@@ -66,7 +64,7 @@ def check_mapping(table: str, files: Sequence[str], columns: Mapping[str, Any]) 
     finding = Finding(f"columns of {table}")
     with finding.guard(f"the columns of {table}"):
         mapping, schema = table_columns(columns, table), TABLES[table]
-        theirs = list(dict.fromkeys(name for path in files for name in names_of(path)))
+        theirs = list(dict.fromkeys(name for path in files for name in column_names(path)))
         missing = [name for name in schema.names if mapping.get(name, name) not in theirs]
         used = {mapping.get(name, name) for name in schema.names}
         unused = [name for name in theirs if name not in used]
@@ -75,24 +73,15 @@ def check_mapping(table: str, files: Sequence[str], columns: Mapping[str, Any]) 
             f"not read: {_shown(unused)}"
         )
         for name in missing:
-            folded = {theirs_name.casefold(): theirs_name for theirs_name in unused}
-            near = difflib.get_close_matches(mapping.get(name, name).casefold(), folded, n=1)
-            if near:
+            near = similar_name(mapping.get(name, name), unused)
+            if near is not None:
                 section = "columns" if table == "catalogue" else f"columns.{table}"
-                meant = brief(folded[near[0]])
+                meant = brief(near)
                 finding.warn(
                     f"{name} is missing; is it {meant}? then map it, in the config: [{section}] {name} = {meant}"
                 )
         check_columns(files, mapping, schema)
     return finding
-
-
-def names_of(path: str) -> list[str]:
-    """The column names of an input file."""
-    kind = format_of(path)
-    if kind == "json":
-        return sorted(json_keys(path))
-    return list(csv_header(path)) if kind == "csv" else pq.read_schema(path).names
 
 
 def _shown(names: Sequence[str]) -> str:

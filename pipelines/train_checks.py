@@ -1,0 +1,82 @@
+"""What `itemsage train` refuses, as early as it can know: wrong flags and columns before any work, pictures that nobody
+lists after ingest, too much that was rejected between the stages."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from model.image_encoder_spec import image_encoder_spec
+from model.itemsage_config import ItemSageConfig
+from model.split import SplitConfig
+from model.training_config import TrainingConfig
+from pipelines.console.jobs import narrow
+from pipelines.features import NO_ENCODER, check_image_root
+from pipelines.gates import TRAINING, GateThresholds, check_quarantine_share, require_passed, write_report
+from pipelines.gating.results import ACCEPTED, check_accepted
+from schemas.columns import similar_name, table_columns
+from schemas.errors import UsageError
+from schemas.files import expand_inputs
+from schemas.quarantine import quote
+from schemas.reading import check_columns, column_names, format_of
+from schemas.tables import ENGAGEMENTS
+
+if TYPE_CHECKING:
+    from pipelines.train import TrainConfig
+
+
+def check_early(config: "TrainConfig") -> None:
+    """Raises UsageError for what would otherwise be found out after minutes of work: numbers, paths, columns, an image
+    encoder without pictures, weights."""
+    if config.engagements is None and config.pseudo_queries == 0:
+        raise UsageError(
+            "expected --engagements, --pseudo-queries or both, got neither: there is nothing to learn from"
+        )
+    narrow(TrainingConfig, config)
+    narrow(ItemSageConfig, config, vocabulary_size=1, picture_dim=0)
+    narrow(SplitConfig, config, kind=config.split)
+    narrow(GateThresholds, config)
+    check_accepted(config.accepted())
+    check_image_root(config.image_root)
+    catalogue = expand_inputs(config.catalog, config.date)
+    columns = table_columns(config.columns, "catalogue")
+    check_columns(catalogue, columns)
+    if not any(_may_list_pictures(path, columns) for path in catalogue):
+        check_lists_pictures(config, 0)
+    if config.engagements is not None:
+        files = expand_inputs(config.engagements, config.date)
+        check_columns(files, table_columns(config.columns, "engagements"), ENGAGEMENTS)
+    if config.image_encoder != NO_ENCODER:
+        image_encoder_spec(
+            config.image_encoder, config.image_weights, config.image_weights_name, config.image_weights_sha256
+        )
+
+
+def check_lists_pictures(config: "TrainConfig", num_listed: int) -> None:
+    """Raises UsageError for an image encoder if the catalogue lists no picture."""
+    if config.image_encoder == NO_ENCODER or num_listed:
+        return
+    wanted = table_columns(config.columns, "catalogue").get("images", "images")
+    theirs = {name for path in expand_inputs(config.catalog, config.date) for name in column_names(path)}
+    near = None if wanted in theirs else similar_name(wanted, sorted(theirs))
+    column = "" if wanted in theirs else f" in a column {quote(wanted)}"
+    hint = f" (is it {quote(near)}?)" if near is not None else ""
+    raise UsageError(
+        f"expected pictures for the image encoder {config.image_encoder}, got a catalogue that lists none{column}"
+        f"{hint} in {config.catalog}: map the column, in the config: [columns] images = "
+        f'"{near or "your name"}"; or give --image-encoder none for a shop without pictures'
+    )
+
+
+def require_little_rejected(config: "TrainConfig", folder: str, *stage_counts: Mapping[str, int]) -> dict[str, str]:
+    """The gates of `itemsage daily` on rejected rows and pictures, from the counts of the stages that are finished;
+    those that somebody accepts, with the reason. Writes <folder>/gates.json. Raises ThresholdError if one fails."""
+    thresholds = narrow(GateThresholds, config)
+    results = check_quarantine_share(*stage_counts, thresholds=thresholds, accepted=config.accepted())
+    write_report(Path(folder), None, thresholds, results)
+    require_passed(results, Path(folder), TRAINING)
+    return {result.name: str(result.accepted_reason) for result in results if result.status == ACCEPTED}
+
+
+def _may_list_pictures(path: str, columns: Mapping[str, str]) -> bool:
+    """False if the file's header says that there are none; the first of JSON lines do not tell."""
+    return format_of(path) == "json" or columns.get("images", "images") in column_names(path)
