@@ -76,11 +76,11 @@ def _our_error(error: BaseException | None) -> tuple[int, str] | None:
     """(exit code, message) of the error if it is ours, or of ours that a runner wrapped in RuntimeErrors."""
     codes = {f"{kind.__module__}.{kind.__name__}": code for kind, code in _EXIT_CODES.items()}
     while error is not None:
-        name, message = f"{type(error).__module__}.{type(error).__name__}", str(error)
+        names, message = [f"{kind.__module__}.{kind.__name__}" for kind in type(error).__mro__], str(error)
         if isinstance(error, RuntimeError) and (found := _EXCEPTION_IN_TEXT.findall(message)):
-            name, message = found[-1]
-        if name in codes:
-            return codes[name], " ".join(line.strip() for line in message.partition(_STEP)[0].splitlines())
+            names, message = [found[-1][0]], found[-1][1]
+        if (code := next((codes[name] for name in names if name in codes), None)) is not None:
+            return code, " ".join(line.strip() for line in message.partition(_STEP)[0].splitlines())
         if (disk := _disk_error(error)) is not None:
             return EXIT_FAULT, disk
         if not isinstance(error, RuntimeError):

@@ -169,6 +169,10 @@ def fail(error: BaseException, cause: BaseException | None = None) -> Any:
     return job
 
 
+class EmptyError(ThresholdError):
+    """A kind of error of its own, as some modules have."""
+
+
 WORKER = """Traceback (most recent call last):
   File "schemas/reading.py", line 1, in read_slice
 OSError: short read
@@ -186,6 +190,8 @@ def test_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
     for job, code, shown in [
         (fail(UsageError("wrong call")), 2, "wrong call"),
         (fail(ThresholdError("bad data")), 3, "bad data"),
+        (fail(EmptyError("no data")), 3, "no data"),
+        (fail(RuntimeError("it failed"), EmptyError("no data")), 3, "no data"),
         (fail(CorruptFileError("bad file")), 1, "bad file"),
         (fail(CorruptFileError("bad file [while running 'Step/Do']")), 1, "bad file"),
         (fail(CorruptFileError("two\nlines")), 1, "two lines"),

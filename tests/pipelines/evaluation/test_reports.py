@@ -127,6 +127,9 @@ def test_the_command_reads_what_a_published_run_remembers_and_changes_nothing(sh
     assert {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in run.rglob("*") if path.is_file()} == before
     assert cli.main(call) == 0
     assert "closeup/click" in capsys.readouterr().out
+    write_rows(store / "log.parquet", ROWS[-6:])
+    assert cli.main(call) == 3
+    assert "error: expected held-out engagements" in capsys.readouterr().err
 
 
 @given(st.sets(st.text(max_size=4), min_size=1, max_size=40), st.text(max_size=4), st.integers(1, 20))
