@@ -15,11 +15,14 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import TypeVar
 
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+T = TypeVar("T")
 
 #: The other ranks wait while the first one makes the features.
 _LONGEST_WAIT = timedelta(days=2)
@@ -125,10 +128,10 @@ def _sum_sparse(parameter: nn.Parameter, processes: Processes) -> Tensor:
     return torch.sparse_coo_tensor(indices[None], values, parameter.shape, check_invariants=False).coalesce()
 
 
-def broadcast_numbers(numbers: list[float], processes: Processes, device: torch.device) -> list[float]:
-    """Rank 0's numbers, on every rank (their count must agree)."""
+def broadcast_from_first(value: T, processes: Processes) -> T:
+    """Rank 0's value on every rank; the others' is not looked at."""
     if processes.world_size == 1:
-        return numbers
-    values = torch.tensor(numbers, dtype=torch.float64, device=device)
-    dist.broadcast(values, src=0)
-    return values.tolist()
+        return value
+    values = [value]
+    dist.broadcast_object_list(values, src=0)
+    return values[0]

@@ -19,7 +19,7 @@ import torch
 from model.itemsage import ItemSage
 from model.training_config import TrainingConfig, TrainingResult
 from model.training_data import TrainingData
-from model.training_run import OnStep, TrainingRun
+from model.training_run import OnStart, OnStep, TrainingRun
 from schemas.errors import UsageError
 
 
@@ -48,6 +48,7 @@ def train(
     config: TrainingConfig,
     folder: str | os.PathLike[str],
     on_step: OnStep | None = None,
+    on_start: OnStart | None = None,
 ) -> TrainingResult:
     """Trains `model` in place and leaves it with its best weights, on the CPU, in evaluation mode.
 
@@ -62,7 +63,7 @@ def train(
     try:
         with _deterministic():
             run = TrainingRun(model, data, config, resolve_device(config.device), Path(folder))
-            return run.train(on_step)
+            return run.train(on_step, on_start)
     finally:
         for name, parameter in model.named_parameters():
             parameter.requires_grad_(trainable[name])

@@ -54,10 +54,40 @@ class TrainingConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Validation:
+    """What was measured after `step` steps, 0 being the start. score: what weights are chosen by, see selection_score.
+    tasks: task -> the figures of TaskRecall, as in metrics.jsonl."""
+
+    step: int
+    score: float
+    tasks: dict[str, dict[str, float]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingStart:
+    """A run before its next step. step: finished ones, 0 unless it continues. validation: of step 0; None without
+    validation pairs."""
+
+    step: int
+    planned_steps: int
+    steps_per_epoch: int
+    validation: Validation | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrainingResult:
-    """validation: by task of the restored weights, as in metrics.jsonl (empty without validation pairs)."""
+    """steps: as many were taken; fewer than planned_steps if training stopped early. best_step: whose weights are
+    restored, 0 being the start; the last one without validation pairs. validation: its figures by task. validations:
+    all of the run, by step, the start's first."""
 
     steps: int
+    planned_steps: int
     best_step: int
     validation: dict[str, dict[str, float]]
+    validations: tuple[Validation, ...]
     num_pairs_by_task: dict[str, int]
+
+    @property
+    def is_better_than_start(self) -> bool | None:
+        """Whether validation found a step better than the start; None without validation pairs: nobody knows."""
+        return self.best_step > 0 if self.validations else None

@@ -16,11 +16,11 @@ import torch
 from torch import Tensor
 
 from model.checkpoint import Checkpoint, read_checkpoint, restore_optimizers, save_checkpoint
-from model.distributed import Processes, broadcast_numbers, current_processes, sum_gradients
+from model.distributed import Processes, broadcast_from_first, current_processes, sum_gradients
 from model.itemsage import ItemSage
 from model.losses import LossConfig
 from model.optimizers import clip_gradients_, learning_rate_factor, make_optimizers, set_learning_rate
-from model.training_config import TrainingConfig, TrainingResult
+from model.training_config import TrainingConfig, TrainingResult, TrainingStart, Validation
 from model.training_data import PairBatch, PairStream, TrainingData
 from model.training_forward import BatchInputs, encode_batch, read_inputs
 from model.training_loss import BatchLoss
@@ -29,9 +29,13 @@ from schemas.errors import UsageError
 from schemas.hashing import fingerprint, seed_of
 
 CHECKPOINT_NAME, METRICS_NAME = "checkpoint.safetensors", "metrics.jsonl"
+#: Part of a checkpoint's fingerprint: raise it when its state is another.
+_STATE_VERSION = 2
 
 #: Called after each step with (finished steps, planned steps, loss of the step).
 OnStep = Callable[[int, int, float], None]
+#: Called once, before the first step that is taken.
+OnStart = Callable[[TrainingStart], None]
 
 
 class TrainingRun:
@@ -57,15 +61,17 @@ class TrainingRun:
         self.checkpoint_every = config.checkpoint_every or math.ceil(self.total_steps / 5)
         self.optimizers = make_optimizers(model, config.learning_rate, config.table_learning_rate, config.weight_decay)
         self.loss = BatchLoss(self.stream, LossConfig(correction=config.correction, joint=config.joint))
-        self.step, self.finished, self.num_worse = 0, False, 0
-        self.best: dict[str, Any] = {"step": 0, "score": -1.0, "validation": {}}
+        self.step, self.finished = 0, False
+        self.validations: list[Validation] = []
         self.best_weights: dict[str, Tensor] = {}
 
-    def train(self, on_step: OnStep | None) -> TrainingResult:
+    def train(self, on_step: OnStep | None, on_start: OnStart | None) -> TrainingResult:
         """Continues from the folder's checkpoint, or starts; leaves the model with its best weights."""
         self._resume()
         if self.step == 0 and not self.finished:
             self._evaluate()
+        if on_start is not None:
+            on_start(self._start())
         if not self.finished:
             with contextlib.closing(self._batches()) as batches:
                 while self.step < self.total_steps and not self.finished:
@@ -79,12 +85,27 @@ class TrainingRun:
                         self._checkpoint()
         if self.best_weights:
             self.model.load_state_dict(self.best_weights)
+        best = self._best()
         return TrainingResult(
             steps=self.step,
-            best_step=self.best["step"] if self.best_weights else self.step,
-            validation=self.best["validation"],
+            planned_steps=self.total_steps,
+            best_step=self.step if best is None else best.step,
+            validation={} if best is None else best.tasks,
+            validations=tuple(self.validations),
             num_pairs_by_task=self.data.train.num_pairs_by_task(),
         )
+
+    def _start(self) -> TrainingStart:
+        return TrainingStart(
+            step=self.step,
+            planned_steps=self.total_steps,
+            steps_per_epoch=self.stream.steps_per_epoch,
+            validation=self.validations[0] if self.validations else None,
+        )
+
+    def _best(self) -> Validation | None:
+        """The first of the best validations so far."""
+        return max(self.validations, key=lambda validation: validation.score, default=None)
 
     def _batches(self) -> Generator[tuple[PairBatch, BatchInputs], None, None]:
         """This run's batches from its step on; the next one is read while one is computed."""
@@ -148,8 +169,7 @@ class TrainingRun:
         config, pairs = self.config, self.data.validation
         if len(pairs) == 0:
             return
-        validation: dict[str, dict[str, float]] = {}
-        score = 0.0
+        tasks: dict[str, dict[str, float]] = {}
         if self.processes.rank == 0:
             with self._autocast():
                 by_task = evaluate_recall(
@@ -160,16 +180,17 @@ class TrainingRun:
                     num_distractors=config.validation_items,
                     seed=config.seed,
                 )
-            validation = {task: dataclasses.asdict(recall) for task, recall in by_task.items()}
-            score = selection_score(validation)
-        score = broadcast_numbers([score], self.processes, self.device)[0]
-        self._log(validation=validation, score=score)
-        if score > self.best["score"]:
-            self.best, self.num_worse = {"step": self.step, "score": score, "validation": validation}, 0
+            tasks = {task: dataclasses.asdict(recall) for task, recall in by_task.items()}
+        tasks = broadcast_from_first(tasks, self.processes)
+        score = selection_score(tasks)
+        self._log(validation=tasks, score=score)
+        best = self._best()
+        self.validations.append(Validation(step=self.step, score=score, tasks=tasks))
+        if best is None or score > best.score:
             self.best_weights = {name: value.detach().cpu().clone() for name, value in self.model.state_dict().items()}
         else:
-            self.num_worse += 1
-            self.finished = 0 < config.patience <= self.num_worse
+            num_worse = sum(validation.step > best.step for validation in self.validations)
+            self.finished = 0 < config.patience <= num_worse
 
     def _log(self, **values: Any) -> None:
         """Appends a line to metrics.jsonl (rank 0)."""
@@ -182,12 +203,11 @@ class TrainingRun:
             return
         metrics = self.folder / METRICS_NAME
         state = {
-            "best": self.best,
             "finished": self.finished,
             "fingerprint": self._fingerprint(),
             "metrics_bytes": metrics.stat().st_size if metrics.exists() else 0,
-            "num_worse": self.num_worse,
             "step": self.step,
+            "validations": [dataclasses.asdict(validation) for validation in self.validations],
         }
         save_checkpoint(
             self.folder / CHECKPOINT_NAME,
@@ -216,8 +236,9 @@ class TrainingRun:
         self.model.load_state_dict(checkpoint.model)
         restore_optimizers(self.optimizers, checkpoint.optimizers)
         state = checkpoint.state
-        self.step, self.finished, self.num_worse = state["step"], state["finished"], state["num_worse"]
-        self.best, self.best_weights = state["best"], checkpoint.best
+        self.step, self.finished = state["step"], state["finished"]
+        self.validations = [Validation(**validation) for validation in state["validations"]]
+        self.best_weights = checkpoint.best
 
     def _fingerprint(self) -> str:
         """Of what the curve depends on; the device and how often things are written may change on the way."""
@@ -226,4 +247,4 @@ class TrainingRun:
             del config[name]
         data = self.data
         sizes = [len(data.items), len(data.train), len(data.validation), data.train.tasks, len(data.train.query_id_Q)]
-        return fingerprint([config, self.model.config.to_json(), sizes])
+        return fingerprint([_STATE_VERSION, config, self.model.config.to_json(), sizes])

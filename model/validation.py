@@ -16,23 +16,26 @@ from model.training_forward import encode_items
 from model.training_tables import ItemTable, PairTable
 from schemas.hashing import seed_of
 
+#: How many of the first items of a ranking count as found, where training validates.
+RECALL_AT = 10
 _ITEMS_PER_BATCH = 512
 
 
 @dataclass(frozen=True, kw_only=True)
 class TaskRecall:
-    """Recall@k and mean reciprocal rank of one task over `num_pairs` held-out pairs."""
+    """Recall@k and mean reciprocal rank of one task over `num_pairs` held-out pairs, each ranked among `num_items`."""
 
     recall: float
     reciprocal_rank: float
     num_pairs: int
+    num_items: int
 
 
 def evaluate_recall(
     model: ItemSage,
     items: ItemTable,
     pairs: PairTable,
-    k: int = 10,
+    k: int = RECALL_AT,
     *,
     num_pairs: int = 2000,
     num_distractors: int = 20_000,
@@ -72,6 +75,7 @@ def _evaluate(
             recall=recall_at_k(ranks_P[task_P == task], k),
             reciprocal_rank=float(reciprocal_ranks(ranks_P[task_P == task]).mean()),
             num_pairs=int((task_P == task).sum()),
+            num_items=len(candidates_N),
         )
         for task, name in enumerate(pairs.tasks)
         if (task_P == task).any()

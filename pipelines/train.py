@@ -25,7 +25,7 @@ from model.pictures import DEFAULT_LIMITS
 from model.split import Split
 from model.training import resolve_device
 from model.training import train as train_model
-from model.training_config import TrainingConfig
+from model.training_config import TrainingConfig, TrainingResult, TrainingStart
 from model.training_data import TrainingData
 from model.vocabulary import Vocabulary
 from pipelines import features, ingest, pairs, store, vocabulary
@@ -35,17 +35,30 @@ from pipelines.console.progress import Progress
 from pipelines.gates import GateThresholds
 from pipelines.lock import store_lock
 from pipelines.publish import Acceptance
-from pipelines.train_checks import check_early, check_lists_pictures, require_little_rejected
+from pipelines.train_checks import (
+    check_early,
+    check_lists_pictures,
+    require_better_than_start,
+    require_little_rejected,
+)
+from pipelines.train_report import end_lines, start_lines, why_untrained
 from pipelines.units import read_stage_manifest
 from schemas.errors import printable
 from schemas.files import expand_inputs
 from schemas.hashing import fingerprint
 from schemas.reading import input_identity
 
-CODE_VERSION = 1
+CODE_VERSION = 2
 #: Flags that do not change what is trained: where things lie, and what is let pass.
 _PLACES = ("catalog", "engagements", "image_weights", "store", "date", "device")
-_GATES = ("accept", "because", "max_quarantined_rows", "max_quarantined_pictures", "min_quarantined")
+_GATES = (
+    "accept",
+    "accept_untrained",
+    "because",
+    "max_quarantined_rows",
+    "max_quarantined_pictures",
+    "min_quarantined",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,6 +106,9 @@ class TrainConfig(Acceptance):
     num_buckets: int = flag(default=0, help="buckets of a new store; 0 chooses about 3,000 rows a bucket")
     epochs: float = flag(default=TrainingConfig.epochs, help="passes over the pairs, at most")
     min_steps: int = flag(default=TrainingConfig.min_steps, help="epochs are stretched to so many steps")
+    accept_untrained: bool = flag(
+        default=False, help="install the start as the model if validation finds no step better than it"
+    )
     batch_size: int = flag(default=TrainingConfig.batch_size, help="pairs a step")
     learning_rate: float = flag(default=TrainingConfig.learning_rate, help="peak learning rate of the dense weights")
     dropout: float = flag(default=0.0, help="dropout in the item encoder; above 0 a step takes 10 times longer")
@@ -102,28 +118,38 @@ class TrainConfig(Acceptance):
 
 
 def run(config: TrainConfig, options: PipelineOptions) -> str:
-    """Runs every stage that is not finished yet, trains, installs the model; returns the model id."""
+    """Runs every stage that is not finished yet, trains, installs the model; returns the model id.
+
+    Raises UsageError for a wrong call, ThresholdError if the data fail a gate, UntrainedModelError if validation found
+    no step better than the start: the store then keeps the model it has.
+    """
     started_s = time.monotonic()
     check_early(config)
     folder = store.run_folder(config.store, config.date, _identity(config), kind="training")
+    accepted: dict[str, str] = {}
     with process_group(resolve_device(config.device).type) as processes, contextlib.ExitStack() as held:
         if processes.rank == 0:
             held.enter_context(store_lock(config.store, f"train {config.date}", name="training/LOCK"))
             print(f"training run of {config.date} in {folder}", flush=True)
             accepted = prepare(config, options, str(folder))
         wait_for_all(processes)
-        model, metrics = _train(config, folder, show_progress=processes.rank == 0)
+        model, result = _train(config, folder, show=processes.rank == 0)
+        wait_for_all(processes)  # one that is refused ends the others: the first has printed by then
+        require_better_than_start(config, result, _checkpoints(folder))
         if processes.rank == 0:
-            installed = _install(config, folder, model, metrics, {"accepted": accepted})
+            installed = _install(config, folder, model, result, accepted)
             print(f"train: model {installed.name}; {time.monotonic() - started_s:.1f} s; {installed}", flush=True)
         wait_for_all(processes)
     return store.current_model_id(config.store)
 
 
 def _install(
-    config: TrainConfig, folder: Path, model: ItemSage, metrics: dict[str, Any], facts: dict[str, Any]
+    config: TrainConfig, folder: Path, model: ItemSage, result: TrainingResult, accepted: dict[str, str]
 ) -> Path:
-    """Writes the model folder, moves it to its place, makes it the store's model."""
+    """Writes the model folder, moves it to its place, makes it the store's model. Says so if the model is no better
+    than its start. accepted: gate -> reason."""
+    if result.is_better_than_start is False:
+        _print([f"WARNING: an untrained model is installed (--accept-untrained): {why_untrained(result)}"])
     temporary = folder / ".model"
     shutil.rmtree(temporary, ignore_errors=True)  # of a run that was killed while it wrote
     save_model(
@@ -133,8 +159,12 @@ def _install(
         image_encoder_folder=folder / "image_encoder" if model.config.picture_dim else None,
         towers=towers_of(read_stage_manifest(str(folder), "pairs")["counts"]),
         split=Split.load(folder / "pairs"),
-        metrics=metrics,
-        facts={"training_run": folder.relative_to(config.store).as_posix(), **facts},
+        metrics=asdict(result),
+        facts={
+            "accepted": accepted,
+            "better_than_start": result.is_better_than_start,
+            "training_run": folder.relative_to(config.store).as_posix(),
+        },
     )
     installed = install_model(temporary, Path(config.store, "models"))
     store.set_current_model(config.store, installed.name)
@@ -177,39 +207,48 @@ def towers_of(counts: dict[str, int]) -> dict[str, dict[str, int]]:
     return towers
 
 
-def _train(config: TrainConfig, folder: Path, show_progress: bool) -> tuple[ItemSage, dict[str, Any]]:
+def _train(config: TrainConfig, folder: Path, show: bool) -> tuple[ItemSage, TrainingResult]:
+    """The model with its best weights, and how it came to them. show: whether this process prints."""
     manifest = read_stage_manifest(str(folder), "features")
     model = ItemSage(
-        ItemSageConfig(
+        narrow(
+            ItemSageConfig,
+            config,
             vocabulary_size=Vocabulary.load(folder / "vocabulary").size,
             picture_dim=manifest["picture_dim"],
-            dropout=config.dropout,
-            seed=config.seed,
         )
     )
     progress: Progress | None = None
 
+    def on_start(start: TrainingStart) -> None:
+        if show:
+            _print(start_lines(start, config.epochs, config.min_steps))
+
     def on_step(step: int, total_steps: int, loss: float) -> None:
         nonlocal progress
-        if show_progress:
+        if show:
             progress = progress or Progress("train", "steps", total_steps)
             progress.advance()
 
     data = TrainingData.open(folder, folder / "cache", picture_dim=manifest["picture_dim"])
-    checkpoints = folder / "checkpoints" / _data_id(folder)
-    result = train_model(model, data, narrow(TrainingConfig, config), checkpoints, on_step=on_step)
+    result = train_model(model, data, narrow(TrainingConfig, config), _checkpoints(folder), on_step, on_start)
     if progress is not None:
         progress.close()
-    if show_progress:
-        for task, figures in result.validation.items():
-            print(f"train: validation {task}: " + ", ".join(f"{name} {value:.3g}" for name, value in figures.items()))
-    return model, asdict(result)
+    if show:
+        _print(end_lines(result))
+    return model, result
 
 
-def _data_id(folder: Path) -> str:
-    """Identifies the features and pairs that are trained on: other data never meets an old checkpoint."""
+def _print(lines: Sequence[str]) -> None:
+    for line in lines:
+        print(f"train: {line}", flush=True)
+
+
+def _checkpoints(folder: Path) -> Path:
+    """Where the features and pairs of the training run are trained on: other data never meets an old checkpoint."""
     stages = [read_stage_manifest(str(folder), name)["files"] for name in ("features", "pairs")]
-    return fingerprint([[entry["path"], entry["sha256"]] for files in stages for entry in files])
+    data_id = fingerprint([[entry["path"], entry["sha256"]] for files in stages for entry in files])
+    return folder / "checkpoints" / data_id
 
 
 def _identity(config: TrainConfig) -> dict[str, Any]:

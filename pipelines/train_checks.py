@@ -1,5 +1,5 @@
 """What `itemsage train` refuses, as early as it can know: wrong flags and columns before any work, pictures that nobody
-lists after ingest, too much that was rejected between the stages."""
+lists after ingest, too much that was rejected between the stages, a model that is no better than its start."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING
 from model.image_encoder_spec import image_encoder_spec
 from model.itemsage_config import ItemSageConfig
 from model.split import SplitConfig
-from model.training_config import TrainingConfig
+from model.training_config import TrainingConfig, TrainingResult
+from model.training_run import METRICS_NAME
 from pipelines.console.jobs import narrow
 from pipelines.features import NO_ENCODER, check_image_root
 from pipelines.gates import TRAINING, GateThresholds, check_quarantine_share, require_passed, write_report
 from pipelines.gating.results import ACCEPTED, check_accepted
+from pipelines.train_report import why_untrained
 from schemas.columns import similar_name, table_columns
-from schemas.errors import UsageError
+from schemas.errors import ThresholdError, UsageError
 from schemas.files import expand_inputs
 from schemas.quarantine import quote
 from schemas.reading import check_columns, column_names, format_of
@@ -22,6 +24,10 @@ from schemas.tables import ENGAGEMENTS
 
 if TYPE_CHECKING:
     from pipelines.train import TrainConfig
+
+
+class UntrainedModelError(ThresholdError):
+    """Validation found no step of a training better than its start."""
 
 
 def check_early(config: "TrainConfig") -> None:
@@ -75,6 +81,20 @@ def require_little_rejected(config: "TrainConfig", folder: str, *stage_counts: M
     write_report(Path(folder), None, thresholds, results)
     require_passed(results, Path(folder), TRAINING)
     return {result.name: str(result.accepted_reason) for result in results if result.status == ACCEPTED}
+
+
+def require_better_than_start(config: "TrainConfig", result: TrainingResult, checkpoints: Path) -> None:
+    """Raises UntrainedModelError if no step was better than the start, unless that is accepted. A training that could
+    not be compared passes. checkpoints: the folder that the training worked in."""
+    if result.is_better_than_start is not False or config.accept_untrained:
+        return
+    raise UntrainedModelError(
+        f"expected a training with a step that validation finds better than its start, got {why_untrained(result)}. "
+        "The model is not installed: the store keeps the one it has. To do: train on more pairs (a longer log, more "
+        "--pseudo-queries), hold out more of them (--validation-fraction), try another --learning-rate or fewer "
+        f"--epochs; {checkpoints / METRICS_NAME} has the curve. The same call with --accept-untrained installs the "
+        "start as it is, without training again"
+    )
 
 
 def _may_list_pictures(path: str, columns: Mapping[str, str]) -> bool:

@@ -17,8 +17,8 @@ from schemas.quarantine import quote
 #: by a test, since learning them from the jobs' modules takes seconds of imports.
 SHARED_KEYS = frozenset(
     """
-    accept actions alpha attempt batch_size because blend_popularity calibrate calibrate_for calibrate_samples
-    calibrate_users calibration calibration_days catalog
+    accept accept_untrained actions alpha attempt batch_size because blend_popularity calibrate calibrate_for
+    calibrate_samples calibrate_users calibration calibration_days catalog
     date decay_per_day device dropout dry_run embeddings end_date engagements epochs exact frequencies from_date
     gap_days hashing_size image image_dtype image_encoder image_encoder_folder image_root image_weights
     image_weights_name image_weights_sha256 include_train item items json judgements keep keep_going

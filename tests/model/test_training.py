@@ -13,7 +13,7 @@ from model.itemsage import ItemSage
 from model.itemsage_config import ItemSageConfig
 from model.optimizers import RowWiseAdagrad, learning_rate_factor, make_optimizers
 from model.training import train
-from model.training_config import TrainingConfig, TrainingResult
+from model.training_config import TrainingConfig, TrainingResult, TrainingStart
 from model.training_data import TrainingData
 from model.training_forward import encode_items, encode_text
 from model.training_tables import PairTable
@@ -68,6 +68,11 @@ def test_it_learns_and_keeps_the_best_weights(data: TrainingData, tmp_path: Path
     assert best["score"] == selection_score(best["validation"])
     assert result.best_step == best["step"]
     assert result.validation == best["validation"]
+    assert [(v.step, v.score, v.tasks) for v in result.validations] == [
+        (step, line["score"], line["validation"]) for step, line in evaluations.items()
+    ]
+    assert result.is_better_than_start
+    assert {figures["num_items"] for figures in result.validation.values()} == {len(data.items)}
     measured = evaluate_recall(model, data.items, data.validation)
     assert {task: dataclasses.asdict(recall) for task, recall in measured.items()} == best["validation"]
     losses = [line["loss"] for line in curve if "loss" in line]
@@ -105,6 +110,7 @@ def test_a_killed_run_continues_as_if_nothing_had_happened(
 
 def test_a_resumed_run_starts_at_its_checkpoint(data: TrainingData, tmp_path: Path) -> None:
     steps: list[int] = []
+    starts: list[TrainingStart] = []
 
     def kill(step: int, total_steps: int, loss: float) -> None:
         steps.append(step)
@@ -112,9 +118,15 @@ def test_a_resumed_run_starts_at_its_checkpoint(data: TrainingData, tmp_path: Pa
             raise _Killed
 
     with pytest.raises(_Killed):
-        train(ItemSage(SMALL), data, SHORT, tmp_path, kill)
-    train(ItemSage(SMALL), data, SHORT, tmp_path, lambda step, total, loss: steps.append(step))
+        train(ItemSage(SMALL), data, SHORT, tmp_path, kill, on_start=starts.append)
+    for _ in range(2):  # the second time it is finished
+        train(ItemSage(SMALL), data, SHORT, tmp_path, lambda step, *_: steps.append(step), on_start=starts.append)
     assert steps == [*range(1, 13), 11, 12, 13, 14]
+    assert [start.step for start in starts] == [0, 10, 14]
+    assert {(start.planned_steps, start.steps_per_epoch) for start in starts} == {(14, 26)}
+    assert starts[0].validation is not None
+    assert all(start.validation == starts[0].validation for start in starts)
+    assert starts[0].validation.step == 0
 
 
 def test_a_finished_run_is_not_trained_again(data: TrainingData, tmp_path: Path) -> None:
@@ -143,14 +155,20 @@ def test_sums_have_a_fixed_order_while_training_and_only_then(data: TrainingData
 
 def test_training_stops_early_after_patience_evaluations(data: TrainingData, tmp_path: Path) -> None:
     model, result = _train(data, tmp_path, learning_rate=0.0, table_learning_rate=0.0, patience=2)
-    assert (result.steps, result.best_step) == (8, 0)
+    assert (result.steps, result.planned_steps, result.best_step) == (8, 14, 0)
+    assert [validation.step for validation in result.validations] == [0, 4, 8]
+    assert result.is_better_than_start is False  # equal is not better
     assert _weights(model) == _weights(ItemSage(SMALL))
 
 
 def test_without_validation_pairs_the_last_weights_stay(data: TrainingData, tmp_path: Path) -> None:
     empty = PairTable.build(tmp_path, data.items, tmp_path / "cache")
-    model, result = _train(dataclasses.replace(data, validation=empty), tmp_path)
+    starts: list[TrainingStart] = []
+    model = ItemSage(SMALL)
+    result = train(model, dataclasses.replace(data, validation=empty), SHORT, tmp_path, on_start=starts.append)
     assert (result.steps, result.best_step, result.validation) == (14, 14, {})
+    assert result.is_better_than_start is None
+    assert starts[0].validation is None
     checkpoint = read_checkpoint(tmp_path / "checkpoint.safetensors")
     assert checkpoint is not None
     assert {name: tensor.tolist() for name, tensor in checkpoint.model.items()} == _weights(model)

@@ -1,18 +1,25 @@
 """`itemsage train`: what is refused before work, after ingest, after the features and after training; what is said."""
 
+import datetime as dt
 import json
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
+from python_process import ENVIRONMENT
 
 from pipelines import train
+from schemas.tables import ENGAGEMENTS
 
 DATE = "2026-06-30"
 TINY = ("--pseudo-queries", "4", "--epochs", "1", "--min-steps", "4", "--batch-size", "32", "--device", "cpu")
+COLOURS = ("red", "green", "blue", "white", "black")
 ENCODER = ("--image-encoder", "efficientnet_lite0")
 
 
@@ -20,10 +27,9 @@ def write_catalogue(folder: Path, count: int = 40, missing: int = 0, **columns: 
     """catalog.parquet of mugs with a picture each, of which the first `missing` are not there. columns: in place of
     ours, None for none."""
     folder.mkdir(parents=True, exist_ok=True)
-    colours = ("red", "green", "blue", "white", "black")
     table = {
         "item_id": [f"item-{number:03d}" for number in range(count)],
-        "title": [f"{colours[number % 5]} mug number {number}" for number in range(count)],
+        "title": [f"{COLOURS[number % 5]} mug number {number}" for number in range(count)],
         "images": [[f"{number}.png"] for number in range(count)],
     }
     for number in range(missing, count):
@@ -31,6 +37,28 @@ def write_catalogue(folder: Path, count: int = 40, missing: int = 0, **columns: 
         Image.fromarray(pixels).resize((32, 32)).save(folder / f"{number}.png")
     table = {name: values for name, values in (table | columns).items() if values is not None}
     pq.write_table(pa.table(table), folder / "catalog.parquet")
+
+
+def write_log(folder: Path, count: int = 40, num_rows: int = 400) -> None:
+    """log.parquet: who asks for a colour clicks on mugs of another one: training can learn it, its start cannot."""
+    random = np.random.default_rng(0)
+    rows = []
+    for number in range(num_rows):
+        item = int(random.integers(count))
+        when = dt.datetime(2026, 6, 1, tzinfo=dt.UTC) + dt.timedelta(hours=number)
+        rest = {"user_id": None, "session_id": None, "surface": "search", "action": "click"}
+        rows.append({"timestamp": when, "item_id": f"item-{item:03d}", "query": COLOURS[(item + 1) % 5], **rest})
+    pq.write_table(pa.Table.from_pylist(rows, schema=ENGAGEMENTS), folder / "log.parquet")
+
+
+def models_of(folder: Path) -> dict[str, dict[str, Any]]:
+    """Model id -> its manifest and metrics."""
+    found = (folder / "store" / "models").glob("itemsage-*")
+    read = {
+        path.name: [json.loads((path / f"{name}.json").read_text()) for name in ("manifest", "metrics")]
+        for path in found
+    }
+    return {name: {**manifest, "metrics": metrics} for name, (manifest, metrics) in read.items()}
 
 
 def run_train(folder: Path, *flags: str) -> int:
@@ -114,14 +142,103 @@ def test_too_many_missing_pictures_stop_training_after_the_features(tmp_path, ca
 def test_missing_pictures_that_are_accepted_train_a_model_that_says_so(tmp_path, capsys):
     write_catalogue(tmp_path, missing=40)
     accepted = ("--accept", "quarantine_pictures", "--because", "they come tomorrow")
-    assert run_train(tmp_path, *ENCODER, *accepted) == 0
+    assert run_train(tmp_path, *ENCODER, *accepted, "--validation-fraction", "0", "--accept-untrained") == 0
     assert "accepted quarantine_pictures: they come tomorrow" in capsys.readouterr().out
-    (model,) = (tmp_path / "store" / "models").glob("itemsage-*")
-    manifest = json.loads((model / "manifest.json").read_text())
-    assert manifest["accepted"] == {"quarantine_pictures": "they come tomorrow"}
-    assert manifest["picture_dim"] == 1280
+    (model,) = models_of(tmp_path).values()
+    assert model["accepted"] == {"quarantine_pictures": "they come tomorrow"}
+    assert model["picture_dim"] == 1280
 
 
-def test_thresholds_are_those_of_daily(tmp_path):
+def test_a_threshold_may_be_raised(tmp_path):
     write_catalogue(tmp_path, missing=25)
-    assert run_train(tmp_path, *ENCODER, "--max-quarantined-pictures", "0.7") == 0
+    assert run_train(tmp_path, *ENCODER, "--max-quarantined-pictures", "0.7", "--validation-fraction", "0") == 0
+
+
+def test_a_model_that_is_no_better_than_its_start_is_not_installed(tmp_path, capsys):
+    """Nor is it trained again to say so once more, or to be installed all the same."""
+    write_catalogue(tmp_path, images=None)
+    ruined = ("--image-encoder", "none", "--learning-rate", "1")
+    assert run_train(tmp_path, *ruined) == 3
+    shown = capsys.readouterr()
+    assert (
+        "error: expected a training with a step that validation finds better than its start, got a score of"
+        in shown.err
+    )
+    assert "--accept-untrained installs the start" in shown.err
+    lines = [line for line in shown.out.splitlines() if line.startswith("train:")]
+    assert lines[1].startswith("train: start: search/pseudo: Recall@10 among 40 items ")
+    assert lines[1].endswith(", 12 pairs")
+    assert lines[-1] == "train: best step 0 of 5: the start, no step was better"
+    assert not (tmp_path / "store" / "models").exists()
+
+    (checkpoint,) = training_folder(tmp_path).glob("checkpoints/*/checkpoint.safetensors")
+    curve, made_ns = (checkpoint.parent / "metrics.jsonl").read_bytes(), checkpoint.stat().st_mtime_ns
+    assert run_train(tmp_path, *ruined) == 3
+    again = capsys.readouterr()
+    assert again.err.splitlines()[-1] == shown.err.splitlines()[-1]  # before it lines of progress, on a slow machine
+    assert "train: continued: 5 of 5 steps were taken before" in again.out
+    assert lines[1] in again.out
+    assert run_train(tmp_path, *ruined, "--accept-untrained") == 0
+    assert "WARNING: an untrained model is installed (--accept-untrained)" in capsys.readouterr().out
+    assert ((checkpoint.parent / "metrics.jsonl").read_bytes(), checkpoint.stat().st_mtime_ns) == (curve, made_ns)
+    ((model_id, model),) = models_of(tmp_path).items()
+    assert (tmp_path / "store" / "models" / "CURRENT").read_text().strip() == model_id
+    assert model["better_than_start"] is False
+    assert (model["metrics"]["best_step"], model["metrics"]["steps"]) == (0, 5)
+    assert [validation["step"] for validation in model["metrics"]["validations"]] == [0, 5]
+
+    other = ("--image-encoder", "none", "--learning-rate", "2")
+    assert run_train(tmp_path, *other) == 3
+    assert models_of(tmp_path).keys() == {model_id}
+    assert (tmp_path / "store" / "models" / "CURRENT").read_text().strip() == model_id
+
+
+def test_a_model_that_is_better_than_its_start_is_installed_and_what_was_found_is_shown(tmp_path, capsys):
+    write_catalogue(tmp_path, images=None)
+    write_log(tmp_path)
+    log = ("--engagements", f"{tmp_path}/log.parquet", "--pseudo-queries", "0")
+    long = ("--image-encoder", "none", "--min-steps", "200", "--batch-size", "64", "--learning-rate", "0.003")
+    assert run_train(tmp_path, *log, *long) == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("train:")]
+    assert lines[0] == "train: 5 steps would be 1 epoch; --min-steps 200 makes it 40 epochs"
+    assert lines[1].startswith("train: start: search/click: Recall@10 among 40 items 0.")
+    assert lines[3].startswith("train: stopped early after ")
+    (model,) = models_of(tmp_path).values()
+    metrics = model["metrics"]
+    best = f"train: best step {metrics['best_step']} of {metrics['steps']}: "
+    assert lines[4].startswith(f"{best}search/click: Recall@10 among 40 items 1.000")
+    assert lines[5].startswith(f"{best}score 0.")
+    assert model["better_than_start"] is True
+    assert metrics["validation"]["search/click"]["num_items"] == 40
+    assert "accept" not in json.dumps(model["accepted"])
+
+
+def test_a_training_that_cannot_be_compared_says_so(tmp_path, capsys):
+    write_catalogue(tmp_path, images=None)
+    assert run_train(tmp_path, "--image-encoder", "none", "--validation-fraction", "0") == 0
+    assert "train: WARNING: there are no validation pairs" in capsys.readouterr().out
+    (model,) = models_of(tmp_path).values()
+    assert model["better_than_start"] is None
+
+
+@pytest.mark.slow
+def test_two_processes_refuse_together(tmp_path):
+    write_catalogue(tmp_path, images=None)
+    places = ("--catalog", f"{tmp_path}/catalog.parquet", "--image-root", str(tmp_path), "--store", f"{tmp_path}/store")
+    torchrun = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc_per_node=2",
+        "-m",
+        "pipelines.train",
+    ]
+    ruined = ("--date", DATE, *TINY, "--image-encoder", "none", "--learning-rate", "1")
+    environment = {**ENVIRONMENT, "OMP_NUM_THREADS": "1"}
+    for flags, code in (((), 1), (("--accept-untrained",), 0)):  # torchrun's own code for processes that failed
+        command = [*torchrun, *places, *ruined, *flags]
+        ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
+        assert ended.returncode == code, ended.stderr[-3000:]
+        assert ("a step that validation finds better than its start" in ended.stderr) == (code == 1)
+        assert bool(models_of(tmp_path)) == (code == 0)

@@ -88,6 +88,7 @@ def test_days_are_run_in_order_and_never_take_readers_back(tmp_path, capsys):
             pseudo_queries=1,
             epochs=0.1,
             min_steps=2,
+            accept_untrained=True,  # two steps make it worse
             batch_size=16,
         ),
         beam_options([]),

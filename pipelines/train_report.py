@@ -1,0 +1,89 @@
+"""What `itemsage train` says of a training: how long it will be, how good its start is, which step was best, and why a
+model that is no better than its start is not installed."""
+
+import math
+from collections.abc import Mapping
+
+from model.training_config import TrainingResult, TrainingStart, Validation
+from model.validation import RECALL_AT
+
+_SCORE = f"mean of Recall@{RECALL_AT} and 1 / rank"
+_NOT_COMPARED = (
+    "WARNING: there are no validation pairs, so nobody knows whether training makes the model better than its start: "
+    "the weights of the last step are taken; --validation-fraction above 0 holds pairs out to compare with"
+)
+
+
+def start_lines(start: TrainingStart, epochs: float, min_steps: int) -> list[str]:
+    """The length of the run, where it stretches `epochs` and where it continues, and the validation of its start."""
+    wanted = math.ceil(epochs * start.steps_per_epoch)
+    made = _epochs(start.planned_steps / start.steps_per_epoch)
+    if start.planned_steps > wanted:
+        lines = [f"{_counted(wanted, 'step')} would be {_epochs(epochs)}; --min-steps {min_steps:,} makes it {made}"]
+    else:
+        lines = [f"{_counted(start.planned_steps, 'step')}, {made}"]
+    if start.step:
+        lines.append(f"continued: {start.step:,} of {_counted(start.planned_steps, 'step')} were taken before")
+    return lines + ([_NOT_COMPARED] if start.validation is None else _validation("start", start.validation))
+
+
+def end_lines(result: TrainingResult) -> list[str]:
+    """Whether training stopped early, which step was best, and its validation beside the start's."""
+    if not result.validations:
+        return []
+    lines = []
+    if result.steps < result.planned_steps:
+        num_worse = sum(validation.step > result.best_step for validation in result.validations)
+        lines.append(
+            f"stopped early after {result.steps:,} of {_counted(result.planned_steps, 'step')}: {num_worse} "
+            f"validations in a row were no better than that of step {result.best_step:,}"
+        )
+    name = f"best step {result.best_step:,} of {result.steps:,}"
+    if result.best_step == 0:
+        return [*lines, f"{name}: the start, no step was better"]
+    best = next(validation for validation in result.validations if validation.step == result.best_step)
+    return lines + _validation(name, best)
+
+
+def why_untrained(result: TrainingResult) -> str:
+    """What validation found of a training whose best step is its start."""
+    start, *later = result.validations
+    best = max(later, key=lambda validation: validation.score)
+    return (
+        f"a score of {start.score:.4f} at the start and of {best.score:.4f} at best after it (step {best.step:,} of "
+        f"{result.steps:,}); the score is the {_SCORE}{_ranked(start.tasks)}"
+    )
+
+
+def _validation(name: str, validation: Validation) -> list[str]:
+    """A line a task, and the score over them."""
+    lines = [
+        f"{name}: {task}: Recall@{RECALL_AT} among {figures['num_items']:,} items {figures['recall']:.3f}, mean "
+        f"reciprocal rank {figures['reciprocal_rank']:.3f}, {_counted(figures['num_pairs'], 'pair')}"
+        for task, figures in validation.tasks.items()
+    ]
+    return [*lines, f"{name}: score {validation.score:.4f} ({_SCORE}{_ranked(validation.tasks)})"]
+
+
+def _ranked(tasks: Mapping[str, Mapping[str, float]]) -> str:
+    """Over how many pairs and among how many items."""
+    num_pairs = sum(figures["num_pairs"] for figures in tasks.values())
+    num_items = max(figures["num_items"] for figures in tasks.values())
+    return f" over {_counted(num_pairs, 'pair')}, each ranked among {num_items:,} items"
+
+
+def _counted(count: float, noun: str) -> str:
+    """
+    >>> _counted(1, "pair"), _counted(2000, "pair")
+    ('1 pair', '2,000 pairs')
+    """
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")
+
+
+def _epochs(count: float) -> str:
+    """
+    >>> _epochs(1.0), _epochs(100 / 12), _epochs(0.04)
+    ('1 epoch', '8.3 epochs', '0.04 epochs')
+    """
+    shown = f"{count:,.1f}".removesuffix(".0") if count >= 1 else f"{count:.2g}"
+    return f"{shown} epoch" + ("" if shown == "1" else "s")
