@@ -206,7 +206,7 @@ def format_curve(curve: list[CurvePoint], num_user_days: int, num_days: int, dec
         lines.append(f"{alpha:>8g} {row[0].clusters_median:>9g}{cells}".rstrip())
     for p in best:
         of_new = "none" if p.recall_new is None else f"{p.recall_new:.4f} +- {p.recall_new_se:.4f}"
-        figures = f"recall {p.recall:.4f} +- {p.recall_se:.4f}, of new items {of_new}"
+        figures = f"{CRITERIA[ALL]} {p.recall:.4f} +- {p.recall_se:.4f}, of new items {of_new}"
         lines.append(
             f"e = {p.samples}: alpha {p.alpha:g}, {figures}, relevance {p.relevance:.4f} +- {p.relevance_se:.4f}"
         )
@@ -216,7 +216,7 @@ def format_curve(curve: list[CurvePoint], num_user_days: int, num_days: int, dec
 def format_blend(blends: list[BlendPoint], decided_by: str = ALL) -> str:
     """What the best weight of popularity is worth."""
     best, without = best_weight(blends, decided_by), deciding(blends[0], decided_by)
-    which = "recall" if decided_by == ALL else "recall of new items"
+    which = CRITERIA[decided_by]
     if not best.popularity_weight:
         return f"blend: no --popularity-weight has a better {which} than 0: {without:.4f}"
     return (

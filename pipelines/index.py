@@ -193,7 +193,8 @@ def describe(manifest: dict[str, Any]) -> str:
     recall = ", ".join(f"recall@{k} {manifest['recall'][k]:.3f}" for k in sorted(manifest["recall"], key=int))
     latency = manifest["times"].get("latency_p50_ms")
     lines = [
-        f"index: {manifest['n_trees']} trees, search_k {manifest['search_k']:,}, {recall} against exact search"
+        f"index: {manifest['n_trees']} trees, search_k {manifest['search_k']:,}, {recall} against exact search among "
+        f"{manifest['n_items']:,} items"
         + (f", {latency:.2f} ms a query" if latency is not None else "")
         + f"; {manifest['share_with_twin']:.1%} of the items share their vector with another"
     ]

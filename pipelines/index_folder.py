@@ -14,6 +14,7 @@ from model.index import ANNOY_FILE, IDS_FILE, MANIFEST_FILE, METRIC, AnnoyItemIn
 from model.index_build import IndexFacts, build_annoy
 from model.near_duplicates import kept_rows, near_duplicates
 from model.refined_index import NEAR_DUPLICATES_FILE, REFINED_FOLDER, near_duplicates_table, refined_facts
+from pipelines.console.terminal import few_digits
 from pipelines.units import UnitWriter
 from schemas.errors import CorruptFileError
 from schemas.files import read_json, write_json
@@ -84,7 +85,7 @@ def describe_refined(manifest: dict[str, Any], times: dict[str, float]) -> str:
     return (
         f"index: refined at cosine {refined['cosine']}: {refined['items_in']:,} -> {refined['items_kept']:,} items "
         f"({refined['items_removed']:,} near-duplicates, at most {refined['largest_group']:,} items as one), "
-        f"{before:,.1f} MB -> {after:,.1f} MB, {index['n_trees']} trees, {recall}"
+        f"{few_digits(before)} MB -> {few_digits(after)} MB, {index['n_trees']} trees, {recall}"
         + (f", {latency:.2f} ms a query" if latency is not None else "")
         + f"; of the exact nearest 10 of all items {refined['share_represented']:.1%} are represented in its 10 "
         f"results; they are {refined['different_of_full_top']:.1f} different ones"

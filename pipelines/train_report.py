@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from model.training_config import TrainingResult, TrainingStart, Validation
 from model.validation import RECALL_AT
+from pipelines.console.terminal import few_digits
 
 _SCORE = f"mean of Recall@{RECALL_AT} and 1 / rank"
 _NOT_COMPARED = (
@@ -85,5 +86,5 @@ def _epochs(count: float) -> str:
     >>> _epochs(1.0), _epochs(100 / 12), _epochs(0.04)
     ('1 epoch', '8.3 epochs', '0.04 epochs')
     """
-    shown = f"{count:,.1f}".removesuffix(".0") if count >= 1 else f"{count:.2g}"
+    shown = few_digits(count)
     return f"{shown} epoch" + ("" if shown == "1" else "s")

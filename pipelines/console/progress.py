@@ -6,6 +6,8 @@ import time
 
 from tqdm import tqdm
 
+from pipelines.console.terminal import few_digits
+
 _LINE_INTERVAL_S = 10.0
 
 
@@ -58,7 +60,8 @@ class Progress:
 
     def _line(self, now_s: float) -> None:
         rate = self.done / max(now_s - self._started_s, 1e-9)
-        rest = ""
-        if self.total is not None:
-            rest = f" of {self.total:,}, {max(self.total - self.done, 0) / max(rate, 1e-9):.0f} s left"
-        print(f"{self.name}: {self.done:,}{rest} {self.unit}, {rate:,.0f}/s", file=sys.stderr, flush=True)
+        of_total = "" if self.total is None else f" of {self.total:,}"
+        left = f", {max(self.total - self.done, 0) / rate:,.0f} s left" if self.total is not None and rate else ""
+        print(
+            f"{self.name}: {self.done:,}{of_total} {self.unit}{left}, {few_digits(rate)}/s", file=sys.stderr, flush=True
+        )

@@ -2,6 +2,7 @@
 
 import unicodedata
 from collections.abc import Collection, Mapping, Sequence
+from decimal import Decimal
 
 from schemas.errors import printable
 
@@ -36,6 +37,15 @@ def aligned(rows: Sequence[Sequence[str]], to_the_right: Collection[int] = ()) -
         pairs = zip(spaces, column, strict=True) if number in to_the_right else zip(column, spaces, strict=True)
         columns.append(["".join(pair) for pair in pairs])
     return ["  ".join(cells).rstrip() for cells in zip(*columns, strict=True)]
+
+
+def few_digits(value: float) -> str:
+    """A figure at a glance: whole from 10 on, else its first two digits, never an exponent.
+
+    >>> few_digits(2000.4), few_digits(8.34), few_digits(0.4), few_digits(0.00001)
+    ('2,000', '8.3', '0.4', '0.00001')
+    """
+    return f"{value:,.0f}" if abs(value) >= 10 else format(Decimal(f"{value:.2g}"), "f")
 
 
 def in_words(counts: Mapping[str, int]) -> str:

@@ -11,7 +11,7 @@ from schemas.quarantine import quote
 
 _METRICS = {
     "relevance": "relevance",
-    "recall": "recall",
+    "recall": f"recall@{TOP}",
     "r_precision": "R-precision",
     "reciprocal_rank": "reciprocal rank",
 }
@@ -47,8 +47,8 @@ def format_page(report: Mapping[str, Any], notes: str | None = None) -> str:
         "",
         *_walk_table(walk, lift=False),
         "",
-        "PinnerSage at other alphas, with e medoids sampled or the e most important ones (relevance / recall): few "
-        "queries need few, large clusters. On the same days: no choice may be made by it.",
+        "PinnerSage at other alphas, with e medoids sampled or the e most important ones (relevance / "
+        f"recall@{TOP}): few queries need few, large clusters. On the same days: no choice may be made by it.",
         "",
         *_alpha_table(walk["alpha_by_num"]),
         "",

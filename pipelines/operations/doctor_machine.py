@@ -21,8 +21,9 @@ from packaging.specifiers import SpecifierSet
 from model.image_encoder import ImageEncoder
 from model.image_encoder_spec import ImageEncoderSpec, has_fast_bfloat16
 from model.ordered_map import usable_cores
+from pipelines.console.terminal import few_digits
 from pipelines.operations.findings import Finding
-from pipelines.operations.run_files import size_of
+from pipelines.operations.run_files import format_bytes, size_of
 from schemas.errors import UsageError
 from schemas.quarantine import quote
 
@@ -101,7 +102,7 @@ def check_device(device: str, spec: ImageEncoderSpec | None) -> Finding:
         speed = _TIMED_PICTURES / (time.monotonic() - started_s)
         finding.looked_at = (
             f"{spec.device}: {spec.name} in {encoder.spec.dtype}, cosine {encoder.parity_cosine:.5f} to float32, "
-            f"{speed:.0f} pictures/s"
+            f"{few_digits(speed)} pictures/s"
         )
         if not np.isfinite(vectors_BD).all():
             finding.fail(
@@ -126,7 +127,7 @@ def check_disk(store: Path, num_rows: int | None, picture_dim: int) -> Finding:
             why = f"{_RUNS_TO_HOLD} runs of {num_rows:,} rows with {_PICTURES_A_ROW} pictures of {picture_dim} each"
         else:
             need, why = 0, "no run and no catalogue to tell how much is needed"
-        finding.looked_at = f"{free / 1e9:,.1f} GB free at {folder}; {need / 1e9:,.1f} GB wanted ({why})"
+        finding.looked_at = f"{format_bytes(free)} free at {folder}; {format_bytes(need)} wanted ({why})"
         if free < need:
             finding.fail(f"expected {need:,} bytes free, got {free:,} at {folder}: free some (`itemsage gc`)")
         elif free < 2 * need:

@@ -75,14 +75,14 @@ def test_the_weight_of_popularity_is_chosen_and_told(shop, tmp_path, capsys):
     assert [point["popularity_weight"] for point in found["blend"]] == list(WEIGHTS)
     assert found["blend"][0]["recall"] == found["best"][0]["recall"]
     assert found["popularity_weight"] == 0
-    assert "blend: no --popularity-weight has a better recall than 0: 1.0000" in capsys.readouterr().out
+    assert "blend: no --popularity-weight has a better recall@400 than 0: 1.0000" in capsys.readouterr().out
     assert calibrate(shop, f"--calibration={path}", "--calibrate-samples=2") == 0
     found = read_sealed_json(path)
     recall = {point["popularity_weight"]: point["recall"] for point in found["blend"]}
     best = found["popularity_weight"]
     assert best == min(weight for weight, value in recall.items() if value == max(recall.values())) > 0
     assert recall[best] > 0.9 > 0.8 > recall[0.0]
-    told = f"blend: --popularity-weight {best:g} has recall {recall[best]:.4f} (0: {recall[0.0]:.4f}); recommend --bl"
+    told = f"blend: --popularity-weight {best:g} has recall@400 {recall[best]:.4f} (0: {recall[0.0]:.4f}); recommend"
     assert told in capsys.readouterr().out
     config = UsersConfig(run=str(shop[0]), engagements=str(shop[1]), date=TO, calibration=str(path))
     assert alpha_of(config, MODEL_ID).popularity_weight == best
