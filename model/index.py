@@ -112,10 +112,11 @@ class AnnoyItemIndex:
         self.num_threads = num_threads or min(8, os.cpu_count() or 1)
 
     def search(self, queries_QD: np.ndarray, top: int, search_k: int | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """As ItemIndex.search; `search_k`: nodes to inspect a query, default as `search_k_for` says."""
+        """As ItemIndex.search; `search_k`: nodes to inspect a query, default as `search_k_for` says, and every node
+        where all items are wanted."""
         _check_queries(queries_QD, self.dim, top)
         rows_QK, scores_QK = _no_results(len(queries_QD), top)
-        nodes = search_k or search_k_for(top, self.search_k)
+        nodes = search_k or (search_k_for(top, self.search_k) if top < self.num_items else _MAX_NUMBER)
 
         def search_some(start: int) -> None:
             for query in range(start, min(start + _QUERIES_A_THREAD, len(queries_QD))):

@@ -23,6 +23,8 @@ from pipelines.serving.searcher import MAX_TOP, QUERY_KINDS, Query, Result, Sear
 from schemas.errors import UsageError
 
 _LINES_A_BATCH = 1024
+#: Results that are held at a time, where they are many: some hundred bytes each.
+_RESULTS_A_BATCH = 1_000_000
 _EXPECTED = 'one JSON object {"query_id": ..., "text" or "image" or "item": a string that is not empty}'
 _MAX_SHOWN_TITLE = 80
 _SCORE_DIGITS = 6
@@ -49,7 +51,7 @@ class SearchConfig:
             got = " and ".join(f"--{name}" for name in given) or "none"
             raise UsageError(f"expected exactly one of --text, --image, --item and --queries, got {got}")
         if not 1 <= self.top <= MAX_TOP:
-            raise UsageError(f"expected --top from 1 to {MAX_TOP:,}, got {self.top}")
+            raise UsageError(f"expected --top from 1 to {MAX_TOP:,}, got {self.top:,}")
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,8 @@ def _query_of(value: dict[str, Any]) -> Query | None:
 def answer_lines(searcher: Searcher, lines: Iterable[bytes], top: int) -> Iterator[dict[str, Any]]:
     """The answer to each line that is not blank, in order, batch by batch: a bad line spoils no other."""
     numbered = ((number, line) for number, line in enumerate(lines, 1) if line.strip())
-    while batch := [parse_query(line, number) for number, line in itertools.islice(numbered, _LINES_A_BATCH)]:
+    size = max(1, min(_LINES_A_BATCH, _RESULTS_A_BATCH // min(top, searcher.index.num_items)))
+    while batch := [parse_query(line, number) for number, line in itertools.islice(numbered, size)]:
         answers = iter(searcher.search([line.query for line in batch if isinstance(line.query, Query)], top))
         for line in batch:
             answer = next(answers) if isinstance(line.query, Query) else line.query

@@ -28,7 +28,8 @@ from schemas.errors import CorruptFileError, UsageError
 from schemas.files import read_json
 from schemas.quarantine import quote
 
-MAX_TOP = 10_000
+#: More items than any run has.
+MAX_TOP = 2**31 - 1
 _MAX_SHOWN_TITLE = 80
 _FLAGS_WITH_VALUE = ("--config", "--new", "--old", "--store", "--top")
 
@@ -45,7 +46,7 @@ class DiffConfig:
 
     def __post_init__(self) -> None:
         if not 0 <= self.top <= MAX_TOP:
-            raise UsageError(f"expected --top from 0 to {MAX_TOP:,}, got {self.top}")
+            raise UsageError(f"expected --top from 0 to {MAX_TOP:,}, got {self.top:,}")
 
 
 @dataclass(frozen=True, kw_only=True)

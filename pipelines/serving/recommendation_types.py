@@ -29,7 +29,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         if not 1 <= self.top <= MAX_TOP:
-            raise UsageError(f"expected --top from 1 to {MAX_TOP:,}, got {self.top}")
+            raise UsageError(f"expected --top from 1 to {MAX_TOP:,}, got {self.top:,}")
         if self.samples is not None and not are_samples(self.samples):
             raise UsageError(f"expected --samples from 1 to {MAX_SAMPLES}, got {self.samples}")
         if not 0 <= self.popularity_weight < math.inf:

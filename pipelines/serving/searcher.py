@@ -34,7 +34,8 @@ from schemas.tables import EMBEDDING_DIM
 
 QueryKind = Literal["text", "image", "item"]
 QUERY_KINDS: tuple[QueryKind, ...] = ("text", "image", "item")
-MAX_TOP = 10_000
+#: More results than any index has items: an index counts them in C integers.
+MAX_TOP = 2**31 - 1
 _NOT_A_ROW = -2  # neither an item's row nor the padding of results
 
 
@@ -85,9 +86,10 @@ class Searcher:
         return self._all_or_raise([Query("item", item_id) for item_id in item_ids], top)
 
     def search(self, queries: Sequence[Query], top: int = 10) -> list[list[Result] | UsageError]:
-        """Answers queries of any kinds together: for each, in order, its results or why it has none."""
+        """Answers queries of any kinds together: for each, in order, its results (`top`, or as many as there are items)
+        or why it has none. All are in memory at a time."""
         if not 1 <= top <= MAX_TOP:
-            raise UsageError(f"expected top from 1 to {MAX_TOP:,}, got {top}")
+            raise UsageError(f"expected top from 1 to {MAX_TOP:,}, got {top:,}")
         answers: list[list[Result] | UsageError | None] = [None] * len(queries)
         vectors_QD = np.zeros((len(queries), EMBEDDING_DIM), np.float32)
         own_rows_Q = np.full(len(queries), _NOT_A_ROW, np.int64)
@@ -122,7 +124,7 @@ class Searcher:
         if not len(vectors_QD):
             return
         extra = 1 if (own_rows_Q != _NOT_A_ROW).any() else 0
-        rows_QK, scores_QK = self.index.search(vectors_QD, top + extra)
+        rows_QK, scores_QK = self.index.search(vectors_QD, min(top + extra, self.index.num_items))
         keep_QK = (rows_QK >= 0) & (rows_QK != own_rows_Q[:, None])
         keep_QK &= np.cumsum(keep_QK, axis=1) <= top
         item_ids = self.item_ids.take(pa.array(rows_QK[keep_QK])).to_pylist()

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from model import index as index_module
 from model import index_build
-from model.index import NO_ROW, AnnoyItemIndex, ExactIndex, open_index
+from model.index import METRIC, NO_ROW, AnnoyItemIndex, ExactIndex, open_index
 from model.index_build import build_annoy, self_test, share_with_twin
 from schemas.errors import CorruptFileError, ThresholdError
 from schemas.files import sha256_of_file, write_json
@@ -66,6 +66,17 @@ def test_equal_scores_come_by_ascending_row(make_index):
     rows, scores = make_index(matrix).search(matrix[45:46], 30)
     assert rows.tolist() == [list(range(30, 60))]
     assert len(set(scores[0].tolist())) == 1
+
+
+def test_as_many_rows_as_there_are_are_found_in_order(tmp_path):
+    matrix = clustered(12_000, dim=8)
+    build_annoy(matrix, tmp_path / "items.ann", target_recall=0.9)
+    loaded = annoy.AnnoyIndex(8, METRIC)
+    loaded.load(str(tmp_path / "items.ann"))
+    found = AnnoyItemIndex(loaded, search_k=5).search(matrix[:3], len(matrix))  # a cap below the number of trees
+    exact = ExactIndex(matrix).search(matrix[:3], len(matrix))
+    assert (np.sort(found[0], axis=1) == np.arange(len(matrix))).all()
+    np.testing.assert_allclose(found[1], exact[1], atol=1e-5)
 
 
 def test_vectors_are_the_items_own(make_index):

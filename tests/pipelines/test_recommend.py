@@ -10,6 +10,7 @@ import pytest
 
 from pipelines.serving.recommendation_types import POPULAR_CLUSTER, Settings
 from pipelines.serving.recommender import Recommender
+from pipelines.serving.searcher import MAX_TOP
 from schemas.errors import UsageError
 from schemas.files import read_sealed_json, write_sealed_json
 from tests.helpers.recommend_store import (
@@ -76,6 +77,18 @@ def test_an_answer_is_full_where_there_are_enough_items(recommender):
     """More than the sampled kinds have: what seen items and near-duplicates take comes from further away."""
     for user in USERS[::17]:
         assert len(recommender.recommend(user, (), Settings(top=200)).candidates) == 200
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.5])
+def test_as_many_candidates_as_there_are_can_be_had(recommender, weight):
+    found = [
+        recommender.recommend("user-028", (), Settings(top=top, popularity_weight=weight)).candidates
+        for top in (10_000, 20_000, MAX_TOP)
+    ]
+    assert found[0] == found[1] == found[2]
+    assert len(found[0]) > 400
+    with pytest.raises(UsageError, match=r"expected --top from 1 to 2,147,483,647, got 2,147,483,648"):
+        Settings(top=MAX_TOP + 1)
 
 
 def test_scores_without_popularity_are_cosines_to_the_medoid(recommender):

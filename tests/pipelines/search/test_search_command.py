@@ -62,6 +62,29 @@ def test_bulk_does_not_depend_on_batches(searcher, monkeypatch):
     assert ids[0] == ids[1]
 
 
+def test_long_answers_come_in_small_batches(searcher, monkeypatch):
+    """What is in memory at a time is bounded by results, not by lines."""
+    monkeypatch.setattr(search, "_RESULTS_A_BATCH", 130)
+    sizes: list[int] = []
+    found = type(searcher).search
+    monkeypatch.setattr(
+        type(searcher), "search", lambda self, queries, top: sizes.append(len(queries)) or found(self, queries, top)
+    )
+    lines = [json.dumps({"query_id": n, "item": f"item-{n:03d}"}).encode() for n in range(5)]
+    for top, expected in ((30, [4, 1]), (20_000, [2, 2, 1])):  # there are 63 items
+        sizes.clear()
+        answers = list(answer_lines(searcher, lines, top))
+        assert sizes == expected
+        assert [len(answer["results"]) for answer in answers] == [min(top, 62)] * 5
+
+
+@pytest.mark.parametrize("as_json", [[], ["--json"]])
+def test_more_results_than_there_are_items_are_all_items(store, capsys, as_json):
+    assert main(["--store", str(store), "--text", "blue wool", "--top", "1000000", *as_json]) == 0
+    shown = capsys.readouterr().out
+    assert (len(json.loads(shown)["results"]) if as_json else len(shown.splitlines()) - 1) == 63
+
+
 def test_bulk_reads_standard_input(store, monkeypatch, capsys):
     line = b'{"query_id": 1, "item": "item-001"}\n'
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(line)))

@@ -10,7 +10,7 @@ import pytest
 from model.query_encoder import QueryEncoder
 from model.vocabulary import Vocabulary
 from pipelines.search import main
-from pipelines.serving.searcher import Query, Searcher
+from pipelines.serving.searcher import MAX_TOP, Query, Searcher
 from pipelines.units import write_stage_manifest
 from schemas.embeddings import embeddings_metadata, write_embeddings_file
 from schemas.errors import CorruptFileError, UsageError
@@ -63,6 +63,15 @@ def test_an_item_finds_others_but_not_itself(searcher):
     cosines = vectors @ vectors[7]
     assert results[0].item_id == item_ids()[np.argsort(-cosines)[1]]
     assert len(searcher.by_item(["item-007"], top=4)[0]) == 4
+
+
+def test_as_many_results_as_there_are_items_can_be_had(searcher):
+    for top in (len(item_ids()), 20_000, MAX_TOP):  # memory is taken for what there is, not for what is asked
+        by_text, by_item = searcher.search([Query("text", "blue wool"), Query("item", "item-007")], top)
+        assert sorted(result.item_id for result in by_text) == item_ids()
+        assert sorted([*(result.item_id for result in by_item), "item-007"]) == item_ids()
+    with pytest.raises(UsageError, match=r"expected top from 1 to 2,147,483,647, got 2,147,483,648"):
+        searcher.by_text(["blue wool"], top=MAX_TOP + 1)
 
 
 def test_the_index_answers_as_exact_search_does(store, searchers):
