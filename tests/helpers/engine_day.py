@@ -4,6 +4,7 @@ Two runners are tried on the same shop and model; all that they write is compare
 """
 
 import json
+import os
 import shutil
 import sys
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ HISTORY = "store/history.jsonl"
 
 @dataclass(frozen=True)
 class Day:
-    """A sample shop and a model that was trained on it in this process's machine, without any engine."""
+    """A sample shop and a model that was trained on it without an engine."""
 
     shop: Path
     models: Path
@@ -53,10 +54,11 @@ class Day:
         return {name: ["--run", str(run), *given] for name, given in flags.items()}
 
     def daily(self, store: Path) -> list[str]:
-        """The flags of the whole day."""
-        catalog, log = self.shop / "catalog.parquet", self.shop / "engagements.parquet"
-        inputs = ["--catalog", str(catalog), "--engagements", str(log), "--image-root", str(self.shop)]
-        return [*inputs, "--store", str(store), "--date", DATE, "--num-buckets", str(NUM_BUCKETS)]
+        """The flags of the whole day, called beside the shop by relative paths: workers have other working folders."""
+        shop = self.shop.name
+        log = ["--engagements", f"{shop}/engagements.parquet", "--date", DATE]
+        catalog = ["--catalog", f"{shop}/catalog.parquet", "--num-buckets", str(NUM_BUCKETS)]
+        return [*catalog, *log, "--image-root", shop, "--store", os.path.relpath(store, self.shop.parent)]
 
 
 def make_day(processes: EngineProcesses, folder: Path) -> Day:
@@ -79,12 +81,16 @@ def run_jobs(processes: EngineProcesses, day: Day, folder: Path, runner: list[st
 def run_daily(processes: EngineProcesses, day: Day, folder: Path, runner: list[str], timeout_s: float) -> None:
     """Runs the day in folder/store, which starts with the model only: there is nothing to take over."""
     shutil.copytree(day.models, folder / "store" / "models")
-    run_command(processes, "daily", [*day.daily(folder / "store"), *runner], timeout_s)
+    run_command(processes, "daily", [*day.daily(folder / "store"), *runner], timeout_s, day.shop.parent)
 
 
-def run_command(processes: EngineProcesses, command: str, flags: list[str], timeout_s: float = 300) -> None:
-    """`itemsage command flags` in a process of its own. Raises AssertionError with its last words if it fails."""
-    processes.run(command, sys.executable, "-m", "pipelines.cli", command, *flags, timeout_s=timeout_s)
+def run_command(
+    processes: EngineProcesses, command: str, flags: list[str], timeout_s: float = 300, folder: Path | None = None
+) -> None:
+    """`itemsage command flags` in a process of its own, in `folder`. Raises AssertionError with its last words if it
+    fails."""
+    itemsage = (sys.executable, "-m", "pipelines.cli")
+    processes.run(command, *itemsage, command, *flags, timeout_s=timeout_s, folder=folder)
 
 
 def differences(one: Path, other: Path) -> list[str]:

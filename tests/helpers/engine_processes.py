@@ -40,8 +40,10 @@ class EngineProcesses:
         self._ports += ports
         return ports
 
-    def start(self, name: str, *argv: str, environment: Mapping[str, str] = ENVIRONMENT) -> None:
-        """Starts a program that goes on until `stop`; output in logs/<name>.log."""
+    def start(
+        self, name: str, *argv: str, environment: Mapping[str, str] = ENVIRONMENT, folder: Path | None = None
+    ) -> None:
+        """Starts a program, in `folder`, that goes on until `stop`; output in logs/<name>.log."""
         with open(self.logs / f"{name}.log", "wb") as log:
             self._started[name] = subprocess.Popen(
                 [sys.executable, str(_GUARD), *argv],
@@ -49,15 +51,15 @@ class EngineProcesses:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 env=dict(environment),
-                cwd=self.logs,
+                cwd=folder or self.logs,
                 start_new_session=True,
             )
 
-    def run(self, name: str, *argv: str, timeout_s: float) -> None:
+    def run(self, name: str, *argv: str, timeout_s: float, folder: Path | None = None) -> None:
         """Runs a program to its end. Raises AssertionError with its last words if it fails or takes too long, or if
         something that goes on has ended meanwhile."""
         self._may_end.add(name)
-        self.start(name, *argv)
+        self.start(name, *argv, folder=folder)
         deadline_s = time.monotonic() + timeout_s
         while self._started[name].poll() is None:
             self.check_alive()
