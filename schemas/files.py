@@ -132,11 +132,11 @@ def write_sealed_json(path: str | os.PathLike[str], value: dict[str, Any]) -> No
 
 
 def read_sealed_json(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Inverse of write_sealed_json; an object without a checksum (older versions wrote none) is taken as it is. Raises
-    CorruptFileError for anything that is not as it was written."""
+    """Inverse of write_sealed_json. Raises CorruptFileError for anything that is not as it was written; an object
+    without its checksum is damaged too."""
     sealed = read_json(path)
     value = {key: sealed[key] for key in sealed if key != _SEAL} if isinstance(sealed, dict) else {}
-    if not isinstance(sealed, dict) or sealed.get(_SEAL, fingerprint(value)) != fingerprint(value):
+    if not isinstance(sealed, dict) or sealed.get(_SEAL) != fingerprint(value):
         raise CorruptFileError(f"expected an object that fits its own checksum, got another at {shown(path)}")
     return value
 

@@ -17,7 +17,7 @@ from pipelines.user_alpha import (
     default_calibration_path,
 )
 from schemas.errors import CorruptFileError, UsageError
-from schemas.files import write_json, write_sealed_json
+from schemas.files import write_sealed_json
 
 
 @dataclass
@@ -122,7 +122,7 @@ def test_a_calibration_that_was_named_must_be_there_and_fit(tmp_path):
     path = tmp_path / "calibration.json"
     with pytest.raises(UsageError, match="got none at"):
         alpha_of(Flags("r", calibration=str(path)), MODEL_ID)
-    write_json(path, {"model_id": "another", "alpha": 0.75})
+    write_sealed_json(path, {"model_id": "another", "alpha": 0.75})
     with pytest.raises(UsageError, match=f"expected a calibration for vectors of '{MODEL_ID}', got one of 'another'"):
         alpha_of(Flags("r", calibration=str(path)), MODEL_ID)
 
@@ -132,7 +132,7 @@ def test_a_calibration_without_a_number_is_damaged(tmp_path, alpha):
     path = tmp_path / "calibration.json"
     text = '{"model_id": "m", "alpha": 1e999}' if alpha == 1e999 else None
     if text is None:
-        write_json(path, {"model_id": "m", "alpha": alpha})
+        write_sealed_json(path, {"model_id": "m", "alpha": alpha})
     else:
         path.write_text(text)
     with pytest.raises(CorruptFileError):

@@ -13,9 +13,11 @@ from schemas.files import (
     copy_folder,
     expand_inputs,
     read_json,
+    read_sealed_json,
     resolve_inside,
     sha256_of_file,
     write_json,
+    write_sealed_json,
 )
 
 
@@ -73,6 +75,17 @@ def test_json_round_trip_and_refusals(tmp_path: Path) -> None:
     for name in ("c.json", "d.json"):
         with pytest.raises(CorruptFileError, match=name):
             read_json(tmp_path / name)
+
+
+def test_a_sealed_object_is_read_only_as_it_was_written(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    write_sealed_json(path, {"a": 1})
+    assert read_sealed_json(path) == {"a": 1}
+    seal = read_json(path)["checksum"]
+    for other in ({"a": 1}, {}, {"a": 2, "checksum": seal}, {"a": 1, "checksum": None}, {"checksum": seal}, [], None):
+        write_json(path, other)
+        with pytest.raises(CorruptFileError, match=r"fits its own checksum, got another at .*a\.json"):
+            read_sealed_json(path)
 
 
 def test_sha256(tmp_path: Path) -> None:

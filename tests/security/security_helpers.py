@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from model.index_build import build_annoy
 from pipelines.units import bucket_name
 from schemas.embeddings import embeddings_metadata, write_embeddings_file
-from schemas.files import sha256_of_file, write_json
+from schemas.files import sha256_of_file, write_json, write_sealed_json
 from schemas.tables import EMBEDDING_DIM, IDS, ITEMS
 
 MODEL_ID = "itemsage-0123456789ab"
@@ -31,7 +31,7 @@ def publish_by_hand(store: Path, ids: Sequence[str], titles: Sequence[str]) -> P
     embeddings = run / "embeddings" / "part-00000-of-00001.parquet"
     write_embeddings_file(embeddings, ids, vectors, embeddings_metadata(MODEL_ID, EMBEDDING_DIM))
     write_index(run / "index", ids, vectors)
-    write_json(run / "manifests" / "items.json", {"num_buckets": 1, "counts": {}, "files": [], "units": {}})
+    write_sealed_json(run / "manifests" / "items.json", {"num_buckets": 1, "counts": {}, "files": [], "units": {}})
     seal(run)
     (store / "CURRENT").write_text(RUN + "\n")
     return run

@@ -17,7 +17,7 @@ from pipelines.evaluate import format_report
 from pipelines.evaluation.query_pictures import PATH
 from pipelines.query_rows import QUERY_ROWS, rows_hash
 from pipelines.units import read_stage_manifest
-from schemas.files import read_json, write_json
+from schemas.files import read_json, write_json, write_sealed_json
 
 
 def test_an_unchanged_day_reuses_and_loads_nothing(shop):
@@ -95,12 +95,12 @@ def test_other_items_are_another_evaluation(shop, stage):
     run = shop.new_run()
     manifest = read_stage_manifest(str(run), stage)
     manifest["files"].append({"path": f"quarantine/{stage}-x.parquet", "bytes": 1, "sha256": "1" * 64})
-    write_json(run / "manifests" / f"{stage}.json", manifest)
+    write_sealed_json(run / "manifests" / f"{stage}.json", manifest)
     assert shop.day(run=run)[1]  # a quarantine file names its run: it is none of the evaluation's inputs
     run = shop.new_run()
     manifest = read_stage_manifest(str(run), stage)
     manifest["files"][0]["sha256"] = "0" * 64
-    write_json(run / "manifests" / f"{stage}.json", manifest)
+    write_sealed_json(run / "manifests" / f"{stage}.json", manifest)
     assert not shop.day(run=run)[1]
 
 

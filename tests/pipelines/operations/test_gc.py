@@ -15,7 +15,7 @@ from pipelines.lock import StoreBusyError, store_lock
 from pipelines.operations.gc import GcConfig, main, remove, run
 from pipelines.operations.gc_rules import RunFacts, runs_to_keep
 from schemas.errors import CorruptFileError
-from schemas.files import write_json
+from schemas.files import write_sealed_json
 
 NOW_S = 1_000_000.0
 OLD_S, YOUNG_S = NOW_S - 30 * HOUR_S, NOW_S - 2 * HOUR_S
@@ -184,7 +184,7 @@ def gone_after(store, day):
 def test_unfinished_runs_stay_while_they_may_be_at_work(store):
     old = make_run(store, "2026-06-20", 1, finished=False, hours_ago=30)
     young = make_run(store, "2026-06-20", 2, finished=False, hours_ago=30)
-    write_json(young / "started.json", {"previous": gone_after(store, "11")})
+    write_sealed_json(young / "started.json", {"previous": gone_after(store, "11")})
     age(young, 30)
     age(young / "embeddings" / "part-00000.parquet", 2)  # one new file is enough
     gone = collect(store, 0, 24)
@@ -201,7 +201,7 @@ def test_models_and_training_runs_go_with_the_runs_that_name_them(store):
     make_model(store, OTHER_MODEL, training_run=old_training, hours_ago=100)
     third = make_model(store, "itemsage-000000000003", hours_ago=1)  # just trained, not CURRENT yet
     for training in (named, orphan, fresh, old_training):
-        write_json(store / training / "manifests" / "items.json", {})
+        write_sealed_json(store / training / "manifests" / "items.json", {})
         age(store / training, 1 if training == fresh else 100)
     oldest = make_run(store, "2026-06-01", 1, model=OTHER_MODEL, hours_ago=500)
     assert collect(store, 50, 24) == {orphan}  # the oldest run is kept, and with it its model and training
