@@ -148,8 +148,7 @@ def run(config: FeaturesConfig, options: PipelineOptions) -> dict[str, Any]:
     finally:
         Progress.close_shared(STAGE)
     manifest = write_stage_manifest(config.run, STAGE, [unit.name for unit in planned.units], **planned.facts)
-    for unit in planned.units:
-        remove_set_aside(config.run, unit.name)
+    remove_set_aside(config.run)
     print_summary(STAGE, manifest["counts"], started_s, f"{config.run}/{STAGE}")
     return manifest
 

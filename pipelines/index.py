@@ -28,14 +28,8 @@ from pipelines.console.jobs import flag, main_of, print_summary
 from pipelines.console.progress import Progress
 from pipelines.index_folder import TIMES_FILE, describe_refined, read_times, write_index_folder, write_refined_folder
 from pipelines.transforms.process_units import ProcessUnits, UnitStage
-from pipelines.units import (
-    Unit,
-    UnitWriter,
-    read_stage_manifest,
-    remove_other_units,
-    sidecar_path,
-    write_stage_manifest,
-)
+from pipelines.unit_files import manifest_path, remove_unit, sidecar_path
+from pipelines.units import Unit, UnitWriter, read_stage_manifest, write_stage_manifest
 from schemas.embeddings import read_embeddings, read_embeddings_metadata, validate_embeddings
 from schemas.errors import CorruptFileError, UsageError
 from schemas.files import check_sha256, read_json, write_json
@@ -176,14 +170,16 @@ def _mended_times(run_folder: str, folder: str) -> dict[str, float]:
 def _remove_refined(run_folder: str) -> None:
     """Removes what an earlier call with --refine-cosine left, finished or not: the unit, then the whole folder, whose
     files no sidecar lists if that call was killed."""
+    sidecar, folder = sidecar_path(run_folder, STAGE, REFINED_UNIT_NAME), Path(run_folder, REFINED_FOLDER)
     if Path(run_folder, "COMPLETED").exists():
-        if sidecar_path(run_folder, STAGE, REFINED_UNIT_NAME).exists():
+        if sidecar.exists():
             raise UsageError(
                 f"expected --refine-cosine, got none for {run_folder}, which is published with {REFINED_FOLDER}/"
             )
         return
-    remove_other_units(run_folder, STAGE, [UNIT_NAME])
-    folder = Path(run_folder, REFINED_FOLDER)
+    if sidecar.exists() or folder.is_dir():
+        manifest_path(run_folder, STAGE).unlink(missing_ok=True)  # it lists what goes
+        remove_unit(run_folder, sidecar)
     if folder.is_dir():
         shutil.rmtree(folder)
 

@@ -15,7 +15,6 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
@@ -28,15 +27,13 @@ from pipelines.console.jobs import flag, main_of, print_summary
 from pipelines.console.progress import Progress
 from pipelines.gating.fields import field_count
 from pipelines.transforms.bucket_rows import BucketRows, unpack
+from pipelines.unit_files import remove_unit, sidecar_path
 from pipelines.units import (
     Unit,
     UnitWriter,
     bucket_name,
     finished_sidecar,
     read_stage_manifest,
-    remove_other_units,
-    remove_unit,
-    sidecar_path,
     write_stage_manifest,
 )
 from schemas.columns import table_columns
@@ -150,7 +147,6 @@ def run(config: IngestConfig, options: PipelineOptions) -> dict[str, Any]:
     manifest = _finished_manifest(config, ingest_fingerprint(config))
     if manifest is None:
         plan = plan_ingest(config)
-        Path(plan.run, "manifests", f"{STAGE}.json").unlink(missing_ok=True)  # a mixture of two runs is no stage
         pipeline = beam.Pipeline(options=options)
         build(pipeline, config, plan)
         pipeline.run().wait_until_finish()
@@ -198,8 +194,9 @@ class _WriteBucket(beam.DoFn):
         unit = self.units[bucket]
         sidecar = finished_sidecar(self.run, unit, check_content=True)
         if sidecar is None:
+            writer = UnitWriter(self.run, unit)
             remove_unit(self.run, sidecar_path(self.run, STAGE, unit.name))
-            sidecar = write_bucket(UnitWriter(self.run, unit), pieces, self.file_names)
+            sidecar = write_bucket(writer, pieces, self.file_names)
         yield sidecar
 
 
@@ -218,7 +215,6 @@ def _finished_manifest(config: IngestConfig, expected: str) -> dict[str, Any] | 
 def _finish(plan: IngestPlan, config: IngestConfig) -> dict[str, Any]:
     """Checks that some row is valid and writes the manifest."""
     names = [unit.name for unit in plan.units]
-    remove_other_units(plan.run, STAGE, names)
     sidecars = [read_sealed_json(sidecar_path(plan.run, STAGE, name)) for name in names]
     _check_some_valid(sum((Counter(sidecar["counts"]) for sidecar in sidecars), Counter()), config)
     return write_stage_manifest(

@@ -34,9 +34,10 @@ from pipelines.transforms.embed_queries import EmbedQueries
 from pipelines.transforms.join_pairs import JoinPairs
 from pipelines.transforms.read_engagements import ReadEngagements
 from pipelines.transforms.write_pair_summaries import SUMMARIES, WriteSummaries
+from pipelines.unit_files import sidecar_path
 from pipelines.units import Unit, read_stage_manifest, write_stage_manifest
 from schemas.errors import CorruptFileError, ThresholdError
-from schemas.files import read_json
+from schemas.files import read_sealed_json
 
 EXAMPLE = (
     "itemsage pairs --run store/training/2026-06-30/abc --engagements log.parquet --image-root images --date 2026-06-30"
@@ -129,10 +130,9 @@ def _finished_manifest(run: str, identity: str) -> dict[str, Any] | None:
 
 
 def _finish(run: str, planned: PairsPlan) -> dict[str, Any]:
-    """Checks the parts that were really written, removes what an earlier call with other flags left, and writes the
-    manifest."""
+    """Checks the parts that were really written, and writes the manifest."""
     split = Split.load(Path(run, "pairs"))
-    sidecars = [read_json(Path(run, "units", STAGE, f"{name}.json")) for name in planned.unit_names]
+    sidecars = [read_sealed_json(sidecar_path(run, STAGE, name)) for name in planned.unit_names]
     counts = _sum_counters(Counter(sidecar["counts"]) for sidecar in sidecars)
     num_pairs: Counter[str] = Counter()
     for name, count in counts.items():
@@ -143,10 +143,6 @@ def _finish(run: str, planned: PairsPlan) -> dict[str, Any]:
     except ThresholdError as error:
         broken = counts["query_pictures_quarantined"]
         raise ThresholdError(f"{error} ({broken:,} query pictures could not be used, see {run}/quarantine)") from error
-    kept = {entry["path"] for sidecar in sidecars for entry in sidecar["files"]}
-    for path in Path(run, "pairs").rglob("*.*"):
-        if path.is_file() and path.relative_to(run).as_posix() not in kept:
-            path.unlink()
     return write_stage_manifest(run, STAGE, planned.unit_names, fingerprint=planned.fingerprint, split=split.to_json())
 
 

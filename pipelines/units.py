@@ -23,16 +23,18 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from schemas.errors import CorruptFileError, UsageError
-from schemas.files import (
-    atomic_write,
-    check_sha256,
-    read_json,
-    read_sealed_json,
-    resolve_inside,
-    sha256_of_file,
-    write_sealed_json,
+from pipelines.unit_files import (
+    data_path,
+    is_data_file,
+    listed_files,
+    manifest_path,
+    quarantine_path,
+    remove_files,
+    remove_leftovers,
+    sidecar_path,
 )
+from schemas.errors import CorruptFileError, UsageError
+from schemas.files import atomic_write, check_sha256, read_sealed_json, sha256_of_file, shown, write_sealed_json
 from schemas.quarantine import Rejection, quarantine_table, quote, rejections_to_table
 
 
@@ -47,7 +49,11 @@ class Unit:
 
 @dataclass
 class UnitWriter:
-    """Writes a unit's files atomically, remembers their checksums, and seals the unit with its sidecar."""
+    """Writes a unit's files atomically, remembers their checksums, and seals the unit with its sidecar.
+
+    From then on until all units are finished the stage has no manifest: a mixture of two plans is no stage. Raises
+    UsageError, before anything is touched, for a run that is published.
+    """
 
     run: str
     unit: Unit
@@ -60,6 +66,7 @@ class UnitWriter:
                 f"expected a run that is not published yet, got {self.run}, whose {self.unit.stage} would change under "
                 "its readers: start another run (`itemsage daily --attempt 1`)"
             )
+        manifest_path(self.run, self.unit.stage).unlink(missing_ok=True)
 
     @contextmanager
     def file(self, relative_path: str) -> Iterator[str]:
@@ -75,7 +82,7 @@ class UnitWriter:
         rows = list(rejections)
         if not rows:
             return
-        with self.file(self._quarantine_name) as temporary:
+        with self.file(quarantine_path(self.unit.stage, self.unit.name)) as temporary:
             self._write_quarantine(rejections_to_table(rows), temporary)
         for row in rows:
             self.counts[f"{row.level}s_quarantined"] += 1
@@ -99,8 +106,8 @@ class UnitWriter:
             return None
 
     def _copy(self, earlier_run: str, name: str, sha256: str) -> None:
-        source = resolve_inside(earlier_run, name)
-        if source is None or not _is_data_file(name):
+        source = data_path(earlier_run, name)
+        if source is None:
             raise CorruptFileError(f"expected the name of a data file inside {earlier_run}, got {quote(name)}")
         if name.startswith("quarantine/"):
             check_sha256(source, sha256)
@@ -131,65 +138,22 @@ class UnitWriter:
         return sidecar
 
     def _remove_stale_files(self) -> None:
-        try:
-            earlier = read_json(sidecar_path(self.run, self.unit.stage, self.unit.name))["files"]
-            names = {entry["path"] for entry in earlier}
-        except (CorruptFileError, KeyError, TypeError):
-            names = set()
-        names.add(self._quarantine_name)  # a computation that was killed may have left one
+        names = listed_files(sidecar_path(self.run, self.unit.stage, self.unit.name))
+        names.add(quarantine_path(self.unit.stage, self.unit.name))  # a computation that was killed may have left one
         remove_files(self.run, names - {entry["path"] for entry in self.files})
-
-    @property
-    def _quarantine_name(self) -> str:
-        return f"quarantine/{self.unit.stage}-{self.unit.name}.parquet"
-
-
-def remove_files(run: str, names: Iterable[Any]) -> None:
-    """Removes the data files that a sidecar lists, as far as they are files inside the run."""
-    for name in names:
-        path = resolve_inside(run, name) if _is_data_file(name) else None
-        if path is not None and os.path.isfile(path):
-            os.unlink(path)
-
-
-def remove_unit(run: str, sidecar_file: Path) -> None:
-    """Removes the sidecar, then the files it lists (a new run may not write all of them again)."""
-    try:
-        files = [entry["path"] for entry in read_json(sidecar_file)["files"]]
-    except (CorruptFileError, KeyError, TypeError):
-        files = []
-    sidecar_file.unlink(missing_ok=True)
-    remove_files(run, files)
-
-
-def remove_other_units(run: str, stage: str, names: Iterable[str]) -> None:
-    """Removes the units that a call with another number of buckets left: readers take all files of a stage."""
-    kept = set(names)
-    for path in sorted(Path(run, "units", stage).glob("*.json")):
-        if path.stem not in kept:
-            remove_unit(run, path)
-
-
-def _is_data_file(name: Any) -> bool:
-    """Whether the name, which somebody may have forged, is that of a file in a data folder of a run: what makes a stage
-    or a run finished (units/, manifests/, COMPLETED, ...) is never copied or removed by name."""
-    parts = name.split("/") if isinstance(name, str) and name.isprintable() else []
-    return len(parts) > 1 and parts[0] not in ("units", "manifests") and not {"", ".", ".."} & set(parts)
-
-
-def sidecar_path(run: str, stage: str, unit_name: str) -> Path:
-    return Path(run, "units", stage, f"{unit_name}.json")
 
 
 def finished_sidecar(run: str, unit: Unit, check_content: bool = False) -> dict[str, Any] | None:
     """The sidecar of a unit that is finished with this fingerprint, else None (never an error: it is redone).
 
-    check_content: files must have their sha256; else their size is enough, for callers that check the content later.
+    Its files must lie inside the run and have their size. check_content: and their sha256, for callers that do not
+    check the content later.
     """
     try:
         sidecar = read_sealed_json(sidecar_path(run, unit.stage, unit.name))
         complete = sidecar["fingerprint"] == unit.fingerprint and all(
-            os.path.getsize(path := Path(run, entry["path"])) == entry["bytes"]
+            (path := data_path(run, entry["path"])) is not None
+            and os.path.getsize(path) == entry["bytes"]
             and (not check_content or sha256_of_file(path) == entry["sha256"])
             for entry in sidecar["files"]
         )
@@ -199,9 +163,10 @@ def finished_sidecar(run: str, unit: Unit, check_content: bool = False) -> dict[
 
 
 def write_stage_manifest(run: str, stage: str, unit_names: Iterable[str], **facts: Any) -> dict[str, Any]:
-    """Sums the sidecars of all units into `<run>/manifests/<stage>.json`, with `facts` beside, and returns it.
+    """Sums the sidecars of all units into `<run>/manifests/<stage>.json`, with `facts` beside, and returns it. What
+    other units of the stage left is removed before (see remove_leftovers).
 
-    Raises CorruptFileError if a unit has no sidecar: then the stage is not done.
+    Raises CorruptFileError if a unit has no sidecar: then the stage is not done, and nothing is removed.
     """
     counts: Counter[str] = Counter()
     files: list[dict[str, Any]] = []
@@ -211,17 +176,24 @@ def write_stage_manifest(run: str, stage: str, unit_names: Iterable[str], **fact
         counts.update(sidecar["counts"])
         files += sidecar["files"]
         units[name] = {"counts": sidecar["counts"], "fingerprint": sidecar["fingerprint"]}
+    remove_leftovers(run, stage, units, {entry["path"] for entry in files})
     manifest = {"counts": dict(counts), "files": files, "stage": stage, "units": units, **facts}
-    write_sealed_json(Path(run, "manifests", f"{stage}.json"), manifest)
+    write_sealed_json(manifest_path(run, stage), manifest)
     return manifest
 
 
 def read_stage_manifest(run: str, stage: str) -> dict[str, Any]:
-    """The manifest of a finished stage; CorruptFileError (naming the stage to run) if it is not finished."""
-    path = Path(run, "manifests", f"{stage}.json")
+    """The manifest of a finished stage; CorruptFileError (naming the stage to run) if it is not finished, or lists a
+    file that is none of the run's data."""
+    path = manifest_path(run, stage)
     if not path.is_file():
         raise CorruptFileError(f"expected the finished stage {stage!r} in {run}, got no {path.name}: run it first")
-    return read_sealed_json(path)
+    manifest = read_sealed_json(path)
+    files = manifest.get("files", [])
+    names = [e.get("path") if isinstance(e, dict) else e for e in (files if isinstance(files, list) else [files])]
+    if foreign := [name for name in names if not is_data_file(name)]:
+        raise CorruptFileError(f"expected names of data files inside the run, got {quote(foreign[0])} in {shown(path)}")
+    return manifest
 
 
 def bucket_name(bucket: int, num_buckets: int) -> str:

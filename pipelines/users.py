@@ -14,7 +14,6 @@ users_reused + users_changed + users_gone; and users_without_items, who have no 
 import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
@@ -26,7 +25,7 @@ from pipelines.console.terminal import in_words
 from pipelines.shared import closed_after_job
 from pipelines.transforms.cluster_users import ClusterUsers, write_popularity_sum
 from pipelines.transforms.read_actions import READ_PROGRESS, ReadActions
-from pipelines.units import Unit, UnitWriter, read_stage_manifest, remove_other_units, write_stage_manifest
+from pipelines.units import Unit, UnitWriter, read_stage_manifest, write_stage_manifest
 from pipelines.user_alpha import DEFAULT
 from pipelines.user_config import ROWS_A_BUCKET, UsersConfig
 from pipelines.user_plan import CODE_VERSION, UsersPlan, choose_num_buckets, plan
@@ -90,15 +89,12 @@ def run(config: UsersConfig, options: PipelineOptions) -> dict[str, Any]:
         print(_about_buckets(planned), flush=True)
     slices, buckets = planned.unfinished()
     if slices or buckets or _asking_changes(planned):
-        UnitWriter(config.run, Unit(USERS_STAGE, "", ""))  # a published run is refused before anything of it is touched
+        UnitWriter(config.run, Unit(USERS_STAGE, "", ""))  # a published run is refused before anything is read
     if slices or buckets:
-        manifest_path = Path(config.run, "manifests", f"{USERS_STAGE}.json")
-        manifest_path.unlink(missing_ok=True)  # a mixture of two runs is no stage
         with closed_after_job(), beam.Pipeline(options=options) as pipeline:
             _build(pipeline, planned, slices, buckets)
         for name in (READ_PROGRESS, USERS_STAGE):
             Progress.close_shared(name)
-    remove_other_units(config.run, USERS_STAGE, planned.unit_names)
     write_popularity_sum(config.run, planned.source.fingerprint, [unit.name for unit in planned.buckets])
     manifest = write_stage_manifest(config.run, USERS_STAGE, planned.unit_names, **planned.facts)
     counts = manifest["counts"]

@@ -10,7 +10,8 @@ from pathlib import Path
 from model.pictures import PictureLimits
 from pipelines.transforms.earlier_features import STAGE, EarlierBucket, open_sealed
 from pipelines.transforms.resolve_pictures import all_unchanged
-from pipelines.units import Unit, finished_sidecar, sidecar_path
+from pipelines.unit_files import sidecar_path
+from pipelines.units import Unit, finished_sidecar
 from schemas.errors import CorruptFileError
 from schemas.files import read_sealed_json
 from schemas.fingerprints import FINGERPRINTS_FOLDER, FingerprintsFile, MadeWith
@@ -44,9 +45,10 @@ def open_set_aside(run: str, unit: Unit, today: MadeWith) -> EarlierBucket:
         return EarlierBucket()
 
 
-def remove_set_aside(run: str, unit_name: str) -> None:
-    """Forgets what was set aside, once the unit is finished again."""
-    _aside_path(run, unit_name).unlink(missing_ok=True)
+def remove_set_aside(run: str) -> None:
+    """Forgets what was set aside, once the stage is finished again."""
+    for path in _aside_path(run, "").parent.glob(".*.aside"):
+        path.unlink()
 
 
 def _aside_path(run: str, unit_name: str) -> Path:

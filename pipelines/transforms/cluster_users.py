@@ -17,7 +17,8 @@ from pipelines.console.progress import Progress
 from pipelines.transforms.earlier_users import EarlierRun
 from pipelines.transforms.read_actions import ACTIONS
 from pipelines.transforms.read_engagements import unpack_table
-from pipelines.units import Unit, UnitWriter, finished_sidecar, remove_unit, sidecar_path
+from pipelines.unit_files import remove_unit, sidecar_path
+from pipelines.units import Unit, UnitWriter, finished_sidecar
 from pipelines.user_vectors import VectorsSource, load_vectors
 from schemas.user_rows import POPULARITY_FILE, POPULARITY_FOLDER, USER_ACTIONS_FOLDER, USERS_FOLDER, USERS_STAGE
 from schemas.users import read_popularity, sum_popularity, write_popularity, write_user_actions, write_users
@@ -50,8 +51,9 @@ class _ClusterBucket(beam.DoFn):
         unit = self.units[bucket]
         sidecar = finished_sidecar(self.run, unit, check_content=True)
         if sidecar is None:
+            writer = UnitWriter(self.run, unit)
             remove_unit(self.run, sidecar_path(self.run, USERS_STAGE, unit.name))
-            sidecar = self._compute(UnitWriter(self.run, unit), pieces)
+            sidecar = self._compute(writer, pieces)
         yield sidecar
 
     def _compute(self, writer: UnitWriter, pieces: Iterable[bytes]) -> dict[str, Any]:

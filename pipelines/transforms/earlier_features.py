@@ -19,7 +19,7 @@ import numpy as np
 from model.pictures import CONTENT_REASONS, PictureError
 from pipelines.transforms.earlier_faults import say
 from pipelines.transforms.record_file import RecordFile
-from pipelines.units import sidecar_path
+from pipelines.unit_files import sidecar_path
 from schemas.errors import CorruptFileError
 from schemas.files import check_sha256, read_sealed_json
 from schemas.fingerprints import FINGERPRINTS_FOLDER, FingerprintsFile, MadeWith, PictureFingerprint

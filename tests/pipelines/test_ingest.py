@@ -200,6 +200,17 @@ def test_changed_input_replaces_everything(tmp_path: Path) -> None:
     assert [table.num_rows for table in items(tmp_path / "run")] in ([0, 1], [1, 0])
 
 
+def test_a_published_run_is_refused_before_anything_of_it_is_touched(tmp_path: Path) -> None:
+    shop = write_shop(tmp_path / "shop", catalogue())
+    run(IngestConfig(run=str(tmp_path / "run"), catalog=str(shop)), OPTIONS)
+    (tmp_path / "run" / "COMPLETED").touch()
+    before = {path: path.read_bytes() for path in sorted((tmp_path / "run").rglob("*")) if path.is_file()}
+    write_shop(tmp_path / "other", [{"item_id": "only", "title": "mug", "images": []}], num_files=1)
+    with pytest.raises(Exception, match="not published yet"):
+        run(IngestConfig(run=str(tmp_path / "run"), catalog=str(tmp_path / "other")), OPTIONS)
+    assert {path: path.read_bytes() for path in sorted((tmp_path / "run").rglob("*")) if path.is_file()} == before
+
+
 def test_equal_files_elsewhere_are_the_same_input(tmp_path: Path) -> None:
     plans = []
     for name in ("a", "b"):

@@ -10,13 +10,13 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipelines.console.progress import Progress
 from pipelines.transforms.process_units import ProcessUnits, UnitStage
+from pipelines.unit_files import sidecar_path
 from pipelines.units import (
     Unit,
     UnitWriter,
     bucket_name,
     finished_sidecar,
     read_stage_manifest,
-    sidecar_path,
     write_stage_manifest,
 )
 from schemas.errors import CorruptFileError

@@ -11,9 +11,11 @@ from pipelines import store as store_module
 from pipelines.path import PathConfig
 from pipelines.path import run as print_path
 from pipelines.serving.searcher import Searcher
-from pipelines.units import Unit, UnitWriter, finished_sidecar, remove_unit, sidecar_path
+from pipelines.unit_files import remove_unit, sidecar_path
+from pipelines.units import Unit, UnitWriter, finished_sidecar, read_stage_manifest, write_stage_manifest
 from schemas.errors import CorruptFileError, UsageError
-from schemas.files import sha256_of_file, write_json
+from schemas.files import sha256_of_file, write_json, write_sealed_json
+from schemas.hashing import fingerprint
 from schemas.quarantine import Rejection
 
 UNIT = Unit("features", "bucket-0", "print-1")
@@ -58,7 +60,7 @@ def poison(run: Path, *paths: object, sha256: str | None = None) -> None:
     sidecar = {"counts": {"rows": 1}, "files": files, "fingerprint": UNIT.fingerprint, "unit": UNIT.name}
     path = sidecar_path(str(run), UNIT.stage, UNIT.name)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(sidecar))
+    path.write_text(json.dumps({**sidecar, "checksum": fingerprint(sidecar)}))
 
 
 def test_a_sound_unit_is_taken_over(runs):
@@ -151,11 +153,36 @@ def test_a_unit_is_removed_inside_only(runs, path, tmp_path):
     assert {**tree(tmp_path), sidecar.relative_to(tmp_path).as_posix(): b""}.keys() == before.keys()
 
 
-@pytest.mark.parametrize("path", OUTSIDE)
-def test_a_poisoned_sidecar_is_no_finished_unit_or_one_that_is_checked(runs, path):
+@pytest.mark.parametrize("path", [*OUTSIDE, "COMPLETED", "units/features/other.json", "features/link"])
+@pytest.mark.parametrize("check_content", [False, True])
+def test_a_unit_with_a_file_outside_is_not_finished(runs, path, check_content, tmp_path):
+    """Whatever size and checksum that file has: it is redone, and nothing is raised."""
     _, today = runs
+    for name in ("COMPLETED", "units/features/other.json"):
+        (today / name).parent.mkdir(parents=True, exist_ok=True)
+        (today / name).write_text("{}")
+    (today / "features").mkdir()
+    (today / "features" / "link").symlink_to(tmp_path / "secret")
     poison(today, path)
-    finished_sidecar(str(today), UNIT)  # never an error: the unit is redone
+    assert finished_sidecar(str(today), UNIT, check_content) is None
+
+
+def test_a_unit_with_an_absolute_name_is_not_finished(runs):
+    earlier, _ = runs
+    assert finished_sidecar(str(earlier), UNIT, True) is not None
+    poison(earlier, str(earlier / "features" / "bucket-0.tfrecord"))
+    assert finished_sidecar(str(earlier), UNIT, True) is None
+
+
+@pytest.mark.parametrize("path", OUTSIDE[:7] + OUTSIDE[-3:])
+def test_a_stage_that_lists_a_file_outside_is_not_read(runs, path):
+    earlier, _ = runs
+    manifest = write_stage_manifest(str(earlier), UNIT.stage, [UNIT.name])
+    files = [*manifest["files"], {"path": path, "bytes": 6, "sha256": sha256_of_file(__file__)}]
+    write_sealed_json(earlier / "manifests" / f"{UNIT.stage}.json", {**manifest, "files": files})
+    with pytest.raises(CorruptFileError, match="expected names of data files inside the run") as caught:
+        read_stage_manifest(str(earlier), UNIT.stage)
+    assert str(caught.value).isprintable()
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from embed_runs import (
 
 from model import inference
 from pipelines.transforms import embed_parts
-from pipelines.units import sidecar_path
+from pipelines.unit_files import sidecar_path
 from schemas.files import read_sealed_json, write_sealed_json
 from schemas.hashing import bucket_of
 
@@ -156,3 +156,22 @@ def test_an_upgrade_of_torch_computes_every_vector(models, tmp_path, monkeypatch
 def test_the_run_itself_is_no_earlier_run(models, tmp_path):
     run = write_features(tmp_path / "run", shop_of(20))
     assert embedded(run, models[0], run)["new"] == 20
+
+
+@pytest.mark.parametrize(("before", "after"), [(4, 40), (40, 4)])
+def test_another_grouping_of_the_buckets_leaves_no_part_behind(models, tmp_path, before, after):
+    """Items get or lose their features (pictures were mended) in a run whose call is repeated."""
+    shop = shop_of(40)
+
+    def having(count: int) -> dict:
+        return {name: shop[name] if number < count else None for number, name in enumerate(sorted(shop))}
+
+    run, fresh = (write_features(tmp_path / name, having(count)) for name, count in (("a", before), ("b", after)))
+    embedded(run, models[0])
+    num_parts = len(files_of(run))
+    embedded(write_features(run, having(after)), models[0])
+    embedded(fresh, models[0])
+    assert len(files_of(fresh)) != num_parts
+    assert files_of(run) == files_of(fresh)
+    units = [sorted(path.name for path in (folder / "units" / "embeddings").iterdir()) for folder in (run, fresh)]
+    assert units[0] == units[1]

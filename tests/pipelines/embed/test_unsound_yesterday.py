@@ -11,7 +11,7 @@ from embed_runs import NUM_BUCKETS, changed_shop, embedded, files_of, shop_of, w
 
 from pipelines import embed
 from pipelines.transforms import embed_parts
-from pipelines.units import sidecar_path
+from pipelines.unit_files import sidecar_path
 from schemas.files import read_sealed_json, sha256_of_file, write_sealed_json
 
 pytestmark = pytest.mark.usefixtures("small_parts")

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from features_runs import bytes_of, quarantine_of
+from features_runs import bytes_of, make_run, quarantine_of
 from features_shop import BUCKETS, ROWS, Shop, counts_of, png
 
 from pipelines.transforms import compute_features, resolve_pictures
@@ -136,3 +136,17 @@ def test_other_items_are_computed_from_what_they_are(shop):
     rows = [{**row, "title": "another"} for row in ROWS]
     shop.run("run", rows)
     assert bytes_of(run) == bytes_of(shop.run("fresh", rows))
+
+
+def test_another_number_of_buckets_leaves_nothing_of_the_first(shop):
+    run = shop.run("run")
+    shop.put("cut.png", png(40))
+    killed_while_writing(shop, run)  # a unit of the first is set aside
+    fresh = make_run(shop.folder / "fresh", ROWS, num_buckets=2)
+    make_run(Path(run), ROWS, num_buckets=2)
+    assert shop.again(run) == shop.again(fresh)
+    for folder in ("features", "fingerprints", "units/features"):
+        assert bytes_of(run, folder).keys() == bytes_of(fresh, folder).keys()
+    assert bytes_of(run) == bytes_of(fresh)
+    assert quarantine_of(run) == quarantine_of(fresh)
+    assert len(bytes_of(run)) == 2

@@ -164,4 +164,5 @@ def test_a_manifest_cannot_point_outside_the_run(days):
     today, yesterday = days
     files = read_stage_manifest(str(today), "embeddings")["files"]
     edit(today, "embeddings", files=[{**files[0], "path": "embeddings/../../../secret"}])
-    assert judge(today, yesterday)["vectors"].status == "failed"
+    with pytest.raises(CorruptFileError, match="expected names of data files inside the run, got 'embeddings/"):
+        judge(today, yesterday)

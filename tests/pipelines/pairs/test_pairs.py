@@ -190,6 +190,20 @@ def test_a_finished_stage_is_skipped_and_a_cut_one_resumed(tmp_path, capsys):
     assert not list((run / "pairs" / "test").glob("*"))
 
 
+def test_a_log_of_fewer_files_leaves_nothing_of_the_others(tmp_path):
+    run = make_run(tmp_path / "run", 3)
+    rows = make_log(2, 500, with_pictures=False)
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        write_log(tmp_path / name / "1.parquet", rows)
+    (tmp_path / "a" / "2.jsonl").write_text("{broken")
+    run_pairs(run, engagements=str(tmp_path / "a"))
+    assert list((run / "quarantine").iterdir())
+    manifest = run_pairs(run, engagements=str(tmp_path / "b"))
+    assert {path.stem for path in (run / "units" / "pairs").iterdir()} == manifest["units"].keys()
+    assert not list((run / "quarantine").iterdir())
+
+
 def test_rejected_rows_are_quarantined(tmp_path):
     run = make_run(tmp_path / "run", 2)
     lines = [
