@@ -33,9 +33,9 @@ from model.user_calibration import (
 )
 from model.user_evaluation import TOP, Protocol, count_user_days, users_of_days
 from pipelines.console.progress import Progress
-from pipelines.console.terminal import found_in_words
 from pipelines.evaluation.user_log import read_user_log
 from pipelines.shared import closed_after_job
+from pipelines.transforms.read_actions import why_unused
 from pipelines.user_alpha import default_calibration_path
 from pipelines.user_config import UsersConfig
 from pipelines.user_vectors import VectorsSource, load_vectors, vectors_source
@@ -103,7 +103,7 @@ def _validation(config: UsersConfig, source: VectorsSource) -> _Validation:
     days = range(day - config.calibration_days, day)
     from_us = (days[0] - config.window_days) * US_PER_DAY
     log = (config.engagements, config.columns, source, config.action_kinds, from_us, config.now_us, config.now_us)
-    actions, _, counts = read_user_log(*log, config.date)
+    actions, _, counts = read_user_log(*log, config.date, config)
     users = users_of_days(actions, days, config.window_days)
     sampled = sample_users(actions.user_ids, users, config.calibrate_users)
     asked = actions.of_users(sampled)
@@ -125,18 +125,7 @@ def _validation(config: UsersConfig, source: VectorsSource) -> _Validation:
 
 def why_few(counts: Mapping[str, int]) -> str:
     """What became of the rows of a log, and what to do about the largest part that did not count."""
-    remedies = {
-        "rows_without_user": "see that the log has a user_id, or that [columns.engagements] names it",
-        "rows_item_unknown": "see that the log and the catalogue have the same item ids",
-        "rows_other_actions": "see --actions",
-        "rows_in_future": "give a later --date",
-        "rows_too_old": "give a --date inside the log",
-    }
-    shown = found_in_words(counts)
-    worst = max(remedies, key=lambda name: counts.get(name, 0))
-    used = counts.get("rows_used", 0)
-    general = "give more --calibration-days or --calibrate-users, another --date, or --alpha"
-    return f"{shown or 'no rows'}. To do: {remedies[worst] if counts.get(worst, 0) > used else general}"
+    return why_unused(counts, "give more --calibration-days or --calibrate-users, another --date, or --alpha")
 
 
 def _measure(config: UsersConfig, source: VectorsSource, validation: _Validation) -> _Measured:

@@ -1,4 +1,5 @@
-"""The daily run: ingest -> features -> embed -> index -> (users, evaluate) -> gates -> publish, with the store's model.
+"""The daily run: ingest -> (log) -> features -> embed -> index -> (users, evaluate) -> gates -> publish, with the
+store's model.
 
     itemsage daily --catalog CATALOG --image-root IMAGES --store STORE --date 2026-06-30
 
@@ -17,7 +18,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from model.model_store import read_model_manifest
 from model.pictures import DEFAULT_LIMITS
-from pipelines import embed, evaluate, features, index, ingest, store, users
+from pipelines import embed, engagement_log, evaluate, features, index, ingest, store, users
 from pipelines.accounting import summary
 from pipelines.console.jobs import flag, main_of, narrow
 from pipelines.console.paths import given_values
@@ -35,7 +36,7 @@ from schemas.user_rows import USERS_STAGE
 
 #: Of everything that makes the files of a run: newer code is another run.
 CODE_VERSIONS = (
-    *(ingest.CODE_VERSION, features.CODE_VERSION, embed.CODE_VERSION),
+    *(ingest.CODE_VERSION, engagement_log.CODE_VERSION, features.CODE_VERSION, embed.CODE_VERSION),
     *(index.CODE_VERSION, index.REFINED_CODE_VERSION, users.CODE_VERSION),
 )
 #: Flags whose content is in the facts by other means, or that change nothing in what comes out.
@@ -205,6 +206,11 @@ def _run_stages(
     store.fix_num_buckets(config.store, items["num_buckets"])
     _stop_if_too_much_is_rejected(config, run_folder, items["counts"])
     done("ingest")
+    log = None
+    if config.engagements is not None:
+        log = engagement_log.run(narrow(engagement_log.LogConfig, config, run=run_folder), options)["counts"]
+        _stop_if_too_much_is_rejected(config, run_folder, items["counts"], log=log)
+        done("log")
     has_pictures = read_model_manifest(model)["picture_dim"] > 0
     made = features.run(
         narrow(
@@ -218,7 +224,7 @@ def _run_stages(
         ),
         options,
     )
-    _stop_if_too_much_is_rejected(config, run_folder, items["counts"], made["counts"])
+    _stop_if_too_much_is_rejected(config, run_folder, items["counts"], made["counts"], log=log)
     done("features")
     reuse_from = str(previous) if previous else None
     embed.run(embed.EmbedConfig(run=run_folder, model=str(model), reuse_from=reuse_from), options)
@@ -231,8 +237,10 @@ def _run_stages(
     return seconds
 
 
-def _stop_if_too_much_is_rejected(config: DailyConfig, run_folder: str, *stage_counts: dict[str, int]) -> None:
-    results = check_quarantine_share(*stage_counts, thresholds=config, accepted=config.accepted())
+def _stop_if_too_much_is_rejected(
+    config: DailyConfig, run_folder: str, *stage_counts: dict[str, int], log: dict[str, int] | None = None
+) -> None:
+    results = check_quarantine_share(*stage_counts, log=log, thresholds=config, accepted=config.accepted())
     if any(result.status == FAILED for result in results):
         write_report(Path(run_folder), None, config, results)
     require_passed(results, Path(run_folder))

@@ -19,6 +19,7 @@ from pipelines.evaluation.judgements import evaluate_judgements
 from pipelines.evaluation.measure import NotEvaluatedError, evaluate_engagements
 from pipelines.evaluation.plan import MAX_QUERIES, Evaluation, EvaluationRequest, plan_evaluation
 from pipelines.evaluation.report import format_report, why_not_evaluated
+from pipelines.gating.results import LogThresholds
 from pipelines.store import current_run, model_folder
 from pipelines.units import read_stage_manifest
 from schemas.errors import CorruptFileError, UsageError
@@ -32,7 +33,7 @@ CODE_VERSION = 2
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluateConfig:
+class EvaluateConfig(LogThresholds):
     """Evaluates the published run on engagements or judgements."""
 
     store: str = flag(path=True, help="store folder")
@@ -154,6 +155,7 @@ def run(config: EvaluateConfig) -> dict[str, Any]:
             columns=config.columns,
             include_train=config.include_train,
             max_queries=config.max_queries,
+            log_thresholds=config,
         )
     else:
         assert config.judgements is not None

@@ -25,6 +25,7 @@ from pipelines.evaluation.user_alphas import Alphas, alphas_of
 from pipelines.evaluation.user_figures import Evaluation
 from pipelines.evaluation.user_log import read_user_log
 from pipelines.evaluation.user_report import format_page
+from pipelines.gating.results import LogThresholds
 from pipelines.shared import closed_after_job
 from pipelines.store import check_date
 from pipelines.user_config import UsersConfig
@@ -42,7 +43,7 @@ EXAMPLE = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluateUsersConfig:
+class EvaluateUsersConfig(LogThresholds):
     """Evaluates users as several vectors on past days, beside baselines (PinnerSage's offline protocol)."""
 
     run: str | None = flag(path=True, default=None, help="run folder whose item vectors are used")
@@ -69,6 +70,7 @@ class EvaluateUsersConfig:
     columns: dict[str, Any] = flag(default={}, help="[columns.engagements]: our column name -> the shop's")
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for name, date in (("--from", self.from_date), ("--to", self.to_date)):
             check_date(date, name)
         if self.from_date > self.to_date:
@@ -101,7 +103,7 @@ def _evaluate(
     first_us, end_us = _start_us(config.from_date), users_config.now_us
     kinds = users_config.action_kinds
     log = (config.engagements, config.columns, source, kinds, 0, first_us, end_us, config.to_date)
-    actions, impressions, counts = read_user_log(*log)
+    actions, impressions, counts = read_user_log(*log, config)
     vectors = DistinctVectors(load_vectors(source).matrix_ND)
     evaluation = Evaluation(
         actions=actions,

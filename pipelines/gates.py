@@ -28,6 +28,7 @@ from pipelines.gating.checks import (
 )
 from pipelines.gating.fields import check_fields
 from pipelines.gating.gated_run import DAMAGE, STAGES, GatedRun
+from pipelines.gating.log import check_log
 from pipelines.gating.results import (
     ACCEPTED,
     FAILED,
@@ -41,6 +42,7 @@ from pipelines.gating.results import (
     incomparable,
     number,
     skipped,
+    told,
 )
 from pipelines.gating.soundness import check_soundness
 from pipelines.gating.vectors import check_drift, check_kept, check_neighbour_overlap
@@ -110,13 +112,16 @@ def check_quarantine_share(
     features: Mapping[str, int] | None = None,
     embeddings: Mapping[str, int] | None = None,
     *,
+    log: Mapping[str, int] | None = None,
     thresholds: GateThresholds,
     accepted: Mapping[str, str],
 ) -> list[GateResult]:
-    """The gates quarantine_rows and (with features) quarantine_pictures from the counts of the stages that are
-    finished, so that a run that rejects too much stops before hours of work. `accepted` as for run_gates."""
+    """The gates quarantine_rows, (with features) quarantine_pictures and (with a log) those of the log from the counts
+    of the stages that are finished, so that a run that rejects too much stops before hours of work. `accepted` as for
+    run_gates."""
     check_accepted(accepted)
-    return accept(check_quarantine(items, features, embeddings, thresholds), accepted)
+    results = check_quarantine(items, features, embeddings, thresholds)
+    return accept(results + (check_log(log, thresholds) if log is not None else []), accepted)
 
 
 class AtStake(NamedTuple):
@@ -135,9 +140,7 @@ def require_passed(results: list[GateResult], run: Path, at_stake: AtStake = PUB
     failed = [result for result in results if result.status == FAILED]
     if not failed:
         return
-    reasons = " ".join(
-        f"[{result.name}] {result.message} (formula: {result.formula}). To do: {result.remedy}." for result in failed
-    )
+    reasons = " ".join(map(told, failed))
     not_passed = [result.name for result in results if result.status in (FAILED, ACCEPTED)]
     can = [name for name in not_passed if GATES[name].acceptable]
     never = [result.name for result in failed if not GATES[result.name].acceptable]
@@ -196,6 +199,7 @@ def _judge(today: GatedRun, yesterday: GatedRun | None, thresholds: GateThreshol
     results = [
         *check_soundness(today, thresholds),
         *check_quarantine(today.counts("items"), today.counts("features"), today.counts("embeddings"), thresholds),
+        *check_log(today.log_counts(), thresholds),
     ]
     if yesterday is None:
         names = GATES.keys() - {result.name for result in results}

@@ -23,8 +23,10 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from model.split import Split, SplitConfig, TimeSpan, check_parts, fit_split, no_engagements
-from pipelines.console.jobs import main_of, print_summary
+from pipelines import engagement_log
+from pipelines.console.jobs import main_of, narrow, print_summary
 from pipelines.console.progress import Progress
+from pipelines.gating.log import check_log, require_passed_log
 from pipelines.pairs_plan import STAGE, PairsConfig, PairsPlan, plan
 from pipelines.query_rows import QUERY_ROWS
 from pipelines.shared import closed_after_job
@@ -86,6 +88,8 @@ def run(config: PairsConfig, options: PipelineOptions) -> dict[str, Any]:
     """
     started_s = time.monotonic()
     planned = plan(config)
+    if config.engagements is not None:
+        engagement_log.run(narrow(engagement_log.LogConfig, config), options)
     manifest = _finished_manifest(config.run, planned.fingerprint)
     reused = manifest is not None
     if manifest is None:
@@ -97,6 +101,16 @@ def run(config: PairsConfig, options: PipelineOptions) -> dict[str, Any]:
     shown = {name: manifest["counts"].get(name, 0) for name in ("rows_read", "rows_quarantined", "pairs_written")}
     print_summary(STAGE, {**shown, "reused": int(reused)}, started_s, f"{config.run}/pairs")
     return manifest
+
+
+def run_alone(config: PairsConfig, options: PipelineOptions) -> None:
+    """The job as a command of its own, with the gates of the log. Raises what `run` raises, and ThresholdError if too
+    much of the log is rejected or nothing of it is of use."""
+    plan(config)
+    if config.engagements is not None:
+        log = engagement_log.run(narrow(engagement_log.LogConfig, config), options)["counts"]
+        require_passed_log(check_log(log, config), "pairs are made")
+    run(config, options)
 
 
 def choose_split(span: TimeSpan, config: SplitConfig, has_pseudo_queries: bool) -> Split:
@@ -148,7 +162,7 @@ def _finish(run: str, planned: PairsPlan) -> dict[str, Any]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line of the job; returns its exit code."""
-    return main_of(PairsConfig, run, argv, "itemsage pairs", EXAMPLE)
+    return main_of(PairsConfig, run_alone, argv, "itemsage pairs", EXAMPLE)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """What the pairs job reads and how: its config, and the plan made from it without reading a row."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,7 @@ from model.image_encoder_spec import saved_image_encoder_spec
 from model.split import KINDS, SplitConfig, end_of_day_us
 from model.vocabulary import DESCRIPTION_FILE
 from pipelines.console.jobs import flag, narrow
+from pipelines.gating.results import LogThresholds
 from pipelines.picture_limits import limits_of
 from pipelines.transforms.count_pairs import PairRules
 from pipelines.transforms.embed_queries import QueryEncoding, unit_name
@@ -25,12 +26,13 @@ from schemas.tables import ENGAGEMENTS
 
 STAGE = "pairs"
 CODE_VERSION = 1
-#: Fields of the config that say where things lie, not what comes out.
+#: Fields of the config that say where things lie or what is let pass, not what comes out.
 _PLACES = ("run", "engagements", "image_root", "vocabulary", "image_encoder_folder", "device")
+_GATES = tuple(field.name for field in fields(LogThresholds))
 
 
 @dataclass(frozen=True, kw_only=True)
-class PairsConfig:
+class PairsConfig(LogThresholds):
     """Joins engagements, pseudo-queries or both to a run's features and splits the pairs."""
 
     run: str = flag(path=True, help="run folder that holds items/ and features/; pairs/ is written there")
@@ -97,7 +99,7 @@ def plan(config: PairsConfig) -> PairsPlan:
     columns = table_columns(config.columns, "engagements")
     check_columns(files, columns, ENGAGEMENTS)
     encoding = _query_encoding(config, features, num_buckets) if files else None
-    settings = {name: value for name, value in asdict(config).items() if name not in _PLACES}
+    settings = {name: value for name, value in asdict(config).items() if name not in _PLACES + _GATES}
     inputs = [input_identity(files), features["units"], features["vocabulary_id"], features["image_encoder_id"]]
     identity = fingerprint([CODE_VERSION, settings, inputs])
     common = {"run": config.run, "num_buckets": num_buckets}

@@ -11,7 +11,7 @@ import shutil
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +28,12 @@ from model.training import train as train_model
 from model.training_config import TrainingConfig, TrainingResult, TrainingStart
 from model.training_data import TrainingData
 from model.vocabulary import Vocabulary
-from pipelines import features, ingest, pairs, store, vocabulary
+from pipelines import engagement_log, features, ingest, pairs, store, vocabulary
 from pipelines.console.jobs import flag, main_of, narrow
 from pipelines.console.paths import given_values
 from pipelines.console.progress import Progress
-from pipelines.gates import GateThresholds
+from pipelines.gating.log import check_log, require_passed_log
+from pipelines.gating.results import GateThresholds, LogThresholds
 from pipelines.lock import store_lock
 from pipelines.publish import Acceptance
 from pipelines.train_checks import (
@@ -57,12 +58,12 @@ _GATES = (
     "because",
     "max_quarantined_rows",
     "max_quarantined_pictures",
-    "min_quarantined",
+    *(field.name for field in fields(LogThresholds)),
 )
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainConfig(Acceptance):
+class TrainConfig(Acceptance, LogThresholds):
     """Trains a model on a shop's catalogue and engagements and puts it into the store."""
 
     catalog: str = flag(path=True, help="catalogue: a file, a folder of parts or a glob; {date} means --date")
@@ -90,10 +91,6 @@ class TrainConfig(Acceptance):
     )
     max_quarantined_pictures: float = flag(
         default=GateThresholds.max_quarantined_pictures, help="pictures quarantined / pictures listed <= this"
-    )
-    min_quarantined: int = flag(
-        default=GateThresholds.min_quarantined,
-        help="fewer rows or pictures may always be quarantined, unless they are all there are",
     )
     vocabulary_mode: str = flag(default="vocabulary", choices=("vocabulary", "hashing"), help="how tokens get ids")
     pseudo_queries: int = flag(default=0, help="text queries made from each item's own text")
@@ -182,6 +179,9 @@ def prepare(config: TrainConfig, options: PipelineOptions, folder: str) -> dict[
     store.fix_num_buckets(config.store, items["num_buckets"])
     require_little_rejected(config, folder, items["counts"])
     check_lists_pictures(config, items["counts"]["pictures_listed"])
+    if config.engagements is not None:
+        log = engagement_log.run(narrow(engagement_log.LogConfig, config, run=folder), options)["counts"]
+        require_passed_log(check_log(log, config), "a model is trained")
     vocabulary.run(narrow(vocabulary.VocabularyConfig, config, run=folder, mode=config.vocabulary_mode), options)
     previous = store.previous_run(config.store)
     reuse_from = str(previous) if previous else None

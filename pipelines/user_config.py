@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from model.split import end_of_day_us
 from pipelines.console.jobs import flag
+from pipelines.gating.results import LogThresholds
 from pipelines.store import check_date
 from pipelines.user_alpha import MAX_SAMPLES
 from schemas.columns import table_columns
@@ -70,7 +71,7 @@ class UserSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class UsersConfig(UserSettings):
+class UsersConfig(UserSettings, LogThresholds):
     """Clusters the items that each user acted on: several vectors per user (PinnerSage)."""
 
     run: str = flag(path=True, help="run folder; users/, user_actions/ and item_popularity/ are written there")
@@ -107,6 +108,7 @@ class UsersConfig(UserSettings):
     columns: dict[str, Any] = flag(default={}, help="[columns.engagements]: our column name -> the shop's")
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_date(self.date)
         self.check_user_settings()
         _ = self.calibrated_samples

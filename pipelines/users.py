@@ -4,6 +4,8 @@
 
     slices -> read, validate, window -> by bucket of the user -> cluster -> users/, user_actions/ -> item_popularity/
 
+The log is judged before (pipelines.engagement_log): its bad rows are in the quarantine of that stage. The job alone
+stops if too many are, or if nothing of the log makes a user.
 The day ends at 00:00 UTC after --date. A user's newest --max-actions actions on items that have a vector are used; a
 user without any has no row. Rows: rows_read = rows_quarantined + rows_other_actions + rows_without_user +
 rows_in_future + rows_too_old + rows_item_unknown + rows_over_cap + rows_used.
@@ -14,22 +16,26 @@ users_reused + users_changed + users_gone; and users_without_items, who have no 
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from pipelines.console.jobs import main_of, print_summary
+from pipelines import engagement_log
+from pipelines.console.jobs import main_of, narrow, print_summary
 from pipelines.console.progress import Progress
 from pipelines.console.terminal import in_words
+from pipelines.gating.log import require_sound_log
 from pipelines.shared import closed_after_job
 from pipelines.transforms.cluster_users import ClusterUsers, write_popularity_sum
-from pipelines.transforms.read_actions import READ_PROGRESS, ReadActions
+from pipelines.transforms.read_actions import READ_PROGRESS, ReadActions, why_unused
+from pipelines.unit_files import manifest_path
 from pipelines.units import Unit, UnitWriter, read_stage_manifest, write_stage_manifest
 from pipelines.user_alpha import DEFAULT
 from pipelines.user_config import ROWS_A_BUCKET, UsersConfig
 from pipelines.user_plan import CODE_VERSION, UsersPlan, choose_num_buckets, plan
-from schemas.errors import CorruptFileError, printable
+from schemas.errors import CorruptFileError, ThresholdError, printable
 from schemas.files import read_sealed_json
 from schemas.quarantine import quote
 from schemas.reading import FileSlice
@@ -75,7 +81,8 @@ def run(config: UsersConfig, options: PipelineOptions) -> dict[str, Any]:
     """Clusters the users and returns the stage manifest; with `calibrate`, chooses alpha and the number of samples and
     returns the calibration.
 
-    Raises what `plan` raises; CorruptFileError if vectors or engagements are damaged.
+    Raises what `plan` raises; CorruptFileError if vectors or engagements are damaged. A log that makes no user is told
+    of in a warning.
     """
     if config.calibrate:
         from pipelines.calibrate_users import calibrate  # only calibrating needs an evaluation
@@ -83,6 +90,7 @@ def run(config: UsersConfig, options: PipelineOptions) -> dict[str, Any]:
         return calibrate(config)
     started_s = time.monotonic()
     planned = plan(config)
+    engagement_log.run(narrow(engagement_log.LogConfig, config), options)
     print(_about_alpha(planned), flush=True)
     _warn_of_other_settings(planned)
     if planned.num_rows > LARGE_BUCKET * planned.source.num_buckets:
@@ -105,6 +113,23 @@ def run(config: UsersConfig, options: PipelineOptions) -> dict[str, Any]:
         why = in_words(left_out) or "no rows left out"
         print(f"users: WARNING: expected at least one user, got none: {why}; {config.run}/quarantine has the bad rows")
     return manifest
+
+
+def run_alone(config: UsersConfig, options: PipelineOptions) -> None:
+    """The job as a command of its own, with the gates of the log. Raises what `run` raises; ThresholdError if too much
+    of the log is rejected, or nothing of it makes a user, and then the stage is not finished."""
+    if not config.calibrate:
+        log = engagement_log.run(narrow(engagement_log.LogConfig, config), options)["counts"]
+        require_sound_log(log, config, "users are made")
+    counts = run(config, options).get("counts", {})
+    if counts.get("rows_read") and not counts.get("rows_used"):
+        if not Path(config.run, "COMPLETED").exists():
+            manifest_path(config.run, USERS_STAGE).unlink()
+        left_out = {name: counts.get(name, 0) for name in ("rows_read", "rows_quarantined", *_LEFT_OUT)}
+        raise ThresholdError(
+            f"expected rows of {config.engagements} that make users, got none: "
+            f"{why_unused(left_out, f'see {config.run}/quarantine')}"
+        )
 
 
 def _asking_changes(planned: UsersPlan) -> bool:
@@ -150,7 +175,7 @@ def _warn_of_other_settings(planned: UsersPlan) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line of the job; returns its exit code."""
-    return main_of(UsersConfig, run, argv, "itemsage users", EXAMPLE)
+    return main_of(UsersConfig, run_alone, argv, "itemsage users", EXAMPLE)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from model.evaluation import HeldOutTask
 from model.split import end_of_day_us
+from pipelines.log_rows import RejectedRows
 from pipelines.query_rows import QUERY_ROWS, query_rows
 from schemas.files import expand_inputs
 from schemas.hashing import stable_hash
@@ -16,24 +17,30 @@ from schemas.tables import ENGAGEMENTS
 from schemas.validation import validate_engagements
 
 
-def read_query_rows(spec: str, date: str | None, columns: Mapping[str, str]) -> tuple[pa.Table, dict[str, int]]:
-    """QUERY_ROWS of the engagements that `spec` names, up to the end of `date`, and counts of what was read:
-    rows_read = the rows + rows_quarantined + rows_after_date + rows_other_surface_or_action."""
+def read_query_rows(
+    spec: str, date: str | None, columns: Mapping[str, str]
+) -> tuple[pa.Table, dict[str, int], dict[str, int]]:
+    """QUERY_ROWS of the engagements that `spec` names, up to the end of `date`; counts of what was read: rows_read =
+    the rows + rows_quarantined + rows_after_date + rows_other_surface_or_action; and counts of what was rejected, with
+    rows_read, as the gate of the log takes them."""
     read: Counter[str] = Counter()
+    rejected_rows = RejectedRows()
     tables = [QUERY_ROWS.empty_table()]
     end_us = end_of_day_us(date)
     for part in plan_slices(expand_inputs(spec, date)):
         for raw in read_slice(part, columns, ENGAGEMENTS):
             good, rejected, counts = validate_engagements(raw, part)
+            rejected_rows.add(rejected)
             kept, left_out = query_rows(good, end_us)
             read.update(left_out, rows_read=counts["rows_read"], rows_quarantined=len(rejected))
             tables.append(kept)
-    return pa.concat_tables(tables), {
+    counts = {
         "rows_read": read["rows_read"],
         "rows_quarantined": read["rows_quarantined"],
         "rows_after_date": read["rows_after_date"],
         "rows_other_surface_or_action": read["rows_without_task"],
     }
+    return pa.concat_tables(tables), counts, rejected_rows.counts() | {"rows_read": read["rows_read"]}
 
 
 def held_out_tasks(

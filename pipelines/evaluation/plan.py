@@ -17,6 +17,8 @@ from model.split import Split, assign
 from pipelines.evaluation.evaluated_run import EvaluatedRun
 from pipelines.evaluation.inputs import held_out_tasks, read_query_rows
 from pipelines.evaluation.query_pictures import QueryPictures
+from pipelines.gating.log import require_sound_log
+from pipelines.gating.results import LogThresholds
 from pipelines.query_rows import rows_hash
 from schemas.columns import table_columns
 
@@ -30,7 +32,7 @@ class EvaluationRequest:
     engagements, date: the files (date stands for {date}, and later rows are left out). image_root: the folder that
     query pictures start from, None: they are not asked. columns: our tables' columns by the shop's names.
     verify_images: read each query picture again. include_train: keep the model's training part. max_queries: distinct
-    queries a task, sampled.
+    queries a task, sampled. log_thresholds: what the log must keep, None: that was asked before.
     """
 
     engagements: str
@@ -40,6 +42,7 @@ class EvaluationRequest:
     verify_images: bool = False
     include_train: bool = False
     max_queries: int = MAX_QUERIES
+    log_thresholds: LogThresholds | None = None
 
 
 class Evaluation:
@@ -103,8 +106,12 @@ class Evaluation:
 
 
 def plan_evaluation(evaluated: EvaluatedRun, request: EvaluationRequest, previous: Path | None = None) -> Evaluation:
-    """Reads the engagements and settles the query pictures; see QueryPictures for `previous`."""
-    rows, rows_read = read_query_rows(request.engagements, request.date, table_columns(request.columns, "engagements"))
+    """Reads the engagements and settles the query pictures; see QueryPictures for `previous`. Raises ThresholdError for
+    a log that does not keep its thresholds."""
+    columns = table_columns(request.columns, "engagements")
+    rows, rows_read, rejected = read_query_rows(request.engagements, request.date, columns)
+    if request.log_thresholds is not None:
+        require_sound_log(rejected, request.log_thresholds, "the run is evaluated")
     planned = Evaluation(evaluated, request, rows, rows_read)
     if request.image_root is not None and evaluated.encoder.has_tower("picture"):
         uris = [uri for task in planned.picture_tasks for uri in task.queries]

@@ -10,9 +10,13 @@ import pyarrow.compute as pc
 
 from model.user_actions import Actions
 from pipelines.console.progress import Progress
-from pipelines.transforms.read_actions import ActionsSource, actions_in_window, with_item_rows
+from pipelines.gating.log import require_sound_log
+from pipelines.gating.results import LogThresholds
+from pipelines.log_rows import RejectedRows
+from pipelines.transforms.read_actions import ActionsSource, actions_in_window, why_unused, with_item_rows
 from pipelines.user_vectors import VectorsSource, load_vectors
 from schemas.columns import table_columns
+from schemas.errors import ThresholdError
 from schemas.files import expand_inputs
 from schemas.reading import check_columns, count_rows, plan_slices, read_slice
 from schemas.tables import ENGAGEMENTS
@@ -27,13 +31,15 @@ def read_user_log(
     from_us: int,
     shown_from_us: int,
     to_us: int,
-    date: str | None = None,
+    date: str | None,
+    thresholds: LogThresholds,
 ) -> tuple[Actions, Actions | None, dict[str, int]]:
     """(actions of `kinds` at from_us <= time < to_us, impressions at shown_from_us <= time < to_us or None if the log
     has none, counts). Only items that have a vector; the impressions have the user numbers of the actions.
 
     Counts: rows_read = rows_quarantined + rows_other_actions (impressions too) + rows_without_user + rows_in_future +
-    rows_too_old + rows_item_unknown + rows_used. Raises UsageError for inputs that are not there or lack a column.
+    rows_too_old + rows_item_unknown + rows_used. Raises UsageError for inputs that are not there or lack a column,
+    ThresholdError if too much of the log is rejected or nothing of it is used.
     """
     files = expand_inputs(engagements, date)
     ours = table_columns(columns, "engagements")
@@ -41,19 +47,24 @@ def read_user_log(
     acted, shown = _source(kinds, from_us, to_us, vectors), _source(["impression"], shown_from_us, to_us, vectors)
     item_ids = load_vectors(vectors).ids
     counts: Counter[str] = Counter()
+    rejected_rows = RejectedRows()
     tables: dict[str, list[pa.Table]] = {"acted": [], "shown": []}
     progress = Progress("engagements", "rows", count_rows(files))
     for file_slice in plan_slices(files):
         for raw in read_slice(file_slice, ours, ENGAGEMENTS):
             valid, rejected, read = validate_engagements(raw, file_slice, stage="users")
+            rejected_rows.add(rejected)
             rows, left_out = actions_in_window(valid, acted)
             counts.update(left_out, rows_read=read["rows_read"], rows_quarantined=len(rejected))
             for name, of_kind in (("acted", rows), ("shown", actions_in_window(valid, shown)[0])):
                 tables[name].append(with_item_rows(of_kind, item_ids))
             progress.advance(read["rows_read"])
     progress.close()
+    require_sound_log(rejected_rows.counts() | {"rows_read": counts["rows_read"]}, thresholds, "users are evaluated")
     names, users_M, rows_M, times_us_M = _columns(pa.concat_tables(tables["acted"]))
     counts["rows_item_unknown"], counts["rows_used"] = int((rows_M < 0).sum()), int((rows_M >= 0).sum())
+    if counts["rows_read"] and not counts["rows_used"]:
+        raise ThresholdError(f"expected rows of {engagements} that make users, got none: {why_unused(counts, '')}")
     known_M = rows_M >= 0
     actions = Actions(names.to_pylist(), users_M[known_M], rows_M[known_M], times_us_M[known_M])
     return actions, _impressions(pa.concat_tables(tables["shown"]), names), dict(counts)

@@ -92,24 +92,28 @@ def check_quarantine(
     whatever their share: a tiny catalogue with one bad row is no broken one.
     """
     rows = sum(counts.get("rows_quarantined", 0) for counts in (items, features, embeddings) if counts is not None)
-    results = [_share("quarantine_rows", "rows", rows, items.get("rows_read", 0), thresholds)]
+    most, spared = thresholds.max_quarantined_rows, thresholds.min_quarantined
+    results = [check_share("quarantine_rows", "rows", rows, items.get("rows_read", 0), most, spared)]
     if features is not None:
         rejected, listed = features.get("pictures_quarantined", 0), features.get("pictures_listed", 0)
-        results.append(_share("quarantine_pictures", "pictures", rejected, listed, thresholds))
+        most = thresholds.max_quarantined_pictures
+        results.append(check_share("quarantine_pictures", "pictures", rejected, listed, most, spared))
     return results
 
 
-def _share(name: str, what: str, rejected: int, total: int, thresholds: GateThresholds) -> GateResult:
-    most = getattr(thresholds, f"max_quarantined_{what}")
+def check_share(name: str, what: str, rejected: int, total: int, most: float, spared: int, why: str = "") -> GateResult:
+    """The gate `name` on the share of rejections, at most `most`; fewer than `spared` pass, unless they are all there
+    are. why: ends the message of a failure."""
     share = rounded(rejected / max(1, total))
-    few = rejected < thresholds.min_quarantined
+    few = rejected < spared
     passed = (few or at_least(most, share)) and (rejected < total or not rejected)
-    let_pass = f" (fewer than {thresholds.min_quarantined} are let pass)" if few and passed else ""
+    let_pass = f" (fewer than {spared} are let pass)" if few and passed else ""
     return judged(
         name,
         passed,
         f"{rejected:,} of {total:,} {what} are quarantined ({number(share)}): expected at most {number(most)}"
-        + (", and never all" if rejected >= total > 0 else let_pass),
+        + (", and never all" if rejected >= total > 0 else let_pass)
+        + (f"; {why}" if why and not passed else ""),
         value=share,
         threshold=most,
     )

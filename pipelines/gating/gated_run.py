@@ -14,6 +14,7 @@ from model.index import ANNOY_FILE, IDS_FILE, MANIFEST_FILE, TUNED_AT, open_inde
 from model.refined_index import NEAR_DUPLICATES_FILE, REFINED_FOLDER
 from pipelines.gating.refined import open_refined, read_refined_facts, refined_problems
 from pipelines.gating.users import check_users_file
+from pipelines.log_rows import LOG_STAGE
 from pipelines.units import read_stage_manifest
 from schemas.embeddings import read_embeddings, read_embeddings_metadata, validate_embeddings
 from schemas.errors import CorruptFileError, UsageError
@@ -158,6 +159,11 @@ class GatedRun:
     def user_counts(self) -> dict[str, int] | None:
         """Counts of the users stage; None if the run has no users."""
         return self.counts(USERS_STAGE) if self.has_users else None
+
+    def log_counts(self) -> dict[str, int] | None:
+        """Counts of the log stage; None if the run was given no log."""
+        there = (self.folder / "manifests" / f"{LOG_STAGE}.json").exists()
+        return self.counts(LOG_STAGE) if there else None
 
     def check_users(self) -> int:
         """How many users the run has. Raises unless every file of the users stage is what its stage wrote, byte for

@@ -17,7 +17,21 @@ _SLACK = 0.5 * 10**-_DIGITS
 
 
 @dataclass(frozen=True, kw_only=True)
-class GateThresholds:
+class LogThresholds:
+    """How much of an engagement log may be rejected, for every command that reads one. Raises UsageError for values out
+    of range."""
+
+    max_quarantined_log: float = flag(default=0.1, help="rows of the log quarantined / rows of the log read <= this")
+    min_quarantined: int = flag(
+        default=20, help="fewer rows or pictures may always be quarantined, unless they are all there are"
+    )
+
+    def __post_init__(self) -> None:
+        _check_ranges(self, LogThresholds)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GateThresholds(LogThresholds):
     """What a run must keep to be published; shares are from 0 to 1. Raises UsageError for values out of range."""
 
     max_row_drop: float = flag(default=0.2, help="rows published >= (1 - this) x yesterday's")
@@ -28,9 +42,6 @@ class GateThresholds:
     )
     max_quarantined_rows: float = flag(default=0.1, help="rows quarantined / rows read <= this")
     max_quarantined_pictures: float = flag(default=0.2, help="pictures quarantined / pictures listed <= this")
-    min_quarantined: int = flag(
-        default=20, help="fewer rows or pictures may always be quarantined, unless they are all there are"
-    )
     min_index_recall: float = flag(default=0.9, help="recall@10 of each index against exact search >= this")
     min_refined_kept: float = flag(default=0.05, help="items of the refined index / items >= this")
     min_overlap: float = flag(
@@ -44,16 +55,20 @@ class GateThresholds:
     max_users_drop: float = flag(default=0.3, help="users with clusters >= (1 - this) x yesterday's")
 
     def __post_init__(self) -> None:
-        highest = {"max_row_growth": math.inf, "min_quarantined": math.inf, "min_recall_pairs": math.inf}
-        for field in fields(GateThresholds):
-            value, low, high = (
-                getattr(self, field.name),
-                0.5 * (field.name == "max_drift_auc"),
-                highest.get(field.name, 1),
-            )
-            if not (low <= value <= high and math.isfinite(value)):
-                expected = f"from {low:g} to {high:g}" if high == 1 else f">= {low:g}"
-                raise UsageError(f"expected --{field.name.replace('_', '-')} {expected}, got {value}")
+        _check_ranges(self, GateThresholds)
+
+
+def _check_ranges(thresholds: LogThresholds, of_class: type[LogThresholds]) -> None:
+    highest = {"max_row_growth": math.inf, "min_quarantined": math.inf, "min_recall_pairs": math.inf}
+    for field in fields(of_class):
+        value, low, high = (
+            getattr(thresholds, field.name),
+            0.5 * (field.name == "max_drift_auc"),
+            highest.get(field.name, 1),
+        )
+        if not (low <= value <= high and math.isfinite(value)):
+            expected = f"from {low:g} to {high:g}" if high == 1 else f">= {low:g}"
+            raise UsageError(f"expected --{field.name.replace('_', '-')} {expected}, got {value}")
 
 
 @dataclass(frozen=True)
@@ -93,6 +108,16 @@ GATES: Mapping[str, Gate] = {
     "quarantine_pictures": Gate(
         "pictures quarantined / pictures listed <= max_quarantined_pictures, from min_quarantined on; never all",
         "see whether --image-root is mounted and whole, the reasons in the run's quarantine/; mend, repeat the call",
+    ),
+    "quarantine_log": Gate(
+        "rows of the log quarantined / rows of the log read <= max_quarantined_log, from min_quarantined on; never all",
+        "mend the export of the log (a run's quarantine/ has each row), or map its columns in [columns.engagements] of "
+        "the config file; --max-quarantined-log lets more pass, never all",
+    ),
+    "log_used": Gate(
+        "rows of the log of a click, save, add_to_cart or checkout up to the day, on an item of the catalogue, with a "
+        "user_id or a query >= 1",
+        "see whether the log names the item ids of the catalogue, and --date lies in it",
     ),
     "vectors": Gate(
         "vectors not finite, zero or not of norm 1, ids not unique and ascending, files unlike their sha256 = 0",
@@ -206,6 +231,11 @@ def judged(
         message=printable(message),
         remedy=gate.remedy,
     )
+
+
+def told(result: GateResult) -> str:
+    """A failure with its formula and remedy, in sentences."""
+    return f"[{result.name}] {result.message} (formula: {result.formula}). To do: {result.remedy}."
 
 
 def skipped(name: str, why: str) -> GateResult:

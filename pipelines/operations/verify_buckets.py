@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipelines.log_rows import LOG_STAGE
 from pipelines.operations.findings import Finding
 from pipelines.operations.inspected_run import InspectedRun
 from pipelines.store import model_folder
@@ -19,6 +20,7 @@ from schemas.hashing import bucket_of, content_hash
 from schemas.quarantine import quote
 from schemas.records import SHA256_BYTES, ItemFeatures, decode_features, read_records
 from schemas.tables import FINGERPRINTS, ITEMS, MAX_PICTURES, QUARANTINE
+from schemas.user_rows import USERS_STAGE
 
 
 @dataclass(frozen=True)
@@ -175,13 +177,17 @@ def _vocabulary_size(run: InspectedRun, finding: Finding) -> int | None:
 
 
 def check_quarantine(run: InspectedRun) -> Finding:
-    """Schema, run id and counts of every quarantine file against the unit that wrote it."""
+    """Schema, run id and counts of every quarantine file against the unit that wrote it. The bad rows of a log are in
+    the quarantine of its own stage: users counts as many, slice by slice."""
     finding = Finding("quarantine")
     total = 0
     for stage, manifest in sorted(run.stages.items()):
         for unit, facts in sorted(manifest.get("units", {}).items()):
             path = f"quarantine/{stage}-{unit}.parquet"
             with finding.guard(quote(path)):
+                if stage == USERS_STAGE:
+                    _check_rejected_of_log(run, unit, facts["counts"], finding)
+                    continue
                 if path in run.entries and run.damaged([path], finding):
                     continue
                 rejections = _rejections(run, path, finding) if path in run.entries else []
@@ -189,6 +195,13 @@ def check_quarantine(run: InspectedRun) -> Finding:
                 _check_counts(rejections, facts["counts"], path, finding)
     finding.looked_at = f"{total:,} rows in {len(run.listed('quarantine')):,} files"
     return finding
+
+
+def _check_rejected_of_log(run: InspectedRun, unit: str, counts: dict[str, int], finding: Finding) -> None:
+    judged = run.stages.get(LOG_STAGE, {}).get("units", {}).get(unit, {"counts": {}})["counts"]
+    what = f"rows_quarantined in units/{USERS_STAGE}/{unit}.json as in units/{LOG_STAGE}/{unit}.json,"
+    expected, got = judged.get("rows_quarantined", 0), counts.get("rows_quarantined", 0)
+    finding.expect(what, expected, got, "run users again")
 
 
 def _rejections(run: InspectedRun, path: str, finding: Finding) -> list[dict[str, Any]]:

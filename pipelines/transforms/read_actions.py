@@ -3,8 +3,8 @@
     slices -> (bucket, IPC bytes of ACTIONS)
 
 Items travel as row numbers of the embeddings, -1 for one without a vector. A slice is a unit of the stage "users" that
-only counts and quarantines. Rows: rows_read = rows_quarantined + rows_other_actions + rows_without_user +
-rows_in_future + rows_too_old + those that come out; each counts where it first belongs, in this order.
+only counts. Rows: rows_read = rows_quarantined + rows_other_actions + rows_without_user + rows_in_future + rows_too_old
++ those that come out; each counts where it first belongs, in this order.
 """
 
 from collections import Counter
@@ -18,6 +18,7 @@ from apache_beam.transforms.window import GlobalWindows
 from apache_beam.utils.windowed_value import WindowedValue
 
 from pipelines.console.progress import Progress
+from pipelines.console.terminal import found_in_words
 from pipelines.transforms.bucket_rows import pack
 from pipelines.transforms.read_engagements import MAX_ROWS_AT_ONCE, by_bucket, read_and_seal, slice_unit
 from pipelines.units import UnitWriter
@@ -68,6 +69,22 @@ def actions_in_window(engagements: pa.Table, source: ActionsSource) -> tuple[pa.
     keep(pc.greater_equal(rows["timestamp"].cast(pa.int64()), source.start_us), "rows_too_old")
     arrays = [rows["user_id"], rows["item_id"], rows["timestamp"].cast(pa.int64())]
     return pa.Table.from_arrays(arrays, ["user_id", "item_id", "time_us"]), counts
+
+
+def why_unused(counts: Mapping[str, int], otherwise: str) -> str:
+    """What became of the rows of a log, and what to do about the largest part that makes no user; `otherwise`: if more
+    of them do."""
+    remedies = {
+        "rows_without_user": "see that the log has a user_id, or that [columns.engagements] names it",
+        "rows_item_unknown": "see that the log and the catalogue have the same item ids",
+        "rows_other_actions": "see --actions",
+        "rows_in_future": "give a later --date",
+        "rows_too_old": "give a --date inside the log",
+    }
+    shown = found_in_words({name: count for name, count in counts.items() if ":" not in name})
+    worst = max(remedies, key=lambda name: counts.get(name, 0))
+    remedy = remedies[worst] if counts.get(worst, 0) > counts.get("rows_used", 0) else otherwise
+    return f"{shown or 'no rows'}. To do: {remedy}"
 
 
 def with_item_rows(rows: pa.Table, item_ids: pa.Array) -> pa.Table:

@@ -2,7 +2,7 @@
 
     slices -> {rows: (bucket, IPC bytes of QUERY_ROWS), spans: TimeSpan of those rows}
 
-A slice is a unit of the stage "pairs" that only counts and quarantines; it is read again on a rerun.
+A slice is a unit of the stage "pairs" that only counts; it is read again on a rerun.
 """
 
 from collections import Counter
@@ -21,7 +21,6 @@ from pipelines.query_rows import query_rows
 from pipelines.transforms.bucket_rows import pack
 from pipelines.units import Unit, UnitWriter
 from schemas.hashing import bucket_of
-from schemas.quarantine import Rejection
 from schemas.reading import FileSlice, read_slice
 from schemas.tables import ENGAGEMENTS
 from schemas.validation import validate_engagements
@@ -74,18 +73,14 @@ def read_and_seal(
     progress: Progress,
     select: Callable[[pa.Table], tuple[pa.Table, Counter[str]]],
 ) -> Iterator[pa.Table]:
-    """What `select` takes of a slice's valid ENGAGEMENTS, batch by batch. Counts, quarantines, and seals the slice's
-    unit at the end."""
-    rejections: list[Rejection] = []
+    """What `select` takes of a slice's valid ENGAGEMENTS, batch by batch. Counts, and seals the slice's unit at the
+    end; the rejected rows are in the quarantine of the log stage."""
     for raw in read_slice(file_slice, columns, ENGAGEMENTS):
-        valid, rejected, read = validate_engagements(raw, file_slice, stage=writer.unit.stage)
-        rejections += rejected
+        valid, rejected, read = validate_engagements(raw, file_slice)
         rows, counts = select(valid)
-        writer.counts.update(counts)
-        writer.counts["rows_read"] += read["rows_read"]
+        writer.counts.update(counts, rows_read=read["rows_read"], rows_quarantined=len(rejected))
         progress.advance(read["rows_read"])
         yield rows
-    writer.quarantine(rejections)
     writer.seal()
 
 

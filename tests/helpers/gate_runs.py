@@ -1,11 +1,13 @@
 """Runs made by hand for the gates: real embeddings and index of random vectors, counts as given; and what judges and
 edits them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from pipelines.console.progress import Progress
 from pipelines.gates import GateResult, GateThresholds, run_gates
@@ -41,8 +43,14 @@ def report_of(**recalls: tuple[float, int]) -> dict[str, Any]:
     }
 
 
-def write_stage(run: Path, stage: str, counts: dict[str, int], **facts: Any) -> None:
+def write_stage(
+    run: Path, stage: str, counts: dict[str, int], tables: Mapping[str, pa.Table] = {}, **facts: Any
+) -> None:
+    """A finished stage of one unit. tables: its Parquet files."""
     writer = UnitWriter(str(run), Unit(stage, "all", "0"))
+    for name, table in tables.items():
+        with writer.file(name) as temporary:
+            pq.write_table(table, temporary)
     writer.counts.update(counts)
     writer.seal()
     write_stage_manifest(str(run), stage, ["all"], **facts)
@@ -66,7 +74,8 @@ def make_run(
     pictures = {"pictures_listed": number // 2, "pictures_quarantined": 0}
     filled = {field_count("title"): number, field_count("brand"): number // 2}
     rows = {"rows_read": number, "rows_written": number, "rows_quarantined": 0}
-    write_stage(run, "items", {**rows, **filled, **(items or {})})
+    catalogue = {"items/all.parquet": pa.table({"item_id": list(ids)})}
+    write_stage(run, "items", {**rows, **filled, **(items or {})}, catalogue)
     made_with = {"vocabulary_id": "v1", "image_encoder_id": "e1"}
     write_stage(run, "features", {**counts, **pictures, **(features or {})}, **made_with)
     write_json(store / "models" / model_id / "manifest.json", {"model_id": model_id, **made_with})

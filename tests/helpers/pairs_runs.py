@@ -42,9 +42,10 @@ def make_run(folder: Path, num_buckets: int, encoder_folder: Path | None = None)
     names = [bucket_name(bucket, num_buckets) for bucket in range(num_buckets)]
     for bucket, name in enumerate(names):
         mine = [row for row in rows if bucket_of(row["item_id"], num_buckets) == bucket]
-        with UnitWriter(str(folder), Unit("items", name, "x")).file(f"items/{name}.parquet") as temporary:
+        writer = UnitWriter(str(folder), Unit("items", name, "x"))
+        with writer.file(f"items/{name}.parquet") as temporary:
             pq.write_table(pa.Table.from_pylist(mine, schema=ITEMS), temporary)
-        UnitWriter(str(folder), Unit("items", name, "x")).seal()
+        writer.seal()
         writer = UnitWriter(str(folder), Unit("features", name, "x"))
         with writer.file(f"features/{name}.tfrecord") as temporary:
             write_records(

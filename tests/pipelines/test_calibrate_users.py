@@ -208,19 +208,26 @@ def test_nothing_of_the_run_is_touched(shop, tmp_path):
     assert {path: path.stat().st_mtime_ns for path in run.rglob("*")} == before
 
 
-@pytest.mark.parametrize(
-    ("flag", "remedy"),
-    [
-        ("--date=2026-06-01", "rows in future 720, rows read 780, rows used 60. To do: give a later --date"),
-        ("--date=2027-01-01", "rows too old 780. To do: give a --date inside the log"),
-        ("--actions=checkout", "rows other actions 780, rows read 780. To do: see --actions"),
-    ],
-)
-def test_too_few_user_days_are_refused_with_what_to_do(shop, tmp_path, capsys, flag, remedy):
-    assert calibrate(shop, f"--calibration={tmp_path / 'c.json'}", flag) == 2
+def test_too_few_user_days_are_refused_with_what_to_do(shop, tmp_path, capsys):
+    assert calibrate(shop, f"--calibration={tmp_path / 'c.json'}", "--date=2026-06-01") == 2
     message = capsys.readouterr().err
     assert "expected at least 20 user-days" in message
     assert "got 0" in message
+    assert "rows in future 720, rows read 780, rows used 60. To do: give a later --date" in message
+    assert not (tmp_path / "c.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("flag", "remedy"),
+    [
+        ("--date=2027-01-01", "rows read 780, rows too old 780. To do: give a --date inside the log"),
+        ("--actions=checkout", "rows other actions 780, rows read 780. To do: see --actions"),
+    ],
+)
+def test_a_log_that_makes_no_user_fails_with_what_to_do(shop, tmp_path, capsys, flag, remedy):
+    assert calibrate(shop, f"--calibration={tmp_path / 'c.json'}", flag) == 3
+    message = capsys.readouterr().err
+    assert "log.parquet that make users, got none" in message
     assert remedy in message
     assert not (tmp_path / "c.json").exists()
 

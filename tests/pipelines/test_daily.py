@@ -10,9 +10,11 @@ import numpy as np
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
+from useless_logs import REJECTED, UNUSED, epoch_us, only_shown, write
 
 from pipelines import cli, daily, store, train
 from pipelines.console.jobs import beam_options
+from pipelines.operations.verify import verify_run
 from pipelines.serving.searcher import Searcher
 from pipelines.user_alpha import DEFAULT_ALPHA
 from schemas.errors import UsageError
@@ -111,7 +113,7 @@ def test_every_row_and_picture_is_accounted_for(shop, published):
     assert counts["pictures_listed"] == sum(counts[f"pictures_{part}"] for part in parts)
     assert all(counts[f"pictures_{part}"] > 0 for part in ("reused", "quarantined", "cut_off"))
     quarantine = ds.dataset(published / "quarantine").to_table().to_pylist()
-    found = Counter((row["stage"] == "users", row["level"]) for row in quarantine)
+    found = Counter((row["stage"] == "log", row["level"]) for row in quarantine)
     assert found[False, "row"] == counts["rows_quarantined"] > 0
     assert found[False, "picture"] == counts["pictures_quarantined"] > 0
     assert found[True, "row"] == counts["actions_quarantined"] > 0
@@ -290,6 +292,45 @@ def test_a_calibration_in_the_middle_of_a_run_stops_it(published):
         facts = {**manifest, "config": {**manifest["config"], **changed}}
         with pytest.raises(UsageError, match=r"calibrated while the run was at work. Repeat the call"):
             daily._check_calibration(published, facts)
+
+
+@pytest.mark.parametrize("change", [*REJECTED, *UNUSED])
+def test_a_log_of_which_nothing_can_be_used_stops_the_day_before_the_pictures(
+    shop, published, own_store, tmp_path, capsys, change
+):
+    rows = pq.read_table(shop / "engagements.parquet").slice(0, 300).to_pylist()
+    log = write(tmp_path / "log.parquet", [change(row) for row in rows if row["timestamp"] is not None])
+    places = ["--catalog", f"{shop}/catalog.parquet", "--image-root", str(shop), "--store", str(own_store)]
+    call = ["daily", *places, "--engagements", str(log), "--date", "2026-07-01"]
+    gate = "quarantine_log" if change in REJECTED else "log_used"
+    for _ in range(2):  # the run is resumed, and told the same
+        assert cli.main(call) == 3
+        error = capsys.readouterr().err
+        assert f"got 1 failed: [{gate}] " in error
+        assert f'--accept {gate} --because "..."' in error
+    (run,) = (own_store / "runs" / "2026-07-01").iterdir()
+    assert not (run / "features").exists()
+    gates = {gate["name"]: gate for gate in json.loads((run / "gates.json").read_text())["gates"]}
+    assert gates[gate]["status"] == "failed"
+    assert gates[gate]["message"] in error
+    assert store.current_run(str(own_store)).name == published.name
+    if change not in (epoch_us, only_shown):
+        return
+    why = ["--accept", f"{gate},users_count,recall", "--because", "the log is mended tomorrow"]
+    assert cli.main([*call, *why]) == 0
+    assert store.current_run(str(own_store)) == run
+    manifest = json.loads((run / "manifest.json").read_text())
+    assert manifest["accepted"][gate] == "the log is mended tomorrow"
+    assert verified(own_store, run) == {}
+
+
+def verified(folder: Path, run: Path) -> dict[str, list[str]]:
+    """Check -> problems that `itemsage verify` finds."""
+    return {finding.check: finding.problems for finding in verify_run(folder, run) if finding.problems}
+
+
+def test_a_published_run_with_a_log_is_sound(own_store, published):
+    assert verified(own_store, own_store / published.parent.parent.name / published.parent.name / published.name) == {}
 
 
 def test_a_column_that_is_mapped_wrongly_is_told_before_the_work(shop, trained, tmp_path, capsys):

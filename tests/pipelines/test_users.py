@@ -190,19 +190,37 @@ def test_rows_without_a_user_and_bad_rows_are_counted(tmp_path, vectors):
     assert run_users(tmp_path / "run", vectors, log) == 0
     counts = manifest_of(tmp_path / "run")["counts"]
     assert (counts["rows_read"], counts["rows_quarantined"], counts["rows_without_user"]) == (6, 2, 2)
-    quarantine = pq.read_table(tmp_path / "run" / "quarantine" / "users-read-00000-00000.parquet").to_pylist()
-    assert [(one["reason"], one["where"], one["stage"]) for one in quarantine] == [
-        ("broken_line", "log.jsonl:5", "users"),
-        ("wrong_type", "log.jsonl:6", "users"),
+    (file,) = (tmp_path / "run" / "quarantine").iterdir()
+    assert file.name == "log-read-00000-00000.parquet"
+    assert [(one["reason"], one["where"], one["stage"]) for one in pq.read_table(file).to_pylist()] == [
+        ("broken_line", "log.jsonl:5", "log"),
+        ("wrong_type", "log.jsonl:6", "log"),
     ]
 
 
-def test_a_log_without_users_is_said(tmp_path, vectors, capsys):
-    found, counts = job(tmp_path, vectors, [row(None, "item-001")])
+def test_an_empty_log_makes_no_users_and_says_so(tmp_path, vectors, capsys):
+    found, counts = job(tmp_path, vectors, [])
     assert found == {}
-    assert counts["users_written"] == 0
-    assert "WARNING: expected at least one user, got none: rows without user 1; " in capsys.readouterr().out
+    assert (counts.get("rows_read", 0), counts["users_written"]) == (0, 0)
+    assert "WARNING: expected at least one user, got none: no rows left out; " in capsys.readouterr().out
     assert len(read_popularity(tmp_path / "run" / "item_popularity" / "items.parquet")) == 0
+
+
+@pytest.mark.parametrize(
+    ("one", "told"),
+    [
+        (row(None, "item-001", surface="search"), "rows read 1, rows without user 1. To do: see that the log has a us"),
+        (row("u", "gone"), "rows item unknown 1, rows read 1. To do: see that the log and the catalogue have the same"),
+        (row("u", "item-001", action="impression"), "rows other actions 1, rows read 1. To do: see --actions"),
+        (row("u", "item-001", age_days=-1), "rows in future 1, rows read 1. To do: give a later --date"),
+    ],
+)
+def test_a_log_that_makes_no_user_fails_and_the_stage_is_not_finished(tmp_path, vectors, capsys, one, told):
+    log = write_log(tmp_path / "log", [one])
+    for _ in range(2):
+        assert run_users(tmp_path / "run", vectors, log) == 3
+        assert f"expected rows of {log} that make users, got none: {told}" in capsys.readouterr().err
+        assert not (tmp_path / "run" / "manifests" / "users.json").exists()
 
 
 def test_columns_have_the_names_of_the_shop(tmp_path, vectors):

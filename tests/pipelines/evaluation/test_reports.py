@@ -105,15 +105,20 @@ def test_judgements_count_queries_without_a_known_token(shop):
     assert read_json(shop.model / "manifest.json")["model_id"] == report["model_id"]
 
 
-def test_the_command_reads_what_a_published_run_remembers_and_changes_nothing(shop, capsys):
-    shop.day()
-    run = shop.run
-    store = shop.folder
+def publish_by_hand(shop) -> None:
+    """The last day's run as far as the command looks at it."""
+    store, run = shop.folder, shop.run
     (store / "models").mkdir()
     (store / "models" / shop.model.name).symlink_to(shop.model)
     write_json(run / "manifest.json", {"date": DATE, "model_id": shop.model.name})
     write_text(run / "COMPLETED", sha256_of_file(run / "manifest.json") + "\n")
     write_text(store / "CURRENT", f"runs/{DATE}/{run.name}\n")
+
+
+def test_the_command_reads_what_a_published_run_remembers_and_changes_nothing(shop, capsys):
+    shop.day()
+    publish_by_hand(shop)
+    run, store = shop.run, shop.folder
     draw_picture(shop.image_root / "new.png", 5)
     log = write_rows(store / "log.parquet", [*ROWS, row("closeup", "new.png", 1)])
     before = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in run.rglob("*") if path.is_file()}
@@ -139,3 +144,22 @@ def test_a_new_query_displaces_at_most_one_of_the_sample(queries, new, max_queri
     assert list(before) == sorted(before)
     assert len(set(before) - set(after)) <= 1
     assert set(after) - set(before) <= {new}
+
+
+def test_a_log_of_which_too_much_is_rejected_is_no_evaluation(shop, capsys):
+    shop.day()
+    publish_by_hand(shop)
+    shop.loads.clear()
+    good = [row("search", "red", 3) for _ in range(20)]
+    renamed = [{**row("closeup", PICTURES[0], 3), "action": "view_item"} for _ in range(30)]
+    for rows, told in ((good + renamed, "30 of 50 log rows are quarantined"), (renamed, "30 of 30 log rows")):
+        log = write_rows(shop.folder / "bad.parquet", rows)
+        call = ["evaluate", "--store", str(shop.folder), "--engagements", log, "--image-root", str(shop.image_root)]
+        assert cli.main(call) == 3
+        error = capsys.readouterr().err
+        assert "expected the log to pass its gates before the run is evaluated, got 1 failed: [quarantine_log]" in error
+        assert told in error
+        assert "got 'view_item' in 30 rows" in error
+        assert not shop.loads
+    write_rows(shop.folder / "bad.parquet", good + renamed)
+    assert cli.main([*call, "--max-quarantined-log", "0.6"]) == 0

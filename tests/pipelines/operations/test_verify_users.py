@@ -315,6 +315,17 @@ def test_counts_that_do_not_add_up_are_found(own_store):
     assert "expected users 9, got 8" in found["users"]
 
 
+def test_rejected_rows_that_the_log_has_not_are_found(own_store):
+    run = current(own_store)
+    units = read_stage_manifest(str(run), "users")["units"]
+    name = next(name for name in units if name.startswith("read-"))
+    rejected = units[name]["counts"]["rows_quarantined"]
+    units[name]["counts"]["rows_quarantined"] += 1
+    reseal(run, units=units)
+    told = f"rows_quarantined in units/users/{name}.json as in units/log/{name}.json, {rejected}, got {rejected + 1}"
+    assert told in problems(own_store)["quarantine"]
+
+
 def test_a_stage_that_is_not_in_the_runs_manifest_is_found(own_store):
     """Readers would not be told of files that are there."""
     run = current(own_store)

@@ -218,8 +218,8 @@ def test_rejected_rows_are_quarantined(tmp_path):
     columns = {"engagements": {"timestamp": "when"}}
     manifest = run_pairs(run, engagements=str(tmp_path / "log.jsonl"), columns=columns)
     assert (manifest["counts"]["rows_read"], manifest["counts"]["rows_quarantined"]) == (301, 6)
-    assert manifest["counts"]["reason:unknown_action"] == 5
-    rows = pa.concat_tables(map(pq.read_table, (run / "quarantine").glob("pairs-*.parquet"))).to_pylist()
+    assert read_stage_manifest(str(run), "log")["counts"]["reason:unknown_action"] == 5
+    rows = pa.concat_tables(map(pq.read_table, (run / "quarantine").glob("log-*.parquet"))).to_pylist()
     assert Counter(row["reason"] for row in rows) == {"unknown_action": 5, "broken_line": 1}
 
 

@@ -1,0 +1,133 @@
+"""The gates of the engagement log: how much of it was rejected, whether anything of it is of use, and why not."""
+
+import json
+
+import pytest
+from gate_runs import DEFAULTS, judge, write_stage
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipelines.gates import GateThresholds, check_quarantine_share, require_passed
+from pipelines.gating.log import check_log, require_passed_log, require_sound_log
+from pipelines.gating.results import LogThresholds
+from schemas.errors import ThresholdError, UsageError
+from schemas.files import read_json
+
+ACTIONS = "one of impression, click, save, add_to_cart, checkout, return"
+
+
+def counts_of(rejected: int, total: int, used: int = 1, **others: int) -> dict[str, int]:
+    reasons = {"reason:unknown_action": rejected} if rejected else {}
+    value = {"rejected:" + json.dumps(["unknown_action", ACTIONS, "'view_item'"]): rejected} if rejected else {}
+    return {"rows_read": total, "rows_quarantined": rejected, "rows_used": used, **reasons, **value, **others}
+
+
+def statuses_of(*args: int, **thresholds: float) -> list[str]:
+    return [result.status for result in check_log(counts_of(*args), LogThresholds(**thresholds))]
+
+
+@pytest.mark.parametrize(
+    ("rejected", "total", "used", "statuses"),
+    [
+        (0, 1000, 900, ["passed", "passed"]),
+        (100, 1000, 900, ["passed", "passed"]),
+        (101, 1000, 899, ["failed", "passed"]),
+        (19, 20, 1, ["passed", "passed"]),  # few
+        (1, 1, 0, ["failed", "skipped"]),  # all
+        (1000, 1000, 0, ["failed", "skipped"]),
+        (0, 1000, 0, ["passed", "failed"]),
+        (19, 20, 0, ["passed", "failed"]),
+        (101, 1000, 0, ["failed", "failed"]),
+        (0, 0, 0, ["skipped", "skipped"]),  # a log without rows
+    ],
+)
+def test_a_log_passes_if_little_is_rejected_and_something_is_of_use(rejected, total, used, statuses):
+    assert statuses_of(rejected, total, used) == statuses
+
+
+def test_thresholds_let_more_or_less_pass_but_never_all():
+    assert statuses_of(999, 1000, 1, max_quarantined_log=1.0) == ["passed", "passed"]
+    assert statuses_of(1000, 1000, 0, max_quarantined_log=1.0, min_quarantined=5000) == ["failed", "skipped"]
+    assert statuses_of(1, 1000, 900, max_quarantined_log=0.0, min_quarantined=0) == ["failed", "passed"]
+    for wrong in ({"max_quarantined_log": 1.5}, {"min_quarantined": -1}, {"max_quarantined_log": float("nan")}):
+        with pytest.raises(UsageError, match=r"--m(ax|in)-quarantined"):
+            LogThresholds(**wrong)
+
+
+@given(st.integers(0, 300), st.integers(0, 300), st.integers(1, 300), st.floats(0, 1), st.integers(0, 40))
+def test_more_rejections_never_pass_where_fewer_fail(few, many, total, most, spared):
+    few, many = sorted((min(few, total), min(many, total)))
+    thresholds = {"max_quarantined_log": most, "min_quarantined": spared}
+    if statuses_of(few, total, **thresholds)[0] == "failed":
+        assert statuses_of(many, total, **thresholds)[0] == "failed"
+
+
+def test_a_failure_names_reasons_values_and_what_to_do():
+    stamp = ["wrong_type", "a timestamp or ISO 8601 text in timestamp", "1718880000000000"]
+    times = {"rejected:" + json.dumps(stamp): 1, "reason:wrong_type": 300}
+    (result, _) = check_log(counts_of(700, 2000, **times) | {"rows_quarantined": 1000}, DEFAULTS)
+    assert (result.value, result.threshold) == (0.5, 0.1)
+    assert result.message == (
+        "1,000 of 2,000 log rows are quarantined (0.5): expected at most 0.1; unknown_action 700 (expected "
+        f"{ACTIONS}, got 'view_item' in 700 rows): use one of the expected actions, or leave the row out; wrong_type "
+        "300 (expected a timestamp or ISO 8601 text in timestamp, got 1718880000000000 in 1 row): cast the column in "
+        "the export"
+    )
+    hostile = {"rejected:" + json.dumps(["wrong_type", "e", "'\x1b[2J" + "x" * 500]): 9, "reason:wrong_type": 9}
+    (result, _) = check_log(counts_of(300, 300) | hostile, DEFAULTS)
+    assert "\x1b" not in result.message
+    assert len(result.message) < 600
+
+
+def test_what_is_of_no_use_is_named():
+    counts = counts_of(0, 100, 0, rows_item_unknown=70, rows_other_actions=30)
+    counts |= {f"item_unknown:'sku-{n}'": 10 - n for n in range(7)}
+    _, result = check_log(counts, DEFAULTS)
+    assert (result.value, result.threshold) == (0, 1)
+    assert result.message == (
+        "0 of 100 log rows are of use: expected at least 1; rows item unknown 70, rows other actions 30; the catalogue "
+        "has no item 'sku-0' in 10 rows, 'sku-1' in 9, 'sku-2' in 8, 'sku-3' in 7, 'sku-4' in 6"
+    )
+
+
+def test_a_run_is_judged_by_its_log_and_a_person_may_accept(days):
+    today, yesterday = days
+    write_stage(today, "log", counts_of(200, 1000, 0))
+    found = judge(today, yesterday)
+    assert [found[name].status for name in ("quarantine_log", "log_used")] == ["failed", "failed"]
+    saved = {gate["name"]: gate for gate in read_json(today / "gates.json")["gates"]}
+    assert saved["quarantine_log"]["formula"].startswith("rows of the log quarantined / rows of the log read <= max_qu")
+    assert read_json(today / "gates.json")["thresholds"]["max_quarantined_log"] == 0.1
+    with pytest.raises(ThresholdError, match=r"--accept quarantine_log,log_used --because"):
+        require_passed(list(found.values()), today)
+    accepted = judge(today, yesterday, quarantine_log="known", log_used="known")
+    require_passed(list(accepted.values()), today)
+    assert judge(today, yesterday, GateThresholds(max_quarantined_log=0.2))["quarantine_log"].status == "passed"
+
+
+def test_the_early_check_judges_the_log_once_it_is_read():
+    items = {"rows_read": 10}
+    results = check_quarantine_share(
+        items, log=counts_of(30, 100), thresholds=DEFAULTS, accepted={"quarantine_log": "known"}
+    )
+    assert [(result.name, result.status) for result in results] == [
+        ("quarantine_rows", "passed"),
+        ("quarantine_log", "accepted"),
+        ("log_used", "passed"),
+    ]
+
+
+def test_commands_that_publish_nothing_stop_with_the_same_words():
+    counts = counts_of(30, 100)
+    with pytest.raises(ThresholdError) as failure:
+        require_passed_log(check_log(counts, LogThresholds()), "pairs are made")
+    text = str(failure.value)
+    assert text.startswith(
+        "expected the log to pass its gates before pairs are made, got 1 failed: [quarantine_log] 30"
+    )
+    assert "(formula: rows of the log quarantined / rows of the log read <= max_quarantined_log" in text
+    assert "To do: mend the export of the log" in text
+    with pytest.raises(ThresholdError, match=r"\[quarantine_log\] 30 of 100"):
+        require_sound_log(counts, LogThresholds(), "the run is evaluated")
+    require_sound_log(counts, LogThresholds(max_quarantined_log=0.3), "the run is evaluated")
+    require_sound_log({}, LogThresholds(), "the run is evaluated")

@@ -1,0 +1,163 @@
+"""The engagement log as a stage: every row counted once, bad ones in the quarantine, nothing read twice."""
+
+import datetime as dt
+import json
+from collections import Counter
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from useless_logs import ga4_names, good_rows, write
+from users_runs import ITEM_IDS, NOW, finish_embeddings, us, vectors_of, write_vectors
+
+from pipelines import engagement_log, log_rows
+from pipelines.console.jobs import beam_options
+from pipelines.engagement_log import LogConfig
+from pipelines.log_rows import KEPT_VALUES, LogUse, RejectedRows, rejected_values, unknown_items
+from schemas.errors import UsageError
+from schemas.quarantine import Rejection
+from schemas.tables import ACTIONS, ENGAGEMENTS, SURFACES
+
+DATE = "2026-06-30"
+LEFT_OUT = ("rows_quarantined", "rows_after_date", "rows_other_actions", "rows_without_user_or_query")
+ROWS = st.lists(
+    st.fixed_dictionaries(
+        {
+            "timestamp": st.integers(-2, 2).map(lambda hours: NOW + dt.timedelta(hours=hours)),
+            "user_id": st.sampled_from(["u", None]),
+            "surface": st.sampled_from(SURFACES),
+            "item_id": st.sampled_from(["a", "b", "gone", "left"]),
+            "action": st.sampled_from(ACTIONS),
+        }
+    ),
+    max_size=40,
+)
+
+
+def judge(folder: Path, **given) -> dict:
+    config = {"run": str(folder / "run"), "engagements": str(folder / "log"), "date": DATE, **given}
+    return engagement_log.run(LogConfig(**config), beam_options([]))
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    """A run with item vectors, and a log of two files: good rows, and of one file every other row unknown."""
+    finish_embeddings(tmp_path / "run", vectors_of())
+    (tmp_path / "log").mkdir()
+    rows = good_rows(ITEM_IDS, NOW)
+    write(tmp_path / "log" / "1.parquet", rows)
+    write(tmp_path / "log" / "2.parquet", [ga4_names(row) if number % 2 else row for number, row in enumerate(rows)])
+    return tmp_path
+
+
+@given(ROWS, st.integers(1, 5), st.booleans())
+def test_rows_are_counted_where_they_first_belong(rows, num_pieces, to_the_end_of_the_day):
+    end_us = us(NOW) if to_the_end_of_the_day else None
+    use = LogUse(end_us)
+    for number in range(num_pieces):
+        piece = [{**row, "query": "q" if row["surface"] != "home" else None} for row in rows[number::num_pieces]]
+        use.add(pa.Table.from_pylist(piece, schema=ENGAGEMENTS))
+    expected: Counter[str] = Counter()
+    unknown: Counter[str] = Counter()
+    for row in rows:
+        if end_us is not None and us(row["timestamp"]) >= end_us:
+            expected["rows_after_date"] += 1
+        elif row["action"] in ("impression", "return"):
+            expected["rows_other_actions"] += 1
+        elif row["user_id"] is None and row["surface"] == "home":
+            expected["rows_without_user_or_query"] += 1
+        elif row["item_id"] not in ("a", "b"):
+            expected["rows_item_unknown"] += 1
+            unknown[repr(row["item_id"])] += 1
+        else:
+            expected["rows_used"] += 1
+    counts = use.counts(pa.array(["a", "b", "c"]))
+    assert {name: count for name, count in counts.items() if name.startswith("rows_") and count} == dict(expected)
+    assert dict(unknown_items(counts)) == dict(unknown)
+
+
+def rejection(got: str, reason: str = "unknown_action", expected: str = "an action") -> Rejection:
+    return Rejection(
+        level="row", stage="log", item_id=None, reason=reason, expected=expected, got=got, where="l:1", remedy="m"
+    )
+
+
+def test_the_values_that_are_rejected_most_are_kept_of_each_kind():
+    counted = RejectedRows()
+    counted.add([rejection(f"'{name}'") for name in "aabbbc"])
+    counted.add([rejection(str(number), "wrong_type", "a time") for number in range(30)] + [rejection("'b'")])
+    counts = counted.counts()
+    assert (counts["rows_quarantined"], counts["reason:unknown_action"], counts["reason:wrong_type"]) == (37, 7, 30)
+    found = rejected_values(counts)
+    assert [(value.got, value.num_rows) for value in found[:3]] == [("'b'", 4), ("'a'", 2), ("'c'", 1)]
+    assert [value.got for value in found if value.reason == "wrong_type"] == ["0", "1", "10", "11", "12"]
+
+
+def test_a_log_of_distinct_values_takes_bounded_memory(monkeypatch):
+    monkeypatch.setattr(log_rows, "_MAX_KINDS", 100)
+    counted = RejectedRows()
+    for number in range(50):
+        counted.add([rejection(f"'{number}-{row}'") for row in range(20)] + [rejection("'view_item'")])
+    assert len(counted._values) <= 100
+    (first, *others) = rejected_values(counted.counts())
+    assert (first.got, first.num_rows, len(others)) == ("'view_item'", 50, KEPT_VALUES - 1)
+    assert counted.counts()["rows_quarantined"] == 50 * 21
+
+
+def test_every_row_is_counted_and_the_bad_ones_are_in_the_quarantine(folder, capsys):
+    counts = judge(folder)["counts"]
+    assert counts["rows_read"] == 120
+    assert counts["rows_read"] == sum(counts[name] for name in (*LEFT_OUT, "rows_item_unknown", "rows_used"))
+    assert (counts["rows_quarantined"], counts["reason:unknown_action"], counts["rows_used"]) == (30, 30, 90)
+    (file,) = (folder / "run" / "quarantine").iterdir()
+    quarantine = pq.read_table(file).to_pylist()
+    assert {(row["stage"], row["reason"], row["got"]) for row in quarantine} == {
+        ("log", "unknown_action", "'view_item'")
+    }
+    assert len(quarantine) == 30
+    assert "log: rows " in capsys.readouterr().out
+
+
+def test_nothing_is_read_twice(folder, monkeypatch, capsys):
+    first = judge(folder)
+    with monkeypatch.context() as patched:
+        patched.setattr(engagement_log, "read_slice", lambda *_: pytest.fail("read again"))
+        assert judge(folder) == first
+    capsys.readouterr()
+    lost = sorted((folder / "run" / "units" / "log").iterdir())[0]
+    lost.unlink()
+    assert judge(folder) == first
+    assert "log: rows " in capsys.readouterr().out
+    (folder / "log" / "2.parquet").unlink()
+    counts = judge(folder)["counts"]
+    assert (counts["rows_read"], counts["rows_quarantined"]) == (60, 0)
+    assert not list((folder / "run" / "quarantine").iterdir())
+
+
+@pytest.mark.parametrize("change", ["date", "columns", "items"])
+def test_what_the_counts_depend_on_makes_them_anew(folder, change):
+    judge(folder)
+    if change == "date":
+        assert judge(folder, date="2026-06-29")["counts"]["rows_after_date"] == 2 * 24 - 12
+    elif change == "columns":
+        columns = {"engagements": {"user_id": "session_id", "query": "user_id"}}
+        assert judge(folder, columns=columns)["counts"]["rows_used"] == 90
+    else:
+        other = write_vectors(folder / "other.parquet", vectors_of(ITEM_IDS[:30]))
+        counts = judge(folder, embeddings=str(other))["counts"]
+        assert (counts["rows_used"], counts["rows_item_unknown"]) == (45, 45)
+        assert unknown_items(counts)[0] == ("'item-030'", 2)
+
+
+def test_a_log_without_rows_or_columns(folder):
+    for path in (folder / "log").iterdir():
+        path.unlink()
+    pq.write_table(ENGAGEMENTS.empty_table(), folder / "log" / "1.parquet")
+    assert judge(folder)["counts"].get("rows_read", 0) == 0
+    (folder / "log" / "1.parquet").unlink()
+    (folder / "log" / "1.jsonl").write_text(json.dumps({"when": 1}) + "\n")
+    with pytest.raises(UsageError, match="timestamp"):
+        judge(folder)
