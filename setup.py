@@ -5,7 +5,7 @@ from setuptools import find_packages, setup
 setup(
     name="itemsage",
     version="0.1.0",
-    description="Daily item and user embeddings for shops: ItemSage, PinnerSage, One Embedding; Beam jobs and PyTorch",
+    description="Daily item and user embeddings for shops: ItemSage and PinnerSage as Beam jobs and PyTorch",
     python_requires=">=3.11",
     packages=find_packages(include=["schemas*", "model*", "pipelines*"]),
     install_requires=[
