@@ -3,6 +3,9 @@
     itemsage train --catalog C --engagements E --image-root R --store S --date D --image-encoder resnet50
 
 The stages write to `<store>/training/<date>/<id>/`; the same call finds its unfinished work, checkpoints included.
+Data that fail daily's gates on rejected rows and pictures train no model, and one that validation finds no better than
+its start is not installed.
+
 Several processes train as one: `torchrun --nproc-per-node 2 -m pipelines.train ...`; the first makes the features.
 """
 

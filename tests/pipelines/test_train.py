@@ -1,6 +1,7 @@
 """`itemsage train`: what is refused before work, after ingest, after the features and after training; what is said."""
 
 import datetime as dt
+import doctest
 import json
 import subprocess
 import sys
@@ -14,7 +15,8 @@ import pytest
 from PIL import Image
 from python_process import ENVIRONMENT
 
-from pipelines import train
+from pipelines import train, train_report
+from schemas import columns
 from schemas.tables import ENGAGEMENTS
 
 DATE = "2026-06-30"
@@ -166,6 +168,7 @@ def test_a_model_that_is_no_better_than_its_start_is_not_installed(tmp_path, cap
     )
     assert "--accept-untrained installs the start" in shown.err
     lines = [line for line in shown.out.splitlines() if line.startswith("train:")]
+    assert lines[0] == "train: 5 steps, 1 epoch"
     assert lines[1].startswith("train: start: search/pseudo: Recall@10 among 40 items ")
     assert lines[1].endswith(", 12 pairs")
     assert lines[-1] == "train: best step 0 of 5: the start, no step was better"
@@ -219,6 +222,13 @@ def test_a_training_that_cannot_be_compared_says_so(tmp_path, capsys):
     assert "train: WARNING: there are no validation pairs" in capsys.readouterr().out
     (model,) = models_of(tmp_path).values()
     assert model["better_than_start"] is None
+
+
+def test_the_examples_are_right():
+    for module in (train, train_report, columns):
+        found = doctest.testmod(module)
+        assert found.attempted >= 1
+        assert found.failed == 0
 
 
 @pytest.mark.slow
