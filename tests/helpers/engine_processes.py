@@ -97,7 +97,7 @@ class EngineProcesses:
                 with contextlib.suppress(ProcessLookupError):  # ended meanwhile
                     os.kill(pid, number)
             deadline_s = time.monotonic() + self._stop_s
-            while self._alive() and time.monotonic() < deadline_s:
+            while self.left() and time.monotonic() < deadline_s:  # ports too: threads may outlive their leader
                 time.sleep(0.1)
         for process in self._started.values():
             assert process.stdin is not None
