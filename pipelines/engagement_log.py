@@ -21,7 +21,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from model.split import end_of_day_us
 from pipelines.console.jobs import flag, print_summary
 from pipelines.console.progress import Progress
-from pipelines.log_rows import LOG_STAGE, LogUse, RejectedRows
+from pipelines.log_rows import LEFT_OUT, LOG_STAGE, LogUse, RejectedRows
 from pipelines.transforms.process_units import ProcessUnits, UnitStage
 from pipelines.transforms.read_engagements import slice_unit
 from pipelines.unit_files import manifest_path
@@ -37,6 +37,7 @@ from schemas.validation import validate_engagements
 
 #: Part of the fingerprint: raise it when the same log gives other counts.
 CODE_VERSION = 1
+_SHOWN = ("rows_read", "rows_quarantined", "rows_used")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,7 +109,9 @@ def run(config: LogConfig, options: PipelineOptions) -> dict[str, Any]:
         _item_ids.cache_clear()
     manifest = write_stage_manifest(config.run, LOG_STAGE, slices, fingerprint=identity)
     if unfinished:
-        print_summary(LOG_STAGE, manifest["counts"], started_s, config.run)
+        counts = manifest["counts"]
+        left_out = {name: counts[name] for name in LEFT_OUT if counts.get(name)}
+        print_summary(LOG_STAGE, {name: counts.get(name, 0) for name in _SHOWN} | left_out, started_s, config.run)
     return manifest
 
 

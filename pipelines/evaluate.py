@@ -19,7 +19,7 @@ from pipelines.evaluation.judgements import evaluate_judgements
 from pipelines.evaluation.measure import NotEvaluatedError, evaluate_engagements
 from pipelines.evaluation.plan import MAX_QUERIES, Evaluation, EvaluationRequest, plan_evaluation
 from pipelines.evaluation.report import format_report, why_not_evaluated
-from pipelines.gating.results import LogThresholds
+from pipelines.gating.thresholds import LogThresholds
 from pipelines.store import current_run, model_folder
 from pipelines.units import read_stage_manifest
 from schemas.errors import CorruptFileError, UsageError

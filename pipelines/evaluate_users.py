@@ -25,7 +25,7 @@ from pipelines.evaluation.user_alphas import Alphas, alphas_of
 from pipelines.evaluation.user_figures import Evaluation
 from pipelines.evaluation.user_log import read_user_log
 from pipelines.evaluation.user_report import format_page
-from pipelines.gating.results import LogThresholds
+from pipelines.gating.thresholds import LogThresholds
 from pipelines.shared import closed_after_job
 from pipelines.store import check_date
 from pipelines.user_config import UsersConfig

@@ -36,7 +36,6 @@ from pipelines.gating.results import (
     PASSED,
     SKIPPED,
     GateResult,
-    GateThresholds,
     accept,
     check_accepted,
     incomparable,
@@ -45,6 +44,7 @@ from pipelines.gating.results import (
     told,
 )
 from pipelines.gating.soundness import check_soundness
+from pipelines.gating.thresholds import GateThresholds
 from pipelines.gating.vectors import check_drift, check_kept, check_neighbour_overlap
 from schemas.errors import CorruptFileError, ThresholdError, printable
 from schemas.files import read_json, write_json

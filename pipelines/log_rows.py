@@ -18,6 +18,8 @@ from schemas.quarantine import Rejection, quote
 from schemas.tables import POSITIVE_ACTIONS, QUERY_SURFACES
 
 LOG_STAGE = "log"
+#: Counts of valid rows that are of no use.
+LEFT_OUT = ("rows_after_date", "rows_other_actions", "rows_without_user_or_query", "rows_item_unknown")
 #: Values that are kept of each kind of rejection in a piece of a log, and that are shown of the whole.
 KEPT_VALUES = 5
 #: Kinds of rejection with their values that are told apart at one time.

@@ -9,7 +9,7 @@ from model.image_encoder_spec import saved_image_encoder_spec
 from model.split import KINDS, SplitConfig, end_of_day_us
 from model.vocabulary import DESCRIPTION_FILE
 from pipelines.console.jobs import flag, narrow
-from pipelines.gating.results import LogThresholds
+from pipelines.gating.thresholds import LogThresholds
 from pipelines.picture_limits import limits_of
 from pipelines.transforms.count_pairs import PairRules
 from pipelines.transforms.embed_queries import QueryEncoding, unit_name

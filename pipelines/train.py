@@ -36,7 +36,7 @@ from pipelines.console.jobs import flag, main_of, narrow
 from pipelines.console.paths import given_values
 from pipelines.console.progress import Progress
 from pipelines.gating.log import check_log, require_passed_log
-from pipelines.gating.results import GateThresholds, LogThresholds
+from pipelines.gating.thresholds import GateThresholds, LogThresholds
 from pipelines.lock import store_lock
 from pipelines.publish import Acceptance
 from pipelines.train_checks import (

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from model.split import end_of_day_us
 from pipelines.console.jobs import flag
-from pipelines.gating.results import LogThresholds
+from pipelines.gating.thresholds import LogThresholds
 from pipelines.store import check_date
 from pipelines.user_alpha import MAX_SAMPLES
 from schemas.columns import table_columns

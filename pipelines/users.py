@@ -26,7 +26,7 @@ from pipelines import engagement_log
 from pipelines.console.jobs import main_of, narrow, print_summary
 from pipelines.console.progress import Progress
 from pipelines.console.terminal import in_words
-from pipelines.gating.log import require_sound_log
+from pipelines.gating.log import check_log, require_passed_log
 from pipelines.shared import closed_after_job
 from pipelines.transforms.cluster_users import ClusterUsers, write_popularity_sum
 from pipelines.transforms.read_actions import READ_PROGRESS, ReadActions, why_unused
@@ -117,10 +117,10 @@ def run(config: UsersConfig, options: PipelineOptions) -> dict[str, Any]:
 
 def run_alone(config: UsersConfig, options: PipelineOptions) -> None:
     """The job as a command of its own, with the gates of the log. Raises what `run` raises; ThresholdError if too much
-    of the log is rejected, or nothing of it makes a user, and then the stage is not finished."""
+    of the log is rejected, nothing of it is of use, or nothing makes a user, and then the stage is not finished."""
     if not config.calibrate:
         log = engagement_log.run(narrow(engagement_log.LogConfig, config), options)["counts"]
-        require_sound_log(log, config, "users are made")
+        require_passed_log(check_log(log, config), "users are made")
     counts = run(config, options).get("counts", {})
     if counts.get("rows_read") and not counts.get("rows_used"):
         if not Path(config.run, "COMPLETED").exists():

@@ -18,7 +18,7 @@ from pipelines.evaluation.evaluated_run import EvaluatedRun
 from pipelines.evaluation.inputs import held_out_tasks, read_query_rows
 from pipelines.evaluation.query_pictures import QueryPictures
 from pipelines.gating.log import require_sound_log
-from pipelines.gating.results import LogThresholds
+from pipelines.gating.thresholds import LogThresholds
 from pipelines.query_rows import rows_hash
 from schemas.columns import table_columns
 

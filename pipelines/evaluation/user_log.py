@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from model.user_actions import Actions
 from pipelines.console.progress import Progress
 from pipelines.gating.log import require_sound_log
-from pipelines.gating.results import LogThresholds
+from pipelines.gating.thresholds import LogThresholds
 from pipelines.log_rows import RejectedRows
 from pipelines.transforms.read_actions import ActionsSource, actions_in_window, why_unused, with_item_rows
 from pipelines.user_vectors import VectorsSource, load_vectors

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from pipelines.gating.results import GateResult, GateThresholds, at_least, judged, number, rounded, skipped
+from pipelines.gating.results import GateResult, at_least, judged, number, rounded, skipped
+from pipelines.gating.thresholds import GateThresholds
 from schemas.errors import CorruptFileError
 from schemas.quarantine import quote
 

@@ -5,7 +5,8 @@ Coverage of text as a whole does not see it: an item that has lost its title sti
 
 from collections.abc import Mapping
 
-from pipelines.gating.results import GateResult, GateThresholds, judged, number, rounded, skipped
+from pipelines.gating.results import GateResult, judged, number, rounded, skipped
+from pipelines.gating.thresholds import GateThresholds
 from schemas.tables import TEXT_FIELDS
 
 NAME = "coverage_fields"

@@ -11,7 +11,8 @@ import pyarrow.compute as pc
 from model.index import MANIFEST_FILE, ItemIndex, open_index, read_index_manifest
 from model.near_duplicates import cosines
 from model.refined_index import REFINED_FOLDER, read_near_duplicates
-from pipelines.gating.results import GateResult, GateThresholds, at_least, judged, number, rounded
+from pipelines.gating.results import GateResult, at_least, judged, number, rounded
+from pipelines.gating.thresholds import GateThresholds
 from schemas.errors import CorruptFileError
 from schemas.quarantine import quote
 

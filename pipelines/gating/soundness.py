@@ -5,7 +5,8 @@ from collections.abc import Callable
 from model.refined_index import REFINED_FOLDER
 from pipelines.gating.gated_run import DAMAGE, GatedRun
 from pipelines.gating.refined import check_refined_kept
-from pipelines.gating.results import PASSED, GateResult, GateThresholds, at_least, judged, number, rounded, skipped
+from pipelines.gating.results import PASSED, GateResult, at_least, judged, number, rounded, skipped
+from pipelines.gating.thresholds import GateThresholds
 from schemas.quarantine import quote
 
 

@@ -4,7 +4,8 @@ import numpy as np
 
 from model.drift import MAX_PROBES, MAX_SAMPLE, NEIGHBOURS, common_rows, domain_auc, neighbour_overlap, sample_rows
 from pipelines.gating.gated_run import GatedRun
-from pipelines.gating.results import GateResult, GateThresholds, at_least, judged, number, rounded, skipped
+from pipelines.gating.results import GateResult, at_least, judged, number, rounded, skipped
+from pipelines.gating.thresholds import GateThresholds
 from schemas.errors import CorruptFileError
 from schemas.quarantine import quote
 

@@ -17,6 +17,7 @@ from model.pictures import DEFAULT_LIMITS, PictureLimits
 from pipelines import store
 from pipelines.console.exit_codes import exit_code
 from pipelines.console.jobs import flag, parse_alone
+from pipelines.gating.thresholds import LogThresholds
 from pipelines.operations.doctor_fields import warn_of_lost_columns
 from pipelines.operations.doctor_inputs import (
     Inputs,
@@ -27,6 +28,7 @@ from pipelines.operations.doctor_inputs import (
     check_sample,
     first_rows,
 )
+from pipelines.operations.doctor_log import check_log_rows
 from pipelines.operations.doctor_machine import (
     check_annoy,
     check_cores,
@@ -43,7 +45,7 @@ EXAMPLE = "itemsage doctor --config shop.toml --date 2026-06-30"
 
 
 @dataclass(frozen=True, kw_only=True)
-class DoctorConfig:
+class DoctorConfig(LogThresholds):
     """Checks machine, store, model and inputs before a run, and puts some rows through every stage. Changes nothing."""
 
     catalog: str | None = flag(
@@ -67,6 +69,7 @@ class DoctorConfig:
     columns: dict[str, Any] = flag(default={}, help="our column name -> the shop's, from [columns] of the config file")
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.date is not None:
             store.check_date(self.date)
         if self.sample_rows < 1:
@@ -160,6 +163,8 @@ def _check_inputs(config: DoctorConfig, findings: list[Finding]) -> Inputs | Non
                 warn_of_lost_columns(config.store, files, config.columns, mapping)
             if table == "catalogue" and not mapping.problems:
                 inputs = first_rows(files, config.columns, num_rows, found)
+            if table == "engagements" and not mapping.problems:
+                findings.append(check_log_rows(files, config.columns, config))
     named = [f"{table} {brief(spec)}" for table, spec in tables if spec is not None]
     found.looked_at = found.looked_at or ", ".join(named) or "neither --catalog nor --engagements"
     return inputs

@@ -109,7 +109,7 @@ def check_users(run: Path, vectors: Path, num_buckets: int, counts: dict[str, in
 def read_quarantine(path: Path) -> list[dict[str, Any]]:
     table = pq.read_table(path)
     assert table.schema == QUARANTINE
-    assert set(table["stage"].to_pylist()) == {"users"}
+    assert set(table["stage"].to_pylist()) == {"log"}
     return table.to_pylist()
 
 

@@ -202,6 +202,7 @@ def run_day(inputs: Path, shop: Shop, folder: Path, date: str, model_id: str) ->
         max_row_drop=0.9,
         min_kept=0.0,
         max_coverage_drop=1.0,
+        max_quarantined_log=1.0,
         max_quarantined_rows=1.0,
         max_quarantined_pictures=1.0,
         min_overlap=0.0,

@@ -39,6 +39,8 @@ POINTS = [
     (f"{RUN}/quarantine/items-*.parquet", "after"),
     (f"{RUN}/units/items/{BUCKET}.json", "before"),
     (f"{RUN}/manifests/items.json", "after"),
+    (f"{RUN}/units/log/read-*.json", "before"),
+    (f"{RUN}/manifests/log.json", "after"),
     (f"{RUN}/features/{BUCKET}.tfrecord", "after"),
     (f"{RUN}/fingerprints/{BUCKET}.parquet", "before"),
     (f"{RUN}/units/features/{BUCKET}.json", "before"),

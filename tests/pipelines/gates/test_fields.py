@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.gating.fields import check_fields, field_count
-from pipelines.gating.results import GateThresholds
+from pipelines.gating.thresholds import GateThresholds
 from schemas.tables import TEXT_FIELDS
 
 YESTERDAY = {"rows_written": 400, field_count("title"): 395, field_count("brand"): 400}

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from pipelines.gates import GateThresholds, check_quarantine_share, require_passed
 from pipelines.gating.log import check_log, require_passed_log, require_sound_log
-from pipelines.gating.results import LogThresholds
+from pipelines.gating.thresholds import LogThresholds
 from schemas.errors import ThresholdError, UsageError
 from schemas.files import read_json
 
@@ -32,11 +32,14 @@ def statuses_of(*args: int, **thresholds: float) -> list[str]:
         (0, 1000, 900, ["passed", "passed"]),
         (100, 1000, 900, ["passed", "passed"]),
         (101, 1000, 899, ["failed", "passed"]),
-        (19, 20, 1, ["passed", "passed"]),  # few
+        (19, 39, 1, ["passed", "passed"]),  # few
+        (19, 38, 1, ["failed", "passed"]),  # half
+        (8, 12, 4, ["failed", "passed"]),
+        (5, 11, 4, ["passed", "passed"]),
         (1, 1, 0, ["failed", "skipped"]),  # all
         (1000, 1000, 0, ["failed", "skipped"]),
         (0, 1000, 0, ["passed", "failed"]),
-        (19, 20, 0, ["passed", "failed"]),
+        (9, 20, 0, ["passed", "failed"]),
         (101, 1000, 0, ["failed", "failed"]),
         (0, 0, 0, ["skipped", "skipped"]),  # a log without rows
     ],

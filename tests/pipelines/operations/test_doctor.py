@@ -1,5 +1,6 @@
 """The checklist before a run: a good case, what is wrong told with its remedy, nothing left behind."""
 
+import datetime as dt
 import importlib.metadata
 import json
 import subprocess
@@ -12,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from decoded_pictures import SMALL
 from PIL import Image
+from useless_logs import ga4_names, good_rows, write
 
 from model.pictures import PictureLimits
 from pipelines.console.jobs import parse_alone
@@ -273,3 +275,17 @@ def test_a_shop_with_a_model_goes_through_every_stage(real_store, shop, capsys):
     assert found["columns of engagements"]["status"] == OK
     assert found["pictures"]["status"] == WARNING
     assert files_of(real_store) == before
+
+
+@pytest.mark.parametrize(
+    ("num_bad", "flags", "status"),
+    [(0, [], OK), (5, [], WARNING), (30, [], FAILED), (30, ["--max-quarantined-log", "0.5"], WARNING)],
+)
+def test_rows_of_the_log_are_held_against_the_gate(tmp_path, capsys, num_bad, flags, status):
+    rows = good_rows(["item-1"], dt.datetime(2026, 7, 1, tzinfo=dt.UTC))
+    log = write(tmp_path / "log.parquet", [*map(ga4_names, rows[:num_bad]), *rows[num_bad:]])
+    assert main(["--engagements", str(log), "--json", *flags]) == (status == FAILED)
+    (found,) = [f for f in json.loads(capsys.readouterr().out)["findings"] if f["check"] == "rows of engagements"]
+    assert (found["status"], found["looked_at"]) == (status, f"{60 - num_bad} of the first 60 can be read")
+    told = " ".join(found["problems"] + found["warnings"])
+    assert (f"got 'view_item' in {num_bad} rows): use one of the expected actions" in told) == (num_bad > 0)
