@@ -38,7 +38,7 @@ test: check
 	$(PYTEST)
 
 # A real engine, fetched once into .engines/, runs every job and a whole day: the bytes must be those of the local runner.
-# prism-test needs Go; flink-test Java 11 or 17 and Maven. Linux.
+# prism-test needs Go; flink-test Java 17 and Maven. Linux.
 prism-test: install
 	ITEMSAGE_ENGINES=prism $(BIN)/python -m pytest tests/engines/test_prism.py
 

@@ -6,7 +6,6 @@ Users, pairs, daily runs and trainings begin with it, so that a log of which not
 of work. Counts: see pipelines.log_rows; of the rejected rows also those of every quarantine.
 """
 
-import functools
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from model.split import end_of_day_us
 from pipelines.console.jobs import flag, print_summary
 from pipelines.console.progress import Progress
 from pipelines.log_rows import LEFT_OUT, LOG_STAGE, LogUse, RejectedRows
+from pipelines.shared import Shared, closed_after_job
 from pipelines.transforms.process_units import ProcessUnits, UnitStage
 from pipelines.transforms.read_engagements import slice_unit
 from pipelines.unit_files import manifest_path
@@ -82,7 +82,7 @@ class LogStage(UnitStage):
             rejections += rejected
             writer.counts["rows_read"] += read["rows_read"]
             progress.advance(read["rows_read"])
-        writer.counts.update(use.counts(_item_ids(self.source.item_files)), rows_quarantined=0, **counted.values())
+        writer.counts.update(use.counts(_ITEM_IDS.get(self.source.item_files)), rows_quarantined=0, **counted.values())
         writer.quarantine(rejections)
 
 
@@ -103,10 +103,9 @@ def run(config: LogConfig, options: PipelineOptions) -> dict[str, Any]:
     unfinished = [unit for unit in units if finished_sidecar(config.run, unit, check_content=True) is None]
     if unfinished:
         stage = LogStage(LogSource(slices=slices, columns=columns, item_files=item_files, end_us=end_us))
-        with beam.Pipeline(options=options) as pipeline:
+        with closed_after_job(), beam.Pipeline(options=options) as pipeline:
             pipeline | "Slices" >> beam.Create(unfinished) | ProcessUnits(config.run, stage, count_rows(files))
         Progress.close_shared(LOG_STAGE)
-        _item_ids.cache_clear()
     manifest = write_stage_manifest(config.run, LOG_STAGE, slices, fingerprint=identity)
     if unfinished:
         counts = manifest["counts"]
@@ -126,7 +125,9 @@ def _items(config: LogConfig) -> tuple[tuple[str, ...], Any]:
     return tuple(path for path, _ in source.files), source.identity
 
 
-@functools.lru_cache(maxsize=1)
-def _item_ids(files: tuple[str, ...]) -> pa.Array:
+def _read_item_ids(files: tuple[str, ...]) -> pa.Array:
     tables = [pq.read_table(path, columns=["item_id"]) for path in files]
     return pa.concat_tables(tables)["item_id"].combine_chunks() if tables else pa.array([], pa.string())
+
+
+_ITEM_IDS: Shared[tuple[str, ...], pa.Array] = Shared(_read_item_ids)

@@ -160,7 +160,9 @@ def run(config: EvaluateConfig) -> dict[str, Any]:
     else:
         assert config.judgements is not None
         date = config.date or manifest["date"]
-        report = evaluate_judgements(EvaluatedRun(folder, model), config.judgements, date=date, columns=config.columns)
+        report = evaluate_judgements(
+            EvaluatedRun(folder, model), config.judgements, date=date, columns=config.columns, thresholds=config
+        )
     print(json.dumps(report, indent=1, sort_keys=True) if config.json else format_report(report))
     return report
 

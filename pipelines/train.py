@@ -35,7 +35,6 @@ from pipelines import engagement_log, features, ingest, pairs, store, vocabulary
 from pipelines.console.jobs import flag, main_of, narrow
 from pipelines.console.paths import given_values
 from pipelines.console.progress import Progress
-from pipelines.gating.log import check_log, require_passed_log
 from pipelines.gating.thresholds import GateThresholds, LogThresholds
 from pipelines.lock import store_lock
 from pipelines.publish import Acceptance
@@ -180,16 +179,17 @@ def prepare(config: TrainConfig, options: PipelineOptions, folder: str) -> dict[
     buckets = store.buckets_for(config.store, config.num_buckets)
     items = ingest.run(narrow(ingest.IngestConfig, config, run=folder, num_buckets=buckets), options)
     store.fix_num_buckets(config.store, items["num_buckets"])
-    require_little_rejected(config, folder, items["counts"])
+    require_little_rejected(config, folder, items["counts"], log=None)
     check_lists_pictures(config, items["counts"]["pictures_listed"])
+    log = None
     if config.engagements is not None:
         log = engagement_log.run(narrow(engagement_log.LogConfig, config, run=folder), options)["counts"]
-        require_passed_log(check_log(log, config), "a model is trained")
+        require_little_rejected(config, folder, items["counts"], log=log)
     vocabulary.run(narrow(vocabulary.VocabularyConfig, config, run=folder, mode=config.vocabulary_mode), options)
     previous = store.previous_run(config.store)
     reuse_from = str(previous) if previous else None
     made = features.run(narrow(features.FeaturesConfig, config, run=folder, reuse_from=reuse_from), options)
-    accepted = require_little_rejected(config, folder, items["counts"], made["counts"])
+    accepted = require_little_rejected(config, folder, items["counts"], made["counts"], log=log)
     for name, reason in accepted.items():
         print(f"train: accepted {name}: {printable(reason)}", flush=True)
     pairs.run(narrow(pairs.PairsConfig, config, run=folder), options)

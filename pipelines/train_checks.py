@@ -73,11 +73,14 @@ def check_lists_pictures(config: "TrainConfig", num_listed: int) -> None:
     )
 
 
-def require_little_rejected(config: "TrainConfig", folder: str, *stage_counts: Mapping[str, int]) -> dict[str, str]:
-    """The gates of `itemsage daily` on rejected rows and pictures, from the counts of the stages that are finished;
-    those that somebody accepts, with the reason. Writes <folder>/gates.json. Raises ThresholdError if one fails."""
+def require_little_rejected(
+    config: "TrainConfig", folder: str, *stage_counts: Mapping[str, int], log: Mapping[str, int] | None
+) -> dict[str, str]:
+    """The gates of `itemsage daily` on rejected rows and pictures and on the log, from the counts of the stages that
+    are finished (log: None if it is not); those that somebody accepts, with the reason. Writes <folder>/gates.json.
+    Raises ThresholdError if one fails."""
     thresholds = narrow(GateThresholds, config)
-    results = check_quarantine_share(*stage_counts, thresholds=thresholds, accepted=config.accepted())
+    results = check_quarantine_share(*stage_counts, log=log, thresholds=thresholds, accepted=config.accepted())
     write_report(Path(folder), None, thresholds, results)
     require_passed(results, Path(folder), TRAINING)
     return {result.name: str(result.accepted_reason) for result in results if result.status == ACCEPTED}

@@ -62,8 +62,8 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[str]:
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.parent / f".{target.name}.{uuid.uuid4().hex[:8]}.tmp"
-    mode = _mode_of_new_file(temporary)
     try:
+        mode = _mode_of_new_file(temporary)
         yield str(temporary)
         if stat.S_IMODE(os.stat(temporary).st_mode) != mode:
             os.chmod(temporary, mode)

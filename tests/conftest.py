@@ -31,9 +31,10 @@ def figures() -> Counter[str]:
     return FIGURES
 
 
+@pytest.hookimpl(tryfirst=True)  # before hypothesis looks at its option
 def pytest_configure(config: pytest.Config) -> None:
-    if SEED and getattr(config.option, "hypothesisseed", None) is None:
-        config.option.hypothesisseed = SEED
+    if SEED and config.getoption("--hypothesis-seed") is None:
+        config.option.hypothesis_seed = SEED
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

@@ -8,6 +8,9 @@ import numpy as np
 
 from model.metrics import bootstrap_interval, ndcg_at_k
 from pipelines.evaluation.evaluated_run import EvaluatedRun
+from pipelines.gating.log import require_sound_log
+from pipelines.gating.thresholds import LogThresholds
+from pipelines.log_rows import RejectedRows
 from schemas.columns import table_columns
 from schemas.errors import ThresholdError
 from schemas.files import expand_inputs
@@ -24,12 +27,16 @@ Graded = dict[str, dict[int, float]]
 
 
 def evaluate_judgements(
-    evaluated: EvaluatedRun, judgements: str, *, date: str | None, columns: Mapping[str, Any]
+    evaluated: EvaluatedRun, judgements: str, *, date: str | None, columns: Mapping[str, Any], thresholds: LogThresholds
 ) -> dict[str, Any]:
     """The report of nDCG@10 over judged items of text queries, beside TF-IDF, BM25 and a random order. Raises
-    ThresholdError if no item of the run is judged."""
+    ThresholdError if too many rows are rejected, or no item of the run is judged."""
     counts: Counter[str] = Counter()
-    graded = _read_grades(evaluated, judgements, date, table_columns(columns, "judgements"), counts)
+    rejected_rows = RejectedRows()
+    graded = _read_grades(evaluated, judgements, date, table_columns(columns, "judgements"), counts, rejected_rows)
+    require_sound_log(
+        rejected_rows.counts() | {"rows_read": counts["rows_read"]}, thresholds, "the run is judged by it"
+    )
     if not graded:
         raise ThresholdError(f"expected search judgements of items in the run, got none of {dict(counts)}")
     values = _ndcg_a_query(evaluated, graded, counts)
@@ -47,13 +54,19 @@ def evaluate_judgements(
 
 
 def _read_grades(
-    evaluated: EvaluatedRun, judgements: str, date: str | None, columns: Mapping[str, str], counts: Counter[str]
+    evaluated: EvaluatedRun,
+    judgements: str,
+    date: str | None,
+    columns: Mapping[str, str],
+    counts: Counter[str],
+    rejected_rows: RejectedRows,
 ) -> Graded:
-    """Grades of the run's items on search; other rows are counted."""
+    """Grades of the run's items on search; other rows are counted, rejected ones with their values."""
     graded: Graded = {}
     for part in plan_slices(expand_inputs(judgements, date)):
         for raw in read_slice(part, columns, JUDGEMENTS):
             good, rejected, _ = validate_judgements(raw, part)
+            rejected_rows.add(rejected)
             counts.update(rows_read=len(good) + len(rejected), rows_quarantined=len(rejected))
             for row in good.to_pylist():
                 if row["surface"] != "search" or row["item_id"] not in evaluated.row_of:

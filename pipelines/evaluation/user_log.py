@@ -60,7 +60,9 @@ def read_user_log(
                 tables[name].append(with_item_rows(of_kind, item_ids))
             progress.advance(read["rows_read"])
     progress.close()
-    require_sound_log(rejected_rows.counts() | {"rows_read": counts["rows_read"]}, thresholds, "users are evaluated")
+    require_sound_log(
+        rejected_rows.counts() | {"rows_read": counts["rows_read"]}, thresholds, "users are calibrated or evaluated"
+    )
     names, users_M, rows_M, times_us_M = _columns(pa.concat_tables(tables["acted"]))
     counts["rows_item_unknown"], counts["rows_used"] = int((rows_M < 0).sum()), int((rows_M >= 0).sum())
     if counts["rows_read"] and not counts["rows_used"]:

@@ -61,7 +61,7 @@ def require_sound_log(counts: Mapping[str, int], thresholds: LogThresholds, befo
 
 
 def require_passed_log(results: list[GateResult], before: str) -> None:
-    """Raises ThresholdError if one of the results is a failure: commands that publish nothing accept nothing."""
+    """Raises ThresholdError if one of the results is a failure: commands that make no run accept nothing."""
     failed = [result for result in results if result.status == FAILED]
     if failed:
         raise ThresholdError(

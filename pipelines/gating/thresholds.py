@@ -12,7 +12,9 @@ class LogThresholds:
     """How much of an engagement log may be rejected, for every command that reads one. Raises UsageError for values out
     of range."""
 
-    max_quarantined_log: float = flag(default=0.1, help="rows of the log quarantined / rows of the log read <= this")
+    max_quarantined_log: float = flag(
+        default=0.1, help="rows of the log (or judgements) quarantined / rows of it read <= this"
+    )
     min_quarantined: int = flag(
         default=20,
         help="fewer rows or pictures may always be quarantined, unless they are all there are (of a log: half)",

@@ -10,7 +10,7 @@ from flink_cluster import start_flink
 pytestmark = pytest.mark.engine("flink")
 _JOB_S = 900
 #: The seven jobs, and ingest, features, embed, index and users of the day.
-_NUM_PIPELINES = 12
+_NUM_PIPELINES = 14
 
 
 def test_all_jobs_alone_and_the_whole_day_give_the_local_bytes(

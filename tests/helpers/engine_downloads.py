@@ -66,7 +66,7 @@ def job_server() -> Path:
 
 
 def java() -> str:
-    """The Java that runs Flink: 11 or 17."""
+    """The Java that runs Flink: 17 was tried."""
     return _tool("java")
 
 

@@ -80,7 +80,7 @@ def train_call(folder: Path, log: Path, *flags: str) -> int:
 def test_train(tmp_path, capsys, change):
     assert train_call(tmp_path, log_of(tmp_path, change)) == 3
     told = capsys.readouterr().err
-    assert "expected the log to pass its gates before a model is trained, got 1 failed" in told
+    assert "expected every gate to pass before a model is trained" in told
     assert (REJECTED | UNUSED)[change] in told
     (run,) = (tmp_path / "store" / "training" / DATE).iterdir()
     assert not (run / "features").exists()
@@ -89,7 +89,7 @@ def test_train(tmp_path, capsys, change):
 
 def test_train_goes_on_in_the_same_run_once_more_is_let_pass(tmp_path):
     log = log_of(tmp_path, ga4_names, 20)
-    tiny = ["--epochs", "1", "--min-steps", "2", "--batch-size", "16", "--test-fraction", "0"]
+    tiny = ["--epochs", "1", "--min-steps", "2", "--batch-size", "16", "--test-fraction", "0", "--accept-untrained"]
     assert train_call(tmp_path, log, *tiny) == 3
     assert train_call(tmp_path, log, *tiny, "--max-quarantined-log", "0.5") == 0
     (run,) = (tmp_path / "store" / "training" / DATE).iterdir()

@@ -252,3 +252,23 @@ def test_two_processes_refuse_together(tmp_path):
         assert ended.returncode == code, ended.stderr[-3000:]
         assert ("a step that validation finds better than its start" in ended.stderr) == (code == 1)
         assert bool(models_of(tmp_path)) == (code == 0)
+
+
+def test_a_bad_log_stops_training_until_it_is_accepted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_catalogue(tmp_path, images=None)
+    write_log(tmp_path)
+    rows = pq.read_table(tmp_path / "log.parquet").to_pylist()
+    for row in rows[:200]:
+        row["action"] = "view_item"
+    pq.write_table(pa.Table.from_pylist(rows, schema=ENGAGEMENTS), tmp_path / "log.parquet")
+    places = ["--catalog", f"{tmp_path}/catalog.parquet", "--engagements", f"{tmp_path}/log.parquet", "--date", DATE]
+    call = [*places, "--store", f"{tmp_path}/store", "--image-encoder", "none", *TINY, "--accept-untrained"]
+    assert train.main(call) == 3
+    shown = capsys.readouterr().err
+    assert "quarantine_log" in shown
+    assert "view_item" in shown
+    assert "--accept quarantine_log" in shown
+    assert not models_of(tmp_path)
+    assert train.main([*call, "--accept", "quarantine_log", "--because", "old app"]) == 0, capsys.readouterr().err
+    (manifest,) = models_of(tmp_path).values()
+    assert manifest["accepted"] == {"quarantine_log": "old app"}

@@ -16,6 +16,7 @@ from pipelines.evaluation.evaluated_run import EvaluatedRun
 from pipelines.evaluation.inputs import sample_queries
 from pipelines.evaluation.judgements import evaluate_judgements
 from pipelines.evaluation.query_pictures import PATH, QUERY_PICTURES
+from pipelines.gating.thresholds import LogThresholds
 from schemas.errors import ThresholdError
 from schemas.files import read_json, sha256_of_file, write_json, write_text
 from schemas.tables import JUDGEMENTS
@@ -99,10 +100,21 @@ def test_judgements_count_queries_without_a_known_token(shop):
     ]
     path = shop.folder / "judgements.parquet"
     pq.write_table(pa.Table.from_pylist(judged, schema=JUDGEMENTS), path)
-    report = evaluate_judgements(EvaluatedRun(shop.new_run(), shop.model), str(path), date=None, columns={})
+    run = EvaluatedRun(shop.new_run(), shop.model)
+    report = evaluate_judgements(run, str(path), date=None, columns={}, thresholds=LogThresholds())
     assert report["rows"]["queries_without_known_token"] == 1
     assert report["tasks"][0]["queries"] == 2
     assert read_json(shop.model / "manifest.json")["model_id"] == report["model_id"]
+
+
+def test_judgements_of_which_most_are_rejected_are_no_measure(shop):
+    judged = [{"surface": "search", "query": "red lamp", "item_id": IDS[n % 6], "grade": "good"} for n in range(30)]
+    judged[0]["grade"] = "3"
+    path = shop.folder / "judgements.csv"
+    path.write_text("surface,query,item_id,grade\n" + "".join(",".join(row.values()) + "\n" for row in judged))
+    run = EvaluatedRun(shop.new_run(), shop.model)
+    with pytest.raises(ThresholdError, match=r"29.* of 30"):
+        evaluate_judgements(run, str(path), date=None, columns={}, thresholds=LogThresholds())
 
 
 def publish_by_hand(shop) -> None:
