@@ -1,6 +1,6 @@
 """Quarantine: what was rejected, why, and what to do about it. Nothing that came in disappears without a row here."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 
 import pyarrow as pa
@@ -9,6 +9,10 @@ from schemas.tables import QUARANTINE, REJECTIONS
 
 #: `got` is quoted from hostile input: shortened to this many characters, control characters escaped.
 MAX_QUOTED_CHARACTERS = 200
+#: Of a text: all of it that may be shown, and one more, which shows that there is more.
+_ENOUGH = MAX_QUOTED_CHARACTERS + 1
+#: Python prints no more than 4,300 digits, and takes the longer over each the more there are.
+_PRINTED_BITS = 10_000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,14 +30,49 @@ class Rejection:
 
 
 def quote(value: object) -> str:
-    """A short, printable rendering of an untrusted value.
+    """A short, printable rendering of an untrusted value. No more of it is rendered than is shown.
 
     >>> quote("a\\x1b[31m")
     "'a\\\\x1b[31m'"
     """
-    text = ascii(value) if not isinstance(value, str) else repr(value)
+    text = repr(value[:_ENOUGH]) if isinstance(value, str) else _beginning(value)
     text = text.encode("utf-8", "backslashreplace").decode()
     return text if len(text) <= MAX_QUOTED_CHARACTERS else text[: MAX_QUOTED_CHARACTERS - 1] + "…"
+
+
+def _beginning(value: object) -> str:
+    """ascii(value), or its first characters if they are more than are shown."""
+    text = ""
+    for piece in _pieces(value):
+        text += piece
+        if len(text) > MAX_QUOTED_CHARACTERS:
+            break
+    return text
+
+
+def _pieces(value: object) -> Iterator[str]:
+    """The pieces of ascii(value), one after the other, each short. What is within another value comes when it is asked
+    for, so nesting as deep as the text is long is all that is looked into."""
+    if isinstance(value, str | bytes):
+        yield ascii(value[:_ENOUGH])
+    elif isinstance(value, int) and value.bit_length() > _PRINTED_BITS:
+        yield f"a whole number of {value.bit_length():,} bits"
+    elif isinstance(value, dict) and type(value) is dict:
+        yield "{"
+        for number, (key, member) in enumerate(value.items()):
+            yield ", " if number else ""
+            yield from _pieces(key)
+            yield ": "
+            yield from _pieces(member)
+        yield "}"
+    elif isinstance(value, list | tuple) and type(value) in (list, tuple):
+        yield "[" if type(value) is list else "("
+        for number, member in enumerate(value):
+            yield ", " if number else ""
+            yield from _pieces(member)
+        yield "]" if type(value) is list else ",)" if len(value) == 1 else ")"
+    else:
+        yield ascii(value)
 
 
 def rejections_to_table(rejections: Iterable[Rejection]) -> pa.Table:

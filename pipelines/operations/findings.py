@@ -68,7 +68,10 @@ def brief(value: object, most: int = 80) -> str:
     >>> brief("a/" * 100 + "b.jpg", 20)
     "'a/a/a/a/…a/a/b.jpg'"
     """
-    text = repr(value) if isinstance(value, str) else ascii(value)
+    if isinstance(value, str):
+        text = repr(value if len(value) <= 2 * most else value[:most] + value[-most:])
+    else:
+        text = quote(value)
     text = text if len(text) <= most else f"{text[: most // 2 - 1]}…{text[-(most // 2) :]}"
     return quote(text) if not text.isprintable() else text
 
