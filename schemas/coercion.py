@@ -104,6 +104,8 @@ def _fast_lists(column: pa.Array) -> pa.Array | None:
     try:
         if pa.types.is_null(kind):
             return column.cast(_STRINGS)
+        if pa.types.is_list(kind) and pa.types.is_dictionary(kind.value_type):
+            return _fast_lists(column.cast(pa.list_(kind.value_type.value_type)))
         if (pa.types.is_list(kind) or pa.types.is_large_list(kind)) and _is_text(kind.value_type):
             column.validate(full=True)
             return column.cast(_STRINGS)

@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from schemas.columns import list_names, partition_values, source_columns
 from schemas.errors import CorruptFileError, UsageError
 from schemas.files import sha256_of_file, shown
+from schemas.parquet_batches import bounded_batches
 from schemas.quarantine import quote
 from schemas.reading_text import Row, csv_header, csv_rows, json_keys, json_rows, open_lines
 from schemas.tables import CATALOGUE
@@ -65,6 +66,7 @@ class RawRows:
     table: one column for each field of the wanted schema, in any Arrow type (`null` if the file has no such column).
     row_numbers: int64 [table.num_rows], ascending. broken: (row number, error) of lines that could not be parsed.
     mixed: columns whose values have no common Arrow type (JSON only), as Python values; in `table` they are null.
+    oversized: (row number, why) of rows that are left out for a cell above MAX_CELL_BYTES (Parquet only).
     """
 
     first_row: int
@@ -72,6 +74,12 @@ class RawRows:
     broken: list[tuple[int, str]]
     row_numbers: np.ndarray
     mixed: dict[str, list[Any]] = field(default_factory=dict)
+    oversized: list[tuple[int, str]] = field(default_factory=list)
+
+    @property
+    def num_rows(self) -> int:
+        """Rows of all kinds."""
+        return self.table.num_rows + len(self.broken) + len(self.oversized)
 
 
 def plan_slices(files: Sequence[str]) -> list[FileSlice]:
@@ -209,19 +217,17 @@ def _read_parquet(file_slice: FileSlice, columns: Mapping[str, str], schema: pa.
     with pq.ParquetFile(file_slice.path, pre_buffer=False) as file:
         source = source_columns(file.schema_arrow.names, columns, schema, file_slice.path)
         constants = partition_values(file_slice.path, columns, schema)
-        group = file.metadata.row_group(file_slice.part)
-        row_bytes = max(group.total_byte_size // max(group.num_rows, 1), 1)
-        batch_rows = int(np.clip(MAX_BATCH_BYTES // row_bytes, 1, MAX_BATCH_ROWS))
-        row = file_slice.first_row
-        wanted = sorted(set(source.values()))
-        for batch in file.iter_batches(batch_size=batch_rows, row_groups=[file_slice.part], columns=wanted):
+        wanted = set(source.values())
+        for batch in bounded_batches(file, file_slice.path, file_slice.part, wanted, MAX_BATCH_ROWS, MAX_BATCH_BYTES):
             arrays = [
-                batch.column(source[name]) if name in source else _constant(constants.get(name), batch.num_rows)
+                batch.table[source[name]] if name in source else _constant(constants.get(name), len(batch.rows))
                 for name in schema.names
             ]
-            numbers = np.arange(row, row + batch.num_rows, dtype=np.int64)
-            yield RawRows(row, pa.Table.from_arrays(arrays, schema.names), [], numbers)
-            row += batch.num_rows
+            numbers = file_slice.first_row + batch.rows
+            oversized = [(file_slice.first_row + row, why) for row, why in batch.oversized]
+            first_row = min([*numbers[:1].tolist(), *(number for number, _ in oversized[:1])])
+            table = pa.Table.from_arrays(arrays, schema.names)
+            yield RawRows(first_row, table, [], numbers, oversized=oversized)
 
 
 def _batches(rows: Iterator[Row], schema: pa.Schema, constants: Mapping[str, str | None]) -> Iterator[RawRows]:

@@ -5,6 +5,7 @@ A row is rejected, with the first reason found in it:
 | reason | rule |
 |---|---|
 | broken_line | a text line that is no JSON object, or no CSV row of the header's width |
+| oversized_cell | a cell of a Parquet file has more than `MAX_CELL_BYTES`, as much as a line of text may have |
 | null_id, empty_id | the id is null (an empty CSV cell too); it is empty or white space only |
 | oversized_id | the id has more than `max_id_bytes` bytes of UTF-8 |
 | wrong_type | a value is of no type that its column takes (see schemas.coercion) |
@@ -25,6 +26,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas.coercion import Fault, Faults, list_column, number_column, text_column, timestamp_column
+from schemas.parquet_batches import MAX_CELL_BYTES
 from schemas.quarantine import Rejection, quote
 from schemas.reading import FileSlice, RawRows
 from schemas.tables import (
@@ -52,6 +54,7 @@ VALIDATED_CATALOGUE = pa.schema(
 
 REMEDIES = {
     "broken_line": "write one valid JSON object or CSV row a line",
+    "oversized_cell": "shorten the value, or leave it out",
     "null_id": "give the row its item_id",
     "empty_id": "give the row its item_id",
     "oversized_id": "use a shorter item_id",
@@ -102,7 +105,7 @@ def validate_catalogue(
     good, keep = _good_rows(columns, VALIDATED_CATALOGUE, faults)
     rejections = _rejections(raw, file_slice, "items", ids, faults)
     counts = Counter(
-        rows_read=raw.table.num_rows + len(raw.broken),
+        rows_read=raw.num_rows,
         rows_rejected=len(rejections),
         pictures_listed=len(good["images"].combine_chunks().flatten()),
         pictures_cut_off=int(num_cut[keep].sum()),
@@ -139,7 +142,7 @@ def validate_engagements(
     good, keep = _good_rows(columns, ENGAGEMENTS, faults)
     rejections = _rejections(raw, file_slice, stage, columns["item_id"], faults)
     counts = Counter(
-        rows_read=raw.table.num_rows + len(raw.broken),
+        rows_read=raw.num_rows,
         rows_rejected=len(rejections),
         queries_truncated=int(truncated[keep].sum()),
     )
@@ -164,7 +167,7 @@ def validate_judgements(
     good, keep = _good_rows(columns, JUDGEMENTS, faults)
     rejections = _rejections(raw, file_slice, stage, columns["item_id"], faults)
     counts = Counter(
-        rows_read=raw.table.num_rows + len(raw.broken),
+        rows_read=raw.num_rows,
         rows_rejected=len(rejections),
         queries_truncated=int(truncated[keep].sum()),
     )
@@ -228,10 +231,12 @@ def _good_rows(columns: dict[str, Any], schema: pa.Schema, faults: Faults) -> tu
 
 
 def _rejections(raw: RawRows, file_slice: FileSlice, stage: str, ids: pa.Array, faults: Faults) -> list[Rejection]:
-    """One rejection for each faulty row and broken line."""
+    """One rejection for each faulty row, broken line and row with an oversized cell."""
     found = [(int(raw.row_numbers[row]), ids[row].as_py(), fault) for row, fault in faults.items()]
     for number, error in raw.broken:
         found.append((number, None, Fault("broken_line", "a line that can be parsed", quote(error))))
+    for number, why in raw.oversized:
+        found.append((number, None, Fault("oversized_cell", f"cells of at most {MAX_CELL_BYTES:,} bytes", why)))
     return [
         Rejection(
             level="row",
