@@ -65,10 +65,12 @@ def make_items(run: Path, refine_cosine: float = 0.0) -> None:
         write_embeddings_file(temporary, item_ids(), vectors(), embeddings_metadata(MODEL, DIM))
     writer.seal()
     write_stage_manifest(str(run), "embeddings", [writer.unit.name], model_id=MODEL)
-    (run / "items").mkdir()
+    writer = UnitWriter(str(run), Unit("items", bucket_name(0, 1), "0"))
     titles = {"item_id": item_ids(), "title": [HOSTILE_TITLE if "\x1b" in name else None for name in item_ids()]}
-    pq.write_table(pa.table(titles), run / "items" / f"{bucket_name(0, 1)}.parquet")
-    write_stage_manifest(str(run), "items", [], num_buckets=1)
+    with writer.file(f"items/{writer.unit.name}.parquet") as temporary:
+        pq.write_table(pa.table(titles), temporary)
+    writer.seal()
+    write_stage_manifest(str(run), "items", [writer.unit.name], num_buckets=1)
     index.run(index.IndexConfig(run=str(run), refine_cosine=refine_cosine), PipelineOptions(["--runner=FnApiRunner"]))
 
 

@@ -158,7 +158,8 @@ def test_the_job_says_which_alpha_it_used(tmp_path, capsys):
             write_sealed_json(calibration, {"model_id": MODEL_ID, "alpha": 0.75, "samples": 20})
         assert run_users(tmp_path / "run", vectors, log, alpha="0.25" if name == "given" else None) == 0
         manifest = read_stage_manifest(str(tmp_path / "run"), "users")
-        told[name] = (capsys.readouterr().out.splitlines()[0], manifest["alpha"], manifest["samples"])
+        (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("users: alpha")]
+        told[name] = (line, manifest["alpha"], manifest["samples"])
     defaults = f"users: alpha {DEFAULT_ALPHA}, e = 3 are the defaults; itemsage users --calibrate ... chooses them on"
     assert told["default"] == (f"{defaults} your data", DEFAULT_ALPHA, 3)
     assert told["calibrated"] == (f"users: alpha 0.75, e = 20 of {calibration}", 0.75, 20)
