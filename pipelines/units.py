@@ -25,6 +25,7 @@ import pyarrow.parquet as pq
 
 from pipelines.unit_files import (
     data_path,
+    is_data_file,
     listed_files,
     manifest_path,
     quarantine_path,
@@ -190,7 +191,7 @@ def read_stage_manifest(run: str, stage: str) -> dict[str, Any]:
     manifest = read_sealed_json(path)
     files = manifest.get("files", [])
     names = [e.get("path") if isinstance(e, dict) else e for e in (files if isinstance(files, list) else [files])]
-    if foreign := [name for name in names if data_path(run, name) is None]:
+    if foreign := [name for name in names if not is_data_file(name)]:
         raise CorruptFileError(f"expected names of data files inside the run, got {quote(foreign[0])} in {shown(path)}")
     return manifest
 
