@@ -54,8 +54,8 @@ def test_a_sound_refined_index_passes_with_its_numbers(tmp_path):
     assert "the refined index finds" in found["index_recall"].message
 
 
-def test_without_one_nothing_is_asked(made):
-    found = judge(made / "runs" / TODAY / "0123456789abcdef", None)
+def test_without_one_nothing_is_asked(days):
+    found = judge(days[0], None)
     assert {found[name].status for name in ("refined_index", "refined_kept")} == {"skipped"}
     assert "refined" not in found["index_recall"].message
 
