@@ -8,7 +8,7 @@ With a position p = In x + b of a modality (In, b its input Linear), keys K_h p 
 
 So scores cost H numbers a position instead of 3 W, values are pooled before they are projected, and attention output,
 feed-forward and head run for 1 position instead of 33. A picture's scaling to norm sqrt(D) is a factor of its score and
-of its weight; the mean picture of the linear path is one more row of weights beside the H heads.
+of its weight.
 
 A row's bytes depend neither on the other rows of a batch nor on its place in it, as long as the batch has the same
 shape (B, N): give it batches of one fixed shape, the last one padded.
@@ -80,21 +80,16 @@ class FoldedItemEncoder(nn.Module):
         """pictures_BND float32 or float16 -> [B, O], float32, norm 1."""
         encoder, config = self.encoder, self.encoder.config
         B, H = len(batch), config.heads
-        path_BO = torch.zeros(B, config.output_dim, device=self.cls_score_H.device)
         scores_BHP = self.cls_score_H[None, :, None].expand(B, H, 1)
         if self.text is not None:
             sums_BFE = encoder.hash_embedder(batch.token_ids_T, batch.token_offsets_BF).view(B, NUM_TEXT_FIELDS, -1)
             fields_BFE = encoder.field_norm(sums_BFE)
             present_BF = batch.token_offsets_BF.diff().view(B, NUM_TEXT_FIELDS) > 0
             scores_BHP = torch.cat([scores_BHP, self.text.scores(fields_BFE, present_BF)], dim=2)
-            if config.linear_path:
-                path_BO = path_BO + encoder.text_linear(sums_BFE)
         if self.pictures is not None:
-            weights_BHP, pooled_BRD = self._pool_pictures(batch.pictures_BND, batch.picture_mask_BN, scores_BHP)
+            weights_BHP, pooled_BHD = self._pool_pictures(batch.pictures_BND, batch.picture_mask_BN, scores_BHP)
             share_BH1 = weights_BHP[:, :, scores_BHP.shape[2] :].sum(dim=2, keepdim=True)
-            values_BHC = self.pictures.values(pooled_BRD[:, :H], share_BH1)
-            if config.linear_path:
-                path_BO = path_BO + encoder.picture_linear_of_sum(pooled_BRD[:, H], batch.picture_mask_BN)
+            values_BHC = self.pictures.values(pooled_BHD, share_BH1)
         else:
             weights_BHP = scores_BHP.softmax(dim=2)
             values_BHC = torch.zeros(())
@@ -103,18 +98,17 @@ class FoldedItemEncoder(nn.Module):
             weights_BHF = weights_BHP[:, :, 1 : 1 + NUM_TEXT_FIELDS]
             share_BH1 = weights_BHF.sum(dim=2, keepdim=True)
             values_BHC = values_BHC + self.text.values(torch.bmm(weights_BHF, fields_BFE), share_BH1)
-        return encoder.head(self._rest_of_block(values_BHC.reshape(B, -1)), path_BO)
+        return encoder.head(self._rest_of_block(values_BHC.reshape(B, -1)))
 
     def _pool_pictures(self, pictures_BND: Tensor, mask_BN: Tensor, scores_BHP: Tensor) -> tuple[Tensor, Tensor]:
         """Attention over CLS, fields (their scores given) and pictures.
 
-        Returns weights [B, H, P + N] and the pictures pooled by each head (with linear_path, their sum too): [B, R, D].
+        Returns weights [B, H, P + N] and the pictures pooled by each head [B, H, D].
         Goes by few items at a time, whose float32 pictures stay in the processor's cache between scoring and pooling.
         """
         assert self.pictures is not None
         config = self.encoder.config
-        num_rows = config.heads + config.linear_path
-        pooled_BRD = torch.empty(len(mask_BN), num_rows, config.picture_dim, device=mask_BN.device)
+        pooled_BHD = torch.empty(len(mask_BN), config.heads, config.picture_dim, device=mask_BN.device)
         weights = []
         for start in range(0, len(mask_BN), ITEMS_IN_CACHE):
             rows = slice(start, start + ITEMS_IN_CACHE)
@@ -123,11 +117,8 @@ class FoldedItemEncoder(nn.Module):
             picture_scores_BHN = self.pictures.scores(x_BND, mask_BN[rows], factor_B1N)
             weights_BHP = torch.cat([scores_BHP[rows], picture_scores_BHN], dim=2).softmax(dim=2)
             weights.append(weights_BHP)
-            shares_BRN = weights_BHP[:, :, scores_BHP.shape[2] :] * factor_B1N
-            if config.linear_path:
-                shares_BRN = torch.cat([shares_BRN, mask_B1N * factor_B1N], dim=1)
-            torch.bmm(shares_BRN, x_BND, out=pooled_BRD[rows])
-        return torch.cat(weights), pooled_BRD
+            torch.bmm(weights_BHP[:, :, scores_BHP.shape[2] :] * factor_B1N, x_BND, out=pooled_BHD[rows])
+        return torch.cat(weights), pooled_BHD
 
     def _rest_of_block(self, values_BW: Tensor) -> Tensor:
         """Everything of the block after the values are pooled, for the CLS position alone."""

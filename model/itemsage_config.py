@@ -26,12 +26,12 @@ class ItemSageConfig:
     dropout: float = 0.0
     use_text: bool = True
     use_pictures: bool = True
-    field_layer_norm: bool = False
+    field_layer_norm: bool = True
     normalize_pictures: bool = True
     share_text_table: bool = True
-    linear_path: bool = True
+    start: Literal["linear", "random"] = "linear"
     table_std: float = 1 / 16
-    weight_init: Literal["normal", "ones"] = "normal"
+    weight_init: Literal["normal", "ones"] = "ones"
     seed: int = 0
 
     def __post_init__(self) -> None:

@@ -1,4 +1,4 @@
-"""What the towers of model.itemsage are made of: the transformer block, unit vectors, linear paths and how they start.
+"""What the towers of model.itemsage are made of: the transformer block, unit vectors, scaled pictures.
 
 Shape letters as there: B batch, P positions, W width, H heads, C channels of a head, D picture dimension.
 """
@@ -48,24 +48,3 @@ class TransformerBlock(nn.Module):
         x_BPW = self.attention_norm(x_BPW + F.dropout(a_BPW, dropout))
         hidden = F.dropout(F.relu(self.ffn_in(x_BPW)), dropout)
         return self.ffn_norm(x_BPW + F.dropout(self.ffn_out(hidden), dropout))
-
-
-def text_path(config: ItemSageConfig) -> nn.Linear:
-    """The linear path of text: starts as the identity."""
-    path = nn.Linear(config.hash_dim, config.output_dim, bias=False)
-    nn.init.eye_(path.weight)
-    return path
-
-
-def picture_path(config: ItemSageConfig) -> nn.Linear:
-    """The linear path of pictures: starts as a random projection that keeps lengths and cosines about as they are."""
-    path = nn.Linear(config.picture_dim, config.output_dim)
-    nn.init.orthogonal_(path.weight, gain=max(1.0, math.sqrt(config.picture_dim / config.output_dim)))
-    nn.init.zeros_(path.bias)
-    return path
-
-
-def start_small(layer: nn.Linear) -> None:
-    """Zero weights; a bias of norm 0.1, because the gradient of x / |x| explodes where nothing else is in x."""
-    nn.init.zeros_(layer.weight)
-    nn.init.normal_(layer.bias, std=0.1 / math.sqrt(layer.out_features))

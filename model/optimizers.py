@@ -1,77 +1,65 @@
-"""Optimisers for the two kinds of parameters: AdamW for dense ones, row-wise Adagrad for tables with sparse gradients.
+"""Optimisers for the two kinds of parameters: dense ones, and the tables of hash embeddings with sparse gradients.
 
-Row-wise Adagrad keeps one number a row, so the state of a 100,000 x 256 table is 0.4 MB (Adam: 205 MB), and a step
-touches only rows that the batch used:
-
-    h_r <- h_r + mean_d(g_rd^2)          w_r <- w_r - lr g_r / (sqrt(h_r) + eps)
-
-Also here: which parameter belongs to which, the learning rate of a step, and the clipping of both by one norm.
+Also here: which parameter belongs to which, the learning rate of a step, and the clipping of gradients by one norm.
 """
 
 import math
 from collections.abc import Callable, Iterable
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+#: Forget old gradients sooner than the usual .999: a run of a shop has some hundred steps.
+_BETAS = (0.9, 0.98)
 
-class RowWiseAdagrad(torch.optim.Optimizer):
-    """Row-wise Adagrad for parameters [rows, dim] with sparse gradients; dense gradients are an error."""
 
-    def __init__(self, parameters: Iterable[nn.Parameter], lr: float, eps: float = 1e-8):
-        super().__init__(list(parameters), {"lr": lr, "eps": eps})
-        for parameter in self._all():
-            self.state[parameter]["square_sum"] = torch.zeros(parameter.shape[0], device=parameter.device)
+class AdamTowardsStart(torch.optim.Adam):
+    """Adam with decoupled weight decay (Loshchilov and Hutter 2019) towards the weights it was made with, not towards 0
+    (L2-SP: Li, Grandvalet and Davoine, ICML 2018): w <- w - lr decay (w - w at the start), after Adam's own step.
 
-    def _all(self) -> list[nn.Parameter]:
-        return [parameter for group in self.param_groups for parameter in group["params"]]
+    The start of a model of a small shop is good (model.start); what the data does not speak about should stay there.
+    """
+
+    def __init__(self, parameters: Iterable[nn.Parameter], lr: float, decay: float, betas: tuple[float, float]):
+        super().__init__(list(parameters), lr=lr, betas=betas)
+        self.decay = decay
+        self._starts = [[p.detach().clone() for p in group["params"]] for group in self.param_groups]
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
         """One update; a parameter without gradient is left alone."""
-        assert closure is None
-        for group in self.param_groups:
-            for parameter in group["params"]:
-                if parameter.grad is None:
-                    continue
-                gradient = parameter.grad.coalesce()
-                rows_R, values_RD = gradient.indices()[0], gradient.values()
-                square_sum = self.state[parameter]["square_sum"]
-                square_sum.index_add_(0, rows_R, values_RD.square().mean(dim=1))
-                step_R = -group["lr"] / (square_sum[rows_R].sqrt() + group["eps"])
-                parameter.index_add_(0, rows_R, values_RD * step_R[:, None])
+        super().step(closure)
+        for group, starts in zip(self.param_groups, self._starts, strict=True):
+            for parameter, start in zip(group["params"], starts, strict=True):
+                if parameter.grad is not None:
+                    parameter.lerp_(start, min(group["lr"] * self.decay, 1.0))
 
 
 def is_table(parameter_name: str) -> bool:
-    """Whether a parameter of ItemSage (by its name) gets sparse gradients: the hash embedders' tables."""
+    """Whether a parameter of ItemSage (by its name) gets sparse gradients: the hash embedders' tables E and W."""
     return parameter_name.endswith(("hash_embedder.table", "hash_embedder.weights"))
 
 
 def make_optimizers(
-    model: nn.Module, learning_rate: float, table_learning_rate: float, weight_decay: float
+    model: nn.Module, *, learning_rate: float, table_learning_rate: float, importance_learning_rate: float, decay: float
 ) -> list[torch.optim.Optimizer]:
-    """AdamW over dense parameters (decay on matrices only) and row-wise Adagrad over tables, each if it has any.
+    """AdamTowardsStart over dense parameters, Adam of touched rows (SparseAdam) over E and over W, each with a rate of
+    its own, each if it has any: entries of E are about 1/16, those of W about 1.
 
     Each group carries `base_lr`, which `set_learning_rate` scales. Parameters with requires_grad False are left out.
     """
     named = [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
     dense = [parameter for name, parameter in named if not is_table(name)]
-    groups: list[dict[str, Any]] = [
-        {"params": [p for p in dense if p.ndim > 1], "weight_decay": weight_decay},
-        {"params": [p for p in dense if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    groups = [group for group in groups if group["params"]]
-    tables = [parameter for name, parameter in named if is_table(name)]
-    optimizers: list[torch.optim.Optimizer] = []
-    if groups:
-        optimizers.append(torch.optim.AdamW(groups, lr=learning_rate, betas=(0.9, 0.98)))
-    if tables:
-        optimizers.append(RowWiseAdagrad(tables, lr=table_learning_rate))
-    for optimizer in optimizers:
+    rates_and_optimizers: list[tuple[float, torch.optim.Optimizer]] = []
+    if dense:
+        rates_and_optimizers.append((learning_rate, AdamTowardsStart(dense, learning_rate, decay, betas=_BETAS)))
+    for kind, rate in (("table", table_learning_rate), ("weights", importance_learning_rate)):
+        if tables := [parameter for name, parameter in named if is_table(name) and name.endswith(kind)]:
+            rates_and_optimizers.append((rate, torch.optim.SparseAdam(tables, lr=1.0, betas=_BETAS)))  # refuses lr=0
+    for rate, optimizer in rates_and_optimizers:
         for group in optimizer.param_groups:
-            group["base_lr"] = group["lr"]
-    return optimizers
+            group["base_lr"] = group["lr"] = rate
+    return [optimizer for _, optimizer in rates_and_optimizers]
 
 
 def learning_rate_factor(step: int, total_steps: int, warmup_steps: int) -> float:
@@ -97,7 +85,7 @@ def set_learning_rate(optimizers: Iterable[torch.optim.Optimizer], factor: float
 def clip_gradients_(parameters: Iterable[nn.Parameter], max_norm: float) -> float:
     """Scales dense gradients so that their common norm is at most max_norm; returns the norm before.
 
-    Sparse ones are left as they are: row-wise Adagrad divides by their size anyway.
+    Sparse ones are left as they are: Adam divides by their size anyway.
     """
     gradients: list[Tensor] = [p.grad for p in parameters if p.grad is not None and not p.grad.is_sparse]
     norm = float(torch.stack([gradient.norm() for gradient in gradients]).norm())

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from model.losses import Correction
+from model.training_dropout import Dropout
 from schemas.errors import UsageError
 
 
@@ -17,6 +18,7 @@ class TrainingConfig:
     num_negatives: random negatives a step; None: as many as the batch. patience: evaluations without a better one
     before training stops; 0: never. frozen: prefixes of parameter names that stay as they are ("hash_embedder").
     correction, joint: see model.losses.
+    drop_tokens, drop_fields, drop_pictures, drop_modalities, max_field_tokens: see model.training_dropout.
     precision: auto = bf16 autocast on a GPU, fp32 on a CPU.
     """
 
@@ -25,7 +27,8 @@ class TrainingConfig:
     batch_size: int = 512
     num_negatives: int | None = None
     learning_rate: float = 1e-3
-    table_learning_rate: float = 0.01
+    table_learning_rate: float = 2e-3
+    importance_learning_rate: float = 1e-2
     warmup_fraction: float = 0.1
     weight_decay: float = 0.01
     max_gradient_norm: float = 1.0
@@ -39,6 +42,11 @@ class TrainingConfig:
     validation_pairs: int = 2000
     validation_items: int = 5000
     frozen: tuple[str, ...] = ()
+    drop_tokens: float = 0.15
+    drop_fields: float = 0.1
+    drop_pictures: float = 0.1
+    drop_modalities: float = 0.1
+    max_field_tokens: int = 128
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     device: str = "auto"
     seed: int = 0
@@ -51,6 +59,16 @@ class TrainingConfig:
                 f"1, got {self.epochs}, {self.min_steps}, {self.batch_size}, {self.learning_rate} and "
                 f"{self.warmup_fraction}"
             )
+
+    def left_out(self) -> Dropout:
+        """What training leaves out of items and queries. Raises UsageError for impossible shares."""
+        return Dropout(
+            tokens=self.drop_tokens,
+            fields=self.drop_fields,
+            pictures=self.drop_pictures,
+            modalities=self.drop_modalities,
+            max_field_tokens=self.max_field_tokens,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,8 +8,16 @@ their names, hold one more. Each task walks through its own pairs in an order sh
 so a sparse task comes round more often than a common one (equal task mix, ItemSage). A pair that occurred c times in
 the log is walked over min(c, count_cap) times.
 
+Random negatives push items away, positives pull them. An item that is met as a negative more often than as a positive
+is pushed away from every query whatever it is, items without pairs most of all. So item i is drawn with probability
+
+    q_i = min(p_i, 1 / I) / Z        p_i: its share of the positives, I items, Z = sum of min(p_i, 1 / I)
+
+and a step draws at most Z B items: then i is a negative about as often as a positive, B p_i times, or less. Where every
+item has pairs (pseudo-queries) that is nearly uniform; an item without any pair is no negative at all.
+
 Legend: B pairs of a batch, U distinct items, Q distinct queries (text first, then pictures), M random negatives,
-K tasks.
+K tasks, I items of the catalogue.
 """
 
 import os
@@ -46,11 +54,11 @@ class PairBatch:
 
 @dataclass
 class PairStream:
-    """Batches of `pairs` with random negatives, uniform over the catalogue's items with features.
+    """Batches of `pairs` with random negatives.
 
-    num_negatives: how many a step, drawn without replacement; a catalogue of no more items than that is used
-    whole, each item once, which makes the second softmax exact. Raises UsageError if batch_size < K, ThresholdError
-    without pairs.
+    num_negatives: how many a step at most, drawn without replacement; where no more items than that have pairs, each
+    is used once, which makes the second softmax exact. Raises UsageError if batch_size < K, ThresholdError without
+    pairs.
     """
 
     pairs: PairTable
@@ -79,6 +87,9 @@ class PairStream:
         self._shares = [
             self.batch_size // num_tasks + (task < self.batch_size % num_tasks) for task in range(num_tasks)
         ]
+        bounded_I = np.minimum(self.item_probabilities(), 1 / self.num_items)
+        self._negative_I = bounded_I / bounded_I.sum()
+        self._num_drawn = max(1, min(self.num_negatives, int(bounded_I.sum() * self.batch_size)))
 
     @property
     def steps_per_epoch(self) -> int:
@@ -92,6 +103,15 @@ class PairStream:
             items_W = np.asarray(self.pairs.item_P[walk])
             probability_I += np.bincount(items_W, minlength=self.num_items) * (share / self.batch_size / len(walk))
         return probability_I
+
+    def negative_probabilities(self) -> np.ndarray:
+        """float64 [num_items]: how probable each item is as a random negative, see above."""
+        has_pairs_I = self._negative_I > 0
+        return has_pairs_I / has_pairs_I.sum() if self._uses_all else self._negative_I
+
+    @property
+    def _uses_all(self) -> bool:
+        return int((self._negative_I > 0).sum()) <= self.num_negatives
 
     def batch(self, step: int) -> PairBatch:
         """The batch of step 0, 1, ..."""
@@ -133,10 +153,10 @@ class PairStream:
         return self._shuffled[task, cycle]
 
     def _negatives(self, step: int) -> np.ndarray:
-        if self.num_items <= self.num_negatives:
-            return np.arange(self.num_items)
+        if self._uses_all:
+            return np.flatnonzero(self._negative_I)
         generator = np.random.default_rng(seed_of("negatives", self.seed, step))
-        return generator.choice(self.num_items, self.num_negatives, replace=False, shuffle=False)
+        return generator.choice(self.num_items, self._num_drawn, replace=False, p=self._negative_I, shuffle=False)
 
 
 def sample_pairs(pairs: PairTable, num_pairs: int, seed: int) -> np.ndarray:

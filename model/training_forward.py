@@ -25,8 +25,9 @@ from model.distributed import Processes, gather_rows
 from model.hash_embedder import HashEmbedder
 from model.item_batch import ItemBatch
 from model.itemsage import ItemEncoder, ItemSage, TextTower
-from model.layers import scale_pictures, unit
+from model.layers import scale_pictures
 from model.training_data import PairBatch, TrainingData
+from model.training_dropout import Dropout, drop_from_items, drop_from_queries
 from schemas.tables import NUM_TEXT_FIELDS
 
 
@@ -50,9 +51,7 @@ def hash_fields(embedder: HashEmbedder, token_ids_T: Tensor, offsets_S: Tensor) 
 
 def encode_text(tower: TextTower, token_ids_T: Tensor, offsets_B: Tensor) -> Tensor:
     """TextTower.forward with the compact gradient: [B, O], float32, norm 1."""
-    x_BE = unit(hash_fields(tower.hash_embedder, token_ids_T, offsets_B))
-    u_BO = tower.out(F.gelu(tower.hidden(tower.norm(x_BE))))
-    return unit(u_BO + tower.text_path(x_BE) if tower.config.linear_path else u_BO)
+    return tower.of_sums(hash_fields(tower.hash_embedder, token_ids_T, offsets_B))
 
 
 def encode_items(encoder: ItemEncoder, batch: ItemBatch) -> Tensor:
@@ -61,21 +60,16 @@ def encode_items(encoder: ItemEncoder, batch: ItemBatch) -> Tensor:
     if config.num_layers != 1 or (encoder.training and config.dropout > 0):
         return encoder(batch)
     B = len(batch)
-    path_BO = torch.zeros(B, config.output_dim, device=encoder.cls.device)
     inputs: list[tuple[Tensor, torch.nn.Linear, Tensor]] = []
     if config.sees_pictures:
         x_BND = scale_pictures(batch.pictures_BND.float(), config)
         inputs.append((x_BND, encoder.picture_in, batch.picture_mask_BN))
-        if config.linear_path:
-            path_BO = path_BO + encoder.picture_linear(x_BND, batch.picture_mask_BN)
     if config.use_text:
         sums_BFE = hash_fields(encoder.hash_embedder, batch.token_ids_T, batch.token_offsets_BF)
         fields_BFE = sums_BFE.view(B, NUM_TEXT_FIELDS, -1)
         present_BF = batch.token_offsets_BF.diff().view(B, NUM_TEXT_FIELDS) > 0
         inputs.append((encoder.field_norm(fields_BFE), encoder.text_in, present_BF))
-        if config.linear_path:
-            path_BO = path_BO + encoder.text_linear(fields_BFE)
-    return encoder.head(_cls_output(encoder, B, inputs), path_BO)
+    return encoder.head(_cls_output(encoder, B, inputs))
 
 
 def _cls_output(encoder: ItemEncoder, B: int, inputs: list[tuple[Tensor, torch.nn.Linear, Tensor]]) -> Tensor:
@@ -111,14 +105,14 @@ class BatchInputs:
     pictures: Tensor | None
 
 
-def read_inputs(batch: PairBatch, data: TrainingData, processes: Processes) -> BatchInputs:
-    """Reads from the tables what this process encodes of a batch."""
+def read_inputs(batch: PairBatch, data: TrainingData, processes: Processes, dropout: Dropout, seed: int) -> BatchInputs:
+    """Reads from the tables what this process encodes of a batch, less what the step that `seed` names leaves out."""
     items, text, pictures = (
         rows[processes.piece(len(rows))] for rows in (batch.items_U, batch.text_queries, batch.picture_queries)
     )
     return BatchInputs(
-        items=data.items.batch(items) if len(items) else None,
-        text=data.train.text(text) if len(text) else None,
+        items=drop_from_items(data.items.batch(items), items, dropout, seed) if len(items) else None,
+        text=drop_from_queries(*data.train.text(text), text, dropout, seed) if len(text) else None,
         pictures=data.train.pictures(pictures) if len(pictures) else None,
     )
 

@@ -1,7 +1,5 @@
 """From a global batch and its vectors to the loss: which columns the softmaxes have and how probable each was."""
 
-import math
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -15,14 +13,14 @@ class BatchLoss:
     """The loss of model.losses over a whole global batch, the same in every process.
 
     P(n) of an in-batch column is the probability with which the stream puts item n into a place of the batch (equal
-    task mix and capped repeats included), not the raw C(n) / C_total; random columns have 1 / catalogue size.
+    task mix and capped repeats included), not the raw C(n) / C_total; of a random column that with which it is drawn.
     P(p|q) is C(q, p) / C(q).
     """
 
     def __init__(self, stream: PairStream, config: LossConfig):
         self.config = config
-        self._log_p_I = np.log(np.maximum(stream.item_probabilities(), np.finfo(np.float32).tiny)).astype(np.float32)
-        self._log_p_random = -math.log(stream.num_items)
+        self._log_p_I = _log(stream.item_probabilities())
+        self._log_p_random_I = _log(stream.negative_probabilities())
 
     def __call__(self, batch: PairBatch, queries_QO: Tensor, items_UO: Tensor, model: ItemSage) -> LossParts:
         """queries_QO, items_UO: unit vectors of the batch's distinct queries and items, as encode_batch gives them."""
@@ -41,6 +39,11 @@ class BatchLoss:
             random_ids_R=rows_U[negative_M],
             log_p_of_positive_B=put(log_p_of_positive.astype(np.float32)),
             log_p_G=put(self._log_p_I[batch.items_U[batch.positive_B]]),
-            log_p_R=torch.full((len(negative_M),), self._log_p_random, device=items_UO.device),
+            log_p_R=put(self._log_p_random_I[batch.items_U[batch.negative_M]]),
         )
         return sampled_softmax_loss(inputs, model.scale(), self.config)
+
+
+def _log(probabilities_I: np.ndarray) -> np.ndarray:
+    """float32; finite for the items that are never drawn."""
+    return np.log(np.maximum(probabilities_I, np.finfo(np.float32).tiny)).astype(np.float32)

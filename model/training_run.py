@@ -59,7 +59,13 @@ class TrainingRun:
         self.warmup_steps = math.ceil(config.warmup_fraction * self.total_steps)
         self.evaluate_every = config.evaluate_every or max(epoch, math.ceil(self.total_steps / 10))
         self.checkpoint_every = config.checkpoint_every or math.ceil(self.total_steps / 5)
-        self.optimizers = make_optimizers(model, config.learning_rate, config.table_learning_rate, config.weight_decay)
+        self.optimizers = make_optimizers(
+            model,
+            learning_rate=config.learning_rate,
+            table_learning_rate=config.table_learning_rate,
+            importance_learning_rate=config.importance_learning_rate,
+            decay=config.weight_decay,
+        )
         self.loss = BatchLoss(self.stream, LossConfig(correction=config.correction, joint=config.joint))
         self.step, self.finished = 0, False
         self.validations: list[Validation] = []
@@ -119,7 +125,8 @@ class TrainingRun:
 
     def _read(self, step: int) -> tuple[PairBatch, BatchInputs]:
         batch = self.stream.batch(step)
-        return batch, read_inputs(batch, self.data, self.processes)
+        seed = seed_of("left out", self.config.seed, step)
+        return batch, read_inputs(batch, self.data, self.processes, self.config.left_out(), seed)
 
     def _train_step(self, batch: PairBatch, inputs: BatchInputs) -> float:
         """One update of the weights; returns the loss before it."""

@@ -89,6 +89,24 @@ class ItemTable:
         values = pa.array(item_ids, pa.string())
         return np.asarray(pc.fill_null(pc.index_in(values, value_set=self.item_ids), -1), np.int64)
 
+    def document_counts(self, vocabulary_size: int) -> np.ndarray:
+        """int64 [vocabulary_size]: how many items have each token in any field."""
+        counts_V = np.zeros(vocabulary_size, np.int64)
+        starts_I = np.asarray(self._field_offsets[::NUM_TEXT_FIELDS])
+        for start in range(0, len(self), _CHUNK_ITEMS):
+            offsets = starts_I[start : start + _CHUNK_ITEMS + 1]
+            tokens_T = np.asarray(self._token_ids[offsets[0] : offsets[-1]], np.int64)
+            item_T = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
+            distinct = np.unique(item_T * vocabulary_size + tokens_T)
+            counts_V += np.bincount(distinct % vocabulary_size, minlength=vocabulary_size)
+        return counts_V
+
+    def some_pictures(self, count: int, seed: int) -> torch.Tensor:
+        """float32 [at most count, picture_dim]: vectors of pictures of the catalogue, drawn with a seed."""
+        generator = np.random.default_rng(seed)
+        rows = generator.choice(len(self._pictures), min(count, len(self._pictures)), replace=False)
+        return torch.from_numpy(np.asarray(self._pictures[np.sort(rows)], np.float32))
+
     def batch(self, rows_B: np.ndarray) -> ItemBatch:
         """Features of rows; N = the most pictures that one of them has."""
         fields_BF = rows_B[:, None] * NUM_TEXT_FIELDS + np.arange(NUM_TEXT_FIELDS)
@@ -167,7 +185,7 @@ _QUERY_COLUMNS = {"query_id": "<i8", "query_picture_row": "<i8", "query_token_id
     "query_token_offsets": "<i8",
     "query_pictures": "<f2",
 }
-_CHUNK_PAIRS = 4096
+_CHUNK_PAIRS, _CHUNK_ITEMS = 4096, 4096
 
 
 def _write_pairs(paths: Sequence[str], items: ItemTable, folder: Path) -> dict[str, Any]:

@@ -141,6 +141,14 @@ class Vocabulary:
             raise ValueError(f"expected a hashing size of at least 2, got {size}")
         return cls("hashing", TOKENS.empty_table(), size)
 
+    def id_ranges(self) -> dict[str, range]:
+        """The ids of each kind of token; none in mode "hashing", where kinds share them."""
+        ranges, base = {}, 0
+        for kind in KINDS if self.mode == "vocabulary" else ():
+            ranges[kind] = range(base + 1, base + 1 + self.sizes[kind])
+            base += self.sizes[kind] + 1
+        return ranges
+
     def encode(self, text: str) -> np.ndarray:
         """int32 [T] ids in 1 ... size - 1: words, then bigrams, then trigrams, in text order, duplicates kept,
         unknown tokens dropped, at most MAX_TOKENS_PER_FIELD."""

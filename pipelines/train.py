@@ -26,6 +26,7 @@ from model.itemsage_config import ItemSageConfig
 from model.model_store import install_model, save_model
 from model.pictures import DEFAULT_LIMITS
 from model.split import Split
+from model.start import start_from_catalogue_
 from model.training import resolve_device
 from model.training import train as train_model
 from model.training_config import TrainingConfig, TrainingResult, TrainingStart
@@ -51,7 +52,7 @@ from schemas.files import expand_inputs
 from schemas.hashing import fingerprint
 from schemas.reading import input_identity
 
-CODE_VERSION = 2
+CODE_VERSION = 3
 #: Flags that do not change what is trained: where things lie, and what is let pass.
 _PLACES = ("catalog", "engagements", "image_weights", "store", "date", "device")
 _GATES = (
@@ -213,11 +214,12 @@ def towers_of(counts: dict[str, int]) -> dict[str, dict[str, int]]:
 def _train(config: TrainConfig, folder: Path, show: bool) -> tuple[ItemSage, TrainingResult]:
     """The model with its best weights, and how it came to them. show: whether this process prints."""
     manifest = read_stage_manifest(str(folder), "features")
+    vocabulary = Vocabulary.load(folder / "vocabulary")
     model = ItemSage(
         narrow(
             ItemSageConfig,
             config,
-            vocabulary_size=Vocabulary.load(folder / "vocabulary").size,
+            vocabulary_size=vocabulary.size,
             picture_dim=manifest["picture_dim"],
         )
     )
@@ -234,6 +236,7 @@ def _train(config: TrainConfig, folder: Path, show: bool) -> tuple[ItemSage, Tra
             progress.advance()
 
     data = TrainingData.open(folder, folder / "cache", picture_dim=manifest["picture_dim"])
+    start_from_catalogue_(model, data.items, vocabulary)
     result = train_model(model, data, narrow(TrainingConfig, config), _checkpoints(folder), on_step, on_start)
     if progress is not None:
         progress.close()

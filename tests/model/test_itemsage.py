@@ -133,9 +133,9 @@ def test_block_equals_torch_encoder_layer_where_present():
     torch.testing.assert_close(block(x_BPW, mask_BP)[mask_BP], expected[mask_BP], atol=1e-6, rtol=1e-5)
 
 
-@pytest.mark.parametrize("linear_path", [True, False])
-def test_every_vector_is_finite_float32_and_unit_even_of_an_empty_item_or_query(linear_path):
-    model = ItemSage(dataclasses.replace(SMALL, linear_path=linear_path))
+@pytest.mark.parametrize("start", ["linear", "random"])
+def test_every_vector_is_finite_float32_and_unit_even_of_an_empty_item_or_query(start):
+    model = ItemSage(dataclasses.replace(SMALL, start=start))
     batch = collate_items(make_items(6), 24)
     tokens, offsets = torch.tensor([1, 2, 3]), torch.tensor([0, 0, 3])
     for vectors in (
@@ -190,7 +190,8 @@ def test_items_do_not_see_each_other(seed):
 
 
 def test_untrained_queries_find_the_items_that_share_their_words_or_pictures():
-    config = dataclasses.replace(SMALL, vocabulary_size=3000, hash_rows=5000, hash_dim=256, output_dim=256)
+    sizes = {"hash_dim": 256, "output_dim": 256, "width": 512, "mlp_dim": 512}
+    config = dataclasses.replace(SMALL, vocabulary_size=3000, hash_rows=5000, **sizes)
     model = ItemSage(config).eval()
     rng = np.random.default_rng(5)
     items = [
@@ -227,9 +228,9 @@ def test_picture_length_matters_only_without_normalisation():
         {"use_text": False},
         {"picture_dim": 0},
         {"num_layers": 2},
-        {"field_layer_norm": True},
+        {"field_layer_norm": False},
         {"share_text_table": False},
-        {"weight_init": "ones"},
+        {"weight_init": "normal"},
         {"dropout": 0.1},
     ],
 )
@@ -300,42 +301,8 @@ def test_config_refuses_what_cannot_work_and_round_trips():
 
 
 def test_the_papers_size():
-    encoder = ItemEncoder(ItemSageConfig(vocabulary_size=1_264_003, picture_dim=256, linear_path=False))
+    encoder = ItemEncoder(ItemSageConfig(vocabulary_size=1_264_003, picture_dim=256))
     embedder = sum(parameter.numel() for parameter in encoder.hash_embedder.parameters())
     total = sum(parameter.numel() for parameter in encoder.parameters())
     assert embedder == 28_128_006
     assert 30.8e6 < total < 32.3e6
-
-
-def test_starting_from_importances_scales_each_tokens_vector():
-    embedder = HashEmbedder(SMALL)
-    importances = torch.arange(300.0)
-    tokens, offsets = torch.tensor([0, 10, 20]), torch.arange(4)
-    before = embedder(tokens, offsets)
-    embedder.start_from_importances_(importances)
-    torch.testing.assert_close(embedder(tokens, offsets), before * torch.tensor([[0.0], [10.0], [20.0]]) / 150)
-
-
-def test_starting_from_pictures_removes_what_all_pictures_share():
-    model = ItemSage(dataclasses.replace(SMALL, picture_dim=40)).eval()
-    generator = torch.Generator().manual_seed(0)
-    kinds = 0.3 * torch.randn(10, 40, generator=generator)
-    shared = 5 * torch.randn(40, generator=generator)
-    nuisance = torch.randn(2, 40, generator=generator)
-
-    def photos():
-        lights = 3 * torch.randn(200, 2, generator=generator)
-        return shared + kinds.repeat(20, 1) + lights @ nuisance + 0.05 * torch.randn(200, 40, generator=generator)
-
-    def hits(vectors, queries):
-        labels = torch.arange(200) % 10
-        return float((labels[(queries @ vectors.T).argmax(dim=1)] == labels).float().mean())
-
-    catalogue, queries = photos(), photos()
-    with torch.no_grad():
-        before = hits(model.picture_tower(catalogue), model.picture_tower(queries))
-        model.start_from_pictures_(catalogue, whitening=1.0)
-        after = model.picture_tower(catalogue)
-    assert after.isfinite().all()
-    assert hits(after, model.picture_tower(queries)) > max(before, 0.9)
-    assert torch.equal(model.item_encoder.picture_path.weight, model.picture_tower.picture_path.weight)

@@ -11,7 +11,7 @@ from torch import nn
 from model.checkpoint import read_checkpoint
 from model.itemsage import ItemSage
 from model.itemsage_config import ItemSageConfig
-from model.optimizers import RowWiseAdagrad, learning_rate_factor, make_optimizers
+from model.optimizers import AdamTowardsStart, learning_rate_factor, make_optimizers
 from model.training import train
 from model.training_config import TrainingConfig, TrainingResult, TrainingStart
 from model.training_data import TrainingData
@@ -56,9 +56,9 @@ def _weights(model: nn.Module) -> dict[str, list]:
     return {name: tensor.tolist() for name, tensor in model.state_dict().items()}
 
 
-@pytest.mark.parametrize("linear_path", [True, False])
-def test_it_learns_and_keeps_the_best_weights(data: TrainingData, tmp_path: Path, linear_path: bool) -> None:
-    switches = dataclasses.replace(SMALL, linear_path=linear_path)
+@pytest.mark.parametrize("start", ["linear", "random"])
+def test_it_learns_and_keeps_the_best_weights(data: TrainingData, tmp_path: Path, start: str) -> None:
+    switches = dataclasses.replace(SMALL, start=start)
     model, result = _train(data, tmp_path, switches, min_steps=60, evaluate_every=20, log_every=10)
     curve = _curve(tmp_path)
     evaluations = {line["step"]: line for line in curve if "validation" in line}
@@ -154,7 +154,8 @@ def test_sums_have_a_fixed_order_while_training_and_only_then(data: TrainingData
 
 
 def test_training_stops_early_after_patience_evaluations(data: TrainingData, tmp_path: Path) -> None:
-    model, result = _train(data, tmp_path, learning_rate=0.0, table_learning_rate=0.0, patience=2)
+    rates = {"learning_rate": 0.0, "table_learning_rate": 0.0, "importance_learning_rate": 0.0}
+    model, result = _train(data, tmp_path, **rates, patience=2)
     assert (result.steps, result.planned_steps, result.best_step) == (8, 14, 0)
     assert [validation.step for validation in result.validations] == [0, 4, 8]
     assert result.is_better_than_start is False  # equal is not better
@@ -252,7 +253,7 @@ def test_no_pairs_no_training(data: TrainingData, tmp_path: Path) -> None:
     "switches",
     [
         {},
-        {"linear_path": False},
+        {"start": "random"},
         {"field_layer_norm": True},
         {"picture_dim": 0},
         {"use_text": False},
@@ -309,30 +310,36 @@ def test_recall_equals_counting_by_hand(data: TrainingData) -> None:
     assert all(sampled[task].reciprocal_rank >= got[task].reciprocal_rank for task in got)
 
 
-def test_row_wise_adagrad_by_hand() -> None:
-    table = nn.Parameter(torch.ones(3, 2))
-    optimizer = RowWiseAdagrad([table], lr=0.5, eps=0.0)
-    for values in ([[3.0, 1.0], [1.0, 1.0], [0.0, 2.0]], [[1.0, 3.0], [0.0, 0.0], [3.0, 1.0]]):
-        # rows 2, 0, 2: the gradients of row 2 add up before they are squared
-        table.grad = torch.sparse_coo_tensor(
-            torch.tensor([[2, 0, 2]]), torch.tensor(values), (3, 2), check_invariants=True
-        )
+def test_weights_without_a_reason_to_move_go_back_to_their_start() -> None:
+    weight = nn.Parameter(torch.tensor([1.0, -2.0]))
+    optimizer = AdamTowardsStart([weight], lr=0.1, decay=0.5, betas=(0.9, 0.98))
+    reference = nn.Parameter(weight.detach().clone())
+    plain = torch.optim.Adam([reference], lr=0.1, betas=(0.9, 0.98))
+    for gradient in ([3.0, 1.0], [1.0, -4.0]):
+        weight.grad = reference.grad = torch.tensor(gradient)
+        with torch.no_grad():
+            reference.copy_(weight)
         optimizer.step()
-    first = 1 - 0.5 * np.array([3, 3]) / np.sqrt(9)
-    second = first - 0.5 * np.array([4, 4]) / np.sqrt(9 + 16)
-    np.testing.assert_allclose(table.detach().numpy(), [[0.5, 0.5], [1, 1], second], rtol=1e-6)
+        plain.step()
+        by_hand = reference - 0.1 * 0.5 * (reference - torch.tensor([1.0, -2.0]))
+        torch.testing.assert_close(weight.detach(), by_hand.detach())
+    with torch.no_grad():
+        weight += 5
+    for _ in range(200):
+        weight.grad = torch.zeros(2)
+        optimizer.step()
+    torch.testing.assert_close(weight.detach(), torch.tensor([1.0, -2.0]), atol=1e-2, rtol=0)
 
 
-def test_only_tables_get_the_sparse_optimizer() -> None:
+def test_tables_get_sparse_optimizers_with_rates_of_their_own() -> None:
     model = ItemSage(dataclasses.replace(SMALL, share_text_table=False))
-    adam, tables = make_optimizers(model, 1e-3, 1e-2, 0.1)
-    sizes = [
-        sum(p.numel() for group in optimizer.param_groups for p in group["params"]) for optimizer in (adam, tables)
-    ]
-    assert sizes[1] == 2 * (300 * 24 + 500 * 2)
+    rates = {"learning_rate": 1e-3, "table_learning_rate": 2e-3, "importance_learning_rate": 1e-2}
+    optimizers = make_optimizers(model, **rates, decay=0.1)
+    sizes = [sum(p.numel() for group in o.param_groups for p in group["params"]) for o in optimizers]
+    assert sizes[1:] == [2 * 300 * 24, 2 * 500 * 2]
     assert sum(sizes) == sum(p.numel() for p in model.parameters())
-    decayed = [group["weight_decay"] for group in adam.param_groups for p in group["params"] if p.ndim == 1]
-    assert set(decayed) == {0.0}
+    assert [o.param_groups[0]["base_lr"] for o in optimizers] == [1e-3, 2e-3, 1e-2]
+    assert [type(o) for o in optimizers] == [AdamTowardsStart, torch.optim.SparseAdam, torch.optim.SparseAdam]
 
 
 def test_learning_rate_warms_up_and_ends_at_zero() -> None:

@@ -2,6 +2,7 @@ import dataclasses
 import shutil
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -128,9 +129,48 @@ def _stream(data: TrainingData, **changes: int) -> PairStream:
 def test_a_batch_mixes_tasks_equally_and_the_first_hold_the_remainder(data: TrainingData) -> None:
     batch = _stream(data).batch(7)
     assert np.bincount(batch.task_B).tolist() == [17, 17, 16]
-    assert len(batch.negative_M) == 40
-    assert len(set(batch.negative_M.tolist())) == 40
+    assert 30 < len(batch.negative_M) <= 40
+    assert len(set(batch.negative_M.tolist())) == len(batch.negative_M)
     assert batch.items_U.tolist() == sorted(set(batch.items_U.tolist()))
+
+
+class _Pairs(SimpleNamespace):
+    """What PairStream reads of a PairTable."""
+
+    def __len__(self) -> int:
+        return len(self.item_P)
+
+
+def _skewed(num_pairs: int, num_items: int, cold: int) -> _Pairs:
+    """Pairs of one task: the last items before the `cold` ones have most of them, those none."""
+    item_P = (np.random.default_rng(4).power(0.3, num_pairs) * (num_items - cold)).astype(np.int64)
+    item_P[: num_items - cold] = np.arange(num_items - cold)
+    zeros = np.zeros(num_pairs, np.int64)
+    facts = {"query_id_Q": np.arange(num_pairs), "query_item_count_P": zeros + 1, "query_count_P": zeros + 1}
+    facts |= {"task_P": zeros, "count_P": zeros + 1, "item_P": item_P, "query_P": np.arange(num_pairs)}
+    return _Pairs(tasks=["search/click"], is_text=lambda rows: np.ones(len(rows), bool), **facts)
+
+
+@pytest.mark.parametrize("cold", [0, 300])
+def test_no_item_is_a_negative_more_often_than_a_positive(cold: int) -> None:
+    pairs = _skewed(4000, 1000, cold)
+    stream = PairStream(pairs=pairs, num_items=1000, batch_size=200, num_negatives=200, seed=3)  # type: ignore[arg-type]
+    batches = [stream.batch(step) for step in range(400)]
+    positives_I = np.bincount(np.concatenate([b.items_U[b.positive_B] for b in batches]), minlength=1000)
+    negatives_I = np.bincount(np.concatenate([b.items_U[b.negative_M] for b in batches]), minlength=1000)
+    assert not negatives_I[1000 - cold :].any()
+    rare, common = np.argsort(positives_I)[cold : cold + 300], np.argsort(positives_I)[-100:]
+    assert 0.9 < negatives_I[rare].sum() / positives_I[rare].sum() < 1.1
+    assert negatives_I[common].sum() < 0.5 * positives_I[common].sum()
+    expected_I = stream.negative_probabilities() * negatives_I.sum()
+    np.testing.assert_allclose(negatives_I, expected_I, atol=6 * np.sqrt(expected_I.max()))
+
+
+def test_few_items_with_pairs_are_all_negatives_once() -> None:
+    pairs = _skewed(400, 100, 40)
+    stream = PairStream(pairs=pairs, num_items=100, batch_size=50, num_negatives=60, seed=3)  # type: ignore[arg-type]
+    assert stream.batch(0).items_U[stream.batch(0).negative_M].tolist() == list(range(60))
+    np.testing.assert_allclose(stream.negative_probabilities(), (np.arange(100) < 60) / 60)
 
 
 def test_a_batch_refers_to_the_pairs_of_the_table(data: TrainingData) -> None:

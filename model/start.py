@@ -1,0 +1,167 @@
+"""What ItemSage is before training: the linear map of words and looks, written in the weights of the paper's layers.
+
+A shop has thousands of items, Pinterest trained on hundreds of millions of pairs: random layers would first have to
+learn what an overlap of words is. Here they start as a map that knows it, and every weight can move from there:
+
+    inputs      a picture P x, a field its sum t, into the block's width by a frame of orthonormal columns, which sum
+                to 0 so that LayerNorms change lengths, not directions
+    block       no logits, so attention is the mean of what is present; values, their output and the residual keep it;
+                the feed-forward adds nothing; CLS is short
+    head        back out of the frame
+    towers      text t, pictures P x: the maps of the item encoder
+    any MLP     is linear, because GELU(x) - GELU(-x) = x: hidden [M; -M], out [I, -I]; what hidden rows are left over
+                start at random with no weight in the output
+
+so that item ~ sum of fields + sum of pictures. Keys stay random: the query of CLS is zero, and has a gradient by them.
+
+Shapes as in model.itemsage; R rows and X columns of a map, V vocabulary.
+"""
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from model.layers import NORM_EPSILON, TransformerBlock, unit
+from schemas.hashing import seed_of
+
+if TYPE_CHECKING:
+    from model.itemsage import ItemSage
+    from model.training_tables import ItemTable
+    from model.vocabulary import Vocabulary
+
+#: Norm of the last bias and size of the entries of CLS: gradients of x / |x| and of LayerNorm explode where nothing
+#: else is in x (an item or a query of nothing). Inputs have entries of about 1.
+_BIAS_NORM, _CLS_STD = 0.1, 0.01
+#: How much a token of each kind weighs beside its inverse document frequency: a word says more than a bigram that it is
+#: part of, and stands in many trigrams.
+KIND_WEIGHTS = {"word": 1.0, "bigram": 0.5, "trigram": 0.5}
+_PICTURES_LOOKED_AT = 5000
+
+
+def start_from_catalogue_(model: "ItemSage", items: "ItemTable", vocabulary: "Vocabulary") -> None:
+    """The start of a model that is to be trained on a catalogue: `start_as_linear_map_` with the inverse document
+    frequencies of its tokens and the principal components of its pictures. Nothing for a config that starts at random.
+    """
+    config = model.config
+    if config.start != "linear":
+        return
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed_of("start", config.seed))
+        start_as_linear_map_(
+            model,
+            pictures_XD=items.some_pictures(_PICTURES_LOOKED_AT, config.seed) if config.picture_dim else None,
+            importance_V=importances(items.document_counts(vocabulary.size), len(items), vocabulary),
+        )
+
+
+def importances(document_count_V: np.ndarray, num_items: int, vocabulary: "Vocabulary") -> Tensor:
+    """float32 [V]: inverse document frequencies as BM25 has them, log(1 + (I - n + .5) / (n + .5)), times the weight of
+    the token's kind; 0 for tokens that no item has, which queries may: they say nothing about items."""
+    idf_V = np.log1p((num_items - document_count_V + 0.5) / (document_count_V + 0.5))
+    weight_V = np.ones(len(idf_V))
+    for kind, ids in vocabulary.id_ranges().items():
+        weight_V[ids.start : ids.stop] = KIND_WEIGHTS[kind]
+    return torch.from_numpy(np.where(document_count_V > 0, idf_V * weight_V, 0.0).astype(np.float32))
+
+
+@torch.no_grad()
+def start_as_linear_map_(
+    model: "ItemSage", pictures_XD: Tensor | None = None, importance_V: Tensor | None = None, whitening: float = 0.5
+) -> None:
+    """Sets the weights of `model` to the start above; draws from torch's global generator.
+
+    pictures_XD: some of the shop's picture vectors: P becomes their `principal_components`, else a random projection.
+    importance_V >= 0: each token's weights in the hash embedder are multiplied by it, for example inverse document
+    frequencies; scaled to a mean of 1 over the tokens of importance > 0. Exact (but for CLS) for width > hash_dim +
+    output_dim, of which a model of one modality needs its own, and mlp_dim >= 2 output_dim; smaller layers start as
+    near to it as they can.
+    """
+    config, encoder = model.config, model.item_encoder
+    out_of_text_OE = torch.eye(config.output_dim, config.hash_dim)
+    text_columns, picture_columns = config.use_text * config.hash_dim, config.sees_pictures * config.output_dim
+    frame_WX = _frame(config.width, text_columns + picture_columns)
+    encoder.cls.normal_(std=_CLS_STD)
+    for block in encoder.blocks:
+        assert isinstance(block, TransformerBlock)
+        _start_block_(block)
+    back_OX = torch.cat([out_of_text_OE[:, :text_columns], torch.eye(config.output_dim)[:, :picture_columns]], dim=1)
+    _start_mlp_(encoder.head_in, encoder.head_out, back_OX @ frame_WX.T)
+    _start_mlp_(model.text_tower.hidden, model.text_tower.out, out_of_text_OE)
+    if config.use_text:
+        _set_(encoder.text_in, frame_WX[:, :text_columns])
+    if model.picture_tower is not None:
+        projection_OD, offset_O = principal_components(pictures_XD, config.output_dim, config.picture_dim, whitening)
+        _start_mlp_(model.picture_tower.hidden, model.picture_tower.out, projection_OD, offset_O)
+        if config.sees_pictures:
+            frame_WO = frame_WX[:, text_columns:]
+            _set_(encoder.picture_in, frame_WO @ projection_OD, frame_WO @ offset_O)
+    if importance_V is not None:
+        mean = importance_V[importance_V > 0].mean()
+        for embedder in {model.hash_embedder, model.text_tower.hash_embedder}:
+            embedder.weights.mul_((importance_V / mean).to(embedder.weights)[:, None])
+
+
+def principal_components(
+    pictures_XD: Tensor | None, num_components: int, picture_dim: int, whitening: float
+) -> tuple[Tensor, Tensor]:
+    """(P [O, D], c [O]): P x + c of pictures x of norm sqrt(D) are their principal components, centred, each divided by
+    its standard deviation ** whitening, of norm sqrt(O) in the mean; float32.
+
+    CNN vectors share a large mean and few directions, so that all cosines between them are high; without those a
+    picture is nearer to its like. Without pictures, or with fewer than 2: a random projection that keeps cosines.
+    """
+    if pictures_XD is None or len(pictures_XD) < 2:
+        projection_OD = torch.empty(num_components, picture_dim)
+        gain = math.sqrt(max(1.0, num_components / picture_dim))
+        return nn.init.orthogonal_(projection_OD, gain=gain), torch.zeros(num_components)
+    x_XD = unit(pictures_XD).double().cpu() * math.sqrt(picture_dim)
+    mean_D = x_XD.mean(dim=0)
+    _, deviation_K, component_KD = torch.linalg.svd(x_XD - mean_D, full_matrices=False)
+    kept = min(num_components, int((deviation_K > 1e-6 * deviation_K[0]).sum()))
+    projection_OD = torch.zeros(num_components, picture_dim, dtype=torch.float64)
+    projection_OD[:kept] = component_KD[:kept] / deviation_K[:kept, None] ** whitening
+    length = ((x_XD - mean_D) @ projection_OD.T).norm(dim=1).mean().clamp_min(NORM_EPSILON)
+    projection_OD *= math.sqrt(num_components) / length
+    return projection_OD.float(), (-projection_OD @ mean_D).float()
+
+
+def _frame(width: int, columns: int) -> Tensor:
+    """[W, X]: orthonormal columns whose entries sum to 0; nearly so where X >= W."""
+    frame_WX = nn.init.orthogonal_(torch.empty(width, columns))
+    frame_WX -= frame_WX.mean(dim=0)
+    return torch.linalg.qr(frame_WX).Q if columns < width else frame_WX
+
+
+def _start_block_(block: TransformerBlock) -> None:
+    """CLS out = direction of CLS + the mean of all present positions."""
+    width = len(block.qkv.bias) // 3
+    block.qkv.bias.zero_()
+    block.qkv.weight[:width].zero_()
+    _set_(block.attention_out, torch.eye(width))
+    block.qkv.weight[2 * width :] = torch.eye(width)
+    _set_(block.ffn_out, torch.zeros_like(block.ffn_out.weight))
+
+
+def _start_mlp_(hidden: nn.Linear, out: nn.Linear, map_RX: Tensor, offset_R: Tensor | None = None) -> None:
+    """out(GELU(hidden(x))) = M x + c, plus a bias of norm _BIAS_NORM, for as many rows as half the hidden ones."""
+    rows = min(len(map_RX), len(hidden.weight) // 2)
+    offset_R = torch.zeros(len(map_RX)) if offset_R is None else offset_R
+    hidden.bias.zero_()
+    for sign, start in ((1, 0), (-1, rows)):
+        hidden.weight[start : start + rows] = sign * map_RX[:rows]
+        hidden.bias[start : start + rows] = sign * offset_R[:rows]
+    out.weight.zero_()
+    out.weight[:rows, :rows] = torch.eye(rows)
+    out.weight[:rows, rows : 2 * rows] = -torch.eye(rows)
+    out.bias.normal_(std=_BIAS_NORM / math.sqrt(len(out.bias)))
+
+
+def _set_(layer: nn.Linear, weight_RX: Tensor, bias_R: Tensor | None = None) -> None:
+    layer.weight.copy_(weight_RX)
+    if bias_R is None:
+        layer.bias.zero_()
+    else:
+        layer.bias.copy_(bias_R)
