@@ -42,9 +42,7 @@ def save_checkpoint(
     tensors |= {f"best/{name}": tensor for name, tensor in best.items()}
     for number, optimizer in enumerate(optimizers):
         for parameter, values in optimizer.state_dict()["state"].items():
-            tensors |= {
-                f"optimizer/{number}/{parameter}/{key}": torch.as_tensor(value) for key, value in values.items()
-            }
+            tensors |= {f"optimizer/{number}/{parameter}/{key}": tensor for key, tensor in values.items()}
     on_cpu = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     with atomic_write(path) as temporary:
         save_file(on_cpu, temporary, metadata={"state": json.dumps(dict(state), sort_keys=True)})
@@ -71,10 +69,9 @@ def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint | None:
 def restore_optimizers(optimizers: Sequence[torch.optim.Optimizer], tensors: Mapping[str, Tensor]) -> None:
     """Puts saved state back into optimisers that were made in the same way."""
     for number, optimizer in enumerate(optimizers):
-        state: dict[int, dict[str, Tensor | int]] = {}
+        state: dict[int, dict[str, Tensor]] = {}
         for name, tensor in tensors.items():
             owner, parameter, key = name.split("/")
             if int(owner) == number:
-                is_count = tensor.ndim == 0 and not tensor.is_floating_point()  # SparseAdam counts steps by an int
-                state.setdefault(int(parameter), {})[key] = int(tensor) if is_count else tensor
+                state.setdefault(int(parameter), {})[key] = tensor
         optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})

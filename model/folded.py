@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from model.item_batch import ItemBatch
 from model.itemsage import ItemEncoder
-from model.layers import NORM_EPSILON, TransformerBlock
+from model.layers import NORM_EPSILON, TransformerBlock, scaled
 from schemas.errors import UsageError
 from schemas.tables import NUM_TEXT_FIELDS
 
@@ -41,6 +41,7 @@ class FoldedItemEncoder(nn.Module):
         super().__init__()
         self.encoder = encoder
         self.text: _FoldedInput | None = None
+        self.sentence: _FoldedInput | None = None
         self.pictures: _FoldedInput | None = None
 
     @classmethod
@@ -65,6 +66,8 @@ class FoldedItemEncoder(nn.Module):
         _keep(folded, "value_bias_HC", value_bias_HC)
         if config.use_text:
             folded.text = _FoldedInput(encoder.text_in, score_HW, score_bias_H, value_HCW)
+        if config.reads_sentences:
+            folded.sentence = _FoldedInput(encoder.sentence_in, score_HW, score_bias_H, value_HCW)
         if config.sees_pictures:
             folded.pictures = _FoldedInput(encoder.picture_in, score_HW, score_bias_H, value_HCW)
         return folded.eval()
@@ -81,11 +84,18 @@ class FoldedItemEncoder(nn.Module):
         encoder, config = self.encoder, self.encoder.config
         B, H = len(batch), config.heads
         scores_BHP = self.cls_score_H[None, :, None].expand(B, H, 1)
+        inputs: list[tuple[_FoldedInput, Tensor]] = []
         if self.text is not None:
             sums_BFE = encoder.hash_embedder(batch.token_ids_T, batch.token_offsets_BF).view(B, NUM_TEXT_FIELDS, -1)
             fields_BFE = encoder.field_norm(sums_BFE)
             present_BF = batch.token_offsets_BF.diff().view(B, NUM_TEXT_FIELDS) > 0
             scores_BHP = torch.cat([scores_BHP, self.text.scores(fields_BFE, present_BF)], dim=2)
+            inputs.append((self.text, fields_BFE))
+        if self.sentence is not None:
+            sentences_B1D = scaled(batch.sentences_BD.float())[:, None]
+            present_B1 = batch.sentences_BD.any(dim=1, keepdim=True)
+            scores_BHP = torch.cat([scores_BHP, self.sentence.scores(sentences_B1D, present_B1)], dim=2)
+            inputs.append((self.sentence, sentences_B1D))
         if self.pictures is not None:
             weights_BHP, pooled_BHD = self._pool_pictures(batch.pictures_BND, batch.picture_mask_BN, scores_BHP)
             share_BH1 = weights_BHP[:, :, scores_BHP.shape[2] :].sum(dim=2, keepdim=True)
@@ -94,10 +104,12 @@ class FoldedItemEncoder(nn.Module):
             weights_BHP = scores_BHP.softmax(dim=2)
             values_BHC = torch.zeros(())
         values_BHC = values_BHC + (weights_BHP[:, :, :1] * self.cls_value_HC + self.value_bias_HC)
-        if self.text is not None:
-            weights_BHF = weights_BHP[:, :, 1 : 1 + NUM_TEXT_FIELDS]
-            share_BH1 = weights_BHF.sum(dim=2, keepdim=True)
-            values_BHC = values_BHC + self.text.values(torch.bmm(weights_BHF, fields_BFE), share_BH1)
+        start = 1
+        for folded, x_BXD in inputs:
+            weights_BHX = weights_BHP[:, :, start : start + x_BXD.shape[1]]
+            share_BH1 = weights_BHX.sum(dim=2, keepdim=True)
+            values_BHC = values_BHC + folded.values(torch.bmm(weights_BHX, x_BXD), share_BH1)
+            start += x_BXD.shape[1]
         return encoder.head(self._rest_of_block(values_BHC.reshape(B, -1)))
 
     def _pool_pictures(self, pictures_BND: Tensor, mask_BN: Tensor, scores_BHP: Tensor) -> tuple[Tensor, Tensor]:

@@ -18,12 +18,15 @@ class ItemBatch:
 
     token_ids_T: int64. token_offsets_BF: int64 [B * 12 + 1], field f of item b is segment b * 12 + f.
     pictures_BND: float32 (float16 is accepted), zeros where absent. picture_mask_BN: bool, True = present.
+    sentences_BD: float32 or float16 vectors of the items' whole texts by the sentence encoder, zeros where there is no
+    text; no columns for a model without one.
     """
 
     token_ids_T: Tensor
     token_offsets_BF: Tensor
     pictures_BND: Tensor
     picture_mask_BN: Tensor
+    sentences_BD: Tensor
 
     def __len__(self) -> int:
         return self.picture_mask_BN.shape[0]
@@ -64,4 +67,5 @@ def collate_items(
         token_offsets_BF=torch.from_numpy(np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths_BF)])),
         pictures_BND=torch.from_numpy(pictures_BND).to(picture_dtype),
         picture_mask_BN=torch.from_numpy(mask_BN),
+        sentences_BD=torch.zeros(len(items), 0),
     )

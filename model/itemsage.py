@@ -5,7 +5,9 @@ Paper: Baltescu et al., "ItemSage: Learning Product Embeddings for Shopping Reco
 
     token i   e_i = W[i,0] E[h_0(i)] + W[i,1] E[h_1(i)]          h_k(i) = ((a_k i + b_k) mod p) mod rows of E
     field f   t_f = sum of e_i over its tokens (words, word bigrams, character trigrams)
-    input     [CLS | picture_1 .. picture_N | field_1 .. field_12], each by its modality's Linear, absent ones masked
+    sentence  the vector of all text by a frozen sentence encoder, if the model has one, of items and of text queries
+    input     [CLS | picture_1 .. picture_N | sentence | field_1 .. field_12], each by its kind's Linear, absent ones
+              masked
     block     x <- LayerNorm(x + Attention(x)), x <- LayerNorm(x + Linear(ReLU(Linear(x))))     (post-norm, 8 heads)
     item      u = Linear(GELU(Linear(LayerNorm(x_CLS)))), item vector = u / |u|
     score     cosine; the training logit is s cosine with s = exp(log_scale), started at 1/0.07 and at most 100
@@ -42,7 +44,7 @@ from torch import Tensor, nn
 from model.hash_embedder import HashEmbedder
 from model.item_batch import ItemBatch
 from model.itemsage_config import ItemSageConfig
-from model.layers import TransformerBlock, scale_pictures, unit
+from model.layers import TransformerBlock, scale_pictures, scaled, unit
 from model.start import start_as_linear_map_
 from schemas.hashing import seed_of
 from schemas.tables import NUM_TEXT_FIELDS
@@ -63,6 +65,8 @@ class ItemEncoder(nn.Module):
         self.field_norm = nn.LayerNorm(config.hash_dim) if config.field_layer_norm else nn.Identity()
         if config.use_text:
             self.text_in = nn.Linear(config.hash_dim, config.width)
+        if config.reads_sentences:
+            self.sentence_in = nn.Linear(config.sentence_dim, config.width)
         if config.sees_pictures:
             self.picture_in = nn.Linear(config.picture_dim, config.width)
         self.blocks = nn.ModuleList(
@@ -83,6 +87,9 @@ class ItemEncoder(nn.Module):
             x_BND = scale_pictures(batch.pictures_BND.float(), config)
             positions.append(self.picture_in(x_BND))
             masks.append(batch.picture_mask_BN)
+        if config.reads_sentences:
+            positions.append(self.sentence_in(scaled(batch.sentences_BD.float()))[:, None])
+            masks.append(batch.sentences_BD.any(dim=1, keepdim=True))
         if config.use_text:
             fields_BFE = self.hash_embedder(batch.token_ids_T, batch.token_offsets_BF).view(B, NUM_TEXT_FIELDS, -1)
             positions.append(self.text_in(self.field_norm(fields_BFE)))
@@ -98,24 +105,29 @@ class ItemEncoder(nn.Module):
 
 
 class TextTower(nn.Module):
-    """Hashed tokens of a query -> the item space. Sum, mean and root-mean pooling are the same here: only the direction
-    of the sum is used. A query without a known token gets one constant vector."""
+    """Hashed tokens of a query and, if the model has a sentence encoder, its vector -> the item space. Sum, mean and
+    root-mean pooling are the same here: only the direction of the sum is used. A query of which nothing is known gets
+    one constant vector."""
 
     def __init__(self, config: ItemSageConfig, hash_embedder: HashEmbedder | None = None):
         super().__init__()
         self.config = config
         self.hash_embedder = hash_embedder or HashEmbedder(config)
         self.norm = nn.LayerNorm(config.hash_dim)
-        self.hidden = nn.Linear(config.hash_dim, config.mlp_dim)
+        self.hidden = nn.Linear(config.hash_dim + config.sentence_dim, config.mlp_dim)
         self.out = nn.Linear(config.mlp_dim, config.output_dim)
 
-    def forward(self, token_ids_T: Tensor, offsets_B: Tensor) -> Tensor:
-        """int64 [T] and [B + 1] -> [B, O], float32, norm 1."""
-        return self.of_sums(self.hash_embedder(token_ids_T, offsets_B))
+    def forward(self, token_ids_T: Tensor, offsets_B: Tensor, sentences_BD: Tensor | None = None) -> Tensor:
+        """int64 [T] and [B + 1]; [B, sentence_dim] if the model has a sentence encoder -> [B, O], float32, norm 1."""
+        return self.of_sums(self.hash_embedder(token_ids_T, offsets_B), sentences_BD)
 
-    def of_sums(self, sums_BE: Tensor) -> Tensor:
-        """The sums of the queries' token vectors -> [B, O], norm 1."""
-        return unit(self.out(F.gelu(self.hidden(self.norm(unit(sums_BE))))))
+    def of_sums(self, sums_BE: Tensor, sentences_BD: Tensor | None = None) -> Tensor:
+        """The sums of the queries' token vectors, and their sentence vectors -> [B, O], norm 1."""
+        x_BX = self.norm(unit(sums_BE))
+        if self.config.sentence_dim:
+            assert sentences_BD is not None, "a model with a sentence encoder, but queries without its vectors"
+            x_BX = torch.cat([x_BX, scaled(sentences_BD)], dim=1)
+        return unit(self.out(F.gelu(self.hidden(x_BX))))
 
 
 class PictureTower(nn.Module):

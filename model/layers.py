@@ -19,9 +19,14 @@ def unit(x: Tensor) -> Tensor:
     return F.normalize(x.float(), dim=-1, eps=NORM_EPSILON)
 
 
+def scaled(x: Tensor) -> Tensor:
+    """Vectors [..., D] of norm sqrt(D), with entries of about 1; the zero vector stays zero."""
+    return unit(x) * math.sqrt(x.shape[-1])
+
+
 def scale_pictures(pictures: Tensor, config: ItemSageConfig) -> Tensor:
     """Pictures [..., D] as the model reads them: of norm sqrt(D), or as they are."""
-    return unit(pictures) * math.sqrt(config.picture_dim) if config.normalize_pictures else pictures
+    return scaled(pictures) if config.normalize_pictures else pictures
 
 
 class TransformerBlock(nn.Module):

@@ -5,6 +5,7 @@ Also here: which parameter belongs to which, the learning rate of a step, and th
 
 import math
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -35,6 +36,40 @@ class AdamTowardsStart(torch.optim.Adam):
                     parameter.lerp_(start, min(group["lr"] * self.decay, 1.0))
 
 
+class RowAdam(torch.optim.Optimizer):
+    """Adam of the rows that a sparse gradient touches, the others and their moments as they were: the numbers of
+    torch.optim.SparseAdam, its exact twin, in half the time (benchmarks.training)."""
+
+    def __init__(self, parameters: Iterable[nn.Parameter], lr: float, betas: tuple[float, float]):
+        super().__init__(list(parameters), {"lr": lr, "betas": betas, "eps": 1e-8})
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
+        """One update from sparse gradients; a parameter without gradient is left alone."""
+        assert closure is None, "no closures here"
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                if parameter.grad is not None:
+                    self._update_(parameter, self.state[parameter], group)
+
+    def _update_(self, parameter: nn.Parameter, state: dict[str, Any], group: dict[str, Any]) -> None:
+        if not state:
+            zeros = (torch.zeros_like(parameter) for _ in range(2))
+            state.update(zip(("step", "mean", "square"), (torch.zeros(()), *zeros), strict=True))
+        state["step"] += 1
+        assert parameter.grad is not None
+        gradient = parameter.grad.coalesce()
+        rows_R, gradient_RX = gradient.indices()[0], gradient.values()
+        (beta_1, beta_2), step = group["betas"], float(state["step"])
+        mean_RX = state["mean"].index_select(0, rows_R).lerp_(gradient_RX, 1 - beta_1)
+        square_RX = state["square"].index_select(0, rows_R).mul_(beta_2)
+        square_RX.addcmul_(gradient_RX, gradient_RX, value=1 - beta_2)
+        state["mean"].index_copy_(0, rows_R, mean_RX)
+        state["square"].index_copy_(0, rows_R, square_RX)
+        size = group["lr"] * math.sqrt(1 - beta_2**step) / (1 - beta_1**step)
+        parameter.index_add_(0, rows_R, mean_RX.div_(square_RX.sqrt_().add_(group["eps"])), alpha=-size)
+
+
 def is_table(parameter_name: str) -> bool:
     """Whether a parameter of ItemSage (by its name) gets sparse gradients: the hash embedders' tables E and W."""
     return parameter_name.endswith(("hash_embedder.table", "hash_embedder.weights"))
@@ -43,7 +78,7 @@ def is_table(parameter_name: str) -> bool:
 def make_optimizers(
     model: nn.Module, *, learning_rate: float, table_learning_rate: float, importance_learning_rate: float, decay: float
 ) -> list[torch.optim.Optimizer]:
-    """AdamTowardsStart over dense parameters, Adam of touched rows (SparseAdam) over E and over W, each with a rate of
+    """AdamTowardsStart over dense parameters, RowAdam over E and over W, each with a rate of
     its own, each if it has any: entries of E are about 1/16, those of W about 1.
 
     Each group carries `base_lr`, which `set_learning_rate` scales. Parameters with requires_grad False are left out.
@@ -55,7 +90,7 @@ def make_optimizers(
         rates_and_optimizers.append((learning_rate, AdamTowardsStart(dense, learning_rate, decay, betas=_BETAS)))
     for kind, rate in (("table", table_learning_rate), ("weights", importance_learning_rate)):
         if tables := [parameter for name, parameter in named if is_table(name) and name.endswith(kind)]:
-            rates_and_optimizers.append((rate, torch.optim.SparseAdam(tables, lr=1.0, betas=_BETAS)))  # refuses lr=0
+            rates_and_optimizers.append((rate, RowAdam(tables, rate, betas=_BETAS)))
     for rate, optimizer in rates_and_optimizers:
         for group in optimizer.param_groups:
             group["base_lr"] = group["lr"] = rate

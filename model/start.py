@@ -3,16 +3,18 @@
 A shop has thousands of items, Pinterest trained on hundreds of millions of pairs: random layers would first have to
 learn what an overlap of words is. Here they start as a map that knows it, and every weight can move from there:
 
-    inputs      a picture P x, a field its sum t, into the block's width by a frame of orthonormal columns, which sum
-                to 0 so that LayerNorms change lengths, not directions
+    inputs      a picture P x, a sentence vector S z, a field its sum t, into the block's width by a frame of
+                orthonormal columns, which sum to 0 so that LayerNorms change lengths, not directions; S z and t share
+                theirs
     block       no logits, so attention is the mean of what is present; values, their output and the residual keep it;
                 the feed-forward adds nothing; CLS is short
     head        back out of the frame
-    towers      text t, pictures P x: the maps of the item encoder
+    towers      text t + S z, pictures P x: the maps of the item encoder
     any MLP     is linear, because GELU(x) - GELU(-x) = x: hidden [M; -M], out [I, -I]; what hidden rows are left over
                 start at random with no weight in the output
 
-so that item ~ sum of fields + sum of pictures. Keys stay random: the query of CLS is zero, and has a gradient by them.
+so that item ~ sum of fields + sentence vector + sum of pictures. Keys stay random: the query of CLS is zero, and has a
+gradient by them.
 
 Shapes as in model.itemsage; R rows and X columns of a map, V vocabulary.
 """
@@ -26,9 +28,11 @@ from torch import Tensor, nn
 
 from model.layers import NORM_EPSILON, TransformerBlock, unit
 from schemas.hashing import seed_of
+from schemas.tables import NUM_TEXT_FIELDS
 
 if TYPE_CHECKING:
-    from model.itemsage import ItemSage
+    from model.item_batch import ItemBatch
+    from model.itemsage import ItemEncoder, ItemSage
     from model.training_tables import ItemTable
     from model.vocabulary import Vocabulary
 
@@ -38,7 +42,11 @@ _BIAS_NORM, _CLS_STD = 0.1, 0.01
 #: How much a token of each kind weighs beside its inverse document frequency: a word says more than a bigram that it is
 #: part of, and stands in many trigrams.
 KIND_WEIGHTS = {"word": 1.0, "bigram": 0.5, "trigram": 0.5}
-_PICTURES_LOOKED_AT = 5000
+#: How much longer S z is than the sum of what stands beside it, a query's words or an item's fields: the cosine of two
+#: sentence vectors says more than the overlap of words in 256 dimensions.
+SENTENCE_WEIGHT = 1.5
+_WHITENING = 0.5, 0.25  # of pictures, of sentence vectors
+_LOOKED_AT = 5000
 
 
 def start_from_catalogue_(model: "ItemSage", items: "ItemTable", vocabulary: "Vocabulary") -> None:
@@ -52,9 +60,12 @@ def start_from_catalogue_(model: "ItemSage", items: "ItemTable", vocabulary: "Vo
         torch.manual_seed(seed_of("start", config.seed))
         start_as_linear_map_(
             model,
-            pictures_XD=items.some_pictures(_PICTURES_LOOKED_AT, config.seed) if config.picture_dim else None,
+            pictures_XD=items.some_pictures(_LOOKED_AT, config.seed) if config.picture_dim else None,
+            sentences_XD=items.some_sentences(_LOOKED_AT, config.seed) if config.sentence_dim else None,
             importance_V=importances(items.document_counts(vocabulary.size), len(items), vocabulary),
         )
+        if config.reads_sentences:
+            _weigh_sentences_(model.item_encoder, items.batch(items.some_rows(_LOOKED_AT, config.seed)))
 
 
 def importances(document_count_V: np.ndarray, num_items: int, vocabulary: "Vocabulary") -> Tensor:
@@ -69,11 +80,15 @@ def importances(document_count_V: np.ndarray, num_items: int, vocabulary: "Vocab
 
 @torch.no_grad()
 def start_as_linear_map_(
-    model: "ItemSage", pictures_XD: Tensor | None = None, importance_V: Tensor | None = None, whitening: float = 0.5
+    model: "ItemSage",
+    pictures_XD: Tensor | None = None,
+    sentences_XD: Tensor | None = None,
+    importance_V: Tensor | None = None,
 ) -> None:
     """Sets the weights of `model` to the start above; draws from torch's global generator.
 
-    pictures_XD: some of the shop's picture vectors: P becomes their `principal_components`, else a random projection.
+    pictures_XD, sentences_XD: some of the shop's picture and sentence vectors: P and S become their
+    `principal_components`, else random projections. S is SENTENCE_WEIGHT times as long.
     importance_V >= 0: each token's weights in the hash embedder are multiplied by it, for example inverse document
     frequencies; scaled to a mean of 1 over the tokens of importance > 0. Exact (but for CLS) for width > hash_dim +
     output_dim, of which a model of one modality needs its own, and mlp_dim >= 2 output_dim; smaller layers start as
@@ -89,11 +104,24 @@ def start_as_linear_map_(
         _start_block_(block)
     back_OX = torch.cat([out_of_text_OE[:, :text_columns], torch.eye(config.output_dim)[:, :picture_columns]], dim=1)
     _start_mlp_(encoder.head_in, encoder.head_out, back_OX @ frame_WX.T)
-    _start_mlp_(model.text_tower.hidden, model.text_tower.out, out_of_text_OE)
+    of_text_OX, offset_of_text_O = out_of_text_OE, torch.zeros(config.output_dim)
+    if config.sentence_dim:
+        projection_OD, offset_O = principal_components(
+            sentences_XD, config.output_dim, config.sentence_dim, _WHITENING[1]
+        )
+        rotation_OO = nn.init.orthogonal_(torch.empty(config.output_dim, config.output_dim)) * SENTENCE_WEIGHT
+        projection_OD, offset_of_text_O = rotation_OO @ projection_OD, rotation_OO @ offset_O
+        of_text_OX = torch.cat([out_of_text_OE, projection_OD], dim=1)
+    _start_mlp_(model.text_tower.hidden, model.text_tower.out, of_text_OX, offset_of_text_O)
     if config.use_text:
         _set_(encoder.text_in, frame_WX[:, :text_columns])
+    if config.reads_sentences:
+        frame_WO = frame_WX[:, :text_columns] @ out_of_text_OE.T
+        _set_(encoder.sentence_in, frame_WO @ projection_OD, frame_WO @ offset_of_text_O)
     if model.picture_tower is not None:
-        projection_OD, offset_O = principal_components(pictures_XD, config.output_dim, config.picture_dim, whitening)
+        projection_OD, offset_O = principal_components(
+            pictures_XD, config.output_dim, config.picture_dim, _WHITENING[0]
+        )
         _start_mlp_(model.picture_tower.hidden, model.picture_tower.out, projection_OD, offset_O)
         if config.sees_pictures:
             frame_WO = frame_WX[:, text_columns:]
@@ -104,24 +132,35 @@ def start_as_linear_map_(
             embedder.weights.mul_((importance_V / mean).to(embedder.weights)[:, None])
 
 
+@torch.no_grad()
+def _weigh_sentences_(encoder: "ItemEncoder", batch: "ItemBatch") -> None:
+    """Makes S z as much longer than the sum of an item's fields as it is than a query's words, in the mean."""
+    sums_BFE = encoder.hash_embedder(batch.token_ids_T, batch.token_offsets_BF).view(len(batch), NUM_TEXT_FIELDS, -1)
+    present_BF1 = batch.token_offsets_BF.diff().view(len(batch), NUM_TEXT_FIELDS, 1) > 0
+    length_B = (encoder.field_norm(sums_BFE) * present_BF1).sum(dim=1).norm(dim=1)
+    factor = float(length_B.mean()) / math.sqrt(encoder.config.hash_dim)
+    for parameter in (encoder.sentence_in.weight, encoder.sentence_in.bias):
+        parameter.mul_(max(factor, 1.0))
+
+
 def principal_components(
-    pictures_XD: Tensor | None, num_components: int, picture_dim: int, whitening: float
+    vectors_XD: Tensor | None, num_components: int, input_dim: int, whitening: float
 ) -> tuple[Tensor, Tensor]:
-    """(P [O, D], c [O]): P x + c of pictures x of norm sqrt(D) are their principal components, centred, each divided by
+    """(P [O, D], c [O]): P x + c of vectors x of norm sqrt(D) are their principal components, centred, each divided by
     its standard deviation ** whitening, of norm sqrt(O) in the mean; float32.
 
-    CNN vectors share a large mean and few directions, so that all cosines between them are high; without those a
-    picture is nearer to its like. Without pictures, or with fewer than 2: a random projection that keeps cosines.
+    Vectors of a CNN share a large mean and few directions, so that all cosines between them are high; without those a
+    picture is nearer to its like. Without vectors, or with fewer than 2: a random projection that keeps cosines.
     """
-    if pictures_XD is None or len(pictures_XD) < 2:
-        projection_OD = torch.empty(num_components, picture_dim)
-        gain = math.sqrt(max(1.0, num_components / picture_dim))
+    if vectors_XD is None or len(vectors_XD) < 2:
+        projection_OD = torch.empty(num_components, input_dim)
+        gain = math.sqrt(max(1.0, num_components / input_dim))
         return nn.init.orthogonal_(projection_OD, gain=gain), torch.zeros(num_components)
-    x_XD = unit(pictures_XD).double().cpu() * math.sqrt(picture_dim)
+    x_XD = unit(vectors_XD).double().cpu() * math.sqrt(input_dim)
     mean_D = x_XD.mean(dim=0)
     _, deviation_K, component_KD = torch.linalg.svd(x_XD - mean_D, full_matrices=False)
     kept = min(num_components, int((deviation_K > 1e-6 * deviation_K[0]).sum()))
-    projection_OD = torch.zeros(num_components, picture_dim, dtype=torch.float64)
+    projection_OD = torch.zeros(num_components, input_dim, dtype=torch.float64)
     projection_OD[:kept] = component_KD[:kept] / deviation_K[:kept, None] ** whitening
     length = ((x_XD - mean_D) @ projection_OD.T).norm(dim=1).mean().clamp_min(NORM_EPSILON)
     projection_OD *= math.sqrt(num_components) / length

@@ -1,6 +1,6 @@
 """Training of ItemSage and its query towers on (query, engaged item) pairs.
 
-    step      global batch of PairStream -> distinct items and queries encoded -> loss -> AdamW, row-wise Adagrad
+    step      global batch of PairStream -> distinct items and queries encoded -> loss -> Adam (see model.optimizers)
     now and   validation Recall@10 and reciprocal rank by task; the best weights are kept and restored at the end;
     then      checkpoint.safetensors (everything), so that a killed run continues where it was
 

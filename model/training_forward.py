@@ -25,7 +25,7 @@ from model.distributed import Processes, gather_rows
 from model.hash_embedder import HashEmbedder
 from model.item_batch import ItemBatch
 from model.itemsage import ItemEncoder, ItemSage, TextTower
-from model.layers import scale_pictures
+from model.layers import scale_pictures, scaled
 from model.training_data import PairBatch, TrainingData
 from model.training_dropout import Dropout, drop_from_items, drop_from_queries
 from schemas.tables import NUM_TEXT_FIELDS
@@ -49,9 +49,9 @@ def hash_fields(embedder: HashEmbedder, token_ids_T: Tensor, offsets_S: Tensor) 
     )
 
 
-def encode_text(tower: TextTower, token_ids_T: Tensor, offsets_B: Tensor) -> Tensor:
+def encode_text(tower: TextTower, token_ids_T: Tensor, offsets_B: Tensor, sentences_BD: Tensor | None = None) -> Tensor:
     """TextTower.forward with the compact gradient: [B, O], float32, norm 1."""
-    return tower.of_sums(hash_fields(tower.hash_embedder, token_ids_T, offsets_B))
+    return tower.of_sums(hash_fields(tower.hash_embedder, token_ids_T, offsets_B), sentences_BD)
 
 
 def encode_items(encoder: ItemEncoder, batch: ItemBatch) -> Tensor:
@@ -64,6 +64,9 @@ def encode_items(encoder: ItemEncoder, batch: ItemBatch) -> Tensor:
     if config.sees_pictures:
         x_BND = scale_pictures(batch.pictures_BND.float(), config)
         inputs.append((x_BND, encoder.picture_in, batch.picture_mask_BN))
+    if config.reads_sentences:
+        x_B1D = scaled(batch.sentences_BD.float())[:, None]
+        inputs.append((x_B1D, encoder.sentence_in, batch.sentences_BD.any(dim=1, keepdim=True)))
     if config.use_text:
         sums_BFE = hash_fields(encoder.hash_embedder, batch.token_ids_T, batch.token_offsets_BF)
         fields_BFE = sums_BFE.view(B, NUM_TEXT_FIELDS, -1)
@@ -101,7 +104,7 @@ class BatchInputs:
     """Features of this process's piece of a global batch; None where the piece is empty."""
 
     items: ItemBatch | None
-    text: tuple[Tensor, Tensor] | None
+    text: tuple[Tensor, Tensor, Tensor] | None
     pictures: Tensor | None
 
 
@@ -124,7 +127,7 @@ def encode_batch(model: ItemSage, batch: PairBatch, inputs: BatchInputs, process
     if inputs.items is not None:
         items = encode_items(model.item_encoder, inputs.items.to(device))
     if inputs.text is not None:
-        text = encode_text(model.text_tower, inputs.text[0].to(device), inputs.text[1].to(device))
+        text = encode_text(model.text_tower, *(x.to(device) for x in inputs.text))
     if inputs.pictures is not None:
         assert model.picture_tower is not None, "picture queries, but a model without pictures"
         pictures = model.picture_tower(inputs.pictures.to(device))

@@ -47,6 +47,7 @@ class ItemTable:
         self._pictures = read_column(folder, "pictures")
         self._picture_offsets = np.asarray(read_column(folder, "picture_offsets"))
         self.picture_dim = self._pictures.shape[1]
+        self.sentences = np.zeros((len(self.item_ids), 0), np.float16)
 
     @classmethod
     def build(
@@ -101,6 +102,15 @@ class ItemTable:
             counts_V += np.bincount(distinct % vocabulary_size, minlength=vocabulary_size)
         return counts_V
 
+    def some_rows(self, count: int, seed: int) -> np.ndarray:
+        """Sorted rows of at most `count` items, drawn with a seed."""
+        return np.sort(np.random.default_rng(seed).choice(len(self), min(count, len(self)), replace=False))
+
+    def some_sentences(self, count: int, seed: int) -> torch.Tensor:
+        """float32 [at most count, sentence_dim]: sentence vectors of items that have one, drawn with a seed."""
+        sentences_XD = torch.from_numpy(np.asarray(self.sentences[self.some_rows(count, seed)], np.float32))
+        return sentences_XD[sentences_XD.any(dim=1)]
+
     def some_pictures(self, count: int, seed: int) -> torch.Tensor:
         """float32 [at most count, picture_dim]: vectors of pictures of the catalogue, drawn with a seed."""
         generator = np.random.default_rng(seed)
@@ -122,6 +132,7 @@ class ItemTable:
             token_offsets_BF=torch.from_numpy(offsets),
             pictures_BND=torch.from_numpy(pictures_BND),
             picture_mask_BN=torch.from_numpy(mask_BN),
+            sentences_BD=torch.from_numpy(np.asarray(self.sentences[rows_B], np.float32)),
         )
 
 
@@ -143,6 +154,7 @@ class PairTable:
         self.query_id_Q, self.picture_row_Q = columns["query_id"], columns["query_picture_row"]
         self._token_ids, self._token_offsets = columns["query_token_ids"], columns["query_token_offsets"]
         self._pictures = columns["query_pictures"]
+        self.sentences = np.zeros((len(self.query_id_Q), 0), np.float16)
         self.has_pictures = bool((self.picture_row_Q >= 0).any())
 
     @classmethod
@@ -167,10 +179,11 @@ class PairTable:
         """Which queries are text (the others are pictures)."""
         return np.asarray(self.picture_row_Q[query_rows] < 0)
 
-    def text(self, query_rows: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
-        """Token ids int64 [T] and offsets int64 [B + 1] of text queries."""
+    def text(self, query_rows: np.ndarray) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Token ids int64 [T], offsets int64 [B + 1] and sentence vectors float32 [B, sentence_dim] of text queries."""
         token_ids_T, offsets = gather_ragged(self._token_ids, self._token_offsets, query_rows)
-        return torch.from_numpy(token_ids_T.astype(np.int64)), torch.from_numpy(offsets)
+        sentences_BD = torch.from_numpy(np.asarray(self.sentences[query_rows], np.float32))
+        return torch.from_numpy(token_ids_T.astype(np.int64)), torch.from_numpy(offsets), sentences_BD
 
     def pictures(self, query_rows: np.ndarray) -> torch.Tensor:
         """Vectors float32 [B, picture_dim] of picture queries, not normalised."""

@@ -107,8 +107,8 @@ def _embed_queries(model: ItemSage, pairs: PairTable, queries_P: np.ndarray) -> 
     vectors_PD = np.zeros((len(queries_P), model.config.output_dim), np.float32)
     is_text_P = pairs.is_text(queries_P)
     if is_text_P.any():
-        tokens_T, offsets = pairs.text(queries_P[is_text_P])
-        vectors_PD[is_text_P] = model.text_tower(tokens_T.to(device), offsets.to(device)).cpu().numpy()
+        text = (x.to(device) for x in pairs.text(queries_P[is_text_P]))
+        vectors_PD[is_text_P] = model.text_tower(*text).cpu().numpy()
     if not is_text_P.all():
         assert model.picture_tower is not None
         pictures_BD = pairs.pictures(queries_P[~is_text_P]).to(device)

@@ -11,7 +11,7 @@ from torch import nn
 from model.checkpoint import read_checkpoint
 from model.itemsage import ItemSage
 from model.itemsage_config import ItemSageConfig
-from model.optimizers import AdamTowardsStart, learning_rate_factor, make_optimizers
+from model.optimizers import AdamTowardsStart, RowAdam, learning_rate_factor, make_optimizers
 from model.training import train
 from model.training_config import TrainingConfig, TrainingResult, TrainingStart
 from model.training_data import TrainingData
@@ -200,10 +200,10 @@ def test_a_model_with_pictures_trains_where_no_picture_is_usable(training_run: P
     assert without.train.pictures(np.zeros(0, np.int64)).shape == (0, SMALL.picture_dim)
     other = TrainingData.open(tmp_path, tmp_path / "cache", picture_dim=8)  # not the columns that are there already
     assert (other.items.picture_dim, other.train.pictures(np.zeros(0, np.int64)).shape) == (8, (0, 8))
-    for linear_path in (True, False):
-        switches = dataclasses.replace(SMALL, linear_path=linear_path)
+    for start in ("linear", "random"):
+        switches = dataclasses.replace(SMALL, start=start)
         model = ItemSage(switches)
-        result = train(model, without, SHORT, tmp_path / f"out-{linear_path}")
+        result = train(model, without, SHORT, tmp_path / f"out-{start}")
         assert set(result.num_pairs_by_task) == {"search/checkout", "search/click"}
         assert all(torch.isfinite(tensor).all() for tensor in model.state_dict().values())
 
@@ -258,6 +258,7 @@ def test_no_pairs_no_training(data: TrainingData, tmp_path: Path) -> None:
         {"picture_dim": 0},
         {"use_text": False},
         {"num_layers": 2},
+        {"sentence_dim": 12},
     ],
     ids=str,
 )
@@ -266,12 +267,14 @@ def test_the_forward_of_training_is_the_plain_one(data: TrainingData, switches: 
     for layer in (model.item_encoder.head_out, model.text_tower.out):
         nn.init.normal_(layer.weight)
     batch = data.items.batch(np.arange(40))
-    tokens, offsets = data.train.text(np.flatnonzero(data.train.is_text(np.arange(len(data.train.query_id_Q)))))
+    tokens, offsets, _ = data.train.text(np.flatnonzero(data.train.is_text(np.arange(len(data.train.query_id_Q)))))
+    batch.sentences_BD, queries_BD = (torch.randn(size, model.config.sentence_dim) for size in (40, len(offsets) - 1))
+    batch.sentences_BD[::4] = 0
     direction = torch.linspace(-1, 1, SMALL.output_dim)
     results = []
     for items, text in (
-        (model.item_encoder(batch), model.text_tower(tokens, offsets)),
-        (encode_items(model.item_encoder, batch), encode_text(model.text_tower, tokens, offsets)),
+        (model.item_encoder(batch), model.text_tower(tokens, offsets, queries_BD)),
+        (encode_items(model.item_encoder, batch), encode_text(model.text_tower, tokens, offsets, queries_BD)),
     ):
         model.zero_grad()
         ((items @ direction).square().sum() + (text @ direction).sum()).backward()
@@ -339,7 +342,27 @@ def test_tables_get_sparse_optimizers_with_rates_of_their_own() -> None:
     assert sizes[1:] == [2 * 300 * 24, 2 * 500 * 2]
     assert sum(sizes) == sum(p.numel() for p in model.parameters())
     assert [o.param_groups[0]["base_lr"] for o in optimizers] == [1e-3, 2e-3, 1e-2]
-    assert [type(o) for o in optimizers] == [AdamTowardsStart, torch.optim.SparseAdam, torch.optim.SparseAdam]
+    assert [type(o) for o in optimizers] == [AdamTowardsStart, RowAdam, RowAdam]
+
+
+def test_row_adam_equals_its_exact_twin() -> None:
+    torch.manual_seed(0)
+    twins = [torch.nn.Parameter(torch.full((50, 4), 0.5)) for _ in range(2)]
+    optimizers = [
+        RowAdam([twins[0]], 1e-2, betas=(0.9, 0.98)),
+        torch.optim.SparseAdam([twins[1]], lr=1e-2, betas=(0.9, 0.98)),
+    ]
+    for _ in range(30):
+        rows, values = torch.randint(0, 50, (1, 20)), torch.randn(20, 4)  # some rows are met twice in a step
+        for parameter, optimizer in zip(twins, optimizers, strict=True):
+            parameter.grad = torch.sparse_coo_tensor(rows, values, (50, 4))
+            optimizer.step()
+    torch.testing.assert_close(twins[0], twins[1], rtol=1e-5, atol=1e-6)
+    untouched = torch.nn.Parameter(torch.ones(3, 2))
+    untouched.grad = torch.sparse_coo_tensor(torch.tensor([[1]]), torch.ones(1, 2), (3, 2))
+    RowAdam([untouched], 1e-2, betas=(0.9, 0.98)).step()
+    assert (untouched[[0, 2]] == 1).all()
+    assert (untouched[1] < 1).all()
 
 
 def test_learning_rate_warms_up_and_ends_at_zero() -> None:
