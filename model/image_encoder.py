@@ -18,12 +18,12 @@ import torch
 
 from model import backbones
 from model.image_encoder_spec import (
-    DTYPES,
     ImageEncoderSpec,
     image_encoder_spec,
     save_from_spec,
     saved_image_encoder_spec,
 )
+from model.number_formats import DTYPES, MIN_PARITY_COSINE, smallest_cosine
 from model.ordered_map import ordered_map, single_threaded_pool, usable_cores
 from model.out_of_memory import is_out_of_memory
 from model.pictures import DEFAULT_LIMITS, PictureError, PictureLimits, decode_picture
@@ -33,7 +33,6 @@ from schemas.quarantine import quote
 
 KeyT = TypeVar("KeyT", bound=Hashable)
 
-MIN_PARITY_COSINE = 0.999
 _PARITY_PICTURES = 4
 _MAX_THREADS = 16
 #: Of a stream: elements of one chunk (pictures and what passes through), and encoded bytes held in all.
@@ -72,7 +71,7 @@ class ImageEncoder:
                 raise
             self.parity_cosine, got = -1.0, str(error)
         else:
-            self.parity_cosine = _smallest_cosine(reference_BD, vectors_BD)
+            self.parity_cosine = smallest_cosine(reference_BD, vectors_BD)
             got = f"{self.parity_cosine:.5f}"
         if self.parity_cosine >= MIN_PARITY_COSINE:
             return
@@ -253,12 +252,6 @@ def _parity_pictures(size_px: int) -> np.ndarray:
     fields_BCHW = torch.nn.functional.interpolate(coarse, (size_px, size_px), mode="bilinear").numpy()
     noisy_BCHW = fields_BCHW + 0.1 * random.standard_normal(fields_BCHW.shape, np.float32)
     return np.ascontiguousarray((noisy_BCHW.clip(0, 1) * 255).astype(np.uint8).transpose(0, 2, 3, 1))
-
-
-def _smallest_cosine(a_BD: np.ndarray, b_BD: np.ndarray) -> float:
-    norms_B = np.linalg.norm(a_BD, axis=1) * np.linalg.norm(b_BD, axis=1)
-    cosines_B = (a_BD * b_BD).sum(axis=1) / np.maximum(norms_B, np.finfo(np.float32).tiny)
-    return float(np.nan_to_num(cosines_B, nan=-1.0).min())
 
 
 def _finite_or_error(vector_D: np.ndarray) -> np.ndarray | PictureError:

@@ -4,11 +4,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors.torch import save_file
 
 from model import backbones
 from model.library_versions import versions_of
+from model.number_formats import settle_device, settle_dtype
 from model.pictures import Preprocessing
 from schemas.errors import CorruptFileError, UsageError
 from schemas.files import atomic_write, check_sha256, read_json, sha256_of_file, write_json
@@ -21,7 +21,6 @@ CODE_VERSION = 1
 BATCH_SIZE = {"cpu": 8, "cuda": 64}
 #: Whose upgrade may change the bytes of vectors: decoding and resizing, the network and its arithmetic.
 LIBRARIES = ("Pillow", "torch", "torchvision")
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 WEIGHTS_FILE, MANIFEST_FILE = "image_encoder.safetensors", "image_encoder.json"
 
 
@@ -75,7 +74,7 @@ def image_encoder_spec(
     path = weights_file or backbones.weights_file_of(name, entry)
     if weights_sha256 is not None:
         check_sha256(path, weights_sha256.lower())
-    device = _settle_device(device)
+    device = settle_device(device)
     return ImageEncoderSpec(
         name=name,
         weights_file=path,
@@ -83,7 +82,7 @@ def image_encoder_spec(
         weights_name=None if entry is None else str(entry),
         preprocessing=backbones.preprocessing_of(entry),
         dim=backbones.vector_dim(name, entry),
-        dtype=_settle_dtype(dtype, device),
+        dtype=settle_dtype(dtype, device),
         device=device,
         batch_size=batch_size or BATCH_SIZE[device.partition(":")[0]],
     )
@@ -116,8 +115,8 @@ def saved_image_encoder_spec(
     """The spec of a saved encoder on this machine. Raises CorruptFileError if a file is not what was saved."""
     manifest = read_json(Path(folder, MANIFEST_FILE))
     path = Path(folder, WEIGHTS_FILE)
-    device = _settle_device(device)
-    dtype = _settle_dtype(dtype, device)
+    device = settle_device(device)
+    dtype = settle_dtype(dtype, device)
     try:
         network_id = str(manifest["network_id"])
         check_sha256(path, manifest["file_sha256"])
@@ -142,27 +141,3 @@ def saved_image_encoder_spec(
             "by another version of this code; train the model again"
         )
     return spec
-
-
-def has_fast_bfloat16(device: str) -> bool:
-    """Whether the device multiplies bfloat16 in hardware."""
-    if device.startswith("cuda"):
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    capabilities = torch.cpu.get_capabilities()
-    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
-
-
-def _settle_device(device: str) -> str:
-    if device == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    if device.partition(":")[0] not in BATCH_SIZE or (device.startswith("cuda") and not torch.cuda.is_available()):
-        raise UsageError(f"expected device auto, cpu or an available cuda, got {device!r}")
-    return device
-
-
-def _settle_dtype(dtype: str, device: str) -> str:
-    if dtype == "auto":
-        return "bfloat16" if has_fast_bfloat16(device) else "float32"
-    if dtype not in DTYPES:
-        raise UsageError(f"expected dtype auto, {' or '.join(DTYPES)}, got {dtype!r}")
-    return dtype

@@ -18,13 +18,13 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from model.image_encoder_spec import (
-    DTYPES,
     MANIFEST_FILE,
     ImageEncoderSpec,
     image_encoder_spec,
     save_from_spec,
     saved_image_encoder_spec,
 )
+from model.number_formats import DTYPES
 from model.pictures import DEFAULT_LIMITS, PictureLimits
 from model.vocabulary import DESCRIPTION_FILE
 from pipelines.console.jobs import flag, main_of, print_summary

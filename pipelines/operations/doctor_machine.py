@@ -19,7 +19,8 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 from model.image_encoder import ImageEncoder
-from model.image_encoder_spec import ImageEncoderSpec, has_fast_bfloat16
+from model.image_encoder_spec import ImageEncoderSpec
+from model.number_formats import has_fast_bfloat16
 from model.ordered_map import usable_cores
 from pipelines.console.terminal import few_digits
 from pipelines.operations.findings import Finding

@@ -14,9 +14,10 @@ import pyarrow.parquet as pq
 
 from model.folded import FoldedItemEncoder
 from model.image_encoder import ImageEncoder
-from model.image_encoder_spec import DTYPES, ImageEncoderSpec, saved_image_encoder_spec
+from model.image_encoder_spec import ImageEncoderSpec, saved_image_encoder_spec
 from model.inference import embed_batches
 from model.model_store import load_item_encoder
+from model.number_formats import DTYPES
 from model.pictures import DEFAULT_LIMITS, PictureError, PictureLimits, read_picture
 from model.vocabulary import Vocabulary
 from pipelines.operations.findings import Finding

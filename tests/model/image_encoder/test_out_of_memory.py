@@ -68,7 +68,7 @@ def test_a_network_that_does_not_fit_at_all_is_raised(weights_file, pictures_BHW
 
 
 def test_out_of_memory_is_no_lack_of_parity(weights_file, monkeypatch):
-    monkeypatch.setattr("model.image_encoder_spec.has_fast_bfloat16", lambda device: True)
+    monkeypatch.setattr("model.number_formats.has_fast_bfloat16", lambda device: True)
     lower_precision = ImageEncoder._lower_precision
 
     def without_memory(self, *args):

@@ -219,7 +219,7 @@ def test_a_damaged_earlier_file_is_computed_anew(tmp_path, run_features, capsys)
 
 def test_without_parity_the_run_is_float32(tmp_path, run_features, monkeypatch):
     monkeypatch.setattr("model.image_encoder.MIN_PARITY_COSINE", 1.1)
-    monkeypatch.setattr("model.image_encoder_spec.has_fast_bfloat16", lambda device: True)
+    monkeypatch.setattr("model.number_formats.has_fast_bfloat16", lambda device: True)
     exact, fallen_back = make_run(tmp_path / "a"), make_run(tmp_path / "b")
     manifest = run_features(exact, image_dtype="float32")
     with pytest.warns(UserWarning, match="float32 is used"):
