@@ -40,7 +40,7 @@ def random_batch(config: ItemSageConfig, batch_size: int, num_pictures: int, see
         token_offsets_BF=torch.from_numpy(np.concatenate([[0], np.cumsum(lengths)])),
         pictures_BND=torch.from_numpy(pictures),
         picture_mask_BN=torch.ones(batch_size, num_pictures, dtype=torch.bool),
-        sentences_BD=torch.from_numpy(rng.standard_normal((batch_size, config.sentence_dim), dtype=np.float32)),
+        text_vectors_BD=torch.from_numpy(rng.standard_normal((batch_size, config.text_dim), dtype=np.float32)),
     )
 
 

@@ -107,7 +107,7 @@ def main() -> None:
     print(f"cold: {len(lines) / (opened_s + first_s):,.0f} queries/s with {opened_s:.2f} s to open the store")
     seconds: dict[str, float] = {}
     with (
-        timed(seconds, "towers", searcher.encoder, "texts_and_token_counts"),
+        timed(seconds, "towers", searcher.encoder, "texts_and_inputs"),
         timed(seconds, "index", searcher.index, "search"),
         timed(seconds, "titles", searcher, "titles"),
     ):

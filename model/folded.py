@@ -41,7 +41,7 @@ class FoldedItemEncoder(nn.Module):
         super().__init__()
         self.encoder = encoder
         self.text: _FoldedInput | None = None
-        self.sentence: _FoldedInput | None = None
+        self.text_vector: _FoldedInput | None = None
         self.pictures: _FoldedInput | None = None
 
     @classmethod
@@ -66,8 +66,8 @@ class FoldedItemEncoder(nn.Module):
         _keep(folded, "value_bias_HC", value_bias_HC)
         if config.use_text:
             folded.text = _FoldedInput(encoder.text_in, score_HW, score_bias_H, value_HCW)
-        if config.reads_sentences:
-            folded.sentence = _FoldedInput(encoder.sentence_in, score_HW, score_bias_H, value_HCW)
+        if config.reads_text_vectors:
+            folded.text_vector = _FoldedInput(encoder.text_vector_in, score_HW, score_bias_H, value_HCW)
         if config.sees_pictures:
             folded.pictures = _FoldedInput(encoder.picture_in, score_HW, score_bias_H, value_HCW)
         return folded.eval()
@@ -91,11 +91,11 @@ class FoldedItemEncoder(nn.Module):
             present_BF = batch.token_offsets_BF.diff().view(B, NUM_TEXT_FIELDS) > 0
             scores_BHP = torch.cat([scores_BHP, self.text.scores(fields_BFE, present_BF)], dim=2)
             inputs.append((self.text, fields_BFE))
-        if self.sentence is not None:
-            sentences_B1D = scaled(batch.sentences_BD.float())[:, None]
-            present_B1 = batch.sentences_BD.any(dim=1, keepdim=True)
-            scores_BHP = torch.cat([scores_BHP, self.sentence.scores(sentences_B1D, present_B1)], dim=2)
-            inputs.append((self.sentence, sentences_B1D))
+        if self.text_vector is not None:
+            text_B1D = scaled(batch.text_vectors_BD.float())[:, None]
+            present_B1 = batch.text_vectors_BD.any(dim=1, keepdim=True)
+            scores_BHP = torch.cat([scores_BHP, self.text_vector.scores(text_B1D, present_B1)], dim=2)
+            inputs.append((self.text_vector, text_B1D))
         if self.pictures is not None:
             weights_BHP, pooled_BHD = self._pool_pictures(batch.pictures_BND, batch.picture_mask_BN, scores_BHP)
             share_BH1 = weights_BHP[:, :, scores_BHP.shape[2] :].sum(dim=2, keepdim=True)

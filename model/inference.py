@@ -60,15 +60,23 @@ class EmbeddedBatch:
 
 
 def embed_items(
-    encoder: Encoder, items: Iterable[ItemFeatures], picture_dim: int, batch_size: int = BATCH_SIZE
+    encoder: Encoder,
+    items: Iterable[ItemFeatures],
+    picture_dim: int,
+    batch_size: int = BATCH_SIZE,
+    text_dim: int = 0,
 ) -> Iterator[tuple[list[str], np.ndarray]]:
     """`embed_batches` without the failures: (item ids, vectors) of the items that the model can embed."""
-    for batch in embed_batches(encoder, items, picture_dim, batch_size):
+    for batch in embed_batches(encoder, items, picture_dim, batch_size, text_dim):
         yield batch.item_ids, batch.vectors_BD
 
 
 def embed_batches(
-    encoder: Encoder, items: Iterable[ItemFeatures], picture_dim: int, batch_size: int = BATCH_SIZE
+    encoder: Encoder,
+    items: Iterable[ItemFeatures],
+    picture_dim: int,
+    batch_size: int = BATCH_SIZE,
+    text_dim: int = 0,
 ) -> Iterator[EmbeddedBatch]:
     """Yields every item once, as a vector or as a failure, batch by batch, not in input order.
 
@@ -77,24 +85,24 @@ def embed_batches(
     Raises CorruptFileError if the model fails on empty items too, MemoryError if memory does not hold one of them.
     """
     num_threads = usable_cores()
-    forward = _FixedShapes(encoder, picture_dim)
+    forward = _FixedShapes(encoder, picture_dim, text_dim)
     with single_threaded_pool(num_threads) as pool:
         yield from ordered_map(
             pool,
             lambda batch: batch if isinstance(batch, EmbeddedBatch) else forward.embed(batch, batch_size),
-            _batches(items, picture_dim, batch_size),
+            _batches(items, picture_dim, text_dim, batch_size),
             max_waiting=2 * num_threads,
         )
 
 
 def _batches(
-    items: Iterable[ItemFeatures], picture_dim: int, batch_size: int
+    items: Iterable[ItemFeatures], picture_dim: int, text_dim: int, batch_size: int
 ) -> Iterator[list[ItemFeatures] | EmbeddedBatch]:
     """Items of one picture class each, `batch_size` a batch but for the last of a class; what does not fit the model
     comes as a failure at once."""
     queues: dict[int, list[ItemFeatures]] = {}
     for item in items:
-        misfit = _misfit(item, picture_dim)
+        misfit = _misfit(item, picture_dim, text_dim)
         if misfit is not None:
             yield _only_failures([misfit])
             continue
@@ -116,7 +124,7 @@ def picture_class(num_pictures: int) -> int:
     return next(room for room in PICTURE_CLASSES if num_pictures <= room)
 
 
-def _misfit(item: ItemFeatures, picture_dim: int) -> ItemFailure | None:
+def _misfit(item: ItemFeatures, picture_dim: int, text_dim: int) -> ItemFailure | None:
     """Why the arrays of an item cannot enter a batch; None if they can. Token ids are left to the model's lookup."""
     offsets = item.token_offsets
     if (
@@ -132,14 +140,17 @@ def _misfit(item: ItemFeatures, picture_dim: int) -> ItemFailure | None:
     if num_pictures > MAX_PICTURES or not fits:
         expected = f"at most {MAX_PICTURES} pictures of {picture_dim} dimensions"
         return ItemFailure(item.item_id, BAD_FEATURES, expected, f"an array of shape {list(item.pictures.shape)}")
+    if text_dim and item.text_vector.shape not in ((0,), (text_dim,)):
+        expected = f"a text vector of {text_dim} dimensions"
+        return ItemFailure(item.item_id, BAD_FEATURES, expected, f"an array of shape {list(item.text_vector.shape)}")
     return None
 
 
 class _FixedShapes:
     """Forward passes of one model in batches of fixed shape, and what to do when one of them fails."""
 
-    def __init__(self, encoder: Encoder, picture_dim: int):
-        self.encoder, self.picture_dim = encoder, picture_dim
+    def __init__(self, encoder: Encoder, picture_dim: int, text_dim: int):
+        self.encoder, self.picture_dim, self.text_dim = encoder, picture_dim, text_dim
         self.sound_shapes: set[tuple[int, int]] = set()
         self.warned = threading.Event()
 
@@ -168,7 +179,7 @@ class _FixedShapes:
         """float32 [len(items), D], not checked; the batch is padded to `batch_size` with empty items."""
         padded = items + [_empty_item(self.picture_dim)] * (batch_size - len(items))
         with torch.inference_mode():
-            batch = collate_items(padded, self.picture_dim, num_pictures=room, picture_dtype=torch.float16)
+            batch = collate_items(padded, self.picture_dim, room, torch.float16, self.text_dim)
             vectors_BD = self.encoder(batch).float().cpu().numpy()
         if vectors_BD.ndim != 2 or len(vectors_BD) != batch_size:
             raise ValueError(f"expected {batch_size} vectors, got an array of shape {list(vectors_BD.shape)}")

@@ -18,7 +18,7 @@ class ItemBatch:
 
     token_ids_T: int64. token_offsets_BF: int64 [B * 12 + 1], field f of item b is segment b * 12 + f.
     pictures_BND: float32 (float16 is accepted), zeros where absent. picture_mask_BN: bool, True = present.
-    sentences_BD: float32 or float16 vectors of the items' whole texts by the sentence encoder, zeros where there is no
+    text_vectors_BD: float32 or float16 vectors of the items' whole texts by the text encoder, zeros where there is no
     text; no columns for a model without one.
     """
 
@@ -26,7 +26,7 @@ class ItemBatch:
     token_offsets_BF: Tensor
     pictures_BND: Tensor
     picture_mask_BN: Tensor
-    sentences_BD: Tensor
+    text_vectors_BD: Tensor
 
     def __len__(self) -> int:
         return self.picture_mask_BN.shape[0]
@@ -41,10 +41,11 @@ def collate_items(
     picture_dim: int,
     num_pictures: int | None = None,
     picture_dtype: torch.dtype = torch.float32,
+    text_dim: int = 0,
 ) -> ItemBatch:
     """Pads pictures to `num_pictures` (None: the most that an item has; more than that are cut) and joins tokens.
 
-    Raises UsageError if an item's pictures are not `picture_dim` wide (picture_dim 0 ignores pictures).
+    Raises UsageError if an item's vectors are not `picture_dim` or `text_dim` wide (0 ignores them).
     """
     most = max((len(item.pictures) for item in items), default=0) if num_pictures is None else num_pictures
     most = most if picture_dim else 0
@@ -60,6 +61,15 @@ def collate_items(
         if count:
             pictures_BND[row, :count] = item.pictures[:count]
             mask_BN[row, :count] = True
+    text_vectors_BD = np.zeros((len(items), text_dim), np.float16)
+    for row, item in enumerate(items if text_dim else ()):
+        if len(item.text_vector) not in (0, text_dim):
+            raise UsageError(
+                f"expected a text vector of {text_dim} dimensions, got {len(item.text_vector)} (item "
+                f"{item.item_id!r}): use the text encoder that the model was trained with"
+            )
+        if len(item.text_vector):
+            text_vectors_BD[row] = item.text_vector
     lengths_BF = np.array([np.diff(item.token_offsets) for item in items], np.int64).reshape(-1)
     tokens_T = np.concatenate([np.zeros(0, np.int64), *(item.token_ids for item in items)], dtype=np.int64)
     return ItemBatch(
@@ -67,5 +77,5 @@ def collate_items(
         token_offsets_BF=torch.from_numpy(np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths_BF)])),
         pictures_BND=torch.from_numpy(pictures_BND).to(picture_dtype),
         picture_mask_BN=torch.from_numpy(mask_BN),
-        sentences_BD=torch.zeros(len(items), 0),
+        text_vectors_BD=torch.from_numpy(text_vectors_BD).to(picture_dtype),
     )

@@ -5,8 +5,8 @@ Paper: Baltescu et al., "ItemSage: Learning Product Embeddings for Shopping Reco
 
     token i   e_i = W[i,0] E[h_0(i)] + W[i,1] E[h_1(i)]          h_k(i) = ((a_k i + b_k) mod p) mod rows of E
     field f   t_f = sum of e_i over its tokens (words, word bigrams, character trigrams)
-    sentence  the vector of all text by a frozen sentence encoder, if the model has one, of items and of text queries
-    input     [CLS | picture_1 .. picture_N | sentence | field_1 .. field_12], each by its kind's Linear, absent ones
+    text      the vector of all text by a frozen sentence encoder, if the model has one, of items and of text queries
+    input     [CLS | picture_1 .. picture_N | text | field_1 .. field_12], each by its kind's Linear, absent ones
               masked
     block     x <- LayerNorm(x + Attention(x)), x <- LayerNorm(x + Linear(ReLU(Linear(x))))     (post-norm, 8 heads)
     item      u = Linear(GELU(Linear(LayerNorm(x_CLS)))), item vector = u / |u|
@@ -65,8 +65,8 @@ class ItemEncoder(nn.Module):
         self.field_norm = nn.LayerNorm(config.hash_dim) if config.field_layer_norm else nn.Identity()
         if config.use_text:
             self.text_in = nn.Linear(config.hash_dim, config.width)
-        if config.reads_sentences:
-            self.sentence_in = nn.Linear(config.sentence_dim, config.width)
+        if config.reads_text_vectors:
+            self.text_vector_in = nn.Linear(config.text_dim, config.width)
         if config.sees_pictures:
             self.picture_in = nn.Linear(config.picture_dim, config.width)
         self.blocks = nn.ModuleList(
@@ -87,9 +87,9 @@ class ItemEncoder(nn.Module):
             x_BND = scale_pictures(batch.pictures_BND.float(), config)
             positions.append(self.picture_in(x_BND))
             masks.append(batch.picture_mask_BN)
-        if config.reads_sentences:
-            positions.append(self.sentence_in(scaled(batch.sentences_BD.float()))[:, None])
-            masks.append(batch.sentences_BD.any(dim=1, keepdim=True))
+        if config.reads_text_vectors:
+            positions.append(self.text_vector_in(scaled(batch.text_vectors_BD.float()))[:, None])
+            masks.append(batch.text_vectors_BD.any(dim=1, keepdim=True))
         if config.use_text:
             fields_BFE = self.hash_embedder(batch.token_ids_T, batch.token_offsets_BF).view(B, NUM_TEXT_FIELDS, -1)
             positions.append(self.text_in(self.field_norm(fields_BFE)))
@@ -105,7 +105,7 @@ class ItemEncoder(nn.Module):
 
 
 class TextTower(nn.Module):
-    """Hashed tokens of a query and, if the model has a sentence encoder, its vector -> the item space. Sum, mean and
+    """Hashed tokens of a query and, if the model has a text encoder, its vector -> the item space. Sum, mean and
     root-mean pooling are the same here: only the direction of the sum is used. A query of which nothing is known gets
     one constant vector."""
 
@@ -114,19 +114,19 @@ class TextTower(nn.Module):
         self.config = config
         self.hash_embedder = hash_embedder or HashEmbedder(config)
         self.norm = nn.LayerNorm(config.hash_dim)
-        self.hidden = nn.Linear(config.hash_dim + config.sentence_dim, config.mlp_dim)
+        self.hidden = nn.Linear(config.hash_dim + config.text_dim, config.mlp_dim)
         self.out = nn.Linear(config.mlp_dim, config.output_dim)
 
-    def forward(self, token_ids_T: Tensor, offsets_B: Tensor, sentences_BD: Tensor | None = None) -> Tensor:
-        """int64 [T] and [B + 1]; [B, sentence_dim] if the model has a sentence encoder -> [B, O], float32, norm 1."""
-        return self.of_sums(self.hash_embedder(token_ids_T, offsets_B), sentences_BD)
+    def forward(self, token_ids_T: Tensor, offsets_B: Tensor, text_vectors_BD: Tensor | None = None) -> Tensor:
+        """int64 [T] and [B + 1]; [B, text_dim] if the model has a text encoder -> [B, O], float32, norm 1."""
+        return self.of_sums(self.hash_embedder(token_ids_T, offsets_B), text_vectors_BD)
 
-    def of_sums(self, sums_BE: Tensor, sentences_BD: Tensor | None = None) -> Tensor:
-        """The sums of the queries' token vectors, and their sentence vectors -> [B, O], norm 1."""
+    def of_sums(self, sums_BE: Tensor, text_vectors_BD: Tensor | None = None) -> Tensor:
+        """The sums of the queries' token vectors, and their text vectors -> [B, O], norm 1."""
         x_BX = self.norm(unit(sums_BE))
-        if self.config.sentence_dim:
-            assert sentences_BD is not None, "a model with a sentence encoder, but queries without its vectors"
-            x_BX = torch.cat([x_BX, scaled(sentences_BD)], dim=1)
+        if self.config.text_dim:
+            assert text_vectors_BD is not None, "a model with a text encoder, but queries without its vectors"
+            x_BX = torch.cat([x_BX, scaled(text_vectors_BD)], dim=1)
         return unit(self.out(F.gelu(self.hidden(x_BX))))
 
 

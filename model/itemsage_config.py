@@ -12,11 +12,11 @@ from schemas.tables import EMBEDDING_DIM
 @dataclass(frozen=True, kw_only=True)
 class ItemSageConfig:
     """Every switch of the model. vocabulary_size: rows of W, all token ids lie below. picture_dim 0: no pictures;
-    sentence_dim 0: no sentence encoder."""
+    text_dim 0: no text encoder."""
 
     vocabulary_size: int
     picture_dim: int
-    sentence_dim: int = 0
+    text_dim: int = 0
     hash_rows: int = 100_000
     hash_dim: int = 256
     width: int = 512
@@ -39,10 +39,10 @@ class ItemSageConfig:
     def __post_init__(self) -> None:
         if self.width % self.heads:
             raise UsageError(f"expected a width that {self.heads} heads divide, got {self.width}")
-        if self.vocabulary_size < 1 or min(self.picture_dim, self.sentence_dim) < 0 or self.num_layers < 1:
+        if self.vocabulary_size < 1 or min(self.picture_dim, self.text_dim) < 0 or self.num_layers < 1:
             raise UsageError(
-                "expected vocabulary_size >= 1, picture_dim and sentence_dim >= 0 and num_layers >= 1, got "
-                f"{self.vocabulary_size}, {self.picture_dim}, {self.sentence_dim} and {self.num_layers}"
+                "expected vocabulary_size >= 1, picture_dim and text_dim >= 0 and num_layers >= 1, got "
+                f"{self.vocabulary_size}, {self.picture_dim}, {self.text_dim} and {self.num_layers}"
             )
         if not 0 <= self.dropout < 1:
             raise UsageError(f"expected a dropout from 0 to below 1, got {self.dropout}")
@@ -55,9 +55,9 @@ class ItemSageConfig:
         return self.use_pictures and self.picture_dim > 0
 
     @property
-    def reads_sentences(self) -> bool:
-        """Whether the item encoder reads the vectors of a sentence encoder."""
-        return self.use_text and self.sentence_dim > 0
+    def reads_text_vectors(self) -> bool:
+        """Whether the item encoder reads the vectors of a text encoder."""
+        return self.use_text and self.text_dim > 0
 
     def to_json(self) -> dict[str, Any]:
         return dataclasses.asdict(self)

@@ -50,13 +50,15 @@ def _check_room(folder: Path, config: ItemSageConfig) -> None:
     sizes = (config.vocabulary_size, config.hash_rows, config.hash_dim, config.heads, config.num_layers)
     if any(type(size) is not int or size < 1 for size in (*sizes, width, config.ffn_dim, mlp_dim, config.output_dim)):
         raise ValueError("a size that is no positive integer")
-    seen_dims = config.use_text * config.hash_dim + config.sees_pictures * config.picture_dim
+    if any(type(size) is not int or size < 0 for size in (config.picture_dim, config.text_dim)):
+        raise ValueError("an input dimension that is no integer of at least 0")
+    seen_dims = config.use_text * (config.hash_dim + config.text_dim) + config.sees_pictures * config.picture_dim
     least = {
         HASH_EMBEDDER: config.hash_rows * config.hash_dim + 2 * config.vocabulary_size,
         ITEM_ENCODER: config.num_layers * (4 * width * width + 2 * width * config.ffn_dim)
         + width * seen_dims
         + mlp_dim * (width + config.output_dim),
-        TEXT_TOWER: mlp_dim * (config.hash_dim + config.output_dim),
+        TEXT_TOWER: mlp_dim * (config.hash_dim + config.text_dim + config.output_dim),
     }
     for name, numbers in least.items():
         path = folder / f"{name}.safetensors"

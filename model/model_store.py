@@ -3,11 +3,12 @@
     config.json               switches of the model, and the learned log_scale
     hash_embedder.safetensors, item_encoder.safetensors, text_tower.safetensors, picture_tower.safetensors
     image_encoder/            picture encoder (absent for a model without pictures)
+    text_encoder/             frozen encoder of sentences (absent for a model without one)
     vocabulary/
     split.json (split.parquet)   which pairs trained it, as model.split.Split.load reads them
     metrics.json
     manifest.json             written last: model_id, sha256 of every file, towers -> {task: training pairs}, split, ids
-                              (image_encoder_id is its network id: no number format, no batch size in it)
+                              (ids of encoders are their network ids: no number format, no batch size in them)
 
 The model id is a hash of all content but metrics.json and facts (times, places): equal training, equal id.
 """
@@ -44,10 +45,13 @@ from schemas.quarantine import quote
 from schemas.tables import SCHEMA_VERSION
 
 METRICS_FILE, MANIFEST_FILE = "metrics.json", "manifest.json"
-VOCABULARY_FOLDER, IMAGE_ENCODER_FOLDER = "vocabulary", "image_encoder"
+VOCABULARY_FOLDER, IMAGE_ENCODER_FOLDER, TEXT_ENCODER_FOLDER = "vocabulary", "image_encoder", "text_encoder"
 _SHARED_PREFIX = "hash_embedder."
 #: Keys of the manifest that the model id is made from, beside the files.
-_HASHED = ("schema_version", "towers", "split", "picture_dim", "vocabulary_id", "image_encoder_id")
+_HASHED = (
+    *("schema_version", "towers", "split", "picture_dim", "text_dim", "vocabulary_id"),
+    *("image_encoder_id", "text_encoder_id"),
+)
 _DIGITS = 12
 
 Folder = str | os.PathLike[str]
@@ -59,6 +63,7 @@ def save_model(
     *,
     vocabulary_folder: Folder,
     image_encoder_folder: Folder | None,
+    text_encoder_folder: Folder | None = None,
     towers: Mapping[str, Mapping[str, int]],
     split: Split | Mapping[str, Any],
     metrics: Mapping[str, Any],
@@ -68,21 +73,24 @@ def save_model(
 
     towers: "text" and "picture" -> {task: number of training pairs}, tasks without pairs left out. split: the one that
     chose them, or its JSON. facts: further keys of the manifest, for example where it was trained. A model with
-    pictures needs image_encoder_folder.
+    pictures needs image_encoder_folder, one that reads text vectors text_encoder_folder.
     """
     if unknown := set(towers) - {"text", "picture"}:
         raise UsageError(f"expected towers text and picture, got {sorted(unknown)} too")
-    if (model.config.picture_dim > 0) != (image_encoder_folder is not None):
-        raise UsageError(
-            f"expected an image encoder exactly for a model with pictures, got picture_dim {model.config.picture_dim} "
-            f"and the folder {image_encoder_folder}"
-        )
+    encoders = {IMAGE_ENCODER_FOLDER: image_encoder_folder, TEXT_ENCODER_FOLDER: text_encoder_folder}
+    for name, dim in ((IMAGE_ENCODER_FOLDER, model.config.picture_dim), (TEXT_ENCODER_FOLDER, model.config.text_dim)):
+        if (dim > 0) != (encoders[name] is not None):
+            raise UsageError(
+                f"expected an {name} exactly for a model that reads its vectors, got vectors of {dim} dimensions and "
+                f"the folder {encoders[name]}"
+            )
     target = Path(folder)
     if target.exists() and any(target.iterdir()):
         raise UsageError(f"expected a new or empty folder for a model, got files in {target}")
     copy_folder(vocabulary_folder, target / VOCABULARY_FOLDER)
-    if image_encoder_folder is not None:
-        copy_folder(image_encoder_folder, target / IMAGE_ENCODER_FOLDER)
+    for name, encoder_folder in encoders.items():
+        if encoder_folder is not None:
+            copy_folder(encoder_folder, target / name)
     write_json(target / CONFIG_FILE, {"model": model.config.to_json(), "log_scale": model.log_scale.item()})
     for name, module in _modules(model).items():
         own = not (name == TEXT_TOWER and model.config.share_text_table) and name != ITEM_ENCODER
@@ -105,8 +113,10 @@ def save_model(
         "towers": {name: {task: int(pairs) for task, pairs in tasks.items()} for name, tasks in towers.items()},
         "split": dict(split),
         "picture_dim": model.config.picture_dim,
+        "text_dim": model.config.text_dim,
         "vocabulary_id": _id_in(target / VOCABULARY_FOLDER / "vocabulary.json", "id"),
         "image_encoder_id": _id_in(target / IMAGE_ENCODER_FOLDER / "image_encoder.json", "network_id"),
+        "text_encoder_id": _id_in(target / TEXT_ENCODER_FOLDER / "text_encoder.json", "network_id"),
     }
     manifest["model_id"] = model_id = _model_id(manifest)
     write_json(target / METRICS_FILE, dict(metrics))

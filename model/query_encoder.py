@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from model.itemsage import PictureTower, TextTower
-from model.model_store import load_picture_tower, load_text_tower, read_model_manifest
+from model.model_store import TEXT_ENCODER_FOLDER, load_picture_tower, load_text_tower, read_model_manifest
 from model.pictures import DEFAULT_LIMITS, PictureError, PictureLimits
 from model.vocabulary import Vocabulary
 from schemas.errors import UsageError
@@ -22,6 +22,7 @@ from schemas.tables import EMBEDDING_DIM
 if TYPE_CHECKING:
     from model.image_encoder import ImageEncoder
     from model.image_encoder_spec import ImageEncoderSpec
+    from model.text_encoder import TextEncoder
 
 _BATCH_QUERIES = 1024
 _LEARNS_FROM = {
@@ -52,25 +53,34 @@ class QueryEncoder:
     def texts(self, queries: Sequence[str]) -> np.ndarray:
         """float32 [Q, 256], norm 1. Raises UsageError if the tower was not trained.
 
-        A query without a known token gets one constant vector, which says nothing about it: `texts_and_token_counts`
+        A query of which nothing is known gets one constant vector, which says nothing about it: `texts_and_inputs`
         tells which ones those are. Search refuses them, evaluation ranks them as misses.
         """
-        return self.texts_and_token_counts(queries)[0]
+        return self.texts_and_inputs(queries)[0]
 
-    def texts_and_token_counts(self, queries: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-        """(vectors as `texts` gives, number of known tokens of each query int64 [Q]): 0 says that the vector means
-        nothing."""
+    def texts_and_inputs(self, queries: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        """(vectors as `texts` gives, how much is known of each query int64 [Q]: its known tokens, and one more if it
+        has a text vector): 0 says that the vector means nothing."""
         self.require("text")
         blocks = [np.zeros((0, EMBEDDING_DIM), np.float32)]
         counts = [np.zeros(0, np.int64)]
         for start in range(0, len(queries), _BATCH_QUERIES):
-            token_ids = [self._vocabulary.encode(query) for query in queries[start : start + _BATCH_QUERIES]]
+            texts = queries[start : start + _BATCH_QUERIES]
+            token_ids = [self._vocabulary.encode(query) for query in texts]
             counts.append(np.array([len(ids) for ids in token_ids], np.int64))
             offsets_B = torch.from_numpy(np.concatenate([[0], np.cumsum(counts[-1])]))
             tokens_T = torch.from_numpy(np.concatenate(token_ids).astype(np.int64))
             with torch.inference_mode():
-                blocks.append(self._text_tower(tokens_T, offsets_B).numpy())
+                text_vectors_BD = self._text_vectors(texts)
+                blocks.append(self._text_tower(tokens_T, offsets_B, text_vectors_BD).numpy())
+            counts[-1] += text_vectors_BD.any(dim=1).numpy()
         return np.concatenate(blocks), np.concatenate(counts)
+
+    def _text_vectors(self, texts: Sequence[str]) -> torch.Tensor:
+        """float32 [N, text_dim] with the precision that training had; zeros for a text without a token."""
+        if not self.manifest["text_dim"]:
+            return torch.zeros(len(texts), 0)
+        return torch.from_numpy(self.text_encoder.encode(texts).astype(np.float16).astype(np.float32))
 
     def pictures(
         self, encoded: Iterable[bytes | PictureError], limits: PictureLimits = DEFAULT_LIMITS
@@ -104,6 +114,13 @@ class QueryEncoder:
         from model.image_encoder import ImageEncoder  # torchvision takes a second that text search need not wait
 
         return ImageEncoder(self.image_encoder_spec, may_fall_back=True)
+
+    @cached_property
+    def text_encoder(self) -> "TextEncoder":
+        """The frozen encoder of sentences that the model was trained with."""
+        from model.text_encoder import open_text_encoder  # its libraries take a while that other models need not wait
+
+        return open_text_encoder(self.folder / TEXT_ENCODER_FOLDER, self.device)
 
     @cached_property
     def _vocabulary(self) -> Vocabulary:

@@ -3,7 +3,7 @@
 A shop has thousands of items, Pinterest trained on hundreds of millions of pairs: random layers would first have to
 learn what an overlap of words is. Here they start as a map that knows it, and every weight can move from there:
 
-    inputs      a picture P x, a sentence vector S z, a field its sum t, into the block's width by a frame of
+    inputs      a picture P x, a text vector S z, a field its sum t, into the block's width by a frame of
                 orthonormal columns, which sum to 0 so that LayerNorms change lengths, not directions; S z and t share
                 theirs
     block       no logits, so attention is the mean of what is present; values, their output and the residual keep it;
@@ -13,7 +13,7 @@ learn what an overlap of words is. Here they start as a map that knows it, and e
     any MLP     is linear, because GELU(x) - GELU(-x) = x: hidden [M; -M], out [I, -I]; what hidden rows are left over
                 start at random with no weight in the output
 
-so that item ~ sum of fields + sentence vector + sum of pictures. Keys stay random: the query of CLS is zero, and has a
+so that item ~ sum of fields + text vector + sum of pictures. Keys stay random: the query of CLS is zero, and has a
 gradient by them.
 
 Shapes as in model.itemsage; R rows and X columns of a map, V vocabulary.
@@ -43,9 +43,9 @@ _BIAS_NORM, _CLS_STD = 0.1, 0.01
 #: part of, and stands in many trigrams.
 KIND_WEIGHTS = {"word": 1.0, "bigram": 0.5, "trigram": 0.5}
 #: How much longer S z is than the sum of what stands beside it, a query's words or an item's fields: the cosine of two
-#: sentence vectors says more than the overlap of words in 256 dimensions.
-SENTENCE_WEIGHT = 1.5
-_WHITENING = 0.5, 0.25  # of pictures, of sentence vectors
+#: text vectors says more than the overlap of words in 256 dimensions.
+TEXT_VECTOR_WEIGHT = 1.5
+_WHITENING = 0.5, 0.25  # of pictures, of text vectors
 _LOOKED_AT = 5000
 
 
@@ -61,11 +61,11 @@ def start_from_catalogue_(model: "ItemSage", items: "ItemTable", vocabulary: "Vo
         start_as_linear_map_(
             model,
             pictures_XD=items.some_pictures(_LOOKED_AT, config.seed) if config.picture_dim else None,
-            sentences_XD=items.some_sentences(_LOOKED_AT, config.seed) if config.sentence_dim else None,
+            text_vectors_XD=items.some_text_vectors(_LOOKED_AT, config.seed) if config.text_dim else None,
             importance_V=importances(items.document_counts(vocabulary.size), len(items), vocabulary),
         )
-        if config.reads_sentences:
-            _weigh_sentences_(model.item_encoder, items.batch(items.some_rows(_LOOKED_AT, config.seed)))
+        if config.reads_text_vectors:
+            _weigh_text_vectors_(model.item_encoder, items.batch(items.some_rows(_LOOKED_AT, config.seed)))
 
 
 def importances(document_count_V: np.ndarray, num_items: int, vocabulary: "Vocabulary") -> Tensor:
@@ -82,13 +82,13 @@ def importances(document_count_V: np.ndarray, num_items: int, vocabulary: "Vocab
 def start_as_linear_map_(
     model: "ItemSage",
     pictures_XD: Tensor | None = None,
-    sentences_XD: Tensor | None = None,
+    text_vectors_XD: Tensor | None = None,
     importance_V: Tensor | None = None,
 ) -> None:
     """Sets the weights of `model` to the start above; draws from torch's global generator.
 
-    pictures_XD, sentences_XD: some of the shop's picture and sentence vectors: P and S become their
-    `principal_components`, else random projections. S is SENTENCE_WEIGHT times as long.
+    pictures_XD, text_vectors_XD: some of the shop's picture and text vectors: P and S become their
+    `principal_components`, else random projections. S is TEXT_VECTOR_WEIGHT times as long.
     importance_V >= 0: each token's weights in the hash embedder are multiplied by it, for example inverse document
     frequencies; scaled to a mean of 1 over the tokens of importance > 0. Exact (but for CLS) for width > hash_dim +
     output_dim, of which a model of one modality needs its own, and mlp_dim >= 2 output_dim; smaller layers start as
@@ -105,19 +105,19 @@ def start_as_linear_map_(
     back_OX = torch.cat([out_of_text_OE[:, :text_columns], torch.eye(config.output_dim)[:, :picture_columns]], dim=1)
     _start_mlp_(encoder.head_in, encoder.head_out, back_OX @ frame_WX.T)
     of_text_OX, offset_of_text_O = out_of_text_OE, torch.zeros(config.output_dim)
-    if config.sentence_dim:
+    if config.text_dim:
         projection_OD, offset_O = principal_components(
-            sentences_XD, config.output_dim, config.sentence_dim, _WHITENING[1]
+            text_vectors_XD, config.output_dim, config.text_dim, _WHITENING[1]
         )
-        rotation_OO = nn.init.orthogonal_(torch.empty(config.output_dim, config.output_dim)) * SENTENCE_WEIGHT
+        rotation_OO = nn.init.orthogonal_(torch.empty(config.output_dim, config.output_dim)) * TEXT_VECTOR_WEIGHT
         projection_OD, offset_of_text_O = rotation_OO @ projection_OD, rotation_OO @ offset_O
         of_text_OX = torch.cat([out_of_text_OE, projection_OD], dim=1)
     _start_mlp_(model.text_tower.hidden, model.text_tower.out, of_text_OX, offset_of_text_O)
     if config.use_text:
         _set_(encoder.text_in, frame_WX[:, :text_columns])
-    if config.reads_sentences:
+    if config.reads_text_vectors:
         frame_WO = frame_WX[:, :text_columns] @ out_of_text_OE.T
-        _set_(encoder.sentence_in, frame_WO @ projection_OD, frame_WO @ offset_of_text_O)
+        _set_(encoder.text_vector_in, frame_WO @ projection_OD, frame_WO @ offset_of_text_O)
     if model.picture_tower is not None:
         projection_OD, offset_O = principal_components(
             pictures_XD, config.output_dim, config.picture_dim, _WHITENING[0]
@@ -133,13 +133,13 @@ def start_as_linear_map_(
 
 
 @torch.no_grad()
-def _weigh_sentences_(encoder: "ItemEncoder", batch: "ItemBatch") -> None:
+def _weigh_text_vectors_(encoder: "ItemEncoder", batch: "ItemBatch") -> None:
     """Makes S z as much longer than the sum of an item's fields as it is than a query's words, in the mean."""
     sums_BFE = encoder.hash_embedder(batch.token_ids_T, batch.token_offsets_BF).view(len(batch), NUM_TEXT_FIELDS, -1)
     present_BF1 = batch.token_offsets_BF.diff().view(len(batch), NUM_TEXT_FIELDS, 1) > 0
     length_B = (encoder.field_norm(sums_BFE) * present_BF1).sum(dim=1).norm(dim=1)
     factor = float(length_B.mean()) / math.sqrt(encoder.config.hash_dim)
-    for parameter in (encoder.sentence_in.weight, encoder.sentence_in.bias):
+    for parameter in (encoder.text_vector_in.weight, encoder.text_vector_in.bias):
         parameter.mul_(max(factor, 1.0))
 
 

@@ -182,12 +182,17 @@ class TrainingData:
 
     @classmethod
     def open(
-        cls, run_folder: str | os.PathLike[str], cache_folder: str | os.PathLike[str], *, picture_dim: int
+        cls,
+        run_folder: str | os.PathLike[str],
+        cache_folder: str | os.PathLike[str],
+        *,
+        picture_dim: int,
+        text_dim: int = 0,
     ) -> "TrainingData":
-        """The tables of a run folder; their columns are made in `cache_folder` on the first call. picture_dim: that of
-        the image encoder that made the features, 0 for none."""
+        """The tables of a run folder; their columns are made in `cache_folder` on the first call. picture_dim,
+        text_dim: those of the encoders that made the features, 0 for none."""
         run, cache = Path(run_folder), Path(cache_folder)
-        items = ItemTable.build(run / "features", cache / "items", picture_dim)
+        items = ItemTable.build(run / "features", cache / "items", picture_dim, text_dim)
         train, validation = (
             PairTable.build(run / "pairs" / part, items, cache / f"pairs-{part}") for part in ("train", "validation")
         )

@@ -1,7 +1,7 @@
 """What training leaves out of items and queries, so that no token, field, picture or modality is relied on alone.
 
     tokens       each with probability `tokens`; a long field is thinned further, to about `max_field_tokens`
-    fields       a text field with all its tokens; the sentence vector, of queries too
+    fields       a text field with all its tokens; the text vector, of queries too
     pictures     a picture
     modalities   all text of an item that has pictures, or all pictures of one that has text: a shop's next item may
                  lack either, and beside a strong modality a weak one learns nothing
@@ -53,8 +53,8 @@ def drop_from_items(batch: ItemBatch, rows_B: np.ndarray, dropout: Dropout, seed
     loses_pictures_B = has_both_B & (lone_U >= 1 - dropout.modalities / 2)
 
     has_tokens_B = fields_BF.any(axis=1)
-    keeps_sentence_B = ~has_tokens_B | (uniforms(seed_of(seed, "sentence"), rows_B) >= dropout.fields)
-    keeps_sentence_B &= ~loses_text_B
+    keeps_text_vector_B = ~has_tokens_B | (uniforms(seed_of(seed, "text vector"), rows_B) >= dropout.fields)
+    keeps_text_vector_B &= ~loses_text_B
     stays_BF = _grid(seed_of(seed, "field"), rows_B, NUM_TEXT_FIELDS) >= dropout.fields
     stays_BF |= ~(stays_BF & (fields_BF > 0)).any(axis=1, keepdims=True)
     stays_BF &= ~loses_text_B[:, None]
@@ -72,24 +72,24 @@ def drop_from_items(batch: ItemBatch, rows_B: np.ndarray, dropout: Dropout, seed
         token_offsets_BF=offsets_S,
         pictures_BND=batch.pictures_BND * mask_BN[..., None],
         picture_mask_BN=mask_BN,
-        sentences_BD=batch.sentences_BD * torch.from_numpy(keeps_sentence_B)[:, None],
+        text_vectors_BD=batch.text_vectors_BD * torch.from_numpy(keeps_text_vector_B)[:, None],
     )
 
 
 def drop_from_queries(
     token_ids_T: torch.Tensor,
     offsets_B: torch.Tensor,
-    sentences_BD: torch.Tensor,
+    text_vectors_BD: torch.Tensor,
     rows_B: np.ndarray,
     dropout: Dropout,
     seed: int,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Text queries (rows of the pair table) without what is dropped: (token_ids_T, offsets_B, sentences_BD)."""
+    """Text queries (rows of the pair table) without what is dropped: (token_ids_T, offsets_B, text_vectors_BD)."""
     has_tokens_B = np.diff(offsets_B.numpy()) > 0
-    stays_B = ~has_tokens_B | (uniforms(seed_of(seed, "query sentence"), rows_B) >= dropout.fields)
+    stays_B = ~has_tokens_B | (uniforms(seed_of(seed, "query text vector"), rows_B) >= dropout.fields)
     return (
         *_thinned(token_ids_T, offsets_B, rows_B, dropout, seed_of(seed, "query")),
-        sentences_BD * torch.from_numpy(stays_B)[:, None],
+        text_vectors_BD * torch.from_numpy(stays_B)[:, None],
     )
 
 

@@ -49,9 +49,11 @@ def hash_fields(embedder: HashEmbedder, token_ids_T: Tensor, offsets_S: Tensor) 
     )
 
 
-def encode_text(tower: TextTower, token_ids_T: Tensor, offsets_B: Tensor, sentences_BD: Tensor | None = None) -> Tensor:
+def encode_text(
+    tower: TextTower, token_ids_T: Tensor, offsets_B: Tensor, text_vectors_BD: Tensor | None = None
+) -> Tensor:
     """TextTower.forward with the compact gradient: [B, O], float32, norm 1."""
-    return tower.of_sums(hash_fields(tower.hash_embedder, token_ids_T, offsets_B), sentences_BD)
+    return tower.of_sums(hash_fields(tower.hash_embedder, token_ids_T, offsets_B), text_vectors_BD)
 
 
 def encode_items(encoder: ItemEncoder, batch: ItemBatch) -> Tensor:
@@ -64,9 +66,9 @@ def encode_items(encoder: ItemEncoder, batch: ItemBatch) -> Tensor:
     if config.sees_pictures:
         x_BND = scale_pictures(batch.pictures_BND.float(), config)
         inputs.append((x_BND, encoder.picture_in, batch.picture_mask_BN))
-    if config.reads_sentences:
-        x_B1D = scaled(batch.sentences_BD.float())[:, None]
-        inputs.append((x_B1D, encoder.sentence_in, batch.sentences_BD.any(dim=1, keepdim=True)))
+    if config.reads_text_vectors:
+        x_B1D = scaled(batch.text_vectors_BD.float())[:, None]
+        inputs.append((x_B1D, encoder.text_vector_in, batch.text_vectors_BD.any(dim=1, keepdim=True)))
     if config.use_text:
         sums_BFE = hash_fields(encoder.hash_embedder, batch.token_ids_T, batch.token_offsets_BF)
         fields_BFE = sums_BFE.view(B, NUM_TEXT_FIELDS, -1)

@@ -37,7 +37,8 @@ from schemas.tables import IDS, NUM_TEXT_FIELDS
 class ItemTable:
     """The catalogue's features, row by row in the order of files and records.
 
-    item_ids: strings [I]; picture_dim: that of the image encoder, whether or not an item has a picture.
+    item_ids: strings [I]; picture_dim: that of the image encoder, whether or not an item has a picture. text_vectors:
+    float16 [I, text_dim], zeros for an item without text.
     """
 
     def __init__(self, folder: str | os.PathLike[str]):
@@ -47,16 +48,21 @@ class ItemTable:
         self._pictures = read_column(folder, "pictures")
         self._picture_offsets = np.asarray(read_column(folder, "picture_offsets"))
         self.picture_dim = self._pictures.shape[1]
-        self.sentences = np.zeros((len(self.item_ids), 0), np.float16)
+        self.text_vectors = read_column(folder, "text_vectors")
+        self.text_dim = self.text_vectors.shape[1]
 
     @classmethod
     def build(
-        cls, features_folder: str | os.PathLike[str], cache_folder: str | os.PathLike[str], picture_dim: int
+        cls,
+        features_folder: str | os.PathLike[str],
+        cache_folder: str | os.PathLike[str],
+        picture_dim: int,
+        text_dim: int = 0,
     ) -> "ItemTable":
         """The table of `<features_folder>/*.tfrecord`, made in `cache_folder` unless it is there already.
 
-        picture_dim: width of the vectors of the image encoder that made the features, 0 for none. Raises
-        CorruptFileError for pictures of another width.
+        picture_dim, text_dim: widths of the vectors of the encoders that made the features, 0 for none. Raises
+        CorruptFileError for vectors of another width.
         """
         paths = _record_files(features_folder)
 
@@ -66,12 +72,14 @@ class ItemTable:
                     "token_ids": stack.enter_context(ColumnWriter(folder, "token_ids", "<i4")),
                     "field_lengths": stack.enter_context(ColumnWriter(folder, "field_lengths", "<i4")),
                     "pictures": stack.enter_context(ColumnWriter(folder, "pictures", "<f2", (picture_dim,))),
+                    "text_vectors": stack.enter_context(ColumnWriter(folder, "text_vectors", "<f2", (text_dim,))),
                 }
-                item_ids, num_pictures = [], []
+                item_ids, num_pictures, no_text_1D = [], [], np.zeros((1, text_dim), np.float16)
                 for item in (decode_features(payload) for path in paths for payload in read_records(path)):
                     columns["token_ids"].append(item.token_ids)
                     columns["field_lengths"].append(np.diff(item.token_offsets))
                     columns["pictures"].append(item.pictures)
+                    columns["text_vectors"].append(item.text_vector[None] if len(item.text_vector) else no_text_1D)
                     item_ids.append(item.item_id)
                     num_pictures.append(len(item.pictures))
             write_column(folder, "field_offsets", offsets_of(read_column(folder, "field_lengths")))
@@ -80,7 +88,7 @@ class ItemTable:
             pq.write_table(pa.table({"item_id": pa.array(item_ids, pa.string())}, schema=IDS), folder / "ids.parquet")
             return {"num_items": len(item_ids)}
 
-        return cls(build_columns(cache_folder, source_fingerprint(paths, picture_dim), write))
+        return cls(build_columns(cache_folder, source_fingerprint(paths, picture_dim, text_dim), write))
 
     def __len__(self) -> int:
         return len(self.item_ids)
@@ -106,10 +114,10 @@ class ItemTable:
         """Sorted rows of at most `count` items, drawn with a seed."""
         return np.sort(np.random.default_rng(seed).choice(len(self), min(count, len(self)), replace=False))
 
-    def some_sentences(self, count: int, seed: int) -> torch.Tensor:
-        """float32 [at most count, sentence_dim]: sentence vectors of items that have one, drawn with a seed."""
-        sentences_XD = torch.from_numpy(np.asarray(self.sentences[self.some_rows(count, seed)], np.float32))
-        return sentences_XD[sentences_XD.any(dim=1)]
+    def some_text_vectors(self, count: int, seed: int) -> torch.Tensor:
+        """float32 [at most count, text_dim]: text vectors of items that have one, drawn with a seed."""
+        text_vectors_XD = torch.from_numpy(np.asarray(self.text_vectors[self.some_rows(count, seed)], np.float32))
+        return text_vectors_XD[text_vectors_XD.any(dim=1)]
 
     def some_pictures(self, count: int, seed: int) -> torch.Tensor:
         """float32 [at most count, picture_dim]: vectors of pictures of the catalogue, drawn with a seed."""
@@ -132,7 +140,7 @@ class ItemTable:
             token_offsets_BF=torch.from_numpy(offsets),
             pictures_BND=torch.from_numpy(pictures_BND),
             picture_mask_BN=torch.from_numpy(mask_BN),
-            sentences_BD=torch.from_numpy(np.asarray(self.sentences[rows_B], np.float32)),
+            text_vectors_BD=torch.from_numpy(np.asarray(self.text_vectors[rows_B], np.float32)),
         )
 
 
@@ -154,7 +162,7 @@ class PairTable:
         self.query_id_Q, self.picture_row_Q = columns["query_id"], columns["query_picture_row"]
         self._token_ids, self._token_offsets = columns["query_token_ids"], columns["query_token_offsets"]
         self._pictures = columns["query_pictures"]
-        self.sentences = np.zeros((len(self.query_id_Q), 0), np.float16)
+        self._text_vectors = columns["query_text_vectors"]
         self.has_pictures = bool((self.picture_row_Q >= 0).any())
 
     @classmethod
@@ -162,9 +170,9 @@ class PairTable:
         cls, pairs_folder: str | os.PathLike[str], items: ItemTable, cache_folder: str | os.PathLike[str]
     ) -> "PairTable":
         """The table of `<pairs_folder>/*.tfrecord`, made in `cache_folder` unless it is there already. Raises
-        CorruptFileError for query pictures of another width than the items'."""
+        CorruptFileError for query vectors of another width than the items'."""
         paths = _record_files(pairs_folder)
-        of_items = len(items), str(items.item_ids[:1]), str(items.item_ids[-1:]), items.picture_dim
+        of_items = len(items), str(items.item_ids[:1]), str(items.item_ids[-1:]), items.picture_dim, items.text_dim
         source = source_fingerprint(paths, *of_items)
         return cls(build_columns(cache_folder, source, lambda folder: _write_pairs(paths, items, folder)))
 
@@ -180,10 +188,10 @@ class PairTable:
         return np.asarray(self.picture_row_Q[query_rows] < 0)
 
     def text(self, query_rows: np.ndarray) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Token ids int64 [T], offsets int64 [B + 1] and sentence vectors float32 [B, sentence_dim] of text queries."""
+        """Token ids int64 [T], offsets int64 [B + 1] and text vectors float32 [B, text_dim] of text queries."""
         token_ids_T, offsets = gather_ragged(self._token_ids, self._token_offsets, query_rows)
-        sentences_BD = torch.from_numpy(np.asarray(self.sentences[query_rows], np.float32))
-        return torch.from_numpy(token_ids_T.astype(np.int64)), torch.from_numpy(offsets), sentences_BD
+        text_vectors_BD = torch.from_numpy(np.asarray(self._text_vectors[query_rows], np.float32))
+        return torch.from_numpy(token_ids_T.astype(np.int64)), torch.from_numpy(offsets), text_vectors_BD
 
     def pictures(self, query_rows: np.ndarray) -> torch.Tensor:
         """Vectors float32 [B, picture_dim] of picture queries, not normalised."""
@@ -197,6 +205,7 @@ _PAIR_COLUMNS = {"task": "<i2", "query": "<i8", "item": "<i8", "count": "<i4"} |
 _QUERY_COLUMNS = {"query_id": "<i8", "query_picture_row": "<i8", "query_token_ids": "<i4"} | {
     "query_token_offsets": "<i8",
     "query_pictures": "<f2",
+    "query_text_vectors": "<f2",
 }
 _CHUNK_PAIRS, _CHUNK_ITEMS = 4096, 4096
 
@@ -206,11 +215,10 @@ def _write_pairs(paths: Sequence[str], items: ItemTable, folder: Path) -> dict[s
     tasks: dict[str, int] = {}
     query_rows: dict[int, int] = {}
     num_pictures, num_tokens, missing = 0, [0], 0
+    dims = {"query_pictures": items.picture_dim, "query_text_vectors": items.text_dim}
     with ExitStack() as stack:
         columns = {
-            name: stack.enter_context(
-                ColumnWriter(folder, name, dtype, (items.picture_dim,) if name == "query_pictures" else ())
-            )
+            name: stack.enter_context(ColumnWriter(folder, name, dtype, (dims[name],) if name in dims else ()))
             for name, dtype in (_PAIR_COLUMNS | _QUERY_COLUMNS).items()
             if name not in ("task", "query_token_offsets")
         }
@@ -228,6 +236,8 @@ def _write_pairs(paths: Sequence[str], items: ItemTable, folder: Path) -> dict[s
                 columns["query_picture_row"].append(np.array([num_pictures if is_picture else -1]))
                 columns["query_token_ids"].append(pair.query_token_ids)
                 num_tokens.append(len(pair.query_token_ids))
+                text_vector = np.zeros(items.text_dim, np.float16) if is_picture else pair.query_text_vector
+                columns["query_text_vectors"].append(text_vector[None])
                 if is_picture:
                     columns["query_pictures"].append(pair.query_picture[None])
                     num_pictures += 1

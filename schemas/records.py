@@ -25,6 +25,8 @@ MAX_RECORD_BYTES = 64 << 20
 SHA256_BYTES = 32
 
 _ITEM_FEATURES = frozenset(("item_id", "token_ids", "token_offsets", "pictures", "picture_shape", "picture_sha256"))
+#: Only in records that have one.
+_TEXT_VECTOR, _QUERY_TEXT_VECTOR = "text_vector", "query_text_vector"
 _PAIR_FEATURES = frozenset(("task", "query_id", "item_id", "query_token_ids", "query_picture", "counts"))
 _HEADER = struct.Struct("<QI")
 _FOOTER = struct.Struct("<I")
@@ -38,6 +40,8 @@ class ItemFeatures:
     token_offsets: int32 [NUM_TEXT_FIELDS + 1]; field f owns token_ids[token_offsets[f]:token_offsets[f + 1]].
     pictures: float16 [num_pictures, picture_dim], not normalised, in catalogue order, broken pictures absent.
     picture_sha256: one digest of the encoded picture file (32 bytes) a picture.
+    text_vector: float16 [text_dim] of norm 1, the item's sentence through a text encoder; [0] for an item without text
+    and where there is no text encoder.
     """
 
     item_id: str
@@ -45,6 +49,7 @@ class ItemFeatures:
     token_offsets: np.ndarray
     pictures: np.ndarray
     picture_sha256: tuple[bytes, ...] = ()
+    text_vector: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float16))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -52,7 +57,8 @@ class Pair:
     """One (query, engaged item) of a task, with the counts that logQ needs.
 
     query_id: signed 64-bit stable hash of surface and query. Exactly one of query_token_ids (int32 [T]) and
-    query_picture (float16 [picture_dim]) is non-empty. count: how often the pair occurs in this task and split.
+    query_picture (float16 [picture_dim]) is non-empty. query_text_vector: float16 [text_dim] of norm 1, the text query
+    through a text encoder; [0] where there is none. count: how often the pair occurs in this task and split.
     query_item_count, query_count: C(q, p) and C(q) over the training part, exact or by sketch.
     """
 
@@ -61,6 +67,7 @@ class Pair:
     item_id: str
     query_token_ids: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int32))
     query_picture: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float16))
+    query_text_vector: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float16))
     count: int = 1
     query_item_count: float = 1.0
     query_count: float = 1.0
@@ -76,6 +83,7 @@ def encode_features(item: ItemFeatures) -> bytes:
         pictures=np.ascontiguousarray(item.pictures, "<f2").tobytes(),
         picture_shape=np.array([num_pictures, picture_dim], "<i4").tobytes(),
         picture_sha256=b"".join(item.picture_sha256),
+        **_optional(_TEXT_VECTOR, item.text_vector),
     )
 
 
@@ -84,7 +92,7 @@ def decode_features(payload: bytes) -> ItemFeatures:
 
     Raises CorruptFileError unless ids, offsets, pictures and digests fit each other as ItemFeatures says.
     """
-    feature = _parse(payload, _ITEM_FEATURES)
+    feature = _parse(payload, _ITEM_FEATURES, frozenset((_TEXT_VECTOR,)))
     token_ids = _numbers(feature, "token_ids", "<i4")
     offsets = _numbers(feature, "token_offsets", "<i4", NUM_TEXT_FIELDS + 1)
     ends = offsets.tolist()
@@ -104,6 +112,7 @@ def decode_features(payload: bytes) -> ItemFeatures:
         token_offsets=offsets,
         pictures=pictures.reshape(num_pictures, picture_dim),
         picture_sha256=tuple(digests[i : i + SHA256_BYTES] for i in range(0, len(digests), SHA256_BYTES)),
+        text_vector=_numbers(feature, _TEXT_VECTOR, "<f2"),
     )
 
 
@@ -115,13 +124,14 @@ def encode_pair(pair: Pair) -> bytes:
         item_id=pair.item_id.encode(),
         query_token_ids=np.ascontiguousarray(pair.query_token_ids, "<i4").tobytes(),
         query_picture=np.ascontiguousarray(pair.query_picture, "<f2").tobytes(),
+        **_optional(_QUERY_TEXT_VECTOR, pair.query_text_vector),
         counts=np.array([pair.count, pair.query_item_count, pair.query_count], "<f8").tobytes(),
     )
 
 
 def decode_pair(payload: bytes) -> Pair:
     """Inverse of encode_pair. Raises CorruptFileError unless the values are of Pair's types."""
-    feature = _parse(payload, _PAIR_FEATURES)
+    feature = _parse(payload, _PAIR_FEATURES, frozenset((_QUERY_TEXT_VECTOR,)))
     counts = _numbers(feature, "counts", "<f8", 3).tolist()
     if not all(map(math.isfinite, counts)) or counts[0] < 0:
         raise CorruptFileError(f"expected finite counts of at least 0, got {counts}")
@@ -131,6 +141,7 @@ def decode_pair(payload: bytes) -> Pair:
         item_id=_text(feature, "item_id"),
         query_token_ids=_numbers(feature, "query_token_ids", "<i4"),
         query_picture=_numbers(feature, "query_picture", "<f2"),
+        query_text_vector=_numbers(feature, _QUERY_TEXT_VECTOR, "<f2"),
         count=int(counts[0]),
         query_item_count=counts[1],
         query_count=counts[2],
@@ -184,17 +195,23 @@ def _example(**values: bytes) -> bytes:
     return example.SerializeToString(deterministic=True)
 
 
-def _parse(payload: bytes, names: frozenset[str]) -> dict[str, bytes]:
-    """The single bytes value of each of `names`."""
+def _parse(payload: bytes, names: frozenset[str], optional: frozenset[str] = frozenset()) -> dict[str, bytes]:
+    """The single bytes value of each of `names`, and of each of `optional`, no bytes where that is not there."""
     example = example_pb2.Example()
     try:
         example.ParseFromString(payload)
     except Exception as error:  # protobuf's DecodeError has no stable import path
         raise CorruptFileError(f"expected a tf.Example, got {len(payload)} bytes that do not parse") from error
     values = {name: feature.bytes_list.value for name, feature in example.features.feature.items()}
-    if not names <= values.keys() or any(len(values[name]) != 1 for name in names):
+    present = names | (optional & values.keys())
+    if not names <= values.keys() or any(len(values[name]) != 1 for name in present):
         raise CorruptFileError(f"expected one bytes value for each of {sorted(names)}, got {quote(sorted(values))}")
-    return {name: values[name][0] for name in names}
+    return {name: values[name][0] if name in present else b"" for name in names | optional}
+
+
+def _optional(name: str, vector_D: np.ndarray) -> dict[str, bytes]:
+    """The feature of a vector that not every record has; nothing for one without numbers."""
+    return {name: np.ascontiguousarray(vector_D, "<f2").tobytes()} if len(vector_D) else {}
 
 
 def _numbers(feature: dict[str, bytes], name: str, dtype: str, count: int | None = None) -> np.ndarray:

@@ -76,6 +76,6 @@ class EvaluatedRun:
         The tower's own answer to such a query is one constant vector; zero scores all items alike, which counts as a
         miss, as it does for the words that TF-IDF and BM25 do not know.
         """
-        vectors_QE, num_tokens_Q = self.encoder.texts_and_token_counts(queries)
+        vectors_QE, num_tokens_Q = self.encoder.texts_and_inputs(queries)
         unknown_Q = num_tokens_Q == 0
         return np.where(unknown_Q[:, None], np.float32(0), vectors_QE), unknown_Q

@@ -61,7 +61,7 @@ def check_rebuild(run: InspectedRun, ids: Sequence[str], count: int, image_root:
         vocabulary = Vocabulary.load(model / "vocabulary")
         for item in sampled:
             _compare_record(item, vocabulary, spec is not None, finding)
-        _compare_vectors(sampled, model, run.stages["features"]["picture_dim"], finding)
+        _compare_vectors(sampled, model, run.stages["features"], finding)
         finding.looked_at = f"{len(sampled)} items, {num_pictures} pictures computed again"
     return finding
 
@@ -172,11 +172,12 @@ def _compare_record(item: _Sampled, vocabulary: Vocabulary, with_pictures: bool,
         finding.fail(f"expected the stored record of {len(item.payload)} bytes, got another for item {name}")
 
 
-def _compare_vectors(sampled: Sequence[_Sampled], model: Path, picture_dim: int, finding: Finding) -> None:
+def _compare_vectors(sampled: Sequence[_Sampled], model: Path, features: dict[str, Any], finding: Finding) -> None:
     """Embeds the stored records: what a picture has become since does not matter here."""
     encoder = FoldedItemEncoder.from_encoder(load_item_encoder(model))
     stored = {item.row["item_id"]: item.vector_D for item in sampled}
-    for batch in embed_batches(encoder, [item.record for item in sampled], picture_dim):
+    records = [item.record for item in sampled]
+    for batch in embed_batches(encoder, records, features["picture_dim"], text_dim=features["text_dim"]):
         for failure in batch.failures:
             if stored[failure.item_id] is not None:
                 got = f"{failure.reason}, {failure.got}"

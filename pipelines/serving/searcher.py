@@ -137,7 +137,7 @@ class Searcher:
         usable = [text for text in texts if text.strip()]
         if usable and (refusal := self._refusal("text")) is not None:
             return [refusal] * len(texts)
-        encoded = iter(zip(*self.encoder.texts_and_token_counts(usable), strict=True) if usable else ())
+        encoded = iter(zip(*self.encoder.texts_and_inputs(usable), strict=True) if usable else ())
         answers: list[tuple[np.ndarray, int] | UsageError] = []
         for text in texts:
             if not text.strip():

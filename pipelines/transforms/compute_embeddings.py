@@ -80,9 +80,17 @@ class EmbedStage(UnitStage):
     progress_unit = "items"
 
     def __init__(
-        self, run: str, model: str, parts: Sequence[Part], model_id: str, picture_dim: int, earlier: EarlierRun | None
+        self,
+        run: str,
+        model: str,
+        parts: Sequence[Part],
+        model_id: str,
+        picture_dim: int,
+        text_dim: int,
+        earlier: EarlierRun | None,
     ):
-        self.run, self.model, self.model_id, self.picture_dim = run, model, model_id, picture_dim
+        self.run, self.model, self.model_id = run, model, model_id
+        self.picture_dim, self.text_dim = picture_dim, text_dim
         self.parts = {part.name: part for part in parts}
         self.earlier = earlier
 
@@ -145,7 +153,8 @@ class _PartRows:
         if first is None:
             return
         encoder = self.stage.encoder
-        for batch in embed_batches(encoder, itertools.chain([first], items), self.stage.picture_dim):
+        chained = itertools.chain([first], items)
+        for batch in embed_batches(encoder, chained, self.stage.picture_dim, text_dim=self.stage.text_dim):
             for failure in batch.failures:
                 self._reject(failure.item_id, failure, self.file_of[failure.item_id])
             self.num_halved += len(batch.item_ids) if batch.is_halved else 0

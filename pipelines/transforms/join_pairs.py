@@ -6,7 +6,7 @@ pairs of a bucket --+-- pairs whose query picture is broken are left out
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,9 +16,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from model.split import PARTS
+from model.text_encoder_spec import TextEncoderSpec
 from model.vocabulary import Vocabulary
 from pipelines.console.progress import Progress
-from pipelines.opened_models import open_vocabulary
+from pipelines.opened_models import open_text_encoder, open_vocabulary
 from pipelines.transforms.bucket_rows import pack
 from pipelines.transforms.count_frequencies import (
     ExactFrequencies,
@@ -52,6 +53,7 @@ class JoinRules:
     run: str
     num_buckets: int
     vocabulary_folder: str
+    text_encoder: TextEncoderSpec | None
     frequencies: str
     seed: int
     fingerprint: str
@@ -64,11 +66,19 @@ def drop_queries(pairs: pa.Table, query_ids: np.ndarray) -> tuple[pa.Table, int]
 
 
 def pair_records(
-    pairs: pa.Table, frequencies: PairFrequencies, tokens: Callable[[str], np.ndarray], vectors: QueryVectors
+    pairs: pa.Table,
+    frequencies: PairFrequencies,
+    tokens: Callable[[str], np.ndarray],
+    vectors: QueryVectors,
+    encode_texts: Callable[[Sequence[str]], np.ndarray],
 ) -> Iterator[Pair]:
-    """The records of PAIRS in their order."""
+    """The records of PAIRS in their order. encode_texts: texts -> float16 [N, text_dim]."""
     for start in range(0, pairs.num_rows, _CHUNK_ROWS):
         columns = pairs.slice(start, _CHUNK_ROWS).to_pydict()
+        texts = sorted(
+            {query for task, query in zip(columns["task"], columns["query"], strict=True) if is_search(task)}
+        )
+        vector_of = dict(zip(texts, encode_texts(texts), strict=True))
         counts = zip(
             frequencies.query_item_P[start : start + _CHUNK_ROWS].tolist(),
             frequencies.query_P[start : start + _CHUNK_ROWS].tolist(),
@@ -78,9 +88,10 @@ def pair_records(
         for (task, query_id, query, item_id, count), (query_item_count, query_count) in zip(
             zip(*(columns[name] for name in names), strict=True), counts, strict=True
         ):
-            is_text = surface_of(task) == "search"
             feature: dict[str, np.ndarray] = (
-                {"query_token_ids": tokens(query)} if is_text else {"query_picture": vectors[query_id]}
+                {"query_token_ids": tokens(query), "query_text_vector": vector_of[query]}
+                if is_search(task)
+                else {"query_picture": vectors[query_id]}
             )
             yield Pair(
                 task=task,
@@ -91,6 +102,11 @@ def pair_records(
                 query_count=query_count,
                 **feature,
             )
+
+
+def is_search(task: str) -> bool:
+    """Whether the task's queries are text."""
+    return surface_of(task) == "search"
 
 
 def item_counts(pairs: pa.Table, frequencies: PairFrequencies) -> pa.Table:
@@ -145,7 +161,10 @@ class _WriteBucket(beam.DoFn):
                 frequencies.query_item_P[rows], frequencies.query_P[rows], frequencies.item_P[rows]
             )
             with writer.file(f"pairs/{part}/{writer.unit.name}.tfrecord") as temporary:
-                write_records(temporary, map(encode_pair, pair_records(chosen, counted, self._tokens, vectors)))
+                write_records(
+                    temporary,
+                    map(encode_pair, pair_records(chosen, counted, self._tokens, vectors, self._text_vectors)),
+                )
             _count(writer.counts, part, chosen)
             Progress.shared("pairs: write", "pairs").advance(len(rows))
 
@@ -158,6 +177,11 @@ class _WriteBucket(beam.DoFn):
                 self.texts.clear()
             found = self.texts[text] = self.vocabulary.encode(text)
         return found
+
+    def _text_vectors(self, texts: Sequence[str]) -> np.ndarray:
+        if self.rules.text_encoder is None:
+            return np.zeros((len(texts), 0), np.float16)
+        return open_text_encoder(self.rules.text_encoder).encode(texts).astype(np.float16)
 
 
 def _count(counts: Counter[str], part: str, pairs: pa.Table) -> None:

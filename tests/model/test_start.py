@@ -19,7 +19,7 @@ EXACT = ItemSageConfig(
 )
 
 
-def batch_of(num_items: int, seed: int, sentence_dim: int = 0) -> ItemBatch:
+def batch_of(num_items: int, seed: int, text_dim: int = 0) -> ItemBatch:
     """Items of 1 to 3 pictures and of 4 tokens in every other field."""
     generator = torch.Generator().manual_seed(seed)
     lengths_BF = torch.tensor([4, 0] * (num_items * NUM_TEXT_FIELDS // 2))
@@ -28,7 +28,7 @@ def batch_of(num_items: int, seed: int, sentence_dim: int = 0) -> ItemBatch:
         token_offsets_BF=torch.cat([torch.zeros(1, dtype=torch.int64), lengths_BF.cumsum(0)]),
         pictures_BND=torch.randn(num_items, 3, PICTURE_DIM, generator=generator),
         picture_mask_BN=torch.arange(3) <= torch.arange(num_items)[:, None] % 3,
-        sentences_BD=torch.randn(num_items, sentence_dim, generator=generator),
+        text_vectors_BD=torch.randn(num_items, text_dim, generator=generator),
     )
 
 
@@ -85,28 +85,28 @@ def test_a_text_query_is_the_sum_of_its_words() -> None:
 
 
 @torch.no_grad()
-def test_a_sentence_vector_stands_beside_the_words_on_both_sides() -> None:
-    model = ItemSage(dataclasses.replace(EXACT, sentence_dim=20)).eval()
+def test_a_text_vector_stands_beside_the_words_on_both_sides() -> None:
+    model = ItemSage(dataclasses.replace(EXACT, text_dim=20)).eval()
     projection_OD = model.text_tower.hidden.weight[:32, 48:]
     tokens_T, offsets_B = torch.arange(1, 13), torch.tensor([0, 2, 7, 12])
-    sentences_BD = torch.randn(3, 20, generator=torch.Generator().manual_seed(4))
-    looks_BO = F.linear(F.normalize(sentences_BD, dim=1) * 20**0.5, projection_OD)
+    text_vectors_BD = torch.randn(3, 20, generator=torch.Generator().manual_seed(4))
+    looks_BO = F.linear(F.normalize(text_vectors_BD, dim=1) * 20**0.5, projection_OD)
     words_BO = F.layer_norm(model.hash_embedder(tokens_T, offsets_B), (48,))[:, :32]
-    queries_BO = model.text_tower(tokens_T, offsets_B, sentences_BD)
+    queries_BO = model.text_tower(tokens_T, offsets_B, text_vectors_BD)
     assert cosines(queries_BO, words_BO + looks_BO).min() > 0.999
     assert cosines(queries_BO, words_BO).max() < 0.95
     nothing_B = torch.zeros(4, dtype=torch.int64)
-    assert cosines(model.text_tower(tokens_T[:0], nothing_B, sentences_BD), looks_BO).min() > 0.999
+    assert cosines(model.text_tower(tokens_T[:0], nothing_B, text_vectors_BD), looks_BO).min() > 0.999
 
-    batch = batch_of(9, seed=1, sentence_dim=20)
+    batch = batch_of(9, seed=1, text_dim=20)
     fields_BFE = model.hash_embedder(batch.token_ids_T, batch.token_offsets_BF).view(9, NUM_TEXT_FIELDS, -1)
     words_BO = F.layer_norm(fields_BFE, (48,))[:, :, :32].sum(dim=1)
     scaled_BND = F.normalize(batch.pictures_BND, dim=2) * PICTURE_DIM**0.5
     looks_BNO = F.linear(scaled_BND, model.picture_tower.hidden.weight[:32])
     rest_BO = words_BO + (looks_BNO * batch.picture_mask_BN[..., None]).sum(dim=1)
-    sentences_BO = F.linear(F.normalize(batch.sentences_BD, dim=1) * 20**0.5, projection_OD)
-    assert cosines(model.item_encoder(batch), rest_BO + sentences_BO).min() > 0.997  # CLS is short, not nothing
-    batch.sentences_BD.zero_()
+    text_vectors_BO = F.linear(F.normalize(batch.text_vectors_BD, dim=1) * 20**0.5, projection_OD)
+    assert cosines(model.item_encoder(batch), rest_BO + text_vectors_BO).min() > 0.997  # CLS is short, not nothing
+    batch.text_vectors_BD.zero_()
     assert cosines(model.item_encoder(batch), rest_BO).min() > 0.997
 
 

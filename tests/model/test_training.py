@@ -258,7 +258,7 @@ def test_no_pairs_no_training(data: TrainingData, tmp_path: Path) -> None:
         {"picture_dim": 0},
         {"use_text": False},
         {"num_layers": 2},
-        {"sentence_dim": 12},
+        {"text_dim": 12},
     ],
     ids=str,
 )
@@ -268,8 +268,8 @@ def test_the_forward_of_training_is_the_plain_one(data: TrainingData, switches: 
         nn.init.normal_(layer.weight)
     batch = data.items.batch(np.arange(40))
     tokens, offsets, _ = data.train.text(np.flatnonzero(data.train.is_text(np.arange(len(data.train.query_id_Q)))))
-    batch.sentences_BD, queries_BD = (torch.randn(size, model.config.sentence_dim) for size in (40, len(offsets) - 1))
-    batch.sentences_BD[::4] = 0
+    batch.text_vectors_BD, queries_BD = (torch.randn(size, model.config.text_dim) for size in (40, len(offsets) - 1))
+    batch.text_vectors_BD[::4] = 0
     direction = torch.linspace(-1, 1, SMALL.output_dim)
     results = []
     for items, text in (

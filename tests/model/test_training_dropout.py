@@ -26,7 +26,7 @@ def batch_of(rows_B: np.ndarray) -> ItemBatch:
         token_offsets_BF=torch.from_numpy(np.concatenate([[0], np.cumsum(lengths_BF)]).astype(np.int64)),
         pictures_BND=torch.ones(len(rows_B), NUM_PICTURES, 3) * torch.from_numpy(mask_BN)[..., None],
         picture_mask_BN=torch.from_numpy(mask_BN),
-        sentences_BD=torch.ones(len(rows_B), 2) * (lengths_BF.any(axis=1)[:, None]),
+        text_vectors_BD=torch.ones(len(rows_B), 2) * (lengths_BF.any(axis=1)[:, None]),
     )
 
 
@@ -40,7 +40,7 @@ ALL = Dropout(tokens=0.2, fields=0.3, pictures=0.4, modalities=0.3, max_field_to
 
 def test_nothing_is_dropped_without_being_asked() -> None:
     before, after = batch_of(ROWS), drop_from_items(batch_of(ROWS), ROWS, Dropout(), seed=1)
-    for name in ("token_ids_T", "token_offsets_BF", "pictures_BND", "picture_mask_BN", "sentences_BD"):
+    for name in ("token_ids_T", "token_offsets_BF", "pictures_BND", "picture_mask_BN", "text_vectors_BD"):
         assert torch.equal(getattr(before, name), getattr(after, name)), name
 
 
@@ -70,8 +70,8 @@ def test_fields_pictures_and_modalities_go_in_their_shares() -> None:
     before = batch_of(ROWS)
     fields = lengths_of(drop_from_items(before, ROWS, Dropout(fields=0.3), seed=1)) > 0
     assert fields.sum() / (lengths_of(before) > 0).sum() == pytest.approx(0.7, abs=0.03)
-    sentences_BD = drop_from_items(before, ROWS, Dropout(fields=0.3), seed=1).sentences_BD
-    assert sentences_BD.sum() / before.sentences_BD.sum() == pytest.approx(0.7, abs=0.06)
+    text_vectors_BD = drop_from_items(before, ROWS, Dropout(fields=0.3), seed=1).text_vectors_BD
+    assert text_vectors_BD.sum() / before.text_vectors_BD.sum() == pytest.approx(0.7, abs=0.06)
     many = ROWS % NUM_PICTURES == 4
     pictures = drop_from_items(before, ROWS, Dropout(pictures=0.3), seed=1).picture_mask_BN.numpy()
     assert pictures[many].sum() / before.picture_mask_BN.numpy()[many].sum() == pytest.approx(0.7, abs=0.06)
@@ -81,7 +81,7 @@ def test_fields_pictures_and_modalities_go_in_their_shares() -> None:
     assert (~has_text & both).sum() / both.sum() == pytest.approx(0.2, abs=0.06)
     assert (~has_pictures & both).sum() / both.sum() == pytest.approx(0.2, abs=0.06)
     assert (has_text[both] | has_pictures[both]).all()
-    assert (after.sentences_BD.any(dim=1).numpy() == has_text).all()  # the sentence vector is text too
+    assert (after.text_vectors_BD.any(dim=1).numpy() == has_text).all()  # the text vector is text too
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -91,10 +91,10 @@ def test_nobody_loses_everything(seed: int) -> None:
     had = lengths_of(before).any(axis=1) | before.picture_mask_BN.numpy().any(axis=1)
     has = lengths_of(after).any(axis=1) | after.picture_mask_BN.numpy().any(axis=1)
     assert (had == has).all()
-    tokens_T, offsets_B, sentences_BD = drop_from_queries(
+    tokens_T, offsets_B, text_vectors_BD = drop_from_queries(
         torch.arange(60), torch.tensor([0, 1, 30, 30, 60]), torch.ones(4, 2), np.arange(4), hard, seed
     )
-    assert sentences_BD[2].all()  # all that this query has
+    assert text_vectors_BD[2].all()  # all that this query has
     assert (offsets_B.diff() > 0).tolist() == [True, True, False, True]
     assert len(tokens_T) == offsets_B[-1]
 

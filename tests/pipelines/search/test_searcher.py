@@ -135,11 +135,11 @@ def test_token_counts_are_the_vocabularys(store_with_vocabulary):
     (folder,) = (store_with_vocabulary / "models").iterdir()
     encoder, vocabulary = QueryEncoder(folder), Vocabulary.load(folder / "vocabulary")
     texts = ["red dress", "qqq", *[f"wool {n}" for n in range(1100)]]
-    vectors, counts = encoder.texts_and_token_counts(texts)
+    vectors, counts = encoder.texts_and_inputs(texts)
     assert counts.tolist() == [len(vocabulary.encode(text)) for text in texts]
     assert counts[1] == 0
     np.testing.assert_array_equal(vectors, encoder.texts(texts))
-    assert [len(part) for part in encoder.texts_and_token_counts([])] == [0, 0]
+    assert [len(part) for part in encoder.texts_and_inputs([])] == [0, 0]
 
 
 def test_nothing_published_is_a_wrong_call(tmp_path, capsys):
