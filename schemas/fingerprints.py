@@ -25,6 +25,9 @@ _METADATA_KEY = b"made_with"
 _ROWS_A_PIECE = 512
 #: Size and time of a picture whose file must be read again, or that has none.
 UNKNOWN_PLACE = (-1, -1)
+#: In place of the id of a text encoder.
+NO_TEXT_VECTORS = "none"
+_WITHOUT_TEXT = "text_vectors_id", NO_TEXT_VECTORS
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +60,9 @@ class ItemFingerprint:
 
 @dataclass(frozen=True, kw_only=True)
 class MadeWith:
-    """What all rows of a file were made with. image_root: a hash of the folder that the URIs start from."""
+    """What all rows of a file were made with. image_root: a hash of the folder that the URIs start from.
+    text_vectors_id: the id of
+    the text encoder."""
 
     code_version: int
     encoder_id: str
@@ -65,11 +70,16 @@ class MadeWith:
     image_root: str
     max_picture_bytes: int
     max_picture_pixels: int
+    text_vectors_id: str = NO_TEXT_VECTORS
 
     @property
     def limits(self) -> tuple[int, int]:
         """What a picture may cost: bytes, pixels."""
         return self.max_picture_bytes, self.max_picture_pixels
+
+    def to_json(self) -> dict[str, Any]:
+        """Without text_vectors_id where there is no text encoder: shops without one keep their files byte for byte."""
+        return {name: value for name, value in asdict(self).items() if (name, value) != _WITHOUT_TEXT}
 
 
 def text_hash(row: Mapping[str, Any]) -> bytes:
@@ -86,7 +96,7 @@ class FingerprintsWriter(AbstractContextManager["FingerprintsWriter"]):
     """Writes the rows of one bucket, in the order given, to `path`. Not atomic: give it a temporary name."""
 
     def __init__(self, path: str | os.PathLike[str], made_with: MadeWith):
-        metadata = {_METADATA_KEY: json.dumps(asdict(made_with), sort_keys=True).encode()}
+        metadata = {_METADATA_KEY: json.dumps(made_with.to_json(), sort_keys=True).encode()}
         self._schema = FINGERPRINTS.with_metadata(metadata)
         self._items: list[ItemFingerprint] = []
         # hashes are all different: dictionaries would only make the file larger and slower
@@ -125,7 +135,7 @@ class FingerprintsFile:
             with pq.ParquetFile(path) as file:
                 if not file.schema_arrow.equals(FINGERPRINTS):
                     raise CorruptFileError(f"expected the columns {FINGERPRINTS.names}, got others in {path}")
-                values = json.loads(file.schema_arrow.metadata[_METADATA_KEY])
+                values = {"text_vectors_id": NO_TEXT_VECTORS, **json.loads(file.schema_arrow.metadata[_METADATA_KEY])}
             self.made_with = MadeWith(**{field.name: _typed(values, field.name) for field in fields(MadeWith)})
         except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
             raise CorruptFileError(f"expected fingerprints of features, got {error!r} for {path}") from error

@@ -29,7 +29,8 @@ SHARED_KEYS = frozenset(
     min_recall_pairs min_refined_kept min_steps mode model near_duplicate_cosine new notes num_buckets
     num_user_buckets old out out_json
     pairs_per_purchase popularity_weight pseudo_queries queries reason rebuild recent refine_cosine requests
-    reuse_from run sample_rows samples seed split store strict target_recall test_days test_fraction text to to_date
+    reuse_from run sample_rows samples seed split store strict target_recall test_days test_fraction text
+    text_dtype text_encoder text_encoder_folder to to_date
     top train_before user users validation_days validation_fraction verify_images vocabulary vocabulary_mode what
     window_days workers
     """.split()  # noqa: SIM905 (a list would take a line each)

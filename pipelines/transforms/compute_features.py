@@ -1,4 +1,5 @@
-"""One bucket of items to one file of features: pictures through the image encoder, text through the vocabulary.
+"""One bucket of items to one file of features: pictures through the image encoder, text through the vocabulary and, if
+there is one, the text encoder.
 
 What an earlier run has already made is taken over: the whole bucket, an item's record, its tokens, a picture's vector.
 """
@@ -15,15 +16,18 @@ import pyarrow.parquet as pq
 from model.image_encoder import ImageEncoder
 from model.image_encoder_spec import ImageEncoderSpec
 from model.pictures import REMEDIES, PictureLimits
+from model.text_encoder import TextEncoder
+from model.text_encoder_spec import TextEncoderSpec
 from model.vocabulary import Vocabulary
 from pipelines.console.progress import Progress
-from pipelines.opened_models import open_encoder, open_vocabulary
-from pipelines.picture_vectors import VectorFile, shared_cache
+from pipelines.opened_models import open_encoder, open_text_encoder, open_vocabulary
+from pipelines.picture_vectors import VectorFile, shared_cache, shared_text_cache
 from pipelines.transforms.changed_units import open_set_aside
 from pipelines.transforms.earlier_features import STAGE, has_tokens, open_earlier
 from pipelines.transforms.known_features import KnownFeatures
 from pipelines.transforms.process_units import UnitStage
 from pipelines.transforms.resolve_pictures import BucketPictures, all_unchanged
+from pipelines.transforms.resolve_texts import BucketTexts
 from pipelines.units import Unit, UnitWriter, finished_sidecar
 from schemas.errors import CorruptFileError, UsageError, printable
 from schemas.fingerprints import (
@@ -38,7 +42,7 @@ from schemas.fingerprints import (
 from schemas.hashing import content_hash
 from schemas.quarantine import Rejection
 from schemas.records import ItemFeatures, encode_features, write_records
-from schemas.tables import ITEMS
+from schemas.tables import ITEMS, TEXT_FIELDS
 
 _ROWS_A_READ = 256
 _COUNTS = (
@@ -47,24 +51,26 @@ _COUNTS = (
 )  # fmt: skip
 
 
-def check_number_format(encoder: ImageEncoder, spec: ImageEncoderSpec) -> None:
+def check_number_format(encoder: ImageEncoder | TextEncoder, spec: ImageEncoderSpec | TextEncoderSpec) -> None:
     """Raises UsageError if the encoder is not what was planned."""
     if encoder.spec != spec:
+        flag = "--text-dtype" if isinstance(spec, TextEncoderSpec) else "--image-dtype"
         raise UsageError(
             f"expected {spec.dtype} vectors of {spec.name} close to float32, got cosine {encoder.parity_cosine:.5f} "
-            "on this machine: give --image-dtype float32"
+            f"on this machine: give {flag} float32"
         )
 
 
 @dataclass(frozen=True, kw_only=True)
 class FeaturesSource:
-    """What the features of every bucket are made from. encoder None: a shop without pictures. reuse_from: an earlier
-    run of the same image encoder and number of buckets."""
+    """What the features of every bucket are made from. encoder None: a shop without pictures. text_encoder None: no
+    text vectors. reuse_from: an earlier run of the same image encoder and number of buckets."""
 
     run: str
     image_root: str
     vocabulary: str
     encoder: ImageEncoderSpec | None
+    text_encoder: TextEncoderSpec | None
     limits: PictureLimits
     made_with: MadeWith
     reuse_from: str | None
@@ -75,9 +81,15 @@ class FeaturesSource:
         """Width of a picture's vector."""
         return self.encoder.dim if self.encoder else 0
 
+    @property
+    def text_dim(self) -> int:
+        """Width of a text's vector."""
+        return self.text_encoder.dim if self.text_encoder else 0
+
 
 class FeaturesStage(UnitStage):
-    """Passes twice over a bucket: its pictures become vectors in a scratch file, then its records are written in order.
+    """Passes over a bucket: its pictures, then its texts become vectors in scratch files, then its records are written
+    in order.
 
     Memory holds some batches of pictures, some rows, and of the bucket some hundred bytes an item and a picture.
     """
@@ -111,6 +123,8 @@ class FeaturesStage(UnitStage):
         writer.counts["pictures_reused"] += counts.get("pictures_computed", 0)
         writer.counts["items_reused"] = counts.get("items_written", 0)
         writer.counts["pictures_computed"] = writer.counts["pictures_read"] = 0
+        if self.source.text_encoder:
+            writer.counts["texts_computed"] = 0
         writer.counts.pop("pictures_mended", None)  # of those read
         return True
 
@@ -126,9 +140,10 @@ class FeaturesStage(UnitStage):
                 writer.file(f"{STAGE}/{unit.name}.tfrecord") as records,
                 writer.file(f"{FINGERPRINTS_FOLDER}/{unit.name}.parquet") as fingerprints,
                 VectorFile(Path(records).parent, source.picture_dim) as vectors,
+                VectorFile(Path(records).parent, source.text_dim) as text_vectors,
                 FingerprintsWriter(fingerprints, source.made_with) as fingerprints_writer,
             ):
-                bucket = _Bucket(self, unit.name, writer, progress, known, vectors)
+                bucket = _Bucket(self, unit.name, writer, progress, known, vectors, text_vectors)
                 written = write_records(records, bucket.payloads(fingerprints_writer))
         finally:
             known.close()
@@ -147,6 +162,7 @@ class _Bucket:
         progress: Progress,
         known: KnownFeatures,
         vectors: VectorFile,
+        text_vectors: VectorFile,
     ):
         self.stage, self.source, self.name, self.known = stage, stage.source, name, known
         self.counts, self.progress = writer.counts, progress
@@ -154,11 +170,17 @@ class _Bucket:
         advance = progress.advance if stage.progress_unit == "pictures" else lambda count: None
         cache = shared_cache((self.source.encoder, self.source.limits))
         self.pictures = BucketPictures(known, vectors, cache, self._open_encoder, writer.counts, advance)
+        self.texts: BucketTexts | None = None
+        if self.source.text_encoder is not None:
+            cache = shared_text_cache(self.source.text_encoder)
+            self.texts = BucketTexts(known, text_vectors, cache, self._open_text_encoder, writer.counts)
 
     def payloads(self, fingerprints: FingerprintsWriter) -> Iterator[bytes]:
         """Serialised records, in item order; writes the fingerprints of all items beside them."""
         uris = (uri for row in self._rows(["images"]) for uri in row["images"] or ())
         self.pictures.resolve(uris, self.source.image_root, self.source.limits)
+        if self.texts is not None:
+            self.texts.resolve(self._rows(["item_id", *TEXT_FIELDS]))
         for row in self._rows(ITEMS.names):
             pictures = tuple(self.pictures.take(len(row["images"] or ())))
             item = ItemFingerprint(row["item_id"], text_hash(row), None, pictures)
@@ -181,6 +203,13 @@ class _Bucket:
         check_number_format(encoder, spec)
         return encoder
 
+    def _open_text_encoder(self) -> TextEncoder:
+        spec = self.source.text_encoder
+        assert spec is not None, "texts are resolved for one only"
+        encoder = open_text_encoder(spec)
+        check_number_format(encoder, spec)
+        return encoder
+
     def _record(self, row: dict[str, Any], item: ItemFingerprint) -> bytes | None:
         """The item's record, or None if nothing of it is left; its rejections and counts."""
         self.counts["items_read"] += 1
@@ -199,12 +228,14 @@ class _Bucket:
             if not len(tokens[0]) and not digests:
                 self._reject_row(item.item_id, len(rejected))
                 return None
-            payload = self._encoded(item, *tokens)
+            payload = self._encoded(row, item, *tokens)
             self.counts["items_with_text"] += len(tokens[0]) > 0
         self.counts["items_with_picture"] += len(digests) > 0
         return payload
 
-    def _encoded(self, item: ItemFingerprint, token_ids_T: np.ndarray, offsets_F: np.ndarray) -> bytes:
+    def _encoded(
+        self, row: dict[str, Any], item: ItemFingerprint, token_ids_T: np.ndarray, offsets_F: np.ndarray
+    ) -> bytes:
         digests = item.usable_pictures()
         vectors = [self.pictures.vector(digest) for digest in digests]
         return encode_features(
@@ -214,6 +245,7 @@ class _Bucket:
                 token_offsets=offsets_F,
                 pictures=np.stack(vectors) if vectors else np.zeros((0, self.source.picture_dim), np.float16),
                 picture_sha256=digests,
+                text_vector=self.texts.vector(row, item.text_hash) if self.texts else np.zeros(0, np.float16),
             )
         )
 

@@ -4,8 +4,9 @@ Three rules keep that sound:
 
 - Nothing is believed that the earlier run's checksums do not cover: the sidecar has the sha256 of the fingerprints, the
   fingerprints have the hash of every record. What is damaged counts as unknown, and a line on stderr says so.
-- A record is an item's id, its text through the vocabulary, and the vectors of its pictures' contents. So it holds if
-  text, vocabulary and the contents of its usable pictures are the same, whatever has become of their files.
+- A record is an item's id, its text through the vocabulary and the text encoder, and the vectors of its pictures'
+  contents. So it holds if text, vocabulary, text encoder and the contents of its usable pictures are the same, whatever
+  has become of their files.
 - A picture's content is known unread if its URI, size and modification time are unchanged, under the same image root
   and limits. A vector holds wherever its content turns up again, for the same image encoder.
 """
@@ -47,6 +48,7 @@ class EarlierBucket:
 
     records: RecordFile | None = None
     same_vocabulary: bool = False
+    same_text_encoder: bool = False
     items: dict[str, _Item] = field(default_factory=dict)
     places: dict[tuple[str, int, int], PictureFingerprint] = field(default_factory=dict)
     rejected: dict[bytes, PictureError] = field(default_factory=dict)
@@ -75,7 +77,9 @@ class EarlierBucket:
     def record(self, item_id: str, text_hash: bytes, digests: tuple[bytes, ...]) -> bytes | None:
         """The serialised record of an item with this text and these usable pictures, if it is known."""
         item = self.items.get(item_id)
-        if item is None or item.record is None or self.records is None or not self.same_vocabulary:
+        if item is None or item.record is None or self.records is None:
+            return None
+        if not self.same_vocabulary or not self.same_text_encoder:
             return None
         return self.records.payload(item.record) if (item.text_hash, item.digests) == (text_hash, digests) else None
 
@@ -88,6 +92,17 @@ class EarlierBucket:
             return np.zeros(0, np.int32), np.zeros(NUM_TEXT_FIELDS + 1, np.int32)
         features = self._decode(item.record)
         return features.token_ids, features.token_offsets
+
+    def has_text_vector(self, item_id: str, text_hash: bytes) -> bool:
+        """Whether `text_vector` knows that of an item with this text."""
+        item = self.items.get(item_id)
+        return item is not None and item.record is not None and item.text_hash == text_hash and self.same_text_encoder
+
+    def text_vector(self, item_id: str) -> np.ndarray:
+        """That of an item that has_text_vector, as in ItemFeatures."""
+        number = self.items[item_id].record
+        assert number is not None, "asked before"
+        return self._decode(number).text_vector
 
     def _decode(self, number: int) -> ItemFeatures:
         if self._decoded is None or self._decoded[0] != number:
@@ -169,6 +184,7 @@ def _scan(
     same_limits, trust_verdicts = made_with.limits == today.limits, trust_places
     trust_places &= same_limits and made_with.image_root == today.image_root
     bucket.same_vocabulary = made_with.vocabulary_id == today.vocabulary_id
+    bucket.same_text_encoder = made_with.text_vectors_id == today.text_vectors_id
     hashes: list[bytes] = []
     for item in fingerprints:
         number = None if item.features_hash is None else len(hashes)

@@ -47,6 +47,18 @@ class KnownFeatures:
             return payload, True
         return self.own.record(item_id, text_hash, digests), False
 
+    def has_text_vector(self, item_id: str, text_hash: bytes) -> bool:
+        """Whether `text_vector` knows that of an item with this text."""
+        return self.earlier.has_text_vector(item_id, text_hash) or self.own.has_text_vector(item_id, text_hash)
+
+    def is_text_reused(self, item_id: str, text_hash: bytes) -> bool:
+        """Whether the vector of that text is the earlier run's; this run's own ones are computed, whenever it was."""
+        return self.earlier.has_text_vector(item_id, text_hash)
+
+    def text_vector(self, item_id: str, text_hash: bytes) -> np.ndarray:
+        """That of an item that has_text_vector, as in ItemFeatures."""
+        return (self.earlier if self.is_text_reused(item_id, text_hash) else self.own).text_vector(item_id)
+
     def tokens(self, item_id: str, text_hash: bytes) -> tuple[np.ndarray, np.ndarray] | None:
         """(token_ids, token_offsets) of an item with this text, as in ItemFeatures, if they are known."""
         return self.earlier.tokens(item_id, text_hash) or self.own.tokens(item_id, text_hash)

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -51,6 +53,17 @@ def test_rows_come_back(tmp_path, count):
     assert list(file) == items
     assert list(file) == items
     assert pq.read_table(tmp_path / "a").schema.equals(FINGERPRINTS)
+
+
+def test_text_vectors_are_named_where_there_are_some(tmp_path):
+    """Files of shops without a text encoder are those of before there was one."""
+    made_with = replace(MADE_WITH, text_vectors_id="bert-1")
+    for name, written in (("with", made_with), ("without", MADE_WITH)):
+        with FingerprintsWriter(tmp_path / name, written):
+            pass
+        assert FingerprintsFile(tmp_path / name).made_with == written
+    assert "text_vectors_id" not in MADE_WITH.to_json()
+    assert b"text_vectors_id" not in (tmp_path / "without").read_bytes()
 
 
 def test_usable_pictures_are_the_good_ones_in_order():

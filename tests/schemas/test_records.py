@@ -1,6 +1,7 @@
 """TFRecord: round trips, damage is always found, the framing is what other readers read."""
 
 import struct
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from tfrecord import example_pb2
 from tfrecord.reader import tfrecord_iterator, tfrecord_loader
 
 from schemas.errors import CorruptFileError
@@ -42,6 +44,21 @@ def test_features_round_trip(num_pictures: int) -> None:
         np.testing.assert_array_equal(getattr(again, name), getattr(item, name), strict=True)
     assert (again.item_id, again.picture_sha256) == (item.item_id, item.picture_sha256)
     assert encode_features(again) == encode_features(item)
+
+
+def test_text_vectors_are_in_records_that_have_one_and_change_no_others() -> None:
+    plain = features()
+    item = replace(plain, text_vector=np.array([0.6, -0.8], np.float16))
+    payload = encode_features(item)
+    np.testing.assert_array_equal(decode_features(payload).text_vector, item.text_vector, strict=True)
+    assert encode_features(decode_features(payload)) == payload
+    assert decode_features(encode_features(plain)).text_vector.shape == (0,)
+    assert b"text_vector" not in encode_features(plain)
+    example = example_pb2.Example.FromString(payload)
+    for values in ([b"x"], [b"xy", b"xy"]):
+        example.features.feature["text_vector"].bytes_list.value[:] = values
+        with pytest.raises(CorruptFileError, match="text_vector"):
+            decode_features(example.SerializeToString())
 
 
 @settings(max_examples=50, deadline=None)
