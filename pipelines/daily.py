@@ -211,7 +211,8 @@ def _run_stages(
         log = engagement_log.run(narrow(engagement_log.LogConfig, config, run=run_folder), options)["counts"]
         _stop_if_too_much_is_rejected(config, run_folder, items["counts"], log=log)
         done("log")
-    has_pictures = read_model_manifest(model)["picture_dim"] > 0
+    manifest = read_model_manifest(model)
+    has_pictures = manifest["picture_dim"] > 0
     made = features.run(
         narrow(
             features.FeaturesConfig,
@@ -220,6 +221,7 @@ def _run_stages(
             vocabulary=str(model / "vocabulary"),
             image_encoder=None if has_pictures else "none",
             image_encoder_folder=str(model / "image_encoder") if has_pictures else None,
+            text_encoder_folder=str(model / "text_encoder") if "text_encoder_id" in manifest else None,
             reuse_from=features_to_reuse(config.store, model, previous),
         ),
         options,

@@ -58,11 +58,12 @@ def plan(config: EmbedConfig) -> EmbedPlan:
     model = read_model_manifest(config.model)
     if features["counts"].get("items_written", 0) == 0:
         raise ThresholdError(f"expected at least one item with features in {config.run}, got none: see its quarantine")
-    for name in ("image_encoder_id", "vocabulary_id"):
-        if features[name] != model[name]:
+    for name in ("image_encoder_id", "vocabulary_id", "text_encoder_id"):
+        wanted, got = model.get(name), features.get(name)
+        if got != wanted:
             raise UsageError(
-                f"expected features made with {name} {model[name]} of model {model['model_id']}, got {features[name]}: "
-                "run the features stage again with the model's vocabulary and image encoder"
+                f"expected features made with {name} {wanted} of model {model['model_id']}, got {got}: run the "
+                "features stage again with the model's vocabulary, image encoder and text encoder"
             )
     model_id = model["model_id"]
     parts = plan_parts(features, model_id)

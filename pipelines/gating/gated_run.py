@@ -215,8 +215,9 @@ class GatedRun:
             f"{where} {quote(got)} instead of {quote(expected)}" for where, got in found.items() if got != expected
         ]
         made_with = self.manifest("features")
-        ids = ("vocabulary_id", "image_encoder_id")
         model = self._model()
+        ids = ["vocabulary_id", "image_encoder_id"]
+        ids += ["text_encoder_id"] * ("text_encoder_id" in made_with or "text_encoder_id" in model)
         for name in ids:
             if made_with.get(name) != model.get(name):
                 got, wanted = quote(made_with.get(name)), quote(model.get(name))

@@ -204,6 +204,8 @@ def _run_stages(rows: pa.Table, folder: Path, settings: SampleSettings) -> dict[
             vocabulary = settings.model / "vocabulary"
             encoder = {"image_encoder_folder": str(settings.model / "image_encoder")}
             encoder = encoder if settings.has_pictures else {"image_encoder": "none"}
+            if (settings.model / "text_encoder").is_dir():
+                encoder["text_encoder_folder"] = str(settings.model / "text_encoder")
         else:
             vocabulary = folder / "vocabulary"
             Vocabulary.hashing().save(vocabulary)

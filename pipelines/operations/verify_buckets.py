@@ -22,6 +22,9 @@ from schemas.records import SHA256_BYTES, ItemFeatures, decode_features, read_re
 from schemas.tables import FINGERPRINTS, ITEMS, MAX_PICTURES, QUARANTINE
 from schemas.user_rows import USERS_STAGE
 
+#: Of a text vector: what rounding to float16 makes of norm 1, and more.
+_MAX_NORM_ERROR = 1e-2
+
 
 @dataclass(frozen=True)
 class _Record:
@@ -107,14 +110,14 @@ def _check_features(run: InspectedRun, bucket: _Bucket, vocabulary_size: int | N
     path = f"features/{bucket.name}.tfrecord"
     if run.damaged([path], finding):
         return
-    dim = run.stages["features"]["picture_dim"]
+    dim, text_dim = run.stages["features"]["picture_dim"], run.stages["features"].get("text_dim", 0)
     ids, num_pictures = [], 0
     for payload in read_records(run.run / path):
         record = decode_features(payload)
         ids.append(record.item_id)
         num_pictures += len(record.pictures)
         bucket.records[record.item_id] = _Record(content_hash(payload), record.picture_sha256)
-        for problem in problems_of_record(record, dim, vocabulary_size):
+        for problem in problems_of_record(record, dim, vocabulary_size, text_dim):
             finding.fail(f"{problem} of item {quote(record.item_id)} in {path}: run the features stage again")
     finding.problems += problems_of_ids(ids, bucket.number, bucket.num_buckets, path)
     if bucket.items and (strangers := [name for name in ids if name not in bucket.items]):
@@ -125,8 +128,10 @@ def _check_features(run: InspectedRun, bucket: _Bucket, vocabulary_size: int | N
     finding.expect(f"picture vectors of {path}", usable, num_pictures, "run the features stage again")
 
 
-def problems_of_record(record: ItemFeatures, picture_dim: int, vocabulary_size: int | None) -> list[str]:
-    """What is wrong with one record; vocabulary_size None: not known."""
+def problems_of_record(
+    record: ItemFeatures, picture_dim: int, vocabulary_size: int | None, text_dim: int = 0
+) -> list[str]:
+    """What is wrong with one record; vocabulary_size None: not known. text_dim 0: made without a text encoder."""
     problems = []
     offsets = record.token_offsets
     if offsets[0] != 0 or offsets[-1] != len(record.token_ids) or (np.diff(offsets) < 0).any():
@@ -141,6 +146,11 @@ def problems_of_record(record: ItemFeatures, picture_dim: int, vocabulary_size: 
         problems.append("expected finite picture vectors, got others")
     if len(record.pictures) != len(record.picture_sha256) or any(len(d) != SHA256_BYTES for d in record.picture_sha256):
         problems.append(f"expected {len(record.pictures)} digests of pictures, got {len(record.picture_sha256)}")
+    if len(record.text_vector):
+        norm = float(np.linalg.norm(record.text_vector.astype(np.float32)))
+        if len(record.text_vector) != text_dim or not abs(norm - 1) < _MAX_NORM_ERROR:
+            got = f"{len(record.text_vector)} of norm {norm:.4f}"
+            problems.append(f"expected a text vector of {text_dim} numbers and norm 1, got {got}")
     if not len(record.token_ids) and not len(record.pictures):
         problems.append("expected a token or a picture, got neither")
     return problems

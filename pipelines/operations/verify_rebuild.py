@@ -19,6 +19,8 @@ from model.inference import embed_batches
 from model.model_store import load_item_encoder
 from model.number_formats import DTYPES
 from model.pictures import DEFAULT_LIMITS, PictureError, PictureLimits, read_picture
+from model.text_encoder import TextEncoder
+from model.text_encoder_spec import item_sentence, saved_text_encoder_spec
 from model.vocabulary import Vocabulary
 from pipelines.operations.findings import Finding
 from pipelines.operations.inspected_run import InspectedRun, sample_by_hash
@@ -34,13 +36,14 @@ from schemas.tables import ITEMS
 @dataclass
 class _Sampled:
     """One item of the sample as stored: catalogue row, record, vector (None: not found), and its pictures as they are
-    now: (URI, digest or None, vector or PictureError)."""
+    now: (URI, digest or None, vector or PictureError). text_vector_D: computed again, None if it was not."""
 
     row: dict[str, Any]
     payload: bytes
     record: ItemFeatures
     vector_D: np.ndarray | None
     pictures: list[tuple[str, bytes | None, Any]] = field(default_factory=list)
+    text_vector_D: np.ndarray | None = None
 
 
 def check_rebuild(run: InspectedRun, ids: Sequence[str], count: int, image_root: str | None) -> Finding:
@@ -58,6 +61,7 @@ def check_rebuild(run: InspectedRun, ids: Sequence[str], count: int, image_root:
         limits = _limits(config)
         spec = _encoder_of_run(run, model, finding)
         num_pictures = _compute_pictures(sampled, root, limits, spec)
+        _compute_text_vectors(sampled, run, model, finding)
         vocabulary = Vocabulary.load(model / "vocabulary")
         for item in sampled:
             _compare_record(item, vocabulary, spec is not None, finding)
@@ -131,6 +135,22 @@ def _compute_pictures(
     return sum(isinstance(value, np.ndarray) for item in sampled for _, _, value in item.pictures)
 
 
+def _compute_text_vectors(sampled: Sequence[_Sampled], run: InspectedRun, model: Path, finding: Finding) -> None:
+    """Encodes the sentences of the sample if the run has text vectors; warns if this machine has no such encoder."""
+    wanted = run.stages["features"].get("text_vectors_id")
+    if wanted is None:
+        return
+    for device in ("auto", "cpu"):
+        for dtype in ("auto", *DTYPES):
+            spec = saved_text_encoder_spec(model / "text_encoder", device, dtype)
+            if spec.encoder_id == wanted:
+                vectors_ND = TextEncoder(spec).encode([item_sentence(item.row) for item in sampled])
+                for item, vector_D in zip(sampled, vectors_ND.astype(np.float16), strict=True):
+                    item.text_vector_D = vector_D if vector_D.any() else vector_D[:0]
+                return
+    finding.warn(f"texts are not encoded again: the run used encoder {quote(wanted)}, which this machine has not")
+
+
 def _compare_record(item: _Sampled, vocabulary: Vocabulary, with_pictures: bool, finding: Finding) -> None:
     name = quote(item.row["item_id"])
     token_ids_T, offsets_F = vocabulary.encode_item(item.row)
@@ -139,6 +159,9 @@ def _compare_record(item: _Sampled, vocabulary: Vocabulary, with_pictures: bool,
         finding.fail(
             f"expected the stored {len(stored.token_ids)} tokens, got {len(token_ids_T)} others for item {name}"
         )
+    text_vector_D = stored.text_vector if item.text_vector_D is None else item.text_vector_D
+    if not np.array_equal(text_vector_D, stored.text_vector):
+        finding.fail(f"expected the stored text vector, got another for item {name}")
     if not with_pictures:
         return
     known = dict(zip(stored.picture_sha256, stored.pictures, strict=True))
@@ -166,6 +189,7 @@ def _compare_record(item: _Sampled, vocabulary: Vocabulary, with_pictures: bool,
             token_offsets=offsets_F,
             pictures=pictures,
             picture_sha256=stored.picture_sha256,
+            text_vector=text_vector_D,
         )
     )
     if again != item.payload:

@@ -45,9 +45,11 @@ def save_random_image_encoder(folder: Path) -> Path:
     return folder / "saved"
 
 
-def save_random_model(folder: Path, texts: Iterable[str | None], cut_us: int, seed: int = 0) -> Path:
+def save_random_model(
+    folder: Path, texts: Iterable[str | None], cut_us: int, seed: int = 0, text_encoder_folder: Path | None = None
+) -> Path:
     """The folder of a model that knows the words of these texts: `folder`/its id. Both towers count as trained, with
-    the engagements before `cut_us`."""
+    the engagements before `cut_us`. text_encoder_folder: of a saved text encoder, for a model that has one."""
     work = folder / f"made-{seed}"
     image_encoder = save_random_image_encoder(work / "image_encoder")
     counts = TokenCounts()
@@ -62,6 +64,7 @@ def save_random_model(folder: Path, texts: Iterable[str | None], cut_us: int, se
         work / "model",
         vocabulary_folder=work / "vocabulary",
         image_encoder_folder=image_encoder,
+        text_encoder_folder=text_encoder_folder,
         towers={"text": {"search/click": 10}, "picture": {"closeup/click": 10}},
         split=Split(
             kind="time",

@@ -144,6 +144,27 @@ def test_a_model_without_pictures_has_no_picture_tower(tmp_path, parts):
         load_picture_tower(tmp_path / "m")
 
 
+def test_a_text_encoder_is_part_of_the_model_and_of_its_id(tmp_path, parts):
+    without = save(make_model(), tmp_path / "without", parts)
+    assert "text_encoder_id" not in read_model_manifest(tmp_path / "without")
+    ids = []
+    for network_id in ("text-1", "text-2"):
+        write_json(tmp_path / network_id / "text_encoder.json", {"network_id": network_id})
+        folder = tmp_path / f"with {network_id}"
+        ids.append(save(make_model(), folder, parts, text_encoder_folder=tmp_path / network_id))
+        manifest = read_model_manifest(folder, check=["text_encoder/text_encoder.json"])
+        assert manifest["text_encoder_id"] == network_id
+    assert len({without, *ids}) == 3
+    path = folder / "manifest.json"
+    for changes in ({"text_encoder_id": "text-1"}, {"text_encoder_id": None}):
+        write_json(path, {**manifest, **changes})
+        with pytest.raises(CorruptFileError, match=ids[1]):
+            read_model_manifest(folder)
+    write_json(path, {key: value for key, value in manifest.items() if key != "text_encoder_id"})
+    with pytest.raises(CorruptFileError, match=ids[1]):
+        read_model_manifest(folder)
+
+
 def test_installing_moves_the_folder_under_its_id_and_may_be_repeated(tmp_path, parts):
     model_id = save(make_model(), tmp_path / "work" / "m", parts)
     target = install_model(tmp_path / "work" / "m", tmp_path / "models")

@@ -1,0 +1,132 @@
+"""Days of a store whose model has a text encoder: its vectors are in the features, only those of new texts are
+computed, and the commands that look at a run know them."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from features_runs import make_run, records_of
+from random_models import save_random_model
+from random_text_encoders import WIDTH, WORDS, needs_tokenizers, write_text_encoder
+from verified_store import current, reseal
+
+from model.model_store import read_model_manifest
+from model.text_encoder import TextEncoder, open_text_encoder
+from model.text_encoder_spec import item_sentence, save_text_encoder, text_encoder_spec
+from pipelines import daily, embed, features, picture_vectors, store
+from pipelines.console.jobs import beam_options
+from pipelines.operations.verify import verify_run
+from pipelines.operations.verify_buckets import problems_of_record
+from schemas.errors import UsageError
+from schemas.records import decode_features, encode_features, read_records, write_records
+from schemas.tables import CATALOGUE
+
+needs_tokenizers()
+NUM_ITEMS = 60
+
+
+def row(number: int, end: str = "") -> dict[str, Any]:
+    words = np.random.default_rng(number).choice(WORDS[4:], 4)
+    return {"item_id": f"{number:03d}", "title": " ".join(words) + end, "brand": "a", "images": []}
+
+
+def run_day(folder: Path, date: str, rows: list[dict[str, Any]]) -> Path:
+    """The run of a day on this catalogue."""
+    catalog = folder / f"{date}.parquet"
+    pq.write_table(pa.Table.from_pylist(rows, schema=CATALOGUE), catalog)
+    config = daily.DailyConfig(catalog=str(catalog), image_root=str(folder), store=str(folder / "store"), date=date)
+    daily.run(config, beam_options([]))
+    (run,) = (folder / "store" / "runs" / date).iterdir()
+    return run
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory) -> Path:
+    """A folder with a store of two days: on the second one item has another title, and one is new."""
+    folder = tmp_path_factory.mktemp("days")
+    spec = text_encoder_spec(str(write_text_encoder(folder / "published")), "cpu", "float32")
+    save_text_encoder(spec, folder / "saved")
+    model = save_random_model(folder / "store" / "models", WORDS[4:], 2, text_encoder_folder=folder / "saved")
+    store.set_current_model(str(folder / "store"), model.name)
+    rows = [row(number) for number in range(NUM_ITEMS)]
+    run_day(folder, "2026-06-29", rows)
+    picture_vectors._TEXT_CACHES.forget()
+    encoded: list[str] = []
+    encode = TextEncoder.encode
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(TextEncoder, "encode", lambda self, texts: encoded.extend(texts) or encode(self, texts))
+        run_day(folder, "2026-06-30", [row(0, " milk"), *rows[1:], row(NUM_ITEMS)])
+    (folder / "encoded.json").write_text(json.dumps(encoded))
+    return folder
+
+
+@pytest.fixture
+def model(shop) -> Path:
+    """The model's folder."""
+    return store.model_folder(str(shop / "store"), store.current_model_id(str(shop / "store")))
+
+
+@pytest.fixture
+def today(shop) -> Path:
+    (run,) = (shop / "store" / "runs" / "2026-06-30").iterdir()
+    return run
+
+
+def test_records_have_the_vectors_of_the_models_encoder(model, today):
+    encoder = open_text_encoder(model / "text_encoder", "cpu")
+    assert read_model_manifest(model)["text_encoder_id"] == encoder.network_id
+    records = records_of(str(today))
+    rows = [row(0, " milk"), *(row(number) for number in range(1, NUM_ITEMS + 1))]
+    vectors_ND = encoder.encode([item_sentence(each) for each in rows]).astype(np.float16)
+    np.testing.assert_array_equal([records[each["item_id"]].text_vector for each in rows], vectors_ND)
+
+
+def test_the_second_day_encodes_what_is_new(shop):
+    new = [item_sentence(row(0, " milk")), item_sentence(row(NUM_ITEMS))]
+    assert sorted(json.loads((shop / "encoded.json").read_text())) == sorted(new)
+
+
+def test_verify_finds_the_run_sound_and_computes_it_again(shop, today):
+    found = verify_run(shop / "store", today, 5, str(shop))
+    assert [(each.check, each.problems) for each in found if each.problems] == []
+    (rebuilt,) = [each for each in found if each.check == "rebuild"]
+    assert rebuilt.warnings == []
+
+
+def test_verify_finds_other_text_vectors(shop, tmp_path):
+    """All checksums made to fit: only computing them again tells."""
+    own = Path(shutil.copytree(shop / "store", tmp_path / "store", symlinks=True))
+    run = current(own)
+    for path in (run / "features").iterdir():
+        items = [decode_features(payload) for payload in read_records(path)]
+        write_records(path, [encode_features(replace(item, text_vector=-item.text_vector)) for item in items])
+    reseal(run, "features", ("features/",))
+    (rebuilt,) = [each for each in verify_run(own, run, 3, str(shop)) if each.check == "rebuild"]
+    wrong = [problem for problem in rebuilt.problems if "expected the stored text vector, got another for" in problem]
+    assert len(wrong) == 3
+
+
+def test_what_is_wrong_with_a_text_vector(today):
+    record = next(iter(records_of(str(today)).values()))
+    assert problems_of_record(record, 0, None, WIDTH) == []
+    for dim, vector_D in ((0, record.text_vector), (WIDTH, record.text_vector[1:]), (WIDTH, record.text_vector * 2)):
+        (problem,) = problems_of_record(replace(record, text_vector=vector_D), 0, None, dim)
+        assert f"expected a text vector of {dim} numbers and norm 1" in problem
+    not_finite = replace(record, text_vector=np.full(WIDTH, np.nan, np.float16))
+    assert len(problems_of_record(not_finite, 0, None, WIDTH)) == 1
+
+
+def test_features_without_the_models_text_encoder_are_not_embedded(model, tmp_path):
+    run = make_run(tmp_path / "run", [row(0), row(1)])
+    config = features.FeaturesConfig(
+        run=run, vocabulary=str(model / "vocabulary"), image_encoder_folder=str(model / "image_encoder")
+    )
+    features.run(config, beam_options([]))
+    with pytest.raises(UsageError, match=r"expected features made with text_encoder_id .*, got None"):
+        embed.run(embed.EmbedConfig(run=run, model=str(model)), beam_options([]))
