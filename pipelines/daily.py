@@ -221,7 +221,7 @@ def _run_stages(
             vocabulary=str(model / "vocabulary"),
             image_encoder=None if has_pictures else "none",
             image_encoder_folder=str(model / "image_encoder") if has_pictures else None,
-            text_encoder_folder=str(model / "text_encoder") if "text_encoder_id" in manifest else None,
+            text_encoder_folder=str(model / "text_encoder") if manifest["text_dim"] else None,
             reuse_from=features_to_reuse(config.store, model, previous),
         ),
         options,

