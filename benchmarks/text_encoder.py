@@ -19,7 +19,7 @@ import torch
 from benchmarks.image_encoder import alternate, cosines, smallest_cosine
 from model.bert import load_bert
 from model.text_encoder import TextEncoder, load_text_encoder
-from model.text_encoder_spec import item_sentence
+from model.text_encoder_spec import item_sentences
 
 PLAIN_BATCH = 32
 
@@ -27,7 +27,8 @@ PLAIN_BATCH = 32
 def texts_of(catalog: str, count: int, whole: bool) -> list[str]:
     """`count` different titles or sentences, spread over the catalogue."""
     rows = pq.read_table(catalog).to_pylist()
-    texts = list(dict.fromkeys(filter(None, (item_sentence(row) if whole else row["title"] for row in rows))))
+    sentences = (item_sentences(row) for row in rows)
+    texts = list(dict.fromkeys(texts[-1 if whole else 0] for texts in sentences if texts))
     return [texts[number * len(texts) // count] for number in range(min(count, len(texts)))]
 
 

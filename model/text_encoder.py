@@ -36,6 +36,7 @@ _PARITY_TEXTS = (
 _PARITY_LENGTHS = (2, 5, 12, 30)
 _TEXTS_A_CHUNK = 256
 _MAX_THREADS = 16
+_LEAST_NORM = 1e-6
 
 
 class TextEncoder:
@@ -89,6 +90,17 @@ class TextEncoder:
         tokenised = ordered_map(self._pool, self._tokenise, chunks, max_waiting=2 * _num_threads())
         vectors_ND = self._encode_ids([ids for chunk in tokenised for ids in chunk])
         return vectors_ND[[row_of[text] for text in texts]]
+
+    def encode_means(self, groups: Sequence[Sequence[str]]) -> np.ndarray:
+        """float32 [N, dim]: for each group of texts the mean of their vectors, scaled to norm 1; zeros where no text
+        has a token. As independent of the other groups as `encode`."""
+        texts = list(dict.fromkeys(text for group in groups for text in group))
+        row_of, vectors_ND = {text: row for row, text in enumerate(texts)}, self.encode(texts)
+        sums_ND = np.zeros((len(groups), self.spec.dim), np.float32)
+        for row, group in enumerate(groups):
+            for text in group:
+                sums_ND[row] += vectors_ND[row_of[text]]
+        return sums_ND / np.maximum(np.linalg.norm(sums_ND, axis=1, keepdims=True), _LEAST_NORM)
 
     def _tokenise(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids of each text, special ones included; none for a text that has only those."""

@@ -99,14 +99,19 @@ class TextEncoderSpec:
         return {**self._described(), "dim": self.dim, "name": self.name, "network_id": self.network_id}
 
 
-def item_sentence(row: Mapping[str, Any]) -> str:
-    """The one text of an item that is encoded: its SENTENCE_FIELDS, joined by one space, missing ones left out.
+def item_sentences(row: Mapping[str, Any]) -> tuple[str, ...]:
+    """The texts of an item that are encoded, none for an item without: the first of its SENTENCE_FIELDS, the title
+    where it has one, and all of them joined by one space.
 
-    >>> item_sentence({"title": "Red shoe", "description": "For the rain.", "brand": "Acme", "links": "acme.example"})
-    'Red shoe Acme For the rain.'
+    The mean of the two is nearer to the queries that mean the item than either: a long description hides the title.
+
+    >>> item_sentences({"title": "Red shoe", "description": "For the rain.", "brand": "Acme", "links": "acme.example"})
+    ('Red shoe', 'Red shoe Acme For the rain.')
+    >>> item_sentences({"brand": "Acme"})
+    ('Acme',)
     """
-    texts = ((row.get(name) or "").strip() for name in SENTENCE_FIELDS)
-    return " ".join(text for text in texts if text)
+    texts = [text for name in SENTENCE_FIELDS if (text := (row.get(name) or "").strip())]
+    return tuple(dict.fromkeys((texts[0], " ".join(texts)))) if texts else ()
 
 
 def text_encoder_spec(

@@ -20,7 +20,7 @@ from model.model_store import load_item_encoder
 from model.number_formats import DTYPES
 from model.pictures import DEFAULT_LIMITS, PictureError, PictureLimits, read_picture
 from model.text_encoder import TextEncoder
-from model.text_encoder_spec import item_sentence, saved_text_encoder_spec
+from model.text_encoder_spec import item_sentences, saved_text_encoder_spec
 from model.vocabulary import Vocabulary
 from pipelines.operations.findings import Finding
 from pipelines.operations.inspected_run import InspectedRun, sample_by_hash
@@ -144,7 +144,7 @@ def _compute_text_vectors(sampled: Sequence[_Sampled], run: InspectedRun, model:
         for dtype in ("auto", *DTYPES):
             spec = saved_text_encoder_spec(model / "text_encoder", device, dtype)
             if spec.encoder_id == wanted:
-                vectors_ND = TextEncoder(spec).encode([item_sentence(item.row) for item in sampled])
+                vectors_ND = TextEncoder(spec).encode_means([item_sentences(item.row) for item in sampled])
                 for item, vector_D in zip(sampled, vectors_ND.astype(np.float16), strict=True):
                     item.text_vector_D = vector_D if vector_D.any() else vector_D[:0]
                 return

@@ -2,6 +2,7 @@
 computed once."""
 
 import hashlib
+import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from model.text_encoder import TextEncoder
-from model.text_encoder_spec import item_sentence
+from model.text_encoder_spec import item_sentences
 from pipelines.picture_vectors import VectorCache, VectorFile
 from pipelines.transforms.known_features import KnownFeatures
 from schemas.fingerprints import text_hash
@@ -37,18 +38,18 @@ class BucketTexts:
         self.open_encoder, self.counts = open_encoder, counts
 
     def resolve(self, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Makes the vectors of all sentences that neither run knows, of rows with item_id and text fields. Counts the
+        """Makes the vectors of all items that neither run knows, of rows with item_id and text fields. Counts the
         different ones that the earlier run lacks as texts_computed, whenever this run computed them."""
         computed: set[bytes] = set()
-        waiting: dict[bytes, str] = {}
+        waiting: dict[bytes, tuple[str, ...]] = {}
         for row in rows:
-            item_id, text, sentence = row["item_id"], text_hash(row), item_sentence(row)
-            if not sentence or self.known.is_text_reused(item_id, text):
+            item_id, text, sentences = row["item_id"], text_hash(row), item_sentences(row)
+            if not sentences or self.known.is_text_reused(item_id, text):
                 continue
-            digest = _digest(sentence)
+            digest = _digest(sentences)
             computed.add(digest)
             if not self.known.has_text_vector(item_id, text):
-                waiting[digest] = sentence
+                waiting[digest] = sentences
             if len(waiting) == _SENTENCES_A_CALL:
                 self._encode(waiting)
                 waiting.clear()
@@ -59,27 +60,27 @@ class BucketTexts:
         """The vector of a resolved item whose text has this hash, as in ItemFeatures."""
         if self.known.has_text_vector(row["item_id"], text):
             return self.known.text_vector(row["item_id"], text)
-        sentence = item_sentence(row)
-        vector_D = self.vectors.get(_digest(sentence)) if sentence else _NONE
+        sentences = item_sentences(row)
+        vector_D = self.vectors.get(_digest(sentences)) if sentences else _NONE
         return vector_D if vector_D.any() else _NONE  # zeros: no token in it
 
-    def _encode(self, sentences: Mapping[bytes, str]) -> None:
-        """Puts the vector of each sentence into the scratch file, through the encoder unless it is at hand."""
+    def _encode(self, items: Mapping[bytes, tuple[str, ...]]) -> None:
+        """Puts the vector of each item's sentences into the scratch file, through the encoder unless it is at hand."""
         new = {}
-        for digest, sentence in sentences.items():
+        for digest, sentences in items.items():
             cached_D = self.cache.get(digest)
             if cached_D is not None:
                 self.vectors.add(digest, cached_D)
             elif digest not in self.vectors:
-                new[digest] = sentence
+                new[digest] = sentences
         if not new:
             return
-        vectors_ND = self.open_encoder().encode(list(new.values())).astype(np.float16)
+        vectors_ND = self.open_encoder().encode_means(list(new.values())).astype(np.float16)
         for digest, vector_D in zip(new, vectors_ND, strict=True):
             self.vectors.add(digest, vector_D)
             self.cache.add(digest, vector_D)
 
 
-def _digest(sentence: str) -> bytes:
+def _digest(sentences: tuple[str, ...]) -> bytes:
     """sha256: sellers write the texts, and none may take the place of another's."""
-    return hashlib.sha256(sentence.encode("utf-8", "surrogatepass")).digest()
+    return hashlib.sha256(json.dumps(sentences).encode()).digest()

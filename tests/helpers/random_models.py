@@ -12,6 +12,7 @@ from model.image_encoder import load_image_encoder, save_image_encoder
 from model.itemsage import ItemSage, ItemSageConfig
 from model.model_store import save_model
 from model.split import Split
+from model.text_encoder_spec import saved_text_encoder_spec
 from model.vocabulary import TokenCounts, Vocabulary
 
 IMAGE_ENCODER, WEIGHTS_NAME, PICTURE_DIM = "squeezenet1_1", "SqueezeNet1_1_Weights.IMAGENET1K_V1", 512
@@ -57,8 +58,9 @@ def save_random_model(
         counts.add_text(text)
     vocabulary = Vocabulary.from_counts(counts.table())
     vocabulary.save(work / "vocabulary")
+    text_dim = 0 if text_encoder_folder is None else saved_text_encoder_spec(text_encoder_folder, "cpu").dim
     small = {"hash_rows": 500, "width": 32, "ffn_dim": 32, "mlp_dim": 32, "seed": seed}
-    config = ItemSageConfig(vocabulary_size=vocabulary.size, picture_dim=PICTURE_DIM, **small)
+    config = ItemSageConfig(vocabulary_size=vocabulary.size, picture_dim=PICTURE_DIM, text_dim=text_dim, **small)
     model_id = save_model(
         ItemSage(config),
         work / "model",

@@ -18,7 +18,7 @@ from verified_store import current, reseal
 
 from model.model_store import read_model_manifest
 from model.text_encoder import TextEncoder, open_text_encoder
-from model.text_encoder_spec import item_sentence, save_text_encoder, text_encoder_spec
+from model.text_encoder_spec import item_sentences, save_text_encoder, text_encoder_spec
 from pipelines import daily, embed, features, picture_vectors, store
 from pipelines.console.jobs import beam_options
 from pipelines.operations.verify import verify_run
@@ -83,12 +83,12 @@ def test_records_have_the_vectors_of_the_models_encoder(model, today):
     assert read_model_manifest(model)["text_encoder_id"] == encoder.network_id
     records = records_of(str(today))
     rows = [row(0, " milk"), *(row(number) for number in range(1, NUM_ITEMS + 1))]
-    vectors_ND = encoder.encode([item_sentence(each) for each in rows]).astype(np.float16)
+    vectors_ND = encoder.encode_means([item_sentences(each) for each in rows]).astype(np.float16)
     np.testing.assert_array_equal([records[each["item_id"]].text_vector for each in rows], vectors_ND)
 
 
 def test_the_second_day_encodes_what_is_new(shop):
-    new = [item_sentence(row(0, " milk")), item_sentence(row(NUM_ITEMS))]
+    new = [*item_sentences(row(0, " milk")), *item_sentences(row(NUM_ITEMS))]
     assert sorted(json.loads((shop / "encoded.json").read_text())) == sorted(new)
 
 

@@ -117,3 +117,15 @@ def test_lower_case(tmp_path):
     encoder = load_text_encoder(str(folder), device="cpu", dtype="float32")
     np.testing.assert_array_equal(encoder.encode(["RED Shoe"]), encoder.encode(["red shoe"]))
     np.testing.assert_allclose(encoder.encode(["RED"])[0], expected_vector(folder, "red"), atol=2e-6)
+
+
+def test_the_mean_of_several_texts(encoder, texts):
+    groups = [(texts[0],), (texts[1], texts[2]), (), (BLANK[1],), (texts[3], BLANK[0]), (texts[2], texts[1])]
+    means_ND, vectors_ND = encoder.encode_means(groups), encoder.encode(texts)
+    assert means_ND.dtype == np.float32
+    both_D = vectors_ND[1] + vectors_ND[2]
+    expected = [vectors_ND[0], both_D / np.linalg.norm(both_D), 0 * both_D, 0 * both_D, vectors_ND[3]]
+    np.testing.assert_allclose(means_ND[:5], expected, atol=1e-6)
+    alone_ND = np.concatenate([encoder.encode_means([group]) for group in groups])
+    np.testing.assert_array_equal(alone_ND, means_ND)
+    assert encoder.encode_means([]).shape == (0, WIDTH)

@@ -25,7 +25,7 @@ from safetensors.torch import load_file, save_file
 from model import text_encoder_spec as specs
 from model.library_versions import versions_of
 from model.text_encoder import load_text_encoder, open_text_encoder
-from model.text_encoder_spec import item_sentence, save_text_encoder, saved_text_encoder_spec, text_encoder_spec
+from model.text_encoder_spec import item_sentences, save_text_encoder, saved_text_encoder_spec, text_encoder_spec
 from schemas.errors import CorruptFileError, UsageError
 from schemas.files import sha256_of_file
 from schemas.tables import TEXT_FIELDS
@@ -194,10 +194,11 @@ def test_without_the_library_the_error_says_what_to_install(folder, monkeypatch)
     refused(r"expected the library tokenizers .*pip install 'itemsage\[text\]'", folder)
 
 
-def test_an_items_sentence():
+def test_an_items_sentences():
     row = {name: f" {name} " for name in TEXT_FIELDS} | {"item_id": "1", "images": ["a.png"]}
-    assert item_sentence(row) == (
-        "title brand product_types google_product_category colors materials patterns size size_type description"
+    assert item_sentences(row) == (
+        "title",
+        "title brand product_types google_product_category colors materials patterns size size_type description",
     )
-    assert item_sentence({"title": None, "brand": " ", "description": "x"}) == "x"
-    assert item_sentence({"links": "a.example"}) == ""
+    assert item_sentences({"title": None, "brand": " ", "description": "x"}) == ("x",)
+    assert item_sentences({"links": "a.example"}) == ()

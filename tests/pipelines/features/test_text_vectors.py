@@ -11,7 +11,7 @@ from features_shop import ROWS, changed, counts_of, png
 from random_text_encoders import WIDTH, needs_tokenizers, write_text_encoder
 
 from model.text_encoder import TextEncoder, load_text_encoder, open_text_encoder
-from model.text_encoder_spec import item_sentence
+from model.text_encoder_spec import item_sentences
 from pipelines import picture_vectors
 from pipelines.transforms import resolve_texts
 from pipelines.transforms.earlier_features import has_tokens
@@ -51,9 +51,9 @@ def test_vectors_are_those_of_the_encoder(shop, yesterday, folder, encoding):
     run = shop.run("with texts", **encoding)
     records = records_of(run)
     encoder = load_text_encoder(folder, device="cpu", dtype="float32")
-    sentences = {row["item_id"]: item_sentence(row) for row in ROWS}
+    sentences = {row["item_id"]: item_sentences(row) for row in ROWS}
     for item_id, record in records.items():
-        expected_D = encoder.encode([sentences[item_id]])[0].astype(np.float16) if sentences[item_id] else []
+        expected_D = encoder.encode_means([sentences[item_id]])[0].astype(np.float16) if sentences[item_id] else []
         np.testing.assert_array_equal(record.text_vector, expected_D)
         assert record.text_vector.dtype == np.float16
     assert {len(record.text_vector) for record in records.values()} == {0, WIDTH}
