@@ -275,8 +275,8 @@ def test_command_line(tmp_path, image_root, weights_file, capsys):
 def test_flags():
     assert [field.name for field in dataclasses.fields(FeaturesConfig)] == [
         "run", "image_root", "vocabulary", "image_encoder", "image_weights", "image_weights_name",
-        "image_weights_sha256", "image_encoder_folder", "image_dtype", "device", "reuse_from", "verify_images",
-        "max_picture_bytes", "max_picture_pixels",
+        "image_weights_sha256", "image_encoder_folder", "image_dtype", "text_encoder", "text_encoder_folder",
+        "text_dtype", "device", "reuse_from", "verify_images", "max_picture_bytes", "max_picture_pixels",
     ]  # fmt: skip
 
 

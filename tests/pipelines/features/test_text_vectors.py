@@ -153,7 +153,7 @@ def test_changed_pictures_of_an_unfinished_run_cost_no_text_vector(shop, encodin
 def test_a_number_format_that_loses_too_much_is_left_or_refused(shop, folder, encoding, monkeypatch):
     expected = bytes_of(shop.run("float32", **encoding))
     monkeypatch.setattr("model.text_encoder.MIN_PARITY_COSINE", 1.1)
-    with pytest.raises(UsageError, match="use dtype float32"):
+    with pytest.raises(UsageError, match="give --text-dtype float32"):
         shop.run("asked for", text_encoder=folder, text_dtype="bfloat16")
     monkeypatch.setattr("model.number_formats.has_fast_bfloat16", lambda device: True)
     with warnings.catch_warnings(record=True) as caught:
