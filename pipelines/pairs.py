@@ -3,8 +3,8 @@
     python -m pipelines.pairs --run RUN --engagements LOG --date 2026-06-30 --image-root IMAGES
 
     slices -> read, validate -> by bucket of the item -> split, count ----------------+-> join -> pairs/<part>/*
-                                                          |                           |    |
-                                                          +-> query pictures, vectors +    +-> pairs/item_counts.parquet
+                  |                                         ^ |                       |    |
+                  +-> near-duplicates, what is held out ----+ +-> pictures, vectors --+    +-> pairs/item_counts.parquet
 
 Rows: rows_read = rows_quarantined + rows_after_date + rows_without_task (no query surface, or no positive action)
 + rows_item_unknown (no such item, or one without features) + rows_gap + rows_without_picture_encoder
@@ -28,11 +28,13 @@ from pipelines.console.jobs import main_of, narrow, print_summary
 from pipelines.console.progress import Progress
 from pipelines.gating.log import check_log, require_passed_log
 from pipelines.pairs_plan import STAGE, PairsConfig, PairsPlan, plan
-from pipelines.query_rows import QUERY_ROWS
+from pipelines.query_rows import SESSION_ROWS
 from pipelines.shared import closed_after_job
 from pipelines.transforms.bucket_rows import pack
 from pipelines.transforms.count_pairs import CountPairs
 from pipelines.transforms.embed_queries import EmbedQueries
+from pipelines.transforms.hold_out import PROGRESS as HOLD_OUT_PROGRESS
+from pipelines.transforms.hold_out import HoldOut
 from pipelines.transforms.join_pairs import JoinPairs
 from pipelines.transforms.read_engagements import ReadEngagements
 from pipelines.transforms.write_pair_summaries import SUMMARIES, WriteSummaries
@@ -57,8 +59,13 @@ def build(root: beam.Pipeline, config: PairsConfig) -> beam.PCollection[dict[str
         | "Span of the log" >> beam.CombineGlobally(_sum_spans)
         | "Fit split" >> beam.Map(choose_split, planned.split, config.pseudo_queries > 0)
     )
+    if planned.hold_out is None:
+        split_counts = root | "No groups" >> beam.Create([Counter()])
+    else:
+        held_out = read.rows | HoldOut(planned.hold_out, split)
+        split, split_counts = held_out | "Split" >> beam.Keys(), held_out | "Counts of the split" >> beam.Values()
     every_bucket = root | "Every bucket" >> beam.Create(
-        [(bucket, pack(QUERY_ROWS.empty_table())) for bucket in buckets]
+        [(bucket, pack(SESSION_ROWS.empty_table())) for bucket in buckets]
     )
     rows = (read.rows, every_bucket) | "Rows and buckets" >> beam.Flatten()
     counted = rows | CountPairs(planned.pair_rules, beam.pvalue.AsSingleton(split))
@@ -75,9 +82,8 @@ def build(root: beam.Pipeline, config: PairsConfig) -> beam.PCollection[dict[str
         broken = queries | EmbedQueries(planned.encoding, checked)
     item_counts = counted.pairs | JoinPairs(planned.join_rules, beam.pvalue.AsList(broken), checked)
     units = [Unit(STAGE, name, planned.fingerprint) for name in SUMMARIES]
-    return (
-        root | "Summaries" >> beam.Create(units) | WriteSummaries(config.run, split, counted.item_cutoffs, item_counts)
-    )
+    written = WriteSummaries(config.run, split, split_counts, counted.item_cutoffs, item_counts)
+    return root | "Summaries" >> beam.Create(units) | written
 
 
 def run(config: PairsConfig, options: PipelineOptions) -> dict[str, Any]:
@@ -95,7 +101,7 @@ def run(config: PairsConfig, options: PipelineOptions) -> dict[str, Any]:
     if manifest is None:
         with closed_after_job(), beam.Pipeline(options=options) as pipeline:
             build(pipeline, config)
-        for name in (STAGE, "pairs: query pictures", "pairs: write"):
+        for name in (STAGE, HOLD_OUT_PROGRESS, "pairs: query pictures", "pairs: write"):
             Progress.close_shared(name)
         manifest = _finish(config.run, planned)
     shown = {name: manifest["counts"].get(name, 0) for name in ("rows_read", "rows_quarantined", "pairs_written")}

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from model.image_encoder_spec import saved_image_encoder_spec
-from model.split import KINDS, SplitConfig, end_of_day_us
+from model.split import DEFAULT_KIND, KINDS, SplitConfig, end_of_day_us
 from model.text_encoder_spec import TextEncoderSpec, saved_text_encoder_spec
 from model.vocabulary import DESCRIPTION_FILE
 from pipelines.console.jobs import flag, narrow
@@ -14,6 +14,7 @@ from pipelines.gating.thresholds import LogThresholds
 from pipelines.picture_limits import limits_of
 from pipelines.transforms.count_pairs import PairRules
 from pipelines.transforms.embed_queries import QueryEncoding, unit_name
+from pipelines.transforms.hold_out import HoldOutRules
 from pipelines.transforms.join_pairs import JoinRules
 from pipelines.transforms.read_engagements import EngagementsSource, slice_unit
 from pipelines.transforms.write_pair_summaries import SUMMARIES
@@ -44,7 +45,11 @@ class PairsConfig(LogThresholds):
     image_root: str = flag(
         path=True, default=".", help="folder that query picture paths start from; nothing outside it is read"
     )
-    split: str = flag(default="time", choices=KINDS, help="by time, by time within each item, or by hash of the query")
+    split: str = flag(
+        default=DEFAULT_KIND,
+        choices=KINDS,
+        help="whole queries and items held out, by time, by time within each item, or by hash of the query",
+    )
     test_days: float | None = flag(
         default=None, help="length of the test part (split time); default: by --test-fraction"
     )
@@ -52,6 +57,12 @@ class PairsConfig(LogThresholds):
     validation_days: float | None = flag(default=None, help="length of the validation part before the gap (split time)")
     test_fraction: float = flag(default=0.2, help="test part of the log's span, an item's rows or the queries; 0: none")
     validation_fraction: float = flag(default=0.1, help="validation part, for early stopping; 0: none")
+    item_test_fraction: float = flag(
+        default=SplitConfig.item_test_fraction, help="items that are held out for the test part (split query_item)"
+    )
+    item_validation_fraction: float = flag(
+        default=SplitConfig.item_validation_fraction, help="items that are held out for validation (split query_item)"
+    )
     pseudo_queries: int = flag(default=0, help="text queries made from each item's own text")
     max_pairs_per_item: int = flag(default=0, help="training pairs an item, at most; 0: no cap")
     frequencies: str = flag(default="exact", choices=("exact", "sketch"), help="how queries and pairs are counted")
@@ -75,6 +86,7 @@ class PairsPlan:
     pair_rules: PairRules
     join_rules: JoinRules
     encoding: QueryEncoding | None
+    hold_out: HoldOutRules | None
 
     @property
     def unit_names(self) -> list[str]:
@@ -101,6 +113,7 @@ def plan(config: PairsConfig) -> PairsPlan:
     columns = table_columns(config.columns, "engagements")
     check_columns(files, columns, ENGAGEMENTS)
     encoding = _query_encoding(config, features, num_buckets) if files else None
+    image_root = str(Path(config.image_root).resolve())
     settings = {name: value for name, value in asdict(config).items() if name not in _PLACES + _GATES}
     text_encoder = _text_encoder(config, features)
     inputs = [input_identity(files), features["units"], features["vocabulary_id"], features["image_encoder_id"]]
@@ -130,6 +143,11 @@ def plan(config: PairsConfig) -> PairsPlan:
             fingerprint=identity,
         ),
         encoding=encoding,
+        hold_out=HoldOutRules(
+            **common, image_root=image_root if encoding is not None else None, limits=limits_of(features)
+        )
+        if files and config.split == "query_item"
+        else None,
     )
 
 

@@ -15,12 +15,16 @@ QUERY_ROWS = pa.schema(
         for name in ("timestamp", "surface", "query", "item_id", "action")
     ]
 )
+#: The same with the session, null if the log has none: what pairs are split by.
+SESSION_ROWS = QUERY_ROWS.append(ENGAGEMENTS.field("session_id"))
 _ROWS_A_MESSAGE = 65_536
 
 
-def query_rows(engagements: pa.Table, end_us: int | None) -> tuple[pa.Table, Counter[str]]:
-    """QUERY_ROWS of valid ENGAGEMENTS: surfaces with a query, positive actions, before `end_us`. Counts the others as
-    rows_after_date and rows_without_task."""
+def query_rows(
+    engagements: pa.Table, end_us: int | None, schema: pa.Schema = QUERY_ROWS
+) -> tuple[pa.Table, Counter[str]]:
+    """QUERY_ROWS (or SESSION_ROWS, as `schema` says) of valid ENGAGEMENTS: surfaces with a query, positive actions,
+    before `end_us`. Counts the others as rows_after_date and rows_without_task."""
     num_rows = engagements.num_rows
     if end_us is not None:
         engagements = engagements.filter(pc.less(pc.cast(engagements.column("timestamp"), pa.int64()), end_us))
@@ -29,7 +33,7 @@ def query_rows(engagements: pa.Table, end_us: int | None) -> tuple[pa.Table, Cou
         pc.is_in(engagements.column("surface"), pa.array(QUERY_SURFACES)),
         pc.is_in(engagements.column("action"), pa.array(POSITIVE_ACTIONS)),
     )
-    kept = engagements.filter(has_task).select(QUERY_ROWS.names).cast(QUERY_ROWS)
+    kept = engagements.filter(has_task).select(schema.names).cast(schema)
     counts = Counter(rows_after_date=num_rows - num_in_time, rows_without_task=num_in_time - kept.num_rows)
     return kept, counts
 

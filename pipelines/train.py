@@ -25,7 +25,7 @@ from model.itemsage import ItemSage
 from model.itemsage_config import ItemSageConfig
 from model.model_store import install_model, save_model
 from model.pictures import DEFAULT_LIMITS
-from model.split import Split
+from model.split import DEFAULT_KIND, KINDS, Split, SplitConfig
 from model.start import start_from_catalogue_
 from model.training import resolve_device
 from model.training import train as train_model
@@ -103,11 +103,17 @@ class TrainConfig(Acceptance, LogThresholds):
     )
     vocabulary_mode: str = flag(default="vocabulary", choices=("vocabulary", "hashing"), help="how tokens get ids")
     pseudo_queries: int = flag(default=0, help="text queries made from each item's own text")
-    split: str = flag(default="time", choices=("time", "item_time", "query_hash"), help="how pairs are split")
+    split: str = flag(default=DEFAULT_KIND, choices=KINDS, help="how pairs are split, see `itemsage pairs`")
     test_days: float | None = flag(default=None, help="length of the test part (split time)")
     gap_days: float | None = flag(default=None, help="length of the gap before it (split time)")
     test_fraction: float = flag(default=0.2, help="test part (of the log's span, an item's rows or the queries)")
     validation_fraction: float = flag(default=0.1, help="validation part, for early stopping")
+    item_test_fraction: float = flag(
+        default=SplitConfig.item_test_fraction, help="items that are held out for the test part (split query_item)"
+    )
+    item_validation_fraction: float = flag(
+        default=SplitConfig.item_validation_fraction, help="items that are held out for validation (split query_item)"
+    )
     frequencies: str = flag(default="exact", choices=("exact", "sketch"), help="how pairs are counted for logQ")
     num_buckets: int = flag(default=0, help="buckets of a new store; 0 chooses about 3,000 rows a bucket")
     epochs: float = flag(default=TrainingConfig.epochs, help="passes over the pairs, at most")

@@ -21,7 +21,8 @@ SHARED_KEYS = frozenset(
     calibrate_samples calibrate_users calibration calibration_days catalog
     date decay_per_day device dropout dry_run embeddings end_date engagements epochs exact frequencies from_date
     gap_days hashing_size image image_dtype image_encoder image_encoder_folder image_root image_weights
-    image_weights_name image_weights_sha256 include_train item items json judgements keep keep_going
+    image_weights_name image_weights_sha256 include_train item item_test_fraction item_validation_fraction items json
+    judgements keep keep_going
     keep_near_duplicates keep_seen learning_rate max_actions max_bigrams max_coverage_drop max_drift_auc
     max_pairs_per_item max_picture_bytes max_picture_pixels max_quarantined_log max_quarantined_pictures
     max_quarantined_rows max_queries max_recall_drop max_row_drop max_row_growth max_search_k max_trees max_trigrams

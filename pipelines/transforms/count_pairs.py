@@ -1,7 +1,7 @@
 """Rows of a bucket of items to its distinct pairs, labelled with the part of the split they fall into.
 
 rows of a bucket --+-- items without features are left out
-                   +-- part of the split, gap left out
+                   +-- part of the split, gap left out, and of a query_item split rows that its held-out sessions know
                    +-- one row a (task, query, item, part) with its count: PAIRS
                    +-- pseudo-queries from the items' own text
                    +-- cap an item
@@ -19,11 +19,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from model.held_out import UNKNOWN, item_codes, pair_codes, query_codes
 from model.item_cutoffs import fit_item_cutoffs
 from model.pseudo_queries import pseudo_queries
-from model.split import Split, assign
+from model.split import PARTS, Split, assign
 from pipelines.opened_models import open_vocabulary
-from pipelines.query_rows import QUERY_ROWS
+from pipelines.query_rows import SESSION_ROWS
 from pipelines.transforms.bucket_rows import pack
 from pipelines.transforms.cap_pairs import cap_pairs
 from pipelines.transforms.embed_queries import pictures_by_unit
@@ -33,7 +34,8 @@ from schemas.hashing import stable_hash
 from schemas.records import decode_features, read_records
 from schemas.tables import PSEUDO_TASK, TEXT_FIELDS
 
-#: Share of the pseudo-queries that validate, where a validation part was asked for; none tests.
+#: Share of the pseudo-queries that validate, where a validation part was asked for; none tests, but those of items and
+#: queries that a query_item split holds out: an item that is to be new has no pair of any kind that trains.
 PSEUDO_VALIDATION_SHARE = 0.05
 
 #: Distinct pairs of a bucket, sorted by (part, task, query_id, item_id). count: engagement rows, 1 for a pseudo-query.
@@ -88,7 +90,7 @@ def surface_of(task: str) -> str:
 
 
 def count_pairs(rows: pa.Table, split: Split, known_items: pa.Array) -> BucketPairs:
-    """Distinct pairs of QUERY_ROWS whose item is among `known_items`; rows must hold all rows of their items.
+    """Distinct pairs of SESSION_ROWS whose item is among `known_items`; rows must hold all rows of their items.
 
     counts: rows_item_unknown, rows_gap.
     """
@@ -96,14 +98,31 @@ def count_pairs(rows: pa.Table, split: Split, known_items: pa.Array) -> BucketPa
     cutoffs = None
     if split.kind == "item_time":
         cutoffs = fit_item_cutoffs(known, split.test_fraction, split.validation_fraction)
-        split = Split.from_json(split.to_json(), cutoffs)
-    labelled = known.append_column("part", assign(split, known))
+        split = split.with_table(cutoffs)
+    parts = assign(split, known)
+    if split.kind == "query_item":
+        parts = without_told(parts, known)
+    labelled = known.append_column("part", parts)
     kept = labelled.filter(pc.not_equal(labelled.column("part"), "gap"))
     task = pc.binary_join_element_wise(kept.column("surface"), kept.column("action"), "/")
     grouped = kept.append_column("task", task).group_by(["task", "query", "item_id", "part"])
     pairs = grouped.aggregate([([], "count_all")]).rename_columns({"count_all": "count"})
     counts = Counter(rows_item_unknown=rows.num_rows - known.num_rows, rows_gap=known.num_rows - kept.num_rows)
     return BucketPairs(with_query_ids(pairs), cutoffs, counts)
+
+
+def without_told(parts: pa.Array, rows: pa.Table) -> pa.Array:
+    """The parts of SESSION_ROWS, "gap" for rows whose session led to the same item in a harder part, too: they would
+    tell it (another spelling, another photo, then the same product). rows must hold all rows of their items."""
+    codes = pc.index_in(parts, value_set=pa.array(PARTS)).to_numpy()
+    session = rows.column("session_id").combine_chunks().dictionary_encode()
+    item = rows.column("item_id").combine_chunks().dictionary_encode()
+    has_session = session.is_valid().to_numpy(zero_copy_only=False)
+    visit = pc.fill_null(session.indices, 0).to_numpy().astype(np.int64) * (len(item.dictionary) + 1)
+    _, number = np.unique(visit + item.indices.to_numpy(), return_inverse=True)
+    hardest = np.zeros(len(codes), np.int64)
+    np.maximum.at(hardest, number[has_session], codes[has_session])
+    return pc.if_else(pa.array(has_session & (codes < hardest[number])), "gap", parts)
 
 
 def with_query_ids(pairs: pa.Table) -> pa.Table:
@@ -118,16 +137,33 @@ def with_query_ids(pairs: pa.Table) -> pa.Table:
     return joined.select(PAIRS.names).cast(PAIRS).sort_by(_SORTED)
 
 
-def pseudo_pairs(items: pa.Table, known_items: pa.Array, count: int, seed: int, has_validation: bool) -> pa.Table:
-    """PAIRS of task PSEUDO_TASK for the items (ITEMS) among `known_items`: train, a share of the queries validation."""
+def pseudo_pairs(items: pa.Table, known_items: pa.Array, count: int, seed: int, split: Split) -> pa.Table:
+    """PAIRS of task PSEUDO_TASK for the items (ITEMS) among `known_items`: train, a share of the queries validation.
+
+    With a query_item split those of a held-out item, or equal to a held-out query, are in that part.
+    """
     rows: list[dict[str, Any]] = []
     for item in items.filter(pc.is_in(items.column("item_id"), value_set=known_items)).to_pylist():
         for query in dict.fromkeys(pseudo_queries(item, count, seed)):
-            held_out = has_validation and stable_hash(f"pseudo/{seed}/{query}") < PSEUDO_VALIDATION_SHARE * 2**64
+            held_out = split.has_validation and stable_hash(f"pseudo/{seed}/{query}") < PSEUDO_VALIDATION_SHARE * 2**64
             part = "validation" if held_out else "train"
             rows.append({"task": PSEUDO_TASK, "query": query, "item_id": item["item_id"], "part": part, "count": 1})
     without_id = pa.schema([PAIRS.field(name) for name in ("task", "query", "item_id", "part", "count")])
-    return with_query_ids(pa.Table.from_pylist(rows, schema=without_id))
+    pairs = pa.Table.from_pylist(rows, schema=without_id)
+    if split.held_out is not None and len(pairs):
+        pairs = pairs.set_column(
+            pairs.column_names.index("part"), without_id.field("part"), _pseudo_parts(pairs, split)
+        )
+    return with_query_ids(pairs)
+
+
+def _pseudo_parts(pairs: pa.Table, split: Split) -> pa.Array:
+    """The harder part of the item's, the query's, if it is in the log, and the one that the pairs have."""
+    own = pc.index_in(pairs.column("part"), value_set=pa.array(PARTS)).to_numpy()
+    surface = pa.array([surface_of(PSEUDO_TASK)] * len(pairs))
+    query = query_codes(split.held_out, pairs.append_column("surface", surface))
+    query = np.where(query == UNKNOWN, own, np.maximum(query, own))
+    return pa.array(PARTS).take(pa.array(pair_codes(query, item_codes(split.held_out, pairs.column("item_id")))))
 
 
 def bucket_pairs(
@@ -156,7 +192,7 @@ def bucket_pairs(
     found.counts["rows_capped"] += num_rows - (pc.sum(found.pairs["count"]).as_py() or 0)
     if rules.pseudo_queries:
         items = pq.read_table(Path(rules.run, "items", f"{name}.parquet"), columns=["item_id", *TEXT_FIELDS])
-        pseudo = pseudo_pairs(items, known, rules.pseudo_queries, rules.seed, split.has_validation)
+        pseudo = pseudo_pairs(items, known, rules.pseudo_queries, rules.seed, split)
         with_tokens = pseudo.filter(_tokens_mask(pseudo, has_tokens))
         found.counts["pseudo_pairs_without_tokens"] += pseudo.num_rows - with_tokens.num_rows
         found.pairs = pa.concat_tables([found.pairs, with_tokens]).sort_by(_SORTED)
@@ -178,7 +214,7 @@ class _CountBucket(beam.DoFn):
 
     def process(self, element: tuple[int, Iterable[bytes]], split: Split) -> Iterable[Any]:
         bucket, payloads = element
-        rows = pa.concat_tables([QUERY_ROWS.empty_table(), *map(unpack_table, payloads)])
+        rows = pa.concat_tables([SESSION_ROWS.empty_table(), *map(unpack_table, payloads)])
         vocabulary = open_vocabulary(self.rules.vocabulary_folder)
         found = bucket_pairs(rows, bucket, split, self.rules, lambda text: len(vocabulary.encode(text)) > 0)
         yield bucket, pack(found.pairs), dict(found.counts)
@@ -191,7 +227,7 @@ class _CountBucket(beam.DoFn):
 
 
 class CountPairs(beam.PTransform):
-    """(bucket, IPC bytes of QUERY_ROWS), at least one for each bucket, and a Split as side input, in. Out:
+    """(bucket, IPC bytes of SESSION_ROWS), at least one for each bucket, and a Split as side input, in. Out:
 
     pairs         (bucket, IPC bytes of PAIRS, counts)
     parts         Counter: pairs by part

@@ -1,6 +1,6 @@
 """Engagement files to rows that can train a model, by bucket of their item.
 
-    slices -> {rows: (bucket, IPC bytes of QUERY_ROWS), spans: TimeSpan of those rows}
+    slices -> {rows: (bucket, IPC bytes of SESSION_ROWS), spans: TimeSpan of those rows}
 
 A slice is a unit of the stage "pairs" that only counts; it is read again on a rerun.
 """
@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from model.split import TimeSpan
 from pipelines.console.progress import Progress
-from pipelines.query_rows import query_rows
+from pipelines.query_rows import SESSION_ROWS, query_rows
 from pipelines.transforms.bucket_rows import pack
 from pipelines.units import Unit, UnitWriter
 from schemas.hashing import bucket_of
@@ -93,7 +93,7 @@ class _ReadSlice(beam.DoFn):
         progress = Progress.shared("pairs", "engagements", self.total)
         waiting: list[pa.Table] = []
         span = TimeSpan()
-        read = partial(query_rows, end_us=self.source.end_us)
+        read = partial(query_rows, end_us=self.source.end_us, schema=SESSION_ROWS)
         for rows in read_and_seal(file_slice, self.source.columns, writer, progress, read):
             span += TimeSpan.of(rows.column("timestamp"))
             waiting.append(rows)
@@ -110,7 +110,7 @@ class _ReadSlice(beam.DoFn):
 
 
 class ReadEngagements(beam.PTransform):
-    """Slices in; `rows` (bucket, IPC bytes of QUERY_ROWS) and `spans` (TimeSpan) out, as a tuple with these names."""
+    """Slices in; `rows` (bucket, IPC bytes of SESSION_ROWS) and `spans` (TimeSpan) out, as a tuple with these names."""
 
     def __init__(self, source: EngagementsSource, total: int | None = None):
         super().__init__(label="Read engagements")

@@ -1,5 +1,6 @@
 """What is known once all buckets are done: the split that was fitted, and how often each item trains."""
 
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
@@ -22,12 +23,13 @@ class _WriteSummary(beam.DoFn):
         self.run = run
 
     def process(
-        self, unit: Unit, split: Split, cutoffs: list[bytes], item_counts: list[bytes]
+        self, unit: Unit, split: Split, split_counts: Counter[str], cutoffs: list[bytes], item_counts: list[bytes]
     ) -> Iterable[dict[str, Any]]:
         writer = UnitWriter(self.run, unit)
         if unit.name == "split":
             if split.kind == "item_time":
-                split = Split.from_json(split.to_json(), _sorted_table(cutoffs, ITEM_CUTOFFS))
+                split = split.with_table(_sorted_table(cutoffs, ITEM_CUTOFFS))
+            writer.counts.update(split_counts)
             split.write_files(lambda name: writer.file(f"pairs/{name}"))
         else:
             table = _sorted_table(item_counts, ITEM_COUNTS)
@@ -43,22 +45,24 @@ def _sorted_table(payloads: list[bytes], schema: pa.Schema) -> pa.Table:
 
 
 class WriteSummaries(beam.PTransform):
-    """The units of SUMMARIES in, their sidecars out: split.json, split.parquet and item_counts.parquet in pairs/."""
+    """The units of SUMMARIES in, their sidecars out: split.json, split.parquet and item_counts.parquet in pairs/.
+    split_counts: of how the split was fitted."""
 
     def __init__(
         self,
         run: str,
         split: beam.PCollection[Split],
+        split_counts: beam.PCollection[Counter[str]],
         item_cutoffs: beam.PCollection[bytes],
         item_counts: beam.PCollection[bytes],
     ):
         super().__init__(label="Write summaries")
-        self.run, self.split, self.item_cutoffs, self.item_counts = run, split, item_cutoffs, item_counts
+        self.run = run
+        self.singletons, self.lists = (split, split_counts), (item_cutoffs, item_counts)
 
     def expand(self, units: beam.PCollection[Unit]) -> beam.PCollection[dict[str, Any]]:
         return units | "Write summary" >> beam.ParDo(
             _WriteSummary(self.run),
-            beam.pvalue.AsSingleton(self.split),
-            beam.pvalue.AsList(self.item_cutoffs),
-            beam.pvalue.AsList(self.item_counts),
+            *map(beam.pvalue.AsSingleton, self.singletons),
+            *map(beam.pvalue.AsList, self.lists),
         )

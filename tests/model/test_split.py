@@ -1,16 +1,21 @@
 """The split: parts of the right rows, for the log it was fitted on and for any other."""
 
 import datetime as dt
+import math
 import random
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from model.held_out import fit_held_out, item_node, query_node
 from model.item_cutoffs import fit_item_cutoffs, part_sizes
+from model.near_groups import LOOKS, MARKS, NODES
 from model.split import (
     DAY_US,
+    KINDS,
     Split,
     SplitConfig,
     TimeSpan,
@@ -44,14 +49,23 @@ def log(rows: list[tuple[float, str, str]], surface: str = "search") -> pa.Table
 
 def fit(table: pa.Table, config: SplitConfig) -> Split:
     split = fit_split(TimeSpan.of(table.column("timestamp")), config)
-    if config.kind != "item_time":
-        return split
-    return Split.from_json(split.to_json(), fit_item_cutoffs(table, config.test_fraction, config.validation_fraction))
+    if config.kind == "item_time":
+        return split.with_table(fit_item_cutoffs(table, config.test_fraction, config.validation_fraction))
+    if config.kind == "query_item":
+        queries = {query_node("search", query) for query in table.column("query").to_pylist()}
+        items = {item_node(item_id) for item_id in table.column("item_id").to_pylist()}
+        nodes = [(node, False, 0, 0) for node in queries] + [(node, True, 0, 0) for node in items]
+        rows = [dict(zip(NODES.names, node, strict=True)) for node in nodes]
+        nodes_table = pa.Table.from_pylist(rows, schema=NODES)
+        return split.with_table(
+            fit_held_out(nodes_table, MARKS.empty_table(), LOOKS.empty_table(), split.shares, split.seed)[0]
+        )
+    return split
 
 
 def test_time_split_has_a_part_for_each_stretch_of_days():
     table = log([(day, "q", "i") for day in range(31)])
-    split = fit(table, SplitConfig(test_days=7, gap_days=2, validation_days=3))
+    split = fit(table, SplitConfig(kind="time", test_days=7, gap_days=2, validation_days=3))
     labels = assign(split, table).to_pylist()
     # the last timestamp is day 30: test is what lies less than 7 days before it
     assert labels == ["train"] * 19 + ["validation"] * 3 + ["gap"] * 2 + ["test"] * 7
@@ -59,16 +73,19 @@ def test_time_split_has_a_part_for_each_stretch_of_days():
 
 def test_time_split_without_days_scales_with_the_log():
     seconds = log([(second / 86_400, "q", "i") for second in range(1000)])
-    labels = assign(fit(seconds, SplitConfig()), seconds).to_pylist()
+    labels = assign(fit(seconds, SplitConfig(kind="time")), seconds).to_pylist()
     assert [labels.count(part) for part in ("train", "validation", "gap", "test")] == [675, 100, 25, 200]
     year = log([(day, "q", "i") for day in range(365)])
-    labels = assign(fit(year, SplitConfig()), year).to_pylist()
+    labels = assign(fit(year, SplitConfig(kind="time")), year).to_pylist()
     assert [labels.count(part) for part in ("validation", "gap", "test")] == [7, 3, 14]
 
 
 def test_no_test_part_means_no_gap_and_later_rows_are_test():
     table = log([(day, "q", "i") for day in range(20)])
-    for config in (SplitConfig(test_days=0, validation_days=2), SplitConfig(test_fraction=0, validation_days=2)):
+    for config in (
+        SplitConfig(kind="time", test_days=0, validation_days=2),
+        SplitConfig(kind="time", test_fraction=0, validation_days=2),
+    ):
         split = fit(table, config)
         assert not split.has_test
         assert assign(split, table).to_pylist() == ["train"] * 18 + ["validation"] * 2
@@ -114,6 +131,37 @@ def test_query_hash_keeps_a_query_in_one_part_in_the_asked_shares():
     assert other_seed != labels
 
 
+def test_query_item_holds_out_queries_and_items():
+    table = log([(0, f"query {number % 500}", f"i{number % 301}") for number in range(6000)])
+    split = fit(table, SplitConfig(kind="query_item", item_test_fraction=0.1))
+    labels = assign(split, table).to_pylist()
+    parts_of_queries, parts_of_items = {}, {}
+    for row, label in zip(table.to_pylist(), labels, strict=True):
+        parts_of_queries.setdefault(row["query"], set()).add(label)
+        parts_of_items.setdefault(row["item_id"], set()).add(label)
+    assert sum(parts == {"test"} for parts in parts_of_queries.values()) == 100
+    assert sum("train" not in parts for parts in parts_of_queries.values()) == 150
+    assert sum(parts == {"test"} for parts in parts_of_items.values()) == 30
+    assert sum("train" not in parts for parts in parts_of_items.values()) == 45
+    assert abs(labels.count("train") / 6000 - 0.7 * 0.85) < 0.02
+    train = table.to_pylist()[labels.index("train")]
+    later = [
+        (9, "query 501", train["item_id"]),
+        (9, train["query"], "new"),
+        (9, train["query"].upper(), train["item_id"]),
+    ]
+    assert assign(split, log(later)).to_pylist() == ["test", "test", "train"]
+
+
+def test_query_item_without_a_test_part_holds_out_no_items_for_it():
+    table = log([(0, f"query {number % 50}", f"i{number % 31}") for number in range(600)])
+    split = fit(table, SplitConfig(kind="query_item", test_fraction=0))
+    assert (split.item_test_fraction, split.item_validation_fraction) == (0, 0.05)
+    assert set(assign(split, table).to_pylist()) == {"train", "validation"}
+    split = fit(table, SplitConfig(kind="query_item", test_fraction=0, validation_fraction=0))
+    assert set(assign(split, table).to_pylist()) == {"train"}
+
+
 def test_a_model_without_engagements_is_tested_by_all_of_them():
     assert assign(no_engagements(SplitConfig()), log([(0, "q", "i")])).to_pylist() == ["test"]
 
@@ -123,7 +171,7 @@ def test_a_model_without_engagements_is_tested_by_all_of_them():
     rows=st.lists(
         st.tuples(st.integers(0, 6), st.sampled_from("qrs"), st.sampled_from("abc")), min_size=1, max_size=40
     ),
-    kind=st.sampled_from(["time", "item_time", "query_hash"]),
+    kind=st.sampled_from(KINDS),
     shuffle=st.randoms(use_true_random=False),
     test_fraction=st.sampled_from([0.0, 0.2, 0.5]),
 )
@@ -158,7 +206,7 @@ def test_spans_add_up():
 
 def test_an_empty_part_is_an_error_that_says_which():
     table = log([(0, "q", "i"), (1, "q", "i")])
-    split = fit(table, SplitConfig(test_days=30, gap_days=0, validation_days=1))
+    split = fit(table, SplitConfig(kind="time", test_days=30, gap_days=0, validation_days=1))
     with pytest.raises(
         ThresholdError, match=r"none in train and validation \(train 0, validation 0, test 2\).*--test-days"
     ):
@@ -173,10 +221,13 @@ def test_an_empty_part_is_an_error_that_says_which():
 @pytest.mark.parametrize(
     ("keywords", "message"),
     [
-        ({"kind": "random"}, "time, item_time, query_hash, got 'random'"),
+        ({"kind": "random"}, "query_item, time, item_time, query_hash, got 'random'"),
+        ({"item_test_fraction": 0.7, "item_validation_fraction": 0.3}, r"leave a rest to train, got \(0.7, 0.3\)"),
+        ({"test_fraction": math.nan}, r"got \(nan, 0.1\)"),
+        ({"kind": "query_item", "test_days": 7.0}, "--test-days with --split time, got 7 with --split query_item"),
         ({"test_fraction": 1.0, "validation_fraction": 0.0}, r"leave a rest to train, got \(1.0, 0.0\)"),
         ({"test_fraction": -0.1}, r">= 0 .* got \(-0.1, 0.1\)"),
-        ({"gap_days": -1.0}, "gap_days >= 0, got -1.0"),
+        ({"kind": "time", "gap_days": -1.0}, "gap_days >= 0, got -1.0"),
     ],
 )
 def test_wrong_configs_are_refused(keywords, message):
@@ -185,10 +236,17 @@ def test_wrong_configs_are_refused(keywords, message):
 
 
 def test_broken_files_are_refused(tmp_path):
-    split = fit(log([(0, "q", "a"), (1, "q", "a")]), SplitConfig(kind="item_time"))
-    split.save(tmp_path)
-    (tmp_path / "split.parquet").unlink()
-    with pytest.raises(CorruptFileError, match=r"split\.parquet"):
+    table = log([(0, "q", "a"), (1, "q", "a")])
+    for kind in ("item_time", "query_item"):
+        fit(table, SplitConfig(kind=kind)).save(tmp_path)
+        (tmp_path / "split.parquet").unlink()
+        with pytest.raises(CorruptFileError, match=r"split\.parquet"):
+            Split.load(tmp_path)
+        without_table = Split(kind=kind, has_validation=True, has_test=True)
+        with pytest.raises(CorruptFileError, match=r"split\.parquet"):
+            assign(without_table, table)
+    pq.write_table(pa.table({"item_id": ["a"]}), tmp_path / "split.parquet")
+    with pytest.raises(CorruptFileError, match="query_item"):
         Split.load(tmp_path)
     (tmp_path / "split.json").write_text('{"kind": "time", "surprise": 1}')
     with pytest.raises(CorruptFileError, match="surprise"):
