@@ -23,6 +23,7 @@ import pyarrow.compute as pc
 
 from model.near_groups import near_groups
 from model.tokenizer import normalize, words
+from schemas.errors import CorruptFileError
 from schemas.hashing import stable_hash
 from schemas.tables import TEXT_FIELDS
 
@@ -113,12 +114,16 @@ def fit_held_out(
 
 
 def codes_of(held_out: pa.Table, nodes_N: np.ndarray) -> np.ndarray:
-    """The part of each of the uint64 nodes by HELD_OUT, int64 [N]: TRAIN, VALIDATION, TEST or UNKNOWN."""
+    """The part of each of the uint64 nodes by HELD_OUT, int64 [N]: TRAIN, VALIDATION, TEST or UNKNOWN. Raises
+    CorruptFileError for a table that is no HELD_OUT."""
     known = held_out["node"].to_numpy()
     if len(known) == 0:
         return np.full(len(nodes_N), UNKNOWN)
+    code = pc.index_in(held_out["part"], value_set=pa.array(_PARTS))
+    if code.null_count or (known[1:] <= known[:-1]).any():
+        raise CorruptFileError(f"expected distinct nodes that rise, each in one of {', '.join(_PARTS)}, got others")
+    code = code.to_numpy()
     place_N = np.minimum(np.searchsorted(known, nodes_N), len(known) - 1)
-    code = pc.index_in(held_out["part"], value_set=pa.array(_PARTS)).to_numpy()
     return np.where(known[place_N] == nodes_N, code[place_N], UNKNOWN)
 
 

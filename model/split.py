@@ -187,12 +187,11 @@ class Split:
         if not path.is_file():
             raise CorruptFileError(f"expected the table of a split of kind {value['kind']} at {path}, got no file")
         try:
-            return cls.from_json(value, pq.read_table(path))
+            table = pq.read_table(path).cast(_TABLES[value["kind"]][1])
         except (ValueError, pa.ArrowException) as error:
-            got = f"{type(error).__name__}: {error}"
-            raise CorruptFileError(
-                f"expected the table of a split of kind {value['kind']} at {path}, got {got}"
-            ) from error
+            expected = f"expected the table of a split of kind {value['kind']} at {path}"
+            raise CorruptFileError(f"{expected}, got {type(error).__name__}: {error}") from error
+        return cls.from_json(value, table)
 
 
 def no_engagements(config: SplitConfig) -> Split:

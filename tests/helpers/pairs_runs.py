@@ -1,7 +1,9 @@
 """Runs whose stages before the pairs are finished, random logs of engagements, and the pairs that the job wrote."""
 
 import datetime as dt
+import hashlib
 import random
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,8 +25,16 @@ WITHOUT_FEATURES = {"item-28", "item-29"}
 TEXTS = ["red shoe", "Blue DRESS", "green hat", "wool scarf", "shoe", "dress for a party", "qqq"]
 
 
-def make_run(folder: Path, num_buckets: int, encoder_folder: Path | None = None) -> Path:
-    """A run folder with finished items, vocabulary and features stages."""
+def make_run(
+    folder: Path,
+    num_buckets: int,
+    encoder_folder: Path | None = None,
+    pictures: Mapping[str, Sequence[Path]] | None = None,
+    texts: Mapping[str, str] | None = None,
+) -> Path:
+    """A run folder with finished items, vocabulary and features stages. pictures: item -> its picture files, their
+    vectors are noise; texts: item -> its title, where it is not the usual one."""
+    pictures, texts = pictures or {}, texts or {}
     counts = TokenCounts()
     for text in TEXTS[:-1]:
         counts.add_text(f"acme {text}")
@@ -37,8 +47,9 @@ def make_run(folder: Path, num_buckets: int, encoder_folder: Path | None = None)
         facts |= {"image_encoder_id": encoder.network_id, "picture_dim": encoder.dim}
     rows = []
     for number, item_id in enumerate(ITEM_IDS):
-        text = {"title": f"Acme {TEXTS[number % 6]} {number}", "brand": "Acme"}
-        rows.append({"item_id": item_id, **dict.fromkeys(TEXT_FIELDS), **text, "images": []})
+        text = {"title": texts.get(item_id, f"Acme {TEXTS[number % 6]} {number}"), "brand": "Acme"}
+        images = list(map(str, pictures.get(item_id, ())))
+        rows.append({"item_id": item_id, **dict.fromkeys(TEXT_FIELDS), **text, "images": images})
     names = [bucket_name(bucket, num_buckets) for bucket in range(num_buckets)]
     for bucket, name in enumerate(names):
         mine = [row for row in rows if bucket_of(row["item_id"], num_buckets) == bucket]
@@ -56,7 +67,10 @@ def make_run(folder: Path, num_buckets: int, encoder_folder: Path | None = None)
                             item_id=row["item_id"],
                             token_ids=vocabulary.encode_item(row)[0],
                             token_offsets=vocabulary.encode_item(row)[1],
-                            pictures=np.zeros((0, facts["picture_dim"]), np.float16),
+                            pictures=np.ones((len(row["images"]), facts["picture_dim"]), np.float16),
+                            picture_sha256=tuple(
+                                hashlib.sha256(Path(image).read_bytes()).digest() for image in row["images"]
+                            ),
                         )
                     )
                     for row in sorted(mine, key=lambda row: row["item_id"])

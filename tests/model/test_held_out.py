@@ -5,10 +5,12 @@ from collections import defaultdict
 
 import numpy as np
 import pyarrow as pa
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.held_out import (
+    HELD_OUT,
     TEST,
     TRAIN,
     UNKNOWN,
@@ -24,6 +26,7 @@ from model.held_out import (
 from model.near_groups import LOOKS, MAX_ITEMS_OF_A_PICTURE, MAX_QUERIES_OF_A_SESSION, NODES, near_groups
 from model.near_groups import MARKS as MARKS_SCHEMA
 from model.picture_looks import LOOK_BYTES
+from schemas.errors import CorruptFileError
 from schemas.tables import TEXT_FIELDS
 
 SHARES = HeldOutShares(test=0.2, validation=0.1, item_test=0.1, item_validation=0.1)
@@ -194,6 +197,13 @@ def test_what_is_unknown_is_test():
     parts = [TRAIN, VALIDATION, TEST, UNKNOWN]
     query_P, item_P = (grid.ravel() for grid in np.meshgrid(parts, parts))
     assert pair_codes(query_P, item_P).reshape(4, 4).tolist() == [[0, 1, 2, 2], [1, 1, 2, 2], [2] * 4, [2] * 4]
+
+
+def test_a_damaged_table_is_refused():
+    for nodes, parts in (([2, 1], ["train", "test"]), ([1, 1], ["train", "test"]), ([1, 2], ["train", "exam"])):
+        damaged = pa.table([pa.array(nodes, pa.uint64()), pa.array(parts)], schema=HELD_OUT)
+        with pytest.raises(CorruptFileError, match="nodes that rise"):
+            codes_of(damaged, np.array([1], np.uint64))
 
 
 def test_nodes_do_not_depend_on_the_process():

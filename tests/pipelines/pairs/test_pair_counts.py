@@ -35,7 +35,8 @@ def test_pseudo_queries_alone_and_beside_a_log(tmp_path):
     both = make_run(tmp_path / "both", 2)
     log = write_log(tmp_path / "log.parquet", make_log(3, 400, with_pictures=False))
     tasks = Counter(
-        pair.task for pair in read_pairs_after(both, engagements=str(log), pseudo_queries=6, seed=7)["train"]
+        pair.task
+        for pair in read_pairs_after(both, engagements=str(log), pseudo_queries=6, seed=7, split="time")["train"]
     )
     assert tasks[PSEUDO_TASK] == len(got["train"])
     assert tasks["search/click"] > 0

@@ -75,7 +75,14 @@ def tree(folder: Path) -> dict[str, str]:
 
 @pytest.mark.parametrize(
     ("kind", "num_buckets", "with_pictures"),
-    [("time", 1, False), ("item_time", 5, True), ("query_hash", 3, False), ("time", 4, True)],
+    [
+        ("query_item", 2, False),
+        ("time", 1, False),
+        ("item_time", 5, True),
+        ("query_hash", 3, False),
+        ("time", 4, True),
+        ("query_item", 3, True),
+    ],
 )
 def test_pairs_equal_a_naive_computation(tmp_path, encoder_folder, image_root, kind, num_buckets, with_pictures):
     run = make_run(tmp_path / "run", num_buckets, encoder_folder if with_pictures else None)
@@ -140,12 +147,12 @@ def test_parts_of_a_time_split_lie_apart_in_time(tmp_path):
     run = make_run(tmp_path / "run", 2)
     rows = make_log(1, 800, with_pictures=False)
     log = write_log(tmp_path / "log.parquet", rows)
-    run_pairs(run, engagements=str(log), test_days=8.0, gap_days=3.0, validation_days=5.0)
+    run_pairs(run, engagements=str(log), split="time", test_days=8.0, gap_days=3.0, validation_days=5.0)
     split = Split.load(run / "pairs")
     assert (split.test_start_us - split.gap_start_us) / 86_400_000_000 == 3
     assert (split.gap_start_us - split.validation_start_us) / 86_400_000_000 == 5
     again = make_run(tmp_path / "again", 2)
-    run_pairs(again, engagements=str(log), test_days=0.0, validation_days=5.0)
+    run_pairs(again, engagements=str(log), split="time", test_days=0.0, validation_days=5.0)
     assert read_pairs(again)["test"] == []
     assert len(read_pairs(again)["train"]) > len(read_pairs(run)["train"])
 
@@ -216,7 +223,7 @@ def test_rejected_rows_are_quarantined(tmp_path):
     ]
     (tmp_path / "log.jsonl").write_text("\n".join([*lines, "{broken"]))
     columns = {"engagements": {"timestamp": "when"}}
-    manifest = run_pairs(run, engagements=str(tmp_path / "log.jsonl"), columns=columns)
+    manifest = run_pairs(run, engagements=str(tmp_path / "log.jsonl"), columns=columns, split="time")
     assert (manifest["counts"]["rows_read"], manifest["counts"]["rows_quarantined"]) == (301, 6)
     assert read_stage_manifest(str(run), "log")["counts"]["reason:unknown_action"] == 5
     rows = pa.concat_tables(map(pq.read_table, (run / "quarantine").glob("log-*.parquet"))).to_pylist()
@@ -242,9 +249,10 @@ def test_an_empty_part_is_an_error_and_no_pairs_are_published(tmp_path, capsys):
     run = make_run(tmp_path / "run", 2)
     log = str(write_log(tmp_path / "log.parquet", make_log(2, 200, with_pictures=False)))
     with pytest.raises(ThresholdError, match=r"none in train .*--test-days"):
-        run_pairs(run, engagements=log, test_days=90.0)
+        run_pairs(run, engagements=log, split="time", test_days=90.0)
     assert not (run / "manifests" / "pairs.json").exists()
-    assert pairs.main(["--run", str(run), "--engagements", log, "--test-days", "90"]) == 3
+    assert pairs.main(["--run", str(run), "--engagements", log, "--split", "time", "--test-days", "90"]) == 3
+    assert pairs.main(["--run", str(run), "--engagements", log, "--test-days", "90"]) == 2
     assert "none in train" in capsys.readouterr().err
     home = [row for row in make_log(2, 200, with_pictures=False) if row["surface"] == "home"]
     with pytest.raises(ThresholdError, match="got 0 rows"):
