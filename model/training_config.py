@@ -40,7 +40,7 @@ class TrainingConfig:
     checkpoint_every: int = 0
     log_every: int = 10
     validation_pairs: int = 2000
-    validation_items: int = 5000
+    validation_items: int = 100_000
     frozen: tuple[str, ...] = ()
     drop_tokens: float = 0.15
     drop_fields: float = 0.1

@@ -47,10 +47,16 @@ def save_random_image_encoder(folder: Path) -> Path:
 
 
 def save_random_model(
-    folder: Path, texts: Iterable[str | None], cut_us: int, seed: int = 0, text_encoder_folder: Path | None = None
+    folder: Path,
+    texts: Iterable[str | None],
+    cut_us: int,
+    seed: int = 0,
+    split: Split | None = None,
+    text_encoder_folder: Path | None = None,
 ) -> Path:
     """The folder of a model that knows the words of these texts: `folder`/its id. Both towers count as trained, with
-    the engagements before `cut_us`. text_encoder_folder: of a saved text encoder, for a model that has one."""
+    the engagements before `cut_us`, or as the split says. text_encoder_folder: of a saved text encoder, for a model
+    that has one."""
     work = folder / f"made-{seed}"
     image_encoder = save_random_image_encoder(work / "image_encoder")
     counts = TokenCounts()
@@ -68,7 +74,8 @@ def save_random_model(
         image_encoder_folder=image_encoder,
         text_encoder_folder=text_encoder_folder,
         towers={"text": {"search/click": 10}, "picture": {"closeup/click": 10}},
-        split=Split(
+        split=split
+        or Split(
             kind="time",
             has_validation=True,
             has_test=True,
