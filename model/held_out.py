@@ -7,9 +7,9 @@
     item validates validation   validation         test          test
     item tests     test         test               test          test         and so does an unknown one
 
-A group lies in one part, so near-duplicates never lie on two sides. One with an item counts by its items, one without
-by its queries. What the split does not know, because it was not there when it was fitted, is test: nothing of it has
-trained the model.
+A group lies in one part, so near-duplicates never lie on two sides. One with a query counts by its queries, one of
+items alone by its items: where people ask with pictures of items, these items are held out as often as queries. What
+the split does not know, because it was not there when it was fitted, is test: nothing of it has trained the model.
 """
 
 from collections import Counter
@@ -95,8 +95,8 @@ def fit_held_out(
     order_G = np.argsort(np.fromiter(map(stable_hash, names), np.uint64, len(first_G)), kind="stable")
     code_G = np.full(len(first_G), TRAIN)
     for size_G, test, validation in (
-        (num_items_G, shares.item_test, shares.item_validation),
-        (np.where(num_items_G > 0, 0, num_queries_G), shares.test, shares.validation),
+        (num_queries_G, shares.test, shares.validation),
+        (np.where(num_queries_G > 0, 0, num_items_G), shares.item_test, shares.item_validation),
     ):
         for code, share in ((TEST, test), (VALIDATION, validation)):
             left_G = order_G[(size_G[order_G] > 0) & (code_G[order_G] == TRAIN)]

@@ -147,12 +147,11 @@ def test_no_group_lies_on_two_sides_and_no_order_matters(log, shuffle: random.Ra
     assert counts["split_groups"] == len({members for members in expected.values() if len(members) > 1})
     assert counts["split_items"] + counts["split_queries"] == len(nodes)
 
-    def num(part: str, of_items: bool) -> int:
-        return sum(part_of[node] == part and is_item == of_items for node, is_item, *_ in nodes)
-
-    num_items = sum(is_item for _, is_item, *_ in nodes)
-    for part, share in (("test", SHARES.item_test), ("validation", SHARES.item_validation)):
-        assert num(part, True) <= max(1, round(share * num_items))
+    queries_of_log = [node for node, is_item, *_ in nodes if not is_item]
+    items_alone = [node for node, is_item, *_ in nodes if is_item and not expected[node] & set(queries_of_log)]
+    for part, share, item_share in (("test", 0.2, 0.1), ("validation", 0.1, 0.1)):
+        for counted, asked in ((queries_of_log, share), (items_alone, item_share)):
+            assert sum(part_of[node] == part for node in counted) <= max(1, round(asked * len(counted)))
 
     shuffled = [shuffle.sample(rows, len(rows)) for rows in log]
     again, counts_again = fit_held_out(
@@ -188,6 +187,15 @@ def test_a_group_that_is_too_large_to_be_held_out_trains():
         assert set(parts[:50]) == {"train"}
         assert (parts.count("test"), parts.count("validation")) == (20, 10)
         assert counts["split_largest_group"] == 50
+
+
+def test_where_queries_are_pictures_of_items_both_are_held_out_as_often_as_queries():
+    nodes = items(*range(1, 301)) + queries(*range(1001, 1201))
+    marks = [(node, node % 1000, True) for node in [*range(1, 201), *range(1001, 1201)]]
+    held_out, _ = fit_held_out(table(nodes, NODES), table(marks, MARKS_SCHEMA), table([], LOOKS), SHARES, 0)
+    codes = codes_of(held_out, np.array([node for node, *_ in nodes], np.uint64))
+    assert codes[:200].tolist() == codes[300:].tolist()
+    assert [np.bincount(part).tolist() for part in (codes[300:], codes[200:300])] == [[140, 20, 40], [80, 10, 10]]
 
 
 def test_what_is_unknown_is_test():
