@@ -1,9 +1,11 @@
-"""What a trained model must beat: popularity, TF-IDF, BM25, raw picture neighbours.
+"""What a trained model must beat, where queries are text: popularity, TF-IDF, BM25, and what a log of training
+engagements gives without any model: remembered as it is, or as more text of its items.
 
 Each gives float32 scores [Q, N] of queries against all items, larger is better, so that evaluation ranks all alike.
+Those of pictures are in model/picture_baselines.py.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -38,7 +40,11 @@ class Tfidf:
 
 
 class BM25:
-    """Okapi BM25 (Robertson & Zaragoza 2009, eq. 3.15): k1 = 1.2, b = 0.75, idf = log(1 + (N - n + .5)/(n + .5))."""
+    """Okapi BM25 (Robertson & Zaragoza 2009, eq. 3.15): k1 = 1.2, b = 0.75, idf = log(1 + (N - n + .5)/(n + .5)).
+
+    The package bm25s (its method "lucene") gives these very scores but for the constant factor k1 + 1, so the same
+    order: these lines spare a package.
+    """
 
     def __init__(self, item_texts: Sequence[str], k1: float = 1.2, b: float = 0.75):
         import scipy.sparse  # as above
@@ -62,6 +68,49 @@ class BM25:
         return (self._vectorizer.transform(queries) @ self._items_VN).toarray()
 
 
+def query_key(query: str) -> str:
+    """What two text queries share that are one to a log: their words, in order.
+
+    >>> query_key("Pro-Controller ") == query_key("pro controller")
+    True
+    """
+    return " ".join(_analyze(query))
+
+
+def expanded_texts(item_texts: Sequence[str], pairs: Iterable[tuple[str, int]]) -> list[str]:
+    """Each item's text and, once each, the queries that it was engaged after. pairs: (query, row of the item).
+
+    >>> expanded_texts(["sofa", "lamp"], [("couch", 0), ("red", 0), ("couch", 0)])
+    ['sofa couch red', 'lamp']
+    """
+    queries: list[dict[str, None]] = [{} for _ in item_texts]
+    for query, row in sorted(pairs):
+        queries[row][query] = None
+    return [" ".join([text, *asked]) for text, asked in zip(item_texts, queries, strict=True)]
+
+
+class RememberedLog:
+    """Items by how often they were engaged after this very query (`query_key`), below them, and for a query that the
+    log does not know, as `otherwise` has them."""
+
+    def __init__(self, counts: Mapping[tuple[str, int], int], otherwise: TextScorer):
+        """counts: (query, row of the item) -> engagements."""
+        self._otherwise = otherwise
+        self._counts: dict[str, dict[int, int]] = {}
+        for (query, row), count in counts.items():
+            of_query = self._counts.setdefault(query_key(query), {})
+            of_query[row] = of_query.get(row, 0) + count
+
+    def scores(self, queries: Sequence[str]) -> np.ndarray:
+        """float32 [Q, N]: counts plus the other's score, scaled to below 1; of an unknown query the other's alone."""
+        scores_QN = self._otherwise.scores(queries)
+        for query, scores_N in zip(queries, scores_QN, strict=True):
+            if of_query := self._counts.get(query_key(query)):
+                scores_N /= 1 + np.abs(scores_N).max()
+                scores_N[list(of_query)] += list(of_query.values())
+        return scores_QN
+
+
 def popularity_scores(item_ids: Sequence[str], engaged_ids: Sequence[str]) -> np.ndarray:
     """float32 [N]: how often each item occurs in `engaged_ids` (the training part), equal for all queries."""
     row_of = {name: row for row, name in enumerate(item_ids)}
@@ -70,17 +119,3 @@ def popularity_scores(item_ids: Sequence[str], engaged_ids: Sequence[str]) -> np
         if (row := row_of.get(name)) is not None:
             counts[row] += 1
     return counts
-
-
-def mean_picture_vectors(pictures: Sequence[np.ndarray], picture_dim: int) -> np.ndarray:
-    """float32 [N, D]: the unit mean of each item's unit picture vectors [n, D]; zeros for an item without pictures."""
-    means_ND = np.zeros((len(pictures), picture_dim), np.float32)
-    for row, vectors_PD in enumerate(pictures):
-        if len(vectors_PD):
-            means_ND[row] = unit(vectors_PD.astype(np.float32)).mean(axis=0)
-    return unit(means_ND)
-
-
-def unit(matrix_ND: np.ndarray) -> np.ndarray:
-    """Rows scaled to norm 1; zero rows stay zero."""
-    return matrix_ND / np.maximum(np.linalg.norm(matrix_ND, axis=1, keepdims=True), 1e-12)

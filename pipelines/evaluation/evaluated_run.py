@@ -7,7 +7,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from model.baselines import BM25, Tfidf, mean_picture_vectors
+from model.baselines import BM25, Tfidf
+from model.picture_baselines import mean_picture_vectors
 from model.query_encoder import QueryEncoder
 from schemas.embeddings import embedding_files, read_embeddings
 from schemas.errors import CorruptFileError

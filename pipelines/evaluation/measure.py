@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from model.baselines import unit
 from model.evaluation import HeldOutTask, rank_pairs, summarize_ranks
 from model.metrics import retrieval_frequency
+from model.picture_baselines import unit
 from pipelines.evaluation.plan import Evaluation, tower_of
 from pipelines.evaluation.report import why_not_evaluated
 from schemas.errors import ThresholdError

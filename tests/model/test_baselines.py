@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from model.baselines import BM25, Tfidf, mean_picture_vectors, popularity_scores
+from model.baselines import BM25, RememberedLog, Tfidf, expanded_texts, popularity_scores
 
 TEXTS = ["red wooden chair", "blue chair", "Red sofa, red cushions", ""]
 
@@ -26,6 +26,19 @@ def test_popularity_counts_known_items_only():
     assert popularity_scores(["a", "b"], ["b", "x", "b"]).tolist() == [0, 2]
 
 
-def test_mean_picture_vectors_are_unit_means_of_unit_vectors():
-    pictures = [np.array([[2, 0], [0, 5]], np.float16), np.zeros((0, 2), np.float16)]
-    assert mean_picture_vectors(pictures, 2) == pytest.approx(np.array([[0.5**0.5, 0.5**0.5], [0, 0]]))
+def test_expanded_texts_bring_items_whose_own_words_say_nothing():
+    pairs = [("couch", 2), ("settee", 2), ("couch", 2), ("azure", 1)]
+    assert expanded_texts(TEXTS, pairs)[2] == "Red sofa, red cushions couch settee"
+    scores = BM25(expanded_texts(TEXTS, pairs)).scores(["couch", "azure"])
+    assert scores.argmax(axis=1).tolist() == [2, 1]
+    assert (BM25(TEXTS).scores(["couch"]) == 0).all()
+
+
+def test_the_remembered_log_counts_and_fills_up_by_the_other():
+    bm25 = BM25(TEXTS)
+    log = RememberedLog({("Red  chair", 3): 2, ("red chair", 3): 1, ("red-chair", 1): 1, ("lamp", 0): 1}, bm25)
+    scores, other = log.scores(["red chair", "blue", "nothing"]), bm25.scores(["red chair", "blue", "nothing"])
+    assert np.argsort(-scores[0]).tolist() == [3, 1, 0, 2]  # 3 engagements, 1, then as BM25 has them
+    assert np.floor(scores[0]).tolist() == [0, 1, 0, 3]
+    assert (scores[1:] == other[1:]).all()
+    assert scores.dtype == np.float32

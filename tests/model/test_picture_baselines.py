@@ -1,0 +1,64 @@
+"""Baselines by the vectors of the picture network."""
+
+import numpy as np
+import pytest
+
+from model.picture_baselines import (
+    MAX_PROBE_WORK,
+    LogisticProbe,
+    NearestPhoto,
+    mean_picture_vectors,
+    unit,
+    why_no_probe,
+)
+
+
+def photos_of(num_items: int, num_each: int, dim: int = 16) -> tuple[np.ndarray, np.ndarray]:
+    generator = np.random.default_rng(0)
+    labels = np.repeat(np.arange(num_items), num_each)
+    centres = generator.standard_normal((num_items, dim))
+    vectors = centres[labels] + 0.5 * generator.standard_normal((len(labels), dim))
+    return unit(vectors.astype(np.float32)), labels
+
+
+def test_mean_picture_vectors_are_unit_means_of_unit_vectors():
+    pictures = [np.array([[2, 0], [0, 5]], np.float16), np.zeros((0, 2), np.float16)]
+    assert mean_picture_vectors(pictures, 2) == pytest.approx(np.array([[0.5**0.5, 0.5**0.5], [0, 0]]))
+
+
+def test_the_nearest_photo_is_the_best_of_all_photos_of_an_item():
+    photos, labels = photos_of(6, 4)
+    shuffled = np.random.default_rng(1).permutation(len(labels))
+    catalogue = unit(np.random.default_rng(2).standard_normal((9, 16)).astype(np.float32))
+    scores = NearestPhoto(photos[shuffled], labels[shuffled] + 2, catalogue).scores(photos[:5])
+    expected = [[max(query @ photo for photo in photos[labels == item]) for item in range(6)] for query in photos[:5]]
+    assert scores[:, 2:8] == pytest.approx(np.array(expected), abs=1e-6)
+    assert scores[:, [0, 1, 8]] == pytest.approx(photos[:5] @ catalogue[[0, 1, 8]].T - 2, abs=1e-6)
+    assert scores[:, [0, 1, 8]].max() < scores[:, 2:8].min()
+    assert scores.dtype == np.float32
+
+
+def test_the_probe_knows_its_items_and_no_others():
+    photos, labels = photos_of(5, 12)
+    known = np.arange(len(labels)) % 3 > 0
+    probe = LogisticProbe(photos[known], labels[known] + 1, 7)
+    scores = probe.scores(photos[~known])
+    assert (scores.argmax(axis=1) == labels[~known] + 1).all()
+    assert np.exp(scores).sum(axis=1) == pytest.approx(np.ones(len(scores)), rel=1e-5)
+    assert (scores[:, [0, 6]] == -np.inf).all()
+    assert (
+        probe.scores(photos[~known]) == LogisticProbe(photos[known], labels[known] + 1, 7).scores(photos[~known])
+    ).all()
+
+
+def test_two_items_are_enough_for_a_probe_one_is_not():
+    photos, labels = photos_of(2, 6)
+    assert why_no_probe(photos, labels) is None
+    assert (LogisticProbe(photos, labels, 2).scores(photos).argmax(axis=1) == labels).all()
+    assert why_no_probe(photos[:6], labels[:6]) == "expected training photos of at least 2 items, got 1"
+
+
+def test_too_much_work_for_a_probe_is_told():
+    photos = np.broadcast_to(np.float32(0), (10_000, 2_000))
+    told = why_no_probe(photos, np.arange(10_000))
+    assert told == f"expected items x photos x dimension of at most {MAX_PROBE_WORK:,}, got 10,000 x 10,000 x 2,000"
