@@ -3,7 +3,9 @@
     itemsage evaluate --store STORE --engagements E --image-root R      Recall@10 per task
     itemsage evaluate --store STORE --judgements J                      nDCG@10 over judged items
 
-Engagements of the model's own training part (train, validation and gap of its split) are left out and counted.
+Engagements of the model's own training part (train, validation and gap of its split) are left out and counted; what is
+made of them are baselines: the log remembered, BM25 over items and their queries, the nearest training photo, a probe.
+`daily` reads no training pictures, so its report lacks the last two.
 """
 
 import json
@@ -17,7 +19,7 @@ from pipelines.console.jobs import flag, main_of_alone
 from pipelines.evaluation.evaluated_run import EvaluatedRun
 from pipelines.evaluation.judgements import evaluate_judgements
 from pipelines.evaluation.measure import NotEvaluatedError, evaluate_engagements
-from pipelines.evaluation.plan import MAX_QUERIES, Evaluation, EvaluationRequest, plan_evaluation
+from pipelines.evaluation.plan import MAX_QUERIES, MAX_TRAINING_PICTURES, Evaluation, EvaluationRequest, plan_evaluation
 from pipelines.evaluation.report import format_report, why_not_evaluated
 from pipelines.gating.thresholds import LogThresholds
 from pipelines.store import current_run, model_folder
@@ -29,7 +31,7 @@ from schemas.hashing import fingerprint
 __all__ = ["evaluate_or_reuse", "evaluate_run", "format_report", "main"]
 
 #: Raise it when the same items and engagements give another report.
-CODE_VERSION = 2
+CODE_VERSION = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +47,11 @@ class EvaluateConfig(LogThresholds):
     date: str | None = flag(default=None, help="later engagements are left out; default: the run's date")
     include_train: bool = flag(default=False, help="keep the model's own training part")
     max_queries: int = flag(default=MAX_QUERIES, help="distinct queries a task, sampled with a fixed seed")
+    max_training_pictures: int = flag(
+        default=MAX_TRAINING_PICTURES,
+        help="query pictures of the model's training part that the picture baselines are made of, sampled with a fixed "
+        "seed; 0: no such baselines",
+    )
     json: bool = flag(default=False, help="print JSON")
     columns: dict[str, str] = flag(default={}, help="our column name -> yours (table [columns] of --config)")
 
@@ -99,7 +106,7 @@ def evaluation_fingerprint(planned: Evaluation, request: EvaluationRequest) -> s
             "code_version": CODE_VERSION,
             "files": {stage: sorted(entries) for stage, entries in files.items()},
             "model_id": planned.evaluated.encoder.manifest["model_id"],
-            "options": [request.include_train, request.max_queries],
+            "options": [request.include_train, request.max_queries, request.max_training_pictures],
             "pictures": None if pictures is None else [pictures.encoder_id, pictures.judged_with, pictures.states()],
             "rows": planned.rows_hash,
         }
@@ -155,6 +162,7 @@ def run(config: EvaluateConfig) -> dict[str, Any]:
             columns=config.columns,
             include_train=config.include_train,
             max_queries=config.max_queries,
+            max_training_pictures=config.max_training_pictures,
             log_thresholds=config,
         )
     else:

@@ -1,11 +1,12 @@
 """Evaluating a run on judgements: nDCG@10 over judged items of text queries, beside baselines."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from model.comparison import MODEL
 from model.metrics import bootstrap_interval, ndcg_at_k
 from pipelines.evaluation.evaluated_run import EvaluatedRun
 from pipelines.gating.log import require_sound_log
@@ -49,8 +50,19 @@ def evaluate_judgements(
         "items": len(evaluated.item_ids),
         "model_id": evaluated.encoder.manifest["model_id"],
         "rows": dict(counts),
-        "tasks": [{"task": "search", "queries": len(values["itemsage"]), "methods": methods}],
+        "tasks": [{"task": "search", "queries": len(values[MODEL]), "methods": methods, **_compare(values)}],
     }
+
+
+def _compare(values: Mapping[str, Sequence[float]]) -> dict[str, Any]:
+    """As model.comparison.compare has it, of nDCG@10; a random order is no baseline that could be the best."""
+    main, differences = f"ndcg@{NDCG_K}", {}
+    for name in values.keys() - {MODEL}:
+        more_Q = np.array(values[MODEL]) - np.array(values[name])
+        low, high = bootstrap_interval(more_Q, seed=0)
+        differences[name] = {main: float(more_Q.mean()), f"{main}_low": low, f"{main}_high": high}
+    best = max(sorted(differences.keys() - {"random"}), key=lambda name: float(np.mean(values[name])))
+    return {"best_baseline": best, "differences": {name: differences[name] for name in values if name in differences}}
 
 
 def _read_grades(
@@ -82,7 +94,7 @@ def _ndcg_a_query(evaluated: EvaluatedRun, graded: Graded, counts: Counter[str])
     vectors_QE, unknown_Q = evaluated.text_queries(tuple(queries))
     counts["queries_without_known_token"] = int(unknown_Q.sum())
     scores = {
-        "itemsage": vectors_QE @ evaluated.vectors_ND.T,
+        MODEL: vectors_QE @ evaluated.vectors_ND.T,
         "tfidf": evaluated.tfidf.scores(queries),
         "bm25": evaluated.bm25.scores(queries),
     }
@@ -90,7 +102,7 @@ def _ndcg_a_query(evaluated: EvaluatedRun, graded: Graded, counts: Counter[str])
     for number, query in enumerate(queries):
         rows, grades = np.array(list(graded[query])), np.array(list(graded[query].values()))
         by_method = {name: ndcg_at_k(matrix[number, rows], grades, NDCG_K) for name, matrix in scores.items()}
-        if by_method["itemsage"] is None:
+        if by_method[MODEL] is None:
             counts["queries_without_relevant"] += 1
             continue
         generator = np.random.default_rng(seed_of("random order", query))

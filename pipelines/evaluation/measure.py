@@ -1,36 +1,66 @@
-"""Evaluating a run on held-out engagements: Recall@10 a task, beside baselines."""
+"""Evaluating a run on held-out engagements: Recall@10 a task, beside baselines, and in the four cells of seen and new
+queries and items."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from model.evaluation import HeldOutTask, rank_pairs, summarize_ranks
+from model.comparison import MODEL, compare, compare_cells
+from model.evaluation import HeldOutTask, ScoreBlock, rank_pairs, summarize_ranks
 from model.metrics import retrieval_frequency
-from model.picture_baselines import unit
+from pipelines.evaluation.methods import Baselines, picture_baselines, text_baselines
 from pipelines.evaluation.plan import Evaluation, tower_of
 from pipelines.evaluation.report import why_not_evaluated
 from schemas.errors import ThresholdError
 
-ScoreBlock = Callable[[np.ndarray], np.ndarray]
+
+@dataclass(frozen=True, eq=False)
+class _Asked:
+    """pairs: the task's usable ones. vectors_QE: the model's queries; answered_Q: bool, those that it has an answer to;
+    seen_Q: bool, those of the training part."""
+
+    pairs: HeldOutTask
+    vectors_QE: np.ndarray
+    answered_Q: np.ndarray
+    seen_Q: np.ndarray
+    baselines: Baselines
 
 
 def evaluate_engagements(planned: Evaluation) -> dict[str, Any]:
     """The report of Recall@10 a task. Raises ThresholdError if no held-out pair is left to rank."""
+    evaluated = planned.evaluated
     counts = Counter({**planned.rows_read, **planned.rows_planned})
-    report: dict[str, Any] = {"kind": "engagements", "items": len(planned.evaluated.item_ids), "tasks": []}
+    report: dict[str, Any] = {"kind": "engagements", "items": len(evaluated.item_ids), "tasks": []}
     for task in planned.tasks:
-        methods = _methods_of(planned, task, counts)
-        if methods is None:
-            continue
-        usable, scorers, answered_Q = methods
-        results = {name: summarize_ranks(usable, rank_pairs(usable, score)) for name, score in scorers.items()}
-        entry = {"task": task.name, "pairs": len(usable.item_rows_P), "queries": len(usable.queries)}
-        report["tasks"].append({**entry, "methods": results, **_collapse(np.flatnonzero(answered_Q), scorers)})
+        asked = _ask(planned, task, counts)
+        if asked is not None:
+            report["tasks"].append(_of_task(planned, asked))
     if not report["tasks"]:
         raise NotEvaluatedError(counts)
-    return {**report, "rows": dict(counts), "model_id": planned.evaluated.encoder.manifest["model_id"]}
+    manifest = evaluated.encoder.manifest
+    missing = planned.training.missing_pairs(manifest["towers"])
+    return {**report, "rows": dict(counts), "model_id": manifest["model_id"], "training_pairs_missing": missing}
+
+
+def _of_task(planned: Evaluation, asked: _Asked) -> dict[str, Any]:
+    """The report's entry."""
+    task = asked.pairs
+    scorers: dict[str, ScoreBlock] = {MODEL: lambda rows: asked.vectors_QE[rows] @ planned.evaluated.vectors_ND.T}
+    scorers |= asked.baselines.scorers
+    ranks = {name: rank_pairs(task, score) for name, score in scorers.items()}
+    return {
+        "task": task.name,
+        "pairs": len(task.item_rows_P),
+        "queries": len(task.queries),
+        "methods": {name: summarize_ranks(task, ranks_P) for name, ranks_P in ranks.items()},
+        **compare(task, ranks),
+        "left_out": dict(asked.baselines.left_out),
+        "cells": compare_cells(task, ranks, asked.seen_Q, planned.training.seen_items_N),
+        **_collapse(np.flatnonzero(asked.answered_Q), scorers),
+    }
 
 
 class NotEvaluatedError(ThresholdError):
@@ -41,37 +71,30 @@ class NotEvaluatedError(ThresholdError):
         self.rows = dict(rows)
 
 
-def _methods_of(
-    planned: Evaluation, task: HeldOutTask, counts: Counter[str]
-) -> tuple[HeldOutTask, dict[str, ScoreBlock], np.ndarray] | None:
-    """The task's usable pairs, a scorer a method, and which queries the model has an answer to, bool [Q]; None if the
-    surface cannot be evaluated (counted)."""
-    evaluated, popularity_N, tower = planned.evaluated, planned.popularity_N, tower_of(task.name)
+def _ask(planned: Evaluation, task: HeldOutTask, counts: Counter[str]) -> _Asked | None:
+    """What the task asks the model and its baselines; None if the surface cannot be evaluated (counted)."""
+    evaluated, training, tower = planned.evaluated, planned.training, tower_of(task.name)
     if not evaluated.encoder.has_tower(tower) or (tower == "picture" and planned.pictures is None):
         counts[f"pairs_without_{tower}_tower_or_image_root"] += len(task.item_rows_P)
         return None
-    scorers: dict[str, ScoreBlock] = {}
     if tower == "text":
         queries_QE, unknown_Q = evaluated.text_queries(task.queries)
         counts["queries_without_known_token"] += int(unknown_Q.sum())
-        answered_Q = ~unknown_Q
-        scorers["tfidf"] = lambda rows: evaluated.tfidf.scores([task.queries[row] for row in rows])
-        scorers["bm25"] = lambda rows: evaluated.bm25.scores([task.queries[row] for row in rows])
-    else:
-        assert planned.pictures is not None
-        vectors_QD, good_Q = planned.pictures.vectors(task.queries)
-        counts["query_pictures_broken"] += int((~good_Q).sum())
-        task = _only(task, good_Q)
-        if not len(task.item_rows_P):
-            return None
-        raw_QD = unit(vectors_QD)
-        queries_QE = evaluated.encoder.picture_vectors(vectors_QD)
-        answered_Q = np.ones(len(queries_QE), bool)
-        scorers["raw_pictures"] = lambda rows: raw_QD[rows] @ evaluated.picture_means_ND.T
-    if popularity_N is not None:
-        scorers["popularity"] = lambda rows: np.broadcast_to(popularity_N, (len(rows), len(popularity_N)))
-    model: dict[str, ScoreBlock] = {"itemsage": lambda rows: queries_QE[rows] @ evaluated.vectors_ND.T}
-    return task, model | scorers, answered_Q
+        seen_Q = training.seen_texts(task.queries)
+        return _Asked(task, queries_QE, ~unknown_Q, seen_Q, text_baselines(planned, task))
+    assert planned.pictures is not None
+    vectors_QD, good_Q = planned.pictures.vectors(task.queries)
+    counts["query_pictures_broken"] += int((~good_Q).sum())
+    task = _only(task, good_Q)
+    if not len(task.item_rows_P):
+        return None
+    return _Asked(
+        task,
+        evaluated.encoder.picture_vectors(vectors_QD),
+        np.ones(len(vectors_QD), bool),
+        training.seen_pictures(task.queries, planned.pictures.content),
+        picture_baselines(planned, vectors_QD),
+    )
 
 
 def _only(task: HeldOutTask, keep_Q: np.ndarray) -> HeldOutTask:
@@ -89,7 +112,7 @@ def _collapse(rows: np.ndarray, scorers: Mapping[str, ScoreBlock]) -> dict[str, 
     blocks = []
     num_items = 0
     for start in range(0, len(rows), 64):
-        scores_QN = scorers["itemsage"](rows[start : start + 64])
+        scores_QN = scorers[MODEL](rows[start : start + 64])
         num_items = scores_QN.shape[1]
         top = min(10, num_items)
         blocks.append(np.argpartition(-scores_QN, top - 1, axis=1)[:, :top])

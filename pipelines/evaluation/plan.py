@@ -11,18 +11,22 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from model.baselines import popularity_scores
+from model.baselines import BM25, RememberedLog, expanded_texts
 from model.evaluation import HeldOutTask
+from model.picture_baselines import LogisticProbe, NearestPhoto, unit, why_no_probe
 from model.split import Split, assign
 from pipelines.evaluation.evaluated_run import EvaluatedRun
 from pipelines.evaluation.inputs import held_out_tasks, read_query_rows
 from pipelines.evaluation.query_pictures import QueryPictures
+from pipelines.evaluation.training_log import TrainingLog
 from pipelines.gating.log import require_sound_log
 from pipelines.gating.thresholds import LogThresholds
 from pipelines.query_rows import rows_hash
 from schemas.columns import table_columns
 
 MAX_QUERIES = 2_000
+#: Of one evaluation by hand: some minutes of a picture network on a few cores.
+MAX_TRAINING_PICTURES = 10_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +36,9 @@ class EvaluationRequest:
     engagements, date: the files (date stands for {date}, and later rows are left out). image_root: the folder that
     query pictures start from, None: they are not asked. columns: our tables' columns by the shop's names.
     verify_images: read each query picture again. include_train: keep the model's training part. max_queries: distinct
-    queries a task, sampled. log_thresholds: what the log must keep, None: that was asked before.
+    queries a task, sampled. max_training_pictures: so many query pictures of the training part are read, for the
+    baselines that are made of them; 0: there are none. log_thresholds: what the log must keep, None: that was asked
+    before.
     """
 
     engagements: str
@@ -42,6 +48,7 @@ class EvaluationRequest:
     verify_images: bool = False
     include_train: bool = False
     max_queries: int = MAX_QUERIES
+    max_training_pictures: int = 0
     log_thresholds: LogThresholds | None = None
 
 
@@ -49,8 +56,8 @@ class Evaluation:
     """A planned evaluation: everything it depends on is known, no tower is loaded.
 
     rows: QUERY_ROWS that count, with rows_hash; rows_read: counts of the engagement files, which change nothing else.
-    pictures: the query pictures with their vectors, None if no picture can be asked. Tasks and popularity are made when
-    first needed: a report that is taken over needs neither.
+    pictures: the query pictures with their vectors, and those of the training part that were asked for, None if no
+    picture can be asked. Tasks and baselines are made when first needed: a report that is taken over needs neither.
     """
 
     def __init__(
@@ -75,10 +82,45 @@ class Evaluation:
         return tuple(sorted(self._of_pictures[0] + self._of_texts[0], key=lambda task: task.name))
 
     @cached_property
-    def popularity_N(self) -> np.ndarray | None:
-        """Engagements an item of the model's training part, None if there are none."""
-        trained_on = self._rows.filter(pc.invert(self._held_out))["item_id"].to_pylist()
-        return popularity_scores(self.evaluated.item_ids, trained_on) if trained_on else None
+    def training(self) -> TrainingLog:
+        """What the log tells of the model's training part."""
+        return TrainingLog(self._rows.filter(pc.invert(self._held_out)), self.evaluated.row_of)
+
+    @cached_property
+    def expanded_bm25(self) -> BM25:
+        """Over the items' text and the queries of the training part that they were engaged after."""
+        return BM25(expanded_texts(self.evaluated.item_texts, self.training.text_pairs))
+
+    @cached_property
+    def remembered(self) -> RememberedLog:
+        return RememberedLog(self.training.text_pairs, self.evaluated.bm25)
+
+    @cached_property
+    def _training_photos(self) -> tuple[np.ndarray, np.ndarray]:
+        """(unit vectors [M, D], rows of their items int64 [M]) of the training pictures that have been read and are
+        good; a picture that was engaged with two items is there twice."""
+        assert self.pictures is not None
+        known = [(uri, row) for uri, row in sorted(self.training.picture_pairs) if self.pictures.has_read(uri)]
+        vectors_MD, good_M = self.pictures.vectors([uri for uri, _ in known])
+        return unit(vectors_MD), np.array([row for _, row in known], np.int64)[good_M]
+
+    @property
+    def has_training_photos(self) -> bool:
+        """Whether any has been read and is good."""
+        return len(self._training_photos[0]) > 0
+
+    @cached_property
+    def nearest_photo(self) -> NearestPhoto:
+        return NearestPhoto(*self._training_photos, self.evaluated.picture_means_ND)
+
+    @property
+    def why_no_probe(self) -> str | None:
+        """None if `logistic_probe` can be had."""
+        return why_no_probe(*self._training_photos)
+
+    @cached_property
+    def logistic_probe(self) -> LogisticProbe:
+        return LogisticProbe(*self._training_photos, len(self.evaluated.item_ids))
 
     @property
     def rows_planned(self) -> dict[str, int]:
@@ -119,7 +161,7 @@ def plan_evaluation(evaluated: EvaluatedRun, request: EvaluationRequest, previou
             planned.pictures = QueryPictures(
                 evaluated.encoder, request.image_root, evaluated.run, previous, request.verify_images
             )
-            planned.pictures.resolve(uris)
+            planned.pictures.resolve([*uris, *planned.training.pictures(request.max_training_pictures)])
     return planned
 
 

@@ -116,6 +116,15 @@ class QueryPictures:
         matrix_QD = np.frombuffer(b"".join(found), "<f2").astype(np.float32).reshape(-1, self.dim)
         return matrix_QD, good
 
+    def has_read(self, uri: str) -> bool:
+        """Whether the picture is resolved, good or broken."""
+        return uri in self.pictures
+
+    def content(self, uri: str) -> str:
+        """Equal for pictures of equal content, where they are resolved and could be read; else the URI itself."""
+        picture = self.pictures.get(uri)
+        return uri if picture is None or picture.sha256 is None else picture.sha256.hex()
+
     @property
     def judged_with(self) -> str:
         """A hash of what the verdict on a content depends on."""

@@ -1,35 +1,107 @@
-"""An evaluation report as a table that a person reads; and, where there is none, why."""
+"""An evaluation report as tables that a person reads; and, where there is none, why."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from pipelines.console.terminal import found_in_words
+from model.comparison import MODEL, K, is_shown
+from pipelines.console.terminal import aligned, found_in_words
+from pipelines.evaluation.methods import METHODS
 from schemas.tables import QUERY_SURFACES
 
-_SHOWN = {"engagements": ("recall@10", "recall@1", "mrr"), "judgements": ("ndcg@10",)}
-#: The order of methods: a report that comes back from JSON has lost its own.
-_METHODS = ("itemsage", "tfidf", "bm25", "raw_pictures", "popularity", "random")
+_SHOWN = {"engagements": (f"recall@{K}", "recall@1", "mrr"), "judgements": ("ndcg@10",)}
 
 
 def format_report(report: dict[str, Any]) -> str:
-    """Aligned columns: task, number of queries and pairs, then each method's figure with its 95 % interval. One line of
-    a report {"not_evaluated": why}."""
+    """Aligned columns: task, number of queries and pairs, then each method's figure with its 95 % interval and what the
+    model has more, paired; below them the four cells. One line of a report {"not_evaluated": why}.
+
+    The name of the model, or of the best baseline where that is better, is **bold** where the interval of their paired
+    difference leaves 0 out; elsewhere nothing is.
+    """
     if "not_evaluated" in report:
         return f"not evaluated: {report['not_evaluated']}"
-    main, *others = _SHOWN[report["kind"]]
-    rows = found_in_words(report["rows"])
-    lines = [f"evaluation of {report['model_id']} on {report['items']:,} items ({rows})"]
-    header = f"{'task':<20} {'queries':>8} {'method':<13} {main:>10} {'95 % interval':>15}"
-    lines.append(header + "".join(f" {name:>8}" for name in others))
+    main, rows = _SHOWN[report["kind"]][0], found_in_words(report["rows"])
+    lines = [f"evaluation of {report['model_id']} on {report['items']:,} items ({rows})", *_method_lines(report)]
+    lines.append(
+        f"{MODEL} - it: what it has more {main}, paired, with its 95 % interval; **bold**: better than the best of the "
+        "others, and the interval leaves 0 out"
+    )
     for task in report["tasks"]:
-        name, queries = task["task"], f"{task['queries']:,}"
-        for method in sorted(task["methods"], key=_METHODS.index):
-            figures = task["methods"][method]
-            interval = f"{figures[main + '_low']:.3f}-{figures[main + '_high']:.3f}"
-            line = f"{name:<20} {queries:>8} {method:<13} {figures[main]:>10.3f} {interval:>15}"
-            lines.append(line + "".join(f" {figures[other]:>8.3f}" for other in others))
+        lines += [f"{task['task']}: no {name}: {why}" for name, why in task.get("left_out", {}).items()]
+    return "\n".join([*lines, *_cell_lines(report)])
+
+
+def _method_lines(report: Mapping[str, Any]) -> list[str]:
+    main, *others = _SHOWN[report["kind"]]
+    rows = [("task", "queries", "method", main, "95 % interval", *others, f"{MODEL} - it")]
+    for task in report["tasks"]:
+        name, queries, bold = task["task"], f"{task['queries']:,}", _bold(task, main)
+        for method in sorted(task["methods"], key=METHODS.index):
+            figures, difference = task["methods"][method], task["differences"].get(method)
+            rows.append(
+                (
+                    name,
+                    queries,
+                    f"**{method}**" if method == bold else method,
+                    f"{figures[main]:.3f}",
+                    f"{figures[main + '_low']:.3f}-{figures[main + '_high']:.3f}",
+                    *(f"{figures[other]:.3f}" for other in others),
+                    "" if difference is None else _difference(difference, main),
+                )
+            )
             name = queries = ""
-    return "\n".join(lines)
+    return aligned(rows, to_the_right={1, *range(3, len(rows[0]) - 1)})
+
+
+def _cell_lines(report: Mapping[str, Any]) -> list[str]:
+    """The four cells of each task that has them, and whether the log can tell them."""
+    main = f"recall@{K}"
+    rows = [("task", "cell", "queries", "pairs", MODEL, "best other", main, f"{MODEL} - it")]
+    for task in report["tasks"]:
+        name = task["task"]
+        for cell in task.get("cells", ()):
+            shown = [name, cell["cell"], f"{cell['queries']:,}", f"{cell['pairs']:,}", *[""] * 4]
+            if cell["pairs"]:
+                shown[4] = f"{cell[main]:.3f}"
+            if cell.get("best_baseline") is not None:
+                bold = "**" if is_shown(cell["difference"]) else ""
+                difference = _difference(cell["difference"], main)
+                shown[5:] = [cell["best_baseline"], f"{cell[f'{main}_baseline']:.3f}", f"{bold}{difference}{bold}"]
+            rows.append(tuple(shown))
+            name = ""
+    if len(rows) == 1:
+        return []
+    return [
+        "",
+        *aligned(rows, to_the_right={2, 3, 4, 6}),
+        "seen: in the training part of the model, a query by its words or its picture, an item by any engagement",
+        *_missing_lines(report),
+    ]
+
+
+def _missing_lines(report: Mapping[str, Any]) -> list[str]:
+    return [
+        f"{task}: the log has {found['log']:,} of the {found['model']:,} pairs that the model was trained on: what it "
+        "has seen may be called new here, give the log of its training too"
+        for task, found in report.get("training_pairs_missing", {}).items()
+    ]
+
+
+def _bold(task: Mapping[str, Any], main: str) -> str | None:
+    """What is better, the model or the best baseline, where the difference is shown."""
+    best = task["best_baseline"]
+    if best is None or not is_shown(task["differences"][best]):
+        return None
+    return MODEL if task["differences"][best][main] > 0 else str(best)
+
+
+def _difference(figures: Mapping[str, float], main: str) -> str:
+    """
+    >>> _difference({"a": 0.1234, "a_low": -0.01, "a_high": 0.2}, "a")
+    '+.123 [-.010, +.200]'
+    """
+    value, low, high = (f"{figures[name]:+.3f}".replace("0.", ".", 1) for name in (main, f"{main}_low", f"{main}_high"))
+    return f"{value} [{low}, {high}]"
 
 
 def why_not_evaluated(rows: Mapping[str, int]) -> str:

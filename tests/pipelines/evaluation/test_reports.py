@@ -1,17 +1,19 @@
 """What a report says: tasks and baselines, what could not be evaluated, judgements; the command that prints it."""
 
+import datetime as dt
 import json
+import shutil
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from evaluated_days import DATE, IDS, NUM_ITEMS, PICTURES, ROWS, draw_picture, row, task, write_rows
+from evaluated_days import CUT, DATE, IDS, LAST, NUM_ITEMS, PICTURES, ROWS, WORDS, draw_picture, row, task, write_rows
 from hypothesis import given
 from hypothesis import strategies as st
 
 from model.query_encoder import QueryEncoder
 from pipelines import cli
-from pipelines.evaluate import evaluate_run
+from pipelines.evaluate import evaluate_run, format_report
 from pipelines.evaluation.evaluated_run import EvaluatedRun
 from pipelines.evaluation.inputs import sample_queries
 from pipelines.evaluation.judgements import evaluate_judgements
@@ -26,7 +28,8 @@ def test_first_day_is_computed_with_baselines_and_leaves_its_query_pictures(shop
     report, reused = shop.day()
     assert not reused
     assert [entry["task"] for entry in report["tasks"]] == ["closeup/click", "search/click", "search/save"]
-    assert set(task(report, "search/click")["methods"]) == {"itemsage", "tfidf", "bm25", "popularity"}
+    texts = ["itemsage", "tfidf", "bm25", "bm25_expanded", "remembered_else_bm25", "popularity"]
+    assert list(task(report, "search/click")["methods"]) == texts
     assert set(task(report, "closeup/click")["methods"]) == {"itemsage", "raw_pictures", "popularity"}
     rows = {name: count for name, count in report["rows"].items() if count}
     assert rows == {"rows_read": 23, "rows_other_surface_or_action": 2, "rows_of_training_part": 6}
@@ -82,6 +85,80 @@ def test_what_cannot_be_evaluated_says_why_and_is_reused(shop):
         )
 
 
+def two_visits(shop) -> list[dict]:
+    """Photos of items 5 to 8 in the training part, and once more, hardly changed, as test."""
+    rows = []
+    for number in range(4):
+        for visit, when in (("train", CUT - dt.timedelta(days=1)), ("test", LAST)):
+            uri = f"{visit}/{number}.bmp"
+            draw_picture(shop.image_root / uri, number)
+            path = shop.image_root / uri
+            path.write_bytes(path.read_bytes()[:-1] + (b"\x01" if visit == "train" else b"\x02"))
+            rows.append(row("closeup", uri, 5 + number, when=when))
+    return rows
+
+
+def test_training_photos_are_baselines_where_they_are_asked_for(shop):
+    """The nearest training photo is of the right item, where untrained vectors know nothing."""
+    rows = two_visits(shop)
+    report, _ = shop.day(rows, max_training_pictures=100)
+    entry = task(report, "closeup/click")
+    assert list(entry["methods"]) == ["itemsage", "raw_pictures", "nearest_photo", "logistic_probe", "popularity"]
+    assert entry["methods"]["nearest_photo"]["recall@1"] == 1
+    assert entry["methods"]["logistic_probe"]["recall@1"] == 1
+    assert shop.loads["read_picture_file"] == 16  # each once to hash and once to encode it
+    assert [cell["pairs"] for cell in entry["cells"]] == [0, 0, 4, 0]  # other bytes, known items
+    one, _ = shop.day(rows, max_training_pictures=1)
+    assert task(one, "closeup/click")["left_out"] == {
+        "logistic_probe": "expected training photos of at least 2 items, got 1"
+    }
+    none, _ = shop.day(rows)
+    assert list(task(none, "closeup/click")["methods"]) == ["itemsage", "raw_pictures", "popularity"]
+    assert "closeup/click: no logistic_probe: expected training photos of at least 2 items" in format_report(one)
+
+
+def test_a_training_photo_under_another_name_is_seen(shop):
+    rows = two_visits(shop)
+    shutil.copy(shop.image_root / "train/0.bmp", shop.image_root / "test/0.bmp")
+    report, _ = shop.day(rows, max_training_pictures=100)
+    assert [cell["pairs"] for cell in task(report, "closeup/click")["cells"]] == [1, 0, 3, 0]
+
+
+def test_the_four_cells_of_a_log(shop):
+    """Items 0 to 2 and the query `blue` are of the training part."""
+    rows = [*ROWS[-6:], row("search", "Blue!", 1), row("search", "blue", 9), row("search", "red", 2)]
+    report, _ = shop.day([*rows, *[row("search", "red", n) for n in (11, 12)]])
+    (entry,) = report["tasks"]
+    assert [(cell["cell"], cell["queries"], cell["pairs"]) for cell in entry["cells"]] == [
+        ("seen query, seen item", 1, 1),
+        ("seen query, new item", 1, 1),
+        ("new query, seen item", 1, 1),
+        ("new query, new item", 1, 2),
+    ]
+    assert entry["cells"][0]["best_baseline"] in entry["methods"]
+    assert report["training_pairs_missing"] == {
+        "closeup/click": {"model": 10, "log": 0},
+        "search/click": {"model": 10, "log": 3},
+    }
+    shown = format_report(report)
+    assert "search/click: the log has 3 of the 10 pairs that the model was trained on" in shown
+    assert shown.count(" new item ") == 2
+
+
+def test_what_is_bold_is_better_than_the_best_of_the_others(shop):
+    """Random vectors find nothing, the words of a title all: BM25 is bold, where it is better beyond chance alone."""
+    titles = [f"{WORDS[n % 10]} {WORDS[(n * 7 + n // 10) % 10]}" for n in range(NUM_ITEMS)]
+    report, _ = shop.day([row("search", titles[n], n) for n in range(NUM_ITEMS)])
+    (entry,) = report["tasks"]
+    best = entry["best_baseline"]
+    assert entry["differences"][best]["recall@10_high"] < 0
+    assert format_report(report).count(f"**{best}**") == 1
+    assert "**itemsage**" not in format_report(report)
+    few, _ = shop.day([row("search", titles[0], 0)])
+    few["tasks"][0]["differences"][best] |= {"recall@10": -1.0, "recall@10_low": -1.0, "recall@10_high": 0.0}
+    assert f"**{best}**" not in format_report(few)
+
+
 def test_queries_without_a_known_token_are_misses(shop):
     report, _ = shop.day([row("search", "xylophone", 2), row("search", "red", 3)])
     assert report["rows"]["queries_without_known_token"] == 1
@@ -103,7 +180,13 @@ def test_judgements_count_queries_without_a_known_token(shop):
     run = EvaluatedRun(shop.new_run(), shop.model)
     report = evaluate_judgements(run, str(path), date=None, columns={}, thresholds=LogThresholds())
     assert report["rows"]["queries_without_known_token"] == 1
-    assert report["tasks"][0]["queries"] == 2
+    (entry,) = report["tasks"]
+    assert entry["queries"] == 2
+    assert list(entry["differences"]) == ["tfidf", "bm25", "random"]
+    assert entry["best_baseline"] in ("tfidf", "bm25")
+    expected = entry["methods"]["itemsage"]["ndcg@10"] - entry["methods"]["bm25"]["ndcg@10"]
+    assert entry["differences"]["bm25"]["ndcg@10"] == pytest.approx(expected)
+    assert "itemsage - it" in format_report(report)
     assert read_json(shop.model / "manifest.json")["model_id"] == report["model_id"]
 
 

@@ -125,10 +125,10 @@ def test_a_report_that_is_taken_over_groups_no_text_rows(shop, monkeypatch):
     first, _ = shop.day(searches)
 
     def forbidden(*_: Any) -> None:
-        raise AssertionError("neither pairs nor popularity are needed")
+        raise AssertionError("neither pairs nor baselines are needed")
 
     monkeypatch.setattr(pipelines.evaluation.plan, "held_out_tasks", forbidden)
-    monkeypatch.setattr(pipelines.evaluation.plan, "popularity_scores", forbidden)
+    monkeypatch.setattr(pipelines.evaluation.plan, "TrainingLog", forbidden)
     assert shop.day(searches) == (first, True)
 
 

@@ -1,0 +1,72 @@
+"""What is ranked beside the model, task by task: the baselines that its queries and the training log allow."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from model.evaluation import HeldOutTask, ScoreBlock
+from model.picture_baselines import unit
+from pipelines.evaluation.plan import Evaluation
+
+#: Every method, in the order of reports; its name says what it falls back on.
+METHODS = (
+    "itemsage",
+    "tfidf",
+    "bm25",
+    "bm25_expanded",
+    "remembered_else_bm25",
+    "raw_pictures",
+    "nearest_photo",
+    "logistic_probe",
+    "popularity",
+    "random",
+)
+
+
+@dataclass(frozen=True)
+class Baselines:
+    """scorers: by name. left_out: name -> why it is not measured."""
+
+    scorers: Mapping[str, ScoreBlock]
+    left_out: Mapping[str, str] = field(default_factory=dict)
+
+
+def text_baselines(planned: Evaluation, task: HeldOutTask) -> Baselines:
+    """Of a task whose queries are text. Those made of the training log only if it has a text query."""
+    evaluated = planned.evaluated
+    scorers = {"tfidf": evaluated.tfidf, "bm25": evaluated.bm25}
+    if planned.training.text_pairs:
+        scorers |= {"bm25_expanded": planned.expanded_bm25, "remembered_else_bm25": planned.remembered}
+    return _with_popularity(
+        planned,
+        {
+            name: lambda rows, scorer=scorer: scorer.scores([task.queries[row] for row in rows])
+            for name, scorer in scorers.items()
+        },
+    )
+
+
+def picture_baselines(planned: Evaluation, vectors_QD: np.ndarray) -> Baselines:
+    """Of queries that are pictures with these vectors of the picture network. Those made of training photos only if the
+    training pictures have been read."""
+    evaluated = planned.evaluated
+    raw_QD = unit(vectors_QD)
+    scorers: dict[str, ScoreBlock] = {"raw_pictures": lambda rows: raw_QD[rows] @ evaluated.picture_means_ND.T}
+    left_out = {}
+    if planned.has_training_photos:
+        scorers["nearest_photo"] = lambda rows: planned.nearest_photo.scores(raw_QD[rows])
+        if planned.why_no_probe is None:
+            scorers["logistic_probe"] = lambda rows: planned.logistic_probe.scores(raw_QD[rows])
+        else:
+            left_out["logistic_probe"] = planned.why_no_probe
+    return _with_popularity(planned, scorers, left_out)
+
+
+def _with_popularity(
+    planned: Evaluation, scorers: dict[str, ScoreBlock], left_out: Mapping[str, str] | None = None
+) -> Baselines:
+    popularity_N = planned.training.popularity_N
+    if popularity_N is not None:
+        scorers["popularity"] = lambda rows: np.broadcast_to(popularity_N, (len(rows), len(popularity_N)))
+    return Baselines(scorers, left_out or {})

@@ -1,0 +1,71 @@
+"""The model beside its baselines: paired intervals, the best baseline, the four cells."""
+
+import numpy as np
+import pytest
+
+from model.comparison import CELLS, compare, compare_cells, is_shown
+from model.evaluation import HeldOutTask, bootstrap_ratio
+
+NUM = 200
+
+
+def one_pair_a_query(num: int = NUM) -> HeldOutTask:
+    return HeldOutTask("search/click", tuple(f"q{n}" for n in range(num)), np.arange(num), np.arange(num))
+
+
+def test_a_small_but_steady_difference_is_shown_where_intervals_overlap():
+    """The model finds what the baseline finds, and 12 of 200 more: pairing sees it, two intervals do not."""
+    baseline = np.where(np.arange(NUM) < 100, 1, 99)
+    model = np.where(np.arange(NUM) < 112, 1, 99)
+    found = compare(one_pair_a_query(), {"itemsage": model, "bm25": baseline})
+    difference = found["differences"]["bm25"]
+    assert found["best_baseline"] == "bm25"
+    assert difference["recall@10"] == pytest.approx(0.06)
+    assert 0.02 < difference["recall@10_low"] < 0.06 < difference["recall@10_high"] < 0.1
+    assert is_shown(difference)
+    alone = [bootstrap_ratio((ranks <= 10).astype(float), np.ones(NUM), 0) for ranks in (model, baseline)]
+    assert alone[0][0] < alone[1][1]
+
+
+def test_the_best_baseline_is_that_of_the_highest_recall_and_no_difference_is_no_win():
+    ranks = {
+        "itemsage": np.where(np.arange(NUM) % 2, 1, 99),
+        "popularity": np.full(NUM, 99),
+        "bm25": np.where(np.arange(NUM) % 2, 99, 1),
+    }
+    found = compare(one_pair_a_query(), ranks)
+    assert found["best_baseline"] == "bm25"
+    assert list(found["differences"]) == ["popularity", "bm25"]
+    assert not is_shown(found["differences"]["bm25"])
+    assert is_shown(found["differences"]["popularity"])
+    assert compare(one_pair_a_query(), {"itemsage": ranks["bm25"]}) == {"best_baseline": None, "differences": {}}
+
+
+def test_a_query_with_many_pairs_is_drawn_whole():
+    """One query of 100 pairs and one of 1: the interval of two queries is wide, whatever the pairs say."""
+    task = HeldOutTask("search/click", ("a", "b"), np.repeat([0, 1], [100, 1]), np.arange(101))
+    found = compare(task, {"itemsage": np.repeat([1, 99], [100, 1]), "bm25": np.repeat([99, 1], [100, 1])})
+    assert found["differences"]["bm25"]["recall@10"] == pytest.approx(99 / 101)
+    assert found["differences"]["bm25"]["recall@10_low"] == -1
+    assert not is_shown(found["differences"]["bm25"])
+
+
+def test_every_pair_is_in_one_of_the_four_cells_with_the_best_baseline_of_that_cell():
+    """Queries 0 and 1 are seen, items 0 and 2."""
+    task = HeldOutTask("search/click", ("a", "b", "c"), np.array([0, 0, 1, 2, 2]), np.array([0, 1, 2, 2, 3]))
+    ranks = {
+        "itemsage": np.array([1, 99, 99, 1, 1]),
+        "x": np.array([1, 1, 1, 99, 99]),
+        "y": np.array([99, 99, 1, 1, 99]),
+    }
+    cells = compare_cells(task, ranks, np.array([True, True, False]), np.array([True, False, True, False]))
+    assert [cell["cell"] for cell in cells] == list(CELLS.values())
+    assert [(cell["pairs"], cell["queries"]) for cell in cells] == [(2, 2), (1, 1), (1, 1), (1, 1)]
+    assert [cell["recall@10"] for cell in cells] == [0.5, 0, 1, 1]
+    assert [cell["best_baseline"] for cell in cells] == ["x", "x", "y", "x"]
+    assert [cell["recall@10_baseline"] for cell in cells] == [1, 1, 1, 0]
+    assert [cell["difference"]["recall@10"] for cell in cells] == [-0.5, -1, 0, 1]
+    whole = HeldOutTask("search/click", ("a",), np.array([0]), np.array([0]))
+    cells = compare_cells(whole, {"itemsage": np.array([1])}, np.array([True]), np.array([True]))
+    assert cells[0] == {"cell": CELLS[True, True], "pairs": 1, "queries": 1, "recall@10": 1.0, "best_baseline": None}
+    assert cells[1] == {"cell": CELLS[True, False], "pairs": 0, "queries": 0}
