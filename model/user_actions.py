@@ -70,3 +70,10 @@ class Actions:
         """The places of all actions of a day (days since 1970, UTC), by user."""
         start_us = day * US_PER_DAY
         return np.flatnonzero((self.times_us_M >= start_us) & (self.times_us_M < start_us + US_PER_DAY))
+
+
+def users_of_items(actions: Actions, from_us: int, to_us: int, num_items: int) -> np.ndarray:
+    """int64 [N]: how many users acted on each item in that time."""
+    within = (actions.times_us_M >= from_us) & (actions.times_us_M < to_us)
+    pairs = np.unique(actions.users_M[within] * num_items + actions.rows_M[within])
+    return np.bincount(pairs % num_items, minlength=num_items)

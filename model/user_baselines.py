@@ -51,9 +51,20 @@ class Queries:
 
 class UserDay:
     """A user as of one instant, `now_us` (microseconds since 1970). matrix_ND: all item vectors, float32 unit rows.
-    seed: of every draw for this user and instant. alpha: the cut of methods that do not say another."""
+    seed: of every draw for this user and instant. alpha: the cut of methods that do not say another. popular_N: users
+    of each item in the window before, scaled to below 1, for lists (model/user_lists.py); None: no list is asked for.
+    """
 
-    def __init__(self, history: History, matrix_ND: np.ndarray, now_us: int, alpha: float, seed: int):
+    def __init__(
+        self,
+        history: History,
+        matrix_ND: np.ndarray,
+        now_us: int,
+        alpha: float,
+        seed: int,
+        popular_N: np.ndarray | None = None,
+    ):
+        self.popular_N = popular_N
         self.matrix_ND, self.now_us, self.alpha, self.seed = matrix_ND, now_us, alpha, seed
         self.rows_H, self.times_us_H = history.rows_H, history.times_us_H
         self.vectors_HD = matrix_ND[history.rows_H]
@@ -63,6 +74,17 @@ class UserDay:
     def tree(self) -> np.ndarray:
         """Ward's."""
         return merge_tree(self.vectors_HD)
+
+    @cached_property
+    def different_vectors(self) -> tuple[np.ndarray, np.ndarray]:
+        """(the latest action of each different vector, those vectors from the latest on; the place of each action's
+        vector among them): int64 [V], [H]."""
+        order_H = np.lexsort((self.rows_H, self.times_us_H))[::-1]
+        _, first, inverse = np.unique(self.vectors_HD[order_H], axis=0, return_index=True, return_inverse=True)
+        by_time = np.argsort(first)
+        vector_H = np.empty(len(order_H), np.int64)
+        vector_H[order_H] = np.argsort(by_time)[inverse.ravel()]
+        return order_H[first[by_time]], vector_H
 
     def clusters(self, alpha: float | None = None) -> Clusters:
         """PinnerSage's, cut at `alpha` (None: the day's)."""
@@ -95,6 +117,21 @@ Method = Callable[[UserDay], Queries]
 def last_item(day: UserDay) -> Queries:
     """The item of the latest action; of equal times the largest row."""
     return day.ask_items(np.lexsort((day.rows_H, day.times_us_H))[-1:], 1)
+
+
+def own_items(num: int, *, recent: bool, decay_per_day: float = DECAY_PER_DAY) -> Method:
+    """`num` of the user's own items without any clusters, of different vectors: the last acted on, or those of the
+    largest importance (sum of exp(-decay x age in days) over the actions). An item stands for those of its vector; it
+    is the latest one."""
+
+    def method(day: UserDay) -> Queries:
+        latest_V, vector_H = day.different_vectors
+        weights_H = np.exp(-decay_per_day * (day.now_us - day.times_us_H) / US_PER_DAY)
+        importance_V = np.bincount(vector_H, weights=weights_H)
+        chosen = np.arange(len(latest_V)) if recent else np.argsort(-importance_V, kind="stable")
+        return day.ask_items(latest_V[chosen[:num]], len(latest_V))
+
+    return method
 
 
 def decay_average(decay_per_day: float) -> Method:
@@ -164,6 +201,8 @@ METHODS: Mapping[str, Method] = MappingProxyType(
         "decay average, λ = 0.01": decay_average(0.01),
         "decay average, λ = 0.1": decay_average(0.1),
         "decay average, λ = 0.25": decay_average(0.25),
+        "own items, 3 most recent": own_items(3, recent=True),
+        "own items, 3 most important": own_items(3, recent=False),
         "single medoid": single_medoid,
         "PinnerSage, e = 1": pinnersage(1),
         "k-means (5), e = 3": k_means,
@@ -186,9 +225,14 @@ def calibrated_name(num: int, alpha: float) -> str:
 
 
 def calibrated_methods(num: int, alpha: float, alpha_of_num: Mapping[int, float]) -> dict[str, Method]:
-    """PinnerSage as calibrated, then at the alpha that is best for each other number of medoids. Without NUM_SAMPLED:
-    METHODS are evaluated at its alpha."""
+    """PinnerSage as calibrated, then as many own items without any clusters, then PinnerSage at the alpha that is best
+    for each other number of medoids. Without NUM_SAMPLED: METHODS are evaluated at its alpha."""
     found = {calibrated_name(num, alpha): pinnersage(num, alpha=alpha)}
+    if num != NUM_SAMPLED:
+        found |= {
+            f"own items, {num} most recent": own_items(num, recent=True),
+            f"own items, {num} most important": own_items(num, recent=False),
+        }
     for other, best in alpha_of_num.items():
         if other not in (num, NUM_SAMPLED):
             found[f"PinnerSage, e = {other}, alpha = {best:g}, calibrated for it"] = pinnersage(other, alpha=best)

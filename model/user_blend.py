@@ -17,11 +17,11 @@ import numpy as np
 from model.distinct_search import DistinctVectors, top_rows
 from model.pinnersage import US_PER_DAY
 from model.recommendation import blend
-from model.user_actions import Actions
-from model.user_baselines import Method
+from model.user_actions import Actions, users_of_items
+from model.user_baselines import Method, Queries
 from model.user_calibration import ALL, SEED_NAME, CurvePoint, deciding
 from model.user_evaluation import Case, Protocol, blocks
-from model.user_month_ahead import WEIGHTS, users_of_items
+from model.user_month_ahead import WEIGHTS
 
 #: Of a cosine. More are rounding of float32.
 _DIGITS = 6
@@ -88,7 +88,9 @@ class _Shop:
 
     def recalls(self, case: Case, weights: Sequence[float]) -> np.ndarray:
         """float64 [W, 2]: of all items and of new ones, nan without any."""
-        scores_U = (case.queries[0].vectors_QD @ self.vectors.vectors_UD.T).max(axis=0)
+        (queries,) = case.queries
+        assert isinstance(queries, Queries)
+        scores_U = (queries.vectors_QD @ self.vectors.vectors_UD.T).max(axis=0)
         cosines_N = np.round(scores_U, _DIGITS)[self.vectors.id_N]
         most, needed = int(self.users_N[self.popular[0]]), self.top + len(case.seen_S)
         near = np.argpartition(-cosines_N, min(needed, len(cosines_N) - 1))[:needed]

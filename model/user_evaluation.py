@@ -24,8 +24,9 @@ import numpy as np
 
 from model.distinct_search import DistinctVectors
 from model.pinnersage import US_PER_DAY
-from model.user_actions import Actions
+from model.user_actions import Actions, users_of_items
 from model.user_baselines import Method, Queries, UserDay
+from model.user_lists import Listing, ListMethod
 from model.user_new_items import RecallOfNew
 from schemas.hashing import seed_of
 
@@ -80,14 +81,14 @@ class Case:
     items_F: np.ndarray
     seen_S: np.ndarray
     seed: int
-    queries: list[Queries]
+    queries: list[Queries | Listing]
 
 
 def walk_forward(
     actions: Actions,
     vectors: DistinctVectors,
     days: Sequence[int],
-    methods: Mapping[str, Method],
+    methods: Mapping[str, Method | ListMethod],
     protocol: Protocol,
     impressions: Actions | None = None,
     advance: Callable[[int], None] = lambda count: None,
@@ -142,18 +143,24 @@ def users_of_days(actions: Actions, days: Sequence[int], window_days: int) -> np
     return np.array(sorted({user for day in days for user in _users_of(actions, day, window_days)}), np.int64)
 
 
-def recommend_all(asked: Sequence[Sequence[Queries]], vectors: DistinctVectors, top: int) -> list[list[np.ndarray]]:
+def recommend_all(
+    asked: Sequence[Sequence[Queries | Listing]], vectors: DistinctVectors, top: int
+) -> list[list[np.ndarray]]:
     """For each user-day and method the recommended item rows (K, with repeats): the floor(top / queries) nearest of
-    each query. An item that is asked with comes first in its own list. All searches are done together."""
-    vectors.prepare(
-        (row for queries in asked for q in queries if q.rows_Q is not None for row in q.rows_Q.tolist()), top
-    )
-    without_item = [q.vectors_QD for queries in asked for q in queries if q.rows_Q is None]
+    each query. An item that is asked with comes first in its own list. All searches are done together; lists need none.
+    """
+    queries = [q for of_day in asked for q in of_day if isinstance(q, Queries)]
+    vectors.prepare((row for q in queries if q.rows_Q is not None for row in q.rows_Q.tolist()), top)
+    without_item = [q.vectors_QD for q in queries if q.rows_Q is None]
     found = iter(vectors.nearest(np.concatenate(without_item), top) if without_item else [])
-    return [[_recommended(queries, vectors, top, found) for queries in one] for one in asked]
+    return [[_recommended(one, vectors, top, found) for one in of_day] for of_day in asked]
 
 
-def _recommended(queries: Queries, vectors: DistinctVectors, top: int, found: Iterator[np.ndarray]) -> np.ndarray:
+def _recommended(
+    queries: Queries | Listing, vectors: DistinctVectors, top: int, found: Iterator[np.ndarray]
+) -> np.ndarray:
+    if isinstance(queries, Listing):
+        return queries.best(top)
     each = top // len(queries.vectors_QD)
     if queries.rows_Q is not None:
         return np.concatenate([vectors.nearest_to_item(row, each) for row in queries.rows_Q.tolist()])
@@ -184,12 +191,21 @@ class _Scorer:
         return values
 
 
-def ranking(matrix_ND: np.ndarray, items_F: np.ndarray, shown_I: np.ndarray, queries: Sequence[Queries]) -> np.ndarray:
+def ranking(
+    matrix_ND: np.ndarray, items_F: np.ndarray, shown_I: np.ndarray, methods: Sequence[Queries | Listing]
+) -> np.ndarray:
     """float64 [T, 2]: R-precision and reciprocal rank of `items_F` against the impressions `shown_I`, all item rows."""
     candidates = np.concatenate([items_F, shown_I])
-    scores = matrix_ND[candidates] @ np.concatenate([q.vectors_QD for q in queries]).T
-    starts = np.cumsum([0, *(len(q.vectors_QD) for q in queries)])
-    best = np.stack([scores[:, start:end].max(axis=1) for start, end in pairwise(starts)])
+    best = np.empty((len(methods), len(candidates)))
+    queries = {place: one for place, one in enumerate(methods) if isinstance(one, Queries)}
+    if queries:
+        scores = matrix_ND[candidates] @ np.concatenate([q.vectors_QD for q in queries.values()]).T
+        starts = np.cumsum([0, *(len(q.vectors_QD) for q in queries.values())])
+        for place, (start, end) in zip(queries, pairwise(starts), strict=True):
+            best[place] = scores[:, start:end].max(axis=1)
+    for place, one in enumerate(methods):
+        if isinstance(one, Listing):
+            best[place] = one.scores(candidates)
     return rank_metrics(best[:, : len(items_F)], best[:, len(items_F) :])
 
 
@@ -241,17 +257,18 @@ def _users_of(actions: Actions, day: int, window_days: int) -> Iterator[int]:
 
 
 def blocks(
-    actions: Actions, vectors: DistinctVectors, day: int, methods: Mapping[str, Method], protocol: Protocol
+    actions: Actions, vectors: DistinctVectors, day: int, methods: Mapping[str, Method | ListMethod], protocol: Protocol
 ) -> Iterator[list[Case]]:
     """The user-days of a day with their queries, a bounded number at a time."""
     start_us = day * US_PER_DAY
     block: list[Case] = []
+    popular_N = _popularity(actions, day, protocol.window_days, len(vectors.id_N))
     for user in _users_of(actions, day, protocol.window_days):
         from_us = start_us - protocol.window_days * US_PER_DAY
         history = actions.history(user, from_us, start_us, protocol.max_actions)
         assert history is not None
         seed = seed_of(protocol.seed_name, actions.user_ids[user], day)
-        user_day = UserDay(history, vectors.matrix_ND, start_us, protocol.alpha, seed)
+        user_day = UserDay(history, vectors.matrix_ND, start_us, protocol.alpha, seed, popular_N)
         items_F = actions.items(user, start_us, start_us + US_PER_DAY)
         seen_S = actions.items(user, from_us, start_us)
         block.append(Case(user, day, items_F, seen_S, seed, [method(user_day) for method in methods.values()]))
@@ -260,3 +277,10 @@ def blocks(
             block = []
     if block:
         yield block
+
+
+def _popularity(actions: Actions, day: int, window_days: int, num_items: int) -> np.ndarray:
+    """float64 [N]: users of each item in the window before the day, scaled to below 1."""
+    start_us = day * US_PER_DAY
+    users_N = users_of_items(actions, start_us - window_days * US_PER_DAY, start_us, num_items)
+    return users_N / (users_N.max(initial=0) + 1)

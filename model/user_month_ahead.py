@@ -20,9 +20,10 @@ import numpy as np
 from model.distinct_search import DistinctVectors, top_rows
 from model.pinnersage import US_PER_DAY
 from model.recommendation import blend
-from model.user_actions import Actions
+from model.user_actions import Actions, users_of_items
 from model.user_baselines import Method, UserDay, calibrated_name, decay_average, last_item, pinnersage
 from model.user_evaluation import Protocol
+from model.user_lists import OWN_THEN_POPULAR, POPULAR
 from schemas.hashing import seed_of
 
 MIN_ITEM_ACTIONS = 5
@@ -30,7 +31,6 @@ CUTS = (100, 400)
 #: recall@100, recall@400 of all relevant items, then the same of those new to the user (nan for users without any).
 QUESTIONS = ("all", "new")
 WEIGHTS = (0.0, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0)
-POPULAR, OWN = "most popular", "own most bought, then popular"
 #: Methods by vectors.
 BY_VECTORS: Mapping[str, Method] = {
     "last item": last_item,
@@ -40,7 +40,7 @@ BY_VECTORS: Mapping[str, Method] = {
     "PinnerSage, all medoids": pinnersage(None),
 }
 #: These are not blended with popularity.
-_PLAIN_ONLY = (POPULAR, OWN, "last item")
+_PLAIN_ONLY = (POPULAR, OWN_THEN_POPULAR, "last item")
 #: Of a cosine. More are rounding of float32, which would order the many items that are medoids themselves.
 _DIGITS = 6
 #: A method and the weight of popularity in it.
@@ -68,7 +68,7 @@ def month_ahead(
     advance: Callable[[int], None] = lambda count: None,
 ) -> MonthAhead:
     """Users with an action in `protocol.window_days` before the split and a relevant item at split_us <= time < end_us.
-    columns: of POPULAR, OWN and `methods`."""
+    columns: of POPULAR, OWN_THEN_POPULAR and `methods`."""
     shop = _Shop(actions, vectors, split_us, protocol, methods)
     users, values = [], []
     for user in range(len(actions.user_ids)):
@@ -115,7 +115,7 @@ def compared_columns(
     weights: Mapping[str, Mapping[str, float]], methods: Mapping[str, Method] = BY_VECTORS
 ) -> list[Column]:
     """What is measured after the split: every method without popularity, and the blends with both chosen weights."""
-    plain = [(name, 0.0) for name in (POPULAR, OWN, *methods)]
+    plain = [(name, 0.0) for name in (POPULAR, OWN_THEN_POPULAR, *methods)]
     blends = [(name, of[name]) for name in weights[QUESTIONS[0]] for of in map(weights.__getitem__, QUESTIONS)]
     return list(dict.fromkeys([*plain, *blends]))
 
@@ -167,7 +167,7 @@ class _Shop:
         """[C], without popularity unless the method is made of it."""
         if name == POPULAR:
             return self.counts_C.astype(np.float64)
-        if name == OWN:
+        if name == OWN_THEN_POPULAR:
             places = self.place_N[self.actions.rows_M[self.actions.between(user, 0, self.split_us)]]
             own_C = np.bincount(places[places >= 0], minlength=len(self.candidates_C))
             return own_C + self.counts_C / (self.counts_C.max(initial=0) + 1)
@@ -178,13 +178,6 @@ class _Shop:
         """The candidates that a user acted on in that time, ascending."""
         places = self.place_N[self.actions.items(user, from_us, to_us)]
         return places[places >= 0]
-
-
-def users_of_items(actions: Actions, from_us: int, to_us: int, num_items: int) -> np.ndarray:
-    """int64 [N]: how many users acted on each item in that time."""
-    within = (actions.times_us_M >= from_us) & (actions.times_us_M < to_us)
-    pairs = np.unique(actions.users_M[within] * num_items + actions.rows_M[within])
-    return np.bincount(pairs % num_items, minlength=num_items)
 
 
 def _recalls(scores_C: np.ndarray, relevant: np.ndarray) -> list[float]:

@@ -16,6 +16,7 @@ import numpy as np
 
 from model.distinct_search import DistinctVectors
 from model.user_baselines import Queries
+from model.user_lists import Listing
 
 
 class RecallOfNew:
@@ -26,7 +27,7 @@ class RecallOfNew:
         self._is_unseen_N = np.ones(len(vectors.id_N), bool)
         self._place_N = np.full(len(vectors.id_N), -1)
 
-    def recalls(self, items_F: np.ndarray, seen_S: np.ndarray, queries: Sequence[Queries]) -> np.ndarray:
+    def recalls(self, items_F: np.ndarray, seen_S: np.ndarray, queries: Sequence[Queries | Listing]) -> np.ndarray:
         """float64 [T]; nan where no item is new. The queries are items, and their lists prepared for `top`."""
         new_W = np.setdiff1d(items_F, seen_S)
         if not len(new_W):
@@ -34,7 +35,7 @@ class RecallOfNew:
         rows_Q = np.concatenate([_rows(q) for q in queries])
         rows_R, place_Q = np.unique(rows_Q, return_inverse=True)
         depths_RW = self._depths(rows_R, seen_S, new_W)
-        counts_T = np.array([len(q.vectors_QD) for q in queries])
+        counts_T = np.array([len(_rows(q)) for q in queries])
         is_found_QW = depths_RW[place_Q.ravel()] < np.repeat(self.top // counts_T, counts_T)[:, None]
         starts_T = np.cumsum(counts_T) - counts_T
         return np.logical_or.reduceat(is_found_QW, starts_T, axis=0).mean(axis=1)
@@ -53,7 +54,7 @@ class RecallOfNew:
         return depths_RW
 
 
-def _rows(queries: Queries) -> np.ndarray:
-    if queries.rows_Q is None:
+def _rows(queries: Queries | Listing) -> np.ndarray:
+    if isinstance(queries, Listing) or queries.rows_Q is None:
         raise ValueError("expected queries that are items, got vectors of none")
     return queries.rows_Q

@@ -10,9 +10,10 @@ import numpy as np
 from model.distinct_search import DistinctVectors
 from model.pinnersage import US_PER_DAY
 from model.user_actions import Actions
-from model.user_baselines import BASELINE, METHODS, Method, alpha_by_num, calibrated_methods
+from model.user_baselines import BASELINE, METHODS, Method, alpha_by_num, calibrated_methods, calibrated_name
 from model.user_evaluation import METRICS, Protocol, UserDays, count_user_days, walk_forward
 from model.user_intervals import Summary, summarize
+from model.user_lists import LISTS
 from model.user_month_ahead import (
     BY_VECTORS,
     CUTS,
@@ -30,6 +31,10 @@ from pipelines.evaluation.user_alphas import Alphas
 from schemas.errors import UsageError
 from schemas.hashing import seed_of
 
+#: What is compared with the best baseline where nothing was calibrated.
+OURS = "PinnerSage, e = 3"
+#: Methods of this name are not baselines.
+_NO_BASELINE = "PinnerSage"
 Grid = Mapping[tuple[float, int, bool], Method]
 
 
@@ -55,7 +60,8 @@ class Evaluation:
                 "before it, got none: see --from, --to, --actions and whether the items have vectors"
             )
         chosen = self.alphas.chosen
-        compared = {**METHODS, **(calibrated_methods(*chosen, self.alphas.by_samples) if chosen else {})}
+        compared = {**METHODS, **LISTS, **(calibrated_methods(*chosen, self.alphas.by_samples) if chosen else {})}
+        ours = calibrated_name(*chosen) if chosen else OURS
         grid = alpha_by_num(self.alphas.centre)
         methods = {**compared, **{str(key): method for key, method in grid.items()}}
         progress = Progress("walk forward", "user-days", total)
@@ -71,6 +77,7 @@ class Evaluation:
             "impressions": "drawn" if self.impressions is None else "of the log",
             "baseline": BASELINE,
             **_walk_tables(found, list(compared), grid),
+            "over_best_baseline": _over_best(found, list(compared), ours),
         }
 
     def month_ahead(self) -> dict[str, Any] | None:
@@ -110,6 +117,23 @@ def _walk_tables(found: UserDays, names: Sequence[str], grid: Grid) -> dict[str,
             for place, (at, num, sampled) in enumerate(grid, len(names))
         ],
     }
+
+
+def _over_best(found: UserDays, names: Sequence[str], ours: str) -> dict[str, Any]:
+    """{"method": ours, "metrics": {metric: {"baseline": the best one on these very days, and the lift over it, paired,
+    with its bounds}}}"""
+    baselines = [place for place, name in enumerate(names) if not name.startswith(_NO_BASELINE)]
+    metrics = {}
+    for column, metric in enumerate(METRICS):
+        values_UT1 = found.values_UTM[:, : len(names), [column]]
+        means_T = values_UT1.mean(axis=(0, 2))
+        best = max(baselines, key=means_T.__getitem__)
+        summary = summarize(found.users_U, values_UT1, best, seed_of("intervals", "walk forward"))
+        figures = _figures(summary, names.index(ours), 0)
+        metrics[metric] = {"baseline": names[best]} | {
+            name: value for name, value in figures.items() if name.startswith("lift")
+        }
+    return {"method": ours, "metrics": metrics}
 
 
 def _month_table(

@@ -18,6 +18,7 @@ from model.user_baselines import (
     decay_average,
     k_means,
     last_item,
+    own_items,
     pinnersage,
     single_medoid,
     ward_centroids,
@@ -48,6 +49,25 @@ def day_of(actions: list[tuple[int, int]], alpha: float = 0.8, seed: int = 7, ma
 
 def test_the_last_item_is_that_of_the_latest_action_and_of_equal_times_the_largest_row():
     assert last_item(day_of([(3, 5), (1, 2), (2, 2), (9, 8)])).rows_Q.tolist() == [2]
+
+
+@given(HISTORIES)
+def test_own_items_are_of_different_vectors_the_latest_or_the_most_important(actions):
+    """Items 4 and 5 share a vector."""
+    day = day_of(actions)
+    same = {row: 4 if row == 5 else row for row in range(NUM_ITEMS)}
+    ages: dict[int, int] = {}
+    importance: dict[int, float] = {}
+    for row, age in actions:
+        ages[same[row]] = min(age, ages.get(same[row], 99))
+        importance[same[row]] = importance.get(same[row], 0.0) + np.exp(-0.01 * age)
+    for num in (1, 3, 50):
+        for recent, worth in ((True, {row: -age for row, age in ages.items()}), (False, importance)):
+            rows = [same[row] for row in own_items(num, recent=recent)(day).rows_Q.tolist()]
+            assert len(set(rows)) == len(rows) == min(num, len(ages))
+            found = [worth[row] for row in rows]
+            assert found == pytest.approx(sorted(worth.values(), reverse=True)[:num])
+    assert set(own_items(50, recent=True)(day).rows_Q.tolist()) <= {row for row, _ in actions}
 
 
 @given(HISTORIES, st.sampled_from([0.0, 0.01, 0.25]))
@@ -173,9 +193,16 @@ def test_the_table_of_methods_has_what_the_paper_compares():
 
 def test_calibrated_methods_are_the_choice_and_the_others_at_their_own_alphas():
     methods = calibrated_methods(10, 0.5, {3: 50.0, 5: 2.0, 10: 0.5})
-    assert list(methods) == [calibrated_name(10, 0.5), "PinnerSage, e = 5, alpha = 2, calibrated for it"]
+    own = ["own items, 10 most recent", "own items, 10 most important"]
+    assert list(methods) == [calibrated_name(10, 0.5), *own, "PinnerSage, e = 5, alpha = 2, calibrated for it"]
     day = day_of([(row, 1) for row in range(NUM_ITEMS)], alpha=50.0)
-    for method, expected in zip(methods.values(), (pinnersage(10, alpha=0.5), pinnersage(5, alpha=2.0)), strict=True):
+    expected_methods = (
+        pinnersage(10, alpha=0.5),
+        own_items(10, recent=True),
+        own_items(10, recent=False),
+        pinnersage(5, alpha=2.0),
+    )
+    for method, expected in zip(methods.values(), expected_methods, strict=True):
         assert method(day).rows_Q.tolist() == expected(day).rows_Q.tolist()
     assert len(pinnersage(10)(day).rows_Q) == 1
 

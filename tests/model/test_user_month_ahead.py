@@ -8,20 +8,18 @@ import pytest
 
 from model.distinct_search import DistinctVectors
 from model.pinnersage import US_PER_DAY
-from model.user_actions import Actions
+from model.user_actions import Actions, users_of_items
 from model.user_baselines import UserDay
 from model.user_evaluation import Protocol
+from model.user_lists import OWN_THEN_POPULAR, POPULAR
 from model.user_month_ahead import (
     BY_VECTORS,
-    OWN,
-    POPULAR,
     WEIGHTS,
     MonthAhead,
     choose_weights,
     compared_columns,
     methods_with_choice,
     month_ahead,
-    users_of_items,
     weight_columns,
 )
 from schemas.hashing import seed_of
@@ -31,7 +29,12 @@ SPLIT, END = 100 * US_PER_DAY, 110 * US_PER_DAY
 PROTOCOL = Protocol(alpha=2.0, window_days=30)
 METHODS = methods_with_choice(6, 0.7, others_alpha=2.0)
 BLENDED = [name for name in METHODS if name != "last item"]
-COLUMNS = [(POPULAR, 0.0), (OWN, 0.0), *((name, 0.0) for name in METHODS), *((name, 0.5) for name in BLENDED)]
+COLUMNS = [
+    (POPULAR, 0.0),
+    (OWN_THEN_POPULAR, 0.0),
+    *((name, 0.0) for name in METHODS),
+    *((name, 0.5) for name in BLENDED),
+]
 
 
 def made_log(seed: int = 3, num: int = 14_000) -> tuple[np.ndarray, Actions]:
@@ -54,7 +57,7 @@ def plain_scores(name: str, weight: float, user: int, candidates: list[int]) -> 
     own = Counter(row for u, row, t in RECORDS if t < SPLIT and u == user)
     if name == POPULAR:
         return [count[row] for row in candidates]
-    if name == OWN:
+    if name == OWN_THEN_POPULAR:
         return [own[row] + count[row] / 1e6 for row in candidates]
     users = Counter(row for _, row in {(u, row) for u, row, t in RECORDS if SPLIT - 30 * US_PER_DAY <= t < SPLIT})
     history = ACTIONS.history(user, SPLIT - 30 * US_PER_DAY, SPLIT)

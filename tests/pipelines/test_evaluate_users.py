@@ -12,6 +12,7 @@ from users_runs import MODEL_ID
 
 from model.user_baselines import DECAY_PER_DAY, METHODS
 from model.user_evaluation import IMPRESSIONS_AN_ITEM, RELEVANT_COSINE, TOP
+from model.user_lists import LISTS, OWN, POPULAR
 from model.user_month_ahead import BY_VECTORS, CUTS, MIN_ITEM_ACTIONS, WEIGHTS
 from pipelines.evaluate_users import EvaluateUsersConfig, command_line, main
 from pipelines.evaluation.user_alphas import alphas_of
@@ -49,7 +50,7 @@ def test_methods_come_out_in_the_order_that_the_shop_was_made_for(evaluated):
     code, report, _ = evaluated
     assert code == 0
     recall = means(report, "recall")
-    assert list(recall) == list(METHODS)
+    assert list(recall) == [*METHODS, *LISTS]
     assert recall["PinnerSage, e = 3"] == recall["PinnerSage, top 3 instead of sampled"] == 1
     assert recall["Ward centroids, e = 3"] == recall["complete linkage, e = 3"] == 1
     assert 0.6 < recall["PinnerSage, e = 2"] < 0.8
@@ -61,6 +62,24 @@ def test_methods_come_out_in_the_order_that_the_shop_was_made_for(evaluated):
     assert all(value >= recall[name] for name, value in means(report, "relevance").items())
     ranked = means(report, "r_precision")
     assert ranked["PinnerSage, e = 3"] > ranked["last item"]
+
+
+def test_bold_is_only_what_is_above_the_best_of_the_others(evaluated):
+    """Three queries of three clusters are the best there is, but centroids and complete linkage are level with them."""
+    _, report, page = evaluated
+    recall = means(report, "recall")
+    assert recall[POPULAR] > 0.99  # 120 items are all that anybody wants, and the most popular 400 have those known
+    assert 0.5 < recall[OWN] < 1
+    over = report["walk_forward"]["over_best_baseline"]
+    assert over["method"] == "PinnerSage, e = 3"
+    assert over["metrics"]["recall"]["lift_high"] == 0
+    assert over["metrics"]["recall"]["baseline"] not in ("PinnerSage, e = 2", "PinnerSage, e = 5")
+    absolute = page.split("The same, absolute")[1]
+    shown = next(line for line in absolute.splitlines() if line.startswith("| PinnerSage, e = 3 |"))
+    for place, name in enumerate(("relevance", "recall", "r_precision", "reciprocal_rank")):
+        is_bold = shown.split(" | ")[1 + place].startswith("**")
+        assert is_bold == (over["metrics"][name]["lift_low"] > 0)
+    assert "| metric | best baseline | lift |" in page
 
 
 def test_what_was_measured_is_told(evaluated):
@@ -111,11 +130,12 @@ def calibrated(shop, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str
 def test_the_papers_table_is_at_the_best_alpha_for_3_and_the_calibrated_rows_at_theirs(calibrated, evaluated):
     report, page = calibrated
     chosen, other = "PinnerSage, calibrated: e = 10, alpha = 0.25", "PinnerSage, e = 5, alpha = 4, calibrated for it"
+    own = ["own items, 10 most recent", "own items, 10 most important"]
     assert (report["alpha"], report["alpha_from"]) == (64.0, "calibration c.json, best for e = 3")
     assert report["calibrated"] == {"samples": 10, "alpha": 0.25, "date": "2026-06-10", "days": 3}
     methods = means_of(report)
     grid = {(p["alpha"], p["num"]): p for p in report["walk_forward"]["alpha_by_num"] if p["sampled"]}
-    assert list(methods) == [*METHODS, chosen, other]  # e = 3 at its own alpha is a row of the paper's
+    assert list(methods) == [*METHODS, *LISTS, chosen, *own, other]  # e = 3 at its own alpha is a row of the paper's
     assert methods["PinnerSage, e = 3"]["clusters_median"] == 1
     assert methods["PinnerSage, e = 3"]["recall"]["mean"] < 0.5
     assert methods[other]["clusters_median"] == 3
@@ -164,14 +184,14 @@ def means_of(report: dict[str, Any]) -> dict[str, dict[str, Any]]:
 def test_the_page_has_a_row_for_every_method_and_no_folder_of_this_machine(evaluated, shop):
     _, report, page = evaluated
     run, _ = shop
-    for name in METHODS:
+    for name in (*METHODS, *LISTS):
         assert page.count(f"| {name} | ") >= 2, name
     assert "| last item | +0 [+0, +0] | +0 [+0, +0] |" in page
     assert str(run.parent) not in page
     assert str(run.parent) not in json.dumps(report)
     assert f"itemsage evaluate-users --run run --engagements log.parquet --from {FROM} --to {TO} --alpha 4.0" in page
     widths = {line.count("|") for line in page.splitlines() if line.startswith("|")}
-    assert widths <= {6, 7, 11}
+    assert widths <= {4, 6, 7, 11}
 
 
 def test_the_same_call_gives_the_same_bytes(evaluated, shop, tmp_path):
