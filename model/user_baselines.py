@@ -219,22 +219,22 @@ METHODS: Mapping[str, Method] = MappingProxyType(
 )
 
 
-def calibrated_name(num: int, alpha: float) -> str:
-    """What the pair of a calibration is called in tables."""
-    return f"PinnerSage, calibrated: e = {num}, alpha = {alpha:g}"
+def calibrated_name(num: int, alpha: float, sampled: bool = True) -> str:
+    """What the choice of a calibration is called in tables."""
+    return f"PinnerSage, calibrated: {'e =' if sampled else 'top'} {num}, alpha = {alpha:g}"
 
 
-def calibrated_methods(num: int, alpha: float, alpha_of_num: Mapping[int, float]) -> dict[str, Method]:
+def calibrated_methods(num: int, alpha: float, sampled: bool, alpha_of_num: Mapping[int, float]) -> dict[str, Method]:
     """PinnerSage as calibrated, then as many own items without any clusters, then PinnerSage at the alpha that is best
-    for each other number of medoids. Without NUM_SAMPLED: METHODS are evaluated at its alpha."""
-    found = {calibrated_name(num, alpha): pinnersage(num, alpha=alpha)}
+    for each other number of sampled medoids. Without NUM_SAMPLED: METHODS are evaluated at its alpha."""
+    found = {calibrated_name(num, alpha, sampled): pinnersage(num, alpha=alpha, sampled=sampled)}
     if num != NUM_SAMPLED:
         found |= {
             f"own items, {num} most recent": own_items(num, recent=True),
             f"own items, {num} most important": own_items(num, recent=False),
         }
     for other, best in alpha_of_num.items():
-        if other not in (num, NUM_SAMPLED):
+        if other != NUM_SAMPLED and (other != num or not sampled):
             found[f"PinnerSage, e = {other}, alpha = {best:g}, calibrated for it"] = pinnersage(other, alpha=best)
     return found
 

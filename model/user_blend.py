@@ -35,6 +35,11 @@ class BlendPoint:
     recall: float
     recall_new: float | None
 
+    @property
+    def measures(self) -> tuple[float | None, ...]:
+        """As those of a CurvePoint; R-precision is not measured with popularity."""
+        return self.recall, self.recall_new
+
 
 def best_weight(points: Sequence[BlendPoint], decided_by: str = ALL) -> BlendPoint:
     """The highest recall; of equal ones the smallest weight."""

@@ -1,11 +1,12 @@
 """Alpha and e by retrieval: PinnerSage walks forward over validation days at every alpha of a grid, with every number
-of sampled medoids asked for.
+of medoids asked for, sampled or the most important ones.
 
 They are chosen together: few queries need few, large clusters, many queries small ones. A user-day's tree is made once
 for all of them. Sampling is averaged over several draws, which cuts its noise, not that of the days.
 
-Two recalls: of all items of a day, and of those that are new to the user, which is what a list without seen items can
-show (model/user_new_items.py). Either may decide.
+Three measures: recall of all items of a day; recall of those that are new to the user, which is what a list without
+seen items can show (model/user_new_items.py); R-precision, the order of the day's items among others. One of the
+recalls may decide, or the geometric mean of all three, which no measure can win alone.
 """
 
 from collections.abc import Callable, Sequence
@@ -26,8 +27,8 @@ FIRST_ALPHA, LAST_ALPHA, NUM_ALPHAS = 0.1, 64.0, 14
 NUM_DRAWS = 3
 #: Sets the draws apart from those of an evaluation.
 SEED_NAME = "calibrate-users"
-#: Which recall decides.
-ALL, NEW = "all", "new"
+#: What decides: a recall, or all measures.
+ALL, NEW, BALANCED = "all", "new", "balanced"
 #: Recalls this close are equal.
 _TIE = 1e-9
 _DIGITS = 4
@@ -37,11 +38,12 @@ MAX_EXTENSIONS, _EXTENSION = 4, 3
 
 @dataclass(frozen=True, kw_only=True)
 class CurvePoint:
-    """samples: e, the medoids sampled. recall and relevance at 400 items: means over user-days; recall_new: over those
-    with an item that is new to the user, None without any; *_se: standard errors, users drawn whole; clusters_*:
-    percentiles over user-days."""
+    """samples: e, how many medoids; sampled: or else the most important ones. recall and relevance at the list's
+    length, r_precision: means over user-days; recall_new: over those with an item that is new to the user, None without
+    any; *_se: standard errors, users drawn whole; clusters_*: percentiles over user-days."""
 
     samples: int
+    sampled: bool = True
     alpha: float
     recall: float
     recall_se: float
@@ -49,8 +51,14 @@ class CurvePoint:
     recall_new_se: float | None
     relevance: float
     relevance_se: float
+    r_precision: float
     clusters_median: float
     clusters_p90: float
+
+    @property
+    def measures(self) -> tuple[float | None, ...]:
+        """Those of a balanced choice; None: not known."""
+        return self.recall, self.recall_new, self.r_precision
 
 
 def alpha_grid(first: int = 0, last: int = NUM_ALPHAS - 1) -> list[float]:
@@ -68,25 +76,30 @@ class _Recalls(Having):
     def recall(self) -> float: ...
     @property
     def recall_new(self) -> float | None: ...
+    @property
+    def measures(self) -> tuple[float | None, ...]: ...
 
 
 def deciding(point: _Recalls, decided_by: str) -> float:
-    """The recall that decides: ALL or NEW; 0 where it is not known."""
+    """What decides: the recall ALL or NEW, 0 where it is not known; BALANCED: the geometric mean of what is known."""
+    if decided_by == BALANCED:
+        known = [measure for measure in point.measures if measure is not None]
+        return float(np.prod(known) ** (1 / len(known)))
     return point.recall if decided_by == ALL else point.recall_new or 0.0
 
 
 def best_point(curve: Sequence[CurvePoint], decided_by: str = ALL) -> CurvePoint:
-    """The highest recall; of equal ones the fewest samples, which are the cheapest, then the largest alpha, which has
-    the fewest vectors."""
+    """The highest value of what decides; of equal ones the fewest medoids, which are the cheapest, then sampled ones,
+    which differ from request to request, then the largest alpha, which has the fewest vectors."""
     least = max(deciding(point, decided_by) for point in curve) - _TIE
     equal = (point for point in curve if deciding(point, decided_by) >= least)
-    return min(equal, key=lambda point: (point.samples, -point.alpha))
+    return min(equal, key=lambda point: (point.samples, not point.sampled, -point.alpha))
 
 
 def best_by_samples(curve: Sequence[CurvePoint], decided_by: str = ALL) -> list[CurvePoint]:
-    """The best point of each number of samples, by rising number."""
-    nums = sorted({point.samples for point in curve})
-    return [best_point([point for point in curve if point.samples == num], decided_by) for num in nums]
+    """The best point of each number of medoids and way to choose them, by rising number, sampled ones first."""
+    kinds = sorted({(point.samples, not point.sampled) for point in curve})
+    return [best_point([p for p in curve if (p.samples, not p.sampled) == kind], decided_by) for kind in kinds]
 
 
 def sample_users(user_ids: Sequence[str], users: np.ndarray, most: int) -> np.ndarray:
@@ -112,9 +125,9 @@ def calibration_curve(
     advance: Callable[[int], None] = lambda count: None,
     decided_by: str = ALL,
 ) -> list[CurvePoint]:
-    """A point for each number of samples in `nums` and each alpha, by (samples, alpha). While the best alpha of any
-    number is at an end of the grid, the grid is extended there, up to MAX_EXTENSIONS times. There must be a user-day.
-    decided_by: the recall that is best, ALL or NEW.
+    """A point for each number of medoids in `nums`, sampled and the most important ones, and each alpha, by (samples,
+    sampled first, alpha). While the best alpha of any of these kinds is at an end of the grid, the grid is extended
+    there, up to MAX_EXTENSIONS times. There must be a user-day. decided_by: what is best, ALL, NEW or BALANCED.
     """
 
     def measure(alphas: list[float]) -> list[CurvePoint]:
@@ -133,7 +146,7 @@ def calibration_curve(
             first -= _EXTENSION
         else:
             break
-    return sorted(curve, key=lambda point: (point.samples, point.alpha))
+    return sorted(curve, key=lambda point: (point.samples, not point.sampled, point.alpha))
 
 
 def _measure(
@@ -146,18 +159,20 @@ def _measure(
     nums: Sequence[int],
     advance: Callable[[int], None],
 ) -> list[CurvePoint]:
-    points = [(num, alpha) for num in nums for alpha in alphas]
+    points = [(num, sampled, alpha) for num in nums for sampled in (True, False) for alpha in alphas]
     methods = {
-        f"{num}/{alpha}/{draw}": pinnersage(num, decay_per_day, alpha=alpha, replicate=draw)
-        for num, alpha in points
+        f"{num}/{sampled}/{alpha}/{draw}": pinnersage(num, decay_per_day, alpha=alpha, sampled=sampled, replicate=draw)
+        for num, sampled, alpha in points
         for draw in range(NUM_DRAWS)
     }
-    asked = replace(protocol, with_ranking=False, with_new=True, draws=NUM_DRAWS, seed_name=SEED_NAME)
+    asked = replace(protocol, with_ranking=True, with_new=True, draws=NUM_DRAWS, seed_name=SEED_NAME)
     return _points(points, walk_forward(actions, vectors, days, methods, asked, None, advance))
 
 
-def _points(points: Sequence[tuple[int, float]], found: UserDays) -> list[CurvePoint]:
-    relevance_UP, recall_UP = (found.values_UTM[..., METRICS.index(name)] for name in ("relevance", "recall"))
+def _points(points: Sequence[tuple[int, bool, float]], found: UserDays) -> list[CurvePoint]:
+    relevance_UP, recall_UP, r_precision_UP = (
+        found.values_UTM[..., METRICS.index(name)] for name in ("relevance", "recall", "r_precision")
+    )
     recall_se, relevance_se = standard_errors(found.users_U, recall_UP), standard_errors(found.users_U, relevance_UP)
     has_new_U = ~np.isnan(found.recall_new_UT).any(axis=1)
     recall_new_UP = found.recall_new_UT[has_new_U]
@@ -166,6 +181,7 @@ def _points(points: Sequence[tuple[int, float]], found: UserDays) -> list[CurveP
     return [
         CurvePoint(
             samples=num,
+            sampled=sampled,
             alpha=alpha,
             recall=float(recall_UP[:, place].mean()),
             recall_se=float(recall_se[place]),
@@ -173,8 +189,9 @@ def _points(points: Sequence[tuple[int, float]], found: UserDays) -> list[CurveP
             recall_new_se=None if recall_new_se is None else float(recall_new_se[place]),
             relevance=float(relevance_UP[:, place].mean()),
             relevance_se=float(relevance_se[place]),
+            r_precision=float(r_precision_UP[:, place].mean()),
             clusters_median=float(np.median(clusters_UP[:, place])),
             clusters_p90=float(np.quantile(clusters_UP[:, place], 0.9)),
         )
-        for place, (num, alpha) in enumerate(points)
+        for place, (num, sampled, alpha) in enumerate(points)
     ]

@@ -82,9 +82,9 @@ def month_ahead(
     return MonthAhead(np.array(users, np.int64), list(columns), by_user, len(shop.candidates_C))
 
 
-def methods_with_choice(num: int, alpha: float, others_alpha: float) -> dict[str, Method]:
+def methods_with_choice(num: int, alpha: float, sampled: bool, others_alpha: float) -> dict[str, Method]:
     """BY_VECTORS, whose alpha is that of the protocol, `others_alpha`, and what a calibration chose."""
-    found = {**BY_VECTORS, calibrated_name(num, alpha): pinnersage(num, alpha=alpha)}
+    found = {**BY_VECTORS, calibrated_name(num, alpha, sampled): pinnersage(num, alpha=alpha, sampled=sampled)}
     if alpha != others_alpha:
         found[f"PinnerSage, all medoids, alpha = {alpha:g}"] = pinnersage(None, alpha=alpha)
     return found

@@ -1,8 +1,9 @@
 """Calibration: `itemsage users --calibrate` chooses alpha, the cut of Ward's tree, e, the number of medoids that a
-recommendation samples, and the weight of popularity, by retrieval on validation days.
+recommendation asks with, whether they are sampled or the most important ones, and the weight of popularity, by
+retrieval on validation days.
 
-    the last N days up to --date --walk forward at every alpha and e--> recall@400 --> calibration file
-       --again, blended with popularity, at the best alpha and e--> popularity weight ----^
+    the last N days up to --date --walk forward at every alpha and e--> recall, R-precision --> calibration file
+       --again, blended with popularity, at the best alpha and e--> popularity weight ---------------^
                                                    users made at the best alpha, asked with the best e <--+
 
 See model/user_calibration.py and model/user_blend.py for what is measured; `itemsage users` finds the file by its model
@@ -23,6 +24,7 @@ from model.user_baselines import pinnersage
 from model.user_blend import BlendPoint, best_weight, blend_curve
 from model.user_calibration import (
     ALL,
+    BALANCED,
     NEW,
     CurvePoint,
     best_by_samples,
@@ -31,32 +33,45 @@ from model.user_calibration import (
     deciding,
     sample_users,
 )
-from model.user_evaluation import TOP, Protocol, count_user_days, users_of_days
+from model.user_evaluation import Protocol, count_user_days, list_length, users_of_days
 from pipelines.console.progress import Progress
 from pipelines.evaluation.user_log import read_user_log
 from pipelines.shared import closed_after_job
 from pipelines.transforms.read_actions import why_unused
 from pipelines.user_alpha import default_calibration_path
 from pipelines.user_config import UsersConfig
+from pipelines.user_training import days_trained_on
 from pipelines.user_vectors import VectorsSource, load_vectors, vectors_source
 from schemas.errors import UsageError, printable
 from schemas.files import write_sealed_json
+from schemas.quarantine import quote
 
 #: Part of the calibration file: raise it when the same data give another curve.
-CODE_VERSION = 3
-CRITERIA = {ALL: f"recall@{TOP}", NEW: f"recall@{TOP} of new items"}
+CODE_VERSION = 4
 MIN_USER_DAYS = 20
 #: What the file tells of the best alpha of a number of samples.
-_BEST_FIELDS = ("samples", "alpha", "recall", "recall_se", "recall_new", "recall_new_se", "relevance")
+_BEST_FIELDS = (
+    "samples",
+    "sampled",
+    "alpha",
+    "recall",
+    "recall_se",
+    "recall_new",
+    "recall_new_se",
+    "r_precision",
+    "relevance",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Validation:
-    """actions: of everybody; asked: of the users that are evaluated; num_users: of how many."""
+    """actions: of everybody; asked: of the users that are evaluated; num_users: of how many; days_trained_on: those of
+    the days that the item model was trained on, None where that is not known."""
 
     actions: Actions
     asked: Actions
-    days: Sequence[int]
+    days: range
+    days_trained_on: int | None
     num_asked: int
     num_users: int
     num_user_days: int
@@ -68,13 +83,15 @@ class _Measured:
     chosen: CurvePoint
     blends: list[BlendPoint]
     weight: BlendPoint
+    list_length: int
 
 
 def calibrate(config: UsersConfig) -> dict[str, Any]:
-    """Writes the calibration, prints its curve, and returns it: model_id, samples and alpha (the best pair), best (the
-    best alpha of each number of samples), popularity_weight (the best one for the best pair) and blend (its curve),
-    curve, criterion, date, and what they were measured with. Raises UsageError if fewer than MIN_USER_DAYS users have
-    actions on a validation day and before it, or none of them new ones that are to decide."""
+    """Writes the calibration, prints its curve, and returns it: model_id, samples, sampled and alpha (the best choice),
+    best (the best alpha of each number of medoids, sampled and top), popularity_weight (the best one for the choice)
+    and blend (its curve), curve, criterion, date, and what they were measured with. Raises UsageError if fewer than
+    MIN_USER_DAYS users have actions on a validation day and before it, none of them new ones that are to decide, or
+    the item model was trained on a validation day and that is not accepted."""
     source = vectors_source(config.run, config.embeddings)
     with closed_after_job():
         validation = _validation(config, source)
@@ -87,10 +104,13 @@ def calibrate(config: UsersConfig) -> dict[str, Any]:
         f"calibrate: {validation.num_asked:,} of {validation.num_users:,} users with actions on a validation day and "
         "before it"
     )
-    print(format_curve(measured.curve, validation.num_user_days, config.calibration_days, by))
-    print(format_blend(measured.blends, by))
+    top = measured.list_length
+    print(format_curve(measured.curve, validation.num_user_days, config.calibration_days, by, top))
+    print(format_blend(measured.blends, by, top))
+    if validation.days_trained_on:
+        print(_about_training_days(validation.days_trained_on, len(validation.days)))
     print(
-        f"users: e = {chosen.samples} at alpha {chosen.alpha:g} has the best {CRITERIA[by]}"
+        f"users: {called(chosen)} at alpha {chosen.alpha:g} has the best {criterion(by, top)}"
         f"{_if_largest(chosen, config.calibrated_samples)}; written to {printable(str(path))}\n"
         "users: runs that are made from now on use it, and cluster all users once; published runs stay as they are",
         flush=True,
@@ -101,6 +121,7 @@ def calibrate(config: UsersConfig) -> dict[str, Any]:
 def _validation(config: UsersConfig, source: VectorsSource) -> _Validation:
     day = config.now_us // US_PER_DAY
     days = range(day - config.calibration_days, day)
+    trained_on = _check_days(config, source, days)
     from_us = (days[0] - config.window_days) * US_PER_DAY
     log = (config.engagements, config.columns, source, config.action_kinds, from_us, config.now_us, config.now_us)
     actions, _, counts = read_user_log(*log, config.date, config)
@@ -117,10 +138,46 @@ def _validation(config: UsersConfig, source: VectorsSource) -> _Validation:
         actions=actions,
         asked=asked,
         days=days,
+        days_trained_on=trained_on,
         num_asked=len(sampled),
         num_users=len(users),
         num_user_days=num_user_days,
     )
+
+
+def _check_days(config: UsersConfig, source: VectorsSource, days: range) -> int | None:
+    """How many of the days the item model was trained on, None where that is not known."""
+    found = days_trained_on(config.run, source.model_id, days)
+    if found and not config.accept_training_days:
+        raise UsageError(
+            f"expected validation days that the item model {quote(source.model_id)} was not trained on, got {found} of "
+            f"the {len(days)} days up to {config.date} before the end of its training: its vectors fit those better "
+            "than days to come. Give a later --date or fewer --calibration-days, or a model of an earlier day; "
+            "--accept-training-days calibrates all the same"
+        )
+    return found
+
+
+def _about_training_days(trained_on: int, num_days: int) -> str:
+    return (
+        f"users: WARNING: the item model was trained on {trained_on} of the {num_days} validation days, so that "
+        "everything looks better than on days to come"
+    )
+
+
+def criterion(decided_by: str, top: int) -> str:
+    """What decides, in words. top: the length of the list."""
+    of_new = f"recall@{top} of new items"
+    return {
+        ALL: f"recall@{top}",
+        NEW: of_new,
+        BALANCED: f"mean of recall@{top}, {of_new} and R-precision (geometric)",
+    }[decided_by]
+
+
+def called(point: CurvePoint) -> str:
+    """How many medoids, and how they are chosen."""
+    return f"{'e =' if point.sampled else 'top'} {point.samples}"
 
 
 def why_few(counts: Mapping[str, int]) -> str:
@@ -129,10 +186,15 @@ def why_few(counts: Mapping[str, int]) -> str:
 
 
 def _measure(config: UsersConfig, source: VectorsSource, validation: _Validation) -> _Measured:
-    protocol = Protocol(alpha=0.0, window_days=config.window_days, max_actions=config.max_actions)
     asked, days, decay, by = validation.asked, validation.days, config.decay_per_day, config.calibrate_for
     with one_blas_thread():
         vectors = DistinctVectors(load_vectors(source).matrix_ND)
+        protocol = Protocol(
+            alpha=0.0,
+            window_days=config.window_days,
+            max_actions=config.max_actions,
+            top=config.list_length or list_length(len(vectors.id_N)),
+        )
         progress = Progress("calibrate", "user-days", validation.num_user_days)
         curve = calibration_curve(
             asked, vectors, days, protocol, decay, config.calibrated_samples, progress.advance, by
@@ -145,12 +207,14 @@ def _measure(config: UsersConfig, source: VectorsSource, validation: _Validation
             )
         chosen = best_point(curve, by)
         progress = Progress("blend", "user-days", validation.num_user_days)
-        method = pinnersage(chosen.samples, decay, alpha=chosen.alpha)
+        method = pinnersage(chosen.samples, decay, alpha=chosen.alpha, sampled=chosen.sampled)
         blends = blend_curve(
             validation.actions, asked, vectors, days, protocol, method, chosen, advance=progress.advance
         )
         progress.close()
-    return _Measured(curve=curve, chosen=chosen, blends=blends, weight=best_weight(blends, by))
+    return _Measured(
+        curve=curve, chosen=chosen, blends=blends, weight=best_weight(blends, by), list_length=protocol.top
+    )
 
 
 def _calibration(
@@ -161,9 +225,12 @@ def _calibration(
         "model_id": source.model_id,
         "alpha": measured.chosen.alpha,
         "samples": measured.chosen.samples,
+        "sampled": measured.chosen.sampled,
         "best": [{name: getattr(point, name) for name in _BEST_FIELDS} for point in best],
         "popularity_weight": measured.weight.popularity_weight,
-        "criterion": CRITERIA[config.calibrate_for],
+        "criterion": criterion(config.calibrate_for, measured.list_length),
+        "list_length": measured.list_length,
+        "days_trained_on": validation.days_trained_on,
         "date": config.date,
         "calibration_days": config.calibration_days,
         "user_days": validation.num_user_days,
@@ -179,33 +246,33 @@ def _calibration(
     }
 
 
-def format_curve(curve: list[CurvePoint], num_user_days: int, num_days: int, decided_by: str = ALL) -> str:
-    """The deciding recall by alpha and number of samples as aligned columns, the best alpha of each number marked; a
-    line for each number below, with both recalls."""
+def format_curve(curve: list[CurvePoint], num_user_days: int, num_days: int, decided_by: str, top: int) -> str:
+    """What decides by alpha, number of medoids and way to choose them as aligned columns, the best alpha of each kind
+    marked; a line for each kind below, with all measures. top: the length of the list."""
     best = best_by_samples(curve, decided_by)
-    found = {(point.samples, point.alpha): point for point in curve}
+    found = {(called(point), point.alpha): point for point in curve}
     lines = [
-        f"PinnerSage, {CRITERIA[decided_by]} by alpha and e, the medoids sampled; {num_user_days:,} user-days of "
-        f"{num_days} validation days",
-        f"{'alpha':>8} {'clusters':>9}" + " ".join(f" {f'e = {point.samples}':>8}" for point in best),
+        f"PinnerSage, {criterion(decided_by, top)} by alpha and medoids, e of them sampled or the top ones; "
+        f"{num_user_days:,} user-days of {num_days} validation days",
+        f"{'alpha':>8} {'clusters':>9}" + " ".join(f" {called(point):>8}" for point in best),
     ]
     for alpha in sorted({point.alpha for point in curve}):
-        row = [found[point.samples, alpha] for point in best]
+        row = [found[called(point), alpha] for point in best]
         cells = "".join(f" {deciding(point, decided_by):>8.4f}{'*' if point in best else ' '}" for point in row)
         lines.append(f"{alpha:>8g} {row[0].clusters_median:>9g}{cells}".rstrip())
     for p in best:
         of_new = "none" if p.recall_new is None else f"{p.recall_new:.4f} +- {p.recall_new_se:.4f}"
-        figures = f"{CRITERIA[ALL]} {p.recall:.4f} +- {p.recall_se:.4f}, of new items {of_new}"
         lines.append(
-            f"e = {p.samples}: alpha {p.alpha:g}, {figures}, relevance {p.relevance:.4f} +- {p.relevance_se:.4f}"
+            f"{called(p)}: alpha {p.alpha:g}, recall@{top} {p.recall:.4f} +- {p.recall_se:.4f}, of new items {of_new}, "
+            f"R-precision {p.r_precision:.4f}, relevance {p.relevance:.4f} +- {p.relevance_se:.4f}"
         )
     return "\n".join(lines)
 
 
-def format_blend(blends: list[BlendPoint], decided_by: str = ALL) -> str:
-    """What the best weight of popularity is worth."""
+def format_blend(blends: list[BlendPoint], decided_by: str, top: int) -> str:
+    """What the best weight of popularity is worth. R-precision is not measured with popularity."""
     best, without = best_weight(blends, decided_by), deciding(blends[0], decided_by)
-    which = CRITERIA[decided_by]
+    which = f"mean of recall@{top} and that of new items" if decided_by == BALANCED else criterion(decided_by, top)
     if not best.popularity_weight:
         return f"blend: no --popularity-weight has a better {which} than 0: {without:.4f}"
     return (

@@ -158,7 +158,7 @@ def _facts(config: DailyConfig, model_id: str) -> dict[str, Any]:
     kept = {name: value for name, value in given_values(config).items() if name not in _THRESHOLDS.union(_PLACES)}
     if makes_users(config):  # a new calibration is another run
         chosen = alpha_in_store(config.store, config.alpha, model_id)
-        kept |= {name: getattr(chosen, name) for name in _CALIBRATED}
+        kept |= {name: getattr(chosen, name) for name in _CALIBRATED} | ({} if chosen.sampled else {"sampled": False})
     return {"code_versions": CODE_VERSIONS, "config": kept, "date": config.date, "inputs": inputs, "model_id": model_id}
 
 
@@ -166,8 +166,8 @@ def _check_calibration(folder: Path, facts: dict[str, Any]) -> None:
     """Raises UsageError if somebody calibrated since the run was named after what users are made with."""
     made = read_stage_manifest(str(folder), USERS_STAGE)
     named, found = (
-        {name: facts["config"][name] for name in _CALIBRATED},
-        {name: made.get(name) for name in _CALIBRATED},
+        {name: of.get(name) for name in _CALIBRATED} | {"sampled": of.get("sampled", True)}
+        for of in (facts["config"], made)
     )
     if named != found:
         raise UsageError(

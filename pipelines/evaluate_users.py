@@ -18,7 +18,7 @@ from model.blas_threads import one_blas_thread
 from model.distinct_search import DistinctVectors
 from model.pinnersage import US_PER_DAY
 from model.split import end_of_day_us
-from model.user_evaluation import Protocol
+from model.user_evaluation import Protocol, list_length
 from pipelines.console.exit_codes import exit_code
 from pipelines.console.jobs import flag, flag_name, narrow, parse_alone
 from pipelines.evaluation.user_alphas import Alphas, alphas_of
@@ -28,7 +28,7 @@ from pipelines.evaluation.user_report import format_page
 from pipelines.gating.thresholds import LogThresholds
 from pipelines.shared import closed_after_job
 from pipelines.store import check_date
-from pipelines.user_config import UsersConfig
+from pipelines.user_config import LIST_LENGTH_HELP, UsersConfig, check_list_length
 from pipelines.user_vectors import VectorsSource, load_vectors, vectors_source
 from schemas.errors import UsageError, printable
 from schemas.files import write_json, write_text
@@ -62,6 +62,7 @@ class EvaluateUsersConfig(LogThresholds):
         default=",".join(POSITIVE_ACTIONS), help="the actions that count, separated by commas", by_commas=True
     )
     max_actions: int = flag(default=2_000, help="the newest actions of a user that count")
+    list_length: int = flag(default=0, help=LIST_LENGTH_HELP)
     notes: str | None = flag(
         path=True, default=None, help="Markdown file that ends the page: how a person reads the figures"
     )
@@ -75,6 +76,7 @@ class EvaluateUsersConfig(LogThresholds):
             check_date(date, name)
         if self.from_date > self.to_date:
             raise UsageError(f"expected --from on or before --to, got {self.from_date} and {self.to_date}")
+        check_list_length(self.list_length)
         if self.run is None and self.embeddings is None:
             raise UsageError("expected --run or --embeddings, got neither")
 
@@ -111,7 +113,12 @@ def _evaluate(
         vectors=vectors,
         first_us=first_us,
         end_us=end_us,
-        protocol=Protocol(alpha=alphas.paper, window_days=config.window_days, max_actions=config.max_actions),
+        protocol=Protocol(
+            alpha=alphas.paper,
+            window_days=config.window_days,
+            max_actions=config.max_actions,
+            top=config.list_length or list_length(len(vectors.id_N)),
+        ),
         alphas=alphas,
     )
     calibrated = alphas.calibrated._asdict() if alphas.calibrated else {}

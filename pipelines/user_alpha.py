@@ -24,13 +24,15 @@ _PLAIN_NAME = re.compile(r"[0-9A-Za-z_-][0-9A-Za-z._-]{0,99}")
 
 
 class Alpha(NamedTuple):
-    """alpha; samples: medoids sampled a request; where: GIVEN, DEFAULT or the path of the calibration file;
-    popularity_weight: the best one beside the cosine, None where no calibration chose it for this pair."""
+    """alpha; samples: medoids a request; where: GIVEN, DEFAULT or the path of the calibration file; popularity_weight:
+    the best one beside the cosine, None where no calibration chose it for this pair; sampled: whether the medoids are
+    drawn in proportion to importance, or are the most important ones."""
 
     alpha: float
     samples: int
     where: str
     popularity_weight: float | None = None
+    sampled: bool = True
 
     @property
     def is_calibrated(self) -> bool:
@@ -97,15 +99,16 @@ def alpha_of(config: AlphaFlags, model_id: str) -> Alpha:
 
 
 def best_alphas(path: str | Path) -> dict[int, float]:
-    """number of samples -> the alpha that a calibration file found best for it, by rising number; a file without that
-    list has its choice alone. CorruptFileError for a file that is no calibration."""
+    """number of sampled medoids -> the alpha that a calibration file found best for it, by rising number; a file
+    without that list has its choice alone. CorruptFileError for a file that is no calibration."""
     calibration = read_sealed_json(path)
     chosen = _checked(calibration, path)
     listed = calibration.get("best", [])
     if not isinstance(listed, list) or not all(isinstance(one, dict) for one in listed):
         raise CorruptFileError(f"expected `best` as a list of objects, got {quote(listed)} in {shown(path)}")
     points = [chosen, *(_checked(one, path) for one in listed)]
-    return {point.samples: point.alpha for point in sorted(points, key=lambda point: point.samples)}
+    by_samples = sorted(points, key=lambda point: point.samples)
+    return {point.samples: point.alpha for point in by_samples if point.sampled}
 
 
 def calibrated_on(path: str | Path) -> Calibrated:
@@ -139,7 +142,7 @@ def _calibrated(path: Path, model_id: str) -> Alpha | None:
 
 
 def _checked(found: dict[str, Any], path: str | Path) -> Alpha:
-    """A file of before there were samples has none: it is for the default number."""
+    """A file of before there were samples has none: it is for the default number, and sampled."""
     alpha, samples = found.get("alpha"), found.get("samples", DEFAULT_SAMPLES)
     weight = found.get("popularity_weight")
     for name, number in (("alpha", alpha), ("popularity_weight", 0.0 if weight is None else weight)):
@@ -147,7 +150,10 @@ def _checked(found: dict[str, Any], path: str | Path) -> Alpha:
             raise CorruptFileError(f"expected {name} as a number of at least 0, got {quote(number)} in {shown(path)}")
     if not are_samples(samples):
         raise CorruptFileError(f"expected samples from 1 to {MAX_SAMPLES}, got {quote(samples)} in {shown(path)}")
-    return Alpha(float(alpha or 0), samples, str(path), None if weight is None else float(weight))
+    sampled = found.get("sampled", True)
+    if type(sampled) is not bool:
+        raise CorruptFileError(f"expected sampled as true or false, got {quote(sampled)} in {shown(path)}")
+    return Alpha(float(alpha or 0), samples, str(path), None if weight is None else float(weight), sampled)
 
 
 def _is_date(value: Any) -> bool:

@@ -21,8 +21,11 @@ from schemas.user_rows import MAX_USER_BUCKETS
 ROWS_A_BUCKET = 100_000
 #: Clustering needs about 20 bytes for every pair of a user's actions: 2 GB here.
 MOST_ACTIONS = 10_000
-#: Which recall decides a calibration: as in model/user_calibration.py, whose import takes seconds.
-ALL, NEW = "all", "new"
+#: What decides a calibration: as in model/user_calibration.py, whose import takes seconds.
+ALL, NEW, BALANCED = "all", "new", "balanced"
+LIST_LENGTH_HELP = "recommended items that are judged; 0: one for 50 items of the catalogue, from 20 to 400"
+#: The neighbours of every item that is asked with are held in memory.
+MOST_LISTED = 10_000
 _NEVER = frozenset(("impression", "return"))
 #: Numbers of samples that one calibration tries.
 MOST_NUMBERS = 10
@@ -85,21 +88,26 @@ class UsersConfig(UserSettings, LogThresholds):
     )
     calibrate: bool = flag(
         default=False,
-        help="choose alpha, the number of samples and the weight of popularity on these data, write the calibration; "
-        "nothing else",
+        help="choose alpha, the number of medoids, sampled or the top ones, and the weight of popularity on these "
+        "data, write the calibration; nothing else",
     )
     calibrate_samples: str = flag(
         default="3,5,10,20",
-        help="with --calibrate: numbers of sampled medoids to try, separated by commas",
+        help="with --calibrate: numbers of medoids to try, separated by commas",
         by_commas=True,
     )
     calibrate_users: int = flag(
         default=5_000, help="with --calibrate: at most so many users, drawn by a hash of their ids, are measured"
     )
     calibrate_for: str = flag(
-        default=ALL,
-        choices=(ALL, NEW),
-        help="with --calibrate: recall of all items of a day decides, or of those that are new to the user",
+        default=BALANCED,
+        choices=(BALANCED, ALL, NEW),
+        help="with --calibrate: recall of all items of a day decides, or of those that are new to the user, or the "
+        "geometric mean of both and R-precision",
+    )
+    list_length: int = flag(default=0, help=f"with --calibrate: {LIST_LENGTH_HELP}")
+    accept_training_days: bool = flag(
+        default=False, help="with --calibrate: days that the item model was trained on may be held out too"
     )
     calibration_days: int = flag(default=7, help="with --calibrate: the days up to --date that are held out in turn")
     reuse_from: str | None = flag(
@@ -114,7 +122,9 @@ class UsersConfig(UserSettings, LogThresholds):
         _ = self.calibrated_samples
         _expect(1 <= self.calibration_days <= 366, "calibration_days", "from 1 to 366", self.calibration_days)
         _expect(self.calibrate_users >= 1, "calibrate_users", "of at least 1", self.calibrate_users)
-        _expect(self.calibrate_for in (ALL, NEW), "calibrate_for", f"{ALL} or {NEW}", quote(self.calibrate_for))
+        kinds = (BALANCED, ALL, NEW)
+        _expect(self.calibrate_for in kinds, "calibrate_for", f"of {', '.join(kinds)}", quote(self.calibrate_for))
+        check_list_length(self.list_length)
 
     @property
     def calibrated_samples(self) -> tuple[int, ...]:
@@ -158,6 +168,11 @@ def check_users_input(config: UsersInput) -> tuple[list[str], dict[str, str]]:
     columns = table_columns(config.columns, "engagements")
     check_columns(files, columns, ENGAGEMENTS)
     return files, columns
+
+
+def check_list_length(list_length: int) -> None:
+    """Raises UsageError for one out of range."""
+    _expect(0 <= list_length <= MOST_LISTED, "list_length", f"from 1 to {MOST_LISTED:,}, or 0", list_length)
 
 
 def _expect(holds: bool, name: str, what: str, got: object) -> None:

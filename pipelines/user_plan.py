@@ -99,6 +99,7 @@ def plan(config: UsersConfig) -> UsersPlan:
             "num_user_buckets": num_buckets,
             "popularity_weight": chosen.popularity_weight,
             "samples": chosen.samples,
+            **({} if chosen.sampled else {"sampled": False}),
         },
     )
 

@@ -133,11 +133,12 @@ def run_alone(config: UsersConfig, options: PipelineOptions) -> None:
 
 
 def _asking_changes(planned: UsersPlan) -> bool:
-    """Whether the stage is finished but for another number of samples or weight of popularity, which no unit depends
-    on."""
+    """Whether the stage is finished but for other medoids to ask with or another weight of popularity, which no unit
+    depends on."""
     try:
         made = read_stage_manifest(planned.run, USERS_STAGE)
-        return any(made.get(name) != planned.facts[name] for name in ("samples", "popularity_weight"))
+        names = ("samples", "popularity_weight", "sampled")
+        return any(made.get(name) != planned.facts.get(name) for name in names)
     except CorruptFileError:  # none, or a damaged one, which is written again
         return False
 

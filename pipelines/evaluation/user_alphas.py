@@ -12,16 +12,18 @@ from schemas.files import shown
 
 
 class Chosen(NamedTuple):
-    """What a calibration chose. samples: e, the medoids sampled."""
+    """What a calibration chose. samples: e, how many medoids; sampled: or else the most important ones."""
 
     samples: int
     alpha: float
+    sampled: bool
 
 
 @dataclass(frozen=True, kw_only=True)
 class Alphas:
     """paper: of the paper's tables, whose e is 3. where: its origin, as the page says it. chosen: None without a
-    calibration, as `calibrated`. by_samples: the best alpha of each number of samples that the calibration tried."""
+    calibration, as `calibrated`. by_samples: the best alpha of each number of sampled medoids that the
+    calibration tried."""
 
     paper: float
     where: str
@@ -36,8 +38,8 @@ class Alphas:
 
 
 def alphas_of(config: UsersConfig, model_id: str, from_date: str) -> Alphas:
-    """The alpha given, else the calibration's best for e = 3 (its choice, if it did not try 3), else the default, the
-    only one without a run and a calibration.
+    """The alpha given, else the calibration's best for e = 3, sampled (its choice, if it did not try that), else the
+    default, the only one without a run and a calibration.
 
     Raises UsageError for a calibration that has seen `from_date` (the first day of the evaluation) or a later day,
     wherever it was found: figures would be of the days that alpha was chosen on. Raises what `alpha_of`, `best_alphas`
@@ -58,9 +60,9 @@ def alphas_of(config: UsersConfig, model_id: str, from_date: str) -> Alphas:
     by_samples = best_alphas(found.where)
     best_for = NUM_SAMPLED if NUM_SAMPLED in by_samples else found.samples
     return Alphas(
-        paper=by_samples[best_for],
+        paper=by_samples.get(best_for, found.alpha),
         where=f"calibration {Path(found.where).name}, best for e = {best_for}",
-        chosen=Chosen(found.samples, found.alpha),
+        chosen=Chosen(found.samples, found.alpha, found.sampled),
         calibrated=calibrated,
         by_samples=by_samples,
     )

@@ -71,6 +71,7 @@ class Evaluation:
         progress.close()
         return {
             "days": len(days),
+            "list_length": self.protocol.top,
             "users": len(np.unique(found.users_U)),
             "user_days": len(found.users_U),
             "items_a_user_day": float(found.num_items_U.mean()),

@@ -4,14 +4,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from model.user_baselines import DECAY_PER_DAY
-from model.user_evaluation import IMPRESSIONS_AN_ITEM, RELEVANT_COSINE, TOP
+from model.user_evaluation import IMPRESSIONS_AN_ITEM, RELEVANT_COSINE
 from model.user_month_ahead import CUTS, MIN_ITEM_ACTIONS, QUESTIONS
 from pipelines.console.terminal import found_in_words
 from schemas.quarantine import quote
 
 _METRICS = {
     "relevance": "relevance",
-    "recall": f"recall@{TOP}",
+    "recall": "recall",
     "r_precision": "R-precision",
     "reciprocal_rank": "reciprocal rank",
 }
@@ -48,10 +48,11 @@ def format_page(report: Mapping[str, Any], notes: str | None = None) -> str:
         "",
         *_walk_table(walk, lift=False),
         "",
-        *_over_best(walk["over_best_baseline"]),
+        *_over_best(walk),
         "",
         "PinnerSage at other alphas, with e medoids sampled or the e most important ones (relevance / "
-        f"recall@{TOP}): few queries need few, large clusters. On the same days: no choice may be made by it.",
+        f"recall@{walk['list_length']}): few sampled ones need few, large clusters. On the same days: no choice may be "
+        "made by it.",
         "",
         *_alpha_table(walk["alpha_by_num"]),
         "",
@@ -67,20 +68,22 @@ def _calibrated(report: Mapping[str, Any]) -> str:
     chosen = report["calibrated"]
     if chosen is None:
         return ""
+    how = "e =" if chosen["sampled"] else "top"
     return (
-        f"; calibrated choice: e = {chosen['samples']}, alpha {chosen['alpha']:g}, of the {chosen['days']} days up to "
-        f"{chosen['date']}"
+        f"; calibrated choice: {how} {chosen['samples']}, alpha {chosen['alpha']:g}, of the {chosen['days']} days up "
+        f"to {chosen['date']}"
     )
 
 
 def _about_walk(walk: Mapping[str, Any]) -> list[str]:
+    top = walk["list_length"]
     shown = {
         "drawn": "items that others acted on that day, drawn with a seed, since the log has no impressions",
         "of the log": "those of the log, filled up with items that others acted on that day",
     }[walk["impressions"]]
     return [
         f"{walk['days']} days, {walk['users']:,} users, {walk['user_days']:,} user-days of "
-        f"{walk['items_a_user_day']:.1f} items on average. {TOP} recommended items, floor({TOP} / e) for each query. "
+        f"{walk['items_a_user_day']:.1f} items on average. {top} recommended items, floor({top} / e) for each query. "
         f"Relevance: share of the day's items with a cosine of at least {RELEVANT_COSINE:g} to a recommended one; "
         "recall: share that is recommended itself, also of items that the user has seen. Ranking: against "
         f"{IMPRESSIONS_AN_ITEM} impressions an item ({shown}); R-precision: share of the R items among the first R; "
@@ -90,7 +93,7 @@ def _about_walk(walk: Mapping[str, Any]) -> list[str]:
 
 def _walk_table(walk: Mapping[str, Any], lift: bool) -> list[str]:
     show = _lift if lift else _absolute
-    header = ["method", *_METRICS.values(), *([] if lift else ["clusters"])]
+    header = ["method", *_names(walk).values(), *([] if lift else ["clusters"])]
     over = walk["over_best_baseline"]
     bold = {name for name in _METRICS if not lift and (over["metrics"][name]["lift_low"] or 0.0) > 0}
     rows = []
@@ -103,14 +106,20 @@ def _walk_table(walk: Mapping[str, Any], lift: bool) -> list[str]:
     return _table(header, rows)
 
 
-def _over_best(over: Mapping[str, Any]) -> list[str]:
+def _over_best(walk: Mapping[str, Any]) -> list[str]:
     """What our method has more than the best baseline of each metric, chosen on these very days, to its advantage."""
-    rows = [[_METRICS[name], found["baseline"], _lift(found)] for name, found in over["metrics"].items()]
+    over, names = walk["over_best_baseline"], _names(walk)
+    rows = [[names[name], found["baseline"], _lift(found)] for name, found in over["metrics"].items()]
     return [
         f"{over['method']} over the best baseline of each metric, %, paired:",
         "",
         *_table(["metric", "best baseline", "lift"], rows),
     ]
+
+
+def _names(walk: Mapping[str, Any]) -> dict[str, str]:
+    """How the metrics are called."""
+    return {**_METRICS, "recall": f"recall@{walk['list_length']}"}
 
 
 def _alpha_table(grid: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -53,7 +53,8 @@ class _ClusterRows:
 
 class PublishedUsers:
     """The users of a run and what they were made with: alpha, decay_per_day, now_us (microseconds since 1970); samples:
-    the medoids to ask with, which alpha was calibrated for; popularity_weight: calibrated with them, None if it was
+    the medoids to ask with, which alpha was calibrated for; sampled: drawn by importance, or else the most important
+    ones; popularity_weight: calibrated with them, None if it was
     not. published: sha256 by path of the run's published files. A file is hashed when it is first opened.
 
     Raises UsageError if the run has no users, CorruptFileError if they are of another model or not as promised.
@@ -70,6 +71,7 @@ class PublishedUsers:
         _check_facts(facts, model_id, run)
         self.alpha, self.decay_per_day = float(facts["alpha"]), float(facts["decay_per_day"])
         self.samples: int = facts.get("samples", DEFAULT_SAMPLES)
+        self.sampled: bool = facts.get("sampled", True)
         weight = facts.get("popularity_weight")
         self.popularity_weight = None if weight is None else float(weight)
         self.now_us: int = facts["now_us"]
@@ -206,11 +208,20 @@ def _check_facts(facts: dict[str, Any], model_id: str, run: Path) -> None:
     good = all(type(number) in (int, float) and 0 <= number < 1e300 for number in numbers)
     good = good and type(facts.get("now_us")) is int and abs(facts["now_us"]) < 2**62
     good = good and type(facts.get("num_user_buckets")) is int and 0 < facts["num_user_buckets"] <= MAX_USER_BUCKETS
-    good = good and are_samples(facts.get("samples", DEFAULT_SAMPLES))
+    good = good and are_samples(facts.get("samples", DEFAULT_SAMPLES)) and type(facts.get("sampled", True)) is bool
     weight = facts.get("popularity_weight")
     good = good and (weight is None or (type(weight) in (int, float) and 0 <= weight < 1e300))
     if not good or facts.get("model_id") != model_id:
-        names = ("alpha", "decay_per_day", "model_id", "now_us", "num_user_buckets", "popularity_weight", "samples")
+        names = (
+            "alpha",
+            "decay_per_day",
+            "model_id",
+            "now_us",
+            "num_user_buckets",
+            "popularity_weight",
+            "sampled",
+            "samples",
+        )
         raise CorruptFileError(
             f"expected {', '.join(names)}, the model_id {model_id}, got {quote({n: facts.get(n) for n in names})} in "
             f"{run}/manifests/{USERS_STAGE}.json: run the users stage again"

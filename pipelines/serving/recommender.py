@@ -136,7 +136,10 @@ class Recommender:
             )
         seed = seed_of("recommend", self.run.name, user_id, *recent_R.tolist(), settings.seed)
         wanted = min(settings.samples or self.users.samples, settings.top)
-        sampled = sample_medoids(interests.importance_C, wanted, np.random.default_rng(seed))
+        if self.users.sampled:
+            sampled = sample_medoids(interests.importance_C, wanted, np.random.default_rng(seed))
+        else:
+            sampled = np.argsort(-interests.importance_C, kind="stable")[:wanted]
         medoids = interests.rows_C[sampled]
         seen = np.zeros(0, np.int64) if settings.keep_seen else np.union1d(user.seen, recent_R)
         rows, scores, cosines, sources = self._candidates(medoids, seen, settings)

@@ -192,7 +192,7 @@ def test_the_table_of_methods_has_what_the_paper_compares():
 
 
 def test_calibrated_methods_are_the_choice_and_the_others_at_their_own_alphas():
-    methods = calibrated_methods(10, 0.5, {3: 50.0, 5: 2.0, 10: 0.5})
+    methods = calibrated_methods(10, 0.5, True, {3: 50.0, 5: 2.0, 10: 0.5})
     own = ["own items, 10 most recent", "own items, 10 most important"]
     assert list(methods) == [calibrated_name(10, 0.5), *own, "PinnerSage, e = 5, alpha = 2, calibrated for it"]
     day = day_of([(row, 1) for row in range(NUM_ITEMS)], alpha=50.0)
@@ -205,6 +205,14 @@ def test_calibrated_methods_are_the_choice_and_the_others_at_their_own_alphas():
     for method, expected in zip(methods.values(), expected_methods, strict=True):
         assert method(day).rows_Q.tolist() == expected(day).rows_Q.tolist()
     assert len(pinnersage(10)(day).rows_Q) == 1
+    top = calibrated_methods(10, 0.5, False, {3: 50.0, 10: 2.0})
+    assert list(top) == [
+        "PinnerSage, calibrated: top 10, alpha = 0.5",
+        *own,
+        "PinnerSage, e = 10, alpha = 2, calibrated for it",
+    ]
+    expected = pinnersage(10, alpha=0.5, sampled=False)(day)
+    assert next(iter(top.values()))(day).rows_Q.tolist() == expected.rows_Q.tolist()
 
 
 def test_alphas_around_one_have_it_and_both_ways_to_choose_medoids():

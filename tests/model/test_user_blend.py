@@ -20,6 +20,7 @@ DAYS, WINDOW, TOP = range(100, 103), 8, 12
 NUM_ITEMS, NUM_USERS = 80, 9
 PROTOCOL = Protocol(alpha=1.5, window_days=WINDOW, top=TOP, with_ranking=False, with_new=True, seed_name=SEED_NAME)
 WITHOUT = CurvePoint(
+    r_precision=0.0,
     **dict.fromkeys(("recall", "recall_se", "recall_new", "recall_new_se", "relevance", "relevance_se"), 0.01),
     samples=3,
     alpha=1.5,

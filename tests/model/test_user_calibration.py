@@ -1,5 +1,7 @@
 """Calibration: what is best, how the grid goes on, and shops where the right number of samples is known."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -7,12 +9,14 @@ from model.distinct_search import DistinctVectors
 from model.pinnersage import US_PER_DAY
 from model.user_actions import Actions
 from model.user_calibration import (
+    BALANCED,
     NEW,
     CurvePoint,
     alpha_grid,
     best_by_samples,
     best_point,
     calibration_curve,
+    deciding,
     sample_users,
 )
 from model.user_evaluation import Protocol
@@ -22,9 +26,11 @@ NUMS = (3, 5, 10, 20)
 NUM_INTERESTS, NUM_WANTED, NUM_AROUND, TOP = 8, 5, 15, 40
 
 
-def point(alpha: float, recall: float, samples: int = 3, recall_new: float | None = None) -> CurvePoint:
+def point(
+    alpha: float, recall: float, samples: int = 3, recall_new: float | None = None, r_precision: float = 0.0
+) -> CurvePoint:
     rest = {"recall_se": 0.0, "relevance": 0.0, "relevance_se": 0.0, "clusters_median": 1.0, "clusters_p90": 1.0}
-    rest |= {"recall_new": recall_new, "recall_new_se": 0.0}
+    rest |= {"recall_new": recall_new, "recall_new_se": 0.0, "r_precision": r_precision}
     return CurvePoint(samples=samples, alpha=alpha, recall=recall, **rest)
 
 
@@ -42,6 +48,21 @@ def test_the_recall_of_new_items_decides_where_it_is_asked_to():
     curve = [point(1, 0.3, 3, 0.1), point(2, 0.2, 3, 0.2), point(4, 0.1, 5, 0.2)]
     assert (best_point(curve), best_point(curve, NEW)) == (curve[0], curve[1])
     assert best_by_samples(curve, NEW) == [curve[1], curve[2]]
+
+
+def test_all_measures_decide_together_where_they_are_asked_to():
+    """Twice the recall of new items is worth as much as twice that of all, or twice the R-precision."""
+    curve = [point(1, 0.4, 3, 0.1, 0.1), point(2, 0.2, 3, 0.2, 0.11), point(4, 0.2, 3, 0.1, 0.2)]
+    assert best_point(curve, BALANCED) == curve[1]
+    assert deciding(curve[0], BALANCED) == pytest.approx(0.004 ** (1 / 3)) == deciding(curve[2], BALANCED)
+    assert deciding(point(1, 0.4, 3, None, 0.1), BALANCED) == pytest.approx(0.2)
+
+
+def test_top_medoids_are_chosen_where_they_are_better():
+    sampled, top = point(1, 0.3, 5), replace(point(0.5, 0.4, 5), sampled=False)
+    assert best_point([sampled, top]) == top
+    assert best_by_samples([top, sampled]) == [sampled, top]
+    assert best_point([replace(top, recall=0.3), sampled]) == sampled
 
 
 def test_the_same_users_are_drawn_whatever_others_there_are():
@@ -72,13 +93,14 @@ def test_a_best_value_at_an_end_extends_the_grid():
     protocol = Protocol(alpha=0.0, top=3)
     curve = calibration_curve(log, DistinctVectors(matrix), [100], protocol, 0.01, (2, 3))
     for num in (2, 3):
-        of_num = [p for p in curve if p.samples == num]
+        of_num = [p for p in curve if p.samples == num and p.sampled]
         assert [p.alpha for p in of_num] == alpha_grid(-3 if of_num[0].alpha < 0.1 else 0)[: len(of_num)]
-        assert [p.alpha for p in of_num] == [p.alpha for p in curve if p.samples == 3]
+        assert [p.alpha for p in of_num] == [p.alpha for p in curve if p.samples == 3 and p.sampled]
     assert curve[0].alpha < alpha_grid()[0]
-    exact = [p for p in curve if p.samples == 3]
+    exact = [p for p in curve if p.samples == 3 and p.sampled]
     assert (exact[0].recall, exact[-1].recall) == (1.0, pytest.approx(1 / 3))
-    assert [(p.samples, p.alpha) for p in curve] == sorted((p.samples, p.alpha) for p in curve)
+    places = [(p.samples, not p.sampled, p.alpha) for p in curve]
+    assert places == sorted(places)
 
 
 def shop(interests_a_user: int) -> tuple[np.ndarray, Actions]:
@@ -114,8 +136,9 @@ def test_as_many_samples_are_chosen_as_users_have_interests(interests, samples, 
     assert chosen.samples == samples
     assert chosen.recall == 1
     assert chosen.clusters_median == interests
-    assert [p.recall for p in best_by_samples(curve)] == pytest.approx(recalls, abs=0.08)
-    assert [p.samples for p in best_by_samples(curve)] == list(NUMS)
+    best = [p for p in best_by_samples(curve) if p.sampled]
+    assert [p.recall for p in best] == pytest.approx(recalls, abs=0.08)
+    assert [p.samples for p in best] == list(NUMS)
 
 
 def test_a_number_alone_has_the_curve_that_it_has_among_others():
@@ -123,6 +146,6 @@ def test_a_number_alone_has_the_curve_that_it_has_among_others():
     vectors, protocol = DistinctVectors(matrix), Protocol(alpha=0.0, top=TOP)
     among = calibration_curve(actions, vectors, [100], protocol, 0.01, NUMS)
     alone = calibration_curve(actions, vectors, [100], protocol, 0.01, (5,))
-    found = {(p.samples, p.alpha): p for p in among}
-    assert [found[p.samples, p.alpha] for p in alone] == alone
-    assert len(among) == 4 * len({p.alpha for p in among})
+    found = {(p.samples, p.sampled, p.alpha): p for p in among}
+    assert [found[p.samples, p.sampled, p.alpha] for p in alone] == alone
+    assert len(among) == 8 * len({p.alpha for p in among})

@@ -27,7 +27,7 @@ from schemas.hashing import seed_of
 NUM_ITEMS, NUM_USERS = 900, 20
 SPLIT, END = 100 * US_PER_DAY, 110 * US_PER_DAY
 PROTOCOL = Protocol(alpha=2.0, window_days=30)
-METHODS = methods_with_choice(6, 0.7, others_alpha=2.0)
+METHODS = methods_with_choice(6, 0.7, True, others_alpha=2.0)
 BLENDED = [name for name in METHODS if name != "last item"]
 COLUMNS = [
     (POPULAR, 0.0),
@@ -135,7 +135,7 @@ def test_the_calibrated_choice_is_beside_the_others_once():
     history = ACTIONS.history(0, SPLIT - 30 * US_PER_DAY, SPLIT)
     chosen, everything = (METHODS[name](UserDay(history, MATRIX, SPLIT, 2.0, 1)) for name in added)
     assert len(chosen.rows_Q) == 6 < len(everything.rows_Q) == everything.num_clusters
-    assert list(methods_with_choice(6, 2.0, others_alpha=2.0)) == [
+    assert list(methods_with_choice(6, 2.0, True, others_alpha=2.0)) == [
         *BY_VECTORS,
         "PinnerSage, calibrated: e = 6, alpha = 2",
     ]

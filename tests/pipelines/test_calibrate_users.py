@@ -2,6 +2,8 @@
 
 import datetime as dt
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -11,13 +13,15 @@ import pytest
 from user_shop import TO, make_shop
 from users_runs import ITEM_IDS, MODEL_ID, finish_embeddings, row, vectors_of, write_log
 
+from model.pinnersage import US_PER_DAY
+from model.split import Split
 from model.user_calibration import alpha_grid
 from model.user_month_ahead import WEIGHTS
 from pipelines import users
-from pipelines.calibrate_users import CRITERIA, why_few
+from pipelines.calibrate_users import criterion, why_few
 from pipelines.console.config_file import read_config_file
 from pipelines.user_alpha import alpha_of, default_calibration_path
-from pipelines.user_config import ALL, NEW, UsersConfig
+from pipelines.user_config import ALL, BALANCED, NEW, UsersConfig
 from pipelines.user_plan import plan
 from schemas.files import read_sealed_json
 
@@ -30,7 +34,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 def calibrate(shop: tuple[Path, Path], *flags: str) -> int:
     run, engagements = shop
     arguments = [f"--run={run}", f"--engagements={engagements}", f"--date={TO}", "--calibrate", "--calibration-days=3"]
-    return users.main([*arguments, *flags])
+    return users.main([*arguments, "--list-length=400", "--calibrate-for=all", *flags])
 
 
 def test_the_alpha_that_keeps_groups_apart_is_chosen_written_and_found(shop, capsys):
@@ -39,9 +43,9 @@ def test_the_alpha_that_keeps_groups_apart_is_chosen_written_and_found(shop, cap
     shown = capsys.readouterr().out
     path = default_calibration_path(run, MODEL_ID)
     found = read_sealed_json(path)
-    curve = {point["alpha"]: point for point in found["curve"] if point["samples"] == 3}
+    curve = {point["alpha"]: point for point in found["curve"] if (point["samples"], point["sampled"]) == (3, True)}
     assert [*curve] == alpha_grid()
-    assert len(found["curve"]) == 4 * len(curve)
+    assert len(found["curve"]) == 8 * len(curve)
     best = curve[found["alpha"]]
     assert 1 < found["alpha"] < 20
     assert best["recall"] == pytest.approx(1)
@@ -53,17 +57,18 @@ def test_the_alpha_that_keeps_groups_apart_is_chosen_written_and_found(shop, cap
     assert curve[64.0]["clusters_median"] == 1
     assert (found["model_id"], found["date"], found["criterion"]) == (MODEL_ID, TO, "recall@400")
     assert found["user_days"] == 60
-    assert found["samples"] == 3  # of equally good numbers the fewest
-    assert [one["samples"] for one in found["best"]] == [3, 5, 10, 20]
-    assert [one["recall"] for one in found["best"]] == pytest.approx([1] * 4)
+    assert (found["samples"], found["sampled"]) == (3, True)  # of equally good ones the fewest, and sampled
+    assert [one["samples"] for one in found["best"]] == [3, 3, 5, 5, 10, 10, 20, 20]
+    assert [one["sampled"] for one in found["best"]] == [True, False] * 4
+    assert [one["recall"] for one in found["best"]] == pytest.approx([1] * 8)
     assert {name: best[name] for name in found["best"][0]} == found["best"][0]
     marked = [line.split() for line in shown.splitlines() if "*" in line]
     assert {float(line[0]) for line in marked} == {one["alpha"] for one in found["best"]}
-    assert sum(cell.endswith("*") for line in marked for cell in line) == 4
-    assert sum(line.startswith("e = ") for line in shown.splitlines()) == 4
+    assert sum(cell.endswith("*") for line in marked for cell in line) == 8
+    assert sum(line.startswith(("e = ", "top ")) for line in shown.splitlines()) == 8
     assert f"users: e = 3 at alpha {found['alpha']:g} has the best recall@400" in shown
     config = UsersConfig(run=str(run), engagements=str(engagements), date=TO)
-    assert alpha_of(config, MODEL_ID) == (found["alpha"], 3, str(path), found["popularity_weight"])
+    assert alpha_of(config, MODEL_ID) == (found["alpha"], 3, str(path), found["popularity_weight"], True)
 
 
 def test_the_weight_of_popularity_is_chosen_and_told(shop, tmp_path, capsys):
@@ -110,7 +115,7 @@ def test_new_items_decide_where_they_are_asked_to(shop, tmp_path, capsys):
         found[name] = read_sealed_json(tmp_path / name)
     shown = capsys.readouterr().out
     assert [found[name]["criterion"] for name in found] == ["recall@400", "recall@400 of new items"]
-    assert found["all"]["curve"][:56] == found["new"]["curve"][:56]
+    assert found["all"]["curve"][:28] == found["new"]["curve"][:28]
     for name, key in (("all", "recall"), ("new", "recall_new")):
         points = found[name]["curve"]
         assert {"recall", "recall_new", "recall_new_se"} <= points[0].keys()
@@ -120,10 +125,9 @@ def test_new_items_decide_where_they_are_asked_to(shop, tmp_path, capsys):
         assert f"has the best {found[name]['criterion']}; written" in shown
     assert any(0 < point["recall_new"] != point["recall"] for point in found["all"]["curve"])
     assert "of new items 1.0000 +- " in shown
-    assert (CRITERIA[ALL], CRITERIA[NEW]) == (
-        "recall@400",
-        "recall@400 of new items",
-    )  # the plan's names are the model's
+    names = [criterion(decided_by, 400) for decided_by in (ALL, NEW, BALANCED)]  # the flag's names are the model's
+    assert names[:2] == ["recall@400", "recall@400 of new items"]
+    assert names[2] == "mean of recall@400, recall@400 of new items and R-precision (geometric)"
 
 
 def test_new_items_that_nobody_acts_on_can_decide_nothing(tmp_path, capsys):
@@ -140,6 +144,59 @@ def test_new_items_that_nobody_acts_on_can_decide_nothing(tmp_path, capsys):
     assert calibrate((run, log), *flags, "--calibrate-for=new") == 2
     assert "items that are new to their users" in capsys.readouterr().err
     assert not (tmp_path / "c.json").exists()
+
+
+def test_all_measures_decide_where_nothing_else_is_asked_and_lists_are_in_proportion(shop, tmp_path, capsys):
+    """3,360 items: lists of 68."""
+    run, engagements = shop
+    path = tmp_path / "c.json"
+    arguments = [f"--run={run}", f"--engagements={engagements}", f"--date={TO}", "--calibrate", "--calibration-days=3"]
+    assert users.main([*arguments, f"--calibration={path}", "--calibrate-samples=2,3"]) == 0
+    found = read_sealed_json(path)
+    assert found["list_length"] == 68
+    assert found["criterion"] == criterion(BALANCED, 68)
+    worth = {
+        (p["samples"], p["sampled"], p["alpha"]): (p["recall"] * p["recall_new"] * p["r_precision"]) ** (1 / 3)
+        for p in found["curve"]
+    }
+    assert worth[found["samples"], found["sampled"], found["alpha"]] == pytest.approx(max(worth.values()))
+    assert min(p["r_precision"] for p in found["curve"]) > 0
+    shown = capsys.readouterr().out
+    assert f"has the best {criterion(BALANCED, 68)}" in shown
+    assert "R-precision " in shown
+    assert users.main([*arguments, "--list-length=-1"]) == 2
+    assert "expected --list-length from 1 to 10,000, or 0, got -1" in capsys.readouterr().err
+
+
+def test_days_of_the_models_training_calibrate_only_if_that_is_accepted(shop, tmp_path, capsys):
+    """The model of the run's store trained on what is before noon of the second of the three validation days."""
+    run, engagements = shop
+    stored = tmp_path / "store" / "runs" / TO / ("0" * 16)
+    stored.parent.mkdir(parents=True)
+    stored.symlink_to(run)  # resolved it is no run of a store: nothing is known of its model
+    assert calibrate((stored, engagements), "--calibrate-samples=3", f"--calibration={tmp_path / 'c.json'}") == 0
+    assert read_sealed_json(tmp_path / "c.json")["days_trained_on"] is None
+    stored.unlink()
+    shutil.copytree(run, stored)
+    model = tmp_path / "store" / "models" / MODEL_ID
+    model.mkdir(parents=True)
+    noon_us = int(dt.datetime(2026, 6, 12, 12, tzinfo=dt.UTC).timestamp()) * 1_000_000
+    split = Split(kind="time", has_validation=True, has_test=True, test_start_us=noon_us)
+    for given, trained_on in ((split, 2), (replace(split, kind="query_hash", test_start_us=None), 3)):
+        given.save(model)
+        capsys.readouterr()
+        assert calibrate((stored, engagements), "--calibrate-samples=3") == 2
+        told = capsys.readouterr().err
+        assert f"got {trained_on} of the 3 days up to {TO} before the end of its training" in told
+        assert "--accept-training-days" in told
+        assert not (tmp_path / "store" / "calibration").exists()
+    assert calibrate((stored, engagements), "--calibrate-samples=3", "--accept-training-days") == 0
+    assert "WARNING: the item model was trained on 3 of the 3 validation days" in capsys.readouterr().out
+    assert read_sealed_json(default_calibration_path(stored, MODEL_ID))["days_trained_on"] == 3
+    for given in (replace(split, test_start_us=noon_us - 2 * US_PER_DAY), replace(split, kind="none")):
+        given.save(model)
+        assert calibrate((stored, engagements), "--calibrate-samples=3") == 0
+        assert "WARNING" not in capsys.readouterr().out
 
 
 def test_so_many_users_are_measured_and_told(shop, tmp_path, capsys):
@@ -170,16 +227,28 @@ def test_the_given_numbers_of_samples_are_compared(shop, tmp_path, capsys):
     path = tmp_path / "c.json"
     assert calibrate(shop, f"--calibration={path}", "--calibrate-samples=7, 2,2,3") == 0
     found = read_sealed_json(path)
-    recall = {one["samples"]: one["recall"] for one in found["best"]}
+    recall = {one["samples"]: one["recall"] for one in found["best"] if one["sampled"]}
     assert list(recall) == [2, 3, 7]
     assert 0.6 < recall[2] < 0.8
     assert found["samples"] == 3
     shown = capsys.readouterr().out
-    assert shown.splitlines()[2].split() == ["alpha", "clusters", *"e=2e=3e=7"]
+    assert shown.splitlines()[2].split() == [
+        "alpha",
+        "clusters",
+        *"e=2",
+        "top",
+        "2",
+        *"e=3",
+        "top",
+        "3",
+        *"e=7",
+        "top",
+        "7",
+    ]
     assert "largest e tried" not in shown
     assert calibrate(shop, f"--calibration={path}", "--calibrate-samples=2") == 0
     alone = read_sealed_json(path)
-    assert (alone["samples"], alone["best"]) == (2, found["best"][:1])
+    assert (alone["samples"], alone["best"]) == (2, found["best"][:2])
     assert "largest e tried" not in capsys.readouterr().out
     assert calibrate(shop, f"--calibration={path}", "--calibrate-samples=1,2") == 0
     assert "users: e = 2 at" in (shown := capsys.readouterr().out)

@@ -33,6 +33,7 @@ def evaluate(shop: tuple[Path, Path], out: Path, *flags: str) -> tuple[int, dict
     """(exit code, figures, page)."""
     run, engagements = shop
     arguments = [f"--run={run}", f"--engagements={engagements}", "--from", FROM, f"--to={TO}", f"--alpha={ALPHA}"]
+    arguments.append(f"--list-length={TOP}")
     code = main([*arguments, f"--out={out / 'page.md'}", f"--out-json={out / 'figures.json'}", *flags])
     return code, json.loads((out / "figures.json").read_text()), (out / "page.md").read_text()
 
@@ -122,7 +123,7 @@ def calibrated(shop, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str
     (folder / "notes.md").write_text("\ufeffRecall is **high**.\n\n- see α\n\n", encoding="utf-8")
     run, engagements = shop
     arguments = [f"--run={run}", f"--engagements={engagements}", f"--from={FROM}", f"--to={TO}"]
-    arguments += [f"--calibration={folder / 'c.json'}", f"--notes={folder / 'notes.md'}"]
+    arguments += [f"--calibration={folder / 'c.json'}", f"--notes={folder / 'notes.md'}", f"--list-length={TOP}"]
     assert main([*arguments, f"--out={folder / 'page.md'}", f"--out-json={folder / 'figures.json'}"]) == 0
     return json.loads((folder / "figures.json").read_text()), (folder / "page.md").read_text()
 
@@ -132,7 +133,13 @@ def test_the_papers_table_is_at_the_best_alpha_for_3_and_the_calibrated_rows_at_
     chosen, other = "PinnerSage, calibrated: e = 10, alpha = 0.25", "PinnerSage, e = 5, alpha = 4, calibrated for it"
     own = ["own items, 10 most recent", "own items, 10 most important"]
     assert (report["alpha"], report["alpha_from"]) == (64.0, "calibration c.json, best for e = 3")
-    assert report["calibrated"] == {"samples": 10, "alpha": 0.25, "date": "2026-06-10", "days": 3}
+    assert report["calibrated"] == {
+        "samples": 10,
+        "alpha": 0.25,
+        "sampled": True,
+        "date": "2026-06-10",
+        "days": 3,
+    }
     methods = means_of(report)
     grid = {(p["alpha"], p["num"]): p for p in report["walk_forward"]["alpha_by_num"] if p["sampled"]}
     assert list(methods) == [*METHODS, *LISTS, chosen, *own, other]  # e = 3 at its own alpha is a row of the paper's
@@ -171,7 +178,7 @@ def test_the_month_ahead_has_the_choice_alone_blended_and_with_all_medoids(calib
 def test_the_notes_end_the_page_and_the_command_names_them(calibrated, evaluated):
     _, page = calibrated
     assert page.endswith("\n\n## Reading the figures\n\nRecall is **high**.\n\n- see α\n")
-    assert "--calibration c.json --notes notes.md\n" in page
+    assert "--calibration c.json --list-length 400 --notes notes.md\n" in page
     assert "Reading the figures" not in evaluated[2]
     assert evaluated[1]["calibrated"] is None
     assert "calibrated" not in evaluated[2]
@@ -189,7 +196,8 @@ def test_the_page_has_a_row_for_every_method_and_no_folder_of_this_machine(evalu
     assert "| last item | +0 [+0, +0] | +0 [+0, +0] |" in page
     assert str(run.parent) not in page
     assert str(run.parent) not in json.dumps(report)
-    assert f"itemsage evaluate-users --run run --engagements log.parquet --from {FROM} --to {TO} --alpha 4.0" in page
+    call = f"itemsage evaluate-users --run run --engagements log.parquet --from {FROM} --to {TO} --alpha 4.0"
+    assert f"{call} --list-length 400" in page
     widths = {line.count("|") for line in page.splitlines() if line.startswith("|")}
     assert widths <= {4, 6, 7, 11}
 
@@ -217,7 +225,8 @@ def test_any_embeddings_and_a_calibration_stand_in_for_the_run_and_alpha(shop, t
     assert main([*common, f"--calibration={calibration}", f"--out-json={tmp_path / 'a.json'}"]) == 0
     report = json.loads((tmp_path / "a.json").read_text())
     assert (report["alpha"], report["alpha_from"]) == (ALPHA, "calibration c.json, best for e = 3")
-    assert means(report, "recall")["PinnerSage, e = 3"] == 1
+    assert report["walk_forward"]["list_length"] == 68  # of 3,360 items
+    assert means(report, "relevance")["PinnerSage, e = 3"] == 1
     assert capsys.readouterr().out.startswith("# ")
 
 

@@ -189,6 +189,17 @@ def test_as_many_interests_are_sampled_as_the_run_was_calibrated_for(own_run):
         assert max(len(asked.recommend(user).clusters) for user in USERS[:60:7]) > 5
 
 
+def test_the_most_important_interests_are_asked_with_where_the_run_was_calibrated_for_them(own_run):
+    path = own_run / "manifests" / "users.json"
+    write_sealed_json(path, read_sealed_json(path) | {"samples": 2, "sampled": False})
+    asked = Recommender(str(own_run.parents[2]))
+    for user in USERS[:60:7]:
+        for seed in (0, 1):
+            clusters = asked.recommend(user, (), Settings(top=60, seed=seed)).clusters
+            by_importance = sorted(clusters, key=lambda cluster: -cluster.importance)
+            assert [c.is_sampled for c in by_importance] == [place < 2 for place in range(len(clusters))]
+
+
 def test_exact_search_finds_what_the_index_finds(store, recommender):
     exact = Recommender(str(store), exact=True)
     for user in USERS[:40:9]:

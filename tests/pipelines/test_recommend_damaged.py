@@ -121,6 +121,7 @@ def unknown_medoids(run: Path) -> None:
         (lambda run: with_fact(run, decay_per_day="0.01"), CorruptFileError, "decay_per_day"),
         (lambda run: with_fact(run, alpha=10**400), CorruptFileError, "alpha"),
         (lambda run: with_fact(run, samples=0), CorruptFileError, "'samples': 0"),
+        (lambda run: with_fact(run, sampled=1), CorruptFileError, "'sampled': 1"),
         (lambda run: with_fact(run, popularity_weight="0.1"), CorruptFileError, "'popularity_weight': '0.1'"),
         (lambda run: with_fact(run, popularity_weight=-1), CorruptFileError, "'popularity_weight': -1"),
         (lambda run: with_fact(run, popularity_weight=True), CorruptFileError, "'popularity_weight': True"),

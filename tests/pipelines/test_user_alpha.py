@@ -41,30 +41,30 @@ def test_a_model_id_never_leads_out_of_the_folder(tmp_path, model_id):
 
 
 def test_flag_then_calibration_then_default(tmp_path):
-    assert alpha_of(Flags(str(tmp_path)), MODEL_ID) == (DEFAULT_ALPHA, 3, DEFAULT, None)
+    assert alpha_of(Flags(str(tmp_path)), MODEL_ID) == (DEFAULT_ALPHA, 3, DEFAULT, None, True)
     path = default_calibration_path(tmp_path, MODEL_ID)
     chosen = {"model_id": MODEL_ID, "alpha": 0.75, "samples": 20, "popularity_weight": 2}
     write_sealed_json(path, {**chosen, "curve": []})
-    assert alpha_of(Flags(str(tmp_path)), MODEL_ID) == (0.75, 20, str(path), 2.0)
-    assert alpha_of(Flags(str(tmp_path), alpha=0.0), MODEL_ID) == (0.0, 3, GIVEN, None)
-    assert alpha_of(Flags(str(tmp_path)), "another") == (DEFAULT_ALPHA, 3, DEFAULT, None)
-    assert alpha_of(Flags("elsewhere", calibration=str(path)), MODEL_ID) == (0.75, 20, str(path), 2.0)
+    assert alpha_of(Flags(str(tmp_path)), MODEL_ID) == (0.75, 20, str(path), 2.0, True)
+    assert alpha_of(Flags(str(tmp_path), alpha=0.0), MODEL_ID) == (0.0, 3, GIVEN, None, True)
+    assert alpha_of(Flags(str(tmp_path)), "another") == (DEFAULT_ALPHA, 3, DEFAULT, None, True)
+    assert alpha_of(Flags("elsewhere", calibration=str(path)), MODEL_ID) == (0.75, 20, str(path), 2.0, True)
 
 
 def test_a_store_knows_them_before_there_is_a_run(tmp_path):
     run = tmp_path / "runs" / "2026-06-30" / "0123456789abcdef"
-    assert alpha_in_store(tmp_path, None, MODEL_ID) == (DEFAULT_ALPHA, 3, DEFAULT, None)
+    assert alpha_in_store(tmp_path, None, MODEL_ID) == (DEFAULT_ALPHA, 3, DEFAULT, None, True)
     path = default_calibration_path(run, MODEL_ID)
     write_sealed_json(path, {"model_id": MODEL_ID, "alpha": 0.75, "samples": 20})
-    assert alpha_in_store(tmp_path, None, MODEL_ID) == (0.75, 20, str(path), None)
-    assert alpha_of(Flags(str(run)), MODEL_ID) == (0.75, 20, str(path), None)
-    assert alpha_in_store(tmp_path, 0.5, MODEL_ID) == (0.5, 3, GIVEN, None)
+    assert alpha_in_store(tmp_path, None, MODEL_ID) == (0.75, 20, str(path), None, True)
+    assert alpha_of(Flags(str(run)), MODEL_ID) == (0.75, 20, str(path), None, True)
+    assert alpha_in_store(tmp_path, 0.5, MODEL_ID) == (0.5, 3, GIVEN, None, True)
 
 
 def test_a_calibration_without_samples_is_for_three(tmp_path):
     path = tmp_path / "calibration.json"
     write_sealed_json(path, {"model_id": "m", "alpha": 0.75})
-    assert alpha_of(Flags(str(tmp_path)), "m") == (0.75, 3, str(path), None)
+    assert alpha_of(Flags(str(tmp_path)), "m") == (0.75, 3, str(path), None, True)
     assert best_alphas(path) == {3: 0.75}
 
 
@@ -96,6 +96,21 @@ def test_a_calibration_with_no_number_of_samples_is_damaged(tmp_path, samples):
 def test_a_calibration_with_a_weight_that_is_none_is_damaged(tmp_path, weight):
     write_sealed_json(tmp_path / "calibration.json", {"model_id": "m", "alpha": 0.75, "popularity_weight": weight})
     with pytest.raises(CorruptFileError, match="expected popularity_weight as a number of at least 0"):
+        alpha_of(Flags(str(tmp_path)), "m")
+
+
+def test_a_choice_of_the_top_medoids_is_known_and_its_alpha_is_not_that_of_sampled_ones(tmp_path):
+    path = tmp_path / "calibration.json"
+    best = [{"samples": 3, "alpha": 4.0, "sampled": True}, {"samples": 3, "alpha": 0.5, "sampled": False}]
+    write_sealed_json(path, {"model_id": "m", "alpha": 0.5, "samples": 3, "sampled": False, "best": best})
+    assert alpha_of(Flags(str(tmp_path)), "m") == (0.5, 3, str(path), None, False)
+    assert best_alphas(path) == {3: 4.0}
+
+
+@pytest.mark.parametrize("sampled", [None, "yes", 1])
+def test_a_calibration_that_does_not_say_whether_to_sample_is_damaged(tmp_path, sampled):
+    write_sealed_json(tmp_path / "calibration.json", {"model_id": "m", "alpha": 0.75, "sampled": sampled})
+    with pytest.raises(CorruptFileError, match="expected sampled as true or false"):
         alpha_of(Flags(str(tmp_path)), "m")
 
 

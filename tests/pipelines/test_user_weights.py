@@ -54,7 +54,7 @@ def evaluation(records: Records) -> Evaluation:
         first_us=FIRST * US_PER_DAY,
         end_us=END * US_PER_DAY,
         protocol=Protocol(alpha=2.0, window_days=30),
-        alphas=Alphas(paper=2.0, where="--alpha", chosen=Chosen(5, 1.0)),
+        alphas=Alphas(paper=2.0, where="--alpha", chosen=Chosen(5, 1.0, True)),
     )
 
 
