@@ -1,7 +1,7 @@
 """Evaluate: how well the published vectors rank what people engaged with, or what judges graded, beside baselines.
 
     itemsage evaluate --store STORE --engagements E --image-root R      Recall@10 per task
-    itemsage evaluate --store STORE --judgements J                      nDCG@10 over judged items
+    itemsage evaluate --store STORE --judgements J [--engagements E]    nDCG@10 over judged items
 
 Engagements of the model's own training part (train, validation and gap of its split) are left out and counted; what is
 made of them are baselines: the log remembered, BM25 over items and their queries, the nearest training photo, a probe.
@@ -43,7 +43,12 @@ class EvaluateConfig(LogThresholds):
     image_root: str | None = flag(
         path=True, default=None, help="folder that closeup queries start from (with --engagements)"
     )
-    judgements: str | None = flag(path=True, default=None, help="judgements: surface, query, item_id, grade")
+    judgements: str | None = flag(
+        path=True,
+        default=None,
+        help="judgements: surface, query, item_id, grade; --engagements beside them is the log of the model's "
+        "training, for its baselines",
+    )
     date: str | None = flag(default=None, help="later engagements are left out; default: the run's date")
     include_train: bool = flag(default=False, help="keep the model's own training part")
     max_queries: int = flag(default=MAX_QUERIES, help="distinct queries a task, sampled with a fixed seed")
@@ -147,32 +152,38 @@ def _with_rows(report: dict[str, Any], rows_read: Mapping[str, int]) -> dict[str
 
 def run(config: EvaluateConfig) -> dict[str, Any]:
     """Evaluates the published run and prints the report, which it returns."""
-    if (config.engagements is None) == (config.judgements is None):
-        raise UsageError("expected either --engagements or --judgements, got both or neither")
+    if config.engagements is None and config.judgements is None:
+        raise UsageError("expected --engagements or --judgements, got neither")
     folder = current_run(config.store)
     manifest = read_json(folder / "manifest.json")
     model = model_folder(config.store, manifest["model_id"])
-    if config.engagements is not None:
-        report = evaluate_run(
-            folder,
-            model,
-            engagements=config.engagements,
-            image_root=config.image_root,
-            date=config.date or manifest["date"],
-            columns=config.columns,
-            include_train=config.include_train,
-            max_queries=config.max_queries,
-            max_training_pictures=config.max_training_pictures,
-            log_thresholds=config,
-        )
+    date = config.date or manifest["date"]
+    if config.judgements is None:
+        report = evaluate_run(folder, model, **_asked(config, date))
     else:
-        assert config.judgements is not None
-        date = config.date or manifest["date"]
+        evaluated = EvaluatedRun(folder, model)
+        log = None
+        if config.engagements is not None:  # no query picture is judged
+            log = plan_evaluation(evaluated, EvaluationRequest(**{**_asked(config, date), "image_root": None}))
         report = evaluate_judgements(
-            EvaluatedRun(folder, model), config.judgements, date=date, columns=config.columns, thresholds=config
+            evaluated, config.judgements, date=date, columns=config.columns, thresholds=config, log=log
         )
     print(json.dumps(report, indent=1, sort_keys=True) if config.json else format_report(report))
     return report
+
+
+def _asked(config: EvaluateConfig, date: str) -> dict[str, Any]:
+    """The fields of EvaluationRequest."""
+    return {
+        "engagements": config.engagements,
+        "image_root": config.image_root,
+        "date": date,
+        "columns": config.columns,
+        "include_train": config.include_train,
+        "max_queries": config.max_queries,
+        "max_training_pictures": config.max_training_pictures,
+        "log_thresholds": config,
+    }
 
 
 def main(argv: Sequence[str] | None = None) -> int:

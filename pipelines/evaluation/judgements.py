@@ -6,9 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from model.comparison import MODEL
+from model.comparison import CELLS, MODEL
 from model.metrics import bootstrap_interval, ndcg_at_k
 from pipelines.evaluation.evaluated_run import EvaluatedRun
+from pipelines.evaluation.plan import Evaluation
+from pipelines.evaluation.training_log import TrainingLog
 from pipelines.gating.log import require_sound_log
 from pipelines.gating.thresholds import LogThresholds
 from pipelines.log_rows import RejectedRows
@@ -21,6 +23,7 @@ from schemas.tables import JUDGEMENTS
 from schemas.validation import validate_judgements
 
 NDCG_K = 10
+_MAIN = f"ndcg@{NDCG_K}"
 _RANDOM_ORDERS = 20
 
 #: query -> row of an item -> its grade.
@@ -28,10 +31,19 @@ Graded = dict[str, dict[int, float]]
 
 
 def evaluate_judgements(
-    evaluated: EvaluatedRun, judgements: str, *, date: str | None, columns: Mapping[str, Any], thresholds: LogThresholds
+    evaluated: EvaluatedRun,
+    judgements: str,
+    *,
+    date: str | None,
+    columns: Mapping[str, Any],
+    thresholds: LogThresholds,
+    log: Evaluation | None = None,
 ) -> dict[str, Any]:
-    """The report of nDCG@10 over judged items of text queries, beside TF-IDF, BM25 and a random order. Raises
-    ThresholdError if too many rows are rejected, or no item of the run is judged."""
+    """The report of nDCG@10 over judged items of text queries, beside TF-IDF, BM25 and a random order. log: with the
+    training part of the model; then beside what is made of that too, and in four cells of seen and new.
+
+    Raises ThresholdError if too many rows are rejected, or no item of the run is judged.
+    """
     counts: Counter[str] = Counter()
     rejected_rows = RejectedRows()
     graded = _read_grades(evaluated, judgements, date, table_columns(columns, "judgements"), counts, rejected_rows)
@@ -40,27 +52,58 @@ def evaluate_judgements(
     )
     if not graded:
         raise ThresholdError(f"expected search judgements of items in the run, got none of {dict(counts)}")
-    values = _ndcg_a_query(evaluated, graded, counts)
+    scores = _scores(evaluated, sorted(graded), counts, log)
+    values = _ndcg_a_query(scores, sorted(graded), graded)
+    counts["queries_without_relevant"] += len(graded) - len(values[MODEL])
     methods = {}
     for name, of_queries in values.items():
         low, high = bootstrap_interval(np.array(of_queries), seed=0)
-        methods[name] = {"ndcg@10": float(np.mean(of_queries)), "ndcg@10_low": low, "ndcg@10_high": high}
-    return {
+        methods[name] = {_MAIN: float(np.mean(of_queries)), f"{_MAIN}_low": low, f"{_MAIN}_high": high}
+    entry = {"task": "search", "queries": len(values[MODEL]), "methods": methods, **_compare(values)}
+    report: dict[str, Any] = {
         "kind": "judgements",
         "items": len(evaluated.item_ids),
         "model_id": evaluated.encoder.manifest["model_id"],
         "rows": dict(counts),
-        "tasks": [{"task": "search", "queries": len(values[MODEL]), "methods": methods, **_compare(values)}],
+        "tasks": [entry],
     }
+    if log is not None:
+        entry["cells"] = _cells(scores, graded, log.training)
+        report["training_pairs_missing"] = log.training.missing_pairs(evaluated.encoder.manifest["towers"], "search")
+    return report
+
+
+def _cells(scores: Mapping[str, np.ndarray], graded: Graded, training: TrainingLog) -> list[dict[str, Any]]:
+    """As model.comparison.compare_cells has them, of nDCG@10: a query counts in a cell if a judged item of that cell is
+    relevant, and only those items are ranked; they are the pairs."""
+    queries = sorted(graded)
+    seen_queries = dict(zip(queries, training.seen_texts(queries).tolist(), strict=True))
+    cells = []
+    for (query_seen, item_seen), name in CELLS.items():
+        here = {
+            query: {row: grade for row, grade in graded[query].items() if training.seen_items_N[row] == item_seen}
+            for query in queries
+            if seen_queries[query] == query_seen
+        }
+        here = {query: grades for query, grades in here.items() if any(grades.values())}
+        cell = {"cell": name, "pairs": sum(map(len, here.values())), "queries": len(here)}
+        if here:
+            values = _ndcg_a_query(scores, queries, here)
+            found = _compare(values)
+            best = found["best_baseline"]
+            cell |= {_MAIN: float(np.mean(values[MODEL])), "best_baseline": best}
+            cell |= {f"{_MAIN}_baseline": float(np.mean(values[best])), "difference": found["differences"][best]}
+        cells.append(cell)
+    return cells
 
 
 def _compare(values: Mapping[str, Sequence[float]]) -> dict[str, Any]:
     """As model.comparison.compare has it, of nDCG@10; a random order is no baseline that could be the best."""
-    main, differences = f"ndcg@{NDCG_K}", {}
+    differences = {}
     for name in values.keys() - {MODEL}:
         more_Q = np.array(values[MODEL]) - np.array(values[name])
         low, high = bootstrap_interval(more_Q, seed=0)
-        differences[name] = {main: float(more_Q.mean()), f"{main}_low": low, f"{main}_high": high}
+        differences[name] = {_MAIN: float(more_Q.mean()), f"{_MAIN}_low": low, f"{_MAIN}_high": high}
     best = max(sorted(differences.keys() - {"random"}), key=lambda name: float(np.mean(values[name])))
     return {"best_baseline": best, "differences": {name: differences[name] for name in values if name in differences}}
 
@@ -88,9 +131,10 @@ def _read_grades(
     return graded
 
 
-def _ndcg_a_query(evaluated: EvaluatedRun, graded: Graded, counts: Counter[str]) -> dict[str, list[float]]:
-    """Method -> nDCG@10 of each query that has a relevant item; the other queries are counted."""
-    queries = sorted(graded)
+def _scores(
+    evaluated: EvaluatedRun, queries: Sequence[str], counts: Counter[str], log: Evaluation | None
+) -> dict[str, np.ndarray]:
+    """Method -> float32 [Q, N]."""
     vectors_QE, unknown_Q = evaluated.text_queries(tuple(queries))
     counts["queries_without_known_token"] = int(unknown_Q.sum())
     scores = {
@@ -98,13 +142,24 @@ def _ndcg_a_query(evaluated: EvaluatedRun, graded: Graded, counts: Counter[str])
         "tfidf": evaluated.tfidf.scores(queries),
         "bm25": evaluated.bm25.scores(queries),
     }
+    if log is not None and log.training.text_pairs:
+        scores |= {
+            "bm25_expanded": log.expanded_bm25.scores(queries),
+            "remembered_else_bm25": log.remembered.scores(queries),
+        }
+    if log is not None and (popularity_N := log.training.popularity_N) is not None:
+        scores["popularity"] = np.broadcast_to(popularity_N, (len(queries), len(popularity_N)))
+    return scores
+
+
+def _ndcg_a_query(scores: Mapping[str, np.ndarray], queries: Sequence[str], graded: Graded) -> dict[str, list[float]]:
+    """Method -> nDCG@10 of each graded query that has a relevant item. queries: of the scores' rows."""
     values: dict[str, list[float]] = {name: [] for name in (*scores, "random")}
     for number, query in enumerate(queries):
+        if not any(graded.get(query, {}).values()):
+            continue
         rows, grades = np.array(list(graded[query])), np.array(list(graded[query].values()))
         by_method = {name: ndcg_at_k(matrix[number, rows], grades, NDCG_K) for name, matrix in scores.items()}
-        if by_method[MODEL] is None:
-            counts["queries_without_relevant"] += 1
-            continue
         generator = np.random.default_rng(seed_of("random order", query))
         orders = [ndcg_at_k(generator.random(len(rows)), grades, NDCG_K) for _ in range(_RANDOM_ORDERS)]
         by_method["random"] = float(np.mean([value for value in orders if value is not None]))

@@ -55,7 +55,7 @@ def _method_lines(report: Mapping[str, Any]) -> list[str]:
 
 def _cell_lines(report: Mapping[str, Any]) -> list[str]:
     """The four cells of each task that has them, and whether the log can tell them."""
-    main = f"recall@{K}"
+    main = _SHOWN[report["kind"]][0]
     rows = [("task", "cell", "queries", "pairs", MODEL, "best other", main, f"{MODEL} - it")]
     for task in report["tasks"]:
         name = task["task"]

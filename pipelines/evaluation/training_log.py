@@ -65,15 +65,23 @@ class TrainingLog:
         known = self._queries(pc.not_equal(self._rows["surface"], "search"))
         return _among(uris, known, content_of)
 
-    def missing_pairs(self, towers: Mapping[str, Mapping[str, int]]) -> dict[str, dict[str, int]]:
-        """task -> {"model": pairs that the model was trained on, "log": distinct ones here} of each task that has more
-        of the first: this is not the log of its training, and what it has seen can seem new. Tasks of pseudo-queries,
-        which no log has, are left out."""
+    def missing_pairs(
+        self, towers: Mapping[str, Mapping[str, int]], surface: str | None = None
+    ) -> dict[str, dict[str, int]]:
+        """task -> {"model": pairs that the model was trained on, "log": distinct ones here} of each task, on one
+        surface or on all, that has more of the first: this is not the log of its training, and what it has seen can
+        seem new.
+        Tasks of pseudo-queries, which no log has, are left out."""
         distinct = self._rows.group_by(["surface", "action", "query", "item_id"]).aggregate([])
         here = Counter(
             f"{row['surface']}/{row['action']}" for row in distinct.select(["surface", "action"]).to_pylist()
         )
-        trained = {name: pairs for tasks in towers.values() for name, pairs in tasks.items() if name in _TASKS}
+        trained = {
+            name: pairs
+            for tasks in towers.values()
+            for name, pairs in tasks.items()
+            if name in _TASKS and surface in (None, name.split("/")[0])
+        }
         return {
             name: {"model": pairs, "log": here[name]} for name, pairs in sorted(trained.items()) if here[name] < pairs
         }

@@ -190,6 +190,37 @@ def test_judgements_count_queries_without_a_known_token(shop):
     assert read_json(shop.model / "manifest.json")["model_id"] == report["model_id"]
 
 
+def test_judgements_beside_the_training_log_have_its_baselines_and_the_four_cells(shop, capsys):
+    """The training part knows `blue` and the items 0 to 2."""
+    judged = [
+        {"surface": "search", "query": query, "item_id": IDS[n], "grade": float(grade)}
+        for query in ("Blue", "red lamp")
+        for n, grade in ((0, 3), (1, 0), (2, 1), (20, 2), (21, 0))
+    ]
+    path = shop.folder / "judgements.parquet"
+    pq.write_table(pa.Table.from_pylist(judged, schema=JUDGEMENTS), path)
+    shop.day()
+    publish_by_hand(shop)
+    log = write_rows(shop.folder / "log.parquet", ROWS)
+    call = ["evaluate", "--store", str(shop.folder), "--judgements", str(path)]
+    assert cli.main([*call, "--engagements", log, "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    (entry,) = report["tasks"]
+    texts = ["itemsage", "tfidf", "bm25", "bm25_expanded", "remembered_else_bm25", "popularity", "random"]
+    assert set(entry["methods"]) == set(texts)
+    assert [(cell["queries"], cell["pairs"]) for cell in entry["cells"]] == [(1, 3), (1, 2), (1, 3), (1, 2)]
+    assert {cell["best_baseline"] for cell in entry["cells"]} <= set(texts[1:-1])
+    assert report["training_pairs_missing"] == {"search/click": {"model": 10, "log": 3}}
+    assert cli.main([*call, "--engagements", log]) == 0
+    shown = capsys.readouterr().out
+    assert shown.count("new query, new item") == 1
+    assert "the log has 3 of the 10 pairs" in shown
+    assert cli.main(call) == 0
+    assert "new query" not in capsys.readouterr().out
+    assert cli.main(["evaluate", "--store", str(shop.folder)]) == 2
+    assert "expected --engagements or --judgements, got neither" in capsys.readouterr().err
+
+
 def test_judgements_of_which_most_are_rejected_are_no_measure(shop):
     judged = [{"surface": "search", "query": "red lamp", "item_id": IDS[n % 6], "grade": "good"} for n in range(30)]
     judged[0]["grade"] = "3"

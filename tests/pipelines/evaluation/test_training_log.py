@@ -51,6 +51,11 @@ def test_pairs_that_the_model_had_and_the_log_lacks_are_told():
     }
 
 
+def test_missing_pairs_of_one_surface_alone():
+    towers = {"text": {"search/save": 2}, "picture": {"closeup/click": 3}}
+    assert list(log_of(ROWS).missing_pairs(towers, "search")) == ["search/save"]
+
+
 def test_a_log_without_a_training_part_makes_all_new():
     log = log_of([])
     assert log.popularity_N is None
