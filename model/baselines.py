@@ -5,7 +5,7 @@ Each gives float32 scores [Q, N] of queries against all items, larger is better,
 Those of pictures are in model/picture_baselines.py.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -90,23 +90,28 @@ def expanded_texts(item_texts: Sequence[str], pairs: Iterable[tuple[str, int]]) 
 
 
 class RememberedLog:
-    """Items by how often they were engaged after this very query (`query_key`), below them, and for a query that the
-    log does not know, as `otherwise` has them."""
+    """Items by how often they were engaged after this very query, below them, and for a query that the log does not
+    know, as `otherwise` has them (float32 [Q, N] of queries). key: equal for queries that are one."""
 
-    def __init__(self, counts: Mapping[tuple[str, int], int], otherwise: TextScorer):
+    def __init__(
+        self,
+        counts: Mapping[tuple[str, int], int],
+        otherwise: Callable[[Sequence[str]], np.ndarray],
+        key: Callable[[str], str] = query_key,
+    ):
         """counts: (query, row of the item) -> engagements."""
-        self._otherwise = otherwise
+        self._otherwise, self._key = otherwise, key
         self._counts: dict[str, dict[int, int]] = {}
         for (query, row), count in counts.items():
-            of_query = self._counts.setdefault(query_key(query), {})
+            of_query = self._counts.setdefault(key(query), {})
             of_query[row] = of_query.get(row, 0) + count
 
     def scores(self, queries: Sequence[str]) -> np.ndarray:
-        """float32 [Q, N]: counts plus the other's score, scaled to below 1; of an unknown query the other's alone."""
-        scores_QN = self._otherwise.scores(queries)
+        """float32 [Q, N]: counts plus the other's score, scaled to below .5; of an unknown query the other's alone."""
+        scores_QN = self._otherwise(queries)
         for query, scores_N in zip(queries, scores_QN, strict=True):
-            if of_query := self._counts.get(query_key(query)):
-                scores_N /= 1 + np.abs(scores_N).max()
+            if of_query := self._counts.get(self._key(query)):
+                scores_N /= 1 + 2 * np.abs(scores_N).max()
                 scores_N[list(of_query)] += list(of_query.values())
         return scores_QN
 

@@ -93,7 +93,7 @@ def _ask(planned: Evaluation, task: HeldOutTask, counts: Counter[str]) -> _Asked
         evaluated.encoder.picture_vectors(vectors_QD),
         np.ones(len(vectors_QD), bool),
         training.seen_pictures(task.queries, planned.pictures.content),
-        picture_baselines(planned, vectors_QD),
+        picture_baselines(planned, task, vectors_QD),
     )
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from model.baselines import RememberedLog
 from model.evaluation import HeldOutTask, ScoreBlock
 from model.picture_baselines import unit
 from pipelines.evaluation.plan import Evaluation
@@ -17,6 +18,7 @@ METHODS = (
     "bm25_expanded",
     "remembered_else_bm25",
     "raw_pictures",
+    "remembered_else_raw_pictures",
     "nearest_photo",
     "logistic_probe",
     "popularity",
@@ -47,13 +49,22 @@ def text_baselines(planned: Evaluation, task: HeldOutTask) -> Baselines:
     )
 
 
-def picture_baselines(planned: Evaluation, vectors_QD: np.ndarray) -> Baselines:
-    """Of queries that are pictures with these vectors of the picture network. Those made of training photos only if the
-    training pictures have been read."""
+def picture_baselines(planned: Evaluation, task: HeldOutTask, vectors_QD: np.ndarray) -> Baselines:
+    """Of a task whose queries are pictures with these vectors of the picture network. Those made of training photos
+    only if the training pictures have been read."""
+    assert planned.pictures is not None
     evaluated = planned.evaluated
     raw_QD = unit(vectors_QD)
     scorers: dict[str, ScoreBlock] = {"raw_pictures": lambda rows: raw_QD[rows] @ evaluated.picture_means_ND.T}
     left_out = {}
+    if planned.training.picture_pairs:
+        place_of = {uri: place for place, uri in enumerate(task.queries)}
+        remembered = RememberedLog(
+            planned.training.picture_pairs,
+            lambda uris: raw_QD[[place_of[uri] for uri in uris]] @ evaluated.picture_means_ND.T,
+            planned.pictures.content,
+        )
+        scorers["remembered_else_raw_pictures"] = lambda rows: remembered.scores([task.queries[row] for row in rows])
     if planned.has_training_photos:
         scorers["nearest_photo"] = lambda rows: planned.nearest_photo.scores(raw_QD[rows])
         if planned.why_no_probe is None:

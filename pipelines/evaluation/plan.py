@@ -93,7 +93,7 @@ class Evaluation:
 
     @cached_property
     def remembered(self) -> RememberedLog:
-        return RememberedLog(self.training.text_pairs, self.evaluated.bm25)
+        return RememberedLog(self.training.text_pairs, self.evaluated.bm25.scores)
 
     @cached_property
     def _training_photos(self) -> tuple[np.ndarray, np.ndarray]:

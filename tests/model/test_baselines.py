@@ -22,6 +22,11 @@ def test_bm25_equals_the_formula():
     assert scores[0] == pytest.approx(expected, rel=1e-5)
 
 
+def test_what_is_remembered_is_above_the_best_of_the_rest_whatever_its_scores():
+    log = RememberedLog({("x", 1): 1}, lambda queries: np.array([[1.0, -1.0, 0.5]], np.float32), key=str.upper)
+    assert np.argsort(-log.scores(["X"])[0]).tolist() == [1, 0, 2]
+
+
 def test_popularity_counts_known_items_only():
     assert popularity_scores(["a", "b"], ["b", "x", "b"]).tolist() == [0, 2]
 
@@ -36,7 +41,7 @@ def test_expanded_texts_bring_items_whose_own_words_say_nothing():
 
 def test_the_remembered_log_counts_and_fills_up_by_the_other():
     bm25 = BM25(TEXTS)
-    log = RememberedLog({("Red  chair", 3): 2, ("red chair", 3): 1, ("red-chair", 1): 1, ("lamp", 0): 1}, bm25)
+    log = RememberedLog({("Red  chair", 3): 2, ("red chair", 3): 1, ("red-chair", 1): 1, ("lamp", 0): 1}, bm25.scores)
     scores, other = log.scores(["red chair", "blue", "nothing"]), bm25.scores(["red chair", "blue", "nothing"])
     assert np.argsort(-scores[0]).tolist() == [3, 1, 0, 2]  # 3 engagements, 1, then as BM25 has them
     assert np.floor(scores[0]).tolist() == [0, 1, 0, 3]

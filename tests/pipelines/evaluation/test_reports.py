@@ -103,7 +103,11 @@ def test_training_photos_are_baselines_where_they_are_asked_for(shop):
     rows = two_visits(shop)
     report, _ = shop.day(rows, max_training_pictures=100)
     entry = task(report, "closeup/click")
-    assert list(entry["methods"]) == ["itemsage", "raw_pictures", "nearest_photo", "logistic_probe", "popularity"]
+    remembered, popular = "remembered_else_raw_pictures", "popularity"
+    assert list(entry["methods"]) == [
+        *("itemsage", "raw_pictures", remembered, "nearest_photo", "logistic_probe", popular)
+    ]
+    assert entry["methods"][remembered] == entry["methods"]["raw_pictures"]  # no picture comes twice
     assert entry["methods"]["nearest_photo"]["recall@1"] == 1
     assert entry["methods"]["logistic_probe"]["recall@1"] == 1
     assert shop.loads["read_picture_file"] == 16  # each once to hash and once to encode it
@@ -113,7 +117,7 @@ def test_training_photos_are_baselines_where_they_are_asked_for(shop):
         "logistic_probe": "expected training photos of at least 2 items, got 1"
     }
     none, _ = shop.day(rows)
-    assert list(task(none, "closeup/click")["methods"]) == ["itemsage", "raw_pictures", "popularity"]
+    assert list(task(none, "closeup/click")["methods"]) == ["itemsage", "raw_pictures", remembered, popular]
     assert "closeup/click: no logistic_probe: expected training photos of at least 2 items" in format_report(one)
 
 
@@ -122,6 +126,8 @@ def test_a_training_photo_under_another_name_is_seen(shop):
     shutil.copy(shop.image_root / "train/0.bmp", shop.image_root / "test/0.bmp")
     report, _ = shop.day(rows, max_training_pictures=100)
     assert [cell["pairs"] for cell in task(report, "closeup/click")["cells"]] == [1, 0, 3, 0]
+    seen = task(shop.day([rows[0], rows[1]], max_training_pictures=100)[0], "closeup/click")
+    assert seen["methods"]["remembered_else_raw_pictures"]["recall@1"] == 1
 
 
 def test_the_four_cells_of_a_log(shop):
