@@ -1,14 +1,13 @@
 """Exact nearest items where many share one vector: different vectors are searched, then written out as items.
 
-    vectors of items   a b a c b     distinct   a b c      members   a: 0 2   b: 1 4   c: 3
-    query nearest to b, then a       items      1 4 0 2
-
 Legend: N items, U distinct vectors, D dimension, Q queries, K items a query.
 """
 
 from collections.abc import Iterable
 
 import numpy as np
+
+from model.equal_rows import EqualRows
 
 #: Scores held at once: 64 MiB.
 _SCORES_PER_BLOCK = 1 << 24
@@ -36,15 +35,8 @@ class DistinctVectors:
     """
 
     def __init__(self, matrix_ND: np.ndarray, max_lists: int = MAX_LISTS):
-        whole = np.ascontiguousarray(matrix_ND).view(np.dtype((np.void, matrix_ND.itemsize * matrix_ND.shape[1])))
-        _, first, inverse = np.unique(whole.ravel(), return_index=True, return_inverse=True)
-        by_first = np.argsort(first)
-        self.matrix_ND = matrix_ND
-        self.vectors_UD = matrix_ND[first[by_first]]
-        self.id_N = np.argsort(by_first)[inverse.ravel()]
-        self._members = np.argsort(self.id_N, kind="stable")
-        self._starts = np.searchsorted(self.id_N[self._members], np.arange(len(first)))
-        self._counts = np.bincount(self.id_N, minlength=len(first))
+        self.matrix_ND, self._equal = matrix_ND, EqualRows.of(matrix_ND)
+        self.id_N, self.vectors_UD = self._equal.id_N, matrix_ND[self._equal.first_U]
         self._lists: dict[int, np.ndarray] = {}
         self._lists_k, self._max_lists = 0, max_lists
 
@@ -55,7 +47,7 @@ class DistinctVectors:
         block = max(1, _SCORES_PER_BLOCK // max(1, len(self.vectors_UD)))
         for start in range(0, len(queries_QD), block):
             for scores_U in queries_QD[start : start + block] @ self.vectors_UD.T:
-                found.append(self._written_out(top_rows(scores_U, k), k))
+                found.append(self._equal.members(top_rows(scores_U, k), k).astype(np.int32))
         return found
 
     def prepare(self, rows: Iterable[int], k: int) -> None:
@@ -70,9 +62,3 @@ class DistinctVectors:
         `nearest` has them."""
         near = self._lists[int(self.id_N[row])][:k]
         return np.concatenate([[row], near[near != row]])[:k]
-
-    def _written_out(self, ids: np.ndarray, k: int) -> np.ndarray:
-        counts = self._counts[ids]
-        ends = np.cumsum(counts)
-        within = np.arange(ends[-1]) - np.repeat(ends - counts, counts)
-        return self._members[(np.repeat(self._starts[ids], counts) + within)[:k]].astype(np.int32)

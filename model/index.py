@@ -2,9 +2,11 @@
 
 Rows 0..n-1 of an index are the items in the order of `ids.parquet`. An index folder holds
 
-    items.ann        Annoy, metric angular
+    items.ann        Annoy, metric angular: every item, for any reader of Annoy
     ids.parquet      item ids, row number = Annoy id
-    manifest.json    sha256 and size of both, dimension, metric, trees, search_k, model id, measured recall
+    manifest.json    sha256 and size of each, dimension, metric, trees, search_k, model id, measured recall
+
+and what model.searched_index adds: what our own searches go through.
 
 Annoy's file knows neither its dimension nor its metric; a truncated or foreign file loads and answers nonsense, or ends
 the process. So nothing is loaded before the manifest's checks have passed.
@@ -15,7 +17,7 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final, Literal, Protocol
 
 import annoy
 import numpy as np
@@ -31,6 +33,9 @@ from schemas.tables import IDS
 METRIC: Final = "angular"
 ANNOY_FILE, IDS_FILE, MANIFEST_FILE = "items.ann", "ids.parquet", "manifest.json"
 NO_ROW = -1
+#: What a query's vector was made of: an item of the index, a text, a picture. Each kind lies elsewhere among items.
+QueryKind = Literal["item", "text", "picture"]
+KINDS: tuple[QueryKind, ...] = ("item", "text", "picture")
 #: The number of results that search_k and the recall target are for.
 TUNED_AT = 10
 _SCORES_PER_BLOCK = 1 << 24
@@ -51,9 +56,10 @@ class ItemIndex(Protocol):
     num_items: int
     dim: int
 
-    def search(self, queries_QD: np.ndarray, top: int) -> tuple[np.ndarray, np.ndarray]:
+    def search(self, queries_QD: np.ndarray, top: int, kind: QueryKind = "item") -> tuple[np.ndarray, np.ndarray]:
         """The `top` rows of highest cosine for each float32 unit query, best first, equal scores by ascending row:
-        (rows int64 [Q, top], padded with NO_ROW; cosines float32 [Q, top], padded with -inf).
+        (rows int64 [Q, top], padded with NO_ROW; cosines float32 [Q, top], padded with -inf). kind: what the queries
+        are made of, which decides how much of an approximate index they inspect.
 
         Raises ValueError for queries that are not finite [Q, dim] vectors or top < 1.
         """
@@ -64,6 +70,17 @@ class ItemIndex(Protocol):
         ...
 
 
+class NearVectors(Protocol):
+    """Approximate search that is told how much to inspect: what an index is built on."""
+
+    num_items: int
+    dim: int
+
+    def search(self, queries_QD: np.ndarray, top: int, *, search_k: int) -> tuple[np.ndarray, np.ndarray]:
+        """As ItemIndex.search, inspecting search_k (of Annoy nodes, of HNSW candidates) for each query."""
+        ...
+
+
 class ExactIndex:
     """Compares with every item, in blocks of at most 64 MiB of scores: the reference for recall."""
 
@@ -71,9 +88,9 @@ class ExactIndex:
         self.matrix_ND = matrix_ND
         self.num_items, self.dim = matrix_ND.shape
 
-    def search(self, queries_QD: np.ndarray, top: int) -> tuple[np.ndarray, np.ndarray]:
-        _check_queries(queries_QD, self.dim, top)
-        rows_QK, scores_QK = _no_results(len(queries_QD), top)
+    def search(self, queries_QD: np.ndarray, top: int, kind: QueryKind = "item") -> tuple[np.ndarray, np.ndarray]:
+        check_queries(queries_QD, self.dim, top)
+        rows_QK, scores_QK = no_results(len(queries_QD), top)
         found = min(top, self.num_items)
         block = max(1, _SCORES_PER_BLOCK // max(1, self.num_items))
         for start in range(0, len(queries_QD) if found else 0, block):
@@ -111,11 +128,13 @@ class AnnoyItemIndex:
         self.search_k = search_k
         self.num_threads = num_threads or min(8, os.cpu_count() or 1)
 
-    def search(self, queries_QD: np.ndarray, top: int, search_k: int | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """As ItemIndex.search; `search_k`: nodes to inspect a query, default as `search_k_for` says, and every node
-        where all items are wanted."""
-        _check_queries(queries_QD, self.dim, top)
-        rows_QK, scores_QK = _no_results(len(queries_QD), top)
+    def search(
+        self, queries_QD: np.ndarray, top: int, kind: QueryKind = "item", *, search_k: int | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """As ItemIndex.search, all kinds alike; `search_k`: nodes to inspect a query, default as `search_k_for` says,
+        and every node where all items are wanted."""
+        check_queries(queries_QD, self.dim, top)
+        rows_QK, scores_QK = no_results(len(queries_QD), top)
         nodes = search_k or (search_k_for(top, self.search_k) if top < self.num_items else _MAX_NUMBER)
 
         def search_some(start: int) -> None:
@@ -189,30 +208,43 @@ def open_index(
     """
     manifest = read_index_manifest(folder)
     for name in (ANNOY_FILE, IDS_FILE):  # no other name: a forged manifest reads no other file
-        entry, path = manifest["files"][name], Path(folder, name)
-        size = path.stat().st_size if path.is_file() else None
-        if size != entry["bytes"]:
-            raise CorruptFileError(f"expected {entry['bytes']} bytes, got {size} for {path}: run the index stage again")
-        check_sha256(path, entry["sha256"])
+        check_index_file(folder, name, manifest)
     ids = _read_ids(Path(folder, IDS_FILE), manifest["n_items"])
     path = Path(folder, ANNOY_FILE)
-    _check_nodes(path, manifest)
-    index = annoy.AnnoyIndex(manifest["dimension"], METRIC)
+    return (
+        load_annoy(path, manifest["dimension"], manifest["n_items"], manifest["search_k"], num_threads),
+        ids,
+        manifest,
+    )
+
+
+def check_index_file(folder: str | os.PathLike[str], name: str, manifest: dict[str, Any]) -> None:
+    """Raises CorruptFileError unless the file has the size and sha256 that the manifest's "files" say."""
+    entry, path = manifest["files"][name], Path(folder, name)
+    size = path.stat().st_size if path.is_file() else None
+    if size != entry["bytes"]:
+        raise CorruptFileError(f"expected {entry['bytes']} bytes, got {size} for {path}: run the index stage again")
+    check_sha256(path, entry["sha256"])
+
+
+def load_annoy(
+    path: Path, dimension: int, n_items: int, search_k: int, num_threads: int | None = None
+) -> AnnoyItemIndex:
+    """An Annoy file whose checksum is right. Raises CorruptFileError unless it has n_items unit vectors of the
+    dimension; nothing of another size is given to Annoy."""
+    _check_nodes(path, dimension, n_items)
+    index = annoy.AnnoyIndex(dimension, METRIC)
     try:
         index.load(str(path))
     except OSError as error:
-        raise CorruptFileError(
-            f"expected an Annoy index of dimension {manifest['dimension']} at {path}, got {error}"
-        ) from error
-    if index.get_n_items() != manifest["n_items"]:  # trees cannot be checked: Annoy miscounts those of one leaf
-        raise CorruptFileError(f"expected {manifest['n_items']} items, got {index.get_n_items()} in {path}")
-    opened = AnnoyItemIndex(index, manifest["search_k"], num_threads, _mapped_vectors(path, index))
+        raise CorruptFileError(f"expected an Annoy index of dimension {dimension} at {path}, got {error}") from error
+    if index.get_n_items() != n_items:  # trees cannot be checked: Annoy miscounts those of one leaf
+        raise CorruptFileError(f"expected {n_items} items, got {index.get_n_items()} in {path}")
+    opened = AnnoyItemIndex(index, search_k, num_threads, _mapped_vectors(path, index))
     norms = np.linalg.norm(opened.vectors([0, opened.num_items - 1]), axis=1)
     if not (np.abs(norms - 1) < 1e-3).all():
-        raise CorruptFileError(
-            f"expected unit vectors of dimension {manifest['dimension']}, got norms {norms} in {path}"
-        )
-    return opened, ids, manifest
+        raise CorruptFileError(f"expected unit vectors of dimension {dimension}, got norms {norms} in {path}")
+    return opened
 
 
 def _mapped_vectors(path: Path, index: annoy.AnnoyIndex) -> np.ndarray:
@@ -231,11 +263,10 @@ def _mapped_vectors(path: Path, index: annoy.AnnoyIndex) -> np.ndarray:
     return vectors_ND
 
 
-def _check_nodes(path: Path, manifest: dict[str, Any]) -> None:
+def _check_nodes(path: Path, dimension: int, n_items: int) -> None:
     """Raises CorruptFileError unless the file is whole nodes of the manifest's dimension, one an item at least: Annoy
     would take it, and whatever memory a forged dimension asks for."""
-    dimension, n_items, size = manifest["dimension"], manifest["n_items"], manifest["files"][ANNOY_FILE]["bytes"]
-    node_bytes = _NODE_HEADER_BYTES + 4 * dimension
+    node_bytes, size = _NODE_HEADER_BYTES + 4 * dimension, path.stat().st_size
     if size % node_bytes or size // node_bytes < n_items:
         raise CorruptFileError(
             f"expected an Annoy index of dimension {dimension} at {path}: at least {n_items} nodes of {node_bytes} "
@@ -254,7 +285,8 @@ def _read_ids(path: Path, num_items: int) -> pa.Array:
     return table["item_id"].combine_chunks()
 
 
-def _check_queries(queries_QD: np.ndarray, dim: int, top: int) -> None:
+def check_queries(queries_QD: np.ndarray, dim: int, top: int) -> None:
+    """Raises ValueError for queries that are not finite [Q, dim] vectors or top < 1."""
     if top < 1:
         raise ValueError(f"expected top >= 1, got {top}")
     if queries_QD.ndim != 2 or queries_QD.shape[1] != dim or not np.isfinite(queries_QD).all():
@@ -263,5 +295,6 @@ def _check_queries(queries_QD: np.ndarray, dim: int, top: int) -> None:
         )
 
 
-def _no_results(num_queries: int, top: int) -> tuple[np.ndarray, np.ndarray]:
+def no_results(num_queries: int, top: int) -> tuple[np.ndarray, np.ndarray]:
+    """(rows, cosines) of nothing found: all padding."""
     return np.full((num_queries, top), NO_ROW, np.int64), np.full((num_queries, top), -np.inf, np.float32)

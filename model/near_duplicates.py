@@ -16,7 +16,8 @@ Legend: N rows, M different rows (the first of each set of equal ones), K kept r
 """
 
 import numpy as np
-import xxhash
+
+from model.equal_rows import EqualRows
 
 #: Rows that are compared with the kept rows at once, and kept rows that they are compared with: 64 MiB of scores.
 _BLOCK_ROWS, _BLOCK_KEPT = 1024, 16_384
@@ -44,7 +45,8 @@ def near_duplicates(matrix_ND: np.ndarray, threshold_cosine: float) -> np.ndarra
         raise ValueError(f"expected a threshold above 0 and at most 1, got {threshold_cosine}")
     if matrix_ND.ndim != 2 or matrix_ND.dtype != np.float32 or not all(np.isfinite(row).all() for row in matrix_ND):
         raise ValueError(f"expected finite float32 rows [N, D], got {matrix_ND.dtype} of shape {matrix_ND.shape}")
-    first_M, equal_N = _different_rows(matrix_ND)
+    equal = EqualRows.of(matrix_ND)
+    first_M, equal_N = equal.first_U, equal.id_N
     if threshold_cosine == 1:
         return first_M[equal_N]
     kept, kept_KD = _choose(matrix_ND, first_M, threshold_cosine)
@@ -73,17 +75,6 @@ def cosines(rows_ND: np.ndarray, others_KD: np.ndarray, row_P: np.ndarray, other
         are_equal_B = (some_BD == others_BD).all(axis=1)
         cosines_P[block] = np.where(are_equal_B, 1.0, np.minimum(sums_B, _BELOW_1))
     return cosines_P
-
-
-def _different_rows(matrix_ND: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(first_M: the first row of each set of equal rows, ascending; equal_N: for each row, the
-    position of its set in first_M), both int64."""
-    digests = [xxhash.xxh3_128_digest(row + np.float32(0)) for row in matrix_ND]  # -0 is 0
-    _, first, inverse = np.unique(np.array(digests, "V16"), return_index=True, return_inverse=True)
-    order = np.argsort(first)
-    place = np.empty(len(first), np.int64)
-    place[order] = np.arange(len(first))
-    return first[order].astype(np.int64), place[inverse.reshape(-1)]
 
 
 def _choose(matrix_ND: np.ndarray, first_M: np.ndarray, threshold: float) -> tuple[np.ndarray, np.ndarray]:

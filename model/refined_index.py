@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from model.index import TUNED_AT, ExactIndex, ItemIndex, read_index_manifest
-from model.index_build import recall_query_rows
+from model.index_recall import recall_query_rows
 from model.near_duplicates import cosines, kept_rows
 from schemas.errors import CorruptFileError
 from schemas.files import check_sha256

@@ -39,7 +39,7 @@ STAGE = "index"
 FOLDER = "index"
 UNIT_NAME, REFINED_UNIT_NAME = "all", "refined"
 _FOLDERS = {UNIT_NAME: FOLDER, REFINED_UNIT_NAME: REFINED_FOLDER}
-CODE_VERSION = 1
+CODE_VERSION = 2
 REFINED_CODE_VERSION = 1
 
 
@@ -101,7 +101,7 @@ class IndexStage(UnitStage):
         if unit.name == REFINED_UNIT_NAME:
             write_refined_folder(writer, ids, matrix_ND, cosine=self.config.refine_cosine, **common)
         else:
-            write_index_folder(writer, FOLDER, ids, matrix_ND, **common)
+            write_index_folder(writer, FOLDER, ids, matrix_ND, queries={}, **common)
             writer.counts["items_indexed"] = len(ids)
         progress.advance(len(ids))
 

@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +11,18 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from model.index import ANNOY_FILE, IDS_FILE, MANIFEST_FILE, METRIC, AnnoyItemIndex
+from model.equal_rows import EqualRows
+from model.index import ANNOY_FILE, IDS_FILE, MANIFEST_FILE, METRIC, AnnoyItemIndex, QueryKind
 from model.index_build import IndexFacts, build_annoy
+from model.index_recall import RecallQueries, kinds_json
 from model.near_duplicates import kept_rows, near_duplicates
 from model.refined_index import NEAR_DUPLICATES_FILE, REFINED_FOLDER, near_duplicates_table, refined_facts
+from model.searched_index import DISTINCT_BELOW, DISTINCT_FILE, DISTINCT_FILES, SEARCHED
 from pipelines.console.terminal import few_digits
 from pipelines.units import UnitWriter
 from schemas.errors import CorruptFileError
 from schemas.files import read_json, write_json
-from schemas.tables import IDS
+from schemas.tables import DISTINCT, IDS
 
 TIMES_FILE = "times.json"
 
@@ -31,12 +35,29 @@ def write_index_folder(
     *,
     settings: dict[str, Any],
     model_id: str,
+    queries: Mapping[QueryKind, RecallQueries],
 ) -> None:
     """Builds the index of unit rows [N, D] with their ids into a folder of the writer's run; `settings`: of
-    build_annoy."""
-    facts = _write_annoy(writer, folder, ids, matrix_ND, settings)
-    _write_manifest(writer, folder, {**facts.to_json(), "model_id": model_id})
-    write_json(Path(writer.run, folder, TIMES_FILE), facts.times)
+    build_annoy; `queries`: those that it is chosen for and measured with, beside items."""
+    equal = EqualRows.of(matrix_ND)
+    distinct = len(equal) < DISTINCT_BELOW * len(matrix_ND)
+    facts = searched = _write_annoy(writer, folder, ids, matrix_ND, settings, {} if distinct else queries)
+    times = facts.times
+    if distinct:
+        with writer.file(f"{folder}/{DISTINCT_FILE}") as temporary:
+            _write_table(pa.table([equal.id_N.astype(np.int32)], schema=DISTINCT), temporary)
+        with writer.file(f"{folder}/{DISTINCT_FILES['annoy']}") as temporary:
+            searched = build_annoy(matrix_ND[equal.first_U], temporary, queries, **settings)
+        times = {**times, **{f"distinct_{name}": value for name, value in searched.times.items()}}
+    section = {
+        "backend": "annoy",
+        "distinct": distinct,
+        "kinds": kinds_json(searched.kinds),
+        "n_trees": searched.n_trees,
+        "n_vectors": searched.n_items,
+    }
+    _write_manifest(writer, folder, {**facts.to_json(), "model_id": model_id, SEARCHED: section})
+    write_json(Path(writer.run, folder, TIMES_FILE), times)
 
 
 def write_refined_folder(
@@ -55,7 +76,7 @@ def write_refined_folder(
     refine_s = time.perf_counter() - started_s
     with writer.file(f"{REFINED_FOLDER}/{NEAR_DUPLICATES_FILE}") as temporary:
         _write_table(near_duplicates_table(ids, matrix_ND, representative_N), temporary)
-    facts = _write_annoy(writer, REFINED_FOLDER, ids.take(kept_K), matrix_ND[kept_K], settings)
+    facts = _write_annoy(writer, REFINED_FOLDER, ids.take(kept_K), matrix_ND[kept_K], settings, {})
     loaded = annoy.AnnoyIndex(matrix_ND.shape[1], METRIC)
     loaded.load(str(Path(writer.run, REFINED_FOLDER, ANNOY_FILE)))
     index = AnnoyItemIndex(loaded, facts.search_k)
@@ -93,10 +114,15 @@ def describe_refined(manifest: dict[str, Any], times: dict[str, float]) -> str:
 
 
 def _write_annoy(
-    writer: UnitWriter, folder: str, ids: pa.Array, matrix_ND: np.ndarray, settings: dict[str, Any]
+    writer: UnitWriter,
+    folder: str,
+    ids: pa.Array,
+    matrix_ND: np.ndarray,
+    settings: dict[str, Any],
+    queries: Mapping[QueryKind, RecallQueries],
 ) -> IndexFacts:
     with writer.file(f"{folder}/{ANNOY_FILE}") as temporary:
-        facts = build_annoy(matrix_ND, temporary, **settings)
+        facts = build_annoy(matrix_ND, temporary, queries, **settings)
     with writer.file(f"{folder}/{IDS_FILE}") as temporary:
         _write_table(pa.table([ids], schema=IDS), temporary)
     return facts

@@ -1,7 +1,8 @@
 """The tables, spelled once. Every column name, dimension and enumeration of the project is defined here.
 
 Input tables (what a shop brings): CATALOGUE, ENGAGEMENTS, JUDGEMENTS. Stored tables: ITEMS, QUARANTINE, FINGERPRINTS,
-EMBEDDINGS, IDS, CHANGES, USERS, USER_ACTIONS, ITEM_POPULARITY. DESIGN decisions behind them are in the README.
+EMBEDDINGS, IDS, DISTINCT, CHANGES, USERS, USER_ACTIONS, ITEM_POPULARITY. DESIGN decisions behind them are in the
+README.
 """
 
 import pyarrow as pa
@@ -129,6 +130,8 @@ EMBEDDINGS = pa.schema(
 
 #: Row number (from 0) is the Annoy id.
 IDS = pa.schema([pa.field("item_id", pa.string(), nullable=False)])
+#: For each row of IDS which of the different vectors it has; they are numbered as they first occur.
+DISTINCT = pa.schema([pa.field("vector", pa.int32(), nullable=False)])
 
 CHANGES = pa.schema([pa.field("item_id", pa.string(), nullable=False), pa.field("change", pa.string(), nullable=False)])
 

@@ -242,7 +242,8 @@ def test_golden_index_is_built_again(tmp_path):
     golden, ids, expected = open_index(INDEX)
     vectors = golden.vectors(range(NUM_INDEXED))
     built, built_ids, manifest = open_index(build_index(tmp_path, ids.to_pylist(), vectors))
-    assert {**manifest, "files": None, "recall": None} == {**expected, "files": None, "recall": None}
+    compared = expected.keys() - {"files", "recall"}  # later manifests say more
+    assert {name: manifest[name] for name in compared} == {name: expected[name] for name in compared}
     assert manifest["recall"] == pytest.approx(expected["recall"], abs=0.05)
     assert manifest["recall"]["10"] >= manifest["target_recall"]
     assert built_ids.equals(ids)

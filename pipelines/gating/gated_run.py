@@ -10,8 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from model.index import ANNOY_FILE, IDS_FILE, MANIFEST_FILE, TUNED_AT, open_index, read_index_manifest
+from model.index import ANNOY_FILE, IDS_FILE, MANIFEST_FILE, TUNED_AT, read_index_manifest
 from model.refined_index import NEAR_DUPLICATES_FILE, REFINED_FOLDER
+from model.searched_index import open_searched
 from pipelines.gating.refined import open_refined, read_refined_facts, refined_problems
 from pipelines.gating.users import check_users_file
 from pipelines.log_rows import LOG_STAGE
@@ -108,11 +109,11 @@ class GatedRun:
         wanted = {f"{_INDEX}/{name}" for name in (ANNOY_FILE, IDS_FILE, MANIFEST_FILE)}
         if not wanted <= listed.keys():
             raise CorruptFileError(f"expected {sorted(wanted)} in manifests/{_INDEX}.json, got {quote(sorted(listed))}")
-        for name in sorted(wanted):  # before anything is given to Annoy: a foreign file can end the process
+        for name in sorted(listed):  # before anything is given to Annoy: a foreign file can end the process
             check_sha256(self._inside(name), listed[name])
-        index, index_ids, manifest = open_index(self.folder / _INDEX)
-        for name in (ANNOY_FILE, IDS_FILE):
-            if manifest["files"][name]["sha256"] != listed[f"{_INDEX}/{name}"]:
+        index, index_ids, manifest = open_searched(self.folder / _INDEX)
+        for name, entry in manifest["files"].items():
+            if not isinstance(entry, dict) or entry.get("sha256") != listed.get(f"{_INDEX}/{name}"):
                 raise CorruptFileError(
                     f"expected one sha256 of {name} in {_INDEX}/{MANIFEST_FILE} and its stage, got two"
                 )

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
-from model.index import open_index
+from model.searched_index import open_searched
 from pipelines.operations.findings import Finding
 from pipelines.operations.inspected_run import STAGES
 from pipelines.serving.searcher import Titles
@@ -117,7 +117,7 @@ def neighbours(item: ItemInRun, problems: list[str]) -> list[Neighbour]:
     found: list[Neighbour] = []
     with finding.guard("index/"):
         if item.vector_D is not None and "index" in item.stages:
-            index, ids, _ = open_index(item.run / "index")
+            index, ids, _ = open_searched(item.run / "index")
             rows_1K, scores_1K = index.search(item.vector_D[None], TOP + 1)
             pairs = [
                 (ids[row].as_py(), float(s))

@@ -8,8 +8,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from model.index import AnnoyItemIndex, ExactIndex, open_index
-from model.index_build import RECALL_TOLERANCE
+from model.index import ExactIndex, ItemIndex
+from model.index_recall import RECALL_TOLERANCE
+from model.searched_index import open_searched, recall_by_kind
 from pipelines.changes import compare_embeddings
 from pipelines.operations.findings import Finding
 from pipelines.operations.inspected_run import InspectedRun, sample_by_hash
@@ -115,7 +116,7 @@ def check_index(run: InspectedRun, embeddings: Embeddings | None) -> Finding:
     if not run.usable("index", finding):
         return finding
     with finding.guard("index/"):
-        index, ids, manifest = open_index(run.run / "index")
+        index, ids, manifest = open_searched(run.run / "index")
         finding.expect("model_id of index/", quote(run.model_id), quote(manifest["model_id"]), "build it again")
         if embeddings is None:
             finding.fail(
@@ -133,7 +134,7 @@ def check_index(run: InspectedRun, embeddings: Embeddings | None) -> Finding:
                 f"expected the vector of embeddings/, got another for item {quote(names[row])}: build it again"
             )
         queries = sample_by_hash(names, MOST_SEARCHES, "verify searches")
-        recall = _check_searches(index, matrix_ND, queries, manifest["recall"], finding)
+        recall = _check_searches(index, matrix_ND, queries, recall_by_kind(manifest)["item"], finding)
         finding.looked_at = (
             f"{len(names):,} ids, {len(rows):,} vectors, {len(queries)} searches (recall@{_TOP} {recall:.3f})"
         )
@@ -141,7 +142,7 @@ def check_index(run: InspectedRun, embeddings: Embeddings | None) -> Finding:
 
 
 def _check_searches(
-    index: AnnoyItemIndex, matrix_ND: np.ndarray, queries: list[int], promised: dict[str, float], finding: Finding
+    index: ItemIndex, matrix_ND: np.ndarray, queries: list[int], promised: dict[str, float], finding: Finding
 ) -> float:
     """Recall@10 of item queries (the item itself counts too) against exact search, ties found as in the build."""
     top = min(_TOP, len(matrix_ND))

@@ -19,9 +19,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from model.index import MANIFEST_FILE, ExactIndex, ItemIndex, open_index, read_index_manifest
+from model.index import MANIFEST_FILE, ExactIndex, ItemIndex, read_index_manifest
+from model.index import QueryKind as IndexKind
 from model.pictures import PictureError, read_picture
 from model.query_encoder import QueryEncoder
+from model.searched_index import open_searched
 from pipelines.picture_limits import limits_of_run
 from pipelines.store import current_run, model_folder
 from pipelines.units import bucket_name, read_stage_manifest
@@ -30,10 +32,11 @@ from schemas.errors import CorruptFileError, UsageError
 from schemas.files import check_sha256, read_json, sha256_of_file
 from schemas.hashing import bucket_of
 from schemas.quarantine import quote
-from schemas.tables import EMBEDDING_DIM
 
 QueryKind = Literal["text", "image", "item"]
 QUERY_KINDS: tuple[QueryKind, ...] = ("text", "image", "item")
+#: What an index calls the kinds.
+_INDEX_KINDS: dict[QueryKind, IndexKind] = {"text": "text", "image": "picture", "item": "item"}
 #: More results than any index has items: an index counts them in C integers.
 MAX_TOP = 2**31 - 1
 _NOT_A_ROW = -2  # neither an item's row nor the padding of results
@@ -91,18 +94,12 @@ class Searcher:
         if not 1 <= top <= MAX_TOP:
             raise UsageError(f"expected top from 1 to {MAX_TOP:,}, got {top:,}")
         answers: list[list[Result] | UsageError | None] = [None] * len(queries)
-        vectors_QD = np.zeros((len(queries), EMBEDDING_DIM), np.float32)
-        own_rows_Q = np.full(len(queries), _NOT_A_ROW, np.int64)
         for kind, vectors_of in (("text", self._texts), ("image", self._images), ("item", self._items)):
             places = [place for place, query in enumerate(queries) if query.kind == kind]
-            for place, vector in zip(places, vectors_of([queries[place].value for place in places]), strict=True):
-                if isinstance(vector, UsageError):
-                    answers[place] = vector
-                else:
-                    vectors_QD[place], own_rows_Q[place] = vector
-        good = np.array([place for place, answer in enumerate(answers) if answer is None], np.int64)
-        for place, results in zip(good, self._nearest(vectors_QD[good], own_rows_Q[good], top), strict=True):
-            answers[place] = results
+            found = dict(zip(places, vectors_of([queries[place].value for place in places]), strict=True))
+            answers_of_kind = self._nearest(list(found.values()), top, _INDEX_KINDS[kind])
+            for place, answer in zip(places, answers_of_kind, strict=True):
+                answers[place] = answer
         return [answer for answer in answers if answer is not None]
 
     def titles(self, item_ids: Sequence[str]) -> list[str | None]:
@@ -119,12 +116,20 @@ class Searcher:
             )
         return encoder
 
-    def _nearest(self, vectors_QD: np.ndarray, own_rows_Q: np.ndarray, top: int) -> Iterator[list[Result]]:
-        """`top` results a query without the query's own row."""
-        if not len(vectors_QD):
-            return
+    def _nearest(
+        self, queries: Sequence[tuple[np.ndarray, int] | UsageError], top: int, kind: IndexKind
+    ) -> Iterator[list[Result] | UsageError]:
+        """`top` results a query, given by its vector and its own row, without that row."""
+        good = [query for query in queries if not isinstance(query, UsageError)]
+        results = self._results(good, top, kind) if good else iter(())
+        for query in queries:
+            yield query if isinstance(query, UsageError) else next(results)
+
+    def _results(self, queries: Sequence[tuple[np.ndarray, int]], top: int, kind: IndexKind) -> Iterator[list[Result]]:
+        own_rows_Q = np.array([own_row for _, own_row in queries], np.int64)
         extra = 1 if (own_rows_Q != _NOT_A_ROW).any() else 0
-        rows_QK, scores_QK = self.index.search(vectors_QD, min(top + extra, self.index.num_items))
+        vectors_QD = np.stack([vector_D for vector_D, _ in queries])
+        rows_QK, scores_QK = self.index.search(vectors_QD, min(top + extra, self.index.num_items), kind)
         keep_QK = (rows_QK >= 0) & (rows_QK != own_rows_Q[:, None])
         keep_QK &= np.cumsum(keep_QK, axis=1) <= top
         item_ids = self.item_ids.take(pa.array(rows_QK[keep_QK])).to_pylist()
@@ -220,7 +225,7 @@ class Searcher:
         return ExactIndex(matrix_ND), ids
 
     def _open_annoy(self) -> tuple[ItemIndex, pa.Array]:
-        """The large files are hashed once, by `open_index`: what it compares with must be what was published."""
+        """The large files are hashed once, by `open_searched`: what it compares with must be what was published."""
         folder, published = self.run / "index", self._published("index")
         listed = {name: entry["sha256"] for name, entry in read_index_manifest(folder)["files"].items()}
         listed[MANIFEST_FILE] = sha256_of_file(folder / MANIFEST_FILE)
@@ -229,7 +234,7 @@ class Searcher:
                 f"expected the published files {published}, got {listed} by {folder / MANIFEST_FILE}: publish the run "
                 "again"
             )
-        index, ids, _ = open_index(folder)
+        index, ids, _ = open_searched(folder)
         return index, ids
 
 

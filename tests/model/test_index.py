@@ -18,6 +18,7 @@ from model import index as index_module
 from model import index_build
 from model.index import METRIC, NO_ROW, AnnoyItemIndex, ExactIndex, open_index
 from model.index_build import build_annoy, self_test, share_with_twin
+from model.index_recall import RecallQueries, Truth
 from schemas.errors import CorruptFileError, ThresholdError
 from schemas.files import sha256_of_file, write_json
 from schemas.tables import IDS
@@ -181,12 +182,33 @@ def test_a_target_out_of_reach_gives_the_best_and_says_so(tmp_path):
 
 
 def test_the_best_of_failures_is_rebuilt_when_it_was_not_the_last(tmp_path, monkeypatch):
-    monkeypatch.setattr(index_build._Truth, "recall", lambda self, index, k: 0.7 if index.search_k == 100 else 0.5)
+    monkeypatch.setattr(Truth, "recall", lambda self, index, k, search_k: 0.7 if search_k == 100 else 0.5)
     facts = build_annoy(clustered(300), tmp_path / "items.ann", max_trees=20)
     assert (facts.n_trees, facts.search_k, facts.target_reached) == (10, 100, False)
     loaded = annoy.AnnoyIndex(DIM, "angular")
     loaded.load(str(tmp_path / "items.ann"))
     assert loaded.get_n_trees() == 10
+
+
+def test_trees_are_chosen_for_the_kind_that_needs_most(tmp_path):
+    matrix = clustered(3000, dim=32, spread=1.0)
+    asked = {"text": RecallQueries(vectors_QD=clustered(200, dim=32, seed=5, spread=9.0), source="made up")}
+    alone = build_annoy(matrix, tmp_path / "alone.ann")
+    both = build_annoy(matrix, tmp_path / "both.ann", asked)
+    assert (alone.kinds.keys(), both.kinds.keys()) == ({"item"}, {"item", "text"})
+    assert both.n_trees > alone.n_trees
+    text = both.kinds["text"]
+    assert (text.num_queries, text.queries, text.target_reached) == (200, "made up", True)
+    loaded = annoy.AnnoyIndex(32, "angular")
+    loaded.load(str(tmp_path / "both.ann"))
+    queries = asked["text"].vectors_QD
+    kth = ExactIndex(matrix).search(queries, 10)[1][:, -1:]
+    rows, _ = AnnoyItemIndex(loaded, text.search_k).search(queries, 10)
+    found = np.mean(np.einsum("qkd,qd->qk", matrix[rows], queries) >= kth - 1e-5)
+    assert text.recall["10"] == pytest.approx(found, abs=1e-6)
+    assert found >= 0.95
+    capped = build_annoy(matrix, tmp_path / "capped.ann", asked, target_recall=0.8, max_trees=10, max_search_k=100)
+    assert not capped.kinds["text"].target_reached
 
 
 def test_equal_vectors_count_as_found(tmp_path):
@@ -227,8 +249,8 @@ def test_self_test_catches_an_annoy_that_returns_one_neighbour(monkeypatch):
     self_test()
     whole = AnnoyItemIndex.search
 
-    def single(self, queries, top, search_k=None):
-        rows, scores = whole(self, queries, top, search_k)
+    def single(self, queries, top):
+        rows, scores = whole(self, queries, top)
         rows[:, 1:] = NO_ROW
         return rows, scores
 

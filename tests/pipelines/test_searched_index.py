@@ -1,0 +1,197 @@
+"""Twins are searched as one vector and come out as items; each kind of query inspects its own; no foreign files."""
+
+import re
+from pathlib import Path
+
+import annoy
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from model.index import ExactIndex, open_index
+from model.searched_index import SearchedIndex, open_searched, recall_by_kind
+from pipelines.index import main
+from pipelines.units import Unit, UnitWriter, write_stage_manifest
+from schemas.embeddings import embeddings_metadata, write_embeddings_file
+from schemas.errors import CorruptFileError
+from schemas.files import read_json, sha256_of_file, write_json
+from schemas.tables import DISTINCT, EMBEDDING_DIM
+
+NUM_ITEMS, NUM_DIFFERENT = 3_000, 400
+MODEL_ID = "itemsage-0123456789ab"
+
+
+def unit_rows(num_rows: int, seed: int = 0) -> np.ndarray:
+    rows = np.random.default_rng(seed).standard_normal((num_rows, EMBEDDING_DIM)).astype(np.float32)
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+def twins(seed: int = 0) -> np.ndarray:
+    """Items that share 400 vectors, some of which many have."""
+    generator = np.random.default_rng(seed)
+    return unit_rows(NUM_DIFFERENT)[(NUM_DIFFERENT * generator.random(NUM_ITEMS) ** 3).astype(int)]
+
+
+def build(run: Path, matrix: np.ndarray, *flags: str) -> Path:
+    """The index stage over these vectors; returns index/."""
+    writer = UnitWriter(str(run), Unit("embeddings", "part-00000-of-00001", "0"))
+    with writer.file("embeddings/part-00000-of-00001.parquet") as temporary:
+        ids = [f"item-{row:05d}" for row in range(len(matrix))]
+        write_embeddings_file(temporary, ids, matrix, embeddings_metadata(MODEL_ID, EMBEDDING_DIM))
+    writer.seal()
+    write_stage_manifest(str(run), "embeddings", [writer.unit.name], model_id=MODEL_ID)
+    assert main(["--run", str(run), *flags]) == 0
+    return run / "index"
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory) -> Path:
+    return build(tmp_path_factory.mktemp("run"), twins())
+
+
+@pytest.fixture
+def folder(made, tmp_path) -> Path:
+    """A copy to damage."""
+    for path in made.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    return tmp_path
+
+
+def test_twins_are_searched_as_one_vector_and_come_out_as_items(made):
+    index, ids, manifest = open_searched(made)
+    matrix = twins()
+    section = manifest["searched"]
+    assert (section["distinct"], section["backend"]) == (True, "annoy")
+    assert section["n_vectors"] == len(np.unique(matrix, axis=0)) < 0.9 * len(ids)
+    assert isinstance(index, SearchedIndex)
+    queries = unit_rows(50, seed=1)
+    for top in (1, 10, 200):
+        rows, scores = index.search(queries, top)
+        expected = ExactIndex(matrix).search(queries, top)
+        found = scores >= expected[1][:, -1:] - 1e-5
+        assert found.mean() > 0.9
+        np.testing.assert_allclose(scores, np.einsum("qkd,qd->qk", matrix[rows], queries), atol=1e-5)
+    everything, _ = index.search(queries[:2], NUM_ITEMS)
+    assert (np.sort(everything, axis=1) == np.arange(NUM_ITEMS)).all()
+    np.testing.assert_array_equal(index.vectors([7, 2_999]), matrix[[7, 2_999]])
+
+
+def test_any_reader_of_annoy_still_has_an_index_of_every_item(made):
+    _, ids, manifest = open_index(made)
+    assert [path.name for path in made.glob("*.ann")] == ["items.ann"]
+    loaded = annoy.AnnoyIndex(EMBEDDING_DIM, "angular")
+    loaded.load(str(made / "items.ann"))
+    assert loaded.get_n_items() == len(ids) == NUM_ITEMS
+    first = re.search(r'"search_k": (\d+)', (made / "manifest.json").read_text())
+    assert first is not None
+    assert int(first[1]) == manifest["search_k"]  # not that of the different vectors
+
+
+def test_few_twins_have_no_index_of_their_own(tmp_path):
+    matrix = unit_rows(300)
+    matrix[:20] = matrix[20]
+    folder = build(tmp_path, matrix)
+    index, _, manifest = open_searched(folder)
+    assert not manifest["searched"]["distinct"]
+    assert {path.name for path in folder.iterdir()} == {"ids.parquet", "items.ann", "manifest.json", "times.json"}
+    assert manifest["searched"]["kinds"]["item"]["search_k"] == manifest["search_k"]
+    assert index.search(matrix[:1], 21)[0].tolist() == [list(range(21))]
+
+
+def test_a_catalogue_that_loses_its_twins_leaves_no_file_of_them(tmp_path):
+    folder = build(tmp_path, twins())
+    assert (folder / "distinct.annoy").exists()
+    build(tmp_path, unit_rows(300))
+    assert not list(folder.glob("distinct.*"))
+
+
+def test_a_folder_without_the_section_is_searched_as_before(folder):
+    manifest = read_json(folder / "manifest.json")
+    del manifest["searched"]
+    write_json(folder / "manifest.json", manifest)
+    index, _, _ = open_searched(folder)
+    np.testing.assert_array_equal(index.search(twins()[:2], 5)[0], open_index(folder)[0].search(twins()[:2], 5)[0])
+    assert recall_by_kind(manifest) == {"item": manifest["recall"]}
+
+
+def test_each_kind_inspects_what_was_chosen_for_it():
+    asked = []
+
+    class Near:
+        num_items, dim = 500, 4
+
+        def search(self, queries_QD, top, *, search_k):
+            asked.append(search_k)
+            return np.zeros((1, top), np.int64), np.zeros((1, top), np.float32)
+
+    index = SearchedIndex(ExactIndex(np.eye(4, dtype=np.float32)), Near(), {"item": 100, "text": 700})
+    query = np.eye(4, dtype=np.float32)[:1]
+    for kind, top in (("item", 10), ("text", 10), ("picture", 10), ("text", 20)):
+        index.search(query, top, kind)
+    assert asked == [100, 700, 700, 1400]
+
+
+def seal(folder: Path, name: str) -> None:
+    """Makes size and checksum in the manifest fit the file."""
+    manifest = read_json(folder / "manifest.json")
+    path = folder / name
+    manifest["files"][name] = {"bytes": path.stat().st_size, "sha256": sha256_of_file(path)}
+    write_json(folder / "manifest.json", manifest)
+
+
+def flip(folder: Path) -> None:
+    data = bytearray((folder / "distinct.annoy").read_bytes())
+    data[500] ^= 1
+    (folder / "distinct.annoy").write_bytes(data)
+
+
+def numbers(folder: Path, values: list[int], schema: pa.Schema = DISTINCT) -> None:
+    pq.write_table(pa.table([values], schema=schema), folder / "distinct.parquet")
+    seal(folder, "distinct.parquet")
+
+
+def section(folder: Path, **changes) -> None:
+    manifest = read_json(folder / "manifest.json")
+    write_json(folder / "manifest.json", manifest | {"searched": manifest["searched"] | changes})
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda folder: (folder / "distinct.annoy").unlink(), "bytes, got None"),
+        (flip, "expected sha256"),
+        (lambda folder: numbers(folder, [0] * 10), "3000 rows"),
+        (lambda folder: numbers(folder, [0] * NUM_ITEMS), "different vectors, got 1"),
+        (lambda folder: numbers(folder, [1] * NUM_ITEMS), "numbered from 0"),
+        (lambda folder: numbers(folder, [-1] * NUM_ITEMS), "numbered from 0"),
+        (
+            lambda folder: (folder / "distinct.parquet").write_bytes(b"PAR1") and seal(folder, "distinct.parquet"),
+            "Parq",
+        ),
+        (lambda folder: section(folder, n_vectors=10**9), "expected backend"),
+        (lambda folder: section(folder, backend="../../etc"), "expected backend"),
+        (lambda folder: section(folder, kinds={"text": {"search_k": 5}}), "expected backend"),
+        (lambda folder: section(folder, kinds={"item": {"search_k": "5"}}), "expected backend"),
+        (lambda folder: section(folder, kinds=[]), "expected backend"),
+    ],
+)
+def test_what_does_not_belong_together_is_refused(folder, damage, message):
+    damage(folder)
+    with pytest.raises(CorruptFileError, match=message):
+        open_searched(folder)
+
+
+def test_other_vectors_than_the_items_are_refused(folder):
+    data = bytearray((folder / "distinct.annoy").read_bytes())
+    data[12:20] = data[12 + 1036 : 20 + 1036]  # of the first vector, in its place in the file
+    (folder / "distinct.annoy").write_bytes(data)
+    seal(folder, "distinct.annoy")
+    with pytest.raises(CorruptFileError, match=r"different vectors of items\.ann|unit vectors"):
+        open_searched(folder)
+
+
+@pytest.mark.parametrize("poison", [{"kinds": {"item": {}}}, {"kinds": {"item": {"recall": {"10": 2}}}}, {"kinds": 3}])
+def test_recall_that_is_none_is_refused(poison):
+    with pytest.raises(CorruptFileError, match="recall@10"):
+        recall_by_kind({"searched": poison})
