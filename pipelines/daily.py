@@ -231,7 +231,10 @@ def _run_stages(
     reuse_from = str(previous) if previous else None
     embed.run(embed.EmbedConfig(run=run_folder, model=str(model), reuse_from=reuse_from), options)
     done("embed")
-    index.run(narrow(index.IndexConfig, config, run=run_folder, reuse_from=reuse_from), options)
+    index.run(
+        narrow(index.IndexConfig, config, run=run_folder, reuse_from=reuse_from, model=str(model)),
+        options,
+    )
     done("index")
     if makes_users(config):
         users.run(narrow(users.UsersConfig, config, run=run_folder, reuse_from=reuse_from), options)

@@ -2,7 +2,9 @@
 
     python -m pipelines.index --run RUN --reuse-from EARLIER_RUN
 
-One unit, since an index is one file: index/items.ann, index/ids.parquet (row number = Annoy id), index/manifest.json.
+One unit, since an index is one file: index/items.ann, index/ids.parquet (row number = Annoy id), index/manifest.json;
+where many items share a vector also what searches go through (model.searched_index). It is chosen for each kind of
+query, items, texts and pictures, and the manifest says what each finds.
 With --refine-cosine a second one, refined_index/: the same without near-duplicates, and who stands for them.
 What depends on the clock lies apart, in index/times.json: two runs over equal embeddings write equal bytes elsewhere.
 So an earlier run's index is copied, with its times, if the embeddings and the settings are equal.
@@ -12,7 +14,7 @@ import shutil
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +23,14 @@ import numpy as np
 import pyarrow as pa
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from model.index import MANIFEST_FILE
+from model.index import ANNOY_FILE, MANIFEST_FILE
 from model.library_versions import versions_of
 from model.refined_index import REFINED_FOLDER
+from model.searched_index import SEARCHED
 from pipelines.console.jobs import flag, main_of, print_summary
 from pipelines.console.progress import Progress
 from pipelines.index_folder import TIMES_FILE, describe_refined, read_times, write_index_folder, write_refined_folder
+from pipelines.index_queries import AskedQueries, plan_queries
 from pipelines.transforms.process_units import ProcessUnits, UnitStage
 from pipelines.unit_files import manifest_path, remove_unit, sidecar_path
 from pipelines.units import Unit, UnitWriter, read_stage_manifest, write_stage_manifest
@@ -55,9 +59,20 @@ class IndexConfig:
     refine_cosine: float = flag(
         default=0.0, help="also write refined_index/, without items that are this near to one that is kept; 0: do not"
     )
-    reuse_from: str | None = flag(
-        path=True, default=None, help="earlier run folder whose index is copied if vectors are equal"
+    model: str | None = flag(
+        path=True,
+        default=None,
+        help="model folder whose towers encode the text and picture queries that the index is chosen for; default: of "
+        "the run's store",
     )
+    engagements: str | None = flag(
+        path=True, default=None, help="log whose text queries are asked as far as the model was not trained on them"
+    )
+    date: str | None = flag(default=None, help="the day, YYYY-MM-DD (UTC): later engagements are left out")
+    reuse_from: str | None = flag(
+        path=True, default=None, help="earlier run folder whose index is copied if vectors and queries are equal"
+    )
+    columns: dict[str, str] = flag(default={}, help="our column name -> yours (table [columns] of --config)")
 
     def __post_init__(self) -> None:
         if not 0 <= self.target_recall <= 1 or self.max_trees < 1 or self.max_search_k < 1:
@@ -80,8 +95,8 @@ class IndexStage(UnitStage):
     stage = STAGE
     progress_unit = "items"
 
-    def __init__(self, config: IndexConfig, embeddings: dict[str, Any]):
-        self.config, self.embeddings = config, embeddings
+    def __init__(self, config: IndexConfig, embeddings: dict[str, Any], queries: AskedQueries | None = None):
+        self.config, self.embeddings, self.queries = config, embeddings, queries or AskedQueries()
 
     def take_over(self, unit: Unit, writer: UnitWriter) -> bool:
         earlier = self.config.reuse_from
@@ -101,7 +116,7 @@ class IndexStage(UnitStage):
         if unit.name == REFINED_UNIT_NAME:
             write_refined_folder(writer, ids, matrix_ND, cosine=self.config.refine_cosine, **common)
         else:
-            write_index_folder(writer, FOLDER, ids, matrix_ND, queries={}, **common)
+            write_index_folder(writer, FOLDER, ids, matrix_ND, queries=self.queries.encoded(), **common)
             writer.counts["items_indexed"] = len(ids)
         progress.advance(len(ids))
 
@@ -125,8 +140,10 @@ def build(root: beam.Pipeline, config: IndexConfig) -> beam.PCollection[dict[str
     """The units of the index; their sidecars come out. Runs nothing. Workers in other working folders need absolute
     paths (with_absolute_paths)."""
     embeddings = read_stage_manifest(config.run, "embeddings")
-    units = [Unit(STAGE, name, _fingerprint(config, embeddings, name)) for name in _unit_names(config)]
-    return root | "Index" >> beam.Create(units) | ProcessUnits(config.run, IndexStage(config, embeddings))
+    log = {"engagements": config.engagements, "date": config.date, "columns": config.columns}
+    queries = plan_queries(config.run, embeddings["model_id"], config.model, **log)
+    units = [Unit(STAGE, name, _fingerprint(config, embeddings, queries, name)) for name in _unit_names(config)]
+    return root | "Index" >> beam.Create(units) | ProcessUnits(config.run, IndexStage(config, embeddings, queries))
 
 
 def run(config: IndexConfig, options: PipelineOptions) -> dict[str, Any]:
@@ -185,22 +202,40 @@ def _remove_refined(run_folder: str) -> None:
 
 
 def describe(manifest: dict[str, Any]) -> str:
-    """What a person wants to know of an index: its cost, its recall, and whether that is enough."""
-    recall = ", ".join(f"recall@{k} {manifest['recall'][k]:.3f}" for k in sorted(manifest["recall"], key=int))
-    latency = manifest["times"].get("latency_p50_ms")
+    """What a person wants to know of an index: its cost, its recall for each kind of query, and whether that is
+    enough."""
+    latency, searched = manifest["times"].get("latency_p50_ms"), manifest[SEARCHED]
     lines = [
-        f"index: {manifest['n_trees']} trees, search_k {manifest['search_k']:,}, {recall} against exact search among "
-        f"{manifest['n_items']:,} items"
+        f"index: {manifest['n_trees']} trees, search_k {manifest['search_k']:,}, {_recalls(manifest)} against exact "
+        f"search among {manifest['n_items']:,} items"
         + (f", {latency:.2f} ms a query" if latency is not None else "")
         + f"; {manifest['share_with_twin']:.1%} of the items share their vector with another"
     ]
-    if not manifest["target_reached"]:
-        lines.append(
-            f"index: WARNING: expected recall@10 >= {manifest['target_recall']}, got {manifest['recall']['10']} with "
-            f"at most {manifest['max_trees']} trees and search_k {manifest['max_search_k']:,}: raise --max-trees or "
-            "--max-search-k, or search with --exact"
-        )
+    among = f"{searched['n_vectors']:,} different vectors" if searched["distinct"] else "the items"
+    for kind, facts in searched["kinds"].items():
+        if kind != "item" or searched["distinct"]:
+            asked = f"{facts['num_queries']:,} {kind} queries ({facts['queries']})"
+            lines.append(f"index: {asked} among {among}: search_k {facts['search_k']:,}, {_recalls(facts)}")
+    lines += [_warning(kind, facts, manifest) for kind, facts in searched["kinds"].items() if _fails(facts)]
+    if _fails(manifest) and not _fails(searched["kinds"]["item"]):
+        lines.append(_warning("item", manifest, manifest) + f" (of {ANNOY_FILE}, which our own searches do not use)")
     return "\n".join(lines)
+
+
+def _fails(facts: dict[str, Any]) -> bool:
+    return not facts["target_reached"]
+
+
+def _recalls(facts: dict[str, Any]) -> str:
+    return ", ".join(f"recall@{k} {facts['recall'][k]:.3f}" for k in sorted(facts["recall"], key=int))
+
+
+def _warning(kind: str, facts: dict[str, Any], manifest: dict[str, Any]) -> str:
+    return (
+        f"index: WARNING: expected recall@10 >= {manifest['target_recall']} of {kind} queries, got "
+        f"{facts['recall']['10']} with at most {manifest['max_trees']} trees and search_k "
+        f"{manifest['max_search_k']:,}: raise --max-trees or --max-search-k, or search with --exact"
+    )
 
 
 def _unit_names(config: IndexConfig) -> list[str]:
@@ -209,17 +244,18 @@ def _unit_names(config: IndexConfig) -> list[str]:
 
 def _settings(config: IndexConfig) -> dict[str, Any]:
     """What an index depends on, beside the vectors."""
-    others = ("run", "reuse_from", "refine_cosine")
-    return {name: value for name, value in asdict(config).items() if name not in others}
+    return {name: getattr(config, name) for name in ("target_recall", "max_trees", "max_search_k", "seed")}
 
 
-def _fingerprint(config: IndexConfig, embeddings: dict[str, Any], unit_name: str) -> str:
+def _fingerprint(config: IndexConfig, embeddings: dict[str, Any], queries: AskedQueries, unit_name: str) -> str:
     # without the quarantine of the embed stage, which names its run: equal vectors make an equal index
     files = [entry for entry in embeddings["files"] if entry["path"].startswith("embeddings/")]
     made_with = [CODE_VERSION, versions_of("annoy", "numpy")]
     parts = [*made_with, files, embeddings["model_id"], _settings(config)]
     if unit_name == REFINED_UNIT_NAME:
         parts += [REFINED_CODE_VERSION, config.refine_cosine]
+    else:
+        parts += [queries.identity()]
     return fingerprint(parts)
 
 

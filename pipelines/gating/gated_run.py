@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from model.index import ANNOY_FILE, IDS_FILE, MANIFEST_FILE, TUNED_AT, read_index_manifest
 from model.refined_index import NEAR_DUPLICATES_FILE, REFINED_FOLDER
-from model.searched_index import open_searched
+from model.searched_index import SEARCHED, open_searched, recall_by_kind
 from pipelines.gating.refined import open_refined, read_refined_facts, refined_problems
 from pipelines.gating.users import check_users_file
 from pipelines.log_rows import LOG_STAGE
@@ -196,6 +196,15 @@ class GatedRun:
         except (KeyError, TypeError):
             pass
         raise CorruptFileError(f"expected recall@{TUNED_AT} from 0 to 1 in {path}, got none: run the index stage again")
+
+    def searched_recalls(self) -> dict[str, float]:
+        """recall@10 of each kind of query through what our own searches use, measured when the index was built; without
+        items where that is the index itself."""
+        manifest = read_json(self.folder / _INDEX / MANIFEST_FILE)
+        found = {kind: float(recall[str(TUNED_AT)]) for kind, recall in recall_by_kind(manifest).items()}
+        if not (SEARCHED in manifest and manifest[SEARCHED].get("distinct")):
+            del found["item"]
+        return found
 
     def metrics(self) -> Any:
         """The evaluation's report, None if there is none."""

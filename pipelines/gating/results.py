@@ -74,7 +74,8 @@ GATES: Mapping[str, Gate] = {
         acceptable=False,
     ),
     "index_recall": Gate(
-        "recall@10 of the index, and of the refined one, against exact search >= min_index_recall",
+        "recall@10 of the index, and of the refined one, against exact search >= min_index_recall; of searches by text "
+        "and by picture >= min_index_recall_text, min_index_recall_picture",
         "allow more trees or nodes: --max-trees, --max-search-k",
     ),
     "refined_index": Gate(

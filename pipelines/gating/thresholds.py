@@ -36,7 +36,11 @@ class GateThresholds(LogThresholds):
     )
     max_quarantined_rows: float = flag(default=0.1, help="rows quarantined / rows read <= this")
     max_quarantined_pictures: float = flag(default=0.2, help="pictures quarantined / pictures listed <= this")
-    min_index_recall: float = flag(default=0.9, help="recall@10 of each index against exact search >= this")
+    min_index_recall: float = flag(
+        default=0.9, help="recall@10 of item queries in each index against exact search >= this"
+    )
+    min_index_recall_text: float = flag(default=0.9, help="the same of text queries >= this")
+    min_index_recall_picture: float = flag(default=0.9, help="the same of picture queries >= this")
     min_refined_kept: float = flag(default=0.05, help="items of the refined index / items >= this")
     min_overlap: float = flag(
         default=0.7, help="neighbours@10 of today that were neighbours yesterday, mean share >= this (same model)"

@@ -26,7 +26,7 @@ from gate_runs import (
 )
 
 import pipelines.gating.vectors
-from pipelines.gates import require_passed
+from pipelines.gates import GateThresholds, require_passed
 from pipelines.gating.gated_run import GatedRun
 from pipelines.gating.vectors import check_drift, check_kept, check_neighbour_overlap
 from schemas.errors import ThresholdError
@@ -145,6 +145,25 @@ def test_index_recall(days):
     for poison in ({"recall": {}}, {"recall": []}, {"recall": {"10": "1"}}):
         write_json(path, read_json(path) | poison)
         assert judge(today, yesterday)["index_recall"].status == "failed"
+
+
+def test_index_recall_has_a_threshold_for_each_kind_of_query(days):
+    today, yesterday = days
+    path = today / "index" / "manifest.json"
+    kinds = {kind: {"recall": {"10": recall}} for kind, recall in (("item", 0.97), ("text", 0.93), ("picture", 0.8))}
+    write_json(path, read_json(path) | {"recall": {"10": 0.99}, "searched": {"distinct": True, "kinds": kinds}})
+    result = judge(today, yesterday)["index_recall"]
+    assert (result.status, result.value, result.threshold) == ("failed", 0.8, 0.9)
+    lower = judge(today, yesterday, GateThresholds(min_index_recall_picture=0.75))["index_recall"]
+    assert (lower.status, lower.value, lower.threshold) == ("passed", 0.93, 0.9)
+    assert lower.message == (
+        "the index finds 0.99 and searches by item find 0.97 and searches by picture find 0.8 and searches by text "
+        "find 0.93 of the 10 exact nearest: expected at least 0.9, 0.9, 0.75, 0.9"
+    )
+    higher = judge(today, yesterday, GateThresholds(min_index_recall_picture=0.0, min_index_recall_text=0.94))
+    assert (higher["index_recall"].status, higher["index_recall"].value) == ("failed", 0.93)
+    write_json(path, read_json(path) | {"searched": {"kinds": {"item": {}}}})
+    assert judge(today, yesterday)["index_recall"].status == "failed"
 
 
 def turn(vectors: np.ndarray) -> np.ndarray:

@@ -1,0 +1,183 @@
+"""The queries that an index is chosen for: of the log as far as training left them out, else made from items."""
+
+import datetime as dt
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from model.index_recall import Truth
+from model.query_encoder import QueryEncoder
+from model.split import Split
+from pipelines import index, index_queries
+from pipelines.index_queries import plan_queries
+from pipelines.serving.searcher import Searcher
+from schemas.errors import UsageError
+from schemas.files import read_json
+from schemas.records import ItemFeatures, encode_features, write_records
+from schemas.tables import ENGAGEMENTS, NUM_TEXT_FIELDS
+from tests.helpers.search_store import item_ids, write_model
+
+CUT = dt.datetime(2026, 6, 1, tzinfo=dt.UTC)
+PICTURE_DIM = 512
+
+
+@pytest.fixture
+def run(own_store) -> Path:
+    """A run that is not published any more, of a model whose training ended at CUT."""
+    run = own_store / "runs" / "2026-06-30" / "0123456789abcdef"
+    (run / "COMPLETED").unlink()
+    cut_us = int(CUT.timestamp() * 1e6)
+    cuts = {"validation_start_us": cut_us, "gap_start_us": cut_us, "test_start_us": cut_us}
+    Split(kind="time", has_validation=False, has_test=True, **cuts).save(model_of(run))
+    return run
+
+
+def model_of(run: Path) -> Path:
+    return run.parents[2] / "models" / read_json(run / "index" / "manifest.json")["model_id"]
+
+
+def write_log(path: Path, queries: dict[str, int]) -> str:
+    """Clicks by query, as many days after CUT as said."""
+    rows = [
+        {
+            "timestamp": CUT + dt.timedelta(days=days),
+            "surface": "search",
+            "query": query,
+            "item_id": "item-000",
+            "action": "click",
+        }
+        for query, days in queries.items()
+    ]
+    pq.write_table(pa.Table.from_pylist(rows, schema=ENGAGEMENTS), path)
+    return str(path)
+
+
+def write_features(run: Path, num_pictures: int) -> None:
+    """Features of three items more, of one picture each."""
+    draw = np.random.default_rng(0)
+    items = [
+        ItemFeatures(
+            item_id=f"item-{number:03d}",
+            token_ids=np.zeros(0, np.int32),
+            token_offsets=np.zeros(NUM_TEXT_FIELDS + 1, np.int32),
+            pictures=draw.standard_normal((int(number < num_pictures), PICTURE_DIM)).astype("<f2"),
+        )
+        for number in range(num_pictures + 3)
+    ]
+    (run / "features").mkdir(exist_ok=True)
+    write_records(run / "features" / "bucket-00000-of-00001.tfrecord", [encode_features(item) for item in items])
+
+
+def plan(run: Path, **asked):
+    return plan_queries(str(run), model_of(run).name, None, columns={}, **asked)
+
+
+def test_texts_are_those_of_the_log_that_training_has_not_seen(run, tmp_path):
+    new = {f"wool lamp {number}": 1 for number in range(150)}
+    log = write_log(tmp_path / "log.parquet", {**new, "red dress": -1, "blue chair": -2})
+    asked = plan(run, engagements=log)
+    assert set(asked.texts) == new.keys()
+    assert asked.texts_are == "150 of the log"
+    assert asked.encoded()["text"].vectors_QD.shape == (150, 256)
+    assert plan(run, engagements=log, date="2026-06-01").texts_are == "made from the text of items"
+
+
+def test_few_queries_of_the_log_are_asked_beside_made_ones(run, tmp_path):
+    asked = plan(run, engagements=write_log(tmp_path / "log.parquet", {"wool lamp for the garden": 3}))
+    assert "wool lamp for the garden" in asked.texts
+    assert len(asked.texts) > 30
+    assert asked.texts_are == "1 of the log and made from the text of items"
+
+
+def test_without_a_log_queries_are_made_from_the_text_of_items(run):
+    asked = plan(run)
+    assert len(asked.texts) > 30
+    assert asked.texts_are == "made from the text of items"
+    assert asked.pictures_QD is None
+    assert asked == plan(run)
+
+
+def test_pictures_of_items_are_asked_alone(run):
+    write_features(run, 4)
+    asked = plan(run)
+    assert asked.pictures_QD is not None
+    assert asked.pictures_QD.shape == (4, PICTURE_DIM)
+    expected = QueryEncoder(model_of(run)).picture_vectors(asked.pictures_QD)
+    np.testing.assert_array_equal(asked.encoded()["picture"].vectors_QD, expected)
+
+
+def test_many_items_are_sampled(run, monkeypatch):
+    monkeypatch.setattr(index_queries, "MAX_QUERIES", 5)
+    write_features(run, 9)
+    asked = plan(run)
+    assert len(asked.texts) <= 5
+    assert asked.pictures_QD is not None
+    assert len(asked.pictures_QD) == 5
+
+
+def test_a_tower_that_was_not_trained_is_not_asked(tmp_path, image_encoder_folder, run):
+    write_features(run, 2)
+    model_id = write_model(tmp_path, image_encoder_folder, {"text": {"search/click": 3}})
+    asked = plan_queries(str(run), model_id, str(tmp_path / "models" / model_id), columns={})
+    assert asked.encoded().keys() == {"text"}
+
+
+def test_another_model_is_refused_and_none_is_said(run, tmp_path, capsys):
+    with pytest.raises(UsageError, match="expected --model itemsage-0"):
+        plan_queries(str(run), "itemsage-0", str(model_of(run)), columns={})
+    alone = plan_queries(str(tmp_path / "a" / "b" / "run"), "itemsage-0", None, columns={})
+    assert alone.encoded() == {}
+    assert "not measured: no model itemsage-0" in capsys.readouterr().out
+
+
+def rebuild(run: Path, *flags: str) -> dict:
+    (run / "COMPLETED").unlink(missing_ok=True)
+    assert index.main(["--run", str(run), *flags]) == 0
+    return read_json(run / "index" / "manifest.json")
+
+
+def test_the_manifest_states_what_each_kind_finds_and_the_build_says_it(run, tmp_path, capsys):
+    write_features(run, 4)
+    log = write_log(tmp_path / "log.parquet", {f"wool lamp {number}": 1 for number in range(150)})
+    kinds = rebuild(run, "--engagements", log)["searched"]["kinds"]
+    assert {kind: (facts["num_queries"], facts["queries"]) for kind, facts in kinds.items()} == {
+        "item": (len(item_ids()), "items of the index"),
+        "text": (150, "150 of the log"),
+        "picture": (4, "pictures of items"),
+    }
+    for facts in kinds.values():
+        assert facts["recall"]["10"] >= 0.95
+        assert facts["target_reached"]
+    assert "index: 150 text queries (150 of the log) among the items: search_k" in capsys.readouterr().out
+
+
+def test_other_queries_are_another_index_and_equal_ones_are_not(run, tmp_path):
+    write_features(run, 4)
+    logs = [write_log(tmp_path / f"{name}.parquet", {f"{name} lamp {n}": 1 for n in range(150)}) for name in "ab"]
+    made = []
+    for log in (logs[0], logs[0], logs[1]):
+        rebuild(run, "--engagements", log)
+        made.append((run / "index" / "items.ann").stat().st_mtime_ns)
+    assert made[0] == made[1] < made[2]
+
+
+def test_a_kind_out_of_reach_is_said(run, monkeypatch, capsys):
+    monkeypatch.setattr(Truth, "recall", lambda self, index, k, search_k: 0.5)
+    rebuild(run, "--seed", "3")
+    assert "WARNING: expected recall@10 >= 0.95 of text queries, got " in capsys.readouterr().out
+
+
+def test_searches_inspect_what_was_chosen_for_their_kind(own_store, monkeypatch):
+    searcher, asked = Searcher(str(own_store)), []
+    monkeypatch.setattr(
+        searcher.index,
+        "search",
+        lambda queries, top, kind: asked.append(kind) or (np.zeros((len(queries), top), int), np.ones((1, top))),
+    )
+    searcher.by_text(["red dress"], top=1)
+    searcher.by_image([next(own_store.glob("*.png"))], top=1)
+    searcher.by_item(["item-003"], top=1)
+    assert asked == ["text", "picture", "item"]
