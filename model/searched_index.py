@@ -4,7 +4,8 @@ Most items of many a shop share their vector with another (one text, many ids). 
 query inspects, so where there are many an index of the different vectors lies beside items.ann, and what it finds is
 written out as items:
 
-    distinct.annoy      Annoy: the different vectors, by their first item
+    distinct.annoy      Annoy: the different vectors, by their first item; or
+    distinct.voyager    the same in an HNSW graph (model.voyager_index)
     distinct.parquet    which of them an item has (schemas.tables.DISTINCT)
 
 The manifest's "searched" says what is searched, and for each kind of query ("kinds") how much a query inspects, with
@@ -24,6 +25,7 @@ from model.equal_rows import EqualRows
 from model.index import (
     ANNOY_FILE,
     TUNED_AT,
+    AnnoyItemIndex,
     ItemIndex,
     NearVectors,
     QueryKind,
@@ -33,6 +35,7 @@ from model.index import (
     open_index,
     search_k_for,
 )
+from model.voyager_index import VoyagerIndex, load_voyager
 from schemas.errors import CorruptFileError
 from schemas.quarantine import quote
 from schemas.reading import PARQUET_ERRORS
@@ -42,7 +45,8 @@ from schemas.tables import DISTINCT
 SEARCHED: Final = "searched"
 DISTINCT_FILE = "distinct.parquet"
 #: The file of the different vectors, by backend. Not *.ann: an index folder has one, of all items.
-DISTINCT_FILES: Mapping[str, str] = {"annoy": "distinct.annoy"}
+DISTINCT_FILES: Mapping[str, str] = {"annoy": "distinct.annoy", "voyager": "distinct.voyager"}
+BACKENDS = tuple(DISTINCT_FILES)
 #: Different vectors have an index of their own if they are fewer than this share of the items.
 DISTINCT_BELOW = 0.9
 _VECTORS_COMPARED = 16
@@ -90,7 +94,12 @@ def open_searched(
         check_index_file(folder, listed, manifest)
     equal = _read_distinct(Path(folder, DISTINCT_FILE), manifest["n_items"], section["n_vectors"])
     path = Path(folder, name)
-    near = load_annoy(path, manifest["dimension"], len(equal), search_k["item"], num_threads)
+    shape = (manifest["dimension"], len(equal))
+    near: AnnoyItemIndex | VoyagerIndex
+    if section["backend"] == "annoy":
+        near = load_annoy(path, *shape, search_k["item"], num_threads)
+    else:
+        near = load_voyager(path, *shape, num_threads)
     ids_S = np.unique(np.linspace(0, len(equal) - 1, _VECTORS_COMPARED).astype(np.int64))
     if not np.array_equal(near.vectors(ids_S), items.vectors(equal.first_U[ids_S])):
         raise CorruptFileError(
@@ -121,6 +130,7 @@ def _check_section(section: Any, manifest: dict[str, Any], folder: Path) -> None
     """Raises CorruptFileError unless the manifest's "searched" has all that opening needs."""
     good = isinstance(section, dict) and type(section.get("distinct")) is bool
     good = good and section.get("backend") in DISTINCT_FILES and isinstance(section.get("kinds"), dict)
+    good = good and (section["distinct"] or section["backend"] == "annoy")
     good = good and type(section.get("n_vectors")) is int and 0 < section["n_vectors"] <= manifest["n_items"]
     good = good and "item" in section["kinds"]
     good = good and all(

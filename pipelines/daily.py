@@ -18,6 +18,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from model.model_store import read_model_manifest
 from model.pictures import DEFAULT_LIMITS
+from model.searched_index import BACKENDS
 from pipelines import embed, engagement_log, evaluate, features, index, ingest, store, users
 from pipelines.accounting import summary
 from pipelines.console.jobs import flag, main_of, narrow
@@ -69,6 +70,9 @@ class DailyConfig(GateThresholds, Acceptance, UserSettings):
     target_recall: float = flag(default=0.95, help="recall@10 of the index to reach")
     max_trees: int = flag(default=100, help="cost cap of the index: trees")
     max_search_k: int = flag(default=20_000, help="cost cap of the index: nodes inspected a query")
+    index_backend: str = flag(
+        default="annoy", choices=BACKENDS, help="what searches go through; items.ann is written all the same"
+    )
     refine_cosine: float = flag(default=0.0, help="also an index without items this near to one that is kept; 0: none")
     image_dtype: str = flag(
         default="auto", choices=("auto", "float32", "bfloat16"), help="number format of the image encoder"
@@ -88,6 +92,7 @@ def run(config: DailyConfig, options: PipelineOptions) -> dict[str, Any]:
     if makes_users(config):
         check_users_input(config)
     index.check_refine_cosine(config.refine_cosine)
+    index.check_backend(config.index_backend)
     check_accepted(config.accepted())  # what is wrong with it is told before the work, not after
     with store_lock(config.store, f"daily {config.date}"):
         model_id = config.model or store.current_model_id(config.store)

@@ -26,7 +26,8 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from model.index import ANNOY_FILE, MANIFEST_FILE
 from model.library_versions import versions_of
 from model.refined_index import REFINED_FOLDER
-from model.searched_index import SEARCHED
+from model.searched_index import BACKENDS, SEARCHED
+from model.voyager_index import require_voyager
 from pipelines.console.jobs import flag, main_of, print_summary
 from pipelines.console.progress import Progress
 from pipelines.index_folder import TIMES_FILE, describe_refined, read_times, write_index_folder, write_refined_folder
@@ -55,6 +56,11 @@ class IndexConfig:
     target_recall: float = flag(default=0.95, help="recall@10 to reach with the fewest trees and nodes a query")
     max_trees: int = flag(default=100, help="cost cap: trees")
     max_search_k: int = flag(default=20_000, help="cost cap: nodes inspected a query")
+    index_backend: str = flag(
+        default="annoy",
+        choices=BACKENDS,
+        help="what searches go through; items.ann, of every item, is written for other readers all the same",
+    )
     seed: int = flag(default=0, help="seed of the trees and of the queries that measure recall")
     refine_cosine: float = flag(
         default=0.0, help="also write refined_index/, without items that are this near to one that is kept; 0: do not"
@@ -81,6 +87,15 @@ class IndexConfig:
                 f"{self.target_recall}, {self.max_trees}, {self.max_search_k}"
             )
         check_refine_cosine(self.refine_cosine)
+        check_backend(self.index_backend)
+
+
+def check_backend(name: str) -> None:
+    """Raises UsageError unless the backend is one, whose library is installed."""
+    if name not in BACKENDS:
+        raise UsageError(f"expected --index-backend {' or '.join(BACKENDS)}, got {name!r}")
+    if name == "voyager":
+        require_voyager()
 
 
 def check_refine_cosine(value: float) -> None:
@@ -116,7 +131,15 @@ class IndexStage(UnitStage):
         if unit.name == REFINED_UNIT_NAME:
             write_refined_folder(writer, ids, matrix_ND, cosine=self.config.refine_cosine, **common)
         else:
-            write_index_folder(writer, FOLDER, ids, matrix_ND, queries=self.queries.encoded(), **common)
+            write_index_folder(
+                writer,
+                FOLDER,
+                ids,
+                matrix_ND,
+                queries=self.queries.encoded(),
+                backend=self.config.index_backend,
+                **common,
+            )
             writer.counts["items_indexed"] = len(ids)
         progress.advance(len(ids))
 
@@ -231,10 +254,16 @@ def _recalls(facts: dict[str, Any]) -> str:
 
 
 def _warning(kind: str, facts: dict[str, Any], manifest: dict[str, Any]) -> str:
+    backend, other = manifest[SEARCHED]["backend"], manifest[SEARCHED].get("voyager", {}).get(kind)
+    told = "what --index-backend voyager would give is not known: pip install 'itemsage[voyager]'"
+    if backend != "annoy":
+        told = f"--index-backend {backend} does not reach it"
+    elif other is not None:
+        told = f"--index-backend voyager gives {other['recall']['10']} with search_k {other['search_k']:,}"
     return (
         f"index: WARNING: expected recall@10 >= {manifest['target_recall']} of {kind} queries, got "
         f"{facts['recall']['10']} with at most {manifest['max_trees']} trees and search_k "
-        f"{manifest['max_search_k']:,}: raise --max-trees or --max-search-k, or search with --exact"
+        f"{manifest['max_search_k']:,}: raise --max-trees or --max-search-k, or search with --exact; {told}"
     )
 
 
@@ -255,7 +284,7 @@ def _fingerprint(config: IndexConfig, embeddings: dict[str, Any], queries: Asked
     if unit_name == REFINED_UNIT_NAME:
         parts += [REFINED_CODE_VERSION, config.refine_cosine]
     else:
-        parts += [queries.identity()]
+        parts += [queries.identity(), config.index_backend, versions_of("voyager")]
     return fingerprint(parts)
 
 

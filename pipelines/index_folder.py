@@ -18,6 +18,8 @@ from model.index_recall import RecallQueries, kinds_json
 from model.near_duplicates import kept_rows, near_duplicates
 from model.refined_index import NEAR_DUPLICATES_FILE, REFINED_FOLDER, near_duplicates_table, refined_facts
 from model.searched_index import DISTINCT_BELOW, DISTINCT_FILE, DISTINCT_FILES, SEARCHED
+from model.voyager_index import build_voyager
+from model.voyager_index import is_installed as voyager_is_installed
 from pipelines.console.terminal import few_digits
 from pipelines.units import UnitWriter
 from schemas.errors import CorruptFileError
@@ -25,6 +27,8 @@ from schemas.files import read_json, write_json
 from schemas.tables import DISTINCT, IDS
 
 TIMES_FILE = "times.json"
+#: Vectors up to which the other backend is tried: half a minute.
+MOST_TRIED = 100_000
 
 
 def write_index_folder(
@@ -36,28 +40,40 @@ def write_index_folder(
     settings: dict[str, Any],
     model_id: str,
     queries: Mapping[QueryKind, RecallQueries],
+    backend: str = "annoy",
 ) -> None:
     """Builds the index of unit rows [N, D] with their ids into a folder of the writer's run; `settings`: of
-    build_annoy; `queries`: those that it is chosen for and measured with, beside items."""
+    build_annoy; `queries`: those that it is chosen for and measured with, beside items; `backend`: of BACKENDS, what
+    our own searches go through. Where Annoy misses the target, the other backend is tried and told of."""
     equal = EqualRows.of(matrix_ND)
-    distinct = len(equal) < DISTINCT_BELOW * len(matrix_ND)
-    facts = searched = _write_annoy(writer, folder, ids, matrix_ND, settings, {} if distinct else queries)
-    times = facts.times
+    distinct = backend != "annoy" or len(equal) < DISTINCT_BELOW * len(matrix_ND)
+    facts = _write_annoy(writer, folder, ids, matrix_ND, settings, {} if distinct else queries)
+    times, vectors_UD = facts.times, matrix_ND[equal.first_U] if distinct else matrix_ND
+    section: dict[str, Any] = {"backend": backend, "distinct": distinct, "n_vectors": len(vectors_UD)}
+    kinds, n_trees = facts.kinds, facts.n_trees
     if distinct:
         with writer.file(f"{folder}/{DISTINCT_FILE}") as temporary:
             _write_table(pa.table([equal.id_N.astype(np.int32)], schema=DISTINCT), temporary)
-        with writer.file(f"{folder}/{DISTINCT_FILES['annoy']}") as temporary:
-            searched = build_annoy(matrix_ND[equal.first_U], temporary, queries, **settings)
-        times = {**times, **{f"distinct_{name}": value for name, value in searched.times.items()}}
-    section = {
-        "backend": "annoy",
-        "distinct": distinct,
-        "kinds": kinds_json(searched.kinds),
-        "n_trees": searched.n_trees,
-        "n_vectors": searched.n_items,
-    }
+        with writer.file(f"{folder}/{DISTINCT_FILES[backend]}") as temporary:
+            if backend == "annoy":
+                built = build_annoy(vectors_UD, temporary, queries, **settings)
+                kinds, n_trees, more_times = built.kinds, built.n_trees, built.times
+            else:
+                graph = build_voyager(vectors_UD, temporary, queries, **_graph_settings(settings))
+                kinds, more_times = graph.kinds, graph.times
+        times = {**times, **{f"distinct_{name}": value for name, value in more_times.items()}}
+    section |= {"kinds": kinds_json(kinds)} | ({"n_trees": n_trees} if backend == "annoy" else {})
+    failing = [kind for kind, found in kinds.items() if not found.target_reached]
+    if failing and backend == "annoy" and len(vectors_UD) <= MOST_TRIED and voyager_is_installed():
+        tried = build_voyager(vectors_UD, None, queries, **_graph_settings(settings))
+        section["voyager"] = kinds_json({kind: tried.kinds[kind] for kind in failing})
     _write_manifest(writer, folder, {**facts.to_json(), "model_id": model_id, SEARCHED: section})
     write_json(Path(writer.run, folder, TIMES_FILE), times)
+
+
+def _graph_settings(settings: dict[str, Any]) -> dict[str, Any]:
+    """Without trees."""
+    return {name: value for name, value in settings.items() if name != "max_trees"}
 
 
 def write_refined_folder(

@@ -1,6 +1,7 @@
 """Twins are searched as one vector and come out as items; each kind of query inspects its own; no foreign files."""
 
 import re
+import sys
 from pathlib import Path
 
 import annoy
@@ -11,6 +12,7 @@ import pytest
 
 from model.index import ExactIndex, open_index
 from model.searched_index import SearchedIndex, open_searched, recall_by_kind
+from model.voyager_index import is_installed
 from pipelines.index import main
 from pipelines.units import Unit, UnitWriter, write_stage_manifest
 from schemas.embeddings import embeddings_metadata, write_embeddings_file
@@ -195,3 +197,45 @@ def test_other_vectors_than_the_items_are_refused(folder):
 def test_recall_that_is_none_is_refused(poison):
     with pytest.raises(CorruptFileError, match="recall@10"):
         recall_by_kind({"searched": poison})
+
+
+needs_voyager = pytest.mark.skipif(
+    not is_installed(), reason="voyager is not installed: pip install 'itemsage[voyager]'"
+)
+
+
+@needs_voyager
+def test_another_backend_is_searched_and_annoy_is_written_all_the_same(tmp_path):
+    matrix = twins()
+    queries = matrix[::60]
+    folder = build(tmp_path / "a", matrix, "--index-backend", "voyager")
+    assert (folder / "items.ann").exists()
+    assert not (folder / "distinct.annoy").exists()
+    index, _, manifest = open_searched(folder)
+    assert (manifest["searched"]["backend"], manifest["searched"]["kinds"]["item"]["target_reached"]) == (
+        "voyager",
+        True,
+    )
+    expected = ExactIndex(matrix).search(queries, 30)[1]
+    assert (index.search(queries, 30)[1] >= expected[:, -1:] - 1e-5).mean() > 0.9
+    again = build(tmp_path / "b", matrix, "--index-backend", "voyager")
+    for name in ("distinct.voyager", "manifest.json"):
+        assert (folder / name).read_bytes() == (again / name).read_bytes()
+    other = build(tmp_path / "a", matrix)
+    assert {path.name for path in other.glob("distinct.*")} == {"distinct.annoy", "distinct.parquet"}
+
+
+@needs_voyager
+def test_where_annoy_misses_the_target_the_build_says_what_the_other_gives(tmp_path, capsys):
+    caps = ["--max-trees", "2", "--max-search-k", "20"]
+    folder = build(tmp_path, unit_rows(2_000), *caps)
+    other = read_json(folder / "manifest.json")["searched"]["voyager"]["item"]
+    assert other["recall"]["10"] > 0.0
+    told = f"--index-backend voyager gives {other['recall']['10']} with search_k {other['search_k']:,}"
+    assert told in capsys.readouterr().out
+
+
+def test_a_backend_that_is_not_installed_is_refused_before_the_work(tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "voyager", None)
+    assert main(["--run", str(tmp_path), "--index-backend", "voyager"]) == 2
+    assert "pip install 'itemsage[voyager]'" in capsys.readouterr().err
