@@ -80,13 +80,16 @@ def plan_queries(
     """Settles the queries of a run whose embeddings are of `model_id`; loads no tower. model: its folder, None: that of
     the store that the run lies in, if there is one. engagements, date, columns: the log, as evaluations take it.
 
-    Raises UsageError for the folder of another model.
+    Raises UsageError for the folder of another model, CorruptFileError for one that is named and holds no model.
     """
     folder = Path(model) if model is not None else Path(run).absolute().parents[2] / "models" / model_id
-    if model is None and not folder.is_dir():
-        print(f"index: text and picture queries are not measured: no model {model_id} at {folder}; give --model")
+    try:
+        encoder = QueryEncoder(folder)
+    except CorruptFileError as error:
+        if model is not None:
+            raise
+        print(f"index: text and picture queries are not measured, give --model: {error}")
         return AskedQueries()
-    encoder = QueryEncoder(folder)
     if encoder.manifest["model_id"] != model_id:
         raise UsageError(f"expected --model {model_id}, which made the embeddings, got {encoder.manifest['model_id']}")
     texts: tuple[str, ...] = ()

@@ -14,7 +14,7 @@ from model.split import Split
 from pipelines import index, index_queries
 from pipelines.index_queries import plan_queries
 from pipelines.serving.searcher import Searcher
-from schemas.errors import UsageError
+from schemas.errors import CorruptFileError, UsageError
 from schemas.files import read_json
 from schemas.records import ItemFeatures, encode_features, write_records
 from schemas.tables import ENGAGEMENTS, NUM_TEXT_FIELDS
@@ -130,7 +130,9 @@ def test_another_model_is_refused_and_none_is_said(run, tmp_path, capsys):
         plan_queries(str(run), "itemsage-0", str(model_of(run)), columns={})
     alone = plan_queries(str(tmp_path / "a" / "b" / "run"), "itemsage-0", None, columns={})
     assert alone.encoded() == {}
-    assert "not measured: no model itemsage-0" in capsys.readouterr().out
+    assert "text and picture queries are not measured, give --model: expected" in capsys.readouterr().out
+    with pytest.raises(CorruptFileError, match="expected"):
+        plan_queries(str(run), "itemsage-0", str(tmp_path / "none"), columns={})
 
 
 def rebuild(run: Path, *flags: str) -> dict:
