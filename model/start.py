@@ -44,7 +44,7 @@ _BIAS_NORM, _CLS_STD = 0.1, 0.01
 KIND_WEIGHTS = {"word": 1.0, "bigram": 0.5, "trigram": 0.5}
 #: How much longer S z is than the sum of what stands beside it, a query's words or an item's fields: the cosine of two
 #: text vectors says more than the overlap of words in 256 dimensions.
-TEXT_VECTOR_WEIGHT = 1.5
+TEXT_VECTOR_WEIGHT = 2.0
 _WHITENING = 0.5, 0.25  # of pictures, of text vectors
 _LOOKED_AT = 5000
 

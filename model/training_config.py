@@ -26,14 +26,14 @@ class TrainingConfig:
     min_steps: int = 300
     batch_size: int = 512
     num_negatives: int | None = None
-    learning_rate: float = 1e-3
+    learning_rate: float = 1e-4
     table_learning_rate: float = 2e-3
     importance_learning_rate: float = 1e-2
     warmup_fraction: float = 0.1
     weight_decay: float = 0.01
     max_gradient_norm: float = 1.0
     count_cap: int = 10
-    correction: Correction = "negatives_only"
+    correction: Correction = "none"
     joint: bool = False
     patience: int = 4
     evaluate_every: int = 0
@@ -43,7 +43,7 @@ class TrainingConfig:
     validation_items: int = 100_000
     frozen: tuple[str, ...] = ()
     drop_tokens: float = 0.15
-    drop_fields: float = 0.1
+    drop_fields: float = 0.0
     drop_pictures: float = 0.1
     drop_modalities: float = 0.1
     max_field_tokens: int = 128
