@@ -15,14 +15,14 @@ import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from model.split import Split, SplitConfig, TimeSpan, check_parts, fit_split, no_engagements
+from model.split import PARTS, Split, SplitConfig, TimeSpan, check_parts, fit_split, no_engagements
 from pipelines import engagement_log
 from pipelines.console.jobs import main_of, narrow, print_summary
 from pipelines.console.progress import Progress
@@ -106,6 +106,8 @@ def run(config: PairsConfig, options: PipelineOptions) -> dict[str, Any]:
         manifest = _finish(config.run, planned)
     shown = {name: manifest["counts"].get(name, 0) for name in ("rows_read", "rows_quarantined", "pairs_written")}
     print_summary(STAGE, {**shown, "reused": int(reused)}, started_s, f"{config.run}/pairs")
+    if manifest["split"]["kind"] == "query_item":
+        print(f"{STAGE}: {held_out_line(manifest['counts'])}", flush=True)
     return manifest
 
 
@@ -124,6 +126,24 @@ def choose_split(span: TimeSpan, config: SplitConfig, has_pseudo_queries: bool) 
     if span.num_rows == 0 and has_pseudo_queries:
         return no_engagements(config)
     return fit_split(span, config)
+
+
+def held_out_line(counts: Mapping[str, int]) -> str:
+    """What a query_item split was made of, and how many pairs each part has.
+
+    >>> counts = {"split_items": 9158, "split_queries": 940, "pairs:train:search/click": 2352, "pairs:test:search/save": 9}
+    >>> held_out_line(counts).split("; ")[-1]
+    'pairs that train 2,352, validate 0, test 9'
+    """
+    parts = {part: sum(n for name, n in counts.items() if name.startswith(f"pairs:{part}:")) for part in PARTS}
+    unread = counts.get("split_pictures_unread", 0)
+    return (
+        f"{counts.get('split_items', 0):,} items and {counts.get('split_queries', 0):,} queries, of which "
+        f"{counts.get('split_grouped_items', 0):,} and {counts.get('split_grouped_queries', 0):,} are near-duplicates "
+        f"({counts.get('split_groups', 0):,} groups, the largest of {counts.get('split_largest_group', 0):,})"
+        + (f"; {unread:,} pictures could not be compared" if unread else "")
+        + f"; pairs that train {parts['train']:,}, validate {parts['validation']:,}, test {parts['test']:,}"
+    )
 
 
 def _sum_spans(spans: Iterable[TimeSpan]) -> TimeSpan:

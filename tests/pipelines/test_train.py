@@ -199,7 +199,7 @@ def test_a_model_that_is_no_better_than_its_start_is_not_installed(tmp_path, cap
 def test_a_model_that_is_better_than_its_start_is_installed_and_what_was_found_is_shown(tmp_path, capsys):
     write_catalogue(tmp_path, images=None)
     write_log(tmp_path)
-    log = ("--engagements", f"{tmp_path}/log.parquet", "--pseudo-queries", "0")
+    log = ("--engagements", f"{tmp_path}/log.parquet", "--pseudo-queries", "0", "--split", "time")
     long = ("--image-encoder", "none", "--min-steps", "200", "--batch-size", "64", "--learning-rate", "0.003")
     assert run_train(tmp_path, *log, *long) == 0
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("train:")]

@@ -1,6 +1,7 @@
 """The pairs of a query_item split: near-duplicates on one side, nothing of a held-out item trains."""
 
 import datetime as dt
+import doctest
 import hashlib
 import random
 from collections import defaultdict
@@ -112,7 +113,7 @@ def prepared(folder: Path, photos: Path, encoder_folder: Path | None, num_bucket
 
 
 @pytest.mark.parametrize("with_pictures", [False, True])
-def test_the_job_is_the_direct_computation(tmp_path, encoder_folder, photos, with_pictures):
+def test_the_job_is_the_direct_computation(tmp_path, encoder_folder, photos, capsys, with_pictures):
     run = prepared(tmp_path / "run", photos, encoder_folder if with_pictures else None)
     rows = make_rows(1, 1500, with_pictures)
     log = str(write_log(tmp_path / "log.parquet", rows))
@@ -123,6 +124,7 @@ def test_the_job_is_the_direct_computation(tmp_path, encoder_folder, photos, wit
     assert split.held_out.equals(expected.held_out)
     assert manifest["counts"]["split_items"] == len(GOOD_ITEMS)
     assert manifest["counts"]["split_pictures_unread"] == 0
+    assert f"pairs: {len(GOOD_ITEMS)} items and " in capsys.readouterr().out
 
     parts = assign(expected, pa.Table.from_pylist(rows, schema=SESSION_ROWS)).to_pylist()
     rank = {"train": 0, "validation": 1, "test": 2}
@@ -209,6 +211,10 @@ def test_bytes_do_not_depend_on_order_or_workers(tmp_path, encoder_folder, photo
     assert written[0].keys() == written[1].keys()
     assert all(written[0][path] == content for path, content in written[1].items())
     assert Path("pairs/split.parquet") in written[0]
+
+
+def test_the_examples_are_right():
+    assert doctest.testmod(pairs).failed == 0
 
 
 def test_rows_that_a_held_out_session_tells_are_left_out():
