@@ -131,7 +131,7 @@ def choose_split(span: TimeSpan, config: SplitConfig, has_pseudo_queries: bool) 
 def held_out_line(counts: Mapping[str, int]) -> str:
     """What a query_item split was made of, and how many pairs each part has.
 
-    >>> counts = {"split_items": 9158, "split_queries": 940, "pairs:train:search/click": 2352, "pairs:test:search/save": 9}
+    >>> counts = {"pairs:train:search/click": 2000, "pairs:train:search/pseudo": 352, "pairs:test:search/save": 9}
     >>> held_out_line(counts).split("; ")[-1]
     'pairs that train 2,352, validate 0, test 9'
     """
