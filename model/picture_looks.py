@@ -17,11 +17,13 @@ from model.pictures import DEFAULT_LIMITS, PictureLimits, Preprocessing, decode_
 LOOK_BYTES, HASH_BYTES = 64, 16
 #: Looks that differ in at most so many bits, and in colours by at most so much on average (of 255), are near.
 MAX_BITS, MAX_COLOUR = 6, 8
+#: So few bits set tell no shape: then all bits must be equal, or every plain picture were compared with every other.
+MAX_PLAIN_BITS = 12
 _CELLS, _BLOCKS, _SIDE_PX = 9, 4, 72
 #: A neighbour counts as brighter from so many grey levels on: the noise of a plain background does not.
 _BRIGHTER_BY = 3
-#: Looks are compared where one of the 8 pairs of hash bytes is equal: those of near ones are, as they differ in fewer
-#: bits than there are pairs. Shuffled bits, so that a pair is not just a strip of background.
+#: Looks are compared where one of the 8 pairs of hash bytes is equal: near ones have such a pair, for they differ in
+#: fewer bits than there are pairs. Shuffled bits, so that a pair is not just a strip of background.
 _SHUFFLED = np.random.Generator(np.random.PCG64(0)).permutation(HASH_BYTES * 8)
 _MIDDLE = Preprocessing(resize_px=_SIDE_PX, crop_px=_SIDE_PX, interpolation="bilinear", mean=(0, 0, 0), std=(1, 1, 1))
 #: Pairs of looks that are compared at once.
@@ -47,20 +49,28 @@ def near_looks(looks_NB: np.ndarray) -> np.ndarray:
 
     Equal rows are near, too; give distinct ones, or time grows with the square of how often one occurs.
     """
+    hashes_NB = np.ascontiguousarray(looks_NB[:, :HASH_BYTES])
+    is_plain_N = np.bitwise_count(hashes_NB).sum(axis=1) <= MAX_PLAIN_BITS
+    shaped, plain = np.flatnonzero(~is_plain_N), np.flatnonzero(is_plain_N)
+    found = [_near_of_equal(looks_NB, shaped, band) for band in hashes_NB[shaped].view("<u2").T]
+    _, hash_of_plain = np.unique(hashes_NB[plain].view(f"V{HASH_BYTES}"), return_inverse=True)
+    return np.concatenate([*found, _near_of_equal(looks_NB, plain, hash_of_plain.reshape(-1))])
+
+
+def _near_of_equal(looks_NB: np.ndarray, row_R: np.ndarray, key_R: np.ndarray) -> np.ndarray:
+    """Near pairs among those of the rows that have equal keys, int64 [P, 2]."""
     found = [np.zeros((0, 2), np.int64)]
-    bands_NB = np.ascontiguousarray(looks_NB[:, :HASH_BYTES]).view("<u2")
-    for band_N in bands_NB.T:
-        order = np.argsort(band_N, kind="stable")
-        sorted_N = band_N[order]
-        left = np.arange(len(order) - 1)
-        distance = 1
-        while len(left := left[left + distance < len(order)]):  # places whose band equals that of `distance` later
-            left = left[sorted_N[left] == sorted_N[left + distance]]
-            pairs = np.stack([order[left], order[left + distance]], axis=1)
-            for start in range(0, len(pairs), _BLOCK_PAIRS):
-                block = pairs[start : start + _BLOCK_PAIRS]
-                found.append(block[_are_near(looks_NB, block)])
-            distance += 1
+    order = np.argsort(key_R, kind="stable")
+    row_R, key_R = row_R[order], key_R[order]
+    left = np.arange(len(row_R) - 1)
+    distance = 1
+    while len(left := left[left + distance < len(row_R)]):
+        left = left[key_R[left] == key_R[left + distance]]  # places whose key is the one `distance` later
+        pairs = np.stack([row_R[left], row_R[left + distance]], axis=1)
+        for start in range(0, len(pairs), _BLOCK_PAIRS):
+            block = pairs[start : start + _BLOCK_PAIRS]
+            found.append(block[_are_near(looks_NB, block)])
+        distance += 1
     return np.concatenate(found)
 
 
