@@ -1,7 +1,7 @@
 """Rows of a bucket of items to its distinct pairs, labelled with the part of the split they fall into.
 
 rows of a bucket --+-- items without features are left out
-                   +-- part of the split, gap left out, and of a query_item split rows that its held-out sessions know
+                   +-- part of the split, gap left out (of a query_item split: rows that a held-out session tells)
                    +-- one row a (task, query, item, part) with its count: PAIRS
                    +-- pseudo-queries from the items' own text
                    +-- cap an item
