@@ -10,7 +10,7 @@ MIN_PAIRS, MIN_QUERIES = 200, 50
 @dataclass(frozen=True)
 class StepChoice:
     """by_validation: whether the step is chosen by validation; if not, all planned steps are taken (no early stop) and
-    the last one's weights are kept. line: what a user is told."""
+    only the last one is compared with the start. line: what a user is told."""
 
     by_validation: bool
     line: str
@@ -33,7 +33,7 @@ def step_choice(num_pairs: int, num_queries: int) -> StepChoice:
     error = f" (their Recall@10 is known to +-{1 / math.sqrt(num_pairs):.2f} at best)" if num_pairs else ""
     return StepChoice(
         False,
-        f"WARNING: {counted} validate: too few to choose a step by{error}. All planned steps are taken and the last "
-        f"one's weights are kept. To choose by validation, hold out at least {MIN_PAIRS:,} pairs of {MIN_QUERIES:,} "
-        "queries: a longer log, a higher --validation-fraction or --item-validation-fraction",
+        f"WARNING: {counted} validate: too few to choose a step by{error}. All planned steps are taken, and only the "
+        f"last one is compared with the start. To choose by validation, hold out at least {MIN_PAIRS:,} pairs of "
+        f"{MIN_QUERIES:,} queries: a longer log, a higher --validation-fraction or --item-validation-fraction",
     )

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from model.losses import Correction
+from model.step_choice import StepChoice
 from model.training_dropout import Dropout
 from schemas.errors import UsageError
 
@@ -26,7 +27,7 @@ class TrainingConfig:
     min_steps: int = 300
     batch_size: int = 512
     num_negatives: int | None = None
-    learning_rate: float = 1e-4
+    learning_rate: float = 3e-4
     table_learning_rate: float = 2e-3
     importance_learning_rate: float = 1e-2
     warmup_fraction: float = 0.1
@@ -84,19 +85,20 @@ class Validation:
 @dataclass(frozen=True, kw_only=True)
 class TrainingStart:
     """A run before its next step. step: finished ones, 0 unless it continues. validation: of step 0; None without
-    validation pairs."""
+    validation pairs. choice: whether the step is chosen by validation."""
 
     step: int
     planned_steps: int
     steps_per_epoch: int
     validation: Validation | None
+    choice: StepChoice
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingResult:
     """steps: as many were taken; fewer than planned_steps if training stopped early. best_step: whose weights are
-    restored, 0 being the start; the last one without validation pairs. validation: its figures by task. validations:
-    all of the run, by step, the start's first."""
+    restored, 0 being the start; the last one without validation pairs. validation: its figures by task.
+    validations: all of the run, by step, the start's first."""
 
     steps: int
     planned_steps: int

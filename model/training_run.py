@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -20,6 +21,7 @@ from model.distributed import Processes, broadcast_from_first, current_processes
 from model.itemsage import ItemSage
 from model.losses import LossConfig
 from model.optimizers import clip_gradients_, learning_rate_factor, make_optimizers, set_learning_rate
+from model.step_choice import step_choice
 from model.training_config import TrainingConfig, TrainingResult, TrainingStart, Validation
 from model.training_data import PairBatch, PairStream, TrainingData
 from model.training_forward import BatchInputs, encode_batch, read_inputs
@@ -57,7 +59,10 @@ class TrainingRun:
         epoch = self.stream.steps_per_epoch
         self.total_steps = max(math.ceil(config.epochs * epoch), config.min_steps)
         self.warmup_steps = math.ceil(config.warmup_fraction * self.total_steps)
+        self.choice = step_choice(len(data.validation), len(np.unique(np.asarray(data.validation.query_P))))
         self.evaluate_every = config.evaluate_every or max(epoch, math.ceil(self.total_steps / 10))
+        if not self.choice.by_validation:
+            self.evaluate_every = self.total_steps
         self.checkpoint_every = config.checkpoint_every or math.ceil(self.total_steps / 5)
         self.optimizers = make_optimizers(
             model,
@@ -107,6 +112,7 @@ class TrainingRun:
             planned_steps=self.total_steps,
             steps_per_epoch=self.stream.steps_per_epoch,
             validation=self.validations[0] if self.validations else None,
+            choice=self.choice,
         )
 
     def _best(self) -> Validation | None:

@@ -16,7 +16,8 @@ _NOT_COMPARED = (
 
 
 def start_lines(start: TrainingStart, epochs: float, min_steps: int) -> list[str]:
-    """The length of the run, where it stretches `epochs` and where it continues, and the validation of its start."""
+    """The length of the run, where it stretches `epochs` and where it continues, how its step is chosen, and the
+    validation of its start."""
     wanted = math.ceil(epochs * start.steps_per_epoch)
     made = _epochs(start.planned_steps / start.steps_per_epoch)
     if start.planned_steps > wanted:
@@ -25,7 +26,9 @@ def start_lines(start: TrainingStart, epochs: float, min_steps: int) -> list[str
         lines = [f"{_counted(start.planned_steps, 'step')}, {made}"]
     if start.step:
         lines.append(f"continued: {start.step:,} of {_counted(start.planned_steps, 'step')} were taken before")
-    return lines + ([_NOT_COMPARED] if start.validation is None else _validation("start", start.validation))
+    if start.validation is None:
+        return [*lines, _NOT_COMPARED]
+    return [*lines, start.choice.line, *_validation("start", start.validation)]
 
 
 def end_lines(result: TrainingResult) -> list[str]:

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from model import step_choice
 from model.checkpoint import read_checkpoint
 from model.itemsage import ItemSage
 from model.itemsage_config import ItemSageConfig
@@ -77,6 +78,13 @@ def test_it_learns_and_keeps_the_best_weights(data: TrainingData, tmp_path: Path
     assert {task: dataclasses.asdict(recall) for task, recall in measured.items()} == best["validation"]
     losses = [line["loss"] for line in curve if "loss" in line]
     assert losses[-1] < losses[0]
+
+
+@pytest.fixture(autouse=True)
+def a_few_pairs_choose(monkeypatch: pytest.MonkeyPatch) -> None:
+    """These tests are small: let their validation choose the step all the same."""
+    monkeypatch.setattr(step_choice, "MIN_PAIRS", 0)
+    monkeypatch.setattr(step_choice, "MIN_QUERIES", 0)
 
 
 class _Killed(Exception):
@@ -160,6 +168,25 @@ def test_training_stops_early_after_patience_evaluations(data: TrainingData, tmp
     assert [validation.step for validation in result.validations] == [0, 4, 8]
     assert result.is_better_than_start is False  # equal is not better
     assert _weights(model) == _weights(ItemSage(SMALL))
+
+
+def test_where_validation_is_not_sure_the_last_step_alone_is_compared_with_the_start(
+    data: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(step_choice, "MIN_PAIRS", len(data.validation) + 1)
+    starts: list[TrainingStart] = []
+    model = ItemSage(SMALL)
+    result = train(model, data, SHORT, tmp_path, on_start=starts.append)
+    assert [validation.step for validation in result.validations] == [0, 14]
+    assert "too few to choose a step by" in starts[0].choice.line
+    checkpoint = read_checkpoint(tmp_path / "checkpoint.safetensors")
+    assert checkpoint is not None
+    assert result.is_better_than_start
+    assert {name: tensor.tolist() for name, tensor in checkpoint.model.items()} == _weights(model)
+    ruined = ItemSage(SMALL)
+    result = train(ruined, data, dataclasses.replace(SHORT, learning_rate=1.0, patience=1), tmp_path / "ruined")
+    assert (result.steps, result.best_step) == (14, 0)
+    assert _weights(ruined) == _weights(ItemSage(SMALL))
 
 
 def test_without_validation_pairs_the_last_weights_stay(data: TrainingData, tmp_path: Path) -> None:

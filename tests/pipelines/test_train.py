@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 from python_process import ENVIRONMENT
 
+from model import step_choice
 from pipelines import train, train_report
 from schemas import columns
 from schemas.tables import ENGAGEMENTS
@@ -169,8 +170,9 @@ def test_a_model_that_is_no_better_than_its_start_is_not_installed(tmp_path, cap
     assert "--accept-untrained installs the start" in shown.err
     lines = [line for line in shown.out.splitlines() if line.startswith("train:")]
     assert lines[0] == "train: 5 steps, 1 epoch"
-    assert lines[1].startswith("train: start: search/pseudo: Recall@10 among 40 items ")
-    assert lines[1].endswith(", 12 pairs")
+    assert "too few to choose a step by" in lines[1]
+    assert lines[2].startswith("train: start: search/pseudo: Recall@10 among 40 items ")
+    assert lines[2].endswith(", 12 pairs")
     assert lines[-1] == "train: best step 0 of 5: the start, no step was better"
     assert not (tmp_path / "store" / "models").exists()
 
@@ -180,7 +182,7 @@ def test_a_model_that_is_no_better_than_its_start_is_not_installed(tmp_path, cap
     again = capsys.readouterr()
     assert again.err.splitlines()[-1] == shown.err.splitlines()[-1]  # before it lines of progress, on a slow machine
     assert "train: continued: 5 of 5 steps were taken before" in again.out
-    assert lines[1] in again.out
+    assert lines[2] in again.out
     assert run_train(tmp_path, *ruined, "--accept-untrained") == 0
     assert "WARNING: an untrained model is installed (--accept-untrained)" in capsys.readouterr().out
     assert ((checkpoint.parent / "metrics.jsonl").read_bytes(), checkpoint.stat().st_mtime_ns) == (curve, made_ns)
@@ -196,7 +198,9 @@ def test_a_model_that_is_no_better_than_its_start_is_not_installed(tmp_path, cap
     assert (tmp_path / "store" / "models" / "CURRENT").read_text().strip() == model_id
 
 
-def test_a_model_that_is_better_than_its_start_is_installed_and_what_was_found_is_shown(tmp_path, capsys):
+def test_a_model_that_is_better_than_its_start_is_installed_and_what_was_found_is_shown(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(step_choice, "MIN_PAIRS", 20)
+    monkeypatch.setattr(step_choice, "MIN_QUERIES", 2)
     write_catalogue(tmp_path, images=None)
     write_log(tmp_path)
     log = ("--engagements", f"{tmp_path}/log.parquet", "--pseudo-queries", "0", "--split", "time")
@@ -204,13 +208,14 @@ def test_a_model_that_is_better_than_its_start_is_installed_and_what_was_found_i
     assert run_train(tmp_path, *log, *long) == 0
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("train:")]
     assert lines[0] == "train: 5 steps would be 1 epoch; --min-steps 200 makes it 40 epochs"
-    assert lines[1].startswith("train: start: search/click: Recall@10 among 40 items 0.")
-    assert lines[3].startswith("train: stopped early after ")
+    assert lines[1].startswith("train: validation: 24 pairs of 5 queries")
+    assert lines[2].startswith("train: start: search/click: Recall@10 among 40 items 0.")
+    assert lines[4].startswith("train: stopped early after ")
     (model,) = models_of(tmp_path).values()
     metrics = model["metrics"]
     best = f"train: best step {metrics['best_step']} of {metrics['steps']}: "
-    assert lines[4].startswith(f"{best}search/click: Recall@10 among 40 items 1.000")
-    assert lines[5].startswith(f"{best}score 0.")
+    assert lines[5].startswith(f"{best}search/click: Recall@10 among 40 items 1.000")
+    assert lines[6].startswith(f"{best}score 0.")
     assert model["better_than_start"] is True
     assert metrics["validation"]["search/click"]["num_items"] == 40
     assert "accept" not in json.dumps(model["accepted"])
