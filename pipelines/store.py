@@ -130,19 +130,17 @@ def previous_run(store: str) -> Path | None:
 def yesterday_of(store: str, date: str) -> Path | None:
     """What a run of `date` is compared with and takes over from; None if there is nothing.
 
-    The published run, unless it is of a later date or damaged. Then the newest sound run: of an earlier date than
-    `date`, or in place of a damaged one, of no later date than that one had. Runs that were rolled back do not count.
+    The published run, unless it is of a later date or damaged. Then the newest sound run of no later date than `date`,
+    so that another attempt of an old day is held against the one before, nor, in place of a damaged one, than that one
+    had. Runs that were rolled back do not count.
     """
     published = previous_run(store)
     if published is not None and published.parent.name <= date:
         return published
     name = named_run(store)
+    latest = min(date, name.split("/")[1]) if published is None and name else date
     for run in reversed(completed_runs(store)):
-        if published is not None:
-            is_candidate = run.parent.name < date
-        else:
-            is_candidate = run.parent.name <= min(date, name.split("/")[1] if name else date)
-        if not is_candidate or history.name_of(run) == name or history.was_rolled_back(store, run):
+        if run.parent.name > latest or history.name_of(run) == name or history.was_rolled_back(store, run):
             continue
         if is_sound(run, "an earlier run"):
             return run

@@ -173,11 +173,19 @@ def test_yesterday_is_the_published_run_unless_it_is_of_a_later_date(tmp_path):
     assert store.yesterday_of(str(tmp_path), "2026-06-30") == runs[29]  # finished, never published: still a run
     for date in (26, 27, 29):
         store.point_to_run(str(tmp_path), runs[date])
-    for date, expected in {"07-01": 29, "06-29": 29, "06-28": 27, "06-27": 26}.items():
+    for date, expected in {"07-01": 29, "06-29": 29, "06-28": 28, "06-27": 27, "06-26": 26}.items():
         assert store.yesterday_of(str(tmp_path), f"2026-{date}") == runs[expected], date
-    assert store.yesterday_of(str(tmp_path), "2026-06-26") is None
+    assert store.yesterday_of(str(tmp_path), "2026-06-25") is None
     store.point_to_run(str(tmp_path), runs[27], why="rolled back")
     assert store.yesterday_of(str(tmp_path), "2026-06-30") == runs[27]  # what readers see, not what was taken back
+
+
+def test_another_attempt_of_an_old_day_is_held_against_the_one_before(tmp_path):
+    dates = ("2026-06-27", "2026-06-28", "2026-06-28", "2026-06-29")
+    runs = [sound_run(tmp_path, date, number) for number, date in enumerate(dates)]
+    for run in runs:
+        store.point_to_run(str(tmp_path), run)
+    assert store.yesterday_of(str(tmp_path), "2026-06-28") == runs[2]
 
 
 def test_yesterday_is_an_older_run_where_the_published_one_is_damaged(tmp_path, capsys):
