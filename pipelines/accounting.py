@@ -1,5 +1,6 @@
 """The counts of a run, that they add up, and the lines that show it: nothing that came in is lost uncounted."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,19 @@ def account_users(users: dict[str, int]) -> dict[str, int]:
     return counts
 
 
+def not_compared(
+    counts: Mapping[str, int], before: Mapping[str, int], users_before: Mapping[str, int]
+) -> dict[str, int]:
+    """How many of yesterday's rows and users no stage could compare, say for a damaged file: today's items of them
+    count as new. counts: of `account` and `account_users`; before, users_before: of yesterday's own stages, empty where
+    there are none."""
+    found = {"rows_not_compared": max(0, before.get("rows_written", 0) - counts["rows_yesterday"])}
+    if "users_yesterday" in counts:
+        lacking = users_before.get("users_written", 0) - counts["users_yesterday"]
+        found["users_not_compared"] = max(0, lacking)
+    return found
+
+
 def _check_sums(counts: dict[str, int], identities: dict[str, tuple[str, ...]]) -> None:
     for total, parts in identities.items():
         if counts[total] != sum(counts[part] for part in parts):
@@ -75,7 +89,8 @@ def _check_sums(counts: dict[str, int], identities: dict[str, tuple[str, ...]]) 
 _USERS_SUMMARY = (
     "users    today {users} = reused {users_reused} + computed {users_computed}; "
     "computed = changed {users_changed} + new {users_new}; {clusters} clusters of {actions_used} actions\n"
-    "         yesterday {users_yesterday} = reused {users_reused} + changed {users_changed} + gone {users_gone}\n"
+    "         yesterday {users_before} = reused {users_reused} + changed {users_changed} + gone {users_gone}"
+    "{users_others}\n"
 )
 
 
@@ -83,9 +98,13 @@ def summary(manifest: dict[str, Any], seconds: dict[str, float], run_folder: Pat
     """The few lines a person reads in the morning: what came in, and the proof that only what changed was computed.
 
     The figures satisfy, and `account` has checked: today = reused + computed; computed = changed + new;
-    yesterday = reused + changed + gone.
+    yesterday = reused + changed + gone (+ those that could not be compared, if any).
     """
     counts = {name: f"{count:,}" for name, count in manifest["counts"].items()}
+    for kind in ("rows", "users"):
+        others = manifest["counts"].get(f"{kind}_not_compared", 0)
+        counts[f"{kind}_before"] = f"{manifest['counts'].get(f'{kind}_yesterday', 0) + others:,}"
+        counts[f"{kind}_others"] = f" + not compared {others:,}" if others else ""
     times = ", ".join(f"{name} {value:.1f}" for name, value in seconds.items())
     accepted = "".join(f"\naccepted {name}: {reason}" for name, reason in manifest["accepted"].items())
     return (
@@ -95,6 +114,6 @@ def summary(manifest: dict[str, Any], seconds: dict[str, float], run_folder: Pat
         "{pictures_quarantined} + cut off {pictures_cut_off}; {pictures_read} read\n"
         "vectors  today {rows_published} = reused {rows_reused} + computed {rows_computed}; "
         "computed = changed {rows_changed} + new {rows_new}\n"
-        "         yesterday {rows_yesterday} = reused {rows_reused} + changed {rows_changed} + gone {rows_gone}\n"
-        + (_USERS_SUMMARY if "users" in counts else "")
+        "         yesterday {rows_before} = reused {rows_reused} + changed {rows_changed} + gone {rows_gone}"
+        "{rows_others}\n" + (_USERS_SUMMARY if "users" in counts else "")
     ).format(**counts) + f"seconds  {times}\nwhere    {run_folder}{accepted}"

@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from pipelines import history, store
-from pipelines.accounting import account, account_users
+from pipelines.accounting import account, account_users, not_compared
 from pipelines.changes import write_changes
 from pipelines.console.jobs import flag, main_of_alone, narrow, print_summary
 from pipelines.gates import GATES_FILE, GateThresholds, format_gates, require_passed, run_gates
+from pipelines.gating.gated_run import DAMAGE, GatedRun
 from pipelines.lock import store_lock
 from pipelines.units import read_stage_manifest
 from schemas.errors import CorruptFileError, UsageError
@@ -80,7 +81,9 @@ def _publish_first(config: PublishConfig, run: Path, facts: dict[str, Any] | Non
     counts = account(*(stages[name]["counts"] for name in ("items", "features", "embeddings")))
     if has_users:
         counts |= account_users(stages[USERS_STAGE]["counts"])
-    compared = _compared_with(config.store, run)
+    pinned = pin_previous(config.store, run)
+    counts |= not_compared(counts, *(_counts_of(pinned, stage) for stage in ("embeddings", USERS_STAGE)))
+    compared = _compared_with(config.store, run, pinned)
     results = run_gates(run, compared, narrow(GateThresholds, config), config.accepted())
     print(format_gates(results), flush=True)
     require_passed(results, run)
@@ -156,11 +159,18 @@ def pin_previous(store_folder: str, run: Path, facts: dict[str, Any] | None = No
     return previous if previous is not None and store.is_sound(previous, "the run before") else None
 
 
-def _compared_with(store_folder: str, run: Path) -> Path | None:
+def _counts_of(previous: Path | None, stage: str) -> dict[str, int]:
+    """A stage's counts of the run before; empty where there are none that can be read."""
+    try:
+        return GatedRun(previous).counts(stage) if previous is not None else {}
+    except DAMAGE:
+        return {}
+
+
+def _compared_with(store_folder: str, run: Path, pinned: Path | None) -> Path | None:
     """The run that gates and changes/ hold this one against: the one that readers see by now, unless that is of a later
-    date. If it is damaged or deleted, an older sound one; if there is none, the damaged one all the same: gates that
-    need it fail then, where None, for a store's first run, would skip them."""
-    pinned = pin_previous(store_folder, run)
+    date (then `pinned`, of pin_previous). If it is damaged or deleted, an older sound one; if there is none, the
+    damaged one all the same: gates that need it fail then, where None, for a store's first run, would skip them."""
     seen = store.seen_run(store_folder)
     if seen is None or seen.parent.name > run.parent.name:
         return pinned

@@ -36,7 +36,8 @@ class GatedRun:
     """Reads a run folder, each part once and only when a gate asks. Everything raises CorruptFileError, UsageError,
     OSError or ArrowException (DAMAGE) for what is missing or not as promised.
 
-    `twin`: another run whose checked vectors stand for this one's if both have files of equal sha256.
+    `twin`: another run whose vectors stand for this one's, which are then not decoded, if both have files of equal
+    sha256.
     """
 
     def __init__(self, folder: Path, twin: "GatedRun | None" = None):
@@ -84,8 +85,6 @@ class GatedRun:
     def vectors(self) -> tuple[pa.Array, np.ndarray]:
         """Ids (string, ascending) and float32 unit rows [N, D], of files that are as their checksums, all of them."""
         listed = self.files(_EMBEDDINGS, _EMBEDDINGS)
-        if self.twin is not None and listed == self.twin.files(_EMBEDDINGS, _EMBEDDINGS):
-            return self.twin.vectors
         folder = self.folder / _EMBEDDINGS
         found = {Path(path).relative_to(self.folder).as_posix() for path in expand_inputs(str(folder))}
         if differing := sorted(found ^ listed.keys()):
@@ -95,6 +94,9 @@ class GatedRun:
             )
         for name, sha256 in listed.items():
             check_sha256(self._inside(name), sha256)
+        if self.twin is not None and listed == self.twin.files(_EMBEDDINGS, _EMBEDDINGS):
+            return self.twin.vectors  # only now: a file that is damaged has the twin's checksum in its manifest alone
+        for name in listed:
             _check_order(self._inside(name))
         ids, matrix_ND = read_embeddings(folder)
         validate_embeddings(ids, matrix_ND, str(folder))

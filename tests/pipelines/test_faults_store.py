@@ -107,6 +107,28 @@ def test_a_truncated_index_of_the_published_run_is_refused(bench, folder, figure
     figures["faults survived"] += 1
 
 
+def test_a_flipped_byte_in_yesterdays_vectors_fails_the_gates_that_need_them(bench, folder, figures):
+    """Also with yesterday's catalogue, whose recomputed file has the checksum that yesterday's manifest promises."""
+    catalogue = ("--catalog", f"{bench.shop}/yesterday.parquet")
+    (part,) = (store.current_run(str(folder)) / "embeddings").iterdir()
+    flip(part, part.stat().st_size // 2)
+    assert "[coverage]" in refused_without_yesterday(bench, folder, *catalogue)
+    because = ("--accept", "coverage,neighbour_overlap,drift", "--because", "the disk broke")
+    outcome = bench.day(folder, *catalogue, *because)
+    assert outcome.code == 0, outcome.output
+    num_rows = pq.read_metadata(store.current_run(str(folder)) / "embeddings" / part.name).num_rows
+    assert f"yesterday {num_rows} = reused 0 + changed 0 + gone 0 + not compared {num_rows}\n" in outcome.output
+    figures["faults survived"] += 1
+
+
+def refused_without_yesterday(bench: Bench, folder: Path, *argv: str) -> str:
+    """The error of a day that fails its gates for a damaged yesterday; readers stay."""
+    before, outcome = pointer_of(folder), bench.day(folder, *argv)
+    assert outcome.code == 3, outcome.output
+    assert pointer_of(folder) == before
+    return outcome.error
+
+
 REFINED_FILES = ["items.ann", "near_duplicates.parquet", *(["ids.parquet", "manifest.json"] * SOAK)]
 
 

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipelines.accounting import account, not_compared, summary
 from pipelines.changes import compare_embeddings
-from pipelines.publish import account
 from schemas.errors import CorruptFileError
 
 YESTERDAY = {"rows_yesterday": 8, "rows_gone": 4}
@@ -49,6 +49,24 @@ def test_account_refuses_a_lost_row_or_picture(stage, lost):
     stages[stage][lost] += 1
     with pytest.raises(CorruptFileError, match=f"expected .*{lost}"):
         account(*stages)
+
+
+@pytest.mark.parametrize(("lost", "line"), [(0, "gone 4"), (5, "gone 4 + not compared 5")])
+def test_rows_of_yesterday_that_could_not_be_read_are_told(tmp_path, lost, line):
+    counts = account(
+        {"rows_read": 6},
+        {},
+        {"rows_written": 6, "rows_reused": 1, "rows_computed": 5, "rows_changed": 3, "rows_new": 2, **YESTERDAY},
+    )
+    counts |= not_compared(counts, {"rows_written": 8 + lost}, {})
+    shown = summary({"counts": counts, "accepted": {}}, {}, tmp_path)
+    assert f"yesterday {8 + lost} = reused 1 + changed 3 + {line}\n" in shown
+    assert not_compared(counts, {}, {}) == {"rows_not_compared": 0}
+
+
+def test_users_of_yesterday_that_could_not_be_read_are_counted():
+    counts = {"rows_yesterday": 0, "users_yesterday": 3}
+    assert not_compared(counts, {}, {"users_written": 7})["users_not_compared"] == 4
 
 
 @given(

@@ -7,7 +7,7 @@ import shutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from gate_runs import DEFAULTS, MODEL_ID, OTHER_MODEL, YESTERDAY, edit, judge, statuses
+from gate_runs import DEFAULTS, MODEL_ID, OTHER_MODEL, YESTERDAY, edit, flip_byte, judge, statuses
 
 from pipelines.gates import GATES, format_gates, require_passed, run_gates
 from pipelines.units import read_stage_manifest
@@ -68,8 +68,8 @@ def test_a_day_without_change_is_seen_as_such(days):
     found = judge(today, yesterday)
     assert statuses(found) == {"passed": set(GATES) - NOT_THERE, "skipped": NOT_THERE}
     assert [found[name].value for name in ("coverage", "neighbour_overlap", "drift")] == [1.0, 1.0, 0.5]
-    shutil.rmtree(yesterday / "embeddings")  # of equal files today's stand for yesterday's
-    assert judge(today, yesterday)["drift"].value == 0.5
+    shutil.rmtree(yesterday / "embeddings")  # today's stand for yesterday's only while those are there and sound
+    assert judge(today, yesterday)["drift"].status == "failed"
 
 
 def test_an_unfinished_stage_is_a_fault_and_no_failed_gate(days):
@@ -141,6 +141,19 @@ def test_a_damaged_yesterday_fails_what_needs_it_until_a_person_accepts(days, da
     assert str(today.parents[2]) not in report  # the report of a run is the same wherever its store lies
     assert statuses(accepted).get("failed", set()) == set()
     require_passed(list(accepted.values()), today)
+
+
+def test_a_damaged_file_whose_checksum_is_todays_is_no_source_of_equal_vectors(days):
+    """Of an unchanged catalogue, computed again for the damage, both days' manifests promise the same file."""
+    today, yesterday = days
+    for name in ("embeddings", "manifests"):
+        shutil.rmtree(yesterday / name)
+        shutil.copytree(today / name, yesterday / name)
+    assert judge(today, yesterday)["neighbour_overlap"].value == 1
+    flip_byte(yesterday / "embeddings" / "part-00000-of-00001.parquet")
+    found = judge(today, yesterday)
+    assert statuses(found)["failed"] == {"coverage", "neighbour_overlap", "drift"}
+    assert "expected sha256" in found["coverage"].message
 
 
 @pytest.mark.parametrize("poison", ['{"counts": {"rows_written": "60"}, "files": []}', "[]", '{"counts": {"a": -1}}'])
