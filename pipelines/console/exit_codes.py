@@ -67,6 +67,11 @@ def exit_code(run: Callable[[], int | None]) -> int:
         return code
 
 
+def code_of(error: CorruptFileError | UsageError | ThresholdError | StoreBusyError) -> int:
+    """The exit code that an error of ours means."""
+    return next(code for kind, code in _EXIT_CODES.items() if isinstance(error, kind))
+
+
 def _is_not_ours(record: logging.LogRecord) -> bool:
     """False for the traceback that Beam logs of an error which exit_code tells in one line."""
     return not record.exc_info or _our_error(record.exc_info[1]) is None

@@ -165,14 +165,14 @@ def _check_inputs(config: DoctorConfig, findings: list[Finding]) -> Inputs | Non
             if table == "catalogue" and not mapping.problems:
                 inputs = first_rows(files, config.columns, num_rows, found)
             if table == "engagements" and not mapping.problems:
-                findings.append(check_log_rows(files, config.columns, config))
+                findings.append(check_log_rows(files, num_rows, config.columns, config))
     named = [f"{table} {brief(spec)}" for table, spec in tables if spec is not None]
     found.looked_at = found.looked_at or ", ".join(named) or "neither --catalog nor --engagements"
     return inputs
 
 
 def run(config: DoctorConfig) -> int:
-    """Prints the checklist; returns the exit code."""
+    """Prints the checklist; returns the exit code: what a run that meets the first problem would end with."""
     return report(diagnose(config), "this machine and what the flags name", config.json)
 
 

@@ -16,14 +16,16 @@ from model.image_encoder_spec import ImageEncoderSpec
 from model.pictures import PictureError, PictureLimits, decode_picture, read_picture
 from model.vocabulary import Vocabulary
 from pipelines import embed, features, index, ingest
+from pipelines.console.exit_codes import EXIT_THRESHOLD
 from pipelines.console.jobs import beam_options
 from pipelines.operations.findings import Finding, brief
 from pipelines.operations.inspected_run import sample_by_hash
 from schemas.columns import TABLES, similar_name, table_columns
+from schemas.duplicates import resolve_duplicates
 from schemas.errors import printable
 from schemas.files import expand_inputs
 from schemas.quarantine import Rejection
-from schemas.reading import check_columns, column_names, count_rows, format_of, plan_slices, read_slice
+from schemas.reading import check_columns, column_names, count_rows, format_of, plan_slices, read_slice, relative_names
 from schemas.tables import CATALOGUE
 from schemas.validation import validate_catalogue
 
@@ -54,7 +56,7 @@ def check_input(table: str, spec: str, date: str | None, finding: Finding) -> tu
             f"{', ' if finding.looked_at else ''}{table}: {len(files)} files, {num_rows:,} rows, {size:,} bytes"
         )
         if num_rows == 0:
-            finding.fail(f"expected rows in the {table} {brief(spec)}, got none: see the export")
+            finding.fail(f"expected rows in the {table} {brief(spec)}, got none: see the export", EXIT_THRESHOLD)
         return files, num_rows
     return [], 0
 
@@ -114,6 +116,9 @@ def check_pictures(
         features.check_image_root(image_root)
     if inputs is None or finding.problems:
         return finding
+    if not inputs.rows.num_rows:
+        finding.warn(f"not looked at: none of the first {len(inputs.rejections):,} rows is valid")
+        return finding
     uris = list(dict.fromkeys(inputs.rows["images"].combine_chunks().flatten().to_pylist()))
     sample = [uris[place] for place in sample_by_hash(uris, MOST_PICTURES, "doctor")]
     if not sample:
@@ -135,7 +140,7 @@ def check_pictures(
             fault = f"expected {first.expected}, got {_cut(first.got)}: {first.remedy}"
             text = f"{len(errors)} of {len(sample)} {reason}: {fault}"
             if bad == len(sample):
-                finding.fail(text)
+                finding.fail(text, EXIT_THRESHOLD)
             else:
                 finding.warn(text)
     return finding
@@ -159,15 +164,16 @@ def check_sample(inputs: Inputs, count: int, settings: SampleSettings) -> Findin
     """The first `count` rows through every stage, in a temporary folder; what is quarantined, and why."""
     finding = Finding("sample")
     with finding.guard("the first rows on their way through the stages"):
-        rows = inputs.rows.select(CATALOGUE.names).slice(0, count)
-        reasons = Counter(rejection.reason for rejection in inputs.rejections)
-        examples = {rejection.reason: rejection for rejection in inputs.rejections}
+        sample = inputs.rows.slice(0, count)
+        rows, duplicates, _ = resolve_duplicates(sample, relative_names(inputs.files))
+        rejections = [*inputs.rejections, *duplicates]
+        reasons = Counter(rejection.reason for rejection in rejections)
+        examples = {rejection.reason: rejection for rejection in rejections}
         if not rows.num_rows:
-            got = ", ".join(f"{name} {number}" for name, number in reasons.items()) or "no row"
-            finding.fail(f"expected valid rows at the beginning of the catalogue, got {got}: see the columns above")
+            finding.fail(_nothing_valid(rejections), EXIT_THRESHOLD)
             return finding
         with tempfile.TemporaryDirectory(prefix="itemsage-doctor-") as folder:
-            made = _run_stages(rows, Path(folder), settings)
+            made = _run_stages(rows.select(CATALOGUE.names), Path(folder), settings)
             quarantined = [
                 row
                 for path in sorted(Path(folder).glob("run/quarantine/*.parquet"))
@@ -178,18 +184,29 @@ def check_sample(inputs: Inputs, count: int, settings: SampleSettings) -> Findin
             reasons[row["reason"]] += 1
             examples.setdefault(row["reason"], Rejection(**row))
         num_read = len(inputs.rows) + len(inputs.rejections)
-        finding.looked_at = f"{rows.num_rows} of the first {num_read:,} rows -> " + " -> ".join(
+        finding.looked_at = f"{sample.num_rows} of the first {num_read:,} rows -> " + " -> ".join(
             f"{stage} {number}" for stage, number in made.items()
         )
         for reason, number in sorted(reasons.items()):
             example = examples[reason]
-            where = f"item {brief(example.item_id)}, {brief(example.where)}"
-            finding.warn(
-                f"{number} {reason}: expected {example.expected}, got {_cut(example.got)} ({where}): {example.remedy}"
-            )
+            finding.warn(f"{number} {reason}: {_fault_of(example)}")
         if not all(made.values()):
-            finding.fail(f"expected something out of every stage, got {made}: see the reasons")
+            got = ", ".join(f"{stage} {number}" for stage, number in made.items())
+            finding.fail(f"expected something out of every stage, got {got}: see the reasons", EXIT_THRESHOLD)
     return finding
+
+
+def _nothing_valid(rejections: Sequence[Rejection]) -> str:
+    """The problem of a catalogue that begins with rejected rows alone: how many for which reason, one of each."""
+    reasons = Counter(rejection.reason for rejection in rejections)
+    examples = {rejection.reason: rejection for rejection in reversed(rejections)}
+    got = "; ".join(f"{number} {name}: {_fault_of(examples[name])}" for name, number in sorted(reasons.items()))
+    return f"expected valid rows at the beginning of the catalogue, got {got or 'no row'}"
+
+
+def _fault_of(rejection: Rejection) -> str:
+    where = f"item {brief(rejection.item_id)}, {brief(rejection.where)}"
+    return f"expected {rejection.expected}, got {_cut(rejection.got)} ({where}): {rejection.remedy}"
 
 
 def _run_stages(rows: pa.Table, folder: Path, settings: SampleSettings) -> dict[str, int]:

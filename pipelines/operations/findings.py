@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from pipelines.console.exit_codes import EXIT_DONE, EXIT_FAULT
-from schemas.errors import CorruptFileError, UsageError, printable
+from pipelines.console.exit_codes import EXIT_DONE, EXIT_FAULT, code_of
+from schemas.errors import CorruptFileError, ThresholdError, UsageError, printable
 from schemas.quarantine import quote
 
 OK, WARNING, FAILED = "ok", "warning", "FAILED"
@@ -16,20 +16,23 @@ _MOST_SHOWN = 20
 
 @dataclass
 class Finding:
-    """One check. problems: what is wrong; warnings: what a person should know; none of either: all is well."""
+    """One check. problems: what is wrong; warnings: what a person should know; none of either: all is well. exit_code:
+    what a command that meets the first of the problems ends with, EXIT_DONE without any."""
 
     check: str
     looked_at: str = ""
     problems: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    exit_code: int = EXIT_DONE
 
     @property
     def status(self) -> str:
         """OK, WARNING or FAILED."""
         return FAILED if self.problems else WARNING if self.warnings else OK
 
-    def fail(self, problem: str) -> None:
+    def fail(self, problem: str, exit_code: int = EXIT_FAULT) -> None:
         """Adds a problem: expected, got, where, what to do."""
+        self.exit_code = self.exit_code or exit_code
         self.problems.append(problem)
 
     def warn(self, warning: str) -> None:
@@ -41,8 +44,8 @@ class Finding:
         """Turns whatever is raised inside into a problem: damaged files raise anything, and the other checks go on."""
         try:
             yield
-        except (CorruptFileError, UsageError) as error:
-            self.fail(str(error))
+        except (CorruptFileError, UsageError, ThresholdError) as error:
+            self.fail(str(error), code_of(error))
         except Exception as error:
             self.fail(f"expected to read {where}, got {type(error).__name__}: {error}")
 
@@ -90,13 +93,14 @@ def format_findings(findings: Sequence[Finding]) -> str:
 
 
 def report(findings: Sequence[Finding], subject: str, as_json: bool) -> int:
-    """Prints the findings, as JSON or for a person with a last line on the whole; returns the exit code."""
+    """Prints the findings, as JSON or for a person with a last line on the whole; returns the exit code of the first
+    problem."""
     num_failed = sum(finding.status == FAILED for finding in findings)
     if as_json:
         print(json.dumps({"failed": num_failed, "findings": [f.to_json() for f in findings], "of": subject}, indent=1))
     else:
         print(format_findings(findings))
-        num_warned = sum(finding.status == WARNING for finding in findings)
+        num_warned = sum(bool(finding.warnings) for finding in findings)
         verdict = f"{num_failed} of {len(findings)} checks FAILED" if num_failed else f"{len(findings)} checks passed"
         print(printable(f"{verdict}, {num_warned} with warnings: {subject}"))
-    return EXIT_FAULT if num_failed else EXIT_DONE
+    return next((finding.exit_code for finding in findings if finding.exit_code), EXIT_DONE)

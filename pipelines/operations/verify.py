@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from model.refined_index import REFINED_FOLDER
-from pipelines.console.exit_codes import exit_code
+from pipelines.console.exit_codes import EXIT_DONE, EXIT_FAULT, exit_code
 from pipelines.console.jobs import flag, parse_alone
 from pipelines.operations.findings import Finding, report
 from pipelines.operations.inspected_run import read_run
@@ -91,7 +91,7 @@ def run(config: VerifyConfig) -> int:
     """Prints the findings; returns the exit code. Raises UsageError if there is no such run."""
     folder = find_run(config.store, config.run)
     findings = verify_run(Path(config.store), folder, config.rebuild, config.image_root)
-    return report(findings, str(folder), config.json)
+    return EXIT_FAULT if report(findings, str(folder), config.json) else EXIT_DONE  # also for a path that is not there
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -15,6 +15,7 @@ from decoded_pictures import SMALL
 from PIL import Image
 from useless_logs import ga4_names, good_rows, write
 
+import schemas.reading
 from model.pictures import PictureLimits
 from pipelines.console.jobs import parse_alone
 from pipelines.operations import doctor_machine
@@ -73,7 +74,7 @@ def test_a_shop_before_its_first_training(catalogue, tmp_path, capsys):
 def test_missing_columns_are_told_with_what_may_be_meant(catalogue, tmp_path, capsys):
     table = pq.read_table(catalogue / "catalog.parquet").rename_columns(["itemID", "Titel", "image"])
     pq.write_table(table, tmp_path / "catalog.parquet")
-    assert main(["--catalog", f"{tmp_path}/catalog.parquet", "--json"]) == 1
+    assert main(["--catalog", f"{tmp_path}/catalog.parquet", "--json"]) == 2
     (columns,) = [f for f in json.loads(capsys.readouterr().out)["findings"] if f["check"] == "columns of catalogue"]
     assert columns["status"] == FAILED
     assert "item_id" in columns["problems"][0]
@@ -105,7 +106,8 @@ def test_columns_of_text_files(tmp_path):
 
 def test_a_wrong_image_root_is_told(catalogue, tmp_path):
     call = ["--catalog", f"{catalogue}/catalog.parquet", "--image-root"]
-    assert main([*call, str(tmp_path / "none")]) == 1
+    assert main([*call, str(tmp_path / "none")]) == 2
+    assert main([*call, str(tmp_path)]) == 3
     found = by_name(diagnose(DoctorConfig(catalog=call[1], image_root=str(tmp_path / "none"))))
     assert "--image-root" in found["pictures"].problems[0]
     found = by_name(diagnose(DoctorConfig(catalog=call[1], image_root=str(tmp_path))))
@@ -159,6 +161,32 @@ def test_a_column_that_the_published_run_had_values_in_and_the_catalogue_lost(ow
     assert any("cannot be read" in text for text in warnings)
 
 
+def test_a_catalogue_whose_rows_are_all_rejected_is_told_with_its_reason(tmp_path, capsys):
+    (tmp_path / "c.csv").write_bytes("item_id,titel,images\na,tasse,rot é.jpg\nb,hut,é.jpg\n".encode("latin-1"))
+    assert main(["--catalog", f"{tmp_path}/c.csv", "--image-root", str(tmp_path)]) == 3
+    lines = capsys.readouterr().out.splitlines()
+    assert "first rows list no picture" not in "".join(lines)
+    assert any("not looked at: none of the first 2 rows is valid" in line for line in lines)
+    (told,) = [line for line in lines if "expected valid rows at the beginning of the catalogue" in line]
+    assert "got 2 bad_utf8" in told
+    assert "c.csv:2" in told
+    assert "export the table as UTF-8" in told
+    assert lines[-1].startswith("1 of 10 checks FAILED, 2 with warnings")  # that of the columns, and that of pictures
+
+
+def test_an_example_names_the_rows_file(tmp_path):
+    (tmp_path / "c.csv").write_text("item_id,title,images\n" + "".join(f"{n % 3},mug {n},\n" for n in range(4)))
+    (warning,) = by_name(diagnose(DoctorConfig(catalog=f"{tmp_path}/c.csv", image_encoder="none")))["sample"].warnings
+    assert "again with other content in c.csv:5, which stays (item '0', 'c.csv:2')" in warning
+
+
+def test_what_was_read_of_a_long_log_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(schemas.reading, "MAX_BATCH_ROWS", 20)
+    log = write(tmp_path / "log.parquet", good_rows(["item-1"], dt.datetime(2026, 7, 1, tzinfo=dt.UTC)))
+    found = by_name(diagnose(DoctorConfig(engagements=str(log))))["rows of engagements"]
+    assert found.looked_at == "20 of the first 20 of 60 rows can be read"
+
+
 def test_long_ids_and_paths_are_shortened(tmp_path):
     rows = {"item_id": ["x" * 400, "x" * 400], "title": ["red", "blue"], "images": [["p" * 190 + ".jpg"], []]}
     pq.write_table(pa.table(rows), tmp_path / "c.parquet")
@@ -173,7 +201,7 @@ def test_the_date_goes_into_the_path(catalogue, tmp_path, capsys):
     (tmp_path / "2026-06-30.parquet").write_bytes((catalogue / "catalog.parquet").read_bytes())
     call = ["--catalog", f"{tmp_path}/{{date}}.parquet", "--image-root", str(catalogue)]
     assert main([*call, "--date", "2026-06-30"]) == 0
-    assert main([*call, "--date", "2026-07-01"]) == 1
+    assert main([*call, "--date", "2026-07-01"]) == 2
     assert "2026-07-01.parquet" in capsys.readouterr().out
     assert main(call) == 2
     assert "--date" in capsys.readouterr().err
@@ -284,8 +312,8 @@ def test_a_shop_with_a_model_goes_through_every_stage(real_store, shop, capsys):
 def test_rows_of_the_log_are_held_against_the_gate(tmp_path, capsys, num_bad, flags, status):
     rows = good_rows(["item-1"], dt.datetime(2026, 7, 1, tzinfo=dt.UTC))
     log = write(tmp_path / "log.parquet", [*map(ga4_names, rows[:num_bad]), *rows[num_bad:]])
-    assert main(["--engagements", str(log), "--json", *flags]) == (status == FAILED)
+    assert main(["--engagements", str(log), "--json", *flags]) == (3 if status == FAILED else 0)
     (found,) = [f for f in json.loads(capsys.readouterr().out)["findings"] if f["check"] == "rows of engagements"]
-    assert (found["status"], found["looked_at"]) == (status, f"{60 - num_bad} of the first 60 can be read")
+    assert (found["status"], found["looked_at"]) == (status, f"{60 - num_bad} of the 60 rows can be read")
     told = " ".join(found["problems"] + found["warnings"])
     assert (f"got 'view_item' in {num_bad} rows): use one of the expected actions" in told) == (num_bad > 0)
