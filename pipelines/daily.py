@@ -30,9 +30,11 @@ from pipelines.publish import STARTED_FILE, Acceptance, PublishConfig, move_read
 from pipelines.units import read_stage_manifest
 from pipelines.user_alpha import alpha_in_store
 from pipelines.user_config import UserSettings, check_users_input
+from schemas.columns import table_columns
 from schemas.errors import CorruptFileError, UsageError
 from schemas.files import expand_inputs, write_json
-from schemas.reading import input_identity
+from schemas.reading import check_columns, input_identity
+from schemas.tables import ENGAGEMENTS
 from schemas.user_rows import USERS_STAGE
 
 #: Of everything that makes the files of a run: newer code is another run.
@@ -88,12 +90,7 @@ def run(config: DailyConfig, options: PipelineOptions) -> dict[str, Any]:
 
     Raises ThresholdError if the data fail a gate: readers keep the run before.
     """
-    features.check_image_root(config.image_root)
-    if makes_users(config):
-        check_users_input(config)
-    index.check_refine_cosine(config.refine_cosine)
-    index.check_backend(config.index_backend)
-    check_accepted(config.accepted())  # what is wrong with it is told before the work, not after
+    _check_early(config)
     with store_lock(config.store, f"daily {config.date}"):
         model_id = config.model or store.current_model_id(config.store)
         facts = _facts(config, model_id)
@@ -102,6 +99,21 @@ def run(config: DailyConfig, options: PipelineOptions) -> dict[str, Any]:
         if (folder / "COMPLETED").is_file():
             return _finished_before(config, folder)
         return _run(config, options, folder, facts)
+
+
+def _check_early(config: DailyConfig) -> None:
+    """Raises UsageError for what is wrong with the call, before the run has a folder and work is done."""
+    features.check_image_root(config.image_root)
+    narrow(ingest.IngestConfig, config, run=config.store)
+    narrow(index.IndexConfig, config, run=config.store)
+    check_accepted(config.accepted())
+    store.buckets_for(config.store, config.num_buckets)
+    check_columns(expand_inputs(config.catalog, config.date), table_columns(config.columns, "catalogue"))
+    if makes_users(config):
+        check_users_input(config)
+    elif config.engagements is not None:
+        files = expand_inputs(config.engagements, config.date)
+        check_columns(files, table_columns(config.columns, "engagements"), ENGAGEMENTS)
 
 
 def _run(config: DailyConfig, options: PipelineOptions, folder: Path, facts: dict[str, Any]) -> dict[str, Any]:

@@ -66,6 +66,10 @@ class IngestConfig:
     num_buckets: int = flag(default=0, help=f"buckets of the store; 0: one for {ROWS_PER_BUCKET} rows, at least 4")
     columns: dict[str, Any] = flag(default={}, help="our column name -> the shop's, from [columns] of the config file")
 
+    def __post_init__(self) -> None:
+        if self.num_buckets < 0:
+            raise UsageError(f"expected --num-buckets of 0 (choose) or more, got {self.num_buckets}")
+
 
 @dataclass(frozen=True, kw_only=True)
 class IngestPlan:
@@ -114,8 +118,6 @@ def choose_num_buckets(num_rows: int) -> int:
 
 def ingest_fingerprint(config: IngestConfig, limits: Limits = Limits()) -> str:  # noqa: B008 (frozen)
     """Identifies what the items depend on: inputs, mapping, limits, code. (The number of buckets is in unit names.)"""
-    if config.num_buckets < 0:
-        raise UsageError(f"expected --num-buckets of 0 (choose) or more, got {config.num_buckets}")
     inputs = input_identity(expand_inputs(config.catalog, config.date))
     columns = table_columns(config.columns, "catalogue")
     return fingerprint([CODE_VERSION, inputs, columns, asdict(limits)])

@@ -18,6 +18,8 @@ TABLES = {"catalogue": CATALOGUE, "engagements": ENGAGEMENTS, "judgements": JUDG
 _OPTIONAL = {"images"}
 #: Column names that a message lists.
 _MAX_LISTED = 30
+#: What other exports separate columns by; a header of a .tsv may have commas.
+_OTHER_DELIMITERS = (";", "\t", "|", ",")
 _HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
 
 
@@ -37,9 +39,10 @@ def table_columns(columns: Mapping[str, Any], table: str) -> dict[str, str]:
     mapping = {**(flat if table == "catalogue" else {}), **nested}
     unknown = sorted(set(mapping) - set(TABLES[table].names))
     if unknown or not all(isinstance(value, str) for value in mapping.values()):
+        near = similar_name(unknown[0], TABLES[table].names) if unknown else None
         raise UsageError(
             f"expected columns of {table} ({', '.join(TABLES[table].names)}) mapped to names of yours, "
-            f"got {_listed(unknown) if unknown else quote(mapping)}"
+            f"got {_listed(unknown) if unknown else quote(mapping)}" + (f": is it {near!r}?" if near else "")
         )
     return mapping
 
@@ -62,7 +65,7 @@ def _section(schema: pa.Schema) -> str:
 
 
 def similar_name(wanted: str, names: Sequence[str]) -> str | None:
-    """The one of a file's column names that is most like the wanted one, in whatever case; None if none is.
+    """The one of some column names that is most like the wanted one, in whatever case; None if none is.
 
     >>> similar_name("images", ["Title", "Image", "price"]), similar_name("images", ["price"])
     ('Image', None)
@@ -100,8 +103,19 @@ def source_columns(
         elif wanted.name in given:
             continue
         elif wanted.name in columns or not (wanted.nullable or wanted.name in _OPTIONAL):
+            remedy = _remedy(wanted.name, theirs, names, _section(schema))
             raise UsageError(
-                f"expected a column {theirs!r} for {wanted.name}, got {_listed(names)} in {shown(path)}: "
-                f'map it, in the config: [{_section(schema)}] {wanted.name} = "your name"'
+                f"expected a column {theirs!r} for {wanted.name}, got {_listed(names)} in {shown(path)}: {remedy}"
             )
     return source
+
+
+def _remedy(ours: str, theirs: str, names: Sequence[str], section: str) -> str:
+    """What to do for a column that is missing among `names`."""
+    other = next((mark for mark in _OTHER_DELIMITERS if len(names) == 1 and mark in names[0]), None)
+    if other is not None:
+        return f"that is one column; if {other!r} is to separate several, write commas (in a .tsv tabs) in its place"
+    near = similar_name(theirs, names)
+    if near is None:
+        return f'map it, in the config: [{section}] {ours} = "your name"'
+    return f"is it {quote(near)}? then map it, in the config: [{section}] {ours} = {quote(near)}"

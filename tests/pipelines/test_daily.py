@@ -338,3 +338,21 @@ def test_a_column_that_is_mapped_wrongly_is_told_before_the_work(shop, trained, 
     with pytest.raises(UsageError, match="expected a column 'customer' for user_id"):
         day(shop, trained, engagements=f"{shop}/engagements.parquet", columns=mapped, date="2026-07-09")
     assert not (trained / "runs" / "2026-07-09").exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"columns": {"titel": "name"}}, "got titel: is it 'title'"),
+        ({"columns": {"item_id": "sku"}}, "expected a column 'sku' for item_id"),
+        ({"columns": {"engagements": {"action": "what"}}, "users": False}, "expected a column 'what' for action"),
+        ({"num_buckets": 999}, "got 999"),
+        ({"num_buckets": -1}, "got -1"),
+        ({"max_trees": 0}, "expected --target-recall"),
+        ({"accept": "vectors", "because": "x"}, "no reason publishes it"),
+    ],
+)
+def test_a_wrong_call_leaves_no_run(shop, trained, published, given, message):
+    with pytest.raises(UsageError, match=message):
+        day(shop, trained, engagements=f"{shop}/engagements.parquet", date="2026-07-09", **given)
+    assert not (trained / "runs" / "2026-07-09").exists()

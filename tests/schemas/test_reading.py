@@ -209,6 +209,20 @@ def test_json_column_may_be_absent_from_a_row_but_not_from_all(tmp_path: Path) -
         check_columns([str(write_lines(tmp_path / "d.json", [b'[{"item_id": "a"}]']))], {})
 
 
+def test_a_missing_column_is_told_with_what_may_be_meant(tmp_path: Path) -> None:
+    def told(name: str, header: bytes) -> str:
+        with pytest.raises(UsageError) as error:
+            check_columns([str(write_lines(tmp_path / name, [header, b"x"]))], {})
+        return str(error.value)
+
+    assert "is it 'itemID'? then map it, in the config: [columns] item_id = 'itemID'" in told("a.csv", b"itemID,title")
+    assert told("b.csv", b"sku,title").endswith('[columns] item_id = "your name"')
+    assert told("c.csv", b"item_id;title;images").endswith(
+        "that is one column; if ';' is to separate several, write commas (in a .tsv tabs) in its place"
+    )
+    assert "if ',' is to separate several" in told("d.tsv", b"item_id,title")
+
+
 def test_hive_folders_give_columns_that_the_file_lacks(tmp_path: Path) -> None:
     folder = tmp_path / "surface=search" / "user_id=__HIVE_DEFAULT_PARTITION__"
     folder.mkdir(parents=True)
@@ -222,8 +236,10 @@ def test_table_columns_of_a_config() -> None:
     assert table_columns(config, "catalogue") == {"item_id": "sku"}
     assert table_columns(config, "engagements") == {"item_id": "product"}
     assert table_columns(config, "judgements") == {}
-    with pytest.raises(UsageError, match="titel"):
+    with pytest.raises(UsageError, match=r"got titel: is it 'title'\?"):
         table_columns({"titel": "name"}, "catalogue")
+    with pytest.raises(UsageError, match=r"got zzz$"):
+        table_columns({"zzz": "name"}, "catalogue")
     for wrong in ({"engagement": {"item_id": "product"}}, {"engagements": "product"}):
         for table in ("catalogue", "engagements"):
             with pytest.raises(UsageError, match=r"\[columns.X\] with X of catalogue.*got engagement"):
