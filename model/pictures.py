@@ -49,7 +49,7 @@ _LARGE_PIXELS = 12_000_000
 _large_picture = threading.Lock()
 
 REMEDIES = {
-    "missing": "put the file under the image root or drop the URI from the catalogue",
+    "missing": "put the file under the image root, or drop its path from the catalogue or log",
     "outside_root": "list a path inside the image root, without symlinks that leave it",
     "remote_uri": "download the picture under the image root and list its path there",
     "unreadable": "give this process the right to read the file",
@@ -61,6 +61,8 @@ REMEDIES = {
     "out_of_memory": "give the job more memory or store a smaller picture",
     "encoder_failed": "save the picture again; if many fail, report it with the message",
 }
+#: For a path with a comma, which may be meant as several.
+_LIST_REMEDY = '; several paths in one cell are written as a JSON list, ["a.jpg", "b.jpg"], or in CSV as a.jpg|b.jpg'
 
 
 class PictureError(ValueError):
@@ -76,7 +78,8 @@ class PictureError(ValueError):
     @property
     def remedy(self) -> str:
         """What the owner of the picture can do."""
-        return REMEDIES[self.reason]
+        is_list = self.reason == "missing" and "," in self.got
+        return REMEDIES[self.reason] + (_LIST_REMEDY if is_list else "")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 
 from model.index import MANIFEST_FILE, ExactIndex, ItemIndex, read_index_manifest
 from model.index import QueryKind as IndexKind
-from model.pictures import PictureError, read_picture
+from model.pictures import FORMATS, PictureError, read_picture
 from model.query_encoder import QueryEncoder
 from model.searched_index import open_searched
 from pipelines.picture_limits import limits_of_run
@@ -39,6 +39,13 @@ QUERY_KINDS: tuple[QueryKind, ...] = ("text", "image", "item")
 _INDEX_KINDS: dict[QueryKind, IndexKind] = {"text": "text", "image": "picture", "item": "item"}
 #: More results than any index has items: an index counts them in C integers.
 MAX_TOP = 2**31 - 1
+#: Where the remedy for a query is another than for a picture of the catalogue.
+_QUERY_REMEDIES = {
+    "missing": "give the path of a picture file",
+    "remote_uri": "download the picture and give the path of the file",
+    "not_a_picture": f"give a picture in one of the formats {', '.join(FORMATS)}",
+    "truncated": "give the whole file: it ends early",
+}
 _NOT_A_ROW = -2  # neither an item's row nor the padding of results
 
 
@@ -162,13 +169,16 @@ class Searcher:
 
         def read_all() -> Iterator[bytes | PictureError]:  # pulled as the encoder goes: few files are in memory
             for path in paths:
+                if "://" in path:
+                    yield PictureError("remote_uri", "the path of a picture file", quote(path))
+                    continue
                 try:
-                    yield read_picture("/", path if "://" in path else os.path.abspath(path), limits)
+                    yield read_picture("/", os.path.abspath(path), limits)
                 except PictureError as error:
                     yield error
 
         return [
-            UsageError(f"{vector} (query {quote(path)})") if isinstance(vector, PictureError) else (vector, _NOT_A_ROW)
+            _unusable(path, vector) if isinstance(vector, PictureError) else (vector, _NOT_A_ROW)
             for path, vector in zip(paths, self.encoder.pictures(read_all(), limits), strict=True)
         ]
 
@@ -257,6 +267,11 @@ def _unknown(text: str) -> UsageError:
         f"expected a text query with words of the shop, got {quote(text)}: no word or trigram of the query is in the "
         "vocabulary"
     )
+
+
+def _unusable(path: str, fault: PictureError) -> UsageError:
+    remedy = _QUERY_REMEDIES.get(fault.reason, fault.remedy)
+    return UsageError(f"{fault.reason}: expected {fault.expected}, got {fault.got}: {remedy} (query {quote(path)})")
 
 
 class Titles:

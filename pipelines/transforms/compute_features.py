@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from model.image_encoder import ImageEncoder
 from model.image_encoder_spec import ImageEncoderSpec
-from model.pictures import REMEDIES, PictureLimits
+from model.pictures import PictureError, PictureLimits
 from model.text_encoder import TextEncoder
 from model.text_encoder_spec import TextEncoderSpec
 from model.vocabulary import Vocabulary
@@ -250,8 +250,8 @@ class _Bucket:
         )
 
     def _reject_picture(self, item_id: str, picture: PictureFingerprint) -> None:
-        reason = str(picture.reason)
-        self._reject("picture", item_id, reason, str(picture.expected), str(picture.got), picture.uri, REMEDIES[reason])
+        fault = PictureError(str(picture.reason), str(picture.expected), str(picture.got))
+        self._reject("picture", item_id, fault.reason, fault.expected, fault.got, picture.uri, fault.remedy)
 
     def _reject_row(self, item_id: str, num_rejected: int) -> None:
         got = f"no text token and {num_rejected} pictures, none of them usable"

@@ -47,6 +47,15 @@ def test_what_is_not_read_has_a_reason(root, uri, reason):
     assert caught.value.remedy in str(caught.value)
 
 
+def test_a_path_with_a_comma_may_be_a_list_and_is_told_how_one_is_written(root):
+    with pytest.raises(PictureError) as caught:
+        read_picture(root, "sub/a.bin,sub/b.bin", LIMITS)
+    assert '["a.jpg", "b.jpg"], or in CSV as a.jpg|b.jpg' in caught.value.remedy
+    with pytest.raises(PictureError) as caught:
+        read_picture(root, "sub/none.bin", LIMITS)
+    assert "a.jpg" not in caught.value.remedy
+
+
 def test_files_above_the_cap_are_refused(root):
     with pytest.raises(PictureError, match="at most 4 bytes, got 5 bytes"):
         read_picture(root, "sub/a.bin", PictureLimits(max_bytes=4))
