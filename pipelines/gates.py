@@ -136,11 +136,13 @@ TRAINING = AtStake("a model is trained on {run}", "No model is trained: the stor
 
 
 def require_passed(results: list[GateResult], run: Path, at_stake: AtStake = PUBLICATION) -> None:
-    """Raises ThresholdError, with formula, numbers and remedy of each failed gate, if there is one."""
+    """Raises ThresholdError if a gate failed: with its formula, numbers and remedy; of several of a whole run, whose
+    table (format_gates) has all that, with names and remedies alone."""
     failed = [result for result in results if result.status == FAILED]
     if not failed:
         return
-    reasons = " ".join(map(told, failed))
+    is_whole = len(results) == len(GATES)
+    reasons = _names_and_remedies(failed) if is_whole and len(failed) > 1 else " ".join(map(told, failed))
     not_passed = [result.name for result in results if result.status in (FAILED, ACCEPTED)]
     can = [name for name in not_passed if GATES[name].acceptable]
     never = [result.name for result in failed if not GATES[result.name].acceptable]
@@ -149,11 +151,19 @@ def require_passed(results: list[GateResult], run: Path, at_stake: AtStake = PUB
         ways.append(f"{', '.join(never)} cannot be accepted.")
     if len(never) < len(failed):
         ways.append(f'If it is right all the same, repeat the call with --accept {",".join(can)} --because "...".')
-    report = f" ({run / GATES_FILE} has all gates)" if len(results) == len(GATES) else ""
+    report = f" ({run / GATES_FILE} has all gates)" if is_whole else ""
     raise ThresholdError(
         f"expected every gate to pass before {at_stake.waiting.format(run=run)}, got {len(failed)} failed{report}: "
         f"{reasons} {at_stake.otherwise} {' '.join(ways)}"
     )
+
+
+def _names_and_remedies(failed: list[GateResult]) -> str:
+    """Gates of one remedy together."""
+    names: dict[str, list[str]] = {}
+    for result in failed:
+        names.setdefault(result.remedy, []).append(f"[{result.name}]")
+    return " ".join(f"{' '.join(gates)} To do: {remedy}." for remedy, gates in names.items())
 
 
 def format_gates(results: list[GateResult]) -> str:

@@ -132,8 +132,11 @@ def test_a_damaged_yesterday_fails_what_needs_it_until_a_person_accepts(days, da
     found = judge(today, yesterday)
     assert statuses(found)["failed"] == failing
     assert all(found[name].message.startswith("the days cannot be compared: expected") for name in failing)
-    with pytest.raises(ThresholdError, match="the new run stands without it"):
+    with pytest.raises(ThresholdError, match="the new run stands without it") as error:
         require_passed(list(found.values()), today)
+    assert str(error.value).count("restore the file that is named") == 1  # however many gates say so
+    assert all(f"[{name}]" in str(error.value) for name in failing)
+    assert ("the days cannot be compared" in str(error.value)) == (len(failing) == 1)  # else the table says it
     assert any(str(yesterday) in found[name].message for name in failing)  # a person is told the whole place,
     accepted = judge(today, yesterday, **dict.fromkeys(failing, "the disk of yesterday broke"))
     report = (today / "gates.json").read_text()
