@@ -22,6 +22,8 @@ from schemas.user_rows import MAX_USER_BUCKETS, USERS_STAGE
 #: Part of the fingerprint, and of what is compared before clusters are taken over: raise it when the same actions give
 #: other users.
 CODE_VERSION = 1
+#: Part of the fingerprint alone: raise it when the same actions give other counts.
+COUNTS_VERSION = 2
 MIN_BUCKETS = 4
 
 
@@ -76,7 +78,7 @@ def plan(config: UsersConfig) -> UsersPlan:
         "window_days": config.window_days,
     }
     made_with = {"alpha": alpha, "code_version": CODE_VERSION, "libraries": versions_of("numpy", "scipy")}
-    identity = fingerprint([made_with, settings, columns, input_identity(files), vectors.identity])
+    identity = fingerprint([COUNTS_VERSION, made_with, settings, columns, input_identity(files), vectors.identity])
     return UsersPlan(
         run=config.run,
         source=_source(config, columns, num_buckets, vectors, identity),

@@ -37,7 +37,7 @@ def read_user_log(
     """(actions of `kinds` at from_us <= time < to_us, impressions at shown_from_us <= time < to_us or None if the log
     has none, counts). Only items that have a vector; the impressions have the user numbers of the actions.
 
-    Counts: rows_read = rows_quarantined + rows_other_actions (impressions too) + rows_without_user + rows_in_future +
+    Counts: rows_read = rows_quarantined + rows_after_date + rows_other_actions (impressions too) + rows_without_user +
     rows_too_old + rows_item_unknown + rows_used. Raises UsageError for inputs that are not there or lack a column,
     ThresholdError if too much of the log is rejected or nothing of it is used.
     """

@@ -3,8 +3,9 @@
     slices -> (bucket, IPC bytes of ACTIONS)
 
 Items travel as row numbers of the embeddings, -1 for one without a vector. A slice is a unit of the stage "users" that
-only counts. Rows: rows_read = rows_quarantined + rows_other_actions + rows_without_user + rows_in_future + rows_too_old
-+ those that come out; each counts where it first belongs, in this order.
+only counts. Rows: rows_read = rows_quarantined + rows_after_date + rows_other_actions + rows_without_user +
+rows_too_old + those that come out; each counts where it first belongs, in this order, which is that of
+pipelines.log_rows: rows of one name are the same rows.
 """
 
 from collections import Counter
@@ -63,9 +64,9 @@ def actions_in_window(engagements: pa.Table, source: ActionsSource) -> tuple[pa.
         counts[left_out] += len(rows) - len(kept)
         rows = kept
 
+    keep(pc.less(rows["timestamp"].cast(pa.int64()), source.end_us), "rows_after_date")
     keep(pc.is_in(rows["action"], pa.array(source.actions)), "rows_other_actions")
     keep(rows["user_id"].is_valid(), "rows_without_user")
-    keep(pc.less(rows["timestamp"].cast(pa.int64()), source.end_us), "rows_in_future")
     keep(pc.greater_equal(rows["timestamp"].cast(pa.int64()), source.start_us), "rows_too_old")
     arrays = [rows["user_id"], rows["item_id"], rows["timestamp"].cast(pa.int64())]
     return pa.Table.from_arrays(arrays, ["user_id", "item_id", "time_us"]), counts
@@ -78,7 +79,7 @@ def why_unused(counts: Mapping[str, int], otherwise: str) -> str:
         "rows_without_user": "see that the log has a user_id, or that [columns.engagements] names it",
         "rows_item_unknown": "see that the log and the catalogue have the same item ids",
         "rows_other_actions": "see --actions",
-        "rows_in_future": "give a later --date",
+        "rows_after_date": "give a later --date",
         "rows_too_old": "give a --date inside the log",
     }
     shown = found_in_words({name: count for name, count in counts.items() if ":" not in name})

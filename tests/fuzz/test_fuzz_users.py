@@ -77,7 +77,7 @@ def check_log(rng: random.Random, folder: Path, vectors: Path, events: list[dict
     again = users.run(users.UsersConfig(run=str(second), reuse_from=str(first), **settings), beam_options([]))["counts"]
     assert data_of(second) == data_of(first)
     assert again["users_reused"] == again["users_yesterday"] == again["users_written"] == counts["users_written"]
-    told = ("rows_read", "rows_used", "rows_in_future", "rows_too_old", "rows_item_unknown", "rows_over_cap")
+    told = ("rows_read", "rows_used", "rows_after_date", "rows_too_old", "rows_item_unknown", "rows_over_cap")
     return Outcome(counts=Counter({name: counts.get(name, 0) for name in (*told, "users_written")}))
 
 

@@ -282,7 +282,7 @@ def test_too_few_user_days_are_refused_with_what_to_do(shop, tmp_path, capsys):
     message = capsys.readouterr().err
     assert "expected at least 20 user-days" in message
     assert "got 0" in message
-    assert "rows in future 720, rows read 780, rows used 60. To do: give a later --date" in message
+    assert "rows after date 720, rows read 780, rows used 60. To do: give a later --date" in message
     assert not (tmp_path / "c.json").exists()
 
 

@@ -28,6 +28,7 @@ from users_runs import (
 
 from pipelines import users
 from pipelines.users import main
+from schemas.files import read_sealed_json
 from schemas.hashing import bucket_of
 from schemas.users import read_popularity, read_user_actions
 
@@ -67,10 +68,13 @@ def test_the_job_equals_a_plain_computation(tmp_path, vectors):
     assert {len(user["clusters"]) for user in expected.values()} > {5, 6}
     assert sum(user["counts"][2] for user in expected.values()) > 0 < sum(u["counts"][1] for u in expected.values())
     assert counts["rows_read"] == len(rows)
-    left_out = ("quarantined", "other_actions", "without_user", "in_future", "too_old", "item_unknown", "over_cap")
+    left_out = ("quarantined", "after_date", "other_actions", "without_user", "too_old", "item_unknown", "over_cap")
     assert all(counts[f"rows_{name}"] for name in left_out[1:])
     assert counts["rows_read"] == counts["rows_used"] + sum(counts[f"rows_{name}"] for name in left_out)
+    same = ("rows_read", "rows_after_date", "rows_other_actions")
     assert counts["users_written"] == counts["users_computed"] == counts["users_new"] == 25
+    of_log = read_sealed_json(tmp_path / "run" / "manifests" / "log.json")["counts"]
+    assert {name: of_log[name] for name in same} == {name: counts[name] for name in same}
 
 
 def test_the_manifest_says_what_users_were_made_with(tmp_path, vectors):
@@ -178,7 +182,7 @@ def test_the_window_is_half_open(tmp_path, vectors):
     ages = {"future": -1, "now": 0, "last": instant, "first": 90, "old": 90 + instant}
     found, counts = job(tmp_path, vectors, [row(user, "item-001", age) for user, age in ages.items()])
     assert found.keys() == {"last", "first"}
-    assert (counts["rows_in_future"], counts["rows_too_old"]) == (2, 1)
+    assert (counts["rows_after_date"], counts["rows_too_old"]) == (2, 1)
 
 
 def test_rows_without_a_user_and_bad_rows_are_counted(tmp_path, vectors):

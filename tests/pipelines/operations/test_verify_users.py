@@ -19,7 +19,7 @@ from pipelines.operations.verify import main, verify_run
 from pipelines.units import read_stage_manifest
 from schemas.embeddings import read_embeddings
 from schemas.errors import CorruptFileError
-from schemas.files import read_json, sha256_of_file, write_json, write_text
+from schemas.files import read_json, read_sealed_json, sha256_of_file, write_json, write_sealed_json, write_text
 from schemas.quarantine import quote
 from schemas.user_rows import UserActionRows, UserRows
 from schemas.users import (
@@ -91,6 +91,15 @@ def test_the_store_shows_reuse_change_and_loss(users_store):
     assert max(np.diff(rows.medoid_offsets)) >= 2
     assert len(rows.medoid_C) < len(rows.labels_M)
     assert counts["actions_item_unknown"] >= 1
+
+
+def test_users_counted_by_an_earlier_version_are_not_added_up(own_store):
+    path = current(own_store) / "manifests" / "users.json"
+    manifest = read_sealed_json(path)
+    manifest["counts"]["rows_in_future"] = manifest["counts"].pop("rows_after_date")
+    write_sealed_json(path, manifest)
+    (found,) = [each for each in verify_run(own_store, current(own_store)) if each.check == "counts"]
+    assert (found.problems, "users made by an earlier version" in found.warnings[0]) == ([], True)
 
 
 def test_users_of_a_run_that_is_not_published_yet_are_checked(own_store):
