@@ -9,7 +9,7 @@ What has not changed since the run before is taken over from it, picture by pict
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ from pipelines.user_config import UserSettings, check_users_input
 from schemas.columns import table_columns
 from schemas.errors import CorruptFileError, UsageError
 from schemas.files import expand_inputs, write_json
+from schemas.quarantine import quote
 from schemas.reading import check_columns, input_identity
 from schemas.tables import ENGAGEMENTS
 from schemas.user_rows import USERS_STAGE
@@ -52,9 +53,7 @@ _THRESHOLDS = frozenset(field.name for field in fields(GateThresholds))
 class DailyConfig(GateThresholds, Acceptance, UserSettings):
     """One day: the shop's whole catalogue in, published embeddings and index out."""
 
-    catalog: str = flag(
-        path=True, help="catalogue of the day: a file, a folder of parts or a glob; {date} means --date"
-    )
+    catalog: str = flag(path=True, help=ingest.CATALOG_HELP)
     engagements: str | None = flag(
         path=True, default=None, help="engagements up to the end of --date, for users and the run's metrics"
     )
@@ -106,6 +105,7 @@ def _check_early(config: DailyConfig) -> None:
     features.check_image_root(config.image_root)
     narrow(ingest.IngestConfig, config, run=config.store)
     narrow(index.IndexConfig, config, run=config.store)
+    index.check_backend(config.index_backend)
     check_accepted(config.accepted())
     store.buckets_for(config.store, config.num_buckets)
     check_columns(expand_inputs(config.catalog, config.date), table_columns(config.columns, "catalogue"))
@@ -183,14 +183,19 @@ def _check_calibration(folder: Path, facts: dict[str, Any]) -> None:
     """Raises UsageError if somebody calibrated since the run was named after what users are made with."""
     made = read_stage_manifest(str(folder), USERS_STAGE)
     named, found = (
-        {name: of.get(name) for name in _CALIBRATED} | {"sampled": of.get("sampled", True)}
-        for of in (facts["config"], made)
+        ", ".join(f"{name} {quote(value)}" for name, value in _chosen_in(values).items())
+        for values in (facts["config"], made)
     )
     if named != found:
         raise UsageError(
             f"expected users made with {named}, got {found} in {folder}: somebody calibrated while the run was at "
             "work. Repeat the call: it makes another run, with the new one"
         )
+
+
+def _chosen_in(values: Mapping[str, Any]) -> dict[str, Any]:
+    """What a calibration chooses, of a run's config or of the manifest of its users: medoids are sampled unless said."""
+    return {name: values.get(name) for name in _CALIBRATED} | {"sampled": values.get("sampled", True)}
 
 
 def makes_users(config: DailyConfig) -> bool:

@@ -50,6 +50,10 @@ STAGE = "items"
 CODE_VERSION = 3
 MIN_BUCKETS = 4
 ROWS_PER_BUCKET = 3_000
+CATALOG_HELP = (
+    "catalogue: a file, a folder of parts or a glob; {date} means --date. Several pictures in a CSV cell: a JSON list, "
+    "or paths separated by |"
+)
 EXAMPLE = (
     "python -m pipelines.ingest --run=store/runs/2026-06-30/0123456789abcdef "
     "--catalog='catalog/{date}/' --date=2026-06-30"
@@ -61,7 +65,7 @@ class IngestConfig:
     """Reads a catalogue, quarantines its bad rows and writes the rest into buckets sorted by item_id."""
 
     run: str = flag(path=True, help="run folder to write into")
-    catalog: str = flag(path=True, help="catalogue: a file, a folder of parts or a glob; {date} becomes --date")
+    catalog: str = flag(path=True, help=CATALOG_HELP)
     date: str | None = flag(default=None, help="the day of the catalogue, YYYY-MM-DD")
     num_buckets: int = flag(default=0, help=f"buckets of the store; 0: one for {ROWS_PER_BUCKET} rows, at least 4")
     columns: dict[str, Any] = flag(default={}, help="our column name -> the shop's, from [columns] of the config file")

@@ -44,7 +44,8 @@ class UserSettings:
     )
     max_actions: int = flag(default=2_000, help="the newest actions of a user that are clustered")
     num_user_buckets: int = flag(
-        default=0, help=f"files of users; 0: as --reuse-from has, else one for {ROWS_A_BUCKET} engagements, at least 4"
+        default=0,
+        help=f"files of users; 0: as the run before has, else one for {ROWS_A_BUCKET} engagements, at least 4",
     )
 
     def check_user_settings(self) -> None:

@@ -19,6 +19,7 @@ from pipelines import store
 from pipelines.console.exit_codes import exit_code
 from pipelines.console.jobs import flag, parse_alone
 from pipelines.gating.thresholds import LogThresholds
+from pipelines.ingest import CATALOG_HELP
 from pipelines.operations.doctor_fields import warn_of_lost_columns
 from pipelines.operations.doctor_inputs import (
     Inputs,
@@ -49,9 +50,7 @@ EXAMPLE = "itemsage doctor --config shop.toml --date 2026-06-30"
 class DoctorConfig(LogThresholds):
     """Checks machine, store, model and inputs before a run, and puts some rows through every stage. Changes nothing."""
 
-    catalog: str | None = flag(
-        path=True, default=None, help="catalogue: a file, a folder of parts or a glob; {date} means --date"
-    )
+    catalog: str | None = flag(path=True, default=None, help=CATALOG_HELP)
     engagements: str | None = flag(path=True, default=None, help="engagements, likewise")
     image_root: str = flag(path=True, default=".", help="folder that relative picture paths start from")
     store: str | None = flag(path=True, default=None, help="store folder; it need not exist yet")

@@ -5,6 +5,7 @@ that, clusters hold today if alpha, code and libraries are the same. A file that
 cannot be read or does not fit itself is no source of anything: its users count as new, and a line on stderr says so.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -70,9 +71,27 @@ def open_earlier_users(folder: str | None, run: str, num_buckets: int, made_with
     if made_before != made_with:
         say(
             USERS_STAGE,
-            f"all users are computed, nobody taken over from {folder}: made with {quote(made_before)}, now {made_with}",
+            f"all users are computed, nobody taken over from {folder}: {_differing(made_before, made_with)}",
         )
     return EarlierRun(folder, sha256_of, has_clusters=made_before == made_with)
+
+
+def _differing(before: Any, now: Mapping[str, Any]) -> str:
+    """What users were made with before and are not now; either as `made_with` of open_earlier_users.
+
+    >>> _differing({"alpha": 0.8, "libraries": {"numpy": "2"}}, {"alpha": 1.6, "libraries": {"numpy": "2"}})
+    'alpha was 0.8, is 1.6'
+    """
+    then, today = _flat(before), _flat(now)
+    names = [name for name in today | then if then.get(name) != today.get(name)]
+    told = (f"{name} was {quote(then.get(name))}, is {quote(today.get(name))}" for name in names)
+    return "; ".join(told).replace("_", " ")
+
+
+def _flat(made_with: Any) -> dict[str, Any]:
+    found = made_with if isinstance(made_with, dict) else {}
+    libraries = found.get("libraries")
+    return {**found, "libraries": None} | (libraries if isinstance(libraries, dict) else {})
 
 
 def earlier_num_buckets(folder: str | None) -> int | None:

@@ -2,7 +2,9 @@
 scratch; what is damaged or was made otherwise is never taken over; an interrupted run goes on."""
 
 import dataclasses
+import doctest
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +24,7 @@ from users_runs import (
 )
 
 from model.user_clusters import ItemVectors, clustered_hashes
+from pipelines.transforms import earlier_users
 from pipelines.transforms.earlier_users import check_user_actions
 from pipelines.units import read_stage_manifest, write_stage_manifest
 from schemas.errors import CorruptFileError
@@ -296,3 +299,10 @@ def test_what_came_in_decides_whether_a_unit_is_finished(days):
     after = json.loads((days.first / "manifests" / "users.json").read_text())
     assert before["fingerprint"] != after["fingerprint"]
     assert after["counts"]["rows_read"] == len(days.rows) - 1
+
+
+def test_what_users_were_made_with_before_is_told_in_words(tmp_path, capsys):
+    Days(tmp_path).go_on(base_rows(), *TOMORROW, "--alpha", "0.25")
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if "nobody taken over" in line]
+    assert re.search(r": alpha was [0-9.]+, is 0\.25$", line)
+    assert doctest.testmod(earlier_users).attempted == 1
