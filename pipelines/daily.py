@@ -183,19 +183,23 @@ def _check_calibration(folder: Path, facts: dict[str, Any]) -> None:
     """Raises UsageError if somebody calibrated since the run was named after what users are made with."""
     made = read_stage_manifest(str(folder), USERS_STAGE)
     named, found = (
-        ", ".join(f"{name} {quote(value)}" for name, value in _chosen_in(values).items())
-        for values in (facts["config"], made)
+        _chosen_in(facts["config"]),
+        _chosen_in(made),
     )
     if named != found:
         raise UsageError(
-            f"expected users made with {named}, got {found} in {folder}: somebody calibrated while the run was at "
-            "work. Repeat the call: it makes another run, with the new one"
+            f"expected users made with {_in_words(named)}, got {_in_words(found)} in {folder}: somebody calibrated "
+            "while the run was at work. Repeat the call: it makes another run, with the new one"
         )
 
 
 def _chosen_in(values: Mapping[str, Any]) -> dict[str, Any]:
     """What a calibration chooses, of a run's config or of the manifest of its users: medoids are sampled unless said."""
     return {name: values.get(name) for name in _CALIBRATED} | {"sampled": values.get("sampled", True)}
+
+
+def _in_words(made_with: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name.replace('_', ' ')} {quote(value)}" for name, value in made_with.items())
 
 
 def makes_users(config: DailyConfig) -> bool:

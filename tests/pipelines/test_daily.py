@@ -290,8 +290,9 @@ def test_a_calibration_in_the_middle_of_a_run_stops_it(published):
     daily._check_calibration(published, manifest)
     for changed in ({"alpha": 0.123}, {"samples": 77}):
         facts = {**manifest, "config": {**manifest["config"], **changed}}
-        with pytest.raises(UsageError, match=r"calibrated while the run was at work. Repeat the call"):
+        with pytest.raises(UsageError, match=r"calibrated while the run was at work. Repeat the call") as error:
             daily._check_calibration(published, facts)
+        assert "popularity weight None, got alpha" in str(error.value)
 
 
 @pytest.mark.parametrize("change", [*REJECTED, *UNUSED])
