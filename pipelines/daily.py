@@ -194,7 +194,7 @@ def _check_calibration(folder: Path, facts: dict[str, Any]) -> None:
 
 
 def _chosen_in(values: Mapping[str, Any]) -> dict[str, Any]:
-    """What a calibration chooses, of a run's config or of the manifest of its users: medoids are sampled unless said."""
+    """What a calibration chooses, of a run or of the manifest of its users: medoids are sampled unless said."""
     return {name: values.get(name) for name in _CALIBRATED} | {"sampled": values.get("sampled", True)}
 
 
