@@ -59,7 +59,7 @@ class AskedQueries:
             return found
         encoder = QueryEncoder(self.model, device="cpu")
         if self.texts:
-            vectors_QD, num_tokens_Q = encoder.texts_and_token_counts(self.texts)
+            vectors_QD, num_tokens_Q = encoder.texts_and_inputs(self.texts)
             if (known_Q := num_tokens_Q > 0).any():
                 found["text"] = RecallQueries(vectors_QD=vectors_QD[known_Q], source=self.texts_are)
         if self.pictures_QD is not None:
