@@ -292,7 +292,7 @@ def test_a_calibration_in_the_middle_of_a_run_stops_it(published):
         facts = {**manifest, "config": {**manifest["config"], **changed}}
         with pytest.raises(UsageError, match=r"calibrated while the run was at work. Repeat the call") as error:
             daily._check_calibration(published, facts)
-        assert "popularity weight None, got alpha" in str(error.value)
+        assert "popularity weight None, sampled True, got alpha" in str(error.value)
 
 
 @pytest.mark.parametrize("change", [*REJECTED, *UNUSED])
