@@ -38,7 +38,7 @@ class AdamTowardsStart(torch.optim.Adam):
 
 class RowAdam(torch.optim.Optimizer):
     """Adam of the rows that a sparse gradient touches, the others and their moments as they were: the numbers of
-    torch.optim.SparseAdam, its exact twin, in half the time (benchmarks.training)."""
+    torch.optim.SparseAdam, its exact twin, in half the time (LOG.md)."""
 
     def __init__(self, parameters: Iterable[nn.Parameter], lr: float, betas: tuple[float, float]):
         super().__init__(list(parameters), {"lr": lr, "betas": betas, "eps": 1e-8})

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from model.image_encoder_spec import image_encoder_spec
 from model.itemsage_config import ItemSageConfig
 from model.split import SplitConfig
+from model.text_encoder_spec import text_encoder_spec
 from model.training_config import TrainingConfig, TrainingResult
 from model.training_run import METRICS_NAME
 from pipelines.console.jobs import narrow
@@ -32,7 +33,7 @@ class UntrainedModelError(ThresholdError):
 
 def check_early(config: "TrainConfig") -> None:
     """Raises UsageError for what would otherwise be found out after minutes of work: numbers, paths, columns, an image
-    encoder without pictures, weights."""
+    encoder without pictures, weights, a text encoder that cannot be read."""
     if config.engagements is None and config.pseudo_queries == 0:
         raise UsageError(
             "expected --engagements, --pseudo-queries or both, got neither: there is nothing to learn from"
@@ -55,6 +56,8 @@ def check_early(config: "TrainConfig") -> None:
         image_encoder_spec(
             config.image_encoder, config.image_weights, config.image_weights_name, config.image_weights_sha256
         )
+    if config.text_encoder is not None:
+        text_encoder_spec(config.text_encoder, config.device, config.text_dtype)
 
 
 def check_lists_pictures(config: "TrainConfig", num_listed: int) -> None:
