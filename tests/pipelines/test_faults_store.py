@@ -288,7 +288,7 @@ def test_yesterdays_run_deleted(bench, folder, figures):
     assert "to name a finished run" in bench.run("search", "--store", str(folder), "--text", "red dress").error
     before, outcome = pointer_of(folder), bench.day(folder)
     assert outcome.code == 3, outcome.output
-    assert "cannot be compared" in outcome.error
+    assert "cannot be compared" in outcome.output
     assert pointer_of(folder) == before
     accepted = re.search(r"--accept (\S+)", outcome.error)
     assert accepted is not None
