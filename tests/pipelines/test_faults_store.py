@@ -261,6 +261,13 @@ def test_a_run_of_an_earlier_day_leaves_readers_where_they_are(bench, folder, fi
     assert pointer_of(folder) == before
     (run,) = (folder / "runs" / "2026-06-28").iterdir()
     assert_sound(folder, run)
+    again = bench.day(folder, "--attempt", "1", date="2026-06-28")
+    assert again.code == 0, again.output
+    assert f"compared with {run}\n" in again.output
+    (second,) = set((folder / "runs" / "2026-06-28").iterdir()) - {run}
+    changes = read_json(second / "changes.json")
+    assert (changes["against"], changes["counts"]["new"], changes["counts"]["changed"]) == (run.name, 0, 0)
+    assert pointer_of(folder) == before
     if SOAK:
         published_after(bench, folder)
         today = store.current_run(str(folder))
