@@ -31,6 +31,9 @@ _CENTRAL_TOLERANCE = 1e-9
 #: Stands for 0 in divisions: an Exp(1) draw over it is finite.
 _LEAST_IMPORTANCE = 1e-300
 
+#: Alpha where nobody gave or calibrated one: near what suits the sample shop at e = 3 and a grocer's log at e = 20.
+DEFAULT_ALPHA = 5.0
+
 
 @dataclass(frozen=True)
 class Clusters:

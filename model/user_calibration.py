@@ -9,6 +9,7 @@ seen items can show (model/user_new_items.py); R-precision, the order of the day
 recalls may decide, or the geometric mean of all three, which no measure can win alone.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol as Having
@@ -16,6 +17,7 @@ from typing import Protocol as Having
 import numpy as np
 
 from model.distinct_search import DistinctVectors
+from model.pinnersage import DEFAULT_ALPHA
 from model.user_actions import Actions
 from model.user_baselines import pinnersage
 from model.user_evaluation import METRICS, Protocol, UserDays, walk_forward
@@ -90,10 +92,11 @@ def deciding(point: _Recalls, decided_by: str) -> float:
 
 def best_point(curve: Sequence[CurvePoint], decided_by: str = ALL) -> CurvePoint:
     """The highest value of what decides; of equal ones the fewest medoids, which are the cheapest, then sampled ones,
-    which differ from request to request, then the largest alpha, which has the fewest vectors."""
+    which differ from request to request, then the alpha nearest to DEFAULT_ALPHA: what a curve cannot tell, as in a
+    small shop whose lists hold nearly everything, stays as it was."""
     least = max(deciding(point, decided_by) for point in curve) - _TIE
     equal = (point for point in curve if deciding(point, decided_by) >= least)
-    return min(equal, key=lambda point: (point.samples, not point.sampled, -point.alpha))
+    return min(equal, key=lambda point: (point.samples, not point.sampled, abs(math.log(point.alpha / DEFAULT_ALPHA))))
 
 
 def best_by_samples(curve: Sequence[CurvePoint], decided_by: str = ALL) -> list[CurvePoint]:

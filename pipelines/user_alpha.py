@@ -7,14 +7,13 @@ import re
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
+from model.pinnersage import DEFAULT_ALPHA
 from pipelines.history import RUN_NAME
 from schemas.errors import CorruptFileError, UsageError
 from schemas.files import read_sealed_json, shown
 from schemas.hashing import stable_hash
 from schemas.quarantine import quote
 
-#: Used where nobody gave or calibrated one: near what suits the sample shop at e = 3 and a grocer's log at e = 20.
-DEFAULT_ALPHA = 5.0
 #: The paper's e; used where alpha was not calibrated for another.
 DEFAULT_SAMPLES = 3
 MAX_SAMPLES = 100

@@ -4,8 +4,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from model.pinnersage import DEFAULT_ALPHA
 from model.user_baselines import NUM_SAMPLED
-from pipelines.user_alpha import DEFAULT, DEFAULT_ALPHA, Calibrated, alpha_of, best_alphas, calibrated_on
+from pipelines.user_alpha import DEFAULT, Calibrated, alpha_of, best_alphas, calibrated_on
 from pipelines.user_config import UsersConfig
 from schemas.errors import UsageError
 from schemas.files import shown

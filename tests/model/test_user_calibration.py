@@ -34,8 +34,10 @@ def point(
     return CurvePoint(samples=samples, alpha=alpha, recall=recall, **rest)
 
 
-def test_equal_recalls_go_to_the_larger_alpha():
+def test_equal_recalls_go_to_the_alpha_nearest_to_the_default():
     assert best_point([point(1, 0.2), point(2, 0.3), point(4, 0.3), point(8, 0.1)]).alpha == 4
+    everything = [point(alpha, 1.0) for alpha in (0.1, 1.9, 5.3, 8.7, 64)]  # lists that hold the whole catalogue
+    assert best_point(everything).alpha == 5.3
 
 
 def test_equal_recalls_go_to_fewer_samples_even_of_a_smaller_alpha():

@@ -12,11 +12,11 @@ import pyarrow.parquet as pq
 import pytest
 from useless_logs import REJECTED, UNUSED, epoch_us, only_shown, write
 
+from model.pinnersage import DEFAULT_ALPHA
 from pipelines import cli, daily, store, train
 from pipelines.console.jobs import beam_options
 from pipelines.operations.verify import verify_run
 from pipelines.serving.searcher import Searcher
-from pipelines.user_alpha import DEFAULT_ALPHA
 from schemas.errors import UsageError
 from schemas.files import read_sealed_json, write_sealed_json
 from schemas.sample_shop.generate import generate
