@@ -27,7 +27,7 @@ SOAK = bool(os.environ.get("ITEMSAGE_SOAK"))
 soak_only = pytest.mark.skipif(not SOAK, reason="make soak")
 NUM_BUCKETS = 3
 #: Keeps about two thirds of the shop's items as the models of these tests see them.
-REFINE_COSINE = "0.9"
+REFINE_COSINE = "0.95"
 #: What ends a run in a clear way: a fault, a wrong call, a failed threshold.
 CLEAR = (1, 2, 3)
 MODEL, OTHER_MODEL = 0, 1
