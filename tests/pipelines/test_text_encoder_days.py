@@ -57,10 +57,10 @@ def shop(tmp_path_factory) -> Path:
     rows = [row(number) for number in range(NUM_ITEMS)]
     run_day(folder, "2026-06-29", rows)
     picture_vectors._TEXT_CACHES.forget()
-    encoded: list[str] = []
-    encode = TextEncoder.encode
+    encoded: list[tuple[str, ...]] = []
+    encode = TextEncoder.encode_means
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(TextEncoder, "encode", lambda self, texts: encoded.extend(texts) or encode(self, texts))
+        patched.setattr(TextEncoder, "encode_means", lambda self, items: encoded.extend(items) or encode(self, items))
         run_day(folder, "2026-06-30", [row(0, " milk"), *rows[1:], row(NUM_ITEMS)])
     (folder / "encoded.json").write_text(json.dumps(encoded))
     return folder
@@ -88,7 +88,7 @@ def test_records_have_the_vectors_of_the_models_encoder(model, today):
 
 
 def test_the_second_day_encodes_what_is_new(shop):
-    new = [*item_sentences(row(0, " milk")), *item_sentences(row(NUM_ITEMS))]
+    new = [list(item_sentences(row(0, " milk"))), list(item_sentences(row(NUM_ITEMS)))]
     assert sorted(json.loads((shop / "encoded.json").read_text())) == sorted(new)
 
 

@@ -22,7 +22,10 @@ from schemas.files import read_json, sha256_of_file, write_json
 from schemas.hashing import fingerprint
 
 CONFIG = ItemSageConfig(vocabulary_size=90, picture_dim=12, hash_rows=40, hash_dim=16, width=32, heads=4, ffn_dim=24)
-_HASHED = ("schema_version", "towers", "split", "picture_dim", "vocabulary_id", "image_encoder_id")
+_HASHED = (
+    *("schema_version", "towers", "split", "picture_dim", "text_dim", "vocabulary_id"),
+    *("image_encoder_id", "text_encoder_id"),
+)
 LOADERS = (load_item_encoder, load_text_tower, load_model)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 import verified_store
 from verified_store import current, problems
@@ -197,11 +198,15 @@ def unknown_item(run: Path) -> None:
 
 
 def removed_action(run: Path) -> None:
-    """The user with most actions has the last of them no more."""
+    """The user with most actions has the last one no more whose item is no medoid."""
+    clusters = pq.read_table(run / "users")["clusters"].to_pylist()
+    medoids = {cluster["medoid_item_id"] for of_user in clusters for cluster in of_user}
 
     def change(rows: UserActionRows) -> UserActionRows:
         user = int(np.argmax(np.diff(rows.action_offsets)))
-        kept = np.delete(np.arange(len(rows.item_ids)), rows.action_offsets[user + 1] - 1)
+        actions = np.arange(rows.action_offsets[user], rows.action_offsets[user + 1])
+        items = rows.item_ids.to_pylist()
+        kept = np.delete(np.arange(len(items)), [row for row in actions if items[row] not in medoids][-1])
         offsets = rows.action_offsets.copy()
         offsets[user + 1 :] -= 1
         return replace(
