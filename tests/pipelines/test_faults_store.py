@@ -159,8 +159,8 @@ def test_a_damaged_refined_index_of_yesterday_is_not_taken_over(bench, folder, f
     refused = "index: refined is computed, not taken over: expected sha256" in outcome.output
     assert refused == (damage == "flipped"), outcome.output  # of another size, it does not even count as finished
     today = store.current_run(str(folder))
-    times = [(run / "index" / "times.json").read_bytes() for run in (yesterday, today)]
-    assert times[0] == times[1], "the full index, which is sound, was not taken over"
+    forests = [(run / "index" / "items.ann").read_bytes() for run in (yesterday, today)]
+    assert forests[0] == forests[1], "the full index, which is sound, became another"
     PublishedItems(str(folder))
     figures["faults survived"] += 1
 
