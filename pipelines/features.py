@@ -40,6 +40,7 @@ from pipelines.transforms.changed_units import remove_set_aside, set_aside_if_ch
 from pipelines.transforms.compute_features import FeaturesSource, FeaturesStage
 from pipelines.transforms.earlier_features import STAGE
 from pipelines.transforms.process_units import ProcessUnits
+from pipelines.transforms.resolve_texts import PROGRESS as TEXTS_PROGRESS
 from pipelines.units import Unit, bucket_name, finished_sidecar, read_stage_manifest, write_stage_manifest
 from schemas.errors import CorruptFileError, UsageError
 from schemas.files import read_json
@@ -157,7 +158,8 @@ def run(config: FeaturesConfig, options: PipelineOptions) -> dict[str, Any]:
             with beam.Pipeline(options=options) as pipeline:
                 _define(pipeline, config, planned)
     finally:
-        Progress.close_shared(STAGE)
+        for name in (STAGE, TEXTS_PROGRESS):
+            Progress.close_shared(name)
     manifest = write_stage_manifest(config.run, STAGE, [unit.name for unit in planned.units], **planned.facts)
     remove_set_aside(config.run)
     print_summary(STAGE, manifest["counts"], started_s, f"{config.run}/{STAGE}")

@@ -11,10 +11,12 @@ import numpy as np
 
 from model.text_encoder import TextEncoder
 from model.text_encoder_spec import item_sentences
+from pipelines.console.progress import Progress
 from pipelines.picture_vectors import VectorCache, VectorFile
 from pipelines.transforms.known_features import KnownFeatures
 from schemas.fingerprints import text_hash
 
+PROGRESS = "features: texts"
 #: Sentences encoded together: enough to fill the batches of every length, little memory.
 _SENTENCES_A_CALL = 2048
 _NONE = np.zeros(0, np.float16)
@@ -79,6 +81,7 @@ class BucketTexts:
         for digest, vector_D in zip(new, vectors_ND, strict=True):
             self.vectors.add(digest, vector_D)
             self.cache.add(digest, vector_D)
+        Progress.shared(PROGRESS, "texts").advance(len(new))
 
 
 def _digest(sentences: tuple[str, ...]) -> bytes:
