@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+import math
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 from user_shop import TO, make_shop
 from users_runs import ITEM_IDS, MODEL_ID, finish_embeddings, row, vectors_of, write_log
 
-from model.pinnersage import US_PER_DAY
+from model.pinnersage import DEFAULT_ALPHA, US_PER_DAY
 from model.split import Split
 from model.user_calibration import alpha_grid
 from model.user_month_ahead import WEIGHTS
@@ -50,8 +51,8 @@ def test_the_alpha_that_keeps_groups_apart_is_chosen_written_and_found(shop, cap
     assert 1 < found["alpha"] < 20
     assert best["recall"] == pytest.approx(1)
     assert (best["clusters_median"], best["clusters_p90"]) == (3, 3)
-    larger = [point["recall"] for alpha, point in curve.items() if alpha > found["alpha"]]
-    assert max(larger) < 0.95  # of all that keep the groups apart the largest
+    apart = [alpha for alpha, point in curve.items() if point["recall"] > 0.999]
+    assert found["alpha"] == min(apart, key=lambda alpha: abs(math.log(alpha / DEFAULT_ALPHA)))
     assert curve[0.1]["recall"] < 0.9
     assert curve[64.0]["recall"] < 0.6
     assert curve[64.0]["clusters_median"] == 1

@@ -4,12 +4,12 @@ import re
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 import pytest
 import verified_store
 from verified_store import current, problems
@@ -198,23 +198,28 @@ def unknown_item(run: Path) -> None:
 
 
 def removed_action(run: Path) -> None:
-    """The user with most actions has the last one no more whose item is no medoid."""
-    clusters = pq.read_table(run / "users")["clusters"].to_pylist()
-    medoids = {cluster["medoid_item_id"] for of_user in clusters for cluster in of_user}
+    """A user lacks an action that is no medoid."""
 
     def change(rows: UserActionRows) -> UserActionRows:
-        user = int(np.argmax(np.diff(rows.action_offsets)))
-        actions = np.arange(rows.action_offsets[user], rows.action_offsets[user + 1])
-        items = rows.item_ids.to_pylist()
-        kept = np.delete(np.arange(len(items)), [row for row in actions if items[row] not in medoids][-1])
-        offsets = rows.action_offsets.copy()
+        medoids = [set(rows.medoid_C[start:end].tolist()) for start, end in pairwise(rows.medoid_offsets)]
+        user, place = next(
+            (user, place)
+            for user, count in enumerate(np.diff(rows.action_offsets))
+            for place in range(count)
+            if place not in medoids[user]
+        )
+        kept = np.delete(np.arange(len(rows.item_ids)), rows.action_offsets[user] + place)
+        offsets, medoid_C = rows.action_offsets.copy(), rows.medoid_C.copy()
         offsets[user + 1 :] -= 1
+        of_user = medoid_C[rows.medoid_offsets[user] : rows.medoid_offsets[user + 1]]
+        of_user[of_user > place] -= 1
         return replace(
             rows,
             action_offsets=offsets,
             item_ids=rows.item_ids.take(pa.array(kept)),
             times_us_M=rows.times_us_M[kept],
             labels_M=rows.labels_M[kept],
+            medoid_C=medoid_C,
         )
 
     change_actions(run, change)
