@@ -23,11 +23,10 @@ from model.image_encoder_spec import (
     save_from_spec,
     saved_image_encoder_spec,
 )
-from model.number_formats import DTYPES, MIN_PARITY_COSINE, smallest_cosine
+from model.number_formats import DTYPES, MIN_PARITY_COSINE, refuse_or_warn, smallest_cosine
 from model.ordered_map import ordered_map, single_threaded_pool, usable_cores
 from model.out_of_memory import is_out_of_memory
 from model.pictures import DEFAULT_LIMITS, PictureError, PictureLimits, decode_picture
-from schemas.errors import UsageError
 from schemas.hashing import seed_of
 from schemas.quarantine import quote
 
@@ -75,13 +74,7 @@ class ImageEncoder:
             got = f"{self.parity_cosine:.5f}"
         if self.parity_cosine >= MIN_PARITY_COSINE:
             return
-        message = (
-            f"expected {self.spec.dtype} vectors of {self.spec.name} within cosine {MIN_PARITY_COSINE} of float32, "
-            f"got {got}"
-        )
-        if not may_fall_back:
-            raise UsageError(f"{message}: use dtype float32 or auto")
-        warnings.warn(f"{message}: float32 is used, slower", stacklevel=4)
+        refuse_or_warn(self.spec.name, self.spec.dtype, MIN_PARITY_COSINE, got, may_fall_back)
         self._network, self.spec = exact, replace(self.spec, dtype="float32")
 
     def encode(self, pictures_BHWC: np.ndarray) -> np.ndarray:

@@ -1,5 +1,7 @@
 """In which number format and on which device an encoder computes, and how near to float32 its vectors must stay."""
 
+import warnings
+
 import numpy as np
 import torch
 
@@ -42,3 +44,12 @@ def smallest_cosine(a_BD: np.ndarray, b_BD: np.ndarray) -> float:
     norms_B = np.linalg.norm(a_BD, axis=1) * np.linalg.norm(b_BD, axis=1)
     cosines_B = (a_BD * b_BD).sum(axis=1) / np.maximum(norms_B, np.finfo(np.float32).tiny)
     return float(np.nan_to_num(cosines_B, nan=-1.0).min())
+
+
+def refuse_or_warn(name: str, dtype: str, least_cosine: float, got: str, may_fall_back: bool) -> None:
+    """Says that the encoder's vectors in a faster number format are too far from float32: a warning, after which the
+    caller computes in float32, or UsageError. got: the cosine, or what went wrong."""
+    message = f"expected {dtype} vectors of {name} within cosine {least_cosine} of float32, got {got}"
+    if not may_fall_back:
+        raise UsageError(f"{message}: use dtype float32 or auto")
+    warnings.warn(f"{message}: float32 is used, slower", stacklevel=5)

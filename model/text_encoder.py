@@ -8,7 +8,6 @@ has it, after a parity check with float32.
 
 import copy
 import os
-import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -18,7 +17,7 @@ import torch
 import torch.nn.functional as F
 
 from model.bert import load_bert
-from model.number_formats import DTYPES, MIN_PARITY_COSINE, smallest_cosine
+from model.number_formats import DTYPES, MIN_PARITY_COSINE, refuse_or_warn, smallest_cosine
 from model.ordered_map import ordered_map, single_threaded_pool, usable_cores
 from model.text_encoder_spec import TextEncoderSpec, saved_text_encoder_spec, text_encoder_spec
 from schemas.errors import UsageError
@@ -68,13 +67,7 @@ class TextEncoder:
         )
         if self.parity_cosine >= MIN_PARITY_COSINE:
             return
-        message = (
-            f"expected {self.spec.dtype} vectors of {self.spec.name} within cosine {MIN_PARITY_COSINE} of float32, "
-            f"got {self.parity_cosine:.5f}"
-        )
-        if not may_fall_back:
-            raise UsageError(f"{message}: use dtype float32 or auto")
-        warnings.warn(f"{message}: float32 is used, slower", stacklevel=4)
+        refuse_or_warn(self.spec.name, self.spec.dtype, MIN_PARITY_COSINE, f"{self.parity_cosine:.5f}", may_fall_back)
         self._network, self.spec = exact, replace(self.spec, dtype="float32")
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
