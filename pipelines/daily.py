@@ -105,7 +105,6 @@ def _check_early(config: DailyConfig) -> None:
     features.check_image_root(config.image_root)
     narrow(ingest.IngestConfig, config, run=config.store)
     narrow(index.IndexConfig, config, run=config.store)
-    index.check_backend(config.index_backend)
     check_accepted(config.accepted())
     store.buckets_for(config.store, config.num_buckets)
     check_columns(expand_inputs(config.catalog, config.date), table_columns(config.columns, "catalogue"))
@@ -182,10 +181,7 @@ def _facts(config: DailyConfig, model_id: str) -> dict[str, Any]:
 def _check_calibration(folder: Path, facts: dict[str, Any]) -> None:
     """Raises UsageError if somebody calibrated since the run was named after what users are made with."""
     made = read_stage_manifest(str(folder), USERS_STAGE)
-    named, found = (
-        _chosen_in(facts["config"]),
-        _chosen_in(made),
-    )
+    named, found = _chosen_in(facts["config"]), _chosen_in(made)
     if named != found:
         raise UsageError(
             f"expected users made with {_in_words(named)}, got {_in_words(found)} in {folder}: somebody calibrated "

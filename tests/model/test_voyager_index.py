@@ -4,15 +4,13 @@ import builtins
 
 import numpy as np
 import pytest
+from optional_libraries import needs_voyager
 
 from model.index import NO_ROW, ExactIndex
 from model.index_recall import RecallQueries
 from model.voyager_index import build_voyager, is_installed, load_voyager, require_voyager
 from schemas.errors import CorruptFileError, UsageError
 
-needs_voyager = pytest.mark.skipif(
-    not is_installed(), reason="voyager is not installed: pip install 'itemsage[voyager]'"
-)
 DIM = 32
 
 

@@ -9,10 +9,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from optional_libraries import needs_voyager
 
 from model.index import ExactIndex, open_index
 from model.searched_index import SearchedIndex, open_searched, recall_by_kind
-from model.voyager_index import is_installed
 from pipelines.index import main
 from pipelines.units import Unit, UnitWriter, write_stage_manifest
 from schemas.embeddings import embeddings_metadata, write_embeddings_file
@@ -197,11 +197,6 @@ def test_other_vectors_than_the_items_are_refused(folder):
 def test_recall_that_is_none_is_refused(poison):
     with pytest.raises(CorruptFileError, match="recall@10"):
         recall_by_kind({"searched": poison})
-
-
-needs_voyager = pytest.mark.skipif(
-    not is_installed(), reason="voyager is not installed: pip install 'itemsage[voyager]'"
-)
 
 
 @needs_voyager
