@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from model.folded import FoldedItemEncoder
+from model.folded import encoder_for_inference
 from model.inference import embed_items
 from model.itemsage import ItemSage
 from model.itemsage_config import ItemSageConfig
@@ -71,7 +71,7 @@ def make_run(folder: Path, items: int, num_pictures: int, picture_dim: int, mode
 
 def bare_loop(run: Path, model: Path, picture_dim: int) -> None:
     """Read, CRC, parse, folded forward; nothing written."""
-    encoder = FoldedItemEncoder.from_encoder(load_item_encoder(model))
+    encoder = encoder_for_inference(load_item_encoder(model))
     files = sorted((run / "features").glob("*.tfrecord"))
     items = (decode_features(payload) for path in files for payload in read_records(path))
     for _ in embed_items(encoder, items, picture_dim):

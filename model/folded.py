@@ -1,5 +1,7 @@
 """The item encoder for inference: the same numbers as ItemEncoder with one block, at a fraction of the work.
 
+Encoders that do not fold (more blocks, other aggregators) are used as they are: `encoder_for_inference` chooses.
+
 Only the CLS output of the block is used, and CLS enters as a constant, so its query of head h, q_h, is a constant too.
 With a position p = In x + b of a modality (In, b its input Linear), keys K_h p + k_h and values V_h p + v_h:
 
@@ -47,11 +49,12 @@ class FoldedItemEncoder(nn.Module):
     @classmethod
     @torch.no_grad()
     def from_encoder(cls, encoder: ItemEncoder) -> "FoldedItemEncoder":
-        """Folds an encoder of one block (UsageError for more: their other positions are needed). Switches the encoder
-        to evaluation; later changes of its weights are not followed."""
+        """Folds an encoder of one block (UsageError for others: their other positions are needed, or they have no
+        attention). Switches the encoder to evaluation; later changes of its weights are not followed."""
         config = encoder.config
-        if config.num_layers != 1:
-            raise UsageError(f"expected an item encoder of 1 block, got {config.num_layers}: use the plain ItemEncoder")
+        if not config.folds:
+            got = config.num_layers if config.aggregator == "transformer" else f"the aggregator {config.aggregator}"
+            raise UsageError(f"expected an item encoder of 1 block, got {got}: use the plain ItemEncoder")
         folded = cls(encoder.eval())
         H, C = config.heads, config.width // config.heads
         qkv = folded.block.qkv
@@ -137,6 +140,11 @@ class FoldedItemEncoder(nn.Module):
         block = self.block
         x_BW = block.attention_norm(self.encoder.cls + block.attention_out(values_BW))
         return block.ffn_norm(x_BW + block.ffn_out(F.relu(block.ffn_in(x_BW))))
+
+
+def encoder_for_inference(encoder: ItemEncoder) -> FoldedItemEncoder | ItemEncoder:
+    """The encoder folded if it folds, else itself; in evaluation mode."""
+    return FoldedItemEncoder.from_encoder(encoder) if encoder.config.folds else encoder.eval()
 
 
 class _FoldedInput(nn.Module):

@@ -1,4 +1,4 @@
-"""What the towers of model.itemsage are made of: the transformer block, unit vectors, scaled pictures.
+"""What the towers of model.itemsage are made of: the transformer block, MLPs, unit vectors, scaled pictures.
 
 Shape letters as there: B batch, P positions, W width, H heads, C channels of a head, D picture dimension.
 """
@@ -27,6 +27,19 @@ def scaled(x: Tensor) -> Tensor:
 def scale_pictures(pictures: Tensor, config: ItemSageConfig) -> Tensor:
     """Pictures [..., D] as the model reads them: of norm sqrt(D), or as they are."""
     return scaled(pictures) if config.normalize_pictures else pictures
+
+
+class Mlp(nn.Module):
+    """out(GELU(hidden(x)))."""
+
+    def __init__(self, input_dim: int, hidden_dim: int, output_dim: int):
+        super().__init__()
+        self.hidden = nn.Linear(input_dim, hidden_dim)
+        self.out = nn.Linear(hidden_dim, output_dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.out(F.gelu(self.hidden(x)))
+        return y
 
 
 class TransformerBlock(nn.Module):

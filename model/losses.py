@@ -28,16 +28,20 @@ Known instability of "itemsage": a rare positive of a busy query gets up to log 
 solved before the vectors are near, its gradient vanishes, and such pairs are learned last; unequal corrections of the
 two sides also let a loss fall while recall does not rise. "negatives_only" and "yi2019" do not have this.
 
+Matryoshka (Kusupati et al., NeurIPS 2022, arXiv 2205.13147): with nested_dims the loss is the mean over the whole
+vectors and each prefix of them, brought to norm 1 again, so that the first entries are a vector of their own.
+
 Several processes: each has its own rows and everybody's columns; its row i has its positive in column row_offset + i.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
 from torch import Tensor
 
+from model.layers import unit
 from schemas.errors import UsageError
 
 Correction = Literal["itemsage", "negatives_only", "yi2019", "none"]
@@ -46,18 +50,22 @@ CORRECTIONS: tuple[Correction, ...] = ("itemsage", "negatives_only", "yi2019", "
 
 @dataclass(frozen=True, kw_only=True)
 class LossConfig:
-    """correction: how logQ is read. joint: one softmax over both kinds of negatives instead of two."""
+    """correction: how logQ is read. joint: one softmax over both kinds of negatives instead of two. nested_dims: how
+    many first entries of the vectors are vectors of their own."""
 
     correction: Correction = "itemsage"
     joint: bool = False
     in_batch: bool = True
     random: bool = True
+    nested_dims: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if self.correction not in CORRECTIONS:
             raise UsageError(f"expected a correction of {CORRECTIONS}, got {self.correction!r}")
         if not (self.in_batch or self.random):
             raise UsageError("expected in-batch or random negatives, got neither: switch one on")
+        if min(self.nested_dims, default=1) < 1 or len(set(self.nested_dims)) < len(self.nested_dims):
+            raise UsageError(f"expected nested_dims of at least 1, each once, got {list(self.nested_dims)}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,7 +118,32 @@ def random_mask(inputs: LossInputs) -> Tensor:
 
 
 def sampled_softmax_loss(inputs: LossInputs, scale: Tensor, config: LossConfig) -> LossParts:
-    """Weighted mean over the rows, float32 scalars. A row without negatives of a kind adds 0 for it."""
+    """Weighted mean over the rows, float32 scalars. A row without negatives of a kind adds 0 for it. With nested_dims:
+    the mean over them and the whole vectors."""
+    parts = _loss_parts(inputs, scale, config)
+    if not config.nested_dims:
+        return parts
+    every = [parts, *(_loss_parts(_prefix(inputs, dim), scale, config) for dim in config.nested_dims)]
+
+    def mean(name: str) -> Tensor:
+        return torch.stack([getattr(parts, name) for parts in every]).mean()
+
+    return LossParts(total=mean("total"), in_batch=mean("in_batch"), random=mean("random"))
+
+
+def _prefix(inputs: LossInputs, dim: int) -> LossInputs:
+    """The first `dim` entries of the vectors, of norm 1."""
+    if dim >= (whole := inputs.queries_BO.shape[1]):
+        raise UsageError(f"expected nested dimensions below the {whole} of the vectors, got {dim}")
+    return replace(
+        inputs,
+        queries_BO=unit(inputs.queries_BO[:, :dim]),
+        items_GO=unit(inputs.items_GO[:, :dim]),
+        randoms_RO=unit(inputs.randoms_RO[:, :dim]),
+    )
+
+
+def _loss_parts(inputs: LossInputs, scale: Tensor, config: LossConfig) -> LossParts:
     own = inputs.own
     positives_BO = inputs.items_GO[own]
     if len(positives_BO) != len(inputs.queries_BO):

@@ -10,6 +10,7 @@ from model.itemsage_config import ItemSageConfig
 from schemas.errors import CorruptFileError, UsageError
 from schemas.files import read_json
 from schemas.quarantine import quote
+from schemas.tables import NUM_TEXT_FIELDS
 
 CONFIG_FILE = "config.json"
 HASH_EMBEDDER, ITEM_ENCODER, TEXT_TOWER, PICTURE_TOWER = "hash_embedder", "item_encoder", "text_tower", "picture_tower"
@@ -46,18 +47,16 @@ def read_config(folder: Path) -> tuple[ItemSageConfig, float]:
 
 
 def _check_room(folder: Path, config: ItemSageConfig) -> None:
-    width, mlp_dim = config.width, config.mlp_dim
-    sizes = (config.vocabulary_size, config.hash_rows, config.hash_dim, config.heads, config.num_layers)
-    if any(type(size) is not int or size < 1 for size in (*sizes, width, config.ffn_dim, mlp_dim, config.output_dim)):
+    mlp_dim = config.mlp_dim
+    sizes = [config.vocabulary_size, config.hash_rows, config.hash_dim, config.num_hashes, config.heads]
+    sizes += [config.num_layers, config.width, config.ffn_dim, mlp_dim, config.output_dim]
+    if any(type(size) is not int or size < 1 for size in sizes):
         raise ValueError("a size that is no positive integer")
     if any(type(size) is not int or size < 0 for size in (config.picture_dim, config.text_dim)):
         raise ValueError("an input dimension that is no integer of at least 0")
-    seen_dims = config.use_text * (config.hash_dim + config.text_dim) + config.sees_pictures * config.picture_dim
     least = {
-        HASH_EMBEDDER: config.hash_rows * config.hash_dim + 2 * config.vocabulary_size,
-        ITEM_ENCODER: config.num_layers * (4 * width * width + 2 * width * config.ffn_dim)
-        + width * seen_dims
-        + mlp_dim * (width + config.output_dim),
+        HASH_EMBEDDER: config.hash_rows * config.hash_dim + config.num_hashes * config.vocabulary_size,
+        ITEM_ENCODER: _item_encoder_numbers(config),
         TEXT_TOWER: mlp_dim * (config.hash_dim + config.text_dim + config.output_dim),
     }
     for name, numbers in least.items():
@@ -68,3 +67,17 @@ def _check_room(folder: Path, config: ItemSageConfig) -> None:
                 f"expected weights of {numbers:,} numbers for the switches of {folder / CONFIG_FILE}, got "
                 f"{got:,} bytes of {path.name}: restore the model or train it again"
             )
+
+
+def _item_encoder_numbers(config: ItemSageConfig) -> int:
+    """Numbers in the weights of the item encoder's Linears."""
+    width, aggregate_dim = config.width, config.aggregate_dim
+    own_fields = NUM_TEXT_FIELDS if config.aggregator in ("linear", "mlp_concat_mlp") else 1
+    seen_dims = config.use_text * (own_fields * config.hash_dim + config.text_dim)
+    seen_dims += config.sees_pictures * config.picture_dim
+    numbers = aggregate_dim * seen_dims
+    if config.aggregator == "transformer":
+        numbers += config.num_layers * (4 * width * width + 2 * width * config.ffn_dim)
+    if config.aggregator == "mlp_concat_mlp":
+        numbers = width * (seen_dims + aggregate_dim)
+    return numbers + config.has_head * config.mlp_dim * (aggregate_dim + config.output_dim)

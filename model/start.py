@@ -16,6 +16,10 @@ learn what an overlap of words is. Here they start as a map that knows it, and e
 so that item ~ sum of fields + text vector + sum of pictures. Keys stay random: the query of CLS is zero, and has a
 gradient by them.
 
+The other aggregators start as the same map, so that what sets them apart is their shape: sum and linear are it already
+(their frame is the way out of it), sum_mlp is the above without its blocks, and in mlp_concat_mlp each kind's MLP is
+the kind's map and the head adds them up.
+
 Shapes as in model.itemsage; R rows and X columns of a map, V vocabulary.
 """
 
@@ -91,19 +95,24 @@ def start_as_linear_map_(
     `principal_components`, else random projections. S is TEXT_VECTOR_WEIGHT times as long.
     importance_V >= 0: each token's weights in the hash embedder are multiplied by it, for example inverse document
     frequencies; scaled to a mean of 1 over the tokens of importance > 0. Exact (but for CLS) for width > hash_dim +
-    output_dim, of which a model of one modality needs its own, and mlp_dim >= 2 output_dim; smaller layers start as
-    near to it as they can.
+    output_dim, of which a model of one modality needs its own (mlp_concat_mlp: width >= 2 output_dim), and mlp_dim >= 2
+    output_dim; smaller layers start as near to it as they can.
     """
     config, encoder = model.config, model.item_encoder
     out_of_text_OE = torch.eye(config.output_dim, config.hash_dim)
     text_columns, picture_columns = config.use_text * config.hash_dim, config.sees_pictures * config.output_dim
-    frame_WX = _frame(config.width, text_columns + picture_columns)
+    back_OX = torch.cat([out_of_text_OE[:, :text_columns], torch.eye(config.output_dim)[:, :picture_columns]], dim=1)
+    frame_WX = back_OX
+    if config.aggregator in ("transformer", "sum_mlp"):
+        frame_WX = _frame(config.width, text_columns + picture_columns)
     encoder.cls.normal_(std=_CLS_STD)
     for block in encoder.blocks:
         assert isinstance(block, TransformerBlock)
         _start_block_(block)
-    back_OX = torch.cat([out_of_text_OE[:, :text_columns], torch.eye(config.output_dim)[:, :picture_columns]], dim=1)
-    _start_mlp_(encoder.head_in, encoder.head_out, back_OX @ frame_WX.T)
+    if config.has_head:
+        joined = config.aggregator == "mlp_concat_mlp"
+        added_up_OX = torch.eye(config.output_dim).repeat(1, config.num_kinds) if joined else back_OX @ frame_WX.T
+        _start_mlp_(encoder.head_in, encoder.head_out, added_up_OX)
     of_text_OX, offset_of_text_O = out_of_text_OE, torch.zeros(config.output_dim)
     if config.text_dim:
         projection_OD, offset_O = principal_components(
@@ -114,10 +123,10 @@ def start_as_linear_map_(
         of_text_OX = torch.cat([out_of_text_OE, projection_OD], dim=1)
     _start_mlp_(model.text_tower.hidden, model.text_tower.out, of_text_OX, offset_of_text_O)
     if config.use_text:
-        _set_(encoder.text_in, frame_WX[:, :text_columns])
+        _start_input_(encoder, "text", frame_WX[:, :text_columns])
     if config.reads_text_vectors:
         frame_WO = frame_WX[:, :text_columns] @ out_of_text_OE.T
-        _set_(encoder.text_vector_in, frame_WO @ projection_OD, frame_WO @ offset_of_text_O)
+        _start_input_(encoder, "text_vector", frame_WO @ projection_OD, frame_WO @ offset_of_text_O)
     if model.picture_tower is not None:
         projection_OD, offset_O = principal_components(
             pictures_XD, config.output_dim, config.picture_dim, _WHITENING[0]
@@ -125,7 +134,7 @@ def start_as_linear_map_(
         _start_mlp_(model.picture_tower.hidden, model.picture_tower.out, projection_OD, offset_O)
         if config.sees_pictures:
             frame_WO = frame_WX[:, text_columns:]
-            _set_(encoder.picture_in, frame_WO @ projection_OD, frame_WO @ offset_O)
+            _start_input_(encoder, "picture", frame_WO @ projection_OD, frame_WO @ offset_O)
     if importance_V is not None:
         mean = importance_V[importance_V > 0].mean()
         for embedder in {model.hash_embedder, model.text_tower.hash_embedder}:
@@ -139,7 +148,9 @@ def _weigh_text_vectors_(encoder: "ItemEncoder", batch: "ItemBatch") -> None:
     present_BF1 = batch.token_offsets_BF.diff().view(len(batch), NUM_TEXT_FIELDS, 1) > 0
     length_B = (encoder.field_norm(sums_BFE) * present_BF1).sum(dim=1).norm(dim=1)
     factor = float(length_B.mean()) / math.sqrt(encoder.config.hash_dim)
-    for parameter in (encoder.text_vector_in.weight, encoder.text_vector_in.bias):
+    joined = encoder.config.aggregator == "mlp_concat_mlp"
+    layer = encoder.mlps_of("text_vector")[0].out if joined else encoder.linear_of("text_vector")
+    for parameter in (layer.weight, layer.bias):
         parameter.mul_(max(factor, 1.0))
 
 
@@ -172,6 +183,16 @@ def _frame(width: int, columns: int) -> Tensor:
     frame_WX = nn.init.orthogonal_(torch.empty(width, columns))
     frame_WX -= frame_WX.mean(dim=0)
     return torch.linalg.qr(frame_WX).Q if columns < width else frame_WX
+
+
+def _start_input_(encoder: "ItemEncoder", kind: str, map_RX: Tensor, offset_R: Tensor | None = None) -> None:
+    """What positions of a kind go through becomes M x + c."""
+    if encoder.config.aggregator == "mlp_concat_mlp":
+        for mlp in encoder.mlps_of(kind):
+            _start_mlp_(mlp.hidden, mlp.out, map_RX, offset_R)
+        return
+    layer = encoder.linear_of(kind)
+    _set_(layer, map_RX.repeat(1, layer.in_features // map_RX.shape[1]), offset_R)
 
 
 def _start_block_(block: TransformerBlock) -> None:

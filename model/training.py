@@ -57,6 +57,7 @@ def train(
     of another config, model or data, ThresholdError without training pairs, ValueError if the loss is not finite.
     """
     _check_picture_dims(model, data)
+    check_nested_dims(config.nested_dims, model.config.output_dim)
     trainable = {name: parameter.requires_grad for name, parameter in model.named_parameters()}
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(trainable[name] and not name.startswith(config.frozen))
@@ -68,6 +69,14 @@ def train(
         for name, parameter in model.named_parameters():
             parameter.requires_grad_(trainable[name])
         model.to("cpu").eval()
+
+
+def check_nested_dims(nested_dims: tuple[int, ...], output_dim: int) -> None:
+    """Raises UsageError unless each is shorter than the model's vectors."""
+    if max(nested_dims, default=0) >= output_dim:
+        raise UsageError(
+            f"expected nested_dims below the {output_dim} dimensions of the model's vectors, got {list(nested_dims)}"
+        )
 
 
 def _check_picture_dims(model: ItemSage, data: TrainingData) -> None:

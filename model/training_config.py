@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from model.losses import Correction
+from model.losses import Correction, LossConfig
 from model.step_choice import StepChoice
 from model.training_dropout import Dropout
 from schemas.errors import UsageError
@@ -18,7 +18,7 @@ class TrainingConfig:
     epochs: passes over the training pairs (see PairStream.steps_per_epoch), stretched to min_steps.
     num_negatives: random negatives a step; None: as many as the batch. patience: evaluations without a better one
     before training stops; 0: never. frozen: prefixes of parameter names that stay as they are ("hash_embedder").
-    correction, joint: see model.losses.
+    correction, joint, nested_dims: see model.losses.
     drop_tokens, drop_fields, drop_pictures, drop_modalities, max_field_tokens: see model.training_dropout.
     precision: auto = bf16 autocast on a GPU, fp32 on a CPU.
     """
@@ -36,6 +36,7 @@ class TrainingConfig:
     count_cap: int = 10
     correction: Correction = "none"
     joint: bool = False
+    nested_dims: tuple[int, ...] = ()
     patience: int = 4
     evaluate_every: int = 0
     checkpoint_every: int = 0
@@ -60,6 +61,11 @@ class TrainingConfig:
                 f"1, got {self.epochs}, {self.min_steps}, {self.batch_size}, {self.learning_rate} and "
                 f"{self.warmup_fraction}"
             )
+        self.loss()
+
+    def loss(self) -> LossConfig:
+        """The loss. Raises UsageError for an unknown correction or impossible nested dimensions."""
+        return LossConfig(correction=self.correction, joint=self.joint, nested_dims=self.nested_dims)
 
     def left_out(self) -> Dropout:
         """What training leaves out of items and queries. Raises UsageError for impossible shares."""

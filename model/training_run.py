@@ -19,7 +19,6 @@ from torch import Tensor
 from model.checkpoint import Checkpoint, read_checkpoint, restore_optimizers, save_checkpoint
 from model.distributed import Processes, broadcast_from_first, current_processes, sum_gradients
 from model.itemsage import ItemSage
-from model.losses import LossConfig
 from model.optimizers import clip_gradients_, learning_rate_factor, make_optimizers, set_learning_rate
 from model.step_choice import step_choice
 from model.training_config import TrainingConfig, TrainingResult, TrainingStart, Validation
@@ -71,7 +70,7 @@ class TrainingRun:
             importance_learning_rate=config.importance_learning_rate,
             decay=config.weight_decay,
         )
-        self.loss = BatchLoss(self.stream, LossConfig(correction=config.correction, joint=config.joint))
+        self.loss = BatchLoss(self.stream, config.loss())
         self.step, self.finished = 0, False
         self.validations: list[Validation] = []
         self.best_weights: dict[str, Tensor] = {}

@@ -10,10 +10,12 @@ import numpy as np
 import torch
 
 from model.itemsage import ItemSage
+from model.layers import unit
 from model.metrics import ranks, recall_at_k, reciprocal_ranks
 from model.training_data import sample_pairs
 from model.training_forward import encode_items
 from model.training_tables import ItemTable, PairTable
+from schemas.errors import UsageError
 from schemas.hashing import seed_of
 
 #: How many of the first items of a ranking count as found, where training validates.
@@ -40,20 +42,31 @@ def evaluate_recall(
     num_pairs: int = 2000,
     num_distractors: int = 20_000,
     seed: int = 0,
+    dim: int | None = None,
 ) -> dict[str, TaskRecall]:
     """By task, over a seeded sample of at most `num_pairs` pairs. A catalogue of more than `num_distractors` items is
-    sampled, the sampled pairs' items are added. The model's training mode is left as it was. No pairs: empty."""
+    sampled, the sampled pairs' items are added. dim: ranks by the vectors' first `dim` entries alone, brought to norm 1
+    again (UsageError if there are not as many). The model's training mode is left as it was. No pairs: empty."""
     was_training = model.training
+    if dim is not None and not 1 <= dim <= model.config.output_dim:
+        raise UsageError(f"expected a dim from 1 to the {model.config.output_dim} of the model's vectors, got {dim}")
     model.eval()
     try:
         with torch.inference_mode():
-            return _evaluate(model, items, pairs, k, num_pairs, num_distractors, seed)
+            return _evaluate(model, items, pairs, k, num_pairs, num_distractors, seed, dim)
     finally:
         model.train(was_training)
 
 
 def _evaluate(
-    model: ItemSage, items: ItemTable, pairs: PairTable, k: int, num_pairs: int, num_distractors: int, seed: int
+    model: ItemSage,
+    items: ItemTable,
+    pairs: PairTable,
+    k: int,
+    num_pairs: int,
+    num_distractors: int,
+    seed: int,
+    dim: int | None,
 ) -> dict[str, TaskRecall]:
     rows_P = sample_pairs(pairs, num_pairs, seed)
     if len(rows_P) == 0:
@@ -63,10 +76,10 @@ def _evaluate(
     if len(items) > num_distractors:
         generator = np.random.default_rng(seed_of("distractors", seed))
         candidates_N = np.union1d(generator.choice(len(items), num_distractors, replace=False), positives_P)
-    candidates_ND = embed_rows(model, items, candidates_N)
+    candidates_ND = _prefix(embed_rows(model, items, candidates_N), dim)
     position_I = np.full(len(items), -1)
     position_I[candidates_N] = np.arange(len(candidates_N))
-    queries_PD = _embed_queries(model, pairs, np.asarray(pairs.query_P[rows_P]))
+    queries_PD = _prefix(_embed_queries(model, pairs, np.asarray(pairs.query_P[rows_P])), dim)
     left_out_PM = position_I[_engaged_items(pairs, rows_P)]
     ranks_P = ranks(queries_PD, candidates_ND[position_I[positives_P]], candidates_ND, left_out_PM)
     task_P = np.asarray(pairs.task_P[rows_P])
@@ -80,6 +93,11 @@ def _evaluate(
         for task, name in enumerate(pairs.tasks)
         if (task_P == task).any()
     }
+
+
+def _prefix(vectors_XO: np.ndarray, dim: int | None) -> np.ndarray:
+    """The first `dim` entries of unit vectors, of norm 1; all of them as they are for None."""
+    return vectors_XO if dim is None else unit(torch.from_numpy(vectors_XO[:, :dim])).numpy()
 
 
 def selection_score(validation: dict[str, dict[str, float]]) -> float:

@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
-from model.folded import FoldedItemEncoder
+from model.folded import encoder_for_inference
 from model.image_encoder import ImageEncoder
 from model.image_encoder_spec import ImageEncoderSpec
+from model.inference import Encoder
 from model.model_store import load_item_encoder
 from model.text_encoder import TextEncoder
 from model.text_encoder_spec import TextEncoderSpec
@@ -16,9 +17,7 @@ from schemas.hashing import fingerprint
 _IMAGE_ENCODERS: Shared[ImageEncoderSpec, ImageEncoder] = Shared(lambda spec: ImageEncoder(spec, may_fall_back=True))
 _TEXT_ENCODERS: Shared[TextEncoderSpec, TextEncoder] = Shared(lambda spec: TextEncoder(spec, may_fall_back=True))
 _VOCABULARIES: Shared[tuple[str, str], Vocabulary] = Shared(lambda key: Vocabulary.load(key[0]))
-_ITEM_ENCODERS: Shared[tuple[str, str], FoldedItemEncoder] = Shared(
-    lambda key: FoldedItemEncoder.from_encoder(load_item_encoder(key[0]))
-)
+_ITEM_ENCODERS: Shared[tuple[str, str], Encoder] = Shared(lambda key: encoder_for_inference(load_item_encoder(key[0])))
 
 
 def open_encoder(spec: ImageEncoderSpec) -> ImageEncoder:
@@ -36,6 +35,6 @@ def open_vocabulary(folder: str) -> Vocabulary:
     return _VOCABULARIES.get((folder, fingerprint(read_json(Path(folder, DESCRIPTION_FILE)))))
 
 
-def open_item_encoder(folder: str, model_id: str) -> FoldedItemEncoder:
+def open_item_encoder(folder: str, model_id: str) -> Encoder:
     """The item encoder of the model in `folder`, ready for inference. Raises as load_item_encoder does."""
     return _ITEM_ENCODERS.get((folder, model_id))

@@ -22,7 +22,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from model.distributed import process_group, wait_for_all
 from model.itemsage import ItemSage
-from model.itemsage_config import ItemSageConfig
+from model.itemsage_config import AGGREGATORS, ItemSageConfig
 from model.model_store import install_model, save_model
 from model.pictures import DEFAULT_LIMITS
 from model.split import DEFAULT_KIND, KINDS, Split, SplitConfig
@@ -47,9 +47,10 @@ from pipelines.train_checks import (
 )
 from pipelines.train_report import end_lines, start_lines, why_untrained
 from pipelines.units import read_stage_manifest
-from schemas.errors import printable
+from schemas.errors import UsageError, printable
 from schemas.files import expand_inputs
 from schemas.hashing import fingerprint
+from schemas.quarantine import quote
 from schemas.reading import input_identity
 
 CODE_VERSION = 3
@@ -139,9 +140,33 @@ class TrainConfig(Acceptance, LogThresholds):
         default=TrainingConfig.drop_modalities, help="share of items that lose all text or all pictures"
     )
     dropout: float = flag(default=0.0, help="dropout in the item encoder; above 0 a step takes 10 times longer")
+    aggregator: str = flag(
+        default=ItemSageConfig.aggregator,
+        choices=AGGREGATORS,
+        help="what makes one vector of an item's pictures and text; all but the transformer are there to compare",
+    )
+    num_hashes: int = flag(default=ItemSageConfig.num_hashes, help="rows of the shared table that a token has, 1 to 3")
+    output_dim: int = flag(
+        default=ItemSageConfig.output_dim, help="dimensions of the vectors; a store holds 256, others are to compare"
+    )
+    nested_dims: str = flag(
+        default="",
+        by_commas=True,
+        help="numbers of first dimensions, separated by commas, that are trained as vectors of their own (Matryoshka)",
+    )
     seed: int = flag(default=0, help="same seed, same weights")
     device: str = flag(default="auto", help="auto, cpu or cuda")
     columns: dict[str, str] = flag(default={}, help="our column name -> the shop's (table [columns] of --config)")
+
+    def training_config(self) -> TrainingConfig:
+        """How to train. Raises UsageError for impossible values."""
+        try:
+            nested_dims = tuple(int(number) for number in self.nested_dims.split(",") if number.strip())
+        except ValueError:
+            raise UsageError(
+                f"expected --nested-dims of whole numbers separated by commas, got {quote(self.nested_dims)}"
+            ) from None
+        return narrow(TrainingConfig, self, nested_dims=nested_dims)
 
 
 def run(config: TrainConfig, options: PipelineOptions) -> str:
@@ -268,7 +293,7 @@ def _train(config: TrainConfig, folder: Path, show: bool) -> tuple[ItemSage, Tra
         folder, folder / "cache", picture_dim=manifest["picture_dim"], text_dim=manifest.get("text_dim", 0)
     )
     start_from_catalogue_(model, data.items, vocabulary)
-    result = train_model(model, data, narrow(TrainingConfig, config), _checkpoints(folder), on_step, on_start)
+    result = train_model(model, data, config.training_config(), _checkpoints(folder), on_step, on_start)
     if progress is not None:
         progress.close()
     if show:

@@ -9,7 +9,8 @@ from model.image_encoder_spec import image_encoder_spec
 from model.itemsage_config import ItemSageConfig
 from model.split import SplitConfig
 from model.text_encoder_spec import text_encoder_spec
-from model.training_config import TrainingConfig, TrainingResult
+from model.training import check_nested_dims
+from model.training_config import TrainingResult
 from model.training_run import METRICS_NAME
 from pipelines.console.jobs import narrow
 from pipelines.features import NO_ENCODER, check_image_root
@@ -21,7 +22,7 @@ from schemas.errors import ThresholdError, UsageError
 from schemas.files import expand_inputs
 from schemas.quarantine import quote
 from schemas.reading import check_columns, column_names, format_of
-from schemas.tables import ENGAGEMENTS
+from schemas.tables import EMBEDDING_DIM, ENGAGEMENTS
 
 if TYPE_CHECKING:
     from pipelines.train import TrainConfig
@@ -38,8 +39,13 @@ def check_early(config: "TrainConfig") -> None:
         raise UsageError(
             "expected --engagements, --pseudo-queries or both, got neither: there is nothing to learn from"
         )
-    narrow(TrainingConfig, config)
     narrow(ItemSageConfig, config, vocabulary_size=1, picture_dim=0)
+    check_nested_dims(config.training_config().nested_dims, config.output_dim)
+    if config.output_dim != EMBEDDING_DIM:
+        raise UsageError(
+            f"expected --output-dim {EMBEDDING_DIM}, which all that follows (vectors, index, search) holds, got "
+            f"{config.output_dim}: a model of another size can be trained to compare it, not installed"
+        )
     narrow(SplitConfig, config, kind=config.split)
     narrow(GateThresholds, config)
     check_accepted(config.accepted())

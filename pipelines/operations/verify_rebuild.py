@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
-from model.folded import FoldedItemEncoder
+from model.folded import encoder_for_inference
 from model.image_encoder import ImageEncoder
 from model.image_encoder_spec import ImageEncoderSpec, saved_image_encoder_spec
 from model.inference import embed_batches
@@ -198,7 +198,7 @@ def _compare_record(item: _Sampled, vocabulary: Vocabulary, with_pictures: bool,
 
 def _compare_vectors(sampled: Sequence[_Sampled], model: Path, features: dict[str, Any], finding: Finding) -> None:
     """Embeds the stored records: what a picture has become since does not matter here."""
-    encoder = FoldedItemEncoder.from_encoder(load_item_encoder(model))
+    encoder = encoder_for_inference(load_item_encoder(model))
     stored = {item.row["item_id"]: item.vector_D for item in sampled}
     records = [item.record for item in sampled]
     for batch in embed_batches(encoder, records, features["picture_dim"], text_dim=features.get("text_dim", 0)):

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 
-from model.folded import FoldedItemEncoder
 from model.inference import (
     BAD_FEATURES,
     MODEL_FAILED,
@@ -16,6 +15,7 @@ from model.inference import (
     NOT_UNIT_NORM,
     OUT_OF_MEMORY,
     EmbeddedBatch,
+    Encoder,
     ItemFailure,
     embed_batches,
 )
@@ -95,7 +95,7 @@ class EmbedStage(UnitStage):
         self.earlier = earlier
 
     @functools.cached_property
-    def encoder(self) -> FoldedItemEncoder:
+    def encoder(self) -> Encoder:
         """Loaded by the first item that must be computed: a day without one loads no model."""
         return open_item_encoder(self.model, self.model_id)
 

@@ -3,16 +3,22 @@
 import dataclasses
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from model.itemsage import ItemSage
+from model.itemsage_config import ItemSageConfig
+from model.model_store import save_model
+from model.split import SplitConfig, no_engagements
 from model.vocabulary import Vocabulary
 from pipelines import embed
 from pipelines.console.jobs import beam_options
 from pipelines.units import Unit, UnitWriter, bucket_name, write_stage_manifest
 from schemas.embeddings import read_embeddings, validate_embeddings
+from schemas.files import write_json
 from schemas.hashing import bucket_of, content_hash, fingerprint
 from schemas.records import ItemFeatures, encode_features, write_records
 from schemas.tables import FINGERPRINTS, NUM_TEXT_FIELDS
@@ -83,6 +89,24 @@ def write_features(
     ids = {"image_encoder_id": "pictures", "vocabulary_id": Vocabulary.hashing(VOCABULARY).id}
     write_stage_manifest(str(run), "features", names, **ids)
     return run
+
+
+def write_model(folder: Path, **switches: Any) -> Path:
+    """A small model for these shops, with these switches of ItemSageConfig, in a new folder."""
+    sources = folder.with_name(f"{folder.name}-sources")
+    Vocabulary.hashing(VOCABULARY).save(sources / "vocabulary")
+    write_json(sources / "encoder" / "image_encoder.json", {"network_id": "pictures"})
+    small = {"hash_rows": 50, "width": 32, "heads": 4, "ffn_dim": 32, "mlp_dim": 32}
+    save_model(
+        ItemSage(ItemSageConfig(vocabulary_size=VOCABULARY, picture_dim=PICTURE_DIM, **small, **switches)),
+        folder,
+        vocabulary_folder=sources / "vocabulary",
+        image_encoder_folder=sources / "encoder",
+        towers={},
+        split=no_engagements(SplitConfig()),
+        metrics={},
+    )
+    return folder
 
 
 def embedded(run: Path, model: Path, earlier: Path | None = None) -> dict[str, int]:

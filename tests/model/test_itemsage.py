@@ -70,26 +70,39 @@ def test_no_prime_below_two():
 
 
 def test_hash_rows_are_in_range_spread_and_mostly_different_for_the_two_functions():
-    rows_V2 = hash_rows_of(50_000, 1_000, seed=3)
-    assert rows_V2.min() >= 0
-    assert rows_V2.max() < 1_000
-    counts = torch.bincount(rows_V2[:, 0].long(), minlength=1_000)
+    rows_VK = hash_rows_of(50_000, 1_000, seed=3)
+    assert rows_VK.min() >= 0
+    assert rows_VK.max() < 1_000
+    counts = torch.bincount(rows_VK[:, 0].long(), minlength=1_000)
     assert counts.min() > 40
     assert counts.max() < 60
-    assert len(torch.unique(rows_V2, dim=0)) > 0.9 * 50_000
-    assert not torch.equal(rows_V2, hash_rows_of(50_000, 1_000, seed=4))
+    assert len(torch.unique(rows_VK, dim=0)) > 0.9 * 50_000
+    assert not torch.equal(rows_VK, hash_rows_of(50_000, 1_000, seed=4))
 
 
-def test_hash_embedder_is_the_formula():
-    embedder = HashEmbedder(SMALL)
+GOLDEN_ROWS = [[96, 83], [12, 8], [37, 24], [53, 49], [69, 65]]
+
+
+def test_the_first_hash_functions_are_the_same_however_many_there_are():
+    rows_V2 = hash_rows_of(1_009, 100, seed=0)
+    assert rows_V2[:5].tolist() == GOLDEN_ROWS
+    assert torch.equal(hash_rows_of(1_009, 100, seed=0, num_hashes=1), rows_V2[:, :1])
+    rows_V3 = hash_rows_of(1_009, 100, seed=0, num_hashes=3)
+    assert torch.equal(rows_V3[:, :2], rows_V2)
+    assert all((rows_V3[:, 2] != rows_V2[:, number]).float().mean() > 0.9 for number in range(2))
+
+
+@pytest.mark.parametrize("num_hashes", [1, 2, 3])
+def test_hash_embedder_is_the_formula(num_hashes):
+    embedder = HashEmbedder(dataclasses.replace(SMALL, num_hashes=num_hashes))
     tokens, offsets = [5, 9, 9, 250, 1], [0, 3, 3, 5]
     got = embedder(torch.tensor(tokens), torch.tensor(offsets))
-    rows_V2 = hash_rows_of(SMALL.vocabulary_size, SMALL.hash_rows, SMALL.seed).tolist()
+    rows_VK = hash_rows_of(SMALL.vocabulary_size, SMALL.hash_rows, SMALL.seed, num_hashes).tolist()
     for segment in range(3):
         expected = torch.zeros(SMALL.hash_dim)
         for token in tokens[offsets[segment] : offsets[segment + 1]]:
-            for number in range(2):
-                expected += embedder.weights[token, number] * embedder.table[rows_V2[token][number]]
+            for number in range(num_hashes):
+                expected += embedder.weights[token, number] * embedder.table[rows_VK[token][number]]
         torch.testing.assert_close(got[segment], expected)
 
 
@@ -101,7 +114,7 @@ def test_tables_get_sparse_gradients_equal_to_dense_ones():
     assert embedder.table.grad.is_sparse
     assert embedder.weights.grad.is_sparse
     table, weights = (value.detach().clone().requires_grad_() for value in (embedder.table, embedder.weights))
-    vectors = (weights[tokens][..., None] * table[embedder.rows_V2[tokens].long()]).sum(dim=1)
+    vectors = (weights[tokens][..., None] * table[embedder.rows_VK[tokens].long()]).sum(dim=1)
     (torch.stack([vectors[:3].sum(0), vectors[3]]) * target).sum().backward()
     torch.testing.assert_close(embedder.table.grad.to_dense(), table.grad)
     torch.testing.assert_close(embedder.weights.grad.to_dense(), weights.grad)
@@ -228,6 +241,9 @@ def test_picture_length_matters_only_without_normalisation():
         {"use_text": False},
         {"picture_dim": 0},
         {"num_layers": 2},
+        {"num_hashes": 1},
+        {"num_hashes": 3},
+        {"output_dim": 64},
         {"field_layer_norm": False},
         {"share_text_table": False},
         {"weight_init": "normal"},

@@ -1,3 +1,4 @@
+import dataclasses
 import itertools
 import math
 
@@ -107,6 +108,42 @@ def test_loss_equals_the_double_loop(rows, random_ids, config, weighted, seed):
     assert got.total.item() == pytest.approx(naive_loss(inputs, 3.0, config), rel=1e-9, abs=1e-12)
     if not config.joint:
         assert got.total.item() == pytest.approx(got.in_batch.item() + got.random.item())
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_the_nested_loss_is_the_mean_over_the_prefixes(config):
+    inputs = make_inputs([0, 1, 2, 0], [0, 1, 0, 2], [5, 1, 6], seed=3)
+    scale, nested = torch.tensor(3.0, dtype=torch.float64), dataclasses.replace(config, nested_dims=(2, 4))
+
+    def cut(vectors, dim):
+        return torch.nn.functional.normalize(vectors[:, :dim], dim=1)
+
+    expected = [naive_loss(inputs, 3.0, config)]
+    for dim in (2, 4):
+        vectors = {name: cut(getattr(inputs, name), dim) for name in ("queries_BO", "items_GO", "randoms_RO")}
+        expected.append(naive_loss(dataclasses.replace(inputs, **vectors), 3.0, config))
+    got = sampled_softmax_loss(inputs, scale, nested)
+    assert got.total.item() == pytest.approx(sum(expected) / 3, rel=1e-6)  # unit vectors are float32
+    if not config.joint:
+        assert got.total.item() == pytest.approx(got.in_batch.item() + got.random.item())
+
+
+def test_the_nested_loss_has_gradients_in_every_entry_and_the_first_weigh_more():
+    inputs = make_inputs([0, 1, 2, 0], [0, 1, 0, 2], [5, 1, 6], seed=3)
+    inputs.queries_BO.requires_grad_()
+    sampled_softmax_loss(inputs, torch.tensor(3.0), LossConfig(nested_dims=(1, 2))).total.backward()
+    by_entry = inputs.queries_BO.grad.norm(dim=0)
+    assert by_entry.min() > 0
+    assert by_entry[:2].min() > by_entry[2:].max()
+
+
+def test_impossible_nested_dimensions_are_refused():
+    inputs = make_inputs([0, 1], [0, 1], [5])
+    with pytest.raises(UsageError, match="below the 6 of the vectors, got 6"):
+        sampled_softmax_loss(inputs, torch.tensor(3.0), LossConfig(nested_dims=(6,)))
+    for dims in ((0, 2), (2, 2), (-1,)):
+        with pytest.raises(UsageError, match="at least 1, each once"):
+            LossConfig(nested_dims=dims)
 
 
 def test_masks_are_those_drawn():

@@ -339,6 +339,54 @@ def test_recall_equals_counting_by_hand(data: TrainingData) -> None:
     assert all(sampled[task].reciprocal_rank >= got[task].reciprocal_rank for task in got)
 
 
+def test_recall_of_a_prefix_is_that_of_a_model_which_ends_there(data: TrainingData) -> None:
+    model, short = ItemSage(SMALL).eval(), ItemSage(SMALL).eval()
+    assert short.picture_tower is not None
+    with torch.no_grad():
+        for layer in (short.item_encoder.head_out, short.text_tower.out, short.picture_tower.out):
+            layer.weight[8:], layer.bias[8:] = 0, 0
+    whole, cut = (evaluate_recall(m, data.items, data.validation) for m in (model, short))
+    assert evaluate_recall(model, data.items, data.validation, dim=8) == cut != whole
+    assert evaluate_recall(model, data.items, data.validation, dim=32) == whole
+    for dim in (0, 33):
+        with pytest.raises(UsageError, match=f"from 1 to the 32 of the model's vectors, got {dim}"):
+            evaluate_recall(model, data.items, data.validation, dim=dim)
+
+
+def test_prefixes_that_are_trained_are_worth_more(data: TrainingData, tmp_path: Path) -> None:
+    def score_of_prefix(name: str, **changes: object) -> float:
+        model, _ = _train(data, tmp_path / name, min_steps=60, evaluate_every=60, **changes)
+        found = evaluate_recall(model, data.items, data.validation, dim=4)
+        return selection_score({task: dataclasses.asdict(recall) for task, recall in found.items()})
+
+    assert score_of_prefix("nested", nested_dims=(4, 8)) > score_of_prefix("plain") + 0.1
+    with pytest.raises(UsageError, match="nested_dims below the 32 dimensions"):
+        _train(data, tmp_path / "wrong", nested_dims=(8, 32))
+
+
+@pytest.mark.parametrize(
+    "switches",
+    [
+        {"aggregator": "mlp_concat_mlp"},
+        {"aggregator": "sum_mlp"},
+        {"aggregator": "sum"},
+        {"aggregator": "linear"},
+        {"num_layers": 2},
+        {"num_hashes": 1},
+        {"num_hashes": 3},
+        {"output_dim": 8},
+        {"output_dim": 64},
+    ],
+    ids=str,
+)
+def test_every_rung_learns(data: TrainingData, tmp_path: Path, switches: dict) -> None:
+    config = dataclasses.replace(SMALL, **switches)
+    model, result = _train(data, tmp_path, config, min_steps=60, evaluate_every=20)
+    assert result.is_better_than_start
+    assert max(validation.score for validation in result.validations) > result.validations[0].score + 0.05
+    assert model.item_encoder(data.items.batch(np.arange(3))).shape == (3, config.output_dim)
+
+
 def test_result_and_config_are_frozen() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         SHORT.seed = 1  # type: ignore[misc]

@@ -16,6 +16,7 @@ from PIL import Image
 from python_process import ENVIRONMENT
 
 from model import step_choice
+from model.model_store import load_model
 from pipelines import train, train_report
 from schemas import columns
 from schemas.tables import ENGAGEMENTS
@@ -83,6 +84,12 @@ def training_folder(folder: Path) -> Path:
         (("--min-steps", "-1"), "min_steps >= 0"),
         (("--batch-size", "0"), "batch_size >= 1"),
         (("--dropout", "1"), "a dropout from 0 to below 1"),
+        (("--dropout", ".1", "--aggregator", "sum"), "dropout 0 for the aggregator sum"),
+        (("--num-hashes", "4"), "num_hashes from 1 to 3"),
+        (("--output-dim", "64"), "expected --output-dim 256, which all that follows"),
+        (("--nested-dims", "64,256"), "nested_dims below the 256 dimensions"),
+        (("--nested-dims", "0"), "nested_dims of at least 1"),
+        (("--nested-dims", "8,x"), "--nested-dims of whole numbers separated by commas, got '8,x'"),
         (("--test-fraction", "2"), "test and validation fractions"),
         (("--max-quarantined-pictures", "2"), "--max-quarantined-pictures from 0 to 1"),
         (("--min-quarantined", "-1"), "--min-quarantined >= 0"),
@@ -219,6 +226,16 @@ def test_a_model_that_is_better_than_its_start_is_installed_and_what_was_found_i
     assert model["better_than_start"] is True
     assert metrics["validation"]["search/click"]["num_items"] == 40
     assert "accept" not in json.dumps(model["accepted"])
+
+
+def test_a_model_of_another_shape_is_trained_and_installed(tmp_path):
+    write_catalogue(tmp_path, images=None)
+    shape = ("--aggregator", "mlp_concat_mlp", "--num-hashes", "3", "--nested-dims", "64,128")
+    assert run_train(tmp_path, "--image-encoder", "none", "--validation-fraction", "0", *shape) == 0
+    (model_id,) = models_of(tmp_path)
+    model = load_model(tmp_path / "store" / "models" / model_id)
+    assert (model.config.aggregator, model.config.num_hashes) == ("mlp_concat_mlp", 3)
+    assert model.hash_embedder.weights.shape[1] == 3
 
 
 def test_a_training_that_cannot_be_compared_says_so(tmp_path, capsys):

@@ -65,7 +65,9 @@ def test_resealing_works(folder):
         {"hash_rows": 2**40}, {"vocabulary_size": 2**50}, {"width": 2**30, "heads": 1}, {"num_layers": 10**9},
         {"ffn_dim": 2**40}, {"mlp_dim": 2**40}, {"output_dim": 2**33}, {"picture_dim": 2**40}, {"hash_dim": 10**30},
         {"vocabulary_size": "90"}, {"width": 32.0}, {"heads": 0}, {"num_layers": True}, {"hash_rows": -5},
-        {"width": None}, {"no_such_switch": 1},
+        {"width": None}, {"no_such_switch": 1}, {"num_hashes": "2"}, {"num_hashes": 2.0}, {"num_hashes": 10**9},
+        {"aggregator": []}, {"aggregator": "sum", "output_dim": 2**33}, {"aggregator": "linear", "hash_dim": 10**30},
+        {"aggregator": "mlp_concat_mlp"}, {"aggregator": "mlp_concat_mlp", "width": 2**30},
     ],
 )  # fmt: skip
 def test_a_config_that_asks_for_the_memory_is_refused(folder, changes):
