@@ -124,6 +124,16 @@ def test_the_forward_of_training_is_the_plain_one(aggregator: str, switches: dic
         torch.testing.assert_close(fast[name], gradient, atol=1e-4 * float(gradient.abs().max()) + 1e-6, rtol=1e-3)
 
 
+@pytest.mark.parametrize("aggregator", AGGREGATORS)
+def test_sixteen_bits_give_nearly_the_same_vectors(aggregator: str) -> None:
+    encoder = moved(ItemSage(config_of(aggregator)).item_encoder)
+    with torch.autocast("cpu", torch.bfloat16):
+        vectors_BO = encode_items(encoder, batch_of())
+    assert vectors_BO.dtype == torch.float32
+    vectors_BO.sum().backward()
+    assert F.cosine_similarity(vectors_BO, encode_items(encoder, batch_of())).min() > 0.995
+
+
 @torch.no_grad()
 @pytest.mark.parametrize("aggregator", RUNGS)
 def test_vectors_are_unit_and_padding_does_not_matter(aggregator: str) -> None:
