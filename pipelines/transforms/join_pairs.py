@@ -5,6 +5,8 @@ pairs of a bucket --+-- pairs whose query picture is broken are left out
                     +-- records, sorted by (task, query_id, item_id), one file a part
 """
 
+import hashlib
+import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,10 +18,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from model.split import PARTS
+from model.text_encoder import TextEncoder
 from model.text_encoder_spec import TextEncoderSpec
 from model.vocabulary import Vocabulary
 from pipelines.console.progress import Progress
 from pipelines.opened_models import open_text_encoder, open_vocabulary
+from pipelines.picture_vectors import shared_text_cache
 from pipelines.transforms.bucket_rows import pack
 from pipelines.transforms.count_frequencies import (
     ExactFrequencies,
@@ -117,6 +121,24 @@ def item_counts(pairs: pa.Table, frequencies: PairFrequencies) -> pa.Table:
     return distinct.cast(ITEM_COUNTS).sort_by("item_id")
 
 
+def encode_once(texts: Sequence[str], encoder: TextEncoder) -> np.ndarray:
+    """float16 [N, text_dim] of different texts. A text that any part or bucket of the process has asked for is not
+    encoded again, while the cache of its texts holds it: one search leads to many items, of many buckets."""
+    cache = shared_text_cache(encoder.spec)
+    vector_of = {text: cache.get(_digest(text)) for text in texts}
+    new = [text for text, vector_D in vector_of.items() if vector_D is None]
+    if new:
+        for text, vector_D in zip(new, encoder.encode(new).astype(np.float16), strict=True):
+            cache.add(_digest(text), vector_D)
+            vector_of[text] = vector_D
+    return np.stack([vector_of[text] for text in texts]) if texts else np.zeros((0, encoder.dim), np.float16)
+
+
+def _digest(text: str) -> bytes:
+    """sha256 of a query; another than that of the sentences of any item, whose vectors the cache may hold too."""
+    return hashlib.sha256(json.dumps(text).encode()).digest()
+
+
 class _DropBroken(beam.DoFn):
     def __init__(self, rules: JoinRules):
         self.rules = rules
@@ -181,7 +203,7 @@ class _WriteBucket(beam.DoFn):
     def _text_vectors(self, texts: Sequence[str]) -> np.ndarray:
         if self.rules.text_encoder is None:
             return np.zeros((len(texts), 0), np.float16)
-        return open_text_encoder(self.rules.text_encoder).encode(texts).astype(np.float16)
+        return encode_once(texts, open_text_encoder(self.rules.text_encoder))
 
 
 def _count(counts: Counter[str], part: str, pairs: pa.Table) -> None:
