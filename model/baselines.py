@@ -1,5 +1,5 @@
-"""What a trained model must beat, where queries are text: popularity, TF-IDF, BM25, and what a log of training
-engagements gives without any model: remembered as it is, or as more text of its items.
+"""What a trained model must beat, where queries are text: popularity, TF-IDF of words and of letters, BM25, and what a
+log of training engagements gives without any model: remembered as it is, or as more text of its items.
 
 Each gives float32 scores [Q, N] of queries against all items, larger is better, so that evaluation ranks all alike.
 Those of pictures are in model/picture_baselines.py.
@@ -11,6 +11,10 @@ from typing import Protocol
 import numpy as np
 
 from model.tokenizer import normalize, words
+
+#: Of all items' text: a minute on one core, a GB.
+MAX_NGRAM_LETTERS = 20_000_000
+_NGRAM_LENGTHS = (3, 5)
 
 
 class TextScorer(Protocol):
@@ -37,6 +41,34 @@ class Tfidf:
     def scores(self, queries: Sequence[str]) -> np.ndarray:
         """float32 [Q, N], cosines."""
         return (self._vectorizer.transform(queries) @ self._items_NV).toarray()
+
+
+class CharacterTfidf:
+    """Cosine of TF-IDF vectors of the 3 to 5 letters side by side in a word and its borders (scikit-learn's "char_wb",
+    else its defaults): half a word, a typo and another ending still match.
+
+    Memory grows with the letters of all texts, some 40 bytes each: see `why_no_character_tfidf`.
+    """
+
+    def __init__(self, item_texts: Sequence[str]):
+        from sklearn.feature_extraction.text import TfidfVectorizer  # as above
+
+        self._vectorizer = TfidfVectorizer(
+            preprocessor=normalize, analyzer="char_wb", ngram_range=_NGRAM_LENGTHS, dtype=np.float32
+        )
+        self._items_VN = self._vectorizer.fit_transform(item_texts).T.tocsr()
+
+    def scores(self, queries: Sequence[str]) -> np.ndarray:
+        """float32 [Q, N], cosines."""
+        return (self._vectorizer.transform(queries) @ self._items_VN).toarray()
+
+
+def why_no_character_tfidf(item_texts: Sequence[str]) -> str | None:
+    """None if CharacterTfidf can be had of these texts."""
+    num_letters = sum(map(len, item_texts))
+    if num_letters > MAX_NGRAM_LETTERS:
+        return f"expected at most {MAX_NGRAM_LETTERS:,} letters of text, got {num_letters:,}"
+    return None
 
 
 class BM25:

@@ -1,4 +1,4 @@
-"""The model beside its baselines: paired differences of Recall@10, the best baseline, and the four cells.
+"""The model beside its baselines: paired differences of Recall@10, hit@10 and MRR, the best baseline, the four cells.
 
     pairs of a task     seen query   new query        seen: in the model's training part
     seen item           a cell       a cell
@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from model.evaluation import HeldOutTask, bootstrap_ratio
+from model.evaluation import HeldOutTask, bootstrap_ratio, by_query
+from model.metrics import bootstrap_interval
 
 K = 10
 #: What the baselines are compared with.
@@ -29,21 +30,42 @@ CELLS = {
 }
 
 
-def compare(task: HeldOutTask, ranks: Mapping[str, np.ndarray], keep_P: np.ndarray | None = None) -> dict[str, Any]:
-    """{"best_baseline": name or None, "differences": {baseline: {"recall@10": model - baseline, and its bounds}}} of
-    the ranks int64 [P] of MODEL and its baselines, of all pairs or of those that are kept."""
+def compare(task: HeldOutTask, ranks: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """{"best_baseline": name or None, "differences": {baseline: {"recall@10": model - baseline, and its bounds, the
+    same of "hit@10" and "mrr"}}} of the ranks int64 [P] of MODEL and its baselines."""
+    differences = {
+        name: compare_recall(task, ranks[MODEL], ranks_P) | compare_by_query(task, ranks[MODEL], ranks_P)
+        for name, ranks_P in ranks.items()
+        if name != MODEL
+    }
+    return {"best_baseline": _best(ranks), "differences": differences}
+
+
+def compare_by_query(task: HeldOutTask, model_P: np.ndarray, other_P: np.ndarray) -> dict[str, float]:
+    """ "hit@10" and "mrr": what the model has more than another, with bounds, of their ranks."""
+    theirs = by_query(task, other_P)
+    found: dict[str, float] = {}
+    for name, ours_Q in by_query(task, model_P).items():
+        more_Q = ours_Q - theirs[name]
+        found |= with_interval(name, float(more_Q.mean()), bootstrap_interval(more_Q, seed=0))
+    return found
+
+
+def compare_recall(
+    task: HeldOutTask, model_P: np.ndarray, other_P: np.ndarray, keep_P: np.ndarray | None = None
+) -> dict[str, float]:
+    """ "recall@10": what the model has more than another, with bounds, of their ranks of all pairs or the kept ones."""
     kept = slice(None) if keep_P is None else keep_P
-    hits = {name: (ranks_P[kept] <= K).astype(np.float64) for name, ranks_P in ranks.items()}
     _, query_P = np.unique(task.query_rows_P[kept], return_inverse=True)
-    sizes_Q = np.bincount(query_P).astype(np.float64)
-    differences = {}
-    for name in hits.keys() - {MODEL}:
-        sums_Q = np.bincount(query_P, weights=hits[MODEL] - hits[name])
-        differences[name] = _with_interval(
-            float((hits[MODEL] - hits[name]).mean()), bootstrap_ratio(sums_Q, sizes_Q, 0)
-        )
-    best = max(sorted(differences), key=lambda name: hits[name].mean(), default=None)
-    return {"best_baseline": best, "differences": {name: differences[name] for name in ranks if name in differences}}
+    more_P = (model_P[kept] <= K).astype(np.float64) - (other_P[kept] <= K)
+    bounds = bootstrap_ratio(np.bincount(query_P, weights=more_P), np.bincount(query_P).astype(np.float64), 0)
+    return with_interval(f"recall@{K}", float(more_P.mean()), bounds)
+
+
+def _best(ranks: Mapping[str, np.ndarray], keep_P: np.ndarray | None = None) -> str | None:
+    """The baseline of the highest Recall@10."""
+    kept = slice(None) if keep_P is None else keep_P
+    return max(sorted(ranks.keys() - {MODEL}), key=lambda name: _recall(ranks[name][kept]), default=None)
 
 
 def compare_cells(
@@ -57,27 +79,30 @@ def compare_cells(
         keep_P = (seen_query_P == query_seen) & (seen_item_P == item_seen)
         cell = {"cell": name, "pairs": int(keep_P.sum()), "queries": len(np.unique(task.query_rows_P[keep_P]))}
         if keep_P.any():
-            found = compare(task, ranks, keep_P)
-            best = found["best_baseline"]
+            best = _best(ranks, keep_P)
             cell |= {"recall@10": _recall(ranks[MODEL][keep_P]), "best_baseline": best}
             if best is not None:
-                cell |= {"recall@10_baseline": _recall(ranks[best][keep_P]), "difference": found["differences"][best]}
+                difference = compare_recall(task, ranks[MODEL], ranks[best], keep_P)
+                cell |= {"recall@10_baseline": _recall(ranks[best][keep_P]), "difference": difference}
         cells.append(cell)
     return cells
 
 
-def is_shown(difference: Mapping[str, float]) -> bool:
-    """Whether the interval leaves 0 out.
+def is_shown(difference: Mapping[str, float], metric: str) -> bool:
+    """Whether the interval of that metric leaves 0 out.
 
-    >>> is_shown({"recall@10": 0.1, "recall@10_low": -0.01, "recall@10_high": 0.2})
+    >>> is_shown({"mrr": 0.1, "mrr_low": -0.01, "mrr_high": 0.2}, "mrr")
     False
     """
-    low, high = sorted(value for name, value in difference.items() if name.endswith(("_low", "_high")))
-    return low > 0 or high < 0
+    return difference[f"{metric}_low"] > 0 or difference[f"{metric}_high"] < 0
 
 
-def _with_interval(value: float, bounds: tuple[float, float]) -> dict[str, float]:
-    return {f"recall@{K}": value, f"recall@{K}_low": bounds[0], f"recall@{K}_high": bounds[1]}
+def with_interval(metric: str, value: float, bounds: tuple[float, float]) -> dict[str, float]:
+    """
+    >>> with_interval("mrr", 0.1, (-0.01, 0.2))
+    {'mrr': 0.1, 'mrr_low': -0.01, 'mrr_high': 0.2}
+    """
+    return {metric: value, f"{metric}_low": bounds[0], f"{metric}_high": bounds[1]}
 
 
 def _recall(ranks_P: np.ndarray) -> float:

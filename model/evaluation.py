@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from model.metrics import TIE_TOLERANCE
+from model.metrics import TIE_TOLERANCE, hits_at_k, reciprocal_ranks
 
 #: float32 scores [Q, N] for the given rows of a task's distinct queries.
 ScoreBlock = Callable[[np.ndarray], np.ndarray]
@@ -46,8 +46,18 @@ def rank_pairs(task: HeldOutTask, score_block: ScoreBlock) -> np.ndarray:
     return ranks_P
 
 
+def by_query(task: HeldOutTask, ranks_P: np.ndarray) -> dict[str, np.ndarray]:
+    """ "hit@10": 1.0 for a query with any of its items among the first ten, else 0.0; "mrr": 1 / rank of the first of
+    them; float64 [Q] of a task whose queries all have a pair. Of a query's items none is before the first: the rank
+    that leaves the others out is its rank among all items."""
+    first_Q = np.full(len(task.queries), np.iinfo(np.int64).max)
+    np.minimum.at(first_Q, task.query_rows_P, ranks_P)
+    return {"hit@10": hits_at_k(first_Q, 10), "mrr": reciprocal_ranks(first_Q)}
+
+
 def summarize_ranks(task: HeldOutTask, ranks_P: np.ndarray, seed: int = 0) -> dict[str, float]:
-    """Recall@1, Recall@10 with a 95 % interval (bootstrap over queries), mean reciprocal rank of a method's ranks."""
+    """Of a method's ranks Recall@1 and Recall@10, shares of the pairs, with a 95 % interval (bootstrap over queries),
+    and the means of `by_query`."""
     hits_P = (ranks_P <= 10).astype(np.float64)
     sums_Q = np.bincount(task.query_rows_P, weights=hits_P, minlength=len(task.queries))
     sizes_Q = np.bincount(task.query_rows_P, minlength=len(task.queries)).astype(np.float64)
@@ -57,7 +67,7 @@ def summarize_ranks(task: HeldOutTask, ranks_P: np.ndarray, seed: int = 0) -> di
         "recall@10": float(hits_P.mean()),
         "recall@10_low": low,
         "recall@10_high": high,
-        "mrr": float((1 / ranks_P).mean()),
+        **{name: float(values_Q.mean()) for name, values_Q in by_query(task, ranks_P).items()},
     }
 
 

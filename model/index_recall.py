@@ -50,6 +50,13 @@ def item_queries(matrix_ND: np.ndarray, seed: int) -> RecallQueries:
     return RecallQueries(vectors_QD=matrix_ND[rows_Q], source="items of the index", own_rows_Q=rows_Q)
 
 
+def share_found(matrix_ND: np.ndarray, queries_QD: np.ndarray, rows_QK: np.ndarray, kth_cosines_Q: np.ndarray) -> float:
+    """Of the k rows asked for a query the share that came back and is as near as the exact k-th; NO_ROW is none."""
+    cosines_QK = np.einsum("qkd,qd->qk", matrix_ND[rows_QK], queries_QD)
+    found_QK = (cosines_QK >= kth_cosines_Q[:, None] - RECALL_TOLERANCE) & (rows_QK != NO_ROW)
+    return float(found_QK.mean())
+
+
 class Truth:
     """Queries and the exact cosine of the k-th nearest row of each, for the k of REPORTED_AT."""
 
@@ -68,9 +75,7 @@ class Truth:
             return 1.0
         found = index.search(queries_QD, wanted + self._extra, search_k=search_k_for(k, search_k))
         rows_QK, _ = self._others(*found)
-        cosines_QK = np.einsum("qkd,qd->qk", self.matrix_ND[rows_QK], queries_QD)
-        found_QK = (cosines_QK >= self._kth[k][:, None] - RECALL_TOLERANCE) & (rows_QK != NO_ROW)
-        return float(found_QK.mean())
+        return share_found(self.matrix_ND, queries_QD, rows_QK, self._kth[k])
 
     def facts(self, index: NearVectors, search_k: int, target_recall: float) -> KindFacts:
         """What the index finds with `search_k`."""

@@ -71,16 +71,17 @@ class QueryEncoder:
             offsets_B = torch.from_numpy(np.concatenate([[0], np.cumsum(counts[-1])]))
             tokens_T = torch.from_numpy(np.concatenate(token_ids).astype(np.int64))
             with torch.inference_mode():
-                text_vectors_BD = self._text_vectors(texts)
+                text_vectors_BD = torch.from_numpy(self.sentence_vectors(texts))
                 blocks.append(self._text_tower(tokens_T, offsets_B, text_vectors_BD).numpy())
             counts[-1] += text_vectors_BD.any(dim=1).numpy()
         return np.concatenate(blocks), np.concatenate(counts)
 
-    def _text_vectors(self, texts: Sequence[str]) -> torch.Tensor:
-        """float32 [N, text_dim] with the precision that training had; zeros for a text without a token."""
+    def sentence_vectors(self, texts: Sequence[str]) -> np.ndarray:
+        """float32 [N, text_dim] of the frozen text encoder, with the precision that training had: unit rows, zeros for
+        a text without a token. [N, 0] where the model has no text encoder."""
         if not self.manifest["text_dim"]:
-            return torch.zeros(len(texts), 0)
-        return torch.from_numpy(self.text_encoder.encode(texts).astype(np.float16).astype(np.float32))
+            return np.zeros((len(texts), 0), np.float32)
+        return self.text_encoder.encode(texts).astype(np.float16).astype(np.float32)
 
     def pictures(
         self, encoded: Iterable[bytes | PictureError], limits: PictureLimits = DEFAULT_LIMITS

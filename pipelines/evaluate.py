@@ -5,7 +5,8 @@
 
 Engagements of the model's own training part (train, validation and gap of its split) are left out and counted; what is
 made of them are baselines: the log remembered, BM25 over items and their queries, the nearest training photo, a probe.
-`daily` reads no training pictures, so its report lacks the last two.
+`daily` reads no training pictures and counts no letters, so its report lacks the last two and character_tfidf.
+The model's answers are exact; what the run's index makes of them, as searches get it, stands beside.
 """
 
 import json
@@ -21,6 +22,7 @@ from pipelines.evaluation.judgements import evaluate_judgements
 from pipelines.evaluation.measure import NotEvaluatedError, evaluate_engagements
 from pipelines.evaluation.plan import MAX_QUERIES, MAX_TRAINING_PICTURES, Evaluation, EvaluationRequest, plan_evaluation
 from pipelines.evaluation.report import format_report, why_not_evaluated
+from pipelines.evaluation.run_index import identity
 from pipelines.gating.thresholds import LogThresholds
 from pipelines.store import current_run, model_folder
 from pipelines.units import read_stage_manifest
@@ -31,7 +33,7 @@ from schemas.hashing import fingerprint
 __all__ = ["evaluate_or_reuse", "evaluate_run", "format_report", "main"]
 
 #: Raise it when the same items and engagements give another report.
-CODE_VERSION = 3
+CODE_VERSION = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +99,7 @@ def _evaluate(planned: Evaluation) -> dict[str, Any]:
 
 
 def evaluation_fingerprint(planned: Evaluation, request: EvaluationRequest) -> str:
-    """Of everything that a report depends on: items, model, the rows that count, the content of the query pictures.
+    """Of everything that a report depends on: items, model, index, rows that count, the content of the query pictures.
     Not of dates, and not of files' names, places or times."""
     run, pictures = str(planned.evaluated.run), planned.pictures
     files = {
@@ -110,8 +112,9 @@ def evaluation_fingerprint(planned: Evaluation, request: EvaluationRequest) -> s
         {
             "code_version": CODE_VERSION,
             "files": {stage: sorted(entries) for stage, entries in files.items()},
+            "index": identity(planned.evaluated.run),
             "model_id": planned.evaluated.encoder.manifest["model_id"],
-            "options": [request.include_train, request.max_queries, request.max_training_pictures],
+            "options": [request.include_train, request.max_queries, request.max_training_pictures, request.letters],
             "pictures": None if pictures is None else [pictures.encoder_id, pictures.judged_with, pictures.states()],
             "rows": planned.rows_hash,
         }
@@ -182,6 +185,7 @@ def _asked(config: EvaluateConfig, date: str) -> dict[str, Any]:
         "include_train": config.include_train,
         "max_queries": config.max_queries,
         "max_training_pictures": config.max_training_pictures,
+        "letters": True,
         "log_thresholds": config,
     }
 

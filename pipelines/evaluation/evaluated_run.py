@@ -1,5 +1,6 @@
 """A run's items as evaluation sees them: vectors, texts and pictures, each loaded when first needed."""
 
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -7,12 +8,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from model.baselines import BM25, Tfidf
+from model.baselines import BM25, CharacterTfidf, Tfidf, why_no_character_tfidf
+from model.evaluation import ScoreBlock
 from model.picture_baselines import mean_picture_vectors
 from model.query_encoder import QueryEncoder
+from pipelines.evaluation.run_index import RunIndex
 from schemas.embeddings import embedding_files, read_embeddings
 from schemas.errors import CorruptFileError
-from schemas.records import decode_features, read_records
+from schemas.records import ItemFeatures, decode_features, read_records
 from schemas.tables import TEXT_FIELDS
 
 
@@ -56,6 +59,15 @@ class EvaluatedRun:
         return Tfidf(self.item_texts)
 
     @cached_property
+    def character_tfidf(self) -> CharacterTfidf:
+        return CharacterTfidf(self.item_texts)
+
+    @property
+    def why_no_character_tfidf(self) -> str | None:
+        """None if `character_tfidf` can be had."""
+        return why_no_character_tfidf(self.item_texts)
+
+    @cached_property
     def bm25(self) -> BM25:
         return BM25(self.item_texts)
 
@@ -64,12 +76,42 @@ class EvaluatedRun:
         """float32 [N, D]: each item's mean CNN vector, unit or zero."""
         dim = self.encoder.manifest["picture_dim"]
         means_ND = np.zeros((len(self.item_ids), dim), np.float32)
+        for row, item in self._features():
+            means_ND[row] = mean_picture_vectors([item.pictures], dim)[0]
+        return means_ND
+
+    @property
+    def has_text_encoder(self) -> bool:
+        """Whether items and queries have vectors of a frozen text encoder, which `text_encoder_scores` compares."""
+        return self.encoder.manifest["text_dim"] > 0
+
+    @cached_property
+    def _sentences_ND(self) -> np.ndarray:
+        """float32 [N, text_dim]: each item's vector of the text encoder, unit or zero."""
+        vectors_ND = np.zeros((len(self.item_ids), self.encoder.manifest["text_dim"]), np.float32)
+        for row, item in self._features():
+            if len(item.text_vector):
+                vectors_ND[row] = item.text_vector
+        return vectors_ND
+
+    def text_encoder_scores(self, queries: Sequence[str]) -> ScoreBlock:
+        """Cosines of the queries with all items' text, by the frozen text encoder alone; the queries are encoded here,
+        in full batches."""
+        queries_QD = self.encoder.sentence_vectors(queries)
+        return lambda rows: queries_QD[rows] @ self._sentences_ND.T
+
+    @cached_property
+    def index(self) -> RunIndex | None:
+        """What searches of this run go through; None while it has none."""
+        return RunIndex.of(self.run, self.encoder.manifest["model_id"], self.item_ids, self.vectors_ND)
+
+    def _features(self) -> Iterator[tuple[int, ItemFeatures]]:
+        """Row and features of every item that has an embedding."""
         for path in sorted((self.run / "features").glob("*.tfrecord")):
             for payload in read_records(path):
                 item = decode_features(payload)
                 if (row := self.row_of.get(item.item_id)) is not None:
-                    means_ND[row] = mean_picture_vectors([item.pictures], dim)[0]
-        return means_ND
+                    yield row, item
 
     def text_queries(self, queries: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
         """float32 [Q, 256], a unit vector a query or zero for one without a known token, and which those are, bool [Q].

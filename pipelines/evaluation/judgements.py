@@ -1,4 +1,10 @@
-"""Evaluating a run on judgements: nDCG@10 over judged items of text queries, beside baselines."""
+"""Evaluating a run on judgements: nDCG@10 over judged items of text queries, beside baselines; and, ranked among all
+items of the run, judged or not, whether the exact ones come first.
+
+    exact       of the highest grade that any judged item of the run has
+    hit@10      the share of queries with an exact item among the first ten, of those that have an exact item at all
+    mrr         the mean of 1 / rank of the first of them
+"""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -6,9 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from model.comparison import CELLS, MODEL
+from model.comparison import CELLS, MODEL, compare_by_query
+from model.evaluation import HeldOutTask, by_query, rank_pairs
 from model.metrics import bootstrap_interval, ndcg_at_k
 from pipelines.evaluation.evaluated_run import EvaluatedRun
+from pipelines.evaluation.methods import text_scorers
 from pipelines.evaluation.plan import Evaluation
 from pipelines.evaluation.training_log import TrainingLog
 from pipelines.gating.log import require_sound_log
@@ -39,8 +47,9 @@ def evaluate_judgements(
     thresholds: LogThresholds,
     log: Evaluation | None = None,
 ) -> dict[str, Any]:
-    """The report of nDCG@10 over judged items of text queries, beside TF-IDF, BM25 and a random order. log: with the
-    training part of the model; then beside what is made of that too, and in four cells of seen and new.
+    """The report of nDCG@10 over judged items of text queries, hit@10 and MRR, beside TF-IDF, BM25, the text encoder
+    alone and, of nDCG, a random order. log: with the training part of the model; then beside what is made of that too,
+    and in four cells of seen and new.
 
     Raises ThresholdError if too many rows are rejected, or no item of the run is judged.
     """
@@ -50,16 +59,21 @@ def evaluate_judgements(
     require_sound_log(
         rejected_rows.counts() | {"rows_read": counts["rows_read"]}, thresholds, "the run is judged by it"
     )
-    if not graded:
-        raise ThresholdError(f"expected search judgements of items in the run, got none of {dict(counts)}")
-    scores = _scores(evaluated, sorted(graded), counts, log)
-    values = _ndcg_a_query(scores, sorted(graded), graded)
+    if not any(any(grades.values()) for grades in graded.values()):
+        raise ThresholdError(f"expected search judgements above 0 of items in the run, got none of {dict(counts)}")
+    queries = sorted(graded)
+    vectors_QE, unknown_Q = evaluated.text_queries(tuple(queries))
+    counts["queries_without_known_token"] = int(unknown_Q.sum())
+    scores, left_out = _scores(evaluated, queries, vectors_QE, log)
+    values = _ndcg_a_query(scores, queries, graded)
     counts["queries_without_relevant"] += len(graded) - len(values[MODEL])
     methods = {}
     for name, of_queries in values.items():
         low, high = bootstrap_interval(np.array(of_queries), seed=0)
         methods[name] = {_MAIN: float(np.mean(of_queries)), f"{_MAIN}_low": low, f"{_MAIN}_high": high}
     entry = {"task": "search", "queries": len(values[MODEL]), "methods": methods, **_compare(values)}
+    entry["left_out"] = left_out
+    _add_exact(entry, evaluated, graded, scores, vectors_QE, ~unknown_Q)
     report: dict[str, Any] = {
         "kind": "judgements",
         "items": len(evaluated.item_ids),
@@ -71,6 +85,37 @@ def evaluate_judgements(
         entry["cells"] = _cells(scores, graded, log.training)
         report["training_pairs_missing"] = log.training.missing_pairs(evaluated.encoder.manifest["towers"], "search")
     return report
+
+
+def _add_exact(
+    entry: dict[str, Any],
+    evaluated: EvaluatedRun,
+    graded: Graded,
+    scores: Mapping[str, np.ndarray],
+    vectors_QE: np.ndarray,
+    answered_Q: np.ndarray,
+) -> None:
+    """hit@10 and MRR of every method but the random order, with the model's differences; "exact", what they are of; and
+    "index", as RunIndex.measure has it, if the run has one."""
+    queries = sorted(graded)
+    grade = max(grade for grades in graded.values() for grade in grades.values())
+    rows_Q = np.array([row for row, query in enumerate(queries) if grade in graded[query].values()], np.int64)
+    pairs = [
+        (place, item)
+        for place, row in enumerate(rows_Q)
+        for item, given in sorted(graded[queries[row]].items())
+        if given == grade
+    ]
+    task = HeldOutTask("search", tuple(queries[row] for row in rows_Q), *np.array(pairs, np.int64).T)
+    ranks = {name: rank_pairs(task, lambda rows, of=matrix_QN: of[rows_Q[rows]]) for name, matrix_QN in scores.items()}
+    entry["exact"] = {"grade": grade, "queries": len(rows_Q)}
+    for name, ranks_P in ranks.items():
+        entry["methods"][name] |= {of: float(values_Q.mean()) for of, values_Q in by_query(task, ranks_P).items()}
+        if name != MODEL:
+            entry["differences"][name] |= compare_by_query(task, ranks[MODEL], ranks_P)
+    if evaluated.index is not None:
+        asked = (vectors_QE[rows_Q], answered_Q[rows_Q], "text")
+        entry["index"] = evaluated.index.measure(task, *asked, ranks[MODEL])
 
 
 def _cells(scores: Mapping[str, np.ndarray], graded: Graded, training: TrainingLog) -> list[dict[str, Any]]:
@@ -132,24 +177,17 @@ def _read_grades(
 
 
 def _scores(
-    evaluated: EvaluatedRun, queries: Sequence[str], counts: Counter[str], log: Evaluation | None
-) -> dict[str, np.ndarray]:
-    """Method -> float32 [Q, N]."""
-    vectors_QE, unknown_Q = evaluated.text_queries(tuple(queries))
-    counts["queries_without_known_token"] = int(unknown_Q.sum())
-    scores = {
-        MODEL: vectors_QE @ evaluated.vectors_ND.T,
-        "tfidf": evaluated.tfidf.scores(queries),
-        "bm25": evaluated.bm25.scores(queries),
-    }
-    if log is not None and log.training.text_pairs:
-        scores |= {
-            "bm25_expanded": log.expanded_bm25.scores(queries),
-            "remembered_else_bm25": log.remembered.scores(queries),
-        }
+    evaluated: EvaluatedRun, queries: Sequence[str], vectors_QE: np.ndarray, log: Evaluation | None
+) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """Method -> float32 [Q, N], and method -> why it is left out."""
+    scorers, left_out = text_scorers(evaluated, log, letters=True)
+    scores = {MODEL: vectors_QE @ evaluated.vectors_ND.T}
+    scores |= {name: scorer.scores(queries) for name, scorer in scorers.items()}
+    if evaluated.has_text_encoder:
+        scores["text_encoder"] = evaluated.text_encoder_scores(queries)(np.arange(len(queries)))
     if log is not None and (popularity_N := log.training.popularity_N) is not None:
         scores["popularity"] = np.broadcast_to(popularity_N, (len(queries), len(popularity_N)))
-    return scores
+    return scores, left_out
 
 
 def _ndcg_a_query(scores: Mapping[str, np.ndarray], queries: Sequence[str], graded: Graded) -> dict[str, list[float]]:

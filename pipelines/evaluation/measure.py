@@ -1,5 +1,5 @@
-"""Evaluating a run on held-out engagements: Recall@10 a task, beside baselines, and in the four cells of seen and new
-queries and items."""
+"""Evaluating a run on held-out engagements: Recall@10 a task, exact and through the run's index, beside baselines, and
+in the four cells of seen and new queries and items."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -14,6 +14,7 @@ from model.metrics import retrieval_frequency
 from pipelines.evaluation.methods import Baselines, picture_baselines, text_baselines
 from pipelines.evaluation.plan import Evaluation, tower_of
 from pipelines.evaluation.report import why_not_evaluated
+from pipelines.evaluation.run_index import RunIndex
 from schemas.errors import ThresholdError
 
 
@@ -58,9 +59,18 @@ def _of_task(planned: Evaluation, asked: _Asked) -> dict[str, Any]:
         "methods": {name: summarize_ranks(task, ranks_P) for name, ranks_P in ranks.items()},
         **compare(task, ranks),
         "left_out": dict(asked.baselines.left_out),
+        **_through_index(planned.evaluated.index, asked, ranks[MODEL]),
         "cells": compare_cells(task, ranks, asked.seen_Q, planned.training.seen_items_N),
         **_collapse(np.flatnonzero(asked.answered_Q), scorers),
     }
+
+
+def _through_index(index: RunIndex | None, asked: _Asked, exact_P: np.ndarray) -> dict[str, Any]:
+    """The entry's "index", if the run has one."""
+    if index is None:
+        return {}
+    kind = tower_of(asked.pairs.name)
+    return {"index": index.measure(asked.pairs, asked.vectors_QE, asked.answered_Q, kind, exact_P)}
 
 
 class NotEvaluatedError(ThresholdError):

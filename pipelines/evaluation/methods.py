@@ -5,16 +5,19 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from model.baselines import RememberedLog
+from model.baselines import RememberedLog, TextScorer
 from model.evaluation import HeldOutTask, ScoreBlock
 from model.picture_baselines import unit
+from pipelines.evaluation.evaluated_run import EvaluatedRun
 from pipelines.evaluation.plan import Evaluation
 
 #: Every method, in the order of reports; its name says what it falls back on.
 METHODS = (
     "itemsage",
     "tfidf",
+    "character_tfidf",
     "bm25",
+    "text_encoder",
     "bm25_expanded",
     "remembered_else_bm25",
     "raw_pictures",
@@ -36,17 +39,31 @@ class Baselines:
 
 def text_baselines(planned: Evaluation, task: HeldOutTask) -> Baselines:
     """Of a task whose queries are text. Those made of the training log only if it has a text query."""
-    evaluated = planned.evaluated
-    scorers = {"tfidf": evaluated.tfidf, "bm25": evaluated.bm25}
-    if planned.training.text_pairs:
+    scorers, left_out = text_scorers(planned.evaluated, planned, letters=planned.wants_letters)
+    blocks: dict[str, ScoreBlock] = {
+        name: lambda rows, scorer=scorer: scorer.scores([task.queries[row] for row in rows])
+        for name, scorer in scorers.items()
+    }
+    if planned.evaluated.has_text_encoder:
+        blocks["text_encoder"] = planned.evaluated.text_encoder_scores(task.queries)
+    return _with_popularity(planned, blocks, left_out)
+
+
+def text_scorers(
+    evaluated: EvaluatedRun, planned: Evaluation | None, *, letters: bool
+) -> tuple[dict[str, TextScorer], dict[str, str]]:
+    """What scores any text query by words and letters, by name; and name -> why it is left out. planned: with the
+    training log, None: nothing is made of one. letters: TF-IDF of letters too."""
+    scorers: dict[str, TextScorer] = {"tfidf": evaluated.tfidf}
+    left_out = {}
+    if letters and (why := evaluated.why_no_character_tfidf) is not None:
+        left_out["character_tfidf"] = why
+    elif letters:
+        scorers["character_tfidf"] = evaluated.character_tfidf
+    scorers["bm25"] = evaluated.bm25
+    if planned is not None and planned.training.text_pairs:
         scorers |= {"bm25_expanded": planned.expanded_bm25, "remembered_else_bm25": planned.remembered}
-    return _with_popularity(
-        planned,
-        {
-            name: lambda rows, scorer=scorer: scorer.scores([task.queries[row] for row in rows])
-            for name, scorer in scorers.items()
-        },
-    )
+    return scorers, left_out
 
 
 def picture_baselines(planned: Evaluation, task: HeldOutTask, vectors_QD: np.ndarray) -> Baselines:

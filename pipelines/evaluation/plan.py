@@ -37,7 +37,8 @@ class EvaluationRequest:
     query pictures start from, None: they are not asked. columns: our tables' columns by the shop's names.
     verify_images: read each query picture again. include_train: keep the model's training part. max_queries: distinct
     queries a task, sampled. max_training_pictures: so many query pictures of the training part are read, for the
-    baselines that are made of them; 0: there are none. log_thresholds: what the log must keep, None: that was asked
+    baselines that are made of them; 0: there are none. letters: TF-IDF of letters too, a minute of a big catalogue.
+    log_thresholds: what the log must keep, None: that was asked
     before.
     """
 
@@ -49,6 +50,7 @@ class EvaluationRequest:
     include_train: bool = False
     max_queries: int = MAX_QUERIES
     max_training_pictures: int = 0
+    letters: bool = False
     log_thresholds: LogThresholds | None = None
 
 
@@ -65,6 +67,7 @@ class Evaluation:
     ):
         self.evaluated, self.rows_read, self.rows_hash = evaluated, rows_read, rows_hash(rows)
         self.pictures: QueryPictures | None = None
+        self.wants_letters = request.letters
         self._request, self._rows = request, rows
 
     @cached_property

@@ -1,6 +1,6 @@
 """An evaluation report as tables that a person reads; and, where there is none, why."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from model.comparison import MODEL, K, is_shown
@@ -8,12 +8,15 @@ from pipelines.console.terminal import aligned, found_in_words
 from pipelines.evaluation.methods import METHODS
 from schemas.tables import QUERY_SURFACES
 
-_SHOWN = {"engagements": (f"recall@{K}", "recall@1", "mrr"), "judgements": ("ndcg@10",)}
+_SHOWN = {"engagements": (f"recall@{K}", "recall@1"), "judgements": ("ndcg@10",)}
+_BY_QUERY = ("hit@10", "mrr")
+_THROUGH_INDEX = "through the index"
 
 
 def format_report(report: dict[str, Any]) -> str:
     """Aligned columns: task, number of queries and pairs, then each method's figure with its 95 % interval and what the
-    model has more, paired; below them the four cells. One line of a report {"not_evaluated": why}.
+    model has more, paired; the same by query, of hit@10 and MRR; below them the four cells. Beside the model, which
+    compares with every item, what the run's index makes of it. One line of a report {"not_evaluated": why}.
 
     The name of the model, or of the best baseline where that is better, is **bold** where the interval of their paired
     difference leaves 0 out; elsewhere nothing is.
@@ -28,7 +31,7 @@ def format_report(report: dict[str, Any]) -> str:
     )
     for task in report["tasks"]:
         lines += [f"{task['task']}: no {name}: {why}" for name, why in task.get("left_out", {}).items()]
-    return "\n".join([*lines, *_cell_lines(report)])
+    return "\n".join([*lines, *_index_lines(report), *_by_query_lines(report), *_cell_lines(report)])
 
 
 def _method_lines(report: Mapping[str, Any]) -> list[str]:
@@ -36,8 +39,7 @@ def _method_lines(report: Mapping[str, Any]) -> list[str]:
     rows = [("task", "queries", "method", main, "95 % interval", *others, f"{MODEL} - it")]
     for task in report["tasks"]:
         name, queries, bold = task["task"], f"{task['queries']:,}", _bold(task, main)
-        for method in sorted(task["methods"], key=METHODS.index):
-            figures, difference = task["methods"][method], task["differences"].get(method)
+        for method, figures, difference in _methods(task, main):
             rows.append(
                 (
                     name,
@@ -53,6 +55,60 @@ def _method_lines(report: Mapping[str, Any]) -> list[str]:
     return aligned(rows, to_the_right={1, *range(3, len(rows[0]) - 1)})
 
 
+def _methods(
+    task: Mapping[str, Any], metric: str
+) -> Iterator[tuple[str, Mapping[str, Any], Mapping[str, float] | None]]:
+    """(name, figures, what the model has more) of each method that has this one, the index after the model."""
+    for method in sorted(task["methods"], key=METHODS.index):
+        if metric in task["methods"][method]:
+            yield method, task["methods"][method], task["differences"].get(method)
+        if method == MODEL and metric in task.get("index", {}):
+            yield _THROUGH_INDEX, task["index"], task["index"]["difference"]
+
+
+def _by_query_lines(report: Mapping[str, Any]) -> list[str]:
+    """hit@10 and MRR of each task, and what they are of."""
+    rows = [("task", "queries", "method", *(cell for name in _BY_QUERY for cell in (name, f"{MODEL} - it")))]
+    of = "any of its items"
+    for task in report["tasks"]:
+        name, queries = task["task"], f"{task['queries']:,}"
+        if "exact" in task:
+            queries, of = f"{task['exact']['queries']:,}", f"any item of grade {task['exact']['grade']:g}"
+        for method, figures, difference in _methods(task, _BY_QUERY[0]):
+            cells = (cell for metric in _BY_QUERY for cell in _with_difference(figures, difference, metric))
+            rows.append((name, queries, method, *cells))
+            name = queries = ""
+    return [
+        "",
+        *aligned(rows, to_the_right={1, 3, 5}),
+        f"hit@10: queries with {of} among the first ten; mrr: 1 / rank of the first of them; among all items",
+    ]
+
+
+def _with_difference(
+    figures: Mapping[str, float], difference: Mapping[str, float] | None, metric: str
+) -> tuple[str, str]:
+    """The figure and what the model has more, **bold** where it is shown; nothing where there is none."""
+    if metric not in figures:
+        return "", ""
+    if difference is None:
+        return f"{figures[metric]:.3f}", ""
+    bold = "**" if is_shown(difference, metric) else ""
+    return f"{figures[metric]:.3f}", f"{bold}{_difference(difference, metric)}{bold}"
+
+
+def _index_lines(report: Mapping[str, Any]) -> list[str]:
+    """How much of the exact answers the index returns, task by task."""
+    found = {task["task"]: task["index"] for task in report["tasks"] if "index" in task}
+    if not found:
+        return ["the run has no index yet: what searches find through it is not measured"]
+    return [
+        f"{task}: {_THROUGH_INDEX} ({entry['backend']}) come {entry['found']:.3f} of the exact first {K}"
+        for task, entry in found.items()
+        if entry["found"] is not None
+    ]
+
+
 def _cell_lines(report: Mapping[str, Any]) -> list[str]:
     """The four cells of each task that has them, and whether the log can tell them."""
     main = _SHOWN[report["kind"]][0]
@@ -64,9 +120,8 @@ def _cell_lines(report: Mapping[str, Any]) -> list[str]:
             if cell["pairs"]:
                 shown[4] = f"{cell[main]:.3f}"
             if cell.get("best_baseline") is not None:
-                bold = "**" if is_shown(cell["difference"]) else ""
-                difference = _difference(cell["difference"], main)
-                shown[5:] = [cell["best_baseline"], f"{cell[f'{main}_baseline']:.3f}", f"{bold}{difference}{bold}"]
+                figure = {main: cell[f"{main}_baseline"]}
+                shown[5:] = [cell["best_baseline"], *_with_difference(figure, cell["difference"], main)]
             rows.append(tuple(shown))
             name = ""
     if len(rows) == 1:
@@ -90,7 +145,7 @@ def _missing_lines(report: Mapping[str, Any]) -> list[str]:
 def _bold(task: Mapping[str, Any], main: str) -> str | None:
     """What is better, the model or the best baseline, where the difference is shown."""
     best = task["best_baseline"]
-    if best is None or not is_shown(task["differences"][best]):
+    if best is None or not is_shown(task["differences"][best], main):
         return None
     return MODEL if task["differences"][best][main] > 0 else str(best)
 

@@ -1,7 +1,16 @@
 import numpy as np
 import pytest
 
-from model.baselines import BM25, RememberedLog, Tfidf, expanded_texts, popularity_scores
+from model import baselines
+from model.baselines import (
+    BM25,
+    CharacterTfidf,
+    RememberedLog,
+    Tfidf,
+    expanded_texts,
+    popularity_scores,
+    why_no_character_tfidf,
+)
 
 TEXTS = ["red wooden chair", "blue chair", "Red sofa, red cushions", ""]
 
@@ -11,6 +20,21 @@ def test_tfidf_prefers_the_item_with_both_words_and_ignores_unknown_ones():
     assert scores.shape == (2, 4)
     assert scores[0].argmax() == 0
     assert (scores[1] == 0).all()
+
+
+def test_letters_find_typos_and_other_endings_and_read_as_words_do():
+    scores_N = CharacterTfidf(["red scarf", "blue lamp", "Écharpe"]).scores(["SCARVES"])[0]
+    assert scores_N.argmax() == 0
+    assert scores_N[1] == 0
+    scores_QN = CharacterTfidf(["red scarf", "blue lamp", "Écharpe"]).scores(["echarpe", "qqq"])
+    assert scores_QN[0].tolist() == pytest.approx([0, 0, 1], abs=0.2)
+    assert not scores_QN[1].any()
+
+
+def test_too_many_letters_are_told(monkeypatch):
+    assert why_no_character_tfidf(["sofa"]) is None
+    monkeypatch.setattr(baselines, "MAX_NGRAM_LETTERS", 7)
+    assert why_no_character_tfidf(["sofa", "lamp"]) == "expected at most 7 letters of text, got 8"
 
 
 def test_bm25_equals_the_formula():

@@ -22,7 +22,7 @@ def test_a_small_but_steady_difference_is_shown_where_intervals_overlap():
     assert found["best_baseline"] == "bm25"
     assert difference["recall@10"] == pytest.approx(0.06)
     assert 0.02 < difference["recall@10_low"] < 0.06 < difference["recall@10_high"] < 0.1
-    assert is_shown(difference)
+    assert is_shown(difference, "recall@10")
     alone = [bootstrap_ratio((ranks <= 10).astype(float), np.ones(NUM), 0) for ranks in (model, baseline)]
     assert alone[0][0] < alone[1][1]
 
@@ -36,8 +36,8 @@ def test_the_best_baseline_is_that_of_the_highest_recall_and_no_difference_is_no
     found = compare(one_pair_a_query(), ranks)
     assert found["best_baseline"] == "bm25"
     assert list(found["differences"]) == ["popularity", "bm25"]
-    assert not is_shown(found["differences"]["bm25"])
-    assert is_shown(found["differences"]["popularity"])
+    assert not is_shown(found["differences"]["bm25"], "recall@10")
+    assert is_shown(found["differences"]["popularity"], "recall@10")
     assert compare(one_pair_a_query(), {"itemsage": ranks["bm25"]}) == {"best_baseline": None, "differences": {}}
 
 
@@ -47,7 +47,19 @@ def test_a_query_with_many_pairs_is_drawn_whole():
     found = compare(task, {"itemsage": np.repeat([1, 99], [100, 1]), "bm25": np.repeat([99, 1], [100, 1])})
     assert found["differences"]["bm25"]["recall@10"] == pytest.approx(99 / 101)
     assert found["differences"]["bm25"]["recall@10_low"] == -1
-    assert not is_shown(found["differences"]["bm25"])
+    assert not is_shown(found["differences"]["bm25"], "recall@10")
+
+
+def test_differences_by_query_are_those_of_its_first_item():
+    """The model finds one of each query's two items at once, the baseline both at the second place."""
+    task = HeldOutTask("search/click", ("a", "b", "c"), np.repeat([0, 1, 2], 2), np.arange(6))
+    ranks = {"itemsage": np.array([1, 99, 99, 1, 50, 99]), "bm25": np.array([2, 2, 2, 2, 11, 40])}
+    difference = compare(task, ranks)["differences"]["bm25"]
+    assert difference["recall@10"] == pytest.approx(2 / 6 - 4 / 6)
+    assert difference["hit@10"] == difference["hit@10_low"] == difference["hit@10_high"] == 0
+    assert difference["mrr"] == pytest.approx((0.5 + 0.5 + 1 / 50 - 1 / 11) / 3)
+    assert difference["mrr_low"] == pytest.approx(1 / 50 - 1 / 11)
+    assert difference["mrr_high"] == pytest.approx(0.5)
 
 
 def test_every_pair_is_in_one_of_the_four_cells_with_the_best_baseline_of_that_cell():

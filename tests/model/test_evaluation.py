@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from model.evaluation import HeldOutTask, bootstrap_ratio, rank_pairs, summarize_ranks
+from model.evaluation import HeldOutTask, bootstrap_ratio, by_query, rank_pairs, summarize_ranks
 
 
 def task_of(pairs, num_queries):
@@ -31,12 +31,28 @@ def test_ranks_equal_a_plain_double_loop_over_many_blocks():
     assert rank_pairs(task, lambda rows: scores[rows]).tolist() == expected
 
 
+def test_the_first_item_of_a_query_is_ranked_among_all_items():
+    generator = np.random.default_rng(1)
+    scores = generator.integers(0, 30, (80, 50)).astype(np.float32)
+    pairs = sorted({(int(generator.integers(80)), int(generator.integers(50))) for _ in range(200)} | {(79, 1)})
+    queries = sorted({query for query, _ in pairs})
+    task = task_of([(queries.index(query), item) for query, item in pairs], len(queries))
+    found = by_query(task, rank_pairs(task, lambda rows: scores[np.array(queries)[rows]]))
+    for number, query in enumerate(queries):
+        mine = [item for q, item in pairs if q == query]
+        others = np.delete(scores[query], mine)
+        first = 1 + int((others >= scores[query, mine].max()).sum())
+        assert found["mrr"][number] == pytest.approx(1 / first)
+        assert found["hit@10"][number] == (first <= 10)
+
+
 def test_summary_by_hand_and_interval_holds_the_mean():
     task = task_of([(0, 0), (1, 1), (2, 2), (2, 3)], 3)
     summary = summarize_ranks(task, np.array([1, 10, 11, 2]))
     assert summary["recall@1"] == 0.25
     assert summary["recall@10"] == 0.75
-    assert summary["mrr"] == pytest.approx((1 + 0.1 + 1 / 11 + 0.5) / 4)
+    assert summary["mrr"] == pytest.approx((1 + 0.1 + 0.5) / 3)
+    assert summary["hit@10"] == 1
     assert summary["recall@10_low"] <= 0.75 <= summary["recall@10_high"]
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from evaluated_days import LAST
 from features_runs import make_run, records_of
 from random_models import save_random_model
 from random_text_encoders import WIDTH, WORDS, needs_tokenizers, write_text_encoder
@@ -21,11 +22,15 @@ from model.text_encoder import TextEncoder, open_text_encoder
 from model.text_encoder_spec import item_sentences, save_text_encoder, text_encoder_spec
 from pipelines import daily, embed, features, picture_vectors, store
 from pipelines.console.jobs import beam_options
+from pipelines.evaluate import evaluate_run, format_report
+from pipelines.evaluation.evaluated_run import EvaluatedRun
+from pipelines.evaluation.judgements import evaluate_judgements
+from pipelines.gating.thresholds import LogThresholds
 from pipelines.operations.verify import verify_run
 from pipelines.operations.verify_buckets import problems_of_record
 from schemas.errors import UsageError
 from schemas.records import decode_features, encode_features, read_records, write_records
-from schemas.tables import CATALOGUE
+from schemas.tables import CATALOGUE, ENGAGEMENTS, JUDGEMENTS
 
 needs_tokenizers()
 NUM_ITEMS = 60
@@ -90,6 +95,48 @@ def test_records_have_the_vectors_of_the_models_encoder(model, today):
 def test_the_second_day_encodes_what_is_new(shop):
     new = [list(item_sentences(row(0, " milk"))), list(item_sentences(row(NUM_ITEMS)))]
     assert sorted(json.loads((shop / "encoded.json").read_text())) == sorted(new)
+
+
+def test_the_text_encoder_alone_is_a_baseline_of_text_queries(shop, model, today):
+    titles = {number: row(number)["title"] for number in range(1, 20)}
+    log = [
+        {"timestamp": LAST, "surface": "search", "query": title, "item_id": f"{number:03d}", "action": "click"}
+        for number, title in titles.items()
+    ]
+    pq.write_table(pa.Table.from_pylist(log, schema=ENGAGEMENTS), shop / "log.parquet")
+    asked = {"engagements": str(shop / "log.parquet"), "image_root": None, "date": "2026-06-30", "columns": {}}
+    (entry,) = evaluate_run(today, model, **asked)["tasks"]
+    records = records_of(str(today))
+    ids = sorted(records)
+    encoder = open_text_encoder(model / "text_encoder", "cpu")
+    items_ND = np.stack([records[item_id].text_vector for item_id in ids]).astype(np.float32)
+    ranks = []
+    for title, item in {title: f"{number:03d}" for number, title in titles.items()}.items():
+        scores_N = items_ND @ encoder.encode([title])[0].astype(np.float16).astype(np.float32)
+        ranks.append(int((scores_N >= scores_N[ids.index(item)] - 1e-6).sum()))
+    figures = entry["methods"]["text_encoder"]
+    assert len(ranks) == entry["pairs"]
+    assert figures["recall@10"] == np.mean(np.array(ranks) <= 10)
+    assert figures["mrr"] == pytest.approx(np.mean(1 / np.array(ranks)))
+    difference = entry["differences"]["text_encoder"]
+    assert difference["mrr_low"] <= entry["methods"]["itemsage"]["mrr"] - figures["mrr"] <= difference["mrr_high"]
+    assert entry["index"]["backend"] == "annoy"
+
+
+def test_judged_queries_are_asked_of_the_text_encoder_alone(shop, model, today):
+    judged = [
+        {"surface": "search", "query": row(number)["title"], "item_id": f"{other:03d}", "grade": float(number == other)}
+        for number in range(1, 8)
+        for other in range(1, 8)
+    ]
+    pq.write_table(pa.Table.from_pylist(judged, schema=JUDGEMENTS), shop / "judged.parquet")
+    run = EvaluatedRun(today, model)
+    report = evaluate_judgements(run, str(shop / "judged.parquet"), date=None, columns={}, thresholds=LogThresholds())
+    (entry,) = report["tasks"]
+    assert entry["methods"]["text_encoder"]["ndcg@10"] > entry["methods"]["random"]["ndcg@10"]
+    assert {"ndcg@10", "hit@10", "mrr", "mrr_low"} <= entry["differences"]["text_encoder"].keys()
+    assert "  text_encoder  " in format_report(report)
+    assert "search: through the index (annoy) come " in format_report(report)
 
 
 def test_verify_finds_the_run_sound_and_computes_it_again(shop, today):

@@ -188,8 +188,8 @@ def test_judgements_count_queries_without_a_known_token(shop):
     assert report["rows"]["queries_without_known_token"] == 1
     (entry,) = report["tasks"]
     assert entry["queries"] == 2
-    assert list(entry["differences"]) == ["tfidf", "bm25", "random"]
-    assert entry["best_baseline"] in ("tfidf", "bm25")
+    assert list(entry["differences"]) == ["tfidf", "character_tfidf", "bm25", "random"]
+    assert entry["best_baseline"] in ("tfidf", "character_tfidf", "bm25")
     expected = entry["methods"]["itemsage"]["ndcg@10"] - entry["methods"]["bm25"]["ndcg@10"]
     assert entry["differences"]["bm25"]["ndcg@10"] == pytest.approx(expected)
     assert "itemsage - it" in format_report(report)
@@ -212,10 +212,10 @@ def test_judgements_beside_the_training_log_have_its_baselines_and_the_four_cell
     assert cli.main([*call, "--engagements", log, "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     (entry,) = report["tasks"]
-    texts = ["itemsage", "tfidf", "bm25", "bm25_expanded", "remembered_else_bm25", "popularity", "random"]
-    assert set(entry["methods"]) == set(texts)
+    texts = ["itemsage", "tfidf", "character_tfidf", "bm25", "bm25_expanded", "remembered_else_bm25", "popularity"]
+    assert set(entry["methods"]) == {*texts, "random"}
     assert [(cell["queries"], cell["pairs"]) for cell in entry["cells"]] == [(1, 3), (1, 2), (1, 3), (1, 2)]
-    assert {cell["best_baseline"] for cell in entry["cells"]} <= set(texts[1:-1])
+    assert {cell["best_baseline"] for cell in entry["cells"]} <= set(texts[1:])
     assert report["training_pairs_missing"] == {"search/click": {"model": 10, "log": 3}}
     assert cli.main([*call, "--engagements", log]) == 0
     shown = capsys.readouterr().out
@@ -225,6 +225,48 @@ def test_judgements_beside_the_training_log_have_its_baselines_and_the_four_cell
     assert "new query" not in capsys.readouterr().out
     assert cli.main(["evaluate", "--store", str(shop.folder)]) == 2
     assert "expected --engagements or --judgements, got neither" in capsys.readouterr().err
+
+
+def test_judgements_rank_their_exact_items_among_all_items(shop):
+    """`red lamp` has two items of the highest grade, `blue` none of it, and another item stands above all of them."""
+    judged = [("red lamp", 3, 3), ("red lamp", 4, 3), ("red lamp", 5, 2), ("blue", 6, 2), ("blue", 7, 0)]
+    rows = [{"surface": "search", "query": q, "item_id": IDS[n], "grade": float(grade)} for q, n, grade in judged]
+    path = shop.folder / "judgements.parquet"
+    pq.write_table(pa.Table.from_pylist(rows, schema=JUDGEMENTS), path)
+    run = EvaluatedRun(shop.new_run(), shop.model)
+    report = evaluate_judgements(run, str(path), date=None, columns={}, thresholds=LogThresholds())
+    (entry,) = report["tasks"]
+    assert (entry["queries"], entry["exact"]) == (2, {"grade": 3, "queries": 1})
+    scorers = {"bm25": run.bm25, "character_tfidf": run.character_tfidf}
+    for name, scores_N in {name: scorer.scores(["red lamp"])[0] for name, scorer in scorers.items()}.items():
+        rank = 1 + sum(scores_N[[n for n in range(NUM_ITEMS) if n not in (3, 4)]] >= scores_N[[3, 4]].max() - 1e-6)
+        assert entry["methods"][name]["mrr"] == pytest.approx(1 / rank)
+        assert entry["methods"][name]["hit@10"] == (rank <= 10)
+        expected = entry["methods"]["itemsage"]["mrr"] - 1 / rank
+        assert entry["differences"][name]["mrr"] == pytest.approx(expected)
+    assert "mrr" not in entry["methods"]["random"]
+    assert "hit@10: queries with any item of grade 3 among the first ten" in format_report(report)
+
+
+def test_judgements_without_a_relevant_item_are_no_measure(shop):
+    rows = [{"surface": "search", "query": "red lamp", "item_id": IDS[0], "grade": 0.0}]
+    path = shop.folder / "judgements.parquet"
+    pq.write_table(pa.Table.from_pylist(rows, schema=JUDGEMENTS), path)
+    run = EvaluatedRun(shop.new_run(), shop.model)
+    with pytest.raises(ThresholdError, match="expected search judgements above 0 of items in the run"):
+        evaluate_judgements(run, str(path), date=None, columns={}, thresholds=LogThresholds())
+
+
+def test_letters_are_counted_where_they_are_asked_for_and_not_too_many(shop, monkeypatch):
+    report, _ = shop.day([row("search", "scarv", 9)], letters=True)
+    (entry,) = report["tasks"]
+    assert list(entry["methods"]) == ["itemsage", "tfidf", "character_tfidf", "bm25"]
+    assert entry["methods"]["character_tfidf"]["mrr"] > entry["methods"]["tfidf"]["mrr"] == 1 / NUM_ITEMS
+    monkeypatch.setattr("model.baselines.MAX_NGRAM_LETTERS", 100)
+    report, _ = shop.day([row("search", "scarv", 9), row("search", "silk", 4)], letters=True)
+    (entry,) = report["tasks"]
+    assert list(entry["methods"]) == ["itemsage", "tfidf", "bm25"]
+    assert "search/click: no character_tfidf: expected at most 100 letters of text, got" in format_report(report)
 
 
 def test_judgements_of_which_most_are_rejected_are_no_measure(shop):
