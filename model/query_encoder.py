@@ -58,20 +58,25 @@ class QueryEncoder:
         """
         return self.texts_and_inputs(queries)[0]
 
-    def texts_and_inputs(self, queries: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    def texts_and_inputs(
+        self, queries: Sequence[str], sentences_QD: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
         """(vectors as `texts` gives, how much is known of each query int64 [Q]: its known tokens, and one more if it
-        has a text vector): 0 says that the vector means nothing."""
+        has a text vector): 0 says that the vector means nothing. sentences_QD: the queries' `sentence_vectors`, where
+        they are at hand."""
         self.require("text")
         blocks = [np.zeros((0, EMBEDDING_DIM), np.float32)]
         counts = [np.zeros(0, np.int64)]
         for start in range(0, len(queries), _BATCH_QUERIES):
-            texts = queries[start : start + _BATCH_QUERIES]
+            rows = slice(start, start + _BATCH_QUERIES)
+            texts = queries[rows]
             token_ids = [self._vocabulary.encode(query) for query in texts]
             counts.append(np.array([len(ids) for ids in token_ids], np.int64))
             offsets_B = torch.from_numpy(np.concatenate([[0], np.cumsum(counts[-1])]))
             tokens_T = torch.from_numpy(np.concatenate(token_ids).astype(np.int64))
             with torch.inference_mode():
-                text_vectors_BD = torch.from_numpy(self.sentence_vectors(texts))
+                sentences_BD = self.sentence_vectors(texts) if sentences_QD is None else sentences_QD[rows]
+                text_vectors_BD = torch.from_numpy(sentences_BD)
                 blocks.append(self._text_tower(tokens_T, offsets_B, text_vectors_BD).numpy())
             counts[-1] += text_vectors_BD.any(dim=1).numpy()
         return np.concatenate(blocks), np.concatenate(counts)

@@ -24,6 +24,7 @@ class EvaluatedRun:
 
     def __init__(self, run: Path, model: Path):
         self.run, self.encoder = run, QueryEncoder(model)
+        self._sentence_of: dict[str, np.ndarray] = {}
 
     @cached_property
     def item_ids(self) -> list[str]:
@@ -95,10 +96,16 @@ class EvaluatedRun:
         return vectors_ND
 
     def text_encoder_scores(self, queries: Sequence[str]) -> ScoreBlock:
-        """Cosines of the queries with all items' text, by the frozen text encoder alone; the queries are encoded here,
-        in full batches."""
-        queries_QD = self.encoder.sentence_vectors(queries)
+        """Cosines of the queries with all items' text, by the frozen text encoder alone."""
+        queries_QD = self._sentences_of(queries)
         return lambda rows: queries_QD[rows] @ self._sentences_ND.T
+
+    def _sentences_of(self, queries: Sequence[str]) -> np.ndarray:
+        """QueryEncoder.sentence_vectors of different queries, each encoded once an evaluation: tasks share queries."""
+        new = [query for query in queries if query not in self._sentence_of]
+        if new:
+            self._sentence_of |= dict(zip(new, self.encoder.sentence_vectors(new), strict=True))
+        return np.stack([self._sentence_of[query] for query in queries])
 
     @cached_property
     def index(self) -> RunIndex | None:
@@ -119,6 +126,6 @@ class EvaluatedRun:
         The tower's own answer to such a query is one constant vector; zero scores all items alike, which counts as a
         miss, as it does for the words that TF-IDF and BM25 do not know.
         """
-        vectors_QE, num_tokens_Q = self.encoder.texts_and_inputs(queries)
+        vectors_QE, num_tokens_Q = self.encoder.texts_and_inputs(queries, self._sentences_of(queries))
         unknown_Q = num_tokens_Q == 0
         return np.where(unknown_Q[:, None], np.float32(0), vectors_QE), unknown_Q

@@ -81,7 +81,8 @@ def _by_query_lines(report: Mapping[str, Any]) -> list[str]:
     return [
         "",
         *aligned(rows, to_the_right={1, 3, 5}),
-        f"hit@10: queries with {of} among the first ten; mrr: 1 / rank of the first of them; among all items",
+        f"hit@10: queries with {of} among the first ten; mrr: 1 / rank of the first of them; both among all items; "
+        "**bold**: the interval leaves 0 out",
     ]
 
 

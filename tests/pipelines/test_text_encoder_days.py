@@ -97,15 +97,20 @@ def test_the_second_day_encodes_what_is_new(shop):
     assert sorted(json.loads((shop / "encoded.json").read_text())) == sorted(new)
 
 
-def test_the_text_encoder_alone_is_a_baseline_of_text_queries(shop, model, today):
+def test_the_text_encoder_alone_is_a_baseline_of_text_queries(shop, model, today, monkeypatch):
     titles = {number: row(number)["title"] for number in range(1, 20)}
     log = [
-        {"timestamp": LAST, "surface": "search", "query": title, "item_id": f"{number:03d}", "action": "click"}
+        {"timestamp": LAST, "surface": "search", "query": title, "item_id": f"{number:03d}", "action": action}
         for number, title in titles.items()
+        for action in ("click", "save")
     ]
     pq.write_table(pa.Table.from_pylist(log, schema=ENGAGEMENTS), shop / "log.parquet")
     asked = {"engagements": str(shop / "log.parquet"), "image_root": None, "date": "2026-06-30", "columns": {}}
-    (entry,) = evaluate_run(today, model, **asked)["tasks"]
+    encoded: list[str] = []
+    encode = TextEncoder.encode
+    monkeypatch.setattr(TextEncoder, "encode", lambda self, texts: encoded.extend(texts) or encode(self, texts))
+    entry, _ = evaluate_run(today, model, **asked)["tasks"]
+    assert sorted(encoded) == sorted(titles.values())  # once for the model, the baseline and both tasks
     records = records_of(str(today))
     ids = sorted(records)
     encoder = open_text_encoder(model / "text_encoder", "cpu")
