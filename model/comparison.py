@@ -41,20 +41,45 @@ def compare(task: HeldOutTask, ranks: Mapping[str, np.ndarray]) -> dict[str, Any
     return {"best_baseline": _best(ranks), "differences": differences}
 
 
-def compare_by_query(task: HeldOutTask, model_P: np.ndarray, other_P: np.ndarray) -> dict[str, float]:
-    """ "hit@10" and "mrr": what the model has more than another, with bounds, of their ranks."""
+def compare_by_query(
+    task: HeldOutTask, model_P: np.ndarray, other_P: np.ndarray, keep_Q: np.ndarray | None = None
+) -> dict[str, float]:
+    """What the model has more of "hit@10" and "mrr" than another, with bounds, of their ranks of all queries or the
+    kept ones."""
+    kept = slice(None) if keep_Q is None else keep_Q
     theirs = by_query(task, other_P)
     found: dict[str, float] = {}
     for name, ours_Q in by_query(task, model_P).items():
-        more_Q = ours_Q - theirs[name]
+        more_Q = (ours_Q - theirs[name])[kept]
         found |= with_interval(name, float(more_Q.mean()), bootstrap_interval(more_Q, seed=0))
     return found
+
+
+def compare_new_queries(task: HeldOutTask, ranks: Mapping[str, np.ndarray], seen_Q: np.ndarray) -> dict[str, Any]:
+    """{"queries": number, "methods": {name: hit@10 and mrr}, "differences": as `compare` has them} of the queries that
+    are not seen; nothing if they are none or all."""
+    new_Q = ~seen_Q
+    if new_Q.all() or not new_Q.any():
+        return {}
+    return {
+        "queries": int(new_Q.sum()),
+        "methods": {
+            name: {metric: float(values_Q[new_Q].mean()) for metric, values_Q in by_query(task, ranks_P).items()}
+            for name, ranks_P in ranks.items()
+        },
+        "differences": {
+            name: compare_by_query(task, ranks[MODEL], ranks_P, new_Q)
+            for name, ranks_P in ranks.items()
+            if name != MODEL
+        },
+    }
 
 
 def compare_recall(
     task: HeldOutTask, model_P: np.ndarray, other_P: np.ndarray, keep_P: np.ndarray | None = None
 ) -> dict[str, float]:
-    """ "recall@10": what the model has more than another, with bounds, of their ranks of all pairs or the kept ones."""
+    """What the model has more of "recall@10" than another, with bounds, of their ranks of all pairs or the
+    kept ones."""
     kept = slice(None) if keep_P is None else keep_P
     _, query_P = np.unique(task.query_rows_P[kept], return_inverse=True)
     more_P = (model_P[kept] <= K).astype(np.float64) - (other_P[kept] <= K)

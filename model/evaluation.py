@@ -47,8 +47,8 @@ def rank_pairs(task: HeldOutTask, score_block: ScoreBlock) -> np.ndarray:
 
 
 def by_query(task: HeldOutTask, ranks_P: np.ndarray) -> dict[str, np.ndarray]:
-    """ "hit@10": 1.0 for a query with any of its items among the first ten, else 0.0; "mrr": 1 / rank of the first of
-    them; float64 [Q] of a task whose queries all have a pair. Of a query's items none is before the first: the rank
+    """By name, float64 [Q] of a task whose queries all have a pair. hit@10: 1.0 for a query with any of its items among
+    the first ten, else 0.0; mrr: 1 / rank of the first of them. Of a query's items none is before the first: the rank
     that leaves the others out is its rank among all items."""
     first_Q = np.full(len(task.queries), np.iinfo(np.int64).max)
     np.minimum.at(first_Q, task.query_rows_P, ranks_P)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from model.comparison import CELLS, MODEL, compare_by_query
+from model.comparison import CELLS, MODEL, compare_by_query, compare_new_queries
 from model.evaluation import HeldOutTask, by_query, rank_pairs
 from model.metrics import bootstrap_interval, ndcg_at_k
 from pipelines.evaluation.evaluated_run import EvaluatedRun
@@ -73,7 +73,8 @@ def evaluate_judgements(
         methods[name] = {_MAIN: float(np.mean(of_queries)), f"{_MAIN}_low": low, f"{_MAIN}_high": high}
     entry = {"task": "search", "queries": len(values[MODEL]), "methods": methods, **_compare(values)}
     entry["left_out"] = left_out
-    _add_exact(entry, evaluated, graded, scores, vectors_QE, ~unknown_Q)
+    seen_Q = np.zeros(len(queries), bool) if log is None else log.training.seen_texts(queries)
+    _add_exact(entry, evaluated, graded, scores, (vectors_QE, ~unknown_Q, seen_Q))
     report: dict[str, Any] = {
         "kind": "judgements",
         "items": len(evaluated.item_ids),
@@ -92,11 +93,11 @@ def _add_exact(
     evaluated: EvaluatedRun,
     graded: Graded,
     scores: Mapping[str, np.ndarray],
-    vectors_QE: np.ndarray,
-    answered_Q: np.ndarray,
+    asked: tuple[np.ndarray, np.ndarray, np.ndarray],
 ) -> None:
-    """hit@10 and MRR of every method but the random order, with the model's differences; "exact", what they are of; and
-    "index", as RunIndex.measure has it, if the run has one."""
+    """hit@10 and MRR of every method but the random order, with the model's differences; "exact", what they are of;
+    "new_queries", of those alone; and "index", as RunIndex.measure has it, if the run has one. asked: of the sorted
+    queries the vectors, which of them have an answer and which are seen in training."""
     queries = sorted(graded)
     grade = max(grade for grades in graded.values() for grade in grades.values())
     rows_Q = np.array([row for row, query in enumerate(queries) if grade in graded[query].values()], np.int64)
@@ -113,9 +114,10 @@ def _add_exact(
         entry["methods"][name] |= {of: float(values_Q.mean()) for of, values_Q in by_query(task, ranks_P).items()}
         if name != MODEL:
             entry["differences"][name] |= compare_by_query(task, ranks[MODEL], ranks_P)
+    vectors_QE, answered_Q, seen_Q = (values[rows_Q] for values in asked)
+    entry["new_queries"] = compare_new_queries(task, ranks, seen_Q)
     if evaluated.index is not None:
-        asked = (vectors_QE[rows_Q], answered_Q[rows_Q], "text")
-        entry["index"] = evaluated.index.measure(task, *asked, ranks[MODEL])
+        entry["index"] = evaluated.index.measure(task, vectors_QE, answered_Q, "text", ranks[MODEL])
 
 
 def _cells(scores: Mapping[str, np.ndarray], graded: Graded, training: TrainingLog) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from model.comparison import MODEL, compare, compare_cells
+from model.comparison import MODEL, compare, compare_cells, compare_new_queries
 from model.evaluation import HeldOutTask, ScoreBlock, rank_pairs, summarize_ranks
 from model.metrics import retrieval_frequency
 from pipelines.evaluation.methods import Baselines, picture_baselines, text_baselines
@@ -60,6 +60,7 @@ def _of_task(planned: Evaluation, asked: _Asked) -> dict[str, Any]:
         **compare(task, ranks),
         "left_out": dict(asked.baselines.left_out),
         **_through_index(planned.evaluated.index, asked, ranks[MODEL]),
+        "new_queries": compare_new_queries(task, ranks, asked.seen_Q),
         "cells": compare_cells(task, ranks, asked.seen_Q, planned.training.seen_items_N),
         **_collapse(np.flatnonzero(asked.answered_Q), scorers),
     }

@@ -71,19 +71,27 @@ def _by_query_lines(report: Mapping[str, Any]) -> list[str]:
     rows = [("task", "queries", "method", *(cell for name in _BY_QUERY for cell in (name, f"{MODEL} - it")))]
     of = "any of its items"
     for task in report["tasks"]:
-        name, queries = task["task"], f"{task['queries']:,}"
+        number = task["queries"]
         if "exact" in task:
-            queries, of = f"{task['exact']['queries']:,}", f"any item of grade {task['exact']['grade']:g}"
-        for method, figures, difference in _methods(task, _BY_QUERY[0]):
-            cells = (cell for metric in _BY_QUERY for cell in _with_difference(figures, difference, metric))
-            rows.append((name, queries, method, *cells))
-            name = queries = ""
+            number, of = task["exact"]["queries"], f"any item of grade {task['exact']['grade']:g}"
+        rows += _rows_by_query(task["task"], number, task)
+        if new := task["new_queries"]:
+            rows += _rows_by_query(f"{task['task']}, new queries", new["queries"], new)
     return [
         "",
         *aligned(rows, to_the_right={1, 3, 5}),
         f"hit@10: queries with {of} among the first ten; mrr: 1 / rank of the first of them; both among all items; "
         "**bold**: the interval leaves 0 out",
     ]
+
+
+def _rows_by_query(name: str, num_queries: int, task: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
+    """A row a method; the first says of what, and of how many queries."""
+    queries = f"{num_queries:,}"
+    for method, figures, difference in _methods(task, _BY_QUERY[0]):
+        cells = (cell for metric in _BY_QUERY for cell in _with_difference(figures, difference, metric))
+        yield (name, queries, method, *cells)
+        name = queries = ""
 
 
 def _with_difference(

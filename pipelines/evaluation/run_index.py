@@ -45,9 +45,10 @@ class RunIndex:
     def measure(
         self, task: HeldOutTask, vectors_QE: np.ndarray, answered_Q: np.ndarray, kind: QueryKind, exact_P: np.ndarray
     ) -> dict[str, Any]:
-        """ "backend"; "found": the share of the first ten of exact search that the index returns when it is asked for
-        ten, of the queries that have an answer, None if none has; recall@1, recall@10 (with bounds) and hit@10 of the
-        task through it; "difference": what exact search, whose ranks are exact_P, has more, paired."""
+        """An entry of the report. backend; found: the share of the first ten of exact search that the index returns
+        when it is asked for ten, of the queries that have an answer, None if none has; recall@1, recall@10 (with
+        bounds) and hit@10 of the task through it; difference: what exact search, whose ranks are exact_P, has more,
+        paired."""
         ranks_P = rank_pairs(task, self.scores(task, vectors_QE, answered_Q, kind))
         figures = {**summarize_ranks(task, ranks_P), "difference": compare_recall(task, exact_P, ranks_P)}
         figures["difference"] |= compare_by_query(task, exact_P, ranks_P)

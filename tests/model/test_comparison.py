@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from model.comparison import CELLS, compare, compare_cells, is_shown
+from model.comparison import CELLS, compare, compare_cells, compare_new_queries, is_shown
 from model.evaluation import HeldOutTask, bootstrap_ratio
 
 NUM = 200
@@ -60,6 +60,18 @@ def test_differences_by_query_are_those_of_its_first_item():
     assert difference["mrr"] == pytest.approx((0.5 + 0.5 + 1 / 50 - 1 / 11) / 3)
     assert difference["mrr_low"] == pytest.approx(1 / 50 - 1 / 11)
     assert difference["mrr_high"] == pytest.approx(0.5)
+
+
+def test_new_queries_are_compared_alone_where_some_are_seen():
+    task = one_pair_a_query(4)
+    ranks = {"itemsage": np.array([1, 99, 2, 4]), "bm25": np.array([1, 1, 99, 99])}
+    seen_Q = np.array([True, True, False, False])
+    found = compare_new_queries(task, ranks, seen_Q)
+    assert found["queries"] == 2
+    assert found["methods"]["itemsage"] == {"hit@10": 1, "mrr": 0.375}
+    assert found["differences"]["bm25"]["hit@10"] == found["differences"]["bm25"]["hit@10_low"] == 1
+    assert found["differences"]["bm25"]["mrr"] == pytest.approx(0.375 - 1 / 99)
+    assert compare_new_queries(task, ranks, np.ones(4, bool)) == compare_new_queries(task, ranks, seen_Q & False) == {}
 
 
 def test_every_pair_is_in_one_of_the_four_cells_with_the_best_baseline_of_that_cell():

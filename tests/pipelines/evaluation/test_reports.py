@@ -142,6 +142,9 @@ def test_the_four_cells_of_a_log(shop):
         ("new query, new item", 1, 2),
     ]
     assert entry["cells"][0]["best_baseline"] in entry["methods"]
+    assert entry["new_queries"]["queries"] == 1  # `red`
+    ours = entry["new_queries"]["methods"]["itemsage"]["mrr"] - entry["new_queries"]["methods"]["bm25"]["mrr"]
+    assert entry["new_queries"]["differences"]["bm25"]["mrr"] == pytest.approx(ours)
     assert report["training_pairs_missing"] == {
         "closeup/click": {"model": 10, "log": 0},
         "search/click": {"model": 10, "log": 3},
@@ -149,6 +152,7 @@ def test_the_four_cells_of_a_log(shop):
     shown = format_report(report)
     assert "search/click: the log has 3 of the 10 pairs that the model was trained on" in shown
     assert shown.count(" new item ") == 2
+    assert "search/click, new queries        1  itemsage " in shown
 
 
 def test_what_is_bold_is_better_than_the_best_of_the_others(shop):
@@ -220,6 +224,7 @@ def test_judgements_beside_the_training_log_have_its_baselines_and_the_four_cell
     assert cli.main([*call, "--engagements", log]) == 0
     shown = capsys.readouterr().out
     assert shown.count("new query, new item") == 1
+    assert "search, new queries        1  itemsage  " in shown  # `red lamp`
     assert "the log has 3 of the 10 pairs" in shown
     assert cli.main(call) == 0
     assert "new query" not in capsys.readouterr().out
