@@ -128,6 +128,13 @@ def test_the_text_encoder_alone_is_a_baseline_of_text_queries(shop, model, today
     assert entry["index"]["backend"] == "annoy"
 
 
+def test_evaluated_queries_have_the_vectors_of_searches(model, today):
+    queries = ("red shoe", "milk for the rain", "never asked")
+    run = EvaluatedRun(today, model)
+    for _ in range(2):  # the second time what is remembered
+        np.testing.assert_array_equal(run.text_queries(queries)[0], run.encoder.texts(queries))
+
+
 def test_judged_queries_are_asked_of_the_text_encoder_alone(shop, model, today):
     judged = [
         {"surface": "search", "query": row(number)["title"], "item_id": f"{other:03d}", "grade": float(number == other)}

@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from evaluated_days import IDS, NUM_ITEMS, PICTURES, ROWS, Days, row, task
+from evaluated_days import IDS, NUM_ITEMS, PICTURES, ROWS, Days, row, task, write_unit
+from optional_libraries import needs_voyager
 
 from model.equal_rows import EqualRows
 from model.evaluation import HeldOutTask, rank_pairs, summarize_ranks
@@ -11,8 +12,10 @@ from pipelines import index
 from pipelines.console.jobs import beam_options
 from pipelines.evaluate import format_report
 from pipelines.evaluation.run_index import RunIndex
+from schemas.embeddings import embeddings_metadata, write_embeddings_file
 from schemas.errors import CorruptFileError
 from schemas.files import read_json
+from schemas.tables import EMBEDDING_DIM
 
 NUM, DIM = 60, 8
 
@@ -118,6 +121,32 @@ def test_a_run_with_an_index_is_evaluated_through_it_and_again_when_it_changes(s
     monkeypatch.setattr(RunIndex, "found", lambda self, *asked: kinds.append(asked[1]) or found(self, *asked))
     shop.day([*ROWS, row("search", "silk lamp", 3), row("closeup", PICTURES[0], 9)], run=shop.run)
     assert kinds == ["picture", "text", "text"]
+
+
+@pytest.mark.parametrize("backend", ["annoy", pytest.param("voyager", marks=needs_voyager)])
+def test_an_index_of_different_vectors_is_written_out_as_items(shop, backend):
+    """Eight vectors of five items each: a query finds the twins of what it asks for, which count against each other."""
+    run = shop.new_run()
+    vectors_NE = np.random.default_rng(3).standard_normal((8, EMBEDDING_DIM)).astype(np.float32)
+    vectors_NE = np.tile(vectors_NE / np.linalg.norm(vectors_NE, axis=1, keepdims=True), (NUM_ITEMS // 8, 1))
+    metadata = embeddings_metadata(shop.model.name, EMBEDDING_DIM)
+    path = "embeddings/part-00000-of-00001.parquet"
+    write_unit(
+        run,
+        "embeddings",
+        path,
+        lambda path: write_embeddings_file(path, IDS, vectors_NE, metadata),
+        model_id=shop.model.name,
+    )
+    shop.run = run
+    build_index(shop, index_backend=backend)
+    assert (run / "index" / f"distinct.{backend}").is_file()
+    report, _ = shop.day(run=run)
+    for entry in report["tasks"]:
+        names = ("recall@1", "recall@10", "hit@10")
+        assert [entry["index"][name] for name in names] == [entry["methods"]["itemsage"][name] for name in names]
+        assert (entry["index"]["found"], entry["index"]["backend"]) == (1, backend)
+    assert task(report, "search/click")["index"]["recall@1"] == 0
 
 
 def test_an_index_of_other_items_is_refused(shop):
