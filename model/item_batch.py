@@ -1,7 +1,7 @@
 """Features of several items as the tensors that the item encoder reads (shape letters: see model.itemsage)."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,6 +34,10 @@ class ItemBatch:
     def to(self, device: torch.device | str, non_blocking: bool = False) -> "ItemBatch":
         moved = {f.name: getattr(self, f.name).to(device, non_blocking=non_blocking) for f in dataclasses.fields(self)}
         return ItemBatch(**moved)
+
+
+#: What is done to a batch before it is encoded.
+ItemChange = Callable[[ItemBatch], ItemBatch]
 
 
 def collate_items(

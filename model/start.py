@@ -108,7 +108,7 @@ def start_as_linear_map_(
     encoder.cls.normal_(std=_CLS_STD)
     for block in encoder.blocks:
         assert isinstance(block, TransformerBlock)
-        _start_block_(block)
+        start_block_(block)
     if config.has_head:
         joined = config.aggregator == "mlp_concat_mlp"
         added_up_OX = torch.eye(config.output_dim).repeat(1, config.num_kinds) if joined else back_OX @ frame_WX.T
@@ -195,7 +195,7 @@ def _start_input_(encoder: "ItemEncoder", kind: str, map_RX: Tensor, offset_R: T
     _set_(layer, map_RX.repeat(1, layer.in_features // map_RX.shape[1]), offset_R)
 
 
-def _start_block_(block: TransformerBlock) -> None:
+def start_block_(block: TransformerBlock) -> None:
     """CLS out = direction of CLS + the mean of all present positions."""
     width = len(block.qkv.bias) // 3
     block.qkv.bias.zero_()

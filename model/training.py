@@ -4,9 +4,11 @@
     now and   validation Recall@10 and reciprocal rank by task; the best weights are kept and restored at the end;
     then      checkpoint.safetensors (everything), so that a killed run continues where it was
 
-<folder>/metrics.jsonl holds the curve: lines {"step", "loss", "learning_rate", "scale", ...} and {"step", "validation",
-...}. A resumed run cuts the lines that came after its checkpoint, so its curve is that of a run that was never killed:
-on a CPU with the same number of threads bit for bit, weights too.
+<folder>/metrics.jsonl holds the curve: lines {"step", "loss", "learning_rate", "scale", ...}, {"step", "validation",
+"score", "movement"} (how far the weights are from their start, model.movement) and at the end {"best_step", "without"}
+(the best weights' validation without each part of the item encoder, model.part_shares). A resumed run cuts the
+lines that came after its checkpoint, so its curve is that of a run that was never killed: on a CPU with the same number
+of threads bit for bit, weights too.
 """
 
 import contextlib
@@ -17,6 +19,7 @@ from pathlib import Path
 import torch
 
 from model.itemsage import ItemSage
+from model.schedule import FixedLength
 from model.training_config import TrainingConfig, TrainingResult
 from model.training_data import TrainingData
 from model.training_run import OnStart, OnStep, TrainingRun
@@ -49,8 +52,12 @@ def train(
     folder: str | os.PathLike[str],
     on_step: OnStep | None = None,
     on_start: OnStart | None = None,
+    length: FixedLength | None = None,
 ) -> TrainingResult:
     """Trains `model` in place and leaves it with its best weights, on the CPU, in evaluation mode.
+
+    length: of a training that does not validate and keeps its last weights; None: the config's, and the best by
+    validation.
 
     Continues from `<folder>/checkpoint.safetensors` where there is one; a finished one is not trained again. Under
     torchrun call it in every process, inside `model.distributed.process_group`. Raises UsageError if the checkpoint is
@@ -63,7 +70,7 @@ def train(
         parameter.requires_grad_(trainable[name] and not name.startswith(config.frozen))
     try:
         with _deterministic():
-            run = TrainingRun(model, data, config, resolve_device(config.device), Path(folder))
+            run = TrainingRun(model, data, config, resolve_device(config.device), Path(folder), length)
             return run.train(on_step, on_start)
     finally:
         for name, parameter in model.named_parameters():

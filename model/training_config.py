@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from model.losses import Correction, LossConfig
+from model.movement import Movement
 from model.step_choice import StepChoice
 from model.training_dropout import Dropout
 from schemas.errors import UsageError
@@ -90,8 +91,8 @@ class Validation:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingStart:
-    """A run before its next step. step: finished ones, 0 unless it continues. validation: of step 0; None without
-    validation pairs. choice: whether the step is chosen by validation."""
+    """A run before its next step. step: finished ones, 0 unless it continues. planned_steps: as many will be taken, at
+    most. validation: of step 0; None without validation. choice: whether the step is chosen by validation."""
 
     step: int
     planned_steps: int
@@ -103,14 +104,18 @@ class TrainingStart:
 @dataclass(frozen=True, kw_only=True)
 class TrainingResult:
     """steps: as many were taken; fewer than planned_steps if training stopped early. best_step: whose weights are
-    restored, 0 being the start; the last one without validation pairs. validation: its figures by task.
-    validations: all of the run, by step, the start's first."""
+    restored, 0 being the start; the last one without validation. validation: its figures by task.
+    validations: all of the run, by step, the start's first. without: part of the item encoder -> the validation of
+    best_step without it, see model.part_shares. movement: of the restored weights, see model.movement."""
 
     steps: int
     planned_steps: int
+    steps_per_epoch: int
     best_step: int
     validation: dict[str, dict[str, float]]
     validations: tuple[Validation, ...]
+    without: dict[str, Validation]
+    movement: dict[str, Movement]
     num_pairs_by_task: dict[str, int]
 
     @property

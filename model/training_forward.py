@@ -92,6 +92,12 @@ def _cls_output(encoder: ItemEncoder, B: int, inputs: list[tuple[Tensor, torch.n
     return block.ffn_norm(x_BW + block.ffn_out(F.relu(block.ffn_in(x_BW))))  # type: ignore[operator]
 
 
+def autocast(device: torch.device, precision: str) -> torch.autocast:
+    """The number format of training, see TrainingConfig.precision."""
+    bf16 = precision == "bf16" or (precision == "auto" and device.type == "cuda")
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=bf16)
+
+
 @dataclass(frozen=True, kw_only=True)
 class BatchInputs:
     """Features of this process's piece of a global batch; None where the piece is empty."""

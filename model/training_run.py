@@ -17,21 +17,25 @@ import torch
 from torch import Tensor
 
 from model.checkpoint import Checkpoint, read_checkpoint, restore_optimizers, save_checkpoint
-from model.distributed import Processes, broadcast_from_first, current_processes, sum_gradients
+from model.distributed import Processes, current_processes, sum_gradients
+from model.item_batch import ItemChange
 from model.itemsage import ItemSage
+from model.movement import StartWeights
 from model.optimizers import clip_gradients_, learning_rate_factor, make_optimizers, set_learning_rate
+from model.part_shares import measure_without
+from model.schedule import FixedLength, schedule
 from model.step_choice import step_choice
 from model.training_config import TrainingConfig, TrainingResult, TrainingStart, Validation
 from model.training_data import PairBatch, PairStream, TrainingData
-from model.training_forward import BatchInputs, encode_batch, read_inputs
+from model.training_forward import BatchInputs, autocast, encode_batch, read_inputs
 from model.training_loss import BatchLoss
-from model.validation import evaluate_recall, selection_score
+from model.validation import validate
 from schemas.errors import UsageError
 from schemas.hashing import fingerprint, seed_of
 
 CHECKPOINT_NAME, METRICS_NAME = "checkpoint.safetensors", "metrics.jsonl"
 #: Part of a checkpoint's fingerprint: raise it when its state is another.
-_STATE_VERSION = 2
+_STATE_VERSION = 3
 
 #: Called after each step with (finished steps, planned steps, loss of the step).
 OnStep = Callable[[int, int, float], None]
@@ -40,9 +44,17 @@ OnStart = Callable[[TrainingStart], None]
 
 
 class TrainingRun:
-    """The state of one run, and its steps."""
+    """The state of one run, and its steps. length: of a run that does not validate; None for the config's."""
 
-    def __init__(self, model: ItemSage, data: TrainingData, config: TrainingConfig, device: torch.device, folder: Path):
+    def __init__(
+        self,
+        model: ItemSage,
+        data: TrainingData,
+        config: TrainingConfig,
+        device: torch.device,
+        folder: Path,
+        length: FixedLength | None = None,
+    ):
         self.device = device
         self.processes: Processes = current_processes()
         self.model, self.data, self.config, self.folder = model.to(self.device), data, config, folder
@@ -55,14 +67,11 @@ class TrainingRun:
             seed=config.seed,
             count_cap=config.count_cap,
         )
-        epoch = self.stream.steps_per_epoch
-        self.total_steps = max(math.ceil(config.epochs * epoch), config.min_steps)
-        self.warmup_steps = math.ceil(config.warmup_fraction * self.total_steps)
+        self.length, self.validates = length, length is None and len(data.validation) > 0
         self.choice = step_choice(len(data.validation), len(np.unique(np.asarray(data.validation.query_P))))
-        self.evaluate_every = config.evaluate_every or max(epoch, math.ceil(self.total_steps / 10))
-        if not self.choice.by_validation:
-            self.evaluate_every = self.total_steps
-        self.checkpoint_every = config.checkpoint_every or math.ceil(self.total_steps / 5)
+        by_validation = self.validates and self.choice.by_validation
+        self.schedule = schedule(config, self.stream.steps_per_epoch, by_validation, length)
+        self.start = StartWeights(self.model)
         self.optimizers = make_optimizers(
             model,
             learning_rate=config.learning_rate,
@@ -73,6 +82,7 @@ class TrainingRun:
         self.loss = BatchLoss(self.stream, config.loss())
         self.step, self.finished = 0, False
         self.validations: list[Validation] = []
+        self.without: dict[str, Validation] = {}
         self.best_weights: dict[str, Tensor] = {}
 
     def train(self, on_step: OnStep | None, on_start: OnStart | None) -> TrainingResult:
@@ -84,31 +94,35 @@ class TrainingRun:
             on_start(self._start())
         if not self.finished:
             with contextlib.closing(self._batches()) as batches:
-                while self.step < self.total_steps and not self.finished:
+                while not self.finished:
                     loss = self._train_step(*next(batches))
+                    is_last = self.step == self.schedule.last
                     if on_step is not None:
-                        on_step(self.step, self.total_steps, loss)
-                    if self.step % self.evaluate_every == 0 or self.step == self.total_steps:
+                        on_step(self.step, self.schedule.last, loss)
+                    if self.step % self.schedule.evaluate_every == 0 or is_last:
                         self._evaluate()
-                    self.finished = self.finished or self.step == self.total_steps
-                    if self.finished or self.step % self.checkpoint_every == 0:
+                    self.finished = self.finished or is_last
+                    if self.finished:
+                        self._restore_best()
+                    if self.finished or self.step % self.schedule.checkpoint_every == 0:
                         self._checkpoint()
-        if self.best_weights:
-            self.model.load_state_dict(self.best_weights)
         best = self._best()
         return TrainingResult(
             steps=self.step,
-            planned_steps=self.total_steps,
+            planned_steps=self.schedule.planned,
+            steps_per_epoch=self.stream.steps_per_epoch,
             best_step=self.step if best is None else best.step,
             validation={} if best is None else best.tasks,
             validations=tuple(self.validations),
+            without=self.without,
+            movement=self.start.movement(self.model),
             num_pairs_by_task=self.data.train.num_pairs_by_task(),
         )
 
     def _start(self) -> TrainingStart:
         return TrainingStart(
             step=self.step,
-            planned_steps=self.total_steps,
+            planned_steps=self.schedule.last,
             steps_per_epoch=self.stream.steps_per_epoch,
             validation=self.validations[0] if self.validations else None,
             choice=self.choice,
@@ -122,9 +136,9 @@ class TrainingRun:
         """This run's batches from its step on; the next one is read while one is computed."""
         with ThreadPoolExecutor(1) as reader:
             pending = reader.submit(self._read, self.step)
-            for step in range(self.step + 1, self.total_steps + 1):
+            for step in range(self.step + 1, self.schedule.last + 1):
                 ready = pending.result()
-                if step < self.total_steps:
+                if step < self.schedule.last:
                     pending = reader.submit(self._read, step)
                 yield ready
 
@@ -137,11 +151,11 @@ class TrainingRun:
         """One update of the weights; returns the loss before it."""
         config, model = self.config, self.model
         model.train()
-        factor = learning_rate_factor(self.step, self.total_steps, self.warmup_steps)
+        factor = learning_rate_factor(self.step, self.schedule.planned, self.schedule.warmup)
         set_learning_rate(self.optimizers, factor)
         if model.config.dropout:
             torch.manual_seed(seed_of("dropout", config.seed, self.step, self.processes.rank))
-        with self._autocast():
+        with autocast(self.device, config.precision):
             queries_QO, items_UO = encode_batch(model, batch, inputs, self.processes)
         parts = self.loss(batch, queries_QO, items_UO, model)
         for optimizer in self.optimizers:
@@ -160,7 +174,7 @@ class TrainingRun:
             optimizer.step()
         model.clamp_scale_()
         self.step += 1
-        if self.step % config.log_every == 0 or self.step == self.total_steps:
+        if self.step % config.log_every == 0 or self.step == self.schedule.last:
             rate = factor * config.learning_rate
             self._log(
                 loss=value,
@@ -172,37 +186,34 @@ class TrainingRun:
             )
         return value
 
-    def _autocast(self) -> torch.autocast:
-        bf16 = self.config.precision == "bf16" or (self.config.precision == "auto" and self.device.type == "cuda")
-        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=bf16)
-
     def _evaluate(self) -> None:
         """Measures validation, keeps the weights if they are the best so far, decides whether to stop."""
-        config, pairs = self.config, self.data.validation
-        if len(pairs) == 0:
+        movement = {name: dataclasses.asdict(moved) for name, moved in self.start.movement(self.model).items()}
+        if not self.validates:
+            self._log(movement=movement)
             return
-        tasks: dict[str, dict[str, float]] = {}
-        if self.processes.rank == 0:
-            with self._autocast():
-                by_task = evaluate_recall(
-                    self.model,
-                    self.data.items,
-                    pairs,
-                    num_pairs=config.validation_pairs,
-                    num_distractors=config.validation_items,
-                    seed=config.seed,
-                )
-            tasks = {task: dataclasses.asdict(recall) for task, recall in by_task.items()}
-        tasks = broadcast_from_first(tasks, self.processes)
-        score = selection_score(tasks)
-        self._log(validation=tasks, score=score)
-        best = self._best()
-        self.validations.append(Validation(step=self.step, score=score, tasks=tasks))
-        if best is None or score > best.score:
+        measured, best = self._validation(), self._best()
+        self._log(validation=measured.tasks, score=measured.score, movement=movement)
+        self.validations.append(measured)
+        if best is None or measured.score > best.score:
             self.best_weights = {name: value.detach().cpu().clone() for name, value in self.model.state_dict().items()}
         else:
             num_worse = sum(validation.step > best.step for validation in self.validations)
-            self.finished = 0 < config.patience <= num_worse
+            self.finished = 0 < self.config.patience <= num_worse
+
+    def _validation(self, change: ItemChange | None = None) -> Validation:
+        return validate(self.model, self.data, self.config, self.processes, self.step, change)
+
+    def _restore_best(self) -> None:
+        """Leaves the model with its best weights, and measures what their parts are worth."""
+        best = self._best()
+        if best is None:
+            return
+        self.model.load_state_dict(self.best_weights)
+        measured = measure_without(self.model.item_encoder, self._validation)
+        self.without = {part: dataclasses.replace(found, step=best.step) for part, found in measured.items()}
+        scores = {part: {"score": found.score, "tasks": found.tasks} for part, found in self.without.items()}
+        self._log(best_step=best.step, without=scores)
 
     def _log(self, **values: Any) -> None:
         """Appends a line to metrics.jsonl (rank 0)."""
@@ -220,6 +231,7 @@ class TrainingRun:
             "metrics_bytes": metrics.stat().st_size if metrics.exists() else 0,
             "step": self.step,
             "validations": [dataclasses.asdict(validation) for validation in self.validations],
+            "without": [[part, dataclasses.asdict(validation)] for part, validation in self.without.items()],
         }
         save_checkpoint(
             self.folder / CHECKPOINT_NAME,
@@ -250,6 +262,7 @@ class TrainingRun:
         state = checkpoint.state
         self.step, self.finished = state["step"], state["finished"]
         self.validations = [Validation(**validation) for validation in state["validations"]]
+        self.without = {part: Validation(**validation) for part, validation in state["without"]}
         self.best_weights = checkpoint.best
 
     def _fingerprint(self) -> str:
@@ -259,4 +272,5 @@ class TrainingRun:
             del config[name]
         data = self.data
         sizes = [len(data.items), len(data.train), len(data.validation), data.train.tasks, len(data.train.query_id_Q)]
-        return fingerprint([_STATE_VERSION, config, self.model.config.to_json(), sizes])
+        length = None if self.length is None else dataclasses.asdict(self.length)
+        return fingerprint([_STATE_VERSION, config, self.model.config.to_json(), sizes, length])

@@ -147,15 +147,17 @@ class ItemTable:
 class PairTable:
     """The pairs of one part of the split, with each distinct query stored once.
 
-    tasks: names, sorted. Columns by pair: task_P (index into tasks), query_P (row of the query), item_P (row of the
-    ItemTable), count_P, query_item_count_P, query_count_P. Pairs whose item has no features are left out and counted.
+    folder: of the columns. tasks: names, sorted. Columns by pair: task_P (index into tasks), query_P (row of the
+    query), item_P (row of the ItemTable), count_P, query_item_count_P, query_count_P. Pairs whose item has no features
+    are left out and counted.
     """
 
     def __init__(self, folder: str | os.PathLike[str]):
         facts = read_facts(folder)
+        self.folder = Path(folder)
         self.tasks: list[str] = facts["tasks"]
         self.num_pairs_without_item: int = facts["num_pairs_without_item"]
-        columns = {name: read_column(folder, name) for name in (*_PAIR_COLUMNS, *_QUERY_COLUMNS)}
+        columns = {name: read_column(folder, name) for name in (*PAIR_COLUMNS, *QUERY_COLUMNS)}
         self.task_P, self.query_P, self.item_P = columns["task"], columns["query"], columns["item"]
         self.count_P, self.query_count_P = columns["count"], columns["query_count"]
         self.query_item_count_P = columns["query_item_count"]
@@ -198,11 +200,12 @@ class PairTable:
         return torch.from_numpy(self._pictures[self.picture_row_Q[query_rows]].astype(np.float32))
 
 
-_PAIR_COLUMNS = {"task": "<i2", "query": "<i8", "item": "<i8", "count": "<i4"} | {
+#: Columns of a PairTable, by pair and by query: name -> dtype.
+PAIR_COLUMNS = {"task": "<i2", "query": "<i8", "item": "<i8", "count": "<i4"} | {
     "query_item_count": "<f4",
     "query_count": "<f4",
 }
-_QUERY_COLUMNS = {"query_id": "<i8", "query_picture_row": "<i8", "query_token_ids": "<i4"} | {
+QUERY_COLUMNS = {"query_id": "<i8", "query_picture_row": "<i8", "query_token_ids": "<i4"} | {
     "query_token_offsets": "<i8",
     "query_pictures": "<f2",
     "query_text_vectors": "<f2",
@@ -219,7 +222,7 @@ def _write_pairs(paths: Sequence[str], items: ItemTable, folder: Path) -> dict[s
     with ExitStack() as stack:
         columns = {
             name: stack.enter_context(ColumnWriter(folder, name, dtype, (dims[name],) if name in dims else ()))
-            for name, dtype in (_PAIR_COLUMNS | _QUERY_COLUMNS).items()
+            for name, dtype in (PAIR_COLUMNS | QUERY_COLUMNS).items()
             if name not in ("task", "query_token_offsets")
         }
         task_column = stack.enter_context(ColumnWriter(folder, "first_seen_task", "<i2"))

@@ -4,16 +4,20 @@ rank = 1 + number of distractors that score at least as high as the positive; di
 a seeded sample), without the items that the query engaged in the same task and part.
 """
 
+import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
+from model.distributed import Processes, broadcast_from_first
+from model.item_batch import ItemChange
 from model.itemsage import ItemSage
 from model.layers import unit
 from model.metrics import ranks, recall_at_k, reciprocal_ranks
-from model.training_data import sample_pairs
-from model.training_forward import encode_items
+from model.training_config import TrainingConfig, Validation
+from model.training_data import TrainingData, sample_pairs
+from model.training_forward import autocast, encode_items
 from model.training_tables import ItemTable, PairTable
 from schemas.errors import UsageError
 from schemas.hashing import seed_of
@@ -33,6 +37,33 @@ class TaskRecall:
     num_items: int
 
 
+def validate(
+    model: ItemSage,
+    data: TrainingData,
+    config: TrainingConfig,
+    processes: Processes,
+    step: int,
+    change: ItemChange | None = None,
+) -> Validation:
+    """The validation of the weights as they are after `step`, of which there must be pairs; measured by the first
+    process and the same in all. change: what is done to the items before they are encoded."""
+    tasks: dict[str, dict[str, float]] = {}
+    if processes.rank == 0:
+        with autocast(model.log_scale.device, config.precision):
+            by_task = evaluate_recall(
+                model,
+                data.items,
+                data.validation,
+                num_pairs=config.validation_pairs,
+                num_distractors=config.validation_items,
+                seed=config.seed,
+                change=change,
+            )
+        tasks = {task: dataclasses.asdict(recall) for task, recall in by_task.items()}
+    tasks = broadcast_from_first(tasks, processes)
+    return Validation(step=step, score=selection_score(tasks), tasks=tasks)
+
+
 def evaluate_recall(
     model: ItemSage,
     items: ItemTable,
@@ -43,17 +74,19 @@ def evaluate_recall(
     num_distractors: int = 20_000,
     seed: int = 0,
     dim: int | None = None,
+    change: ItemChange | None = None,
 ) -> dict[str, TaskRecall]:
     """By task, over a seeded sample of at most `num_pairs` pairs. A catalogue of more than `num_distractors` items is
     sampled, the sampled pairs' items are added. dim: ranks by the vectors' first `dim` entries alone, brought to norm 1
-    again (UsageError if there are not as many). The model's training mode is left as it was. No pairs: empty."""
+    again (UsageError if there are not as many). change: what is done to the items before they are encoded. The model's
+    training mode is left as it was. No pairs: empty."""
     was_training = model.training
     if dim is not None and not 1 <= dim <= model.config.output_dim:
         raise UsageError(f"expected a dim from 1 to the {model.config.output_dim} of the model's vectors, got {dim}")
     model.eval()
     try:
         with torch.inference_mode():
-            return _evaluate(model, items, pairs, k, num_pairs, num_distractors, seed, dim)
+            return _evaluate(model, items, pairs, k, num_pairs, num_distractors, seed, dim, change)
     finally:
         model.train(was_training)
 
@@ -67,6 +100,7 @@ def _evaluate(
     num_distractors: int,
     seed: int,
     dim: int | None,
+    change: ItemChange | None,
 ) -> dict[str, TaskRecall]:
     rows_P = sample_pairs(pairs, num_pairs, seed)
     if len(rows_P) == 0:
@@ -76,7 +110,7 @@ def _evaluate(
     if len(items) > num_distractors:
         generator = np.random.default_rng(seed_of("distractors", seed))
         candidates_N = np.union1d(generator.choice(len(items), num_distractors, replace=False), positives_P)
-    candidates_ND = _prefix(embed_rows(model, items, candidates_N), dim)
+    candidates_ND = _prefix(embed_rows(model, items, candidates_N, change), dim)
     position_I = np.full(len(items), -1)
     position_I[candidates_N] = np.arange(len(candidates_N))
     queries_PD = _prefix(_embed_queries(model, pairs, np.asarray(pairs.query_P[rows_P])), dim)
@@ -111,11 +145,19 @@ def selection_score(validation: dict[str, dict[str, float]]) -> float:
     return summed / total
 
 
-def embed_rows(model: ItemSage, items: ItemTable, rows_N: np.ndarray) -> np.ndarray:
-    """float32 unit vectors [N, O] of rows of the table."""
+def embed_rows(
+    model: ItemSage,
+    items: ItemTable,
+    rows_N: np.ndarray,
+    change: ItemChange | None = None,
+) -> np.ndarray:
+    """float32 unit vectors [N, O] of rows of the table, each first changed by `change`."""
     device = model.log_scale.device
-    chunks = [rows_N[start : start + _ITEMS_PER_BATCH] for start in range(0, len(rows_N), _ITEMS_PER_BATCH)]
-    vectors = [encode_items(model.item_encoder, items.batch(chunk).to(device)).float().cpu() for chunk in chunks]
+    vectors = []
+    for start in range(0, len(rows_N), _ITEMS_PER_BATCH):
+        batch = items.batch(rows_N[start : start + _ITEMS_PER_BATCH])
+        batch = batch if change is None else change(batch)
+        vectors.append(encode_items(model.item_encoder, batch.to(device)).float().cpu())
     return torch.cat(vectors).numpy()
 
 

@@ -4,7 +4,7 @@
 
 The stages write to `<store>/training/<date>/<id>/`; the same call finds its unfinished work, checkpoints included.
 Data that fail daily's gates on rejected rows and pictures train no model, and one that validation finds no better than
-its start is not installed.
+its start is not installed. Without a test part the model is trained once more, on the validation part too (--refit).
 
 Several processes train as one: `torchrun --nproc-per-node 2 -m pipelines.train ...`; the first makes the features.
 """
@@ -26,16 +26,11 @@ from model.itemsage_config import AGGREGATORS, ItemSageConfig
 from model.model_store import install_model, save_model
 from model.pictures import DEFAULT_LIMITS
 from model.split import DEFAULT_KIND, KINDS, Split, SplitConfig
-from model.start import start_from_catalogue_
 from model.training import resolve_device
-from model.training import train as train_model
-from model.training_config import TrainingConfig, TrainingResult, TrainingStart
-from model.training_data import TrainingData
-from model.vocabulary import Vocabulary
+from model.training_config import TrainingConfig, TrainingResult
 from pipelines import engagement_log, features, ingest, pairs, store, vocabulary
 from pipelines.console.jobs import flag, main_of, narrow
 from pipelines.console.paths import given_values
-from pipelines.console.progress import Progress
 from pipelines.gating.thresholds import GateThresholds, LogThresholds
 from pipelines.lock import store_lock
 from pipelines.publish import Acceptance
@@ -45,16 +40,16 @@ from pipelines.train_checks import (
     require_better_than_start,
     require_little_rejected,
 )
-from pipelines.train_report import end_lines, start_lines, why_untrained
-from pipelines.units import read_stage_manifest
+from pipelines.train_model import checkpoints, print_lines, train_chosen, train_on_everything
+from pipelines.train_report import why_untrained
 from schemas.errors import UsageError, printable
 from schemas.files import expand_inputs
-from schemas.hashing import fingerprint
 from schemas.quarantine import quote
 from schemas.reading import input_identity
 
-CODE_VERSION = 3
-#: Flags that do not change what is trained: where things lie, and what is let pass.
+CODE_VERSION = 4
+#: Flags that do not change the features, the pairs and the first training: where things lie, what is let pass, and
+#: what comes after.
 _PLACES = ("catalog", "engagements", "image_weights", "store", "date", "device")
 _GATES = (
     "accept",
@@ -119,6 +114,11 @@ class TrainConfig(Acceptance, LogThresholds):
     num_buckets: int = flag(default=0, help="buckets of a new store; 0 chooses about 3,000 rows a bucket")
     epochs: float = flag(default=TrainingConfig.epochs, help="passes over the pairs, at most")
     min_steps: int = flag(default=TrainingConfig.min_steps, help="epochs are stretched to so many steps")
+    refit: str = flag(
+        default="auto",
+        choices=("auto", "on", "off"),
+        help="after the step is chosen, train again on the validation part too; auto: if there is no test part",
+    )
     accept_untrained: bool = flag(
         default=False, help="install the start as the model if validation finds no step better than it"
     )
@@ -185,23 +185,32 @@ def run(config: TrainConfig, options: PipelineOptions) -> str:
             print(f"training run of {config.date} in {folder}", flush=True)
             accepted = prepare(config, options, str(folder))
         wait_for_all(processes)
-        model, result = _train(config, folder, show=processes.rank == 0)
+        show = processes.rank == 0
+        model, result = train_chosen(config, folder, show)
         wait_for_all(processes)  # one that is refused ends the others: the first has printed by then
-        require_better_than_start(config, result, _checkpoints(folder))
+        require_better_than_start(config, result, checkpoints(folder))
+        refitted = train_on_everything(config, folder, result, show)
         if processes.rank == 0:
-            installed = _install(config, folder, model, result, accepted)
+            model, refit = (model, None) if refitted is None else refitted
+            installed = _install(config, folder, model, result, refit, accepted)
             print(f"train: model {installed.name}; {time.monotonic() - started_s:.1f} s; {installed}", flush=True)
         wait_for_all(processes)
     return store.current_model_id(config.store)
 
 
 def _install(
-    config: TrainConfig, folder: Path, model: ItemSage, result: TrainingResult, accepted: dict[str, str]
+    config: TrainConfig,
+    folder: Path,
+    model: ItemSage,
+    result: TrainingResult,
+    refit: TrainingResult | None,
+    accepted: dict[str, str],
 ) -> Path:
     """Writes the model folder, moves it to its place, makes it the store's model. Says so if the model is no better
-    than its start. accepted: gate -> reason."""
+    than its start. result: of the training that was validated; refit: of the model's own, if it is another. accepted:
+    gate -> reason."""
     if result.is_better_than_start is False:
-        _print([f"WARNING: an untrained model is installed (--accept-untrained): {why_untrained(result)}"])
+        print_lines([f"WARNING: an untrained model is installed (--accept-untrained): {why_untrained(result)}"])
     temporary = folder / ".model"
     shutil.rmtree(temporary, ignore_errors=True)  # of a run that was killed while it wrote
     save_model(
@@ -210,12 +219,13 @@ def _install(
         vocabulary_folder=folder / "vocabulary",
         image_encoder_folder=folder / "image_encoder" if model.config.picture_dim else None,
         text_encoder_folder=folder / "text_encoder" if model.config.text_dim else None,
-        towers=towers_of(read_stage_manifest(str(folder), "pairs")["counts"]),
+        towers=towers_of((refit or result).num_pairs_by_task),
         split=Split.load(folder / "pairs"),
-        metrics=asdict(result),
+        metrics=asdict(result) | {"refit": None if refit is None else asdict(refit)},
         facts={
             "accepted": accepted,
             "better_than_start": result.is_better_than_start,
+            "refit": refit is not None,
             "training_run": folder.relative_to(config.store).as_posix(),
         },
     )
@@ -250,67 +260,17 @@ def prepare(config: TrainConfig, options: PipelineOptions, folder: str) -> dict[
     return accepted
 
 
-def towers_of(counts: dict[str, int]) -> dict[str, dict[str, int]]:
+def towers_of(num_pairs_by_task: dict[str, int]) -> dict[str, dict[str, int]]:
     """Training pairs of each task, by the query tower that learns from them.
 
-    >>> towers_of({"pairs:train:search/click": 3, "pairs:test:closeup/save": 1, "rows_read": 9})
+    >>> towers_of({"search/click": 3, "closeup/save": 0})
     {'text': {'search/click': 3}, 'picture': {}}
     """
     towers: dict[str, dict[str, int]] = {"text": {}, "picture": {}}
-    for name, count in counts.items():
-        if name.startswith("pairs:train:") and count:
-            task = name.removeprefix("pairs:train:")
+    for task, count in num_pairs_by_task.items():
+        if count:
             towers["picture" if task.startswith("closeup/") else "text"][task] = count
     return towers
-
-
-def _train(config: TrainConfig, folder: Path, show: bool) -> tuple[ItemSage, TrainingResult]:
-    """The model with its best weights, and how it came to them. show: whether this process prints."""
-    manifest = read_stage_manifest(str(folder), "features")
-    vocabulary = Vocabulary.load(folder / "vocabulary")
-    model = ItemSage(
-        narrow(
-            ItemSageConfig,
-            config,
-            vocabulary_size=vocabulary.size,
-            picture_dim=manifest["picture_dim"],
-            text_dim=manifest.get("text_dim", 0),
-        )
-    )
-    progress: Progress | None = None
-
-    def on_start(start: TrainingStart) -> None:
-        if show:
-            _print(start_lines(start, config.epochs, config.min_steps))
-
-    def on_step(step: int, total_steps: int, loss: float) -> None:
-        nonlocal progress
-        if show:
-            progress = progress or Progress("train", "steps", total_steps)
-            progress.advance()
-
-    data = TrainingData.open(
-        folder, folder / "cache", picture_dim=manifest["picture_dim"], text_dim=manifest.get("text_dim", 0)
-    )
-    start_from_catalogue_(model, data.items, vocabulary)
-    result = train_model(model, data, config.training_config(), _checkpoints(folder), on_step, on_start)
-    if progress is not None:
-        progress.close()
-    if show:
-        _print(end_lines(result))
-    return model, result
-
-
-def _print(lines: Sequence[str]) -> None:
-    for line in lines:
-        print(f"train: {line}", flush=True)
-
-
-def _checkpoints(folder: Path) -> Path:
-    """Where the features and pairs of the training run are trained on: other data never meets an old checkpoint."""
-    stages = [read_stage_manifest(str(folder), name)["files"] for name in ("features", "pairs")]
-    data_id = fingerprint([[entry["path"], entry["sha256"]] for files in stages for entry in files])
-    return folder / "checkpoints" / data_id
 
 
 def _identity(config: TrainConfig) -> dict[str, Any]:
@@ -319,7 +279,7 @@ def _identity(config: TrainConfig) -> dict[str, Any]:
         inputs["engagements"] = input_identity(expand_inputs(config.engagements, config.date))
     if config.image_weights is not None:
         inputs["image_weights"] = input_identity([config.image_weights])
-    kept = {name: value for name, value in given_values(config).items() if name not in (*_PLACES, *_GATES)}
+    kept = {name: value for name, value in given_values(config).items() if name not in (*_PLACES, *_GATES, "refit")}
     return {"code_version": CODE_VERSION, "config": kept, "date": config.date, "inputs": inputs}
 
 

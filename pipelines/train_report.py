@@ -1,5 +1,6 @@
-"""What `itemsage train` says of a training: how long it will be, how good its start is, which step was best, and why a
-model that is no better than its start is not installed."""
+"""What `itemsage train` says of a training: how long it will be, how good its start is, which step was best, what the
+parts of its model are worth, how far its weights moved, and why a model that is no better than its start is not
+installed."""
 
 import math
 from collections.abc import Mapping
@@ -9,6 +10,13 @@ from model.validation import RECALL_AT
 from pipelines.console.terminal import few_digits
 
 _SCORE = f"mean of Recall@{RECALL_AT} and 1 / rank"
+_PARTS = {
+    "block": "without the transformer block",
+    "attention": "with equal attention",
+    "text": "without the items' text",
+    "text_vector": "without the items' text vectors",
+    "pictures": "without the items' pictures",
+}
 _NOT_COMPARED = (
     "WARNING: there are no validation pairs, so nobody knows whether training makes the model better than its start: "
     "the weights of the last step are taken; --validation-fraction above 0 holds pairs out to compare with"
@@ -32,9 +40,10 @@ def start_lines(start: TrainingStart, epochs: float, min_steps: int) -> list[str
 
 
 def end_lines(result: TrainingResult) -> list[str]:
-    """Whether training stopped early, which step was best, and its validation beside the start's."""
+    """Whether training stopped early, which step was best, its validation, the score without each part of the item
+    encoder, and how far the weights are from their start."""
     if not result.validations:
-        return []
+        return [moved_line(result)]
     lines = []
     if result.steps < result.planned_steps:
         num_worse = sum(validation.step > result.best_step for validation in result.validations)
@@ -46,7 +55,34 @@ def end_lines(result: TrainingResult) -> list[str]:
     if result.best_step == 0:
         return [*lines, f"{name}: the start, no step was better"]
     best = next(validation for validation in result.validations if validation.step == result.best_step)
-    return lines + _validation(name, best)
+    without = ", ".join(
+        f"{_PARTS[part]} {found.score:.4f} ({found.score - best.score:+.4f})" for part, found in result.without.items()
+    )
+    return [*lines, *_validation(name, best), f"score {without}", moved_line(result)]
+
+
+def refit_lines(start: TrainingStart, chosen: TrainingResult, num_validation_pairs: int) -> list[str]:
+    """What a refit is, and where it continues. chosen: the training that was validated."""
+    passes = _epochs(start.planned_steps / start.steps_per_epoch)
+    pairs = _counted(num_validation_pairs, "validation pair")
+    lines = [
+        f"refit: {_counted(start.planned_steps, 'step')} from the same start with the {pairs}, too, {passes} as step "
+        f"{chosen.best_step:,} had; the validation above is of the model before the refit, which nothing is left to "
+        "validate"
+    ]
+    if start.step:
+        lines.append(f"refit: continued: {start.step:,} of {_counted(start.planned_steps, 'step')} were taken before")
+    return lines
+
+
+def moved_line(result: TrainingResult) -> str:
+    """How far the weights are from their start, see model.movement."""
+    moved = []
+    for name, found in result.movement.items():
+        of_deviation = "" if found.relative is None else f", {few_digits(found.relative)} of its start's deviation"
+        of_rows = "" if found.moved_rows is None else f", {few_digits(100 * found.moved_rows)}% of its rows"
+        moved.append(f"{name.replace('_', ' ')} {few_digits(found.rms)} (rms{of_deviation}{of_rows})")
+    return f"moved from the start: {'; '.join(moved)}"
 
 
 def why_untrained(result: TrainingResult) -> str:

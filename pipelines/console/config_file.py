@@ -27,13 +27,14 @@ SHARED_KEYS = frozenset(
     max_bigrams max_coverage_drop max_drift_auc max_pairs_per_item max_picture_bytes max_picture_pixels
     max_quarantined_log max_quarantined_pictures max_quarantined_rows max_queries max_recall_drop max_row_drop
     max_row_growth max_search_k max_training_pictures max_trees max_trigrams max_users_drop max_words
-    min_age_hours min_count min_index_recall min_index_recall_picture min_index_recall_text min_kept min_overlap
-    min_quarantined min_recall_pairs min_refined_kept min_steps mode model near_duplicate_cosine nested_dims new
-    notes num_buckets num_hashes num_user_buckets old out out_json output_dim pairs_per_purchase
-    popularity_weight pseudo_queries queries reason rebuild recent refine_cosine requests reuse_from run
-    sample_rows samples seed split store strict table_learning_rate target_recall test_days test_fraction text
-    text_dtype text_encoder text_encoder_folder to to_date top train_before user users validation_days
-    validation_fraction verify_images vocabulary vocabulary_mode weight_decay what window_days workers
+    min_age_hours min_count min_index_recall min_index_recall_picture min_index_recall_text min_kept
+    min_overlap min_quarantined min_recall_pairs min_refined_kept min_steps mode model near_duplicate_cosine
+    nested_dims new notes num_buckets num_hashes num_user_buckets old out out_json output_dim
+    pairs_per_purchase popularity_weight pseudo_queries queries reason rebuild recent refine_cosine refit
+    requests reuse_from run sample_rows samples seed split store strict table_learning_rate target_recall
+    test_days test_fraction text text_dtype text_encoder text_encoder_folder to to_date top train_before user
+    users validation_days validation_fraction verify_images vocabulary vocabulary_mode weight_decay what
+    window_days workers
     """.split()  # noqa: SIM905 (a list would take a line each)
 )
 

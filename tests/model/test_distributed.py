@@ -44,6 +44,7 @@ import torch
 from safetensors.torch import save_file
 from model.distributed import process_group
 from model.itemsage import ItemSage, ItemSageConfig
+from model.refit import refit
 from model.training import train
 from model.training_config import TrainingConfig
 from model.training_data import TrainingData
@@ -52,8 +53,11 @@ run, cache, out = sys.argv[1:]
 model = ItemSage(ItemSageConfig(**{MODEL}))
 with process_group("cpu") as processes:
     data = TrainingData.open(run, cache, picture_dim=16)
-    train(model, data, TrainingConfig(**{TRAINING}), out)
+    chosen = train(model, data, TrainingConfig(**{TRAINING}), out)
     save_file(model.state_dict(), Path(out, f"rank-{{processes.rank}}.safetensors"))
+    again = ItemSage(ItemSageConfig(**{MODEL}))
+    refit(again, data, TrainingConfig(**{TRAINING}), chosen, Path(out, "refit"), cache)
+    save_file(again.state_dict(), Path(out, f"refit-{{processes.rank}}.safetensors"))
 """
 
 
@@ -73,6 +77,8 @@ def test_two_processes_train_as_one(training_run: Path, tmp_path: Path) -> None:
         alone_folder,
     )
 
+    refits = [load_file(out / f"refit-{rank}.safetensors") for rank in range(2)]
+    assert all(torch.equal(refits[0][name], refits[1][name]) for name in refits[0])
     both = [load_file(out / f"rank-{rank}.safetensors") for rank in range(2)]
     together, alone = (
         [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
@@ -84,6 +90,7 @@ def test_two_processes_train_as_one(training_run: Path, tmp_path: Path) -> None:
     np.testing.assert_allclose([line["loss"] for line in steps[1]], [line["loss"] for line in steps[0]], rtol=1e-4)
     norms = [[line["gradient_norm"] for line in lines] for lines in steps]
     np.testing.assert_allclose(norms[1], norms[0], rtol=1e-3)
+    assert together[-1]["without"].keys() == alone[-1]["without"].keys()
     for name, tensor in model.state_dict().items():
         assert torch.equal(both[0][name], both[1][name]), name
         torch.testing.assert_close(both[0][name], tensor, atol=2e-3, rtol=0, msg=name)

@@ -77,6 +77,11 @@ def test_it_learns_and_keeps_the_best_weights(data: TrainingData, tmp_path: Path
     assert {task: dataclasses.asdict(recall) for task, recall in measured.items()} == best["validation"]
     losses = [line["loss"] for line in curve if "loss" in line]
     assert losses[-1] < losses[0]
+    moved = {step: {name: part["rms"] for name, part in line["movement"].items()} for step, line in evaluations.items()}
+    assert moved[0].keys() == {"table", "importances", "item_encoder", "text_tower", "picture_tower"}
+    assert set(moved[0].values()) == {0.0}
+    assert all(0 < moved[20][name] < moved[60][name] for name in moved[0])
+    assert {name: found.rms for name, found in result.movement.items()} == moved[best["step"]]
 
 
 @pytest.fixture(autouse=True)
@@ -196,6 +201,8 @@ def test_without_validation_pairs_the_last_weights_stay(data: TrainingData, tmp_
     assert (result.steps, result.best_step, result.validation) == (14, 14, {})
     assert result.is_better_than_start is None
     assert starts[0].validation is None
+    assert [line["step"] for line in _curve(tmp_path) if "movement" in line] == [0, 14]
+    assert result.without == {}
     checkpoint = read_checkpoint(tmp_path / "checkpoint.safetensors")
     assert checkpoint is not None
     assert {name: tensor.tolist() for name, tensor in checkpoint.model.items()} == _weights(model)

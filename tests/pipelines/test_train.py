@@ -1,78 +1,22 @@
 """`itemsage train`: what is refused before work, after ingest, after the features and after training; what is said."""
 
-import datetime as dt
 import doctest
 import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from PIL import Image
 from python_process import ENVIRONMENT
+from train_runs import DATE, ENCODER, TINY, models_of, run_train, training_folder, write_catalogue, write_log
 
 from model import step_choice
 from model.model_store import load_model
 from pipelines import train, train_report
 from schemas import columns
 from schemas.tables import ENGAGEMENTS
-
-DATE = "2026-06-30"
-TINY = ("--pseudo-queries", "4", "--epochs", "1", "--min-steps", "4", "--batch-size", "32", "--device", "cpu")
-COLOURS = ("red", "green", "blue", "white", "black")
-ENCODER = ("--image-encoder", "efficientnet_lite0")
-
-
-def write_catalogue(folder: Path, count: int = 40, missing: int = 0, **columns: list) -> None:
-    """catalog.parquet of mugs with a picture each, of which the first `missing` are not there. columns: in place of
-    ours, None for none."""
-    folder.mkdir(parents=True, exist_ok=True)
-    table = {
-        "item_id": [f"item-{number:03d}" for number in range(count)],
-        "title": [f"{COLOURS[number % 5]} mug number {number}" for number in range(count)],
-        "images": [[f"{number}.png"] for number in range(count)],
-    }
-    for number in range(missing, count):
-        pixels = np.random.default_rng(number).integers(0, 256, (8, 8, 3), np.uint8)
-        Image.fromarray(pixels).resize((32, 32)).save(folder / f"{number}.png")
-    table = {name: values for name, values in (table | columns).items() if values is not None}
-    pq.write_table(pa.table(table), folder / "catalog.parquet")
-
-
-def write_log(folder: Path, count: int = 40, num_rows: int = 400) -> None:
-    """log.parquet: who asks for a colour clicks on mugs of another one: training can learn it, its start cannot."""
-    random = np.random.default_rng(0)
-    rows = []
-    for number in range(num_rows):
-        item = int(random.integers(count))
-        when = dt.datetime(2026, 6, 1, tzinfo=dt.UTC) + dt.timedelta(hours=number)
-        rest = {"user_id": None, "session_id": None, "surface": "search", "action": "click"}
-        rows.append({"timestamp": when, "item_id": f"item-{item:03d}", "query": COLOURS[(item + 1) % 5], **rest})
-    pq.write_table(pa.Table.from_pylist(rows, schema=ENGAGEMENTS), folder / "log.parquet")
-
-
-def models_of(folder: Path) -> dict[str, dict[str, Any]]:
-    """Model id -> its manifest and metrics."""
-    found = (folder / "store" / "models").glob("itemsage-*")
-    read = {
-        path.name: [json.loads((path / f"{name}.json").read_text()) for name in ("manifest", "metrics")]
-        for path in found
-    }
-    return {name: {**manifest, "metrics": metrics} for name, (manifest, metrics) in read.items()}
-
-
-def run_train(folder: Path, *flags: str) -> int:
-    places = ("--catalog", f"{folder}/catalog.parquet", "--image-root", str(folder), "--store", f"{folder}/store")
-    return train.main([*places, "--date", DATE, *TINY, *flags])
-
-
-def training_folder(folder: Path) -> Path:
-    (found,) = (folder / "store" / "training" / DATE).iterdir()
-    return found
 
 
 @pytest.mark.parametrize(
@@ -223,7 +167,17 @@ def test_a_model_that_is_better_than_its_start_is_installed_and_what_was_found_i
     best = f"train: best step {metrics['best_step']} of {metrics['steps']}: "
     assert lines[5].startswith(f"{best}search/click: Recall@10 among 40 items 1.000")
     assert lines[6].startswith(f"{best}score 0.")
+    score = max(found["score"] for found in metrics["validations"])
+    block, attention = (metrics["without"][part]["score"] for part in ("block", "attention"))
+    assert lines[7] == (
+        f"train: score without the transformer block {block:.4f} ({block - score:+.4f}), with equal attention "
+        f"{attention:.4f} ({attention - score:+.4f})"
+    )
+    assert lines[8].startswith("train: moved from the start: table 0.0")
+    assert " of its start's deviation, " in lines[8]
+    assert metrics["movement"]["text_tower"]["relative"] > 0
     assert model["better_than_start"] is True
+    assert model["refit"] is False  # there is a test part
     assert metrics["validation"]["search/click"]["num_items"] == 40
     assert "accept" not in json.dumps(model["accepted"])
 

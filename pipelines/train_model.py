@@ -1,0 +1,118 @@
+"""The trainings of `itemsage train`, on the features and pairs of its folder: the one whose step validation chooses,
+and the refit on all pairs."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from model.itemsage import ItemSage
+from model.itemsage_config import ItemSageConfig
+from model.refit import can_refit, refit
+from model.split import Split
+from model.start import start_from_catalogue_
+from model.training import train
+from model.training_config import TrainingResult, TrainingStart
+from model.training_data import TrainingData
+from model.vocabulary import Vocabulary
+from pipelines.console.jobs import narrow
+from pipelines.console.progress import Progress
+from pipelines.train_report import end_lines, moved_line, refit_lines, start_lines
+from pipelines.units import read_stage_manifest
+from schemas.hashing import fingerprint
+
+if TYPE_CHECKING:
+    from pipelines.train import TrainConfig
+
+#: Beside the checkpoint of the first training.
+REFIT_FOLDER = "refit"
+
+
+def train_chosen(config: "TrainConfig", folder: Path, show: bool) -> tuple[ItemSage, TrainingResult]:
+    """The model with its best weights, and how it came to them. show: whether this process prints."""
+    model, data = _start(config, folder)
+    shown = _Shown("train", show)
+
+    def on_start(start: TrainingStart) -> None:
+        shown.lines(start_lines(start, config.epochs, config.min_steps))
+
+    result = train(model, data, config.training_config(), checkpoints(folder), shown.step, on_start)
+    shown.close()
+    shown.lines(end_lines(result))
+    return model, result
+
+
+def train_on_everything(
+    config: "TrainConfig", folder: Path, chosen: TrainingResult, show: bool
+) -> tuple[ItemSage, TrainingResult] | None:
+    """The model that is refitted on the training and validation parts; None where --refit, or what was `chosen`, says
+    that there is none."""
+    if not wants_refit(config.refit, Split.load(folder / "pairs")):
+        return None
+    model, data = _start(config, folder)
+    if not can_refit(data, chosen):
+        return None
+    shown = _Shown("refit", show)
+
+    def on_start(start: TrainingStart) -> None:
+        shown.lines(refit_lines(start, chosen, len(data.validation)))
+
+    own = checkpoints(folder) / REFIT_FOLDER
+    cache = folder / "cache" / "pairs-all"
+    result = refit(model, data, config.training_config(), chosen, own, cache, shown.step, on_start)
+    shown.close()
+    shown.lines([f"refit: {moved_line(result)}"])
+    return model, result
+
+
+def wants_refit(asked: str, split: Split) -> bool:
+    """asked: on, off or auto, which is on if the split has no test part: the model is then not to be measured but used.
+
+    >>> wants_refit("auto", Split(kind="query_item", has_validation=True, has_test=False))
+    True
+    """
+    return asked == "on" or (asked == "auto" and not split.has_test)
+
+
+def checkpoints(folder: Path) -> Path:
+    """Where the features and pairs of the training run are trained on: other data never meets an old checkpoint."""
+    stages = [read_stage_manifest(str(folder), name)["files"] for name in ("features", "pairs")]
+    data_id = fingerprint([[entry["path"], entry["sha256"]] for files in stages for entry in files])
+    return folder / "checkpoints" / data_id
+
+
+def print_lines(lines: Sequence[str]) -> None:
+    """What `itemsage train` says, a line each."""
+    for line in lines:
+        print(f"train: {line}", flush=True)
+
+
+def _start(config: "TrainConfig", folder: Path) -> tuple[ItemSage, TrainingData]:
+    """The model before training, each time the same, and what it trains on."""
+    manifest = read_stage_manifest(str(folder), "features")
+    dims = {"picture_dim": manifest["picture_dim"], "text_dim": manifest.get("text_dim", 0)}
+    vocabulary = Vocabulary.load(folder / "vocabulary")
+    model = ItemSage(narrow(ItemSageConfig, config, vocabulary_size=vocabulary.size, **dims))
+    data = TrainingData.open(folder, folder / "cache", **dims)
+    start_from_catalogue_(model, data.items, vocabulary)
+    return model, data
+
+
+class _Shown:
+    """What one process shows of a training; nothing unless `show`."""
+
+    def __init__(self, name: str, show: bool):
+        self.name, self.show = name, show
+        self._progress: Progress | None = None
+
+    def lines(self, lines: Sequence[str]) -> None:
+        if self.show:
+            print_lines(lines)
+
+    def step(self, step: int, total_steps: int, loss: float) -> None:
+        if self.show:
+            self._progress = self._progress or Progress(self.name, "steps", total_steps)
+            self._progress.advance()
+
+    def close(self) -> None:
+        if self._progress is not None:
+            self._progress.close()

@@ -1,0 +1,91 @@
+"""Two parts' pairs as one table: what the records of both would have made, with counts over both."""
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from model.joined_pairs import join_pair_tables
+from model.training_data import TrainingData
+from model.training_tables import PairTable
+from schemas.records import decode_pair, read_records, write_records
+
+
+@pytest.fixture(scope="module")
+def data(training_run: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainingData:
+    return TrainingData.open(training_run, tmp_path_factory.mktemp("cache"), picture_dim=16)
+
+
+def _rows(table: PairTable) -> list[tuple]:
+    """(task, query's id, tokens and picture, item) of each pair, with its counts, sorted."""
+    rows = []
+    for number in range(len(table)):
+        query = np.asarray(table.query_P[number : number + 1])
+        tokens = tuple(table.text(query)[0].tolist())
+        picture = () if table.is_text(query)[0] else tuple(table.pictures(query)[0].tolist())
+        key = (table.tasks[table.task_P[number]], int(table.query_id_Q[query[0]]), tokens, picture)
+        counts = table.count_P[number], table.query_item_count_P[number], table.query_count_P[number]
+        rows.append((*key, int(table.item_P[number]), *map(float, counts)))
+    return sorted(rows)
+
+
+def test_every_pair_of_both_is_there_once_with_counts_over_both(
+    data: TrainingData, training_run: Path, tmp_path: Path
+) -> None:
+    joined = join_pair_tables(data.train, data.validation, tmp_path)
+    pairs = [
+        pair
+        for part in ("train", "validation")
+        for path in sorted((training_run / "pairs" / part).iterdir())
+        for pair in map(decode_pair, read_records(path))
+    ]
+    of_pair, of_query_item, of_query = Counter(), Counter(), Counter()
+    expected = {}
+    for pair in pairs:
+        (item,) = data.items.rows_of([pair.item_id])
+        key = (pair.task, pair.query_id, tuple(pair.query_token_ids.tolist()))
+        expected[pair.task, pair.query_id, item] = (*key, tuple(pair.query_picture.astype(np.float32).tolist()), item)
+        of_pair[pair.task, pair.query_id, item] += pair.count
+        of_query_item[pair.query_id, item] += pair.count
+        of_query[pair.query_id] += pair.count
+    assert len(joined) == len(expected)
+    assert max(of_pair.values()) > max(pair.count for pair in pairs)  # some are in both parts
+    assert _rows(joined) == sorted(
+        (*row, of_pair[key], of_query_item[key[1:]], of_query[key[1]]) for key, row in expected.items()
+    )
+    assert joined.tasks == ["closeup/save", "search/checkout", "search/click"]
+    assert sorted(joined.query_id_Q.tolist()) == sorted({pair.query_id for pair in pairs})
+    assert joined.has_pictures
+
+
+def test_a_finished_table_is_used_again_and_others_are_made_beside_it(data: TrainingData, tmp_path: Path) -> None:
+    first = join_pair_tables(data.train, data.validation, tmp_path)
+    made_ns = [path.stat().st_mtime_ns for path in sorted(first.folder.iterdir())]
+    assert join_pair_tables(data.train, data.validation, tmp_path).folder == first.folder
+    assert [path.stat().st_mtime_ns for path in sorted(first.folder.iterdir())] == made_ns
+    assert join_pair_tables(data.validation, data.train, tmp_path).folder != first.folder
+
+
+def test_a_part_without_pairs_adds_none(data: TrainingData, tmp_path: Path) -> None:
+    (tmp_path / "none").mkdir()
+    empty = PairTable.build(tmp_path / "none", data.items, tmp_path / "cache")
+    for parts in ((data.validation, empty), (empty, data.validation)):
+        joined = join_pair_tables(*parts, tmp_path / "joined")
+        distinct = {(task, query, item) for task, query, _, _, item, *_ in _rows(data.validation)}
+        assert len(joined) == len(distinct)
+        assert joined.count_P.sum() == data.validation.count_P.sum()
+        assert joined.tasks == data.validation.tasks
+
+
+def test_tasks_that_only_one_part_has_keep_their_names(data: TrainingData, training_run: Path, tmp_path: Path) -> None:
+    (path,) = (training_run / "pairs" / "validation").iterdir()
+    records = [payload for payload in read_records(path) if decode_pair(payload).task == "search/click"]
+    (tmp_path / "clicks").mkdir()
+    write_records(tmp_path / "clicks" / "a.tfrecord", records)
+    clicks = PairTable.build(tmp_path / "clicks", data.items, tmp_path / "cache")
+    assert clicks.tasks == ["search/click"]
+    joined = join_pair_tables(clicks, data.train, tmp_path / "joined")
+    by_task = Counter(task for task, *_ in _rows(joined))
+    assert by_task == Counter(joined.num_pairs_by_task())
+    assert by_task["closeup/save"] == len({row[:5] for row in _rows(data.train) if row[0] == "closeup/save"})

@@ -1,0 +1,137 @@
+"""The training on all pairs after validation has chosen the step."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from model import step_choice
+from model.itemsage import ItemSage
+from model.itemsage_config import ItemSageConfig
+from model.optimizers import learning_rate_factor
+from model.refit import can_refit, refit
+from model.training import train
+from model.training_config import TrainingConfig, TrainingResult, TrainingStart
+from model.training_data import TrainingData
+from model.training_run import TrainingRun
+from model.training_tables import PairTable
+from schemas.errors import UsageError
+
+MODEL = ItemSageConfig(
+    vocabulary_size=500,
+    picture_dim=16,
+    hash_rows=300,
+    hash_dim=24,
+    width=32,
+    heads=4,
+    ffn_dim=48,
+    mlp_dim=48,
+    output_dim=32,
+)
+CONFIG = TrainingConfig(
+    batch_size=48, epochs=0.1, min_steps=20, learning_rate=3e-3, evaluate_every=4, checkpoint_every=5, log_every=1
+)
+
+
+@pytest.fixture(scope="module")
+def data(training_run: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainingData:
+    return TrainingData.open(training_run, tmp_path_factory.mktemp("cache"), picture_dim=MODEL.picture_dim)
+
+
+@pytest.fixture(autouse=True)
+def a_few_pairs_choose(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(step_choice, "MIN_PAIRS", 0)
+    monkeypatch.setattr(step_choice, "MIN_QUERIES", 0)
+
+
+@pytest.fixture(scope="module")
+def chosen(data: TrainingData, tmp_path_factory: pytest.TempPathFactory) -> TrainingResult:
+    """As if step 12 of 20 had been the best."""
+    result = train(ItemSage(MODEL), data, CONFIG, tmp_path_factory.mktemp("chosen"))
+    assert can_refit(data, result)
+    return dataclasses.replace(result, best_step=12)
+
+
+def _refit(data: TrainingData, chosen: TrainingResult, folder: Path, **given: Any) -> tuple[ItemSage, TrainingResult]:
+    model = ItemSage(MODEL)
+    return model, refit(model, data, CONFIG, chosen, folder / "refit", folder / "cache", **given)
+
+
+def _curve(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "refit" / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_it_takes_as_many_passes_over_all_pairs_at_the_same_rates(
+    data: TrainingData, chosen: TrainingResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: set[tuple[str, int, int]] = set()
+    read = TrainingRun._read
+
+    def note(run: TrainingRun, step: int) -> Any:
+        batch, inputs = read(run, step)
+        tasks = np.asarray(run.data.train.tasks)[batch.task_B]
+        drawn.update(zip(tasks, batch.query_id_B.tolist(), batch.items_U[batch.positive_B].tolist(), strict=True))
+        return batch, inputs
+
+    monkeypatch.setattr(TrainingRun, "_read", note)
+    starts: list[TrainingStart] = []
+    _, result = _refit(data, chosen, tmp_path, on_start=starts.append)
+    ratio = result.steps_per_epoch / chosen.steps_per_epoch
+    assert ratio > 1.1
+    assert (result.steps, result.planned_steps) == (round(12 * ratio), round(20 * ratio))
+    assert [(start.step, start.planned_steps) for start in starts] == [(0, result.steps)]
+    assert result.is_better_than_start is None  # nothing is left to validate it with
+    assert result.without == {}
+    assert all(found.rms > 0 for found in result.movement.values())
+    rates = [line["learning_rate"] for line in _curve(tmp_path) if "loss" in line]
+    warmup = round(0.1 * result.planned_steps + 0.5)
+    assert rates[-1] == CONFIG.learning_rate * learning_rate_factor(result.steps - 1, result.planned_steps, warmup)
+    assert len(rates) == result.steps
+    held_out = data.validation
+    validation = {
+        (held_out.tasks[task], int(held_out.query_id_Q[query]), int(item))
+        for task, query, item in zip(held_out.task_P, held_out.query_P, held_out.item_P, strict=True)
+    }
+    assert len(validation & drawn) > len(validation) / 4
+
+
+class _Killed(Exception):
+    pass
+
+
+def test_a_killed_refit_continues_as_if_nothing_had_happened(
+    data: TrainingData, chosen: TrainingResult, tmp_path: Path
+) -> None:
+    def kill(step: int, total_steps: int, loss: float) -> None:
+        if step == 8:
+            raise _Killed
+
+    whole, whole_result = _refit(data, chosen, tmp_path / "whole")
+    with pytest.raises(_Killed):
+        _refit(data, chosen, tmp_path / "killed", on_step=kill)
+    starts: list[TrainingStart] = []
+    resumed, result = _refit(data, chosen, tmp_path / "killed", on_start=starts.append)
+    again, _ = _refit(data, chosen, tmp_path / "killed", on_step=lambda *_: pytest.fail("trained again"))
+    assert [start.step for start in starts] == [5]
+    assert result == whole_result
+    assert _curve(tmp_path / "killed") == _curve(tmp_path / "whole")
+    for model in (resumed, again):
+        for name, tensor in whole.state_dict().items():
+            assert tensor.equal(model.state_dict()[name]), name
+
+
+def test_another_step_is_another_refit(data: TrainingData, chosen: TrainingResult, tmp_path: Path) -> None:
+    _refit(data, chosen, tmp_path)
+    with pytest.raises(UsageError, match="a checkpoint of this config, model and data"):
+        _refit(data, dataclasses.replace(chosen, best_step=8), tmp_path)
+
+
+def test_there_is_none_without_a_better_step_or_other_pairs(
+    data: TrainingData, chosen: TrainingResult, tmp_path: Path
+) -> None:
+    assert not can_refit(data, dataclasses.replace(chosen, best_step=0))
+    empty = PairTable.build(tmp_path, data.items, tmp_path / "cache")
+    assert not can_refit(dataclasses.replace(data, validation=empty), chosen)
