@@ -10,6 +10,9 @@ from model.step_choice import StepChoice
 from model.training_dropout import Dropout
 from schemas.errors import UsageError
 
+TaskMix = Literal["equal", "natural"]
+TASK_MIXES: tuple[TaskMix, ...] = ("equal", "natural")
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingConfig:
@@ -19,7 +22,9 @@ class TrainingConfig:
     epochs: passes over the training pairs (see PairStream.steps_per_epoch), stretched to min_steps.
     num_negatives: random negatives a step; None: as many as the batch. patience: evaluations without a better one
     before training stops; 0: never. frozen: prefixes of parameter names that stay as they are ("hash_embedder").
-    correction, joint, nested_dims: see model.losses.
+    correction, joint, in_batch_negatives, random_negatives, nested_dims: see model.losses.
+    tasks: those that train and validate; none named: all. task_mix: a batch holds as many pairs of each task, or of
+    each in proportion to its pairs.
     drop_tokens, drop_fields, drop_pictures, drop_modalities, max_field_tokens: see model.training_dropout.
     precision: auto = bf16 autocast on a GPU, fp32 on a CPU.
     """
@@ -37,6 +42,10 @@ class TrainingConfig:
     count_cap: int = 10
     correction: Correction = "none"
     joint: bool = False
+    in_batch_negatives: bool = True
+    random_negatives: bool = True
+    tasks: tuple[str, ...] = ()
+    task_mix: TaskMix = "equal"
     nested_dims: tuple[int, ...] = ()
     patience: int = 4
     evaluate_every: int = 0
@@ -62,11 +71,19 @@ class TrainingConfig:
                 f"1, got {self.epochs}, {self.min_steps}, {self.batch_size}, {self.learning_rate} and "
                 f"{self.warmup_fraction}"
             )
+        if self.task_mix not in TASK_MIXES:
+            raise UsageError(f"expected a task mix of {TASK_MIXES}, got {self.task_mix!r}")
         self.loss()
 
     def loss(self) -> LossConfig:
-        """The loss. Raises UsageError for an unknown correction or impossible nested dimensions."""
-        return LossConfig(correction=self.correction, joint=self.joint, nested_dims=self.nested_dims)
+        """The loss. Raises UsageError for an unknown correction, no kind of negatives, impossible nested dimensions."""
+        return LossConfig(
+            correction=self.correction,
+            joint=self.joint,
+            in_batch=self.in_batch_negatives,
+            random=self.random_negatives,
+            nested_dims=self.nested_dims,
+        )
 
     def left_out(self) -> Dropout:
         """What training leaves out of items and queries. Raises UsageError for impossible shares."""

@@ -5,8 +5,8 @@ and reads only the features of its own share.
 
 A batch of B pairs holds B // K pairs of each of the K tasks that have pairs; the first B % K tasks, in the order of
 their names, hold one more. Each task walks through its own pairs in an order shuffled anew each time it starts over,
-so a sparse task comes round more often than a common one (equal task mix, ItemSage). A pair that occurred c times in
-the log is walked over min(c, count_cap) times.
+so a sparse task comes round more often than a common one (equal task mix, ItemSage). In the natural mix there is one
+walk, over the pairs of all tasks. A pair that occurred c times in the log is walked over min(c, count_cap) times.
 
 Random negatives push items away, positives pull them. An item that is met as a negative more often than as a positive
 is pushed away from every query whatever it is, items without pairs most of all. So item i is drawn with probability
@@ -20,7 +20,9 @@ Legend: B pairs of a batch, U distinct items, Q distinct queries (text first, th
 K tasks, I items of the catalogue.
 """
 
+import dataclasses
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -29,6 +31,7 @@ import numpy as np
 from model.training_tables import ItemTable, PairTable
 from schemas.errors import ThresholdError, UsageError
 from schemas.hashing import seed_of
+from schemas.quarantine import quote
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -57,8 +60,8 @@ class PairStream:
     """Batches of `pairs` with random negatives.
 
     num_negatives: how many a step at most, drawn without replacement; where no more items than that have pairs, each
-    is used once, which makes the second softmax exact. Raises UsageError if batch_size < K, ThresholdError without
-    pairs.
+    is used once, which makes the second softmax exact. mixes_equally: see above; if not, pairs come in the natural
+    mix. Raises UsageError if batch_size < K in the equal mix, ThresholdError without pairs.
     """
 
     pairs: PairTable
@@ -67,29 +70,32 @@ class PairStream:
     num_negatives: int
     seed: int
     count_cap: int = 10
+    mixes_equally: bool = True
     _walks: list[np.ndarray] = field(init=False, repr=False)
+    _names: list[str] = field(init=False, repr=False)
     _shuffled: dict[tuple[int, int], np.ndarray] = field(init=False, repr=False, default_factory=dict)
 
     def __post_init__(self) -> None:
-        num_tasks = len(self.pairs.tasks)
         if len(self.pairs) == 0:
             raise ThresholdError(
                 "expected training pairs, got 0: no engagement of the training part has an item with features"
             )
-        if self.batch_size < num_tasks:
-            raise UsageError(f"expected a batch size of at least one pair a task ({num_tasks}), got {self.batch_size}")
+        self._names = self.pairs.tasks if self.mixes_equally else ["all"]
+        num_walks = len(self._names)
+        if self.batch_size < num_walks:
+            raise UsageError(f"expected a batch size of at least one pair a task ({num_walks}), got {self.batch_size}")
         task_P, count_P = np.asarray(self.pairs.task_P), np.asarray(self.pairs.count_P)
         repeats_P = np.minimum(count_P, self.count_cap)
         self._walks = []
-        for task in range(num_tasks):
-            rows = np.flatnonzero(task_P == task)
+        for number in range(num_walks):
+            rows = np.flatnonzero(task_P == number) if self.mixes_equally else np.arange(len(task_P))
             self._walks.append(np.repeat(rows, repeats_P[rows]).astype(np.uint32))
         self._shares = [
-            self.batch_size // num_tasks + (task < self.batch_size % num_tasks) for task in range(num_tasks)
+            self.batch_size // num_walks + (number < self.batch_size % num_walks) for number in range(num_walks)
         ]
         bounded_I = np.minimum(self.item_probabilities(), 1 / self.num_items)
         self._negative_I = bounded_I / bounded_I.sum()
-        self._num_drawn = max(1, min(self.num_negatives, int(bounded_I.sum() * self.batch_size)))
+        self._num_drawn = min(self.num_negatives, max(1, int(bounded_I.sum() * self.batch_size)))
 
     @property
     def steps_per_epoch(self) -> int:
@@ -115,7 +121,7 @@ class PairStream:
 
     def batch(self, step: int) -> PairBatch:
         """The batch of step 0, 1, ..."""
-        rows_B = np.concatenate([self._pairs_of_task(task, step) for task in range(len(self._walks))])
+        rows_B = np.concatenate([self._pairs_of_walk(number, step) for number in range(len(self._walks))])
         items_B, queries_B = np.asarray(self.pairs.item_P[rows_B]), np.asarray(self.pairs.query_P[rows_B])
         negatives_M = self._negatives(step)
         items_U, inverse = np.unique(np.concatenate([items_B, negatives_M]), return_inverse=True)
@@ -137,20 +143,20 @@ class PairStream:
             query_count_B=np.asarray(self.pairs.query_count_P[rows_B]),
         )
 
-    def _pairs_of_task(self, task: int, step: int) -> np.ndarray:
-        """Rows of the task's share of a step; cycle c of a task's walk is shuffled with a seed of its own."""
-        share, length = self._shares[task], len(self._walks[task])
+    def _pairs_of_walk(self, number: int, step: int) -> np.ndarray:
+        """Rows of a walk's share of a step; cycle c of a walk is shuffled with a seed of its own."""
+        share, length = self._shares[number], len(self._walks[number])
         cycle_S, place_S = np.divmod(np.arange(step * share, (step + 1) * share), length)
-        pieces = [self._walk(task, int(cycle))[place_S[cycle_S == cycle]] for cycle in np.unique(cycle_S)]
+        pieces = [self._walk(number, int(cycle))[place_S[cycle_S == cycle]] for cycle in np.unique(cycle_S)]
         return np.concatenate(pieces).astype(np.int64)
 
-    def _walk(self, task: int, cycle: int) -> np.ndarray:
-        if (task, cycle) not in self._shuffled:
-            for key in [key for key in self._shuffled if key[0] == task and key[1] < cycle - 1]:
+    def _walk(self, number: int, cycle: int) -> np.ndarray:
+        if (number, cycle) not in self._shuffled:
+            for key in [key for key in self._shuffled if key[0] == number and key[1] < cycle - 1]:
                 del self._shuffled[key]
-            generator = np.random.default_rng(seed_of("pairs", self.seed, self.pairs.tasks[task], cycle))
-            self._shuffled[task, cycle] = generator.permutation(self._walks[task])
-        return self._shuffled[task, cycle]
+            generator = np.random.default_rng(seed_of("pairs", self.seed, self._names[number], cycle))
+            self._shuffled[number, cycle] = generator.permutation(self._walks[number])
+        return self._shuffled[number, cycle]
 
     def _negatives(self, step: int) -> np.ndarray:
         if self._uses_all:
@@ -174,11 +180,12 @@ def sample_pairs(pairs: PairTable, num_pairs: int, seed: int) -> np.ndarray:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TrainingData:
-    """All that training reads."""
+    """All that training reads. test: held out of it, None unless it was asked for."""
 
     items: ItemTable
     train: PairTable
     validation: PairTable
+    test: PairTable | None = None
 
     @classmethod
     def open(
@@ -188,12 +195,24 @@ class TrainingData:
         *,
         picture_dim: int,
         text_dim: int = 0,
+        with_test: bool = False,
     ) -> "TrainingData":
         """The tables of a run folder; their columns are made in `cache_folder` on the first call. picture_dim,
-        text_dim: those of the encoders that made the features, 0 for none."""
+        text_dim: those of the encoders that made the features, 0 for none. with_test: whether to open the test part."""
         run, cache = Path(run_folder), Path(cache_folder)
         items = ItemTable.build(run / "features", cache / "items", picture_dim, text_dim)
-        train, validation = (
-            PairTable.build(run / "pairs" / part, items, cache / f"pairs-{part}") for part in ("train", "validation")
-        )
-        return cls(items=items, train=train, validation=validation)
+        parts = ("train", "validation", "test") if with_test else ("train", "validation")
+        tables = {part: PairTable.build(run / "pairs" / part, items, cache / f"pairs-{part}") for part in parts}
+        return cls(items=items, **tables)
+
+    def of_tasks(self, tasks: Sequence[str]) -> "TrainingData":
+        """The same with the training and validation pairs of these tasks alone; itself for none named. Raises
+        UsageError for a task without training pairs."""
+        if not tasks:
+            return self
+        if unknown := sorted(set(tasks) - set(self.train.tasks)):
+            raise UsageError(
+                f"expected tasks among those that have training pairs ({', '.join(self.train.tasks)}), got "
+                f"{', '.join(map(quote, unknown))}"
+            )
+        return dataclasses.replace(self, train=self.train.of_tasks(tasks), validation=self.validation.of_tasks(tasks))

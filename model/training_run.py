@@ -57,15 +57,17 @@ class TrainingRun:
     ):
         self.device = device
         self.processes: Processes = current_processes()
+        data = data.of_tasks(config.tasks)
         self.model, self.data, self.config, self.folder = model.to(self.device), data, config, folder
         num_negatives = config.batch_size if config.num_negatives is None else config.num_negatives
         self.stream = PairStream(
             pairs=data.train,
             num_items=len(data.items),
             batch_size=config.batch_size,
-            num_negatives=num_negatives,
+            num_negatives=num_negatives if config.random_negatives else 0,
             seed=config.seed,
             count_cap=config.count_cap,
+            mixes_equally=config.task_mix == "equal",
         )
         self.length, self.validates = length, length is None and len(data.validation) > 0
         self.choice = step_choice(len(data.validation), len(np.unique(np.asarray(data.validation.query_P))))

@@ -7,8 +7,9 @@
 Legend: B rows asked for, N picture positions, D picture dim, T flat tokens, P pairs of a table, Q distinct queries.
 """
 
+import copy
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -180,6 +181,18 @@ class PairTable:
 
     def __len__(self) -> int:
         return len(self.item_P)
+
+    def of_tasks(self, tasks: Collection[str]) -> "PairTable":
+        """The pairs of these tasks alone, of those among them that the table has; queries keep their rows."""
+        kept = [number for number, name in enumerate(self.tasks) if name in tasks]
+        rows_P = np.flatnonzero(np.isin(self.task_P, kept))
+        table = copy.copy(self)
+        table.tasks = [self.tasks[number] for number in kept]
+        for name in ("query_P", "item_P", "count_P", "query_count_P", "query_item_count_P"):
+            setattr(table, name, np.asarray(getattr(self, name)[rows_P]))
+        table.task_P = np.searchsorted(kept, np.asarray(self.task_P[rows_P])).astype(self.task_P.dtype)
+        table.has_pictures = bool((self.picture_row_Q[table.query_P] >= 0).any())
+        return table
 
     def num_pairs_by_task(self) -> dict[str, int]:
         """Distinct pairs of each task."""

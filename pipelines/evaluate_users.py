@@ -6,12 +6,10 @@ log --each day of the period--> walk forward: relevance, recall, R-precision, re
     --weights on the period before--> all of it at once: recall@100 and @400, beside popularity  (user_month_ahead)
 """
 
-import dataclasses
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from shlex import quote as quote_shell
 from typing import Any
 
 from model.blas_threads import one_blas_thread
@@ -20,7 +18,7 @@ from model.pinnersage import US_PER_DAY
 from model.split import end_of_day_us
 from model.user_evaluation import Protocol, list_length
 from pipelines.console.exit_codes import exit_code
-from pipelines.console.jobs import flag, flag_name, narrow, parse_alone
+from pipelines.console.jobs import flag, narrow, parse_alone, shown_call
 from pipelines.evaluation.user_alphas import Alphas, alphas_of
 from pipelines.evaluation.user_figures import Evaluation
 from pipelines.evaluation.user_log import read_user_log
@@ -141,18 +139,9 @@ def _evaluate(
 
 
 def command_line(config: EvaluateUsersConfig) -> str:
-    """The call, without what a machine's folders are called: an absolute path is shown by its last part."""
-    parts = ["itemsage evaluate-users"]
-    for field in dataclasses.fields(config):
-        value = getattr(config, field.name)
-        if field.name not in ("columns", "out", "out_json") and value != field.default:
-            name = {"from_date": "--from", "to_date": "--to"}.get(field.name, flag_name(field))
-            parts.append(f"{name} {quote_shell(_without_folders(value))}")
-    return " ".join(parts)
-
-
-def _without_folders(value: Any) -> str:
-    return Path(value).name if isinstance(value, str) and Path(value).is_absolute() else str(value)
+    """The call as the page shows it."""
+    short = {long: name for name, long in _SHORT_FLAGS.items()}
+    return shown_call("itemsage evaluate-users", config, left_out=("out", "out_json"), names=short)
 
 
 def _read_notes(path: str) -> str:

@@ -13,7 +13,7 @@ import contextlib
 import shutil
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -23,11 +23,12 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from model.distributed import process_group, wait_for_all
 from model.itemsage import ItemSage
 from model.itemsage_config import AGGREGATORS, ItemSageConfig
+from model.losses import CORRECTIONS
 from model.model_store import install_model, save_model
 from model.pictures import DEFAULT_LIMITS
 from model.split import DEFAULT_KIND, KINDS, Split, SplitConfig
 from model.training import resolve_device
-from model.training_config import TrainingConfig, TrainingResult
+from model.training_config import TASK_MIXES, TrainingConfig, TrainingResult
 from pipelines import engagement_log, features, ingest, pairs, store, vocabulary
 from pipelines.console.jobs import flag, main_of, narrow
 from pipelines.console.paths import given_values
@@ -62,8 +63,8 @@ _GATES = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainConfig(Acceptance, LogThresholds):
-    """Trains a model on a shop's catalogue and engagements and puts it into the store."""
+class TrainingFlags(Acceptance, LogThresholds):
+    """What a model is trained on, and how."""
 
     catalog: str = flag(path=True, help="catalogue: a file, a folder of parts or a glob; {date} means --date")
     engagements: str | None = flag(
@@ -72,7 +73,6 @@ class TrainConfig(Acceptance, LogThresholds):
     image_root: str = flag(
         path=True, default=".", help="folder that relative picture paths start from; nothing outside it is read"
     )
-    store: str = flag(path=True, help="store folder")
     date: str = flag(help="the day, YYYY-MM-DD (UTC); later engagements are left out")
     image_encoder: str = flag(
         default="resnet50", help="a torchvision classification network, efficientnet_lite0, or none for text only"
@@ -114,14 +114,6 @@ class TrainConfig(Acceptance, LogThresholds):
     num_buckets: int = flag(default=0, help="buckets of a new store; 0 chooses about 3,000 rows a bucket")
     epochs: float = flag(default=TrainingConfig.epochs, help="passes over the pairs, at most")
     min_steps: int = flag(default=TrainingConfig.min_steps, help="epochs are stretched to so many steps")
-    refit: str = flag(
-        default="auto",
-        choices=("auto", "on", "off"),
-        help="after the step is chosen, train again on the validation part too; auto: if there is no test part",
-    )
-    accept_untrained: bool = flag(
-        default=False, help="install the start as the model if validation finds no step better than it"
-    )
     batch_size: int = flag(default=TrainingConfig.batch_size, help="pairs a step")
     learning_rate: float = flag(default=TrainingConfig.learning_rate, help="peak learning rate of the dense weights")
     table_learning_rate: float = flag(
@@ -138,6 +130,32 @@ class TrainConfig(Acceptance, LogThresholds):
     drop_pictures: float = flag(default=TrainingConfig.drop_pictures, help="share of pictures left out")
     drop_modalities: float = flag(
         default=TrainingConfig.drop_modalities, help="share of items that lose all text or all pictures"
+    )
+    correction: str = flag(
+        default=TrainingConfig.correction, choices=CORRECTIONS, help="how logits make up for how negatives are drawn"
+    )
+    joint: bool = flag(default=TrainingConfig.joint, help="one softmax over both kinds of negatives instead of two")
+    in_batch_negatives: bool = flag(
+        default=TrainingConfig.in_batch_negatives, help="whether the batch's other items are negatives"
+    )
+    random_negatives: bool = flag(
+        default=TrainingConfig.random_negatives, help="whether items drawn from the catalogue are negatives"
+    )
+    tasks: str = flag(
+        default="", help="tasks that train and validate (search/click, ...), separated by commas", by_commas=True
+    )
+    task_mix: str = flag(
+        default=TrainingConfig.task_mix,
+        choices=TASK_MIXES,
+        help="as many pairs of each task in a batch, or of each in proportion to its pairs",
+    )
+    use_text: bool = flag(default=ItemSageConfig.use_text, help="whether the item encoder reads text")
+    use_pictures: bool = flag(default=ItemSageConfig.use_pictures, help="whether the item encoder reads pictures")
+    num_layers: int = flag(default=ItemSageConfig.num_layers, help="transformer blocks of the item encoder")
+    start: str = flag(
+        default=ItemSageConfig.start,
+        choices=("linear", "random"),
+        help="weights before training: the linear map of words and looks, or random ones",
     )
     dropout: float = flag(default=0.0, help="dropout in the item encoder; above 0 a step takes 10 times longer")
     aggregator: str = flag(
@@ -166,7 +184,23 @@ class TrainConfig(Acceptance, LogThresholds):
             raise UsageError(
                 f"expected --nested-dims of whole numbers separated by commas, got {quote(self.nested_dims)}"
             ) from None
-        return narrow(TrainingConfig, self, nested_dims=nested_dims)
+        tasks = tuple(name.strip() for name in self.tasks.split(",") if name.strip())
+        return narrow(TrainingConfig, self, nested_dims=nested_dims, tasks=tasks)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig(TrainingFlags):
+    """Trains a model on a shop's catalogue and engagements and puts it into the store."""
+
+    store: str = flag(path=True, help="store folder")
+    accept_untrained: bool = flag(
+        default=False, help="install the start as the model if validation finds no step better than it"
+    )
+    refit: str = flag(
+        default="auto",
+        choices=("auto", "on", "off"),
+        help="after the step is chosen, train again on the validation part too; auto: if there is no test part",
+    )
 
 
 def run(config: TrainConfig, options: PipelineOptions) -> str:
@@ -177,7 +211,7 @@ def run(config: TrainConfig, options: PipelineOptions) -> str:
     """
     started_s = time.monotonic()
     check_early(config)
-    folder = store.run_folder(config.store, config.date, _identity(config), kind="training")
+    folder = store.run_folder(config.store, config.date, identity(config), kind="training")
     accepted: dict[str, str] = {}
     with process_group(resolve_device(config.device).type) as processes, contextlib.ExitStack() as held:
         if processes.rank == 0:
@@ -234,9 +268,12 @@ def _install(
     return installed
 
 
-def prepare(config: TrainConfig, options: PipelineOptions, folder: str) -> dict[str, str]:
+def prepare(
+    config: TrainConfig, options: PipelineOptions, folder: str, reuse_from: str | None = None
+) -> dict[str, str]:
     """ingest, vocabulary, features and pairs of a training run; finished stages are skipped. Returns the gates that
-    failed and are accepted, with the reason.
+    failed and are accepted, with the reason. reuse_from: the run that features are taken over from; default: the
+    store's published one.
 
     Raises UsageError for an image encoder without pictures, ThresholdError if a stage rejects too much.
     """
@@ -250,8 +287,8 @@ def prepare(config: TrainConfig, options: PipelineOptions, folder: str) -> dict[
         log = engagement_log.run(narrow(engagement_log.LogConfig, config, run=folder), options)["counts"]
         require_little_rejected(config, folder, items["counts"], log=log)
     vocabulary.run(narrow(vocabulary.VocabularyConfig, config, run=folder, mode=config.vocabulary_mode), options)
-    previous = store.previous_run(config.store)
-    reuse_from = str(previous) if previous else None
+    if reuse_from is None and (previous := store.previous_run(config.store)) is not None:
+        reuse_from = str(previous)
     made = features.run(narrow(features.FeaturesConfig, config, run=folder, reuse_from=reuse_from), options)
     accepted = require_little_rejected(config, folder, items["counts"], made["counts"], log=log)
     for name, reason in accepted.items():
@@ -273,13 +310,15 @@ def towers_of(num_pairs_by_task: dict[str, int]) -> dict[str, dict[str, int]]:
     return towers
 
 
-def _identity(config: TrainConfig) -> dict[str, Any]:
+def identity(config: TrainConfig, left_out: Collection[str] = ()) -> dict[str, Any]:
+    """Of all that comes out of a training run; left_out: flags that do not count."""
     inputs = {"catalog": input_identity(expand_inputs(config.catalog, config.date))}
     if config.engagements is not None:
         inputs["engagements"] = input_identity(expand_inputs(config.engagements, config.date))
     if config.image_weights is not None:
         inputs["image_weights"] = input_identity([config.image_weights])
-    kept = {name: value for name, value in given_values(config).items() if name not in (*_PLACES, *_GATES, "refit")}
+    names = given_values(config).keys() - {*_PLACES, *_GATES, *left_out, "refit"}
+    kept = {name: value for name, value in given_values(config).items() if name in names}
     return {"code_version": CODE_VERSION, "config": kept, "date": config.date, "inputs": inputs}
 
 

@@ -39,7 +39,7 @@ def check_early(config: "TrainConfig") -> None:
         raise UsageError(
             "expected --engagements, --pseudo-queries or both, got neither: there is nothing to learn from"
         )
-    narrow(ItemSageConfig, config, vocabulary_size=1, picture_dim=0)
+    narrow(ItemSageConfig, config, vocabulary_size=1, picture_dim=int(config.image_encoder != NO_ENCODER))
     check_nested_dims(config.training_config().nested_dims, config.output_dim)
     if config.output_dim != EMBEDDING_DIM:
         raise UsageError(

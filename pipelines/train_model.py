@@ -9,16 +9,13 @@ from model.itemsage import ItemSage
 from model.itemsage_config import ItemSageConfig
 from model.refit import can_refit, refit
 from model.split import Split
-from model.start import start_from_catalogue_
 from model.training import train
 from model.training_config import TrainingResult, TrainingStart
 from model.training_data import TrainingData
-from model.vocabulary import Vocabulary
 from pipelines.console.jobs import narrow
 from pipelines.console.progress import Progress
+from pipelines.prepared_run import PreparedRun, data_id
 from pipelines.train_report import end_lines, moved_line, refit_lines, start_lines
-from pipelines.units import read_stage_manifest
-from schemas.hashing import fingerprint
 
 if TYPE_CHECKING:
     from pipelines.train import TrainConfig
@@ -74,10 +71,8 @@ def wants_refit(asked: str, split: Split) -> bool:
 
 
 def checkpoints(folder: Path) -> Path:
-    """Where the features and pairs of the training run are trained on: other data never meets an old checkpoint."""
-    stages = [read_stage_manifest(str(folder), name)["files"] for name in ("features", "pairs")]
-    data_id = fingerprint([[entry["path"], entry["sha256"]] for files in stages for entry in files])
-    return folder / "checkpoints" / data_id
+    """Where the features and pairs of the training run are trained on."""
+    return folder / "checkpoints" / data_id(folder)
 
 
 def print_lines(lines: Sequence[str]) -> None:
@@ -88,13 +83,8 @@ def print_lines(lines: Sequence[str]) -> None:
 
 def _start(config: "TrainConfig", folder: Path) -> tuple[ItemSage, TrainingData]:
     """The model before training, each time the same, and what it trains on."""
-    manifest = read_stage_manifest(str(folder), "features")
-    dims = {"picture_dim": manifest["picture_dim"], "text_dim": manifest.get("text_dim", 0)}
-    vocabulary = Vocabulary.load(folder / "vocabulary")
-    model = ItemSage(narrow(ItemSageConfig, config, vocabulary_size=vocabulary.size, **dims))
-    data = TrainingData.open(folder, folder / "cache", **dims)
-    start_from_catalogue_(model, data.items, vocabulary)
-    return model, data
+    prepared = PreparedRun.open(folder)
+    return prepared.start(narrow(ItemSageConfig, config, **prepared.sizes)), prepared.data
 
 
 class _Shown:

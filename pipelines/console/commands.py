@@ -10,6 +10,7 @@ COMMANDS = {
     "recommend": ("pipelines.recommend", "items of the published run for a user, near their interests"),
     "evaluate": ("pipelines.evaluate", "Recall@10 on engagements, nDCG@10 on judgements, beside baselines"),
     "evaluate-users": ("pipelines.evaluate_users", "users on past days as PinnerSage's paper does, beside baselines"),
+    "ablate": ("pipelines.ablate", "the papers' tables on a shop's own data: what each part of the model is worth"),
     "runs": ("pipelines.operations.runs", "list the runs of a store: state, size, gates"),
     "explain": (
         "pipelines.operations.explain",

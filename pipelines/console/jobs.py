@@ -14,15 +14,17 @@ the config of a Beam job in Python, for workers in other working folders, does a
 
 import argparse
 import dataclasses
+import os
+import shlex
 import sys
 import time
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pipelines.console.config_file import plain_type, read_config_file
 from pipelines.console.exit_codes import exit_code
-from pipelines.console.paths import check_local, path_fields, with_absolute_paths
+from pipelines.console.paths import as_given, check_local, path_fields, with_absolute_paths
 from pipelines.console.terminal import in_words
 from schemas.errors import UsageError
 
@@ -164,6 +166,24 @@ def print_summary(stage: str, counts: dict[str, Any], started_s: float, where: s
     """The short summary that each job ends with: read, reused, computed, quarantined, written, seconds, where."""
     shown = in_words({name: count for name, count in counts.items() if ":" not in name})
     print(f"{stage}: {shown or 'nothing to do'}; {time.monotonic() - started_s:.1f} s; {where}", flush=True)
+
+
+def shown_call(prog: str, config: Any, left_out: Sequence[str] = (), names: Mapping[str, str] | None = None) -> str:
+    """The call that a config comes from, for a page that is the same wherever it is made: flags of other values than
+    their defaults, an absolute path by its last part. names: flag -> how it is written instead."""
+    parts = [prog]
+    for field in dataclasses.fields(config):
+        value = as_given(getattr(config, field.name))
+        if field.name in ("columns", *left_out) or value == field.default:
+            continue
+        name = (names or {}).get(flag_name(field), flag_name(field))
+        if isinstance(value, bool):
+            parts.append(name if value else name.replace("--", "--no-", 1))
+        elif isinstance(value, str) and os.path.isabs(value):
+            parts.append(f"{name} {shlex.quote(os.path.basename(value))}")
+        else:
+            parts.append(f"{name} {shlex.quote(str(value))}")
+    return " ".join(parts)
 
 
 class _IgnoreDuplicates:

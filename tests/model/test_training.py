@@ -346,6 +346,29 @@ def test_recall_equals_counting_by_hand(data: TrainingData) -> None:
     assert all(sampled[task].reciprocal_rank >= got[task].reciprocal_rank for task in got)
 
 
+def test_each_kind_of_negatives_can_train_alone(data: TrainingData, tmp_path: Path) -> None:
+    for kind, other in (("in_batch", "random"), ("random", "in_batch")):
+        _train(data, tmp_path / kind, min_steps=2, **{f"{other}_negatives": False})
+        losses = [line for line in _curve(tmp_path / kind) if "loss" in line]
+        assert all(line[f"loss_{kind}"] == line["loss"] > 0 for line in losses)
+        assert all(line[f"loss_{other}"] == 0 for line in losses)
+    with pytest.raises(UsageError, match="got neither"):
+        TrainingConfig(in_batch_negatives=False, random_negatives=False)
+
+
+def test_a_task_can_train_and_validate_alone(data: TrainingData, tmp_path: Path) -> None:
+    _, result = _train(data, tmp_path, tasks=("search/click",))
+    assert result.num_pairs_by_task == {"search/click": data.train.num_pairs_by_task()["search/click"]}
+    assert {name for validation in result.validations for name in validation.tasks} == {"search/click"}
+
+
+def test_the_task_mix_decides_what_is_met(data: TrainingData, tmp_path: Path) -> None:
+    equal, natural = (_train(data, tmp_path / mix, task_mix=mix)[0] for mix in ("equal", "natural"))
+    assert _weights(equal) != _weights(natural)
+    with pytest.raises(UsageError, match="'odd'"):
+        TrainingConfig(task_mix="odd")  # type: ignore[arg-type]
+
+
 def test_recall_of_a_prefix_is_that_of_a_model_which_ends_there(data: TrainingData) -> None:
     model, short = ItemSage(SMALL).eval(), ItemSage(SMALL).eval()
     assert short.picture_tower is not None

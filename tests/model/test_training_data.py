@@ -3,6 +3,7 @@ import shutil
 from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -121,7 +122,7 @@ def test_pictures_of_another_encoder_are_refused(training_run: Path, tmp_path: P
     assert not list((tmp_path / "cache").iterdir())
 
 
-def _stream(data: TrainingData, **changes: int) -> PairStream:
+def _stream(data: TrainingData, **changes: Any) -> PairStream:
     settings = {"num_items": len(data.items), "batch_size": 50, "num_negatives": 40, "seed": 3, "count_cap": 2}
     return PairStream(pairs=data.train, **(settings | changes))
 
@@ -184,9 +185,44 @@ def test_a_batch_refers_to_the_pairs_of_the_table(data: TrainingData) -> None:
     assert not table.is_text(batch.picture_queries).any()
 
 
+def test_the_natural_mix_holds_each_task_in_proportion_to_its_pairs(data: TrainingData) -> None:
+    stream, table = _stream(data, mixes_equally=False), data.train
+    batches = [stream.batch(step) for step in range(stream.steps_per_epoch)]
+    repeats_P = np.minimum(np.asarray(table.count_P), 2)
+    expected_K = np.bincount(table.task_P, weights=repeats_P)
+    drawn_K = np.bincount(np.concatenate([batch.task_B for batch in batches]))
+    np.testing.assert_allclose(drawn_K / drawn_K.sum(), expected_K / expected_K.sum(), atol=0.01)
+    items_I = np.bincount(table.item_P, weights=repeats_P, minlength=len(data.items))
+    np.testing.assert_allclose(stream.item_probabilities(), items_I / items_I.sum())
+    assert len(_stream(data, mixes_equally=False, batch_size=2).batch(0).task_B) == 2, "fewer pairs than tasks"
+
+
+def test_no_random_negatives_are_drawn_where_none_are_wanted(data: TrainingData) -> None:
+    batch = _stream(data, num_negatives=0).batch(3)
+    assert len(batch.negative_M) == 0
+    assert batch.items_U.tolist() == sorted(set(batch.items_U[batch.positive_B].tolist()))
+
+
+def test_the_pairs_of_some_tasks_are_those_of_the_table(data: TrainingData) -> None:
+    def rows(table: PairTable) -> list[tuple]:
+        columns = (table.query_P, table.item_P, table.count_P, table.query_item_count_P, table.query_count_P)
+        names = [table.tasks[task] for task in table.task_P]
+        return list(zip(names, *(column.tolist() for column in columns), strict=True))
+
+    some = data.of_tasks(["search/click", "search/checkout"])
+    assert some.train.tasks == ["search/checkout", "search/click"]
+    assert rows(some.train) == [row for row in rows(data.train) if row[0].startswith("search/")]
+    assert rows(some.validation) == [row for row in rows(data.validation) if row[0].startswith("search/")]
+    assert data.train.has_pictures
+    assert not some.train.has_pictures
+    assert data.of_tasks([]) is data
+    with pytest.raises(UsageError, match=r"closeup/save, search/checkout, search/click.*got 'search/save'"):
+        data.of_tasks(["search/click", "search/save"])
+
+
 def test_each_task_walks_over_all_its_pairs_before_it_starts_over(data: TrainingData) -> None:
     stream, task = _stream(data), data.train.tasks.index("search/checkout")
-    rows = np.concatenate([stream._pairs_of_task(task, step) for step in range(12)])
+    rows = np.concatenate([stream._pairs_of_walk(task, step) for step in range(12)])
     expected = Counter()
     for row in np.flatnonzero(np.asarray(data.train.task_P) == task):
         expected[int(row)] = min(int(data.train.count_P[row]), 2)

@@ -10,7 +10,16 @@ import apache_beam as beam
 import pytest
 from apache_beam.options.pipeline_options import DirectOptions, StandardOptions
 
-from pipelines.console.jobs import beam_options, exit_code, flag, main_of_alone, parse, parse_alone, print_summary
+from pipelines.console.jobs import (
+    beam_options,
+    exit_code,
+    flag,
+    main_of_alone,
+    parse,
+    parse_alone,
+    print_summary,
+    shown_call,
+)
 from schemas.errors import CorruptFileError, ThresholdError, UsageError
 
 
@@ -52,6 +61,15 @@ def test_defaults_and_flags() -> None:
     assert parsed("--run=r") == Config(run="r", batch_size=8, rate=0.5, date=None, mode="fast", resume=True, columns={})
     given = parsed("--run", "r", "--batch-size=9", "--rate=2", "--date=d", "--mode=exact", "--no-resume")
     assert given == Config(run="r", batch_size=9, rate=2.0, date="d", mode="exact", resume=False)
+
+
+def test_a_call_is_shown_as_it_could_be_given_without_the_folders_of_a_machine() -> None:
+    config = parsed("--run=/data/runs/7", "--rate=2", "--mode=exact", "--no-resume", "--accept=a b,c")
+    shown = "thing --run 7 --rate 2.0 --mode exact --no-resume --accept 'a b,c'"
+    assert shown_call("thing", config) == shown
+    assert shown_call("thing", config, left_out=("rate", "accept"), names={"--mode": "--how"}) == (
+        "thing --run 7 --how exact --no-resume"
+    )
 
 
 def test_toml_lies_between_defaults_and_flags(tmp_path: Path) -> None:

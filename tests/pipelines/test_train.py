@@ -13,8 +13,11 @@ from python_process import ENVIRONMENT
 from train_runs import DATE, ENCODER, TINY, models_of, run_train, training_folder, write_catalogue, write_log
 
 from model import step_choice
+from model.itemsage_config import ItemSageConfig
+from model.losses import LossConfig
 from model.model_store import load_model
 from pipelines import train, train_report
+from pipelines.console.jobs import narrow, parse
 from schemas import columns
 from schemas.tables import ENGAGEMENTS
 
@@ -28,6 +31,8 @@ from schemas.tables import ENGAGEMENTS
         (("--min-steps", "-1"), "min_steps >= 0"),
         (("--batch-size", "0"), "batch_size >= 1"),
         (("--dropout", "1"), "a dropout from 0 to below 1"),
+        (("--no-in-batch-negatives", "--no-random-negatives"), "got neither"),
+        (("--no-use-text", "--no-use-pictures"), "got neither"),
         (("--dropout", ".1", "--aggregator", "sum"), "dropout 0 for the aggregator sum"),
         (("--num-hashes", "4"), "num_hashes from 1 to 3"),
         (("--output-dim", "64"), "expected --output-dim 256, which all that follows"),
@@ -47,6 +52,17 @@ def test_a_wrong_number_is_refused_before_any_work(tmp_path, capsys, flags, mess
     assert run_train(tmp_path, *ENCODER, *flags) == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / "store").exists()
+
+
+def test_every_switch_of_the_loss_and_the_tasks_is_a_flag():
+    argv = "--catalog=c --store=s --date=2026-06-30 --tasks=search/click,search/save --task-mix=natural --joint "
+    argv += "--no-random-negatives --correction=yi2019 --no-use-pictures --num-layers=2 --start=random"
+    config, _ = parse(train.TrainConfig, argv.split(), "itemsage train", "")
+    training = config.training_config()
+    assert (training.tasks, training.task_mix) == (("search/click", "search/save"), "natural")
+    assert training.loss() == LossConfig(correction="yi2019", joint=True, in_batch=True, random=False)
+    model = narrow(ItemSageConfig, config, vocabulary_size=9, picture_dim=3)
+    assert (model.use_text, model.use_pictures, model.num_layers, model.start) == (True, False, 2, "random")
 
 
 @pytest.mark.parametrize(("name", "hint"), [("Image", "is it 'Image'?"), ("foto", "none for a shop without pictures")])

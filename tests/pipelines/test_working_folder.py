@@ -213,4 +213,4 @@ def test_the_id_of_a_run_and_its_manifest_have_paths_as_they_were_given(catalogu
     assert of_day == parsed
     assert daily._facts(of_day, "itemsage-000000000001") == expected
     trained, _ = parse(train.TrainConfig, [*argv, f"--date={DATE}"], "itemsage train", "")
-    assert train._identity(trained) == train._identity(train.TrainConfig(**given))
+    assert train.identity(trained) == train.identity(train.TrainConfig(**given))
