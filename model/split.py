@@ -32,6 +32,8 @@ from schemas.hashing import stable_hash
 
 KINDS = ("query_item", "time", "item_time", "query_hash")
 DEFAULT_KIND = "query_item"
+#: The kind of the split of a model that trains on no engagement.
+NO_LOG = "none"
 #: What a kind keeps beside its JSON: the field of Split, and its schema.
 _TABLES = {"item_time": ("item_cutoffs", ITEM_CUTOFFS), "query_item": ("held_out", HELD_OUT)}
 PARTS = ("train", "validation", "test")
@@ -196,7 +198,7 @@ class Split:
 
 def no_engagements(config: SplitConfig) -> Split:
     """The split of a model that trains on no engagement (pseudo-queries alone): every engagement tests it."""
-    return Split(kind="none", has_validation=_wants_validation(config), has_test=False, seed=config.seed)
+    return Split(kind=NO_LOG, has_validation=_wants_validation(config), has_test=False, seed=config.seed)
 
 
 def fit_split(span: TimeSpan, config: SplitConfig) -> Split:
@@ -250,10 +252,10 @@ def assign(split: Split, table: pa.Table) -> pa.Array:
         codes = _assign_by_query_and_item(split, table)
     elif split.kind == "query_hash":
         codes = _assign_by_query(split, table)
-    elif split.kind == "none":
+    elif split.kind == NO_LOG:
         codes = np.full(table.num_rows, 3)
     else:
-        raise CorruptFileError(f"expected a split of {', '.join((*KINDS, 'none'))}, got {split.kind!r}")
+        raise CorruptFileError(f"expected a split of {', '.join((*KINDS, NO_LOG))}, got {split.kind!r}")
     labels = pa.array(["train", "validation", "gap", "test"])
     return labels.take(pa.array(codes, pa.int64()))
 

@@ -24,7 +24,7 @@ class TrainingConfig:
     before training stops; 0: never. frozen: prefixes of parameter names that stay as they are ("hash_embedder").
     correction, joint, in_batch_negatives, random_negatives, nested_dims: see model.losses.
     tasks: those that train and validate; none named: all. task_mix: a batch holds as many pairs of each task, or of
-    each in proportion to its pairs.
+    each in proportion to its pairs. pseudo_share: see model.training_data.
     drop_tokens, drop_fields, drop_pictures, drop_modalities, max_field_tokens: see model.training_dropout.
     precision: auto = bf16 autocast on a GPU, fp32 on a CPU.
     """
@@ -40,6 +40,7 @@ class TrainingConfig:
     weight_decay: float = 0.01
     max_gradient_norm: float = 1.0
     count_cap: int = 10
+    pseudo_share: float = 0.3
     correction: Correction = "none"
     joint: bool = False
     in_batch_negatives: bool = True
@@ -73,6 +74,8 @@ class TrainingConfig:
             )
         if self.task_mix not in TASK_MIXES:
             raise UsageError(f"expected a task mix of {TASK_MIXES}, got {self.task_mix!r}")
+        if not 0 < self.pseudo_share <= 1:
+            raise UsageError(f"expected a pseudo share above 0 and at most 1, got {self.pseudo_share}")
         self.loss()
 
     def loss(self) -> LossConfig:
@@ -98,11 +101,12 @@ class TrainingConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class Validation:
-    """What was measured after `step` steps, 0 being the start. score: what weights are chosen by, see selection_score.
-    tasks: task -> the figures of TaskRecall, as in metrics.jsonl."""
+    """What was measured after `step` steps, 0 being the start. score: what weights are chosen by, see selection_score,
+    over num_pairs pairs. tasks: task -> the figures of TaskRecall, as in metrics.jsonl."""
 
     step: int
     score: float
+    num_pairs: int
     tasks: dict[str, dict[str, float]]
 
 

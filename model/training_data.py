@@ -5,8 +5,9 @@ and reads only the features of its own share.
 
 A batch of B pairs holds B // K pairs of each of the K tasks that have pairs; the first B % K tasks, in the order of
 their names, hold one more. Each task walks through its own pairs in an order shuffled anew each time it starts over,
-so a sparse task comes round more often than a common one (equal task mix, ItemSage). In the natural mix there is one
-walk, over the pairs of all tasks. A pair that occurred c times in the log is walked over min(c, count_cap) times.
+so a sparse task comes round more often than a common one (equal task mix, ItemSage). Pseudo-queries are a help for the
+others: where there are others, they have at most pseudo_share of the batch. In the natural mix there is one walk, over
+the pairs of all tasks. A pair that occurred c times in the log is walked over min(c, count_cap) times.
 
 Random negatives push items away, positives pull them. An item that is met as a negative more often than as a positive
 is pushed away from every query whatever it is, items without pairs most of all. So item i is drawn with probability
@@ -32,6 +33,7 @@ from model.training_tables import ItemTable, PairTable
 from schemas.errors import ThresholdError, UsageError
 from schemas.hashing import seed_of
 from schemas.quarantine import quote
+from schemas.tables import PSEUDO_TASK
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -71,6 +73,7 @@ class PairStream:
     seed: int
     count_cap: int = 10
     mixes_equally: bool = True
+    pseudo_share: float = 1.0
     _walks: list[np.ndarray] = field(init=False, repr=False)
     _names: list[str] = field(init=False, repr=False)
     _shuffled: dict[tuple[int, int], np.ndarray] = field(init=False, repr=False, default_factory=dict)
@@ -90,9 +93,7 @@ class PairStream:
         for number in range(num_walks):
             rows = np.flatnonzero(task_P == number) if self.mixes_equally else np.arange(len(task_P))
             self._walks.append(np.repeat(rows, repeats_P[rows]).astype(np.uint32))
-        self._shares = [
-            self.batch_size // num_walks + (number < self.batch_size % num_walks) for number in range(num_walks)
-        ]
+        self._shares = task_shares(self._names, self.batch_size, self.pseudo_share)
         bounded_I = np.minimum(self.item_probabilities(), 1 / self.num_items)
         self._negative_I = bounded_I / bounded_I.sum()
         self._num_drawn = min(self.num_negatives, max(1, int(bounded_I.sum() * self.batch_size)))
@@ -165,17 +166,43 @@ class PairStream:
         return generator.choice(self.num_items, self._num_drawn, replace=False, p=self._negative_I, shuffle=False)
 
 
+def task_shares(tasks: Sequence[str], batch_size: int, pseudo_share: float) -> list[int]:
+    """Pairs of each task in a batch: equally many, but of pseudo-queries beside other tasks at most pseudo_share of it
+    (and at least one).
+
+    >>> task_shares(["search/click", "search/pseudo"], 10, 0.3)
+    [7, 3]
+    >>> task_shares(["closeup/click", "search/click", "search/pseudo", "search/save"], 10, 0.3)
+    [3, 3, 2, 2]
+    """
+    equal = _equal_shares(len(tasks), batch_size)
+    most = max(1, int(pseudo_share * batch_size))
+    if PSEUDO_TASK not in tasks or len(tasks) == 1 or equal[tasks.index(PSEUDO_TASK)] <= most:
+        return equal
+    shares = _equal_shares(len(tasks) - 1, batch_size - most)
+    shares.insert(tasks.index(PSEUDO_TASK), most)
+    return shares
+
+
+def _equal_shares(num_tasks: int, batch_size: int) -> list[int]:
+    return [batch_size // num_tasks + (task < batch_size % num_tasks) for task in range(num_tasks)]
+
+
 def sample_pairs(pairs: PairTable, num_pairs: int, seed: int) -> np.ndarray:
-    """Sorted rows of at most `num_pairs` pairs, equally many of each task as far as a task has them, seeded."""
-    generator = np.random.default_rng(seed_of("sample", seed))
+    """Sorted rows of at most `num_pairs` pairs of the log's tasks, equally many of each as far as a task has them, and
+    beside them of at most `num_pairs` of pseudo-queries, seeded."""
+    is_pseudo_P = pairs.is_pseudo()
     task_P = np.asarray(pairs.task_P)
-    by_task = sorted((np.flatnonzero(task_P == task) for task in range(len(pairs.tasks))), key=len)
-    chosen, left = [], num_pairs
-    for position, rows in enumerate(by_task):
-        share = min(len(rows), left // (len(by_task) - position))
-        chosen.append(generator.choice(rows, share, replace=False, shuffle=False))
-        left -= share
-    return np.sort(np.concatenate(chosen)) if chosen else np.zeros(0, np.int64)
+    chosen = [np.zeros(0, np.int64)]
+    for kind_P in (~is_pseudo_P, is_pseudo_P):
+        generator = np.random.default_rng(seed_of("sample", seed))
+        by_task = sorted((np.flatnonzero(kind_P & (task_P == task)) for task in np.unique(task_P[kind_P])), key=len)
+        left = num_pairs
+        for position, rows in enumerate(by_task):
+            share = min(len(rows), left // (len(by_task) - position))
+            chosen.append(generator.choice(rows, share, replace=False, shuffle=False))
+            left -= share
+    return np.sort(np.concatenate(chosen))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

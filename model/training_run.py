@@ -12,7 +12,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -24,18 +23,17 @@ from model.movement import StartWeights
 from model.optimizers import clip_gradients_, learning_rate_factor, make_optimizers, set_learning_rate
 from model.part_shares import measure_without
 from model.schedule import FixedLength, schedule
-from model.step_choice import step_choice
 from model.training_config import TrainingConfig, TrainingResult, TrainingStart, Validation
 from model.training_data import PairBatch, PairStream, TrainingData
 from model.training_forward import BatchInputs, autocast, encode_batch, read_inputs
 from model.training_loss import BatchLoss
-from model.validation import validate
+from model.validation import choice_by, validate
 from schemas.errors import UsageError
 from schemas.hashing import fingerprint, seed_of
 
 CHECKPOINT_NAME, METRICS_NAME = "checkpoint.safetensors", "metrics.jsonl"
 #: Part of a checkpoint's fingerprint: raise it when its state is another.
-_STATE_VERSION = 3
+_STATE_VERSION = 4
 
 #: Called after each step with (finished steps, planned steps, loss of the step).
 OnStep = Callable[[int, int, float], None]
@@ -68,9 +66,10 @@ class TrainingRun:
             seed=config.seed,
             count_cap=config.count_cap,
             mixes_equally=config.task_mix == "equal",
+            pseudo_share=config.pseudo_share,
         )
         self.length, self.validates = length, length is None and len(data.validation) > 0
-        self.choice = step_choice(len(data.validation), len(np.unique(np.asarray(data.validation.query_P))))
+        self.choice = choice_by(data.validation)
         by_validation = self.validates and self.choice.by_validation
         self.schedule = schedule(config, self.stream.steps_per_epoch, by_validation, length)
         self.start = StartWeights(self.model)
@@ -204,7 +203,7 @@ class TrainingRun:
             self.finished = 0 < self.config.patience <= num_worse
 
     def _validation(self, change: ItemChange | None = None) -> Validation:
-        return validate(self.model, self.data, self.config, self.processes, self.step, change)
+        return validate(self.model, self.data, self.config, self.processes, self.choice, self.step, change)
 
     def _restore_best(self) -> None:
         """Leaves the model with its best weights, and measures what their parts are worth."""

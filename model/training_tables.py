@@ -32,7 +32,7 @@ from model.columns import (
 )
 from model.item_batch import ItemBatch
 from schemas.records import Pair, decode_features, decode_pair, read_records
-from schemas.tables import IDS, NUM_TEXT_FIELDS
+from schemas.tables import IDS, NUM_TEXT_FIELDS, PSEUDO_TASK
 
 
 class ItemTable:
@@ -197,6 +197,11 @@ class PairTable:
     def num_pairs_by_task(self) -> dict[str, int]:
         """Distinct pairs of each task."""
         return dict(zip(self.tasks, np.bincount(self.task_P, minlength=len(self.tasks)).tolist(), strict=True))
+
+    def is_pseudo(self) -> np.ndarray:
+        """bool [P]: which pairs are of pseudo-queries."""
+        task_P = np.asarray(self.task_P)
+        return task_P == self.tasks.index(PSEUDO_TASK) if PSEUDO_TASK in self.tasks else np.zeros(len(task_P), bool)
 
     def is_text(self, query_rows: np.ndarray) -> np.ndarray:
         """Which queries are text (the others are pictures)."""

@@ -15,6 +15,7 @@ from model.item_batch import ItemChange
 from model.itemsage import ItemSage
 from model.layers import unit
 from model.metrics import ranks, recall_at_k, reciprocal_ranks
+from model.step_choice import StepChoice, step_choice
 from model.training_config import TrainingConfig, Validation
 from model.training_data import TrainingData, sample_pairs
 from model.training_forward import autocast, encode_items
@@ -42,11 +43,13 @@ def validate(
     data: TrainingData,
     config: TrainingConfig,
     processes: Processes,
+    choice: StepChoice,
     step: int,
     change: ItemChange | None = None,
 ) -> Validation:
     """The validation of the weights as they are after `step`, of which there must be pairs; measured by the first
-    process and the same in all. change: what is done to the items before they are encoded."""
+    process and the same in all. choice: whose pairs the score is over. change: what is done to the items before they
+    are encoded."""
     tasks: dict[str, dict[str, float]] = {}
     if processes.rank == 0:
         with autocast(model.log_scale.device, config.precision):
@@ -61,7 +64,8 @@ def validate(
             )
         tasks = {task: dataclasses.asdict(recall) for task, recall in by_task.items()}
     tasks = broadcast_from_first(tasks, processes)
-    return Validation(step=step, score=selection_score(tasks), tasks=tasks)
+    deciding = choice.deciding(tasks)
+    return Validation(step=step, score=selection_score(deciding), num_pairs=count_pairs(deciding), tasks=tasks)
 
 
 def evaluate_recall(
@@ -76,10 +80,10 @@ def evaluate_recall(
     dim: int | None = None,
     change: ItemChange | None = None,
 ) -> dict[str, TaskRecall]:
-    """By task, over a seeded sample of at most `num_pairs` pairs. A catalogue of more than `num_distractors` items is
-    sampled, the sampled pairs' items are added. dim: ranks by the vectors' first `dim` entries alone, brought to norm 1
-    again (UsageError if there are not as many). change: what is done to the items before they are encoded. The model's
-    training mode is left as it was. No pairs: empty."""
+    """By task, over a seeded sample of at most `num_pairs` pairs (see sample_pairs). A catalogue of more than
+    `num_distractors` items is sampled, the sampled pairs' items are added. dim: ranks by the vectors' first `dim`
+    entries alone, brought to norm 1 again (UsageError if there are not as many). change: what is done to the items
+    before they are encoded. The model's training mode is left as it was. No pairs: empty."""
     was_training = model.training
     if dim is not None and not 1 <= dim <= model.config.output_dim:
         raise UsageError(f"expected a dim from 1 to the {model.config.output_dim} of the model's vectors, got {dim}")
@@ -134,15 +138,27 @@ def _prefix(vectors_XO: np.ndarray, dim: int | None) -> np.ndarray:
     return vectors_XO if dim is None else unit(torch.from_numpy(vectors_XO[:, :dim])).numpy()
 
 
+def choice_by(pairs: PairTable) -> StepChoice:
+    """How a training with these validation pairs chooses its step."""
+    is_pseudo_P, query_P = pairs.is_pseudo(), np.asarray(pairs.query_P)
+    counts = [(int(kind_P.sum()), len(np.unique(query_P[kind_P]))) for kind_P in (~is_pseudo_P, is_pseudo_P)]
+    return step_choice(*counts[0], *counts[1])
+
+
 def selection_score(validation: dict[str, dict[str, float]]) -> float:
     """What the best weights are chosen by: mean over the sampled pairs of (hit among the first 10 + 1 / rank) / 2.
+    validation: figures of the tasks that decide, see StepChoice.deciding.
 
     Recall@10 alone is 1 for any weights in a shop of 80 items; 1 / rank alone forgets the places below the first. The
     sample holds as many pairs of each task as the task has, so common tasks weigh alike and a task of 5 pairs little.
     """
-    total = sum(value["num_pairs"] for value in validation.values())
     summed = sum(v["num_pairs"] * (v["recall"] + v["reciprocal_rank"]) / 2 for v in validation.values())
-    return summed / total
+    return summed / count_pairs(validation)
+
+
+def count_pairs(validation: dict[str, dict[str, float]]) -> int:
+    """Pairs that the figures are of."""
+    return int(sum(value["num_pairs"] for value in validation.values()))
 
 
 def embed_rows(

@@ -22,7 +22,7 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from model.split import PARTS, Split, SplitConfig, TimeSpan, check_parts, fit_split, no_engagements
+from model.split import NO_LOG, PARTS, Split, SplitConfig, TimeSpan, check_parts, fit_split, no_engagements
 from pipelines import engagement_log
 from pipelines.console.jobs import main_of, narrow, print_summary
 from pipelines.console.progress import Progress
@@ -42,6 +42,7 @@ from pipelines.unit_files import sidecar_path
 from pipelines.units import Unit, read_stage_manifest, write_stage_manifest
 from schemas.errors import CorruptFileError, ThresholdError
 from schemas.files import read_sealed_json
+from schemas.tables import PSEUDO_TASK
 
 EXAMPLE = (
     "itemsage pairs --run store/training/2026-06-30/abc --engagements log.parquet --image-root images --date 2026-06-30"
@@ -154,8 +155,24 @@ def _sum_counters(counters: Iterable[Counter[str]]) -> Counter[str]:
     return sum(counters, Counter())
 
 
+def counting_pairs(split: Split, num_pairs: Mapping[str, int]) -> Counter[str]:
+    """Pairs by part that count as such, from those by "part:task". Where a log is split, pseudo-queries may validate in
+    its place, but do not stand for pairs of it that train or test.
+
+    >>> log = Split(kind="time", has_validation=True, has_test=True)
+    >>> counting_pairs(log, {"train:search/pseudo": 9, "train:search/click": 2, "validation:search/pseudo": 1})
+    Counter({'train': 2, 'validation': 1})
+    """
+    counting: Counter[str] = Counter()
+    for name, count in num_pairs.items():
+        part, _, task = name.partition(":")
+        if task != PSEUDO_TASK or split.kind == NO_LOG or part == "validation":
+            counting[part] += count
+    return counting
+
+
 def _check(num_pairs: Counter[str], split: Split) -> bool:
-    check_parts(split, num_pairs)
+    check_parts(split, counting_pairs(split, num_pairs))
     return True
 
 
@@ -174,12 +191,9 @@ def _finish(run: str, planned: PairsPlan) -> dict[str, Any]:
     split = Split.load(Path(run, "pairs"))
     sidecars = [read_sealed_json(sidecar_path(run, STAGE, name)) for name in planned.unit_names]
     counts = _sum_counters(Counter(sidecar["counts"]) for sidecar in sidecars)
-    num_pairs: Counter[str] = Counter()
-    for name, count in counts.items():
-        if name.startswith("pairs:"):
-            num_pairs[name.split(":")[1]] += count
+    num_pairs = {name.removeprefix("pairs:"): count for name, count in counts.items() if name.startswith("pairs:")}
     try:
-        check_parts(split, num_pairs)
+        check_parts(split, counting_pairs(split, num_pairs))
     except ThresholdError as error:
         broken = counts["query_pictures_quarantined"]
         raise ThresholdError(f"{error} ({broken:,} query pictures could not be used, see {run}/quarantine)") from error

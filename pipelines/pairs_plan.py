@@ -8,6 +8,7 @@ from typing import Any
 from model.image_encoder_spec import saved_image_encoder_spec
 from model.split import DEFAULT_KIND, KINDS, SplitConfig, end_of_day_us
 from model.text_encoder_spec import TextEncoderSpec, saved_text_encoder_spec
+from model.typos import TYPO_SHARE, check_typo_share
 from model.vocabulary import DESCRIPTION_FILE
 from pipelines.console.jobs import flag, narrow
 from pipelines.gating.thresholds import LogThresholds
@@ -64,6 +65,7 @@ class PairsConfig(LogThresholds):
         default=SplitConfig.item_validation_fraction, help="items that are held out for validation (split query_item)"
     )
     pseudo_queries: int = flag(default=0, help="text queries made from each item's own text")
+    typo_share: float = flag(default=TYPO_SHARE, help="share of them that are misspelt")
     max_pairs_per_item: int = flag(default=0, help="training pairs an item, at most; 0: no cap")
     frequencies: str = flag(default="exact", choices=("exact", "sketch"), help="how queries and pairs are counted")
     vocabulary: str | None = flag(path=True, default=None, help="vocabulary folder; default: the run's")
@@ -105,6 +107,7 @@ def plan(config: PairsConfig) -> PairsPlan:
     for name in ("pseudo_queries", "max_pairs_per_item"):
         if getattr(config, name) < 0:
             raise UsageError(f"expected --{name.replace('_', '-')} >= 0, got {getattr(config, name)}")
+    check_typo_share(config.typo_share)
     num_buckets = read_stage_manifest(config.run, "items")["num_buckets"]
     features = read_stage_manifest(config.run, "features")
     vocabulary = config.vocabulary or str(Path(config.run, "vocabulary"))
@@ -131,6 +134,7 @@ def plan(config: PairsConfig) -> PairsPlan:
             vocabulary_folder=vocabulary,
             has_pictures=encoding is not None,
             pseudo_queries=config.pseudo_queries,
+            typo_share=config.typo_share,
             max_pairs_per_item=config.max_pairs_per_item,
             seed=config.seed,
         ),

@@ -26,9 +26,10 @@ from model.itemsage_config import AGGREGATORS, ItemSageConfig
 from model.losses import CORRECTIONS
 from model.model_store import install_model, save_model
 from model.pictures import DEFAULT_LIMITS
-from model.split import DEFAULT_KIND, KINDS, Split, SplitConfig
+from model.split import DEFAULT_KIND, KINDS, NO_LOG, Split, SplitConfig
 from model.training import resolve_device
 from model.training_config import TASK_MIXES, TrainingConfig, TrainingResult
+from model.typos import TYPO_SHARE
 from pipelines import engagement_log, features, ingest, pairs, store, vocabulary
 from pipelines.console.jobs import flag, main_of, narrow
 from pipelines.console.paths import given_values
@@ -42,7 +43,7 @@ from pipelines.train_checks import (
     require_little_rejected,
 )
 from pipelines.train_model import checkpoints, print_lines, train_chosen, train_on_everything
-from pipelines.train_report import why_untrained
+from pipelines.train_report import trained_on_text_alone, why_untrained
 from schemas.errors import UsageError, printable
 from schemas.files import expand_inputs
 from schemas.quarantine import quote
@@ -68,7 +69,7 @@ class TrainingFlags(Acceptance, LogThresholds):
 
     catalog: str = flag(path=True, help="catalogue: a file, a folder of parts or a glob; {date} means --date")
     engagements: str | None = flag(
-        path=True, default=None, help="engagements up to the end of --date; or use --pseudo-queries"
+        path=True, default=None, help="engagements up to the end of --date; default: pseudo-queries alone train"
     )
     image_root: str = flag(
         path=True, default=".", help="folder that relative picture paths start from; nothing outside it is read"
@@ -98,7 +99,11 @@ class TrainingFlags(Acceptance, LogThresholds):
         default="auto", choices=("auto", "float32", "bfloat16"), help="number format of the text encoder"
     )
     vocabulary_mode: str = flag(default="vocabulary", choices=("vocabulary", "hashing"), help="how tokens get ids")
-    pseudo_queries: int = flag(default=0, help="text queries made from each item's own text")
+    pseudo_queries: int = flag(default=2, help="text queries made from each item's own text; 0: none")
+    typo_share: float = flag(default=TYPO_SHARE, help="share of them that are misspelt")
+    pseudo_share: float = flag(
+        default=TrainingConfig.pseudo_share, help="their share of a batch beside other tasks, at most"
+    )
     split: str = flag(default=DEFAULT_KIND, choices=KINDS, help="how pairs are split, see `itemsage pairs`")
     test_days: float | None = flag(default=None, help="length of the test part (split time)")
     gap_days: float | None = flag(default=None, help="length of the gap before it (split time)")
@@ -293,7 +298,9 @@ def prepare(
     accepted = require_little_rejected(config, folder, items["counts"], made["counts"], log=log)
     for name, reason in accepted.items():
         print(f"train: accepted {name}: {printable(reason)}", flush=True)
-    pairs.run(narrow(pairs.PairsConfig, config, run=folder), options)
+    made_pairs = pairs.run(narrow(pairs.PairsConfig, config, run=folder), options)
+    if made_pairs["split"]["kind"] == NO_LOG:
+        print_lines([trained_on_text_alone(config.engagements)])
     return accepted
 
 

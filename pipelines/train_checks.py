@@ -12,6 +12,7 @@ from model.text_encoder_spec import text_encoder_spec
 from model.training import check_nested_dims
 from model.training_config import TrainingResult
 from model.training_run import METRICS_NAME
+from model.typos import check_typo_share
 from pipelines.console.jobs import narrow
 from pipelines.features import NO_ENCODER, check_image_root
 from pipelines.gates import TRAINING, GateThresholds, check_quarantine_share, require_passed, write_report
@@ -37,8 +38,9 @@ def check_early(config: "TrainConfig") -> None:
     encoder without pictures, weights, a text encoder that cannot be read."""
     if config.engagements is None and config.pseudo_queries == 0:
         raise UsageError(
-            "expected --engagements, --pseudo-queries or both, got neither: there is nothing to learn from"
+            "expected --engagements or --pseudo-queries above 0, got neither: there is nothing to learn from"
         )
+    check_typo_share(config.typo_share)
     narrow(ItemSageConfig, config, vocabulary_size=1, picture_dim=int(config.image_encoder != NO_ENCODER))
     check_nested_dims(config.training_config().nested_dims, config.output_dim)
     if config.output_dim != EMBEDDING_DIM:

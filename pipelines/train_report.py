@@ -3,7 +3,6 @@ parts of its model are worth, how far its weights moved, and why a model that is
 installed."""
 
 import math
-from collections.abc import Mapping
 
 from model.training_config import TrainingResult, TrainingStart, Validation
 from model.validation import RECALL_AT
@@ -21,6 +20,15 @@ _NOT_COMPARED = (
     "WARNING: there are no validation pairs, so nobody knows whether training makes the model better than its start: "
     "the weights of the last step are taken; --validation-fraction above 0 holds pairs out to compare with"
 )
+
+
+def trained_on_text_alone(engagements: str | None) -> str:
+    """What is said where no engagement trains. engagements: as the call named them."""
+    reason = "no --engagements" if engagements is None else f"no search or closeup action in {engagements}"
+    return (
+        f"{reason}: queries made from the catalogue's own text (--pseudo-queries) alone train the model; it learns "
+        "nothing of what people want, and answers no picture queries"
+    )
 
 
 def start_lines(start: TrainingStart, epochs: float, min_steps: int) -> list[str]:
@@ -91,7 +99,7 @@ def why_untrained(result: TrainingResult) -> str:
     best = max(later, key=lambda validation: validation.score)
     return (
         f"a score of {start.score:.4f} at the start and of {best.score:.4f} at best after it (step {best.step:,} of "
-        f"{result.steps:,}); the score is the {_SCORE}{_ranked(start.tasks)}"
+        f"{result.steps:,}); the score is the {_SCORE}{_ranked(start)}"
     )
 
 
@@ -102,14 +110,13 @@ def _validation(name: str, validation: Validation) -> list[str]:
         f"reciprocal rank {figures['reciprocal_rank']:.3f}, {_counted(figures['num_pairs'], 'pair')}"
         for task, figures in validation.tasks.items()
     ]
-    return [*lines, f"{name}: score {validation.score:.4f} ({_SCORE}{_ranked(validation.tasks)})"]
+    return [*lines, f"{name}: score {validation.score:.4f} ({_SCORE}{_ranked(validation)})"]
 
 
-def _ranked(tasks: Mapping[str, Mapping[str, float]]) -> str:
+def _ranked(validation: Validation) -> str:
     """Over how many pairs and among how many items."""
-    num_pairs = sum(figures["num_pairs"] for figures in tasks.values())
-    num_items = max(figures["num_items"] for figures in tasks.values())
-    return f" over {_counted(num_pairs, 'pair')}, each ranked among {num_items:,} items"
+    num_items = max(figures["num_items"] for figures in validation.tasks.values())
+    return f" over {_counted(validation.num_pairs, 'pair')}, each ranked among {num_items:,} items"
 
 
 def _counted(count: float, noun: str) -> str:

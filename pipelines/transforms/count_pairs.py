@@ -3,7 +3,7 @@
 rows of a bucket --+-- items without features are left out
                    +-- part of the split, gap left out (of a query_item split: rows that a held-out session tells)
                    +-- one row a (task, query, item, part) with its count: PAIRS
-                   +-- pseudo-queries from the items' own text
+                   +-- pseudo-queries from the items' own text, some misspelt
                    +-- cap an item
 """
 
@@ -23,6 +23,7 @@ from model.held_out import UNKNOWN, item_codes, pair_codes, query_codes
 from model.item_cutoffs import fit_item_cutoffs
 from model.pseudo_queries import pseudo_queries
 from model.split import PARTS, Split, assign
+from model.typos import maybe_misspelt
 from pipelines.opened_models import open_vocabulary
 from pipelines.query_rows import SESSION_ROWS
 from pipelines.transforms.bucket_rows import pack
@@ -62,6 +63,7 @@ class PairRules:
     vocabulary_folder: str
     has_pictures: bool
     pseudo_queries: int
+    typo_share: float
     max_pairs_per_item: int
     seed: int
 
@@ -137,33 +139,42 @@ def with_query_ids(pairs: pa.Table) -> pa.Table:
     return joined.select(PAIRS.names).cast(PAIRS).sort_by(_SORTED)
 
 
-def pseudo_pairs(items: pa.Table, known_items: pa.Array, count: int, seed: int, split: Split) -> pa.Table:
+def pseudo_pairs(items: pa.Table, known_items: pa.Array, rules: PairRules, split: Split) -> pa.Table:
     """PAIRS of task PSEUDO_TASK for the items (ITEMS) among `known_items`: train, a share of the queries validation.
 
-    With a query_item split those of a held-out item, or equal to a held-out query, are in that part.
+    With a query_item split those of a held-out item, or equal to a held-out query, are in that part. A misspelt query
+    is in the harder of the parts of what was meant and what is written.
     """
     rows: list[dict[str, Any]] = []
     for item in items.filter(pc.is_in(items.column("item_id"), value_set=known_items)).to_pylist():
-        for query in dict.fromkeys(pseudo_queries(item, count, seed)):
-            held_out = split.has_validation and stable_hash(f"pseudo/{seed}/{query}") < PSEUDO_VALIDATION_SHARE * 2**64
-            part = "validation" if held_out else "train"
-            rows.append({"task": PSEUDO_TASK, "query": query, "item_id": item["item_id"], "part": part, "count": 1})
-    without_id = pa.schema([PAIRS.field(name) for name in ("task", "query", "item_id", "part", "count")])
-    pairs = pa.Table.from_pylist(rows, schema=without_id)
-    if split.held_out is not None and len(pairs):
-        pairs = pairs.set_column(
-            pairs.column_names.index("part"), without_id.field("part"), _pseudo_parts(pairs, split)
-        )
-    return with_query_ids(pairs)
+        queries = pseudo_queries(item, rules.pseudo_queries, rules.seed)
+        meant_by: dict[str, str] = {}
+        for query in queries:
+            written = maybe_misspelt(query, rules.typo_share, rules.seed, item["item_id"])
+            meant_by.setdefault(query if written in queries else written, query)
+        rows += [
+            {"meant": meant, "query": written, "item_id": item["item_id"], "count": 1}
+            for written, meant in meant_by.items()
+        ]
+    columns = pa.schema([("meant", pa.string()), *(PAIRS.field(name) for name in ("query", "item_id", "count"))])
+    pairs = pa.Table.from_pylist(rows, schema=columns)
+    codes = np.maximum(*(_pseudo_codes(pairs, name, rules.seed, split) for name in ("meant", "query")))
+    pairs = pairs.append_column("part", pa.array(PARTS).take(pa.array(codes)))
+    return with_query_ids(pairs.append_column("task", pa.array([PSEUDO_TASK] * len(pairs), pa.string())))
 
 
-def _pseudo_parts(pairs: pa.Table, split: Split) -> pa.Array:
-    """The harder part of the item's, the query's, if it is in the log, and the one that the pairs have."""
-    own = pc.index_in(pairs.column("part"), value_set=pa.array(PARTS)).to_numpy()
-    surface = pa.array([surface_of(PSEUDO_TASK)] * len(pairs))
-    query = query_codes(split.held_out, pairs.append_column("surface", surface))
+def _pseudo_codes(pairs: pa.Table, column: str, seed: int, split: Split) -> np.ndarray:
+    """The parts of pseudo-queries, as places in PARTS, as the texts in `column` have them: their own by hash, and with
+    a query_item split the hardest of that, the item's, and the query's if it is in the log."""
+    held_out = PSEUDO_VALIDATION_SHARE * 2**64 if split.has_validation else 0
+    texts = pairs.column(column).to_pylist()
+    own = np.fromiter((stable_hash(f"pseudo/{seed}/{text}") < held_out for text in texts), np.int64, len(texts))
+    if split.held_out is None or len(pairs) == 0:
+        return own
+    surface = pa.array([surface_of(PSEUDO_TASK)] * len(pairs), pa.string())
+    query = query_codes(split.held_out, pa.table({"surface": surface, "query": pairs.column(column)}))
     query = np.where(query == UNKNOWN, own, np.maximum(query, own))
-    return pa.array(PARTS).take(pa.array(pair_codes(query, item_codes(split.held_out, pairs.column("item_id")))))
+    return pair_codes(query, item_codes(split.held_out, pairs.column("item_id")))
 
 
 def bucket_pairs(
@@ -192,7 +203,7 @@ def bucket_pairs(
     found.counts["rows_capped"] += num_rows - (pc.sum(found.pairs["count"]).as_py() or 0)
     if rules.pseudo_queries:
         items = pq.read_table(Path(rules.run, "items", f"{name}.parquet"), columns=["item_id", *TEXT_FIELDS])
-        pseudo = pseudo_pairs(items, known, rules.pseudo_queries, rules.seed, split)
+        pseudo = pseudo_pairs(items, known, rules, split)
         with_tokens = pseudo.filter(_tokens_mask(pseudo, has_tokens))
         found.counts["pseudo_pairs_without_tokens"] += pseudo.num_rows - with_tokens.num_rows
         found.pairs = pa.concat_tables([found.pairs, with_tokens]).sort_by(_SORTED)
@@ -230,7 +241,7 @@ class CountPairs(beam.PTransform):
     """(bucket, IPC bytes of SESSION_ROWS), at least one for each bucket, and a Split as side input, in. Out:
 
     pairs         (bucket, IPC bytes of PAIRS, counts)
-    parts         Counter: pairs by part
+    parts         Counter: pairs by part and task
     item_cutoffs  IPC bytes of ITEM_CUTOFFS, for an item_time split
     pictures      (query unit, [(query_id, URI), ...]) of closeup queries
     """
@@ -249,8 +260,8 @@ class CountPairs(beam.PTransform):
 
 
 def pairs_by_part(pairs: pa.Table) -> Counter[str]:
-    """How many pairs each part has."""
-    counted = pc.value_counts(pairs.column("part")).to_pylist()
+    """How many pairs each part has of each task, by "part:task"."""
+    counted = pc.value_counts(pc.binary_join_element_wise(pairs.column("part"), pairs.column("task"), ":")).to_pylist()
     return Counter({entry["values"]: entry["counts"] for entry in counted})
 
 

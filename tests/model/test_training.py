@@ -20,6 +20,7 @@ from model.training_tables import PairTable
 from model.validation import evaluate_recall, selection_score
 from schemas.errors import CorruptFileError, ThresholdError, UsageError
 from schemas.records import decode_features, decode_pair, encode_features, encode_pair, read_records, write_records
+from schemas.tables import PSEUDO_TASK
 
 SMALL = ItemSageConfig(
     vocabulary_size=500,
@@ -191,6 +192,34 @@ def test_where_validation_is_not_sure_the_last_step_alone_is_compared_with_the_s
     result = train(ruined, data, dataclasses.replace(SHORT, learning_rate=1.0, patience=1), tmp_path / "ruined")
     assert (result.steps, result.best_step) == (14, 0)
     assert _weights(ruined) == _weights(ItemSage(SMALL))
+
+
+@pytest.mark.parametrize("log_is_enough", [True, False])
+def test_the_log_decides_and_pseudo_queries_only_in_its_place(
+    training_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, log_is_enough: bool
+) -> None:
+    """Checkouts are renamed to pseudo-queries: they are measured in any case."""
+    names = {"search/checkout": PSEUDO_TASK}
+    for part in ("train", "validation"):
+        (tmp_path / "pairs" / part).mkdir(parents=True)
+        pairs = [decode_pair(p) for path in (training_run / "pairs" / part).iterdir() for p in read_records(path)]
+        renamed = (dataclasses.replace(pair, task=names.get(pair.task, pair.task)) for pair in pairs)
+        write_records(tmp_path / "pairs" / part / "a.tfrecord", map(encode_pair, renamed))
+    (tmp_path / "features").symlink_to(training_run / "features")
+    data = TrainingData.open(tmp_path, tmp_path / "cache", picture_dim=SMALL.picture_dim)
+    num_pseudo = int(data.validation.is_pseudo().sum())
+    num_log = len(data.validation) - num_pseudo
+    assert 0 < num_pseudo < num_log
+    monkeypatch.setattr(step_choice, "MIN_PAIRS", num_log if log_is_enough else num_log + 1)
+    monkeypatch.setattr(step_choice, "MIN_QUERIES", 1)
+    starts: list[TrainingStart] = []
+    result = train(ItemSage(SMALL), data, SHORT, tmp_path / "trained", on_start=starts.append)
+    assert starts[0].choice.by_log == log_is_enough
+    for validation in result.validations:
+        assert set(validation.tasks) == {"search/click", "closeup/save", PSEUDO_TASK}
+        deciding = {task: v for task, v in validation.tasks.items() if not (log_is_enough and task == PSEUDO_TASK)}
+        assert validation.score == selection_score(deciding)
+        assert validation.num_pairs == (num_log if log_is_enough else len(data.validation))
 
 
 def test_without_validation_pairs_the_last_weights_stay(data: TrainingData, tmp_path: Path) -> None:

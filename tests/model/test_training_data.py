@@ -1,4 +1,5 @@
 import dataclasses
+import doctest
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -10,12 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from model import training_data
 from model.columns import ColumnWriter, gather_ragged, offsets_of, read_column
 from model.item_batch import collate_items
-from model.training_data import PairStream, TrainingData, sample_pairs
+from model.training_data import PairStream, TrainingData, sample_pairs, task_shares
 from model.training_tables import ItemTable, PairTable
 from schemas.errors import CorruptFileError, ThresholdError, UsageError
 from schemas.records import decode_features, decode_pair, encode_features, encode_pair, read_records, write_records
+from schemas.tables import PSEUDO_TASK
 
 PICTURE_DIM = 16
 
@@ -133,6 +136,42 @@ def test_a_batch_mixes_tasks_equally_and_the_first_hold_the_remainder(data: Trai
     assert 30 < len(batch.negative_M) <= 40
     assert len(set(batch.negative_M.tolist())) == len(batch.negative_M)
     assert batch.items_U.tolist() == sorted(set(batch.items_U.tolist()))
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(1, 9), st.integers(0, 200), st.floats(0.001, 1), st.booleans())
+def test_pseudo_queries_have_their_share_of_a_batch_at_most(
+    num_tasks: int, more: int, share: float, last: bool
+) -> None:
+    others = [f"search/{number}" for number in range(num_tasks - 1)]
+    tasks = [*others, PSEUDO_TASK] if last else [PSEUDO_TASK, *others]
+    batch_size = num_tasks + more
+    shares = dict(zip(tasks, task_shares(tasks, batch_size, share), strict=True))
+    assert sum(shares.values()) == batch_size
+    pseudo = shares.pop(PSEUDO_TASK)
+    if not shares:
+        return
+    assert max(shares.values()) - min(shares.values()) <= 1
+    assert 1 <= pseudo <= max(share * batch_size, 1)
+    equal = batch_size / num_tasks
+    assert abs(pseudo - equal) < 1 or pseudo == max(1, int(share * batch_size)) < equal
+    assert task_shares(["a", "b", "c"], 50, share) == [17, 17, 16]
+
+
+def test_a_batch_holds_the_share_of_pseudo_queries() -> None:
+    pairs = _skewed(400, 100, 0)
+    pairs.task_P = (np.arange(400) >= 100).astype(np.int64)
+    pairs.tasks = ["search/click", PSEUDO_TASK]
+    stream = PairStream(
+        pairs=pairs,  # type: ignore[arg-type]
+        num_items=100,
+        batch_size=50,
+        num_negatives=20,
+        seed=3,
+        pseudo_share=0.3,
+    )
+    assert np.bincount(stream.batch(3).task_B).tolist() == [35, 15]
+    np.testing.assert_allclose(stream.item_probabilities().sum(), 1)
 
 
 class _Pairs(SimpleNamespace):
@@ -260,6 +299,15 @@ def test_impossible_streams_are_refused(training_run: Path, data: TrainingData, 
         PairStream(pairs=empty, num_items=96, batch_size=8, num_negatives=8, seed=0)
 
 
+@pytest.mark.parametrize(("count", "expected"), [(40, [40, 40]), (150, [100, 150]), (900, [100, 300])])
+def test_pseudo_queries_are_sampled_beside_the_log_not_in_its_place(count: int, expected: list[int]) -> None:
+    task_P = (np.arange(400) >= 100).astype(np.int64)
+    pairs = _Pairs(tasks=["search/click", PSEUDO_TASK], task_P=task_P, is_pseudo=lambda: task_P == 1)
+    rows = sample_pairs(pairs, count, seed=1)  # type: ignore[arg-type]
+    assert np.bincount(task_P[rows]).tolist() == expected
+    assert rows.tolist() == sorted(set(rows.tolist()))
+
+
 @settings(max_examples=20, deadline=None)
 @given(count=st.integers(0, 200), seed=st.integers(0, 5))
 def test_sampled_pairs_are_distinct_and_as_equal_as_tasks_allow(data: TrainingData, count: int, seed: int) -> None:
@@ -269,3 +317,7 @@ def test_sampled_pairs_are_distinct_and_as_equal_as_tasks_allow(data: TrainingDa
     sampled, available = np.bincount(of_task[rows], minlength=3), np.bincount(of_task, minlength=3)
     largest = sampled.max()
     assert all(n == m or n >= largest - 1 for n, m in zip(sampled, available, strict=True))
+
+
+def test_the_examples_are_right() -> None:
+    assert doctest.testmod(training_data).failed == 0

@@ -90,6 +90,7 @@ def test_train(tmp_path, capsys, change):
 def test_train_goes_on_in_the_same_run_once_more_is_let_pass(tmp_path):
     log = log_of(tmp_path, ga4_names, 20)
     tiny = ["--epochs", "1", "--min-steps", "2", "--batch-size", "16", "--test-fraction", "0", "--accept-untrained"]
+    tiny += ["--validation-fraction", "0"]  # all rows are of one query
     assert train_call(tmp_path, log, *tiny) == 3
     assert train_call(tmp_path, log, *tiny, "--max-quarantined-log", "0.5") == 0
     (run,) = (tmp_path / "store" / "training" / DATE).iterdir()

@@ -30,6 +30,9 @@ from schemas.tables import ENGAGEMENTS
         (("--epochs", "inf"), "epochs > 0"),
         (("--min-steps", "-1"), "min_steps >= 0"),
         (("--batch-size", "0"), "batch_size >= 1"),
+        (("--pseudo-queries", "0"), "--engagements or --pseudo-queries above 0, got neither"),
+        (("--pseudo-share", "0"), "a pseudo share above 0"),
+        (("--typo-share", "1.5"), "a typo share from 0 to 1"),
         (("--dropout", "1"), "a dropout from 0 to below 1"),
         (("--no-in-batch-negatives", "--no-random-negatives"), "got neither"),
         (("--no-use-text", "--no-use-pictures"), "got neither"),
@@ -136,10 +139,11 @@ def test_a_model_that_is_no_better_than_its_start_is_not_installed(tmp_path, cap
     )
     assert "--accept-untrained installs the start" in shown.err
     lines = [line for line in shown.out.splitlines() if line.startswith("train:")]
-    assert lines[0] == "train: 5 steps, 1 epoch"
-    assert "too few to choose a step by" in lines[1]
-    assert lines[2].startswith("train: start: search/pseudo: Recall@10 among 40 items ")
-    assert lines[2].endswith(", 12 pairs")
+    assert lines[0].startswith("train: no --engagements: queries made from the catalogue's own text ")
+    assert lines[1] == "train: 5 steps, 1 epoch"
+    assert "pseudo-queries validate: too few to choose a step by" in lines[2]
+    assert lines[3].startswith("train: start: search/pseudo: Recall@10 among 40 items ")
+    assert lines[3].endswith(", 12 pairs")
     assert lines[-1] == "train: best step 0 of 5: the start, no step was better"
     assert not (tmp_path / "store" / "models").exists()
 
@@ -149,7 +153,7 @@ def test_a_model_that_is_no_better_than_its_start_is_not_installed(tmp_path, cap
     again = capsys.readouterr()
     assert again.err.splitlines()[-1] == shown.err.splitlines()[-1]  # before it lines of progress, on a slow machine
     assert "train: continued: 5 of 5 steps were taken before" in again.out
-    assert lines[2] in again.out
+    assert lines[3] in again.out
     assert run_train(tmp_path, *ruined, "--accept-untrained") == 0
     assert "WARNING: an untrained model is installed (--accept-untrained)" in capsys.readouterr().out
     assert ((checkpoint.parent / "metrics.jsonl").read_bytes(), checkpoint.stat().st_mtime_ns) == (curve, made_ns)
@@ -206,6 +210,40 @@ def test_a_model_of_another_shape_is_trained_and_installed(tmp_path):
     model = load_model(tmp_path / "store" / "models" / model_id)
     assert (model.config.aggregator, model.config.num_hashes) == ("mlp_concat_mlp", 3)
     assert model.hash_embedder.weights.shape[1] == 3
+
+
+def test_pseudo_queries_beside_a_log_are_there_by_default_and_choose_nothing(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(step_choice, "MIN_PAIRS", 20)
+    monkeypatch.setattr(step_choice, "MIN_QUERIES", 2)
+    write_catalogue(tmp_path, images=None)
+    write_log(tmp_path)
+    places = ("--catalog", f"{tmp_path}/catalog.parquet", "--engagements", f"{tmp_path}/log.parquet", "--date", DATE)
+    tiny = ("--split", "time", "--epochs", "0.1", "--min-steps", "3", "--batch-size", "32", "--device", "cpu")
+    rest = ("--store", f"{tmp_path}/store", "--image-encoder", "none", "--accept-untrained", *tiny)
+    assert train.main([*places, *rest]) == 0
+    shown = capsys.readouterr().out
+    assert "train: validation: 24 pairs of 5 queries; " in shown
+    assert " are measured beside them and decide nothing" in shown
+    assert "train: start: search/pseudo: Recall@10 among 40 items " in shown
+    assert "over 24 pairs, each ranked among 40 items" in shown
+    assert "no --engagements" not in shown
+    (model,) = models_of(tmp_path).values()
+    assert set(model["towers"]["text"]) == {"search/click", "search/pseudo"}
+    assert 60 < model["towers"]["text"]["search/pseudo"] <= 80
+
+
+def test_a_log_without_queries_leaves_pseudo_queries_alone_and_that_is_said(tmp_path, capsys):
+    """Purchases alone, as of a shop that logs no search: they are of use to users, not to the model."""
+    write_catalogue(tmp_path, images=None)
+    write_log(tmp_path)
+    rows = pq.read_table(tmp_path / "log.parquet").to_pylist()
+    rows = [{**row, "surface": "home", "query": None, "user_id": "u", "action": "checkout"} for row in rows]
+    pq.write_table(pa.Table.from_pylist(rows, schema=ENGAGEMENTS), tmp_path / "log.parquet")
+    log = ("--engagements", f"{tmp_path}/log.parquet", "--image-encoder", "none", "--accept-untrained")
+    assert run_train(tmp_path, *log) == 0
+    assert f"train: no search or closeup action in {tmp_path}/log.parquet: queries made " in capsys.readouterr().out
+    assert run_train(tmp_path, *log, "--pseudo-queries", "0") == 3
+    assert "expected engagements with a query to split, got 0 rows" in capsys.readouterr().err
 
 
 def test_a_training_that_cannot_be_compared_says_so(tmp_path, capsys):

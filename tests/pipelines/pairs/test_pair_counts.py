@@ -10,6 +10,7 @@ from pairs_runs import TEXTS, make_log, make_run, read_pairs, read_pairs_after, 
 
 from model.pseudo_queries import pseudo_queries
 from model.split import Split
+from model.typos import maybe_misspelt
 from pipelines.transforms.cap_pairs import cap_pairs
 from pipelines.transforms.count_pairs import PAIRS, query_id
 from schemas.tables import PSEUDO_TASK, TEXT_FIELDS
@@ -17,7 +18,7 @@ from schemas.tables import PSEUDO_TASK, TEXT_FIELDS
 
 def test_pseudo_queries_alone_and_beside_a_log(tmp_path):
     run = make_run(tmp_path / "run", 2)
-    manifest = run_pairs(run, pseudo_queries=6, seed=7)
+    manifest = run_pairs(run, pseudo_queries=6, seed=7, typo_share=0.0)
     got = read_pairs(run)
     assert Split.load(run / "pairs").kind == "none"
     assert got["test"] == []
@@ -36,10 +37,39 @@ def test_pseudo_queries_alone_and_beside_a_log(tmp_path):
     log = write_log(tmp_path / "log.parquet", make_log(3, 400, with_pictures=False))
     tasks = Counter(
         pair.task
-        for pair in read_pairs_after(both, engagements=str(log), pseudo_queries=6, seed=7, split="time")["train"]
+        for pair in read_pairs_after(
+            both, engagements=str(log), pseudo_queries=6, seed=7, typo_share=0.0, split="time"
+        )["train"]
     )
     assert tasks[PSEUDO_TASK] == len(got["train"])
     assert tasks["search/click"] > 0
+
+
+def test_a_share_of_the_pseudo_queries_is_misspelt_and_stays_where_what_was_meant_belongs(tmp_path):
+    got = {
+        share: read_pairs_after(make_run(tmp_path / f"run-{share}", 2), pseudo_queries=6, seed=7, typo_share=share)
+        for share in (0.0, 0.15, 1.0)
+    }
+    pairs_of = {
+        share: {part: {(pair.item_id, pair.query_id) for pair in pairs} for part, pairs in parts.items()}
+        for share, parts in got.items()
+    }
+    assert len(pairs_of[0.0]["train"]) > 100
+    for share, least, most in ((0.15, 0.08, 0.25), (1.0, 0.6, 1.0)):  # short words, brands and numbers stay
+        kept = pairs_of[share]["train"] & pairs_of[0.0]["train"]
+        assert least < 1 - len(kept) / len(pairs_of[0.0]["train"]) < most
+        assert pairs_of[share]["test"] == set()
+
+    meant_of = {}
+    for number in range(28):
+        title = {"item_id": f"item-{number}", "title": f"Acme {TEXTS[number % 6]} {number}", "brand": "Acme"}
+        for query in pseudo_queries({**dict.fromkeys(TEXT_FIELDS), **title}, 6, 7):
+            written = maybe_misspelt(query, 1.0, 7, title["item_id"])
+            meant_of[title["item_id"], query_id("search", written)] = query_id("search", query)
+    held_out = {query for _, query in pairs_of[0.0]["validation"]}
+    assert held_out
+    for item, query in pairs_of[1.0]["train"]:
+        assert meant_of.get((item, query), query) not in held_out
 
 
 def test_sketched_frequencies_are_near_the_exact_ones(tmp_path):

@@ -254,6 +254,8 @@ def test_an_empty_part_is_an_error_and_no_pairs_are_published(tmp_path, capsys):
     assert pairs.main(["--run", str(run), "--engagements", log, "--split", "time", "--test-days", "90"]) == 3
     assert pairs.main(["--run", str(run), "--engagements", log, "--test-days", "90"]) == 2
     assert "none in train" in capsys.readouterr().err
+    with pytest.raises(ThresholdError, match=r"none in train .*--test-days"):  # pseudo-queries do not hide it
+        run_pairs(run, engagements=log, split="time", test_days=90.0, pseudo_queries=2)
     home = [row for row in make_log(2, 200, with_pictures=False) if row["surface"] == "home"]
     with pytest.raises(ThresholdError, match="got 0 rows"):
         run_pairs(run, engagements=str(write_log(tmp_path / "home.parquet", home)))
@@ -269,3 +271,6 @@ def test_wrong_calls_are_refused(tmp_path, encoder_folder):
     with pytest.raises(UsageError, match="vocabulary_id"):
         run_pairs(run, pseudo_queries=1, vocabulary=str(tmp_path / "other"))
     assert pairs.main(["--run", str(run), "--pseudo-queries", "-1"]) == 2
+    for share in (-0.1, 1.1, float("nan")):
+        with pytest.raises(UsageError, match="a typo share from 0 to 1"):
+            run_pairs(run, pseudo_queries=1, typo_share=share)
