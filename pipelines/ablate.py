@@ -35,6 +35,7 @@ from pipelines.console.progress import Progress
 from pipelines.lock import store_lock
 from pipelines.prepared_run import PreparedRun
 from pipelines.train_checks import check_early
+from pipelines.training_flags import TrainingFlags
 from schemas.errors import ThresholdError, UsageError, printable
 from schemas.files import write_json, write_text
 from schemas.hashing import fingerprint
@@ -48,7 +49,7 @@ EXAMPLE = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class AblateConfig(train.TrainingFlags):
+class AblateConfig(TrainingFlags):
     """Measures what each part of the model is worth: the papers' tables on a shop's own data."""
 
     work: str = flag(path=True, help="folder of prepared data, checkpoints and results; a later call goes on there")
