@@ -22,6 +22,7 @@ from pipelines.ablation.tables import Comparison, Facts, Row, Table
 from pipelines.prepared_run import PreparedRun
 from schemas.errors import UsageError
 from schemas.sample_shop.generate import generate
+from schemas.tables import PSEUDO_TASK
 
 TASKS = {"search/click": 90, "closeup/save": 40, "search/checkout": 7}
 FACTS = Facts(tasks=TASKS, has_pictures=True, has_pseudo_queries=True)
@@ -88,7 +89,8 @@ def test_one_row_is_the_training_that_it_says(made: Path, tmp_path: Path) -> Non
         test = prepared.data.test
         assert test is not None
         found = evaluate_recall(model, prepared.data.items, test, num_pairs=9999, num_distractors=9999)
-        got.append({task: (recall.recall, recall.reciprocal_rank) for task, recall in found.items()})
+        measured = {task: (recall.recall, recall.reciprocal_rank) for task, recall in found.items()}
+        got.append({task: values for task, values in measured.items() if task != PSEUDO_TASK})
     of_seed_1 = {task: values for task, values in exact["figures"].items() if task != "all"}
     assert {task: (values["recall"][1], values["reciprocal_rank"][1]) for task, values in of_seed_1.items()} in got
 
