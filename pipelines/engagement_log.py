@@ -31,12 +31,20 @@ from schemas.columns import table_columns
 from schemas.files import expand_inputs
 from schemas.hashing import fingerprint
 from schemas.quarantine import Rejection
-from schemas.reading import FileSlice, check_columns, count_rows, input_identity, plan_slices, read_slice
+from schemas.reading import (
+    FileSlice,
+    check_columns,
+    count_rows,
+    input_identity,
+    plan_slices,
+    read_slice,
+    unusual_forms,
+)
 from schemas.tables import ENGAGEMENTS
 from schemas.validation import validate_engagements
 
 #: Part of the fingerprint: raise it when the same log gives other counts.
-CODE_VERSION = 1
+CODE_VERSION = 2
 _SHOWN = ("rows_read", "rows_quarantined", "rows_used")
 
 
@@ -101,12 +109,17 @@ def run(config: LogConfig, options: PipelineOptions) -> dict[str, Any]:
     slices = {slice_unit(part, "").name: part for part in plan_slices(files)}
     units = [Unit(LOG_STAGE, name, identity) for name in slices]
     unfinished = [unit for unit in units if finished_sidecar(config.run, unit, check_content=True) is None]
+    forms = unusual_forms(files)
     if unfinished:
+        if forms:
+            print(f"{LOG_STAGE}: {forms}", flush=True)
         stage = LogStage(LogSource(slices=slices, columns=columns, item_files=item_files, end_us=end_us))
         with closed_after_job(), beam.Pipeline(options=options) as pipeline:
             pipeline | "Slices" >> beam.Create(unfinished) | ProcessUnits(config.run, stage, count_rows(files))
         Progress.close_shared(LOG_STAGE)
-    manifest = write_stage_manifest(config.run, LOG_STAGE, slices, fingerprint=identity)
+    manifest = write_stage_manifest(
+        config.run, LOG_STAGE, slices, fingerprint=identity, **({"input_forms": forms} if forms else {})
+    )
     if unfinished:
         counts = manifest["counts"]
         left_out = {name: counts[name] for name in LEFT_OUT if counts.get(name)}

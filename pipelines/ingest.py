@@ -41,13 +41,21 @@ from schemas.duplicates import resolve_duplicates
 from schemas.errors import CorruptFileError, ThresholdError, UsageError
 from schemas.files import expand_inputs, read_sealed_json
 from schemas.hashing import fingerprint
-from schemas.reading import FileSlice, check_columns, count_rows, input_identity, plan_slices, relative_names
+from schemas.reading import (
+    FileSlice,
+    check_columns,
+    count_rows,
+    input_identity,
+    plan_slices,
+    relative_names,
+    unusual_forms,
+)
 from schemas.tables import CATALOGUE, ITEMS, TEXT_FIELDS
 from schemas.validation import Limits
 
 STAGE = "items"
 #: Part of the fingerprint: raise it when the same input gives other rows or counts.
-CODE_VERSION = 3
+CODE_VERSION = 4
 MIN_BUCKETS = 4
 ROWS_PER_BUCKET = 3_000
 CATALOG_HELP = (
@@ -77,12 +85,14 @@ class IngestConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class IngestPlan:
-    """What a run of ingest will read and write; made from the inputs' metadata alone."""
+    """What a run of ingest will read and write; made from the inputs' metadata alone. forms: schemas.reading's
+    unusual_forms of the files."""
 
     run: str
     columns: Mapping[str, str]
     limits: Limits
     file_names: Sequence[str]
+    forms: str
     slices: Sequence[FileSlice]
     num_rows: int
     num_buckets: int
@@ -105,6 +115,7 @@ def plan_ingest(config: IngestConfig, limits: Limits = Limits()) -> IngestPlan: 
         columns=columns,
         limits=limits,
         file_names=relative_names(files),
+        forms=unusual_forms(files),
         slices=plan_slices(files),
         num_rows=num_rows,
         num_buckets=config.num_buckets or choose_num_buckets(num_rows),
@@ -153,6 +164,8 @@ def run(config: IngestConfig, options: PipelineOptions) -> dict[str, Any]:
     manifest = _finished_manifest(config, ingest_fingerprint(config))
     if manifest is None:
         plan = plan_ingest(config)
+        if plan.forms:
+            print(f"{STAGE}: {plan.forms}", flush=True)
         pipeline = beam.Pipeline(options=options)
         build(pipeline, config, plan)
         pipeline.run().wait_until_finish()
@@ -231,6 +244,7 @@ def _finish(plan: IngestPlan, config: IngestConfig) -> dict[str, Any]:
         num_buckets=plan.num_buckets,
         num_files=len(plan.file_names),
         num_rows_counted=plan.num_rows,
+        **({"input_forms": plan.forms} if plan.forms else {}),
     )
 
 

@@ -28,7 +28,7 @@ from schemas.reading import FileSlice, check_columns, count_rows, input_identity
 from schemas.tables import ENGAGEMENTS
 
 STAGE = "pairs"
-CODE_VERSION = 2
+CODE_VERSION = 3
 #: Fields of the config that say where things lie or what is let pass, not what comes out.
 _PLACES = ("run", "engagements", "image_root", "vocabulary", "image_encoder_folder", "text_encoder_folder", "device")
 _GATES = tuple(field.name for field in fields(LogThresholds))

@@ -112,5 +112,5 @@ def require_better_than_start(config: "TrainConfig", result: TrainingResult, che
 
 
 def _may_list_pictures(path: str, columns: Mapping[str, str]) -> bool:
-    """False if the file's header says that there are none; the first of JSON lines do not tell."""
-    return format_of(path) == "json" or columns.get("images", "images") in column_names(path)
+    """False if the file's header says that there are none; the first rows of JSON and feeds do not tell."""
+    return format_of(path) in ("json", "rss") or columns.get("images", "images") in column_names(path)

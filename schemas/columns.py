@@ -18,7 +18,7 @@ TABLES = {"catalogue": CATALOGUE, "engagements": ENGAGEMENTS, "judgements": JUDG
 _OPTIONAL = {"images"}
 #: Column names that a message lists.
 _MAX_LISTED = 30
-#: What other exports separate columns by; a header of a .tsv may have commas.
+#: What exports separate columns by, where the call says that it is another mark.
 _OTHER_DELIMITERS = (";", "\t", "|", ",")
 _HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
 
@@ -114,7 +114,9 @@ def _remedy(ours: str, theirs: str, names: Sequence[str], section: str) -> str:
     """What to do for a column that is missing among `names`."""
     other = next((mark for mark in _OTHER_DELIMITERS if len(names) == 1 and mark in names[0]), None)
     if other is not None:
-        return f"that is one column; if {other!r} is to separate several, write commas (in a .tsv tabs) in its place"
+        return (
+            f"that is one column; if {other!r} separates several, say so in the config: [format] separator = {other!r}"
+        )
     near = similar_name(theirs, names)
     if near is None:
         return f'map it, in the config: [{section}] {ours} = "your name"'

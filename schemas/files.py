@@ -9,7 +9,7 @@ import re
 import shutil
 import stat
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,37 @@ _CHUNK_BYTES = 1 << 20
 _SEAL = "checksum"
 _GLOB_CHARACTERS = set("*?[")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+#: What lies beside data and is none; a file that is named outright is taken whatever its name.
+_NO_DATA = re.compile(
+    r"readme(?:[._-].*)?|(?:licen[cs]e|copying|notice|changelog)(?:\.(?:txt|rst|html?))?|"
+    r".*\.(?:crc|md|md5|sha1|sha256|sig|asc)|"
+    r"sha(?:1|256|512)sums|md5sums|desktop\.ini|thumbs\.db",
+    re.IGNORECASE,
+)
+#: What makes a folder a table whose files alone do not say which of their rows are left.
+_TABLE_MARKS = {"_delta_log": "Delta Lake", "metadata/*.metadata.json": "Iceberg", ".hoodie": "Hudi"}
+
+
+class InputPath(str):
+    """A path with what the call says of the form of the files there: `declared`, as file_forms.checked_format makes it.
+    It goes with the path of each file that expand_inputs finds, to whoever reads it."""
+
+    declared: Mapping[str, str]
+
+
+def declare(path: str, form: Mapping[str, str]) -> str:
+    """The path with what is said of its files; what is said of nothing stays as it is."""
+    if not form:
+        return path
+    if not isinstance(path, InputPath):
+        path = InputPath(path)
+    path.declared = form
+    return path
+
+
+def declared_form(path: str) -> Mapping[str, str]:
+    """What a call said of the form of this file, {} if it said nothing."""
+    return getattr(path, "declared", {})
 
 
 def shown(path: str | os.PathLike[str]) -> str:
@@ -157,29 +188,47 @@ def resolve_inside(root: str | os.PathLike[str], uri: str) -> str | None:
 
 def expand_inputs(spec: str, date: str | None = None) -> list[str]:
     """The files that an input flag names, sorted: one file, a folder of parts (searched deep, Hive folders too; names
-    starting with `_` or `.` skipped) or a glob, whose pattern part matches no such file or folder either.
-    `{date}` in `spec` becomes `date`.
+    starting with `_` or `.` skipped, and what is no data, as READMEs and checksums) or a glob, whose pattern part
+    matches no such file or folder either. `{date}` in `spec` becomes `date`. What is declared of `spec` is of each.
 
-    Raises UsageError if nothing is found.
+    Raises UsageError if nothing is found, or if files lie in the folder of a Delta Lake, Iceberg or Hudi table.
     """
+    form = declared_form(spec)
     if "{date}" in spec:
         if date is None:
             raise UsageError(f"expected --date for the {{date}} in {spec!r}, got none")
         spec = spec.replace("{date}", date)
     if os.path.isfile(spec):
-        return [spec]
-    if os.path.isdir(spec):
+        found = [spec]
+    elif os.path.isdir(spec):
         found = _walk(spec)
     elif _GLOB_CHARACTERS & set(spec):
         folder, pattern = _split_pattern(spec)
-        names = [name for name in glob.glob(pattern, root_dir=folder or None, recursive=True) if not _is_hidden(name)]
-        matches = [os.path.join(folder, name) for name in sorted(names)]
+        names = sorted(glob.glob(pattern, root_dir=folder or None, recursive=True))
+        matches = [os.path.join(folder, n) for n in names if not _is_hidden(n) and _is_data(os.path.basename(n))]
         found = [path for match in matches for path in (_walk(match) if os.path.isdir(match) else [match])]
     else:
         found = []
+    _refuse_tables([spec, *found] if os.path.isdir(spec) else found)
     if not found:
         raise UsageError(f"expected a file, a folder of parts or a glob, got {quote(spec)} where nothing is found")
-    return sorted(set(found))
+    return [declare(path, form) for path in sorted(set(found))]
+
+
+def _refuse_tables(paths: list[str]) -> None:
+    """Raises UsageError for what is, or lies in, the folder of a table: read as loose parts, rows that were deleted or
+    written again would come back."""
+    folders = {os.path.abspath(path if os.path.isdir(path) else os.path.dirname(path)) for path in paths}
+    while folders:
+        for folder in sorted(folders):
+            for mark, kind in _TABLE_MARKS.items():
+                if next(glob.iglob(mark, root_dir=folder, include_hidden=True), None):
+                    raise UsageError(
+                        f"expected files, got the {kind} table {quote(folder)}: read as loose files, its deleted rows "
+                        "would come back. Let a reader of such tables (deltalake, pyiceberg, Spark) write the current "
+                        "version into a folder of plain Parquet files, and give that folder"
+                    )
+        folders = {os.path.dirname(folder) for folder in folders} - folders
 
 
 def _split_pattern(spec: str) -> tuple[str, str]:
@@ -206,9 +255,17 @@ def _hidden(name: str) -> bool:
     return name.startswith(("_", ".")) and name not in (".", "..")
 
 
+def _is_data(name: str) -> bool:
+    """
+    >>> _is_data("part-0.csv"), _is_data("README.txt"), _is_data("readmes.csv")
+    (True, False, True)
+    """
+    return not _hidden(name) and not _NO_DATA.fullmatch(name)
+
+
 def _walk(folder: str) -> list[str]:
     found = []
     for parent, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not _hidden(name))
-        found += [os.path.join(parent, name) for name in sorted(names) if not _hidden(name)]
+        found += [os.path.join(parent, name) for name in sorted(names) if _is_data(name)]
     return found

@@ -24,6 +24,7 @@ import pyarrow.parquet as pq
 
 from schemas.errors import CorruptFileError
 from schemas.files import shown
+from schemas.parquet_files import check_int96, open_parquet
 from schemas.parquet_pages import Page, pages_of
 from schemas.quarantine import quote
 
@@ -59,6 +60,7 @@ def bounded_batches(
     raises for a damaged file."""
     group = file.metadata.row_group(part)
     chunks = _read_chunks(file, path, part, columns)
+    check_int96(file, path, part, [chunk.path for chunk in chunks if chunk.is_int96])
     longest = _longest_values(file, path, part, chunks)
     coded = [chunk.path for chunk in chunks if chunk.stays_coded(longest[chunk.path])]
     unfolded_bytes = sum(chunk.row_bytes(longest[chunk.path]) for chunk in chunks if chunk.path not in coded)
@@ -85,6 +87,7 @@ class _Chunk:
     compressed_bytes: int
     uncompressed_bytes: int
     is_text: bool
+    is_int96: bool
     width: int
     is_list: bool
     pages: Sequence[Page]
@@ -140,6 +143,7 @@ def _read_chunks(file: pq.ParquetFile, path: str, part: int, columns: Collection
                 compressed_bytes=footer.total_compressed_size,
                 uncompressed_bytes=footer.total_uncompressed_size,
                 is_text=footer.physical_type == "BYTE_ARRAY",
+                is_int96=footer.physical_type == "INT96",
                 width=column.length if footer.physical_type == "FIXED_LEN_BYTE_ARRAY" else 0,
                 is_list=column.max_repetition_level > 0,
                 pages=list(pages_of(raw, start, start + footer.total_compressed_size)),
@@ -197,7 +201,7 @@ def _longest_values(file: pq.ParquetFile, path: str, part: int, chunks: Sequence
 
 
 def _opened(file: pq.ParquetFile, path: str, coded: Sequence[str]) -> pq.ParquetFile:
-    return pq.ParquetFile(path, metadata=file.metadata, read_dictionary=list(coded), pre_buffer=False)
+    return open_parquet(path, metadata=file.metadata, read_dictionary=list(coded))
 
 
 def _longest_in_dictionaries(array: pa.Array) -> int:

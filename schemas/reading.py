@@ -1,8 +1,8 @@
-"""Raw rows from what a shop brings: Parquet, JSON lines (.jsonl .ndjson .json), CSV (.csv .tsv); text also with .gz.
+"""Raw rows from what a shop brings: Parquet, JSON, delimited text, RSS and Atom feeds (their forms: file_forms).
 
-Reading judges nothing that validation can judge: a batch carries whatever types the file has, and a text line that
-cannot be parsed costs only itself. Row numbers count from 1 and stay true to the file: the line in a text file (the
-header of a CSV file is line 1), the row in a Parquet file.
+Reading judges nothing that validation can judge: a batch carries whatever types the file has, and a text row that
+cannot be parsed costs only itself. Row numbers count from 1 and stay true to the file: the line that a row begins on
+(the header of a CSV file is line 1), the row in a Parquet file, the place in a JSON array or a feed.
 """
 
 import functools
@@ -16,11 +16,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from schemas.columns import list_names, partition_values, source_columns
-from schemas.errors import CorruptFileError, UsageError
-from schemas.files import sha256_of_file, shown
-from schemas.parquet_batches import bounded_batches
+from schemas.errors import CorruptFileError
+from schemas.feeds import feed_keys, feed_rows
+from schemas.file_forms import form_of, forms_in_words
+from schemas.files import declared_form, sha256_of_file, shown
+from schemas.json_arrays import array_elements
+from schemas.parquet_batches import bounded_batches, open_parquet
 from schemas.quarantine import quote
-from schemas.reading_text import Row, csv_header, csv_rows, json_keys, json_rows, open_lines
+from schemas.reading_text import MAX_LINE_BYTES, Row, csv_header, csv_rows, json_keys, json_rows, open_lines
 from schemas.tables import CATALOGUE
 
 #: A batch ends at either bound. Neither changes a result.
@@ -30,11 +33,8 @@ MAX_BATCH_BYTES = 32 << 20
 #: What pyarrow raises for a damaged Parquet file. UnicodeDecodeError: its own message holds the damaged bytes.
 PARQUET_ERRORS = (OSError, pa.ArrowException, UnicodeDecodeError)
 
-_FORMATS = {
-    **dict.fromkeys((".parquet", ".pq"), "parquet"),
-    **dict.fromkeys((".jsonl", ".ndjson", ".json"), "json"),
-    **dict.fromkeys((".csv", ".tsv"), "csv"),
-}
+#: Formats in which a key may be absent from a row, and what tells the keys of the first rows.
+_KEYS = {"json": json_keys, "rss": feed_keys}
 
 
 @dataclass(frozen=True, order=True)
@@ -116,58 +116,77 @@ def read_slice(file_slice: FileSlice, columns: Mapping[str, str], schema: pa.Sch
             ) from error
         return
     if kind == "csv":
-        rows = csv_rows(path, source_columns(csv_header(path), columns, schema, path), list_names(schema))
+        header = csv_header(path)
+        source = source_columns(header, columns, schema, path) if header else {}
+        rows = csv_rows(path, source, list_names(schema))
     else:
-        rows = json_rows(path, {name: columns.get(name, name) for name in schema.names})
+        names = {name: columns.get(name, name) for name in schema.names}
+        rows = json_rows(path, names) if kind == "json" else feed_rows(path, names, list_names(schema))
     yield from _batches(rows, schema, partition_values(path, columns, schema))
 
 
 def check_columns(files: Sequence[str], columns: Mapping[str, str], schema: pa.Schema = CATALOGUE) -> None:
     """Raises UsageError if a mapped or a required column is missing, before any work starts.
 
-    Parquet and CSV: in any file. JSON lines, where a key may be absent from a row: in the first lines of every file.
+    Parquet and CSV: in any file. JSON and feeds, where a key may be absent from a row: in the first rows of every file.
     """
     keys: set[str] = set()
-    json_files = []
+    keyed_files = []
     for path in sorted(files):
-        if format_of(path) == "json":
-            json_files.append(path)
-            if found := json_keys(path):
+        if read_keys := _KEYS.get(format_of(path)):
+            keyed_files.append(path)
+            if found := read_keys(path):
                 keys |= found | partition_values(path, columns, schema).keys()
-        else:
+        elif not form_of(path).is_empty:
             source_columns(column_names(path), columns, schema, path)
-    if json_files and keys:  # no key at all: no line could be parsed, and each is quarantined
+    if keyed_files and keys:  # no key at all: no line could be parsed, and each is quarantined
         source_columns(
-            sorted(keys), columns, schema, json_files[0] if len(json_files) == 1 else f"{len(json_files)} files"
+            sorted(keys), columns, schema, keyed_files[0] if len(keyed_files) == 1 else f"{len(keyed_files)} files"
         )
 
 
 def column_names(path: str) -> list[str]:
-    """The column names of an input file; of JSON lines, where a key may be absent from a row, those of the first."""
+    """The column names of an input file; where a key may be absent from a row (JSON, feeds), those of the first."""
     kind = format_of(path)
-    if kind == "json":
-        return sorted(json_keys(path))
+    if kind in _KEYS:
+        return sorted(_KEYS[kind](path))
     return csv_header(path) if kind == "csv" else _parquet_metadata(path).schema.to_arrow_schema().names
 
 
 def count_rows(files: Sequence[str]) -> int:
-    """About how many rows the files hold: exact for Parquet, lines (less CSV headers) for text."""
-    total = 0
-    for path in files:
-        if format_of(path) == "parquet":
-            total += _parquet_metadata(path).num_rows
-            continue
-        with open_lines(path) as file:
-            lines = sum(piece.count(b"\n") for piece in iter(lambda: file.read(1 << 20), b""))
-        total += max(lines - (format_of(path) == "csv"), 0)
-    return total
+    """About how many rows the files hold: lines (less CSV headers) for text of lines, exact for all others."""
+    return sum(map(_count_rows, files))
+
+
+def _count_rows(path: str) -> int:
+    form = form_of(path)
+    if form.kind == "parquet":
+        return _parquet_metadata(path).num_rows
+    if form.is_empty:
+        return 0
+    if form.kind == "rss":
+        return sum(1 for _ in feed_rows(path, {}))
+    num_lines, last = 0, b"\n"
+    with open_lines(path) as file:
+        if form.is_array:
+            return sum(1 for _ in array_elements(file, path, MAX_LINE_BYTES))
+        while piece := file.read(1 << 20):
+            num_lines, last = num_lines + piece.count(b"\n"), piece[-1:]
+    num_lines += last != b"\n"
+    return max(num_lines - form.dialect.header_line, 0) if form.kind == "csv" else num_lines
+
+
+def unusual_forms(files: Sequence[str]) -> str:
+    """What was recognised of the files that are not as their names say, for a person: file_forms.forms_in_words."""
+    return forms_in_words(sorted(files), relative_names(files))
 
 
 def input_identity(files: Sequence[str]) -> list[dict[str, Any]]:
     """What identifies the input files: name relative to their common folder, size and sha256, wherever they lie and
-    whenever they were written. Goes into fingerprints and run ids."""
+    whenever they were written; and what the call says of their form. Goes into fingerprints and run ids."""
     return [
         {"name": name, "bytes": os.path.getsize(path), "sha256": _sha256(path, os.stat(path).st_mtime_ns)}
+        | ({"format": dict(form)} if (form := declared_form(path)) else {})
         for path, name in zip(sorted(files), relative_names(files), strict=True)
     ]
 
@@ -192,16 +211,9 @@ def relative_names(files: Sequence[str]) -> list[str]:
 
 
 def format_of(path: str) -> str:
-    """ "parquet", "json" or "csv", by the file name's extension; UsageError for any other."""
-    name = path.lower()
-    zipped = name.endswith(".gz")
-    kind = _FORMATS.get(os.path.splitext(name.removesuffix(".gz"))[1])
-    if kind is None or (zipped and kind == "parquet"):
-        raise UsageError(
-            f"expected a file name that ends in {' '.join(_FORMATS)} (text also with .gz), got {quote(path)}: "
-            f"rename it, or let its name start with _ to have it skipped"
-        )
-    return kind
+    """ "parquet", "json", "csv" (whatever delimits it) or "rss"; UsageError where neither the file's name nor the call
+    tells."""
+    return form_of(path).kind
 
 
 def _parquet_metadata(path: str) -> pq.FileMetaData:
@@ -214,7 +226,7 @@ def _parquet_metadata(path: str) -> pq.FileMetaData:
 
 
 def _read_parquet(file_slice: FileSlice, columns: Mapping[str, str], schema: pa.Schema) -> Iterator[RawRows]:
-    with pq.ParquetFile(file_slice.path, pre_buffer=False) as file:
+    with open_parquet(file_slice.path) as file:
         source = source_columns(file.schema_arrow.names, columns, schema, file_slice.path)
         constants = partition_values(file_slice.path, columns, schema)
         wanted = set(source.values())

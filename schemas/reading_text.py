@@ -1,27 +1,34 @@
-"""JSON lines and CSV, line by line: a line that cannot be parsed costs only itself, and memory stays bounded."""
+"""JSON and delimited text, row by row: a row that cannot be parsed costs only itself, and memory stays bounded."""
 
 import contextlib
 import csv
-import gzip
-import zlib
 from collections import deque
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
-from typing import IO, Any, cast
+from typing import IO, Any
 
 from schemas.bounded_json import load_json
-from schemas.errors import CorruptFileError, UsageError
+from schemas.csv_dialects import CsvDialect
+from schemas.errors import UsageError
+from schemas.file_forms import form_of
 from schemas.files import shown
-from schemas.quarantine import quote
+from schemas.json_arrays import array_elements
+from schemas.text_streams import open_utf8
 
 #: A longer line is broken: no catalogue row is that large, and a file without line ends must not fill the memory.
 MAX_LINE_BYTES = 16 << 20
 #: A quoted CSV field may hold line ends; a row that does not end within these bounds has a stray quote.
-MAX_CSV_ROW_BYTES = 1 << 20
-MAX_CSV_ROW_LINES = 1_000
-#: Lines of a JSON file that are looked at to learn its keys.
-_NUM_PEEKED_LINES = 1_000
+MAX_CSV_ROW_BYTES = 16 << 20
+MAX_CSV_ROW_LINES = 100_000
+#: The bounds for rows that begin in lines that were looked at before, in vain: else a file in which each line has a
+#: stray quote would be parsed once a line.
+_MAX_RETRIED_BYTES = 1 << 20
+_MAX_RETRIED_LINES = 1_000
+#: Lines that a header may take, whose names are quoted.
+_MAX_HEADER_LINES = 100
+#: Rows of a JSON file that are looked at to learn its keys.
+_NUM_PEEKED_ROWS = 1_000
 #: Bytes that a JSON value takes in memory for each byte of its text, as a rule: an empty list has 2 and takes 60.
 _JSON_UNFOLDS = 8
 _BOM = b"\xef\xbb\xbf"
@@ -29,8 +36,8 @@ _BOM = b"\xef\xbb\xbf"
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A parsed line: `values` (our column name -> value) or `error`. Bytes that are not UTF-8 are lone surrogates.
-    size_bytes: about what it takes in memory."""
+    """A parsed row: `values` (our column name -> value) or `error`. Bytes that are not UTF-8 are lone surrogates.
+    number: the line it begins on, or its place in a JSON array or a feed. size_bytes: about what it takes in memory."""
 
     number: int
     size_bytes: int
@@ -38,119 +45,143 @@ class Row:
     error: str | None = None
 
 
-@contextlib.contextmanager
-def open_lines(path: str) -> Iterator[IO[bytes]]:
-    """A text file's bytes, unzipped if its name ends in .gz. A damaged file raises CorruptFileError."""
-    try:
-        with gzip.open(path, "rb") if path.lower().endswith(".gz") else open(path, "rb") as file:
-            yield cast(IO[bytes], file)
-    except (OSError, EOFError, zlib.error) as error:
-        raise CorruptFileError(
-            f"expected a readable file, got {quote(str(error))} in {shown(path)}: write it again"
-        ) from error
+def open_lines(path: str) -> contextlib.AbstractContextManager[IO[bytes]]:
+    """A text file's bytes as UTF-8, by its form (see file_forms). A damaged file raises CorruptFileError."""
+    form = form_of(path)
+    return open_utf8(path, form.compression, form.encoding, form.returns)
 
 
 def json_rows(path: str, source: Mapping[str, str]) -> Iterator[Row]:
-    """Rows of a file of one JSON object a line; `source`: our name -> key. Blank lines are no rows."""
-    for number, line in _lines(path):
-        if isinstance(line, str):
-            yield Row(number, 0, error=line)
-        elif line.strip():
-            value, error = _parse_json(line)
+    """Rows of a file of one JSON object a line, or of one array of them; `source`: our name -> key. Blank lines are no
+    rows."""
+    for number, text in _json_texts(path):
+        if isinstance(text, str):
+            yield Row(number, 0, error=text)
+        else:
+            value, error = _parse_json(text)
             values = {ours: value.get(theirs) for ours, theirs in source.items()} if error is None else None
-            yield Row(number, len(line) * _JSON_UNFOLDS, values, error)
+            yield Row(number, len(text) * _JSON_UNFOLDS, values, error)
 
 
 def json_keys(path: str) -> set[str]:
-    """The keys of the first lines of a JSON lines file. Raises UsageError for a file that is one JSON array."""
+    """The keys of the first rows of a JSON file."""
     keys: set[str] = set()
-    for number, line in islice(_lines(path), _NUM_PEEKED_LINES):
-        if isinstance(line, bytes):
-            if number == 1 and line.lstrip().startswith(b"["):
-                raise UsageError(
-                    f"expected one JSON object a line, got an array in {shown(path)}: jq -c '.[]' turns it into lines"
-                )
-            value, error = _parse_json(line)
+    for _, text in islice(_json_texts(path), _NUM_PEEKED_ROWS):
+        if isinstance(text, bytes):
+            value, error = _parse_json(text)
             if error is None:
                 keys |= value.keys()
     return keys
 
 
 def csv_header(path: str) -> list[str]:
-    """The column names of a CSV file. Raises UsageError if it is empty or the first line is no header."""
-    for _, line in _lines(path):
-        if isinstance(line, bytes):
-            with contextlib.suppress(csv.Error):
-                return [name.strip() for name in _parse_csv([line], path)]
-        break
-    raise UsageError(f"expected a header line of column names, got none in {shown(path)}")
+    """The column names of a delimited file, none of one without a byte. Raises UsageError if its first line is no
+    header."""
+    return [] if form_of(path).is_empty else _header(path)[0]
 
 
 def csv_rows(path: str, source: Mapping[str, str], list_names: Collection[str]) -> Iterator[Row]:
-    """Rows of a CSV file with a header (tab separated if named .tsv); `source`: our name -> column.
+    """Rows of a delimited file with a header, by its form (see file_forms); `source`: our name -> column.
 
     An empty cell is null. A cell of a list column is a JSON array or items separated by `|`. Quoted cells may hold
-    line ends. A line that is broken, or that opens a quote nobody closes, costs only itself.
+    line ends. A row that is broken, or that opens a quote nobody closes, costs only itself.
     """
-    header = csv_header(path)
+    form = form_of(path)
+    if form.is_empty:
+        return
+    header, num_lines = _header(path)
     position = {ours: header.index(theirs) for ours, theirs in source.items()}
-    lines = _LookAhead(islice(_lines(path), 1, None))
-    while lines:
-        number, line = lines.take(1)[0]
-        if isinstance(line, str):
-            yield Row(number, 0, error=line)
-            continue
-        if not line.strip():
-            continue
-        cells, error, extra = _csv_cells(line, lines, len(header), path)
-        lines.take(extra)
+    parser = _CsvParser(form.dialect, islice(_lines(path), num_lines, None), len(header))
+    for number, size_bytes, cells, error in parser.rows():
         values: dict[str, Any] | None = None
         if cells is not None:
             try:
                 values = {name: _cell(cells[i], name in list_names) for name, i in position.items()}
             except ValueError as fault:
                 error = f"expected a JSON array or items separated by |, got {fault}"
-        yield Row(number, sum(map(len, cells)) if cells else len(line), values, error)
+        yield Row(number, size_bytes, values, error)
 
 
-def _csv_cells(
-    line: bytes, following: "_LookAhead", num_columns: int, path: str
-) -> tuple[list[str] | None, str | None, int]:
-    """(cells or None, error or None, how many of the following lines belong to the row).
+def _header(path: str) -> tuple[list[str], int]:
+    """(the column names, how many lines of the file they end with)."""
+    dialect, num_lines = form_of(path).dialect, 0
 
-    The parser asks for the next line when it needs it, so a row that never ends is parsed once, not once a line.
-    """
-    taken = 0
+    def lines() -> Iterator[str]:
+        nonlocal num_lines
+        for number, line in islice(_lines(path), _MAX_HEADER_LINES):
+            num_lines = number
+            if isinstance(line, bytes) and number >= dialect.header_line:
+                yield _text(line)
 
-    def lines() -> Iterator[bytes]:
-        nonlocal taken
-        yield line
-        size = len(line)
-        while isinstance(text := following.peek(taken), bytes):
-            size += len(text)
-            taken += 1
-            if size > MAX_CSV_ROW_BYTES or taken >= MAX_CSV_ROW_LINES:
-                return
-            yield text
-
-    try:
-        cells = _parse_csv(lines(), path)
-    except csv.Error as fault:
-        return None, str(fault), 0
-    if len(cells) != num_columns:
-        return None, f"expected {num_columns} cells, got {len(cells)}", 0
-    return cells, None, taken
+    with contextlib.suppress(csv.Error):
+        return [name.strip() for name in dialect.first_row(lines())], num_lines
+    raise UsageError(f"expected a header line of column names, got none in {shown(path)}")
 
 
-def _parse_csv(lines: Iterable[bytes], path: str) -> list[str]:
-    """The first row of the lines. csv.Error if they hold none that ends."""
-    texts = (line.decode("utf-8", "surrogateescape") for line in lines)
-    separator = "\t" if path.lower().removesuffix(".gz").endswith(".tsv") else ","
-    csv.field_size_limit(MAX_LINE_BYTES)
-    try:
-        return next(csv.reader(texts, delimiter=separator, strict=True))
-    except StopIteration:
-        raise csv.Error("expected a row, got none") from None
+class _CsvParser:
+    """The rows of the lines behind a header."""
+
+    def __init__(self, dialect: CsvDialect, lines: Iterator[tuple[int, bytes | str]], num_columns: int):
+        self._dialect, self._num_columns = dialect, num_columns
+        self._lines = _LookAhead(lines)
+        self._last_retried = 0  # the number of the last line that was looked at in vain
+
+    def rows(self) -> Iterator[tuple[int, int, list[str] | None, str | None]]:
+        """(number of its first line, bytes, its cells, None) or, for what is broken, (number, bytes, None, error)."""
+        while self._lines:
+            number, line = self._lines.take(1)[0]
+            if isinstance(line, str):
+                yield number, 0, None, line
+            elif line.strip():
+                cells, error, num_more = self._parse(number, line)
+                self._lines.take(num_more)
+                yield number, sum(map(len, cells)) if cells else len(line), cells, error
+
+    def _parse(self, number: int, line: bytes) -> tuple[list[str] | None, str | None, int]:
+        """(cells or None, error or None, how many of the following lines belong to the row).
+
+        The parser asks for the next line when it needs it, so a row that never ends is parsed once, not once a line.
+        What is broken takes the following lines along if no row is among them: they are the rest of a long cell.
+        """
+        looked_at, is_last = 0, False
+        is_retried = number <= self._last_retried
+        max_bytes = min(_MAX_RETRIED_BYTES if is_retried else MAX_CSV_ROW_BYTES, MAX_CSV_ROW_BYTES)
+        max_lines = min(_MAX_RETRIED_LINES if is_retried else MAX_CSV_ROW_LINES, MAX_CSV_ROW_LINES)
+
+        def lines() -> Iterator[str]:
+            nonlocal looked_at, is_last
+            yield _text(line)
+            size_bytes = len(line)
+            while isinstance(following := self._lines.peek(looked_at), bytes):
+                size_bytes += len(following)
+                looked_at += 1
+                if size_bytes > max_bytes or looked_at >= max_lines:
+                    return
+                yield _text(following)
+            is_last = True
+
+        try:
+            cells = self._dialect.first_row(lines())
+        except csv.Error as fault:
+            error, num_more = str(fault), looked_at if is_last else max(looked_at - 1, 0)
+        else:
+            if len(cells) == self._num_columns:
+                return cells, None, looked_at
+            error, num_more = f"expected {self._num_columns} cells, got {len(cells)}", looked_at
+        if num_more and self._any_is_row(num_more):
+            self._last_retried = max(self._last_retried, number + num_more)
+            num_more = 0
+        return None, error, num_more
+
+    def _any_is_row(self, num_lines: int) -> bool:
+        """Whether one of the following lines is a row by itself: then a stray quote took it in."""
+        following = (self._lines.peek(index) for index in range(num_lines))
+        texts = [_text(line) for line in following if isinstance(line, bytes)]
+        return self._dialect.num_lines_as_wide(texts, self._num_columns) > 0
+
+
+def _text(line: bytes) -> str:
+    return line.decode("utf-8", "surrogateescape")
 
 
 def _cell(text: str, is_list: bool) -> Any:
@@ -167,6 +198,17 @@ def _parse_json(line: bytes) -> tuple[Any, str | None]:
     except ValueError as error:
         return None, str(error)
     return (value, None) if isinstance(value, dict) else (None, f"expected an object, got {type(value).__name__}")
+
+
+def _json_texts(path: str) -> Iterator[tuple[int, bytes | str]]:
+    """(number, text) of each row; (number, error) for a line above MAX_LINE_BYTES."""
+    if form_of(path).is_array:
+        with open_lines(path) as file:
+            yield from array_elements(file, path, MAX_LINE_BYTES)
+    else:
+        for number, line in _lines(path):
+            if isinstance(line, str) or line.strip():
+                yield number, line
 
 
 def _lines(path: str) -> Iterator[tuple[int, bytes | str]]:

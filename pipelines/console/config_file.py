@@ -11,6 +11,7 @@ from typing import Any
 
 from pipelines.console.commands import COMMANDS
 from schemas.errors import UsageError
+from schemas.file_forms import checked_format
 from schemas.quarantine import quote
 
 #: Fields of any command's config: what a file that all commands share may hold. Kept by hand, and equal to the configs
@@ -50,7 +51,7 @@ def read_config_file(path: str | None, config_class: type, command: str) -> dict
     Keys are field names, with `_` or `-`. A table named like the command (`[daily]`) overrides top-level keys; backfill
     and doctor read `[daily]` too, below their own. Keys and tables of other commands are ignored; those of no command
     raise UsageError, as does a value of a wrong type or that is none of a field's choices. Field `columns` (dict) is
-    filled from the table `[columns]` only.
+    filled from the table `[columns]` only; `[format]` is read_format's.
     """
     if path is None:
         return {}
@@ -63,16 +64,29 @@ def read_config_file(path: str | None, config_class: type, command: str) -> dict
             own = _own_table(value, fields, command, path)
         elif name == _LIKE.get(command) and isinstance(value, dict):
             inherited = {key.replace("-", "_"): inner for key, inner in value.items()}
+        elif name == "format":
+            continue
         elif name == "columns" or not isinstance(value, dict):
             shared[name] = value
         elif name not in _commands():
-            raise _unknown(f"[{name}]", "tables [columns] or of a command", path, _commands())
+            raise _unknown(f"[{name}]", "tables [columns], [format] or of a command", path, _commands())
     for name in sorted((shared.keys() | inherited.keys()) - fields.keys() - {"columns"}):
         if name not in SHARED_KEYS:
             raise _unknown(name, "flags of a command", path, SHARED_KEYS)
     given = {name: value for name, value in {**shared, **inherited, **own}.items() if name in fields}
     hints = typing.get_type_hints(config_class)
     return {name: _checked(value, hints[name], fields[name], path) for name, value in given.items()}
+
+
+def read_format(path: str | None, table: str) -> dict[str, str]:
+    """What the TOML file at `path` says of the form of the files of a table: see schemas.file_forms.checked_format.
+    `format = "csv"`, as the flag gives it, is `[format]` with that type."""
+    given = {} if path is None else _load(path).get("format", {})
+    if isinstance(given, str):
+        given = {"type": given}
+    if not isinstance(given, dict):
+        raise UsageError(f"expected a table [format] in {path}, got {quote(given)}")
+    return checked_format(given, table, str(path))
 
 
 def plain_type(hint: Any) -> type:

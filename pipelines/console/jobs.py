@@ -22,16 +22,21 @@ import typing
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from pipelines.console.config_file import plain_type, read_config_file
+from pipelines.console.config_file import plain_type, read_config_file, read_format
 from pipelines.console.exit_codes import exit_code
 from pipelines.console.paths import as_given, check_local, path_fields, with_absolute_paths
 from pipelines.console.terminal import in_words
 from schemas.errors import UsageError
+from schemas.file_forms import TYPES
+from schemas.files import declare
 
 if TYPE_CHECKING:
     from apache_beam.options.pipeline_options import PipelineOptions
 
 ConfigT = TypeVar("ConfigT")
+
+#: The fields of configs that name the files of a table, whose form [format] and --format may tell.
+_TABLE_FIELDS = {"catalog": "catalogue", "engagements": "engagements", "judgements": "judgements"}
 
 
 def flag(
@@ -107,13 +112,17 @@ def _fill(config_class: type[ConfigT], argv: Sequence[str], prog: str, example: 
     """The config, and the flags that are not its own."""
     parser = _parser(config_class, prog, example)
     known, rest = parser.parse_known_args(list(argv))
-    values = {name: value for name, value in vars(known).items() if name != "config" and value not in (None, [])}
+    flags = {name: value for name, value in vars(known).items() if value not in (None, [])}
+    values = {name: value for name, value in flags.items() if name not in ("config", "format")}
     command = prog.split()[-1].rpartition(".")[2]
     check_local(known.config or "", "--config")
     merged = _fill_date({**read_config_file(known.config, config_class, command), **values}, config_class)
     for field in path_fields(config_class):
         source = flag_name(field) if field.name in values else f"{field.name} in {known.config}"
         check_local(merged.get(field.name) or "", source)
+    for name in _TABLE_FIELDS.keys() & merged.keys():
+        form = read_format(known.config, _TABLE_FIELDS[name])
+        merged[name] = declare(merged[name], {**form, "type": known.format} if "format" in flags else form)
     fields = dataclasses.fields(config_class)  # type: ignore[arg-type]
     missing = [
         flag_name(f)
@@ -211,6 +220,8 @@ def _parser(config_class: type, prog: str, example: str) -> argparse.ArgumentPar
     )
     parser.add_argument("--config", help="TOML file with any of these flags; flags override it")
     hints = typing.get_type_hints(config_class)
+    if hints.keys() & _TABLE_FIELDS.keys():
+        parser.add_argument("--format", choices=list(TYPES), help="what input files are whose names do not tell it")
     for field in dataclasses.fields(config_class):
         if field.name == "columns":
             continue

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from urllib.parse import unquote
 
 from schemas.errors import UsageError
-from schemas.files import shown
+from schemas.files import InputPath, declare, declared_form, shown
 from schemas.quarantine import quote
 
 ConfigT = TypeVar("ConfigT")
@@ -22,7 +22,7 @@ _FILE_URI = re.compile(r"\s*file:(?://(?:localhost)?)?(/(?:[^/].*)?)", re.IGNORE
 _LEADING_DOTS = re.compile(r"(?:\./+)*(?:\.\Z)?")
 
 
-class LocalPath(str):
+class LocalPath(InputPath):
     """An absolute path that was relative. `given`: as the call spelled it, for what must not change with the folder
     that a call is made from: the id of a run, and what the run says of its config."""
 
@@ -58,7 +58,7 @@ def absolute(path: str) -> str:
         return path
     below = _LEADING_DOTS.sub("", path, count=1)
     folder = os.getcwd()
-    return LocalPath(os.path.join(folder, below) if below else folder, given=path)
+    return declare(LocalPath(os.path.join(folder, below) if below else folder, given=path), declared_form(path))
 
 
 def as_given(value: Any) -> Any:
@@ -69,7 +69,9 @@ def as_given(value: Any) -> Any:
 def with_date(value: str, date: str) -> str:
     """`value` with the date in place of `{date}`, also in what was given."""
     filled = value.replace("{date}", date)
-    return LocalPath(filled, value.given.replace("{date}", date)) if isinstance(value, LocalPath) else filled
+    if isinstance(value, LocalPath):
+        filled = LocalPath(filled, value.given.replace("{date}", date))
+    return declare(filled, declared_form(value))
 
 
 def path_fields(config_class: type) -> "list[dataclasses.Field[Any]]":

@@ -25,7 +25,16 @@ from schemas.duplicates import resolve_duplicates
 from schemas.errors import printable
 from schemas.files import expand_inputs
 from schemas.quarantine import Rejection
-from schemas.reading import check_columns, column_names, count_rows, format_of, plan_slices, read_slice, relative_names
+from schemas.reading import (
+    check_columns,
+    column_names,
+    count_rows,
+    format_of,
+    plan_slices,
+    read_slice,
+    relative_names,
+    unusual_forms,
+)
 from schemas.tables import CATALOGUE
 from schemas.validation import validate_catalogue
 
@@ -50,10 +59,11 @@ def check_input(table: str, spec: str, date: str | None, finding: Finding) -> tu
         files = expand_inputs(spec, date)
         for path in files:
             format_of(path)
-        num_rows = count_rows(files)
+        num_rows, forms = count_rows(files), unusual_forms(files)
         size = sum(Path(path).stat().st_size for path in files)
         finding.looked_at += (
             f"{', ' if finding.looked_at else ''}{table}: {len(files)} files, {num_rows:,} rows, {size:,} bytes"
+            f"{f' ({forms})' if forms else ''}"
         )
         if num_rows == 0:
             finding.fail(f"expected rows in the {table} {brief(spec)}, got none: see the export", EXIT_THRESHOLD)

@@ -1,6 +1,7 @@
 """Atomic writes, containment, listing of inputs."""
 
 import os
+import pickle
 import stat
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from schemas.files import (
     atomic_write,
     check_sha256,
     copy_folder,
+    declare,
+    declared_form,
     expand_inputs,
     read_json,
     read_sealed_json,
@@ -188,3 +191,43 @@ def test_a_folder_whose_name_has_glob_characters_is_meant_itself(tmp_path: Path,
         "[x]/*.csv": ["[x]/d.csv"],
     }.items():
         assert [os.path.relpath(path, folder) for path in expand_inputs(f"{folder}/{spec}")] == expected
+
+
+def test_what_lies_beside_data_and_is_none_is_skipped(tmp_path: Path) -> None:
+    others = ["README", "readme.TXT", "README_de.html", "LICENSE", "licence.txt", "NOTICE", "part-0.csv.crc", "a.md"]
+    others += ["c.sha256", "SHA256SUMS", "Thumbs.db", "_SUCCESS", ".part-0.csv.crc"]
+    data = ["part-0.csv", "licenses.csv", "notices", "readmes.json"]
+    for name in [*others, *data]:
+        (tmp_path / name).touch()
+    assert {os.path.basename(path) for path in expand_inputs(str(tmp_path))} == set(data)
+    assert {os.path.basename(path) for path in expand_inputs(f"{tmp_path}/*")} == set(data)
+    assert expand_inputs(f"{tmp_path}/README") == [f"{tmp_path}/README"]  # named outright
+
+
+@pytest.mark.parametrize(
+    ("kind", "mark", "part"),
+    [
+        ("Delta Lake", "_delta_log/00000000000000000000.json", "part-0.parquet"),
+        ("Iceberg", "metadata/v1.metadata.json", "data/part-0.parquet"),
+        ("Hudi", ".hoodie/hoodie.properties", "day=1/part-0.parquet"),
+    ],
+)
+def test_the_folder_of_a_table_is_refused_by_name(tmp_path: Path, kind: str, mark: str, part: str) -> None:
+    for name in (mark, part):
+        (tmp_path / "shop" / "products" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "shop" / "products" / name).touch()
+    (tmp_path / "shop" / "log.csv").touch()
+    for spec in ("shop/products", f"shop/products/{part}", "shop", "shop/*", f"shop/products/{os.path.dirname(part)}"):
+        with pytest.raises(UsageError, match=rf"the {kind} table .*products': .*deltalake, pyiceberg"):
+            expand_inputs(str(tmp_path / spec))
+    assert expand_inputs(str(tmp_path / "shop" / "log.csv")) == [str(tmp_path / "shop" / "log.csv")]
+
+
+def test_what_is_declared_of_a_path_goes_with_its_files(tmp_path: Path) -> None:
+    (tmp_path / "part-0").touch()
+    form = {"type": "csv"}
+    for spec in (tmp_path, tmp_path / "part-0", tmp_path / "part*"):
+        (found,) = expand_inputs(declare(str(spec), form))
+        assert declared_form(found) == form
+        assert declared_form(pickle.loads(pickle.dumps(found))) == form
+    assert declared_form(expand_inputs(str(tmp_path))[0]) == {}

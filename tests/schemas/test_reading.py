@@ -205,8 +205,6 @@ def test_json_column_may_be_absent_from_a_row_but_not_from_all(tmp_path: Path) -
     assert values(read_all(path, {"title": "name"}), "title") == [None, "mug"]
     with pytest.raises(UsageError, match="'maker' for brand, got item_id, name"):
         check_columns([str(path)], {"brand": "maker"})
-    with pytest.raises(UsageError, match="an array"):
-        check_columns([str(write_lines(tmp_path / "d.json", [b'[{"item_id": "a"}]']))], {})
 
 
 def test_a_missing_column_is_told_with_what_may_be_meant(tmp_path: Path) -> None:
@@ -217,10 +215,6 @@ def test_a_missing_column_is_told_with_what_may_be_meant(tmp_path: Path) -> None
 
     assert "is it 'itemID'? then map it, in the config: [columns] item_id = 'itemID'" in told("a.csv", b"itemID,title")
     assert told("b.csv", b"sku,title").endswith('[columns] item_id = "your name"')
-    assert told("c.csv", b"item_id;title;images").endswith(
-        "that is one column; if ';' is to separate several, write commas (in a .tsv tabs) in its place"
-    )
-    assert "if ',' is to separate several" in told("d.tsv", b"item_id,title")
 
 
 def test_hive_folders_give_columns_that_the_file_lacks(tmp_path: Path) -> None:
@@ -247,9 +241,10 @@ def test_table_columns_of_a_config() -> None:
 
 
 def test_unknown_extension_and_damaged_files(tmp_path: Path) -> None:
-    (tmp_path / "c.txt").write_text("x")
-    with pytest.raises(UsageError, match=r"c\.txt"):
-        plan_slices([str(tmp_path / "c.txt")])
+    for name in ("c.dat", "c", "c.parquet.gz"):
+        (tmp_path / name).write_text("x")
+        with pytest.raises(UsageError, match=f"{name}.*--format csv"):
+            plan_slices([str(tmp_path / name)])
     (tmp_path / "c.parquet").write_bytes(b"PAR1 no PAR1")
     with pytest.raises(CorruptFileError, match=r"c\.parquet"):
         plan_slices([str(tmp_path / "c.parquet")])

@@ -128,11 +128,11 @@ def test_the_caps_on_pictures_are_those_of_the_run(catalogue, tmp_path):
 
 
 def test_inputs_that_are_not_there(tmp_path):
-    (tmp_path / "catalog.txt").write_text("x")
+    (tmp_path / "catalog.dat").write_text("x")
     pq.write_table(pa.table({"item_id": pa.array([], pa.string())}), tmp_path / "empty.parquet")
     for name, message in (
         ("none.parquet", "nothing is found"),
-        ("catalog.txt", "ends in"),
+        ("catalog.dat", "ends in"),
         ("empty.parquet", "expected rows"),
     ):
         found = by_name(diagnose(DoctorConfig(catalog=f"{tmp_path}/{name}")))
@@ -162,7 +162,7 @@ def test_a_column_that_the_published_run_had_values_in_and_the_catalogue_lost(ow
 
 
 def test_a_catalogue_whose_rows_are_all_rejected_is_told_with_its_reason(tmp_path, capsys):
-    (tmp_path / "c.csv").write_bytes("item_id,titel,images\na,tasse,rot é.jpg\nb,hut,é.jpg\n".encode("latin-1"))
+    (tmp_path / "c.csv").write_bytes("item_id,titel,images\nÿ1,tasse,rot.jpg\nÿ2,hut,ÿ.jpg\n".encode("latin-1"))
     assert main(["--catalog", f"{tmp_path}/c.csv", "--image-root", str(tmp_path)]) == 3
     lines = capsys.readouterr().out.splitlines()
     assert "first rows list no picture" not in "".join(lines)

@@ -1,0 +1,201 @@
+"""The form of an input file: what it is, how it is packed, encoded and delimited; told by its name and first bytes, or
+said by the call.
+
+Each part of a folder is looked at for itself, and the whole of it is read by what was found. What the call says
+([format] of a config, --format) goes before what is found; only for the kind of file a known name goes before both.
+"""
+
+import codecs
+import functools
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from schemas.csv_dialects import SEPARATORS, USUAL_DIALECT, CsvDialect, check_dialect, recognised_dialect
+from schemas.errors import CorruptFileError, UsageError
+from schemas.files import declared_form, shown
+from schemas.quarantine import quote
+from schemas.text_streams import compression_of, encoding_of, open_unpacked, open_utf8
+
+#: What --format may say, and the kind of file and the separator that it means.
+TYPES = {"csv": "csv", "tsv": "csv", "json": "json", "parquet": "parquet", "rss": "rss"}
+_DIALECT_KEYS = ("separator", "quote", "escape")
+_TABLES = ("catalogue", "engagements", "judgements")
+_NAMED = {
+    **dict.fromkeys((".parquet", ".pq"), "parquet"),
+    **dict.fromkeys((".jsonl", ".ndjson", ".json"), "json"),
+    **dict.fromkeys((".csv", ".tsv"), "csv"),
+    **dict.fromkeys((".xml", ".rss", ".atom"), "rss"),
+}
+#: Its name says that it is text, no more.
+_TEXT = ".txt"
+_PACKED = (".gz", ".gzip", ".zst", ".zstd")
+_SAMPLE_BYTES = 256 << 10
+_NO_TEXT = {
+    b"PK\x03\x04": "a ZIP archive, as Excel's workbooks are: unpack it, or save the sheet as CSV",
+    b"\xd0\xcf\x11\xe0": "a workbook of an old Excel: save the sheet as CSV",
+    b"BZh91AY&SY": "a bzip2 archive: unpack it",
+    b"\xfd7zXZ\0": "an xz archive: unpack it",
+    b"PAR1": "a Parquet file: let its name end in .parquet",
+}
+
+
+@dataclass(frozen=True)
+class FileForm:
+    """kind: "parquet", "json", "csv" or "rss" (also Atom). returns: its lines end in carriage returns alone. is_array:
+    its JSON is one array. is_empty: a text of nothing but blanks, which has no rows and no columns."""
+
+    kind: str
+    compression: str = ""
+    encoding: str = "utf-8"
+    returns: bool = False
+    is_array: bool = False
+    is_empty: bool = False
+    dialect: CsvDialect = USUAL_DIALECT
+
+
+def form_of(path: str) -> FileForm:
+    """The form of a file, which expand_inputs found: looked at once a process, as long as the file stays as it is.
+
+    Raises UsageError for a name that does not tell what the file is, where the call does not either.
+    """
+    kind, suffix = _kind_by_name(path), _suffix(path)
+    if kind is None and suffix != _TEXT:
+        raise UsageError(
+            f"expected a file name that ends in {' '.join([*_NAMED, _TEXT])} (text also with {' '.join(_PACKED)}), got "
+            f"{quote(str(path))}: rename it, say what it is (--format {'|'.join(TYPES)}), or let its name start with _ "
+            "to have it skipped"
+        )
+    if kind == "parquet":
+        return FileForm("parquet")
+    try:
+        status = os.stat(path)
+        return _form_of_text(str(path), status.st_mtime_ns, status.st_size, kind, tuple(declared_form(path).items()))
+    except OSError as error:
+        raise CorruptFileError(f"expected a readable file, got {quote(str(error))} at {shown(path)}") from error
+
+
+def checked_format(table: Mapping[str, Any], name: str, where: str) -> dict[str, str]:
+    """What a config's [format] says of the files of a table (catalogue, engagements or judgements).
+
+    Keys directly in [format] are for all tables; [format.engagements] and so on add to them or override them. Raises
+    UsageError for a key or a value that means nothing.
+    """
+    flat = {key: value for key, value in table.items() if key not in _TABLES}
+    for key in _TABLES:
+        if not isinstance(table.get(key, {}), Mapping):
+            raise UsageError(f"expected a table [format.{key}] in {where}, got {quote(table[key])}")
+    given = {**flat, **table.get(name, {})}
+    unknown = sorted(given.keys() - {"type", "encoding", *_DIALECT_KEYS})
+    if unknown or not all(isinstance(value, str) for value in given.values()):
+        raise UsageError(
+            f"expected type, separator, quote, escape or encoding, each a text, or tables of {', '.join(_TABLES)} in "
+            f"[format] of {where}, got {', '.join(map(quote, unknown)) or quote(given)}"
+        )
+    if given.get("type", "csv") not in TYPES:
+        raise UsageError(f"expected one of {', '.join(TYPES)} for the format in {where}, got {quote(given['type'])}")
+    if given.get("escape") == given.get("quote", USUAL_DIALECT.quote):
+        given["escape"] = ""  # a quote before a quote is a doubled one
+    check_dialect({key: given[key] for key in _DIALECT_KEYS if key in given}, f"[format] of {where}")
+    if "encoding" in given:
+        given["encoding"] = _encoding_name(given["encoding"], where)
+    return given
+
+
+def forms_in_words(files: Sequence[str], names: Sequence[str]) -> str:
+    """What was recognised of the files whose form is not the usual one of their names; "" if there is none.
+
+    names: what to call each. "items.csv: semicolons, UTF-16", or for several of a form the first and how many more.
+    """
+    alike: dict[str, list[str]] = {}
+    for path, name in zip(files, names, strict=True):
+        if words := _in_words(path, form_of(path)):
+            alike.setdefault(words, []).append(name)
+    return "; ".join(
+        f"{shown(found[0])}{f' and {len(found) - 1:,} more' if len(found) > 1 else ''}: {words}"
+        for words, found in alike.items()
+    )
+
+
+def _in_words(path: str, form: FileForm) -> str:
+    if form.is_empty:
+        return "empty, no rows"
+    words = []
+    if form.kind == "csv":
+        dialect, usual = form.dialect, "\t" if _suffix(path) == ".tsv" else ","
+        if dialect.separator != usual:
+            words.append(SEPARATORS.get(dialect.separator, f"cells separated by {quote(dialect.separator)}"))
+        if dialect.quote != '"':
+            words.append(f"quoted by {dialect.quote}" if dialect.quote else "quotes are data")
+        if dialect.escape:
+            words.append(f"escaped by {dialect.escape}")
+    if form.is_array:
+        words.append("one JSON array")
+    if form.encoding not in ("utf-8", ""):
+        words.append(form.encoding.upper().removesuffix("-LE").removesuffix("-BE").replace("CP", "cp"))
+    if form.returns:
+        words.append("lines end in carriage returns")
+    packed = {"gzip": (".gz", ".gzip"), "zstd": (".zst", ".zstd"), "": ()}[form.compression]
+    if packed and not path.lower().endswith(packed):
+        words.append(form.compression)
+    elif not packed and path.lower().endswith(_PACKED):
+        words.append("not compressed")
+    return ", ".join(words)
+
+
+def _encoding_name(name: str, where: str) -> str:
+    """As Python names it."""
+    try:
+        "".encode(name)  # also refuses codecs of bytes
+        found = codecs.lookup(name).name
+    except (LookupError, ValueError) as error:
+        raise UsageError(f"expected the name of an encoding in {where}, got {quote(name)}") from error
+    return found.removesuffix("-sig")
+
+
+def _suffix(path: str) -> str:
+    name = path.lower()
+    packed = next((end for end in _PACKED if name.endswith(end)), "")
+    return os.path.splitext(name.removesuffix(packed))[1]
+
+
+def _kind_by_name(path: str) -> str | None:
+    """By the name, or where it does not tell by what the call says; None if neither does."""
+    kind = _NAMED.get(_suffix(path), TYPES.get(declared_form(path).get("type", "")))
+    return None if kind == "parquet" and path.lower().endswith(_PACKED) else kind
+
+
+@functools.lru_cache(maxsize=1 << 16)
+def _form_of_text(
+    path: str, mtime_ns: int, num_bytes: int, kind: str | None, declared: tuple[tuple[str, str], ...]
+) -> FileForm:
+    given, compression = dict(declared), compression_of(path)
+    with open_unpacked(path, compression) as file:
+        sample = file.read(_SAMPLE_BYTES)
+    for magic, what in _NO_TEXT.items():
+        if sample.startswith(magic):
+            raise UsageError(f"expected text, got {what} ({shown(path)})")
+    if kind == "rss":  # whose first line tells the encoding to the parser of XML
+        return FileForm("rss", compression, given.get("encoding", ""), is_empty=not sample)
+    encoding = given.get("encoding") or encoding_of(sample, path, compression, kind in ("csv", None))
+    with open_utf8(path, compression, encoding, returns=False) as file:
+        start_of_text = file.read(_SAMPLE_BYTES)
+    is_cut = len(start_of_text) == _SAMPLE_BYTES
+    text = start_of_text.decode("utf-8", "replace").removeprefix("\ufeff")
+    start = text.lstrip()[:1]
+    if kind is None:
+        kind = {"<": "rss", "{": "json", "[": "json"}.get(start, "csv")
+        if kind != "csv":
+            return _form_of_text(path, mtime_ns, num_bytes, kind, declared)
+    line_end = next((end for end in text if end in "\r\n"), "\n")
+    returns = line_end == "\r" and "\r\n" not in text[: text.index("\r") + 3]
+    form = FileForm(kind, compression, encoding, returns, kind == "json" and start == "[", not start and not is_cut)
+    if kind == "json" or form.is_empty:
+        return form
+    lines = text.replace("\r", "\n") if returns else text
+    if is_cut and "\n" in lines:
+        lines = lines[: lines.rindex("\n") + 1]  # what is cut off within a line would seem broken
+    usual = "\t" if _suffix(path) == ".tsv" or given.get("type") == "tsv" else ","
+    dialect = recognised_dialect(lines, usual, {key: given[key] for key in _DIALECT_KEYS if key in given})
+    return FileForm(kind, compression, encoding, returns, dialect=dialect)

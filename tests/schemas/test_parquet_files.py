@@ -1,0 +1,67 @@
+"""Parquet files: a page that does not fit its checksum, and a time that no unit holds, are refused."""
+
+import struct
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from schemas.errors import CorruptFileError
+from schemas.reading import plan_slices, read_slice
+from schemas.tables import ENGAGEMENTS
+
+#: As a Julian day.
+_UNIX_EPOCH = 2_440_588
+
+
+def read(path: Path, name: str, schema: pa.Schema = ENGAGEMENTS) -> list[Any]:
+    raws = [raw for part in plan_slices([str(path)]) for raw in read_slice(part, {}, schema)]
+    return [value for raw in raws for value in raw.table[name].to_pylist()]
+
+
+def log(times: list[datetime | None]) -> pa.Table:
+    count = len(times)
+    texts = {name: [name] * count for name in ("item_id", "surface", "action")}
+    return pa.table({"timestamp": pa.array(times, pa.timestamp("us")), **texts})
+
+
+@pytest.mark.parametrize("version", ["1.0", "2.0"])
+@pytest.mark.parametrize("dictionary", [True, False])
+def test_a_page_with_a_flipped_bit_is_refused(tmp_path: Path, version: str, dictionary: bool) -> None:
+    path = tmp_path / "c.parquet"
+    table = log([datetime(2026, 1, 1)] * 3).set_column(1, "item_id", [["title 0001", "title 0002", "title 0003"]])
+    options = {"compression": "none", "data_page_version": version, "use_dictionary": dictionary}
+    pq.write_table(table, path, write_page_checksum=True, **options)
+    assert read(path, "item_id") == ["title 0001", "title 0002", "title 0003"]
+    place = path.read_bytes().index(b"title 0002")
+    with open(path, "r+b") as file:
+        file.seek(place)
+        file.write(b"u")
+    with pytest.raises(CorruptFileError, match=r"checksum.*c\.parquet"):
+        read(path, "item_id")
+
+
+def test_int96_is_right_where_nanoseconds_do_not_reach(tmp_path: Path) -> None:
+    times = [datetime(1, 1, 1), datetime(2026, 1, 1, 1, 2, 3, 456_789), datetime(9999, 12, 31), None]
+    pq.write_table(log(times), tmp_path / "c.parquet", use_deprecated_int96_timestamps=True)
+    assert read(tmp_path / "c.parquet", "timestamp") == times
+
+
+@pytest.mark.parametrize("days", [1 - _UNIX_EPOCH, 106_751_990, 106_751_992, 2**31 - 1 - _UNIX_EPOCH, -1 - _UNIX_EPOCH])
+def test_int96_that_no_microseconds_hold_is_refused(tmp_path: Path, days: int) -> None:
+    path, day = tmp_path / "c.parquet", datetime(2026, 1, 1)
+    pq.write_table(log([day]), path, use_deprecated_int96_timestamps=True, compression="none", use_dictionary=False)
+    written = struct.pack("<qi", 0, _UNIX_EPOCH + (day - datetime(1970, 1, 1)).days)
+    data = path.read_bytes()
+    assert data.count(written) == 1
+    path.write_bytes(data.replace(written, struct.pack("<qi", 0, _UNIX_EPOCH + days)))
+    (part,) = plan_slices([str(path)])
+    if days in (1 - _UNIX_EPOCH, 106_751_990):
+        (raw,) = read_slice(part, {}, ENGAGEMENTS)
+        assert raw.table["timestamp"].cast(pa.int64()).to_pylist() == [days * 86_400_000_000]
+    else:
+        with pytest.raises(CorruptFileError, match=r"INT96.*'timestamp'.*c\.parquet"):
+            list(read_slice(part, {}, ENGAGEMENTS))
