@@ -19,7 +19,7 @@ class TrainingConfig:
     """How to train. Zero means "choose": evaluate_every = an epoch, at least a tenth of the run; checkpoint_every = a
     fifth of the run.
 
-    epochs: passes over the training pairs (see PairStream.steps_per_epoch), stretched to min_steps.
+    epochs: passes over the log (see PairStream.steps_per_epoch), stretched to min_steps.
     num_negatives: random negatives a step; None: as many as the batch. patience: evaluations without a better one
     before training stops; 0: never. frozen: prefixes of parameter names that stay as they are ("hash_embedder").
     correction, joint, in_batch_negatives, random_negatives, nested_dims: see model.losses.

@@ -100,8 +100,12 @@ class PairStream:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Steps that hold as many pairs as all tasks together have (capped repeats included), rounded up."""
-        return -(-sum(len(walk) for walk in self._walks) // self.batch_size)
+        """Steps that hold as many pairs of the log as it has (capped repeats included), rounded up; without a log, of
+        pseudo-queries. They are a help for the others, and do not make a training longer."""
+        of_log = [number for number, name in enumerate(self._names) if name != PSEUDO_TASK]
+        counted = of_log or range(len(self._names))
+        num_pairs = sum(len(self._walks[number]) for number in counted)
+        return -(-num_pairs // sum(self._shares[number] for number in counted))
 
     def item_probabilities(self) -> np.ndarray:
         """float64 [num_items]: how probable each item is in a place of the batch, over tasks by their shares."""

@@ -69,7 +69,7 @@ class TrainingFlags(Acceptance, LogThresholds):
     )
     frequencies: str = flag(default="exact", choices=("exact", "sketch"), help="how pairs are counted for logQ")
     num_buckets: int = flag(default=0, help="buckets of a new store; 0 chooses about 3,000 rows a bucket")
-    epochs: float = flag(default=TrainingConfig.epochs, help="passes over the pairs, at most")
+    epochs: float = flag(default=TrainingConfig.epochs, help="passes over the log (without one, over the pseudo-queries), at most")
     min_steps: int = flag(default=TrainingConfig.min_steps, help="epochs are stretched to so many steps")
     batch_size: int = flag(default=TrainingConfig.batch_size, help="pairs a step")
     learning_rate: float = flag(default=TrainingConfig.learning_rate, help="peak learning rate of the dense weights")

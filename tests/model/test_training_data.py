@@ -172,6 +172,8 @@ def test_a_batch_holds_the_share_of_pseudo_queries() -> None:
     )
     assert np.bincount(stream.batch(3).task_B).tolist() == [35, 15]
     np.testing.assert_allclose(stream.item_probabilities().sum(), 1)
+    of_log = int(np.minimum(pairs.count_P[:100], 10).sum())
+    assert stream.steps_per_epoch == -(-of_log // 35), "pseudo-queries do not make a training longer"
 
 
 class _Pairs(SimpleNamespace):
@@ -285,7 +287,7 @@ def test_a_small_catalogue_is_its_own_set_of_negatives(data: TrainingData) -> No
     assert batch.items_U[batch.negative_M].tolist() == list(range(96))
 
 
-def test_an_epoch_holds_as_many_pairs_as_all_tasks(data: TrainingData) -> None:
+def test_an_epoch_holds_as_many_pairs_as_the_log(data: TrainingData) -> None:
     stream = _stream(data)
     total = int(np.minimum(data.train.count_P, 2).sum())
     assert stream.steps_per_epoch == -(-total // 50)
