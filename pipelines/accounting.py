@@ -45,7 +45,16 @@ def account_users(users: dict[str, int]) -> dict[str, int]:
     actions read = used + skipped, each for one reason;
     users = reused + computed;  computed = changed + new;  yesterday's = reused + changed + gone.
     """
-    left_out = ("quarantined", "after_date", "other_actions", "without_user", "too_old", "item_unknown", "over_cap")
+    left_out = (
+        "quarantined",
+        "after_date",
+        "other_actions",
+        "without_user",
+        "too_old",
+        "equal",
+        "item_unknown",
+        "over_cap",
+    )
     counts = {
         "actions_read": users.get("rows_read", 0),
         "actions_used": users.get("rows_used", 0),

@@ -47,7 +47,7 @@ from schemas.files import write_sealed_json
 from schemas.quarantine import quote
 
 #: Part of the calibration file: raise it when the same data give another curve.
-CODE_VERSION = 4
+CODE_VERSION = 5
 MIN_USER_DAYS = 20
 #: What the file tells of the best alpha of a number of samples.
 _BEST_FIELDS = (

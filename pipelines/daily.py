@@ -81,7 +81,7 @@ class DailyConfig(GateThresholds, Acceptance, UserSettings):
     max_picture_bytes: int = flag(default=DEFAULT_LIMITS.max_bytes, help="larger picture files are quarantined")
     max_picture_pixels: int = flag(default=DEFAULT_LIMITS.max_pixels, help="pictures of more pixels are quarantined")
     users: bool = flag(default=True, help="several vectors per user (PinnerSage), where there are --engagements")
-    columns: dict[str, str] = flag(default={}, help="our column name -> the shop's (table [columns] of --config)")
+    columns: dict[str, Any] = flag(default={}, help="our column name -> the shop's (table [columns] of --config)")
 
 
 def run(config: DailyConfig, options: PipelineOptions) -> dict[str, Any]:

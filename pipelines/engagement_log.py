@@ -20,13 +20,14 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from model.split import end_of_day_us
 from pipelines.console.jobs import flag, print_summary
 from pipelines.console.progress import Progress
-from pipelines.log_rows import LEFT_OUT, LOG_STAGE, LogUse, RejectedRows
+from pipelines.log_rows import LEFT_OUT, LOG_STAGE, LogUse, RejectedRows, near_in_words
 from pipelines.shared import Shared, closed_after_job
 from pipelines.transforms.process_units import ProcessUnits, UnitStage
 from pipelines.transforms.read_engagements import slice_unit
 from pipelines.unit_files import manifest_path
 from pipelines.units import Unit, UnitWriter, finished_sidecar, read_stage_manifest, write_stage_manifest
 from pipelines.user_vectors import vectors_source
+from schemas.column_spec import Columns
 from schemas.columns import table_columns
 from schemas.files import expand_inputs
 from schemas.hashing import fingerprint
@@ -40,7 +41,7 @@ from schemas.reading import (
     read_slice,
     unusual_forms,
 )
-from schemas.tables import ENGAGEMENTS
+from schemas.tables import ENGAGEMENTS, UNREADABLE
 from schemas.validation import validate_engagements
 
 #: Part of the fingerprint: raise it when the same log gives other counts.
@@ -66,7 +67,7 @@ class LogSource:
     end_us: as of LogUse."""
 
     slices: Mapping[str, FileSlice]
-    columns: Mapping[str, str]
+    columns: Columns
     item_files: tuple[str, ...]
     end_us: int | None
 
@@ -89,6 +90,7 @@ class LogStage(UnitStage):
             counted.add(rejected)
             rejections += rejected
             writer.counts["rows_read"] += read["rows_read"]
+            writer.counts.update(_mended(read))
             progress.advance(read["rows_read"])
         writer.counts.update(use.counts(_ITEM_IDS.get(self.source.item_files)), rows_quarantined=0, **counted.values())
         writer.quarantine(rejections)
@@ -123,8 +125,16 @@ def run(config: LogConfig, options: PipelineOptions) -> dict[str, Any]:
     if unfinished:
         counts = manifest["counts"]
         left_out = {name: counts[name] for name in LEFT_OUT if counts.get(name)}
-        print_summary(LOG_STAGE, {name: counts.get(name, 0) for name in _SHOWN} | left_out, started_s, config.run)
+        shown = {name: counts.get(name, 0) for name in _SHOWN} | left_out | _mended(counts)
+        print_summary(LOG_STAGE, shown, started_s, config.run)
+        if near := near_in_words(counts):
+            print(f"{LOG_STAGE}: WARNING: {near}", flush=True)
     return manifest
+
+
+def _mended(counts: Mapping[str, int]) -> dict[str, int]:
+    """What was cut from cells, or could not be read of them, in rows that stayed."""
+    return {name: count for name, count in counts.items() if name == "ids_trimmed" or name.startswith(UNREADABLE)}
 
 
 def _items(config: LogConfig) -> tuple[tuple[str, ...], Any]:

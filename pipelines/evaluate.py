@@ -60,7 +60,7 @@ class EvaluateConfig(LogThresholds):
         "seed; 0: no such baselines",
     )
     json: bool = flag(default=False, help="print JSON")
-    columns: dict[str, str] = flag(default={}, help="our column name -> yours (table [columns] of --config)")
+    columns: dict[str, Any] = flag(default={}, help="our column name -> yours (table [columns] of --config)")
 
 
 def evaluate_run(run: Path, model: Path, **asked: Any) -> dict[str, Any]:

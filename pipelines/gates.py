@@ -28,7 +28,7 @@ from pipelines.gating.checks import (
 )
 from pipelines.gating.fields import check_fields
 from pipelines.gating.gated_run import DAMAGE, STAGES, GatedRun
-from pipelines.gating.log import check_log
+from pipelines.gating.log import check_actions, check_log
 from pipelines.gating.results import (
     ACCEPTED,
     FAILED,
@@ -232,6 +232,7 @@ def _compare(
         "coverage_pictures": lambda: check_coverage("pictures", *counts("features"), thresholds),
         "recall": lambda: check_recall(today.metrics(), yesterday.metrics(), thresholds),
         "users_count": lambda: check_users_count(today.user_counts(), yesterday.user_counts(), thresholds),
+        "log_actions": lambda: check_actions(today.log_counts(), yesterday.log_counts(), thresholds),
     }
     of_vectors: dict[str, Callable[[], GateResult]] = {
         "coverage": lambda: check_kept(today, yesterday, thresholds),

@@ -30,11 +30,15 @@ from model.searched_index import BACKENDS, SEARCHED
 from model.voyager_index import require_voyager
 from pipelines.console.jobs import flag, main_of, print_summary
 from pipelines.console.progress import Progress
+from pipelines.evaluation.inputs import read_query_rows
+from pipelines.gating.log import require_sound_log
+from pipelines.gating.thresholds import LogThresholds
 from pipelines.index_folder import TIMES_FILE, describe_refined, read_times, write_index_folder, write_refined_folder
 from pipelines.index_queries import AskedQueries, plan_queries
 from pipelines.transforms.process_units import ProcessUnits, UnitStage
 from pipelines.unit_files import manifest_path, remove_unit, sidecar_path
 from pipelines.units import Unit, UnitWriter, read_stage_manifest, write_stage_manifest
+from schemas.columns import table_columns
 from schemas.embeddings import read_embeddings, read_embeddings_metadata, validate_embeddings
 from schemas.errors import CorruptFileError, UsageError
 from schemas.files import check_sha256, read_json, write_json
@@ -49,7 +53,7 @@ REFINED_CODE_VERSION = 1
 
 
 @dataclass(frozen=True, kw_only=True)
-class IndexConfig:
+class IndexConfig(LogThresholds):
     """Builds the Annoy index of a run's embeddings and measures its recall against exact search."""
 
     run: str = flag(path=True, help="run folder with finished embeddings")
@@ -78,9 +82,10 @@ class IndexConfig:
     reuse_from: str | None = flag(
         path=True, default=None, help="earlier run folder whose index is copied if vectors and queries are equal"
     )
-    columns: dict[str, str] = flag(default={}, help="our column name -> yours (table [columns] of --config)")
+    columns: dict[str, Any] = flag(default={}, help="our column name -> yours (table [columns] of --config)")
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not 0 <= self.target_recall <= 1 or self.max_trees < 1 or self.max_search_k < 1:
             raise UsageError(
                 "expected --target-recall from 0 to 1, --max-trees >= 1 and --max-search-k >= 1, got "
@@ -288,10 +293,19 @@ def _fingerprint(config: IndexConfig, embeddings: dict[str, Any], queries: Asked
     return fingerprint(parts)
 
 
+def run_alone(config: IndexConfig, options: PipelineOptions) -> None:
+    """The job as a command of its own, with the gate of the log: ThresholdError if too much of it is rejected."""
+    if config.engagements is not None:
+        columns = table_columns(config.columns, "engagements")
+        _, _, rejected = read_query_rows(config.engagements, config.date, columns)
+        require_sound_log(rejected, config, "the index is chosen by its queries")
+    run(config, options)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line of the job; returns its exit code."""
     example = "itemsage index --run scratch --target-recall 0.98"
-    return main_of(IndexConfig, run, argv, "itemsage index", example)
+    return main_of(IndexConfig, run_alone, argv, "itemsage index", example)
 
 
 if __name__ == "__main__":

@@ -6,14 +6,16 @@
 
 Counts of the manifest: rows_read = rows_written + rows_collapsed + rows_quarantined. Pictures and texts are counted in
 written rows: pictures_listed (kept, at most 20 a row), pictures_cut_off (listed beyond them), pictures_empty (null or
-blank URIs, dropped) and texts_truncated.
+blank URIs, dropped), texts_truncated, and, where there are any, ids_trimmed, cells_unreadable:<field> (see
+schemas.validation) and ids_not_nfc: in another Unicode form than the composed one.
 A row with neither text nor picture is a valid row; the features stage judges it.
 """
 
 import sys
 import time
+import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -36,11 +38,13 @@ from pipelines.units import (
     read_stage_manifest,
     write_stage_manifest,
 )
+from schemas.column_spec import Columns
 from schemas.columns import table_columns
 from schemas.duplicates import resolve_duplicates
 from schemas.errors import CorruptFileError, ThresholdError, UsageError
 from schemas.files import expand_inputs, read_sealed_json
 from schemas.hashing import fingerprint
+from schemas.quarantine import quote
 from schemas.reading import (
     FileSlice,
     check_columns,
@@ -51,11 +55,13 @@ from schemas.reading import (
     unusual_forms,
 )
 from schemas.tables import CATALOGUE, ITEMS, TEXT_FIELDS
-from schemas.validation import Limits
+from schemas.validation import Limits, catalogue_counts
 
 STAGE = "items"
 #: Part of the fingerprint: raise it when the same input gives other rows or counts.
 CODE_VERSION = 4
+#: Ids in two Unicode forms that a warning names.
+_NAMED_FORMS = 5
 MIN_BUCKETS = 4
 ROWS_PER_BUCKET = 3_000
 CATALOG_HELP = (
@@ -89,7 +95,7 @@ class IngestPlan:
     unusual_forms of the files."""
 
     run: str
-    columns: Mapping[str, str]
+    columns: Columns
     limits: Limits
     file_names: Sequence[str]
     forms: str
@@ -172,6 +178,8 @@ def run(config: IngestConfig, options: PipelineOptions) -> dict[str, Any]:
         Progress.close_shared(STAGE)
         manifest = _finish(plan, config)
     print_summary(STAGE, manifest["counts"], started_s, f"{config.run}/{STAGE}")
+    if manifest["counts"].get("ids_not_nfc"):
+        _warn_of_forms(config.run, list(manifest["units"]))
     return manifest
 
 
@@ -194,14 +202,31 @@ def write_bucket(writer: UnitWriter, pieces: Iterable[bytes], file_names: Sequen
         rows_collapsed=num_collapsed,
         rows_quarantined=0,
         pictures_listed=pc.sum(pc.list_value_length(items["images"])).as_py() or 0,
-        **{
-            name: pc.sum(items[name]).as_py() or 0 for name in ("pictures_cut_off", "pictures_empty", "texts_truncated")
-        },
+        **catalogue_counts(items),
     )
+    if num_other_form := len(ids_of_other_form(items["item_id"])):
+        writer.counts["ids_not_nfc"] = num_other_form
     for name in TEXT_FIELDS:  # a renamed column shows here first
         writer.counts[field_count(name)] = pc.sum(pc.greater(pc.utf8_length(items[name]), 0)).as_py() or 0
     writer.quarantine([*rejections, *duplicates])
     return writer.seal()
+
+
+def ids_of_other_form(ids: pa.ChunkedArray) -> list[str]:
+    """The ids that are not in Unicode's composed form (NFC)."""
+    others = ids.filter(pc.invert(pc.string_is_ascii(ids))).to_pylist()
+    return [item_id for item_id in others if not unicodedata.is_normalized("NFC", item_id)]
+
+
+def ids_in_two_forms(ids: pa.ChunkedArray) -> list[str]:
+    """The composed form of ids that are there in another form, too: to a person they are one.
+
+    >>> ids_in_two_forms(pa.chunked_array([["cafe\\u0301", "caf\\u00e9", "a"]])) == ["caf\\u00e9"]
+    True
+    """
+    composed = {unicodedata.normalize("NFC", item_id) for item_id in ids_of_other_form(ids)}
+    twice = ids.filter(pc.is_in(ids, value_set=pa.array(sorted(composed), pa.string())))
+    return sorted(twice.to_pylist())
 
 
 class _WriteBucket(beam.DoFn):
@@ -246,6 +271,18 @@ def _finish(plan: IngestPlan, config: IngestConfig) -> dict[str, Any]:
         num_rows_counted=plan.num_rows,
         **({"input_forms": plan.forms} if plan.forms else {}),
     )
+
+
+def _warn_of_forms(run: str, unit_names: Sequence[str]) -> None:
+    tables = [pq.read_table(f"{run}/{STAGE}/{name}.parquet", columns=["item_id"]) for name in unit_names]
+    twice = ids_in_two_forms(pa.concat_tables(tables)["item_id"])
+    if twice:
+        named = ", ".join(map(quote, twice[:_NAMED_FORMS]))
+        print(
+            f"{STAGE}: WARNING: {len(twice):,} ids are there in two Unicode forms, as two items: {named}; write the "
+            "ids in one form in the export",
+            flush=True,
+        )
 
 
 def _check_some_valid(counts: Counter[str], config: IngestConfig) -> None:

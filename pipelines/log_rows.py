@@ -20,11 +20,15 @@ from schemas.tables import POSITIVE_ACTIONS, QUERY_SURFACES
 LOG_STAGE = "log"
 #: Counts of valid rows that are of no use.
 LEFT_OUT = ("rows_after_date", "rows_other_actions", "rows_without_user_or_query", "rows_item_unknown")
+#: Of the rows whose item is unknown, those of which the catalogue has the id in another spelling.
+ROWS_NEAR = "rows_item_near"
 #: Values that are kept of each kind of rejection in a piece of a log, and that are shown of the whole.
 KEPT_VALUES = 5
 #: Kinds of rejection with their values that are told apart at one time.
 _MAX_KINDS = 20_000
-_REJECTED, _UNKNOWN = "rejected:", "item_unknown:"
+_REJECTED, _UNKNOWN, _NEAR = "rejected:", "item_unknown:", "item_near:"
+#: Unknown ids of a piece of a log, those of most rows, that are compared with the catalogue's in other spellings.
+_MAX_COMPARED = 1_000
 
 
 class RejectedValue(NamedTuple):
@@ -44,6 +48,7 @@ class LogUse:
         self.end_us = end_us
         self._left_out: Counter[str] = Counter()
         self._items: list[pa.ChunkedArray] = []
+        self._actions: list[pa.ChunkedArray] = []
 
     def add(self, valid: pa.Table) -> None:
         """Valid ENGAGEMENTS."""
@@ -55,6 +60,7 @@ class LogUse:
         has_query = pc.is_in(rows["surface"], pa.array(QUERY_SURFACES))
         rows = self._keep(rows, pc.or_(has_query, pc.is_valid(rows["user_id"])), "rows_without_user_or_query")
         self._items.append(rows["item_id"])
+        self._actions.append(rows["action"])
 
     def _keep(self, rows: pa.Table, mask: pa.ChunkedArray, left_out: str) -> pa.Table:
         kept = rows.filter(mask)
@@ -62,18 +68,52 @@ class LogUse:
         return kept
 
     def counts(self, item_ids: pa.Array) -> dict[str, int]:
-        """Rows by what became of them, without those that were rejected, and the unknown ids that most rows name.
-        item_ids: of the catalogue."""
+        """Rows by what became of them, without those that were rejected; those of use by action (action_count); the
+        unknown ids that most rows name, and of these, where there are any, ROWS_NEAR and the ids that the catalogue has
+        in another spelling. item_ids: of the catalogue."""
         items = pa.chunked_array(self._items, pa.string())
         known = pc.is_in(items, value_set=item_ids)
         unknown = pc.value_counts(items.filter(pc.invert(known))).to_pylist()
         most = sorted(((entry["values"], entry["counts"]) for entry in unknown), key=lambda pair: (-pair[1], pair[0]))
+        near = near_misses([item_id for item_id, _ in most[:_MAX_COMPARED]], item_ids)
+        spelt = [(item_id, count) for item_id, count in most if item_id in near]
         return {
             **self._left_out,
+            **({ROWS_NEAR: sum(count for _, count in spelt)} if spelt else {}),
+            **{_NEAR + json.dumps([quote(i), quote(near[i])]): count for i, count in spelt[:KEPT_VALUES]},
             "rows_item_unknown": sum(count for _, count in most),
             "rows_used": pc.sum(known, min_count=0).as_py(),
+            **self._used_actions(known),
             **{_UNKNOWN + quote(item_id): count for item_id, count in most[:KEPT_VALUES]},
         }
+
+    def _used_actions(self, used: pa.ChunkedArray) -> dict[str, int]:
+        actions = pc.value_counts(pa.chunked_array(self._actions, pa.string()).filter(used)).to_pylist()
+        return {action_count(entry["values"]): entry["counts"] for entry in actions}
+
+
+def action_count(action: str) -> str:
+    """The count of the log stage that says how many rows of use have an action."""
+    return f"action:{action}"
+
+
+def near_misses(unknown: Sequence[str], item_ids: pa.Array) -> dict[str, str]:
+    """The ids that item_ids has but for case, leading zeros, blanks, a `.0` at the end or their Unicode form -> the id
+    there.
+
+    >>> near_misses(["SKU-1", "7.0", "x"], pa.array(["sku-1", "007"]))
+    {'SKU-1': 'sku-1', '7.0': '007'}
+    """
+    if not unknown or not len(item_ids):
+        return {}
+    place = pc.index_in(_spelling(pa.array(unknown, pa.string())), value_set=_spelling(item_ids))
+    found = pc.take(item_ids, place).to_pylist()
+    return {item_id: known for item_id, known in zip(unknown, found, strict=True) if known is not None}
+
+
+def _spelling(ids: pa.Array) -> pa.Array:
+    folded = pc.utf8_lower(pc.utf8_normalize(ids, form="NFD"))
+    return pc.utf8_ltrim(pc.replace_substring_regex(folded, r"\s+|\.0+$", ""), "0")
 
 
 class RejectedRows:
@@ -116,6 +156,24 @@ def rejected_values(counts: Mapping[str, int]) -> list[RejectedValue]:
 def unknown_items(counts: Mapping[str, int]) -> list[tuple[str, int]]:
     """(quoted id, rows) that LogUse has put into counts, the most frequent first; see rejected_values."""
     return sorted(_named(counts, _UNKNOWN), key=lambda pair: (-pair[1], pair[0]))
+
+
+def near_items(counts: Mapping[str, int]) -> list[tuple[str, str, int]]:
+    """(quoted id, quoted id of the catalogue, rows) that LogUse has put into counts, the most frequent first; see
+    rejected_values."""
+    found = [(*json.loads(name), count) for name, count in _named(counts, _NEAR)]
+    return sorted(found, key=lambda entry: (-entry[2], entry))
+
+
+def near_in_words(counts: Mapping[str, int]) -> str:
+    """The ids of the log that the catalogue has in another spelling, and what to do; empty if there are none."""
+    if not counts.get(ROWS_NEAR):
+        return ""
+    pairs = ", ".join(f"{unknown} is {known} there" for unknown, known, _ in near_items(counts)[:KEPT_VALUES])
+    return (
+        f"{counts[ROWS_NEAR]:,} rows name items that the catalogue has in another spelling (case, leading zeros, "
+        f"blanks, Unicode form): {pairs}; write the ids alike in both exports"
+    )
 
 
 def _named(counts: Mapping[str, int], prefix: str) -> Iterator[tuple[str, int]]:

@@ -7,7 +7,8 @@
                   +-> near-duplicates, what is held out ----+ +-> pictures, vectors --+    +-> pairs/item_counts.parquet
 
 Rows: rows_read = rows_quarantined + rows_after_date + rows_without_task (no query surface, or no positive action)
-+ rows_item_unknown (no such item, or one without features) + rows_gap + rows_without_picture_encoder
++ rows_equal (to another one, which counts) + rows_item_unknown (no such item, or one without features) + rows_gap
++ rows_without_picture_encoder
 + rows_query_without_tokens + rows_capped + rows_query_picture_broken + rows_train + rows_validation + rows_test.
 """
 
@@ -26,6 +27,7 @@ from model.split import NO_LOG, PARTS, Split, SplitConfig, TimeSpan, check_parts
 from pipelines import engagement_log
 from pipelines.console.jobs import main_of, narrow, print_summary
 from pipelines.console.progress import Progress
+from pipelines.equal_rows import ROWS_EQUAL
 from pipelines.gating.log import check_log, require_passed_log
 from pipelines.pairs_plan import STAGE, PairsConfig, PairsPlan, plan
 from pipelines.query_rows import SESSION_ROWS
@@ -106,7 +108,8 @@ def run(config: PairsConfig, options: PipelineOptions) -> dict[str, Any]:
             Progress.close_shared(name)
         manifest = _finish(config.run, planned)
     shown = {name: manifest["counts"].get(name, 0) for name in ("rows_read", "rows_quarantined", "pairs_written")}
-    print_summary(STAGE, {**shown, "reused": int(reused)}, started_s, f"{config.run}/pairs")
+    equal = {ROWS_EQUAL: manifest["counts"][ROWS_EQUAL]} if ROWS_EQUAL in manifest["counts"] else {}
+    print_summary(STAGE, {**shown, **equal, "reused": int(reused)}, started_s, f"{config.run}/pairs")
     if manifest["split"]["kind"] == "query_item":
         print(f"{STAGE}: {held_out_line(manifest['counts'])}", flush=True)
     return manifest

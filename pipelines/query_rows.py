@@ -6,6 +6,7 @@ from collections import Counter
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipelines.equal_rows import EVENT, EVENT_FIELD, with_events
 from schemas.tables import ENGAGEMENTS, POSITIVE_ACTIONS, QUERY_SURFACES
 
 #: An engagement with a query: what pairs are counted and evaluations are made from.
@@ -15,8 +16,8 @@ QUERY_ROWS = pa.schema(
         for name in ("timestamp", "surface", "query", "item_id", "action")
     ]
 )
-#: The same with the session, null if the log has none: what pairs are split by.
-SESSION_ROWS = QUERY_ROWS.append(ENGAGEMENTS.field("session_id"))
+#: The same with the session, null if the log has none: what pairs are split by; and what equal rows are known by.
+SESSION_ROWS = QUERY_ROWS.append(ENGAGEMENTS.field("session_id")).append(EVENT_FIELD)
 _ROWS_A_MESSAGE = 65_536
 
 
@@ -33,7 +34,8 @@ def query_rows(
         pc.is_in(engagements.column("surface"), pa.array(QUERY_SURFACES)),
         pc.is_in(engagements.column("action"), pa.array(POSITIVE_ACTIONS)),
     )
-    kept = engagements.filter(has_task).select(schema.names).cast(schema)
+    kept = engagements.filter(has_task)
+    kept = (with_events(kept) if EVENT in schema.names else kept).select(schema.names).cast(schema)
     counts = Counter(rows_after_date=num_rows - num_in_time, rows_without_task=num_in_time - kept.num_rows)
     return kept, counts
 

@@ -18,6 +18,7 @@ from pipelines.features import NO_ENCODER, check_image_root
 from pipelines.gates import TRAINING, GateThresholds, check_quarantine_share, require_passed, write_report
 from pipelines.gating.results import ACCEPTED, check_accepted
 from pipelines.train_report import why_untrained
+from schemas.column_spec import Columns, column_of
 from schemas.columns import similar_name, table_columns
 from schemas.errors import ThresholdError, UsageError
 from schemas.files import expand_inputs
@@ -72,8 +73,9 @@ def check_lists_pictures(config: "TrainConfig", num_listed: int) -> None:
     """Raises UsageError for an image encoder if the catalogue lists no picture."""
     if config.image_encoder == NO_ENCODER or num_listed:
         return
-    wanted = table_columns(config.columns, "catalogue").get("images", "images")
+    sources = column_of(table_columns(config.columns, "catalogue"), "images").source
     theirs = {name for path in expand_inputs(config.catalog, config.date) for name in column_names(path)}
+    wanted = sources[0] if sources else "images"
     near = None if wanted in theirs else similar_name(wanted, sorted(theirs))
     column = "" if wanted in theirs else f" in a column {quote(wanted)}"
     hint = f" (is it {quote(near)}?)" if near is not None else ""
@@ -111,6 +113,7 @@ def require_better_than_start(config: "TrainConfig", result: TrainingResult, che
     )
 
 
-def _may_list_pictures(path: str, columns: Mapping[str, str]) -> bool:
+def _may_list_pictures(path: str, columns: Columns) -> bool:
     """False if the file's header says that there are none; the first rows of JSON and feeds do not tell."""
-    return format_of(path) in ("json", "rss") or columns.get("images", "images") in column_names(path)
+    sources = column_of(columns, "images").source
+    return format_of(path) in ("json", "rss") or not set(sources).isdisjoint(column_names(path))

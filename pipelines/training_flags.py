@@ -1,6 +1,7 @@
 """What `itemsage train` and `itemsage ablate` are told about the data to train on, and about the training."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from model.itemsage_config import AGGREGATORS, ItemSageConfig
 from model.losses import CORRECTIONS
@@ -69,7 +70,9 @@ class TrainingFlags(Acceptance, LogThresholds):
     )
     frequencies: str = flag(default="exact", choices=("exact", "sketch"), help="how pairs are counted for logQ")
     num_buckets: int = flag(default=0, help="buckets of a new store; 0 chooses about 3,000 rows a bucket")
-    epochs: float = flag(default=TrainingConfig.epochs, help="passes over the log (without one, over the pseudo-queries), at most")
+    epochs: float = flag(
+        default=TrainingConfig.epochs, help="passes over the log (without one, over the pseudo-queries), at most"
+    )
     min_steps: int = flag(default=TrainingConfig.min_steps, help="epochs are stretched to so many steps")
     batch_size: int = flag(default=TrainingConfig.batch_size, help="pairs a step")
     learning_rate: float = flag(default=TrainingConfig.learning_rate, help="peak learning rate of the dense weights")
@@ -131,7 +134,7 @@ class TrainingFlags(Acceptance, LogThresholds):
     )
     seed: int = flag(default=0, help="same seed, same weights")
     device: str = flag(default="auto", help="auto, cpu or cuda")
-    columns: dict[str, str] = flag(default={}, help="our column name -> the shop's (table [columns] of --config)")
+    columns: dict[str, Any] = flag(default={}, help="our column name -> the shop's (table [columns] of --config)")
 
     def training_config(self) -> TrainingConfig:
         """How to train. Raises UsageError for impossible values."""

@@ -10,6 +10,7 @@ from pipelines.console.jobs import flag
 from pipelines.gating.thresholds import LogThresholds
 from pipelines.store import check_date
 from pipelines.user_alpha import MAX_SAMPLES
+from schemas.column_spec import Columns
 from schemas.columns import table_columns
 from schemas.errors import UsageError
 from schemas.files import expand_inputs
@@ -160,7 +161,7 @@ class UsersInput(Protocol):
     def check_user_settings(self) -> None: ...
 
 
-def check_users_input(config: UsersInput) -> tuple[list[str], dict[str, str]]:
+def check_users_input(config: UsersInput) -> tuple[list[str], Columns]:
     """The engagement files and their columns (our name -> the shop's). Raises UsageError for settings out of range,
     engagements that are not there, or without a column that is mapped or needed: before hours of work."""
     config.check_user_settings()

@@ -15,6 +15,7 @@ from pipelines.units import Unit, bucket_name, finished_sidecar
 from pipelines.user_alpha import Alpha, alpha_of
 from pipelines.user_config import ROWS_A_BUCKET, UsersConfig, check_users_input
 from pipelines.user_vectors import VectorsSource, vectors_source
+from schemas.column_spec import Columns
 from schemas.hashing import fingerprint
 from schemas.reading import FileSlice, count_rows, input_identity, plan_slices
 from schemas.user_rows import MAX_USER_BUCKETS, USERS_STAGE
@@ -115,7 +116,7 @@ def choose_num_buckets(num_rows: int) -> int:
 
 
 def _source(
-    config: UsersConfig, columns: dict[str, str], num_buckets: int, vectors: VectorsSource, identity: str
+    config: UsersConfig, columns: Columns, num_buckets: int, vectors: VectorsSource, identity: str
 ) -> ActionsSource:
     return ActionsSource(
         run=config.run,

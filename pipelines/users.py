@@ -8,7 +8,8 @@ The log is judged before (pipelines.engagement_log): its bad rows are in the qua
 stops if too many are, or if nothing of the log makes a user.
 The day ends at 00:00 UTC after --date. A user's newest --max-actions actions on items that have a vector are used; a
 user without any has no row. Rows: rows_read = rows_quarantined + rows_after_date + rows_other_actions +
-rows_without_user + rows_too_old + rows_item_unknown + rows_over_cap + rows_used.
+rows_without_user + rows_too_old + rows_equal (to another one, which counts) + rows_item_unknown + rows_over_cap +
+rows_used.
 Users: users_written = users_reused + users_computed; users_computed = users_changed + users_new; users_yesterday =
 users_reused + users_changed + users_gone; and users_without_items, who have no row.
 """
@@ -49,7 +50,7 @@ _SHOWN = (
 #: Shown where there are some: with those above they say what became of every row.
 _LEFT_OUT = (
     *("rows_after_date", "rows_other_actions", "rows_without_user", "rows_too_old"),
-    *("rows_item_unknown", "rows_over_cap"),
+    *("rows_equal", "rows_item_unknown", "rows_over_cap"),
 )
 #: What a calibration chose for, and what it depends on.
 _CALIBRATED_FOR = ("actions", "max_actions", "window_days", "decay_per_day")

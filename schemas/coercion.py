@@ -1,27 +1,45 @@
 """Columns of any type into columns of ours: whole columns at once where all is well, value by value where not.
 
-Each function returns the coerced column, null where a value was null or could not be coerced, and records why not in
-`faults`: row -> the first fault found in it.
+Each function returns the coerced column, null where a value was null or could not be coerced. What could not is in
+`Found`: a fault of the row where the column must have a value, else a cell that could not be read, which costs only
+itself. What each type becomes: schemas.cell_text, cell_lists and cell_times. What the mapping says of a column (several
+sources, separator, values, null words, blanks) is done here.
 """
 
 import math
-import re
-from collections.abc import Callable
-from datetime import UTC, date, datetime
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from functools import partial
 from typing import Any, NamedTuple
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from schemas.arrow_types import ARROW_REFUSALS, is_text
+from schemas.cell_lists import MAX_SEPARATORS, MAY_BE_LIST, joined_text, list_members
+from schemas.cell_text import UnreadableCellError, cell_text, id_text
+from schemas.cell_times import fast_timestamps, timestamp_of
+from schemas.column_spec import Column, column_of
+from schemas.columns import part_name
+from schemas.parquet_batches import num_values
 from schemas.quarantine import quote
 from schemas.reading import RawRows
-from schemas.tables import TIMESTAMP
+from schemas.tables import ID_COLUMNS, TIMESTAMP
 
-_ARROW_REFUSALS = (pa.ArrowInvalid, pa.ArrowNotImplementedError)
 _STRINGS = pa.list_(pa.string())
-_TIMESTAMP_RANGE = [pa.scalar(datetime(year, 1, 1, tzinfo=UTC), TIMESTAMP) for year in (1, 9999)]
-#: `fromisoformat` also takes bare digits, so an epoch number would silently become a date of its own.
-_ISO_DATE = re.compile(r"\d{4}-")
+#: Values of a nested cell, as Python objects of some hundred bytes each: eight bytes of a list may be so many fields.
+_MAX_CELL_VALUES = 100_000
+#: Columns whose values have no blanks around them unless the mapping says so.
+_TRIMMED = {*ID_COLUMNS, "surface", "action"}
+#: Types with few values a batch that Arrow writes in another way than we do.
+_BY_DISTINCT = (
+    pa.types.is_floating,
+    pa.types.is_decimal,
+    pa.types.is_date,
+    pa.types.is_time,
+)
 
 
 class Fault(NamedTuple):
@@ -35,195 +53,318 @@ class Fault(NamedTuple):
 Faults = dict[int, Fault]
 
 
-class _BadValueError(ValueError):
-    def __init__(self, reason: str, expected: str, got: object):
-        super().__init__(reason)
-        self.fault = Fault(reason, expected, quote(got))
+@dataclass
+class Found:
+    """What was found in a batch. faults: row -> the first fault that costs it. unreadable: our column -> the rows whose
+    cell could not be read and is null. trimmed: our column -> bool [rows] where an id had blanks around it."""
+
+    faults: Faults = field(default_factory=dict)
+    unreadable: dict[str, set[int]] = field(default_factory=dict)
+    trimmed: dict[str, np.ndarray] = field(default_factory=dict)
 
 
-def text_column(
-    raw: RawRows, name: str, faults: Faults, *, join_lists: bool = False, keep_empty: bool = False
-) -> pa.Array:
-    """Strings. Integers become their decimal text; with `join_lists` the non-null members of a list are joined by one
-    space. The empty string becomes null unless `keep_empty`. Booleans, floats, dates, objects: wrong_type; bytes that
-    are no UTF-8: bad_utf8.
-    """
-    values = _fast_text(raw.table[name].combine_chunks(), join_lists) if name not in raw.mixed else None
-    if values is None:
-        values = _by_value(raw, name, lambda value: _text(value, name, join_lists), pa.string(), faults)
-    if keep_empty:
-        return values
-    is_empty = pc.equal(values, "")
-    return pc.if_else(is_empty, pa.scalar(None, pa.string()), values) if pc.any(is_empty).as_py() else values
+def text_column(raw: RawRows, name: str, found: Found, *, join_lists: bool = False, required: bool = False) -> pa.Array:
+    """Strings (see schemas.cell_text). With `join_lists` the non-null members of a list are joined by one space. The
+    empty string becomes null. required: a cell that cannot be read costs its row."""
+    coerce, wanted = (joined_text, "text or a list of texts") if join_lists else (cell_text, "text")
+    blame = _Blame(name, found, required, f"{wanted} in {name}")
+    arrays = []
+    for cells in _sources(raw, name):
+        values = None if cells.array is None else _fast_text(cells.array, join_lists)
+        if values is None:
+            values = _by_value(cells, coerce, pa.string(), blame)
+        arrays.append(_finished(values, name, cells.spec))
+    if len(arrays) == 1:
+        return arrays[0]
+    return _without_empty(pc.binary_join_element_wise(*arrays, " ", null_handling="skip"))
 
 
-def list_column(raw: RawRows, name: str, faults: Faults) -> pa.Array:
-    """Lists of strings, members null where they were; a single string is a list of one. A member that is no string:
-    wrong_type."""
-    values = _fast_lists(raw.table[name].combine_chunks()) if name not in raw.mixed else None
-    if values is None:
-        values = _by_value(raw, name, lambda value: _list(value, name), _STRINGS, faults)
-    return values
+def id_column(raw: RawRows, name: str, found: Found, *, required: bool = False) -> pa.Array:
+    """Ids (see schemas.cell_text), without the blanks around them, whose rows are in found.trimmed. required: what is
+    no id, or a word that stands for null, costs its row; else it is null, and so is the empty string."""
+    expected = f"text or a whole number in {name}"
+    arrays, trimmed = [], np.zeros(raw.table.num_rows, bool)
+    for cells in _sources(raw, name):
+        values = None if cells.array is None else _fast_ids(cells.array)
+        if values is None:
+            values = _by_value(cells, id_text, pa.string(), _Blame(name, found, required, expected))
+        if required:
+            for row in np.flatnonzero(cells.was_word).tolist():
+                found.faults.setdefault(row, Fault("null_id", f"an {name}", quote(cells.word(row))))
+        if name in raw.whole:
+            values = pc.replace_substring_regex(values, r"^\s*(-?\d+)\.0+\s*$", r"\1")
+        plain = pc.utf8_trim_whitespace(values)
+        if cells.spec.trim is not False and not plain.equals(values):
+            trimmed |= pc.fill_null(pc.not_equal(plain, values), False).to_numpy(zero_copy_only=False)
+            values = plain
+        values = _mapped(values, cells.spec)
+        arrays.append(values if required else _without_empty(values))
+    found.trimmed[name] = trimmed
+    return arrays[0] if len(arrays) == 1 else pc.coalesce(*arrays)
 
 
-def timestamp_column(raw: RawRows, name: str, faults: Faults) -> pa.Array:
-    """UTC microseconds from timestamps of any unit and zone, dates, and ISO 8601 text. Without a zone it is UTC;
-    finer than microseconds is cut, blank text is null. Numbers and years outside 1..9998: wrong_type."""
-    values = _fast_timestamps(raw.table[name].combine_chunks()) if name not in raw.mixed else None
-    if values is None:
-        values = _by_value(raw, name, lambda value: _timestamp(value, name), TIMESTAMP, faults)
-    return values
+def list_column(raw: RawRows, name: str, found: Found) -> pa.Array:
+    """Lists of strings (see schemas.cell_lists), members null where they were. Members that cannot be read are left
+    out, and their cell is in found.unreadable."""
+    blame = _Blame(name, found, False, f"a list of texts in {name}")
+    arrays = []
+    for cells in _sources(raw, name):
+        separator = cells.spec.separator
+        values = None if cells.array is None else _fast_lists(cells.array, separator)
+        if values is None:
+            values = _by_value(cells, partial(list_members, separator=separator), _STRINGS, blame)
+        arrays.append(values)
+    if len(arrays) == 1:
+        return arrays[0]
+    rows = zip(*(array.to_pylist() for array in arrays), strict=True)
+    joined = [[member for members in row for member in members or ()] for row in rows]
+    return pa.array([list(dict.fromkeys(members)) for members in joined], _STRINGS)
 
 
-def number_column(raw: RawRows, name: str, faults: Faults) -> pa.Array:
-    """float32 from numbers and their text. Not a finite float32, or a boolean: wrong_type."""
-    return _by_value(raw, name, lambda value: _number(value, name), pa.float32(), faults)
+def timestamp_column(raw: RawRows, name: str, found: Found) -> pa.Array:
+    """UTC microseconds (see schemas.cell_times); what is none costs its row."""
+    arrays = []
+    for cells in _sources(raw, name):
+        told = cells.spec.time
+        expected = f"a timestamp, ISO 8601 text or seconds, ms, us or ns since 1970 in {name}"
+        expected = expected if told is None else f"a timestamp in {told} in {name}"
+        values = None if cells.array is None else fast_timestamps(cells.array, told)
+        if values is None:
+            blame = _Blame(name, found, True, expected)
+            values = _by_value(cells, partial(timestamp_of, told=told), TIMESTAMP, blame)
+        arrays.append(values)
+    return arrays[0] if len(arrays) == 1 else pc.coalesce(*arrays)
 
 
-def _fast_text(column: pa.Array, join_lists: bool) -> pa.Array | None:
-    """The column as strings if every value is one, else None."""
-    kind = column.type
-    try:
-        if pa.types.is_null(kind) or pa.types.is_integer(kind):
-            return column.cast(pa.string())
-        if pa.types.is_dictionary(kind):
-            return _fast_text(column.dictionary_decode(), join_lists)
-        if _is_text(kind):
-            column.validate(full=True)  # Parquet's reader does not check UTF-8
-            return column.cast(pa.string())
-        if join_lists and (lists := _fast_lists(column)) is not None and lists.flatten().null_count == 0:
-            return pc.binary_join(lists, " ")
-    except _ARROW_REFUSALS:
-        pass
-    return None
+def number_column(raw: RawRows, name: str, found: Found) -> pa.Array:
+    """float32 from numbers and their text. Not a finite float32, or a boolean, costs its row."""
+    blame = _Blame(name, found, True, f"a finite number in {name}")
+    arrays = [_by_value(cells, _number, pa.float32(), blame) for cells in _sources(raw, name)]
+    return arrays[0] if len(arrays) == 1 else pc.coalesce(*arrays)
 
 
-def _fast_lists(column: pa.Array) -> pa.Array | None:
-    """The column as lists of strings if every value is one, else None."""
-    kind = column.type
-    try:
-        if pa.types.is_null(kind):
-            return column.cast(_STRINGS)
-        if pa.types.is_list(kind) and pa.types.is_dictionary(kind.value_type):
-            return _fast_lists(column.cast(pa.list_(kind.value_type.value_type)))
-        if (pa.types.is_list(kind) or pa.types.is_large_list(kind)) and _is_text(kind.value_type):
-            column.validate(full=True)
-            return column.cast(_STRINGS)
-    except _ARROW_REFUSALS:
-        pass
-    return None
+@dataclass(frozen=True, eq=False)
+class _Cells:
+    """A column of the file: `array`, or Python `values` where those have no common type, null where a word stands for
+    null. was_word: bool [rows]."""
+
+    spec: Column
+    array: pa.Array | None
+    values: Sequence[Any]
+    was_word: np.ndarray
+    as_given: Sequence[Any]
+
+    def word(self, row: int) -> Any:
+        given = self.as_given[row]
+        return given.as_py() if isinstance(given, pa.Scalar) else given
 
 
-def _fast_timestamps(column: pa.Array) -> pa.Array | None:
-    kind = column.type
-    try:
-        if pa.types.is_null(kind):
-            return column.cast(TIMESTAMP)
-        if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
-            values = pc.cast(column, options=pc.CastOptions(target_type=TIMESTAMP, allow_time_truncate=True))
-        elif _is_text(kind):
-            column.validate(full=True)
-            values = _parse_timestamps(column)
+def _sources(raw: RawRows, name: str) -> Iterator[_Cells]:
+    spec = column_of(raw.columns, name)
+    words = raw.null_words if spec.null_words is None else spec.null_words
+    none = np.zeros(raw.table.num_rows, bool)
+    for number in range(max(len(spec.source), 1)):
+        key = part_name(name, number)
+        if key in raw.mixed:
+            given = raw.mixed[key]
+            is_word = np.array([isinstance(v, str) and v.strip() in words for v in given], bool) if words else none
+            values = [None if null else v for v, null in zip(given, is_word, strict=True)] if words else given
+            yield _Cells(spec, None, values, is_word, given)
+            continue
+        column = raw.table[key].combine_chunks()
+        array, is_word = column, none
+        if words and pa.types.is_string(column.type):
+            mask = pc.fill_null(pc.is_in(pc.utf8_trim_whitespace(column), pa.array(words)), False)
+            if pc.any(mask).as_py():
+                array = pc.if_else(mask, pa.scalar(None, pa.string()), column)
+                is_word = mask.to_numpy(zero_copy_only=False)
+        yield _Cells(spec, array, array, is_word, column)
+
+
+class _Blame(NamedTuple):
+    """Where a value that cannot be coerced is put down."""
+
+    name: str
+    found: Found
+    required: bool
+    expected: str
+
+    def __call__(self, row: int, reason: str, value: object) -> None:
+        if self.required:
+            expected = f"UTF-8 in {self.name}" if reason == "bad_utf8" else self.expected
+            self.found.faults.setdefault(row, Fault(reason, expected, quote(value)))
         else:
-            return None
-    except _ARROW_REFUSALS:
-        return None
-    low, high = _TIMESTAMP_RANGE
-    in_range = pc.and_(pc.greater_equal(values, low), pc.less(values, high))
-    return values if pc.all(in_range).as_py() is not False else None
+            self.found.unreadable.setdefault(self.name, set()).add(row)
 
 
-def _parse_timestamps(column: pa.Array) -> pa.Array:
-    try:  # Arrow wants all with a zone or all without
-        return column.cast(pa.timestamp("us")).cast(TIMESTAMP)
-    except _ARROW_REFUSALS:
-        return column.cast(TIMESTAMP)
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    return any(
-        test(kind)
-        for test in (
-            pa.types.is_string,
-            pa.types.is_large_string,
-            pa.types.is_string_view,
-            pa.types.is_binary,
-            pa.types.is_large_binary,
-        )
-    )
-
-
-def _by_value(raw: RawRows, name: str, coerce: Callable[[Any], Any], kind: pa.DataType, faults: Faults) -> pa.Array:
-    """Coerces value by value; a value that fails leaves a null and its fault."""
-    values = raw.mixed.get(name) or raw.table[name].combine_chunks()
+def _by_value(cells: _Cells, coerce: Callable[[Any], Any], kind: pa.DataType, blame: _Blame) -> pa.Array:
+    """Coerces value by value; one that fails leaves what could be read of it, and is put down."""
     coerced = []
-    for row in range(raw.table.num_rows):
+    for row, get in enumerate(_getters(cells)):
         result = None
         try:
-            value = values[row].as_py() if name not in raw.mixed else values[row]
+            value = get()
             result = None if value is None else coerce(value)
-        except _BadValueError as error:
-            faults.setdefault(row, error.fault)
+        except UnreadableCellError as error:
+            result = error.rest
+            blame(row, error.reason, error.value)
         except UnicodeDecodeError as error:  # as_py of a string or a list of strings
-            faults.setdefault(row, Fault("bad_utf8", f"UTF-8 in {name}", quote(error.object)))
+            blame(row, "bad_utf8", error.object)
         except (ValueError, OverflowError, KeyError, pa.ArrowException) as error:  # as_py: dates beyond Python's range,
             # zones that it does not know
-            faults.setdefault(row, Fault("wrong_type", f"a readable value in {name}", quote(str(error))))
+            blame(row, "wrong_type", str(error))
         coerced.append(result)
     return pa.array(coerced, kind)
 
 
-def _text(value: Any, name: str, join_lists: bool = False) -> str:
-    if isinstance(value, bytes):
-        try:
-            return value.decode()
-        except UnicodeDecodeError:
-            raise _BadValueError("bad_utf8", f"UTF-8 in {name}", value) from None
-    if isinstance(value, str):
-        try:
-            value.encode()
-        except UnicodeEncodeError:  # lone surrogates: JSON escapes, or undecodable bytes of a text file
-            raise _BadValueError("bad_utf8", f"UTF-8 in {name}", value) from None
-        return value
-    if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
-    if join_lists and isinstance(value, list):
-        return " ".join(_text(member, name) for member in value if member is not None)
-    wanted = "a string or a list of strings" if join_lists else "a string"
-    raise _BadValueError("wrong_type", f"{wanted} in {name}", value)
+def _getters(cells: _Cells) -> Iterator[Callable[[], Any]]:
+    """For each row what gets its value, and may raise. float32 stays what it is, for its text is shorter."""
+    if cells.array is None:
+        return (partial(_same, value) for value in cells.values)
+    if pa.types.is_floating(cells.array.type) and cells.array.type != pa.float64():
+        numbers = cells.array.to_numpy(zero_copy_only=False)
+        return (partial(_same, number) for number in numbers)
+    if not pa.types.is_nested(cells.array.type):
+        return (cells.array[row].as_py for row in range(len(cells.array)))
+    nums = num_values(cells.array)
+    return (partial(_nested_value, cells.array, row, int(nums[row])) for row in range(len(cells.array)))
 
 
-def _list(value: Any, name: str) -> list[str | None]:
-    members = value if isinstance(value, list) else [value]
-    if any(not isinstance(member, str | bytes | None) for member in members):
-        raise _BadValueError("wrong_type", f"a list of strings in {name}", value)
-    return [None if member is None else _text(member, name) for member in members]
+def _nested_value(column: pa.Array, row: int, num: int) -> Any:
+    """The value of a list or struct column; no more of it becomes Python than a cell may have."""
+    if num > _MAX_CELL_VALUES:
+        raise UnreadableCellError("wrong_type", f"{num:,} values in one cell")
+    return column[row].as_py()
 
 
-def _timestamp(value: Any, name: str) -> datetime | None:
-    parsed = value
-    if isinstance(value, str | bytes):
-        text = _text(value, name).strip()
-        if not text:
+def _same(value: Any) -> Any:
+    return value
+
+
+def _finished(values: pa.Array, name: str, spec: Column) -> pa.Array:
+    """What the mapping says of a text column, done; without empty strings."""
+    if spec.trim or (spec.trim is None and name in _TRIMMED):
+        values = pc.utf8_trim_whitespace(values)
+    if spec.separator is not None:
+        values = pc.replace_substring(values, spec.separator, " ")
+    return _without_empty(_mapped(values, spec))
+
+
+def _mapped(values: pa.Array, spec: Column) -> pa.Array:
+    """Each of the shop's values as ours; others stay."""
+    if not spec.values:
+        return values
+    theirs, ours = zip(*spec.values, strict=True)
+    place = pc.index_in(pc.utf8_trim_whitespace(values), value_set=pa.array(theirs, pa.string()))
+    return pc.coalesce(pa.array(ours, pa.string()).take(place), values)
+
+
+def _without_empty(values: pa.Array) -> pa.Array:
+    is_empty = pc.equal(values, "")
+    return pc.if_else(is_empty, pa.scalar(None, pa.string()), values) if pc.any(is_empty).as_py() else values
+
+
+def _fast_text(column: pa.Array, join_lists: bool) -> pa.Array | None:
+    """The column as strings if every value is one, or a number, boolean, date or time, else None."""
+    kind = column.type
+    try:
+        if pa.types.is_null(kind) or pa.types.is_integer(kind) or pa.types.is_boolean(kind):
+            return column.cast(pa.string())
+        if pa.types.is_dictionary(kind):
+            return _fast_text(column.dictionary_decode(), join_lists)
+        if is_text(kind):
+            column.validate(full=True)  # Parquet's reader does not check UTF-8
+            return column.cast(pa.string())
+        if pa.types.is_timestamp(kind):
+            in_us = pc.CastOptions(target_type=pa.timestamp("us", kind.tz), allow_time_truncate=True)
+            return _by_distinct(pc.cast(column, options=in_us), cell_text)
+        if any(test(kind) for test in _BY_DISTINCT):
+            return _by_distinct(column, cell_text)
+        if join_lists and _is_text_list(kind):
+            lists = _fast_lists(column, None)
+            if lists is not None and lists.flatten().null_count == 0:
+                return pc.binary_join(lists, " ")
+    except ARROW_REFUSALS:
+        pass
+    return None
+
+
+def _fast_ids(column: pa.Array) -> pa.Array | None:
+    """The column as ids if every value is one, else None."""
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        return _fast_ids(column.dictionary_decode())
+    if pa.types.is_floating(kind) or pa.types.is_decimal(kind):
+        return _by_distinct(column, id_text)
+    is_id = pa.types.is_null(kind) or pa.types.is_integer(kind) or is_text(kind)
+    return _fast_text(column, join_lists=False) if is_id else None
+
+
+def _by_distinct(column: pa.Array, coerce: Callable[[Any], str | None]) -> pa.Array | None:
+    """Each of the column's values coerced once; None if one cannot be."""
+    coded = column.dictionary_encode()
+    is_float = pa.types.is_floating(column.type)
+    try:
+        values = coded.dictionary.to_numpy(zero_copy_only=False) if is_float else coded.dictionary.to_pylist()
+        texts = [coerce(value) for value in values]
+    except (ValueError, OverflowError, KeyError):  # UnreadableCellError; to_pylist: as in _by_value
+        return None
+    return pa.array(texts, pa.string()).take(coded.indices)
+
+
+def _fast_lists(column: pa.Array, separator: str | None) -> pa.Array | None:
+    """The column as lists of strings if every value is plainly one, else None."""
+    kind = column.type
+    try:
+        if pa.types.is_null(kind):
+            return column.cast(_STRINGS)
+        if _is_list(kind) and pa.types.is_dictionary(kind.value_type):
+            return _fast_lists(column.cast(pa.list_(kind.value_type.value_type)), separator)
+        if _is_text_list(kind):
+            column.validate(full=True)
+            return column.cast(_STRINGS)
+        if is_text(kind):
+            column.validate(full=True)
+            return _split_lists(column.cast(pa.string()), separator)
+    except ARROW_REFUSALS:
+        pass
+    return None
+
+
+def _split_lists(text: pa.Array, separator: str | None) -> pa.Array | None:
+    """A text column as lists; None if some of it may be written in more than one way."""
+    if separator is None and pc.any(pc.match_substring_regex(text, MAY_BE_LIST)).as_py():
+        if pc.any(pc.match_substring_regex(text, r"[,;]|^\s*[\[({]")).as_py():
             return None
-        try:
-            parsed = datetime.fromisoformat(text) if _ISO_DATE.match(text) else None
-        except ValueError:
-            parsed = None
-    elif isinstance(value, date) and not isinstance(value, datetime):
-        parsed = datetime(value.year, value.month, value.day)
-    if not isinstance(parsed, datetime) or not parsed.year < 9999:
-        raise _BadValueError("wrong_type", f"a timestamp or ISO 8601 text in {name}", value)
-    return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
+        separator = "|"
+    if separator is None:
+        is_null = text.is_null()
+        offsets = np.append(0, np.cumsum(text.is_valid().to_numpy(zero_copy_only=False))).astype(np.int32)
+        return pa.ListArray.from_arrays(pa.array(offsets), text.drop_null(), mask=is_null)
+    if (pc.max(pc.count_substring(text, separator)).as_py() or 0) > MAX_SEPARATORS:
+        return None
+    lists = pc.split_pattern(text, separator)
+    lengths = pc.fill_null(pc.list_value_length(lists), 0).to_numpy()
+    offsets = np.append(0, np.cumsum(lengths)).astype(np.int32)
+    members = pc.utf8_trim_whitespace(lists.flatten())
+    return pa.ListArray.from_arrays(pa.array(offsets), members, mask=lists.is_null())
 
 
-def _number(value: Any, name: str) -> float:
+def _is_list(kind: pa.DataType) -> bool:
+    return pa.types.is_list(kind) or pa.types.is_large_list(kind)
+
+
+def _is_text_list(kind: pa.DataType) -> bool:
+    return _is_list(kind) and (is_text(kind.value_type) or pa.types.is_dictionary(kind.value_type))
+
+
+def _number(value: Any) -> float:
     number = math.nan
-    if isinstance(value, int | float | str) and not isinstance(value, bool):
+    if isinstance(value, int | float | np.floating | Decimal | str) and not isinstance(value, bool):
         try:
             number = float(value)
         except (ValueError, OverflowError):
             number = math.nan
     if not abs(number) <= float(pa.scalar(3.4e38, pa.float32()).as_py()):
-        raise _BadValueError("wrong_type", f"a finite number in {name}", value)
+        raise UnreadableCellError("wrong_type", value.item() if isinstance(value, np.generic) else value)
     return number

@@ -2,12 +2,14 @@
 
 import difflib
 import os
+import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 from urllib.parse import unquote
 
 import pyarrow as pa
 
+from schemas.column_spec import Column, Columns, column_of, parse_column
 from schemas.errors import UsageError
 from schemas.files import shown
 from schemas.quarantine import quote
@@ -16,6 +18,17 @@ from schemas.tables import CATALOGUE, ENGAGEMENTS, JUDGEMENTS
 TABLES = {"catalogue": CATALOGUE, "engagements": ENGAGEMENTS, "judgements": JUDGEMENTS}
 #: Columns that a file may lack although their stored form is not nullable: no `images` column means no pictures.
 _OPTIONAL = {"images"}
+#: What the rows of a log are that has no such column: no query, an action of a customer.
+ASSUMED = {"surface": "home", "action": "click"}
+#: Columns, but for case and signs, that a log without ours must not be taken to lack: their values say what ours would.
+_USUAL_NAMES = {
+    "surface": ("page", "pagetype", "source"),
+    "action": ("event", "eventname", "eventtype", "actiontype", "type", "behavior", "behaviour", "activity"),
+}
+#: A feed's `link` is the address of a page, no text.
+_NEVER_MEANT = {"links": ("link",)}
+#: How like ours, from 0 to 1, the name of a column is that is taken for a slip.
+_NEAR = 0.88
 #: Column names that a message lists.
 _MAX_LISTED = 30
 #: What exports separate columns by, where the call says that it is another mark.
@@ -23,28 +36,32 @@ _OTHER_DELIMITERS = (";", "\t", "|", ",")
 _HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
 
 
-def table_columns(columns: Mapping[str, Any], table: str) -> dict[str, str]:
-    """The column mapping (our name -> the shop's) of one table out of a config's `[columns]`.
+def table_columns(columns: Mapping[str, Any], table: str) -> dict[str, str | Column]:
+    """The column mapping of one table out of a config's `[columns]`: our name -> the shop's, or how the shop writes it.
 
     Keys directly in `[columns]` are the catalogue's; `[columns.engagements]` and so on hold another table's.
-    Raises UsageError for a name that is not a column of the table, and for `[columns.X]` of a table X that is none.
+    Raises UsageError for a name that is not a column of the table, an entry that is none (see schemas.column_spec), and
+    for `[columns.X]` of a table X that is none.
     """
-    flat = {key: value for key, value in columns.items() if not isinstance(value, Mapping)}
-    misplaced = sorted((columns.keys() - flat.keys() - TABLES.keys()) | (flat.keys() & TABLES.keys()))
+    flat = {key: value for key, value in columns.items() if key not in TABLES}
+    tables = {key for key, value in flat.items() if isinstance(value, Mapping) and key not in CATALOGUE.names}
+    misplaced = sorted(
+        tables | {key for key in columns.keys() & TABLES.keys() if not isinstance(columns[key], Mapping)}
+    )
     if misplaced:
         raise UsageError(
             f"expected tables [columns.X] with X of {', '.join(TABLES)}, got {_listed(misplaced)} in [columns]"
         )
-    nested = columns.get(table, {})
-    mapping = {**(flat if table == "catalogue" else {}), **nested}
+    mapping = {**(flat if table == "catalogue" else {}), **columns.get(table, {})}
     unknown = sorted(set(mapping) - set(TABLES[table].names))
-    if unknown or not all(isinstance(value, str) for value in mapping.values()):
-        near = similar_name(unknown[0], TABLES[table].names) if unknown else None
+    if unknown:
+        near = similar_name(unknown[0], TABLES[table].names)
         raise UsageError(
             f"expected columns of {table} ({', '.join(TABLES[table].names)}) mapped to names of yours, "
-            f"got {_listed(unknown) if unknown else quote(mapping)}" + (f": is it {near!r}?" if near else "")
+            f"got {_listed(unknown)}" + (f": is it {near!r}?" if near else "")
         )
-    return mapping
+    where = f"[{_section(TABLES[table])}]"
+    return {name: parse_column(name, given, where) for name, given in mapping.items()}
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -75,39 +92,113 @@ def similar_name(wanted: str, names: Sequence[str]) -> str | None:
     return folded[near[0]] if near else None
 
 
-def list_names(schema: pa.Schema) -> set[str]:
-    """Names of the columns that hold lists."""
-    return {wanted.name for wanted in schema if pa.types.is_list(wanted.type)}
+def part_name(name: str, number: int) -> str:
+    """What the column of the `number`-th (from 0) of several sources of our column `name` is called.
+
+    >>> part_name("images", 0), part_name("images", 1)
+    ('images', 'images+1')
+    """
+    return f"{name}+{number}" if number else name
 
 
-def partition_values(path: str, columns: Mapping[str, str], schema: pa.Schema) -> dict[str, str | None]:
+def partition_values(path: str, columns: Columns, schema: pa.Schema) -> dict[str, str | None]:
     """Our columns that Hive folders of the path (`key=value`) give."""
     folders = [part.partition("=") for part in os.path.dirname(os.path.abspath(path)).split(os.sep)]
     given = {key: unquote(value) for key, equals, value in folders if equals}
-    found = {name: given[columns.get(name, name)] for name in schema.names if columns.get(name, name) in given}
+    found = {
+        name: next(given[theirs] for theirs in column_of(columns, name).source if theirs in given)
+        for name in schema.names
+        if not given.keys().isdisjoint(column_of(columns, name).source)
+    }
     return {name: None if value == _HIVE_NULL else value for name, value in found.items()}
 
 
-def source_columns(
-    present: Collection[str], columns: Mapping[str, str], schema: pa.Schema, path: str
-) -> dict[str, str]:
-    """Our name -> the file's column, for those it has; UsageError if a mapped or a required column is missing."""
-    names, given = list(present), partition_values(path, columns, schema)
+def constant_values(present: Collection[str], columns: Columns, schema: pa.Schema, path: str) -> dict[str, str | None]:
+    """Our columns that have one value in all rows of a file: by its folders, by the mapping, or because a log needs not
+    have them (see ASSUMED). present: the file's columns."""
+    told = {name: column_of(columns, name).constant for name in schema.names}
+    found: dict[str, str | None] = {name: value for name, value in told.items() if value is not None}
+    found |= partition_values(path, columns, schema)
+    return {**{name: ASSUMED[name] for name in _assumed_names(present, columns, schema) if name not in found}, **found}
+
+
+def source_columns(present: Collection[str], columns: Columns, schema: pa.Schema, path: str) -> dict[str, str]:
+    """Our name (see part_name) -> the file's column, for those it has.
+
+    Raises UsageError if a mapped or a required column is missing, or if one that is not mapped is missing although the
+    file has one that is called much like it.
+    """
+    names, given = list(present), constant_values(present, columns, schema, path)
     source = {}
     for wanted in schema:
-        theirs = columns.get(wanted.name, wanted.name)
-        if names.count(theirs) > 1:
-            raise UsageError(f"expected one column {theirs!r}, got {names.count(theirs)} of that name in {shown(path)}")
-        if theirs in names:
-            source[wanted.name] = theirs
-        elif wanted.name in given:
-            continue
-        elif wanted.name in columns or not (wanted.nullable or wanted.name in _OPTIONAL):
-            remedy = _remedy(wanted.name, theirs, names, _section(schema))
-            raise UsageError(
-                f"expected a column {theirs!r} for {wanted.name}, got {_listed(names)} in {shown(path)}: {remedy}"
-            )
+        required = wanted.name not in given and not (wanted.nullable or wanted.name in _OPTIONAL)
+        sources = column_of(columns, wanted.name).source or ((wanted.name,) if required else ())
+        for number, theirs in enumerate(sources):
+            if names.count(theirs) > 1:
+                raise UsageError(
+                    f"expected one column {theirs!r}, got {names.count(theirs)} of that name in {shown(path)}"
+                )
+            if theirs in names:
+                source[part_name(wanted.name, number)] = theirs
+            elif required or (wanted.name in columns and wanted.name not in given):
+                remedy = _remedy(wanted.name, theirs, names, _section(schema))
+                raise UsageError(
+                    f"expected a column {theirs!r} for {wanted.name}, got {_listed(names)} in {shown(path)}: {remedy}"
+                )
+    _ask_for_missing(names, columns, source, schema, path)
     return source
+
+
+def _ask_for_missing(
+    names: Sequence[str], columns: Columns, source: Mapping[str, str], schema: pa.Schema, path: str
+) -> None:
+    """Raises UsageError if columns of the file that nobody reads may be meant with some of ours that are neither there
+    nor mapped: nothing of them would be read, and nothing would say so."""
+    given = partition_values(path, columns, schema)
+    others = [name for name in names if name not in source.values() and name not in schema.names]
+    missing = [name for name in schema.names if not {name} & (source.keys() | columns.keys() | given.keys())]
+    meant = {name: near for name in missing if (near := meant_name(name, others)) is not None}
+    section = f"[{_section(schema)}]"
+    if meant:
+        asked = ", ".join(f"{name}: is it {quote(near)}?" for name, near in meant.items())
+        lines = ", ".join(f"{name} = {quote(near)}" for name, near in meant.items())
+        raise UsageError(
+            f"expected a column {', '.join(meant)}, got none in {shown(path)} ({asked}): map it, in the config: "
+            f'{section} {lines}; or say that there is none: {section} {next(iter(meant))} = ""'
+        )
+    if "surface" in missing and "query" in source:
+        raise UsageError(
+            f"expected a column 'surface', since there are queries, got none in {shown(path)}: say where they were "
+            f'asked, in the config: {section} surface = {{constant = "search"}}, or map it'
+        )
+
+
+def meant_name(ours: str, others: Sequence[str]) -> str | None:
+    """The one of the file's other columns that is ours but for case, signs, plural or a slip; of pictures also one that
+    begins like ours; of what a log may lack one of the usual names for it.
+
+    >>> meant_name("title", ["SKU", "Title"]), meant_name("images", ["image_link"]), meant_name("links", ["likes"])
+    ('Title', 'image_link', None)
+    """
+    plain = {_plain(name): name for name in others if name not in _NEVER_MEANT.get(ours, ())}
+    if ours in _USUAL_NAMES:
+        return next((plain[name] for name in (_plain(ours), *_USUAL_NAMES[ours]) if name in plain), None)
+    near = difflib.get_close_matches(_plain(ours), plain, n=1, cutoff=_NEAR)
+    if near:
+        return plain[near[0]]
+    return next((plain[name] for name in plain if ours == "images" and name.startswith("image")), None)
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^\w]|_", "", name.casefold()).removesuffix("s")
+
+
+def _assumed_names(present: Collection[str], columns: Columns, schema: pa.Schema) -> list[str]:
+    """Our columns that a log lacks, and needs not have."""
+    if not schema.equals(ENGAGEMENTS):
+        return []
+    left_out = [name for name in ASSUMED if name not in columns or not column_of(columns, name).source]
+    return [name for name in left_out if name not in present or name in columns]
 
 
 def _remedy(ours: str, theirs: str, names: Sequence[str], section: str) -> str:

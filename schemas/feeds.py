@@ -6,7 +6,7 @@ is its address, if it has one (`href`, `url`), one of elements is an object of t
 as of XHTML, is all its text.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
@@ -30,9 +30,8 @@ _NUM_PEEKED_ITEMS = 1_000
 _ELEMENT_BYTES = 500
 
 
-def feed_rows(path: str, source: Mapping[str, str], list_names: Collection[str] = ()) -> Iterator[Row]:
-    """Rows of a feed; `source`: our name -> element. A single value of a list column is a list of one. Numbers are
-    places in the feed.
+def feed_rows(path: str, source: Mapping[str, str]) -> Iterator[Row]:
+    """Rows of a feed; `source`: our name -> element. Repeated elements are a list. Numbers are places in the feed.
 
     Raises UsageError for XML that is no feed, CorruptFileError for what is not XML, or declares entities.
     """
@@ -40,11 +39,7 @@ def feed_rows(path: str, source: Mapping[str, str], list_names: Collection[str] 
         if row.values is None:
             yield row
             continue
-        values = {ours: row.values.get(theirs) for ours, theirs in source.items()}
-        for name in values.keys() & set(list_names):
-            if values[name] is not None and not isinstance(values[name], list):
-                values[name] = [values[name]]
-        yield Row(row.number, row.size_bytes, values)
+        yield Row(row.number, row.size_bytes, {ours: row.values.get(theirs) for ours, theirs in source.items()})
 
 
 def feed_keys(path: str) -> set[str]:

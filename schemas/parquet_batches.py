@@ -261,5 +261,26 @@ def unfolded_bytes(array: pa.Array) -> np.ndarray:
     return _as_int64(pc.binary_length(array.cast(pa.large_binary()) if is_view else array))
 
 
+def num_values(array: pa.Array) -> np.ndarray:
+    """int64 [len(array)]: how many values each value is made of, with itself.
+
+    >>> num_values(pa.array([[1, 2], None])).tolist(), num_values(pa.array([{"a": [3]}])).tolist()
+    ([3, 1], [3])
+    """
+    kind = array.type
+    if isinstance(array, pa.ExtensionArray):
+        return num_values(array.storage)
+    if pa.types.is_struct(kind):
+        return sum(map(num_values, array.flatten()), np.ones(len(array), np.int64))
+    if pa.types.is_map(kind):
+        entry = pa.struct([("key", kind.key_type), ("value", kind.item_type)])
+        return num_values(array.cast(pa.list_(entry)))
+    if not pa.types.is_nested(kind) or not hasattr(array, "flatten"):
+        return np.ones(len(array), np.int64)
+    ends_R = np.cumsum(_as_int64(pc.list_value_length(array)))
+    ends_M = np.append(0, np.cumsum(num_values(array.flatten())))
+    return 1 + ends_M[ends_R] - ends_M[np.append(0, ends_R)[:-1]]
+
+
 def _as_int64(lengths: pa.Array) -> np.ndarray:
     return lengths.cast(pa.int64()).fill_null(0).to_numpy()

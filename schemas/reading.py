@@ -7,15 +7,18 @@ cannot be parsed costs only itself. Row numbers count from 1 and stay true to th
 
 import functools
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from schemas.columns import list_names, partition_values, source_columns
+from schemas.cell_text import NULL_WORDS
+from schemas.column_spec import Columns, column_of
+from schemas.columns import constant_values, part_name, partition_values, source_columns
 from schemas.errors import CorruptFileError
 from schemas.feeds import feed_keys, feed_rows
 from schemas.file_forms import form_of, forms_in_words
@@ -24,7 +27,7 @@ from schemas.json_arrays import array_elements
 from schemas.parquet_batches import bounded_batches, open_parquet
 from schemas.quarantine import quote
 from schemas.reading_text import MAX_LINE_BYTES, Row, csv_header, csv_rows, json_keys, json_rows, open_lines
-from schemas.tables import CATALOGUE
+from schemas.tables import CATALOGUE, ID_COLUMNS
 
 #: A batch ends at either bound. Neither changes a result.
 MAX_BATCH_ROWS = 8_192
@@ -32,6 +35,10 @@ MAX_BATCH_BYTES = 32 << 20
 
 #: What pyarrow raises for a damaged Parquet file. UnicodeDecodeError: its own message holds the damaged bytes.
 PARQUET_ERRORS = (OSError, pa.ArrowException, UnicodeDecodeError)
+
+#: Rows of a CSV file of which one must show that its ids are written as floats.
+_NUM_LOOKED_AT = 1_000
+_POINT_ZERO = re.compile(r"-?\d+\.0+")
 
 #: Formats in which a key may be absent from a row, and what tells the keys of the first rows.
 _KEYS = {"json": json_keys, "rss": feed_keys}
@@ -63,10 +70,13 @@ class FileSlice:
 class RawRows:
     """A batch of unjudged rows.
 
-    table: one column for each field of the wanted schema, in any Arrow type (`null` if the file has no such column).
+    table: one column for each field of the wanted schema, in any Arrow type (`null` if the file has no such column),
+    and one for each further source that the mapping names for a field (see schemas.columns.part_name).
     row_numbers: int64 [table.num_rows], ascending. broken: (row number, error) of lines that could not be parsed.
     mixed: columns whose values have no common Arrow type (JSON only), as Python values; in `table` they are null.
     oversized: (row number, why) of rows that are left out for a cell above MAX_CELL_BYTES (Parquet only).
+    columns: how the shop writes what is in the table. null_words: words that stand for null in the whole file.
+    whole: columns of ids that hold nothing but whole numbers with `.0` behind them in the whole file (CSV only).
     """
 
     first_row: int
@@ -75,6 +85,9 @@ class RawRows:
     row_numbers: np.ndarray
     mixed: dict[str, list[Any]] = field(default_factory=dict)
     oversized: list[tuple[int, str]] = field(default_factory=list)
+    columns: Columns = field(default_factory=dict)
+    null_words: Sequence[str] = ()
+    whole: frozenset[str] = frozenset()
 
     @property
     def num_rows(self) -> int:
@@ -99,11 +112,12 @@ def plan_slices(files: Sequence[str]) -> list[FileSlice]:
     return slices
 
 
-def read_slice(file_slice: FileSlice, columns: Mapping[str, str], schema: pa.Schema = CATALOGUE) -> Iterator[RawRows]:
+def read_slice(file_slice: FileSlice, columns: Columns, schema: pa.Schema = CATALOGUE) -> Iterator[RawRows]:
     """Yields a slice's rows in bounded batches, in order.
 
-    columns: our column name -> the shop's, for those that differ (see schemas.columns). Columns that neither the
-    schema nor the mapping names are not read. A `key=value` folder gives a column that the file lacks.
+    columns: our column name -> the shop's, or how the shop writes it, for those that differ (see schemas.columns).
+    Columns that neither the schema nor the mapping names are not read. A `key=value` folder gives a column that the
+    file lacks.
     Raises UsageError if a mapped or required column is missing, CorruptFileError if the file is damaged.
     """
     kind, path = format_of(file_slice.path), file_slice.path
@@ -115,17 +129,41 @@ def read_slice(file_slice: FileSlice, columns: Mapping[str, str], schema: pa.Sch
                 f"expected a Parquet file, got {quote(str(error))} in {shown(path)}: write it again"
             ) from error
         return
+    present = column_names(path)
+    constants, whole = constant_values(present, columns, schema, path), frozenset[str]()
     if kind == "csv":
-        header = csv_header(path)
-        source = source_columns(header, columns, schema, path) if header else {}
-        rows = csv_rows(path, source, list_names(schema))
+        source = source_columns(present, columns, schema, path) if present else {}
+        constants = {name: value for name, value in constants.items() if name not in source}
+        whole = _whole_numbers(path, {name: source[name] for name in ID_COLUMNS if name in source})
+        rows = csv_rows(path, source)
     else:
-        names = {name: columns.get(name, name) for name in schema.names}
-        rows = json_rows(path, names) if kind == "json" else feed_rows(path, names, list_names(schema))
-    yield from _batches(rows, schema, partition_values(path, columns, schema))
+        parts = {name: column_of(columns, name).source for name in schema.names if name not in constants}
+        parts |= {name: column_of(columns, name).source for name in partition_values(path, columns, schema)}
+        keys = {part_name(name, n): key for name, keys in parts.items() for n, key in enumerate(keys)}
+        rows = json_rows(path, keys) if kind == "json" else feed_rows(path, keys)
+    for raw in _batches(rows, schema, constants):
+        yield replace(raw, columns=columns, null_words=NULL_WORDS if kind == "csv" else (), whole=whole)
 
 
-def check_columns(files: Sequence[str], columns: Mapping[str, str], schema: pa.Schema = CATALOGUE) -> None:
+def _whole_numbers(path: str, source: Mapping[str, str]) -> frozenset[str]:
+    """Columns of ids of a CSV file that hold, but for nulls, nothing but whole numbers with `.0` behind them: so pandas
+    writes ids of which some are missing. One of the first rows must have such a number, or the file is not read on."""
+    found: set[str] = set()
+    possible = set(source)
+    for number, row in enumerate(csv_rows(path, source)):
+        possible = possible & found if number == _NUM_LOOKED_AT else possible
+        if not possible:
+            break
+        for name, value in (row.values or {}).items():
+            text = str(value or "").strip()
+            if _POINT_ZERO.fullmatch(text):
+                found.add(name)
+            elif text and text not in NULL_WORDS:
+                possible.discard(name)
+    return frozenset(found & possible)
+
+
+def check_columns(files: Sequence[str], columns: Columns, schema: pa.Schema = CATALOGUE) -> None:
     """Raises UsageError if a mapped or a required column is missing, before any work starts.
 
     Parquet and CSV: in any file. JSON and feeds, where a key may be absent from a row: in the first rows of every file.
@@ -225,21 +263,22 @@ def _parquet_metadata(path: str) -> pq.FileMetaData:
         ) from error
 
 
-def _read_parquet(file_slice: FileSlice, columns: Mapping[str, str], schema: pa.Schema) -> Iterator[RawRows]:
+def _read_parquet(file_slice: FileSlice, columns: Columns, schema: pa.Schema) -> Iterator[RawRows]:
     with open_parquet(file_slice.path) as file:
         source = source_columns(file.schema_arrow.names, columns, schema, file_slice.path)
-        constants = partition_values(file_slice.path, columns, schema)
+        constants = constant_values(file.schema_arrow.names, columns, schema, file_slice.path)
+        names = [*schema.names, *sorted(source.keys() - set(schema.names))]
         wanted = set(source.values())
         for batch in bounded_batches(file, file_slice.path, file_slice.part, wanted, MAX_BATCH_ROWS, MAX_BATCH_BYTES):
             arrays = [
                 batch.table[source[name]] if name in source else _constant(constants.get(name), len(batch.rows))
-                for name in schema.names
+                for name in names
             ]
             numbers = file_slice.first_row + batch.rows
             oversized = [(file_slice.first_row + row, why) for row, why in batch.oversized]
             first_row = min([*numbers[:1].tolist(), *(number for number, _ in oversized[:1])])
-            table = pa.Table.from_arrays(arrays, schema.names)
-            yield RawRows(first_row, table, [], numbers, oversized=oversized)
+            table = pa.Table.from_arrays(arrays, names)
+            yield RawRows(first_row, table, [], numbers, oversized=oversized, columns=columns)
 
 
 def _batches(rows: Iterator[Row], schema: pa.Schema, constants: Mapping[str, str | None]) -> Iterator[RawRows]:
@@ -264,18 +303,18 @@ def _assemble(
     good: list[Row], broken: list[tuple[int, str]], schema: pa.Schema, constants: Mapping[str, str | None]
 ) -> RawRows:
     arrays, mixed = [], {}
-    for wanted in schema:
-        values = [(row.values or {}).get(wanted.name) for row in good]
-        if wanted.name in constants and all(value is None for value in values):
-            array = _constant(constants[wanted.name], len(values))
-        else:
-            array = _array_or_none(values)
+    names = list(dict.fromkeys([*schema.names, *(name for row in good[:1] for name in row.values or {})]))
+    for name in names:
+        values = [(row.values or {}).get(name) for row in good]
+        if constants.get(name) is not None:  # a key that some rows of JSON lines have
+            values = [constants[name] if value is None else value for value in values]
+        array = _array_or_none(values)
         if array is None:
-            mixed[wanted.name] = values
+            mixed[name] = values
         arrays.append(pa.nulls(len(values)) if array is None else array)
     numbers = np.array([row.number for row in good], np.int64)
     first_row = min([row.number for row in good[:1]] + [number for number, _ in broken[:1]])
-    return RawRows(first_row, pa.Table.from_arrays(arrays, schema.names), broken, numbers, mixed)
+    return RawRows(first_row, pa.Table.from_arrays(arrays, names), broken, numbers, mixed)
 
 
 def _array_or_none(values: list[Any]) -> pa.Array | None:

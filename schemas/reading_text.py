@@ -3,7 +3,7 @@
 import contextlib
 import csv
 from collections import deque
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from typing import IO, Any
@@ -80,11 +80,11 @@ def csv_header(path: str) -> list[str]:
     return [] if form_of(path).is_empty else _header(path)[0]
 
 
-def csv_rows(path: str, source: Mapping[str, str], list_names: Collection[str]) -> Iterator[Row]:
+def csv_rows(path: str, source: Mapping[str, str]) -> Iterator[Row]:
     """Rows of a delimited file with a header, by its form (see file_forms); `source`: our name -> column.
 
-    An empty cell is null. A cell of a list column is a JSON array or items separated by `|`. Quoted cells may hold
-    line ends. A row that is broken, or that opens a quote nobody closes, costs only itself.
+    An empty cell is null. Quoted cells may hold line ends. A row that is broken, or that opens a quote nobody closes,
+    costs only itself.
     """
     form = form_of(path)
     if form.is_empty:
@@ -93,12 +93,7 @@ def csv_rows(path: str, source: Mapping[str, str], list_names: Collection[str]) 
     position = {ours: header.index(theirs) for ours, theirs in source.items()}
     parser = _CsvParser(form.dialect, islice(_lines(path), num_lines, None), len(header))
     for number, size_bytes, cells, error in parser.rows():
-        values: dict[str, Any] | None = None
-        if cells is not None:
-            try:
-                values = {name: _cell(cells[i], name in list_names) for name, i in position.items()}
-            except ValueError as fault:
-                error = f"expected a JSON array or items separated by |, got {fault}"
+        values = None if cells is None else {name: cells[i] or None for name, i in position.items()}
         yield Row(number, size_bytes, values, error)
 
 
@@ -182,14 +177,6 @@ class _CsvParser:
 
 def _text(line: bytes) -> str:
     return line.decode("utf-8", "surrogateescape")
-
-
-def _cell(text: str, is_list: bool) -> Any:
-    if text == "":
-        return None
-    if not is_list:
-        return text
-    return load_json(text) if text.lstrip().startswith("[") else text.split("|")
 
 
 def _parse_json(line: bytes) -> tuple[Any, str | None]:

@@ -68,6 +68,12 @@ JUDGEMENTS = pa.schema(
     ]
 )
 
+#: Columns that hold ids, whatever the table.
+ID_COLUMNS = ("item_id", "user_id", "session_id")
+
+#: Counts of cells that could not be read, and are null, are called this and their column.
+UNREADABLE = "cells_unreadable:"
+
 #: One validated catalogue row in the bucketed store; multi-valued text joined by one space, at most MAX_PICTURES URIs.
 ITEMS = CATALOGUE
 

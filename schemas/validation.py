@@ -6,15 +6,16 @@ A row is rejected, with the first reason found in it:
 |---|---|
 | broken_line | a text line that is no JSON object, or no CSV row of the header's width |
 | oversized_cell | a cell of a Parquet file has more than `MAX_CELL_BYTES`, as much as a line of text may have |
-| null_id, empty_id | the id is null (an empty CSV cell too); it is empty or white space only |
+| null_id, empty_id | the id is null (an empty CSV cell too, or a word for null); it is empty or white space only |
 | oversized_id | the id has more than `max_id_bytes` bytes of UTF-8 |
-| wrong_type | a value is of no type that its column takes (see schemas.coercion) |
-| bad_utf8 | an id, text or URI is not UTF-8: decoding it with replacements would damage it silently |
+| wrong_type | an id, a timestamp, a surface, an action or a grade is of no type that its column takes |
+| bad_utf8 | one of these is not UTF-8: decoding it with replacements would damage it silently |
 | unknown_surface, unknown_action, null_timestamp, missing_query | engagements and judgements only |
 
-A value is cut or dropped, and counted, where that loses no row: `texts_truncated`, `queries_truncated`,
-`pictures_cut_off`, `pictures_empty` (null or blank URIs). Ids are taken as they are: case, surrounding white space and
-control characters count, for ids never become file names. Integers are taken as their decimal text.
+A value is cut, dropped or mended, and counted, where that loses no row: `texts_truncated`, `queries_truncated`,
+`pictures_cut_off`, `pictures_empty` (null or blank URIs), `ids_trimmed` (blanks around an id), and
+`cells_unreadable:<field>`: a cell of an optional field that cannot be read (see schemas.coercion) is null, and its row
+stays. Case and control characters of an id count, for ids never become file names.
 """
 
 from collections import Counter
@@ -25,7 +26,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.coercion import Fault, Faults, list_column, number_column, text_column, timestamp_column
+from schemas.coercion import (
+    Fault,
+    Faults,
+    Found,
+    id_column,
+    list_column,
+    number_column,
+    text_column,
+    timestamp_column,
+)
 from schemas.parquet_batches import MAX_CELL_BYTES
 from schemas.quarantine import Rejection, quote
 from schemas.reading import FileSlice, RawRows
@@ -38,6 +48,7 @@ from schemas.tables import (
     QUERY_SURFACES,
     SURFACES,
     TEXT_FIELDS,
+    UNREADABLE,
 )
 
 #: Columns that `validate_catalogue` adds: where the row came from, and what was cut from it.
@@ -49,8 +60,12 @@ VALIDATED_CATALOGUE = pa.schema(
         pa.field("pictures_cut_off", pa.int32(), nullable=False),
         pa.field("pictures_empty", pa.int32(), nullable=False),
         pa.field("texts_truncated", pa.int32(), nullable=False),
+        pa.field("ids_trimmed", pa.int32(), nullable=False),
+        pa.field("unreadable_bits", pa.int32(), nullable=False),
     ]
 )
+#: Fields of which a cell that cannot be read costs only itself; a bit of `unreadable_bits` each.
+_OPTIONAL_FIELDS = (*TEXT_FIELDS, "images")
 
 REMEDIES = {
     "broken_line": "write one valid JSON object or CSV row a line",
@@ -58,7 +73,7 @@ REMEDIES = {
     "null_id": "give the row its item_id",
     "empty_id": "give the row its item_id",
     "oversized_id": "use a shorter item_id",
-    "wrong_type": "cast the column in the export",
+    "wrong_type": "cast the column in the export, or say in [columns] how it is written",
     "bad_utf8": "export the table as UTF-8",
     "unknown_surface": "use one of the expected surfaces, or leave the row out",
     "unknown_action": "use one of the expected actions, or leave the row out",
@@ -83,11 +98,11 @@ def validate_catalogue(
     limits: Limits = Limits(),
 ) -> tuple[pa.Table, list[Rejection], Counter[str]]:
     """(good rows as VALIDATED_CATALOGUE in input order, rejections, counts: rows_read, rows_rejected, pictures_listed,
-    pictures_cut_off, pictures_empty and texts_truncated of the good rows)."""
-    faults: Faults = {}
-    ids = _ids(raw, limits, faults)
-    texts = {name: text_column(raw, name, faults, join_lists=True) for name in TEXT_FIELDS}
-    images, num_cut, num_empty = _pictures(list_column(raw, "images", faults), limits.max_pictures)
+    and of the good rows what `catalogue_counts` counts)."""
+    found = Found()
+    ids = _ids(raw, limits, found)
+    texts = {name: text_column(raw, name, found, join_lists=True) for name in TEXT_FIELDS}
+    images, num_cut, num_empty = _pictures(list_column(raw, "images", found), limits.max_pictures)
     num_truncated = np.zeros(raw.table.num_rows, np.int32)
     for name, text in texts.items():
         texts[name], truncated = _truncate(text, limits.max_text_characters)
@@ -101,18 +116,40 @@ def validate_catalogue(
         "pictures_cut_off": num_cut,
         "pictures_empty": num_empty,
         "texts_truncated": num_truncated,
+        "ids_trimmed": found.trimmed["item_id"].astype(np.int32),
+        "unreadable_bits": _unreadable_bits(found, raw.table.num_rows),
     }
-    good, keep = _good_rows(columns, VALIDATED_CATALOGUE, faults)
-    rejections = _rejections(raw, file_slice, "items", ids, faults)
+    good, _ = _good_rows(columns, VALIDATED_CATALOGUE, found.faults)
+    rejections = _rejections(raw, file_slice, "items", ids, found.faults)
     counts = Counter(
         rows_read=raw.num_rows,
         rows_rejected=len(rejections),
         pictures_listed=len(good["images"].combine_chunks().flatten()),
-        pictures_cut_off=int(num_cut[keep].sum()),
-        pictures_empty=int(num_empty[keep].sum()),
-        texts_truncated=int(num_truncated[keep].sum()),
+        **catalogue_counts(good),
     )
     return good, rejections, counts
+
+
+def catalogue_counts(rows: pa.Table) -> dict[str, int]:
+    """What was cut, dropped or mended in VALIDATED_CATALOGUE: pictures_cut_off, pictures_empty, texts_truncated, and,
+    where there are any, ids_trimmed and cells_unreadable:<field>."""
+    always = {name: _sum(rows[name]) for name in ("pictures_cut_off", "pictures_empty", "texts_truncated")}
+    found = {"ids_trimmed": _sum(rows["ids_trimmed"])}
+    if _sum(rows["unreadable_bits"]):
+        bits = rows["unreadable_bits"].to_numpy()
+        found |= {f"{UNREADABLE}{name}": int((bits >> bit & 1).sum()) for bit, name in enumerate(_OPTIONAL_FIELDS)}
+    return always | {name: count for name, count in found.items() if count}
+
+
+def _sum(column: pa.ChunkedArray) -> int:
+    return pc.sum(column).as_py() or 0
+
+
+def _unreadable_bits(found: Found, num_rows: int) -> np.ndarray:
+    bits = np.zeros(num_rows, np.int32)
+    for name, rows in found.unreadable.items():
+        bits[list(rows)] |= 1 << _OPTIONAL_FIELDS.index(name)
+    return bits
 
 
 def validate_engagements(
@@ -121,32 +158,52 @@ def validate_engagements(
     limits: Limits = Limits(),
     stage: str = "pairs",
 ) -> tuple[pa.Table, list[Rejection], Counter[str]]:
-    """(good rows as ENGAGEMENTS in input order, rejections, counts: rows_read, rows_rejected, queries_truncated).
+    """(good rows as ENGAGEMENTS in input order, rejections, counts: rows_read, rows_rejected, queries_truncated, and,
+    where there are any, ids_trimmed and cells_unreadable:<column> of the good rows).
 
-    The query of a home row is dropped. Timestamps are not compared with any clock.
+    The query of a home row is dropped. Timestamps are not compared with any clock. Surfaces and actions are known in
+    any case, also with blanks or hyphens for `_`.
     """
-    faults: Faults = {}
-    columns: dict[str, Any] = {"timestamp": timestamp_column(raw, "timestamp", faults)}
-    for name in ("user_id", "session_id", "surface", "query", "item_id", "action"):
-        columns[name] = text_column(raw, name, faults)
-    _flag(faults, columns["timestamp"].is_null(), "null_timestamp", "a timestamp", columns["timestamp"])
-    _flag(faults, _is_blank(columns["item_id"]), "null_id", "an item_id", columns["item_id"])
-    _flag_unknown(faults, columns["surface"], SURFACES, "unknown_surface")
-    _flag_unknown(faults, columns["action"], ACTIONS, "unknown_action")
+    found = Found()
+    columns: dict[str, Any] = {"timestamp": timestamp_column(raw, "timestamp", found)}
+    columns |= {name: id_column(raw, name, found) for name in ("user_id", "session_id")}
+    columns["item_id"] = id_column(raw, "item_id", found, required=True)
+    columns["query"] = text_column(raw, "query", found)
+    _flag(found.faults, columns["timestamp"].is_null(), "null_timestamp", "a timestamp", columns["timestamp"])
+    _flag(found.faults, _is_blank(columns["item_id"]), "null_id", "an item_id", columns["item_id"])
+    for name, known in (("surface", SURFACES), ("action", ACTIONS)):
+        columns[name] = _in_any_case(text_column(raw, name, found, required=True), known)
+        _flag_unknown(found.faults, columns[name], known, f"unknown_{name}")
     needs_query = pc.is_in(columns["surface"], pa.array(QUERY_SURFACES))
     missing = pc.and_(needs_query, _is_blank(columns["query"]))
-    _flag(faults, missing, "missing_query", f"a query on {' and '.join(QUERY_SURFACES)}", columns["query"])
+    _flag(found.faults, missing, "missing_query", f"a query on {' and '.join(QUERY_SURFACES)}", columns["query"])
     query, truncated = _truncate(columns["query"], limits.max_query_characters)
     columns["query"] = pc.if_else(needs_query, query, pa.scalar(None, pa.string()))
     truncated &= needs_query.to_numpy(zero_copy_only=False)
-    good, keep = _good_rows(columns, ENGAGEMENTS, faults)
-    rejections = _rejections(raw, file_slice, stage, columns["item_id"], faults)
+    good, keep = _good_rows(columns, ENGAGEMENTS, found.faults)
+    rejections = _rejections(raw, file_slice, stage, columns["item_id"], found.faults)
     counts = Counter(
         rows_read=raw.num_rows,
         rows_rejected=len(rejections),
         queries_truncated=int(truncated[keep].sum()),
+        **_log_counts(found, keep),
     )
     return good, rejections, counts
+
+
+def _log_counts(found: Found, keep: np.ndarray) -> dict[str, int]:
+    trimmed = np.any(list(found.trimmed.values()), axis=0)
+    unreadable = {f"{UNREADABLE}{name}": int(keep[list(rows)].sum()) for name, rows in found.unreadable.items()}
+    counts = {"ids_trimmed": int(trimmed[keep].sum()), **unreadable}
+    return {name: count for name, count in counts.items() if count}
+
+
+def _in_any_case(values: pa.Array, known: tuple[str, ...]) -> pa.Array:
+    """Values that are one of the known but for case, blanks and hyphens as that one; others as they are."""
+    if pc.all(pc.is_in(values, pa.array(known))).as_py():
+        return values
+    folded = pc.replace_substring_regex(pc.utf8_lower(values), r"[\s-]+", "_")
+    return pc.if_else(pc.is_in(folded, pa.array(known)), folded, values)
 
 
 def validate_judgements(
@@ -156,16 +213,18 @@ def validate_judgements(
     stage: str = "evaluate",
 ) -> tuple[pa.Table, list[Rejection], Counter[str]]:
     """(good rows as JUDGEMENTS in input order, rejections, counts: rows_read, rows_rejected, queries_truncated)."""
-    faults: Faults = {}
-    columns: dict[str, Any] = {name: text_column(raw, name, faults) for name in ("surface", "query", "item_id")}
-    columns["grade"] = number_column(raw, "grade", faults)
-    _flag(faults, _is_blank(columns["item_id"]), "null_id", "an item_id", columns["item_id"])
-    _flag_unknown(faults, columns["surface"], QUERY_SURFACES, "unknown_surface")
-    _flag(faults, _is_blank(columns["query"]), "missing_query", "a query", columns["query"])
-    _flag(faults, columns["grade"].is_null(), "wrong_type", "a finite number in grade", columns["grade"])
+    found = Found()
+    columns: dict[str, Any] = {name: text_column(raw, name, found, required=True) for name in ("surface", "query")}
+    columns["item_id"] = id_column(raw, "item_id", found, required=True)
+    columns["grade"] = number_column(raw, "grade", found)
+    _flag(found.faults, _is_blank(columns["item_id"]), "null_id", "an item_id", columns["item_id"])
+    columns["surface"] = _in_any_case(columns["surface"], QUERY_SURFACES)
+    _flag_unknown(found.faults, columns["surface"], QUERY_SURFACES, "unknown_surface")
+    _flag(found.faults, _is_blank(columns["query"]), "missing_query", "a query", columns["query"])
+    _flag(found.faults, columns["grade"].is_null(), "wrong_type", "a finite number in grade", columns["grade"])
     columns["query"], truncated = _truncate(columns["query"], limits.max_query_characters)
-    good, keep = _good_rows(columns, JUDGEMENTS, faults)
-    rejections = _rejections(raw, file_slice, stage, columns["item_id"], faults)
+    good, keep = _good_rows(columns, JUDGEMENTS, found.faults)
+    rejections = _rejections(raw, file_slice, stage, columns["item_id"], found.faults)
     counts = Counter(
         rows_read=raw.num_rows,
         rows_rejected=len(rejections),
@@ -174,13 +233,13 @@ def validate_judgements(
     return good, rejections, counts
 
 
-def _ids(raw: RawRows, limits: Limits, faults: Faults) -> pa.Array:
+def _ids(raw: RawRows, limits: Limits, found: Found) -> pa.Array:
     """The item ids; null where they are null, oversized or no text."""
-    ids = text_column(raw, "item_id", faults, keep_empty=True)
-    _flag(faults, ids.is_null(), "null_id", "an item_id", ids)
-    _flag(faults, _is_blank(ids), "empty_id", "an item_id that is not blank", ids)
+    ids = id_column(raw, "item_id", found, required=True)
+    _flag(found.faults, ids.is_null(), "null_id", "an item_id", ids)
+    _flag(found.faults, _is_blank(ids), "empty_id", "an item_id that is not blank", ids)
     oversized = pc.fill_null(pc.greater(pc.binary_length(ids), limits.max_id_bytes), False)
-    _flag(faults, oversized, "oversized_id", f"an item_id of at most {limits.max_id_bytes} bytes", ids)
+    _flag(found.faults, oversized, "oversized_id", f"an item_id of at most {limits.max_id_bytes} bytes", ids)
     return pc.if_else(oversized, pa.scalar(None, pa.string()), ids)
 
 

@@ -25,8 +25,8 @@ SHARED_KEYS = frozenset(
     image_dtype image_encoder image_encoder_folder image_root image_weights image_weights_name
     image_weights_sha256 importance_learning_rate in_batch_negatives include_train index_backend item
     item_test_fraction item_validation_fraction items joint json judgements keep keep_going
-    keep_near_duplicates keep_seen learning_rate list_length max_actions max_bigrams max_coverage_drop
-    max_drift_auc max_pairs_per_item max_picture_bytes max_picture_pixels max_quarantined_log
+    keep_near_duplicates keep_seen learning_rate list_length max_actions max_actions_drop max_bigrams
+    max_coverage_drop max_drift_auc max_pairs_per_item max_picture_bytes max_picture_pixels max_quarantined_log
     max_quarantined_pictures max_quarantined_rows max_queries max_recall_drop max_row_drop max_row_growth
     max_search_k max_training_pictures max_trees max_trigrams max_users_drop max_words min_age_hours min_count
     min_index_recall min_index_recall_picture min_index_recall_text min_kept min_overlap min_quarantined

@@ -22,6 +22,7 @@ from pipelines.evaluation.training_log import TrainingLog
 from pipelines.gating.log import require_sound_log
 from pipelines.gating.thresholds import LogThresholds
 from pipelines.log_rows import RejectedRows
+from schemas.column_spec import Columns
 from schemas.columns import table_columns
 from schemas.errors import ThresholdError
 from schemas.files import expand_inputs
@@ -159,7 +160,7 @@ def _read_grades(
     evaluated: EvaluatedRun,
     judgements: str,
     date: str | None,
-    columns: Mapping[str, str],
+    columns: Columns,
     counts: Counter[str],
     rejected_rows: RejectedRows,
 ) -> Graded:

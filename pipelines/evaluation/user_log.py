@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from model.user_actions import Actions
 from pipelines.console.progress import Progress
+from pipelines.equal_rows import ROWS_EQUAL, without_equal
 from pipelines.gating.log import require_sound_log
 from pipelines.gating.thresholds import LogThresholds
 from pipelines.log_rows import RejectedRows
@@ -38,8 +39,9 @@ def read_user_log(
     has none, counts). Only items that have a vector; the impressions have the user numbers of the actions.
 
     Counts: rows_read = rows_quarantined + rows_after_date + rows_other_actions (impressions too) + rows_without_user +
-    rows_too_old + rows_item_unknown + rows_used. Raises UsageError for inputs that are not there or lack a column,
-    ThresholdError if too much of the log is rejected or nothing of it is used.
+    rows_too_old + rows_equal (if there are any) + rows_item_unknown + rows_used.
+    Raises UsageError for inputs that are not there or lack a column, ThresholdError if too much of the log is rejected
+    or nothing of it is used.
     """
     files = expand_inputs(engagements, date)
     ours = table_columns(columns, "engagements")
@@ -63,13 +65,16 @@ def read_user_log(
     require_sound_log(
         rejected_rows.counts() | {"rows_read": counts["rows_read"]}, thresholds, "users are calibrated or evaluated"
     )
-    names, users_M, rows_M, times_us_M = _columns(pa.concat_tables(tables["acted"]))
+    distinct, num_equal = without_equal(pa.concat_tables(tables["acted"]), "time_us")
+    counts.update({ROWS_EQUAL: num_equal} if num_equal else {})
+    names, users_M, rows_M, times_us_M = _columns(distinct)
     counts["rows_item_unknown"], counts["rows_used"] = int((rows_M < 0).sum()), int((rows_M >= 0).sum())
     if counts["rows_read"] and not counts["rows_used"]:
         raise ThresholdError(f"expected rows of {engagements} that make users, got none: {why_unused(counts, '')}")
     known_M = rows_M >= 0
     actions = Actions(names.to_pylist(), users_M[known_M], rows_M[known_M], times_us_M[known_M])
-    return actions, _impressions(pa.concat_tables(tables["shown"]), names), dict(counts)
+    impressions, _ = without_equal(pa.concat_tables(tables["shown"]), "time_us")
+    return actions, _impressions(impressions, names), dict(counts)
 
 
 def _source(kinds: Sequence[str], from_us: int, to_us: int, vectors: VectorsSource) -> ActionsSource:

@@ -5,10 +5,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from pipelines.gating.results import GateResult, at_least, judged, number, rounded, skipped
+from pipelines.gating.results import FAILED, PASSED, GateResult, at_least, judged, number, rounded, skipped
 from pipelines.gating.thresholds import GateThresholds
 from schemas.errors import CorruptFileError
 from schemas.quarantine import quote
+from schemas.tables import UNREADABLE
+from schemas.validation import REMEDIES
 
 
 def check_row_count(
@@ -87,7 +89,8 @@ def check_quarantine(
     embeddings: Mapping[str, int] | None,
     thresholds: GateThresholds,
 ) -> list[GateResult]:
-    """Shares of rows and of pictures that were rejected, from the counts of the stages that are finished.
+    """Shares of rows and of pictures that were rejected, from the counts of the stages that are finished. A field whose
+    cells cannot be read fails quarantine_rows as rejected rows do: its rows have stayed, without it.
 
     Pictures are judged once the features stage has counted them. A few rejections (below min_quarantined) pass
     whatever their share: a tiny catalogue with one bad row is no broken one.
@@ -95,6 +98,21 @@ def check_quarantine(
     rows = sum(counts.get("rows_quarantined", 0) for counts in (items, features, embeddings) if counts is not None)
     most, spared = thresholds.max_quarantined_rows, thresholds.min_quarantined
     results = [check_share("quarantine_rows", "rows", rows, items.get("rows_read", 0), most, spared)]
+    unreadable = {name: count for name, count in items.items() if name.startswith(UNREADABLE)}
+    if unreadable and results[0].status == PASSED:
+        worst = max(sorted(unreadable), key=lambda name: unreadable[name])
+        what = f"cells of {worst.removeprefix(UNREADABLE)}"
+        cells = check_share(
+            "quarantine_rows",
+            what,
+            unreadable[worst],
+            items.get("rows_written", 0),
+            most,
+            spared,
+            REMEDIES["wrong_type"],
+            "cannot be read",
+        )
+        results = [cells] if cells.status == FAILED else results
     if features is not None:
         rejected, listed = features.get("pictures_quarantined", 0), features.get("pictures_listed", 0)
         most = thresholds.max_quarantined_pictures
@@ -102,9 +120,18 @@ def check_quarantine(
     return results
 
 
-def check_share(name: str, what: str, rejected: int, total: int, most: float, spared: int, why: str = "") -> GateResult:
+def check_share(
+    name: str,
+    what: str,
+    rejected: int,
+    total: int,
+    most: float,
+    spared: int,
+    why: str = "",
+    is_bad: str = "are quarantined",
+) -> GateResult:
     """The gate `name` on the share of rejections, at most `most`; fewer than `spared` pass, unless they are all there
-    are. why: ends the message of a failure."""
+    are. why: ends the message of a failure; is_bad: how the message says what became of them."""
     share = rounded(rejected / max(1, total))
     few = rejected < spared
     passed = (few or at_least(most, share)) and (rejected < total or not rejected)
@@ -112,7 +139,7 @@ def check_share(name: str, what: str, rejected: int, total: int, most: float, sp
     return judged(
         name,
         passed,
-        f"{rejected:,} of {total:,} {what} are quarantined ({number(share)}): expected at most {number(most)}"
+        f"{rejected:,} of {total:,} {what} {is_bad} ({number(share)}): expected at most {number(most)}"
         + (", and never all" if rejected >= total > 0 else let_pass)
         + (f"; {why}" if why and not passed else ""),
         value=share,

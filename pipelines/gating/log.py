@@ -5,13 +5,22 @@ from collections.abc import Mapping, Sequence
 
 from pipelines.console.terminal import found_in_words, shortened
 from pipelines.gating.checks import check_share
-from pipelines.gating.results import FAILED, GateResult, judged, skipped, told
-from pipelines.gating.thresholds import LogThresholds
-from pipelines.log_rows import KEPT_VALUES, LEFT_OUT, RejectedValue, rejected_values, unknown_items
+from pipelines.gating.results import FAILED, GateResult, judged, number, rounded, skipped, told
+from pipelines.gating.thresholds import GateThresholds, LogThresholds
+from pipelines.log_rows import (
+    KEPT_VALUES,
+    LEFT_OUT,
+    RejectedValue,
+    action_count,
+    near_in_words,
+    rejected_values,
+    unknown_items,
+)
 from schemas.errors import ThresholdError
+from schemas.tables import POSITIVE_ACTIONS
 from schemas.validation import REMEDIES
 
-QUARANTINE, USED = "quarantine_log", "log_used"
+QUARANTINE, USED, ACTIONS_DROP = "quarantine_log", "log_used", "log_actions"
 _EMPTY = "nothing to check: the log has no rows"
 #: Kinds of one reason, and characters of a value, that a message shows.
 _SHOWN_KINDS, _SHOWN_CHARACTERS = 3, 60
@@ -51,7 +60,43 @@ def _check_used(counts: Mapping[str, int]) -> GateResult:
         left_out = found_in_words({name: counts.get(name, 0) for name in ("rows_quarantined", *LEFT_OUT)})
         items = _with_rows(unknown_items(counts))
         message += f"; {left_out}" + (f"; the catalogue has no item {items}" if items else "")
+        message += f"; {near}" if (near := near_in_words(counts)) else ""
     return judged(USED, used > 0, message, value=used, threshold=1)
+
+
+def check_actions(
+    today: Mapping[str, int] | None, yesterday: Mapping[str, int] | None, thresholds: GateThresholds
+) -> GateResult:
+    """The action whose rows of use fell most, from counts of both days' log stage (None: the run has no log). A system
+    that was changed calls an action by another name, which may be one that we know too. Actions of fewer rows than
+    min_quarantined are not compared."""
+    before = _rows_by_action(yesterday)
+    if not before:
+        return skipped(ACTIONS_DROP, "not compared: the run before has no log, or did not count its actions")
+    if today is None:
+        return skipped(ACTIONS_DROP, "not compared: the run was given no --engagements; see the gate users_count")
+    now = _rows_by_action(today)
+    if not now:
+        return skipped(ACTIONS_DROP, f"not measured: no row is of use, see the gates {QUARANTINE} and {USED}")
+    enough = {action: count for action, count in before.items() if count >= max(thresholds.min_quarantined, 1)}
+    if not enough:
+        return skipped(ACTIONS_DROP, f"not compared: no action had {thresholds.min_quarantined} rows yesterday")
+    drops = {action: rounded(1 - now.get(action, 0) / count) for action, count in enough.items()}
+    limit = thresholds.max_actions_drop
+    fallen = [action for action in enough if drops[action] > limit]
+    worst = max(enough, key=lambda action: drops[action])
+    shown = ", ".join(
+        f"{action} has {now.get(action, 0):,} rows of use, yesterday {enough[action]:,}" for action in fallen or [worst]
+    )
+    risen = [f"{action} {now[action]:,}" for action in now if now[action] > before.get(action, 0)]
+    others = f" (more than yesterday: {', '.join(risen)})" if fallen and risen else ""
+    message = f"{shown}{others}: expected a drop of at most {number(limit)}"
+    return judged(ACTIONS_DROP, not fallen, message, value=max(drops[worst], 0.0), threshold=limit)
+
+
+def _rows_by_action(counts: Mapping[str, int] | None) -> dict[str, int]:
+    found = {action: (counts or {}).get(action_count(action), 0) for action in POSITIVE_ACTIONS}
+    return {action: count for action, count in found.items() if count}
 
 
 def require_sound_log(counts: Mapping[str, int], thresholds: LogThresholds, before: str) -> None:

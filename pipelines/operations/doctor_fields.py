@@ -13,6 +13,7 @@ from pipelines import history, store
 from pipelines.gating.fields import field_count
 from pipelines.operations.findings import Finding, brief
 from pipelines.units import read_stage_manifest
+from schemas.column_spec import column_of
 from schemas.columns import table_columns
 from schemas.errors import CorruptFileError
 from schemas.reading import column_names
@@ -32,9 +33,10 @@ def warn_of_lost_columns(
     mapping = table_columns(columns, "catalogue")
     theirs = {name for path in files for name in column_names(path)}
     for name, num_rows in filled.items():
-        if num_rows and run is not None and mapping.get(name, name) not in theirs:
+        sources = column_of(mapping, name).source
+        if num_rows and run is not None and sources and theirs.isdisjoint(sources):
             finding.warn(
-                f"expected the column {brief(mapping.get(name, name))}, got none: {history.name_of(run)} has {name} in "
+                f"expected the column {brief(sources[0])}, got none: {history.name_of(run)} has {name} in "
                 f"{num_rows:,} rows, which would be empty; a column that was renamed is mapped in [columns]"
             )
 

@@ -20,6 +20,7 @@ from pipelines.console.exit_codes import EXIT_THRESHOLD
 from pipelines.console.jobs import beam_options
 from pipelines.operations.findings import Finding, brief
 from pipelines.operations.inspected_run import sample_by_hash
+from schemas.column_spec import column_of
 from schemas.columns import TABLES, similar_name, table_columns
 from schemas.duplicates import resolve_duplicates
 from schemas.errors import printable
@@ -35,8 +36,8 @@ from schemas.reading import (
     relative_names,
     unusual_forms,
 )
-from schemas.tables import CATALOGUE
-from schemas.validation import validate_catalogue
+from schemas.tables import CATALOGUE, UNREADABLE
+from schemas.validation import REMEDIES, catalogue_counts, validate_catalogue
 
 MOST_PICTURES = 200
 _MOST_NAMES = 12
@@ -77,15 +78,16 @@ def check_mapping(table: str, files: Sequence[str], columns: Mapping[str, Any]) 
     with finding.guard(f"the columns of {table}"):
         mapping, schema = table_columns(columns, table), TABLES[table]
         theirs = list(dict.fromkeys(name for path in files for name in column_names(path)))
-        missing = [name for name in schema.names if mapping.get(name, name) not in theirs]
-        used = {mapping.get(name, name) for name in schema.names}
+        sources = {name: column_of(mapping, name).source for name in schema.names}
+        missing = [name for name in schema.names if sources[name] and set(sources[name]).isdisjoint(theirs)]
+        used = set[str]().union(*sources.values())
         unused = [name for name in theirs if name not in used]
         finding.looked_at = (
             f"{len(schema.names) - len(missing)} of {len(schema.names)} are there; missing: {_shown(missing)}; "
             f"not read: {_shown(unused)}"
         )
         for name in missing:
-            near = similar_name(mapping.get(name, name), unused)
+            near = similar_name(sources[name][0], unused)
             if near is not None:
                 section = "columns" if table == "catalogue" else f"columns.{table}"
                 meant = brief(near)
@@ -197,6 +199,13 @@ def check_sample(inputs: Inputs, count: int, settings: SampleSettings) -> Findin
         finding.looked_at = f"{sample.num_rows} of the first {num_read:,} rows -> " + " -> ".join(
             f"{stage} {number}" for stage, number in made.items()
         )
+        for name, number in catalogue_counts(inputs.rows).items():
+            if name.startswith(UNREADABLE):
+                field = name.removeprefix(UNREADABLE)
+                finding.warn(
+                    f"{number} of the first {num_read:,} cells of {field} cannot be read, and are left out: "
+                    f"{REMEDIES['wrong_type']}, or export the table as UTF-8"
+                )
         for reason, number in sorted(reasons.items()):
             example = examples[reason]
             finding.warn(f"{number} {reason}: {_fault_of(example)}")

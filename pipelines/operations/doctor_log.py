@@ -9,6 +9,7 @@ from pipelines.gating.results import FAILED
 from pipelines.gating.thresholds import LogThresholds
 from pipelines.log_rows import RejectedRows
 from pipelines.operations.findings import Finding
+from schemas.column_spec import Columns
 from schemas.columns import table_columns
 from schemas.reading import plan_slices, read_slice
 from schemas.tables import ENGAGEMENTS
@@ -34,7 +35,7 @@ def check_log_rows(
     return finding
 
 
-def _first_counts(files: Sequence[str], columns: Mapping[str, str]) -> dict[str, int]:
+def _first_counts(files: Sequence[str], columns: Columns) -> dict[str, int]:
     rejected_rows = RejectedRows()
     for file_slice in plan_slices(files):
         for raw in read_slice(file_slice, columns, ENGAGEMENTS):

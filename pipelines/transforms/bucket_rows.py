@@ -4,13 +4,14 @@ Rows travel as slices of Arrow batches (LZ4-compressed IPC bytes), rejections li
 so the unit that writes the bucket writes each of them once on any runner, however often a worker is retried.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 
 import apache_beam as beam
 import numpy as np
 import pyarrow as pa
 
 from pipelines.console.progress import Progress
+from schemas.column_spec import Columns
 from schemas.hashing import bucket_of
 from schemas.quarantine import Rejection, rejections_to_table
 from schemas.reading import FileSlice, read_slice
@@ -57,9 +58,7 @@ def split_by_bucket(table: pa.Table, keys: Iterable[str], num_buckets: int) -> I
 class BucketRows(beam.PTransform):
     """FileSlice in, (bucket, pieces for `unpack`) out, for every bucket of `buckets`, also those without any row."""
 
-    def __init__(
-        self, columns: Mapping[str, str], limits: Limits, num_buckets: int, buckets: Iterable[int], num_rows: int
-    ):
+    def __init__(self, columns: Columns, limits: Limits, num_buckets: int, buckets: Iterable[int], num_rows: int):
         super().__init__(label="Bucket rows")
         self.columns, self.limits, self.num_buckets = dict(columns), limits, num_buckets
         self.buckets, self.num_rows = sorted(buckets), num_rows
@@ -76,7 +75,7 @@ class BucketRows(beam.PTransform):
 
 
 class _ReadSlice(beam.DoFn):
-    def __init__(self, columns: dict[str, str], limits: Limits, num_buckets: int, buckets: list[int], num_rows: int):
+    def __init__(self, columns: Columns, limits: Limits, num_buckets: int, buckets: list[int], num_rows: int):
         self.columns, self.limits, self.num_buckets = columns, limits, num_buckets
         self.wanted, self.num_rows = frozenset(buckets), num_rows
 

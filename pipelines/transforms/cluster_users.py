@@ -14,6 +14,7 @@ import pyarrow as pa
 from model.blas_threads import one_blas_thread
 from model.user_clusters import NOBODY, ClusteredUsers, UserRules, cluster_users
 from pipelines.console.progress import Progress
+from pipelines.equal_rows import ROWS_EQUAL, without_equal
 from pipelines.transforms.earlier_users import EarlierRun
 from pipelines.transforms.read_actions import ACTIONS
 from pipelines.transforms.read_engagements import unpack_table
@@ -57,7 +58,9 @@ class _ClusterBucket(beam.DoFn):
         yield sidecar
 
     def _compute(self, writer: UnitWriter, pieces: Iterable[bytes]) -> dict[str, Any]:
-        actions = pa.concat_tables([ACTIONS.empty_table(), *(unpack_table(piece) for piece in pieces if piece)])
+        given = pa.concat_tables([ACTIONS.empty_table(), *(unpack_table(piece) for piece in pieces if piece)])
+        actions, num_equal = without_equal(given, "time_us")
+        writer.counts.update({ROWS_EQUAL: num_equal} if num_equal else {})
         earlier = self.earlier.load(writer.unit.name) if self.earlier is not None else NOBODY
         progress = Progress.shared(USERS_STAGE, "users")
         with one_blas_thread():

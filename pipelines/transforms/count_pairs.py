@@ -24,6 +24,7 @@ from model.item_cutoffs import fit_item_cutoffs
 from model.pseudo_queries import pseudo_queries
 from model.split import PARTS, Split, assign
 from model.typos import maybe_misspelt
+from pipelines.equal_rows import ROWS_EQUAL, without_equal
 from pipelines.opened_models import open_vocabulary
 from pipelines.query_rows import SESSION_ROWS
 from pipelines.transforms.bucket_rows import pack
@@ -225,9 +226,12 @@ class _CountBucket(beam.DoFn):
 
     def process(self, element: tuple[int, Iterable[bytes]], split: Split) -> Iterable[Any]:
         bucket, payloads = element
-        rows = pa.concat_tables([SESSION_ROWS.empty_table(), *map(unpack_table, payloads)])
+        rows, num_equal = without_equal(
+            pa.concat_tables([SESSION_ROWS.empty_table(), *map(unpack_table, payloads)]), "timestamp"
+        )
         vocabulary = open_vocabulary(self.rules.vocabulary_folder)
         found = bucket_pairs(rows, bucket, split, self.rules, lambda text: len(vocabulary.encode(text)) > 0)
+        found.counts.update({ROWS_EQUAL: num_equal} if num_equal else {})
         yield bucket, pack(found.pairs), dict(found.counts)
         yield beam.pvalue.TaggedOutput("parts", pairs_by_part(found.pairs))
         if found.item_cutoffs is not None:

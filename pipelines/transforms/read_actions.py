@@ -20,10 +20,12 @@ from apache_beam.utils.windowed_value import WindowedValue
 
 from pipelines.console.progress import Progress
 from pipelines.console.terminal import found_in_words
+from pipelines.equal_rows import EVENT, EVENT_FIELD, with_events
 from pipelines.transforms.bucket_rows import pack
 from pipelines.transforms.read_engagements import MAX_ROWS_AT_ONCE, by_bucket, read_and_seal, slice_unit
 from pipelines.units import UnitWriter
 from pipelines.user_vectors import VectorsSource, load_vectors
+from schemas.column_spec import Columns
 from schemas.reading import FileSlice
 from schemas.user_rows import USERS_STAGE
 
@@ -33,6 +35,7 @@ ACTIONS = pa.schema(
         pa.field("user_id", pa.string(), nullable=False),
         pa.field("item_row", pa.int32(), nullable=False),
         pa.field("time_us", pa.int64(), nullable=False),
+        EVENT_FIELD,
     ]
 )
 
@@ -43,7 +46,7 @@ class ActionsSource:
     start_us <= time < end_us, in microseconds since 1970, UTC."""
 
     run: str
-    columns: Mapping[str, str]
+    columns: Columns
     actions: Sequence[str]
     start_us: int
     end_us: int
@@ -53,9 +56,8 @@ class ActionsSource:
 
 
 def actions_in_window(engagements: pa.Table, source: ActionsSource) -> tuple[pa.Table, Counter[str]]:
-    """(user_id, item_id, time_us) of the valid ENGAGEMENTS that count, and counts of the others."""
-    columns = ["user_id", "item_id", "timestamp", "action"]
-    rows = engagements.select(columns)
+    """(user_id, item_id, time_us, event) of the valid ENGAGEMENTS that count, and counts of the others."""
+    rows = engagements
     counts: Counter[str] = Counter(rows_quarantined=0)
 
     def keep(mask: pa.ChunkedArray, left_out: str) -> None:
@@ -68,8 +70,8 @@ def actions_in_window(engagements: pa.Table, source: ActionsSource) -> tuple[pa.
     keep(pc.is_in(rows["action"], pa.array(source.actions)), "rows_other_actions")
     keep(rows["user_id"].is_valid(), "rows_without_user")
     keep(pc.greater_equal(rows["timestamp"].cast(pa.int64()), source.start_us), "rows_too_old")
-    arrays = [rows["user_id"], rows["item_id"], rows["timestamp"].cast(pa.int64())]
-    return pa.Table.from_arrays(arrays, ["user_id", "item_id", "time_us"]), counts
+    arrays = [rows["user_id"], rows["item_id"], rows["timestamp"].cast(pa.int64()), with_events(rows)[EVENT]]
+    return pa.Table.from_arrays(arrays, ["user_id", "item_id", "time_us", EVENT]), counts
 
 
 def why_unused(counts: Mapping[str, int], otherwise: str) -> str:
@@ -89,9 +91,9 @@ def why_unused(counts: Mapping[str, int], otherwise: str) -> str:
 
 
 def with_item_rows(rows: pa.Table, item_ids: pa.Array) -> pa.Table:
-    """ACTIONS of (user_id, item_id, time_us); item_ids: those that have a vector."""
+    """ACTIONS of (user_id, item_id, time_us, event); item_ids: those that have a vector."""
     found = pc.fill_null(pc.index_in(rows["item_id"], value_set=item_ids), -1)
-    return pa.Table.from_arrays([rows["user_id"], found, rows["time_us"]], schema=ACTIONS)
+    return pa.Table.from_arrays([rows["user_id"], found, rows["time_us"], rows[EVENT]], schema=ACTIONS)
 
 
 class ReadActions(beam.PTransform):

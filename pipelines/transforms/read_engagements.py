@@ -6,7 +6,7 @@ A slice is a unit of the stage "pairs" that only counts; it is read again on a r
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -20,6 +20,7 @@ from pipelines.console.progress import Progress
 from pipelines.query_rows import SESSION_ROWS, query_rows
 from pipelines.transforms.bucket_rows import pack
 from pipelines.units import Unit, UnitWriter
+from schemas.column_spec import Columns
 from schemas.hashing import bucket_of
 from schemas.reading import FileSlice, read_slice
 from schemas.tables import ENGAGEMENTS
@@ -35,7 +36,7 @@ class EngagementsSource:
     UTC) are left out, None: none are."""
 
     run: str
-    columns: Mapping[str, str]
+    columns: Columns
     end_us: int | None
     num_buckets: int
     fingerprint: str
@@ -68,7 +69,7 @@ def by_bucket(rows: pa.Table, num_buckets: int, key: str = "item_id") -> Iterato
 
 def read_and_seal(
     file_slice: FileSlice,
-    columns: Mapping[str, str],
+    columns: Columns,
     writer: UnitWriter,
     progress: Progress,
     select: Callable[[pa.Table], tuple[pa.Table, Counter[str]]],

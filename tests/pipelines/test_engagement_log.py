@@ -161,3 +161,26 @@ def test_a_log_without_rows_or_columns(folder):
     (folder / "log" / "1.jsonl").write_text(json.dumps({"when": 1}) + "\n")
     with pytest.raises(UsageError, match="timestamp"):
         judge(folder)
+
+
+def test_ids_that_the_catalogue_has_in_another_spelling_are_named(folder, capsys):
+    rows = good_rows(ITEM_IDS, NOW)
+    spelt = [ITEM_IDS[0].upper(), f"00{ITEM_IDS[1]}", f"{ITEM_IDS[2]}.0", f" {ITEM_IDS[3]} ", "gone"]
+    strange = [{**row, "item_id": item_id, "session_id": 7.5} for row, item_id in zip(rows, spelt, strict=False)]
+    write(folder / "log" / "1.parquet", strange)
+    write(folder / "log" / "2.parquet", rows)
+    counts = judge(folder)["counts"]
+    assert (counts["rows_item_unknown"], counts["rows_item_near"], counts["ids_trimmed"]) == (4, 3, 1)
+    assert counts["cells_unreadable:session_id"] == 5
+    left_out = sum(counts.get(name, 0) for name in (*LEFT_OUT, "rows_item_unknown"))
+    assert counts["rows_read"] == counts["rows_used"] + left_out
+    said = capsys.readouterr().out
+    assert "cells unreadable:session id 5, ids trimmed 1" in said
+    assert "log: WARNING: 3 rows name items that the catalogue has in another spelling" in said
+    assert f"'{ITEM_IDS[0].upper()}' is '{ITEM_IDS[0]}' there" in said
+
+
+def test_unicode_forms_of_an_id_are_near():
+    known = pa.array(["caf\u00e9", "b"])
+    assert log_rows.near_misses(["cafe\u0301", "B ", "c"], known) == {"cafe\u0301": "caf\u00e9", "B ": "b"}
+    assert log_rows.near_misses([], known) == log_rows.near_misses(["b"], pa.array([], pa.string())) == {}

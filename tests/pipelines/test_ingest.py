@@ -290,3 +290,57 @@ def test_pieces_are_a_partition() -> None:
     assert all(bucket_of(key, 7) == bucket for bucket, part in parts.items() for key in part["where"].to_pylist())
     with pytest.raises(AssertionError, match="neither"):
         unpack([pack(table)])
+
+
+def test_cells_that_cannot_be_read_and_ids_in_two_forms_are_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = [
+        {"item_id": "cafe\u0301", "title": "a", "size": {"x": 1}},
+        {"item_id": "caf\u00e9 ", "title": "b", "size": 42.5},
+        {"item_id": "no\u0308", "title": "c", "size": "M"},
+        {"item_id": "no\u0308", "title": "c", "size": "M"},
+        {"item_id": None, "title": "d", "size": {"x": 1}},
+    ]
+    (tmp_path / "c.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    assert main(["--run", str(tmp_path / "run"), "--catalog", str(tmp_path / "c.jsonl")]) == 0
+    counts = read_stage_manifest(str(tmp_path / "run"), "items")["counts"]
+    assert counts["rows_read"] == counts["rows_written"] + counts["rows_collapsed"] + counts["rows_quarantined"] == 5
+    assert (counts["cells_unreadable:size"], counts["ids_trimmed"], counts["ids_not_nfc"]) == (1, 1, 2)
+    said = capsys.readouterr().out
+    assert "cells unreadable:size 1" in said
+    assert "items: WARNING: 1 ids are there in two Unicode forms, as two items: 'caf\u00e9'" in said
+
+
+@pytest.mark.parametrize("given", ["Title", "Image", "Description"])
+def test_a_column_that_only_seems_missing_stops_the_job(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], given: str
+) -> None:
+    """Nothing of it would be published, and nothing would say so."""
+    (tmp_path / "c.csv").write_text(f"item_id,brand,{given}\na,Acme,x\n")
+    call = ["--run", str(tmp_path / "run"), "--catalog", str(tmp_path / "c.csv")]
+    assert main(call) == 2
+    assert f"is it '{given}'?" in capsys.readouterr().err
+    ours = {"Title": "title", "Image": "images", "Description": "description"}[given]
+    (tmp_path / "shop.toml").write_text(f'[columns]\n{ours} = ""\n')
+    assert main([*call, "--config", str(tmp_path / "shop.toml")]) == 0
+
+
+def test_a_config_says_how_columns_are_written(tmp_path: Path) -> None:
+    (tmp_path / "c.csv").write_text(
+        "id,name,image_link,additional_image_link,colour\na,mug,1.jpg,2.jpg;3.jpg,rot#blau\n"
+    )
+    config = """
+        [columns]
+        item_id = "id"
+        title = "name"
+        images = ["image_link", "additional_image_link"]
+        colors = {source = "colour", separator = "#", values = {"rot blau" = "red blue"}}
+        brand = {constant = "Acme"}
+    """
+    (tmp_path / "shop.toml").write_text(config)
+    call = ["--run", str(tmp_path / "run"), "--catalog", str(tmp_path / "c.csv")]
+    assert main([*call, "--config", str(tmp_path / "shop.toml")]) == 0
+    (row,) = pa.concat_tables(items(tmp_path / "run")).to_pylist()
+    assert (row["item_id"], row["title"], row["brand"]) == ("a", "mug", "Acme")
+    assert (row["images"], row["colors"]) == (["1.jpg", "2.jpg", "3.jpg"], "red blue")

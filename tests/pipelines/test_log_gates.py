@@ -11,7 +11,7 @@ from useless_logs import REJECTED, UNUSED, ga4_names, good_rows, other_items, wr
 from user_shop import FROM, TO, make_shop
 from users_runs import ITEM_IDS, NOW, run_users, vectors_of, write_vectors
 
-from pipelines import evaluate_users, pairs, train, users
+from pipelines import evaluate_users, index, pairs, train, users
 from schemas.tables import ENGAGEMENTS
 
 DATE = "2026-06-30"
@@ -66,6 +66,14 @@ def test_pairs_alone(tmp_path, capsys, change, pseudo_queries):
     assert "expected the log to pass its gates before pairs are made, got 1 failed" in told
     assert (REJECTED | UNUSED)[change] in told
     assert not (run / "pairs").exists()
+
+
+@pytest.mark.parametrize("change", REJECTED)
+def test_index_alone(tmp_path, capsys, change):
+    """Its queries would be made of the text of items instead, and nothing would say so."""
+    log = log_of(tmp_path, change)
+    assert index.main(["--run", str(tmp_path / "run"), "--engagements", str(log), "--date", DATE]) == 3
+    assert REJECTED[change] in capsys.readouterr().err
 
 
 def train_call(folder: Path, log: Path, *flags: str) -> int:

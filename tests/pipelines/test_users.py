@@ -149,7 +149,8 @@ def test_one_action_makes_one_cluster(tmp_path, vectors):
 
 
 def test_a_thousand_equal_actions_make_one_cluster(tmp_path, vectors):
-    found, _ = job(tmp_path, vectors, [row("u", "item-007", 2)] * 1000, "--alpha", "0")
+    rows = [{**row("u", "item-007", 2), "session_id": str(number)} for number in range(1000)]
+    found, _ = job(tmp_path, vectors, rows, "--alpha", "0")
     assert found["u"]["clusters"] == [("item-007", 1000, us(NOW - 2 * DAY), pytest.approx(1000 * np.exp(-0.02)))]
 
 

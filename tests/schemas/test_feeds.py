@@ -60,7 +60,7 @@ def test_items_of_a_google_feed_are_rows(tmp_path: Path, encoding: str) -> None:
     )
     assert count_rows([str(path)]) == 3
     assert column_names(str(path)) == ["description", "id", "image_link", "shipping", "title"]
-    (row,) = list(feeds.feed_rows(str(path), {"shipping": "shipping"}, ()))[1:2]
+    (row,) = list(feeds.feed_rows(str(path), {"shipping": "shipping"}))[1:2]
     assert row.values == {"shipping": {"country": "DE", "price": "4 EUR"}}
 
 

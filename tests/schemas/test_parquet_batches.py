@@ -10,7 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from schemas import parquet_batches
-from schemas.coercion import list_column, text_column
+from schemas.coercion import Found, id_column, list_column
+from schemas.column_spec import Column
 from schemas.errors import CorruptFileError
 from schemas.parquet_batches import bounded_batches, unfolded_bytes
 from schemas.reading import RawRows
@@ -55,9 +56,10 @@ def test_every_row_comes_once_in_order_or_is_told(tmp_path, small_bounds, rows, 
                 numbers = (start + batch.rows).tolist()
                 sizes = [sum(map(size, rows[number].values())) for number in numbers]
                 assert sum(sizes[1:]) <= MAX_BYTES
-                raw = RawRows(1, batch.table, [], batch.rows)
-                columns = {name: text_column(raw, name, {}, keep_empty=True) for name in ("item_id", "title")}
-                columns["images"] = list_column(raw, "images", {})
+                untrimmed = {name: Column(source=(name,), trim=False) for name in ("item_id", "title")}
+                raw = RawRows(1, batch.table, [], batch.rows, columns=untrimmed)
+                columns = {name: id_column(raw, name, Found(), required=True) for name in untrimmed}
+                columns["images"] = list_column(raw, "images", Found())
                 found |= dict(zip(numbers, pa.table(columns).to_pylist(), strict=True))
                 told += [start + row for row, why in batch.oversized]
             start += file.metadata.row_group(part).num_rows

@@ -65,14 +65,16 @@ def test_formats_give_the_same_rows(tmp_path: Path, name: str) -> None:
         write_csv(path, ROWS)
     else:
         write_lines(path, [json.dumps(row).encode() for row in ROWS])
-    raws = read_all(path)
-    assert [values(raws, key) for key in ("item_id", "title", "images", "brand")] == [
+    (raw,) = read_all(path)
+    assert raw.table.schema.names == CATALOGUE.names
+    rows, rejections, _ = validate_catalogue(raw, plan_slices([str(path)])[0])
+    assert [rows[key].to_pylist() for key in ("item_id", "title", "images", "brand")] == [
         ["a", "b", "c"],
         ['Mug, "blue"', "two\nlines", None],
         [["1.jpg", "2.jpg"], [], ["ü.png"]],
         [None] * 3,
     ]
-    assert raws[0].table.schema.names == CATALOGUE.names
+    assert not rejections
 
 
 def test_parquet_row_groups_are_slices_with_file_row_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -108,8 +110,10 @@ def test_nesting_is_bounded_below_what_python_takes(tmp_path: Path, depth: int, 
     nested = pair[0] * depth + b"1" * (pair[0] != b"[") + pair[1] * depth
     (part,) = plan_slices([str(write_lines(tmp_path / "c.jsonl", [b'{"item_id": "a", "images": %s}' % nested]))])
     (raw,) = read_slice(part, {})
-    _, (rejection,), _ = validate_catalogue(raw, part)
-    assert rejection.reason == ("wrong_type" if depth < 100 else "broken_line")  # the line is one level itself
+    _, rejections, counts = validate_catalogue(raw, part)
+    is_line = depth < 100  # the line is one level itself
+    assert [rejection.reason for rejection in rejections] == ([] if is_line else ["broken_line"])
+    assert counts["cells_unreadable:images"] == is_line
 
 
 def test_bom_and_last_line_without_end(tmp_path: Path) -> None:
@@ -129,9 +133,6 @@ def test_bom_and_last_line_without_end(tmp_path: Path) -> None:
         ([b'a,"x\ny""z\n",1', b"b,y,2"], ["a", "b"], []),
         ([b'a,"x"y,1', b"", b"b,y,2"], ["b"], [2]),
         ([b"a\rz,x,1", b"b,y,2"], ["b"], [2]),
-        ([b"a,x,[1", b"b,y,2"], ["b"], [2]),
-        ([b"a,x," + b"[" * 100_000, b"b,y,2"], ["b"], [2]),
-        ([b"a,x," + b"[" * 101 + b"]" * 101, b"b,y,2"], ["b"], [2]),
     ],
 )
 def test_bad_csv_line_costs_only_itself(tmp_path: Path, lines: list[bytes], ids: list[str], bad: list[int]) -> None:
@@ -154,7 +155,7 @@ def test_csv_quote_never_closed_is_given_up_in_bounded_space(tmp_path: Path, mon
 def test_csv_cells(tmp_path: Path) -> None:
     lines = [b"item_id,title,images,brand", b'a,,"[""1|2.jpg"", null]",x', b"b, ,1.jpg|2.jpg,"]
     raws = read_all(write_lines(tmp_path / "c.csv", lines))
-    assert values(raws, "images") == [["1|2.jpg", None], ["1.jpg", "2.jpg"]]
+    assert values(raws, "images") == ['["1|2.jpg", null]', "1.jpg|2.jpg"]  # judged like lists of any other container
     assert (values(raws, "title"), values(raws, "brand")) == ([None, " "], ["x", None])
 
 

@@ -173,3 +173,21 @@ def test_the_sample_shops_faults_pass(items):
     assert levels.count("row") > 0
     assert levels.count("picture") > 0
     assert [result.status for result in results] == ["passed", "passed"]
+
+
+@pytest.mark.parametrize(
+    ("counts", "status"),
+    [
+        ({"cells_unreadable:title": 50, "cells_unreadable:size": 10}, "passed"),
+        ({"cells_unreadable:title": 51, "cells_unreadable:size": 10}, "failed"),
+        ({"rows_quarantined": 51, "cells_unreadable:title": 51}, "failed"),
+    ],
+)
+def test_a_field_that_cannot_be_read_fails_like_rows(counts, status):
+    items = {"rows_read": 510, "rows_written": 500, **counts}
+    result = check_quarantine_share(items, thresholds=GateThresholds(max_quarantined_rows=0.1), accepted={})[0]
+    assert result.status == status
+    if status == "failed" and "rows_quarantined" not in counts:
+        assert (
+            "51 of 500 cells of title cannot be read (0.102): expected at most 0.1; cast the column" in result.message
+        )

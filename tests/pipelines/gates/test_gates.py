@@ -17,7 +17,7 @@ from schemas.files import read_json, write_json
 OF_COVERAGE = {"coverage", "coverage_text", "coverage_fields", "coverage_pictures"}
 COMPARING = {"row_count", *OF_COVERAGE, "neighbour_overlap", "drift", "recall"}
 #: Nothing to check in these runs: see test_users.py and test_refined.py.
-NOT_THERE = {"users", "users_count", "refined_index", "refined_kept", "quarantine_log", "log_used"}
+NOT_THERE = {"users", "users_count", "refined_index", "refined_kept", "quarantine_log", "log_used", "log_actions"}
 
 
 def test_a_sound_day_passes_every_gate_and_says_so(days):

@@ -2,16 +2,21 @@
 
 import json
 
+import pyarrow as pa
 import pytest
 from gate_runs import DEFAULTS, judge, write_stage
 from hypothesis import given
 from hypothesis import strategies as st
+from useless_logs import good_rows
+from users_runs import NOW
 
 from pipelines.gates import GateThresholds, check_quarantine_share, require_passed
-from pipelines.gating.log import check_log, require_passed_log, require_sound_log
+from pipelines.gating.log import check_actions, check_log, require_passed_log, require_sound_log
 from pipelines.gating.thresholds import LogThresholds
+from pipelines.log_rows import LogUse, action_count
 from schemas.errors import ThresholdError, UsageError
 from schemas.files import read_json
+from schemas.tables import ENGAGEMENTS
 
 ACTIONS = "one of impression, click, save, add_to_cart, checkout, return"
 
@@ -74,7 +79,7 @@ def test_a_failure_names_reasons_values_and_what_to_do():
         "1,000 of 2,000 log rows are quarantined (0.5): expected at most 0.1; unknown_action 700 (expected "
         f"{ACTIONS}, got 'view_item' in 700 rows): use one of the expected actions, or leave the row out; wrong_type "
         "300 (expected a timestamp or ISO 8601 text in timestamp, got 1718880000000000 in 1 row): cast the column in "
-        "the export"
+        "the export, or say in [columns] how it is written"
     )
     hostile = {"rejected:" + json.dumps(["wrong_type", "e", "'\x1b[2J" + "x" * 500]): 9, "reason:wrong_type": 9}
     (result, _) = check_log(counts_of(300, 300) | hostile, DEFAULTS)
@@ -134,3 +139,40 @@ def test_commands_that_publish_nothing_stop_with_the_same_words():
         require_sound_log(counts, LogThresholds(), "the run is evaluated")
     require_sound_log(counts, LogThresholds(max_quarantined_log=0.3), "the run is evaluated")
     require_sound_log({}, LogThresholds(), "the run is evaluated")
+
+
+@pytest.mark.parametrize(
+    ("now", "status", "message"),
+    [
+        ({"click": 100, "checkout": 50}, "passed", "checkout has 50 rows of use, yesterday 100"),
+        ({"click": 100, "checkout": 49}, "failed", "checkout has 49 rows of use, yesterday 100: expected a drop of at"),
+        ({"click": 200, "save": 90}, "failed", "checkout has 0 rows of use, yesterday 100 (more than yesterday: click"),
+        ({"click": 100, "checkout": 100}, "passed", "expected a drop of at most 0.5"),
+    ],
+)
+def test_an_action_that_falls_against_yesterday_is_named(now, status, message):
+    def counted(actions):
+        return {action_count(name): count for name, count in actions.items()}
+
+    before = counted({"click": 100, "checkout": 100, "save": 5})
+    result = check_actions(counted(now), before, DEFAULTS)
+    assert (result.name, result.status) == ("log_actions", status)
+    assert message in result.message
+    for today, yesterday in ((counted(now), None), (counted(now), {"rows_used": 5}), (None, before), ({}, before)):
+        assert check_actions(today, yesterday, DEFAULTS).status == "skipped"
+
+
+def test_a_third_of_the_actions_under_another_name_is_gated_by_name():
+    """Under a name that nobody knows the rejected rows tell it; under one that we know, only the day before does."""
+    kinds = ["click", "save", "checkout"]
+    rows = [{**row, "action": kinds[n % 3]} for n, row in enumerate(good_rows(["a"], NOW))]
+    days = []
+    for name in ("checkout", "impression"):
+        use = LogUse(None)
+        renamed = [{**row, "action": name if row["action"] == "checkout" else row["action"]} for row in rows]
+        use.add(pa.Table.from_pylist(renamed, schema=ENGAGEMENTS))
+        days.append(use.counts(pa.array(["a"])) | {"rows_read": len(rows)})
+    assert check_log(days[1], DEFAULTS)[0].status == "passed"
+    result = check_actions(days[1], days[0], DEFAULTS)
+    assert (result.status, result.value) == ("failed", 1.0)
+    assert "checkout has 0 rows of use, yesterday 20" in result.message

@@ -174,6 +174,13 @@ def test_a_catalogue_whose_rows_are_all_rejected_is_told_with_its_reason(tmp_pat
     assert lines[-1].startswith("1 of 10 checks FAILED, 2 with warnings")  # that of the columns, and that of pictures
 
 
+def test_cells_that_cannot_be_read_are_told(tmp_path):
+    (tmp_path / "c.csv").write_bytes("item_id,title,brand\na,grÿße,x\nb,hut,x\n".encode("latin-1"))
+    call = {"catalog": f"{tmp_path}/c.csv", "image_encoder": "none"}
+    (warning,) = by_name(diagnose(DoctorConfig(**call)))["sample"].warnings
+    assert "1 of the first 2 cells of title cannot be read" in warning
+
+
 def test_an_example_names_the_rows_file(tmp_path):
     (tmp_path / "c.csv").write_text("item_id,title,images\n" + "".join(f"{n % 3},mug {n},\n" for n in range(4)))
     (warning,) = by_name(diagnose(DoctorConfig(catalog=f"{tmp_path}/c.csv", image_encoder="none")))["sample"].warnings

@@ -1,0 +1,119 @@
+"""How the shop writes a column of ours: an entry of `[columns]` that is more than a name.
+
+images = ["image_link", "additional_image_link"]
+colors = {source = "farben", separator = ";"}
+action = {source = "event_name", values = {view_item = "click", purchase = "checkout"}}
+surface = {constant = "home"}
+timestamp = {source = "day", time = "%d.%m.%Y"}
+links = ""                                         # the catalogue has no such column, and that is meant so
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any
+
+from schemas.cell_times import UNITS
+from schemas.errors import UsageError
+from schemas.quarantine import quote
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """source: names of the shop's columns; none with a constant, and where the column is left out on purpose. Several
+    are joined: lists one after the other, text by a space, of anything else the first that is not null.
+    constant: the value of every row. separator: between the members of a list that is written as text.
+    values: (the shop's, ours) of values that differ. time: a unit of cell_times.UNITS, or a format of strptime.
+    trim: whether blanks around a value go; None: of ids, surfaces and actions. null_words: None: cell_text.NULL_WORDS,
+    in CSV."""
+
+    source: tuple[str, ...] = ()
+    constant: str | None = None
+    separator: str | None = None
+    values: tuple[tuple[str, str], ...] = ()
+    time: str | None = None
+    trim: bool | None = None
+    null_words: tuple[str, ...] | None = None
+
+
+#: Our column name -> how the shop writes it, or only what the shop calls it.
+Columns = Mapping[str, str | Column]
+
+
+def column_of(columns: Columns, name: str) -> Column:
+    """What a mapping says of our column `name`, by default its own name.
+
+    >>> column_of({"title": "Name", "links": ""}, "title").source, column_of({}, "size").source
+    (('Name',), ('size',))
+    """
+    given = columns.get(name, name)
+    return given if isinstance(given, Column) else Column(source=(given,) if given else ())
+
+
+def parse_column(name: str, given: Any, where: str) -> str | Column:
+    """An entry of the config. Raises UsageError for what is none; `where`: the table it is in, as a message says it."""
+    if isinstance(given, str):
+        return given
+    table: Any = {"source": given} if isinstance(given, list) else given
+    known = [field.name for field in fields(Column)]
+    if not isinstance(table, Mapping) or not table or not table.keys() <= set(known):
+        raise UsageError(
+            f"expected your name for {name}, a list of names, or a table of {', '.join(known)} in {where}, "
+            f"got {quote(given)}"
+        )
+    _check(name, table, where)
+    source = table.get("source", [] if "constant" in table else name)
+    return Column(
+        source=(source,) if isinstance(source, str) else tuple(source),
+        values=tuple(sorted(table.get("values", {}).items())),
+        null_words=tuple(table["null_words"]) if "null_words" in table else None,
+        **{key: table[key] for key in ("constant", "separator", "time", "trim") if key in table},
+    )
+
+
+def _check(name: str, table: Mapping[str, Any], where: str) -> None:
+    source, values = table.get("source", name), table.get("values", {})
+    rules = {
+        "source": (
+            _is_name(source) or (_are_names(source) and len(source) > 0),
+            "a column of yours, or a list of them",
+        ),
+        "constant": (_is_name(table.get("constant", "x")), "a text"),
+        "separator": (_is_name(table.get("separator", "|")), "a text"),
+        "values": (
+            isinstance(values, Mapping) and all(isinstance(value, str) for value in values.values()),
+            "a table of your values = ours",
+        ),
+        "time": (
+            _is_time(table.get("time", "s")) and (name == "timestamp" or "time" not in table),
+            f"one of {', '.join(UNITS)} or a format such as %d.%m.%Y, of timestamp alone",
+        ),
+        "trim": (isinstance(table.get("trim", True), bool), "true or false"),
+        "null_words": (_are_names(table.get("null_words", [])), "a list of words"),
+    }
+    for key, (holds, expected) in rules.items():
+        if not holds:
+            raise UsageError(f"expected {expected} as {key} of {name} in {where}, got {quote(table[key])}")
+    if "constant" in table and "source" in table:
+        raise UsageError(f"expected a source or a constant for {name} in {where}, got both")
+
+
+def _is_name(value: Any) -> bool:
+    return isinstance(value, str) and value != ""
+
+
+def _are_names(value: Any) -> bool:
+    return isinstance(value, list) and all(map(_is_name, value))
+
+
+def _is_time(value: Any) -> bool:
+    """Whether a text is a unit, or a format that strptime can read."""
+    if value in UNITS:
+        return True
+    if not isinstance(value, str) or "%" not in value:
+        return False
+    try:
+        datetime.strptime(datetime(2001, 2, 3, 4, 5, 6).strftime(value), value)
+    except ValueError:
+        return False
+    return True

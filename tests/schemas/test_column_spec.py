@@ -1,0 +1,217 @@
+"""What `[columns]` may say of a column, and that a column that is meant is asked for."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from schemas.column_spec import Column
+from schemas.columns import ASSUMED, table_columns
+from schemas.errors import UsageError
+from schemas.reading import check_columns, plan_slices, read_slice
+from schemas.tables import CATALOGUE, ENGAGEMENTS
+from schemas.validation import validate_catalogue, validate_engagements
+
+DAY = datetime(2026, 6, 20, tzinfo=UTC)
+
+
+def read(path: Path, columns: dict[str, Any], table: str = "catalogue") -> dict[str, list[Any]]:
+    """The columns of a file whose rows are all good, by a config's table."""
+    mapping = table_columns(columns if table == "catalogue" else {table: columns}, table)
+    schema, validate = {
+        "catalogue": (CATALOGUE, validate_catalogue),
+        "engagements": (ENGAGEMENTS, validate_engagements),
+    }[table]
+    check_columns([str(path)], mapping, schema)
+    (part,) = plan_slices([str(path)])
+    (raw,) = read_slice(part, mapping, schema)
+    good, rejected, _ = validate(raw, part)
+    assert not rejected
+    return good.to_pydict()
+
+
+def write(path: Path, rows: list[dict[str, Any]]) -> Path:
+    """The rows as the kind of file that the name says; of CSV every cell quoted."""
+    if path.suffix == ".parquet":
+        pq.write_table(pa.Table.from_pylist(rows), path)
+    elif path.suffix == ".jsonl":
+        path.write_text("\n".join(map(json.dumps, rows)))
+    else:
+        lines = [",".join(f'"{"" if value is None else value}"' for value in row.values()) for row in rows]
+        path.write_text("\n".join([",".join(rows[0]), *lines]))
+    return path
+
+
+KINDS = pytest.mark.parametrize("name", ["t.parquet", "t.jsonl", "t.csv"])
+
+
+@KINDS
+def test_several_sources(tmp_path: Path, name: str) -> None:
+    rows = [
+        {
+            "id": "a",
+            "image_link": "1.jpg",
+            "additional_image_link": "2.jpg,1.jpg,3.jpg",
+            "colour": "red",
+            "hue": "dark",
+        },
+        {"id": "b", "image_link": "4.jpg", "additional_image_link": None, "colour": None, "hue": "pale"},
+    ]
+    columns = {
+        "item_id": ["id", "image_link"],
+        "images": ["image_link", "additional_image_link"],
+        "colors": {"source": ["colour", "hue"]},
+    }
+    found = read(write(tmp_path / name, rows), columns)
+    assert found["item_id"] == ["a", "b"]
+    assert found["images"] == [["1.jpg", "2.jpg", "3.jpg"], ["4.jpg"]]
+    assert found["colors"] == ["red dark", "pale"]
+
+
+@KINDS
+def test_separator_values_and_trim(tmp_path: Path, name: str) -> None:
+    rows = [{"item_id": " a", "pics": "1.jpg#2, 3.jpg", "brand": " ACM ", "colors": "red#blue"}]
+    columns: dict[str, Any] = {
+        "item_id": {"trim": False},
+        "images": {"source": "pics", "separator": "#"},
+        "brand": {"values": {"ACM": "Acme"}, "trim": True},
+        "colors": {"separator": "#"},
+    }
+    found = read(write(tmp_path / name, rows), columns)
+    assert (found["item_id"], found["images"], found["brand"], found["colors"]) == (
+        [" a"],
+        [["1.jpg", "2, 3.jpg"]],
+        ["Acme"],
+        ["red blue"],
+    )
+
+
+@KINDS
+def test_constants_values_and_times_of_a_log(tmp_path: Path, name: str) -> None:
+    rows = [
+        {"day": "20.06.2026", "client": "u", "sku": "a", "event_name": "purchase"},
+        {"day": "20.06.2026", "client": None, "sku": "b", "event_name": "add_to_cart"},
+    ]
+    columns = {
+        "timestamp": {"source": "day", "time": "%d.%m.%Y"},
+        "user_id": "client",
+        "item_id": "sku",
+        "action": {"source": "event_name", "values": {"purchase": "checkout", "view_item": "click"}},
+        "surface": {"constant": "home"},
+    }
+    found = read(write(tmp_path / name, rows), columns, "engagements")
+    assert found["timestamp"] == [DAY, DAY]
+    assert (found["action"], found["surface"]) == (["checkout", "add_to_cart"], ["home", "home"])
+    assert found["user_id"] == ["u", None]
+
+
+@KINDS
+def test_a_log_needs_neither_surface_nor_action_nor_session(tmp_path: Path, name: str) -> None:
+    rows = [{"timestamp": "2026-06-20", "user_id": "u", "item_id": "a"}]
+    found = read(write(tmp_path / name, rows), {}, "engagements")
+    assert (found["surface"], found["action"], found["session_id"]) == (
+        [ASSUMED["surface"]],
+        [ASSUMED["action"]],
+        [None],
+    )
+
+
+def test_folders_win_over_what_is_assumed(tmp_path: Path) -> None:
+    folder = tmp_path / "surface=home" / "action=checkout"
+    folder.mkdir(parents=True)
+    path = write(folder / "log.parquet", [{"timestamp": "2026-06-20", "user_id": "u", "item_id": "a"}])
+    assert read(path, {}, "engagements")["action"] == ["checkout"]
+    assert read(path, {"action": {"constant": "save"}}, "engagements")["action"] == ["save"]
+
+
+@pytest.mark.parametrize(
+    ("others", "message"),
+    [
+        (
+            {"event_name": "purchase", "surface": "home"},
+            r"action: is it 'event_name'\?.*\[columns.engagements\] action",
+        ),
+        ({"query": "mug"}, r"expected a column 'surface', since there are queries"),
+        ({"surface": "home", "Action": "click"}, r"action: is it 'Action'\?"),
+        ({"userid": "u"}, r"user_id: is it 'userid'\?"),
+    ],
+)
+def test_a_log_that_only_seems_to_need_none_is_asked_for(tmp_path: Path, others: dict[str, str], message: str) -> None:
+    path = write(tmp_path / "t.csv", [{"timestamp": "2026-06-20", "item_id": "a", **others}])
+    with pytest.raises(UsageError, match=message):
+        check_columns([str(path)], {}, ENGAGEMENTS)
+
+
+@KINDS
+@pytest.mark.parametrize(
+    ("given", "ours"),
+    [
+        ("Title", "title"),
+        ("Description", "description"),
+        ("Image", "images"),
+        ("image_link", "images"),
+        ("Product Type", "product_types"),
+        ("colour", "colors"),
+        ("google product category", "google_product_category"),
+    ],
+)
+def test_a_column_that_nobody_reads_is_asked_for(tmp_path: Path, name: str, given: str, ours: str) -> None:
+    path = write(tmp_path / name, [{"item_id": "a", given: "x.jpg", "size": "M"}])
+    with pytest.raises(UsageError) as raised:
+        check_columns([str(path)], {}, CATALOGUE)
+    assert f"is it '{given}'?" in str(raised.value)
+    assert f"[columns] {ours} = '{given}'" in str(raised.value)
+    assert read(path, {ours: ""})[ours] == [None if ours != "images" else []]
+    assert read(path, {ours: given})[ours] != [None]
+
+
+def test_columns_of_other_names_are_not_asked_for(tmp_path: Path) -> None:
+    others = ["link", "price", "size_chart", "likes", "short_description", "availability", "partners"]
+    path = write(tmp_path / "t.csv", [{"item_id": "a", **dict.fromkeys(others, "x")}])
+    check_columns([str(path)], {}, CATALOGUE)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (5, "expected your name for images"),
+        ({}, "expected your name for images"),
+        ({"from": "x"}, "a table of source, constant, separator, values, time, trim, null_words"),
+        ([], "a column of yours, or a list of them as source"),
+        (["a", 5], "a column of yours, or a list of them as source"),
+        ({"separator": ""}, "a text as separator"),
+        ({"values": ["a"]}, "your values = ours as values"),
+        ({"time": "s"}, "of timestamp alone as time of images in .columns., got 's'"),
+        ({"trim": "yes"}, "true or false as trim"),
+        ({"null_words": "NA"}, "a list of words as null_words"),
+        ({"source": "a", "constant": "b"}, "a source or a constant"),
+    ],
+)
+def test_what_a_column_may_not_be(given: Any, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        table_columns({"images": given}, "catalogue")
+
+
+@pytest.mark.parametrize("told", ["S", "%Q", "seconds", ""])
+def test_times_that_nobody_can_read(told: str) -> None:
+    with pytest.raises(UsageError, match="as time of timestamp"):
+        table_columns({"engagements": {"timestamp": {"time": told}}}, "engagements")
+
+
+def test_strings_stay_strings_and_tables_are_columns() -> None:
+    columns = {"title": "Name", "images": ["a", "b"], "brand": {"null_words": []}}
+    assert table_columns(columns, "catalogue") == {
+        "title": "Name",
+        "images": Column(source=("a", "b")),
+        "brand": Column(source=("brand",), null_words=()),
+    }
+
+
+def test_words_for_null_of_a_column(tmp_path: Path) -> None:
+    path = write(tmp_path / "t.csv", [{"item_id": "a", "brand": "NA", "size": "-"}])
+    assert (read(path, {})["brand"], read(path, {"brand": {"null_words": []}})["brand"]) == ([None], ["NA"])
+    assert read(path, {"size": {"null_words": ["-"]}})["size"] == [None]
