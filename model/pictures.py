@@ -23,6 +23,7 @@ from model.picture_mending import bare_png, ended_jpegs, is_cut_short
 from model.picture_pixels import INTERPOLATIONS, crop_middle, pixels_hash, resized_size, to_rgb, upright
 from model.picture_root import PictureRoot
 from model.pillow_settings import own_pixel_limit_lifted, silence
+from schemas.picture_urls import fetched_path
 from schemas.quarantine import quote
 
 silence()
@@ -51,7 +52,10 @@ _large_picture = threading.Lock()
 REMEDIES = {
     "missing": "put the file under the image root, or drop its path from the catalogue or log",
     "outside_root": "list a path inside the image root, without symlinks that leave it",
-    "remote_uri": "download the picture under the image root and list its path there",
+    "remote_uri": (
+        "fetch the pictures of http(s) URLs with `itemsage fetch-images`; download others under the image root and "
+        "list their paths there"
+    ),
     "unreadable": "give this process the right to read the file",
     "too_many_bytes": "store a smaller file or raise --max-picture-bytes",
     "too_many_pixels": "store a smaller picture or raise --max-picture-pixels",
@@ -135,13 +139,18 @@ class PictureFile:
 def find_picture(
     image_root: str | os.PathLike[str] | PictureRoot, uri: str, limits: PictureLimits = DEFAULT_LIMITS
 ) -> tuple[str, int, int]:
-    """(path, bytes, modified_ns) of the file that `uri` (relative to `image_root`, or absolute) names inside it; opens
-    nothing. Raises PictureError: remote_uri, outside_root, missing, unreadable, too_many_bytes; OSError if the disk or
-    the machine fails."""
+    """(path, bytes, modified_ns) of the file that `uri` (relative to `image_root`, or absolute) names inside it, or
+    that `uri`, an http(s) URL, was fetched into; opens nothing. Raises PictureError: remote_uri, outside_root, missing,
+    unreadable, too_many_bytes; OSError if the disk or the machine fails."""
+    root = PictureRoot.of(image_root)
     if _SCHEME.match(uri):
-        raise PictureError("remote_uri", "a path under the image root", quote(uri))
+        name = fetched_path(uri)
+        if name is None or not os.path.lexists(os.path.join(root.real_path, name)):
+            raise PictureError("remote_uri", "a path under the image root", quote(uri))
+    else:
+        name = uri
     with _file_faults(uri):
-        found = PictureRoot.of(image_root).find(uri)
+        found = root.find(name)
         if found is None:
             raise PictureError("outside_root", "a path inside the image root", quote(uri))
         path, status = found

@@ -4,6 +4,10 @@
 COMMANDS = {
     "demo": ("pipelines.demo", "sample shop, training, a daily run and a few searches, in one go"),
     "sample-shop": ("pipelines.sample_shop", "make a believable shop with pictures, text and engagements"),
+    "fetch-images": (
+        "pipelines.fetch_images",
+        "pictures that the catalogue names by URL -> files under the image root",
+    ),
     "train": ("pipelines.train", "catalogue + engagements -> a model in the store"),
     "daily": ("pipelines.daily", "catalogue -> published embeddings and index, with the store's model"),
     "search": ("pipelines.search", "search the published run by text, picture or item"),

@@ -1,0 +1,191 @@
+"""The command on a small catalogue: counts that add up, nothing twice, and features find what was fetched."""
+
+import json
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from command_server import command_server
+from features_runs import quarantine_of, records_of
+from features_shop import png
+from random_models import IMAGE_ENCODER, WEIGHTS_NAME, write_image_weights
+
+from model.vocabulary import Vocabulary
+from pipelines import features, fetch_images, ingest
+from pipelines.console.jobs import beam_options
+from pipelines.features import FeaturesConfig
+from pipelines.fetch_images import FetchImagesConfig
+from pipelines.ingest import IngestConfig
+from schemas.errors import ThresholdError, UsageError
+from schemas.picture_urls import fetched_path
+
+SCHEMA = pa.schema([("item_id", pa.string()), ("title", pa.string()), ("images", pa.list_(pa.string()))])
+POLITE_ENOUGH = {"max_requests_per_host_s": 500.0, "allow_private": True}
+
+
+def write_catalogue(folder: Path, rows: list[tuple[str | None, list[str]]]) -> str:
+    table = [{"item_id": item_id, "title": f"title {item_id}", "images": images} for item_id, images in rows]
+    path = folder / "catalog.parquet"
+    pq.write_table(pa.Table.from_pylist(table, schema=SCHEMA), path)
+    return str(path)
+
+
+@pytest.fixture
+def fetch(tmp_path) -> Callable[..., dict[str, Any]]:
+    """Fetches the pictures of these rows into `images`; returns the counts."""
+
+    def run(rows: list[tuple[str | None, list[str]]], **changes: Any) -> dict[str, Any]:
+        given = {"catalog": write_catalogue(tmp_path, rows), "image_root": str(tmp_path / "images"), **POLITE_ENOUGH}
+        return fetch_images.run(FetchImagesConfig(**{**given, **changes}), beam_options([]))["counts"]
+
+    return run
+
+
+def test_each_url_is_fetched_once_and_the_counts_add_up(fetch, server, tmp_path, capsys):
+    good = [server.put(f"/{number}.png", png(number)) for number in range(3)]
+    rows = [
+        ("a", [good[0], good[1], "local.png"]),
+        ("b", [good[1].upper().replace("/1.PNG", "/1.png"), server.url("/gone.png")]),
+        ("c", [good[2], good[2] + "#zoom", "http://user:secret@shop.example/a.png", "s3://bucket/a.png"]),
+        (None, [server.url("/of-a-bad-row.png")]),
+    ]
+    counts = fetch(rows)
+    assert counts["urls_listed"] == 7
+    assert (counts["urls_distinct"], counts["urls_fetched"], counts["urls_failed"]) == (5, 3, 2)
+    assert (counts["reason:not_found"], counts["reason:bad_url"]) == (1, 1)
+    assert counts["bytes_fetched"] == sum(len(png(number)) for number in range(3))
+    assert (counts["rows_read"], counts["rows_rejected"]) == (4, 1)
+    assert sorted(server.asked) == ["/0.png", "/1.png", "/2.png", "/gone.png", "/robots.txt"]
+    assert counts["requests"] == len(server.asked)
+    for number, url in enumerate(good):
+        assert (tmp_path / "images" / str(fetched_path(url))).read_bytes() == png(number)
+    shown = capsys.readouterr()
+    assert "rows read 4, rows rejected 1, urls listed 7, urls distinct 5, urls fetched 3, " in shown.out
+    assert "failed 1 bad_url, 1 not_found" in shown.err
+
+    server.asked.clear()
+    again = fetch(rows)
+    assert server.asked == []
+    assert (again["urls_fresh"], again["urls_fetched"], again["urls_failed"]) == (3, 0, 2)
+
+
+def test_the_quarantine_says_which_status_and_whose_picture(fetch, server, tmp_path):
+    server.answers["/a.png"] = 410, {}, b""
+    good = server.put("/good.png", png(0))
+    fetch([("b", [server.url("/a.png"), good]), ("a", [server.url("/a.png")])])
+    rows = quarantine_of(str(tmp_path / "images" / "fetched"))
+    assert [(row["item_id"], row["reason"], row["where"]) for row in rows] == [("a", "gone", server.url("/a.png"))]
+    assert rows[0]["got"] == "HTTP 410 'Gone'"
+    assert rows[0]["remedy"]
+    fetch([("b", [good])])  # what another call rejected is not this one's
+    assert quarantine_of(str(tmp_path / "images" / "fetched")) == []
+
+
+def test_several_hosts_are_asked_each_for_its_robots_txt(fetch, server):
+    first = server.put("/a.png", png(0))
+    second = first.replace("127.0.0.1", "localhost")
+    counts = fetch([("a", [first, second])])
+    assert counts["urls_fetched"] == 2
+    assert server.asked.count("/robots.txt") == 2
+
+
+def test_no_picture_at_all_is_a_failed_call(fetch, server, tmp_path):
+    with pytest.raises(ThresholdError, match=r"none of 1 URLs \(1 not_found\)"):
+        fetch([("a", [server.url("/a.png")])])
+    with pytest.raises(ThresholdError, match="at least one valid row"):
+        fetch([(None, [server.url("/a.png")])])
+    config = ["--catalog", str(tmp_path / "catalog.parquet"), "--image-root", str(tmp_path / "images")]
+    assert fetch_images.main(config) == 3
+
+
+def test_private_addresses_are_refused_unless_allowed(fetch, server):
+    with pytest.raises(ThresholdError, match="port_refused"):
+        fetch([("a", [server.put("/a.png", png(0))])], allow_private=False)
+    with pytest.raises(ThresholdError, match="private_address"):
+        fetch([("a", ["http://127.0.0.1/a.png"])], allow_private=False)
+    assert server.asked == []
+
+
+def test_a_catalogue_of_paths_is_nothing_to_do(fetch, server, capsys):
+    counts = fetch([("a", ["local.png"])])
+    assert "urls listed 0" in capsys.readouterr().out
+    assert counts["pictures_listed"] == 1
+    assert counts.get("urls_distinct", 0) == 0
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        {"max_requests_per_host_s": 0.0}, {"timeout_s": float("nan")}, {"concurrent_per_host": 0},
+        {"refresh_days": -1.0}, {"user_agent": "x\r\nCookie: y"}, {"user_agent": ""}, {"max_picture_bytes": 0},
+    ],
+)  # fmt: skip
+def test_flags_out_of_range(flags):
+    with pytest.raises(UsageError, match="--"):
+        FetchImagesConfig(catalog="x", image_root="y", **flags)
+
+
+def test_the_features_stage_uses_what_was_fetched(fetch, server, tmp_path):
+    urls = [server.put(f"/{number}.png?v=1", png(number)) for number in range(2)]
+    rows = [("a", [urls[0], "local.png"]), ("b", [urls[1], server.url("/gone.png")])]
+    images = tmp_path / "images"
+    images.mkdir()
+    (images / "local.png").write_bytes(png(7))
+    weights = write_image_weights(tmp_path / "weights.pth")
+
+    def features_of(name: str) -> dict[str, int]:
+        run = str(tmp_path / name)
+        ingest.run(IngestConfig(run=run, catalog=write_catalogue(tmp_path, rows), num_buckets=1), beam_options([]))
+        Vocabulary.hashing(1000).save(tmp_path / name / "vocabulary")
+        encoder = {"image_encoder": IMAGE_ENCODER, "image_weights": weights, "image_weights_name": WEIGHTS_NAME}
+        config = FeaturesConfig(
+            run=run,
+            image_root=str(images),
+            device="cpu",
+            image_dtype="float32",
+            reuse_from=str(tmp_path / "before") if name == "after" else None,
+            **encoder,
+        )
+        return features.run(config, beam_options([]))["counts"]
+
+    assert features_of("before")["pictures_quarantined"] == 3
+    rejected = quarantine_of(str(tmp_path / "before"))
+    assert {row["reason"] for row in rejected} == {"remote_uri"}
+    assert all("itemsage fetch-images" in row["remedy"] for row in rejected)
+
+    fetch(rows)
+    counts = features_of("after")
+    assert counts["pictures_quarantined"] == 1
+    assert {item_id: len(record.pictures) for item_id, record in records_of(str(tmp_path / "after")).items()} == {
+        "a": 2,
+        "b": 1,
+    }
+
+
+def test_what_a_picture_server_says_lies_beside_the_pictures(fetch, server, tmp_path):
+    url = server.put("/a.png", png(0), ETag='"x"')
+    fetch([("a", [url])])
+    (journal,) = (tmp_path / "images" / "fetched" / "hosts").iterdir()
+    row = json.loads(journal.read_text())
+    assert (row["url"], row["status"], row["etag"], row["bytes"]) == (url, 200, '"x"', len(png(0)))
+    assert (tmp_path / "images" / row["path"]).read_bytes() == png(0)
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_killed_it_goes_on_where_it_stopped(when, server, tmp_path):
+    urls = [server.put(f"/{number}.png", png(number)) for number in range(6)]
+    flags = ("--catalog", write_catalogue(tmp_path, [("a", urls)]), "--image-root", str(tmp_path / "images"))
+    call = ("fetch-images", *flags, "--allow-private", "--max-requests-per-host-s=100", "--concurrent-per-host=1")
+    with command_server(tmp_path / "log") as commands:
+        die = when, f"*/{fetched_path(urls[3])}"
+        assert commands.run(*call, die=die) == -signal.SIGKILL, commands.shown()
+        killed_at = tmp_path / "images" / str(fetched_path(urls[3]))
+        assert killed_at.exists() == (when == "after")
+        assert commands.run(*call) == 0, commands.shown()
+    assert len(server.pictures_asked()) <= len(urls) + 1  # the one that was being kept when the kill came, once more
+    assert [(tmp_path / "images" / str(fetched_path(url))).read_bytes() for url in urls] == list(map(png, range(6)))
+    assert not list(tmp_path.glob("images/fetched/??/.*"))
