@@ -7,10 +7,10 @@
 A phrase is a list of words (see `tokens_of`) of text that `clean` has normalised.
 """
 
-import html
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
+from model.markup import without_markup
 from model.tokenizer import is_cjk, normalize, words
 
 #: Values of one field beyond the first few are left out.
@@ -18,7 +18,6 @@ MAX_VALUES = 6
 _MAX_PHRASES = 4
 _MAX_UNIT_CHARACTERS = 4
 
-_TAG = re.compile(r"<[^<>]{0,80}>")
 _SEGMENT = re.compile(r"[,;:|()\[\]{}\n!?]+|\.(?=\s|$)|\s[-–—/]\s")
 _SENTENCE = re.compile(r"[\n.!?](?:\s|$)")
 _BRACKETS = re.compile(r"[()\[\]{}\"“”]+")
@@ -37,11 +36,10 @@ _WEAK = _BREAKING | frozenset(_OTHER_WEAK_WORDS.split())
 
 
 def clean(text: str | None) -> str:
-    """Normalised, without HTML, and without the marks that NFKC would spell out ("brandtm")."""
+    """Normalised, without the marks that NFKC would spell out ("brandtm"), as characters or as references."""
     if not text:
         return ""
-    if "&" in text or "<" in text:
-        text = _TAG.sub(" ", html.unescape(text))
+    text = without_markup(text)
     return normalize(text if text.isascii() else _MARKS.sub(" ", text))
 
 

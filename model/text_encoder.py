@@ -20,6 +20,7 @@ from model.bert import load_bert
 from model.number_formats import DTYPES, MIN_PARITY_COSINE, refuse_or_warn, smallest_cosine
 from model.ordered_map import ordered_map, single_threaded_pool, usable_cores
 from model.text_encoder_spec import TextEncoderSpec, saved_text_encoder_spec, text_encoder_spec
+from model.tokenizer import plain_text
 from schemas.errors import UsageError
 from schemas.hashing import seed_of
 from schemas.quarantine import quote
@@ -96,8 +97,9 @@ class TextEncoder:
         return sums_ND / np.maximum(np.linalg.norm(sums_ND, axis=1, keepdims=True), _LEAST_NORM)
 
     def _tokenise(self, texts: Sequence[str]) -> list[list[int]]:
-        """Token ids of each text, special ones included; none for a text that has only those."""
-        sound = [text.encode("utf-8", "replace").decode() for text in texts]  # a lone surrogate is no UTF-8
+        """Token ids of each text as plain_text, special ones included; none for a text that has only those."""
+        # a lone surrogate is no UTF-8
+        sound = [plain_text(text).encode("utf-8", "replace").decode() for text in texts]
         encodings = self.tokenizer.encode_batch([text.lower() for text in sound] if self.spec.lower_case else sound)
         return [encoding.ids if len(encoding.ids) > self._num_special else [] for encoding in encodings]
 

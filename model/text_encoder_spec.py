@@ -20,13 +20,14 @@ from typing import Any
 from model.bert import BertConfig
 from model.library_versions import versions_of
 from model.number_formats import settle_device, settle_dtype
+from model.tokenizer import plain_text
 from schemas.errors import CorruptFileError, UsageError
 from schemas.files import atomic_write, check_sha256, read_json, resolve_inside, sha256_of_file, write_json
 from schemas.hashing import fingerprint
 from schemas.quarantine import quote
 
 #: Part of every encoder id: raise it when tokenising, the network's arithmetic or SENTENCE_FIELDS change.
-CODE_VERSION = 1
+CODE_VERSION = 2
 #: Tokens a forward pass, padding included. On a CPU small batches are fastest, and one query waits for a whole one.
 BATCH_TOKENS = {"cpu": 128, "cuda": 16384}
 #: Whose upgrade may change the bytes of vectors.
@@ -101,7 +102,7 @@ class TextEncoderSpec:
 
 def item_sentences(row: Mapping[str, Any]) -> tuple[str, ...]:
     """The texts of an item that are encoded, none for an item without: the first of its SENTENCE_FIELDS, the title
-    where it has one, and all of them joined by one space.
+    where it has one, and all of them joined by one space, as tokenizer.plain_text.
 
     The mean of the two is nearer to the queries that mean the item than either: a long description hides the title.
 
@@ -110,7 +111,7 @@ def item_sentences(row: Mapping[str, Any]) -> tuple[str, ...]:
     >>> item_sentences({"brand": "Acme"})
     ('Acme',)
     """
-    texts = [text for name in SENTENCE_FIELDS if (text := (row.get(name) or "").strip())]
+    texts = [text for name in SENTENCE_FIELDS if (text := plain_text(row.get(name) or "").strip())]
     return tuple(dict.fromkeys((texts[0], " ".join(texts)))) if texts else ()
 
 

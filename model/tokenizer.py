@@ -1,7 +1,8 @@
 """Text to tokens: word unigrams, word bigrams and character trigrams (ItemSage's tokeniser; PAPERS' successor code).
 
-    text        "The  Wood-Chair"
-    normalize   "the  wood-chair"                         NFKC casefold
+    text        "The  <b>Wood</b>-Chair"
+    markup      "The Wood-Chair"                          as a browser shows it (model.markup), fractions written out
+    normalize   "the wood-chair"                          NFKC casefold
     words       the, wood, chair                          white space and punctuation separate, punctuation is dropped
     bigrams     the#wood, wood#chair
     trigrams    #th the he# e#w #wo woo ood od- d-c ...   whole string, white space runs become one #, punctuation stays
@@ -10,12 +11,15 @@ Training and inference call these same functions; `TOKENIZER_VERSION` is part of
 a newer Python's Unicode tables define and an older one's do not are letters to the older one; all others agree.
 """
 
+import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
+from model.markup import may_hold_markup, without_markup
+
 #: Raised whenever any text tokenises differently; old vocabularies are then refused instead of silently misread.
-TOKENIZER_VERSION = 1
+TOKENIZER_VERSION = 2
 SEPARATOR = "#"
 
 #: The ideographs that BERT-like tokenisers isolate (the CJK Unified Ideographs blocks; kana and hangul are words).
@@ -50,10 +54,22 @@ _IGNORABLE_RANGES = (
     (0xE0000, 0xE0FFF),
 )
 _REPLACEMENT = "\ufffd"
+_FRACTION_SLASH = "\u2044"
+#: Stands before a fraction while the character before it is not known.
+_FRACTION = "\x00"
+#: For str.translate: 1/4 to 3/4, the block of number forms, 0/3 and the fraction slash as people type them.
+_FRACTION_TABLE = {
+    code: _FRACTION + unicodedata.normalize("NFKC", chr(code)).replace(_FRACTION_SLASH, "/")
+    for code in (0xBC, 0xBD, 0xBE, *range(0x2150, 0x2160), 0x2189)
+} | {ord(_FRACTION_SLASH): "/"}
+_FRACTION_AFTER_DIGIT = re.compile(rf"(?<=\d){_FRACTION}")
+#: The numerator of a fraction that typographers set of three characters.
+_NUMERATOR_AFTER_DIGIT = re.compile(rf"(?<=\d)(?=[\u00b2\u00b3\u00b9\u2070\u2074-\u2079]+{_FRACTION_SLASH})")
 
 
 class _CleanTable(dict[int, int | str | None]):
-    """For str.translate: controls become spaces, lone surrogates U+FFFD, default ignorables nothing. Fills as used."""
+    """For str.translate: controls become spaces, lone surrogates U+FFFD, default ignorables nothing, fractions as in
+    _FRACTION_TABLE. Fills as it is used."""
 
     def __missing__(self, code: int) -> int | str | None:
         category = unicodedata.category(chr(code))
@@ -64,6 +80,8 @@ class _CleanTable(dict[int, int | str | None]):
             value = _REPLACEMENT
         elif _lies_in(code, _IGNORABLE_RANGES):
             value = None
+        else:
+            value = _FRACTION_TABLE.get(code, code)
         self[code] = value
         return value
 
@@ -96,20 +114,61 @@ _WORD_TABLE = _WordTable()
 
 
 def normalize(text: str) -> str:
-    """NFKC casefold without default ignorables; control characters become spaces, lone surrogates U+FFFD.
+    """NFKC casefold of what a browser shows of the text, without default ignorables; control characters become spaces,
+    lone surrogates U+FFFD; fractions are written as people type them, apart from the number before.
 
-    Idempotent: casefolding can undo NFKC and removals can allow new compositions, so it is repeated until stable.
+    Idempotent: casefolding can undo NFKC, removals can allow new compositions, and either can make a reference or a tag
+    ("&EACUTE;"), so it is repeated until stable.
 
     >>> normalize("Straße Ａ１ ﬁn")
     'strasse a1 fin'
+    >>> normalize("<b>Oak</b> &amp; 3½ ft")
+    'oak & 3 1/2 ft'
     """
-    if text.isascii():
+    if text.isascii() and not may_hold_markup(text):
         text = text.lower()
         return text if text.isprintable() else text.translate(_CLEAN_TABLE)
-    text = text.translate(_CLEAN_TABLE)
+    if may_hold_markup(text):  # before "3<b>½</b>" is two words
+        text = without_markup(unicodedata.normalize("NFC", text))
+    text = _without_markup(_clean(text))
     while (folded := _fold(text)) != text:
-        text = folded
+        text = _without_markup(folded)
     return text
+
+
+def plain_text(text: str) -> str:
+    """What a text encoder is to read: no markup, fractions as people type them; idempotent.
+
+    >>> plain_text("<b>Oak</b> &amp; 3½ ft")
+    'Oak & 3 1/2 ft'
+    """
+    text = without_markup(text)
+    return text if text.isascii() else _translated(text, _FRACTION_TABLE)
+
+
+def _clean(text: str) -> str:
+    return _translated(text, _CLEAN_TABLE)
+
+
+def _translated(text: str, table: Mapping[int, int | str | None]) -> str:
+    """By a table that has the fractions, which are set apart from the number before."""
+    if _FRACTION_SLASH in text:
+        text = _NUMERATOR_AFTER_DIGIT.sub(" ", text)
+    text = text.translate(table)
+    if _FRACTION in text:
+        text = _FRACTION_AFTER_DIGIT.sub(" ", text).replace(_FRACTION, "")
+    return text
+
+
+def _without_markup(cleaned: str) -> str:
+    """Cleaned text without markup, stable: a reference may be one to a character that cleaning removes. Composed before
+    it is read, for "<b" and a mark that makes its ">" another character is no tag."""
+    while may_hold_markup(cleaned):
+        read = _clean(without_markup(unicodedata.normalize("NFC", cleaned)))
+        if read == cleaned:
+            break
+        cleaned = read
+    return cleaned
 
 
 def _fold(text: str) -> str:

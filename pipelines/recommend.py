@@ -23,7 +23,7 @@ from typing import Any
 
 from pipelines.console.jobs import flag, main_of_alone, narrow
 from pipelines.console.json_lines import bounded_lines, is_text, line_error, object_in, open_lines, print_answers
-from pipelines.console.terminal import aligned, shortened
+from pipelines.console.terminal import aligned, shown_title
 from pipelines.serving.recommendation_types import Candidate, Recommendation, Settings, UserCluster
 from pipelines.serving.recommender import Recommender
 from schemas.errors import CorruptFileError, UsageError, printable
@@ -161,12 +161,12 @@ def _more(count: int) -> list[str]:
 
 def _cluster(cluster: UserCluster) -> tuple[str, ...]:
     size, last, sampled = f"{cluster.size:,}", _time(cluster.last_us), "yes" if cluster.is_sampled else ""
-    title = shortened(cluster.title, _MAX_SHOWN_TITLE)
+    title = shown_title(cluster.title, _MAX_SHOWN_TITLE)
     return cluster.medoid_item_id, f"{cluster.importance:.3f}", size, last, sampled, title
 
 
 def _candidate(rank: int, candidate: Candidate) -> tuple[str, ...]:
-    title = shortened(candidate.title, _MAX_SHOWN_TITLE)
+    title = shown_title(candidate.title, _MAX_SHOWN_TITLE)
     return str(rank), f"{candidate.score:.3f}", candidate.item_id, candidate.cluster, title
 
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from pipelines.console.jobs import flag, main_of_alone
 from pipelines.console.json_lines import bounded_lines, is_text, line_error, object_in, open_lines, print_answers
-from pipelines.console.terminal import aligned, shortened
+from pipelines.console.terminal import aligned, shown_title
 from pipelines.serving.searcher import MAX_TOP, QUERY_KINDS, Query, Result, Searcher
 from schemas.errors import UsageError
 
@@ -100,7 +100,7 @@ def format_results(results: Sequence[Result]) -> str:
     if not results:
         return "no items"
     rows = [
-        (str(rank), f"{result.score:.3f}", result.item_id, shortened(result.title, _MAX_SHOWN_TITLE))
+        (str(rank), f"{result.score:.3f}", result.item_id, shown_title(result.title, _MAX_SHOWN_TITLE))
         for rank, result in enumerate(results, 1)
     ]
     return "\n".join(aligned([("rank", "score", "id", "title"), *rows], to_the_right={0, 1}))

@@ -44,7 +44,7 @@ from schemas.errors import printable
 from schemas.files import expand_inputs
 from schemas.reading import input_identity
 
-CODE_VERSION = 4
+CODE_VERSION = 5
 #: Flags that do not change the features, the pairs and the first training: where things lie, what is let pass, and
 #: what comes after.
 _PLACES = ("catalog", "engagements", "image_weights", "store", "date", "device")

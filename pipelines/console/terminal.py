@@ -4,6 +4,7 @@ import unicodedata
 from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
 
+from model.markup import without_markup
 from schemas.errors import printable
 
 
@@ -20,6 +21,15 @@ def shortened(text: str | None, most: int) -> str:
     """
     shown = printable(text or "")
     return shown if len(shown) <= most else shown[: most - 1] + "…"
+
+
+def shown_title(title: str | None, most: int) -> str:
+    """An item's title for a person, as `shortened`: files keep it as the shop wrote it.
+
+    >>> shown_title("Salt &amp; <b>Pepper</b>", 20)
+    'Salt & Pepper'
+    """
+    return shortened(without_markup(title or ""), most)
 
 
 def aligned(rows: Sequence[Sequence[str]], to_the_right: Collection[int] = ()) -> list[str]:

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 
 from model.baselines import BM25, CharacterTfidf, Tfidf, why_no_character_tfidf
 from model.evaluation import ScoreBlock
+from model.markup import without_markup
 from model.picture_baselines import mean_picture_vectors
 from model.query_encoder import QueryEncoder
 from pipelines.evaluation.run_index import RunIndex
@@ -47,12 +48,12 @@ class EvaluatedRun:
 
     @cached_property
     def item_texts(self) -> list[str]:
-        """All text of each item, joined."""
+        """All text of each item, joined; what is unfinished in one field hides nothing of the next."""
         texts = [""] * len(self.item_ids)
         for path in sorted((self.run / "items").glob("*.parquet")):
             for row in pq.read_table(path, columns=["item_id", *TEXT_FIELDS]).to_pylist():
                 if (place := self.row_of.get(row["item_id"])) is not None:
-                    texts[place] = " ".join(row[name] for name in TEXT_FIELDS if row[name])
+                    texts[place] = " ".join(without_markup(row[name]) for name in TEXT_FIELDS if row[name])
         return texts
 
     @cached_property

@@ -20,7 +20,7 @@ from pipelines import history
 from pipelines.changes import ROWS_PER_BLOCK, match_items
 from pipelines.console.exit_codes import exit_code
 from pipelines.console.jobs import flag, parse_alone
-from pipelines.console.terminal import aligned, shortened
+from pipelines.console.terminal import aligned, shown_title
 from pipelines.operations.named_run import find_run
 from pipelines.operations.run_files import shown
 from schemas.embeddings import read_embeddings
@@ -165,14 +165,14 @@ def format_diff(found: dict[str, Any]) -> str:
         if items := found[f"{kind}_items"]:
             lines.append(f"\n{kind}{_of(len(items), found[kind])}")
             lines += aligned(
-                [(f"  {quote(item['item_id'])}", shortened(item["title"], _MAX_SHOWN_TITLE)) for item in items]
+                [(f"  {quote(item['item_id'])}", shown_title(item["title"], _MAX_SHOWN_TITLE)) for item in items]
             )
     if found["moved_most"] is None:
         lines.append("\nmoved most: not shown, vectors of different models cannot be compared")
     elif moved := found["moved_most"]:
         lines.append(f"\nmoved most (1 - cosine){_of(len(moved), found['changed'])}")
         cells = [
-            (f"  {item['distance']:.6f}", quote(item["item_id"]), shortened(item["title"], _MAX_SHOWN_TITLE))
+            (f"  {item['distance']:.6f}", quote(item["item_id"]), shown_title(item["title"], _MAX_SHOWN_TITLE))
             for item in moved
         ]
         lines += aligned(cells)

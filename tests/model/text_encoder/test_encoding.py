@@ -111,6 +111,12 @@ def test_text_of_any_kind_is_encoded(encoder):
     assert np.isfinite(vectors_ND).all()
 
 
+def test_a_text_with_markup_has_the_vector_of_what_it_shows(encoder):
+    shown, marked = encoder.encode(["red shoe for the rain", "<p>red <b>sh</b>oe</p>for&nbsp;the<br>rain<!-- a -->"])
+    np.testing.assert_array_equal(shown, marked)
+    assert not encoder.encode(["<style>red</style>&nbsp;"]).any()
+
+
 def test_lower_case(tmp_path):
     folder = write_text_encoder(tmp_path / "lower")
     change_json(folder / "sentence_bert_config.json", do_lower_case=True)

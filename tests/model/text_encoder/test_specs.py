@@ -202,3 +202,5 @@ def test_an_items_sentences():
     )
     assert item_sentences({"title": None, "brand": " ", "description": "x"}) == ("x",)
     assert item_sentences({"links": "a.example"}) == ()
+    unfinished = {"title": "<p>Oak &amp; Ash<style>.a{", "brand": "<p>&nbsp;</p>", "description": "3½<br>in"}
+    assert item_sentences(unfinished) == ("Oak & Ash", "Oak & Ash 3 1/2 in")

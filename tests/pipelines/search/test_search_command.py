@@ -134,6 +134,11 @@ def test_tables_align_wide_and_hostile_ids():
     assert format_results([]) == "no items"
 
 
+def test_a_person_sees_titles_without_markup():
+    (_, line) = format_results([Result("a", 1, "Salt &amp; <b>Pepper</b> &#x202e;&#27;[31m")]).splitlines()
+    assert line == "   1  1.000  a   Salt & Pepper \\u202e[31m"
+
+
 def test_json_of_one_query(store, capsys):
     assert main(["--store", str(store), "--item", "item-001", "--top", "2", "--json"]) == 0
     answer = json.loads(capsys.readouterr().out)
