@@ -150,9 +150,11 @@ def test_values_of_another_kind_are_cut_before_they_are_shown(tmp_path, kind):
         "structs": pa.array([{"a": {"b": "x" * (15 * MIB)}}] * 3),
         "nested lists": pa.array([[[["x" * 100] * 1_000] * 100]] * 3),
     }
-    good, reasons, got, error = read(write(tmp_path / "catalog.parquet", title=values[kind]))
+    good, reasons, _, error = read(write(tmp_path / "catalog.parquet", title=values[kind]))
+    assert (good, reasons, error) == (3, {}, None), "a bad optional cell costs only itself"
+    good, reasons, got, error = read(write(tmp_path / "catalog.parquet", item_id=values[kind]))
     assert (good, sum(reasons.values()), error) == (0, 3, None)
-    assert reasons.keys() <= {"wrong_type", "bad_utf8"}
+    assert reasons.keys() <= {"wrong_type", "bad_utf8", "id_too_long"}
     assert got
 
 
@@ -198,4 +200,4 @@ def test_lines_within_the_cap_that_are_many_values(tmp_path):
     line = b'{"item_id": "a", "title": [' + b"[]," * (5 * MIB) + b"0]}\n"
     (tmp_path / "a.jsonl").write_bytes(line * 2)
     good, reasons, _, error = read(tmp_path / "a.jsonl", max_growth_bytes=1_200 * MIB)
-    assert (good, reasons, error) == (0, {"wrong_type": 2}, None)
+    assert (good, reasons, error) == (2, {}, None)
