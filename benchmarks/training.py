@@ -88,9 +88,9 @@ class DenseEmbedder(HashEmbedder):
 
     def forward(self, token_ids_T: Tensor, offsets_S: Tensor) -> Tensor:
         return F.embedding_bag(
-            self.rows_V2[token_ids_T].flatten().long(),
+            self.rows_VK[token_ids_T].flatten().long(),
             self.table,
-            2 * offsets_S,
+            self.rows_VK.shape[1] * offsets_S,
             mode="sum",
             per_sample_weights=F.embedding(token_ids_T, self.weights).flatten(),
             include_last_offset=True,
