@@ -7,13 +7,12 @@ from typing import Any
 from safetensors.torch import save_file
 
 from model import backbones
-from model.library_versions import versions_of
+from model.library_versions import check_network_id, versions_of
 from model.number_formats import settle_device, settle_dtype
 from model.pictures import Preprocessing
 from schemas.errors import CorruptFileError, UsageError
 from schemas.files import atomic_write, check_sha256, read_json, sha256_of_file, write_json
 from schemas.hashing import fingerprint
-from schemas.quarantine import quote
 
 #: Part of every encoder id: raise it when decoding, preprocessing or the network's arithmetic changes.
 CODE_VERSION = 1
@@ -135,9 +134,5 @@ def saved_image_encoder_spec(
         raise
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise CorruptFileError(f"expected an image encoder's manifest in {folder}, got {error!r}") from error
-    if spec.network_id != network_id:
-        raise CorruptFileError(
-            f"expected network id {quote(network_id)}, got {spec.network_id} for {folder}: the encoder was saved "
-            "by another version of this code; train the model again"
-        )
+    check_network_id(spec.network_id, network_id, folder)
     return spec

@@ -32,7 +32,6 @@ from torch import Tensor, nn
 
 from model.layers import NORM_EPSILON, TransformerBlock, unit
 from schemas.hashing import seed_of
-from schemas.tables import NUM_TEXT_FIELDS
 
 if TYPE_CHECKING:
     from model.item_batch import ItemBatch
@@ -136,17 +135,15 @@ def start_as_linear_map_(
             frame_WO = frame_WX[:, text_columns:]
             _start_input_(encoder, "picture", frame_WO @ projection_OD, frame_WO @ offset_O)
     if importance_V is not None:
-        mean = importance_V[importance_V > 0].mean()
         for embedder in {model.hash_embedder, model.text_tower.hash_embedder}:
-            embedder.weights.mul_((importance_V / mean).to(embedder.weights)[:, None])
+            embedder.start_from_importances_(importance_V)
 
 
 @torch.no_grad()
 def _weigh_text_vectors_(encoder: "ItemEncoder", batch: "ItemBatch") -> None:
     """Makes S z as much longer than the sum of an item's fields as it is than a query's words, in the mean."""
-    sums_BFE = encoder.hash_embedder(batch.token_ids_T, batch.token_offsets_BF).view(len(batch), NUM_TEXT_FIELDS, -1)
-    present_BF1 = batch.token_offsets_BF.diff().view(len(batch), NUM_TEXT_FIELDS, 1) > 0
-    length_B = (encoder.field_norm(sums_BFE) * present_BF1).sum(dim=1).norm(dim=1)
+    fields_BFE, present_BF = encoder.inputs(batch)["text"]
+    length_B = (fields_BFE * present_BF[..., None]).sum(dim=1).norm(dim=1)
     factor = float(length_B.mean()) / math.sqrt(encoder.config.hash_dim)
     joined = encoder.config.aggregator == "mlp_concat_mlp"
     layer = encoder.mlps_of("text_vector")[0].out if joined else encoder.linear_of("text_vector")

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from model.bert import BertConfig
-from model.library_versions import versions_of
+from model.library_versions import check_network_id, versions_of
 from model.number_formats import settle_device, settle_dtype
 from model.tokenizer import plain_text
 from schemas.errors import CorruptFileError, UsageError
@@ -198,11 +198,7 @@ def saved_text_encoder_spec(
         raise
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise CorruptFileError(f"expected a text encoder's manifest in {folder}, got {error!r}") from error
-    if spec.network_id != network_id:
-        raise CorruptFileError(
-            f"expected network id {quote(network_id)}, got {spec.network_id} for {folder}: the encoder was saved "
-            "by another version of this code; train the model again"
-        )
+    check_network_id(spec.network_id, network_id, folder)
     return spec
 
 

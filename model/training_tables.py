@@ -113,7 +113,7 @@ class ItemTable:
 
     def some_rows(self, count: int, seed: int) -> np.ndarray:
         """Sorted rows of at most `count` items, drawn with a seed."""
-        return np.sort(np.random.default_rng(seed).choice(len(self), min(count, len(self)), replace=False))
+        return _some(len(self), count, seed)
 
     def some_text_vectors(self, count: int, seed: int) -> torch.Tensor:
         """float32 [at most count, text_dim]: text vectors of items that have one, drawn with a seed."""
@@ -122,9 +122,8 @@ class ItemTable:
 
     def some_pictures(self, count: int, seed: int) -> torch.Tensor:
         """float32 [at most count, picture_dim]: vectors of pictures of the catalogue, drawn with a seed."""
-        generator = np.random.default_rng(seed)
-        rows = generator.choice(len(self._pictures), min(count, len(self._pictures)), replace=False)
-        return torch.from_numpy(np.asarray(self._pictures[np.sort(rows)], np.float32))
+        rows = _some(len(self._pictures), count, seed)
+        return torch.from_numpy(np.asarray(self._pictures[rows], np.float32))
 
     def batch(self, rows_B: np.ndarray) -> ItemBatch:
         """Features of rows; N = the most pictures that one of them has."""
@@ -229,6 +228,11 @@ QUERY_COLUMNS = {"query_id": "<i8", "query_picture_row": "<i8", "query_token_ids
     "query_text_vectors": "<f2",
 }
 _CHUNK_PAIRS, _CHUNK_ITEMS = 4096, 4096
+
+
+def _some(total: int, count: int, seed: int) -> np.ndarray:
+    """Sorted numbers of at most `count` of `total` rows, drawn with a seed."""
+    return np.sort(np.random.default_rng(seed).choice(total, min(count, total), replace=False))
 
 
 def _write_pairs(paths: Sequence[str], items: ItemTable, folder: Path) -> dict[str, Any]:

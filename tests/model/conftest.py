@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from model.training_data import TrainingData
 from schemas.hashing import stable_hash
 from schemas.records import ItemFeatures, Pair, encode_features, encode_pair, write_records
 from schemas.tables import NUM_TEXT_FIELDS
@@ -73,3 +74,8 @@ def write_run(folder: Path, seed: int = 0) -> Path:
 def training_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run folder with features and pairs, read-only by convention."""
     return write_run(tmp_path_factory.mktemp("training") / "run")
+
+
+@pytest.fixture(scope="module")
+def data(training_run: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainingData:
+    return TrainingData.open(training_run, tmp_path_factory.mktemp("cache"), picture_dim=PICTURE_DIM)

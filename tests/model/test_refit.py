@@ -7,38 +7,20 @@ from typing import Any
 
 import numpy as np
 import pytest
+from small_training import SHORT, SMALL
 
 from model import step_choice
 from model.itemsage import ItemSage
-from model.itemsage_config import ItemSageConfig
 from model.optimizers import learning_rate_factor
 from model.refit import can_refit, refit
 from model.training import train
-from model.training_config import TrainingConfig, TrainingResult, TrainingStart
+from model.training_config import TrainingResult, TrainingStart
 from model.training_data import TrainingData
 from model.training_run import TrainingRun
 from model.training_tables import PairTable
 from schemas.errors import UsageError
 
-MODEL = ItemSageConfig(
-    vocabulary_size=500,
-    picture_dim=16,
-    hash_rows=300,
-    hash_dim=24,
-    width=32,
-    heads=4,
-    ffn_dim=48,
-    mlp_dim=48,
-    output_dim=32,
-)
-CONFIG = TrainingConfig(
-    batch_size=48, epochs=0.1, min_steps=20, learning_rate=3e-3, evaluate_every=4, checkpoint_every=5, log_every=1
-)
-
-
-@pytest.fixture(scope="module")
-def data(training_run: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainingData:
-    return TrainingData.open(training_run, tmp_path_factory.mktemp("cache"), picture_dim=MODEL.picture_dim)
+CONFIG = dataclasses.replace(SHORT, min_steps=20)
 
 
 @pytest.fixture(autouse=True)
@@ -50,13 +32,13 @@ def a_few_pairs_choose(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="module")
 def chosen(data: TrainingData, tmp_path_factory: pytest.TempPathFactory) -> TrainingResult:
     """As if step 12 of 20 had been the best."""
-    result = train(ItemSage(MODEL), data, CONFIG, tmp_path_factory.mktemp("chosen"))
+    result = train(ItemSage(SMALL), data, CONFIG, tmp_path_factory.mktemp("chosen"))
     assert can_refit(data, result)
     return dataclasses.replace(result, best_step=12)
 
 
 def _refit(data: TrainingData, chosen: TrainingResult, folder: Path, **given: Any) -> tuple[ItemSage, TrainingResult]:
-    model = ItemSage(MODEL)
+    model = ItemSage(SMALL)
     return model, refit(model, data, CONFIG, chosen, folder / "refit", folder / "cache", **given)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from small_training import SHORT, SMALL
 from torch import nn
 
 from model import step_choice
@@ -21,26 +22,6 @@ from model.validation import evaluate_recall, selection_score
 from schemas.errors import CorruptFileError, ThresholdError, UsageError
 from schemas.records import decode_features, decode_pair, encode_features, encode_pair, read_records, write_records
 from schemas.tables import PSEUDO_TASK
-
-SMALL = ItemSageConfig(
-    vocabulary_size=500,
-    picture_dim=16,
-    hash_rows=300,
-    hash_dim=24,
-    width=32,
-    heads=4,
-    ffn_dim=48,
-    mlp_dim=48,
-    output_dim=32,
-)
-SHORT = TrainingConfig(
-    batch_size=48, epochs=0.1, min_steps=14, learning_rate=3e-3, evaluate_every=4, checkpoint_every=5, log_every=1
-)
-
-
-@pytest.fixture(scope="module")
-def data(training_run: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainingData:
-    return TrainingData.open(training_run, tmp_path_factory.mktemp("cache"), picture_dim=SMALL.picture_dim)
 
 
 def _train(data: TrainingData, folder: Path, model: ItemSageConfig = SMALL, **changes: object) -> tuple:

@@ -23,11 +23,6 @@ from schemas.tables import PSEUDO_TASK
 PICTURE_DIM = 16
 
 
-@pytest.fixture(scope="module")
-def data(training_run: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainingData:
-    return TrainingData.open(training_run, tmp_path_factory.mktemp("cache"), picture_dim=PICTURE_DIM)
-
-
 def _items(run: Path) -> list:
     return [decode_features(p) for path in sorted((run / "features").iterdir()) for p in read_records(path)]
 
