@@ -9,6 +9,7 @@ from model.validation import RECALL_AT
 from pipelines.ablation import verdicts
 from pipelines.ablation.measure import MAX_TEST_PAIRS, pooled
 from pipelines.ablation.tables import Comparison, Row, Table
+from pipelines.console.terminal import markdown_table
 
 
 def table_figures(table: Table, results: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, Any]:
@@ -120,15 +121,15 @@ def _about(report: Mapping[str, Any]) -> list[str]:
 def _table_lines(table: Mapping[str, Any]) -> list[str]:
     tasks = [task for task in table["rows"][0]["figures"] if task != "all"]
     header = ["", f"Recall@{RECALL_AT}", "MRR", *(tasks if len(tasks) > 1 else ()), "best step"]
-    lines = ["| " + " | ".join(header) + " |", "| --- |" + " ---: |" * (len(header) - 1)]
+    rows = []
     for row in table["rows"]:
         figures = row["figures"]
         cells = [row["name"], _mean(figures["all"]["recall"]), _mean(figures["all"]["reciprocal_rank"])]
         cells += [_mean(figures[task]["recall"]) for task in tasks] if len(tasks) > 1 else []
         best, steps = (round(statistics.median(row[name])) for name in ("best_steps", "steps"))
         cells.append(f"{best:,} of {steps:,}" if row["is_trained"] else "untrained")
-        lines.append("| " + " | ".join(cells) + " |")
-    return lines
+        rows.append(cells)
+    return markdown_table(header, rows)
 
 
 def _verdict_lines(table: Mapping[str, Any]) -> list[str]:

@@ -1,7 +1,7 @@
-"""Text for a terminal: untrusted words made harmless, in columns that stay aligned."""
+"""Text for people: untrusted words made harmless, in columns that stay aligned on a terminal; tables of a page."""
 
 import unicodedata
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from decimal import Decimal
 
 from model.markup import without_markup
@@ -47,6 +47,16 @@ def aligned(rows: Sequence[Sequence[str]], to_the_right: Collection[int] = ()) -
         pairs = zip(spaces, column, strict=True) if number in to_the_right else zip(column, spaces, strict=True)
         columns.append(["".join(pair) for pair in pairs])
     return ["  ".join(cells).rstrip() for cells in zip(*columns, strict=True)]
+
+
+def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """Lines of a table in Markdown; all columns but the first to the right.
+
+    >>> markdown_table(["method", "recall"], [["last item", ".037"]])
+    ['| method | recall |', '| --- | ---: |', '| last item | .037 |']
+    """
+    columns = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
+    return ["| " + " | ".join(row) + " |" for row in columns]
 
 
 def few_digits(value: float) -> str:

@@ -1,12 +1,12 @@
 """The evaluation of users as one Markdown page. No date of its own and no machine: equal figures, equal bytes."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from model.user_baselines import DECAY_PER_DAY
 from model.user_evaluation import IMPRESSIONS_AN_ITEM, RELEVANT_COSINE
 from model.user_month_ahead import CUTS, MIN_ITEM_ACTIONS, QUESTIONS
-from pipelines.console.terminal import found_in_words
+from pipelines.console.terminal import found_in_words, markdown_table
 from schemas.quarantine import quote
 
 _METRICS = {
@@ -103,7 +103,7 @@ def _walk_table(walk: Mapping[str, Any], lift: bool) -> list[str]:
             for name in _METRICS
         ]
         rows.append([m["method"], *cells, *([] if lift else [f"{m['clusters_median']:g}"])])
-    return _table(header, rows)
+    return markdown_table(header, rows)
 
 
 def _over_best(walk: Mapping[str, Any]) -> list[str]:
@@ -113,7 +113,7 @@ def _over_best(walk: Mapping[str, Any]) -> list[str]:
     return [
         f"{over['method']} over the best baseline of each metric, %, paired:",
         "",
-        *_table(["metric", "best baseline", "lift"], rows),
+        *markdown_table(["metric", "best baseline", "lift"], rows),
     ]
 
 
@@ -129,7 +129,7 @@ def _alpha_table(grid: Sequence[Mapping[str, Any]]) -> list[str]:
     for point in grid:
         row = rows.setdefault(point["alpha"], [f"{point['alpha']:g}", f"{point['clusters_median']:g}"])
         row.append(f"{point['relevance']:.3f} / {point['recall']:.3f}".replace("0.", "."))
-    return _table(header, rows.values())
+    return markdown_table(header, rows.values())
 
 
 def _month(month: Mapping[str, Any] | None) -> list[str]:
@@ -156,13 +156,8 @@ def _month(month: Mapping[str, Any] | None) -> list[str]:
         f"({month['validation_users']:,} users). Where the item model was trained on that earlier period too, its "
         "vectors fit it better than they fit later days, and the weights may be too low.",
         "",
-        *_table(header, rows),
+        *markdown_table(header, rows),
     ]
-
-
-def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    columns = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
-    return ["| " + " | ".join(row) + " |" for row in columns]
 
 
 def _lift(figures: Figures) -> str:
