@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pipelines.gating.checks import (
+    IN_TRAINING,
     check_coverage,
     check_quarantine,
     check_recall,
@@ -212,9 +213,25 @@ def _judge(today: GatedRun, yesterday: GatedRun | None, thresholds: GateThreshol
         *check_log(today.log_counts(), thresholds),
     ]
     if yesterday is None:
+        results += _compare_with_training(today, thresholds)
         names = GATES.keys() - {result.name for result in results}
         return results + [skipped(name, "not compared: there is no run before") for name in names]
     return results + _compare(today, yesterday, thresholds, vectors_are_sound=results[0].status == PASSED)
+
+
+def _compare_with_training(today: GatedRun, thresholds: GateThresholds) -> list[GateResult]:
+    """On the first day: the gates of coverage against what the model was trained on, as far as the model tells."""
+    try:
+        before = today.trained_on()
+    except DAMAGE:  # the gate model_id says what is wrong with the model
+        before = None
+    if before is None:
+        return []
+    return [
+        check_coverage("text", today.counts("features"), before["features"], thresholds, IN_TRAINING),
+        check_coverage("pictures", today.counts("features"), before["features"], thresholds, IN_TRAINING),
+        check_fields(today.counts("items"), before["items"], thresholds, IN_TRAINING),
+    ]
 
 
 def _compare(

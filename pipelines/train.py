@@ -29,6 +29,7 @@ from model.training_config import TrainingResult
 from pipelines import engagement_log, features, ingest, pairs, store, vocabulary
 from pipelines.console.jobs import flag, main_of, narrow
 from pipelines.console.paths import given_values
+from pipelines.gating.checks import COVERED_STAGES
 from pipelines.gating.thresholds import LogThresholds
 from pipelines.lock import store_lock
 from pipelines.train_checks import (
@@ -40,6 +41,7 @@ from pipelines.train_checks import (
 from pipelines.train_model import checkpoints, print_lines, train_chosen, train_on_everything
 from pipelines.train_report import trained_on_text_alone, why_untrained
 from pipelines.training_flags import TrainingFlags
+from pipelines.units import read_stage_manifest
 from schemas.errors import printable
 from schemas.files import expand_inputs
 from schemas.reading import input_identity
@@ -130,6 +132,7 @@ def _install(
             "accepted": accepted,
             "better_than_start": result.is_better_than_start,
             "refit": refit is not None,
+            "trained_on": {stage: read_stage_manifest(str(folder), stage)["counts"] for stage in COVERED_STAGES},
             "training_run": folder.relative_to(config.store).as_posix(),
         },
     )

@@ -12,6 +12,11 @@ from schemas.quarantine import quote
 from schemas.tables import UNREADABLE
 from schemas.validation import REMEDIES
 
+#: What the two days of a comparison are called: the run before, and on the first day the model's training.
+YESTERDAY, IN_TRAINING = "yesterday", "when the model was trained"
+#: Stages whose counts tell how many items have text, pictures and each field.
+COVERED_STAGES = ("items", "features")
+
 
 def check_row_count(
     today_counts: Mapping[str, int], yesterday_counts: Mapping[str, int], thresholds: GateThresholds
@@ -54,9 +59,14 @@ def check_users_count(
 
 
 def check_coverage(
-    part: str, today: Mapping[str, int], yesterday: Mapping[str, int], thresholds: GateThresholds
+    part: str,
+    today: Mapping[str, int],
+    yesterday: Mapping[str, int],
+    thresholds: GateThresholds,
+    before: str = YESTERDAY,
 ) -> GateResult:
-    """Share of items with text ("text") or a picture ("pictures"), from counts of both days' features stage.
+    """Share of items with text ("text") or a picture ("pictures"), from counts of both days' features stage. before:
+    what `yesterday` is called.
 
     Skipped if yesterday did not count it. If only today did not, nothing has it: a renamed column looks like that.
     """
@@ -69,16 +79,16 @@ def check_coverage(
     have = today.get(key, 0), yesterday[key]
     items = today.get("items_written", 0), yesterday.get("items_written", 0)
     if not all(items):
-        return skipped(name, f"not compared: {items[0]:,} items with features today, yesterday {items[1]:,}")
-    share, before = (rounded(count / total) for count, total in zip(have, items, strict=True))
-    least = rounded(before - thresholds.max_coverage_drop)
+        return skipped(name, f"not compared: {items[0]:,} items with features today, {before} {items[1]:,}")
+    share, earlier = (rounded(count / total) for count, total in zip(have, items, strict=True))
+    least = rounded(earlier - thresholds.max_coverage_drop)
     return judged(
         name,
         at_least(share, least),
-        f"{have[0]:,} of {items[0]:,} items have {what} ({number(share)}), yesterday {have[1]:,} of {items[1]:,} "
-        f"({number(before)}): expected at least {number(max(least, 0.0))}",
+        f"{have[0]:,} of {items[0]:,} items have {what} ({number(share)}), {before} {have[1]:,} of {items[1]:,} "
+        f"({number(earlier)}): expected at least {number(max(least, 0.0))}",
         value=share,
-        baseline=before,
+        baseline=earlier,
         threshold=max(least, 0.0),
     )
 

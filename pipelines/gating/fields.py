@@ -5,6 +5,7 @@ Coverage of text as a whole does not see it: an item that has lost its title sti
 
 from collections.abc import Mapping
 
+from pipelines.gating.checks import YESTERDAY
 from pipelines.gating.results import GateResult, judged, number, rounded, skipped
 from pipelines.gating.thresholds import GateThresholds
 from schemas.tables import TEXT_FIELDS
@@ -17,8 +18,14 @@ def field_count(name: str) -> str:
     return f"field:{name}"
 
 
-def check_fields(today: Mapping[str, int], yesterday: Mapping[str, int], thresholds: GateThresholds) -> GateResult:
-    """The largest drop of a field's share of filled rows, from counts of both days' items stage.
+def check_fields(
+    today: Mapping[str, int],
+    yesterday: Mapping[str, int],
+    thresholds: GateThresholds,
+    before: str = YESTERDAY,
+) -> GateResult:
+    """The largest drop of a field's share of filled rows, from counts of both days' items stage. before: what
+    `yesterday` is called.
 
     Skipped if yesterday did not count fields.
     """
@@ -34,8 +41,8 @@ def check_fields(today: Mapping[str, int], yesterday: Mapping[str, int], thresho
     fallen = [name for name in TEXT_FIELDS if drops[name][0] > limit]
     worst = max(TEXT_FIELDS, key=lambda name: drops[name][0])
     shown = ", ".join(
-        f"{name} is filled in {number(share)} of the rows, yesterday in {number(before)}"
-        for name, (_, (share, before)) in ((name, drops[name]) for name in fallen or [worst])
+        f"{name} is filled in {number(share)} of the rows, {before} in {number(earlier)}"
+        for name, (_, (share, earlier)) in ((name, drops[name]) for name in fallen or [worst])
     )
     message = f"{shown}: expected a drop of at most {number(limit)}"
     return judged(NAME, not fallen, message, value=max(drops[worst][0], 0.0), threshold=limit)

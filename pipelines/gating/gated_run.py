@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from model.index import ANNOY_FILE, IDS_FILE, MANIFEST_FILE, TUNED_AT, read_index_manifest
 from model.refined_index import NEAR_DUPLICATES_FILE, REFINED_FOLDER
 from model.searched_index import SEARCHED, open_searched, recall_by_kind
+from pipelines.gating.checks import COVERED_STAGES
 from pipelines.gating.refined import open_refined, read_refined_facts, refined_problems
 from pipelines.gating.users import check_users_file
 from pipelines.log_rows import LOG_STAGE
@@ -235,6 +236,21 @@ class GatedRun:
                 got, wanted = quote(made_with.get(name)), quote(model.get(name))
                 wrong.append(f"the features {name} {got} instead of the model's {wanted}")
         return len(found) + len(ids), wrong
+
+    def trained_on(self) -> dict[str, dict[str, int]] | None:
+        """Stage -> counts of the training run of the run's model; None if it does not tell (older models)."""
+        told = self._model().get("trained_on")
+        if told is None:
+            return None
+        try:
+            counts = {stage: dict(told[stage]) for stage in COVERED_STAGES}
+            if all(type(count) is int and count >= 0 for stage in counts.values() for count in stage.values()):
+                return counts
+        except (KeyError, TypeError, ValueError):
+            pass
+        raise CorruptFileError(
+            f"expected counts of {COVERED_STAGES} in trained_on, got {quote(str(told))} in the model"
+        )
 
     def _model(self) -> dict[str, Any]:
         """The manifest of the run's model: <store>/models/<model id>, for readers cannot ask queries without it."""

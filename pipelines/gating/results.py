@@ -33,15 +33,15 @@ GATES: Mapping[str, Gate] = {
         "see whether the shop has changed its item ids, or [columns] names another id column",
     ),
     "coverage_text": Gate(
-        "items with text / items >= the same of yesterday - max_coverage_drop",
+        "items with text / items >= the same of yesterday, or of the model's training - max_coverage_drop",
         "see whether a text column was renamed or emptied; [columns] of the config file maps the shop's names",
     ),
     "coverage_fields": Gate(
-        "rows in which a text field is filled / rows >= the same of yesterday - max_coverage_drop, for every field",
+        "rows with a text field filled / rows >= that of yesterday, or of the model's training - max_coverage_drop",
         "see whether the column was renamed or emptied; [columns] of the config file maps the shop's names",
     ),
     "coverage_pictures": Gate(
-        "items with a picture / items >= the same of yesterday - max_coverage_drop",
+        "items with a picture / items >= the same of yesterday, or of the model's training - max_coverage_drop",
         "see whether --image-root is mounted and whole, the column of pictures was renamed, and the run's quarantine/",
     ),
     "quarantine_rows": Gate(

@@ -10,6 +10,7 @@ import pytest
 from gate_runs import DEFAULTS, MODEL_ID, OTHER_MODEL, YESTERDAY, edit, flip_byte, judge, statuses
 
 from pipelines.gates import GATES, format_gates, require_passed, run_gates
+from pipelines.gating.fields import field_count
 from pipelines.units import read_stage_manifest
 from schemas.errors import CorruptFileError, ThresholdError
 from schemas.files import read_json, write_json
@@ -59,6 +60,42 @@ def test_the_first_run_has_nothing_to_be_compared_with(days):
     assert found["row_count"].message == "not compared: there is no run before"
     require_passed(list(found.values()), today)
     assert read_json(today / "gates.json")["previous"] is None
+
+
+TRAINED_ON = {
+    "items": {"rows_written": 200, field_count("title"): 200, field_count("brand"): 100},
+    "features": {"items_written": 200, "items_with_text": 200, "items_with_picture": 100},
+}
+
+
+def _tell_training(run, trained_on):
+    path = run.parents[2] / "models" / MODEL_ID / "manifest.json"
+    write_json(path, read_json(path) | {"trained_on": trained_on})
+
+
+def test_the_first_run_is_compared_with_the_model_s_training(days):
+    today, _ = days
+    _tell_training(today, TRAINED_ON)
+    found = judge(today, None)
+    covered = {"coverage_text", "coverage_fields", "coverage_pictures"}
+    assert {found[name].status for name in covered} == {"passed"}
+    assert {found[name].status for name in COMPARING - covered} == {"skipped"}
+    edit(today, "items", {field_count("title"): None})  # the export calls it Title today
+    edit(today, "features", {"items_with_picture": 20, "items_with_text": 50})
+    found = judge(today, None)
+    assert {found[name].status for name in covered} == {"failed"}
+    assert found["coverage_pictures"].message == (
+        "20 of 60 items have a picture (0.333333), when the model was trained 100 of 200 (0.5): expected at least 0.4"
+    )
+    fields = found["coverage_fields"].message
+    assert "title is filled in 0 of the rows, when the model was trained in 1" in fields
+
+
+def test_a_model_that_tells_nothing_readable_of_its_training_is_not_compared_with(days):
+    today, _ = days
+    for told in ({"items": {}}, [], {"items": {"rows_written": "2"}, "features": {}}):
+        _tell_training(today, told)
+        assert judge(today, None)["coverage_text"].message == "not compared: there is no run before"
 
 
 def test_a_day_without_change_is_seen_as_such(days):
