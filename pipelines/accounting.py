@@ -12,7 +12,7 @@ _KINDS = ("reused", "computed", "changed", "new", "yesterday", "gone")
 def account(items: dict[str, int], features: dict[str, int], embeddings: dict[str, int]) -> dict[str, int]:
     """The counts that must add up, from the stages' counts. Raises CorruptFileError, with both sides, if they do not.
 
-    rows read = published + collapsed + quarantined (rows);
+    rows read = published + collapsed + merged + quarantined (rows);
     pictures listed = computed + reused + quarantined + cut off;
     published = reused + computed;  computed = changed + new;  yesterday's = reused + changed + gone.
     """
@@ -21,6 +21,7 @@ def account(items: dict[str, int], features: dict[str, int], embeddings: dict[st
         "rows_read": items.get("rows_read", 0),
         "rows_published": embeddings.get("rows_written", 0),
         "rows_collapsed": items.get("rows_collapsed", 0),
+        "rows_merged": items.get("rows_merged", 0),
         "rows_quarantined": sum(stage.get("rows_quarantined", 0) for stage in stages),
         "pictures_listed": items.get("pictures_listed", 0) + items.get("pictures_cut_off", 0),
         "pictures_cut_off": items.get("pictures_cut_off", 0),
@@ -29,7 +30,7 @@ def account(items: dict[str, int], features: dict[str, int], embeddings: dict[st
         **{f"rows_{name}": embeddings.get(f"rows_{name}", 0) for name in _KINDS},
     }
     identities = {
-        "rows_read": ("rows_published", "rows_collapsed", "rows_quarantined"),
+        "rows_read": ("rows_published", "rows_collapsed", "rows_merged", "rows_quarantined"),
         "pictures_listed": ("pictures_computed", "pictures_reused", "pictures_quarantined", "pictures_cut_off"),
         "rows_published": ("rows_reused", "rows_computed"),
         "rows_computed": ("rows_changed", "rows_new"),
@@ -114,11 +115,13 @@ def summary(manifest: dict[str, Any], seconds: dict[str, float], run_folder: Pat
         others = manifest["counts"].get(f"{kind}_not_compared", 0)
         counts[f"{kind}_before"] = f"{manifest['counts'].get(f'{kind}_yesterday', 0) + others:,}"
         counts[f"{kind}_others"] = f" + not compared {others:,}" if others else ""
+    merged = manifest["counts"].get("rows_merged", 0)
+    counts["rows_merged_too"] = f" + merged {merged:,}" if merged else ""
     times = ", ".join(f"{name} {value:.1f}" for name, value in seconds.items())
     accepted = "".join(f"\naccepted {name}: {reason}" for name, reason in manifest["accepted"].items())
     return (
-        "\nrows     read {rows_read} = published {rows_published} + collapsed {rows_collapsed} + quarantined "
-        "{rows_quarantined}\n"
+        "\nrows     read {rows_read} = published {rows_published} + collapsed {rows_collapsed}{rows_merged_too} + "
+        "quarantined {rows_quarantined}\n"
         "pictures listed {pictures_listed} = computed {pictures_computed} + reused {pictures_reused} + quarantined "
         "{pictures_quarantined} + cut off {pictures_cut_off}; {pictures_read} read\n"
         "vectors  today {rows_published} = reused {rows_reused} + computed {rows_computed}; "

@@ -30,9 +30,10 @@ from pipelines.publish import STARTED_FILE, Acceptance, PublishConfig, move_read
 from pipelines.units import read_stage_manifest
 from pipelines.user_alpha import alpha_in_store
 from pipelines.user_config import UserSettings, check_users_input
-from schemas.columns import table_columns
+from schemas.columns import catalogue_columns, catalogue_schema, table_columns
 from schemas.errors import CorruptFileError, UsageError
 from schemas.files import expand_inputs, write_json
+from schemas.grouping import GROUP_ROWS
 from schemas.quarantine import quote
 from schemas.reading import check_columns, input_identity
 from schemas.tables import ENGAGEMENTS
@@ -64,6 +65,7 @@ class DailyConfig(GateThresholds, Acceptance, UserSettings):
     date: str = flag(help="the day, YYYY-MM-DD (UTC)")
     attempt: int = flag(default=0, help="another number runs a finished day again, say after pictures were mended")
     model: str | None = flag(default=None, help="model id; default: the model trained last")
+    group_rows: str = flag(default="no", choices=GROUP_ROWS, help=ingest.GROUP_ROWS_HELP)
     num_buckets: int = flag(default=0, help="buckets of a new store; 0 chooses about 3,000 rows a bucket")
     verify_images: bool = flag(
         default=False, help="read every picture, also those whose size and modification time are unchanged"
@@ -107,7 +109,8 @@ def _check_early(config: DailyConfig) -> None:
     narrow(index.IndexConfig, config, run=config.store)
     check_accepted(config.accepted())
     store.buckets_for(config.store, config.num_buckets)
-    check_columns(expand_inputs(config.catalog, config.date), table_columns(config.columns, "catalogue"))
+    columns = catalogue_columns(config.columns, config.group_rows)
+    check_columns(expand_inputs(config.catalog, config.date), columns, catalogue_schema(columns))
     if makes_users(config):
         check_users_input(config)
     elif config.engagements is not None:

@@ -32,18 +32,18 @@ from pipelines.console.progress import Progress
 from pipelines.fetching.cache import remove_half_files
 from pipelines.fetching.host import FetchRules
 from pipelines.fetching.http import HttpLimits
-from pipelines.ingest import CATALOG_HELP
+from pipelines.ingest import CATALOG_HELP, GROUP_ROWS_HELP
 from pipelines.lock import store_lock
 from pipelines.transforms.fetch_hosts import STAGE, FetchHosts
 from pipelines.unit_files import sidecar_path
 from pipelines.units import write_stage_manifest
-from schemas.columns import table_columns
+from schemas.columns import catalogue_columns, catalogue_schema
 from schemas.errors import ThresholdError, UsageError
 from schemas.files import expand_inputs, read_sealed_json
+from schemas.grouping import GROUP_ROWS
 from schemas.picture_urls import FETCHED_FOLDER
 from schemas.quarantine import quote
 from schemas.reading import check_columns, plan_slices
-from schemas.tables import CATALOGUE
 
 EXAMPLE = "itemsage fetch-images --catalog 'catalog/{date}/' --date 2026-06-30 --image-root images"
 USER_AGENT = "itemsage/0.1 (pictures of a catalogue)"
@@ -74,6 +74,7 @@ class FetchImagesConfig:
     allow_private: bool = flag(
         default=False, help="ask addresses of private networks and other ports than 80 and 443 too"
     )
+    group_rows: str = flag(default="no", choices=GROUP_ROWS, help=GROUP_ROWS_HELP)
     columns: dict[str, Any] = flag(default={}, help="our column name -> the shop's, from [columns] of the config file")
 
     def __post_init__(self) -> None:
@@ -113,8 +114,8 @@ def build(root: beam.Pipeline, config: FetchImagesConfig, call_id: str | None = 
     UsageError for a wrong path, file name or column. Workers in other working folders need absolute paths
     (with_absolute_paths)."""
     files = expand_inputs(config.catalog, config.date)
-    columns = table_columns(config.columns, "catalogue")
-    check_columns(files, columns, CATALOGUE)
+    columns = catalogue_columns(config.columns, config.group_rows)
+    check_columns(files, columns, catalogue_schema(columns))
     return (
         root
         | "Slices" >> beam.Create(plan_slices(files), reshuffle=False)

@@ -4,10 +4,12 @@
                              |                                    |
                              +------------ rejections ------------+----------> quarantine/items-bucket-*.parquet
 
-Counts of the manifest: rows_read = rows_written + rows_collapsed + rows_quarantined. Pictures and texts are counted in
-written rows: pictures_listed (kept, at most 20 a row), pictures_cut_off (listed beyond them), pictures_empty (null or
-blank URIs, dropped), texts_truncated, and, where there are any, ids_trimmed, cells_unreadable:<field> (see
-schemas.validation) and ids_not_nfc: in another Unicode form than the composed one.
+Counts of the manifest: rows_read = rows_written + rows_collapsed + rows_merged (with --group-rows, which merges the
+rows of an item, see schemas.grouping) + rows_quarantined. Pictures and texts are counted in written rows:
+pictures_listed (kept, at most 20 a row), pictures_cut_off (listed beyond them), pictures_empty (null or blank URIs,
+dropped), texts_truncated, and, where there are any, ids_trimmed, cells_unreadable:<field> (see schemas.validation),
+ids_not_nfc: in another Unicode form than the composed one, ids_of_partial_rows: see schemas.duplicates.num_completing,
+and, with --group-rows, texts_differing: see schemas.grouping.MERGED.
 A row with neither text nor picture is a valid row; the features stage judges it.
 """
 
@@ -15,7 +17,7 @@ import sys
 import time
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -27,22 +29,20 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipelines.console.jobs import flag, main_of, print_summary
 from pipelines.console.progress import Progress
-from pipelines.gating.fields import field_count
-from pipelines.transforms.bucket_rows import BucketRows, unpack
-from pipelines.unit_files import remove_unit, sidecar_path
+from pipelines.transforms.bucket_rows import BucketRows, Buckets, RowRules
+from pipelines.transforms.write_items import STAGE, WriteItems, ids_of_other_form
+from pipelines.unit_files import sidecar_path
 from pipelines.units import (
     Unit,
-    UnitWriter,
     bucket_name,
     finished_sidecar,
     read_stage_manifest,
     write_stage_manifest,
 )
-from schemas.column_spec import Columns
-from schemas.columns import table_columns
-from schemas.duplicates import resolve_duplicates
+from schemas.columns import catalogue_columns, catalogue_schema
 from schemas.errors import CorruptFileError, ThresholdError, UsageError
 from schemas.files import expand_inputs, read_sealed_json
+from schemas.grouping import GROUP_ROWS
 from schemas.hashing import fingerprint
 from schemas.quarantine import quote
 from schemas.reading import (
@@ -54,12 +54,10 @@ from schemas.reading import (
     relative_names,
     unusual_forms,
 )
-from schemas.tables import CATALOGUE, ITEMS, TEXT_FIELDS
-from schemas.validation import Limits, catalogue_counts
+from schemas.validation import Limits
 
-STAGE = "items"
 #: Part of the fingerprint: raise it when the same input gives other rows or counts.
-CODE_VERSION = 4
+CODE_VERSION = 5
 #: Ids in two Unicode forms that a warning names.
 _NAMED_FORMS = 5
 MIN_BUCKETS = 4
@@ -67,6 +65,10 @@ ROWS_PER_BUCKET = 3_000
 CATALOG_HELP = (
     "catalogue: a file, a folder of parts or a glob; {date} means --date. Several pictures in a CSV cell: a JSON list, "
     "or paths separated by |"
+)
+GROUP_ROWS_HELP = (
+    "merge: the rows of one item_id are one item, and rows of one [columns] group complete each other; share-pictures: "
+    "the items of a group have all its pictures, too"
 )
 EXAMPLE = (
     "python -m pipelines.ingest --run=store/runs/2026-06-30/0123456789abcdef "
@@ -82,6 +84,7 @@ class IngestConfig:
     catalog: str = flag(path=True, help=CATALOG_HELP)
     date: str | None = flag(default=None, help="the day of the catalogue, YYYY-MM-DD")
     num_buckets: int = flag(default=0, help=f"buckets of the store; 0: one for {ROWS_PER_BUCKET} rows, at least 4")
+    group_rows: str = flag(default="no", choices=GROUP_ROWS, help=GROUP_ROWS_HELP)
     columns: dict[str, Any] = flag(default={}, help="our column name -> the shop's, from [columns] of the config file")
 
     def __post_init__(self) -> None:
@@ -95,9 +98,7 @@ class IngestPlan:
     unusual_forms of the files."""
 
     run: str
-    columns: Columns
-    limits: Limits
-    file_names: Sequence[str]
+    rules: RowRules
     forms: str
     slices: Sequence[FileSlice]
     num_rows: int
@@ -113,14 +114,14 @@ class IngestPlan:
 def plan_ingest(config: IngestConfig, limits: Limits = Limits()) -> IngestPlan:  # noqa: B008 (frozen)
     """Lists, checks and fingerprints the inputs. Raises UsageError for a wrong path, file name, column or number."""
     files = expand_inputs(config.catalog, config.date)
-    columns = table_columns(config.columns, "catalogue")
-    check_columns(files, columns, CATALOGUE)
+    columns = catalogue_columns(config.columns, config.group_rows)
+    check_columns(files, columns, catalogue_schema(columns))
     num_rows = count_rows(files)
     return IngestPlan(
         run=config.run,
-        columns=columns,
-        limits=limits,
-        file_names=relative_names(files),
+        rules=RowRules(
+            columns=columns, group_rows=config.group_rows, limits=limits, file_names=tuple(relative_names(files))
+        ),
         forms=unusual_forms(files),
         slices=plan_slices(files),
         num_rows=num_rows,
@@ -138,10 +139,11 @@ def choose_num_buckets(num_rows: int) -> int:
 
 
 def ingest_fingerprint(config: IngestConfig, limits: Limits = Limits()) -> str:  # noqa: B008 (frozen)
-    """Identifies what the items depend on: inputs, mapping, limits, code. (The number of buckets is in unit names.)"""
+    """Identifies what the items depend on: inputs, mapping, grouping, limits, code. (The number of buckets is in unit
+    names.)"""
     inputs = input_identity(expand_inputs(config.catalog, config.date))
-    columns = table_columns(config.columns, "catalogue")
-    return fingerprint([CODE_VERSION, inputs, columns, asdict(limits)])
+    columns = catalogue_columns(config.columns, config.group_rows)
+    return fingerprint([CODE_VERSION, inputs, columns, config.group_rows, asdict(limits)])
 
 
 def build(
@@ -156,8 +158,8 @@ def build(
     return (
         root
         | "Slices" >> beam.Create(list(plan.slices) if unfinished else [], reshuffle=False)
-        | BucketRows(plan.columns, plan.limits, plan.num_buckets, unfinished, plan.num_rows)
-        | "Write bucket" >> beam.ParDo(_WriteBucket(plan.run, plan.units, plan.file_names))
+        | BucketRows(plan.rules, Buckets(number=plan.num_buckets, wanted=frozenset(unfinished)), plan.num_rows)
+        | "Write bucket" >> beam.ParDo(WriteItems(plan.run, plan.units, plan.rules))
     )
 
 
@@ -178,6 +180,13 @@ def run(config: IngestConfig, options: PipelineOptions) -> dict[str, Any]:
         Progress.close_shared(STAGE)
         manifest = _finish(plan, config)
     print_summary(STAGE, manifest["counts"], started_s, f"{config.run}/{STAGE}")
+    if num_partial := manifest["counts"].get("ids_of_partial_rows"):
+        print(
+            f"{STAGE}: WARNING: {num_partial:,} ids have rows that complete each other; of each one row stays, the "
+            "others are quarantined: --group-rows merge makes one item of them",
+            file=sys.stderr,
+            flush=True,
+        )
     if manifest["counts"].get("ids_not_nfc"):
         _warn_of_forms(config.run, list(manifest["units"]))
     return manifest
@@ -186,36 +195,6 @@ def run(config: IngestConfig, options: PipelineOptions) -> dict[str, Any]:
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line of the job; returns its exit code."""
     return main_of(IngestConfig, run, argv, "itemsage ingest", EXAMPLE)
-
-
-def write_bucket(writer: UnitWriter, pieces: Iterable[bytes], file_names: Sequence[str]) -> dict[str, Any]:
-    """Writes one bucket from its pieces (see `unpack`), in any order, and seals it. Returns the sidecar."""
-    rows, rejections = unpack(pieces)
-    num_read = rows.num_rows + len(rejections)
-    items, duplicates, num_collapsed = resolve_duplicates(rows, file_names)
-    with writer.file(f"{STAGE}/{writer.unit.name}.parquet") as temporary:
-        columns = [items[name].combine_chunks() for name in ITEMS.names]
-        pq.write_table(pa.Table.from_arrays(columns, schema=ITEMS), temporary, compression="zstd")
-    writer.counts.update(
-        rows_read=num_read,
-        rows_written=items.num_rows,
-        rows_collapsed=num_collapsed,
-        rows_quarantined=0,
-        pictures_listed=pc.sum(pc.list_value_length(items["images"])).as_py() or 0,
-        **catalogue_counts(items),
-    )
-    if num_other_form := len(ids_of_other_form(items["item_id"])):
-        writer.counts["ids_not_nfc"] = num_other_form
-    for name in TEXT_FIELDS:  # a renamed column shows here first
-        writer.counts[field_count(name)] = pc.sum(pc.greater(pc.utf8_length(items[name]), 0)).as_py() or 0
-    writer.quarantine([*rejections, *duplicates])
-    return writer.seal()
-
-
-def ids_of_other_form(ids: pa.ChunkedArray) -> list[str]:
-    """The ids that are not in Unicode's composed form (NFC)."""
-    others = ids.filter(pc.invert(pc.string_is_ascii(ids))).to_pylist()
-    return [item_id for item_id in others if not unicodedata.is_normalized("NFC", item_id)]
 
 
 def ids_in_two_forms(ids: pa.ChunkedArray) -> list[str]:
@@ -227,21 +206,6 @@ def ids_in_two_forms(ids: pa.ChunkedArray) -> list[str]:
     composed = {unicodedata.normalize("NFC", item_id) for item_id in ids_of_other_form(ids)}
     twice = ids.filter(pc.is_in(ids, value_set=pa.array(sorted(composed), pa.string())))
     return sorted(twice.to_pylist())
-
-
-class _WriteBucket(beam.DoFn):
-    def __init__(self, run: str, units: list[Unit], file_names: Sequence[str]):
-        self.run, self.units, self.file_names = run, units, list(file_names)
-
-    def process(self, element: tuple[int, Iterable[bytes]]) -> Iterator[dict[str, Any]]:
-        bucket, pieces = element
-        unit = self.units[bucket]
-        sidecar = finished_sidecar(self.run, unit, check_content=True)
-        if sidecar is None:
-            writer = UnitWriter(self.run, unit)
-            remove_unit(self.run, sidecar_path(self.run, STAGE, unit.name))
-            sidecar = write_bucket(writer, pieces, self.file_names)
-        yield sidecar
 
 
 def _finished_manifest(config: IngestConfig, expected: str) -> dict[str, Any] | None:
@@ -267,7 +231,7 @@ def _finish(plan: IngestPlan, config: IngestConfig) -> dict[str, Any]:
         names,
         fingerprint=plan.fingerprint,
         num_buckets=plan.num_buckets,
-        num_files=len(plan.file_names),
+        num_files=len(plan.rules.file_names),
         num_rows_counted=plan.num_rows,
         **({"input_forms": plan.forms} if plan.forms else {}),
     )

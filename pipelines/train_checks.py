@@ -19,7 +19,7 @@ from pipelines.gates import TRAINING, GateThresholds, check_quarantine_share, re
 from pipelines.gating.results import ACCEPTED, check_accepted
 from pipelines.train_report import why_untrained
 from schemas.column_spec import Columns, column_of
-from schemas.columns import similar_name, table_columns
+from schemas.columns import catalogue_columns, catalogue_schema, similar_name, table_columns
 from schemas.errors import ThresholdError, UsageError
 from schemas.files import expand_inputs
 from schemas.quarantine import quote
@@ -54,8 +54,8 @@ def check_early(config: "TrainConfig") -> None:
     check_accepted(config.accepted())
     check_image_root(config.image_root)
     catalogue = expand_inputs(config.catalog, config.date)
-    columns = table_columns(config.columns, "catalogue")
-    check_columns(catalogue, columns)
+    columns = catalogue_columns(config.columns, config.group_rows)
+    check_columns(catalogue, columns, catalogue_schema(columns))
     if not any(_may_list_pictures(path, columns) for path in catalogue):
         check_lists_pictures(config, 0)
     if config.engagements is not None:

@@ -11,8 +11,10 @@ from model.training_config import TASK_MIXES, TrainingConfig
 from model.typos import TYPO_SHARE
 from pipelines.console.jobs import flag, narrow
 from pipelines.gating.thresholds import GateThresholds, LogThresholds
+from pipelines.ingest import GROUP_ROWS_HELP
 from pipelines.publish import Acceptance
 from schemas.errors import UsageError
+from schemas.grouping import GROUP_ROWS
 from schemas.quarantine import quote
 
 
@@ -24,6 +26,7 @@ class TrainingFlags(Acceptance, LogThresholds):
     engagements: str | None = flag(
         path=True, default=None, help="engagements up to the end of --date; default: pseudo-queries alone train"
     )
+    group_rows: str = flag(default="no", choices=GROUP_ROWS, help=GROUP_ROWS_HELP)
     image_root: str = flag(
         path=True, default=".", help="folder that relative picture paths start from; nothing outside it is read"
     )

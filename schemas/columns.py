@@ -13,7 +13,7 @@ from schemas.column_spec import Column, Columns, column_of, parse_column
 from schemas.errors import UsageError
 from schemas.files import shown
 from schemas.quarantine import quote
-from schemas.tables import CATALOGUE, ENGAGEMENTS, JUDGEMENTS
+from schemas.tables import CATALOGUE, ENGAGEMENTS, GROUPED_CATALOGUE, JUDGEMENTS
 
 TABLES = {"catalogue": CATALOGUE, "engagements": ENGAGEMENTS, "judgements": JUDGEMENTS}
 #: Columns that a file may lack although their stored form is not nullable: no `images` column means no pictures.
@@ -44,7 +44,7 @@ def table_columns(columns: Mapping[str, Any], table: str) -> dict[str, str | Col
     for `[columns.X]` of a table X that is none.
     """
     flat = {key: value for key, value in columns.items() if key not in TABLES}
-    tables = {key for key, value in flat.items() if isinstance(value, Mapping) and key not in CATALOGUE.names}
+    tables = {key for key, value in flat.items() if isinstance(value, Mapping) and key not in GROUPED_CATALOGUE.names}
     misplaced = sorted(
         tables | {key for key in columns.keys() & TABLES.keys() if not isinstance(columns[key], Mapping)}
     )
@@ -53,15 +53,37 @@ def table_columns(columns: Mapping[str, Any], table: str) -> dict[str, str | Col
             f"expected tables [columns.X] with X of {', '.join(TABLES)}, got {_listed(misplaced)} in [columns]"
         )
     mapping = {**(flat if table == "catalogue" else {}), **columns.get(table, {})}
-    unknown = sorted(set(mapping) - set(TABLES[table].names))
+    known = GROUPED_CATALOGUE.names if table == "catalogue" else TABLES[table].names
+    unknown = sorted(set(mapping) - set(known))
     if unknown:
-        near = similar_name(unknown[0], TABLES[table].names)
+        near = similar_name(unknown[0], known)
         raise UsageError(
-            f"expected columns of {table} ({', '.join(TABLES[table].names)}) mapped to names of yours, "
+            f"expected columns of {table} ({', '.join(known)}) mapped to names of yours, "
             f"got {_listed(unknown)}" + (f": is it {near!r}?" if near else "")
         )
     where = f"[{_section(TABLES[table])}]"
     return {name: parse_column(name, given, where) for name, given in mapping.items()}
+
+
+def catalogue_columns(columns: Mapping[str, Any], group_rows: str) -> dict[str, str | Column]:
+    """table_columns of the catalogue. Raises UsageError also for a column that tells which rows belong together if
+    nothing is done about it (group_rows: one of schemas.grouping.GROUP_ROWS)."""
+    mapping = table_columns(columns, "catalogue")
+    if group_rows == "no" and "group" in catalogue_schema(mapping).names:
+        raise UsageError(
+            "expected --group-rows merge or share-pictures, since [columns] of the config maps group, got no: say what "
+            "to do with the rows of a group, or leave group out"
+        )
+    return mapping
+
+
+def catalogue_schema(columns: Columns) -> pa.Schema:
+    """What is read of a catalogue: `group` only if the mapping names its column.
+
+    >>> catalogue_schema({"group": "Handle"}).equals(GROUPED_CATALOGUE), catalogue_schema({}).equals(CATALOGUE)
+    (True, True)
+    """
+    return GROUPED_CATALOGUE if "group" in columns and column_of(columns, "group") != Column() else CATALOGUE
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -1,6 +1,7 @@
-"""Rows of one id: equal ones collapse, of different ones the last stays."""
+"""Rows of one id: equal ones collapse, of different ones the last stays, or the one that holds all that it holds."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -8,7 +9,10 @@ import pyarrow.compute as pc
 
 from schemas.files import shown
 from schemas.quarantine import Rejection, quote
-from schemas.tables import ITEMS
+from schemas.tables import ITEMS, TEXT_FIELDS
+
+_REMEDY = "remove the row, or give it an item_id of its own"
+_COMPLETING_REMEDY = f"if both are rows of one item, merge them: --group-rows merge; else {_REMEDY}"
 
 
 def resolve_duplicates(rows: pa.Table, file_names: Sequence[str]) -> tuple[pa.Table, list[Rejection], int]:
@@ -16,7 +20,8 @@ def resolve_duplicates(rows: pa.Table, file_names: Sequence[str]) -> tuple[pa.Ta
 
     rows: columns ITEMS, file_number, row_number and any others. file_names: what `where` calls file k.
     Of the rows of an id, those with equal ITEMS content count once, by their last occurrence in (file, row) order.
-    The last of what is left stays; each of the others gives a rejection `duplicate_id` that names the one that stayed.
+    The last of what is left stays, unless it is emptier than another: all of its texts are equal there, which has more;
+    then the fullest of those stays. Each of the others gives a rejection `duplicate_id` that names the one that stayed.
 
         id  row  content        id  row  content
         a   1    x              a   3    x          1 collapsed (row 1 = row 3), 1 rejected (row 2)
@@ -29,6 +34,7 @@ def resolve_duplicates(rows: pa.Table, file_names: Sequence[str]) -> tuple[pa.Ta
     ids = rows["item_id"].combine_chunks()
     same_as_next = pc.equal(ids[:-1], ids[1:]).to_numpy(zero_copy_only=False)
     is_last = np.append(~same_as_next, True)
+    is_kept = is_last.copy()
     rejections: list[Rejection] = []
     num_collapsed = 0
     in_group = np.flatnonzero(~is_last | np.insert(same_as_next, 0, False))  # rows whose id occurs more than once
@@ -36,24 +42,34 @@ def resolve_duplicates(rows: pa.Table, file_names: Sequence[str]) -> tuple[pa.Ta
     for row in in_group.tolist():
         group.append(row)
         if is_last[row]:
-            rejected, collapsed = _resolve_group(rows, group, file_names)
+            kept, rejected, collapsed = _resolve_group(rows, group, file_names)
+            is_kept[group] = False
+            is_kept[group[kept]] = True
             rejections += rejected
             num_collapsed += collapsed
             group = []
-    return (rows.filter(pa.array(is_last)) if rejections or num_collapsed else rows), rejections, num_collapsed
+    return (rows.filter(pa.array(is_kept)) if rejections or num_collapsed else rows), rejections, num_collapsed
 
 
-def _resolve_group(rows: pa.Table, group: list[int], file_names: Sequence[str]) -> tuple[list[Rejection], int]:
-    """Rejections and number of collapsed rows among the rows (positions, ascending) of one id."""
+def num_completing(rejections: Iterable[Rejection]) -> int:
+    """How many ids have rows that complete each other, of what resolve_duplicates rejected: a row that was left out
+    says nothing else than the one that stayed, and one of them has a text that the other lacks."""
+    return len({rejection.item_id for rejection in rejections if rejection.remedy == _COMPLETING_REMEDY})
+
+
+def _resolve_group(rows: pa.Table, group: list[int], file_names: Sequence[str]) -> tuple[int, list[Rejection], int]:
+    """(which stays, rejections, number of collapsed rows) among the rows (positions, ascending) of one id."""
     members = rows.take(group)
-    contents = [repr(row) for row in members.select(ITEMS.names).to_pylist()]
+    items = members.select(ITEMS.names).to_pylist()
+    last = {repr(item): number for number, item in enumerate(items)}  # of equal ones
+    texts = [{name: item[name] for name in TEXT_FIELDS if item[name] is not None} for item in items]
+    fuller = [number for number in last.values() if texts[-1].items() < texts[number].items()]
+    kept = max(fuller, key=lambda number: (len(texts[number]), number), default=len(group) - 1)
     places = [
         f"{shown(file_names[file])}:{row}"
         for file, row in zip(members["file_number"].to_pylist(), members["row_number"].to_pylist(), strict=True)
     ]
-    last_place = dict(zip(contents, places, strict=True))
-    kept = last_place.pop(contents[-1])
-    item_id = members["item_id"][0].as_py()
+    item_id = items[0]["item_id"]
     rejections = [
         Rejection(
             level="row",
@@ -61,10 +77,19 @@ def _resolve_group(rows: pa.Table, group: list[int], file_names: Sequence[str]) 
             item_id=item_id,
             reason="duplicate_id",
             expected="one row an item_id",
-            got=f"{quote(item_id)} again with other content in {kept}, which stays",
-            where=place,
-            remedy="remove the row, or give it an item_id of its own",
+            got=f"{quote(item_id)} again with other content in {places[kept]}, which stays",
+            where=places[number],
+            remedy=_COMPLETING_REMEDY if _complete_each_other(texts[number], texts[kept]) else _REMEDY,
         )
-        for place in last_place.values()
+        for number in last.values()
+        if number != kept
     ]
-    return rejections, len(group) - len(last_place) - 1
+    return kept, rejections, len(group) - len(last)
+
+
+def _complete_each_other(a: dict[str, Any], b: dict[str, Any]) -> bool:
+    """
+    >>> _complete_each_other({"title": "x"}, {"size": "S"}), _complete_each_other({"title": "x"}, {"title": "y"})
+    (True, False)
+    """
+    return a != b and all(a[name] == b[name] for name in a.keys() & b.keys())

@@ -1,8 +1,8 @@
 """The tables, spelled once. Every column name, dimension and enumeration of the project is defined here.
 
-Input tables (what a shop brings): CATALOGUE, ENGAGEMENTS, JUDGEMENTS. Stored tables: ITEMS, QUARANTINE, FINGERPRINTS,
-EMBEDDINGS, IDS, DISTINCT, CHANGES, USERS, USER_ACTIONS, ITEM_POPULARITY. DESIGN decisions behind them are in the
-README.
+Input tables (what a shop brings): CATALOGUE, GROUPED_CATALOGUE, ENGAGEMENTS, JUDGEMENTS. Stored tables: ITEMS,
+QUARANTINE, FINGERPRINTS, EMBEDDINGS, IDS, DISTINCT, CHANGES, USERS, USER_ACTIONS, ITEM_POPULARITY. DESIGN decisions
+behind them are in the README.
 """
 
 import pyarrow as pa
@@ -47,6 +47,9 @@ CATALOGUE = pa.schema(
     ]
 )
 
+#: A catalogue whose mapping says which column tells what rows belong together (see schemas.grouping).
+GROUPED_CATALOGUE = CATALOGUE.append(pa.field("group", pa.string()))
+
 ENGAGEMENTS = pa.schema(
     [
         pa.field("timestamp", TIMESTAMP, nullable=False),
@@ -69,7 +72,7 @@ JUDGEMENTS = pa.schema(
 )
 
 #: Columns that hold ids, whatever the table.
-ID_COLUMNS = ("item_id", "user_id", "session_id")
+ID_COLUMNS = ("item_id", "group", "user_id", "session_id")
 
 #: Counts of cells that could not be read, and are null, are called this and their column.
 UNREADABLE = "cells_unreadable:"

@@ -64,8 +64,15 @@ VALIDATED_CATALOGUE = pa.schema(
         pa.field("unreadable_bits", pa.int32(), nullable=False),
     ]
 )
+#: The same of a catalogue whose mapping names the column `group`: rows without an id belong to one.
+GROUPED = pa.schema(
+    [
+        field.with_nullable(True) if field.name == "item_id" else field
+        for field in [*VALIDATED_CATALOGUE, pa.field("group", pa.string(), nullable=False)]
+    ]
+)
 #: Fields of which a cell that cannot be read costs only itself; a bit of `unreadable_bits` each.
-_OPTIONAL_FIELDS = (*TEXT_FIELDS, "images")
+_OPTIONAL_FIELDS = (*TEXT_FIELDS, "images", "group")
 
 REMEDIES = {
     "broken_line": "write one valid JSON object or CSV row a line",
@@ -98,9 +105,16 @@ def validate_catalogue(
     limits: Limits = Limits(),
 ) -> tuple[pa.Table, list[Rejection], Counter[str]]:
     """(good rows as VALIDATED_CATALOGUE in input order, rejections, counts: rows_read, rows_rejected, pictures_listed,
-    and of the good rows what `catalogue_counts` counts)."""
+    and of the good rows what `catalogue_counts` counts).
+
+    Rows that were read with a column `group` are GROUPED: one without an id is good if it has a group; one without a
+    group has that of its id.
+    """
     found = Found()
     ids = _ids(raw, limits, found)
+    groups = {}
+    if "group" in raw.table.column_names:
+        groups["group"], ids = _groups(raw, ids, limits, found)
     texts = {name: text_column(raw, name, found, join_lists=True) for name in TEXT_FIELDS}
     images, num_cut, num_empty = _pictures(list_column(raw, "images", found), limits.max_pictures)
     num_truncated = np.zeros(raw.table.num_rows, np.int32)
@@ -118,8 +132,9 @@ def validate_catalogue(
         "texts_truncated": num_truncated,
         "ids_trimmed": found.trimmed["item_id"].astype(np.int32),
         "unreadable_bits": _unreadable_bits(found, raw.table.num_rows),
+        **groups,
     }
-    good, _ = _good_rows(columns, VALIDATED_CATALOGUE, found.faults)
+    good, _ = _good_rows(columns, GROUPED if groups else VALIDATED_CATALOGUE, found.faults)
     rejections = _rejections(raw, file_slice, "items", ids, found.faults)
     counts = Counter(
         rows_read=raw.num_rows,
@@ -241,6 +256,19 @@ def _ids(raw: RawRows, limits: Limits, found: Found) -> pa.Array:
     oversized = pc.fill_null(pc.greater(pc.binary_length(ids), limits.max_id_bytes), False)
     _flag(found.faults, oversized, "oversized_id", f"an item_id of at most {limits.max_id_bytes} bytes", ids)
     return pc.if_else(oversized, pa.scalar(None, pa.string()), ids)
+
+
+def _groups(raw: RawRows, ids: pa.Array, limits: Limits, found: Found) -> tuple[pa.Array, pa.Array]:
+    """(the group of each row, its id, null where it has none). Takes back the fault of a row that has only a group."""
+    groups = id_column(raw, "group", found)
+    oversized = pc.fill_null(pc.greater(pc.binary_length(groups), limits.max_id_bytes), False)
+    found.unreadable.setdefault("group", set()).update(np.flatnonzero(oversized).tolist())
+    groups = pc.if_else(pc.or_(oversized, _is_blank(groups)), pa.scalar(None, pa.string()), groups)
+    for row in [row for row, fault in found.faults.items() if fault.reason in ("null_id", "empty_id")]:
+        if groups[row].is_valid:
+            del found.faults[row]
+    ids = pc.if_else(_is_blank(ids), pa.scalar(None, pa.string()), ids)
+    return pc.coalesce(groups, ids), ids
 
 
 def _pictures(lists: pa.Array, max_pictures: int) -> tuple[pa.Array, np.ndarray, np.ndarray]:

@@ -22,7 +22,7 @@ SHARED_KEYS = frozenset(
     because blend_popularity calibrate calibrate_for calibrate_samples calibrate_users calibration
     calibration_days catalog concurrent_per_host correction date decay_per_day device drop_fields
     drop_modalities drop_pictures drop_tokens dropout dry_run embeddings end_date engagements epochs exact
-    frequencies from_date gap_days hashing_size ignore_robots image image_dtype image_encoder
+    frequencies from_date gap_days group_rows hashing_size ignore_robots image image_dtype image_encoder
     image_encoder_folder image_root image_weights image_weights_name image_weights_sha256
     importance_learning_rate in_batch_negatives include_train index_backend item item_test_fraction
     item_validation_fraction items joint json judgements keep keep_going keep_near_duplicates keep_seen

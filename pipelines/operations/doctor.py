@@ -19,7 +19,7 @@ from pipelines import store
 from pipelines.console.exit_codes import exit_code
 from pipelines.console.jobs import flag, parse_alone
 from pipelines.gating.thresholds import LogThresholds
-from pipelines.ingest import CATALOG_HELP
+from pipelines.ingest import CATALOG_HELP, GROUP_ROWS_HELP
 from pipelines.operations.doctor_fields import warn_of_lost_columns
 from pipelines.operations.doctor_inputs import (
     Inputs,
@@ -42,6 +42,7 @@ from pipelines.operations.doctor_machine import (
 )
 from pipelines.operations.findings import Finding, brief, report
 from schemas.errors import UsageError
+from schemas.grouping import GROUP_ROWS
 
 EXAMPLE = "itemsage doctor --config shop.toml --date 2026-06-30"
 
@@ -65,6 +66,7 @@ class DoctorConfig(LogThresholds):
     max_picture_bytes: int = flag(default=DEFAULT_LIMITS.max_bytes, help="larger picture files are quarantined")
     max_picture_pixels: int = flag(default=DEFAULT_LIMITS.max_pixels, help="pictures of more pixels are quarantined")
     sample_rows: int = flag(default=50, help="rows of the catalogue to put through every stage")
+    group_rows: str = flag(default="no", choices=GROUP_ROWS, help=GROUP_ROWS_HELP)
     json: bool = flag(default=False, help="print JSON")
     columns: dict[str, Any] = flag(default={}, help="our column name -> the shop's, from [columns] of the config file")
 
@@ -157,12 +159,12 @@ def _check_inputs(config: DoctorConfig, findings: list[Finding]) -> Inputs | Non
             continue
         files, num_rows = check_input(table, spec, config.date, found)
         if files:
-            mapping = check_mapping(table, files, config.columns)
+            mapping = check_mapping(table, files, config.columns, config.group_rows)
             findings.append(mapping)
             if table == "catalogue":
                 warn_of_lost_columns(config.store, files, config.columns, mapping)
             if table == "catalogue" and not mapping.problems:
-                inputs = first_rows(files, config.columns, num_rows, found)
+                inputs = first_rows(files, config.columns, num_rows, found, config.group_rows)
             if table == "engagements" and not mapping.problems:
                 findings.append(check_log_rows(files, num_rows, config.columns, config))
     named = [f"{table} {brief(spec)}" for table, spec in tables if spec is not None]

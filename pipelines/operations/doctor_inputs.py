@@ -21,10 +21,10 @@ from pipelines.console.jobs import beam_options
 from pipelines.operations.findings import Finding, brief
 from pipelines.operations.inspected_run import sample_by_hash
 from schemas.column_spec import column_of
-from schemas.columns import TABLES, similar_name, table_columns
-from schemas.duplicates import resolve_duplicates
+from schemas.columns import TABLES, catalogue_columns, catalogue_schema, similar_name, table_columns
 from schemas.errors import printable
 from schemas.files import expand_inputs
+from schemas.grouping import resolve_rows
 from schemas.quarantine import Rejection
 from schemas.reading import (
     check_columns,
@@ -52,6 +52,7 @@ class Inputs:
     num_rows: int
     rows: pa.Table
     rejections: list[Rejection]
+    group_rows: str = "no"
 
 
 def check_input(table: str, spec: str, date: str | None, finding: Finding) -> tuple[list[str], int]:
@@ -72,11 +73,14 @@ def check_input(table: str, spec: str, date: str | None, finding: Finding) -> tu
     return [], 0
 
 
-def check_mapping(table: str, files: Sequence[str], columns: Mapping[str, Any]) -> Finding:
+def check_mapping(table: str, files: Sequence[str], columns: Mapping[str, Any], group_rows: str = "no") -> Finding:
     """Which of our columns the files have, which are missing, which of theirs nobody reads, and what may be meant."""
     finding = Finding(f"columns of {table}")
     with finding.guard(f"the columns of {table}"):
         mapping, schema = table_columns(columns, table), TABLES[table]
+        if table == "catalogue":
+            mapping = catalogue_columns(columns, group_rows)
+            schema = catalogue_schema(mapping)
         theirs = list(dict.fromkeys(name for path in files for name in column_names(path)))
         sources = {name: column_of(mapping, name).source for name in schema.names}
         missing = [name for name in schema.names if sources[name] and set(sources[name]).isdisjoint(theirs)]
@@ -108,14 +112,16 @@ def _cut(text: object) -> str:
     return printable(str(text)) if len(str(text)) <= _MOST_CHARACTERS else brief(text, _MOST_CHARACTERS)
 
 
-def first_rows(files: Sequence[str], columns: Mapping[str, Any], num_rows: int, finding: Finding) -> Inputs | None:
+def first_rows(
+    files: Sequence[str], columns: Mapping[str, Any], num_rows: int, finding: Finding, group_rows: str = "no"
+) -> Inputs | None:
     """The first batch of the first slice that has rows, validated: enough to see what the whole will be like."""
     with finding.guard("the first rows of the catalogue"):
-        mapping = table_columns(columns, "catalogue")
+        mapping = catalogue_columns(columns, group_rows)
         for file_slice in plan_slices(files):
-            for raw in read_slice(file_slice, mapping):
+            for raw in read_slice(file_slice, mapping, catalogue_schema(mapping)):
                 good, rejections, _ = validate_catalogue(raw, file_slice)
-                return Inputs(list(files), num_rows, good, rejections)
+                return Inputs(list(files), num_rows, good, rejections, group_rows)
     return None
 
 
@@ -177,8 +183,8 @@ def check_sample(inputs: Inputs, count: int, settings: SampleSettings) -> Findin
     finding = Finding("sample")
     with finding.guard("the first rows on their way through the stages"):
         sample = inputs.rows.slice(0, count)
-        rows, duplicates, _ = resolve_duplicates(sample, relative_names(inputs.files))
-        rejections = [*inputs.rejections, *duplicates]
+        resolved = resolve_rows(sample, relative_names(inputs.files), inputs.group_rows)
+        rows, rejections = resolved.items, [*inputs.rejections, *resolved.rejections]
         reasons = Counter(rejection.reason for rejection in rejections)
         examples = {rejection.reason: rejection for rejection in rejections}
         if not rows.num_rows:

@@ -1,10 +1,13 @@
-"""The one shuffle of the catalogue: slices of input files in, the validated rows of each bucket out.
+"""The shuffle of the catalogue: slices of input files in, the validated rows of each bucket out.
 
 Rows travel as slices of Arrow batches (LZ4-compressed IPC bytes), rejections likewise: each goes to exactly one bucket,
 so the unit that writes the bucket writes each of them once on any runner, however often a worker is retried.
+
+A catalogue whose mapping names a group is shuffled twice: by group, whose rows complete each other, then by item.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 import apache_beam as beam
 import numpy as np
@@ -12,11 +15,13 @@ import pyarrow as pa
 
 from pipelines.console.progress import Progress
 from schemas.column_spec import Columns
+from schemas.columns import catalogue_schema
+from schemas.grouping import MERGED, SHARE_PICTURES, complete_groups
 from schemas.hashing import bucket_of
 from schemas.quarantine import Rejection, rejections_to_table
 from schemas.reading import FileSlice, read_slice
 from schemas.tables import REJECTIONS
-from schemas.validation import VALIDATED_CATALOGUE, Limits, validate_catalogue
+from schemas.validation import GROUPED, VALIDATED_CATALOGUE, Limits, validate_catalogue
 
 #: A worker holds about this much of validated rows before it cuts them into buckets: large enough that the pieces are
 #: not mostly headers, small enough for any worker.
@@ -32,14 +37,14 @@ def pack(table: pa.Table) -> bytes:
     return sink.getvalue().to_pybytes()
 
 
-def unpack(packed: Iterable[bytes]) -> tuple[pa.Table, list[Rejection]]:
-    """(validated rows, rejections) of a bucket from its pieces, in their order; an empty piece holds nothing."""
+def unpack(packed: Iterable[bytes], schema: pa.Schema = VALIDATED_CATALOGUE) -> tuple[pa.Table, list[Rejection]]:
+    """(rows of that schema, rejections) of a bucket from its pieces, in their order; an empty piece holds nothing."""
     tables = [pa.ipc.open_stream(piece).read_all() for piece in packed if piece]
-    rows = [table for table in tables if table.schema.names == VALIDATED_CATALOGUE.names]
+    rows = [table for table in tables if table.schema.names == schema.names]
     rejected = [table for table in tables if table.schema.names == REJECTIONS.names]
     assert len(rows) + len(rejected) == len(tables), "a piece is neither rows nor rejections"
     return (
-        pa.concat_tables([VALIDATED_CATALOGUE.empty_table(), *rows]),
+        pa.concat_tables([schema.empty_table(), *rows]),
         [Rejection(**row) for table in rejected for row in table.to_pylist()],
     )
 
@@ -55,54 +60,103 @@ def split_by_bucket(table: pa.Table, keys: Iterable[str], num_buckets: int) -> I
         yield bucket, ordered.slice(int(starts[bucket]), int(counts[bucket]))
 
 
-class BucketRows(beam.PTransform):
-    """FileSlice in, (bucket, pieces for `unpack`) out, for every bucket of `buckets`, also those without any row."""
+@dataclass(frozen=True, kw_only=True)
+class Buckets:
+    """The buckets of a store: how many there are, and which are wanted, also those without any row."""
 
-    def __init__(self, columns: Columns, limits: Limits, num_buckets: int, buckets: Iterable[int], num_rows: int):
+    number: int
+    wanted: frozenset[int]
+
+    def pieces(self, rows: pa.Table, rejections: list[Rejection], key: str = "item_id") -> Iterator[tuple[int, bytes]]:
+        """(bucket, piece for `unpack`) of what goes to a wanted bucket: rows by their key, a rejection by its place,
+        for its id may be null. All buckets are wanted of a group, whose items may be in any."""
+        wanted = self.wanted if key == "item_id" else range(self.number)
+        for bucket, part in split_by_bucket(rows, rows[key].to_pylist(), self.number):
+            if bucket in wanted:
+                yield bucket, pack(part)
+        rejected = rejections_to_table(rejections)
+        for bucket, part in split_by_bucket(rejected, rejected["where"].to_pylist(), self.number):
+            if bucket in self.wanted:
+                yield bucket, pack(part)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowRules:
+    """How the rows of a catalogue are read, and what becomes of those that belong together.
+
+    columns: the mapping. group_rows: one of schemas.grouping.GROUP_ROWS. file_names: what `where` calls file k."""
+
+    columns: Columns
+    group_rows: str
+    limits: Limits
+    file_names: Sequence[str]
+
+    @property
+    def is_grouped(self) -> bool:
+        """Whether a column says which rows belong together; else their ids do."""
+        return "group" in catalogue_schema(self.columns).names
+
+    @property
+    def row_schema(self) -> pa.Schema:
+        """Of what comes out of BucketRows."""
+        return MERGED if self.is_grouped else VALIDATED_CATALOGUE
+
+
+class BucketRows(beam.PTransform):
+    """FileSlice in, (bucket, pieces for `unpack`) of rows of rules.row_schema out, for every wanted bucket."""
+
+    def __init__(self, rules: RowRules, buckets: Buckets, num_rows: int):
         super().__init__(label="Bucket rows")
-        self.columns, self.limits, self.num_buckets = dict(columns), limits, num_buckets
-        self.buckets, self.num_rows = sorted(buckets), num_rows
+        self.rules, self.buckets, self.num_rows = rules, buckets, num_rows
 
     def expand(self, slices: beam.PCollection[FileSlice]) -> beam.PCollection[tuple[int, Iterable[bytes]]]:
         pieces = (
             slices
             | "Spread slices" >> beam.Reshuffle()
-            | "Read and validate"
-            >> beam.ParDo(_ReadSlice(self.columns, self.limits, self.num_buckets, self.buckets, self.num_rows))
+            | "Read and validate" >> beam.ParDo(_ReadSlice(self.rules, self.buckets, self.num_rows))
         )
-        empty = slices.pipeline | "Every bucket" >> beam.Create([(bucket, b"") for bucket in self.buckets])
+        if self.rules.is_grouped:
+            complete = _CompleteGroups(self.rules, self.buckets)
+            pieces = pieces | "Group by group" >> beam.GroupByKey() | "Complete groups" >> beam.ParDo(complete)
+        none = [(bucket, b"") for bucket in sorted(self.buckets.wanted)]
+        empty = slices.pipeline | "Every bucket" >> beam.Create(none)
         return (pieces, empty) | "Rows and buckets" >> beam.Flatten() | "Group by bucket" >> beam.GroupByKey()
 
 
 class _ReadSlice(beam.DoFn):
-    def __init__(self, columns: Columns, limits: Limits, num_buckets: int, buckets: list[int], num_rows: int):
-        self.columns, self.limits, self.num_buckets = columns, limits, num_buckets
-        self.wanted, self.num_rows = frozenset(buckets), num_rows
+    def __init__(self, rules: RowRules, buckets: Buckets, num_rows: int):
+        self.rules, self.buckets, self.num_rows = rules, buckets, num_rows
+        self.key = "group" if rules.is_grouped else "item_id"
 
     def process(self, file_slice: FileSlice) -> Iterator[tuple[int, bytes]]:
         progress = Progress.shared("items", "rows", self.num_rows)
         tables: list[pa.Table] = []
         rejections: list[Rejection] = []
-        for raw in read_slice(file_slice, self.columns):
-            good, rejected, counts = validate_catalogue(raw, file_slice, self.limits)
+        for raw in read_slice(file_slice, self.rules.columns, catalogue_schema(self.rules.columns)):
+            good, rejected, counts = validate_catalogue(raw, file_slice, self.rules.limits)
             tables.append(good)
             rejections += rejected
             progress.advance(counts["rows_read"])
             if sum(table.nbytes for table in tables) + len(rejections) * 1_000 >= FLUSH_BYTES:
-                yield from self._pieces(tables, rejections)
+                yield from self.buckets.pieces(pa.concat_tables(tables), rejections, self.key)
                 tables, rejections = [], []
-        yield from self._pieces(tables, rejections)
-
-    def _pieces(self, tables: list[pa.Table], rejections: list[Rejection]) -> Iterator[tuple[int, bytes]]:
-        """A rejection goes to the bucket of its place, for its id may be null."""
         if tables:
-            rows = pa.concat_tables(tables)
-            yield from self._wanted(rows, rows["item_id"].to_pylist())
-        if rejections:
-            rejected = rejections_to_table(rejections)
-            yield from self._wanted(rejected, rejected["where"].to_pylist())
+            yield from self.buckets.pieces(pa.concat_tables(tables), rejections, self.key)
 
-    def _wanted(self, table: pa.Table, keys: list[str]) -> Iterator[tuple[int, bytes]]:
-        for bucket, part in split_by_bucket(table, keys, self.num_buckets):
-            if bucket in self.wanted:
-                yield bucket, pack(part)
+
+class _CompleteGroups(beam.DoFn):
+    """The pieces of whole groups in, those of their items out."""
+
+    def __init__(self, rules: RowRules, buckets: Buckets):
+        self.rules, self.buckets = rules, buckets
+
+    def process(self, element: tuple[int, Iterable[bytes]]) -> Iterator[tuple[int, bytes]]:
+        _, pieces = element
+        rows, rejections = unpack(pieces, GROUPED)
+        items, rejected = complete_groups(
+            rows,
+            self.rules.file_names,
+            share_pictures=self.rules.group_rows == SHARE_PICTURES,
+            max_pictures=self.rules.limits.max_pictures,
+        )
+        yield from self.buckets.pieces(items, rejections + rejected)

@@ -17,6 +17,7 @@ from pipelines.fetching.cache import HostCache, host_key
 from pipelines.fetching.errors import REMEDIES
 from pipelines.fetching.host import FetchRules, HostFetcher, Outcome, counts_of, remedy_of
 from pipelines.units import Unit, UnitWriter, finished_sidecar
+from schemas.columns import catalogue_schema
 from schemas.errors import printable
 from schemas.picture_urls import FETCHED_FOLDER, canonical_url, is_picture_url
 from schemas.quarantine import Rejection, quote
@@ -30,8 +31,8 @@ CATALOGUE_UNIT = "catalogue"
 _NO_HOST = ""
 _COUNTS = "counts"
 
-#: (URL, how often it is listed, the least item id that lists it).
-ListedUrl = tuple[str, int, str]
+#: (URL, how often it is listed, the least item id that lists it, None if only rows without one do).
+ListedUrl = tuple[str, int, str | None]
 
 
 class FetchHosts(beam.PTransform):
@@ -110,7 +111,7 @@ def fetch_host(
     writer.quarantine(_rejection(outcome, items[outcome.url]) for outcome in outcomes if outcome.kind == "failed")
 
 
-def _rejection(outcome: Outcome, item_id: str) -> Rejection:
+def _rejection(outcome: Outcome, item_id: str | None) -> Rejection:
     assert outcome.reason in REMEDIES, outcome.reason
     return Rejection(
         level="picture",
@@ -132,7 +133,7 @@ class _ReadUrls(beam.DoFn):
 
     def process(self, file_slice: FileSlice) -> Iterator[Any]:
         counts: Counter[str] = Counter()
-        for raw in read_slice(file_slice, self.columns):
+        for raw in read_slice(file_slice, self.columns, catalogue_schema(self.columns)):
             good, _, found = validate_catalogue(raw, file_slice, Limits())
             counts.update({name: found[name] for name in ("rows_read", "rows_rejected", "pictures_listed")})
             for item_id, images in zip(good["item_id"].to_pylist(), good["images"].to_pylist(), strict=True):
@@ -164,7 +165,7 @@ def _seal_counts(counts: Mapping[str, int], image_root: str, call_id: str) -> st
     return CATALOGUE_UNIT
 
 
-def _by_host(found: tuple[tuple[str, str], tuple[int, str]]) -> tuple[str, ListedUrl]:
+def _by_host(found: tuple[tuple[str, str], tuple[int, str | None]]) -> tuple[str, ListedUrl]:
     (host, url), (count, item_id) = found
     return host, (url, count, item_id)
 
@@ -176,6 +177,6 @@ def _sum(counts: Iterable[Mapping[str, int]]) -> Counter[str]:
     return total
 
 
-def _merged(found: Iterable[tuple[int, str]]) -> tuple[int, str]:
+def _merged(found: Iterable[tuple[int, str | None]]) -> tuple[int, str | None]:
     numbers, items = zip(*found, strict=True)
-    return sum(numbers), min(items)
+    return sum(numbers), min((item_id for item_id in items if item_id is not None), default=None)

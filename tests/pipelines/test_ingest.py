@@ -280,7 +280,7 @@ def test_wrong_number_of_buckets(tmp_path: Path) -> None:
 
 def test_flags() -> None:
     names = IngestConfig.__dataclass_fields__
-    assert list(names) == ["run", "catalog", "date", "num_buckets", "columns"]
+    assert list(names) == ["run", "catalog", "date", "num_buckets", "group_rows", "columns"]
 
 
 def test_pieces_are_a_partition() -> None:
@@ -344,3 +344,16 @@ def test_a_config_says_how_columns_are_written(tmp_path: Path) -> None:
     (row,) = pa.concat_tables(items(tmp_path / "run")).to_pylist()
     assert (row["item_id"], row["title"], row["brand"]) == ("a", "mug", "Acme")
     assert (row["images"], row["colors"]) == (["1.jpg", "2.jpg", "3.jpg"], "red blue")
+
+
+def test_a_row_that_holds_less_takes_no_others_place_and_the_flag_that_merges_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "c.csv").write_text("item_id,title,images\na,Mug,1.jpg\na,,2.jpg\nb,Cup,\nb,Bowl,\n")
+    assert main(["--run", str(tmp_path / "run"), "--catalog", str(tmp_path / "c.csv")]) == 0
+    titles = {row["item_id"]: row["title"] for table in items(tmp_path / "run") for row in table.to_pylist()}
+    assert titles == {"a": "Mug", "b": "Bowl"}
+    assert read_stage_manifest(str(tmp_path / "run"), "items")["counts"]["ids_of_partial_rows"] == 1
+    said = capsys.readouterr().err
+    assert "items: WARNING: 1 ids have rows that complete each other" in said
+    assert "--group-rows merge" in said

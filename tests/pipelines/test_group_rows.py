@@ -1,0 +1,238 @@
+"""--group-rows from the file to the items: an export with several rows a product, on every runner, in any order."""
+
+import csv
+import random
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from apache_beam.options.pipeline_options import PipelineOptions
+
+from pipelines import ingest
+from pipelines.accounting import account, summary
+from pipelines.daily import DailyConfig
+from pipelines.fetch_images import FetchImagesConfig, build
+from pipelines.ingest import IngestConfig
+from pipelines.train import TrainConfig, identity
+from schemas.errors import UsageError
+from schemas.tables import QUARANTINE
+
+OPTIONS = PipelineOptions(["--runner=FnApiRunner"])
+HEADER = [
+    *("Handle", "Title", "Body (HTML)", "Vendor", "Type", "Tags", "Option1 Name", "Option1 Value", "Option2 Name"),
+    *("Option2 Value", "Variant SKU", "Image Src", "Image Position", "Variant Image"),
+]
+URL = "https://pictures.example/"
+COLUMNS = {
+    "title": "Title",
+    "description": "Body (HTML)",
+    "brand": "Vendor",
+    "product_types": "Type",
+    "size": "Option1 Value",
+    "colors": "Option2 Value",
+}
+BY_HANDLE = {**COLUMNS, "item_id": "Handle", "images": "Image Src"}
+BY_SKU = {**COLUMNS, "item_id": "Variant SKU", "group": "Handle", "images": ["Variant Image", "Image Src"]}
+COAT = {
+    "Title": "Rain Coat",
+    "Body (HTML)": "<p>Keeps you <b>dry</b></p>\n<ul><li>Hood</li></ul>",
+    "Vendor": "Acme",
+    "Type": "Coat",
+    "Tags": "rain, blue",
+}
+
+
+def export(path: Path, rows: list[dict[str, str]]) -> str:
+    with open(path, "w", newline="", encoding="utf-8-sig") as file:
+        writer = csv.DictWriter(file, HEADER, restval="")
+        writer.writeheader()
+        writer.writerows(rows)
+    return str(path)
+
+
+def coat_and_mug() -> list[dict[str, str]]:
+    """A product of three variants and four pictures, five rows; one of one row."""
+    return [
+        {"Handle": "coat", **COAT, "Option1 Value": "S", "Option2 Value": "Blue", "Variant SKU": "C-S-B"}
+        | {"Image Src": URL + "1.jpg", "Image Position": "1", "Variant Image": URL + "3.jpg"},
+        {"Handle": "coat", "Option1 Value": "M", "Option2 Value": "Blue", "Variant SKU": "C-M-B"}
+        | {"Image Src": URL + "2.jpg", "Image Position": "2"},
+        {"Handle": "coat", "Option1 Value": "S", "Option2 Value": "Red", "Variant SKU": "C-S-R"}
+        | {"Image Src": URL + "3.jpg", "Image Position": "3", "Variant Image": URL + "4.jpg"},
+        {"Handle": "coat", "Image Src": URL + "4.jpg", "Image Position": "4"},
+        {"Handle": "mug", "Title": "Mug", "Vendor": "Acme", "Variant SKU": "MUG", "Image Src": URL + "m.jpg"},
+    ]
+
+
+def ingested(
+    folder: Path, catalog: str, columns: dict[str, Any], **flags: Any
+) -> tuple[dict[str, Any], dict[str, int]]:
+    """(items by id, counts) of a run in the folder; the counts add up."""
+    options = flags.pop("options", OPTIONS)
+    manifest = ingest.run(IngestConfig(run=str(folder), catalog=catalog, columns=columns, **flags), options)
+    counts = manifest["counts"]
+    assert counts["rows_read"] == sum(
+        counts.get(f"rows_{part}", 0) for part in ("written", "collapsed", "merged", "quarantined")
+    )
+    rows = pa.concat_tables(pq.read_table(path) for path in sorted((folder / "items").iterdir())).to_pylist()
+    return {row["item_id"]: row for row in rows}, counts
+
+
+def names(item: dict[str, Any]) -> list[str]:
+    return [uri.removeprefix(URL) for uri in item["images"]]
+
+
+def test_by_handle_a_product_is_one_item_with_its_texts_and_all_pictures(tmp_path: Path) -> None:
+    catalog = export(tmp_path / "c.csv", coat_and_mug())
+    items, counts = ingested(tmp_path / "run", catalog, BY_HANDLE, group_rows="merge")
+    assert items.keys() == {"coat", "mug"}
+    coat = items["coat"]
+    assert (coat["title"], coat["brand"], coat["product_types"], coat["size"]) == ("Rain Coat", "Acme", "Coat", "S")
+    assert "dry" in coat["description"]
+    assert names(coat) == ["1.jpg", "2.jpg", "3.jpg", "4.jpg"]
+    assert (counts["rows_read"], counts["rows_merged"], counts["rows_quarantined"]) == (5, 3, 0)
+    assert counts["texts_differing"] == 2  # size M, colour Red
+
+
+@pytest.mark.parametrize(
+    ("group_rows", "pictures"),
+    [
+        ("merge", [["3.jpg", "1.jpg", "4.jpg"], ["2.jpg", "4.jpg"], ["4.jpg", "3.jpg"]]),
+        (
+            "share-pictures",
+            [
+                ["3.jpg", "1.jpg", "2.jpg", "4.jpg"],
+                ["2.jpg", "3.jpg", "1.jpg", "4.jpg"],
+                ["4.jpg", "3.jpg", "1.jpg", "2.jpg"],
+            ],
+        ),
+    ],
+)
+def test_by_sku_each_variant_has_the_products_texts_its_own_options_and_its_picture_first(
+    tmp_path: Path, group_rows: str, pictures: list[list[str]]
+) -> None:
+    catalog = export(tmp_path / "c.csv", coat_and_mug())
+    items, counts = ingested(tmp_path / "run", catalog, BY_SKU, group_rows=group_rows)
+    variants = {"C-S-B": ("S", "Blue"), "C-M-B": ("M", "Blue"), "C-S-R": ("S", "Red")}
+    assert items.keys() == {*variants, "MUG"}
+    for (sku, options), expected in zip(variants.items(), pictures, strict=True):
+        item = items[sku]
+        assert (item["title"], item["brand"]) == ("Rain Coat", "Acme")
+        assert "dry" in item["description"]
+        assert (item["size"], item["colors"]) == options
+        assert names(item) == expected
+    assert (counts["rows_read"], counts["rows_merged"], counts["rows_quarantined"]) == (5, 1, 0)
+
+
+def many(seed: int = 3, num_groups: int = 80) -> list[dict[str, str]]:
+    """Products of one to five rows: variants, pictures alone, rows of no id at all, ids that are there twice."""
+    rng = random.Random(seed)
+    rows = []
+    for number in range(num_groups):
+        for part in range(rng.randint(1, 5)):
+            row = {"Handle": f"p{number}", "Image Src": f"{number}-{rng.randint(0, 3)}.jpg"}
+            if part == 0:
+                row |= {"Title": f"Thing {number}", "Vendor": rng.choice(["", "Acme"])}
+            if rng.random() < 0.7:
+                row |= {"Variant SKU": f"s{number}-{rng.randint(0, 2)}", "Option1 Value": rng.choice(["", "S", "M"])}
+            rows.append(row)
+    rows += [{"Title": "of nothing"}, {"Variant SKU": "s1-0", "Title": "in no group"}]
+    return rows
+
+
+@pytest.mark.parametrize("columns", [BY_HANDLE, BY_SKU], ids=["by_handle", "by_sku"])
+def test_every_local_runner_and_cut_of_the_files_writes_the_same_items(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, columns: dict[str, Any]
+) -> None:
+    rows = many()
+    export(tmp_path / "c.csv", rows)
+    (tmp_path / "parts").mkdir()
+    for number in range(4):
+        size = -(-len(rows) // 4)
+        export(tmp_path / "parts" / f"{number}.csv", rows[number * size : (number + 1) * size])
+    runs = [
+        ("c.csv", ["--runner=FnApiRunner"]),
+        ("c.csv", ["--runner=BundleBasedDirectRunner"]),
+        ("parts", ["--runner=FnApiRunner", "--direct_num_workers=2", "--direct_running_mode=multi_threading"]),
+    ]
+    found, stored = [], []
+    for number, (name, options) in enumerate(runs):
+        folder = tmp_path / f"run-{number}"
+        items, counts = ingested(
+            folder, str(tmp_path / name), columns, group_rows="merge", options=PipelineOptions(options)
+        )
+        found.append((items, counts))
+        stored.append({path.name: path.read_bytes() for path in sorted((folder / "items").iterdir())})
+        monkeypatch.setattr("schemas.reading.MAX_BATCH_ROWS", 7)
+    assert found[0] == found[1] == found[2]
+    assert stored[0] == stored[1] == stored[2]
+    assert found[0][1]["rows_read"] == len(rows)
+    assert found[0][1]["rows_merged"] > 50
+    assert (found[0][0].get("s1-0") or {"title": ""})["title"] != "in no group"
+
+
+def test_a_lost_bucket_is_written_again_with_the_same_bytes(tmp_path: Path) -> None:
+    catalog = export(tmp_path / "c.csv", many())
+    first = ingested(tmp_path / "run", catalog, BY_SKU, group_rows="merge")
+    lost = sorted((tmp_path / "run" / "items").iterdir())[2]
+    before = lost.read_bytes()
+    lost.unlink()
+    assert ingested(tmp_path / "run", catalog, BY_SKU, group_rows="merge") == first
+    assert lost.read_bytes() == before
+
+
+def test_groups_without_an_id_are_quarantined_with_what_to_do(tmp_path: Path) -> None:
+    rows = [*coat_and_mug(), {"Handle": "ghost", "Title": "Ghost"}, {"Title": "of nothing"}]
+    items, counts = ingested(tmp_path / "run", export(tmp_path / "c.csv", rows), BY_SKU, group_rows="merge")
+    assert (len(items), counts["rows_quarantined"]) == (4, 2)
+    tables = [pq.read_table(path) for path in sorted((tmp_path / "run/quarantine").iterdir())]
+    told = {row["got"]: row for row in pa.concat_tables([QUARANTINE.empty_table(), *tables]).to_pylist()}
+    assert {row["reason"] for row in told.values()} == {"null_id"}
+    assert told["none in 'ghost'"]["remedy"] == "give a row of the group its item_id"
+
+
+def test_unique_rows_give_the_same_bytes_with_and_without(tmp_path: Path) -> None:
+    catalog = export(tmp_path / "c.csv", [row for row in coat_and_mug() if "Title" in row])
+    stored = []
+    for flag in ("no", "merge"):
+        ingested(tmp_path / flag, catalog, BY_HANDLE, group_rows=flag)
+        stored.append({path.name: path.read_bytes() for path in sorted((tmp_path / flag / "items").iterdir())})
+    assert stored[0] == stored[1]
+
+
+def test_a_group_that_nothing_is_done_with_is_refused(tmp_path: Path) -> None:
+    catalog = export(tmp_path / "c.csv", coat_and_mug())
+    with pytest.raises(UsageError, match="--group-rows merge or share-pictures"):
+        ingest.plan_ingest(IngestConfig(run="r", catalog=catalog, columns=BY_SKU))
+    wrong = {**BY_SKU, "group": "Handel"}
+    with pytest.raises(UsageError, match="is it 'Handle'"):
+        ingest.plan_ingest(IngestConfig(run="r", catalog=catalog, columns=wrong, group_rows="merge"))
+    with pytest.raises(UsageError, match="--group-rows"):
+        build(None, FetchImagesConfig(catalog=catalog, image_root=str(tmp_path), columns=BY_SKU))  # type: ignore[arg-type]
+
+
+def test_what_is_merged_is_in_the_sum_and_in_the_lines_for_a_person() -> None:
+    items = {"rows_read": 9, "rows_collapsed": 1, "rows_merged": 3, "rows_quarantined": 2}
+    counts = account(items, {}, {"rows_written": 3, "rows_computed": 3, "rows_new": 3})
+    assert counts["rows_merged"] == 3
+    shown = summary({"counts": counts, "accepted": {}}, {}, Path("run"))
+    assert "read 9 = published 3 + collapsed 1 + merged 3 + quarantined 2" in shown
+    none = summary({"counts": {**counts, "rows_merged": 0}, "accepted": {}}, {}, Path("run"))
+    assert "collapsed 1 + quarantined 2" in none
+
+
+def test_the_flag_is_part_of_what_a_run_is(tmp_path: Path) -> None:
+    catalog = export(tmp_path / "c.csv", coat_and_mug())
+    fingerprints = {
+        flag: ingest.plan_ingest(IngestConfig(run="r", catalog=catalog, columns=BY_HANDLE, group_rows=flag)).fingerprint
+        for flag in ("no", "merge", "share-pictures")
+    }
+    assert len(set(fingerprints.values())) == 3
+    assert DailyConfig(catalog=catalog, store="s", date="2026-06-30", group_rows="merge").group_rows == "merge"
+    trained = [
+        identity(TrainConfig(catalog=catalog, store="s", date="2026-06-30", columns=BY_HANDLE, group_rows=flag))
+        for flag in ("no", "merge")
+    ]
+    assert trained[0] != trained[1]
