@@ -23,7 +23,8 @@ from schemas.hashing import fingerprint
 
 #: Version 1 of the npy header: 10 bytes of magic, version and length, then the description, padded to this many bytes.
 _HEADER_BYTES = 128
-_MANIFEST = "columns.json"
+#: In a folder of columns, what `write` of build_columns returned.
+FACTS_FILE = "columns.json"
 
 
 class ColumnWriter:
@@ -107,15 +108,15 @@ def build_columns(folder: str | os.PathLike[str], source: str, write: Callable[[
     """The finished columns of this `source` (a fingerprint), `<folder>/<source>`; made with `write(temporary folder)`,
     which returns facts for the manifest, unless they are there. Several processes may build at once: one wins."""
     target = Path(folder, source)
-    if (target / _MANIFEST).is_file():
+    if (target / FACTS_FILE).is_file():
         return target
     temporary = target.parent / f".{target.name}.{uuid.uuid4().hex[:8]}.tmp"
     temporary.mkdir(parents=True)
     try:
-        write_json(temporary / _MANIFEST, write(temporary))
+        write_json(temporary / FACTS_FILE, write(temporary))
         os.replace(temporary, target)
     except OSError:
-        if not (target / _MANIFEST).is_file():
+        if not (target / FACTS_FILE).is_file():
             raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -124,4 +125,4 @@ def build_columns(folder: str | os.PathLike[str], source: str, write: Callable[[
 
 def read_facts(folder: str | os.PathLike[str]) -> dict[str, Any]:
     """What `write` returned when the columns were built."""
-    return read_json(Path(folder, _MANIFEST))
+    return read_json(Path(folder, FACTS_FILE))

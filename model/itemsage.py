@@ -6,6 +6,7 @@ Paper: Baltescu et al., "ItemSage: Learning Product Embeddings for Shopping Reco
     token i   e_i = W[i,0] E[h_0(i)] + W[i,1] E[h_1(i)]          h_k(i) = ((a_k i + b_k) mod p) mod rows of E
     field f   t_f = sum of e_i over its tokens (words, word bigrams, character trigrams)
     text      the vector of all text by a frozen sentence encoder, if the model has one, of items and of text queries
+    table     the vector that a shop's own frozen table has for a text query, if the model has a table and it the query
     input     [CLS | picture_1 .. picture_N | text | field_1 .. field_12], each by its kind's Linear, absent ones
               masked
     block     x <- LayerNorm(x + Attention(x)), x <- LayerNorm(x + Linear(ReLU(Linear(x))))     (post-norm, 8 heads)
@@ -177,28 +178,40 @@ class ItemEncoder(nn.Module):
 
 
 class TextTower(nn.Module):
-    """Hashed tokens of a query and, if the model has a text encoder, its vector -> the item space. Sum, mean and
-    root-mean pooling are the same here: only the direction of the sum is used. A query of which nothing is known gets
-    one constant vector."""
+    """Hashed tokens of a query and, if the model has them, its vectors by the text encoder and of the shop's own table
+    (SearchSage's place in the paper) -> the item space. Sum, mean and root-mean pooling are the same here: only the
+    direction of the sum is used. A query of which nothing is known gets one constant vector."""
 
     def __init__(self, config: ItemSageConfig, hash_embedder: HashEmbedder | None = None):
         super().__init__()
         self.config = config
         self.hash_embedder = hash_embedder or HashEmbedder(config)
         self.norm = nn.LayerNorm(config.hash_dim)
-        self.hidden = nn.Linear(config.hash_dim + config.text_dim, config.mlp_dim)
+        self.hidden = nn.Linear(config.query_dim, config.mlp_dim)
         self.out = nn.Linear(config.mlp_dim, config.output_dim)
 
-    def forward(self, token_ids_T: Tensor, offsets_B: Tensor, text_vectors_BD: Tensor | None = None) -> Tensor:
-        """int64 [T] and [B + 1]; [B, text_dim] if the model has a text encoder -> [B, O], float32, norm 1."""
-        return self.of_sums(self.hash_embedder(token_ids_T, offsets_B), text_vectors_BD)
+    def forward(
+        self,
+        token_ids_T: Tensor,
+        offsets_B: Tensor,
+        text_vectors_BD: Tensor | None = None,
+        table_vectors_BD: Tensor | None = None,
+    ) -> Tensor:
+        """int64 [T] and [B + 1]; [B, text_dim] if the model has a text encoder; [B, query_table_dim] if it has a table,
+        zeros for queries that are not in it -> [B, O], float32, norm 1."""
+        return self.of_sums(self.hash_embedder(token_ids_T, offsets_B), text_vectors_BD, table_vectors_BD)
 
-    def of_sums(self, sums_BE: Tensor, text_vectors_BD: Tensor | None = None) -> Tensor:
-        """The sums of the queries' token vectors, and their text vectors -> [B, O], norm 1."""
+    def of_sums(
+        self, sums_BE: Tensor, text_vectors_BD: Tensor | None = None, table_vectors_BD: Tensor | None = None
+    ) -> Tensor:
+        """The sums of the queries' token vectors, and their other vectors as in `forward` -> [B, O], norm 1."""
         x_BX = self.norm(unit(sums_BE))
         if self.config.text_dim:
             assert text_vectors_BD is not None, "a model with a text encoder, but queries without its vectors"
             x_BX = torch.cat([x_BX, scaled(text_vectors_BD)], dim=1)
+        if self.config.query_table_dim:
+            assert table_vectors_BD is not None, "a model with a table of queries, but queries without its vectors"
+            x_BX = torch.cat([x_BX, scaled(table_vectors_BD)], dim=1)
         return unit(self.out(F.gelu(self.hidden(x_BX))))
 
 

@@ -13,17 +13,19 @@ AGGREGATORS: tuple[Aggregator, ...] = get_args(Aggregator)
 MAX_HASHES = 3
 #: Switches that came after models were saved, and what those models are: left out of a config's JSON there, so that a
 #: model keeps its id.
-_LATER = {"aggregator": "transformer", "num_hashes": 2}
+_LATER = {"aggregator": "transformer", "num_hashes": 2, "query_table_dim": 0}
 
 
 @dataclass(frozen=True, kw_only=True)
 class ItemSageConfig:
     """Every switch of the model. vocabulary_size: rows of W, all token ids lie below. picture_dim 0: no pictures;
-    text_dim 0: no text encoder. num_layers, heads, ffn_dim, dropout: of the transformer alone."""
+    text_dim 0: no text encoder; query_table_dim 0: no query vectors of the shop's own. num_layers, heads, ffn_dim,
+    dropout: of the transformer alone."""
 
     vocabulary_size: int
     picture_dim: int
     text_dim: int = 0
+    query_table_dim: int = 0
     hash_rows: int = 100_000
     hash_dim: int = 256
     num_hashes: int = 2
@@ -48,10 +50,11 @@ class ItemSageConfig:
     def __post_init__(self) -> None:
         if self.width % self.heads:
             raise UsageError(f"expected a width that {self.heads} heads divide, got {self.width}")
-        if self.vocabulary_size < 1 or min(self.picture_dim, self.text_dim) < 0 or self.num_layers < 1:
+        input_dims = self.picture_dim, self.text_dim, self.query_table_dim
+        if self.vocabulary_size < 1 or min(input_dims) < 0 or self.num_layers < 1:
             raise UsageError(
-                "expected vocabulary_size >= 1, picture_dim and text_dim >= 0 and num_layers >= 1, got "
-                f"{self.vocabulary_size}, {self.picture_dim}, {self.text_dim} and {self.num_layers}"
+                "expected vocabulary_size >= 1, picture_dim, text_dim and query_table_dim >= 0 and num_layers >= 1, "
+                f"got {self.vocabulary_size}, {', '.join(map(str, input_dims))} and {self.num_layers}"
             )
         if not 1 <= self.num_hashes <= MAX_HASHES:
             raise UsageError(f"expected num_hashes from 1 to {MAX_HASHES}, got {self.num_hashes}")
@@ -76,6 +79,11 @@ class ItemSageConfig:
     def reads_text_vectors(self) -> bool:
         """Whether the item encoder reads the vectors of a text encoder."""
         return self.use_text and self.text_dim > 0
+
+    @property
+    def query_dim(self) -> int:
+        """Size of what is known of a text query: its words, its text vector, its vector of the shop's own table."""
+        return self.hash_dim + self.text_dim + self.query_table_dim
 
     @property
     def folds(self) -> bool:

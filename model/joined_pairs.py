@@ -73,9 +73,11 @@ def _rows_in_both(first_id_Q: np.ndarray, second_id_Q: np.ndarray) -> tuple[np.n
 def _write_queries(sources: list[tuple[PairTable, np.ndarray]], folder: Path) -> None:
     """The queries `rows` of each (table, rows), one after the other."""
     no_rows = np.zeros(0, np.int64)
+    _, _, no_text_vectors, no_table_vectors = sources[0][0].text(no_rows)
     shapes = {
         "query_pictures": (sources[0][0].pictures(no_rows).shape[1],),
-        "query_text_vectors": (sources[0][0].text(no_rows)[2].shape[1],),
+        "query_text_vectors": (no_text_vectors.shape[1],),
+        "query_table_vectors": (no_table_vectors.shape[1],),
     }
     num_pictures, lengths = 0, [no_rows]
     with ExitStack() as stack:
@@ -88,13 +90,14 @@ def _write_queries(sources: list[tuple[PairTable, np.ndarray]], folder: Path) ->
             for start in range(0, len(rows_Q), _CHUNK_QUERIES):
                 chunk = rows_Q[start : start + _CHUNK_QUERIES]
                 is_picture = ~table.is_text(chunk)
-                token_ids_T, offsets, text_vectors = table.text(chunk)
+                token_ids_T, offsets, text_vectors, table_vectors = table.text(chunk)
                 picture_rows = np.where(is_picture, num_pictures + np.cumsum(is_picture) - 1, -1)
                 columns["query_id"].append(np.asarray(table.query_id_Q[chunk]))
                 columns["query_picture_row"].append(picture_rows)
                 columns["query_token_ids"].append(token_ids_T.numpy())
                 columns["query_pictures"].append(table.pictures(chunk[is_picture]).numpy())
                 columns["query_text_vectors"].append(text_vectors.numpy())
+                columns["query_table_vectors"].append(table_vectors.numpy())
                 num_pictures += int(is_picture.sum())
                 lengths.append(np.diff(offsets.numpy()))
     write_column(folder, "query_token_offsets", offsets_of(np.concatenate(lengths)))

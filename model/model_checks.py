@@ -52,12 +52,13 @@ def _check_room(folder: Path, config: ItemSageConfig) -> None:
     sizes += [config.num_layers, config.width, config.ffn_dim, mlp_dim, config.output_dim]
     if any(type(size) is not int or size < 1 for size in sizes):
         raise ValueError("a size that is no positive integer")
-    if any(type(size) is not int or size < 0 for size in (config.picture_dim, config.text_dim)):
+    input_dims = config.picture_dim, config.text_dim, config.query_table_dim
+    if any(type(size) is not int or size < 0 for size in input_dims):
         raise ValueError("an input dimension that is no integer of at least 0")
     least = {
         HASH_EMBEDDER: config.hash_rows * config.hash_dim + config.num_hashes * config.vocabulary_size,
         ITEM_ENCODER: _item_encoder_numbers(config),
-        TEXT_TOWER: mlp_dim * (config.hash_dim + config.text_dim + config.output_dim),
+        TEXT_TOWER: mlp_dim * (config.query_dim + config.output_dim),
     }
     for name, numbers in least.items():
         path = folder / f"{name}.safetensors"

@@ -4,11 +4,13 @@
     hash_embedder.safetensors, item_encoder.safetensors, text_tower.safetensors, picture_tower.safetensors
     image_encoder/            picture encoder (absent for a model without pictures)
     text_encoder/             frozen encoder of sentences (absent for a model without one)
+    query_table/              the shop's own vectors of queries (absent for a model without them), see model.query_table
     vocabulary/
     split.json (split.parquet)   which pairs trained it, as model.split.Split.load reads them
     metrics.json
     manifest.json             written last: model_id, sha256 of every file, towers -> {task: training pairs}, split, ids
-                              (ids of encoders are their network ids: no number format, no batch size in them)
+                              (ids of encoders are their network ids: no number format, no batch size in them);
+                              query_table: its rows, dim and id, if there is one
 
 The model id is a hash of all content but metrics.json and facts (times, places): equal training, equal id.
 """
@@ -25,6 +27,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from model.columns import read_facts
 from model.hash_embedder import HashEmbedder
 from model.itemsage import ItemEncoder, ItemSage, PictureTower, TextTower
 from model.itemsage_config import ItemSageConfig
@@ -46,6 +49,7 @@ from schemas.tables import SCHEMA_VERSION
 
 METRICS_FILE, MANIFEST_FILE = "metrics.json", "manifest.json"
 VOCABULARY_FOLDER, IMAGE_ENCODER_FOLDER, TEXT_ENCODER_FOLDER = "vocabulary", "image_encoder", "text_encoder"
+QUERY_TABLE_FOLDER = "query_table"
 _SHARED_PREFIX = "hash_embedder."
 #: Keys of the manifest that the model id is made from, beside the files.
 _HASHED = (
@@ -64,6 +68,7 @@ def save_model(
     vocabulary_folder: Folder,
     image_encoder_folder: Folder | None,
     text_encoder_folder: Folder | None = None,
+    query_table_folder: Folder | None = None,
     towers: Mapping[str, Mapping[str, int]],
     split: Split | Mapping[str, Any],
     metrics: Mapping[str, Any],
@@ -73,24 +78,30 @@ def save_model(
 
     towers: "text" and "picture" -> {task: number of training pairs}, tasks without pairs left out. split: the one that
     chose them, or its JSON. facts: further keys of the manifest, for example where it was trained. A model with
-    pictures needs image_encoder_folder, one that reads text vectors text_encoder_folder.
+    pictures needs image_encoder_folder, one that reads text vectors text_encoder_folder, one that reads the shop's own
+    vectors of queries query_table_folder (QueryTable.folder).
     """
     if unknown := set(towers) - {"text", "picture"}:
         raise UsageError(f"expected towers text and picture, got {sorted(unknown)} too")
-    encoders = {IMAGE_ENCODER_FOLDER: image_encoder_folder, TEXT_ENCODER_FOLDER: text_encoder_folder}
-    for name, dim in ((IMAGE_ENCODER_FOLDER, model.config.picture_dim), (TEXT_ENCODER_FOLDER, model.config.text_dim)):
-        if (dim > 0) != (encoders[name] is not None):
+    config = model.config
+    sources = {
+        IMAGE_ENCODER_FOLDER: (config.picture_dim, image_encoder_folder),
+        TEXT_ENCODER_FOLDER: (config.text_dim, text_encoder_folder),
+        QUERY_TABLE_FOLDER: (config.query_table_dim, query_table_folder),
+    }
+    for name, (dim, source) in sources.items():
+        if (dim > 0) != (source is not None):
             raise UsageError(
                 f"expected an {name} exactly for a model that reads its vectors, got vectors of {dim} dimensions and "
-                f"the folder {encoders[name]}"
+                f"the folder {source}"
             )
     target = Path(folder)
     if target.exists() and any(target.iterdir()):
         raise UsageError(f"expected a new or empty folder for a model, got files in {target}")
     copy_folder(vocabulary_folder, target / VOCABULARY_FOLDER)
-    for name, encoder_folder in encoders.items():
-        if encoder_folder is not None:
-            copy_folder(encoder_folder, target / name)
+    for name, (_, source) in sources.items():
+        if source is not None:
+            copy_folder(source, target / name)
     write_json(target / CONFIG_FILE, {"model": model.config.to_json(), "log_scale": model.log_scale.item()})
     for name, module in _modules(model).items():
         own = not (name == TEXT_TOWER and model.config.share_text_table) and name != ITEM_ENCODER
@@ -118,6 +129,8 @@ def save_model(
         "image_encoder_id": _id_in(target / IMAGE_ENCODER_FOLDER / "image_encoder.json", "network_id"),
         "text_encoder_id": _id_in(target / TEXT_ENCODER_FOLDER / "text_encoder.json", "network_id"),
     }
+    if query_table_folder is not None:
+        manifest["query_table"] = read_facts(target / QUERY_TABLE_FOLDER)
     manifest["model_id"] = model_id = _model_id(manifest)
     write_json(target / METRICS_FILE, dict(metrics))
     files[METRICS_FILE] = sha256_of_file(target / METRICS_FILE)

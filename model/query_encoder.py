@@ -12,11 +12,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from model.columns import FACTS_FILE
 from model.itemsage import PictureTower, TextTower
-from model.model_store import TEXT_ENCODER_FOLDER, load_picture_tower, load_text_tower, read_model_manifest
+from model.model_store import (
+    QUERY_TABLE_FOLDER,
+    TEXT_ENCODER_FOLDER,
+    load_picture_tower,
+    load_text_tower,
+    read_model_manifest,
+)
 from model.pictures import DEFAULT_LIMITS, PictureError, PictureLimits
+from model.query_table import QueryTable
 from model.vocabulary import Vocabulary
-from schemas.errors import UsageError
+from schemas.errors import CorruptFileError, UsageError
 from schemas.tables import EMBEDDING_DIM
 
 if TYPE_CHECKING:
@@ -61,9 +69,9 @@ class QueryEncoder:
     def texts_and_inputs(
         self, queries: Sequence[str], sentences_QD: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """(vectors as `texts` gives, how much is known of each query int64 [Q]: its known tokens, and one more if it
-        has a text vector): 0 says that the vector means nothing. sentences_QD: the queries' `sentence_vectors`, where
-        they are at hand."""
+        """(vectors as `texts` gives, how much is known of each query int64 [Q]: its known tokens, one more if it has a
+        text vector, and one if the shop's own table has it): 0 says that the vector means nothing. sentences_QD: the
+        queries' `sentence_vectors`, where they are at hand."""
         self.require("text")
         blocks = [np.zeros((0, EMBEDDING_DIM), np.float32)]
         counts = [np.zeros(0, np.int64)]
@@ -76,9 +84,10 @@ class QueryEncoder:
             tokens_T = torch.from_numpy(np.concatenate(token_ids).astype(np.int64))
             with torch.inference_mode():
                 sentences_BD = self.sentence_vectors(texts) if sentences_QD is None else sentences_QD[rows]
-                text_vectors_BD = torch.from_numpy(sentences_BD)
-                blocks.append(self._text_tower(tokens_T, offsets_B, text_vectors_BD).numpy())
-            counts[-1] += text_vectors_BD.any(dim=1).numpy()
+                own_BD = self.table_vectors(texts)
+                vectors_BD = map(torch.from_numpy, (sentences_BD, own_BD))
+                blocks.append(self._text_tower(tokens_T, offsets_B, *vectors_BD).numpy())
+            counts[-1] += sentences_BD.any(axis=1).astype(np.int64) + own_BD.any(axis=1)
         return np.concatenate(blocks), np.concatenate(counts)
 
     def sentence_vectors(self, texts: Sequence[str]) -> np.ndarray:
@@ -87,6 +96,12 @@ class QueryEncoder:
         if not self.manifest["text_dim"]:
             return np.zeros((len(texts), 0), np.float32)
         return self.text_encoder.encode(texts).astype(np.float16).astype(np.float32)
+
+    def table_vectors(self, texts: Sequence[str]) -> np.ndarray:
+        """float32 [N, query_table_dim] of the shop's own table: unit rows, zeros for a text that is not in it. [N, 0]
+        where the model has none."""
+        table = self.query_table
+        return np.zeros((len(texts), 0), np.float32) if table is None else table.vectors(texts).astype(np.float32)
 
     def pictures(
         self, encoded: Iterable[bytes | PictureError], limits: PictureLimits = DEFAULT_LIMITS
@@ -127,6 +142,22 @@ class QueryEncoder:
         from model.text_encoder import open_text_encoder  # its libraries take a while that other models need not wait
 
         return open_text_encoder(self.folder / TEXT_ENCODER_FOLDER, self.device)
+
+    @cached_property
+    def query_table(self) -> QueryTable | None:
+        """The shop's own vectors of queries that the model was trained with; None without them. Little of it is read:
+        its description is checked here, vectors are when they are looked up."""
+        description, table = f"{QUERY_TABLE_FOLDER}/{FACTS_FILE}", None
+        if description in self.manifest["files"]:
+            read_model_manifest(self.folder, check=[description])
+            table = QueryTable(self.folder / QUERY_TABLE_FOLDER)
+        got, dim = 0 if table is None else table.dim, self._text_tower.config.query_table_dim
+        if got != dim:
+            raise CorruptFileError(
+                f"expected a {QUERY_TABLE_FOLDER} of {dim} dimensions for the text tower, got {got} in {self.folder}: "
+                "restore the model or train it again"
+            )
+        return table
 
     @cached_property
     def _vocabulary(self) -> Vocabulary:

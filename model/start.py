@@ -9,7 +9,8 @@ learn what an overlap of words is. Here they start as a map that knows it, and e
     block       no logits, so attention is the mean of what is present; values, their output and the residual keep it;
                 the feed-forward adds nothing; CLS is short
     head        back out of the frame
-    towers      text t + S z, pictures P x: the maps of the item encoder
+    towers      text t + S z, pictures P x: the maps of the item encoder; 0 times the vector of the shop's own table,
+                whose space nobody knows: the start is that of a model without it
     any MLP     is linear, because GELU(x) - GELU(-x) = x: hidden [M; -M], out [I, -I]; what hidden rows are left over
                 start at random with no weight in the output
 
@@ -120,6 +121,7 @@ def start_as_linear_map_(
         rotation_OO = nn.init.orthogonal_(torch.empty(config.output_dim, config.output_dim)) * TEXT_VECTOR_WEIGHT
         projection_OD, offset_of_text_O = rotation_OO @ projection_OD, rotation_OO @ offset_O
         of_text_OX = torch.cat([out_of_text_OE, projection_OD], dim=1)
+    of_text_OX = nn.functional.pad(of_text_OX, (0, config.query_table_dim))
     _start_mlp_(model.text_tower.hidden, model.text_tower.out, of_text_OX, offset_of_text_O)
     if config.use_text:
         _start_input_(encoder, "text", frame_WX[:, :text_columns])

@@ -226,14 +226,19 @@ class TrainingData:
         *,
         picture_dim: int,
         text_dim: int = 0,
+        query_table_dim: int = 0,
         with_test: bool = False,
     ) -> "TrainingData":
         """The tables of a run folder; their columns are made in `cache_folder` on the first call. picture_dim,
-        text_dim: those of the encoders that made the features, 0 for none. with_test: whether to open the test part."""
+        text_dim, query_table_dim: those of the encoders that made the features and of the shop's own query vectors, 0
+        for none. with_test: whether to open the test part."""
         run, cache = Path(run_folder), Path(cache_folder)
         items = ItemTable.build(run / "features", cache / "items", picture_dim, text_dim)
         parts = ("train", "validation", "test") if with_test else ("train", "validation")
-        tables = {part: PairTable.build(run / "pairs" / part, items, cache / f"pairs-{part}") for part in parts}
+        tables = {
+            part: PairTable.build(run / "pairs" / part, items, cache / f"pairs-{part}", query_table_dim)
+            for part in parts
+        }
         return cls(items=items, **tables)
 
     def of_tasks(self, tasks: Sequence[str]) -> "TrainingData":

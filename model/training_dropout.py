@@ -1,7 +1,7 @@
 """What training leaves out of items and queries, so that no token, field, picture or modality is relied on alone.
 
     tokens       each with probability `tokens`; a long field is thinned further, to about `max_field_tokens`
-    fields       a text field with all its tokens; the text vector, of queries too
+    fields       a text field with all its tokens; the text vector, of queries too; their vector of the shop's table
     pictures     a picture
     modalities   all text of an item that has pictures, or all pictures of one that has text: a shop's next item may
                  lack either, and beside a strong modality a weak one learns nothing
@@ -80,16 +80,21 @@ def drop_from_queries(
     token_ids_T: torch.Tensor,
     offsets_B: torch.Tensor,
     text_vectors_BD: torch.Tensor,
+    table_vectors_BD: torch.Tensor,
     rows_B: np.ndarray,
     dropout: Dropout,
     seed: int,
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Text queries (rows of the pair table) without what is dropped: (token_ids_T, offsets_B, text_vectors_BD)."""
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Text queries (rows of the pair table) without what is dropped: as PairTable.text."""
     has_tokens_B = np.diff(offsets_B.numpy()) > 0
-    stays_B = ~has_tokens_B | (uniforms(seed_of(seed, "query text vector"), rows_B) >= dropout.fields)
+    text_stays_B, table_stays_B = (
+        torch.from_numpy(~has_tokens_B | (uniforms(seed_of(seed, f"query {name} vector"), rows_B) >= dropout.fields))
+        for name in ("text", "table")
+    )
     return (
         *_thinned(token_ids_T, offsets_B, rows_B, dropout, seed_of(seed, "query")),
-        text_vectors_BD * torch.from_numpy(stays_B)[:, None],
+        text_vectors_BD * text_stays_B[:, None],
+        table_vectors_BD * table_stays_B[:, None],
     )
 
 

@@ -49,10 +49,15 @@ def hash_fields(embedder: HashEmbedder, token_ids_T: Tensor, offsets_S: Tensor) 
 
 
 def encode_text(
-    tower: TextTower, token_ids_T: Tensor, offsets_B: Tensor, text_vectors_BD: Tensor | None = None
+    tower: TextTower,
+    token_ids_T: Tensor,
+    offsets_B: Tensor,
+    text_vectors_BD: Tensor | None = None,
+    table_vectors_BD: Tensor | None = None,
 ) -> Tensor:
     """TextTower.forward with the compact gradient: [B, O], float32, norm 1."""
-    return tower.of_sums(hash_fields(tower.hash_embedder, token_ids_T, offsets_B), text_vectors_BD)
+    sums_BE = hash_fields(tower.hash_embedder, token_ids_T, offsets_B)
+    return tower.of_sums(sums_BE, text_vectors_BD, table_vectors_BD)
 
 
 def encode_items(encoder: ItemEncoder, batch: ItemBatch) -> Tensor:
@@ -103,7 +108,7 @@ class BatchInputs:
     """Features of this process's piece of a global batch; None where the piece is empty."""
 
     items: ItemBatch | None
-    text: tuple[Tensor, Tensor, Tensor] | None
+    text: tuple[Tensor, Tensor, Tensor, Tensor] | None
     pictures: Tensor | None
 
 

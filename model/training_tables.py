@@ -8,6 +8,7 @@ Legend: B rows asked for, N picture positions, D picture dim, T flat tokens, P p
 """
 
 import copy
+import functools
 import os
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack
@@ -164,19 +165,27 @@ class PairTable:
         self.query_id_Q, self.picture_row_Q = columns["query_id"], columns["query_picture_row"]
         self._token_ids, self._token_offsets = columns["query_token_ids"], columns["query_token_offsets"]
         self._pictures = columns["query_pictures"]
-        self._text_vectors = columns["query_text_vectors"]
+        self._text_vectors, self._table_vectors = columns["query_text_vectors"], columns["query_table_vectors"]
         self.has_pictures = bool((self.picture_row_Q >= 0).any())
 
     @classmethod
     def build(
-        cls, pairs_folder: str | os.PathLike[str], items: ItemTable, cache_folder: str | os.PathLike[str]
+        cls,
+        pairs_folder: str | os.PathLike[str],
+        items: ItemTable,
+        cache_folder: str | os.PathLike[str],
+        query_table_dim: int = 0,
     ) -> "PairTable":
-        """The table of `<pairs_folder>/*.tfrecord`, made in `cache_folder` unless it is there already. Raises
-        CorruptFileError for query vectors of another width than the items'."""
+        """The table of `<pairs_folder>/*.tfrecord`, made in `cache_folder` unless it is there already.
+
+        query_table_dim: width of the vectors that the shop's own table has for queries, 0 for none. Raises
+        CorruptFileError for query vectors of another width than that, or than the items'.
+        """
         paths = _record_files(pairs_folder)
         of_items = len(items), str(items.item_ids[:1]), str(items.item_ids[-1:]), items.picture_dim, items.text_dim
-        source = source_fingerprint(paths, *of_items)
-        return cls(build_columns(cache_folder, source, lambda folder: _write_pairs(paths, items, folder)))
+        source = source_fingerprint(paths, *of_items, query_table_dim)
+        write = functools.partial(_write_pairs, paths, items, query_table_dim)
+        return cls(build_columns(cache_folder, source, write))
 
     def __len__(self) -> int:
         return len(self.item_P)
@@ -206,11 +215,16 @@ class PairTable:
         """Which queries are text (the others are pictures)."""
         return np.asarray(self.picture_row_Q[query_rows] < 0)
 
-    def text(self, query_rows: np.ndarray) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Token ids int64 [T], offsets int64 [B + 1] and text vectors float32 [B, text_dim] of text queries."""
-        token_ids_T, offsets = gather_ragged(self._token_ids, self._token_offsets, query_rows)
-        text_vectors_BD = torch.from_numpy(np.asarray(self._text_vectors[query_rows], np.float32))
-        return torch.from_numpy(token_ids_T.astype(np.int64)), torch.from_numpy(offsets), text_vectors_BD
+    def text(self, query_rows: np.ndarray) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Token ids int64 [T], offsets int64 [B + 1], text vectors float32 [B, text_dim] and vectors of the shop's own
+        table float32 [B, query_table_dim], zeros for what is not in it, of text queries."""
+        flat, offsets = gather_ragged(self._token_ids, self._token_offsets, query_rows)
+        token_ids_T = torch.from_numpy(flat.astype(np.int64))
+        text_vectors_BD, table_vectors_BD = (
+            torch.from_numpy(np.asarray(vectors[query_rows], np.float32))
+            for vectors in (self._text_vectors, self._table_vectors)
+        )
+        return token_ids_T, torch.from_numpy(offsets), text_vectors_BD, table_vectors_BD
 
     def pictures(self, query_rows: np.ndarray) -> torch.Tensor:
         """Vectors float32 [B, picture_dim] of picture queries, not normalised."""
@@ -226,6 +240,7 @@ QUERY_COLUMNS = {"query_id": "<i8", "query_picture_row": "<i8", "query_token_ids
     "query_token_offsets": "<i8",
     "query_pictures": "<f2",
     "query_text_vectors": "<f2",
+    "query_table_vectors": "<f2",
 }
 _CHUNK_PAIRS, _CHUNK_ITEMS = 4096, 4096
 
@@ -235,12 +250,14 @@ def _some(total: int, count: int, seed: int) -> np.ndarray:
     return np.sort(np.random.default_rng(seed).choice(total, min(count, total), replace=False))
 
 
-def _write_pairs(paths: Sequence[str], items: ItemTable, folder: Path) -> dict[str, Any]:
+def _write_pairs(paths: Sequence[str], items: ItemTable, query_table_dim: int, folder: Path) -> dict[str, Any]:
     """Writes the columns of a PairTable; pairs go through memory in chunks."""
     tasks: dict[str, int] = {}
     query_rows: dict[int, int] = {}
     num_pictures, num_tokens, missing = 0, [0], 0
     dims = {"query_pictures": items.picture_dim, "query_text_vectors": items.text_dim}
+    dims["query_table_vectors"] = query_table_dim
+    not_in_table = np.zeros(query_table_dim, np.float16)
     with ExitStack() as stack:
         columns = {
             name: stack.enter_context(ColumnWriter(folder, name, dtype, (dims[name],) if name in dims else ()))
@@ -263,6 +280,8 @@ def _write_pairs(paths: Sequence[str], items: ItemTable, folder: Path) -> dict[s
                 num_tokens.append(len(pair.query_token_ids))
                 text_vector = np.zeros(items.text_dim, np.float16) if is_picture else pair.query_text_vector
                 columns["query_text_vectors"].append(text_vector[None])
+                table_vector = pair.query_table_vector if len(pair.query_table_vector) else not_in_table
+                columns["query_table_vectors"].append(table_vector[None])
                 if is_picture:
                     columns["query_pictures"].append(pair.query_picture[None])
                     num_pictures += 1

@@ -7,6 +7,7 @@ from model.image_encoder import ImageEncoder
 from model.image_encoder_spec import ImageEncoderSpec
 from model.inference import Encoder
 from model.model_store import load_item_encoder
+from model.query_table import QueryTable
 from model.text_encoder import TextEncoder
 from model.text_encoder_spec import TextEncoderSpec
 from model.vocabulary import DESCRIPTION_FILE, Vocabulary
@@ -17,6 +18,7 @@ from schemas.hashing import fingerprint
 _IMAGE_ENCODERS: Shared[ImageEncoderSpec, ImageEncoder] = Shared(lambda spec: ImageEncoder(spec, may_fall_back=True))
 _TEXT_ENCODERS: Shared[TextEncoderSpec, TextEncoder] = Shared(lambda spec: TextEncoder(spec, may_fall_back=True))
 _VOCABULARIES: Shared[tuple[str, str], Vocabulary] = Shared(lambda key: Vocabulary.load(key[0]))
+_QUERY_TABLES: Shared[str, QueryTable] = Shared(QueryTable)
 _ITEM_ENCODERS: Shared[tuple[str, str], Encoder] = Shared(lambda key: encoder_for_inference(load_item_encoder(key[0])))
 
 
@@ -33,6 +35,11 @@ def open_text_encoder(spec: TextEncoderSpec) -> TextEncoder:
 def open_vocabulary(folder: str) -> Vocabulary:
     """The vocabulary in `folder`. Raises as Vocabulary.load does."""
     return _VOCABULARIES.get((folder, fingerprint(read_json(Path(folder, DESCRIPTION_FILE)))))
+
+
+def open_query_table(folder: str) -> QueryTable:
+    """The table in `folder`, whose name tells its content (QueryTable.build). Raises as QueryTable does."""
+    return _QUERY_TABLES.get(folder)
 
 
 def open_item_encoder(folder: str, model_id: str) -> Encoder:

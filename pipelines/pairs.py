@@ -23,13 +23,14 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
+from model.query_table import QueryTable
 from model.split import NO_LOG, PARTS, Split, SplitConfig, TimeSpan, check_parts, fit_split, no_engagements
 from pipelines import engagement_log
 from pipelines.console.jobs import main_of, narrow, print_summary
 from pipelines.console.progress import Progress
 from pipelines.equal_rows import ROWS_EQUAL
 from pipelines.gating.log import check_log, require_passed_log
-from pipelines.pairs_plan import STAGE, PairsConfig, PairsPlan, plan
+from pipelines.pairs_plan import QUERY_TABLE_FOLDER, STAGE, PairsConfig, PairsPlan, plan
 from pipelines.query_rows import SESSION_ROWS
 from pipelines.shared import closed_after_job
 from pipelines.transforms.bucket_rows import pack
@@ -37,7 +38,7 @@ from pipelines.transforms.count_pairs import CountPairs
 from pipelines.transforms.embed_queries import EmbedQueries
 from pipelines.transforms.hold_out import PROGRESS as HOLD_OUT_PROGRESS
 from pipelines.transforms.hold_out import HoldOut
-from pipelines.transforms.join_pairs import JoinPairs
+from pipelines.transforms.join_pairs import IN_TABLE, JoinPairs
 from pipelines.transforms.read_engagements import ReadEngagements
 from pipelines.transforms.write_pair_summaries import SUMMARIES, WriteSummaries
 from pipelines.unit_files import sidecar_path
@@ -101,6 +102,9 @@ def run(config: PairsConfig, options: PipelineOptions) -> dict[str, Any]:
         engagement_log.run(narrow(engagement_log.LogConfig, config), options)
     manifest = _finished_manifest(config.run, planned.fingerprint)
     reused = manifest is not None
+    if planned.query_vectors:
+        table = QueryTable.build(planned.query_vectors, Path(config.run, QUERY_TABLE_FOLDER))
+        print(f"{STAGE}: {table.rows:,} query vectors of {table.dim} numbers in {config.query_vectors}", flush=True)
     if manifest is None:
         with closed_after_job(), beam.Pipeline(options=options) as pipeline:
             build(pipeline, config)
@@ -200,7 +204,22 @@ def _finish(run: str, planned: PairsPlan) -> dict[str, Any]:
     except ThresholdError as error:
         broken = counts["query_pictures_quarantined"]
         raise ThresholdError(f"{error} ({broken:,} query pictures could not be used, see {run}/quarantine)") from error
-    return write_stage_manifest(run, STAGE, planned.unit_names, fingerprint=planned.fingerprint, split=split.to_json())
+    facts = {"fingerprint": planned.fingerprint, "split": split.to_json()}
+    if planned.join_rules.query_table_folder is not None:
+        facts["query_table"] = _used_table(planned.join_rules.query_table_folder, counts, num_pairs)
+    return write_stage_manifest(run, STAGE, planned.unit_names, **facts)
+
+
+def _used_table(folder: str, counts: Mapping[str, int], num_pairs: Mapping[str, int]) -> dict[str, Any]:
+    """What the manifest says of the shop's own query vectors. Raises ThresholdError if no query that trains has one."""
+    table = QueryTable(folder)
+    if not counts[f"{IN_TABLE}:train"]:
+        num_training = sum(count for name, count in num_pairs.items() if name.startswith("train:search/"))
+        raise ThresholdError(
+            f"expected queries that train among the {table.rows:,} of --query-vectors, got none of {num_training:,} "
+            "pairs: nothing would be learned from its vectors. Are its queries written as people ask them?"
+        )
+    return {"dim": table.dim, "folder": Path(QUERY_TABLE_FOLDER, Path(folder).name).as_posix(), "id": table.id}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from model.image_encoder_spec import saved_image_encoder_spec
+from model.query_table import table_folder, table_source
 from model.split import DEFAULT_KIND, KINDS, SplitConfig, end_of_day_us
 from model.text_encoder_spec import TextEncoderSpec, saved_text_encoder_spec
 from model.typos import TYPO_SHARE, check_typo_share
@@ -24,13 +25,19 @@ from schemas.columns import table_columns
 from schemas.errors import UsageError
 from schemas.files import expand_inputs, read_json
 from schemas.hashing import fingerprint
+from schemas.query_vectors import check_query_vectors
 from schemas.reading import FileSlice, check_columns, count_rows, input_identity, plan_slices
 from schemas.tables import ENGAGEMENTS
 
 STAGE = "pairs"
+#: In a run: the shop's own query vectors, as they are looked up.
+QUERY_TABLE_FOLDER = "query_table"
 CODE_VERSION = 3
 #: Fields of the config that say where things lie or what is let pass, not what comes out.
-_PLACES = ("run", "engagements", "image_root", "vocabulary", "image_encoder_folder", "text_encoder_folder", "device")
+_PLACES = (
+    *("run", "engagements", "query_vectors", "image_root", "vocabulary", "image_encoder_folder"),
+    *("text_encoder_folder", "device"),
+)
 _GATES = tuple(field.name for field in fields(LogThresholds))
 
 
@@ -66,6 +73,9 @@ class PairsConfig(LogThresholds):
     )
     pseudo_queries: int = flag(default=0, help="text queries made from each item's own text")
     typo_share: float = flag(default=TYPO_SHARE, help="share of them that are misspelt")
+    query_vectors: str | None = flag(
+        path=True, default=None, help="Parquet of the shop's own frozen query vectors (query, vector)"
+    )
     max_pairs_per_item: int = flag(default=0, help="training pairs an item, at most; 0: no cap")
     frequencies: str = flag(default="exact", choices=("exact", "sketch"), help="how queries and pairs are counted")
     vocabulary: str | None = flag(path=True, default=None, help="vocabulary folder; default: the run's")
@@ -78,7 +88,8 @@ class PairsConfig(LogThresholds):
 
 @dataclass(frozen=True, kw_only=True)
 class PairsPlan:
-    """What a run of the stage reads and how; made from manifests and file footers alone."""
+    """What a run of the stage reads and how; made from manifests and file footers alone. query_vectors: files of the
+    shop's own, none without them."""
 
     fingerprint: str
     slices: Sequence[FileSlice]
@@ -89,6 +100,7 @@ class PairsPlan:
     join_rules: JoinRules
     encoding: QueryEncoding | None
     hold_out: HoldOutRules | None
+    query_vectors: Sequence[str]
 
     @property
     def unit_names(self) -> list[str]:
@@ -121,6 +133,12 @@ def plan(config: PairsConfig) -> PairsPlan:
     text_encoder = _text_encoder(config, features)
     inputs = [input_identity(files), features["units"], features["vocabulary_id"], features["image_encoder_id"]]
     inputs.append(None if text_encoder is None else text_encoder.encoder_id)
+    query_vectors = [] if config.query_vectors is None else expand_inputs(config.query_vectors, config.date)
+    query_table_folder = None
+    if query_vectors:
+        check_query_vectors(query_vectors)
+        query_table_folder = str(table_folder(query_vectors, Path(config.run, QUERY_TABLE_FOLDER)))
+        inputs.append(table_source(query_vectors))
     identity = fingerprint([CODE_VERSION, settings, inputs])
     common = {"run": config.run, "num_buckets": num_buckets}
     return PairsPlan(
@@ -132,6 +150,7 @@ def plan(config: PairsConfig) -> PairsPlan:
         pair_rules=PairRules(
             **common,
             vocabulary_folder=vocabulary,
+            query_table_folder=query_table_folder,
             has_pictures=encoding is not None,
             pseudo_queries=config.pseudo_queries,
             typo_share=config.typo_share,
@@ -142,6 +161,7 @@ def plan(config: PairsConfig) -> PairsPlan:
             **common,
             vocabulary_folder=vocabulary,
             text_encoder=text_encoder,
+            query_table_folder=query_table_folder,
             frequencies=config.frequencies,
             seed=config.seed,
             fingerprint=identity,
@@ -152,6 +172,7 @@ def plan(config: PairsConfig) -> PairsPlan:
         )
         if files and config.split == "query_item"
         else None,
+        query_vectors=query_vectors,
     )
 
 

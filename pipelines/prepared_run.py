@@ -28,6 +28,8 @@ class PreparedRun:
         manifest = read_stage_manifest(str(folder), "features")
         vocabulary = Vocabulary.load(Path(folder, "vocabulary"))
         dims = {"picture_dim": manifest["picture_dim"], "text_dim": manifest.get("text_dim", 0)}
+        table = read_stage_manifest(str(folder), "pairs").get("query_table")
+        dims["query_table_dim"] = 0 if table is None else table["dim"]
         return cls(
             data_id=data_id(folder),
             vocabulary=vocabulary,
@@ -40,6 +42,12 @@ class PreparedRun:
         model = ItemSage(config)
         start_from_catalogue_(model, self.data.items, self.vocabulary)
         return model
+
+
+def query_table_folder(folder: str | os.PathLike[str]) -> Path | None:
+    """Where the shop's own query vectors are that the pairs of a run were made with; None without them."""
+    table = read_stage_manifest(str(folder), "pairs").get("query_table")
+    return None if table is None else Path(folder, table["folder"])
 
 
 def data_id(folder: str | os.PathLike[str]) -> str:

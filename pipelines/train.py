@@ -32,6 +32,7 @@ from pipelines.console.paths import given_values
 from pipelines.gating.checks import COVERED_STAGES
 from pipelines.gating.thresholds import LogThresholds
 from pipelines.lock import store_lock
+from pipelines.prepared_run import query_table_folder
 from pipelines.train_checks import (
     check_early,
     check_lists_pictures,
@@ -49,7 +50,7 @@ from schemas.reading import input_identity
 CODE_VERSION = 5
 #: Flags that do not change the features, the pairs and the first training: where things lie, what is let pass, and
 #: what comes after.
-_PLACES = ("catalog", "engagements", "image_weights", "store", "date", "device")
+_PLACES = ("catalog", "engagements", "image_weights", "query_vectors", "store", "date", "device")
 _GATES = (
     "accept",
     "accept_untrained",
@@ -125,6 +126,7 @@ def _install(
         vocabulary_folder=folder / "vocabulary",
         image_encoder_folder=folder / "image_encoder" if model.config.picture_dim else None,
         text_encoder_folder=folder / "text_encoder" if model.config.text_dim else None,
+        query_table_folder=query_table_folder(folder),
         towers=towers_of((refit or result).num_pairs_by_task),
         split=Split.load(folder / "pairs"),
         metrics=asdict(result) | {"refit": None if refit is None else asdict(refit)},
@@ -190,6 +192,8 @@ def identity(config: TrainConfig, left_out: Collection[str] = ()) -> dict[str, A
     inputs = {"catalog": input_identity(expand_inputs(config.catalog, config.date))}
     if config.engagements is not None:
         inputs["engagements"] = input_identity(expand_inputs(config.engagements, config.date))
+    if config.query_vectors is not None:
+        inputs["query_vectors"] = input_identity(expand_inputs(config.query_vectors, config.date))
     if config.image_weights is not None:
         inputs["image_weights"] = input_identity([config.image_weights])
     names = given_values(config).keys() - {*_PLACES, *_GATES, *left_out, "refit"}

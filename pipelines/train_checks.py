@@ -23,6 +23,7 @@ from schemas.columns import catalogue_columns, catalogue_schema, similar_name, t
 from schemas.errors import ThresholdError, UsageError
 from schemas.files import expand_inputs
 from schemas.quarantine import quote
+from schemas.query_vectors import check_query_vectors
 from schemas.reading import check_columns, column_names, format_of
 from schemas.tables import EMBEDDING_DIM, ENGAGEMENTS
 
@@ -36,7 +37,7 @@ class UntrainedModelError(ThresholdError):
 
 def check_early(config: "TrainConfig") -> None:
     """Raises UsageError for what would otherwise be found out after minutes of work: numbers, paths, columns, an image
-    encoder without pictures, weights, a text encoder that cannot be read."""
+    encoder without pictures, weights, a text encoder and query vectors that cannot be read."""
     if config.engagements is None and config.pseudo_queries == 0:
         raise UsageError(
             "expected --engagements or --pseudo-queries above 0, got neither: there is nothing to learn from"
@@ -61,6 +62,8 @@ def check_early(config: "TrainConfig") -> None:
     if config.engagements is not None:
         files = expand_inputs(config.engagements, config.date)
         check_columns(files, table_columns(config.columns, "engagements"), ENGAGEMENTS)
+    if config.query_vectors is not None:
+        check_query_vectors(expand_inputs(config.query_vectors, config.date))
     if config.image_encoder != NO_ENCODER:
         image_encoder_spec(
             config.image_encoder, config.image_weights, config.image_weights_name, config.image_weights_sha256

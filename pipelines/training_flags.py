@@ -54,6 +54,11 @@ class TrainingFlags(Acceptance, LogThresholds):
     text_dtype: str = flag(
         default="auto", choices=("auto", "float32", "bfloat16"), help="number format of the text encoder"
     )
+    query_vectors: str | None = flag(
+        path=True,
+        default=None,
+        help="the shop's own frozen vectors of queries: Parquet with columns query and vector; default: none",
+    )
     vocabulary_mode: str = flag(default="vocabulary", choices=("vocabulary", "hashing"), help="how tokens get ids")
     pseudo_queries: int = flag(default=2, help="text queries made from each item's own text; 0: none")
     typo_share: float = flag(default=TYPO_SHARE, help="share of them that are misspelt")

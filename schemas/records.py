@@ -27,6 +27,7 @@ SHA256_BYTES = 32
 _ITEM_FEATURES = frozenset(("item_id", "token_ids", "token_offsets", "pictures", "picture_shape", "picture_sha256"))
 #: Only in records that have one.
 _TEXT_VECTOR, _QUERY_TEXT_VECTOR = "text_vector", "query_text_vector"
+_QUERY_TABLE_VECTOR = "query_table_vector"
 _PAIR_FEATURES = frozenset(("task", "query_id", "item_id", "query_token_ids", "query_picture", "counts"))
 _HEADER = struct.Struct("<QI")
 _FOOTER = struct.Struct("<I")
@@ -56,10 +57,12 @@ class ItemFeatures:
 class Pair:
     """One (query, engaged item) of a task, with the counts that logQ needs.
 
-    query_id: signed 64-bit stable hash of surface and query. Exactly one of query_token_ids (int32 [T]) and
-    query_picture (float16 [picture_dim]) is non-empty. query_text_vector: float16 [text_dim] of norm 1, the text query
-    through a text encoder; [0] where there is none. count: how often the pair occurs in this task and split.
-    query_item_count, query_count: C(q, p) and C(q) over the training part, exact or by sketch.
+    query_id: signed 64-bit stable hash of surface and query. query_picture (float16 [picture_dim]) is non-empty for a
+    picture query, query_token_ids (int32 [T]) for a text query, unless its table vector is all that is known of it.
+    query_text_vector: float16 [text_dim] of norm 1, the text query through a text encoder; [0] where there is none.
+    query_table_vector: float16 [query_table_dim] of norm 1, what the shop's own table has for it; [0] where it has
+    nothing. count: how often the pair occurs in this task and split. query_item_count, query_count: C(q, p) and C(q)
+    over the training part, exact or by sketch.
     """
 
     task: str
@@ -68,6 +71,7 @@ class Pair:
     query_token_ids: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int32))
     query_picture: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float16))
     query_text_vector: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float16))
+    query_table_vector: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float16))
     count: int = 1
     query_item_count: float = 1.0
     query_count: float = 1.0
@@ -125,13 +129,14 @@ def encode_pair(pair: Pair) -> bytes:
         query_token_ids=np.ascontiguousarray(pair.query_token_ids, "<i4").tobytes(),
         query_picture=np.ascontiguousarray(pair.query_picture, "<f2").tobytes(),
         **_optional(_QUERY_TEXT_VECTOR, pair.query_text_vector),
+        **_optional(_QUERY_TABLE_VECTOR, pair.query_table_vector),
         counts=np.array([pair.count, pair.query_item_count, pair.query_count], "<f8").tobytes(),
     )
 
 
 def decode_pair(payload: bytes) -> Pair:
     """Inverse of encode_pair. Raises CorruptFileError unless the values are of Pair's types."""
-    feature = _parse(payload, _PAIR_FEATURES, frozenset((_QUERY_TEXT_VECTOR,)))
+    feature = _parse(payload, _PAIR_FEATURES, frozenset((_QUERY_TEXT_VECTOR, _QUERY_TABLE_VECTOR)))
     counts = _numbers(feature, "counts", "<f8", 3).tolist()
     if not all(map(math.isfinite, counts)) or counts[0] < 0:
         raise CorruptFileError(f"expected finite counts of at least 0, got {counts}")
@@ -142,6 +147,7 @@ def decode_pair(payload: bytes) -> Pair:
         query_token_ids=_numbers(feature, "query_token_ids", "<i4"),
         query_picture=_numbers(feature, "query_picture", "<f2"),
         query_text_vector=_numbers(feature, _QUERY_TEXT_VECTOR, "<f2"),
+        query_table_vector=_numbers(feature, _QUERY_TABLE_VECTOR, "<f2"),
         count=int(counts[0]),
         query_item_count=counts[1],
         query_count=counts[2],

@@ -33,9 +33,9 @@ SHARED_KEYS = frozenset(
     min_index_recall min_index_recall_picture min_index_recall_text min_kept min_overlap min_quarantined
     min_recall_pairs min_refined_kept min_steps mode model near_duplicate_cosine nested_dims new notes
     num_buckets num_hashes num_layers num_user_buckets old out out_json output_dim pairs_per_purchase
-    popularity_weight pseudo_queries pseudo_share queries random_negatives reason rebuild recent refine_cosine
-    refit refresh_days requests reuse_from run sample_rows samples seed seeds split start store strict
-    table_learning_rate tables target_recall task_mix tasks test_days test_fraction text text_dtype
+    popularity_weight pseudo_queries pseudo_share queries query_vectors random_negatives reason rebuild recent
+    refine_cosine refit refresh_days requests reuse_from run sample_rows samples seed seeds split start store
+    strict table_learning_rate tables target_recall task_mix tasks test_days test_fraction text text_dtype
     text_encoder text_encoder_folder timeout_s to to_date top train_before typo_share use_pictures use_text
     user user_agent users validation_days validation_fraction verify_images vocabulary vocabulary_mode
     weight_decay what window_days work workers

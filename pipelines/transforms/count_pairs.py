@@ -25,7 +25,7 @@ from model.pseudo_queries import pseudo_queries
 from model.split import PARTS, Split, assign
 from model.typos import maybe_misspelt
 from pipelines.equal_rows import ROWS_EQUAL, without_equal
-from pipelines.opened_models import open_vocabulary
+from pipelines.opened_models import open_query_table, open_vocabulary
 from pipelines.query_rows import SESSION_ROWS
 from pipelines.transforms.bucket_rows import pack
 from pipelines.transforms.cap_pairs import cap_pairs
@@ -57,11 +57,13 @@ _SORTED = [(name, "ascending") for name in ("part", "task", "query_id", "item_id
 @dataclass(frozen=True, kw_only=True)
 class PairRules:
     """What the pairs of a bucket depend on beside its rows. has_pictures: whether the model sees pictures, so that
-    closeup queries can be encoded. max_pairs_per_item: 0 is no cap."""
+    closeup queries can be encoded. query_table_folder: of the shop's own query vectors, None without them.
+    max_pairs_per_item: 0 is no cap."""
 
     run: str
     num_buckets: int
     vocabulary_folder: str
+    query_table_folder: str | None
     has_pictures: bool
     pseudo_queries: int
     typo_share: float
@@ -179,9 +181,9 @@ def _pseudo_codes(pairs: pa.Table, column: str, seed: int, split: Split) -> np.n
 
 
 def bucket_pairs(
-    rows: pa.Table, bucket: int, split: Split, rules: PairRules, has_tokens: Callable[[str], bool]
+    rows: pa.Table, bucket: int, split: Split, rules: PairRules, is_known: Callable[[str], bool]
 ) -> BucketPairs:
-    """All pairs of a bucket. has_tokens: whether a query text has any token in the vocabulary.
+    """All pairs of a bucket. is_known: whether a query text has any token in the vocabulary, or a vector of the shop's.
 
     counts: as count_pairs, and rows_without_picture_encoder, rows_query_without_tokens, rows_capped,
     pseudo_pairs_without_tokens.
@@ -198,14 +200,14 @@ def bucket_pairs(
     if not rules.has_pictures:
         is_text = pc.starts_with(found.pairs.column("task"), "search/")
         keep(is_text, "rows_without_picture_encoder")
-    keep(_tokens_mask(found.pairs, has_tokens), "rows_query_without_tokens")
+    keep(_known_mask(found.pairs, is_known), "rows_query_without_tokens")
     num_rows = pc.sum(found.pairs["count"]).as_py() or 0
     found.pairs = cap_pairs(found.pairs, rules.max_pairs_per_item, rules.seed)
     found.counts["rows_capped"] += num_rows - (pc.sum(found.pairs["count"]).as_py() or 0)
     if rules.pseudo_queries:
         items = pq.read_table(Path(rules.run, "items", f"{name}.parquet"), columns=["item_id", *TEXT_FIELDS])
         pseudo = pseudo_pairs(items, known, rules, split)
-        with_tokens = pseudo.filter(_tokens_mask(pseudo, has_tokens))
+        with_tokens = pseudo.filter(_known_mask(pseudo, is_known))
         found.counts["pseudo_pairs_without_tokens"] += pseudo.num_rows - with_tokens.num_rows
         found.pairs = pa.concat_tables([found.pairs, with_tokens]).sort_by(_SORTED)
     return found
@@ -229,8 +231,7 @@ class _CountBucket(beam.DoFn):
         rows, num_equal = without_equal(
             pa.concat_tables([SESSION_ROWS.empty_table(), *map(unpack_table, payloads)]), "timestamp"
         )
-        vocabulary = open_vocabulary(self.rules.vocabulary_folder)
-        found = bucket_pairs(rows, bucket, split, self.rules, lambda text: len(vocabulary.encode(text)) > 0)
+        found = bucket_pairs(rows, bucket, split, self.rules, self._knows())
         found.counts.update({ROWS_EQUAL: num_equal} if num_equal else {})
         yield bucket, pack(found.pairs), dict(found.counts)
         yield beam.pvalue.TaggedOutput("parts", pairs_by_part(found.pairs))
@@ -239,6 +240,14 @@ class _CountBucket(beam.DoFn):
         pictures = found.pairs.filter(pc.starts_with(found.pairs.column("task"), "closeup/"))
         for unit, queries in pictures_by_unit(pictures, self.rules.num_buckets).items():
             yield beam.pvalue.TaggedOutput("pictures", (unit, queries))
+
+    def _knows(self) -> Callable[[str], bool]:
+        """is_known of bucket_pairs."""
+        vocabulary = open_vocabulary(self.rules.vocabulary_folder)
+        if self.rules.query_table_folder is None:
+            return lambda text: len(vocabulary.encode(text)) > 0
+        table = open_query_table(self.rules.query_table_folder)
+        return lambda text: len(vocabulary.encode(text)) > 0 or bool(table.vectors([text]).any())
 
 
 class CountPairs(beam.PTransform):
@@ -269,11 +278,11 @@ def pairs_by_part(pairs: pa.Table) -> Counter[str]:
     return Counter({entry["values"]: entry["counts"] for entry in counted})
 
 
-def _tokens_mask(pairs: pa.Table, has_tokens: Callable[[str], bool]) -> pa.Array:
-    """False for text queries without tokens."""
+def _known_mask(pairs: pa.Table, is_known: Callable[[str], bool]) -> pa.Array:
+    """False for text queries of which nothing is known."""
     encoded = pairs.column("query").combine_chunks().dictionary_encode()
     is_text = pc.starts_with(pairs.column("task"), "search/").to_numpy()
     codes = encoded.indices.to_numpy()
     used = set(codes[is_text].tolist())
-    has = np.array([i not in used or has_tokens(text) for i, text in enumerate(encoded.dictionary.to_pylist())], bool)
-    return pa.array(~is_text | has[codes] if len(codes) else np.zeros(0, bool))
+    known = np.array([i not in used or is_known(text) for i, text in enumerate(encoded.dictionary.to_pylist())], bool)
+    return pa.array(~is_text | known[codes] if len(codes) else np.zeros(0, bool))

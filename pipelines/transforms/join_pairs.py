@@ -22,7 +22,7 @@ from model.text_encoder import TextEncoder
 from model.text_encoder_spec import TextEncoderSpec
 from model.vocabulary import Vocabulary
 from pipelines.console.progress import Progress
-from pipelines.opened_models import open_text_encoder, open_vocabulary
+from pipelines.opened_models import open_query_table, open_text_encoder, open_vocabulary
 from pipelines.picture_vectors import shared_text_cache
 from pipelines.transforms.bucket_rows import pack
 from pipelines.transforms.count_frequencies import (
@@ -42,6 +42,8 @@ from schemas.tables import PSEUDO_TASK
 ITEM_COUNTS = pa.schema(
     [pa.field("item_id", pa.string(), nullable=False), pa.field("count", pa.float64(), nullable=False)]
 )
+#: Counts pairs of text queries that are in the shop's own table, by part.
+IN_TABLE = "pairs_in_query_table"
 #: Rows of a bucket that are Python objects at one time.
 _CHUNK_ROWS = 10_000
 #: Texts whose tokens a worker remembers.
@@ -58,6 +60,7 @@ class JoinRules:
     num_buckets: int
     vocabulary_folder: str
     text_encoder: TextEncoderSpec | None
+    query_table_folder: str | None
     frequencies: str
     seed: int
     fingerprint: str
@@ -75,14 +78,17 @@ def pair_records(
     tokens: Callable[[str], np.ndarray],
     vectors: QueryVectors,
     encode_texts: Callable[[Sequence[str]], np.ndarray],
+    look_up: Callable[[Sequence[str]], np.ndarray],
 ) -> Iterator[Pair]:
-    """The records of PAIRS in their order. encode_texts: texts -> float16 [N, text_dim]."""
+    """The records of PAIRS in their order. encode_texts: texts -> float16 [N, text_dim]; look_up: texts -> float16
+    [N, query_table_dim], zeros for what is not in the shop's own table."""
     for start in range(0, pairs.num_rows, _CHUNK_ROWS):
         columns = pairs.slice(start, _CHUNK_ROWS).to_pydict()
         texts = sorted(
             {query for task, query in zip(columns["task"], columns["query"], strict=True) if is_search(task)}
         )
         vector_of = dict(zip(texts, encode_texts(texts), strict=True))
+        own_of = {text: own_D if own_D.any() else own_D[:0] for text, own_D in zip(texts, look_up(texts), strict=True)}
         counts = zip(
             frequencies.query_item_P[start : start + _CHUNK_ROWS].tolist(),
             frequencies.query_P[start : start + _CHUNK_ROWS].tolist(),
@@ -93,7 +99,11 @@ def pair_records(
             zip(*(columns[name] for name in names), strict=True), counts, strict=True
         ):
             feature: dict[str, np.ndarray] = (
-                {"query_token_ids": tokens(query), "query_text_vector": vector_of[query]}
+                {
+                    "query_token_ids": tokens(query),
+                    "query_text_vector": vector_of[query],
+                    "query_table_vector": own_of[query],
+                }
                 if is_search(task)
                 else {"query_picture": vectors[query_id]}
             )
@@ -183,10 +193,8 @@ class _WriteBucket(beam.DoFn):
                 frequencies.query_item_P[rows], frequencies.query_P[rows], frequencies.item_P[rows]
             )
             with writer.file(f"pairs/{part}/{writer.unit.name}.tfrecord") as temporary:
-                write_records(
-                    temporary,
-                    map(encode_pair, pair_records(chosen, counted, self._tokens, vectors, self._text_vectors)),
-                )
+                made = pair_records(chosen, counted, self._tokens, vectors, self._text_vectors, self._table_vectors)
+                write_records(temporary, map(encode_pair, _counted(made, part, writer.counts)))
             _count(writer.counts, part, chosen)
             Progress.shared("pairs: write", "pairs").advance(len(rows))
 
@@ -204,6 +212,19 @@ class _WriteBucket(beam.DoFn):
         if self.rules.text_encoder is None:
             return np.zeros((len(texts), 0), np.float16)
         return encode_once(texts, open_text_encoder(self.rules.text_encoder))
+
+    def _table_vectors(self, texts: Sequence[str]) -> np.ndarray:
+        if self.rules.query_table_folder is None:
+            return np.zeros((len(texts), 0), np.float16)
+        return open_query_table(self.rules.query_table_folder).vectors(texts)
+
+
+def _counted(records: Iterable[Pair], part: str, counts: Counter[str]) -> Iterator[Pair]:
+    """The records, those whose query is in the shop's own table counted on the way."""
+    for record in records:
+        if len(record.query_table_vector):
+            counts[f"{IN_TABLE}:{part}"] += 1
+        yield record
 
 
 def _count(counts: Counter[str], part: str, pairs: pa.Table) -> None:

@@ -1,5 +1,6 @@
 """Two parts' pairs as one table: what the records of both would have made, with counts over both."""
 
+import dataclasses
 from collections import Counter
 from pathlib import Path
 
@@ -9,12 +10,46 @@ import pytest
 from model.joined_pairs import join_pair_tables
 from model.training_data import TrainingData
 from model.training_tables import PairTable
-from schemas.records import decode_pair, read_records, write_records
+from schemas.errors import CorruptFileError
+from schemas.records import decode_pair, encode_pair, read_records, write_records
+
+TABLE_DIM = 3
 
 
 @pytest.fixture(scope="module")
 def data(training_run: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainingData:
     return TrainingData.open(training_run, tmp_path_factory.mktemp("cache"), picture_dim=16)
+
+
+def _in_table(query_id: int) -> np.ndarray:
+    """The vector that the shop's own table has for a query; two of three are not in it."""
+    known = query_id % 3 == 0
+    return np.random.default_rng(query_id).standard_normal(TABLE_DIM if known else 0).astype(np.float16)
+
+
+def test_the_vectors_of_the_shops_own_table_stay_with_their_queries(training_run: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "features").symlink_to(training_run / "features")
+    for path in (training_run / "pairs").glob("*/*.tfrecord"):
+        pairs = list(map(decode_pair, read_records(path)))
+        made = [
+            dataclasses.replace(p, query_table_vector=_in_table(p.query_id)) if len(p.query_token_ids) else p
+            for p in pairs
+        ]
+        (run / "pairs" / path.parent.name).mkdir(parents=True)
+        write_records(run / "pairs" / path.parent.name / path.name, map(encode_pair, made))
+    data = TrainingData.open(run, tmp_path / "cache", picture_dim=16, query_table_dim=TABLE_DIM)
+    joined = join_pair_tables(data.train, data.validation, tmp_path)
+    for table in (data.train, data.validation, joined):
+        rows = np.flatnonzero(table.is_text(np.arange(len(table.query_id_Q))))
+        table_vectors_QD = table.text(rows)[3].numpy()
+        assert 0 < table_vectors_QD.any(axis=1).sum() < len(rows)
+        for query_id, vector_D in zip(table.query_id_Q[rows].tolist(), table_vectors_QD, strict=True):
+            expected_D = _in_table(query_id)
+            np.testing.assert_array_equal(vector_D, expected_D if len(expected_D) else np.zeros(TABLE_DIM))
+    with pytest.raises(CorruptFileError, match=r"expected rows of shape \(5,\) for query_table_vectors, got \(3,\)"):
+        TrainingData.open(run, tmp_path / "cache", picture_dim=16, query_table_dim=5)
 
 
 def _rows(table: PairTable) -> list[tuple]:

@@ -1,8 +1,10 @@
 import dataclasses
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from query_vectors import write_vectors_of
 
 from model.item_batch import collate_items
 from model.itemsage import ItemSage, ItemSageConfig
@@ -15,6 +17,8 @@ from model.model_store import (
     read_model_manifest,
     save_model,
 )
+from model.query_encoder import QueryEncoder
+from model.query_table import QueryTable
 from model.split import Split
 from schemas.errors import CorruptFileError, UsageError
 from schemas.files import read_json, sha256_of_file, write_json
@@ -131,6 +135,47 @@ def test_towers_without_training_pairs_are_refused(tmp_path, parts):
     with pytest.raises(UsageError, match=r"expected a picture tower with training pairs.*closeup"):
         load_picture_tower(tmp_path / "m")
     load_item_encoder(tmp_path / "m")
+
+
+def test_a_table_of_the_shops_own_query_vectors_is_part_of_the_model(tmp_path, parts):
+    tables = [
+        QueryTable.build([str(write_vectors_of(tmp_path / f"{name}.parquet", {name: [3.0, 4.0]}))], tmp_path / "tables")
+        for name in ("red shoe", "lamp")
+    ]
+    plain = save(make_model(), tmp_path / "plain", parts)
+    assert "query_table_dim" not in (tmp_path / "plain" / "config.json").read_text()  # models without it keep their id
+    model = make_model(query_table_dim=2)
+    ids = [
+        save(model, tmp_path / str(number), {**parts, "query_table_folder": table.folder})
+        for number, table in enumerate(tables)
+    ]
+    assert len({plain, *ids}) == 3
+    manifest = read_model_manifest(tmp_path / "0", check=[f"query_table/{name}.npy" for name in ("keys", "vectors")])
+    assert manifest["query_table"] == {"dim": 2, "id": tables[0].id, "rows": 1}
+    tower = load_text_tower(tmp_path / "0")
+    table_BD = torch.tensor([[0.6, 0.8], [0.0, 0.0]])
+    assert torch.equal(tower(TOKENS, OFFSETS, None, table_BD), model.text_tower(TOKENS, OFFSETS, None, table_BD))
+    encoder = QueryEncoder(tmp_path / "0")
+    np.testing.assert_allclose(encoder.table_vectors(["Red Shoe", "lamp"]), [[0.6, 0.8], [0, 0]], atol=1e-3)
+    with pytest.raises(UsageError, match="vectors of 2 dimensions and the folder None"):
+        save(model, tmp_path / "3", parts)
+    with pytest.raises(UsageError, match="vectors of 0 dimensions"):
+        save(make_model(), tmp_path / "3", {**parts, "query_table_folder": tables[0].folder})
+
+
+def test_a_table_that_is_not_the_one_of_its_model_is_refused(tmp_path, parts):
+    first, second, wide = (
+        QueryTable.build([str(write_vectors_of(tmp_path / f"{name}.parquet", {name: vector}))], tmp_path / "tables")
+        for name, vector in (("a", [1.0, 0.0]), ("b", [1.0, 0.0]), ("c", [1.0, 0.0, 0.0]))
+    )
+    save(make_model(query_table_dim=2), tmp_path / "m", {**parts, "query_table_folder": first.folder})
+    description = tmp_path / "m" / "query_table" / "columns.json"
+    description.write_bytes((second.folder / "columns.json").read_bytes())
+    with pytest.raises(CorruptFileError, match="sha256"):
+        QueryEncoder(tmp_path / "m").table_vectors(["a"])
+    save(make_model(query_table_dim=2), tmp_path / "w", {**parts, "query_table_folder": wide.folder})
+    with pytest.raises(CorruptFileError, match="expected a query_table of 2 dimensions for the text tower, got 3"):
+        QueryEncoder(tmp_path / "w").table_vectors(["a"])
 
 
 def test_a_model_without_pictures_has_no_picture_tower(tmp_path, parts):

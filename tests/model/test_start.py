@@ -110,6 +110,22 @@ def test_a_text_vector_stands_beside_the_words_on_both_sides() -> None:
     assert cosines(model.item_encoder(batch), rest_BO).min() > 0.997
 
 
+@pytest.mark.parametrize("text_dim", [0, 20])
+def test_a_vector_of_the_shops_own_table_changes_nothing_at_the_start_and_can_learn_to(text_dim: int) -> None:
+    config = dataclasses.replace(EXACT, text_dim=text_dim)
+    model, plain = ItemSage(dataclasses.replace(config, query_table_dim=7)), ItemSage(config)
+    generator = torch.Generator().manual_seed(4)
+    tokens_T, offsets_B = torch.arange(1, 13), torch.tensor([0, 2, 7, 12])
+    text_BD, table_BD = torch.randn(3, text_dim, generator=generator), torch.randn(3, 7, generator=generator)
+    queries_BO = model.text_tower(tokens_T, offsets_B, text_BD, table_BD)
+    assert torch.equal(queries_BO, model.text_tower(tokens_T, offsets_B, text_BD, torch.zeros(3, 7)))
+    weights = model.text_tower.state_dict()
+    plain.text_tower.load_state_dict({**weights, "hidden.weight": weights["hidden.weight"][:, :-7]})
+    assert cosines(queries_BO, plain.text_tower(tokens_T, offsets_B, text_BD)).min() > 0.9999
+    (queries_BO @ torch.linspace(-1, 1, config.output_dim)).sum().backward()
+    assert model.text_tower.hidden.weight.grad[:64, -7:].abs().min() > 0
+
+
 def test_every_weight_that_the_start_uses_has_a_gradient() -> None:
     model = ItemSage(EXACT)
     items_BO = model.item_encoder(batch_of(9, seed=2))

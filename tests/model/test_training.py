@@ -302,6 +302,8 @@ def test_no_pairs_no_training(data: TrainingData, tmp_path: Path) -> None:
         {"use_text": False},
         {"num_layers": 2},
         {"text_dim": 12},
+        {"query_table_dim": 9, "start": "random"},
+        {"query_table_dim": 9, "text_dim": 12},
     ],
     ids=str,
 )
@@ -310,14 +312,15 @@ def test_the_forward_of_training_is_the_plain_one(data: TrainingData, switches: 
     for layer in (model.item_encoder.head_out, model.text_tower.out):
         nn.init.normal_(layer.weight)
     batch = data.items.batch(np.arange(40))
-    tokens, offsets, _ = data.train.text(np.flatnonzero(data.train.is_text(np.arange(len(data.train.query_id_Q)))))
+    tokens, offsets, *_ = data.train.text(np.flatnonzero(data.train.is_text(np.arange(len(data.train.query_id_Q)))))
     batch.text_vectors_BD, queries_BD = (torch.randn(size, model.config.text_dim) for size in (40, len(offsets) - 1))
-    batch.text_vectors_BD[::4] = 0
+    table_BD = torch.randn(len(offsets) - 1, model.config.query_table_dim)
+    batch.text_vectors_BD[::4] = table_BD[::3] = 0
     direction = torch.linspace(-1, 1, SMALL.output_dim)
     results = []
     for items, text in (
-        (model.item_encoder(batch), model.text_tower(tokens, offsets, queries_BD)),
-        (encode_items(model.item_encoder, batch), encode_text(model.text_tower, tokens, offsets, queries_BD)),
+        (model.item_encoder(batch), model.text_tower(tokens, offsets, queries_BD, table_BD)),
+        (encode_items(model.item_encoder, batch), encode_text(model.text_tower, tokens, offsets, queries_BD, table_BD)),
     ):
         model.zero_grad()
         ((items @ direction).square().sum() + (text @ direction).sum()).backward()

@@ -91,12 +91,26 @@ def test_nobody_loses_everything(seed: int) -> None:
     had = lengths_of(before).any(axis=1) | before.picture_mask_BN.numpy().any(axis=1)
     has = lengths_of(after).any(axis=1) | after.picture_mask_BN.numpy().any(axis=1)
     assert (had == has).all()
-    tokens_T, offsets_B, text_vectors_BD = drop_from_queries(
-        torch.arange(60), torch.tensor([0, 1, 30, 30, 60]), torch.ones(4, 2), np.arange(4), hard, seed
+    tokens_T, offsets_B, text_vectors_BD, table_vectors_BD = drop_from_queries(
+        torch.arange(60), torch.tensor([0, 1, 30, 30, 60]), torch.ones(4, 2), torch.ones(4, 3), np.arange(4), hard, seed
     )
     assert text_vectors_BD[2].all()  # all that this query has
+    assert table_vectors_BD[2].all()
     assert (offsets_B.diff() > 0).tolist() == [True, True, False, True]
     assert len(tokens_T) == offsets_B[-1]
+
+
+def test_the_vectors_of_a_query_are_dropped_one_by_one() -> None:
+    """So that its words are learned where the shop's table has it too, and each vector where the other is missing."""
+    queries = 400
+    offsets_B, ones_BD = torch.arange(queries + 1), torch.ones(queries, 2)
+    half = Dropout(fields=0.5)
+    *_, text_BD, table_BD = drop_from_queries(
+        torch.arange(queries), offsets_B, ones_BD, ones_BD, np.arange(queries), half, seed=3
+    )
+    kept = np.stack([text_BD.numpy()[:, 0], table_BD.numpy()[:, 0]]).astype(int)
+    counts = np.bincount(2 * kept[0] + kept[1], minlength=4)
+    assert counts.min() > queries / 4 - 40
 
 
 def test_a_piece_of_a_batch_loses_what_the_whole_batch_loses_and_another_step_something_else() -> None:

@@ -61,6 +61,17 @@ def test_text_vectors_are_in_records_that_have_one_and_change_no_others() -> Non
             decode_features(example.SerializeToString())
 
 
+def test_table_vectors_are_in_pairs_that_have_one_and_change_no_others() -> None:
+    plain = Pair(task="search/click", query_id=7, item_id="a", query_token_ids=np.array([3], np.int32))
+    pair = replace(plain, query_table_vector=np.array([0.6, -0.8], np.float16))
+    payload = encode_pair(pair)
+    again = decode_pair(payload)
+    np.testing.assert_array_equal(again.query_table_vector, pair.query_table_vector, strict=True)
+    assert again.query_text_vector.shape == decode_pair(encode_pair(plain)).query_table_vector.shape == (0,)
+    assert encode_pair(again) == payload
+    assert b"table_vector" not in encode_pair(plain)
+
+
 @settings(max_examples=50, deadline=None)
 @given(
     st.text(max_size=5),
