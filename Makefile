@@ -12,7 +12,7 @@ ifndef SEED
 SEED := $(shell date +%s)
 endif
 
-.PHONY: install run check test prism-test flink-test soak clean
+.PHONY: install run check test prism-test flink-test readers-test soak clean
 
 install: $(VENV)/installed
 
@@ -45,13 +45,22 @@ prism-test: install
 flink-test: install
 	ITEMSAGE_ENGINES=flink $(BIN)/python -m pytest tests/engines/test_flink.py
 
+# Tools that read a published run, installed into .readers/ (3 GB), do what docs/readers.md tells to type. Spark needs Java 17.
+.readers/installed: tests/engines/readers.txt
+	$(PYTHON) -m venv .readers
+	.readers/bin/python -m pip install --quiet --requirement $<
+	@touch $@
+
+readers-test: install .readers/installed
+	ITEMSAGE_ENGINES=readers $(BIN)/python -m pytest tests/engines/test_readers.py
+
 # The full figures: every kill point and 30 random moments, 30 random days, 20,000 fuzzed inputs, every fault, every
-# property with fresh examples, and the engines.
+# property with fresh examples, the engines, and the readers.
 soak: check
 	@echo "exploring by seed $(SEED): make soak SEED=$(SEED) repeats it"
 	ITEMSAGE_SEED=$(SEED) $(PYTEST) -m hypothesis
 	ITEMSAGE_SEED=$(SEED) ITEMSAGE_SOAK=1 ITEMSAGE_DAYS=30 ITEMSAGE_FUZZ=20000 $(PYTEST) tests/fuzz tests/security tests/pipelines/test_faults*.py tests/pipelines/test_random_days.py tests/pipelines/test_resume.py
-	$(MAKE) prism-test flink-test
+	$(MAKE) prism-test flink-test readers-test
 
 clean:
-	rm -rf $(VENV) $(DEMO) .engines build *.egg-info
+	rm -rf $(VENV) $(DEMO) .engines .readers build *.egg-info

@@ -1,4 +1,5 @@
-"""Real engines, fetched and started by the tests: only where ITEMSAGE_ENGINES names them, as the make targets do."""
+"""Real engines, fetched and started by the tests, and tools in a Python of their own: only where ITEMSAGE_ENGINES names
+them, as the make targets do."""
 
 import os
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ import pytest
 from engine_day import Day, make_day, run_daily, run_jobs
 from engine_processes import EngineProcesses, engine_processes
 
-_TARGETS = {"prism": "make prism-test", "flink": "make flink-test"}
+_TARGETS = {"prism": "make prism-test", "flink": "make flink-test", "readers": "make readers-test"}
 _not_tried: set[str] = set()
 
 

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from users_runs import row as engagement
+from users_runs import write_log
 
 from model.itemsage import ItemSage, ItemSageConfig
 from model.model_store import save_model
@@ -139,6 +141,22 @@ def write_day(
     gates = {"max_recall_drop": 1.0, "min_overlap": 0.0}
     publish(PublishConfig(store=str(folder), run=str(run), **gates), facts)
     return run
+
+
+def write_users_days(folder: Path) -> Path:
+    """A model and two published days with users; the run of the second. Seven users click on different shares of the
+    items, one has a hostile name, and of one the only item has gone on the second day."""
+    ids = sorted(second_day().rows)
+    rows = [
+        engagement(f"user-{user}", ids[(user * 7 + k * k) % len(ids)], age_days=2 + 0.3 * k)
+        for user in range(7)
+        for k in range(8)
+    ]
+    log = write_log(folder / "log", [*rows, engagement(HOSTILE, ids[3], 4), engagement("of-007", "item-007", 5)])
+    model_id = write_model(folder)
+    store.fix_num_buckets(str(folder), NUM_BUCKETS)
+    before = write_day(folder, model_id, DAY_BEFORE, first_day(), None, engagements=log)
+    return write_day(folder, model_id, DAY, second_day(), before, engagements=log)
 
 
 def _write_items(run: Path, name: str, rows: list[dict[str, Any]], bucket: int) -> None:

@@ -7,9 +7,16 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from inspected_days import DAY, DAY_BEFORE, HOSTILE, NUM_BUCKETS, first_day, second_day, write_day, write_model
-from users_runs import row as engagement
-from users_runs import write_log
+from inspected_days import (
+    DAY,
+    DAY_BEFORE,
+    NUM_BUCKETS,
+    first_day,
+    second_day,
+    write_day,
+    write_model,
+    write_users_days,
+)
 
 from pipelines import store
 from pipelines.console.jobs import beam_options
@@ -47,20 +54,9 @@ def refined_store(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def users_store(tmp_path_factory) -> Path:
-    """Two published days with users; read it, do not change it. Seven users who click on different shares of the items,
-    one of them with a hostile name, and one whose only item has gone on the second day."""
+    """Two published days with users; read it, do not change it. See write_users_days."""
     folder = tmp_path_factory.mktemp("users-store")
-    ids = sorted(second_day().rows)
-    rows = [
-        engagement(f"user-{user}", ids[(user * 7 + k * k) % len(ids)], age_days=2 + 0.3 * k)
-        for user in range(7)
-        for k in range(8)
-    ]
-    log = write_log(folder / "log", [*rows, engagement(HOSTILE, ids[3], 4), engagement("of-007", "item-007", 5)])
-    model_id = write_model(folder)
-    store.fix_num_buckets(str(folder), NUM_BUCKETS)
-    before = write_day(folder, model_id, DAY_BEFORE, first_day(), None, engagements=log)
-    write_day(folder, model_id, DAY, second_day(), before, engagements=log)
+    write_users_days(folder)
     return folder
 
 
