@@ -60,7 +60,8 @@ def write_bucket(
     )
     if rules.group_rows != "no":
         writer.counts["rows_merged"] = resolved.num_merged
-        writer.counts["texts_differing"] = pc.sum(items["texts_differing"]).as_py() or 0
+        if num_differing := pc.sum(items["texts_differing"]).as_py():
+            writer.counts["texts_differing"] = num_differing
     if num_partial := num_completing(resolved.rejections):
         writer.counts["ids_of_partial_rows"] = num_partial
     if num_other_form := len(ids_of_other_form(items["item_id"])):

@@ -15,6 +15,7 @@ from pipelines.accounting import account, summary
 from pipelines.daily import DailyConfig
 from pipelines.fetch_images import FetchImagesConfig, build
 from pipelines.ingest import IngestConfig
+from pipelines.operations.doctor import DoctorConfig, diagnose
 from pipelines.train import TrainConfig, identity
 from schemas.errors import UsageError
 from schemas.tables import QUARANTINE
@@ -30,7 +31,7 @@ COLUMNS = {
     "description": "Body (HTML)",
     "brand": "Vendor",
     "product_types": "Type",
-    "size": "Option1 Value",
+    "size": {"source": "Option1 Value", "null_words": ["Default Title"]},
     "colors": "Option2 Value",
 }
 BY_HANDLE = {**COLUMNS, "item_id": "Handle", "images": "Image Src"}
@@ -62,7 +63,8 @@ def coat_and_mug() -> list[dict[str, str]]:
         {"Handle": "coat", "Option1 Value": "S", "Option2 Value": "Red", "Variant SKU": "C-S-R"}
         | {"Image Src": URL + "3.jpg", "Image Position": "3", "Variant Image": URL + "4.jpg"},
         {"Handle": "coat", "Image Src": URL + "4.jpg", "Image Position": "4"},
-        {"Handle": "mug", "Title": "Mug", "Vendor": "Acme", "Variant SKU": "MUG", "Image Src": URL + "m.jpg"},
+        {"Handle": "mug", "Title": "Mug", "Vendor": "Acme", "Option1 Value": "Default Title", "Variant SKU": "MUG"}
+        | {"Image Src": URL + "m.jpg"},
     ]
 
 
@@ -123,6 +125,8 @@ def test_by_sku_each_variant_has_the_products_texts_its_own_options_and_its_pict
         assert "dry" in item["description"]
         assert (item["size"], item["colors"]) == options
         assert names(item) == expected
+    assert items["MUG"]["size"] is None
+    assert "texts_differing" not in counts
     assert (counts["rows_read"], counts["rows_merged"], counts["rows_quarantined"]) == (5, 1, 0)
 
 
@@ -236,3 +240,16 @@ def test_the_flag_is_part_of_what_a_run_is(tmp_path: Path) -> None:
         for flag in ("no", "merge")
     ]
     assert trained[0] != trained[1]
+
+
+@pytest.mark.parametrize(("columns", "num_items"), [(BY_HANDLE, 2), (BY_SKU, 4)], ids=["by_handle", "by_sku"])
+def test_doctor_puts_the_merged_items_of_the_first_rows_through_the_stages(
+    tmp_path: Path, columns: dict[str, Any], num_items: int
+) -> None:
+    catalog = export(tmp_path / "c.csv", coat_and_mug())
+    config = DoctorConfig(catalog=catalog, image_root=str(tmp_path), columns=columns, group_rows="merge")
+    found = {finding.check: finding for finding in diagnose(config)}
+    assert not found["columns of catalogue"].problems
+    assert f"5 of the first 5 rows -> items {num_items}" in found["sample"].looked_at
+    refused = diagnose(DoctorConfig(catalog=catalog, image_root=str(tmp_path), columns=BY_SKU))
+    assert any("--group-rows" in problem for finding in refused for problem in finding.problems)

@@ -189,3 +189,15 @@ def test_killed_it_goes_on_where_it_stopped(when, server, tmp_path):
     assert len(server.pictures_asked()) <= len(urls) + 1  # the one that was being kept when the kill came, once more
     assert [(tmp_path / "images" / str(fetched_path(url))).read_bytes() for url in urls] == list(map(png, range(6)))
     assert not list(tmp_path.glob("images/fetched/??/.*"))
+
+
+def test_rows_without_an_id_have_their_pictures_fetched_for_the_items_of_their_group(fetch, server, tmp_path):
+    rows = [("coat", [server.put("/1.png", png(1))]), (None, [server.put("/2.png", png(2)), server.url("/gone.png")])]
+    write_catalogue(tmp_path, rows)
+    table = pq.read_table(tmp_path / "catalog.parquet").append_column("product", pa.array(["p", "p"]))
+    pq.write_table(table, tmp_path / "grouped.parquet")
+    grouped = {"columns": {"group": "product"}, "group_rows": "merge", "catalog": str(tmp_path / "grouped.parquet")}
+    counts = fetch(rows, **grouped)
+    assert (counts["rows_read"], counts["rows_rejected"], counts["urls_fetched"]) == (2, 0, 2)
+    (rejected,) = quarantine_of(str(tmp_path / "images" / "fetched"))
+    assert (rejected["item_id"], rejected["reason"]) == (None, "not_found")
