@@ -92,7 +92,7 @@ def save_model(
     for name, (dim, source) in sources.items():
         if (dim > 0) != (source is not None):
             raise UsageError(
-                f"expected an {name} exactly for a model that reads its vectors, got vectors of {dim} dimensions and "
+                f"expected {name} exactly for a model that reads its vectors, got vectors of {dim} dimensions and "
                 f"the folder {source}"
             )
     target = Path(folder)

@@ -14,7 +14,7 @@ import os
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,6 +31,7 @@ from pipelines.unit_files import (
     quarantine_path,
     remove_files,
     remove_leftovers,
+    remove_unit,
     sidecar_path,
 )
 from schemas.errors import CorruptFileError, UsageError
@@ -160,6 +161,17 @@ def finished_sidecar(run: str, unit: Unit, check_content: bool = False) -> dict[
     except (CorruptFileError, KeyError, TypeError, ValueError, OSError):  # ValueError: a name that is none
         return None
     return sidecar if complete else None
+
+
+def sealed_unit(run: str, unit: Unit, write: Callable[[UnitWriter], dict[str, Any]]) -> dict[str, Any]:
+    """The sidecar of a unit that is finished, files of the right content and all; else that which `write` seals, after
+    what an earlier computation left is gone."""
+    sidecar = finished_sidecar(run, unit, check_content=True)
+    if sidecar is None:
+        writer = UnitWriter(run, unit)
+        remove_unit(run, sidecar_path(run, unit.stage, unit.name))
+        sidecar = write(writer)
+    return sidecar
 
 
 def write_stage_manifest(run: str, stage: str, unit_names: Iterable[str], **facts: Any) -> dict[str, Any]:

@@ -18,8 +18,7 @@ from pipelines.equal_rows import ROWS_EQUAL, without_equal
 from pipelines.transforms.earlier_users import EarlierRun
 from pipelines.transforms.read_actions import ACTIONS
 from pipelines.transforms.read_engagements import unpack_table
-from pipelines.unit_files import remove_unit, sidecar_path
-from pipelines.units import Unit, UnitWriter, finished_sidecar
+from pipelines.units import Unit, UnitWriter, finished_sidecar, sealed_unit
 from pipelines.user_vectors import VectorsSource, load_vectors
 from schemas.user_rows import POPULARITY_FILE, POPULARITY_FOLDER, USER_ACTIONS_FOLDER, USERS_FOLDER, USERS_STAGE
 from schemas.users import read_popularity, sum_popularity, write_popularity, write_user_actions, write_users
@@ -49,13 +48,7 @@ class _ClusterBucket(beam.DoFn):
 
     def process(self, element: tuple[int, Iterable[bytes]]) -> Iterator[dict[str, Any]]:
         bucket, pieces = element
-        unit = self.units[bucket]
-        sidecar = finished_sidecar(self.run, unit, check_content=True)
-        if sidecar is None:
-            writer = UnitWriter(self.run, unit)
-            remove_unit(self.run, sidecar_path(self.run, USERS_STAGE, unit.name))
-            sidecar = self._compute(writer, pieces)
-        yield sidecar
+        yield sealed_unit(self.run, self.units[bucket], lambda writer: self._compute(writer, pieces))
 
     def _compute(self, writer: UnitWriter, pieces: Iterable[bytes]) -> dict[str, Any]:
         given = pa.concat_tables([ACTIONS.empty_table(), *(unpack_table(piece) for piece in pieces if piece)])

@@ -11,8 +11,7 @@ import pyarrow.parquet as pq
 
 from pipelines.gating.fields import field_count
 from pipelines.transforms.bucket_rows import RowRules, unpack
-from pipelines.unit_files import remove_unit, sidecar_path
-from pipelines.units import Unit, UnitWriter, finished_sidecar
+from pipelines.units import Unit, UnitWriter, sealed_unit
 from schemas.duplicates import num_completing
 from schemas.grouping import resolve_rows
 from schemas.quarantine import Rejection
@@ -30,14 +29,11 @@ class WriteItems(beam.DoFn):
 
     def process(self, element: tuple[int, Iterable[bytes]]) -> Iterator[dict[str, Any]]:
         bucket, pieces = element
-        unit = self.units[bucket]
-        sidecar = finished_sidecar(self.run, unit, check_content=True)
-        if sidecar is None:
-            writer = UnitWriter(self.run, unit)
-            remove_unit(self.run, sidecar_path(self.run, STAGE, unit.name))
-            rows, rejections = unpack(pieces, self.rules.row_schema)
-            sidecar = write_bucket(writer, rows, rejections, self.rules)
-        yield sidecar
+        yield sealed_unit(
+            self.run,
+            self.units[bucket],
+            lambda writer: write_bucket(writer, *unpack(pieces, self.rules.row_schema), self.rules),
+        )
 
 
 def write_bucket(
