@@ -130,16 +130,16 @@ class PlainTraining:
             queries_BO[~is_text_B] = self.model.picture_tower(self.data.train.pictures(queries_Q[~is_text_B]))
         rows_X = batch.items_U[np.concatenate([batch.positive_B, batch.negative_M])]
         items_XO = self.model.item_encoder(drop_from_items(self.data.items.batch(rows_X), rows_X, dropout, self.step))
-        num_pairs, rows = len(queries_Q), torch.from_numpy(rows_X)
+        num_pairs = len(queries_Q)
+        is_known_BU = batch.is_known_QU[batch.query_B]
         inputs = LossInputs(
             queries_BO=queries_BO,
-            items_GO=items_XO[:num_pairs],
+            items_BO=items_XO[:num_pairs],
             randoms_RO=items_XO[num_pairs:],
-            query_ids_G=torch.from_numpy(batch.query_id_B),
-            item_ids_G=rows[:num_pairs],
-            random_ids_R=rows[num_pairs:],
+            is_negative_BB=torch.from_numpy(~is_known_BU[:, batch.positive_B]),
+            is_negative_BR=torch.from_numpy(~is_known_BU[:, batch.negative_M]),
             log_p_of_positive_B=torch.zeros(num_pairs),
-            log_p_G=torch.zeros(num_pairs),
+            log_p_B=torch.zeros(num_pairs),
             log_p_R=torch.zeros(len(rows_X) - num_pairs),
         )
         return sampled_softmax_loss(inputs, self.model.scale(), LossConfig(correction="none")).total

@@ -13,25 +13,37 @@ and random items x b y. s<q,p> is the scaled cosine, P the positive, N a negativ
     random softmax     L_r = -log( e^P / (e^P + sum of e^N, right block) )         L = L_b + L_r  (ItemSage)
     joint              L   = -log( e^P / (e^P + sum of e^N, both blocks) )         (Mixed Negative Sampling, Yang 2020)
 
+Which columns are masked is the caller's to say, see model.training_loss: drawn is what a batch alone tells.
+
 logQ makes up for how negatives are drawn (popular items are met more often). What is subtracted from s<q,p>:
 
                       positive         negative n
     itemsage          log P(p|q)       log P(n) + log(number of negatives)     P(p|q) = C(q,p)/C(q), P(n) = C(n)/C_total
-    negatives_only    0                log P(n) + log(number of negatives)     (arXiv 2507.09331: correct no positive)
+    negatives_only    0                log P(n) + log(number of negatives)
+    unbiased          0                log P(n) + log(number of negatives)     (Khrylchenko et al., RecSys 2025)
     yi2019            log P(p)         log P(n)                                (Yi et al., RecSys 2019)
     none              0                0
 
 The number of negatives is the number of columns offered, the positive's own not counted. With random negatives drawn
 uniformly from the catalogue P(n) is 1 / its size for every n: the caller gives the probabilities it sampled with.
 
+"unbiased" (arXiv 2507.09331) is more than that. The gradient of the softmax over all items is
+
+    (1 - P(p)) (-d s<q,p> + sum over n != p of P(n) / (1 - P(p)) d s<q,n>)         P: the model's softmax
+
+so only the negatives are sampled, and a row weighs as much as the model is wrong about it:
+
+    L = -w log( e^P / sum of e^N )      w = 1 - e^P / (e^P + sum of e^N), a constant to the gradient
+
+Joint: the columns of both kinds are one sample of a mixture. The caller gives as P(n) of every column the mixture's
+probability, N_b / (N_b + N_r) P_b(n) + N_r / (N_b + N_r) P_r(n), and the number of negatives is that of both kinds.
+
 Known instability of "itemsage": a rare positive of a busy query gets up to log C(q) added to its logit. Its row is then
 solved before the vectors are near, its gradient vanishes, and such pairs are learned last; unequal corrections of the
-two sides also let a loss fall while recall does not rise. "negatives_only" and "yi2019" do not have this.
+two sides also let a loss fall while recall does not rise. The others do not have this.
 
 Matryoshka (Kusupati et al., NeurIPS 2022, arXiv 2205.13147): with nested_dims the loss is the mean over the whole
 vectors and each prefix of them, brought to norm 1 again, so that the first entries are a vector of their own.
-
-Several processes: each has its own rows and everybody's columns; its row i has its positive in column row_offset + i.
 """
 
 import math
@@ -44,8 +56,8 @@ from torch import Tensor
 from model.layers import unit
 from schemas.errors import UsageError
 
-Correction = Literal["itemsage", "negatives_only", "yi2019", "none"]
-CORRECTIONS: tuple[Correction, ...] = ("itemsage", "negatives_only", "yi2019", "none")
+Correction = Literal["itemsage", "negatives_only", "unbiased", "yi2019", "none"]
+CORRECTIONS: tuple[Correction, ...] = ("itemsage", "negatives_only", "unbiased", "yi2019", "none")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,29 +82,21 @@ class LossConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class LossInputs:
-    """B rows of this process, G columns of all processes (one row each), R random items.
+    """B rows, each with its positive in the column of its own number, and R random items.
 
-    queries_BO, items_GO, randoms_RO: float32, norm 1. query_ids_G, item_ids_G, random_ids_R: int64 stable hashes.
-    log_p_of_positive_B: log P(p|q), used by "itemsage" only. log_p_G, log_p_R: log P(n) of the columns. Row i is pair
-    row_offset + i of the columns. row_weights_B: None for 1 each.
+    queries_BO, items_BO, randoms_RO: float32, norm 1. is_negative_BB, is_negative_BR: bool, which columns are a row's
+    negatives; none is its positive. log_p_of_positive_B: log P(p|q), used by "itemsage" only. log_p_B, log_p_R:
+    log P(n) of the columns.
     """
 
     queries_BO: Tensor
-    items_GO: Tensor
+    items_BO: Tensor
     randoms_RO: Tensor
-    query_ids_G: Tensor
-    item_ids_G: Tensor
-    random_ids_R: Tensor
+    is_negative_BB: Tensor
+    is_negative_BR: Tensor
     log_p_of_positive_B: Tensor
-    log_p_G: Tensor
+    log_p_B: Tensor
     log_p_R: Tensor
-    row_offset: int = 0
-    row_weights_B: Tensor | None = None
-
-    @property
-    def own(self) -> slice:
-        """The columns that are this process's positives."""
-        return slice(self.row_offset, self.row_offset + len(self.queries_BO))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,22 +108,9 @@ class LossParts:
     random: Tensor
 
 
-def in_batch_mask(inputs: LossInputs) -> Tensor:
-    """bool [B, G], True = a negative: neither the row's positive item nor a positive of the same query."""
-    own = inputs.own
-    same_item_BG = inputs.item_ids_G[own, None] == inputs.item_ids_G
-    same_query_BG = inputs.query_ids_G[own, None] == inputs.query_ids_G
-    return ~(same_item_BG | same_query_BG)
-
-
-def random_mask(inputs: LossInputs) -> Tensor:
-    """bool [B, R], True = a negative: not the row's positive item."""
-    return inputs.item_ids_G[inputs.own, None] != inputs.random_ids_R
-
-
 def sampled_softmax_loss(inputs: LossInputs, scale: Tensor, config: LossConfig) -> LossParts:
-    """Weighted mean over the rows, float32 scalars. A row without negatives of a kind adds 0 for it. With nested_dims:
-    the mean over them and the whole vectors."""
+    """Mean over the rows, float32 scalars. A row without negatives of a kind adds 0 for it. With nested_dims: the mean
+    over them and the whole vectors."""
     parts = _loss_parts(inputs, scale, config)
     if not config.nested_dims:
         return parts
@@ -138,56 +129,55 @@ def _prefix(inputs: LossInputs, dim: int) -> LossInputs:
     return replace(
         inputs,
         queries_BO=unit(inputs.queries_BO[:, :dim]),
-        items_GO=unit(inputs.items_GO[:, :dim]),
+        items_BO=unit(inputs.items_BO[:, :dim]),
         randoms_RO=unit(inputs.randoms_RO[:, :dim]),
     )
 
 
 def _loss_parts(inputs: LossInputs, scale: Tensor, config: LossConfig) -> LossParts:
-    own = inputs.own
-    positives_BO = inputs.items_GO[own]
-    if len(positives_BO) != len(inputs.queries_BO):
-        raise UsageError(
-            f"expected columns {own.start} to {own.stop} as the rows' positives, got {len(inputs.items_GO)} columns"
-        )
-    correct_positive_B, correct_G, correct_R = _corrections(inputs, config)
-    positive_B = scale * (inputs.queries_BO * positives_BO).sum(dim=1) - correct_positive_B
+    correct_positive_B, correct_B, correct_R = _corrections(inputs, config)
+    positive_B = scale * (inputs.queries_BO * inputs.items_BO).sum(dim=1) - correct_positive_B
     blocks = []
     if config.in_batch:
-        logits_BG = scale * inputs.queries_BO @ inputs.items_GO.T - correct_G
-        blocks.append(logits_BG.masked_fill(~in_batch_mask(inputs), -torch.inf))
+        logits_BB = scale * inputs.queries_BO @ inputs.items_BO.T - correct_B
+        blocks.append(logits_BB.masked_fill(~inputs.is_negative_BB, -torch.inf))
     if config.random:
         logits_BR = scale * inputs.queries_BO @ inputs.randoms_RO.T - correct_R
-        blocks.append(logits_BR.masked_fill(~random_mask(inputs), -torch.inf))
+        blocks.append(logits_BR.masked_fill(~inputs.is_negative_BR, -torch.inf))
     zero = positive_B.new_zeros(())
+    softmax_loss = _unbiased_loss if config.correction == "unbiased" else _softmax_loss
     if config.joint:
-        total = _weighted_mean(_softmax_loss(positive_B, torch.cat(blocks, dim=1)), inputs.row_weights_B)
-        return LossParts(total=total, in_batch=zero, random=zero)
-    losses = [_weighted_mean(_softmax_loss(positive_B, block), inputs.row_weights_B) for block in blocks]
+        return LossParts(total=softmax_loss(positive_B, torch.cat(blocks, dim=1)), in_batch=zero, random=zero)
+    losses = [softmax_loss(positive_B, block) for block in blocks]
     in_batch = losses[0] if config.in_batch else zero
     random = losses[-1] if config.random else zero
     return LossParts(total=in_batch + random, in_batch=in_batch, random=random)
 
 
 def _corrections(inputs: LossInputs, config: LossConfig) -> tuple[Tensor, Tensor, Tensor]:
-    """What is subtracted from the logits of positives [B], in-batch columns [G] and random columns [R]."""
+    """What is subtracted from the logits of positives [B], in-batch columns [B] and random columns [R]."""
     zeros_B = torch.zeros_like(inputs.log_p_of_positive_B)
     if config.correction == "none":
-        return zeros_B, torch.zeros_like(inputs.log_p_G), torch.zeros_like(inputs.log_p_R)
+        return zeros_B, zeros_B, torch.zeros_like(inputs.log_p_R)
     if config.correction == "yi2019":
-        return inputs.log_p_G[inputs.own], inputs.log_p_G, inputs.log_p_R
+        return inputs.log_p_B, inputs.log_p_B, inputs.log_p_R
     of_positive_B = inputs.log_p_of_positive_B if config.correction == "itemsage" else zeros_B
-    log_num_in_batch = math.log(max(len(inputs.item_ids_G) - 1, 1))
-    log_num_random = math.log(max(len(inputs.random_ids_R), 1))
-    return of_positive_B, inputs.log_p_G + log_num_in_batch, inputs.log_p_R + log_num_random
+    num_in_batch, num_random = len(inputs.items_BO) - 1, len(inputs.randoms_RO)
+    if config.joint:
+        num_in_batch = num_random = config.in_batch * num_in_batch + config.random * num_random
+    log_num_in_batch, log_num_random = (math.log(max(number, 1)) for number in (num_in_batch, num_random))
+    return of_positive_B, inputs.log_p_B + log_num_in_batch, inputs.log_p_R + log_num_random
 
 
 def _softmax_loss(positive_B: Tensor, negatives_BX: Tensor) -> Tensor:
-    """-log softmax of the positive among itself and the negatives (-inf = masked), [B]."""
-    return torch.logsumexp(torch.cat([positive_B[:, None], negatives_BX], dim=1), dim=1) - positive_B
+    """Mean of -log softmax of the positive among itself and the negatives (-inf = masked)."""
+    return (torch.logsumexp(torch.cat([positive_B[:, None], negatives_BX], dim=1), dim=1) - positive_B).mean()
 
 
-def _weighted_mean(losses_B: Tensor, weights_B: Tensor | None) -> Tensor:
-    if weights_B is None:
-        return losses_B.mean()
-    return (losses_B * weights_B).sum() / weights_B.sum().clamp_min(torch.finfo(torch.float32).tiny)
+def _unbiased_loss(positive_B: Tensor, negatives_BX: Tensor) -> Tensor:
+    """See "unbiased" above; 0 for a row without negatives, about which the model cannot be wrong."""
+    has_negatives_B = (negatives_BX > -torch.inf).any(dim=1)
+    positive_N, negatives_NX = positive_B[has_negatives_B], negatives_BX[has_negatives_B]
+    log_sum_N = torch.logsumexp(negatives_NX, dim=1)
+    weight_N = torch.sigmoid(log_sum_N - positive_N).detach()
+    return (weight_N * (log_sum_N - positive_N)).sum() / len(positive_B)

@@ -22,7 +22,8 @@ class TrainingConfig:
     epochs: passes over the log (see PairStream.steps_per_epoch), stretched to min_steps.
     num_negatives: random negatives a step; None: as many as the batch. patience: evaluations without a better one
     before training stops; 0: never. frozen: prefixes of parameter names that stay as they are ("hash_embedder").
-    correction, joint, in_batch_negatives, random_negatives, nested_dims: see model.losses.
+    correction, joint, in_batch_negatives, random_negatives, nested_dims: see model.losses; mask_known: see
+    model.training_loss.
     tasks: those that train and validate; none named: all. task_mix: a batch holds as many pairs of each task, or of
     each in proportion to its pairs. pseudo_share: see model.training_data.
     drop_tokens, drop_fields, drop_pictures, drop_modalities, max_field_tokens: see model.training_dropout.
@@ -43,6 +44,7 @@ class TrainingConfig:
     pseudo_share: float = 0.3
     correction: Correction = "none"
     joint: bool = False
+    mask_known: bool = True
     in_batch_negatives: bool = True
     random_negatives: bool = True
     tasks: tuple[str, ...] = ()

@@ -10,12 +10,14 @@ others: where there are others, they have at most pseudo_share of the batch. In 
 the pairs of all tasks. A pair that occurred c times in the log is walked over min(c, count_cap) times.
 
 Random negatives push items away, positives pull them. An item that is met as a negative more often than as a positive
-is pushed away from every query whatever it is, items without pairs most of all. So item i is drawn with probability
+is pushed away from every query whatever it is, items without pairs most of all. So each step draws every item i for
+itself, with probability
 
-    q_i = min(p_i, 1 / I) / Z        p_i: its share of the positives, I items, Z = sum of min(p_i, 1 / I)
+    pi_i = min(B p_i, B / I, 1)          p_i: its share of the positives, I items
 
-and a step draws at most Z B items: then i is a negative about as often as a positive, B p_i times, or less. Where every
-item has pairs (pseudo-queries) that is nearly uniform; an item without any pair is no negative at all.
+all pi scaled down together where their sum is more than num_negatives. Then i is a negative about as often as a
+positive, B p_i times a step, or less. Where every item has pairs (pseudo-queries) the pi are nearly equal; an item
+without any pair is no negative at all.
 
 Legend: B pairs of a batch, U distinct items, Q distinct queries (text first, then pictures), M random negatives,
 K tasks, I items of the catalogue.
@@ -29,6 +31,7 @@ from pathlib import Path
 
 import numpy as np
 
+from model.columns import gather_ragged, offsets_of
 from model.training_tables import ItemTable, PairTable
 from schemas.errors import ThresholdError, UsageError
 from schemas.hashing import seed_of
@@ -42,7 +45,8 @@ class PairBatch:
 
     items_U: distinct rows of the ItemTable, sorted. positive_B, negative_M: positions in items_U.
     text_queries, picture_queries: distinct rows of the PairTable's queries. query_B: positions in the two, one after
-    the other. task_B: index into PairTable.tasks. query_id_B int64, query_item_count_B = C(q, p), query_count_B = C(q).
+    the other. is_known_QU: bool, which items the training pairs of any task have for a query. task_B: index into
+    PairTable.tasks. query_item_count_B = C(q, p), query_count_B = C(q).
     """
 
     items_U: np.ndarray
@@ -51,8 +55,8 @@ class PairBatch:
     text_queries: np.ndarray
     picture_queries: np.ndarray
     query_B: np.ndarray
+    is_known_QU: np.ndarray
     task_B: np.ndarray
-    query_id_B: np.ndarray
     query_item_count_B: np.ndarray
     query_count_B: np.ndarray
 
@@ -61,8 +65,7 @@ class PairBatch:
 class PairStream:
     """Batches of `pairs` with random negatives.
 
-    num_negatives: how many a step at most, drawn without replacement; where no more items than that have pairs, each
-    is used once, which makes the second softmax exact. mixes_equally: see above; if not, pairs come in the natural
+    num_negatives: how many a step on average, at most. mixes_equally: see above; if not, pairs come in the natural
     mix. Raises UsageError if batch_size < K in the equal mix, ThresholdError without pairs.
     """
 
@@ -76,6 +79,7 @@ class PairStream:
     pseudo_share: float = 1.0
     _walks: list[np.ndarray] = field(init=False, repr=False)
     _names: list[str] = field(init=False, repr=False)
+    _known: "KnownItems" = field(init=False, repr=False)
     _shuffled: dict[tuple[int, int], np.ndarray] = field(init=False, repr=False, default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -95,8 +99,9 @@ class PairStream:
             self._walks.append(np.repeat(rows, repeats_P[rows]).astype(np.uint32))
         self._shares = task_shares(self._names, self.batch_size, self.pseudo_share)
         bounded_I = np.minimum(self.item_probabilities(), 1 / self.num_items)
-        self._negative_I = bounded_I / bounded_I.sum()
-        self._num_drawn = min(self.num_negatives, max(1, int(bounded_I.sum() * self.batch_size)))
+        bounded_I = np.minimum(bounded_I * self.batch_size, 1)
+        self._drawn_I = bounded_I * min(self.num_negatives / bounded_I.sum(), 1)
+        self._known = KnownItems(self.pairs)
 
     @property
     def steps_per_epoch(self) -> int:
@@ -115,14 +120,14 @@ class PairStream:
             probability_I += np.bincount(items_W, minlength=self.num_items) * (share / self.batch_size / len(walk))
         return probability_I
 
-    def negative_probabilities(self) -> np.ndarray:
-        """float64 [num_items]: how probable each item is as a random negative, see above."""
-        has_pairs_I = self._negative_I > 0
-        return has_pairs_I / has_pairs_I.sum() if self._uses_all else self._negative_I
-
     @property
-    def _uses_all(self) -> bool:
-        return int((self._negative_I > 0).sum()) <= self.num_negatives
+    def mean_num_negatives(self) -> float:
+        """How many random negatives a step has on average."""
+        return float(self._drawn_I.sum())
+
+    def negative_probabilities(self) -> np.ndarray:
+        """float64 [num_items]: how probable each item is as a random negative, see above; zeros where none is drawn."""
+        return self._drawn_I / max(self.mean_num_negatives, np.finfo(np.float64).tiny)
 
     def batch(self, step: int) -> PairBatch:
         """The batch of step 0, 1, ..."""
@@ -142,8 +147,8 @@ class PairStream:
             text_queries=queries_Q[is_text_Q],
             picture_queries=queries_Q[~is_text_Q],
             query_B=position_Q[query_of_pair_B],
+            is_known_QU=self._known.among(queries_Q[text_first_Q], items_U),
             task_B=np.asarray(self.pairs.task_P[rows_B], np.int64),
-            query_id_B=np.asarray(self.pairs.query_id_Q[queries_B]),
             query_item_count_B=np.asarray(self.pairs.query_item_count_P[rows_B]),
             query_count_B=np.asarray(self.pairs.query_count_P[rows_B]),
         )
@@ -164,10 +169,29 @@ class PairStream:
         return self._shuffled[number, cycle]
 
     def _negatives(self, step: int) -> np.ndarray:
-        if self._uses_all:
-            return np.flatnonzero(self._negative_I)
+        """Sorted items (Poisson sampling: each is drawn or not by itself, so that its probability is exact)."""
         generator = np.random.default_rng(seed_of("negatives", self.seed, step))
-        return generator.choice(self.num_items, self._num_drawn, replace=False, p=self._negative_I, shuffle=False)
+        return np.flatnonzero(generator.random(self.num_items) < self._drawn_I)
+
+
+class KnownItems:
+    """The items that each query has in a table of pairs, in any task."""
+
+    def __init__(self, pairs: PairTable):
+        query_P, item_P = np.asarray(pairs.query_P), np.asarray(pairs.item_P)
+        order_P = np.argsort(query_P, kind="stable")
+        self._items_P = item_P[order_P]
+        self._offsets = offsets_of(np.bincount(query_P, minlength=len(pairs.query_id_Q)))
+
+    def among(self, queries_Q: np.ndarray, items_U: np.ndarray) -> np.ndarray:
+        """bool [Q, U]: which of these items, distinct and sorted, each of these queries has."""
+        items_X, offsets = gather_ragged(self._items_P, self._offsets, queries_Q)
+        query_X = np.repeat(np.arange(len(queries_Q)), np.diff(offsets))
+        place_X = np.minimum(np.searchsorted(items_U, items_X), len(items_U) - 1)
+        is_there_X = items_U[place_X] == items_X
+        is_known_QU = np.zeros((len(queries_Q), len(items_U)), bool)
+        is_known_QU[query_X[is_there_X], place_X[is_there_X]] = True
+        return is_known_QU
 
 
 def task_shares(tasks: Sequence[str], batch_size: int, pseudo_share: float) -> list[int]:

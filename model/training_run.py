@@ -80,7 +80,7 @@ class TrainingRun:
             importance_learning_rate=config.importance_learning_rate,
             decay=config.weight_decay,
         )
-        self.loss = BatchLoss(self.stream, config.loss())
+        self.loss = BatchLoss(self.stream, config.loss(), config.mask_known)
         self.step, self.finished = 0, False
         self.validations: list[Validation] = []
         self.without: dict[str, Validation] = {}

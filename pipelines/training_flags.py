@@ -103,6 +103,10 @@ class TrainingFlags(Acceptance, LogThresholds):
         default=TrainingConfig.correction, choices=CORRECTIONS, help="how logits make up for how negatives are drawn"
     )
     joint: bool = flag(default=TrainingConfig.joint, help="one softmax over both kinds of negatives instead of two")
+    mask_known: bool = flag(
+        default=TrainingConfig.mask_known,
+        help="whether an item that the log has for a query is kept from being a negative of it",
+    )
     in_batch_negatives: bool = flag(
         default=TrainingConfig.in_batch_negatives, help="whether the batch's other items are negatives"
     )

@@ -92,10 +92,12 @@ def _modalities(facts: Facts) -> Table | tuple[str, str]:
 
 
 def _negatives(facts: Facts) -> Table:
-    def switches(in_batch: bool, random: bool, joint: bool = False) -> dict[str, bool]:
-        return {"in_batch_negatives": in_batch, "random_negatives": random, "joint": joint}
+    def switches(in_batch: bool, random: bool, joint: bool = False, mask_known: bool = True) -> dict[str, bool]:
+        kinds = {"in_batch_negatives": in_batch, "random_negatives": random}
+        return {**kinds, "joint": joint, "mask_known": mask_known}
 
     both, in_batch, random = "in-batch and random", "in-batch alone", "random alone"
+    unmasked = "both, known positives not masked"
     return Table(
         name="negatives",
         title="Negatives",
@@ -105,12 +107,15 @@ def _negatives(facts: Facts) -> Table:
             Row(name=in_batch, switches=switches(True, False)),
             Row(name=random, switches=switches(False, True)),
             Row(name="both under one denominator", switches=switches(True, True, joint=True)),
+            Row(name=unmasked, switches=switches(True, True, mask_known=False)),
         ],
         comparisons=[
             Comparison(first=both, expected="better", second=in_batch),
             Comparison(first=both, expected="better", second=random),
+            Comparison(first=both, expected="better", second=unmasked),
         ],
-        about="The first row sums two softmaxes (ItemSage); the last is one over both kinds (Mixed Negative Sampling).",
+        about="The first row sums two softmaxes (ItemSage); the fourth is one over both kinds (Mixed Negative "
+        "Sampling). In the last an item that the log has for a query may be a negative of it all the same.",
     )
 
 
@@ -119,19 +124,21 @@ def _logq(facts: Facts) -> Table:
         "none": "none",
         "yi2019": "Yi et al. 2019: - log P(p) on every column",
         "itemsage": "ItemSage: - log P(p given q) on the positive",
-        "negatives_only": "arXiv 2507.09331: - log P(n) on negatives alone",
+        "negatives_only": "- log P(n) on negatives alone",
+        "unbiased": "arXiv 2507.09331: negatives alone, rows weighed by the model's error",
     }
     return Table(
         name="logq",
         title="Correction of the logits for how negatives are drawn (logQ)",
         finding="Yi et al. 2019: a corrected softmax is above a plain one; arXiv 2507.09331: the positive must not be "
-        "corrected.",
+        "corrected, and rows are weighed by the model's error.",
         rows=[Row(name=name, switches={"correction": correction}) for correction, name in names.items()],
         comparisons=[
             Comparison(first=names["yi2019"], expected="better", second=names["none"]),
             Comparison(first=names["negatives_only"], expected="better", second=names["itemsage"]),
+            Comparison(first=names["unbiased"], expected="better", second=names["yi2019"]),
         ],
-        about="Of arXiv 2507.09331 the last row has the corrections, not the weights of the rows.",
+        about="The fourth row has the corrections of arXiv 2507.09331 without its weights, the last both.",
     )
 
 

@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 from model.held_out import UNKNOWN, item_codes, pair_codes, query_codes
 from model.item_cutoffs import fit_item_cutoffs
 from model.pseudo_queries import pseudo_queries
+from model.query_table import same_query
 from model.split import PARTS, Split, assign
 from model.typos import maybe_misspelt
 from pipelines.equal_rows import ROWS_EQUAL, without_equal
@@ -40,7 +41,8 @@ from schemas.tables import PSEUDO_TASK, TEXT_FIELDS
 #: queries that a query_item split holds out: an item that is to be new has no pair of any kind that trains.
 PSEUDO_VALIDATION_SHARE = 0.05
 
-#: Distinct pairs of a bucket, sorted by (part, task, query_id, item_id). count: engagement rows, 1 for a pseudo-query.
+#: Distinct pairs of a bucket, sorted by (part, task, query_id, item_id). count: engagement rows; of a
+#: pseudo-query its spellings.
 PAIRS = pa.schema(
     [
         pa.field("task", pa.string(), nullable=False),
@@ -81,8 +83,9 @@ class BucketPairs:
 
 
 def query_id(surface: str, query: str) -> int:
-    """Signed 64-bit stable hash of surface and query: equal for equal queries of any item, action, part and run."""
-    unsigned = stable_hash(f"{surface}\n{query}")
+    """Signed 64-bit stable hash of surface and query: equal for equal queries of any item, action, part and run. Text
+    queries that differ by case, blanks or Unicode form alone are equal."""
+    unsigned = stable_hash(f"{surface}\n{same_query(query) if surface == 'search' else query}")
     return unsigned - (1 << 64) if unsigned >= 1 << 63 else unsigned
 
 
@@ -131,7 +134,7 @@ def without_told(parts: pa.Array, rows: pa.Table) -> pa.Array:
 
 
 def with_query_ids(pairs: pa.Table) -> pa.Table:
-    """PAIRS from the same columns without query_id, sorted."""
+    """PAIRS from the same columns without query_id, sorted; of the spellings of a query the first by code point."""
     keys = pairs.select(["task", "query"]).group_by(["task", "query"]).aggregate([])
     ids = [
         query_id(surface_of(task), query)
@@ -139,7 +142,11 @@ def with_query_ids(pairs: pa.Table) -> pa.Table:
     ]
     keys = keys.append_column("query_id", pa.array(ids, pa.int64()))
     joined = pairs.join(keys, ["task", "query"], join_type="inner")
-    return joined.select(PAIRS.names).cast(PAIRS).sort_by(_SORTED)
+    merged = joined.group_by([name for name in PAIRS.names if name not in ("query", "count")]).aggregate(
+        [("query", "min"), ("count", "sum")]
+    )
+    merged = merged.rename_columns({"query_min": "query", "count_sum": "count"})
+    return merged.select(PAIRS.names).cast(PAIRS).sort_by(_SORTED)
 
 
 def pseudo_pairs(items: pa.Table, known_items: pa.Array, rules: PairRules, split: Split) -> pa.Table:

@@ -54,8 +54,10 @@ def test_it_takes_as_many_passes_over_all_pairs_at_the_same_rates(
 
     def note(run: TrainingRun, step: int) -> Any:
         batch, inputs = read(run, step)
-        tasks = np.asarray(run.data.train.tasks)[batch.task_B]
-        drawn.update(zip(tasks, batch.query_id_B.tolist(), batch.items_U[batch.positive_B].tolist(), strict=True))
+        train = run.data.train
+        tasks = np.asarray(train.tasks)[batch.task_B]
+        query_ids = train.query_id_Q[np.concatenate([batch.text_queries, batch.picture_queries])[batch.query_B]]
+        drawn.update(zip(tasks, query_ids.tolist(), batch.items_U[batch.positive_B].tolist(), strict=True))
         return batch, inputs
 
     monkeypatch.setattr(TrainingRun, "_read", note)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from model import training_data
 from model.columns import ColumnWriter, gather_ragged, offsets_of, read_column
 from model.item_batch import collate_items
-from model.training_data import PairStream, TrainingData, sample_pairs, task_shares
+from model.training_data import KnownItems, PairStream, TrainingData, sample_pairs, task_shares
 from model.training_tables import ItemTable, PairTable
 from schemas.errors import CorruptFileError, ThresholdError, UsageError
 from schemas.records import decode_features, decode_pair, encode_features, encode_pair, read_records, write_records
@@ -128,7 +128,7 @@ def _stream(data: TrainingData, **changes: Any) -> PairStream:
 def test_a_batch_mixes_tasks_equally_and_the_first_hold_the_remainder(data: TrainingData) -> None:
     batch = _stream(data).batch(7)
     assert np.bincount(batch.task_B).tolist() == [17, 17, 16]
-    assert 30 < len(batch.negative_M) <= 40
+    assert 25 < len(batch.negative_M) < 55
     assert len(set(batch.negative_M.tolist())) == len(batch.negative_M)
     assert batch.items_U.tolist() == sorted(set(batch.items_U.tolist()))
 
@@ -188,26 +188,45 @@ def _skewed(num_pairs: int, num_items: int, cold: int) -> _Pairs:
     return _Pairs(tasks=["search/click"], is_text=lambda rows: np.ones(len(rows), bool), **facts)
 
 
-@pytest.mark.parametrize("cold", [0, 300])
-def test_no_item_is_a_negative_more_often_than_a_positive(cold: int) -> None:
-    pairs = _skewed(4000, 1000, cold)
-    stream = PairStream(pairs=pairs, num_items=1000, batch_size=200, num_negatives=200, seed=3)  # type: ignore[arg-type]
+@pytest.mark.parametrize(("num_items", "cold"), [(1000, 0), (1000, 300), (230, 0), (90, 20)])
+def test_no_item_is_a_negative_more_often_than_a_positive(num_items: int, cold: int) -> None:
+    pairs = _skewed(4 * num_items, num_items, cold)
+    stream = PairStream(pairs=pairs, num_items=num_items, batch_size=200, num_negatives=200, seed=3)  # type: ignore[arg-type]
     batches = [stream.batch(step) for step in range(400)]
-    positives_I = np.bincount(np.concatenate([b.items_U[b.positive_B] for b in batches]), minlength=1000)
-    negatives_I = np.bincount(np.concatenate([b.items_U[b.negative_M] for b in batches]), minlength=1000)
-    assert not negatives_I[1000 - cold :].any()
-    rare, common = np.argsort(positives_I)[cold : cold + 300], np.argsort(positives_I)[-100:]
-    assert 0.9 < negatives_I[rare].sum() / positives_I[rare].sum() < 1.1
-    assert negatives_I[common].sum() < 0.5 * positives_I[common].sum()
-    expected_I = stream.negative_probabilities() * negatives_I.sum()
+
+    def times_met(name: str) -> np.ndarray:
+        return np.bincount(np.concatenate([b.items_U[getattr(b, name)] for b in batches]), minlength=num_items)
+
+    positives_I, negatives_I = times_met("positive_B"), times_met("negative_M")
+    assert not negatives_I[num_items - cold :].any()
+    by_share = np.argsort(positives_I, kind="stable")[cold:]
+    rare, common = by_share[: num_items // 3], by_share[-num_items // 10 :]
+    expected_I = 400 * np.minimum(200 * np.minimum(stream.item_probabilities(), 1 / num_items), 1)
     np.testing.assert_allclose(negatives_I, expected_I, atol=6 * np.sqrt(expected_I.max()))
+    if num_items > 200:  # else a step holds an item as a positive several times, as a negative once
+        assert 0.9 < negatives_I[rare].sum() / positives_I[rare].sum() < 1.1
+    assert negatives_I[rare].sum() < 1.1 * positives_I[rare].sum()
+    assert negatives_I[common].sum() < 0.5 * positives_I[common].sum()
+    np.testing.assert_allclose(stream.negative_probabilities(), expected_I / expected_I.sum())
+    assert stream.mean_num_negatives == pytest.approx(expected_I.sum() / 400)
 
 
-def test_few_items_with_pairs_are_all_negatives_once() -> None:
-    pairs = _skewed(400, 100, 40)
-    stream = PairStream(pairs=pairs, num_items=100, batch_size=50, num_negatives=60, seed=3)  # type: ignore[arg-type]
-    assert stream.batch(0).items_U[stream.batch(0).negative_M].tolist() == list(range(60))
-    np.testing.assert_allclose(stream.negative_probabilities(), (np.arange(100) < 60) / 60)
+def test_fewer_negatives_are_drawn_where_fewer_are_wanted() -> None:
+    pairs = _skewed(4000, 1000, 0)
+    stream = PairStream(pairs=pairs, num_items=1000, batch_size=200, num_negatives=30, seed=3)  # type: ignore[arg-type]
+    assert stream.mean_num_negatives == pytest.approx(30)
+    counts = [len(stream.batch(step).negative_M) for step in range(100)]
+    assert 28 < np.mean(counts) < 32
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 7)), min_size=1, max_size=30), st.data())
+def test_known_items_equal_a_search_through_the_pairs(rows: list[tuple[int, int]], draw: st.DataObject) -> None:
+    pairs = _Pairs(query_P=np.array([q for q, _ in rows]), item_P=np.array([i for _, i in rows]), query_id_Q=range(6))
+    queries = draw.draw(st.lists(st.integers(0, 5), max_size=6))
+    items = sorted(draw.draw(st.sets(st.integers(0, 9), min_size=1)))
+    known = KnownItems(pairs).among(np.array(queries, np.int64), np.array(items))  # type: ignore[arg-type]
+    assert known.tolist() == [[(query, item) in rows for item in items] for query in queries]
 
 
 def test_a_batch_refers_to_the_pairs_of_the_table(data: TrainingData) -> None:
@@ -216,7 +235,10 @@ def test_a_batch_refers_to_the_pairs_of_the_table(data: TrainingData) -> None:
     queries = np.concatenate([batch.text_queries, batch.picture_queries])[batch.query_B]
     items = batch.items_U[batch.positive_B]
     assert set(zip(batch.task_B.tolist(), queries.tolist(), items.tolist(), strict=True)) <= known
-    assert batch.query_id_B.tolist() == table.query_id_Q[queries].tolist()
+    of_any_task = {(query, item) for _, query, item in known}
+    distinct = np.concatenate([batch.text_queries, batch.picture_queries])
+    expected = [[(query, item) in of_any_task for item in batch.items_U.tolist()] for query in distinct.tolist()]
+    assert batch.is_known_QU.tolist() == expected
     assert table.is_text(batch.text_queries).all()
     assert not table.is_text(batch.picture_queries).any()
 
@@ -275,11 +297,6 @@ def test_a_batch_is_a_function_of_seed_and_step(data: TrainingData) -> None:
     for field in dataclasses.fields(direct.batch(9)):
         assert getattr(ahead.batch(9), field.name).tolist() == getattr(direct.batch(9), field.name).tolist()
     assert direct.batch(9).query_B.tolist() != other.batch(9).query_B.tolist()
-
-
-def test_a_small_catalogue_is_its_own_set_of_negatives(data: TrainingData) -> None:
-    batch = _stream(data, num_negatives=96).batch(0)
-    assert batch.items_U[batch.negative_M].tolist() == list(range(96))
 
 
 def test_an_epoch_holds_as_many_pairs_as_the_log(data: TrainingData) -> None:

@@ -12,7 +12,7 @@ from model.pseudo_queries import pseudo_queries
 from model.split import Split
 from model.typos import maybe_misspelt
 from pipelines.transforms.cap_pairs import cap_pairs
-from pipelines.transforms.count_pairs import PAIRS, query_id
+from pipelines.transforms.count_pairs import PAIRS, query_id, with_query_ids
 from schemas.tables import PSEUDO_TASK, TEXT_FIELDS
 
 
@@ -70,6 +70,31 @@ def test_a_share_of_the_pseudo_queries_is_misspelt_and_stays_where_what_was_mean
     assert held_out
     for item, query in pairs_of[1.0]["train"]:
         assert meant_of.get((item, query), query) not in held_out
+
+
+def test_spellings_that_differ_by_case_blanks_or_unicode_form_are_one_query():
+    rows = [
+        ("search/click", "Caf\u00e9  Table", "a", "train", 2),
+        ("search/click", "cafe\u0301 table", "a", "train", 3),
+        ("search/click", "caf\u00e9 table", "a", "test", 1),
+        ("search/save", "CAF\u00c9 TABLE", "b", "train", 1),
+        ("search/click", "caf\u00e9 tables", "a", "train", 7),
+        ("closeup/click", "A.jpg", "a", "train", 1),
+        ("closeup/click", "a.jpg", "a", "train", 1),
+    ]
+    names = ["task", "query", "item_id", "part", "count"]
+    pairs = with_query_ids(pa.table(dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))))
+    assert pairs.schema.equals(PAIRS)
+    got = {(row["task"], row["query"], row["item_id"], row["part"]): row["count"] for row in pairs.to_pylist()}
+    assert got == {
+        ("search/click", "Caf\u00e9  Table", "a", "train"): 5,
+        ("search/click", "caf\u00e9 table", "a", "test"): 1,
+        ("search/save", "CAF\u00c9 TABLE", "b", "train"): 1,
+        ("search/click", "caf\u00e9 tables", "a", "train"): 7,
+        ("closeup/click", "A.jpg", "a", "train"): 1,
+        ("closeup/click", "a.jpg", "a", "train"): 1,
+    }
+    assert len({row["query_id"] for row in pairs.to_pylist()}) == 4
 
 
 def test_sketched_frequencies_are_near_the_exact_ones(tmp_path):
