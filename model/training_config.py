@@ -12,6 +12,8 @@ from schemas.errors import UsageError
 
 TaskMix = Literal["equal", "natural"]
 TASK_MIXES: tuple[TaskMix, ...] = ("equal", "natural")
+Precision = Literal["auto", "fp32", "bf16"]
+PRECISIONS: tuple[Precision, ...] = ("auto", "fp32", "bf16")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +64,7 @@ class TrainingConfig:
     drop_pictures: float = 0.1
     drop_modalities: float = 0.1
     max_field_tokens: int = 128
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    precision: Precision = "auto"
     device: str = "auto"
     seed: int = 0
 
