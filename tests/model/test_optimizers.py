@@ -43,6 +43,7 @@ def test_tables_get_sparse_optimizers_with_rates_of_their_own() -> None:
     assert sum(sizes) == sum(p.numel() for p in model.parameters())
     assert [o.param_groups[0]["base_lr"] for o in optimizers] == [1e-3, 2e-3, 1e-2]
     assert [type(o) for o in optimizers] == [AdamTowardsStart, RowAdam, RowAdam]
+    assert [o.decay for o in optimizers] == [0.1, 0.1, 0.1]
 
 
 def test_row_adam_equals_its_exact_twin() -> None:
@@ -58,6 +59,26 @@ def test_row_adam_equals_its_exact_twin() -> None:
             parameter.grad = torch.sparse_coo_tensor(rows, values, (50, 4))
             optimizer.step()
     torch.testing.assert_close(twins[0], twins[1], rtol=1e-5, atol=1e-6)
+
+
+def test_row_adam_decays_touched_rows_towards_their_start() -> None:
+    start = torch.arange(12.0).view(6, 2)
+    decayed, plain = (torch.nn.Parameter(start.clone()) for _ in range(2))
+    optimizers = [RowAdam([decayed], 0.1, betas=(0.9, 0.98), decay=0.5), RowAdam([plain], 0.1, betas=(0.9, 0.98))]
+    for rows in ([1, 4, 4], [4, 0, 1]):
+        before = decayed.detach().clone()
+        for parameter, optimizer in zip((decayed, plain), optimizers, strict=True):
+            with torch.no_grad():
+                parameter.copy_(before)
+            parameter.grad = torch.sparse_coo_tensor(torch.tensor([rows]), torch.ones(3, 2), (6, 2))
+            optimizer.step()
+        by_hand = plain.detach().clone()
+        by_hand[rows] -= 0.1 * 0.5 * (by_hand[rows] - start[rows])
+        torch.testing.assert_close(decayed.detach(), by_hand)
+    assert (decayed[[2, 3, 5]] == start[[2, 3, 5]]).all()
+
+
+def test_row_adam_leaves_other_rows_alone() -> None:
     untouched = torch.nn.Parameter(torch.ones(3, 2))
     untouched.grad = torch.sparse_coo_tensor(torch.tensor([[1]]), torch.ones(1, 2), (3, 2))
     RowAdam([untouched], 1e-2, betas=(0.9, 0.98)).step()
