@@ -10,10 +10,13 @@ from pathlib import Path
 import pytest
 from command_configs import MODULES, configs
 
+from model.itemsage_config import ItemSageConfig
+from model.training_config import TrainingConfig
 from pipelines.cli import main, usage
 from pipelines.console.commands import COMMANDS
 from pipelines.console.config_file import SHARED_KEYS
 from pipelines.console.jobs import flag_name
+from pipelines.learning_flags import LearningFlags, ModelFlags
 
 GOLDEN = Path(__file__).parent / "golden" / "flags" / "v1" / "flags.json"
 
@@ -43,6 +46,13 @@ def test_a_shared_config_file_may_hold_the_flags_of_every_command():
 
 def test_every_stage_has_flags():
     assert set(MODULES) - set(flags()) <= {"demo"}
+
+
+@pytest.mark.parametrize(("switches", "reached_by"), [(ItemSageConfig, ModelFlags), (TrainingConfig, LearningFlags)])
+def test_every_switch_of_model_and_training_is_a_flag(switches, reached_by):
+    of_data = {"vocabulary_size", "picture_dim", "text_dim", "query_table_dim"}
+    reached = {field.name for field in dataclasses.fields(reached_by)} | {"seed"}
+    assert {field.name for field in dataclasses.fields(switches)} - of_data == reached - of_data
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -66,6 +66,13 @@ def test_every_switch_of_the_loss_and_the_tasks_is_a_flag():
     assert training.loss() == LossConfig(correction="yi2019", joint=True, in_batch=True, random=False)
     model = narrow(ItemSageConfig, config, vocabulary_size=9, picture_dim=3)
     assert (model.use_text, model.use_pictures, model.num_layers, model.start) == (True, False, 2, "random")
+    assert (training.num_negatives, training.frozen, training.mask_known) == (None, (), True)
+    argv += " --num-negatives=64 --frozen=text_tower,item_encoder.cls --no-mask-known --width=64 --no-field-layer-norm"
+    config, _ = parse(train.TrainConfig, argv.split(), "itemsage train", "")
+    training, model = config.training_config(), narrow(ItemSageConfig, config, vocabulary_size=9, picture_dim=3)
+    assert (training.num_negatives, training.mask_known) == (64, False)
+    assert training.frozen == ("text_tower", "item_encoder.cls")
+    assert (model.width, model.field_layer_norm) == (64, False)
 
 
 @pytest.mark.parametrize(
