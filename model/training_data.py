@@ -175,12 +175,11 @@ class PairStream:
 
 
 class KnownItems:
-    """The items that each query has in a table of pairs, in any task."""
+    """The items that each query has in a table of pairs, in any task. Memory: 4 bytes a pair and 8 a query."""
 
     def __init__(self, pairs: PairTable):
-        query_P, item_P = np.asarray(pairs.query_P), np.asarray(pairs.item_P)
-        order_P = np.argsort(query_P, kind="stable")
-        self._items_P = item_P[order_P]
+        query_P, item_P = np.asarray(pairs.query_P), np.asarray(pairs.item_P).astype(np.int32)
+        self._items_P = item_P[np.argsort(query_P, kind="stable")]
         self._offsets = offsets_of(np.bincount(query_P, minlength=len(pairs.query_id_Q)))
 
     def among(self, queries_Q: np.ndarray, items_U: np.ndarray) -> np.ndarray:
