@@ -1,12 +1,14 @@
 """Ranking held-out pairs, and the report: the model beside its baselines, task by task.
 
 A method scores a block of queries against all N items. The rank of a pair (query, item) is 1 + the number of
-distractors that score at least as high (ties, within TIE_TOLERANCE, count against the method); distractors are all
-items of the catalogue but those that the query engaged in the same task.
+distractors that score at least as high (ties, within TIE_TOLERANCE, count against the method). Ranks are filtered
+(Bordes et al. 2013): distractors are all items of the catalogue but those that the query is known to have engaged, in
+the same task, in another one or in training, so that a method is not punished for ranking what it knows to be right.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -19,37 +21,51 @@ BLOCK_QUERIES = 64
 
 @dataclass(frozen=True, eq=False)
 class HeldOutTask:
-    """Distinct (query, item) pairs of one task: rows of its queries and of the catalogue's items, int64 [P]."""
+    """Distinct (query, item) pairs of one task: rows of its queries and of the catalogue's items, int64 [P].
+
+    known_K2: int64 [K, 2], (query, item) of what the queries are known to have engaged, whether it is one of these
+    pairs or not; empty if nothing else is known.
+    """
 
     name: str
     queries: tuple[str, ...]
     query_rows_P: np.ndarray
     item_rows_P: np.ndarray
+    known_K2: np.ndarray = field(default_factory=lambda: np.zeros((0, 2), np.int64))
+
+    @cached_property
+    def not_distractors_L2(self) -> np.ndarray:
+        """int64 [L, 2], sorted and distinct: (query, item) of the pairs and of what is known."""
+        pairs_P2 = np.stack([self.query_rows_P, self.item_rows_P], axis=1)
+        return np.unique(np.concatenate([pairs_P2, self.known_K2]), axis=0)
 
 
 def rank_pairs(task: HeldOutTask, score_block: ScoreBlock) -> np.ndarray:
     """int64 [P]: the rank of every pair of the task, 1 is best."""
     ranks_P = np.zeros(len(task.query_rows_P), np.int64)
     order_P = np.argsort(task.query_rows_P, kind="stable")
-    starts_Q = np.searchsorted(task.query_rows_P[order_P], np.arange(len(task.queries) + 1))
+    query_L, item_L = task.not_distractors_L2.T
+    starts_Q, known_Q = (
+        np.searchsorted(sorted_rows, np.arange(len(task.queries) + 1))
+        for sorted_rows in (task.query_rows_P[order_P], query_L)
+    )
     for start in range(0, len(task.queries), BLOCK_QUERIES):
         rows = np.arange(start, min(start + BLOCK_QUERIES, len(task.queries)))
         scores_QN = score_block(rows)
         for query, scores_N in zip(rows, scores_QN, strict=True):
             pairs = order_P[starts_Q[query] : starts_Q[query + 1]]
-            positives = np.sort(scores_N[task.item_rows_P[pairs]])
+            known = np.sort(scores_N[item_L[known_Q[query] : known_Q[query + 1]]])
             for pair in pairs:
                 score = scores_N[task.item_rows_P[pair]]
                 score -= TIE_TOLERANCE * max(1.0, abs(score))
-                not_distractors = len(positives) - int(np.searchsorted(positives, score, side="left"))
+                not_distractors = len(known) - int(np.searchsorted(known, score, side="left"))
                 ranks_P[pair] = 1 + int(np.count_nonzero(scores_N >= score)) - not_distractors
     return ranks_P
 
 
 def by_query(task: HeldOutTask, ranks_P: np.ndarray) -> dict[str, np.ndarray]:
     """By name, float64 [Q] of a task whose queries all have a pair. hit@10: 1.0 for a query with any of its items among
-    the first ten, else 0.0; mrr: 1 / rank of the first of them. Of a query's items none is before the first: the rank
-    that leaves the others out is its rank among all items."""
+    the first ten, else 0.0; mrr: 1 / rank of the first of them, both without what else is known of the query."""
     first_Q = np.full(len(task.queries), np.iinfo(np.int64).max)
     np.minimum.at(first_Q, task.query_rows_P, ranks_P)
     return {"hit@10": hits_at_k(first_Q, 10), "mrr": reciprocal_ranks(first_Q)}

@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from model.near_groups import near_groups
-from model.tokenizer import normalize, words
+from model.tokenizer import only_words
 from schemas.errors import CorruptFileError
 from schemas.hashing import stable_hash
 from schemas.tables import TEXT_FIELDS
@@ -57,12 +57,12 @@ def query_node(surface: str, query: str) -> int:
     >>> query_node("search", "Red  Shoe!") == query_node("search", "red shoe")
     True
     """
-    return stable_hash(f"query\n{surface}\n{_only_words(query) if surface == 'search' else query}")
+    return stable_hash(f"query\n{surface}\n{only_words(query) if surface == 'search' else query}")
 
 
 def text_mark(item: Mapping[str, Any]) -> int | None:
     """Equal for items whose text fields all hold the same words; None for an item without text."""
-    fields = [_only_words(item[name] or "") for name in TEXT_FIELDS]
+    fields = [only_words(item[name] or "") for name in TEXT_FIELDS]
     return stable_hash("text\n" + "\n".join(fields)) if any(fields) else None
 
 
@@ -155,9 +155,3 @@ def _held_out(groups: np.ndarray, size_G: np.ndarray, share: float) -> np.ndarra
     most = max(1, round(share * int(size_G.sum())))
     fitting = groups[size_G[groups] <= most]
     return fitting[np.cumsum(size_G[fitting]) <= most]
-
-
-def _only_words(text: str) -> str:
-    """The words of a text with one space between; of a text without words, what is left of it."""
-    normalized = normalize(text)
-    return " ".join(words(normalized)) or normalized.strip()

@@ -92,11 +92,12 @@ def _ask(planned: Evaluation, task: HeldOutTask, counts: Counter[str]) -> _Asked
         queries_QE, unknown_Q = evaluated.text_queries(task.queries)
         counts["queries_without_known_token"] += int(unknown_Q.sum())
         seen_Q = training.seen_texts(task.queries)
+        task = planned.with_known_items(task)
         return _Asked(task, queries_QE, ~unknown_Q, seen_Q, text_baselines(planned, task))
     assert planned.pictures is not None
     vectors_QD, good_Q = planned.pictures.vectors(task.queries)
     counts["query_pictures_broken"] += int((~good_Q).sum())
-    task = _only(task, good_Q)
+    task = planned.with_known_items(_only(task, good_Q))
     if not len(task.item_rows_P):
         return None
     return _Asked(

@@ -1,7 +1,7 @@
 """Planning an evaluation: everything that a report depends on is settled, what only computing it needs waits."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,8 +15,9 @@ from model.baselines import BM25, RememberedLog, expanded_texts
 from model.evaluation import HeldOutTask
 from model.picture_baselines import LogisticProbe, NearestPhoto, unit, why_no_probe
 from model.split import Split, assign
+from model.tokenizer import only_words
 from pipelines.evaluation.evaluated_run import EvaluatedRun
-from pipelines.evaluation.inputs import held_out_tasks, read_query_rows
+from pipelines.evaluation.inputs import engaged_items, held_out_tasks, read_query_rows, with_known_items
 from pipelines.evaluation.query_pictures import QueryPictures
 from pipelines.evaluation.training_log import TrainingLog
 from pipelines.gating.log import require_sound_log
@@ -83,6 +84,22 @@ class Evaluation:
     def tasks(self) -> tuple[HeldOutTask, ...]:
         """Held-out pairs of each surface and action, by name."""
         return tuple(sorted(self._of_pictures[0] + self._of_texts[0], key=lambda task: task.name))
+
+    def with_known_items(self, task: HeldOutTask) -> HeldOutTask:
+        """The task with what its queries are known to have engaged: by any action and in any part of the log. Queries
+        are one that are one to the split and to what calls them seen: text of the same words, pictures of equal
+        content where they have been read, else of the same path."""
+        return with_known_items(task, *self._engaged[tower_of(task.name)])
+
+    @cached_property
+    def _engaged(self) -> dict[str, tuple[dict[str, set[int]], Callable[[str], str]]]:
+        """tower -> (items by the key of their query, the key)."""
+        is_text = pc.equal(self._rows["surface"], "search")
+        content = str if self.pictures is None else self.pictures.content
+        return {
+            tower: (engaged_items(self._rows.filter(rows), self.evaluated.row_of, key), key)
+            for tower, rows, key in (("text", is_text, only_words), ("picture", pc.invert(is_text), content))
+        }
 
     @cached_property
     def training(self) -> TrainingLog:

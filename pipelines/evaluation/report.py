@@ -69,19 +69,20 @@ def _methods(
 def _by_query_lines(report: Mapping[str, Any]) -> list[str]:
     """hit@10 and MRR of each task, and what they are of."""
     rows = [("task", "queries", "method", *(cell for name in _BY_QUERY for cell in (name, f"{MODEL} - it")))]
-    of = "any of its items"
+    of, others = "any of its items", " but the others that the query is known to have engaged"
     for task in report["tasks"]:
         number = task["queries"]
         if "exact" in task:
             number, of = task["exact"]["queries"], f"any item of grade {task['exact']['grade']:g}"
+            others = ""
         rows += _rows_by_query(task["task"], number, task)
         if new := task["new_queries"]:
             rows += _rows_by_query(f"{task['task']}, new queries", new["queries"], new)
     return [
         "",
         *aligned(rows, to_the_right={1, 3, 5}),
-        f"hit@10: queries with {of} among the first ten; mrr: 1 / rank of the first of them; both among all items; "
-        "**bold**: the interval leaves 0 out",
+        f"hit@10: queries with {of} among the first ten; mrr: 1 / rank of the first of them; both among all items"
+        f"{others}; **bold**: the interval leaves 0 out",
     ]
 
 

@@ -68,9 +68,9 @@ class RunIndex:
 
     def scores(self, task: HeldOutTask, vectors_QE: np.ndarray, answered_Q: np.ndarray, kind: QueryKind) -> ScoreBlock:
         """Cosines of what the index returns, and of what is equal to it, which it could have returned as well; all else
-        is below them. Ranks leave a query's other items out, so a query is asked for K results beside these. Queries
-        that have no answer are not asked."""
-        tops_Q = K - 1 + np.bincount(task.query_rows_P, minlength=len(task.queries))
+        is below them. Ranks leave out what a query is known to have engaged, so it is asked for K results beside that.
+        Queries that have no answer are not asked."""
+        tops_Q = K - 1 + np.bincount(task.not_distractors_L2[:, 0], minlength=len(task.queries))
         returned: dict[int, np.ndarray] = {}
         for top in np.unique(tops_Q[answered_Q]):
             asked = np.flatnonzero(answered_Q & (tops_Q == top))

@@ -16,7 +16,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from model.baselines import popularity_scores, query_key
+from model.baselines import popularity_scores
+from model.tokenizer import only_words
 from schemas.hashing import stable_hash
 from schemas.tables import POSITIVE_ACTIONS, QUERY_SURFACES
 
@@ -58,7 +59,7 @@ class TrainingLog:
 
     def seen_texts(self, queries: Sequence[str]) -> np.ndarray:
         """bool [Q]"""
-        return _among(queries, self._queries(pc.equal(self._rows["surface"], "search")), query_key)
+        return _among(queries, self._queries(pc.equal(self._rows["surface"], "search")), only_words)
 
     def seen_pictures(self, uris: Sequence[str], content_of: Callable[[str], str]) -> np.ndarray:
         """bool [Q]. content_of: equal for equal pictures."""

@@ -1,5 +1,10 @@
+import dataclasses
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 
 from model.evaluation import HeldOutTask, bootstrap_ratio, by_query, rank_pairs, summarize_ranks
 
@@ -58,3 +63,26 @@ def test_summary_by_hand_and_interval_holds_the_mean():
 
 def test_bootstrap_of_a_constant_is_the_constant():
     assert bootstrap_ratio(np.full(9, 3.0), np.full(9, 4.0), seed=1) == (0.75, 0.75)
+
+
+@st.composite
+def ranked_tasks(draw):
+    """(scores with many ties, the pairs of a task, what its queries are known to have engaged beside)."""
+    num_queries, num_items = draw(st.integers(1, 70)), draw(st.integers(1, 12))
+    rows = st.tuples(st.integers(0, num_queries - 1), st.integers(0, num_items - 1))
+    pairs, known = sorted(draw(st.sets(rows, min_size=1, max_size=60))), sorted(draw(st.sets(rows, max_size=60)))
+    scores = draw(hnp.arrays(np.float32, (num_queries, num_items), elements=st.integers(-3, 3).map(float)))
+    return scores, pairs, known
+
+
+@given(ranked_tasks())
+def test_known_items_are_never_among_the_distractors(made):
+    """The exact slow twin: each pair is ranked among the items that its query is not known to have engaged."""
+    scores, pairs, known = made
+    task = dataclasses.replace(task_of(pairs, len(scores)), known_K2=np.array(known, np.int64).reshape(-1, 2))
+    engaged = {*pairs, *known}
+    expected = [
+        1 + sum(scores[q, other] >= scores[q, item] for other in range(scores.shape[1]) if (q, other) not in engaged)
+        for q, item in pairs
+    ]
+    assert rank_pairs(task, lambda rows: scores[rows]).tolist() == expected

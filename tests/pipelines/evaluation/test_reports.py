@@ -19,6 +19,7 @@ from pipelines.evaluation.inputs import sample_queries
 from pipelines.evaluation.judgements import evaluate_judgements
 from pipelines.evaluation.query_pictures import PATH, QUERY_PICTURES
 from pipelines.gating.thresholds import LogThresholds
+from schemas.embeddings import read_embeddings
 from schemas.errors import ThresholdError
 from schemas.files import read_json, sha256_of_file, write_json, write_text
 from schemas.tables import JUDGEMENTS
@@ -153,6 +154,31 @@ def test_the_four_cells_of_a_log(shop):
     assert "search/click: the log has 3 of the 10 pairs that the model was trained on" in shown
     assert shown.count(" new item ") == 2
     assert "search/click, new queries        1  itemsage " in shown
+
+
+def test_what_a_query_has_engaged_in_training_is_no_distractor_of_its_test_pairs(shop):
+    """`blue` has engaged the items 0 to 2 in training: for no method they stand before its new items 9 and 12."""
+    rows = [*ROWS[-6:], row("search", "Blue!", 9), row("search", "blue", 12, "save")]
+    report, _ = shop.day(rows)
+    others = NUM_ITEMS - 5
+    for name in ("search/click", "search/save"):
+        methods = task(report, name)["methods"]
+        assert methods["popularity"]["mrr"] == 1 / (1 + others)  # none of them is popular: all tie
+        assert 0 < methods["remembered_else_bm25"]["mrr"] == methods["bm25"]["mrr"]
+    (query_E,), _ = EvaluatedRun(shop.run, shop.model).text_queries(("Blue!",))
+    scores_N = read_embeddings(shop.run / "embeddings")[1] @ query_E
+    rank = 1 + sum(scores_N[n] >= scores_N[9] for n in range(NUM_ITEMS) if n not in (0, 1, 2, 9, 12))
+    assert task(report, "search/click")["methods"]["itemsage"]["mrr"] == 1 / rank
+
+
+def test_a_training_photo_of_equal_content_tells_what_its_query_has_engaged(shop):
+    rows = [row("closeup", "old.png", 5, when=CUT - dt.timedelta(days=1)), row("closeup", PICTURES[0], 6)]
+    shutil.copy(shop.image_root / PICTURES[0], shop.image_root / "old.png")
+    report, _ = shop.day(rows, max_training_pictures=9)
+    methods = task(report, "closeup/click")["methods"]
+    assert methods["popularity"]["mrr"] == 1 / (NUM_ITEMS - 1)
+    unread, _ = shop.day(rows)
+    assert task(unread, "closeup/click")["methods"]["popularity"]["mrr"] == 1 / NUM_ITEMS
 
 
 def test_what_is_bold_is_better_than_the_best_of_the_others(shop):
