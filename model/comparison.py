@@ -1,7 +1,7 @@
 """The model beside its baselines: paired differences of Recall@10, hit@10 and MRR, the best baseline, the four cells.
 
-    pairs of a task     seen query   new query        seen: in the model's training part
-    seen item           a cell       a cell
+    pairs of a task     seen query   new query        seen: it or a near-duplicate is in the
+    seen item           a cell       a cell                 model's training part
     new item            a cell       a cell
 
 A difference is paired: the same queries are drawn for both. Its 95 % interval leaves 0 out where a difference is shown.

@@ -72,9 +72,14 @@ class Evaluation:
         self._request, self._rows = request, rows
 
     @cached_property
+    def _split(self) -> Split:
+        """The model's."""
+        return Split.load(self.evaluated.encoder.folder)
+
+    @cached_property
     def _held_out(self) -> pa.ChunkedArray:
         """bool [rows]"""
-        return pc.equal(assign(Split.load(self.evaluated.encoder.folder), self._rows), "test")
+        return pc.equal(assign(self._split, self._rows), "test")
 
     @property
     def picture_tasks(self) -> tuple[HeldOutTask, ...]:
@@ -104,7 +109,8 @@ class Evaluation:
     @cached_property
     def training(self) -> TrainingLog:
         """What the log tells of the model's training part."""
-        return TrainingLog(self._rows.filter(pc.invert(self._held_out)), self.evaluated.row_of)
+        of_training = self._rows.filter(pc.invert(self._held_out))
+        return TrainingLog(of_training, self.evaluated.row_of, self._split.held_out)
 
     @cached_property
     def expanded_bm25(self) -> BM25:

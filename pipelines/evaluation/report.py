@@ -139,7 +139,8 @@ def _cell_lines(report: Mapping[str, Any]) -> list[str]:
     return [
         "",
         *aligned(rows, to_the_right={2, 3, 4, 6}),
-        "seen: in the training part of the model, a query by its words or its picture, an item by any engagement",
+        "seen: it or a near-duplicate is in the training part of the model, a query by its words or its picture, an "
+        "item by any engagement",
         *_missing_lines(report),
     ]
 
