@@ -1,8 +1,7 @@
 """What an evaluation ranks: the engagements that count, and of those the held-out pairs, task by task."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -74,10 +73,10 @@ def engaged_items(rows: pa.Table, row_of: Mapping[str, int], key: Callable[[str]
     return engaged
 
 
-def with_known_items(task: HeldOutTask, engaged: Mapping[str, set[int]], key: Callable[[str], str]) -> HeldOutTask:
-    """The task with what its queries are known to have engaged; see engaged_items."""
-    known = [(row, item) for row, query in enumerate(task.queries) for item in sorted(engaged.get(key(query), ()))]
-    return replace(task, known_K2=np.array(known, np.int64).reshape(-1, 2))
+def known_pairs(queries: Sequence[str], engaged: Mapping[str, set[int]], key: Callable[[str], str]) -> np.ndarray:
+    """int64 [K, 2]: (row of the query, item) of what the queries are known to have engaged; see engaged_items."""
+    known = [(row, item) for row, query in enumerate(queries) for item in sorted(engaged.get(key(query), ()))]
+    return np.array(known, np.int64).reshape(-1, 2)
 
 
 def sample_queries(queries: set[str], max_queries: int) -> tuple[str, ...]:

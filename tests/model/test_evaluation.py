@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from model.evaluation import HeldOutTask, bootstrap_ratio, by_query, rank_pairs, summarize_ranks
+from model.evaluation import METRICS, HeldOutTask, by_query, difference, rank_pairs, summarize_ranks, with_interval
 
 
 def task_of(pairs, num_queries):
@@ -58,11 +58,52 @@ def test_summary_by_hand_and_interval_holds_the_mean():
     assert summary["recall@10"] == 0.75
     assert summary["mrr"] == pytest.approx((1 + 0.1 + 0.5) / 3)
     assert summary["hit@10"] == 1
-    assert summary["recall@10_low"] <= 0.75 <= summary["recall@10_high"]
+    assert all(summary[f"{name}_low"] <= summary[name] <= summary[f"{name}_high"] for name in METRICS)
 
 
-def test_bootstrap_of_a_constant_is_the_constant():
-    assert bootstrap_ratio(np.full(9, 3.0), np.full(9, 4.0), seed=1) == (0.75, 0.75)
+def test_an_interval_of_a_mean_is_fixed_and_has_the_normal_width():
+    hits = (np.random.default_rng(0).random(2000) < 0.3).astype(float)
+    alone = np.arange(len(hits))
+    found = with_interval("hit", hits, alone)
+    assert found == with_interval("hit", hits, alone)
+    assert found["hit_low"] < found["hit"] < found["hit_high"]
+    assert found["hit"] == pytest.approx(hits.mean())
+    width = 2 * 1.96 * hits.std() / np.sqrt(len(hits))
+    assert found["hit_high"] - found["hit_low"] == pytest.approx(width, rel=0.15)
+    assert set(with_interval("hit", np.full(9, 0.75), np.arange(9)).values()) == {0.75}
+
+
+@pytest.mark.parametrize("copies", [1, 2, 7])
+def test_copies_of_a_query_make_no_interval_narrower(copies):
+    """Each query as often, in one cluster: the clusters that are drawn, and so the bounds, are the same ones."""
+    generator = np.random.default_rng(3)
+    ours_Q, theirs_Q = generator.integers(1, 30, (2, 60))
+    queries = np.arange(60 * copies)
+    alone = HeldOutTask("search/click", tuple(f"q{n}" for n in range(60)), np.arange(60), np.arange(60))
+    copied = HeldOutTask("search/click", tuple(f"q{n}" for n in queries), queries, queries, cluster_of_Q=queries % 60)
+    ours, theirs = np.tile(ours_Q, copies), np.tile(theirs_Q, copies)
+    assert difference(copied, ours, theirs) == pytest.approx(difference(alone, ours_Q, theirs_Q))
+    assert summarize_ranks(copied, ours) == pytest.approx(summarize_ranks(alone, ours_Q))
+    if copies > 1:
+        apart = difference(dataclasses.replace(copied, cluster_of_Q=None), ours, theirs)
+        assert apart["mrr_high"] - apart["mrr_low"] < 0.9 * (
+            difference(copied, ours, theirs)["mrr_high"] - difference(copied, ours, theirs)["mrr_low"]
+        )
+
+
+def test_a_part_of_a_task_is_a_task_of_its_own():
+    task = dataclasses.replace(
+        task_of([(0, 5), (1, 6), (1, 7), (3, 8)], 4),
+        known_K2=np.array([[0, 1], [1, 2], [2, 3], [3, 4]]),
+        cluster_of_Q=np.array([9, 4, 4, 9]),
+    )
+    part = task.only(np.array([False, True, False, True]))
+    assert part.queries == ("q1", "q3")
+    assert (part.query_rows_P.tolist(), part.item_rows_P.tolist()) == ([0, 1], [6, 8])
+    assert part.known_K2.tolist() == [[0, 2], [1, 4]]
+    assert part.cluster_Q.tolist() == [0, 1]
+    assert task.cluster_Q.tolist() == [1, 0, 0, 1]
+    assert task.only(np.zeros(4, bool)).queries == ()
 
 
 @st.composite

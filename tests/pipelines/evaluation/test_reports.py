@@ -195,6 +195,23 @@ def test_what_is_bold_is_better_than_the_best_of_the_others(shop):
     assert f"**{best}**" not in format_report(few)
 
 
+def test_spellings_of_a_query_are_drawn_together(shop):
+    report, _ = shop.day([row("search", query, 3 + n) for n, query in enumerate(("red lamp", "Red  LAMP!", "silk"))])
+    (entry,) = report["tasks"]
+    assert (entry["queries"], entry["query_groups"]) == (3, 2)
+    assert "spellings of one, and near-duplicates as the model's split groups them, are drawn" in format_report(report)
+
+
+def test_the_first_place_is_compared_too(shop):
+    titles = [f"{WORDS[n % 10]} {WORDS[(n * 7 + n // 10) % 10]}" for n in range(NUM_ITEMS)]
+    report, _ = shop.day([row("search", titles[n], n) for n in range(NUM_ITEMS)])
+    (entry,) = report["tasks"]
+    ours, theirs = (entry["methods"][name]["recall@1"] for name in ("itemsage", "bm25"))
+    assert entry["differences"]["bm25"]["recall@1"] == pytest.approx(ours - theirs)
+    (shown,) = [line for line in format_report(report).splitlines() if " bm25 " in line or "**bm25**" in line][:1]
+    assert f"{theirs:.3f}  **-" in shown
+
+
 def test_queries_without_a_known_token_are_misses(shop):
     report, _ = shop.day([row("search", "xylophone", 2), row("search", "red", 3)])
     assert report["rows"]["queries_without_known_token"] == 1
