@@ -10,7 +10,7 @@ from typing import Protocol
 
 import numpy as np
 
-from model.tokenizer import normalize, words
+from model.tokenizer import normalize, only_words, words
 
 #: Of all items' text: a minute on one core, a GB.
 MAX_NGRAM_LETTERS = 20_000_000
@@ -100,15 +100,6 @@ class BM25:
         return (self._vectorizer.transform(queries) @ self._items_VN).toarray()
 
 
-def query_key(query: str) -> str:
-    """What two text queries share that are one to a log: their words, in order.
-
-    >>> query_key("Pro-Controller ") == query_key("pro controller")
-    True
-    """
-    return " ".join(_analyze(query))
-
-
 def expanded_texts(item_texts: Sequence[str], pairs: Iterable[tuple[str, int]]) -> list[str]:
     """Each item's text and, once each, the queries that it was engaged after. pairs: (query, row of the item).
 
@@ -129,7 +120,7 @@ class RememberedLog:
         self,
         counts: Mapping[tuple[str, int], int],
         otherwise: Callable[[Sequence[str]], np.ndarray],
-        key: Callable[[str], str] = query_key,
+        key: Callable[[str], str] = only_words,
     ):
         """counts: (query, row of the item) -> engagements."""
         self._otherwise, self._key = otherwise, key

@@ -22,13 +22,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from model.near_groups import near_groups
-from model.tokenizer import normalize, words
+from model.tokenizer import only_words
 from schemas.errors import CorruptFileError
 from schemas.hashing import stable_hash
 from schemas.tables import TEXT_FIELDS
 
-#: The part of every node, sorted by node: what a split keeps.
-HELD_OUT = pa.schema([pa.field("node", pa.uint64(), nullable=False), pa.field("part", pa.string(), nullable=False)])
+#: The part of every node, sorted by node: what a split keeps. group: the smallest node of its near-duplicates.
+HELD_OUT = pa.schema(
+    [
+        pa.field("node", pa.uint64(), nullable=False),
+        pa.field("part", pa.string(), nullable=False),
+        pa.field("group", pa.uint64(), nullable=False),
+    ]
+)
 
 #: The harder part of two has the higher code.
 TRAIN, VALIDATION, TEST = 0, 1, 2
@@ -57,12 +63,12 @@ def query_node(surface: str, query: str) -> int:
     >>> query_node("search", "Red  Shoe!") == query_node("search", "red shoe")
     True
     """
-    return stable_hash(f"query\n{surface}\n{_only_words(query) if surface == 'search' else query}")
+    return stable_hash(f"query\n{surface}\n{only_words(query) if surface == 'search' else query}")
 
 
 def text_mark(item: Mapping[str, Any]) -> int | None:
     """Equal for items whose text fields all hold the same words; None for an item without text."""
-    fields = [_only_words(item[name] or "") for name in TEXT_FIELDS]
+    fields = [only_words(item[name] or "") for name in TEXT_FIELDS]
     return stable_hash("text\n" + "\n".join(fields)) if any(fields) else None
 
 
@@ -110,7 +116,8 @@ def fit_held_out(
         split_grouped_queries=int(num_queries_G[together_G].sum()),
         split_largest_group=int((num_items_G + num_queries_G).max(initial=0)),
     )
-    return pa.table([nodes["node"], pa.array(_PARTS).take(pa.array(code_G[group_N]))], schema=HELD_OUT), counts
+    columns = [nodes["node"], pa.array(_PARTS).take(pa.array(code_G[group_N])), nodes["node"].take(first_G[group_N])]
+    return pa.table(columns, schema=HELD_OUT), counts
 
 
 def codes_of(held_out: pa.Table, nodes_N: np.ndarray) -> np.ndarray:
@@ -125,6 +132,15 @@ def codes_of(held_out: pa.Table, nodes_N: np.ndarray) -> np.ndarray:
     code = code.to_numpy()
     place_N = np.minimum(np.searchsorted(known, nodes_N), len(known) - 1)
     return np.where(known[place_N] == nodes_N, code[place_N], UNKNOWN)
+
+
+def groups_of(held_out: pa.Table | None, nodes_N: np.ndarray) -> np.ndarray:
+    """uint64 [N], equal for near-duplicates by HELD_OUT; what it does not know, or all without one, is alone."""
+    if held_out is None or len(held_out) == 0:
+        return nodes_N
+    known = held_out["node"].to_numpy()
+    place_N = np.minimum(np.searchsorted(known, nodes_N), len(known) - 1)
+    return np.where(known[place_N] == nodes_N, held_out["group"].to_numpy()[place_N], nodes_N)
 
 
 def query_codes(held_out: pa.Table, table: pa.Table) -> np.ndarray:
@@ -155,9 +171,3 @@ def _held_out(groups: np.ndarray, size_G: np.ndarray, share: float) -> np.ndarra
     most = max(1, round(share * int(size_G.sum())))
     fitting = groups[size_G[groups] <= most]
     return fitting[np.cumsum(size_G[fitting]) <= most]
-
-
-def _only_words(text: str) -> str:
-    """The words of a text with one space between; of a text without words, what is left of it."""
-    normalized = normalize(text)
-    return " ".join(words(normalized)) or normalized.strip()

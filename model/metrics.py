@@ -135,19 +135,6 @@ def retrieval_frequency(result_rows_QK: np.ndarray, num_items: int) -> Retrieval
     return RetrievalFrequency(float(np.quantile(shares, 0.9)), float(shares.max()), float(np.mean(shares > 0)))
 
 
-def bootstrap_interval(
-    values_Q: np.ndarray, seed: int, confidence: float = 0.95, num_resamples: int = 1000
-) -> tuple[float, float]:
-    """Percentile bootstrap interval of the mean over queries: (low, high). Queries are drawn with replacement."""
-    values_Q = np.asarray(values_Q, np.float64)
-    if len(values_Q) == 0:
-        raise ValueError("expected at least one query, got none")
-    generator = np.random.default_rng(seed)
-    means = [values_Q[generator.integers(0, len(values_Q), len(values_Q))].mean() for _ in range(num_resamples)]
-    low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return float(low), float(high)
-
-
 def _dcg(grades: np.ndarray, k: int) -> float:
     first = grades[:k]
     return float(np.sum((2.0**first - 1) / np.log2(np.arange(2, len(first) + 2))))

@@ -152,6 +152,8 @@ class Split:
         if table is None:
             return self
         name, schema = _TABLES[self.kind]
+        if name == "held_out" and table.schema.names == HELD_OUT.names[:-1]:  # without groups
+            table = table.append_column("group", table["node"])
         values: dict[str, Any] = {name: table.cast(schema)}
         return dataclasses.replace(self, **values)
 
@@ -189,11 +191,10 @@ class Split:
         if not path.is_file():
             raise CorruptFileError(f"expected the table of a split of kind {value['kind']} at {path}, got no file")
         try:
-            table = pq.read_table(path).cast(_TABLES[value["kind"]][1])
+            return cls.from_json(value, pq.read_table(path))
         except (ValueError, pa.ArrowException) as error:
             expected = f"expected the table of a split of kind {value['kind']} at {path}"
             raise CorruptFileError(f"{expected}, got {type(error).__name__}: {error}") from error
-        return cls.from_json(value, table)
 
 
 def no_engagements(config: SplitConfig) -> Split:

@@ -187,6 +187,17 @@ def words(normalized: str) -> list[str]:
     return normalized.translate(_WORD_TABLE).split()
 
 
+def only_words(text: str) -> str:
+    """The words of a text with one space between; of a text without words, what is left of it. Equal for spellings of
+    one text.
+
+    >>> only_words("Pro-Controller "), only_words("!! ")
+    ('pro controller', '!!')
+    """
+    normalized = normalize(text)
+    return " ".join(words(normalized)) or normalized.strip()
+
+
 def bigrams(words: Sequence[str]) -> list[str]:
     """Neighbouring words joined by `#`.
 

@@ -215,10 +215,14 @@ class PairTable:
         """Which queries are text (the others are pictures)."""
         return np.asarray(self.picture_row_Q[query_rows] < 0)
 
+    def tokens(self, query_rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Token ids [T] and offsets int64 [B + 1] of queries; a picture has none."""
+        return gather_ragged(self._token_ids, self._token_offsets, query_rows)
+
     def text(self, query_rows: np.ndarray) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
         """Token ids int64 [T], offsets int64 [B + 1], text vectors float32 [B, text_dim] and vectors of the shop's own
         table float32 [B, query_table_dim], zeros for what is not in it, of text queries."""
-        flat, offsets = gather_ragged(self._token_ids, self._token_offsets, query_rows)
+        flat, offsets = self.tokens(query_rows)
         token_ids_T = torch.from_numpy(flat.astype(np.int64))
         text_vectors_BD, table_vectors_BD = (
             torch.from_numpy(np.asarray(vectors[query_rows], np.float32))

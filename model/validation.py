@@ -1,10 +1,12 @@
 """Validation while training: the rank of held-out positives among the catalogue, task by task.
 
 rank = 1 + number of distractors that score at least as high as the positive; distractors are the catalogue's items (or
-a seeded sample), without the items that the query engaged in the same task and part.
+a seeded sample), without the items that the query is known to have engaged (model.known_items): filtered ranking, as
+model.evaluation has it.
 """
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +15,7 @@ import torch
 from model.distributed import Processes, broadcast_from_first
 from model.item_batch import ItemChange
 from model.itemsage import ItemSage
+from model.known_items import known_items
 from model.layers import unit
 from model.metrics import ranks, recall_at_k, reciprocal_ranks
 from model.step_choice import StepChoice, step_choice
@@ -61,6 +64,7 @@ def validate(
                 num_distractors=config.validation_items,
                 seed=config.seed,
                 change=change,
+                known=[data.train],
             )
         tasks = {task: dataclasses.asdict(recall) for task, recall in by_task.items()}
     tasks = broadcast_from_first(tasks, processes)
@@ -79,18 +83,20 @@ def evaluate_recall(
     seed: int = 0,
     dim: int | None = None,
     change: ItemChange | None = None,
+    known: Sequence[PairTable] = (),
 ) -> dict[str, TaskRecall]:
     """By task, over a seeded sample of at most `num_pairs` pairs (see sample_pairs). A catalogue of more than
     `num_distractors` items is sampled, the sampled pairs' items are added. dim: ranks by the vectors' first `dim`
     entries alone, brought to norm 1 again (UsageError if there are not as many). change: what is done to the items
-    before they are encoded. The model's training mode is left as it was. No pairs: empty."""
+    before they are encoded. known: other parts of the log, whose pairs are known beside `pairs`. The model's training
+    mode is left as it was. No pairs: empty."""
     was_training = model.training
     if dim is not None and not 1 <= dim <= model.config.output_dim:
         raise UsageError(f"expected a dim from 1 to the {model.config.output_dim} of the model's vectors, got {dim}")
     model.eval()
     try:
         with torch.inference_mode():
-            return _evaluate(model, items, pairs, k, num_pairs, num_distractors, seed, dim, change)
+            return _evaluate(model, items, pairs, k, num_pairs, num_distractors, seed, dim, change, known)
     finally:
         model.train(was_training)
 
@@ -105,6 +111,7 @@ def _evaluate(
     seed: int,
     dim: int | None,
     change: ItemChange | None,
+    known: Sequence[PairTable],
 ) -> dict[str, TaskRecall]:
     rows_P = sample_pairs(pairs, num_pairs, seed)
     if len(rows_P) == 0:
@@ -118,7 +125,8 @@ def _evaluate(
     position_I = np.full(len(items), -1)
     position_I[candidates_N] = np.arange(len(candidates_N))
     queries_PD = _prefix(_embed_queries(model, pairs, np.asarray(pairs.query_P[rows_P])), dim)
-    left_out_PM = position_I[_engaged_items(pairs, rows_P)]
+    known_PM = known_items(pairs, rows_P, known)
+    left_out_PM = np.where(known_PM >= 0, position_I[known_PM], -1)
     ranks_P = ranks(queries_PD, candidates_ND[position_I[positives_P]], candidates_ND, left_out_PM)
     task_P = np.asarray(pairs.task_P[rows_P])
     return {
@@ -190,14 +198,3 @@ def _embed_queries(model: ItemSage, pairs: PairTable, queries_P: np.ndarray) -> 
         pictures_BD = pairs.pictures(queries_P[~is_text_P]).to(device)
         vectors_PD[~is_text_P] = model.picture_tower(pictures_BD).cpu().numpy()
     return vectors_PD
-
-
-def _engaged_items(pairs: PairTable, rows_P: np.ndarray) -> np.ndarray:
-    """int64 [P, M]: rows of all items that each pair's query engaged in the pair's task, padded with the last one."""
-    key_A = np.asarray(pairs.query_P) * len(pairs.tasks) + np.asarray(pairs.task_P)
-    order_A = np.argsort(key_A, kind="stable")
-    sorted_A, item_A = key_A[order_A], np.asarray(pairs.item_P)[order_A]
-    first_P = np.searchsorted(sorted_A, key_A[rows_P], side="left")
-    count_P = np.searchsorted(sorted_A, key_A[rows_P], side="right") - first_P
-    place_PM = np.minimum(np.arange(count_P.max()), count_P[:, None] - 1)
-    return item_A[first_P[:, None] + place_PM]

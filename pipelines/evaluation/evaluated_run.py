@@ -10,9 +10,11 @@ import pyarrow.parquet as pq
 
 from model.baselines import BM25, CharacterTfidf, Tfidf, why_no_character_tfidf
 from model.evaluation import ScoreBlock
+from model.held_out import groups_of, query_node
 from model.markup import without_markup
 from model.picture_baselines import mean_picture_vectors
 from model.query_encoder import QueryEncoder
+from model.split import Split
 from pipelines.evaluation.run_index import RunIndex
 from schemas.embeddings import embedding_files, read_embeddings
 from schemas.errors import CorruptFileError
@@ -40,6 +42,15 @@ class EvaluatedRun:
     def row_of(self) -> dict[str, int]:
         """Row of each item id."""
         return {name: row for row, name in enumerate(self.item_ids)}
+
+    @cached_property
+    def split(self) -> Split:
+        """That of the model's training."""
+        return Split.load(self.encoder.folder)
+
+    def groups_of_queries(self, surface: str, queries: Sequence[str]) -> np.ndarray:
+        """uint64 [Q], equal for near-duplicates as the split groups them, spellings of one text among them."""
+        return groups_of(self.split.held_out, np.array([query_node(surface, query) for query in queries], np.uint64))
 
     @cached_property
     def vectors_ND(self) -> np.ndarray:

@@ -1,7 +1,7 @@
 """What an evaluation ranks: the engagements that count, and of those the held-out pairs, task by task."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -62,6 +62,21 @@ def held_out_tasks(
         places = np.array(sorted((place[q], item) for q, item in pairs[name] if q in place), np.int64)
         tasks.append(HeldOutTask(name, queries, places[:, 0], places[:, 1]))
     return tuple(tasks)
+
+
+def engaged_items(rows: pa.Table, row_of: Mapping[str, int], key: Callable[[str], str]) -> dict[str, set[int]]:
+    """key(query) -> rows of the items, among those of `row_of`, that these QUERY_ROWS have engaged after it."""
+    engaged: dict[str, set[int]] = {}
+    for row in rows.group_by(["query", "item_id"]).aggregate([]).to_pylist():
+        if (item := row_of.get(row["item_id"])) is not None:
+            engaged.setdefault(key(row["query"]), set()).add(item)
+    return engaged
+
+
+def known_pairs(queries: Sequence[str], engaged: Mapping[str, set[int]], key: Callable[[str], str]) -> np.ndarray:
+    """int64 [K, 2]: (row of the query, item) of what the queries are known to have engaged; see engaged_items."""
+    known = [(row, item) for row, query in enumerate(queries) for item in sorted(engaged.get(key(query), ()))]
+    return np.array(known, np.int64).reshape(-1, 2)
 
 
 def sample_queries(queries: set[str], max_queries: int) -> tuple[str, ...]:

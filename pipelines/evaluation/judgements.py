@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from model.comparison import CELLS, MODEL, compare_by_query, compare_new_queries
-from model.evaluation import HeldOutTask, by_query, rank_pairs
-from model.metrics import bootstrap_interval, ndcg_at_k
+from model.comparison import CELLS, MODEL, compare_new_queries
+from model.evaluation import HeldOutTask, difference, rank_pairs, summarize_ranks, with_interval
+from model.metrics import ndcg_at_k
 from pipelines.evaluation.evaluated_run import EvaluatedRun
 from pipelines.evaluation.methods import text_scorers
 from pipelines.evaluation.plan import Evaluation
@@ -68,12 +68,15 @@ def evaluate_judgements(
     scores, left_out = _scores(evaluated, queries, vectors_QE, log)
     values = _ndcg_a_query(scores, queries, graded)
     counts["queries_without_relevant"] += len(graded) - len(values[MODEL])
-    methods = {}
-    for name, of_queries in values.items():
-        low, high = bootstrap_interval(np.array(of_queries), seed=0)
-        methods[name] = {_MAIN: float(np.mean(of_queries)), f"{_MAIN}_low": low, f"{_MAIN}_high": high}
-    entry = {"task": "search", "queries": len(values[MODEL]), "methods": methods, **_compare(values)}
-    entry["left_out"] = left_out
+    cluster_Q = _clusters(evaluated, graded)
+    entry: dict[str, Any] = {
+        "task": "search",
+        "queries": len(cluster_Q),
+        "query_groups": int(cluster_Q.max()) + 1,
+        "methods": {name: with_interval(_MAIN, values_Q, cluster_Q) for name, values_Q in values.items()},
+        **_compare(values, cluster_Q),
+        "left_out": left_out,
+    }
     seen_Q = np.zeros(len(queries), bool) if log is None else log.training.seen_texts(queries)
     _add_exact(entry, evaluated, graded, scores, (vectors_QE, ~unknown_Q, seen_Q))
     report: dict[str, Any] = {
@@ -84,7 +87,7 @@ def evaluate_judgements(
         "tasks": [entry],
     }
     if log is not None:
-        entry["cells"] = _cells(scores, graded, log.training)
+        entry["cells"] = _cells(evaluated, scores, graded, log.training)
         report["training_pairs_missing"] = log.training.missing_pairs(evaluated.encoder.manifest["towers"], "search")
     return report
 
@@ -108,20 +111,35 @@ def _add_exact(
         for item, given in sorted(graded[queries[row]].items())
         if given == grade
     ]
-    task = HeldOutTask("search", tuple(queries[row] for row in rows_Q), *np.array(pairs, np.int64).T)
+    exact = tuple(queries[row] for row in rows_Q)
+    groups_Q = evaluated.groups_of_queries("search", exact)
+    task = HeldOutTask("search", exact, *np.array(pairs, np.int64).T, cluster_of_Q=groups_Q)
     ranks = {name: rank_pairs(task, lambda rows, of=matrix_QN: of[rows_Q[rows]]) for name, matrix_QN in scores.items()}
     entry["exact"] = {"grade": grade, "queries": len(rows_Q)}
     for name, ranks_P in ranks.items():
-        entry["methods"][name] |= {of: float(values_Q.mean()) for of, values_Q in by_query(task, ranks_P).items()}
+        entry["methods"][name] |= _by_query(summarize_ranks(task, ranks_P))
         if name != MODEL:
-            entry["differences"][name] |= compare_by_query(task, ranks[MODEL], ranks_P)
+            entry["differences"][name] |= _by_query(difference(task, ranks[MODEL], ranks_P))
     vectors_QE, answered_Q, seen_Q = (values[rows_Q] for values in asked)
     entry["new_queries"] = compare_new_queries(task, ranks, seen_Q)
     if evaluated.index is not None:
         entry["index"] = evaluated.index.measure(task, vectors_QE, answered_Q, "text", ranks[MODEL])
 
 
-def _cells(scores: Mapping[str, np.ndarray], graded: Graded, training: TrainingLog) -> list[dict[str, Any]]:
+def _by_query(figures: Mapping[str, float]) -> dict[str, float]:
+    """Without shares of pairs: a query has as many exact items as were judged."""
+    return {name: value for name, value in figures.items() if not name.startswith("recall")}
+
+
+def _clusters(evaluated: EvaluatedRun, graded: Graded) -> np.ndarray:
+    """int64 [Q]: the cluster of each query, in their order, that has a relevant item."""
+    queries = [query for query in sorted(graded) if any(graded[query].values())]
+    return np.unique(evaluated.groups_of_queries("search", queries), return_inverse=True)[1].reshape(-1)
+
+
+def _cells(
+    evaluated: EvaluatedRun, scores: Mapping[str, np.ndarray], graded: Graded, training: TrainingLog
+) -> list[dict[str, Any]]:
     """As model.comparison.compare_cells has them, of nDCG@10: a query counts in a cell if a judged item of that cell is
     relevant, and only those items are ranked; they are the pairs."""
     queries = sorted(graded)
@@ -137,7 +155,7 @@ def _cells(scores: Mapping[str, np.ndarray], graded: Graded, training: TrainingL
         cell = {"cell": name, "pairs": sum(map(len, here.values())), "queries": len(here)}
         if here:
             values = _ndcg_a_query(scores, queries, here)
-            found = _compare(values)
+            found = _compare(values, _clusters(evaluated, here))
             best = found["best_baseline"]
             cell |= {_MAIN: float(np.mean(values[MODEL])), "best_baseline": best}
             cell |= {f"{_MAIN}_baseline": float(np.mean(values[best])), "difference": found["differences"][best]}
@@ -145,15 +163,12 @@ def _cells(scores: Mapping[str, np.ndarray], graded: Graded, training: TrainingL
     return cells
 
 
-def _compare(values: Mapping[str, Sequence[float]]) -> dict[str, Any]:
+def _compare(values: Mapping[str, np.ndarray], cluster_Q: np.ndarray) -> dict[str, Any]:
     """As model.comparison.compare has it, of nDCG@10; a random order is no baseline that could be the best."""
-    differences = {}
-    for name in values.keys() - {MODEL}:
-        more_Q = np.array(values[MODEL]) - np.array(values[name])
-        low, high = bootstrap_interval(more_Q, seed=0)
-        differences[name] = {_MAIN: float(more_Q.mean()), f"{_MAIN}_low": low, f"{_MAIN}_high": high}
+    baselines = [name for name in values if name != MODEL]
+    differences = {name: with_interval(_MAIN, values[MODEL] - values[name], cluster_Q) for name in baselines}
     best = max(sorted(differences.keys() - {"random"}), key=lambda name: float(np.mean(values[name])))
-    return {"best_baseline": best, "differences": {name: differences[name] for name in values if name in differences}}
+    return {"best_baseline": best, "differences": differences}
 
 
 def _read_grades(
@@ -193,8 +208,8 @@ def _scores(
     return scores, left_out
 
 
-def _ndcg_a_query(scores: Mapping[str, np.ndarray], queries: Sequence[str], graded: Graded) -> dict[str, list[float]]:
-    """Method -> nDCG@10 of each graded query that has a relevant item. queries: of the scores' rows."""
+def _ndcg_a_query(scores: Mapping[str, np.ndarray], queries: Sequence[str], graded: Graded) -> dict[str, np.ndarray]:
+    """Method -> nDCG@10 of each graded query that has a relevant item, float64 [Q]. queries: of the scores' rows."""
     values: dict[str, list[float]] = {name: [] for name in (*scores, "random")}
     for number, query in enumerate(queries):
         if not any(graded.get(query, {}).values()):
@@ -206,4 +221,4 @@ def _ndcg_a_query(scores: Mapping[str, np.ndarray], queries: Sequence[str], grad
         by_method["random"] = float(np.mean([value for value in orders if value is not None]))
         for name, value in by_method.items():
             values[name].append(float(value or 0.0))
-    return values
+    return {name: np.array(of_queries) for name, of_queries in values.items()}

@@ -56,6 +56,7 @@ def _of_task(planned: Evaluation, asked: _Asked) -> dict[str, Any]:
         "task": task.name,
         "pairs": len(task.item_rows_P),
         "queries": len(task.queries),
+        "query_groups": int(task.cluster_Q.max()) + 1,
         "methods": {name: summarize_ranks(task, ranks_P) for name, ranks_P in ranks.items()},
         **compare(task, ranks),
         "left_out": dict(asked.baselines.left_out),
@@ -92,11 +93,12 @@ def _ask(planned: Evaluation, task: HeldOutTask, counts: Counter[str]) -> _Asked
         queries_QE, unknown_Q = evaluated.text_queries(task.queries)
         counts["queries_without_known_token"] += int(unknown_Q.sum())
         seen_Q = training.seen_texts(task.queries)
+        task = planned.completed(task)
         return _Asked(task, queries_QE, ~unknown_Q, seen_Q, text_baselines(planned, task))
     assert planned.pictures is not None
     vectors_QD, good_Q = planned.pictures.vectors(task.queries)
     counts["query_pictures_broken"] += int((~good_Q).sum())
-    task = _only(task, good_Q)
+    task = planned.completed(task.only(good_Q[task.query_rows_P]))
     if not len(task.item_rows_P):
         return None
     return _Asked(
@@ -106,14 +108,6 @@ def _ask(planned: Evaluation, task: HeldOutTask, counts: Counter[str]) -> _Asked
         training.seen_pictures(task.queries, planned.pictures.content),
         picture_baselines(planned, task, vectors_QD),
     )
-
-
-def _only(task: HeldOutTask, keep_Q: np.ndarray) -> HeldOutTask:
-    """The task without the queries that are not kept."""
-    place_Q = np.cumsum(keep_Q) - 1
-    kept_P = keep_Q[task.query_rows_P]
-    queries = tuple(query for query, keep in zip(task.queries, keep_Q, strict=True) if keep)
-    return HeldOutTask(task.name, queries, place_Q[task.query_rows_P[kept_P]], task.item_rows_P[kept_P])
 
 
 def _collapse(rows: np.ndarray, scorers: Mapping[str, ScoreBlock]) -> dict[str, Any]:

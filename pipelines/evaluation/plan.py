@@ -1,8 +1,8 @@
 """Planning an evaluation: everything that a report depends on is settled, what only computing it needs waits."""
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,10 @@ import pyarrow.compute as pc
 from model.baselines import BM25, RememberedLog, expanded_texts
 from model.evaluation import HeldOutTask
 from model.picture_baselines import LogisticProbe, NearestPhoto, unit, why_no_probe
-from model.split import Split, assign
+from model.split import assign
+from model.tokenizer import only_words
 from pipelines.evaluation.evaluated_run import EvaluatedRun
-from pipelines.evaluation.inputs import held_out_tasks, read_query_rows
+from pipelines.evaluation.inputs import engaged_items, held_out_tasks, known_pairs, read_query_rows
 from pipelines.evaluation.query_pictures import QueryPictures
 from pipelines.evaluation.training_log import TrainingLog
 from pipelines.gating.log import require_sound_log
@@ -73,7 +74,7 @@ class Evaluation:
     @cached_property
     def _held_out(self) -> pa.ChunkedArray:
         """bool [rows]"""
-        return pc.equal(assign(Split.load(self.evaluated.encoder.folder), self._rows), "test")
+        return pc.equal(assign(self.evaluated.split, self._rows), "test")
 
     @property
     def picture_tasks(self) -> tuple[HeldOutTask, ...]:
@@ -84,10 +85,31 @@ class Evaluation:
         """Held-out pairs of each surface and action, by name."""
         return tuple(sorted(self._of_pictures[0] + self._of_texts[0], key=lambda task: task.name))
 
+    def completed(self, task: HeldOutTask) -> HeldOutTask:
+        """The task with the clusters of its queries, and with what they are known to have engaged: by any action and in
+        any part of the log. Queries are one that are one to the split and to what calls them seen: text of the same
+        words, pictures of equal content where they have been read, else of the same path."""
+        return replace(
+            task,
+            known_K2=known_pairs(task.queries, *self._engaged[tower_of(task.name)]),
+            cluster_of_Q=self.evaluated.groups_of_queries(task.name.split("/")[0], task.queries),
+        )
+
+    @cached_property
+    def _engaged(self) -> dict[str, tuple[dict[str, set[int]], Callable[[str], str]]]:
+        """tower -> (items by the key of their query, the key)."""
+        is_text = pc.equal(self._rows["surface"], "search")
+        content = str if self.pictures is None else self.pictures.content
+        return {
+            tower: (engaged_items(self._rows.filter(rows), self.evaluated.row_of, key), key)
+            for tower, rows, key in (("text", is_text, only_words), ("picture", pc.invert(is_text), content))
+        }
+
     @cached_property
     def training(self) -> TrainingLog:
         """What the log tells of the model's training part."""
-        return TrainingLog(self._rows.filter(pc.invert(self._held_out)), self.evaluated.row_of)
+        of_training = self._rows.filter(pc.invert(self._held_out))
+        return TrainingLog(of_training, self.evaluated.row_of, self.evaluated.split.held_out)
 
     @cached_property
     def expanded_bm25(self) -> BM25:

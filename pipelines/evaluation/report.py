@@ -14,20 +14,24 @@ _THROUGH_INDEX = "through the index"
 
 
 def format_report(report: dict[str, Any]) -> str:
-    """Aligned columns: task, number of queries and pairs, then each method's figure with its 95 % interval and what the
-    model has more, paired; the same by query, of hit@10 and MRR; below them the four cells. Beside the model, which
-    compares with every item, what the run's index makes of it. One line of a report {"not_evaluated": why}.
+    """Aligned columns: task, number of queries, then each method's figures with what the model has more, paired, and of
+    the first its 95 % interval; the same by query, of hit@10 and MRR; below them the four cells. Beside the model,
+    which compares with every item, what the run's index makes of it. One line of a report {"not_evaluated": why}.
 
     The name of the model, or of the best baseline where that is better, is **bold** where the interval of their paired
-    difference leaves 0 out; elsewhere nothing is.
+    difference leaves 0 out, and so is a difference beside any other figure; elsewhere nothing is.
     """
     if "not_evaluated" in report:
         return f"not evaluated: {report['not_evaluated']}"
     main, rows = _SHOWN[report["kind"]][0], found_in_words(report["rows"])
     lines = [f"evaluation of {report['model_id']} on {report['items']:,} items ({rows})", *_method_lines(report)]
     lines.append(
-        f"{MODEL} - it: what it has more {main}, paired, with its 95 % interval; **bold**: better than the best of the "
-        "others, and the interval leaves 0 out"
+        f"{MODEL} - it: what it has more, paired, with its 95 % interval; **bold**: better {main} than the best of the "
+        "others, a difference beside another figure: the interval leaves 0 out"
+    )
+    lines.append(
+        "intervals are bootstraps over queries; spellings of one, and near-duplicates as the model's split groups "
+        "them, are drawn together"
     )
     for task in report["tasks"]:
         lines += [f"{task['task']}: no {name}: {why}" for name, why in task.get("left_out", {}).items()]
@@ -36,7 +40,8 @@ def format_report(report: dict[str, Any]) -> str:
 
 def _method_lines(report: Mapping[str, Any]) -> list[str]:
     main, *others = _SHOWN[report["kind"]]
-    rows = [("task", "queries", "method", main, "95 % interval", *others, f"{MODEL} - it")]
+    header = ["task", "queries", "method", main, "95 % interval", f"{MODEL} - it"]
+    rows = [(*header, *(cell for other in others for cell in (other, f"{MODEL} - it")))]
     for task in report["tasks"]:
         name, queries, bold = task["task"], f"{task['queries']:,}", _bold(task, main)
         for method, figures, difference in _methods(task, main):
@@ -47,12 +52,12 @@ def _method_lines(report: Mapping[str, Any]) -> list[str]:
                     f"**{method}**" if method == bold else method,
                     f"{figures[main]:.3f}",
                     f"{figures[main + '_low']:.3f}-{figures[main + '_high']:.3f}",
-                    *(f"{figures[other]:.3f}" for other in others),
                     "" if difference is None else _difference(difference, main),
+                    *(cell for other in others for cell in _with_difference(figures, difference, other)),
                 )
             )
             name = queries = ""
-    return aligned(rows, to_the_right={1, *range(3, len(rows[0]) - 1)})
+    return aligned(rows, to_the_right={1, 3, 4, 6})
 
 
 def _methods(
@@ -69,19 +74,20 @@ def _methods(
 def _by_query_lines(report: Mapping[str, Any]) -> list[str]:
     """hit@10 and MRR of each task, and what they are of."""
     rows = [("task", "queries", "method", *(cell for name in _BY_QUERY for cell in (name, f"{MODEL} - it")))]
-    of = "any of its items"
+    of, others = "any of its items", " but the others that the query is known to have engaged"
     for task in report["tasks"]:
         number = task["queries"]
         if "exact" in task:
             number, of = task["exact"]["queries"], f"any item of grade {task['exact']['grade']:g}"
+            others = ""
         rows += _rows_by_query(task["task"], number, task)
         if new := task["new_queries"]:
             rows += _rows_by_query(f"{task['task']}, new queries", new["queries"], new)
     return [
         "",
         *aligned(rows, to_the_right={1, 3, 5}),
-        f"hit@10: queries with {of} among the first ten; mrr: 1 / rank of the first of them; both among all items; "
-        "**bold**: the interval leaves 0 out",
+        f"hit@10: queries with {of} among the first ten; mrr: 1 / rank of the first of them; both among all items"
+        f"{others}; **bold**: the interval leaves 0 out",
     ]
 
 
@@ -138,7 +144,8 @@ def _cell_lines(report: Mapping[str, Any]) -> list[str]:
     return [
         "",
         *aligned(rows, to_the_right={2, 3, 4, 6}),
-        "seen: in the training part of the model, a query by its words or its picture, an item by any engagement",
+        "seen: it or a near-duplicate is in the training part of the model, a query by its words or its picture, an "
+        "item by any engagement",
         *_missing_lines(report),
     ]
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from model.comparison import K, compare_by_query, compare_recall
+from model.comparison import K
 from model.equal_rows import EqualRows
-from model.evaluation import HeldOutTask, ScoreBlock, rank_pairs, summarize_ranks
+from model.evaluation import HeldOutTask, ScoreBlock, difference, rank_pairs, summarize_ranks
 from model.index import MANIFEST_FILE, NO_ROW, ExactIndex, ItemIndex, QueryKind
 from model.index_recall import share_found
 from model.searched_index import SEARCHED, open_searched
@@ -46,16 +46,16 @@ class RunIndex:
         self, task: HeldOutTask, vectors_QE: np.ndarray, answered_Q: np.ndarray, kind: QueryKind, exact_P: np.ndarray
     ) -> dict[str, Any]:
         """An entry of the report. backend; found: the share of the first ten of exact search that the index returns
-        when it is asked for ten, of the queries that have an answer, None if none has; recall@1, recall@10 (with
-        bounds) and hit@10 of the task through it; difference: what exact search, whose ranks are exact_P, has more,
+        when it is asked for ten, of the queries that have an answer, None if none has; recall@1, recall@10 and hit@10
+        of the task through it, with bounds; difference: what exact search, whose ranks are exact_P, has more,
         paired."""
         ranks_P = rank_pairs(task, self.scores(task, vectors_QE, answered_Q, kind))
-        figures = {**summarize_ranks(task, ranks_P), "difference": compare_recall(task, exact_P, ranks_P)}
-        figures["difference"] |= compare_by_query(task, exact_P, ranks_P)
-        for place in (figures, figures["difference"]):  # ten results say nothing about what comes after them
-            for name in [name for name in place if name.startswith("mrr")]:
-                del place[name]
-        return {"backend": self.backend, "found": self.found(vectors_QE[answered_Q], kind), **figures}
+        figures, more = (
+            {name: value for name, value in measured.items() if not name.startswith("mrr")}
+            for measured in (summarize_ranks(task, ranks_P), difference(task, exact_P, ranks_P))
+        )  # ten results say nothing about what comes after them, so there is no mrr
+        found = self.found(vectors_QE[answered_Q], kind)
+        return {"backend": self.backend, "found": found, **figures, "difference": more}
 
     def found(self, vectors_QE: np.ndarray, kind: QueryKind) -> float | None:
         """The share of each query's K nearest vectors that the index returns; None without a query."""
@@ -68,9 +68,9 @@ class RunIndex:
 
     def scores(self, task: HeldOutTask, vectors_QE: np.ndarray, answered_Q: np.ndarray, kind: QueryKind) -> ScoreBlock:
         """Cosines of what the index returns, and of what is equal to it, which it could have returned as well; all else
-        is below them. Ranks leave a query's other items out, so a query is asked for K results beside these. Queries
-        that have no answer are not asked."""
-        tops_Q = K - 1 + np.bincount(task.query_rows_P, minlength=len(task.queries))
+        is below them. Ranks leave out what a query is known to have engaged, so it is asked for K results beside that.
+        Queries that have no answer are not asked."""
+        tops_Q = K - 1 + np.bincount(task.not_distractors_L2[:, 0], minlength=len(task.queries))
         returned: dict[int, np.ndarray] = {}
         for top in np.unique(tops_Q[answered_Q]):
             asked = np.flatnonzero(answered_Q & (tops_Q == top))

@@ -2,21 +2,23 @@
 
     rows of the log that the model's split does not label "test"     the training part: train, validation and gap
 
-A query or an item is seen if the training part has it: on any action, and for an item on any surface. A text query is
-known by its words, a picture by its content where it has been read, else by its path. What the model had beside the
-log, pseudo-queries of the catalogue's own text, makes nothing seen.
+A query or an item is seen if the training part has it, or a near-duplicate of its kind as the split groups them: on any
+action, and for an item on any surface. A text query is known by its words, a picture by its content where it has been
+read, else by its path. What the model had beside the log, pseudo-queries of the catalogue's own text, makes nothing
+seen.
 """
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from model.baselines import popularity_scores, query_key
+from model.baselines import popularity_scores
+from model.held_out import groups_of, item_node, query_node
 from schemas.hashing import stable_hash
 from schemas.tables import POSITIVE_ACTIONS, QUERY_SURFACES
 
@@ -25,10 +27,11 @@ _TASKS = frozenset(f"{surface}/{action}" for surface in QUERY_SURFACES for actio
 
 
 class TrainingLog:
-    """rows: QUERY_ROWS of the training part. row_of: item id -> row of the run's N items."""
+    """rows: QUERY_ROWS of the training part. row_of: item id -> row of the run's N items, in their order. held_out:
+    HELD_OUT of the split; None if it keeps no groups."""
 
-    def __init__(self, rows: pa.Table, row_of: Mapping[str, int]):
-        self._rows, self._row_of = rows, row_of
+    def __init__(self, rows: pa.Table, row_of: Mapping[str, int], held_out: pa.Table | None = None):
+        self._rows, self._row_of, self._held_out = rows, row_of, held_out
 
     @cached_property
     def popularity_N(self) -> np.ndarray | None:
@@ -39,7 +42,7 @@ class TrainingLog:
     @cached_property
     def seen_items_N(self) -> np.ndarray:
         """bool [N]"""
-        return np.zeros(len(self._row_of), bool) if self.popularity_N is None else self.popularity_N > 0
+        return self._among_groups(self._row_of, pc.unique(self._rows["item_id"]).to_pylist(), item_node)
 
     @cached_property
     def text_pairs(self) -> Counter[tuple[str, int]]:
@@ -58,12 +61,15 @@ class TrainingLog:
 
     def seen_texts(self, queries: Sequence[str]) -> np.ndarray:
         """bool [Q]"""
-        return _among(queries, self._queries(pc.equal(self._rows["surface"], "search")), query_key)
+        known = self._queries(pc.equal(self._rows["surface"], "search"))
+        return self._among_groups(queries, known, partial(query_node, "search"))
 
     def seen_pictures(self, uris: Sequence[str], content_of: Callable[[str], str]) -> np.ndarray:
         """bool [Q]. content_of: equal for equal pictures."""
         known = self._queries(pc.not_equal(self._rows["surface"], "search"))
-        return _among(uris, known, content_of)
+        contents = set(map(content_of, known))
+        is_copy_Q = np.fromiter((content_of(uri) in contents for uri in uris), bool, len(uris))
+        return is_copy_Q | self._among_groups(uris, known, partial(query_node, "closeup"))
 
     def missing_pairs(
         self, towers: Mapping[str, Mapping[str, int]], surface: str | None = None
@@ -97,7 +103,7 @@ class TrainingLog:
     def _queries(self, mask: Any) -> list[str]:
         return pc.unique(self._rows.filter(mask)["query"]).to_pylist()
 
-
-def _among(queries: Sequence[str], known: Iterable[str], key: Callable[[str], str]) -> np.ndarray:
-    keys = set(map(key, known))
-    return np.fromiter((key(query) in keys for query in queries), bool, len(queries))
+    def _among_groups(self, asked: Iterable[str], known: Iterable[str], node: Callable[[str], int]) -> np.ndarray:
+        """bool: whether each is one of the known, or a near-duplicate."""
+        groups = (groups_of(self._held_out, np.array([*map(node, names)], np.uint64)) for names in (asked, known))
+        return np.isin(*groups)

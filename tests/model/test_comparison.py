@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from model.comparison import CELLS, compare, compare_cells, compare_new_queries, is_shown
-from model.evaluation import HeldOutTask, bootstrap_ratio
+from model.evaluation import METRICS, HeldOutTask, summarize_ranks
 
 NUM = 200
 
@@ -23,8 +23,20 @@ def test_a_small_but_steady_difference_is_shown_where_intervals_overlap():
     assert difference["recall@10"] == pytest.approx(0.06)
     assert 0.02 < difference["recall@10_low"] < 0.06 < difference["recall@10_high"] < 0.1
     assert is_shown(difference, "recall@10")
-    alone = [bootstrap_ratio((ranks <= 10).astype(float), np.ones(NUM), 0) for ranks in (model, baseline)]
-    assert alone[0][0] < alone[1][1]
+    alone = [summarize_ranks(one_pair_a_query(), ranks) for ranks in (model, baseline)]
+    assert alone[0]["recall@10_low"] < alone[1]["recall@10_high"]
+
+
+def test_every_metric_is_compared_with_every_baseline():
+    """All first in 30 of 200 more; only the first place tells."""
+    baseline = np.where(np.arange(NUM) < 100, 1, 2)
+    model = np.where(np.arange(NUM) < 130, 1, 2)
+    difference = compare(one_pair_a_query(), {"itemsage": model, "bm25": baseline})["differences"]["bm25"]
+    assert set(difference) == {f"{name}{bound}" for name in METRICS for bound in ("", "_low", "_high")}
+    assert difference["recall@1"] == pytest.approx(0.15)
+    assert is_shown(difference, "recall@1")
+    assert is_shown(difference, "mrr")
+    assert not is_shown(difference, "recall@10")
 
 
 def test_the_best_baseline_is_that_of_the_highest_recall_and_no_difference_is_no_win():
@@ -68,7 +80,7 @@ def test_new_queries_are_compared_alone_where_some_are_seen():
     seen_Q = np.array([True, True, False, False])
     found = compare_new_queries(task, ranks, seen_Q)
     assert found["queries"] == 2
-    assert found["methods"]["itemsage"] == {"hit@10": 1, "mrr": 0.375}
+    assert [found["methods"]["itemsage"][name] for name in ("recall@1", "hit@10", "mrr")] == [0, 1, 0.375]
     assert found["differences"]["bm25"]["hit@10"] == found["differences"]["bm25"]["hit@10_low"] == 1
     assert found["differences"]["bm25"]["mrr"] == pytest.approx(0.375 - 1 / 99)
     assert compare_new_queries(task, ranks, np.ones(4, bool)) == compare_new_queries(task, ranks, seen_Q & False) == {}

@@ -18,6 +18,7 @@ from model.held_out import (
     HeldOutShares,
     codes_of,
     fit_held_out,
+    groups_of,
     item_node,
     pair_codes,
     query_node,
@@ -138,11 +139,13 @@ def naive_groups(nodes: list[tuple], marks: list[tuple], looks: list[tuple]) -> 
 def test_no_group_lies_on_two_sides_and_no_order_matters(log, shuffle: random.Random, seed: int):
     nodes, marks, looks = log
     held_out, counts = fit_held_out(table(nodes, NODES), table(marks, MARKS_SCHEMA), table(looks, LOOKS), SHARES, seed)
-    part_of = dict(zip(*held_out.to_pydict().values(), strict=True))
+    part_of = dict(zip(held_out["node"].to_pylist(), held_out["part"].to_pylist(), strict=True))
     assert sorted(part_of) == held_out["node"].to_pylist() == sorted(node for node, *_ in nodes)
     expected = naive_groups(nodes, marks, looks)
     for members in set(expected.values()):
         assert len({part_of[node] for node in members}) == 1
+    asked = np.array([0, *part_of], np.uint64)
+    assert groups_of(held_out, asked).tolist() == [0, *(min(expected[node]) for node in part_of)]
     assert counts["split_largest_group"] == max(map(len, expected.values()))
     assert counts["split_groups"] == len({members for members in expected.values() if len(members) > 1})
     assert counts["split_items"] + counts["split_queries"] == len(nodes)
@@ -207,9 +210,14 @@ def test_what_is_unknown_is_test():
     assert pair_codes(query_P, item_P).reshape(4, 4).tolist() == [[0, 1, 2, 2], [1, 1, 2, 2], [2] * 4, [2] * 4]
 
 
+def test_what_a_split_does_not_group_is_alone():
+    asked = np.array([7, 1], np.uint64)
+    assert groups_of(None, asked).tolist() == groups_of(HELD_OUT.empty_table(), asked).tolist() == [7, 1]
+
+
 def test_a_damaged_table_is_refused():
     for nodes, parts in (([2, 1], ["train", "test"]), ([1, 1], ["train", "test"]), ([1, 2], ["train", "exam"])):
-        damaged = pa.table([pa.array(nodes, pa.uint64()), pa.array(parts)], schema=HELD_OUT)
+        damaged = pa.table([pa.array(nodes, pa.uint64()), pa.array(parts), pa.array(nodes, pa.uint64())], HELD_OUT)
         with pytest.raises(CorruptFileError, match="nodes that rise"):
             codes_of(damaged, np.array([1], np.uint64))
 

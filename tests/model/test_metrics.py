@@ -94,13 +94,3 @@ def test_retrieval_frequency_of_even_and_of_collapsed_results():
     assert (even.p90, even.p100, even.share_of_items) == pytest.approx((0.02, 0.02, 1.0))
     collapsed = metrics.retrieval_frequency(np.zeros((50, 1), np.int64), num_items=100)
     assert (collapsed.p90, collapsed.p100, collapsed.share_of_items) == pytest.approx((0.0, 1.0, 0.01))
-
-
-def test_bootstrap_interval_is_seeded_and_has_the_normal_width():
-    hits = (np.random.default_rng(0).random(2000) < 0.3).astype(float)
-    low, high = metrics.bootstrap_interval(hits, seed=1)
-    assert (low, high) == metrics.bootstrap_interval(hits, seed=1)
-    assert (low, high) != metrics.bootstrap_interval(hits, seed=2)
-    assert low < hits.mean() < high
-    assert high - low == pytest.approx(2 * 1.96 * hits.std() / np.sqrt(len(hits)), rel=0.15)
-    assert metrics.bootstrap_interval(np.ones(5), seed=0) == (1.0, 1.0)

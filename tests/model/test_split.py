@@ -235,6 +235,16 @@ def test_wrong_configs_are_refused(keywords, message):
         SplitConfig(**keywords)
 
 
+def test_a_table_without_groups_leaves_each_node_alone(tmp_path):
+    """Models keep their split: those of a split that had no groups are evaluated still."""
+    split = fit(log([(0, "q", "a"), (1, "r", "b")]), SplitConfig(kind="query_item"))
+    split.save(tmp_path)
+    path = tmp_path / "split.parquet"
+    pq.write_table(pq.read_table(path).drop_columns(["group"]), path)
+    held_out = Split.load(tmp_path).held_out
+    assert held_out["group"].to_pylist() == held_out["node"].to_pylist()
+
+
 def test_broken_files_are_refused(tmp_path):
     table = log([(0, "q", "a"), (1, "q", "a")])
     for kind in ("item_time", "query_item"):

@@ -55,7 +55,7 @@ def test_it_learns_and_keeps_the_best_weights(data: TrainingData, tmp_path: Path
     ]
     assert result.is_better_than_start
     assert {figures["num_items"] for figures in result.validation.values()} == {len(data.items)}
-    measured = evaluate_recall(model, data.items, data.validation)
+    measured = evaluate_recall(model, data.items, data.validation, known=[data.train])
     assert {task: dataclasses.asdict(recall) for task, recall in measured.items()} == best["validation"]
     losses = [line["loss"] for line in curve if "loss" in line]
     assert losses[-1] < losses[0]
@@ -334,8 +334,11 @@ def test_the_forward_of_training_is_the_plain_one(data: TrainingData, switches: 
         torch.testing.assert_close(fast[2][name], gradient, atol=1e-4 * float(gradient.abs().max()) + 1e-6, rtol=1e-3)
 
 
-def test_recall_equals_counting_by_hand(data: TrainingData) -> None:
+@pytest.mark.parametrize("with_training", [False, True])
+def test_recall_equals_counting_by_hand(data: TrainingData, with_training: bool) -> None:
+    """What a query is known to have engaged, by any action and in training too, is no distractor."""
     model, pairs = ItemSage(SMALL).eval(), data.validation
+    known = [data.train] if with_training else []
     with torch.inference_mode():
         items = model.item_encoder(data.items.batch(np.arange(len(data.items)))).numpy()
         hits: dict[str, list[float]] = {}
@@ -344,18 +347,21 @@ def test_recall_equals_counting_by_hand(data: TrainingData) -> None:
             is_text = bool(pairs.is_text(row)[0])
             vector = model.text_tower(*pairs.text(row)) if is_text else model.picture_tower(pairs.pictures(row))
             scores = items @ vector[0].numpy()
-            engaged = set(pairs.item_P[(pairs.task_P == task) & (pairs.query_P == query)].tolist())
+            engaged = set()
+            for table in [pairs, *known]:
+                same = table.query_id_Q[table.query_P] == pairs.query_id_Q[query]
+                engaged |= set(table.item_P[same].tolist())
             others = [scores[row] for row in range(len(items)) if row not in engaged]
             rank = 1 + sum(score >= scores[item] - 1e-6 for score in others)
             hits.setdefault(pairs.tasks[task], []).append(float(rank <= 10))
-    got = evaluate_recall(model, data.items, pairs)
+    got = evaluate_recall(model, data.items, pairs, known=known)
     assert {task: recall.recall for task, recall in got.items()} == {
         k: pytest.approx(np.mean(v)) for k, v in hits.items()
     }
     assert {task: recall.num_pairs for task, recall in got.items()} == {
         task: len(values) for task, values in hits.items()
     }
-    sampled = evaluate_recall(model, data.items, pairs, num_distractors=5)
+    sampled = evaluate_recall(model, data.items, pairs, num_distractors=5, known=known)
     assert all(sampled[task].reciprocal_rank >= got[task].reciprocal_rank for task in got)
 
 

@@ -28,7 +28,8 @@ ROWS: list[tuple[Row, bool]] = [
 
 
 def test_rows_are_held_out_by_their_query_or_their_item(tmp_path):
-    columns = [pa.array(sorted(PARTS), pa.uint64()), pa.array([PARTS[node] for node in sorted(PARTS)])]
+    nodes = pa.array(sorted(PARTS), pa.uint64())
+    columns = [nodes, pa.array([PARTS[node] for node in sorted(PARTS)]), nodes]
     split = Split(kind="query_item", has_validation=True, has_test=True, test_fraction=0.2, item_test_fraction=0.05)
     model = save_random_model(tmp_path / "model", WORDS, 0, split=split.with_table(pa.table(columns, schema=HELD_OUT)))
     days = Days(tmp_path, model, Counter())

@@ -19,6 +19,7 @@ from pipelines.evaluation.inputs import sample_queries
 from pipelines.evaluation.judgements import evaluate_judgements
 from pipelines.evaluation.query_pictures import PATH, QUERY_PICTURES
 from pipelines.gating.thresholds import LogThresholds
+from schemas.embeddings import read_embeddings
 from schemas.errors import ThresholdError
 from schemas.files import read_json, sha256_of_file, write_json, write_text
 from schemas.tables import JUDGEMENTS
@@ -155,6 +156,31 @@ def test_the_four_cells_of_a_log(shop):
     assert "search/click, new queries        1  itemsage " in shown
 
 
+def test_what_a_query_has_engaged_in_training_is_no_distractor_of_its_test_pairs(shop):
+    """`blue` has engaged the items 0 to 2 in training: for no method they stand before its new items 9 and 12."""
+    rows = [*ROWS[-6:], row("search", "Blue!", 9), row("search", "blue", 12, "save")]
+    report, _ = shop.day(rows)
+    others = NUM_ITEMS - 5
+    for name in ("search/click", "search/save"):
+        methods = task(report, name)["methods"]
+        assert methods["popularity"]["mrr"] == 1 / (1 + others)  # none of them is popular: all tie
+        assert 0 < methods["remembered_else_bm25"]["mrr"] == methods["bm25"]["mrr"]
+    (query_E,), _ = EvaluatedRun(shop.run, shop.model).text_queries(("Blue!",))
+    scores_N = read_embeddings(shop.run / "embeddings")[1] @ query_E
+    rank = 1 + sum(scores_N[n] >= scores_N[9] for n in range(NUM_ITEMS) if n not in (0, 1, 2, 9, 12))
+    assert task(report, "search/click")["methods"]["itemsage"]["mrr"] == 1 / rank
+
+
+def test_a_training_photo_of_equal_content_tells_what_its_query_has_engaged(shop):
+    rows = [row("closeup", "old.png", 5, when=CUT - dt.timedelta(days=1)), row("closeup", PICTURES[0], 6)]
+    shutil.copy(shop.image_root / PICTURES[0], shop.image_root / "old.png")
+    report, _ = shop.day(rows, max_training_pictures=9)
+    methods = task(report, "closeup/click")["methods"]
+    assert methods["popularity"]["mrr"] == 1 / (NUM_ITEMS - 1)
+    unread, _ = shop.day(rows)
+    assert task(unread, "closeup/click")["methods"]["popularity"]["mrr"] == 1 / NUM_ITEMS
+
+
 def test_what_is_bold_is_better_than_the_best_of_the_others(shop):
     """Random vectors find nothing, the words of a title all: BM25 is bold, where it is better beyond chance alone."""
     titles = [f"{WORDS[n % 10]} {WORDS[(n * 7 + n // 10) % 10]}" for n in range(NUM_ITEMS)]
@@ -167,6 +193,23 @@ def test_what_is_bold_is_better_than_the_best_of_the_others(shop):
     few, _ = shop.day([row("search", titles[0], 0)])
     few["tasks"][0]["differences"][best] |= {"recall@10": -1.0, "recall@10_low": -1.0, "recall@10_high": 0.0}
     assert f"**{best}**" not in format_report(few)
+
+
+def test_spellings_of_a_query_are_drawn_together(shop):
+    report, _ = shop.day([row("search", query, 3 + n) for n, query in enumerate(("red lamp", "Red  LAMP!", "silk"))])
+    (entry,) = report["tasks"]
+    assert (entry["queries"], entry["query_groups"]) == (3, 2)
+    assert "spellings of one, and near-duplicates as the model's split groups them, are drawn" in format_report(report)
+
+
+def test_the_first_place_is_compared_too(shop):
+    titles = [f"{WORDS[n % 10]} {WORDS[(n * 7 + n // 10) % 10]}" for n in range(NUM_ITEMS)]
+    report, _ = shop.day([row("search", titles[n], n) for n in range(NUM_ITEMS)])
+    (entry,) = report["tasks"]
+    ours, theirs = (entry["methods"][name]["recall@1"] for name in ("itemsage", "bm25"))
+    assert entry["differences"]["bm25"]["recall@1"] == pytest.approx(ours - theirs)
+    (shown,) = [line for line in format_report(report).splitlines() if " bm25 " in line or "**bm25**" in line][:1]
+    assert f"{theirs:.3f}  **-" in shown
 
 
 def test_queries_without_a_known_token_are_misses(shop):

@@ -153,7 +153,7 @@ def test_nothing_of_a_held_out_item_or_query_trains(tmp_path, photos):
     rows = make_rows(2, 1500, with_pictures=False)
     run_pairs(run, engagements=str(write_log(tmp_path / "log.parquet", rows)), pseudo_queries=8)
     split = Split.load(run / "pairs")
-    part_of = dict(zip(*split.held_out.to_pydict().values(), strict=True))
+    part_of = dict(zip(*split.held_out.select(["node", "part"]).to_pydict().values(), strict=True))
     pairs_of = read_pairs(run)
     items = {part: {i for i in GOOD_ITEMS if part_of[item_node(i)] == part} for part in ("validation", "test")}
     assert min(map(len, items.values())) >= 1
@@ -174,7 +174,8 @@ def test_twins_and_copies_lie_on_one_side(tmp_path, encoder_folder, photos):
     log = str(write_log(tmp_path / "log.parquet", rows))
     for seed in range(2):
         manifest = run_pairs(run, engagements=log, image_root=str(photos), seed=seed, item_test_fraction=0.4)
-        part_of = dict(zip(*Split.load(run / "pairs").held_out.to_pydict().values(), strict=True))
+        held_out = Split.load(run / "pairs").held_out
+        part_of = dict(zip(held_out["node"].to_pylist(), held_out["part"].to_pylist(), strict=True))
         closeup = {
             name: part_of[query_node("closeup", name)]
             for name in ("p0-copy.jpg", "p3.png", "p3-copy.jpg", "p4-again.png")

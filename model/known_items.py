@@ -1,0 +1,52 @@
+"""What a query is known to have engaged: the items that filtered ranking leaves out of its distractors.
+
+Queries are one if the model reads them alike: text of the same tokens, as spellings of one text have, pictures of the
+same id. Pseudo-queries, which nobody asked, know only each other. Actions and parts do not count.
+
+Legend: P pairs, Q queries, T tokens, A distinct keys, K keyed pairs, M most items of a query.
+"""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import xxhash
+
+from model.training_tables import PairTable
+
+
+def known_items(pairs: PairTable, rows_P: np.ndarray, others: Sequence[PairTable]) -> np.ndarray:
+    """int64 [P, M], padded with -1: rows of the items that the query of each of these pairs has engaged in their table
+    or one of the others, the pair's own among them."""
+    tables = [(_pair_keys(table), np.asarray(table.item_P)) for table in (pairs, *others)]
+    return items_by_key(tables[0][0][rows_P], tables)
+
+
+def items_by_key(key_P: np.ndarray, tables: Iterable[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+    """int64 [P, M], padded with -1: the distinct items of each of these keys (one at least) in the tables, which are
+    uint64 keys [K] and items [K]."""
+    asked, place_P = np.unique(key_P, return_inverse=True)
+    kept = [np.zeros((0, 2), np.int64)]
+    for key_K, item_K in tables:
+        place_K = np.minimum(np.searchsorted(asked, key_K), len(asked) - 1)
+        is_asked = asked[place_K] == key_K
+        kept.append(np.stack([place_K[is_asked], item_K[is_asked].astype(np.int64)], axis=1))
+    place_K, item_K = np.unique(np.concatenate(kept), axis=0).T
+    count_A = np.bincount(place_K, minlength=len(asked))
+    items_AM = np.full((len(asked), count_A.max(initial=0)), -1)
+    items_AM[place_K, np.arange(len(place_K)) - (np.cumsum(count_A) - count_A)[place_K]] = item_K
+    return items_AM[place_P]
+
+
+def query_keys(pairs: PairTable) -> np.ndarray:
+    """uint64 [Q]: equal for queries of the table that are one, and for those of another table."""
+    rows_Q = np.arange(len(pairs.query_id_Q))
+    key_Q = np.asarray(pairs.query_id_Q).astype(np.uint64)
+    token_ids_T, offsets = pairs.tokens(rows_Q)
+    for row in np.flatnonzero(np.diff(offsets)).tolist():
+        key_Q[row] = xxhash.xxh3_64_intdigest(token_ids_T[offsets[row] : offsets[row + 1]].tobytes())
+    return key_Q
+
+
+def _pair_keys(pairs: PairTable) -> np.ndarray:
+    """uint64 [P]"""
+    return query_keys(pairs)[np.asarray(pairs.query_P)] * np.uint64(2) + pairs.is_pseudo()
