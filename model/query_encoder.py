@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from model.columns import FACTS_FILE
 from model.itemsage import PictureTower, TextTower
 from model.model_store import (
     QUERY_TABLE_FOLDER,
@@ -22,7 +21,7 @@ from model.model_store import (
     read_model_manifest,
 )
 from model.pictures import DEFAULT_LIMITS, PictureError, PictureLimits
-from model.query_table import QueryTable
+from model.query_table import FILES_THAT_TELL, QueryTable
 from model.vocabulary import Vocabulary
 from schemas.errors import CorruptFileError, UsageError
 from schemas.tables import EMBEDDING_DIM
@@ -146,10 +145,10 @@ class QueryEncoder:
     @cached_property
     def query_table(self) -> QueryTable | None:
         """The shop's own vectors of queries that the model was trained with; None without them. Little of it is read:
-        its description is checked here, vectors are when they are looked up."""
-        description, table = f"{QUERY_TABLE_FOLDER}/{FACTS_FILE}", None
-        if description in self.manifest["files"]:
-            read_model_manifest(self.folder, check=[description])
+        that it is the model's is checked here, each vector against that when it is looked up."""
+        telling, table = [f"{QUERY_TABLE_FOLDER}/{name}" for name in FILES_THAT_TELL], None
+        if telling[0] in self.manifest["files"]:
+            read_model_manifest(self.folder, check=telling)
             table = QueryTable(self.folder / QUERY_TABLE_FOLDER)
         got, dim = 0 if table is None else table.dim, self._text_tower.config.query_table_dim
         if got != dim:

@@ -6,7 +6,8 @@
     checks.npy      uint64 [N]: the hash of each row of vectors.npy
 
 Everything is memory-mapped, and what a look-up reads is checked by the row: a search touches a few pages of a table of
-gigabytes. Equal tables make equal bytes, whatever files and order their rows came in.
+gigabytes. A model holds the sha256 of FILES_THAT_TELL, and by them knows every vector. Equal tables make equal bytes,
+whatever files and order their rows came in.
 
 Queries are the same if they are once they are normalised as tokens are (tokenizer.normalize) and runs of white space
 are one space: "Red  Shoe" is "red shoe".
@@ -21,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from model.columns import build_columns, read_facts, write_column
+from model.columns import FACTS_FILE, build_columns, read_facts, write_column
 from model.tokenizer import normalize
 from schemas.errors import CorruptFileError, ThresholdError, UsageError
 from schemas.hashing import fingerprint, row_hashes, stable_hash
@@ -29,6 +30,8 @@ from schemas.quarantine import quote
 from schemas.query_vectors import check_query_vectors, read_queries, read_vectors
 from schemas.reading import input_identity
 
+#: What says which queries there are and which vectors: 16 bytes a query.
+FILES_THAT_TELL = (FACTS_FILE, "keys.npy", "checks.npy")
 #: Part of what names a finished table: raise it when the same files make another one.
 _VERSION = 1
 _VECTOR_DTYPE = "<f2"

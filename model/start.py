@@ -9,8 +9,8 @@ learn what an overlap of words is. Here they start as a map that knows it, and e
     block       no logits, so attention is the mean of what is present; values, their output and the residual keep it;
                 the feed-forward adds nothing; CLS is short
     head        back out of the frame
-    towers      text t + S z, pictures P x: the maps of the item encoder; 0 times the vector of the shop's own table,
-                whose space nobody knows: the start is that of a model without it
+    towers      text t + S z + R y, pictures P x: the maps of the item encoder; y the vector of the shop's own table,
+                whose space nobody knows: R is a random rotation into ours, half as long as the words
     any MLP     is linear, because GELU(x) - GELU(-x) = x: hidden [M; -M], out [I, -I]; what hidden rows are left over
                 start at random with no weight in the output
 
@@ -49,6 +49,10 @@ KIND_WEIGHTS = {"word": 1.0, "bigram": 0.5, "trigram": 0.5}
 #: How much longer S z is than the sum of what stands beside it, a query's words or an item's fields: the cosine of two
 #: text vectors says more than the overlap of words in 256 dimensions.
 TEXT_VECTOR_WEIGHT = 2.0
+#: How long R y is beside a query's words. With 0, as where an unknown path starts that is to change nothing, training
+#: was held up: where only the table tells what a query means, Recall@10 after 100 steps was .24 to .41, from .5 on 1.0
+#: after 20. Where it tells nothing, .5 cost nothing.
+TABLE_VECTOR_WEIGHT = 0.5
 _WHITENING = 0.5, 0.25  # of pictures, of text vectors
 _LOOKED_AT = 5000
 
@@ -121,7 +125,9 @@ def start_as_linear_map_(
         rotation_OO = nn.init.orthogonal_(torch.empty(config.output_dim, config.output_dim)) * TEXT_VECTOR_WEIGHT
         projection_OD, offset_of_text_O = rotation_OO @ projection_OD, rotation_OO @ offset_O
         of_text_OX = torch.cat([out_of_text_OE, projection_OD], dim=1)
-    of_text_OX = nn.functional.pad(of_text_OX, (0, config.query_table_dim))
+    if config.query_table_dim:
+        rotation_OD, _ = principal_components(None, config.output_dim, config.query_table_dim, 0)
+        of_text_OX = torch.cat([of_text_OX, rotation_OD * TABLE_VECTOR_WEIGHT], dim=1)
     _start_mlp_(model.text_tower.hidden, model.text_tower.out, of_text_OX, offset_of_text_O)
     if config.use_text:
         _start_input_(encoder, "text", frame_WX[:, :text_columns])

@@ -1,4 +1,5 @@
 import dataclasses
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -173,6 +174,11 @@ def test_a_table_that_is_not_the_one_of_its_model_is_refused(tmp_path, parts):
     description.write_bytes((second.folder / "columns.json").read_bytes())
     with pytest.raises(CorruptFileError, match="sha256"):
         QueryEncoder(tmp_path / "m").table_vectors(["a"])
+    description.write_bytes((first.folder / "columns.json").read_bytes())
+    for name in ("keys", "vectors", "checks"):  # whole, and of the same size: only the model knows that they are others
+        shutil.copyfile(second.folder / f"{name}.npy", tmp_path / "m" / "query_table" / f"{name}.npy")
+    with pytest.raises(CorruptFileError, match="sha256"):
+        QueryEncoder(tmp_path / "m").table_vectors(["b"])
     save(make_model(query_table_dim=2), tmp_path / "w", {**parts, "query_table_folder": wide.folder})
     with pytest.raises(CorruptFileError, match="expected a query_table of 2 dimensions for the text tower, got 3"):
         QueryEncoder(tmp_path / "w").table_vectors(["a"])

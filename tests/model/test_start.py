@@ -111,19 +111,32 @@ def test_a_text_vector_stands_beside_the_words_on_both_sides() -> None:
 
 
 @pytest.mark.parametrize("text_dim", [0, 20])
-def test_a_vector_of_the_shops_own_table_changes_nothing_at_the_start_and_can_learn_to(text_dim: int) -> None:
-    config = dataclasses.replace(EXACT, text_dim=text_dim)
-    model, plain = ItemSage(dataclasses.replace(config, query_table_dim=7)), ItemSage(config)
+@pytest.mark.parametrize("table_dim", [7, 90])
+def test_a_vector_of_the_shops_own_table_is_half_as_long_as_the_words_from_the_start(
+    text_dim: int, table_dim: int
+) -> None:
+    """In a direction of its own; a query without one is what it is without a table."""
+    config = dataclasses.replace(EXACT, text_dim=text_dim, hash_dim=32)
+    model, plain = ItemSage(dataclasses.replace(config, query_table_dim=table_dim)), ItemSage(config)
     generator = torch.Generator().manual_seed(4)
     tokens_T, offsets_B = torch.arange(1, 13), torch.tensor([0, 2, 7, 12])
-    text_BD, table_BD = torch.randn(3, text_dim, generator=generator), torch.randn(3, 7, generator=generator)
-    queries_BO = model.text_tower(tokens_T, offsets_B, text_BD, table_BD)
-    assert torch.equal(queries_BO, model.text_tower(tokens_T, offsets_B, text_BD, torch.zeros(3, 7)))
+    text_BD, table_BD = torch.randn(3, text_dim, generator=generator), torch.randn(3, table_dim, generator=generator)
     weights = model.text_tower.state_dict()
-    plain.text_tower.load_state_dict({**weights, "hidden.weight": weights["hidden.weight"][:, :-7]})
-    assert cosines(queries_BO, plain.text_tower(tokens_T, offsets_B, text_BD)).min() > 0.9999
+    plain.text_tower.load_state_dict({**weights, "hidden.weight": weights["hidden.weight"][:, :-table_dim]})
+    plain_BO = plain.text_tower(tokens_T, offsets_B, text_BD)
+    assert cosines(model.text_tower(tokens_T, offsets_B, text_BD, torch.zeros(3, table_dim)), plain_BO).min() > 0.9999
+    words_BO = model.text_tower.norm(F.normalize(model.hash_embedder(tokens_T, offsets_B), dim=1))
+    scaled_BD = F.normalize(table_BD, dim=1) * table_dim**0.5
+    own_BO = F.linear(scaled_BD, model.text_tower.hidden.weight[:32, -table_dim:])
+    assert (own_BO.norm(dim=1) / words_BO.norm(dim=1)).tolist() == pytest.approx([0.5] * 3, rel=0.35)
+    rest_BO = words_BO
+    if text_dim:
+        text_vectors_BD = F.normalize(text_BD, dim=1) * text_dim**0.5
+        rest_BO = words_BO + F.linear(text_vectors_BD, model.text_tower.hidden.weight[:32, 32:-table_dim])
+    queries_BO = model.text_tower(tokens_T, offsets_B, text_BD, table_BD)
+    assert cosines(queries_BO, rest_BO + own_BO).min() > 0.999
     (queries_BO @ torch.linspace(-1, 1, config.output_dim)).sum().backward()
-    assert model.text_tower.hidden.weight.grad[:64, -7:].abs().min() > 0
+    assert model.text_tower.hidden.weight.grad[:64, -table_dim:].abs().min() > 0
 
 
 def test_every_weight_that_the_start_uses_has_a_gradient() -> None:
