@@ -1,4 +1,5 @@
-"""What a query is known to have engaged: the items that filtered ranking leaves out of its distractors.
+"""What a query is known to have engaged: items that filtered ranking leaves out of its distractors, and training out of
+its negatives.
 
 Queries are one if the model reads them alike: text of the same tokens, as spellings of one text have, pictures of the
 same id. Pseudo-queries, which nobody asked, know only each other. Actions and parts do not count.
@@ -11,6 +12,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import xxhash
 
+from model.columns import gather_ragged, offsets_of
 from model.training_tables import PairTable
 
 
@@ -50,3 +52,22 @@ def query_keys(pairs: PairTable) -> np.ndarray:
 def _pair_keys(pairs: PairTable) -> np.ndarray:
     """uint64 [P]"""
     return query_keys(pairs)[np.asarray(pairs.query_P)] * np.uint64(2) + pairs.is_pseudo()
+
+
+class KnownItems:
+    """The items that each query has in a table of pairs, in any task. Memory: 4 bytes a pair and 8 a query."""
+
+    def __init__(self, pairs: PairTable):
+        query_P, item_P = np.asarray(pairs.query_P), np.asarray(pairs.item_P).astype(np.int32)
+        self._items_P = item_P[np.argsort(query_P, kind="stable")]
+        self._offsets = offsets_of(np.bincount(query_P, minlength=len(pairs.query_id_Q)))
+
+    def among(self, queries_Q: np.ndarray, items_U: np.ndarray) -> np.ndarray:
+        """bool [Q, U]: which of these items, distinct and sorted, each of these queries has."""
+        items_X, offsets = gather_ragged(self._items_P, self._offsets, queries_Q)
+        query_X = np.repeat(np.arange(len(queries_Q)), np.diff(offsets))
+        place_X = np.minimum(np.searchsorted(items_U, items_X), len(items_U) - 1)
+        is_there_X = items_U[place_X] == items_X
+        is_known_QU = np.zeros((len(queries_Q), len(items_U)), bool)
+        is_known_QU[query_X[is_there_X], place_X[is_there_X]] = True
+        return is_known_QU

@@ -31,7 +31,7 @@ from pathlib import Path
 
 import numpy as np
 
-from model.columns import gather_ragged, offsets_of
+from model.known_items import KnownItems
 from model.training_tables import ItemTable, PairTable
 from schemas.errors import ThresholdError, UsageError
 from schemas.hashing import seed_of
@@ -79,7 +79,7 @@ class PairStream:
     pseudo_share: float = 1.0
     _walks: list[np.ndarray] = field(init=False, repr=False)
     _names: list[str] = field(init=False, repr=False)
-    _known: "KnownItems" = field(init=False, repr=False)
+    _known: KnownItems = field(init=False, repr=False)
     _shuffled: dict[tuple[int, int], np.ndarray] = field(init=False, repr=False, default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -172,25 +172,6 @@ class PairStream:
         """Sorted items (Poisson sampling: each is drawn or not by itself, so that its probability is exact)."""
         generator = np.random.default_rng(seed_of("negatives", self.seed, step))
         return np.flatnonzero(generator.random(self.num_items) < self._drawn_I)
-
-
-class KnownItems:
-    """The items that each query has in a table of pairs, in any task. Memory: 4 bytes a pair and 8 a query."""
-
-    def __init__(self, pairs: PairTable):
-        query_P, item_P = np.asarray(pairs.query_P), np.asarray(pairs.item_P).astype(np.int32)
-        self._items_P = item_P[np.argsort(query_P, kind="stable")]
-        self._offsets = offsets_of(np.bincount(query_P, minlength=len(pairs.query_id_Q)))
-
-    def among(self, queries_Q: np.ndarray, items_U: np.ndarray) -> np.ndarray:
-        """bool [Q, U]: which of these items, distinct and sorted, each of these queries has."""
-        items_X, offsets = gather_ragged(self._items_P, self._offsets, queries_Q)
-        query_X = np.repeat(np.arange(len(queries_Q)), np.diff(offsets))
-        place_X = np.minimum(np.searchsorted(items_U, items_X), len(items_U) - 1)
-        is_there_X = items_U[place_X] == items_X
-        is_known_QU = np.zeros((len(queries_Q), len(items_U)), bool)
-        is_known_QU[query_X[is_there_X], place_X[is_there_X]] = True
-        return is_known_QU
 
 
 def task_shares(tasks: Sequence[str], batch_size: int, pseudo_share: float) -> list[int]:
