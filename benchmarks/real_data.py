@@ -22,7 +22,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "grocery": {
         "train": {
             "image_encoder": "efficientnet_lite0", "date": "2020-01-02",
-            "item_test_fraction": 0.0, "item_validation_fraction": 0.0,  # whole visits of every product
+            "item_test_fraction": 0.0, "item_validation_fraction": 0.0,  # every product trains: photos are held out
         },
         "searches": [],
     },
