@@ -21,6 +21,8 @@ from model.evaluation import HeldOutTask, difference, summarize_ranks
 K = 10
 #: What the baselines are compared with.
 MODEL = "itemsage"
+#: The model before its training: the one baseline that is shown in every cell, best or not.
+START = "start"
 #: (is the query seen, is the item seen) -> how the cell is called, in the order of reports.
 CELLS = {
     (True, True): "seen query, seen item",
@@ -58,7 +60,7 @@ def compare_cells(
     task: HeldOutTask, ranks: Mapping[str, np.ndarray], seen_query_Q: np.ndarray, seen_item_N: np.ndarray
 ) -> list[dict[str, Any]]:
     """For each of CELLS {"cell", "pairs", "queries"}, and where it has pairs the Recall@10 of the model and of the best
-    baseline there, with the difference of each of METRICS."""
+    baseline there, with the difference of each of METRICS; with START, "start": the same of it."""
     cells = []
     seen_query_P, seen_item_P = seen_query_Q[task.query_rows_P], seen_item_N[task.item_rows_P]
     for (query_seen, item_seen), name in CELLS.items():
@@ -71,6 +73,9 @@ def compare_cells(
             if best is not None:
                 more = difference(kept, kept_ranks[MODEL], kept_ranks[best])
                 cell |= {"recall@10_baseline": _recall(kept_ranks[best]), "difference": more}
+            if START in kept_ranks:
+                more = difference(kept, kept_ranks[MODEL], kept_ranks[START])
+                cell[START] = {"recall@10": _recall(kept_ranks[START]), "difference": more}
         cells.append(cell)
     return cells
 

@@ -2,6 +2,7 @@
 
     config.json               switches of the model, and the learned log_scale
     hash_embedder.safetensors, item_encoder.safetensors, text_tower.safetensors, picture_tower.safetensors
+    start.safetensors         what training began with (model.kept_start), to be measured beside it
     image_encoder/            picture encoder (absent for a model without pictures)
     text_encoder/             frozen encoder of sentences (absent for a model without one)
     query_table/              the shop's own vectors of queries (absent for a model without them), see model.query_table
@@ -31,6 +32,7 @@ from model.columns import read_facts
 from model.hash_embedder import HashEmbedder
 from model.itemsage import ItemEncoder, ItemSage, PictureTower, TextTower
 from model.itemsage_config import ItemSageConfig
+from model.kept_start import restored_start, start_state
 from model.model_checks import (
     CONFIG_FILE,
     HASH_EMBEDDER,
@@ -47,7 +49,7 @@ from schemas.hashing import fingerprint
 from schemas.quarantine import quote
 from schemas.tables import SCHEMA_VERSION
 
-METRICS_FILE, MANIFEST_FILE = "metrics.json", "manifest.json"
+METRICS_FILE, MANIFEST_FILE, START_FILE = "metrics.json", "manifest.json", "start.safetensors"
 VOCABULARY_FOLDER, IMAGE_ENCODER_FOLDER, TEXT_ENCODER_FOLDER = "vocabulary", "image_encoder", "text_encoder"
 QUERY_TABLE_FOLDER = "query_table"
 _SHARED_PREFIX = "hash_embedder."
@@ -73,13 +75,15 @@ def save_model(
     split: Split | Mapping[str, Any],
     metrics: Mapping[str, Any],
     facts: Mapping[str, Any] | None = None,
+    start: ItemSage | None = None,
 ) -> str:
     """Writes a model folder and returns its model id. `folder` is new or empty: a temporary one, for `install_model`.
 
     towers: "text" and "picture" -> {task: number of training pairs}, tasks without pairs left out. split: the one that
-    chose them, or its JSON. facts: further keys of the manifest, for example where it was trained. A model with
-    pictures needs image_encoder_folder, one that reads text vectors text_encoder_folder, one that reads the shop's own
-    vectors of queries query_table_folder (QueryTable.folder).
+    chose them, or its JSON. facts: further keys of the manifest, for example where it was trained. start: the model
+    before its training; None: it is not kept. A model with pictures needs image_encoder_folder, one that reads text
+    vectors text_encoder_folder, one that reads the shop's own vectors of queries query_table_folder
+    (QueryTable.folder).
     """
     if unknown := set(towers) - {"text", "picture"}:
         raise UsageError(f"expected towers text and picture, got {sorted(unknown)} too")
@@ -107,6 +111,8 @@ def save_model(
         own = not (name == TEXT_TOWER and model.config.share_text_table) and name != ITEM_ENCODER
         state = {key: value for key, value in module.state_dict().items() if own or not key.startswith(_SHARED_PREFIX)}
         _write_weights(target / f"{name}.safetensors", state)
+    if start is not None:
+        _write_weights(target / START_FILE, start_state(start))
     if isinstance(split, Split):
         split.save(target)
         split = split.to_json()
@@ -216,6 +222,13 @@ def load_model(folder: Folder) -> ItemSage:
     return model.eval()
 
 
+def load_start(folder: Folder) -> ItemSage:
+    """The model before its training, in evaluation mode. Raises UsageError if the folder does not keep it, or if its
+    table cannot be drawn again; CorruptFileError if it is not what was saved."""
+    config, _ = _config(folder)
+    return restored_start(config, _weights(folder, START_FILE))
+
+
 def _modules(model: ItemSage) -> dict[str, nn.Module]:
     modules = {HASH_EMBEDDER: model.hash_embedder, ITEM_ENCODER: model.item_encoder, TEXT_TOWER: model.text_tower}
     return modules if model.picture_tower is None else {**modules, PICTURE_TOWER: model.picture_tower}
@@ -249,11 +262,7 @@ def _load_hash_embedder(folder: Folder, config: ItemSageConfig) -> HashEmbedder:
 def _load_into(module: nn.Module, folder: Folder, name: str, without_table: bool = False) -> None:
     """Loads checked weights; without_table: the module's hash embedder is another file."""
     file = f"{name}.safetensors"
-    read_model_manifest(folder, check=[file])
-    try:
-        state = load_file(Path(folder, file))
-    except (SafetensorError, OSError) as error:
-        raise CorruptFileError(f"expected weights in {folder}/{file}, got {quote(str(error))}") from error
+    state = _weights(folder, file)
     expected = {key for key in module.state_dict() if not (without_table and key.startswith(_SHARED_PREFIX))}
     if set(state) != expected:
         odd = sorted(set(state) ^ expected)
@@ -262,6 +271,15 @@ def _load_into(module: nn.Module, folder: Folder, name: str, without_table: bool
         module.load_state_dict(state, strict=False)
     except RuntimeError as error:
         raise CorruptFileError(f"expected weights of the configured shapes, got others in {folder}/{file}") from error
+
+
+def _weights(folder: Folder, file: str) -> dict[str, Tensor]:
+    """Those of a file that is as it was saved."""
+    read_model_manifest(folder, check=[file])
+    try:
+        return load_file(Path(folder, file))
+    except (SafetensorError, OSError) as error:
+        raise CorruptFileError(f"expected weights in {folder}/{file}, got {quote(str(error))}") from error
 
 
 def _check(folder: Path, manifest: Mapping[str, Any], name: str) -> None:

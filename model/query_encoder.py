@@ -3,6 +3,7 @@
 Everything is loaded when first needed: a text search never opens the image encoder.
 """
 
+import copy
 import os
 from collections.abc import Iterable, Sequence
 from functools import cached_property
@@ -56,6 +57,14 @@ class QueryEncoder:
                 f"expected a {tower} tower with training pairs, got none in model {self.manifest['model_id']}: "
                 f"train with {_LEARNS_FROM[tower]}"
             )
+
+    def with_towers(self, text_tower: TextTower, picture_tower: PictureTower | None) -> "QueryEncoder":
+        """The same but for the towers, which are in evaluation mode; what is loaded already is shared."""
+        other = copy.copy(self)
+        other._text_tower = text_tower
+        if picture_tower is not None:
+            other._picture_tower = picture_tower
+        return other
 
     def texts(self, queries: Sequence[str]) -> np.ndarray:
         """float32 [Q, 256], norm 1. Raises UsageError if the tower was not trained.

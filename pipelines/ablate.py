@@ -22,9 +22,8 @@ import numpy as np
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from model.itemsage_config import ItemSageConfig
-from model.step_choice import step_choice
 from model.training_config import TrainingConfig
-from model.validation import RECALL_AT
+from model.validation import RECALL_AT, choice_by
 from pipelines import train
 from pipelines.ablation.measure import Results, Training, make_training, measured_pairs, pooled
 from pipelines.ablation.registry import TABLES, make_tables, names_of
@@ -192,8 +191,6 @@ def _make(results: Results, trainings: Mapping[str, Mapping[str, Sequence[Traini
 def _about(config: AblateConfig, prepared: PreparedRun) -> dict[str, Any]:
     """What the page begins with."""
     data, test = prepared.data, measured_pairs(prepared)
-    validation = data.validation
-    num_queries = len(np.unique(np.asarray(validation.query_P)))
     return {
         "command": shown_call("itemsage ablate", config, left_out=("work", "device")),
         "items": len(data.items),
@@ -203,7 +200,7 @@ def _about(config: AblateConfig, prepared: PreparedRun) -> dict[str, Any]:
             "queries": len(np.unique(np.asarray(test.query_P))),
             "by_task": test.num_pairs_by_task(),
         },
-        "chosen_by_validation": step_choice(len(validation), num_queries).by_validation,
+        "chosen_by_validation": choice_by(data.validation).by_validation,
         "split": config.split,
         "seeds": config.seeds,
     }

@@ -5,7 +5,9 @@
 
 Engagements of the model's own training part (train, validation and gap of its split) are left out and counted; what is
 made of them are baselines: the log remembered, BM25 over items and their queries, the nearest training photo, a probe.
-`daily` reads no training pictures and counts no letters, so its report lacks the last two and character_tfidf.
+The model before its training is measured beside it, as `start`.
+`daily` reads no training pictures, counts no letters and embeds no item twice, so its report lacks the last two,
+character_tfidf and start.
 The model's answers are exact; what the run's index makes of them, as searches get it, stands beside.
 """
 
@@ -114,7 +116,10 @@ def evaluation_fingerprint(planned: Evaluation, request: EvaluationRequest) -> s
             "files": {stage: sorted(entries) for stage, entries in files.items()},
             "index": identity(planned.evaluated.run),
             "model_id": planned.evaluated.encoder.manifest["model_id"],
-            "options": [request.include_train, request.max_queries, request.max_training_pictures, request.letters],
+            "options": [
+                *(request.include_train, request.max_queries, request.max_training_pictures),
+                *(request.letters, request.start),
+            ],
             "pictures": None if pictures is None else [pictures.encoder_id, pictures.judged_with, pictures.states()],
             "rows": planned.rows_hash,
         }
@@ -186,6 +191,7 @@ def _asked(config: EvaluateConfig, date: str) -> dict[str, Any]:
         "max_queries": config.max_queries,
         "max_training_pictures": config.max_training_pictures,
         "letters": True,
+        "start": True,
         "log_thresholds": config,
     }
 

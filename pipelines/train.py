@@ -39,7 +39,7 @@ from pipelines.train_checks import (
     require_better_than_start,
     require_little_rejected,
 )
-from pipelines.train_model import checkpoints, print_lines, train_chosen, train_on_everything
+from pipelines.train_model import checkpoints, model_and_data, print_lines, train_chosen, train_on_everything
 from pipelines.train_report import trained_on_text_alone, why_untrained
 from pipelines.training_flags import TrainingFlags
 from pipelines.units import read_stage_manifest
@@ -129,6 +129,7 @@ def _install(
         query_table_folder=query_table_folder(folder),
         towers=towers_of((refit or result).num_pairs_by_task),
         split=Split.load(folder / "pairs"),
+        start=model_and_data(config, folder)[0],
         metrics=asdict(result) | {"refit": None if refit is None else asdict(refit)},
         facts={
             "accepted": accepted,

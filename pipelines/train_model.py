@@ -26,7 +26,7 @@ REFIT_FOLDER = "refit"
 
 def train_chosen(config: "TrainConfig", folder: Path, show: bool) -> tuple[ItemSage, TrainingResult]:
     """The model with its best weights, and how it came to them. show: whether this process prints."""
-    model, data = _start(config, folder)
+    model, data = model_and_data(config, folder)
     shown = _Shown("train", show)
 
     def on_start(start: TrainingStart) -> None:
@@ -45,7 +45,7 @@ def train_on_everything(
     that there is none."""
     if not wants_refit(config.refit, Split.load(folder / "pairs")):
         return None
-    model, data = _start(config, folder)
+    model, data = model_and_data(config, folder)
     if not can_refit(data, chosen):
         return None
     shown = _Shown("refit", show)
@@ -81,7 +81,7 @@ def print_lines(lines: Sequence[str]) -> None:
         print(f"train: {line}", flush=True)
 
 
-def _start(config: "TrainConfig", folder: Path) -> tuple[ItemSage, TrainingData]:
+def model_and_data(config: "TrainConfig", folder: Path) -> tuple[ItemSage, TrainingData]:
     """The model before training, each time the same, and what it trains on."""
     prepared = PreparedRun.open(folder)
     return prepared.start(narrow(ItemSageConfig, config, **prepared.sizes)), prepared.data

@@ -89,7 +89,7 @@ class EvaluatedRun:
         """float32 [N, D]: each item's mean CNN vector, unit or zero."""
         dim = self.encoder.manifest["picture_dim"]
         means_ND = np.zeros((len(self.item_ids), dim), np.float32)
-        for row, item in self._features():
+        for row, item in self.features():
             means_ND[row] = mean_picture_vectors([item.pictures], dim)[0]
         return means_ND
 
@@ -102,7 +102,7 @@ class EvaluatedRun:
     def _sentences_ND(self) -> np.ndarray:
         """float32 [N, text_dim]: each item's vector of the text encoder, unit or zero."""
         vectors_ND = np.zeros((len(self.item_ids), self.encoder.manifest["text_dim"]), np.float32)
-        for row, item in self._features():
+        for row, item in self.features():
             if len(item.text_vector):
                 vectors_ND[row] = item.text_vector
         return vectors_ND
@@ -124,7 +124,7 @@ class EvaluatedRun:
         """What searches of this run go through; None while it has none."""
         return RunIndex.of(self.run, self.encoder.manifest["model_id"], self.item_ids, self.vectors_ND)
 
-    def _features(self) -> Iterator[tuple[int, ItemFeatures]]:
+    def features(self) -> Iterator[tuple[int, ItemFeatures]]:
         """Row and features of every item that has an embedding."""
         for path in sorted((self.run / "features").glob("*.tfrecord")):
             for payload in read_records(path):
@@ -132,12 +132,15 @@ class EvaluatedRun:
                 if (row := self.row_of.get(item.item_id)) is not None:
                     yield row, item
 
-    def text_queries(self, queries: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
+    def text_queries(
+        self, queries: tuple[str, ...], encoder: QueryEncoder | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
         """float32 [Q, 256], a unit vector a query or zero for one without a known token, and which those are, bool [Q].
+        encoder: with other towers; None: the model's.
 
         The tower's own answer to such a query is one constant vector; zero scores all items alike, which counts as a
         miss, as it does for the words that TF-IDF and BM25 do not know.
         """
-        vectors_QE, num_tokens_Q = self.encoder.texts_and_inputs(queries, self._sentences_of(queries))
+        vectors_QE, num_tokens_Q = (encoder or self.encoder).texts_and_inputs(queries, self._sentences_of(queries))
         unknown_Q = num_tokens_Q == 0
         return np.where(unknown_Q[:, None], np.float32(0), vectors_QE), unknown_Q

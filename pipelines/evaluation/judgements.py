@@ -12,12 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from model.comparison import CELLS, MODEL, compare_new_queries
+from model.comparison import CELLS, MODEL, START, compare_new_queries
 from model.evaluation import HeldOutTask, difference, rank_pairs, summarize_ranks, with_interval
 from model.metrics import ndcg_at_k
 from pipelines.evaluation.evaluated_run import EvaluatedRun
 from pipelines.evaluation.methods import text_scorers
 from pipelines.evaluation.plan import Evaluation
+from pipelines.evaluation.start import start_of
 from pipelines.evaluation.training_log import TrainingLog
 from pipelines.gating.log import require_sound_log
 from pipelines.gating.thresholds import LogThresholds
@@ -159,6 +160,8 @@ def _cells(
             best = found["best_baseline"]
             cell |= {_MAIN: float(np.mean(values[MODEL])), "best_baseline": best}
             cell |= {f"{_MAIN}_baseline": float(np.mean(values[best])), "difference": found["differences"][best]}
+            if START in values:
+                cell[START] = {_MAIN: float(np.mean(values[START])), "difference": found["differences"][START]}
         cells.append(cell)
     return cells
 
@@ -200,6 +203,11 @@ def _scores(
     """Method -> float32 [Q, N], and method -> why it is left out."""
     scorers, left_out = text_scorers(evaluated, log, letters=True)
     scores = {MODEL: vectors_QE @ evaluated.vectors_ND.T}
+    start = start_of(evaluated)
+    if isinstance(start, str):
+        left_out[START] = start
+    else:
+        scores[START] = start.text_scores(queries)(np.arange(len(queries)))
     scores |= {name: scorer.scores(queries) for name, scorer in scorers.items()}
     if evaluated.has_text_encoder:
         scores["text_encoder"] = evaluated.text_encoder_scores(queries)(np.arange(len(queries)))

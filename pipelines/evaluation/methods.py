@@ -1,19 +1,22 @@
 """What is ranked beside the model, task by task: the baselines that its queries and the training log allow."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from model.baselines import RememberedLog, TextScorer
+from model.comparison import START
 from model.evaluation import HeldOutTask, ScoreBlock
 from model.picture_baselines import unit
 from pipelines.evaluation.evaluated_run import EvaluatedRun
 from pipelines.evaluation.plan import Evaluation
+from pipelines.evaluation.start import EvaluatedStart
 
 #: Every method, in the order of reports; its name says what it falls back on.
 METHODS = (
     "itemsage",
+    START,
     "tfidf",
     "character_tfidf",
     "bm25",
@@ -46,6 +49,8 @@ def text_baselines(planned: Evaluation, task: HeldOutTask) -> Baselines:
     }
     if planned.evaluated.has_text_encoder:
         blocks["text_encoder"] = planned.evaluated.text_encoder_scores(task.queries)
+    if planned.wants_start:
+        _add_start(planned, lambda start: start.text_scores(task.queries), blocks, left_out)
     return _with_popularity(planned, blocks, left_out)
 
 
@@ -73,7 +78,9 @@ def picture_baselines(planned: Evaluation, task: HeldOutTask, vectors_QD: np.nda
     evaluated = planned.evaluated
     raw_QD = unit(vectors_QD)
     scorers: dict[str, ScoreBlock] = {"raw_pictures": lambda rows: raw_QD[rows] @ evaluated.picture_means_ND.T}
-    left_out = {}
+    left_out: dict[str, str] = {}
+    if planned.wants_start:
+        _add_start(planned, lambda start: start.picture_scores(vectors_QD), scorers, left_out)
     if planned.training.picture_pairs:
         place_of = {uri: place for place, uri in enumerate(task.queries)}
         remembered = RememberedLog(
@@ -89,6 +96,18 @@ def picture_baselines(planned: Evaluation, task: HeldOutTask, vectors_QD: np.nda
         else:
             left_out["logistic_probe"] = planned.why_no_probe
     return _with_popularity(planned, scorers, left_out)
+
+
+def _add_start(
+    planned: Evaluation,
+    ask: Callable[[EvaluatedStart], ScoreBlock],
+    scorers: dict[str, ScoreBlock],
+    left_out: dict[str, str],
+) -> None:
+    if isinstance(planned.start, str):
+        left_out[START] = planned.start
+    else:
+        scorers[START] = ask(planned.start)
 
 
 def _with_popularity(

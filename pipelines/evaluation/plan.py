@@ -19,6 +19,7 @@ from model.tokenizer import only_words
 from pipelines.evaluation.evaluated_run import EvaluatedRun
 from pipelines.evaluation.inputs import engaged_items, held_out_tasks, known_pairs, read_query_rows
 from pipelines.evaluation.query_pictures import QueryPictures
+from pipelines.evaluation.start import EvaluatedStart, start_of
 from pipelines.evaluation.training_log import TrainingLog
 from pipelines.gating.log import require_sound_log
 from pipelines.gating.thresholds import LogThresholds
@@ -39,8 +40,8 @@ class EvaluationRequest:
     verify_images: read each query picture again. include_train: keep the model's training part. max_queries: distinct
     queries a task, sampled. max_training_pictures: so many query pictures of the training part are read, for the
     baselines that are made of them; 0: there are none. letters: TF-IDF of letters too, a minute of a big catalogue.
-    log_thresholds: what the log must keep, None: that was asked
-    before.
+    start: the model before its training too, which embeds every item. log_thresholds: what the log must keep, None:
+    that was asked before.
     """
 
     engagements: str
@@ -52,6 +53,7 @@ class EvaluationRequest:
     max_queries: int = MAX_QUERIES
     max_training_pictures: int = 0
     letters: bool = False
+    start: bool = False
     log_thresholds: LogThresholds | None = None
 
 
@@ -68,7 +70,7 @@ class Evaluation:
     ):
         self.evaluated, self.rows_read, self.rows_hash = evaluated, rows_read, rows_hash(rows)
         self.pictures: QueryPictures | None = None
-        self.wants_letters = request.letters
+        self.wants_letters, self.wants_start = request.letters, request.start
         self._request, self._rows = request, rows
 
     @cached_property
@@ -146,6 +148,11 @@ class Evaluation:
     @cached_property
     def logistic_probe(self) -> LogisticProbe:
         return LogisticProbe(*self._training_photos, len(self.evaluated.item_ids))
+
+    @cached_property
+    def start(self) -> EvaluatedStart | str:
+        """The model before its training, or why it cannot be had."""
+        return start_of(self.evaluated)
 
     @property
     def rows_planned(self) -> dict[str, int]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from model.comparison import MODEL, K, is_shown
+from model.comparison import MODEL, START, K, is_shown
 from pipelines.console.terminal import aligned, found_in_words
 from pipelines.evaluation.methods import METHODS
 from schemas.tables import QUERY_SURFACES
@@ -127,23 +127,25 @@ def _index_lines(report: Mapping[str, Any]) -> list[str]:
 def _cell_lines(report: Mapping[str, Any]) -> list[str]:
     """The four cells of each task that has them, and whether the log can tell them."""
     main = _SHOWN[report["kind"]][0]
-    rows = [("task", "cell", "queries", "pairs", MODEL, "best other", main, f"{MODEL} - it")]
+    rows = [("task", "cell", "queries", "pairs", MODEL, START, f"{MODEL} - it", "best other", main, f"{MODEL} - it")]
     for task in report["tasks"]:
         name = task["task"]
         for cell in task.get("cells", ()):
-            shown = [name, cell["cell"], f"{cell['queries']:,}", f"{cell['pairs']:,}", *[""] * 4]
+            shown = [name, cell["cell"], f"{cell['queries']:,}", f"{cell['pairs']:,}", *[""] * 6]
             if cell["pairs"]:
                 shown[4] = f"{cell[main]:.3f}"
+            if START in cell:
+                shown[5:7] = _with_difference(cell[START], cell[START]["difference"], main)
             if cell.get("best_baseline") is not None:
                 figure = {main: cell[f"{main}_baseline"]}
-                shown[5:] = [cell["best_baseline"], *_with_difference(figure, cell["difference"], main)]
+                shown[7:] = [cell["best_baseline"], *_with_difference(figure, cell["difference"], main)]
             rows.append(tuple(shown))
             name = ""
     if len(rows) == 1:
         return []
     return [
         "",
-        *aligned(rows, to_the_right={2, 3, 4, 6}),
+        *aligned(rows, to_the_right={2, 3, 4, 5, 8}),
         "seen: it or a near-duplicate is in the training part of the model, a query by its words or its picture, an "
         "item by any engagement",
         *_missing_lines(report),

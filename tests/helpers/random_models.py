@@ -53,10 +53,11 @@ def save_random_model(
     seed: int = 0,
     split: Split | None = None,
     text_encoder_folder: Path | None = None,
+    keeps_start: bool = False,
 ) -> Path:
     """The folder of a model that knows the words of these texts: `folder`/its id. Both towers count as trained, with
     the engagements before `cut_us`, or as the split says. text_encoder_folder: of a saved text encoder, for a model
-    that has one."""
+    that has one. keeps_start: whether these weights are kept as its start, too."""
     work = folder / f"made-{seed}"
     image_encoder = save_random_image_encoder(work / "image_encoder")
     counts = TokenCounts()
@@ -70,6 +71,7 @@ def save_random_model(
     model_id = save_model(
         ItemSage(config),
         work / "model",
+        start=ItemSage(config) if keeps_start else None,
         vocabulary_folder=work / "vocabulary",
         image_encoder_folder=image_encoder,
         text_encoder_folder=text_encoder_folder,

@@ -7,13 +7,16 @@ import pytest
 import torch
 from query_vectors import write_vectors_of
 
+from model import kept_start
 from model.item_batch import collate_items
 from model.itemsage import ItemSage, ItemSageConfig
 from model.model_store import (
+    START_FILE,
     install_model,
     load_item_encoder,
     load_model,
     load_picture_tower,
+    load_start,
     load_text_tower,
     read_model_manifest,
     save_model,
@@ -236,3 +239,48 @@ def test_folders_with_files_and_unknown_towers_are_refused(tmp_path, parts):
         save(make_model(), tmp_path / "m", parts)
     with pytest.raises(UsageError, match="user"):
         save(make_model(), tmp_path / "n", parts, towers={"user": {}})
+
+
+def start_of_a_training(config) -> ItemSage:
+    """Not the one of the config alone: importances and principal components come from the data."""
+    start = ItemSage(config)
+    with torch.no_grad():
+        for name, parameter in start.named_parameters():
+            if not name.endswith("table"):
+                parameter += 0.5
+    return start
+
+
+@pytest.mark.parametrize("share", [True, False])
+def test_the_start_comes_back_bit_by_bit_without_its_table_being_kept(tmp_path, parts, share):
+    config = dataclasses.replace(CONFIG, hash_rows=4000, share_text_table=share)
+    start = start_of_a_training(config)
+    save(make_model(hash_rows=4000, share_text_table=share), tmp_path / "m", parts, start=start)
+    got = load_start(tmp_path / "m")
+    assert not got.training
+    expected = start.state_dict()
+    assert got.state_dict().keys() == expected.keys()
+    assert all(torch.equal(value, expected[name]) for name, value in got.state_dict().items())
+    assert START_FILE in read_model_manifest(tmp_path / "m")["files"]
+    numbers = sum(value.numel() for name, value in expected.items() if not name.endswith("hash_embedder.table"))
+    assert (tmp_path / "m" / START_FILE).stat().st_size < 4 * numbers + 10_000
+
+
+def test_a_model_without_a_start_or_of_another_generator_says_so(tmp_path, parts, monkeypatch):
+    save(make_model(), tmp_path / "without", parts)
+    with pytest.raises(UsageError, match=r"expected start\.safetensors in model itemsage-"):
+        load_start(tmp_path / "without")
+    save(make_model(), tmp_path / "m", parts, start=start_of_a_training(CONFIG))
+    monkeypatch.setattr(kept_start, "ItemSage", lambda config: ItemSage(dataclasses.replace(config, seed=5)))
+    with pytest.raises(UsageError, match=r"expected the seed 0 to give the hash_embedder\.table"):
+        load_start(tmp_path / "m")
+
+
+def test_a_damaged_start_is_refused(tmp_path, parts):
+    save(make_model(), tmp_path / "m", parts, start=start_of_a_training(dataclasses.replace(CONFIG, mlp_dim=512)))
+    with pytest.raises(CorruptFileError, match="configured shapes"):
+        load_start(tmp_path / "m")
+    path = tmp_path / "m" / START_FILE
+    path.write_bytes(path.read_bytes()[:-1] + b"\x00")
+    with pytest.raises(CorruptFileError):
+        load_start(tmp_path / "m")

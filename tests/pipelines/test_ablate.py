@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from model import step_choice
 from model.itemsage import ItemSage
 from model.itemsage_config import ItemSageConfig
 from model.start import start_from_catalogue_
@@ -94,6 +95,22 @@ def test_one_row_is_the_training_that_it_says(made: Path, tmp_path: Path) -> Non
         got.append({task: values for task, values in measured.items() if task != PSEUDO_TASK})
     of_seed_1 = {task: values for task, values in exact["figures"].items() if task != "all"}
     assert {task: (values["recall"][1], values["reciprocal_rank"][1]) for task, values in of_seed_1.items()} in got
+
+
+def test_whether_validation_chooses_is_told_as_training_decides_it(
+    shop: Path, made: Path, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    """Pairs of the log and of pseudo-queries are too few each, though they are enough together."""
+    (folder, _) = sorted((made / "preparations").iterdir())
+    is_pseudo_P = PreparedRun.open(folder).data.validation.is_pseudo()
+    counts = int(is_pseudo_P.sum()), int((~is_pseudo_P).sum())
+    assert min(counts) > 0
+    monkeypatch.setattr(step_choice, "MIN_QUERIES", 1)
+    for least, chosen in ((max(counts), True), (max(counts) + 1, False)):
+        monkeypatch.setattr(step_choice, "MIN_PAIRS", least)
+        assert call(shop, made, "--tables", "counts,modalities") == 0
+        assert figures(made)["chosen_by_validation"] is chosen
+    assert "too few validation pairs to choose a step by" in capsys.readouterr().out
 
 
 def test_a_later_call_trains_only_what_is_new(shop: Path, made: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:

@@ -9,15 +9,17 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 from python_process import ENVIRONMENT
 from train_runs import DATE, ENCODER, TINY, models_of, run_train, training_folder, write_catalogue, write_log
 
 from model import step_choice
 from model.itemsage_config import ItemSageConfig
 from model.losses import LossConfig
-from model.model_store import load_model
+from model.model_store import load_model, load_start
 from pipelines import train, train_report
 from pipelines.console.jobs import narrow, parse
+from pipelines.prepared_run import PreparedRun
 from schemas import columns
 from schemas.tables import ENGAGEMENTS
 
@@ -198,7 +200,7 @@ def test_a_model_that_is_better_than_its_start_is_installed_and_what_was_found_i
     metrics = model["metrics"]
     best = f"train: best step {metrics['best_step']} of {metrics['steps']}: "
     assert lines[5].startswith(f"{best}search/click: Recall@10 among 40 items 1.000")
-    assert lines[6].startswith(f"{best}score 0.")
+    assert lines[6].startswith(f"{best}score ")
     score = max(found["score"] for found in metrics["validations"])
     block, attention = (metrics["without"][part]["score"] for part in ("block", "attention"))
     assert lines[7] == (
@@ -220,6 +222,10 @@ def test_a_model_of_another_shape_is_trained_and_installed(tmp_path):
     assert run_train(tmp_path, "--image-encoder", "none", "--validation-fraction", "0", *shape) == 0
     (model_id,) = models_of(tmp_path)
     model = load_model(tmp_path / "store" / "models" / model_id)
+    start = load_start(tmp_path / "store" / "models" / model_id)
+    began = PreparedRun.open(training_folder(tmp_path)).start(model.config).state_dict()
+    assert all(torch.equal(value, began[name]) for name, value in start.state_dict().items())
+    assert not torch.equal(start.hash_embedder.table, model.hash_embedder.table)
     assert (model.config.aggregator, model.config.num_hashes) == ("mlp_concat_mlp", 3)
     assert model.hash_embedder.weights.shape[1] == 3
 

@@ -4,13 +4,32 @@ import datetime as dt
 import json
 import shutil
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from evaluated_days import CUT, DATE, IDS, LAST, NUM_ITEMS, PICTURES, ROWS, WORDS, draw_picture, row, task, write_rows
+import torch
+from evaluated_days import (
+    CUT,
+    DATE,
+    IDS,
+    LAST,
+    NUM_ITEMS,
+    PICTURES,
+    ROWS,
+    WORDS,
+    Days,
+    draw_picture,
+    row,
+    task,
+    write_rows,
+)
 from hypothesis import given
 from hypothesis import strategies as st
+from random_models import PICTURE_DIM, save_random_model
 
+from model.item_batch import collate_items
+from model.model_store import load_start
 from model.query_encoder import QueryEncoder
 from pipelines import cli
 from pipelines.evaluate import evaluate_run, format_report
@@ -23,6 +42,8 @@ from schemas.embeddings import read_embeddings
 from schemas.errors import ThresholdError
 from schemas.files import read_json, sha256_of_file, write_json, write_text
 from schemas.tables import JUDGEMENTS
+
+CUT_US = int(CUT.timestamp()) * 1_000_000
 
 
 def test_first_day_is_computed_with_baselines_and_leaves_its_query_pictures(shop):
@@ -220,6 +241,50 @@ def test_queries_without_a_known_token_are_misses(shop):
     single, _ = shop.day([row("search", "xylophone", 2)])
     assert task(single, "search/click")["methods"]["itemsage"]["mrr"] == 1 / NUM_ITEMS
     assert "retrieval_frequency" not in task(single, "search/click")
+
+
+@pytest.fixture
+def shop_of_a_start(tmp_path, shop) -> Days:
+    """Its model is its own start; the run holds other vectors."""
+    return Days(shop.folder, save_random_model(tmp_path / "started", WORDS, CUT_US, keeps_start=True), shop.loads)
+
+
+def test_the_start_of_the_model_is_measured_where_it_is_asked_for(shop_of_a_start):
+    shop = shop_of_a_start
+    report, _ = shop.day(start=True)
+    start = load_start(shop.model)
+    features = [item for _, item in sorted(EvaluatedRun(shop.run, shop.model).features(), key=lambda found: found[0])]
+    with torch.inference_mode():
+        items_NE = start.item_encoder(collate_items(features, PICTURE_DIM)).numpy()
+    for name in ("search/click", "closeup/click"):
+        entry = task(report, name)
+        assert set(entry["differences"]["start"]) == set(entry["differences"]["popularity"])
+        assert all("start" in cell for cell in entry["cells"] if cell["pairs"])
+    encoder = QueryEncoder(shop.model)
+    reciprocal = []
+    for each in ROWS[:10]:
+        scores_N = items_NE @ encoder.texts([each["query"]])[0]
+        rank = int((scores_N >= scores_N[IDS.index(each["item_id"])] - 1e-6).sum())
+        reciprocal.append(1 / rank)
+    assert task(report, "search/click")["methods"]["start"]["mrr"] == pytest.approx(np.mean(reciprocal))
+    assert "search/click" in format_report(report)
+    assert not any("start" in entry["methods"] for entry in shop.day()[0]["tasks"])
+
+
+def test_a_model_that_keeps_no_start_says_so(shop):
+    report, _ = shop.day(start=True)
+    assert not any("start" in entry["methods"] for entry in report["tasks"])
+    assert "search/click: no start: expected start.safetensors in model itemsage-" in format_report(report)
+
+
+def test_judgements_have_the_start_too(shop_of_a_start):
+    shop = shop_of_a_start
+    rows = [{"surface": "search", "query": "red lamp", "item_id": IDS[n], "grade": float(n)} for n in range(3)]
+    path = shop.folder / "judgements.parquet"
+    pq.write_table(pa.Table.from_pylist(rows, schema=JUDGEMENTS), path)
+    run = EvaluatedRun(shop.new_run(), shop.model)
+    (entry,) = evaluate_judgements(run, str(path), date=None, columns={}, thresholds=LogThresholds())["tasks"]
+    assert {"ndcg@10", "hit@10", "mrr"} <= set(entry["differences"]["start"])
 
 
 def test_judgements_count_queries_without_a_known_token(shop):
