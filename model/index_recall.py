@@ -1,7 +1,7 @@
 """How much of exact search an approximate index finds, for queries of one kind."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,11 @@ class RecallQueries:
     vectors_QD: np.ndarray
     source: str
     own_rows_Q: np.ndarray | None = None
+
+    def of_distinct(self, id_N: np.ndarray) -> "RecallQueries":
+        """The same for an index of the different vectors, of which id_N tells each row's (EqualRows): what is left out
+        of a query's results is its own vector, whoever else has it."""
+        return self if self.own_rows_Q is None else replace(self, own_rows_Q=id_N[self.own_rows_Q])
 
 
 @dataclass(frozen=True, kw_only=True)

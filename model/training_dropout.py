@@ -121,7 +121,7 @@ def _thinned(
     """Segments, known by their keys, without dropped tokens; one that would lose all of them keeps all."""
     lengths_S, starts_S = np.diff(offsets_S.numpy()), offsets_S.numpy()[:-1]
     segment_T = np.repeat(np.arange(len(lengths_S)), lengths_S)
-    keep_S = np.full(len(lengths_S), 1 - dropout.tokens)
+    keep_S = np.full(len(lengths_S), 1.0 - dropout.tokens)
     if dropout.max_field_tokens:
         keep_S *= np.minimum(1.0, dropout.max_field_tokens / np.maximum(lengths_S, 1))
     place_T = np.arange(len(segment_T)) - starts_S[segment_T]

@@ -141,7 +141,7 @@ class IndexStage(UnitStage):
                 FOLDER,
                 ids,
                 matrix_ND,
-                queries=self.queries.encoded(),
+                queries=self.queries.encoded(ids),
                 backend=self.config.index_backend,
                 **common,
             )

@@ -52,6 +52,7 @@ def write_index_folder(
     section: dict[str, Any] = {"backend": backend, "distinct": distinct, "n_vectors": len(vectors_UD)}
     kinds, n_trees = facts.kinds, facts.n_trees
     if distinct:
+        queries = {kind: asked.of_distinct(equal.id_N) for kind, asked in queries.items()}
         with writer.file(f"{folder}/{DISTINCT_FILE}") as temporary:
             _write_table(pa.table([equal.id_N.astype(np.int32)], schema=DISTINCT), temporary)
         with writer.file(f"{folder}/{DISTINCT_FILES[backend]}") as temporary:

@@ -1,10 +1,16 @@
 """What people will ask an index: the queries, beside its own items, that it is chosen for and measured with.
 
     text       queries of the log that the model was not trained on; where these are few, queries made from items' text
-    picture    a picture of an item, alone
+    picture    a picture of an item, alone; that item is left out of the answers
 
 Both are encoded by the towers of the run's model, as searches do; a tower without training pairs answers no search, so
 nothing is asked of it. Items come from whole buckets, which are random parts of the catalogue.
+
+People ask with pictures that no item has. A picture of the catalogue is part of its item's vector, the whole of its
+looks where it is the only one, and that item would be found too easily. So nothing counts but the other items, for
+which it is a picture from elsewhere. A flipped or cropped copy would be nearly as near to its item, and files of
+pictures are not at hand when a run is indexed; the mean of two items' pictures is a picture of nothing. Photos of a
+log are asked by `itemsage evaluate`, through the index too.
 """
 
 import hashlib
@@ -14,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
@@ -40,20 +47,24 @@ _POOL = 4
 @dataclass(frozen=True, kw_only=True)
 class AskedQueries:
     """Queries that are settled and not encoded. model: folder of the towers, None: there are no queries; texts_are: in
-    words; pictures_QD: float16 CNN vectors."""
+    words; pictures_QD: float16 CNN vectors, different ones; picture_items: the item of each."""
 
     model: str | None = None
     texts: tuple[str, ...] = ()
     texts_are: str = ""
     pictures_QD: np.ndarray | None = None
+    picture_items: tuple[str, ...] = ()
 
     def identity(self) -> list[Any]:
         """What an index depends on, beside the model."""
-        pictures = None if self.pictures_QD is None else hashlib.sha256(self.pictures_QD.tobytes()).hexdigest()
+        pictures = None
+        if self.pictures_QD is not None:
+            pictures = [hashlib.sha256(self.pictures_QD.tobytes()).hexdigest(), self.picture_items]
         return [self.texts, self.texts_are, pictures]
 
-    def encoded(self) -> dict[QueryKind, RecallQueries]:
-        """By the towers; texts without a word that the model knows are left out, as searches refuse them."""
+    def encoded(self, item_ids: pa.Array) -> dict[QueryKind, RecallQueries]:
+        """By the towers, for an index of these items; texts without a word that the model knows are left out, as
+        searches refuse them, and pictures of items that are not in the index."""
         found: dict[QueryKind, RecallQueries] = {}
         if self.model is None:
             return found
@@ -63,8 +74,13 @@ class AskedQueries:
             if (known_Q := num_tokens_Q > 0).any():
                 found["text"] = RecallQueries(vectors_QD=vectors_QD[known_Q], source=self.texts_are)
         if self.pictures_QD is not None:
-            vectors_QD = encoder.picture_vectors(self.pictures_QD)
-            found["picture"] = RecallQueries(vectors_QD=vectors_QD, source="pictures of items")
+            rows_Q = pc.fill_null(pc.index_in(pa.array(self.picture_items), value_set=item_ids), -1).to_numpy()
+            if (indexed_Q := rows_Q >= 0).any():
+                found["picture"] = RecallQueries(
+                    vectors_QD=encoder.picture_vectors(self.pictures_QD[indexed_Q]),
+                    source="pictures of other items",
+                    own_rows_Q=rows_Q[indexed_Q],
+                )
         return found
 
 
@@ -93,7 +109,7 @@ def plan_queries(
     if encoder.manifest["model_id"] != model_id:
         raise UsageError(f"expected --model {model_id}, which made the embeddings, got {encoder.manifest['model_id']}")
     texts: tuple[str, ...] = ()
-    texts_are, pictures_QD = "", None
+    texts_are, pictures = "", {}
     if encoder.has_tower("text"):
         held_out = () if engagements is None else _held_out(folder, engagements, date, columns)
         texts, texts_are = held_out, f"{len(held_out)} of the log"
@@ -102,8 +118,14 @@ def plan_queries(
             texts = tuple(sorted({*held_out, *made}))
             texts_are = " and ".join([texts_are] * bool(held_out) + ["made from the text of items"])
     if encoder.has_tower("picture"):
-        pictures_QD = _pictures(Path(run))
-    return AskedQueries(model=str(folder), texts=texts, texts_are=texts_are, pictures_QD=pictures_QD)
+        pictures = _pictures(Path(run))
+    return AskedQueries(
+        model=str(folder),
+        texts=texts,
+        texts_are=texts_are,
+        pictures_QD=np.stack(list(pictures.values())) if pictures else None,
+        picture_items=tuple(pictures),
+    )
 
 
 def _held_out(model: Path, engagements: str, date: str | None, columns: Mapping[str, Any]) -> tuple[str, ...]:
@@ -131,13 +153,12 @@ def _made_of_text(run: Path) -> set[str]:
     return {query for row in drawn for query in pseudo_queries(row, 1, seed=0)}
 
 
-def _pictures(run: Path) -> np.ndarray | None:
-    """float16 [Q, D]: the CNN vector of one picture of each of some items; None if there is none."""
+def _pictures(run: Path) -> dict[str, np.ndarray]:
+    """By item the CNN vector, float16 [D], of one picture of each of some items, each different vector once."""
     vectors = dict(_first_pictures(run))
-    if not vectors:
-        return None
-    ids = sorted(vectors)
-    return np.stack([vectors[ids[row]] for row in sample_rows(ids, "index/picture", MAX_QUERIES)])
+    different = {vector_D.tobytes(): item_id for item_id, vector_D in sorted(vectors.items(), reverse=True)}
+    ids = sorted(different.values())
+    return {ids[row]: vectors[ids[row]] for row in sample_rows(ids, "index/picture", MAX_QUERIES)}
 
 
 def _first_pictures(run: Path) -> Iterator[tuple[str, np.ndarray]]:

@@ -12,7 +12,9 @@ import pytest
 from optional_libraries import needs_voyager
 
 from model.index import ExactIndex, open_index
+from model.index_recall import RecallQueries
 from model.searched_index import SearchedIndex, open_searched, recall_by_kind
+from pipelines import index_folder
 from pipelines.index import main
 from pipelines.units import Unit, UnitWriter, write_stage_manifest
 from schemas.embeddings import embeddings_metadata, write_embeddings_file
@@ -77,6 +79,33 @@ def test_twins_are_searched_as_one_vector_and_come_out_as_items(made):
     everything, _ = index.search(queries[:2], NUM_ITEMS)
     assert (np.sort(everything, axis=1) == np.arange(NUM_ITEMS)).all()
     np.testing.assert_array_equal(index.vectors([7, 2_999]), matrix[[7, 2_999]])
+
+
+def test_a_query_leaves_its_own_vector_out_also_where_twins_are_one(tmp_path, monkeypatch):
+    """The rows of the index are then vectors, not items: item 4 has the first one."""
+    matrix, asked = unit_rows(3)[[0, 1, 1, 2, 0]], []
+    own = np.array([4, 2, 3])
+    build_annoy = index_folder.build_annoy
+    monkeypatch.setattr(
+        index_folder,
+        "build_annoy",
+        lambda matrix_ND, path, queries, **settings: (
+            asked.append((len(matrix_ND), {kind: found.own_rows_Q for kind, found in queries.items()}))
+            or build_annoy(matrix_ND, path, queries, **settings)
+        ),
+    )
+    queries = {
+        "picture": RecallQueries(vectors_QD=unit_rows(3, seed=1), source="pictures", own_rows_Q=own),
+        "text": RecallQueries(vectors_QD=unit_rows(3, seed=2), source="texts"),
+    }
+    settings = {"target_recall": 0.95, "max_trees": 10, "max_search_k": 100, "seed": 0}
+    ids = pa.array([f"item-{row}" for row in range(5)])
+    writer = UnitWriter(str(tmp_path), Unit("index", "index", "0"))
+    index_folder.write_index_folder(writer, "index", ids, matrix, settings=settings, model_id=MODEL_ID, queries=queries)
+    (all_items, none), (num_vectors, own_rows) = asked
+    assert (all_items, none, num_vectors) == (5, {}, 3)
+    assert own_rows["picture"].tolist() == [0, 1, 2]
+    assert own_rows["text"] is None
 
 
 def test_any_reader_of_annoy_still_has_an_index_of_every_item(made):

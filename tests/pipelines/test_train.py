@@ -4,6 +4,7 @@ import doctest
 import json
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import pyarrow as pa
@@ -14,14 +15,19 @@ from python_process import ENVIRONMENT
 from train_runs import DATE, ENCODER, TINY, models_of, run_train, training_folder, write_catalogue, write_log
 
 from model import step_choice
+from model.itemsage import ItemSage
 from model.itemsage_config import ItemSageConfig
 from model.losses import LossConfig
 from model.model_store import load_model, load_start
+from model.training_config import TrainingConfig
+from model.vocabulary import Vocabulary
 from pipelines import train, train_report
 from pipelines.console.jobs import narrow, parse
 from pipelines.prepared_run import PreparedRun
 from schemas import columns
 from schemas.tables import ENGAGEMENTS
+
+FLAGS = {field.name: field for field in fields(train.TrainConfig)}
 
 
 @pytest.mark.parametrize(
@@ -75,6 +81,34 @@ def test_every_switch_of_the_loss_and_the_tasks_is_a_flag():
     assert (training.num_negatives, training.mask_known) == (64, False)
     assert training.frozen == ("text_tower", "item_encoder.cls")
     assert (model.width, model.field_layer_norm) == (64, False)
+
+
+NUMBERS = sorted({field.name for field in fields(TrainingConfig) if field.type in (int, float)} & FLAGS.keys())
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_every_number_of_the_training_is_a_flag_that_reaches_it(name):
+    value = FLAGS[name].type(1 if FLAGS[name].type is int else 0.25)
+    argv = ["--catalog=c", "--store=s", "--date=2026-06-30", f"--{name.replace('_', '-')}={value}"]
+    config, _ = parse(train.TrainConfig, argv, "itemsage train", "")
+    assert getattr(config.training_config(), name) == value != FLAGS[name].default
+    assert {"pseudo_share", "drop_tokens", "drop_fields", "drop_pictures", "drop_modalities", "weight_decay"} < {
+        *NUMBERS
+    }
+
+
+def test_training_starts_from_the_importances_of_the_catalogues_tokens(tmp_path):
+    """With rates of 0 the model is its start."""
+    write_catalogue(tmp_path, images=None)
+    rates = ("--learning-rate", "0", "--table-learning-rate", "0", "--importance-learning-rate", "0")
+    assert run_train(tmp_path, "--image-encoder", "none", "--accept-untrained", *rates) == 0
+    (model_id,) = models_of(tmp_path)
+    folder = tmp_path / "store" / "models" / model_id
+    embedder, vocabulary = load_model(folder).hash_embedder, Vocabulary.load(folder / "vocabulary")
+    plain = ItemSage(load_model(folder).config).hash_embedder
+    importance_V = (embedder.weights / plain.weights).detach()[:, 0]
+    (of_all, of_some, of_one) = (float(importance_V[vocabulary.encode(word)[0]]) for word in ("mug", "red", "7"))
+    assert 0 < of_all < 0.05 < of_some < of_one / 1.5
 
 
 @pytest.mark.parametrize(

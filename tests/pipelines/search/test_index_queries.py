@@ -16,12 +16,13 @@ from pipelines.index_queries import plan_queries
 from pipelines.serving.searcher import Searcher
 from schemas.errors import CorruptFileError, UsageError
 from schemas.files import read_json
-from schemas.records import ItemFeatures, encode_features, write_records
+from schemas.records import ItemFeatures, decode_features, encode_features, read_records, write_records
 from schemas.tables import ENGAGEMENTS, NUM_TEXT_FIELDS
 from tests.helpers.search_store import item_ids, write_model
 
 CUT = dt.datetime(2026, 6, 1, tzinfo=dt.UTC)
 PICTURE_DIM = 512
+IDS = pa.array(item_ids())
 
 
 @pytest.fixture
@@ -55,17 +56,21 @@ def write_log(path: Path, queries: dict[str, int]) -> str:
     return str(path)
 
 
-def write_features(run: Path, num_pictures: int) -> None:
-    """Features of three items more, of one picture each."""
-    draw = np.random.default_rng(0)
+def write_features(run: Path, num_pictures: int, num_each: int = 1, same: dict[int, int] | None = None) -> None:
+    """Features of so many items with `num_each` pictures each, and of three items more. same: item -> the item before
+    it whose pictures it has."""
+    draw, pictures = np.random.default_rng(0), []
+    for number in range(num_pictures + 3):
+        of_item = draw.standard_normal((num_each * (number < num_pictures), PICTURE_DIM)).astype("<f2")
+        pictures.append(pictures[same[number]] if same and number in same else of_item)
     items = [
         ItemFeatures(
             item_id=f"item-{number:03d}",
             token_ids=np.zeros(0, np.int32),
             token_offsets=np.zeros(NUM_TEXT_FIELDS + 1, np.int32),
-            pictures=draw.standard_normal((int(number < num_pictures), PICTURE_DIM)).astype("<f2"),
+            pictures=of_item,
         )
-        for number in range(num_pictures + 3)
+        for number, of_item in enumerate(pictures)
     ]
     (run / "features").mkdir(exist_ok=True)
     write_records(run / "features" / "bucket-00000-of-00001.tfrecord", [encode_features(item) for item in items])
@@ -81,7 +86,7 @@ def test_texts_are_those_of_the_log_that_training_has_not_seen(run, tmp_path):
     asked = plan(run, engagements=log)
     assert set(asked.texts) == new.keys()
     assert asked.texts_are == "150 of the log"
-    assert asked.encoded()["text"].vectors_QD.shape == (150, 256)
+    assert asked.encoded(IDS)["text"].vectors_QD.shape == (150, 256)
     assert plan(run, engagements=log, date="2026-06-01").texts_are == "made from the text of items"
 
 
@@ -100,13 +105,30 @@ def test_without_a_log_queries_are_made_from_the_text_of_items(run):
     assert asked == plan(run)
 
 
-def test_pictures_of_items_are_asked_alone(run):
-    write_features(run, 4)
+def test_a_picture_is_asked_alone_and_its_item_does_not_count(run):
+    """Item 3 has the picture of item 1: it is asked once; item 2 is not in the index."""
+    write_features(run, 4, same={3: 1})
+    asked = plan(run)
+    assert asked.picture_items == ("item-000", "item-001", "item-002")
+    assert asked.pictures_QD is not None
+    assert asked.pictures_QD.shape == (3, PICTURE_DIM)
+    found = asked.encoded(pa.array(["item-001", "item-003", "item-000"]))["picture"]
+    expected = QueryEncoder(model_of(run)).picture_vectors(asked.pictures_QD[:2])
+    np.testing.assert_array_equal(found.vectors_QD, expected)
+    assert found.own_rows_Q is not None
+    assert found.own_rows_Q.tolist() == [2, 0]
+    assert "picture" not in asked.encoded(pa.array(["item-009"]))
+
+
+def test_one_picture_of_several_is_asked(run):
+    write_features(run, 2, num_each=5)
     asked = plan(run)
     assert asked.pictures_QD is not None
-    assert asked.pictures_QD.shape == (4, PICTURE_DIM)
-    expected = QueryEncoder(model_of(run)).picture_vectors(asked.pictures_QD)
-    np.testing.assert_array_equal(asked.encoded()["picture"].vectors_QD, expected)
+    assert asked.pictures_QD.shape == (2, PICTURE_DIM)
+    payloads = read_records(run / "features" / "bucket-00000-of-00001.tfrecord")
+    by_item = {item.item_id: item.pictures for item in map(decode_features, payloads)}
+    for item_id, vector_D in zip(asked.picture_items, asked.pictures_QD, strict=True):
+        assert (by_item[item_id] == vector_D).all(axis=1).sum() == 1
 
 
 def test_many_items_are_sampled(run, monkeypatch):
@@ -122,14 +144,14 @@ def test_a_tower_that_was_not_trained_is_not_asked(tmp_path, image_encoder_folde
     write_features(run, 2)
     model_id = write_model(tmp_path, image_encoder_folder, {"text": {"search/click": 3}})
     asked = plan_queries(str(run), model_id, str(tmp_path / "models" / model_id), columns={})
-    assert asked.encoded().keys() == {"text"}
+    assert asked.encoded(IDS).keys() == {"text"}
 
 
 def test_another_model_is_refused_and_none_is_said(run, tmp_path, capsys):
     with pytest.raises(UsageError, match="expected --model itemsage-0"):
         plan_queries(str(run), "itemsage-0", str(model_of(run)), columns={})
     alone = plan_queries(str(tmp_path / "a" / "b" / "run"), "itemsage-0", None, columns={})
-    assert alone.encoded() == {}
+    assert alone.encoded(IDS) == {}
     assert "text and picture queries are not measured, give --model: expected" in capsys.readouterr().out
     with pytest.raises(CorruptFileError, match="expected"):
         plan_queries(str(run), "itemsage-0", str(tmp_path / "none"), columns={})
@@ -148,7 +170,7 @@ def test_the_manifest_states_what_each_kind_finds_and_the_build_says_it(run, tmp
     assert {kind: (facts["num_queries"], facts["queries"]) for kind, facts in kinds.items()} == {
         "item": (len(item_ids()), "items of the index"),
         "text": (150, "150 of the log"),
-        "picture": (4, "pictures of items"),
+        "picture": (4, "pictures of other items"),
     }
     for facts in kinds.values():
         assert facts["recall"]["10"] >= 0.95
