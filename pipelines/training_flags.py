@@ -10,7 +10,8 @@ from model.split import DEFAULT_KIND, KINDS, SplitConfig
 from model.training_config import TASK_MIXES, TrainingConfig
 from model.typos import TYPO_SHARE
 from pipelines.console.jobs import flag, narrow
-from pipelines.gating.thresholds import GateThresholds, LogThresholds
+from pipelines.dated_log import DatedLog
+from pipelines.gating.thresholds import GateThresholds
 from pipelines.ingest import GROUP_ROWS_HELP
 from pipelines.publish import Acceptance
 from schemas.errors import UsageError
@@ -19,7 +20,7 @@ from schemas.quarantine import quote
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainingFlags(Acceptance, LogThresholds):
+class TrainingFlags(Acceptance, DatedLog):
     """What a model is trained on, and how."""
 
     catalog: str = flag(path=True, help="catalogue: a file, a folder of parts or a glob; {date} means --date")
@@ -30,7 +31,7 @@ class TrainingFlags(Acceptance, LogThresholds):
     image_root: str = flag(
         path=True, default=".", help="folder that relative picture paths start from; nothing outside it is read"
     )
-    date: str = flag(help="the day, YYYY-MM-DD (UTC); later engagements are left out")
+    date: str = flag(help="the day, YYYY-MM-DD, of --time-zone; later engagements are left out")
     image_encoder: str = flag(
         default="resnet50", help="a torchvision classification network, efficientnet_lite0, or none for text only"
     )

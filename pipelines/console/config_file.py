@@ -36,8 +36,8 @@ SHARED_KEYS = frozenset(
     popularity_weight pseudo_queries pseudo_share queries query_vectors random_negatives reason rebuild recent
     refine_cosine refit refresh_days requests reuse_from run sample_rows samples seed seeds split start store
     strict table_learning_rate tables target_recall task_mix tasks test_days test_fraction text text_dtype
-    text_encoder text_encoder_folder timeout_s to to_date top train_before typo_share use_pictures use_text
-    user user_agent users validation_days validation_fraction verify_images vocabulary vocabulary_mode
+    text_encoder text_encoder_folder time_zone timeout_s to to_date top train_before typo_share use_pictures
+    use_text user user_agent users validation_days validation_fraction verify_images vocabulary vocabulary_mode
     weight_decay what window_days work workers
     """.split()  # noqa: SIM905 (a list would take a line each)
 )
