@@ -11,7 +11,6 @@ only the rows labelled "test" are new to it: "train", "validation" and "gap" are
 """
 
 import dataclasses
-import datetime as dt
 import math
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
@@ -26,6 +25,7 @@ import pyarrow.parquet as pq
 
 from model.held_out import HELD_OUT, HeldOutShares, item_codes, pair_codes, query_codes
 from model.item_cutoffs import ITEM_CUTOFFS, reached_cutoffs
+from schemas.days import DAY_US
 from schemas.errors import CorruptFileError, ThresholdError, UsageError
 from schemas.files import atomic_write, read_json, write_json
 from schemas.hashing import stable_hash
@@ -40,7 +40,6 @@ PARTS = ("train", "validation", "test")
 #: Where days are not given, the fractions of the log's span count, but no part is longer than this.
 MAX_TEST_DAYS, MAX_GAP_DAYS, MAX_VALIDATION_DAYS = 14.0, 3.0, 7.0
 GAP_FRACTION = 0.025
-DAY_US = 86_400_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -277,21 +276,6 @@ def check_parts(split: Split, num_pairs: Mapping[str, int]) -> None:
         f"expected at least one pair in each part of a {split.kind} split, got none in {' and '.join(empty)} "
         f"({shown}): use {remedy}; a fraction of 0 means no such part"
     )
-
-
-def end_of_day_us(date: str | None) -> int | None:
-    """The first instant after a day, in microseconds since 1970, UTC.
-
-    >>> end_of_day_us("1970-01-01") == 24 * 3600 * 1_000_000
-    True
-    """
-    if date is None:
-        return None
-    try:
-        day = dt.date.fromisoformat(date)
-    except ValueError as error:
-        raise UsageError(f"expected --date as YYYY-MM-DD, got {date!r}") from error
-    return ((day - dt.date(1970, 1, 1)).days + 1) * DAY_US
 
 
 def _wants_validation(config: SplitConfig) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from model.pinnersage import US_PER_DAY, action_order
+from model.pinnersage import action_order
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,10 +66,9 @@ class Actions:
         """The distinct item rows of a user in that time, ascending."""
         return np.unique(self.rows_M[self.between(user, from_us, to_us)])
 
-    def on_day(self, day: int) -> np.ndarray:
-        """The places of all actions of a day (days since 1970, UTC), by user."""
-        start_us = day * US_PER_DAY
-        return np.flatnonzero((self.times_us_M >= start_us) & (self.times_us_M < start_us + US_PER_DAY))
+    def within(self, from_us: int, to_us: int) -> np.ndarray:
+        """The places of all actions in that time, by user."""
+        return np.flatnonzero((self.times_us_M >= from_us) & (self.times_us_M < to_us))
 
 
 def users_of_items(actions: Actions, from_us: int, to_us: int, num_items: int) -> np.ndarray:

@@ -15,7 +15,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from model.distinct_search import DistinctVectors, top_rows
-from model.pinnersage import US_PER_DAY
 from model.recommendation import blend
 from model.user_actions import Actions, users_of_items
 from model.user_baselines import Method, Queries
@@ -86,8 +85,7 @@ class _Shop:
 
     def __init__(self, actions: Actions, vectors: DistinctVectors, day: int, protocol: Protocol):
         self.vectors, self.top = vectors, protocol.top
-        start_us = day * US_PER_DAY
-        from_us = start_us - protocol.window_days * US_PER_DAY
+        from_us, start_us, _ = protocol.bounds_us(day)
         self.users_N = users_of_items(actions, from_us, start_us, len(vectors.id_N))
         self.popular = np.argsort(-self.users_N, kind="stable")
 

@@ -16,17 +16,17 @@ methods of a user-day, D dimension, N items.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from model.distinct_search import DistinctVectors
-from model.pinnersage import US_PER_DAY
 from model.user_actions import Actions, users_of_items
 from model.user_baselines import Method, Queries, UserDay
 from model.user_lists import Listing, ListMethod
 from model.user_new_items import RecallOfNew
+from schemas.days import Calendar
 from schemas.hashing import seed_of
 
 #: Recommended items: the paper's 400, of a smaller shop as large a share as of 20,000 items, and at least 20.
@@ -43,17 +43,24 @@ _ASKED_A_BLOCK = 1 << 14
 @dataclass(frozen=True, kw_only=True)
 class Protocol:
     """alpha: Ward's cut; window_days: of the history; max_actions: the newest of it that count; top: recommended items;
-    with_ranking: False leaves R-precision and reciprocal rank at 0; with_new: measures recall of new items too; draws:
-    so many methods in a row are draws of one, and become their mean at once; seed_name: sets the draws apart."""
+    calendar: where days begin; with_ranking: False leaves R-precision and reciprocal rank at 0; with_new: measures
+    recall of new items too; draws: so many methods in a row are draws of one, and become their mean at once; seed_name:
+    sets the draws apart."""
 
     alpha: float
     window_days: int = 90
     max_actions: int = 2_000
     top: int = TOP
+    calendar: Calendar = field(default_factory=Calendar)
     with_ranking: bool = True
     with_new: bool = False
     draws: int = 1
     seed_name: str = "evaluate-users"
+
+    def bounds_us(self, day: int) -> tuple[int, int, int]:
+        """(start of the window before a day, start of the day, its end), in microseconds since 1970, UTC."""
+        start_us = self.calendar.start_us
+        return start_us(day - self.window_days), start_us(day), start_us(day + 1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,13 +99,13 @@ def walk_forward(
     impressions: Actions | None = None,
     advance: Callable[[int], None] = lambda count: None,
 ) -> UserDays:
-    """Results of all methods on `days` (since 1970, UTC). impressions: with the user numbers of `actions`. `advance` is
+    """Results of all methods on `days` (since 1970). impressions: with the user numbers of `actions`. `advance` is
     told how many user-days are done."""
     scorer, of_new = _Scorer(vectors), RecallOfNew(vectors, protocol.top)
     found: dict[str, list[Any]] = {name: [] for name in UserDays.__annotations__}
     shape = (len(methods) // protocol.draws, protocol.draws, -1)
     for day in days:
-        shown = _Shown(actions, impressions, day)
+        shown = _Shown(actions, impressions, protocol.bounds_us(day)[1:])
         for block in blocks(actions, vectors, day, methods, protocol):
             asked = [case.queries for case in block]
             for case, recommended in zip(block, recommend_all(asked, vectors, protocol.top), strict=True):
@@ -142,14 +149,14 @@ def list_length(num_items: int) -> int:
     return min(TOP, max(MIN_TOP, -(-num_items // ITEMS_A_PLACE)))
 
 
-def count_user_days(actions: Actions, days: Sequence[int], window_days: int) -> int:
+def count_user_days(actions: Actions, days: Sequence[int], protocol: Protocol) -> int:
     """How many user-days `walk_forward` will have."""
-    return sum(1 for day in days for _ in _users_of(actions, day, window_days))
+    return sum(1 for day in days for _ in _users_of(actions, *protocol.bounds_us(day)))
 
 
-def users_of_days(actions: Actions, days: Sequence[int], window_days: int) -> np.ndarray:
+def users_of_days(actions: Actions, days: Sequence[int], protocol: Protocol) -> np.ndarray:
     """int64, ascending: the users that `walk_forward` will have."""
-    return np.array(sorted({user for day in days for user in _users_of(actions, day, window_days)}), np.int64)
+    return np.array(sorted({user for day in days for user in _users_of(actions, *protocol.bounds_us(day))}), np.int64)
 
 
 def recommend_all(
@@ -243,11 +250,11 @@ def rank_metrics(positive_TF: np.ndarray, negative_TI: np.ndarray) -> np.ndarray
 
 
 class _Shown:
-    """What users were shown on a day, or might have been."""
+    """What users were shown on a day, or might have been. day_us: its start and end."""
 
-    def __init__(self, actions: Actions, impressions: Actions | None, day: int):
-        self.impressions, self.from_us = impressions, day * US_PER_DAY
-        self.acted_on = actions.rows_M[actions.on_day(day)]
+    def __init__(self, actions: Actions, impressions: Actions | None, day_us: tuple[int, int]):
+        self.impressions, self.day_us = impressions, day_us
+        self.acted_on = actions.rows_M[actions.within(*day_us)]
 
     def to(self, user: int, items_F: np.ndarray, seed: int) -> np.ndarray:
         """20 item rows for each of the user's items of the day, none of which is among them: the user's impressions,
@@ -255,7 +262,7 @@ class _Shown:
         generator, wanted = np.random.default_rng((seed, 1 << 20)), IMPRESSIONS_AN_ITEM * len(items_F)
         own = np.zeros(0, np.int64)
         if self.impressions is not None:
-            own = self.impressions.items(user, self.from_us, self.from_us + US_PER_DAY)
+            own = self.impressions.items(user, *self.day_us)
             own = generator.permutation(own[~np.isin(own, items_F)])[:wanted]
         others = self.acted_on[~np.isin(self.acted_on, items_F)]
         missing = wanted - len(own)
@@ -264,11 +271,10 @@ class _Shown:
         return np.concatenate([own, generator.choice(others, missing, replace=len(others) < missing)])
 
 
-def _users_of(actions: Actions, day: int, window_days: int) -> Iterator[int]:
-    """Users with actions on the day and before it."""
-    start_us = day * US_PER_DAY
-    for user in np.unique(actions.users_M[actions.on_day(day)]).tolist():
-        before = actions.between(user, start_us - window_days * US_PER_DAY, start_us)
+def _users_of(actions: Actions, from_us: int, start_us: int, end_us: int) -> Iterator[int]:
+    """Users with actions on the day and in the window before it."""
+    for user in np.unique(actions.users_M[actions.within(start_us, end_us)]).tolist():
+        before = actions.between(user, from_us, start_us)
         if before.stop > before.start:
             yield user
 
@@ -277,16 +283,15 @@ def blocks(
     actions: Actions, vectors: DistinctVectors, day: int, methods: Mapping[str, Method | ListMethod], protocol: Protocol
 ) -> Iterator[list[Case]]:
     """The user-days of a day with their queries, a bounded number at a time."""
-    start_us = day * US_PER_DAY
+    from_us, start_us, end_us = protocol.bounds_us(day)
     block: list[Case] = []
-    popular_N = _popularity(actions, day, protocol.window_days, len(vectors.id_N))
-    for user in _users_of(actions, day, protocol.window_days):
-        from_us = start_us - protocol.window_days * US_PER_DAY
+    popular_N = _popularity(actions, from_us, start_us, len(vectors.id_N))
+    for user in _users_of(actions, from_us, start_us, end_us):
         history = actions.history(user, from_us, start_us, protocol.max_actions)
         assert history is not None
         seed = seed_of(protocol.seed_name, actions.user_ids[user], day)
         user_day = UserDay(history, vectors.matrix_ND, start_us, protocol.alpha, seed, popular_N)
-        items_F = actions.items(user, start_us, start_us + US_PER_DAY)
+        items_F = actions.items(user, start_us, end_us)
         seen_S = actions.items(user, from_us, start_us)
         block.append(Case(user, day, items_F, seen_S, seed, [method(user_day) for method in methods.values()]))
         if len(block) * len(methods) >= _ASKED_A_BLOCK:
@@ -296,8 +301,7 @@ def blocks(
         yield block
 
 
-def _popularity(actions: Actions, day: int, window_days: int, num_items: int) -> np.ndarray:
+def _popularity(actions: Actions, from_us: int, start_us: int, num_items: int) -> np.ndarray:
     """float64 [N]: users of each item in the window before the day, scaled to below 1."""
-    start_us = day * US_PER_DAY
-    users_N = users_of_items(actions, start_us - window_days * US_PER_DAY, start_us, num_items)
+    users_N = users_of_items(actions, from_us, start_us, num_items)
     return users_N / (users_N.max(initial=0) + 1)

@@ -18,7 +18,6 @@ from typing import Any
 
 from model.blas_threads import one_blas_thread
 from model.distinct_search import DistinctVectors
-from model.pinnersage import US_PER_DAY
 from model.user_actions import Actions
 from model.user_baselines import pinnersage
 from model.user_blend import BlendPoint, best_weight, blend_curve
@@ -33,7 +32,7 @@ from model.user_calibration import (
     deciding,
     sample_users,
 )
-from model.user_evaluation import Protocol, count_user_days, list_length, users_of_days
+from model.user_evaluation import TOP, Protocol, count_user_days, list_length, users_of_days
 from pipelines.console.progress import Progress
 from pipelines.evaluation.user_log import read_user_log
 from pipelines.shared import closed_after_job
@@ -119,16 +118,16 @@ def calibrate(config: UsersConfig) -> dict[str, Any]:
 
 
 def _validation(config: UsersConfig, source: VectorsSource) -> _Validation:
-    day = config.now_us // US_PER_DAY
-    days = range(day - config.calibration_days, day)
+    days = range(config.next_day - config.calibration_days, config.next_day)
     trained_on = _check_days(config, source, days)
-    from_us = (days[0] - config.window_days) * US_PER_DAY
+    from_us = config.calendar.start_us(days[0] - config.window_days)
     log = (config.engagements, config.columns, source, config.action_kinds, from_us, config.now_us, config.now_us)
     actions, _, counts = read_user_log(*log, config.date, config)
-    users = users_of_days(actions, days, config.window_days)
+    protocol = _protocol(config)
+    users = users_of_days(actions, days, protocol)
     sampled = sample_users(actions.user_ids, users, config.calibrate_users)
     asked = actions.of_users(sampled)
-    num_user_days = count_user_days(asked, days, config.window_days)
+    num_user_days = count_user_days(asked, days, protocol)
     if num_user_days < MIN_USER_DAYS:
         raise UsageError(
             f"expected at least {MIN_USER_DAYS} user-days (a user with actions on a validation day and before it), got "
@@ -145,9 +144,19 @@ def _validation(config: UsersConfig, source: VectorsSource) -> _Validation:
     )
 
 
+def _protocol(config: UsersConfig, top: int = TOP) -> Protocol:
+    return Protocol(
+        alpha=0.0,
+        window_days=config.window_days,
+        max_actions=config.max_actions,
+        top=top,
+        calendar=config.calendar,
+    )
+
+
 def _check_days(config: UsersConfig, source: VectorsSource, days: range) -> int | None:
     """How many of the days the item model was trained on, None where that is not known."""
-    found = days_trained_on(config.run, source.model_id, days)
+    found = days_trained_on(config.run, source.model_id, days, config.calendar)
     if found and not config.accept_training_days:
         raise UsageError(
             f"expected validation days that the item model {quote(source.model_id)} was not trained on, got {found} of "
@@ -189,12 +198,7 @@ def _measure(config: UsersConfig, source: VectorsSource, validation: _Validation
     asked, days, decay, by = validation.asked, validation.days, config.decay_per_day, config.calibrate_for
     with one_blas_thread():
         vectors = DistinctVectors(load_vectors(source).matrix_ND)
-        protocol = Protocol(
-            alpha=0.0,
-            window_days=config.window_days,
-            max_actions=config.max_actions,
-            top=config.list_length or list_length(len(vectors.id_N)),
-        )
+        protocol = _protocol(config, config.list_length or list_length(len(vectors.id_N)))
         progress = Progress("calibrate", "user-days", validation.num_user_days)
         curve = calibration_curve(
             asked, vectors, days, protocol, decay, config.calibrated_samples, progress.advance, by
@@ -232,6 +236,7 @@ def _calibration(
         "list_length": measured.list_length,
         "days_trained_on": validation.days_trained_on,
         "date": config.date,
+        "time_zone": config.time_zone,
         "calibration_days": config.calibration_days,
         "user_days": validation.num_user_days,
         "users": validation.num_asked,

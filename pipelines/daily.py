@@ -23,6 +23,7 @@ from pipelines import embed, engagement_log, evaluate, features, index, ingest, 
 from pipelines.accounting import summary
 from pipelines.console.jobs import flag, main_of, narrow
 from pipelines.console.paths import given_values
+from pipelines.dated_log import DatedLog, tell_of_other_zone, zone_of
 from pipelines.gates import GateThresholds, check_quarantine_share, require_passed, write_report
 from pipelines.gating.results import FAILED, check_accepted
 from pipelines.lock import store_lock
@@ -45,13 +46,13 @@ CODE_VERSIONS = (
     *(index.CODE_VERSION, index.REFINED_CODE_VERSION, users.CODE_VERSION),
 )
 #: Flags whose content is in the facts by other means, or that change nothing in what comes out.
-_PLACES = ("catalog", "engagements", "store", "date", "model", "accept", "because")
+_PLACES = ("catalog", "engagements", "store", "date", "time_zone", "model", "accept", "because")
 _CALIBRATED = ("alpha", "samples", "popularity_weight")
 _THRESHOLDS = frozenset(field.name for field in fields(GateThresholds))
 
 
 @dataclass(frozen=True, kw_only=True)
-class DailyConfig(GateThresholds, Acceptance, UserSettings):
+class DailyConfig(GateThresholds, Acceptance, UserSettings, DatedLog):
     """One day: the shop's whole catalogue in, published embeddings and index out."""
 
     catalog: str = flag(path=True, help=ingest.CATALOG_HELP)
@@ -62,7 +63,7 @@ class DailyConfig(GateThresholds, Acceptance, UserSettings):
         path=True, default=".", help="folder that relative picture paths start from; nothing outside it is read"
     )
     store: str = flag(path=True, help="store folder")
-    date: str = flag(help="the day, YYYY-MM-DD (UTC)")
+    date: str = flag(help="the day, YYYY-MM-DD, of --time-zone")
     attempt: int = flag(default=0, help="another number runs a finished day again, say after pictures were mended")
     model: str | None = flag(default=None, help="model id; default: the model trained last")
     group_rows: str = flag(default="no", choices=GROUP_ROWS, help=ingest.GROUP_ROWS_HELP)
@@ -125,6 +126,8 @@ def _run(config: DailyConfig, options: PipelineOptions, folder: Path, facts: dic
         print("begun before: units of work that are finished and sound are not computed again", flush=True)
     previous = pin_previous(config.store, folder, facts)
     print(f"compared with {previous}" if previous else "compared with nothing: there is no run before", flush=True)
+    if previous is not None and config.engagements is not None:
+        tell_of_other_zone(f"the run before, {previous},", zone_of(previous / "manifest.json"), config.time_zone)
     seconds = _run_stages(config, options, str(folder), model, previous)
     if makes_users(config):
         _check_calibration(folder, facts)
@@ -157,6 +160,7 @@ def _evaluate(config: DailyConfig, folder: Path, model: Path, previous: Path | N
         engagements=config.engagements,
         image_root=config.image_root,
         date=config.date,
+        time_zone=config.time_zone,
         columns=config.columns,
         verify_images=config.verify_images,
     )
@@ -178,7 +182,14 @@ def _facts(config: DailyConfig, model_id: str) -> dict[str, Any]:
     if makes_users(config):  # a new calibration is another run
         chosen = alpha_in_store(config.store, config.alpha, model_id)
         kept |= {name: getattr(chosen, name) for name in _CALIBRATED} | ({} if chosen.sampled else {"sampled": False})
-    return {"code_versions": CODE_VERSIONS, "config": kept, "date": config.date, "inputs": inputs, "model_id": model_id}
+    return {
+        "code_versions": CODE_VERSIONS,
+        "config": kept,
+        "date": config.date,
+        "inputs": inputs,
+        "model_id": model_id,
+        "time_zone": config.time_zone,
+    }
 
 
 def _check_calibration(folder: Path, facts: dict[str, Any]) -> None:

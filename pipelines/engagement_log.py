@@ -17,9 +17,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from model.split import end_of_day_us
 from pipelines.console.jobs import flag, print_summary
 from pipelines.console.progress import Progress
+from pipelines.dated_log import tell_of_other_zone, zone_of
 from pipelines.log_rows import LEFT_OUT, LOG_STAGE, LogUse, RejectedRows, near_in_words
 from pipelines.shared import Shared, closed_after_job
 from pipelines.transforms.process_units import ProcessUnits, UnitStage
@@ -29,6 +29,7 @@ from pipelines.units import Unit, UnitWriter, finished_sidecar, read_stage_manif
 from pipelines.user_vectors import vectors_source
 from schemas.column_spec import Columns
 from schemas.columns import table_columns
+from schemas.days import UTC_NAME, end_of_day_us
 from schemas.files import expand_inputs
 from schemas.hashing import fingerprint
 from schemas.quarantine import Rejection
@@ -51,12 +52,13 @@ _SHOWN = ("rows_read", "rows_quarantined", "rows_used")
 
 @dataclass(frozen=True, kw_only=True)
 class LogConfig:
-    """Reads a log and judges its rows. embeddings: any embeddings Parquet that has the ids of the items; None: the run
-    has its own."""
+    """Reads a log and judges its rows up to the end of `date` in `time_zone`. embeddings: any embeddings Parquet that
+    has the ids of the items; None: the run has its own."""
 
     run: str
     engagements: str
     date: str | None = None
+    time_zone: str = UTC_NAME
     embeddings: str | None = None
     columns: dict[str, Any] = flag(default={}, help="[columns.engagements]: our column name -> the shop's")
 
@@ -106,12 +108,13 @@ def run(config: LogConfig, options: PipelineOptions) -> dict[str, Any]:
     columns = table_columns(config.columns, "engagements")
     check_columns(files, columns, ENGAGEMENTS)
     item_files, item_identity = _items(config)
-    end_us = end_of_day_us(config.date)
+    end_us = end_of_day_us(config.date, config.time_zone)
     identity = fingerprint([CODE_VERSION, columns, input_identity(files), end_us, item_identity])
     slices = {slice_unit(part, "").name: part for part in plan_slices(files)}
     units = [Unit(LOG_STAGE, name, identity) for name in slices]
     unfinished = [unit for unit in units if finished_sidecar(config.run, unit, check_content=True) is None]
     forms = unusual_forms(files)
+    tell_of_other_zone(f"the log of {config.run}", zone_of(manifest_path(config.run, LOG_STAGE)), config.time_zone)
     if unfinished:
         if forms:
             print(f"{LOG_STAGE}: {forms}", flush=True)
@@ -119,9 +122,8 @@ def run(config: LogConfig, options: PipelineOptions) -> dict[str, Any]:
         with closed_after_job(), beam.Pipeline(options=options) as pipeline:
             pipeline | "Slices" >> beam.Create(unfinished) | ProcessUnits(config.run, stage, count_rows(files))
         Progress.close_shared(LOG_STAGE)
-    manifest = write_stage_manifest(
-        config.run, LOG_STAGE, slices, fingerprint=identity, **({"input_forms": forms} if forms else {})
-    )
+    facts = {"fingerprint": identity, "time_zone": config.time_zone} | ({"input_forms": forms} if forms else {})
+    manifest = write_stage_manifest(config.run, LOG_STAGE, slices, **facts)
     if unfinished:
         counts = manifest["counts"]
         left_out = {name: counts[name] for name in LEFT_OUT if counts.get(name)}

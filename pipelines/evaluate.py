@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.console.jobs import flag, main_of_alone
+from pipelines.dated_log import TIME_ZONE_HELP, tell_of_other_zone, zone_of
 from pipelines.evaluation.evaluated_run import EvaluatedRun
 from pipelines.evaluation.judgements import evaluate_judgements
 from pipelines.evaluation.measure import NotEvaluatedError, evaluate_engagements
@@ -28,6 +29,7 @@ from pipelines.evaluation.run_index import identity
 from pipelines.gating.thresholds import LogThresholds
 from pipelines.store import current_run, model_folder
 from pipelines.units import read_stage_manifest
+from schemas.days import UTC_NAME, time_zone
 from schemas.errors import CorruptFileError, UsageError
 from schemas.files import read_json
 from schemas.hashing import fingerprint
@@ -54,6 +56,7 @@ class EvaluateConfig(LogThresholds):
         "training, for its baselines",
     )
     date: str | None = flag(default=None, help="later engagements are left out; default: the run's date")
+    time_zone: str | None = flag(default=None, help=f"{TIME_ZONE_HELP}; default: the run's")
     include_train: bool = flag(default=False, help="keep the model's own training part")
     max_queries: int = flag(default=MAX_QUERIES, help="distinct queries a task, sampled with a fixed seed")
     max_training_pictures: int = flag(
@@ -63,6 +66,11 @@ class EvaluateConfig(LogThresholds):
     )
     json: bool = flag(default=False, help="print JSON")
     columns: dict[str, Any] = flag(default={}, help="our column name -> yours (table [columns] of --config)")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.time_zone is not None:
+            time_zone(self.time_zone)
 
 
 def evaluate_run(run: Path, model: Path, **asked: Any) -> dict[str, Any]:
@@ -165,27 +173,35 @@ def run(config: EvaluateConfig) -> dict[str, Any]:
     folder = current_run(config.store)
     manifest = read_json(folder / "manifest.json")
     model = model_folder(config.store, manifest["model_id"])
-    date = config.date or manifest["date"]
+    day = {"date": config.date or manifest["date"], "time_zone": _zone_of_days(config, folder)}
     if config.judgements is None:
-        report = evaluate_run(folder, model, **_asked(config, date))
+        report = evaluate_run(folder, model, **_asked(config, day))
     else:
         evaluated = EvaluatedRun(folder, model)
         log = None
         if config.engagements is not None:  # no query picture is judged
-            log = plan_evaluation(evaluated, EvaluationRequest(**{**_asked(config, date), "image_root": None}))
+            log = plan_evaluation(evaluated, EvaluationRequest(**{**_asked(config, day), "image_root": None}))
         report = evaluate_judgements(
-            evaluated, config.judgements, date=date, columns=config.columns, thresholds=config, log=log
+            evaluated, config.judgements, date=day["date"], columns=config.columns, thresholds=config, log=log
         )
     print(json.dumps(report, indent=1, sort_keys=True) if config.json else format_report(report))
     return report
 
 
-def _asked(config: EvaluateConfig, date: str) -> dict[str, Any]:
-    """The fields of EvaluationRequest."""
+def _zone_of_days(config: EvaluateConfig, run: Path) -> str:
+    """The time zone that is given, else the run's. Says so if they differ."""
+    made_in = zone_of(run / "manifest.json") or UTC_NAME
+    if config.engagements is not None and not config.json:
+        tell_of_other_zone(f"the run {run}", made_in, config.time_zone or made_in)
+    return config.time_zone or made_in
+
+
+def _asked(config: EvaluateConfig, day: Mapping[str, str]) -> dict[str, Any]:
+    """The fields of EvaluationRequest. day: of which, date and time_zone."""
     return {
         "engagements": config.engagements,
         "image_root": config.image_root,
-        "date": date,
+        **day,
         "columns": config.columns,
         "include_train": config.include_train,
         "max_queries": config.max_queries,

@@ -14,20 +14,19 @@ from typing import Any
 
 from model.blas_threads import one_blas_thread
 from model.distinct_search import DistinctVectors
-from model.pinnersage import US_PER_DAY
-from model.split import end_of_day_us
 from model.user_evaluation import Protocol, list_length
 from pipelines.console.exit_codes import exit_code
 from pipelines.console.jobs import flag, narrow, parse_alone, shown_call
+from pipelines.dated_log import DatedLog
 from pipelines.evaluation.user_alphas import Alphas, alphas_of
 from pipelines.evaluation.user_figures import Evaluation
 from pipelines.evaluation.user_log import read_user_log
 from pipelines.evaluation.user_report import format_page
-from pipelines.gating.thresholds import LogThresholds
 from pipelines.shared import closed_after_job
 from pipelines.store import check_date
 from pipelines.user_config import LIST_LENGTH_HELP, UsersConfig, check_list_length
 from pipelines.user_vectors import VectorsSource, load_vectors, vectors_source
+from schemas.days import day_number
 from schemas.errors import UsageError, printable
 from schemas.files import write_json, write_text
 from schemas.quarantine import quote
@@ -41,7 +40,7 @@ EXAMPLE = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluateUsersConfig(LogThresholds):
+class EvaluateUsersConfig(DatedLog):
     """Evaluates users as several vectors on past days, beside baselines (PinnerSage's offline protocol)."""
 
     run: str | None = flag(path=True, default=None, help="run folder whose item vectors are used")
@@ -49,7 +48,7 @@ class EvaluateUsersConfig(LogThresholds):
         path=True, default=None, help="item vectors: any embeddings Parquet; default: the run's"
     )
     engagements: str = flag(path=True, help="engagements of the period and before it: a file, a folder or a glob")
-    from_date: str = flag(help="first day, YYYY-MM-DD, UTC (also --from); the vectors should be of before")
+    from_date: str = flag(help="first day, YYYY-MM-DD, of --time-zone (also --from); the vectors should be of before")
     to_date: str = flag(help="last day, itself included (also --to)")
     window_days: int = flag(default=90, help="history of a user that counts")
     alpha: float | None = flag(default=None, help="largest squared distance of a merge; default: as calibrated")
@@ -100,7 +99,7 @@ def run(config: EvaluateUsersConfig) -> dict[str, Any]:
 def _evaluate(
     config: EvaluateUsersConfig, users_config: UsersConfig, source: VectorsSource, alphas: Alphas
 ) -> dict[str, Any]:
-    first_us, end_us = _start_us(config.from_date), users_config.now_us
+    first_us, end_us = config.calendar.start_us(day_number(config.from_date)), users_config.now_us
     kinds = users_config.action_kinds
     log = (config.engagements, config.columns, source, kinds, 0, first_us, end_us, config.to_date)
     actions, impressions, counts = read_user_log(*log, config)
@@ -109,13 +108,13 @@ def _evaluate(
         actions=actions,
         impressions=impressions,
         vectors=vectors,
-        first_us=first_us,
-        end_us=end_us,
+        days=range(day_number(config.from_date), users_config.next_day),
         protocol=Protocol(
             alpha=alphas.paper,
             window_days=config.window_days,
             max_actions=config.max_actions,
             top=config.list_length or list_length(len(vectors.id_N)),
+            calendar=config.calendar,
         ),
         alphas=alphas,
     )
@@ -128,6 +127,7 @@ def _evaluate(
         "calibrated": alphas.chosen and alphas.chosen._asdict() | calibrated,
         "from_date": config.from_date,
         "to_date": config.to_date,
+        "time_zone": config.time_zone,
         "window_days": config.window_days,
         "actions": list(kinds),
         "rows": counts,
@@ -149,12 +149,6 @@ def _read_notes(path: str) -> str:
         return Path(path).read_text(encoding="utf-8-sig").strip()
     except (OSError, ValueError) as error:  # ValueError: not UTF-8
         raise UsageError(f"expected --notes as a readable Markdown file, got {quote(str(error))}") from error
-
-
-def _start_us(date: str) -> int:
-    end_us = end_of_day_us(date)
-    assert end_us is not None
-    return end_us - US_PER_DAY
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -30,9 +30,9 @@ from model.searched_index import BACKENDS, SEARCHED
 from model.voyager_index import require_voyager
 from pipelines.console.jobs import flag, main_of, print_summary
 from pipelines.console.progress import Progress
+from pipelines.dated_log import DatedLog
 from pipelines.evaluation.inputs import read_query_rows
 from pipelines.gating.log import require_sound_log
-from pipelines.gating.thresholds import LogThresholds
 from pipelines.index_folder import TIMES_FILE, describe_refined, read_times, write_index_folder, write_refined_folder
 from pipelines.index_queries import AskedQueries, plan_queries
 from pipelines.transforms.process_units import ProcessUnits, UnitStage
@@ -53,7 +53,7 @@ REFINED_CODE_VERSION = 1
 
 
 @dataclass(frozen=True, kw_only=True)
-class IndexConfig(LogThresholds):
+class IndexConfig(DatedLog):
     """Builds the Annoy index of a run's embeddings and measures its recall against exact search."""
 
     run: str = flag(path=True, help="run folder with finished embeddings")
@@ -78,7 +78,7 @@ class IndexConfig(LogThresholds):
     engagements: str | None = flag(
         path=True, default=None, help="log whose text queries are asked as far as the model was not trained on them"
     )
-    date: str | None = flag(default=None, help="the day, YYYY-MM-DD (UTC): later engagements are left out")
+    date: str | None = flag(default=None, help="the day, YYYY-MM-DD, of --time-zone: later engagements are left out")
     reuse_from: str | None = flag(
         path=True, default=None, help="earlier run folder whose index is copied if vectors and queries are equal"
     )
@@ -168,7 +168,7 @@ def build(root: beam.Pipeline, config: IndexConfig) -> beam.PCollection[dict[str
     """The units of the index; their sidecars come out. Runs nothing. Workers in other working folders need absolute
     paths (with_absolute_paths)."""
     embeddings = read_stage_manifest(config.run, "embeddings")
-    log = {"engagements": config.engagements, "date": config.date, "columns": config.columns}
+    log = {name: getattr(config, name) for name in ("engagements", "date", "time_zone", "columns")}
     queries = plan_queries(config.run, embeddings["model_id"], config.model, **log)
     units = [Unit(STAGE, name, _fingerprint(config, embeddings, queries, name)) for name in _unit_names(config)]
     return root | "Index" >> beam.Create(units) | ProcessUnits(config.run, IndexStage(config, embeddings, queries))
@@ -297,7 +297,7 @@ def run_alone(config: IndexConfig, options: PipelineOptions) -> None:
     """The job as a command of its own, with the gate of the log: ThresholdError if too much of it is rejected."""
     if config.engagements is not None:
         columns = table_columns(config.columns, "engagements")
-        _, _, rejected = read_query_rows(config.engagements, config.date, columns)
+        _, _, rejected = read_query_rows(config.engagements, config.date, config.time_zone, columns)
         require_sound_log(rejected, config, "the index is chosen by its queries")
     run(config, options)
 

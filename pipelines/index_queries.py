@@ -32,6 +32,7 @@ from model.query_encoder import QueryEncoder
 from model.split import Split, assign
 from pipelines.evaluation.inputs import read_query_rows, sample_queries
 from schemas.columns import table_columns
+from schemas.days import UTC_NAME
 from schemas.errors import CorruptFileError, UsageError
 from schemas.hashing import stable_hash
 from schemas.reading import PARQUET_ERRORS
@@ -91,10 +92,12 @@ def plan_queries(
     *,
     engagements: str | None = None,
     date: str | None = None,
+    time_zone: str = UTC_NAME,
     columns: Mapping[str, Any],
 ) -> AskedQueries:
     """Settles the queries of a run whose embeddings are of `model_id`; loads no tower. model: its folder, None: that of
-    the store that the run lies in, if there is one. engagements, date, columns: the log, as evaluations take it.
+    the store that the run lies in, if there is one. engagements, date, time_zone, columns: the log, as evaluations take
+    it.
 
     Raises UsageError for the folder of another model, CorruptFileError for one that is named and holds no model.
     """
@@ -111,7 +114,7 @@ def plan_queries(
     texts: tuple[str, ...] = ()
     texts_are, pictures = "", {}
     if encoder.has_tower("text"):
-        held_out = () if engagements is None else _held_out(folder, engagements, date, columns)
+        held_out = () if engagements is None else _held_out(folder, engagements, date, time_zone, columns)
         texts, texts_are = held_out, f"{len(held_out)} of the log"
         if len(held_out) < MIN_LOG_QUERIES:
             made = _made_of_text(Path(run))
@@ -128,9 +131,11 @@ def plan_queries(
     )
 
 
-def _held_out(model: Path, engagements: str, date: str | None, columns: Mapping[str, Any]) -> tuple[str, ...]:
+def _held_out(
+    model: Path, engagements: str, date: str | None, time_zone: str, columns: Mapping[str, Any]
+) -> tuple[str, ...]:
     """Text queries of the log of which no row was in the training part of the model's split."""
-    rows, _, _ = read_query_rows(engagements, date, table_columns(columns, "engagements"))
+    rows, _, _ = read_query_rows(engagements, date, time_zone, table_columns(columns, "engagements"))
     rows = rows.filter(pc.equal(rows["surface"], "search"))
     is_new = pc.equal(assign(Split.load(model), rows), "test")
     known = set(rows.filter(pc.invert(is_new))["query"].to_pylist())

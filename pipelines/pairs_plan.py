@@ -7,11 +7,12 @@ from typing import Any
 
 from model.image_encoder_spec import saved_image_encoder_spec
 from model.query_table import table_folder, table_source
-from model.split import DEFAULT_KIND, KINDS, SplitConfig, end_of_day_us
+from model.split import DEFAULT_KIND, KINDS, SplitConfig
 from model.text_encoder_spec import TextEncoderSpec, saved_text_encoder_spec
 from model.typos import TYPO_SHARE, check_typo_share
 from model.vocabulary import DESCRIPTION_FILE
 from pipelines.console.jobs import flag, narrow
+from pipelines.dated_log import DatedLog
 from pipelines.gating.thresholds import LogThresholds
 from pipelines.picture_limits import limits_of
 from pipelines.transforms.count_pairs import PairRules
@@ -22,6 +23,7 @@ from pipelines.transforms.read_engagements import EngagementsSource, slice_unit
 from pipelines.transforms.write_pair_summaries import SUMMARIES
 from pipelines.units import bucket_name, read_stage_manifest
 from schemas.columns import table_columns
+from schemas.days import end_of_day_us
 from schemas.errors import UsageError
 from schemas.files import expand_inputs, read_json
 from schemas.hashing import fingerprint
@@ -42,14 +44,16 @@ _GATES = tuple(field.name for field in fields(LogThresholds))
 
 
 @dataclass(frozen=True, kw_only=True)
-class PairsConfig(LogThresholds):
+class PairsConfig(DatedLog):
     """Joins engagements, pseudo-queries or both to a run's features and splits the pairs."""
 
     run: str = flag(path=True, help="run folder that holds items/ and features/; pairs/ is written there")
     engagements: str | None = flag(
         path=True, default=None, help="engagements: a file, a folder or a glob; {date} means --date"
     )
-    date: str | None = flag(default=None, help="rows after the end of this day (YYYY-MM-DD, UTC) are left out")
+    date: str | None = flag(
+        default=None, help="rows after the end of this day (YYYY-MM-DD, of --time-zone) are left out"
+    )
     image_root: str = flag(
         path=True, default=".", help="folder that query picture paths start from; nothing outside it is read"
     )
@@ -146,7 +150,12 @@ def plan(config: PairsConfig) -> PairsPlan:
         slices=plan_slices(files),
         num_rows=count_rows(files),
         split=narrow(SplitConfig, config, kind=config.split),
-        source=EngagementsSource(**common, columns=columns, end_us=end_of_day_us(config.date), fingerprint=identity),
+        source=EngagementsSource(
+            **common,
+            columns=columns,
+            end_us=end_of_day_us(config.date, config.time_zone),
+            fingerprint=identity,
+        ),
         pair_rules=PairRules(
             **common,
             vocabulary_folder=vocabulary,

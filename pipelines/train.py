@@ -50,7 +50,7 @@ from schemas.reading import input_identity
 CODE_VERSION = 5
 #: Flags that do not change the features, the pairs and the first training: where things lie, what is let pass, and
 #: what comes after.
-_PLACES = ("catalog", "engagements", "image_weights", "query_vectors", "store", "date", "device")
+_PLACES = ("catalog", "engagements", "image_weights", "query_vectors", "store", "date", "time_zone", "device")
 _GATES = (
     "accept",
     "accept_untrained",
@@ -199,7 +199,8 @@ def identity(config: TrainConfig, left_out: Collection[str] = ()) -> dict[str, A
         inputs["image_weights"] = input_identity([config.image_weights])
     names = given_values(config).keys() - {*_PLACES, *_GATES, *left_out, "refit"}
     kept = {name: value for name, value in given_values(config).items() if name in names}
-    return {"code_version": CODE_VERSION, "config": kept, "date": config.date, "inputs": inputs}
+    day = {"date": config.date, "time_zone": config.time_zone}
+    return {"code_version": CODE_VERSION, "config": kept, **day, "inputs": inputs}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -7,7 +7,8 @@ from model.pictures import DEFAULT_LIMITS
 from model.split import DEFAULT_KIND, KINDS, SplitConfig
 from model.typos import TYPO_SHARE
 from pipelines.console.jobs import flag
-from pipelines.gating.thresholds import GateThresholds, LogThresholds
+from pipelines.dated_log import DatedLog
+from pipelines.gating.thresholds import GateThresholds
 from pipelines.ingest import GROUP_ROWS_HELP
 from pipelines.learning_flags import LearningFlags, ModelFlags
 from pipelines.publish import Acceptance
@@ -15,7 +16,7 @@ from schemas.grouping import GROUP_ROWS
 
 
 @dataclass(frozen=True, kw_only=True)
-class DataFlags(Acceptance, LogThresholds):
+class DataFlags(Acceptance, DatedLog):
     """What a model is trained on."""
 
     catalog: str = flag(path=True, help="catalogue: a file, a folder of parts or a glob; {date} means --date")
@@ -26,7 +27,7 @@ class DataFlags(Acceptance, LogThresholds):
     image_root: str = flag(
         path=True, default=".", help="folder that relative picture paths start from; nothing outside it is read"
     )
-    date: str = flag(help="the day, YYYY-MM-DD (UTC); later engagements are left out")
+    date: str = flag(help="the day, YYYY-MM-DD, of --time-zone; later engagements are left out")
     image_encoder: str = flag(
         default="resnet50", help="a torchvision classification network, efficientnet_lite0, or none for text only"
     )

@@ -5,13 +5,13 @@ import re
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from model.split import end_of_day_us
 from pipelines.console.jobs import flag
-from pipelines.gating.thresholds import LogThresholds
+from pipelines.dated_log import DatedLog
 from pipelines.store import check_date
 from pipelines.user_alpha import MAX_SAMPLES
 from schemas.column_spec import Columns
 from schemas.columns import table_columns
+from schemas.days import day_number
 from schemas.errors import UsageError
 from schemas.files import expand_inputs
 from schemas.quarantine import quote
@@ -76,7 +76,7 @@ class UserSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class UsersConfig(UserSettings, LogThresholds):
+class UsersConfig(UserSettings, DatedLog):
     """Clusters the items that each user acted on: several vectors per user (PinnerSage)."""
 
     run: str = flag(path=True, help="run folder; users/, user_actions/ and item_popularity/ are written there")
@@ -84,7 +84,7 @@ class UsersConfig(UserSettings, LogThresholds):
         path=True, default=None, help="item vectors: any embeddings Parquet; default: the run's"
     )
     engagements: str = flag(path=True, help="engagements: a file, a folder or a glob; {date} means --date")
-    date: str = flag(help="the day, YYYY-MM-DD (UTC): users are as at its end")
+    date: str = flag(help="the day, YYYY-MM-DD, of --time-zone: users are as at its end")
     calibration: str | None = flag(
         path=True, default=None, help="calibration file; default: the store's for these vectors"
     )
@@ -144,9 +144,12 @@ class UsersConfig(UserSettings, LogThresholds):
     @property
     def now_us(self) -> int:
         """The end of the day, in microseconds since 1970."""
-        now_us = end_of_day_us(self.date)
-        assert now_us is not None
-        return now_us
+        return self.calendar.start_us(self.next_day)
+
+    @property
+    def next_day(self) -> int:
+        """The number of the day after, since 1970-01-01."""
+        return day_number(self.date) + 1
 
 
 class UsersInput(Protocol):

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from model.library_versions import versions_of
-from model.pinnersage import US_PER_DAY
 from model.user_clusters import UserRules
 from pipelines.transforms.cluster_users import POPULARITY_UNIT
 from pipelines.transforms.earlier_users import EarlierRun, earlier_num_buckets, open_earlier_users
@@ -76,6 +75,7 @@ def plan(config: UsersConfig) -> UsersPlan:
         "decay_per_day": config.decay_per_day,
         "max_actions": config.max_actions,
         "now_us": config.now_us,
+        "time_zone": config.time_zone,
         "window_days": config.window_days,
     }
     made_with = {"alpha": alpha, "code_version": CODE_VERSION, "libraries": versions_of("numpy", "scipy")}
@@ -122,7 +122,7 @@ def _source(
         run=config.run,
         columns=columns,
         actions=config.action_kinds,
-        start_us=config.now_us - config.window_days * US_PER_DAY,
+        start_us=config.calendar.start_us(config.next_day - config.window_days),
         end_us=config.now_us,
         num_buckets=num_buckets,
         vectors=vectors,

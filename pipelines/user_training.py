@@ -3,9 +3,9 @@
 import math
 from pathlib import Path
 
-from model.pinnersage import US_PER_DAY
 from model.split import Split
 from pipelines.history import RUN_NAME
+from schemas.days import Calendar
 
 #: A split that is not by time has training rows of any day.
 ANY_DAY = math.inf
@@ -28,7 +28,7 @@ def trained_until_us(run: str | Path, model_id: str) -> float | None:
     return ANY_DAY if split.test_start_us is None else split.test_start_us
 
 
-def days_trained_on(run: str | Path, model_id: str, days: range) -> int | None:
-    """How many of these days (since 1970, UTC) begin before `trained_until_us`; None where that is."""
+def days_trained_on(run: str | Path, model_id: str, days: range, calendar: Calendar) -> int | None:
+    """How many of these days (since 1970, of the calendar) begin before `trained_until_us`; None where that is."""
     until_us = trained_until_us(run, model_id)
-    return None if until_us is None else sum(day * US_PER_DAY < until_us for day in days)
+    return None if until_us is None else sum(calendar.start_us(day) < until_us for day in days)

@@ -6,8 +6,8 @@
 
 The log is judged before (pipelines.engagement_log): its bad rows are in the quarantine of that stage. The job alone
 stops if too many are, or if nothing of the log makes a user.
-The day ends at 00:00 UTC after --date. A user's newest --max-actions actions on items that have a vector are used; a
-user without any has no row. Rows: rows_read = rows_quarantined + rows_after_date + rows_other_actions +
+The day ends at midnight after --date, in --time-zone. A user's newest --max-actions actions on items that have a vector
+are used; a user without any has no row. Rows: rows_read = rows_quarantined + rows_after_date + rows_other_actions +
 rows_without_user + rows_too_old + rows_equal (to another one, which counts) + rows_item_unknown + rows_over_cap +
 rows_used.
 Users: users_written = users_reused + users_computed; users_computed = users_changed + users_new; users_yesterday =
@@ -53,7 +53,7 @@ _LEFT_OUT = (
     *("rows_equal", "rows_item_unknown", "rows_over_cap"),
 )
 #: What a calibration chose for, and what it depends on.
-_CALIBRATED_FOR = ("actions", "max_actions", "window_days", "decay_per_day")
+_CALIBRATED_FOR = ("actions", "max_actions", "window_days", "decay_per_day", "time_zone")
 #: Engagements a bucket beyond which the memory of a worker is told of.
 LARGE_BUCKET = 8 * ROWS_A_BUCKET
 EXAMPLE = "itemsage users --run store/runs/2026-06-30/0123456789abcdef --engagements log.parquet --date 2026-06-30"

@@ -3,7 +3,8 @@
 Taken untold: timestamps of any unit and zone; dates; ISO 8601 text, also with ` UTC` or a blank before its zone;
 RFC 2822 text; numbers, and their text, of seconds, milliseconds, microseconds or nanoseconds since 1970. The unit shows
 in the size of a number: of the years from 1990 to 2099 no number of one unit is one of another, nor one of digits of a
-date (20260620). Other numbers need their unit told. Without a zone it is UTC; finer than microseconds is cut.
+date (20260620). Other numbers need their unit told. Without a zone it is UTC, unless the zone of its clocks is told
+(see days.in_zone); finer than microseconds is cut.
 """
 
 import re
@@ -19,6 +20,7 @@ import pyarrow.compute as pc
 
 from schemas.arrow_types import ARROW_REFUSALS, is_text
 from schemas.cell_text import UnreadableCellError, cell_text
+from schemas.days import UTC_NAME, in_zone, time_zone
 from schemas.tables import TIMESTAMP
 
 #: Units that a config may tell -> how many a second has.
@@ -32,12 +34,16 @@ _NUMBER = re.compile(r"[+-]?\d{1,20}(\.\d{1,20})?")
 _ISO_DATE = re.compile(r"\d{4}-")
 _NAMED_UTC = re.compile(r"\s*(?:UTC|GMT|Z)$")
 _RFC_2822 = re.compile(r"(?:[A-Z][a-z]{2},\s*)?\d{1,2} [A-Z][a-z]{2} \d{4} \d\d:\d\d.{0,20}")
+_UNKNOWN_ZONE = "-0000"
 _LONGEST_TEXT = 100
+#: Local times that Arrow gives the same moment as zoneinfo: its table of changes ends in 2037.
+_ARROW_KNOWS = [pa.scalar(datetime(year, 1, 1), pa.timestamp("us")) for year in (1901, 2037)]
 
 
-def timestamp_of(value: Any, told: str | None = None) -> datetime | None:
+def timestamp_of(value: Any, told: str | None = None, zone: str = UTC_NAME) -> datetime | None:
     """The UTC timestamp that a value says, None for NaN and for blank text. told: one of UNITS for numbers, or a format
-    of strptime for text. Raises UnreadableCellError for what is none, and for years outside 1..9998.
+    of strptime for text. zone: IANA name of the zone of a time that says none, see days.in_zone. Raises
+    UnreadableCellError for what is none, and for years outside 1..9998.
 
     >>> timestamp_of("1781949600000").isoformat(), timestamp_of("Sat, 20 Jun 2026 12:00:00 +0200").isoformat()
     ('2026-06-20T10:00:00+00:00', '2026-06-20T10:00:00+00:00')
@@ -46,7 +52,7 @@ def timestamp_of(value: Any, told: str | None = None) -> datetime | None:
         parsed = _parsed(value, told)
         if parsed is None:
             return None
-        parsed = parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
+        parsed = (in_zone(parsed, time_zone(zone)) if parsed.tzinfo is None else parsed).astimezone(UTC)
     except (ValueError, OverflowError):
         raise UnreadableCellError("wrong_type", value) from None
     if parsed.year >= 9999:
@@ -54,27 +60,38 @@ def timestamp_of(value: Any, told: str | None = None) -> datetime | None:
     return parsed
 
 
-def fast_timestamps(column: pa.Array, told: str | None = None) -> pa.Array | None:
-    """The column as TIMESTAMP if all of it is plain to Arrow, else None: then timestamp_of tells."""
+def fast_timestamps(column: pa.Array, told: str | None = None, zone: str = UTC_NAME) -> pa.Array | None:
+    """The column as TIMESTAMP if all of it is plain to Arrow, else None: then timestamp_of tells. zone: as there."""
     kind = column.type
     try:
         if pa.types.is_null(kind):
             return column.cast(TIMESTAMP)
         if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
-            values = pc.cast(column, options=pc.CastOptions(target_type=TIMESTAMP, allow_time_truncate=True))
+            in_us = pa.timestamp("us", getattr(kind, "tz", None))
+            values = _in_utc(pc.cast(column, options=pc.CastOptions(target_type=in_us, allow_time_truncate=True)), zone)
         elif pa.types.is_integer(kind):
             return _numbers(column.cast(pa.int64()), told)
         elif is_text(kind):
             column.validate(full=True)
-            return _texts(column.cast(pa.string()), told)
+            return _texts(column.cast(pa.string()), told, zone)
         else:
             return None
     except ARROW_REFUSALS:
         return None
-    return values if _in_range(values) else None
+    return values if values is not None and _in_range(values) else None
 
 
-def _texts(column: pa.Array, told: str | None) -> pa.Array | None:
+def _in_utc(values: pa.Array, zone: str) -> pa.Array | None:
+    """Microseconds as TIMESTAMP, those without a zone as clocks of `zone` show them; None if zoneinfo has to tell."""
+    if values.type.tz is not None or zone == UTC_NAME:
+        return values.cast(TIMESTAMP)
+    first, end = _ARROW_KNOWS
+    if pc.all(pc.and_(pc.greater_equal(values, first), pc.less(values, end))).as_py() is False:
+        return None
+    return pc.assume_timezone(values, zone, ambiguous="earliest", nonexistent="raise").cast(TIMESTAMP)
+
+
+def _texts(column: pa.Array, told: str | None, zone: str) -> pa.Array | None:
     try:
         if told in UNITS or (told is None and pc.all(pc.match_substring_regex(column, r"^\d+$")).as_py()):
             return _numbers(column.cast(pa.int64()), told)
@@ -85,8 +102,8 @@ def _texts(column: pa.Array, told: str | None) -> pa.Array | None:
     for text in (column, pc.replace_substring_regex(column, r"\s*(?:UTC|GMT|Z)$", "Z")):
         for kind in (pa.timestamp("us"), TIMESTAMP):  # Arrow wants all with a zone or all without
             try:
-                values = text.cast(kind).cast(TIMESTAMP)
-                return values if _in_range(values) else None
+                values = _in_utc(text.cast(kind), zone)
+                return values if values is not None and _in_range(values) else None
             except ARROW_REFUSALS:
                 continue
     return None
@@ -148,7 +165,8 @@ def _parsed_text(text: str, told: str | None) -> datetime | None:
     if _ISO_DATE.match(text):
         return datetime.fromisoformat(re.sub(r"\s+([+-]\d\d:?\d\d)$", r"\1", _NAMED_UTC.sub("+00:00", text)))
     if _RFC_2822.fullmatch(text):
-        return parsedate_to_datetime(text)
+        parsed = parsedate_to_datetime(text)  # without a zone also for -0000, which is UTC of clocks elsewhere
+        return parsed.replace(tzinfo=UTC) if _UNKNOWN_ZONE in text else parsed
     raise ValueError
 
 

@@ -125,13 +125,13 @@ def timestamp_column(raw: RawRows, name: str, found: Found) -> pa.Array:
     """UTC microseconds (see schemas.cell_times); what is none costs its row."""
     arrays = []
     for cells in _sources(raw, name):
-        told = cells.spec.time
+        told, zone = cells.spec.time, cells.spec.zone
         expected = f"a timestamp, ISO 8601 text or seconds, ms, us or ns since 1970 in {name}"
         expected = expected if told is None else f"a timestamp in {told} in {name}"
-        values = None if cells.array is None else fast_timestamps(cells.array, told)
+        values = None if cells.array is None else fast_timestamps(cells.array, told, zone)
         if values is None:
             blame = _Blame(name, found, True, expected)
-            values = _by_value(cells, partial(timestamp_of, told=told), TIMESTAMP, blame)
+            values = _by_value(cells, partial(timestamp_of, told=told, zone=zone), TIMESTAMP, blame)
         arrays.append(values)
     return arrays[0] if len(arrays) == 1 else pc.coalesce(*arrays)
 

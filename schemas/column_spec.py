@@ -4,7 +4,7 @@ images = ["image_link", "additional_image_link"]
 colors = {source = "farben", separator = ";"}
 action = {source = "event_name", values = {view_item = "click", purchase = "checkout"}}
 surface = {constant = "home"}
-timestamp = {source = "day", time = "%d.%m.%Y"}
+timestamp = {source = "day", time = "%d.%m.%Y", zone = "Europe/Berlin"}
 links = ""                                         # the catalogue has no such column, and that is meant so
 """
 
@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import Any
 
 from schemas.cell_times import UNITS
+from schemas.days import UTC_NAME, time_zone
 from schemas.errors import UsageError
 from schemas.quarantine import quote
 
@@ -23,7 +24,8 @@ class Column:
     """source: names of the shop's columns; none with a constant, and where the column is left out on purpose. Several
     are joined: lists one after the other, text by a space, of anything else the first that is not null.
     constant: the value of every row. separator: between the members of a list that is written as text.
-    values: (the shop's, ours) of values that differ. time: a unit of cell_times.UNITS, or a format of strptime.
+    values: (the shop's, ours) of values that differ. time: a unit of cell_times.UNITS, or a format of strptime. zone:
+    IANA name of the time zone of times that say none (see cell_times); numbers since 1970 need none.
     trim: whether blanks around a value go; None: of ids, surfaces and actions. null_words: None: cell_text.NULL_WORDS,
     in CSV."""
 
@@ -32,6 +34,7 @@ class Column:
     separator: str | None = None
     values: tuple[tuple[str, str], ...] = ()
     time: str | None = None
+    zone: str = UTC_NAME
     trim: bool | None = None
     null_words: tuple[str, ...] | None = None
 
@@ -67,7 +70,7 @@ def parse_column(name: str, given: Any, where: str) -> str | Column:
         source=(source,) if isinstance(source, str) else tuple(source),
         values=tuple(sorted(table.get("values", {}).items())),
         null_words=tuple(table["null_words"]) if "null_words" in table else None,
-        **{key: table[key] for key in ("constant", "separator", "time", "trim") if key in table},
+        **{key: table[key] for key in ("constant", "separator", "time", "zone", "trim") if key in table},
     )
 
 
@@ -88,6 +91,10 @@ def _check(name: str, table: Mapping[str, Any], where: str) -> None:
             _is_time(table.get("time", "s")) and (name == "timestamp" or "time" not in table),
             f"one of {', '.join(UNITS)} or a format such as %d.%m.%Y, of timestamp alone",
         ),
+        "zone": (
+            _is_name(table.get("zone", UTC_NAME)) and (name == "timestamp" or "zone" not in table),
+            "the name of a time zone, of timestamp alone,",
+        ),
         "trim": (isinstance(table.get("trim", True), bool), "true or false"),
         "null_words": (_are_names(table.get("null_words", [])), "a list of words"),
     }
@@ -96,6 +103,7 @@ def _check(name: str, table: Mapping[str, Any], where: str) -> None:
             raise UsageError(f"expected {expected} as {key} of {name} in {where}, got {quote(table[key])}")
     if "constant" in table and "source" in table:
         raise UsageError(f"expected a source or a constant for {name} in {where}, got both")
+    time_zone(table.get("zone", UTC_NAME), f"zone of {name} in {where}")
 
 
 def _is_name(value: Any) -> bool:

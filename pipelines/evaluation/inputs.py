@@ -7,10 +7,10 @@ import numpy as np
 import pyarrow as pa
 
 from model.evaluation import HeldOutTask
-from model.split import end_of_day_us
 from pipelines.log_rows import RejectedRows
 from pipelines.query_rows import QUERY_ROWS, query_rows
 from schemas.column_spec import Columns
+from schemas.days import end_of_day_us
 from schemas.files import expand_inputs
 from schemas.hashing import stable_hash
 from schemas.reading import plan_slices, read_slice
@@ -18,14 +18,16 @@ from schemas.tables import ENGAGEMENTS
 from schemas.validation import validate_engagements
 
 
-def read_query_rows(spec: str, date: str | None, columns: Columns) -> tuple[pa.Table, dict[str, int], dict[str, int]]:
-    """QUERY_ROWS of the engagements that `spec` names, up to the end of `date`; counts of what was read: rows_read =
-    the rows + rows_quarantined + rows_after_date + rows_other_surface_or_action; and counts of what was rejected, with
-    rows_read, as the gate of the log takes them."""
+def read_query_rows(
+    spec: str, date: str | None, time_zone: str, columns: Columns
+) -> tuple[pa.Table, dict[str, int], dict[str, int]]:
+    """QUERY_ROWS of the engagements that `spec` names, up to the end of `date` in `time_zone`; counts of what was read:
+    rows_read = the rows + rows_quarantined + rows_after_date + rows_other_surface_or_action; and counts of what was
+    rejected, with rows_read, as the gate of the log takes them."""
     read: Counter[str] = Counter()
     rejected_rows = RejectedRows()
     tables = [QUERY_ROWS.empty_table()]
-    end_us = end_of_day_us(date)
+    end_us = end_of_day_us(date, time_zone)
     for part in plan_slices(expand_inputs(spec, date)):
         for raw in read_slice(part, columns, ENGAGEMENTS):
             good, rejected, counts = validate_engagements(raw, part)

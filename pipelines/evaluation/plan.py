@@ -25,6 +25,7 @@ from pipelines.gating.log import require_sound_log
 from pipelines.gating.thresholds import LogThresholds
 from pipelines.query_rows import rows_hash
 from schemas.columns import table_columns
+from schemas.days import UTC_NAME
 
 MAX_QUERIES = 2_000
 #: Of one evaluation by hand: some minutes of a picture network on a few cores.
@@ -35,11 +36,11 @@ MAX_TRAINING_PICTURES = 10_000
 class EvaluationRequest:
     """What an evaluation on engagements is asked for.
 
-    engagements, date: the files (date stands for {date}, and later rows are left out). image_root: the folder that
-    query pictures start from, None: they are not asked. columns: our tables' columns by the shop's names.
-    verify_images: read each query picture again. include_train: keep the model's training part. max_queries: distinct
-    queries a task, sampled. max_training_pictures: so many query pictures of the training part are read, for the
-    baselines that are made of them; 0: there are none. letters: TF-IDF of letters too, a minute of a big catalogue.
+    engagements, date: the files (date stands for {date}, and rows after its end in time_zone are left out). image_root:
+    the folder that query pictures start from, None: they are not asked. columns: our tables' columns by the shop's
+    names. verify_images: read each query picture again. include_train: keep the model's training part. max_queries:
+    distinct queries a task, sampled. max_training_pictures: so many query pictures of the training part are read, for
+    the baselines that are made of them; 0: there are none. letters: TF-IDF of letters too, a minute of a big catalogue.
     start: the model before its training too, which embeds every item. log_thresholds: what the log must keep, None:
     that was asked before.
     """
@@ -47,6 +48,7 @@ class EvaluationRequest:
     engagements: str
     image_root: str | None
     date: str | None
+    time_zone: str = UTC_NAME
     columns: Mapping[str, Any]
     verify_images: bool = False
     include_train: bool = False
@@ -183,7 +185,7 @@ def plan_evaluation(evaluated: EvaluatedRun, request: EvaluationRequest, previou
     """Reads the engagements and settles the query pictures; see QueryPictures for `previous`. Raises ThresholdError for
     a log that does not keep its thresholds."""
     columns = table_columns(request.columns, "engagements")
-    rows, rows_read, rejected = read_query_rows(request.engagements, request.date, columns)
+    rows, rows_read, rejected = read_query_rows(request.engagements, request.date, request.time_zone, columns)
     if request.log_thresholds is not None:
         require_sound_log(rejected, request.log_thresholds, "the run is evaluated")
     planned = Evaluation(evaluated, request, rows, rows_read)

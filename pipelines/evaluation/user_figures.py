@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from model.distinct_search import DistinctVectors
-from model.pinnersage import US_PER_DAY
 from model.user_actions import Actions
 from model.user_baselines import BASELINE, METHODS, Method, alpha_by_num, calibrated_methods, calibrated_name
 from model.user_evaluation import METRICS, Protocol, UserDays, count_user_days, walk_forward
@@ -40,20 +39,19 @@ Grid = Mapping[tuple[float, int, bool], Method]
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Evaluation:
-    """What is evaluated, on first_us <= time < end_us (days' ends, microseconds since 1970)."""
+    """What is evaluated. days: numbered since 1970-01-01, of the protocol's calendar."""
 
     actions: Actions
     impressions: Actions | None
     vectors: DistinctVectors
-    first_us: int
-    end_us: int
+    days: range
     protocol: Protocol
     alphas: Alphas
 
     def walk_forward(self) -> dict[str, Any]:
         """All methods on every day. Raises UsageError without a user-day."""
-        days = range(self.first_us // US_PER_DAY, self.end_us // US_PER_DAY)
-        total = count_user_days(self.actions, days, self.protocol.window_days)
+        days = self.days
+        total = count_user_days(self.actions, days, self.protocol)
         if not total:
             raise UsageError(
                 f"expected users with actions on a day of the period and in the {self.protocol.window_days} days "
@@ -85,7 +83,8 @@ class Evaluation:
         """The period at once, with weights chosen on the period of equal length before it, of which nothing of the
         period itself is known; None if no user has an item that counts."""
         progress = Progress("month ahead", "users", 2 * len(self.actions.user_ids))
-        before_us = 2 * self.first_us - self.end_us
+        num_days, start_us = len(self.days), self.protocol.calendar.start_us
+        before_us, first_us, end_us = (start_us(self.days.start + n * num_days) for n in (-1, 0, 1))
         chosen = self.alphas.chosen
         methods = methods_with_choice(*chosen, self.alphas.paper) if chosen else BY_VECTORS
 
@@ -94,9 +93,9 @@ class Evaluation:
                 self.actions, self.vectors, split_us, end_us, columns, self.protocol, methods, progress.advance
             )
 
-        validation = measure(before_us, self.first_us, weight_columns(methods))
+        validation = measure(before_us, first_us, weight_columns(methods))
         weights = choose_weights(validation)
-        found = measure(self.first_us, self.end_us, compared_columns(weights, methods))
+        found = measure(first_us, end_us, compared_columns(weights, methods))
         progress.close()
         return _month_table(found, weights, len(validation.users_U)) if len(found.users_U) else None
 

@@ -56,6 +56,7 @@ class GateThresholds(LogThresholds):
     )
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         _check_ranges(self, GateThresholds)
 
 

@@ -18,7 +18,7 @@ from model.pictures import DEFAULT_LIMITS, PictureLimits
 from pipelines import store
 from pipelines.console.exit_codes import exit_code
 from pipelines.console.jobs import flag, parse_alone
-from pipelines.gating.thresholds import LogThresholds
+from pipelines.dated_log import DatedLog
 from pipelines.ingest import CATALOG_HELP, GROUP_ROWS_HELP
 from pipelines.operations.doctor_fields import warn_of_lost_columns
 from pipelines.operations.doctor_inputs import (
@@ -48,7 +48,7 @@ EXAMPLE = "itemsage doctor --config shop.toml --date 2026-06-30"
 
 
 @dataclass(frozen=True, kw_only=True)
-class DoctorConfig(LogThresholds):
+class DoctorConfig(DatedLog):
     """Checks machine, store, model and inputs before a run, and puts some rows through every stage. Changes nothing."""
 
     catalog: str | None = flag(path=True, default=None, help=CATALOG_HELP)

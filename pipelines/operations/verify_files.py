@@ -20,8 +20,9 @@ from schemas.files import read_json, resolve_inside, sha256_of_file
 from schemas.hashing import fingerprint
 from schemas.quarantine import quote
 
-#: What the run id is a hash of, where a daily run made it.
+#: What the run id is a hash of, where a daily run made it, and what it is of since runs say it.
 _IDENTITY = ("code_versions", "config", "date", "inputs", "model_id")
+_LATER_IDENTITY = ("time_zone",)
 _TOP_LEVEL = frozenset(
     ("manifest.json", "COMPLETED", "changes.json", "gates.json", "metrics.json", "started.json", "times.json")
 )
@@ -48,7 +49,8 @@ def check_completed(run: InspectedRun) -> Finding:
         finding.expect("run_id in manifest.json", quote(run.run.name), quote(run.manifest.get("run_id")), remedy)
         finding.expect("date in manifest.json", quote(run.run.parent.name), quote(run.manifest.get("date")), remedy)
         if all(name in run.manifest for name in _IDENTITY):
-            identity = fingerprint({name: run.manifest[name] for name in _IDENTITY})
+            names = [*_IDENTITY, *(name for name in _LATER_IDENTITY if name in run.manifest)]
+            identity = fingerprint({name: run.manifest[name] for name in names})
             finding.expect("the hash of what went in as run id", run.run.name, identity, remedy)
     return finding
 

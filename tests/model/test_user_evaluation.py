@@ -128,7 +128,7 @@ def test_walking_forward_is_the_plain_protocol(top):
     }
     assert len(pairs) > 15
     assert set(zip(found.users_U.tolist(), found.days_U.tolist(), strict=True)) == pairs
-    assert count_user_days(ACTIONS, DAYS, 6) == len(found.users_U) == len(pairs)
+    assert count_user_days(ACTIONS, DAYS, protocol) == len(found.users_U) == len(pairs)
     for place, (user, day) in enumerate(zip(found.users_U, found.days_U, strict=True)):
         for method, name in enumerate(METHODS):
             expected = plainly_evaluated(name, int(user), int(day), protocol)

@@ -284,6 +284,20 @@ def test_a_day_later_is_another_run_and_lists_what_changed(shop, trained, publis
     assert counts["users_reused"] > 0 < counts["users_changed"]  # who acted on what is gone is clustered again
 
 
+def test_the_day_of_another_time_zone_is_another_run_and_told(shop, published, own_store, capsys):
+    assert json.loads((published / "manifest.json").read_text())["time_zone"] == "UTC"
+    run = day(shop, own_store, engagements=f"{shop}/engagements.parquet", time_zone="Europe/Berlin")
+    assert run.name != published.name
+    before = own_store / published.relative_to(published.parents[2])
+    assert f"WARNING: the days of the run before, {before}, end in 'UTC'" in capsys.readouterr().out
+    manifest = json.loads((run / "manifest.json").read_text())
+    assert (manifest["date"], manifest["time_zone"]) == (DATE, "Europe/Berlin")
+    assert "time_zone" not in manifest["config"]
+    assert not [problem for finding in verify_run(own_store, run) for problem in finding.problems]
+    again = cli.main(["evaluate", "--store", str(own_store), "--engagements", f"{shop}/engagements.parquet"])
+    assert (again, "WARNING: the days" in capsys.readouterr().out) == (0, False)
+
+
 def test_a_calibration_in_the_middle_of_a_run_stops_it(published):
     """The run is named after one alpha: users made with another do not belong to it."""
     manifest = json.loads((published / "manifest.json").read_text())

@@ -51,8 +51,7 @@ def evaluation(records: Records) -> Evaluation:
         actions=Actions([f"user-{number:02d}" for number in range(33)], users, rows, days * US_PER_DAY),
         impressions=None,
         vectors=DistinctVectors(made_matrix()),
-        first_us=FIRST * US_PER_DAY,
-        end_us=END * US_PER_DAY,
+        days=range(FIRST, END),
         protocol=Protocol(alpha=2.0, window_days=30),
         alphas=Alphas(paper=2.0, where="--alpha", chosen=Chosen(5, 1.0, True)),
     )
@@ -77,7 +76,7 @@ def test_the_weights_are_those_that_are_best_before_the_period(found):
 def test_on_the_period_itself_other_weights_would_be_best():
     """What a choice on it would bring: the shop can tell."""
     of = evaluation([*before_the_period(), *in_the_period(0)])
-    asked = (of.actions, of.vectors, of.first_us, of.end_us, weight_columns(), of.protocol)
+    asked = (of.actions, of.vectors, FIRST * US_PER_DAY, END * US_PER_DAY, weight_columns(), of.protocol)
     weights = choose_weights(month_ahead(*asked))
     assert {weight for of_method in weights.values() for weight in of_method.values()} == {0.0}
 

@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo, available_timezones
 
 import numpy as np
 import pyarrow as pa
@@ -377,6 +378,43 @@ def test_numbers_are_the_same_times_alone_and_in_a_column(values: list[int | Non
         if fast is not None:
             assert not bad
             assert fast.to_pylist() == alone
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.sampled_from(sorted(available_timezones())),
+    st.lists(st.none() | st.datetimes(datetime(1850, 1, 1), datetime(2199, 1, 1)), min_size=1, max_size=3),
+    st.booleans(),
+)
+def test_times_without_a_zone_are_those_of_the_zone_that_is_told(
+    zone: str, shown: list[datetime | None], near_now: bool
+) -> None:
+    if near_now:  # where Arrow knows all changes of clocks
+        shown = [moment and moment.replace(year=1990 + moment.year % 40, day=min(moment.day, 28)) for moment in shown]
+    expected = [moment and moment.replace(tzinfo=ZoneInfo(zone)).astimezone(UTC) for moment in shown]
+    assert [moment and timestamp_of(moment, None, zone) for moment in shown] == expected
+    assert [moment and timestamp_of(moment.isoformat(" "), None, zone) for moment in shown] == expected
+    texts = pa.array([moment and moment.isoformat() for moment in shown])
+    for column in (pa.array(shown, pa.timestamp("us")), texts):
+        fast = fast_timestamps(column, None, zone)
+        assert fast is None or fast.to_pylist() == expected
+
+
+@pytest.mark.parametrize("value", [*WRITTEN, "Sat, 20 Jun 2026 12:00:00 -0000", NOON])
+def test_times_with_a_zone_and_numbers_are_not_of_the_zone_that_is_told(value: Any) -> None:
+    assert timestamp_of(value, None, "Asia/Tokyo") == NOON
+    if not isinstance(value, Decimal):
+        fast = fast_timestamps(pa.array([value, None]), None, "Asia/Tokyo")
+        assert fast is None or fast.to_pylist() == [NOON, None]
+
+
+def test_dates_begin_in_the_zone_that_is_told() -> None:
+    start = datetime(2026, 6, 19, 22, tzinfo=UTC)
+    assert timestamp_of("20.06.2026", "%d.%m.%Y", "Europe/Berlin") == start
+    assert timestamp_of(date(2026, 6, 20), None, "Europe/Berlin") == start
+    fast = fast_timestamps(pa.array([date(2026, 6, 20)]), None, "Europe/Berlin")
+    assert fast is not None
+    assert fast.to_pylist() == [start]
 
 
 CELLS = st.one_of(

@@ -180,12 +180,13 @@ def test_columns_of_other_names_are_not_asked_for(tmp_path: Path) -> None:
     [
         (5, "expected your name for images"),
         ({}, "expected your name for images"),
-        ({"from": "x"}, "a table of source, constant, separator, values, time, trim, null_words"),
+        ({"from": "x"}, "a table of source, constant, separator, values, time, zone, trim, null_words"),
         ([], "a column of yours, or a list of them as source"),
         (["a", 5], "a column of yours, or a list of them as source"),
         ({"separator": ""}, "a text as separator"),
         ({"values": ["a"]}, "your values = ours as values"),
         ({"time": "s"}, "of timestamp alone as time of images in .columns., got 's'"),
+        ({"zone": "Europe/Berlin"}, "of timestamp alone, as zone of images in .columns., got 'Europe/Berlin'"),
         ({"trim": "yes"}, "true or false as trim"),
         ({"null_words": "NA"}, "a list of words as null_words"),
         ({"source": "a", "constant": "b"}, "a source or a constant"),
@@ -200,6 +201,26 @@ def test_what_a_column_may_not_be(given: Any, message: str) -> None:
 def test_times_that_nobody_can_read(told: str) -> None:
     with pytest.raises(UsageError, match="as time of timestamp"):
         table_columns({"engagements": {"timestamp": {"time": told}}}, "engagements")
+
+
+@pytest.mark.parametrize(
+    ("zone", "message"),
+    [("Europe/Berln", r"for zone of timestamp in \[columns.engagements\], .*: is it Europe/Berlin"), (1, "as zone of")],
+)
+def test_zones_that_there_are_not(zone: Any, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        table_columns({"engagements": {"timestamp": {"zone": zone}}}, "engagements")
+
+
+@KINDS
+def test_times_are_of_the_zone_that_the_column_says_if_they_say_none(tmp_path: Path, name: str) -> None:
+    rows = [{"timestamp": "2026-06-20 01:30:00", "user_id": "u", "item_id": "a"}]
+    rows.append({**rows[0], "timestamp": "2026-06-20T01:30:00+00:00"})
+    path = write(tmp_path / name, rows)
+    half_past_one = datetime(2026, 6, 20, 1, 30, tzinfo=UTC)
+    assert read(path, {}, "engagements")["timestamp"] == [half_past_one, half_past_one]
+    of_berlin = read(path, {"timestamp": {"zone": "Europe/Berlin"}}, "engagements")
+    assert of_berlin["timestamp"] == [datetime(2026, 6, 19, 23, 30, tzinfo=UTC), half_past_one]
 
 
 def test_strings_stay_strings_and_tables_are_columns() -> None:
