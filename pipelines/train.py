@@ -43,6 +43,7 @@ from pipelines.train_model import checkpoints, model_and_data, print_lines, trai
 from pipelines.train_report import trained_on_text_alone, why_untrained
 from pipelines.training_flags import TrainingFlags
 from pipelines.units import read_stage_manifest
+from schemas.days import end_of_day_us
 from schemas.errors import printable
 from schemas.files import expand_inputs
 from schemas.reading import input_identity
@@ -134,6 +135,7 @@ def _install(
         facts={
             "accepted": accepted,
             "better_than_start": result.is_better_than_start,
+            "log_end_us": end_of_day_us(config.date, config.time_zone),
             "refit": refit is not None,
             "trained_on": {stage: read_stage_manifest(str(folder), stage)["counts"] for stage in COVERED_STAGES},
             "training_run": folder.relative_to(config.store).as_posix(),

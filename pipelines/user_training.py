@@ -3,20 +3,22 @@
 import math
 from pathlib import Path
 
+from model.model_store import MANIFEST_FILE
 from model.split import Split
 from pipelines.history import RUN_NAME
 from schemas.days import Calendar
+from schemas.files import read_json
 
-#: A split that is not by time has training rows of any day.
+#: Where the model does not tell the end of its log: a split that is not by time has training rows of any day.
 ANY_DAY = math.inf
 
 
 def trained_until_us(run: str | Path, model_id: str) -> float | None:
     """The first instant after the engagements that the model of these vectors trains on, validation and gap included
-    (microseconds since 1970); ANY_DAY for a split by item or query; None for a model that trains on no engagement, or
-    that the run's store does not have.
+    (microseconds since 1970): of a split by time its test part, of others the end of the log; ANY_DAY for a model that
+    does not tell it (older ones); None for one that trains on no engagement, or that the run's store does not have.
 
-    Raises CorruptFileError for a damaged split.
+    Raises CorruptFileError for a damaged split or manifest.
     """
     folder = Path(run).resolve()
     model = folder.parents[2] / "models" / model_id if RUN_NAME.fullmatch("/".join(folder.parts[-3:])) else None
@@ -25,7 +27,10 @@ def trained_until_us(run: str | Path, model_id: str) -> float | None:
     split = Split.load(model)
     if split.kind == "none":
         return None
-    return ANY_DAY if split.test_start_us is None else split.test_start_us
+    if split.test_start_us is not None:
+        return split.test_start_us
+    manifest = model / MANIFEST_FILE
+    return float(read_json(manifest).get("log_end_us", ANY_DAY)) if manifest.is_file() else ANY_DAY
 
 
 def days_trained_on(run: str | Path, model_id: str, days: range, calendar: Calendar) -> int | None:

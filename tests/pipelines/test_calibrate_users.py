@@ -24,7 +24,7 @@ from pipelines.console.config_file import read_config_file
 from pipelines.user_alpha import alpha_of, default_calibration_path
 from pipelines.user_config import ALL, BALANCED, NEW, UsersConfig
 from pipelines.user_plan import plan
-from schemas.files import read_sealed_json
+from schemas.files import read_sealed_json, write_json
 
 
 @pytest.fixture(scope="module")
@@ -194,7 +194,9 @@ def test_days_of_the_models_training_calibrate_only_if_that_is_accepted(shop, tm
     assert calibrate((stored, engagements), "--calibrate-samples=3", "--accept-training-days") == 0
     assert "WARNING: the item model was trained on 3 of the 3 validation days" in capsys.readouterr().out
     assert read_sealed_json(default_calibration_path(stored, MODEL_ID))["days_trained_on"] == 3
-    for given in (replace(split, test_start_us=noon_us - 2 * US_PER_DAY), replace(split, kind="none")):
+    write_json(model / "manifest.json", {"model_id": MODEL_ID, "log_end_us": noon_us - 2 * US_PER_DAY})
+    by_query = replace(split, kind="query_hash", test_start_us=None)
+    for given in (by_query, replace(split, test_start_us=noon_us - 2 * US_PER_DAY), replace(split, kind="none")):
         given.save(model)
         assert calibrate((stored, engagements), "--calibrate-samples=3") == 0
         assert "WARNING" not in capsys.readouterr().out
