@@ -126,7 +126,9 @@ class TrainingStart:
 class TrainingResult:
     """steps: as many were taken; fewer than planned_steps if training stopped early. best_step: whose weights are
     restored, 0 being the start; the last one without validation. validation: its figures by task.
-    validations: all of the run, by step, the start's first. without: part of the item encoder -> the validation of
+    validations: all of the run, by step, the start's first. above_start: "score", what the restored weights score more
+    than the start on the same queries, and its 95 % interval, "score_low" and "score_high"; None if they are the start
+    or nobody knows. without: part of the item encoder -> the validation of
     best_step without it, see model.part_shares. movement: of the restored weights, see model.movement."""
 
     steps: int
@@ -135,6 +137,7 @@ class TrainingResult:
     best_step: int
     validation: dict[str, dict[str, float]]
     validations: tuple[Validation, ...]
+    above_start: dict[str, float] | None
     without: dict[str, Validation]
     movement: dict[str, Movement]
     num_pairs_by_task: dict[str, int]
@@ -143,3 +146,8 @@ class TrainingResult:
     def is_better_than_start(self) -> bool | None:
         """Whether validation found a step better than the start; None without validation pairs: nobody knows."""
         return self.best_step > 0 if self.validations else None
+
+    @property
+    def is_within_noise(self) -> bool:
+        """Whether a step was better than the start, but by no more than chance can make of these queries."""
+        return self.above_start is not None and self.above_start["score_low"] <= 0

@@ -17,6 +17,7 @@ from model import step_choice
 from model.itemsage_config import ItemSageConfig
 from model.losses import LossConfig
 from model.model_store import load_model, load_start
+from model.training_config import TrainingResult, Validation
 from pipelines import train, train_report
 from pipelines.console.jobs import narrow, parse
 from pipelines.prepared_run import PreparedRun
@@ -57,6 +58,9 @@ def test_a_wrong_number_is_refused_before_any_work(tmp_path, capsys, flags, mess
     assert run_train(tmp_path, *ENCODER, *flags) == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / "store").exists()
+
+
+FIGURES = {"recall": 0.5, "reciprocal_rank": 0.5, "num_pairs": 24, "num_items": 40}
 
 
 def test_every_switch_of_the_loss_and_the_tasks_is_a_flag():
@@ -196,17 +200,41 @@ def test_a_model_that_is_better_than_its_start_is_installed_and_what_was_found_i
     assert lines[6].startswith(f"{best}score ")
     score = max(found["score"] for found in metrics["validations"])
     block, attention = (metrics["without"][part]["score"] for part in ("block", "attention"))
-    assert lines[7] == (
+    above = model["above_start"]
+    assert above["score"] == pytest.approx(score - metrics["validations"][0]["score"])
+    more = f"{above['score']:+.4f} [{above['score_low']:+.4f}, {above['score_high']:+.4f}]"
+    assert lines[7].startswith(f"train: above the start: {more} (95 % interval")
+    assert model["within_noise"] is False
+    assert lines[8] == (
         f"train: score without the transformer block {block:.4f} ({block - score:+.4f}), with equal attention "
         f"{attention:.4f} ({attention - score:+.4f})"
     )
-    assert lines[8].startswith("train: moved from the start: table 0.0")
-    assert " of its start's deviation, " in lines[8]
+    assert lines[9].startswith("train: moved from the start: table 0.0")
+    assert " of its start's deviation, " in lines[9]
     assert metrics["movement"]["text_tower"]["relative"] > 0
     assert model["better_than_start"] is True
     assert model["refit"] is False  # there is a test part
     assert metrics["validation"]["search/click"]["num_items"] == 40
     assert "accept" not in json.dumps(model["accepted"])
+
+
+def test_a_step_that_chance_alone_may_have_put_above_the_start_is_told():
+    result = TrainingResult(
+        **dict.fromkeys(("steps", "planned_steps", "steps_per_epoch", "best_step"), 5),
+        validation={},
+        validations=tuple(
+            Validation(step=step, score=0.5 + step / 100, num_pairs=24, tasks={"search/click": FIGURES})
+            for step in (0, 5)
+        ),
+        above_start={"score": 0.05, "score_low": -0.01, "score_high": 0.11},
+        without={},
+        movement={},
+        num_pairs_by_task={},
+    )
+    assert result.is_better_than_start
+    assert result.is_within_noise
+    (line,) = [line for line in train_report.end_lines(result) if "above the start" in line]
+    assert line.startswith("WARNING: above the start: +0.0500 [-0.0100, +0.1100]")
 
 
 def test_a_model_of_another_shape_is_trained_and_installed(tmp_path):
