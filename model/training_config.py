@@ -1,7 +1,7 @@
 """What a training run is told, and what it reports."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from model.losses import Correction, LossConfig
@@ -102,12 +102,14 @@ class TrainingConfig:
 @dataclass(frozen=True, kw_only=True)
 class Validation:
     """What was measured after `step` steps, 0 being the start. score: what weights are chosen by, see selection_score,
-    over num_pairs pairs. tasks: task -> the figures of TaskRecall, as in metrics.jsonl."""
+    over num_pairs pairs. tasks: task -> the figures of TaskRecall, as in metrics.jsonl. cells: "seen item" and "new
+    item" -> "recall" and "num_pairs" of these pairs, where there are any: see model.validation."""
 
     step: int
     score: float
     num_pairs: int
     tasks: dict[str, dict[str, float]]
+    cells: dict[str, dict[str, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

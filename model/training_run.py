@@ -197,7 +197,7 @@ class TrainingRun:
             self._log(movement=movement)
             return
         (measured, scores), best = self._validate(), self._best()
-        self._log(validation=measured.tasks, score=measured.score, movement=movement)
+        self._log(validation=measured.tasks, cells=measured.cells, score=measured.score, movement=movement)
         self.validations.append(measured)
         if best is None or measured.score > best.score:
             self.scores = {"start": scores} | self.scores | {"best": scores}

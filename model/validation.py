@@ -3,6 +3,9 @@
 rank = 1 + number of distractors that score at least as high as the positive; distractors are the catalogue's items (or
 a seeded sample), without the items that the query is known to have engaged (model.known_items): filtered ranking, as
 model.evaluation has it.
+
+Pairs of items that the log's training part has are told apart from those of new items, of which training saw no more
+than pseudo-queries. An item is known by itself alone here; `itemsage evaluate` counts near-duplicates as seen, too.
 """
 
 import dataclasses
@@ -30,6 +33,9 @@ from schemas.hashing import seed_of
 #: How many of the first items of a ranking count as found, where training validates.
 RECALL_AT = 10
 _ITEMS_PER_BATCH = 512
+
+#: Name of a task or of a kind of items -> its figures.
+Figures = dict[str, dict[str, float]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +84,7 @@ def validate(
     measured by the first process and the same in all. choice: whose pairs the score is over. change: what is done to
     the items before they are encoded."""
     pairs = data.validation
-    measured: tuple[dict[str, dict[str, float]], QueryScores] | None = None
+    measured: tuple[Figures, Figures, QueryScores] | None = None
     if processes.rank == 0:
         with autocast(model.log_scale.device, config.precision):
             ranked = _rank_pairs(
@@ -93,13 +99,15 @@ def validate(
             )
         by_task = _by_task(pairs, ranked, RECALL_AT)
         tasks = {task: dataclasses.asdict(recall) for task, recall in by_task.items()}
-        measured = tasks, _scores_by_query(pairs, ranked, choice.deciding(tasks))
+        deciding = choice.deciding(tasks)
+        cells = _by_item(pairs, ranked, deciding, data.train)
+        measured = tasks, cells, _scores_by_query(pairs, ranked, deciding)
     measured = broadcast_from_first(measured, processes)
     assert measured is not None
-    tasks, scores = measured
+    tasks, cells, scores = measured
     deciding = choice.deciding(tasks)
     score, num_pairs = selection_score(deciding), count_pairs(deciding)
-    return Validation(step=step, score=score, num_pairs=num_pairs, tasks=tasks), scores
+    return Validation(step=step, score=score, num_pairs=num_pairs, tasks=tasks, cells=cells), scores
 
 
 def evaluate_recall(
@@ -177,11 +185,27 @@ def _ranked(
 
 def _scores_by_query(pairs: PairTable, ranked: _Ranked, deciding: Collection[str]) -> QueryScores:
     """deciding: the tasks whose pairs count."""
-    decides = np.isin(np.asarray(pairs.task_P[ranked.rows_P]), [pairs.tasks.index(task) for task in deciding])
+    decides = _decides(pairs, ranked, deciding)
     ranks_P = ranked.ranks_P[decides]
     _, query_P = np.unique(pairs.query_P[ranked.rows_P[decides]], return_inverse=True)
     score_P = ((ranks_P <= RECALL_AT) + reciprocal_ranks(ranks_P)) / 2
     return QueryScores(np.bincount(query_P, score_P), np.bincount(query_P).astype(np.float64))
+
+
+def _by_item(pairs: PairTable, ranked: _Ranked, deciding: Collection[str], train: PairTable) -> Figures:
+    """Recall of the deciding pairs whose item has pairs of the log in the training part, and of the others."""
+    decides = _decides(pairs, ranked, deciding)
+    is_seen_P = np.isin(pairs.item_P[ranked.rows_P], np.asarray(train.item_P)[~train.is_pseudo()])
+    cells = {}
+    for name, kept_P in (("seen item", decides & is_seen_P), ("new item", decides & ~is_seen_P)):
+        if kept_P.any():
+            cells[name] = {"recall": recall_at_k(ranked.ranks_P[kept_P], RECALL_AT), "num_pairs": int(kept_P.sum())}
+    return cells
+
+
+def _decides(pairs: PairTable, ranked: _Ranked, deciding: Collection[str]) -> np.ndarray:
+    """bool [P]"""
+    return np.isin(np.asarray(pairs.task_P[ranked.rows_P]), [pairs.tasks.index(task) for task in deciding])
 
 
 def _by_task(pairs: PairTable, ranked: _Ranked, k: int) -> dict[str, TaskRecall]:

@@ -119,12 +119,17 @@ def _above_start(result: TrainingResult) -> list[str]:
 
 
 def _validation(name: str, validation: Validation) -> list[str]:
-    """A line a task, and the score over them."""
+    """A line a task, one of seen and new items, and the score over them."""
     lines = [
         f"{name}: {task}: Recall@{RECALL_AT} among {figures['num_items']:,} items {figures['recall']:.3f}, mean "
         f"reciprocal rank {figures['reciprocal_rank']:.3f}, {_counted(figures['num_pairs'], 'pair')}"
         for task, figures in validation.tasks.items()
     ]
+    if cells := [
+        f"{cell}s {figures['recall']:.3f} ({_counted(figures['num_pairs'], 'pair')})"
+        for cell, figures in validation.cells.items()
+    ]:
+        lines.append(f"{name}: Recall@{RECALL_AT} of {', '.join(cells)}")
     return [*lines, f"{name}: score {validation.score:.4f} ({_SCORE}{_ranked(validation)})"]
 
 

@@ -57,6 +57,13 @@ def test_it_learns_and_keeps_the_best_weights(data: TrainingData, tmp_path: Path
     assert {figures["num_items"] for figures in result.validation.values()} == {len(data.items)}
     measured = evaluate_recall(model, data.items, data.validation, known=[data.train])
     assert {task: dataclasses.asdict(recall) for task, recall in measured.items()} == best["validation"]
+    (cells,) = [found.cells for found in result.validations if found.step == result.best_step]
+    assert cells == best["cells"]
+    is_new_P = ~np.isin(data.validation.item_P, data.train.item_P)
+    assert cells["seen item"]["num_pairs"] == (~is_new_P).sum()
+    assert ("new item" in cells) == is_new_P.any()
+    mean = sum(cell["recall"] * cell["num_pairs"] for cell in cells.values()) / len(is_new_P)
+    assert mean == pytest.approx(sum(v["recall"] * v["num_pairs"] for v in best["validation"].values()) / len(is_new_P))
     above = result.above_start
     assert above is not None
     assert above["score"] == pytest.approx(best["score"] - evaluations[0]["score"])
