@@ -5,10 +5,10 @@
     then      checkpoint.safetensors (everything), so that a killed run continues where it was
 
 <folder>/metrics.jsonl holds the curve: lines {"step", "loss", "learning_rate", "scale", ...}, {"step", "validation",
-"score", "movement"} (how far the weights are from their start, model.movement) and at the end {"best_step", "without"}
-(the best weights' validation without each part of the item encoder, model.part_shares). A resumed run cuts the
-lines that came after its checkpoint, so its curve is that of a run that was never killed: on a CPU with the same number
-of threads bit for bit, weights too.
+"cells", "score", "movement"} (how far the weights are from their start, model.movement) and at the end {"best_step",
+"without"} (the best weights' validation without each part of the item encoder, model.part_shares). A resumed run cuts
+the lines that came after its checkpoint, so its curve is that of a run that was never killed: on a CPU with the same
+number of threads bit for bit, weights too.
 """
 
 import contextlib

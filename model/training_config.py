@@ -1,7 +1,7 @@
 """What a training run is told, and what it reports."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from model.losses import Correction, LossConfig
@@ -106,12 +106,14 @@ class TrainingConfig:
 @dataclass(frozen=True, kw_only=True)
 class Validation:
     """What was measured after `step` steps, 0 being the start. score: what weights are chosen by, see selection_score,
-    over num_pairs pairs. tasks: task -> the figures of TaskRecall, as in metrics.jsonl."""
+    over num_pairs pairs. tasks: task -> the figures of TaskRecall, as in metrics.jsonl. cells: "seen item" and "new
+    item" -> "recall" and "num_pairs" of these pairs, where there are any: see model.validation."""
 
     step: int
     score: float
     num_pairs: int
     tasks: dict[str, dict[str, float]]
+    cells: dict[str, dict[str, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,7 +132,9 @@ class TrainingStart:
 class TrainingResult:
     """steps: as many were taken; fewer than planned_steps if training stopped early. best_step: whose weights are
     restored, 0 being the start; the last one without validation. validation: its figures by task.
-    validations: all of the run, by step, the start's first. without: part of the item encoder -> the validation of
+    validations: all of the run, by step, the start's first. above_start: "score", what the restored weights score more
+    than the start on the same queries, and its 95 % interval, "score_low" and "score_high"; None if they are the start
+    or nobody knows. without: part of the item encoder -> the validation of
     best_step without it, see model.part_shares. movement: of the restored weights, see model.movement."""
 
     steps: int
@@ -139,6 +143,7 @@ class TrainingResult:
     best_step: int
     validation: dict[str, dict[str, float]]
     validations: tuple[Validation, ...]
+    above_start: dict[str, float] | None
     without: dict[str, Validation]
     movement: dict[str, Movement]
     num_pairs_by_task: dict[str, int]
@@ -147,3 +152,8 @@ class TrainingResult:
     def is_better_than_start(self) -> bool | None:
         """Whether validation found a step better than the start; None without validation pairs: nobody knows."""
         return self.best_step > 0 if self.validations else None
+
+    @property
+    def is_within_noise(self) -> bool:
+        """Whether a step was better than the start, but by no more than chance can make of these queries."""
+        return self.above_start is not None and self.above_start["score_low"] <= 0

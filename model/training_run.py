@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -27,13 +28,13 @@ from model.training_config import TrainingConfig, TrainingResult, TrainingStart,
 from model.training_data import PairBatch, PairStream, TrainingData
 from model.training_forward import BatchInputs, autocast, encode_batch, read_inputs
 from model.training_loss import BatchLoss
-from model.validation import choice_by, validate
+from model.validation import QueryScores, choice_by, validate
 from schemas.errors import UsageError
 from schemas.hashing import fingerprint, seed_of
 
 CHECKPOINT_NAME, METRICS_NAME = "checkpoint.safetensors", "metrics.jsonl"
 #: Part of a checkpoint's fingerprint: raise it when its state is another.
-_STATE_VERSION = 5
+_STATE_VERSION = 6
 
 #: Called after each step with (finished steps, planned steps, loss of the step).
 OnStep = Callable[[int, int, float], None]
@@ -85,6 +86,7 @@ class TrainingRun:
         self.validations: list[Validation] = []
         self.without: dict[str, Validation] = {}
         self.best_weights: dict[str, Tensor] = {}
+        self.scores: dict[str, QueryScores] = {}
 
     def train(self, on_step: OnStep | None, on_start: OnStart | None) -> TrainingResult:
         """Continues from the folder's checkpoint, or starts; leaves the model with its best weights."""
@@ -115,6 +117,7 @@ class TrainingRun:
             best_step=self.step if best is None else best.step,
             validation={} if best is None else best.tasks,
             validations=tuple(self.validations),
+            above_start=self.scores["best"].above(self.scores["start"]) if best is not None and best.step else None,
             without=self.without,
             movement=self.start.movement(self.model),
             num_pairs_by_task=self.data.train.num_pairs_by_task(),
@@ -193,16 +196,20 @@ class TrainingRun:
         if not self.validates:
             self._log(movement=movement)
             return
-        measured, best = self._validation(), self._best()
-        self._log(validation=measured.tasks, score=measured.score, movement=movement)
+        (measured, scores), best = self._validate(), self._best()
+        self._log(validation=measured.tasks, cells=measured.cells, score=measured.score, movement=movement)
         self.validations.append(measured)
         if best is None or measured.score > best.score:
+            self.scores = {"start": scores} | self.scores | {"best": scores}
             self.best_weights = {name: value.detach().cpu().clone() for name, value in self.model.state_dict().items()}
         else:
             num_worse = sum(validation.step > best.step for validation in self.validations)
             self.finished = 0 < self.config.patience <= num_worse
 
     def _validation(self, change: ItemChange | None = None) -> Validation:
+        return self._validate(change)[0]
+
+    def _validate(self, change: ItemChange | None = None) -> tuple[Validation, QueryScores]:
         return validate(self.model, self.data, self.config, self.processes, self.choice, self.step, change)
 
     def _restore_best(self) -> None:
@@ -230,6 +237,7 @@ class TrainingRun:
             "finished": self.finished,
             "fingerprint": self._fingerprint(),
             "metrics_bytes": metrics.stat().st_size if metrics.exists() else 0,
+            "scores": {name: [of.sums_Q.tolist(), of.sizes_Q.tolist()] for name, of in self.scores.items()},
             "step": self.step,
             "validations": [dataclasses.asdict(validation) for validation in self.validations],
             "without": [[part, dataclasses.asdict(validation)] for part, validation in self.without.items()],
@@ -265,6 +273,7 @@ class TrainingRun:
         self.validations = [Validation(**validation) for validation in state["validations"]]
         self.without = {part: Validation(**validation) for part, validation in state["without"]}
         self.best_weights = checkpoint.best
+        self.scores = {name: QueryScores(*map(np.array, of)) for name, of in state["scores"].items()}
 
     def _fingerprint(self) -> str:
         """Of what the curve depends on; the device and how often things are written may change on the way."""

@@ -3,16 +3,20 @@
 rank = 1 + number of distractors that score at least as high as the positive; distractors are the catalogue's items (or
 a seeded sample), without the items that the query is known to have engaged (model.known_items): filtered ranking, as
 model.evaluation has it.
+
+Pairs of items that the log's training part has are told apart from those of new items, of which training saw no more
+than pseudo-queries. An item is known by itself alone here; `itemsage evaluate` counts near-duplicates as seen, too.
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 from model.distributed import Processes, broadcast_from_first
+from model.evaluation import with_intervals
 from model.item_batch import ItemChange
 from model.itemsage import ItemSage
 from model.known_items import known_items
@@ -29,6 +33,32 @@ from schemas.hashing import seed_of
 #: How many of the first items of a ranking count as found, where training validates.
 RECALL_AT = 10
 _ITEMS_PER_BATCH = 512
+
+#: Name of a task or of a kind of items -> its figures.
+Figures = dict[str, dict[str, float]]
+
+
+@dataclass(frozen=True, eq=False)
+class QueryScores:
+    """Sums of the pairs' scores (see selection_score) by query, and how many pairs each is over: float64 [Q]. Of one
+    validation after the other the queries are the same ones."""
+
+    sums_Q: np.ndarray
+    sizes_Q: np.ndarray
+
+    def above(self, other: "QueryScores") -> dict[str, float]:
+        """{"score", "score_low", "score_high"}: what these weights score more than the others, paired; the 95 %
+        interval is a bootstrap over queries."""
+        return with_intervals(["score"], (self.sums_Q - other.sums_Q)[:, None], self.sizes_Q[:, None])
+
+
+@dataclass(frozen=True, eq=False)
+class _Ranked:
+    """Rows of the pairs that were sampled, their ranks, and among how many items."""
+
+    rows_P: np.ndarray
+    ranks_P: np.ndarray
+    num_items: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,27 +79,35 @@ def validate(
     choice: StepChoice,
     step: int,
     change: ItemChange | None = None,
-) -> Validation:
-    """The validation of the weights as they are after `step`, of which there must be pairs; measured by the first
-    process and the same in all. choice: whose pairs the score is over. change: what is done to the items before they
-    are encoded."""
-    tasks: dict[str, dict[str, float]] = {}
+) -> tuple[Validation, QueryScores]:
+    """The validation of the weights as they are after `step`, of which there must be pairs, and its score by query;
+    measured by the first process and the same in all. choice: whose pairs the score is over. change: what is done to
+    the items before they are encoded."""
+    pairs = data.validation
+    measured: tuple[Figures, Figures, QueryScores] | None = None
     if processes.rank == 0:
         with autocast(model.log_scale.device, config.precision):
-            by_task = evaluate_recall(
+            ranked = _rank_pairs(
                 model,
                 data.items,
-                data.validation,
+                pairs,
                 num_pairs=config.validation_pairs,
                 num_distractors=config.validation_items,
                 seed=config.seed,
                 change=change,
                 known=[data.train],
             )
+        by_task = _by_task(pairs, ranked, RECALL_AT)
         tasks = {task: dataclasses.asdict(recall) for task, recall in by_task.items()}
-    tasks = broadcast_from_first(tasks, processes)
+        deciding = choice.deciding(tasks)
+        cells = _by_item(pairs, ranked, deciding, data.train)
+        measured = tasks, cells, _scores_by_query(pairs, ranked, deciding)
+    measured = broadcast_from_first(measured, processes)
+    assert measured is not None
+    tasks, cells, scores = measured
     deciding = choice.deciding(tasks)
-    return Validation(step=step, score=selection_score(deciding), num_pairs=count_pairs(deciding), tasks=tasks)
+    score, num_pairs = selection_score(deciding), count_pairs(deciding)
+    return Validation(step=step, score=score, num_pairs=num_pairs, tasks=tasks, cells=cells), scores
 
 
 def evaluate_recall(
@@ -90,32 +128,46 @@ def evaluate_recall(
     entries alone, brought to norm 1 again (UsageError if there are not as many). change: what is done to the items
     before they are encoded. known: other parts of the log, whose pairs are known beside `pairs`. The model's training
     mode is left as it was. No pairs: empty."""
+    return _by_task(pairs, _rank_pairs(model, items, pairs, num_pairs, num_distractors, seed, dim, change, known), k)
+
+
+def _rank_pairs(
+    model: ItemSage,
+    items: ItemTable,
+    pairs: PairTable,
+    num_pairs: int,
+    num_distractors: int,
+    seed: int,
+    dim: int | None = None,
+    change: ItemChange | None = None,
+    known: Sequence[PairTable] = (),
+) -> _Ranked:
+    """As evaluate_recall says."""
     was_training = model.training
     if dim is not None and not 1 <= dim <= model.config.output_dim:
         raise UsageError(f"expected a dim from 1 to the {model.config.output_dim} of the model's vectors, got {dim}")
     model.eval()
     try:
         with torch.inference_mode():
-            return _evaluate(model, items, pairs, k, num_pairs, num_distractors, seed, dim, change, known)
+            return _ranked(model, items, pairs, num_pairs, num_distractors, seed, dim, change, known)
     finally:
         model.train(was_training)
 
 
-def _evaluate(
+def _ranked(
     model: ItemSage,
     items: ItemTable,
     pairs: PairTable,
-    k: int,
     num_pairs: int,
     num_distractors: int,
     seed: int,
     dim: int | None,
     change: ItemChange | None,
     known: Sequence[PairTable],
-) -> dict[str, TaskRecall]:
+) -> _Ranked:
     rows_P = sample_pairs(pairs, num_pairs, seed)
     if len(rows_P) == 0:
-        return {}
+        return _Ranked(rows_P, rows_P, 0)
     positives_P = np.asarray(pairs.item_P[rows_P])
     candidates_N = np.arange(len(items))
     if len(items) > num_distractors:
@@ -128,13 +180,42 @@ def _evaluate(
     known_PM = known_items(pairs, rows_P, known)
     left_out_PM = np.where(known_PM >= 0, position_I[known_PM], -1)
     ranks_P = ranks(queries_PD, candidates_ND[position_I[positives_P]], candidates_ND, left_out_PM)
-    task_P = np.asarray(pairs.task_P[rows_P])
+    return _Ranked(rows_P, ranks_P, len(candidates_N))
+
+
+def _scores_by_query(pairs: PairTable, ranked: _Ranked, deciding: Collection[str]) -> QueryScores:
+    """deciding: the tasks whose pairs count."""
+    decides = _decides(pairs, ranked, deciding)
+    ranks_P = ranked.ranks_P[decides]
+    _, query_P = np.unique(pairs.query_P[ranked.rows_P[decides]], return_inverse=True)
+    score_P = ((ranks_P <= RECALL_AT) + reciprocal_ranks(ranks_P)) / 2
+    return QueryScores(np.bincount(query_P, score_P), np.bincount(query_P).astype(np.float64))
+
+
+def _by_item(pairs: PairTable, ranked: _Ranked, deciding: Collection[str], train: PairTable) -> Figures:
+    """Recall of the deciding pairs whose item has pairs of the log in the training part, and of the others."""
+    decides = _decides(pairs, ranked, deciding)
+    is_seen_P = np.isin(pairs.item_P[ranked.rows_P], np.asarray(train.item_P)[~train.is_pseudo()])
+    cells = {}
+    for name, kept_P in (("seen item", decides & is_seen_P), ("new item", decides & ~is_seen_P)):
+        if kept_P.any():
+            cells[name] = {"recall": recall_at_k(ranked.ranks_P[kept_P], RECALL_AT), "num_pairs": int(kept_P.sum())}
+    return cells
+
+
+def _decides(pairs: PairTable, ranked: _Ranked, deciding: Collection[str]) -> np.ndarray:
+    """bool [P]"""
+    return np.isin(np.asarray(pairs.task_P[ranked.rows_P]), [pairs.tasks.index(task) for task in deciding])
+
+
+def _by_task(pairs: PairTable, ranked: _Ranked, k: int) -> dict[str, TaskRecall]:
+    task_P, ranks_P = np.asarray(pairs.task_P[ranked.rows_P]), ranked.ranks_P
     return {
         name: TaskRecall(
             recall=recall_at_k(ranks_P[task_P == task], k),
             reciprocal_rank=float(reciprocal_ranks(ranks_P[task_P == task]).mean()),
             num_pairs=int((task_P == task).sum()),
-            num_items=len(candidates_N),
+            num_items=ranked.num_items,
         )
         for task, name in enumerate(pairs.tasks)
         if (task_P == task).any()

@@ -134,8 +134,10 @@ def _install(
         metrics=asdict(result) | {"refit": None if refit is None else asdict(refit)},
         facts={
             "accepted": accepted,
+            "above_start": result.above_start,
             "better_than_start": result.is_better_than_start,
             "log_end_us": end_of_day_us(config.date, config.time_zone),
+            "within_noise": result.is_within_noise,
             "refit": refit is not None,
             "trained_on": {stage: read_stage_manifest(str(folder), stage)["counts"] for stage in COVERED_STAGES},
             "training_run": folder.relative_to(config.store).as_posix(),

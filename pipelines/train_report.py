@@ -48,8 +48,9 @@ def start_lines(start: TrainingStart, epochs: float, min_steps: int) -> list[str
 
 
 def end_lines(result: TrainingResult) -> list[str]:
-    """Whether training stopped early, which step was best, its validation, the score without each part of the item
-    encoder, and how far the weights are from their start."""
+    """Whether training stopped early, which step was best, its validation, what it is above the start and whether that
+    is more than chance, the score without each part of the item encoder, and how far the weights are from their
+    start."""
     if not result.validations:
         return [moved_line(result)]
     lines = []
@@ -66,7 +67,7 @@ def end_lines(result: TrainingResult) -> list[str]:
     without = ", ".join(
         f"{_PARTS[part]} {found.score:.4f} ({found.score - best.score:+.4f})" for part, found in result.without.items()
     )
-    return [*lines, *_validation(name, best), f"score {without}", moved_line(result)]
+    return [*lines, *_validation(name, best), *_above_start(result), f"score {without}", moved_line(result)]
 
 
 def refit_lines(start: TrainingStart, chosen: TrainingResult, num_validation_pairs: int) -> list[str]:
@@ -103,13 +104,32 @@ def why_untrained(result: TrainingResult) -> str:
     )
 
 
+def _above_start(result: TrainingResult) -> list[str]:
+    """Nothing of the start itself."""
+    if (above := result.above_start) is None:
+        return []
+    more, low, high = (f"{above[name]:+.4f}" for name in ("score", "score_low", "score_high"))
+    line = f"above the start: {more} [{low}, {high}] (95 % interval of the score, paired, over queries)"
+    if not result.is_within_noise:
+        return [line]
+    return [
+        f"WARNING: {line}: no more than chance makes of so few queries, so training may have made the model no better "
+        "than its start; hold out more pairs (a longer log, --validation-fraction) to know"
+    ]
+
+
 def _validation(name: str, validation: Validation) -> list[str]:
-    """A line a task, and the score over them."""
+    """A line a task, one of seen and new items, and the score over them."""
     lines = [
         f"{name}: {task}: Recall@{RECALL_AT} among {figures['num_items']:,} items {figures['recall']:.3f}, mean "
         f"reciprocal rank {figures['reciprocal_rank']:.3f}, {_counted(figures['num_pairs'], 'pair')}"
         for task, figures in validation.tasks.items()
     ]
+    if cells := [
+        f"{cell}s {figures['recall']:.3f} ({_counted(figures['num_pairs'], 'pair')})"
+        for cell, figures in validation.cells.items()
+    ]:
+        lines.append(f"{name}: Recall@{RECALL_AT} of {', '.join(cells)}")
     return [*lines, f"{name}: score {validation.score:.4f} ({_SCORE}{_ranked(validation)})"]
 
 

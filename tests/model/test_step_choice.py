@@ -1,6 +1,7 @@
 """The rule by which a training keeps its best or its last step."""
 
 import doctest
+import math
 
 import pytest
 
@@ -28,9 +29,11 @@ def test_both_pairs_and_queries_must_be_enough(num_pairs, num_queries, by_valida
 def test_a_choice_that_is_not_made_says_why_and_what_to_do():
     line = step_choice(1, 1).line
     assert line.startswith("WARNING: 1 pair of 1 query validate: too few to choose a step by (their Recall@10 is known")
-    assert "at least 200 pairs of 50 queries" in line
+    assert "at least 500 pairs of 100 queries" in line
     assert "--item-validation-fraction" in line
     assert "+-0.10 at best" in step_choice(100, 60).line
+    assert 1 / (2 * math.sqrt(MIN_PAIRS)) < 0.0225
+    assert 1 / (2 * math.sqrt(MIN_QUERIES)) <= 0.05
     assert "+-" not in step_choice(0, 0).line
 
 
@@ -52,8 +55,8 @@ def test_pseudo_queries_decide_only_where_the_log_has_too_few_pairs(log, pseudo,
 
 
 def test_what_pseudo_queries_are_for_is_said():
-    assert step_choice(464, 94, 900, 800).line == (
-        "validation: 464 pairs of 94 queries; 900 pairs of 800 pseudo-queries are measured beside them and decide "
+    assert step_choice(640, 130, 900, 800).line == (
+        "validation: 640 pairs of 130 queries; 900 pairs of 800 pseudo-queries are measured beside them and decide "
         "nothing"
     )
     assert step_choice(0, 0, 900, 800).line == "validation: 900 pairs of 800 pseudo-queries"

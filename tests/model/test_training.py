@@ -18,7 +18,7 @@ from model.training_config import TrainingConfig, TrainingResult, TrainingStart
 from model.training_data import TrainingData
 from model.training_forward import encode_items, encode_text
 from model.training_tables import PairTable
-from model.validation import evaluate_recall, selection_score
+from model.validation import QueryScores, evaluate_recall, selection_score
 from schemas.errors import CorruptFileError, ThresholdError, UsageError
 from schemas.records import decode_features, decode_pair, encode_features, encode_pair, read_records, write_records
 from schemas.tables import PSEUDO_TASK
@@ -57,6 +57,18 @@ def test_it_learns_and_keeps_the_best_weights(data: TrainingData, tmp_path: Path
     assert {figures["num_items"] for figures in result.validation.values()} == {len(data.items)}
     measured = evaluate_recall(model, data.items, data.validation, known=[data.train])
     assert {task: dataclasses.asdict(recall) for task, recall in measured.items()} == best["validation"]
+    (cells,) = [found.cells for found in result.validations if found.step == result.best_step]
+    assert cells == best["cells"]
+    is_new_P = ~np.isin(data.validation.item_P, data.train.item_P)
+    assert cells["seen item"]["num_pairs"] == (~is_new_P).sum()
+    assert ("new item" in cells) == is_new_P.any()
+    mean = sum(cell["recall"] * cell["num_pairs"] for cell in cells.values()) / len(is_new_P)
+    assert mean == pytest.approx(sum(v["recall"] * v["num_pairs"] for v in best["validation"].values()) / len(is_new_P))
+    above = result.above_start
+    assert above is not None
+    assert above["score"] == pytest.approx(best["score"] - evaluations[0]["score"])
+    assert 0 < above["score_low"] < above["score"] < above["score_high"]
+    assert not result.is_within_noise
     losses = [line["loss"] for line in curve if "loss" in line]
     assert losses[-1] < losses[0]
     moved = {step: {name: part["rms"] for name, part in line["movement"].items()} for step, line in evaluations.items()}
@@ -64,6 +76,16 @@ def test_it_learns_and_keeps_the_best_weights(data: TrainingData, tmp_path: Path
     assert set(moved[0].values()) == {0.0}
     assert all(0 < moved[20][name] < moved[60][name] for name in moved[0])
     assert {name: found.rms for name, found in result.movement.items()} == moved[best["step"]]
+
+
+def test_a_score_above_another_is_paired_by_query() -> None:
+    """A query of many pairs is drawn whole: one that got better says little, however many pairs it has."""
+    sizes = np.array([100.0, 1, 1])
+    better, worse = (QueryScores(np.array(sums), sizes) for sums in ([90.0, 0.2, 0.3], [60.0, 0.4, 0.5]))
+    found = better.above(worse)
+    assert found["score"] == pytest.approx(29.6 / 102)
+    assert found["score_low"] == pytest.approx(-0.2)
+    assert set(better.above(better).values()) == {0}
 
 
 @pytest.fixture(autouse=True)

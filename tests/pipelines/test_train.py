@@ -19,12 +19,13 @@ from model.itemsage import ItemSage
 from model.itemsage_config import ItemSageConfig
 from model.losses import LossConfig
 from model.model_store import load_model, load_start
-from model.training_config import TrainingConfig
+from model.training_config import TrainingConfig, TrainingResult, Validation
 from model.vocabulary import Vocabulary
 from pipelines import train, train_report
 from pipelines.console.jobs import narrow, parse
 from pipelines.prepared_run import PreparedRun
 from schemas import columns
+from schemas.days import end_of_day_us
 from schemas.tables import ENGAGEMENTS
 
 FLAGS = {field.name: field for field in fields(train.TrainConfig)}
@@ -63,6 +64,11 @@ def test_a_wrong_number_is_refused_before_any_work(tmp_path, capsys, flags, mess
     assert run_train(tmp_path, *ENCODER, *flags) == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / "store").exists()
+
+
+FIGURES = {"recall": 0.5, "reciprocal_rank": 0.5, "num_pairs": 24, "num_items": 40}
+
+CELLS = {"seen item": {"recall": 0.6, "num_pairs": 20}, "new item": {"recall": 0.25, "num_pairs": 4}}
 
 
 def test_every_switch_of_the_loss_and_the_tasks_is_a_flag():
@@ -229,25 +235,53 @@ def test_a_model_that_is_better_than_its_start_is_installed_and_what_was_found_i
     assert lines[0] == "train: 5 steps would be 1 epoch; --min-steps 200 makes it 40 epochs"
     assert lines[1].startswith("train: validation: 24 pairs of 5 queries")
     assert lines[2].startswith("train: start: search/click: Recall@10 among 40 items 0.")
-    assert lines[4].startswith("train: stopped early after ")
+    assert lines[5].startswith("train: stopped early after ")
     (model,) = models_of(tmp_path).values()
     metrics = model["metrics"]
     best = f"train: best step {metrics['best_step']} of {metrics['steps']}: "
-    assert lines[5].startswith(f"{best}search/click: Recall@10 among 40 items 1.000")
-    assert lines[6].startswith(f"{best}score ")
+    assert lines[6].startswith(f"{best}search/click: Recall@10 among 40 items 1.000")
+    assert lines[7] == f"{best}Recall@10 of seen items 1.000 (24 pairs)"
+    assert lines[8].startswith(f"{best}score ")
     score = max(found["score"] for found in metrics["validations"])
     block, attention = (metrics["without"][part]["score"] for part in ("block", "attention"))
-    assert lines[7] == (
+    above = model["above_start"]
+    assert above["score"] == pytest.approx(score - metrics["validations"][0]["score"])
+    more = f"{above['score']:+.4f} [{above['score_low']:+.4f}, {above['score_high']:+.4f}]"
+    assert lines[9].startswith(f"train: above the start: {more} (95 % interval")
+    assert model["within_noise"] is False
+    assert lines[10] == (
         f"train: score without the transformer block {block:.4f} ({block - score:+.4f}), with equal attention "
         f"{attention:.4f} ({attention - score:+.4f})"
     )
-    assert lines[8].startswith("train: moved from the start: table 0.0")
-    assert " of its start's deviation, " in lines[8]
+    assert lines[11].startswith("train: moved from the start: table 0.0")
+    assert " of its start's deviation, " in lines[11]
     assert metrics["movement"]["text_tower"]["relative"] > 0
     assert model["better_than_start"] is True
+    assert model["log_end_us"] == end_of_day_us(DATE)
     assert model["refit"] is False  # there is a test part
     assert metrics["validation"]["search/click"]["num_items"] == 40
     assert "accept" not in json.dumps(model["accepted"])
+
+
+def test_a_step_that_chance_alone_may_have_put_above_the_start_is_told():
+    result = TrainingResult(
+        **dict.fromkeys(("steps", "planned_steps", "steps_per_epoch", "best_step"), 5),
+        validation={},
+        validations=tuple(
+            Validation(step=step, score=0.5 + step / 100, num_pairs=24, tasks={"search/click": FIGURES}, cells=CELLS)
+            for step in (0, 5)
+        ),
+        above_start={"score": 0.05, "score_low": -0.01, "score_high": 0.11},
+        without={},
+        movement={},
+        num_pairs_by_task={},
+    )
+    assert result.is_better_than_start
+    assert result.is_within_noise
+    lines = train_report.end_lines(result)
+    assert "best step 5 of 5: Recall@10 of seen items 0.600 (20 pairs), new items 0.250 (4 pairs)" in lines
+    (line,) = [line for line in lines if "above the start" in line]
+    assert line.startswith("WARNING: above the start: +0.0500 [-0.0100, +0.1100]")
 
 
 def test_a_model_of_another_shape_is_trained_and_installed(tmp_path):
