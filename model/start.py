@@ -25,6 +25,7 @@ Shapes as in model.itemsage; R rows and X columns of a map, V vocabulary.
 """
 
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -37,6 +38,7 @@ from schemas.hashing import seed_of
 if TYPE_CHECKING:
     from model.item_batch import ItemBatch
     from model.itemsage import ItemEncoder, ItemSage
+    from model.itemsage_config import ItemSageConfig
     from model.training_tables import ItemTable
     from model.vocabulary import Vocabulary
 
@@ -102,49 +104,85 @@ def start_as_linear_map_(
     output_dim, of which a model of one modality needs its own (mlp_concat_mlp: width >= 2 output_dim), and mlp_dim >= 2
     output_dim; smaller layers start as near to it as they can.
     """
-    config, encoder = model.config, model.item_encoder
-    out_of_text_OE = torch.eye(config.output_dim, config.hash_dim)
-    text_columns, picture_columns = config.use_text * config.hash_dim, config.sees_pictures * config.output_dim
-    back_OX = torch.cat([out_of_text_OE[:, :text_columns], torch.eye(config.output_dim)[:, :picture_columns]], dim=1)
-    frame_WX = back_OX
-    if config.aggregator in ("transformer", "sum_mlp"):
-        frame_WX = _frame(config.width, text_columns + picture_columns)
+    frame = _Frame.of(model.config)
+    _start_aggregation_(model.item_encoder, frame)
+    _start_text_(model, frame, text_vectors_XD)
+    _start_pictures_(model, frame, pictures_XD)
+    if importance_V is not None:
+        for embedder in {model.hash_embedder, model.text_tower.hash_embedder}:
+            embedder.start_from_importances_(importance_V)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Frame:
+    """How fields and pictures lie in the block's width, columns of text_WE and pictures_WO, and how they come out of it
+    again, added up: back_OW. from_text_OE: what of a field's sum is left in the output."""
+
+    text_WE: Tensor
+    pictures_WO: Tensor
+    back_OW: Tensor
+    from_text_OE: Tensor
+
+    @classmethod
+    def of(cls, config: "ItemSageConfig") -> "_Frame":
+        from_text_OE = torch.eye(config.output_dim, config.hash_dim)
+        num_text, num_pictures = config.use_text * config.hash_dim, config.sees_pictures * config.output_dim
+        out_OX = torch.cat([from_text_OE[:, :num_text], torch.eye(config.output_dim)[:, :num_pictures]], dim=1)
+        has_width = config.aggregator in ("transformer", "sum_mlp")
+        frame_WX = _orthonormal(config.width, num_text + num_pictures) if has_width else out_OX
+        return cls(
+            text_WE=frame_WX[:, :num_text],
+            pictures_WO=frame_WX[:, num_text:],
+            back_OW=out_OX @ frame_WX.T,
+            from_text_OE=from_text_OE,
+        )
+
+
+def _start_aggregation_(encoder: "ItemEncoder", frame: _Frame) -> None:
+    """CLS, the blocks and the head: what makes one vector of all positions."""
+    config = encoder.config
     encoder.cls.normal_(std=_CLS_STD)
     for block in encoder.blocks:
         assert isinstance(block, TransformerBlock)
         start_block_(block)
     if config.has_head:
         joined = config.aggregator == "mlp_concat_mlp"
-        added_up_OX = torch.eye(config.output_dim).repeat(1, config.num_kinds) if joined else back_OX @ frame_WX.T
-        _start_mlp_(encoder.head_in, encoder.head_out, added_up_OX)
-    of_text_OX, offset_of_text_O = out_of_text_OE, torch.zeros(config.output_dim)
+        added_up = torch.eye(config.output_dim).repeat(1, config.num_kinds) if joined else frame.back_OW
+        _start_mlp_(encoder.head_in, encoder.head_out, added_up)
+
+
+def _start_text_(model: "ItemSage", frame: _Frame, text_vectors_XD: Tensor | None) -> None:
+    """The text tower, and what an item's fields and its text vector go through."""
+    config, encoder = model.config, model.item_encoder
+    of_query_OX, offset_O = frame.from_text_OE, torch.zeros(config.output_dim)
     if config.text_dim:
-        projection_OD, offset_O = principal_components(
+        components_OD, centre_O = principal_components(
             text_vectors_XD, config.output_dim, config.text_dim, _WHITENING[1]
         )
         rotation_OO = nn.init.orthogonal_(torch.empty(config.output_dim, config.output_dim)) * TEXT_VECTOR_WEIGHT
-        projection_OD, offset_of_text_O = rotation_OO @ projection_OD, rotation_OO @ offset_O
-        of_text_OX = torch.cat([out_of_text_OE, projection_OD], dim=1)
+        of_vector_OD, offset_O = rotation_OO @ components_OD, rotation_OO @ centre_O
+        of_query_OX = torch.cat([of_query_OX, of_vector_OD], dim=1)
     if config.query_table_dim:
         rotation_OD, _ = principal_components(None, config.output_dim, config.query_table_dim, 0)
-        of_text_OX = torch.cat([of_text_OX, rotation_OD * TABLE_VECTOR_WEIGHT], dim=1)
-    _start_mlp_(model.text_tower.hidden, model.text_tower.out, of_text_OX, offset_of_text_O)
+        of_query_OX = torch.cat([of_query_OX, rotation_OD * TABLE_VECTOR_WEIGHT], dim=1)
+    _start_mlp_(model.text_tower.hidden, model.text_tower.out, of_query_OX, offset_O)
     if config.use_text:
-        _start_input_(encoder, "text", frame_WX[:, :text_columns])
+        _start_input_(encoder, "text", frame.text_WE)
     if config.reads_text_vectors:
-        frame_WO = frame_WX[:, :text_columns] @ out_of_text_OE.T
-        _start_input_(encoder, "text_vector", frame_WO @ projection_OD, frame_WO @ offset_of_text_O)
-    if model.picture_tower is not None:
-        projection_OD, offset_O = principal_components(
-            pictures_XD, config.output_dim, config.picture_dim, _WHITENING[0]
-        )
-        _start_mlp_(model.picture_tower.hidden, model.picture_tower.out, projection_OD, offset_O)
-        if config.sees_pictures:
-            frame_WO = frame_WX[:, text_columns:]
-            _start_input_(encoder, "picture", frame_WO @ projection_OD, frame_WO @ offset_O)
-    if importance_V is not None:
-        for embedder in {model.hash_embedder, model.text_tower.hash_embedder}:
-            embedder.start_from_importances_(importance_V)
+        into_WO = frame.text_WE @ frame.from_text_OE.T
+        _start_input_(encoder, "text_vector", into_WO @ of_vector_OD, into_WO @ offset_O)
+
+
+def _start_pictures_(model: "ItemSage", frame: _Frame, pictures_XD: Tensor | None) -> None:
+    """The picture tower, and what an item's pictures go through."""
+    if model.picture_tower is None:
+        return
+    config = model.config
+    components_OD, centre_O = principal_components(pictures_XD, config.output_dim, config.picture_dim, _WHITENING[0])
+    _start_mlp_(model.picture_tower.hidden, model.picture_tower.out, components_OD, centre_O)
+    if config.sees_pictures:
+        into_WO = frame.pictures_WO
+        _start_input_(model.item_encoder, "picture", into_WO @ components_OD, into_WO @ centre_O)
 
 
 @torch.no_grad()
@@ -183,7 +221,7 @@ def principal_components(
     return projection_OD.float(), (-projection_OD @ mean_D).float()
 
 
-def _frame(width: int, columns: int) -> Tensor:
+def _orthonormal(width: int, columns: int) -> Tensor:
     """[W, X]: orthonormal columns whose entries sum to 0; nearly so where X >= W."""
     frame_WX = nn.init.orthogonal_(torch.empty(width, columns))
     frame_WX -= frame_WX.mean(dim=0)
