@@ -74,9 +74,10 @@ def text_column(raw: RawRows, name: str, found: Found, *, join_lists: bool = Fal
         if values is None:
             values = _by_value(cells, coerce, pa.string(), blame)
         arrays.append(_finished(values, name, cells.spec))
-    if len(arrays) == 1:
-        return arrays[0]
-    return _without_empty(pc.binary_join_element_wise(*arrays, " ", null_handling="skip"))
+    text = arrays[0]
+    if len(arrays) > 1:
+        text = _without_empty(pc.binary_join_element_wise(*arrays, " ", null_handling="skip"))
+    return _told_by_presence(text, column_of(raw.columns, name))
 
 
 def id_column(raw: RawRows, name: str, found: Found, *, required: bool = False) -> pa.Array:
@@ -257,6 +258,13 @@ def _mapped(values: pa.Array, spec: Column) -> pa.Array:
     theirs, ours = zip(*spec.values, strict=True)
     place = pc.index_in(pc.utf8_trim_whitespace(values), value_set=pa.array(theirs, pa.string()))
     return pc.coalesce(pa.array(ours, pa.string()).take(place), values)
+
+
+def _told_by_presence(text: pa.Array, spec: Column) -> pa.Array:
+    """The text, or what the mapping says instead of one that is there, or is not."""
+    if spec.present is not None:
+        text = pc.if_else(text.is_valid(), pa.scalar(spec.present), pa.scalar(None, pa.string()))
+    return text if spec.absent is None else pc.fill_null(text, spec.absent)
 
 
 def _without_empty(values: pa.Array) -> pa.Array:

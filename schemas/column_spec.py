@@ -4,6 +4,7 @@ images = ["image_link", "additional_image_link"]
 colors = {source = "farben", separator = ";"}
 action = {source = "event_name", values = {view_item = "click", purchase = "checkout"}}
 surface = {constant = "home"}
+surface = {source = "search_term", present = "search", absent = "home"}
 timestamp = {source = "day", time = "%d.%m.%Y"}
 links = ""                                         # the catalogue has no such column, and that is meant so
 """
@@ -23,19 +24,27 @@ class Column:
     """source: names of the shop's columns; none with a constant, and where the column is left out on purpose. Several
     are joined: lists one after the other, text by a space, of anything else the first that is not null.
     constant: the value of every row. separator: between the members of a list that is written as text.
-    values: (the shop's, ours) of values that differ. time: a unit of cell_times.UNITS, or a format of strptime.
+    values: (the shop's, ours) of values that differ; an action that becomes "" is of no use, and its row is none.
+    present: what every text that is there becomes; absent: what stands where there is none.
+    time: a unit of cell_times.UNITS, or a format of strptime.
     trim: whether blanks around a value go; None: of ids, surfaces and actions. null_words: None: cell_text.NULL_WORDS,
-    in CSV."""
+    in CSV. A source of a log may lead into a column, by dots: see schemas.log_events."""
 
     source: tuple[str, ...] = ()
     constant: str | None = None
     separator: str | None = None
     values: tuple[tuple[str, str], ...] = ()
+    present: str | None = None
+    absent: str | None = None
     time: str | None = None
     trim: bool | None = None
     null_words: tuple[str, ...] | None = None
 
 
+#: Keys whose values are taken as they are.
+_AS_GIVEN = ("constant", "separator", "present", "absent", "time", "trim")
+#: Columns that hold no text of their own.
+_NO_TEXT = ("item_id", "user_id", "session_id", "images", "timestamp", "grade")
 #: Our column name -> how the shop writes it, or only what the shop calls it.
 Columns = Mapping[str, str | Column]
 
@@ -67,7 +76,7 @@ def parse_column(name: str, given: Any, where: str) -> str | Column:
         source=(source,) if isinstance(source, str) else tuple(source),
         values=tuple(sorted(table.get("values", {}).items())),
         null_words=tuple(table["null_words"]) if "null_words" in table else None,
-        **{key: table[key] for key in ("constant", "separator", "time", "trim") if key in table},
+        **{key: table[key] for key in _AS_GIVEN if key in table},
     )
 
 
@@ -80,6 +89,10 @@ def _check(name: str, table: Mapping[str, Any], where: str) -> None:
         ),
         "constant": (_is_name(table.get("constant", "x")), "a text"),
         "separator": (_is_name(table.get("separator", "|")), "a text"),
+        **{
+            key: (_is_name(table.get(key, "x")) and (name not in _NO_TEXT or key not in table), "a word for a text")
+            for key in ("present", "absent")
+        },
         "values": (
             isinstance(values, Mapping) and all(isinstance(value, str) for value in values.values()),
             "a table of your values = ours",

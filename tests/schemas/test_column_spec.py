@@ -180,7 +180,7 @@ def test_columns_of_other_names_are_not_asked_for(tmp_path: Path) -> None:
     [
         (5, "expected your name for images"),
         ({}, "expected your name for images"),
-        ({"from": "x"}, "a table of source, constant, separator, values, time, trim, null_words"),
+        ({"from": "x"}, "a table of source, constant, separator, values, present, absent, time, trim, null_words"),
         ([], "a column of yours, or a list of them as source"),
         (["a", 5], "a column of yours, or a list of them as source"),
         ({"separator": ""}, "a text as separator"),
