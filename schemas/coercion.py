@@ -98,7 +98,7 @@ def id_column(raw: RawRows, name: str, found: Found, *, required: bool = False) 
         if cells.spec.trim is not False and not plain.equals(values):
             trimmed |= pc.fill_null(pc.not_equal(plain, values), False).to_numpy(zero_copy_only=False)
             values = plain
-        values = _mapped(values, cells.spec)
+        values = _mapped(_without_prefix(values, cells.spec), cells.spec)
         arrays.append(values if required else _without_empty(values))
     found.trimmed[name] = trimmed
     return arrays[0] if len(arrays) == 1 else pc.coalesce(*arrays)
@@ -248,7 +248,14 @@ def _finished(values: pa.Array, name: str, spec: Column) -> pa.Array:
         values = pc.utf8_trim_whitespace(values)
     if spec.separator is not None:
         values = pc.replace_substring(values, spec.separator, " ")
-    return _without_empty(_mapped(values, spec))
+    return _without_empty(_mapped(_without_prefix(values, spec), spec))
+
+
+def _without_prefix(values: pa.Array, spec: Column) -> pa.Array:
+    if spec.prefix is None:
+        return values
+    has_it = pc.starts_with(values, pattern=spec.prefix)
+    return pc.if_else(has_it, pc.utf8_slice_codeunits(values, len(spec.prefix)), values)
 
 
 def _mapped(values: pa.Array, spec: Column) -> pa.Array:

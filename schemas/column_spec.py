@@ -5,6 +5,7 @@ colors = {source = "farben", separator = ";"}
 action = {source = "event_name", values = {view_item = "click", purchase = "checkout"}}
 surface = {constant = "home"}
 surface = {source = "search_term", present = "search", absent = "home"}
+group = {source = "Parent", prefix = "id:"}
 timestamp = {source = "day", time = "%d.%m.%Y"}
 links = ""                                         # the catalogue has no such column, and that is meant so
 """
@@ -26,6 +27,7 @@ class Column:
     constant: the value of every row. separator: between the members of a list that is written as text.
     values: (the shop's, ours) of values that differ; an action that becomes "" is of no use, and its row is none.
     present: what every text that is there becomes; absent: what stands where there is none.
+    prefix: what some or all values begin with that is no part of them.
     time: a unit of cell_times.UNITS, or a format of strptime.
     trim: whether blanks around a value go; None: of ids, surfaces and actions. null_words: None: cell_text.NULL_WORDS,
     in CSV. A source of a log may lead into a column, by dots: see schemas.log_events."""
@@ -36,13 +38,16 @@ class Column:
     values: tuple[tuple[str, str], ...] = ()
     present: str | None = None
     absent: str | None = None
+    prefix: str | None = None
     time: str | None = None
     trim: bool | None = None
     null_words: tuple[str, ...] | None = None
 
 
 #: Keys whose values are taken as they are.
-_AS_GIVEN = ("constant", "separator", "present", "absent", "time", "trim")
+_AS_GIVEN = ("constant", "separator", "present", "absent", "prefix", "time", "trim")
+#: Columns whose values are no text, and have no prefix.
+_NO_PREFIX = ("images", "timestamp", "grade")
 #: Columns that hold no text of their own.
 _NO_TEXT = ("item_id", "user_id", "session_id", "images", "timestamp", "grade")
 #: Our column name -> how the shop writes it, or only what the shop calls it.
@@ -93,6 +98,10 @@ def _check(name: str, table: Mapping[str, Any], where: str) -> None:
             key: (_is_name(table.get(key, "x")) and (name not in _NO_TEXT or key not in table), "a word for a text")
             for key in ("present", "absent")
         },
+        "prefix": (
+            _is_name(table.get("prefix", "x")) and (name not in _NO_PREFIX or "prefix" not in table),
+            "what texts or ids begin with",
+        ),
         "values": (
             isinstance(values, Mapping) and all(isinstance(value, str) for value in values.values()),
             "a table of your values = ours",
