@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.arrow_types import ARROW_REFUSALS, is_text
+from schemas.arrow_types import ARROW_REFUSALS, is_text, joined_texts
 from schemas.cell_lists import MAX_SEPARATORS, MAY_BE_LIST, joined_text, list_members
 from schemas.cell_text import UnreadableCellError, cell_text, id_text
 from schemas.cell_times import fast_timestamps, timestamp_of
@@ -74,10 +74,7 @@ def text_column(raw: RawRows, name: str, found: Found, *, join_lists: bool = Fal
         if values is None:
             values = _by_value(cells, coerce, pa.string(), blame)
         arrays.append(_finished(values, name, cells.spec))
-    text = arrays[0]
-    if len(arrays) > 1:
-        text = _without_empty(pc.binary_join_element_wise(*arrays, " ", null_handling="skip"))
-    return _told_by_presence(text, column_of(raw.columns, name))
+    return _told_by_presence(joined_texts(arrays, " "), column_of(raw.columns, name))
 
 
 def id_column(raw: RawRows, name: str, found: Found, *, required: bool = False) -> pa.Array:

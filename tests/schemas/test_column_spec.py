@@ -219,6 +219,14 @@ def test_words_for_null_of_a_column(tmp_path: Path) -> None:
 
 
 @KINDS
+def test_texts_of_several_sources_of_which_a_row_has_none(tmp_path: Path, name: str) -> None:
+    """Continuation rows of a product have no text at all; nobody's text moves up to another row."""
+    rows = [("a", "x", "y"), ("b", None, None), ("c", None, "z"), ("d", "w", None)]
+    path = write(tmp_path / name, [dict(zip(("item_id", "Type", "Tags"), row, strict=True)) for row in rows])
+    assert read(path, {"product_types": ["Type", "Tags"]})["product_types"] == ["x y", None, "z", "w"]
+
+
+@KINDS
 def test_a_prefix_is_no_part_of_an_id_or_a_text(tmp_path: Path, name: str) -> None:
     rows = [{"id": "id:7", "parent": "", "size": "EU 42"}, {"id": " 7", "parent": "id:7", "size": "42 EU"}]
     spec = {"item_id": {"source": ["parent", "id"], "prefix": "id:"}, "size": {"prefix": "EU "}}
