@@ -21,11 +21,11 @@ SHARED_KEYS = frozenset(
     accept accept_training_days accept_untrained actions aggregator allow_private alpha attempt batch_size
     because blend_popularity calibrate calibrate_for calibrate_samples calibrate_users calibration
     calibration_days catalog concurrent_per_host correction date decay_per_day device drop_fields
-    drop_modalities drop_pictures drop_tokens dropout dry_run embeddings end_date engagements epochs exact
-    frequencies from_date gap_days group_rows hashing_size ignore_robots image image_dtype image_encoder
+    drop_modalities drop_pictures drop_tokens dropout dry_run embeddings end_date engagements epochs exact file
+    force frequencies from_date gap_days group_rows hashing_size ignore_robots image image_dtype image_encoder
     image_encoder_folder image_root image_weights image_weights_name image_weights_sha256
     importance_learning_rate in_batch_negatives include_train index_backend item item_test_fraction
-    item_validation_fraction items joint json judgements keep keep_going keep_near_duplicates keep_seen
+    item_validation_fraction items joint json judgements keep keep_going keep_near_duplicates keep_seen kind
     learning_rate list_length max_actions max_actions_drop max_bigrams max_coverage_drop max_drift_auc
     max_pairs_per_item max_picture_bytes max_picture_pixels max_quarantined_log max_quarantined_pictures
     max_quarantined_rows max_queries max_recall_drop max_requests_per_host_s max_row_drop max_row_growth
