@@ -17,7 +17,9 @@ OPTIONS = {
     **dict.fromkeys(("material", "materials", "fabric", "stoff", "matière"), "materials"),
     **dict.fromkeys(("pattern", "patterns", "print", "muster", "motif"), "patterns"),
     **dict.fromkeys(("brand", "marke", "marque", "manufacturer"), "brand"),
+    "title": "",  # as Shopify names the option of a product that has none
 }
+_NO_OPTION = ""
 
 
 @dataclass(frozen=True)
@@ -63,13 +65,14 @@ class Start:
 def found_in(
     columns: Iterable[SeenColumn], name: str, *, options: Mapping[str, Any] | None = None, notes: Sequence[str] = ()
 ) -> Found:
-    """Our column `name` made of these."""
-    columns = list(dict.fromkeys(columns))
+    """Our column `name` made of these. What `options` call a word for null is no value."""
+    options = options or {}
+    columns = [column.without(options.get("null_words", ())) for column in dict.fromkeys(columns)]
     best = next((column for column in columns if column.filled), columns[0])
     return Found(
         name,
         tuple(column.name for column in columns),
-        dict(options or {}),
+        options,
         tuple(notes),
         max(column.share_filled for column in columns),
         best.example,
@@ -86,29 +89,31 @@ def found_by_name(table: SeenTable, names: Names) -> list[Found]:
     return found
 
 
-def found_in_options(table: SeenTable, pairs: Sequence[tuple[str, str]]) -> list[Found]:
+def found_in_options(
+    table: SeenTable, pairs: Sequence[tuple[str, str]], options: Mapping[str, Any] | None = None
+) -> list[Found]:
     """Of columns in pairs, one that names an option (`Size`) and one that has its value, what each value is: what the
-    names say most often. A pair whose names say several things is noted."""
+    names say most often. A pair whose names say several things is noted. options: as of found_in."""
     columns: dict[str, list[SeenColumn]] = {}
     notes: dict[str, list[str]] = {}
     for name_column, value_column in pairs:
         names, values = table.column([name_column]), table.column([value_column])
         if names is None or values is None:
             continue
-        told = Counter(OPTIONS.get(text.strip().casefold().removeprefix("pa_")) for text in names.texts)
-        known = [(ours, count) for ours, count in told.most_common() if ours is not None]
-        if not known:
+        told = Counter(_option(text) for text in names.texts)
+        ours = next((name for name, _ in told.most_common() if name not in (None, _NO_OPTION)), None)
+        if ours is None:
             continue
-        ours = known[0][0]
         columns.setdefault(ours, []).append(values)
-        others = Counter(
-            text for text in names.texts if OPTIONS.get(text.strip().casefold().removeprefix("pa_")) != ours
-        )
-        others.pop("Title", None)
+        others = Counter(text for text in names.texts if _option(text) not in (ours, _NO_OPTION))
         if others:
             listed = ", ".join(f"{text} in {count:,} rows" for text, count in others.most_common(3))
             notes.setdefault(ours, []).append(f"{values.name} is not always that: {listed}")
-    return [found_in(given, ours, notes=notes.get(ours, ())) for ours, given in columns.items()]
+    return [found_in(given, ours, options=options, notes=notes.get(ours, ())) for ours, given in columns.items()]
+
+
+def _option(text: str) -> str | None:
+    return OPTIONS.get(text.strip().casefold().removeprefix("pa_"))
 
 
 def joined(found: Sequence[Found]) -> list[Found]:

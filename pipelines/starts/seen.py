@@ -44,6 +44,15 @@ class SeenColumn:
         """Of the rows; 0 without any."""
         return len(self.filled) / len(self.values) if self.values else 0.0
 
+    def without(self, words: Collection[str]) -> "SeenColumn":
+        """The column with null where it has one of these words."""
+        if not words:
+            return self
+        return SeenColumn(
+            self.name,
+            [None if isinstance(value, str) and value.strip() in words else value for value in self.values],
+        )
+
     @property
     def example(self) -> str:
         """The first value, fit to print on a line; "" without any."""

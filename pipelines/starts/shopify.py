@@ -55,10 +55,7 @@ def starts(table: SeenTable) -> list[Start]:
             f"expected a Shopify product export, with a column Handle or URL handle, got {table.names_in_words}: "
             "export products as CSV in the admin, or try --from csv"
         )
-    options = [
-        replace(one, options={"null_words": [_NO_OPTION]} if one.example else {})
-        for one in found_in_options(table, _OPTIONS)
-    ]
+    options = found_in_options(table, _OPTIONS, {"null_words": [_NO_OPTION]})
     found = joined([*found_by_name(table, own_names(table, NAMES, (*TEXT_FIELDS, "images"))), *options])
     rest = (*found, *left_out(table, found, CATALOGUE.names[1:]))
     num_products = len(set(handle.texts))
