@@ -128,6 +128,11 @@ def _check(shop: Shop, written: dict[str, Any]) -> None:
             f"expected items in {shown(shop.catalog)}, got none of {items.num_rows:,} rows: "
             f"{reasons(items.rejections) or 'see the export'}"
         )
+    if not (items.num_with_text or items.num_with_pictures or shop.start.questions):
+        raise UsageError(
+            f"expected a column of texts or pictures in {shown(shop.catalog)}, got {shop.table.names_in_words}: "
+            f"is it a log? Then give --from {GA4} and the catalogue beside it"
+        )
     if shop.engagements is not None:
         log = rehearse_log(expand_inputs(shop.engagements, None), written["columns"]["engagements"])
         if not log.items:

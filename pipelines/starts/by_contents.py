@@ -4,6 +4,7 @@ What is unclear is not guessed: a column that could be several of ours, and seve
 in the file that is written.
 """
 
+import re
 from collections.abc import Sequence
 
 from pipelines.starts.found import Found, Start, found_by_name, found_in, joined, left_out, own_names
@@ -71,6 +72,7 @@ _PICTURE_WORDS = ("image", "img", "picture", "photo", "pic", "bild", "foto", "th
 _SMALL = ("thumb", "icon", "swatch", "small")
 _MOSTLY = 0.5
 _MAX_ID_CHARACTERS = 64
+_FRACTION = re.compile(r"\s*-?\d+[.,]\d+\s*")
 #: Words of a title, and of a description, as the median of a column.
 _TITLE_WORDS, _DESCRIPTION_WORDS = (2, 20), 20
 
@@ -102,7 +104,9 @@ def _by(
     others = [other.name for other in ids if other is not column]
     notes = [] if _is_called_an_id(column) else ["by its contents: every row has a value of its own. Is it the id?"]
     notes += [f"others that may be it: {', '.join(others)}"] if others else []
-    if column.is_key:
+    if missing := len(column.values) - len(column.texts):
+        notes.append(f"{missing:,} rows have none, and are no items")
+    if column.is_distinct:
         return Start((found_in([column], "item_id", notes=notes), *rest), f"rows by {column.name}", "no", asked)
     notes.append(f"{len(set(column.texts)):,} ids in {table.num_rows:,} rows: rows of one id are merged")
     return Start(
@@ -111,14 +115,12 @@ def _by(
 
 
 def _ids(table: SeenTable) -> list[SeenColumn]:
-    """Columns that may be the id: called so and with another value in each row, then called so and filled, then those
-    with another short value in each row."""
-    called = [column for name in ID_NAMES if (column := table.column([name])) is not None and column.filled]
-    called = list(dict.fromkeys(called))
-    keys = [column for column in called if column.is_key]
-    full = [column for column in called if len(column.texts) == len(column.values) and column not in keys]
-    if keys or full:
-        return [*keys, *full[: 0 if keys else 1]]
+    """Columns that may be the id: called so and with no value twice, else the first that is called so, else those with
+    another short value in each row."""
+    called = [column for name in ID_NAMES if (column := table.column([name])) is not None]
+    called = [column for column in dict.fromkeys(called) if column.share_filled > _MOSTLY]
+    if called:
+        return [column for column in called if column.is_distinct] or called[:1]
     return [column for column in table.columns.values() if column.is_key and _is_short(column)]
 
 
@@ -128,7 +130,8 @@ def _is_called_an_id(column: SeenColumn) -> bool:
 
 def _is_short(column: SeenColumn) -> bool:
     return not column.share_pictures and all(
-        len(text) <= _MAX_ID_CHARACTERS and " " not in text.strip() for text in column.texts
+        len(text) <= _MAX_ID_CHARACTERS and " " not in text.strip() and not _FRACTION.fullmatch(text)
+        for text in column.texts
     )
 
 

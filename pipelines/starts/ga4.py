@@ -7,6 +7,7 @@ from typing import Any
 
 from pipelines.starts.found import Found, found_in
 from pipelines.starts.seen import SeenColumn, SeenTable
+from schemas import tables
 from schemas.errors import UsageError
 
 #: Google's events of items -> our actions.
@@ -30,6 +31,7 @@ OF_NO_USE = (
 #: What Google writes where a value is missing.
 _NOT_SET = ["(not set)", ""]
 _ITEM_PATH = ("items", "item_id")
+_TIMES = ("event_timestamp", "event_time", "timestamp", "time")
 
 
 @dataclass(frozen=True)
@@ -57,8 +59,8 @@ def is_ga4(table: SeenTable) -> bool:
 
 def log_start(table: SeenTable) -> LogStart:
     """How GA4's events are a log. Raises UsageError if the table lacks their name, their time or their items."""
-    event, time = table.column(["event_name"]), table.column(["event_timestamp", "event_time", "timestamp"])
-    item = _one_of(table, ["item_id", "items_item_id"], _ITEM_PATH)
+    event, time = table.column(["event_name", "event", "action"]), table.column(_TIMES)
+    item = _one_of(table, ["item_id", "items_item_id", "product_id"], _ITEM_PATH)
     found: list[Found] = []
     if time is not None:
         found.append(found_in([time], "timestamp"))
@@ -79,14 +81,20 @@ def log_start(table: SeenTable) -> LogStart:
     found.append(found_in([item], "item_id", options={"null_words": _NOT_SET[:1]}))
     found += _searches(table)
     seen = Counter(event.texts)
-    unknown = tuple(name for name, _ in seen.most_common() if name not in ACTIONS and name not in OF_NO_USE)
-    actions = {**ACTIONS, **dict.fromkeys((*OF_NO_USE, *unknown), "")}
+    ours = {name: name for name in tables.ACTIONS if name in seen and not (is_ga4(table) and name in OF_NO_USE)}
+    known = {**dict.fromkeys(OF_NO_USE, ""), **ACTIONS, **ours}
+    unknown = tuple(name for name, _ in seen.most_common() if name not in known)
+    actions = {**ACTIONS, **known, **dict.fromkeys(unknown, "")}
     return LogStart(tuple(found), event.name, actions, seen, unknown)
 
 
 def _searches(table: SeenTable) -> list[Found]:
-    """The query and the surface: where an event has a search term people searched."""
-    term = _one_of(table, ["search_term"], ("event_params", "search_term"))
+    """The query and the surface: where an event has a search term people searched, unless the log says it."""
+    told = table.column(["surface"])
+    if told is not None and told.filled and set(told.texts) <= set(tables.SURFACES):
+        query = table.column(["query"])
+        return [found_in([told], "surface"), *([found_in([query], "query")] if query is not None else [])]
+    term = _one_of(table, ["search_term", "query"], ("event_params", "search_term"))
     if term is None or not term.filled:
         note = "no event has a search_term: nothing is learned of searches but from the texts of items"
         return [Found("surface", (), {"constant": "home"}, (note,))]

@@ -62,7 +62,12 @@ class SeenColumn:
     @property
     def is_key(self) -> bool:
         """Whether every row has a value that no other has."""
-        return bool(self.texts) and len(set(self.texts)) == len(self.values)
+        return self.is_distinct and len(self.texts) == len(self.values)
+
+    @property
+    def is_distinct(self) -> bool:
+        """Whether no value is there twice; False without any."""
+        return bool(self.texts) and len(set(self.texts)) == len(self.texts)
 
     @cached_property
     def num_words(self) -> float:

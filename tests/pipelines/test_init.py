@@ -195,6 +195,18 @@ def test_a_flat_log_without_searches():
     assert "query" not in log
 
 
+def test_a_log_of_our_own_words_and_googles():
+    """Outside GA4 a click is one on an item."""
+    write_google_tsv(Path("f.tsv"), PRODUCTS)
+    skus = [product.sku for product in PRODUCTS]
+    said = [(sku, ("click", "view_item")[n % 2]) for n, sku in enumerate(skus)]
+    rows = [f"2026-06-0{1 + n % 9} 10:00:00 UTC,u{n},home,{sku},{word}" for n, (sku, word) in enumerate(said)]
+    write_csv("log.csv", "timestamp,user_id,surface,item_id,action", *rows)
+    log = written("--from", "ga4", "log.csv", "--catalog", "f.tsv")["columns"]["engagements"]
+    assert (log["timestamp"], log["surface"], log["action"]["source"]) == ("timestamp", "surface", "action")
+    assert [log["action"]["values"][name] for name in ("click", "view_item", "login")] == ["click", "click", ""]
+
+
 def test_a_table_of_a_shops_own(capsys):
     write_own_csv(Path("own.csv"), PRODUCTS)
     columns = written("--from", "csv", "own.csv")["columns"]
@@ -223,6 +235,23 @@ def test_what_may_be_several_things_is_asked_and_not_guessed(capsys):
     assert question in capsys.readouterr().out
     assert question in Path("shop.toml").read_text()
     assert "# by its contents: every row has a value of its own. Is it the id?" in Path("shop.toml").read_text()
+
+
+def test_rows_without_an_id_are_told(capsys):
+    write_csv("t.csv", "price,sku,name", "1.5,a,A", "2.5,NULL,B", "3.5,b,C")
+    assert written("t.csv")["columns"]["item_id"] == "sku"
+    assert "# 1 rows have none, and are no items" in Path("shop.toml").read_text()
+    assert "WARNING: 1 rows cannot be read: 1 null_id: give the row its item_id" in capsys.readouterr().out
+
+
+def test_a_price_is_no_id():
+    write_csv("t.csv", "price,key,name", "1.5,a,A", "2.5,b,B", "3.5,c,C")
+    assert written("t.csv")["columns"]["item_id"] == "key"
+
+
+def test_a_log_is_no_catalogue(capsys):
+    write_csv("t.csv", "timestamp,user_id,item_id,action", "2026-06-01,u,a,click", "2026-06-01,u,b,click")
+    assert "is it a log? Then give --from ga4 and the catalogue beside it" in refused(capsys, "t.csv")
 
 
 def test_rows_of_one_id_are_merged():
