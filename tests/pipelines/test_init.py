@@ -179,6 +179,19 @@ def test_ga4_takes_the_id_that_the_log_names(capsys, name, write, variants):
     assert "--date 2026-06-30" in told  # the last day of the log
 
 
+def test_ga4_in_parquet_with_wrapped_lists():
+    """As BigQuery writes it unless it is told otherwise."""
+    write_google_tsv(Path("f.tsv"), PRODUCTS)
+    events = ga4_events(3, [product.sku for product in PRODUCTS], 60, [product.title for product in PRODUCTS])
+    for event in events:
+        for name in ("items", "event_params"):
+            event[name] = {"list": [{"element": member} for member in event[name]]}
+    pq.write_table(pa.Table.from_pylist(events), "e.parquet")
+    log = written("e.parquet", "--catalog", "f.tsv")["columns"]["engagements"]
+    assert (log["item_id"]["source"], log["query"]) == ("items.item_id", "event_params.search_term")
+    assert "e.g. SKU-" in Path("shop.toml").read_text()
+
+
 def test_a_log_of_other_ids_is_told(capsys):
     write_google_tsv(Path("f.tsv"), PRODUCTS)
     write_ga4_json(Path("e.jsonl"), ga4_events(3, ["x1", "x2"], 30, ["a", "b"]))
