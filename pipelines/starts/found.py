@@ -57,10 +57,6 @@ class Start:
         """`[columns]`."""
         return {found.name: found.entry for found in self.found}
 
-    def without(self, *names: str) -> tuple[Found, ...]:
-        """What was found but for these columns of ours."""
-        return tuple(found for found in self.found if found.name not in names)
-
 
 def found_in(
     columns: Iterable[SeenColumn], name: str, *, options: Mapping[str, Any] | None = None, notes: Sequence[str] = ()

@@ -28,8 +28,6 @@ OF_NO_USE = (
     *("page_view", "scroll", "search", "session_start", "share", "sign_up", "user_engagement", "video_complete"),
     *("video_progress", "video_start"),
 )
-#: What Google writes where a value is missing.
-_NOT_SET = ["(not set)", ""]
 _ITEM_PATH = ("items", "item_id")
 _TIMES = ("event_timestamp", "event_time", "timestamp", "time")
 
@@ -78,7 +76,7 @@ def log_start(table: SeenTable) -> LogStart:
     session = _one_of(table, ["ga_session_id", "session_id"], ("event_params", "ga_session_id"))
     if session is not None and session.filled:
         found.append(found_in([session], "session_id"))
-    found.append(found_in([item], "item_id", options={"null_words": _NOT_SET[:1]}))
+    found.append(found_in([item], "item_id"))
     found += _searches(table)
     seen = Counter(event.texts)
     ours = {name: name for name in tables.ACTIONS if name in seen and not (is_ga4(table) and name in OF_NO_USE)}

@@ -19,8 +19,10 @@ from export_files import (
     write_shopify,
     write_woocommerce,
 )
+from python_process import ROOT
 
 from pipelines import init
+from pipelines.starts.kinds import KINDS
 from pipelines.starts.shop_toml import toml_value
 from schemas.errors import UsageError
 
@@ -165,7 +167,7 @@ def test_ga4_takes_the_id_that_the_log_names(capsys, name, write, variants):
         "timestamp": "event_timestamp",
         "user_id": users,
         "session_id": "event_params.ga_session_id",
-        "item_id": {"source": "items.item_id", "null_words": ["(not set)"]},
+        "item_id": "items.item_id",
         "query": "event_params.search_term",
         "surface": {"source": "event_params.search_term", "present": "search", "absent": "home"},
     }
@@ -188,7 +190,7 @@ def test_ga4_in_parquet_with_wrapped_lists():
             event[name] = {"list": [{"element": member} for member in event[name]]}
     pq.write_table(pa.Table.from_pylist(events), "e.parquet")
     log = written("e.parquet", "--catalog", "f.tsv")["columns"]["engagements"]
-    assert (log["item_id"]["source"], log["query"]) == ("items.item_id", "event_params.search_term")
+    assert (log["item_id"], log["query"]) == ("items.item_id", "event_params.search_term")
     assert "e.g. SKU-" in Path("shop.toml").read_text()
 
 
@@ -204,7 +206,7 @@ def test_a_flat_log_without_searches():
     rows = [f"{1_781_000_000_000_000 + n},view_item,u{n},{product.sku}" for n, product in enumerate(PRODUCTS)]
     write_csv("e.csv", "event_timestamp,event_name,user_pseudo_id,item_id", *rows)
     log = written("e.csv", "--catalog", "f.tsv")["columns"]["engagements"]
-    assert (log["item_id"]["source"], log["surface"]) == ("item_id", {"constant": "home"})
+    assert (log["item_id"], log["surface"]) == ("item_id", {"constant": "home"})
     assert "query" not in log
 
 
@@ -352,6 +354,10 @@ def test_a_folder_of_parts():
         write_google_xml(Path("parts", f"{part}.xml"), PRODUCTS[part * 10 : part * 10 + 10])
     assert written("parts")["catalog"] == "parts"
     assert "20 rows read, 20 items" in Path("shop.toml").read_text()
+
+
+def test_every_kind_has_a_page():
+    assert {path.stem for path in (ROOT / "docs" / "starts").glob("*.md")} == set(KINDS)
 
 
 def test_the_kind_must_be_known():
