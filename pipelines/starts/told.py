@@ -27,6 +27,7 @@ def told(shop: Shop, out: str) -> str:
     )
     if items.rejections:
         lines.append(f"WARNING: {len(items.rejections):,} rows cannot be read: {reasons(items.rejections)}")
+    lines += [f"? {one.name}: {note}" for one in shop.start.found for note in one.notes if "?" in note]
     lines += [f"? {question}" for question in shop.start.questions]
     if shop.log_start is not None and shop.log is not None:
         lines += _told_of_log(shop, shop.log_start, shop.log)

@@ -246,8 +246,9 @@ def test_what_may_be_several_things_is_asked_and_not_guessed(capsys):
     write_csv("t.csv", "key,one,other", *(f"k{number},{text}" for number, text in enumerate(texts)))
     columns = written("t.csv")["columns"]
     assert columns == {"item_id": "key"}
-    question = "? which is the description: 'one', 'other'?"
-    assert question in capsys.readouterr().out
+    question, told = "? which is the description: 'one', 'other'?", capsys.readouterr().out
+    assert question in told
+    assert "? item_id: by its contents: every row has a value of its own. Is it the id?" in told
     assert question in Path("shop.toml").read_text()
     assert "# by its contents: every row has a value of its own. Is it the id?" in Path("shop.toml").read_text()
 
