@@ -31,6 +31,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipelines.console.jobs import flag, main_of_alone
+from schemas.arrow_types import joined_texts
 from schemas.errors import UsageError
 from schemas.files import atomic_write
 from schemas.hashing import seed_of
@@ -67,14 +68,13 @@ def load_source() -> tuple[pa.Table, pa.Table]:
 def catalogue_table(products: pa.Table) -> pa.Table:
     """CATALOGUE sorted by item_id from the source's products, which may lack any text but the department."""
     department, category, kind = (_text(products, name) for name in ("department", "product_category", "product_type"))
-    path = pc.binary_join_element_wise(department, category, kind, " > ", null_handling="skip")
     columns = {name: pa.nulls(products.num_rows, pa.string()) for name in TEXT_FIELDS}
     columns |= {
         "title": pc.coalesce(kind, category, department),
         "brand": _text(products, "brand"),
         "size": _text(products, "package_size"),
         "product_types": category,
-        "google_product_category": pc.if_else(pc.equal(path, ""), None, path),
+        "google_product_category": joined_texts([department, category, kind], " > "),
     }
     columns["item_id"] = pc.cast(products.column("product_id"), pa.string())
     columns["images"] = pa.array([[]] * products.num_rows, pa.list_(pa.string()))
@@ -84,8 +84,7 @@ def catalogue_table(products: pa.Table) -> pa.Table:
 def query_texts(catalogue: pa.Table) -> pa.Array:
     """The text of each item when it is a query: the words of QUERY_FIELDS; null for an item without any."""
     columns = [catalogue.column(name).combine_chunks() for name in QUERY_FIELDS]
-    texts = pc.binary_join_element_wise(*columns, " ", null_handling="skip")
-    return pc.if_else(pc.equal(texts, ""), None, texts)
+    return joined_texts(columns, " ")
 
 
 def engagements_table(transactions: pa.Table) -> pa.Table:

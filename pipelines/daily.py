@@ -229,16 +229,8 @@ def _run_stages(
         seconds[stage] = time.monotonic() - started_s
         started_s = time.monotonic()
 
-    items = ingest.run(
-        ingest.IngestConfig(
-            run=run_folder,
-            catalog=config.catalog,
-            date=config.date,
-            num_buckets=store.buckets_for(config.store, config.num_buckets),
-            columns=config.columns,
-        ),
-        options,
-    )
+    buckets = store.buckets_for(config.store, config.num_buckets)
+    items = ingest.run(narrow(ingest.IngestConfig, config, run=run_folder, num_buckets=buckets), options)
     store.fix_num_buckets(config.store, items["num_buckets"])
     _stop_if_too_much_is_rejected(config, run_folder, items["counts"])
     done("ingest")

@@ -32,6 +32,7 @@ from schemas.columns import table_columns
 from schemas.days import UTC_NAME, end_of_day_us
 from schemas.files import expand_inputs
 from schemas.hashing import fingerprint
+from schemas.log_events import NO_ROWS
 from schemas.quarantine import Rejection
 from schemas.reading import (
     FileSlice,
@@ -92,7 +93,7 @@ class LogStage(UnitStage):
             counted.add(rejected)
             rejections += rejected
             writer.counts["rows_read"] += read["rows_read"]
-            writer.counts.update(_mended(read))
+            writer.counts.update({**_mended(read), **raw.no_rows})
             progress.advance(read["rows_read"])
         writer.counts.update(use.counts(_ITEM_IDS.get(self.source.item_files)), rows_quarantined=0, **counted.values())
         writer.quarantine(rejections)
@@ -126,7 +127,7 @@ def run(config: LogConfig, options: PipelineOptions) -> dict[str, Any]:
     manifest = write_stage_manifest(config.run, LOG_STAGE, slices, **facts)
     if unfinished:
         counts = manifest["counts"]
-        left_out = {name: counts[name] for name in LEFT_OUT if counts.get(name)}
+        left_out = {name: counts[name] for name in (*NO_ROWS, *LEFT_OUT) if counts.get(name)}
         shown = {name: counts.get(name, 0) for name in _SHOWN} | left_out | _mended(counts)
         print_summary(LOG_STAGE, shown, started_s, config.run)
         if near := near_in_words(counts):

@@ -1,6 +1,10 @@
 """What Arrow's types have in common, for columns that come in any of them."""
 
+import functools
+from collections.abc import Sequence
+
 import pyarrow as pa
+import pyarrow.compute as pc
 
 #: What pyarrow raises for a cast that it does not do.
 ARROW_REFUSALS = (pa.ArrowInvalid, pa.ArrowNotImplementedError)
@@ -20,3 +24,13 @@ def is_text(kind: pa.DataType) -> bool:
     (True, False)
     """
     return any(test(kind) for test in _TEXT)
+
+
+def joined_texts(columns: Sequence[pa.Array], separator: str) -> pa.Array:
+    """Row by row the texts of some columns of one length, those that are there; null where none is. Arrow's own join
+    that skips nulls leaves out the rows in which all are.
+
+    >>> joined_texts([pa.array(["a", None, None]), pa.array(["b", "c", None])], ", ").to_pylist()
+    ['a, b', 'c', None]
+    """
+    return functools.reduce(lambda a, b: pc.coalesce(pc.binary_join_element_wise(a, b, separator), a, b), columns)

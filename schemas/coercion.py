@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.arrow_types import ARROW_REFUSALS, is_text
+from schemas.arrow_types import ARROW_REFUSALS, is_text, joined_texts
 from schemas.cell_lists import MAX_SEPARATORS, MAY_BE_LIST, joined_text, list_members
 from schemas.cell_text import UnreadableCellError, cell_text, id_text
 from schemas.cell_times import fast_timestamps, timestamp_of
@@ -74,9 +74,7 @@ def text_column(raw: RawRows, name: str, found: Found, *, join_lists: bool = Fal
         if values is None:
             values = _by_value(cells, coerce, pa.string(), blame)
         arrays.append(_finished(values, name, cells.spec))
-    if len(arrays) == 1:
-        return arrays[0]
-    return _without_empty(pc.binary_join_element_wise(*arrays, " ", null_handling="skip"))
+    return _told_by_presence(joined_texts(arrays, " "), column_of(raw.columns, name))
 
 
 def id_column(raw: RawRows, name: str, found: Found, *, required: bool = False) -> pa.Array:
@@ -97,7 +95,7 @@ def id_column(raw: RawRows, name: str, found: Found, *, required: bool = False) 
         if cells.spec.trim is not False and not plain.equals(values):
             trimmed |= pc.fill_null(pc.not_equal(plain, values), False).to_numpy(zero_copy_only=False)
             values = plain
-        values = _mapped(values, cells.spec)
+        values = _mapped(_without_prefix(values, cells.spec), cells.spec)
         arrays.append(values if required else _without_empty(values))
     found.trimmed[name] = trimmed
     return arrays[0] if len(arrays) == 1 else pc.coalesce(*arrays)
@@ -247,7 +245,14 @@ def _finished(values: pa.Array, name: str, spec: Column) -> pa.Array:
         values = pc.utf8_trim_whitespace(values)
     if spec.separator is not None:
         values = pc.replace_substring(values, spec.separator, " ")
-    return _without_empty(_mapped(values, spec))
+    return _without_empty(_mapped(_without_prefix(values, spec), spec))
+
+
+def _without_prefix(values: pa.Array, spec: Column) -> pa.Array:
+    if spec.prefix is None:
+        return values
+    has_it = pc.starts_with(values, pattern=spec.prefix)
+    return pc.if_else(has_it, pc.utf8_slice_codeunits(values, len(spec.prefix)), values)
 
 
 def _mapped(values: pa.Array, spec: Column) -> pa.Array:
@@ -257,6 +262,13 @@ def _mapped(values: pa.Array, spec: Column) -> pa.Array:
     theirs, ours = zip(*spec.values, strict=True)
     place = pc.index_in(pc.utf8_trim_whitespace(values), value_set=pa.array(theirs, pa.string()))
     return pc.coalesce(pa.array(ours, pa.string()).take(place), values)
+
+
+def _told_by_presence(text: pa.Array, spec: Column) -> pa.Array:
+    """The text, or what the mapping says instead of one that is there, or is not."""
+    if spec.present is not None:
+        text = pc.if_else(text.is_valid(), pa.scalar(spec.present), pa.scalar(None, pa.string()))
+    return text if spec.absent is None else pc.fill_null(text, spec.absent)
 
 
 def _without_empty(values: pa.Array) -> pa.Array:

@@ -4,6 +4,8 @@ images = ["image_link", "additional_image_link"]
 colors = {source = "farben", separator = ";"}
 action = {source = "event_name", values = {view_item = "click", purchase = "checkout"}}
 surface = {constant = "home"}
+surface = {source = "search_term", present = "search", absent = "home"}
+group = {source = "Parent", prefix = "id:"}
 timestamp = {source = "day", time = "%d.%m.%Y", zone = "Europe/Berlin"}
 links = ""                                         # the catalogue has no such column, and that is meant so
 """
@@ -24,21 +26,33 @@ class Column:
     """source: names of the shop's columns; none with a constant, and where the column is left out on purpose. Several
     are joined: lists one after the other, text by a space, of anything else the first that is not null.
     constant: the value of every row. separator: between the members of a list that is written as text.
-    values: (the shop's, ours) of values that differ. time: a unit of cell_times.UNITS, or a format of strptime. zone:
-    IANA name of the time zone of times that say none (see cell_times); numbers since 1970 need none.
+    values: (the shop's, ours) of values that differ; an action that becomes "" is of no use, and its row is none.
+    present: what every text that is there becomes; absent: what stands where there is none.
+    prefix: what some or all values begin with that is no part of them.
+    time: a unit of cell_times.UNITS, or a format of strptime. zone: IANA name of the time zone of times that say none
+    (see cell_times); numbers since 1970 need none.
     trim: whether blanks around a value go; None: of ids, surfaces and actions. null_words: None: cell_text.NULL_WORDS,
-    in CSV."""
+    in CSV. A source of a log may lead into a column, by dots: see schemas.log_events."""
 
     source: tuple[str, ...] = ()
     constant: str | None = None
     separator: str | None = None
     values: tuple[tuple[str, str], ...] = ()
+    present: str | None = None
+    absent: str | None = None
+    prefix: str | None = None
     time: str | None = None
     zone: str = UTC_NAME
     trim: bool | None = None
     null_words: tuple[str, ...] | None = None
 
 
+#: Keys whose values are taken as they are.
+_AS_GIVEN = ("constant", "separator", "present", "absent", "prefix", "time", "zone", "trim")
+#: Columns whose values are no text, and have no prefix.
+_NO_PREFIX = ("images", "timestamp", "grade")
+#: Columns that hold no text of their own.
+_NO_TEXT = ("item_id", "user_id", "session_id", "images", "timestamp", "grade")
 #: Our column name -> how the shop writes it, or only what the shop calls it.
 Columns = Mapping[str, str | Column]
 
@@ -70,7 +84,7 @@ def parse_column(name: str, given: Any, where: str) -> str | Column:
         source=(source,) if isinstance(source, str) else tuple(source),
         values=tuple(sorted(table.get("values", {}).items())),
         null_words=tuple(table["null_words"]) if "null_words" in table else None,
-        **{key: table[key] for key in ("constant", "separator", "time", "zone", "trim") if key in table},
+        **{key: table[key] for key in _AS_GIVEN if key in table},
     )
 
 
@@ -83,6 +97,14 @@ def _check(name: str, table: Mapping[str, Any], where: str) -> None:
         ),
         "constant": (_is_name(table.get("constant", "x")), "a text"),
         "separator": (_is_name(table.get("separator", "|")), "a text"),
+        **{
+            key: (_is_name(table.get(key, "x")) and (name not in _NO_TEXT or key not in table), "a word for a text")
+            for key in ("present", "absent")
+        },
+        "prefix": (
+            _is_name(table.get("prefix", "x")) and (name not in _NO_PREFIX or "prefix" not in table),
+            "what texts or ids begin with",
+        ),
         "values": (
             isinstance(values, Mapping) and all(isinstance(value, str) for value in values.values()),
             "a table of your values = ours",

@@ -12,6 +12,7 @@ import pyarrow as pa
 from schemas.column_spec import Column, Columns, column_of, parse_column
 from schemas.errors import UsageError
 from schemas.files import shown
+from schemas.log_events import root_of
 from schemas.quarantine import quote
 from schemas.tables import CATALOGUE, ENGAGEMENTS, GROUPED_CATALOGUE, JUDGEMENTS
 
@@ -160,7 +161,8 @@ def source_columns(present: Collection[str], columns: Columns, schema: pa.Schema
                 raise UsageError(
                     f"expected one column {theirs!r}, got {names.count(theirs)} of that name in {shown(path)}"
                 )
-            if theirs in names:
+            is_nested = schema.equals(ENGAGEMENTS) and root_of(theirs, names) is not None
+            if theirs in names or is_nested:
                 source[part_name(wanted.name, number)] = theirs
             elif required or (wanted.name in columns and wanted.name not in given):
                 remedy = _remedy(wanted.name, theirs, names, _section(schema))

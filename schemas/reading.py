@@ -24,10 +24,11 @@ from schemas.feeds import feed_keys, feed_rows
 from schemas.file_forms import form_of, forms_in_words
 from schemas.files import declared_form, sha256_of_file, shown
 from schemas.json_arrays import array_elements
+from schemas.log_events import by_item, nested_sources, roots_of, without_unused
 from schemas.parquet_batches import bounded_batches, open_parquet
 from schemas.quarantine import quote
 from schemas.reading_text import MAX_LINE_BYTES, Row, csv_header, csv_rows, json_keys, json_rows, open_lines
-from schemas.tables import CATALOGUE, ID_COLUMNS
+from schemas.tables import CATALOGUE, ENGAGEMENTS, ID_COLUMNS
 
 #: A batch ends at either bound. Neither changes a result.
 MAX_BATCH_ROWS = 8_192
@@ -77,6 +78,7 @@ class RawRows:
     oversized: (row number, why) of rows that are left out for a cell above MAX_CELL_BYTES (Parquet only).
     columns: how the shop writes what is in the table. null_words: words that stand for null in the whole file.
     whole: columns of ids that hold nothing but whole numbers with `.0` behind them in the whole file (CSV only).
+    no_rows: counts of the events of a log that are no rows (see schemas.log_events).
     """
 
     first_row: int
@@ -88,6 +90,7 @@ class RawRows:
     columns: Columns = field(default_factory=dict)
     null_words: Sequence[str] = ()
     whole: frozenset[str] = frozenset()
+    no_rows: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def num_rows(self) -> int:
@@ -117,9 +120,14 @@ def read_slice(file_slice: FileSlice, columns: Columns, schema: pa.Schema = CATA
 
     columns: our column name -> the shop's, or how the shop writes it, for those that differ (see schemas.columns).
     Columns that neither the schema nor the mapping names are not read. A `key=value` folder gives a column that the
-    file lacks.
+    file lacks. Events of a log may be several rows, or none: see schemas.log_events.
     Raises UsageError if a mapped or required column is missing, CorruptFileError if the file is damaged.
     """
+    for raw in _read_batches(file_slice, columns, schema):
+        yield without_unused(raw) if schema.equals(ENGAGEMENTS) else raw
+
+
+def _read_batches(file_slice: FileSlice, columns: Columns, schema: pa.Schema) -> Iterator[RawRows]:
     kind, path = format_of(file_slice.path), file_slice.path
     if kind == "parquet":
         try:
@@ -131,6 +139,7 @@ def read_slice(file_slice: FileSlice, columns: Columns, schema: pa.Schema = CATA
         return
     present = column_names(path)
     constants, whole = constant_values(present, columns, schema, path), frozenset[str]()
+    paths: dict[str, str] = {}
     if kind == "csv":
         source = source_columns(present, columns, schema, path) if present else {}
         constants = {name: value for name, value in constants.items() if name not in source}
@@ -140,8 +149,11 @@ def read_slice(file_slice: FileSlice, columns: Columns, schema: pa.Schema = CATA
         parts = {name: column_of(columns, name).source for name in schema.names if name not in constants}
         parts |= {name: column_of(columns, name).source for name in partition_values(path, columns, schema)}
         keys = {part_name(name, n): key for name, keys in parts.items() for n, key in enumerate(keys)}
+        paths = nested_sources(keys, present) if schema.equals(ENGAGEMENTS) else {}
+        keys = {name: key for name, key in keys.items() if name not in paths} | roots_of(paths)
         rows = json_rows(path, keys) if kind == "json" else feed_rows(path, keys)
     for raw in _batches(rows, schema, constants):
+        raw = by_item(raw, paths)
         yield replace(raw, columns=columns, null_words=NULL_WORDS if kind == "csv" else (), whole=whole)
 
 
@@ -267,6 +279,8 @@ def _read_parquet(file_slice: FileSlice, columns: Columns, schema: pa.Schema) ->
     with open_parquet(file_slice.path) as file:
         source = source_columns(file.schema_arrow.names, columns, schema, file_slice.path)
         constants = constant_values(file.schema_arrow.names, columns, schema, file_slice.path)
+        paths = nested_sources(source, file.schema_arrow.names) if schema.equals(ENGAGEMENTS) else {}
+        source = {name: theirs for name, theirs in source.items() if name not in paths} | roots_of(paths)
         names = [*schema.names, *sorted(source.keys() - set(schema.names))]
         wanted = set(source.values())
         for batch in bounded_batches(file, file_slice.path, file_slice.part, wanted, MAX_BATCH_ROWS, MAX_BATCH_BYTES):
@@ -278,7 +292,8 @@ def _read_parquet(file_slice: FileSlice, columns: Columns, schema: pa.Schema) ->
             oversized = [(file_slice.first_row + row, why) for row, why in batch.oversized]
             first_row = min([*numbers[:1].tolist(), *(number for number, _ in oversized[:1])])
             table = pa.Table.from_arrays(arrays, names)
-            yield RawRows(first_row, table, [], numbers, oversized=oversized, columns=columns)
+            raw = RawRows(first_row, table, [], numbers, oversized=oversized, columns=columns)
+            yield by_item(raw, paths)
 
 
 def _batches(rows: Iterator[Row], schema: pa.Schema, constants: Mapping[str, str | None]) -> Iterator[RawRows]:

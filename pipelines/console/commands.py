@@ -4,6 +4,7 @@
 COMMANDS = {
     "demo": ("pipelines.demo", "sample shop, training, a daily run and a few searches, in one go"),
     "sample-shop": ("pipelines.sample_shop", "make a believable shop with pictures, text and engagements"),
+    "init": ("pipelines.init", "a shop's export -> a commented config file for the commands below"),
     "fetch-images": (
         "pipelines.fetch_images",
         "pictures that the catalogue names by URL -> files under the image root",

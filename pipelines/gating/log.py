@@ -17,6 +17,7 @@ from pipelines.log_rows import (
     unknown_items,
 )
 from schemas.errors import ThresholdError
+from schemas.log_events import NO_ROWS
 from schemas.tables import POSITIVE_ACTIONS
 from schemas.validation import REMEDIES
 
@@ -51,6 +52,10 @@ def check_quarantine_log(counts: Mapping[str, int], thresholds: LogThresholds) -
 
 def _check_used(counts: Mapping[str, int]) -> GateResult:
     total, used = counts.get("rows_read", 0), counts.get("rows_used", 0)
+    no_rows = {name: counts[name] for name in NO_ROWS if counts.get(name)}
+    if not total and no_rows:
+        message = f"the log has events, and none is a row: expected at least 1; {found_in_words(no_rows)}"
+        return judged(USED, False, message, value=0, threshold=1)
     if not total:
         return skipped(USED, _EMPTY)
     if counts.get("rows_quarantined", 0) >= total:

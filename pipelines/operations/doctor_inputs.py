@@ -25,6 +25,7 @@ from schemas.columns import TABLES, catalogue_columns, catalogue_schema, similar
 from schemas.errors import printable
 from schemas.files import expand_inputs
 from schemas.grouping import resolve_rows
+from schemas.log_events import root_of
 from schemas.quarantine import Rejection
 from schemas.reading import (
     check_columns,
@@ -83,8 +84,13 @@ def check_mapping(table: str, files: Sequence[str], columns: Mapping[str, Any], 
             schema = catalogue_schema(mapping)
         theirs = list(dict.fromkeys(name for path in files for name in column_names(path)))
         sources = {name: column_of(mapping, name).source for name in schema.names}
-        missing = [name for name in schema.names if sources[name] and set(sources[name]).isdisjoint(theirs)]
-        used = set[str]().union(*sources.values())
+        given = set[str]().union(*sources.values())
+        nested = {name: root_of(name, theirs) for name in given} if table == "engagements" else {}
+        roots = {name: nested.get(name) or name for name in given}
+        missing = [
+            name for name, own in sources.items() if own and set(theirs).isdisjoint(roots[source] for source in own)
+        ]
+        used = set(roots.values())
         unused = [name for name in theirs if name not in used]
         finding.looked_at = (
             f"{len(schema.names) - len(missing)} of {len(schema.names)} are there; missing: {_shown(missing)}; "

@@ -10,14 +10,14 @@ import pyarrow.parquet as pq
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from pipelines import ingest
+from pipelines import daily, ingest
 from pipelines.accounting import account, summary
 from pipelines.daily import DailyConfig
 from pipelines.fetch_images import FetchImagesConfig, build
 from pipelines.ingest import IngestConfig
 from pipelines.operations.doctor import DoctorConfig, diagnose
 from pipelines.train import TrainConfig, identity
-from schemas.errors import UsageError
+from schemas.errors import ThresholdError, UsageError
 from schemas.tables import QUARANTINE
 
 OPTIONS = PipelineOptions(["--runner=FnApiRunner"])
@@ -253,3 +253,18 @@ def test_doctor_puts_the_merged_items_of_the_first_rows_through_the_stages(
     assert f"5 of the first 5 rows -> items {num_items}" in found["sample"].looked_at
     refused = diagnose(DoctorConfig(catalog=catalog, image_root=str(tmp_path), columns=BY_SKU))
     assert any("--group-rows" in problem for finding in refused for problem in finding.problems)
+
+
+def test_daily_groups_rows_as_it_was_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is checked before a day and what its stages do is one thing."""
+    told = DailyConfig(store=str(tmp_path), catalog="c.csv", date="2026-06-30", group_rows="merge", columns=BY_HANDLE)
+    seen = []
+
+    def stop_at_ingest(config: IngestConfig, options: PipelineOptions) -> dict[str, Any]:
+        seen.append(config)
+        raise ThresholdError("seen enough")
+
+    monkeypatch.setattr(ingest, "run", stop_at_ingest)
+    with pytest.raises(ThresholdError, match="seen enough"):
+        daily._run_stages(told, OPTIONS, str(tmp_path / "run"), tmp_path, None)
+    assert [(config.group_rows, config.columns, config.date) for config in seen] == [("merge", BY_HANDLE, "2026-06-30")]

@@ -54,6 +54,17 @@ def test_a_third_is_too_much_unless_a_flag_or_key_lets_it_pass(tmp_path, vectors
     assert run_users(tmp_path / "fourth", vectors, log_of(tmp_path, ga4_names, 60), "--max-quarantined-log", "1") == 3
 
 
+def test_a_log_whose_events_are_all_no_rows(tmp_path, vectors, capsys):
+    """Nothing is rejected and nothing is left."""
+    log = log_of(tmp_path, lambda row: {**row, "action": "page_view"})
+    config = tmp_path / "shop.toml"
+    config.write_text('[columns.engagements]\naction = {source = "action", values = {page_view = ""}}\n')
+    assert run_users(tmp_path / "run", vectors, log, "--config", str(config)) == 3
+    printed = capsys.readouterr()
+    assert "the log has events, and none is a row: expected at least 1; events of no use 60" in printed.err
+    assert "rows read 0, rows quarantined 0, rows used 0, events of no use 60" in printed.out
+
+
 @pytest.mark.parametrize("change", [*REJECTED, *UNUSED])
 @pytest.mark.parametrize("pseudo_queries", ["0", "2"])
 def test_pairs_alone(tmp_path, capsys, change, pseudo_queries):

@@ -180,7 +180,7 @@ def test_columns_of_other_names_are_not_asked_for(tmp_path: Path) -> None:
     [
         (5, "expected your name for images"),
         ({}, "expected your name for images"),
-        ({"from": "x"}, "a table of source, constant, separator, values, time, zone, trim, null_words"),
+        ({"from": "x"}, "a table of source, constant, separator, values, present, absent, prefix, time, zone, trim, "),
         ([], "a column of yours, or a list of them as source"),
         (["a", 5], "a column of yours, or a list of them as source"),
         ({"separator": ""}, "a text as separator"),
@@ -189,6 +189,7 @@ def test_columns_of_other_names_are_not_asked_for(tmp_path: Path) -> None:
         ({"zone": "Europe/Berlin"}, "of timestamp alone, as zone of images in .columns., got 'Europe/Berlin'"),
         ({"trim": "yes"}, "true or false as trim"),
         ({"null_words": "NA"}, "a list of words as null_words"),
+        ({"prefix": "id:"}, "what texts or ids begin with as prefix of images"),
         ({"source": "a", "constant": "b"}, "a source or a constant"),
     ],
 )
@@ -236,3 +237,21 @@ def test_words_for_null_of_a_column(tmp_path: Path) -> None:
     path = write(tmp_path / "t.csv", [{"item_id": "a", "brand": "NA", "size": "-"}])
     assert (read(path, {})["brand"], read(path, {"brand": {"null_words": []}})["brand"]) == ([None], ["NA"])
     assert read(path, {"size": {"null_words": ["-"]}})["size"] == [None]
+
+
+@KINDS
+def test_texts_of_several_sources_of_which_a_row_has_none(tmp_path: Path, name: str) -> None:
+    """Continuation rows of a product have no text at all; nobody's text moves up to another row."""
+    rows = [("a", "x", "y"), ("b", None, None), ("c", None, "z"), ("d", "w", None)]
+    path = write(tmp_path / name, [dict(zip(("item_id", "Type", "Tags"), row, strict=True)) for row in rows])
+    assert read(path, {"product_types": ["Type", "Tags"]})["product_types"] == ["x y", None, "z", "w"]
+
+
+@KINDS
+def test_a_prefix_is_no_part_of_an_id_or_a_text(tmp_path: Path, name: str) -> None:
+    rows = [{"id": "id:7", "parent": "", "size": "EU 42"}, {"id": " 7", "parent": "id:7", "size": "42 EU"}]
+    spec = {"item_id": {"source": ["parent", "id"], "prefix": "id:"}, "size": {"prefix": "EU "}}
+    if name != "t.csv":  # in which an empty cell is null
+        rows[0]["parent"] = None
+    found = read(write(tmp_path / name, rows), spec)
+    assert (found["item_id"], found["size"]) == (["7", "7"], ["42", "42 EU"])

@@ -104,6 +104,14 @@ def test_columns_of_text_files(tmp_path):
     assert "timestamp" in wrong.problems[0]
 
 
+def test_columns_that_lead_into_others_are_there(tmp_path):
+    (tmp_path / "log.jsonl").write_text('{"event_timestamp": 1781000000000000, "items": [{"item_id": "a"}], "x": 1}')
+    columns = {"timestamp": "event_timestamp", "item_id": "items.item_id", "surface": {"constant": "home"}}
+    found = check_mapping("engagements", [f"{tmp_path}/log.jsonl"], {"engagements": columns})
+    assert (found.problems, found.warnings) == ([], [])
+    assert "missing: user_id, session_id, query, action; not read: x" in found.looked_at
+
+
 def test_a_wrong_image_root_is_told(catalogue, tmp_path):
     call = ["--catalog", f"{catalogue}/catalog.parquet", "--image-root"]
     assert main([*call, str(tmp_path / "none")]) == 2

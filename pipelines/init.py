@@ -1,0 +1,157 @@
+"""`itemsage init`: looks at a shop's files and writes a commented shop.toml that the other commands run with.
+
+    itemsage init --from shopify products.csv
+    itemsage init --from ga4 events.parquet --catalog products.csv
+
+Nothing else is written. What is in the file was tried: the first rows are read by it, as the jobs read them. Among the
+columns that may be the id the one is chosen that the log, if there is one, names its items by.
+"""
+
+import sys
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipelines.console.exit_codes import exit_code
+from pipelines.console.jobs import flag, parse_alone
+from pipelines.console.terminal import shortened
+from pipelines.starts.kinds import GA4, KINDS
+from pipelines.starts.rehearsal import reasons, rehearse_items, rehearse_log
+from pipelines.starts.shop import Shop, look_at_shop
+from pipelines.starts.shop_toml import columns_text, comment, log_text, settings_text
+from pipelines.starts.told import next_commands, told
+from schemas.errors import ThresholdError, UsageError
+from schemas.files import expand_inputs, shown, write_text
+
+EXAMPLE = "itemsage init --from shopify products_export.csv"
+_SHORT_FLAGS = {"--from": "--kind"}
+_RECOGNISE = "auto"
+#: With fewer items validation has too few queries to tell a trained model from its start.
+_FEW_ITEMS = 2_000
+_WHY_ACCEPTED = (
+    "few items: validation has too few queries to tell whether training helped. Where it seems not to, the start, "
+    "which knows words and looks, is the model."
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class InitConfig:
+    """Looks at a shop's export and writes a commented config file for fetch-images, train, daily and search."""
+
+    file: str = flag(path=True, positional=True, help="the export: a file, a folder of parts or a glob")
+    kind: str = flag(default=_RECOGNISE, choices=(_RECOGNISE, *KINDS), help="whose export it is; --from says the same")
+    catalog: str | None = flag(path=True, default=None, help="with ga4: the catalogue beside the log")
+    image_root: str = flag(path=True, default="images", help="folder of pictures, also of those that are fetched")
+    store: str = flag(path=True, default="store", help="store folder of the commands that follow")
+    out: str = flag(path=True, default="shop.toml", help="the file to write")
+    force: bool = flag(default=False, help="write over a file that is there")
+
+
+def run(config: InitConfig) -> None:
+    """Writes the file and prints what was found. Raises UsageError if the files are not of the kind, a file is there
+    already, or GA4's log has no catalogue beside it; ThresholdError if no row can be read."""
+    if Path(config.out).exists() and not config.force:
+        raise UsageError(f"expected no file at {shown(config.out)}, got one: --force writes over it, --out elsewhere")
+    shop = look_at_shop(config.file, None if config.kind == _RECOGNISE else config.kind, config.catalog)
+    text = _text(config, shop)
+    _check(shop, tomllib.loads(text))
+    write_text(config.out, text)
+    print(told(shop, config.out), flush=True)
+
+
+def _text(config: InitConfig, shop: Shop) -> str:
+    head = [
+        f"Written by itemsage init from {shown(shop.catalog)} ({shop.kind})"
+        + (f" and {shown(shop.engagements)} ({GA4})" if shop.engagements else "")
+        + f": {shop.items.num_rows:,} rows read, {len(shop.items.items):,} items.",
+        "Next:",
+        *(f"  {command}" for command in next_commands(shop, config.out)),
+        "Paths start from the folder that the commands are called in; {date} in them means --date.",
+    ]
+    parts = ["\n".join(map(comment, head)) + "\n", settings_text(_settings(config, shop))]
+    if len(shop.items.items) < _FEW_ITEMS and shop.items.is_whole:
+        parts.append(f"[train]\n{comment(_WHY_ACCEPTED)}\naccept_untrained = true\n")
+    parts.append(columns_text(shop.start, shop.table))
+    if shop.log_start is not None:
+        parts.append(log_text(shop.log_start))
+    return "\n".join(parts)
+
+
+def _settings(config: InitConfig, shop: Shop) -> list[tuple[str, Any, str]]:
+    settings = [("catalog", shop.catalog, "")]
+    if shop.engagements is not None:
+        settings.append(("engagements", shop.engagements, ""))
+    settings.append(("store", config.store, "models and runs"))
+    settings += _picture_settings(config, shop)
+    if shop.start.group_rows != "no":
+        settings.append(("group_rows", shop.start.group_rows, f"{shop.items.num_merged:,} rows merged into others"))
+    return settings
+
+
+def _picture_settings(config: InitConfig, shop: Shop) -> list[tuple[str, Any, str]]:
+    if not shop.items.pictures:
+        return [("image_encoder", "none", "no row names a picture")]
+    root, why = config.image_root, "fetch-images puts them in fetched/ there"
+    if shop.items.paths:
+        root, why = _root_of_paths(config, shop)
+    encoder, reason = _encoder()
+    return [("image_root", root, why), ("image_encoder", encoder, reason)]
+
+
+def _root_of_paths(config: InitConfig, shop: Shop) -> tuple[str, str]:
+    """Where the first pictures lie."""
+    for root in (config.image_root, str(Path(shop.catalog).parent)):
+        if any(Path(root, path.lstrip("/")).is_file() for path in shop.items.paths[:100]):
+            return root, "the pictures' paths start here"
+    first = shortened(shop.items.paths[0], 60)
+    return config.image_root, f"where is {first}? Not here: write the folder that the pictures' paths start from"
+
+
+def _encoder() -> tuple[str, str]:
+    from model.efficientnet_lite import NAME, packaged_weights_file  # torch takes seconds to import
+
+    try:
+        packaged_weights_file()
+    except UsageError:
+        return "resnet50", f"its weights are fetched once; {NAME} has them in a package, none is for text alone"
+    return NAME, "its weights are installed; resnet50 fetches its own once"
+
+
+def _check(shop: Shop, written: dict[str, Any]) -> None:
+    """Raises ThresholdError if the first rows give nothing by what is written."""
+    columns = {name: value for name, value in written["columns"].items() if name != "engagements"}
+    items = rehearse_items(shop.table.files, columns, written.get("group_rows", "no"))
+    if not len(items.items):
+        raise ThresholdError(
+            f"expected items in {shown(shop.catalog)}, got none of {items.num_rows:,} rows: "
+            f"{reasons(items.rejections) or 'see the export'}"
+        )
+    if not (items.num_with_text or items.num_with_pictures or shop.start.questions):
+        raise UsageError(
+            f"expected a column of texts or pictures in {shown(shop.catalog)}, got {shop.table.names_in_words}: "
+            f"is it a log? Then give --from {GA4} and the catalogue beside it"
+        )
+    if shop.engagements is not None:
+        log = rehearse_log(expand_inputs(shop.engagements, None), written["columns"]["engagements"])
+        if not log.items:
+            raise ThresholdError(
+                f"expected rows in {shown(shop.engagements)}, got none of {log.num_rows:,}: "
+                f"{reasons(log.rejections) or 'no event has an item'}"
+            )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Command line of the job; returns its exit code."""
+
+    def job() -> None:
+        given = [argument.partition("=") for argument in (sys.argv[1:] if argv is None else argv)]
+        arguments = [_SHORT_FLAGS.get(name, name) + equals + value for name, equals, value in given]
+        run(parse_alone(InitConfig, arguments, "itemsage init", EXAMPLE))
+
+    return exit_code(job)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

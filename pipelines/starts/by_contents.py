@@ -1,0 +1,179 @@
+"""A table of any shop's own: columns by their names, and by what they hold where the names do not tell.
+
+What is unclear is not guessed: a column that could be several of ours, and several that could be one, are asked about
+in the file that is written.
+"""
+
+import re
+from collections.abc import Sequence
+
+from pipelines.starts.found import Found, Start, found_by_name, found_in, joined, left_out, own_names
+from pipelines.starts.seen import SeenColumn, SeenTable, plain_name
+from schemas.errors import UsageError
+from schemas.tables import CATALOGUE, TEXT_FIELDS
+
+#: Our column -> for each source the names that shops give it, in some languages; the first that is there.
+NAMES = {
+    "title": [
+        ("title", "product_title", "product_name", "item_name", "name", "display_name", "product_display_name"),
+        ("titel", "bezeichnung", "artikelname", "produktname", "nom", "titre", "nombre", "titulo", "naam"),
+    ],
+    "description": [
+        ("description", "product_description", "long_description", "body_html", "details", "product_details"),
+        ("short_description", "about_product", "features", "bullet_points"),
+        ("beschreibung", "descripcion", "descrizione", "omschrijving"),
+    ],
+    "brand": [("brand", "brand_name", "manufacturer", "vendor", "marke", "hersteller", "marque", "marca", "merk")],
+    "colors": [("color", "colour", "colors", "colours", "base_colour", "farbe", "couleur", "kleur")],
+    "size_type": [("size_type",)],
+    "size": [("size", "sizes", "groesse", "größe", "taille", "talla", "maat")],
+    "patterns": [("pattern", "patterns", "muster", "motif")],
+    "materials": [("material", "materials", "fabric", "matiere", "materiau")],
+    "product_types": [
+        ("product_type", "product_types", "article_type", "type"),
+        ("category", "categories", "category_name", "product_category", "category_path", "kategorie", "categorie"),
+        ("subcategory", "sub_category"),
+        ("tags",),
+    ],
+    "google_product_category": [("google_product_category",)],
+    "domains": [("domains", "domain")],
+    "links": [("links",)],
+}
+ID_NAMES = (
+    *(
+        "item_id",
+        "product_id",
+        "id",
+        "sku",
+        "product_sku",
+        "article_id",
+        "article_number",
+        "item_number",
+        "artikelnummer",
+    ),
+    *(
+        "artnr",
+        "item_code",
+        "product_code",
+        "code",
+        "asin",
+        "uniq_id",
+        "uuid",
+        "handle",
+        "slug",
+        "number",
+        "gtin",
+        "ean",
+    ),
+    *("upc", "mpn"),
+)
+_PICTURE_WORDS = ("image", "img", "picture", "photo", "pic", "bild", "foto", "thumbnail")
+#: Smaller copies of pictures that stand in another column.
+_SMALL = ("thumb", "icon", "swatch", "small")
+_MOSTLY = 0.5
+_MAX_ID_CHARACTERS = 64
+_FRACTION = re.compile(r"\s*-?\d+[.,]\d+\s*")
+#: Words of a title, and of a description, as the median of a column.
+_TITLE_WORDS, _DESCRIPTION_WORDS = (2, 20), 20
+
+
+def starts(table: SeenTable) -> list[Start]:
+    """By each column that may be the id, the likeliest first. Raises UsageError if none may."""
+    if not table.num_rows:
+        raise UsageError(f"expected rows in {table.files[0]}, got none: see the export")
+    ids = _ids(table)
+    if not ids:
+        raise UsageError(
+            f"expected a column of ids, called item_id, product_id, sku or the like, or with another value in each "
+            f"row, got {table.names_in_words}: name it in the config: [columns] item_id = ..."
+        )
+    found = joined(found_by_name(table, own_names(table, NAMES, TEXT_FIELDS)))
+    pictures, small = _pictures(table)
+    if pictures:
+        found.append(found_in(pictures, "images", notes=["by its contents: names or addresses of pictures"]))
+    by_contents, questions = _texts_by_contents(table, found, [*ids, *pictures, *small])
+    found = joined([*found, *by_contents])
+    rest = (*found, *left_out(table, found, CATALOGUE.names[1:]))
+    asked = [*questions, *(f"{one.name} holds small pictures: left out" for one in small)]
+    return [_by(one, table, ids, rest, tuple(asked)) for one in ids]
+
+
+def _by(
+    column: SeenColumn, table: SeenTable, ids: Sequence[SeenColumn], rest: Sequence[Found], asked: tuple[str, ...]
+) -> Start:
+    others = [other.name for other in ids if other is not column]
+    notes = [] if _is_called_an_id(column) else ["by its contents: every row has a value of its own. Is it the id?"]
+    notes += [f"others that may be it: {', '.join(others)}"] if others else []
+    if missing := len(column.values) - len(column.texts):
+        notes.append(f"{missing:,} rows have none, and are no items")
+    if column.is_distinct:
+        return Start((found_in([column], "item_id", notes=notes), *rest), f"rows by {column.name}", "no", asked)
+    notes.append(f"{len(set(column.texts)):,} ids in {table.num_rows:,} rows: rows of one id are merged")
+    return Start(
+        (found_in([column], "item_id", notes=notes), *rest), f"rows of one {column.name} merged", "merge", asked
+    )
+
+
+def _ids(table: SeenTable) -> list[SeenColumn]:
+    """Columns that may be the id: called so and with no value twice, else the first that is called so, else those with
+    another short value in each row."""
+    called = [column for name in ID_NAMES if (column := table.column([name])) is not None]
+    called = [column for column in dict.fromkeys(called) if column.share_filled > _MOSTLY]
+    if called:
+        return [column for column in called if column.is_distinct] or called[:1]
+    return [column for column in table.columns.values() if column.is_key and _is_short(column)]
+
+
+def _is_called_an_id(column: SeenColumn) -> bool:
+    return plain_name(column.name) in set(map(plain_name, ID_NAMES))
+
+
+def _is_short(column: SeenColumn) -> bool:
+    return not column.share_pictures and all(
+        len(text) <= _MAX_ID_CHARACTERS and " " not in text.strip() and not _FRACTION.fullmatch(text)
+        for text in column.texts
+    )
+
+
+def _pictures(table: SeenTable) -> tuple[list[SeenColumn], list[SeenColumn]]:
+    """(columns of pictures, columns of small copies of them)."""
+    found = [
+        column
+        for column in table.columns.values()
+        if column.share_pictures > _MOSTLY or (_is_called_a_picture(column) and column.share_addresses > _MOSTLY)
+    ]
+    small = [column for column in found if any(word in plain_name(column.name) for word in _SMALL)]
+    large = [column for column in found if column not in small]
+    return (large, small) if large else (small, [])
+
+
+def _is_called_a_picture(column: SeenColumn) -> bool:
+    return any(word in plain_name(column.name) for word in _PICTURE_WORDS)
+
+
+def _texts_by_contents(
+    table: SeenTable, found: Sequence[Found], known: Sequence[SeenColumn]
+) -> tuple[list[Found], list[str]]:
+    """(title and description where one column alone may be it, what to ask where several may)."""
+    read = {source for one in found for source in one.sources} | {column.name for column in known}
+    left = [
+        column
+        for column in table.columns.values()
+        if column.name not in read and column.share_distinct > _MOSTLY and not column.share_addresses
+    ]
+    fitting = {
+        "title": [column for column in left if _TITLE_WORDS[0] <= column.num_words <= _TITLE_WORDS[1]],
+        "description": [column for column in left if column.num_words > _DESCRIPTION_WORDS],
+    }
+    given, asked = {one.name for one in found}, list[str]()
+    made = []
+    for name, columns in fitting.items():
+        if name in given or not columns:
+            continue
+        if len(columns) == 1:
+            notes = ["by its contents: no column is called so, and no other holds such texts. Is it?"]
+            made.append(found_in(columns, name, notes=notes))
+        else:
+            listed = ", ".join(repr(column.name) for column in columns)
+            asked.append(f"which is the {name}: {listed}? Write in [columns]: {name} = ...")
+    return made, asked

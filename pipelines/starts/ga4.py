@@ -1,0 +1,132 @@
+"""Google Analytics 4's events, as BigQuery exports them (an event with its items) or flattened (a row an item)."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pipelines.starts.found import Found, found_in
+from pipelines.starts.seen import SeenColumn, SeenTable
+from schemas import tables
+from schemas.errors import UsageError
+
+#: Google's events of items -> our actions.
+ACTIONS = {
+    "view_item_list": "impression",
+    "view_search_results": "impression",
+    "view_item": "click",
+    "select_item": "click",
+    "add_to_wishlist": "save",
+    "add_to_cart": "add_to_cart",
+    "purchase": "checkout",
+    "refund": "return",
+}
+#: Google's events that say nothing of what somebody thinks of an item, or have none. Its `click` leaves the site.
+OF_NO_USE = (
+    *("add_payment_info", "add_shipping_info", "begin_checkout", "remove_from_cart", "select_promotion", "view_cart"),
+    *("view_promotion", "click", "file_download", "first_visit", "form_start", "form_submit", "generate_lead", "login"),
+    *("page_view", "scroll", "search", "session_start", "share", "sign_up", "user_engagement", "video_complete"),
+    *("video_progress", "video_start"),
+)
+_ITEM_PATH = ("items", "item_id")
+_TIMES = ("event_timestamp", "event_time", "timestamp", "time")
+
+
+@dataclass(frozen=True)
+class LogStart:
+    """found: our columns but for the action. event_column: whose values are actions; actions: Google's event, and how
+    often it was seen, to our action, "" for none. unknown: events of the file that Google has not named."""
+
+    found: tuple[Found, ...]
+    event_column: str
+    actions: dict[str, str]
+    seen: Counter[str]
+    unknown: tuple[str, ...]
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        """`[columns.engagements]`."""
+        action = {"source": self.event_column, "values": self.actions}
+        return {**{one.name: one.entry for one in self.found}, "action": action}
+
+
+def is_ga4(table: SeenTable) -> bool:
+    """Whether the columns are those of GA4's events."""
+    return table.has("event_name") and any(table.has(name) for name in ("event_timestamp", "event_date", "items"))
+
+
+def log_start(table: SeenTable) -> LogStart:
+    """How GA4's events are a log. Raises UsageError if the table lacks their name, their time or their items."""
+    event, time = table.column(["event_name", "event", "action"]), table.column(_TIMES)
+    item = _one_of(table, ["item_id", "items_item_id", "product_id"], _ITEM_PATH)
+    found: list[Found] = []
+    if time is not None:
+        found.append(found_in([time], "timestamp"))
+    elif (day := table.column(["event_date"])) is not None:
+        note = "days alone: actions of one day have one time"
+        found.append(found_in([day], "timestamp", options={"time": "%Y%m%d"}, notes=[note]))
+    if event is None or item is None or not found:
+        raise UsageError(
+            "expected events of GA4, with event_name, event_timestamp and items (or item_id), got "
+            f"{table.names_in_words}: export the events table from BigQuery as Parquet or JSON, with these columns"
+        )
+    users = [column for name in ("user_id", "user_pseudo_id") if (column := table.column([name])) is not None]
+    if users:
+        found.append(found_in(users, "user_id", notes=["the first that is there"] if len(users) > 1 else []))
+    session = _one_of(table, ["ga_session_id", "session_id"], ("event_params", "ga_session_id"))
+    if session is not None and session.filled:
+        found.append(found_in([session], "session_id"))
+    found.append(found_in([item], "item_id"))
+    found += _searches(table)
+    seen = Counter(event.texts)
+    ours = {name: name for name in tables.ACTIONS if name in seen and not (is_ga4(table) and name in OF_NO_USE)}
+    known = {**dict.fromkeys(OF_NO_USE, ""), **ACTIONS, **ours}
+    unknown = tuple(name for name, _ in seen.most_common() if name not in known)
+    actions = {**ACTIONS, **known, **dict.fromkeys(unknown, "")}
+    return LogStart(tuple(found), event.name, actions, seen, unknown)
+
+
+def _searches(table: SeenTable) -> list[Found]:
+    """The query and the surface: where an event has a search term people searched, unless the log says it."""
+    told = table.column(["surface"])
+    if told is not None and told.filled and set(told.texts) <= set(tables.SURFACES):
+        query = table.column(["query"])
+        return [found_in([told], "surface"), *([found_in([query], "query")] if query is not None else [])]
+    term = _one_of(table, ["search_term", "query"], ("event_params", "search_term"))
+    if term is None or not term.filled:
+        note = "no event has a search_term: nothing is learned of searches but from the texts of items"
+        return [Found("surface", (), {"constant": "home"}, (note,))]
+    note = "an event with a search term belongs to a search; GA4 sends it where your tags add it"
+    shown = found_in([term], "surface", options={"present": "search", "absent": "home"}, notes=[note])
+    return [found_in([term], "query"), shown]
+
+
+def _one_of(table: SeenTable, names: Sequence[str], path: tuple[str, str]) -> SeenColumn | None:
+    """The column of one of the names, or where the path leads in one (see schemas.log_events)."""
+    flat = table.column([*names, ".".join(path)])
+    root = table.columns.get(path[0])
+    if (flat is not None and flat.filled) or root is None:
+        return flat
+    return SeenColumn(".".join(path), [next(_led_to(value, path[1]), None) for value in root.values])
+
+
+def _led_to(value: Any, name: str) -> Iterator[Any]:
+    """What is behind a name in a value, as schemas.log_events has it."""
+    if isinstance(value, dict) and len(value) == 1 and next(iter(value)) in ("list", "array", "element", "item"):
+        value = next(iter(value.values()))
+    if isinstance(value, dict):
+        if value.get(name) is not None:
+            yield value[name]
+        return
+    for member in value if isinstance(value, list | tuple) else ():
+        if isinstance(member, tuple) and len(member) == 2:  # of a map
+            member = {"key": member[0], "value": member[1]}
+        if isinstance(member, dict) and len(member) == 1 and "element" in member:
+            member = member["element"]
+        if isinstance(member, dict) and member.keys() == {"key", "value"}:
+            if member["key"] == name:
+                told = member["value"]
+                told = next((v for v in told.values() if v is not None), None) if isinstance(told, dict) else told
+                yield from () if told is None else (told,)
+        else:
+            yield from _led_to(member, name)

@@ -1,0 +1,139 @@
+"""What a config makes of the first rows, read by the same code as the jobs."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from functools import cached_property
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipelines.console.terminal import shown_title
+from schemas.column_spec import Columns
+from schemas.columns import catalogue_columns, catalogue_schema, table_columns
+from schemas.grouping import resolve_rows
+from schemas.picture_urls import is_picture_url
+from schemas.quarantine import Rejection
+from schemas.reading import FileSlice, RawRows, check_columns, plan_slices, read_slice, relative_names
+from schemas.tables import ENGAGEMENTS, TEXT_FIELDS
+from schemas.validation import validate_catalogue, validate_engagements
+
+#: Rows that are read of a table, at most by a batch more.
+MAX_ROWS = 100_000
+
+
+@dataclass(frozen=True, eq=False)
+class RehearsedItems:
+    """items: one row an id. is_whole: whether the files have no more rows."""
+
+    items: pa.Table
+    num_rows: int
+    num_merged: int
+    rejections: Sequence[Rejection]
+    is_whole: bool
+
+    @cached_property
+    def ids(self) -> set[str]:
+        """Of the items."""
+        return set(self.items["item_id"].to_pylist())
+
+    @cached_property
+    def pictures(self) -> list[str]:
+        """All that the items name, each once."""
+        return list(dict.fromkeys(self.items["images"].combine_chunks().flatten().to_pylist()))
+
+    @property
+    def paths(self) -> list[str]:
+        """Those of them that are no http(s) URLs."""
+        return [uri for uri in self.pictures if not is_picture_url(uri)]
+
+    @property
+    def num_with_text(self) -> int:
+        """Items with any text."""
+        masks = [self.items[name].is_valid() for name in TEXT_FIELDS]
+        any_text = masks[0]
+        for mask in masks[1:]:
+            any_text = pc.or_(any_text, mask)
+        return pc.sum(any_text).as_py() or 0
+
+    @property
+    def num_with_pictures(self) -> int:
+        """Items that name a picture."""
+        return pc.sum(pc.greater(pc.list_value_length(self.items["images"]), 0)).as_py() or 0
+
+    @property
+    def words_of_a_title(self) -> str:
+        """The first title, as a person would search for it."""
+        titles = (title for title in self.items["title"].to_pylist() if title)
+        return shown_title(next(titles, "a product"), 40).rstrip("…")
+
+
+@dataclass(eq=False)
+class RehearsedLog:
+    """items: item -> rows of it. no_rows: events that are none."""
+
+    num_rows: int = 0
+    rejections: list[Rejection] = field(default_factory=list)
+    items: Counter[str] = field(default_factory=Counter)
+    no_rows: Counter[str] = field(default_factory=Counter)
+    last_day: date | None = None
+    is_whole: bool = True
+
+    def share_known(self, ids: set[str]) -> float:
+        """The rows on one of these items, of the good ones; 0 without any."""
+        known = sum(count for item, count in self.items.items() if item in ids)
+        return known / max(self.items.total(), 1)
+
+
+def rehearse_items(files: Sequence[str], columns: Mapping[str, Any], group_rows: str) -> RehearsedItems:
+    """Reads a catalogue by `[columns]`. Raises UsageError as the jobs do."""
+    mapping = catalogue_columns(columns, group_rows)
+    schema = catalogue_schema(mapping)
+    check_columns(files, mapping, schema)
+    good, rejections, num_rows, is_whole = [], list[Rejection](), 0, True
+    for file_slice, raw in _batches(files, mapping, schema):
+        if num_rows >= MAX_ROWS:
+            is_whole = False
+            break
+        rows, rejected, counts = validate_catalogue(raw, file_slice)
+        good.append(rows)
+        rejections += rejected
+        num_rows += counts["rows_read"]
+    if not good:
+        return RehearsedItems(schema.empty_table(), 0, 0, (), True)
+    resolved = resolve_rows(pa.concat_tables(good), relative_names(files), group_rows)
+    return RehearsedItems(resolved.items, num_rows, resolved.num_merged, [*rejections, *resolved.rejections], is_whole)
+
+
+def rehearse_log(files: Sequence[str], columns: Mapping[str, Any]) -> RehearsedLog:
+    """Reads a log by `[columns.engagements]`. Raises UsageError as the jobs do."""
+    mapping = table_columns({"engagements": columns}, "engagements")
+    check_columns(files, mapping, ENGAGEMENTS)
+    log = RehearsedLog()
+    for file_slice, raw in _batches(files, mapping, ENGAGEMENTS):
+        if log.num_rows + log.no_rows.total() >= MAX_ROWS:
+            log.is_whole = False
+            break
+        rows, rejected, counts = validate_engagements(raw, file_slice)
+        log.num_rows += counts["rows_read"]
+        log.rejections += rejected
+        log.items.update(rows["item_id"].to_pylist())
+        log.no_rows.update(raw.no_rows)
+        last = pc.max(rows["timestamp"]).as_py()
+        if last is not None:
+            log.last_day = max(filter(None, (log.last_day, last.date())))
+    return log
+
+
+def _batches(files: Sequence[str], columns: Columns, schema: pa.Schema) -> Iterator[tuple[FileSlice, RawRows]]:
+    for file_slice in plan_slices(files):
+        for raw in read_slice(file_slice, columns, schema):
+            yield file_slice, raw
+
+
+def reasons(rejections: Sequence[Rejection]) -> str:
+    """How many for which reason, with what to do; "" without any."""
+    counts = Counter((rejection.reason, rejection.remedy) for rejection in rejections)
+    return "; ".join(f"{count:,} {reason}: {remedy}" for (reason, remedy), count in counts.most_common(3))

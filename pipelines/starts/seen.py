@@ -1,0 +1,197 @@
+"""A shop's table as its files show it: its own columns, with what the first rows hold."""
+
+import os
+import re
+import statistics
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import pyarrow as pa
+
+from pipelines.console.terminal import shortened
+from schemas.cell_lists import list_members
+from schemas.cell_text import UnreadableCellError, cell_text
+from schemas.reading import RawRows, column_names, count_rows, plan_slices, read_slice
+
+#: Rows of a table that are looked at, at most by a batch more.
+MAX_ROWS = 8_192
+_MAX_EXAMPLE = 60
+_PICTURE = re.compile(r"\S.*\.(?:jpe?g|jfif|png|webp|gif|bmp|tiff?|avif|heic|heif)(?:[?#]\S*)?", re.IGNORECASE)
+_ADDRESS = re.compile(r"https?://\S+", re.IGNORECASE)
+
+
+@dataclass(frozen=True, eq=False)
+class SeenColumn:
+    """A column of a file, by the shop's name. values: one a row that was looked at, None for null and blank text."""
+
+    name: str
+    values: Sequence[Any]
+
+    @cached_property
+    def filled(self) -> list[Any]:
+        """The values that are there."""
+        return [value for value in self.values if value is not None]
+
+    @cached_property
+    def texts(self) -> list[str]:
+        """Those of them that have a text."""
+        return [text for value in self.filled if (text := _text_of(value)) is not None]
+
+    @property
+    def share_filled(self) -> float:
+        """Of the rows; 0 without any."""
+        return len(self.filled) / len(self.values) if self.values else 0.0
+
+    def without(self, words: Collection[str]) -> "SeenColumn":
+        """The column with null where it has one of these words."""
+        if not words:
+            return self
+        return SeenColumn(
+            self.name,
+            [None if isinstance(value, str) and value.strip() in words else value for value in self.values],
+        )
+
+    @property
+    def example(self) -> str:
+        """The first value, fit to print on a line; "" without any."""
+        value = next(iter(self.texts or self.filled), "")
+        return shortened(" ".join(str(value).split()), _MAX_EXAMPLE)
+
+    @property
+    def is_key(self) -> bool:
+        """Whether every row has a value that no other has."""
+        return self.is_distinct and len(self.texts) == len(self.values)
+
+    @property
+    def is_distinct(self) -> bool:
+        """Whether no value is there twice; False without any."""
+        return bool(self.texts) and len(set(self.texts)) == len(self.texts)
+
+    @cached_property
+    def num_words(self) -> float:
+        """The median of its texts."""
+        return statistics.median(len(text.split()) for text in self.texts) if self.texts else 0.0
+
+    @cached_property
+    def share_distinct(self) -> float:
+        """Different texts, of all texts."""
+        return len(set(self.texts)) / len(self.texts) if self.texts else 0.0
+
+    @cached_property
+    def share_pictures(self) -> float:
+        """The values that hold nothing but names of pictures, of those that are there."""
+        return self._share_of_lists(_PICTURE)
+
+    @cached_property
+    def share_addresses(self) -> float:
+        """The values that hold nothing but http(s) addresses, of those that are there."""
+        return self._share_of_lists(_ADDRESS)
+
+    def _share_of_lists(self, pattern: re.Pattern[str]) -> float:
+        lists = map(_members_of, self.filled)
+        matching = [bool(members) and all(map(pattern.fullmatch, members)) for members in lists]
+        return sum(matching) / len(matching) if matching else 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class SeenTable:
+    """columns: by the shop's name, in its order. is_whole: whether every row was looked at. twice: names that the file
+    gives to several columns, which no mapping can tell apart."""
+
+    files: Sequence[str]
+    columns: Mapping[str, SeenColumn]
+    num_rows: int
+    is_whole: bool
+    twice: tuple[str, ...] = ()
+
+    @cached_property
+    def _by_plain_name(self) -> dict[str, list[SeenColumn]]:
+        found: dict[str, list[SeenColumn]] = {}
+        for name, column in self.columns.items():
+            found.setdefault(plain_name(name), []).append(column)
+        return found
+
+    def column(self, names: Collection[str]) -> SeenColumn | None:
+        """The column of one of these names, in whatever case and with whatever signs: the first that is filled
+        anywhere, else the first. A name that ends in `*` is how the column's begins."""
+        found = [column for name in names for column in self._called(name)]
+        return next((column for column in found if column.filled), next(iter(found), None))
+
+    def has(self, *names: str) -> bool:
+        """Whether there is a column of each of these names."""
+        return all(self._called(name) for name in names)
+
+    def _called(self, name: str) -> list[SeenColumn]:
+        if not name.endswith("*"):
+            return self._by_plain_name.get(plain_name(name), [])
+        start = plain_name(name)
+        return [
+            column for plain, columns in self._by_plain_name.items() if plain.startswith(start) for column in columns
+        ]
+
+    @property
+    def names_in_words(self) -> str:
+        """The first columns, for a message."""
+        names = list(self.columns)
+        more = f" and {len(names) - 12} more" if len(names) > 12 else ""
+        return ", ".join(shortened(name, _MAX_EXAMPLE) for name in names[:12]) + more
+
+
+def look_at(files: Sequence[str]) -> SeenTable:
+    """The columns and first rows of files of one table. Raises UsageError, CorruptFileError for what cannot be read."""
+    path = next((path for path in sorted(files) if os.path.getsize(path)), sorted(files)[0])
+    names = column_names(path)
+    once = [name for name in names if names.count(name) == 1]
+    schema = pa.schema([pa.field(name, pa.string()) for name in once])
+    values: dict[str, list[Any]] = {name: [] for name in once}
+    num_rows = 0
+    for file_slice in plan_slices(files) if once else []:
+        if file_slice.path != path or num_rows >= MAX_ROWS:
+            continue
+        for raw in read_slice(file_slice, {}, schema):
+            num_rows += raw.table.num_rows
+            for name in once:
+                values[name] += _values_of(raw, name)
+            if num_rows >= MAX_ROWS:
+                break
+    columns = {name: SeenColumn(name, given) for name, given in values.items()}
+    twice = tuple(dict.fromkeys(name for name in names if names.count(name) > 1))
+    return SeenTable(files, columns, num_rows, num_rows >= count_rows(files), twice)
+
+
+def plain_name(name: str) -> str:
+    """A column's name without case and signs.
+
+    >>> plain_name("Body (HTML)"), plain_name("additional image_link")
+    ('bodyhtml', 'additionalimagelink')
+    """
+    return re.sub(r"[\W_]", "", name.casefold())
+
+
+def _values_of(raw: RawRows, name: str) -> list[Any]:
+    if name in raw.mixed:
+        values = raw.mixed[name]
+    else:
+        column = raw.table[name].combine_chunks()
+        try:
+            values = column.to_pylist()
+        except (UnicodeDecodeError, ValueError, OverflowError):  # what validation will count
+            values = [None] * len(column)
+    words = {"", *raw.null_words}
+    return [None if isinstance(value, str) and value.strip() in words else value for value in values]
+
+
+def _text_of(value: Any) -> str | None:
+    try:
+        return cell_text(value)
+    except UnreadableCellError:
+        return None
+
+
+def _members_of(value: Any) -> list[str]:
+    try:
+        return [member for member in list_members(value) if member]
+    except UnreadableCellError:
+        return []

@@ -1,0 +1,76 @@
+"""WooCommerce's product export: a row a product, and one for each variation, which names its parent."""
+
+from pipelines.starts.found import (
+    Found,
+    Start,
+    found_by_name,
+    found_in,
+    found_in_options,
+    joined,
+    left_out,
+    own_names,
+)
+from pipelines.starts.seen import SeenColumn, SeenTable
+from schemas.errors import UsageError
+from schemas.tables import CATALOGUE, TEXT_FIELDS
+
+NAMES = {
+    "title": [("Name",)],
+    "description": [("Short description",), ("Description",)],
+    "brand": [("Brands", "Brand", "Meta: _brand", "Meta: brand")],
+    "product_types": [("Categories",), ("Tags",)],
+    "images": [("Images",)],
+}
+#: What a parent without a SKU is called by is its ID behind this.
+_PARENT_PREFIX = "id:"
+_MAX_ATTRIBUTES = 20
+_ATTRIBUTES = [(f"Attribute {n} name", f"Attribute {n} value(s)") for n in range(1, _MAX_ATTRIBUTES + 1)]
+
+
+def is_woocommerce(table: SeenTable) -> bool:
+    """Whether the columns are those of a product export."""
+    return table.has("ID", "Name") and any(table.has(name) for name in ("Short description", "Categories", "Images"))
+
+
+def starts(table: SeenTable) -> list[Start]:
+    """By product, variations merged into their parents; by row. Raises UsageError."""
+    number, parent, sku = table.column(["ID"]), table.column(["Parent"]), table.column(["SKU"])
+    if number is None or not table.has("Name"):
+        raise UsageError(
+            f"expected a WooCommerce product export, with the columns ID and Name, got {table.names_in_words}: export "
+            "all columns (Products, Export), or try --from csv"
+        )
+    names = own_names(table, NAMES, (*TEXT_FIELDS, "images"))
+    found = joined([*found_by_name(table, names), *found_in_options(table, _ATTRIBUTES)])
+    rest = (*found, *left_out(table, found, CATALOGUE.names[1:]))
+    by_row = [Start((found_in([number], "item_id"), *rest), f"rows by {number.name}")]
+    if sku is not None and sku.is_key:
+        by_row.append(Start((found_in([sku], "item_id"), *rest), f"rows by {sku.name}"))
+    if parent is None or not parent.filled:
+        return by_row
+    merged = [Start((_of_parents(table, number, parent, sku), *rest), "products, variations merged", "merge")]
+    group = _group(number, parent, sku)
+    return merged + [
+        Start((one.found[0], group, *rest), f"{one.told_apart}, variations beside their parents", "merge")
+        for one in by_row
+    ]
+
+
+def _of_parents(table: SeenTable, number: SeenColumn, parent: SeenColumn, sku: SeenColumn | None) -> Found:
+    """An id that variations share with their parent: as they name it."""
+    own = _own_names_of_parents(number, parent, sku)
+    notes = [f"the Parent in {len(parent.filled):,} of {table.num_rows:,} rows, which are variations, else their own"]
+    return found_in([parent, *own], "item_id", options={"prefix": _PARENT_PREFIX}, notes=notes)
+
+
+def _own_names_of_parents(number: SeenColumn, parent: SeenColumn, sku: SeenColumn | None) -> list[SeenColumn]:
+    """What a variation may call its parent by: its SKU if that has one, else `id:` and its ID."""
+    by_sku = sku is not None and not all(text.startswith(_PARENT_PREFIX) for text in parent.texts)
+    return [sku, number] if by_sku and sku is not None else [number]
+
+
+def _group(number: SeenColumn, parent: SeenColumn, sku: SeenColumn | None) -> Found:
+    sources = [parent, *_own_names_of_parents(number, parent, sku)]
+    return found_in(
+        sources, "group", options={"prefix": _PARENT_PREFIX}, notes=["variations have what they lack of it"]
+    )

@@ -1,0 +1,200 @@
+"""Events of a log that are several rows, or none: as analytics export them, an event with the items it was about.
+
+A source of the config with dots leads into a column, as `items.item_id` or `event_params.search_term`: a name is a
+field of an object; of a list of objects with `key` and `value` (BigQuery's parameters) the value of that key; of any
+other list of objects the field of each, and the event becomes a row for each of them, or none. Lists that BigQuery and
+Spark wrap in objects are lists.
+
+An event whose action the config maps to "" is no row either. Both are counted.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from schemas.column_spec import column_of
+
+if TYPE_CHECKING:
+    from schemas.reading import RawRows
+
+#: As many items as Google Analytics takes in an event; one with more is a broken row, for its fields are repeated.
+MAX_EVENT_ITEMS = 200
+#: Counts of events that are no rows.
+NO_ROWS = WITHOUT_ITEMS, OF_NO_USE = "events_without_items", "events_of_no_use"
+#: What begins the name of a column in a batch that paths lead into; no column of ours begins so.
+_ROOT = "."
+_WRAPPERS, _ELEMENTS = ("list", "array"), ("element", "array_element", "item")
+
+
+def root_of(source: str, names: Collection[str]) -> str | None:
+    """The column that a source with dots leads into; None of one that is a column itself, or leads nowhere.
+
+    >>> root_of("items.item_id", ["items"]), root_of("a.b", ["a", "a.b"]), root_of("x.y", ["a"])
+    ('items', None, None)
+    """
+    root = source.partition(".")[0]
+    return root if source not in names and root != source and root in names else None
+
+
+def nested_sources(source: Mapping[str, str], present: Collection[str]) -> dict[str, str]:
+    """Those of the sources that lead into one of the file's columns."""
+    return {name: theirs for name, theirs in source.items() if root_of(theirs, present) is not None}
+
+
+def roots_of(paths: Mapping[str, str]) -> dict[str, str]:
+    """The columns that they lead into, by the names that they have in a batch until it is a row for each item."""
+    roots = (path.partition(".")[0] for path in paths.values())
+    return {f"{_ROOT}{root}": root for root in roots}
+
+
+def by_item(raw: "RawRows", paths: Mapping[str, str]) -> "RawRows":
+    """A batch of events as one of rows: of what the paths lead to, beside what else an event has."""
+    if not paths:
+        return raw
+    roots = {root: raw.table[name].combine_chunks() for name, root in roots_of(paths).items()}
+    roots |= {root: _nested_array(raw.mixed[name]) for name, root in roots_of(paths).items() if name in raw.mixed}
+    found, event_of, broken = _flattened(roots, paths, raw.table.num_rows)
+    kept = [name for name in raw.table.column_names if name not in found and not name.startswith(_ROOT)]
+    arrays = [raw.table[name].take(pa.array(event_of)) for name in kept]
+    num_without = raw.table.num_rows - len(np.unique(event_of)) - len(broken)
+    return replace(
+        raw,
+        table=pa.Table.from_arrays([*arrays, *found.values()], [*kept, *found]),
+        broken=[*raw.broken, *((int(raw.row_numbers[event]), why) for event, why in broken)],
+        row_numbers=raw.row_numbers[event_of],
+        mixed={
+            name: [values[event] for event in event_of]
+            for name, values in raw.mixed.items()
+            if not name.startswith(_ROOT) and name not in found
+        },
+        no_rows={WITHOUT_ITEMS: num_without} if num_without else {},
+    )
+
+
+def without_unused(raw: "RawRows") -> "RawRows":
+    """A batch of a log without the events whose action the mapping says are of no use."""
+    values = column_of(raw.columns, "action").values
+    left_out = _is_left_out(raw.mixed.get("action", raw.table["action"]), values)
+    if not left_out.any():
+        return raw
+    kept = np.flatnonzero(~left_out)
+    return replace(
+        raw,
+        table=raw.table.take(pa.array(kept)),
+        row_numbers=raw.row_numbers[kept],
+        mixed={name: [given[row] for row in kept] for name, given in raw.mixed.items()},
+        no_rows={**raw.no_rows, OF_NO_USE: int(left_out.sum())},
+    )
+
+
+def _nested_array(values: list[Any]) -> pa.Array:
+    """Parsed JSON of one key as an Arrow array whose leaves are strings; null where the values have no common form."""
+    try:
+        return pa.array([_with_texts(value) for value in values])
+    except (pa.ArrowInvalid, pa.ArrowTypeError, UnicodeEncodeError):
+        return pa.nulls(len(values))
+
+
+def _with_texts(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _with_texts(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_with_texts(inner) for inner in value]
+    return value if value is None or isinstance(value, str) else str(value)
+
+
+def _flattened(
+    roots: Mapping[str, pa.Array], paths: Mapping[str, str], num_events: int
+) -> tuple[dict[str, pa.Array], np.ndarray, list[tuple[int, str]]]:
+    """What the paths lead to, row by row: (name -> values, the event of each row, (event, why) of broken ones).
+
+    roots: column -> its array [num_events]; paths: name -> a source with dots into one of them. Where a path leads into
+    a list, there is a row for each of its members; paths into different lists: the first list that is found.
+    """
+    found = {name: _at(roots[path.partition(".")[0]], path.split(".")[1:]) for name, path in paths.items()}
+    event_of = next((events for _, events, listed in found.values() if listed), np.arange(num_events))
+    counts = np.bincount(event_of, minlength=num_events)
+    broken = [
+        (event, f"expected at most {MAX_EVENT_ITEMS} items in an event, got {counts[event]:,}")
+        for event in np.flatnonzero(counts > MAX_EVENT_ITEMS).tolist()
+    ]
+    keep = np.flatnonzero(counts[event_of] <= MAX_EVENT_ITEMS)
+    values = {}
+    for name, (array, events, listed) in found.items():
+        if listed and not np.array_equal(events, event_of):
+            values[name] = pa.nulls(len(keep))
+        else:
+            values[name] = array.take(pa.array(keep if listed else event_of[keep]))
+    return values, event_of[keep], broken
+
+
+def _is_left_out(actions: pa.Array | list[Any], values: tuple[tuple[str, str], ...]) -> np.ndarray:
+    """bool [rows]: which rows have an action that the config maps to "". values: (theirs, ours)."""
+    unused = {theirs for theirs, ours in values if not ours}
+    told = actions.to_pylist() if isinstance(actions, pa.Array | pa.ChunkedArray) and unused else actions
+    if not unused:
+        return np.zeros(len(actions), bool)
+    return np.array([isinstance(value, str) and value.strip() in unused for value in told], bool)
+
+
+def _at(array: pa.Array, names: list[str]) -> tuple[pa.Array, np.ndarray, bool]:
+    """(the values, the event of each, whether there may be several of an event)."""
+    events, listed = np.arange(len(array)), False
+    for name in names:
+        array = _unwrapped(array)
+        if _is_list(array.type):
+            if _is_pair(array.type.value_type):
+                array = _value_of(array, name)
+                continue
+            parents = pc.list_parent_indices(array).to_numpy()
+            array, events, listed = pc.list_flatten(array), events[parents], True
+            array = _unwrapped(array)
+        array = _field(array, name)
+    return array, events, listed
+
+
+def _field(array: pa.Array, name: str) -> pa.Array:
+    if pa.types.is_struct(array.type) and array.type.get_field_index(name) >= 0:
+        return pc.struct_field(array, name)
+    return pa.nulls(len(array))
+
+
+def _unwrapped(array: pa.Array) -> pa.Array:
+    """The list that an array of objects wraps, or the array itself."""
+    kind = array.type
+    if pa.types.is_map(kind):
+        return array.cast(pa.list_(pa.struct([("key", kind.key_type), ("value", kind.item_type)])))
+    if pa.types.is_struct(kind) and kind.num_fields == 1 and kind.field(0).name in (*_WRAPPERS, *_ELEMENTS):
+        inner = pc.struct_field(array, kind.field(0).name)
+        wraps = _is_list(inner.type) if kind.field(0).name in _WRAPPERS else pa.types.is_struct(inner.type)
+        return inner if wraps else array
+    return array
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    return pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+
+
+def _is_pair(kind: pa.DataType) -> bool:
+    if pa.types.is_struct(kind) and kind.num_fields == 1 and kind.field(0).name in _ELEMENTS:
+        kind = kind.field(0).type
+    return pa.types.is_struct(kind) and {kind.field(n).name for n in range(kind.num_fields)} == {"key", "value"}
+
+
+def _value_of(array: pa.Array, key: str) -> pa.Array:
+    """Of each list of keys and values the first value of that key, as text: of an object (`string_value`, `int_value`
+    ...) the first of its fields that is there."""
+    pairs, events = _unwrapped(pc.list_flatten(array)), pc.list_parent_indices(array).to_numpy()
+    keys = pc.struct_field(pairs, "key").cast(pa.string())
+    places = np.flatnonzero(pc.fill_null(pc.equal(keys, key), False).to_numpy(zero_copy_only=False))
+    place_of = np.full(len(array), -1)
+    place_of[events[places[::-1]]] = places[::-1]
+    values = pc.struct_field(pairs, "value").take(pa.array(place_of, mask=place_of < 0))
+    if not pa.types.is_struct(values.type):
+        return values
+    fields = [pc.struct_field(values, values.type.field(n).name) for n in range(values.type.num_fields)]
+    return pc.coalesce(*(field.cast(pa.string()) for field in fields)) if fields else pa.nulls(len(array))

@@ -1,0 +1,366 @@
+"""`itemsage init`: what it finds in files of all kinds, what it writes, what it asks, and what it refuses."""
+
+import json
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from export_files import (
+    ga4_events,
+    made_products,
+    write_ga4_json,
+    write_ga4_parquet,
+    write_google_tsv,
+    write_google_xml,
+    write_own_csv,
+    write_shopify,
+    write_woocommerce,
+)
+from python_process import ROOT
+
+from pipelines import init
+from pipelines.starts.kinds import KINDS
+from pipelines.starts.shop_toml import toml_value
+from schemas.errors import UsageError
+
+PRODUCTS = made_products(1, 25, [f"https://shop.example/{number}.jpg" for number in range(60)])
+
+
+@pytest.fixture(autouse=True)
+def working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def written(*arguments: str) -> dict[str, Any]:
+    """What `itemsage init` writes, of a call that succeeds."""
+    assert init.main([*arguments, "--force"]) == 0
+    text = Path("shop.toml").read_text()
+    assert "allow_private" not in text
+    return tomllib.loads(text)
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 2) -> str:
+    """The message of a call that is refused, and writes nothing."""
+    assert init.main(list(arguments)) == code
+    assert not Path("shop.toml").exists()
+    return capsys.readouterr().err
+
+
+def write_csv(name: str, *lines: str) -> str:
+    Path(name).write_text("\n".join(lines) + "\n")
+    return name
+
+
+def test_shopify_by_handle(capsys):
+    write_shopify(Path("p.csv"), PRODUCTS)
+    config = written("--from", "shopify", "p.csv")
+    assert (config["catalog"], config["group_rows"], config["train"]) == ("p.csv", "merge", {"accept_untrained": True})
+    assert config["columns"] == {
+        "item_id": "Handle",
+        "title": "Title",
+        "description": "Body (HTML)",
+        "brand": "Vendor",
+        "colors": "Color (product.metafields.shopify.color-pattern)",
+        "size": {"source": "Option1 Value", "null_words": ["Default Title"]},
+        "product_types": ["Type", "Tags"],
+        "google_product_category": "Product Category",
+        "images": ["Image Src", "Variant Image"],
+    }
+    text = Path("shop.toml").read_text()
+    assert "# 'Option1 Value': " in text
+    assert "e.g. S\n" in text  # not Default Title
+    told = capsys.readouterr().out
+    assert "25 items (products by Handle, rows merged), 25 with text, 25 with pictures" in told
+    for command in ("fetch-images --config", "train --config", "daily --config", "search --config"):
+        assert f"itemsage {command} shop.toml" in told
+        assert f"itemsage {command} shop.toml" in text
+
+
+def test_drafts_are_told():
+    write_csv("p.csv", "Handle,Title,Body (HTML),Status", "a,A,x,active", "b,B,x,draft")
+    written("--from=shopify", "p.csv")
+    assert "# ? Status: draft in 1 rows. They are items too" in Path("shop.toml").read_text()
+
+
+def test_the_newer_names_of_shopify():
+    write_csv("p.csv", "Title,URL handle,Description,SKU,Product image URL", "A,a,text,1,https://x.example/1.jpg")
+    assert written("p.csv")["columns"] == {
+        "item_id": "URL handle",
+        "title": "Title",
+        "description": "Description",
+        "images": "Product image URL",
+    }
+
+
+def test_options_that_mean_several_things_are_told():
+    header = "Handle,Title,Body (HTML),Option1 Name,Option1 Value"
+    write_csv("p.csv", header, "a,A,x,Size,S", "b,B,x,Size,M", "c,C,x,Scent,Rose", "d,D,x,Title,Default Title")
+    config = written("p.csv")
+    assert config["columns"]["size"]["source"] == "Option1 Value"
+    assert "# Option1 Value is not always that: Scent in 1 rows" in Path("shop.toml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("parents_by_sku", "item_id"),
+    [
+        (True, {"source": ["Parent", "SKU", "ID"], "prefix": "id:"}),
+        (False, {"source": ["Parent", "ID"], "prefix": "id:"}),
+    ],
+)
+def test_woocommerce_merges_variations(capsys, parents_by_sku, item_id):
+    write_woocommerce(Path("w.csv"), PRODUCTS, parents_by_sku=parents_by_sku)
+    config = written("--from", "woocommerce", "w.csv")
+    assert (config["columns"]["item_id"], config["group_rows"]) == (item_id, "merge")
+    assert config["columns"]["description"] == ["Short description", "Description"]
+    assert config["columns"]["colors"] == "Attribute 1 value(s)"
+    assert "25 items (products, variations merged), 25 with text, 25 with pictures" in capsys.readouterr().out
+
+
+def test_woocommerce_without_variations():
+    write_csv("w.csv", "ID,Type,SKU,Name,Images,Parent", "1,simple,,A,,", "2,simple,x,B,,")
+    config = written("w.csv")
+    assert (config["columns"]["item_id"], config.get("group_rows")) == ("ID", None)
+
+
+@pytest.mark.parametrize(("name", "write"), [("f.tsv", write_google_tsv), ("f.xml", write_google_xml)])
+def test_a_google_feed(name, write):
+    write(Path(name), PRODUCTS)
+    config = written("--from", "google-feed", name)
+    images = ["image link", "additional image link"] if name == "f.tsv" else ["image_link", "additional_image_link"]
+    assert (config["columns"]["item_id"], config["columns"]["images"]) == ("id", images)
+    assert config["columns"]["colors"] == "color"
+
+
+def test_the_address_of_a_page_is_no_picture_and_no_link():
+    write_google_xml(Path("f.xml"), PRODUCTS)
+    for kind in ("google-feed", "csv"):
+        config = written("--from", kind, "f.xml")
+        assert "links" not in config["columns"]
+        assert "link" not in config["columns"]["images"]
+
+
+@pytest.mark.parametrize(("name", "write"), [("e.parquet", write_ga4_parquet), ("e.jsonl", write_ga4_json)])
+@pytest.mark.parametrize("variants", [False, True])
+def test_ga4_takes_the_id_that_the_log_names(capsys, name, write, variants):
+    write_shopify(Path("p.csv"), PRODUCTS)
+    named = [f"{p.sku}-{p.sizes[0] if p.sizes else 'Default Title'}" if variants else p.handle for p in PRODUCTS]
+    write(Path(name), ga4_events(3, named, 100, [product.title for product in PRODUCTS]))
+    config = written("--from", "ga4", name, "--catalog", "p.csv")
+    columns = config["columns"]
+    if variants:
+        assert (columns["item_id"], columns["group"], config["group_rows"]) == (
+            "Variant SKU",
+            "Handle",
+            "share-pictures",
+        )
+        assert columns["images"] == ["Variant Image", "Image Src"]
+    else:
+        assert (columns["item_id"], config["group_rows"]) == ("Handle", "merge")
+    log = columns["engagements"]
+    action = log.pop("action")
+    users = ["user_id", "user_pseudo_id"] if name == "e.parquet" else "user_pseudo_id"
+    assert log == {
+        "timestamp": "event_timestamp",
+        "user_id": users,
+        "session_id": "event_params.ga_session_id",
+        "item_id": "items.item_id",
+        "query": "event_params.search_term",
+        "surface": {"source": "event_params.search_term", "present": "search", "absent": "home"},
+    }
+    assert action["source"] == "event_name"
+    assert [action["values"][event] for event in ("view_item", "purchase", "page_view", "newsletter_popup")] == [
+        *("click", "checkout", "", ""),
+    ]
+    told = capsys.readouterr().out
+    assert "100% of the rows are on items of the catalogue" in told
+    assert "? left out, for Google has not named them: newsletter_popup (10)" in told
+    assert "--date 2026-06-30" in told  # the last day of the log
+
+
+def test_ga4_in_parquet_with_wrapped_lists():
+    """As BigQuery writes it unless it is told otherwise."""
+    write_google_tsv(Path("f.tsv"), PRODUCTS)
+    events = ga4_events(3, [product.sku for product in PRODUCTS], 60, [product.title for product in PRODUCTS])
+    for event in events:
+        for name in ("items", "event_params"):
+            event[name] = {"list": [{"element": member} for member in event[name]]}
+    pq.write_table(pa.Table.from_pylist(events), "e.parquet")
+    log = written("e.parquet", "--catalog", "f.tsv")["columns"]["engagements"]
+    assert (log["item_id"], log["query"]) == ("items.item_id", "event_params.search_term")
+    assert "e.g. SKU-" in Path("shop.toml").read_text()
+
+
+def test_a_log_of_other_ids_is_told(capsys):
+    write_google_tsv(Path("f.tsv"), PRODUCTS)
+    write_ga4_json(Path("e.jsonl"), ga4_events(3, ["x1", "x2"], 30, ["a", "b"]))
+    written("e.jsonl", "--catalog", "f.tsv")
+    assert "WARNING: the log names items otherwise than the catalogue, such as x" in capsys.readouterr().out
+
+
+def test_a_flat_log_without_searches():
+    write_google_tsv(Path("f.tsv"), PRODUCTS)
+    rows = [f"{1_781_000_000_000_000 + n},view_item,u{n},{product.sku}" for n, product in enumerate(PRODUCTS)]
+    write_csv("e.csv", "event_timestamp,event_name,user_pseudo_id,item_id", *rows)
+    log = written("e.csv", "--catalog", "f.tsv")["columns"]["engagements"]
+    assert (log["item_id"], log["surface"]) == ("item_id", {"constant": "home"})
+    assert "query" not in log
+
+
+def test_a_log_of_our_own_words_and_googles():
+    """Outside GA4 a click is one on an item."""
+    write_google_tsv(Path("f.tsv"), PRODUCTS)
+    skus = [product.sku for product in PRODUCTS]
+    said = [(sku, ("click", "view_item")[n % 2]) for n, sku in enumerate(skus)]
+    rows = [f"2026-06-0{1 + n % 9} 10:00:00 UTC,u{n},home,{sku},{word}" for n, (sku, word) in enumerate(said)]
+    write_csv("log.csv", "timestamp,user_id,surface,item_id,action", *rows)
+    log = written("--from", "ga4", "log.csv", "--catalog", "f.tsv")["columns"]["engagements"]
+    assert (log["timestamp"], log["surface"], log["action"]["source"]) == ("timestamp", "surface", "action")
+    assert [log["action"]["values"][name] for name in ("click", "view_item", "login")] == ["click", "click", ""]
+
+
+def test_a_table_of_a_shops_own(capsys):
+    write_own_csv(Path("own.csv"), PRODUCTS)
+    columns = written("--from", "csv", "own.csv")["columns"]
+    assert columns == {
+        "item_id": "Artikelnummer",
+        "title": "Bezeichnung",
+        "brand": "Hersteller",
+        "colors": "Farbe",
+        "images": ["Foto 1", "Foto 2"],
+        "description": "Langtext",
+    }
+    assert "# by its contents: no column is called so, and no other holds such texts. Is it?" in (
+        Path("shop.toml").read_text()
+    )
+
+
+def test_what_may_be_several_things_is_asked_and_not_guessed(capsys):
+    texts = [
+        f"words of the {number} first long text{' and more' * 25},the {number} other one{' too' * 30}"
+        for number in range(9)
+    ]
+    write_csv("t.csv", "key,one,other", *(f"k{number},{text}" for number, text in enumerate(texts)))
+    columns = written("t.csv")["columns"]
+    assert columns == {"item_id": "key"}
+    question, told = "? which is the description: 'one', 'other'?", capsys.readouterr().out
+    assert question in told
+    assert "? item_id: by its contents: every row has a value of its own. Is it the id?" in told
+    assert question in Path("shop.toml").read_text()
+    assert "# by its contents: every row has a value of its own. Is it the id?" in Path("shop.toml").read_text()
+
+
+def test_rows_without_an_id_are_told(capsys):
+    write_csv("t.csv", "price,sku,name", "1.5,a,A", "2.5,NULL,B", "3.5,b,C")
+    assert written("t.csv")["columns"]["item_id"] == "sku"
+    assert "# 1 rows have none, and are no items" in Path("shop.toml").read_text()
+    assert "WARNING: 1 rows cannot be read: 1 null_id: give the row its item_id" in capsys.readouterr().out
+
+
+def test_a_price_is_no_id():
+    write_csv("t.csv", "price,key,name", "1.5,a,A", "2.5,b,B", "3.5,c,C")
+    assert written("t.csv")["columns"]["item_id"] == "key"
+
+
+def test_a_log_is_no_catalogue(capsys):
+    write_csv("t.csv", "timestamp,user_id,item_id,action", "2026-06-01,u,a,click", "2026-06-01,u,b,click")
+    assert "is it a log? Then give --from ga4 and the catalogue beside it" in refused(capsys, "t.csv")
+
+
+def test_rows_of_one_id_are_merged():
+    write_csv("t.csv", "sku,name,picture", "a,A,1.jpg", "a,,2.jpg", "b,B,3.jpg")
+    config = written("--from", "csv", "t.csv")
+    assert (config["group_rows"], config["columns"]["images"]) == ("merge", "picture")
+
+
+def test_pictures_by_path_start_where_they_lie(capsys):
+    write_csv("t.csv", "sku,name,picture", "a,A,pics/1.jpg", "b,B,pics/2.jpg")
+    assert written("t.csv", "--image-root", "elsewhere")["image_root"] == "elsewhere"
+    assert "where is pics/1.jpg?" in Path("shop.toml").read_text()
+    Path("pics").mkdir()
+    Path("pics/1.jpg").write_bytes(b"x")
+    capsys.readouterr()
+    assert written("t.csv")["image_root"] == "."
+    assert "fetch-images" not in capsys.readouterr().out
+
+
+def test_without_pictures_no_encoder_looks_at_any():
+    write_csv("t.csv", "sku,name", "a,A", "b,B")
+    config = written("t.csv")
+    assert (config["image_encoder"], "image_root" in config) == ("none", False)
+
+
+def test_what_the_jobs_would_ask_for_is_said():
+    """They refuse a table with such a column that nobody reads; the file says that it is not meant."""
+    write_csv("t.csv", "sku,name,brands_", "a,A,x", "b,B,y")
+    columns = written("t.csv")["columns"]
+    assert columns["brand"] == ""
+    assert "# is it 'brands_'? Then write its name here" in Path("shop.toml").read_text()
+
+
+def test_names_that_toml_must_escape():
+    names = ["sku", 'name "x"\\', "bild\tklein"]
+    pq.write_table(pa.table(dict(zip(names, [["a", "b"], ["A", "B"], ["1.jpg", "2.jpg"]], strict=True))), "t.parquet")
+    columns = written("t.parquet")["columns"]
+    assert columns["images"] == "bild\tklein"
+
+
+@pytest.mark.parametrize("value", ["a", 'q"\\\n\x7f\x00é', ["a", "b"], {"a b": "c", "d": ["e"]}, True, 5])
+def test_values_are_read_back(value):
+    assert tomllib.loads(f"key = {toml_value(value)}")["key"] == value
+
+
+def test_a_file_that_is_there_stays(capsys):
+    write_csv("t.csv", "sku,name", "a,A")
+    Path("shop.toml").write_text("# mine\n")
+    assert init.main(["t.csv"]) == 2
+    assert "expected no file at shop.toml, got one: --force writes over it" in capsys.readouterr().err
+    assert Path("shop.toml").read_text() == "# mine\n"
+    assert init.main(["t.csv", "--out", "other.toml"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("shopify", "expected a Shopify product export, with a column Handle or URL handle, got sku, name"),
+        ("woocommerce", "expected a WooCommerce product export, with the columns ID and Name, got sku, name"),
+        ("google-feed", "expected a Google Merchant Center feed, with the attributes id and title, got sku, name"),
+        ("ga4", "expected events of GA4, with event_name, event_timestamp and items (or item_id), got sku, name"),
+    ],
+)
+def test_files_of_another_kind(capsys, kind, message):
+    assert message in refused(capsys, "--from", kind, write_csv("t.csv", "sku,name", "a,A"))
+
+
+def test_what_cannot_be_begun_with(capsys):
+    write_ga4_json(Path("e.jsonl"), ga4_events(3, ["x1", "x2"], 30, ["a", "b"]))
+    assert "expected --catalog CATALOGUE beside GA4's log, got none" in refused(capsys, "e.jsonl")
+    assert "got events of GA4 in e.jsonl" in refused(capsys, "e.jsonl", "--catalog", "e.jsonl")
+    write_csv("t.csv", "sku,name", "a,A")
+    assert "FILE is the catalogue" in refused(capsys, "t.csv", "--catalog", "t.csv")
+    assert "expected a column of ids" in refused(capsys, write_csv("n.csv", "price,colour", "1,red", "1,red"))
+    assert "expected rows in empty.csv" in refused(capsys, write_csv("empty.csv", "sku,name"))
+    assert "expected FILE, got none" in refused(capsys)
+    assert "where nothing is found" in refused(capsys, "missing.csv")
+    Path("events.jsonl").write_text(json.dumps({"event_name": "view_item", "event_timestamp": 5, "items": []}))
+    assert "no event has an item" in refused(capsys, "events.jsonl", "--catalog", "t.csv", code=3)
+
+
+def test_a_folder_of_parts():
+    Path("parts").mkdir()
+    for part in range(2):
+        write_google_xml(Path("parts", f"{part}.xml"), PRODUCTS[part * 10 : part * 10 + 10])
+    assert written("parts")["catalog"] == "parts"
+    assert "20 rows read, 20 items" in Path("shop.toml").read_text()
+
+
+def test_every_kind_has_a_page():
+    assert {path.stem for path in (ROOT / "docs" / "starts").glob("*.md")} == set(KINDS)
+
+
+def test_the_kind_must_be_known():
+    with pytest.raises((SystemExit, UsageError)):
+        init.main(["--from", "magento", "x.csv"])

@@ -1,0 +1,179 @@
+"""Events with their items as rows of a log, and events that are none."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from schemas.columns import table_columns
+from schemas.errors import UsageError
+from schemas.log_events import MAX_EVENT_ITEMS
+from schemas.reading import check_columns, plan_slices, read_slice
+from schemas.tables import ENGAGEMENTS
+from schemas.validation import validate_engagements
+
+COLUMNS = {
+    "timestamp": "event_timestamp",
+    "user_id": ["user_id", "user_pseudo_id"],
+    "item_id": "items.item_id",
+    "query": "event_params.search_term",
+    "session_id": "event_params.ga_session_id",
+    "surface": {"source": "event_params.search_term", "present": "search", "absent": "home"},
+    "action": {"source": "event_name", "values": {"view_item": "click", "purchase": "checkout", "page_view": ""}},
+}
+VALUE = pa.struct([("string_value", pa.string()), ("int_value", pa.int64()), ("double_value", pa.float64())])
+EVENTS = pa.schema(
+    [
+        ("event_timestamp", pa.int64()),
+        ("event_name", pa.string()),
+        ("user_id", pa.string()),
+        ("user_pseudo_id", pa.string()),
+        ("event_params", pa.list_(pa.struct([("key", pa.string()), ("value", VALUE)]))),
+        ("items", pa.list_(pa.struct([("item_id", pa.string()), ("item_name", pa.string())]))),
+    ]
+)
+START_US = 1_781_000_000_000_000
+
+
+def event(name: str, items: list[str] | None, query: str | None = None, user: str | None = None) -> dict[str, Any]:
+    params = [{"key": "ga_session_id", "value": {"int_value": 17}}]
+    if query is not None:
+        params.append({"key": "search_term", "value": {"string_value": query}})
+    return {
+        "event_timestamp": START_US,
+        "event_name": name,
+        "user_id": user,
+        "user_pseudo_id": "p.1",
+        "event_params": params,
+        "items": None if items is None else [{"item_id": item, "item_name": f"name {item}"} for item in items],
+    }
+
+
+def write(path: Path, events: list[dict[str, Any]]) -> Path:
+    """The events as Parquet, or as BigQuery's JSON: whole numbers are text there."""
+    if path.suffix == ".parquet":
+        pq.write_table(pa.Table.from_pylist(events, schema=EVENTS), path)
+    else:
+        texts = [json.dumps({**row, "event_timestamp": str(row["event_timestamp"])}) for row in events]
+        path.write_text("\n".join(text.replace('"int_value": 17', '"int_value": "17"') for text in texts))
+    return path
+
+
+def read(path: Path, columns: dict[str, Any] = COLUMNS) -> tuple[list[dict[str, Any]], list[Any], dict[str, int]]:
+    """(good rows, rejections, events that are no rows) of a file of one batch."""
+    mapping = table_columns({"engagements": columns}, "engagements")
+    check_columns([str(path)], mapping, ENGAGEMENTS)
+    (part,) = plan_slices([str(path)])
+    (raw,) = read_slice(part, mapping, ENGAGEMENTS)
+    good, rejected, counts = validate_engagements(raw, part)
+    assert counts["rows_read"] == len(good) + len(rejected)
+    return good.to_pylist(), rejected, dict(raw.no_rows)
+
+
+CONTAINERS = pytest.mark.parametrize("name", ["log.parquet", "log.jsonl"])
+
+
+@CONTAINERS
+def test_an_event_is_a_row_for_each_of_its_items(tmp_path, name):
+    events = [
+        event("view_item", ["a"], query="blue mug"),
+        event("session_start", None),
+        event("purchase", ["b", "c"], user="u1"),
+        event("view_item", []),
+        event("page_view", ["a"]),
+    ]
+    rows, rejected, no_rows = read(write(tmp_path / name, events))
+    assert rejected == []
+    assert [(row["item_id"], row["action"], row["surface"], row["query"], row["user_id"]) for row in rows] == [
+        ("a", "click", "search", "blue mug", "p.1"),
+        ("b", "checkout", "home", None, "u1"),
+        ("c", "checkout", "home", None, "u1"),
+    ]
+    assert {row["session_id"] for row in rows} == {"17"}
+    assert no_rows == {"events_without_items": 2, "events_of_no_use": 1}
+
+
+@CONTAINERS
+def test_a_bad_item_costs_its_row_alone_and_names_its_event(tmp_path, name):
+    path = write(tmp_path / name, [event("view_item", ["a"]), event("view_item", [" ", "b"])])
+    rows, rejected, _ = read(path)
+    assert [row["item_id"] for row in rows] == ["a", "b"]
+    assert [(row.reason, row.where) for row in rejected] == [("null_id", f"{name}:2")]
+
+
+@CONTAINERS
+def test_an_event_of_too_many_items_is_one_broken_row(tmp_path, name):
+    many = [str(number) for number in range(MAX_EVENT_ITEMS + 1)]
+    rows, rejected, no_rows = read(write(tmp_path / name, [event("purchase", many), event("purchase", many[1:])]))
+    assert len(rows) == MAX_EVENT_ITEMS
+    assert [(row.reason, row.where) for row in rejected] == [("broken_line", f"{name}:1")]
+    assert no_rows == {}
+
+
+def test_wrapped_lists_are_lists(tmp_path):
+    """As BigQuery writes Parquet unless it is told otherwise."""
+    rows = [event("purchase", ["b", "c"], query="mug")]
+    for name in ("items", "event_params"):
+        rows[0][name] = {"list": [{"element": member} for member in rows[0][name]]}
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "log.parquet")
+    found, rejected, _ = read(tmp_path / "log.parquet")
+    assert rejected == []
+    assert [(row["item_id"], row["query"], row["session_id"]) for row in found] == [
+        ("b", "mug", "17"),
+        ("c", "mug", "17"),
+    ]
+
+
+def test_a_map_of_parameters(tmp_path):
+    params = pa.array([[("search_term", "mug"), ("x", "y")]], pa.map_(pa.string(), pa.string()))
+    table = pa.Table.from_pylist([event("view_item", ["a"])], schema=EVENTS).set_column(4, "event_params", params)
+    pq.write_table(table, tmp_path / "log.parquet")
+    ((row,), _, _) = read(tmp_path / "log.parquet")
+    assert (row["query"], row["session_id"]) == ("mug", None)
+
+
+def test_json_whose_values_differ_in_kind(tmp_path):
+    events = [event("view_item", ["a"]), event("view_item", ["b"])]
+    events[0]["items"][0]["item_id"] = 7
+    events[1]["items"][0]["price"] = {"value": 1.5}
+    rows, rejected, _ = read(write(tmp_path / "log.jsonl", events))
+    assert rejected == []
+    assert [row["item_id"] for row in rows] == ["7", "b"]
+
+
+@pytest.mark.parametrize("name", ["log.csv", "log.parquet", "log.jsonl"])
+def test_flat_events_of_no_use_are_no_rows(tmp_path, name):
+    """page_view has no item: it is not rejected for that."""
+    rows = [
+        {"event_timestamp": START_US, "event_name": action, "user_pseudo_id": "p.1", "item_id": item}
+        for action, item in [("view_item", "a"), ("page_view", None), ("buy", "b")]
+    ]
+    if name == "log.csv":
+        lines = [",".join("" if cell is None else str(cell) for cell in row.values()) for row in rows]
+        (tmp_path / name).write_text("\n".join([",".join(rows[0]), *lines]))
+    elif name == "log.parquet":
+        pq.write_table(pa.Table.from_pylist(rows), tmp_path / name)
+    else:
+        (tmp_path / name).write_text("\n".join(map(json.dumps, rows)))
+    columns = {**COLUMNS, "user_id": "user_pseudo_id", "item_id": "item_id"}
+    columns = {key: given for key, given in columns.items() if key not in ("query", "session_id", "surface")}
+    good, rejected, no_rows = read(tmp_path / name, columns)
+    assert [(row["item_id"], row["action"], row["surface"]) for row in good] == [("a", "click", "home")]
+    assert [row.reason for row in rejected] == ["unknown_action"]
+    assert no_rows == {"events_of_no_use": 1}
+
+
+def test_a_path_leads_into_no_column_of_a_catalogue(tmp_path):
+    (tmp_path / "items.jsonl").write_text('{"id": "a", "brand": {"name": "x"}}')
+    with pytest.raises(UsageError, match=r"expected a column 'brand\.name' for brand"):
+        check_columns(
+            [str(tmp_path / "items.jsonl")], table_columns({"item_id": "id", "brand": "brand.name"}, "catalogue")
+        )
+
+
+def test_presence_is_told_of_texts_alone():
+    with pytest.raises(UsageError, match="expected a word for a text as present of item_id"):
+        table_columns({"engagements": {"item_id": {"source": "x", "present": "y"}}}, "engagements")
