@@ -131,6 +131,20 @@ def evaluate_recall(
     return _by_task(pairs, _rank_pairs(model, items, pairs, num_pairs, num_distractors, seed, dim, change, known), k)
 
 
+def evaluate_cells(
+    model: ItemSage,
+    data: TrainingData,
+    pairs: PairTable,
+    known: Sequence[PairTable],
+    *,
+    num_pairs: int,
+    dim: int | None = None,
+) -> tuple[dict[str, TaskRecall], Figures]:
+    """As evaluate_recall, among the whole catalogue; and the recall of the pairs of seen and of new items."""
+    ranked = _rank_pairs(model, data.items, pairs, num_pairs, len(data.items), seed=0, dim=dim, known=known)
+    return _by_task(pairs, ranked, RECALL_AT), _by_item(pairs, ranked, pairs.tasks, data.train)
+
+
 def _rank_pairs(
     model: ItemSage,
     items: ItemTable,

@@ -18,7 +18,7 @@ from model.itemsage_config import ItemSageConfig
 from model.training import resolve_device, train
 from model.training_config import TrainingConfig
 from model.training_tables import PairTable
-from model.validation import evaluate_recall
+from model.validation import Figures, evaluate_cells
 from pipelines.ablation.tables import Row
 from pipelines.prepared_run import PreparedRun
 from schemas.errors import CorruptFileError
@@ -27,7 +27,7 @@ from schemas.hashing import fingerprint
 from schemas.tables import PSEUDO_TASK
 
 #: Part of a result's key: raise it when the same training measures another result.
-RESULT_VERSION = 2
+RESULT_VERSION = 3
 #: Test pairs that are ranked, as many of each task as far as it has them: 10,000 among 100,000 items take a minute.
 MAX_TEST_PAIRS = 10_000
 #: A training of hundreds of steps is started again sooner than it is written down five times, hundreds of MB each.
@@ -123,7 +123,8 @@ class Results:
 
 def measure(training: Training, folder: Path) -> dict[str, Any]:
     """Trains in `folder` and measures on the test pairs: {"dims": number of dimensions -> task -> recall,
-    reciprocal_rank, num_pairs, num_items, "best_step", "steps", "seconds", "model", "training"}."""
+    reciprocal_rank, num_pairs, num_items, "cells": number of dimensions -> "seen item", "new item" -> recall,
+    num_pairs, "best_step", "steps", "seconds", "model", "training"}."""
     started_s = time.monotonic()
     model = training.prepared.start(training.model)
     steps = best_step = 0
@@ -131,11 +132,10 @@ def measure(training: Training, folder: Path) -> dict[str, Any]:
         trained = train(model, training.prepared.data, training.config, folder)
         steps, best_step = trained.steps, trained.best_step
     model.to(resolve_device(training.config.device))
-    dims: dict[str, Any] = {str(training.model.output_dim): _recall(training, model)}
-    for dim in training.nested_dims:
-        dims[str(dim)] = _recall(training, model, dim=dim)
+    measured = {str(dim): _recall(training, model, dim) for dim in (training.model.output_dim, *training.nested_dims)}
     return {
-        "dims": dims,
+        "dims": {dim: by_task for dim, (by_task, _) in measured.items()},
+        "cells": {dim: by_item for dim, (_, by_item) in measured.items()},
         "best_step": best_step,
         "steps": steps,
         "seconds": round(time.monotonic() - started_s, 1),
@@ -144,18 +144,13 @@ def measure(training: Training, folder: Path) -> dict[str, Any]:
     }
 
 
-def _recall(training: Training, model: Any, **given: int) -> dict[str, dict[str, float]]:
+def _recall(training: Training, model: Any, dim: int) -> tuple[Figures, Figures]:
+    """By task, and by whether the item has training pairs; of so many first dimensions."""
     data = training.prepared.data
-    by_task = evaluate_recall(
-        model,
-        data.items,
-        measured_pairs(training.prepared),
-        num_pairs=MAX_TEST_PAIRS,
-        num_distractors=len(data.items),
-        known=[data.train, data.validation],
-        **given,
-    )
-    return {task: dataclasses.asdict(recall) for task, recall in by_task.items()}
+    known = [data.train, data.validation]
+    pairs, prefix = measured_pairs(training.prepared), None if dim == training.model.output_dim else dim
+    by_task, by_item = evaluate_cells(model, data, pairs, known, num_pairs=MAX_TEST_PAIRS, dim=prefix)
+    return {task: dataclasses.asdict(recall) for task, recall in by_task.items()}, by_item
 
 
 def pooled(by_task: Mapping[str, Mapping[str, float]], figure: str) -> float:

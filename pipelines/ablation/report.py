@@ -37,11 +37,13 @@ def _row_figures(row: Row, results_S: Sequence[Mapping[str, Any]]) -> dict[str, 
     for task in sorted(by_task_S[0]):
         figures[task] = {name: [by_task[task][name] for by_task in by_task_S] for name in names}
     num_pairs = {task: values["num_pairs"] for task, values in by_task_S[0].items()}
+    cells_S = [result["cells"][dim] for result, dim in zip(results_S, dims, strict=True)]
     return {
         "name": row.name,
         "switches": {**row.switches, **row.preparation},
         "is_trained": row.is_trained,
         "figures": figures,
+        "cells": {cell: [cells[cell]["recall"] for cells in cells_S] for cell in cells_S[0]},
         "num_pairs": {"all": sum(num_pairs.values()), **num_pairs},
         "best_steps": [result["best_step"] for result in results_S],
         "steps": [result["steps"] for result in results_S],
@@ -99,6 +101,7 @@ def _about(report: Mapping[str, Any]) -> list[str]:
         f"- Recall@{RECALL_AT} (share of pairs whose item is among the first {RECALL_AT}) and MRR (mean of 1 / rank), "
         f"mean ± standard deviation over {seeds} seed{'s' * (seeds > 1)}; a seed decides random weights, the order of "
         "pairs and the negatives, never the split: how sure the pairs themselves are is not in it",
+        f"- seen items, new items: Recall@{RECALL_AT} of the pairs whose item has pairs that train, and of the others",
         "- rows are compared seed by seed by their Recall over all pairs, or those of the task that is named: "
         '"beyond two standard deviations" is of these differences',
     ]
@@ -120,15 +123,18 @@ def _about(report: Mapping[str, Any]) -> list[str]:
 
 def _table_lines(table: Mapping[str, Any]) -> list[str]:
     tasks = [task for task in table["rows"][0]["figures"] if task != "all"]
-    header = ["", f"Recall@{RECALL_AT}", "MRR", *(tasks if len(tasks) > 1 else ()), "best step"]
+    cells = [cell for cell in ("seen item", "new item") if all(cell in row["cells"] for row in table["rows"])]
+    header = ["", f"Recall@{RECALL_AT}", "MRR", *(f"{cell}s" for cell in cells)]
+    header += [*(tasks if len(tasks) > 1 else ()), "best step"]
     rows = []
     for row in table["rows"]:
         figures = row["figures"]
-        cells = [row["name"], _mean(figures["all"]["recall"]), _mean(figures["all"]["reciprocal_rank"])]
-        cells += [_mean(figures[task]["recall"]) for task in tasks] if len(tasks) > 1 else []
+        shown = [row["name"], _mean(figures["all"]["recall"]), _mean(figures["all"]["reciprocal_rank"])]
+        shown += [_mean(row["cells"][cell]) for cell in cells]
+        shown += [_mean(figures[task]["recall"]) for task in tasks] if len(tasks) > 1 else []
         best, steps = (round(statistics.median(row[name])) for name in ("best_steps", "steps"))
-        cells.append(f"{best:,} of {steps:,}" if row["is_trained"] else "untrained")
-        rows.append(cells)
+        shown.append(f"{best:,} of {steps:,}" if row["is_trained"] else "untrained")
+        rows.append(shown)
     return markdown_table(header, rows)
 
 

@@ -65,6 +65,8 @@ def test_a_table_has_a_row_for_each_switch_and_says_whether_the_finding_holds(ma
     for row in table["rows"]:
         assert row["switches"]["correction"] == "itemsage"
         assert all(len(values) == 2 for values in row["figures"]["all"].values())
+        assert {len(values) for values in row["cells"].values()} == {2}
+        assert "seen item" in row["cells"]
         assert set(row["figures"]) == {"all", "search/click", "search/save", "search/add_to_cart", "search/checkout"}
     page = (made / "results-items.md").read_text()
     assert "## How pairs are counted for logQ" in page
@@ -248,7 +250,9 @@ def test_the_figures_of_a_table_by_hand() -> None:
             }
 
         dims = {"4": tasks(0.5 + 0.1 * seed), "2": tasks(0.3)}
-        return {"dims": dims, "model": {"output_dim": 4}, "best_step": 7, "steps": 9, "seconds": 1.0}
+        cells = {dim: {"new item": {"recall": 0.25, "num_pairs": 3}} for dim in dims}
+        sizes = {"model": {"output_dim": 4}, "best_step": 7, "steps": 9, "seconds": 1.0}
+        return {"dims": dims, "cells": cells, **sizes}
 
     made = report.table_figures(table, {name: [result(0), result(1)] for name in "ab"})
     a, b = (row["figures"] for row in made["rows"])
@@ -263,7 +267,7 @@ def test_the_figures_of_a_table_by_hand() -> None:
     test = {"pairs": 8, "queries": 3, "by_task": {"t": 6, "u": 2}}
     about = {"command": "c", "items": 5, "train_pairs": {"t": 9}, "test": test, "split": "time", "seeds": 2}
     page = report.format_page({**about, "chosen_by_validation": False, "tables": [made], "left_out": {}})
-    assert "| a | .662 ± .053 | .150 ± .000 | .550 ± .071 | 1.000 ± .000 | 7 of 9 |" in page
+    assert "| a | .662 ± .053 | .150 ± .000 | .250 ± .000 | .550 ± .071 | 1.000 ± .000 | 7 of 9 |" in page
     assert "- a against b for t (30 pairs), expected better: +.250 (2 standard deviations: .141): holds, beyond" in page
     assert "for u (10 pairs), expected better: +.000 (2 standard deviations: .000): cannot be told from so few" in page
     assert "WARNING: 8 pairs of 3 queries are too few" in page
