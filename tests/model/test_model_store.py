@@ -9,13 +9,13 @@ from query_vectors import write_vectors_of
 
 from model.item_batch import collate_items
 from model.itemsage import ItemSage, ItemSageConfig
+from model.model_manifest import read_model_manifest
 from model.model_store import (
     install_model,
     load_item_encoder,
     load_model,
     load_picture_tower,
     load_text_tower,
-    read_model_manifest,
     save_model,
 )
 from model.query_encoder import QueryEncoder
