@@ -21,7 +21,8 @@ from model.folded import encoder_for_inference
 from model.inference import embed_items
 from model.itemsage import ItemSage
 from model.itemsage_config import ItemSageConfig
-from model.model_store import load_item_encoder, read_model_manifest, save_model
+from model.model_manifest import read_model_manifest
+from model.model_store import load_item_encoder, save_model
 from model.split import SplitConfig, no_engagements
 from model.vocabulary import Vocabulary
 from pipelines import embed

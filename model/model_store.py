@@ -13,13 +13,13 @@
                               (ids of encoders are their network ids: no number format, no batch size in them);
                               query_table: its rows, dim and id, if there is one
 
-The model id is a hash of all content but metrics.json and facts (times, places): equal training, equal id.
+What identifies and checks a folder is model.model_manifest; what a config may ask for, model.model_checks.
 """
 
 import os
 import shutil
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -39,28 +39,19 @@ from model.model_checks import (
     ITEM_ENCODER,
     PICTURE_TOWER,
     TEXT_TOWER,
-    check_manifest,
     read_config,
 )
+from model.model_manifest import MANIFEST_FILE, METRICS_FILE, Folder, model_id_of, read_model_manifest
 from model.split import Split
 from schemas.errors import CorruptFileError, UsageError
-from schemas.files import atomic_write, check_sha256, copy_folder, read_json, sha256_of_file, write_json
-from schemas.hashing import fingerprint
+from schemas.files import atomic_write, copy_folder, read_json, sha256_of_file, write_json
 from schemas.quarantine import quote
 from schemas.tables import SCHEMA_VERSION
 
-METRICS_FILE, MANIFEST_FILE, START_FILE = "metrics.json", "manifest.json", "start.safetensors"
+START_FILE = "start.safetensors"
 VOCABULARY_FOLDER, IMAGE_ENCODER_FOLDER, TEXT_ENCODER_FOLDER = "vocabulary", "image_encoder", "text_encoder"
 QUERY_TABLE_FOLDER = "query_table"
 _SHARED_PREFIX = "hash_embedder."
-#: Keys of the manifest that the model id is made from, beside the files.
-_HASHED = (
-    *("schema_version", "towers", "split", "picture_dim", "text_dim", "vocabulary_id"),
-    *("image_encoder_id", "text_encoder_id"),
-)
-_DIGITS = 12
-
-Folder = str | os.PathLike[str]
 
 
 def save_model(
@@ -137,7 +128,7 @@ def save_model(
     }
     if query_table_folder is not None:
         manifest["query_table"] = read_facts(target / QUERY_TABLE_FOLDER)
-    manifest["model_id"] = model_id = _model_id(manifest)
+    manifest["model_id"] = model_id = model_id_of(manifest)
     write_json(target / METRICS_FILE, dict(metrics))
     files[METRICS_FILE] = sha256_of_file(target / METRICS_FILE)
     write_json(target / MANIFEST_FILE, manifest)
@@ -162,23 +153,6 @@ def install_model(folder: Folder, models_root: Folder) -> Path:
     shutil.move(source, hidden)  # another file system: this copies
     os.rename(hidden, target)
     return target
-
-
-def read_model_manifest(folder: Folder, check: Iterable[str] = ()) -> dict[str, Any]:
-    """The manifest, which must match its model id. `check`: files, relative to the folder, whose sha256 is compared.
-
-    Raises CorruptFileError if manifest or file is not what was saved, UsageError if the model has no such file.
-    """
-    manifest = read_json(Path(folder, MANIFEST_FILE))
-    for key in ("model_id", "files", *_HASHED):
-        if not isinstance(manifest, dict) or key not in manifest:
-            raise CorruptFileError(f"expected a model manifest with {key!r}, got none in {folder}")
-    check_manifest(manifest, folder)
-    if manifest["model_id"] != (got := _model_id(manifest)):
-        raise CorruptFileError(f"expected the content of {manifest['model_id']}, got that of {got} in {folder}")
-    for name in check:
-        _check(Path(folder), manifest, name)
-    return manifest
 
 
 def load_item_encoder(folder: Folder) -> ItemEncoder:
@@ -234,11 +208,6 @@ def _modules(model: ItemSage) -> dict[str, nn.Module]:
     return modules if model.picture_tower is None else {**modules, PICTURE_TOWER: model.picture_tower}
 
 
-def _model_id(manifest: Mapping[str, Any]) -> str:
-    files = {name: sha256 for name, sha256 in manifest["files"].items() if name != METRICS_FILE}
-    return "itemsage-" + fingerprint({**{key: manifest[key] for key in _HASHED}, "files": files})[:_DIGITS]
-
-
 def _config(folder: Folder) -> tuple[ItemSageConfig, float]:
     read_model_manifest(folder, check=[CONFIG_FILE])
     return read_config(Path(folder))
@@ -280,12 +249,6 @@ def _weights(folder: Folder, file: str) -> dict[str, Tensor]:
         return load_file(Path(folder, file))
     except (SafetensorError, OSError) as error:
         raise CorruptFileError(f"expected weights in {folder}/{file}, got {quote(str(error))}") from error
-
-
-def _check(folder: Path, manifest: Mapping[str, Any], name: str) -> None:
-    if name not in manifest["files"]:
-        raise UsageError(f"expected {name} in model {manifest['model_id']}, got a model without it at {folder}")
-    check_sha256(folder / name, manifest["files"][name])
 
 
 def _id_in(path: Path, key: str) -> str | None:

@@ -14,13 +14,8 @@ import numpy as np
 import torch
 
 from model.itemsage import PictureTower, TextTower
-from model.model_store import (
-    QUERY_TABLE_FOLDER,
-    TEXT_ENCODER_FOLDER,
-    load_picture_tower,
-    load_text_tower,
-    read_model_manifest,
-)
+from model.model_manifest import read_model_manifest
+from model.model_store import QUERY_TABLE_FOLDER, TEXT_ENCODER_FOLDER, load_picture_tower, load_text_tower
 from model.pictures import DEFAULT_LIMITS, PictureError, PictureLimits
 from model.query_table import FILES_THAT_TELL, QueryTable
 from model.vocabulary import Vocabulary

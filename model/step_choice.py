@@ -12,7 +12,7 @@ from typing import TypeVar
 from schemas.tables import PSEUDO_TASK
 
 #: Fewer validation pairs, or pairs of fewer queries, order the steps mostly by chance: see step_choice.
-MIN_PAIRS, MIN_QUERIES = 500, 100
+MIN_PAIRS, MIN_QUERIES = 300, 100
 
 Figures = TypeVar("Figures")
 
@@ -36,8 +36,8 @@ def step_choice(num_pairs: int, num_queries: int, num_pseudo_pairs: int = 0, num
     """The rule, from the number of validation pairs and of the distinct queries that they are of: the log's, and those
     of pseudo-queries.
 
-    A share near one half over n pairs that know nothing of each other has a standard error of 1 / (2 sqrt(n)): .022 for
-    the 500 pairs that are asked for. Pairs of one query rise and fall together; were they all alike, the queries would
+    A share near one half over n pairs that know nothing of each other has a standard error of 1 / (2 sqrt(n)): .029 for
+    the 300 pairs that are asked for. Pairs of one query rise and fall together; were they all alike, the queries would
     be what counts: .05 for the 100 of them. Two steps, which are compared on the same pairs, differ by less chance than
     that; whether the chosen one is above the start beyond chance is measured, see TrainingResult.above_start.
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from model.model_store import read_model_manifest
+from model.model_manifest import read_model_manifest
 from model.pictures import DEFAULT_LIMITS
 from model.searched_index import BACKENDS
 from pipelines import embed, engagement_log, evaluate, features, index, ingest, store, users

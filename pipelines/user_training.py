@@ -3,7 +3,7 @@
 import math
 from pathlib import Path
 
-from model.model_store import MANIFEST_FILE
+from model.model_manifest import MANIFEST_FILE
 from model.split import Split
 from pipelines.history import RUN_NAME
 from schemas.days import Calendar

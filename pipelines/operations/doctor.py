@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from model.image_encoder_spec import ImageEncoderSpec, image_encoder_spec, saved_image_encoder_spec
-from model.model_store import read_model_manifest
+from model.model_manifest import read_model_manifest
 from model.number_formats import DTYPES
 from model.pictures import DEFAULT_LIMITS, PictureLimits
 from pipelines import store

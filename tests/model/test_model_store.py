@@ -10,6 +10,7 @@ from query_vectors import write_vectors_of
 from model import kept_start
 from model.item_batch import collate_items
 from model.itemsage import ItemSage, ItemSageConfig
+from model.model_manifest import read_model_manifest
 from model.model_store import (
     START_FILE,
     install_model,
@@ -18,7 +19,6 @@ from model.model_store import (
     load_picture_tower,
     load_start,
     load_text_tower,
-    read_model_manifest,
     save_model,
 )
 from model.query_encoder import QueryEncoder

@@ -19,7 +19,8 @@ from embed_runs import (
 )
 
 from model.itemsage import ItemSage, ItemSageConfig
-from model.model_store import read_model_manifest, save_model
+from model.model_manifest import read_model_manifest
+from model.model_store import save_model
 from model.split import SplitConfig, no_engagements
 from pipelines.units import bucket_name
 from schemas.embeddings import read_embeddings
