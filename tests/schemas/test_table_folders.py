@@ -187,6 +187,37 @@ def test_deleted_products_of_an_iceberg_table_are_not_read(shop_table: Any) -> N
 
 
 @needs_iceberg
+def test_rows_that_an_iceberg_table_deleted_within_a_file_are_refused(
+    shop_table: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """pyiceberg reads position deletes, and writes none: it is made to take its manifest of data for one of deletes."""
+    from pyiceberg import manifest
+
+    folder = folder_of(shop_table)
+    (data, *_) = shop_table.scan().plan_files()
+    path = folder / "data" / "deletes.parquet"
+    pq.write_table(pa.table({"file_path": [data.file.file_path], "pos": pa.array([0], pa.int64())}), path)
+    deletes = manifest.DataFile.from_args(
+        content=manifest.DataFileContent.POSITION_DELETES,
+        file_path=f"file://{path}",
+        file_format=manifest.FileFormat.PARQUET,
+        partition=data.file.partition,
+        record_count=1,
+        file_size_in_bytes=path.stat().st_size,
+    )
+    deletes.spec_id = data.file.spec_id
+    writer = manifest.ManifestWriterV2
+    meta = writer._meta.fget
+    with monkeypatch.context() as patched:
+        patched.setattr(writer, "content", lambda self: manifest.ManifestContent.DELETES)
+        patched.setattr(writer, "_meta", property(lambda self: {**meta(self), "content": "deletes"}))
+        with shop_table.transaction() as transaction, transaction.update_snapshot().fast_append() as append:
+            append.append_data_file(deletes)
+    assert len(shop_table.scan().to_arrow()) == 1
+    assert "has rows deleted within files (delete files)" in refusal(folder)
+
+
+@needs_iceberg
 def test_the_version_that_the_hint_names_is_current(shop_table: Any) -> None:
     folder = folder_of(shop_table)
     (folder / "metadata" / "version-hint.text").write_text("1\n")
