@@ -12,7 +12,7 @@ ifndef SEED
 SEED := $(shell date +%s)
 endif
 
-.PHONY: install run check test prism-test flink-test readers-test soak clean
+.PHONY: install run check test prism-test flink-test readers-test airflow-test soak clean
 
 install: $(VENV)/installed
 
@@ -54,13 +54,22 @@ flink-test: install
 readers-test: install .readers/installed
 	ITEMSAGE_ENGINES=readers $(BIN)/python -m pytest tests/engines/test_readers.py
 
+# A scheduler, installed into .airflow/ (2 GB), parses docs/scheduling/itemsage_day.py and runs it on a small shop.
+.airflow/installed: tests/engines/airflow.txt
+	$(PYTHON) -m venv .airflow
+	.airflow/bin/python -m pip install --quiet --requirement $<
+	@touch $@
+
+airflow-test: install .airflow/installed
+	ITEMSAGE_ENGINES=airflow $(BIN)/python -m pytest tests/engines/test_airflow.py
+
 # The full figures: every kill point and 30 random moments, 30 random days, 20,000 fuzzed inputs, every fault, every
-# property with fresh examples, the engines, and the readers.
+# property with fresh examples, the engines, the readers, and the scheduler.
 soak: check
 	@echo "exploring by seed $(SEED): make soak SEED=$(SEED) repeats it"
 	ITEMSAGE_SEED=$(SEED) $(PYTEST) -m hypothesis
 	ITEMSAGE_SEED=$(SEED) ITEMSAGE_SOAK=1 ITEMSAGE_DAYS=30 ITEMSAGE_FUZZ=20000 $(PYTEST) tests/fuzz tests/security tests/pipelines/test_faults*.py tests/pipelines/test_random_days.py tests/pipelines/test_resume.py
-	$(MAKE) prism-test flink-test readers-test
+	$(MAKE) prism-test flink-test readers-test airflow-test
 
 clean:
-	rm -rf $(VENV) $(DEMO) .engines .readers build *.egg-info
+	rm -rf $(VENV) $(DEMO) .engines .readers .airflow build *.egg-info

@@ -17,6 +17,7 @@ from schemas.bounded_json import load_json
 from schemas.errors import CorruptFileError, UsageError, printable
 from schemas.hashing import fingerprint
 from schemas.quarantine import quote
+from schemas.table_folders import current_files, refuse_parts_of_tables
 
 _CHUNK_BYTES = 1 << 20
 #: Key of a sealed object's checksum.
@@ -30,8 +31,6 @@ _NO_DATA = re.compile(
     r"sha(?:1|256|512)sums|md5sums|desktop\.ini|thumbs\.db",
     re.IGNORECASE,
 )
-#: What makes a folder a table whose files alone do not say which of their rows are left.
-_TABLE_MARKS = {"_delta_log": "Delta Lake", "metadata/*.metadata.json": "Iceberg", ".hoodie": "Hudi"}
 
 
 class InputPath(str):
@@ -191,17 +190,19 @@ def expand_inputs(spec: str, date: str | None = None) -> list[str]:
     starting with `_` or `.` skipped, and what is no data, as READMEs and checksums) or a glob, whose pattern part
     matches no such file or folder either. `{date}` in `spec` becomes `date`. What is declared of `spec` is of each.
 
-    Raises UsageError if nothing is found, or if files lie in the folder of a Delta Lake, Iceberg or Hudi table.
+    Of the folder of a Delta Lake or Iceberg table they are the files of its current version (see table_folders). Raises
+    UsageError if nothing is found, and for other tables and for files in the folder of a table.
     """
     form = declared_form(spec)
     if "{date}" in spec:
         if date is None:
             raise UsageError(f"expected --date for the {{date}} in {spec!r}, got none")
         spec = spec.replace("{date}", date)
+    of_table = current_files(spec) if os.path.isdir(spec) else None
     if os.path.isfile(spec):
         found = [spec]
     elif os.path.isdir(spec):
-        found = _walk(spec)
+        found = _walk(spec) if of_table is None else of_table
     elif _GLOB_CHARACTERS & set(spec):
         folder, pattern = _split_pattern(spec)
         names = sorted(glob.glob(pattern, root_dir=folder or None, recursive=True))
@@ -209,26 +210,11 @@ def expand_inputs(spec: str, date: str | None = None) -> list[str]:
         found = [path for match in matches for path in (_walk(match) if os.path.isdir(match) else [match])]
     else:
         found = []
-    _refuse_tables([spec, *found] if os.path.isdir(spec) else found)
+    if of_table is None:
+        refuse_parts_of_tables([spec, *found] if os.path.isdir(spec) else found)
     if not found:
         raise UsageError(f"expected a file, a folder of parts or a glob, got {quote(spec)} where nothing is found")
     return [declare(path, form) for path in sorted(set(found))]
-
-
-def _refuse_tables(paths: list[str]) -> None:
-    """Raises UsageError for what is, or lies in, the folder of a table: read as loose parts, rows that were deleted or
-    written again would come back."""
-    folders = {os.path.abspath(path if os.path.isdir(path) else os.path.dirname(path)) for path in paths}
-    while folders:
-        for folder in sorted(folders):
-            for mark, kind in _TABLE_MARKS.items():
-                if next(glob.iglob(mark, root_dir=folder, include_hidden=True), None):
-                    raise UsageError(
-                        f"expected files, got the {kind} table {quote(folder)}: read as loose files, its deleted rows "
-                        "would come back. Let a reader of such tables (deltalake, pyiceberg, Spark) write the current "
-                        "version into a folder of plain Parquet files, and give that folder"
-                    )
-        folders = {os.path.dirname(folder) for folder in folders} - folders
 
 
 def _split_pattern(spec: str) -> tuple[str, str]:

@@ -10,7 +10,7 @@ import pytest
 from engine_day import Day, make_day, run_daily, run_jobs
 from engine_processes import EngineProcesses, engine_processes
 
-_TARGETS = {"prism": "make prism-test", "flink": "make flink-test", "readers": "make readers-test"}
+_TARGETS = {name: f"make {name}-test" for name in ("prism", "flink", "readers", "airflow")}
 _not_tried: set[str] = set()
 
 

@@ -218,7 +218,7 @@ def test_the_folder_of_a_table_is_refused_by_name(tmp_path: Path, kind: str, mar
         (tmp_path / "shop" / "products" / name).touch()
     (tmp_path / "shop" / "log.csv").touch()
     for spec in ("shop/products", f"shop/products/{part}", "shop", "shop/*", f"shop/products/{os.path.dirname(part)}"):
-        with pytest.raises(UsageError, match=rf"the {kind} table .*products': .*deltalake, pyiceberg"):
+        with pytest.raises(UsageError, match=rf"the {kind} table .*products'.*deltalake, pyiceberg"):
             expand_inputs(str(tmp_path / spec))
     assert expand_inputs(str(tmp_path / "shop" / "log.csv")) == [str(tmp_path / "shop" / "log.csv")]
 
