@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from made_pictures import encoded
 from PIL import Image
 
-from model.pictures import CONTENT_REASONS, REMEDIES, PictureError, decode_picture
+from model.picture_faults import CONTENT_REASONS, REMEDIES
+from model.pictures import PictureError, decode_picture
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "WEBP", "BMP"])
