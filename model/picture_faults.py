@@ -3,7 +3,10 @@
 from dataclasses import dataclass
 
 #: Other Pillow formats are left out: some run programs (EPS), some have no checked decoder.
-FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF")
+FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "AVIF")
+#: Of what a file is that phones write and Pillow does not read.
+HEIC = "HEIC"
+_HEIC_REMEDY = "HEIC is not read: convert to JPEG in the export (phones: Settings, Camera, Formats, Most Compatible)"
 #: What is wrong with the content itself: equal bytes under equal limits are rejected in the same words.
 CONTENT_REASONS = frozenset(("too_many_pixels", "not_a_picture", "truncated", "undecodable"))
 
@@ -27,6 +30,9 @@ REMEDIES = {
 _LIST_REMEDY = '; several paths in one cell are written as a JSON list, ["a.jpg", "b.jpg"], or in CSV as a.jpg|b.jpg'
 #: What stands between a name that is missing and that of a file which differs from it by case alone.
 IN_OTHER_CASE = ", but there is "
+#: What is expected where a picture that came in the table should lie.
+IN_RUN = "the picture in the pictures/ of the run"
+_RUN_REMEDY = "run ingest again: it writes the pictures that are in the table"
 _CASE_REMEDY = "write the name as the file has it: capital and small letters are different ones"
 
 
@@ -45,6 +51,10 @@ class PictureError(ValueError):
         """What the owner of the picture can do."""
         if self.reason == "missing" and IN_OTHER_CASE in self.got:
             return _CASE_REMEDY
+        if self.reason == "missing" and self.expected == IN_RUN:
+            return _RUN_REMEDY
+        if self.reason == "not_a_picture" and HEIC in self.got:
+            return _HEIC_REMEDY
         is_list = self.reason == "missing" and "," in self.got
         return REMEDIES[self.reason] + (_LIST_REMEDY if is_list else "")
 

@@ -35,14 +35,27 @@ class FoundFile(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class PictureRoot:
-    """A folder of pictures whose own symlinks are followed once, for many look-ups. real_path: as os.path.realpath."""
+    """A folder of pictures whose own symlinks are followed once, for many look-ups. real_path: as os.path.realpath.
+    run: the run that has the pictures which came in its table (see schemas.stored_pictures), None: there are none."""
 
     real_path: str
+    run: str | None = None
 
     @classmethod
-    def of(cls, image_root: "str | os.PathLike[str] | PictureRoot") -> "PictureRoot":
+    def of(
+        cls, image_root: "str | os.PathLike[str] | PictureRoot", run: str | os.PathLike[str] | None = None
+    ) -> "PictureRoot":
         """The root as it is now."""
-        return image_root if isinstance(image_root, PictureRoot) else cls(os.path.realpath(image_root))
+        if isinstance(image_root, PictureRoot):
+            return image_root
+        return cls(os.path.realpath(image_root), None if run is None else os.fspath(run))
+
+    def find_stored(self, path: str) -> tuple[str, os.stat_result]:
+        """Path and status of the run's picture at stored_path. Raises OSError."""
+        if self.run is None:
+            raise FileNotFoundError(errno.ENOENT, "no run")
+        whole = os.path.join(self.run, path)
+        return whole, os.lstat(whole)
 
     def find(self, uri: str) -> tuple[str, os.stat_result] | None:
         """Real path and status of what `uri` names inside the root; None if it leaves it. Raises OSError, ValueError.

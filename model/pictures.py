@@ -18,20 +18,35 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from model.picture_faults import CONTENT_REASONS, DEFAULT_LIMITS, FORMATS, IN_OTHER_CASE, PictureError, PictureLimits
+from model.picture_faults import (
+    CONTENT_REASONS,
+    DEFAULT_LIMITS,
+    FORMATS,
+    HEIC,
+    IN_OTHER_CASE,
+    IN_RUN,
+    PictureError,
+    PictureLimits,
+)
 from model.picture_mending import bare_png, ended_jpegs, is_cut_short
 from model.picture_pixels import INTERPOLATIONS, crop_middle, pixels_hash, resized_size, to_rgb, upright
 from model.picture_root import NO_FILE, PictureRoot
 from model.pillow_settings import own_pixel_limit_lifted, silence
+from schemas.errors import CorruptFileError
+from schemas.files import shown
 from schemas.picture_paths import path_forms
+from schemas.picture_types import picture_type
 from schemas.picture_urls import fetched_path
 from schemas.quarantine import quote
+from schemas.stored_pictures import stored_name, stored_path
 
 silence()
 
 #: A file that was modified less than this before it was read may be modified again without another time: the coarsest
 #: file systems in use (FAT) count in steps of two seconds.
 _SETTLED_NS = 2_000_000_000
+#: The modification time of a picture whose name says its content: it never changes, whatever its file's says.
+_NEVER_MODIFIED_NS = 0
 #: What may be wrong with a file that can be mended.
 _MENDABLE = CONTENT_REASONS - {"too_many_pixels"}
 _SCHEME = re.compile(r"(?!file:)[a-z][a-z0-9+.\-]+://|data:", re.ASCII | re.IGNORECASE)
@@ -89,14 +104,14 @@ def locate_picture(
     image_root: str | os.PathLike[str] | PictureRoot, uri: str, limits: PictureLimits = DEFAULT_LIMITS
 ) -> LocatedPicture:
     """The file inside `image_root` that `uri` names in one of its forms, or that `uri`, an http(s) URL, was fetched
-    into; opens nothing. Raises PictureError: remote_uri, outside_root, missing, unreadable, too_many_bytes; OSError if
-    the disk or the machine fails."""
+    into, or that holds a picture of the table (in the run of a PictureRoot); opens nothing. Raises PictureError:
+    remote_uri, outside_root, missing, unreadable, too_many_bytes; OSError if the disk or the machine fails."""
     root = PictureRoot.of(image_root)
     try:
         with _file_faults(uri):
             return _located(root, uri, limits)
     except PictureError as error:
-        is_missing = error.reason == "missing" and not _SCHEME.match(uri)
+        is_missing = error.reason == "missing" and not _SCHEME.match(uri) and stored_path(uri) is None
         other = root.in_other_case(path_forms(uri)) if is_missing else None
         if other is None:
             raise
@@ -104,6 +119,15 @@ def locate_picture(
 
 
 def _located(root: PictureRoot, uri: str, limits: PictureLimits) -> LocatedPicture:
+    if (stored := stored_path(uri)) is not None:
+        try:
+            path, status = root.find_stored(stored)
+        except FileNotFoundError as error:
+            raise PictureError("missing", IN_RUN, quote(uri)) from error
+        if not stat.S_ISREG(status.st_mode):
+            raise PictureError("missing", IN_RUN, f"something else at {quote(uri)}")
+        _check_bytes(status, limits)
+        return LocatedPicture(path, status.st_size, _NEVER_MODIFIED_NS, False)
     forms: Iterable[str] = (_fetched(root, uri),) if _SCHEME.match(uri) else path_forms(uri)
     found = root.search(forms)
     if found is None:
@@ -135,13 +159,20 @@ def read_picture_file(
     image_root: str | os.PathLike[str] | PictureRoot, uri: str, limits: PictureLimits = DEFAULT_LIMITS
 ) -> PictureFile:
     """The file that find_picture finds, with the size and time by which it can be recognised unread. Raises as it does,
-    and out_of_memory."""
+    and out_of_memory; CorruptFileError for a picture of the table that is not the one that its name says."""
     path, _, _ = find_picture(image_root, uri, limits)
     with _file_faults(uri), open(path, "rb") as file:
         before = os.fstat(file.fileno())
         _check_bytes(before, limits)
         data = file.read(before.st_size)
         after = os.fstat(file.fileno())
+    if stored_path(uri) is not None:
+        if stored_name(data) != uri:
+            raise CorruptFileError(
+                f"expected the picture whose sha256 its name says, got another in {shown(path)}: remove the file, and "
+                "run ingest again, which writes the pictures of the table"
+            )
+        return PictureFile(data, len(data), _NEVER_MODIFIED_NS)
     # Git's "racily clean" files: a write right after this one could leave the same time behind
     settled = time.time_ns() - after.st_mtime_ns >= _SETTLED_NS
     size_bytes, modified_ns = before.st_size, before.st_mtime_ns
@@ -222,6 +253,8 @@ def _crop(picture: Image.Image, preprocessing: Preprocessing) -> np.ndarray:
 @contextmanager
 def _loaded(data: bytes, preprocessing: Preprocessing, limits: PictureLimits) -> Iterator[Image.Image]:
     """The decoded picture. Makes a PictureError of whatever Pillow raises here or in the caller's block."""
+    if picture_type(data) == HEIC:
+        raise PictureError("not_a_picture", " ".join(FORMATS), f"{len(data):,} bytes of {HEIC}")
     try:
         with own_pixel_limit_lifted(), Image.open(io.BytesIO(data), formats=FORMATS) as picture:
             _check_size(picture.size, preprocessing.resize_px, limits)

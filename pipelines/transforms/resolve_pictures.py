@@ -42,10 +42,8 @@ def look_up(image_root: str | PictureRoot, uri: str, limits: PictureLimits) -> t
     return PictureFingerprint(uri, located.size_bytes, located.modified_ns, None), located.is_other_form
 
 
-def all_unchanged(pictures: Iterable[PictureFingerprint], image_root: str, limits: PictureLimits) -> bool:
+def all_unchanged(pictures: Iterable[PictureFingerprint], root: PictureRoot, limits: PictureLimits) -> bool:
     """Whether each picture's file is as it was, or is missing as it was; opens none."""
-
-    root = PictureRoot.of(image_root)
 
     def unchanged(chunk: list[PictureFingerprint]) -> bool:
         return all(_is_unchanged(picture, look_up(root, picture.uri, limits)[0]) for picture in chunk)
@@ -79,11 +77,9 @@ class BucketPictures:
         self._in_other_form: set[int] = set()
         self._num_taken = 0
 
-    def resolve(self, uris: Iterable[str], image_root: str, limits: PictureLimits) -> None:
+    def resolve(self, uris: Iterable[str], root: PictureRoot, limits: PictureLimits) -> None:
         """Settles every picture: unopened where that can be, else by its content, else through the encoder. Counts
         those read and, as pictures_mended, those of them that are used although their end mark is missing."""
-
-        root = PictureRoot.of(image_root)
 
         def look(chunk: list[str]) -> list[tuple[PictureFingerprint | str, bool]]:
             found = ((uri, *look_up(root, uri, limits)) for uri in chunk)

@@ -122,7 +122,7 @@ def test_the_caps_on_pictures_are_those_of_the_run(catalogue, tmp_path):
     (tmp_path / "shop.toml").write_text("[daily]\nmax_picture_pixels = 899\n")
     config = parse_alone(DoctorConfig, ["--config", f"{tmp_path}/shop.toml"], "itemsage doctor", "")
     limits = PictureLimits(max_pixels=config.max_picture_pixels)
-    inputs = first_rows([given["catalog"]], {}, 3, Finding("inputs"))
+    inputs = first_rows([given["catalog"]], {}, 3, Finding("inputs"), "")
     pictures = check_pictures(inputs, str(catalogue), SimpleNamespace(preprocessing=SMALL), limits)
     assert pictures.problems[0].startswith("2 of 2 too_many_pixels: expected at most 899 pixels, got 30 x 30")
 
