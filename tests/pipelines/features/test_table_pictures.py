@@ -61,7 +61,8 @@ def test_from_the_table_to_vectors_and_the_next_day(shop: Shop) -> None:
     )
     shop.again(first)
     counts = counts_of(first)
-    assert (counts["pictures_listed"], counts["pictures_computed"], counts["pictures_quarantined"]) == (7, 5, 2)
+    assert (counts["pictures_listed"], counts["pictures_read"], counts["pictures_quarantined"]) == (7, 7, 2)
+    assert counts["pictures_computed"] + counts["pictures_reused"] == 5
     rejected = {(row["item_id"], row["stage"]): row for row in quarantine_of(first)}
     assert sorted(row["reason"] for row in quarantine_of(first)) == ["not_a_picture", "too_many_bytes", "truncated"]
     assert rejected["d", "items"]["remedy"].startswith("store a smaller picture")
