@@ -42,8 +42,10 @@ def look_up(image_root: str | PictureRoot, uri: str, limits: PictureLimits) -> t
     return PictureFingerprint(uri, located.size_bytes, located.modified_ns, None), located.is_other_form
 
 
-def all_unchanged(pictures: Iterable[PictureFingerprint], root: PictureRoot, limits: PictureLimits) -> bool:
+def all_unchanged(pictures: Iterable[PictureFingerprint], image_root: str | PictureRoot, limits: PictureLimits) -> bool:
     """Whether each picture's file is as it was, or is missing as it was; opens none."""
+
+    root = PictureRoot.of(image_root)
 
     def unchanged(chunk: list[PictureFingerprint]) -> bool:
         return all(_is_unchanged(picture, look_up(root, picture.uri, limits)[0]) for picture in chunk)
