@@ -1,6 +1,8 @@
 """The pictures of a run that came in its table: those that items list are there, and no others."""
 
+import filecmp
 import os
+import uuid
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -43,3 +45,23 @@ def remove_unlisted_pictures(run: str, sidecars: Iterable[Mapping[str, Any]]) ->
             parent.rmdir()
     if not listed:
         folder.rmdir()
+
+
+def share_pictures(run: str, earlier: str | os.PathLike[str] | None) -> None:
+    """Makes one file of each picture that an earlier run has, too, where the file system can: a shop whose pictures are
+    in its table would keep all of them once a day. Each run has its own name for the file; either may be removed."""
+    folder = Path(run, STORED_FOLDER)
+    if earlier is None or not folder.is_dir():
+        return
+    for path in sorted(folder.glob("*/*")):
+        other = Path(earlier, path.relative_to(run))
+        if other.is_symlink() or not other.is_file() or other.samefile(path):
+            continue
+        if not filecmp.cmp(other, path, shallow=False):  # damaged there, which must not spread
+            continue
+        linked = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+        try:
+            os.link(other, linked)
+        except OSError:  # no hard links there, or no more of this file
+            return
+        os.replace(linked, path)

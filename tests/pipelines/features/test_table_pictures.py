@@ -17,6 +17,7 @@ from pipelines.console.jobs import beam_options
 from pipelines.ingest import IngestConfig
 from pipelines.operations.inspected_run import read_run
 from pipelines.operations.verify_pictures import check_table_pictures
+from pipelines.transforms.table_pictures import share_pictures
 from schemas.errors import CorruptFileError, UsageError
 from schemas.stored_pictures import stored_name, stored_path
 
@@ -73,6 +74,22 @@ def test_from_the_table_to_vectors_and_the_next_day(shop: Shop) -> None:
     assert (again["pictures_read"], again["pictures_computed"], again["pictures_reused"]) == (0, 0, 5)
     assert bytes_of(first) == bytes_of(second)
     assert bytes_of(first, "fingerprints") == bytes_of(second, "fingerprints")
+
+
+def test_two_days_share_the_files_of_equal_pictures(shop: Shop) -> None:
+    first = ingested(shop, "first")
+    second = ingested(shop, "second", GIVEN | {"e": [png(9)]})
+    Path(first, str(stored_path(stored_name(png(8))))).write_bytes(png(8)[:-1] + b"x")
+    before = pictures_of(second)
+    for _ in range(2):
+        share_pictures(second, first)
+        assert pictures_of(second) == before
+    shared = {path for path in before if Path(first, path).exists() and Path(first, path).samefile(Path(second, path))}
+    assert set(before) - shared == {stored_path(stored_name(data)) for data in (png(8), png(9))}
+    shutil.rmtree(first)
+    assert pictures_of(second) == before
+    share_pictures(second, None)
+    share_pictures(str(shop.folder / "none"), second)
 
 
 def test_counts_add_up_with_what_cells_do_not_give(shop: Shop) -> None:
