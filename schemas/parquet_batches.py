@@ -8,8 +8,8 @@ Compression and dictionaries make a few kilobytes of file out of gigabytes of va
 - a row with a cell above MAX_CELL_BYTES is left out and told; it is never unfolded;
 - the cells of list columns may differ without a bound, so a list column of a row group is refused if it takes both
   MAX_LIST_BYTES and MAX_LIST_RATIO times its bytes in the file;
-- columns of pictures have bounds of their own, for pictures are large: MAX_PICTURE_PAGE_BYTES, if the file has about as
-  many for it, and MAX_PICTURES_CELL_BYTES, beyond which a cell costs itself, not its row.
+- a cell of pictures that is too large costs itself, not its row; of columns of bytes, which pictures themselves may be,
+  the bounds are larger: MAX_PICTURE_PAGE_BYTES, if the file has about as many, and MAX_PICTURES_CELL_BYTES.
 
 What is left open: values coded as DELTA_BYTE_ARRAY, each of which may repeat the whole of the one before.
 """
@@ -73,7 +73,8 @@ def bounded_batches(
     columns dictionary-coded. file: an open one of `path`; pictures: those of the columns that may hold pictures. Raises
     CorruptFileError for what is refused, and what pyarrow raises for a damaged file."""
     group = file.metadata.row_group(part)
-    chunks = _read_chunks(file, path, part, columns, pictures)
+    in_bytes = {name for name in pictures if "binary" in str(file.schema_arrow.field(name).type)}
+    chunks = _read_chunks(file, path, part, columns, in_bytes)
     check_int96(file, path, part, [chunk.path for chunk in chunks if chunk.is_int96])
     longest = _longest_values(file, path, part, chunks)
     coded = [chunk.path for chunk in chunks if chunk.stays_coded(longest[chunk.path])]
@@ -141,7 +142,7 @@ def _is_of(path: str, columns: Collection[str]) -> bool:
 
 
 def _read_chunks(
-    file: pq.ParquetFile, path: str, part: int, columns: Collection[str], pictures: Collection[str]
+    file: pq.ParquetFile, path: str, part: int, columns: Collection[str], in_bytes: Collection[str]
 ) -> list[_Chunk]:
     """The chunks of these columns. Raises CorruptFileError if one is too large to be read."""
     group, chunks = file.metadata.row_group(part), []
@@ -165,14 +166,14 @@ def _read_chunks(
                 pages=list(pages_of(raw, start, start + footer.total_compressed_size)),
             )
             where = f"in column {quote(chunk.path)}, row group {part} of {shown(path)}"
-            _check_size(chunk, where, _max_page_bytes(chunk, pictures))
+            _check_size(chunk, where, _max_page_bytes(chunk, in_bytes))
             chunks.append(chunk)
     return chunks
 
 
-def _max_page_bytes(chunk: _Chunk, pictures: Collection[str]) -> int:
+def _max_page_bytes(chunk: _Chunk, in_bytes: Collection[str]) -> int:
     of_pictures = min(MAX_PICTURE_PAGE_BYTES, _MAX_PICTURE_RATIO * chunk.compressed_bytes)
-    return max(MAX_PAGE_BYTES, of_pictures) if chunk.is_of(pictures) else MAX_PAGE_BYTES
+    return max(MAX_PAGE_BYTES, of_pictures) if chunk.is_of(in_bytes) else MAX_PAGE_BYTES
 
 
 def _check_size(chunk: _Chunk, where: str, max_page_bytes: int) -> None:
@@ -243,10 +244,13 @@ def _cut(table: pa.Table, first_row: int, max_bytes: int, pictures: Collection[s
     nulled: dict[int, str] = {}
     for place, (name, column) in enumerate(zip(table.column_names, table.columns, strict=True)):
         bytes_R = unfolded_bytes(column.chunk(0) if column.num_chunks == 1 else column.combine_chunks())
-        too_large, most = (nulled, MAX_PICTURES_CELL_BYTES) if name in pictures else (oversized, MAX_CELL_BYTES)
+        too_large = nulled if name in pictures else oversized
+        is_in_bytes = name in pictures and "binary" in str(column.type)
+        most = MAX_PICTURES_CELL_BYTES if is_in_bytes else MAX_CELL_BYTES
         is_large_R = bytes_R > most
         for row in np.flatnonzero(is_large_R).tolist():
-            too_large.setdefault(row, f"{bytes_R[row]:,} bytes in {quote(name)}")
+            above = f", above {most:,}" if name in pictures else ""
+            too_large.setdefault(row, f"{bytes_R[row]:,} bytes in {quote(name)}{above}")
         if name in pictures and is_large_R.any():
             table = table.set_column(place, name, column.take(pa.array(np.arange(len(column)), mask=is_large_R)))
             bytes_R[is_large_R] = 0

@@ -75,7 +75,7 @@ class RawRows:
     row_numbers: int64 [table.num_rows], ascending. broken: (row number, error) of lines that could not be parsed.
     mixed: columns whose values have no common Arrow type (JSON only), as Python values; in `table` they are null.
     oversized: (row number, why) of rows that are left out for a cell above MAX_CELL_BYTES (Parquet only).
-    without_pictures: (row number, why) of rows whose pictures are left out for a cell above MAX_PICTURES_CELL_BYTES.
+    without_pictures: (row number, why) of rows whose pictures are left out for a cell that is too large.
     columns: how the shop writes what is in the table. null_words: words that stand for null in the whole file.
     whole: columns of ids that hold nothing but whole numbers with `.0` behind them in the whole file (CSV only).
     """

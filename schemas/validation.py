@@ -38,7 +38,7 @@ from schemas.coercion import (
     text_column,
     timestamp_column,
 )
-from schemas.parquet_batches import MAX_CELL_BYTES, MAX_PICTURES_CELL_BYTES
+from schemas.parquet_batches import MAX_CELL_BYTES
 from schemas.picture_cells import REMEDIES as PICTURE_REMEDIES
 from schemas.picture_cells import BadPicture
 from schemas.quarantine import Rejection, quote
@@ -351,7 +351,7 @@ def _rejected_pictures(raw: RawRows, file_slice: FileSlice, ids: pa.Array, found
     pictures = {row: list(bad) for row, bad in found.bad_pictures.items()}
     for number, why in raw.without_pictures:
         row = int(np.searchsorted(raw.row_numbers, number))
-        bad = BadPicture("too_many_bytes", f"cells of at most {MAX_PICTURES_CELL_BYTES:,} bytes", why)
+        bad = BadPicture("too_many_bytes", "a smaller cell", why)
         pictures.setdefault(row, []).append(bad)
     return [
         Rejection(
