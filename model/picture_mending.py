@@ -12,6 +12,7 @@ _PNG_START, _PNG_CHUNKS = b"\x89PNG\r\n\x1a\n", frozenset((b"IHDR", b"PLTE", b"t
 _JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
 _SOS = 0xDA
 _WITHIN_CODED_DATA = (0, b"")
+_MAX_BOXES = 1_000
 #: Start of frame: all of C0 to CF but the tables and the reserved one among them.
 _SOF = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 #: What ends coded data: an FF that is neither stuffed nor fill nor of a restart mark.
@@ -35,7 +36,23 @@ def is_cut_short(data: bytes) -> bool | None:
         return len(data) < 8 + int.from_bytes(data[4:8], "little")
     if data.startswith(b"BM"):
         return len(data) < int.from_bytes(data[2:6], "little")
+    if data[4:8] == b"ftyp":
+        return _ends_within_box(data)
     return None
+
+
+def _ends_within_box(data: bytes) -> bool:
+    """Whether an ISO media file, as AVIF is, ends before one of its boxes does."""
+    place = 0
+    for _ in range(_MAX_BOXES):
+        if place >= len(data):
+            break
+        head = data[place : place + 16]
+        size = int.from_bytes(head[8:16], "big") if head[:4] == b"\0\0\0\1" else int.from_bytes(head[:4], "big")
+        if size < 8:  # 0: the rest of the file; others are none
+            return False
+        place += size
+    return place > len(data)
 
 
 def bare_png(data: bytes) -> bytes | None:

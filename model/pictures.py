@@ -4,100 +4,55 @@ Geometry is torchvision's `ImageClassification` preset on a PIL picture (shorter
 EXIF orientation and the conversion to RGB: transparency over white, 16-bit grey scaled to 8 bits, first frame only.
 """
 
-import errno
 import io
 import os
 import re
 import stat
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from model.picture_faults import (
+    CONTENT_REASONS,
+    DEFAULT_LIMITS,
+    FORMATS,
+    HEIC,
+    IN_OTHER_CASE,
+    IN_RUN,
+    PictureError,
+    PictureLimits,
+)
 from model.picture_mending import bare_png, ended_jpegs, is_cut_short
 from model.picture_pixels import INTERPOLATIONS, crop_middle, pixels_hash, resized_size, to_rgb, upright
-from model.picture_root import PictureRoot
+from model.picture_root import NO_FILE, PictureRoot
 from model.pillow_settings import own_pixel_limit_lifted, silence
+from schemas.errors import CorruptFileError
+from schemas.files import shown
+from schemas.picture_paths import path_forms
+from schemas.picture_types import picture_type
 from schemas.picture_urls import fetched_path
 from schemas.quarantine import quote
+from schemas.stored_pictures import stored_name, stored_path
 
 silence()
 
-#: Other Pillow formats are left out: some run programs (EPS), some have no checked decoder.
-FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF")
 #: A file that was modified less than this before it was read may be modified again without another time: the coarsest
 #: file systems in use (FAT) count in steps of two seconds.
 _SETTLED_NS = 2_000_000_000
-#: What a name raises that names no file. All else (EIO, ESTALE, EMFILE, ...) is the machine's fault, not the picture's.
-_NO_FILE = frozenset(
-    (
-        errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ,
-        errno.ENXIO, errno.ENODEV,
-    )
-)  # fmt: skip
-#: What is wrong with the content itself: equal bytes under equal limits are rejected in the same words.
-CONTENT_REASONS = frozenset(("too_many_pixels", "not_a_picture", "truncated", "undecodable"))
-#: Of those, what may be wrong with a file that can be mended.
+#: The modification time of a picture whose name says its content: it never changes, whatever its file's says.
+_NEVER_MODIFIED_NS = 0
+#: What may be wrong with a file that can be mended.
 _MENDABLE = CONTENT_REASONS - {"too_many_pixels"}
-_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]+://|data:", re.ASCII)
+_SCHEME = re.compile(r"(?!file:)[a-z][a-z0-9+.\-]+://|data:", re.ASCII | re.IGNORECASE)
 #: While it is decoded and converted, a picture takes up to 13 bytes a pixel (WEBP 17): beyond this size one at a time.
 _LARGE_PIXELS = 12_000_000
 _large_picture = threading.Lock()
-
-REMEDIES = {
-    "missing": "put the file under the image root, or drop its path from the catalogue or log",
-    "outside_root": "list a path inside the image root, without symlinks that leave it",
-    "remote_uri": (
-        "fetch the pictures of http(s) URLs with `itemsage fetch-images`; download others under the image root and "
-        "list their paths there"
-    ),
-    "unreadable": "give this process the right to read the file",
-    "too_many_bytes": "store a smaller file or raise --max-picture-bytes",
-    "too_many_pixels": "store a smaller picture or raise --max-picture-pixels",
-    "not_a_picture": f"store a picture in one of the formats {', '.join(FORMATS)}",
-    "truncated": "upload the file again: it ends early",
-    "undecodable": "save the picture again with another program: it cannot be decoded",
-    "out_of_memory": "give the job more memory or store a smaller picture",
-    "encoder_failed": "save the picture again; if many fail, report it with the message",
-}
-#: For a path with a comma, which may be meant as several.
-_LIST_REMEDY = '; several paths in one cell are written as a JSON list, ["a.jpg", "b.jpg"], or in CSV as a.jpg|b.jpg'
-
-
-class PictureError(ValueError):
-    """A picture that cannot be used. `reason` is a key of REMEDIES; `expected` and `got` are short and printable."""
-
-    def __init__(self, reason: str, expected: str, got: str):
-        super().__init__(reason, expected, got)
-        self.reason, self.expected, self.got = reason, expected, got
-
-    def __str__(self) -> str:
-        return f"{self.reason}: expected {self.expected}, got {self.got}: {self.remedy}"
-
-    @property
-    def remedy(self) -> str:
-        """What the owner of the picture can do."""
-        is_list = self.reason == "missing" and "," in self.got
-        return REMEDIES[self.reason] + (_LIST_REMEDY if is_list else "")
-
-
-@dataclass(frozen=True, kw_only=True)
-class PictureLimits:
-    """What a picture file may cost: encoded bytes, and pixels as its header declares them.
-
-    The default takes what a camera of 50 megapixels makes (8,688 x 5,792 and somewhat more).
-    """
-
-    max_bytes: int = 64 << 20
-    max_pixels: int = 56_000_000
-
-
-DEFAULT_LIMITS = PictureLimits()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,41 +91,88 @@ class PictureFile:
     modified_ns: int
 
 
+class LocatedPicture(NamedTuple):
+    """Where a picture's file is. is_other_form: it is listed in another form (schemas.picture_paths)."""
+
+    path: str
+    size_bytes: int
+    modified_ns: int
+    is_other_form: bool
+
+
+def locate_picture(
+    image_root: str | os.PathLike[str] | PictureRoot, uri: str, limits: PictureLimits = DEFAULT_LIMITS
+) -> LocatedPicture:
+    """The file inside `image_root` that `uri` names in one of its forms, or that `uri`, an http(s) URL, was fetched
+    into, or that holds a picture of the table (in the run of a PictureRoot); opens nothing. Raises PictureError:
+    remote_uri, outside_root, missing, unreadable, too_many_bytes; OSError if the disk or the machine fails."""
+    root = PictureRoot.of(image_root)
+    try:
+        with _file_faults(uri):
+            return _located(root, uri, limits)
+    except PictureError as error:
+        is_missing = error.reason == "missing" and not _SCHEME.match(uri) and stored_path(uri) is None
+        other = root.in_other_case(path_forms(uri)) if is_missing else None
+        if other is None:
+            raise
+        raise PictureError("missing", error.expected, f"{error.got}{IN_OTHER_CASE}{quote(other)}") from error
+
+
+def _located(root: PictureRoot, uri: str, limits: PictureLimits) -> LocatedPicture:
+    if (stored := stored_path(uri)) is not None:
+        try:
+            path, status = root.find_stored(stored)
+        except FileNotFoundError as error:
+            raise PictureError("missing", IN_RUN, quote(uri)) from error
+        if not stat.S_ISREG(status.st_mode):
+            raise PictureError("missing", IN_RUN, f"something else at {quote(uri)}")
+        _check_bytes(status, limits)
+        return LocatedPicture(path, status.st_size, _NEVER_MODIFIED_NS, False)
+    forms: Iterable[str] = (_fetched(root, uri),) if _SCHEME.match(uri) else path_forms(uri)
+    found = root.search(forms)
+    if found is None:
+        below = ", or below it" if uri.startswith("/") else ""
+        raise PictureError("outside_root", f"a path inside the image root{below}", quote(uri))
+    path, status, is_other_form = found
+    if not stat.S_ISREG(status.st_mode):  # opening a named pipe would wait for ever
+        raise PictureError("missing", "a file", f"something else at {quote(uri)}")
+    _check_bytes(status, limits)
+    return LocatedPicture(path, status.st_size, status.st_mtime_ns, is_other_form)
+
+
+def _fetched(root: PictureRoot, uri: str) -> str:
+    """Where the picture of a URL lies below the root."""
+    name = fetched_path(uri)
+    if name is None or not os.path.lexists(os.path.join(root.real_path, name)):
+        raise PictureError("remote_uri", "a path under the image root", quote(uri))
+    return name
+
+
 def find_picture(
     image_root: str | os.PathLike[str] | PictureRoot, uri: str, limits: PictureLimits = DEFAULT_LIMITS
 ) -> tuple[str, int, int]:
-    """(path, bytes, modified_ns) of the file that `uri` (relative to `image_root`, or absolute) names inside it, or
-    that `uri`, an http(s) URL, was fetched into; opens nothing. Raises PictureError: remote_uri, outside_root, missing,
-    unreadable, too_many_bytes; OSError if the disk or the machine fails."""
-    root = PictureRoot.of(image_root)
-    if _SCHEME.match(uri):
-        name = fetched_path(uri)
-        if name is None or not os.path.lexists(os.path.join(root.real_path, name)):
-            raise PictureError("remote_uri", "a path under the image root", quote(uri))
-    else:
-        name = uri
-    with _file_faults(uri):
-        found = root.find(name)
-        if found is None:
-            raise PictureError("outside_root", "a path inside the image root", quote(uri))
-        path, status = found
-        if not stat.S_ISREG(status.st_mode):  # opening a named pipe would wait for ever
-            raise PictureError("missing", "a file", f"something else at {quote(uri)}")
-        _check_bytes(status, limits)
-        return path, status.st_size, status.st_mtime_ns
+    """(path, bytes, modified_ns) of what locate_picture locates."""
+    return locate_picture(image_root, uri, limits)[:3]
 
 
 def read_picture_file(
     image_root: str | os.PathLike[str] | PictureRoot, uri: str, limits: PictureLimits = DEFAULT_LIMITS
 ) -> PictureFile:
     """The file that find_picture finds, with the size and time by which it can be recognised unread. Raises as it does,
-    and out_of_memory."""
+    and out_of_memory; CorruptFileError for a picture of the table that is not the one that its name says."""
     path, _, _ = find_picture(image_root, uri, limits)
     with _file_faults(uri), open(path, "rb") as file:
         before = os.fstat(file.fileno())
         _check_bytes(before, limits)
         data = file.read(before.st_size)
         after = os.fstat(file.fileno())
+    if stored_path(uri) is not None:
+        if stored_name(data) != uri:
+            raise CorruptFileError(
+                f"expected the picture whose sha256 its name says, got another in {shown(path)}: remove the file, and "
+                "run ingest again, which writes the pictures of the table"
+            )
+        return PictureFile(data, len(data), _NEVER_MODIFIED_NS)
     # Git's "racily clean" files: a write right after this one could leave the same time behind
     settled = time.time_ns() - after.st_mtime_ns >= _SETTLED_NS
     size_bytes, modified_ns = before.st_size, before.st_mtime_ns
@@ -198,7 +200,7 @@ def _file_faults(uri: str) -> Iterator[None]:
     except MemoryError as error:
         raise PictureError("out_of_memory", "memory for the file", f"none for {quote(uri)}") from error
     except (OSError, ValueError) as error:  # ValueError: text that no file system encodes
-        if isinstance(error, OSError) and error.errno not in _NO_FILE:
+        if isinstance(error, OSError) and error.errno not in NO_FILE:
             raise
         raise PictureError("missing", "a file", f"{type(error).__name__} for {quote(uri)}") from error
 
@@ -251,6 +253,8 @@ def _crop(picture: Image.Image, preprocessing: Preprocessing) -> np.ndarray:
 @contextmanager
 def _loaded(data: bytes, preprocessing: Preprocessing, limits: PictureLimits) -> Iterator[Image.Image]:
     """The decoded picture. Makes a PictureError of whatever Pillow raises here or in the caller's block."""
+    if picture_type(data) == HEIC:
+        raise PictureError("not_a_picture", " ".join(FORMATS), f"{len(data):,} bytes of {HEIC}")
     try:
         with own_pixel_limit_lifted(), Image.open(io.BytesIO(data), formats=FORMATS) as picture:
             _check_size(picture.size, preprocessing.resize_px, limits)

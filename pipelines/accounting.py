@@ -17,15 +17,17 @@ def account(items: dict[str, int], features: dict[str, int], embeddings: dict[st
     published = reused + computed;  computed = changed + new;  yesterday's = reused + changed + gone.
     """
     stages = (items, features, embeddings)
+    cells = items.get("pictures_quarantined", 0)  # pictures of the table that their cells do not give
     counts = {
         "rows_read": items.get("rows_read", 0),
         "rows_published": embeddings.get("rows_written", 0),
         "rows_collapsed": items.get("rows_collapsed", 0),
         "rows_merged": items.get("rows_merged", 0),
         "rows_quarantined": sum(stage.get("rows_quarantined", 0) for stage in stages),
-        "pictures_listed": items.get("pictures_listed", 0) + items.get("pictures_cut_off", 0),
+        "pictures_listed": items.get("pictures_listed", 0) + items.get("pictures_cut_off", 0) + cells,
         "pictures_cut_off": items.get("pictures_cut_off", 0),
-        **{f"pictures_{name}": features.get(f"pictures_{name}", 0) for name in ("computed", "reused", "quarantined")},
+        **{f"pictures_{name}": features.get(f"pictures_{name}", 0) for name in ("computed", "reused")},
+        "pictures_quarantined": features.get("pictures_quarantined", 0) + cells,
         "pictures_read": features.get("pictures_read", 0),
         **{f"rows_{name}": embeddings.get(f"rows_{name}", 0) for name in _KINDS},
     }

@@ -28,6 +28,7 @@ from pipelines.gates import GateThresholds, check_quarantine_share, require_pass
 from pipelines.gating.results import FAILED, check_accepted
 from pipelines.lock import store_lock
 from pipelines.publish import STARTED_FILE, Acceptance, PublishConfig, move_readers, pin_previous, publish
+from pipelines.transforms.table_pictures import share_pictures
 from pipelines.units import read_stage_manifest
 from pipelines.user_alpha import alpha_in_store
 from pipelines.user_config import UserSettings, check_users_input
@@ -232,6 +233,7 @@ def _run_stages(
     buckets = store.buckets_for(config.store, config.num_buckets)
     items = ingest.run(narrow(ingest.IngestConfig, config, run=run_folder, num_buckets=buckets), options)
     store.fix_num_buckets(config.store, items["num_buckets"])
+    share_pictures(run_folder, previous)
     _stop_if_too_much_is_rejected(config, run_folder, items["counts"])
     done("ingest")
     log = None

@@ -47,7 +47,7 @@ from schemas.files import read_json
 from schemas.fingerprints import FINGERPRINTS_FOLDER, NO_TEXT_VECTORS, MadeWith
 from schemas.hashing import fingerprint
 
-CODE_VERSION = 4
+CODE_VERSION = 5
 EXAMPLE = "itemsage features --run store/runs/2026-06-30/0123456789abcdef --image-root images --image-encoder resnet50"
 
 

@@ -9,7 +9,8 @@ rows of an item, see schemas.grouping) + rows_quarantined. Pictures and texts ar
 pictures_listed (kept, at most 20 a row), pictures_cut_off (listed beyond them), pictures_empty (null or blank URIs,
 dropped), texts_truncated, and, where there are any, ids_trimmed, cells_unreadable:<field> (see schemas.validation),
 ids_not_nfc: in another Unicode form than the composed one, ids_of_partial_rows: see schemas.duplicates.num_completing,
-and, with --group-rows, texts_differing: see schemas.grouping.MERGED.
+pictures_in_table: bytes that came in cells and lie in pictures/ (see schemas.stored_pictures), pictures_quarantined:
+cells that give no picture, and, with --group-rows, texts_differing: see schemas.grouping.MERGED.
 A row with neither text nor picture is a valid row; the features stage judges it.
 """
 
@@ -30,11 +31,13 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from pipelines.console.jobs import flag, main_of, print_summary
 from pipelines.console.progress import Progress
 from pipelines.transforms.bucket_rows import BucketRows, Buckets, RowRules
+from pipelines.transforms.table_pictures import lacks_pictures, remove_unlisted_pictures
 from pipelines.transforms.write_items import STAGE, WriteItems, ids_of_other_form
 from pipelines.unit_files import sidecar_path
 from pipelines.units import (
     Unit,
     bucket_name,
+    check_not_published,
     finished_sidecar,
     read_stage_manifest,
     write_stage_manifest,
@@ -57,7 +60,7 @@ from schemas.reading import (
 from schemas.validation import Limits
 
 #: Part of the fingerprint: raise it when the same input gives other rows or counts.
-CODE_VERSION = 5
+CODE_VERSION = 6
 #: Ids in two Unicode forms that a warning names.
 _NAMED_FORMS = 5
 MIN_BUCKETS = 4
@@ -120,7 +123,11 @@ def plan_ingest(config: IngestConfig, limits: Limits = Limits()) -> IngestPlan: 
     return IngestPlan(
         run=config.run,
         rules=RowRules(
-            columns=columns, group_rows=config.group_rows, limits=limits, file_names=tuple(relative_names(files))
+            run=config.run,
+            columns=columns,
+            group_rows=config.group_rows,
+            limits=limits,
+            file_names=tuple(relative_names(files)),
         ),
         forms=unusual_forms(files),
         slices=plan_slices(files),
@@ -152,9 +159,9 @@ def build(
     """Defines the job: sidecars of the buckets that are not finished. Runs nothing. Workers in other working folders
     need absolute paths (with_absolute_paths)."""
     plan = plan or plan_ingest(config)
-    unfinished = [
-        bucket for bucket, unit in enumerate(plan.units) if finished_sidecar(plan.run, unit, check_content=True) is None
-    ]
+    unfinished = [bucket for bucket, unit in enumerate(plan.units) if not _is_finished(plan.run, unit)]
+    if unfinished:
+        check_not_published(plan.run, STAGE)
     return (
         root
         | "Slices" >> beam.Create(list(plan.slices) if unfinished else [], reshuffle=False)
@@ -217,7 +224,13 @@ def _finished_manifest(config: IngestConfig, expected: str) -> dict[str, Any] | 
         same = manifest["fingerprint"] == expected and manifest["num_buckets"] == num_buckets
     except (CorruptFileError, KeyError, TypeError):
         return None
-    return manifest if same and all(finished_sidecar(config.run, unit, True) for unit in units) else None
+    return manifest if same and all(_is_finished(config.run, unit) for unit in units) else None
+
+
+def _is_finished(run: str, unit: Unit) -> bool:
+    """Whether the items of a bucket are there, with the pictures of the table."""
+    sidecar = finished_sidecar(run, unit, check_content=True)
+    return sidecar is not None and not lacks_pictures(run, sidecar)
 
 
 def _finish(plan: IngestPlan, config: IngestConfig) -> dict[str, Any]:
@@ -225,6 +238,7 @@ def _finish(plan: IngestPlan, config: IngestConfig) -> dict[str, Any]:
     names = [unit.name for unit in plan.units]
     sidecars = [read_sealed_json(sidecar_path(plan.run, STAGE, name)) for name in names]
     _check_some_valid(sum((Counter(sidecar["counts"]) for sidecar in sidecars), Counter()), config)
+    remove_unlisted_pictures(plan.run, sidecars)
     return write_stage_manifest(
         plan.run,
         STAGE,

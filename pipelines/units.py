@@ -62,11 +62,7 @@ class UnitWriter:
     files: list[dict[str, Any]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        if Path(self.run, "COMPLETED").exists():
-            raise UsageError(
-                f"expected a run that is not published yet, got {self.run}, whose {self.unit.stage} would change under "
-                "its readers: start another run (`itemsage daily --attempt 1`)"
-            )
+        check_not_published(self.run, self.unit.stage)
         manifest_path(self.run, self.unit.stage).unlink(missing_ok=True)
 
     @contextmanager
@@ -142,6 +138,15 @@ class UnitWriter:
         names = listed_files(sidecar_path(self.run, self.unit.stage, self.unit.name))
         names.add(quarantine_path(self.unit.stage, self.unit.name))  # a computation that was killed may have left one
         remove_files(self.run, names - {entry["path"] for entry in self.files})
+
+
+def check_not_published(run: str, stage: str) -> None:
+    """Raises UsageError for a run that readers may see."""
+    if Path(run, "COMPLETED").exists():
+        raise UsageError(
+            f"expected a run that is not published yet, got {run}, whose {stage} would change under its readers: start "
+            "another run (`itemsage daily --attempt 1`)"
+        )
 
 
 def finished_sidecar(run: str, unit: Unit, check_content: bool = False) -> dict[str, Any] | None:

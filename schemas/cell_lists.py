@@ -8,6 +8,7 @@
 | a list wrapped in an object (BigQuery, Spark) | `{"list": [{"element": "a.jpg"}]}`, `{"array": ["a.jpg"]}` |
 | objects that hold an address (Shopify) | `[{"src": "a.jpg"}]`, `[{"url": "a.jpg"}]` |
 | anything else of text | one address |
+| the pictures themselves | see schemas.picture_cells |
 
 A comma or semicolon separates only if every part then looks like an address of its own (`scheme://`, or the ending of
 a picture's name), for both occur in names. A separator that the config tells is the only one.
@@ -20,6 +21,15 @@ from typing import Any
 
 from schemas.bounded_json import load_json
 from schemas.cell_text import UnreadableCellError, cell_text
+from schemas.picture_cells import (
+    BadPicture,
+    Picture,
+    looks_like_picture,
+    picture_of_bytes,
+    picture_of_struct,
+    picture_of_text,
+    split_at_data_uris,
+)
 
 #: Keys of objects that hold nothing but a list, and of those that hold an address.
 _WRAPPERS = ("list", "array", "bag", "elements", "items")
@@ -33,24 +43,24 @@ _BROKEN_LIST = re.compile(r"\s*\[\s*[\"'\[{]")
 MAX_SEPARATORS = 10_000
 #: Text that may be a list; all other text is one address.
 MAY_BE_LIST = r"[|,;]|^\s*[\[({]"
+#: A longer text is no address.
+MAX_ADDRESS_CHARACTERS = 64 << 10
 #: A Python list is evaluated up to this length and number of brackets: the parser's own limits end the process.
 _MAX_LITERAL_CHARACTERS, _MAX_LITERAL_BRACKETS = 64 << 10, 1_000
 
 
-def list_members(value: Any, separator: str | None = None) -> list[str | None]:
-    """The addresses that a cell holds, None where its list has null. separator: what separates the members of a text,
-    None: found out. Raises UnreadableCellError for a member that cannot be read; its `rest` are the others.
+def list_members(value: Any, separator: str | None = None) -> list[str | Picture | BadPicture | None]:
+    """The addresses and pictures that a cell holds, None where its list has null. separator: what separates the members
+    of a text, None: found out. Raises UnreadableCellError for a member that cannot be read; its `rest` are the others.
 
     >>> list_members("['a.jpg', None]"), list_members({"list": [{"element": "a.jpg"}]})
     (['a.jpg', None], ['a.jpg'])
     """
-    members: list[str | None] = []
+    members: list[str | Picture | BadPicture | None] = []
     bad = None
     for member in _members(value, separator):
         try:
-            if member is not None and not isinstance(member, str | bytes):
-                raise UnreadableCellError("wrong_type", value)
-            members.append(None if member is None else cell_text(member))
+            members.append(_member(member))
         except UnreadableCellError as error:
             bad = error
     if bad is not None:
@@ -80,16 +90,45 @@ def joined_text(value: Any) -> str | None:
     return text
 
 
+def _member(member: Any) -> str | Picture | BadPicture | None:
+    if isinstance(member, bytes) and looks_like_picture(member):
+        return picture_of_bytes(member)
+    if member is None or isinstance(member, Picture | BadPicture):
+        return member
+    if not isinstance(member, str | bytes):
+        raise UnreadableCellError("wrong_type", member)
+    text = cell_text(member)
+    assert text is not None, "only NaN is null"
+    picture = picture_of_text(text)
+    if picture is None and len(text) > MAX_ADDRESS_CHARACTERS:
+        return BadPicture("not_a_picture", "a picture, or its path or URL", f"a text of {len(text):,} characters")
+    return text if picture is None else picture
+
+
 def _members(value: Any, separator: str | None) -> Iterator[Any]:
     if isinstance(value, bytes):
+        if looks_like_picture(value):
+            yield value
+            return
         value = cell_text(value)
     members = _unwrapped(value)
     if members is not None:
-        yield from (_held(member, _ADDRESSES) for member in members)
+        yield from map(_picture_or_address, members)
     elif isinstance(value, str):
-        yield from _split(value, separator)
+        pieces = list(split_at_data_uris(value))
+        if len(pieces) > MAX_SEPARATORS:
+            yield object()
+            return
+        for text, is_data_uri in pieces:
+            yield from (text,) if is_data_uri else _split(text, separator)
     else:
-        yield _held(value, _ADDRESSES)
+        yield _picture_or_address(value)
+
+
+def _picture_or_address(value: Any) -> Any:
+    """What an object holds of a picture; the value itself if it is none."""
+    is_image = isinstance(value, dict) and "bytes" in value
+    return picture_of_struct(value) if is_image else _held(value, _ADDRESSES)
 
 
 def _unwrapped(value: Any) -> list[Any] | tuple[Any, ...] | None:

@@ -18,14 +18,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas.arrow_types import ARROW_REFUSALS, is_text, joined_texts
-from schemas.cell_lists import MAX_SEPARATORS, MAY_BE_LIST, joined_text, list_members
+from schemas.cell_lists import MAX_ADDRESS_CHARACTERS, MAX_SEPARATORS, MAY_BE_LIST, joined_text, list_members
 from schemas.cell_text import UnreadableCellError, cell_text, id_text
 from schemas.cell_times import fast_timestamps, timestamp_of
 from schemas.column_spec import Column, column_of
 from schemas.columns import part_name
 from schemas.parquet_batches import num_values
+from schemas.picture_cells import MIN_BASE64_CHARACTERS, BadPicture, Picture
 from schemas.quarantine import quote
 from schemas.reading import RawRows
+from schemas.stored_pictures import STORED_PREFIX
 from schemas.tables import ID_COLUMNS, TIMESTAMP
 
 _STRINGS = pa.list_(pa.string())
@@ -56,11 +58,13 @@ Faults = dict[int, Fault]
 @dataclass
 class Found:
     """What was found in a batch. faults: row -> the first fault that costs it. unreadable: our column -> the rows whose
-    cell could not be read and is null. trimmed: our column -> bool [rows] where an id had blanks around it."""
+    cell could not be read and is null. trimmed: our column -> bool [rows] where an id had blanks around it.
+    bad_pictures: row -> the pictures that its cell does not give, and that are left out."""
 
     faults: Faults = field(default_factory=dict)
     unreadable: dict[str, set[int]] = field(default_factory=dict)
     trimmed: dict[str, np.ndarray] = field(default_factory=dict)
+    bad_pictures: dict[int, list[BadPicture]] = field(default_factory=dict)
 
 
 def text_column(raw: RawRows, name: str, found: Found, *, join_lists: bool = False, required: bool = False) -> pa.Array:
@@ -101,22 +105,59 @@ def id_column(raw: RawRows, name: str, found: Found, *, required: bool = False) 
     return arrays[0] if len(arrays) == 1 else pc.coalesce(*arrays)
 
 
-def list_column(raw: RawRows, name: str, found: Found) -> pa.Array:
-    """Lists of strings (see schemas.cell_lists), members null where they were. Members that cannot be read are left
-    out, and their cell is in found.unreadable."""
+def picture_column(raw: RawRows, name: str, found: Found, keep: Callable[[bytes], str]) -> pa.Array:
+    """Lists of addresses (see schemas.cell_lists), members null where they were. A picture that is in its cell is kept,
+    and its address is what `keep` returns. Members that cannot be read are left out, and their cell is in
+    found.unreadable; pictures that cannot be had are in found.bad_pictures."""
     blame = _Blame(name, found, False, f"a list of texts in {name}")
     arrays = []
     for cells in _sources(raw, name):
         separator = cells.spec.separator
         values = None if cells.array is None else _fast_lists(cells.array, separator)
-        if values is None:
-            values = _by_value(cells, partial(list_members, separator=separator), _STRINGS, blame)
+        if values is None or cells.array is None or _may_be_pictures(values.flatten(), cells.array.type):
+            given = _coerced(cells, partial(_addresses, separator=separator, keep=keep), blame)
+            values = pa.array([_good_pictures(row, members, found) for row, members in enumerate(given)], _STRINGS)
         arrays.append(values)
     if len(arrays) == 1:
         return arrays[0]
     rows = zip(*(array.to_pylist() for array in arrays), strict=True)
     joined = [[member for members in row for member in members or ()] for row in rows]
     return pa.array([list(dict.fromkeys(members)) for members in joined], _STRINGS)
+
+
+def _addresses(value: Any, separator: str | None, keep: Callable[[bytes], str]) -> list[str | BadPicture | None]:
+    """list_members with pictures kept, so that no more than one cell's are in memory."""
+
+    def kept(members: Sequence[str | Picture | BadPicture | None]) -> list[str | BadPicture | None]:
+        return [keep(member.data) if isinstance(member, Picture) else member for member in members]
+
+    try:
+        return kept(list_members(value, separator))
+    except UnreadableCellError as error:
+        raise UnreadableCellError(error.reason, error.value, kept(error.rest or [])) from error
+
+
+def _good_pictures(
+    row: int, members: Sequence[str | BadPicture | None] | None, found: Found
+) -> list[str | None] | None:
+    if members is None:
+        return None
+    if bad := [member for member in members if isinstance(member, BadPicture)]:
+        found.bad_pictures.setdefault(row, []).extend(bad)
+    return [member for member in members if not isinstance(member, BadPicture)]
+
+
+def _may_be_pictures(texts: pa.Array, kind: pa.DataType) -> bool:
+    """Whether some of the texts, which the column's type holds, may be no address but a picture, or too long for an
+    address, or look like one of ours."""
+    plain = pc.utf8_ltrim_whitespace(texts)
+    starts = [pc.starts_with(plain, start, ignore_case=True) for start in ("data:", STORED_PREFIX)]
+    longest = pc.max(pc.binary_length(plain)).as_py() or 0
+    if longest > MIN_BASE64_CHARACTERS:
+        starts.append(pc.match_substring_regex(plain, r"^(/9j/|iVBORw0KGgo|R0lGOD|UklGR)"))
+    if "binary" in str(kind):
+        starts.append(pc.match_substring_regex(plain, r"^<|[\x00-\x08\x0b\x0c\x0e-\x1f]"))
+    return longest > MAX_ADDRESS_CHARACTERS or any(pc.any(start).as_py() for start in starts)
 
 
 def timestamp_column(raw: RawRows, name: str, found: Found) -> pa.Array:
@@ -196,6 +237,11 @@ class _Blame(NamedTuple):
 
 
 def _by_value(cells: _Cells, coerce: Callable[[Any], Any], kind: pa.DataType, blame: _Blame) -> pa.Array:
+    """The column of what _coerced returns."""
+    return pa.array(_coerced(cells, coerce, blame), kind)
+
+
+def _coerced(cells: _Cells, coerce: Callable[[Any], Any], blame: _Blame) -> list[Any]:
     """Coerces value by value; one that fails leaves what could be read of it, and is put down."""
     coerced = []
     for row, get in enumerate(_getters(cells)):
@@ -212,7 +258,7 @@ def _by_value(cells: _Cells, coerce: Callable[[Any], Any], kind: pa.DataType, bl
             # zones that it does not know
             blame(row, "wrong_type", str(error))
         coerced.append(result)
-    return pa.array(coerced, kind)
+    return coerced
 
 
 def _getters(cells: _Cells) -> Iterator[Callable[[], Any]]:

@@ -124,6 +124,15 @@ def part_name(name: str, number: int) -> str:
     return f"{name}+{number}" if number else name
 
 
+def name_of_part(part: str) -> str:
+    """Our column of which part_name made this name.
+
+    >>> name_of_part("images+1")
+    'images'
+    """
+    return part.partition("+")[0]
+
+
 def partition_values(path: str, columns: Columns, schema: pa.Schema) -> dict[str, str | None]:
     """Our columns that Hive folders of the path (`key=value`) give."""
     folders = [part.partition("=") for part in os.path.dirname(os.path.abspath(path)).split(os.sep)]

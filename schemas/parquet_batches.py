@@ -7,7 +7,9 @@ Compression and dictionaries make a few kilobytes of file out of gigabytes of va
   its column's dictionary. A column with a long one stays dictionary-coded, and is cut by what its rows unfold to;
 - a row with a cell above MAX_CELL_BYTES is left out and told; it is never unfolded;
 - the cells of list columns may differ without a bound, so a list column of a row group is refused if it takes both
-  MAX_LIST_BYTES and MAX_LIST_RATIO times its bytes in the file.
+  MAX_LIST_BYTES and MAX_LIST_RATIO times its bytes in the file;
+- a cell of pictures that is too large costs itself, not its row; of columns of bytes, which pictures themselves may be,
+  the bounds are larger: MAX_PICTURE_PAGE_BYTES, if the file has about as many, and MAX_PICTURES_CELL_BYTES.
 
 What is left open: values coded as DELTA_BYTE_ARRAY, each of which may repeat the whole of the one before.
 """
@@ -33,6 +35,10 @@ MAX_PAGE_BYTES = 128 << 20
 #: As long as a line of a text file may be.
 MAX_CELL_BYTES = 16 << 20
 MAX_LIST_BYTES, MAX_LIST_RATIO = 128 << 20, 100
+#: Of a column of pictures. pyarrow writes pages, and dictionaries, of 1,024 values, however large these are.
+MAX_PICTURE_PAGE_BYTES, MAX_PICTURES_CELL_BYTES = 1 << 30, 128 << 20
+#: Pictures are compressed already: what unfolds to more times its bytes in the file is something else.
+_MAX_PICTURE_RATIO = 4
 #: What a batch may take if each of its rows has the longest values of the dictionaries.
 _MAX_UNFOLDED_BYTES = 256 << 20
 #: A column whose cells may unfold to more stays dictionary-coded.
@@ -45,21 +51,30 @@ _FIXED_WIDTH = (pa.types.is_primitive, pa.types.is_null, pa.types.is_decimal, pa
 
 class BoundedBatch(NamedTuple):
     """table: columns by the file's names; rows: int64 [table.num_rows], places in the row group, ascending. oversized:
-    (place in the row group, why) of the rows that are left out."""
+    (place in the row group, why) of the rows that are left out; without_pictures: of those that have null for a cell of
+    pictures."""
 
     table: pa.Table
     rows: np.ndarray
     oversized: list[tuple[int, str]]
+    without_pictures: list[tuple[int, str]]
 
 
 def bounded_batches(
-    file: pq.ParquetFile, path: str, part: int, columns: Collection[str], max_rows: int, max_bytes: int
+    file: pq.ParquetFile,
+    path: str,
+    part: int,
+    columns: Collection[str],
+    max_rows: int,
+    max_bytes: int,
+    pictures: Collection[str] = (),
 ) -> Iterator[BoundedBatch]:
     """The row group `part` in order, in batches of at most `max_rows` rows and about `max_bytes` bytes, strings of some
-    columns dictionary-coded. file: an open one of `path`. Raises CorruptFileError for what is refused, and what pyarrow
-    raises for a damaged file."""
+    columns dictionary-coded. file: an open one of `path`; pictures: those of the columns that may hold pictures. Raises
+    CorruptFileError for what is refused, and what pyarrow raises for a damaged file."""
     group = file.metadata.row_group(part)
-    chunks = _read_chunks(file, path, part, columns)
+    in_bytes = {name for name in pictures if "binary" in str(file.schema_arrow.field(name).type)}
+    chunks = _read_chunks(file, path, part, columns, in_bytes)
     check_int96(file, path, part, [chunk.path for chunk in chunks if chunk.is_int96])
     longest = _longest_values(file, path, part, chunks)
     coded = [chunk.path for chunk in chunks if chunk.stays_coded(longest[chunk.path])]
@@ -69,7 +84,7 @@ def bounded_batches(
     row = 0
     with _opened(file, path, coded) as reading:
         for batch in reading.iter_batches(num_rows, row_groups=[part], columns=sorted(columns)):
-            yield from _cut(pa.Table.from_batches([batch]), row, max_bytes)
+            yield from _cut(pa.Table.from_batches([batch]), row, max_bytes, pictures)
             row += batch.num_rows
     if row != group.num_rows:  # pyarrow ends, and says nothing, where the first of the columns ends
         raise CorruptFileError(
@@ -126,7 +141,9 @@ def _is_of(path: str, columns: Collection[str]) -> bool:
     return any(path == name or path.startswith(f"{name}.") for name in columns)
 
 
-def _read_chunks(file: pq.ParquetFile, path: str, part: int, columns: Collection[str]) -> list[_Chunk]:
+def _read_chunks(
+    file: pq.ParquetFile, path: str, part: int, columns: Collection[str], in_bytes: Collection[str]
+) -> list[_Chunk]:
     """The chunks of these columns. Raises CorruptFileError if one is too large to be read."""
     group, chunks = file.metadata.row_group(part), []
     with open(path, "rb") as raw:
@@ -148,17 +165,23 @@ def _read_chunks(file: pq.ParquetFile, path: str, part: int, columns: Collection
                 is_list=column.max_repetition_level > 0,
                 pages=list(pages_of(raw, start, start + footer.total_compressed_size)),
             )
-            _check_size(chunk, f"in column {quote(chunk.path)}, row group {part} of {shown(path)}")
+            where = f"in column {quote(chunk.path)}, row group {part} of {shown(path)}"
+            _check_size(chunk, where, _max_page_bytes(chunk, in_bytes))
             chunks.append(chunk)
     return chunks
 
 
-def _check_size(chunk: _Chunk, where: str) -> None:
+def _max_page_bytes(chunk: _Chunk, in_bytes: Collection[str]) -> int:
+    of_pictures = min(MAX_PICTURE_PAGE_BYTES, _MAX_PICTURE_RATIO * chunk.compressed_bytes)
+    return max(MAX_PAGE_BYTES, of_pictures) if chunk.is_of(in_bytes) else MAX_PAGE_BYTES
+
+
+def _check_size(chunk: _Chunk, where: str, max_page_bytes: int) -> None:
     largest = max((page.uncompressed_bytes for page in chunk.pages), default=0)
-    if largest > MAX_PAGE_BYTES:
+    if largest > max_page_bytes:
         raise CorruptFileError(
-            f"expected pages of at most {MAX_PAGE_BYTES:,} bytes, got one of {largest:,} {where}: "
-            "shorten its longest value, or let its writer make smaller pages"
+            f"expected pages of at most {max_page_bytes:,} bytes, got one of {largest:,} {where}: "
+            "shorten its longest value, or let its writer make smaller pages or row groups"
         )
     decoded_bytes = chunk.uncompressed_bytes + chunk.num_values * _MEMBER_BYTES
     if chunk.is_list and chunk.is_much(decoded_bytes):
@@ -213,14 +236,24 @@ def _longest_in_dictionaries(array: pa.Array) -> int:
     return _longest_in_dictionaries(array.values) if hasattr(array, "values") else 0
 
 
-def _cut(table: pa.Table, first_row: int, max_bytes: int) -> Iterator[BoundedBatch]:
-    """The table in pieces of about max_bytes once it is unfolded, without the rows that have an oversized cell."""
+def _cut(table: pa.Table, first_row: int, max_bytes: int, pictures: Collection[str]) -> Iterator[BoundedBatch]:
+    """The table in pieces of about max_bytes once it is unfolded, without the rows that have an oversized cell, and
+    without oversized cells of pictures."""
     total_R = np.zeros(table.num_rows, np.int64)
     oversized: dict[int, str] = {}
-    for name, column in zip(table.column_names, table.columns, strict=True):
+    nulled: dict[int, str] = {}
+    for place, (name, column) in enumerate(zip(table.column_names, table.columns, strict=True)):
         bytes_R = unfolded_bytes(column.chunk(0) if column.num_chunks == 1 else column.combine_chunks())
-        for row in np.flatnonzero(bytes_R > MAX_CELL_BYTES).tolist():
-            oversized.setdefault(row, f"{bytes_R[row]:,} bytes in {quote(name)}")
+        too_large = nulled if name in pictures else oversized
+        is_in_bytes = name in pictures and "binary" in str(column.type)
+        most = MAX_PICTURES_CELL_BYTES if is_in_bytes else MAX_CELL_BYTES
+        is_large_R = bytes_R > most
+        for row in np.flatnonzero(is_large_R).tolist():
+            above = f", above {most:,}" if name in pictures else ""
+            too_large.setdefault(row, f"{bytes_R[row]:,} bytes in {quote(name)}{above}")
+        if name in pictures and is_large_R.any():
+            table = table.set_column(place, name, column.take(pa.array(np.arange(len(column)), mask=is_large_R)))
+            bytes_R[is_large_R] = 0
         total_R += bytes_R
     keep_R = np.ones(table.num_rows, bool)
     keep_R[list(oversized)] = False
@@ -230,7 +263,9 @@ def _cut(table: pa.Table, first_row: int, max_bytes: int) -> Iterator[BoundedBat
     starts = [0, *(np.flatnonzero(np.diff(piece_R)) + 1).tolist(), len(rows)]
     told = [(first_row + row, why) for row, why in sorted(oversized.items())]
     for start, end in pairwise(starts):
-        yield BoundedBatch(kept.slice(start, end - start), first_row + rows[start:end], told)
+        rows_of_piece = rows[start:end]
+        lacking = [(first_row + row, nulled[row]) for row in rows_of_piece.tolist() if row in nulled] if nulled else []
+        yield BoundedBatch(kept.slice(start, end - start), first_row + rows_of_piece, told, lacking)
         told = []
 
 

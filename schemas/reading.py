@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from schemas.cell_text import NULL_WORDS
 from schemas.column_spec import Columns, column_of
-from schemas.columns import constant_values, part_name, partition_values, source_columns
+from schemas.columns import constant_values, name_of_part, part_name, partition_values, source_columns
 from schemas.errors import CorruptFileError
 from schemas.feeds import feed_keys, feed_rows
 from schemas.file_forms import form_of, forms_in_words
@@ -76,6 +76,7 @@ class RawRows:
     row_numbers: int64 [table.num_rows], ascending. broken: (row number, error) of lines that could not be parsed.
     mixed: columns whose values have no common Arrow type (JSON only), as Python values; in `table` they are null.
     oversized: (row number, why) of rows that are left out for a cell above MAX_CELL_BYTES (Parquet only).
+    without_pictures: (row number, why) of rows whose pictures are left out for a cell that is too large.
     columns: how the shop writes what is in the table. null_words: words that stand for null in the whole file.
     whole: columns of ids that hold nothing but whole numbers with `.0` behind them in the whole file (CSV only).
     no_rows: counts of the events of a log that are no rows (see schemas.log_events).
@@ -87,6 +88,7 @@ class RawRows:
     row_numbers: np.ndarray
     mixed: dict[str, list[Any]] = field(default_factory=dict)
     oversized: list[tuple[int, str]] = field(default_factory=list)
+    without_pictures: list[tuple[int, str]] = field(default_factory=list)
     columns: Columns = field(default_factory=dict)
     null_words: Sequence[str] = ()
     whole: frozenset[str] = frozenset()
@@ -283,16 +285,30 @@ def _read_parquet(file_slice: FileSlice, columns: Columns, schema: pa.Schema) ->
         source = {name: theirs for name, theirs in source.items() if name not in paths} | roots_of(paths)
         names = [*schema.names, *sorted(source.keys() - set(schema.names))]
         wanted = set(source.values())
-        for batch in bounded_batches(file, file_slice.path, file_slice.part, wanted, MAX_BATCH_ROWS, MAX_BATCH_BYTES):
+        pictures = {theirs for ours, theirs in source.items() if name_of_part(ours) == "images"}
+        pictures -= {theirs for ours, theirs in source.items() if name_of_part(ours) != "images"}
+        batches = bounded_batches(
+            file, file_slice.path, file_slice.part, wanted, MAX_BATCH_ROWS, MAX_BATCH_BYTES, pictures
+        )
+        for batch in batches:
             arrays = [
                 batch.table[source[name]] if name in source else _constant(constants.get(name), len(batch.rows))
                 for name in names
             ]
             numbers = file_slice.first_row + batch.rows
             oversized = [(file_slice.first_row + row, why) for row, why in batch.oversized]
+            without_pictures = [(file_slice.first_row + row, why) for row, why in batch.without_pictures]
             first_row = min([*numbers[:1].tolist(), *(number for number, _ in oversized[:1])])
             table = pa.Table.from_arrays(arrays, names)
-            raw = RawRows(first_row, table, [], numbers, oversized=oversized, columns=columns)
+            raw = RawRows(
+                first_row,
+                table,
+                [],
+                numbers,
+                oversized=oversized,
+                without_pictures=without_pictures,
+                columns=columns,
+            )
             yield by_item(raw, paths)
 
 

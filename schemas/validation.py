@@ -15,10 +15,12 @@ A row is rejected, with the first reason found in it:
 A value is cut, dropped or mended, and counted, where that loses no row: `texts_truncated`, `queries_truncated`,
 `pictures_cut_off`, `pictures_empty` (null or blank URIs), `ids_trimmed` (blanks around an id), and
 `cells_unreadable:<field>`: a cell of an optional field that cannot be read (see schemas.coercion) is null, and its row
-stays. Case and control characters of an id count, for ids never become file names.
+stays. A picture that its cell does not give (see schemas.picture_cells) is rejected, as `picture`; its row stays. Case
+and control characters of an id count, for ids never become file names.
 """
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,14 +33,17 @@ from schemas.coercion import (
     Faults,
     Found,
     id_column,
-    list_column,
     number_column,
+    picture_column,
     text_column,
     timestamp_column,
 )
 from schemas.parquet_batches import MAX_CELL_BYTES
+from schemas.picture_cells import REMEDIES as PICTURE_REMEDIES
+from schemas.picture_cells import BadPicture
 from schemas.quarantine import Rejection, quote
 from schemas.reading import FileSlice, RawRows
+from schemas.stored_pictures import stored_name
 from schemas.tables import (
     ACTIONS,
     CATALOGUE,
@@ -103,9 +108,11 @@ def validate_catalogue(
     raw: RawRows,
     file_slice: FileSlice,
     limits: Limits = Limits(),
+    keep_picture: Callable[[bytes], str] = stored_name,
 ) -> tuple[pa.Table, list[Rejection], Counter[str]]:
-    """(good rows as VALIDATED_CATALOGUE in input order, rejections, counts: rows_read, rows_rejected, pictures_listed,
-    and of the good rows what `catalogue_counts` counts).
+    """(good rows as VALIDATED_CATALOGUE in input order, rejections of rows and of pictures, counts: rows_read,
+    rows_rejected, pictures_listed, and of the good rows what `catalogue_counts` counts). keep_picture: takes a picture
+    that is in its cell, and returns what the row lists for it.
 
     Rows that were read with a column `group` are GROUPED: one without an id is good if it has a group; one without a
     group has that of its id.
@@ -116,7 +123,7 @@ def validate_catalogue(
     if "group" in raw.table.column_names:
         groups["group"], ids = _groups(raw, ids, limits, found)
     texts = {name: text_column(raw, name, found, join_lists=True) for name in TEXT_FIELDS}
-    images, num_cut, num_empty = _pictures(list_column(raw, "images", found), limits.max_pictures)
+    images, num_cut, num_empty = _pictures(picture_column(raw, "images", found, keep_picture), limits.max_pictures)
     num_truncated = np.zeros(raw.table.num_rows, np.int32)
     for name, text in texts.items():
         texts[name], truncated = _truncate(text, limits.max_text_characters)
@@ -142,7 +149,7 @@ def validate_catalogue(
         pictures_listed=len(good["images"].combine_chunks().flatten()),
         **catalogue_counts(good),
     )
-    return good, rejections, counts
+    return good, rejections + _rejected_pictures(raw, file_slice, ids, found), counts
 
 
 def catalogue_counts(rows: pa.Table) -> dict[str, int]:
@@ -336,4 +343,26 @@ def _rejections(raw: RawRows, file_slice: FileSlice, stage: str, ids: pa.Array, 
             remedy=REMEDIES[fault.reason],
         )
         for number, item_id, fault in sorted(found, key=lambda entry: entry[0])
+    ]
+
+
+def _rejected_pictures(raw: RawRows, file_slice: FileSlice, ids: pa.Array, found: Found) -> list[Rejection]:
+    """One rejection for each bad picture of a row that stays."""
+    pictures = {row: list(bad) for row, bad in found.bad_pictures.items()}
+    for number, why in raw.without_pictures:
+        row = int(np.searchsorted(raw.row_numbers, number))
+        bad = BadPicture("too_many_bytes", "a smaller cell", why)
+        pictures.setdefault(row, []).append(bad)
+    return [
+        Rejection(
+            level="picture",
+            stage="items",
+            item_id=ids[row].as_py(),
+            **picture._asdict(),
+            where=file_slice.where(int(raw.row_numbers[row])),
+            remedy=PICTURE_REMEDIES[picture.reason],
+        )
+        for row, bad in sorted(pictures.items())
+        if row not in found.faults
+        for picture in bad
     ]

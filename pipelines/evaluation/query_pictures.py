@@ -17,7 +17,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from model.pictures import REMEDIES, PictureError, PictureLimits, find_picture, read_picture_file
+from model.picture_faults import REMEDIES
+from model.pictures import PictureError, PictureLimits, find_picture, read_picture_file
 from model.query_encoder import QueryEncoder
 from pipelines.evaluation.catalogue_vectors import catalogue_vectors
 from pipelines.picture_limits import limits_of_run

@@ -12,8 +12,8 @@ from model.ordered_map import ordered_map
 from pipelines.fetching.cache import CacheRow, HostCache
 from pipelines.fetching.errors import HOST_FAULTS, REMEDIES, SETTLED, WORTH_ANOTHER_TRY, FetchError
 from pipelines.fetching.http import Answer, HttpLimits, get
-from pipelines.fetching.picture_types import NAMES, picture_type
 from pipelines.fetching.politeness import RequestRate, Robots
+from schemas.picture_types import NAMES, picture_type
 from schemas.picture_urls import fetched_path
 from schemas.quarantine import quote
 

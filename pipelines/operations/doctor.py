@@ -6,6 +6,7 @@ Every flag is optional: what is not named is not checked. Changes nothing.
 """
 
 import sys
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,10 +96,16 @@ class Model:
 
 def diagnose(config: DoctorConfig) -> list[Finding]:
     """The findings, in the order in which they build on each other."""
+    with tempfile.TemporaryDirectory(prefix="itemsage-doctor-") as folder:
+        return _diagnose(config, folder)
+
+
+def _diagnose(config: DoctorConfig, folder: str) -> list[Finding]:
+    """folder: for the pictures that are in the table."""
     findings = [check_packages(), check_text(), check_cores(), check_annoy()]
     model, weights = check_model(config)
     findings += [weights, check_device(config.device, model.spec)]
-    inputs = _check_inputs(config, findings)
+    inputs = _check_inputs(config, findings, folder)
     if config.store is not None:
         num_rows = inputs.num_rows if inputs else None
         dim = model.spec.dim if model.spec else 0
@@ -148,7 +155,7 @@ def check_model(config: DoctorConfig) -> tuple[Model, Finding]:
     return model, finding
 
 
-def _check_inputs(config: DoctorConfig, findings: list[Finding]) -> Inputs | None:
+def _check_inputs(config: DoctorConfig, findings: list[Finding], folder: str) -> Inputs | None:
     """Adds the findings on inputs and columns; the first rows of the catalogue if they can be read."""
     found = Finding("inputs")
     findings.append(found)
@@ -164,7 +171,7 @@ def _check_inputs(config: DoctorConfig, findings: list[Finding]) -> Inputs | Non
             if table == "catalogue":
                 warn_of_lost_columns(config.store, files, config.columns, mapping)
             if table == "catalogue" and not mapping.problems:
-                inputs = first_rows(files, config.columns, num_rows, found, config.group_rows)
+                inputs = first_rows(files, config.columns, num_rows, found, folder, config.group_rows)
             if table == "engagements" and not mapping.problems:
                 findings.append(check_log_rows(files, num_rows, config.columns, config))
     named = [f"{table} {brief(spec)}" for table, spec in tables if spec is not None]

@@ -6,6 +6,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from model.image_encoder_spec import ImageEncoderSpec
-from model.pictures import PictureError, PictureLimits, decode_picture, read_picture
+from model.pictures import PictureError, PictureLimits, PictureRoot, decode_picture, read_picture
 from model.vocabulary import Vocabulary
 from pipelines import embed, features, index, ingest
 from pipelines.console.exit_codes import EXIT_THRESHOLD
@@ -37,6 +38,7 @@ from schemas.reading import (
     relative_names,
     unusual_forms,
 )
+from schemas.stored_pictures import keep_picture, stored_path
 from schemas.tables import CATALOGUE, UNREADABLE
 from schemas.validation import REMEDIES, catalogue_counts, validate_catalogue
 
@@ -47,13 +49,20 @@ _MOST_CHARACTERS = 120
 
 @dataclass
 class Inputs:
-    """Files of the catalogue and their number of rows; the first rows, validated, and what was rejected of them."""
+    """Files of the catalogue and their number of rows; the first rows, validated, what was rejected of them, and a
+    folder that has the pictures which came in them, as a run has."""
 
     files: list[str]
     num_rows: int
     rows: pa.Table
     rejections: list[Rejection]
+    folder: str
     group_rows: str = "no"
+
+    @property
+    def num_read(self) -> int:
+        """Rows that were looked at."""
+        return self.rows.num_rows + sum(rejection.level == "row" for rejection in self.rejections)
 
 
 def check_input(table: str, spec: str, date: str | None, finding: Finding) -> tuple[list[str], int]:
@@ -119,15 +128,22 @@ def _cut(text: object) -> str:
 
 
 def first_rows(
-    files: Sequence[str], columns: Mapping[str, Any], num_rows: int, finding: Finding, group_rows: str = "no"
+    files: Sequence[str],
+    columns: Mapping[str, Any],
+    num_rows: int,
+    finding: Finding,
+    folder: str,
+    group_rows: str = "no",
 ) -> Inputs | None:
-    """The first batch of the first slice that has rows, validated: enough to see what the whole will be like."""
+    """The first batch of the first slice that has rows, validated: enough to see what the whole will be like. The
+    pictures that are in it are written below the folder."""
     with finding.guard("the first rows of the catalogue"):
         mapping = catalogue_columns(columns, group_rows)
         for file_slice in plan_slices(files):
             for raw in read_slice(file_slice, mapping, catalogue_schema(mapping)):
-                good, rejections, _ = validate_catalogue(raw, file_slice)
-                return Inputs(list(files), num_rows, good, rejections, group_rows)
+                keep = partial(keep_picture, run=folder)
+                good, rejections, _ = validate_catalogue(raw, file_slice, keep_picture=keep)
+                return Inputs(list(files), num_rows, good, rejections, folder, group_rows)
     return None
 
 
@@ -141,7 +157,7 @@ def check_pictures(
     if inputs is None or finding.problems:
         return finding
     if not inputs.rows.num_rows:
-        finding.warn(f"not looked at: none of the first {len(inputs.rejections):,} rows is valid")
+        finding.warn(f"not looked at: none of the first {inputs.num_read:,} rows is valid")
         return finding
     uris = list(dict.fromkeys(inputs.rows["images"].combine_chunks().flatten().to_pylist()))
     sample = [uris[place] for place in sample_by_hash(uris, MOST_PICTURES, "doctor")]
@@ -150,9 +166,10 @@ def check_pictures(
         return finding
     faults: dict[str, list[PictureError]] = {}
     with finding.guard(finding.looked_at):
+        root = PictureRoot.of(image_root, inputs.folder)
         for uri in sample:
             try:
-                data = read_picture(image_root, uri, limits)
+                data = read_picture(root, uri, limits)
                 if spec is not None:
                     decode_picture(data, spec.preprocessing, limits)
             except PictureError as error:
@@ -197,7 +214,8 @@ def check_sample(inputs: Inputs, count: int, settings: SampleSettings) -> Findin
             finding.fail(_nothing_valid(rejections), EXIT_THRESHOLD)
             return finding
         with tempfile.TemporaryDirectory(prefix="itemsage-doctor-") as folder:
-            made = _run_stages(rows.select(CATALOGUE.names), Path(folder), settings)
+            rows = _with_pictures(rows.select(CATALOGUE.names), inputs.folder)
+            made = _run_stages(rows, Path(folder), settings)
             quarantined = [
                 row
                 for path in sorted(Path(folder).glob("run/quarantine/*.parquet"))
@@ -207,7 +225,7 @@ def check_sample(inputs: Inputs, count: int, settings: SampleSettings) -> Findin
             row.pop("run", None)
             reasons[row["reason"]] += 1
             examples.setdefault(row["reason"], Rejection(**row))
-        num_read = len(inputs.rows) + len(inputs.rejections)
+        num_read = inputs.num_read
         finding.looked_at = f"{sample.num_rows} of the first {num_read:,} rows -> " + " -> ".join(
             f"{stage} {number}" for stage, number in made.items()
         )
@@ -238,6 +256,21 @@ def _nothing_valid(rejections: Sequence[Rejection]) -> str:
 def _fault_of(rejection: Rejection) -> str:
     where = f"item {brief(rejection.item_id)}, {brief(rejection.where)}"
     return f"expected {rejection.expected}, got {_cut(rejection.got)} ({where}): {rejection.remedy}"
+
+
+def _with_pictures(rows: pa.Table, folder: str) -> pa.Table:
+    """The rows as they came: pictures of the table, which lie below the folder, in their cells."""
+
+    def struct(uri: str) -> dict[str, Any]:
+        path = stored_path(uri)
+        return {"bytes": None, "path": uri} if path is None else {"bytes": Path(folder, path).read_bytes()}
+
+    images = rows["images"].to_pylist()
+    if not any(stored_path(uri) for uris in images for uri in uris):
+        return rows
+    kind = pa.list_(pa.struct({"bytes": pa.binary(), "path": pa.string()}))
+    cells = pa.array([[struct(uri) for uri in uris] for uris in images], kind)
+    return rows.set_column(rows.column_names.index("images"), "images", cells)
 
 
 def _run_stages(rows: pa.Table, folder: Path, settings: SampleSettings) -> dict[str, int]:

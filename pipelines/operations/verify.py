@@ -26,6 +26,7 @@ from pipelines.operations.verify_files import (
     check_pointers,
     check_unlisted,
 )
+from pipelines.operations.verify_pictures import check_table_pictures
 from pipelines.operations.verify_rebuild import check_rebuild
 from pipelines.operations.verify_refined import check_refined_index
 from pipelines.operations.verify_users import check_users
@@ -73,6 +74,7 @@ def verify_run(store: Path, run: Path, rebuild: int = 0, image_root: str | None 
         check_pointers(inspected),
         check_model(inspected),
         *buckets,
+        *check_table_pictures(inspected),
         check_quarantine(inspected),
         vectors,
         check_changes(inspected, embeddings),

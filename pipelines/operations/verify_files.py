@@ -19,6 +19,7 @@ from schemas.errors import CorruptFileError
 from schemas.files import read_json, resolve_inside, sha256_of_file
 from schemas.hashing import fingerprint
 from schemas.quarantine import quote
+from schemas.stored_pictures import STORED_FOLDER
 
 #: What the run id is a hash of, where a daily run made it, and what it is of since runs say it.
 _IDENTITY = ("code_versions", "config", "date", "inputs", "model_id")
@@ -27,8 +28,9 @@ _TOP_LEVEL = frozenset(
     ("manifest.json", "COMPLETED", "changes.json", "gates.json", "metrics.json", "started.json", "times.json")
 )
 #: Folders whose files no stage lists: sidecars and manifests are compared with each other, changes/ with embeddings/,
-#: the vectors of query pictures are a cache that evaluation checks.
-_UNLISTED_FOLDERS = frozenset(("units", "manifests", "changes", "query_pictures"))
+#: the vectors of query pictures are a cache that evaluation checks, those of the table's pictures have their sha256 as
+#: names, which check_table_pictures compares.
+_UNLISTED_FOLDERS = frozenset(("units", "manifests", "changes", "query_pictures", STORED_FOLDER))
 _UNLISTED_FILES = frozenset(("index/times.json", "refined_index/times.json"))
 _TEMPORARY = re.compile(r"\..*\.tmp")
 

@@ -18,7 +18,7 @@ from model.image_encoder_spec import ImageEncoderSpec, saved_image_encoder_spec
 from model.inference import embed_batches
 from model.model_store import load_item_encoder
 from model.number_formats import DTYPES
-from model.pictures import DEFAULT_LIMITS, PictureError, PictureLimits, read_picture
+from model.pictures import DEFAULT_LIMITS, PictureError, PictureLimits, PictureRoot, read_picture
 from model.text_encoder import TextEncoder
 from model.text_encoder_spec import item_sentences, saved_text_encoder_spec
 from model.vocabulary import Vocabulary
@@ -60,7 +60,7 @@ def check_rebuild(run: InspectedRun, ids: Sequence[str], count: int, image_root:
         sampled = list(_stored(run, wanted))
         limits = _limits(config)
         spec = _encoder_of_run(run, model, finding)
-        num_pictures = _compute_pictures(sampled, root, limits, spec)
+        num_pictures = _compute_pictures(sampled, PictureRoot.of(root, run.run), limits, spec)
         _compute_text_vectors(sampled, run, model, finding)
         vocabulary = Vocabulary.load(model / "vocabulary")
         for item in sampled:
@@ -115,7 +115,7 @@ def _encoder_of_run(run: InspectedRun, model: Path, finding: Finding) -> ImageEn
 
 
 def _compute_pictures(
-    sampled: Sequence[_Sampled], root: str, limits: PictureLimits, spec: ImageEncoderSpec | None
+    sampled: Sequence[_Sampled], root: PictureRoot, limits: PictureLimits, spec: ImageEncoderSpec | None
 ) -> int:
     """Reads and encodes the pictures of the sample as they are now; returns how many have a vector."""
     if spec is None:

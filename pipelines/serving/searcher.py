@@ -169,11 +169,12 @@ class Searcher:
 
         def read_all() -> Iterator[bytes | PictureError]:  # pulled as the encoder goes: few files are in memory
             for path in paths:
-                if "://" in path:
+                is_local = path[:5].lower() == "file:"
+                if "://" in path and not is_local:
                     yield PictureError("remote_uri", "the path of a picture file", quote(path))
                     continue
                 try:
-                    yield read_picture("/", os.path.abspath(path), limits)
+                    yield read_picture("/", path if is_local else os.path.abspath(path), limits)
                 except PictureError as error:
                     yield error
 

@@ -8,6 +8,7 @@ A catalogue whose mapping names a group is shuffled twice: by group, whose rows 
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import apache_beam as beam
 import numpy as np
@@ -20,6 +21,7 @@ from schemas.grouping import MERGED, SHARE_PICTURES, complete_groups
 from schemas.hashing import bucket_of
 from schemas.quarantine import Rejection, rejections_to_table
 from schemas.reading import FileSlice, read_slice
+from schemas.stored_pictures import keep_picture
 from schemas.tables import REJECTIONS
 from schemas.validation import GROUPED, VALIDATED_CATALOGUE, Limits, validate_catalogue
 
@@ -84,8 +86,10 @@ class Buckets:
 class RowRules:
     """How the rows of a catalogue are read, and what becomes of those that belong together.
 
-    columns: the mapping. group_rows: one of schemas.grouping.GROUP_ROWS. file_names: what `where` calls file k."""
+    columns: the mapping. group_rows: one of schemas.grouping.GROUP_ROWS. file_names: what `where` calls file k. run:
+    where pictures go that are in the table."""
 
+    run: str
     columns: Columns
     group_rows: str
     limits: Limits
@@ -133,7 +137,8 @@ class _ReadSlice(beam.DoFn):
         tables: list[pa.Table] = []
         rejections: list[Rejection] = []
         for raw in read_slice(file_slice, self.rules.columns, catalogue_schema(self.rules.columns)):
-            good, rejected, counts = validate_catalogue(raw, file_slice, self.rules.limits)
+            keep = partial(keep_picture, run=self.rules.run)
+            good, rejected, counts = validate_catalogue(raw, file_slice, self.rules.limits, keep)
             tables.append(good)
             rejections += rejected
             progress.advance(counts["rows_read"])

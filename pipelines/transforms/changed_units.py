@@ -7,7 +7,7 @@ set aside: a computation that is killed starts again, and what still holds is ta
 import os
 from pathlib import Path
 
-from model.pictures import PictureLimits
+from model.pictures import PictureLimits, PictureRoot
 from pipelines.transforms.earlier_features import STAGE, EarlierBucket, open_sealed
 from pipelines.transforms.resolve_pictures import all_unchanged
 from pipelines.unit_files import sidecar_path
@@ -26,7 +26,8 @@ def set_aside_if_changed(unit: Unit, run: str, image_root: str, limits: PictureL
         return unit
     try:
         fingerprints = FingerprintsFile(Path(run, FINGERPRINTS_FOLDER, f"{unit.name}.parquet"))
-        if all_unchanged((picture for item in fingerprints for picture in item.pictures), image_root, limits):
+        pictures = (picture for item in fingerprints for picture in item.pictures)
+        if all_unchanged(pictures, PictureRoot.of(image_root, run), limits):
             return unit
     except CorruptFileError:  # its checksum tells the stage that the unit must be computed
         return unit

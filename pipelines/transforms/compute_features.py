@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from model.image_encoder import ImageEncoder
 from model.image_encoder_spec import ImageEncoderSpec
-from model.pictures import PictureError, PictureLimits
+from model.pictures import PictureError, PictureLimits, PictureRoot
 from model.text_encoder import TextEncoder
 from model.text_encoder_spec import TextEncoderSpec
 from model.vocabulary import Vocabulary
@@ -77,6 +77,11 @@ class FeaturesSource:
     verify_images: bool
 
     @property
+    def pictures(self) -> PictureRoot:
+        """Where the pictures are that items list."""
+        return PictureRoot.of(self.image_root, self.run)
+
+    @property
     def picture_dim(self) -> int:
         """Width of a picture's vector."""
         return self.encoder.dim if self.encoder else 0
@@ -112,7 +117,7 @@ class FeaturesStage(UnitStage):
         try:
             fingerprints = FingerprintsFile(Path(earlier_run, FINGERPRINTS_FOLDER, f"{unit.name}.parquet"))
             pictures = (picture for item in fingerprints for picture in item.pictures)
-            if not all_unchanged(pictures, self.source.image_root, self.source.limits):
+            if not all_unchanged(pictures, self.source.pictures, self.source.limits):
                 return False
         except CorruptFileError:  # told when the unit is computed
             return False
@@ -178,7 +183,7 @@ class _Bucket:
     def payloads(self, fingerprints: FingerprintsWriter) -> Iterator[bytes]:
         """Serialised records, in item order; writes the fingerprints of all items beside them."""
         uris = (uri for row in self._rows(["images"]) for uri in row["images"] or ())
-        self.pictures.resolve(uris, self.source.image_root, self.source.limits)
+        self.pictures.resolve(uris, self.source.pictures, self.source.limits)
         if self.texts is not None:
             self.texts.resolve(self._rows(["item_id", *TEXT_FIELDS]))
         for row in self._rows(ITEMS.names):

@@ -16,15 +16,14 @@ import pyarrow as pa
 
 from model.image_encoder import ImageEncoder
 from model.image_encoder_spec import saved_image_encoder_spec
-from model.pictures import DEFAULT_LIMITS, PictureError, PictureLimits, read_picture
+from model.pictures import DEFAULT_LIMITS, PictureError, PictureLimits, PictureRoot, find_picture, read_picture
 from pipelines.console.progress import Progress
 from pipelines.opened_models import open_encoder
 from pipelines.units import Unit, UnitWriter, finished_sidecar
-from schemas.files import resolve_inside
 from schemas.hashing import fingerprint
 from schemas.quarantine import Rejection, quote
 
-CODE_VERSION = 2
+CODE_VERSION = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,14 +81,13 @@ class QueryVectors:
 
 def unit_fingerprint(encoding: QueryEncoding, queries: Sequence[tuple[int, str]]) -> str:
     """Changes with the encoder, the caps, the URIs, and the size or modification time of any of the files."""
-    states = []
+    states: list[Any] = []
+    root = PictureRoot.of(encoding.image_root)
     for _, uri in queries:
         try:
-            path = resolve_inside(encoding.image_root, uri)
-            status = Path(path).stat() if path is not None else None
-        except (OSError, ValueError):  # ValueError: text that no file system encodes
-            status = None
-        states.append([uri, None if status is None else [status.st_size, status.st_mtime_ns]])
+            states.append([uri, *find_picture(root, uri, encoding.limits)[1:]])
+        except PictureError as error:
+            states.append([uri, error.reason])
     return fingerprint([CODE_VERSION, encoding.encoder_id, encoding.image_root, asdict(encoding.limits), states])
 
 
@@ -97,7 +95,7 @@ def encode_queries(
     encoder: ImageEncoder, image_root: str, queries: Sequence[tuple[int, str]], limits: PictureLimits = DEFAULT_LIMITS
 ) -> tuple[np.ndarray, np.ndarray, list[Rejection]]:
     """(ids int64 [N] rising, vectors float16 [N, dim], a rejection for each picture that cannot be used)."""
-    uris = dict(queries)
+    uris, root = dict(queries), PictureRoot.of(image_root)
     rejected: list[Rejection] = []
     ids: list[int] = []
     vectors: list[np.ndarray] = []
@@ -105,7 +103,7 @@ def encode_queries(
     def pictures() -> Iterator[tuple[int, bytes | PictureError]]:
         for query_id, uri in queries:
             try:
-                yield query_id, read_picture(image_root, uri, limits)
+                yield query_id, read_picture(root, uri, limits)
             except PictureError as error:
                 yield query_id, error
 

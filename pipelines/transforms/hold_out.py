@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 from model.held_out import fit_held_out, item_node, picture_mark, query_node, session_mark, text_mark
 from model.near_groups import LOOKS, MARKS, NODES
 from model.picture_looks import picture_look
-from model.pictures import PictureError, PictureLimits, read_picture
+from model.pictures import PictureError, PictureLimits, PictureRoot, read_picture
 from model.split import Split
 from pipelines.console.progress import Progress
 from pipelines.transforms.bucket_rows import pack
@@ -156,7 +156,8 @@ class _Looks:
             return None, None
         Progress.shared(PROGRESS, "pictures").advance()
         try:
-            data = read_picture(self._rules.image_root, uri, self._rules.limits)
+            root = PictureRoot.of(self._rules.image_root, self._rules.run)
+            data = read_picture(root, uri, self._rules.limits)
         except PictureError:
             self.num_unread += 1
             return None, None

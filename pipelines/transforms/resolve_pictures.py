@@ -14,7 +14,7 @@ import numpy as np
 from model.image_encoder import ImageEncoder
 from model.ordered_map import ordered_map
 from model.picture_mending import lacks_end_mark
-from model.pictures import CONTENT_REASONS, PictureError, PictureLimits, PictureRoot, find_picture, read_picture_file
+from model.pictures import CONTENT_REASONS, PictureError, PictureLimits, PictureRoot, locate_picture, read_picture_file
 from pipelines.picture_vectors import VectorCache, VectorFile
 from pipelines.transforms.known_features import KnownFeatures
 from schemas.fingerprints import UNKNOWN_PLACE, PictureFingerprint
@@ -32,22 +32,23 @@ def picture_threads() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(_READ_THREADS, thread_name_prefix="read-pictures")
 
 
-def look_up(image_root: str | PictureRoot, uri: str, limits: PictureLimits) -> PictureFingerprint:
-    """A picture as far as it is known unopened: the size and time of its file, or why there is none to open."""
+def look_up(image_root: str | PictureRoot, uri: str, limits: PictureLimits) -> tuple[PictureFingerprint, bool]:
+    """A picture as far as it is known unopened: the size and time of its file, or why there is none to open. And
+    whether the file has another name than the listed one (schemas.picture_paths)."""
     try:
-        _, size_bytes, modified_ns = find_picture(image_root, uri, limits)
+        located = locate_picture(image_root, uri, limits)
     except PictureError as error:
-        return _rejected(PictureFingerprint(uri, *UNKNOWN_PLACE, None), error)
-    return PictureFingerprint(uri, size_bytes, modified_ns, None)
+        return _rejected(PictureFingerprint(uri, *UNKNOWN_PLACE, None), error), False
+    return PictureFingerprint(uri, located.size_bytes, located.modified_ns, None), located.is_other_form
 
 
-def all_unchanged(pictures: Iterable[PictureFingerprint], image_root: str, limits: PictureLimits) -> bool:
+def all_unchanged(pictures: Iterable[PictureFingerprint], image_root: str | PictureRoot, limits: PictureLimits) -> bool:
     """Whether each picture's file is as it was, or is missing as it was; opens none."""
 
     root = PictureRoot.of(image_root)
 
     def unchanged(chunk: list[PictureFingerprint]) -> bool:
-        return all(_is_unchanged(picture, look_up(root, picture.uri, limits)) for picture in chunk)
+        return all(_is_unchanged(picture, look_up(root, picture.uri, limits)[0]) for picture in chunk)
 
     with picture_threads() as pool:
         return all(ordered_map(pool, unchanged, _chunks(pictures, _URIS_A_LOOK), max_waiting=_FILES_WAITING))
@@ -75,23 +76,26 @@ class BucketPictures:
         self._new: set[bytes] = set()
         self._counted: set[bytes] = set()
         self._without_end: list[int] = []
+        self._in_other_form: set[int] = set()
         self._num_taken = 0
 
-    def resolve(self, uris: Iterable[str], image_root: str, limits: PictureLimits) -> None:
+    def resolve(self, uris: Iterable[str], root: PictureRoot, limits: PictureLimits) -> None:
         """Settles every picture: unopened where that can be, else by its content, else through the encoder. Counts
         those read and, as pictures_mended, those of them that are used although their end mark is missing."""
 
-        root = PictureRoot.of(image_root)
-
-        def look(chunk: list[str]) -> list[PictureFingerprint | str]:
-            return [self._known(look_up(root, uri, limits)) or uri for uri in chunk]
+        def look(chunk: list[str]) -> list[tuple[PictureFingerprint | str, bool]]:
+            found = ((uri, *look_up(root, uri, limits)) for uri in chunk)
+            return [(self._known(picture) or uri, is_other_form) for uri, picture, is_other_form in found]
 
         def read(number: int) -> tuple[int, PictureFingerprint, bytes | None]:
             return number, *_read(root, str(self._pictures[number]), limits)
 
         with picture_threads() as pool:
             for looked_up in ordered_map(pool, look, _chunks(uris, _URIS_A_LOOK), max_waiting=_FILES_WAITING):
-                self._pictures += looked_up
+                for picture, is_other_form in looked_up:
+                    if is_other_form:
+                        self._in_other_form.add(len(self._pictures))
+                    self._pictures.append(picture)
             to_read = [number for number, picture in enumerate(self._pictures) if isinstance(picture, str)]
             self.advance(len(self._pictures) - len(to_read))
             files = ordered_map(pool, read, to_read, max_waiting=_FILES_WAITING)
@@ -102,12 +106,14 @@ class BucketPictures:
 
     def take(self, count: int) -> list[PictureFingerprint]:
         """The next `count` pictures, settled, and counted: the first one of a content that the earlier run lacks is
-        computed, the others are reused."""
+        computed, the others are reused. pictures_in_other_form: good ones whose file has another name than listed."""
         start = self._num_taken
         self._num_taken += count
         pictures = [self._settled(number) for number in range(start, start + count)]
         self.counts["pictures_listed"] += count
-        for picture in pictures:
+        for number, picture in enumerate(pictures, start):
+            if picture.reason is None and number in self._in_other_form:
+                self.counts["pictures_in_other_form"] += 1
             if picture.reason is None and picture.sha256 is not None:
                 computed = not self.known.is_reused(picture.sha256) and picture.sha256 not in self._counted
                 self._counted.add(picture.sha256)

@@ -15,10 +15,13 @@ from pipelines.units import Unit, UnitWriter, sealed_unit
 from schemas.duplicates import num_completing
 from schemas.grouping import resolve_rows
 from schemas.quarantine import Rejection
+from schemas.stored_pictures import STORED_PREFIX
 from schemas.tables import ITEMS, TEXT_FIELDS
 from schemas.validation import catalogue_counts
 
 STAGE = "items"
+#: Counted where there are any: listed pictures that came in the table (see schemas.stored_pictures).
+PICTURES_IN_TABLE = "pictures_in_table"
 
 
 class WriteItems(beam.DoFn):
@@ -46,8 +49,9 @@ def write_bucket(
     with writer.file(f"{STAGE}/{writer.unit.name}.parquet") as temporary:
         columns = [items[name].combine_chunks() for name in ITEMS.names]
         pq.write_table(pa.Table.from_arrays(columns, schema=ITEMS), temporary, compression="zstd")
+    num_rejected = sum(rejection.level == "row" for rejection in rejections)
     writer.counts.update(
-        rows_read=rows.num_rows + merged_before + len(rejections),
+        rows_read=rows.num_rows + merged_before + num_rejected,
         rows_written=items.num_rows,
         rows_collapsed=resolved.num_collapsed,
         rows_quarantined=0,
@@ -58,6 +62,8 @@ def write_bucket(
         writer.counts["rows_merged"] = resolved.num_merged
         if num_differing := pc.sum(items["texts_differing"]).as_py():
             writer.counts["texts_differing"] = num_differing
+    if num_stored := pc.sum(pc.starts_with(items["images"].combine_chunks().flatten(), STORED_PREFIX)).as_py():
+        writer.counts[PICTURES_IN_TABLE] = num_stored
     if num_partial := num_completing(resolved.rejections):
         writer.counts["ids_of_partial_rows"] = num_partial
     if num_other_form := len(ids_of_other_form(items["item_id"])):

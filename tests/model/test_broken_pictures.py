@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from made_pictures import encoded
 from PIL import Image
 
-from model.pictures import CONTENT_REASONS, REMEDIES, PictureError, decode_picture
+from model.picture_faults import CONTENT_REASONS, REMEDIES
+from model.pictures import PictureError, decode_picture
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "WEBP", "BMP"])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "WEBP", "BMP", "AVIF"])
 @pytest.mark.parametrize("share", [0.5, 0.9])
 def test_a_cut_file_is_an_error_and_not_a_grey_patch(kind, share):
     noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (128, 128, 3), dtype=np.uint8))
@@ -59,7 +60,7 @@ def test_other_files_are_not_pictures(data):
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.sampled_from(["JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF"]), st.data())
+@given(st.sampled_from(["JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "AVIF"]), st.data())
 def test_hostile_bytes_give_a_picture_or_a_picture_error(kind, data):
     good = bytearray(encoded(Image.fromarray(pixels(24, 24)), kind))
     for _ in range(data.draw(st.integers(1, 6))):
@@ -71,6 +72,22 @@ def test_hostile_bytes_give_a_picture_or_a_picture_error(kind, data):
         with pytest.raises(PictureError, match=re.escape(said)):  # equal bytes are rejected in equal words
             decode_picture(bytes(good), SMALL, LIMITS)
     assert outcome == (32, 32, 3) or outcome in CONTENT_REASONS
+
+
+@pytest.mark.parametrize("brands", [b"heic\0\0\0\0mif1heic", b"mif1\0\0\0\0mif1heix", b"msf1\0\0\0\0hevc"])
+def test_heic_is_named(brands):
+    data = (len(brands) + 8).to_bytes(4, "big") + b"ftyp" + brands + b"\0" * 40
+    with pytest.raises(PictureError, match=r"not_a_picture: .* of HEIC: HEIC is not read: convert to JPEG") as caught:
+        decode_picture(data, SMALL, LIMITS)
+    assert caught.value.reason == "not_a_picture"
+
+
+def test_an_avif_whose_first_brand_is_that_of_any_picture_is_read():
+    data = encoded(Image.new("RGB", (40, 40), (9, 99, 199)), "AVIF")
+    assert data[8:12] == b"avif"
+    assert b"avif" in data[16:40] or b"mif1" in data[16:40]
+    other = data[:8] + b"mif1" + data[12:16] + data[16:32].replace(b"mif1", b"avif") + data[32:]
+    assert np.abs(decode_picture(other, SMALL, LIMITS).astype(int) - (9, 99, 199)).max() < 6
 
 
 def test_a_message_holds_no_address_in_memory():

@@ -62,6 +62,15 @@ def test_what_lies_beside_the_pixels_of_a_png_costs_nothing(name):
     )
 
 
+@pytest.mark.parametrize("kind", ["JPEG", "WEBP", "TIFF", "AVIF"])
+def test_a_large_colour_profile_and_xmp_of_other_formats_cost_nothing(kind):
+    picture = Image.fromarray(pixels(64, 64))
+    large = {"icc_profile": INCOMPRESSIBLE} | ({} if kind == "TIFF" else {"xmp": b"<x/>" * 15_000})
+    np.testing.assert_array_equal(
+        decode_picture(encoded(picture, kind, **large), SMALL), decode_picture(encoded(picture, kind), SMALL)
+    )
+
+
 def test_a_png_that_cannot_be_mended_is_refused_in_the_same_words():
     good = png_with(b"")
     damaged = good[:60] + bytes([good[60] ^ 1]) + good[61:]

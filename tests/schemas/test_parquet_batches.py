@@ -10,11 +10,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from schemas import parquet_batches
-from schemas.coercion import Found, id_column, list_column
+from schemas.coercion import Found, id_column, picture_column
 from schemas.column_spec import Column
 from schemas.errors import CorruptFileError
 from schemas.parquet_batches import bounded_batches, unfolded_bytes
 from schemas.reading import RawRows
+from schemas.stored_pictures import stored_name
 
 MAX_ROWS, MAX_BYTES, MAX_CELL = 7, 120, 60
 
@@ -59,7 +60,7 @@ def test_every_row_comes_once_in_order_or_is_told(tmp_path, small_bounds, rows, 
                 untrimmed = {name: Column(source=(name,), trim=False) for name in ("item_id", "title")}
                 raw = RawRows(1, batch.table, [], batch.rows, columns=untrimmed)
                 columns = {name: id_column(raw, name, Found(), required=True) for name in untrimmed}
-                columns["images"] = list_column(raw, "images", Found())
+                columns["images"] = picture_column(raw, "images", Found(), stored_name)
                 found |= dict(zip(numbers, pa.table(columns).to_pylist(), strict=True))
                 told += [start + row for row, why in batch.oversized]
             start += file.metadata.row_group(part).num_rows

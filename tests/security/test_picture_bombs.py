@@ -152,7 +152,7 @@ PROGRAMS = {
     "psd": b"8BPS\0\x01" + b"\0" * 6 + b"\0\x03" + b"\0\0\x75\x30" * 2 + b"\0\x08\0\x03",
     "ico": b"\0\0\x01\0\x01\0\0\0\0\0\x01\0\x20\0\xff\xff\xff\x7f\x16\0\0\0",
     "jpeg2000": b"\0\0\0\x0cjP  \r\n\x87\n" + b"\0" * 40,
-    "avif": b"\0\0\0\x1cftypavif\0\0\0\0avifmif1miafMA1A",
+    "heic": b"\0\0\0\x1cftypheic\0\0\0\0mif1heicmiafMiHB",
     "html": b"<!doctype html><img src=x onerror=alert(1)>",
     "zip": b"PK\x03\x04" + b"\0" * 100,
 }

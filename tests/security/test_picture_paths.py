@@ -88,6 +88,13 @@ DRESSED = [
     "%2e%2e%2foutside%2fsecret",
     "..%2foutside%2fsecret",
     "%252e%252e/outside/secret",
+    "/..%2f..%2foutside%2fsecret",
+    "%2fetc%2fpasswd",
+    "..%5coutside%5csecret",
+    "%66ile_link",
+    "folder_link%2fsecret?v=1",
+    "/folder_link/secret",
+    "\\up\\outside\\secret",
     "..%00/outside/secret",
     "..\\outside\\secret",
     "sub\\..\\..\\outside\\secret",
@@ -120,13 +127,14 @@ DRESSED = [
 
 @pytest.mark.parametrize("uri", DRESSED)
 def test_a_name_is_only_a_name(root, uri):
-    """No encoding but the file system's own is undone; what is no file is missing."""
+    """Whatever an encoding stands for, it is a name below the root; what is no file is missing."""
     assert reason_of(root, uri) in ("missing", "outside_root")
 
 
 REMOTE = (
-    "file:///etc/passwd FILE:///etc/passwd http://127.0.0.1/x ftp://x/y data:image/png;base64,AA jar:file:///x!/y "
-    "php://input gopher://x s3://bucket/key c:\\windows file:/etc/passwd"
+    "file:///etc/passwd file://localhost/etc/passwd file:///%2e%2e/etc/passwd FILE:///etc/passwd file:/etc/passwd "
+    "http://127.0.0.1/x ftp://x/y data:image/png;base64,AA jar:file:///x!/y php://input gopher://x s3://bucket/key "
+    "c:\\windows"
 )
 
 

@@ -124,15 +124,22 @@ def test_one_large_value_behind_rows_without_any(tmp_path):
 @pytest.mark.parametrize(
     ("counts", "value", "outcome"),
     [
-        ([3_000_000, 1], "x" * 1_000, (1, {"oversized_cell": 1})),  # 3 GB in one row
-        ([1_000] * 2_000, "x" * 20_000, (0, {"oversized_cell": 2_000})),  # 40 GB
+        ([3_000_000, 1], "x" * 1_000, (2, {"too_many_bytes": 1})),  # 3 GB in one row
+        ([1_000] * 2_000, "x" * 20_000, (2_000, {"too_many_bytes": 2_000})),  # 40 GB
         ([20] * 5_000, "x" * 5_000, (5_000, {})),  # 500 MB
-        ([15_000_000], "x", (0, {"oversized_cell": 1})),  # of few bytes, but many members
+        ([15_000_000], "x", (1, {"too_many_bytes": 1})),  # of few bytes, but many members
     ],
 )
 def test_lists_of_many_members(tmp_path, counts, value, outcome):
     good, reasons, _, error = read(write(tmp_path / "catalog.parquet", images=lists(counts, value)))
     assert ((good, reasons), error) == (outcome, None)
+
+
+def test_a_large_picture_in_many_rows(tmp_path):
+    """1 GB of pictures, stored once."""
+    path = write(tmp_path / "catalog.parquet", images=repeated(b"\xff\xd8\0" * (10 * MIB // 3), 100))
+    good, reasons, _, error = read(path)
+    assert (good, reasons, error) == (100, {}, None)
 
 
 def test_a_list_of_more_members_than_fit_is_refused(tmp_path):

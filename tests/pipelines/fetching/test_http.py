@@ -11,7 +11,7 @@ from pipelines.fetching import addresses, http
 from pipelines.fetching.addresses import is_public
 from pipelines.fetching.errors import FetchError
 from pipelines.fetching.http import HttpLimits, get
-from pipelines.fetching.picture_types import picture_type
+from schemas.picture_types import picture_type
 
 LIMITS = HttpLimits(max_bytes=1_000_000, timeout_s=5.0, allow_private=True, user_agent="itemsage/test")
 

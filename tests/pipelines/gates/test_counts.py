@@ -150,6 +150,13 @@ def test_the_early_check_judges_what_is_known_by_then():
         require_passed(later, Path("run"))
 
 
+def test_pictures_that_their_cells_do_not_give_count_as_rejected():
+    items = {"rows_read": 1000, "pictures_quarantined": 60}
+    features = {"pictures_listed": 140, "pictures_quarantined": 0}
+    pictures = check_quarantine_share(items, features, thresholds=DEFAULTS, accepted={})[1]
+    assert (pictures.status, pictures.value) == ("failed", 0.3)
+
+
 @given(st.integers(0, 300), st.integers(0, 300), st.integers(1, 300), st.floats(0, 1), st.integers(0, 40))
 def test_more_rejections_never_pass_where_fewer_fail(few, many, total, most, spared):
     few, many = sorted((min(few, total), min(many, total)))

@@ -4,6 +4,7 @@ import datetime as dt
 import importlib.metadata
 import json
 import subprocess
+import tempfile
 from collections import namedtuple
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from decoded_pictures import SMALL
+from made_pictures import encoded, smooth_picture
 from PIL import Image
 from useless_logs import ga4_names, good_rows, write
 
@@ -130,9 +132,24 @@ def test_the_caps_on_pictures_are_those_of_the_run(catalogue, tmp_path):
     (tmp_path / "shop.toml").write_text("[daily]\nmax_picture_pixels = 899\n")
     config = parse_alone(DoctorConfig, ["--config", f"{tmp_path}/shop.toml"], "itemsage doctor", "")
     limits = PictureLimits(max_pixels=config.max_picture_pixels)
-    inputs = first_rows([given["catalog"]], {}, 3, Finding("inputs"))
+    inputs = first_rows([given["catalog"]], {}, 3, Finding("inputs"), str(tmp_path))
     pictures = check_pictures(inputs, str(catalogue), SimpleNamespace(preprocessing=SMALL), limits)
     assert pictures.problems[0].startswith("2 of 2 too_many_pixels: expected at most 899 pixels, got 30 x 30")
+
+
+def test_pictures_of_the_table_are_looked_at_and_leave_nothing_behind(tmp_path, monkeypatch):
+    (tmp_path / "scratch").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "scratch"))
+    kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    good = encoded(smooth_picture(0, (30, 30)), "PNG")
+    cells = pa.array([{"bytes": good}, {"bytes": b"no picture"}, {"path": "none.jpg"}], kind)
+    ids = ["a", "b", "c"]
+    pq.write_table(pa.table({"item_id": ids, "title": ids, "images": cells}), tmp_path / "c.parquet")
+    found = by_name(diagnose(DoctorConfig(catalog=f"{tmp_path}/c.parquet", image_root=str(tmp_path))))
+    assert found["pictures"].looked_at.startswith("2 of 3 can be opened")
+    assert found["pictures"].warnings[0].startswith("1 of 3 missing")
+    assert "items 3" in found["sample"].looked_at
+    assert list((tmp_path / "scratch").iterdir()) == []
 
 
 def test_inputs_that_are_not_there(tmp_path):

@@ -45,6 +45,12 @@ def test_a_picture_finds_its_item(searcher, store):
     assert found[0][0].title is None
 
 
+def test_a_query_picture_is_found_as_its_path_is_written(searcher, store):
+    path = str(picture_path(store, 2))
+    written = [f"file://{path}", f"{path}?v=1", path.replace("p", "%70")]
+    assert [results[0].item_id for results in searcher.by_image(written, top=1)] == ["item-062"] * 3
+
+
 def test_the_caps_of_the_run_hold_for_query_pictures(own_store):
     run = Searcher(str(own_store)).run
     write_stage_manifest(str(run), "features", [], max_picture_pixels=100)
