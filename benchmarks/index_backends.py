@@ -47,9 +47,11 @@ def main() -> None:
     args = parser.parse_args()
     run = current_run(args.store)
     model_id = read_embeddings_metadata(run / "embeddings")["model_id"]
-    matrix_ND = read_embeddings(run / "embeddings")[1]
-    vectors_UD = matrix_ND[EqualRows.of(matrix_ND).first_U]
-    asked = plan_queries(str(run), model_id, None, engagements=args.engagements, columns={}).encoded()
+    ids, matrix_ND = read_embeddings(run / "embeddings")
+    equal = EqualRows.of(matrix_ND)
+    vectors_UD = matrix_ND[equal.first_U]
+    queries = plan_queries(str(run), model_id, None, engagements=args.engagements, columns={}).encoded(ids)
+    asked = {kind: of_kind.of_distinct(equal.id_N) for kind, of_kind in queries.items()}
     queries_QD = asked.get(args.kind, item_queries(vectors_UD, 0)).vectors_QD
     print(f"{len(matrix_ND):,} items, {len(vectors_UD):,} different vectors; {len(queries_QD):,} {args.kind} queries")
     with tempfile.TemporaryDirectory() as folder:
