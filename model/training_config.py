@@ -105,7 +105,7 @@ class TrainingConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class Validation:
-    """What was measured after `step` steps, 0 being the start. score: what weights are chosen by, see selection_score,
+    """What was measured after `step` steps, 0 being the start. score: what weights are chosen by, see model.validation,
     over num_pairs pairs. tasks: task -> the figures of TaskRecall, as in metrics.jsonl. cells: "seen item" and "new
     item" -> "recall" and "num_pairs" of these pairs, where there are any: see model.validation."""
 

@@ -34,7 +34,7 @@ from schemas.hashing import fingerprint, seed_of
 
 CHECKPOINT_NAME, METRICS_NAME = "checkpoint.safetensors", "metrics.jsonl"
 #: Part of a checkpoint's fingerprint: raise it when its state is another.
-_STATE_VERSION = 6
+_STATE_VERSION = 7
 
 #: Called after each step with (finished steps, planned steps, loss of the step).
 OnStep = Callable[[int, int, float], None]
@@ -237,7 +237,7 @@ class TrainingRun:
             "finished": self.finished,
             "fingerprint": self._fingerprint(),
             "metrics_bytes": metrics.stat().st_size if metrics.exists() else 0,
-            "scores": {name: [of.sums_Q.tolist(), of.sizes_Q.tolist()] for name, of in self.scores.items()},
+            "scores": {name: [of.sums_Q.tolist(), of.weights_Q.tolist()] for name, of in self.scores.items()},
             "step": self.step,
             "validations": [dataclasses.asdict(validation) for validation in self.validations],
             "without": [[part, dataclasses.asdict(validation)] for part, validation in self.without.items()],

@@ -5,7 +5,14 @@ a seeded sample), without the items that the query is known to have engaged (mod
 model.evaluation has it.
 
 Pairs of items that the log's training part has are told apart from those of new items, of which training saw no more
-than pseudo-queries. An item is known by itself alone here; `itemsage evaluate` counts near-duplicates as seen, too.
+than pseudo-queries, and queries that it has from new ones. Both are known by themselves alone here; `itemsage evaluate`
+counts near-duplicates as seen, too.
+
+The score that a step is chosen by is the mean over queries, however many pairs a query has, of its pairs' mean of (hit
+among the first 10 + 1 / rank) / 2. A model that learns its queries by heart gets better and better at the seen ones
+while new ones suffer, so that whichever of them are many in the sample would choose the step: where there are enough of
+both, seen and new queries weigh a half each. Recall@10 alone is 1 for any weights in a shop of 80 items; 1 / rank alone
+forgets the places below the first.
 """
 
 import dataclasses
@@ -33,6 +40,8 @@ from schemas.hashing import seed_of
 #: How many of the first items of a ranking count as found, where training validates.
 RECALL_AT = 10
 _ITEMS_PER_BATCH = 512
+#: Seen and new queries weigh a half each where there are so many of both.
+MIN_QUERIES_A_KIND = 30
 
 #: Name of a task or of a kind of items -> its figures.
 Figures = dict[str, dict[str, float]]
@@ -40,16 +49,21 @@ Figures = dict[str, dict[str, float]]
 
 @dataclass(frozen=True, eq=False)
 class QueryScores:
-    """Sums of the pairs' scores (see selection_score) by query, and how many pairs each is over: float64 [Q]. Of one
+    """Scores by query, see above, each times its query's weight, and the weights, which sum to 1: float64 [Q]. Of one
     validation after the other the queries are the same ones."""
 
     sums_Q: np.ndarray
-    sizes_Q: np.ndarray
+    weights_Q: np.ndarray
+
+    @property
+    def mean(self) -> float:
+        """What the best weights are chosen by."""
+        return float(self.sums_Q.sum())
 
     def above(self, other: "QueryScores") -> dict[str, float]:
         """{"score", "score_low", "score_high"}: what these weights score more than the others, paired; the 95 %
         interval is a bootstrap over queries."""
-        return with_intervals(["score"], (self.sums_Q - other.sums_Q)[:, None], self.sizes_Q[:, None])
+        return with_intervals(["score"], (self.sums_Q - other.sums_Q)[:, None], self.weights_Q[:, None])
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,13 +115,12 @@ def validate(
         tasks = {task: dataclasses.asdict(recall) for task, recall in by_task.items()}
         deciding = choice.deciding(tasks)
         cells = _by_item(pairs, ranked, deciding, data.train)
-        measured = tasks, cells, _scores_by_query(pairs, ranked, deciding)
+        measured = tasks, cells, _scores_by_query(pairs, ranked, deciding, data.train)
     measured = broadcast_from_first(measured, processes)
     assert measured is not None
     tasks, cells, scores = measured
-    deciding = choice.deciding(tasks)
-    score, num_pairs = selection_score(deciding), count_pairs(deciding)
-    return Validation(step=step, score=score, num_pairs=num_pairs, tasks=tasks, cells=cells), scores
+    num_pairs = int(sum(figures["num_pairs"] for figures in choice.deciding(tasks).values()))
+    return Validation(step=step, score=scores.mean, num_pairs=num_pairs, tasks=tasks, cells=cells), scores
 
 
 def evaluate_recall(
@@ -197,13 +210,27 @@ def _ranked(
     return _Ranked(rows_P, ranks_P, len(candidates_N))
 
 
-def _scores_by_query(pairs: PairTable, ranked: _Ranked, deciding: Collection[str]) -> QueryScores:
+def _scores_by_query(pairs: PairTable, ranked: _Ranked, deciding: Collection[str], train: PairTable) -> QueryScores:
     """deciding: the tasks whose pairs count."""
     decides = _decides(pairs, ranked, deciding)
     ranks_P = ranked.ranks_P[decides]
-    _, query_P = np.unique(pairs.query_P[ranked.rows_P[decides]], return_inverse=True)
+    rows_Q, query_P = np.unique(pairs.query_P[ranked.rows_P[decides]], return_inverse=True)
     score_P = ((ranks_P <= RECALL_AT) + reciprocal_ranks(ranks_P)) / 2
-    return QueryScores(np.bincount(query_P, score_P), np.bincount(query_P).astype(np.float64))
+    trained = np.asarray(train.query_id_Q)[np.unique(np.asarray(train.query_P)[~train.is_pseudo()])]
+    weights_Q = query_weights(np.isin(np.asarray(pairs.query_id_Q)[rows_Q], trained))
+    return QueryScores(np.bincount(query_P, score_P) / np.bincount(query_P) * weights_Q, weights_Q)
+
+
+def query_weights(is_seen_Q: np.ndarray) -> np.ndarray:
+    """float64 [Q], of sum 1: all alike, or a half for the seen and a half for the new queries where there are enough.
+
+    >>> query_weights(np.array([True, False, False])).round(3).tolist()
+    [0.333, 0.333, 0.333]
+    """
+    counts = np.bincount(is_seen_Q.astype(np.int64), minlength=2)
+    if counts.min() < MIN_QUERIES_A_KIND:
+        return np.full(len(is_seen_Q), 1 / max(len(is_seen_Q), 1))
+    return 0.5 / counts[is_seen_Q.astype(np.int64)]
 
 
 def _by_item(pairs: PairTable, ranked: _Ranked, deciding: Collection[str], train: PairTable) -> Figures:
@@ -246,22 +273,6 @@ def choice_by(pairs: PairTable) -> StepChoice:
     is_pseudo_P, query_P = pairs.is_pseudo(), np.asarray(pairs.query_P)
     counts = [(int(kind_P.sum()), len(np.unique(query_P[kind_P]))) for kind_P in (~is_pseudo_P, is_pseudo_P)]
     return step_choice(*counts[0], *counts[1])
-
-
-def selection_score(validation: dict[str, dict[str, float]]) -> float:
-    """What the best weights are chosen by: mean over the sampled pairs of (hit among the first 10 + 1 / rank) / 2.
-    validation: figures of the tasks that decide, see StepChoice.deciding.
-
-    Recall@10 alone is 1 for any weights in a shop of 80 items; 1 / rank alone forgets the places below the first. The
-    sample holds as many pairs of each task as the task has, so common tasks weigh alike and a task of 5 pairs little.
-    """
-    summed = sum(v["num_pairs"] * (v["recall"] + v["reciprocal_rank"]) / 2 for v in validation.values())
-    return summed / count_pairs(validation)
-
-
-def count_pairs(validation: dict[str, dict[str, float]]) -> int:
-    """Pairs that the figures are of."""
-    return int(sum(value["num_pairs"] for value in validation.values()))
 
 
 def embed_rows(

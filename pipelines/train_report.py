@@ -136,7 +136,7 @@ def _validation(name: str, validation: Validation) -> list[str]:
 def _ranked(validation: Validation) -> str:
     """Over how many pairs and among how many items."""
     num_items = max(figures["num_items"] for figures in validation.tasks.values())
-    return f" over {_counted(validation.num_pairs, 'pair')}, each ranked among {num_items:,} items"
+    return f" over {_counted(validation.num_pairs, 'pair')}, each query alike, each ranked among {num_items:,} items"
 
 
 def _counted(count: float, noun: str) -> str:

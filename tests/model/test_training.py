@@ -1,3 +1,4 @@
+import collections
 import dataclasses
 import json
 import shutil
@@ -18,7 +19,7 @@ from model.training_config import TrainingConfig, TrainingResult, TrainingStart
 from model.training_data import TrainingData
 from model.training_forward import encode_items, encode_text
 from model.training_tables import PairTable
-from model.validation import QueryScores, evaluate_recall, selection_score
+from model.validation import MIN_QUERIES_A_KIND, QueryScores, embed_rows, evaluate_recall, query_weights
 from schemas.errors import CorruptFileError, ThresholdError, UsageError
 from schemas.records import decode_features, decode_pair, encode_features, encode_pair, read_records, write_records
 from schemas.tables import PSEUDO_TASK
@@ -38,6 +39,42 @@ def _weights(model: nn.Module) -> dict[str, list]:
     return {name: tensor.tolist() for name, tensor in model.state_dict().items()}
 
 
+@torch.inference_mode()
+def _score_by_hand(model: ItemSage, data: TrainingData) -> float:
+    """Pair by pair: the mean over queries, seen and new ones a half each, of the mean over a query's pairs."""
+    known, trained = set(), set()
+    for table in (data.train, data.validation):
+        for query, item, is_pseudo in zip(table.query_P, table.item_P, table.is_pseudo(), strict=True):
+            known.add((int(table.query_id_Q[query]), bool(is_pseudo), int(item)))
+            if table is data.train and not is_pseudo:
+                trained.add(int(table.query_id_Q[query]))
+    pairs, found = data.validation, collections.defaultdict(list)
+    items_NO = embed_rows(model, data.items, np.arange(len(data.items)))
+    for query, item, is_pseudo in zip(pairs.query_P.tolist(), pairs.item_P.tolist(), pairs.is_pseudo(), strict=True):
+        row, query_id = np.array([query]), int(pairs.query_id_Q[query])
+        if pairs.is_text(row)[0]:
+            cosine_N = items_NO @ model.text_tower(*pairs.text(row)).numpy()[0]
+        else:
+            assert model.picture_tower is not None
+            cosine_N = items_NO @ model.picture_tower(pairs.pictures(row)).numpy()[0]
+        others = [n for n in range(len(items_NO)) if n != item and (query_id, bool(is_pseudo), n) not in known]
+        rank = 1 + int((cosine_N[others] >= cosine_N[item]).sum())
+        found[query_id].append(((rank <= 10) + 1 / rank) / 2)
+    kinds = [[np.mean(of) for query, of in found.items() if (query in trained) == seen] for seen in (True, False)]
+    if min(map(len, kinds)) < MIN_QUERIES_A_KIND:
+        return float(np.mean([*kinds[0], *kinds[1]]))
+    return float(np.mean([np.mean(kind) for kind in kinds]))
+
+
+def test_seen_and_new_queries_weigh_a_half_each() -> None:
+    weights = query_weights(np.arange(200) < 150)
+    assert weights.sum() == pytest.approx(1)
+    assert weights[:150].sum() == pytest.approx(0.5)
+    assert weights[0] == pytest.approx(weights[150] / 3)
+    few = query_weights(np.arange(200) < MIN_QUERIES_A_KIND - 1)
+    assert set(few.tolist()) == {1 / 200}, "too few seen ones to speak for a half"
+
+
 @pytest.mark.parametrize("start", ["linear", "random"])
 def test_it_learns_and_keeps_the_best_weights(data: TrainingData, tmp_path: Path, start: str) -> None:
     switches = dataclasses.replace(SMALL, start=start)
@@ -47,7 +84,7 @@ def test_it_learns_and_keeps_the_best_weights(data: TrainingData, tmp_path: Path
     assert sorted(evaluations) == [0, 20, 40, 60]
     best = max(evaluations.values(), key=lambda line: line["score"])
     assert best["score"] > evaluations[0]["score"] + 0.05
-    assert best["score"] == selection_score(best["validation"])
+    assert best["score"] == pytest.approx(_score_by_hand(model, data))
     assert result.best_step == best["step"]
     assert result.validation == best["validation"]
     assert [(v.step, v.score, v.tasks) for v in result.validations] == [
@@ -80,8 +117,8 @@ def test_it_learns_and_keeps_the_best_weights(data: TrainingData, tmp_path: Path
 
 def test_a_score_above_another_is_paired_by_query() -> None:
     """A query of many pairs is drawn whole: one that got better says little, however many pairs it has."""
-    sizes = np.array([100.0, 1, 1])
-    better, worse = (QueryScores(np.array(sums), sizes) for sums in ([90.0, 0.2, 0.3], [60.0, 0.4, 0.5]))
+    weights = np.array([100.0, 1, 1])
+    better, worse = (QueryScores(np.array(sums), weights) for sums in ([90.0, 0.2, 0.3], [60.0, 0.4, 0.5]))
     found = better.above(worse)
     assert found["score"] == pytest.approx(29.6 / 102)
     assert found["score_low"] == pytest.approx(-0.2)
@@ -216,13 +253,16 @@ def test_the_log_decides_and_pseudo_queries_only_in_its_place(
     monkeypatch.setattr(step_choice, "MIN_PAIRS", num_log if log_is_enough else num_log + 1)
     monkeypatch.setattr(step_choice, "MIN_QUERIES", 1)
     starts: list[TrainingStart] = []
-    result = train(ItemSage(SMALL), data, SHORT, tmp_path / "trained", on_start=starts.append)
+    model = ItemSage(SMALL)
+    result = train(model, data, SHORT, tmp_path / "trained", on_start=starts.append)
     assert starts[0].choice.by_log == log_is_enough
     for validation in result.validations:
         assert set(validation.tasks) == {"search/click", "closeup/save", PSEUDO_TASK}
-        deciding = {task: v for task, v in validation.tasks.items() if not (log_is_enough and task == PSEUDO_TASK)}
-        assert validation.score == selection_score(deciding)
         assert validation.num_pairs == (num_log if log_is_enough else len(data.validation))
+    deciding = [task for task in data.validation.tasks if not (log_is_enough and task == PSEUDO_TASK)]
+    alone = dataclasses.replace(data, validation=data.validation.of_tasks(deciding))
+    scores = {found.step: found.score for found in result.validations}
+    assert scores[result.best_step] == pytest.approx(_score_by_hand(model, alone))
 
 
 def test_without_validation_pairs_the_last_weights_stay(data: TrainingData, tmp_path: Path) -> None:
@@ -428,7 +468,7 @@ def test_prefixes_that_are_trained_are_worth_more(data: TrainingData, tmp_path: 
     def score_of_prefix(name: str, **changes: object) -> float:
         model, _ = _train(data, tmp_path / name, min_steps=60, evaluate_every=60, **changes)
         found = evaluate_recall(model, data.items, data.validation, dim=4)
-        return selection_score({task: dataclasses.asdict(recall) for task, recall in found.items()})
+        return sum(recall.recall + recall.reciprocal_rank for recall in found.values()) / 2 / len(found)
 
     assert score_of_prefix("nested", nested_dims=(4, 8)) > score_of_prefix("plain") + 0.1
     with pytest.raises(UsageError, match="nested_dims below the 32 dimensions"):
