@@ -311,7 +311,7 @@ def test_pseudo_queries_beside_a_log_are_there_by_default_and_choose_nothing(tmp
     assert "train: validation: 24 pairs of 5 queries; " in shown
     assert " are measured beside them and decide nothing" in shown
     assert "train: start: search/pseudo: Recall@10 among 40 items " in shown
-    assert "over 24 pairs, each ranked among 40 items" in shown
+    assert "over 24 pairs, each query alike, each ranked among 40 items" in shown
     assert "no --engagements" not in shown
     (model,) = models_of(tmp_path).values()
     assert set(model["towers"]["text"]) == {"search/click", "search/pseudo"}
