@@ -111,8 +111,9 @@ def locate_picture(
         with _file_faults(uri):
             return _located(root, uri, limits)
     except PictureError as error:
-        is_missing = error.reason == "missing" and not _SCHEME.match(uri) and stored_path(uri) is None
-        other = root.in_other_case(path_forms(uri)) if is_missing else None
+        not_found = error.reason in ("missing", "outside_root")  # /media/a.jpg is both, where there is a folder /media
+        by_path = not_found and not _SCHEME.match(uri) and stored_path(uri) is None
+        other = root.in_other_case(path_forms(uri)) if by_path else None
         if other is None:
             raise
         raise PictureError("missing", error.expected, f"{error.got}{IN_OTHER_CASE}{quote(other)}") from error

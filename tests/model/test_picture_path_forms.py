@@ -109,6 +109,15 @@ def test_a_missing_picture_whose_name_differs_by_case_is_named(root):
         assert "but there is" not in fault(root, uri).got
 
 
+def test_it_is_named_too_where_the_path_may_be_one_of_this_machine(root):
+    (root / "usr").mkdir()
+    (root / "usr" / "Photo.jpg").write_text("below the root")
+    error = fault(root, "/usr/photo.jpg?v=1")
+    assert error.reason == "missing"
+    assert "but there is 'usr/Photo.jpg'" in error.got
+    assert fault(root, "/usr/none.jpg").reason == "outside_root"
+
+
 def test_a_name_in_another_case_is_told_as_long_as_it_is_there(tmp_path):
     assert "but there is" not in fault(tmp_path, "a.jpg").got
     (tmp_path / "A.jpg").write_text("A")
