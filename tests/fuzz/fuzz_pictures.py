@@ -18,12 +18,14 @@ _MODES = {
     "WEBP": ("RGB", "RGBA"),
     "BMP": ("1", "L", "P", "RGB", "RGBA"),
     "TIFF": ("1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16", "I", "F", "YCbCr", "LAB"),
+    "AVIF": ("L", "RGB", "RGBA"),
 }
 _OPTIONS: dict[str, tuple[dict[str, object], ...]] = {
     "JPEG": ({}, {"progressive": True}, {"quality": 1}, {"restart_marker_rows": 1}),
     "PNG": ({}, {"optimize": True}),
     "GIF": ({}, {"interlace": 1}),
     "WEBP": ({}, {"lossless": True}),
+    "AVIF": ({"speed": 10}, {"speed": 10, "quality": 1}),
     "BMP": ({},),
     "TIFF": ({}, {"compression": "tiff_lzw"}, {"compression": "tiff_deflate"}, {"compression": "packbits"}),
 }
@@ -61,7 +63,7 @@ def _encoded(rng: random.Random, kind: str) -> bytes:
     size = rng.choice(_SIZES)
     picture = _of_mode(rng, mode, size)
     options = dict(rng.choice(_OPTIONS[kind]))
-    if kind in ("GIF", "WEBP", "PNG", "TIFF") and rng.random() < 0.2 and mode in ("L", "P", "RGB", "RGBA"):
+    if kind in ("GIF", "WEBP", "PNG", "TIFF", "AVIF") and rng.random() < 0.2 and mode in ("L", "P", "RGB", "RGBA"):
         frames = [_of_mode(rng, mode, size) for _ in range(rng.choice((1, 3, 12)))]
         options |= {"save_all": True, "append_images": frames}
     if kind in ("PNG", "GIF") and rng.random() < 0.2 and mode in ("L", "P", "RGB"):
