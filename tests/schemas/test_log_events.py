@@ -136,12 +136,51 @@ def test_a_map_of_parameters(tmp_path):
 
 
 def test_json_whose_values_differ_in_kind(tmp_path):
+    """Of a field that no path leads to, and of one that a path does."""
     events = [event("view_item", ["a"]), event("view_item", ["b"])]
-    events[0]["items"][0]["item_id"] = 7
+    events[0]["items"][0] |= {"item_id": 7, "price": "1.50"}
     events[1]["items"][0]["price"] = {"value": 1.5}
+    events[0]["event_params"].append({"key": "engagement", "value": "text"})
     rows, rejected, _ = read(write(tmp_path / "log.jsonl", events))
     assert rejected == []
-    assert [row["item_id"] for row in rows] == ["7", "b"]
+    assert [(row["item_id"], row["session_id"]) for row in rows] == [("7", "17"), ("b", "17")]
+
+
+@pytest.mark.parametrize(
+    ("items", "num_rows"),
+    [
+        ("none", 0),
+        ({"item_id": "z"}, 1),
+        ([["x"]], 0),
+        ([{"item_id": "\ud800"}], 0),
+        ([{"item_id": {"no": "text"}}], 0),
+        ([{"item_id": "\ud800"}, {"item_id": "z"}], 1),
+        ([{"item_id": ["list"]}, {"item_id": "z"}], 0),
+    ],
+)
+@pytest.mark.parametrize("place", [0, 25, 50])
+def test_an_odd_event_costs_no_row_of_another(tmp_path, items, num_rows, place):
+    events = [event("view_item", [f"i{number}", "j"], query="mug") for number in range(48)]
+    events[5:5] = [event("view_item", None), event("view_item", [])]
+    odd = {**event("view_item", [], query="mug"), "items": items}
+    events.insert(place, odd)
+    rows, rejected, no_rows = read(write(tmp_path / "log.jsonl", events))
+    expected = [row for number in range(48) for row in (f"i{number}", "j")]
+    assert [row["item_id"] for row in rows if row["item_id"] != "z"] == expected
+    assert len(rows) == len(expected) + num_rows
+    assert {row["query"] for row in rows} == {"mug"}
+    is_bad = num_rows == 0 or len(items) == 2
+    assert [(row.reason, row.where) for row in rejected] == [("null_id", f"log.jsonl:{place + 1}")] * is_bad
+    assert no_rows == {"events_without_items": 2}
+
+
+def test_an_odd_parameter_costs_itself(tmp_path):
+    events = [event("view_item", ["a"], query="mug") for _ in range(3)]
+    events[1]["event_params"] = [["x"]]
+    events[2]["event_params"] = "none"
+    rows, rejected, _ = read(write(tmp_path / "log.jsonl", events))
+    assert rejected == []
+    assert [(row["item_id"], row["query"]) for row in rows] == [("a", "mug"), ("a", None), ("a", None)]
 
 
 @pytest.mark.parametrize("name", ["log.csv", "log.parquet", "log.jsonl"])
