@@ -5,7 +5,7 @@ field of an object; of a list of objects with `key` and `value` (BigQuery's para
 other list of objects the field of each, and the event becomes a row for each of them, or none. Lists that BigQuery and
 Spark wrap in objects are lists.
 
-An event whose action the config maps to "" is no row either. Both are counted.
+An event whose action the config maps to "" is no row either (see schemas.unused_events). Both are counted.
 """
 
 import re
@@ -16,8 +16,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-
-from schemas.column_spec import column_of
 
 if TYPE_CHECKING:
     from schemas.reading import RawRows
@@ -85,22 +83,6 @@ def by_item(raw: "RawRows", paths: Mapping[str, str]) -> "RawRows":
             if not name.startswith(_ROOT) and name not in found
         },
         no_rows={WITHOUT_ITEMS: num_without} if num_without else {},
-    )
-
-
-def without_unused(raw: "RawRows") -> "RawRows":
-    """A batch of a log without the events whose action the mapping says are of no use."""
-    values = column_of(raw.columns, "action").values
-    left_out = _is_left_out(raw.mixed.get("action", raw.table["action"]), values)
-    if not left_out.any():
-        return raw
-    kept = np.flatnonzero(~left_out)
-    return replace(
-        raw,
-        table=raw.table.take(pa.array(kept)),
-        row_numbers=raw.row_numbers[kept],
-        mixed={name: [given[row] for row in kept] for name, given in raw.mixed.items()},
-        no_rows={**raw.no_rows, OF_NO_USE: int(left_out.sum())},
     )
 
 
@@ -191,15 +173,6 @@ def _flattened(
         else:
             values[name] = array.take(pa.array(keep if listed else event_of[keep]))
     return values, event_of[keep], broken
-
-
-def _is_left_out(actions: pa.Array | list[Any], values: tuple[tuple[str, str], ...]) -> np.ndarray:
-    """bool [rows]: which rows have an action that the config maps to "". values: (theirs, ours)."""
-    unused = {theirs for theirs, ours in values if not ours}
-    told = actions.to_pylist() if isinstance(actions, pa.Array | pa.ChunkedArray) and unused else actions
-    if not unused:
-        return np.zeros(len(actions), bool)
-    return np.array([isinstance(value, str) and value.strip() in unused for value in told], bool)
 
 
 def _at_in_pieces(pieces: list[_Piece], names: list[str]) -> tuple[pa.Array, np.ndarray, bool]:

@@ -24,11 +24,12 @@ from schemas.feeds import feed_keys, feed_rows
 from schemas.file_forms import form_of, forms_in_words
 from schemas.files import declared_form, sha256_of_file, shown
 from schemas.json_arrays import array_elements
-from schemas.log_events import by_item, nested_sources, roots_of, without_unused
+from schemas.log_events import by_item, nested_sources, roots_of
 from schemas.parquet_batches import bounded_batches, open_parquet
 from schemas.quarantine import quote
 from schemas.reading_text import MAX_LINE_BYTES, Row, csv_header, csv_rows, json_keys, json_rows, open_lines
 from schemas.tables import CATALOGUE, ENGAGEMENTS, ID_COLUMNS
+from schemas.unused_events import without_unused
 
 #: A batch ends at either bound. Neither changes a result.
 MAX_BATCH_ROWS = 8_192

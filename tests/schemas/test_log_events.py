@@ -205,6 +205,50 @@ def test_flat_events_of_no_use_are_no_rows(tmp_path, name):
     assert no_rows == {"events_of_no_use": 1}
 
 
+@pytest.mark.parametrize(
+    ("cells", "told"),
+    [
+        ({"name": pa.array([1, 2, None, 3])}, {"values": {"1": "click", "2": ""}}),
+        ({"name": pa.array([b"view", b"page", None, b"x"])}, {"values": {"view": "click", "page": ""}}),
+        ({"name": pa.array(["ev_click", "ev_scroll", "", "x"])}, {"prefix": "ev_", "values": {"scroll": ""}}),
+        (
+            {"name": pa.array(["view", "page", "", "x"]), "kind": pa.array([None, None, None, "y"])},
+            {"source": ["name", "kind"], "values": {"view": "click", "page": ""}},
+        ),
+        (
+            {"name": pa.array(["page", "page", None, "x"]), "kind": pa.array(["view", "page", "", "y"])},
+            {"source": ["name", "kind"], "values": {"view": "click", "page": ""}},
+        ),
+    ],
+    ids=["int", "binary", "prefix", "sources", "both_sources"],
+)
+def test_the_mapped_action_tells_what_is_of_no_use(tmp_path, cells, told):
+    """An action that is missing is not of no use: it is unknown."""
+    columns = {"timestamp": pa.array([START_US] * 4), "item_id": pa.array(["a", "b", "c", "d"]), **cells}
+    pq.write_table(pa.table(columns), tmp_path / "log.parquet")
+    action = {"source": "name", **told}
+    good, rejected, no_rows = read(tmp_path / "log.parquet", {"action": action, "user_id": "", "session_id": ""})
+    assert [(row["item_id"], row["action"]) for row in good] == [("a", "click")]
+    assert [(row.reason, row.item_id) for row in rejected] == [("unknown_action", "c"), ("unknown_action", "d")]
+    assert no_rows == {"events_of_no_use": 1}
+
+
+@pytest.mark.parametrize("name", ["log.csv", "log.jsonl"])
+def test_a_word_for_null_may_be_of_no_use(tmp_path, name):
+    action = {"source": "event", "values": {"view": "click", "null": "", "7": ""}}
+    lines = {
+        "log.csv": [f"timestamp,item_id,event\n{START_US},a,view", f"{START_US},b, null", f"{START_US},c,7"],
+        "log.jsonl": [
+            json.dumps({"timestamp": START_US, "item_id": item, "event": given})
+            for item, given in [("a", "view"), ("b", "null "), ("c", 7)]
+        ],
+    }
+    (tmp_path / name).write_text("\n".join(lines[name]))
+    good, rejected, no_rows = read(tmp_path / name, {"action": action})
+    assert ([row["item_id"] for row in good], rejected) == (["a"], [])
+    assert no_rows == {"events_of_no_use": 2}
+
+
 def test_a_path_leads_into_no_column_of_a_catalogue(tmp_path):
     (tmp_path / "items.jsonl").write_text('{"id": "a", "brand": {"name": "x"}}')
     with pytest.raises(UsageError, match=r"expected a column 'brand\.name' for brand"):
