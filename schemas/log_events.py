@@ -9,7 +9,7 @@ An event whose action the config maps to "" is no row either (see schemas.unused
 """
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -17,11 +17,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from schemas.arrow_types import is_text
+
 if TYPE_CHECKING:
     from schemas.reading import RawRows
 
 #: As many items as Google Analytics takes in an event; one with more is a broken row, for its fields are repeated.
 MAX_EVENT_ITEMS = 200
+#: Bytes of texts of a batch of rows, unless one row has more.
+MAX_REPEATED_BYTES = 64 << 20
 #: Counts of events that are no rows.
 NO_ROWS = WITHOUT_ITEMS, OF_NO_USE = "events_without_items", "events_of_no_use"
 #: What begins the name of a column in a batch that paths lead into; no column of ours begins so.
@@ -59,10 +63,12 @@ def roots_of(paths: Mapping[str, str]) -> dict[str, str]:
     return {f"{_ROOT}{root}": root for root in roots}
 
 
-def by_item(raw: "RawRows", paths: Mapping[str, str]) -> "RawRows":
-    """A batch of events as one of rows: of what the paths lead to, beside what else an event has."""
+def by_item(raw: "RawRows", paths: Mapping[str, str]) -> Iterator["RawRows"]:
+    """A batch of events as one of rows: of what the paths lead to, beside what else an event has. Several batches where
+    that is much, for what an event has is repeated for each of its items."""
     if not paths:
-        return raw
+        yield raw
+        return
     roots = {}
     for name, root in roots_of(paths).items():
         names = {inner for path in paths.values() for inner in path.split(".")[1:] if path.partition(".")[0] == root}
@@ -70,20 +76,49 @@ def by_item(raw: "RawRows", paths: Mapping[str, str]) -> "RawRows":
         roots[root] = _whole(raw.table[name].combine_chunks()) if values is None else _pieces(values, names)
     found, event_of, broken = _flattened(roots, paths, raw.table.num_rows)
     kept = [name for name in raw.table.column_names if name not in found and not name.startswith(_ROOT)]
-    arrays = [raw.table[name].take(pa.array(event_of)) for name in kept]
     num_without = raw.table.num_rows - len(np.unique(event_of)) - len(broken)
-    return replace(
-        raw,
-        table=pa.Table.from_arrays([*arrays, *found.values()], [*kept, *found]),
-        broken=[*raw.broken, *((int(raw.row_numbers[event]), why) for event, why in broken)],
-        row_numbers=raw.row_numbers[event_of],
-        mixed={
-            name: [values[event] for event in event_of]
-            for name, values in raw.mixed.items()
-            if not name.startswith(_ROOT) and name not in found
-        },
-        no_rows={WITHOUT_ITEMS: num_without} if num_without else {},
-    )
+    told = [*raw.broken, *((int(raw.row_numbers[event]), why) for event, why in broken)]
+    no_rows = {WITHOUT_ITEMS: num_without} if num_without else {}
+    mixed = {name: values for name, values in raw.mixed.items() if name in kept}
+    size_bytes = np.zeros(len(event_of), np.int64)
+    for values, places in found.values():
+        size_bytes += _text_bytes(values)[places]
+    for name in kept:
+        size_bytes += _text_bytes(mixed.get(name, raw.table[name]))[event_of]
+    for number, (start, end) in enumerate(_bounded(size_bytes)):
+        events = event_of[start:end]
+        arrays = [raw.table[name].take(pa.array(events)) for name in kept]
+        arrays += [values.take(pa.array(places[start:end])) for values, places in found.values()]
+        yield replace(
+            raw,
+            table=pa.Table.from_arrays(arrays, [*kept, *found]),
+            broken=[] if number else told,
+            row_numbers=raw.row_numbers[events],
+            mixed={name: [values[event] for event in events] for name, values in mixed.items()},
+            oversized=[] if number else raw.oversized,
+            no_rows={} if number else no_rows,
+        )
+
+
+def _text_bytes(values: pa.Array | pa.ChunkedArray | list[Any]) -> np.ndarray:
+    """int64 [rows]: the bytes of each text; what is no text is small, or counted as a text is written."""
+    if isinstance(values, list):
+        return np.array([len(value) if isinstance(value, str) else len(str(value)) for value in values], np.int64)
+    if not is_text(values.type) or pa.types.is_string_view(values.type):
+        return np.zeros(len(values), np.int64)
+    return pc.fill_null(pc.binary_length(values), 0).to_numpy().astype(np.int64)
+
+
+def _bounded(size_bytes: np.ndarray) -> Iterator[tuple[int, int]]:
+    """(start, end) of rows of at most MAX_REPEATED_BYTES together, or of one row; at least one pair."""
+    start, ends = 0, np.cumsum(size_bytes)
+    while True:
+        before = ends[start - 1] if start else 0
+        end = max(int(np.searchsorted(ends, before + MAX_REPEATED_BYTES, "right")), start + 1)
+        yield start, min(end, len(ends))
+        start = end
+        if start >= len(ends):
+            return
 
 
 def _whole(array: pa.Array) -> list[_Piece]:
@@ -151,8 +186,9 @@ def _with_texts(value: Any) -> Any:
 
 def _flattened(
     roots: Mapping[str, list[_Piece]], paths: Mapping[str, str], num_events: int
-) -> tuple[dict[str, pa.Array], np.ndarray, list[tuple[int, str]]]:
-    """What the paths lead to, row by row: (name -> values, the event of each row, (event, why) of broken ones).
+) -> tuple[dict[str, tuple[pa.Array, np.ndarray]], np.ndarray, list[tuple[int, str]]]:
+    """What the paths lead to: (name -> values and the place in them of each row's, the event of each row, (event, why)
+    of broken ones).
 
     roots: column -> its pieces, of num_events in all; paths: name -> a source with dots into one of them. Where a
     path leads into a list, there is a row for each of its members; paths into different lists: the first list that is
@@ -169,9 +205,9 @@ def _flattened(
     values = {}
     for name, (array, events, listed) in found.items():
         if listed and not np.array_equal(events, event_of):
-            values[name] = pa.nulls(len(keep))
+            values[name] = pa.nulls(num_events), event_of[keep]
         else:
-            values[name] = array.take(pa.array(keep if listed else event_of[keep]))
+            values[name] = array, keep if listed else event_of[keep]
     return values, event_of[keep], broken
 
 

@@ -156,8 +156,8 @@ def _read_batches(file_slice: FileSlice, columns: Columns, schema: pa.Schema) ->
         keys = {name: key for name, key in keys.items() if name not in paths} | roots_of(paths)
         rows = json_rows(path, keys) if kind == "json" else feed_rows(path, keys)
     for raw in _batches(rows, schema, constants):
-        raw = by_item(raw, paths)
-        yield replace(raw, columns=columns, null_words=NULL_WORDS if kind == "csv" else (), whole=whole)
+        raw = replace(raw, columns=columns, null_words=NULL_WORDS if kind == "csv" else (), whole=whole)
+        yield from by_item(raw, paths)
 
 
 def _whole_numbers(path: str, source: Mapping[str, str]) -> frozenset[str]:
@@ -310,7 +310,7 @@ def _read_parquet(file_slice: FileSlice, columns: Columns, schema: pa.Schema) ->
                 without_pictures=without_pictures,
                 columns=columns,
             )
-            yield by_item(raw, paths)
+            yield from by_item(raw, paths)
 
 
 def _batches(rows: Iterator[Row], schema: pa.Schema, constants: Mapping[str, str | None]) -> Iterator[RawRows]:

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from schemas import log_events
 from schemas.columns import table_columns
 from schemas.errors import UsageError
 from schemas.log_events import MAX_EVENT_ITEMS
@@ -111,6 +112,30 @@ def test_an_event_of_too_many_items_is_one_broken_row(tmp_path, name):
     assert len(rows) == MAX_EVENT_ITEMS
     assert [(row.reason, row.where) for row in rejected] == [("broken_line", f"{name}:1")]
     assert no_rows == {}
+
+
+@CONTAINERS
+def test_large_events_of_many_items_are_read_in_bounded_batches(tmp_path, monkeypatch, name):
+    """The texts of an event are repeated for each of its items."""
+    monkeypatch.setattr(log_events, "MAX_REPEATED_BYTES", 50_000)
+    events = [
+        event("purchase", [str(number) for number in range(MAX_EVENT_ITEMS + 1)]),
+        event("session_start", None),
+        event("view_item", [f"a{number}" for number in range(150)], query="mug " * 5_000),
+        event("view_item", ["b", "c"], query="mug"),
+        event("view_item", ["d"], query="mug " * 50_000),
+    ]
+    mapping = table_columns({"engagements": COLUMNS}, "engagements")
+    (part,) = plan_slices([str(write(tmp_path / name, events))])
+    batches = list(read_slice(part, mapping, ENGAGEMENTS))
+    assert max(len(raw.row_numbers) for raw in batches) <= 3
+    assert max(raw.table.nbytes for raw in batches if raw.table["item_id"].to_pylist() != ["d"]) < 100_000
+    read_in_pieces = [validate_engagements(raw, part) for raw in batches]
+    items = [item for good, _, _ in read_in_pieces for item in good["item_id"].to_pylist()]
+    assert items == [*(f"a{number}" for number in range(150)), "b", "c", "d"]
+    assert [row.where for _, rejected, _ in read_in_pieces for row in rejected] == [f"{name}:1"]
+    assert sum(counts["queries_truncated"] for _, _, counts in read_in_pieces) == 151
+    assert [dict(raw.no_rows) for raw in batches if raw.no_rows] == [{"events_without_items": 1}]
 
 
 def test_wrapped_lists_are_lists(tmp_path):
