@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import partial
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -26,9 +26,11 @@ from schemas.columns import part_name
 from schemas.parquet_batches import num_values
 from schemas.picture_cells import MIN_BASE64_CHARACTERS, BadPicture, Picture
 from schemas.quarantine import quote
-from schemas.reading import RawRows
 from schemas.stored_pictures import STORED_PREFIX
 from schemas.tables import ID_COLUMNS, TIMESTAMP
+
+if TYPE_CHECKING:
+    from schemas.reading import RawRows
 
 _STRINGS = pa.list_(pa.string())
 #: Values of a nested cell, as Python objects of some hundred bytes each: eight bytes of a list may be so many fields.
@@ -67,7 +69,9 @@ class Found:
     bad_pictures: dict[int, list[BadPicture]] = field(default_factory=dict)
 
 
-def text_column(raw: RawRows, name: str, found: Found, *, join_lists: bool = False, required: bool = False) -> pa.Array:
+def text_column(
+    raw: "RawRows", name: str, found: Found, *, join_lists: bool = False, required: bool = False
+) -> pa.Array:
     """Strings (see schemas.cell_text). With `join_lists` the non-null members of a list are joined by one space. The
     empty string becomes null. required: a cell that cannot be read costs its row."""
     coerce, wanted = (joined_text, "text or a list of texts") if join_lists else (cell_text, "text")
@@ -77,11 +81,34 @@ def text_column(raw: RawRows, name: str, found: Found, *, join_lists: bool = Fal
         values = None if cells.array is None else _fast_text(cells.array, join_lists)
         if values is None:
             values = _by_value(cells, coerce, pa.string(), blame)
-        arrays.append(_finished(values, name, cells.spec))
+        values = _as_mapped_from(values, name, cells.spec)
+        arrays.append(_without_empty(_mapped(values, cells.spec)))
     return _told_by_presence(joined_texts(arrays, " "), column_of(raw.columns, name))
 
 
-def id_column(raw: RawRows, name: str, found: Found, *, required: bool = False) -> pa.Array:
+def mapped_to_empty(raw: "RawRows", name: str) -> np.ndarray:
+    """bool [rows]: where the mapping makes a text column "", and no other of its sources has a text. A cell that is
+    empty of itself is missing, which is another thing; a word for null may be mapped."""
+    spec = column_of(raw.columns, name)
+    emptied, has_text = np.zeros(raw.table.num_rows, bool), np.zeros(raw.table.num_rows, bool)
+    unused = [theirs for theirs, ours in spec.values if not ours]
+    if not unused:
+        return emptied
+    blame = _Blame(name, Found(), False, "text")  # text_column puts down what cannot be read
+    for cells in _sources(raw, name):
+        values = None if cells.array is None else _fast_text(cells.array, join_lists=False)
+        if values is None:
+            values = _by_value(cells, cell_text, pa.string(), blame)
+        values = _as_mapped_from(values, name, spec)
+        is_unused = pc.is_in(pc.utf8_trim_whitespace(values), pa.array(unused, pa.string()))
+        emptied |= is_unused.to_numpy(zero_copy_only=False)
+        words = np.flatnonzero(cells.was_word).tolist()
+        emptied[[row for row in words if str(cells.word(row)).strip() in unused]] = True
+        has_text |= _without_empty(_mapped(values, spec)).is_valid().to_numpy(zero_copy_only=False)
+    return emptied & ~has_text
+
+
+def id_column(raw: "RawRows", name: str, found: Found, *, required: bool = False) -> pa.Array:
     """Ids (see schemas.cell_text), without the blanks around them, whose rows are in found.trimmed. required: what is
     no id, or a word that stands for null, costs its row; else it is null, and so is the empty string."""
     expected = f"text or a whole number in {name}"
@@ -105,7 +132,7 @@ def id_column(raw: RawRows, name: str, found: Found, *, required: bool = False) 
     return arrays[0] if len(arrays) == 1 else pc.coalesce(*arrays)
 
 
-def picture_column(raw: RawRows, name: str, found: Found, keep: Callable[[bytes], str]) -> pa.Array:
+def picture_column(raw: "RawRows", name: str, found: Found, keep: Callable[[bytes], str]) -> pa.Array:
     """Lists of addresses (see schemas.cell_lists), members null where they were. A picture that is in its cell is kept,
     and its address is what `keep` returns. Members that cannot be read are left out, and their cell is in
     found.unreadable; pictures that cannot be had are in found.bad_pictures."""
@@ -160,7 +187,7 @@ def _may_be_pictures(texts: pa.Array, kind: pa.DataType) -> bool:
     return longest > MAX_ADDRESS_CHARACTERS or any(pc.any(start).as_py() for start in starts)
 
 
-def timestamp_column(raw: RawRows, name: str, found: Found) -> pa.Array:
+def timestamp_column(raw: "RawRows", name: str, found: Found) -> pa.Array:
     """UTC microseconds (see schemas.cell_times); what is none costs its row."""
     arrays = []
     for cells in _sources(raw, name):
@@ -175,7 +202,7 @@ def timestamp_column(raw: RawRows, name: str, found: Found) -> pa.Array:
     return arrays[0] if len(arrays) == 1 else pc.coalesce(*arrays)
 
 
-def number_column(raw: RawRows, name: str, found: Found) -> pa.Array:
+def number_column(raw: "RawRows", name: str, found: Found) -> pa.Array:
     """float32 from numbers and their text. Not a finite float32, or a boolean, costs its row."""
     blame = _Blame(name, found, True, f"a finite number in {name}")
     arrays = [_by_value(cells, _number, pa.float32(), blame) for cells in _sources(raw, name)]
@@ -198,7 +225,7 @@ class _Cells:
         return given.as_py() if isinstance(given, pa.Scalar) else given
 
 
-def _sources(raw: RawRows, name: str) -> Iterator[_Cells]:
+def _sources(raw: "RawRows", name: str) -> Iterator[_Cells]:
     spec = column_of(raw.columns, name)
     words = raw.null_words if spec.null_words is None else spec.null_words
     none = np.zeros(raw.table.num_rows, bool)
@@ -285,13 +312,13 @@ def _same(value: Any) -> Any:
     return value
 
 
-def _finished(values: pa.Array, name: str, spec: Column) -> pa.Array:
-    """What the mapping says of a text column, done; without empty strings."""
+def _as_mapped_from(values: pa.Array, name: str, spec: Column) -> pa.Array:
+    """A text column as the keys of a mapping's values have it: without blanks, separators and prefix."""
     if spec.trim or (spec.trim is None and name in _TRIMMED):
         values = pc.utf8_trim_whitespace(values)
     if spec.separator is not None:
         values = pc.replace_substring(values, spec.separator, " ")
-    return _without_empty(_mapped(_without_prefix(values, spec), spec))
+    return _without_prefix(values, spec)
 
 
 def _without_prefix(values: pa.Array, spec: Column) -> pa.Array:

@@ -24,11 +24,12 @@ from schemas.feeds import feed_keys, feed_rows
 from schemas.file_forms import form_of, forms_in_words
 from schemas.files import declared_form, sha256_of_file, shown
 from schemas.json_arrays import array_elements
-from schemas.log_events import by_item, nested_sources, roots_of, without_unused
+from schemas.log_events import by_item, nested_sources, roots_of
 from schemas.parquet_batches import bounded_batches, open_parquet
 from schemas.quarantine import quote
 from schemas.reading_text import MAX_LINE_BYTES, Row, csv_header, csv_rows, json_keys, json_rows, open_lines
 from schemas.tables import CATALOGUE, ENGAGEMENTS, ID_COLUMNS
+from schemas.unused_events import without_unused
 
 #: A batch ends at either bound. Neither changes a result.
 MAX_BATCH_ROWS = 8_192
@@ -155,8 +156,8 @@ def _read_batches(file_slice: FileSlice, columns: Columns, schema: pa.Schema) ->
         keys = {name: key for name, key in keys.items() if name not in paths} | roots_of(paths)
         rows = json_rows(path, keys) if kind == "json" else feed_rows(path, keys)
     for raw in _batches(rows, schema, constants):
-        raw = by_item(raw, paths)
-        yield replace(raw, columns=columns, null_words=NULL_WORDS if kind == "csv" else (), whole=whole)
+        raw = replace(raw, columns=columns, null_words=NULL_WORDS if kind == "csv" else (), whole=whole)
+        yield from by_item(raw, paths)
 
 
 def _whole_numbers(path: str, source: Mapping[str, str]) -> frozenset[str]:
@@ -309,7 +310,7 @@ def _read_parquet(file_slice: FileSlice, columns: Columns, schema: pa.Schema) ->
                 without_pictures=without_pictures,
                 columns=columns,
             )
-            yield by_item(raw, paths)
+            yield from by_item(raw, paths)
 
 
 def _batches(rows: Iterator[Row], schema: pa.Schema, constants: Mapping[str, str | None]) -> Iterator[RawRows]:

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from schemas import log_events
 from schemas.columns import table_columns
 from schemas.errors import UsageError
 from schemas.log_events import MAX_EVENT_ITEMS
@@ -113,6 +114,30 @@ def test_an_event_of_too_many_items_is_one_broken_row(tmp_path, name):
     assert no_rows == {}
 
 
+@CONTAINERS
+def test_large_events_of_many_items_are_read_in_bounded_batches(tmp_path, monkeypatch, name):
+    """The texts of an event are repeated for each of its items."""
+    monkeypatch.setattr(log_events, "MAX_REPEATED_BYTES", 50_000)
+    events = [
+        event("purchase", [str(number) for number in range(MAX_EVENT_ITEMS + 1)]),
+        event("session_start", None),
+        event("view_item", [f"a{number}" for number in range(150)], query="mug " * 5_000),
+        event("view_item", ["b", "c"], query="mug"),
+        event("view_item", ["d"], query="mug " * 50_000),
+    ]
+    mapping = table_columns({"engagements": COLUMNS}, "engagements")
+    (part,) = plan_slices([str(write(tmp_path / name, events))])
+    batches = list(read_slice(part, mapping, ENGAGEMENTS))
+    assert max(len(raw.row_numbers) for raw in batches) <= 3
+    assert max(raw.table.nbytes for raw in batches if raw.table["item_id"].to_pylist() != ["d"]) < 100_000
+    read_in_pieces = [validate_engagements(raw, part) for raw in batches]
+    items = [item for good, _, _ in read_in_pieces for item in good["item_id"].to_pylist()]
+    assert items == [*(f"a{number}" for number in range(150)), "b", "c", "d"]
+    assert [row.where for _, rejected, _ in read_in_pieces for row in rejected] == [f"{name}:1"]
+    assert sum(counts["queries_truncated"] for _, _, counts in read_in_pieces) == 151
+    assert [dict(raw.no_rows) for raw in batches if raw.no_rows] == [{"events_without_items": 1}]
+
+
 def test_wrapped_lists_are_lists(tmp_path):
     """As BigQuery writes Parquet unless it is told otherwise."""
     rows = [event("purchase", ["b", "c"], query="mug")]
@@ -136,12 +161,51 @@ def test_a_map_of_parameters(tmp_path):
 
 
 def test_json_whose_values_differ_in_kind(tmp_path):
+    """Of a field that no path leads to, and of one that a path does."""
     events = [event("view_item", ["a"]), event("view_item", ["b"])]
-    events[0]["items"][0]["item_id"] = 7
+    events[0]["items"][0] |= {"item_id": 7, "price": "1.50"}
     events[1]["items"][0]["price"] = {"value": 1.5}
+    events[0]["event_params"].append({"key": "engagement", "value": "text"})
     rows, rejected, _ = read(write(tmp_path / "log.jsonl", events))
     assert rejected == []
-    assert [row["item_id"] for row in rows] == ["7", "b"]
+    assert [(row["item_id"], row["session_id"]) for row in rows] == [("7", "17"), ("b", "17")]
+
+
+@pytest.mark.parametrize(
+    ("items", "num_rows"),
+    [
+        ("none", 0),
+        ({"item_id": "z"}, 1),
+        ([["x"]], 0),
+        ([{"item_id": "\ud800"}], 0),
+        ([{"item_id": {"no": "text"}}], 0),
+        ([{"item_id": "\ud800"}, {"item_id": "z"}], 1),
+        ([{"item_id": ["list"]}, {"item_id": "z"}], 0),
+    ],
+)
+@pytest.mark.parametrize("place", [0, 25, 50])
+def test_an_odd_event_costs_no_row_of_another(tmp_path, items, num_rows, place):
+    events = [event("view_item", [f"i{number}", "j"], query="mug") for number in range(48)]
+    events[5:5] = [event("view_item", None), event("view_item", [])]
+    odd = {**event("view_item", [], query="mug"), "items": items}
+    events.insert(place, odd)
+    rows, rejected, no_rows = read(write(tmp_path / "log.jsonl", events))
+    expected = [row for number in range(48) for row in (f"i{number}", "j")]
+    assert [row["item_id"] for row in rows if row["item_id"] != "z"] == expected
+    assert len(rows) == len(expected) + num_rows
+    assert {row["query"] for row in rows} == {"mug"}
+    is_bad = num_rows == 0 or len(items) == 2
+    assert [(row.reason, row.where) for row in rejected] == [("null_id", f"log.jsonl:{place + 1}")] * is_bad
+    assert no_rows == {"events_without_items": 2}
+
+
+def test_an_odd_parameter_costs_itself(tmp_path):
+    events = [event("view_item", ["a"], query="mug") for _ in range(3)]
+    events[1]["event_params"] = [["x"]]
+    events[2]["event_params"] = "none"
+    rows, rejected, _ = read(write(tmp_path / "log.jsonl", events))
+    assert rejected == []
+    assert [(row["item_id"], row["query"]) for row in rows] == [("a", "mug"), ("a", None), ("a", None)]
 
 
 @pytest.mark.parametrize("name", ["log.csv", "log.parquet", "log.jsonl"])
@@ -164,6 +228,50 @@ def test_flat_events_of_no_use_are_no_rows(tmp_path, name):
     assert [(row["item_id"], row["action"], row["surface"]) for row in good] == [("a", "click", "home")]
     assert [row.reason for row in rejected] == ["unknown_action"]
     assert no_rows == {"events_of_no_use": 1}
+
+
+@pytest.mark.parametrize(
+    ("cells", "told"),
+    [
+        ({"name": pa.array([1, 2, None, 3])}, {"values": {"1": "click", "2": ""}}),
+        ({"name": pa.array([b"view", b"page", None, b"x"])}, {"values": {"view": "click", "page": ""}}),
+        ({"name": pa.array(["ev_click", "ev_scroll", "", "x"])}, {"prefix": "ev_", "values": {"scroll": ""}}),
+        (
+            {"name": pa.array(["view", "page", "", "x"]), "kind": pa.array([None, None, None, "y"])},
+            {"source": ["name", "kind"], "values": {"view": "click", "page": ""}},
+        ),
+        (
+            {"name": pa.array(["page", "page", None, "x"]), "kind": pa.array(["view", "page", "", "y"])},
+            {"source": ["name", "kind"], "values": {"view": "click", "page": ""}},
+        ),
+    ],
+    ids=["int", "binary", "prefix", "sources", "both_sources"],
+)
+def test_the_mapped_action_tells_what_is_of_no_use(tmp_path, cells, told):
+    """An action that is missing is not of no use: it is unknown."""
+    columns = {"timestamp": pa.array([START_US] * 4), "item_id": pa.array(["a", "b", "c", "d"]), **cells}
+    pq.write_table(pa.table(columns), tmp_path / "log.parquet")
+    action = {"source": "name", **told}
+    good, rejected, no_rows = read(tmp_path / "log.parquet", {"action": action, "user_id": "", "session_id": ""})
+    assert [(row["item_id"], row["action"]) for row in good] == [("a", "click")]
+    assert [(row.reason, row.item_id) for row in rejected] == [("unknown_action", "c"), ("unknown_action", "d")]
+    assert no_rows == {"events_of_no_use": 1}
+
+
+@pytest.mark.parametrize("name", ["log.csv", "log.jsonl"])
+def test_a_word_for_null_may_be_of_no_use(tmp_path, name):
+    action = {"source": "event", "values": {"view": "click", "null": "", "7": ""}}
+    lines = {
+        "log.csv": [f"timestamp,item_id,event\n{START_US},a,view", f"{START_US},b, null", f"{START_US},c,7"],
+        "log.jsonl": [
+            json.dumps({"timestamp": START_US, "item_id": item, "event": given})
+            for item, given in [("a", "view"), ("b", "null "), ("c", 7)]
+        ],
+    }
+    (tmp_path / name).write_text("\n".join(lines[name]))
+    good, rejected, no_rows = read(tmp_path / name, {"action": action})
+    assert ([row["item_id"] for row in good], rejected) == (["a"], [])
+    assert no_rows == {"events_of_no_use": 2}
 
 
 def test_a_path_leads_into_no_column_of_a_catalogue(tmp_path):
