@@ -96,6 +96,9 @@ def _picture_settings(config: InitConfig, shop: Shop) -> list[tuple[str, Any, st
     root, why = config.image_root, "fetch-images puts them in fetched/ there"
     if shop.items.paths:
         root, why = _root_of_paths(config, shop)
+    elif not shop.items.urls:
+        root = root if Path(root).is_dir() else "."  # train asks for a folder that is there
+        why = "the pictures are in the table: none is looked for there"
     encoder, reason = _encoder()
     return [("image_root", root, why), ("image_encoder", encoder, reason)]
 
