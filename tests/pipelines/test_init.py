@@ -289,6 +289,17 @@ def test_pictures_by_path_start_where_they_lie(capsys):
     capsys.readouterr()
     assert written("t.csv")["image_root"] == "."
     assert "fetch-images" not in capsys.readouterr().out
+    assert written("t.csv", "--image-root", "elsewhere")["image_root"] == "elsewhere"  # what is given is meant
+    assert "where is pics/1.jpg?" in Path("shop.toml").read_text()
+
+
+@pytest.mark.parametrize("path", [r"m\a.jpg?v=1", "/m/a.jpg", "%6D/a.jpg"])
+def test_pictures_are_looked_for_as_the_jobs_do(path):
+    write_csv("t.csv", "sku,name,image", f"a,A,{path}", f"b,B,{path}")
+    Path("images/m").mkdir(parents=True)
+    Path("images/m/a.jpg").write_bytes(b"x")
+    assert written("t.csv")["image_root"] == "images"
+    assert "the pictures' paths start here" in Path("shop.toml").read_text()
 
 
 def png(grey: int) -> bytes:
