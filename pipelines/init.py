@@ -58,9 +58,15 @@ class InitConfig:
 
 def run(config: InitConfig) -> None:
     """Writes the file and prints what was found. Raises UsageError if the files are not of the kind, a file is there
-    already, or GA4's log has no catalogue beside it; ThresholdError if no row can be read."""
+    already, a name has {date}, or GA4's log has no catalogue beside it; ThresholdError if no row can be read."""
     if Path(config.out).exists() and not config.force:
         raise UsageError(f"expected no file at {shown(config.out)}, got one: --force writes over it, --out elsewhere")
+    for given in filter(None, (config.file, config.catalog)):
+        if "{date}" in given:
+            raise UsageError(
+                f"expected the file of one day, got {{date}} in {shown(given)}: give that of a day that is there, and "
+                f"write {{date}} for it into {shown(config.out)}"
+            )
     shop = look_at_shop(config.file, None if config.kind == _RECOGNISE else config.kind, config.catalog)
     text = _text(config, shop)
     _check(shop, tomllib.loads(text))

@@ -14,6 +14,7 @@ from pipelines.console.terminal import shortened
 from schemas.cell_lists import list_members
 from schemas.cell_text import UnreadableCellError, cell_text
 from schemas.picture_cells import MIN_BASE64_CHARACTERS, BadPicture, Picture
+from schemas.picture_types import picture_type
 from schemas.reading import RawRows, column_names, count_rows, plan_slices, read_slice
 
 #: Rows of a table that are looked at, at most by a batch more.
@@ -21,10 +22,6 @@ MAX_ROWS = 8_192
 _MAX_EXAMPLE = 60
 _PICTURE = re.compile(r"\S.*\.(?:jpe?g|jfif|png|webp|gif|bmp|tiff?|avif|heic|heif)(?:[?#]\S*)?", re.IGNORECASE)
 _ADDRESS = re.compile(r"https?://\S+", re.IGNORECASE)
-#: How the files of pictures begin: JPEG, PNG, GIF, WEBP, BMP, TIFF, AVIF and HEIC.
-_SIGNATURE = re.compile(
-    rb"\xff\xd8\xff|\x89PNG|GIF8|RIFF....WEBP|BM.{4}\0{4}|II\*\0|MM\0\*|....ftyp(?:avi|hei|mif|msf)", re.DOTALL
-)
 
 
 @dataclass(frozen=True)
@@ -230,6 +227,6 @@ def _picture_cell(value: Any) -> PictureCell:
         return PictureCell(0)
     pictures = [member for member in members if isinstance(member, Picture)]
     return PictureCell(
-        sum(_SIGNATURE.match(picture.data) is not None for picture in pictures),
+        sum(picture_type(picture.data) is not None for picture in pictures),
         tuple(member for member in members if isinstance(member, str)),
     )

@@ -430,6 +430,13 @@ def test_every_kind_has_a_page():
     assert {path.stem for path in (ROOT / "docs" / "starts").glob("*.md")} == set(KINDS)
 
 
+@pytest.mark.parametrize("arguments", [["x{date}/c.csv"], ["--from=ga4", "c.csv", "--catalog=x{date}.csv"]])
+def test_the_file_of_one_day_is_asked_for(capsys, arguments):
+    message = refused(capsys, *arguments)
+    assert "expected the file of one day" in message
+    assert "--date" not in message
+
+
 def test_the_kind_must_be_known():
     with pytest.raises((SystemExit, UsageError)):
         init.main(["--from", "magento", "x.csv"])
