@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from model.pictures import PictureError, locate_picture
 from pipelines.console.exit_codes import exit_code
 from pipelines.console.jobs import flag, parse_alone
 from pipelines.console.terminal import shortened
@@ -28,6 +29,8 @@ from schemas.files import expand_inputs, shown, write_text
 EXAMPLE = "itemsage init --from shopify products_export.csv"
 _SHORT_FLAGS = {"--from": "--kind"}
 _RECOGNISE = "auto"
+#: Below the folder that the command is called in.
+_IMAGE_ROOT = "images"
 #: With fewer items validation has too few queries to tell a trained model from its start.
 _FEW_ITEMS = 2_000
 _WHY_ACCEPTED = (
@@ -43,7 +46,11 @@ class InitConfig:
     file: str = flag(path=True, positional=True, help="the export: a file, a folder of parts or a glob")
     kind: str = flag(default=_RECOGNISE, choices=(_RECOGNISE, *KINDS), help="whose export it is; --from says the same")
     catalog: str | None = flag(path=True, default=None, help="with ga4: the catalogue beside the log")
-    image_root: str = flag(path=True, default="images", help="folder of pictures, also of those that are fetched")
+    image_root: str | None = flag(
+        path=True,
+        default=None,
+        help=f"folder of pictures, also of those that are fetched; not given: {_IMAGE_ROOT}/ or the folder of FILE",
+    )
     store: str = flag(path=True, default="store", help="store folder of the commands that follow")
     out: str = flag(path=True, default="shop.toml", help="the file to write")
     force: bool = flag(default=False, help="write over a file that is there")
@@ -51,9 +58,15 @@ class InitConfig:
 
 def run(config: InitConfig) -> None:
     """Writes the file and prints what was found. Raises UsageError if the files are not of the kind, a file is there
-    already, or GA4's log has no catalogue beside it; ThresholdError if no row can be read."""
+    already, a name has {date}, or GA4's log has no catalogue beside it; ThresholdError if no row can be read."""
     if Path(config.out).exists() and not config.force:
         raise UsageError(f"expected no file at {shown(config.out)}, got one: --force writes over it, --out elsewhere")
+    for given in filter(None, (config.file, config.catalog)):
+        if "{date}" in given:
+            raise UsageError(
+                f"expected the file of one day, got {{date}} in {shown(given)}: give that of a day that is there, and "
+                f"write {{date}} for it into {shown(config.out)}"
+            )
     shop = look_at_shop(config.file, None if config.kind == _RECOGNISE else config.kind, config.catalog)
     text = _text(config, shop)
     _check(shop, tomllib.loads(text))
@@ -93,20 +106,33 @@ def _settings(config: InitConfig, shop: Shop) -> list[tuple[str, Any, str]]:
 def _picture_settings(config: InitConfig, shop: Shop) -> list[tuple[str, Any, str]]:
     if not shop.items.pictures:
         return [("image_encoder", "none", "no row names a picture")]
-    root, why = config.image_root, "fetch-images puts them in fetched/ there"
+    root, why = config.image_root or _IMAGE_ROOT, "fetch-images puts them in fetched/ there"
     if shop.items.paths:
         root, why = _root_of_paths(config, shop)
+    elif not shop.items.urls:
+        root = root if config.image_root or Path(root).is_dir() else "."  # train asks for a folder that is there
+        why = "the pictures are in the table: none is looked for there"
     encoder, reason = _encoder()
     return [("image_root", root, why), ("image_encoder", encoder, reason)]
 
 
 def _root_of_paths(config: InitConfig, shop: Shop) -> tuple[str, str]:
-    """Where the first pictures lie."""
-    for root in (config.image_root, str(Path(shop.catalog).parent)):
-        if any(Path(root, path.lstrip("/")).is_file() for path in shop.items.paths[:100]):
+    """Where the first pictures lie: in the folder that is given, else in one of those that are likely."""
+    roots = [config.image_root] if config.image_root else [_IMAGE_ROOT, str(Path(shop.catalog).parent)]
+    for root in roots:
+        if any(_lies_in(root, path) for path in shop.items.paths[:100]):
             return root, "the pictures' paths start here"
     first = shortened(shop.items.paths[0], 60)
-    return config.image_root, f"where is {first}? Not here: write the folder that the pictures' paths start from"
+    return roots[0], f"where is {first}? Not here: write the folder that the pictures' paths start from"
+
+
+def _lies_in(root: str, path: str) -> bool:
+    """Whether the jobs find the picture of that path there, be it fit for them or not."""
+    try:
+        locate_picture(root, path)
+    except PictureError as error:
+        return error.reason not in ("missing", "outside_root", "remote_uri")
+    return True
 
 
 def _encoder() -> tuple[str, str]:

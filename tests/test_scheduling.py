@@ -1,6 +1,7 @@
-"""What docs/scheduling has for cron, systemd and Airflow: each file parsed, checked, and its command run."""
+"""What docs/scheduling has for cron, systemd and Airflow: the commands run, the units and the DAG checked."""
 
 import ast
+import dataclasses
 import datetime as dt
 import fcntl
 import os
@@ -127,10 +128,26 @@ def test_systemd_takes_the_units(unit, tmp_path):
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_the_dag_is_python():
+def dag_arguments(called: str) -> dict[str, ast.expr]:
+    """The arguments by name of the one call of `called` in the DAG, which only Airflow can import."""
     tree = ast.parse((FOLDER / "itemsage_day.py").read_text())
-    compile(tree, "itemsage_day.py", "exec")
-    assert ast.get_docstring(tree)
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    (call,) = [node for node in calls if isinstance(node.func, ast.Name) and node.func.id == called]
+    return {str(keyword.arg): keyword.value for keyword in call.keywords}
+
+
+def test_the_dag_runs_daily_of_yesterday_once_a_day():
+    schedule = dag_arguments("DAG")["schedule"]
+    assert ast.unparse(schedule) == "CronDataIntervalTimetable('0 4 * * *', timezone='Europe/Berlin')"
+    task = dag_arguments("ItemsageOperator")
+    module = ast.literal_eval(task["py_file"])
+    assert (ast.literal_eval(task["py_options"]), module) == (["-m"], DailyConfig.__module__)
+    options = task["pipeline_options"]
+    assert isinstance(options, ast.Dict)
+    given = {ast.literal_eval(key): value for key, value in zip(options.keys, options.values, strict=True) if key}
+    assert given.keys() - {"config"} <= {field.name for field in dataclasses.fields(DailyConfig)}
+    assert "config" in given
+    assert ast.literal_eval(given["date"]) == "{{ ds }}"
 
 
 def test_the_page_names_every_file():

@@ -17,6 +17,7 @@ from schemas.grouping import resolve_rows
 from schemas.picture_urls import is_picture_url
 from schemas.quarantine import Rejection
 from schemas.reading import FileSlice, RawRows, check_columns, plan_slices, read_slice, relative_names
+from schemas.stored_pictures import stored_path
 from schemas.tables import ENGAGEMENTS, TEXT_FIELDS
 from schemas.validation import validate_catalogue, validate_engagements
 
@@ -45,9 +46,14 @@ class RehearsedItems:
         return list(dict.fromkeys(self.items["images"].combine_chunks().flatten().to_pylist()))
 
     @property
+    def urls(self) -> list[str]:
+        """Those of them that are http(s) URLs."""
+        return [uri for uri in self.pictures if is_picture_url(uri)]
+
+    @property
     def paths(self) -> list[str]:
-        """Those of them that are no http(s) URLs."""
-        return [uri for uri in self.pictures if not is_picture_url(uri)]
+        """Those of them that are neither http(s) URLs nor in the table."""
+        return [uri for uri in self.pictures if not is_picture_url(uri) and stored_path(uri) is None]
 
     @property
     def num_with_text(self) -> int:

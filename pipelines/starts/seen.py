@@ -13,6 +13,8 @@ import pyarrow as pa
 from pipelines.console.terminal import shortened
 from schemas.cell_lists import list_members
 from schemas.cell_text import UnreadableCellError, cell_text
+from schemas.picture_cells import MIN_BASE64_CHARACTERS, BadPicture, Picture
+from schemas.picture_types import picture_type
 from schemas.reading import RawRows, column_names, count_rows, plan_slices, read_slice
 
 #: Rows of a table that are looked at, at most by a batch more.
@@ -22,9 +24,21 @@ _PICTURE = re.compile(r"\S.*\.(?:jpe?g|jfif|png|webp|gif|bmp|tiff?|avif|heic|hei
 _ADDRESS = re.compile(r"https?://\S+", re.IGNORECASE)
 
 
+@dataclass(frozen=True)
+class PictureCell:
+    """What is kept of a cell of pictures, or of other bytes: how many pictures, and the addresses beside them."""
+
+    num_pictures: int
+    addresses: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return {0: "bytes", 1: "a picture"}.get(self.num_pictures, f"{self.num_pictures:,} pictures")
+
+
 @dataclass(frozen=True, eq=False)
 class SeenColumn:
-    """A column of a file, by the shop's name. values: one a row that was looked at, None for null and blank text."""
+    """A column of a file, by the shop's name. values: one a row that was looked at, None for null and blank text, a
+    PictureCell for pictures."""
 
     name: str
     values: Sequence[Any]
@@ -81,17 +95,19 @@ class SeenColumn:
 
     @cached_property
     def share_pictures(self) -> float:
-        """The values that hold nothing but names of pictures, of those that are there."""
+        """The values that hold nothing but pictures and names of pictures, of those that are there."""
         return self._share_of_lists(_PICTURE)
 
     @cached_property
     def share_addresses(self) -> float:
-        """The values that hold nothing but http(s) addresses, of those that are there."""
+        """The values that hold nothing but pictures and http(s) addresses, of those that are there."""
         return self._share_of_lists(_ADDRESS)
 
     def _share_of_lists(self, pattern: re.Pattern[str]) -> float:
-        lists = map(_members_of, self.filled)
-        matching = [bool(members) and all(map(pattern.fullmatch, members)) for members in lists]
+        cells = map(_picture_cell, self.filled)
+        matching = [
+            bool(cell.num_pictures or cell.addresses) and all(map(pattern.fullmatch, cell.addresses)) for cell in cells
+        ]
         return sum(matching) / len(matching) if matching else 0.0
 
 
@@ -143,7 +159,8 @@ def look_at(files: Sequence[str]) -> SeenTable:
     """The columns and first rows of files of one table. Raises UsageError, CorruptFileError for what cannot be read."""
     path = next((path for path in sorted(files) if os.path.getsize(path)), sorted(files)[0])
     names = column_names(path)
-    once = [name for name in names if names.count(name) == 1]
+    # a lone surrogate, which JSON can escape, is in no name that a config can say
+    once = [name for name in names if names.count(name) == 1 and _text_of(name) is not None]
     schema = pa.schema([pa.field(name, pa.string()) for name in once])
     values: dict[str, list[Any]] = {name: [] for name in once}
     num_rows = 0
@@ -180,7 +197,17 @@ def _values_of(raw: RawRows, name: str) -> list[Any]:
         except (UnicodeDecodeError, ValueError, OverflowError):  # what validation will count
             values = [None] * len(column)
     words = {"", *raw.null_words}
-    return [None if isinstance(value, str) and value.strip() in words else value for value in values]
+    return [None if isinstance(value, str) and value.strip() in words else _without_bytes(value) for value in values]
+
+
+def _without_bytes(value: Any) -> Any:
+    """The value; a PictureCell of one that holds pictures, and of bytes that are neither pictures nor text."""
+    if not isinstance(value, bytes | dict | list) and not (
+        isinstance(value, str) and len(value) > MIN_BASE64_CHARACTERS
+    ):
+        return value
+    cell = _picture_cell(value)
+    return cell if cell.num_pictures or (isinstance(value, bytes) and _text_of(value) is None) else value
 
 
 def _text_of(value: Any) -> str | None:
@@ -190,8 +217,16 @@ def _text_of(value: Any) -> str | None:
         return None
 
 
-def _members_of(value: Any) -> list[str]:
+def _picture_cell(value: Any) -> PictureCell:
+    """The pictures and addresses of a value; other bytes, such as a digest or markup, are no pictures here."""
+    if isinstance(value, PictureCell):
+        return value
     try:
-        return [member for member in list_members(value) if member]
+        members = [member for member in list_members(value) if member and not isinstance(member, BadPicture)]
     except UnreadableCellError:
-        return []
+        return PictureCell(0)
+    pictures = [member for member in members if isinstance(member, Picture)]
+    return PictureCell(
+        sum(picture_type(picture.data) is not None for picture in pictures),
+        tuple(member for member in members if isinstance(member, str)),
+    )

@@ -25,8 +25,10 @@ def told(shop: Shop, out: str) -> str:
         f"{shown(shop.catalog)} ({shop.kind}): {items.num_rows:,} rows, {len(items.items):,} items "
         f"({shop.start.told_apart}), {items.num_with_text:,} with text, {items.num_with_pictures:,} with pictures"
     )
-    if items.rejections:
-        lines.append(f"WARNING: {len(items.rejections):,} rows cannot be read: {reasons(items.rejections)}")
+    for level, what in (("row", "rows"), ("picture", "pictures in cells")):
+        rejected = [rejection for rejection in items.rejections if rejection.level == level]
+        if rejected:
+            lines.append(f"WARNING: {len(rejected):,} {what} cannot be read: {reasons(rejected)}")
     lines += [f"? {one.name}: {note}" for one in shop.start.found for note in one.notes if "?" in note]
     lines += [f"? {question}" for question in shop.start.questions]
     if shop.log_start is not None and shop.log is not None:
@@ -38,8 +40,7 @@ def told(shop: Shop, out: str) -> str:
 def next_commands(shop: Shop, out: str) -> list[str]:
     """What to call next with the config file `out`, in order."""
     out, day = shlex.quote(out), _day(shop).isoformat()
-    has_urls = len(shop.items.paths) < len(shop.items.pictures)
-    fetch = [f"itemsage fetch-images --config {out}"] if has_urls else []
+    fetch = [f"itemsage fetch-images --config {out}"] if shop.items.urls else []
     return [
         *fetch,
         f"itemsage train --config {out} --date {day}",
