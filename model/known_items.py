@@ -1,8 +1,11 @@
 """What a query is known to have engaged: items that filtered ranking leaves out of its distractors, and training out of
 its negatives.
 
-Queries are one if the model reads them alike: text of the same tokens, as spellings of one text have, pictures of the
-same id. Pseudo-queries, which nobody asked, know only each other. Actions and parts do not count.
+For ranking, queries are one if the model reads them alike: text of the same tokens, as spellings of one text have,
+pictures of the same id. Pseudo-queries, which nobody asked, know only each other. Actions and parts do not count.
+
+For training's negatives (KnownItems), queries are one if their query id is, pseudo-queries included, and only the
+training part counts: other spellings than in case, blanks and Unicode form are other queries there.
 
 Legend: P pairs, Q queries, T tokens, A distinct keys, K keyed pairs, M items of a query.
 """
@@ -57,7 +60,8 @@ def _pair_keys(pairs: PairTable) -> np.ndarray:
 
 
 class KnownItems:
-    """The items that each query has in a table of pairs, in any task. Memory: 4 bytes a pair and 8 a query."""
+    """The items that each query has in a table of pairs, in any task, as pseudo-query, too; a query is a row of the
+    table's queries, one for each query id. Memory: 4 bytes a pair and 8 a query."""
 
     def __init__(self, pairs: PairTable):
         query_P, item_P = np.asarray(pairs.query_P), np.asarray(pairs.item_P).astype(np.int32)
