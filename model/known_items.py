@@ -1,10 +1,13 @@
 """What a query is known to have engaged: items that filtered ranking leaves out of its distractors, and training out of
 its negatives.
 
-Queries are one if the model reads them alike: text of the same tokens, as spellings of one text have, pictures of the
-same id. Pseudo-queries, which nobody asked, know only each other. Actions and parts do not count.
+For ranking, queries are one if the model reads them alike: text of the same tokens, as spellings of one text have,
+pictures of the same id. Pseudo-queries, which nobody asked, know only each other. Actions and parts do not count.
 
-Legend: P pairs, Q queries, T tokens, A distinct keys, K keyed pairs, M most items of a query.
+For training's negatives (KnownItems), queries are one if their query id is, pseudo-queries included, and only the
+training part counts: other spellings than in case, blanks and Unicode form are other queries there.
+
+Legend: P pairs, Q queries, T tokens, A distinct keys, K keyed pairs, M items of a query.
 """
 
 from collections.abc import Iterable, Sequence
@@ -16,16 +19,21 @@ from model.columns import gather_ragged, offsets_of
 from model.training_tables import PairTable
 
 
-def known_items(pairs: PairTable, rows_P: np.ndarray, others: Sequence[PairTable]) -> np.ndarray:
-    """int64 [P, M], padded with -1: rows of the items that the query of each of these pairs has engaged in their table
-    or one of the others, the pair's own among them."""
+def known_items(
+    pairs: PairTable, rows_P: np.ndarray, others: Sequence[PairTable]
+) -> tuple[list[np.ndarray], np.ndarray]:
+    """Of each distinct query of these pairs the rows of the items that it has engaged in their table or one of the
+    others, int64 [M]; and the place of each pair's query among them, int64 [P]. A pair's own item is among them."""
     tables = [(_pair_keys(table), np.asarray(table.item_P)) for table in (pairs, *others)]
     return items_by_key(tables[0][0][rows_P], tables)
 
 
-def items_by_key(key_P: np.ndarray, tables: Iterable[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
-    """int64 [P, M], padded with -1: the distinct items of each of these keys (one at least) in the tables, which are
-    uint64 keys [K] and items [K]."""
+def items_by_key(
+    key_P: np.ndarray, tables: Iterable[tuple[np.ndarray, np.ndarray]]
+) -> tuple[list[np.ndarray], np.ndarray]:
+    """(A lists of items, place of each key's list int64 [P]): the distinct items, sorted, int64 [M], of each of these
+    keys (one at least) in the tables, which are uint64 keys [K] and items [K]. Memory: the items of distinct keys, as
+    a query of many items may be that of many pairs."""
     asked, place_P = np.unique(key_P, return_inverse=True)
     kept = [np.zeros((0, 2), np.int64)]
     for key_K, item_K in tables:
@@ -33,10 +41,7 @@ def items_by_key(key_P: np.ndarray, tables: Iterable[tuple[np.ndarray, np.ndarra
         is_asked = asked[place_K] == key_K
         kept.append(np.stack([place_K[is_asked], item_K[is_asked].astype(np.int64)], axis=1))
     place_K, item_K = np.unique(np.concatenate(kept), axis=0).T
-    count_A = np.bincount(place_K, minlength=len(asked))
-    items_AM = np.full((len(asked), count_A.max(initial=0)), -1)
-    items_AM[place_K, np.arange(len(place_K)) - (np.cumsum(count_A) - count_A)[place_K]] = item_K
-    return items_AM[place_P]
+    return np.split(item_K, np.searchsorted(place_K, np.arange(1, len(asked)))), place_P
 
 
 def query_keys(pairs: PairTable) -> np.ndarray:
@@ -55,7 +60,8 @@ def _pair_keys(pairs: PairTable) -> np.ndarray:
 
 
 class KnownItems:
-    """The items that each query has in a table of pairs, in any task. Memory: 4 bytes a pair and 8 a query."""
+    """The items that each query has in a table of pairs, in any task, as pseudo-query, too; a query is a row of the
+    table's queries, one for each query id. Memory: 4 bytes a pair and 8 a query."""
 
     def __init__(self, pairs: PairTable):
         query_P, item_P = np.asarray(pairs.query_P), np.asarray(pairs.item_P).astype(np.int32)

@@ -29,24 +29,22 @@ def ranks(
     queries_QD: np.ndarray,
     positives_QD: np.ndarray,
     distractors_ND: np.ndarray,
-    left_out_QM: np.ndarray | None = None,
+    left_out_Q: Sequence[np.ndarray] | None = None,
 ) -> np.ndarray:
     """Ranks int64 [Q] of each query's positive among the distractors by cosine, in blocks of at most 64 MiB of scores.
 
-    left_out_QM: int rows of `distractors_ND` that are not this query's distractors (the positive itself, its other
-    positives), padded with -1; [Q] is accepted for [Q, 1]. Ties within TIE_TOLERANCE count against the positive.
+    left_out_Q: int rows [M] of `distractors_ND` that are not this query's distractors (the positive itself, its other
+    positives), for each query; queries may share an array. Ties within TIE_TOLERANCE count against the positive.
     """
-    if left_out_QM is not None and left_out_QM.ndim == 1:
-        left_out_QM = left_out_QM[:, None]
     positive_scores_Q = np.einsum("qd,qd->q", queries_QD, positives_QD)
     result = np.empty(len(queries_QD), np.int64)
     block = max(1, _SCORES_PER_BLOCK // max(1, len(distractors_ND)))
     for start in range(0, len(queries_QD), block):
         rows = slice(start, start + block)
         scores_QN = queries_QD[rows] @ distractors_ND.T
-        if left_out_QM is not None:
-            query, column = np.nonzero(left_out_QM[rows] >= 0)
-            scores_QN[query, left_out_QM[rows][query, column]] = -np.inf
+        if left_out_Q is not None:
+            for scores_N, left_out_M in zip(scores_QN, left_out_Q[rows], strict=True):
+                scores_N[left_out_M] = -np.inf
         result[rows] = ranks_from_scores(positive_scores_Q[rows] - TIE_TOLERANCE, scores_QN)
     return result
 

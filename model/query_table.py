@@ -9,8 +9,8 @@ Everything is memory-mapped, and what a look-up reads is checked by the row: a s
 gigabytes. A model holds the sha256 of FILES_THAT_TELL, and by them knows every vector. Equal tables make equal bytes,
 whatever files and order their rows came in.
 
-Queries are the same if they are once they are normalised as tokens are (tokenizer.normalize) and runs of white space
-are one space: "Red  Shoe" is "red shoe".
+Queries are the same if they are once they are normalised as tokens are and runs of white space are one space
+(tokenizer.same_query): "Red  Shoe" is "red shoe".
 """
 
 import hashlib
@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from model.columns import FACTS_FILE, build_columns, read_facts, write_column
-from model.tokenizer import normalize
+from model.tokenizer import same_query
 from schemas.errors import CorruptFileError, ThresholdError, UsageError
 from schemas.hashing import fingerprint, row_hashes, stable_hash
 from schemas.quarantine import quote
@@ -104,15 +104,6 @@ def table_source(files: Sequence[str]) -> str:
 def table_folder(files: Sequence[str], cache_folder: str | os.PathLike[str]) -> Path:
     """Where `QueryTable.build` puts the table of these files."""
     return Path(cache_folder, table_source(files))
-
-
-def same_query(query: str) -> str:
-    """What is equal for queries that are the same one.
-
-    >>> same_query("  Red\\tSHOE ")
-    'red shoe'
-    """
-    return " ".join(normalize(query).split())
 
 
 def _keys(queries: Sequence[str]) -> np.ndarray:

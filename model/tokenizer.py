@@ -198,6 +198,15 @@ def only_words(text: str) -> str:
     return " ".join(words(normalized)) or normalized.strip()
 
 
+def same_query(query: str) -> str:
+    """What is equal for queries that are the same one.
+
+    >>> same_query("  Red\\tSHOE ")
+    'red shoe'
+    """
+    return " ".join(normalize(query).split())
+
+
 def bigrams(words: Sequence[str]) -> list[str]:
     """Neighbouring words joined by `#`.
 

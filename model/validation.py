@@ -204,9 +204,10 @@ def _ranked(
     position_I = np.full(len(items), -1)
     position_I[candidates_N] = np.arange(len(candidates_N))
     queries_PD = _prefix(_embed_queries(model, pairs, np.asarray(pairs.query_P[rows_P])), dim)
-    known_PM = known_items(pairs, rows_P, known)
-    left_out_PM = np.where(known_PM >= 0, position_I[known_PM], -1)
-    ranks_P = ranks(queries_PD, candidates_ND[position_I[positives_P]], candidates_ND, left_out_PM)
+    known_A, place_P = known_items(pairs, rows_P, known)
+    left_out_A = [place_M[place_M >= 0] for place_M in (position_I[known_M] for known_M in known_A)]
+    left_out_P = [left_out_A[place] for place in place_P]
+    ranks_P = ranks(queries_PD, candidates_ND[position_I[positives_P]], candidates_ND, left_out_P)
     return _Ranked(rows_P, ranks_P, len(candidates_N))
 
 

@@ -107,11 +107,17 @@ def _delta_files(folder: str, deltalake: Any) -> list[str]:
     except deltalake.exceptions.DeltaError as error:
         raise _refused(DELTA, folder, f"cannot be read ({_first_line(error)})") from error
     files = [_local_path(uri, folder, DELTA) for uri in uris]
-    for path in files:
-        for column in metadata.partition_columns:
-            if f"{os.sep}{column}=" not in path[len(folder) :]:
-                raise _refused(DELTA, folder, f"has {quote(path)} without the folder {column}=... of its partition")
+    _check_partitions(files, metadata.partition_columns, folder)
     return files
+
+
+def _check_partitions(files: Iterable[str], columns: Iterable[str], folder: str) -> None:
+    """Raises UsageError for a file of a Delta table that does not lie in a folder of each of its partition columns."""
+    for path in files:
+        folders = os.path.dirname(os.path.relpath(path, folder)).split(os.sep)
+        for column in columns:
+            if not any(name.startswith(f"{column}=") for name in folders):
+                raise _refused(DELTA, folder, f"has {quote(path)} without the folder {column}=... of its partition")
 
 
 def _iceberg_files(folder: str, pyiceberg: Any) -> list[str]:

@@ -1,10 +1,11 @@
 """What an evaluation ranks: the engagements that count, and of those the held-out pairs, task by task."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from model.evaluation import HeldOutTask
 from pipelines.log_rows import RejectedRows
@@ -49,36 +50,52 @@ def held_out_tasks(
 ) -> tuple[HeldOutTask, ...]:
     """Distinct (query, item) pairs of each surface and action, of at most `max_queries` queries. Rows of items that
     `row_of` lacks are counted."""
-    pairs: dict[str, set[tuple[str, int]]] = {}
-    distinct = rows.group_by(["surface", "action", "query", "item_id"]).aggregate([([], "count_all")])
-    for row in distinct.to_pylist():
-        item = row_of.get(row["item_id"])
-        if item is None:
-            counts["rows_item_unknown"] += row["count_all"]
-        else:
-            pairs.setdefault(f"{row['surface']}/{row['action']}", set()).add((row["query"], item))
+    item_R = _item_rows(rows["item_id"], row_of)
+    if num_unknown := int((item_R < 0).sum()):
+        counts["rows_item_unknown"] += num_unknown
+    is_known = pa.array(item_R >= 0)
+    rows, item_R = rows.filter(is_known), item_R[item_R >= 0]
+    names = pc.binary_join_element_wise(rows["surface"], rows["action"], "/")
     tasks = []
-    for name in sorted(pairs):
-        queries = sample_queries({query for query, _ in pairs[name]}, max_queries)
-        place = {query: number for number, query in enumerate(queries)}
-        places = np.array(sorted((place[q], item) for q, item in pairs[name] if q in place), np.int64)
+    for name in sorted(pc.unique(names).to_pylist()):
+        of_task = pc.equal(names, name)
+        asked, item_T = rows["query"].filter(of_task), item_R[of_task.to_numpy()]
+        queries = sample_queries(set(pc.unique(asked).to_pylist()), max_queries)
+        place_T = pc.fill_null(pc.index_in(asked, value_set=pa.array(queries, asked.type)), -1).to_numpy()
+        places = np.unique(np.stack([place_T, item_T], axis=1)[place_T >= 0], axis=0)
         tasks.append(HeldOutTask(name, queries, places[:, 0], places[:, 1]))
     return tuple(tasks)
 
 
-def engaged_items(rows: pa.Table, row_of: Mapping[str, int], key: Callable[[str], str]) -> dict[str, set[int]]:
-    """key(query) -> rows of the items, among those of `row_of`, that these QUERY_ROWS have engaged after it."""
-    engaged: dict[str, set[int]] = {}
-    for row in rows.group_by(["query", "item_id"]).aggregate([]).to_pylist():
-        if (item := row_of.get(row["item_id"])) is not None:
-            engaged.setdefault(key(row["query"]), set()).add(item)
-    return engaged
+def engaged_items(
+    rows: pa.Table, row_of: Mapping[str, int], key: Callable[[str], str], queries: Iterable[str]
+) -> dict[str, np.ndarray]:
+    """key(query) of each of the queries -> rows of the items, int64 [M], distinct and sorted, among those of `row_of`,
+    that these QUERY_ROWS have engaged after it. Holds what is asked for alone, however long the log is."""
+    number_of = {name: number for number, name in enumerate(dict.fromkeys(map(key, queries)))}
+    encoded = rows["query"].combine_chunks().dictionary_encode()
+    numbers = [number_of.get(key(query.as_py()), -1) for query in encoded.dictionary]
+    number_R = np.array(numbers, np.int64)[encoded.indices.to_numpy()]
+    item_R = _item_rows(rows["item_id"].filter(pa.array(number_R >= 0)), row_of)
+    pairs_R2 = np.stack([number_R[number_R >= 0], item_R], axis=1)
+    number_M, item_M = np.unique(pairs_R2[item_R >= 0], axis=0).T
+    ends = np.searchsorted(number_M, np.arange(1, len(number_of)))
+    return dict(zip(number_of, np.split(item_M, ends), strict=False))
 
 
-def known_pairs(queries: Sequence[str], engaged: Mapping[str, set[int]], key: Callable[[str], str]) -> np.ndarray:
-    """int64 [K, 2]: (row of the query, item) of what the queries are known to have engaged; see engaged_items."""
-    known = [(row, item) for row, query in enumerate(queries) for item in sorted(engaged.get(key(query), ()))]
-    return np.array(known, np.int64).reshape(-1, 2)
+def known_pairs(queries: Sequence[str], engaged: Mapping[str, np.ndarray], key: Callable[[str], str]) -> np.ndarray:
+    """int64 [K, 2]: (row of the query, item) of what the queries, which were asked for, are known to have engaged; see
+    engaged_items."""
+    items = [engaged[key(query)] for query in queries]
+    rows_K = np.repeat(np.arange(len(items)), [len(each) for each in items])
+    return np.stack([rows_K, np.concatenate([np.zeros(0, np.int64), *items])], axis=1)
+
+
+def _item_rows(item_ids: pa.ChunkedArray, row_of: Mapping[str, int]) -> np.ndarray:
+    """int64 [R]: the row of each item, -1 for one that `row_of` lacks."""
+    encoded = item_ids.combine_chunks().dictionary_encode()
+    rows = [row_of.get(item_id, -1) for item_id in encoded.dictionary.to_pylist()]
+    return np.array(rows, np.int64)[encoded.indices.to_numpy()]
 
 
 def sample_queries(queries: set[str], max_queries: int) -> tuple[str, ...]:

@@ -100,12 +100,16 @@ class Evaluation:
         )
 
     @cached_property
-    def _engaged(self) -> dict[str, tuple[dict[str, set[int]], Callable[[str], str]]]:
-        """tower -> (items by the key of their query, the key)."""
+    def _engaged(self) -> dict[str, tuple[dict[str, np.ndarray], Callable[[str], str]]]:
+        """tower -> (items by the key of the query, for the queries of its tasks, the key)."""
         is_text = pc.equal(self._rows["surface"], "search")
         content = str if self.pictures is None else self.pictures.content
+        queries = {
+            tower: [query for task in tasks for query in task.queries]
+            for tower, (tasks, _) in (("text", self._of_texts), ("picture", self._of_pictures))
+        }
         return {
-            tower: (engaged_items(self._rows.filter(rows), self.evaluated.row_of, key), key)
+            tower: (engaged_items(self._rows.filter(rows), self.evaluated.row_of, key, queries[tower]), key)
             for tower, rows, key in (("text", is_text, only_words), ("picture", pc.invert(is_text), content))
         }
 

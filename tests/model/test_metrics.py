@@ -32,9 +32,9 @@ def test_ties_count_against_the_positive():
 def test_rows_left_out_are_no_distractors():
     positive = unit_rows(1, 8, seed=0)
     distractors = np.concatenate([positive] * 3 + [-positive])
-    assert metrics.ranks(positive, positive, distractors, np.array([0])).tolist() == [3]
-    assert metrics.ranks(positive, positive, distractors, np.array([[2, 0, -1]])).tolist() == [2]
-    assert metrics.ranks(positive, positive, distractors, np.array([-1])).tolist() == [4]
+    assert metrics.ranks(positive, positive, distractors, [np.array([0])]).tolist() == [3]
+    assert metrics.ranks(positive, positive, distractors, [np.array([2, 0])]).tolist() == [2]
+    assert metrics.ranks(positive, positive, distractors, [np.array([], np.int64)]).tolist() == [4]
 
 
 @pytest.mark.parametrize("scores_per_block", [1, 50, 1 << 24])
@@ -46,7 +46,7 @@ def test_ranks_equal_the_plain_loop_for_any_block(monkeypatch, scores_per_block)
     for query, row in zip(queries, positive_rows, strict=True):
         others = np.delete(distractors, row, axis=0)
         expected.append(1 + sum(other @ query >= distractors[row] @ query for other in others))
-    got = metrics.ranks(queries, distractors[positive_rows], distractors, positive_rows)
+    got = metrics.ranks(queries, distractors[positive_rows], distractors, positive_rows[:, None])
     assert got.tolist() == expected
     assert len(set(expected)) > 5
 

@@ -131,6 +131,16 @@ def test_query_hash_keeps_a_query_in_one_part_in_the_asked_shares():
     assert other_seed != labels
 
 
+def test_query_hash_keeps_all_spellings_of_a_query_in_one_part():
+    spellings = ("red shoe {}", "Red Shoe {}", " RED  shoe {} ", "red\tshoe {}", "\uff52ed shoe {}")
+    for surface, is_one in (("search", True), ("closeup", False)):  # the paths of pictures are not spellings
+        table = log([(0, text.format(number), "i") for number in range(200) for text in spellings], surface)
+        labels = assign(fit(table, SplitConfig(kind="query_hash")), table).to_pylist()
+        groups = [set(labels[start : start + len(spellings)]) for start in range(0, len(labels), len(spellings))]
+        assert all(len(parts) == 1 for parts in groups) == is_one
+        assert set.union(*groups) == {"train", "validation", "test"}
+
+
 def test_query_item_holds_out_queries_and_items():
     table = log([(0, f"query {number % 500}", f"i{number % 301}") for number in range(6000)])
     split = fit(table, SplitConfig(kind="query_item", item_test_fraction=0.1))

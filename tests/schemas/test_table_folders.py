@@ -5,6 +5,7 @@ import shutil
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pyarrow as pa
@@ -14,6 +15,7 @@ import pytest
 from schemas.errors import UsageError
 from schemas.files import expand_inputs
 from schemas.reading import plan_slices, read_slice
+from schemas.table_folders import _delta_files
 from schemas.tables import CATALOGUE
 from schemas.validation import validate_catalogue
 
@@ -80,6 +82,36 @@ def delta(tmp_path: Path) -> Path:
 def test_deleted_products_of_a_delta_table_are_not_read(delta: Path) -> None:
     assert len(list(delta.glob("*.parquet"))) > len(expand_inputs(str(delta)))
     assert read(delta) == {"a": "title of a", "c": "new", "e": "title of e"}
+
+
+class MadeDelta:
+    """Stands for the library: a table partitioned by day, of the given files."""
+
+    class exceptions:
+        class DeltaError(Exception):
+            pass
+
+    def __init__(self, files: list[str]):
+        self.files = files
+
+    def DeltaTable(self, _: str) -> Any:
+        return SimpleNamespace(
+            protocol=lambda: SimpleNamespace(reader_features=None),
+            metadata=lambda: SimpleNamespace(partition_columns=["day"], configuration={}),
+            file_uris=lambda: self.files,
+        )
+
+
+@pytest.mark.parametrize("end", ["", "/", "//", "/."])
+def test_a_partitioned_delta_table_may_end_in_a_slash(end: str) -> None:
+    files = ["/x/t/day=1/a.parquet", "/x/t/shop=2/day=2/b.parquet"]
+    assert _delta_files(f"/x/t{end}", MadeDelta(files)) == files
+
+
+@pytest.mark.parametrize("file", ["/x/day=1/t/a.parquet", "/x/day=1/t/someday=1/a.parquet", "/x/day=1/t/day=1"])
+def test_a_file_outside_the_folder_of_its_partition_is_refused(file: str) -> None:
+    with pytest.raises(UsageError, match="without the folder day="):
+        _delta_files("/x/day=1/t", MadeDelta([file]))
 
 
 @needs_delta
