@@ -132,7 +132,7 @@ def _has_all_scans(data: bytes) -> bool:
     for mark, body in _segments(data):
         if mark in _SOF:
             wanted = {(component, k) for component in body[6::3] for k in range(64)}
-        elif mark == _SOS and len(body) == 4 + 2 * body[0]:
+        elif mark == _SOS and body and len(body) == 4 + 2 * body[0]:
             first, last, bits = body[-3:]
             if bits & 15 == 0:
                 wanted -= {(component, k) for component in body[1:-3:2] for k in range(first, last + 1)}

@@ -1,11 +1,14 @@
 """Files that are whole but for what no pixel needs are read; those that lack pixels are not."""
 
+import contextlib
 import struct
 import zlib
 
 import numpy as np
 import pytest
 from decoded_pictures import LIMITS, SMALL, pixels, reason_of
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 from made_pictures import encoded
 from PIL import Image
 
@@ -125,3 +128,21 @@ def test_what_lies_behind_the_end_mark_is_no_missing_end():
         assert not lacks_end_mark(encoded(NOISE, "JPEG") + behind)
     for other in (b"", b"\xff\xd8", b"\xff\xd8\xff", encoded(NOISE, "PNG")[:-2]):
         assert not lacks_end_mark(other)
+
+
+SEGMENTS = st.one_of(
+    st.tuples(st.sampled_from([0xC0, 0xC2, 0xC4, 0xDA, 0xDB, 0xE0]), st.binary(max_size=14)).map(
+        lambda segment: bytes((0xFF, segment[0])) + struct.pack(">H", 2 + len(segment[1])) + segment[1]
+    ),
+    st.binary(max_size=14),
+    st.sampled_from([b"\xff\xda\0\0", b"\xff\xc0\0\2", b"\xff", b"\xff\xd0"]),
+)
+
+
+@settings(max_examples=300, deadline=None)
+@example([b"\xff\xda\0\2", b"\x11" * 10])  # a scan whose header is empty
+@example([b"\xff\xc0\0\2", b"\xff\xda\0\2", b"\x11" * 10])
+@given(st.lists(SEGMENTS, max_size=12))
+def test_whatever_segments_a_jpeg_has_it_is_a_bad_picture_at_worst(segments):
+    with contextlib.suppress(PictureError):
+        decode_picture(b"\xff\xd8" + b"".join(segments), SMALL)
