@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from made_pictures import encoded
 from PIL import Image
 
-from model.picture_mending import bare_png, lacks_end_mark
+from model import picture_mending
+from model.picture_mending import _segments, bare_png, ended_jpegs, lacks_end_mark
 from model.pictures import PictureError, PictureLimits, Preprocessing, decode_picture
 
 WHOLE = Preprocessing(resize_px=40, crop_px=40, interpolation="nearest", mean=(0.5,) * 3, std=(0.5,) * 3)
@@ -146,3 +147,42 @@ SEGMENTS = st.one_of(
 def test_whatever_segments_a_jpeg_has_it_is_a_bad_picture_at_worst(segments):
     with contextlib.suppress(PictureError):
         decode_picture(b"\xff\xd8" + b"".join(segments), SMALL)
+
+
+def segment(mark: int, body: bytes) -> bytes:
+    return bytes((0xFF, mark)) + struct.pack(">H", 2 + len(body)) + body
+
+
+def frame(num_components: int) -> bytes:
+    parts = b"".join(bytes((number, 0x11, 0)) for number in range(num_components))
+    return segment(0xC2, struct.pack(">BHHB", 8, 8, 8, num_components) + parts)
+
+
+def scan(num_components: int, last_bits: int = 0) -> bytes:
+    parts = b"".join(bytes((number, 0)) for number in range(num_components))
+    return segment(0xDA, bytes((num_components,)) + parts + bytes((0, 63, last_bits))) + b"\x11"
+
+
+@pytest.mark.parametrize(
+    ("head", "repeated", "most_segments"),
+    [
+        (frame(4), scan(255), 2),
+        (frame(255), scan(4), 1),
+        (b"", frame(4), 2),
+        (frame(4), scan(4, last_bits=1), 1 + 1_001),
+    ],
+    ids=["components of a scan", "components of a frame", "frames", "scans"],
+)
+def test_a_jpeg_of_more_parts_than_pictures_have_is_not_looked_through(head, repeated, most_segments, monkeypatch):
+    taken = []
+
+    def counted(data):
+        for number, part in enumerate(_segments(data), start=1):
+            taken[-1:] = [number]
+            yield part
+
+    data = b"\xff\xd8" + head + repeated * 2_000 + scan(4)
+    monkeypatch.setattr(picture_mending, "lacks_end_mark", lambda data: True)
+    monkeypatch.setattr(picture_mending, "_segments", counted)
+    assert ended_jpegs(data) == ()
+    assert taken == [most_segments]
