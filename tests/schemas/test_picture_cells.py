@@ -69,6 +69,16 @@ def write(path: Path, images: pa.Array, **options: Any) -> Path:
         (f"data:image/jpeg;base64,{base64.urlsafe_b64encode(JPEG).decode().rstrip('=')}", [Picture(JPEG)]),
         (f"{DATA_URI}|a.jpg|b.jpg", [Picture(JPEG), "a.jpg", "b.jpg"]),
         (f"a.jpg,b.jpg, {DATA_URI}; {DATA_URI}", ["a.jpg", "b.jpg", Picture(JPEG), Picture(JPEG)]),
+        *(
+            (f"{DATA_URI}{between}https://x.de/b.jpg", [Picture(JPEG), "https://x.de/b.jpg"])
+            for between in (",", ", ", ";", " ", "\n", "\r\n", "|", ",|")
+        ),
+        (f"{DATA_URI} b.jpg, c.jpg;{DATA_URI}", [Picture(JPEG), "b.jpg", "c.jpg", Picture(JPEG)]),
+        (f"{DATA_URI}\n{DATA_URI}", [Picture(JPEG), Picture(JPEG)]),
+        (
+            f"data:image/png;base64,{base64.encodebytes(PNG).decode()}data:x;base64,{BASE64},a.jpg",
+            [Picture(PNG), Picture(JPEG), "a.jpg"],
+        ),
         (json.dumps([DATA_URI, "a, b.jpg"]), [Picture(JPEG), "a, b.jpg"]),
         ("data:image/svg+xml,%3Csvg/%3E", [Picture(b"<svg/>")]),
         (BASE64, [Picture(JPEG)]),
@@ -102,7 +112,15 @@ def test_what_is_no_picture_says_why(cell: Any, reason: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["|" * 10**6, "data:," * 10**5, f"/9j/{'A ' * 10**6}.", f"/9j/{'A' * 300}{' =' * 10**6}."]
+    "text",
+    [
+        "|" * 10**6,
+        "data:," * 10**5,
+        f"data:;base64,{'A ' * 10**6}",
+        f"data:;base64,{' ' * 10**6}{'A' * 10**6}",
+        f"/9j/{'A ' * 10**6}.",
+        f"/9j/{'A' * 300}{' =' * 10**6}.",
+    ],
 )
 def test_hostile_texts_take_no_more_time_than_their_length(text: str) -> None:
     sum(1 for _ in split_at_data_uris(text))
