@@ -64,6 +64,12 @@ def write(path: Path, images: pa.Array, **options: Any) -> Path:
         ({"bytes": BASE64, "path": None}, [Picture(JPEG)]),
         ([{"bytes": JPEG, "path": None}, {"bytes": None, "path": "b.jpg"}], [Picture(JPEG), "b.jpg"]),
         (json.dumps([{"bytes": BASE64, "path": None}]), [Picture(JPEG)]),
+        (
+            {"list": [{"element": {"bytes": JPEG, "path": "a.jpg"}}, {"element": {"bytes": None, "path": "b.jpg"}}]},
+            [Picture(JPEG), "b.jpg"],
+        ),
+        ({"array": [{"array_element": {"bytes": BASE64, "path": None}}, {"item": None}]}, [Picture(JPEG), None]),
+        ([{"element": {"src": "a.jpg"}}], ["a.jpg"]),
         (DATA_URI, [Picture(JPEG)]),
         (f" DATA:image/jpeg ; BASE64,{BASE64}\n", [Picture(JPEG)]),
         (f"data:image/jpeg;base64,{base64.urlsafe_b64encode(JPEG).decode().rstrip('=')}", [Picture(JPEG)]),
