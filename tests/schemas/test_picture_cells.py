@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from made_pictures import encoded, smooth_picture
 
 from schemas import parquet_batches, picture_cells
+from schemas.arrow_types import holds_bytes
 from schemas.cell_lists import MAX_ADDRESS_CHARACTERS, list_members
 from schemas.column_spec import Columns, parse_column
 from schemas.picture_cells import BadPicture, Picture, split_at_data_uris
@@ -224,6 +225,18 @@ def test_pictures_above_the_caps_cost_only_themselves(tmp_path: Path, monkeypatc
         ("i2", "picture", "too_many_bytes", "c.parquet:3"),
     ]
     assert counts["rows_rejected"] == 0
+
+
+def test_a_column_is_of_bytes_by_its_type_not_by_the_names_in_it() -> None:
+    names = pa.array([{"binary_url": "x" * 2_000}, {"binary_url": "y"}])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(parquet_batches, "MAX_CELL_BYTES", 1_000)
+        sink = pa.BufferOutputStream()
+        pq.write_table(pa.table({"item_id": ["a", "b"], "title": ["a", "b"], "images": names}), sink)
+        _, rejections, _ = _read_bytes(sink.getvalue().to_pybytes())
+    assert [(row.item_id, row.reason) for row in rejections if row.level == "picture"] == [("a", "too_many_bytes")]
+    deep = pa.map_(pa.string(), pa.list_(pa.dictionary(pa.int32(), pa.large_binary())))
+    assert [holds_bytes(kind) for kind in (deep, IMAGE, pa.binary(4), names.type)] == [True, True, True, False]
 
 
 def test_a_page_of_pictures_may_be_larger_if_the_file_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
