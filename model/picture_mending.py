@@ -13,6 +13,10 @@ _JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
 _SOS = 0xDA
 _WITHIN_CODED_DATA = (0, b"")
 _MAX_BOXES = 1_000
+#: A scan of JPEG has at most as many components; a frame could have more, but no decoder of pictures takes them.
+_MAX_COMPONENTS = 4
+#: Encoders write about ten; the decoders' time is that of all of them.
+_MAX_SCANS = 1_000
 #: Start of frame: all of C0 to CF but the tables and the reserved one among them.
 _SOF = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 #: What ends coded data: an FF that is neither stuffed nor fill nor of a restart mark.
@@ -127,13 +131,22 @@ def _segments(data: bytes) -> Iterator[tuple[int, bytes]]:
 
 def _has_all_scans(data: bytes) -> bool:
     """Whether the scans of a JPEG bring each coefficient of each component to its last bit: one that is cut between two
-    scans ends like a whole one."""
-    wanted = {(-1, 0)}  # of no component: a frame must come
+    scans ends like a whole one. Not where it has a second frame, or more components or scans than pictures have."""
+    wanted: set[tuple[int, int]] | None = None  # a frame must come
+    num_scans = 0
     for mark, body in _segments(data):
         if mark in _SOF:
-            wanted = {(component, k) for component in body[6::3] for k in range(64)}
-        elif mark == _SOS and len(body) == 4 + 2 * body[0]:
-            first, last, bits = body[-3:]
-            if bits & 15 == 0:
-                wanted -= {(component, k) for component in body[1:-3:2] for k in range(first, last + 1)}
-    return not wanted
+            components = body[6::3]
+            if wanted is not None or len(components) > _MAX_COMPONENTS:
+                return False
+            wanted = {(component, k) for component in components for k in range(64)}
+        elif mark == _SOS:
+            num_scans += 1
+            num_components = body[0] if body else 0
+            if num_scans > _MAX_SCANS or num_components > _MAX_COMPONENTS:
+                return False
+            if wanted and num_components and len(body) == 4 + 2 * num_components:
+                first, last, bits = body[-3:]
+                if bits & 15 == 0:
+                    wanted -= {(component, k) for component in body[1:-3:2] for k in range(first, min(last, 63) + 1)}
+    return wanted is not None and not wanted

@@ -16,6 +16,13 @@ _TEXT = (
     pa.types.is_large_binary,
 )
 
+_BYTES = (
+    pa.types.is_binary,
+    pa.types.is_large_binary,
+    pa.types.is_binary_view,
+    pa.types.is_fixed_size_binary,
+)
+
 
 def is_text(kind: pa.DataType) -> bool:
     """Whether values of the type are strings, or bytes that may be UTF-8.
@@ -24,6 +31,21 @@ def is_text(kind: pa.DataType) -> bool:
     (True, False)
     """
     return any(test(kind) for test in _TEXT)
+
+
+def holds_bytes(kind: pa.DataType) -> bool:
+    """Whether values of the type are bytes, or hold some at any depth; the names of fields say nothing.
+
+    >>> holds_bytes(pa.list_(pa.struct([("a", pa.binary())]))), holds_bytes(pa.struct([("binary_url", pa.string())]))
+    (True, False)
+    """
+    if isinstance(kind, pa.ExtensionType):
+        return holds_bytes(kind.storage_type)
+    if pa.types.is_dictionary(kind):
+        return holds_bytes(kind.value_type)
+    if pa.types.is_nested(kind):
+        return any(holds_bytes(kind.field(number).type) for number in range(kind.num_fields))
+    return any(test(kind) for test in _BYTES)
 
 
 def joined_texts(columns: Sequence[pa.Array], separator: str) -> pa.Array:

@@ -127,6 +127,9 @@ def _members(value: Any, separator: str | None) -> Iterator[Any]:
 
 def _picture_or_address(value: Any) -> Any:
     """What an object holds of a picture; the value itself if it is none."""
+    if isinstance(value, dict) and len(value) == 1:  # an element of a wrapped list, which may be an object itself
+        ((key, inner),) = value.items()
+        value = inner if key in _ELEMENTS and isinstance(inner, dict) else value
     is_image = isinstance(value, dict) and "bytes" in value
     return picture_of_struct(value) if is_image else _held(value, _ADDRESSES)
 

@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.arrow_types import ARROW_REFUSALS, is_text, joined_texts
+from schemas.arrow_types import ARROW_REFUSALS, holds_bytes, is_text, joined_texts
 from schemas.cell_lists import MAX_ADDRESS_CHARACTERS, MAX_SEPARATORS, MAY_BE_LIST, joined_text, list_members
 from schemas.cell_text import UnreadableCellError, cell_text, id_text
 from schemas.cell_times import fast_timestamps, timestamp_of
@@ -182,7 +182,7 @@ def _may_be_pictures(texts: pa.Array, kind: pa.DataType) -> bool:
     longest = pc.max(pc.binary_length(plain)).as_py() or 0
     if longest > MIN_BASE64_CHARACTERS:
         starts.append(pc.match_substring_regex(plain, r"^(/9j/|iVBORw0KGgo|R0lGOD|UklGR)"))
-    if "binary" in str(kind):
+    if holds_bytes(kind):
         starts.append(pc.match_substring_regex(plain, r"^<|[\x00-\x08\x0b\x0c\x0e-\x1f]"))
     return longest > MAX_ADDRESS_CHARACTERS or any(pc.any(start).as_py() for start in starts)
 

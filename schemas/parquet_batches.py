@@ -24,6 +24,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from schemas.arrow_types import holds_bytes
 from schemas.errors import CorruptFileError
 from schemas.files import shown
 from schemas.parquet_files import check_int96, open_parquet
@@ -73,7 +74,7 @@ def bounded_batches(
     columns dictionary-coded. file: an open one of `path`; pictures: those of the columns that may hold pictures. Raises
     CorruptFileError for what is refused, and what pyarrow raises for a damaged file."""
     group = file.metadata.row_group(part)
-    in_bytes = {name for name in pictures if "binary" in str(file.schema_arrow.field(name).type)}
+    in_bytes = {name for name in pictures if holds_bytes(file.schema_arrow.field(name).type)}
     chunks = _read_chunks(file, path, part, columns, in_bytes)
     check_int96(file, path, part, [chunk.path for chunk in chunks if chunk.is_int96])
     longest = _longest_values(file, path, part, chunks)
@@ -245,7 +246,7 @@ def _cut(table: pa.Table, first_row: int, max_bytes: int, pictures: Collection[s
     for place, (name, column) in enumerate(zip(table.column_names, table.columns, strict=True)):
         bytes_R = unfolded_bytes(column.chunk(0) if column.num_chunks == 1 else column.combine_chunks())
         too_large = nulled if name in pictures else oversized
-        is_in_bytes = name in pictures and "binary" in str(column.type)
+        is_in_bytes = name in pictures and holds_bytes(column.type)
         most = MAX_PICTURES_CELL_BYTES if is_in_bytes else MAX_CELL_BYTES
         is_large_R = bytes_R > most
         for row in np.flatnonzero(is_large_R).tolist():

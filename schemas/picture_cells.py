@@ -30,6 +30,8 @@ _DATA_URI = re.compile(r"\s*data:[^,]{0,200},", re.IGNORECASE | re.ASCII)
 #: Looks one character back: a text of separators alone must not be gone through once for each of them.
 _DATA_URI_START = re.compile(r"(?<![^|,;\s])(?=data:[^,]{0,200},)", re.IGNORECASE | re.ASCII)
 _SEPARATORS = "|,; \t\r\n"
+#: Base64 may be wrapped: a blank ends it only before what has a dot or colon, as addresses have and base64 has not.
+_BASE64_URI_END = re.compile(r"[,;]|(?<=\s)(?=[^\s,;.:]*[.:])")
 _BARE_BASE64 = re.compile(
     rf"\s*(?:/9j/|iVBORw0KGgo|R0lGOD|UklGR)[A-Za-z0-9+/\s]{{{MIN_BASE64_CHARACTERS},}}(?:=\s*){{0,2}}", re.ASCII
 )
@@ -78,8 +80,7 @@ def picture_of_text(text: str) -> Picture | BadPicture | None:
     """The picture that a text is; None for a text that is none, but may be an address."""
     if _DATA_URI.match(text):
         head, _, body = text.partition(",")
-        is_base64 = _BLANKS.sub("", head).lower().endswith(";base64")
-        return _of_base64(body) if is_base64 else picture_of_bytes(unquote_to_bytes(body))
+        return _of_base64(body) if _says_base64(head) else picture_of_bytes(unquote_to_bytes(body))
     if stored_path(text) is not None:  # it would name another item's picture, or none
         return BadPicture("missing", "a picture, or its path or URL", quote(text))
     return _of_base64(text) if len(text) > MIN_BASE64_CHARACTERS and _BARE_BASE64.fullmatch(text) else None
@@ -108,11 +109,17 @@ def split_at_data_uris(text: str) -> Iterator[tuple[str, bool]]:
     if before := before.rstrip(_SEPARATORS):
         yield before, False
     for piece in uris:
-        uri, _, behind = piece.partition("|")
-        head, comma, body = uri.partition(",")
+        head, comma, body = piece.partition("|")[0].partition(",")
+        end = _BASE64_URI_END.search(body) if _says_base64(head) else None
+        body = body if end is None else body[: end.start()]
         yield head + comma + body.rstrip(_SEPARATORS), True
-        if behind := behind.rstrip(_SEPARATORS):
+        if behind := piece[len(head) + len(comma) + len(body) :].strip(_SEPARATORS):
             yield behind, False
+
+
+def _says_base64(head: str) -> bool:
+    """Whether the data: URI of this head, all before its comma, is one of base64."""
+    return _BLANKS.sub("", head).lower().endswith(";base64")
 
 
 def _of_base64(text: str) -> Picture | BadPicture:

@@ -49,8 +49,11 @@ def remove_unlisted_pictures(run: str, sidecars: Iterable[Mapping[str, Any]]) ->
 
 def share_pictures(run: str, earlier: str | os.PathLike[str] | None) -> None:
     """Makes one file of each picture that an earlier run has, too, where the file system can: a shop whose pictures are
-    in its table would keep all of them once a day. Each run has its own name for the file; either may be removed."""
+    in its table would keep all of them once a day. Each run has its own name for the file; either may be removed. What
+    one that was killed left is removed first."""
     folder = Path(run, STORED_FOLDER)
+    for left in sorted(folder.glob("*/.*.tmp")):
+        left.unlink()
     if earlier is None or not folder.is_dir():
         return
     for path in sorted(folder.glob("*/*")):

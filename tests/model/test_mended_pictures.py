@@ -1,15 +1,19 @@
 """Files that are whole but for what no pixel needs are read; those that lack pixels are not."""
 
+import contextlib
 import struct
 import zlib
 
 import numpy as np
 import pytest
 from decoded_pictures import LIMITS, SMALL, pixels, reason_of
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 from made_pictures import encoded
 from PIL import Image
 
-from model.picture_mending import bare_png, lacks_end_mark
+from model import picture_mending
+from model.picture_mending import _segments, bare_png, ended_jpegs, lacks_end_mark
 from model.pictures import PictureError, PictureLimits, Preprocessing, decode_picture
 
 WHOLE = Preprocessing(resize_px=40, crop_px=40, interpolation="nearest", mean=(0.5,) * 3, std=(0.5,) * 3)
@@ -125,3 +129,60 @@ def test_what_lies_behind_the_end_mark_is_no_missing_end():
         assert not lacks_end_mark(encoded(NOISE, "JPEG") + behind)
     for other in (b"", b"\xff\xd8", b"\xff\xd8\xff", encoded(NOISE, "PNG")[:-2]):
         assert not lacks_end_mark(other)
+
+
+SEGMENTS = st.one_of(
+    st.tuples(st.sampled_from([0xC0, 0xC2, 0xC4, 0xDA, 0xDB, 0xE0]), st.binary(max_size=14)).map(
+        lambda segment: bytes((0xFF, segment[0])) + struct.pack(">H", 2 + len(segment[1])) + segment[1]
+    ),
+    st.binary(max_size=14),
+    st.sampled_from([b"\xff\xda\0\0", b"\xff\xc0\0\2", b"\xff", b"\xff\xd0"]),
+)
+
+
+@settings(max_examples=300, deadline=None)
+@example([b"\xff\xda\0\2", b"\x11" * 10])  # a scan whose header is empty
+@example([b"\xff\xc0\0\2", b"\xff\xda\0\2", b"\x11" * 10])
+@given(st.lists(SEGMENTS, max_size=12))
+def test_whatever_segments_a_jpeg_has_it_is_a_bad_picture_at_worst(segments):
+    with contextlib.suppress(PictureError):
+        decode_picture(b"\xff\xd8" + b"".join(segments), SMALL)
+
+
+def segment(mark: int, body: bytes) -> bytes:
+    return bytes((0xFF, mark)) + struct.pack(">H", 2 + len(body)) + body
+
+
+def frame(num_components: int) -> bytes:
+    parts = b"".join(bytes((number, 0x11, 0)) for number in range(num_components))
+    return segment(0xC2, struct.pack(">BHHB", 8, 8, 8, num_components) + parts)
+
+
+def scan(num_components: int, last_bits: int = 0) -> bytes:
+    parts = b"".join(bytes((number, 0)) for number in range(num_components))
+    return segment(0xDA, bytes((num_components,)) + parts + bytes((0, 63, last_bits))) + b"\x11"
+
+
+@pytest.mark.parametrize(
+    ("head", "repeated", "most_segments"),
+    [
+        (frame(4), scan(255), 2),
+        (frame(255), scan(4), 1),
+        (b"", frame(4), 2),
+        (frame(4), scan(4, last_bits=1), 1 + 1_001),
+    ],
+    ids=["components of a scan", "components of a frame", "frames", "scans"],
+)
+def test_a_jpeg_of_more_parts_than_pictures_have_is_not_looked_through(head, repeated, most_segments, monkeypatch):
+    taken = []
+
+    def counted(data):
+        for number, part in enumerate(_segments(data), start=1):
+            taken[-1:] = [number]
+            yield part
+
+    data = b"\xff\xd8" + head + repeated * 2_000 + scan(4)
+    monkeypatch.setattr(picture_mending, "lacks_end_mark", lambda data: True)
+    monkeypatch.setattr(picture_mending, "_segments", counted)
+    assert ended_jpegs(data) == ()
+    assert taken == [most_segments]

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from made_pictures import encoded, smooth_picture
 
 from schemas import parquet_batches, picture_cells
+from schemas.arrow_types import holds_bytes
 from schemas.cell_lists import MAX_ADDRESS_CHARACTERS, list_members
 from schemas.column_spec import Columns, parse_column
 from schemas.picture_cells import BadPicture, Picture, split_at_data_uris
@@ -64,11 +65,27 @@ def write(path: Path, images: pa.Array, **options: Any) -> Path:
         ({"bytes": BASE64, "path": None}, [Picture(JPEG)]),
         ([{"bytes": JPEG, "path": None}, {"bytes": None, "path": "b.jpg"}], [Picture(JPEG), "b.jpg"]),
         (json.dumps([{"bytes": BASE64, "path": None}]), [Picture(JPEG)]),
+        (
+            {"list": [{"element": {"bytes": JPEG, "path": "a.jpg"}}, {"element": {"bytes": None, "path": "b.jpg"}}]},
+            [Picture(JPEG), "b.jpg"],
+        ),
+        ({"array": [{"array_element": {"bytes": BASE64, "path": None}}, {"item": None}]}, [Picture(JPEG), None]),
+        ([{"element": {"src": "a.jpg"}}], ["a.jpg"]),
         (DATA_URI, [Picture(JPEG)]),
         (f" DATA:image/jpeg ; BASE64,{BASE64}\n", [Picture(JPEG)]),
         (f"data:image/jpeg;base64,{base64.urlsafe_b64encode(JPEG).decode().rstrip('=')}", [Picture(JPEG)]),
         (f"{DATA_URI}|a.jpg|b.jpg", [Picture(JPEG), "a.jpg", "b.jpg"]),
         (f"a.jpg,b.jpg, {DATA_URI}; {DATA_URI}", ["a.jpg", "b.jpg", Picture(JPEG), Picture(JPEG)]),
+        *(
+            (f"{DATA_URI}{between}https://x.de/b.jpg", [Picture(JPEG), "https://x.de/b.jpg"])
+            for between in (",", ", ", ";", " ", "\n", "\r\n", "|", ",|")
+        ),
+        (f"{DATA_URI} b.jpg, c.jpg;{DATA_URI}", [Picture(JPEG), "b.jpg", "c.jpg", Picture(JPEG)]),
+        (f"{DATA_URI}\n{DATA_URI}", [Picture(JPEG), Picture(JPEG)]),
+        (
+            f"data:image/png;base64,{base64.encodebytes(PNG).decode()}data:x;base64,{BASE64},a.jpg",
+            [Picture(PNG), Picture(JPEG), "a.jpg"],
+        ),
         (json.dumps([DATA_URI, "a, b.jpg"]), [Picture(JPEG), "a, b.jpg"]),
         ("data:image/svg+xml,%3Csvg/%3E", [Picture(b"<svg/>")]),
         (BASE64, [Picture(JPEG)]),
@@ -102,7 +119,15 @@ def test_what_is_no_picture_says_why(cell: Any, reason: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["|" * 10**6, "data:," * 10**5, f"/9j/{'A ' * 10**6}.", f"/9j/{'A' * 300}{' =' * 10**6}."]
+    "text",
+    [
+        "|" * 10**6,
+        "data:," * 10**5,
+        f"data:;base64,{'A ' * 10**6}",
+        f"data:;base64,{' ' * 10**6}{'A' * 10**6}",
+        f"/9j/{'A ' * 10**6}.",
+        f"/9j/{'A' * 300}{' =' * 10**6}.",
+    ],
 )
 def test_hostile_texts_take_no_more_time_than_their_length(text: str) -> None:
     sum(1 for _ in split_at_data_uris(text))
@@ -200,6 +225,18 @@ def test_pictures_above_the_caps_cost_only_themselves(tmp_path: Path, monkeypatc
         ("i2", "picture", "too_many_bytes", "c.parquet:3"),
     ]
     assert counts["rows_rejected"] == 0
+
+
+def test_a_column_is_of_bytes_by_its_type_not_by_the_names_in_it() -> None:
+    names = pa.array([{"binary_url": "x" * 2_000}, {"binary_url": "y"}])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(parquet_batches, "MAX_CELL_BYTES", 1_000)
+        sink = pa.BufferOutputStream()
+        pq.write_table(pa.table({"item_id": ["a", "b"], "title": ["a", "b"], "images": names}), sink)
+        _, rejections, _ = _read_bytes(sink.getvalue().to_pybytes())
+    assert [(row.item_id, row.reason) for row in rejections if row.level == "picture"] == [("a", "too_many_bytes")]
+    deep = pa.map_(pa.string(), pa.list_(pa.dictionary(pa.int32(), pa.large_binary())))
+    assert [holds_bytes(kind) for kind in (deep, IMAGE, pa.binary(4), names.type)] == [True, True, True, False]
 
 
 def test_a_page_of_pictures_may_be_larger_if_the_file_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,7 @@ from pipelines.operations.inspected_run import read_run
 from pipelines.operations.verify_pictures import check_table_pictures
 from pipelines.transforms.table_pictures import share_pictures
 from schemas.errors import CorruptFileError, UsageError
-from schemas.stored_pictures import stored_name, stored_path
+from schemas.stored_pictures import keep_picture, stored_name, stored_path
 
 IMAGE = pa.list_(pa.struct([("bytes", pa.binary()), ("path", pa.string())]))
 GIVEN: dict[str, list[bytes | str]] = {
@@ -90,6 +90,26 @@ def test_two_days_share_the_files_of_equal_pictures(shop: Shop) -> None:
     assert pictures_of(second) == before
     share_pictures(second, None)
     share_pictures(str(shop.folder / "none"), second)
+
+
+@pytest.mark.parametrize("has_earlier", [True, False])
+def test_sharing_that_was_killed_leaves_nothing_once_it_is_done_again(
+    tmp_path: Path, has_earlier: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = str(tmp_path / "first"), str(tmp_path / "second")
+    for run in (first, second):
+        keep_picture(png(0), run)
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.replace", killed)
+        with pytest.raises(KeyboardInterrupt):
+            share_pictures(second, first)
+    assert len([path for path in Path(second, "pictures").rglob("*") if path.is_file()]) == 2
+    share_pictures(second, first if has_earlier else None)
+    assert pictures_of(second) == [stored_path(stored_name(png(0)))]
 
 
 def test_counts_add_up_with_what_cells_do_not_give(shop: Shop) -> None:
