@@ -76,9 +76,7 @@ class LearningFlags:
     importance_learning_rate: float = flag(
         default=TrainingConfig.importance_learning_rate, help="of the tokens' importances, which are about 1"
     )
-    weight_decay: float = flag(
-        default=TrainingConfig.weight_decay, help="decay of the dense weights towards their start"
-    )
+    weight_decay: float = flag(default=TrainingConfig.weight_decay, help="decay of the weights towards their start")
     drop_tokens: float = flag(default=TrainingConfig.drop_tokens, help="share of tokens left out of a training step")
     drop_fields: float = flag(default=TrainingConfig.drop_fields, help="share of text fields left out")
     drop_pictures: float = flag(default=TrainingConfig.drop_pictures, help="share of pictures left out")

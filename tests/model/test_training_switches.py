@@ -88,15 +88,13 @@ def _moved(result: TrainingResult) -> dict[str, float]:
     return {name: found.rms for name, found in result.movement.items()}
 
 
-def test_decay_holds_the_dense_weights_near_their_start_and_no_others(data: TrainingData, tmp_path: Path) -> None:
+def test_decay_holds_all_weights_near_their_start(data: TrainingData, tmp_path: Path) -> None:
     free, held = (
         _moved(train(ItemSage(SMALL), data, dataclasses.replace(WHOLE, weight_decay=decay), tmp_path / str(decay)))
         for decay in (0.0, 100.0)
     )
-    for name in ("item_encoder", "text_tower", "picture_tower"):
+    for name in ("item_encoder", "text_tower", "picture_tower", "table", "importances"):
         assert 0 < held[name] < 0.7 * free[name], name
-    for name in ("table", "importances"):
-        assert held[name] > 0.7 * free[name], name
 
 
 @pytest.mark.parametrize(
