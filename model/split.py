@@ -25,7 +25,7 @@ import pyarrow.parquet as pq
 
 from model.held_out import HELD_OUT, HeldOutShares, item_codes, pair_codes, query_codes
 from model.item_cutoffs import ITEM_CUTOFFS, reached_cutoffs
-from model.tokenizer import same_query
+from model.tokenizer import query_key
 from schemas.days import DAY_US
 from schemas.errors import CorruptFileError, ThresholdError, UsageError
 from schemas.files import atomic_write, read_json, write_json
@@ -310,13 +310,8 @@ def _assign_by_query(split: Split, table: pa.Table) -> np.ndarray:
     """Codes 0 train, 1 validation, 3 test from the hash of surface and query, as a fraction in [0, 1)."""
     keys = pc.binary_join_element_wise(table.column("surface"), pc.fill_null(table.column("query"), ""), "\n")
     encoded = keys.combine_chunks().dictionary_encode()
-    hashed = (_hashed_query(*key.split("\n", 1)) for key in encoded.dictionary.to_pylist())
+    hashed = (query_key(*key.split("\n", 1)) for key in encoded.dictionary.to_pylist())
     fractions = np.array([stable_hash(f"split/{split.seed}/{key}") / 2.0**64 for key in hashed], np.float64)
     codes = np.where(fractions < split.test_fraction + split.validation_fraction, 1, 0)
     codes[fractions < split.test_fraction] = 3
     return codes[encoded.indices.to_numpy()]
-
-
-def _hashed_query(surface: str, query: str) -> str:
-    """Equal for all spellings of a text query, which pairs know as one."""
-    return f"{surface}\n{same_query(query) if surface == 'search' else query}"

@@ -227,3 +227,14 @@ def character_trigrams(normalized: str) -> list[str]:
         return []
     framed = f"{SEPARATOR}{SEPARATOR.join(pieces)}{SEPARATOR}"
     return [framed[start : start + 3] for start in range(len(framed) - 2)]
+
+
+def query_key(surface: str, query: str) -> str:
+    """Equal for all spellings of a text query (same_query) on a surface; a picture is known by its address alone.
+
+    >>> query_key("search", "Red  Shoe") == query_key("search", "red shoe")
+    True
+    >>> query_key("closeup", "A.jpg") == query_key("closeup", "a.jpg")
+    False
+    """
+    return f"{surface}\n{same_query(query) if surface == 'search' else query}"

@@ -15,8 +15,9 @@ both, seen and new queries weigh a half each. Recall@10 alone is 1 for any weigh
 forgets the places below the first.
 """
 
+import contextlib
 import dataclasses
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -170,28 +171,8 @@ def _rank_pairs(
     known: Sequence[PairTable] = (),
 ) -> _Ranked:
     """As evaluate_recall says."""
-    was_training = model.training
     if dim is not None and not 1 <= dim <= model.config.output_dim:
         raise UsageError(f"expected a dim from 1 to the {model.config.output_dim} of the model's vectors, got {dim}")
-    model.eval()
-    try:
-        with torch.inference_mode():
-            return _ranked(model, items, pairs, num_pairs, num_distractors, seed, dim, change, known)
-    finally:
-        model.train(was_training)
-
-
-def _ranked(
-    model: ItemSage,
-    items: ItemTable,
-    pairs: PairTable,
-    num_pairs: int,
-    num_distractors: int,
-    seed: int,
-    dim: int | None,
-    change: ItemChange | None,
-    known: Sequence[PairTable],
-) -> _Ranked:
     rows_P = sample_pairs(pairs, num_pairs, seed)
     if len(rows_P) == 0:
         return _Ranked(rows_P, rows_P, 0)
@@ -200,15 +181,28 @@ def _ranked(
     if len(items) > num_distractors:
         generator = np.random.default_rng(seed_of("distractors", seed))
         candidates_N = np.union1d(generator.choice(len(items), num_distractors, replace=False), positives_P)
-    candidates_ND = _prefix(embed_rows(model, items, candidates_N, change), dim)
+    with _measured(model):
+        candidates_ND = _prefix(embed_rows(model, items, candidates_N, change), dim)
+        queries_PD = _prefix(_embed_queries(model, pairs, np.asarray(pairs.query_P[rows_P])), dim)
     position_I = np.full(len(items), -1)
     position_I[candidates_N] = np.arange(len(candidates_N))
-    queries_PD = _prefix(_embed_queries(model, pairs, np.asarray(pairs.query_P[rows_P])), dim)
     known_A, place_P = known_items(pairs, rows_P, known)
     left_out_A = [place_M[place_M >= 0] for place_M in (position_I[known_M] for known_M in known_A)]
     left_out_P = [left_out_A[place] for place in place_P]
     ranks_P = ranks(queries_PD, candidates_ND[position_I[positives_P]], candidates_ND, left_out_P)
     return _Ranked(rows_P, ranks_P, len(candidates_N))
+
+
+@contextlib.contextmanager
+def _measured(model: ItemSage) -> Iterator[None]:
+    """In evaluation mode and without gradients; the model's training mode is left as it was."""
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.inference_mode():
+            yield
+    finally:
+        model.train(was_training)
 
 
 def _scores_by_query(pairs: PairTable, ranked: _Ranked, deciding: Collection[str], train: PairTable) -> QueryScores:

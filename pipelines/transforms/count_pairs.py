@@ -23,7 +23,7 @@ from model.held_out import UNKNOWN, item_codes, pair_codes, query_codes
 from model.item_cutoffs import fit_item_cutoffs
 from model.pseudo_queries import pseudo_queries
 from model.split import PARTS, Split, assign
-from model.tokenizer import same_query
+from model.tokenizer import query_key
 from model.typos import maybe_misspelt
 from pipelines.equal_rows import ROWS_EQUAL, without_equal
 from pipelines.opened_models import open_query_table, open_vocabulary
@@ -85,7 +85,7 @@ class BucketPairs:
 def query_id(surface: str, query: str) -> int:
     """Signed 64-bit stable hash of surface and query: equal for equal queries of any item, action, part and run. Text
     queries that differ by case, blanks or Unicode form alone are equal."""
-    unsigned = stable_hash(f"{surface}\n{same_query(query) if surface == 'search' else query}")
+    unsigned = stable_hash(query_key(surface, query))
     return unsigned - (1 << 64) if unsigned >= 1 << 63 else unsigned
 
 
