@@ -43,6 +43,8 @@ setup(
             "duckdb>=1.4",
             "polars>=1.30",
             "pandas>=2.3",
+            "deltalake>=1.6,<2",
+            "pyiceberg[sql-sqlite]>=0.12,<0.13",
         ],
     },
     entry_points={"console_scripts": ["itemsage=pipelines.cli:main"]},
