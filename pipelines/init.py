@@ -19,6 +19,7 @@ from pipelines.console.exit_codes import exit_code
 from pipelines.console.jobs import flag, parse_alone
 from pipelines.console.terminal import shortened
 from pipelines.starts.kinds import GA4, KINDS
+from pipelines.starts.offered import offered
 from pipelines.starts.rehearsal import reasons, rehearse_items, rehearse_log
 from pipelines.starts.shop import Shop, look_at_shop
 from pipelines.starts.shop_toml import columns_text, comment, log_text, settings_text
@@ -154,7 +155,8 @@ def _check(shop: Shop, written: dict[str, Any]) -> None:
             f"expected items in {shown(shop.catalog)}, got none of {items.num_rows:,} rows: "
             f"{reasons(items.rejections) or 'see the export'}"
         )
-    if not (items.num_with_text or items.num_with_pictures or shop.start.questions):
+    is_asked = bool(shop.start.questions or offered(shop.table, shop.start))
+    if not (items.num_with_text or items.num_with_pictures or is_asked):
         raise UsageError(
             f"expected a column of texts or pictures in {shown(shop.catalog)}, got {shop.table.names_in_words}: "
             f"is it a log? Then give --from {GA4} and the catalogue beside it"

@@ -8,6 +8,7 @@ import re
 from collections.abc import Sequence
 
 from pipelines.starts.found import Found, Start, found_by_name, found_in, joined, left_out, own_names
+from pipelines.starts.offered import WORDS
 from pipelines.starts.seen import SeenColumn, SeenTable, plain_name
 from schemas.errors import UsageError
 from schemas.tables import CATALOGUE, TEXT_FIELDS
@@ -15,13 +16,29 @@ from schemas.tables import CATALOGUE, TEXT_FIELDS
 #: Our column -> for each source the names that shops give it, in some languages; the first that is there.
 NAMES = {
     "title": [
-        ("title", "product_title", "product_name", "item_name", "name", "display_name", "product_display_name"),
-        ("titel", "bezeichnung", "artikelname", "produktname", "nom", "titre", "nombre", "titulo", "naam"),
+        (
+            *("title", "product_title", "product_name", "item_name", "item_title", "name", "display_name"),
+            *("product_display_name", "prod_name", "headline"),
+        ),
+        (
+            *("titel", "bezeichnung", "artikelname", "produktname", "artikelbezeichnung", "nom", "titre", "nombre"),
+            *("titulo", "titolo", "naam"),
+        ),
     ],
     "description": [
-        ("description", "product_description", "long_description", "body_html", "details", "product_details"),
-        ("short_description", "about_product", "features", "bullet_points"),
-        ("beschreibung", "descripcion", "descrizione", "omschrijving"),
+        (
+            *("description", "product_description", "item_description", "long_description", "full_description"),
+            *("description_html", "html_description", "desc", "descr", "product_desc", "item_desc", "long_desc"),
+            *("detail_desc", "body_html", "body", "details", "product_details", "content", "text"),
+        ),
+        (
+            *("short_description", "short_desc", "about_product", "features", "bullet_points", "summary", "excerpt"),
+            *("highlights", "overview"),
+        ),
+        (
+            *("beschreibung", "produktbeschreibung", "artikelbeschreibung", "langbeschreibung", "kurzbeschreibung"),
+            *("descriptif", "descripcion", "descripción", "descrizione", "omschrijving", "descricao", "descrição"),
+        ),
     ],
     "brand": [("brand", "brand_name", "manufacturer", "vendor", "marke", "hersteller", "marque", "marca", "merk")],
     "colors": [("color", "colour", "colors", "colours", "base_colour", "farbe", "couleur", "kleur")],
@@ -73,8 +90,6 @@ _SMALL = ("thumb", "icon", "swatch", "small")
 _MOSTLY = 0.5
 _MAX_ID_CHARACTERS = 64
 _FRACTION = re.compile(r"\s*-?\d+[.,]\d+\s*")
-#: Words of a title, and of a description, as the median of a column.
-_TITLE_WORDS, _DESCRIPTION_WORDS = (2, 20), 20
 
 
 def starts(table: SeenTable) -> list[Start]:
@@ -91,10 +106,9 @@ def starts(table: SeenTable) -> list[Start]:
     pictures, small = _pictures(table)
     if pictures:
         found.append(found_in(pictures, "images", notes=["by its contents: names or addresses of pictures"]))
-    by_contents, questions = _texts_by_contents(table, found, [*ids, *pictures, *small])
-    found = joined([*found, *by_contents])
+    found = joined([*found, *_texts_by_contents(table, found, [*ids, *pictures, *small])])
     rest = (*found, *left_out(table, found, CATALOGUE.names[1:]))
-    asked = [*questions, *(f"{one.name} holds small pictures: left out" for one in small)]
+    asked = [f"{one.name} holds small pictures: left out" for one in small]
     return [_by(one, table, ids, rest, tuple(asked)) for one in ids]
 
 
@@ -140,40 +154,31 @@ def _pictures(table: SeenTable) -> tuple[list[SeenColumn], list[SeenColumn]]:
     found = [
         column
         for column in table.columns.values()
-        if column.share_pictures > _MOSTLY or (_is_called_a_picture(column) and column.share_addresses > _MOSTLY)
+        if column.share_pictures > _MOSTLY or (is_called_a_picture(column) and column.share_addresses > _MOSTLY)
     ]
     small = [column for column in found if any(word in plain_name(column.name) for word in _SMALL)]
     large = [column for column in found if column not in small]
     return (large, small) if large else (small, [])
 
 
-def _is_called_a_picture(column: SeenColumn) -> bool:
+def is_called_a_picture(column: SeenColumn) -> bool:
+    """Whether the name of a column tells that it has pictures, or where they are."""
     return any(word in plain_name(column.name) for word in _PICTURE_WORDS)
 
 
-def _texts_by_contents(
-    table: SeenTable, found: Sequence[Found], known: Sequence[SeenColumn]
-) -> tuple[list[Found], list[str]]:
-    """(title and description where one column alone may be it, what to ask where several may)."""
+def _texts_by_contents(table: SeenTable, found: Sequence[Found], known: Sequence[SeenColumn]) -> list[Found]:
+    """Title and description where one column alone may be it; several are offered (see pipelines.starts.offered)."""
     read = {source for one in found for source in one.sources} | {column.name for column in known}
     left = [
         column
         for column in table.columns.values()
         if column.name not in read and column.share_distinct > _MOSTLY and not column.share_addresses
     ]
-    fitting = {
-        "title": [column for column in left if _TITLE_WORDS[0] <= column.num_words <= _TITLE_WORDS[1]],
-        "description": [column for column in left if column.num_words > _DESCRIPTION_WORDS],
-    }
-    given, asked = {one.name for one in found}, list[str]()
+    given = {one.name for one in found}
     made = []
-    for name, columns in fitting.items():
-        if name in given or not columns:
-            continue
-        if len(columns) == 1:
+    for name, (fewest, most) in WORDS.items():
+        columns = [column for column in left if fewest <= column.num_words <= most]
+        if name not in given and len(columns) == 1:
             notes = ["by its contents: no column is called so, and no other holds such texts. Is it?"]
             made.append(found_in(columns, name, notes=notes))
-        else:
-            listed = ", ".join(repr(column.name) for column in columns)
-            asked.append(f"which is the {name}: {listed}? Write in [columns]: {name} = ...")
-    return made, asked
+    return made

@@ -8,6 +8,7 @@ from typing import Any
 from pipelines.console.terminal import shortened
 from pipelines.starts.found import Found, Start
 from pipelines.starts.ga4 import LogStart
+from pipelines.starts.offered import offered, question
 from pipelines.starts.seen import SeenTable
 from schemas.errors import printable
 from schemas.tables import TEXT_FIELDS
@@ -59,7 +60,10 @@ def columns_text(start: Start, table: SeenTable) -> str:
         lines.append(comment(f"Not read: {_listed(unread)}."))
     if table.twice:
         lines.append(comment(f"Not read, for several columns have that name: {_listed(table.twice)}. Rename them."))
-    lines += [comment(f"? {question}") for question in start.questions]
+    lines += [comment(f"? {asked}") for asked in start.questions]
+    for name, columns in offered(table, start).items():
+        lines += ["", comment(f"? {question(name, columns)}")]
+        lines += [line for found in columns for line in (comment(_seen(found)), comment(_entry(found)))]
     return "\n".join(lines) + "\n"
 
 
@@ -90,13 +94,21 @@ def settings_text(settings: Iterable[tuple[str, Any, str]]) -> str:
 
 
 def _lines_of(found: Found) -> list[str]:
+    lines = [comment(part) for part in (_seen(found), *found.notes) if part]
+    return ["", *lines, _entry(found)]
+
+
+def _seen(found: Found) -> str:
+    """What was seen of its sources; "" without any."""
+    if not found.sources:
+        return ""
     names = ", ".join(map(repr, found.sources))
-    seen = ""
-    if found.sources:
-        seen = f"{names}: {found.share_filled:.0%} filled"
-        seen += f", e.g. {shortened(found.example, 60)}" if found.example else ""
-    lines = [comment(part) for part in (seen, *found.notes) if part]
-    return ["", *lines, f"{found.name} = {toml_value(found.entry)}"]
+    example = f", e.g. {shortened(found.example, 60)}" if found.example else ""
+    return f"{names}: {found.share_filled:.0%} filled{example}"
+
+
+def _entry(found: Found) -> str:
+    return f"{found.name} = {toml_value(found.entry)}"
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -8,6 +8,7 @@ from pipelines.console.terminal import aligned, shortened
 from pipelines.starts.found import Found
 from pipelines.starts.ga4 import LogStart
 from pipelines.starts.kinds import GA4
+from pipelines.starts.offered import offered, question
 from pipelines.starts.rehearsal import RehearsedLog, reasons
 from pipelines.starts.shop import Shop
 from schemas.files import shown
@@ -30,7 +31,8 @@ def told(shop: Shop, out: str) -> str:
         if rejected:
             lines.append(f"WARNING: {len(rejected):,} {what} cannot be read: {reasons(rejected)}")
     lines += [f"? {one.name}: {note}" for one in shop.start.found for note in one.notes if "?" in note]
-    lines += [f"? {question}" for question in shop.start.questions]
+    lines += [f"? {asked}" for asked in shop.start.questions]
+    lines += [f"? {question(name, columns)}" for name, columns in offered(shop.table, shop.start).items()]
     if shop.log_start is not None and shop.log is not None:
         lines += _told_of_log(shop, shop.log_start, shop.log)
     lines += ["", f"{shown(out)} is written; what each line is made of stands beside it. Next:"]

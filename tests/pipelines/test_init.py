@@ -271,7 +271,17 @@ def test_a_price_is_no_id():
 
 def test_a_log_is_no_catalogue(capsys):
     write_csv("t.csv", "timestamp,user_id,item_id,action", "2026-06-01,u,a,click", "2026-06-01,u,b,click")
-    assert "is it a log? Then give --from ga4 and the catalogue beside it" in refused(capsys, "t.csv")
+    message = refused(capsys, "t.csv")
+    assert "expected a catalogue, got what looks like a log in t.csv: user_id, timestamp, action" in message
+    assert "itemsage init --from ga4 t.csv --catalog PRODUCTS" in message
+    write_csv("u.csv", "key,page", "1,5", "2,6")
+    assert "is it a log? Then give --from ga4 and the catalogue beside it" in refused(capsys, "u.csv")
+
+
+def test_events_without_items_are_no_log(capsys):
+    write_csv("t.csv", "key,page", "1,5", "2,6")
+    message = refused(capsys, "--from", "ga4", "t.csv")
+    assert "expected events of GA4, with event_name, event_timestamp and items (or item_id), got key, page" in message
 
 
 def test_rows_of_one_id_are_merged():
@@ -397,7 +407,7 @@ def test_a_file_that_is_there_stays(capsys):
         ("shopify", "expected a Shopify product export, with a column Handle or URL handle, got sku, name"),
         ("woocommerce", "expected a WooCommerce product export, with the columns ID and Name, got sku, name"),
         ("google-feed", "expected a Google Merchant Center feed, with the attributes id and title, got sku, name"),
-        ("ga4", "expected events of GA4, with event_name, event_timestamp and items (or item_id), got sku, name"),
+        ("ga4", "expected a log in t.csv (--from ga4), got what looks like a catalogue: name; is it the catalogue?"),
     ],
 )
 def test_files_of_another_kind(capsys, kind, message):
@@ -440,3 +450,85 @@ def test_the_file_of_one_day_is_asked_for(capsys, arguments):
 def test_the_kind_must_be_known():
     with pytest.raises((SystemExit, UsageError)):
         init.main(["--from", "magento", "x.csv"])
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(
+            "desc",
+            "body",
+            "Body (HTML)",
+            "short_description",
+            "details",
+            "Item Description",
+            "long_desc",
+            "detail_desc",
+        ),
+        *("product_desc", "content", "summary", "Produktbeschreibung", "description_html"),
+    ],
+)
+def test_a_short_description_is_found_by_its_name(name):
+    write_csv("t.csv", f"sku,name,{name}", "a,red scarf,warm and soft", "b,blue hat,of wool")
+    assert written("t.csv")["columns"]["description"] == name
+
+
+def test_texts_of_no_known_name_are_offered(capsys):
+    lines = ["a,red scarf,warm and soft,2026-06-01 10:00,1 234", "b,blue hat,made of wool,2026-06-02 11:00,5 678"]
+    write_csv("t.csv", "sku,name,My Notes,since,stock", *lines)
+    columns = written("t.csv")["columns"]
+    assert columns == {"item_id": "sku", "title": "name"}
+    text, told = Path("shop.toml").read_text(), capsys.readouterr().out
+    offered = '# description = "My Notes"'
+    assert f"# 'My Notes': 100% filled, e.g. warm and soft\n{offered}\n" in text
+    assert "? is 'My Notes' the description? Take away the # before its line, description = ..." in told
+    assert '"since"' not in text
+    assert '"stock"' not in text
+    assert tomllib.loads(text.replace(offered, offered.removeprefix("# ")))["columns"]["description"] == "My Notes"
+
+
+LOG_LINES = ("2026-06-01 10:00:00 UTC,u,s,a,click,red scarf", "2026-06-01 10:01:00 UTC,u,s,b,click,blue hat")
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        *("timestamp,user_id,session_id,item_id,action,title", "event_time,visitorid,user_session,sku,event_type,name"),
+        "InvoiceDate,CustomerID,s,StockCode,InvoiceNo,Description",
+    ],
+)
+@pytest.mark.parametrize("arguments", [[], ["--from", "csv"]])
+def test_a_log_with_texts_is_no_catalogue(capsys, header, arguments):
+    names = header.split(",")
+    message = refused(capsys, *arguments, write_csv("log.csv", header, *LOG_LINES))
+    assert f"expected a catalogue, got what looks like a log in log.csv: {names[1]}, " in message
+    assert f"{names[0]}, {names[4]}" in message
+    assert "[columns.engagements]" in message
+
+
+def test_a_log_whose_items_come_again_is_no_catalogue(capsys):
+    rows = [f"2026-06-0{n},u{n},a,red scarf" for n in range(1, 5)]
+    message = refused(capsys, write_csv("log.csv", "date,user_id,item_id,name", *rows))
+    assert "got what looks like a log in log.csv: user_id, date" in message
+
+
+def test_a_catalogue_of_a_marketplace_is_none_the_less_a_catalogue():
+    """Its sellers are users, and its offers have dates."""
+    write_csv("t.csv", "date,user_id,item_id,title", "2026-06-01,u,a,red scarf", "2026-06-01,u,b,blue hat")
+    assert written("t.csv")["columns"]["title"] == "title"
+
+
+def test_a_log_beside_a_log(capsys):
+    write_ga4_json(Path("e.jsonl"), ga4_events(3, ["x1", "x2"], 30, ["a", "b"]))
+    write_csv("log.csv", "timestamp,user_id,session_id,item_id,action,title", *LOG_LINES)
+    message = refused(capsys, "e.jsonl", "--catalog", "log.csv")
+    assert "expected a catalogue as --catalog, got what looks like a log in log.csv: user_id, session_id" in message
+
+
+def test_a_catalogue_for_a_log(capsys):
+    write_csv("p.csv", "sku,name,image", "a,red scarf,1.jpg")
+    message = refused(capsys, "--from", "ga4", "p.csv")
+    assert "got what looks like a catalogue: name, image; is it the catalogue? Then: itemsage init p.csv" in message
+    write_ga4_json(Path("e.jsonl"), ga4_events(3, ["a"], 30, ["a"]))
+    message = refused(capsys, "--from", "ga4", "p.csv", "--catalog", "e.jsonl")
+    assert "the two are swapped: itemsage init --from ga4 e.jsonl --catalog p.csv" in message

@@ -1,0 +1,91 @@
+"""A log that is given for a catalogue, and a catalogue that is given for a log: told apart by the names of columns.
+
+A row of a log says who did something, when and what. A catalogue may have a column like one of these (the sellers of a
+marketplace, the day of an offer), so two of them tell a log only where its items come again and again.
+"""
+
+from collections.abc import Sequence
+from itertools import chain
+
+from pipelines.starts.by_contents import ID_NAMES, NAMES, is_called_a_picture
+from pipelines.starts.ga4 import log_start
+from pipelines.starts.kinds import GA4
+from pipelines.starts.seen import SeenColumn, SeenTable
+from schemas.errors import UsageError
+from schemas.files import shown
+
+_WHO = (
+    *("user_id", "user", "visitor_id", "visitor", "customer_id", "customer", "client_id", "user_pseudo_id", "email"),
+    *("anonymous_id", "device_id", "member_id", "household_id", "household_key", "session_id", "session"),
+    *("user_session", "ga_session_id", "visit_id"),
+)
+_WHEN = (
+    *("timestamp", "event_timestamp", "event_time", "time", "datetime", "date_time", "event_date", "date", "ts"),
+    *("created_at", "occurred_at", "visit_time", "order_date", "purchase_date", "invoice_date", "t_dat"),
+)
+_WHAT = (
+    *("action", "action_type", "event", "event_name", "event_type", "behavior", "behaviour", "activity"),
+    *("interaction", "interaction_type", "order_id", "order_number", "invoice", "invoice_no", "lineitem_name"),
+)
+
+
+def log_columns(table: SeenTable) -> list[str]:
+    """The columns that say who, when and what, if the table looks like a log, else none of them."""
+    who, when, what = (_called(table, names) for names in (_WHO, _WHEN, _WHAT))
+    if when and (who or what) and ((who and what) or _comes_again(table)):
+        return [column.name for column in (*who, *when, *what)]
+    return []
+
+
+def refuse_log(table: SeenTable, given: str, flag: str = "") -> None:
+    """Raises UsageError if the table looks like a log, with what to do; given: the path of the call; flag: which one
+    gave it, "" for FILE."""
+    columns = log_columns(table)
+    if not columns:
+        return
+    raise UsageError(
+        f"expected a catalogue{f' as {flag}' if flag else ''}, got what looks like a log in {shown(given)}: "
+        f"{', '.join(columns)}. Give the products' export, a row an item, instead; the log's place is shop.toml, as "
+        f"engagements = ..., with its columns in [columns.engagements]{_by_ga4(table, given)}"
+    )
+
+
+def refuse_catalogue(table: SeenTable, given: str, catalog: str | None, catalog_is_log: bool) -> None:
+    """Raises UsageError if a table that is no log looks like a catalogue, with what to do. given: its path, of the
+    call; catalog: what the call names as the catalogue, which may be the log."""
+    names = chain.from_iterable([*NAMES["title"], *NAMES["description"]])
+    texts = [column.name for column in _called(table, list(names))]
+    pictures = [column.name for column in table.columns.values() if is_called_a_picture(column)]
+    if log_columns(table) or table.has("event_name") or not (texts or pictures):
+        return
+    if catalog is not None and catalog_is_log:
+        remedy = f"the two are swapped: itemsage init --from {GA4} {shown(catalog)} --catalog {shown(given)}"
+    else:
+        beside = "" if catalog is not None else f"; with a log beside it: --from {GA4} LOG --catalog {shown(given)}"
+        remedy = f"is it the catalogue? Then: itemsage init {shown(given)}{beside}"
+    raise UsageError(
+        f"expected a log in {shown(given)} (--from {GA4}), got what looks like a catalogue: "
+        f"{', '.join([*texts, *pictures][:6])}; {remedy}"
+    )
+
+
+def _by_ga4(table: SeenTable, given: str) -> str:
+    """How init reads the log itself, if it can."""
+    try:
+        log_start(table)
+    except UsageError:
+        return ""
+    return (
+        f". If its actions are called as GA4's or as ours: itemsage init --from {GA4} {shown(given)} --catalog PRODUCTS"
+    )
+
+
+def _called(table: SeenTable, names: Sequence[str]) -> list[SeenColumn]:
+    found = (table.column([name]) for name in names)
+    return list(dict.fromkeys(column for column in found if column is not None))
+
+
+def _comes_again(table: SeenTable) -> bool:
+    """Whether the likeliest id has a value twice."""
+    ids = [column for column in _called(table, ID_NAMES) if column.filled]
+    return bool(ids) and not ids[0].is_distinct
