@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 
 from schemas.quarantine import Rejection, quote
 from schemas.tables import POSITIVE_ACTIONS, QUERY_SURFACES
+from schemas.validation import REMEDIES
 
 LOG_STAGE = "log"
 #: Counts of valid rows that are of no use.
@@ -32,12 +33,14 @@ _MAX_COMPARED = 1_000
 
 
 class RejectedValue(NamedTuple):
-    """A value that was rejected, and in how many rows; reason, expected and got as in schemas.quarantine.Rejection."""
+    """A value that was rejected, and in how many rows; reason, expected and got as in schemas.quarantine.Rejection, and
+    remedy too, "" where it is that of the reason."""
 
     reason: str
     expected: str
     got: str
     num_rows: int
+    remedy: str = ""
 
 
 class LogUse:
@@ -122,11 +125,11 @@ class RejectedRows:
 
     def __init__(self) -> None:
         self._reasons: Counter[str] = Counter()
-        self._values: Counter[tuple[str, str, str]] = Counter()
+        self._values: Counter[tuple[str, str, str, str]] = Counter()
 
     def add(self, rejections: Sequence[Rejection]) -> None:
         self._reasons.update(row.reason for row in rejections)
-        self._values.update((row.reason, row.expected, row.got) for row in rejections)
+        self._values.update((row.reason, row.expected, row.got, _own_remedy(row)) for row in rejections)
         if len(self._values) > _MAX_KINDS:
             self._values = Counter(dict(self._values.most_common(_MAX_KINDS // 2)))
 
@@ -139,17 +142,23 @@ class RejectedRows:
         """Counts of the values that are rejected most, of each reason and what it expected."""
         kept: Counter[tuple[str, str]] = Counter()
         found = {}
-        for (reason, expected, got), count in sorted(self._values.items(), key=lambda entry: (-entry[1], entry[0])):
+        for value, count in sorted(self._values.items(), key=lambda entry: (-entry[1], entry[0])):
+            reason, expected, got, remedy = value
             if kept[reason, expected] < KEPT_VALUES:
                 kept[reason, expected] += 1
-                found[_REJECTED + json.dumps([reason, expected, got])] = count
+                found[_REJECTED + json.dumps([reason, expected, got, *filter(None, [remedy])])] = count
         return found
+
+
+def _own_remedy(row: Rejection) -> str:
+    return "" if row.remedy == REMEDIES.get(row.reason) else row.remedy
 
 
 def rejected_values(counts: Mapping[str, int]) -> list[RejectedValue]:
     """What RejectedRows has put into counts, the most frequent first; of a log in pieces a value may lack the rows of
     pieces in which others were more frequent."""
-    found = [RejectedValue(*json.loads(name), count) for name, count in _named(counts, _REJECTED)]
+    told = [(json.loads(name), count) for name, count in _named(counts, _REJECTED)]
+    found = [RejectedValue(*value[:3], count, *value[3:]) for value, count in told]
     return sorted(found, key=lambda value: (-value.num_rows, value))
 
 

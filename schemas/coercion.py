@@ -23,6 +23,7 @@ from schemas.cell_text import UnreadableCellError, cell_text, id_text
 from schemas.cell_times import fast_timestamps, timestamp_of
 from schemas.column_spec import Column, column_of
 from schemas.columns import part_name
+from schemas.date_formats import date_formats, format_remedy
 from schemas.parquet_batches import num_values
 from schemas.picture_cells import MIN_BASE64_CHARACTERS, BadPicture, Picture
 from schemas.quarantine import quote
@@ -47,11 +48,12 @@ _BY_DISTINCT = (
 
 
 class Fault(NamedTuple):
-    """What is wrong with a row; fields as in schemas.quarantine.Rejection."""
+    """What is wrong with a row; fields as in schemas.quarantine.Rejection. remedy: "" for that of its reason."""
 
     reason: str
     expected: str
     got: str
+    remedy: str = ""
 
 
 Faults = dict[int, Fault]
@@ -188,7 +190,8 @@ def _may_be_pictures(texts: pa.Array, kind: pa.DataType) -> bool:
 
 
 def timestamp_column(raw: "RawRows", name: str, found: Found) -> pa.Array:
-    """UTC microseconds (see schemas.cell_times); what is none costs its row."""
+    """UTC microseconds (see schemas.cell_times); what is none costs its row, and where it is a date of some format the
+    remedy of its fault says what to write."""
     arrays = []
     for cells in _sources(raw, name):
         told, zone = cells.spec.time, cells.spec.zone
@@ -198,8 +201,19 @@ def timestamp_column(raw: "RawRows", name: str, found: Found) -> pa.Array:
         if values is None:
             blame = _Blame(name, found, True, expected)
             values = _by_value(cells, partial(timestamp_of, told=told, zone=zone), TIMESTAMP, blame)
+            _say_formats(cells, name, expected, found.faults)
         arrays.append(values)
     return arrays[0] if len(arrays) == 1 else pc.coalesce(*arrays)
+
+
+def _say_formats(cells: "_Cells", name: str, expected: str, faults: Faults) -> None:
+    """Puts the format of dates that could not be read into their faults, those of `expected`."""
+    rows = [row for row, fault in faults.items() if (fault.reason, fault.expected) == ("wrong_type", expected)]
+    dates = {row: date for row in rows if isinstance(date := cells.value(row), str | bytes | int | float)}
+    formats = date_formats(text for date in dates.values() if (text := cell_text(date)) is not None)
+    if formats:
+        remedy = format_remedy(name, cells.spec.source, cells.spec.zone, formats)
+        faults.update({row: faults[row]._replace(remedy=remedy) for row in dates})
 
 
 def number_column(raw: "RawRows", name: str, found: Found) -> pa.Array:
@@ -223,6 +237,14 @@ class _Cells:
     def word(self, row: int) -> Any:
         given = self.as_given[row]
         return given.as_py() if isinstance(given, pa.Scalar) else given
+
+    def value(self, row: int) -> Any:
+        """None also for what is no value in Python."""
+        try:
+            given = self.values[row]
+            return given.as_py() if isinstance(given, pa.Scalar) else given
+        except (ValueError, OverflowError, KeyError, pa.ArrowException):
+            return None
 
 
 def _sources(raw: "RawRows", name: str) -> Iterator[_Cells]:

@@ -340,7 +340,7 @@ def _rejections(raw: RawRows, file_slice: FileSlice, stage: str, ids: pa.Array, 
             expected=fault.expected,
             got=fault.got,
             where=file_slice.where(number),
-            remedy=REMEDIES[fault.reason],
+            remedy=fault.remedy or REMEDIES[fault.reason],
         )
         for number, item_id, fault in sorted(found, key=lambda entry: entry[0])
     ]

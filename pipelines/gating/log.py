@@ -1,6 +1,7 @@
 """The gates of an engagement log: how much of it is rejected, and whether anything of it is of use."""
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from pipelines.console.terminal import found_in_words, shortened
@@ -123,13 +124,21 @@ def require_passed_log(results: list[GateResult], before: str) -> None:
 def why_rejected(counts: Mapping[str, int]) -> str:
     """The reasons with their rows, what was expected, which values came most, what to do; the most frequent first."""
     values: dict[str, dict[str, list[RejectedValue]]] = {}
+    remedies: dict[str, Counter[str]] = {}
     for value in rejected_values(counts):
         values.setdefault(value.reason, {}).setdefault(value.expected, []).append(value)
+        remedies.setdefault(value.reason, Counter())[value.remedy] += value.num_rows
     reasons = {name.removeprefix("reason:"): n for name, n in counts.items() if name.startswith("reason:") and n}
     return "; ".join(
-        f"{reason} {number:,}{_kinds(values.get(reason, {}))}: {REMEDIES.get(reason, 'see the quarantine')}"
+        f"{reason} {number:,}{_kinds(values.get(reason, {}))}: {_remedy(reason, remedies.get(reason, Counter()))}"
         for reason, number in sorted(reasons.items(), key=lambda pair: (-pair[1], pair[0]))
     )
+
+
+def _remedy(reason: str, told: Counter[str]) -> str:
+    """What to do for most of the rows that were rejected for a reason. told: remedy, "" for the reason's, -> rows."""
+    own = next((remedy for remedy, _ in told.most_common(1)), "")
+    return own or REMEDIES.get(reason, "see the quarantine")
 
 
 def _kinds(kinds: Mapping[str, list[RejectedValue]]) -> str:

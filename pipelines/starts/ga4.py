@@ -8,6 +8,9 @@ from typing import Any
 from pipelines.starts.found import Found, found_in
 from pipelines.starts.seen import SeenColumn, SeenTable
 from schemas import tables
+from schemas.cell_text import UnreadableCellError
+from schemas.cell_times import timestamp_of
+from schemas.date_formats import date_formats
 from schemas.errors import UsageError
 
 #: Google's events of items -> our actions.
@@ -28,8 +31,10 @@ OF_NO_USE = (
     *("page_view", "scroll", "search", "session_start", "share", "sign_up", "user_engagement", "video_complete"),
     *("video_progress", "video_start"),
 )
+#: Values that show whether they are times.
+_LOOKED_AT = 200
 _ITEM_PATH = ("items", "item_id")
-_TIMES = ("event_timestamp", "event_time", "timestamp", "time")
+_TIMES = ("event_timestamp", "event_time", "timestamp", "time", "datetime", "date_time", "date", "created_at")
 
 
 @dataclass(frozen=True)
@@ -61,7 +66,7 @@ def log_start(table: SeenTable) -> LogStart:
     item = _one_of(table, ["item_id", "items_item_id", "product_id"], _ITEM_PATH)
     found: list[Found] = []
     if time is not None:
-        found.append(found_in([time], "timestamp"))
+        found.append(_times_of(time))
     elif (day := table.column(["event_date"])) is not None:
         note = "days alone: actions of one day have one time"
         found.append(found_in([day], "timestamp", options={"time": "%Y%m%d"}, notes=[note]))
@@ -84,6 +89,23 @@ def log_start(table: SeenTable) -> LogStart:
     unknown = tuple(name for name, _ in seen.most_common() if name not in known)
     actions = {**ACTIONS, **known, **dict.fromkeys(unknown, "")}
     return LogStart(tuple(found), event.name, actions, seen, unknown)
+
+
+def _times_of(column: SeenColumn) -> Found:
+    """The timestamps; in the format that the texts show where they are not taken untold."""
+    formats = [] if any(map(_is_time, column.filled[:_LOOKED_AT])) else date_formats(column.texts)
+    if not formats:
+        return found_in([column], "timestamp")
+    other = f"day or month first? All that was read fits {' and '.join(formats)}" if len(formats) > 1 else ""
+    return found_in([column], "timestamp", options={"time": formats[0]}, notes=[other] if other else [])
+
+
+def _is_time(value: Any) -> bool:
+    """Whether a value is a time without more being told of it."""
+    try:
+        return timestamp_of(value) is not None
+    except UnreadableCellError:
+        return False
 
 
 def _searches(table: SeenTable) -> list[Found]:

@@ -30,7 +30,7 @@ def told(shop: Shop, out: str) -> str:
         rejected = [rejection for rejection in items.rejections if rejection.level == level]
         if rejected:
             lines.append(f"WARNING: {len(rejected):,} {what} cannot be read: {reasons(rejected)}")
-    lines += [f"? {one.name}: {note}" for one in shop.start.found for note in one.notes if "?" in note]
+    lines += _asked(shop.start.found)
     lines += [f"? {asked}" for asked in shop.start.questions]
     lines += [f"? {question(name, columns)}" for name, columns in offered(shop.table, shop.start).items()]
     if shop.log_start is not None and shop.log is not None:
@@ -59,7 +59,7 @@ def _day(shop: Shop) -> date:
 
 
 def _told_of_log(shop: Shop, start: LogStart, log: RehearsedLog) -> list[str]:
-    lines = ["", *_table_of(start.found, ())]
+    lines = ["", *_table_of(start.found, ()), *_asked(start.found)]
     share = log.share_known(shop.items.ids)
     num_left_out = log.no_rows.total()
     lines.append(
@@ -78,6 +78,10 @@ def _told_of_log(shop: Shop, start: LogStart, log: RehearsedLog) -> list[str]:
     if unknown:
         lines.append(f"? left out, for Google has not named them: {shortened(', '.join(unknown), 200)}")
     return lines
+
+
+def _asked(found: Sequence[Found]) -> list[str]:
+    return [f"? {one.name}: {note}" for one in found for note in one.notes if "?" in note]
 
 
 def _table_of(found: Sequence[Found], known: Sequence[str]) -> list[str]:

@@ -532,3 +532,22 @@ def test_a_catalogue_for_a_log(capsys):
     write_ga4_json(Path("e.jsonl"), ga4_events(3, ["a"], 30, ["a"]))
     message = refused(capsys, "--from", "ga4", "p.csv", "--catalog", "e.jsonl")
     assert "the two are swapped: itemsage init --from ga4 e.jsonl --catalog p.csv" in message
+
+
+@pytest.mark.parametrize(
+    ("days", "told"),
+    [
+        (("29.06.2026", "30.06.2026"), "%d.%m.%Y"),
+        (("06/29/2026 10:00", "06/30/2026 23:59"), "%m/%d/%Y %H:%M"),
+        (("05.06.2026", "06.06.2026"), "%d.%m.%Y"),
+    ],
+)
+def test_the_format_of_a_logs_dates_is_written(capsys, days, told):
+    write_google_tsv(Path("f.tsv"), PRODUCTS)
+    rows = [f"{days[n % 2]},view_item,u{n},{product.sku}" for n, product in enumerate(PRODUCTS)]
+    write_csv("e.csv", "timestamp,event_name,user_pseudo_id,item_id", *rows)
+    log = written("--from", "ga4", "e.csv", "--catalog", "f.tsv")["columns"]["engagements"]
+    assert log["timestamp"] == {"source": "timestamp", "time": told}
+    out = capsys.readouterr().out
+    assert ("? timestamp: day or month first? All that was read fits" in out) == days[0].startswith("05")
+    assert f"--date {'2026-06-06' if days[0].startswith('05') else '2026-06-30'}" in out

@@ -1,6 +1,7 @@
 """Each rule with its reason; vectorised and value-by-value coercion agree."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from schemas.column_spec import Column
 from schemas.duplicates import resolve_duplicates
 from schemas.quarantine import rejections_to_table
 from schemas.reading import FileSlice, RawRows, plan_slices, read_slice
@@ -295,3 +297,29 @@ def test_duplicates_follow_the_rule_in_any_order(pairs: list[tuple[str, str]], r
         if dict(pairs)[item] != title
     )
     assert sorted((entry.item_id, entry.where) for entry in rejections) == expected
+
+
+@pytest.mark.parametrize(
+    ("column", "written"),
+    [
+        (pa.array(["30.06.2026", "01.07.2026", "soon"]), 'timestamp = {source = "day", time = "%d.%m.%Y"}'),
+        (pa.array(["06/30/2026 10:00"]), 'timestamp = {source = "day", time = "%m/%d/%Y %H:%M"}'),
+        (pa.array([20260630, 20260701]), 'timestamp = {source = "day", time = "%Y%m%d"}'),
+        (pa.array([20260630.0]), 'timestamp = {source = "day", time = "%Y%m%d"}'),
+        (pa.array([b"30.06.2026"]), 'timestamp = {source = "day", time = "%d.%m.%Y"}'),
+        (["06/07/2026", 5], '{source = "day", time = "%d/%m/%Y"}, or time = "%m/%d/%Y" there'),
+    ],
+)
+def test_a_date_in_a_format_of_its_own_is_told_with_the_key_to_write(column: Any, written: str) -> None:
+    raw = replace(engagements(timestamp=column), columns={"timestamp": Column(source=("day",))})
+    _, rejections, _ = validate_engagements(raw, SLICE)
+    assert len(rejections) == len(column)
+    for rejection in rejections:
+        assert rejection.reason == "wrong_type"
+        assert written in rejection.remedy
+        assert rejection.remedy.startswith("say how it is written, in the config: [columns.engagements] ")
+
+
+def test_what_is_no_date_has_the_remedy_of_its_reason() -> None:
+    _, rejections, _ = validate_engagements(engagements(timestamp=pa.array(["soon", "late"])), SLICE)
+    assert {rejection.remedy for rejection in rejections} == {REMEDIES["wrong_type"]}

@@ -87,6 +87,18 @@ def test_a_failure_names_reasons_values_and_what_to_do():
     assert len(result.message) < 600
 
 
+def test_a_failure_says_what_to_do_for_most_of_the_values_of_a_reason():
+    def told(got: str, *remedy: str) -> str:
+        return "rejected:" + json.dumps(["wrong_type", "a timestamp", got, *remedy])
+
+    dates = {told("'30.06.2026'", "write %d.%m.%Y"): 40, told("'x'"): 30, told("'01.02.2026'", "write %d.%m.%Y"): 5}
+    (result, _) = check_log(counts_of(0, 100, 0, **dates) | {"rows_quarantined": 75, "reason:wrong_type": 75}, DEFAULTS)
+    assert result.message.endswith(
+        "wrong_type 75 (expected a timestamp, got '30.06.2026' in 40 rows, 'x' in 30, '01.02.2026' in 5): "
+        "write %d.%m.%Y"
+    )
+
+
 def test_what_is_of_no_use_is_named():
     counts = counts_of(0, 100, 0, rows_item_unknown=70, rows_other_actions=30)
     counts |= {f"item_unknown:'sku-{n}'": 10 - n for n in range(7)}

@@ -219,6 +219,14 @@ def test_what_was_read_of_a_long_log_is_told(tmp_path, monkeypatch):
     assert found.looked_at == "20 of the first 20 of 60 rows can be read"
 
 
+def test_dates_in_a_format_of_their_own_are_told_with_what_to_write(tmp_path):
+    rows = good_rows(["item-1"], dt.datetime(2026, 7, 1, tzinfo=dt.UTC))
+    log = write(tmp_path / "log.parquet", [{**row, "timestamp": f"{row['timestamp']:%d.%m.%Y}"} for row in rows])
+    (problem,) = by_name(diagnose(DoctorConfig(engagements=str(log))))["rows of engagements"].problems
+    assert "'30.06.2026' in 2" in str(problem)
+    assert '[columns.engagements] timestamp = {time = "%d.%m.%Y"}' in str(problem)
+
+
 def test_long_ids_and_paths_are_shortened(tmp_path):
     rows = {"item_id": ["x" * 400, "x" * 400], "title": ["red", "blue"], "images": [["p" * 190 + ".jpg"], []]}
     pq.write_table(pa.table(rows), tmp_path / "c.parquet")
