@@ -278,7 +278,7 @@ def _stop_if_too_much_is_rejected(
     results = check_quarantine_share(*stage_counts, log=log, thresholds=config, accepted=config.accepted())
     if any(result.status == FAILED for result in results):
         write_report(Path(run_folder), None, config, results)
-    require_passed(results, Path(run_folder))
+    require_passed(results, Path(run_folder), has_another=store.has_published(config.store))
 
 
 def features_to_reuse(store_folder: str, model: Path, previous: Path | None) -> str | None:

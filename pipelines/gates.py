@@ -126,19 +126,31 @@ def check_quarantine_share(
 
 
 class AtStake(NamedTuple):
-    """What waits for the gates of a run, and what becomes of it if one fails, for the message that says so."""
+    """What waits for the gates of a run, and what becomes of it if one fails, for the message that says so: with one
+    of its kind that is there already (yesterday's run, the store's model), and without."""
 
     waiting: str
-    otherwise: str
+    beside_another: str
+    alone: str
 
 
-PUBLICATION = AtStake("{run} is published", "Nothing is published: yesterday's run stays the one that readers see.")
-TRAINING = AtStake("a model is trained on {run}", "No model is trained: the store keeps the one it has.")
+PUBLICATION = AtStake(
+    "{run} is published",
+    "Nothing is published: yesterday's run stays the one that readers see.",
+    "Nothing is published, nor was before: readers see no run.",
+)
+TRAINING = AtStake(
+    "a model is trained on {run}",
+    "No model is trained: the store keeps the one it has.",
+    "No model is trained: the store has none.",
+)
 
 
-def require_passed(results: list[GateResult], run: Path, at_stake: AtStake = PUBLICATION) -> None:
+def require_passed(
+    results: list[GateResult], run: Path, at_stake: AtStake = PUBLICATION, *, has_another: bool = True
+) -> None:
     """Raises ThresholdError if a gate failed: with its formula, numbers and remedy; of several of a whole run, whose
-    table (format_gates) has all that, with names and remedies alone."""
+    table (format_gates) has all that, with names and remedies alone. has_another: see AtStake."""
     failed = [result for result in results if result.status == FAILED]
     if not failed:
         return
@@ -155,7 +167,7 @@ def require_passed(results: list[GateResult], run: Path, at_stake: AtStake = PUB
     report = f" ({run / GATES_FILE} has all gates)" if is_whole else ""
     raise ThresholdError(
         f"expected every gate to pass before {at_stake.waiting.format(run=run)}, got {len(failed)} failed{report}: "
-        f"{reasons} {at_stake.otherwise} {' '.join(ways)}"
+        f"{reasons} {at_stake.beside_another if has_another else at_stake.alone} {' '.join(ways)}"
     )
 
 

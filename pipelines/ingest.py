@@ -270,7 +270,7 @@ def _check_some_valid(counts: Counter[str], config: IngestConfig) -> None:
         raise ThresholdError(
             f"expected at least one valid row, got none of {counts['rows_read']:,} in {config.catalog} ({why}). To do: "
             f"see reason and remedy of each row in {config.run}/quarantine; null ids often mean that [columns] of the "
-            "config file names another column. Nothing is published: readers keep the run they see"
+            "config file names another column. Nothing is published: readers see what they saw before"
         )
 
 

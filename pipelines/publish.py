@@ -86,7 +86,7 @@ def _publish_first(config: PublishConfig, run: Path, facts: dict[str, Any] | Non
     compared = _compared_with(config.store, run, pinned)
     results = run_gates(run, compared, narrow(GateThresholds, config), config.accepted())
     print(format_gates(results), flush=True)
-    require_passed(results, run)
+    require_passed(results, run, has_another=store.has_published(config.store))
     against, changes = _write_changes(run, compared)
     write_json(run / "changes.json", {"against": against.name if against else None, "counts": changes})
     manifest = {

@@ -78,6 +78,11 @@ def named_run(store: str) -> str | None:
     return name if history.RUN_NAME.fullmatch(name) else None
 
 
+def has_published(store: str) -> bool:
+    """Whether readers see a run, be it sound or not."""
+    return Path(store, "CURRENT").is_file()
+
+
 def seen_run(store: str) -> Path | None:
     """The run that readers were sent to last, be it sound, damaged or deleted; None if nothing was ever published.
 
@@ -185,12 +190,16 @@ def model_folder(store: str, model_id: str) -> Path:
 
 def current_model_id(store: str) -> str:
     """The model that daily runs use; UsageError if none has been trained."""
-    pointer = Path(store, "models", "CURRENT")
-    if not pointer.is_file():
+    if not has_model(store):
         raise UsageError(f"expected a trained model in the store {store}, got none: run `itemsage train` first")
-    model_id = pointer.read_text(encoding="utf-8", errors="replace").strip()
+    model_id = Path(store, "models", "CURRENT").read_text(encoding="utf-8", errors="replace").strip()
     model_folder(store, model_id)
     return model_id
+
+
+def has_model(store: str) -> bool:
+    """Whether a model was installed."""
+    return Path(store, "models", "CURRENT").is_file()
 
 
 def set_current_model(store: str, model_id: str) -> None:

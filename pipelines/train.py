@@ -81,7 +81,7 @@ def run(config: TrainConfig, options: PipelineOptions) -> str:
     """Runs every stage that is not finished yet, trains, installs the model; returns the model id.
 
     Raises UsageError for a wrong call, ThresholdError if the data fail a gate, UntrainedModelError if validation found
-    no step better than the start: the store then keeps the model it has.
+    no step better than the start: the store then keeps the model it has, if any.
     """
     started_s = time.monotonic()
     check_early(config)

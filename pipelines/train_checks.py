@@ -13,6 +13,7 @@ from model.training import check_nested_dims
 from model.training_config import TrainingResult
 from model.training_run import METRICS_NAME
 from model.typos import check_typo_share
+from pipelines import store
 from pipelines.console.jobs import narrow
 from pipelines.features import NO_ENCODER, check_image_root
 from pipelines.gates import TRAINING, GateThresholds, check_quarantine_share, require_passed, write_report
@@ -98,7 +99,7 @@ def require_little_rejected(
     thresholds = narrow(GateThresholds, config)
     results = check_quarantine_share(*stage_counts, log=log, thresholds=thresholds, accepted=config.accepted())
     write_report(Path(folder), None, thresholds, results)
-    require_passed(results, Path(folder), TRAINING)
+    require_passed(results, Path(folder), TRAINING, has_another=store.has_model(config.store))
     return {result.name: str(result.accepted_reason) for result in results if result.status == ACCEPTED}
 
 
@@ -107,9 +108,10 @@ def require_better_than_start(config: "TrainConfig", result: TrainingResult, che
     not be compared passes. checkpoints: the folder that the training worked in."""
     if result.is_better_than_start is not False or config.accept_untrained:
         return
+    kept = "keeps the one it has" if store.has_model(config.store) else "has none"
     raise UntrainedModelError(
         f"expected a training with a step that validation finds better than its start, got {why_untrained(result)}. "
-        "The model is not installed: the store keeps the one it has. To do: train on more pairs (a longer log, more "
+        f"The model is not installed: the store {kept}. To do: train on more pairs (a longer log, more "
         "--pseudo-queries), hold out more of them (--validation-fraction), try another --learning-rate or fewer "
         f"--epochs; {checkpoints / METRICS_NAME} has the curve. The same call with --accept-untrained installs the "
         "start as it is, without training again"

@@ -131,7 +131,7 @@ def check_model(config: DoctorConfig) -> tuple[Model, Finding]:
     finding = Finding("weights")
     model = Model()
     with finding.guard("the model or the weights"):
-        has_model = config.store is not None and (config.model or Path(config.store, "models", "CURRENT").is_file())
+        has_model = config.store is not None and (config.model or store.has_model(config.store))
         if has_model:
             assert config.store is not None
             folder = store.model_folder(config.store, config.model or store.current_model_id(config.store))

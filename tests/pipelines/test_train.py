@@ -146,7 +146,11 @@ def test_too_many_rejected_rows_stop_training_after_ingest(tmp_path, capsys):
     assert run_train(tmp_path, *ENCODER) == 3
     shown = capsys.readouterr().err
     assert "[quarantine_rows] 25 of 40 rows are quarantined (0.625): expected at most 0.1" in shown
-    assert "No model is trained" in shown
+    assert "No model is trained: the store has none." in shown
+    (tmp_path / "store" / "models").mkdir(parents=True)
+    (tmp_path / "store" / "models" / "CURRENT").write_text("0123456789abcdef\n")
+    assert run_train(tmp_path, *ENCODER) == 3
+    assert "No model is trained: the store keeps the one it has." in capsys.readouterr().err
     assert not (training_folder(tmp_path) / "vocabulary").exists()
 
 
@@ -192,6 +196,7 @@ def test_a_model_that_is_no_better_than_its_start_is_not_installed(tmp_path, cap
         in shown.err
     )
     assert "--accept-untrained installs the start" in shown.err
+    assert "The model is not installed: the store has none. To do: " in shown.err
     lines = [line for line in shown.out.splitlines() if line.startswith("train:")]
     assert lines[0].startswith("train: no --engagements: queries made from the catalogue's own text ")
     assert lines[1] == "train: 5 steps, 1 epoch"

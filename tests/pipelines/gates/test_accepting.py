@@ -55,6 +55,8 @@ def test_a_failure_names_formula_numbers_remedy_and_the_way_out(days):
     assert "[coverage_text] To do: see whether a text column was renamed" in text
     assert "(formula:" not in text  # the table above has them
     assert "Nothing is published: yesterday's run stays" in text
+    with pytest.raises(ThresholdError, match=r"Nothing is published, nor was before: readers see no run\."):
+        require_passed(results, today, has_another=False)
     assert '--accept coverage_text,coverage_pictures --because "..."' in text
     shown = format_gates(results)
     assert "coverage_text        FAILED               0            1          0.9" in shown
