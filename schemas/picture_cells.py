@@ -87,13 +87,17 @@ def picture_of_text(text: str) -> Picture | BadPicture | None:
 
 
 def picture_of_struct(value: Mapping[str, Any]) -> Any:
-    """The picture of an object that has `bytes`, or, where these are null, its `path`."""
-    data = value["bytes"]
+    """The picture of an object that has `bytes`, or, where these are null, its `path`. A BadPicture says the path."""
+    data, path = value["bytes"], value.get("path")
     if isinstance(data, bytes) and data:
-        return picture_of_bytes(data)
-    if isinstance(data, str) and data:
-        return picture_of_text(data) or _of_base64(data)
-    return value.get("path")
+        found = picture_of_bytes(data)
+    elif isinstance(data, str) and data:
+        found = picture_of_text(data) or _of_base64(data)
+    else:
+        return path
+    if isinstance(found, BadPicture) and isinstance(path, str) and path:
+        return found._replace(got=f"{found.got} for the path {quote(path)}")
+    return found
 
 
 def split_at_data_uris(text: str) -> Iterator[tuple[str, bool]]:

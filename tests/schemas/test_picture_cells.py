@@ -97,6 +97,29 @@ def test_what_cells_hold(cell: Any, members: list[Any]) -> None:
     assert list_members(cell) == members
 
 
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        ("shoes/1 \x1b[31m.jpg", "for the path 'shoes/1 \\x1b[31m.jpg'"),
+        ("x" * 5_000, "xxx…"),
+        (None, "not base64"),
+        (7, "not base64"),
+    ],
+)
+def test_a_bad_picture_of_a_struct_says_its_path(path: Any, told: str) -> None:
+    (bad,) = list_members({"bytes": "not base64 ü", "path": path})
+    assert isinstance(bad, BadPicture)
+    assert told in bad.got
+    assert ("for the path" in bad.got) == isinstance(path, str)
+    assert len(bad.got) < 450
+
+
+def test_bytes_beyond_the_cap_say_their_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("schemas.picture_cells.MAX_PICTURE_BYTES", 3)
+    (bad,) = list_members([{"bytes": JPEG, "path": "a.jpg"}])
+    assert bad.got == f"{len(JPEG):,} bytes for the path 'a.jpg'"
+
+
 def test_a_separator_of_the_config_does_not_cut_data_uris() -> None:
     assert list_members(f"a.jpg;b.jpg;{DATA_URI}", ";") == ["a.jpg", "b.jpg", Picture(JPEG)]
 
