@@ -62,7 +62,7 @@ def table_columns(columns: Mapping[str, Any], table: str) -> dict[str, str | Col
             f"expected columns of {table} ({', '.join(known)}) mapped to names of yours, "
             f"got {_listed(unknown)}" + (f": is it {near!r}?" if near else "")
         )
-    where = f"[{_section(TABLES[table])}]"
+    where = f"[{section_of(TABLES[table])}]"
     return {name: parse_column(name, given, where) for name, given in mapping.items()}
 
 
@@ -98,7 +98,7 @@ def _listed(names: Sequence[str]) -> str:
     return ", ".join([*some, *more]) or "no columns"
 
 
-def _section(schema: pa.Schema) -> str:
+def section_of(schema: pa.Schema) -> str:
     """The table of a config that maps columns of this schema."""
     table = next((name for name, known in TABLES.items() if known.equals(schema)), "catalogue")
     return "columns" if table == "catalogue" else f"columns.{table}"
@@ -174,7 +174,7 @@ def source_columns(present: Collection[str], columns: Columns, schema: pa.Schema
             if theirs in names or is_nested:
                 source[part_name(wanted.name, number)] = theirs
             elif required or (wanted.name in columns and wanted.name not in given):
-                remedy = _remedy(wanted.name, theirs, names, _section(schema))
+                remedy = _remedy(wanted.name, theirs, names, section_of(schema))
                 raise UsageError(
                     f"expected a column {theirs!r} for {wanted.name}, got {_listed(names)} in {shown(path)}: {remedy}"
                 )
@@ -191,7 +191,7 @@ def _ask_for_missing(
     others = [name for name in names if name not in source.values() and name not in schema.names]
     missing = [name for name in schema.names if not {name} & (source.keys() | columns.keys() | given.keys())]
     meant = {name: near for name in missing if (near := meant_name(name, others)) is not None}
-    section = f"[{_section(schema)}]"
+    section = f"[{section_of(schema)}]"
     if meant:
         asked = ", ".join(f"{name}: is it {quote(near)}?" for name, near in meant.items())
         lines = ", ".join(f"{name} = {quote(near)}" for name, near in meant.items())

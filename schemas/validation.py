@@ -38,6 +38,7 @@ from schemas.coercion import (
     text_column,
     timestamp_column,
 )
+from schemas.empty_columns import empty_ids_remedy
 from schemas.parquet_batches import MAX_CELL_BYTES
 from schemas.picture_cells import REMEDIES as PICTURE_REMEDIES
 from schemas.picture_cells import BadPicture
@@ -122,6 +123,7 @@ def validate_catalogue(
     groups = {}
     if "group" in raw.table.column_names:
         groups["group"], ids = _groups(raw, ids, limits, found)
+    _say_if_none(raw, ids, CATALOGUE, file_slice, found.faults)
     texts = {name: text_column(raw, name, found, join_lists=True) for name in TEXT_FIELDS}
     images, num_cut, num_empty = _pictures(picture_column(raw, "images", found, keep_picture), limits.max_pictures)
     num_truncated = np.zeros(raw.table.num_rows, np.int32)
@@ -193,6 +195,7 @@ def validate_engagements(
     columns["query"] = text_column(raw, "query", found)
     _flag(found.faults, columns["timestamp"].is_null(), "null_timestamp", "a timestamp", columns["timestamp"])
     _flag(found.faults, _is_blank(columns["item_id"]), "null_id", "an item_id", columns["item_id"])
+    _say_if_none(raw, columns["item_id"], ENGAGEMENTS, file_slice, found.faults)
     for name, known in (("surface", SURFACES), ("action", ACTIONS)):
         columns[name] = _in_any_case(text_column(raw, name, found, required=True), known)
         _flag_unknown(found.faults, columns[name], known, f"unknown_{name}")
@@ -240,6 +243,7 @@ def validate_judgements(
     columns["item_id"] = id_column(raw, "item_id", found, required=True)
     columns["grade"] = number_column(raw, "grade", found)
     _flag(found.faults, _is_blank(columns["item_id"]), "null_id", "an item_id", columns["item_id"])
+    _say_if_none(raw, columns["item_id"], JUDGEMENTS, file_slice, found.faults)
     columns["surface"] = _in_any_case(columns["surface"], QUERY_SURFACES)
     _flag_unknown(found.faults, columns["surface"], QUERY_SURFACES, "unknown_surface")
     _flag(found.faults, _is_blank(columns["query"]), "missing_query", "a query", columns["query"])
@@ -263,6 +267,17 @@ def _ids(raw: RawRows, limits: Limits, found: Found) -> pa.Array:
     oversized = pc.fill_null(pc.greater(pc.binary_length(ids), limits.max_id_bytes), False)
     _flag(found.faults, oversized, "oversized_id", f"an item_id of at most {limits.max_id_bytes} bytes", ids)
     return pc.if_else(oversized, pa.scalar(None, pa.string()), ids)
+
+
+def _say_if_none(raw: RawRows, ids: pa.Array, schema: pa.Schema, file_slice: FileSlice, faults: Faults) -> None:
+    """Puts what is then likely into the faults of a batch that has no id at all."""
+    if not len(ids) or not pc.all(_is_blank(ids)).as_py():
+        return
+    rows = [row for row, fault in faults.items() if fault.reason in ("null_id", "empty_id")]
+    is_some_other = any(fault.expected.endswith(" in item_id") for fault in faults.values())  # an id, if a bad one
+    if rows and not is_some_other:
+        remedy = empty_ids_remedy(raw, "item_id", schema, file_slice)
+        faults.update({row: faults[row]._replace(remedy=remedy) for row in rows})
 
 
 def _groups(raw: RawRows, ids: pa.Array, limits: Limits, found: Found) -> tuple[pa.Array, pa.Array]:

@@ -227,6 +227,15 @@ def test_dates_in_a_format_of_their_own_are_told_with_what_to_write(tmp_path):
     assert '[columns.engagements] timestamp = {time = "%d.%m.%Y"}' in str(problem)
 
 
+def test_a_log_whose_ids_are_all_null_is_told_with_the_column_that_may_be_meant(tmp_path):
+    rows = good_rows(["item-1"], dt.datetime(2026, 7, 1, tzinfo=dt.UTC))
+    log = write(tmp_path / "log.parquet", [{**row, "sku": row["item_id"], "item_id": None} for row in rows])
+    (problem,) = by_name(diagnose(DoctorConfig(engagements=str(log))))["rows of engagements"].problems
+    assert "null_id 60 (expected an item_id, got None in 60 rows): no row here has one in 'item_id': is it 'sku'? " in (
+        str(problem)
+    )
+
+
 def test_long_ids_and_paths_are_shortened(tmp_path):
     rows = {"item_id": ["x" * 400, "x" * 400], "title": ["red", "blue"], "images": [["p" * 190 + ".jpg"], []]}
     pq.write_table(pa.table(rows), tmp_path / "c.parquet")

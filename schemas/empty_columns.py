@@ -1,0 +1,38 @@
+"""A column of ids that no row of a batch has a value in: most likely it is not the column of the ids."""
+
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from schemas.column_spec import column_of
+from schemas.columns import meant_name, section_of
+from schemas.errors import CorruptFileError
+from schemas.log_events import root_of
+from schemas.quarantine import quote
+from schemas.reading import FileSlice, column_names
+
+if TYPE_CHECKING:
+    from schemas.reading import RawRows
+
+#: What shops call the ids of items, the likeliest first.
+_USUAL_IDS = ("item_id", "product_id", "sku", "variant_id", "article_id", "content_id", "asin", "id")
+
+
+def empty_ids_remedy(raw: "RawRows", name: str, schema: pa.Schema, file_slice: FileSlice) -> str:
+    """What to do for a batch none of whose rows has an id in our column `name`: which of the shop's columns that is,
+    and which of the file's others it may be instead."""
+    try:
+        names = column_names(file_slice.path)
+    except CorruptFileError:  # it is gone meanwhile: no hint is worth a failure
+        names = []
+    read = {root_of(one, names) or one for ours in schema.names for one in column_of(raw.columns, ours).source}
+    others = [one for one in names if one not in read]
+    usual = (near for one in _USUAL_IDS if (near := meant_name(one, others)) is not None)
+    near = next(usual, None)
+    sources = column_of(raw.columns, name).source
+    listed = " or ".join(map(quote, sources))
+    if any(root_of(one, names) is not None for one in sources):
+        listed += ", where the path may end in another name"
+    asked = "map the column of the ids" if near is None else f"is it {quote(near)}? Then map it"
+    entry = "..." if near is None else quote(near)
+    return f"no row here has one in {listed}: {asked}, in the config: [{section_of(schema)}] {name} = {entry}"
