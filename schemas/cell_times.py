@@ -60,6 +60,20 @@ def timestamp_of(value: Any, told: str | None = None, zone: str = UTC_NAME) -> d
     return parsed
 
 
+def has_offset(value: Any, told: str | None = None) -> bool | None:
+    """Whether the time that a value says is one of a zone: False where it is read as of the clocks of UTC, or of the
+    zone that is told; True also for numbers since 1970. None for what is no time. told: as of timestamp_of.
+
+    >>> has_offset("2026-06-20 10:00"), has_offset("2026-06-20 10:00+02:00"), has_offset(1781949600)
+    (False, True, True)
+    """
+    try:
+        parsed = _parsed(value, told)
+    except (ValueError, OverflowError):  # UnreadableCellError too
+        return None
+    return None if parsed is None else parsed.tzinfo is not None
+
+
 def fast_timestamps(column: pa.Array, told: str | None = None, zone: str = UTC_NAME) -> pa.Array | None:
     """The column as TIMESTAMP if all of it is plain to Arrow, else None: then timestamp_of tells. zone: as there."""
     kind = column.type

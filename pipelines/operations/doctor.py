@@ -173,7 +173,7 @@ def _check_inputs(config: DoctorConfig, findings: list[Finding], folder: str) ->
             if table == "catalogue" and not mapping.problems:
                 inputs = first_rows(files, config.columns, num_rows, found, folder, config.group_rows)
             if table == "engagements" and not mapping.problems:
-                findings.append(check_log_rows(files, num_rows, config.columns, config))
+                findings.append(check_log_rows(files, num_rows, config.columns, config, config.time_zone))
     named = [f"{table} {brief(spec)}" for table, spec in tables if spec is not None]
     found.looked_at = found.looked_at or ", ".join(named) or "neither --catalog nor --engagements"
     return inputs

@@ -227,6 +227,42 @@ def test_dates_in_a_format_of_their_own_are_told_with_what_to_write(tmp_path):
     assert '[columns.engagements] timestamp = {time = "%d.%m.%Y"}' in str(problem)
 
 
+LACKING = "; times without an offset:"
+LOCAL, ZONED = "2026-06-30 10:00:00", "2026-06-30T10:00:00+02:00"
+
+
+@pytest.mark.parametrize(
+    ("times", "zone", "time_zone", "told", "num_warnings"),
+    [
+        ([LOCAL, LOCAL, ZONED], None, "UTC", f"{LACKING} 2, read as UTC; with 1", 0),
+        ([ZONED, 1782806400], None, "UTC", "", 0),
+        ([ZONED, ZONED], "Europe/Berlin", "UTC", "; none of the times lacks an offset, so the zone is not used", 0),
+        ([LOCAL, ZONED, 1782806400], "Europe/Berlin", "UTC", f"{LACKING} 1, read as Europe/Berlin; with 2", 0),
+        ([LOCAL], None, "Europe/Berlin", f"{LACKING} 1, read as UTC; with 0", 1),
+        ([LOCAL], "Europe/Berlin", "Europe/Berlin", f"{LACKING} 1, read as Europe/Berlin; with 0", 0),
+    ],
+)
+def test_of_which_zone_times_are_is_told(tmp_path, times, zone, time_zone, told, num_warnings):
+    rows = good_rows(["item-1"], dt.datetime(2026, 7, 1, tzinfo=dt.UTC))[: len(times)]
+    lines = [json.dumps({**row, "timestamp": time}) for row, time in zip(rows, times, strict=True)]
+    (tmp_path / "log.jsonl").write_text("\n".join(lines))
+    columns = {"engagements": {"timestamp": {"zone": zone}}} if zone else {}
+    found = by_name(diagnose(DoctorConfig(engagements=f"{tmp_path}/log.jsonl", columns=columns, time_zone=time_zone)))
+    finding = found["rows of engagements"]
+    assert finding.looked_at.replace("with one, or since 1970: ", "with ").endswith(f"rows can be read{told}")
+    assert [('timestamp = {zone = "Europe/Berlin"}' in warning) for warning in finding.warnings] == [
+        True
+    ] * num_warnings
+
+
+def test_a_column_of_types_that_have_no_zone(tmp_path):
+    rows = good_rows(["item-1"], dt.datetime(2026, 7, 1, tzinfo=dt.UTC))
+    local = [{**row, "timestamp": row["timestamp"].replace(tzinfo=None)} for row in rows]
+    log = write(tmp_path / "log.parquet", local)
+    found = by_name(diagnose(DoctorConfig(engagements=str(log))))["rows of engagements"]
+    assert found.looked_at.endswith("; times without an offset: 60, read as UTC; with one, or since 1970: 0")
+
+
 def test_a_log_whose_ids_are_all_null_is_told_with_the_column_that_may_be_meant(tmp_path):
     rows = good_rows(["item-1"], dt.datetime(2026, 7, 1, tzinfo=dt.UTC))
     log = write(tmp_path / "log.parquet", [{**row, "sku": row["item_id"], "item_id": None} for row in rows])
