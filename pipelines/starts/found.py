@@ -152,3 +152,18 @@ def own_names(table: SeenTable, names: Names, known: Sequence[str]) -> dict[str,
         if not any(table.column(given) for given in sources) and plain_name(name) in plain:
             sources.append([name])
     return whole
+
+
+def hidden_products(table: SeenTable, shown: Sequence[tuple[str, Sequence[str]]]) -> tuple[str, ...]:
+    """What to ask of products that a shop may not want, which are in the file and are read. shown: columns, and what
+    they have, in small letters, of a product that customers see."""
+    asked = []
+    for name, good in shown:
+        column = table.column([name])
+        others = Counter(text for text in column.texts if text.casefold() not in good) if column is not None else None
+        if column is not None and others:
+            listed = ", ".join(f"{text} in {count:,} rows" for text, count in others.most_common(3))
+            asked.append(
+                f"{column.name}: {listed}. They are items too: leave them out of the export if they should not be"
+            )
+    return tuple(asked)

@@ -9,6 +9,7 @@ from pipelines.starts.found import (
     found_by_name,
     found_in,
     found_in_options,
+    hidden_products,
     joined,
     left_out,
     own_names,
@@ -37,6 +38,8 @@ NAMES = {
 }
 #: Shopify calls the option of a product without options so.
 _NO_OPTION = "Default Title"
+#: What a product that customers see has.
+_SHOWN = (("Status", ("active",)), ("Published", ("true",)), ("Published on online store", ("true",)))
 _OPTIONS = [(f"Option{number} Name", f"Option{number} Value") for number in (1, 2, 3)]
 
 
@@ -60,7 +63,7 @@ def starts(table: SeenTable) -> list[Start]:
     rest = (*found, *left_out(table, found, CATALOGUE.names[1:]))
     num_products = len(set(handle.texts))
     by_product = found_in([handle], "item_id", notes=[f"{num_products:,} products in {table.num_rows:,} rows"])
-    questions = _questions(table)
+    questions = hidden_products(table, _SHOWN)
     made = [
         Start((by_product, *rest), f"products by {handle.name}, rows merged", "merge", questions),
     ]
@@ -82,17 +85,3 @@ def starts(table: SeenTable) -> list[Start]:
 
 def _of_variants_first(images: Found) -> Found:
     return replace(images, sources=tuple(sorted(images.sources, key=lambda name: "variant" not in name.casefold())))
-
-
-def _questions(table: SeenTable) -> tuple[str, ...]:
-    """Products that a shop may not want: they are in the file, and are read."""
-    asked = []
-    for name, good in (("Status", ("active",)), ("Published", ("true",)), ("Published on online store", ("true",))):
-        column = table.column([name])
-        others = Counter(text for text in column.texts if text.casefold() not in good) if column is not None else None
-        if column is not None and others:
-            listed = ", ".join(f"{text} in {count:,} rows" for text, count in others.most_common(3))
-            asked.append(
-                f"{column.name}: {listed}. They are items too: leave them out of the export if they should not be"
-            )
-    return tuple(asked)

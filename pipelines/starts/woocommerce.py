@@ -1,11 +1,14 @@
 """WooCommerce's product export: a row a product, and one for each variation, which names its parent."""
 
+from dataclasses import replace
+
 from pipelines.starts.found import (
     Found,
     Start,
     found_by_name,
     found_in,
     found_in_options,
+    hidden_products,
     joined,
     left_out,
     own_names,
@@ -24,6 +27,10 @@ NAMES = {
 #: What a parent without a SKU is called by is its ID behind this.
 _PARENT_PREFIX = "id:"
 _MAX_ATTRIBUTES = 20
+#: What the exporter writes for a line end in a text.
+_LINE_END = r"\n"
+#: What a product that customers see has; 0 is private, -1 a draft.
+_SHOWN = (("Published", ("1",)), ("Visibility in catalog", ("visible", "catalog", "search")))
 _ATTRIBUTES = [(f"Attribute {n} name", f"Attribute {n} value(s)") for n in range(1, _MAX_ATTRIBUTES + 1)]
 
 
@@ -42,18 +49,29 @@ def starts(table: SeenTable) -> list[Start]:
         )
     names = own_names(table, NAMES, (*TEXT_FIELDS, "images"))
     found = joined([*found_by_name(table, names), *found_in_options(table, _ATTRIBUTES)])
+    found = [_with_line_ends(one, table) for one in found]
     rest = (*found, *left_out(table, found, CATALOGUE.names[1:]))
-    by_row = [Start((found_in([number], "item_id"), *rest), f"rows by {number.name}")]
+    asked = hidden_products(table, _SHOWN)
+    by_row = [Start((found_in([number], "item_id"), *rest), f"rows by {number.name}", questions=asked)]
     if sku is not None and sku.is_key:
-        by_row.append(Start((found_in([sku], "item_id"), *rest), f"rows by {sku.name}"))
+        by_row.append(Start((found_in([sku], "item_id"), *rest), f"rows by {sku.name}", questions=asked))
     if parent is None or not parent.filled:
         return by_row
-    merged = [Start((_of_parents(table, number, parent, sku), *rest), "products, variations merged", "merge")]
+    merged = [Start((_of_parents(table, number, parent, sku), *rest), "products, variations merged", "merge", asked)]
     group = _group(number, parent, sku)
     return merged + [
-        Start((one.found[0], group, *rest), f"{one.told_apart}, variations beside their parents", "merge")
+        Start((one.found[0], group, *rest), f"{one.told_apart}, variations beside their parents", "merge", asked)
         for one in by_row
     ]
+
+
+def _with_line_ends(found: Found, table: SeenTable) -> Found:
+    """A description whose line ends, as the exporter writes them, are blanks: `soft\\nWarm` has no word nWarm."""
+    texts = [text for name in found.sources for text in table.columns[name].texts]
+    if found.name != "description" or not any(_LINE_END in text for text in texts):
+        return found
+    note = rf"line ends are written as {_LINE_END}: read as blanks"
+    return replace(found, options={**found.options, "separator": _LINE_END}, notes=(*found.notes, note))
 
 
 def _of_parents(table: SeenTable, number: SeenColumn, parent: SeenColumn, sku: SeenColumn | None) -> Found:

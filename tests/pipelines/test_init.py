@@ -26,6 +26,7 @@ from python_process import ROOT
 
 from pipelines import init
 from pipelines.starts.kinds import KINDS
+from pipelines.starts.rehearsal import rehearse_items
 from pipelines.starts.seen import PictureCell, look_at
 from pipelines.starts.shop_toml import toml_value
 from schemas.errors import UsageError
@@ -119,9 +120,23 @@ def test_woocommerce_merges_variations(capsys, parents_by_sku, item_id):
     write_woocommerce(Path("w.csv"), PRODUCTS, parents_by_sku=parents_by_sku)
     config = written("--from", "woocommerce", "w.csv")
     assert (config["columns"]["item_id"], config["group_rows"]) == (item_id, "merge")
-    assert config["columns"]["description"] == ["Short description", "Description"]
+    description = config["columns"]["description"]
+    assert description == {"source": ["Short description", "Description"], "separator": r"\n"}
     assert config["columns"]["colors"] == "Attribute 1 value(s)"
     assert "25 items (products, variations merged), 25 with text, 25 with pictures" in capsys.readouterr().out
+
+
+def test_line_ends_of_woocommerce_are_no_letters():
+    write_csv("w.csv", "ID,Type,SKU,Name,Short description,Images,Parent", r"1,simple,,A,soft\nWarm\nred,,")
+    config = written("w.csv")
+    items = rehearse_items(["w.csv"], config["columns"], "no").items
+    assert items["description"].to_pylist() == ["soft Warm red"]
+
+
+def test_drafts_of_woocommerce_are_told():
+    write_csv("w.csv", "ID,Type,SKU,Name,Published,Images,Parent", "1,simple,,A,1,,", "2,simple,x,B,-1,,")
+    written("w.csv")
+    assert "# ? Published: -1 in 1 rows. They are items too" in Path("shop.toml").read_text()
 
 
 def test_woocommerce_without_variations():
