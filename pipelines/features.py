@@ -110,7 +110,10 @@ class FeaturesPlan:
 def check_image_root(image_root: str) -> None:
     """Raises UsageError if there is no such folder: a wrong one would cost every item its pictures."""
     if not Path(image_root).is_dir():
-        raise UsageError(f"expected --image-root to name a folder, got {image_root!r}, where there is none")
+        raise UsageError(
+            f"expected --image-root to name a folder, got {image_root!r}, where there is none: "
+            "`itemsage fetch-images` makes it for pictures by URL, other pictures lie in it"
+        )
 
 
 def plan(config: FeaturesConfig) -> FeaturesPlan:
@@ -125,7 +128,7 @@ def plan(config: FeaturesConfig) -> FeaturesPlan:
     if spec is None and num_pictures:
         raise UsageError(
             f"expected an image encoder for the {num_pictures:,} pictures that {config.run}/items lists, got none: "
-            "give --image-encoder, or leave the pictures out of the catalogue"
+            'give --image-encoder, or leave the pictures out, in the config: [columns] images = ""'
         )
     text = text_spec(config)
     planned, why_not = _plan_with(config, spec, text, items)

@@ -104,14 +104,15 @@ def section_of(schema: pa.Schema) -> str:
     return "columns" if table == "catalogue" else f"columns.{table}"
 
 
-def similar_name(wanted: str, names: Sequence[str]) -> str | None:
-    """The one of some column names that is most like the wanted one, in whatever case; None if none is.
+def similar_name(wanted: str, names: Sequence[str], least: float = 0.6) -> str | None:
+    """The one of some column names that is most like the wanted one, in whatever case; None if none is so much alike,
+    from 0 to 1, as `least`.
 
     >>> similar_name("images", ["Title", "Image", "price"]), similar_name("images", ["price"])
     ('Image', None)
     """
     folded = {name.casefold(): name for name in names}
-    near = difflib.get_close_matches(wanted.casefold(), folded, n=1)
+    near = difflib.get_close_matches(wanted.casefold(), folded, n=1, cutoff=least)
     return folded[near[0]] if near else None
 
 

@@ -148,6 +148,8 @@ def check_model(config: DoctorConfig) -> tuple[Model, Finding]:
             flags = (config.image_encoder, config.image_weights, config.image_weights_name, config.image_weights_sha256)
             model.spec = image_encoder_spec(*flags, device=config.device, dtype=config.image_dtype)
             finding.looked_at = f"{model.spec.weights_file}, sha256 {model.spec.weights_sha256}"
+        elif config.image_encoder == "none":
+            finding.looked_at = "no image encoder, by --image-encoder none"
         else:
             finding.looked_at = "neither --store with a model nor --image-encoder"
         if config.store is not None and not has_model:

@@ -45,6 +45,8 @@ from schemas.validation import REMEDIES, catalogue_counts, validate_catalogue
 MOST_PICTURES = 200
 _MOST_NAMES = 12
 _MOST_CHARACTERS = 120
+#: How like ours the name of a column is that is asked about: `Titel` is, `Type` is no size_type.
+_ALIKE = 0.7
 
 
 @dataclass
@@ -106,7 +108,7 @@ def check_mapping(table: str, files: Sequence[str], columns: Mapping[str, Any], 
             f"not read: {_shown(unused)}"
         )
         for name in missing:
-            near = similar_name(sources[name][0], unused)
+            near = similar_name(sources[name][0], unused, _ALIKE)
             if near is not None:
                 section = "columns" if table == "catalogue" else f"columns.{table}"
                 meant = brief(near)

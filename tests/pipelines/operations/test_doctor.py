@@ -96,6 +96,16 @@ def test_mapped_columns_are_found(catalogue, tmp_path):
     assert main(["--config", f"{tmp_path}/shop.toml", "--image-root", str(catalogue)]) == 0
 
 
+def test_no_column_is_asked_for_whose_name_is_only_part_of_ours(tmp_path):
+    (tmp_path / "a.csv").write_text("item_id,Type\n1,x\n")
+    assert check_mapping("catalogue", [f"{tmp_path}/a.csv"], {}).warnings == []
+
+
+def test_without_an_image_encoder_no_weights_are_missed(tmp_path):
+    found = by_name(diagnose(DoctorConfig(image_encoder="none")))["weights"]
+    assert (found.status, found.looked_at) == (OK, "no image encoder, by --image-encoder none")
+
+
 def test_columns_of_text_files(tmp_path):
     (tmp_path / "a.csv").write_text("item_id,titel\nx,red\n")
     (tmp_path / "b.jsonl").write_text('{"item_id": "x", "colours": "red"}\n')
@@ -119,7 +129,9 @@ def test_a_wrong_image_root_is_told(catalogue, tmp_path):
     assert main([*call, str(tmp_path / "none")]) == 2
     assert main([*call, str(tmp_path)]) == 3
     found = by_name(diagnose(DoctorConfig(catalog=call[1], image_root=str(tmp_path / "none"))))
-    assert "--image-root" in found["pictures"].problems[0]
+    assert "where there is none: `itemsage fetch-images` makes it for pictures by URL" in (
+        str(found["pictures"].problems[0])
+    )
     found = by_name(diagnose(DoctorConfig(catalog=call[1], image_root=str(tmp_path))))
     assert found["pictures"].problems[0].startswith("2 of 2 missing: expected a file")
 
