@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from pipelines.starts.found import Found, Start, found_by_name, found_in, joined, left_out, own_names
 from pipelines.starts.offered import WORDS
-from pipelines.starts.seen import SeenColumn, SeenTable, plain_name
+from pipelines.starts.seen import SeenColumn, SeenTable, plain_name, refuse_wrapped
 from schemas.errors import UsageError
 from schemas.tables import CATALOGUE, TEXT_FIELDS
 
@@ -95,7 +95,12 @@ _FRACTION = re.compile(r"\s*-?\d+[.,]\d+\s*")
 def starts(table: SeenTable) -> list[Start]:
     """By each column that may be the id, the likeliest first. Raises UsageError if none may."""
     if not table.num_rows:
-        raise UsageError(f"expected rows in {table.files[0]}, got none: see the export")
+        raise UsageError(
+            f"expected rows in {table.files[0]} below the columns {table.names_in_words}, got none: see the export; of "
+            "delimited text the first line must have the names of the columns"
+        )
+    if table.column(ID_NAMES) is None:  # a product may have a list of objects, too: its variants
+        refuse_wrapped(table)
     ids = _ids(table)
     if not ids:
         raise UsageError(

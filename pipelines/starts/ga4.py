@@ -1,4 +1,5 @@
-"""Google Analytics 4's events, as BigQuery exports them (an event with its items) or flattened (a row an item)."""
+"""Google Analytics 4's events, as BigQuery exports them (an event with its items) or flattened (a row an item), and
+other logs that are written alike."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -31,6 +32,17 @@ OF_NO_USE = (
     *("page_view", "scroll", "search", "session_start", "share", "sign_up", "user_engagement", "video_complete"),
     *("video_progress", "video_start"),
 )
+#: What other systems call actions, in small letters -> ours.
+_OTHER_ACTIONS = {
+    **dict.fromkeys(("view", "product_view", "detail_view", "pdp_view"), "click"),
+    **dict.fromkeys(("wishlist", "favorite", "favourite", "like"), "save"),
+    **dict.fromkeys(("cart", "addtocart", "add_to_basket", "basket"), "add_to_cart"),
+    **dict.fromkeys(("transaction", "order", "buy", "placed_order"), "checkout"),
+}
+_EVENTS = ("event_name", "event", "action", "event_type", "action_type", "behavior", "behaviour", "interaction")
+_USERS = ("user_id", "user_pseudo_id", "visitor_id", "customer_id", "client_id", "anonymous_id")
+_SESSIONS = ("ga_session_id", "session_id", "user_session", "session")
+_ITEMS = ("item_id", "items_item_id", "product_id", "sku", "article_id")
 #: Values that show whether they are times.
 _LOOKED_AT = 200
 _ITEM_PATH = ("items", "item_id")
@@ -62,8 +74,8 @@ def is_ga4(table: SeenTable) -> bool:
 
 def log_start(table: SeenTable) -> LogStart:
     """How GA4's events are a log. Raises UsageError if the table lacks their name, their time or their items."""
-    event, time = table.column(["event_name", "event", "action"]), table.column(_TIMES)
-    item = _one_of(table, ["item_id", "items_item_id", "product_id"], _ITEM_PATH)
+    event, time = table.column(_EVENTS), table.column(_TIMES)
+    item = _one_of(table, _ITEMS, _ITEM_PATH)
     found: list[Found] = []
     if time is not None:
         found.append(_times_of(time))
@@ -75,17 +87,19 @@ def log_start(table: SeenTable) -> LogStart:
             "expected events of GA4, with event_name, event_timestamp and items (or item_id), got "
             f"{table.names_in_words}: export the events table from BigQuery as Parquet or JSON, with these columns"
         )
-    users = [column for name in ("user_id", "user_pseudo_id") if (column := table.column([name])) is not None]
+    users = [column for name in _USERS if (column := table.column([name])) is not None]
     if users:
         found.append(found_in(users, "user_id", notes=["the first that is there"] if len(users) > 1 else []))
-    session = _one_of(table, ["ga_session_id", "session_id"], ("event_params", "ga_session_id"))
+    session = _one_of(table, _SESSIONS, ("event_params", "ga_session_id"))
     if session is not None and session.filled:
         found.append(found_in([session], "session_id"))
     found.append(found_in([item], "item_id"))
     found += _searches(table)
     seen = Counter(event.texts)
     ours = {name: name for name in tables.ACTIONS if name in seen and not (is_ga4(table) and name in OF_NO_USE)}
-    known = {**dict.fromkeys(OF_NO_USE, ""), **ACTIONS, **ours}
+    others = {} if is_ga4(table) else {name: _OTHER_ACTIONS.get(name.casefold(), "") for name in seen}
+    others = {name: action for name, action in others.items() if action}
+    known = {**dict.fromkeys(OF_NO_USE, ""), **ACTIONS, **others, **ours}
     unknown = tuple(name for name, _ in seen.most_common() if name not in known)
     actions = {**ACTIONS, **known, **dict.fromkeys(unknown, "")}
     return LogStart(tuple(found), event.name, actions, seen, unknown)

@@ -13,6 +13,7 @@ import pyarrow as pa
 from pipelines.console.terminal import shortened
 from schemas.cell_lists import list_members
 from schemas.cell_text import UnreadableCellError, cell_text
+from schemas.errors import UsageError
 from schemas.picture_cells import MIN_BASE64_CHARACTERS, BadPicture, Picture
 from schemas.picture_types import picture_type
 from schemas.reading import RawRows, column_names, count_rows, plan_slices, read_slice
@@ -185,6 +186,17 @@ def plain_name(name: str) -> str:
     ('bodyhtml', 'additionalimagelink')
     """
     return re.sub(r"[\W_]", "", name.casefold())
+
+
+def refuse_wrapped(table: SeenTable) -> None:
+    """Raises UsageError for one object that has the rows in a list, as answers of many interfaces have."""
+    for column in table.columns.values() if table.num_rows == 1 else ():
+        value = column.filled[0] if column.filled else None
+        if isinstance(value, list) and len(value) > 1 and all(isinstance(member, dict) for member in value):
+            raise UsageError(
+                f"expected a row an item in {table.files[0]}, got one object, whose {column.name!r} is a list of "
+                f"{len(value):,} objects: write that list alone into the file (jq '.{column.name}' does)"
+            )
 
 
 def _values_of(raw: RawRows, name: str) -> list[Any]:

@@ -28,6 +28,7 @@ from pipelines import init
 from pipelines.starts.kinds import KINDS
 from pipelines.starts.rehearsal import rehearse_items
 from pipelines.starts.seen import PictureCell, look_at
+from pipelines.starts.shop import look_at_shop
 from pipelines.starts.shop_toml import toml_value
 from schemas.errors import UsageError
 
@@ -566,3 +567,51 @@ def test_the_format_of_a_logs_dates_is_written(capsys, days, told):
     out = capsys.readouterr().out
     assert ("? timestamp: day or month first? All that was read fits" in out) == days[0].startswith("05")
     assert f"--date {'2026-06-06' if days[0].startswith('05') else '2026-06-30'}" in out
+
+
+def test_a_list_within_an_object_is_told():
+    """As shops answer at /products.json."""
+    Path("t.json").write_text(json.dumps({"products": [{"id": 1, "title": "red scarf"}, {"id": 2, "title": "hat"}]}))
+    with pytest.raises(UsageError, match=r"got one object, whose 'products' is a list of 2 objects: write that list"):
+        look_at_shop("t.json", None, None)
+
+
+def test_one_product_with_several_variants_is_no_such_list():
+    product = {"id": 7, "title": "red scarf", "variants": [{"sku": "a"}, {"sku": "b"}]}
+    Path("t.json").write_text(json.dumps([product]))
+    assert written("t.json")["columns"]["item_id"] == "id"
+
+
+def test_a_line_above_the_header_is_told(capsys):
+    write_csv("t.csv", "Products of 30.06.2026", "", "sku,name", "a,red scarf")
+    message = refused(capsys, "t.csv")
+    assert "expected rows in t.csv below the columns Products of 30.06.2026, got none" in message
+    assert "the first line must have the names of the columns" in message
+
+
+@pytest.mark.parametrize(
+    ("header", "words"),
+    [
+        ("event_time,event_type,product_id,user_id,user_session", ("view", "cart", "purchase", "remove_from_cart")),
+        ("timestamp,event,itemid,visitorid,session", ("view", "addtocart", "transaction", "")),
+    ],
+)
+def test_logs_of_other_systems(capsys, header, words):
+    write_google_tsv(Path("f.tsv"), PRODUCTS)
+    rows = [f"2026-06-0{1 + n % 9} 10:00:00 UTC,{words[n % 4]},{p.sku},u{n},s{n}" for n, p in enumerate(PRODUCTS)]
+    write_csv("log.csv", header, *rows)
+    assert "itemsage init --from ga4 log.csv --catalog PRODUCTS" in refused(capsys, "log.csv")
+    log = written("--from", "ga4", "log.csv", "--catalog", "f.tsv")["columns"]["engagements"]
+    time, event, item, user, session = header.split(",")
+    assert (log["timestamp"], log["item_id"], log["user_id"], log["session_id"]) == (time, item, user, session)
+    assert log["action"]["source"] == event
+    assert [log["action"]["values"][word] for word in words if word] == [
+        *("click", "add_to_cart", "checkout", ""),
+    ][: len([word for word in words if word])]
+    assert "left out" not in capsys.readouterr().out
+
+
+def test_words_of_other_systems_are_not_written_for_googles():
+    write_google_tsv(Path("f.tsv"), PRODUCTS)
+    write_ga4_json(Path("e.jsonl"), ga4_events(3, [p.sku for p in PRODUCTS], 30, [p.title for p in PRODUCTS]))
+    assert "cart" not in written("e.jsonl", "--catalog", "f.tsv")["columns"]["engagements"]["action"]["values"]
