@@ -210,7 +210,7 @@ def _say_formats(cells: "_Cells", name: str, expected: str, faults: Faults) -> N
     """Puts the format of dates that could not be read into their faults, those of `expected`."""
     rows = [row for row, fault in faults.items() if (fault.reason, fault.expected) == ("wrong_type", expected)]
     dates = {row: date for row in rows if isinstance(date := cells.value(row), str | bytes | int | float)}
-    formats = date_formats(text for date in dates.values() if (text := cell_text(date)) is not None)
+    formats = date_formats([text for date in dates.values() if (text := cell_text(date)) is not None])
     if formats:
         remedy = format_remedy(name, cells.spec.source, cells.spec.zone, formats)
         faults.update({row: faults[row]._replace(remedy=remedy) for row in dates})

@@ -6,10 +6,9 @@
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
-from itertools import islice
 
 from schemas.days import UTC_NAME
 
@@ -32,14 +31,15 @@ _OFFSET = re.compile(r"(?:[+-]\d\d:?\d\d|Z)$")
 _MOST_TEXTS, _LONGEST_TEXT = 200, 40
 
 
-def date_formats(texts: Iterable[str]) -> list[str]:
+def date_formats(texts: Sequence[str]) -> list[str]:
     """The formats of strptime that most of the texts, and at least half of those that are looked at, can be read by:
     several where the texts fit each of them, none where no format is known.
 
     >>> date_formats(["06/07/2026"]), date_formats(["06/07/2026", "06/30/2026"])
     (['%d/%m/%Y', '%m/%d/%Y'], ['%m/%d/%Y'])
     """
-    looked_at = [text.strip() for text in islice(texts, _MOST_TEXTS)]
+    step = len(texts) // _MOST_TEXTS + 1  # a log is in the order of time, and its first days may be low ones
+    looked_at = [text.strip() for text in texts[::step]]
     fitting = Counter(one for text in looked_at for one in _formats_of(text))
     most = max(fitting.values(), default=0)
     if not most or 2 * most < len(looked_at):

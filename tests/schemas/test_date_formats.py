@@ -41,6 +41,11 @@ def test_formats_by_what_is_seen(texts, formats):
         assert any(datetime.strptime(text.strip(), one) for text in texts if "6" in text)
 
 
+def test_the_texts_that_are_looked_at_are_of_the_whole_log():
+    days = [f"{day:02d}.06.2026" for day in range(1, 31) for _ in range(1_000)]
+    assert date_formats(days) == ["%d.%m.%Y"]
+
+
 def test_what_to_write_is_said():
     assert format_remedy("timestamp", ("timestamp",), "UTC", ["%d.%m.%Y"]) == (
         'say how it is written, in the config: [columns.engagements] timestamp = {time = "%d.%m.%Y"}'
