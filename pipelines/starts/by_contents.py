@@ -41,13 +41,15 @@ NAMES = {
         ),
     ],
     "brand": [("brand", "brand_name", "manufacturer", "vendor", "marke", "hersteller", "marque", "marca", "merk")],
-    "colors": [("color", "colour", "colors", "colours", "base_colour", "farbe", "couleur", "kleur")],
+    "colors": [
+        ("color", "colour", "colors", "colours", "base_colour", "colour_group_name", "farbe", "couleur", "kleur")
+    ],
     "size_type": [("size_type",)],
     "size": [("size", "sizes", "groesse", "größe", "taille", "talla", "maat")],
     "patterns": [("pattern", "patterns", "muster", "motif")],
     "materials": [("material", "materials", "fabric", "matiere", "materiau")],
     "product_types": [
-        ("product_type", "product_types", "article_type", "type"),
+        ("product_type", "product_types", "product_type_name", "article_type", "type"),
         ("category", "categories", "category_name", "product_category", "category_path", "kategorie", "categorie"),
         ("subcategory", "sub_category"),
         ("tags",),

@@ -22,6 +22,7 @@ from schemas.reading import RawRows, column_names, count_rows, plan_slices, read
 MAX_ROWS = 8_192
 _MAX_EXAMPLE = 60
 _PICTURE = re.compile(r"\S.*\.(?:jpe?g|jfif|png|webp|gif|bmp|tiff?|avif|heic|heif)(?:[?#]\S*)?", re.IGNORECASE)
+_IN_BRACKETS = re.compile(r"\s*[(\[][^()\[\]]*[)\]]\s*$")
 _ADDRESS = re.compile(r"https?://\S+", re.IGNORECASE)
 
 
@@ -128,6 +129,9 @@ class SeenTable:
         found: dict[str, list[SeenColumn]] = {}
         for name, column in self.columns.items():
             found.setdefault(plain_name(name), []).append(column)
+        for name, column in self.columns.items():  # Categories (x,y,z...) where nothing else is called Categories
+            if bare := plain_name(_IN_BRACKETS.sub("", name)):
+                found.setdefault(bare, [column])
         return found
 
     def column(self, names: Collection[str]) -> SeenColumn | None:

@@ -36,7 +36,8 @@ _ATTRIBUTES = [(f"Attribute {n} name", f"Attribute {n} value(s)") for n in range
 
 def is_woocommerce(table: SeenTable) -> bool:
     """Whether the columns are those of a product export."""
-    return table.has("ID", "Name") and any(table.has(name) for name in ("Short description", "Categories", "Images"))
+    own = ("Short description", "Images", "Visibility in catalog", "In stock?", "Tax status")
+    return table.has("ID", "Name") and any(table.has(name) for name in own)
 
 
 def starts(table: SeenTable) -> list[Start]:

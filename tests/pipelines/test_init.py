@@ -615,3 +615,35 @@ def test_words_of_other_systems_are_not_written_for_googles():
     write_google_tsv(Path("f.tsv"), PRODUCTS)
     write_ga4_json(Path("e.jsonl"), ga4_events(3, [p.sku for p in PRODUCTS], 30, [p.title for p in PRODUCTS]))
     assert "cart" not in written("e.jsonl", "--catalog", "f.tsv")["columns"]["engagements"]["action"]["values"]
+
+
+def test_an_export_of_another_system_is_not_woocommerces():
+    """It too has ID, Name, Type, SKU and Categories."""
+    header = "Item,ID,Name,Type,SKU,Categories,Description,Product Image File - 1"
+    write_csv(
+        "b.csv",
+        header,
+        "Product,1,red scarf,physical,s1,Scarves,warm,a.jpg",
+        "Product,2,hat,physical,s2,Hats,soft,b.jpg",
+    )
+    columns = written("b.csv")["columns"]
+    assert (columns["images"], columns["product_types"]) == ("Product Image File - 1", ["Type", "Categories"])
+
+
+@pytest.mark.parametrize(
+    ("header", "name", "theirs"),
+    [
+        ("Product ID,Name *,Categories (x,y,z...)".replace("x,y,z", "x y z"), "product_types", "Categories (x y z...)"),
+        ("Product ID [Non Editable],Title,Brand [optional]", "item_id", "Product ID [Non Editable]"),
+        ("article_id,prod_name,product_type_name", "product_types", "product_type_name"),
+        ("article_id,prod_name,colour_group_name", "colors", "colour_group_name"),
+    ],
+)
+def test_names_of_columns_with_more_to_them(header, name, theirs):
+    write_csv("t.csv", header, "1,red scarf,Scarves", "2,blue hat,Hats")
+    assert written("t.csv")["columns"][name] == theirs
+
+
+def test_a_name_without_brackets_comes_first():
+    write_csv("t.csv", "sku,name (internal),name,description", "1,x 1,red scarf,warm", "2,x 2,blue hat,soft")
+    assert written("t.csv")["columns"]["title"] == "name"
