@@ -3,7 +3,7 @@ other logs that are written alike."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pipelines.starts.found import Found, found_in
@@ -80,8 +80,8 @@ def log_start(table: SeenTable) -> LogStart:
     if time is not None:
         found.append(_times_of(time))
     elif (day := table.column(["event_date"])) is not None:
-        note = "days alone: actions of one day have one time"
-        found.append(found_in([day], "timestamp", options={"time": "%Y%m%d"}, notes=[note]))
+        times = _times_of(day)
+        found.append(replace(times, notes=("days alone: actions of one day have one time", *times.notes)))
     if event is None or item is None or not found:
         raise UsageError(
             "expected events of GA4, with event_name, event_timestamp and items (or item_id), got "

@@ -647,3 +647,19 @@ def test_names_of_columns_with_more_to_them(header, name, theirs):
 def test_a_name_without_brackets_comes_first():
     write_csv("t.csv", "sku,name (internal),name,description", "1,x 1,red scarf,warm", "2,x 2,blue hat,soft")
     assert written("t.csv")["columns"]["title"] == "name"
+
+
+@pytest.mark.parametrize(
+    ("days", "told"),
+    [
+        (("20260629", "20260630"), {"source": "event_date", "time": "%Y%m%d"}),
+        (("29.06.2026", "30.06.2026"), {"source": "event_date", "time": "%d.%m.%Y"}),
+        (("2026-06-29", "2026-06-30"), "event_date"),
+    ],
+)
+def test_days_of_ga4_without_times(days, told):
+    write_google_tsv(Path("f.tsv"), PRODUCTS)
+    rows = [f"{days[n % 2]},view_item,u{n},{product.sku}" for n, product in enumerate(PRODUCTS)]
+    write_csv("e.csv", "event_date,event_name,user_pseudo_id,item_id", *rows)
+    assert written("e.csv", "--catalog", "f.tsv")["columns"]["engagements"]["timestamp"] == told
+    assert "# days alone: actions of one day have one time" in Path("shop.toml").read_text()
