@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 from schemas.arrow_types import ARROW_REFUSALS, holds_bytes, is_text, joined_texts
 from schemas.cell_lists import MAX_ADDRESS_CHARACTERS, MAX_SEPARATORS, MAY_BE_LIST, joined_text, list_members
 from schemas.cell_text import UnreadableCellError, cell_text, id_text
-from schemas.cell_times import fast_timestamps, timestamp_of
+from schemas.cell_times import fast_timestamps, has_offset, timestamp_of
 from schemas.column_spec import Column, column_of
 from schemas.columns import part_name
 from schemas.date_formats import date_formats, format_remedy
@@ -207,13 +207,19 @@ def timestamp_column(raw: "RawRows", name: str, found: Found) -> pa.Array:
 
 
 def _say_formats(cells: "_Cells", name: str, expected: str, faults: Faults) -> None:
-    """Puts the format of dates that could not be read into their faults, those of `expected`."""
+    """Puts what to write for dates that could not be read into their faults, those of `expected`: the format, or that
+    none is to be told."""
     rows = [row for row, fault in faults.items() if (fault.reason, fault.expected) == ("wrong_type", expected)]
     dates = {row: date for row in rows if isinstance(date := cells.value(row), str | bytes | int | float)}
     formats = date_formats([text for date in dates.values() if (text := cell_text(date)) is not None])
+    told = cells.spec.time
     if formats:
         remedy = format_remedy(name, cells.spec.source, cells.spec.zone, formats)
-        faults.update({row: faults[row]._replace(remedy=remedy) for row in dates})
+    elif told is not None and dates and all(has_offset(date) is not None for date in dates.values()):
+        remedy = f"leave time = {quote(told)} out of {name} in [columns.engagements]: such times are read without it"
+    else:
+        return
+    faults.update({row: faults[row]._replace(remedy=remedy) for row in dates})
 
 
 def number_column(raw: "RawRows", name: str, found: Found) -> pa.Array:

@@ -320,6 +320,15 @@ def test_a_date_in_a_format_of_its_own_is_told_with_the_key_to_write(column: Any
         assert rejection.remedy.startswith("say how it is written, in the config: [columns.engagements] ")
 
 
+def test_a_format_that_is_told_and_not_needed_is_to_be_left_out() -> None:
+    raw = engagements(timestamp=pa.array(["2026-06-30T10:00:00Z", "2026-06-30 10:00"]))
+    raw = replace(raw, columns={"timestamp": Column(source=("timestamp",), time="%d.%m.%Y")})
+    _, rejections, _ = validate_engagements(raw, SLICE)
+    assert {rejection.remedy for rejection in rejections} == {
+        "leave time = '%d.%m.%Y' out of timestamp in [columns.engagements]: such times are read without it"
+    }
+
+
 def test_what_is_no_date_has_the_remedy_of_its_reason() -> None:
     _, rejections, _ = validate_engagements(engagements(timestamp=pa.array(["soon", "late"])), SLICE)
     assert {rejection.remedy for rejection in rejections} == {REMEDIES["wrong_type"]}
