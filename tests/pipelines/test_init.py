@@ -520,6 +520,7 @@ def test_a_log_with_texts_is_no_catalogue(capsys, header, arguments):
     assert f"expected a catalogue, got what looks like a log in log.csv: {names[1]}, " in message
     assert f"{names[0]}, {names[4]}" in message
     assert "[columns.engagements]" in message
+    assert "If it is the catalogue all the same, leave these columns out of it" in message
 
 
 def test_a_log_whose_items_come_again_is_no_catalogue(capsys):
@@ -663,3 +664,9 @@ def test_days_of_ga4_without_times(days, told):
     write_csv("e.csv", "event_date,event_name,user_pseudo_id,item_id", *rows)
     assert written("e.csv", "--catalog", "f.tsv")["columns"]["engagements"]["timestamp"] == told
     assert "# days alone: actions of one day have one time" in Path("shop.toml").read_text()
+
+
+def test_tickets_with_a_day_and_an_event_are_a_catalogue():
+    rows = [f"{n // 2},evening {n // 2},2026-07-0{1 + n // 2},concert,music of an evening" for n in range(4)]
+    write_csv("t.csv", "sku,title,date,event,description", *rows)
+    assert written("t.csv")["group_rows"] == "merge"
