@@ -387,13 +387,13 @@ def _fast_ids(column: pa.Array) -> pa.Array | None:
 
 def _by_distinct(column: pa.Array, coerce: Callable[[Any], str | None]) -> pa.Array | None:
     """Each of the column's values coerced once; None if one cannot be."""
-    coded = column.dictionary_encode()
     is_float = pa.types.is_floating(column.type)
     try:
+        coded = column.dictionary_encode()
         values = coded.dictionary.to_numpy(zero_copy_only=False) if is_float else coded.dictionary.to_pylist()
         texts = [coerce(value) for value in values]
-    except (ValueError, OverflowError, KeyError):  # UnreadableCellError; to_pylist: as in _by_value
-        return None
+    except (ValueError, OverflowError, KeyError, *ARROW_REFUSALS):  # UnreadableCellError; to_pylist: as in _coerced;
+        return None  # dictionary_encode: Arrow has none of float16
     return pa.array(texts, pa.string()).take(coded.indices)
 
 

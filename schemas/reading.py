@@ -25,7 +25,8 @@ from schemas.file_forms import form_of, forms_in_words
 from schemas.files import declared_form, sha256_of_file, shown
 from schemas.json_arrays import array_elements
 from schemas.log_events import by_item, nested_sources, roots_of
-from schemas.parquet_batches import bounded_batches, open_parquet
+from schemas.parquet_batches import bounded_batches
+from schemas.parquet_files import open_parquet, read_footer
 from schemas.quarantine import quote
 from schemas.reading_text import MAX_LINE_BYTES, Row, csv_header, csv_rows, json_keys, json_rows, open_lines
 from schemas.tables import CATALOGUE, ENGAGEMENTS, ID_COLUMNS
@@ -271,7 +272,7 @@ def format_of(path: str) -> str:
 
 def _parquet_metadata(path: str) -> pq.FileMetaData:
     try:
-        return pq.read_metadata(path)
+        return read_footer(path)
     except PARQUET_ERRORS as error:
         raise CorruptFileError(
             f"expected a Parquet file, got {quote(str(error))} in {shown(path)}: write it again"

@@ -149,6 +149,8 @@ def test_sizes_and_booleans_of_parquet(tmp_path: Path) -> None:
         pa.array([Decimal("101"), Decimal("102")], pa.decimal128(38, 0)),
         pa.array([Decimal("101.00"), Decimal("102.00")]),
         pa.array([101.0, 102.0]),
+        pa.array([101.0, 102.0], pa.float32()),
+        pa.array([101.0, 102.0], pa.float16()),
         pa.array([101, 102], pa.uint16()),
         pa.array(["101", " 102\t"]),
         pa.array([b"101", b"102"]),
