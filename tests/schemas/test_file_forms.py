@@ -307,6 +307,14 @@ def test_what_the_config_says_of_a_format_is_checked() -> None:
             checked_format(wrong, "engagements", "c.toml")
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r\r\n"])
+def test_a_carriage_return_within_a_line_is_text(tmp_path: Path, end: str) -> None:
+    """As Python's csv module and pandas write it: without quotes."""
+    lines = [HEADER.strip(), "A-1,Red\rmug,a.jpg", '"A-2","Blue\rmug",b.jpg', "A-3,\r,c.jpg"]
+    rows = [("A-1", "Red\rmug", ["a.jpg"]), ("A-2", "Blue\rmug", ["b.jpg"]), ("A-3", "\r", ["c.jpg"])]
+    assert read(write(tmp_path / "c.csv", end.join(lines) + end)) == (rows, [])
+
+
 def test_what_is_named_like_text_and_is_none_says_what_it_is(tmp_path: Path) -> None:
     for data, what in ((b"PK\x03\x04abc", "Excel"), (b"PAR1abc", "Parquet")):
         with pytest.raises(UsageError, match=what):
