@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 from schemas.cell_lists import list_members
 from schemas.cell_text import NULL_WORDS, UnreadableCellError, cell_text, id_text
 from schemas.cell_times import fast_timestamps, timestamp_of
-from schemas.reading import FileSlice, RawRows, plan_slices, read_slice
+from schemas.raw_rows import FileSlice, RawRows
+from schemas.reading import plan_slices, read_slice
 from schemas.tables import CATALOGUE, ENGAGEMENTS
 from schemas.validation import validate_catalogue, validate_engagements
 

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from schemas import reading, reading_text
 from schemas.columns import table_columns
 from schemas.errors import CorruptFileError, UsageError
-from schemas.reading import RawRows, check_columns, count_rows, input_identity, plan_slices, read_slice
+from schemas.raw_rows import RawRows
+from schemas.reading import check_columns, count_rows, input_identity, plan_slices, read_slice
 from schemas.tables import CATALOGUE, ENGAGEMENTS
 from schemas.validation import validate_catalogue
 
