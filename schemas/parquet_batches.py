@@ -28,6 +28,7 @@ from schemas.arrow_types import holds_bytes
 from schemas.errors import CorruptFileError
 from schemas.files import shown
 from schemas.parquet_files import check_int96, open_parquet
+from schemas.parquet_footer import chunk_footers
 from schemas.parquet_pages import Page, pages_of
 from schemas.quarantine import quote
 
@@ -146,25 +147,28 @@ def _read_chunks(
     file: pq.ParquetFile, path: str, part: int, columns: Collection[str], in_bytes: Collection[str]
 ) -> list[_Chunk]:
     """The chunks of these columns. Raises CorruptFileError if one is too large to be read."""
-    group, chunks = file.metadata.row_group(part), []
+    num_rows, footers, chunks = file.metadata.row_group(part).num_rows, chunk_footers(path)[part], []
+    if len(footers) != len(file.schema):
+        raise CorruptFileError(
+            f"expected {len(file.schema)} columns in row group {part}, got {len(footers)} in {shown(path)}: "
+            "write it again"
+        )
     with open(path, "rb") as raw:
-        for number in range(group.num_columns):
-            footer, column = group.column(number), file.schema.column(number)
-            if not _is_of(footer.path_in_schema, columns):
+        for number, footer in enumerate(footers):
+            column = file.schema.column(number)
+            if not _is_of(column.path, columns):
                 continue
-            starts = (footer.data_page_offset, footer.dictionary_page_offset or 0)
-            start = min((start for start in starts if start > 0), default=0)
             chunk = _Chunk(
-                path=footer.path_in_schema,
-                num_rows=group.num_rows,
+                path=column.path,
+                num_rows=num_rows,
                 num_values=footer.num_values,
-                compressed_bytes=footer.total_compressed_size,
-                uncompressed_bytes=footer.total_uncompressed_size,
-                is_text=footer.physical_type == "BYTE_ARRAY",
-                is_int96=footer.physical_type == "INT96",
-                width=column.length if footer.physical_type == "FIXED_LEN_BYTE_ARRAY" else 0,
+                compressed_bytes=footer.compressed_bytes,
+                uncompressed_bytes=footer.uncompressed_bytes,
+                is_text=column.physical_type == "BYTE_ARRAY",
+                is_int96=column.physical_type == "INT96",
+                width=column.length if column.physical_type == "FIXED_LEN_BYTE_ARRAY" else 0,
                 is_list=column.max_repetition_level > 0,
-                pages=list(pages_of(raw, start, start + footer.total_compressed_size)),
+                pages=list(pages_of(raw, footer.start, footer.start + footer.compressed_bytes)),
             )
             where = f"in column {quote(chunk.path)}, row group {part} of {shown(path)}"
             _check_size(chunk, where, _max_page_bytes(chunk, in_bytes))

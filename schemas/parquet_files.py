@@ -2,11 +2,9 @@
 
 Page checksums are compared where a writer made them. Times of the old INT96 type, a day and the nanoseconds within it,
 are read as microseconds: as nanoseconds, which pyarrow makes of them by itself, they wrap round outside of the years
-1678 to 2262, and 9999-12-31 becomes a day in 1816. Encrypted files are refused before pyarrow is asked for a column: it
-ends the process.
+1678 to 2262, and 9999-12-31 becomes a day in 1816.
 """
 
-import os
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -17,41 +15,9 @@ import pyarrow.parquet as pq
 from schemas.errors import CorruptFileError
 from schemas.files import shown
 from schemas.quarantine import quote
-from schemas.thrift_compact import CompactReader
 
 #: As many milliseconds from 1970 as 64 bits have microseconds: Arrow multiplies the days of INT96 unchecked.
 _MAX_INT96_MS = (2**63 - 1) // 1_000
-#: The end of a file: four bytes of its footer's length, and a mark, which is this one if the footer is encrypted.
-_TAIL_BYTES, _ENCRYPTED_MARK = 8, b"PARE"
-#: The field of the footer that tells how columns are encrypted (FileMetaData of apache/parquet-format).
-_ENCRYPTION_ALGORITHM = 8
-
-
-def read_footer(path: str) -> pq.FileMetaData:
-    """What a Parquet file's footer says. Raises CorruptFileError for an encrypted file, and what pyarrow raises for a
-    damaged one."""
-    with open(path, "rb") as file:
-        end = max(file.seek(0, os.SEEK_END) - _TAIL_BYTES, 0)
-        file.seek(end)
-        tail = file.read()
-        is_encrypted = tail.endswith(_ENCRYPTED_MARK)
-        if not is_encrypted:
-            metadata, length = pq.read_metadata(path), int.from_bytes(tail[:4], "little")
-            if metadata.serialized_size != length:  # it is signed, as that of a file with encrypted columns is
-                file.seek(end - length)
-                is_encrypted = _ENCRYPTION_ALGORITHM in _fields(file.read(length))
-    if is_encrypted:
-        raise CorruptFileError(
-            f"expected a plain Parquet file, got an encrypted one at {shown(path)}: decrypt it in the export"
-        )
-    return metadata
-
-
-def _fields(footer: bytes) -> dict[int, Any]:
-    try:
-        return CompactReader(footer).struct()
-    except (IndexError, ValueError) as error:
-        raise OSError(f"a footer that is none: {error}") from error
 
 
 def open_parquet(path: str, **options: Any) -> pq.ParquetFile:

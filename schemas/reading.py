@@ -25,7 +25,8 @@ from schemas.files import declared_form, sha256_of_file, shown
 from schemas.json_arrays import array_elements
 from schemas.log_events import by_item, nested_sources, roots_of
 from schemas.parquet_batches import bounded_batches
-from schemas.parquet_files import open_parquet, read_footer
+from schemas.parquet_files import open_parquet
+from schemas.parquet_footer import read_footer
 from schemas.quarantine import quote
 from schemas.raw_rows import FileSlice, RawRows, batches_of_rows
 from schemas.reading_text import MAX_LINE_BYTES, csv_header, csv_rows, json_keys, json_rows, open_lines

@@ -2,6 +2,8 @@
 numbers of a struct, and of the structs in it.
 """
 
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 _MAX_DEPTH = 10
@@ -15,8 +17,9 @@ class CompactReader:
     def __init__(self, data: bytes):
         self.data, self.place = data, 0
 
-    def struct(self, depth: int = 0) -> dict[int, Any]:
-        """The whole numbers and structs among its fields, by field; the others are passed over."""
+    def struct(self, lists: Mapping[int, Callable[[], Any]] = MappingProxyType({}), depth: int = 0) -> dict[int, Any]:
+        """The whole numbers and structs among its fields, by field, and the lists of structs of which `lists` tells by
+        field what reads one of them; the others are passed over."""
         if depth > _MAX_DEPTH:
             raise ValueError("structs in structs")
         fields: dict[int, Any] = {}
@@ -27,10 +30,20 @@ class CompactReader:
             if kind in (_I16, _I32, _I64):
                 fields[field] = self._zigzag()
             elif kind == _STRUCT:
-                fields[field] = self.struct(depth + 1)
+                fields[field] = self.struct(depth=depth + 1)
+            elif kind == _LIST and field in lists:
+                fields[field] = [lists[field]() for _ in range(self._num_structs())]
             elif kind not in (_TRUE, _FALSE):  # whose value is their kind
                 self._skip(kind, depth)
         return fields
+
+    def _num_structs(self) -> int:
+        """The length of the list of structs that begins here."""
+        head = self._byte()
+        length = head >> 4 if head >> 4 != 15 else self._varint()
+        if length and head & 15 != _STRUCT:
+            raise ValueError(f"a list of kind {head & 15}")
+        return length
 
     def _skip(self, kind: int, depth: int) -> None:
         if depth > _MAX_DEPTH:
@@ -43,7 +56,7 @@ class CompactReader:
             length = self._varint()
             self.place += length
         elif kind == _STRUCT:
-            self.struct(depth + 1)
+            self.struct(depth=depth + 1)
         elif kind in (_LIST, _SET):
             head = self._byte()
             self._skip_all(head >> 4 if head >> 4 != 15 else self._varint(), (head & 15,), depth)

@@ -1,4 +1,4 @@
-"""Parquet files: a page that does not fit its checksum, a time that no unit holds, and encryption, are refused."""
+"""Parquet files: a page that does not fit its checksum, and a time that no unit holds, are refused."""
 
 import struct
 from datetime import datetime
@@ -8,10 +8,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from pyarrow.parquet.encryption import CryptoFactory, EncryptionConfiguration, KmsClient, KmsConnectionConfig
 
 from schemas.errors import CorruptFileError
-from schemas.reading import check_columns, column_names, count_rows, plan_slices, read_slice
+from schemas.reading import plan_slices, read_slice
 from schemas.tables import ENGAGEMENTS
 
 #: As a Julian day.
@@ -66,36 +65,3 @@ def test_int96_that_no_microseconds_hold_is_refused(tmp_path: Path, days: int) -
     else:
         with pytest.raises(CorruptFileError, match=r"INT96.*'timestamp'.*c\.parquet"):
             list(read_slice(part, {}, ENGAGEMENTS))
-
-
-class _PlainKms(KmsClient):
-    """Keeps keys as they are."""
-
-    def __init__(self, connection: KmsConnectionConfig) -> None:
-        super().__init__()
-
-    def wrap_key(self, key_bytes: bytes, master_key_identifier: str) -> str:
-        return key_bytes.hex()
-
-    def unwrap_key(self, wrapped_key: str, master_key_identifier: str) -> bytes:
-        return bytes.fromhex(wrapped_key)
-
-
-@pytest.mark.parametrize("plaintext_footer", [True, False])
-def test_an_encrypted_file_is_refused_by_name(tmp_path: Path, plaintext_footer: bool) -> None:
-    """Asked for an encrypted column of a file whose footer is not, pyarrow itself ends the process."""
-    path = tmp_path / "c.parquet"
-    table = log([datetime(2026, 1, 1)])
-    keys = {"column_keys": {"key": ["item_id"]}, "plaintext_footer": plaintext_footer}
-    configuration = EncryptionConfiguration(footer_key="key", double_wrapping=False, **keys)
-    properties = CryptoFactory(_PlainKms).file_encryption_properties(KmsConnectionConfig(), configuration)
-    with pq.ParquetWriter(path, table.schema, encryption_properties=properties) as writer:
-        writer.write_table(table)
-    for look in (
-        lambda: column_names(str(path)),
-        lambda: count_rows([str(path)]),
-        lambda: check_columns([str(path)], {}, ENGAGEMENTS),
-        lambda: plan_slices([str(path)]),
-    ):
-        with pytest.raises(CorruptFileError, match=r"encrypted.*c\.parquet.*decrypt"):
-            look()
