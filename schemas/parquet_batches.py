@@ -275,7 +275,8 @@ def _cut(table: pa.Table, first_row: int, max_bytes: int, pictures: Collection[s
 
 
 def unfolded_bytes(array: pa.Array) -> np.ndarray:
-    """int64 [len(array)]: about what each value takes once dictionaries are unfolded.
+    """int64 [len(array)]: about what each value takes once dictionaries are unfolded. Raises ArrowInvalid for a place
+    that a dictionary does not have.
 
     >>> unfolded_bytes(pa.array(["a", None, "abc"]).dictionary_encode()).tolist()
     [1, 0, 3]
@@ -284,6 +285,7 @@ def unfolded_bytes(array: pa.Array) -> np.ndarray:
     if isinstance(array, pa.ExtensionArray):
         return unfolded_bytes(array.storage)
     if pa.types.is_dictionary(kind):
+        _check_places(array)
         bytes_V = np.append(unfolded_bytes(array.dictionary), 0)
         return bytes_V[array.indices.cast(pa.int64()).fill_null(len(bytes_V) - 1).to_numpy()]
     if pa.types.is_struct(kind):
@@ -299,6 +301,13 @@ def unfolded_bytes(array: pa.Array) -> np.ndarray:
         return np.full(len(array), 0 if pa.types.is_null(kind) else max(kind.bit_width // 8, 1), np.int64)
     is_view = pa.types.is_string_view(kind) or pa.types.is_binary_view(kind)
     return _as_int64(pc.binary_length(array.cast(pa.large_binary()) if is_view else array))
+
+
+def _check_places(array: pa.DictionaryArray) -> None:
+    """Of what stays dictionary-coded, pyarrow's reader does not look at them."""
+    for place in pc.min_max(array.indices).as_py().values():
+        if place is not None and not 0 <= place < len(array.dictionary):
+            raise pa.ArrowInvalid(f"place {place:,} in a dictionary of {len(array.dictionary):,} values")
 
 
 def num_values(array: pa.Array) -> np.ndarray:
