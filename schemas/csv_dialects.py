@@ -22,6 +22,9 @@ SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "pipes"}
 _MAX_CELL_CHARACTERS = 16 << 20
 #: Of files whose text may have the mark in no cell, so that quotes are often data (Google's feeds, database dumps).
 _OFTEN_UNQUOTED = ("\t", "|")
+#: Stands for a carriage return within a line while the csv module reads it, which takes one for a line end outside of
+#: quotes. No text of a file has it: bytes that are not UTF-8 are surrogates of another range.
+_RETURN = "\ud800"
 #: The line before the header by which a sheet tells its separator.
 _SEPARATOR_LINE = re.compile(r'"?sep=([^"\r\n])"?\r?\n?', re.IGNORECASE)
 
@@ -39,7 +42,7 @@ class CsvDialect:
     def first_row(self, lines: Iterable[str]) -> list[str]:
         """The cells of the first row of the lines, of which no more are taken. csv.Error if none ends."""
         try:
-            return next(self._reader(lines))
+            return [cell.replace(_RETURN, "\r") for cell in next(self._reader(lines))]
         except StopIteration:
             raise csv.Error("expected a row, got none") from None
 
@@ -60,6 +63,7 @@ class CsvDialect:
     def _reader(self, lines: Iterable[str]) -> Any:
         if self.escape:
             lines = self._protected(lines)
+        lines = (_with_returns_within(line) if "\r" in line else line for line in lines)
         csv.field_size_limit(_MAX_CELL_CHARACTERS)
         return csv.reader(
             lines,
@@ -81,6 +85,11 @@ class CsvDialect:
     def _escapes(self) -> re.Pattern[str]:
         escaped = self.escape + (self.quote or f"{self.separator}\r\n")
         return re.compile(f"{re.escape(self.escape)}([{re.escape(escaped)}]?)")
+
+
+def _with_returns_within(line: str) -> str:
+    body = line.rstrip("\r\n")
+    return body.replace("\r", _RETURN) + line[len(body) :]
 
 
 #: That of RFC 4180.

@@ -1,7 +1,5 @@
 """A column of ids that no row of a batch has a value in: most likely it is not the column of the ids."""
 
-from typing import TYPE_CHECKING
-
 import pyarrow as pa
 
 from schemas.column_spec import column_of
@@ -9,16 +7,14 @@ from schemas.columns import meant_name, section_of
 from schemas.errors import CorruptFileError
 from schemas.log_events import root_of
 from schemas.quarantine import quote
+from schemas.raw_rows import RawRows
 from schemas.reading import FileSlice, column_names
-
-if TYPE_CHECKING:
-    from schemas.reading import RawRows
 
 #: What shops call the ids of items, the likeliest first.
 _USUAL_IDS = ("item_id", "product_id", "sku", "variant_id", "article_id", "content_id", "asin", "id")
 
 
-def empty_ids_remedy(raw: "RawRows", name: str, schema: pa.Schema, file_slice: FileSlice) -> str:
+def empty_ids_remedy(raw: RawRows, name: str, schema: pa.Schema, file_slice: FileSlice) -> str:
     """What to do for a batch none of whose rows has an id in our column `name`: which of the shop's columns that is,
     and which of the file's others it may be instead."""
     try:

@@ -11,16 +11,14 @@ An event whose action the config maps to "" is no row either (see schemas.unused
 import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas.arrow_types import is_text
-
-if TYPE_CHECKING:
-    from schemas.reading import RawRows
+from schemas.raw_rows import RawRows
 
 #: As many items as Google Analytics takes in an event; one with more is a broken row, for its fields are repeated.
 MAX_EVENT_ITEMS = 200
@@ -63,7 +61,7 @@ def roots_of(paths: Mapping[str, str]) -> dict[str, str]:
     return {f"{_ROOT}{root}": root for root in roots}
 
 
-def by_item(raw: "RawRows", paths: Mapping[str, str]) -> Iterator["RawRows"]:
+def by_item(raw: RawRows, paths: Mapping[str, str]) -> Iterator[RawRows]:
     """A batch of events as one of rows: of what the paths lead to, beside what else an event has. Several batches where
     that is much, for what an event has is repeated for each of its items."""
     if not paths:

@@ -28,6 +28,7 @@ from schemas.arrow_types import holds_bytes
 from schemas.errors import CorruptFileError
 from schemas.files import shown
 from schemas.parquet_files import check_int96, open_parquet
+from schemas.parquet_footer import chunk_footers
 from schemas.parquet_pages import Page, pages_of
 from schemas.quarantine import quote
 
@@ -146,25 +147,28 @@ def _read_chunks(
     file: pq.ParquetFile, path: str, part: int, columns: Collection[str], in_bytes: Collection[str]
 ) -> list[_Chunk]:
     """The chunks of these columns. Raises CorruptFileError if one is too large to be read."""
-    group, chunks = file.metadata.row_group(part), []
+    num_rows, footers, chunks = file.metadata.row_group(part).num_rows, chunk_footers(path)[part], []
+    if len(footers) != len(file.schema):
+        raise CorruptFileError(
+            f"expected {len(file.schema)} columns in row group {part}, got {len(footers)} in {shown(path)}: "
+            "write it again"
+        )
     with open(path, "rb") as raw:
-        for number in range(group.num_columns):
-            footer, column = group.column(number), file.schema.column(number)
-            if not _is_of(footer.path_in_schema, columns):
+        for number, footer in enumerate(footers):
+            column = file.schema.column(number)
+            if not _is_of(column.path, columns):
                 continue
-            starts = (footer.data_page_offset, footer.dictionary_page_offset or 0)
-            start = min((start for start in starts if start > 0), default=0)
             chunk = _Chunk(
-                path=footer.path_in_schema,
-                num_rows=group.num_rows,
+                path=column.path,
+                num_rows=num_rows,
                 num_values=footer.num_values,
-                compressed_bytes=footer.total_compressed_size,
-                uncompressed_bytes=footer.total_uncompressed_size,
-                is_text=footer.physical_type == "BYTE_ARRAY",
-                is_int96=footer.physical_type == "INT96",
-                width=column.length if footer.physical_type == "FIXED_LEN_BYTE_ARRAY" else 0,
+                compressed_bytes=footer.compressed_bytes,
+                uncompressed_bytes=footer.uncompressed_bytes,
+                is_text=column.physical_type == "BYTE_ARRAY",
+                is_int96=column.physical_type == "INT96",
+                width=column.length if column.physical_type == "FIXED_LEN_BYTE_ARRAY" else 0,
                 is_list=column.max_repetition_level > 0,
-                pages=list(pages_of(raw, start, start + footer.total_compressed_size)),
+                pages=list(pages_of(raw, footer.start, footer.start + footer.compressed_bytes)),
             )
             where = f"in column {quote(chunk.path)}, row group {part} of {shown(path)}"
             _check_size(chunk, where, _max_page_bytes(chunk, in_bytes))
@@ -271,7 +275,8 @@ def _cut(table: pa.Table, first_row: int, max_bytes: int, pictures: Collection[s
 
 
 def unfolded_bytes(array: pa.Array) -> np.ndarray:
-    """int64 [len(array)]: about what each value takes once dictionaries are unfolded.
+    """int64 [len(array)]: about what each value takes once dictionaries are unfolded. Raises ArrowInvalid for a place
+    that a dictionary does not have.
 
     >>> unfolded_bytes(pa.array(["a", None, "abc"]).dictionary_encode()).tolist()
     [1, 0, 3]
@@ -280,6 +285,7 @@ def unfolded_bytes(array: pa.Array) -> np.ndarray:
     if isinstance(array, pa.ExtensionArray):
         return unfolded_bytes(array.storage)
     if pa.types.is_dictionary(kind):
+        _check_places(array)
         bytes_V = np.append(unfolded_bytes(array.dictionary), 0)
         return bytes_V[array.indices.cast(pa.int64()).fill_null(len(bytes_V) - 1).to_numpy()]
     if pa.types.is_struct(kind):
@@ -295,6 +301,13 @@ def unfolded_bytes(array: pa.Array) -> np.ndarray:
         return np.full(len(array), 0 if pa.types.is_null(kind) else max(kind.bit_width // 8, 1), np.int64)
     is_view = pa.types.is_string_view(kind) or pa.types.is_binary_view(kind)
     return _as_int64(pc.binary_length(array.cast(pa.large_binary()) if is_view else array))
+
+
+def _check_places(array: pa.DictionaryArray) -> None:
+    """Of what stays dictionary-coded, pyarrow's reader does not look at them."""
+    for place in pc.min_max(array.indices).as_py().values():
+        if place is not None and not 0 <= place < len(array.dictionary):
+            raise pa.ArrowInvalid(f"place {place:,} in a dictionary of {len(array.dictionary):,} values")
 
 
 def num_values(array: pa.Array) -> np.ndarray:

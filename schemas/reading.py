@@ -9,10 +9,9 @@ import functools
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -25,9 +24,12 @@ from schemas.file_forms import form_of, forms_in_words
 from schemas.files import declared_form, sha256_of_file, shown
 from schemas.json_arrays import array_elements
 from schemas.log_events import by_item, nested_sources, roots_of
-from schemas.parquet_batches import bounded_batches, open_parquet
+from schemas.parquet_batches import bounded_batches
+from schemas.parquet_files import open_parquet
+from schemas.parquet_footer import read_footer
 from schemas.quarantine import quote
-from schemas.reading_text import MAX_LINE_BYTES, Row, csv_header, csv_rows, json_keys, json_rows, open_lines
+from schemas.raw_rows import FileSlice, RawRows, batches_of_rows
+from schemas.reading_text import MAX_LINE_BYTES, csv_header, csv_rows, json_keys, json_rows, open_lines
 from schemas.tables import CATALOGUE, ENGAGEMENTS, ID_COLUMNS
 from schemas.unused_events import without_unused
 
@@ -44,61 +46,6 @@ _POINT_ZERO = re.compile(r"-?\d+\.0+")
 
 #: Formats in which a key may be absent from a row, and what tells the keys of the first rows.
 _KEYS = {"json": json_keys, "rss": feed_keys}
-
-
-@dataclass(frozen=True, order=True)
-class FileSlice:
-    """A piece of one input file: a row group of a Parquet file, or a whole text file (part 0).
-
-    file_number: position in the sorted list of input files; first_row: row number of the slice's first row.
-    name: what messages call the file, relative to the common folder of all inputs.
-    """
-
-    file_number: int
-    path: str
-    part: int = 0
-    first_row: int = 1
-    name: str = ""
-
-    def where(self, row_number: int) -> str:
-        """
-        >>> FileSlice(0, "/data/items.csv").where(7)
-        'items.csv:7'
-        """
-        return f"{shown(self.name or os.path.basename(self.path))}:{row_number}"
-
-
-@dataclass(frozen=True, eq=False)
-class RawRows:
-    """A batch of unjudged rows.
-
-    table: one column for each field of the wanted schema, in any Arrow type (`null` if the file has no such column),
-    and one for each further source that the mapping names for a field (see schemas.columns.part_name).
-    row_numbers: int64 [table.num_rows], ascending. broken: (row number, error) of lines that could not be parsed.
-    mixed: columns whose values have no common Arrow type (JSON only), as Python values; in `table` they are null.
-    oversized: (row number, why) of rows that are left out for a cell above MAX_CELL_BYTES (Parquet only).
-    without_pictures: (row number, why) of rows whose pictures are left out for a cell that is too large.
-    columns: how the shop writes what is in the table. null_words: words that stand for null in the whole file.
-    whole: columns of ids that hold nothing but whole numbers with `.0` behind them in the whole file (CSV only).
-    no_rows: counts of the events of a log that are no rows (see schemas.log_events).
-    """
-
-    first_row: int
-    table: pa.Table
-    broken: list[tuple[int, str]]
-    row_numbers: np.ndarray
-    mixed: dict[str, list[Any]] = field(default_factory=dict)
-    oversized: list[tuple[int, str]] = field(default_factory=list)
-    without_pictures: list[tuple[int, str]] = field(default_factory=list)
-    columns: Columns = field(default_factory=dict)
-    null_words: Sequence[str] = ()
-    whole: frozenset[str] = frozenset()
-    no_rows: Mapping[str, int] = field(default_factory=dict)
-
-    @property
-    def num_rows(self) -> int:
-        """Rows of all kinds."""
-        return self.table.num_rows + len(self.broken) + len(self.oversized)
 
 
 def plan_slices(files: Sequence[str]) -> list[FileSlice]:
@@ -155,7 +102,7 @@ def _read_batches(file_slice: FileSlice, columns: Columns, schema: pa.Schema) ->
         paths = nested_sources(keys, present) if schema.equals(ENGAGEMENTS) else {}
         keys = {name: key for name, key in keys.items() if name not in paths} | roots_of(paths)
         rows = json_rows(path, keys) if kind == "json" else feed_rows(path, keys)
-    for raw in _batches(rows, schema, constants):
+    for raw in batches_of_rows(rows, schema, constants, MAX_BATCH_ROWS, MAX_BATCH_BYTES):
         raw = replace(raw, columns=columns, null_words=NULL_WORDS if kind == "csv" else (), whole=whole)
         yield from by_item(raw, paths)
 
@@ -271,7 +218,7 @@ def format_of(path: str) -> str:
 
 def _parquet_metadata(path: str) -> pq.FileMetaData:
     try:
-        return pq.read_metadata(path)
+        return read_footer(path)
     except PARQUET_ERRORS as error:
         raise CorruptFileError(
             f"expected a Parquet file, got {quote(str(error))} in {shown(path)}: write it again"
@@ -311,56 +258,6 @@ def _read_parquet(file_slice: FileSlice, columns: Columns, schema: pa.Schema) ->
                 columns=columns,
             )
             yield from by_item(raw, paths)
-
-
-def _batches(rows: Iterator[Row], schema: pa.Schema, constants: Mapping[str, str | None]) -> Iterator[RawRows]:
-    """Groups parsed lines into bounded batches."""
-    good: list[Row] = []
-    broken: list[tuple[int, str]] = []
-    size_bytes = 0
-    for row in rows:
-        size_bytes += row.size_bytes
-        if row.error is None:
-            good.append(row)
-        else:
-            broken.append((row.number, row.error))
-        if len(good) + len(broken) >= MAX_BATCH_ROWS or size_bytes >= MAX_BATCH_BYTES:
-            yield _assemble(good, broken, schema, constants)
-            good, broken, size_bytes = [], [], 0
-    if good or broken:
-        yield _assemble(good, broken, schema, constants)
-
-
-def _assemble(
-    good: list[Row], broken: list[tuple[int, str]], schema: pa.Schema, constants: Mapping[str, str | None]
-) -> RawRows:
-    arrays, mixed = [], {}
-    names = list(dict.fromkeys([*schema.names, *(name for row in good[:1] for name in row.values or {})]))
-    for name in names:
-        values = [(row.values or {}).get(name) for row in good]
-        if constants.get(name) is not None:  # a key that some rows of JSON lines have
-            values = [constants[name] if value is None else value for value in values]
-        array = _array_or_none(values)
-        if array is None:
-            mixed[name] = values
-        arrays.append(pa.nulls(len(values)) if array is None else array)
-    numbers = np.array([row.number for row in good], np.int64)
-    first_row = min([row.number for row in good[:1]] + [number for number, _ in broken[:1]])
-    return RawRows(first_row, pa.Table.from_arrays(arrays, names), broken, numbers, mixed)
-
-
-def _array_or_none(values: list[Any]) -> pa.Array | None:
-    """Python values as an Arrow array of strings or of lists of strings, None if they are neither."""
-    try:
-        return pa.array(values, pa.string())
-    except (pa.ArrowInvalid, pa.ArrowTypeError, UnicodeEncodeError):
-        pass
-    if any(value is not None and not isinstance(value, list) for value in values):  # Arrow takes a str for a list
-        return None
-    try:
-        return pa.array(values, pa.list_(pa.string()))
-    except (pa.ArrowInvalid, pa.ArrowTypeError, UnicodeEncodeError):
-        return None
 
 
 def _constant(value: str | None, count: int) -> pa.Array:

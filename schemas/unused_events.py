@@ -1,19 +1,16 @@
 """Events of a log whose action the config maps to "": they are no rows, and are counted."""
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 
 from schemas.coercion import mapped_to_empty
 from schemas.log_events import OF_NO_USE
-
-if TYPE_CHECKING:
-    from schemas.reading import RawRows
+from schemas.raw_rows import RawRows
 
 
-def without_unused(raw: "RawRows") -> "RawRows":
+def without_unused(raw: RawRows) -> RawRows:
     """A batch of a log without the events whose action the mapping says are of no use."""
     left_out = mapped_to_empty(raw, "action")
     if not left_out.any():

@@ -28,22 +28,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.coercion import (
-    Fault,
-    Faults,
-    Found,
-    id_column,
-    number_column,
-    picture_column,
-    text_column,
-    timestamp_column,
-)
+from schemas.coercion import id_column, number_column, text_column, timestamp_column
+from schemas.column_cells import Fault, Faults, Found
 from schemas.empty_columns import empty_ids_remedy
 from schemas.parquet_batches import MAX_CELL_BYTES
 from schemas.picture_cells import REMEDIES as PICTURE_REMEDIES
 from schemas.picture_cells import BadPicture
+from schemas.picture_columns import picture_column
 from schemas.quarantine import Rejection, quote
-from schemas.reading import FileSlice, RawRows
+from schemas.raw_rows import FileSlice, RawRows
 from schemas.stored_pictures import stored_name
 from schemas.tables import (
     ACTIONS,

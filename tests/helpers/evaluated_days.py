@@ -21,7 +21,7 @@ from pipelines.evaluate import evaluate_or_reuse
 from pipelines.evaluation.query_pictures import PATH
 from pipelines.units import Unit, UnitWriter, write_stage_manifest
 from schemas.embeddings import embeddings_metadata, write_embeddings_file
-from schemas.files import write_json
+from schemas.files import sha256_of_file, write_json, write_text
 from schemas.records import ItemFeatures, encode_features, write_records
 from schemas.tables import EMBEDDING_DIM, ENGAGEMENTS, ITEMS
 
@@ -168,3 +168,13 @@ class Days:
 def task(report: dict[str, Any], name: str) -> dict[str, Any]:
     """The report's entry of that task."""
     return next(entry for entry in report["tasks"] if entry["task"] == name)
+
+
+def publish_by_hand(shop: Days) -> None:
+    """The last day's run as far as the command looks at it."""
+    store, run = shop.folder, shop.run
+    (store / "models").mkdir()
+    (store / "models" / shop.model.name).symlink_to(shop.model)
+    write_json(run / "manifest.json", {"date": DATE, "model_id": shop.model.name})
+    write_text(run / "COMPLETED", sha256_of_file(run / "manifest.json") + "\n")
+    write_text(store / "CURRENT", f"runs/{DATE}/{run.name}\n")

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.duplicates import num_completing, resolve_duplicates
-from schemas.reading import FileSlice, RawRows
+from schemas.raw_rows import FileSlice, RawRows
 from schemas.tables import CATALOGUE
 from schemas.validation import validate_catalogue
 

@@ -1,111 +1,19 @@
-"""Files as shops have them: whatever separates, quotes, encodes or packs them, the same rows come out."""
+"""Files as shops have them: whatever encodes or packs them, and whatever they are called, the same rows come out."""
 
 import codecs
-import csv
 import gzip
-import io
 import json
-import time
 from pathlib import Path
-from typing import Any
 
-import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from text_tables import GOOGLE_TEXT, HEADER, MUGS, mugs, packed, read, words, write
 
 from schemas.errors import CorruptFileError, UsageError
-from schemas.file_forms import checked_format, forms_in_words
+from schemas.file_forms import checked_format
 from schemas.files import declare, expand_inputs
-from schemas.reading import check_columns, column_names, count_rows, input_identity, plan_slices, read_slice
-
-HEADER = "item_id,title,images\n"
-MUGS = [("A-1", "Red mug", ["a.jpg"]), ("A-2", "Blue mug", ["b.jpg", "c.jpg"])]
-#: A feed as Google's Merchant Center takes it: what begins with a quotation mark is data.
-GOOGLE_TEXT = (
-    "id\ttitle\tdescription\timage_link\n"
-    'G1\t"Vintage" lamp\tA lamp\thttps://e.com/1.jpg\n'
-    'G2\t27" monitor\tWide\thttps://e.com/2.jpg\n'
-    'G3\tplain\t"quoted, start\thttps://e.com/3.jpg\n'
-    "G4\tplain 4\tok\thttps://e.com/4.jpg\n"
-)
-GOOGLE_COLUMNS = {"item_id": "id", "images": "image_link"}
-MARKS = {"utf-16-le": codecs.BOM_UTF16_LE, "utf-16-be": codecs.BOM_UTF16_BE, "utf-8-sig": b""}
-
-
-def packed(data: bytes, compression: str) -> bytes:
-    if compression == "zstd":
-        sink = pa.BufferOutputStream()
-        with pa.CompressedOutputStream(sink, "zstd") as stream:
-            stream.write(data)
-        return sink.getvalue().to_pybytes()
-    return gzip.compress(data) if compression == "gzip" else data
-
-
-def write(path: Path, text: str | bytes, encoding: str = "utf-8") -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(text if isinstance(text, bytes) else text.encode(encoding))
-    return path
-
-
-def as_list(cell: Any) -> Any:
-    """A cell of a list column, split if it is text yet: validation may do that too."""
-    return cell.split("|") if isinstance(cell, str) else cell
-
-
-def read(
-    path: Path | str, columns: dict[str, str] | None = None
-) -> tuple[list[tuple[Any, ...]], list[tuple[int, str]]]:
-    """((item_id, title, images) of each row, (number, error) of what is broken), as a job reads a file or folder."""
-    rows, broken = [], []
-    files = expand_inputs(path if isinstance(path, str) else str(path))
-    check_columns(files, columns or {})
-    for part in plan_slices(files):
-        for raw in read_slice(part, columns or {}):
-            ids, titles, images = (raw.mixed.get(n) or raw.table[n].to_pylist() for n in ("item_id", "title", "images"))
-            rows += zip(ids, titles, map(as_list, images), strict=True)
-            broken += raw.broken
-    return rows, broken
-
-
-def words(path: Path | str) -> str:
-    files = expand_inputs(str(path)) if isinstance(path, Path) else expand_inputs(path)
-    return forms_in_words(files, [Path(file).name for file in files])
-
-
-def mugs(separator: str, line_end: str = "\n") -> str:
-    """The mugs as a text whose cells that separator separates."""
-    rows = [["item_id", "title", "images"], ["A-1", "Red mug", "a.jpg"], ["A-2", "Blue mug", '"b.jpg|c.jpg"']]
-    return "".join(separator.join(row) + line_end for row in rows)
-
-
-@pytest.mark.parametrize(
-    ("name", "text", "expected"),
-    [
-        ("c.csv", mugs(","), ""),
-        ("c.csv", mugs(";"), "semicolons"),
-        ("c.csv", mugs("\t"), "tabs"),
-        ("c.csv", mugs("|"), "pipes"),
-        ("c.tsv", mugs("\t"), ""),
-        ("c.tsv", mugs(","), "commas"),
-        ("c.txt", mugs("|"), "pipes"),
-        ("c.csv", "sep=;\r\n" + mugs(";", "\r\n"), "semicolons"),
-        ("c.csv", "sep=^\n" + mugs("^").rstrip(), "cells separated by '^'"),
-        ("c.csv", mugs(";", "\r"), "semicolons, lines end in carriage returns"),
-        ("c.csv", mugs(",", "\r\r\n"), ""),
-        ("c.csv", "\r\n\n" + mugs(";"), "semicolons"),
-    ],
-)
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16-le", "utf-16-be", "utf-16"])
-@pytest.mark.parametrize("compression", ["", "gzip", "zstd"])
-def test_dialects_are_recognised(
-    tmp_path: Path, name: str, text: str, expected: str, encoding: str, compression: str
-) -> None:
-    path = write(tmp_path / name, packed(text.encode(encoding), compression))
-    assert read(path) == (MUGS, [])
-    expected, *returns = expected.split(", ")
-    told = ", ".join(filter(None, [expected, "UTF-16" if "16" in encoding else "", *returns, compression]))
-    assert words(path) == (f"{name}: {told}" if told else "")
+from schemas.reading import column_names, count_rows, input_identity, plan_slices, read_slice
 
 
 @pytest.mark.parametrize("name", ["c.csv.gz", "c.csv.zst", "c.csv"])
@@ -151,42 +59,6 @@ def test_a_damaged_utf8_file_is_not_taken_for_windows_text(tmp_path: Path) -> No
         assert rows == [("A-1", no_windows_text.decode("utf-8", "surrogateescape"), None)]
 
 
-def test_quotes_escaped_by_backslash(tmp_path: Path) -> None:
-    text = HEADER + (
-        'A-1,"Poster \\"Hello, World\\"",a.jpg\n'
-        'A-2,"27\\" monitor",b.jpg\n'
-        "A-3,C:\\new\\N,c.jpg\n"
-        'A-4,"back\\\\slash, \\n",d.jpg\n'
-    )
-    path = write(tmp_path / "part-0.csv", text)
-    rows, broken = read(path)
-    assert [row[1] for row in rows] == ['Poster "Hello, World"', '27" monitor', "C:\\new\\N", "back\\slash, \\n"]
-    assert (broken, words(path)) == ([], "part-0.csv: escaped by \\")
-    plain = write(tmp_path / "plain.csv", HEADER + 'A-1,"C:\\dir\\",a.jpg\nA-2,"say ""hi""\\",b.jpg\n')
-    assert [row[1] for row in read(plain)[0]] == ["C:\\dir\\", 'say "hi"\\']
-
-
-@pytest.mark.parametrize("name", ["feed.txt", "feed.tsv"])
-def test_quotes_of_an_unquoted_tab_file_are_data(tmp_path: Path, name: str) -> None:
-    path = write(tmp_path / name, GOOGLE_TEXT)
-    rows, broken = read(path, GOOGLE_COLUMNS)
-    assert [row[1] for row in rows] == ['"Vintage" lamp', '27" monitor', "plain", "plain 4"]
-    assert broken == []
-    assert words(path) == (f"{name}: tabs, quotes are data" if name == "feed.txt" else f"{name}: quotes are data")
-
-
-def test_quoted_tab_files_stay_quoted(tmp_path: Path) -> None:
-    path = write(tmp_path / "c.tsv", 'item_id\ttitle\timages\na\t"x\ny"\t\nb\t"1\t2"\t\nc\t"say ""hi"""\t\nd\tz\t\n')
-    assert ([row[1] for row in read(path)[0]], words(path)) == (["x\ny", "1\t2", 'say "hi"', "z"], "")
-
-
-@pytest.mark.parametrize("prices", ["2,50", "2.50"])
-def test_decimal_commas_do_not_make_a_semicolon_file_one_of_commas(tmp_path: Path, prices: str) -> None:
-    text = "item_id;title, short;price\n" + "".join(f"A-{i};mug;{prices}\n" for i in range(50))
-    rows, broken = read(write(tmp_path / "c.csv", text), {"title": "title, short"})
-    assert (len(rows), rows[0][:2], broken) == (50, ("A-0", "mug"), [])
-
-
 @pytest.mark.parametrize("layout", ["lines", "pretty", "compact"])
 def test_a_json_array_is_read_element_by_element(tmp_path: Path, layout: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("schemas.json_arrays._PIECE_BYTES", 7)
@@ -227,31 +99,6 @@ def test_empty_parts_have_no_rows(tmp_path: Path) -> None:
     assert count_rows(expand_inputs(str(parts))) == 1
 
 
-@pytest.mark.parametrize("closed", [True, False])
-def test_a_long_quoted_cell_is_one_item_or_one_broken_row(tmp_path: Path, closed: bool) -> None:
-    cells = ["<p>line</p>\n" * 1_500, "x" * (2 << 20), "<b>\n" * 30_000]
-    lines = [f'L-{i},"{cell}",a.jpg\nA-{i},mug,b.jpg\n' for i, cell in enumerate(cells)]
-    if not closed:
-        lines = [line.replace(",a.jpg", "") for line in lines]
-    rows, broken = read(write(tmp_path / "c.csv", HEADER + "".join(lines)))
-    long = [(f"L-{i}", cell, ["a.jpg"]) for i, cell in enumerate(cells)] if closed else []
-    assert sorted(rows) == sorted([*[(f"A-{i}", "mug", ["b.jpg"]) for i in range(3)], *long])
-    assert len(broken) == (0 if closed else 3)
-
-
-def test_a_quote_that_nobody_closes_takes_no_rows_along(tmp_path: Path) -> None:
-    text = HEADER + 'A-0,"stray,a.jpg\n' + "".join(f"A-{i},mug,\n" for i in range(1, 3_000)) + "\n".join("abc") + "\n"
-    rows, broken = read(write(tmp_path / "c.csv", text))
-    assert (len(rows), [number for number, _ in broken]) == (2_999, [2, 3_002, 3_003, 3_004])
-
-
-def test_stray_quotes_are_given_up_in_bounded_time(tmp_path: Path) -> None:
-    """Each of these lines opens a quote, by itself and within the quote of the line before."""
-    started_s = time.process_time()
-    read(write(tmp_path / "c.csv", "item_id,title\n" + 'a",b,"\n' * 20_000))
-    assert time.process_time() - started_s < 30
-
-
 def test_declared_forms(tmp_path: Path) -> None:
     text = "item_id^title^images\nA-1^$Größe ^ 5!$$^$a.jpg$\n"
     table = {"type": "csv", "separator": "^", "quote": "$", "escape": "!", "encoding": "latin-1"}
@@ -261,12 +108,6 @@ def test_declared_forms(tmp_path: Path) -> None:
     assert input_identity(expand_inputs(path))[0]["format"] == form
     with pytest.raises(UsageError, match="--format csv"):
         read(str(path))
-
-
-def test_a_declared_separator_that_the_file_lacks_is_told(tmp_path: Path) -> None:
-    path = declare(str(write(tmp_path / "c.csv", mugs(";"))), {"separator": ","})
-    with pytest.raises(UsageError, match=r"one column; if ';' separates several.*\[format\] separator = ';'"):
-        read(path)
 
 
 def test_text_without_extension_is_what_the_call_says(tmp_path: Path) -> None:
@@ -313,57 +154,6 @@ def test_what_is_named_like_text_and_is_none_says_what_it_is(tmp_path: Path) -> 
             read(write(tmp_path / "c.csv", data))
     with pytest.raises(CorruptFileError, match=r"c\.csv"):
         read(write(tmp_path / "c.csv", codecs.BOM_UTF16_LE + (HEADER + "a,b,c").encode("utf-16-le") + b"x"))
-
-
-CELL = st.text(st.characters(codec="utf-8", exclude_characters="\0\r"), max_size=9)
-DIALECTS = [
-    {"separator": ","},
-    {"separator": ";"},
-    {"separator": "\t"},
-    {"separator": "|"},
-    {"separator": ";", "quote": "'"},
-    {"separator": ",", "escape": "\\"},
-]
-
-
-@settings(max_examples=150, deadline=None)
-@given(
-    rows=st.lists(st.tuples(CELL, CELL), max_size=6),
-    dialect=st.sampled_from(DIALECTS),
-    encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16-le", "utf-16-be"]),
-    compression=st.sampled_from(["", "gzip", "zstd"]),
-    recognised=st.booleans(),
-)
-def test_what_pythons_csv_module_writes_reads_back_equal(
-    tmp_path_factory: pytest.TempPathFactory,
-    rows: list[tuple[str, str]],
-    dialect: dict[str, str],
-    encoding: str,
-    compression: str,
-    recognised: bool,
-) -> None:
-    """Declared dialects with any text; recognised ones with cells in which other marks are no separators by chance."""
-    if recognised:
-        if "quote" in dialect or "escape" in dialect:
-            return
-        keep = f'{dialect["separator"]}"\n'
-        rows = [tuple("".join(c for c in cell if c.isalnum() or c in keep) for cell in row) for row in rows]  # type: ignore[misc]
-    text = io.StringIO()
-    writer = csv.writer(
-        text,
-        delimiter=dialect["separator"],
-        quotechar=dialect.get("quote", '"'),
-        escapechar=dialect.get("escape"),
-        doublequote="escape" not in dialect,
-        lineterminator="\n",
-    )
-    writer.writerow(["item_id", "title"])
-    writer.writerows((f"id{number}", title + more) for number, (title, more) in enumerate(rows))
-    data = MARKS.get(encoding, b"") + text.getvalue().encode(encoding)
-    path = write(tmp_path_factory.mktemp("table") / "c.csv", packed(data, compression))
-    spec = str(path) if recognised else declare(str(path), dialect)
-    expected = [(f"id{number}", title + more or None, None) for number, (title, more) in enumerate(rows)]
-    assert read(spec) == (expected, [])
 
 
 SEEDS = {

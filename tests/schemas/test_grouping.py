@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from schemas import grouping
 from schemas.columns import catalogue_schema
 from schemas.grouping import complete_groups, merge_items
-from schemas.reading import FileSlice, RawRows, plan_slices, read_slice
+from schemas.raw_rows import FileSlice, RawRows
+from schemas.reading import plan_slices, read_slice
 from schemas.tables import CATALOGUE, GROUPED_CATALOGUE, ITEMS, TEXT_FIELDS
 from schemas.validation import validate_catalogue
 

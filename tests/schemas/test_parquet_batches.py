@@ -10,11 +10,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from schemas import parquet_batches
-from schemas.coercion import Found, id_column, picture_column
+from schemas.coercion import id_column
+from schemas.column_cells import Found
 from schemas.column_spec import Column
 from schemas.errors import CorruptFileError
 from schemas.parquet_batches import bounded_batches, unfolded_bytes
-from schemas.reading import RawRows
+from schemas.picture_columns import picture_column
+from schemas.raw_rows import RawRows
 from schemas.stored_pictures import stored_name
 
 MAX_ROWS, MAX_BYTES, MAX_CELL = 7, 120, 60

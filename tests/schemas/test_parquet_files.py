@@ -1,4 +1,5 @@
-"""Parquet files: a page that does not fit its checksum, and a time that no unit holds, are refused."""
+"""Parquet files: pages that do not fit their checksum, times that no unit holds, and places that a dictionary does not
+have are refused."""
 
 import struct
 from datetime import datetime
@@ -11,7 +12,7 @@ import pytest
 
 from schemas.errors import CorruptFileError
 from schemas.reading import plan_slices, read_slice
-from schemas.tables import ENGAGEMENTS
+from schemas.tables import CATALOGUE, ENGAGEMENTS
 
 #: As a Julian day.
 _UNIX_EPOCH = 2_440_588
@@ -65,3 +66,18 @@ def test_int96_that_no_microseconds_hold_is_refused(tmp_path: Path, days: int) -
     else:
         with pytest.raises(CorruptFileError, match=r"INT96.*'timestamp'.*c\.parquet"):
             list(read_slice(part, {}, ENGAGEMENTS))
+
+
+@pytest.mark.parametrize("place", [2, 127])
+def test_a_place_that_the_dictionary_does_not_have_is_refused(tmp_path: Path, place: int) -> None:
+    """pyarrow does not look at the places of a column that stays dictionary-coded."""
+    path = tmp_path / "c.parquet"
+    titles = pa.array(["a"] * 8 + ["b"] * 8).dictionary_encode()
+    table = pa.table({"item_id": [f"i-{n}" for n in range(16)], "title": titles})
+    pq.write_table(table, path, compression="none", write_statistics=False)
+    runs = bytes([1, 16, 0, 16, 1])  # places of one bit: eight times 0, eight times 1
+    data = path.read_bytes()
+    assert data.count(runs) == 1
+    path.write_bytes(data.replace(runs, bytes([8, 16, 0, 16, place])))
+    with pytest.raises(CorruptFileError, match=rf"{place} .*of 2 values.*c\.parquet"):
+        read(path, "title", CATALOGUE)

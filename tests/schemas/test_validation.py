@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from schemas.column_spec import Column
 from schemas.duplicates import resolve_duplicates
 from schemas.quarantine import rejections_to_table
-from schemas.reading import FileSlice, RawRows, plan_slices, read_slice
+from schemas.raw_rows import FileSlice, RawRows
+from schemas.reading import plan_slices, read_slice
 from schemas.tables import CATALOGUE, ENGAGEMENTS, JUDGEMENTS, TIMESTAMP
 from schemas.validation import (
     REMEDIES,

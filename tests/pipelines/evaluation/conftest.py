@@ -13,11 +13,13 @@ import model.model_store
 import model.query_encoder
 import pipelines.evaluation.query_pictures
 
+CUT_US = int(CUT.timestamp()) * 1_000_000
+
 
 @pytest.fixture(scope="session")
 def model_folder(tmp_path_factory) -> Path:
     """A random model with both towers, whose engagements before CUT count as trained on."""
-    return save_random_model(tmp_path_factory.mktemp("model"), WORDS, int(CUT.timestamp()) * 1_000_000)
+    return save_random_model(tmp_path_factory.mktemp("model"), WORDS, CUT_US)
 
 
 @pytest.fixture
@@ -47,3 +49,9 @@ def shop(tmp_path, model_folder, monkeypatch) -> Days:
     for number, uri in enumerate(PICTURES):
         draw_picture(days.image_root / uri, number)
     return days
+
+
+@pytest.fixture
+def shop_of_a_start(tmp_path, shop) -> Days:
+    """Its model is its own start; the run holds other vectors."""
+    return Days(shop.folder, save_random_model(tmp_path / "started", WORDS, CUT_US, keeps_start=True), shop.loads)

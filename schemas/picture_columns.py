@@ -1,0 +1,72 @@
+"""Columns of pictures: addresses, and pictures that are in their cells, in whatever way a shop's system writes them."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from schemas.arrow_types import holds_bytes
+from schemas.cell_lists import MAX_ADDRESS_CHARACTERS, list_members
+from schemas.cell_text import UnreadableCellError
+from schemas.column_cells import Blame, Found, cells_of_sources, coerced_values
+from schemas.fast_columns import TEXT_LISTS, fast_lists
+from schemas.picture_cells import MIN_BASE64_CHARACTERS, BadPicture, Picture
+from schemas.raw_rows import RawRows
+from schemas.stored_pictures import STORED_PREFIX
+
+
+def picture_column(raw: RawRows, name: str, found: Found, keep: Callable[[bytes], str]) -> pa.Array:
+    """Lists of addresses (see schemas.cell_lists), members null where they were. A picture that is in its cell is kept,
+    and its address is what `keep` returns. Members that cannot be read are left out, and their cell is in
+    found.unreadable; pictures that cannot be had are in found.bad_pictures."""
+    blame = Blame(name, found, False, f"a list of texts in {name}")
+    arrays = []
+    for cells in cells_of_sources(raw, name):
+        separator = cells.spec.separator
+        values = None if cells.array is None else fast_lists(cells.array, separator)
+        if values is None or cells.array is None or _may_be_pictures(values.flatten(), cells.array.type):
+            given = coerced_values(cells, partial(_addresses, separator=separator, keep=keep), blame)
+            values = pa.array([_good_pictures(row, members, found) for row, members in enumerate(given)], TEXT_LISTS)
+        arrays.append(values)
+    if len(arrays) == 1:
+        return arrays[0]
+    rows = zip(*(array.to_pylist() for array in arrays), strict=True)
+    joined = [[member for members in row for member in members or ()] for row in rows]
+    return pa.array([list(dict.fromkeys(members)) for members in joined], TEXT_LISTS)
+
+
+def _addresses(value: Any, separator: str | None, keep: Callable[[bytes], str]) -> list[str | BadPicture | None]:
+    """list_members with pictures kept, so that no more than one cell's are in memory."""
+
+    def kept(members: Sequence[str | Picture | BadPicture | None]) -> list[str | BadPicture | None]:
+        return [keep(member.data) if isinstance(member, Picture) else member for member in members]
+
+    try:
+        return kept(list_members(value, separator))
+    except UnreadableCellError as error:
+        raise UnreadableCellError(error.reason, error.value, kept(error.rest or [])) from error
+
+
+def _good_pictures(
+    row: int, members: Sequence[str | BadPicture | None] | None, found: Found
+) -> list[str | None] | None:
+    if members is None:
+        return None
+    if bad := [member for member in members if isinstance(member, BadPicture)]:
+        found.bad_pictures.setdefault(row, []).extend(bad)
+    return [member for member in members if not isinstance(member, BadPicture)]
+
+
+def _may_be_pictures(texts: pa.Array, kind: pa.DataType) -> bool:
+    """Whether some of the texts, which the column's type holds, may be no address but a picture, or too long for an
+    address, or look like one of ours."""
+    plain = pc.utf8_ltrim_whitespace(texts)
+    starts = [pc.starts_with(plain, start, ignore_case=True) for start in ("data:", STORED_PREFIX)]
+    longest = pc.max(pc.binary_length(plain)).as_py() or 0
+    if longest > MIN_BASE64_CHARACTERS:
+        starts.append(pc.match_substring_regex(plain, r"^(/9j/|iVBORw0KGgo|R0lGOD|UklGR)"))
+    if holds_bytes(kind):
+        starts.append(pc.match_substring_regex(plain, r"^<|[\x00-\x08\x0b\x0c\x0e-\x1f]"))
+    return longest > MAX_ADDRESS_CHARACTERS or any(pc.any(start).as_py() for start in starts)

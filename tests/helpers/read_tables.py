@@ -1,0 +1,39 @@
+"""Files of a test written, and read as far as the rows that are good."""
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from schemas.reading import plan_slices, read_slice
+from schemas.tables import CATALOGUE, ENGAGEMENTS
+from schemas.validation import validate_catalogue, validate_engagements
+
+
+def catalogue_of(path: Path, **columns: Any) -> tuple[dict[str, list[Any]], list[str], dict[str, int]]:
+    """(columns of the good rows, reasons, counts) of a catalogue file."""
+    rows: dict[str, list[Any]] = {name: [] for name in CATALOGUE.names}
+    reasons, counts = [], {}
+    for part in plan_slices([str(path)]):
+        for raw in read_slice(part, columns):
+            good, rejected, counts = validate_catalogue(raw, part)
+            assert counts["rows_read"] == len(good) + sum(row.level == "row" for row in rejected)
+            for name in rows:
+                rows[name] += good[name].to_pylist()
+            reasons += [row.reason for row in rejected]
+    return rows, reasons, dict(counts)
+
+
+def log_of(path: Path, **columns: Any) -> tuple[dict[str, list[Any]], list[str], dict[str, int]]:
+    """The same of a log that is one batch."""
+    (part,) = plan_slices([str(path)])
+    (raw,) = read_slice(part, columns, ENGAGEMENTS)
+    good, rejected, counts = validate_engagements(raw, part)
+    return good.to_pydict(), [row.reason for row in rejected], dict(counts)
+
+
+def write_parquet(path: Path, **columns: Any) -> Path:
+    """A Parquet file of these columns."""
+    pq.write_table(pa.table(columns), path)
+    return path

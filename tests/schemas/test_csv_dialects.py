@@ -1,0 +1,173 @@
+"""Delimited text: whatever separates, quotes or escapes its cells, the same rows come out."""
+
+import codecs
+import csv
+import io
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from text_tables import GOOGLE_TEXT, HEADER, MUGS, mugs, packed, read, words, write
+
+from schemas.errors import UsageError
+from schemas.files import declare
+
+GOOGLE_COLUMNS = {"item_id": "id", "images": "image_link"}
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "expected"),
+    [
+        ("c.csv", mugs(","), ""),
+        ("c.csv", mugs(";"), "semicolons"),
+        ("c.csv", mugs("\t"), "tabs"),
+        ("c.csv", mugs("|"), "pipes"),
+        ("c.tsv", mugs("\t"), ""),
+        ("c.tsv", mugs(","), "commas"),
+        ("c.txt", mugs("|"), "pipes"),
+        ("c.csv", "sep=;\r\n" + mugs(";", "\r\n"), "semicolons"),
+        ("c.csv", "sep=^\n" + mugs("^").rstrip(), "cells separated by '^'"),
+        ("c.csv", mugs(";", "\r"), "semicolons, lines end in carriage returns"),
+        ("c.csv", mugs(",", "\r\r\n"), ""),
+        ("c.csv", "\r\n\n" + mugs(";"), "semicolons"),
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16-le", "utf-16-be", "utf-16"])
+@pytest.mark.parametrize("compression", ["", "gzip", "zstd"])
+def test_dialects_are_recognised(
+    tmp_path: Path, name: str, text: str, expected: str, encoding: str, compression: str
+) -> None:
+    path = write(tmp_path / name, packed(text.encode(encoding), compression))
+    assert read(path) == (MUGS, [])
+    expected, *returns = expected.split(", ")
+    told = ", ".join(filter(None, [expected, "UTF-16" if "16" in encoding else "", *returns, compression]))
+    assert words(path) == (f"{name}: {told}" if told else "")
+
+
+def test_quotes_escaped_by_backslash(tmp_path: Path) -> None:
+    text = HEADER + (
+        'A-1,"Poster \\"Hello, World\\"",a.jpg\n'
+        'A-2,"27\\" monitor",b.jpg\n'
+        "A-3,C:\\new\\N,c.jpg\n"
+        'A-4,"back\\\\slash, \\n",d.jpg\n'
+    )
+    path = write(tmp_path / "part-0.csv", text)
+    rows, broken = read(path)
+    assert [row[1] for row in rows] == ['Poster "Hello, World"', '27" monitor', "C:\\new\\N", "back\\slash, \\n"]
+    assert (broken, words(path)) == ([], "part-0.csv: escaped by \\")
+    plain = write(tmp_path / "plain.csv", HEADER + 'A-1,"C:\\dir\\",a.jpg\nA-2,"say ""hi""\\",b.jpg\n')
+    assert [row[1] for row in read(plain)[0]] == ["C:\\dir\\", 'say "hi"\\']
+
+
+@pytest.mark.parametrize("name", ["feed.txt", "feed.tsv"])
+def test_quotes_of_an_unquoted_tab_file_are_data(tmp_path: Path, name: str) -> None:
+    path = write(tmp_path / name, GOOGLE_TEXT)
+    rows, broken = read(path, GOOGLE_COLUMNS)
+    assert [row[1] for row in rows] == ['"Vintage" lamp', '27" monitor', "plain", "plain 4"]
+    assert broken == []
+    assert words(path) == (f"{name}: tabs, quotes are data" if name == "feed.txt" else f"{name}: quotes are data")
+
+
+def test_quoted_tab_files_stay_quoted(tmp_path: Path) -> None:
+    path = write(tmp_path / "c.tsv", 'item_id\ttitle\timages\na\t"x\ny"\t\nb\t"1\t2"\t\nc\t"say ""hi"""\t\nd\tz\t\n')
+    assert ([row[1] for row in read(path)[0]], words(path)) == (["x\ny", "1\t2", 'say "hi"', "z"], "")
+
+
+@pytest.mark.parametrize("prices", ["2,50", "2.50"])
+def test_decimal_commas_do_not_make_a_semicolon_file_one_of_commas(tmp_path: Path, prices: str) -> None:
+    text = "item_id;title, short;price\n" + "".join(f"A-{i};mug;{prices}\n" for i in range(50))
+    rows, broken = read(write(tmp_path / "c.csv", text), {"title": "title, short"})
+    assert (len(rows), rows[0][:2], broken) == (50, ("A-0", "mug"), [])
+
+
+@pytest.mark.parametrize("closed", [True, False])
+def test_a_long_quoted_cell_is_one_item_or_one_broken_row(tmp_path: Path, closed: bool) -> None:
+    cells = ["<p>line</p>\n" * 1_500, "x" * (2 << 20), "<b>\n" * 30_000]
+    lines = [f'L-{i},"{cell}",a.jpg\nA-{i},mug,b.jpg\n' for i, cell in enumerate(cells)]
+    if not closed:
+        lines = [line.replace(",a.jpg", "") for line in lines]
+    rows, broken = read(write(tmp_path / "c.csv", HEADER + "".join(lines)))
+    long = [(f"L-{i}", cell, ["a.jpg"]) for i, cell in enumerate(cells)] if closed else []
+    assert sorted(rows) == sorted([*[(f"A-{i}", "mug", ["b.jpg"]) for i in range(3)], *long])
+    assert len(broken) == (0 if closed else 3)
+
+
+def test_a_quote_that_nobody_closes_takes_no_rows_along(tmp_path: Path) -> None:
+    text = HEADER + 'A-0,"stray,a.jpg\n' + "".join(f"A-{i},mug,\n" for i in range(1, 3_000)) + "\n".join("abc") + "\n"
+    rows, broken = read(write(tmp_path / "c.csv", text))
+    assert (len(rows), [number for number, _ in broken]) == (2_999, [2, 3_002, 3_003, 3_004])
+
+
+def test_stray_quotes_are_given_up_in_bounded_time(tmp_path: Path) -> None:
+    """Each of these lines opens a quote, by itself and within the quote of the line before."""
+    started_s = time.process_time()
+    read(write(tmp_path / "c.csv", "item_id,title\n" + 'a",b,"\n' * 20_000))
+    assert time.process_time() - started_s < 30
+
+
+def test_a_declared_separator_that_the_file_lacks_is_told(tmp_path: Path) -> None:
+    path = declare(str(write(tmp_path / "c.csv", mugs(";"))), {"separator": ","})
+    with pytest.raises(UsageError, match=r"one column; if ';' separates several.*\[format\] separator = ';'"):
+        read(path)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r\r\n"])
+def test_a_carriage_return_within_a_line_is_text(tmp_path: Path, end: str) -> None:
+    """As Python's csv module and pandas write it: without quotes."""
+    lines = [HEADER.strip(), "A-1,Red\rmug,a.jpg", '"A-2","Blue\rmug",b.jpg', "A-3,\r,c.jpg"]
+    rows = [("A-1", "Red\rmug", ["a.jpg"]), ("A-2", "Blue\rmug", ["b.jpg"]), ("A-3", "\r", ["c.jpg"])]
+    assert read(write(tmp_path / "c.csv", end.join(lines) + end)) == (rows, [])
+
+
+MARKS = {"utf-16-le": codecs.BOM_UTF16_LE, "utf-16-be": codecs.BOM_UTF16_BE, "utf-8-sig": b""}
+CELL = st.text(st.characters(codec="utf-8", exclude_characters="\0\r"), max_size=9)
+DIALECTS = [
+    {"separator": ","},
+    {"separator": ";"},
+    {"separator": "\t"},
+    {"separator": "|"},
+    {"separator": ";", "quote": "'"},
+    {"separator": ",", "escape": "\\"},
+]
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    rows=st.lists(st.tuples(CELL, CELL), max_size=6),
+    dialect=st.sampled_from(DIALECTS),
+    encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16-le", "utf-16-be"]),
+    compression=st.sampled_from(["", "gzip", "zstd"]),
+    recognised=st.booleans(),
+)
+def test_what_pythons_csv_module_writes_reads_back_equal(
+    tmp_path_factory: pytest.TempPathFactory,
+    rows: list[tuple[str, str]],
+    dialect: dict[str, str],
+    encoding: str,
+    compression: str,
+    recognised: bool,
+) -> None:
+    """Declared dialects with any text; recognised ones with cells in which other marks are no separators by chance."""
+    if recognised:
+        if "quote" in dialect or "escape" in dialect:
+            return
+        keep = f'{dialect["separator"]}"\n'
+        rows = [tuple("".join(c for c in cell if c.isalnum() or c in keep) for cell in row) for row in rows]  # type: ignore[misc]
+    text = io.StringIO()
+    writer = csv.writer(
+        text,
+        delimiter=dialect["separator"],
+        quotechar=dialect.get("quote", '"'),
+        escapechar=dialect.get("escape"),
+        doublequote="escape" not in dialect,
+        lineterminator="\n",
+    )
+    writer.writerow(["item_id", "title"])
+    writer.writerows((f"id{number}", title + more) for number, (title, more) in enumerate(rows))
+    data = MARKS.get(encoding, b"") + text.getvalue().encode(encoding)
+    path = write(tmp_path_factory.mktemp("table") / "c.csv", packed(data, compression))
+    spec = str(path) if recognised else declare(str(path), dialect)
+    expected = [(f"id{number}", title + more or None, None) for number, (title, more) in enumerate(rows)]
+    assert read(spec) == (expected, [])
