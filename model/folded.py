@@ -90,8 +90,8 @@ class FoldedItemEncoder(nn.Module):
         inputs: list[tuple[_FoldedInput, Tensor]] = []
         if self.text is not None:
             sums_BFE = encoder.hash_embedder(batch.token_ids_T, batch.token_offsets_BF).view(B, NUM_TEXT_FIELDS, -1)
-            fields_BFE = encoder.field_norm(sums_BFE)
             present_BF = batch.token_offsets_BF.diff().view(B, NUM_TEXT_FIELDS) > 0
+            fields_BFE = encoder.fields(sums_BFE, present_BF)
             scores_BHP = torch.cat([scores_BHP, self.text.scores(fields_BFE, present_BF)], dim=2)
             inputs.append((self.text, fields_BFE))
         if self.text_vector is not None:

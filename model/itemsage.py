@@ -4,7 +4,7 @@ Paper: Baltescu et al., "ItemSage: Learning Product Embeddings for Shopping Reco
 (arXiv 2205.11728). Hash embeddings: Svenstrup et al., NIPS 2017 (arXiv 1709.03933).
 
     token i   e_i = W[i,0] E[h_0(i)] + W[i,1] E[h_1(i)]          h_k(i) = ((a_k i + b_k) mod p) mod rows of E
-    field f   t_f = sum of e_i over its tokens (words, word bigrams, character trigrams)
+    field f   t_f = w_f LayerNorm(sum of e_i over its tokens: words, word bigrams, character trigrams)
     text      the vector of all text by a frozen sentence encoder, if the model has one, of items and of text queries
     table     the vector that a shop's own frozen table has for a text query, if the model has a table and it the query
     input     [CLS | picture_1 .. picture_N | text | field_1 .. field_12], each by its kind's Linear, absent ones
@@ -31,6 +31,10 @@ Deviations from the paper, each a switch of ItemSageConfig:
   training multiplies by the inverse document frequency.
 - `normalize_pictures`. CNN vectors are not unit (PinSage's are): each is scaled to norm sqrt(D), entries of about 1.
 - `field_layer_norm` (LayerNorm after a field's sum): in the successor's code, not in the paper's text.
+- `field_weights` (w_f, a field's own weight, learned, 1 at the start): what says that a title tells more than a
+  description. BM25F weighs fields so (Robertson, Zaragoza and Taylor, CIKM 2004). All fields go through one Linear and
+  attention is not told which position is which, so nothing else could. Over the fields that an item has the mean of
+  w_f^2 is 1: beside text vector and pictures its fields weigh what they weighed.
 - Not told by the paper, so chosen: ffn_dim, mlp_dim, dropout; vectors of a frozen torchvision network for PinSage's.
 
 Read from the outside in: itemsage_config (sizes and switches), item_batch (what a batch is), hash_embedder (tokens to
@@ -56,11 +60,13 @@ from model.itemsage_config import ItemSageConfig
 from model.layers import Mlp, TransformerBlock, scale_pictures, scaled, unit
 from model.start import start_as_linear_map_
 from schemas.hashing import seed_of
-from schemas.tables import NUM_TEXT_FIELDS
+from schemas.tables import NUM_TEXT_FIELDS, TEXT_FIELDS
 
 START_SCALE = 1 / 0.07
 MAX_SCALE = 100.0
 _MAX_LOG_SCALE = math.log(MAX_SCALE)
+#: An item without text has no weights whose squares could be summed.
+_LEAST_SQUARE = 1e-6
 
 
 #: HashEmbedder.forward, or what gives its numbers in another way: (embedder, token ids [T], offsets [S + 1]) -> [S, E].
@@ -82,6 +88,8 @@ class ItemEncoder(nn.Module):
         width, aggregator = config.aggregate_dim, config.aggregator
         self.cls = nn.Parameter(torch.empty(width).normal_(std=0.5))
         self.field_norm = nn.LayerNorm(config.hash_dim) if config.field_layer_norm else nn.Identity()
+        if config.use_text and config.field_weights:
+            self.field_log_weight_F = nn.Parameter(torch.zeros(NUM_TEXT_FIELDS))
         if aggregator == "mlp_concat_mlp":
             self.kind_mlps = _kind_mlps(config)
         else:
@@ -112,8 +120,8 @@ class ItemEncoder(nn.Module):
         return self.head(x_BX) if self.config.has_head else unit(x_BX)
 
     def inputs(self, batch: ItemBatch, embed: Embed = HashEmbedder.forward) -> dict[str, tuple[Tensor, Tensor]]:
-        """By kind ("picture", "text_vector", "text"): its positions [B, P, D] before any layer of their own but
-        field_norm, and which of them are present, bool [B, P]."""
+        """By kind ("picture", "text_vector", "text"): its positions [B, P, D] before any layer of their own but what
+        `fields` does, and which of them are present, bool [B, P]."""
         config, B = self.config, len(batch)
         inputs = {}
         if config.sees_pictures:
@@ -123,8 +131,25 @@ class ItemEncoder(nn.Module):
             inputs["text_vector"] = scaled(batch.text_vectors_BD.float())[:, None], present_B1
         if config.use_text:
             sums_BFE = embed(self.hash_embedder, batch.token_ids_T, batch.token_offsets_BF).view(B, NUM_TEXT_FIELDS, -1)
-            inputs["text"] = self.field_norm(sums_BFE), batch.token_offsets_BF.diff().view(B, NUM_TEXT_FIELDS) > 0
+            present_BF = batch.token_offsets_BF.diff().view(B, NUM_TEXT_FIELDS) > 0
+            inputs["text"] = self.fields(sums_BFE, present_BF), present_BF
         return inputs
+
+    def fields(self, sums_BFE: Tensor, present_BF: Tensor) -> Tensor:
+        """Fields t_f [B, F, E] from the sums of their tokens' vectors; present_BF: bool, which have tokens."""
+        normalized_BFE: Tensor = self.field_norm(sums_BFE)
+        if not self.config.field_weights:
+            return normalized_BFE
+        weight_F = self.field_log_weight_F.exp()
+        sum_of_squares_B = (present_BF * weight_F**2).sum(dim=1)
+        factor_B = (present_BF.sum(dim=1).clamp_min(1) / sum_of_squares_B.clamp_min(_LEAST_SQUARE)).sqrt()
+        return normalized_BFE * (factor_B[:, None] * weight_F)[..., None]
+
+    def field_weights(self) -> dict[str, float]:
+        """Text field -> exp of its logarithm, before an item's mean is made 1; empty for a model that has none."""
+        if not (self.config.use_text and self.config.field_weights):
+            return {}
+        return dict(zip(TEXT_FIELDS, self.field_log_weight_F.exp().tolist(), strict=True))
 
     def linear_of(self, kind: str) -> nn.Linear:
         """The Linear that positions of a kind go through."""

@@ -13,7 +13,7 @@ AGGREGATORS: tuple[Aggregator, ...] = get_args(Aggregator)
 MAX_HASHES = 3
 #: Switches that came after models were saved, and what those models are: left out of a config's JSON there, so that a
 #: model keeps its id.
-_LATER = {"aggregator": "transformer", "num_hashes": 2, "query_table_dim": 0}
+_LATER = {"aggregator": "transformer", "field_weights": False, "num_hashes": 2, "query_table_dim": 0}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +40,7 @@ class ItemSageConfig:
     use_text: bool = True
     use_pictures: bool = True
     field_layer_norm: bool = True
+    field_weights: bool = True
     normalize_pictures: bool = True
     share_text_table: bool = True
     start: Literal["linear", "random"] = "linear"
@@ -117,4 +118,4 @@ class ItemSageConfig:
             raise UsageError(
                 f"expected the switches of ItemSageConfig, got {unknown} too: is the model from newer code?"
             )
-        return cls(**value)
+        return cls(**{**_LATER, **value})

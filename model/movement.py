@@ -2,6 +2,7 @@
 
 table           E, the hash embedders' tables, over the rows that have moved: a row that no token met stays
 importances     W, the tokens' own weights, over the rows that have moved
+field_weights   the logarithms of the fields' weights
 item_encoder, text_tower, picture_tower      all dense weights of each
 """
 
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from model.optimizers import is_table
+from model.optimizers import is_field_weights, is_table
 
 _TOWERS = ("item_encoder", "text_tower", "picture_tower")
 
@@ -64,6 +65,8 @@ class StartWeights:
 def _group(name: str) -> str | None:
     if is_table(name):
         return "table" if name.endswith("table") else "importances"
+    if is_field_weights(name):
+        return "field_weights"
     tower = name.partition(".")[0]
     return tower if tower in _TOWERS else None
 

@@ -83,19 +83,32 @@ def is_table(parameter_name: str) -> bool:
     return parameter_name.endswith(("hash_embedder.table", "hash_embedder.weights"))
 
 
+def is_field_weights(parameter_name: str) -> bool:
+    """Whether a parameter of ItemSage (by its name) is the logarithms of its fields' weights."""
+    return parameter_name.endswith("field_log_weight_F")
+
+
 def make_optimizers(
-    model: nn.Module, *, learning_rate: float, table_learning_rate: float, importance_learning_rate: float, decay: float
+    model: nn.Module,
+    *,
+    learning_rate: float,
+    table_learning_rate: float,
+    importance_learning_rate: float,
+    field_weight_learning_rate: float,
+    decay: float,
 ) -> list[torch.optim.Optimizer]:
-    """AdamTowardsStart over dense parameters, RowAdam over E and over W, each with a rate of
-    its own, each if it has any: entries of E are about 1/16, those of W about 1.
+    """AdamTowardsStart over dense parameters and over the weights of fields, RowAdam over E and over W, each with a
+    rate of its own, each if it has any: entries of E are about 1/16, those of W about 1.
 
     Each group carries `base_lr`, which `set_learning_rate` scales. Parameters with requires_grad False are left out.
     """
     named = [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
-    dense = [parameter for name, parameter in named if not is_table(name)]
+    of_fields = [parameter for name, parameter in named if is_field_weights(name)]
+    dense = [parameter for name, parameter in named if not (is_table(name) or is_field_weights(name))]
     rates_and_optimizers: list[tuple[float, torch.optim.Optimizer]] = []
-    if dense:
-        rates_and_optimizers.append((learning_rate, AdamTowardsStart(dense, learning_rate, decay, betas=_BETAS)))
+    for rate, parameters in ((learning_rate, dense), (field_weight_learning_rate, of_fields)):
+        if parameters:
+            rates_and_optimizers.append((rate, AdamTowardsStart(parameters, rate, decay, betas=_BETAS)))
     for kind, rate in (("table", table_learning_rate), ("weights", importance_learning_rate)):
         if tables := [parameter for name, parameter in named if is_table(name) and name.endswith(kind)]:
             rates_and_optimizers.append((rate, RowAdam(tables, rate, betas=_BETAS, decay=decay)))

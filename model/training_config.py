@@ -39,6 +39,7 @@ class TrainingConfig:
     learning_rate: float = 3e-4
     table_learning_rate: float = 2e-3
     importance_learning_rate: float = 1e-2
+    field_weight_learning_rate: float = 2e-2
     warmup_fraction: float = 0.1
     weight_decay: float = 0.01
     max_gradient_norm: float = 1.0
@@ -135,7 +136,8 @@ class TrainingResult:
     validations: all of the run, by step, the start's first. above_start: "score", what the restored weights score more
     than the start on the same queries, and its 95 % interval, "score_low" and "score_high"; None if they are the start
     or nobody knows. without: part of the item encoder -> the validation of
-    best_step without it, see model.part_shares. movement: of the restored weights, see model.movement."""
+    best_step without it, see model.part_shares. field_weights, movement: of the restored weights, see
+    ItemEncoder.field_weights and model.movement."""
 
     steps: int
     planned_steps: int
@@ -145,6 +147,7 @@ class TrainingResult:
     validations: tuple[Validation, ...]
     above_start: dict[str, float] | None
     without: dict[str, Validation]
+    field_weights: dict[str, float]
     movement: dict[str, Movement]
     num_pairs_by_task: dict[str, int]
 

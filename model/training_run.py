@@ -34,7 +34,7 @@ from schemas.hashing import fingerprint, seed_of
 
 CHECKPOINT_NAME, METRICS_NAME = "checkpoint.safetensors", "metrics.jsonl"
 #: Part of a checkpoint's fingerprint: raise it when its state is another.
-_STATE_VERSION = 7
+_STATE_VERSION = 8
 
 #: Called after each step with (finished steps, planned steps, loss of the step).
 OnStep = Callable[[int, int, float], None]
@@ -79,6 +79,7 @@ class TrainingRun:
             learning_rate=config.learning_rate,
             table_learning_rate=config.table_learning_rate,
             importance_learning_rate=config.importance_learning_rate,
+            field_weight_learning_rate=config.field_weight_learning_rate,
             decay=config.weight_decay,
         )
         self.loss = BatchLoss(self.stream, config.loss(), config.mask_known)
@@ -119,6 +120,7 @@ class TrainingRun:
             validations=tuple(self.validations),
             above_start=self.scores["best"].above(self.scores["start"]) if best is not None and best.step else None,
             without=self.without,
+            field_weights=self.model.item_encoder.field_weights(),
             movement=self.start.movement(self.model),
             num_pairs_by_task=self.data.train.num_pairs_by_task(),
         )
@@ -193,11 +195,12 @@ class TrainingRun:
     def _evaluate(self) -> None:
         """Measures validation, keeps the weights if they are the best so far, decides whether to stop."""
         movement = {name: dataclasses.asdict(moved) for name, moved in self.start.movement(self.model).items()}
+        moved = {"movement": movement, "field_weights": self.model.item_encoder.field_weights()}
         if not self.validates:
-            self._log(movement=movement)
+            self._log(**moved)
             return
         (measured, scores), best = self._validate(), self._best()
-        self._log(validation=measured.tasks, cells=measured.cells, score=measured.score, movement=movement)
+        self._log(validation=measured.tasks, cells=measured.cells, score=measured.score, **moved)
         self.validations.append(measured)
         if best is None or measured.score > best.score:
             self.scores = {"start": scores} | self.scores | {"best": scores}

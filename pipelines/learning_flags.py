@@ -47,6 +47,9 @@ class ModelFlags:
     field_layer_norm: bool = flag(
         default=ItemSageConfig.field_layer_norm, help="whether a text field's sum of tokens is normalised"
     )
+    field_weights: bool = flag(
+        default=ItemSageConfig.field_weights, help="whether each text field has a weight of its own, which is learned"
+    )
     normalize_pictures: bool = flag(
         default=ItemSageConfig.normalize_pictures, help="whether picture vectors are scaled to one norm"
     )
@@ -75,6 +78,9 @@ class LearningFlags:
     )
     importance_learning_rate: float = flag(
         default=TrainingConfig.importance_learning_rate, help="of the tokens' importances, which are about 1"
+    )
+    field_weight_learning_rate: float = flag(
+        default=TrainingConfig.field_weight_learning_rate, help="of the logarithms of the text fields' weights"
     )
     weight_decay: float = flag(default=TrainingConfig.weight_decay, help="decay of the weights towards their start")
     drop_tokens: float = flag(default=TrainingConfig.drop_tokens, help="share of tokens left out of a training step")

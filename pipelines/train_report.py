@@ -67,7 +67,8 @@ def end_lines(result: TrainingResult) -> list[str]:
     without = ", ".join(
         f"{_PARTS[part]} {found.score:.4f} ({found.score - best.score:+.4f})" for part, found in result.without.items()
     )
-    return [*lines, *_validation(name, best), *_above_start(result), f"score {without}", moved_line(result)]
+    lines += [*_validation(name, best), *_above_start(result), f"score {without}"]
+    return [*lines, moved_line(result), *_field_weights(result)]
 
 
 def refit_lines(start: TrainingStart, chosen: TrainingResult, num_validation_pairs: int) -> list[str]:
@@ -92,6 +93,12 @@ def moved_line(result: TrainingResult) -> str:
         of_rows = "" if found.moved_rows is None else f", {few_digits(100 * found.moved_rows)}% of its rows"
         moved.append(f"{name.replace('_', ' ')} {few_digits(found.rms)} (rms{of_deviation}{of_rows})")
     return f"moved from the start: {'; '.join(moved)}"
+
+
+def _field_weights(result: TrainingResult) -> list[str]:
+    """What training made of the weights of the fields that items have, the heaviest first; nothing if it moved none."""
+    moved = sorted(((weight, name) for name, weight in result.field_weights.items() if weight != 1), reverse=True)
+    return [f"text fields weigh {', '.join(f'{name} {few_digits(weight)}' for weight, name in moved)}"] if moved else []
 
 
 def why_untrained(result: TrainingResult) -> str:

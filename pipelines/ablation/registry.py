@@ -268,6 +268,18 @@ def _start(facts: Facts) -> Table:
     )
 
 
+def _fields(facts: Facts) -> Table:
+    own, equal = "a weight for each text field", "equal weights"
+    return Table(
+        name="fields",
+        title="Weights of text fields",
+        finding="Not a paper's: a text field needs a weight of its own, for all go through one Linear and attention is "
+        "not told which is which.",
+        rows=[Row(name=own, switches={"field_weights": True}), Row(name=equal, switches={"field_weights": False})],
+        comparisons=[Comparison(first=own, expected="better", second=equal)],
+    )
+
+
 def _one_task(facts: Facts) -> str:
     return f"it takes two tasks with training and test pairs, and there is {', '.join(facts.tasks) or 'none'}"
 
@@ -284,5 +296,6 @@ TABLES: dict[str, Callable[[Facts], Table | tuple[str, str]]] = {
     "tokens": _tokens,
     "hashes": _hashes,
     "dimensions": _dimensions,
+    "fields": _fields,
     "start": _start,
 }

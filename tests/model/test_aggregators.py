@@ -171,7 +171,7 @@ def test_fields_are_told_apart_where_each_has_weights_of_its_own() -> None:
     last = dataclasses.replace(first, token_offsets=np.array([*[0] * 11, 5, 9], np.int32)[-13:])
     first = dataclasses.replace(first, token_offsets=np.array([0, 5, *[9] * 11], np.int32))
     for aggregator, tells in (("linear", True), ("mlp_concat_mlp", True), ("sum", False), ("sum_mlp", False)):
-        encoder = moved(ItemSage(config_of(aggregator, text_dim=0)).item_encoder)
+        encoder = moved(ItemSage(config_of(aggregator, text_dim=0, field_weights=False)).item_encoder)
         one_BO, other_BO = (encoder(collate_items([features], PICTURE_DIM)) for features in (first, last))
         assert torch.allclose(one_BO, other_BO, atol=1e-5) != tells, aggregator
 

@@ -37,6 +37,7 @@ def largest_difference(encoder: ItemEncoder, batch: ItemBatch) -> float:
         {},
         {"start": "random"},
         {"field_layer_norm": False},
+        {"field_weights": False},
         {"normalize_pictures": False},
         {"use_pictures": False},
         {"use_text": False},

@@ -245,6 +245,7 @@ def test_picture_length_matters_only_without_normalisation():
         {"num_hashes": 3},
         {"output_dim": 64},
         {"field_layer_norm": False},
+        {"field_weights": False},
         {"share_text_table": False},
         {"weight_init": "normal"},
         {"dropout": 0.1},
@@ -312,6 +313,10 @@ def test_config_refuses_what_cannot_work_and_round_trips():
     with pytest.raises(UsageError, match="neither"):
         dataclasses.replace(SMALL, use_text=False, picture_dim=0)
     assert ItemSageConfig.from_json(SMALL.to_json()) == SMALL
+    before = {name: value for name, value in SMALL.to_json().items() if name != "field_weights"}  # as saved earlier
+    without = dataclasses.replace(SMALL, field_weights=False)
+    assert ItemSageConfig.from_json(before) == without
+    assert without.to_json() == before
     with pytest.raises(UsageError, match="depth"):
         ItemSageConfig.from_json({**SMALL.to_json(), "depth": 3})
 

@@ -26,7 +26,7 @@ def test_tables_move_by_the_rows_that_moved_and_towers_as_a_whole() -> None:
         for parameter in tower:
             parameter -= 0.1
     moved = start.movement(model)
-    assert moved.keys() == {"table", "importances", "item_encoder", "text_tower", "picture_tower"}
+    assert moved.keys() == {"table", "importances", "field_weights", "item_encoder", "text_tower", "picture_tower"}
     assert moved["table"].rms == pytest.approx(0.3, rel=1e-5)
     assert moved["table"].relative == pytest.approx(0.3 / 0.5, rel=0.1)
     assert moved["table"].moved_rows == 10 / 40
@@ -34,7 +34,7 @@ def test_tables_move_by_the_rows_that_moved_and_towers_as_a_whole() -> None:
     assert moved["text_tower"].rms == pytest.approx(0.1, rel=1e-5)
     assert moved["text_tower"].relative == pytest.approx(0.1 / float(entries.std()), rel=1e-3)
     assert moved["text_tower"].moved_rows is None
-    assert moved["item_encoder"].rms == moved["picture_tower"].rms == 0
+    assert moved["item_encoder"].rms == moved["picture_tower"].rms == moved["field_weights"].rms == 0
 
 
 def test_a_tower_with_a_table_of_its_own_and_a_model_without_pictures() -> None:

@@ -9,6 +9,7 @@ from torch import nn
 from model.itemsage import ItemSage
 from model.itemsage_config import ItemSageConfig
 from model.optimizers import AdamTowardsStart, RowAdam, learning_rate_factor, make_optimizers
+from schemas.tables import NUM_TEXT_FIELDS
 
 SMALL = ItemSageConfig(vocabulary_size=500, picture_dim=16, hash_rows=300, hash_dim=24, width=32, heads=4, ffn_dim=48)
 
@@ -36,14 +37,19 @@ def test_weights_without_a_reason_to_move_go_back_to_their_start() -> None:
 
 def test_tables_get_sparse_optimizers_with_rates_of_their_own() -> None:
     model = ItemSage(dataclasses.replace(SMALL, share_text_table=False))
-    rates = {"learning_rate": 1e-3, "table_learning_rate": 2e-3, "importance_learning_rate": 1e-2}
+    rates = {
+        "learning_rate": 1e-3,
+        "field_weight_learning_rate": 3e-2,
+        "table_learning_rate": 2e-3,
+        "importance_learning_rate": 1e-2,
+    }
     optimizers = make_optimizers(model, **rates, decay=0.1)
     sizes = [sum(p.numel() for group in o.param_groups for p in group["params"]) for o in optimizers]
-    assert sizes[1:] == [2 * 300 * 24, 2 * 500 * 2]
+    assert sizes[1:] == [NUM_TEXT_FIELDS, 2 * 300 * 24, 2 * 500 * 2]
     assert sum(sizes) == sum(p.numel() for p in model.parameters())
-    assert [o.param_groups[0]["base_lr"] for o in optimizers] == [1e-3, 2e-3, 1e-2]
-    assert [type(o) for o in optimizers] == [AdamTowardsStart, RowAdam, RowAdam]
-    assert [o.decay for o in optimizers] == [0.1, 0.1, 0.1]
+    assert [o.param_groups[0]["base_lr"] for o in optimizers] == [1e-3, 3e-2, 2e-3, 1e-2]
+    assert [type(o) for o in optimizers] == [AdamTowardsStart, AdamTowardsStart, RowAdam, RowAdam]
+    assert [o.decay for o in optimizers] == [0.1] * 4
 
 
 def test_row_adam_equals_its_exact_twin() -> None:

@@ -40,9 +40,10 @@ MODEL = ItemSageConfig(
 
 
 def write_coats(folder: Path) -> Path:
-    """Coats of two colours, one outside and one inside, a field that says which of the two is seen, and one that names
-    another line, which goes with it. People ask for a line and the colour that is seen: a sum of what the fields say
-    cannot tell the coats of a colour from those that hide it, nor a coat's line from the one that goes with it.
+    """Coats of two colours, one outside and one inside, a field that says which of the two is seen, one that names the
+    line, and one that names another line, which goes with it: which of the two is which a word tells, not the place,
+    and so no weights of fields. People ask for a line and the colour that is seen: a sum of what the fields say cannot
+    tell the coats of a colour from those that hide it, nor a coat's line from the one that goes with it.
 
     For a query of line l and colour c let u(c) be what a coat's score gains from the outside's colour c, v(c) from the
     inside's, and w1, w2 from what is seen. The coats that are wanted have u(c) + w1 and v(c) + w2, those that hide the
@@ -54,12 +55,12 @@ def write_coats(folder: Path) -> Path:
     for number in range(NUM_COATS):
         outside, inside = random.choice(NUM_COLOURS, 2, replace=False)
         line, seen = int(random.integers(NUM_LINES)), int(random.integers(2))
+        lines = [[LINE + line], [GOES_WITH, LINE + int(random.integers(NUM_LINES))]]
         fields = [
             [1 + seen],
-            [LINE + line],
             [COLOUR + outside, OUTSIDE + outside],
             [COLOUR + inside, INSIDE + inside],
-            [GOES_WITH, LINE + int(random.integers(NUM_LINES))],
+            *(lines if number % 2 else lines[::-1]),
         ]
         lengths = [len(field) for field in fields] + [0] * (NUM_TEXT_FIELDS - len(fields))
         items.append(

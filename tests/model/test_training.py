@@ -109,7 +109,7 @@ def test_it_learns_and_keeps_the_best_weights(data: TrainingData, tmp_path: Path
     losses = [line["loss"] for line in curve if "loss" in line]
     assert losses[-1] < losses[0]
     moved = {step: {name: part["rms"] for name, part in line["movement"].items()} for step, line in evaluations.items()}
-    assert moved[0].keys() == {"table", "importances", "item_encoder", "text_tower", "picture_tower"}
+    assert moved[0].keys() == {"table", "importances", "field_weights", "item_encoder", "text_tower", "picture_tower"}
     assert set(moved[0].values()) == {0.0}
     assert all(0 < moved[20][name] < moved[60][name] for name in moved[0])
     assert {name: found.rms for name, found in result.movement.items()} == moved[best["step"]]
@@ -207,7 +207,8 @@ def test_sums_have_a_fixed_order_while_training_and_only_then(data: TrainingData
 
 
 def test_training_stops_early_after_patience_evaluations(data: TrainingData, tmp_path: Path) -> None:
-    rates = {"learning_rate": 0.0, "table_learning_rate": 0.0, "importance_learning_rate": 0.0}
+    kinds = ("learning_rate", "table_learning_rate", "importance_learning_rate", "field_weight_learning_rate")
+    rates = dict.fromkeys(kinds, 0.0)
     model, result = _train(data, tmp_path, **rates, patience=2)
     assert (result.steps, result.planned_steps, result.best_step) == (8, 14, 0)
     assert [validation.step for validation in result.validations] == [0, 4, 8]

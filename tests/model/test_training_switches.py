@@ -93,7 +93,7 @@ def test_decay_holds_all_weights_near_their_start(data: TrainingData, tmp_path: 
         _moved(train(ItemSage(SMALL), data, dataclasses.replace(WHOLE, weight_decay=decay), tmp_path / str(decay)))
         for decay in (0.0, 100.0)
     )
-    for name in ("item_encoder", "text_tower", "picture_tower", "table", "importances"):
+    for name in ("item_encoder", "text_tower", "picture_tower", "table", "importances", "field_weights"):
         assert 0 < held[name] < 0.7 * free[name], name
 
 
@@ -103,6 +103,7 @@ def test_decay_holds_all_weights_near_their_start(data: TrainingData, tmp_path: 
         ("learning_rate", {"item_encoder", "text_tower", "picture_tower"}),
         ("table_learning_rate", {"table"}),
         ("importance_learning_rate", {"importances"}),
+        ("field_weight_learning_rate", {"field_weights"}),
     ],
 )
 def test_each_rate_moves_its_own_weights(data: TrainingData, tmp_path: Path, rate: str, still: set[str]) -> None:

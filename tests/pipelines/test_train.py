@@ -278,12 +278,14 @@ def test_a_step_that_chance_alone_may_have_put_above_the_start_is_told():
         ),
         above_start={"score": 0.05, "score_low": -0.01, "score_high": 0.11},
         without={},
+        field_weights={"title": 2.0, "brand": 1.0, "description": 0.5},
         movement={},
         num_pairs_by_task={},
     )
     assert result.is_better_than_start
     assert result.is_within_noise
     lines = train_report.end_lines(result)
+    assert lines[-1] == "text fields weigh title 2, description 0.5"  # no item has a brand
     assert "best step 5 of 5: Recall@10 of seen items 0.600 (20 pairs), new items 0.250 (4 pairs)" in lines
     (line,) = [line for line in lines if "above the start" in line]
     assert line.startswith("WARNING: above the start: +0.0500 [-0.0100, +0.1100]")
