@@ -22,7 +22,7 @@ from pipelines.features import FeaturesConfig
 from pipelines.index import IndexConfig
 from pipelines.ingest import IngestConfig
 from pipelines.operations.backfill import BackfillConfig, config_of_day
-from pipelines.pairs_plan import PairsConfig
+from pipelines.pairs_config import PairsConfig
 from pipelines.user_config import UsersConfig
 from pipelines.vocabulary import VocabularyConfig
 from schemas.errors import UsageError
