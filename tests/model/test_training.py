@@ -14,12 +14,13 @@ from model import step_choice
 from model.checkpoint import read_checkpoint
 from model.itemsage import ItemSage
 from model.itemsage_config import ItemSageConfig
+from model.ranked_pairs import embed_rows
 from model.training import train
 from model.training_config import TrainingConfig, TrainingResult, TrainingStart
 from model.training_data import TrainingData
 from model.training_forward import encode_items, encode_text
 from model.training_tables import PairTable
-from model.validation import MIN_QUERIES_A_KIND, QueryScores, embed_rows, evaluate_recall, query_weights
+from model.validation import MIN_QUERIES_A_KIND, QueryScores, evaluate_recall, query_weights
 from schemas.errors import CorruptFileError, ThresholdError, UsageError
 from schemas.records import decode_features, decode_pair, encode_features, encode_pair, read_records, write_records
 from schemas.tables import PSEUDO_TASK
