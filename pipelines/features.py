@@ -198,28 +198,10 @@ def _plan_with(
         max_picture_pixels=config.max_picture_pixels,
         text_vectors_id=text.encoder_id if text else NO_TEXT_VECTORS,
     )
-    facts = {
-        "encoder_id": made_with.encoder_id,
-        "image_encoder_id": spec.network_id if spec else None,
-        "max_picture_bytes": made_with.max_picture_bytes,
-        "max_picture_pixels": made_with.max_picture_pixels,
-        "num_buckets": items["num_buckets"],
-        "picture_dim": spec.dim if spec else 0,
-        "vocabulary_id": made_with.vocabulary_id,
-    }
-    if text is not None:  # runs without one say nothing of it
-        facts |= {
-            "text_dim": text.dim,
-            "text_encoder_id": text.network_id,
-            "text_vectors_id": made_with.text_vectors_id,
-        }
-    digests = {entry["path"]: entry["sha256"] for entry in items["files"]}
-    names = [bucket_name(bucket, items["num_buckets"]) for bucket in range(items["num_buckets"])]
+    facts = _facts(made_with, spec, text, items["num_buckets"])
     reuse_from, why_not = _reusable(config, facts)
     planned = FeaturesPlan(
-        units=[
-            Unit(STAGE, name, fingerprint([made_with.to_json(), digests[f"items/{name}.parquet"]])) for name in names
-        ],
+        units=_units(made_with, items),
         source=FeaturesSource(
             run=config.run,
             image_root=image_root,
@@ -236,6 +218,35 @@ def _plan_with(
         num_pictures=items["counts"]["pictures_listed"],
     )
     return planned, why_not
+
+
+def _facts(
+    made_with: MadeWith, spec: ImageEncoderSpec | None, text: TextEncoderSpec | None, num_buckets: int
+) -> dict[str, Any]:
+    """What the stage's manifest says of its vectors."""
+    facts = {
+        "encoder_id": made_with.encoder_id,
+        "image_encoder_id": spec.network_id if spec else None,
+        "max_picture_bytes": made_with.max_picture_bytes,
+        "max_picture_pixels": made_with.max_picture_pixels,
+        "num_buckets": num_buckets,
+        "picture_dim": spec.dim if spec else 0,
+        "vocabulary_id": made_with.vocabulary_id,
+    }
+    if text is not None:  # runs without one say nothing of it
+        facts |= {
+            "text_dim": text.dim,
+            "text_encoder_id": text.network_id,
+            "text_vectors_id": made_with.text_vectors_id,
+        }
+    return facts
+
+
+def _units(made_with: MadeWith, items: dict[str, Any]) -> list[Unit]:
+    """One a bucket of the run's items."""
+    digests = {entry["path"]: entry["sha256"] for entry in items["files"]}
+    names = [bucket_name(bucket, items["num_buckets"]) for bucket in range(items["num_buckets"])]
+    return [Unit(STAGE, name, fingerprint([made_with.to_json(), digests[f"items/{name}.parquet"]])) for name in names]
 
 
 def _reusable(config: FeaturesConfig, facts: dict[str, Any]) -> tuple[str | None, str | None]:
