@@ -16,7 +16,7 @@ from typing import Any
 
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from pipelines import embed, engagement_log, evaluate, features, index, ingest, store, users
+from pipelines import embed, engagement_log, evaluate, features_plan, index, ingest, store, users
 from pipelines.accounting import summary
 from pipelines.console.jobs import main_of, narrow
 from pipelines.console.paths import given_values
@@ -40,7 +40,7 @@ from schemas.user_rows import USERS_STAGE
 
 #: Of everything that makes the files of a run: newer code is another run.
 CODE_VERSIONS = (
-    *(ingest.CODE_VERSION, engagement_log.CODE_VERSION, features.CODE_VERSION, embed.CODE_VERSION),
+    *(ingest.CODE_VERSION, engagement_log.CODE_VERSION, features_plan.CODE_VERSION, embed.CODE_VERSION),
     *(index.CODE_VERSION, index.REFINED_CODE_VERSION, users.CODE_VERSION),
 )
 #: Flags whose content is in the facts by other means, or that change nothing in what comes out.
@@ -67,7 +67,7 @@ def run(config: DailyConfig, options: PipelineOptions) -> dict[str, Any]:
 
 def _check_early(config: DailyConfig) -> None:
     """Raises UsageError for what is wrong with the call, before the run has a folder and work is done."""
-    features.check_image_root(config.image_root)
+    features_plan.check_image_root(config.image_root)
     narrow(ingest.IngestConfig, config, run=config.store)
     narrow(index.IndexConfig, config, run=config.store)
     check_accepted(config.accepted())

@@ -19,6 +19,7 @@ from model.vocabulary import Vocabulary
 from pipelines import embed, features, index, ingest
 from pipelines.console.exit_codes import EXIT_THRESHOLD
 from pipelines.console.jobs import beam_options
+from pipelines.features_plan import check_image_root
 from pipelines.operations.findings import Finding, brief
 from pipelines.operations.inspected_run import sample_by_hash
 from schemas.column_spec import column_of
@@ -155,7 +156,7 @@ def check_pictures(
     """How many of a sample of the catalogue's pictures can be opened (and, with an image encoder, decoded)."""
     finding = Finding("pictures", f"the image root {brief(image_root)}")
     with finding.guard(finding.looked_at):
-        features.check_image_root(image_root)
+        check_image_root(image_root)
     if inputs is None or finding.problems:
         return finding
     if not inputs.rows.num_rows:
