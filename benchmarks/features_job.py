@@ -23,6 +23,7 @@ from model.pictures import decode_picture
 from model.vocabulary import Vocabulary
 from pipelines import features
 from pipelines.console.jobs import beam_options
+from pipelines.feature_encoders import encoder_spec
 from pipelines.opened_models import open_encoder
 from pipelines.units import Unit, UnitWriter, bucket_name, write_stage_manifest
 from schemas.tables import ITEMS
@@ -80,7 +81,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise ValueError(f"expected {len(paths)} vectors, got {counts}")
 
     config = features.FeaturesConfig(run="", image_root=arguments.images, **encoding)
-    encoder = open_encoder(features.encoder_spec(config))
+    encoder = open_encoder(encoder_spec(config))
     bare_s, job_s = alternate(lambda: bare_loop(encoder, paths), job, arguments.rounds)
     print(
         f"{encoder.encoder_id}, {len(paths)} pictures: bare loop {len(paths) / bare_s:.1f}/s, features job "

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from model.columns import ColumnWriter, build_columns, offsets_of, write_column
-from model.training_tables import PAIR_COLUMNS, QUERY_COLUMNS, PairTable
+from model.training_columns import PAIR_COLUMNS, QUERY_COLUMNS
+from model.training_tables import PairTable
 from schemas.hashing import fingerprint
 
 #: Part of what names a finished table: raise it when the same sources make another one.

@@ -10,7 +10,7 @@ from typing import Any
 
 from model.model_checks import check_manifest
 from schemas.errors import CorruptFileError, UsageError
-from schemas.files import check_sha256, read_json
+from schemas.files import check_sha256, read_json, sha256_of_file, write_json
 from schemas.hashing import fingerprint
 
 METRICS_FILE, MANIFEST_FILE = "metrics.json", "manifest.json"
@@ -39,6 +39,20 @@ def read_model_manifest(folder: Folder, check: Iterable[str] = ()) -> dict[str, 
     for name in check:
         _check(Path(folder), manifest, name)
     return manifest
+
+
+def write_model_manifest(folder: Folder, described: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
+    """Writes metrics.json and, last of all, the manifest of what lies in a model folder; returns the model id.
+    described: the other keys of the manifest, those that the id is made from among them."""
+    target = Path(folder)
+    paths = [path for path in sorted(target.rglob("*")) if path.is_file()]
+    files = {path.relative_to(target).as_posix(): sha256_of_file(path) for path in paths}
+    manifest = {**described, "files": files}
+    manifest["model_id"] = model_id_of(manifest)
+    write_json(target / METRICS_FILE, dict(metrics))
+    files[METRICS_FILE] = sha256_of_file(target / METRICS_FILE)
+    write_json(target / MANIFEST_FILE, manifest)
+    return manifest["model_id"]
 
 
 def model_id_of(manifest: Mapping[str, Any]) -> str:

@@ -13,7 +13,8 @@
                               (ids of encoders are their network ids: no number format, no batch size in them);
                               query_table: its rows, dim and id, if there is one
 
-What identifies and checks a folder is model.model_manifest; what a config may ask for, model.model_checks.
+What identifies and checks a folder is model.model_manifest; what a config may ask for, model.model_checks; how weights
+are written and read, model.model_weights.
 """
 
 import os
@@ -24,9 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import nn
 
 from model.columns import read_facts
 from model.hash_embedder import HashEmbedder
@@ -41,17 +40,16 @@ from model.model_checks import (
     TEXT_TOWER,
     read_config,
 )
-from model.model_manifest import MANIFEST_FILE, METRICS_FILE, Folder, model_id_of, read_model_manifest
+from model.model_manifest import Folder, read_model_manifest, write_model_manifest
+from model.model_weights import load_weights, own_state, read_weights, weights_file, write_weights
 from model.split import Split
 from schemas.errors import CorruptFileError, UsageError
-from schemas.files import atomic_write, copy_folder, read_json, sha256_of_file, write_json
-from schemas.quarantine import quote
+from schemas.files import copy_folder, read_json, write_json
 from schemas.tables import SCHEMA_VERSION
 
 START_FILE = "start.safetensors"
 VOCABULARY_FOLDER, IMAGE_ENCODER_FOLDER, TEXT_ENCODER_FOLDER = "vocabulary", "image_encoder", "text_encoder"
 QUERY_TABLE_FOLDER = "query_table"
-_SHARED_PREFIX = "hash_embedder."
 
 
 def save_model(
@@ -78,61 +76,29 @@ def save_model(
     """
     if unknown := set(towers) - {"text", "picture"}:
         raise UsageError(f"expected towers text and picture, got {sorted(unknown)} too")
-    config = model.config
-    sources = {
-        IMAGE_ENCODER_FOLDER: (config.picture_dim, image_encoder_folder),
-        TEXT_ENCODER_FOLDER: (config.text_dim, text_encoder_folder),
-        QUERY_TABLE_FOLDER: (config.query_table_dim, query_table_folder),
+    folders = {
+        IMAGE_ENCODER_FOLDER: image_encoder_folder,
+        TEXT_ENCODER_FOLDER: text_encoder_folder,
+        QUERY_TABLE_FOLDER: query_table_folder,
     }
-    for name, (dim, source) in sources.items():
-        if (dim > 0) != (source is not None):
-            raise UsageError(
-                f"expected {name} exactly for a model that reads its vectors, got vectors of {dim} dimensions and "
-                f"the folder {source}"
-            )
+    _check_inputs(model.config, folders)
     target = Path(folder)
     if target.exists() and any(target.iterdir()):
         raise UsageError(f"expected a new or empty folder for a model, got files in {target}")
-    copy_folder(vocabulary_folder, target / VOCABULARY_FOLDER)
-    for name, (_, source) in sources.items():
+    for name, source in {VOCABULARY_FOLDER: vocabulary_folder, **folders}.items():
         if source is not None:
             copy_folder(source, target / name)
-    write_json(target / CONFIG_FILE, {"model": model.config.to_json(), "log_scale": model.log_scale.item()})
-    for name, module in _modules(model).items():
-        own = not (name == TEXT_TOWER and model.config.share_text_table) and name != ITEM_ENCODER
-        state = {key: value for key, value in module.state_dict().items() if own or not key.startswith(_SHARED_PREFIX)}
-        _write_weights(target / f"{name}.safetensors", state)
+    _write_model(model, target)
     if start is not None:
-        _write_weights(target / START_FILE, start_state(start))
-    if isinstance(split, Split):
-        split.save(target)
-        split = split.to_json()
-    else:
-        write_json(target / "split.json", dict(split))
-    files = {
-        path.relative_to(target).as_posix(): sha256_of_file(path)
-        for path in sorted(target.rglob("*"))
-        if path.is_file()
-    }
-    manifest = {
+        write_weights(target / START_FILE, start_state(start))
+    described = {
         **(facts or {}),
         "schema_version": SCHEMA_VERSION,
-        "files": files,
         "towers": {name: {task: int(pairs) for task, pairs in tasks.items()} for name, tasks in towers.items()},
-        "split": dict(split),
-        "picture_dim": model.config.picture_dim,
-        "text_dim": model.config.text_dim,
-        "vocabulary_id": _id_in(target / VOCABULARY_FOLDER / "vocabulary.json", "id"),
-        "image_encoder_id": _id_in(target / IMAGE_ENCODER_FOLDER / "image_encoder.json", "network_id"),
-        "text_encoder_id": _id_in(target / TEXT_ENCODER_FOLDER / "text_encoder.json", "network_id"),
+        "split": _write_split(split, target),
+        **_described_inputs(model.config, target),
     }
-    if query_table_folder is not None:
-        manifest["query_table"] = read_facts(target / QUERY_TABLE_FOLDER)
-    manifest["model_id"] = model_id = model_id_of(manifest)
-    write_json(target / METRICS_FILE, dict(metrics))
-    files[METRICS_FILE] = sha256_of_file(target / METRICS_FILE)
-    write_json(target / MANIFEST_FILE, manifest)
-    return model_id
+    return write_model_manifest(target, described, metrics)
 
 
 def install_model(folder: Folder, models_root: Folder) -> Path:
@@ -159,7 +125,7 @@ def load_item_encoder(folder: Folder) -> ItemEncoder:
     """In evaluation mode, on the CPU. Files are checked first."""
     config, _ = _config(folder)
     encoder = ItemEncoder(config, _load_hash_embedder(folder, config))
-    _load_into(encoder, folder, ITEM_ENCODER, without_table=True)
+    load_weights(encoder, folder, ITEM_ENCODER, without_table=True)
     return encoder.eval()
 
 
@@ -169,7 +135,7 @@ def load_text_tower(folder: Folder) -> TextTower:
     _refuse_untrained(folder, "text", "search engagements or pseudo-queries")
     table = _load_hash_embedder(folder, config) if config.share_text_table else None
     tower = TextTower(config, table)
-    _load_into(tower, folder, TEXT_TOWER, without_table=config.share_text_table)
+    load_weights(tower, folder, TEXT_TOWER, without_table=config.share_text_table)
     return tower.eval()
 
 
@@ -180,7 +146,7 @@ def load_picture_tower(folder: Folder) -> PictureTower:
     if not config.picture_dim:
         raise UsageError(f"expected a model with a picture tower, got one without it at {folder}: train with pictures")
     tower = PictureTower(config)
-    _load_into(tower, folder, PICTURE_TOWER)
+    load_weights(tower, folder, PICTURE_TOWER)
     return tower.eval()
 
 
@@ -189,8 +155,7 @@ def load_model(folder: Folder) -> ItemSage:
     config, log_scale = _config(folder)
     model = ItemSage(config)
     for name, module in _modules(model).items():
-        shared = name == ITEM_ENCODER or (name == TEXT_TOWER and config.share_text_table)
-        _load_into(module, folder, name, without_table=shared)
+        load_weights(module, folder, name, without_table=_shares_table(name, config))
     with torch.no_grad():
         model.log_scale.fill_(log_scale)
     return model.eval()
@@ -200,7 +165,57 @@ def load_start(folder: Folder) -> ItemSage:
     """The model before its training, in evaluation mode. Raises UsageError if the folder does not keep it, or if its
     table cannot be drawn again; CorruptFileError if it is not what was saved."""
     config, _ = _config(folder)
-    return restored_start(config, _weights(folder, START_FILE))
+    return restored_start(config, read_weights(folder, START_FILE))
+
+
+def _check_inputs(config: ItemSageConfig, folders: Mapping[str, Folder | None]) -> None:
+    """UsageError unless there is a folder exactly for each kind of vectors that the model reads."""
+    dims = {
+        IMAGE_ENCODER_FOLDER: config.picture_dim,
+        TEXT_ENCODER_FOLDER: config.text_dim,
+        QUERY_TABLE_FOLDER: config.query_table_dim,
+    }
+    for name, source in folders.items():
+        if (dims[name] > 0) != (source is not None):
+            raise UsageError(
+                f"expected {name} exactly for a model that reads its vectors, got vectors of {dims[name]} dimensions "
+                f"and the folder {source}"
+            )
+
+
+def _described_inputs(config: ItemSageConfig, folder: Path) -> dict[str, Any]:
+    """Keys of the manifest: the vectors that the model reads, and the ids of what lies in its folder to make them."""
+    described: dict[str, Any] = {
+        "picture_dim": config.picture_dim,
+        "text_dim": config.text_dim,
+        "vocabulary_id": _id_in(folder / VOCABULARY_FOLDER / "vocabulary.json", "id"),
+        "image_encoder_id": _id_in(folder / IMAGE_ENCODER_FOLDER / "image_encoder.json", "network_id"),
+        "text_encoder_id": _id_in(folder / TEXT_ENCODER_FOLDER / "text_encoder.json", "network_id"),
+    }
+    if config.query_table_dim:
+        described["query_table"] = read_facts(folder / QUERY_TABLE_FOLDER)
+    return described
+
+
+def _write_split(split: Split | Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """Writes the split, and returns its JSON."""
+    if isinstance(split, Split):
+        split.save(folder)
+        return split.to_json()
+    write_json(folder / "split.json", dict(split))
+    return dict(split)
+
+
+def _write_model(model: ItemSage, folder: Path) -> None:
+    """The switches, and each module's weights; those of the table once, in the file of the hash embedder."""
+    write_json(folder / CONFIG_FILE, {"model": model.config.to_json(), "log_scale": model.log_scale.item()})
+    for name, module in _modules(model).items():
+        write_weights(folder / weights_file(name), own_state(module, without_table=_shares_table(name, model.config)))
+
+
+def _shares_table(name: str, config: ItemSageConfig) -> bool:
+    """Whether the hash embedder that the module reads with is another file."""
+    return name == ITEM_ENCODER or (name == TEXT_TOWER and config.share_text_table)
 
 
 def _modules(model: ItemSage) -> dict[str, nn.Module]:
@@ -224,31 +239,8 @@ def _refuse_untrained(folder: Folder, tower: str, remedy: str) -> None:
 
 def _load_hash_embedder(folder: Folder, config: ItemSageConfig) -> HashEmbedder:
     embedder = HashEmbedder(config)
-    _load_into(embedder, folder, HASH_EMBEDDER)
+    load_weights(embedder, folder, HASH_EMBEDDER)
     return embedder
-
-
-def _load_into(module: nn.Module, folder: Folder, name: str, without_table: bool = False) -> None:
-    """Loads checked weights; without_table: the module's hash embedder is another file."""
-    file = f"{name}.safetensors"
-    state = _weights(folder, file)
-    expected = {key for key in module.state_dict() if not (without_table and key.startswith(_SHARED_PREFIX))}
-    if set(state) != expected:
-        odd = sorted(set(state) ^ expected)
-        raise CorruptFileError(f"expected the weights of the configured {name}, got other names in {folder}: {odd[:5]}")
-    try:
-        module.load_state_dict(state, strict=False)
-    except RuntimeError as error:
-        raise CorruptFileError(f"expected weights of the configured shapes, got others in {folder}/{file}") from error
-
-
-def _weights(folder: Folder, file: str) -> dict[str, Tensor]:
-    """Those of a file that is as it was saved."""
-    read_model_manifest(folder, check=[file])
-    try:
-        return load_file(Path(folder, file))
-    except (SafetensorError, OSError) as error:
-        raise CorruptFileError(f"expected weights in {folder}/{file}, got {quote(str(error))}") from error
 
 
 def _id_in(path: Path, key: str) -> str | None:
@@ -258,8 +250,3 @@ def _id_in(path: Path, key: str) -> str | None:
     if not isinstance(value, str):
         raise CorruptFileError(f"expected a string {key!r} in {path}, got {value!r}")
     return value
-
-
-def _write_weights(path: Path, state: Mapping[str, Tensor]) -> None:
-    with atomic_write(path) as temporary:
-        save_file({name: value.detach().cpu().contiguous() for name, value in state.items()}, temporary)

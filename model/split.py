@@ -7,7 +7,8 @@
     none        no engagement trained the model: every row is test
 
 The same Split labels the rows that a model was made from and, later, any other engagements it is evaluated on, where
-only the rows labelled "test" are new to it: "train", "validation" and "gap" are its own training part.
+only the rows labelled "test" are new to it: "train", "validation" and "gap" are its own training part. How it labels
+them is model.split_labels.
 """
 
 import dataclasses
@@ -18,18 +19,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from model.held_out import HELD_OUT, HeldOutShares, item_codes, pair_codes, query_codes
-from model.item_cutoffs import ITEM_CUTOFFS, reached_cutoffs
-from model.tokenizer import query_key
+from model.held_out import HELD_OUT, HeldOutShares
+from model.item_cutoffs import ITEM_CUTOFFS
 from schemas.days import DAY_US
 from schemas.errors import CorruptFileError, ThresholdError, UsageError
 from schemas.files import atomic_write, read_json, write_json
-from schemas.hashing import stable_hash
 
 KINDS = ("query_item", "time", "item_time", "query_hash")
 DEFAULT_KIND = "query_item"
@@ -224,41 +222,22 @@ def fit_split(span: TimeSpan, config: SplitConfig) -> Split:
         fractions["item_test_fraction"] = config.item_test_fraction * has_test
         fractions["item_validation_fraction"] = config.item_validation_fraction * common["has_validation"]
         return Split(**common, **fractions)
-    span_us = span.last_us - span.first_us + 1
+    return Split(**common, **_time_cuts(span.first_us, span.last_us, config, has_test))
+
+
+def _time_cuts(first_us: int, last_us: int, config: SplitConfig, has_test: bool) -> dict[str, Any]:
+    """The first instants of the parts of a split by time, by their field of Split."""
+    span_us = last_us - first_us + 1
     test_us = _length_us(config.test_days, config.test_fraction, MAX_TEST_DAYS, span_us)
     gap_us = _length_us(config.gap_days, GAP_FRACTION, MAX_GAP_DAYS, span_us) if has_test else 0
     validation_us = _length_us(config.validation_days, config.validation_fraction, MAX_VALIDATION_DAYS, span_us)
-    test_start_us = span.last_us + 1 - test_us
+    test_start_us = last_us + 1 - test_us
     gap_start_us = test_start_us - gap_us
-    return Split(
-        **common,
-        validation_start_us=gap_start_us - validation_us,
-        gap_start_us=gap_start_us,
-        test_start_us=test_start_us,
-    )
-
-
-def assign(split: Split, table: pa.Table) -> pa.Array:
-    """The part of each row of `table` (columns timestamp, surface, query, item_id): a string array of "train",
-    "validation", "gap" or "test". Depends on the row alone, never on its neighbours.
-    """
-    if split.kind == "time":
-        times = pc.cast(table.column("timestamp"), pa.int64()).to_numpy()
-        cuts = [split.validation_start_us, split.gap_start_us, split.test_start_us]
-        assert None not in cuts, "a time split has three cuts"
-        codes = np.searchsorted(np.array(cuts, np.int64), times, side="right")
-    elif split.kind == "item_time":
-        codes = _assign_by_item(split, table)
-    elif split.kind == "query_item":
-        codes = _assign_by_query_and_item(split, table)
-    elif split.kind == "query_hash":
-        codes = _assign_by_query(split, table)
-    elif split.kind == NO_LOG:
-        codes = np.full(table.num_rows, 3)
-    else:
-        raise CorruptFileError(f"expected a split of {', '.join((*KINDS, NO_LOG))}, got {split.kind!r}")
-    labels = pa.array(["train", "validation", "gap", "test"])
-    return labels.take(pa.array(codes, pa.int64()))
+    return {
+        "validation_start_us": gap_start_us - validation_us,
+        "gap_start_us": gap_start_us,
+        "test_start_us": test_start_us,
+    }
 
 
 def check_parts(split: Split, num_pairs: Mapping[str, int]) -> None:
@@ -288,30 +267,3 @@ def _length_us(days: float | None, fraction: float, max_days: float, span_us: in
     if days is not None:
         return round(days * DAY_US)
     return min(math.ceil(span_us * fraction), round(max_days * DAY_US))
-
-
-def _assign_by_item(split: Split, table: pa.Table) -> np.ndarray:
-    """Codes 0 train, 1 validation, 3 test; an item without cutoffs was never trained on: test."""
-    if split.item_cutoffs is None:
-        raise CorruptFileError("expected the cutoffs of an item_time split (split.parquet), got none")
-    known, validates, tests = reached_cutoffs(split.item_cutoffs, table)
-    return np.where(tests | ~known, 3, np.where(validates, 1, 0))
-
-
-def _assign_by_query_and_item(split: Split, table: pa.Table) -> np.ndarray:
-    """Codes 0 train, 1 validation, 3 test: the harder part of the query's and the item's."""
-    if split.held_out is None:
-        raise CorruptFileError("expected the parts of a query_item split (split.parquet), got none")
-    parts = pair_codes(query_codes(split.held_out, table), item_codes(split.held_out, table.column("item_id")))
-    return np.array([0, 1, 3])[parts]
-
-
-def _assign_by_query(split: Split, table: pa.Table) -> np.ndarray:
-    """Codes 0 train, 1 validation, 3 test from the hash of surface and query, as a fraction in [0, 1)."""
-    keys = pc.binary_join_element_wise(table.column("surface"), pc.fill_null(table.column("query"), ""), "\n")
-    encoded = keys.combine_chunks().dictionary_encode()
-    hashed = (query_key(*key.split("\n", 1)) for key in encoded.dictionary.to_pylist())
-    fractions = np.array([stable_hash(f"split/{split.seed}/{key}") / 2.0**64 for key in hashed], np.float64)
-    codes = np.where(fractions < split.test_fraction + split.validation_fraction, 1, 0)
-    codes[fractions < split.test_fraction] = 3
-    return codes[encoded.indices.to_numpy()]

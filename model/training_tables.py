@@ -10,10 +10,8 @@ Legend: B rows asked for, N picture positions, D picture dim, T flat tokens, P p
 import copy
 import functools
 import os
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -21,19 +19,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import torch
 
-from model.columns import (
-    ColumnWriter,
-    build_columns,
-    gather_ragged,
-    offsets_of,
-    read_column,
-    read_facts,
-    source_fingerprint,
-    write_column,
-)
+from model.columns import build_columns, gather_ragged, read_column, read_facts, source_fingerprint
 from model.item_batch import ItemBatch
-from schemas.records import Pair, decode_features, decode_pair, read_records
-from schemas.tables import IDS, NUM_TEXT_FIELDS, PSEUDO_TASK
+from model.training_columns import PAIR_COLUMNS, QUERY_COLUMNS, record_files, write_items, write_pairs
+from schemas.tables import NUM_TEXT_FIELDS, PSEUDO_TASK
+
+#: Items whose tokens are counted at once.
+_CHUNK_ITEMS = 4096
 
 
 class ItemTable:
@@ -66,30 +58,8 @@ class ItemTable:
         picture_dim, text_dim: widths of the vectors of the encoders that made the features, 0 for none. Raises
         CorruptFileError for vectors of another width.
         """
-        paths = _record_files(features_folder)
-
-        def write(folder: Path) -> dict[str, Any]:
-            with ExitStack() as stack:
-                columns = {
-                    "token_ids": stack.enter_context(ColumnWriter(folder, "token_ids", "<i4")),
-                    "field_lengths": stack.enter_context(ColumnWriter(folder, "field_lengths", "<i4")),
-                    "pictures": stack.enter_context(ColumnWriter(folder, "pictures", "<f2", (picture_dim,))),
-                    "text_vectors": stack.enter_context(ColumnWriter(folder, "text_vectors", "<f2", (text_dim,))),
-                }
-                item_ids, num_pictures, no_text_1D = [], [], np.zeros((1, text_dim), np.float16)
-                for item in (decode_features(payload) for path in paths for payload in read_records(path)):
-                    columns["token_ids"].append(item.token_ids)
-                    columns["field_lengths"].append(np.diff(item.token_offsets))
-                    columns["pictures"].append(item.pictures)
-                    columns["text_vectors"].append(item.text_vector[None] if len(item.text_vector) else no_text_1D)
-                    item_ids.append(item.item_id)
-                    num_pictures.append(len(item.pictures))
-            write_column(folder, "field_offsets", offsets_of(read_column(folder, "field_lengths")))
-            Path(folder, "field_lengths.npy").unlink()
-            write_column(folder, "picture_offsets", offsets_of(np.array(num_pictures, np.int64)))
-            pq.write_table(pa.table({"item_id": pa.array(item_ids, pa.string())}, schema=IDS), folder / "ids.parquet")
-            return {"num_items": len(item_ids)}
-
+        paths = record_files(features_folder)
+        write = functools.partial(write_items, paths, picture_dim, text_dim)
         return cls(build_columns(cache_folder, source_fingerprint(paths, picture_dim, text_dim), write))
 
     def __len__(self) -> int:
@@ -181,10 +151,15 @@ class PairTable:
         query_table_dim: width of the vectors that the shop's own table has for queries, 0 for none. Raises
         CorruptFileError for query vectors of another width than that, or than the items'.
         """
-        paths = _record_files(pairs_folder)
+        paths = record_files(pairs_folder)
         of_items = len(items), str(items.item_ids[:1]), str(items.item_ids[-1:]), items.picture_dim, items.text_dim
         source = source_fingerprint(paths, *of_items, query_table_dim)
-        write = functools.partial(_write_pairs, paths, items, query_table_dim)
+        dims = {
+            "query_pictures": items.picture_dim,
+            "query_text_vectors": items.text_dim,
+            "query_table_vectors": query_table_dim,
+        }
+        write = functools.partial(write_pairs, paths, items.rows_of, dims)
         return cls(build_columns(cache_folder, source, write))
 
     def __len__(self) -> int:
@@ -235,85 +210,6 @@ class PairTable:
         return torch.from_numpy(self._pictures[self.picture_row_Q[query_rows]].astype(np.float32))
 
 
-#: Columns of a PairTable, by pair and by query: name -> dtype.
-PAIR_COLUMNS = {"task": "<i2", "query": "<i8", "item": "<i8", "count": "<i4"} | {
-    "query_item_count": "<f4",
-    "query_count": "<f4",
-}
-QUERY_COLUMNS = {"query_id": "<i8", "query_picture_row": "<i8", "query_token_ids": "<i4"} | {
-    "query_token_offsets": "<i8",
-    "query_pictures": "<f2",
-    "query_text_vectors": "<f2",
-    "query_table_vectors": "<f2",
-}
-_CHUNK_PAIRS, _CHUNK_ITEMS = 4096, 4096
-
-
 def _some(total: int, count: int, seed: int) -> np.ndarray:
     """Sorted numbers of at most `count` of `total` rows, drawn with a seed."""
     return np.sort(np.random.default_rng(seed).choice(total, min(count, total), replace=False))
-
-
-def _write_pairs(paths: Sequence[str], items: ItemTable, query_table_dim: int, folder: Path) -> dict[str, Any]:
-    """Writes the columns of a PairTable; pairs go through memory in chunks."""
-    tasks: dict[str, int] = {}
-    query_rows: dict[int, int] = {}
-    num_pictures, num_tokens, missing = 0, [0], 0
-    dims = {"query_pictures": items.picture_dim, "query_text_vectors": items.text_dim}
-    dims["query_table_vectors"] = query_table_dim
-    not_in_table = np.zeros(query_table_dim, np.float16)
-    with ExitStack() as stack:
-        columns = {
-            name: stack.enter_context(ColumnWriter(folder, name, dtype, (dims[name],) if name in dims else ()))
-            for name, dtype in (PAIR_COLUMNS | QUERY_COLUMNS).items()
-            if name not in ("task", "query_token_offsets")
-        }
-        task_column = stack.enter_context(ColumnWriter(folder, "first_seen_task", "<i2"))
-        for chunk in _chunks(paths):
-            rows = items.rows_of([pair.item_id for pair in chunk])
-            missing += int((rows < 0).sum())
-            kept = [pair for pair, row in zip(chunk, rows, strict=True) if row >= 0]
-            for pair in kept:
-                if pair.query_id in query_rows:
-                    continue
-                query_rows[pair.query_id] = len(query_rows)
-                is_picture = len(pair.query_picture) > 0
-                columns["query_id"].append(np.array([pair.query_id]))
-                columns["query_picture_row"].append(np.array([num_pictures if is_picture else -1]))
-                columns["query_token_ids"].append(pair.query_token_ids)
-                num_tokens.append(len(pair.query_token_ids))
-                text_vector = np.zeros(items.text_dim, np.float16) if is_picture else pair.query_text_vector
-                columns["query_text_vectors"].append(text_vector[None])
-                table_vector = pair.query_table_vector if len(pair.query_table_vector) else not_in_table
-                columns["query_table_vectors"].append(table_vector[None])
-                if is_picture:
-                    columns["query_pictures"].append(pair.query_picture[None])
-                    num_pictures += 1
-            task_column.append(np.array([tasks.setdefault(pair.task, len(tasks)) for pair in kept], np.int64))
-            columns["query"].append(np.array([query_rows[pair.query_id] for pair in kept], np.int64))
-            columns["item"].append(rows[rows >= 0])
-            for name in ("count", "query_item_count", "query_count"):
-                columns[name].append(np.array([getattr(pair, name) for pair in kept]))
-    write_column(folder, "query_token_offsets", offsets_of(np.array(num_tokens[1:], np.int64)))
-    names = sorted(tasks)
-    sorted_index = np.array([names.index(name) for name in tasks], "<i2")
-    first_seen = np.asarray(read_column(folder, "first_seen_task"))
-    write_column(folder, "task", sorted_index[first_seen] if len(names) else first_seen)
-    Path(folder, "first_seen_task.npy").unlink()
-    return {"num_pairs_without_item": missing, "tasks": names}
-
-
-def _chunks(paths: Sequence[str]) -> Iterator[list[Pair]]:
-    chunk: list[Pair] = []
-    for path in paths:
-        for payload in read_records(path):
-            chunk.append(decode_pair(payload))
-            if len(chunk) == _CHUNK_PAIRS:
-                yield chunk
-                chunk = []
-    if chunk:
-        yield chunk
-
-
-def _record_files(folder: str | os.PathLike[str]) -> list[str]:
-    return [str(path) for path in sorted(Path(folder).glob("*.tfrecord")) if not path.name.startswith((".", "_"))]

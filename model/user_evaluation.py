@@ -26,16 +26,14 @@ from model.user_actions import Actions, users_of_items
 from model.user_baselines import Method, Queries, UserDay
 from model.user_lists import Listing, ListMethod
 from model.user_new_items import RecallOfNew
+from model.user_ranking import COSINE_TOLERANCE, Shown, ranking
 from schemas.days import Calendar
 from schemas.hashing import seed_of
 
 #: Recommended items: the paper's 400, of a smaller shop as large a share as of 20,000 items, and at least 20.
 TOP, MIN_TOP, ITEMS_A_PLACE = 400, 20, 50
 RELEVANT_COSINE = 0.8
-IMPRESSIONS_AN_ITEM = 20
 METRICS = ("relevance", "recall", "r_precision", "reciprocal_rank")
-#: Cosines this close are equal: float32 products of equal vectors differ by rounding.
-_TOLERANCE = 1e-6
 #: The searches of so many queries of user-days (one a method) are done together: some 100 MB of vectors.
 _ASKED_A_BLOCK = 1 << 14
 
@@ -105,7 +103,7 @@ def walk_forward(
     found: dict[str, list[Any]] = {name: [] for name in UserDays.__annotations__}
     shape = (len(methods) // protocol.draws, protocol.draws, -1)
     for day in days:
-        shown = _Shown(actions, impressions, protocol.bounds_us(day)[1:])
+        shown = Shown(actions, impressions, protocol.bounds_us(day)[1:])
         for block in blocks(actions, vectors, day, methods, protocol):
             asked = [case.queries for case in block]
             for case, recommended in zip(block, recommend_all(asked, vectors, protocol.top), strict=True):
@@ -198,77 +196,13 @@ class _Scorer:
         distinct = np.unique(np.concatenate(ids))
         self.place_of_id[distinct] = np.arange(len(distinct))
         cosines = self.vectors.matrix_ND[items_F] @ self.vectors.vectors_UD[distinct].T
-        is_near = cosines >= RELEVANT_COSINE - _TOLERANCE
+        is_near = cosines >= RELEVANT_COSINE - COSINE_TOLERANCE
         for method, (rows_K, ids_K) in enumerate(zip(recommended, ids, strict=True)):
             self.is_recommended_N[rows_K] = True
             values[method, 0] = is_near[:, self.place_of_id[ids_K]].any(axis=1).mean()
             values[method, 1] = self.is_recommended_N[items_F].mean()
             self.is_recommended_N[rows_K] = False
         return values
-
-
-def ranking(
-    matrix_ND: np.ndarray, items_F: np.ndarray, shown_I: np.ndarray, methods: Sequence[Queries | Listing]
-) -> np.ndarray:
-    """float64 [T, 2]: R-precision and reciprocal rank of `items_F` against the impressions `shown_I`, all item rows."""
-    candidates = np.concatenate([items_F, shown_I])
-    best = np.empty((len(methods), len(candidates)))
-    queries = {place: one for place, one in enumerate(methods) if isinstance(one, Queries)}
-    if queries:
-        scores = _cosines(matrix_ND, candidates, list(queries.values()))
-        starts = np.cumsum([0, *(len(q.vectors_QD) for q in queries.values())])
-        best[list(queries)] = np.maximum.reduceat(scores, starts[:-1], axis=1).T
-    for place, one in enumerate(methods):
-        if isinstance(one, Listing):
-            best[place] = one.scores(candidates)
-    return rank_metrics(best[:, : len(items_F)], best[:, len(items_F) :])
-
-
-def _cosines(matrix_ND: np.ndarray, candidates: np.ndarray, queries: Sequence[Queries]) -> np.ndarray:
-    """float32 [candidates, Q]. An item that many methods ask with is compared once."""
-    rows = [q.rows_Q for q in queries if q.rows_Q is not None]
-    if len(rows) < len(queries):
-        return matrix_ND[candidates] @ np.concatenate([q.vectors_QD for q in queries]).T
-    distinct, place_Q = np.unique(np.concatenate(rows), return_inverse=True)
-    return (matrix_ND[candidates] @ matrix_ND[distinct].T)[:, place_Q.ravel()]
-
-
-def rank_metrics(positive_TF: np.ndarray, negative_TI: np.ndarray) -> np.ndarray:
-    """float64 [T, 2]: R-precision and reciprocal rank of positives among positives and negatives; equal scores put
-    negatives first.
-
-    Ranks of .9 .5 .2 among negatives .7 .2: 1, 3 and 5; two of the first three are positive.
-    >>> rank_metrics(np.array([[0.5, 0.9, 0.2]]), np.array([[0.7, 0.2]])).round(4).tolist()
-    [[0.6667, 0.5111]]
-    """
-    ordered_TF = -np.sort(-positive_TF, axis=1)
-    worse_TI = np.sort(negative_TI, axis=1)
-    num_negative, places_F = worse_TI.shape[1], np.arange(1, positive_TF.shape[1] + 1)
-    ahead = [num_negative - np.searchsorted(w, o - _TOLERANCE) for w, o in zip(worse_TI, ordered_TF, strict=True)]
-    ranks_TF = np.stack(ahead) + places_F
-    return np.stack([(ranks_TF <= len(places_F)).mean(axis=1), (1 / ranks_TF).mean(axis=1)], axis=1)
-
-
-class _Shown:
-    """What users were shown on a day, or might have been. day_us: its start and end."""
-
-    def __init__(self, actions: Actions, impressions: Actions | None, day_us: tuple[int, int]):
-        self.impressions, self.day_us = impressions, day_us
-        self.acted_on = actions.rows_M[actions.within(*day_us)]
-
-    def to(self, user: int, items_F: np.ndarray, seed: int) -> np.ndarray:
-        """20 item rows for each of the user's items of the day, none of which is among them: the user's impressions,
-        each item once; where these are too few, draws from the actions of others (repeated if those are too few)."""
-        generator, wanted = np.random.default_rng((seed, 1 << 20)), IMPRESSIONS_AN_ITEM * len(items_F)
-        own = np.zeros(0, np.int64)
-        if self.impressions is not None:
-            own = self.impressions.items(user, *self.day_us)
-            own = generator.permutation(own[~np.isin(own, items_F)])[:wanted]
-        others = self.acted_on[~np.isin(self.acted_on, items_F)]
-        missing = wanted - len(own)
-        if not missing or not len(others):
-            return own
-        return np.concatenate([own, generator.choice(others, missing, replace=len(others) < missing)])
 
 
 def _users_of(actions: Actions, from_us: int, start_us: int, end_us: int) -> Iterator[int]:

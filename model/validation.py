@@ -15,32 +15,26 @@ both, seen and new queries weigh a half each. Recall@10 alone is 1 for any weigh
 forgets the places below the first.
 """
 
-import contextlib
 import dataclasses
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 from model.distributed import Processes, broadcast_from_first
 from model.evaluation import with_intervals
 from model.item_batch import ItemChange
 from model.itemsage import ItemSage
-from model.known_items import known_items
-from model.layers import unit
-from model.metrics import ranks, recall_at_k, reciprocal_ranks
+from model.metrics import recall_at_k, reciprocal_ranks
+from model.ranked_pairs import RankedPairs, rank_sampled_pairs
 from model.step_choice import StepChoice, step_choice
 from model.training_config import TrainingConfig, Validation
-from model.training_data import TrainingData, sample_pairs
-from model.training_forward import autocast, encode_items
+from model.training_data import TrainingData
+from model.training_forward import autocast
 from model.training_tables import ItemTable, PairTable
-from schemas.errors import UsageError
-from schemas.hashing import seed_of
 
 #: How many of the first items of a ranking count as found, where training validates.
 RECALL_AT = 10
-_ITEMS_PER_BATCH = 512
 #: Seen and new queries weigh a half each where there are so many of both.
 MIN_QUERIES_A_KIND = 30
 
@@ -65,15 +59,6 @@ class QueryScores:
         """{"score", "score_low", "score_high"}: what these weights score more than the others, paired; the 95 %
         interval is a bootstrap over queries."""
         return with_intervals(["score"], (self.sums_Q - other.sums_Q)[:, None], self.weights_Q[:, None])
-
-
-@dataclass(frozen=True, eq=False)
-class _Ranked:
-    """Rows of the pairs that were sampled, their ranks, and among how many items."""
-
-    rows_P: np.ndarray
-    ranks_P: np.ndarray
-    num_items: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +87,7 @@ def validate(
     measured: tuple[Figures, Figures, QueryScores] | None = None
     if processes.rank == 0:
         with autocast(model.log_scale.device, config.precision):
-            ranked = _rank_pairs(
+            ranked = rank_sampled_pairs(
                 model,
                 data.items,
                 pairs,
@@ -142,7 +127,8 @@ def evaluate_recall(
     entries alone, brought to norm 1 again (UsageError if there are not as many). change: what is done to the items
     before they are encoded. known: other parts of the log, whose pairs are known beside `pairs`. The model's training
     mode is left as it was. No pairs: empty."""
-    return _by_task(pairs, _rank_pairs(model, items, pairs, num_pairs, num_distractors, seed, dim, change, known), k)
+    ranked = rank_sampled_pairs(model, items, pairs, num_pairs, num_distractors, seed, dim, change, known)
+    return _by_task(pairs, ranked, k)
 
 
 def evaluate_cells(
@@ -155,57 +141,11 @@ def evaluate_cells(
     dim: int | None = None,
 ) -> tuple[dict[str, TaskRecall], Figures]:
     """As evaluate_recall, among the whole catalogue; and the recall of the pairs of seen and of new items."""
-    ranked = _rank_pairs(model, data.items, pairs, num_pairs, len(data.items), seed=0, dim=dim, known=known)
+    ranked = rank_sampled_pairs(model, data.items, pairs, num_pairs, len(data.items), seed=0, dim=dim, known=known)
     return _by_task(pairs, ranked, RECALL_AT), _by_item(pairs, ranked, pairs.tasks, data.train)
 
 
-def _rank_pairs(
-    model: ItemSage,
-    items: ItemTable,
-    pairs: PairTable,
-    num_pairs: int,
-    num_distractors: int,
-    seed: int,
-    dim: int | None = None,
-    change: ItemChange | None = None,
-    known: Sequence[PairTable] = (),
-) -> _Ranked:
-    """As evaluate_recall says."""
-    if dim is not None and not 1 <= dim <= model.config.output_dim:
-        raise UsageError(f"expected a dim from 1 to the {model.config.output_dim} of the model's vectors, got {dim}")
-    rows_P = sample_pairs(pairs, num_pairs, seed)
-    if len(rows_P) == 0:
-        return _Ranked(rows_P, rows_P, 0)
-    positives_P = np.asarray(pairs.item_P[rows_P])
-    candidates_N = np.arange(len(items))
-    if len(items) > num_distractors:
-        generator = np.random.default_rng(seed_of("distractors", seed))
-        candidates_N = np.union1d(generator.choice(len(items), num_distractors, replace=False), positives_P)
-    with _measured(model):
-        candidates_ND = _prefix(embed_rows(model, items, candidates_N, change), dim)
-        queries_PD = _prefix(_embed_queries(model, pairs, np.asarray(pairs.query_P[rows_P])), dim)
-    position_I = np.full(len(items), -1)
-    position_I[candidates_N] = np.arange(len(candidates_N))
-    known_A, place_P = known_items(pairs, rows_P, known)
-    left_out_A = [place_M[place_M >= 0] for place_M in (position_I[known_M] for known_M in known_A)]
-    left_out_P = [left_out_A[place] for place in place_P]
-    ranks_P = ranks(queries_PD, candidates_ND[position_I[positives_P]], candidates_ND, left_out_P)
-    return _Ranked(rows_P, ranks_P, len(candidates_N))
-
-
-@contextlib.contextmanager
-def _measured(model: ItemSage) -> Iterator[None]:
-    """In evaluation mode and without gradients; the model's training mode is left as it was."""
-    was_training = model.training
-    model.eval()
-    try:
-        with torch.inference_mode():
-            yield
-    finally:
-        model.train(was_training)
-
-
-def _scores_by_query(pairs: PairTable, ranked: _Ranked, deciding: Collection[str], train: PairTable) -> QueryScores:
+def _scores_by_query(pairs: PairTable, ranked: RankedPairs, deciding: Collection[str], train: PairTable) -> QueryScores:
     """deciding: the tasks whose pairs count."""
     decides = _decides(pairs, ranked, deciding)
     ranks_P = ranked.ranks_P[decides]
@@ -228,7 +168,7 @@ def query_weights(is_seen_Q: np.ndarray) -> np.ndarray:
     return 0.5 / counts[is_seen_Q.astype(np.int64)]
 
 
-def _by_item(pairs: PairTable, ranked: _Ranked, deciding: Collection[str], train: PairTable) -> Figures:
+def _by_item(pairs: PairTable, ranked: RankedPairs, deciding: Collection[str], train: PairTable) -> Figures:
     """Recall of the deciding pairs whose item has pairs of the log in the training part, and of the others."""
     decides = _decides(pairs, ranked, deciding)
     is_seen_P = np.isin(pairs.item_P[ranked.rows_P], np.asarray(train.item_P)[~train.is_pseudo()])
@@ -239,12 +179,12 @@ def _by_item(pairs: PairTable, ranked: _Ranked, deciding: Collection[str], train
     return cells
 
 
-def _decides(pairs: PairTable, ranked: _Ranked, deciding: Collection[str]) -> np.ndarray:
+def _decides(pairs: PairTable, ranked: RankedPairs, deciding: Collection[str]) -> np.ndarray:
     """bool [P]"""
     return np.isin(np.asarray(pairs.task_P[ranked.rows_P]), [pairs.tasks.index(task) for task in deciding])
 
 
-def _by_task(pairs: PairTable, ranked: _Ranked, k: int) -> dict[str, TaskRecall]:
+def _by_task(pairs: PairTable, ranked: RankedPairs, k: int) -> dict[str, TaskRecall]:
     task_P, ranks_P = np.asarray(pairs.task_P[ranked.rows_P]), ranked.ranks_P
     return {
         name: TaskRecall(
@@ -258,44 +198,8 @@ def _by_task(pairs: PairTable, ranked: _Ranked, k: int) -> dict[str, TaskRecall]
     }
 
 
-def _prefix(vectors_XO: np.ndarray, dim: int | None) -> np.ndarray:
-    """The first `dim` entries of unit vectors, of norm 1; all of them as they are for None."""
-    return vectors_XO if dim is None else unit(torch.from_numpy(vectors_XO[:, :dim])).numpy()
-
-
 def choice_by(pairs: PairTable) -> StepChoice:
     """How a training with these validation pairs chooses its step."""
     is_pseudo_P, query_P = pairs.is_pseudo(), np.asarray(pairs.query_P)
     counts = [(int(kind_P.sum()), len(np.unique(query_P[kind_P]))) for kind_P in (~is_pseudo_P, is_pseudo_P)]
     return step_choice(*counts[0], *counts[1])
-
-
-def embed_rows(
-    model: ItemSage,
-    items: ItemTable,
-    rows_N: np.ndarray,
-    change: ItemChange | None = None,
-) -> np.ndarray:
-    """float32 unit vectors [N, O] of rows of the table, each first changed by `change`."""
-    device = model.log_scale.device
-    vectors = []
-    for start in range(0, len(rows_N), _ITEMS_PER_BATCH):
-        batch = items.batch(rows_N[start : start + _ITEMS_PER_BATCH])
-        batch = batch if change is None else change(batch)
-        vectors.append(encode_items(model.item_encoder, batch.to(device)).float().cpu())
-    return torch.cat(vectors).numpy()
-
-
-def _embed_queries(model: ItemSage, pairs: PairTable, queries_P: np.ndarray) -> np.ndarray:
-    """float32 unit vectors [P, O] of query rows, text and pictures each through its tower."""
-    device = model.log_scale.device
-    vectors_PD = np.zeros((len(queries_P), model.config.output_dim), np.float32)
-    is_text_P = pairs.is_text(queries_P)
-    if is_text_P.any():
-        text = (x.to(device) for x in pairs.text(queries_P[is_text_P]))
-        vectors_PD[is_text_P] = model.text_tower(*text).cpu().numpy()
-    if not is_text_P.all():
-        assert model.picture_tower is not None
-        pictures_BD = pairs.pictures(queries_P[~is_text_P]).to(device)
-        vectors_PD[~is_text_P] = model.picture_tower(pictures_BD).cpu().numpy()
-    return vectors_PD

@@ -19,7 +19,7 @@ from schemas.errors import CorruptFileError, UsageError
 from schemas.files import read_json
 
 if TYPE_CHECKING:
-    from pipelines.features import FeaturesConfig
+    from pipelines.features_plan import FeaturesConfig
 
 SpecT = TypeVar("SpecT", ImageEncoderSpec, TextEncoderSpec)
 

@@ -23,17 +23,18 @@ import numpy as np
 import pyarrow as pa
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from model.index import ANNOY_FILE, MANIFEST_FILE
+from model.index import MANIFEST_FILE
 from model.library_versions import versions_of
 from model.refined_index import REFINED_FOLDER
-from model.searched_index import BACKENDS, SEARCHED
+from model.searched_index import BACKENDS
 from model.voyager_index import require_voyager
 from pipelines.console.jobs import flag, main_of, print_summary
 from pipelines.console.progress import Progress
 from pipelines.dated_log import DatedLog
 from pipelines.evaluation.inputs import read_query_rows
 from pipelines.gating.log import require_sound_log
-from pipelines.index_folder import TIMES_FILE, describe_refined, read_times, write_index_folder, write_refined_folder
+from pipelines.index_description import describe, describe_refined
+from pipelines.index_folder import TIMES_FILE, read_times, write_index_folder, write_refined_folder
 from pipelines.index_queries import AskedQueries, plan_queries
 from pipelines.transforms.process_units import ProcessUnits, UnitStage
 from pipelines.unit_files import manifest_path, remove_unit, sidecar_path
@@ -227,49 +228,6 @@ def _remove_refined(run_folder: str) -> None:
         remove_unit(run_folder, sidecar)
     if folder.is_dir():
         shutil.rmtree(folder)
-
-
-def describe(manifest: dict[str, Any]) -> str:
-    """What a person wants to know of an index: its cost, its recall for each kind of query, and whether that is
-    enough."""
-    latency, searched = manifest["times"].get("latency_p50_ms"), manifest[SEARCHED]
-    lines = [
-        f"index: {manifest['n_trees']} trees, search_k {manifest['search_k']:,}, {_recalls(manifest)} against exact "
-        f"search among {manifest['n_items']:,} items"
-        + (f", {latency:.2f} ms a query" if latency is not None else "")
-        + f"; {manifest['share_with_twin']:.1%} of the items share their vector with another"
-    ]
-    among = f"{searched['n_vectors']:,} different vectors" if searched["distinct"] else "the items"
-    for kind, facts in searched["kinds"].items():
-        if kind != "item" or searched["distinct"]:
-            asked = f"{facts['num_queries']:,} {kind} queries ({facts['queries']})"
-            lines.append(f"index: {asked} among {among}: search_k {facts['search_k']:,}, {_recalls(facts)}")
-    lines += [_warning(kind, facts, manifest) for kind, facts in searched["kinds"].items() if _fails(facts)]
-    if _fails(manifest) and not _fails(searched["kinds"]["item"]):
-        lines.append(_warning("item", manifest, manifest) + f" (of {ANNOY_FILE}, which our own searches do not use)")
-    return "\n".join(lines)
-
-
-def _fails(facts: dict[str, Any]) -> bool:
-    return not facts["target_reached"]
-
-
-def _recalls(facts: dict[str, Any]) -> str:
-    return ", ".join(f"recall@{k} {facts['recall'][k]:.3f}" for k in sorted(facts["recall"], key=int))
-
-
-def _warning(kind: str, facts: dict[str, Any], manifest: dict[str, Any]) -> str:
-    backend, other = manifest[SEARCHED]["backend"], manifest[SEARCHED].get("voyager", {}).get(kind)
-    told = "what --index-backend voyager would give is not known: pip install 'itemsage[voyager]'"
-    if backend != "annoy":
-        told = f"--index-backend {backend} does not reach it"
-    elif other is not None:
-        told = f"--index-backend voyager gives {other['recall']['10']} with search_k {other['search_k']:,}"
-    return (
-        f"index: WARNING: expected recall@10 >= {manifest['target_recall']} of {kind} queries, got "
-        f"{facts['recall']['10']} with at most {manifest['max_trees']} trees and search_k "
-        f"{manifest['max_search_k']:,}: raise --max-trees or --max-search-k, or search with --exact; {told}"
-    )
 
 
 def _unit_names(config: IndexConfig) -> list[str]:

@@ -20,7 +20,6 @@ from model.refined_index import NEAR_DUPLICATES_FILE, REFINED_FOLDER, near_dupli
 from model.searched_index import DISTINCT_BELOW, DISTINCT_FILE, DISTINCT_FILES, SEARCHED
 from model.voyager_index import build_voyager
 from model.voyager_index import is_installed as voyager_is_installed
-from pipelines.console.terminal import few_digits
 from pipelines.units import UnitWriter
 from schemas.errors import CorruptFileError
 from schemas.files import read_json, write_json
@@ -110,24 +109,6 @@ def read_times(run_folder: str, folder: str) -> dict[str, float]:
     except CorruptFileError:
         return {}
     return {k: v for k, v in times.items() if isinstance(v, int | float)} if isinstance(times, dict) else {}
-
-
-def describe_refined(manifest: dict[str, Any], times: dict[str, float]) -> str:
-    """What a person wants to know of a refined index, from the stage's manifest: what it saves, and what it costs."""
-    index = manifest["refined"]
-    refined = index["refined"]
-    sizes = {entry["path"]: entry["bytes"] for entry in manifest["files"]}
-    before, after = (sizes[f"{folder}/{ANNOY_FILE}"] / 1e6 for folder in ("index", REFINED_FOLDER))
-    recall = ", ".join(f"recall@{k} {index['recall'][k]:.3f}" for k in sorted(index["recall"], key=int))
-    latency = times.get("latency_p50_ms")
-    return (
-        f"index: refined at cosine {refined['cosine']}: {refined['items_in']:,} -> {refined['items_kept']:,} items "
-        f"({refined['items_removed']:,} near-duplicates, at most {refined['largest_group']:,} items as one), "
-        f"{few_digits(before)} MB -> {few_digits(after)} MB, {index['n_trees']} trees, {recall}"
-        + (f", {latency:.2f} ms a query" if latency is not None else "")
-        + f"; of the exact nearest 10 of all items {refined['share_represented']:.1%} are represented in its 10 "
-        f"results; they are {refined['different_of_full_top']:.1f} different ones"
-    )
 
 
 def _write_annoy(

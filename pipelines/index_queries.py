@@ -29,7 +29,8 @@ from model.index import QueryKind
 from model.index_recall import MAX_QUERIES, RecallQueries
 from model.pseudo_queries import pseudo_queries
 from model.query_encoder import QueryEncoder
-from model.split import Split, assign
+from model.split import Split
+from model.split_labels import assign
 from pipelines.evaluation.inputs import read_query_rows, sample_queries
 from schemas.columns import table_columns
 from schemas.days import UTC_NAME

@@ -30,7 +30,8 @@ from pipelines.console.jobs import main_of, narrow, print_summary
 from pipelines.console.progress import Progress
 from pipelines.equal_rows import ROWS_EQUAL
 from pipelines.gating.log import check_log, require_passed_log
-from pipelines.pairs_plan import QUERY_TABLE_FOLDER, STAGE, PairsConfig, PairsPlan, plan
+from pipelines.pairs_config import PairsConfig
+from pipelines.pairs_plan import QUERY_TABLE_FOLDER, STAGE, PairsPlan, plan
 from pipelines.query_rows import SESSION_ROWS
 from pipelines.shared import closed_after_job
 from pipelines.transforms.bucket_rows import pack

@@ -1,4 +1,4 @@
-"""What the pairs job reads and how: its config, and the plan made from it without reading a row."""
+"""What the pairs job reads and how: the plan made from its config without reading a row."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
@@ -7,13 +7,13 @@ from typing import Any
 
 from model.image_encoder_spec import saved_image_encoder_spec
 from model.query_table import table_folder, table_source
-from model.split import DEFAULT_KIND, KINDS, SplitConfig
+from model.split import SplitConfig
 from model.text_encoder_spec import TextEncoderSpec, saved_text_encoder_spec
-from model.typos import TYPO_SHARE, check_typo_share
+from model.typos import check_typo_share
 from model.vocabulary import DESCRIPTION_FILE
-from pipelines.console.jobs import flag, narrow
-from pipelines.dated_log import DatedLog
+from pipelines.console.jobs import narrow
 from pipelines.gating.thresholds import LogThresholds
+from pipelines.pairs_config import PairsConfig
 from pipelines.picture_limits import limits_of
 from pipelines.transforms.count_pairs import PairRules
 from pipelines.transforms.embed_queries import QueryEncoding, unit_name
@@ -22,6 +22,7 @@ from pipelines.transforms.join_pairs import JoinRules
 from pipelines.transforms.read_engagements import EngagementsSource, slice_unit
 from pipelines.transforms.write_pair_summaries import SUMMARIES
 from pipelines.units import bucket_name, read_stage_manifest
+from schemas.column_spec import Columns
 from schemas.columns import table_columns
 from schemas.days import end_of_day_us
 from schemas.errors import UsageError
@@ -41,53 +42,6 @@ _PLACES = (
     *("text_encoder_folder", "device"),
 )
 _GATES = tuple(field.name for field in fields(LogThresholds))
-
-
-@dataclass(frozen=True, kw_only=True)
-class PairsConfig(DatedLog):
-    """Joins engagements, pseudo-queries or both to a run's features and splits the pairs."""
-
-    run: str = flag(path=True, help="run folder that holds items/ and features/; pairs/ is written there")
-    engagements: str | None = flag(
-        path=True, default=None, help="engagements: a file, a folder or a glob; {date} means --date"
-    )
-    date: str | None = flag(
-        default=None, help="rows after the end of this day (YYYY-MM-DD, of --time-zone) are left out"
-    )
-    image_root: str = flag(
-        path=True, default=".", help="folder that query picture paths start from; nothing outside it is read"
-    )
-    split: str = flag(
-        default=DEFAULT_KIND,
-        choices=KINDS,
-        help="whole queries and items held out, by time, by time within each item, or by hash of the query",
-    )
-    test_days: float | None = flag(
-        default=None, help="length of the test part (split time); default: by --test-fraction"
-    )
-    gap_days: float | None = flag(default=None, help="length of the gap before it (split time)")
-    validation_days: float | None = flag(default=None, help="length of the validation part before the gap (split time)")
-    test_fraction: float = flag(default=0.2, help="test part of the log's span, an item's rows or the queries; 0: none")
-    validation_fraction: float = flag(default=0.1, help="validation part, for early stopping; 0: none")
-    item_test_fraction: float = flag(
-        default=SplitConfig.item_test_fraction, help="items that are held out for the test part (split query_item)"
-    )
-    item_validation_fraction: float = flag(
-        default=SplitConfig.item_validation_fraction, help="items that are held out for validation (split query_item)"
-    )
-    pseudo_queries: int = flag(default=0, help="text queries made from each item's own text")
-    typo_share: float = flag(default=TYPO_SHARE, help="share of them that are misspelt")
-    query_vectors: str | None = flag(
-        path=True, default=None, help="Parquet of the shop's own frozen query vectors (query, vector)"
-    )
-    max_pairs_per_item: int = flag(default=0, help="training pairs an item, at most; 0: no cap")
-    frequencies: str = flag(default="exact", choices=("exact", "sketch"), help="how queries and pairs are counted")
-    vocabulary: str | None = flag(path=True, default=None, help="vocabulary folder; default: the run's")
-    image_encoder_folder: str | None = flag(path=True, default=None, help="saved picture encoder; default: the run's")
-    text_encoder_folder: str | None = flag(path=True, default=None, help="saved text encoder; default: the run's")
-    device: str = flag(default="auto", help="auto, cpu or cuda")
-    seed: int = flag(default=0, help="seed of the query split, the pseudo-queries, the cap and the sketch")
-    columns: dict[str, Any] = flag(default={}, help="[columns.engagements]: our column name -> the shop's")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,14 +70,60 @@ class PairsPlan:
         return [*names, *SUMMARIES]
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Inputs:
+    """What the stage reads, checked. files: of the engagements; query_vectors: of the shop's own, none without them.
+    text_encoder, encoding: None where the features have no such vectors."""
+
+    num_buckets: int
+    features: dict[str, Any]
+    vocabulary_folder: str
+    files: Sequence[str]
+    columns: Columns
+    encoding: QueryEncoding | None
+    text_encoder: TextEncoderSpec | None
+    query_vectors: Sequence[str]
+
+
 def plan(config: PairsConfig) -> PairsPlan:
     """Raises UsageError if the flags do not fit each other, the input or the features of the run."""
+    _check_flags(config)
+    inputs = _inputs(config)
+    identity = fingerprint([CODE_VERSION, _settings(config), _identities(inputs)])
+    query_table_folder = None
+    if inputs.query_vectors:
+        query_table_folder = str(table_folder(inputs.query_vectors, Path(config.run, QUERY_TABLE_FOLDER)))
+    return PairsPlan(
+        fingerprint=identity,
+        slices=plan_slices(inputs.files),
+        num_rows=count_rows(inputs.files),
+        split=narrow(SplitConfig, config, kind=config.split),
+        source=EngagementsSource(
+            run=config.run,
+            num_buckets=inputs.num_buckets,
+            columns=inputs.columns,
+            end_us=end_of_day_us(config.date, config.time_zone),
+            fingerprint=identity,
+        ),
+        pair_rules=_pair_rules(config, inputs, query_table_folder),
+        join_rules=_join_rules(config, inputs, query_table_folder, identity),
+        encoding=inputs.encoding,
+        hold_out=_hold_out_rules(config, inputs),
+        query_vectors=inputs.query_vectors,
+    )
+
+
+def _check_flags(config: PairsConfig) -> None:
     if config.engagements is None and config.pseudo_queries == 0:
         raise UsageError("expected --engagements, --pseudo-queries or both, got neither: there would be no pairs")
     for name in ("pseudo_queries", "max_pairs_per_item"):
         if getattr(config, name) < 0:
             raise UsageError(f"expected --{name.replace('_', '-')} >= 0, got {getattr(config, name)}")
     check_typo_share(config.typo_share)
+
+
+def _inputs(config: PairsConfig) -> _Inputs:
+    """Raises UsageError if they are not there, or do not fit the features of the run."""
     num_buckets = read_stage_manifest(config.run, "items")["num_buckets"]
     features = read_stage_manifest(config.run, "features")
     vocabulary = config.vocabulary or str(Path(config.run, "vocabulary"))
@@ -132,57 +132,79 @@ def plan(config: PairsConfig) -> PairsPlan:
     columns = table_columns(config.columns, "engagements")
     check_columns(files, columns, ENGAGEMENTS)
     encoding = _query_encoding(config, features, num_buckets) if files else None
-    image_root = str(Path(config.image_root).resolve())
-    settings = {name: value for name, value in asdict(config).items() if name not in _PLACES + _GATES}
     text_encoder = _text_encoder(config, features)
-    inputs = [input_identity(files), features["units"], features["vocabulary_id"], features["image_encoder_id"]]
-    inputs.append(None if text_encoder is None else text_encoder.encoder_id)
     query_vectors = [] if config.query_vectors is None else expand_inputs(config.query_vectors, config.date)
-    query_table_folder = None
     if query_vectors:
         check_query_vectors(query_vectors)
-        query_table_folder = str(table_folder(query_vectors, Path(config.run, QUERY_TABLE_FOLDER)))
-        inputs.append(table_source(query_vectors))
-    identity = fingerprint([CODE_VERSION, settings, inputs])
-    common = {"run": config.run, "num_buckets": num_buckets}
-    return PairsPlan(
-        fingerprint=identity,
-        slices=plan_slices(files),
-        num_rows=count_rows(files),
-        split=narrow(SplitConfig, config, kind=config.split),
-        source=EngagementsSource(
-            **common,
-            columns=columns,
-            end_us=end_of_day_us(config.date, config.time_zone),
-            fingerprint=identity,
-        ),
-        pair_rules=PairRules(
-            **common,
-            vocabulary_folder=vocabulary,
-            query_table_folder=query_table_folder,
-            has_pictures=encoding is not None,
-            pseudo_queries=config.pseudo_queries,
-            typo_share=config.typo_share,
-            max_pairs_per_item=config.max_pairs_per_item,
-            seed=config.seed,
-        ),
-        join_rules=JoinRules(
-            **common,
-            vocabulary_folder=vocabulary,
-            text_encoder=text_encoder,
-            query_table_folder=query_table_folder,
-            frequencies=config.frequencies,
-            seed=config.seed,
-            fingerprint=identity,
-        ),
+    return _Inputs(
+        num_buckets=num_buckets,
+        features=features,
+        vocabulary_folder=vocabulary,
+        files=files,
+        columns=columns,
         encoding=encoding,
-        hold_out=HoldOutRules(
-            **common, image_root=image_root if encoding is not None else None, limits=limits_of(features)
-        )
-        if files and config.split == "query_item"
-        else None,
+        text_encoder=text_encoder,
         query_vectors=query_vectors,
     )
+
+
+def _settings(config: PairsConfig) -> dict[str, Any]:
+    """The flags that what comes out depends on."""
+    return {name: value for name, value in asdict(config).items() if name not in _PLACES + _GATES}
+
+
+def _identities(inputs: _Inputs) -> list[Any]:
+    """What the inputs are known by: other inputs, other identities."""
+    features, text_encoder = inputs.features, inputs.text_encoder
+    identities = [input_identity(inputs.files)]
+    identities += [features["units"], features["vocabulary_id"], features["image_encoder_id"]]
+    identities.append(None if text_encoder is None else text_encoder.encoder_id)
+    if inputs.query_vectors:
+        identities.append(table_source(inputs.query_vectors))
+    return identities
+
+
+def _pair_rules(config: PairsConfig, inputs: _Inputs, query_table_folder: str | None) -> PairRules:
+    return PairRules(
+        run=config.run,
+        num_buckets=inputs.num_buckets,
+        vocabulary_folder=inputs.vocabulary_folder,
+        query_table_folder=query_table_folder,
+        has_pictures=inputs.encoding is not None,
+        pseudo_queries=config.pseudo_queries,
+        typo_share=config.typo_share,
+        max_pairs_per_item=config.max_pairs_per_item,
+        seed=config.seed,
+    )
+
+
+def _join_rules(config: PairsConfig, inputs: _Inputs, query_table_folder: str | None, identity: str) -> JoinRules:
+    return JoinRules(
+        run=config.run,
+        num_buckets=inputs.num_buckets,
+        vocabulary_folder=inputs.vocabulary_folder,
+        text_encoder=inputs.text_encoder,
+        query_table_folder=query_table_folder,
+        frequencies=config.frequencies,
+        seed=config.seed,
+        fingerprint=identity,
+    )
+
+
+def _hold_out_rules(config: PairsConfig, inputs: _Inputs) -> HoldOutRules | None:
+    """None if no log is split by whole queries and items."""
+    if not inputs.files or config.split != "query_item":
+        return None
+    return HoldOutRules(
+        run=config.run,
+        num_buckets=inputs.num_buckets,
+        image_root=None if inputs.encoding is None else _image_root(config),
+        limits=limits_of(inputs.features),
+    )
+
+
+def _image_root(config: PairsConfig) -> str:
+    return str(Path(config.image_root).resolve())
 
 
 def _check_same(name: str, features: dict[str, Any], got: str, folder: str) -> None:
@@ -212,7 +234,7 @@ def _query_encoding(config: PairsConfig, features: dict[str, Any], num_buckets: 
     _check_same("image_encoder_id", features, spec.network_id, folder)
     return QueryEncoding(
         run=config.run,
-        image_root=str(Path(config.image_root).resolve()),
+        image_root=_image_root(config),
         encoder_folder=folder,
         encoder_id=spec.encoder_id,
         device=config.device,

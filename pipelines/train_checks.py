@@ -15,7 +15,8 @@ from model.training_run import METRICS_NAME
 from model.typos import check_typo_share
 from pipelines import store
 from pipelines.console.jobs import narrow
-from pipelines.features import NO_ENCODER, check_image_root
+from pipelines.feature_encoders import NO_ENCODER
+from pipelines.features_plan import check_image_root
 from pipelines.gates import TRAINING, GateThresholds, check_quarantine_share, require_passed, write_report
 from pipelines.gating.results import ACCEPTED, check_accepted
 from pipelines.train_report import why_untrained

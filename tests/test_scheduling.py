@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 from python_process import ROOT
 
+from pipelines import daily
 from pipelines.console.jobs import parse
-from pipelines.daily import DailyConfig
+from pipelines.daily_config import DailyConfig
 
 FOLDER = ROOT / "docs" / "scheduling"
 CONFIG = """
@@ -141,7 +142,7 @@ def test_the_dag_runs_daily_of_yesterday_once_a_day():
     assert ast.unparse(schedule) == "CronDataIntervalTimetable('0 4 * * *', timezone='Europe/Berlin')"
     task = dag_arguments("ItemsageOperator")
     module = ast.literal_eval(task["py_file"])
-    assert (ast.literal_eval(task["py_options"]), module) == (["-m"], DailyConfig.__module__)
+    assert (ast.literal_eval(task["py_options"]), module) == (["-m"], daily.main.__module__)
     options = task["pipeline_options"]
     assert isinstance(options, ast.Dict)
     given = {ast.literal_eval(key): value for key, value in zip(options.keys, options.values, strict=True) if key}

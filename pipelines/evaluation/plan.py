@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from model.baselines import BM25, RememberedLog, expanded_texts
 from model.evaluation import HeldOutTask
 from model.picture_baselines import LogisticProbe, NearestPhoto, unit, why_no_probe
-from model.split import assign
+from model.split_labels import assign
 from model.tokenizer import only_words
 from pipelines.evaluation.evaluated_run import EvaluatedRun
 from pipelines.evaluation.inputs import engaged_items, held_out_tasks, known_pairs, read_query_rows

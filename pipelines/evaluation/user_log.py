@@ -16,6 +16,7 @@ from pipelines.gating.thresholds import LogThresholds
 from pipelines.log_rows import RejectedRows
 from pipelines.transforms.read_actions import ActionsSource, actions_in_window, why_unused, with_item_rows
 from pipelines.user_vectors import VectorsSource, load_vectors
+from schemas.column_spec import Columns
 from schemas.columns import table_columns
 from schemas.errors import ThresholdError
 from schemas.files import expand_inputs
@@ -47,25 +48,9 @@ def read_user_log(
     ours = table_columns(columns, "engagements")
     check_columns(files, ours, ENGAGEMENTS)
     acted, shown = _source(kinds, from_us, to_us, vectors), _source(["impression"], shown_from_us, to_us, vectors)
-    item_ids = load_vectors(vectors).ids
     counts: Counter[str] = Counter()
-    rejected_rows = RejectedRows()
-    tables: dict[str, list[pa.Table]] = {"acted": [], "shown": []}
-    progress = Progress("engagements", "rows", count_rows(files))
-    for file_slice in plan_slices(files):
-        for raw in read_slice(file_slice, ours, ENGAGEMENTS):
-            valid, rejected, read = validate_engagements(raw, file_slice, stage="users")
-            rejected_rows.add(rejected)
-            rows, left_out = actions_in_window(valid, acted)
-            counts.update(left_out, rows_read=read["rows_read"], rows_quarantined=len(rejected))
-            for name, of_kind in (("acted", rows), ("shown", actions_in_window(valid, shown)[0])):
-                tables[name].append(with_item_rows(of_kind, item_ids))
-            progress.advance(read["rows_read"])
-    progress.close()
-    require_sound_log(
-        rejected_rows.counts() | {"rows_read": counts["rows_read"]}, thresholds, "users are calibrated or evaluated"
-    )
-    distinct, num_equal = without_equal(pa.concat_tables(tables["acted"]), "time_us")
+    acted_rows, shown_rows = _read_rows(files, ours, acted, shown, counts, thresholds)
+    distinct, num_equal = without_equal(acted_rows, "time_us")
     counts.update({ROWS_EQUAL: num_equal} if num_equal else {})
     names, users_M, rows_M, times_us_M = _columns(distinct)
     counts["rows_item_unknown"], counts["rows_used"] = int((rows_M < 0).sum()), int((rows_M >= 0).sum())
@@ -73,8 +58,37 @@ def read_user_log(
         raise ThresholdError(f"expected rows of {engagements} that make users, got none: {why_unused(counts, '')}")
     known_M = rows_M >= 0
     actions = Actions(names.to_pylist(), users_M[known_M], rows_M[known_M], times_us_M[known_M])
-    impressions, _ = without_equal(pa.concat_tables(tables["shown"]), "time_us")
+    impressions, _ = without_equal(shown_rows, "time_us")
     return actions, _impressions(impressions, names), dict(counts)
+
+
+def _read_rows(
+    files: Sequence[str],
+    columns: Columns,
+    acted: ActionsSource,
+    shown: ActionsSource,
+    counts: Counter[str],
+    thresholds: LogThresholds,
+) -> tuple[pa.Table, pa.Table]:
+    """ACTIONS with the rows of their items, of both kinds; others are counted. Raises ThresholdError if too many are
+    rejected."""
+    item_ids = load_vectors(acted.vectors).ids
+    rejected_rows = RejectedRows()
+    tables: tuple[list[pa.Table], list[pa.Table]] = ([], [])
+    progress = Progress("engagements", "rows", count_rows(files))
+    for file_slice in plan_slices(files):
+        for raw in read_slice(file_slice, columns, ENGAGEMENTS):
+            valid, rejected, read = validate_engagements(raw, file_slice, stage="users")
+            rejected_rows.add(rejected)
+            rows, left_out = actions_in_window(valid, acted)
+            counts.update(left_out, rows_read=read["rows_read"], rows_quarantined=len(rejected))
+            for found, of_kind in zip(tables, (rows, actions_in_window(valid, shown)[0]), strict=True):
+                found.append(with_item_rows(of_kind, item_ids))
+            progress.advance(read["rows_read"])
+    progress.close()
+    read_in_all = rejected_rows.counts() | {"rows_read": counts["rows_read"]}
+    require_sound_log(read_in_all, thresholds, "users are calibrated or evaluated")
+    return pa.concat_tables(tables[0]), pa.concat_tables(tables[1])
 
 
 def _source(kinds: Sequence[str], from_us: int, to_us: int, vectors: VectorsSource) -> ActionsSource:

@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from model.user_baselines import DECAY_PER_DAY
-from model.user_evaluation import IMPRESSIONS_AN_ITEM, RELEVANT_COSINE
+from model.user_evaluation import RELEVANT_COSINE
 from model.user_month_ahead import CUTS, MIN_ITEM_ACTIONS, QUESTIONS
+from model.user_ranking import IMPRESSIONS_AN_ITEM
 from pipelines.console.terminal import found_in_words, markdown_table
 from schemas.quarantine import quote
 

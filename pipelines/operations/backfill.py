@@ -18,7 +18,7 @@ from pipelines.console.exit_codes import EXIT_DONE, EXIT_FAULT, EXIT_THRESHOLD, 
 from pipelines.console.jobs import flag, narrow, parse
 from pipelines.console.paths import with_date
 from pipelines.console.terminal import aligned
-from pipelines.daily import DailyConfig
+from pipelines.daily_config import DailyConfig
 from pipelines.lock import store_lock
 from pipelines.operations.named_run import is_date
 from schemas.errors import UsageError

@@ -24,11 +24,9 @@ from pipelines.ingest import CATALOG_HELP, GROUP_ROWS_HELP
 from pipelines.operations.doctor_fields import warn_of_lost_columns
 from pipelines.operations.doctor_inputs import (
     Inputs,
-    SampleSettings,
     check_input,
     check_mapping,
     check_pictures,
-    check_sample,
     first_rows,
 )
 from pipelines.operations.doctor_log import check_log_rows
@@ -41,6 +39,7 @@ from pipelines.operations.doctor_machine import (
     check_packages,
     check_text,
 )
+from pipelines.operations.doctor_sample import SampleSettings, check_sample
 from pipelines.operations.findings import Finding, brief, report
 from schemas.errors import UsageError
 from schemas.grouping import GROUP_ROWS

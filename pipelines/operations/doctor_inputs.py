@@ -1,9 +1,5 @@
-"""What a run needs of the shop: inputs, columns, pictures, and a sample of rows that goes through every stage."""
+"""What a run needs of the shop: inputs, columns, the first rows and their pictures."""
 
-import contextlib
-import io
-import tempfile
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -11,21 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from model.image_encoder_spec import ImageEncoderSpec
 from model.pictures import PictureError, PictureLimits, PictureRoot, decode_picture, read_picture
-from model.vocabulary import Vocabulary
-from pipelines import embed, features, index, ingest
 from pipelines.console.exit_codes import EXIT_THRESHOLD
-from pipelines.console.jobs import beam_options
-from pipelines.operations.findings import Finding, brief
+from pipelines.features_plan import check_image_root
+from pipelines.operations.findings import Finding, brief, cut_short
 from pipelines.operations.inspected_run import sample_by_hash
 from schemas.column_spec import column_of
 from schemas.columns import TABLES, catalogue_columns, catalogue_schema, similar_name, table_columns
-from schemas.errors import printable
 from schemas.files import expand_inputs
-from schemas.grouping import resolve_rows
 from schemas.log_events import root_of
 from schemas.quarantine import Rejection
 from schemas.reading import (
@@ -35,16 +26,13 @@ from schemas.reading import (
     format_of,
     plan_slices,
     read_slice,
-    relative_names,
     unusual_forms,
 )
-from schemas.stored_pictures import keep_picture, stored_path
-from schemas.tables import CATALOGUE, UNREADABLE
-from schemas.validation import REMEDIES, catalogue_counts, validate_catalogue
+from schemas.stored_pictures import keep_picture
+from schemas.validation import validate_catalogue
 
 MOST_PICTURES = 200
 _MOST_NAMES = 12
-_MOST_CHARACTERS = 120
 #: How like ours the name of a column is that is asked about: `Titel` is, `Type` is no size_type.
 _ALIKE = 0.7
 
@@ -124,11 +112,6 @@ def _shown(names: Sequence[str]) -> str:
     return ", ".join(brief(name).strip("'") for name in names[:_MOST_NAMES]) + more or "none"
 
 
-def _cut(text: object) -> str:
-    """What was got instead, as a message says it, at a length for a checklist."""
-    return printable(str(text)) if len(str(text)) <= _MOST_CHARACTERS else brief(text, _MOST_CHARACTERS)
-
-
 def first_rows(
     files: Sequence[str],
     columns: Mapping[str, Any],
@@ -155,7 +138,7 @@ def check_pictures(
     """How many of a sample of the catalogue's pictures can be opened (and, with an image encoder, decoded)."""
     finding = Finding("pictures", f"the image root {brief(image_root)}")
     with finding.guard(finding.looked_at):
-        features.check_image_root(image_root)
+        check_image_root(image_root)
     if inputs is None or finding.problems:
         return finding
     if not inputs.rows.num_rows:
@@ -180,133 +163,10 @@ def check_pictures(
         finding.looked_at = f"{len(sample) - bad} of {len(sample)} can be opened under {brief(image_root)}"
         for reason, errors in sorted(faults.items()):
             first = errors[0]
-            fault = f"expected {first.expected}, got {_cut(first.got)}: {first.remedy}"
+            fault = f"expected {first.expected}, got {cut_short(first.got)}: {first.remedy}"
             text = f"{len(errors)} of {len(sample)} {reason}: {fault}"
             if bad == len(sample):
                 finding.fail(text, EXIT_THRESHOLD)
             else:
                 finding.warn(text)
     return finding
-
-
-@dataclass(frozen=True, kw_only=True)
-class SampleSettings:
-    """What the sample of rows is put through. model: a model folder, or None: then up to the features, with `spec`'s
-    flags in `encoder`, or only ingest without them."""
-
-    image_root: str
-    model: Path | None
-    has_pictures: bool
-    encoder: Mapping[str, Any]
-    device: str
-    image_dtype: str
-    limits: PictureLimits
-
-
-def check_sample(inputs: Inputs, count: int, settings: SampleSettings) -> Finding:
-    """The first `count` rows through every stage, in a temporary folder; what is quarantined, and why."""
-    finding = Finding("sample")
-    with finding.guard("the first rows on their way through the stages"):
-        sample = inputs.rows.slice(0, count)
-        resolved = resolve_rows(sample, relative_names(inputs.files), inputs.group_rows)
-        rows, rejections = resolved.items, [*inputs.rejections, *resolved.rejections]
-        reasons = Counter(rejection.reason for rejection in rejections)
-        examples = {rejection.reason: rejection for rejection in rejections}
-        if not rows.num_rows:
-            finding.fail(_nothing_valid(rejections), EXIT_THRESHOLD)
-            return finding
-        with tempfile.TemporaryDirectory(prefix="itemsage-doctor-") as folder:
-            rows = _with_pictures(rows.select(CATALOGUE.names), inputs.folder)
-            made = _run_stages(rows, Path(folder), settings)
-            quarantined = [
-                row
-                for path in sorted(Path(folder).glob("run/quarantine/*.parquet"))
-                for row in pq.read_table(path).to_pylist()
-            ]
-        for row in quarantined:
-            row.pop("run", None)
-            reasons[row["reason"]] += 1
-            examples.setdefault(row["reason"], Rejection(**row))
-        num_read = inputs.num_read
-        finding.looked_at = f"{sample.num_rows} of the first {num_read:,} rows -> " + " -> ".join(
-            f"{stage} {number}" for stage, number in made.items()
-        )
-        for name, number in catalogue_counts(inputs.rows).items():
-            if name.startswith(UNREADABLE):
-                field = name.removeprefix(UNREADABLE)
-                finding.warn(
-                    f"{number} of the first {num_read:,} cells of {field} cannot be read, and are left out: "
-                    f"{REMEDIES['wrong_type']}, or export the table as UTF-8"
-                )
-        for reason, number in sorted(reasons.items()):
-            example = examples[reason]
-            finding.warn(f"{number} {reason}: {_fault_of(example)}")
-        if not all(made.values()):
-            got = ", ".join(f"{stage} {number}" for stage, number in made.items())
-            finding.fail(f"expected something out of every stage, got {got}: see the reasons", EXIT_THRESHOLD)
-    return finding
-
-
-def _nothing_valid(rejections: Sequence[Rejection]) -> str:
-    """The problem of a catalogue that begins with rejected rows alone: how many for which reason, one of each."""
-    reasons = Counter(rejection.reason for rejection in rejections)
-    examples = {rejection.reason: rejection for rejection in reversed(rejections)}
-    got = "; ".join(f"{number} {name}: {_fault_of(examples[name])}" for name, number in sorted(reasons.items()))
-    return f"expected valid rows at the beginning of the catalogue, got {got or 'no row'}"
-
-
-def _fault_of(rejection: Rejection) -> str:
-    where = f"item {brief(rejection.item_id)}, {brief(rejection.where)}"
-    return f"expected {rejection.expected}, got {_cut(rejection.got)} ({where}): {rejection.remedy}"
-
-
-def _with_pictures(rows: pa.Table, folder: str) -> pa.Table:
-    """The rows as they came: pictures of the table, which lie below the folder, in their cells."""
-
-    def struct(uri: str) -> dict[str, Any]:
-        path = stored_path(uri)
-        return {"bytes": None, "path": uri} if path is None else {"bytes": Path(folder, path).read_bytes()}
-
-    images = rows["images"].to_pylist()
-    if not any(stored_path(uri) for uris in images for uri in uris):
-        return rows
-    kind = pa.list_(pa.struct({"bytes": pa.binary(), "path": pa.string()}))
-    cells = pa.array([[struct(uri) for uri in uris] for uris in images], kind)
-    return rows.set_column(rows.column_names.index("images"), "images", cells)
-
-
-def _run_stages(rows: pa.Table, folder: Path, settings: SampleSettings) -> dict[str, int]:
-    """What each stage wrote. The stages' own output is left out: this is their rehearsal."""
-    run, options = str(folder / "run"), beam_options([])
-    pq.write_table(rows, folder / "catalogue.parquet")
-    with contextlib.redirect_stdout(io.StringIO()):
-        counts = ingest.run(ingest.IngestConfig(run=run, catalog=str(folder / "catalogue.parquet")), options)["counts"]
-        made = {"items": counts["rows_written"]}
-        encoder = dict(settings.encoder)
-        if settings.model is not None:
-            vocabulary = settings.model / "vocabulary"
-            encoder = {"image_encoder_folder": str(settings.model / "image_encoder")}
-            encoder = encoder if settings.has_pictures else {"image_encoder": "none"}
-            if (settings.model / "text_encoder").is_dir():
-                encoder["text_encoder_folder"] = str(settings.model / "text_encoder")
-        else:
-            vocabulary = folder / "vocabulary"
-            Vocabulary.hashing().save(vocabulary)
-            if counts["pictures_listed"] and not encoder.get("image_encoder"):
-                return made
-        config = features.FeaturesConfig(
-            run=run,
-            image_root=settings.image_root,
-            vocabulary=str(vocabulary),
-            device=settings.device,
-            image_dtype=settings.image_dtype,
-            max_picture_bytes=settings.limits.max_bytes,
-            max_picture_pixels=settings.limits.max_pixels,
-            **encoder,
-        )
-        made["features"] = features.run(config, options)["counts"]["items_written"]
-        if settings.model is not None and made["features"]:
-            embedded = embed.run(embed.EmbedConfig(run=run, model=str(settings.model)), options)
-            made["embeddings"] = embedded["counts"]["rows_written"]
-            made["index"] = index.run(index.IndexConfig(run=run), options)["n_items"]
-    return made

@@ -12,6 +12,7 @@ from schemas.quarantine import quote
 
 OK, WARNING, FAILED = "ok", "warning", "FAILED"
 _MOST_SHOWN = 20
+_MOST_CHARACTERS = 120
 
 
 @dataclass
@@ -77,6 +78,11 @@ def brief(value: object, most: int = 80) -> str:
         text = quote(value)
     text = text if len(text) <= most else f"{text[: most // 2 - 1]}…{text[-(most // 2) :]}"
     return quote(text) if not text.isprintable() else text
+
+
+def cut_short(text: object) -> str:
+    """What was got instead, as a message says it, at a length for a checklist."""
+    return printable(str(text)) if len(str(text)) <= _MOST_CHARACTERS else brief(text, _MOST_CHARACTERS)
 
 
 def format_findings(findings: Sequence[Finding]) -> str:

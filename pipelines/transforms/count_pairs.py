@@ -22,7 +22,8 @@ import pyarrow.parquet as pq
 from model.held_out import UNKNOWN, item_codes, pair_codes, query_codes
 from model.item_cutoffs import fit_item_cutoffs
 from model.pseudo_queries import pseudo_queries
-from model.split import PARTS, Split, assign
+from model.split import PARTS, Split
+from model.split_labels import assign
 from model.tokenizer import query_key
 from model.typos import maybe_misspelt
 from pipelines.equal_rows import ROWS_EQUAL, without_equal

@@ -13,7 +13,7 @@ from random_models import IMAGE_ENCODER, WEIGHTS_NAME
 
 from pipelines import features
 from pipelines.console.jobs import beam_options
-from pipelines.features import FeaturesConfig
+from pipelines.features_plan import FeaturesConfig
 from pipelines.units import bucket_name
 from schemas.fingerprints import FingerprintsFile, ItemFingerprint
 

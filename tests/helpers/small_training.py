@@ -1,7 +1,16 @@
-"""The smallest model that the run folder of tests/model trains, and how it is trained for a moment."""
+"""The smallest model that the run folder of tests/model trains, how it is trained for a moment, and what comes out."""
 
+import dataclasses
+import json
+from pathlib import Path
+
+from torch import nn
+
+from model.itemsage import ItemSage
 from model.itemsage_config import ItemSageConfig
+from model.training import train
 from model.training_config import TrainingConfig
+from model.training_data import TrainingData
 
 SMALL = ItemSageConfig(
     vocabulary_size=500,
@@ -17,3 +26,20 @@ SMALL = ItemSageConfig(
 SHORT = TrainingConfig(
     batch_size=48, epochs=0.1, min_steps=14, learning_rate=3e-3, evaluate_every=4, checkpoint_every=5, log_every=1
 )
+
+
+def train_small(data: TrainingData, folder: Path, model: ItemSageConfig = SMALL, **changes: object) -> tuple:
+    """(model, result) of a SHORT training in a folder, with changes to it."""
+    itemsage = ItemSage(model)
+    result = train(itemsage, data, dataclasses.replace(SHORT, **changes), folder)
+    return itemsage, result
+
+
+def read_curve(folder: Path) -> list[dict]:
+    """The lines of metrics.jsonl that a training wrote in a folder."""
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def weights_of(model: nn.Module) -> dict[str, list]:
+    """All weights as plain numbers."""
+    return {name: tensor.tolist() for name, tensor in model.state_dict().items()}

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from model import step_choice
 from model.training_data import TrainingData
 from schemas.hashing import stable_hash
 from schemas.records import ItemFeatures, Pair, encode_features, encode_pair, write_records
@@ -79,3 +80,10 @@ def training_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def data(training_run: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainingData:
     return TrainingData.open(training_run, tmp_path_factory.mktemp("cache"), picture_dim=PICTURE_DIM)
+
+
+@pytest.fixture
+def a_few_pairs_choose(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The run folder is small: let its validation choose the step all the same."""
+    monkeypatch.setattr(step_choice, "MIN_PAIRS", 0)
+    monkeypatch.setattr(step_choice, "MIN_QUERIES", 0)

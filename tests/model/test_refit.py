@@ -1,15 +1,13 @@
 """The training on all pairs after validation has chosen the step."""
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from small_training import SHORT, SMALL
+from small_training import SHORT, SMALL, read_curve
 
-from model import step_choice
 from model.itemsage import ItemSage
 from model.optimizers import learning_rate_factor
 from model.refit import can_refit, refit
@@ -20,13 +18,9 @@ from model.training_run import TrainingRun
 from model.training_tables import PairTable
 from schemas.errors import UsageError
 
+pytestmark = pytest.mark.usefixtures("a_few_pairs_choose")
+
 CONFIG = dataclasses.replace(SHORT, min_steps=20)
-
-
-@pytest.fixture(autouse=True)
-def a_few_pairs_choose(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(step_choice, "MIN_PAIRS", 0)
-    monkeypatch.setattr(step_choice, "MIN_QUERIES", 0)
 
 
 @pytest.fixture(scope="module")
@@ -40,10 +34,6 @@ def chosen(data: TrainingData, tmp_path_factory: pytest.TempPathFactory) -> Trai
 def _refit(data: TrainingData, chosen: TrainingResult, folder: Path, **given: Any) -> tuple[ItemSage, TrainingResult]:
     model = ItemSage(SMALL)
     return model, refit(model, data, CONFIG, chosen, folder / "refit", folder / "cache", **given)
-
-
-def _curve(folder: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (folder / "refit" / "metrics.jsonl").read_text().splitlines()]
 
 
 def test_it_takes_as_many_passes_over_all_pairs_at_the_same_rates(
@@ -70,7 +60,7 @@ def test_it_takes_as_many_passes_over_all_pairs_at_the_same_rates(
     assert result.is_better_than_start is None  # nothing is left to validate it with
     assert result.without == {}
     assert all(found.rms > 0 for found in result.movement.values())
-    rates = [line["learning_rate"] for line in _curve(tmp_path) if "loss" in line]
+    rates = [line["learning_rate"] for line in read_curve(tmp_path / "refit") if "loss" in line]
     warmup = round(0.1 * result.planned_steps + 0.5)
     assert rates[-1] == CONFIG.learning_rate * learning_rate_factor(result.steps - 1, result.planned_steps, warmup)
     assert len(rates) == result.steps
@@ -101,7 +91,7 @@ def test_a_killed_refit_continues_as_if_nothing_had_happened(
     again, _ = _refit(data, chosen, tmp_path / "killed", on_step=lambda *_: pytest.fail("trained again"))
     assert [start.step for start in starts] == [5]
     assert result == whole_result
-    assert _curve(tmp_path / "killed") == _curve(tmp_path / "whole")
+    assert read_curve(tmp_path / "killed" / "refit") == read_curve(tmp_path / "whole" / "refit")
     for model in (resumed, again):
         for name, tensor in whole.state_dict().items():
             assert tensor.equal(model.state_dict()[name]), name

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from small_training import SHORT, SMALL
+from small_training import SHORT, SMALL, read_curve, train_small, weights_of
 
 from model.distributed import Processes
 from model.itemsage import ItemSage
@@ -21,7 +21,9 @@ from model.training_data import PairStream, TrainingData
 from model.training_dropout import Dropout
 from model.training_forward import BatchInputs, read_inputs
 from model.training_tables import PairTable
+from model.validation import evaluate_recall
 from model.vocabulary import TokenCounts, Vocabulary
+from schemas.errors import UsageError
 from schemas.tables import NUM_TEXT_FIELDS, PSEUDO_TASK
 
 #: Nothing is left out.
@@ -158,3 +160,65 @@ def test_a_start_from_the_catalogue_weighs_tokens_by_how_few_items_have_them(dat
     got_VK = model.hash_embedder.weights.detach() / plain.hash_embedder.weights.detach()
     torch.testing.assert_close(got_VK, expected_V.float()[:, None].expand_as(got_VK), rtol=1e-4, atol=1e-5)
     assert float(expected_V[expected_V > 0].std()) > 0.1
+
+
+@pytest.mark.usefixtures("a_few_pairs_choose")
+def test_each_kind_of_negatives_can_train_alone(data: TrainingData, tmp_path: Path) -> None:
+    for kind, other in (("in_batch", "random"), ("random", "in_batch")):
+        train_small(data, tmp_path / kind, min_steps=2, **{f"{other}_negatives": False})
+        losses = [line for line in read_curve(tmp_path / kind) if "loss" in line]
+        assert all(line[f"loss_{kind}"] == line["loss"] > 0 for line in losses)
+        assert all(line[f"loss_{other}"] == 0 for line in losses)
+    with pytest.raises(UsageError, match="got neither"):
+        TrainingConfig(in_batch_negatives=False, random_negatives=False)
+
+
+@pytest.mark.usefixtures("a_few_pairs_choose")
+def test_a_task_can_train_and_validate_alone(data: TrainingData, tmp_path: Path) -> None:
+    _, result = train_small(data, tmp_path, tasks=("search/click",))
+    assert result.num_pairs_by_task == {"search/click": data.train.num_pairs_by_task()["search/click"]}
+    assert {name for validation in result.validations for name in validation.tasks} == {"search/click"}
+
+
+@pytest.mark.usefixtures("a_few_pairs_choose")
+def test_the_task_mix_decides_what_is_met(data: TrainingData, tmp_path: Path) -> None:
+    equal, natural = (train_small(data, tmp_path / mix, task_mix=mix)[0] for mix in ("equal", "natural"))
+    assert weights_of(equal) != weights_of(natural)
+    with pytest.raises(UsageError, match="'odd'"):
+        TrainingConfig(task_mix="odd")  # type: ignore[arg-type]
+
+
+@pytest.mark.usefixtures("a_few_pairs_choose")
+def test_prefixes_that_are_trained_are_worth_more(data: TrainingData, tmp_path: Path) -> None:
+    def score_of_prefix(name: str, **changes: object) -> float:
+        model, _ = train_small(data, tmp_path / name, min_steps=60, evaluate_every=60, **changes)
+        found = evaluate_recall(model, data.items, data.validation, dim=4)
+        return sum(recall.recall + recall.reciprocal_rank for recall in found.values()) / 2 / len(found)
+
+    assert score_of_prefix("nested", nested_dims=(4, 8)) > score_of_prefix("plain") + 0.1
+    with pytest.raises(UsageError, match="nested_dims below the 32 dimensions"):
+        train_small(data, tmp_path / "wrong", nested_dims=(8, 32))
+
+
+@pytest.mark.usefixtures("a_few_pairs_choose")
+@pytest.mark.parametrize(
+    "switches",
+    [
+        {"aggregator": "mlp_concat_mlp"},
+        {"aggregator": "sum_mlp"},
+        {"aggregator": "sum"},
+        {"aggregator": "linear"},
+        {"num_layers": 2},
+        {"num_hashes": 1},
+        {"num_hashes": 3},
+        {"output_dim": 8},
+        {"output_dim": 64},
+    ],
+    ids=str,
+)
+def test_every_rung_learns(data: TrainingData, tmp_path: Path, switches: dict) -> None:
+    config = dataclasses.replace(SMALL, **switches)
+    model, result = train_small(data, tmp_path, config, min_steps=60, evaluate_every=20)
+    assert result.is_better_than_start
+    assert max(validation.score for validation in result.validations) > result.validations[0].score + 0.05
+    assert model.item_encoder(data.items.batch(np.arange(3))).shape == (3, config.output_dim)

@@ -9,8 +9,9 @@ from model.distinct_search import DistinctVectors, top_rows
 from model.pinnersage import US_PER_DAY
 from model.user_actions import Actions
 from model.user_baselines import METHODS, Queries, UserDay, decay_average, last_item, pinnersage
-from model.user_evaluation import METRICS, Protocol, count_user_days, rank_metrics, ranking, walk_forward
+from model.user_evaluation import METRICS, Protocol, count_user_days, walk_forward
 from model.user_intervals import standard_errors, summarize
+from model.user_ranking import rank_metrics, ranking
 from schemas.hashing import seed_of
 
 DAYS = range(100, 104)

@@ -7,8 +7,9 @@ from model.distinct_search import DistinctVectors
 from model.pinnersage import US_PER_DAY
 from model.user_actions import Actions
 from model.user_baselines import METHODS, Queries
-from model.user_evaluation import Protocol, ranking, recommend_all, walk_forward
+from model.user_evaluation import Protocol, recommend_all, walk_forward
 from model.user_lists import LISTS, OWN, OWN_THEN_POPULAR, POPULAR, Listing
+from model.user_ranking import ranking
 
 NUM_ITEMS = 8
 OWN_ROWS, COUNTS = np.array([1, 6]), np.array([1, 3])

@@ -10,9 +10,10 @@ import pyarrow.parquet as pq
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from pipelines import daily, ingest
+from pipelines import ingest
 from pipelines.accounting import account, summary
-from pipelines.daily import DailyConfig
+from pipelines.daily_config import DailyConfig
+from pipelines.daily_stages import run_stages
 from pipelines.fetch_images import FetchImagesConfig, build
 from pipelines.ingest import IngestConfig
 from pipelines.operations.doctor import DoctorConfig, diagnose
@@ -266,5 +267,5 @@ def test_daily_groups_rows_as_it_was_told(tmp_path: Path, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(ingest, "run", stop_at_ingest)
     with pytest.raises(ThresholdError, match="seen enough"):
-        daily._run_stages(told, OPTIONS, str(tmp_path / "run"), tmp_path, None)
+        run_stages(told, OPTIONS, str(tmp_path / "run"), tmp_path, None)
     assert [(config.group_rows, config.columns, config.date) for config in seen] == [("merge", BY_HANDLE, "2026-06-30")]

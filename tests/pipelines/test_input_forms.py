@@ -13,7 +13,7 @@ from pipelines import ingest
 from pipelines.console.commands import COMMANDS
 from pipelines.console.jobs import narrow, parse, parse_alone
 from pipelines.console.paths import with_date
-from pipelines.daily import DailyConfig
+from pipelines.daily_config import DailyConfig
 from pipelines.evaluate import EvaluateConfig
 from pipelines.ingest import IngestConfig
 from schemas.errors import UsageError

@@ -18,11 +18,11 @@ from pipelines import daily, embed, features, index, ingest, pairs, train, users
 from pipelines.console.jobs import parse
 from pipelines.console.paths import LocalPath, as_given, given_values, path_fields, with_absolute_paths
 from pipelines.embed import EmbedConfig
-from pipelines.features import FeaturesConfig
+from pipelines.features_plan import FeaturesConfig
 from pipelines.index import IndexConfig
 from pipelines.ingest import IngestConfig
 from pipelines.operations.backfill import BackfillConfig, config_of_day
-from pipelines.pairs_plan import PairsConfig
+from pipelines.pairs_config import PairsConfig
 from pipelines.user_config import UsersConfig
 from pipelines.vocabulary import VocabularyConfig
 from schemas.errors import UsageError

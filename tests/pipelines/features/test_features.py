@@ -19,7 +19,7 @@ from model.pictures import decode_picture
 from model.vocabulary import Vocabulary
 from pipelines import features
 from pipelines.console.jobs import beam_options
-from pipelines.features import FeaturesConfig
+from pipelines.features_plan import FeaturesConfig
 from pipelines.transforms import resolve_pictures
 from schemas.errors import UsageError
 from schemas.files import read_sealed_json, write_sealed_json

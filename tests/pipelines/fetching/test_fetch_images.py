@@ -17,7 +17,7 @@ from random_models import IMAGE_ENCODER, WEIGHTS_NAME, write_image_weights
 from model.vocabulary import Vocabulary
 from pipelines import features, fetch_images, ingest
 from pipelines.console.jobs import beam_options
-from pipelines.features import FeaturesConfig
+from pipelines.features_plan import FeaturesConfig
 from pipelines.fetch_images import FetchImagesConfig
 from pipelines.ingest import IngestConfig
 from schemas.errors import ThresholdError, UsageError

@@ -4,7 +4,7 @@ import pytest
 
 from pipelines import history, store, train
 from pipelines.console.jobs import beam_options, parse_alone
-from pipelines.daily import DailyConfig
+from pipelines.daily_config import DailyConfig
 from pipelines.operations.backfill import BackfillConfig, config_of_day, days, main, run, with_flags
 from schemas.errors import UsageError
 from schemas.files import read_sealed_json

@@ -1,11 +1,7 @@
 """The checklist before a run: a good case, what is wrong told with its remedy, nothing left behind."""
 
-import datetime as dt
-import importlib.metadata
 import json
-import subprocess
 import tempfile
-from collections import namedtuple
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,17 +9,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from decoded_pictures import SMALL
+from doctor_findings import by_name
 from made_pictures import encoded, smooth_picture
 from PIL import Image
-from useless_logs import ga4_names, good_rows, write
 
-import schemas.reading
 from model.pictures import PictureLimits
 from pipelines.console.jobs import parse_alone
-from pipelines.operations import doctor_machine
 from pipelines.operations.doctor import DoctorConfig, diagnose, main
 from pipelines.operations.doctor_inputs import check_mapping, check_pictures, first_rows
-from pipelines.operations.doctor_machine import check_cores, check_disk, check_file_system, check_packages
+from pipelines.operations.doctor_machine import check_disk, check_file_system
 from pipelines.operations.findings import FAILED, OK, WARNING, Finding
 from schemas.files import read_sealed_json, write_sealed_json
 
@@ -39,21 +33,8 @@ def catalogue(tmp_path_factory) -> Path:
     return folder
 
 
-def by_name(findings: list[Finding]) -> dict[str, Finding]:
-    return {finding.check: finding for finding in findings}
-
-
 def files_of(folder: Path) -> dict[str, int]:
     return {path.as_posix(): path.stat().st_mtime_ns for path in folder.rglob("*")}
-
-
-def test_without_flags_the_machine_is_checked(capsys):
-    assert main([]) == 0
-    out = capsys.readouterr().out
-    for name in ("packages", "text", "cores", "annoy", "weights", "device"):
-        assert any(line.split()[1] == name for line in out.splitlines()), name
-    assert "apache-beam" in out
-    assert "cpu" in out
 
 
 def test_a_shop_before_its_first_training(catalogue, tmp_path, capsys):
@@ -224,66 +205,6 @@ def test_an_example_names_the_rows_file(tmp_path):
     assert "again with other content in c.csv:5, which stays (item '0', 'c.csv:2')" in warning
 
 
-def test_what_was_read_of_a_long_log_is_told(tmp_path, monkeypatch):
-    monkeypatch.setattr(schemas.reading, "MAX_BATCH_ROWS", 20)
-    log = write(tmp_path / "log.parquet", good_rows(["item-1"], dt.datetime(2026, 7, 1, tzinfo=dt.UTC)))
-    found = by_name(diagnose(DoctorConfig(engagements=str(log))))["rows of engagements"]
-    assert found.looked_at == "20 of the first 20 of 60 rows can be read"
-
-
-def test_dates_in_a_format_of_their_own_are_told_with_what_to_write(tmp_path):
-    rows = good_rows(["item-1"], dt.datetime(2026, 7, 1, tzinfo=dt.UTC))
-    log = write(tmp_path / "log.parquet", [{**row, "timestamp": f"{row['timestamp']:%d.%m.%Y}"} for row in rows])
-    (problem,) = by_name(diagnose(DoctorConfig(engagements=str(log))))["rows of engagements"].problems
-    assert "'30.06.2026' in 2" in str(problem)
-    assert '[columns.engagements] timestamp = {time = "%d.%m.%Y"}' in str(problem)
-
-
-LACKING = "; times without an offset:"
-LOCAL, ZONED = "2026-06-30 10:00:00", "2026-06-30T10:00:00+02:00"
-
-
-@pytest.mark.parametrize(
-    ("times", "zone", "time_zone", "told", "num_warnings"),
-    [
-        ([LOCAL, LOCAL, ZONED], None, "UTC", f"{LACKING} 2, read as UTC; with 1", 0),
-        ([ZONED, 1782806400], None, "UTC", "", 0),
-        ([ZONED, ZONED], "Europe/Berlin", "UTC", "; none of the times lacks an offset, so the zone is not used", 0),
-        ([LOCAL, ZONED, 1782806400], "Europe/Berlin", "UTC", f"{LACKING} 1, read as Europe/Berlin; with 2", 0),
-        ([LOCAL], None, "Europe/Berlin", f"{LACKING} 1, read as UTC; with 0", 1),
-        ([LOCAL], "Europe/Berlin", "Europe/Berlin", f"{LACKING} 1, read as Europe/Berlin; with 0", 0),
-    ],
-)
-def test_of_which_zone_times_are_is_told(tmp_path, times, zone, time_zone, told, num_warnings):
-    rows = good_rows(["item-1"], dt.datetime(2026, 7, 1, tzinfo=dt.UTC))[: len(times)]
-    lines = [json.dumps({**row, "timestamp": time}) for row, time in zip(rows, times, strict=True)]
-    (tmp_path / "log.jsonl").write_text("\n".join(lines))
-    columns = {"engagements": {"timestamp": {"zone": zone}}} if zone else {}
-    found = by_name(diagnose(DoctorConfig(engagements=f"{tmp_path}/log.jsonl", columns=columns, time_zone=time_zone)))
-    finding = found["rows of engagements"]
-    assert finding.looked_at.replace("with one, or since 1970: ", "with ").endswith(f"rows can be read{told}")
-    assert [('timestamp = {zone = "Europe/Berlin"}' in warning) for warning in finding.warnings] == [
-        True
-    ] * num_warnings
-
-
-def test_a_column_of_types_that_have_no_zone(tmp_path):
-    rows = good_rows(["item-1"], dt.datetime(2026, 7, 1, tzinfo=dt.UTC))
-    local = [{**row, "timestamp": row["timestamp"].replace(tzinfo=None)} for row in rows]
-    log = write(tmp_path / "log.parquet", local)
-    found = by_name(diagnose(DoctorConfig(engagements=str(log))))["rows of engagements"]
-    assert found.looked_at.endswith("; times without an offset: 60, read as UTC; with one, or since 1970: 0")
-
-
-def test_a_log_whose_ids_are_all_null_is_told_with_the_column_that_may_be_meant(tmp_path):
-    rows = good_rows(["item-1"], dt.datetime(2026, 7, 1, tzinfo=dt.UTC))
-    log = write(tmp_path / "log.parquet", [{**row, "sku": row["item_id"], "item_id": None} for row in rows])
-    (problem,) = by_name(diagnose(DoctorConfig(engagements=str(log))))["rows of engagements"].problems
-    assert "null_id 60 (expected an item_id, got None in 60 rows): no row here has one in 'item_id': is it 'sku'? " in (
-        str(problem)
-    )
-
-
 def test_long_ids_and_paths_are_shortened(tmp_path):
     rows = {"item_id": ["x" * 400, "x" * 400], "title": ["red", "blue"], "images": [["p" * 190 + ".jpg"], []]}
     pq.write_table(pa.table(rows), tmp_path / "c.parquet")
@@ -338,57 +259,6 @@ def test_the_store_stays_as_it_is(made_store):
     assert files_of(made_store) == before
 
 
-def test_a_store_below_a_file_is_not_writable(tmp_path):
-    (tmp_path / "file").write_text("x")
-    for store in (tmp_path / "file", tmp_path / "file" / "store"):
-        found = check_file_system(store)
-        assert found.status == FAILED
-        assert f"the file {tmp_path / 'file'}" in found.problems[0]
-    found = check_file_system(tmp_path / "new" / "store")
-    assert (found.status, "where the store will be made" in found.looked_at) == (OK, True)
-    assert not (tmp_path / "new").exists()
-
-
-def test_a_full_disk_is_told_before_the_run(made_store, monkeypatch):
-    usage = namedtuple("usage", "total used free")
-    monkeypatch.setattr(doctor_machine.shutil, "disk_usage", lambda folder: usage(10, 9, 1))
-    found = check_disk(made_store, None, 0)
-    assert found.status == FAILED
-    assert "itemsage gc" in found.problems[0]
-    assert check_disk(Path("/nowhere"), 1_000_000, 1280).status == FAILED
-    monkeypatch.setattr(doctor_machine.shutil, "disk_usage", lambda folder: usage(10, 9, 10**15))
-    assert check_disk(made_store, None, 0).status == OK
-
-
-def test_packages_out_of_range_are_told(monkeypatch):
-    assert check_packages().status == OK
-    version = importlib.metadata.version
-    monkeypatch.setattr(importlib.metadata, "version", lambda name: "0.1" if name == "annoy" else version(name))
-    found = check_packages()
-    assert len(found.problems) == 1
-    assert "annoy" in found.problems[0]
-    assert "pip install" in found.problems[0]
-
-
-def test_an_annoy_that_dies_is_told(monkeypatch):
-    run = subprocess.run
-    monkeypatch.setattr(
-        doctor_machine.subprocess,
-        "run",
-        lambda command, **given: run([command[0], "-c", "import os; os.kill(os.getpid(), 4)"], **given),
-    )
-    found = doctor_machine.check_annoy()
-    assert found.status == FAILED
-    assert "ANNOY_COMPILER_ARGS" in found.problems[0]
-
-
-def test_too_many_threads_are_told(monkeypatch):
-    monkeypatch.setenv("OMP_NUM_THREADS", "4096")
-    assert check_cores().status == WARNING
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    assert check_cores().status == OK
-
-
 @pytest.mark.slow
 def test_a_shop_with_a_model_goes_through_every_stage(real_store, shop, capsys):
     before = files_of(real_store)
@@ -400,17 +270,3 @@ def test_a_shop_with_a_model_goes_through_every_stage(real_store, shop, capsys):
     assert found["columns of engagements"]["status"] == OK
     assert found["pictures"]["status"] == WARNING
     assert files_of(real_store) == before
-
-
-@pytest.mark.parametrize(
-    ("num_bad", "flags", "status"),
-    [(0, [], OK), (5, [], WARNING), (30, [], FAILED), (30, ["--max-quarantined-log", "0.5"], WARNING)],
-)
-def test_rows_of_the_log_are_held_against_the_gate(tmp_path, capsys, num_bad, flags, status):
-    rows = good_rows(["item-1"], dt.datetime(2026, 7, 1, tzinfo=dt.UTC))
-    log = write(tmp_path / "log.parquet", [*map(ga4_names, rows[:num_bad]), *rows[num_bad:]])
-    assert main(["--engagements", str(log), "--json", *flags]) == (3 if status == FAILED else 0)
-    (found,) = [f for f in json.loads(capsys.readouterr().out)["findings"] if f["check"] == "rows of engagements"]
-    assert (found["status"], found["looked_at"]) == (status, f"{60 - num_bad} of the 60 rows can be read")
-    told = " ".join(found["problems"] + found["warnings"])
-    assert (f"got 'view_item' in {num_bad} rows): use one of the expected actions" in told) == (num_bad > 0)

@@ -17,7 +17,8 @@ from PIL import Image
 from model.held_out import fit_held_out, item_node, picture_mark, query_node, session_mark, text_mark
 from model.near_groups import LOOKS, MARKS, NODES
 from model.picture_looks import picture_look
-from model.split import Split, assign
+from model.split import Split
+from model.split_labels import assign
 from pipelines import pairs
 from pipelines.console.jobs import beam_options
 from pipelines.query_rows import SESSION_ROWS

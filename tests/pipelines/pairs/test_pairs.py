@@ -24,7 +24,8 @@ from pairs_runs import (
 )
 
 from model.image_encoder import open_image_encoder
-from model.split import Split, assign
+from model.split import Split
+from model.split_labels import assign
 from model.vocabulary import Vocabulary
 from pipelines import pairs
 from pipelines.transforms.count_pairs import query_id

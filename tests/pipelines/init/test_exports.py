@@ -1,0 +1,137 @@
+"""`itemsage init` of the exports that shop systems make: Shopify, WooCommerce and Google's feed."""
+
+from pathlib import Path
+
+import pytest
+from export_files import (
+    write_google_tsv,
+    write_google_xml,
+    write_shopify,
+    write_woocommerce,
+)
+from init_calls import PRODUCTS, write_csv, written
+
+from pipelines.starts.rehearsal import rehearse_items
+
+
+def test_shopify_by_handle(capsys):
+    write_shopify(Path("p.csv"), PRODUCTS)
+    config = written("--from", "shopify", "p.csv")
+    assert (config["catalog"], config["group_rows"], config["train"]) == ("p.csv", "merge", {"accept_untrained": True})
+    assert config["columns"] == {
+        "item_id": "Handle",
+        "title": "Title",
+        "description": "Body (HTML)",
+        "brand": "Vendor",
+        "colors": "Color (product.metafields.shopify.color-pattern)",
+        "size": {"source": "Option1 Value", "null_words": ["Default Title"]},
+        "product_types": ["Type", "Tags"],
+        "google_product_category": "Product Category",
+        "images": ["Image Src", "Variant Image"],
+    }
+    text = Path("shop.toml").read_text()
+    assert "# 'Option1 Value': " in text
+    assert "e.g. S\n" in text  # not Default Title
+    told = capsys.readouterr().out
+    assert "25 items (products by Handle, rows merged), 25 with text, 25 with pictures" in told
+    for command in ("fetch-images --config", "train --config", "daily --config", "search --config"):
+        assert f"itemsage {command} shop.toml" in told
+        assert f"itemsage {command} shop.toml" in text
+
+
+def test_drafts_are_told():
+    write_csv("p.csv", "Handle,Title,Body (HTML),Status", "a,A,x,active", "b,B,x,draft")
+    written("--from=shopify", "p.csv")
+    assert "# ? Status: draft in 1 rows. They are items too" in Path("shop.toml").read_text()
+
+
+def test_the_newer_names_of_shopify():
+    write_csv("p.csv", "Title,URL handle,Description,SKU,Product image URL", "A,a,text,1,https://x.example/1.jpg")
+    assert written("p.csv")["columns"] == {
+        "item_id": "URL handle",
+        "title": "Title",
+        "description": "Description",
+        "images": "Product image URL",
+    }
+
+
+def test_options_that_mean_several_things_are_told():
+    header = "Handle,Title,Body (HTML),Option1 Name,Option1 Value"
+    write_csv("p.csv", header, "a,A,x,Size,S", "b,B,x,Size,M", "c,C,x,Scent,Rose", "d,D,x,Title,Default Title")
+    config = written("p.csv")
+    assert config["columns"]["size"]["source"] == "Option1 Value"
+    assert "# Option1 Value is not always that: Scent in 1 rows" in Path("shop.toml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("parents_by_sku", "item_id"),
+    [
+        (True, {"source": ["Parent", "SKU", "ID"], "prefix": "id:"}),
+        (False, {"source": ["Parent", "ID"], "prefix": "id:"}),
+    ],
+)
+def test_woocommerce_merges_variations(capsys, parents_by_sku, item_id):
+    write_woocommerce(Path("w.csv"), PRODUCTS, parents_by_sku=parents_by_sku)
+    config = written("--from", "woocommerce", "w.csv")
+    assert (config["columns"]["item_id"], config["group_rows"]) == (item_id, "merge")
+    description = config["columns"]["description"]
+    assert description == {"source": ["Short description", "Description"], "separator": r"\n"}
+    assert config["columns"]["colors"] == "Attribute 1 value(s)"
+    assert "25 items (products, variations merged), 25 with text, 25 with pictures" in capsys.readouterr().out
+
+
+def test_line_ends_of_woocommerce_are_no_letters():
+    write_csv("w.csv", "ID,Type,SKU,Name,Short description,Images,Parent", r"1,simple,,A,soft\nWarm\nred,,")
+    config = written("w.csv")
+    items = rehearse_items(["w.csv"], config["columns"], "no").items
+    assert items["description"].to_pylist() == ["soft Warm red"]
+
+
+def test_drafts_of_woocommerce_are_told():
+    write_csv("w.csv", "ID,Type,SKU,Name,Published,Images,Parent", "1,simple,,A,1,,", "2,simple,x,B,-1,,")
+    written("w.csv")
+    assert "# ? Published: -1 in 1 rows. They are items too" in Path("shop.toml").read_text()
+
+
+def test_woocommerce_without_variations():
+    write_csv("w.csv", "ID,Type,SKU,Name,Images,Parent", "1,simple,,A,,", "2,simple,x,B,,")
+    config = written("w.csv")
+    assert (config["columns"]["item_id"], config.get("group_rows")) == ("ID", None)
+
+
+@pytest.mark.parametrize(("name", "write"), [("f.tsv", write_google_tsv), ("f.xml", write_google_xml)])
+def test_a_google_feed(name, write):
+    write(Path(name), PRODUCTS)
+    config = written("--from", "google-feed", name)
+    images = ["image link", "additional image link"] if name == "f.tsv" else ["image_link", "additional_image_link"]
+    assert (config["columns"]["item_id"], config["columns"]["images"]) == ("id", images)
+    assert config["columns"]["colors"] == "color"
+
+
+def test_the_address_of_a_page_is_no_picture_and_no_link():
+    write_google_xml(Path("f.xml"), PRODUCTS)
+    for kind in ("google-feed", "csv"):
+        config = written("--from", kind, "f.xml")
+        assert "links" not in config["columns"]
+        assert "link" not in config["columns"]["images"]
+
+
+def test_a_folder_of_parts():
+    Path("parts").mkdir()
+    for part in range(2):
+        write_google_xml(Path("parts", f"{part}.xml"), PRODUCTS[part * 10 : part * 10 + 10])
+    assert written("parts")["catalog"] == "parts"
+    assert "20 rows read, 20 items" in Path("shop.toml").read_text()
+
+
+def test_an_export_of_another_system_is_not_woocommerces():
+    """It too has ID, Name, Type, SKU and Categories."""
+    header = "Item,ID,Name,Type,SKU,Categories,Description,Product Image File - 1"
+    write_csv(
+        "b.csv",
+        header,
+        "Product,1,red scarf,physical,s1,Scarves,warm,a.jpg",
+        "Product,2,hat,physical,s2,Hats,soft,b.jpg",
+    )
+    columns = written("b.csv")["columns"]
+    assert (columns["images"], columns["product_types"]) == ("Product Image File - 1", ["Type", "Categories"])

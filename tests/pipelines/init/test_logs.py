@@ -1,0 +1,157 @@
+"""`itemsage init` of a log beside a catalogue: GA4's, those of other systems, and dates in other formats."""
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from export_files import (
+    ga4_events,
+    write_ga4_json,
+    write_ga4_parquet,
+    write_google_tsv,
+    write_shopify,
+)
+from init_calls import PRODUCTS, refused, write_csv, written
+
+
+@pytest.mark.parametrize(("name", "write"), [("e.parquet", write_ga4_parquet), ("e.jsonl", write_ga4_json)])
+@pytest.mark.parametrize("variants", [False, True])
+def test_ga4_takes_the_id_that_the_log_names(capsys, name, write, variants):
+    write_shopify(Path("p.csv"), PRODUCTS)
+    named = [f"{p.sku}-{p.sizes[0] if p.sizes else 'Default Title'}" if variants else p.handle for p in PRODUCTS]
+    write(Path(name), ga4_events(3, named, 100, [product.title for product in PRODUCTS]))
+    config = written("--from", "ga4", name, "--catalog", "p.csv")
+    columns = config["columns"]
+    if variants:
+        assert (columns["item_id"], columns["group"], config["group_rows"]) == (
+            "Variant SKU",
+            "Handle",
+            "share-pictures",
+        )
+        assert columns["images"] == ["Variant Image", "Image Src"]
+    else:
+        assert (columns["item_id"], config["group_rows"]) == ("Handle", "merge")
+    log = columns["engagements"]
+    action = log.pop("action")
+    users = ["user_id", "user_pseudo_id"] if name == "e.parquet" else "user_pseudo_id"
+    assert log == {
+        "timestamp": "event_timestamp",
+        "user_id": users,
+        "session_id": "event_params.ga_session_id",
+        "item_id": "items.item_id",
+        "query": "event_params.search_term",
+        "surface": {"source": "event_params.search_term", "present": "search", "absent": "home"},
+    }
+    assert action["source"] == "event_name"
+    assert [action["values"][event] for event in ("view_item", "purchase", "page_view", "newsletter_popup")] == [
+        *("click", "checkout", "", ""),
+    ]
+    told = capsys.readouterr().out
+    assert "100% of the rows are on items of the catalogue" in told
+    assert "? left out, for Google has not named them: newsletter_popup (10)" in told
+    assert "--date 2026-06-30" in told  # the last day of the log
+
+
+def test_ga4_in_parquet_with_wrapped_lists():
+    """As BigQuery writes it unless it is told otherwise."""
+    write_google_tsv(Path("f.tsv"), PRODUCTS)
+    events = ga4_events(3, [product.sku for product in PRODUCTS], 60, [product.title for product in PRODUCTS])
+    for event in events:
+        for name in ("items", "event_params"):
+            event[name] = {"list": [{"element": member} for member in event[name]]}
+    pq.write_table(pa.Table.from_pylist(events), "e.parquet")
+    log = written("e.parquet", "--catalog", "f.tsv")["columns"]["engagements"]
+    assert (log["item_id"], log["query"]) == ("items.item_id", "event_params.search_term")
+    assert "e.g. SKU-" in Path("shop.toml").read_text()
+
+
+def test_a_log_of_other_ids_is_told(capsys):
+    write_google_tsv(Path("f.tsv"), PRODUCTS)
+    write_ga4_json(Path("e.jsonl"), ga4_events(3, ["x1", "x2"], 30, ["a", "b"]))
+    written("e.jsonl", "--catalog", "f.tsv")
+    assert "WARNING: the log names items otherwise than the catalogue, such as x" in capsys.readouterr().out
+
+
+def test_a_flat_log_without_searches():
+    write_google_tsv(Path("f.tsv"), PRODUCTS)
+    rows = [f"{1_781_000_000_000_000 + n},view_item,u{n},{product.sku}" for n, product in enumerate(PRODUCTS)]
+    write_csv("e.csv", "event_timestamp,event_name,user_pseudo_id,item_id", *rows)
+    log = written("e.csv", "--catalog", "f.tsv")["columns"]["engagements"]
+    assert (log["item_id"], log["surface"]) == ("item_id", {"constant": "home"})
+    assert "query" not in log
+
+
+def test_a_log_of_our_own_words_and_googles():
+    """Outside GA4 a click is one on an item."""
+    write_google_tsv(Path("f.tsv"), PRODUCTS)
+    skus = [product.sku for product in PRODUCTS]
+    said = [(sku, ("click", "view_item")[n % 2]) for n, sku in enumerate(skus)]
+    rows = [f"2026-06-0{1 + n % 9} 10:00:00 UTC,u{n},home,{sku},{word}" for n, (sku, word) in enumerate(said)]
+    write_csv("log.csv", "timestamp,user_id,surface,item_id,action", *rows)
+    log = written("--from", "ga4", "log.csv", "--catalog", "f.tsv")["columns"]["engagements"]
+    assert (log["timestamp"], log["surface"], log["action"]["source"]) == ("timestamp", "surface", "action")
+    assert [log["action"]["values"][name] for name in ("click", "view_item", "login")] == ["click", "click", ""]
+
+
+@pytest.mark.parametrize(
+    ("days", "told"),
+    [
+        (("29.06.2026", "30.06.2026"), "%d.%m.%Y"),
+        (("06/29/2026 10:00", "06/30/2026 23:59"), "%m/%d/%Y %H:%M"),
+        (("05.06.2026", "06.06.2026"), "%d.%m.%Y"),
+    ],
+)
+def test_the_format_of_a_logs_dates_is_written(capsys, days, told):
+    write_google_tsv(Path("f.tsv"), PRODUCTS)
+    rows = [f"{days[n % 2]},view_item,u{n},{product.sku}" for n, product in enumerate(PRODUCTS)]
+    write_csv("e.csv", "timestamp,event_name,user_pseudo_id,item_id", *rows)
+    log = written("--from", "ga4", "e.csv", "--catalog", "f.tsv")["columns"]["engagements"]
+    assert log["timestamp"] == {"source": "timestamp", "time": told}
+    out = capsys.readouterr().out
+    assert ("? timestamp: day or month first? All that was read fits" in out) == days[0].startswith("05")
+    assert f"--date {'2026-06-06' if days[0].startswith('05') else '2026-06-30'}" in out
+
+
+@pytest.mark.parametrize(
+    ("header", "words"),
+    [
+        ("event_time,event_type,product_id,user_id,user_session", ("view", "cart", "purchase", "remove_from_cart")),
+        ("timestamp,event,itemid,visitorid,session", ("view", "addtocart", "transaction", "")),
+    ],
+)
+def test_logs_of_other_systems(capsys, header, words):
+    write_google_tsv(Path("f.tsv"), PRODUCTS)
+    rows = [f"2026-06-0{1 + n % 9} 10:00:00 UTC,{words[n % 4]},{p.sku},u{n},s{n}" for n, p in enumerate(PRODUCTS)]
+    write_csv("log.csv", header, *rows)
+    assert "itemsage init --from ga4 log.csv --catalog PRODUCTS" in refused(capsys, "log.csv")
+    log = written("--from", "ga4", "log.csv", "--catalog", "f.tsv")["columns"]["engagements"]
+    time, event, item, user, session = header.split(",")
+    assert (log["timestamp"], log["item_id"], log["user_id"], log["session_id"]) == (time, item, user, session)
+    assert log["action"]["source"] == event
+    assert [log["action"]["values"][word] for word in words if word] == [
+        *("click", "add_to_cart", "checkout", ""),
+    ][: len([word for word in words if word])]
+    assert "left out" not in capsys.readouterr().out
+
+
+def test_words_of_other_systems_are_not_written_for_googles():
+    write_google_tsv(Path("f.tsv"), PRODUCTS)
+    write_ga4_json(Path("e.jsonl"), ga4_events(3, [p.sku for p in PRODUCTS], 30, [p.title for p in PRODUCTS]))
+    assert "cart" not in written("e.jsonl", "--catalog", "f.tsv")["columns"]["engagements"]["action"]["values"]
+
+
+@pytest.mark.parametrize(
+    ("days", "told"),
+    [
+        (("20260629", "20260630"), {"source": "event_date", "time": "%Y%m%d"}),
+        (("29.06.2026", "30.06.2026"), {"source": "event_date", "time": "%d.%m.%Y"}),
+        (("2026-06-29", "2026-06-30"), "event_date"),
+    ],
+)
+def test_days_of_ga4_without_times(days, told):
+    write_google_tsv(Path("f.tsv"), PRODUCTS)
+    rows = [f"{days[n % 2]},view_item,u{n},{product.sku}" for n, product in enumerate(PRODUCTS)]
+    write_csv("e.csv", "event_date,event_name,user_pseudo_id,item_id", *rows)
+    assert written("e.csv", "--catalog", "f.tsv")["columns"]["engagements"]["timestamp"] == told
+    assert "# days alone: actions of one day have one time" in Path("shop.toml").read_text()

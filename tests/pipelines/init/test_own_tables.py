@@ -1,0 +1,149 @@
+"""`itemsage init` of a shop's own table: which column is what, by its name and by its contents."""
+
+import json
+import tomllib
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from export_files import (
+    write_own_csv,
+)
+from init_calls import PRODUCTS, write_csv, written
+
+from pipelines.starts.shop_toml import toml_value
+
+
+def test_a_table_of_a_shops_own(capsys):
+    write_own_csv(Path("own.csv"), PRODUCTS)
+    columns = written("--from", "csv", "own.csv")["columns"]
+    assert columns == {
+        "item_id": "Artikelnummer",
+        "title": "Bezeichnung",
+        "brand": "Hersteller",
+        "colors": "Farbe",
+        "images": ["Foto 1", "Foto 2"],
+        "description": "Langtext",
+    }
+    assert "# by its contents: no column is called so, and no other holds such texts. Is it?" in (
+        Path("shop.toml").read_text()
+    )
+
+
+def test_what_may_be_several_things_is_asked_and_not_guessed(capsys):
+    texts = [
+        f"words of the {number} first long text{' and more' * 25},the {number} other one{' too' * 30}"
+        for number in range(9)
+    ]
+    write_csv("t.csv", "key,one,other", *(f"k{number},{text}" for number, text in enumerate(texts)))
+    columns = written("t.csv")["columns"]
+    assert columns == {"item_id": "key"}
+    question, told = "? which is the description: 'one', 'other'?", capsys.readouterr().out
+    assert question in told
+    assert "? item_id: by its contents: every row has a value of its own. Is it the id?" in told
+    assert question in Path("shop.toml").read_text()
+    assert "# by its contents: every row has a value of its own. Is it the id?" in Path("shop.toml").read_text()
+
+
+def test_rows_without_an_id_are_told(capsys):
+    write_csv("t.csv", "price,sku,name", "1.5,a,A", "2.5,NULL,B", "3.5,b,C")
+    assert written("t.csv")["columns"]["item_id"] == "sku"
+    assert "# 1 rows have none, and are no items" in Path("shop.toml").read_text()
+    assert "WARNING: 1 rows cannot be read: 1 null_id: give the row its item_id" in capsys.readouterr().out
+
+
+def test_a_price_is_no_id():
+    write_csv("t.csv", "price,key,name", "1.5,a,A", "2.5,b,B", "3.5,c,C")
+    assert written("t.csv")["columns"]["item_id"] == "key"
+
+
+def test_rows_of_one_id_are_merged():
+    write_csv("t.csv", "sku,name,picture", "a,A,1.jpg", "a,,2.jpg", "b,B,3.jpg")
+    config = written("--from", "csv", "t.csv")
+    assert (config["group_rows"], config["columns"]["images"]) == ("merge", "picture")
+
+
+def test_a_name_that_no_config_can_say():
+    Path("t.jsonl").write_text('{"sku": "a", "name": "red scarf", "\\ud800": 1}\n')
+    assert written("t.jsonl")["columns"] == {"item_id": "sku", "title": "name"}
+
+
+def test_what_the_jobs_would_ask_for_is_said():
+    """They refuse a table with such a column that nobody reads; the file says that it is not meant."""
+    write_csv("t.csv", "sku,name,brands_", "a,A,x", "b,B,y")
+    columns = written("t.csv")["columns"]
+    assert columns["brand"] == ""
+    assert "# is it 'brands_'? Then write its name here" in Path("shop.toml").read_text()
+
+
+def test_names_that_toml_must_escape():
+    names = ["sku", 'name "x"\\', "bild\tklein"]
+    pq.write_table(pa.table(dict(zip(names, [["a", "b"], ["A", "B"], ["1.jpg", "2.jpg"]], strict=True))), "t.parquet")
+    columns = written("t.parquet")["columns"]
+    assert columns["images"] == "bild\tklein"
+
+
+@pytest.mark.parametrize("value", ["a", 'q"\\\n\x7f\x00é', ["a", "b"], {"a b": "c", "d": ["e"]}, True, 5])
+def test_values_are_read_back(value):
+    assert tomllib.loads(f"key = {toml_value(value)}")["key"] == value
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(
+            "desc",
+            "body",
+            "Body (HTML)",
+            "short_description",
+            "details",
+            "Item Description",
+            "long_desc",
+            "detail_desc",
+        ),
+        *("product_desc", "content", "summary", "Produktbeschreibung", "description_html"),
+    ],
+)
+def test_a_short_description_is_found_by_its_name(name):
+    write_csv("t.csv", f"sku,name,{name}", "a,red scarf,warm and soft", "b,blue hat,of wool")
+    assert written("t.csv")["columns"]["description"] == name
+
+
+def test_texts_of_no_known_name_are_offered(capsys):
+    lines = ["a,red scarf,warm and soft,2026-06-01 10:00,1 234", "b,blue hat,made of wool,2026-06-02 11:00,5 678"]
+    write_csv("t.csv", "sku,name,My Notes,since,stock", *lines)
+    columns = written("t.csv")["columns"]
+    assert columns == {"item_id": "sku", "title": "name"}
+    text, told = Path("shop.toml").read_text(), capsys.readouterr().out
+    offered = '# description = "My Notes"'
+    assert f"# 'My Notes': 100% filled, e.g. warm and soft\n{offered}\n" in text
+    assert "? is 'My Notes' the description? Take away the # before its line, description = ..." in told
+    assert '"since"' not in text
+    assert '"stock"' not in text
+    assert tomllib.loads(text.replace(offered, offered.removeprefix("# ")))["columns"]["description"] == "My Notes"
+
+
+def test_one_product_with_several_variants_is_no_such_list():
+    product = {"id": 7, "title": "red scarf", "variants": [{"sku": "a"}, {"sku": "b"}]}
+    Path("t.json").write_text(json.dumps([product]))
+    assert written("t.json")["columns"]["item_id"] == "id"
+
+
+@pytest.mark.parametrize(
+    ("header", "name", "theirs"),
+    [
+        ("Product ID,Name *,Categories (x,y,z...)".replace("x,y,z", "x y z"), "product_types", "Categories (x y z...)"),
+        ("Product ID [Non Editable],Title,Brand [optional]", "item_id", "Product ID [Non Editable]"),
+        ("article_id,prod_name,product_type_name", "product_types", "product_type_name"),
+        ("article_id,prod_name,colour_group_name", "colors", "colour_group_name"),
+    ],
+)
+def test_names_of_columns_with_more_to_them(header, name, theirs):
+    write_csv("t.csv", header, "1,red scarf,Scarves", "2,blue hat,Hats")
+    assert written("t.csv")["columns"][name] == theirs
+
+
+def test_a_name_without_brackets_comes_first():
+    write_csv("t.csv", "sku,name (internal),name,description", "1,x 1,red scarf,warm", "2,x 2,blue hat,soft")
+    assert written("t.csv")["columns"]["title"] == "name"

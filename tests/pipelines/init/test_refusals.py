@@ -1,0 +1,83 @@
+"""What `itemsage init` cannot begin with, and what it says to do."""
+
+import json
+from pathlib import Path
+
+import pytest
+from export_files import (
+    ga4_events,
+    write_ga4_json,
+)
+from init_calls import refused, write_csv
+from python_process import ROOT
+
+from pipelines import init
+from pipelines.starts.kinds import KINDS
+from pipelines.starts.shop import look_at_shop
+from schemas.errors import UsageError
+
+
+def test_a_file_that_is_there_stays(capsys):
+    write_csv("t.csv", "sku,name", "a,A")
+    Path("shop.toml").write_text("# mine\n")
+    assert init.main(["t.csv"]) == 2
+    assert "expected no file at shop.toml, got one: --force writes over it" in capsys.readouterr().err
+    assert Path("shop.toml").read_text() == "# mine\n"
+    assert init.main(["t.csv", "--out", "other.toml"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("shopify", "expected a Shopify product export, with a column Handle or URL handle, got sku, name"),
+        ("woocommerce", "expected a WooCommerce product export, with the columns ID and Name, got sku, name"),
+        ("google-feed", "expected a Google Merchant Center feed, with the attributes id and title, got sku, name"),
+        ("ga4", "expected a log in t.csv (--from ga4), got what looks like a catalogue: name; is it the catalogue?"),
+    ],
+)
+def test_files_of_another_kind(capsys, kind, message):
+    assert message in refused(capsys, "--from", kind, write_csv("t.csv", "sku,name", "a,A"))
+
+
+def test_what_cannot_be_begun_with(capsys):
+    write_ga4_json(Path("e.jsonl"), ga4_events(3, ["x1", "x2"], 30, ["a", "b"]))
+    assert "expected --catalog CATALOGUE beside GA4's log, got none" in refused(capsys, "e.jsonl")
+    assert "got events of GA4 in e.jsonl" in refused(capsys, "e.jsonl", "--catalog", "e.jsonl")
+    write_csv("t.csv", "sku,name", "a,A")
+    assert "FILE is the catalogue" in refused(capsys, "t.csv", "--catalog", "t.csv")
+    assert "expected a column of ids" in refused(capsys, write_csv("n.csv", "price,colour", "1,red", "1,red"))
+    assert "expected rows in empty.csv" in refused(capsys, write_csv("empty.csv", "sku,name"))
+    assert "expected FILE, got none" in refused(capsys)
+    assert "where nothing is found" in refused(capsys, "missing.csv")
+    Path("events.jsonl").write_text(json.dumps({"event_name": "view_item", "event_timestamp": 5, "items": []}))
+    assert "no event has an item" in refused(capsys, "events.jsonl", "--catalog", "t.csv", code=3)
+
+
+def test_every_kind_has_a_page():
+    assert {path.stem for path in (ROOT / "docs" / "starts").glob("*.md")} == set(KINDS)
+
+
+@pytest.mark.parametrize("arguments", [["x{date}/c.csv"], ["--from=ga4", "c.csv", "--catalog=x{date}.csv"]])
+def test_the_file_of_one_day_is_asked_for(capsys, arguments):
+    message = refused(capsys, *arguments)
+    assert "expected the file of one day" in message
+    assert "--date" not in message
+
+
+def test_the_kind_must_be_known():
+    with pytest.raises((SystemExit, UsageError)):
+        init.main(["--from", "magento", "x.csv"])
+
+
+def test_a_list_within_an_object_is_told():
+    """As shops answer at /products.json."""
+    Path("t.json").write_text(json.dumps({"products": [{"id": 1, "title": "red scarf"}, {"id": 2, "title": "hat"}]}))
+    with pytest.raises(UsageError, match=r"got one object, whose 'products' is a list of 2 objects: write that list"):
+        look_at_shop("t.json", None, None)
+
+
+def test_a_line_above_the_header_is_told(capsys):
+    write_csv("t.csv", "Products of 30.06.2026", "", "sku,name", "a,red scarf")
+    message = refused(capsys, "t.csv")
+    assert "expected rows in t.csv below the columns Products of 30.06.2026, got none" in message
+    assert "the first line must have the names of the columns" in message

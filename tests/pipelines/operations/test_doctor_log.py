@@ -1,0 +1,86 @@
+"""The checklist before a run: what it tells of the log."""
+
+import datetime as dt
+import json
+
+import pytest
+from doctor_findings import by_name
+from useless_logs import ga4_names, good_rows, write
+
+import schemas.reading
+from pipelines.operations.doctor import DoctorConfig, diagnose, main
+from pipelines.operations.findings import FAILED, OK, WARNING
+
+
+def test_what_was_read_of_a_long_log_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(schemas.reading, "MAX_BATCH_ROWS", 20)
+    log = write(tmp_path / "log.parquet", good_rows(["item-1"], dt.datetime(2026, 7, 1, tzinfo=dt.UTC)))
+    found = by_name(diagnose(DoctorConfig(engagements=str(log))))["rows of engagements"]
+    assert found.looked_at == "20 of the first 20 of 60 rows can be read"
+
+
+def test_dates_in_a_format_of_their_own_are_told_with_what_to_write(tmp_path):
+    rows = good_rows(["item-1"], dt.datetime(2026, 7, 1, tzinfo=dt.UTC))
+    log = write(tmp_path / "log.parquet", [{**row, "timestamp": f"{row['timestamp']:%d.%m.%Y}"} for row in rows])
+    (problem,) = by_name(diagnose(DoctorConfig(engagements=str(log))))["rows of engagements"].problems
+    assert "'30.06.2026' in 2" in str(problem)
+    assert '[columns.engagements] timestamp = {time = "%d.%m.%Y"}' in str(problem)
+
+
+LACKING = "; times without an offset:"
+LOCAL, ZONED = "2026-06-30 10:00:00", "2026-06-30T10:00:00+02:00"
+
+
+@pytest.mark.parametrize(
+    ("times", "zone", "time_zone", "told", "num_warnings"),
+    [
+        ([LOCAL, LOCAL, ZONED], None, "UTC", f"{LACKING} 2, read as UTC; with 1", 0),
+        ([ZONED, 1782806400], None, "UTC", "", 0),
+        ([ZONED, ZONED], "Europe/Berlin", "UTC", "; none of the times lacks an offset, so the zone is not used", 0),
+        ([LOCAL, ZONED, 1782806400], "Europe/Berlin", "UTC", f"{LACKING} 1, read as Europe/Berlin; with 2", 0),
+        ([LOCAL], None, "Europe/Berlin", f"{LACKING} 1, read as UTC; with 0", 1),
+        ([LOCAL], "Europe/Berlin", "Europe/Berlin", f"{LACKING} 1, read as Europe/Berlin; with 0", 0),
+    ],
+)
+def test_of_which_zone_times_are_is_told(tmp_path, times, zone, time_zone, told, num_warnings):
+    rows = good_rows(["item-1"], dt.datetime(2026, 7, 1, tzinfo=dt.UTC))[: len(times)]
+    lines = [json.dumps({**row, "timestamp": time}) for row, time in zip(rows, times, strict=True)]
+    (tmp_path / "log.jsonl").write_text("\n".join(lines))
+    columns = {"engagements": {"timestamp": {"zone": zone}}} if zone else {}
+    found = by_name(diagnose(DoctorConfig(engagements=f"{tmp_path}/log.jsonl", columns=columns, time_zone=time_zone)))
+    finding = found["rows of engagements"]
+    assert finding.looked_at.replace("with one, or since 1970: ", "with ").endswith(f"rows can be read{told}")
+    assert [('timestamp = {zone = "Europe/Berlin"}' in warning) for warning in finding.warnings] == [
+        True
+    ] * num_warnings
+
+
+def test_a_column_of_types_that_have_no_zone(tmp_path):
+    rows = good_rows(["item-1"], dt.datetime(2026, 7, 1, tzinfo=dt.UTC))
+    local = [{**row, "timestamp": row["timestamp"].replace(tzinfo=None)} for row in rows]
+    log = write(tmp_path / "log.parquet", local)
+    found = by_name(diagnose(DoctorConfig(engagements=str(log))))["rows of engagements"]
+    assert found.looked_at.endswith("; times without an offset: 60, read as UTC; with one, or since 1970: 0")
+
+
+def test_a_log_whose_ids_are_all_null_is_told_with_the_column_that_may_be_meant(tmp_path):
+    rows = good_rows(["item-1"], dt.datetime(2026, 7, 1, tzinfo=dt.UTC))
+    log = write(tmp_path / "log.parquet", [{**row, "sku": row["item_id"], "item_id": None} for row in rows])
+    (problem,) = by_name(diagnose(DoctorConfig(engagements=str(log))))["rows of engagements"].problems
+    assert "null_id 60 (expected an item_id, got None in 60 rows): no row here has one in 'item_id': is it 'sku'? " in (
+        str(problem)
+    )
+
+
+@pytest.mark.parametrize(
+    ("num_bad", "flags", "status"),
+    [(0, [], OK), (5, [], WARNING), (30, [], FAILED), (30, ["--max-quarantined-log", "0.5"], WARNING)],
+)
+def test_rows_of_the_log_are_held_against_the_gate(tmp_path, capsys, num_bad, flags, status):
+    rows = good_rows(["item-1"], dt.datetime(2026, 7, 1, tzinfo=dt.UTC))
+    log = write(tmp_path / "log.parquet", [*map(ga4_names, rows[:num_bad]), *rows[num_bad:]])
+    assert main(["--engagements", str(log), "--json", *flags]) == (3 if status == FAILED else 0)
+    (found,) = [f for f in json.loads(capsys.readouterr().out)["findings"] if f["check"] == "rows of engagements"]
+    assert (found["status"], found["looked_at"]) == (status, f"{60 - num_bad} of the 60 rows can be read")
+    told = " ".join(found["problems"] + found["warnings"])
+    assert (f"got 'view_item' in {num_bad} rows): use one of the expected actions" in told) == (num_bad > 0)
