@@ -17,7 +17,7 @@ All of them together, too. Case is never changed: whoever looks for a file decid
 import html
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from urllib.parse import unquote
 
 _FILE_URL = re.compile(r"file:(?://(?:localhost)?)?(/.*)", re.IGNORECASE | re.ASCII | re.DOTALL)
@@ -35,7 +35,8 @@ def path_forms(address: str) -> Iterator[str]:
     url = _FILE_URL.fullmatch(address)
     path = address if url is None else url[1]
     yield path  # most are files: the others are made only where this one is none
-    rewrites = [str.strip, html.unescape, _without_query, _decoded, _with_slashes, _composed, _decomposed]
+    rewrites: list[Callable[[str], str]] = [str.strip, html.unescape, _without_query, _decoded, _with_slashes]
+    rewrites += [_composed, _decomposed]
     forms = [path]
     for rewrite in rewrites if url else [*rewrites, _below_root]:
         forms += map(rewrite, forms.copy())
