@@ -386,26 +386,6 @@ def test_without_pictures_no_encoder_looks_at_any():
     write_csv("t.csv", "sku,name", "a,A", "b,B")
     config = written("t.csv")
     assert (config["image_encoder"], "image_root" in config) == ("none", False)
-    assert '"none"  # no column of pictures was found' in Path("shop.toml").read_text()
-
-
-def test_a_column_of_pictures_without_any_is_no_missing_column():
-    google = "id\ttitle\tlink\timage_link\tprice"
-    write_csv("t.tsv", google, "a\tA\thttps://x.example/a\t\t1 EUR", "b\tB\thttps://x.example/b\t\t1 EUR")
-    assert written("t.tsv")["image_encoder"] == "none"
-    assert '"none"  # no picture was found in the column of images' in Path("shop.toml").read_text()
-
-
-@pytest.mark.parametrize(
-    "wrapped", [{"edges": [{"node": {"url": "U"}}]}, {"v": [{"v": "U"}]}, [{"image": {"src": "U"}}]]
-)
-def test_pictures_in_wrapped_lists(wrapped):
-    rows = [{"id": f"i{n}", "title": f"Mug {n}", "images": wrapped} for n in range(3)]
-    Path("t.jsonl").write_text(
-        "".join(json.dumps(row).replace('"U"', '"https://x.example/1.jpg"') + "\n" for row in rows)
-    )
-    config = written("t.jsonl")
-    assert (config["columns"]["images"], config["image_encoder"] != "none") == ("images", True)
 
 
 def test_what_the_jobs_would_ask_for_is_said():

@@ -4,6 +4,8 @@ from datetime import datetime
 
 import pytest
 
+from schemas.column_spec import column_of
+from schemas.columns import table_columns
 from schemas.date_formats import date_formats, ways_of_dates
 
 STRAY = "06.07.2026"
@@ -59,6 +61,23 @@ def test_formats_by_what_is_seen(texts, formats):
     dates = [text.strip() for text in texts if text not in NO_DATES]
     for one in found:
         assert {datetime.strptime(text, one).year for text in dates} == {2026}
+
+
+def test_a_config_takes_every_format_that_is_told():
+    """Those of the clocks, too, with an offset and without."""
+    clocks = ("", " 10:05", ":10:05:07 +0000", " 10:05+02:00", " 10:05:07.25+0200", " 1:05 PM")
+    texts = [f"{day}{clock}" for day in ("30/Jun/2026", "June 30, 2026", "30.06.26") for clock in clocks]
+    texts += [
+        "Tue Jun 30 10:00:00 UTC 2026",
+        "Tue Jun 30 10:00:00 +0000 2026",
+        "2026-06-30T10:00:00Z[UTC]",
+        "2026063010",
+    ]
+    for text in texts:
+        (found,) = date_formats([text])
+        assert column_of(
+            table_columns({"engagements": {"timestamp": {"time": found}}}, "engagements"), "timestamp"
+        ).time
 
 
 def test_the_ways_of_a_column_that_is_written_in_several():
