@@ -30,6 +30,9 @@ REMEDIES = {
 _LIST_REMEDY = '; several paths in one cell are written as a JSON list, ["a.jpg", "b.jpg"], or in CSV as a.jpg|b.jpg'
 #: What stands between a name that is missing and that of a file which differs from it by case alone.
 IN_OTHER_CASE = ", but there is "
+#: What stands before a URL that lacks its scheme.
+NO_SCHEME = "without a scheme: "
+_SCHEME_REMEDY = "write https: before addresses that begin with //, in the export; then "
 #: What is expected where a picture that came in the table should lie.
 IN_RUN = "the picture in the pictures/ of the run"
 _RUN_REMEDY = "run ingest again: it writes the pictures that are in the table"
@@ -55,6 +58,8 @@ class PictureError(ValueError):
             return _RUN_REMEDY
         if self.reason == "not_a_picture" and HEIC in self.got:
             return _HEIC_REMEDY
+        if self.reason == "remote_uri" and self.got.startswith(NO_SCHEME):
+            return _SCHEME_REMEDY + REMEDIES[self.reason]
         is_list = self.reason == "missing" and "," in self.got
         return REMEDIES[self.reason] + (_LIST_REMEDY if is_list else "")
 

@@ -10,7 +10,7 @@ import re
 import stat
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
@@ -25,6 +25,7 @@ from model.picture_faults import (
     HEIC,
     IN_OTHER_CASE,
     IN_RUN,
+    NO_SCHEME,
     PictureError,
     PictureLimits,
 )
@@ -49,7 +50,9 @@ _SETTLED_NS = 2_000_000_000
 _NEVER_MODIFIED_NS = 0
 #: What may be wrong with a file that can be mended.
 _MENDABLE = CONTENT_REASONS - {"too_many_pixels"}
-_SCHEME = re.compile(r"(?!file:)[a-z][a-z0-9+.\-]+://|data:", re.ASCII | re.IGNORECASE)
+_SCHEME = re.compile(r"\s*(?!file:)[a-z][a-z0-9+.\-]+://|data:", re.ASCII | re.IGNORECASE)
+#: A URL as pages write it, for whichever scheme they have; `//m/b/a.jpg` is a path, for no host is one word.
+_NO_SCHEME = re.compile(r"\s*//[a-z0-9-]+(?:\.[a-z0-9-]+)+/", re.ASCII | re.IGNORECASE)
 #: While it is decoded and converted, a picture takes up to 13 bytes a pixel (WEBP 17): beyond this size one at a time.
 _LARGE_PIXELS = 12_000_000
 _large_picture = threading.Lock()
@@ -111,6 +114,8 @@ def locate_picture(
         with _file_faults(uri):
             return _located(root, uri, limits)
     except PictureError as error:
+        if _NO_SCHEME.match(uri) and error.reason in ("missing", "outside_root"):
+            raise PictureError("remote_uri", "a path under the image root", f"{NO_SCHEME}{quote(uri)}") from error
         not_found = error.reason in ("missing", "outside_root")  # /media/a.jpg is both, where there is a folder /media
         by_path = not_found and not _SCHEME.match(uri) and stored_path(uri) is None
         other = root.in_other_case(path_forms(uri)) if by_path else None
@@ -129,8 +134,7 @@ def _located(root: PictureRoot, uri: str, limits: PictureLimits) -> LocatedPictu
             raise PictureError("missing", IN_RUN, f"something else at {quote(uri)}")
         _check_bytes(status, limits)
         return LocatedPicture(path, status.st_size, _NEVER_MODIFIED_NS, False)
-    forms: Iterable[str] = (_fetched(root, uri),) if _SCHEME.match(uri) else path_forms(uri)
-    found = root.search(forms)
+    found = root.search((_fetched(root, uri),) if _SCHEME.match(uri) else _paths(root, uri))
     if found is None:
         below = ", or below it" if uri.startswith("/") else ""
         raise PictureError("outside_root", f"a path inside the image root{below}", quote(uri))
@@ -139,6 +143,13 @@ def _located(root: PictureRoot, uri: str, limits: PictureLimits) -> LocatedPictu
         raise PictureError("missing", "a file", f"something else at {quote(uri)}")
     _check_bytes(status, limits)
     return LocatedPicture(path, status.st_size, status.st_mtime_ns, is_other_form)
+
+
+def _paths(root: PictureRoot, uri: str) -> Iterator[str]:
+    """The forms of a path; then, for a path that begins where the root's own folder lies, those from the root."""
+    yield from path_forms(uri)
+    start = f"{os.path.basename(root.real_path)}/"
+    yield from (form.removeprefix(start) for form in path_forms(uri) if form.startswith(start))
 
 
 def _fetched(root: PictureRoot, uri: str) -> str:

@@ -106,7 +106,9 @@ def _settings(config: InitConfig, shop: Shop) -> list[tuple[str, Any, str]]:
 
 def _picture_settings(config: InitConfig, shop: Shop) -> list[tuple[str, Any, str]]:
     if not shop.items.pictures:
-        return [("image_encoder", "none", "no row names a picture")]
+        is_mapped = "images" in shop.start.columns
+        why = "no picture was found in the column of images" if is_mapped else "no column of pictures was found"
+        return [("image_encoder", "none", why)]
     root, why = config.image_root or _IMAGE_ROOT, "fetch-images puts them in fetched/ there"
     if shop.items.paths:
         root, why = _root_of_paths(config, shop)

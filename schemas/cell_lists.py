@@ -3,24 +3,28 @@
 | written as | example |
 |---|---|
 | a list, or text of a JSON list or a Python one | `["a.jpg", "b.jpg"]`, `['a.jpg', 'b.jpg']` |
+| text of a numpy list, or of an array of PostgreSQL | `['a.jpg' 'b.jpg']`, `{a.jpg,b.jpg}` |
 | text with `|` | `a.jpg|b.jpg` |
-| addresses separated by commas or semicolons | `a.jpg, b.jpg`; `https://shop/a.jpg;https://shop/b.jpg` |
-| a list wrapped in an object (BigQuery, Spark) | `{"list": [{"element": "a.jpg"}]}`, `{"array": ["a.jpg"]}` |
-| objects that hold an address (Shopify) | `[{"src": "a.jpg"}]`, `[{"url": "a.jpg"}]` |
+| addresses separated by commas, semicolons or line ends | `a.jpg, b.jpg`; `https://shop/a.jpg;https://shop/b.jpg` |
+| the same in quotes | `"a.jpg","b.jpg"` |
+| a list wrapped in an object (BigQuery, Spark) | `{"list": [{"element": "a.jpg"}]}`, `{"v": [{"v": "a.jpg"}]}` |
+| the same of GraphQL (Shopify) | `{"edges": [{"node": {"url": "a.jpg"}}]}`, `{"nodes": [{"url": "a.jpg"}]}` |
+| objects that hold an address, or an image that does | `[{"src": "a.jpg"}]`, `[{"image": {"src": "a.jpg"}}]` |
 | anything else of text | one address |
 | the pictures themselves | see schemas.picture_cells |
 
-A comma or semicolon separates only if every part then looks like an address of its own (`scheme://`, or the ending of
-a picture's name), for both occur in names. A separator that the config tells is the only one.
+A comma, a semicolon or a line end separates only if every part then looks like an address of its own (`scheme://`, or
+the ending of a picture's name), for they occur in names; so do braces and quotes, which are a list's under the same
+rule. Nothing between two separators, or behind the last, is no member. NaN in a list is null. A separator that the
+config tells is the only one.
 """
 
-import ast
-import re
+import math
 from collections.abc import Iterator
 from typing import Any
 
-from schemas.bounded_json import load_json
 from schemas.cell_text import UnreadableCellError, cell_text
+from schemas.list_texts import MAX_SEPARATORS, NoListError, listed
 from schemas.picture_cells import (
     BadPicture,
     Picture,
@@ -31,22 +35,14 @@ from schemas.picture_cells import (
     split_at_data_uris,
 )
 
-#: Keys of objects that hold nothing but a list, and of those that hold an address.
-_WRAPPERS = ("list", "array", "bag", "elements", "items")
-_ELEMENTS = ("element", "array_element", "item")
+#: Keys of objects that hold nothing but a list, or a list and where to go on reading it.
+_WRAPPERS, _PAGES = ("list", "array", "bag", "elements", "items", "v"), ("edges", "nodes")
+#: Keys of a list's elements, of addresses, and of objects that hold one further in.
+_ELEMENTS = ("element", "array_element", "item", "v")
 _ADDRESSES = ("src", "url", *_ELEMENTS, "link", "href", "originalSrc", "original_src", "image")
-_NAME = r"\.(?:jpe?g|jfif|png|webp|gif|bmp|tiff?|avif|heic|heif|svg)(?:[?#].*)?"
-_IS_URL = re.compile(r"\s*[a-z][a-z0-9+.-]*://", re.IGNORECASE)
-_IS_PICTURE = re.compile(rf".*{_NAME}\s*", re.IGNORECASE | re.DOTALL)
-_BROKEN_LIST = re.compile(r"\s*\[\s*[\"'\[{]")
-#: A text with more separators is no list of addresses: a cell of 16 MiB of them would be as many objects.
-MAX_SEPARATORS = 10_000
-#: Text that may be a list; all other text is one address.
-MAY_BE_LIST = r"[|,;]|^\s*[\[({]"
+_HOLDERS = ("node", "image", *_ELEMENTS)
 #: A longer text is no address.
 MAX_ADDRESS_CHARACTERS = 64 << 10
-#: A Python list is evaluated up to this length and number of brackets: the parser's own limits end the process.
-_MAX_LITERAL_CHARACTERS, _MAX_LITERAL_BRACKETS = 64 << 10, 1_000
 
 
 def list_members(value: Any, separator: str | None = None) -> list[str | Picture | BadPicture | None]:
@@ -95,6 +91,8 @@ def _member(member: Any) -> str | Picture | BadPicture | None:
         return picture_of_bytes(member)
     if member is None or isinstance(member, Picture | BadPicture):
         return member
+    if isinstance(member, float) and math.isnan(member):
+        return None
     if not isinstance(member, str | bytes):
         raise UnreadableCellError("wrong_type", member)
     text = cell_text(member)
@@ -120,26 +118,42 @@ def _members(value: Any, separator: str | None) -> Iterator[Any]:
             yield object()
             return
         for text, is_data_uri in pieces:
-            yield from (text,) if is_data_uri else _split(text, separator)
+            yield from (text,) if is_data_uri else _members_of_text(text, separator)
     else:
         yield _picture_or_address(value)
 
 
+def _members_of_text(text: str, separator: str | None) -> Iterator[Any]:
+    try:
+        told = listed(text, separator)
+    except NoListError:
+        yield object()  # no member of a list
+        return
+    yield from _members(told, None)
+
+
 def _picture_or_address(value: Any) -> Any:
-    """What an object holds of a picture; the value itself if it is none."""
-    if isinstance(value, dict) and len(value) == 1:  # an element of a wrapped list, which may be an object itself
-        ((key, inner),) = value.items()
-        value = inner if key in _ELEMENTS and isinstance(inner, dict) else value
-    is_image = isinstance(value, dict) and "bytes" in value
-    return picture_of_struct(value) if is_image else _held(value, _ADDRESSES)
+    """What an object holds of a picture, or an object within it; the value itself if it is none."""
+    while isinstance(value, dict):
+        if "bytes" in value:
+            return picture_of_struct(value)
+        held = _held(value, _ADDRESSES)
+        if held is not value:
+            return held
+        value = next((value[key] for key in _HOLDERS if isinstance(value.get(key), dict)), held)
+        if value is held:
+            break
+    return value
 
 
 def _unwrapped(value: Any) -> list[Any] | tuple[Any, ...] | None:
     """The members of a list, or of an object that holds nothing but a list; None of anything else."""
-    if isinstance(value, dict) and len(value) == 1:
-        ((key, inner),) = value.items()
-        if key in _WRAPPERS and (inner is None or isinstance(inner, list)):
-            return inner or []
+    if isinstance(value, dict):
+        if len(value) == 1:
+            ((key, inner),) = value.items()
+            if key in _WRAPPERS and (inner is None or isinstance(inner, list)):
+                return inner or []
+        return next((value[key] for key in _PAGES if isinstance(value.get(key), list)), None)
     return value if isinstance(value, list | tuple) else None
 
 
@@ -148,46 +162,3 @@ def _held(value: Any, keys: tuple[str, ...]) -> Any:
     if not isinstance(value, dict):
         return value
     return next((value[key] for key in keys if key in value and not isinstance(value[key], dict | list)), value)
-
-
-def _split(text: str, separator: str | None) -> Iterator[Any]:
-    if any(text.count(mark) > MAX_SEPARATORS for mark in ((separator,) if separator is not None else "|,;")):
-        yield object()
-        return
-    if separator is not None:
-        yield from map(str.strip, text.split(separator))
-        return
-    start = text.lstrip()[:1]
-    if start and start in "[({":
-        told = _literal(text.strip())
-        if isinstance(told, list | tuple | dict):
-            yield from _members(told, None)
-            return
-        if _BROKEN_LIST.match(text) or (start == "[" and text.rstrip().endswith("]")):
-            yield object()  # no member of a list; `[x` alone begins a name
-            return
-    if "|" in text:
-        yield from map(str.strip, text.split("|"))
-        return
-    for mark in (",", ";"):
-        parts = text.split(mark) if mark in text else []
-        if parts and (all(map(_IS_URL.match, parts)) or all(map(_IS_PICTURE.fullmatch, parts))):
-            yield from map(str.strip, parts)
-            return
-    yield text
-
-
-def _literal(text: str) -> Any:
-    """What a text of JSON or of a Python list says, None if it is neither."""
-    try:
-        return load_json(text)
-    except ValueError:
-        pass
-    if text[0] == "{" or len(text) > _MAX_LITERAL_CHARACTERS:
-        return None
-    if sum(map(text.count, "[({")) > _MAX_LITERAL_BRACKETS:
-        return None
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError, RecursionError, MemoryError, TypeError):
-        return None

@@ -1,10 +1,11 @@
 """Cells as UTC timestamps: whole columns at once where all is well, value by value where not.
 
-Taken untold: timestamps of any unit and zone; dates; ISO 8601 text, also with ` UTC` or a blank before its zone;
-RFC 2822 text; numbers, and their text, of seconds, milliseconds, microseconds or nanoseconds since 1970. The unit shows
-in the size of a number: of the years from 1990 to 2099 no number of one unit is one of another, nor one of digits of a
-date (20260620). Other numbers need their unit told. Without a zone it is UTC, unless the zone of its clocks is told
-(see days.in_zone); finer than microseconds is cut.
+Taken untold: timestamps of any unit and zone; dates; ISO 8601 text, also with ` UTC` or a blank before its zone, or
+without its marks (20260620T100000Z); RFC 2822 text; numbers, and their text, of seconds, milliseconds, microseconds or
+nanoseconds since 1970. The unit shows in the size of a number: of the years from 1990 to 2099 no number of one unit is
+one of another, nor one of digits of a date (20260620). Other numbers need their unit told, and so do ten digits that
+are a date and an hour, too (2026062010, as Google Analytics writes it): seconds of the years 2033 to 2036 may be.
+Without a zone it is UTC, unless the zone of its clocks is told (see days.in_zone); finer than microseconds is cut.
 """
 
 import re
@@ -32,6 +33,9 @@ _RANGE_US = [int((datetime(year, 1, 1, tzinfo=UTC) - _EPOCH).total_seconds()) * 
 _NUMBER = re.compile(r"[+-]?\d{1,20}(\.\d{1,20})?")
 #: `fromisoformat` also takes bare digits, so that a number would become a date of its own.
 _ISO_DATE = re.compile(r"\d{4}-")
+_BASIC_ISO = re.compile(r"\d{8}T\d{4}(?:\d\d(?:\.\d{1,20})?)?(?:Z|[+-]\d\d(?::?\d\d)?)?")
+#: Ten digits of a date and an hour, as their number.
+_FIRST_HOUR, _LAST_HOUR = 1990_01_01_00, 2099_12_31_23
 _NAMED_UTC = re.compile(r"\s*(?:UTC|GMT|Z)$")
 _RFC_2822 = re.compile(r"(?:[A-Z][a-z]{2},\s*)?\d{1,2} [A-Z][a-z]{2} \d{4} \d\d:\d\d.{0,20}")
 _UNKNOWN_ZONE = "-0000"
@@ -135,6 +139,8 @@ def _numbers(column: pa.Array, told: str | None) -> pa.Array | None:
         low, high = (_RANGE_US[0] // 10**6, _RANGE_US[1] // 10**6) if told is not None else (_FIRST_S, _END_S)
         low, high = max(low * second, -(2**63)), min(high * second, 2**63 - 1)
         of_unit = (numbers >= low) & (numbers < high) & valid
+        if told is None and unit == "s" and (of_unit & _may_be_date_and_hour(numbers)).any():
+            return None
         in_us = numbers * (10**6 // second) if second <= 10**6 else numbers // (second // 10**6)
         found, known = np.where(of_unit, in_us, found), known | of_unit
     if not known.all():
@@ -178,6 +184,8 @@ def _parsed_text(text: str, told: str | None) -> datetime | None:
         raise ValueError
     if _ISO_DATE.match(text):
         return datetime.fromisoformat(re.sub(r"\s+([+-]\d\d:?\d\d)$", r"\1", _NAMED_UTC.sub("+00:00", text)))
+    if _BASIC_ISO.fullmatch(text):
+        return datetime.fromisoformat(text)
     if _RFC_2822.fullmatch(text):
         parsed = parsedate_to_datetime(text)  # without a zone also for -0000, which is UTC of clocks elsewhere
         return parsed.replace(tzinfo=UTC) if _UNKNOWN_ZONE in text else parsed
@@ -188,7 +196,24 @@ def _since_epoch(number: Fraction, told: str | None) -> datetime:
     for unit, second in UNITS.items():
         seconds = number / second
         if unit == told or (told is None and _FIRST_S <= seconds < _END_S):
-            if not abs(seconds) < 10**12:
+            if not abs(seconds) < 10**12 or (told is None and unit == "s" and _is_date_and_hour(seconds)):
                 raise ValueError
             return _EPOCH + timedelta(microseconds=int(seconds * 10**6 // 1))
     raise ValueError
+
+
+def _is_date_and_hour(number: Fraction) -> bool:
+    if number.denominator != 1 or not _FIRST_HOUR <= number <= _LAST_HOUR:
+        return False
+    try:
+        datetime.strptime(str(number), "%Y%m%d%H")
+    except ValueError:
+        return False
+    return True
+
+
+def _may_be_date_and_hour(numbers: np.ndarray) -> np.ndarray:
+    """bool: which of int64 have digits of a month, a day and an hour; how many days a month has is not looked at."""
+    month, day, hour = numbers // 10**4 % 100, numbers // 100 % 100, numbers % 100
+    is_date = (month >= 1) & (month <= 12) & (day >= 1) & (day <= 31)
+    return (numbers >= _FIRST_HOUR) & (numbers <= _LAST_HOUR) & is_date & (hour <= 23)

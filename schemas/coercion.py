@@ -20,7 +20,7 @@ from schemas.cell_text import UnreadableCellError, cell_text, id_text
 from schemas.cell_times import fast_timestamps, has_offset, timestamp_of
 from schemas.column_cells import Blame, Cells, Fault, Faults, Found, by_value, cells_of_sources
 from schemas.column_spec import Column, column_of
-from schemas.date_formats import date_formats, format_remedy
+from schemas.date_remedies import times_remedy
 from schemas.fast_columns import fast_ids, fast_text
 from schemas.quarantine import quote
 from schemas.raw_rows import RawRows
@@ -78,7 +78,7 @@ def id_column(raw: RawRows, name: str, found: Found, *, required: bool = False) 
             values = by_value(cells, id_text, pa.string(), Blame(name, found, required, expected))
         if required:
             for row in np.flatnonzero(cells.was_word).tolist():
-                found.faults.setdefault(row, Fault("null_id", f"an {name}", quote(cells.word(row))))
+                found.faults.setdefault(row, Fault("null_id", f"an {name}", quote(cells.word(row)), column=name))
         if name in raw.whole:
             values = pc.replace_substring_regex(values, r"^\s*(-?\d+)\.0+\s*$", r"\1")
         plain = pc.utf8_trim_whitespace(values)
@@ -103,25 +103,23 @@ def timestamp_column(raw: RawRows, name: str, found: Found) -> pa.Array:
         if values is None:
             blame = Blame(name, found, True, expected)
             values = by_value(cells, partial(timestamp_of, told=told, zone=zone), TIMESTAMP, blame)
-            _say_formats(cells, name, expected, found.faults)
+            _say_formats(cells, name, len(values) - values.null_count, found.faults)
         arrays.append(values)
     return arrays[0] if len(arrays) == 1 else pc.coalesce(*arrays)
 
 
-def _say_formats(cells: Cells, name: str, expected: str, faults: Faults) -> None:
-    """Puts what to write for dates that could not be read into their faults, those of `expected`: the format, or that
-    none is to be told."""
-    rows = [row for row, fault in faults.items() if (fault.reason, fault.expected) == ("wrong_type", expected)]
+def _say_formats(cells: Cells, name: str, num_read: int, faults: Faults) -> None:
+    """Puts what to do about times that could not be read into their faults: the format to tell, that none is to be
+    told, or what to change. num_read: rows of the batch whose time could be."""
+    rows = [row for row, fault in faults.items() if (fault.reason, fault.column) == ("wrong_type", name)]
     dates = {row: date for row in rows if isinstance(date := cells.value(row), str | bytes | int | float)}
-    formats = date_formats([text for date in dates.values() if (text := _text_or_none(date)) is not None])
+    texts = [text for date in dates.values() if (text := _text_or_none(date)) is not None]
     told = cells.spec.time
-    if formats:
-        remedy = format_remedy(name, cells.spec.source, cells.spec.zone, formats)
-    elif told is not None and dates and all(has_offset(date) is not None for date in dates.values()):
+    remedy = times_remedy(texts, num_read, name, cells.spec.source, cells.spec.zone)
+    if not remedy and told is not None and dates and all(has_offset(date) is not None for date in dates.values()):
         remedy = f"leave time = {quote(told)} out of {name} in [columns.engagements]: such times are read without it"
-    else:
-        return
-    faults.update({row: faults[row]._replace(remedy=remedy) for row in dates})
+    if remedy:
+        faults.update({row: faults[row]._replace(remedy=remedy) for row in dates})
 
 
 def _text_or_none(value: Any) -> str | None:

@@ -26,12 +26,14 @@ _MAX_CELL_VALUES = 100_000
 
 
 class Fault(NamedTuple):
-    """What is wrong with a row; fields as in schemas.quarantine.Rejection. remedy: "" for that of its reason."""
+    """What is wrong with a row; fields as in schemas.quarantine.Rejection. remedy: "" for that of its reason. column:
+    of ours, the one that it is about, "" for the whole row."""
 
     reason: str
     expected: str
     got: str
     remedy: str = ""
+    column: str = ""
 
 
 Faults = dict[int, Fault]
@@ -110,7 +112,7 @@ class Blame(NamedTuple):
         """Puts down the row's value; what is wrong with a row already stays."""
         if self.required:
             expected = f"UTF-8 in {self.name}" if reason == "bad_utf8" else self.expected
-            self.found.faults.setdefault(row, Fault(reason, expected, quote(value)))
+            self.found.faults.setdefault(row, Fault(reason, expected, quote(value), column=self.name))
         else:
             self.found.unreadable.setdefault(self.name, set()).add(row)
 

@@ -12,7 +12,7 @@ links = ""                                         # the catalogue has no such c
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from schemas.cell_times import UNITS
@@ -143,7 +143,7 @@ def _is_time(value: Any) -> bool:
     if not isinstance(value, str) or "%" not in value:
         return False
     try:
-        datetime.strptime(datetime(2001, 2, 3, 4, 5, 6).strftime(value), value)
+        datetime.strptime(datetime(2001, 2, 3, 4, 5, 6, tzinfo=UTC).strftime(value), value)  # %z is "" without one
     except ValueError:
         return False
     return True

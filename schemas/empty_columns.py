@@ -4,23 +4,18 @@ import pyarrow as pa
 
 from schemas.column_spec import column_of
 from schemas.columns import meant_name, section_of
-from schemas.errors import CorruptFileError
 from schemas.log_events import root_of
 from schemas.quarantine import quote
 from schemas.raw_rows import RawRows
-from schemas.reading import FileSlice, column_names
 
 #: What shops call the ids of items, the likeliest first.
 _USUAL_IDS = ("item_id", "product_id", "sku", "variant_id", "article_id", "content_id", "asin", "id")
 
 
-def empty_ids_remedy(raw: RawRows, name: str, schema: pa.Schema, file_slice: FileSlice) -> str:
+def empty_ids_remedy(raw: RawRows, name: str, schema: pa.Schema) -> str:
     """What to do for a batch none of whose rows has an id in our column `name`: which of the shop's columns that is,
     and which of the file's others it may be instead."""
-    try:
-        names = column_names(file_slice.path)
-    except CorruptFileError:  # it is gone meanwhile: no hint is worth a failure
-        names = []
+    names = raw.file_columns
     read = {root_of(one, names) or one for ours in schema.names for one in column_of(raw.columns, ours).source}
     others = [one for one in names if one not in read]
     usual = (near for one in _USUAL_IDS if (near := meant_name(one, others)) is not None)

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas.arrow_types import ARROW_REFUSALS, is_text
-from schemas.cell_lists import MAX_SEPARATORS, MAY_BE_LIST
 from schemas.cell_text import cell_text, id_text
+from schemas.list_texts import MAX_SEPARATORS, MAY_BE_LIST
 
 TEXT_LISTS = pa.list_(pa.string())
 #: Types with few values a batch that Arrow writes in another way than we do.
@@ -95,10 +95,10 @@ def fast_lists(column: pa.Array, separator: str | None) -> pa.Array | None:
 
 def _split_lists(text: pa.Array, separator: str | None) -> pa.Array | None:
     """A text column as lists; None if some of it may be written in more than one way."""
-    if separator is None and pc.any(pc.match_substring_regex(text, MAY_BE_LIST)).as_py():
-        if pc.any(pc.match_substring_regex(text, r"[,;]|^\s*[\[({]")).as_py():
+    if separator is None:
+        if pc.any(pc.match_substring_regex(text, MAY_BE_LIST)).as_py():
             return None
-        separator = "|"
+        separator = "|" if pc.any(pc.match_substring(text, "|")).as_py() else None
     if separator is None:
         is_null = text.is_null()
         offsets = np.append(0, np.cumsum(text.is_valid().to_numpy(zero_copy_only=False))).astype(np.int32)

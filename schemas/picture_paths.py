@@ -7,14 +7,17 @@
 | `two%20words.jpg` | `two words.jpg` |
 | `m\\b\\mb01.jpg` (exports from Windows) | `m/b/mb01.jpg` |
 | a name with accents | the name composed (NFC) and decomposed (NFD, as macOS writes it) |
+| blanks and line ends around a name | the name |
+| `a&amp;b.jpg`, out of a page | `a&b.jpg` |
 | `file:///srv/images/a.jpg` | `/srv/images/a.jpg`, which must lie inside the root |
 
 All of them together, too. Case is never changed: whoever looks for a file decides what a form may name.
 """
 
+import html
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from urllib.parse import unquote
 
 _FILE_URL = re.compile(r"file:(?://(?:localhost)?)?(/.*)", re.IGNORECASE | re.ASCII | re.DOTALL)
@@ -32,7 +35,8 @@ def path_forms(address: str) -> Iterator[str]:
     url = _FILE_URL.fullmatch(address)
     path = address if url is None else url[1]
     yield path  # most are files: the others are made only where this one is none
-    rewrites = [_without_query, _decoded, _with_slashes, _composed, _decomposed]
+    rewrites: list[Callable[[str], str]] = [str.strip, html.unescape, _without_query, _decoded, _with_slashes]
+    rewrites += [_composed, _decomposed]
     forms = [path]
     for rewrite in rewrites if url else [*rewrites, _below_root]:
         forms += map(rewrite, forms.copy())

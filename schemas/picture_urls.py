@@ -7,14 +7,15 @@ from urllib.parse import quote, urlsplit, urlunsplit
 #: Below the image root: the pictures that were fetched, and what is known of them.
 FETCHED_FOLDER = "fetched"
 DEFAULT_PORTS = {"http": 80, "https": 443}
-_HTTP = re.compile(r"https?://", re.IGNORECASE | re.ASCII)
+_HTTP = re.compile(r"\s*https?://", re.IGNORECASE | re.ASCII)
 #: What stays as it is in a path or a query: what RFC 3986 allows there, and the % of what is escaped already.
 _SAFE = "%/:@!$&'()*+,;=~-._?"
 _BARE_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 
 def is_picture_url(uri: str) -> bool:
-    """Whether a catalogue's picture is an http(s) URL, good or not; others are paths, or of no scheme that is fetched.
+    """Whether a catalogue's picture is an http(s) URL, good or not, also with blanks around it; others are paths, or of
+    no scheme that is fetched.
 
     >>> is_picture_url("HTTPS://shop.example/a.jpg"), is_picture_url("a/http.jpg"), is_picture_url("ftp://x/a.jpg")
     (True, False, False)

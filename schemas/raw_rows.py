@@ -48,6 +48,8 @@ class RawRows:
     columns: how the shop writes what is in the table. null_words: words that stand for null in the whole file.
     whole: columns of ids that hold nothing but whole numbers with `.0` behind them in the whole file (CSV only).
     no_rows: counts of the events of a log that are no rows (see schemas.log_events).
+    file_columns: names of all columns of the file, also of those that are not read; of JSON and feeds, those of its
+    first rows.
     """
 
     first_row: int
@@ -61,6 +63,7 @@ class RawRows:
     null_words: Sequence[str] = ()
     whole: frozenset[str] = frozenset()
     no_rows: Mapping[str, int] = field(default_factory=dict)
+    file_columns: Sequence[str] = ()
 
     @property
     def num_rows(self) -> int:

@@ -103,7 +103,8 @@ def _read_batches(file_slice: FileSlice, columns: Columns, schema: pa.Schema) ->
         keys = {name: key for name, key in keys.items() if name not in paths} | roots_of(paths)
         rows = json_rows(path, keys) if kind == "json" else feed_rows(path, keys)
     for raw in batches_of_rows(rows, schema, constants, MAX_BATCH_ROWS, MAX_BATCH_BYTES):
-        raw = replace(raw, columns=columns, null_words=NULL_WORDS if kind == "csv" else (), whole=whole)
+        words = NULL_WORDS if kind == "csv" else ()
+        raw = replace(raw, columns=columns, null_words=words, whole=whole, file_columns=present)
         yield from by_item(raw, paths)
 
 
@@ -256,6 +257,7 @@ def _read_parquet(file_slice: FileSlice, columns: Columns, schema: pa.Schema) ->
                 oversized=oversized,
                 without_pictures=without_pictures,
                 columns=columns,
+                file_columns=file.schema_arrow.names,
             )
             yield from by_item(raw, paths)
 

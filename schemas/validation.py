@@ -70,6 +70,7 @@ GROUPED = pa.schema(
         for field in [*VALIDATED_CATALOGUE, pa.field("group", pa.string(), nullable=False)]
     ]
 )
+_NO_ID = ("null_id", "empty_id")
 #: Fields of which a cell that cannot be read costs only itself; a bit of `unreadable_bits` each.
 _OPTIONAL_FIELDS = (*TEXT_FIELDS, "images", "group")
 
@@ -116,7 +117,7 @@ def validate_catalogue(
     groups = {}
     if "group" in raw.table.column_names:
         groups["group"], ids = _groups(raw, ids, limits, found)
-    _say_if_none(raw, ids, CATALOGUE, file_slice, found.faults)
+    _say_if_none(raw, ids, CATALOGUE, found.faults)
     texts = {name: text_column(raw, name, found, join_lists=True) for name in TEXT_FIELDS}
     images, num_cut, num_empty = _pictures(picture_column(raw, "images", found, keep_picture), limits.max_pictures)
     num_truncated = np.zeros(raw.table.num_rows, np.int32)
@@ -188,7 +189,7 @@ def validate_engagements(
     columns["query"] = text_column(raw, "query", found)
     _flag(found.faults, columns["timestamp"].is_null(), "null_timestamp", "a timestamp", columns["timestamp"])
     _flag(found.faults, _is_blank(columns["item_id"]), "null_id", "an item_id", columns["item_id"])
-    _say_if_none(raw, columns["item_id"], ENGAGEMENTS, file_slice, found.faults)
+    _say_if_none(raw, columns["item_id"], ENGAGEMENTS, found.faults)
     for name, known in (("surface", SURFACES), ("action", ACTIONS)):
         columns[name] = _in_any_case(text_column(raw, name, found, required=True), known)
         _flag_unknown(found.faults, columns[name], known, f"unknown_{name}")
@@ -236,7 +237,7 @@ def validate_judgements(
     columns["item_id"] = id_column(raw, "item_id", found, required=True)
     columns["grade"] = number_column(raw, "grade", found)
     _flag(found.faults, _is_blank(columns["item_id"]), "null_id", "an item_id", columns["item_id"])
-    _say_if_none(raw, columns["item_id"], JUDGEMENTS, file_slice, found.faults)
+    _say_if_none(raw, columns["item_id"], JUDGEMENTS, found.faults)
     columns["surface"] = _in_any_case(columns["surface"], QUERY_SURFACES)
     _flag_unknown(found.faults, columns["surface"], QUERY_SURFACES, "unknown_surface")
     _flag(found.faults, _is_blank(columns["query"]), "missing_query", "a query", columns["query"])
@@ -258,18 +259,18 @@ def _ids(raw: RawRows, limits: Limits, found: Found) -> pa.Array:
     _flag(found.faults, ids.is_null(), "null_id", "an item_id", ids)
     _flag(found.faults, _is_blank(ids), "empty_id", "an item_id that is not blank", ids)
     oversized = pc.fill_null(pc.greater(pc.binary_length(ids), limits.max_id_bytes), False)
-    _flag(found.faults, oversized, "oversized_id", f"an item_id of at most {limits.max_id_bytes} bytes", ids)
+    _flag(found.faults, oversized, "oversized_id", f"an item_id of at most {limits.max_id_bytes} bytes", ids, "item_id")
     return pc.if_else(oversized, pa.scalar(None, pa.string()), ids)
 
 
-def _say_if_none(raw: RawRows, ids: pa.Array, schema: pa.Schema, file_slice: FileSlice, faults: Faults) -> None:
+def _say_if_none(raw: RawRows, ids: pa.Array, schema: pa.Schema, faults: Faults) -> None:
     """Puts what is then likely into the faults of a batch that has no id at all."""
     if not len(ids) or not pc.all(_is_blank(ids)).as_py():
         return
-    rows = [row for row, fault in faults.items() if fault.reason in ("null_id", "empty_id")]
-    is_some_other = any(fault.expected.endswith(" in item_id") for fault in faults.values())  # an id, if a bad one
-    if rows and not is_some_other:
-        remedy = empty_ids_remedy(raw, "item_id", schema, file_slice)
+    rows = [row for row, fault in faults.items() if fault.reason in _NO_ID]
+    is_some_other = any(fault.column == "item_id" and fault.reason not in _NO_ID for fault in faults.values())
+    if rows and not is_some_other:  # a bad id is one
+        remedy = empty_ids_remedy(raw, "item_id", schema)
         faults.update({row: faults[row]._replace(remedy=remedy) for row in rows})
 
 
@@ -279,7 +280,7 @@ def _groups(raw: RawRows, ids: pa.Array, limits: Limits, found: Found) -> tuple[
     oversized = pc.fill_null(pc.greater(pc.binary_length(groups), limits.max_id_bytes), False)
     found.unreadable.setdefault("group", set()).update(np.flatnonzero(oversized).tolist())
     groups = pc.if_else(pc.or_(oversized, _is_blank(groups)), pa.scalar(None, pa.string()), groups)
-    for row in [row for row, fault in found.faults.items() if fault.reason in ("null_id", "empty_id")]:
+    for row in [row for row, fault in found.faults.items() if fault.reason in _NO_ID]:
         if groups[row].is_valid:
             del found.faults[row]
     ids = pc.if_else(_is_blank(ids), pa.scalar(None, pa.string()), ids)
@@ -316,11 +317,11 @@ def _flag_unknown(faults: Faults, values: pa.Array, known: tuple[str, ...], reas
     _flag(faults, pc.invert(pc.is_in(values, pa.array(known))), reason, f"one of {', '.join(known)}", values)
 
 
-def _flag(faults: Faults, mask: pa.Array, reason: str, expected: str, values: pa.Array) -> None:
-    """Records a fault for the rows of the mask that have none yet."""
+def _flag(faults: Faults, mask: pa.Array, reason: str, expected: str, values: pa.Array, column: str = "") -> None:
+    """Records a fault, of our column, for the rows of the mask that have none yet."""
     for row in np.flatnonzero(mask.to_numpy(zero_copy_only=False)).tolist():
         if row not in faults:
-            faults[row] = Fault(reason, expected, quote(values[row].as_py()))
+            faults[row] = Fault(reason, expected, quote(values[row].as_py()), column=column)
 
 
 def _good_rows(columns: dict[str, Any], schema: pa.Schema, faults: Faults) -> tuple[pa.Table, np.ndarray]:

@@ -6,6 +6,10 @@ import socket
 from pipelines.fetching.errors import FetchError
 
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
+#: All that is given to hosts of the public internet; the rest are local, reserved, or old ways to carry IPv4.
+_IPV6_HOSTS = ipaddress.ip_network("2000::/3")
+#: Of protocols and of relays that are no more, and of documentation: no picture is there, and ipaddress has not all.
+_SPECIAL = [ipaddress.ip_network(block) for block in ("192.0.0.0/24", "192.88.99.0/24", "3fff::/20")]
 
 
 def is_public(address: str) -> bool:
@@ -21,6 +25,10 @@ def is_public(address: str) -> bool:
             carried = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
         if carried is not None:
             return is_public(str(carried))
+        if ip not in _IPV6_HOSTS:
+            return False
+    if any(ip in block for block in _SPECIAL):
+        return False
     return ip.is_global and not (ip.is_multicast or ip.is_reserved or ip.is_unspecified)
 
 

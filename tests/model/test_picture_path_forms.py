@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from model.pictures import PictureError, PictureRoot, locate_picture, read_picture
 from schemas.picture_paths import path_forms
+from schemas.picture_urls import fetched_path, is_picture_url
 
 CAFE = "caf\u00e9.jpg"
 
@@ -57,6 +58,12 @@ WRITTEN = {
     "100%.jpg": "100%.jpg",
     "100%25.jpg": "100%.jpg",
     "a+b&c.jpg": "a+b&c.jpg",
+    "a+b&amp;c.jpg": "a+b&c.jpg",
+    " a.jpg": "a.jpg",
+    "a.jpg\n": "a.jpg",
+    "\t/m/b/mb01.jpg?v=1 ": "m/b/mb01.jpg",
+    "images/a.jpg": "a.jpg",
+    "/images/m/b/mb01.jpg?v=1": "m/b/mb01.jpg",
 }
 
 
@@ -64,6 +71,33 @@ WRITTEN = {
 def test_a_path_is_found_as_shops_write_it(root, written):
     assert read(root, written) == WRITTEN[written]
     assert locate_picture(root, written).is_other_form == (written != WRITTEN[written])
+
+
+def test_a_path_from_the_folder_above_is_tried_last(tmp_path):
+    root = tmp_path / "images"
+    for name in ("a.jpg", "images/a.jpg"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(name)
+    assert read(root, "images/a.jpg") == "images/a.jpg"
+    (root / "images" / "a.jpg").unlink()
+    assert read(root, "images/a.jpg") == "a.jpg"
+    assert fault(root, "images/../../a.jpg").reason == "outside_root"
+
+
+def test_a_url_without_its_scheme_is_told(root):
+    error = fault(root, "//cdn.example/a.jpg")
+    assert (error.reason, error.got) == ("remote_uri", "without a scheme: '//cdn.example/a.jpg'")
+    assert error.remedy.startswith("write https: before addresses that begin with //, in the export; then fetch")
+    assert fault(root, "//m/b/none.jpg").reason in ("missing", "outside_root")
+
+
+def test_a_url_with_blanks_around_it_is_one(root):
+    assert fault(root, " https://x.example/a.jpg\n").reason == "remote_uri"
+    assert is_picture_url(" https://x.example/a.jpg")
+    fetched = root / fetched_path("https://x.example/blank.jpg")
+    fetched.parent.mkdir(parents=True)
+    fetched.write_text("fetched")
+    assert read(root, " https://x.example/blank.jpg") == "fetched"
 
 
 @pytest.mark.parametrize("stored", ["NFC", "NFD"])
@@ -131,7 +165,7 @@ def test_a_name_in_another_case_is_told_as_long_as_it_is_there(tmp_path):
 PIECES = [
     *("..", ".", "", "/", "\\", "%2e%2e", "%2f", "%5c", "..%2f", "%00", "\0", "%25", "%252e", "?", "?v=1"),
     *("out", "out.jpg", "secret", "secret.jpg", "a.jpg", "m", "b", "mb01.jpg", "file://", "file:", "\u2025"),
-    "caf\u00e9",
+    *("caf\u00e9", " ", "\n", "&amp;", "&#46;&#46;&#47;", "images/", "//x.example/"),
 ]
 
 
@@ -162,6 +196,6 @@ def test_no_form_leaves_the_root(root, uri, start):
 @settings(max_examples=400, deadline=None)
 def test_forms_are_few_and_different(uri):
     forms = list(path_forms(uri))
-    assert len(set(forms)) == len(forms) <= 64
+    assert len(set(forms)) == len(forms) <= 256
     if not uri.lower().startswith("file:"):
         assert forms[0] == uri

@@ -10,6 +10,7 @@ from read_tables import catalogue_of, write_parquet
 
 from schemas.cell_lists import list_members
 from schemas.cell_text import UnreadableCellError
+from schemas.picture_cells import Picture
 
 
 @pytest.mark.parametrize(
@@ -33,6 +34,46 @@ from schemas.cell_text import UnreadableCellError
         ({"array": ["a.jpg"]}, ["a.jpg"]),
         ({"list": None}, []),
         ([{"id": 5, "src": "a.jpg"}], ["a.jpg"]),
+        ("['a.jpg' 'b.jpg']", ["a.jpg", "b.jpg"]),
+        ("['a.jpg' 'b.jpg'\n 'c.jpg' None nan]", ["a.jpg", "b.jpg", "c.jpg", None, None]),
+        ("""["it's.jpg" 'b "c" .jpg']""", ["it's.jpg", 'b "c" .jpg']),
+        (r"""['it\'s nan.jpg' 'b.jpg']""", ["it's nan.jpg", "b.jpg"]),
+        ("['a.jpg', nan]", ["a.jpg", None]),
+        ("['a.jpg', <NA>, NaT]", ["a.jpg", None, None]),
+        ('["a.jpg", NaN]', ["a.jpg", None]),
+        (["a.jpg", float("nan")], ["a.jpg", None]),
+        ("{'b.jpg', 'a.jpg', 'c.jpg'}", ["b.jpg", "a.jpg", "c.jpg"]),
+        ("a.jpg, b.jpg,", ["a.jpg", "b.jpg"]),
+        ("https://x/a,https://x/b,", ["https://x/a", "https://x/b"]),
+        ("a.jpg;", ["a.jpg"]),
+        ("a.jpg; ;b.jpg", ["a.jpg", "b.jpg"]),
+        ("a.jpg\nb.jpg\r\n", ["a.jpg", "b.jpg"]),
+        ("a.jpg,\nb.jpg", ["a.jpg", "b.jpg"]),
+        ("https://x/w_1,h_2/a.jpg\nhttps://x/b", ["https://x/w_1,h_2/a.jpg", "https://x/b"]),
+        ("Mug, blue.jpg\nCup.jpg", ["Mug, blue.jpg", "Cup.jpg"]),
+        ("two\nlines", ["two\nlines"]),
+        ('"a.jpg","b, c.jpg"', ["a.jpg", "b, c.jpg"]),
+        ("'a.jpg'; 'b.jpg';", ["a.jpg", "b.jpg"]),
+        ('"a.jpg"', ["a.jpg"]),
+        ('"quoted" name', ['"quoted" name']),
+        ('"a","b"', ['"a","b"']),
+        ("{a.jpg,b.jpg}", ["a.jpg", "b.jpg"]),
+        (r'{"a, \"b\".jpg",NULL, https.jpg }', ['a, "b".jpg', None, "https.jpg"]),
+        ("{https://x/a,https://x/b}", ["https://x/a", "https://x/b"]),
+        ("{hero,shot}", ["{hero,shot}"]),
+        ("{hero} shot.jpg", ["{hero} shot.jpg"]),
+        ('{"edges": [{"node": {"url": "a.jpg"}}], "pageInfo": {"hasNextPage": false}}', ["a.jpg"]),
+        (
+            {"edges": [{"cursor": "x", "node": {"image": {"url": "a.jpg"}}}, {"node": {"src": "b.jpg"}}]},
+            ["a.jpg", "b.jpg"],
+        ),
+        ({"edges": []}, []),
+        ({"nodes": [{"originalSrc": "a.jpg"}]}, ["a.jpg"]),
+        ({"v": [{"v": "a.jpg"}, {"v": None}]}, ["a.jpg", None]),
+        ([{"id": 1, "image": {"src": "a.jpg"}}], ["a.jpg"]),
+        ({"image": {"src": "a.jpg"}}, ["a.jpg"]),
+        ("{'list': [{'element': 'a.jpg'}]}", ["a.jpg"]),
+        ("[{'src': 'a.jpg', 'alt': None}]", ["a.jpg"]),
     ],
 )
 def test_lists_as_systems_write_them(cell: Any, members: list[str | None]) -> None:
@@ -51,6 +92,11 @@ def test_lists_as_systems_write_them(cell: Any, members: list[str | None]) -> No
         "|" * 20_000,
         "a.jpg," * 20_000,
         {"a": 1},
+        {"node": {"node": {}}},
+        "{'a': 1}",
+        "['a.jpg' ... 'b.jpg']",
+        "['a.jpg' 'b",
+        "['" + "\\'" * 30_000,
     ],
 )
 def test_lists_that_cannot_be_read(cell: Any) -> None:
@@ -58,7 +104,18 @@ def test_lists_that_cannot_be_read(cell: Any) -> None:
         list_members(cell)
 
 
-LISTS = ["a.jpg|b.jpg", '["a.jpg","b.jpg"]', "['a.jpg', 'b.jpg']", "a.jpg, b.jpg", "a.jpg;b.jpg", "a.jpg,b.jpg"]
+LISTS = [
+    "a.jpg|b.jpg",
+    "['a.jpg' 'b.jpg']",
+    "a.jpg\nb.jpg",
+    "{a.jpg,b.jpg}",
+    '"a.jpg","b.jpg"',
+    '["a.jpg","b.jpg"]',
+    "['a.jpg', 'b.jpg']",
+    "a.jpg, b.jpg",
+    "a.jpg;b.jpg",
+    "a.jpg,b.jpg",
+]
 
 
 @pytest.mark.parametrize("name", ["c.parquet", "c.jsonl", "c.csv"])
@@ -80,6 +137,18 @@ def test_lists_wrapped_in_structs(tmp_path: Path) -> None:
         write_parquet(tmp_path / "c.parquet", item_id=["a", "b", "c"], images=pa.array(wrapped))
     )
     assert (rows["images"], "cells_unreadable:images" in counts) == ([["a.jpg", "b.jpg"], [], []], False)
+
+
+@pytest.mark.parametrize("cell", LISTS)
+def test_a_column_of_one_way_alone_is_read_as_its_cells_are(tmp_path: Path, cell: str) -> None:
+    rows = catalogue_of(write_parquet(tmp_path / "c.parquet", item_id=["a", "b"], images=[cell] * 2))[0]
+    assert rows["images"] == [["a.jpg", "b.jpg"]] * 2
+
+
+def test_wrapped_base64_has_any_number_of_lines() -> None:
+    lines = "\n".join(["/9j/" + "A" * 72] * 12_000)
+    (picture,) = list_members(lines)
+    assert isinstance(picture, Picture)
 
 
 def test_a_cell_of_separators_costs_only_itself(tmp_path: Path) -> None:

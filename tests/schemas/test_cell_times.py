@@ -33,6 +33,9 @@ WRITTEN = [
     "2026-06-20 14:00:00 +0200",
     "Sat, 20 Jun 2026 12:00:00 GMT",
     "20 Jun 2026 14:00:00 +0200",
+    "20260620T120000Z",
+    "20260620T1200Z",
+    "20260620T140000.000+0200",
 ]
 
 
@@ -45,17 +48,36 @@ def test_times_as_systems_write_them(value: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [20260620, "20260620", "20260620120000", 202606201200, 0, 5, -SECONDS, "06/20/2026", 1e300]
+    "value",
+    [
+        *(20260620, "20260620", "20260620120000", 202606201200, 0, 5, -SECONDS, "06/20/2026", 1e300),
+        *(2026062010, "2026062010", 2026062010.0, Decimal(2026062010), "20260620T", "20260620T10"),
+    ],
 )
 def test_times_that_need_to_be_told(value: Any) -> None:
     with pytest.raises(UnreadableCellError):
         timestamp_of(value)
+    if not isinstance(value, Decimal):
+        assert fast_timestamps(pa.array([value])) is None
+
+
+def test_seconds_that_are_no_date_and_hour_stay_seconds() -> None:
+    for number in (2026_02_30_10, 2026_13_01_10, 2026_06_20_24, 1989_12_31_23):
+        assert timestamp_of(number) == datetime.fromtimestamp(number, UTC)
+    assert timestamp_of(2026062010.5) == datetime.fromtimestamp(2026062010.5, UTC)
+    fast = fast_timestamps(pa.array([1989_12_31_23, 2026_06_20_24]))
+    assert fast is not None
+    assert fast.null_count == 0
+    told = fast_timestamps(pa.array([2026062010]), "s")
+    assert told is not None
+    assert told.to_pylist() == [timestamp_of(2026062010, "s")]
 
 
 @pytest.mark.parametrize(
     ("value", "told"),
     [
         (20260620, "%Y%m%d"),
+        (2026062000, "%Y%m%d%H"),
         ("20.06.2026", "%d.%m.%Y"),
         (SECONDS - 43_200, "s"),
         ((SECONDS - 43_200) * 1000.0, "ms"),

@@ -1,10 +1,16 @@
-"""In which format dates are written that nobody has told: found where it shows, and both said where it does not."""
+"""In which format dates are written that nobody has told: found where it shows, all said where it does not."""
 
 from datetime import datetime
 
 import pytest
 
-from schemas.date_formats import date_formats, format_remedy
+from schemas.column_spec import column_of
+from schemas.columns import table_columns
+from schemas.date_formats import date_formats, ways_of_dates
+
+STRAY = "06.07.2026"
+#: Texts that a column of dates may have, and its format need not read.
+NO_DATES = ("n/a", STRAY)
 
 
 @pytest.mark.parametrize(
@@ -23,6 +29,21 @@ from schemas.date_formats import date_formats, format_remedy
         (["30.06.2026 10:05 +0200"], ["%d.%m.%Y %H:%M %z"]),
         (["20260630"], ["%Y%m%d"]),
         (["20260630100507"], ["%Y%m%d%H%M%S"]),
+        (["2026063010"], ["%Y%m%d%H"]),
+        (["30/Jun/2026:10:00:00 +0000"], ["%d/%b/%Y:%H:%M:%S %z"]),
+        (["Tue Jun 30 10:00:00 2026"], ["%a %b %d %H:%M:%S %Y"]),
+        (["Tue Jun 30 10:00:00 UTC 2026"], ["%a %b %d %H:%M:%S UTC %Y"]),
+        (["Tue Jun 30 10:00:00 2026 +0200"], ["%a %b %d %H:%M:%S %Y %z"]),
+        (["Tue Jun 30 10:00:00 +0000 2026"], ["%a %b %d %H:%M:%S %z %Y"]),
+        (["Tue Jun 30 10:00:00 CEST 2026"], []),
+        (["2026-06-30T10:00:00Z[UTC]"], ["%Y-%m-%dT%H:%M:%S%z[UTC]"]),
+        (["2026-06-30T12:00:00.250+02:00[Europe/Berlin]"], ["%Y-%m-%dT%H:%M:%S.%f%z[Europe/Berlin]"]),
+        (["2026-06-30T12:00+02:00[Europe/Berlin]"], ["%Y-%m-%dT%H:%M%z[Europe/Berlin]"]),
+        (["2026-06-30"], []),
+        (["30.06.2026", "06.07.2026 10:00"], []),
+        (["30.06.2026", "06/30/2026"], []),
+        (["06/07/2026"] * 8 + [STRAY] * 2, []),
+        (["06/07/2026"] * 19 + [STRAY], ["%d/%m/%Y", "%m/%d/%Y"]),
         (["30 Jun 2026"], ["%d %b %Y"]),
         (["30 May 2026"], ["%d %b %Y"]),
         (["June 30, 2026"], ["%B %d, %Y"]),
@@ -37,22 +58,33 @@ from schemas.date_formats import date_formats, format_remedy
 def test_formats_by_what_is_seen(texts, formats):
     found = date_formats(texts)
     assert found == formats
+    dates = [text.strip() for text in texts if text not in NO_DATES]
     for one in found:
-        assert any(datetime.strptime(text.strip(), one) for text in texts if "6" in text)
+        assert {datetime.strptime(text, one).year for text in dates} == {2026}
+
+
+def test_a_config_takes_every_format_that_is_told():
+    """Those of the clocks, too, with an offset and without."""
+    clocks = ("", " 10:05", ":10:05:07 +0000", " 10:05+02:00", " 10:05:07.25+0200", " 1:05 PM")
+    texts = [f"{day}{clock}" for day in ("30/Jun/2026", "June 30, 2026", "30.06.26") for clock in clocks]
+    texts += [
+        "Tue Jun 30 10:00:00 UTC 2026",
+        "Tue Jun 30 10:00:00 +0000 2026",
+        "2026-06-30T10:00:00Z[UTC]",
+        "2026063010",
+    ]
+    for text in texts:
+        (found,) = date_formats([text])
+        assert column_of(
+            table_columns({"engagements": {"timestamp": {"time": found}}}, "engagements"), "timestamp"
+        ).time
+
+
+def test_the_ways_of_a_column_that_is_written_in_several():
+    assert ways_of_dates(["30.06.2026", "06.07.2026 10:00", "30.06.2026"]) == ["%d.%m.%Y", "%d.%m.%Y %H:%M"]
+    assert ways_of_dates(["30.06.2026", "soon", "late"]) == []
 
 
 def test_the_texts_that_are_looked_at_are_of_the_whole_log():
     days = [f"{day:02d}.06.2026" for day in range(1, 31) for _ in range(1_000)]
     assert date_formats(days) == ["%d.%m.%Y"]
-
-
-def test_what_to_write_is_said():
-    assert format_remedy("timestamp", ("timestamp",), "UTC", ["%d.%m.%Y"]) == (
-        'say how it is written, in the config: [columns.engagements] timestamp = {time = "%d.%m.%Y"}'
-    )
-    assert format_remedy("timestamp", ("day",), "Europe/Berlin", ["%d/%m/%Y", "%m/%d/%Y"]) == (
-        'say how it is written, in the config: [columns.engagements] timestamp = {source = "day", time = "%d/%m/%Y", '
-        'zone = "Europe/Berlin"}, or time = "%m/%d/%Y" there, whose day and month are the other way round: '
-        "the values fit both"
-    )
-    assert 'source = ["a", "b"]' in format_remedy("timestamp", ("a", "b"), "UTC", ["%Y%m%d"])

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from read_tables import write_parquet
 
 from schemas.columns import TABLES, table_columns
 from schemas.quarantine import Rejection
@@ -67,3 +68,26 @@ def test_one_id_among_nulls_shows_that_the_column_is_right(tmp_path: Path) -> No
     for other in ("a", 1.5):
         found = rejections_of(tmp_path, "engagements", "ref", [event(ref=None, sku="s"), event(ref=other, sku="s")])
         assert found[0].remedy == REMEDIES["null_id"]
+    found = rejections_of(tmp_path, "catalogue", "ref", [{"ref": None, "sku": "s"}, {"ref": "x" * 600, "sku": "s"}])
+    assert [(row.reason, row.remedy) for row in found] == [
+        (reason, REMEDIES[reason]) for reason in ("null_id", "oversized_id")
+    ]
+
+
+@pytest.mark.parametrize("name", ["rows.jsonl", "rows.csv", "rows.parquet"])
+def test_the_names_of_the_file_come_with_its_rows(tmp_path: Path, name: str) -> None:
+    """Judging reads no file: one that is gone meanwhile changes no remedy."""
+    path = tmp_path / name
+    if name.endswith("parquet"):
+        write_parquet(path, ref=[None, " "], product_id=["p", "q"], title=["t", "u"])
+    else:
+        path.write_text(
+            '{"ref": " ", "product_id": "p", "title": "t"}\n' if "json" in name else "ref,product_id\n ,p\n"
+        )
+    columns = table_columns({"catalogue": {"item_id": "ref"}}, "catalogue")
+    (file_slice,) = plan_slices([str(path)])
+    (raw,) = read_slice(file_slice, columns, TABLES["catalogue"])
+    path.unlink()
+    rejections = validate_catalogue(raw, file_slice)[1]
+    assert rejections
+    assert all("is it 'product_id'? Then map it" in row.remedy for row in rejections)

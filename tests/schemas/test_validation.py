@@ -308,6 +308,8 @@ def test_duplicates_follow_the_rule_in_any_order(pairs: list[tuple[str, str]], r
         (pa.array([20260630, 20260701]), 'timestamp = {source = "day", time = "%Y%m%d"}'),
         (pa.array([20260630.0]), 'timestamp = {source = "day", time = "%Y%m%d"}'),
         (pa.array([b"30.06.2026"]), 'timestamp = {source = "day", time = "%d.%m.%Y"}'),
+        (pa.array([2026063010]), 'timestamp = {source = "day", time = "%Y%m%d%H"}, or time = "s" there'),
+        (pa.array(["30/Jun/2026:10:00:00 +0000"]), 'time = "%d/%b/%Y:%H:%M:%S %z"'),
         (["06/07/2026", 5], '{source = "day", time = "%d/%m/%Y"}, or time = "%m/%d/%Y" there'),
     ],
 )
@@ -328,6 +330,13 @@ def test_a_format_that_is_told_and_not_needed_is_to_be_left_out() -> None:
     assert {rejection.remedy for rejection in rejections} == {
         "leave time = '%d.%m.%Y' out of timestamp in [columns.engagements]: such times are read without it"
     }
+
+
+def test_a_format_that_some_rows_are_not_written_in_is_told_by_none() -> None:
+    raw = engagements(timestamp=pa.array(["30.06.2026", "01.07.2026", "06.07.2026 10:00"]))
+    raw = replace(raw, columns={"timestamp": Column(source=("timestamp",), time="%d.%m.%Y")})
+    (rejection,) = validate_engagements(raw, SLICE)[1]
+    assert rejection.remedy.startswith("the times are written in several ways, %d.%m.%Y %H:%M and such as other rows")
 
 
 def test_what_is_no_date_has_the_remedy_of_its_reason() -> None:

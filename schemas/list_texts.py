@@ -1,0 +1,130 @@
+"""Texts that list addresses, in the ways that systems write lists as text; which these are: schemas.cell_lists."""
+
+import ast
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from schemas.bounded_json import load_json
+
+_NAME = r"\.(?:jpe?g|jfif|png|webp|gif|bmp|tiff?|avif|heic|heif|svg)(?:[?#].*)?"
+_IS_URL = re.compile(r"\s*[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+_IS_PICTURE = re.compile(rf".*{_NAME}\s*", re.IGNORECASE | re.DOTALL)
+_BROKEN_LIST = re.compile(r"\s*\[\s*[\"'\[{]")
+#: A text with more separators is no list of addresses: a cell of 16 MiB of them would be as many objects.
+MAX_SEPARATORS = 10_000
+#: Text that may be a list, other than one with `|` alone; text that is neither is one address.
+MAY_BE_LIST = r"[,;\r\n]|^\s*[\[({\"']"
+#: Between addresses of one cell; a line end does it beside both.
+_MARKS = re.compile(r"[,\r\n]"), re.compile(r"[;\r\n]")
+#: A Python list is evaluated up to this length and number of brackets: the parser's own limits end the process.
+_MAX_LITERAL_CHARACTERS, _MAX_LITERAL_BRACKETS = 64 << 10, 1_000
+#: What a text of values has beside signs: strings, also one that does not end, and words for null, with what may stand
+#: between one and a neighbour that numpy writes without a comma.
+_LITERAL_PIECE = re.compile(
+    r"""(?P<text>"(?:[^"\\]|\\.)*+"?|'(?:[^'\\]|\\.)*+'?|<NA>|\b(?:None|nan|NaN|NaT)\b)"""
+    r"""(?P<gap>\s++(?=["']|None\b|nan\b))?""",
+    re.DOTALL,
+)
+_NULL_WORDS = ("nan", "NaN", "NaT", "<NA>")
+#: A member of a list of PostgreSQL or in quotes, and what separates it from the next.
+_QUOTED = r'"(?:[^"\\]|\\.)*+"'
+_POSTGRES_MEMBER = re.compile(rf"\s*({_QUOTED}|[^\",{{}}\\]++)\s*(?:,|$)", re.DOTALL)
+_QUOTED_MEMBER = re.compile(r"""\s*("[^"]*+"|'[^']*+')\s*(?:[,;\r\n]\s*|$)""")
+
+
+class NoListError(ValueError):
+    """A text that is meant as a list, and cannot be read as one."""
+
+
+def listed(text: str, separator: str | None = None) -> Any:
+    """What a text lists: its members as texts, None for null, or what its JSON or Python says, which may be an object;
+    a text that is no list is the only member. separator: what separates the members, None: found out. Raises
+    NoListError.
+
+    >>> listed("a.jpg|b.jpg"), listed("['a.jpg' nan]"), listed('"a.jpg";"b.jpg"'), listed("Mug, blue.jpg")
+    (['a.jpg', 'b.jpg'], ['a.jpg', None], ['a.jpg', 'b.jpg'], ['Mug, blue.jpg'])
+    """
+    if any(text.count(mark) > MAX_SEPARATORS for mark in ((separator,) if separator is not None else "|,;")):
+        raise NoListError
+    if separator is not None:
+        return [part.strip() for part in text.split(separator)]
+    plain = text.strip()
+    start = plain[:1]
+    if start and start in "[({":
+        told = _literal(plain)
+        if isinstance(told, list | tuple | dict):
+            return told
+        if (members := _postgres_members(plain)) is not None:
+            return members
+        if _BROKEN_LIST.match(text) or (start == "[" and plain.endswith("]")):
+            raise NoListError  # `[x` alone begins a name
+    if start and start in "\"'" and (quoted := _quoted_members(plain)) is not None:
+        return quoted
+    if "|" in text:
+        return [part.strip() for part in text.split("|")]
+    is_wrapped = text.count("\n") + text.count("\r") > MAX_SEPARATORS  # base64, into very many lines
+    for mark in () if is_wrapped else _MARKS:
+        parts = mark.split(text)
+        filled = [plain for part in parts if (plain := part.strip())]
+        if len(parts) > 1 and _are_addresses(filled):
+            return filled
+    return [text]
+
+
+def _are_addresses(texts: Iterable[str | None]) -> bool:
+    """Whether there are texts, all of which look like URLs, or all like names of pictures; None is null."""
+    told = [text for text in texts if text is not None]
+    return bool(told) and (all(map(_IS_URL.match, told)) or all(map(_IS_PICTURE.fullmatch, told)))
+
+
+def _postgres_members(text: str) -> list[str | None] | None:
+    """Those of `{a.jpg,"b, c.jpg",NULL}`, an array as PostgreSQL writes it; None of anything else."""
+    if not (text.startswith("{") and text.endswith("}")):
+        return None
+    inner, end, members = text[1:-1], 0, list[str | None]()
+    while end < len(inner):
+        found = _POSTGRES_MEMBER.match(inner, end)
+        if found is None:
+            return None
+        member, end = found[1].rstrip(), found.end()
+        is_quoted = member.startswith('"')
+        is_null = not is_quoted and member.upper() == "NULL"
+        members.append(None if is_null else re.sub(r"\\(.)", r"\1", member[1:-1]) if is_quoted else member)
+    return members if _are_addresses(members) else None
+
+
+def _quoted_members(text: str) -> list[str] | None:
+    """Those of addresses in quotes, with a separator between them; None of anything else."""
+    end, members = 0, []
+    while end < len(text):
+        found = _QUOTED_MEMBER.match(text, end)
+        if found is None:
+            return None
+        members.append(found[1][1:-1])
+        end = found.end()
+    return members if _are_addresses(members) else None
+
+
+def _literal(text: str) -> Any:
+    """What a text of JSON or of a Python list or object says, None if it is neither."""
+    try:
+        return load_json(text)
+    except ValueError:
+        pass
+    if len(text) > _MAX_LITERAL_CHARACTERS or sum(map(text.count, "[({")) > _MAX_LITERAL_BRACKETS:
+        return None
+    try:
+        tree = ast.parse(_LITERAL_PIECE.sub(_as_python, text), mode="eval")
+        if isinstance(tree.body, ast.Set):  # whose order would be another in each process
+            tree.body = ast.List(tree.body.elts, ast.Load())
+        return ast.literal_eval(tree)
+    except (ValueError, SyntaxError, RecursionError, MemoryError, TypeError):
+        return None
+
+
+def _as_python(piece: re.Match[str]) -> str:
+    """A value as Python reads it: null by its one name there, and a comma where numpy's text of a list has a blank, for
+    two strings beside each other would be one."""
+    text = "None" if piece["text"] in _NULL_WORDS else piece["text"]
+    return text if piece["gap"] is None else f"{text}, "
