@@ -22,7 +22,7 @@ from pipelines.console.jobs import beam_options
 from pipelines.operations.findings import Finding, brief
 from pipelines.operations.inspected_run import sample_by_hash
 from schemas.column_spec import column_of
-from schemas.columns import TABLES, catalogue_columns, catalogue_schema, similar_name, table_columns
+from schemas.columns import TABLES, catalogue_columns, catalogue_schema, similar_name, table_columns, usual_names
 from schemas.errors import printable
 from schemas.files import expand_inputs
 from schemas.grouping import resolve_rows
@@ -40,6 +40,7 @@ from schemas.reading import (
 )
 from schemas.stored_pictures import keep_picture, stored_path
 from schemas.tables import CATALOGUE, UNREADABLE
+from schemas.usual_names import called
 from schemas.validation import REMEDIES, catalogue_counts, validate_catalogue
 
 MOST_PICTURES = 200
@@ -108,7 +109,8 @@ def check_mapping(table: str, files: Sequence[str], columns: Mapping[str, Any], 
             f"not read: {_shown(unused)}"
         )
         for name in missing:
-            near = similar_name(sources[name][0], unused, _ALIKE)
+            usual = called(usual_names(name, schema), unused) if name not in mapping else None
+            near = usual or similar_name(sources[name][0], unused, _ALIKE)
             if near is not None:
                 section = "columns" if table == "catalogue" else f"columns.{table}"
                 meant = brief(near)

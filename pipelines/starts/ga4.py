@@ -8,7 +8,7 @@ from typing import Any
 
 from pipelines.starts.found import Found, found_in
 from pipelines.starts.seen import SeenColumn, SeenTable
-from schemas import tables
+from schemas import tables, usual_names
 from schemas.cell_text import UnreadableCellError
 from schemas.cell_times import timestamp_of
 from schemas.date_formats import date_formats
@@ -39,14 +39,9 @@ _OTHER_ACTIONS = {
     **dict.fromkeys(("cart", "addtocart", "add_to_basket", "basket"), "add_to_cart"),
     **dict.fromkeys(("transaction", "order", "buy", "placed_order"), "checkout"),
 }
-_EVENTS = ("event_name", "event", "action", "event_type", "action_type", "behavior", "behaviour", "interaction")
-_USERS = ("user_id", "user_pseudo_id", "visitor_id", "customer_id", "client_id", "anonymous_id")
-_SESSIONS = ("ga_session_id", "session_id", "user_session", "session")
-_ITEMS = ("item_id", "items_item_id", "product_id", "sku", "article_id")
 #: Values that show whether they are times.
 _LOOKED_AT = 200
 _ITEM_PATH = ("items", "item_id")
-_TIMES = ("event_timestamp", "event_time", "timestamp", "time", "datetime", "date_time", "date", "created_at")
 
 
 @dataclass(frozen=True)
@@ -74,12 +69,12 @@ def is_ga4(table: SeenTable) -> bool:
 
 def log_start(table: SeenTable) -> LogStart:
     """How GA4's events are a log. Raises UsageError if the table lacks their name, their time or their items."""
-    event, time = table.column(_EVENTS), table.column(_TIMES)
-    item = _one_of(table, _ITEMS, _ITEM_PATH)
+    event, time = table.column(usual_names.ACTIONS), table.column(usual_names.TIMES)
+    item = _one_of(table, usual_names.LOG_ITEMS, _ITEM_PATH)
     found: list[Found] = []
     if time is not None:
         found.append(_times_of(time))
-    elif (day := table.column(["event_date"])) is not None:
+    elif (day := table.column(usual_names.DAYS)) is not None:
         times = _times_of(day)
         found.append(replace(times, notes=("days alone: actions of one day have one time", *times.notes)))
     if event is None or item is None or not found:
@@ -87,10 +82,12 @@ def log_start(table: SeenTable) -> LogStart:
             "expected events of GA4, with event_name, event_timestamp and items (or item_id), got "
             f"{table.names_in_words}: export the events table from BigQuery as Parquet or JSON, with these columns"
         )
-    users = [column for name in _USERS if (column := table.column([name])) is not None]
+    users = [column for name in usual_names.USERS if (column := table.column([name])) is not None]
+    if not users and (other := table.column(usual_names.OTHER_USERS)) is not None:
+        users = [other]
     if users:
         found.append(found_in(users, "user_id", notes=["the first that is there"] if len(users) > 1 else []))
-    session = _one_of(table, _SESSIONS, ("event_params", "ga_session_id"))
+    session = _one_of(table, usual_names.SESSIONS, ("event_params", "ga_session_id"))
     if session is not None and session.filled:
         found.append(found_in([session], "session_id"))
     found.append(found_in([item], "item_id"))

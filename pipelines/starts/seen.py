@@ -17,12 +17,12 @@ from schemas.errors import UsageError
 from schemas.picture_cells import MIN_BASE64_CHARACTERS, BadPicture, Picture
 from schemas.picture_types import picture_type
 from schemas.reading import RawRows, column_names, count_rows, plan_slices, read_slice
+from schemas.usual_names import bare_name, plain_name
 
 #: Rows of a table that are looked at, at most by a batch more.
 MAX_ROWS = 8_192
 _MAX_EXAMPLE = 60
 _PICTURE = re.compile(r"\S.*\.(?:jpe?g|jfif|png|webp|gif|bmp|tiff?|avif|heic|heif)(?:[?#]\S*)?", re.IGNORECASE)
-_IN_BRACKETS = re.compile(r"\s*[(\[][^()\[\]]*[)\]]\s*$")
 _ADDRESS = re.compile(r"https?://\S+", re.IGNORECASE)
 
 
@@ -130,7 +130,7 @@ class SeenTable:
         for name, column in self.columns.items():
             found.setdefault(plain_name(name), []).append(column)
         for name, column in self.columns.items():  # Categories (x,y,z...) where nothing else is called Categories
-            if bare := plain_name(_IN_BRACKETS.sub("", name)):
+            if bare := bare_name(name):
                 found.setdefault(bare, [column])
         return found
 
@@ -181,15 +181,6 @@ def look_at(files: Sequence[str]) -> SeenTable:
     columns = {name: SeenColumn(name, given) for name, given in values.items()}
     twice = tuple(dict.fromkeys(name for name in names if names.count(name) > 1))
     return SeenTable(files, columns, num_rows, num_rows >= count_rows(files), twice)
-
-
-def plain_name(name: str) -> str:
-    """A column's name without case and signs.
-
-    >>> plain_name("Body (HTML)"), plain_name("additional image_link")
-    ('bodyhtml', 'additionalimagelink')
-    """
-    return re.sub(r"[\W_]", "", name.casefold())
 
 
 def refuse_wrapped(table: SeenTable) -> None:

@@ -170,9 +170,70 @@ def test_a_column_that_nobody_reads_is_asked_for(tmp_path: Path, name: str, give
 
 
 def test_columns_of_other_names_are_not_asked_for(tmp_path: Path) -> None:
-    others = ["link", "price", "size_chart", "likes", "short_description", "availability", "partners"]
-    path = write(tmp_path / "t.csv", [{"item_id": "a", **dict.fromkeys(others, "x")}])
+    others = ["link", "price", "size_chart", "likes", "short_description", "availability", "partners", "photographer"]
+    path = write(tmp_path / "t.csv", [{"item_id": "a", **dict.fromkeys(["title", *others], "x")}])
     check_columns([str(path)], {}, CATALOGUE)
+
+
+@pytest.mark.parametrize(
+    ("given", "ours"),
+    [
+        *((name, "title") for name in ("name", "product_title", "Product Name", "Titel", "Title (en)")),
+        *((name, "description") for name in ("desc", "long_description", "Body (HTML)", "short_description")),
+        ("Vendor", "brand"),
+    ],
+)
+def test_a_catalogue_without_a_word_of_text_is_asked_for_usual_names(tmp_path: Path, given: str, ours: str) -> None:
+    path = write(tmp_path / "t.csv", [{"item_id": "a", "images": "a.jpg", given: "x"}])
+    with pytest.raises(UsageError, match=rf"\[columns\] {ours} = ") as raised:
+        check_columns([str(path)], {}, CATALOGUE)
+    assert f"is it '{given}'?" in str(raised.value)
+    check_columns([str(path)], {ours: ""}, CATALOGUE)
+    check_columns([str(write(tmp_path / "u.csv", [{"item_id": "a", "size": "M", given: "x"}]))], {}, CATALOGUE)
+
+
+@pytest.mark.parametrize(
+    "given", ["picture", "img", "photo", "main_image", "picture_url", "Product Photos", "Bild-URL"]
+)
+def test_pictures_of_usual_names_are_asked_for(tmp_path: Path, given: str) -> None:
+    path = write(tmp_path / "t.csv", [{"item_id": "a", "title": "mug", "thumbnail": "b.jpg", given: "a.jpg"}])
+    with pytest.raises(UsageError, match=rf"\[columns\] images = '{given}'"):
+        check_columns([str(path)], {}, CATALOGUE)
+
+
+@pytest.mark.parametrize("given", ["id", "sku", "product_id", "Handle"])
+def test_an_id_of_a_usual_name_is_asked_for(tmp_path: Path, given: str) -> None:
+    path = write(tmp_path / "t.csv", [{"item_name": "mug", given: "a"}])
+    with pytest.raises(UsageError, match=rf"is it '{given}'\? then map it, in the config: \[columns\] item_id = "):
+        check_columns([str(path)], {}, CATALOGUE)
+
+
+def test_the_time_and_the_item_of_a_log_are_asked_for_by_usual_names(tmp_path: Path) -> None:
+    path = write(tmp_path / "t.csv", [{"id": "1", "created_at": "2026-06-20", "product_id": "a"}])
+    with pytest.raises(UsageError, match=r"\[columns.engagements\] timestamp = 'created_at'"):
+        check_columns([str(path)], {}, ENGAGEMENTS)
+    with pytest.raises(UsageError, match=r"\[columns.engagements\] item_id = 'product_id'"):
+        check_columns([str(path)], {"timestamp": "created_at"}, ENGAGEMENTS)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        *("behavior_type", "interaction", "event_action", "action_name", "user_action", "activity_type", "verb"),
+        *("event_name", "Event", "type", "Interaction Type"),
+    ],
+)
+def test_actions_of_usual_names_are_asked_for(tmp_path: Path, given: str) -> None:
+    path = write(tmp_path / "t.csv", [{"timestamp": "2026-06-20", "user_id": "u", "item_id": "a", given: "view"}])
+    with pytest.raises(UsageError, match=rf"\[columns.engagements\] action = '{given}'"):
+        check_columns([str(path)], {}, ENGAGEMENTS)
+
+
+def test_who_acts_is_asked_for_where_neither_user_nor_session_is_there(tmp_path: Path) -> None:
+    rows = [{"timestamp": "2026-06-20", "item_id": "a", "visitor_id": "v"}]
+    with pytest.raises(UsageError, match=r"\[columns.engagements\] user_id = 'visitor_id'"):
+        check_columns([str(write(tmp_path / "t.csv", rows))], {}, ENGAGEMENTS)
+    check_columns([str(write(tmp_path / "u.csv", [{**rows[0], "session_id": "s"}]))], {}, ENGAGEMENTS)
 
 
 @pytest.mark.parametrize(
