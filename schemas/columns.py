@@ -149,10 +149,24 @@ def partition_values(path: str, columns: Columns, schema: pa.Schema) -> dict[str
 def constant_values(present: Collection[str], columns: Columns, schema: pa.Schema, path: str) -> dict[str, str | None]:
     """Our columns that have one value in all rows of a file: by its folders, by the mapping, or because a log needs not
     have them (see ASSUMED). present: the file's columns."""
-    told = {name: column_of(columns, name).constant for name in schema.names}
-    found: dict[str, str | None] = {name: value for name, value in told.items() if value is not None}
-    found |= partition_values(path, columns, schema)
-    return {**{name: ASSUMED[name] for name in _assumed_names(present, columns, schema) if name not in found}, **found}
+    return {**assumed_values(present, columns, schema, path), **_told_values(columns, schema, path)}
+
+
+def assumed_values(present: Collection[str], columns: Columns, schema: pa.Schema, path: str) -> dict[str, str]:
+    """Those of constant_values that nobody has told: ASSUMED of a log that lacks the columns.
+
+    >>> assumed_values(["item_id", "event"], {"action": "event"}, ENGAGEMENTS, "log.csv")
+    {'surface': 'home'}
+    """
+    told = _told_values(columns, schema, path)
+    return {name: ASSUMED[name] for name in _assumed_names(present, columns, schema) if name not in told}
+
+
+def _told_values(columns: Columns, schema: pa.Schema, path: str) -> dict[str, str | None]:
+    """Our columns whose one value the folders of a file or the mapping say."""
+    constants = {name: column_of(columns, name).constant for name in schema.names}
+    found: dict[str, str | None] = {name: value for name, value in constants.items() if value is not None}
+    return found | partition_values(path, columns, schema)
 
 
 def source_columns(present: Collection[str], columns: Columns, schema: pa.Schema, path: str) -> dict[str, str]:

@@ -223,7 +223,9 @@ def test_a_column_that_the_published_run_had_values_in_and_the_catalogue_lost(ow
 
 
 def test_a_catalogue_whose_rows_are_all_rejected_is_told_with_its_reason(tmp_path, capsys):
-    (tmp_path / "c.csv").write_bytes("item_id,title,images\nÿ1,tasse,rot.jpg\nÿ2,hut,ÿ.jpg\n".encode("latin-1"))
+    (tmp_path / "c.csv").write_bytes(
+        "item_id,brand,titel,images\nÿ1,x,tasse,rot.jpg\nÿ2,y,hut,ÿ.jpg\n".encode("latin-1")
+    )
     assert main(["--catalog", f"{tmp_path}/c.csv", "--image-root", str(tmp_path)]) == 3
     lines = capsys.readouterr().out.splitlines()
     assert "first rows list no picture" not in "".join(lines)
@@ -297,6 +299,35 @@ def test_a_column_of_types_that_have_no_zone(tmp_path):
     log = write(tmp_path / "log.parquet", local)
     found = by_name(diagnose(DoctorConfig(engagements=str(log))))["rows of engagements"]
     assert found.looked_at.endswith("; times without an offset: 60, read as UTC; with one, or since 1970: 0")
+
+
+def test_times_that_cannot_be_read_cost_only_themselves(tmp_path):
+    rows = good_rows(["item-1"], dt.datetime(2026, 7, 1, tzinfo=dt.UTC))
+    table = pa.Table.from_pylist([{**row, "timestamp": row["timestamp"].isoformat()} for row in rows])
+    texts = table["timestamp"].to_pylist()
+    garbled = pa.array([b"\xff", *(text.encode() for text in texts[1:])]).cast(pa.string(), safe=False)
+    for number, times in enumerate((garbled, _dates_of_whom_one_is_beyond(len(texts)))):
+        path = tmp_path / f"{number}.parquet"
+        pq.write_table(table.set_column(table.column_names.index("timestamp"), "timestamp", times), path)
+        found = by_name(diagnose(DoctorConfig(engagements=str(path))))["rows of engagements"]
+        assert not found.problems
+        assert found.looked_at.startswith("59 of the 60 rows can be read")
+
+
+def _dates_of_whom_one_is_beyond(num_dates):
+    """date64, of which the first is in a year that Python does not have."""
+    day_ms = 86_400_000
+    return pa.array([2**60 // day_ms * day_ms, *[20_000 * day_ms] * (num_dates - 1)]).cast(pa.date64())
+
+
+def test_a_log_without_a_column_of_actions_is_told_what_its_rows_are(tmp_path):
+    rows = good_rows(["item-1"], dt.datetime(2026, 7, 1, tzinfo=dt.UTC))
+    log = tmp_path / "log.parquet"
+    write(log, rows)
+    pq.write_table(pq.read_table(log).drop_columns("action"), log)
+    found = by_name(diagnose(DoctorConfig(engagements=str(log))))["rows of engagements"]
+    assert found.looked_at == "60 of the 60 rows can be read; no column action: all 60 rows are clicks"
+    assert (found.problems, found.warnings) == ([], [])
 
 
 def test_a_log_whose_ids_are_all_null_is_told_with_the_column_that_may_be_meant(tmp_path):
