@@ -12,6 +12,7 @@ import pytest
 from schemas.column_spec import Column
 from schemas.columns import ASSUMED, table_columns
 from schemas.errors import UsageError
+from schemas.log_events import OF_NO_USE
 from schemas.reading import check_columns, plan_slices, read_slice
 from schemas.tables import CATALOGUE, ENGAGEMENTS
 from schemas.validation import validate_catalogue, validate_engagements
@@ -316,3 +317,38 @@ def test_a_prefix_is_no_part_of_an_id_or_a_text(tmp_path: Path, name: str) -> No
         rows[0]["parent"] = None
     found = read(write(tmp_path / name, rows), spec)
     assert (found["item_id"], found["size"]) == (["7", "7"], ["42", "42 EU"])
+
+
+def actions_of(folder: Path, words: list[str | None], values: dict[str, str]) -> tuple[list[str], list[str], int]:
+    """(actions, reasons of rejected rows, events of no use) of a log whose actions the mapping says."""
+    rows = [{"timestamp": "2026-06-20", "user_id": "u", "item_id": "a", "event": word} for word in words]
+    columns = table_columns({"engagements": {"action": {"source": "event", "values": values}}}, "engagements")
+    (file_slice,) = plan_slices([str(write(folder / "t.jsonl", rows))])
+    (raw,) = read_slice(file_slice, columns, ENGAGEMENTS)
+    good, rejected, _ = validate_engagements(raw, file_slice)
+    return good["action"].to_pylist(), [row.reason for row in rejected], raw.no_rows.get(OF_NO_USE, 0)
+
+
+def test_case_and_signs_of_mapped_actions_do_not_count(tmp_path: Path) -> None:
+    values = {"purchase": "checkout", "view_item": "click", "page_view": ""}
+    words = ["purchase", "Purchase", "PURCHASE ", "View_Item", "viewItem", "view-item", "Page View", "pageview"]
+    assert actions_of(tmp_path, words, values) == (["checkout"] * 3 + ["click"] * 3, [], 2)
+
+
+def test_a_word_that_is_mapped_as_it_is_written_comes_first(tmp_path: Path) -> None:
+    values = {"Buy": "checkout", "buy": "save", "Save": "", "like": "save"}
+    words = ["Buy", "buy", "BUY", "Save", "save", "LIKE", "!"]
+    found = (["checkout", "save", "save", "save"], ["unknown_action"] * 2, 1)
+    assert actions_of(tmp_path, words, values) == found
+
+
+def test_actions_in_camel_case_are_ours(tmp_path: Path) -> None:
+    words = ["addToCart", "AddToCart", "addtocart", "CheckOut", "Click", "購入", "add"]
+    found = actions_of(tmp_path, words, {"?": "click"})
+    assert found == (["add_to_cart"] * 3 + ["checkout", "click"], ["unknown_action"] * 2, 0)
+
+
+def test_case_of_other_values_counts(tmp_path: Path) -> None:
+    path = write(tmp_path / "t.csv", [{"item_id": "A1", "size": "s"}, {"item_id": "a1", "size": "S"}])
+    spec = {"item_id": {"values": {"a1": "b"}}, "size": {"values": {"S": "small"}}}
+    assert (read(path, spec)["item_id"], read(path, spec)["size"]) == (["A1", "b"], ["s", "small"])
