@@ -2,7 +2,7 @@
 other logs that are written alike."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -32,12 +32,21 @@ OF_NO_USE = (
     *("page_view", "scroll", "search", "session_start", "share", "sign_up", "user_engagement", "video_complete"),
     *("video_progress", "video_start"),
 )
-#: What other systems call actions, in small letters -> ours.
+#: What other systems call actions, such as Segment and Meta -> ours, "" for none. Case and signs do not count.
 _OTHER_ACTIONS = {
     **dict.fromkeys(("view", "product_view", "detail_view", "pdp_view"), "click"),
     **dict.fromkeys(("wishlist", "favorite", "favourite", "like"), "save"),
-    **dict.fromkeys(("cart", "addtocart", "add_to_basket", "basket"), "add_to_cart"),
+    **dict.fromkeys(("cart", "add_to_basket", "basket"), "add_to_cart"),
     **dict.fromkeys(("transaction", "order", "buy", "placed_order"), "checkout"),
+    "product_list_viewed": "impression",
+    "product_viewed": "click",
+    "product_clicked": "click",
+    "product_added_to_wishlist": "save",
+    "product_added": "add_to_cart",
+    "order_completed": "checkout",
+    "order_refunded": "return",
+    "view_content": "click",
+    **dict.fromkeys(("initiate_checkout", "checkout_started", "product_removed", "cart_viewed"), ""),
 }
 #: Values that show whether they are times.
 _LOOKED_AT = 200
@@ -93,13 +102,21 @@ def log_start(table: SeenTable) -> LogStart:
     found.append(found_in([item], "item_id"))
     found += _searches(table)
     seen = Counter(event.texts)
-    ours = {name: name for name in tables.ACTIONS if name in seen and not (is_ga4(table) and name in OF_NO_USE)}
-    others = {} if is_ga4(table) else {name: _OTHER_ACTIONS.get(name.casefold(), "") for name in seen}
-    others = {name: action for name, action in others.items() if action}
-    known = {**dict.fromkeys(OF_NO_USE, ""), **ACTIONS, **others, **ours}
+    known = _known_actions(seen, is_ga4(table))
     unknown = tuple(name for name, _ in seen.most_common() if name not in known)
-    actions = {**ACTIONS, **known, **dict.fromkeys(unknown, "")}
+    actions = {**ACTIONS, **dict.fromkeys(OF_NO_USE, ""), **known, **dict.fromkeys(unknown, "")}
     return LogStart(tuple(found), event.name, actions, seen, unknown)
+
+
+def _known_actions(seen: Collection[str], is_google: bool) -> dict[str, str]:
+    """Those of a file's events that are known but for case and signs -> our action, "" for none. is_google: whether
+    other systems' words say nothing there, nor those of ours that Google has for something else."""
+    known = {**dict.fromkeys(OF_NO_USE, ""), **ACTIONS, **({} if is_google else _OTHER_ACTIONS)}
+    known |= {name: name for name in tables.ACTIONS if not (is_google and name in OF_NO_USE)}
+    by_name = {usual_names.plain_name(name): action for name, action in known.items()}
+    theirs = [name for name in seen if name not in tables.ACTIONS]
+    names = [*theirs, *(name for name in tables.ACTIONS if name in seen)]
+    return {name: by_name[plain] for name in names if (plain := usual_names.plain_name(name)) in by_name}
 
 
 def _times_of(column: SeenColumn) -> Found:

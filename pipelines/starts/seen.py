@@ -13,6 +13,7 @@ import pyarrow as pa
 from pipelines.console.terminal import shortened
 from schemas.cell_lists import list_members
 from schemas.cell_text import UnreadableCellError, cell_text
+from schemas.column_cells import Blame, Found, cells_of_sources, coerced_values
 from schemas.errors import UsageError
 from schemas.picture_cells import MIN_BASE64_CHARACTERS, BadPicture, Picture
 from schemas.picture_types import picture_type
@@ -195,16 +196,14 @@ def refuse_wrapped(table: SeenTable) -> None:
 
 
 def _values_of(raw: RawRows, name: str) -> list[Any]:
-    if name in raw.mixed:
-        values = raw.mixed[name]
-    else:
-        column = raw.table[name].combine_chunks()
-        try:
-            values = column.to_pylist()
-        except (UnicodeDecodeError, ValueError, OverflowError):  # what validation will count
-            values = [None] * len(column)
-    words = {"", *raw.null_words}
-    return [None if isinstance(value, str) and value.strip() in words else _without_bytes(value) for value in values]
+    """The column's values as the jobs read them; None of a cell that they cannot read, which validation counts."""
+    unread = Blame(name, Found(), False, "a value")
+    (cells,) = cells_of_sources(raw, name)
+    return coerced_values(cells, _seen_value, unread)
+
+
+def _seen_value(value: Any) -> Any:
+    return None if isinstance(value, str) and not value.strip() else _without_bytes(value)
 
 
 def _without_bytes(value: Any) -> Any:

@@ -670,3 +670,69 @@ def test_tickets_with_a_day_and_an_event_are_a_catalogue():
     rows = [f"{n // 2},evening {n // 2},2026-07-0{1 + n // 2},concert,music of an evening" for n in range(4)]
     write_csv("t.csv", "sku,title,date,event,description", *rows)
     assert written("t.csv")["group_rows"] == "merge"
+
+
+def test_one_cell_that_cannot_be_read_costs_only_itself():
+    garbled = pa.array([b"\xff", *(f"{number}".encode() for number in range(19))]).cast(pa.string(), safe=False)
+    titles = pa.array([*(f"Lamp {number}".encode() for number in range(19)), b"\xff"]).cast(pa.string(), safe=False)
+    times = pa.array(range(20), pa.timestamp("s", "Mars/Olympus"))
+    pq.write_table(pa.table({"sku": garbled, "name": titles, "made": times}), "t.parquet")
+    assert written("t.parquet")["columns"]["item_id"] == "sku"
+    text = Path("shop.toml").read_text()
+    assert "'sku': 95% filled, e.g. 0" in text
+    assert "'name': 95% filled, e.g. Lamp 0" in text
+
+
+LOG = "timestamp,user_id,item_id,event"
+
+
+def log_of(*words: str) -> dict[str, str]:
+    """What init maps these words to, in a log that has each once."""
+    write_google_tsv(Path("f.tsv"), PRODUCTS)
+    write_csv("log.csv", LOG, *(f"2026-06-01,u,{PRODUCTS[0].sku},{word}" for word in words))
+    values = written("--from", "ga4", "log.csv", "--catalog", "f.tsv")["columns"]["engagements"]["action"]["values"]
+    return {word: values[word] for word in words}
+
+
+def test_case_and_signs_of_actions_do_not_count():
+    words = {
+        "Purchase": "checkout",
+        "View_Item": "click",
+        "addToCart": "add_to_cart",
+        "Page View": "",
+        "CLICK": "click",
+    }
+    assert log_of(*words) == words
+
+
+def test_actions_of_segment_and_meta_are_known():
+    words = {
+        "Product Viewed": "click",
+        "Product Added": "add_to_cart",
+        "Order Completed": "checkout",
+        "Product List Viewed": "impression",
+        "Product Added to Wishlist": "save",
+        "Order Refunded": "return",
+        "ViewContent": "click",
+        "AddToCart": "add_to_cart",
+        "AddToWishlist": "save",
+        "InitiateCheckout": "",
+    }
+    assert log_of(*words) == words
+
+
+def test_a_log_of_unknown_actions_alone_is_told_so(capsys):
+    write_google_tsv(Path("f.tsv"), PRODUCTS)
+    write_csv("log.csv", LOG, *(f"2026-06-01,u,{PRODUCTS[0].sku},{word}" for word in ("gesehen", "gekauft", "gesehen")))
+    message = refused(capsys, "--from", "ga4", "log.csv", "--catalog", "f.tsv", code=3)
+    assert "expected rows in log.csv, got none of 3 events" in message
+    assert "gesehen (2), gekauft (1)" in message
+    assert "[columns.engagements.action.values]" in message
+    assert "no event has an item" not in message
+
+
+def test_the_items_of_meta():
+    write_google_tsv(Path("f.tsv"), PRODUCTS)
+    write_csv("log.csv", "event_time,user_id,content_id,event_name", f"2026-06-01,u,{PRODUCTS[0].sku},Purchase")
+    log = written("--from", "ga4", "log.csv", "--catalog", "f.tsv")["columns"]["engagements"]
+    assert (log["item_id"], log["action"]["values"]["Purchase"]) == ("content_id", "checkout")
