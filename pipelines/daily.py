@@ -56,7 +56,7 @@ def run(config: DailyConfig, options: PipelineOptions) -> dict[str, Any]:
     """
     _check_early(config)
     with store_lock(config.store, f"daily {config.date}"):
-        model_id = config.model or store.current_model_id(config.store)
+        model_id = store.wanted_model_id(config.store, config.model)
         facts = _facts(config, model_id)
         folder = store.run_folder(config.store, config.date, facts)
         print(f"daily run of {config.date} with {model_id} in {folder}", flush=True)
@@ -79,6 +79,7 @@ def _check_early(config: DailyConfig) -> None:
     elif config.engagements is not None:
         files = expand_inputs(config.engagements, config.date)
         check_columns(files, table_columns(config.columns, "engagements"), ENGAGEMENTS)
+    store.wanted_model_id(config.store, config.model)  # the lock would make the folder of a store that is none
 
 
 def _run(config: DailyConfig, options: PipelineOptions, folder: Path, facts: dict[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ of work. Counts: see pipelines.log_rows; of the rejected rows also those of ever
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ from pipelines.unit_files import manifest_path
 from pipelines.units import Unit, UnitWriter, finished_sidecar, read_stage_manifest, write_stage_manifest
 from pipelines.user_vectors import vectors_source
 from schemas.column_spec import Columns
-from schemas.columns import table_columns
+from schemas.columns import ASSUMED, assumed_values, table_columns
 from schemas.days import UTC_NAME, end_of_day_us
 from schemas.files import expand_inputs
 from schemas.hashing import fingerprint
@@ -37,6 +37,7 @@ from schemas.quarantine import Rejection
 from schemas.reading import (
     FileSlice,
     check_columns,
+    column_names,
     count_rows,
     input_identity,
     plan_slices,
@@ -47,7 +48,7 @@ from schemas.tables import ENGAGEMENTS, UNREADABLE
 from schemas.validation import validate_engagements
 
 #: Part of the fingerprint: raise it when the same log gives other counts.
-CODE_VERSION = 3
+CODE_VERSION = 4
 _SHOWN = ("rows_read", "rows_quarantined", "rows_used")
 
 
@@ -130,9 +131,24 @@ def run(config: LogConfig, options: PipelineOptions) -> dict[str, Any]:
         left_out = {name: counts[name] for name in (*NO_ROWS, *LEFT_OUT) if counts.get(name)}
         shown = {name: counts.get(name, 0) for name in _SHOWN} | left_out | _mended(counts)
         print_summary(LOG_STAGE, shown, started_s, config.run)
+        if assumed := assumed_in_words(files, columns, counts.get("rows_read", 0)):
+            print(f"{LOG_STAGE}: {assumed}", flush=True)
         if near := near_in_words(counts):
             print(f"{LOG_STAGE}: WARNING: {near}", flush=True)
     return manifest
+
+
+def assumed_in_words(files: Sequence[str], columns: Columns, num_rows: int) -> str:
+    """What the `num_rows` rows of a log are taken for that lacks a column of actions; "" of one that has it, or whose
+    mapping or folders say the action."""
+    named = {path: names for path in files if (names := column_names(path))}
+    lacking = [path for path, names in named.items() if "action" in assumed_values(names, columns, ENGAGEMENTS, path)]
+    if not lacking:
+        return ""
+    what = f"{ASSUMED['action']}s"
+    if len(lacking) < len(named):
+        return f"no column action in {len(lacking):,} of {len(named):,} files: all their rows are {what}"
+    return f"no column action: all {num_rows:,} rows are {what}"
 
 
 def _mended(counts: Mapping[str, int]) -> dict[str, int]:

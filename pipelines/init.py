@@ -20,12 +20,13 @@ from pipelines.console.jobs import flag, parse_alone
 from pipelines.console.terminal import shortened
 from pipelines.starts.kinds import GA4, KINDS
 from pipelines.starts.offered import offered
-from pipelines.starts.rehearsal import reasons, rehearse_items, rehearse_log
+from pipelines.starts.rehearsal import RehearsedLog, reasons, rehearse_items, rehearse_log
 from pipelines.starts.shop import Shop, look_at_shop
-from pipelines.starts.shop_toml import columns_text, comment, log_text, settings_text
+from pipelines.starts.shop_toml import columns_text, comment, log_text, settings_text, toml_key
 from pipelines.starts.told import next_commands, told
 from schemas.errors import ThresholdError, UsageError
 from schemas.files import expand_inputs, shown, write_text
+from schemas.log_events import OF_NO_USE
 
 EXAMPLE = "itemsage init --from shopify products_export.csv"
 _SHORT_FLAGS = {"--from": "--kind"}
@@ -166,10 +167,24 @@ def _check(shop: Shop, written: dict[str, Any]) -> None:
     if shop.engagements is not None:
         log = rehearse_log(expand_inputs(shop.engagements, None), written["columns"]["engagements"])
         if not log.items:
+            num_events = log.num_rows + log.no_rows.total()
             raise ThresholdError(
-                f"expected rows in {shown(shop.engagements)}, got none of {log.num_rows:,}: "
-                f"{reasons(log.rejections) or 'no event has an item'}"
+                f"expected rows in {shown(shop.engagements)}, got none of {num_events:,} events: "
+                f"{reasons(log.rejections) or _why_no_rows(shop, log)}"
             )
+
+
+def _why_no_rows(shop: Shop, log: RehearsedLog) -> str:
+    """Why no event of a log is a row, though none is rejected; and what to do."""
+    start = shop.log_start
+    if start is None or not log.no_rows[OF_NO_USE]:
+        return "no event has an item"
+    events = ", ".join(f"{name} ({count:,})" for name, count in start.seen.most_common())
+    return (
+        f"of those that have an item none is known to say what somebody does with it: {shortened(events, 200)}. "
+        f"Begin with the catalogue alone, and write the log's columns into its config, with what these say of an item: "
+        f'[columns.engagements.action.values] {toml_key(next(iter(start.unknown), "..."))} = "click"'
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -197,6 +197,14 @@ def current_model_id(store: str) -> str:
     return model_id
 
 
+def wanted_model_id(store: str, model_id: str | None) -> str:
+    """The model that a call names, else that of daily runs; UsageError if there is no such model."""
+    if model_id is None:
+        return current_model_id(store)
+    model_folder(store, model_id)
+    return model_id
+
+
 def has_model(store: str) -> bool:
     """Whether a model was installed."""
     return Path(store, "models", "CURRENT").is_file()

@@ -6,6 +6,7 @@ says of a column (several sources, separator, values, null words, blanks) is don
 """
 
 import math
+from collections.abc import Sequence
 from decimal import Decimal
 from functools import partial
 from typing import Any
@@ -24,10 +25,13 @@ from schemas.date_remedies import times_remedy
 from schemas.fast_columns import fast_ids, fast_text
 from schemas.quarantine import quote
 from schemas.raw_rows import RawRows
-from schemas.tables import ID_COLUMNS, TIMESTAMP
+from schemas.tables import ACTIONS, ID_COLUMNS, SURFACES, TIMESTAMP
+from schemas.words_of_ours import our_words
 
 #: Columns whose values have no blanks around them unless the mapping says so.
 _TRIMMED = {*ID_COLUMNS, "surface", "action"}
+#: Columns of a few words of ours, which a shop may write in any case.
+_IN_ANY_CASE = {"surface": SURFACES, "action": ACTIONS}
 
 
 def text_column(raw: RawRows, name: str, found: Found, *, join_lists: bool = False, required: bool = False) -> pa.Array:
@@ -41,7 +45,7 @@ def text_column(raw: RawRows, name: str, found: Found, *, join_lists: bool = Fal
         if values is None:
             values = by_value(cells, coerce, pa.string(), blame)
         values = _as_mapped_from(values, name, cells.spec)
-        arrays.append(_without_empty(_mapped(values, cells.spec)))
+        arrays.append(_without_empty(_mapped(values, cells.spec, _IN_ANY_CASE.get(name))))
     return _told_by_presence(joined_texts(arrays, " "), column_of(raw.columns, name))
 
 
@@ -59,11 +63,14 @@ def mapped_to_empty(raw: RawRows, name: str) -> np.ndarray:
         if values is None:
             values = by_value(cells, cell_text, pa.string(), blame)
         values = _as_mapped_from(values, name, spec)
-        is_unused = pc.is_in(pc.utf8_trim_whitespace(values), pa.array(unused, pa.string()))
-        emptied |= is_unused.to_numpy(zero_copy_only=False)
+        mapped = _mapped(values, spec, _IN_ANY_CASE.get(name))
+        is_unused = pc.equal(mapped, "")
+        if "" not in unused:
+            is_unused = pc.and_(is_unused, pc.not_equal(values, ""))
+        emptied |= pc.fill_null(is_unused, False).to_numpy(zero_copy_only=False)
         words = np.flatnonzero(cells.was_word).tolist()
         emptied[[row for row in words if str(cells.word(row)).strip() in unused]] = True
-        has_text |= _without_empty(_mapped(values, spec)).is_valid().to_numpy(zero_copy_only=False)
+        has_text |= _without_empty(mapped).is_valid().to_numpy(zero_copy_only=False)
     return emptied & ~has_text
 
 
@@ -152,12 +159,15 @@ def _without_prefix(values: pa.Array, spec: Column) -> pa.Array:
     return pc.if_else(has_it, pc.utf8_slice_codeunits(values, len(spec.prefix)), values)
 
 
-def _mapped(values: pa.Array, spec: Column) -> pa.Array:
-    """Each of the shop's values as ours; others stay."""
+def _mapped(values: pa.Array, spec: Column, words: Sequence[str] | None = None) -> pa.Array:
+    """Each of the shop's values as ours; others stay. words: of ours, that values stand for in any case."""
     if not spec.values:
         return values
-    theirs, ours = zip(*spec.values, strict=True)
-    place = pc.index_in(pc.utf8_trim_whitespace(values), value_set=pa.array(theirs, pa.string()))
+    theirs = pc.utf8_trim_whitespace(values)
+    if words is not None:  # one of ours that the mapping does not name is none of its values in another case
+        return pc.coalesce(our_words(theirs, {**dict(zip(words, words, strict=True)), **dict(spec.values)}), values)
+    keys, ours = zip(*spec.values, strict=True)
+    place = pc.index_in(theirs, value_set=pa.array(keys, pa.string()))
     return pc.coalesce(pa.array(ours, pa.string()).take(place), values)
 
 

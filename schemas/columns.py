@@ -2,7 +2,6 @@
 
 import difflib
 import os
-import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 from urllib.parse import unquote
@@ -15,21 +14,13 @@ from schemas.files import shown
 from schemas.log_events import root_of
 from schemas.quarantine import quote
 from schemas.tables import CATALOGUE, ENGAGEMENTS, GROUPED_CATALOGUE, JUDGEMENTS
+from schemas.usual_names import OF_CATALOGUE, OF_LOG, called, meant_columns
 
 TABLES = {"catalogue": CATALOGUE, "engagements": ENGAGEMENTS, "judgements": JUDGEMENTS}
 #: Columns that a file may lack although their stored form is not nullable: no `images` column means no pictures.
 _OPTIONAL = {"images"}
 #: What the rows of a log are that has no such column: no query, an action of a customer.
 ASSUMED = {"surface": "home", "action": "click"}
-#: Columns, but for case and signs, that a log without ours must not be taken to lack: their values say what ours would.
-_USUAL_NAMES = {
-    "surface": ("page", "pagetype", "source"),
-    "action": ("event", "eventname", "eventtype", "actiontype", "type", "behavior", "behaviour", "activity"),
-}
-#: A feed's `link` is the address of a page, no text.
-_NEVER_MEANT = {"links": ("link",)}
-#: How like ours, from 0 to 1, the name of a column is that is taken for a slip.
-_NEAR = 0.88
 #: Column names that a message lists.
 _MAX_LISTED = 30
 #: What exports separate columns by, where the call says that it is another mark.
@@ -104,6 +95,15 @@ def section_of(schema: pa.Schema) -> str:
     return "columns" if table == "catalogue" else f"columns.{table}"
 
 
+def usual_names(ours: str, schema: pa.Schema) -> Sequence[str]:
+    """What shops call our column in a table of this schema, the likeliest first; nothing where they have no other name.
+
+    >>> usual_names("session_id", ENGAGEMENTS)[0], usual_names("grade", JUDGEMENTS)
+    ('ga_session_id', ())
+    """
+    return (OF_LOG if schema.equals(ENGAGEMENTS) else OF_CATALOGUE).get(ours, ())
+
+
 def similar_name(wanted: str, names: Sequence[str], least: float = 0.6) -> str | None:
     """The one of some column names that is most like the wanted one, in whatever case; None if none is so much alike,
     from 0 to 1, as `least`.
@@ -149,10 +149,24 @@ def partition_values(path: str, columns: Columns, schema: pa.Schema) -> dict[str
 def constant_values(present: Collection[str], columns: Columns, schema: pa.Schema, path: str) -> dict[str, str | None]:
     """Our columns that have one value in all rows of a file: by its folders, by the mapping, or because a log needs not
     have them (see ASSUMED). present: the file's columns."""
-    told = {name: column_of(columns, name).constant for name in schema.names}
-    found: dict[str, str | None] = {name: value for name, value in told.items() if value is not None}
-    found |= partition_values(path, columns, schema)
-    return {**{name: ASSUMED[name] for name in _assumed_names(present, columns, schema) if name not in found}, **found}
+    return {**assumed_values(present, columns, schema, path), **_told_values(columns, schema, path)}
+
+
+def assumed_values(present: Collection[str], columns: Columns, schema: pa.Schema, path: str) -> dict[str, str]:
+    """Those of constant_values that nobody has told: ASSUMED of a log that lacks the columns.
+
+    >>> assumed_values(["item_id", "event"], {"action": "event"}, ENGAGEMENTS, "log.csv")
+    {'surface': 'home'}
+    """
+    told = _told_values(columns, schema, path)
+    return {name: ASSUMED[name] for name in _assumed_names(present, columns, schema) if name not in told}
+
+
+def _told_values(columns: Columns, schema: pa.Schema, path: str) -> dict[str, str | None]:
+    """Our columns whose one value the folders of a file or the mapping say."""
+    constants = {name: column_of(columns, name).constant for name in schema.names}
+    found: dict[str, str | None] = {name: value for name, value in constants.items() if value is not None}
+    return found | partition_values(path, columns, schema)
 
 
 def source_columns(present: Collection[str], columns: Columns, schema: pa.Schema, path: str) -> dict[str, str]:
@@ -175,7 +189,7 @@ def source_columns(present: Collection[str], columns: Columns, schema: pa.Schema
             if theirs in names or is_nested:
                 source[part_name(wanted.name, number)] = theirs
             elif required or (wanted.name in columns and wanted.name not in given):
-                remedy = _remedy(wanted.name, theirs, names, section_of(schema))
+                remedy = _remedy(wanted.name, theirs, names, schema)
                 raise UsageError(
                     f"expected a column {theirs!r} for {wanted.name}, got {_listed(names)} in {shown(path)}: {remedy}"
                 )
@@ -191,7 +205,8 @@ def _ask_for_missing(
     given = partition_values(path, columns, schema)
     others = [name for name in names if name not in source.values() and name not in schema.names]
     missing = [name for name in schema.names if not {name} & (source.keys() | columns.keys() | given.keys())]
-    meant = {name: near for name in missing if (near := meant_name(name, others)) is not None}
+    read = {*source, *given, *(name for name in columns if column_of(columns, name) != Column())}
+    meant = meant_columns(missing, others, read)
     section = f"[{section_of(schema)}]"
     if meant:
         asked = ", ".join(f"{name}: is it {quote(near)}?" for name, near in meant.items())
@@ -207,26 +222,6 @@ def _ask_for_missing(
         )
 
 
-def meant_name(ours: str, others: Sequence[str]) -> str | None:
-    """The one of the file's other columns that is ours but for case, signs, plural or a slip; of pictures also one that
-    begins like ours; of what a log may lack one of the usual names for it.
-
-    >>> meant_name("title", ["SKU", "Title"]), meant_name("images", ["image_link"]), meant_name("links", ["likes"])
-    ('Title', 'image_link', None)
-    """
-    plain = {_plain(name): name for name in others if name not in _NEVER_MEANT.get(ours, ())}
-    if ours in _USUAL_NAMES:
-        return next((plain[name] for name in (_plain(ours), *_USUAL_NAMES[ours]) if name in plain), None)
-    near = difflib.get_close_matches(_plain(ours), plain, n=1, cutoff=_NEAR)
-    if near:
-        return plain[near[0]]
-    return next((plain[name] for name in plain if ours == "images" and name.startswith("image")), None)
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"[^\w]|_", "", name.casefold()).removesuffix("s")
-
-
 def _assumed_names(present: Collection[str], columns: Columns, schema: pa.Schema) -> list[str]:
     """Our columns that a log lacks, and needs not have."""
     if not schema.equals(ENGAGEMENTS):
@@ -235,14 +230,15 @@ def _assumed_names(present: Collection[str], columns: Columns, schema: pa.Schema
     return [name for name in left_out if name not in present or name in columns]
 
 
-def _remedy(ours: str, theirs: str, names: Sequence[str], section: str) -> str:
+def _remedy(ours: str, theirs: str, names: Sequence[str], schema: pa.Schema) -> str:
     """What to do for a column that is missing among `names`."""
     other = next((mark for mark in _OTHER_DELIMITERS if len(names) == 1 and mark in names[0]), None)
     if other is not None:
         return (
             f"that is one column; if {other!r} separates several, say so in the config: [format] separator = {other!r}"
         )
-    near = similar_name(theirs, names)
+    usual = called(usual_names(ours, schema), names) if theirs == ours else None
+    near, section = usual or similar_name(theirs, names), section_of(schema)
     if near is None:
         return f'map it, in the config: [{section}] {ours} = "your name"'
     return f"is it {quote(near)}? then map it, in the config: [{section}] {ours} = {quote(near)}"

@@ -3,13 +3,11 @@
 import pyarrow as pa
 
 from schemas.column_spec import column_of
-from schemas.columns import meant_name, section_of
+from schemas.columns import section_of, usual_names
 from schemas.log_events import root_of
 from schemas.quarantine import quote
 from schemas.raw_rows import RawRows
-
-#: What shops call the ids of items, the likeliest first.
-_USUAL_IDS = ("item_id", "product_id", "sku", "variant_id", "article_id", "content_id", "asin", "id")
+from schemas.usual_names import called
 
 
 def empty_ids_remedy(raw: RawRows, name: str, schema: pa.Schema) -> str:
@@ -18,8 +16,7 @@ def empty_ids_remedy(raw: RawRows, name: str, schema: pa.Schema) -> str:
     names = raw.file_columns
     read = {root_of(one, names) or one for ours in schema.names for one in column_of(raw.columns, ours).source}
     others = [one for one in names if one not in read]
-    usual = (near for one in _USUAL_IDS if (near := meant_name(one, others)) is not None)
-    near = next(usual, None)
+    near = called(usual_names(name, schema), others)
     sources = column_of(raw.columns, name).source
     listed = " or ".join(map(quote, sources))
     if any(root_of(one, names) is not None for one in sources):

@@ -49,6 +49,7 @@ from schemas.tables import (
     TEXT_FIELDS,
     UNREADABLE,
 )
+from schemas.words_of_ours import our_words
 
 #: Columns that `validate_catalogue` adds: where the row came from, and what was cut from it.
 VALIDATED_CATALOGUE = pa.schema(
@@ -179,8 +180,8 @@ def validate_engagements(
     """(good rows as ENGAGEMENTS in input order, rejections, counts: rows_read, rows_rejected, queries_truncated, and,
     where there are any, ids_trimmed and cells_unreadable:<column> of the good rows).
 
-    The query of a home row is dropped. Timestamps are not compared with any clock. Surfaces and actions are known in
-    any case, also with blanks or hyphens for `_`.
+    The query of a home row is dropped. Timestamps are not compared with any clock. Of surfaces and actions case and
+    signs do not count (see schemas.words_of_ours).
     """
     found = Found()
     columns: dict[str, Any] = {"timestamp": timestamp_column(raw, "timestamp", found)}
@@ -218,11 +219,8 @@ def _log_counts(found: Found, keep: np.ndarray) -> dict[str, int]:
 
 
 def _in_any_case(values: pa.Array, known: tuple[str, ...]) -> pa.Array:
-    """Values that are one of the known but for case, blanks and hyphens as that one; others as they are."""
-    if pc.all(pc.is_in(values, pa.array(known))).as_py():
-        return values
-    folded = pc.replace_substring_regex(pc.utf8_lower(values), r"[\s-]+", "_")
-    return pc.if_else(pc.is_in(folded, pa.array(known)), folded, values)
+    """Values that are one of the known but for case and signs as that one; others as they are."""
+    return pc.coalesce(our_words(values, dict(zip(known, known, strict=True))), values)
 
 
 def validate_judgements(

@@ -2,19 +2,22 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
 
 from pipelines.console.exit_codes import EXIT_THRESHOLD
+from pipelines.engagement_log import assumed_in_words
 from pipelines.gating.log import check_quarantine_log, why_rejected
 from pipelines.gating.results import FAILED
 from pipelines.gating.thresholds import LogThresholds
 from pipelines.log_rows import RejectedRows
 from pipelines.operations.findings import Finding
 from schemas.cell_times import has_offset
+from schemas.column_cells import Blame, Found, cells_of_sources, coerced_values
 from schemas.column_spec import Columns, column_of
-from schemas.columns import part_name, table_columns
+from schemas.columns import table_columns
 from schemas.days import UTC_NAME
 from schemas.reading import RawRows, plan_slices, read_slice
 from schemas.tables import ENGAGEMENTS
@@ -34,6 +37,8 @@ def check_log_rows(
         of_all = f"the {num_read:,} rows" if num_read >= num_rows else f"the first {num_read:,} of {num_rows:,} rows"
         zone = column_of(mapping, "timestamp").zone
         finding.looked_at = f"{num_read - rejected:,} of {of_all} can be read{_of_zones(offsets, zone)}"
+        if assumed := assumed_in_words(files, mapping, num_rows):
+            finding.looked_at += f"; {assumed}"
         result = check_quarantine_log(counts, thresholds)
         if result.status == FAILED:
             finding.fail(f"{result.message}. To do: {result.remedy}", EXIT_THRESHOLD)
@@ -69,15 +74,12 @@ def _first_counts(files: Sequence[str], columns: Columns) -> tuple[dict[str, int
 
 def _offsets(raw: RawRows) -> Counter[bool]:
     """The times of a batch by whether they have an offset (see schemas.cell_times.has_offset)."""
-    spec = column_of(raw.columns, "timestamp")
     found: Counter[bool] = Counter()
-    for number in range(max(len(spec.source), 1)):
-        key = part_name("timestamp", number)
-        values = raw.mixed[key] if key in raw.mixed else raw.table[key]
-        if isinstance(values, pa.ChunkedArray) and pa.types.is_timestamp(values.type):
-            found[values.type.tz is not None] += len(values) - values.null_count
+    for cells in cells_of_sources(raw, "timestamp"):
+        if cells.array is not None and pa.types.is_timestamp(cells.array.type):
+            found[cells.array.type.tz is not None] += len(cells.array) - cells.array.null_count
             continue
-        given = values.to_pylist() if isinstance(values, pa.ChunkedArray) else values
-        told = (has_offset(value, spec.time) for value in given if value is not None)
-        found.update(has_one for has_one in told if has_one is not None)
+        has_one = partial(has_offset, told=cells.spec.time)
+        unread = Blame("timestamp", Found(), False, "a timestamp")  # the row's rejection tells of it
+        found.update(told for told in coerced_values(cells, has_one, unread) if told is not None)
     return found

@@ -9,86 +9,11 @@ from collections.abc import Sequence
 
 from pipelines.starts.found import Found, Start, found_by_name, found_in, joined, left_out, own_names
 from pipelines.starts.offered import WORDS
-from pipelines.starts.seen import SeenColumn, SeenTable, plain_name, refuse_wrapped
+from pipelines.starts.seen import SeenColumn, SeenTable, refuse_wrapped
 from schemas.errors import UsageError
 from schemas.tables import CATALOGUE, TEXT_FIELDS
+from schemas.usual_names import ITEM_IDS, TEXTS, is_called_a_picture, is_called_small, plain_name
 
-#: Our column -> for each source the names that shops give it, in some languages; the first that is there.
-NAMES = {
-    "title": [
-        (
-            *("title", "product_title", "product_name", "item_name", "item_title", "name", "display_name"),
-            *("product_display_name", "prod_name", "headline"),
-        ),
-        (
-            *("titel", "bezeichnung", "artikelname", "produktname", "artikelbezeichnung", "nom", "titre", "nombre"),
-            *("titulo", "titolo", "naam"),
-        ),
-    ],
-    "description": [
-        (
-            *("description", "product_description", "item_description", "long_description", "full_description"),
-            *("description_html", "html_description", "desc", "descr", "product_desc", "item_desc", "long_desc"),
-            *("detail_desc", "body_html", "body", "details", "product_details", "content", "text"),
-        ),
-        (
-            *("short_description", "short_desc", "about_product", "features", "bullet_points", "summary", "excerpt"),
-            *("highlights", "overview"),
-        ),
-        (
-            *("beschreibung", "produktbeschreibung", "artikelbeschreibung", "langbeschreibung", "kurzbeschreibung"),
-            *("descriptif", "descripcion", "descripción", "descrizione", "omschrijving", "descricao", "descrição"),
-        ),
-    ],
-    "brand": [("brand", "brand_name", "manufacturer", "vendor", "marke", "hersteller", "marque", "marca", "merk")],
-    "colors": [
-        ("color", "colour", "colors", "colours", "base_colour", "colour_group_name", "farbe", "couleur", "kleur")
-    ],
-    "size_type": [("size_type",)],
-    "size": [("size", "sizes", "groesse", "größe", "taille", "talla", "maat")],
-    "patterns": [("pattern", "patterns", "muster", "motif")],
-    "materials": [("material", "materials", "fabric", "matiere", "materiau")],
-    "product_types": [
-        ("product_type", "product_types", "product_type_name", "article_type", "type"),
-        ("category", "categories", "category_name", "product_category", "category_path", "kategorie", "categorie"),
-        ("subcategory", "sub_category"),
-        ("tags",),
-    ],
-    "google_product_category": [("google_product_category",)],
-    "domains": [("domains", "domain")],
-    "links": [("links",)],
-}
-ID_NAMES = (
-    *(
-        "item_id",
-        "product_id",
-        "id",
-        "sku",
-        "product_sku",
-        "article_id",
-        "article_number",
-        "item_number",
-        "artikelnummer",
-    ),
-    *(
-        "artnr",
-        "item_code",
-        "product_code",
-        "code",
-        "asin",
-        "uniq_id",
-        "uuid",
-        "handle",
-        "slug",
-        "number",
-        "gtin",
-        "ean",
-    ),
-    *("upc", "mpn"),
-)
-_PICTURE_WORDS = ("image", "img", "picture", "photo", "pic", "bild", "foto", "thumbnail")
-#: Smaller copies of pictures that stand in another column.
-_SMALL = ("thumb", "icon", "swatch", "small")
 _MOSTLY = 0.5
 _MAX_ID_CHARACTERS = 64
 _FRACTION = re.compile(r"\s*-?\d+[.,]\d+\s*")
@@ -101,7 +26,7 @@ def starts(table: SeenTable) -> list[Start]:
             f"expected rows in {table.files[0]} below the columns {table.names_in_words}, got none: see the export; of "
             "delimited text the first line must have the names of the columns"
         )
-    if table.column(ID_NAMES) is None:  # a product may have a list of objects, too: its variants
+    if table.column(ITEM_IDS) is None:  # a product may have a list of objects, too: its variants
         refuse_wrapped(table)
     ids = _ids(table)
     if not ids:
@@ -109,7 +34,7 @@ def starts(table: SeenTable) -> list[Start]:
             f"expected a column of ids, called item_id, product_id, sku or the like, or with another value in each "
             f"row, got {table.names_in_words}: name it in the config: [columns] item_id = ..."
         )
-    found = joined(found_by_name(table, own_names(table, NAMES, TEXT_FIELDS)))
+    found = joined(found_by_name(table, own_names(table, TEXTS, TEXT_FIELDS)))
     pictures, small = _pictures(table)
     if pictures:
         found.append(found_in(pictures, "images", notes=["by its contents: names or addresses of pictures"]))
@@ -138,7 +63,7 @@ def _by(
 def _ids(table: SeenTable) -> list[SeenColumn]:
     """Columns that may be the id: called so and with no value twice, else the first that is called so, else those with
     another short value in each row."""
-    called = [column for name in ID_NAMES if (column := table.column([name])) is not None]
+    called = [column for name in ITEM_IDS if (column := table.column([name])) is not None]
     called = [column for column in dict.fromkeys(called) if column.share_filled > _MOSTLY]
     if called:
         return [column for column in called if column.is_distinct] or called[:1]
@@ -146,7 +71,7 @@ def _ids(table: SeenTable) -> list[SeenColumn]:
 
 
 def _is_called_an_id(column: SeenColumn) -> bool:
-    return plain_name(column.name) in set(map(plain_name, ID_NAMES))
+    return plain_name(column.name) in set(map(plain_name, ITEM_IDS))
 
 
 def _is_short(column: SeenColumn) -> bool:
@@ -161,16 +86,11 @@ def _pictures(table: SeenTable) -> tuple[list[SeenColumn], list[SeenColumn]]:
     found = [
         column
         for column in table.columns.values()
-        if column.share_pictures > _MOSTLY or (is_called_a_picture(column) and column.share_addresses > _MOSTLY)
+        if column.share_pictures > _MOSTLY or (is_called_a_picture(column.name) and column.share_addresses > _MOSTLY)
     ]
-    small = [column for column in found if any(word in plain_name(column.name) for word in _SMALL)]
+    small = [column for column in found if is_called_small(column.name)]
     large = [column for column in found if column not in small]
     return (large, small) if large else (small, [])
-
-
-def is_called_a_picture(column: SeenColumn) -> bool:
-    """Whether the name of a column tells that it has pictures, or where they are."""
-    return any(word in plain_name(column.name) for word in _PICTURE_WORDS)
 
 
 def _texts_by_contents(table: SeenTable, found: Sequence[Found], known: Sequence[SeenColumn]) -> list[Found]:

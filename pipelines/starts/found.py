@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from pipelines.starts.seen import SeenColumn, SeenTable, plain_name
-from schemas.columns import meant_name
+from pipelines.starts.seen import SeenColumn, SeenTable
+from schemas.usual_names import meant_columns, plain_name
 
 #: Our column -> for each of its sources the names that it may have.
 Names = Mapping[str, Sequence[Sequence[str]]]
@@ -133,15 +133,12 @@ def joined(found: Sequence[Found]) -> list[Found]:
 
 def left_out(table: SeenTable, found: Sequence[Found], known: Sequence[str]) -> list[Found]:
     """What the jobs would ask for (is it 'X'?) said beforehand: of our columns `known` those that are not found, though
-    another column of the table is called much like one."""
+    another column of the table may be one by its name."""
     names = {one.name for one in found}
     read = {source for one in found for source in one.sources}
     others = [name for name in table.columns if name not in read and name not in known]
-    said = []
-    for name in known:
-        if name not in names and (near := meant_name(name, others)) is not None:
-            said.append(Found(name, (), notes=(f"is it {near!r}? Then write its name here",)))
-    return said
+    meant = meant_columns([name for name in known if name not in names], others, names)
+    return [Found(name, (), notes=(f"is it {near!r}? Then write its name here",)) for name, near in meant.items()]
 
 
 def own_names(table: SeenTable, names: Names, known: Sequence[str]) -> dict[str, list[Sequence[str]]]:

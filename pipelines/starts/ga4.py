@@ -2,13 +2,13 @@
 other logs that are written alike."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from pipelines.starts.found import Found, found_in
 from pipelines.starts.seen import SeenColumn, SeenTable
-from schemas import tables
+from schemas import tables, usual_names
 from schemas.cell_text import UnreadableCellError
 from schemas.cell_times import timestamp_of
 from schemas.date_formats import date_formats
@@ -32,21 +32,25 @@ OF_NO_USE = (
     *("page_view", "scroll", "search", "session_start", "share", "sign_up", "user_engagement", "video_complete"),
     *("video_progress", "video_start"),
 )
-#: What other systems call actions, in small letters -> ours.
+#: What other systems call actions, such as Segment and Meta -> ours, "" for none. Case and signs do not count.
 _OTHER_ACTIONS = {
     **dict.fromkeys(("view", "product_view", "detail_view", "pdp_view"), "click"),
     **dict.fromkeys(("wishlist", "favorite", "favourite", "like"), "save"),
-    **dict.fromkeys(("cart", "addtocart", "add_to_basket", "basket"), "add_to_cart"),
+    **dict.fromkeys(("cart", "add_to_basket", "basket"), "add_to_cart"),
     **dict.fromkeys(("transaction", "order", "buy", "placed_order"), "checkout"),
+    "product_list_viewed": "impression",
+    "product_viewed": "click",
+    "product_clicked": "click",
+    "product_added_to_wishlist": "save",
+    "product_added": "add_to_cart",
+    "order_completed": "checkout",
+    "order_refunded": "return",
+    "view_content": "click",
+    **dict.fromkeys(("initiate_checkout", "checkout_started", "product_removed", "cart_viewed"), ""),
 }
-_EVENTS = ("event_name", "event", "action", "event_type", "action_type", "behavior", "behaviour", "interaction")
-_USERS = ("user_id", "user_pseudo_id", "visitor_id", "customer_id", "client_id", "anonymous_id")
-_SESSIONS = ("ga_session_id", "session_id", "user_session", "session")
-_ITEMS = ("item_id", "items_item_id", "product_id", "sku", "article_id")
 #: Values that show whether they are times.
 _LOOKED_AT = 200
 _ITEM_PATH = ("items", "item_id")
-_TIMES = ("event_timestamp", "event_time", "timestamp", "time", "datetime", "date_time", "date", "created_at")
 
 
 @dataclass(frozen=True)
@@ -74,12 +78,12 @@ def is_ga4(table: SeenTable) -> bool:
 
 def log_start(table: SeenTable) -> LogStart:
     """How GA4's events are a log. Raises UsageError if the table lacks their name, their time or their items."""
-    event, time = table.column(_EVENTS), table.column(_TIMES)
-    item = _one_of(table, _ITEMS, _ITEM_PATH)
+    event, time = table.column(usual_names.ACTIONS), table.column(usual_names.TIMES)
+    item = _one_of(table, usual_names.LOG_ITEMS, _ITEM_PATH)
     found: list[Found] = []
     if time is not None:
         found.append(_times_of(time))
-    elif (day := table.column(["event_date"])) is not None:
+    elif (day := table.column(usual_names.DAYS)) is not None:
         times = _times_of(day)
         found.append(replace(times, notes=("days alone: actions of one day have one time", *times.notes)))
     if event is None or item is None or not found:
@@ -87,22 +91,32 @@ def log_start(table: SeenTable) -> LogStart:
             "expected events of GA4, with event_name, event_timestamp and items (or item_id), got "
             f"{table.names_in_words}: export the events table from BigQuery as Parquet or JSON, with these columns"
         )
-    users = [column for name in _USERS if (column := table.column([name])) is not None]
+    users = [column for name in usual_names.USERS if (column := table.column([name])) is not None]
+    if not users and (other := table.column(usual_names.OTHER_USERS)) is not None:
+        users = [other]
     if users:
         found.append(found_in(users, "user_id", notes=["the first that is there"] if len(users) > 1 else []))
-    session = _one_of(table, _SESSIONS, ("event_params", "ga_session_id"))
+    session = _one_of(table, usual_names.SESSIONS, ("event_params", "ga_session_id"))
     if session is not None and session.filled:
         found.append(found_in([session], "session_id"))
     found.append(found_in([item], "item_id"))
     found += _searches(table)
     seen = Counter(event.texts)
-    ours = {name: name for name in tables.ACTIONS if name in seen and not (is_ga4(table) and name in OF_NO_USE)}
-    others = {} if is_ga4(table) else {name: _OTHER_ACTIONS.get(name.casefold(), "") for name in seen}
-    others = {name: action for name, action in others.items() if action}
-    known = {**dict.fromkeys(OF_NO_USE, ""), **ACTIONS, **others, **ours}
+    known = _known_actions(seen, is_ga4(table))
     unknown = tuple(name for name, _ in seen.most_common() if name not in known)
-    actions = {**ACTIONS, **known, **dict.fromkeys(unknown, "")}
+    actions = {**ACTIONS, **dict.fromkeys(OF_NO_USE, ""), **known, **dict.fromkeys(unknown, "")}
     return LogStart(tuple(found), event.name, actions, seen, unknown)
+
+
+def _known_actions(seen: Collection[str], is_google: bool) -> dict[str, str]:
+    """Those of a file's events that are known but for case and signs -> our action, "" for none. is_google: whether
+    other systems' words say nothing there, nor those of ours that Google has for something else."""
+    known = {**dict.fromkeys(OF_NO_USE, ""), **ACTIONS, **({} if is_google else _OTHER_ACTIONS)}
+    known |= {name: name for name in tables.ACTIONS if not (is_google and name in OF_NO_USE)}
+    by_name = {usual_names.plain_name(name): action for name, action in known.items()}
+    theirs = [name for name in seen if name not in tables.ACTIONS]
+    names = [*theirs, *(name for name in tables.ACTIONS if name in seen)]
+    return {name: by_name[plain] for name in names if (plain := usual_names.plain_name(name)) in by_name}
 
 
 def _times_of(column: SeenColumn) -> Found:

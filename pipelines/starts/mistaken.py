@@ -6,28 +6,28 @@ again, and when and what alone only where nothing describes them.
 """
 
 from collections.abc import Sequence
-from itertools import chain
 
-from pipelines.starts.by_contents import ID_NAMES, NAMES, is_called_a_picture
 from pipelines.starts.ga4 import log_start
 from pipelines.starts.kinds import GA4
 from pipelines.starts.seen import SeenColumn, SeenTable
 from schemas.errors import UsageError
 from schemas.files import shown
+from schemas.usual_names import (
+    ACTIONS,
+    DAYS,
+    ITEM_IDS,
+    OF_CATALOGUE,
+    ORDERS,
+    OTHER_USERS,
+    SESSIONS,
+    TIMES,
+    USERS,
+    is_called_a_picture,
+)
 
-_WHO = (
-    *("user_id", "user", "visitor_id", "visitor", "customer_id", "customer", "client_id", "user_pseudo_id", "email"),
-    *("anonymous_id", "device_id", "member_id", "household_id", "household_key", "session_id", "session"),
-    *("user_session", "ga_session_id", "visit_id"),
-)
-_WHEN = (
-    *("timestamp", "event_timestamp", "event_time", "time", "datetime", "date_time", "event_date", "date", "ts"),
-    *("created_at", "occurred_at", "visit_time", "order_date", "purchase_date", "invoice_date", "t_dat"),
-)
-_WHAT = (
-    *("action", "action_type", "event", "event_name", "event_type", "behavior", "behaviour", "activity"),
-    *("interaction", "interaction_type", "order_id", "order_number", "invoice", "invoice_no", "lineitem_name"),
-)
+_WHO = (*USERS, *OTHER_USERS, *SESSIONS)
+_WHEN = (*TIMES, *DAYS)
+_WHAT = (*ACTIONS, *ORDERS)
 
 
 def log_columns(table: SeenTable) -> list[str]:
@@ -60,8 +60,8 @@ def refuse_log(table: SeenTable, given: str, flag: str = "") -> None:
 def refuse_catalogue(table: SeenTable, given: str, catalog: str | None, catalog_is_log: bool) -> None:
     """Raises UsageError if a table that cannot be read as a log looks like a catalogue, with what to do. given: its
     path, of the call; catalog: what the call names as the catalogue, which may be the log."""
-    names = chain.from_iterable([*NAMES["title"], *NAMES["description"]])
-    texts = [column.name for column in _called(table, list(names))]
+    names = [*OF_CATALOGUE["title"], *OF_CATALOGUE["description"]]
+    texts = [column.name for column in _called(table, names)]
     pictures = _pictures(table)
     if _is_readable_log(table) or not (texts or pictures):
         return
@@ -91,14 +91,14 @@ def _called(table: SeenTable, names: Sequence[str]) -> list[SeenColumn]:
 
 
 def _is_described(table: SeenTable) -> bool:
-    return bool(_pictures(table) or _called(table, list(chain.from_iterable(NAMES["description"]))))
+    return bool(_pictures(table) or _called(table, OF_CATALOGUE["description"]))
 
 
 def _pictures(table: SeenTable) -> list[str]:
-    return [column.name for column in table.columns.values() if is_called_a_picture(column)]
+    return [column.name for column in table.columns.values() if is_called_a_picture(column.name)]
 
 
 def _comes_again(table: SeenTable) -> bool:
     """Whether the likeliest id has a value twice."""
-    ids = [column for column in _called(table, ID_NAMES) if column.filled]
+    ids = [column for column in _called(table, ITEM_IDS) if column.filled]
     return bool(ids) and not ids[0].is_distinct

@@ -13,16 +13,17 @@ import pyarrow as pa
 from pipelines.console.terminal import shortened
 from schemas.cell_lists import list_members
 from schemas.cell_text import UnreadableCellError, cell_text
+from schemas.column_cells import Blame, Found, cells_of_sources, coerced_values
 from schemas.errors import UsageError
 from schemas.picture_cells import MIN_BASE64_CHARACTERS, BadPicture, Picture
 from schemas.picture_types import picture_type
 from schemas.reading import RawRows, column_names, count_rows, plan_slices, read_slice
+from schemas.usual_names import bare_name, plain_name
 
 #: Rows of a table that are looked at, at most by a batch more.
 MAX_ROWS = 8_192
 _MAX_EXAMPLE = 60
 _PICTURE = re.compile(r"\S.*\.(?:jpe?g|jfif|png|webp|gif|bmp|tiff?|avif|heic|heif)(?:[?#]\S*)?", re.IGNORECASE)
-_IN_BRACKETS = re.compile(r"\s*[(\[][^()\[\]]*[)\]]\s*$")
 _ADDRESS = re.compile(r"https?://\S+", re.IGNORECASE)
 
 
@@ -130,7 +131,7 @@ class SeenTable:
         for name, column in self.columns.items():
             found.setdefault(plain_name(name), []).append(column)
         for name, column in self.columns.items():  # Categories (x,y,z...) where nothing else is called Categories
-            if bare := plain_name(_IN_BRACKETS.sub("", name)):
+            if bare := bare_name(name):
                 found.setdefault(bare, [column])
         return found
 
@@ -183,15 +184,6 @@ def look_at(files: Sequence[str]) -> SeenTable:
     return SeenTable(files, columns, num_rows, num_rows >= count_rows(files), twice)
 
 
-def plain_name(name: str) -> str:
-    """A column's name without case and signs.
-
-    >>> plain_name("Body (HTML)"), plain_name("additional image_link")
-    ('bodyhtml', 'additionalimagelink')
-    """
-    return re.sub(r"[\W_]", "", name.casefold())
-
-
 def refuse_wrapped(table: SeenTable) -> None:
     """Raises UsageError for one object that has the rows in a list, as answers of many interfaces have."""
     for column in table.columns.values() if table.num_rows == 1 else ():
@@ -204,16 +196,14 @@ def refuse_wrapped(table: SeenTable) -> None:
 
 
 def _values_of(raw: RawRows, name: str) -> list[Any]:
-    if name in raw.mixed:
-        values = raw.mixed[name]
-    else:
-        column = raw.table[name].combine_chunks()
-        try:
-            values = column.to_pylist()
-        except (UnicodeDecodeError, ValueError, OverflowError):  # what validation will count
-            values = [None] * len(column)
-    words = {"", *raw.null_words}
-    return [None if isinstance(value, str) and value.strip() in words else _without_bytes(value) for value in values]
+    """The column's values as the jobs read them; None of a cell that they cannot read, which validation counts."""
+    unread = Blame(name, Found(), False, "a value")
+    (cells,) = cells_of_sources(raw, name)
+    return coerced_values(cells, _seen_value, unread)
+
+
+def _seen_value(value: Any) -> Any:
+    return None if isinstance(value, str) and not value.strip() else _without_bytes(value)
 
 
 def _without_bytes(value: Any) -> Any:

@@ -371,3 +371,13 @@ def test_a_wrong_call_leaves_no_run(shop, trained, published, given, message):
     with pytest.raises(UsageError, match=message):
         day(shop, trained, engagements=f"{shop}/engagements.parquet", date="2026-07-09", **given)
     assert not (trained / "runs" / "2026-07-09").exists()
+
+
+@pytest.mark.parametrize(
+    ("model", "message"), [(None, "run `itemsage train` first"), ("0123456789abcdef", "got '0123456789abcdef'")]
+)
+def test_a_store_without_a_model_is_not_made(tmp_path, model, message):
+    (tmp_path / "c.csv").write_text("item_id,title\na,mug\n")
+    with pytest.raises(UsageError, match=message):
+        day(tmp_path, tmp_path / "store", catalog=f"{tmp_path}/c.csv", model=model)
+    assert not (tmp_path / "store").exists()

@@ -42,6 +42,11 @@ def judge(folder: Path, **given) -> dict:
     return engagement_log.run(LogConfig(**config), beam_options([]))
 
 
+def write_csv(path: Path, rows: list[dict]) -> None:
+    lines = [",".join(rows[0]), *(",".join("" if v is None else str(v) for v in row.values()) for row in rows)]
+    path.write_text("\n".join(lines) + "\n")
+
+
 @pytest.fixture
 def folder(tmp_path) -> Path:
     """A run with item vectors, and a log of two files: good rows, and of one file every other row unknown."""
@@ -184,3 +189,31 @@ def test_unicode_forms_of_an_id_are_near():
     known = pa.array(["caf\u00e9", "b"])
     assert log_rows.near_misses(["cafe\u0301", "B ", "c"], known) == {"cafe\u0301": "caf\u00e9", "B ": "b"}
     assert log_rows.near_misses([], known) == log_rows.near_misses(["b"], pa.array([], pa.string())) == {}
+
+
+@pytest.mark.parametrize(
+    ("num_lacking", "told"),
+    [
+        (2, "log: no column action: all 120 rows are clicks"),
+        (1, "log: no column action in 1 of 2 files: all their rows are clicks"),
+        (0, ""),
+    ],
+)
+def test_that_rows_are_taken_for_clicks_is_said(folder, capsys, num_lacking, told):
+    rows = good_rows(ITEM_IDS, NOW)
+    for number in range(2):
+        kept = [{key: row[key] for key in row if key != "action"} for row in rows] if number < num_lacking else rows
+        write_csv(folder / "log" / f"{number + 1}.csv", kept)
+        (folder / "log" / f"{number + 1}.parquet").unlink()
+    judge(folder)
+    said = [line for line in capsys.readouterr().out.splitlines() if "clicks" in line]
+    assert said == [told] * bool(told)
+
+
+def test_an_action_that_is_told_is_not_taken_for_granted(folder, capsys):
+    rows = [{key: row[key] for key in row if key != "action"} for row in good_rows(ITEM_IDS, NOW)]
+    for number in range(2):
+        write_csv(folder / "log" / f"{number + 1}.csv", rows)
+        (folder / "log" / f"{number + 1}.parquet").unlink()
+    judge(folder, columns={"engagements": {"action": {"constant": "save"}}})
+    assert "no column action" not in capsys.readouterr().out

@@ -12,6 +12,7 @@ import pytest
 from schemas.column_spec import Column
 from schemas.columns import ASSUMED, table_columns
 from schemas.errors import UsageError
+from schemas.log_events import OF_NO_USE
 from schemas.reading import check_columns, plan_slices, read_slice
 from schemas.tables import CATALOGUE, ENGAGEMENTS
 from schemas.validation import validate_catalogue, validate_engagements
@@ -170,9 +171,70 @@ def test_a_column_that_nobody_reads_is_asked_for(tmp_path: Path, name: str, give
 
 
 def test_columns_of_other_names_are_not_asked_for(tmp_path: Path) -> None:
-    others = ["link", "price", "size_chart", "likes", "short_description", "availability", "partners"]
-    path = write(tmp_path / "t.csv", [{"item_id": "a", **dict.fromkeys(others, "x")}])
+    others = ["link", "price", "size_chart", "likes", "short_description", "availability", "partners", "photographer"]
+    path = write(tmp_path / "t.csv", [{"item_id": "a", **dict.fromkeys(["title", *others], "x")}])
     check_columns([str(path)], {}, CATALOGUE)
+
+
+@pytest.mark.parametrize(
+    ("given", "ours"),
+    [
+        *((name, "title") for name in ("name", "product_title", "Product Name", "Titel", "Title (en)")),
+        *((name, "description") for name in ("desc", "long_description", "Body (HTML)", "short_description")),
+        ("Vendor", "brand"),
+    ],
+)
+def test_a_catalogue_without_a_word_of_text_is_asked_for_usual_names(tmp_path: Path, given: str, ours: str) -> None:
+    path = write(tmp_path / "t.csv", [{"item_id": "a", "images": "a.jpg", given: "x"}])
+    with pytest.raises(UsageError, match=rf"\[columns\] {ours} = ") as raised:
+        check_columns([str(path)], {}, CATALOGUE)
+    assert f"is it '{given}'?" in str(raised.value)
+    check_columns([str(path)], {ours: ""}, CATALOGUE)
+    check_columns([str(write(tmp_path / "u.csv", [{"item_id": "a", "size": "M", given: "x"}]))], {}, CATALOGUE)
+
+
+@pytest.mark.parametrize(
+    "given", ["picture", "img", "photo", "main_image", "picture_url", "Product Photos", "Bild-URL"]
+)
+def test_pictures_of_usual_names_are_asked_for(tmp_path: Path, given: str) -> None:
+    path = write(tmp_path / "t.csv", [{"item_id": "a", "title": "mug", "thumbnail": "b.jpg", given: "a.jpg"}])
+    with pytest.raises(UsageError, match=rf"\[columns\] images = '{given}'"):
+        check_columns([str(path)], {}, CATALOGUE)
+
+
+@pytest.mark.parametrize("given", ["id", "sku", "product_id", "Handle"])
+def test_an_id_of_a_usual_name_is_asked_for(tmp_path: Path, given: str) -> None:
+    path = write(tmp_path / "t.csv", [{"item_name": "mug", given: "a"}])
+    with pytest.raises(UsageError, match=rf"is it '{given}'\? then map it, in the config: \[columns\] item_id = "):
+        check_columns([str(path)], {}, CATALOGUE)
+
+
+def test_the_time_and_the_item_of_a_log_are_asked_for_by_usual_names(tmp_path: Path) -> None:
+    path = write(tmp_path / "t.csv", [{"id": "1", "created_at": "2026-06-20", "product_id": "a"}])
+    with pytest.raises(UsageError, match=r"\[columns.engagements\] timestamp = 'created_at'"):
+        check_columns([str(path)], {}, ENGAGEMENTS)
+    with pytest.raises(UsageError, match=r"\[columns.engagements\] item_id = 'product_id'"):
+        check_columns([str(path)], {"timestamp": "created_at"}, ENGAGEMENTS)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        *("behavior_type", "interaction", "event_action", "action_name", "user_action", "activity_type", "verb"),
+        *("event_name", "Event", "type", "Interaction Type"),
+    ],
+)
+def test_actions_of_usual_names_are_asked_for(tmp_path: Path, given: str) -> None:
+    path = write(tmp_path / "t.csv", [{"timestamp": "2026-06-20", "user_id": "u", "item_id": "a", given: "view"}])
+    with pytest.raises(UsageError, match=rf"\[columns.engagements\] action = '{given}'"):
+        check_columns([str(path)], {}, ENGAGEMENTS)
+
+
+def test_who_acts_is_asked_for_where_neither_user_nor_session_is_there(tmp_path: Path) -> None:
+    rows = [{"timestamp": "2026-06-20", "item_id": "a", "visitor_id": "v"}]
+    with pytest.raises(UsageError, match=r"\[columns.engagements\] user_id = 'visitor_id'"):
+        check_columns([str(write(tmp_path / "t.csv", rows))], {}, ENGAGEMENTS)
+    check_columns([str(write(tmp_path / "u.csv", [{**rows[0], "session_id": "s"}]))], {}, ENGAGEMENTS)
 
 
 @pytest.mark.parametrize(
@@ -255,3 +317,38 @@ def test_a_prefix_is_no_part_of_an_id_or_a_text(tmp_path: Path, name: str) -> No
         rows[0]["parent"] = None
     found = read(write(tmp_path / name, rows), spec)
     assert (found["item_id"], found["size"]) == (["7", "7"], ["42", "42 EU"])
+
+
+def actions_of(folder: Path, words: list[str | None], values: dict[str, str]) -> tuple[list[str], list[str], int]:
+    """(actions, reasons of rejected rows, events of no use) of a log whose actions the mapping says."""
+    rows = [{"timestamp": "2026-06-20", "user_id": "u", "item_id": "a", "event": word} for word in words]
+    columns = table_columns({"engagements": {"action": {"source": "event", "values": values}}}, "engagements")
+    (file_slice,) = plan_slices([str(write(folder / "t.jsonl", rows))])
+    (raw,) = read_slice(file_slice, columns, ENGAGEMENTS)
+    good, rejected, _ = validate_engagements(raw, file_slice)
+    return good["action"].to_pylist(), [row.reason for row in rejected], raw.no_rows.get(OF_NO_USE, 0)
+
+
+def test_case_and_signs_of_mapped_actions_do_not_count(tmp_path: Path) -> None:
+    values = {"purchase": "checkout", "view_item": "click", "page_view": ""}
+    words = ["purchase", "Purchase", "PURCHASE ", "View_Item", "viewItem", "view-item", "Page View", "pageview"]
+    assert actions_of(tmp_path, words, values) == (["checkout"] * 3 + ["click"] * 3, [], 2)
+
+
+def test_a_word_that_is_mapped_as_it_is_written_comes_first(tmp_path: Path) -> None:
+    values = {"Buy": "checkout", "buy": "save", "Save": "", "like": "save"}
+    words = ["Buy", "buy", "BUY", "Save", "save", "LIKE", "!"]
+    found = (["checkout", "save", "save", "save"], ["unknown_action"] * 2, 1)
+    assert actions_of(tmp_path, words, values) == found
+
+
+def test_actions_in_camel_case_are_ours(tmp_path: Path) -> None:
+    words = ["addToCart", "AddToCart", "addtocart", "CheckOut", "Click", "購入", "add"]
+    found = actions_of(tmp_path, words, {"?": "click"})
+    assert found == (["add_to_cart"] * 3 + ["checkout", "click"], ["unknown_action"] * 2, 0)
+
+
+def test_case_of_other_values_counts(tmp_path: Path) -> None:
+    path = write(tmp_path / "t.csv", [{"item_id": "A1", "size": "s"}, {"item_id": "a1", "size": "S"}])
+    spec = {"item_id": {"values": {"a1": "b"}}, "size": {"values": {"S": "small"}}}
+    assert (read(path, spec)["item_id"], read(path, spec)["size"]) == (["A1", "b"], ["s", "small"])

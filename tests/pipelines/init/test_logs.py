@@ -155,3 +155,58 @@ def test_days_of_ga4_without_times(days, told):
     write_csv("e.csv", "event_date,event_name,user_pseudo_id,item_id", *rows)
     assert written("e.csv", "--catalog", "f.tsv")["columns"]["engagements"]["timestamp"] == told
     assert "# days alone: actions of one day have one time" in Path("shop.toml").read_text()
+
+
+LOG = "timestamp,user_id,item_id,event"
+
+
+def log_of(*words: str) -> dict[str, str]:
+    """What init maps these words to, in a log that has each once."""
+    write_google_tsv(Path("f.tsv"), PRODUCTS)
+    write_csv("log.csv", LOG, *(f"2026-06-01,u,{PRODUCTS[0].sku},{word}" for word in words))
+    values = written("--from", "ga4", "log.csv", "--catalog", "f.tsv")["columns"]["engagements"]["action"]["values"]
+    return {word: values[word] for word in words}
+
+
+def test_case_and_signs_of_actions_do_not_count():
+    words = {
+        "Purchase": "checkout",
+        "View_Item": "click",
+        "addToCart": "add_to_cart",
+        "Page View": "",
+        "CLICK": "click",
+    }
+    assert log_of(*words) == words
+
+
+def test_actions_of_segment_and_meta_are_known():
+    words = {
+        "Product Viewed": "click",
+        "Product Added": "add_to_cart",
+        "Order Completed": "checkout",
+        "Product List Viewed": "impression",
+        "Product Added to Wishlist": "save",
+        "Order Refunded": "return",
+        "ViewContent": "click",
+        "AddToCart": "add_to_cart",
+        "AddToWishlist": "save",
+        "InitiateCheckout": "",
+    }
+    assert log_of(*words) == words
+
+
+def test_a_log_of_unknown_actions_alone_is_told_so(capsys):
+    write_google_tsv(Path("f.tsv"), PRODUCTS)
+    write_csv("log.csv", LOG, *(f"2026-06-01,u,{PRODUCTS[0].sku},{word}" for word in ("gesehen", "gekauft", "gesehen")))
+    message = refused(capsys, "--from", "ga4", "log.csv", "--catalog", "f.tsv", code=3)
+    assert "expected rows in log.csv, got none of 3 events" in message
+    assert "gesehen (2), gekauft (1)" in message
+    assert "[columns.engagements.action.values]" in message
+    assert "no event has an item" not in message
+
+
+def test_the_items_of_meta():
+    write_google_tsv(Path("f.tsv"), PRODUCTS)
+    write_csv("log.csv", "event_time,user_id,content_id,event_name", f"2026-06-01,u,{PRODUCTS[0].sku},Purchase")
+    log = written("--from", "ga4", "log.csv", "--catalog", "f.tsv")["columns"]["engagements"]
+    assert (log["item_id"], log["action"]["values"]["Purchase"]) == ("content_id", "checkout")

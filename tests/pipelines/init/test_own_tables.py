@@ -147,3 +147,14 @@ def test_names_of_columns_with_more_to_them(header, name, theirs):
 def test_a_name_without_brackets_comes_first():
     write_csv("t.csv", "sku,name (internal),name,description", "1,x 1,red scarf,warm", "2,x 2,blue hat,soft")
     assert written("t.csv")["columns"]["title"] == "name"
+
+
+def test_one_cell_that_cannot_be_read_costs_only_itself():
+    garbled = pa.array([b"\xff", *(f"{number}".encode() for number in range(19))]).cast(pa.string(), safe=False)
+    titles = pa.array([*(f"Lamp {number}".encode() for number in range(19)), b"\xff"]).cast(pa.string(), safe=False)
+    times = pa.array(range(20), pa.timestamp("s", "Mars/Olympus"))
+    pq.write_table(pa.table({"sku": garbled, "name": titles, "made": times}), "t.parquet")
+    assert written("t.parquet")["columns"]["item_id"] == "sku"
+    text = Path("shop.toml").read_text()
+    assert "'sku': 95% filled, e.g. 0" in text
+    assert "'name': 95% filled, e.g. Lamp 0" in text

@@ -78,8 +78,32 @@ def test_mapped_columns_are_found(catalogue, tmp_path):
 
 
 def test_no_column_is_asked_for_whose_name_is_only_part_of_ours(tmp_path):
-    (tmp_path / "a.csv").write_text("item_id,Type\n1,x\n")
-    assert check_mapping("catalogue", [f"{tmp_path}/a.csv"], {}).warnings == []
+    (tmp_path / "a.csv").write_text("item_id,title,Types\n1,mug,x\n")
+    (warning,) = check_mapping("catalogue", [f"{tmp_path}/a.csv"], {}).warnings
+    assert warning.startswith("product_types is missing; is it 'Types'?")  # no size_type
+    (tmp_path / "b.csv").write_text("item_id,title,Set\n1,mug,x\n")
+    assert check_mapping("catalogue", [f"{tmp_path}/b.csv"], {}).warnings == []
+
+
+@pytest.mark.parametrize(
+    ("table", "header", "asked"),
+    [
+        ("catalogue", "item_id,title,vendor", "brand"),
+        ("engagements", "timestamp,item_id,session_id,action,visitor", "user_id"),
+    ],
+)
+def test_a_column_of_a_usual_name_that_nobody_reads_is_asked_for(tmp_path, table, header, asked):
+    """Where there are other texts, or sessions, the jobs do not ask."""
+    (tmp_path / "a.csv").write_text(f"{header}\n")
+    finding, section = (
+        check_mapping(table, [f"{tmp_path}/a.csv"], {}),
+        "columns" if asked == "brand" else f"columns.{table}",
+    )
+    assert not finding.problems
+    theirs = header.rpartition(",")[2]
+    assert finding.warnings == [
+        f"{asked} is missing; is it '{theirs}'? then map it, in the config: [{section}] {asked} = '{theirs}'"
+    ]
 
 
 def test_without_an_image_encoder_no_weights_are_missed(tmp_path):
@@ -180,7 +204,9 @@ def test_a_column_that_the_published_run_had_values_in_and_the_catalogue_lost(ow
 
 
 def test_a_catalogue_whose_rows_are_all_rejected_is_told_with_its_reason(tmp_path, capsys):
-    (tmp_path / "c.csv").write_bytes("item_id,titel,images\nÿ1,tasse,rot.jpg\nÿ2,hut,ÿ.jpg\n".encode("latin-1"))
+    (tmp_path / "c.csv").write_bytes(
+        "item_id,brand,titel,images\nÿ1,x,tasse,rot.jpg\nÿ2,y,hut,ÿ.jpg\n".encode("latin-1")
+    )
     assert main(["--catalog", f"{tmp_path}/c.csv", "--image-root", str(tmp_path)]) == 3
     lines = capsys.readouterr().out.splitlines()
     assert "first rows list no picture" not in "".join(lines)

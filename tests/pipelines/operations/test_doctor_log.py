@@ -3,6 +3,8 @@
 import datetime as dt
 import json
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from doctor_findings import by_name
 from useless_logs import ga4_names, good_rows, write
@@ -84,3 +86,32 @@ def test_rows_of_the_log_are_held_against_the_gate(tmp_path, capsys, num_bad, fl
     assert (found["status"], found["looked_at"]) == (status, f"{60 - num_bad} of the 60 rows can be read")
     told = " ".join(found["problems"] + found["warnings"])
     assert (f"got 'view_item' in {num_bad} rows): use one of the expected actions" in told) == (num_bad > 0)
+
+
+def test_times_that_cannot_be_read_cost_only_themselves(tmp_path):
+    rows = good_rows(["item-1"], dt.datetime(2026, 7, 1, tzinfo=dt.UTC))
+    table = pa.Table.from_pylist([{**row, "timestamp": row["timestamp"].isoformat()} for row in rows])
+    texts = table["timestamp"].to_pylist()
+    garbled = pa.array([b"\xff", *(text.encode() for text in texts[1:])]).cast(pa.string(), safe=False)
+    for number, times in enumerate((garbled, _dates_of_whom_one_is_beyond(len(texts)))):
+        path = tmp_path / f"{number}.parquet"
+        pq.write_table(table.set_column(table.column_names.index("timestamp"), "timestamp", times), path)
+        found = by_name(diagnose(DoctorConfig(engagements=str(path))))["rows of engagements"]
+        assert not found.problems
+        assert found.looked_at.startswith("59 of the 60 rows can be read")
+
+
+def _dates_of_whom_one_is_beyond(num_dates):
+    """date64, of which the first is in a year that Python does not have."""
+    day_ms = 86_400_000
+    return pa.array([2**60 // day_ms * day_ms, *[20_000 * day_ms] * (num_dates - 1)]).cast(pa.date64())
+
+
+def test_a_log_without_a_column_of_actions_is_told_what_its_rows_are(tmp_path):
+    rows = good_rows(["item-1"], dt.datetime(2026, 7, 1, tzinfo=dt.UTC))
+    log = tmp_path / "log.parquet"
+    write(log, rows)
+    pq.write_table(pq.read_table(log).drop_columns("action"), log)
+    found = by_name(diagnose(DoctorConfig(engagements=str(log))))["rows of engagements"]
+    assert found.looked_at == "60 of the 60 rows can be read; no column action: all 60 rows are clicks"
+    assert (found.problems, found.warnings) == ([], [])
