@@ -60,6 +60,20 @@ class CsvDialect:
             if len(row) == width:
                 good += reader.line_num - before
 
+    def lines_before_row(self, lines: Iterable[str], width: int) -> int | None:
+        """How many of the lines come before the first row of that many cells; None if there is none."""
+        reader = self._reader(lines)
+        while True:
+            before = reader.line_num
+            try:
+                row = next(reader)
+            except StopIteration:
+                return None
+            except csv.Error:
+                continue
+            if len(row) == width:
+                return int(before)
+
     def _reader(self, lines: Iterable[str]) -> Any:
         if self.escape:
             lines = self._protected(lines)

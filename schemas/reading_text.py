@@ -20,7 +20,7 @@ from schemas.text_streams import open_utf8
 MAX_LINE_BYTES = 16 << 20
 #: A quoted CSV field may hold line ends; a row that does not end within these bounds has a stray quote.
 MAX_CSV_ROW_BYTES = 16 << 20
-MAX_CSV_ROW_LINES = 100_000
+MAX_CSV_ROW_LINES = 1_000_000
 #: The bounds for rows that begin in lines that were looked at before, in vain: else a file in which each line has a
 #: stray quote would be parsed once a line.
 _MAX_RETRIED_BYTES = 1 << 20
@@ -136,7 +136,8 @@ class _CsvParser:
         """(cells or None, error or None, how many of the following lines belong to the row).
 
         The parser asks for the next line when it needs it, so a row that never ends is parsed once, not once a line.
-        What is broken takes the following lines along if no row is among them: they are the rest of a long cell.
+        A row of another width has all its lines: its quotes are closed. One that is broken, or never ends, takes along
+        those up to the next that is a row by itself: they are the rest of a long cell.
         """
         looked_at, is_last = 0, False
         is_retried = number <= self._last_retried
@@ -162,17 +163,14 @@ class _CsvParser:
         else:
             if len(cells) == self._num_columns:
                 return cells, None, looked_at
-            error, num_more = f"expected {self._num_columns} cells, got {len(cells)}", looked_at
-        if num_more and self._any_is_row(num_more):
+            in_lines = f" in {looked_at + 1:,} lines" if looked_at else ""
+            return None, f"expected {self._num_columns} cells, got {len(cells)}{in_lines}", looked_at
+        following = (_text(line) for line in self._lines.next_ones(num_more) if isinstance(line, bytes))
+        own_lines = self._dialect.lines_before_row(following, self._num_columns)
+        if own_lines is not None:  # a stray quote took the row in
             self._last_retried = max(self._last_retried, number + num_more)
-            num_more = 0
+            num_more = own_lines
         return None, error, num_more
-
-    def _any_is_row(self, num_lines: int) -> bool:
-        """Whether one of the following lines is a row by itself: then a stray quote took it in."""
-        following = (self._lines.peek(index) for index in range(num_lines))
-        texts = [_text(line) for line in following if isinstance(line, bytes)]
-        return self._dialect.num_lines_as_wide(texts, self._num_columns) > 0
 
 
 def _text(line: bytes) -> str:
@@ -232,6 +230,11 @@ class _LookAhead:
     def peek(self, index: int) -> bytes | str | None:
         """The text of the line `index` places ahead, None behind the last."""
         return self._seen[index][1] if self._fill(index + 1) else None
+
+    def next_ones(self, count: int) -> Iterator[bytes | str]:
+        """The texts of the next lines. None may be taken meanwhile."""
+        self._fill(count)
+        return (line for _, line in islice(self._seen, count))
 
     def _fill(self, count: int) -> bool:
         self._seen.extend(islice(self._lines, max(count - len(self._seen), 0)))

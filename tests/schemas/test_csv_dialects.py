@@ -94,6 +94,26 @@ def test_a_long_quoted_cell_is_one_item_or_one_broken_row(tmp_path: Path, closed
     assert len(broken) == (0 if closed else 3)
 
 
+@pytest.mark.parametrize("more", [",extra", ""], ids=["a cell too many", "a cell too few"])
+@pytest.mark.parametrize(
+    "cell",
+    ["<p>a line, with, commas</p>\n" * 1_500, "a,b,c\n", "abc\n" * 600_000],
+    ids=["lines as wide as the header", "one line", "many lines"],
+)
+def test_a_well_closed_cell_in_a_row_of_another_width_is_one_broken_row(tmp_path: Path, cell: str, more: str) -> None:
+    text = HEADER + f'L-1,"{cell}"{",a.jpg" * bool(more)}{more}\nA-1,mug,b.jpg\n'
+    rows, broken = read(write(tmp_path / "c.csv", text))
+    assert rows == [("A-1", "mug", ["b.jpg"])]
+    assert [number for number, _ in broken] == [2]
+    assert broken[0][1].startswith(f"expected 3 cells, got {4 if more else 2} in {cell.count(chr(10)) + 1:,} lines")
+
+
+def test_lines_behind_a_quote_that_nobody_closes_are_its_own_up_to_the_next_row(tmp_path: Path) -> None:
+    text = HEADER + 'L-1,"long\n' + "abc\n" * 50_000 + "A-1,mug,b.jpg\nabc\n"
+    rows, broken = read(write(tmp_path / "c.csv", text))
+    assert (rows, [number for number, _ in broken]) == ([("A-1", "mug", ["b.jpg"])], [2, 50_004])
+
+
 def test_a_quote_that_nobody_closes_takes_no_rows_along(tmp_path: Path) -> None:
     text = HEADER + 'A-0,"stray,a.jpg\n' + "".join(f"A-{i},mug,\n" for i in range(1, 3_000)) + "\n".join("abc") + "\n"
     rows, broken = read(write(tmp_path / "c.csv", text))
