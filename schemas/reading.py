@@ -26,7 +26,7 @@ from schemas.json_arrays import array_elements
 from schemas.log_events import by_item, nested_sources, roots_of
 from schemas.parquet_batches import bounded_batches
 from schemas.parquet_files import open_parquet
-from schemas.parquet_footer import read_footer
+from schemas.parquet_footer import footer_of_stored_types, read_footer
 from schemas.quarantine import quote
 from schemas.raw_rows import FileSlice, RawRows, batches_of_rows
 from schemas.reading_text import MAX_LINE_BYTES, Row, csv_header, csv_rows, json_keys, json_rows, open_lines
@@ -133,10 +133,11 @@ def _whole_numbers(path: str, source: Mapping[str, str]) -> frozenset[str]:
 def _ids_as_shown(rows: Iterator[Row], names: Sequence[str]) -> Iterator[Row]:
     """The rows with ids as a spreadsheet shows them: `="00123"` and `'00123` are 00123."""
     for row in rows:
-        for name in names if row.values else ():
-            value = row.values[name]
+        values = row.values or {}
+        for name in names if values else ():
+            value = values[name]
             if value and value[0] in "='" and (found := _KEPT_AS_TEXT.fullmatch(value)):
-                row.values[name] = found[1] or found[2]
+                values[name] = found[1] or found[2]
         yield row
 
 
@@ -241,7 +242,8 @@ def _parquet_metadata(path: str) -> pq.FileMetaData:
 
 
 def _read_parquet(file_slice: FileSlice, columns: Columns, schema: pa.Schema) -> Iterator[RawRows]:
-    with open_parquet(file_slice.path) as file:
+    stored_types = footer_of_stored_types(file_slice.path) if _has_fixed_lists(file_slice, columns, schema) else None
+    with open_parquet(file_slice.path, metadata=stored_types) as file:
         source = source_columns(file.schema_arrow.names, columns, schema, file_slice.path)
         constants = constant_values(file.schema_arrow.names, columns, schema, file_slice.path)
         paths = nested_sources(source, file.schema_arrow.names) if schema.equals(ENGAGEMENTS) else {}
@@ -273,6 +275,13 @@ def _read_parquet(file_slice: FileSlice, columns: Columns, schema: pa.Schema) ->
                 columns=columns,
             )
             yield from by_item(raw, paths)
+
+
+def _has_fixed_lists(file_slice: FileSlice, columns: Columns, schema: pa.Schema) -> bool:
+    """Whether a column that is read is a list of a fixed size."""
+    present = _parquet_metadata(file_slice.path).schema.to_arrow_schema()
+    fixed = {field.name for field in present if pa.types.is_fixed_size_list(field.type)}
+    return bool(fixed and fixed & set(source_columns(present.names, columns, schema, file_slice.path).values()))
 
 
 def _constant(value: str | None, count: int) -> pa.Array:

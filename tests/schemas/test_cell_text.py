@@ -185,12 +185,12 @@ def test_words_for_null_are_words_where_there_is_null(tmp_path: Path) -> None:
     [
         (["1.0", "", "22.0"], ["1", None, "22"]),
         (["1.0", "x", "22.0"], ["1.0", "x", "22.0"]),
-        (["1.0", "2", "3"], ["1.0", "2", "3"]),
+        (["1.0", "2", "3"], ["1", "2", "3"]),
         (["1.5", "2.0", ""], ["1.5", "2.0", None]),
         (["007", " 8 ", ""], ["007", "8", None]),
     ],
 )
-def test_ids_of_csv_that_are_all_written_as_floats(
+def test_ids_of_csv_that_are_whole_numbers_some_written_as_floats(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given_ids: list[str], ids: list[str | None]
 ) -> None:
     """The whole file decides, whatever its batches."""
