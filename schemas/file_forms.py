@@ -130,6 +130,12 @@ def _in_words(path: str, form: FileForm) -> str:
             words.append(f"quoted by {dialect.quote}" if dialect.quote else "quotes are data")
         if dialect.escape:
             words.append(f"escaped by {dialect.escape}")
+        if dialect.blanks:
+            words.append("blanks before quotes")
+        if dialect.is_closed:
+            words.append("a separator behind each row")
+        if dialect.has_title:
+            words.append(f"the header is line {dialect.header_line}")
     if form.is_array:
         words.append("one JSON array")
     if form.encoding not in ("utf-8", ""):

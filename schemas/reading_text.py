@@ -161,8 +161,8 @@ class _CsvParser:
         except csv.Error as fault:
             error, num_more = str(fault), looked_at if is_last else max(looked_at - 1, 0)
         else:
-            if len(cells) == self._num_columns:
-                return cells, None, looked_at
+            if self._dialect.is_row(cells, self._num_columns):
+                return cells[: self._num_columns], None, looked_at
             in_lines = f" in {looked_at + 1:,} lines" if looked_at else ""
             return None, f"expected {self._num_columns} cells, got {len(cells)}{in_lines}", looked_at
         following = (_text(line) for line in self._lines.next_ones(num_more) if isinstance(line, bytes))
