@@ -29,7 +29,16 @@ from schemas.parquet_files import open_parquet
 from schemas.parquet_footer import footer_of_stored_types, read_footer
 from schemas.quarantine import quote
 from schemas.raw_rows import FileSlice, RawRows, batches_of_rows
-from schemas.reading_text import MAX_LINE_BYTES, Row, csv_header, csv_rows, json_keys, json_rows, open_lines
+from schemas.reading_text import (
+    MAX_LINE_BYTES,
+    Row,
+    check_json_rows,
+    csv_header,
+    csv_rows,
+    json_keys,
+    json_rows,
+    open_lines,
+)
 from schemas.tables import CATALOGUE, ENGAGEMENTS, ID_COLUMNS
 from schemas.unused_events import without_unused
 
@@ -150,6 +159,9 @@ def check_columns(files: Sequence[str], columns: Columns, schema: pa.Schema = CA
     keyed_files = []
     for path in sorted(files):
         if read_keys := _KEYS.get(format_of(path)):
+            if format_of(path) == "json":
+                sources = [theirs for name in schema.names for theirs in column_of(columns, name).source or (name,)]
+                check_json_rows(path, {name for theirs in sources for name in (theirs, theirs.partition(".")[0])})
             keyed_files.append(path)
             if found := read_keys(path):
                 keys |= found | partition_values(path, columns, schema).keys()

@@ -2,8 +2,9 @@
 
 import contextlib
 import csv
+import re
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from typing import IO, Any
@@ -14,6 +15,7 @@ from schemas.errors import UsageError
 from schemas.file_forms import form_of
 from schemas.files import shown
 from schemas.json_arrays import array_elements
+from schemas.quarantine import quote
 from schemas.text_streams import open_utf8
 
 #: A longer line is broken: no catalogue row is that large, and a file without line ends must not fill the memory.
@@ -31,6 +33,8 @@ _MAX_HEADER_LINES = 100
 _NUM_PEEKED_ROWS = 1_000
 #: Bytes that a JSON value takes in memory for each byte of its text, as a rule: an empty list has 2 and takes 60.
 _JSON_UNFOLDS = 8
+#: The line behind an opening brace that stands alone.
+_LIST_OF_ROWS = re.compile(rb'\s*"(\w+)"\s*:\s*\[')
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -72,6 +76,31 @@ def json_keys(path: str) -> set[str]:
             if error is None:
                 keys |= value.keys()
     return keys
+
+
+def check_json_rows(path: str, used: Collection[str]) -> None:
+    """Raises UsageError for a JSON file that is one object, over several lines or around a list of what may be rows.
+    used: the keys that are read."""
+    first, second = ([text for _, text in islice(_json_texts(path), 2)] + [b"", b""])[:2]
+    if form_of(path).is_array or not isinstance(first, bytes) or not isinstance(second, bytes):
+        return
+    if first.strip() == b"{":
+        found = _LIST_OF_ROWS.match(second)
+        command = f"jq '.{_text(found[1])}'" if found else "jq -c ."
+        raise UsageError(
+            f"expected one JSON object a line, or one array of them, got an object over several lines in {shown(path)}"
+            f": write it so ({quote(command)[1:-1]} does)"
+        )
+    value, error = _parse_json(first)
+    lists = [] if error else [key for key in value if isinstance(value[key], list) and value[key]]
+    if second or len(lists) != 1 or not value.keys().isdisjoint(used) or not isinstance(value[lists[0]][0], dict):
+        return
+    command = f"jq '.{lists[0]}'"
+    raise UsageError(
+        f"expected one JSON object a line, or one array of them, got one object in {shown(path)} whose "
+        f"{quote(lists[0])} is a list of {len(value[lists[0]]):,} objects: write that list alone into the file "
+        f"({quote(command)[1:-1]} does)"
+    )
 
 
 def csv_header(path: str) -> list[str]:

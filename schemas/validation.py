@@ -77,13 +77,14 @@ GROUPED = pa.schema(
 _OPTIONAL_FIELDS = (*TEXT_FIELDS, "images", "group")
 
 REMEDIES = {
-    "broken_line": "write one valid JSON object or CSV row a line",
+    "broken_line": "write one valid JSON object or CSV row a line, or say in the config how it is written: [format] "
+    "separator, quote, escape",
     "oversized_cell": "shorten the value, or leave it out",
     "null_id": "give the row its item_id",
     "empty_id": "give the row its item_id",
     "oversized_id": "use a shorter item_id",
     "wrong_type": "cast the column in the export, or say in [columns] how it is written",
-    "bad_utf8": "export the table as UTF-8",
+    "bad_utf8": "export the table as UTF-8, or say in the config what it is: [format] encoding",
     "unknown_surface": "use one of the expected surfaces, or leave the row out",
     "unknown_action": "use one of the expected actions, or leave the row out",
     "null_timestamp": "give the row its UTC timestamp",
