@@ -10,8 +10,8 @@ A phrase is a list of words (see `tokens_of`) of text that `clean` has normalise
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from model.markup import without_markup
 from model.tokenizer import is_cjk, normalize, words
+from schemas.markup import without_markup
 
 #: Values of one field beyond the first few are left out.
 MAX_VALUES = 6

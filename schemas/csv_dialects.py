@@ -18,6 +18,10 @@ from schemas.quarantine import quote as quoted
 
 #: What may separate cells, the likelier first.
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "pipes"}
+#: What separates cells where none of these does: Hive's mark, and two that texts hardly have.
+_RARE_SEPARATORS = "\x01^~"
+#: Lines that a title, or what else stands above a header, may take.
+_MAX_LINES_ABOVE = 5
 #: A longer cell is broken.
 _MAX_CELL_CHARACTERS = 16 << 20
 #: Of files whose text may have the mark in no cell, so that quotes are often data (Google's feeds, database dumps).
@@ -32,12 +36,17 @@ _SEPARATOR_LINE = re.compile(r'"?sep=([^"\r\n])"?\r?\n?', re.IGNORECASE)
 @dataclass(frozen=True)
 class CsvDialect:
     """separator: one character. quote: one, or "" where quotes are data. escape: what stands before a quote (or itself)
-    in a cell, "" where a quote is doubled; before anything else it is data. header_line: the header's, from 1."""
+    in a cell, "" where a quote is doubled; before anything else it is data. header_line: the header's, from 1.
+    blanks: those behind a separator are no data. is_closed: a separator ends each row but the header. has_title: lines
+    above the header are none of the table."""
 
     separator: str = ","
     quote: str = '"'
     escape: str = ""
     header_line: int = 1
+    blanks: bool = False
+    is_closed: bool = False
+    has_title: bool = False
 
     def first_row(self, lines: Iterable[str]) -> list[str]:
         """The cells of the first row of the lines, of which no more are taken. csv.Error if none ends."""
@@ -45,6 +54,18 @@ class CsvDialect:
             return [cell.replace(_RETURN, "\r") for cell in next(self._reader(lines))]
         except StopIteration:
             raise csv.Error("expected a row, got none") from None
+
+    def is_row(self, cells: list[str], width: int) -> bool:
+        """Whether these are the cells of a row below a header of that width."""
+        return len(cells) == width + self.is_closed and not (self.is_closed and cells[-1])
+
+    def fits(self, lines: Iterable[str], width: int) -> bool:
+        """Whether the lines, but for blank ones, are rows below a header of that width, one at least."""
+        try:
+            found = [self.is_row(cells, width) for cells in self._reader(lines) if cells]
+        except csv.Error:
+            return False
+        return bool(found) and all(found)
 
     def num_lines_as_wide(self, lines: list[str], width: int) -> int:
         """How many of the lines are rows, or lie in rows, of that many cells."""
@@ -57,8 +78,22 @@ class CsvDialect:
                 return good
             except csv.Error:
                 continue
-            if len(row) == width:
+            if self.is_row(row, width):
                 good += reader.line_num - before
+
+    def lines_before_row(self, lines: Iterable[str], width: int) -> int | None:
+        """How many of the lines come before the first row of that many cells; None if there is none."""
+        reader = self._reader(lines)
+        while True:
+            before = reader.line_num
+            try:
+                row = next(reader)
+            except StopIteration:
+                return None
+            except csv.Error:
+                continue
+            if self.is_row(row, width):
+                return int(before)
 
     def _reader(self, lines: Iterable[str]) -> Any:
         if self.escape:
@@ -71,6 +106,7 @@ class CsvDialect:
             quotechar=self.quote or None,
             escapechar=self.escape or None,
             quoting=csv.QUOTE_MINIMAL if self.quote else csv.QUOTE_NONE,
+            skipinitialspace=self.blanks,
             strict=True,
         )
 
@@ -103,15 +139,73 @@ def recognised_dialect(sample: str, usual: str = ",", given: Mapping[str, str] =
     header_line = next((number for number, line in enumerate(lines, 1) if line.strip()), 1)
     if told := _SEPARATOR_LINE.fullmatch(lines[header_line - 1]) if lines else None:
         given, header_line = {"separator": told[1], **given}, header_line + 1
-    lines = lines[header_line - 1 :]
+    return _below_titles(lines, header_line, usual, given)
+
+
+def _below_titles(lines: list[str], header_line: int, usual: str, given: Mapping[str, str]) -> CsvDialect:
+    """The dialect with its header: of a line further down if those above are titles, and all below it are rows as wide
+    as it is."""
+    first, first_width = _best_dialect(lines[header_line - 1 :], usual, given)
+    if first_width > 1 and lines[header_line - 1].startswith("#") and first.fits(lines[header_line:], first_width):
+        return replace(first, header_line=header_line)  # the names themselves
+    for number in range(header_line, min(header_line + _MAX_LINES_ABOVE, len(lines) - 1)):
+        if lines[number - 1].strip() and not _may_be_title(lines[number - 1], first):
+            break
+        if lines[number].strip() and not lines[number].startswith("#"):
+            dialect, width = _best_dialect(lines[number:], usual, given)
+            is_header = width > 1 and _may_be_header(dialect.first_row(lines[number:]))
+            if is_header and dialect.fits(lines[number + 1 :], width):
+                return replace(dialect, header_line=number + 1, has_title=True)
+    return replace(first, header_line=header_line)
+
+
+def _may_be_title(line: str, dialect: CsvDialect) -> bool:
+    """Whether a line may stand above a header: a comment, or one cell of several words."""
+    try:
+        cells = dialect.first_row([line])
+    except csv.Error:
+        return line.startswith("#")
+    found = [cell for cell in cells if cell.strip()]
+    return line.startswith("#") or (len(found) == 1 and " " in found[0].strip())
+
+
+def _may_be_header(cells: list[str]) -> bool:
+    """Whether these may be names: all there, all different, each begins with a letter."""
+    names = [cell.strip() for cell in cells]
+    return all(names) and len(set(names)) == len(names) and all(name[0].isalpha() for name in names)
+
+
+def _best_dialect(lines: list[str], usual: str, given: Mapping[str, str]) -> tuple[CsvDialect, int]:
+    """(the dialect in which most of the lines are rows as wide as the first, the header; that width)."""
     candidates = [(dialect, width) for dialect, width in _candidates(lines, usual, given) if width > 1]
+    if not candidates and lines and "separator" not in given:
+        rare = [(_dialect({**given, "separator": mark}), lines[0].count(mark) + 1) for mark in _RARE_SEPARATORS]
+        candidates = [(dialect, width) for dialect, width in rare if width > 1 and dialect.fits(lines, width)]
     if not candidates:
-        candidates = [(_dialect({"separator": usual, **given}), 1)]
-    best = candidates[0][0]
-    if len(candidates) > 1:
-        scores = [(dialect.num_lines_as_wide(lines[1:], width), width) for dialect, width in candidates]
-        best = candidates[scores.index(max(scores))][0]
-    return replace(best, header_line=header_line)
+        return _dialect({"separator": usual, **given}), 1
+    scores = [(dialect.num_lines_as_wide(lines[1:], width), width) for dialect, width in candidates]
+    best, width = candidates[scores.index(max(scores))]
+    rarer = _written_with_care(best, lines, given) if best.quote else iter(())
+    return next((dialect for dialect in rarer if dialect.fits(lines[1:], width)), best), width
+
+
+def _written_with_care(dialect: CsvDialect, lines: list[str], given: Mapping[str, str]) -> Iterator[CsvDialect]:
+    """Rarer forms that the lines may have, each of which is meant only if all of them are rows by it."""
+    mark = re.escape(dialect.separator)
+    if "quote" not in given and not dialect.escape:
+        if any(re.search(f'{mark} +"', line) for line in lines):
+            yield replace(dialect, blanks=True)
+        if not any('"' in line for line in lines) and _all_quoted_by(mark, lines, dialect):
+            yield replace(dialect, quote="'")
+    yield replace(dialect, is_closed=True)
+
+
+def _all_quoted_by(mark: str, lines: list[str], dialect: CsvDialect) -> bool:
+    """Whether single quotes are around cells of the header, or of every line, or hide what else would be separators."""
+    is_quoted = re.compile(f"(?:^|{mark})'(?:[^']|'')*+'(?={mark}|\r?\n?$)")
+    if is_quoted.search(lines[0]) or all(is_quoted.search(line) for line in lines[1:] if line.strip()):
+        return True
+    return any(is_quoted.search(line) for line in lines) and not dialect.fits(lines, len(dialect.first_row(lines)))
 
 
 def check_dialect(given: Mapping[str, str], where: str) -> None:

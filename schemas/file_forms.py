@@ -44,7 +44,8 @@ _NO_TEXT = {
 @dataclass(frozen=True)
 class FileForm:
     """kind: "parquet", "json", "csv" or "rss" (also Atom). returns: its lines end in carriage returns alone. is_array:
-    its JSON is one array. is_empty: a text of nothing but blanks, which has no rows and no columns."""
+    its JSON is one array. is_empty: a text of nothing but blanks, which has no rows and no columns.
+    is_of_other_encoding: more of its first characters are wrong in `encoding` than are no ASCII and right."""
 
     kind: str
     compression: str = ""
@@ -52,6 +53,7 @@ class FileForm:
     returns: bool = False
     is_array: bool = False
     is_empty: bool = False
+    is_of_other_encoding: bool = False
     dialect: CsvDialect = USUAL_DIALECT
 
 
@@ -130,10 +132,18 @@ def _in_words(path: str, form: FileForm) -> str:
             words.append(f"quoted by {dialect.quote}" if dialect.quote else "quotes are data")
         if dialect.escape:
             words.append(f"escaped by {dialect.escape}")
+        if dialect.blanks:
+            words.append("blanks before quotes")
+        if dialect.is_closed:
+            words.append("a separator behind each row")
+        if dialect.has_title:
+            words.append(f"the header is line {dialect.header_line}")
     if form.is_array:
         words.append("one JSON array")
     if form.encoding not in ("utf-8", ""):
         words.append(form.encoding.upper().removesuffix("-LE").removesuffix("-BE").replace("CP", "cp"))
+    if form.is_of_other_encoding:
+        words.append('not UTF-8: say what it is, in the config: [format] encoding = "cp1251" or another')
     if form.returns:
         words.append("lines end in carriage returns")
     packed = {"gzip": (".gz", ".gzip"), "zstd": (".zst", ".zstd"), "": ()}[form.compression]
@@ -198,4 +208,6 @@ def _form_of_text(
         lines = lines[: lines.rindex("\n") + 1]  # what is cut off within a line would seem broken
     usual = "\t" if _suffix(path) == ".tsv" or given.get("type") == "tsv" else ","
     dialect = recognised_dialect(lines, usual, {key: given[key] for key in _DIALECT_KEYS if key in given})
-    return FileForm(kind, compression, encoding, returns, dialect=dialect)
+    num_wrong, num_other = text.count("\ufffd"), sum(1 for character in text if character > "\x7f")
+    is_other = 2 * num_wrong > num_other and "encoding" not in given
+    return FileForm(kind, compression, encoding, returns, is_of_other_encoding=is_other, dialect=dialect)

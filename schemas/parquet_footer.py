@@ -8,6 +8,7 @@ import functools
 import os
 from typing import NamedTuple
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from schemas.errors import CorruptFileError
@@ -16,6 +17,8 @@ from schemas.thrift_compact import CompactReader
 
 #: The end of a file: four bytes of its footer's length, and a mark, which is this one if the footer is encrypted.
 _TAIL_BYTES, _ENCRYPTED_MARK = 8, b"PARE"
+#: The key of the Arrow types among the metadata; readers know it in this case only.
+_ARROW_TYPES = b"ARROW:schema"
 #: Fields of FileMetaData, RowGroup, ColumnChunk and ColumnMetaData.
 _ROW_GROUPS, _ENCRYPTION_ALGORITHM = 4, 8
 _COLUMNS = 1
@@ -40,6 +43,16 @@ def read_footer(path: str) -> pq.FileMetaData:
     metadata = pq.read_metadata(path)
     chunk_footers(path)
     return metadata
+
+
+def footer_of_stored_types(path: str) -> pq.FileMetaData:
+    """The footer without the Arrow types that its writer noted: each column is of the type that is stored, so a list of
+    a fixed size is a list. pyarrow writes null among those of a fixed size, and cannot read it."""
+    tail = _tail_of(path)
+    with open(path, "rb") as file:
+        file.seek(-_TAIL_BYTES - int.from_bytes(tail[:4], "little"), os.SEEK_END)
+        footer = file.read()
+    return pq.read_metadata(pa.BufferReader(b"PAR1" + footer.replace(_ARROW_TYPES, _ARROW_TYPES.lower())))
 
 
 def chunk_footers(path: str) -> tuple[tuple[ChunkFooter, ...], ...]:

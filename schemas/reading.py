@@ -26,14 +26,24 @@ from schemas.json_arrays import array_elements
 from schemas.log_events import by_item, nested_sources, roots_of
 from schemas.parquet_batches import bounded_batches
 from schemas.parquet_files import open_parquet
-from schemas.parquet_footer import read_footer
+from schemas.parquet_footer import footer_of_stored_types, read_footer
 from schemas.quarantine import quote
 from schemas.raw_rows import FileSlice, RawRows, batches_of_rows
-from schemas.reading_text import MAX_LINE_BYTES, csv_header, csv_rows, json_keys, json_rows, open_lines
+from schemas.reading_text import (
+    MAX_LINE_BYTES,
+    Row,
+    check_json_rows,
+    csv_header,
+    csv_rows,
+    json_keys,
+    json_rows,
+    open_lines,
+)
 from schemas.tables import CATALOGUE, ENGAGEMENTS, ID_COLUMNS
 from schemas.unused_events import without_unused
 
-#: A batch ends at either bound. Neither changes a result.
+#: A batch ends at either bound. Neither changes which rows are good; what a rejection advises (the format of dates that
+#: cannot be read, why no row has an id) is found per batch.
 MAX_BATCH_ROWS = 8_192
 MAX_BATCH_BYTES = 32 << 20
 
@@ -43,6 +53,9 @@ PARQUET_ERRORS = (OSError, pa.ArrowException, UnicodeDecodeError)
 #: Rows of a CSV file of which one must show that its ids are written as floats.
 _NUM_LOOKED_AT = 1_000
 _POINT_ZERO = re.compile(r"-?\d+\.0+")
+_WHOLE = re.compile(r"-?(?:0|[1-9]\d*)")
+#: How Excel keeps the zeros before an id: as a formula of a text, or behind a mark of text.
+_KEPT_AS_TEXT = re.compile(r"""="([^"]+)"|'(\d+)""")
 
 #: Formats in which a key may be absent from a row, and what tells the keys of the first rows.
 _KEYS = {"json": json_keys, "rss": feed_keys}
@@ -94,7 +107,7 @@ def _read_batches(file_slice: FileSlice, columns: Columns, schema: pa.Schema) ->
         source = source_columns(present, columns, schema, path) if present else {}
         constants = {name: value for name, value in constants.items() if name not in source}
         whole = _whole_numbers(path, {name: source[name] for name in ID_COLUMNS if name in source})
-        rows = csv_rows(path, source)
+        rows = _ids_as_shown(csv_rows(path, source), [name for name in ID_COLUMNS if name in source])
     else:
         parts = {name: column_of(columns, name).source for name in schema.names if name not in constants}
         parts |= {name: column_of(columns, name).source for name in partition_values(path, columns, schema)}
@@ -109,8 +122,9 @@ def _read_batches(file_slice: FileSlice, columns: Columns, schema: pa.Schema) ->
 
 
 def _whole_numbers(path: str, source: Mapping[str, str]) -> frozenset[str]:
-    """Columns of ids of a CSV file that hold, but for nulls, nothing but whole numbers with `.0` behind them: so pandas
-    writes ids of which some are missing. One of the first rows must have such a number, or the file is not read on."""
+    """Columns of ids of a CSV file that hold, but for nulls, nothing but whole numbers, some with `.0` behind them: so
+    pandas writes ids of which some are missing. One of the first rows must have such a number, or the file is not read
+    on."""
     found: set[str] = set()
     possible = set(source)
     for number, row in enumerate(csv_rows(path, source)):
@@ -121,9 +135,20 @@ def _whole_numbers(path: str, source: Mapping[str, str]) -> frozenset[str]:
             text = str(value or "").strip()
             if _POINT_ZERO.fullmatch(text):
                 found.add(name)
-            elif text and text not in NULL_WORDS:
+            elif text and text not in NULL_WORDS and not _WHOLE.fullmatch(text):
                 possible.discard(name)
     return frozenset(found & possible)
+
+
+def _ids_as_shown(rows: Iterator[Row], names: Sequence[str]) -> Iterator[Row]:
+    """The rows with ids as a spreadsheet shows them: `="00123"` and `'00123` are 00123."""
+    for row in rows:
+        values = row.values or {}
+        for name in names if values else ():
+            value = values[name]
+            if value and value[0] in "='" and (found := _KEPT_AS_TEXT.fullmatch(value)):
+                values[name] = found[1] or found[2]
+        yield row
 
 
 def check_columns(files: Sequence[str], columns: Columns, schema: pa.Schema = CATALOGUE) -> None:
@@ -135,6 +160,9 @@ def check_columns(files: Sequence[str], columns: Columns, schema: pa.Schema = CA
     keyed_files = []
     for path in sorted(files):
         if read_keys := _KEYS.get(format_of(path)):
+            if format_of(path) == "json":
+                sources = [theirs for name in schema.names for theirs in column_of(columns, name).source or (name,)]
+                check_json_rows(path, {name for theirs in sources for name in (theirs, theirs.partition(".")[0])})
             keyed_files.append(path)
             if found := read_keys(path):
                 keys |= found | partition_values(path, columns, schema).keys()
@@ -227,7 +255,8 @@ def _parquet_metadata(path: str) -> pq.FileMetaData:
 
 
 def _read_parquet(file_slice: FileSlice, columns: Columns, schema: pa.Schema) -> Iterator[RawRows]:
-    with open_parquet(file_slice.path) as file:
+    stored_types = footer_of_stored_types(file_slice.path) if _has_fixed_lists(file_slice, columns, schema) else None
+    with open_parquet(file_slice.path, metadata=stored_types) as file:
         source = source_columns(file.schema_arrow.names, columns, schema, file_slice.path)
         constants = constant_values(file.schema_arrow.names, columns, schema, file_slice.path)
         paths = nested_sources(source, file.schema_arrow.names) if schema.equals(ENGAGEMENTS) else {}
@@ -260,6 +289,13 @@ def _read_parquet(file_slice: FileSlice, columns: Columns, schema: pa.Schema) ->
                 file_columns=file.schema_arrow.names,
             )
             yield from by_item(raw, paths)
+
+
+def _has_fixed_lists(file_slice: FileSlice, columns: Columns, schema: pa.Schema) -> bool:
+    """Whether a column that is read is a list of a fixed size."""
+    present = _parquet_metadata(file_slice.path).schema.to_arrow_schema()
+    fixed = {field.name for field in present if pa.types.is_fixed_size_list(field.type)}
+    return bool(fixed and fixed & set(source_columns(present.names, columns, schema, file_slice.path).values()))
 
 
 def _constant(value: str | None, count: int) -> pa.Array:

@@ -2,8 +2,9 @@
 
 import contextlib
 import csv
+import re
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from typing import IO, Any
@@ -14,13 +15,14 @@ from schemas.errors import UsageError
 from schemas.file_forms import form_of
 from schemas.files import shown
 from schemas.json_arrays import array_elements
+from schemas.quarantine import quote
 from schemas.text_streams import open_utf8
 
 #: A longer line is broken: no catalogue row is that large, and a file without line ends must not fill the memory.
 MAX_LINE_BYTES = 16 << 20
 #: A quoted CSV field may hold line ends; a row that does not end within these bounds has a stray quote.
 MAX_CSV_ROW_BYTES = 16 << 20
-MAX_CSV_ROW_LINES = 100_000
+MAX_CSV_ROW_LINES = 1_000_000
 #: The bounds for rows that begin in lines that were looked at before, in vain: else a file in which each line has a
 #: stray quote would be parsed once a line.
 _MAX_RETRIED_BYTES = 1 << 20
@@ -31,6 +33,8 @@ _MAX_HEADER_LINES = 100
 _NUM_PEEKED_ROWS = 1_000
 #: Bytes that a JSON value takes in memory for each byte of its text, as a rule: an empty list has 2 and takes 60.
 _JSON_UNFOLDS = 8
+#: The line behind an opening brace that stands alone.
+_LIST_OF_ROWS = re.compile(rb'\s*"(\w+)"\s*:\s*\[')
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -72,6 +76,31 @@ def json_keys(path: str) -> set[str]:
             if error is None:
                 keys |= value.keys()
     return keys
+
+
+def check_json_rows(path: str, used: Collection[str]) -> None:
+    """Raises UsageError for a JSON file that is one object, over several lines or around a list of what may be rows.
+    used: the keys that are read."""
+    first, second = ([text for _, text in islice(_json_texts(path), 2)] + [b"", b""])[:2]
+    if form_of(path).is_array or not isinstance(first, bytes) or not isinstance(second, bytes):
+        return
+    if first.strip() == b"{":
+        found = _LIST_OF_ROWS.match(second)
+        command = f"jq '.{_text(found[1])}'" if found else "jq -c ."
+        raise UsageError(
+            f"expected one JSON object a line, or one array of them, got an object over several lines in {shown(path)}"
+            f": write it so ({quote(command)[1:-1]} does)"
+        )
+    value, error = _parse_json(first)
+    lists = [] if error else [key for key in value if isinstance(value[key], list) and value[key]]
+    if second or len(lists) != 1 or not value.keys().isdisjoint(used) or not isinstance(value[lists[0]][0], dict):
+        return
+    command = f"jq '.{lists[0]}'"
+    raise UsageError(
+        f"expected one JSON object a line, or one array of them, got one object in {shown(path)} whose "
+        f"{quote(lists[0])} is a list of {len(value[lists[0]]):,} objects: write that list alone into the file "
+        f"({quote(command)[1:-1]} does)"
+    )
 
 
 def csv_header(path: str) -> list[str]:
@@ -136,7 +165,8 @@ class _CsvParser:
         """(cells or None, error or None, how many of the following lines belong to the row).
 
         The parser asks for the next line when it needs it, so a row that never ends is parsed once, not once a line.
-        What is broken takes the following lines along if no row is among them: they are the rest of a long cell.
+        A row of another width has all its lines: its quotes are closed. One that is broken, or never ends, takes along
+        those up to the next that is a row by itself: they are the rest of a long cell.
         """
         looked_at, is_last = 0, False
         is_retried = number <= self._last_retried
@@ -160,19 +190,16 @@ class _CsvParser:
         except csv.Error as fault:
             error, num_more = str(fault), looked_at if is_last else max(looked_at - 1, 0)
         else:
-            if len(cells) == self._num_columns:
-                return cells, None, looked_at
-            error, num_more = f"expected {self._num_columns} cells, got {len(cells)}", looked_at
-        if num_more and self._any_is_row(num_more):
+            if self._dialect.is_row(cells, self._num_columns):
+                return cells[: self._num_columns], None, looked_at
+            in_lines = f" in {looked_at + 1:,} lines" if looked_at else ""
+            return None, f"expected {self._num_columns} cells, got {len(cells)}{in_lines}", looked_at
+        following = (_text(line) for line in self._lines.next_ones(num_more) if isinstance(line, bytes))
+        own_lines = self._dialect.lines_before_row(following, self._num_columns)
+        if own_lines is not None:  # a stray quote took the row in
             self._last_retried = max(self._last_retried, number + num_more)
-            num_more = 0
+            num_more = own_lines
         return None, error, num_more
-
-    def _any_is_row(self, num_lines: int) -> bool:
-        """Whether one of the following lines is a row by itself: then a stray quote took it in."""
-        following = (self._lines.peek(index) for index in range(num_lines))
-        texts = [_text(line) for line in following if isinstance(line, bytes)]
-        return self._dialect.num_lines_as_wide(texts, self._num_columns) > 0
 
 
 def _text(line: bytes) -> str:
@@ -232,6 +259,11 @@ class _LookAhead:
     def peek(self, index: int) -> bytes | str | None:
         """The text of the line `index` places ahead, None behind the last."""
         return self._seen[index][1] if self._fill(index + 1) else None
+
+    def next_ones(self, count: int) -> Iterator[bytes | str]:
+        """The texts of the next lines. None may be taken meanwhile."""
+        self._fill(count)
+        return (line for _, line in islice(self._seen, count))
 
     def _fill(self, count: int) -> bool:
         self._seen.extend(islice(self._lines, max(count - len(self._seen), 0)))

@@ -19,9 +19,19 @@ import pyarrow.parquet as pq
 from schemas.errors import UsageError
 from schemas.quarantine import quote
 
-DELTA, ICEBERG, HUDI = "Delta Lake", "Iceberg", "Hudi"
+DELTA, ICEBERG = "Delta Lake", "Iceberg"
+_SEVEN_DIGITS = "[0-9]" * 7
 #: What lies in the folder of a table.
-_MARKS = {"_delta_log": DELTA, "metadata/*.metadata.json": ICEBERG, ".hoodie": HUDI}
+_MARKS = {
+    "_delta_log": DELTA,
+    "metadata/*.metadata.json": ICEBERG,
+    ".hoodie": "Hudi",
+    "_spark_metadata": "Spark stream's",
+    "_versions/*.manifest": "Lance",
+    "snapshot/snapshot-*": "Paimon",
+    f"base_{_SEVEN_DIGITS}/": "Hive ACID",
+    f"delta_{_SEVEN_DIGITS}_{_SEVEN_DIGITS}*/": "Hive ACID",
+}
 #: Format -> (library, extra that installs it).
 _LIBRARIES = {DELTA: ("deltalake", "delta"), ICEBERG: ("pyiceberg.table", "iceberg")}
 #: What a reader of a Delta table must know and that changes nothing in its files, or that is looked at.

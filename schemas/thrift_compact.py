@@ -12,7 +12,8 @@ _FIXED_BYTES = {_BYTE: 1, _DOUBLE: 8, _UUID: 16}
 
 
 class CompactReader:
-    """Reads Thrift's compact protocol. IndexError at the end of the data, ValueError for what it does not have."""
+    """Reads Thrift's compact protocol in a time that the length of the data bounds. IndexError at the end of the data,
+    ValueError for what it does not have."""
 
     def __init__(self, data: bytes):
         self.data, self.place = data, 0
@@ -68,6 +69,8 @@ class CompactReader:
             raise ValueError(f"a field of kind {kind}")
 
     def _skip_all(self, count: int, kinds: tuple[int, ...], depth: int) -> None:
+        if count > len(self.data) - self.place:  # each takes a byte or more; those of fixed length are not looked at
+            raise IndexError(f"{count:,} values")
         for _ in range(count):
             for kind in kinds:
                 if kind in (_TRUE, _FALSE):  # outside of a struct, a byte

@@ -15,8 +15,10 @@ A row is rejected, with the first reason found in it:
 A value is cut, dropped or mended, and counted, where that loses no row: `texts_truncated`, `queries_truncated`,
 `pictures_cut_off`, `pictures_empty` (null or blank URIs), `ids_trimmed` (blanks around an id), and
 `cells_unreadable:<field>`: a cell of an optional field that cannot be read (see schemas.coercion) is null, and its row
-stays. A picture that its cell does not give (see schemas.picture_cells) is rejected, as `picture`; its row stays. Case
-and control characters of an id count, for ids never become file names.
+stays. A text of more than `max_text_characters` becomes what a browser shows of it, if it has markup, and is cut if
+that is longer, too: words behind a long style are kept. A picture that its cell does not give (see
+schemas.picture_cells) is rejected, as `picture`; its row stays. Case and control characters of an id count, for ids
+never become file names.
 """
 
 from collections import Counter
@@ -31,6 +33,7 @@ import pyarrow.compute as pc
 from schemas.coercion import id_column, number_column, text_column, timestamp_column
 from schemas.column_cells import Fault, Faults, Found
 from schemas.empty_columns import empty_ids_remedy
+from schemas.markup import shown_start
 from schemas.parquet_batches import MAX_CELL_BYTES
 from schemas.picture_cells import REMEDIES as PICTURE_REMEDIES
 from schemas.picture_cells import BadPicture
@@ -76,13 +79,14 @@ _NO_ID = ("null_id", "empty_id")
 _OPTIONAL_FIELDS = (*TEXT_FIELDS, "images", "group")
 
 REMEDIES = {
-    "broken_line": "write one valid JSON object or CSV row a line",
+    "broken_line": "write one valid JSON object or CSV row a line, or say in the config how it is written: [format] "
+    "separator, quote, escape",
     "oversized_cell": "shorten the value, or leave it out",
     "null_id": "give the row its item_id",
     "empty_id": "give the row its item_id",
     "oversized_id": "use a shorter item_id",
     "wrong_type": "cast the column in the export, or say in [columns] how it is written",
-    "bad_utf8": "export the table as UTF-8",
+    "bad_utf8": "export the table as UTF-8, or say in the config what it is: [format] encoding",
     "unknown_surface": "use one of the expected surfaces, or leave the row out",
     "unknown_action": "use one of the expected actions, or leave the row out",
     "null_timestamp": "give the row its UTC timestamp",
@@ -96,6 +100,8 @@ class Limits:
 
     max_id_bytes: int = 512
     max_text_characters: int = 10_000
+    #: Of a text with markup, which may hide most of it: so many are read to find as many as above.
+    max_markup_characters: int = 1_000_000
     max_query_characters: int = 2_000
     max_pictures: int = MAX_PICTURES
 
@@ -123,7 +129,7 @@ def validate_catalogue(
     images, num_cut, num_empty = _pictures(picture_column(raw, "images", found, keep_picture), limits.max_pictures)
     num_truncated = np.zeros(raw.table.num_rows, np.int32)
     for name, text in texts.items():
-        texts[name], truncated = _truncate(text, limits.max_text_characters)
+        texts[name], truncated = _shown_start(text, limits)
         num_truncated += truncated
     columns = {
         "item_id": ids,
@@ -297,6 +303,19 @@ def _pictures(lists: pa.Array, max_pictures: int) -> tuple[pa.Array, np.ndarray,
     num_empty = np.array([len(a) - len(b) for a, b in zip(given, named, strict=True)], np.int32)
     num_cut = np.array([max(len(uris) - max_pictures, 0) for uris in named], np.int32)
     return pa.array([uris[:max_pictures] for uris in named], lists.type), num_cut, num_empty
+
+
+def _shown_start(text: pa.Array, limits: Limits) -> tuple[pa.Array, np.ndarray]:
+    """(text of at most `max_text_characters`, null where nothing is shown, bool [rows] where more was shown)."""
+    cut, was_cut = _truncate(text, limits.max_text_characters)
+    rows = np.flatnonzero(was_cut).tolist()
+    if not rows:
+        return cut, was_cut
+    starts = cut.to_pylist()
+    for row in rows:
+        start, was_cut[row] = shown_start(text[row].as_py(), limits.max_text_characters, limits.max_markup_characters)
+        starts[row] = start or None
+    return pa.array(starts, pa.string()), was_cut
 
 
 def _truncate(text: pa.Array, max_characters: int) -> tuple[pa.Array, np.ndarray]:

@@ -11,13 +11,13 @@ import pyarrow.parquet as pq
 from model.baselines import BM25, CharacterTfidf, Tfidf, why_no_character_tfidf
 from model.evaluation import ScoreBlock
 from model.held_out import groups_of, query_node
-from model.markup import without_markup
 from model.picture_baselines import mean_picture_vectors
 from model.query_encoder import QueryEncoder
 from model.split import Split
 from pipelines.evaluation.run_index import RunIndex
 from schemas.embeddings import embedding_files, read_embeddings
 from schemas.errors import CorruptFileError
+from schemas.markup import without_markup
 from schemas.records import ItemFeatures, decode_features, read_records
 from schemas.tables import TEXT_FIELDS
 

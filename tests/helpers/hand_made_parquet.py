@@ -1,15 +1,16 @@
 """Parquet files written by hand: what pyarrow would need gigabytes to write, and headers that it would not write.
 
 Structs are written in Thrift's compact protocol, as dicts of field number -> value: int (i32), Long (i64), bytes, bool,
-list (of ints, bytes or structs), dict (a struct).
+float (a double), list (of ints, floats, bytes or structs), dict (a struct).
 """
 
+import struct as packing
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-_I32, _I64, _BINARY, _LIST, _STRUCT = 5, 6, 8, 9, 12
+_I32, _I64, _DOUBLE, _BINARY, _LIST, _STRUCT = 5, 6, 7, 8, 9, 12
 _BYTE_ARRAY, _UTF8, _PLAIN, _RLE, _ZSTD, _DATA_PAGE = 6, 0, 0, 3, 6, 0
 
 
@@ -42,13 +43,15 @@ def _zigzag(value: int) -> int:
 
 
 def _kind(value: Any) -> int:
-    kinds = {Long: _I64, int: _I32, bytes: _BINARY, list: _LIST, dict: _STRUCT}
+    kinds = {Long: _I64, int: _I32, float: _DOUBLE, bytes: _BINARY, list: _LIST, dict: _STRUCT}
     return kinds[type(value)]
 
 
 def _value(value: Any) -> bytes:
     if isinstance(value, int):
         return varint(_zigzag(value))
+    if isinstance(value, float):
+        return packing.pack("<d", value)
     if isinstance(value, bytes):
         return varint(len(value)) + value
     if isinstance(value, dict):

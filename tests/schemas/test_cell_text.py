@@ -185,12 +185,12 @@ def test_words_for_null_are_words_where_there_is_null(tmp_path: Path) -> None:
     [
         (["1.0", "", "22.0"], ["1", None, "22"]),
         (["1.0", "x", "22.0"], ["1.0", "x", "22.0"]),
-        (["1.0", "2", "3"], ["1.0", "2", "3"]),
+        (["1.0", "2", "3"], ["1", "2", "3"]),
         (["1.5", "2.0", ""], ["1.5", "2.0", None]),
         (["007", " 8 ", ""], ["007", "8", None]),
     ],
 )
-def test_ids_of_csv_that_are_all_written_as_floats(
+def test_ids_of_csv_that_are_whole_numbers_some_written_as_floats(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given_ids: list[str], ids: list[str | None]
 ) -> None:
     """The whole file decides, whatever its batches."""
@@ -209,3 +209,8 @@ def test_ids_keep_all_but_their_blanks(tmp_path: Path) -> None:
     rows, _, counts = catalogue_of(path)
     assert rows["item_id"] == [name.strip() for name in given_ids]
     assert counts["ids_trimmed"] == 1
+
+
+def test_the_words_for_null_are_those_of_the_readme() -> None:
+    readme = Path(__file__).parents[2] / "README.md"
+    assert f"In CSV `{' '.join(NULL_WORDS)}` and no others are" in " ".join(readme.read_text().split())

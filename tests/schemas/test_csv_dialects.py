@@ -82,6 +82,51 @@ def test_decimal_commas_do_not_make_a_semicolon_file_one_of_commas(tmp_path: Pat
     assert (len(rows), rows[0][:2], broken) == (50, ("A-0", "mug"), [])
 
 
+ROWS_OF_MUGS = "A-1,Red mug,a.jpg\nA-2,Blue mug,b.jpg|c.jpg\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (mugs("^"), "cells separated by '^'"),
+        (mugs("~"), "cells separated by '~'"),
+        (mugs("\x01"), r"cells separated by '\x01'"),
+        (HEADER + ROWS_OF_MUGS.replace("\n", ",\n"), "a separator behind each row"),
+        (mugs(";").replace('"\n', '";\n').replace("a.jpg\n", "a.jpg;\n"), "semicolons, a separator behind each row"),
+        (HEADER + "'A-1','Red mug','a.jpg'\n'A-2','Blue mug','b.jpg|c.jpg'\n", "quoted by '"),
+        ("'item_id','title','images'\n" + ROWS_OF_MUGS.replace("Red mug", "'Red mug'"), "quoted by '"),
+        (
+            'item_id, title, images\n"A-1", "Red mug", "a.jpg"\n"A-2", "Blue mug", "b.jpg|c.jpg"\n',
+            "blanks before quotes",
+        ),
+        ("Products of 2026\n" + HEADER + ROWS_OF_MUGS, "the header is line 2"),
+        ("Products of 2026,,\n\n" + HEADER + ROWS_OF_MUGS, "the header is line 3"),
+        ("# made 2026, by hand\n# again\n" + mugs(";"), "semicolons, the header is line 3"),
+    ],
+)
+def test_rarer_dialects_are_recognised_where_all_lines_show_them(tmp_path: Path, text: str, told: str) -> None:
+    path = write(tmp_path / "c.csv", text)
+    assert read(path) == (MUGS, [])
+    assert words(path) == f"c.csv: {told}"
+
+
+@pytest.mark.parametrize(
+    ("text", "rows", "num_broken"),
+    [
+        (HEADER + "A-1,'tis a mug,\nA-2,'a',\n", ["'tis a mug", "'a'"], 0),
+        (HEADER + "A-1,'a',\nA-2,rock 'n' roll,\nA-3,b',\n", ["'a'", "rock 'n' roll", "b'"], 0),
+        (HEADER + 'A-1, "Vintage" lamp,\nA-2, "x",\n', [' "Vintage" lamp', ' "x"'], 0),
+        (HEADER + "A-1,mug,,\nA-2,mug,\n", ["mug"], 1),
+        ("item_id,,\nA,x,y\nB,x,y\n", [None, None], 0),
+        ("#item_id,title,images\nA,x,y\n", ["x"], 0),
+        ("item_id\nA,1\nB,2\n", [], 2),
+    ],
+)
+def test_what_may_be_data_is_data(tmp_path: Path, text: str, rows: list[str | None], num_broken: int) -> None:
+    found, broken = read(write(tmp_path / "c.csv", text), {"item_id": "#item_id"} if text[0] == "#" else {})
+    assert ([row[1] for row in found], len(broken)) == (rows, num_broken)
+
+
 @pytest.mark.parametrize("closed", [True, False])
 def test_a_long_quoted_cell_is_one_item_or_one_broken_row(tmp_path: Path, closed: bool) -> None:
     cells = ["<p>line</p>\n" * 1_500, "x" * (2 << 20), "<b>\n" * 30_000]
@@ -92,6 +137,26 @@ def test_a_long_quoted_cell_is_one_item_or_one_broken_row(tmp_path: Path, closed
     long = [(f"L-{i}", cell, ["a.jpg"]) for i, cell in enumerate(cells)] if closed else []
     assert sorted(rows) == sorted([*[(f"A-{i}", "mug", ["b.jpg"]) for i in range(3)], *long])
     assert len(broken) == (0 if closed else 3)
+
+
+@pytest.mark.parametrize("more", [",extra", ""], ids=["a cell too many", "a cell too few"])
+@pytest.mark.parametrize(
+    "cell",
+    ["<p>a line, with, commas</p>\n" * 1_500, "a,b,c\n", "abc\n" * 600_000],
+    ids=["lines as wide as the header", "one line", "many lines"],
+)
+def test_a_well_closed_cell_in_a_row_of_another_width_is_one_broken_row(tmp_path: Path, cell: str, more: str) -> None:
+    text = HEADER + f'L-1,"{cell}"{",a.jpg" * bool(more)}{more}\nA-1,mug,b.jpg\n'
+    rows, broken = read(write(tmp_path / "c.csv", text))
+    assert rows == [("A-1", "mug", ["b.jpg"])]
+    assert [number for number, _ in broken] == [2]
+    assert broken[0][1].startswith(f"expected 3 cells, got {4 if more else 2} in {cell.count(chr(10)) + 1:,} lines")
+
+
+def test_lines_behind_a_quote_that_nobody_closes_are_its_own_up_to_the_next_row(tmp_path: Path) -> None:
+    text = HEADER + 'L-1,"long\n' + "abc\n" * 50_000 + "A-1,mug,b.jpg\nabc\n"
+    rows, broken = read(write(tmp_path / "c.csv", text))
+    assert (rows, [number for number, _ in broken]) == ([("A-1", "mug", ["b.jpg"])], [2, 50_004])
 
 
 def test_a_quote_that_nobody_closes_takes_no_rows_along(tmp_path: Path) -> None:

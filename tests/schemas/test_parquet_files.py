@@ -13,6 +13,7 @@ import pytest
 from schemas.errors import CorruptFileError
 from schemas.reading import plan_slices, read_slice
 from schemas.tables import CATALOGUE, ENGAGEMENTS
+from schemas.validation import validate_catalogue
 
 #: As a Julian day.
 _UNIX_EPOCH = 2_440_588
@@ -81,3 +82,22 @@ def test_a_place_that_the_dictionary_does_not_have_is_refused(tmp_path: Path, pl
     path.write_bytes(data.replace(runs, bytes([8, 16, 0, 16, place])))
     with pytest.raises(CorruptFileError, match=rf"{place} .*of 2 values.*c\.parquet"):
         read(path, "title", CATALOGUE)
+
+
+@pytest.mark.parametrize("dictionary", [True, False])
+def test_lists_of_a_fixed_size_may_be_null(tmp_path, dictionary):
+    """pyarrow writes such a file, and cannot read it by the types that it notes."""
+    pairs = pa.list_(pa.string(), 2)
+    titles = pa.array([["Oak", "table"], None, ["Red", "mug"]], pairs)
+    images = pa.array([None, ["a.jpg", "b.jpg"], ["c.jpg", None]], pairs)
+    size = pa.array([1, None, 3], pa.int8())
+    table = pa.table({"item_id": ["a", "b", "c"], "title": titles, "images": images, "size": size})
+    pq.write_table(table, tmp_path / "a.parquet", use_dictionary=dictionary)
+    (part,) = plan_slices([str(tmp_path / "a.parquet")])
+    good = [validate_catalogue(raw, part)[0] for raw in read_slice(part, {})]
+    rows = pa.concat_tables(good).select(["title", "images", "size"]).to_pylist()
+    assert [tuple(row.values()) for row in rows] == [
+        ("Oak table", [], "1"),
+        (None, ["a.jpg", "b.jpg"], None),
+        ("Red mug", ["c.jpg"], "3"),
+    ]

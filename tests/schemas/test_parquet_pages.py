@@ -70,6 +70,7 @@ VALUES = st.recursive(
     lambda inner: (
         st.dictionaries(st.integers(1, 60), inner, max_size=5)
         | st.lists(st.binary(max_size=5), max_size=20)
+        | st.lists(st.floats(), max_size=20)
         | st.lists(st.dictionaries(st.integers(1, 60), inner, max_size=3), max_size=17)
     ),
     max_leaves=20,
@@ -104,6 +105,14 @@ def test_other_fields_of_a_header_are_passed_over(others, kind, body):
         b"\x19" * 5_000,  # lists of lists
         b"\x1b\xff\xff\xff\xff\x0f\x11" + b"\1" * 99,  # a map of more than there is
         b"\x18" + b"\xff" * 20,  # a text of endless length
+        b"\x19\xf3" + by_hand.varint(2**62),  # lists of more bytes, doubles, UUIDs, truths than there are
+        b"\x19\xf7" + by_hand.varint(2**62),
+        b"\x1a\xfd" + by_hand.varint(2**62) + b"\1" * 99,
+        b"\x19\xf1" + by_hand.varint(2**62),
+        b"\x19\x29\xf3" + by_hand.varint(2**62),  # in a list
+        b"\x1c\x19\xf7" + by_hand.varint(2**62),  # in a struct
+        b"\x1b" + by_hand.varint(2**62) + b"\x73",  # a map of doubles to bytes
+        b"\x1b" + by_hand.varint(40) + b"\x77" + b"\1" * 50,
     ],
 )
 def test_what_is_no_header_is_a_clear_error(tmp_path, data):

@@ -278,3 +278,22 @@ def test_count_rows_and_identity(tmp_path: Path) -> None:
     assert before == input_identity(files[::-1])
     write_csv(tmp_path / "a.csv", [{"item_id": i} for i in (0, 1, 2, 3, 9)])
     assert input_identity(files) != before
+
+
+@pytest.mark.parametrize(
+    ("ids", "read_as"),
+    [
+        (["1.0", "2.0", "4"], ["1", "2", "4"]),
+        (["7", "8", "9.0", "NaN"], ["7", "8", "9"]),
+        (["1.0", "2.0", "007"], ["1.0", "2.0", "007"]),  # codes, no numbers
+        (["1.0", "2.5", "4"], ["1.0", "2.5", "4"]),
+        (['="00123"', '"=""00124"""', "'00125"], ["00123", "00124", "00125"]),
+        (["=A1", "'tis", '=""', "'"], ["=A1", "'tis", '=""', "'"]),
+    ],
+)
+def test_ids_that_a_spreadsheet_wrote(tmp_path, ids, read_as):
+    path = tmp_path / "c.csv"
+    path.write_text("item_id,title\n" + "".join(f"{number},mug\n" for number in ids))
+    (part,) = plan_slices([str(path)])
+    found = [good for raw in read_slice(part, {}) for good in validate_catalogue(raw, part)[0]["item_id"].to_pylist()]
+    assert found == read_as

@@ -303,3 +303,30 @@ def test_without_its_library_a_table_is_refused(
     pq.write_table(products("a"), tmp_path / "part-0.parquet")
     with pytest.raises(UsageError, match=f"the {kind} table .*{remedy}"):
         expand_inputs(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("files", "kind"),
+    [
+        (["_spark_metadata/0", "part-0.parquet"], "Spark stream's"),
+        (["delta_0000001_0000001_0000/bucket_00000", "delete_delta_0000002_0000002_0000/bucket_00000"], "Hive ACID"),
+        (["base_0000005/bucket_00000.parquet"], "Hive ACID"),
+        (["_versions/1.manifest", "data/0a1b.lance"], "Lance"),
+        (["snapshot/snapshot-1", "schema/schema-0", "bucket-0/data-0.parquet"], "Paimon"),
+    ],
+)
+def test_tables_that_are_not_read_are_refused_by_name(tmp_path: Path, files: list[str], kind: str) -> None:
+    for name in files:
+        path = tmp_path / "shop" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    for spec in (tmp_path / "shop", tmp_path / "shop" / files[-1], tmp_path):
+        with pytest.raises(UsageError, match=f"the {kind} table .*a folder of plain Parquet files") as error:
+            expand_inputs(str(spec))
+        assert "rename" not in str(error.value)
+
+
+def test_files_that_are_called_like_parts_of_a_table_are_read(tmp_path: Path) -> None:
+    for name in ("delta_0000001_0000001.csv", "base_0000005"):
+        (tmp_path / name).touch()
+    assert len(expand_inputs(str(tmp_path))) == 2

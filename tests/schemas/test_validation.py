@@ -134,6 +134,30 @@ def test_over_long_text_is_cut_at_code_points_and_counted() -> None:
     assert counts["texts_truncated"] == 2
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<style>" + ".a { color: red }\n" * 700 + "</style><p>A <b>tall</b> lamp</p>",
+        "".join(f'<div style="{"margin: 0 auto;" * 9}">{word}</div>' for word in ["A", "tall", *[""] * 90, "lamp"]),
+        f'<img src="data:image/png;base64,{"A" * 12_000}"><p>A tall lamp',
+        f'<img src="data:image/png;base64,{"A" * 900_000}">A tall lamp',
+    ],
+    ids=["style", "styles", "data URI", "long data URI"],
+)
+def test_text_behind_long_markup_is_kept(text: str) -> None:
+    good, _, counts = outcome(raw_rows(CATALOGUE, item_id=ids(2), title=["Lamp"] * 2, description=[text, None]))
+    assert good["description"].to_pylist() == ["A tall lamp", None]
+    assert counts["texts_truncated"] == 0
+
+
+def test_of_markup_that_shows_too_much_the_start_is_kept_and_work_is_bounded() -> None:
+    words = "lamp " * 3_000
+    texts = [f"<p>{words}</p>", words, words[:10_000], "<i> " * 300_000 + "lamp", "&amp;" * 9_999, "<p>lamp</p>"]
+    good, _, counts = outcome(raw_rows(CATALOGUE, item_id=ids(6), description=texts))
+    assert good["description"].to_pylist() == [words[:10_000]] * 3 + [None, "&" * 9_999, "<p>lamp</p>"]
+    assert (good["texts_truncated"].to_pylist(), counts["texts_truncated"]) == ([1, 1, 0, 1, 0, 0], 3)
+
+
 def test_pictures() -> None:
     many = [f"{number}.jpg" for number in range(23)]
     images = [None, [], "one.jpg", ["a", None, " ", "b"], many, [1], {"url": "x"}]

@@ -71,6 +71,17 @@ def without_markup(text: str) -> str:
     return text
 
 
+def shown_start(text: str, max_characters: int, max_read: int) -> tuple[str, bool]:
+    """(what a person sees of the first `max_read` characters, of it the first `max_characters`; whether more would be
+    seen). Text without markup is cut as it is.
+
+    >>> shown_start("<p>Oak <b>table</b>", 6, 99), shown_start("Oak table", 99, 3)
+    (('Oak ta', True), ('Oak', True))
+    """
+    shown = without_markup(text[:max_read])
+    return shown[:max_characters], len(shown) > max_characters or len(text) > max_read
+
+
 def _read(text: str) -> str | None:
     """The text, read once; None if there is no markup in it."""
     plain, has_markup = _only_known_tags(_REFERENCE.sub(_escaped_unless_known, text))
