@@ -262,7 +262,8 @@ def test_the_version_that_the_hint_names_is_current(shop_table: Any) -> None:
 def test_two_versions_of_one_number_are_refused(shop_table: Any) -> None:
     folder = folder_of(shop_table)
     newest = max((folder / "metadata").glob("*.metadata.json"))
-    shutil.copy(newest, newest.with_name(newest.name[:6] + "0" + newest.name[7:]))
+    other = "0" if newest.name[6] != "0" else "1"
+    shutil.copy(newest, newest.with_name(newest.name[:6] + other + newest.name[7:]))
     assert "has 2 metadata files of number" in refusal(folder)
 
 

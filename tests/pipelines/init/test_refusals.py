@@ -8,7 +8,7 @@ from export_files import (
     ga4_events,
     write_ga4_json,
 )
-from init_calls import refused, write_csv
+from init_calls import refused, write_csv, written
 from python_process import ROOT
 
 from pipelines import init
@@ -76,8 +76,12 @@ def test_a_list_within_an_object_is_told():
         look_at_shop("t.json", None, None)
 
 
-def test_a_line_above_the_header_is_told(capsys):
-    write_csv("t.csv", "Products of 30.06.2026", "", "sku,name", "a,red scarf")
+def test_a_line_above_the_header_is_read_over_or_told(capsys):
+    rows = ["", "sku,name", "a,red scarf"]
+    write_csv("t.csv", "Products of 30.06.2026", *rows)
+    assert written("t.csv")["columns"]["item_id"] == "sku"
+    Path("shop.toml").unlink()
+    write_csv("t.csv", "Products", *rows)  # a word alone may be the name of a column
     message = refused(capsys, "t.csv")
-    assert "expected rows in t.csv below the columns Products of 30.06.2026, got none" in message
+    assert "expected rows in t.csv below the columns Products, got none" in message
     assert "the first line must have the names of the columns" in message
