@@ -18,8 +18,9 @@ from schemas.tables import TEXT_FIELDS
 _FEW_KNOWN = 0.5
 
 
-def told(shop: Shop, out: str) -> str:
-    """What was found, for a person, and the commands to call next; out: the config file."""
+def told(shop: Shop, out: str, questions: Sequence[str]) -> str:
+    """What was found, for a person, and the commands to call next. out: the config file; questions: of its settings,
+    beside those of its columns."""
     lines = _table_of(shop.start.found, (*TEXT_FIELDS, "images"))
     items = shop.items
     lines.append(
@@ -30,6 +31,7 @@ def told(shop: Shop, out: str) -> str:
         rejected = [rejection for rejection in items.rejections if rejection.level == level]
         if rejected:
             lines.append(f"WARNING: {len(rejected):,} {what} cannot be read: {reasons(rejected)}")
+    lines += [f"? {asked}" for asked in questions]
     lines += _asked(shop.start.found)
     lines += [f"? {asked}" for asked in shop.start.questions]
     lines += [f"? {question(name, columns)}" for name, columns in offered(shop.table, shop.start).items()]
