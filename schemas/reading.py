@@ -22,6 +22,7 @@ from schemas.errors import CorruptFileError
 from schemas.feeds import feed_keys, feed_rows
 from schemas.file_forms import form_of, forms_in_words
 from schemas.files import declared_form, sha256_of_file, shown
+from schemas.hive_folders import folder_values
 from schemas.json_arrays import array_elements
 from schemas.log_events import by_item, nested_sources, roots_of
 from schemas.parquet_batches import bounded_batches
@@ -136,7 +137,8 @@ def check_columns(files: Sequence[str], columns: Columns, schema: pa.Schema = CA
         if read_keys := _KEYS.get(format_of(path)):
             keyed_files.append(path)
             if found := read_keys(path):
-                keys |= found | partition_values(path, columns, schema).keys()
+                wanted = {theirs for name in schema.names for theirs in column_of(columns, name).source}
+                keys |= found | (folder_values(path).keys() & wanted)
         elif not form_of(path).is_empty:
             source_columns(column_names(path), columns, schema, path)
     if keyed_files and keys:  # no key at all: no line could be parsed, and each is quarantined
@@ -151,6 +153,12 @@ def column_names(path: str) -> list[str]:
     if kind in _KEYS:
         return sorted(_KEYS[kind](path))
     return csv_header(path) if kind == "csv" else _parquet_metadata(path).schema.to_arrow_schema().names
+
+
+def known_columns(path: str) -> list[str]:
+    """column_names, and behind them the columns that the file lacks and the `key=value` folders of its path give."""
+    names = column_names(path)
+    return [*names, *(name for name in folder_values(path) if name not in names)]
 
 
 def count_rows(files: Sequence[str]) -> int:

@@ -16,7 +16,7 @@ from schemas.cell_text import UnreadableCellError, cell_text
 from schemas.errors import UsageError
 from schemas.picture_cells import MIN_BASE64_CHARACTERS, BadPicture, Picture
 from schemas.picture_types import picture_type
-from schemas.reading import RawRows, column_names, count_rows, plan_slices, read_slice
+from schemas.reading import RawRows, count_rows, known_columns, plan_slices, read_slice
 
 #: Rows of a table that are looked at, at most by a batch more.
 MAX_ROWS = 8_192
@@ -163,7 +163,7 @@ class SeenTable:
 def look_at(files: Sequence[str]) -> SeenTable:
     """The columns and first rows of files of one table. Raises UsageError, CorruptFileError for what cannot be read."""
     path = next((path for path in sorted(files) if os.path.getsize(path)), sorted(files)[0])
-    names = column_names(path)
+    names = known_columns(path)
     # a lone surrogate, which JSON can escape, is in no name that a config can say
     once = [name for name in names if names.count(name) == 1 and _text_of(name) is not None]
     schema = pa.schema([pa.field(name, pa.string()) for name in once])

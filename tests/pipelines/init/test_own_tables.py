@@ -147,3 +147,21 @@ def test_names_of_columns_with_more_to_them(header, name, theirs):
 def test_a_name_without_brackets_comes_first():
     write_csv("t.csv", "sku,name (internal),name,description", "1,x 1,red scarf,warm", "2,x 2,blue hat,soft")
     assert written("t.csv")["columns"]["title"] == "name"
+
+
+@pytest.mark.parametrize("kind", ["parquet", "csv", "jsonl"])
+def test_columns_that_folders_give_are_taken_like_any(capsys, kind):
+    """As Spark and Hive write a table in partitions: `category` is in no file."""
+    for number, category in enumerate(["Arm%20Chairs", "__HIVE_DEFAULT_PARTITION__"]):
+        folder = Path("products", "season=2026", f"category={category}")
+        folder.mkdir(parents=True)
+        table = pa.table({"sku": [f"{number}a", f"{number}b"], "name": ["red scarf", "blue hat"]})
+        if kind == "parquet":
+            pq.write_table(table, folder / "part-0.parquet")
+        elif kind == "csv":
+            write_csv(str(folder / "part-0.csv"), "sku,name", *(f"{number}{letter},red scarf" for letter in "ab"))
+        else:
+            (folder / "part-0.jsonl").write_text("".join(map("{}\n".format, map(json.dumps, table.to_pylist()))))
+    assert written("products")["columns"] == {"item_id": "sku", "title": "name", "product_types": "category"}
+    assert "# Not read: season.\n" in Path("shop.toml").read_text()
+    assert "Arm Chairs" in capsys.readouterr().out
