@@ -23,6 +23,14 @@ MAX_ROWS = 8_192
 _MAX_EXAMPLE = 60
 _PICTURE = re.compile(r"\S.*\.(?:jpe?g|jfif|png|webp|gif|bmp|tiff?|avif|heic|heif)(?:[?#]\S*)?", re.IGNORECASE)
 _IN_BRACKETS = re.compile(r"\s*[(\[][^()\[\]]*[)\]]\s*$")
+#: What an object that is a picture has, by its plain name: its address, and what is known of it.
+_KEYS_OF_PICTURES = frozenset(
+    (
+        *("src", "url", "link", "href", "originalsrc", "image", "id", "alt", "alttext", "caption", "width", "height"),
+        *("position", "order", "sort", "rank", "type", "mimetype", "mediatype", "format", "size", "variant", "hires"),
+        *("thumb", "large", "createdat", "updatedat", "productid", "variantids"),
+    )
+)
 _ADDRESS = re.compile(r"https?://\S+", re.IGNORECASE)
 
 
@@ -104,6 +112,12 @@ class SeenColumn:
     def share_addresses(self) -> float:
         """The values that hold nothing but pictures and http(s) addresses, of those that are there."""
         return self._share_of_lists(_ADDRESS)
+
+    @cached_property
+    def keys_of_records(self) -> list[str]:
+        """The keys of the first value that is an object, or a list of objects, which say more than a picture's address
+        and what is known of pictures; [] without any."""
+        return next((keys for value in self.filled if (keys := _keys_of_record(value))), [])
 
     def _share_of_lists(self, pattern: re.Pattern[str]) -> float:
         cells = map(_picture_cell, self.filled)
@@ -201,6 +215,17 @@ def refuse_wrapped(table: SeenTable) -> None:
                 f"expected a row an item in {table.files[0]}, got one object, whose {column.name!r} is a list of "
                 f"{len(value):,} objects: write that list alone into the file (jq '.{column.name}' does)"
             )
+
+
+def _keys_of_record(value: Any) -> list[str]:
+    if isinstance(value, list):
+        return next((keys for member in value if (keys := _keys_of_record(member))), [])
+    if not isinstance(value, dict):
+        return []
+    if len(value) == 1:  # a list may be wrapped in an object, and each of its members too
+        return _keys_of_record(*value.values())
+    is_picture = "bytes" in value or _KEYS_OF_PICTURES.issuperset(map(plain_name, value))
+    return [] if is_picture else list(value)
 
 
 def _values_of(raw: RawRows, name: str) -> list[Any]:

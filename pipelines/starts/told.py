@@ -8,7 +8,7 @@ from pipelines.console.terminal import aligned, shortened
 from pipelines.starts.found import Found
 from pipelines.starts.ga4 import LogStart
 from pipelines.starts.kinds import GA4
-from pipelines.starts.offered import offered, question
+from pipelines.starts.offered import asked_of_the_title, offered, question
 from pipelines.starts.rehearsal import RehearsedLog, reasons
 from pipelines.starts.shop import Shop
 from schemas.files import shown
@@ -34,6 +34,7 @@ def told(shop: Shop, out: str, questions: Sequence[str]) -> str:
     lines += [f"? {asked}" for asked in questions]
     lines += _asked(shop.start.found)
     lines += [f"? {asked}" for asked in shop.start.questions]
+    lines += [f"? {asked}" for asked in asked_of_the_title(shop.table, shop.start)]
     lines += [f"? {question(name, columns)}" for name, columns in offered(shop.table, shop.start).items()]
     if shop.log_start is not None and shop.log is not None:
         lines += _told_of_log(shop, shop.log_start, shop.log)

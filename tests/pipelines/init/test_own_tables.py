@@ -165,3 +165,35 @@ def test_columns_that_folders_give_are_taken_like_any(capsys, kind):
     assert written("products")["columns"] == {"item_id": "sku", "title": "name", "product_types": "category"}
     assert "# Not read: season.\n" in Path("shop.toml").read_text()
     assert "Arm Chairs" in capsys.readouterr().out
+
+
+def test_objects_with_a_picture_among_other_things_are_no_pictures(capsys):
+    """As Elasticsearch dumps an index: what is asked of the title says where it may be."""
+    rows = [
+        {"_id": f"m{n}", "_type": "_doc", "_source": {"name": f"red scarf {n}", "image": f"https://x.example/{n}.jpg"}}
+        for n in range(3)
+    ]
+    Path("t.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert written("t.jsonl")["columns"] == {"item_id": "_id", "product_types": "_type"}
+    question = (
+        "? which column is the title? None looks like it: title = ... with its name. '_source' holds objects (name, "
+        "image): write what is in them as columns of their own, in the file\n"
+    )
+    assert question in Path("shop.toml").read_text()
+    assert question in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["gallery", "images"])
+def test_objects_that_are_pictures_are_pictures(name):
+    pictures = [[{"src": f"https://x.example/{n}.jpg", "alt": "red", "position": n}] for n in range(3)]
+    rows = [{"sku": str(n), "name": f"red scarf {n}", name: found} for n, found in enumerate(pictures)]
+    Path("t.json").write_text(json.dumps(rows))
+    assert written("t.json")["columns"]["images"] == name
+
+
+def test_a_title_that_nothing_may_be_is_asked_for(capsys):
+    write_csv("t.csv", "sku,image", "a,1.jpg", "b,2.jpg")
+    assert written("t.csv")["columns"] == {"item_id": "sku", "images": "image"}
+    question = "? which column is the title? None looks like it: title = ... with its name\n"
+    assert question in Path("shop.toml").read_text()
+    assert question in capsys.readouterr().out
