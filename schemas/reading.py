@@ -89,7 +89,7 @@ def _read_batches(file_slice: FileSlice, columns: Columns, schema: pa.Schema) ->
             ) from error
         return
     present = column_names(path)
-    constants, whole = constant_values(present, columns, schema, path), frozenset[str]()
+    constants, whole = _constants(present, columns, schema, path), frozenset[str]()
     paths: dict[str, str] = {}
     if kind == "csv":
         source = source_columns(present, columns, schema, path) if present else {}
@@ -106,6 +106,15 @@ def _read_batches(file_slice: FileSlice, columns: Columns, schema: pa.Schema) ->
     for raw in batches_of_rows(rows, schema, constants, MAX_BATCH_ROWS, MAX_BATCH_BYTES):
         raw = replace(raw, columns=columns, null_words=NULL_WORDS if kind == "csv" else (), whole=whole)
         yield from by_item(raw, paths)
+
+
+def _constants(present: Sequence[str], columns: Columns, schema: pa.Schema, path: str) -> dict[str, str | None]:
+    """constant_values, with each source of our columns that a folder gives a source of."""
+    constants, given = constant_values(present, columns, schema, path), folder_values(path)
+    for name in partition_values(path, columns, schema):
+        sources = column_of(columns, name).source
+        constants |= {part_name(name, number): given.get(theirs) for number, theirs in enumerate(sources)}
+    return constants
 
 
 def _whole_numbers(path: str, source: Mapping[str, str]) -> frozenset[str]:
@@ -236,10 +245,10 @@ def _parquet_metadata(path: str) -> pq.FileMetaData:
 def _read_parquet(file_slice: FileSlice, columns: Columns, schema: pa.Schema) -> Iterator[RawRows]:
     with open_parquet(file_slice.path) as file:
         source = source_columns(file.schema_arrow.names, columns, schema, file_slice.path)
-        constants = constant_values(file.schema_arrow.names, columns, schema, file_slice.path)
+        constants = _constants(file.schema_arrow.names, columns, schema, file_slice.path)
         paths = nested_sources(source, file.schema_arrow.names) if schema.equals(ENGAGEMENTS) else {}
         source = {name: theirs for name, theirs in source.items() if name not in paths} | roots_of(paths)
-        names = [*schema.names, *sorted(source.keys() - set(schema.names))]
+        names = [*schema.names, *sorted((source.keys() | constants.keys()) - set(schema.names))]
         wanted = set(source.values())
         pictures = {theirs for ours, theirs in source.items() if name_of_part(ours) == "images"}
         pictures -= {theirs for ours, theirs in source.items() if name_of_part(ours) != "images"}

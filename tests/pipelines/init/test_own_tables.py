@@ -12,6 +12,7 @@ from export_files import (
 )
 from init_calls import PRODUCTS, write_csv, written
 
+from pipelines.starts.rehearsal import rehearse_items
 from pipelines.starts.shop_toml import toml_value
 
 
@@ -165,6 +166,19 @@ def test_columns_that_folders_give_are_taken_like_any(capsys, kind):
     assert written("products")["columns"] == {"item_id": "sku", "title": "name", "product_types": "category"}
     assert "# Not read: season.\n" in Path("shop.toml").read_text()
     assert "Arm Chairs" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("sources", [["type", "category"], ["category", "type"]])
+def test_a_folders_column_beside_one_of_the_file(sources):
+    folder = Path("category=Chairs")
+    folder.mkdir()
+    pq.write_table(pa.table({"item_id": ["a"], "type": ["simple"]}), folder / "a.parquet")
+    write_csv(str(folder / "b.csv"), "item_id,type", "b,simple")
+    (folder / "c.jsonl").write_text('{"item_id": "c", "type": "simple"}\n')
+    words = " ".join({"type": "simple", "category": "Chairs"}[name] for name in sources)
+    for name in ("a.parquet", "b.csv", "c.jsonl"):
+        items = rehearse_items([str(folder / name)], {"product_types": sources}, "no").items
+        assert items["product_types"].to_pylist() == [words]
 
 
 def test_objects_with_a_picture_among_other_things_are_no_pictures(capsys):
