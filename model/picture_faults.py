@@ -36,6 +36,12 @@ _SCHEME_REMEDY = "write https: before addresses that begin with //, in the expor
 #: What is expected where a picture that came in the table should lie.
 IN_RUN = "the picture in the pictures/ of the run"
 _RUN_REMEDY = "run ingest again: it writes the pictures that are in the table"
+#: What stands behind a URL whose picture is not there although others were fetched.
+NOT_FETCHED = ", which is not among the fetched pictures"
+_NOT_FETCHED_REMEDY = (
+    "fetched/quarantine under the image root says why `itemsage fetch-images` could not get it, with the server's "
+    "answer and what to do; if it was not asked for yet, call `itemsage fetch-images`"
+)
 _CASE_REMEDY = "write the name as the file has it: capital and small letters are different ones"
 
 
@@ -56,6 +62,8 @@ class PictureError(ValueError):
             return _CASE_REMEDY
         if self.reason == "missing" and self.expected == IN_RUN:
             return _RUN_REMEDY
+        if self.reason == "remote_uri" and self.got.endswith(NOT_FETCHED):
+            return _NOT_FETCHED_REMEDY
         if self.reason == "not_a_picture" and HEIC in self.got:
             return _HEIC_REMEDY
         if self.reason == "remote_uri" and self.got.startswith(NO_SCHEME):

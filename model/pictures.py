@@ -26,6 +26,7 @@ from model.picture_faults import (
     IN_OTHER_CASE,
     IN_RUN,
     NO_SCHEME,
+    NOT_FETCHED,
     PictureError,
     PictureLimits,
 )
@@ -37,7 +38,7 @@ from schemas.errors import CorruptFileError
 from schemas.files import shown
 from schemas.picture_paths import path_forms
 from schemas.picture_types import picture_type
-from schemas.picture_urls import fetched_path
+from schemas.picture_urls import FETCHED_FOLDER, fetched_path
 from schemas.quarantine import quote
 from schemas.stored_pictures import stored_name, stored_path
 
@@ -156,7 +157,9 @@ def _fetched(root: PictureRoot, uri: str) -> str:
     """Where the picture of a URL lies below the root."""
     name = fetched_path(uri)
     if name is None or not os.path.lexists(os.path.join(root.real_path, name)):
-        raise PictureError("remote_uri", "a path under the image root", quote(uri))
+        was_fetched = name is not None and os.path.isdir(os.path.join(root.real_path, FETCHED_FOLDER))
+        why = NOT_FETCHED if was_fetched else ""
+        raise PictureError("remote_uri", "a path under the image root", quote(uri) + why)
     return name
 
 

@@ -20,7 +20,7 @@ from pipelines.console.jobs import flag, parse_alone
 from pipelines.console.terminal import shortened
 from pipelines.starts.kinds import GA4, KINDS
 from pipelines.starts.offered import offered
-from pipelines.starts.rehearsal import RehearsedLog, reasons, rehearse_items, rehearse_log
+from pipelines.starts.rehearsal import RehearsedItems, RehearsedLog, reasons, rehearse_items, rehearse_log
 from pipelines.starts.shop import Shop, look_at_shop
 from pipelines.starts.shop_toml import columns_text, comment, log_text, settings_text, toml_key
 from pipelines.starts.told import next_commands, told
@@ -73,7 +73,7 @@ def run(config: InitConfig) -> None:
     text = _text(config, shop)
     _check(shop, tomllib.loads(text))
     write_text(config.out, text)
-    print(told(shop, config.out), flush=True)
+    print(told(shop, config.out, _questions(config, shop)), flush=True)
 
 
 def _text(config: InitConfig, shop: Shop) -> str:
@@ -110,24 +110,50 @@ def _picture_settings(config: InitConfig, shop: Shop) -> list[tuple[str, Any, st
         is_mapped = "images" in shop.start.columns
         why = "no picture was found in the column of images" if is_mapped else "no column of pictures was found"
         return [("image_encoder", "none", why)]
-    root, why = config.image_root or _IMAGE_ROOT, "fetch-images puts them in fetched/ there"
-    if shop.items.paths:
-        root, why = _root_of_paths(config, shop)
-    elif not shop.items.urls:
-        root = root if config.image_root or Path(root).is_dir() else "."  # train asks for a folder that is there
-        why = "the pictures are in the table: none is looked for there"
+    root = _image_root(config, shop.catalog, shop.items)
     encoder, reason = _encoder()
-    return [("image_root", root, why), ("image_encoder", encoder, reason)]
+    why = "; ".join(filter(None, (root.why, root.question)))
+    return [("image_root", root.path, why), ("image_encoder", encoder, reason)]
 
 
-def _root_of_paths(config: InitConfig, shop: Shop) -> tuple[str, str]:
-    """Where the first pictures lie: in the folder that is given, else in one of those that are likely."""
-    roots = [config.image_root] if config.image_root else [_IMAGE_ROOT, str(Path(shop.catalog).parent)]
+def _questions(config: InitConfig, shop: Shop) -> list[str]:
+    """What is asked of the settings."""
+    question = _image_root(config, shop.catalog, shop.items).question
+    return [f"image_root: {question}"] if question else []
+
+
+@dataclass(frozen=True)
+class _ImageRoot:
+    """path: of the folder; why: what lies there; question: what to ask where it may be the wrong one; "" for none."""
+
+    path: str
+    why: str = ""
+    question: str = ""
+
+
+def _image_root(config: InitConfig, catalog: str, items: RehearsedItems) -> _ImageRoot:
+    """Where the first of the pictures that are paths lie: in the folder that is given, else in one of those that are
+    likely. Where they lie in none, the kind that most pictures are decides."""
+    roots = [config.image_root] if config.image_root else [_IMAGE_ROOT, str(Path(catalog).parent)]
     for root in roots:
-        if any(_lies_in(root, path) for path in shop.items.paths[:100]):
-            return root, "the pictures' paths start here"
-    first = shortened(shop.items.paths[0], 60)
-    return roots[0], f"where is {first}? Not here: write the folder that the pictures' paths start from"
+        if any(_lies_in(root, path) for path in items.paths[:100]):
+            return _ImageRoot(root, "the pictures' paths start here")
+    mostly_paths = 2 * len(items.paths) > len(items.pictures)
+    question = ""
+    if items.paths:
+        count = "" if mostly_paths else f" ({len(items.paths):,} of {len(items.pictures):,} pictures are paths)"
+        question = (
+            f"where is {shortened(items.paths[0], 60)}? Not here{count}: write the folder that the pictures' paths "
+            "start from"
+        )
+    if mostly_paths:
+        return _ImageRoot(roots[0], question=question)
+    if items.urls:
+        return _ImageRoot(roots[0], "fetch-images puts them in fetched/ there", question)
+    is_there = config.image_root or Path(roots[0]).is_dir()  # train asks for a folder that is there
+    return _ImageRoot(
+        roots[0] if is_there else ".", "the pictures are in the table: none is looked for there", question
+    )
 
 
 def _lies_in(root: str, path: str) -> bool:

@@ -1,16 +1,15 @@
 """Which of a file's columns are ours: the shop's mapping, the Hive folders of the path, what may be absent."""
 
 import difflib
-import os
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
-from urllib.parse import unquote
 
 import pyarrow as pa
 
 from schemas.column_spec import Column, Columns, column_of, parse_column
 from schemas.errors import UsageError
 from schemas.files import shown
+from schemas.hive_folders import folder_values
 from schemas.log_events import root_of
 from schemas.quarantine import quote
 from schemas.tables import CATALOGUE, ENGAGEMENTS, GROUPED_CATALOGUE, JUDGEMENTS
@@ -25,7 +24,6 @@ ASSUMED = {"surface": "home", "action": "click"}
 _MAX_LISTED = 30
 #: What exports separate columns by, where the call says that it is another mark.
 _OTHER_DELIMITERS = (";", "\t", "|", ",")
-_HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
 
 
 def table_columns(columns: Mapping[str, Any], table: str) -> dict[str, str | Column]:
@@ -136,14 +134,12 @@ def name_of_part(part: str) -> str:
 
 def partition_values(path: str, columns: Columns, schema: pa.Schema) -> dict[str, str | None]:
     """Our columns that Hive folders of the path (`key=value`) give."""
-    folders = [part.partition("=") for part in os.path.dirname(os.path.abspath(path)).split(os.sep)]
-    given = {key: unquote(value) for key, equals, value in folders if equals}
-    found = {
+    given = folder_values(path)
+    return {
         name: next(given[theirs] for theirs in column_of(columns, name).source if theirs in given)
         for name in schema.names
         if not given.keys().isdisjoint(column_of(columns, name).source)
     }
-    return {name: None if value == _HIVE_NULL else value for name, value in found.items()}
 
 
 def constant_values(present: Collection[str], columns: Columns, schema: pa.Schema, path: str) -> dict[str, str | None]:

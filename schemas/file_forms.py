@@ -6,6 +6,7 @@ Each part of a folder is looked at for itself, and the whole of it is read by wh
 """
 
 import codecs
+import contextlib
 import functools
 import os
 from collections.abc import Mapping, Sequence
@@ -32,6 +33,7 @@ _NAMED = {
 _TEXT = ".txt"
 _PACKED = (".gz", ".gzip", ".zst", ".zstd")
 _SAMPLE_BYTES = 256 << 10
+_MAGIC_BYTES = 16
 _NO_TEXT = {
     b"PK\x03\x04": "a ZIP archive, as Excel's workbooks are: unpack it, or save the sheet as CSV",
     b"\xd0\xcf\x11\xe0": "a workbook of an old Excel: save the sheet as CSV",
@@ -64,6 +66,10 @@ def form_of(path: str) -> FileForm:
     """
     kind, suffix = _kind_by_name(path), _suffix(path)
     if kind is None and suffix != _TEXT:
+        if (what := _no_text(_first_bytes(path))) is not None:  # which no other name would make text
+            raise UsageError(
+                f"expected text or Parquet, got {what} ({shown(path)}). Where it is no input, let its name start with _"
+            )
         raise UsageError(
             f"expected a file name that ends in {' '.join([*_NAMED, _TEXT])} (text also with {' '.join(_PACKED)}), got "
             f"{quote(str(path))}: rename it, say what it is (--format {'|'.join(TYPES)}), or let its name start with _ "
@@ -176,6 +182,18 @@ def _kind_by_name(path: str) -> str | None:
     return None if kind == "parquet" and path.lower().endswith(_PACKED) else kind
 
 
+def _first_bytes(path: str) -> bytes:
+    """b"" of a file that cannot be read: its name is then what is told of it."""
+    with contextlib.suppress(OSError), open(path, "rb") as file:
+        return file.read(_MAGIC_BYTES)
+    return b""
+
+
+def _no_text(start: bytes) -> str | None:
+    """What a file that begins so is, and what to do with it; None if it may be text."""
+    return next((what for magic, what in _NO_TEXT.items() if start.startswith(magic)), None)
+
+
 @functools.lru_cache(maxsize=1 << 16)
 def _form_of_text(
     path: str, mtime_ns: int, num_bytes: int, kind: str | None, declared: tuple[tuple[str, str], ...]
@@ -183,9 +201,8 @@ def _form_of_text(
     given, compression = dict(declared), compression_of(path)
     with open_unpacked(path, compression) as file:
         sample = file.read(_SAMPLE_BYTES)
-    for magic, what in _NO_TEXT.items():
-        if sample.startswith(magic):
-            raise UsageError(f"expected text, got {what} ({shown(path)})")
+    if (what := _no_text(sample)) is not None:
+        raise UsageError(f"expected text, got {what} ({shown(path)})")
     if kind == "rss":  # whose first line tells the encoding to the parser of XML
         return FileForm("rss", compression, given.get("encoding", ""), is_empty=not sample)
     encoding = given.get("encoding") or encoding_of(sample, path, compression, kind in ("csv", None))

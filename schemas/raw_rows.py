@@ -96,7 +96,7 @@ def _assemble(
     good: list[Row], broken: list[tuple[int, str]], schema: pa.Schema, constants: Mapping[str, str | None]
 ) -> RawRows:
     arrays, mixed = [], {}
-    names = list(dict.fromkeys([*schema.names, *(name for row in good[:1] for name in row.values or {})]))
+    names = list(dict.fromkeys([*schema.names, *constants, *(name for row in good[:1] for name in row.values or {})]))
     for name in names:
         values = [(row.values or {}).get(name) for row in good]
         if constants.get(name) is not None:  # a key that some rows of JSON lines have

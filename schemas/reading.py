@@ -22,6 +22,7 @@ from schemas.errors import CorruptFileError
 from schemas.feeds import feed_keys, feed_rows
 from schemas.file_forms import form_of, forms_in_words
 from schemas.files import declared_form, sha256_of_file, shown
+from schemas.hive_folders import folder_values
 from schemas.json_arrays import array_elements
 from schemas.log_events import by_item, nested_sources, roots_of
 from schemas.parquet_batches import bounded_batches
@@ -101,7 +102,7 @@ def _read_batches(file_slice: FileSlice, columns: Columns, schema: pa.Schema) ->
             ) from error
         return
     present = column_names(path)
-    constants, whole = constant_values(present, columns, schema, path), frozenset[str]()
+    constants, whole = _constants(present, columns, schema, path), frozenset[str]()
     paths: dict[str, str] = {}
     if kind == "csv":
         source = source_columns(present, columns, schema, path) if present else {}
@@ -119,6 +120,15 @@ def _read_batches(file_slice: FileSlice, columns: Columns, schema: pa.Schema) ->
         words = NULL_WORDS if kind == "csv" else ()
         raw = replace(raw, columns=columns, null_words=words, whole=whole, file_columns=present)
         yield from by_item(raw, paths)
+
+
+def _constants(present: Sequence[str], columns: Columns, schema: pa.Schema, path: str) -> dict[str, str | None]:
+    """constant_values, with each source of our columns that a folder gives a source of."""
+    constants, given = constant_values(present, columns, schema, path), folder_values(path)
+    for name in partition_values(path, columns, schema):
+        sources = column_of(columns, name).source
+        constants |= {part_name(name, number): given.get(theirs) for number, theirs in enumerate(sources)}
+    return constants
 
 
 def _whole_numbers(path: str, source: Mapping[str, str]) -> frozenset[str]:
@@ -165,7 +175,8 @@ def check_columns(files: Sequence[str], columns: Columns, schema: pa.Schema = CA
                 check_json_rows(path, {name for theirs in sources for name in (theirs, theirs.partition(".")[0])})
             keyed_files.append(path)
             if found := read_keys(path):
-                keys |= found | partition_values(path, columns, schema).keys()
+                wanted = {theirs for name in schema.names for theirs in column_of(columns, name).source}
+                keys |= found | (folder_values(path).keys() & wanted)
         elif not form_of(path).is_empty:
             source_columns(column_names(path), columns, schema, path)
     if keyed_files and keys:  # no key at all: no line could be parsed, and each is quarantined
@@ -180,6 +191,12 @@ def column_names(path: str) -> list[str]:
     if kind in _KEYS:
         return sorted(_KEYS[kind](path))
     return csv_header(path) if kind == "csv" else _parquet_metadata(path).schema.to_arrow_schema().names
+
+
+def known_columns(path: str) -> list[str]:
+    """column_names, and behind them the columns that the file lacks and the `key=value` folders of its path give."""
+    names = column_names(path)
+    return [*names, *(name for name in folder_values(path) if name not in names)]
 
 
 def count_rows(files: Sequence[str]) -> int:
@@ -258,10 +275,10 @@ def _read_parquet(file_slice: FileSlice, columns: Columns, schema: pa.Schema) ->
     stored_types = footer_of_stored_types(file_slice.path) if _has_fixed_lists(file_slice, columns, schema) else None
     with open_parquet(file_slice.path, metadata=stored_types) as file:
         source = source_columns(file.schema_arrow.names, columns, schema, file_slice.path)
-        constants = constant_values(file.schema_arrow.names, columns, schema, file_slice.path)
+        constants = _constants(file.schema_arrow.names, columns, schema, file_slice.path)
         paths = nested_sources(source, file.schema_arrow.names) if schema.equals(ENGAGEMENTS) else {}
         source = {name: theirs for name, theirs in source.items() if name not in paths} | roots_of(paths)
-        names = [*schema.names, *sorted(source.keys() - set(schema.names))]
+        names = [*schema.names, *sorted((source.keys() | constants.keys()) - set(schema.names))]
         wanted = set(source.values())
         pictures = {theirs for ours, theirs in source.items() if name_of_part(ours) == "images"}
         pictures -= {theirs for ours, theirs in source.items() if name_of_part(ours) != "images"}

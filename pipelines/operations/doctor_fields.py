@@ -16,7 +16,7 @@ from pipelines.units import read_stage_manifest
 from schemas.column_spec import column_of
 from schemas.columns import table_columns
 from schemas.errors import CorruptFileError
-from schemas.reading import column_names
+from schemas.reading import known_columns
 from schemas.tables import TEXT_FIELDS
 
 
@@ -31,7 +31,7 @@ def warn_of_lost_columns(
         finding.warn(f"not compared with the columns of the published run, which cannot be read: {error}")
         return
     mapping = table_columns(columns, "catalogue")
-    theirs = {name for path in files for name in column_names(path)}
+    theirs = {name for path in files for name in known_columns(path)}
     for name, num_rows in filled.items():
         sources = column_of(mapping, name).source
         if num_rows and run is not None and sources and theirs.isdisjoint(sources):

@@ -21,9 +21,9 @@ from schemas.log_events import root_of
 from schemas.quarantine import Rejection
 from schemas.reading import (
     check_columns,
-    column_names,
     count_rows,
     format_of,
+    known_columns,
     plan_slices,
     read_slice,
     unusual_forms,
@@ -82,7 +82,7 @@ def check_mapping(table: str, files: Sequence[str], columns: Mapping[str, Any], 
         if table == "catalogue":
             mapping = catalogue_columns(columns, group_rows)
             schema = catalogue_schema(mapping)
-        theirs = list(dict.fromkeys(name for path in files for name in column_names(path)))
+        theirs = list(dict.fromkeys(name for path in files for name in known_columns(path)))
         sources = {name: column_of(mapping, name).source for name in schema.names}
         given = set[str]().union(*sources.values())
         nested = {name: root_of(name, theirs) for name in given} if table == "engagements" else {}

@@ -86,7 +86,8 @@ def _pictures(table: SeenTable) -> tuple[list[SeenColumn], list[SeenColumn]]:
     found = [
         column
         for column in table.columns.values()
-        if column.share_pictures > _MOSTLY or (is_called_a_picture(column.name) and column.share_addresses > _MOSTLY)
+        if (column.share_pictures > _MOSTLY and not column.keys_of_records)
+        or (is_called_a_picture(column.name) and max(column.share_pictures, column.share_addresses) > _MOSTLY)
     ]
     small = [column for column in found if is_called_small(column.name)]
     large = [column for column in found if column not in small]

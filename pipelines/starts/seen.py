@@ -17,13 +17,21 @@ from schemas.column_cells import Blame, Found, cells_of_sources, coerced_values
 from schemas.errors import UsageError
 from schemas.picture_cells import MIN_BASE64_CHARACTERS, BadPicture, Picture
 from schemas.picture_types import picture_type
-from schemas.reading import RawRows, column_names, count_rows, plan_slices, read_slice
+from schemas.reading import RawRows, count_rows, known_columns, plan_slices, read_slice
 from schemas.usual_names import bare_name, plain_name
 
 #: Rows of a table that are looked at, at most by a batch more.
 MAX_ROWS = 8_192
 _MAX_EXAMPLE = 60
 _PICTURE = re.compile(r"\S.*\.(?:jpe?g|jfif|png|webp|gif|bmp|tiff?|avif|heic|heif)(?:[?#]\S*)?", re.IGNORECASE)
+#: What an object that is a picture has, by its plain name: its address, and what is known of it.
+_KEYS_OF_PICTURES = frozenset(
+    (
+        *("src", "url", "link", "href", "originalsrc", "image", "id", "alt", "alttext", "caption", "width", "height"),
+        *("position", "order", "sort", "rank", "type", "mimetype", "mediatype", "format", "size", "variant", "hires"),
+        *("thumb", "large", "createdat", "updatedat", "productid", "variantids"),
+    )
+)
 _ADDRESS = re.compile(r"https?://\S+", re.IGNORECASE)
 
 
@@ -106,6 +114,12 @@ class SeenColumn:
         """The values that hold nothing but pictures and http(s) addresses, of those that are there."""
         return self._share_of_lists(_ADDRESS)
 
+    @cached_property
+    def keys_of_records(self) -> list[str]:
+        """The keys of the first value that is an object, or a list of objects, which say more than a picture's address
+        and what is known of pictures; [] without any."""
+        return next((keys for value in self.filled if (keys := _keys_of_record(value))), [])
+
     def _share_of_lists(self, pattern: re.Pattern[str]) -> float:
         cells = map(_picture_cell, self.filled)
         matching = [
@@ -164,7 +178,7 @@ class SeenTable:
 def look_at(files: Sequence[str]) -> SeenTable:
     """The columns and first rows of files of one table. Raises UsageError, CorruptFileError for what cannot be read."""
     path = next((path for path in sorted(files) if os.path.getsize(path)), sorted(files)[0])
-    names = column_names(path)
+    names = known_columns(path)
     # a lone surrogate, which JSON can escape, is in no name that a config can say
     once = [name for name in names if names.count(name) == 1 and _text_of(name) is not None]
     schema = pa.schema([pa.field(name, pa.string()) for name in once])
@@ -193,6 +207,17 @@ def refuse_wrapped(table: SeenTable) -> None:
                 f"expected a row an item in {table.files[0]}, got one object, whose {column.name!r} is a list of "
                 f"{len(value):,} objects: write that list alone into the file (jq '.{column.name}' does)"
             )
+
+
+def _keys_of_record(value: Any) -> list[str]:
+    if isinstance(value, list):
+        return next((keys for member in value if (keys := _keys_of_record(member))), [])
+    if not isinstance(value, dict):
+        return []
+    if len(value) == 1:  # a list may be wrapped in an object, and each of its members too
+        return _keys_of_record(*value.values())
+    is_picture = "bytes" in value or _KEYS_OF_PICTURES.issuperset(map(plain_name, value))
+    return [] if is_picture else list(value)
 
 
 def _values_of(raw: RawRows, name: str) -> list[Any]:

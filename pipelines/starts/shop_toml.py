@@ -8,7 +8,7 @@ from typing import Any
 from pipelines.console.terminal import shortened
 from pipelines.starts.found import Found, Start
 from pipelines.starts.ga4 import LogStart
-from pipelines.starts.offered import offered, question
+from pipelines.starts.offered import asked_of_the_title, offered, question
 from pipelines.starts.seen import SeenTable
 from schemas.errors import printable
 from schemas.tables import TEXT_FIELDS
@@ -61,6 +61,7 @@ def columns_text(start: Start, table: SeenTable) -> str:
     if table.twice:
         lines.append(comment(f"Not read, for several columns have that name: {_listed(table.twice)}. Rename them."))
     lines += [comment(f"? {asked}") for asked in start.questions]
+    lines += [comment(f"? {asked}") for asked in asked_of_the_title(table, start)]
     for name, columns in offered(table, start).items():
         lines += ["", comment(f"? {question(name, columns)}")]
         lines += [line for found in columns for line in (comment(_seen(found)), comment(_entry(found)))]

@@ -8,7 +8,7 @@ from pipelines.console.terminal import aligned, shortened
 from pipelines.starts.found import Found
 from pipelines.starts.ga4 import LogStart
 from pipelines.starts.kinds import GA4
-from pipelines.starts.offered import offered, question
+from pipelines.starts.offered import asked_of_the_title, offered, question
 from pipelines.starts.rehearsal import RehearsedLog, reasons
 from pipelines.starts.shop import Shop
 from schemas.files import shown
@@ -18,8 +18,9 @@ from schemas.tables import TEXT_FIELDS
 _FEW_KNOWN = 0.5
 
 
-def told(shop: Shop, out: str) -> str:
-    """What was found, for a person, and the commands to call next; out: the config file."""
+def told(shop: Shop, out: str, questions: Sequence[str]) -> str:
+    """What was found, for a person, and the commands to call next. out: the config file; questions: of its settings,
+    beside those of its columns."""
     lines = _table_of(shop.start.found, (*TEXT_FIELDS, "images"))
     items = shop.items
     lines.append(
@@ -30,8 +31,10 @@ def told(shop: Shop, out: str) -> str:
         rejected = [rejection for rejection in items.rejections if rejection.level == level]
         if rejected:
             lines.append(f"WARNING: {len(rejected):,} {what} cannot be read: {reasons(rejected)}")
+    lines += [f"? {asked}" for asked in questions]
     lines += _asked(shop.start.found)
     lines += [f"? {asked}" for asked in shop.start.questions]
+    lines += [f"? {asked}" for asked in asked_of_the_title(shop.table, shop.start)]
     lines += [f"? {question(name, columns)}" for name, columns in offered(shop.table, shop.start).items()]
     if shop.log_start is not None and shop.log is not None:
         lines += _told_of_log(shop, shop.log_start, shop.log)

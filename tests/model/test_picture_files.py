@@ -47,6 +47,22 @@ def test_what_is_not_read_has_a_reason(root, uri, reason):
     assert caught.value.remedy in str(caught.value)
 
 
+def test_of_what_was_not_fetched_it_is_told_where_fetching_says_why(root):
+    """Once something was fetched: before it, and of what is never fetched, there is nothing to look into."""
+
+    def told(uri: str) -> PictureError:
+        with pytest.raises(PictureError) as caught:
+            read_picture(root, uri, LIMITS)
+        assert caught.value.reason == "remote_uri"
+        return caught.value
+
+    assert "quarantine" not in told("https://x.example/a.jpg").remedy
+    (root / "fetched").mkdir()
+    assert "fetched/quarantine" in told("https://x.example/a.jpg").remedy
+    assert told("https://x.example/a.jpg").got == "'https://x.example/a.jpg', which is not among the fetched pictures"
+    assert "quarantine" not in told("s3://bucket/a.jpg").remedy
+
+
 def test_a_path_with_a_comma_may_be_a_list_and_is_told_how_one_is_written(root):
     with pytest.raises(PictureError) as caught:
         read_picture(root, "sub/a.bin,sub/b.bin", LIMITS)

@@ -80,6 +80,23 @@ def test_woocommerce_merges_variations(capsys, parents_by_sku, item_id):
     assert "25 items (products, variations merged), 25 with text, 25 with pictures" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("name", ["WC-1", "id:1"])
+def test_variations_above_their_parent_are_told(capsys, name):
+    """Of rows that are merged the first gives the texts."""
+    sku = "" if name.startswith("id:") else name
+    rows = [f"2,variation,V-2,Mug - S,{name},", f"1,variable,{sku},Mug,,", f"3,variation,V-3,Mug - M,{name},"]
+    write_csv("w.csv", "ID,Type,SKU,Name,Parent,Images", *rows)
+    written("w.csv")
+    asked = (
+        "? 1 variations stand above their product, and give it their texts: sort the rows so that products come first"
+    )
+    assert asked in capsys.readouterr().out
+    assert asked in Path("shop.toml").read_text()
+    write_csv("w.csv", "ID,Type,SKU,Name,Parent,Images", *rows[1:])
+    written("w.csv")
+    assert "stand above" not in capsys.readouterr().out
+
+
 def test_line_ends_of_woocommerce_are_no_letters():
     write_csv("w.csv", "ID,Type,SKU,Name,Short description,Images,Parent", r"1,simple,,A,soft\nWarm\nred,,")
     config = written("w.csv")

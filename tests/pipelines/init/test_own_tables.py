@@ -12,6 +12,7 @@ from export_files import (
 )
 from init_calls import PRODUCTS, write_csv, written
 
+from pipelines.starts.rehearsal import rehearse_items
 from pipelines.starts.shop_toml import toml_value
 
 
@@ -158,3 +159,66 @@ def test_one_cell_that_cannot_be_read_costs_only_itself():
     text = Path("shop.toml").read_text()
     assert "'sku': 95% filled, e.g. 0" in text
     assert "'name': 95% filled, e.g. Lamp 0" in text
+
+
+@pytest.mark.parametrize("kind", ["parquet", "csv", "jsonl"])
+def test_columns_that_folders_give_are_taken_like_any(capsys, kind):
+    """As Spark and Hive write a table in partitions: `category` is in no file."""
+    for number, category in enumerate(["Arm%20Chairs", "__HIVE_DEFAULT_PARTITION__"]):
+        folder = Path("products", "season=2026", f"category={category}")
+        folder.mkdir(parents=True)
+        table = pa.table({"sku": [f"{number}a", f"{number}b"], "name": ["red scarf", "blue hat"]})
+        if kind == "parquet":
+            pq.write_table(table, folder / "part-0.parquet")
+        elif kind == "csv":
+            write_csv(str(folder / "part-0.csv"), "sku,name", *(f"{number}{letter},red scarf" for letter in "ab"))
+        else:
+            (folder / "part-0.jsonl").write_text("".join(map("{}\n".format, map(json.dumps, table.to_pylist()))))
+    assert written("products")["columns"] == {"item_id": "sku", "title": "name", "product_types": "category"}
+    assert "# Not read: season.\n" in Path("shop.toml").read_text()
+    assert "Arm Chairs" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("sources", [["type", "category"], ["category", "type"]])
+def test_a_folders_column_beside_one_of_the_file(sources):
+    folder = Path("category=Chairs")
+    folder.mkdir()
+    pq.write_table(pa.table({"item_id": ["a"], "type": ["simple"]}), folder / "a.parquet")
+    write_csv(str(folder / "b.csv"), "item_id,type", "b,simple")
+    (folder / "c.jsonl").write_text('{"item_id": "c", "type": "simple"}\n')
+    words = " ".join({"type": "simple", "category": "Chairs"}[name] for name in sources)
+    for name in ("a.parquet", "b.csv", "c.jsonl"):
+        items = rehearse_items([str(folder / name)], {"product_types": sources}, "no").items
+        assert items["product_types"].to_pylist() == [words]
+
+
+def test_objects_with_a_picture_among_other_things_are_no_pictures(capsys):
+    """As Elasticsearch dumps an index: what is asked of the title says where it may be."""
+    rows = [
+        {"_id": f"m{n}", "_type": "_doc", "_source": {"name": f"red scarf {n}", "image": f"https://x.example/{n}.jpg"}}
+        for n in range(3)
+    ]
+    Path("t.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert written("t.jsonl")["columns"] == {"item_id": "_id", "product_types": "_type"}
+    question = (
+        "? which column is the title? None looks like it: title = ... with its name. '_source' holds objects (name, "
+        "image): write what is in them as columns of their own, in the file\n"
+    )
+    assert question in Path("shop.toml").read_text()
+    assert question in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["gallery", "images"])
+def test_objects_that_are_pictures_are_pictures(name):
+    pictures = [[{"src": f"https://x.example/{n}.jpg", "alt": "red", "position": n}] for n in range(3)]
+    rows = [{"sku": str(n), "name": f"red scarf {n}", name: found} for n, found in enumerate(pictures)]
+    Path("t.json").write_text(json.dumps(rows))
+    assert written("t.json")["columns"]["images"] == name
+
+
+def test_a_title_that_nothing_may_be_is_asked_for(capsys):
+    write_csv("t.csv", "sku,image", "a,1.jpg", "b,2.jpg")
+    assert written("t.csv")["columns"] == {"item_id": "sku", "images": "image"}
+    question = "? which column is the title? None looks like it: title = ... with its name\n"
+    assert question in Path("shop.toml").read_text()
+    assert question in capsys.readouterr().out

@@ -16,12 +16,16 @@ from pipelines.starts.seen import PictureCell, look_at
 def test_pictures_by_path_start_where_they_lie(capsys):
     write_csv("t.csv", "sku,name,picture", "a,A,pics/1.jpg", "b,B,pics/2.jpg")
     assert written("t.csv", "--image-root", "elsewhere")["image_root"] == "elsewhere"
-    assert "where is pics/1.jpg?" in Path("shop.toml").read_text()
+    question = "where is pics/1.jpg? Not here: write the folder that the pictures' paths start from"
+    assert question in Path("shop.toml").read_text()
+    assert f"? image_root: {question}\n" in capsys.readouterr().out
     Path("pics").mkdir()
     Path("pics/1.jpg").write_bytes(b"x")
     capsys.readouterr()
     assert written("t.csv")["image_root"] == "."
-    assert "fetch-images" not in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "fetch-images" not in told
+    assert "image_root" not in told
     assert written("t.csv", "--image-root", "elsewhere")["image_root"] == "elsewhere"  # what is given is meant
     assert "where is pics/1.jpg?" in Path("shop.toml").read_text()
 
@@ -64,6 +68,28 @@ def test_pictures_in_cells_of_parquet(capsys, cells):
     assert "where is" not in text
     assert Path(config["image_root"]).is_dir()
     assert isinstance(look_at(["t.parquet"]).columns["picture"].values[0], PictureCell)  # without its bytes
+
+
+def test_few_paths_do_not_decide_where_pictures_are_looked_for(capsys):
+    """A cell without its bytes has a path that lies nowhere: train asks for a folder that is there."""
+    cells = [{"bytes": png(n), "path": f"{n}.png"} for n in range(4)] + [{"bytes": b"", "path": "empty.png"}]
+    names = [f"scarf {n}" for n in range(5)]
+    pq.write_table(pa.table({"sku": list("abcde"), "name": names, "picture": cells}), "t.parquet")
+    assert written("t.parquet")["image_root"] == "."
+    question = "where is empty.png? Not here (1 of 5 pictures are paths): write the folder that the pictures' paths"
+    assert question in Path("shop.toml").read_text()
+    assert f"? image_root: {question}" in capsys.readouterr().out
+    assert written("t.parquet", "--image-root", "elsewhere")["image_root"] == "elsewhere"
+
+
+def test_few_paths_among_addresses(capsys):
+    lines = [f"{n},scarf {n},https://x.example/{n}.jpg" for n in range(4)]
+    write_csv("t.csv", "sku,name,picture", *lines, "9,hat,no.jpg")
+    assert written("t.csv")["image_root"] == "images"
+    assert (
+        "# fetch-images puts them in fetched/ there; where is no.jpg? Not here (1 of 5" in Path("shop.toml").read_text()
+    )
+    assert "? image_root: where is no.jpg? Not here (1 of 5 pictures are paths)" in capsys.readouterr().out
 
 
 def test_pictures_in_cells_of_csv(capsys):

@@ -85,3 +85,20 @@ def test_a_line_above_the_header_is_read_over_or_told(capsys):
     message = refused(capsys, "t.csv")
     assert "expected rows in t.csv below the columns Products, got none" in message
     assert "the first line must have the names of the columns" in message
+
+
+@pytest.mark.parametrize(
+    ("name", "start", "message"),
+    [
+        ("products.xlsx", b"PK\x03\x04", "as Excel's workbooks are: unpack it, or save the sheet as CSV"),
+        ("products.zip", b"PK\x03\x04", "unpack it"),
+        ("products.xls", b"\xd0\xcf\x11\xe0\xa1\xb1", "save the sheet as CSV"),
+        ("products.csv.bz2", b"BZh91AY&SY", "a bzip2 archive: unpack it"),
+        ("products", b"PAR1", "let its name end in .parquet"),
+    ],
+)
+def test_what_another_name_would_not_make_text_is_not_to_be_renamed(capsys, name, start, message):
+    Path(name).write_bytes(start + bytes(20))
+    told = refused(capsys, name)
+    assert message in told
+    assert "--format" not in told

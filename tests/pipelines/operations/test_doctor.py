@@ -129,6 +129,16 @@ def test_columns_that_lead_into_others_are_there(tmp_path):
     assert "missing: user_id, session_id, query, action; not read: x" in found.looked_at
 
 
+def test_columns_that_folders_give_are_there(tmp_path):
+    folder = tmp_path / "season=2026" / "category=Chairs"
+    folder.mkdir(parents=True)
+    (folder / "a.csv").write_text("item_id,title\nx,red\n")
+    found = check_mapping("catalogue", [f"{folder}/a.csv"], {"product_types": "category"})
+    assert found.looked_at.startswith("3 of 14 are there; ")
+    assert found.looked_at.endswith("not read: season")
+    assert "'season'" in check_mapping("catalogue", [f"{folder}/a.csv"], {"domains": "seasons"}).warnings[0]
+
+
 def test_a_wrong_image_root_is_told(catalogue, tmp_path):
     call = ["--catalog", f"{catalogue}/catalog.parquet", "--image-root"]
     assert main([*call, str(tmp_path / "none")]) == 2
