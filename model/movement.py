@@ -7,7 +7,7 @@ item_encoder, text_tower, picture_tower      all dense weights of each
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -41,6 +41,13 @@ class StartWeights:
                 self._groups.setdefault(group, []).append(name)
         self._deviations = {
             group: _deviation([self._starts[name] for name in names]) for group, names in self._groups.items()
+        }
+
+    def towards(self, weights: Mapping[str, Tensor], share: float) -> dict[str, Tensor]:
+        """A state_dict that is a share of the way from the start to `weights`, a state_dict on the CPU."""
+        return {
+            name: torch.lerp(self._starts[name], value, share) if name in self._starts else value
+            for name, value in weights.items()
         }
 
     def movement(self, model: nn.Module) -> dict[str, Movement]:

@@ -3,8 +3,9 @@
 Validation says how long to train; the pairs that it held out, often the newest ones, are then worth more as training
 pairs. So the same start is trained on the training and validation pairs together, with the seeds of the first training,
 for as many passes over the pairs as the chosen step had (a step holds batch_size pairs, so there are more steps in
-proportion to the pairs), and with the learning rate that the first training had at the same share of its plan. Nothing
-is left to validate it with: the figures of the first training are those of the model before the refit.
+proportion to the pairs), and with the learning rate that the first training had at the same share of its plan. The
+weights are left at the same share of the way from the start (model.interpolation). Nothing is left to validate it with:
+the figures of the first training are those of the model before the refit.
 """
 
 import dataclasses
@@ -38,6 +39,7 @@ def refit(
     length = FixedLength(
         planned_epochs=chosen.planned_steps / chosen.steps_per_epoch,
         taken_epochs=chosen.best_step / chosen.steps_per_epoch,
+        share=chosen.share,
     )
     return train(model, dataclasses.replace(data, train=everything), config, folder, on_step, on_start, length)
 

@@ -9,10 +9,12 @@ from model.training_config import TrainingConfig
 @dataclass(frozen=True, kw_only=True)
 class FixedLength:
     """The length of a run that does not validate, in passes over its pairs: as many as taken_epochs of a plan of
-    planned_epochs, over which the learning rate falls to 0."""
+    planned_epochs, over which the learning rate falls to 0. share: of the way from the start to the last step, where
+    the weights are left (model.interpolation)."""
 
     planned_epochs: float
     taken_epochs: float
+    share: float = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)

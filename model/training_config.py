@@ -29,6 +29,8 @@ class TrainingConfig:
     tasks: those that train and validate; none named: all. task_mix: a batch holds as many pairs of each task, or of
     each in proportion to its pairs. pseudo_share: see model.training_data.
     drop_tokens, drop_fields, drop_pictures, drop_modalities, max_field_tokens: see model.training_dropout.
+    interpolate: whether weights nearer to the start than the best step's are taken where validation cannot tell them
+    apart, see model.interpolation.
     precision: auto = bf16 autocast on a GPU, fp32 on a CPU.
     """
 
@@ -59,6 +61,7 @@ class TrainingConfig:
     log_every: int = 10
     validation_pairs: int = 2000
     validation_items: int = 100_000
+    interpolate: bool = True
     frozen: tuple[str, ...] = ()
     drop_tokens: float = 0.15
     drop_fields: float = 0.0
@@ -132,7 +135,9 @@ class TrainingStart:
 @dataclass(frozen=True, kw_only=True)
 class TrainingResult:
     """steps: as many were taken; fewer than planned_steps if training stopped early. best_step: whose weights are
-    restored, 0 being the start; the last one without validation. validation: its figures by task.
+    restored, 0 being the start; the last one without validation. share: of the way from the start to it, where the
+    restored weights are, see model.interpolation. restored: their validation, None without one;
+    validation: its figures by task.
     validations: all of the run, by step, the start's first. above_start: "score", what the restored weights score more
     than the start on the same queries, and its 95 % interval, "score_low" and "score_high"; None if they are the start
     or nobody knows. without: part of the item encoder -> the validation of
@@ -143,6 +148,8 @@ class TrainingResult:
     planned_steps: int
     steps_per_epoch: int
     best_step: int
+    share: float
+    restored: Validation | None
     validation: dict[str, dict[str, float]]
     validations: tuple[Validation, ...]
     above_start: dict[str, float] | None

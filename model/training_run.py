@@ -18,6 +18,7 @@ from torch import Tensor
 
 from model.checkpoint import Checkpoint, read_checkpoint, restore_optimizers, save_checkpoint
 from model.distributed import Processes, current_processes, sum_gradients
+from model.interpolation import SHARES, is_within_error
 from model.item_batch import ItemChange
 from model.itemsage import ItemSage
 from model.movement import StartWeights
@@ -34,7 +35,7 @@ from schemas.hashing import fingerprint, seed_of
 
 CHECKPOINT_NAME, METRICS_NAME = "checkpoint.safetensors", "metrics.jsonl"
 #: Part of a checkpoint's fingerprint: raise it when its state is another.
-_STATE_VERSION = 8
+_STATE_VERSION = 9
 
 #: Called after each step with (finished steps, planned steps, loss of the step).
 OnStep = Callable[[int, int, float], None]
@@ -85,6 +86,8 @@ class TrainingRun:
         self.loss = BatchLoss(self.stream, config.loss(), config.mask_known)
         self.step, self.finished = 0, False
         self.validations: list[Validation] = []
+        self.share = 1.0
+        self.restored: Validation | None = None
         self.without: dict[str, Validation] = {}
         self.best_weights: dict[str, Tensor] = {}
         self.scores: dict[str, QueryScores] = {}
@@ -110,13 +113,15 @@ class TrainingRun:
                         self._restore_best()
                     if self.finished or self.step % self.schedule.checkpoint_every == 0:
                         self._checkpoint()
-        best = self._best()
+        best, restored = self._best(), self.restored
         return TrainingResult(
             steps=self.step,
             planned_steps=self.schedule.planned,
             steps_per_epoch=self.stream.steps_per_epoch,
             best_step=self.step if best is None else best.step,
-            validation={} if best is None else best.tasks,
+            share=self.share,
+            restored=restored,
+            validation={} if restored is None else restored.tasks,
             validations=tuple(self.validations),
             above_start=self.scores["best"].above(self.scores["start"]) if best is not None and best.step else None,
             without=self.without,
@@ -204,7 +209,7 @@ class TrainingRun:
         self.validations.append(measured)
         if best is None or measured.score > best.score:
             self.scores = {"start": scores} | self.scores | {"best": scores}
-            self.best_weights = {name: value.detach().cpu().clone() for name, value in self.model.state_dict().items()}
+            self.best_weights = self._state_on_cpu()
         else:
             num_worse = sum(validation.step > best.step for validation in self.validations)
             self.finished = 0 < self.config.patience <= num_worse
@@ -216,15 +221,37 @@ class TrainingRun:
         return validate(self.model, self.data, self.config, self.processes, self.choice, self.step, change)
 
     def _restore_best(self) -> None:
-        """Leaves the model with its best weights, and measures what their parts are worth."""
+        """Leaves the model with its best weights, or weights between them and the start, and measures what their parts
+        are worth."""
         best = self._best()
         if best is None:
+            if self.length is not None and self.length.share < 1:
+                self.share = self.length.share
+                self.model.load_state_dict(self.start.towards(self._state_on_cpu(), self.share))
             return
-        self.model.load_state_dict(self.best_weights)
+        self._choose_share(best)
         measured = measure_without(self.model.item_encoder, self._validation)
         self.without = {part: dataclasses.replace(found, step=best.step) for part, found in measured.items()}
         scores = {part: {"score": found.score, "tasks": found.tasks} for part, found in self.without.items()}
-        self._log(best_step=best.step, without=scores)
+        self._log(best_step=best.step, share=self.share, without=scores)
+
+    def _choose_share(self, best: Validation) -> None:
+        """Leaves the model with the weights nearest to the start that validation cannot tell from the best."""
+        may_choose = self.config.interpolate and self.choice.by_validation and best.step > 0
+        for share in SHARES if may_choose else ():
+            self.model.load_state_dict(self.start.towards(self.best_weights, share))
+            measured, scores = self._validate()
+            self._log(share=share, score=measured.score, cells=measured.cells)
+            if is_within_error(scores, self.scores["best"]):
+                self.share, self.scores["best"] = share, scores
+                self.restored = dataclasses.replace(measured, step=best.step)
+                self.best_weights = self.start.towards(self.best_weights, share)
+                return
+        self.model.load_state_dict(self.best_weights)
+        self.restored = best
+
+    def _state_on_cpu(self) -> dict[str, Tensor]:
+        return {name: value.detach().cpu().clone() for name, value in self.model.state_dict().items()}
 
     def _log(self, **values: Any) -> None:
         """Appends a line to metrics.jsonl (rank 0)."""
@@ -243,6 +270,8 @@ class TrainingRun:
             "scores": {name: [of.sums_Q.tolist(), of.weights_Q.tolist()] for name, of in self.scores.items()},
             "step": self.step,
             "validations": [dataclasses.asdict(validation) for validation in self.validations],
+            "share": self.share,
+            "restored": None if self.restored is None else dataclasses.asdict(self.restored),
             "without": [[part, dataclasses.asdict(validation)] for part, validation in self.without.items()],
         }
         save_checkpoint(
@@ -274,6 +303,8 @@ class TrainingRun:
         state = checkpoint.state
         self.step, self.finished = state["step"], state["finished"]
         self.validations = [Validation(**validation) for validation in state["validations"]]
+        self.share = state["share"]
+        self.restored = None if state["restored"] is None else Validation(**state["restored"])
         self.without = {part: Validation(**validation) for part, validation in state["without"]}
         self.best_weights = checkpoint.best
         self.scores = {name: QueryScores(*map(np.array, of)) for name, of in state["scores"].items()}

@@ -93,6 +93,10 @@ class LearningFlags:
         default=TrainingConfig.correction, choices=CORRECTIONS, help="how logits make up for how negatives are drawn"
     )
     joint: bool = flag(default=TrainingConfig.joint, help="one softmax over both kinds of negatives instead of two")
+    interpolate: bool = flag(
+        default=TrainingConfig.interpolate,
+        help="whether weights nearer to the start than the best step's are taken where validation sees no difference",
+    )
     mask_known: bool = flag(
         default=TrainingConfig.mask_known,
         help="whether an item that the log has for a query is kept from being a negative of it",

@@ -63,7 +63,15 @@ def end_lines(result: TrainingResult) -> list[str]:
     name = f"best step {result.best_step:,} of {result.steps:,}"
     if result.best_step == 0:
         return [*lines, f"{name}: the start, no step was better"]
-    best = next(validation for validation in result.validations if validation.step == result.best_step)
+    best = result.restored
+    assert best is not None, "steps were compared, and none restored"
+    if result.share < 1:
+        highest = max(validation.score for validation in result.validations)
+        name = f"{result.share:.0%} of the way from the start to the {name}"
+        lines.append(
+            f"{name}: a score of {best.score:.4f}, which validation cannot tell from {highest:.4f} of the whole way; "
+            "what the start knew of new queries is kept so"
+        )
     without = ", ".join(
         f"{_PARTS[part]} {found.score:.4f} ({found.score - best.score:+.4f})" for part, found in result.without.items()
     )

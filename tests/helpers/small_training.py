@@ -24,7 +24,14 @@ SMALL = ItemSageConfig(
     output_dim=32,
 )
 SHORT = TrainingConfig(
-    batch_size=48, epochs=0.1, min_steps=14, learning_rate=3e-3, evaluate_every=4, checkpoint_every=5, log_every=1
+    batch_size=48,
+    epochs=0.1,
+    min_steps=14,
+    learning_rate=3e-3,
+    evaluate_every=4,
+    checkpoint_every=5,
+    log_every=1,
+    interpolate=False,
 )
 
 

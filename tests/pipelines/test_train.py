@@ -121,7 +121,8 @@ def test_training_starts_from_the_importances_of_the_catalogues_tokens(tmp_path)
     ("name", "hint"),
     [
         ("Image", "is it 'Image'?"),
-        ("foto", "expected pictures for the image encoder resnet50, got a catalogue that lists none"),
+        ("foto", "is it 'foto'?"),
+        ("seen", "expected pictures for the image encoder resnet50, got a catalogue that lists none"),
     ],
 )
 def test_an_image_encoder_for_a_catalogue_without_a_column_of_pictures_is_a_wrong_call(tmp_path, capsys, name, hint):
@@ -235,7 +236,7 @@ def test_a_model_that_is_better_than_its_start_is_installed_and_what_was_found_i
     write_log(tmp_path)
     log = ("--engagements", f"{tmp_path}/log.parquet", "--pseudo-queries", "0", "--split", "time")
     long = ("--image-encoder", "none", "--min-steps", "200", "--batch-size", "64", "--learning-rate", "0.003")
-    assert run_train(tmp_path, *log, *long) == 0
+    assert run_train(tmp_path, *log, *long, "--no-interpolate") == 0
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("train:")]
     assert lines[0] == "train: 5 steps would be 1 epoch; --min-steps 200 makes it 40 epochs"
     assert lines[1].startswith("train: validation: 24 pairs of 5 queries")
@@ -271,6 +272,8 @@ def test_a_model_that_is_better_than_its_start_is_installed_and_what_was_found_i
 def test_a_step_that_chance_alone_may_have_put_above_the_start_is_told():
     result = TrainingResult(
         **dict.fromkeys(("steps", "planned_steps", "steps_per_epoch", "best_step"), 5),
+        share=0.5,
+        restored=Validation(step=5, score=0.54, num_pairs=24, tasks={"search/click": FIGURES}, cells=CELLS),
         validation={},
         validations=tuple(
             Validation(step=step, score=0.5 + step / 100, num_pairs=24, tasks={"search/click": FIGURES}, cells=CELLS)
@@ -286,7 +289,12 @@ def test_a_step_that_chance_alone_may_have_put_above_the_start_is_told():
     assert result.is_within_noise
     lines = train_report.end_lines(result)
     assert lines[-1] == "text fields weigh title 2, description 0.5"  # no item has a brand
-    assert "best step 5 of 5: Recall@10 of seen items 0.600 (20 pairs), new items 0.250 (4 pairs)" in lines
+    assert (
+        "50% of the way from the start to the best step 5 of 5: a score of 0.5400, which validation cannot tell from "
+        "0.5500 of the whole way; what the start knew of new queries is kept so"
+    ) in lines
+    cells = "Recall@10 of seen items 0.600 (20 pairs), new items 0.250 (4 pairs)"
+    assert f"50% of the way from the start to the best step 5 of 5: {cells}" in lines
     (line,) = [line for line in lines if "above the start" in line]
     assert line.startswith("WARNING: above the start: +0.0500 [-0.0100, +0.1100]")
 
