@@ -76,7 +76,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> TrainingData:
 
 
 def _train(data: TrainingData, folder: Path, config: ItemSageConfig = MODEL, **changes: Any) -> TrainingResult:
-    given = TrainingConfig(min_steps=100, epochs=1, batch_size=64, patience=0, **STILL, **changes)
+    given = TrainingConfig(min_steps=100, epochs=1, batch_size=64, patience=0, interpolate=False, **STILL, **changes)
     return train(ItemSage(config), data, given, folder)
 
 
