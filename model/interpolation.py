@@ -23,6 +23,7 @@ def is_within_error(scores: QueryScores, best: QueryScores) -> bool:
     """Whether the mean is at most one standard error of the paired difference below that of `best`, over the same
     queries.
 
+    >>> import numpy as np
     >>> weights_Q = np.full(4, 0.25)
     >>> best = QueryScores(weights_Q * 0.5, weights_Q)
     >>> is_within_error(QueryScores(weights_Q * [0.4, 0.6, 0.45, 0.5], weights_Q), best)
