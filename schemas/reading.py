@@ -272,8 +272,7 @@ def _parquet_metadata(path: str) -> pq.FileMetaData:
 
 
 def _read_parquet(file_slice: FileSlice, columns: Columns, schema: pa.Schema) -> Iterator[RawRows]:
-    stored_types = footer_of_stored_types(file_slice.path) if _has_fixed_lists(file_slice, columns, schema) else None
-    with open_parquet(file_slice.path, metadata=stored_types) as file:
+    with open_parquet(file_slice.path, metadata=_footer_to_read_by(file_slice, columns, schema)) as file:
         source = source_columns(file.schema_arrow.names, columns, schema, file_slice.path)
         constants = _constants(file.schema_arrow.names, columns, schema, file_slice.path)
         paths = nested_sources(source, file.schema_arrow.names) if schema.equals(ENGAGEMENTS) else {}
@@ -308,11 +307,14 @@ def _read_parquet(file_slice: FileSlice, columns: Columns, schema: pa.Schema) ->
             yield from by_item(raw, paths)
 
 
-def _has_fixed_lists(file_slice: FileSlice, columns: Columns, schema: pa.Schema) -> bool:
-    """Whether a column that is read is a list of a fixed size."""
-    present = _parquet_metadata(file_slice.path).schema.to_arrow_schema()
+def _footer_to_read_by(file_slice: FileSlice, columns: Columns, schema: pa.Schema) -> pq.FileMetaData:
+    """The file's footer; that of its stored types if a column that is read is a list of a fixed size."""
+    metadata = _parquet_metadata(file_slice.path)
+    present = metadata.schema.to_arrow_schema()
     fixed = {field.name for field in present if pa.types.is_fixed_size_list(field.type)}
-    return bool(fixed and fixed & set(source_columns(present.names, columns, schema, file_slice.path).values()))
+    if fixed and fixed & set(source_columns(present.names, columns, schema, file_slice.path).values()):
+        return footer_of_stored_types(file_slice.path)
+    return metadata
 
 
 def _constant(value: str | None, count: int) -> pa.Array:
