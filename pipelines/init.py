@@ -58,6 +58,15 @@ class InitConfig:
     force: bool = flag(default=False, help="write over a file that is there")
 
 
+@dataclass(frozen=True)
+class _ImageRoot:
+    """path: of the folder; why: what lies there; question: what to ask where it may be the wrong one; "" for none."""
+
+    path: str
+    why: str = ""
+    question: str = ""
+
+
 def run(config: InitConfig) -> None:
     """Writes the file and prints what was found. Raises UsageError if the files are not of the kind, a file is there
     already, a name has {date}, or GA4's log has no catalogue beside it; ThresholdError if no row can be read."""
@@ -70,13 +79,14 @@ def run(config: InitConfig) -> None:
                 f"write {{date}} for it into {shown(config.out)}"
             )
     shop = look_at_shop(config.file, None if config.kind == _RECOGNISE else config.kind, config.catalog)
-    text = _text(config, shop)
+    root = _image_root(config, shop.catalog, shop.items)
+    text = _text(config, shop, root)
     _check(shop, tomllib.loads(text))
     write_text(config.out, text)
-    print(told(shop, config.out, _questions(config, shop)), flush=True)
+    print(told(shop, config.out, [f"image_root: {root.question}"] if root.question else []), flush=True)
 
 
-def _text(config: InitConfig, shop: Shop) -> str:
+def _text(config: InitConfig, shop: Shop, root: _ImageRoot) -> str:
     head = [
         f"Written by itemsage init from {shown(shop.catalog)} ({shop.kind})"
         + (f" and {shown(shop.engagements)} ({GA4})" if shop.engagements else "")
@@ -85,7 +95,7 @@ def _text(config: InitConfig, shop: Shop) -> str:
         *(f"  {command}" for command in next_commands(shop, config.out)),
         "Paths start from the folder that the commands are called in; {date} in them means --date.",
     ]
-    parts = ["\n".join(map(comment, head)) + "\n", settings_text(_settings(config, shop))]
+    parts = ["\n".join(map(comment, head)) + "\n", settings_text(_settings(config, shop, root))]
     if len(shop.items.items) < _FEW_ITEMS and shop.items.is_whole:
         parts.append(f"[train]\n{comment(_WHY_ACCEPTED)}\naccept_untrained = true\n")
     parts.append(columns_text(shop.start, shop.table))
@@ -94,41 +104,25 @@ def _text(config: InitConfig, shop: Shop) -> str:
     return "\n".join(parts)
 
 
-def _settings(config: InitConfig, shop: Shop) -> list[tuple[str, Any, str]]:
+def _settings(config: InitConfig, shop: Shop, root: _ImageRoot) -> list[tuple[str, Any, str]]:
     settings = [("catalog", shop.catalog, "")]
     if shop.engagements is not None:
         settings.append(("engagements", shop.engagements, ""))
     settings.append(("store", config.store, "models and runs"))
-    settings += _picture_settings(config, shop)
+    settings += _picture_settings(shop, root)
     if shop.start.group_rows != "no":
         settings.append(("group_rows", shop.start.group_rows, f"{shop.items.num_merged:,} rows merged into others"))
     return settings
 
 
-def _picture_settings(config: InitConfig, shop: Shop) -> list[tuple[str, Any, str]]:
+def _picture_settings(shop: Shop, root: _ImageRoot) -> list[tuple[str, Any, str]]:
     if not shop.items.pictures:
         is_mapped = "images" in shop.start.columns
         why = "no picture was found in the column of images" if is_mapped else "no column of pictures was found"
         return [("image_encoder", "none", why)]
-    root = _image_root(config, shop.catalog, shop.items)
     encoder, reason = _encoder()
     why = "; ".join(filter(None, (root.why, root.question)))
     return [("image_root", root.path, why), ("image_encoder", encoder, reason)]
-
-
-def _questions(config: InitConfig, shop: Shop) -> list[str]:
-    """What is asked of the settings."""
-    question = _image_root(config, shop.catalog, shop.items).question
-    return [f"image_root: {question}"] if question else []
-
-
-@dataclass(frozen=True)
-class _ImageRoot:
-    """path: of the folder; why: what lies there; question: what to ask where it may be the wrong one; "" for none."""
-
-    path: str
-    why: str = ""
-    question: str = ""
 
 
 def _image_root(config: InitConfig, catalog: str, items: RehearsedItems) -> _ImageRoot:
