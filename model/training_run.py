@@ -113,15 +113,14 @@ class TrainingRun:
                         self._restore_best()
                     if self.finished or self.step % self.schedule.checkpoint_every == 0:
                         self._checkpoint()
-        best, restored = self._best(), self.restored
+        best = self._best()
         return TrainingResult(
             steps=self.step,
             planned_steps=self.schedule.planned,
             steps_per_epoch=self.stream.steps_per_epoch,
             best_step=self.step if best is None else best.step,
             share=self.share,
-            restored=restored,
-            validation={} if restored is None else restored.tasks,
+            restored=self.restored,
             validations=tuple(self.validations),
             above_start=self.scores["best"].above(self.scores["start"]) if best is not None and best.step else None,
             without=self.without,
@@ -239,13 +238,14 @@ class TrainingRun:
         """Leaves the model with the weights nearest to the start that validation cannot tell from the best."""
         may_choose = self.config.interpolate and self.choice.by_validation and best.step > 0
         for share in SHARES if may_choose else ():
-            self.model.load_state_dict(self.start.towards(self.best_weights, share))
+            weights = self.start.towards(self.best_weights, share)
+            self.model.load_state_dict(weights)
             measured, scores = self._validate()
             self._log(share=share, score=measured.score, cells=measured.cells)
             if is_within_error(scores, self.scores["best"]):
                 self.share, self.scores["best"] = share, scores
                 self.restored = dataclasses.replace(measured, step=best.step)
-                self.best_weights = self.start.towards(self.best_weights, share)
+                self.best_weights = weights
                 return
         self.model.load_state_dict(self.best_weights)
         self.restored = best

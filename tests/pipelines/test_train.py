@@ -274,7 +274,6 @@ def test_a_step_that_chance_alone_may_have_put_above_the_start_is_told():
         **dict.fromkeys(("steps", "planned_steps", "steps_per_epoch", "best_step"), 5),
         share=0.5,
         restored=Validation(step=5, score=0.54, num_pairs=24, tasks={"search/click": FIGURES}, cells=CELLS),
-        validation={},
         validations=tuple(
             Validation(step=step, score=0.5 + step / 100, num_pairs=24, tasks={"search/click": FIGURES}, cells=CELLS)
             for step in (0, 5)
