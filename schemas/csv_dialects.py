@@ -1,8 +1,9 @@
 """How a delimited text is written: what separates its cells, what quotes them, what stands before a quote in a cell.
 
 csv.Sniffer guesses from the letters of the text, and takes any letter for a separator. Here the header decides which
-of four marks may be the separator, and the first lines which dialect is meant: the one in which most of them are rows
-as wide as the header.
+of a few marks may be the separator, and the first lines which dialect is meant: the one in which most of them are rows
+as wide as the header. What is rarer (other marks, single quotes, blanks before quotes, a separator behind each row,
+lines above the header) is taken only where all of them are rows by it.
 """
 
 import csv
