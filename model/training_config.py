@@ -136,7 +136,8 @@ class TrainingStart:
 class TrainingResult:
     """steps: as many were taken; fewer than planned_steps if training stopped early. best_step: whose weights are
     restored, 0 being the start; the last one without validation. share: of the way from the start to it, where the
-    restored weights are, see model.interpolation. restored: their validation, None without one.
+    restored weights are, see model.interpolation. restored: their validation, None without one;
+    validation: its figures by task, as metrics.json has them.
     validations: all of the run, by step, the start's first. above_start: "score", what the restored weights score more
     than the start on the same queries, and its 95 % interval, "score_low" and "score_high"; None if they are the start
     or nobody knows. without: part of the item encoder -> the validation of
@@ -149,17 +150,13 @@ class TrainingResult:
     best_step: int
     share: float
     restored: Validation | None
+    validation: dict[str, dict[str, float]]
     validations: tuple[Validation, ...]
     above_start: dict[str, float] | None
     without: dict[str, Validation]
     field_weights: dict[str, float]
     movement: dict[str, Movement]
     num_pairs_by_task: dict[str, int]
-
-    @property
-    def validation(self) -> dict[str, dict[str, float]]:
-        """The figures by task of the restored weights; none without a validation."""
-        return {} if self.restored is None else self.restored.tasks
 
     @property
     def is_better_than_start(self) -> bool | None:

@@ -121,6 +121,7 @@ class TrainingRun:
             best_step=self.step if best is None else best.step,
             share=self.share,
             restored=self.restored,
+            validation={} if self.restored is None else self.restored.tasks,
             validations=tuple(self.validations),
             above_start=self.scores["best"].above(self.scores["start"]) if best is not None and best.step else None,
             without=self.without,

@@ -1,11 +1,10 @@
-"""`itemsage train`: what is refused before work, after ingest, after the features and after training; what is said."""
+"""`itemsage train`: what is refused before work and after training; what is said."""
 
 import doctest
 import json
 import subprocess
 import sys
 from dataclasses import fields
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -142,50 +141,6 @@ def test_an_image_encoder_for_a_catalogue_whose_pictures_are_all_empty_is_a_wron
     assert not (training_folder(tmp_path) / "vocabulary").exists()
 
 
-def test_too_many_rejected_rows_stop_training_after_ingest(tmp_path, capsys):
-    write_catalogue(tmp_path, item_id=[None] * 25 + [f"item-{number}" for number in range(15)])
-    assert run_train(tmp_path, *ENCODER) == 3
-    shown = capsys.readouterr().err
-    assert "[quarantine_rows] 25 of 40 rows are quarantined (0.625): expected at most 0.1" in shown
-    assert "No model is trained: the store has none." in shown
-    (tmp_path / "store" / "models").mkdir(parents=True)
-    (tmp_path / "store" / "models" / "CURRENT").write_text("0123456789abcdef\n")
-    assert run_train(tmp_path, *ENCODER) == 3
-    assert "No model is trained: the store keeps the one it has." in capsys.readouterr().err
-    assert not (training_folder(tmp_path) / "vocabulary").exists()
-
-
-@pytest.mark.parametrize(("missing", "share"), [(40, "(1): expected at most 0.2, and never all"), (25, "(0.625)")])
-def test_too_many_missing_pictures_stop_training_after_the_features(tmp_path, capsys, missing, share):
-    write_catalogue(tmp_path, missing=missing)
-    for _ in range(2):  # again: nothing is mended
-        assert run_train(tmp_path, *ENCODER) == 3
-        shown = capsys.readouterr().err
-        assert f"[quarantine_pictures] {missing} of 40 pictures are quarantined {share}" in shown
-        assert '--accept quarantine_pictures --because "..."' in shown
-        assert "published" not in shown
-    folder = training_folder(tmp_path)
-    gates = {gate["name"]: gate["status"] for gate in json.loads((folder / "gates.json").read_text())["gates"]}
-    assert gates == {"quarantine_rows": "passed", "quarantine_pictures": "failed"}
-    assert not (folder / "pairs").exists()
-    assert not (tmp_path / "store" / "models").exists()
-
-
-def test_missing_pictures_that_are_accepted_train_a_model_that_says_so(tmp_path, capsys):
-    write_catalogue(tmp_path, missing=40)
-    accepted = ("--accept", "quarantine_pictures", "--because", "they come tomorrow")
-    assert run_train(tmp_path, *ENCODER, *accepted, "--validation-fraction", "0", "--accept-untrained") == 0
-    assert "accepted quarantine_pictures: they come tomorrow" in capsys.readouterr().out
-    (model,) = models_of(tmp_path).values()
-    assert model["accepted"] == {"quarantine_pictures": "they come tomorrow"}
-    assert model["picture_dim"] == 1280
-
-
-def test_a_threshold_may_be_raised(tmp_path):
-    write_catalogue(tmp_path, missing=25)
-    assert run_train(tmp_path, *ENCODER, "--max-quarantined-pictures", "0.7", "--validation-fraction", "0") == 0
-
-
 def test_a_model_that_is_no_better_than_its_start_is_not_installed(tmp_path, capsys):
     """Nor is it trained again to say so once more, or to be installed all the same."""
     write_catalogue(tmp_path, images=None)
@@ -274,6 +229,7 @@ def test_a_step_that_chance_alone_may_have_put_above_the_start_is_told():
         **dict.fromkeys(("steps", "planned_steps", "steps_per_epoch", "best_step"), 5),
         share=0.5,
         restored=Validation(step=5, score=0.54, num_pairs=24, tasks={"search/click": FIGURES}, cells=CELLS),
+        validation={},
         validations=tuple(
             Validation(step=step, score=0.5 + step / 100, num_pairs=24, tasks={"search/click": FIGURES}, cells=CELLS)
             for step in (0, 5)
@@ -382,23 +338,3 @@ def test_two_processes_refuse_together(tmp_path):
         assert ended.returncode == code, ended.stderr[-3000:]
         assert ("a step that validation finds better than its start" in ended.stderr) == (code == 1)
         assert bool(models_of(tmp_path)) == (code == 0)
-
-
-def test_a_bad_log_stops_training_until_it_is_accepted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    write_catalogue(tmp_path, images=None)
-    write_log(tmp_path)
-    rows = pq.read_table(tmp_path / "log.parquet").to_pylist()
-    for row in rows[:200]:
-        row["action"] = "view_item"
-    pq.write_table(pa.Table.from_pylist(rows, schema=ENGAGEMENTS), tmp_path / "log.parquet")
-    places = ["--catalog", f"{tmp_path}/catalog.parquet", "--engagements", f"{tmp_path}/log.parquet", "--date", DATE]
-    call = [*places, "--store", f"{tmp_path}/store", "--image-encoder", "none", *TINY, "--accept-untrained"]
-    assert train.main(call) == 3
-    shown = capsys.readouterr().err
-    assert "quarantine_log" in shown
-    assert "view_item" in shown
-    assert "--accept quarantine_log" in shown
-    assert not models_of(tmp_path)
-    assert train.main([*call, "--accept", "quarantine_log", "--because", "old app"]) == 0, capsys.readouterr().err
-    (manifest,) = models_of(tmp_path).values()
-    assert manifest["accepted"] == {"quarantine_log": "old app"}
