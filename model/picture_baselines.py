@@ -8,6 +8,7 @@ baseline gives float32 scores [Q, N] of queries against all items, larger is bet
 Legend: Q queries, N items, M labelled photos, L labels (items that have one), D dimension of the picture network.
 """
 
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -48,7 +49,9 @@ class LogisticProbe:
         from sklearn.linear_model import LogisticRegression  # a second that a day without change need not wait
 
         self._num_items = num_items
-        self._probe = LogisticRegression(C=_PROBE_C, max_iter=_PROBE_STEPS).fit(photos_MD, labels_M)
+        with warnings.catch_warnings():  # labels are items, many of which have one photo
+            warnings.filterwarnings("ignore", "The number of unique classes is greater than 50%", UserWarning)
+            self._probe = LogisticRegression(C=_PROBE_C, max_iter=_PROBE_STEPS).fit(photos_MD, labels_M)
 
     def scores(self, queries_QD: np.ndarray) -> np.ndarray:
         """float32 [Q, N] of unit rows."""

@@ -62,3 +62,9 @@ def test_too_much_work_for_a_probe_is_told():
     photos = np.broadcast_to(np.float32(0), (10_000, 2_000))
     told = why_no_probe(photos, np.arange(10_000))
     assert told == f"expected items x photos x dimension of at most {MAX_PROBE_WORK:,}, got 10,000 x 10,000 x 2,000"
+
+
+def test_items_of_one_photo_each_print_nothing(recwarn):
+    photos = np.random.default_rng(0).normal(size=(30, 8)).astype(np.float32)
+    LogisticProbe(photos, np.arange(30), 30)
+    assert not [str(warning.message) for warning in recwarn if "unique classes" in str(warning.message)]
