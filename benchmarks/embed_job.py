@@ -17,14 +17,14 @@ from pathlib import Path
 
 import numpy as np
 
-from model.folded import encoder_for_inference
-from model.inference import embed_items
-from model.itemsage import ItemSage
-from model.itemsage_config import ItemSageConfig
-from model.model_manifest import read_model_manifest
-from model.model_store import load_item_encoder, save_model
-from model.split import SplitConfig, no_engagements
-from model.vocabulary import Vocabulary
+from model.items.config import ItemSageConfig
+from model.items.folded import encoder_for_inference
+from model.items.inference import embed_items
+from model.items.itemsage import ItemSage
+from model.items.manifest import read_model_manifest
+from model.items.store import load_item_encoder, save_model
+from model.split.split import SplitConfig, no_engagements
+from model.text.vocabulary import Vocabulary
 from pipelines import embed
 from pipelines.console.jobs import beam_options
 from pipelines.units import Unit, UnitWriter, bucket_name, write_stage_manifest

@@ -18,9 +18,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks.image_encoder import alternate, picture_files
-from model.image_encoder import ImageEncoder
-from model.pictures import decode_picture
-from model.vocabulary import Vocabulary
+from model.pictures.decoding import decode_picture
+from model.pictures.image_encoder import ImageEncoder
+from model.text.vocabulary import Vocabulary
 from pipelines import features
 from pipelines.console.jobs import beam_options
 from pipelines.feature_encoders import encoder_spec

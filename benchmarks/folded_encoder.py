@@ -15,11 +15,11 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from model.folded import FoldedItemEncoder
-from model.item_batch import ItemBatch
-from model.itemsage import ItemSage
-from model.itemsage_config import ItemSageConfig
-from model.ordered_map import ordered_map, single_threaded_pool, usable_cores
+from model.items.batch import ItemBatch
+from model.items.config import ItemSageConfig
+from model.items.folded import FoldedItemEncoder
+from model.items.itemsage import ItemSage
+from model.machine.ordered_map import ordered_map, single_threaded_pool, usable_cores
 from schemas.hashing import seed_of
 from schemas.tables import NUM_TEXT_FIELDS
 

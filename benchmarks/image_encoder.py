@@ -21,8 +21,8 @@ import torch
 import torchvision
 from torch import nn
 
-from model.image_encoder import ImageEncoder, load_image_encoder
-from model.pictures import decode_picture
+from model.pictures.decoding import decode_picture
+from model.pictures.image_encoder import ImageEncoder, load_image_encoder
 
 RESNET50_ENTRY = "ResNet50_Weights.IMAGENET1K_V2"
 SQUEEZENET_ENTRY = "SqueezeNet1_0_Weights.IMAGENET1K_V1"

@@ -19,11 +19,11 @@ from pathlib import Path
 import annoy
 import numpy as np
 
-from model.equal_rows import EqualRows
-from model.index import METRIC, AnnoyItemIndex, ExactIndex, NearVectors
-from model.index_build import build_annoy
-from model.index_recall import KindFacts, item_queries
-from model.voyager_index import build_voyager, is_installed, load_voyager
+from model.machine.equal_rows import EqualRows
+from model.nearest.build import build_annoy
+from model.nearest.index import METRIC, AnnoyItemIndex, ExactIndex, NearVectors
+from model.nearest.recall import KindFacts, item_queries
+from model.nearest.voyager import build_voyager, is_installed, load_voyager
 from pipelines.index_queries import plan_queries
 from pipelines.store import current_run
 from schemas.embeddings import read_embeddings, read_embeddings_metadata

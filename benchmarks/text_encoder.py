@@ -17,9 +17,9 @@ import pyarrow.parquet as pq
 import torch
 
 from benchmarks.image_encoder import alternate, cosines, smallest_cosine
-from model.bert import load_bert
-from model.text_encoder import TextEncoder, load_text_encoder
-from model.text_encoder_spec import item_sentences
+from model.text.bert import load_bert
+from model.text.text_encoder import TextEncoder, load_text_encoder
+from model.text.text_encoder_spec import item_sentences
 
 PLAIN_BATCH = 32
 

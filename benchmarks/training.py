@@ -6,10 +6,10 @@
 
 The plain training is what a short script does with the same features, batches, dropout and loss: the whole block over
 all positions of each pair's item and of each negative, items and queries that occur twice encoded twice,
-nn.EmbeddingBag with dense gradients, torch.optim.Adam over everything. Ours is `model.training.train` as `itemsage
-train` calls it, the reading of the next batch beside a step included. Both run in this process with equally many
-threads, warm, rounds of both in turn; printed is the median step (bar: 5 x the plain one). --whole takes all flags of
-`itemsage train` as they come (bar: 10 minutes on 2 quiet cores for 50,000 titles and 40,000 pairs).
+nn.EmbeddingBag with dense gradients, torch.optim.Adam over everything. Ours is `model.training.train.train` as
+`itemsage train` calls it, the reading of the next batch beside a step included. Both run in this process with equally
+many threads, warm, rounds of both in turn; printed is the median step (bar: 5 x the plain one). --whole takes all flags
+of `itemsage train` as they come (bar: 10 minutes on 2 quiet cores for 50,000 titles and 40,000 pairs).
 
 The made shop has the sample shop's titles, without pictures: the least that ours can save.
 """
@@ -29,18 +29,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from model.hash_embedder import HashEmbedder
-from model.item_batch import ItemBatch
-from model.itemsage import ItemSage
-from model.itemsage_config import ItemSageConfig
-from model.losses import LossConfig, LossInputs, sampled_softmax_loss
-from model.start import start_from_catalogue_
-from model.training import train
-from model.training_config import TrainingConfig
-from model.training_data import PairBatch, PairStream, TrainingData
-from model.training_dropout import Dropout, drop_from_items, drop_from_queries
-from model.training_forward import encode_items
-from model.vocabulary import Vocabulary
+from model.items.batch import ItemBatch
+from model.items.config import ItemSageConfig
+from model.items.hash_embedder import HashEmbedder
+from model.items.itemsage import ItemSage
+from model.items.start import start_from_catalogue_
+from model.text.vocabulary import Vocabulary
+from model.training.config import TrainingConfig
+from model.training.data import PairBatch, PairStream, TrainingData
+from model.training.dropout import Dropout, drop_from_items, drop_from_queries
+from model.training.forward import encode_items
+from model.training.losses import LossConfig, LossInputs, sampled_softmax_loss
+from model.training.train import train
 from pipelines import train as train_command
 from pipelines.console.jobs import beam_options, narrow
 from schemas.sample_shop.assortment import make_assortment

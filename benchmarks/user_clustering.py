@@ -19,7 +19,7 @@ import pyarrow.dataset as ds
 from sklearn.cluster import AgglomerativeClustering
 from threadpoolctl import threadpool_limits
 
-from model import pinnersage
+from model.users import pinnersage
 from schemas.embeddings import read_embeddings
 from schemas.files import expand_inputs
 from schemas.hashing import seed_of

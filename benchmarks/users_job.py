@@ -23,8 +23,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from model.blas_threads import one_blas_thread
-from model.pinnersage import US_PER_DAY, action_order, cluster_actions, importances
+from model.machine.blas_threads import one_blas_thread
+from model.users.pinnersage import US_PER_DAY, action_order, cluster_actions, importances
 from pipelines import users
 from pipelines.console.jobs import beam_options
 from pipelines.user_alpha import DEFAULT_ALPHA

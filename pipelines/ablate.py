@@ -21,9 +21,9 @@ from typing import Any
 import numpy as np
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from model.itemsage_config import ItemSageConfig
-from model.training_config import TrainingConfig
-from model.validation import RECALL_AT, choice_by
+from model.items.config import ItemSageConfig
+from model.training.config import TrainingConfig
+from model.training.validation import RECALL_AT, choice_by
 from pipelines import train
 from pipelines.ablation.measure import Results, Training, make_training, measured_pairs, pooled
 from pipelines.ablation.registry import TABLES, make_tables, names_of

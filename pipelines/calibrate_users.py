@@ -6,8 +6,8 @@ retrieval on validation days.
        --again, blended with popularity, at the best alpha and e--> popularity weight ---------------^
                                                    users made at the best alpha, asked with the best e <--+
 
-See model/user_calibration.py and model/user_blend.py for what is measured; `itemsage users` finds the file by its model
-id (user_alpha).
+See model/users/calibration.py and model/users/blend.py for what is measured; `itemsage users` finds the file by its
+model id (user_alpha).
 """
 
 import dataclasses
@@ -16,12 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from model.blas_threads import one_blas_thread
-from model.distinct_search import DistinctVectors
-from model.user_actions import Actions
-from model.user_baselines import pinnersage
-from model.user_blend import BlendPoint, best_weight, blend_curve
-from model.user_calibration import (
+from model.machine.blas_threads import one_blas_thread
+from model.nearest.distinct_search import DistinctVectors
+from model.users.actions import Actions
+from model.users.baselines import pinnersage
+from model.users.blend import BlendPoint, best_weight, blend_curve
+from model.users.calibration import (
     ALL,
     BALANCED,
     NEW,
@@ -32,7 +32,7 @@ from model.user_calibration import (
     deciding,
     sample_users,
 )
-from model.user_evaluation import TOP, Protocol, count_user_days, list_length, users_of_days
+from model.users.evaluation import TOP, Protocol, count_user_days, list_length, users_of_days
 from pipelines.console.progress import Progress
 from pipelines.evaluation.user_log import read_user_log
 from pipelines.shared import closed_after_job

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
-from model.pictures import DEFAULT_LIMITS
-from model.searched_index import BACKENDS
+from model.nearest.searched import BACKENDS
+from model.pictures.decoding import DEFAULT_LIMITS
 from pipelines import ingest
 from pipelines.console.jobs import flag
 from pipelines.dated_log import DatedLog

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from model.model_manifest import read_model_manifest
+from model.items.manifest import read_model_manifest
 from pipelines import embed, engagement_log, features, index, ingest, store, users
 from pipelines.console.jobs import narrow
 from pipelines.daily_config import DailyConfig, makes_users

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from model.blas_threads import one_blas_thread
-from model.distinct_search import DistinctVectors
-from model.user_evaluation import Protocol, list_length
+from model.machine.blas_threads import one_blas_thread
+from model.nearest.distinct_search import DistinctVectors
+from model.users.evaluation import Protocol, list_length
 from pipelines.console.exit_codes import exit_code
 from pipelines.console.jobs import flag, narrow, parse_alone, shown_call
 from pipelines.dated_log import DatedLog

@@ -4,15 +4,15 @@ their copies in the run, for the jobs that encode queries."""
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeGuard, TypeVar
 
-from model.image_encoder_spec import (
+from model.pictures.image_encoder_spec import (
     MANIFEST_FILE,
     ImageEncoderSpec,
     image_encoder_spec,
     save_from_spec,
     saved_image_encoder_spec,
 )
-from model.text_encoder_spec import MANIFEST_FILE as TEXT_MANIFEST_FILE
-from model.text_encoder_spec import TextEncoderSpec, save_text_encoder, saved_text_encoder_spec, text_encoder_spec
+from model.text.text_encoder_spec import MANIFEST_FILE as TEXT_MANIFEST_FILE
+from model.text.text_encoder_spec import TextEncoderSpec, save_text_encoder, saved_text_encoder_spec, text_encoder_spec
 from pipelines.opened_models import open_encoder, open_text_encoder
 from pipelines.transforms.compute_features import check_number_format
 from schemas.errors import CorruptFileError, UsageError

@@ -5,8 +5,8 @@
 Equal pictures are encoded once. What an earlier run has made (--reuse-from) is taken over: an item's record where its
 text and its pictures' contents are the same, a vector where the content is. A picture whose URI, size and modification
 time are unchanged is not read again. A picture that cannot be used costs only itself. A text vector is that of the
-item's sentence (model.text_encoder_spec); it is taken over where the item's text is the same, and equal sentences are
-encoded once.
+item's sentence (model.text.text_encoder_spec); it is taken over where the item's text is the same, and equal sentences
+are encoded once.
 """
 
 import sys

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from model.image_encoder_spec import ImageEncoderSpec
-from model.number_formats import DTYPES
-from model.pictures import DEFAULT_LIMITS, PictureLimits
-from model.text_encoder_spec import TextEncoderSpec
-from model.vocabulary import DESCRIPTION_FILE
+from model.machine.number_formats import DTYPES
+from model.pictures.decoding import DEFAULT_LIMITS, PictureLimits
+from model.pictures.image_encoder_spec import ImageEncoderSpec
+from model.text.text_encoder_spec import TextEncoderSpec
+from model.text.vocabulary import DESCRIPTION_FILE
 from pipelines.console.jobs import flag
 from pipelines.feature_encoders import (
     DEFAULT_ENCODER,

@@ -3,7 +3,7 @@
     python -m pipelines.index --run RUN --reuse-from EARLIER_RUN
 
 One unit, since an index is one file: index/items.ann, index/ids.parquet (row number = Annoy id), index/manifest.json;
-where many items share a vector also what searches go through (model.searched_index). It is chosen for each kind of
+where many items share a vector also what searches go through (model.nearest.searched). It is chosen for each kind of
 query, items, texts and pictures, and the manifest says what each finds.
 With --refine-cosine a second one, refined_index/: the same without near-duplicates, and who stands for them.
 What depends on the clock lies apart, in index/times.json: two runs over equal embeddings write equal bytes elsewhere.
@@ -23,11 +23,11 @@ import numpy as np
 import pyarrow as pa
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from model.index import MANIFEST_FILE
-from model.library_versions import versions_of
-from model.refined_index import REFINED_FOLDER
-from model.searched_index import BACKENDS
-from model.voyager_index import require_voyager
+from model.machine.library_versions import versions_of
+from model.nearest.index import MANIFEST_FILE
+from model.nearest.refined import REFINED_FOLDER
+from model.nearest.searched import BACKENDS
+from model.nearest.voyager import require_voyager
 from pipelines.console.jobs import flag, main_of, print_summary
 from pipelines.console.progress import Progress
 from pipelines.dated_log import DatedLog

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from model.index import ANNOY_FILE
-from model.refined_index import REFINED_FOLDER
-from model.searched_index import SEARCHED
+from model.nearest.index import ANNOY_FILE
+from model.nearest.refined import REFINED_FOLDER
+from model.nearest.searched import SEARCHED
 from pipelines.console.terminal import few_digits
 
 

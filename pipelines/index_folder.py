@@ -11,15 +11,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from model.equal_rows import EqualRows
-from model.index import ANNOY_FILE, IDS_FILE, MANIFEST_FILE, METRIC, AnnoyItemIndex, QueryKind
-from model.index_build import IndexFacts, build_annoy
-from model.index_recall import RecallQueries, kinds_json
-from model.near_duplicates import kept_rows, near_duplicates
-from model.refined_index import NEAR_DUPLICATES_FILE, REFINED_FOLDER, near_duplicates_table, refined_facts
-from model.searched_index import DISTINCT_BELOW, DISTINCT_FILE, DISTINCT_FILES, SEARCHED
-from model.voyager_index import build_voyager
-from model.voyager_index import is_installed as voyager_is_installed
+from model.machine.equal_rows import EqualRows
+from model.nearest.build import IndexFacts, build_annoy
+from model.nearest.index import ANNOY_FILE, IDS_FILE, MANIFEST_FILE, METRIC, AnnoyItemIndex, QueryKind
+from model.nearest.recall import RecallQueries, kinds_json
+from model.nearest.refined import NEAR_DUPLICATES_FILE, REFINED_FOLDER, near_duplicates_table, refined_facts
+from model.nearest.searched import DISTINCT_BELOW, DISTINCT_FILE, DISTINCT_FILES, SEARCHED
+from model.nearest.voyager import build_voyager
+from model.nearest.voyager import is_installed as voyager_is_installed
+from model.split.near_duplicates import kept_rows, near_duplicates
 from pipelines.units import UnitWriter
 from schemas.errors import CorruptFileError
 from schemas.files import read_json, write_json

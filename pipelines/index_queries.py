@@ -24,13 +24,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from model.drift import sample_rows
-from model.index import QueryKind
-from model.index_recall import MAX_QUERIES, RecallQueries
-from model.pseudo_queries import pseudo_queries
-from model.query_encoder import QueryEncoder
-from model.split import Split
-from model.split_labels import assign
+from model.items.query_encoder import QueryEncoder
+from model.measures.drift import sample_rows
+from model.nearest.index import QueryKind
+from model.nearest.recall import MAX_QUERIES, RecallQueries
+from model.split.split import Split
+from model.split.split_labels import assign
+from model.text.pseudo_queries import pseudo_queries
 from pipelines.evaluation.inputs import read_query_rows, sample_queries
 from schemas.columns import table_columns
 from schemas.days import UTC_NAME

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from model.pictures import PictureError, locate_picture
+from model.pictures.decoding import PictureError, locate_picture
 from pipelines.console.exit_codes import exit_code
 from pipelines.console.jobs import flag, parse_alone
 from pipelines.console.terminal import shortened
@@ -160,7 +160,7 @@ def _lies_in(root: str, path: str) -> bool:
 
 
 def _encoder() -> tuple[str, str]:
-    from model.efficientnet_lite import NAME, packaged_weights_file  # torch takes seconds to import
+    from model.pictures.efficientnet_lite import NAME, packaged_weights_file  # torch takes seconds to import
 
     try:
         packaged_weights_file()

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from model.itemsage_config import AGGREGATORS, ItemSageConfig
-from model.losses import CORRECTIONS
-from model.training_config import PRECISIONS, TASK_MIXES, TrainingConfig
+from model.items.config import AGGREGATORS, ItemSageConfig
+from model.training.config import PRECISIONS, TASK_MIXES, TrainingConfig
+from model.training.losses import CORRECTIONS
 from pipelines.console.jobs import flag, narrow
 from schemas.errors import UsageError
 from schemas.quarantine import quote
@@ -12,7 +12,7 @@ from schemas.quarantine import quote
 
 @dataclass(frozen=True, kw_only=True)
 class ModelFlags:
-    """The switches of model.itemsage_config.ItemSageConfig; sizes of the input come with the data."""
+    """The switches of model.items.config.ItemSageConfig; sizes of the input come with the data."""
 
     use_text: bool = flag(default=ItemSageConfig.use_text, help="whether the item encoder reads text")
     use_pictures: bool = flag(default=ItemSageConfig.use_pictures, help="whether the item encoder reads pictures")
@@ -61,7 +61,7 @@ class ModelFlags:
 
 @dataclass(frozen=True, kw_only=True)
 class LearningFlags:
-    """The switches of model.training_config.TrainingConfig."""
+    """The switches of model.training.config.TrainingConfig."""
 
     pseudo_share: float = flag(
         default=TrainingConfig.pseudo_share,

@@ -2,15 +2,15 @@
 
 from pathlib import Path
 
-from model.folded import encoder_for_inference
-from model.image_encoder import ImageEncoder
-from model.image_encoder_spec import ImageEncoderSpec
-from model.inference import Encoder
-from model.model_store import load_item_encoder
-from model.query_table import QueryTable
-from model.text_encoder import TextEncoder
-from model.text_encoder_spec import TextEncoderSpec
-from model.vocabulary import DESCRIPTION_FILE, Vocabulary
+from model.items.folded import encoder_for_inference
+from model.items.inference import Encoder
+from model.items.query_table import QueryTable
+from model.items.store import load_item_encoder
+from model.pictures.image_encoder import ImageEncoder
+from model.pictures.image_encoder_spec import ImageEncoderSpec
+from model.text.text_encoder import TextEncoder
+from model.text.text_encoder_spec import TextEncoderSpec
+from model.text.vocabulary import DESCRIPTION_FILE, Vocabulary
 from pipelines.shared import Shared
 from schemas.files import read_json
 from schemas.hashing import fingerprint

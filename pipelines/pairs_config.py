@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
-from model.split import DEFAULT_KIND, KINDS, SplitConfig
-from model.typos import TYPO_SHARE
+from model.split.split import DEFAULT_KIND, KINDS, SplitConfig
+from model.text.typos import TYPO_SHARE
 from pipelines.console.jobs import flag
 from pipelines.dated_log import DatedLog
 

@@ -5,12 +5,12 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from model.image_encoder_spec import saved_image_encoder_spec
-from model.query_table import table_folder, table_source
-from model.split import SplitConfig
-from model.text_encoder_spec import TextEncoderSpec, saved_text_encoder_spec
-from model.typos import check_typo_share
-from model.vocabulary import DESCRIPTION_FILE
+from model.items.query_table import table_folder, table_source
+from model.pictures.image_encoder_spec import saved_image_encoder_spec
+from model.split.split import SplitConfig
+from model.text.text_encoder_spec import TextEncoderSpec, saved_text_encoder_spec
+from model.text.typos import check_typo_share
+from model.text.vocabulary import DESCRIPTION_FILE
 from pipelines.console.jobs import narrow
 from pipelines.gating.thresholds import LogThresholds
 from pipelines.pairs_config import PairsConfig

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from model.pictures import DEFAULT_LIMITS, PictureLimits
+from model.pictures.decoding import DEFAULT_LIMITS, PictureLimits
 from pipelines.units import read_stage_manifest
 from schemas.errors import CorruptFileError
 from schemas.quarantine import quote

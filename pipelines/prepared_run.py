@@ -4,11 +4,11 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from model.itemsage import ItemSage
-from model.itemsage_config import ItemSageConfig
-from model.start import start_from_catalogue_
-from model.training_data import TrainingData
-from model.vocabulary import Vocabulary
+from model.items.config import ItemSageConfig
+from model.items.itemsage import ItemSage
+from model.items.start import start_from_catalogue_
+from model.text.vocabulary import Vocabulary
+from model.training.data import TrainingData
 from pipelines.units import read_stage_manifest
 from schemas.hashing import fingerprint
 

@@ -20,12 +20,12 @@ from typing import Any
 
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from model.distributed import process_group, wait_for_all
-from model.itemsage import ItemSage
-from model.model_store import install_model, save_model
-from model.split import NO_LOG, Split
-from model.training import resolve_device
-from model.training_config import TrainingResult
+from model.items.itemsage import ItemSage
+from model.items.store import install_model, save_model
+from model.split.split import NO_LOG, Split
+from model.training.config import TrainingResult
+from model.training.distributed import process_group, wait_for_all
+from model.training.train import resolve_device
 from pipelines import engagement_log, features, ingest, pairs, store, vocabulary
 from pipelines.console.jobs import flag, main_of, narrow
 from pipelines.console.paths import given_values

@@ -5,14 +5,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from model.image_encoder_spec import image_encoder_spec
-from model.itemsage_config import ItemSageConfig
-from model.split import SplitConfig
-from model.text_encoder_spec import text_encoder_spec
-from model.training import check_nested_dims
-from model.training_config import TrainingResult
-from model.training_run import METRICS_NAME
-from model.typos import check_typo_share
+from model.items.config import ItemSageConfig
+from model.pictures.image_encoder_spec import image_encoder_spec
+from model.split.split import SplitConfig
+from model.text.text_encoder_spec import text_encoder_spec
+from model.text.typos import check_typo_share
+from model.training.config import TrainingResult
+from model.training.run import METRICS_NAME
+from model.training.train import check_nested_dims
 from pipelines import store
 from pipelines.console.jobs import narrow
 from pipelines.feature_encoders import NO_ENCODER

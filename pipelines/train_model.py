@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from model.itemsage import ItemSage
-from model.itemsage_config import ItemSageConfig
-from model.refit import can_refit, refit
-from model.split import Split
-from model.training import train
-from model.training_config import TrainingResult, TrainingStart
-from model.training_data import TrainingData
+from model.items.config import ItemSageConfig
+from model.items.itemsage import ItemSage
+from model.split.split import Split
+from model.training.config import TrainingResult, TrainingStart
+from model.training.data import TrainingData
+from model.training.refit import can_refit, refit
+from model.training.train import train
 from pipelines.console.jobs import narrow
 from pipelines.console.progress import Progress
 from pipelines.prepared_run import PreparedRun, data_id

@@ -4,8 +4,8 @@ installed."""
 
 import math
 
-from model.training_config import TrainingResult, TrainingStart, Validation
-from model.validation import RECALL_AT
+from model.training.config import TrainingResult, TrainingStart, Validation
+from model.training.validation import RECALL_AT
 from pipelines.console.terminal import few_digits
 
 _SCORE = f"mean of Recall@{RECALL_AT} and 1 / rank"
@@ -94,7 +94,7 @@ def refit_lines(start: TrainingStart, chosen: TrainingResult, num_validation_pai
 
 
 def moved_line(result: TrainingResult) -> str:
-    """How far the weights are from their start, see model.movement."""
+    """How far the weights are from their start, see model.training.movement."""
     moved = []
     for name, found in result.movement.items():
         of_deviation = "" if found.relative is None else f", {few_digits(found.relative)} of its start's deviation"

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
-from model.pictures import DEFAULT_LIMITS
-from model.split import DEFAULT_KIND, KINDS, SplitConfig
-from model.typos import TYPO_SHARE
+from model.pictures.decoding import DEFAULT_LIMITS
+from model.split.split import DEFAULT_KIND, KINDS, SplitConfig
+from model.text.typos import TYPO_SHARE
 from pipelines.console.jobs import flag
 from pipelines.dated_log import DatedLog
 from pipelines.gating.thresholds import GateThresholds

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-from model.pinnersage import DEFAULT_ALPHA
+from model.users.pinnersage import DEFAULT_ALPHA
 from pipelines.history import RUN_NAME
 from schemas.errors import CorruptFileError, UsageError
 from schemas.files import read_sealed_json, shown

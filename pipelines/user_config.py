@@ -22,7 +22,7 @@ from schemas.user_rows import MAX_USER_BUCKETS
 ROWS_A_BUCKET = 100_000
 #: Clustering needs about 20 bytes for every pair of a user's actions: 2 GB here.
 MOST_ACTIONS = 10_000
-#: What decides a calibration: as in model/user_calibration.py, whose import takes seconds.
+#: What decides a calibration: as in model/users/calibration.py, whose import takes seconds.
 ALL, NEW, BALANCED = "all", "new", "balanced"
 LIST_LENGTH_HELP = "recommended items that are judged; 0: one for 50 items of the catalogue, from 20 to 400"
 #: The neighbours of every item that is asked with are held in memory.

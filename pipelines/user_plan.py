@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from model.library_versions import versions_of
-from model.user_clusters import UserRules
+from model.machine.library_versions import versions_of
+from model.users.clusters import UserRules
 from pipelines.transforms.cluster_users import POPULARITY_UNIT
 from pipelines.transforms.earlier_users import EarlierRun, earlier_num_buckets, open_earlier_users
 from pipelines.transforms.read_actions import ActionsSource

@@ -3,8 +3,8 @@
 import math
 from pathlib import Path
 
-from model.model_manifest import MANIFEST_FILE
-from model.split import Split
+from model.items.manifest import MANIFEST_FILE
+from model.split.split import Split
 from pipelines.history import RUN_NAME
 from schemas.days import Calendar
 from schemas.files import read_json

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from model.user_clusters import ItemVectors
+from model.users.clusters import ItemVectors
 from pipelines.shared import Shared
 from pipelines.units import read_stage_manifest
 from schemas.embeddings import embedding_files, read_embeddings, read_embeddings_metadata, validate_embeddings

@@ -1,4 +1,4 @@
-"""Users: the actions of the last 90 days, by user, to several vectors per user (PinnerSage; see model/pinnersage.py).
+"""Users: the actions of the last 90 days, by user, to several vectors per user (PinnerSage, model/users/pinnersage.py).
 
     itemsage users --run RUN --engagements LOG --date 2026-06-30 --reuse-from EARLIER_RUN
 

@@ -2,7 +2,7 @@
 
     python -m pipelines.vocabulary --run RUN
 
-Output: <run>/vocabulary/ (model.vocabulary), one unit named "all". With --mode hashing nothing is counted.
+Output: <run>/vocabulary/ (model.text.vocabulary), one unit named "all". With --mode hashing nothing is counted.
 """
 
 import sys
@@ -16,8 +16,8 @@ import apache_beam as beam
 import pyarrow as pa
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from model.tokenizer import TOKENIZER_VERSION
-from model.vocabulary import DESCRIPTION_FILE, KINDS, MODES, PAPER_SIZES, PAPER_TABLE_SIZE, Vocabulary
+from model.text.tokenizer import TOKENIZER_VERSION
+from model.text.vocabulary import DESCRIPTION_FILE, KINDS, MODES, PAPER_SIZES, PAPER_TABLE_SIZE, Vocabulary
 from pipelines.console.jobs import flag, main_of, print_summary
 from pipelines.console.progress import Progress
 from pipelines.transforms.count_tokens import CountTokens

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from command_configs import MODULES, configs
 
-from model.itemsage_config import ItemSageConfig
-from model.training_config import TrainingConfig
+from model.items.config import ItemSageConfig
+from model.training.config import TrainingConfig
 from pipelines.cli import main, usage
 from pipelines.console.commands import COMMANDS
 from pipelines.console.config_file import SHARED_KEYS

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from model.index import ANNOY_FILE, IDS_FILE, MANIFEST_FILE, ExactIndex, open_index
+from model.nearest.index import ANNOY_FILE, IDS_FILE, MANIFEST_FILE, ExactIndex, open_index
 from pipelines import index
 from pipelines.console.jobs import beam_options
 from pipelines.units import Unit, UnitWriter, write_stage_manifest

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from model.itemsage_config import ItemSageConfig
-from model.training import resolve_device, train
-from model.training_config import TrainingConfig
-from model.training_tables import PairTable
-from model.validation import Figures, evaluate_cells
+from model.items.config import ItemSageConfig
+from model.training.config import TrainingConfig
+from model.training.tables import PairTable
+from model.training.train import resolve_device, train
+from model.training.validation import Figures, evaluate_cells
 from pipelines.ablation.tables import Row
 from pipelines.prepared_run import PreparedRun
 from schemas.errors import CorruptFileError

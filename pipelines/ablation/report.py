@@ -4,8 +4,8 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from model.step_choice import MIN_PAIRS, MIN_QUERIES
-from model.validation import RECALL_AT
+from model.training.step_choice import MIN_PAIRS, MIN_QUERIES
+from model.training.validation import RECALL_AT
 from pipelines.ablation import verdicts
 from pipelines.ablation.measure import MAX_TEST_PAIRS, pooled
 from pipelines.ablation.tables import Comparison, Row, Table

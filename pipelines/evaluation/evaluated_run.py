@@ -8,12 +8,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from model.baselines import BM25, CharacterTfidf, Tfidf, why_no_character_tfidf
-from model.evaluation import ScoreBlock
-from model.held_out import groups_of, query_node
-from model.picture_baselines import mean_picture_vectors
-from model.query_encoder import QueryEncoder
-from model.split import Split
+from model.items.query_encoder import QueryEncoder
+from model.measures.baselines import BM25, CharacterTfidf, Tfidf, why_no_character_tfidf
+from model.measures.evaluation import ScoreBlock
+from model.measures.picture_baselines import mean_picture_vectors
+from model.split.held_out import groups_of, query_node
+from model.split.split import Split
 from pipelines.evaluation.run_index import RunIndex
 from schemas.embeddings import embedding_files, read_embeddings
 from schemas.errors import CorruptFileError

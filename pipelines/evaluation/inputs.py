@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from model.evaluation import HeldOutTask
+from model.measures.evaluation import HeldOutTask
 from pipelines.log_rows import RejectedRows
 from pipelines.query_rows import QUERY_ROWS, query_rows
 from schemas.column_spec import Columns

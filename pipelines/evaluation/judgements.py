@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from model.comparison import CELLS, MODEL, START, compare_new_queries
-from model.evaluation import HeldOutTask, difference, rank_pairs, summarize_ranks, with_interval
-from model.metrics import ndcg_at_k
+from model.measures.comparison import CELLS, MODEL, START, compare_new_queries
+from model.measures.evaluation import HeldOutTask, difference, rank_pairs, summarize_ranks, with_interval
+from model.measures.metrics import ndcg_at_k
 from pipelines.evaluation.evaluated_run import EvaluatedRun
 from pipelines.evaluation.grades import Graded, read_grades
 from pipelines.evaluation.methods import text_scorers
@@ -169,8 +169,8 @@ def _clusters(evaluated: EvaluatedRun, graded: Graded) -> np.ndarray:
 
 
 def _cells(evaluated: EvaluatedRun, judged: _Judged, seen_items_N: np.ndarray) -> list[dict[str, Any]]:
-    """As model.comparison.compare_cells has them, of nDCG@10: a query counts in a cell if a judged item of that cell is
-    relevant, and only those items are ranked; they are the pairs."""
+    """As model.measures.comparison.compare_cells has them, of nDCG@10: a query counts in a cell if a judged item of
+    that cell is relevant, and only those items are ranked; they are the pairs."""
     cells = []
     for (query_seen, item_seen), name in CELLS.items():
         here = {

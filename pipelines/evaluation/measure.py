@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from model.comparison import MODEL, compare, compare_cells, compare_new_queries
-from model.evaluation import HeldOutTask, ScoreBlock, rank_pairs, summarize_ranks
-from model.metrics import retrieval_frequency
+from model.measures.comparison import MODEL, compare, compare_cells, compare_new_queries
+from model.measures.evaluation import HeldOutTask, ScoreBlock, rank_pairs, summarize_ranks
+from model.measures.metrics import retrieval_frequency
 from pipelines.evaluation.methods import Baselines, picture_baselines, text_baselines
 from pipelines.evaluation.plan import Evaluation, tower_of
 from pipelines.evaluation.report import why_not_evaluated

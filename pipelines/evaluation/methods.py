@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from model.baselines import RememberedLog, TextScorer
-from model.comparison import START
-from model.evaluation import HeldOutTask, ScoreBlock
-from model.picture_baselines import unit
+from model.measures.baselines import RememberedLog, TextScorer
+from model.measures.comparison import START
+from model.measures.evaluation import HeldOutTask, ScoreBlock
+from model.measures.picture_baselines import unit
 from pipelines.evaluation.evaluated_run import EvaluatedRun
 from pipelines.evaluation.plan import Evaluation
 from pipelines.evaluation.start import EvaluatedStart

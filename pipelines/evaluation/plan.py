@@ -11,11 +11,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from model.baselines import BM25, RememberedLog, expanded_texts
-from model.evaluation import HeldOutTask
-from model.picture_baselines import LogisticProbe, NearestPhoto, unit, why_no_probe
-from model.split_labels import assign
-from model.tokenizer import only_words
+from model.measures.baselines import BM25, RememberedLog, expanded_texts
+from model.measures.evaluation import HeldOutTask
+from model.measures.picture_baselines import LogisticProbe, NearestPhoto, unit, why_no_probe
+from model.split.split_labels import assign
+from model.text.tokenizer import only_words
 from pipelines.evaluation.evaluated_run import EvaluatedRun
 from pipelines.evaluation.inputs import engaged_items, held_out_tasks, known_pairs, read_query_rows
 from pipelines.evaluation.query_pictures import QueryPictures

@@ -17,9 +17,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from model.picture_faults import REMEDIES
-from model.pictures import PictureError, PictureLimits, find_picture, read_picture_file
-from model.query_encoder import QueryEncoder
+from model.items.query_encoder import QueryEncoder
+from model.pictures.decoding import PictureError, PictureLimits, find_picture, read_picture_file
+from model.pictures.faults import REMEDIES
 from pipelines.evaluation.catalogue_vectors import catalogue_vectors
 from pipelines.picture_limits import limits_of_run
 from schemas.errors import CorruptFileError

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from model.comparison import MODEL, START, K, is_shown
+from model.measures.comparison import MODEL, START, K, is_shown
 from pipelines.console.terminal import aligned, found_in_words
 from pipelines.evaluation.methods import METHODS
 from schemas.tables import QUERY_SURFACES

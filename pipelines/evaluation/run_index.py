@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from model.comparison import K
-from model.equal_rows import EqualRows
-from model.evaluation import HeldOutTask, ScoreBlock, difference, rank_pairs, summarize_ranks
-from model.index import MANIFEST_FILE, NO_ROW, ExactIndex, ItemIndex, QueryKind
-from model.index_recall import share_found
-from model.searched_index import SEARCHED, open_searched
+from model.machine.equal_rows import EqualRows
+from model.measures.comparison import K
+from model.measures.evaluation import HeldOutTask, ScoreBlock, difference, rank_pairs, summarize_ranks
+from model.nearest.index import MANIFEST_FILE, NO_ROW, ExactIndex, ItemIndex, QueryKind
+from model.nearest.recall import share_found
+from model.nearest.searched import SEARCHED, open_searched
 from schemas.errors import CorruptFileError
 from schemas.files import sha256_of_file
 

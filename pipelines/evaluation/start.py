@@ -5,10 +5,10 @@ from functools import cached_property
 
 import numpy as np
 
-from model.evaluation import ScoreBlock
-from model.folded import encoder_for_inference
-from model.inference import embed_items
-from model.model_store import load_start
+from model.items.folded import encoder_for_inference
+from model.items.inference import embed_items
+from model.items.store import load_start
+from model.measures.evaluation import ScoreBlock
 from pipelines.evaluation.evaluated_run import EvaluatedRun
 from schemas.errors import UsageError
 

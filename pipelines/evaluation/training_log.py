@@ -17,8 +17,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from model.baselines import popularity_scores
-from model.held_out import groups_of, item_node, query_node
+from model.measures.baselines import popularity_scores
+from model.split.held_out import groups_of, item_node, query_node
 from schemas.hashing import stable_hash
 from schemas.tables import POSITIVE_ACTIONS, QUERY_SURFACES
 

@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from model.pinnersage import DEFAULT_ALPHA
-from model.user_baselines import NUM_SAMPLED
+from model.users.baselines import NUM_SAMPLED
+from model.users.pinnersage import DEFAULT_ALPHA
 from pipelines.user_alpha import DEFAULT, Calibrated, alpha_of, best_alphas, calibrated_on
 from pipelines.user_config import UsersConfig
 from schemas.errors import UsageError

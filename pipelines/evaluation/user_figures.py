@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from model.distinct_search import DistinctVectors
-from model.user_actions import Actions
-from model.user_baselines import BASELINE, METHODS, Method, alpha_by_num, calibrated_methods, calibrated_name
-from model.user_evaluation import METRICS, Protocol, UserDays, count_user_days, walk_forward
-from model.user_intervals import Summary, summarize
-from model.user_lists import LISTS
-from model.user_month_ahead import (
+from model.nearest.distinct_search import DistinctVectors
+from model.users.actions import Actions
+from model.users.baselines import BASELINE, METHODS, Method, alpha_by_num, calibrated_methods, calibrated_name
+from model.users.evaluation import METRICS, Protocol, UserDays, count_user_days, walk_forward
+from model.users.intervals import Summary, summarize
+from model.users.lists import LISTS
+from model.users.month_ahead import (
     BY_VECTORS,
     CUTS,
     QUESTIONS,

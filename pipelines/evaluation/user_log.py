@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from model.user_actions import Actions
+from model.users.actions import Actions
 from pipelines.console.progress import Progress
 from pipelines.equal_rows import ROWS_EQUAL, without_equal
 from pipelines.gating.log import require_sound_log

@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from model.user_baselines import DECAY_PER_DAY
-from model.user_evaluation import RELEVANT_COSINE
-from model.user_month_ahead import CUTS, MIN_ITEM_ACTIONS, QUESTIONS
-from model.user_ranking import IMPRESSIONS_AN_ITEM
+from model.users.baselines import DECAY_PER_DAY
+from model.users.evaluation import RELEVANT_COSINE
+from model.users.month_ahead import CUTS, MIN_ITEM_ACTIONS, QUESTIONS
+from model.users.ranking import IMPRESSIONS_AN_ITEM
 from pipelines.console.terminal import found_in_words, markdown_table
 from schemas.quarantine import quote
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
-from model.ordered_map import ordered_map
+from model.machine.ordered_map import ordered_map
 from pipelines.fetching.cache import CacheRow, HostCache
 from pipelines.fetching.errors import HOST_FAULTS, REMEDIES, SETTLED, WORTH_ANOTHER_TRY, FetchError
 from pipelines.fetching.http import Answer, HttpLimits, get

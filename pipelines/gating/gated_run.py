@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from model.index import ANNOY_FILE, IDS_FILE, MANIFEST_FILE, TUNED_AT, read_index_manifest
-from model.refined_index import NEAR_DUPLICATES_FILE, REFINED_FOLDER
-from model.searched_index import SEARCHED, open_searched, recall_by_kind
+from model.nearest.index import ANNOY_FILE, IDS_FILE, MANIFEST_FILE, TUNED_AT, read_index_manifest
+from model.nearest.refined import NEAR_DUPLICATES_FILE, REFINED_FOLDER
+from model.nearest.searched import SEARCHED, open_searched, recall_by_kind
 from pipelines.gating.checks import COVERED_STAGES
 from pipelines.gating.refined import open_refined, read_refined_facts, refined_problems
 from pipelines.gating.users import check_users_file

@@ -8,9 +8,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from model.index import MANIFEST_FILE, ItemIndex, open_index, read_index_manifest
-from model.near_duplicates import cosines
-from model.refined_index import REFINED_FOLDER, read_near_duplicates
+from model.nearest.index import MANIFEST_FILE, ItemIndex, open_index, read_index_manifest
+from model.nearest.refined import REFINED_FOLDER, read_near_duplicates
+from model.split.near_duplicates import cosines
 from pipelines.gating.results import GateResult, at_least, judged, number, rounded
 from pipelines.gating.thresholds import GateThresholds
 from schemas.errors import CorruptFileError
@@ -24,7 +24,7 @@ _ROWS_A_BLOCK = 16_384
 
 
 def read_refined_facts(folder: Path) -> dict[str, Any]:
-    """How a refined index was made and how large it is, see model.refined_index.RefinedFacts: cosine (a number),
+    """How a refined index was made and how large it is, see model.nearest.refined.RefinedFacts: cosine (a number),
     items_in and items_kept (0 or more). CorruptFileError if its manifest does not say so."""
     facts = read_index_manifest(folder).get("refined")
     names = ("items_in", "items_kept")

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from model.refined_index import REFINED_FOLDER
+from model.nearest.refined import REFINED_FOLDER
 from pipelines.gating.gated_run import DAMAGE, GatedRun
 from pipelines.gating.refined import check_refined_kept
 from pipelines.gating.results import PASSED, GateResult, at_least, judged, number, rounded, skipped

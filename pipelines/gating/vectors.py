@@ -2,7 +2,15 @@
 
 import numpy as np
 
-from model.drift import MAX_PROBES, MAX_SAMPLE, NEIGHBOURS, common_rows, domain_auc, neighbour_overlap, sample_rows
+from model.measures.drift import (
+    MAX_PROBES,
+    MAX_SAMPLE,
+    NEIGHBOURS,
+    common_rows,
+    domain_auc,
+    neighbour_overlap,
+    sample_rows,
+)
 from pipelines.gating.gated_run import GatedRun
 from pipelines.gating.results import GateResult, at_least, judged, number, rounded, skipped
 from pipelines.gating.thresholds import GateThresholds
@@ -41,7 +49,8 @@ def check_neighbour_overlap(today: GatedRun, yesterday: GatedRun, thresholds: Ga
 
 
 def _neighbour_shares(today: GatedRun, yesterday: GatedRun) -> tuple[np.ndarray | None, int]:
-    """float64 [P] of model.drift.neighbour_overlap, None for too few items; and how many are common to both days."""
+    """float64 [P] of model.measures.drift.neighbour_overlap, None for too few items; and how many are common to both
+    days."""
     num_common, shares_P = len(today.vectors[0]), None
     if _same_vectors(today, yesterday):
         if num_common > NEIGHBOURS + 1:

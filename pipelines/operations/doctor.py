@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from model.image_encoder_spec import ImageEncoderSpec, image_encoder_spec, saved_image_encoder_spec
-from model.model_manifest import read_model_manifest
-from model.number_formats import DTYPES
-from model.pictures import DEFAULT_LIMITS, PictureLimits
+from model.items.manifest import read_model_manifest
+from model.machine.number_formats import DTYPES
+from model.pictures.decoding import DEFAULT_LIMITS, PictureLimits
+from model.pictures.image_encoder_spec import ImageEncoderSpec, image_encoder_spec, saved_image_encoder_spec
 from pipelines import store
 from pipelines.console.exit_codes import exit_code
 from pipelines.console.jobs import flag, parse_alone

@@ -8,8 +8,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from model.image_encoder_spec import ImageEncoderSpec
-from model.pictures import PictureError, PictureLimits, PictureRoot, decode_picture, read_picture
+from model.pictures.decoding import PictureError, PictureLimits, PictureRoot, decode_picture, read_picture
+from model.pictures.image_encoder_spec import ImageEncoderSpec
 from pipelines.console.exit_codes import EXIT_THRESHOLD
 from pipelines.features_plan import check_image_root
 from pipelines.operations.findings import Finding, brief, cut_short

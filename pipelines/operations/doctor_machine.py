@@ -18,10 +18,10 @@ import torch
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
-from model.image_encoder import ImageEncoder
-from model.image_encoder_spec import ImageEncoderSpec
-from model.number_formats import has_fast_bfloat16
-from model.ordered_map import usable_cores
+from model.machine.number_formats import has_fast_bfloat16
+from model.machine.ordered_map import usable_cores
+from model.pictures.image_encoder import ImageEncoder
+from model.pictures.image_encoder_spec import ImageEncoderSpec
 from pipelines.console.terminal import few_digits
 from pipelines.operations.findings import Finding
 from pipelines.operations.run_files import format_bytes, size_of
@@ -71,7 +71,7 @@ def check_annoy() -> Finding:
     """Annoy finds the neighbours it must; in a process of its own: built for another CPU, it dies of a search."""
     finding = Finding("annoy", "exact neighbours of 200 vectors")
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path or "." for path in sys.path)}
-    command = [sys.executable, "-c", "from model.index_build import self_test; self_test()"]
+    command = [sys.executable, "-c", "from model.nearest.build import self_test; self_test()"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, errors="replace", check=False)
     if done.returncode:
         last = (done.stderr.strip().splitlines() or [f"signal {-done.returncode}"])[-1]

@@ -12,8 +12,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from model.pictures import PictureLimits
-from model.vocabulary import Vocabulary
+from model.pictures.decoding import PictureLimits
+from model.text.vocabulary import Vocabulary
 from pipelines import embed, features, index, ingest
 from pipelines.console.exit_codes import EXIT_THRESHOLD
 from pipelines.console.jobs import beam_options

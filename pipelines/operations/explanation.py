@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from model.vocabulary import Vocabulary
+from model.text.vocabulary import Vocabulary
 from pipelines import history
 from pipelines.operations.findings import Finding
 from pipelines.operations.item_in_run import ItemInRun, neighbours, published_ids, read_item, vocabulary_folder

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
-from model.searched_index import open_searched
+from model.nearest.searched import open_searched
 from pipelines.operations.findings import Finding
 from pipelines.operations.inspected_run import STAGES
 from pipelines.serving.searcher import Titles

@@ -6,8 +6,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from model.tokenizer import bigrams, character_trigrams, normalize, words
-from model.vocabulary import KINDS, Vocabulary
+from model.text.tokenizer import bigrams, character_trigrams, normalize, words
+from model.text.vocabulary import KINDS, Vocabulary
 from pipelines.operations.item_in_run import ItemInRun, PictureFacts
 from schemas.quarantine import quote
 from schemas.records import ItemFeatures
@@ -127,7 +127,7 @@ def tokens_of(row: dict[str, Any], record: ItemFeatures, vocabulary: Vocabulary)
 
 def token_texts(vocabulary: Vocabulary, ids: Sequence[int]) -> list[str]:
     """The tokens of ids of a vocabulary that keeps them: a kind's rows follow its unused first id (see
-    model.vocabulary)."""
+    model.text.vocabulary)."""
     rows = []
     for token_id in ids:
         base = row = 0

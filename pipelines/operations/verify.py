@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from model.refined_index import REFINED_FOLDER
+from model.nearest.refined import REFINED_FOLDER
 from pipelines.console.exit_codes import EXIT_DONE, EXIT_FAULT, exit_code
 from pipelines.console.jobs import flag, parse_alone
 from pipelines.operations.findings import Finding, report

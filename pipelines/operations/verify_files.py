@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from model.model_manifest import MANIFEST_FILE, read_model_manifest
+from model.items.manifest import MANIFEST_FILE, read_model_manifest
 from pipelines import store
 from pipelines.accounting import account, account_users
 from pipelines.gating.results import ACCEPTED, FAILED, PASSED, SKIPPED

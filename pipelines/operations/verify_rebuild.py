@@ -12,16 +12,16 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
-from model.folded import encoder_for_inference
-from model.image_encoder import ImageEncoder
-from model.image_encoder_spec import ImageEncoderSpec, saved_image_encoder_spec
-from model.inference import embed_batches
-from model.model_store import load_item_encoder
-from model.number_formats import DTYPES
-from model.pictures import DEFAULT_LIMITS, PictureError, PictureLimits, PictureRoot, read_picture
-from model.text_encoder import TextEncoder
-from model.text_encoder_spec import item_sentences, saved_text_encoder_spec
-from model.vocabulary import Vocabulary
+from model.items.folded import encoder_for_inference
+from model.items.inference import embed_batches
+from model.items.store import load_item_encoder
+from model.machine.number_formats import DTYPES
+from model.pictures.decoding import DEFAULT_LIMITS, PictureError, PictureLimits, PictureRoot, read_picture
+from model.pictures.image_encoder import ImageEncoder
+from model.pictures.image_encoder_spec import ImageEncoderSpec, saved_image_encoder_spec
+from model.text.text_encoder import TextEncoder
+from model.text.text_encoder_spec import item_sentences, saved_text_encoder_spec
+from model.text.vocabulary import Vocabulary
 from pipelines.operations.findings import Finding
 from pipelines.operations.inspected_run import InspectedRun, sample_by_hash
 from pipelines.store import model_folder

@@ -1,7 +1,7 @@
 """The check of a refined index against the embeddings and against what its stage says of it."""
 
-from model.index import MANIFEST_FILE
-from model.refined_index import REFINED_FOLDER
+from model.nearest.index import MANIFEST_FILE
+from model.nearest.refined import REFINED_FOLDER
 from pipelines.gating.refined import open_refined, refined_problems
 from pipelines.operations.findings import Finding
 from pipelines.operations.inspected_run import InspectedRun

@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from model.blas_threads import one_blas_thread
-from model.user_clusters import ItemVectors, UserRules, cluster_users
+from model.machine.blas_threads import one_blas_thread
+from model.users.clusters import ItemVectors, UserRules, cluster_users
 from pipelines.gating.users import check_users_file
 from pipelines.operations.findings import Finding
 from pipelines.operations.inspected_run import InspectedRun, sample_by_hash

@@ -8,9 +8,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from model.index import ExactIndex, ItemIndex
-from model.index_recall import RECALL_TOLERANCE
-from model.searched_index import open_searched, recall_by_kind
+from model.nearest.index import ExactIndex, ItemIndex
+from model.nearest.recall import RECALL_TOLERANCE
+from model.nearest.searched import open_searched, recall_by_kind
 from pipelines.changes import compare_embeddings
 from pipelines.operations.findings import Finding
 from pipelines.operations.inspected_run import InspectedRun, sample_by_hash

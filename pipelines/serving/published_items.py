@@ -13,8 +13,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from model.index import MANIFEST_FILE, ExactIndex, ItemIndex, open_index, read_index_manifest
-from model.refined_index import REFINED_FOLDER, read_near_duplicates
+from model.nearest.index import MANIFEST_FILE, ExactIndex, ItemIndex, open_index, read_index_manifest
+from model.nearest.refined import REFINED_FOLDER, read_near_duplicates
 from pipelines.serving.published_users import check_published
 from pipelines.serving.searcher import Searcher
 from schemas.errors import CorruptFileError

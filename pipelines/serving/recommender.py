@@ -22,10 +22,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from model.blas_threads import one_blas_thread
-from model.distinct_candidates import choose_distinct, without_equal
-from model.pinnersage import sample_medoids
-from model.recommendation import (
+from model.machine.blas_threads import one_blas_thread
+from model.nearest.distinct_candidates import choose_distinct, without_equal
+from model.users.pinnersage import sample_medoids
+from model.users.recommendation import (
     MAX_RECENT,
     Interests,
     Pool,

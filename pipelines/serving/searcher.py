@@ -19,11 +19,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from model.index import MANIFEST_FILE, ExactIndex, ItemIndex, read_index_manifest
-from model.index import QueryKind as IndexKind
-from model.pictures import FORMATS, PictureError, read_picture
-from model.query_encoder import QueryEncoder
-from model.searched_index import open_searched
+from model.items.query_encoder import QueryEncoder
+from model.nearest.index import MANIFEST_FILE, ExactIndex, ItemIndex, read_index_manifest
+from model.nearest.index import QueryKind as IndexKind
+from model.nearest.searched import open_searched
+from model.pictures.decoding import FORMATS, PictureError, read_picture
 from pipelines.picture_limits import limits_of_run
 from pipelines.store import current_run, model_folder
 from pipelines.units import bucket_name, read_stage_manifest

@@ -7,7 +7,7 @@ set aside: a computation that is killed starts again, and what still holds is ta
 import os
 from pathlib import Path
 
-from model.pictures import PictureLimits, PictureRoot
+from model.pictures.decoding import PictureLimits, PictureRoot
 from pipelines.transforms.earlier_features import STAGE, EarlierBucket, open_sealed
 from pipelines.transforms.resolve_pictures import all_unchanged
 from pipelines.unit_files import sidecar_path

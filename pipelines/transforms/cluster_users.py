@@ -11,8 +11,8 @@ from typing import Any
 import apache_beam as beam
 import pyarrow as pa
 
-from model.blas_threads import one_blas_thread
-from model.user_clusters import NOBODY, ClusteredUsers, UserRules, cluster_users
+from model.machine.blas_threads import one_blas_thread
+from model.users.clusters import NOBODY, ClusteredUsers, UserRules, cluster_users
 from pipelines.console.progress import Progress
 from pipelines.equal_rows import ROWS_EQUAL, without_equal
 from pipelines.transforms.earlier_users import EarlierRun

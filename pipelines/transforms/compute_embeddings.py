@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from model.inference import (
+from model.items.inference import (
     BAD_FEATURES,
     MODEL_FAILED,
     NOT_FINITE,

@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
-from model.image_encoder import ImageEncoder
-from model.image_encoder_spec import ImageEncoderSpec
-from model.pictures import PictureError, PictureLimits, PictureRoot
-from model.text_encoder import TextEncoder
-from model.text_encoder_spec import TextEncoderSpec
-from model.vocabulary import Vocabulary
+from model.pictures.decoding import PictureError, PictureLimits, PictureRoot
+from model.pictures.image_encoder import ImageEncoder
+from model.pictures.image_encoder_spec import ImageEncoderSpec
+from model.text.text_encoder import TextEncoder
+from model.text.text_encoder_spec import TextEncoderSpec
+from model.text.vocabulary import Vocabulary
 from pipelines.console.progress import Progress
 from pipelines.opened_models import open_encoder, open_text_encoder, open_vocabulary
 from pipelines.picture_vectors import VectorFile, shared_cache, shared_text_cache

@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from model.frequencies import CountMinSketch
+from model.training.frequencies import CountMinSketch
 from schemas.hashing import seed_of, stable_hash
 
 #: Counters a row of the sketches, 8 bytes each in 4 rows. There are many more pairs than queries or items.

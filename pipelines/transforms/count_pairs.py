@@ -19,13 +19,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from model.held_out import UNKNOWN, item_codes, pair_codes, query_codes
-from model.item_cutoffs import fit_item_cutoffs
-from model.pseudo_queries import pseudo_queries
-from model.split import PARTS, Split
-from model.split_labels import assign
-from model.tokenizer import query_key
-from model.typos import maybe_misspelt
+from model.split.held_out import UNKNOWN, item_codes, pair_codes, query_codes
+from model.split.item_cutoffs import fit_item_cutoffs
+from model.split.split import PARTS, Split
+from model.split.split_labels import assign
+from model.text.pseudo_queries import pseudo_queries
+from model.text.tokenizer import query_key
+from model.text.typos import maybe_misspelt
 from pipelines.equal_rows import ROWS_EQUAL, without_equal
 from pipelines.opened_models import open_query_table, open_vocabulary
 from pipelines.query_rows import SESSION_ROWS

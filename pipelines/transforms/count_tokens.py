@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from model.vocabulary import TOKENS, TokenCounts, most_frequent, sum_counts
+from model.text.vocabulary import TOKENS, TokenCounts, most_frequent, sum_counts
 from pipelines.console.progress import Progress
 from schemas.hashing import stable_hash
 from schemas.tables import TEXT_FIELDS

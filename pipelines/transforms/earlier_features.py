@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from model.pictures import CONTENT_REASONS, PictureError
+from model.pictures.decoding import CONTENT_REASONS, PictureError
 from pipelines.transforms.earlier_faults import say
 from pipelines.transforms.record_file import RecordFile
 from pipelines.unit_files import sidecar_path

@@ -1,6 +1,6 @@
 """What an earlier run knows of today's users: the clusters of actions that it had too.
 
-Whether a user's actions and vectors are what they were, their `clustered_hash` tells (see model.user_clusters). Beyond
+Whether a user's actions and vectors are what they were, their `clustered_hash` tells (see model.users.clusters). Beyond
 that, clusters hold today if alpha, code and libraries are the same. A file that has not the sha256 of the manifest,
 cannot be read or does not fit itself is no source of anything: its users count as new, and a line on stderr says so.
 """
@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from model.user_clusters import NOBODY, EarlierUsers, KnownClusters
+from model.users.clusters import NOBODY, EarlierUsers, KnownClusters
 from pipelines.transforms.earlier_faults import UNREADABLE, say
 from pipelines.units import read_stage_manifest
 from schemas.errors import CorruptFileError

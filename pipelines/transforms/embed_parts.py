@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from model.library_versions import versions_of
+from model.machine.library_versions import versions_of
 from schemas.errors import CorruptFileError
 from schemas.hashing import fingerprint
 from schemas.quarantine import quote

@@ -14,9 +14,9 @@ import apache_beam as beam
 import numpy as np
 import pyarrow as pa
 
-from model.image_encoder import ImageEncoder
-from model.image_encoder_spec import saved_image_encoder_spec
-from model.pictures import DEFAULT_LIMITS, PictureError, PictureLimits, PictureRoot, find_picture, read_picture
+from model.pictures.decoding import DEFAULT_LIMITS, PictureError, PictureLimits, PictureRoot, find_picture, read_picture
+from model.pictures.image_encoder import ImageEncoder
+from model.pictures.image_encoder_spec import saved_image_encoder_spec
 from pipelines.console.progress import Progress
 from pipelines.opened_models import open_encoder
 from pipelines.units import Unit, UnitWriter, finished_sidecar

@@ -21,11 +21,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from model.held_out import fit_held_out, item_node, picture_mark, query_node, session_mark, text_mark
-from model.near_groups import LOOKS, MARKS, NODES
-from model.picture_looks import picture_look
-from model.pictures import PictureError, PictureLimits, PictureRoot, read_picture
-from model.split import Split
+from model.pictures.decoding import PictureError, PictureLimits, PictureRoot, read_picture
+from model.pictures.looks import picture_look
+from model.split.held_out import fit_held_out, item_node, picture_mark, query_node, session_mark, text_mark
+from model.split.near_groups import LOOKS, MARKS, NODES
+from model.split.split import Split
 from pipelines.console.progress import Progress
 from pipelines.transforms.bucket_rows import pack
 from pipelines.transforms.read_engagements import unpack_table

@@ -17,10 +17,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from model.split import PARTS
-from model.text_encoder import TextEncoder
-from model.text_encoder_spec import TextEncoderSpec
-from model.vocabulary import Vocabulary
+from model.split.split import PARTS
+from model.text.text_encoder import TextEncoder
+from model.text.text_encoder_spec import TextEncoderSpec
+from model.text.vocabulary import Vocabulary
 from pipelines.console.progress import Progress
 from pipelines.opened_models import open_query_table, open_text_encoder, open_vocabulary
 from pipelines.picture_vectors import shared_text_cache

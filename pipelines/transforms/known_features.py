@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from model.pictures import PictureError
+from model.pictures.decoding import PictureError
 from pipelines.transforms.earlier_features import EarlierBucket
 from schemas.fingerprints import PictureFingerprint
 

@@ -15,7 +15,7 @@ import apache_beam as beam
 import numpy as np
 import pyarrow as pa
 
-from model.split import TimeSpan
+from model.split.split import TimeSpan
 from pipelines.console.progress import Progress
 from pipelines.query_rows import SESSION_ROWS, query_rows
 from pipelines.transforms.bucket_rows import pack

@@ -11,10 +11,17 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from model.image_encoder import ImageEncoder
-from model.ordered_map import ordered_map
-from model.picture_mending import lacks_end_mark
-from model.pictures import CONTENT_REASONS, PictureError, PictureLimits, PictureRoot, locate_picture, read_picture_file
+from model.machine.ordered_map import ordered_map
+from model.pictures.decoding import (
+    CONTENT_REASONS,
+    PictureError,
+    PictureLimits,
+    PictureRoot,
+    locate_picture,
+    read_picture_file,
+)
+from model.pictures.image_encoder import ImageEncoder
+from model.pictures.mending import lacks_end_mark
 from pipelines.picture_vectors import VectorCache, VectorFile
 from pipelines.transforms.known_features import KnownFeatures
 from schemas.fingerprints import UNKNOWN_PLACE, PictureFingerprint

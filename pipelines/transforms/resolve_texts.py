@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from model.text_encoder import TextEncoder
-from model.text_encoder_spec import item_sentences
+from model.text.text_encoder import TextEncoder
+from model.text.text_encoder_spec import item_sentences
 from pipelines.console.progress import Progress
 from pipelines.picture_vectors import VectorCache, VectorFile
 from pipelines.transforms.known_features import KnownFeatures

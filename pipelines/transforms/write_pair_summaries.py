@@ -8,8 +8,8 @@ import apache_beam as beam
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from model.item_cutoffs import ITEM_CUTOFFS
-from model.split import Split
+from model.split.item_cutoffs import ITEM_CUTOFFS
+from model.split.split import Split
 from pipelines.transforms.join_pairs import ITEM_COUNTS
 from pipelines.transforms.read_engagements import unpack_table
 from pipelines.units import Unit, UnitWriter

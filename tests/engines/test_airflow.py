@@ -11,9 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 from python_process import ROOT
 
-from model.itemsage import ItemSage, ItemSageConfig
-from model.model_store import save_model
-from model.vocabulary import TokenCounts, Vocabulary
+from model.items.itemsage import ItemSage, ItemSageConfig
+from model.items.store import save_model
+from model.text.vocabulary import TokenCounts, Vocabulary
 from pipelines.store import current_run, set_current_model
 
 pytestmark = pytest.mark.engine("airflow")

@@ -10,8 +10,8 @@ from fuzz_pictures import make_picture
 from fuzz_run import Outcome, fuzz
 from fuzz_values import URIS, text
 
-from model.picture_faults import REMEDIES
-from model.pictures import PictureError, PictureLimits, Preprocessing, decode_picture, read_picture
+from model.pictures.decoding import PictureError, PictureLimits, Preprocessing, decode_picture, read_picture
+from model.pictures.faults import REMEDIES
 
 SMALL = Preprocessing(resize_px=20, crop_px=16, interpolation="bilinear", mean=(0.5,) * 3, std=(0.5,) * 3)
 LIMITS = PictureLimits(max_bytes=50_000, max_pixels=400_000)

@@ -15,11 +15,11 @@ from fuzz_run import NUM_INPUTS, Outcome, fuzz
 from fuzz_tables import make_files
 from fuzz_values import URIS
 
-from model.image_encoder import load_image_encoder, save_image_encoder
-from model.index import open_index
-from model.itemsage import ItemSage, ItemSageConfig
-from model.model_store import save_model
-from model.vocabulary import Vocabulary
+from model.items.itemsage import ItemSage, ItemSageConfig
+from model.items.store import save_model
+from model.nearest.index import open_index
+from model.pictures.image_encoder import load_image_encoder, save_image_encoder
+from model.text.vocabulary import Vocabulary
 from pipelines import embed, features, index, ingest
 from pipelines.console.jobs import beam_options
 from schemas.embeddings import read_embeddings, validate_embeddings

@@ -71,7 +71,8 @@ def command_server(log: Path) -> Iterator[Commands]:
 
 def serve() -> None:
     """Requests on standard input, exit codes on standard output."""
-    from model import image_encoder, training  # noqa: F401 (imported once, for all children)
+    from model.pictures import image_encoder  # noqa: F401 (imported once, for all children)
+    from model.training import train as training  # noqa: F401 (imported once, for all children)
     from pipelines import cli, daily, train  # noqa: F401
 
     answers = os.fdopen(os.dup(1), "w")

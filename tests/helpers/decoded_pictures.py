@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from model.pictures import PictureError, PictureLimits, Preprocessing, decode_picture
+from model.pictures.decoding import PictureError, PictureLimits, Preprocessing, decode_picture
 
 SMALL = Preprocessing(resize_px=40, crop_px=32, interpolation="bilinear", mean=(0.5,) * 3, std=(0.5,) * 3)
 LIMITS = PictureLimits(max_bytes=1 << 20, max_pixels=200_000)

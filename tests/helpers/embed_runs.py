@@ -9,11 +9,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from model.itemsage import ItemSage
-from model.itemsage_config import ItemSageConfig
-from model.model_store import save_model
-from model.split import SplitConfig, no_engagements
-from model.vocabulary import Vocabulary
+from model.items.config import ItemSageConfig
+from model.items.itemsage import ItemSage
+from model.items.store import save_model
+from model.split.split import SplitConfig, no_engagements
+from model.text.vocabulary import Vocabulary
 from pipelines import embed
 from pipelines.console.jobs import beam_options
 from pipelines.units import Unit, UnitWriter, bucket_name, write_stage_manifest

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from PIL import Image
 from random_models import PICTURE_DIM
 
-from model.query_encoder import QueryEncoder
+from model.items.query_encoder import QueryEncoder
 from pipelines.evaluate import evaluate_or_reuse
 from pipelines.evaluation.query_pictures import PATH
 from pipelines.units import Unit, UnitWriter, write_stage_manifest

@@ -6,7 +6,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from model.vocabulary import Vocabulary
+from model.text.vocabulary import Vocabulary
 from pipelines.units import Unit, UnitWriter, bucket_name, write_stage_manifest
 from schemas.hashing import bucket_of
 from schemas.records import ItemFeatures, decode_features, read_records

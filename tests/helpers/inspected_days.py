@@ -13,9 +13,9 @@ import pyarrow.parquet as pq
 from users_runs import row as engagement
 from users_runs import write_log
 
-from model.itemsage import ItemSage, ItemSageConfig
-from model.model_store import save_model
-from model.vocabulary import TokenCounts, Vocabulary
+from model.items.itemsage import ItemSage, ItemSageConfig
+from model.items.store import save_model
+from model.text.vocabulary import TokenCounts, Vocabulary
 from pipelines import embed, index, store, users
 from pipelines.console.jobs import beam_options
 from pipelines.publish import PublishConfig, publish

@@ -2,7 +2,7 @@
 
 import pytest
 
-from model.voyager_index import is_installed
+from model.nearest.voyager import is_installed
 
 needs_voyager = pytest.mark.skipif(
     not is_installed(), reason="voyager is not installed: pip install 'itemsage[voyager]'"

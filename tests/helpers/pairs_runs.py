@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from model.image_encoder import open_image_encoder
-from model.vocabulary import TokenCounts, Vocabulary
+from model.pictures.image_encoder import open_image_encoder
+from model.text.vocabulary import TokenCounts, Vocabulary
 from pipelines import pairs
 from pipelines.console.jobs import beam_options
 from pipelines.units import Unit, UnitWriter, bucket_name, write_stage_manifest

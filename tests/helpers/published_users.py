@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from model.user_clusters import ItemVectors, UserRules, cluster_users
+from model.users.clusters import ItemVectors, UserRules, cluster_users
 from pipelines.units import bucket_name
 from schemas.files import sha256_of_file, write_sealed_json
 from schemas.hashing import bucket_of

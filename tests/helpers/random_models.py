@@ -7,13 +7,13 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from model import backbones
-from model.image_encoder import load_image_encoder, save_image_encoder
-from model.itemsage import ItemSage, ItemSageConfig
-from model.model_store import save_model
-from model.split import Split
-from model.text_encoder_spec import saved_text_encoder_spec
-from model.vocabulary import TokenCounts, Vocabulary
+from model.items.itemsage import ItemSage, ItemSageConfig
+from model.items.store import save_model
+from model.pictures import backbones
+from model.pictures.image_encoder import load_image_encoder, save_image_encoder
+from model.split.split import Split
+from model.text.text_encoder_spec import saved_text_encoder_spec
+from model.text.vocabulary import TokenCounts, Vocabulary
 
 IMAGE_ENCODER, WEIGHTS_NAME, PICTURE_DIM = "squeezenet1_1", "SqueezeNet1_1_Weights.IMAGENET1K_V1", 512
 

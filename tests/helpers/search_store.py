@@ -8,9 +8,9 @@ import pyarrow.parquet as pq
 from apache_beam.options.pipeline_options import PipelineOptions
 from PIL import Image
 
-from model.itemsage import ItemSage, ItemSageConfig
-from model.model_store import save_model
-from model.vocabulary import Vocabulary
+from model.items.itemsage import ItemSage, ItemSageConfig
+from model.items.store import save_model
+from model.text.vocabulary import Vocabulary
 from pipelines import index
 from pipelines.units import Unit, UnitWriter, bucket_name, read_stage_manifest, write_stage_manifest
 from schemas.embeddings import embeddings_metadata, write_embeddings_file

@@ -6,11 +6,11 @@ from pathlib import Path
 
 from torch import nn
 
-from model.itemsage import ItemSage
-from model.itemsage_config import ItemSageConfig
-from model.training import train
-from model.training_config import TrainingConfig
-from model.training_data import TrainingData
+from model.items.config import ItemSageConfig
+from model.items.itemsage import ItemSage
+from model.training.config import TrainingConfig
+from model.training.data import TrainingData
+from model.training.train import train
 
 SMALL = ItemSageConfig(
     vocabulary_size=500,

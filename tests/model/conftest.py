@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model import step_choice
-from model.training_data import TrainingData
+from model.training import step_choice
+from model.training.data import TrainingData
 from schemas.hashing import stable_hash
 from schemas.records import ItemFeatures, Pair, encode_features, encode_pair, write_records
 from schemas.tables import NUM_TEXT_FIELDS

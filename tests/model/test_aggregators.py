@@ -9,15 +9,15 @@ import torch
 import torch.nn.functional as F
 from made_items import PICTURE_DIM, make_items
 
-from model.folded import FoldedItemEncoder, encoder_for_inference
-from model.inference import embed_items
-from model.item_batch import ItemBatch, collate_items
-from model.itemsage import ItemEncoder, ItemSage
-from model.itemsage_config import AGGREGATORS, ItemSageConfig
-from model.model_checks import _item_encoder_numbers
-from model.model_store import load_item_encoder, load_model, save_model
-from model.start import start_as_linear_map_
-from model.training_forward import encode_items
+from model.items.batch import ItemBatch, collate_items
+from model.items.checks import _item_encoder_numbers
+from model.items.config import AGGREGATORS, ItemSageConfig
+from model.items.folded import FoldedItemEncoder, encoder_for_inference
+from model.items.inference import embed_items
+from model.items.itemsage import ItemEncoder, ItemSage
+from model.items.start import start_as_linear_map_
+from model.items.store import load_item_encoder, load_model, save_model
+from model.training.forward import encode_items
 from schemas.errors import UsageError
 from schemas.files import write_json
 from schemas.tables import NUM_TEXT_FIELDS

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from model import baselines
-from model.baselines import (
+from model.measures import baselines
+from model.measures.baselines import (
     BM25,
     CharacterTfidf,
     RememberedLog,

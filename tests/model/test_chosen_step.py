@@ -9,15 +9,15 @@ import pytest
 import torch
 from small_training import SHORT, SMALL, read_curve, train_small, weights_of
 
-from model import step_choice
-from model.checkpoint import read_checkpoint
-from model.itemsage import ItemSage
-from model.ranked_pairs import embed_rows
-from model.training import train
-from model.training_config import TrainingStart
-from model.training_data import TrainingData
-from model.training_tables import PairTable
-from model.validation import MIN_QUERIES_A_KIND, evaluate_recall
+from model.items.itemsage import ItemSage
+from model.training import step_choice
+from model.training.checkpoint import read_checkpoint
+from model.training.config import TrainingStart
+from model.training.data import TrainingData
+from model.training.ranked_pairs import embed_rows
+from model.training.tables import PairTable
+from model.training.train import train
+from model.training.validation import MIN_QUERIES_A_KIND, evaluate_recall
 from schemas.records import decode_pair, encode_pair, read_records, write_records
 from schemas.tables import PSEUDO_TASK
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from model.comparison import CELLS, compare, compare_cells, compare_new_queries, is_shown
-from model.evaluation import METRICS, HeldOutTask, summarize_ranks
+from model.measures.comparison import CELLS, compare, compare_cells, compare_new_queries, is_shown
+from model.measures.evaluation import METRICS, HeldOutTask, summarize_ranks
 
 NUM = 200
 

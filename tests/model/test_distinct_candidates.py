@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model import distinct_candidates
-from model.distinct_candidates import choose_distinct, without_equal
+from model.nearest import distinct_candidates
+from model.nearest.distinct_candidates import choose_distinct, without_equal
 from schemas.hashing import row_hashes
 
 

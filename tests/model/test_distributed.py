@@ -9,11 +9,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from model.distributed import Processes, gather_rows
-from model.itemsage import ItemSage, ItemSageConfig
-from model.training import train
-from model.training_config import TrainingConfig
-from model.training_data import TrainingData
+from model.items.itemsage import ItemSage, ItemSageConfig
+from model.training.config import TrainingConfig
+from model.training.data import TrainingData
+from model.training.distributed import Processes, gather_rows
+from model.training.train import train
 
 MODEL = {
     "vocabulary_size": 500,
@@ -42,12 +42,12 @@ import sys
 from pathlib import Path
 import torch
 from safetensors.torch import save_file
-from model.distributed import process_group
-from model.itemsage import ItemSage, ItemSageConfig
-from model.refit import refit
-from model.training import train
-from model.training_config import TrainingConfig
-from model.training_data import TrainingData
+from model.training.train.distributed import process_group
+from model.items.itemsage import ItemSage, ItemSageConfig
+from model.training.train.refit import refit
+from model.training.train.train import train
+from model.training.train.config import TrainingConfig
+from model.training.train.data import TrainingData
 
 run, cache, out = sys.argv[1:]
 model = ItemSage(ItemSageConfig(**{MODEL}))

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model import drift
-from model.drift import TIE_TOLERANCE, common_rows, domain_auc, neighbour_overlap, sample_rows
+from model.measures import drift
+from model.measures.drift import TIE_TOLERANCE, common_rows, domain_auc, neighbour_overlap, sample_rows
 from schemas.hashing import stable_hash
 
 

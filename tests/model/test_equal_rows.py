@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model.equal_rows import EqualRows
-from model.index import ExactIndex
+from model.machine.equal_rows import EqualRows
+from model.nearest.index import ExactIndex
 from schemas.errors import CorruptFileError
 
 #: Rows of which some have equal scores for some queries though they differ.

@@ -6,7 +6,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from model.evaluation import METRICS, HeldOutTask, by_query, difference, rank_pairs, summarize_ranks, with_interval
+from model.measures.evaluation import (
+    METRICS,
+    HeldOutTask,
+    by_query,
+    difference,
+    rank_pairs,
+    summarize_ranks,
+    with_interval,
+)
 
 
 def task_of(pairs, num_queries):

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 import torch
 
-from model import step_choice
-from model.itemsage import ItemSage
-from model.itemsage_config import ItemSageConfig
-from model.training import train
-from model.training_config import TrainingConfig, TrainingResult
-from model.training_data import TrainingData
+from model.items.config import ItemSageConfig
+from model.items.itemsage import ItemSage
+from model.training import step_choice
+from model.training.config import TrainingConfig, TrainingResult
+from model.training.data import TrainingData
+from model.training.train import train
 from schemas.hashing import stable_hash
 from schemas.records import ItemFeatures, Pair, encode_features, encode_pair, write_records
 from schemas.tables import NUM_TEXT_FIELDS, TEXT_FIELDS

@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_items import PICTURE_DIM, VOCABULARY, make_items
 
-from model.folded import FoldedItemEncoder
-from model.item_batch import ItemBatch, collate_items
-from model.itemsage import ItemEncoder, ItemSage
-from model.itemsage_config import ItemSageConfig
+from model.items.batch import ItemBatch, collate_items
+from model.items.config import ItemSageConfig
+from model.items.folded import FoldedItemEncoder
+from model.items.itemsage import ItemEncoder, ItemSage
 from schemas.errors import UsageError
 
 SMALL = ItemSageConfig(vocabulary_size=VOCABULARY, picture_dim=PICTURE_DIM, hash_rows=200, width=64, ffn_dim=96)

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model.frequencies import CountMinSketch, ExactCounts
+from model.training.frequencies import CountMinSketch, ExactCounts
 from schemas.errors import UsageError
 from schemas.hashing import stable_hash
 

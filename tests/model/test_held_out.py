@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model.held_out import (
+from model.pictures.looks import LOOK_BYTES
+from model.split.held_out import (
     HELD_OUT,
     TEST,
     TRAIN,
@@ -24,9 +25,8 @@ from model.held_out import (
     query_node,
     text_mark,
 )
-from model.near_groups import LOOKS, MAX_ITEMS_OF_A_PICTURE, MAX_QUERIES_OF_A_SESSION, NODES, near_groups
-from model.near_groups import MARKS as MARKS_SCHEMA
-from model.picture_looks import LOOK_BYTES
+from model.split.near_groups import LOOKS, MAX_ITEMS_OF_A_PICTURE, MAX_QUERIES_OF_A_SESSION, NODES, near_groups
+from model.split.near_groups import MARKS as MARKS_SCHEMA
 from schemas.errors import CorruptFileError
 from schemas.tables import TEXT_FIELDS
 

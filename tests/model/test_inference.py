@@ -8,11 +8,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model.folded import FoldedItemEncoder
-from model.inference import ItemFailure, embed_batches, embed_items
-from model.item_batch import ItemBatch, collate_items
-from model.itemsage import ItemSage
-from model.itemsage_config import ItemSageConfig
+from model.items.batch import ItemBatch, collate_items
+from model.items.config import ItemSageConfig
+from model.items.folded import FoldedItemEncoder
+from model.items.inference import ItemFailure, embed_batches, embed_items
+from model.items.itemsage import ItemSage
 from schemas.errors import CorruptFileError
 from schemas.records import ItemFeatures
 from schemas.tables import MAX_PICTURES, NUM_TEXT_FIELDS

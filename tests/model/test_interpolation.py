@@ -9,13 +9,14 @@ import torch
 from small_training import SHORT, SMALL, read_curve, train_small
 from torch import Tensor
 
-from model import step_choice, training_run
-from model.interpolation import SHARES, is_within_error
-from model.itemsage import ItemSage
-from model.refit import refit
-from model.training import train
-from model.training_data import TrainingData
-from model.validation import QueryScores, evaluate_recall
+from model.items.itemsage import ItemSage
+from model.training import run as training_run
+from model.training import step_choice
+from model.training.data import TrainingData
+from model.training.interpolation import SHARES, is_within_error
+from model.training.refit import refit
+from model.training.train import train
+from model.training.validation import QueryScores, evaluate_recall
 
 pytestmark = pytest.mark.usefixtures("a_few_pairs_choose")
 

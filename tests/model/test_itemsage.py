@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from model.hash_embedder import HashEmbedder, hash_rows_of, is_prime
-from model.item_batch import collate_items
-from model.itemsage import MAX_SCALE, START_SCALE, ItemEncoder, ItemSage
-from model.itemsage_config import ItemSageConfig
-from model.layers import TransformerBlock
+from model.items.batch import collate_items
+from model.items.config import ItemSageConfig
+from model.items.hash_embedder import HashEmbedder, hash_rows_of, is_prime
+from model.items.itemsage import MAX_SCALE, START_SCALE, ItemEncoder, ItemSage
+from model.items.layers import TransformerBlock
 from schemas.errors import UsageError
 from schemas.records import ItemFeatures
 from schemas.tables import NUM_TEXT_FIELDS

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model.joined_pairs import join_pair_tables
-from model.training_data import TrainingData
-from model.training_tables import PairTable
+from model.training.data import TrainingData
+from model.training.joined_pairs import join_pair_tables
+from model.training.tables import PairTable
 from schemas.errors import CorruptFileError
 from schemas.records import decode_pair, encode_pair, read_records, write_records
 

@@ -7,8 +7,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.known_items import items_by_key, known_items, query_keys
-from model.training_data import TrainingData
+from model.training.data import TrainingData
+from model.training.known_items import items_by_key, known_items, query_keys
 
 KEYED = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 9)), max_size=30)
 

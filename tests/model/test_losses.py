@@ -7,12 +7,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model.losses import CORRECTIONS, LossConfig, LossInputs, sampled_softmax_loss
+from model.training.losses import CORRECTIONS, LossConfig, LossInputs, sampled_softmax_loss
 from schemas.errors import UsageError
 
 
 def make_inputs(query_ids, item_ids, random_ids, seed=0) -> LossInputs:
-    """Random vectors; masked is what the batch tells, see model.losses."""
+    """Random vectors; masked is what the batch tells, see model.training.losses."""
     generator = torch.Generator().manual_seed(seed)
     B, R = len(item_ids), len(random_ids)
 

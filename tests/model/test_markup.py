@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from model.tokenizer import normalize, plain_text, words
+from model.text.tokenizer import normalize, plain_text, words
 from schemas.markup import without_markup
 
 #: What markup is made of, and what only looks like it; joined in any order.

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from made_pictures import encoded
 from PIL import Image
 
-from model import picture_mending
-from model.picture_mending import _segments, bare_png, ended_jpegs, lacks_end_mark
-from model.pictures import PictureError, PictureLimits, Preprocessing, decode_picture
+from model.pictures import mending as picture_mending
+from model.pictures.decoding import PictureError, PictureLimits, Preprocessing, decode_picture
+from model.pictures.mending import _segments, bare_png, ended_jpegs, lacks_end_mark
 
 WHOLE = Preprocessing(resize_px=40, crop_px=40, interpolation="nearest", mean=(0.5,) * 3, std=(0.5,) * 3)
 NOISE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype=np.uint8))

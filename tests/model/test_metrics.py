@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import ndcg_score
 
-from model import metrics
+from model.measures import metrics
 
 
 def unit_rows(num_rows: int, dim: int, seed: int) -> np.ndarray:

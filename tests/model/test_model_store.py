@@ -7,11 +7,13 @@ import pytest
 import torch
 from query_vectors import write_vectors_of
 
-from model import kept_start
-from model.item_batch import collate_items
-from model.itemsage import ItemSage, ItemSageConfig
-from model.model_manifest import read_model_manifest
-from model.model_store import (
+from model.items import kept_start
+from model.items.batch import collate_items
+from model.items.itemsage import ItemSage, ItemSageConfig
+from model.items.manifest import read_model_manifest
+from model.items.query_encoder import QueryEncoder
+from model.items.query_table import QueryTable
+from model.items.store import (
     START_FILE,
     install_model,
     load_item_encoder,
@@ -21,9 +23,7 @@ from model.model_store import (
     load_text_tower,
     save_model,
 )
-from model.query_encoder import QueryEncoder
-from model.query_table import QueryTable
-from model.split import Split
+from model.split.split import Split
 from schemas.errors import CorruptFileError, UsageError
 from schemas.files import read_json, sha256_of_file, write_json
 

@@ -6,9 +6,9 @@ import math
 import pytest
 import torch
 
-from model.itemsage import ItemSage
-from model.itemsage_config import ItemSageConfig
-from model.movement import Movement, StartWeights
+from model.items.config import ItemSageConfig
+from model.items.itemsage import ItemSage
+from model.training.movement import Movement, StartWeights
 
 SMALL = ItemSageConfig(vocabulary_size=50, picture_dim=8, hash_rows=40, hash_dim=12, width=16, heads=4, ffn_dim=8)
 

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from threadpoolctl import threadpool_limits
 
-from model import near_duplicates as module
-from model.near_duplicates import cosines, kept_rows, near_duplicates
+from model.split import near_duplicates as module
+from model.split.near_duplicates import cosines, kept_rows, near_duplicates
 
 DIM = 24
 BLOCKS = [{}, {"_BLOCK_ROWS": 1, "_BLOCK_KEPT": 1, "_BLOCK_PAIRS": 1}, {"_BLOCK_ROWS": 7, "_BLOCK_KEPT": 5}]

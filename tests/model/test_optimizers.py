@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from model.itemsage import ItemSage
-from model.itemsage_config import ItemSageConfig
-from model.optimizers import AdamTowardsStart, RowAdam, learning_rate_factor, make_optimizers
+from model.items.config import ItemSageConfig
+from model.items.itemsage import ItemSage
+from model.training.optimizers import AdamTowardsStart, RowAdam, learning_rate_factor, make_optimizers
 from schemas.tables import NUM_TEXT_FIELDS
 
 SMALL = ItemSageConfig(vocabulary_size=500, picture_dim=16, hash_rows=300, hash_dim=24, width=32, heads=4, ffn_dim=48)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from at_once import at_once
 
-from model.ordered_map import ordered_map, single_threaded_pool
+from model.machine.ordered_map import ordered_map, single_threaded_pool
 
 
 def test_the_pool_is_single_threaded_and_others_are_not():

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from model.picture_baselines import (
+from model.measures.picture_baselines import (
     MAX_PROBE_WORK,
     LogisticProbe,
     NearestPhoto,

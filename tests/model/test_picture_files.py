@@ -8,8 +8,15 @@ from decoded_pictures import LIMITS
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from model import pictures
-from model.pictures import PictureError, PictureLimits, PictureRoot, find_picture, read_picture, read_picture_file
+from model.pictures import decoding as pictures
+from model.pictures.decoding import (
+    PictureError,
+    PictureLimits,
+    PictureRoot,
+    find_picture,
+    read_picture,
+    read_picture_file,
+)
 from schemas.files import resolve_inside
 
 

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from model.picture_looks import HASH_BYTES, LOOK_BYTES, MAX_BITS, MAX_COLOUR, MAX_PLAIN_BITS, near_looks, picture_look
-from model.pictures import PictureError, PictureLimits
+from model.pictures.decoding import PictureError, PictureLimits
+from model.pictures.looks import HASH_BYTES, LOOK_BYTES, MAX_BITS, MAX_COLOUR, MAX_PLAIN_BITS, near_looks, picture_look
 
 
 def scene(seed: int, size: tuple[int, int] = (320, 240)) -> Image.Image:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from model.pictures import PictureError, PictureRoot, locate_picture, read_picture
+from model.pictures.decoding import PictureError, PictureRoot, locate_picture, read_picture
 from schemas.picture_paths import path_forms
 from schemas.picture_urls import fetched_path, is_picture_url
 

@@ -10,8 +10,8 @@ from PIL import Image
 from torchvision.models import ResNet50_Weights, get_model_weights
 from torchvision.transforms import functional as tv
 
-from model.picture_pixels import to_8_bits
-from model.pictures import PictureLimits, Preprocessing, decode_picture
+from model.pictures.decoding import PictureLimits, Preprocessing, decode_picture
+from model.pictures.pixels import to_8_bits
 
 
 @pytest.mark.parametrize("size", [(64, 48), (48, 64), (33, 200), (40, 40), (500, 41), (41, 43)])

@@ -14,7 +14,7 @@ from scipy.stats import chisquare
 from sklearn.cluster import AgglomerativeClustering
 from ward_stack import labels_of, ward_merges, ward_stack
 
-from model import pinnersage
+from model.users import pinnersage
 
 US_PER_DAY = 24 * 60 * 60 * 1_000_000
 

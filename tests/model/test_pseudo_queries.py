@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model.pseudo_queries import MAX_CHARACTERS, MAX_WORDS, SHARES, pseudo_queries
-from model.tokenizer import normalize, words
+from model.text.pseudo_queries import MAX_CHARACTERS, MAX_WORDS, SHARES, pseudo_queries
+from model.text.tokenizer import normalize, words
 from schemas.tables import TEXT_FIELDS
 
 SHOE = {

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from query_vectors import write_query_vectors, write_vectors_of
 
-from model import query_table
-from model.query_table import QueryTable
-from model.tokenizer import same_query
+from model.items import query_table
+from model.items.query_table import QueryTable
+from model.text.tokenizer import same_query
 from schemas.errors import CorruptFileError, ThresholdError, UsageError
 from schemas.files import sha256_of_file
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model import recommendation
-from model.recommendation import (
+from model.users import recommendation
+from model.users.recommendation import (
     MAX_RECENT,
     POPULAR,
     Interests,

@@ -4,9 +4,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from model.index import ExactIndex
-from model.near_duplicates import kept_rows, near_duplicates
-from model.refined_index import near_duplicates_table, refined_facts
+from model.nearest.index import ExactIndex
+from model.nearest.refined import near_duplicates_table, refined_facts
+from model.split.near_duplicates import kept_rows, near_duplicates
 from schemas.tables import NEAR_DUPLICATES
 
 

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from small_training import SHORT, SMALL, read_curve
 
-from model.itemsage import ItemSage
-from model.optimizers import learning_rate_factor
-from model.refit import can_refit, refit
-from model.training import train
-from model.training_config import TrainingResult, TrainingStart
-from model.training_data import TrainingData
-from model.training_run import TrainingRun
-from model.training_tables import PairTable
+from model.items.itemsage import ItemSage
+from model.training.config import TrainingResult, TrainingStart
+from model.training.data import TrainingData
+from model.training.optimizers import learning_rate_factor
+from model.training.refit import can_refit, refit
+from model.training.run import TrainingRun
+from model.training.tables import PairTable
+from model.training.train import train
 from schemas.errors import UsageError
 
 pytestmark = pytest.mark.usefixtures("a_few_pairs_choose")

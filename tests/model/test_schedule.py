@@ -4,9 +4,9 @@ import doctest
 
 import pytest
 
-from model import schedule as module
-from model.schedule import FixedLength, schedule
-from model.training_config import TrainingConfig
+from model.training import schedule as module
+from model.training.config import TrainingConfig
+from model.training.schedule import FixedLength, schedule
 
 
 def test_a_config_that_chooses_nothing_validates_every_epoch_but_at_most_ten_times() -> None:

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model.held_out import fit_held_out, item_node, query_node
-from model.item_cutoffs import fit_item_cutoffs, part_sizes
-from model.near_groups import LOOKS, MARKS, NODES
-from model.split import DAY_US, KINDS, Split, SplitConfig, TimeSpan, check_parts, fit_split, no_engagements
-from model.split_labels import assign
+from model.split.held_out import fit_held_out, item_node, query_node
+from model.split.item_cutoffs import fit_item_cutoffs, part_sizes
+from model.split.near_groups import LOOKS, MARKS, NODES
+from model.split.split import DAY_US, KINDS, Split, SplitConfig, TimeSpan, check_parts, fit_split, no_engagements
+from model.split.split_labels import assign
 from schemas.errors import CorruptFileError, ThresholdError, UsageError
 from schemas.tables import ENGAGEMENTS
 

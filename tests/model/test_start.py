@@ -7,10 +7,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from model.item_batch import ItemBatch
-from model.itemsage import ItemSage
-from model.itemsage_config import ItemSageConfig
-from model.start import principal_components, start_as_linear_map_
+from model.items.batch import ItemBatch
+from model.items.config import ItemSageConfig
+from model.items.itemsage import ItemSage
+from model.items.start import principal_components, start_as_linear_map_
 from schemas.tables import NUM_TEXT_FIELDS
 
 PICTURE_DIM = 40

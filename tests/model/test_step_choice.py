@@ -5,8 +5,8 @@ import math
 
 import pytest
 
-from model import step_choice as module
-from model.step_choice import MIN_PAIRS, MIN_QUERIES, step_choice
+from model.training import step_choice as module
+from model.training.step_choice import MIN_PAIRS, MIN_QUERIES, step_choice
 from schemas.tables import PSEUDO_TASK
 
 

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from model.tokenizer import TOKENIZER_VERSION, bigrams, character_trigrams, is_cjk, normalize, words
-from model.vocabulary import Vocabulary
+from model.text.tokenizer import TOKENIZER_VERSION, bigrams, character_trigrams, is_cjk, normalize, words
+from model.text.vocabulary import Vocabulary
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "tokenizer" / f"v{TOKENIZER_VERSION}" / "cases.json"
 ANY_TEXT = st.text(st.characters(), max_size=40)  # lone surrogates and unassigned characters too

@@ -9,12 +9,12 @@ import pytest
 import torch
 from small_training import SHORT, SMALL, train_small, weights_of
 
-from model.checkpoint import read_checkpoint
-from model.itemsage import ItemSage
-from model.training import train
-from model.training_config import TrainingConfig, TrainingResult, TrainingStart
-from model.training_data import TrainingData
-from model.training_tables import PairTable
+from model.items.itemsage import ItemSage
+from model.training.checkpoint import read_checkpoint
+from model.training.config import TrainingConfig, TrainingResult, TrainingStart
+from model.training.data import TrainingData
+from model.training.tables import PairTable
+from model.training.train import train
 from schemas.errors import CorruptFileError, ThresholdError, UsageError
 from schemas.records import decode_features, decode_pair, encode_features, encode_pair, read_records, write_records
 

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model import training_data
-from model.columns import ColumnWriter, gather_ragged, offsets_of, read_column
-from model.item_batch import collate_items
-from model.known_items import KnownItems
-from model.training_data import PairStream, TrainingData, sample_pairs, task_shares
-from model.training_tables import ItemTable, PairTable
+from model.items.batch import collate_items
+from model.machine.columns import ColumnWriter, gather_ragged, offsets_of, read_column
+from model.training import data as training_data
+from model.training.data import PairStream, TrainingData, sample_pairs, task_shares
+from model.training.known_items import KnownItems
+from model.training.tables import ItemTable, PairTable
 from schemas.errors import CorruptFileError, ThresholdError, UsageError
 from schemas.records import decode_features, decode_pair, encode_features, encode_pair, read_records, write_records
 from schemas.tables import PSEUDO_TASK

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from model.item_batch import ItemBatch
-from model.training_dropout import Dropout, drop_from_items, drop_from_queries, uniforms
+from model.items.batch import ItemBatch
+from model.training.dropout import Dropout, drop_from_items, drop_from_queries, uniforms
 from schemas.errors import UsageError
 from schemas.tables import NUM_TEXT_FIELDS
 

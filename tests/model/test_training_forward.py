@@ -8,9 +8,9 @@ import torch
 from small_training import SMALL
 from torch import nn
 
-from model.itemsage import ItemSage
-from model.training_data import TrainingData
-from model.training_forward import encode_items, encode_text
+from model.items.itemsage import ItemSage
+from model.training.data import TrainingData
+from model.training.forward import encode_items, encode_text
 
 
 @pytest.mark.parametrize(

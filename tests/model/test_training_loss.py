@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from model import training_loss
-from model.itemsage import ItemSage
-from model.itemsage_config import ItemSageConfig
-from model.losses import LossConfig, LossInputs
-from model.training_data import PairStream, TrainingData
-from model.training_loss import BatchLoss
+from model.items.config import ItemSageConfig
+from model.items.itemsage import ItemSage
+from model.training import loss as training_loss
+from model.training.data import PairStream, TrainingData
+from model.training.loss import BatchLoss
+from model.training.losses import LossConfig, LossInputs
 
 SMALL = ItemSageConfig(vocabulary_size=500, picture_dim=16, hash_rows=300, hash_dim=24, width=32, heads=4, ffn_dim=48)
 

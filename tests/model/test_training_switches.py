@@ -11,18 +11,18 @@ import pytest
 import torch
 from small_training import SHORT, SMALL, read_curve, train_small, weights_of
 
-from model.distributed import Processes
-from model.itemsage import ItemSage
-from model.itemsage_config import ItemSageConfig
-from model.start import KIND_WEIGHTS, start_from_catalogue_
-from model.training import train
-from model.training_config import TrainingConfig, TrainingResult
-from model.training_data import PairStream, TrainingData
-from model.training_dropout import Dropout
-from model.training_forward import BatchInputs, read_inputs
-from model.training_tables import PairTable
-from model.validation import evaluate_recall
-from model.vocabulary import TokenCounts, Vocabulary
+from model.items.config import ItemSageConfig
+from model.items.itemsage import ItemSage
+from model.items.start import KIND_WEIGHTS, start_from_catalogue_
+from model.text.vocabulary import TokenCounts, Vocabulary
+from model.training.config import TrainingConfig, TrainingResult
+from model.training.data import PairStream, TrainingData
+from model.training.distributed import Processes
+from model.training.dropout import Dropout
+from model.training.forward import BatchInputs, read_inputs
+from model.training.tables import PairTable
+from model.training.train import train
+from model.training.validation import evaluate_recall
 from schemas.errors import UsageError
 from schemas.tables import NUM_TEXT_FIELDS, PSEUDO_TASK
 

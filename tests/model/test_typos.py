@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model import typos
-from model.tokenizer import is_cjk, normalize
-from model.typos import MIN_LETTERS, maybe_misspelt
+from model.text import typos
+from model.text.tokenizer import is_cjk, normalize
+from model.text.typos import MIN_LETTERS, maybe_misspelt
 
 TEXTS = st.text(max_size=40) | st.lists(
     st.sampled_from(

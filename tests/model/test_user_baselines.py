@@ -5,9 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model.pinnersage import US_PER_DAY, cluster_actions
-from model.user_actions import Actions, History
-from model.user_baselines import (
+from model.users.actions import Actions, History
+from model.users.baselines import (
     BASELINE,
     METHODS,
     UserDay,
@@ -23,6 +22,7 @@ from model.user_baselines import (
     single_medoid,
     ward_centroids,
 )
+from model.users.pinnersage import US_PER_DAY, cluster_actions
 
 NOW_US = 100 * US_PER_DAY
 NUM_ITEMS = 12

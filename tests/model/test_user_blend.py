@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.distinct_search import DistinctVectors
-from model.pinnersage import US_PER_DAY
-from model.user_actions import Actions
-from model.user_baselines import UserDay, decay_average, pinnersage
-from model.user_blend import BlendPoint, _best, best_weight, blend_curve
-from model.user_calibration import NEW, SEED_NAME, CurvePoint, calibration_curve
-from model.user_evaluation import Protocol, walk_forward
+from model.nearest.distinct_search import DistinctVectors
+from model.users.actions import Actions
+from model.users.baselines import UserDay, decay_average, pinnersage
+from model.users.blend import BlendPoint, _best, best_weight, blend_curve
+from model.users.calibration import NEW, SEED_NAME, CurvePoint, calibration_curve
+from model.users.evaluation import Protocol, walk_forward
+from model.users.pinnersage import US_PER_DAY
 from schemas.hashing import seed_of
 
 DAYS, WINDOW, TOP = range(100, 103), 8, 12

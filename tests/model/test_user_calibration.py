@@ -5,10 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from model.distinct_search import DistinctVectors
-from model.pinnersage import US_PER_DAY
-from model.user_actions import Actions
-from model.user_calibration import (
+from model.nearest.distinct_search import DistinctVectors
+from model.users.actions import Actions
+from model.users.calibration import (
     BALANCED,
     NEW,
     CurvePoint,
@@ -19,7 +18,8 @@ from model.user_calibration import (
     deciding,
     sample_users,
 )
-from model.user_evaluation import Protocol
+from model.users.evaluation import Protocol
+from model.users.pinnersage import US_PER_DAY
 
 NUMS = (3, 5, 10, 20)
 #: Of interests along the axes: items that are acted on, items around them that nobody wants, and the list's length.

@@ -10,8 +10,8 @@ import threadpoolctl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model.blas_threads import one_blas_thread
-from model.user_clusters import EarlierUsers, ItemVectors, KnownClusters, UserRules, cluster_users
+from model.machine.blas_threads import one_blas_thread
+from model.users.clusters import EarlierUsers, ItemVectors, KnownClusters, UserRules, cluster_users
 from schemas.user_rows import UserActionRows, UserRows
 
 NOW_US = 1_000_000

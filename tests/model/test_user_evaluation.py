@@ -5,13 +5,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model.distinct_search import DistinctVectors, top_rows
-from model.pinnersage import US_PER_DAY
-from model.user_actions import Actions
-from model.user_baselines import METHODS, Queries, UserDay, decay_average, last_item, pinnersage
-from model.user_evaluation import METRICS, Protocol, count_user_days, walk_forward
-from model.user_intervals import standard_errors, summarize
-from model.user_ranking import rank_metrics, ranking
+from model.nearest.distinct_search import DistinctVectors, top_rows
+from model.users.actions import Actions
+from model.users.baselines import METHODS, Queries, UserDay, decay_average, last_item, pinnersage
+from model.users.evaluation import METRICS, Protocol, count_user_days, walk_forward
+from model.users.intervals import standard_errors, summarize
+from model.users.pinnersage import US_PER_DAY
+from model.users.ranking import rank_metrics, ranking
 from schemas.hashing import seed_of
 
 DAYS = range(100, 104)

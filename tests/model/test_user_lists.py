@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from model.distinct_search import DistinctVectors
-from model.pinnersage import US_PER_DAY
-from model.user_actions import Actions
-from model.user_baselines import METHODS, Queries
-from model.user_evaluation import Protocol, recommend_all, walk_forward
-from model.user_lists import LISTS, OWN, OWN_THEN_POPULAR, POPULAR, Listing
-from model.user_ranking import ranking
+from model.nearest.distinct_search import DistinctVectors
+from model.users.actions import Actions
+from model.users.baselines import METHODS, Queries
+from model.users.evaluation import Protocol, recommend_all, walk_forward
+from model.users.lists import LISTS, OWN, OWN_THEN_POPULAR, POPULAR, Listing
+from model.users.pinnersage import US_PER_DAY
+from model.users.ranking import ranking
 
 NUM_ITEMS = 8
 OWN_ROWS, COUNTS = np.array([1, 6]), np.array([1, 3])

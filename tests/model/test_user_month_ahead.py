@@ -6,13 +6,12 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from model.distinct_search import DistinctVectors
-from model.pinnersage import US_PER_DAY
-from model.user_actions import Actions, users_of_items
-from model.user_baselines import UserDay
-from model.user_evaluation import Protocol
-from model.user_lists import OWN_THEN_POPULAR, POPULAR
-from model.user_month_ahead import (
+from model.nearest.distinct_search import DistinctVectors
+from model.users.actions import Actions, users_of_items
+from model.users.baselines import UserDay
+from model.users.evaluation import Protocol
+from model.users.lists import OWN_THEN_POPULAR, POPULAR
+from model.users.month_ahead import (
     BY_VECTORS,
     WEIGHTS,
     MonthAhead,
@@ -22,6 +21,7 @@ from model.user_month_ahead import (
     month_ahead,
     weight_columns,
 )
+from model.users.pinnersage import US_PER_DAY
 from schemas.hashing import seed_of
 
 NUM_ITEMS, NUM_USERS = 900, 20

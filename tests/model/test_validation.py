@@ -5,9 +5,9 @@ import pytest
 import torch
 from small_training import SMALL
 
-from model.itemsage import ItemSage
-from model.training_data import TrainingData
-from model.validation import MIN_QUERIES_A_KIND, QueryScores, evaluate_recall, query_weights
+from model.items.itemsage import ItemSage
+from model.training.data import TrainingData
+from model.training.validation import MIN_QUERIES_A_KIND, QueryScores, evaluate_recall, query_weights
 from schemas.errors import UsageError
 
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model.tokenizer import bigrams, character_trigrams, normalize, words
-from model.vocabulary import (
+from model.text.tokenizer import bigrams, character_trigrams, normalize, words
+from model.text.vocabulary import (
     KINDS,
     MAX_TOKENS_PER_FIELD,
     PAPER_TABLE_SIZE,

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from optional_libraries import needs_voyager
 
-from model.index import NO_ROW, ExactIndex
-from model.index_recall import RecallQueries
-from model.voyager_index import build_voyager, is_installed, load_voyager, require_voyager
+from model.nearest.index import NO_ROW, ExactIndex
+from model.nearest.recall import RecallQueries
+from model.nearest.voyager import build_voyager, is_installed, load_voyager, require_voyager
 from schemas.errors import CorruptFileError, UsageError
 
 DIM = 32

@@ -9,13 +9,13 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from model import step_choice
-from model.itemsage import ItemSage
-from model.itemsage_config import ItemSageConfig
-from model.start import start_from_catalogue_
-from model.training import train
-from model.training_config import TrainingConfig
-from model.validation import evaluate_recall
+from model.items.config import ItemSageConfig
+from model.items.itemsage import ItemSage
+from model.items.start import start_from_catalogue_
+from model.training import step_choice
+from model.training.config import TrainingConfig
+from model.training.train import train
+from model.training.validation import evaluate_recall
 from pipelines import ablate, cli
 from pipelines.ablation import measure, report, verdicts
 from pipelines.ablation.registry import TABLES, make_tables, names_of

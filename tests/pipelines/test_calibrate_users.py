@@ -14,10 +14,10 @@ import pytest
 from user_shop import TO, make_shop
 from users_runs import ITEM_IDS, MODEL_ID, finish_embeddings, row, vectors_of, write_log
 
-from model.pinnersage import DEFAULT_ALPHA, US_PER_DAY
-from model.split import Split
-from model.user_calibration import alpha_grid
-from model.user_month_ahead import WEIGHTS
+from model.split.split import Split
+from model.users.calibration import alpha_grid
+from model.users.month_ahead import WEIGHTS
+from model.users.pinnersage import DEFAULT_ALPHA, US_PER_DAY
 from pipelines import users
 from pipelines.calibrate_users import criterion, why_few
 from pipelines.console.config_file import read_config_file

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from useless_logs import REJECTED, UNUSED, date_digits, only_shown, write
 
-from model.pinnersage import DEFAULT_ALPHA
+from model.users.pinnersage import DEFAULT_ALPHA
 from pipelines import cli, daily, store, train
 from pipelines.console.jobs import beam_options
 from pipelines.operations.verify import verify_run

@@ -10,11 +10,11 @@ import pytest
 from user_shop import FROM, TO, make_shop
 from users_runs import MODEL_ID
 
-from model.user_baselines import DECAY_PER_DAY, METHODS
-from model.user_evaluation import RELEVANT_COSINE, TOP
-from model.user_lists import LISTS, OWN, POPULAR
-from model.user_month_ahead import BY_VECTORS, CUTS, MIN_ITEM_ACTIONS, WEIGHTS
-from model.user_ranking import IMPRESSIONS_AN_ITEM
+from model.users.baselines import DECAY_PER_DAY, METHODS
+from model.users.evaluation import RELEVANT_COSINE, TOP
+from model.users.lists import LISTS, OWN, POPULAR
+from model.users.month_ahead import BY_VECTORS, CUTS, MIN_ITEM_ACTIONS, WEIGHTS
+from model.users.ranking import IMPRESSIONS_AN_ITEM
 from pipelines.evaluate_users import EvaluateUsersConfig, command_line, main
 from pipelines.evaluation.user_alphas import alphas_of
 from pipelines.user_alpha import default_calibration_path

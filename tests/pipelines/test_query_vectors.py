@@ -13,8 +13,8 @@ import pytest
 from query_vector_shop import DATE, ITEM_IDS, LATER, write_shop, write_table
 from train_runs import models_of
 
-from model.model_manifest import read_model_manifest
-from model.model_store import QUERY_TABLE_FOLDER
+from model.items.manifest import read_model_manifest
+from model.items.store import QUERY_TABLE_FOLDER
 from pipelines import ablate, daily, evaluate, train
 from pipelines.console.jobs import beam_options
 from pipelines.serving.searcher import Searcher

@@ -9,9 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from model.index import ExactIndex, open_index
-from model.near_duplicates import near_duplicates
-from model.refined_index import read_near_duplicates
+from model.nearest.index import ExactIndex, open_index
+from model.nearest.refined import read_near_duplicates
+from model.split.near_duplicates import near_duplicates
 from pipelines import daily
 from pipelines.console.jobs import narrow
 from pipelines.index import IndexConfig, main

@@ -11,9 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 from optional_libraries import needs_voyager
 
-from model.index import ExactIndex, open_index
-from model.index_recall import RecallQueries
-from model.searched_index import SearchedIndex, open_searched, recall_by_kind
+from model.nearest.index import ExactIndex, open_index
+from model.nearest.recall import RecallQueries
+from model.nearest.searched import SearchedIndex, open_searched, recall_by_kind
 from pipelines import index_folder
 from pipelines.index import main
 from pipelines.units import Unit, UnitWriter, write_stage_manifest

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from at_once import NUM_THREADS, at_once
 
-from model.vocabulary import TokenCounts, Vocabulary
+from model.text.vocabulary import TokenCounts, Vocabulary
 from pipelines.console.progress import Progress
 from pipelines.opened_models import open_vocabulary
 from pipelines.picture_vectors import VectorCache
@@ -86,7 +86,7 @@ def test_a_vocabulary_that_was_built_again_is_opened_again(tmp_path):
 
 
 def test_threads_that_share_a_vocabulary_get_the_same_tokens(monkeypatch):
-    monkeypatch.setattr("model.vocabulary._MAX_REMEMBERED_PIECES", 10)  # forgotten all the time
+    monkeypatch.setattr("model.text.vocabulary._MAX_REMEMBERED_PIECES", 10)  # forgotten all the time
     texts = [f"shoe {number} of {number % 7} colours" for number in range(200)]
     counts = TokenCounts()
     for text in texts:

@@ -17,9 +17,9 @@ from random_models import save_random_model
 from random_text_encoders import WIDTH, WORDS, needs_tokenizers, write_text_encoder
 from verified_store import current, reseal
 
-from model.model_manifest import read_model_manifest
-from model.text_encoder import TextEncoder, open_text_encoder
-from model.text_encoder_spec import item_sentences, save_text_encoder, text_encoder_spec
+from model.items.manifest import read_model_manifest
+from model.text.text_encoder import TextEncoder, open_text_encoder
+from model.text.text_encoder_spec import item_sentences, save_text_encoder, text_encoder_spec
 from pipelines import daily, embed, features, picture_vectors, store
 from pipelines.console.jobs import beam_options
 from pipelines.evaluate import evaluate_run, format_report

@@ -13,13 +13,13 @@ import torch
 from python_process import ENVIRONMENT
 from train_runs import DATE, ENCODER, TINY, models_of, run_train, training_folder, write_catalogue, write_log
 
-from model import step_choice
-from model.itemsage import ItemSage
-from model.itemsage_config import ItemSageConfig
-from model.losses import LossConfig
-from model.model_store import load_model, load_start
-from model.training_config import TrainingConfig, TrainingResult, Validation
-from model.vocabulary import Vocabulary
+from model.items.config import ItemSageConfig
+from model.items.itemsage import ItemSage
+from model.items.store import load_model, load_start
+from model.text.vocabulary import Vocabulary
+from model.training import step_choice
+from model.training.config import TrainingConfig, TrainingResult, Validation
+from model.training.losses import LossConfig
 from pipelines import train, train_report
 from pipelines.console.jobs import narrow, parse
 from pipelines.prepared_run import PreparedRun

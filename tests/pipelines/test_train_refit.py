@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from train_runs import models_of, run_train, training_folder, write_catalogue, write_log
 
-from model.split import Split
+from model.split.split import Split
 from pipelines import train_model
 from pipelines.train_model import wants_refit
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pytest
 from users_runs import MODEL_ID, row, run_users, vectors_of, write_log, write_vectors
 
-from model.pinnersage import DEFAULT_ALPHA
+from model.users.pinnersage import DEFAULT_ALPHA
 from pipelines.units import read_stage_manifest
 from pipelines.user_alpha import (
     DEFAULT,

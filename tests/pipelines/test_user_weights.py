@@ -9,11 +9,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from model.distinct_search import DistinctVectors
-from model.pinnersage import US_PER_DAY
-from model.user_actions import Actions
-from model.user_evaluation import Protocol
-from model.user_month_ahead import BY_VECTORS, choose_weights, month_ahead, weight_columns
+from model.nearest.distinct_search import DistinctVectors
+from model.users.actions import Actions
+from model.users.evaluation import Protocol
+from model.users.month_ahead import BY_VECTORS, choose_weights, month_ahead, weight_columns
+from model.users.pinnersage import US_PER_DAY
 from pipelines.evaluation.user_alphas import Alphas, Chosen
 from pipelines.evaluation.user_figures import Evaluation
 

@@ -23,7 +23,7 @@ from users_runs import (
     write_vectors,
 )
 
-from model.user_clusters import ItemVectors, clustered_hashes
+from model.users.clusters import ItemVectors, clustered_hashes
 from pipelines.transforms import earlier_users
 from pipelines.transforms.earlier_users import check_user_actions
 from pipelines.units import read_stage_manifest, write_stage_manifest

@@ -11,7 +11,7 @@ import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.testing.util import assert_that
 
-from model.vocabulary import KINDS, TokenCounts, Vocabulary, sum_counts
+from model.text.vocabulary import KINDS, TokenCounts, Vocabulary, sum_counts
 from pipelines import vocabulary as job
 from pipelines.transforms import count_tokens
 from pipelines.transforms.count_tokens import CountTokens, MostFrequent, count_files, partition

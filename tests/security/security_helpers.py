@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from model.index_build import build_annoy
+from model.nearest.build import build_annoy
 from pipelines.units import bucket_name
 from schemas.embeddings import embeddings_metadata, write_embeddings_file
 from schemas.files import sha256_of_file, write_json, write_sealed_json

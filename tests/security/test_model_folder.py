@@ -8,9 +8,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from model.itemsage import ItemSage, ItemSageConfig
-from model.model_manifest import read_model_manifest
-from model.model_store import install_model, load_item_encoder, load_model, load_text_tower, save_model
+from model.items.itemsage import ItemSage, ItemSageConfig
+from model.items.manifest import read_model_manifest
+from model.items.store import install_model, load_item_encoder, load_model, load_text_tower, save_model
 from schemas.errors import CorruptFileError, UsageError
 from schemas.files import read_json, sha256_of_file, write_json
 from schemas.hashing import fingerprint

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from model.pictures import PictureError, PictureLimits, read_picture
+from model.pictures.decoding import PictureError, PictureLimits, read_picture
 from schemas.files import resolve_inside
 
 SECRET = b"the secret"

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from model.backbones import read_state_dict
-from model.image_encoder import load_image_encoder
+from model.pictures.backbones import read_state_dict
+from model.pictures.image_encoder import load_image_encoder
 from schemas.errors import UsageError
 
 NAMES = ("weights.pth", "weights.pt", "weights.bin", "weights.safetensors", "weights.npy", "weights.npz")

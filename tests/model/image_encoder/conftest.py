@@ -6,7 +6,7 @@ import torch
 from random_models import IMAGE_ENCODER, WEIGHTS_NAME, write_image_weights
 from torch import nn
 
-from model.image_encoder import ImageEncoder, load_image_encoder
+from model.pictures.image_encoder import ImageEncoder, load_image_encoder
 
 
 @pytest.fixture(scope="session")

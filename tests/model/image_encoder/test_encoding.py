@@ -7,9 +7,9 @@ from made_pictures import png
 from PIL import Image
 from random_models import IMAGE_ENCODER, PICTURE_DIM, WEIGHTS_NAME, random_network
 
-from model import backbones, image_encoder
-from model.image_encoder import ImageEncoder, load_image_encoder
-from model.pictures import PictureError, PictureLimits
+from model.pictures import backbones, image_encoder
+from model.pictures.decoding import PictureError, PictureLimits
+from model.pictures.image_encoder import ImageEncoder, load_image_encoder
 from schemas.errors import UsageError
 
 
@@ -144,7 +144,7 @@ def test_bfloat16_is_close_and_has_its_own_id(encoder, weights_file, crops_BHWC)
 
 def test_without_parity_float32_is_used(weights_file, monkeypatch):
     monkeypatch.setattr(image_encoder, "MIN_PARITY_COSINE", 1.1)
-    monkeypatch.setattr("model.number_formats.has_fast_bfloat16", lambda device: True)
+    monkeypatch.setattr("model.machine.number_formats.has_fast_bfloat16", lambda device: True)
     with pytest.warns(UserWarning, match="float32 is used"):
         encoder = load_image_encoder(IMAGE_ENCODER, weights_file, WEIGHTS_NAME, device="cpu")
     assert encoder.spec.dtype == "float32"

@@ -6,8 +6,8 @@ import torch
 from random_models import random_network
 from torch import nn
 
-from model import backbones, efficientnet_lite
-from model.image_encoder import load_image_encoder, open_image_encoder, save_image_encoder
+from model.pictures import backbones, efficientnet_lite
+from model.pictures.image_encoder import load_image_encoder, open_image_encoder, save_image_encoder
 from schemas.errors import UsageError
 
 

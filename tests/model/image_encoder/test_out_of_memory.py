@@ -8,8 +8,8 @@ import torch
 from made_pictures import png
 from random_models import IMAGE_ENCODER, WEIGHTS_NAME
 
-from model.image_encoder import ImageEncoder, load_image_encoder
-from model.pictures import PictureError
+from model.pictures.decoding import PictureError
+from model.pictures.image_encoder import ImageEncoder, load_image_encoder
 
 
 class Memory:
@@ -68,7 +68,7 @@ def test_a_network_that_does_not_fit_at_all_is_raised(weights_file, pictures_BHW
 
 
 def test_out_of_memory_is_no_lack_of_parity(weights_file, monkeypatch):
-    monkeypatch.setattr("model.number_formats.has_fast_bfloat16", lambda device: True)
+    monkeypatch.setattr("model.machine.number_formats.has_fast_bfloat16", lambda device: True)
     lower_precision = ImageEncoder._lower_precision
 
     def without_memory(self, *args):

@@ -9,11 +9,11 @@ import torch
 from PIL import Image
 from random_models import IMAGE_ENCODER, PICTURE_DIM, WEIGHTS_NAME
 
-from model import backbones
-from model import image_encoder_spec as specs
-from model.image_encoder import load_image_encoder, open_image_encoder, save_image_encoder
-from model.image_encoder_spec import image_encoder_spec, saved_image_encoder_spec
-from model.library_versions import versions_of
+from model.machine.library_versions import versions_of
+from model.pictures import backbones
+from model.pictures import image_encoder_spec as specs
+from model.pictures.image_encoder import load_image_encoder, open_image_encoder, save_image_encoder
+from model.pictures.image_encoder_spec import image_encoder_spec, saved_image_encoder_spec
 from schemas.errors import CorruptFileError, UsageError
 from schemas.files import sha256_of_file
 

@@ -8,8 +8,8 @@ import torch
 from at_once import at_once
 from random_models import IMAGE_ENCODER, WEIGHTS_NAME, random_network
 
-from model.backbones import vector_network
-from model.image_encoder import load_image_encoder
+from model.pictures.backbones import vector_network
+from model.pictures.image_encoder import load_image_encoder
 
 ROUNDS = 3
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from random_text_encoders import WORDS, needs_tokenizers, write_text_encoder
 
-from model.text_encoder import TextEncoder, load_text_encoder
+from model.text.text_encoder import TextEncoder, load_text_encoder
 
 needs_tokenizers()
 

@@ -6,9 +6,9 @@ import torch
 from at_once import at_once
 from random_text_encoders import MAX_TOKENS, WIDTH, change_json, expected_vector, write_text_encoder
 
-from model import text_encoder as text_encoders
-from model.ordered_map import single_threaded_pool
-from model.text_encoder import load_text_encoder, padded_length
+from model.machine.ordered_map import single_threaded_pool
+from model.text import text_encoder as text_encoders
+from model.text.text_encoder import load_text_encoder, padded_length
 from schemas.errors import UsageError
 
 BLANK = ["", " ", "\n\t "]
@@ -77,7 +77,7 @@ def test_bfloat16_is_near_float32_and_not_the_same(encoder, folder, texts):
 
 def test_a_number_format_that_loses_too_much_is_refused_or_left(folder, monkeypatch):
     monkeypatch.setattr(text_encoders, "MIN_PARITY_COSINE", 1.1)
-    monkeypatch.setattr("model.number_formats.has_fast_bfloat16", lambda device: True)
+    monkeypatch.setattr("model.machine.number_formats.has_fast_bfloat16", lambda device: True)
     with pytest.raises(UsageError, match=r"within cosine 1\.1 of float32.*use dtype float32"):
         load_text_encoder(str(folder), device="cpu", dtype="bfloat16")
     with pytest.warns(UserWarning, match="float32 is used"):

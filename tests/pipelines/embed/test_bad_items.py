@@ -18,10 +18,10 @@ from embed_runs import (
     write_features,
 )
 
-from model.itemsage import ItemSage, ItemSageConfig
-from model.model_manifest import read_model_manifest
-from model.model_store import save_model
-from model.split import SplitConfig, no_engagements
+from model.items.itemsage import ItemSage, ItemSageConfig
+from model.items.manifest import read_model_manifest
+from model.items.store import save_model
+from model.split.split import SplitConfig, no_engagements
 from pipelines.units import bucket_name
 from schemas.embeddings import read_embeddings
 from schemas.errors import CorruptFileError

@@ -7,12 +7,12 @@ import pytest
 from features_runs import make_run
 from random_text_encoders import needs_tokenizers, write_text_encoder
 
-from model.itemsage import ItemSage
-from model.itemsage_config import ItemSageConfig
-from model.model_store import save_model
-from model.split import SplitConfig, no_engagements
-from model.text_encoder_spec import save_text_encoder, saved_text_encoder_spec, text_encoder_spec
-from model.tokenizer import normalize, words
+from model.items.config import ItemSageConfig
+from model.items.itemsage import ItemSage
+from model.items.store import save_model
+from model.split.split import SplitConfig, no_engagements
+from model.text.text_encoder_spec import save_text_encoder, saved_text_encoder_spec, text_encoder_spec
+from model.text.tokenizer import normalize, words
 from pipelines import embed, features
 from pipelines.console.jobs import beam_options
 from pipelines.evaluation.evaluated_run import EvaluatedRun

@@ -18,7 +18,7 @@ from embed_runs import (
     write_features,
 )
 
-from model import inference
+from model.items import inference
 from pipelines.transforms import embed_parts
 from pipelines.unit_files import sidecar_path
 from schemas.files import read_sealed_json, write_sealed_json

@@ -5,9 +5,9 @@ import pytest
 import torch
 from embed_runs import PICTURE_DIM, changed_shop, embedded, files_of, shop_of, write_features, write_model
 
-from model.item_batch import collate_items
-from model.itemsage_config import AGGREGATORS
-from model.model_store import load_item_encoder
+from model.items.batch import collate_items
+from model.items.config import AGGREGATORS
+from model.items.store import load_item_encoder
 from schemas.embeddings import read_embeddings
 
 pytestmark = pytest.mark.usefixtures("small_parts")

@@ -8,9 +8,9 @@ import pytest
 from evaluated_days import CUT, PICTURES, WORDS, Days, draw_picture
 from random_models import save_random_model
 
-import model.image_encoder
-import model.model_store
-import model.query_encoder
+import model.items.query_encoder
+import model.items.store
+import model.pictures.image_encoder
 import pipelines.evaluation.query_pictures
 
 CUT_US = int(CUT.timestamp()) * 1_000_000

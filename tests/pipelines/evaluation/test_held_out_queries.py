@@ -6,8 +6,8 @@ import pyarrow as pa
 from evaluated_days import IDS, PICTURES, WORDS, Days, Row, draw_picture, row, task
 from random_models import save_random_model
 
-from model.held_out import HELD_OUT, item_node, query_node
-from model.split import Split
+from model.split.held_out import HELD_OUT, item_node, query_node
+from model.split.split import Split
 
 #: What the model was trained with: all items but the last, queries of one word and the first picture.
 PARTS = {item_node(item_id): "train" for item_id in IDS[:-1]} | {item_node(IDS[5]): "test"}

@@ -27,9 +27,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from random_models import PICTURE_DIM
 
-from model.item_batch import collate_items
-from model.model_store import load_start
-from model.query_encoder import QueryEncoder
+from model.items.batch import collate_items
+from model.items.query_encoder import QueryEncoder
+from model.items.store import load_start
 from pipelines import cli
 from pipelines.evaluate import evaluate_run, format_report
 from pipelines.evaluation.evaluated_run import EvaluatedRun
@@ -269,7 +269,7 @@ def test_letters_are_counted_where_they_are_asked_for_and_not_too_many(shop, mon
     (entry,) = report["tasks"]
     assert list(entry["methods"]) == ["itemsage", "tfidf", "character_tfidf", "bm25"]
     assert entry["methods"]["character_tfidf"]["mrr"] > entry["methods"]["tfidf"]["mrr"] == 1 / NUM_ITEMS
-    monkeypatch.setattr("model.baselines.MAX_NGRAM_LETTERS", 100)
+    monkeypatch.setattr("model.measures.baselines.MAX_NGRAM_LETTERS", 100)
     report, _ = shop.day([row("search", "scarv", 9), row("search", "silk", 4)], letters=True)
     (entry,) = report["tasks"]
     assert list(entry["methods"]) == ["itemsage", "tfidf", "bm25"]

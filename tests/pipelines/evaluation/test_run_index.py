@@ -5,9 +5,9 @@ import pytest
 from evaluated_days import IDS, NUM_ITEMS, PICTURES, ROWS, Days, row, task, write_unit
 from optional_libraries import needs_voyager
 
-from model.equal_rows import EqualRows
-from model.evaluation import HeldOutTask, rank_pairs, summarize_ranks
-from model.index import ExactIndex, no_results
+from model.machine.equal_rows import EqualRows
+from model.measures.evaluation import HeldOutTask, rank_pairs, summarize_ranks
+from model.nearest.index import ExactIndex, no_results
 from pipelines import index
 from pipelines.console.jobs import beam_options
 from pipelines.evaluate import format_report

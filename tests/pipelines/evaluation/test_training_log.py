@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 from evaluated_days import LAST
 
-from model.held_out import HELD_OUT, item_node, query_node
+from model.split.held_out import HELD_OUT, item_node, query_node
 from pipelines.evaluation.training_log import TrainingLog
 from pipelines.query_rows import QUERY_ROWS
 

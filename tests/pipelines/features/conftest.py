@@ -7,8 +7,8 @@ import pytest
 from features_shop import OTHER_TEXT, Shop
 from random_models import write_image_weights
 
-from model.image_encoder import ImageEncoder
-from model.vocabulary import Vocabulary
+from model.pictures.image_encoder import ImageEncoder
+from model.text.vocabulary import Vocabulary
 from pipelines.transforms import resolve_pictures
 
 

@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 from features_shop import BUCKETS, OTHER_TEXT, ROWS, counts_of
 
-from model.image_encoder import ImageEncoder
+from model.pictures.image_encoder import ImageEncoder
 from schemas.records import read_records, write_records
 
 

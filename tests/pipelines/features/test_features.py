@@ -14,9 +14,9 @@ from made_pictures import smooth_picture
 from PIL import Image
 from random_models import IMAGE_ENCODER, PICTURE_DIM, WEIGHTS_NAME
 
-from model.image_encoder import ImageEncoder, load_image_encoder, save_image_encoder
-from model.pictures import decode_picture
-from model.vocabulary import Vocabulary
+from model.pictures.decoding import decode_picture
+from model.pictures.image_encoder import ImageEncoder, load_image_encoder, save_image_encoder
+from model.text.vocabulary import Vocabulary
 from pipelines import features
 from pipelines.console.jobs import beam_options
 from pipelines.features_plan import FeaturesConfig
@@ -218,8 +218,8 @@ def test_a_damaged_earlier_file_is_computed_anew(tmp_path, run_features, capsys)
 
 
 def test_without_parity_the_run_is_float32(tmp_path, run_features, monkeypatch):
-    monkeypatch.setattr("model.image_encoder.MIN_PARITY_COSINE", 1.1)
-    monkeypatch.setattr("model.number_formats.has_fast_bfloat16", lambda device: True)
+    monkeypatch.setattr("model.pictures.image_encoder.MIN_PARITY_COSINE", 1.1)
+    monkeypatch.setattr("model.machine.number_formats.has_fast_bfloat16", lambda device: True)
     exact, fallen_back = make_run(tmp_path / "a"), make_run(tmp_path / "b")
     manifest = run_features(exact, image_dtype="float32")
     with pytest.warns(UserWarning, match="float32 is used"):

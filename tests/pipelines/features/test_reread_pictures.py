@@ -10,10 +10,10 @@ from features_runs import bytes_of, item, quarantine_of
 from features_shop import LISTED, OLD_NS, ROWS, counts_of, items_of, png
 from made_pictures import encoded, smooth_picture
 
-from model import image_encoder
-from model.image_encoder import ImageEncoder
-from model.pictures import PictureError, PictureLimits
-from model.vocabulary import Vocabulary
+from model.pictures import image_encoder
+from model.pictures.decoding import PictureError, PictureLimits
+from model.pictures.image_encoder import ImageEncoder
+from model.text.vocabulary import Vocabulary
 from pipelines.transforms import resolve_pictures
 from schemas.fingerprints import UNKNOWN_PLACE
 

@@ -11,9 +11,9 @@ import pytest
 from features_runs import NUM_BUCKETS, bytes_of, item, quarantine_of, records_of
 from features_shop import BUCKETS, LISTED, OTHER_TEXT, ROWS, Shop, changed, counts_of, items_of, png
 
-from model import image_encoder_spec
-from model.image_encoder import ImageEncoder
-from model.image_encoder_spec import LIBRARIES
+from model.pictures import image_encoder_spec
+from model.pictures.image_encoder import ImageEncoder
+from model.pictures.image_encoder_spec import LIBRARIES
 from pipelines.transforms import compute_features, resolve_pictures
 from pipelines.transforms.earlier_features import has_tokens
 from schemas.hashing import bucket_of, content_hash

@@ -10,7 +10,7 @@ import pytest
 from features_runs import bytes_of, quarantine_of
 from features_shop import Shop, counts_of, png
 
-from model.vocabulary import Vocabulary
+from model.text.vocabulary import Vocabulary
 from pipelines import ingest
 from pipelines.accounting import account
 from pipelines.console.jobs import beam_options

@@ -10,8 +10,8 @@ from features_runs import NUM_BUCKETS, bytes_of, item, make_run, records_of
 from features_shop import ROWS, changed, counts_of, png
 from random_text_encoders import WIDTH, needs_tokenizers, write_text_encoder
 
-from model.text_encoder import TextEncoder, load_text_encoder, open_text_encoder
-from model.text_encoder_spec import item_sentences
+from model.text.text_encoder import TextEncoder, load_text_encoder, open_text_encoder
+from model.text.text_encoder_spec import item_sentences
 from pipelines import picture_vectors
 from pipelines.transforms import resolve_texts
 from pipelines.transforms.earlier_features import has_tokens
@@ -152,10 +152,10 @@ def test_changed_pictures_of_an_unfinished_run_cost_no_text_vector(shop, encodin
 
 def test_a_number_format_that_loses_too_much_is_left_or_refused(shop, folder, encoding, monkeypatch):
     expected = bytes_of(shop.run("float32", **encoding))
-    monkeypatch.setattr("model.text_encoder.MIN_PARITY_COSINE", 1.1)
+    monkeypatch.setattr("model.text.text_encoder.MIN_PARITY_COSINE", 1.1)
     with pytest.raises(UsageError, match="give --text-dtype float32"):
         shop.run("asked for", text_encoder=folder, text_dtype="bfloat16")
-    monkeypatch.setattr("model.number_formats.has_fast_bfloat16", lambda device: True)
+    monkeypatch.setattr("model.machine.number_formats.has_fast_bfloat16", lambda device: True)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         run = shop.run("auto", text_encoder=folder)

@@ -7,8 +7,8 @@ from at_once import THREADED_WORKERS, recorded
 from features_runs import bytes_of, item, make_run
 from features_shop import Shop, png
 
-from model.image_encoder import ImageEncoder
-from model.vocabulary import Vocabulary
+from model.pictures.image_encoder import ImageEncoder
+from model.text.vocabulary import Vocabulary
 from pipelines import features
 from pipelines.console.jobs import beam_options
 

@@ -14,7 +14,7 @@ from features_runs import quarantine_of, records_of
 from features_shop import png
 from random_models import IMAGE_ENCODER, WEIGHTS_NAME, write_image_weights
 
-from model.vocabulary import Vocabulary
+from model.text.vocabulary import Vocabulary
 from pipelines import features, fetch_images, ingest
 from pipelines.console.jobs import beam_options
 from pipelines.features_plan import FeaturesConfig

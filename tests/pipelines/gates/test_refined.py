@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from gate_runs import TODAY, build_index, edit, flip_byte, judge, make_run, names, statuses, unit_rows
 
-from model import index as index_module
-from model.index_build import build_annoy
+from model.nearest import index as index_module
+from model.nearest.build import build_annoy
 from pipelines import index
 from pipelines.console.jobs import beam_options
 from pipelines.gates import GateThresholds, require_passed

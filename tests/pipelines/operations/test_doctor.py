@@ -13,7 +13,7 @@ from doctor_findings import by_name
 from made_pictures import encoded, smooth_picture
 from PIL import Image
 
-from model.pictures import PictureLimits
+from model.pictures.decoding import PictureLimits
 from pipelines.console.jobs import parse_alone
 from pipelines.operations.doctor import DoctorConfig, diagnose, main
 from pipelines.operations.doctor_inputs import check_mapping, check_pictures, first_rows

@@ -8,7 +8,7 @@ import pytest
 from inspected_days import HOSTILE
 from verified_store import current
 
-from model.vocabulary import TokenCounts, Vocabulary
+from model.text.vocabulary import TokenCounts, Vocabulary
 from pipelines.operations.explain import format_explanation, main
 from pipelines.operations.explanation import close_ids, explain
 from pipelines.operations.item_in_run import ItemInRun, PictureFacts, published_ids, read_item

@@ -11,9 +11,9 @@ import pytest
 import verified_store
 from verified_store import current, problems
 
-from model.index import open_index
-from model.index_build import build_annoy
-from model.refined_index import read_near_duplicates
+from model.nearest.build import build_annoy
+from model.nearest.index import open_index
+from model.nearest.refined import read_near_duplicates
 from pipelines import path, store
 from pipelines.gating.gated_run import GatedRun
 from pipelines.operations.verify import main, verify_run

@@ -14,11 +14,11 @@ from at_once import THREADED_WORKERS
 from pairs_runs import ITEM_IDS, START, WITHOUT_FEATURES, make_run, read_pairs, run_pairs, write_log
 from PIL import Image
 
-from model.held_out import fit_held_out, item_node, picture_mark, query_node, session_mark, text_mark
-from model.near_groups import LOOKS, MARKS, NODES
-from model.picture_looks import picture_look
-from model.split import Split
-from model.split_labels import assign
+from model.pictures.looks import picture_look
+from model.split.held_out import fit_held_out, item_node, picture_mark, query_node, session_mark, text_mark
+from model.split.near_groups import LOOKS, MARKS, NODES
+from model.split.split import Split
+from model.split.split_labels import assign
 from pipelines import pairs
 from pipelines.console.jobs import beam_options
 from pipelines.query_rows import SESSION_ROWS

@@ -8,9 +8,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pairs_runs import TEXTS, make_log, make_run, read_pairs, read_pairs_after, run_pairs, write_log
 
-from model.pseudo_queries import pseudo_queries
-from model.split import Split
-from model.typos import maybe_misspelt
+from model.split.split import Split
+from model.text.pseudo_queries import pseudo_queries
+from model.text.typos import maybe_misspelt
 from pipelines.transforms.cap_pairs import cap_pairs
 from pipelines.transforms.count_pairs import PAIRS, query_id, with_query_ids
 from schemas.tables import PSEUDO_TASK, TEXT_FIELDS

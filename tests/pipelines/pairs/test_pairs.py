@@ -23,10 +23,10 @@ from pairs_runs import (
     write_log,
 )
 
-from model.image_encoder import open_image_encoder
-from model.split import Split
-from model.split_labels import assign
-from model.vocabulary import Vocabulary
+from model.pictures.image_encoder import open_image_encoder
+from model.split.split import Split
+from model.split.split_labels import assign
+from model.text.vocabulary import Vocabulary
 from pipelines import pairs
 from pipelines.transforms.count_pairs import query_id
 from pipelines.units import read_stage_manifest

@@ -2,7 +2,7 @@
 
 import pyarrow as pa
 
-from model.split import SplitConfig, TimeSpan, fit_split
+from model.split.split import SplitConfig, TimeSpan, fit_split
 from pipelines.transforms.count_pairs import PairRules, pseudo_pairs
 from schemas.tables import TEXT_FIELDS
 

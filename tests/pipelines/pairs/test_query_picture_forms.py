@@ -4,9 +4,9 @@ import os
 
 import numpy as np
 
-from model.image_encoder import ImageEncoder
-from model.image_encoder_spec import saved_image_encoder_spec
-from model.pictures import DEFAULT_LIMITS
+from model.pictures.decoding import DEFAULT_LIMITS
+from model.pictures.image_encoder import ImageEncoder
+from model.pictures.image_encoder_spec import saved_image_encoder_spec
 from pipelines.transforms.embed_queries import QueryEncoding, encode_queries, unit_fingerprint
 
 

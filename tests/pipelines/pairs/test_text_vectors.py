@@ -7,8 +7,8 @@ import pytest
 from pairs_runs import TEXTS, make_log, make_run, read_pairs, run_pairs, write_log
 from random_text_encoders import needs_tokenizers, write_text_encoder
 
-from model.text_encoder import TextEncoder, open_text_encoder
-from model.text_encoder_spec import save_text_encoder, text_encoder_spec
+from model.text.text_encoder import TextEncoder, open_text_encoder
+from model.text.text_encoder_spec import save_text_encoder, text_encoder_spec
 from pipelines import picture_vectors
 from pipelines.transforms import join_pairs
 from pipelines.transforms.count_pairs import query_id

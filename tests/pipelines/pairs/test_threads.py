@@ -7,8 +7,8 @@ import pytest
 from at_once import THREADED_WORKERS, recorded
 from pairs_runs import make_log, make_run, run_pairs, write_log
 
-from model.image_encoder import ImageEncoder
-from model.vocabulary import Vocabulary
+from model.pictures.image_encoder import ImageEncoder
+from model.text.vocabulary import Vocabulary
 from pipelines import pairs
 from pipelines.console.jobs import beam_options
 

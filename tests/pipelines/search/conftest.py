@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model.query_encoder import QueryEncoder
-from model.vocabulary import TokenCounts, Vocabulary
+from model.items.query_encoder import QueryEncoder
+from model.text.vocabulary import TokenCounts, Vocabulary
 from pipelines.serving.searcher import Searcher
 from tests.helpers.random_models import save_random_image_encoder
 from tests.helpers.search_store import (

@@ -8,9 +8,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from model.index_recall import Truth
-from model.query_encoder import QueryEncoder
-from model.split import Split
+from model.items.query_encoder import QueryEncoder
+from model.nearest.recall import Truth
+from model.split.split import Split
 from pipelines import index, index_queries
 from pipelines.index_queries import plan_queries
 from pipelines.serving.searcher import Searcher

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model.query_encoder import QueryEncoder
-from model.vocabulary import Vocabulary
+from model.items.query_encoder import QueryEncoder
+from model.text.vocabulary import Vocabulary
 from pipelines.search import main
 from pipelines.serving.searcher import MAX_TOP, Query, Searcher
 from pipelines.units import write_stage_manifest

@@ -1,0 +1,1 @@
+"""What is of the machine and not of the subject: threads, memory, number formats, columns on disk."""

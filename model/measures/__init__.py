@@ -1,0 +1,1 @@
+"""How good vectors are: metrics, evaluation, baselines, comparison, drift."""

@@ -1,0 +1,1 @@
+"""Pictures to vectors: where they lie, decoding and mending, the frozen networks."""

@@ -1,0 +1,1 @@
+"""Which pairs train, validate and test: whole queries, whole items, times, and what is nearly the same."""

@@ -1,0 +1,1 @@
+"""Users: actions to clusters and medoids (PinnerSage), candidates from them, and how good these are."""
