@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines import store
+from pipelines.store import store
 from schemas.hashing import seed_of
 from schemas.sample_shop.generate import finished_shop, generate
 from schemas.user_rows import POPULARITY_FOLDER, USER_ACTIONS_FOLDER, USERS_FOLDER

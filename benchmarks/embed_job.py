@@ -25,9 +25,9 @@ from model.items.manifest import read_model_manifest
 from model.items.store import load_item_encoder, save_model
 from model.split.split import SplitConfig, no_engagements
 from model.text.vocabulary import Vocabulary
-from pipelines import embed
 from pipelines.console.jobs import beam_options
-from pipelines.units import Unit, UnitWriter, bucket_name, write_stage_manifest
+from pipelines.embed import job as embed
+from pipelines.run.units import Unit, UnitWriter, bucket_name, write_stage_manifest
 from schemas.files import sha256_of_file, write_json
 from schemas.records import ItemFeatures, decode_features, encode_features, read_records, write_records
 from schemas.tables import NUM_TEXT_FIELDS

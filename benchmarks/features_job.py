@@ -21,11 +21,11 @@ from benchmarks.image_encoder import alternate, picture_files
 from model.pictures.decoding import decode_picture
 from model.pictures.image_encoder import ImageEncoder
 from model.text.vocabulary import Vocabulary
-from pipelines import features
 from pipelines.console.jobs import beam_options
-from pipelines.feature_encoders import encoder_spec
-from pipelines.opened_models import open_encoder
-from pipelines.units import Unit, UnitWriter, bucket_name, write_stage_manifest
+from pipelines.features import job as features
+from pipelines.features.encoders import encoder_spec
+from pipelines.run.opened_models import open_encoder
+from pipelines.run.units import Unit, UnitWriter, bucket_name, write_stage_manifest
 from schemas.tables import ITEMS
 
 BARE_BATCH = 32

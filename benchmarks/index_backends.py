@@ -24,8 +24,8 @@ from model.nearest.build import build_annoy
 from model.nearest.index import METRIC, AnnoyItemIndex, ExactIndex, NearVectors
 from model.nearest.recall import KindFacts, item_queries
 from model.nearest.voyager import build_voyager, is_installed, load_voyager
-from pipelines.index_queries import plan_queries
-from pipelines.store import current_run
+from pipelines.index.queries import plan_queries
+from pipelines.store.store import current_run
 from schemas.embeddings import read_embeddings, read_embeddings_metadata
 
 

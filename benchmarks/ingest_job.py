@@ -26,8 +26,8 @@ import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
-from pipelines import ingest
 from pipelines.console.jobs import beam_options
+from pipelines.ingest import job as ingest
 
 _THREADS = 2
 

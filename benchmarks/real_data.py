@@ -12,10 +12,13 @@ import time
 from pathlib import Path
 from typing import Any
 
-from pipelines import convert_complete_journey, daily, evaluate, train
+from pipelines import convert_complete_journey
 from pipelines.console.jobs import beam_options
+from pipelines.daily import job as daily
+from pipelines.evaluate import job as evaluate
 from pipelines.search import format_results
 from pipelines.serving.searcher import Searcher
+from pipelines.train import job as train
 
 #: Flags of `train` that differ from the defaults, and a few searches to show.
 PRESETS: dict[str, dict[str, Any]] = {

@@ -41,8 +41,8 @@ from model.training.dropout import Dropout, drop_from_items, drop_from_queries
 from model.training.forward import encode_items
 from model.training.losses import LossConfig, LossInputs, sampled_softmax_loss
 from model.training.train import train
-from pipelines import train as train_command
 from pipelines.console.jobs import beam_options, narrow
+from pipelines.train import job as train_command
 from schemas.sample_shop.assortment import make_assortment
 from schemas.sample_shop.intents import attributes_of, draw_intents, search_queries
 from schemas.sample_shop.wording import item_text

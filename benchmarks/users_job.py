@@ -25,9 +25,9 @@ import pyarrow.parquet as pq
 
 from model.machine.blas_threads import one_blas_thread
 from model.users.pinnersage import US_PER_DAY, action_order, cluster_actions, importances
-from pipelines import users
 from pipelines.console.jobs import beam_options
-from pipelines.user_alpha import DEFAULT_ALPHA
+from pipelines.users import job as users
+from pipelines.users.alpha import DEFAULT_ALPHA
 from schemas.embeddings import read_embeddings
 from schemas.tables import POSITIVE_ACTIONS
 from schemas.user_rows import UserRows

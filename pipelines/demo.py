@@ -13,14 +13,16 @@ from pathlib import Path
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipelines import daily, sample_shop, train
+from pipelines import sample_shop
 from pipelines.console.jobs import beam_options, exit_code
 from pipelines.console.paths import check_local
+from pipelines.daily import job as daily
 from pipelines.recommend import format_answer
 from pipelines.search import format_results
 from pipelines.serving.recommendation_types import Settings
 from pipelines.serving.recommender import Recommender
 from pipelines.serving.searcher import Searcher
+from pipelines.train import job as train
 from schemas.errors import UsageError
 from schemas.sample_shop import finished_shop
 from schemas.user_rows import USERS_FOLDER

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipelines.console.jobs import flag, main_of_alone
-from pipelines.store import READABLE, current_run
+from pipelines.store.store import READABLE, current_run
 from schemas.errors import UsageError
 
 

@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipelines import history, store
-from pipelines.accounting import account, account_users, not_compared
-from pipelines.changes import write_changes
 from pipelines.console.jobs import flag, main_of_alone, narrow, print_summary
-from pipelines.gates import GATES_FILE, GateThresholds, format_gates, require_passed, run_gates
-from pipelines.gating.gated_run import DAMAGE, GatedRun
-from pipelines.lock import store_lock
-from pipelines.units import read_stage_manifest
+from pipelines.gates.gated_run import DAMAGE, GatedRun
+from pipelines.gates.judge import GATES_FILE, GateThresholds, format_gates, require_passed, run_gates
+from pipelines.run.accounting import account, account_users, not_compared
+from pipelines.run.changes import write_changes
+from pipelines.run.units import read_stage_manifest
+from pipelines.store import history, store
+from pipelines.store.lock import store_lock
 from schemas.errors import CorruptFileError, UsageError
 from schemas.files import read_sealed_json, sha256_of_file, write_json, write_sealed_json, write_text
 from schemas.quarantine import quote

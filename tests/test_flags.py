@@ -16,7 +16,7 @@ from pipelines.cli import main, usage
 from pipelines.console.commands import COMMANDS
 from pipelines.console.config_file import SHARED_KEYS
 from pipelines.console.jobs import flag_name
-from pipelines.learning_flags import LearningFlags, ModelFlags
+from pipelines.train.learning_flags import LearningFlags, ModelFlags
 
 GOLDEN = Path(__file__).parent / "golden" / "flags" / "v1" / "flags.json"
 

@@ -19,9 +19,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from model.nearest.index import ANNOY_FILE, IDS_FILE, MANIFEST_FILE, ExactIndex, open_index
-from pipelines import index
 from pipelines.console.jobs import beam_options
-from pipelines.units import Unit, UnitWriter, write_stage_manifest
+from pipelines.index import job as index
+from pipelines.run.units import Unit, UnitWriter, write_stage_manifest
 from schemas.embeddings import (
     embeddings_metadata,
     read_embeddings,

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.console.commands import COMMANDS
+
 ROOT = Path(__file__).resolve().parents[1]
 FORBIDDEN = {
     "schemas": {"torch", "torchvision", "apache_beam", "annoy", "model", "pipelines"},
@@ -12,7 +14,15 @@ FORBIDDEN = {
 }
 
 #: The rooms of model/: each may import those before it, and itself.
-ROOMS = ("machine", "text", "pictures", "split", "nearest", "items", "measures", "training", "users")
+ROOMS_OF_MODEL = ("machine", "text", "pictures", "split", "nearest", "items", "measures", "training", "users")
+
+#: The same of pipelines/: first what serves all, then stages in the order of the flow, then what is made of them.
+ROOMS_OF_PIPELINES = (
+    *("store", "console", "run", "log", "gates"),
+    *("ingest", "vocabulary", "features", "pairs", "embed", "evaluate", "index", "users", "evaluate_users", "publish"),
+    *("train", "daily", "ablate", "serving", "search", "recommend", "operations"),
+    *("sample_shop", "demo", "path", "init", "fetch_images", "convert_complete_journey", "cli"),
+)
 
 
 def imports_of(path: Path) -> set[str]:
@@ -33,24 +43,45 @@ def test_package_imports_only_lower_layers(package):
         assert not imports_of(path) & FORBIDDEN[package], path
 
 
-def rooms_imported_by(path: Path) -> set[str]:
-    """Rooms of model/ that are needed when the module is imported or used; not those that only types are of."""
+def rooms_imported_by(path: Path, package: str) -> set[str]:
+    """Rooms (and modules) of the package that are needed when the module is imported or used; not those that only
+    types are of."""
     tree, typed = ast.parse(path.read_text()), set()
     for node in ast.walk(tree):
         if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
             typed |= set(ast.walk(node))
-    modules = {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node not in typed}
-    return {module.split(".")[1] for module in modules if module.startswith("model.")}
+    imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node not in typed]
+    names = [f"{node.module}.{alias.name}" for node in imports for alias in node.names]
+    return {name.split(".")[1] for name in names if name.startswith(f"{package}.")}
 
 
-@pytest.mark.parametrize("room", ROOMS)
+@pytest.mark.parametrize("room", ROOMS_OF_MODEL)
 def test_a_room_of_the_model_imports_only_those_before_it(room):
     files = sorted((ROOT / "model" / room).glob("*.py"))
     assert len(files) > 1
     for path in files:
-        assert rooms_imported_by(path) <= set(ROOMS[: ROOMS.index(room) + 1]), path
+        assert rooms_imported_by(path, "model") <= set(ROOMS_OF_MODEL[: ROOMS_OF_MODEL.index(room) + 1]), path
 
 
 def test_every_module_of_the_model_is_in_a_room():
-    assert {path.parent.name for path in (ROOT / "model").rglob("*.py")} == {*ROOMS, "model"}
+    assert {path.parent.name for path in (ROOT / "model").rglob("*.py")} == {*ROOMS_OF_MODEL, "model"}
     assert [path.name for path in (ROOT / "model").glob("*.py")] == ["__init__.py"]
+
+
+@pytest.mark.parametrize("room", ROOMS_OF_PIPELINES)
+def test_a_room_of_the_pipelines_imports_only_those_before_it(room):
+    of_room = ROOT / "pipelines" / room
+    files = sorted(of_room.rglob("*.py")) if of_room.is_dir() else [of_room.with_suffix(".py")]
+    for path in files:
+        before = set(ROOMS_OF_PIPELINES[: ROOMS_OF_PIPELINES.index(room) + 1])
+        assert rooms_imported_by(path, "pipelines") <= before, path
+
+
+def test_every_room_and_command_of_the_pipelines_has_its_place():
+    listed = {path.stem for path in (ROOT / "pipelines").iterdir() if path.name not in ("__init__.py", "__pycache__")}
+    assert listed == set(ROOMS_OF_PIPELINES)
+    commands = {module.removesuffix(".job").split(".")[1] for module, _ in COMMANDS.values()}
+    assert {name for name in listed if (ROOT / "pipelines" / f"{name}.py").exists()} <= commands | {
+        "cli",
+        "convert_complete_journey",
+    }

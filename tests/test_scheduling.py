@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 from python_process import ROOT
 
-from pipelines import daily
 from pipelines.console.jobs import parse
-from pipelines.daily_config import DailyConfig
+from pipelines.daily import job as daily
+from pipelines.daily.config import DailyConfig
 
 FOLDER = ROOT / "docs" / "scheduling"
 CONFIG = """

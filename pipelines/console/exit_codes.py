@@ -11,7 +11,7 @@ import select
 import sys
 from collections.abc import Callable
 
-from pipelines.lock import StoreBusyError
+from pipelines.store.lock import StoreBusyError
 from schemas.errors import CorruptFileError, ThresholdError, UsageError, printable
 
 EXIT_DONE, EXIT_FAULT, EXIT_USAGE, EXIT_THRESHOLD = 0, 1, 2, 3

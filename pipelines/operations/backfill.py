@@ -13,14 +13,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pipelines import daily, history, store
 from pipelines.console.exit_codes import EXIT_DONE, EXIT_FAULT, EXIT_THRESHOLD, EXIT_USAGE, exit_code
 from pipelines.console.jobs import flag, narrow, parse
 from pipelines.console.paths import with_date
 from pipelines.console.terminal import aligned
-from pipelines.daily_config import DailyConfig
-from pipelines.lock import store_lock
-from pipelines.operations.named_run import is_date
+from pipelines.daily import job as daily
+from pipelines.daily.config import DailyConfig
+from pipelines.store import history, store
+from pipelines.store.lock import store_lock
+from pipelines.store.named_run import is_date
 from schemas.errors import UsageError
 from schemas.files import expand_inputs
 from schemas.quarantine import quote

@@ -16,13 +16,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipelines import history
-from pipelines.changes import ROWS_PER_BLOCK, match_items
 from pipelines.console.exit_codes import exit_code
 from pipelines.console.jobs import flag, parse_alone
 from pipelines.console.terminal import aligned, shown_title
-from pipelines.operations.named_run import find_run
-from pipelines.operations.run_files import shown
+from pipelines.run.changes import ROWS_PER_BLOCK, match_items
+from pipelines.store import history
+from pipelines.store.named_run import find_run
+from pipelines.store.run_files import shown
 from schemas.embeddings import read_embeddings
 from schemas.errors import CorruptFileError, UsageError
 from schemas.files import read_json

@@ -10,11 +10,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipelines import history, store
 from pipelines.console.jobs import flag, main_of_alone
-from pipelines.lock import StoreBusyError, store_lock
-from pipelines.operations.named_run import check_store, find_run
-from pipelines.operations.run_files import shown
+from pipelines.store import history, store
+from pipelines.store.lock import StoreBusyError, store_lock
+from pipelines.store.named_run import check_store, find_run
+from pipelines.store.run_files import shown
 from schemas.errors import UsageError
 
 

@@ -8,11 +8,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pipelines import history, store
 from pipelines.console.jobs import flag, main_of_alone
 from pipelines.console.terminal import aligned
-from pipelines.operations.named_run import check_store
-from pipelines.operations.run_files import format_bytes, gates_by_status, read_object, shown, size_of
+from pipelines.store import history, store
+from pipelines.store.named_run import check_store
+from pipelines.store.run_files import format_bytes, gates_by_status, read_object, shown, size_of
 from schemas.errors import CorruptFileError, printable
 from schemas.quarantine import quote
 

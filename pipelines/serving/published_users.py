@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines.units import bucket_name, read_stage_manifest
-from pipelines.user_alpha import DEFAULT_SAMPLES, are_samples
+from pipelines.run.units import bucket_name, read_stage_manifest
+from pipelines.users.alpha import DEFAULT_SAMPLES, are_samples
 from schemas.errors import CorruptFileError, UsageError
 from schemas.files import check_sha256
 from schemas.hashing import bucket_of

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, overload
 
 from pipelines.serving.searcher import MAX_TOP
-from pipelines.user_alpha import MAX_SAMPLES, are_samples
+from pipelines.users.alpha import MAX_SAMPLES, are_samples
 from schemas.errors import UsageError
 
 #: `cluster` of a candidate that popularity brought.

@@ -24,9 +24,9 @@ from model.nearest.index import MANIFEST_FILE, ExactIndex, ItemIndex, read_index
 from model.nearest.index import QueryKind as IndexKind
 from model.nearest.searched import open_searched
 from model.pictures.decoding import FORMATS, PictureError, read_picture
-from pipelines.picture_limits import limits_of_run
-from pipelines.store import current_run, model_folder
-from pipelines.units import bucket_name, read_stage_manifest
+from pipelines.features.picture_limits import limits_of_run
+from pipelines.run.units import bucket_name, read_stage_manifest
+from pipelines.store.store import current_run, model_folder
 from schemas.embeddings import read_embeddings, read_embeddings_metadata, validate_embeddings
 from schemas.errors import CorruptFileError, UsageError
 from schemas.files import check_sha256, read_json, sha256_of_file

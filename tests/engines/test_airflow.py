@@ -14,7 +14,7 @@ from python_process import ROOT
 from model.items.itemsage import ItemSage, ItemSageConfig
 from model.items.store import save_model
 from model.text.vocabulary import TokenCounts, Vocabulary
-from pipelines.store import current_run, set_current_model
+from pipelines.store.store import current_run, set_current_model
 
 pytestmark = pytest.mark.engine("airflow")
 #: The Python that `make airflow-test` makes.

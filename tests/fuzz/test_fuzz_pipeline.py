@@ -20,8 +20,11 @@ from model.items.store import save_model
 from model.nearest.index import open_index
 from model.pictures.image_encoder import load_image_encoder, save_image_encoder
 from model.text.vocabulary import Vocabulary
-from pipelines import embed, features, index, ingest
 from pipelines.console.jobs import beam_options
+from pipelines.embed import job as embed
+from pipelines.features import job as features
+from pipelines.index import job as index
+from pipelines.ingest import job as ingest
 from schemas.embeddings import read_embeddings, validate_embeddings
 from schemas.errors import CorruptFileError, ThresholdError, UsageError
 from schemas.records import decode_features, read_records

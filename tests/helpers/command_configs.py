@@ -13,7 +13,7 @@ MODULES = {command: module for command, (module, _) in COMMANDS.items()} | {
 def config_of(module_name: str) -> type | None:
     """The config dataclass that a job module's `main` parses; None for one without."""
     module = importlib.import_module(module_name)
-    wanted = module_name.split(".")[-1].replace("_", "") + "config"
+    wanted = module_name.removesuffix(".job").split(".")[-1].replace("_", "") + "config"
     return next((value for name, value in vars(module).items() if name.lower() == wanted), None)
 
 

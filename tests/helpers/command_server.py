@@ -73,7 +73,9 @@ def serve() -> None:
     """Requests on standard input, exit codes on standard output."""
     from model.pictures import image_encoder  # noqa: F401 (imported once, for all children)
     from model.training import train as training  # noqa: F401 (imported once, for all children)
-    from pipelines import cli, daily, train  # noqa: F401
+    from pipelines import cli
+    from pipelines.daily import job as daily  # noqa: F401
+    from pipelines.train import job as train  # noqa: F401
 
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)

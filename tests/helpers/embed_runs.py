@@ -14,9 +14,9 @@ from model.items.itemsage import ItemSage
 from model.items.store import save_model
 from model.split.split import SplitConfig, no_engagements
 from model.text.vocabulary import Vocabulary
-from pipelines import embed
 from pipelines.console.jobs import beam_options
-from pipelines.units import Unit, UnitWriter, bucket_name, write_stage_manifest
+from pipelines.embed import job as embed
+from pipelines.run.units import Unit, UnitWriter, bucket_name, write_stage_manifest
 from schemas.embeddings import read_embeddings, validate_embeddings
 from schemas.files import write_json
 from schemas.hashing import bucket_of, content_hash, fingerprint

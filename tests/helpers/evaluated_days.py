@@ -17,9 +17,9 @@ from PIL import Image
 from random_models import PICTURE_DIM
 
 from model.items.query_encoder import QueryEncoder
-from pipelines.evaluate import evaluate_or_reuse
-from pipelines.evaluation.query_pictures import PATH
-from pipelines.units import Unit, UnitWriter, write_stage_manifest
+from pipelines.evaluate.job import evaluate_or_reuse
+from pipelines.evaluate.query_pictures import PATH
+from pipelines.run.units import Unit, UnitWriter, write_stage_manifest
 from schemas.embeddings import embeddings_metadata, write_embeddings_file
 from schemas.files import sha256_of_file, write_json, write_text
 from schemas.records import ItemFeatures, encode_features, write_records

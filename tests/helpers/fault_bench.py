@@ -15,8 +15,8 @@ import pytest
 from command_server import Commands
 from random_models import save_random_model
 
-from pipelines import store
-from pipelines.operations.verify import verify_run
+from pipelines.operations.verify.job import verify_run
+from pipelines.store import store
 from schemas.embeddings import read_embeddings, validate_embeddings
 from schemas.files import sha256_of_file
 from schemas.sample_shop.generate import generate

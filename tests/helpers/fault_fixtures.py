@@ -18,7 +18,7 @@ from fault_bench import (
     write_shop,
 )
 
-from pipelines import store
+from pipelines.store import store
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from model.text.vocabulary import Vocabulary
-from pipelines.units import Unit, UnitWriter, bucket_name, write_stage_manifest
+from pipelines.run.units import Unit, UnitWriter, bucket_name, write_stage_manifest
 from schemas.hashing import bucket_of
 from schemas.records import ItemFeatures, decode_features, read_records
 from schemas.tables import ITEMS, REJECTIONS

@@ -11,10 +11,10 @@ from features_runs import NUM_BUCKETS, bytes_of, item, make_run, quarantine_of
 from made_pictures import encoded, smooth_picture
 from random_models import IMAGE_ENCODER, WEIGHTS_NAME
 
-from pipelines import features
 from pipelines.console.jobs import beam_options
-from pipelines.features_plan import FeaturesConfig
-from pipelines.units import bucket_name
+from pipelines.features import job as features
+from pipelines.features.plan import FeaturesConfig
+from pipelines.run.units import bucket_name
 from schemas.fingerprints import FingerprintsFile, ItemFingerprint
 
 OLD_NS = 1_700_000_000_000_000_000

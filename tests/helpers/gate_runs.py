@@ -10,10 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipelines.console.progress import Progress
-from pipelines.gates import GateResult, GateThresholds, run_gates
-from pipelines.gating.fields import field_count
-from pipelines.index import IndexConfig, IndexStage
-from pipelines.units import Unit, UnitWriter, read_stage_manifest, write_stage_manifest
+from pipelines.gates.fields import field_count
+from pipelines.gates.judge import GateResult, GateThresholds, run_gates
+from pipelines.index.job import IndexConfig, IndexStage
+from pipelines.run.units import Unit, UnitWriter, read_stage_manifest, write_stage_manifest
 from schemas.embeddings import embeddings_metadata, write_embeddings_file
 from schemas.files import read_json, read_sealed_json, write_json, write_sealed_json
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from export_files import made_products
 
-from pipelines import init
+from pipelines.init import job as init
 
 #: The products of the exports.
 PRODUCTS = made_products(1, 25, [f"https://shop.example/{number}.jpg" for number in range(60)])

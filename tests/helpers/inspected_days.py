@@ -16,10 +16,13 @@ from users_runs import write_log
 from model.items.itemsage import ItemSage, ItemSageConfig
 from model.items.store import save_model
 from model.text.vocabulary import TokenCounts, Vocabulary
-from pipelines import embed, index, store, users
 from pipelines.console.jobs import beam_options
+from pipelines.embed import job as embed
+from pipelines.index import job as index
 from pipelines.publish import PublishConfig, publish
-from pipelines.units import Unit, UnitWriter, bucket_name, write_stage_manifest
+from pipelines.run.units import Unit, UnitWriter, bucket_name, write_stage_manifest
+from pipelines.store import store
+from pipelines.users import job as users
 from schemas.files import write_json
 from schemas.hashing import bucket_of, content_hash, fingerprint, seed_of
 from schemas.quarantine import Rejection

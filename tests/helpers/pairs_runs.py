@@ -12,9 +12,9 @@ import pyarrow.parquet as pq
 
 from model.pictures.image_encoder import open_image_encoder
 from model.text.vocabulary import TokenCounts, Vocabulary
-from pipelines import pairs
 from pipelines.console.jobs import beam_options
-from pipelines.units import Unit, UnitWriter, bucket_name, write_stage_manifest
+from pipelines.pairs import job as pairs
+from pipelines.run.units import Unit, UnitWriter, bucket_name, write_stage_manifest
 from schemas.hashing import bucket_of
 from schemas.records import ItemFeatures, decode_pair, encode_features, read_records, write_records
 from schemas.tables import ENGAGEMENTS, ITEMS, TEXT_FIELDS

@@ -7,9 +7,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from pipelines import index
+from pipelines.index import job as index
 from pipelines.publish import published_files
-from pipelines.units import Unit, UnitWriter, bucket_name, read_stage_manifest, write_stage_manifest
+from pipelines.run.units import Unit, UnitWriter, bucket_name, read_stage_manifest, write_stage_manifest
 from schemas.embeddings import embeddings_metadata, write_embeddings_file
 from schemas.files import read_sealed_json, sha256_of_file, write_json, write_sealed_json, write_text
 from tests.helpers.published_users import write_published_users

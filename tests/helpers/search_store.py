@@ -11,8 +11,8 @@ from PIL import Image
 from model.items.itemsage import ItemSage, ItemSageConfig
 from model.items.store import save_model
 from model.text.vocabulary import Vocabulary
-from pipelines import index
-from pipelines.units import Unit, UnitWriter, bucket_name, read_stage_manifest, write_stage_manifest
+from pipelines.index import job as index
+from pipelines.run.units import Unit, UnitWriter, bucket_name, read_stage_manifest, write_stage_manifest
 from schemas.embeddings import embeddings_metadata, write_embeddings_file
 from schemas.files import sha256_of_file, write_json, write_text
 from schemas.hashing import bucket_of

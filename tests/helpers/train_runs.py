@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from pipelines import train
+from pipelines.train import job as train
 from schemas.tables import ENGAGEMENTS
 
 DATE = "2026-06-30"

@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from model.users.pinnersage import cluster_actions, importances
-from pipelines import users
-from pipelines.units import Unit, UnitWriter, write_stage_manifest
+from pipelines.run.units import Unit, UnitWriter, write_stage_manifest
+from pipelines.users import job as users
 from schemas.embeddings import embeddings_metadata, write_embeddings_file
 from schemas.hashing import seed_of
 from schemas.tables import ENGAGEMENTS

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from pipelines import store
 from pipelines.operations.findings import FAILED
-from pipelines.operations.verify import verify_run
+from pipelines.operations.verify.job import verify_run
+from pipelines.store import store
 from schemas.files import read_json, sha256_of_file, write_json, write_sealed_json, write_text
 
 

@@ -16,11 +16,12 @@ from model.training import step_choice
 from model.training.config import TrainingConfig
 from model.training.train import train
 from model.training.validation import evaluate_recall
-from pipelines import ablate, cli
-from pipelines.ablation import measure, report, verdicts
-from pipelines.ablation.registry import TABLES, make_tables, names_of
-from pipelines.ablation.tables import Comparison, Facts, Row, Table
-from pipelines.prepared_run import PreparedRun
+from pipelines import cli
+from pipelines.ablate import job as ablate
+from pipelines.ablate import measure, report, verdicts
+from pipelines.ablate.registry import TABLES, make_tables, names_of
+from pipelines.ablate.tables import Comparison, Facts, Row, Table
+from pipelines.train.prepared_run import PreparedRun
 from schemas.errors import UsageError
 from schemas.sample_shop.generate import generate
 from schemas.tables import PSEUDO_TASK

@@ -18,12 +18,12 @@ from model.split.split import Split
 from model.users.calibration import alpha_grid
 from model.users.month_ahead import WEIGHTS
 from model.users.pinnersage import DEFAULT_ALPHA, US_PER_DAY
-from pipelines import users
-from pipelines.calibrate_users import criterion, why_few
 from pipelines.console.config_file import read_config_file
-from pipelines.user_alpha import alpha_of, default_calibration_path
-from pipelines.user_config import ALL, BALANCED, NEW, UsersConfig
-from pipelines.user_plan import plan
+from pipelines.users import job as users
+from pipelines.users.alpha import alpha_of, default_calibration_path
+from pipelines.users.calibrate import criterion, why_few
+from pipelines.users.config import ALL, BALANCED, NEW, UsersConfig
+from pipelines.users.plan import plan
 from schemas.files import read_sealed_json, write_json
 
 

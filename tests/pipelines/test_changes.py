@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 
-import pipelines.changes
-from pipelines.changes import compare_embeddings, write_changes
-from pipelines.units import Unit, UnitWriter, write_stage_manifest
+import pipelines.run.changes
+from pipelines.run.changes import compare_embeddings, write_changes
+from pipelines.run.units import Unit, UnitWriter, write_stage_manifest
 from schemas.embeddings import embeddings_metadata, write_embeddings_file
 from schemas.errors import CorruptFileError
 from schemas.tables import CHANGES
@@ -50,7 +50,7 @@ def rows_of(run: Path) -> list[tuple[str, str]]:
 
 
 def forbid_loading(monkeypatch) -> None:
-    monkeypatch.setattr(pipelines.changes, "read_embeddings", lambda _: pytest.fail("no matrix need be loaded"))
+    monkeypatch.setattr(pipelines.run.changes, "read_embeddings", lambda _: pytest.fail("no matrix need be loaded"))
 
 
 def test_equal_files_are_not_loaded(days, monkeypatch):

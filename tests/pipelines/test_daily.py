@@ -13,10 +13,13 @@ import pytest
 from useless_logs import REJECTED, UNUSED, date_digits, only_shown, write
 
 from model.users.pinnersage import DEFAULT_ALPHA
-from pipelines import cli, daily, store, train
+from pipelines import cli
 from pipelines.console.jobs import beam_options
-from pipelines.operations.verify import verify_run
+from pipelines.daily import job as daily
+from pipelines.operations.verify.job import verify_run
 from pipelines.serving.searcher import Searcher
+from pipelines.store import store
+from pipelines.train import job as train
 from schemas.errors import UsageError
 from schemas.files import read_sealed_json, write_sealed_json
 from schemas.sample_shop.generate import generate

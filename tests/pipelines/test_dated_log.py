@@ -9,8 +9,8 @@ import pytest
 from command_configs import configs
 from users_runs import DATE, ITEM_IDS, Row, finish_embeddings, row, run_users, users_of, vectors_of, write_log
 
-from pipelines.dated_log import zone_of
-from pipelines.evaluation.inputs import read_query_rows
+from pipelines.evaluate.inputs import read_query_rows
+from pipelines.log.dated_log import zone_of
 from schemas.errors import UsageError
 
 BERLIN = "Europe/Berlin"

@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from useless_logs import ga4_names, good_rows, write
 from users_runs import ITEM_IDS, NOW, finish_embeddings, us, vectors_of, write_vectors
 
-from pipelines import engagement_log, log_rows
 from pipelines.console.jobs import beam_options
-from pipelines.engagement_log import LogConfig
-from pipelines.log_rows import KEPT_VALUES, LogUse, RejectedRows, rejected_values, unknown_items
+from pipelines.log import engagement_log
+from pipelines.log import rows as log_rows
+from pipelines.log.engagement_log import LogConfig
+from pipelines.log.rows import KEPT_VALUES, LogUse, RejectedRows, rejected_values, unknown_items
 from schemas.errors import UsageError
 from schemas.quarantine import Rejection
 from schemas.tables import ACTIONS, ENGAGEMENTS, SURFACES

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from useless_logs import good_rows, write
 from users_runs import ITEM_IDS, NOW, run_users, vectors_of, write_vectors
 
-from pipelines.equal_rows import with_events, without_equal
-from pipelines.units import read_stage_manifest
+from pipelines.log.equal_rows import with_events, without_equal
+from pipelines.run.units import read_stage_manifest
 from schemas.tables import ENGAGEMENTS
 
 ROWS = st.lists(

@@ -15,10 +15,10 @@ from model.users.evaluation import RELEVANT_COSINE, TOP
 from model.users.lists import LISTS, OWN, POPULAR
 from model.users.month_ahead import BY_VECTORS, CUTS, MIN_ITEM_ACTIONS, WEIGHTS
 from model.users.ranking import IMPRESSIONS_AN_ITEM
-from pipelines.evaluate_users import EvaluateUsersConfig, command_line, main
-from pipelines.evaluation.user_alphas import alphas_of
-from pipelines.user_alpha import default_calibration_path
-from pipelines.user_config import UsersConfig
+from pipelines.evaluate_users.alphas import alphas_of
+from pipelines.evaluate_users.job import EvaluateUsersConfig, command_line, main
+from pipelines.users.alpha import default_calibration_path
+from pipelines.users.config import UsersConfig
 from schemas.files import write_sealed_json
 
 #: Clusters are the three groups of a user at this alpha.

@@ -23,7 +23,7 @@ from fault_bench import (
     result_of,
 )
 
-from pipelines import store
+from pipelines.store import store
 
 pytest_plugins = ["fault_fixtures"]
 pytestmark = pytest.mark.slow

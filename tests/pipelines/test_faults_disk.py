@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from fault_bench import DAY_BEFORE, SOAK, Bench, assert_sound, copy_of, pointer_of
 
-from pipelines import store
+from pipelines.store import store
 
 pytest_plugins = ["fault_fixtures"]
 pytestmark = pytest.mark.slow

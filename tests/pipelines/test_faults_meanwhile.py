@@ -29,8 +29,8 @@ from fault_bench import (
     soak_only,
 )
 
-from pipelines import store
 from pipelines.serving.searcher import Searcher
+from pipelines.store import store
 from schemas.files import read_json
 
 pytest_plugins = ["fault_fixtures"]

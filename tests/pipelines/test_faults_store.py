@@ -27,9 +27,9 @@ from fault_bench import (
     soak_only,
 )
 
-from pipelines import store
 from pipelines.serving.published_items import PublishedItems
 from pipelines.serving.searcher import Searcher
+from pipelines.store import store
 from schemas.errors import CorruptFileError, UsageError
 from schemas.files import read_json, write_json
 

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 from fault_bench import SOAK, Bench, Outcome, copy_of, pointer_of, published_after
 
-from pipelines import store
+from pipelines.store import store
 from schemas.files import read_json
 
 pytest_plugins = ["fault_fixtures"]

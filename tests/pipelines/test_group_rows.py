@@ -10,14 +10,14 @@ import pyarrow.parquet as pq
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from pipelines import ingest
-from pipelines.accounting import account, summary
-from pipelines.daily_config import DailyConfig
-from pipelines.daily_stages import run_stages
-from pipelines.fetch_images import FetchImagesConfig, build
-from pipelines.ingest import IngestConfig
-from pipelines.operations.doctor import DoctorConfig, diagnose
-from pipelines.train import TrainConfig, identity
+from pipelines.daily.config import DailyConfig
+from pipelines.daily.stages import run_stages
+from pipelines.fetch_images.job import FetchImagesConfig, build
+from pipelines.ingest import job as ingest
+from pipelines.ingest.job import IngestConfig
+from pipelines.operations.doctor.job import DoctorConfig, diagnose
+from pipelines.run.accounting import account, summary
+from pipelines.train.job import TrainConfig, identity
 from schemas.errors import ThresholdError, UsageError
 from schemas.tables import QUARANTINE
 

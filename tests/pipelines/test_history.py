@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines import history
+from pipelines.store import history
 
 A, B, C = (f"runs/2026-06-{day}/{day:016x}" for day in (28, 29, 30))
 NOW = datetime.datetime(2026, 7, 1, tzinfo=datetime.UTC)

@@ -9,8 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from model.nearest.index import open_index
-from pipelines.index import main
-from pipelines.units import Unit, UnitWriter, write_stage_manifest
+from pipelines.index.job import main
+from pipelines.run.units import Unit, UnitWriter, write_stage_manifest
 from schemas.embeddings import embeddings_metadata, write_embeddings_file
 from schemas.files import read_sealed_json, sha256_of_file, write_sealed_json
 from schemas.tables import EMBEDDING_DIM, IDS

@@ -14,11 +14,11 @@ import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.testing.util import assert_that, equal_to
 
-from pipelines import ingest
-from pipelines.ingest import IngestConfig, build, main, plan_ingest, run
-from pipelines.transforms import bucket_rows
-from pipelines.transforms.bucket_rows import pack, split_by_bucket, unpack
-from pipelines.units import read_stage_manifest
+from pipelines.ingest import job as ingest
+from pipelines.ingest.job import IngestConfig, build, main, plan_ingest, run
+from pipelines.run import bucket_rows
+from pipelines.run.bucket_rows import pack, split_by_bucket, unpack
+from pipelines.run.units import read_stage_manifest
 from schemas import reading
 from schemas.duplicates import resolve_duplicates
 from schemas.errors import ThresholdError, UsageError

@@ -9,13 +9,13 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines import ingest
 from pipelines.console.commands import COMMANDS
 from pipelines.console.jobs import narrow, parse, parse_alone
 from pipelines.console.paths import with_date
-from pipelines.daily_config import DailyConfig
-from pipelines.evaluate import EvaluateConfig
-from pipelines.ingest import IngestConfig
+from pipelines.daily.config import DailyConfig
+from pipelines.evaluate.job import EvaluateConfig
+from pipelines.ingest import job as ingest
+from pipelines.ingest.job import IngestConfig
 from schemas.errors import UsageError
 from schemas.files import declared_form, expand_inputs
 

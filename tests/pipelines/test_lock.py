@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 from python_process import ENVIRONMENT, run_python
 
-from pipelines.lock import StoreBusyError, store_lock
+from pipelines.store.lock import StoreBusyError, store_lock
 from schemas.errors import UsageError
 
 _HOLD = """
 import sys, time
-from pipelines.lock import store_lock
+from pipelines.store.lock import store_lock
 with store_lock(sys.argv[1], "daily 2026-06-30"):
     {body}
     print("held", flush=True)
@@ -120,7 +120,7 @@ def test_one_process_takes_it_again_and_frees_it_at_the_end(tmp_path):
 
 def _taken_elsewhere(store):
     """Whether another process finds the lock taken."""
-    code = "import sys; from pipelines.lock import *\nwith store_lock(sys.argv[1], 'probe'): pass"
+    code = "import sys; from pipelines.store.lock import *\nwith store_lock(sys.argv[1], 'probe'): pass"
     done = run_python(code, str(store))
     assert done.returncode == 0 or "StoreBusyError" in done.stderr
     return done.returncode != 0
@@ -170,7 +170,7 @@ def test_a_full_disk_does_not_keep_gc_from_its_lock(tmp_path, monkeypatch):
 
 def test_many_processes_at_once_one_at_a_time_holds_it(tmp_path):
     code = (
-        "import os, sys, time\nfrom pipelines.lock import store_lock, StoreBusyError\n"
+        "import os, sys, time\nfrom pipelines.store.lock import store_lock, StoreBusyError\n"
         "store, done = sys.argv[1], 0\n"
         "while done < 20:\n"
         "    try:\n"

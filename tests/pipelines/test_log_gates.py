@@ -11,7 +11,11 @@ from useless_logs import REJECTED, UNUSED, ga4_names, good_rows, other_items, wr
 from user_shop import FROM, TO, make_shop
 from users_runs import ITEM_IDS, NOW, run_users, vectors_of, write_vectors
 
-from pipelines import evaluate_users, index, pairs, train, users
+from pipelines.evaluate_users import job as evaluate_users
+from pipelines.index import job as index
+from pipelines.pairs import job as pairs
+from pipelines.train import job as train
+from pipelines.users import job as users
 from schemas.tables import ENGAGEMENTS
 
 DATE = "2026-06-30"

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import daily, store, train
 from pipelines.console.jobs import beam_options
+from pipelines.daily import job as daily
+from pipelines.store import store
+from pipelines.train import job as train
 from schemas.sample_shop.generate import generate
 
 

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.accounting import account, not_compared, summary
-from pipelines.changes import compare_embeddings
+from pipelines.run.accounting import account, not_compared, summary
+from pipelines.run.changes import compare_embeddings
 from schemas.errors import CorruptFileError
 
 YESTERDAY = {"rows_yesterday": 8, "rows_gone": 4}

@@ -15,9 +15,12 @@ from train_runs import models_of
 
 from model.items.manifest import read_model_manifest
 from model.items.store import QUERY_TABLE_FOLDER
-from pipelines import ablate, daily, evaluate, train
+from pipelines.ablate import job as ablate
 from pipelines.console.jobs import beam_options
+from pipelines.daily import job as daily
+from pipelines.evaluate import job as evaluate
 from pipelines.serving.searcher import Searcher
+from pipelines.train import job as train
 from schemas.embeddings import read_embeddings
 from schemas.errors import ThresholdError, UsageError
 from schemas.files import read_json

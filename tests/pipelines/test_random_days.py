@@ -16,8 +16,10 @@ import pytest
 from exploration import seed_to_explore
 from random_models import IMAGE_ENCODER, WEIGHTS_NAME, write_image_weights
 
-from pipelines import daily, store, train
 from pipelines.console.jobs import beam_options
+from pipelines.daily import job as daily
+from pipelines.store import store
+from pipelines.train import job as train
 from schemas.files import read_json
 from schemas.sample_shop.generate import generate
 from schemas.tables import ENGAGEMENTS, QUARANTINE, REJECTIONS, TEXT_FIELDS, TIMESTAMP

@@ -2,11 +2,12 @@
 
 import pytest
 
-from pipelines import daily, train
 from pipelines.console.jobs import beam_options
-from pipelines.evaluate import EvaluateConfig
-from pipelines.evaluate import run as evaluate
+from pipelines.daily import job as daily
+from pipelines.evaluate.job import EvaluateConfig
+from pipelines.evaluate.job import run as evaluate
 from pipelines.serving.searcher import Searcher
+from pipelines.train import job as train
 
 pytestmark = pytest.mark.slow
 

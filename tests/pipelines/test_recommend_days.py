@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import users
 from pipelines.serving.recommendation_types import Settings
 from pipelines.serving.recommender import Recommender
+from pipelines.users import job as users
 from tests.helpers.recommend_store import make_items, point_to, seal
 from tests.helpers.users_runs import row, write_log
 

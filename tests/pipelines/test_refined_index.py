@@ -12,10 +12,10 @@ import pytest
 from model.nearest.index import ExactIndex, open_index
 from model.nearest.refined import read_near_duplicates
 from model.split.near_duplicates import near_duplicates
-from pipelines import daily
 from pipelines.console.jobs import narrow
-from pipelines.index import IndexConfig, main
-from pipelines.units import Unit, UnitWriter, read_stage_manifest, write_stage_manifest
+from pipelines.daily import job as daily
+from pipelines.index.job import IndexConfig, main
+from pipelines.run.units import Unit, UnitWriter, read_stage_manifest, write_stage_manifest
 from schemas.embeddings import embeddings_metadata, write_embeddings_file
 from schemas.errors import CorruptFileError
 from schemas.files import sha256_of_file, write_json

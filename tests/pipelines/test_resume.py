@@ -20,8 +20,8 @@ import pytest
 from command_server import Commands, command_server
 from exploration import seed_to_explore
 
-from pipelines import history, store
 from pipelines.serving.searcher import Searcher
+from pipelines.store import history, store
 from schemas.embeddings import read_embeddings
 from schemas.sample_shop.generate import generate
 from schemas.users import read_users

@@ -14,9 +14,9 @@ from optional_libraries import needs_voyager
 from model.nearest.index import ExactIndex, open_index
 from model.nearest.recall import RecallQueries
 from model.nearest.searched import SearchedIndex, open_searched, recall_by_kind
-from pipelines import index_folder
-from pipelines.index import main
-from pipelines.units import Unit, UnitWriter, write_stage_manifest
+from pipelines.index import folder as index_folder
+from pipelines.index.job import main
+from pipelines.run.units import Unit, UnitWriter, write_stage_manifest
 from schemas.embeddings import embeddings_metadata, write_embeddings_file
 from schemas.errors import CorruptFileError
 from schemas.files import read_json, sha256_of_file, write_json

@@ -8,9 +8,9 @@ from at_once import NUM_THREADS, at_once
 
 from model.text.vocabulary import TokenCounts, Vocabulary
 from pipelines.console.progress import Progress
-from pipelines.opened_models import open_vocabulary
-from pipelines.picture_vectors import VectorCache
-from pipelines.shared import Shared, closed_after_job
+from pipelines.features.picture_vectors import VectorCache
+from pipelines.run.opened_models import open_vocabulary
+from pipelines.run.shared import Shared, closed_after_job
 
 
 class Opened:

@@ -25,7 +25,8 @@ from made_pictures import encoded, smooth_picture
 from picture_server import PictureServer, picture_server
 from python_process import ROOT
 
-from pipelines import cli, store
+from pipelines import cli
+from pipelines.store import store
 from schemas.picture_urls import fetched_path
 
 pytestmark = pytest.mark.slow

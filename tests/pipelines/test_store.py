@@ -3,8 +3,8 @@ import shutil
 
 import pytest
 
-from pipelines import store
-from pipelines.units import Unit, UnitWriter
+from pipelines.run.units import Unit, UnitWriter
+from pipelines.store import store
 from schemas.errors import CorruptFileError, UsageError
 
 

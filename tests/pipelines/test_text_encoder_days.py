@@ -20,14 +20,18 @@ from verified_store import current, reseal
 from model.items.manifest import read_model_manifest
 from model.text.text_encoder import TextEncoder, open_text_encoder
 from model.text.text_encoder_spec import item_sentences, save_text_encoder, text_encoder_spec
-from pipelines import daily, embed, features, picture_vectors, store
 from pipelines.console.jobs import beam_options
-from pipelines.evaluate import evaluate_run, format_report
-from pipelines.evaluation.evaluated_run import EvaluatedRun
-from pipelines.evaluation.judgements import evaluate_judgements
-from pipelines.gating.thresholds import LogThresholds
-from pipelines.operations.verify import verify_run
-from pipelines.operations.verify_buckets import problems_of_record
+from pipelines.console.thresholds import LogThresholds
+from pipelines.daily import job as daily
+from pipelines.embed import job as embed
+from pipelines.evaluate.evaluated_run import EvaluatedRun
+from pipelines.evaluate.job import evaluate_run, format_report
+from pipelines.evaluate.judgements import evaluate_judgements
+from pipelines.features import job as features
+from pipelines.features import picture_vectors
+from pipelines.operations.verify.buckets import problems_of_record
+from pipelines.operations.verify.job import verify_run
+from pipelines.store import store
 from schemas.errors import UsageError
 from schemas.records import decode_features, encode_features, read_records, write_records
 from schemas.tables import CATALOGUE, ENGAGEMENTS, JUDGEMENTS

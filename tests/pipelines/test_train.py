@@ -20,9 +20,10 @@ from model.text.vocabulary import Vocabulary
 from model.training import step_choice
 from model.training.config import TrainingConfig, TrainingResult, Validation
 from model.training.losses import LossConfig
-from pipelines import train, train_report
 from pipelines.console.jobs import narrow, parse
-from pipelines.prepared_run import PreparedRun
+from pipelines.train import job as train
+from pipelines.train import report as train_report
+from pipelines.train.prepared_run import PreparedRun
 from schemas import columns
 from schemas.days import end_of_day_us
 from schemas.tables import ENGAGEMENTS

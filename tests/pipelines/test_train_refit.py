@@ -7,8 +7,8 @@ import pytest
 from train_runs import models_of, run_train, training_folder, write_catalogue, write_log
 
 from model.split.split import Split
-from pipelines import train_model
-from pipelines.train_model import wants_refit
+from pipelines.train import model as train_model
+from pipelines.train.model import wants_refit
 
 LOG = ("--pseudo-queries", "0", "--split", "time", "--test-fraction", "0", "--image-encoder", "none")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.units import Unit, UnitWriter, bucket_name, read_stage_manifest, write_stage_manifest
+from pipelines.run.units import Unit, UnitWriter, bucket_name, read_stage_manifest, write_stage_manifest
 from schemas.errors import CorruptFileError, UsageError
 from schemas.quarantine import Rejection
 

@@ -9,9 +9,9 @@ import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipelines.console.progress import Progress
-from pipelines.transforms.process_units import ProcessUnits, UnitStage
-from pipelines.unit_files import sidecar_path
-from pipelines.units import (
+from pipelines.run.process_units import ProcessUnits, UnitStage
+from pipelines.run.unit_files import sidecar_path
+from pipelines.run.units import (
     Unit,
     UnitWriter,
     bucket_name,

@@ -6,8 +6,8 @@ import pytest
 from users_runs import MODEL_ID, row, run_users, vectors_of, write_log, write_vectors
 
 from model.users.pinnersage import DEFAULT_ALPHA
-from pipelines.units import read_stage_manifest
-from pipelines.user_alpha import (
+from pipelines.run.units import read_stage_manifest
+from pipelines.users.alpha import (
     DEFAULT,
     GIVEN,
     alpha_in_store,

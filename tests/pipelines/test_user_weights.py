@@ -14,8 +14,8 @@ from model.users.actions import Actions
 from model.users.evaluation import Protocol
 from model.users.month_ahead import BY_VECTORS, choose_weights, month_ahead, weight_columns
 from model.users.pinnersage import US_PER_DAY
-from pipelines.evaluation.user_alphas import Alphas, Chosen
-from pipelines.evaluation.user_figures import Evaluation
+from pipelines.evaluate_users.alphas import Alphas, Chosen
+from pipelines.evaluate_users.figures import Evaluation
 
 NUM, FIRST, END = 450, 100, 110
 NEAR, POPULAR = np.arange(NUM), np.arange(NUM, 2 * NUM)

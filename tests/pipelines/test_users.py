@@ -26,8 +26,8 @@ from users_runs import (
     write_vectors,
 )
 
-from pipelines import users
-from pipelines.users import main
+from pipelines.users import job as users
+from pipelines.users.job import main
 from schemas.files import read_sealed_json
 from schemas.hashing import bucket_of
 from schemas.users import read_popularity, read_user_actions

@@ -12,10 +12,9 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.testing.util import assert_that
 
 from model.text.vocabulary import KINDS, TokenCounts, Vocabulary, sum_counts
-from pipelines import vocabulary as job
-from pipelines.transforms import count_tokens
-from pipelines.transforms.count_tokens import CountTokens, MostFrequent, count_files, partition
-from pipelines.units import Unit, UnitWriter, bucket_name, read_stage_manifest, write_stage_manifest
+from pipelines.run.units import Unit, UnitWriter, bucket_name, read_stage_manifest, write_stage_manifest
+from pipelines.vocabulary import count_tokens, job
+from pipelines.vocabulary.count_tokens import CountTokens, MostFrequent, count_files, partition
 from schemas.errors import CorruptFileError, UsageError
 from schemas.hashing import bucket_of, stable_hash
 from schemas.tables import ITEMS, TEXT_FIELDS

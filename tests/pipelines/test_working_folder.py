@@ -14,17 +14,25 @@ import pytest
 from python_process import ENVIRONMENT
 from random_models import save_random_model
 
-from pipelines import daily, embed, features, index, ingest, pairs, train, users, vocabulary
 from pipelines.console.jobs import parse
 from pipelines.console.paths import LocalPath, as_given, given_values, path_fields, with_absolute_paths
-from pipelines.embed import EmbedConfig
-from pipelines.features_plan import FeaturesConfig
-from pipelines.index import IndexConfig
-from pipelines.ingest import IngestConfig
+from pipelines.daily import job as daily
+from pipelines.embed import job as embed
+from pipelines.embed.job import EmbedConfig
+from pipelines.features import job as features
+from pipelines.features.plan import FeaturesConfig
+from pipelines.index import job as index
+from pipelines.index.job import IndexConfig
+from pipelines.ingest import job as ingest
+from pipelines.ingest.job import IngestConfig
 from pipelines.operations.backfill import BackfillConfig, config_of_day
-from pipelines.pairs_config import PairsConfig
-from pipelines.user_config import UsersConfig
-from pipelines.vocabulary import VocabularyConfig
+from pipelines.pairs import job as pairs
+from pipelines.pairs.config import PairsConfig
+from pipelines.train import job as train
+from pipelines.users import job as users
+from pipelines.users.config import UsersConfig
+from pipelines.vocabulary import job as vocabulary
+from pipelines.vocabulary.job import VocabularyConfig
 from schemas.errors import UsageError
 from schemas.files import read_json
 from schemas.sample_shop.generate import generate

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from model.nearest.build import build_annoy
-from pipelines.units import bucket_name
+from pipelines.run.units import bucket_name
 from schemas.embeddings import embeddings_metadata, write_embeddings_file
 from schemas.files import sha256_of_file, write_json, write_sealed_json
 from schemas.tables import EMBEDDING_DIM, IDS, ITEMS

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipelines.console.config_file import read_config_file
-from pipelines.daily_config import DailyConfig
+from pipelines.daily.config import DailyConfig
 from schemas.errors import CorruptFileError, UsageError
 from schemas.files import read_json
 from schemas.reading import check_columns, plan_slices, read_slice

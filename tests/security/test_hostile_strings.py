@@ -11,8 +11,9 @@ import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 from security_helpers import publish_by_hand
 
-from pipelines import ingest, search
+from pipelines import search
 from pipelines.console.exit_codes import exit_code
+from pipelines.ingest import job as ingest
 from pipelines.serving.searcher import Searcher
 from schemas.embeddings import validate_embeddings
 from schemas.errors import CorruptFileError, UsageError

@@ -7,12 +7,12 @@ import pyarrow.parquet as pq
 import pytest
 from security_helpers import RUN
 
-from pipelines import store as store_module
 from pipelines.path import PathConfig
 from pipelines.path import run as print_path
+from pipelines.run.unit_files import remove_unit, sidecar_path
+from pipelines.run.units import Unit, UnitWriter, finished_sidecar, read_stage_manifest, write_stage_manifest
 from pipelines.serving.searcher import Searcher
-from pipelines.unit_files import remove_unit, sidecar_path
-from pipelines.units import Unit, UnitWriter, finished_sidecar, read_stage_manifest, write_stage_manifest
+from pipelines.store import store as store_module
 from schemas.errors import CorruptFileError, UsageError
 from schemas.files import sha256_of_file, write_json, write_sealed_json
 from schemas.hashing import fingerprint

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from embed_runs import write_model
 
-from pipelines.transforms import embed_parts
+from pipelines.embed import parts as embed_parts
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from model.items.itemsage import ItemSage, ItemSageConfig
 from model.items.manifest import read_model_manifest
 from model.items.store import save_model
 from model.split.split import SplitConfig, no_engagements
-from pipelines.units import bucket_name
+from pipelines.run.units import bucket_name
 from schemas.embeddings import read_embeddings
 from schemas.errors import CorruptFileError
 from schemas.hashing import bucket_of

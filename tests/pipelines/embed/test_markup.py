@@ -13,9 +13,10 @@ from model.items.store import save_model
 from model.split.split import SplitConfig, no_engagements
 from model.text.text_encoder_spec import save_text_encoder, saved_text_encoder_spec, text_encoder_spec
 from model.text.tokenizer import normalize, words
-from pipelines import embed, features
 from pipelines.console.jobs import beam_options
-from pipelines.evaluation.evaluated_run import EvaluatedRun
+from pipelines.embed import job as embed
+from pipelines.evaluate.evaluated_run import EvaluatedRun
+from pipelines.features import job as features
 from schemas.embeddings import read_embeddings
 
 VOCABULARY = 1000

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.embed import plan_parts
-from pipelines.transforms.compute_embeddings import count_rows, counts_of_copy
-from pipelines.transforms.embed_parts import bucket_of_file
+from pipelines.embed.compute import count_rows, counts_of_copy
+from pipelines.embed.job import plan_parts
+from pipelines.embed.parts import bucket_of_file
 from schemas.errors import CorruptFileError
 
 IDS = st.sets(st.text("abcdef", min_size=1, max_size=2))

@@ -19,8 +19,8 @@ from embed_runs import (
 )
 
 from model.items import inference
-from pipelines.transforms import embed_parts
-from pipelines.unit_files import sidecar_path
+from pipelines.embed import parts as embed_parts
+from pipelines.run.unit_files import sidecar_path
 from schemas.files import read_sealed_json, write_sealed_json
 from schemas.hashing import bucket_of
 

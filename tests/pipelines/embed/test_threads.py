@@ -6,8 +6,9 @@ import pytest
 from at_once import THREADED_WORKERS, recorded
 from embed_runs import embedded, files_of, shop_of, write_features
 
-from pipelines import embed, opened_models
 from pipelines.console.jobs import beam_options
+from pipelines.embed import job as embed
+from pipelines.run import opened_models
 
 
 def test_threads_open_one_model_and_write_equal_bytes(

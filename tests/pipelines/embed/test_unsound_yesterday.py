@@ -9,9 +9,9 @@ import pyarrow.parquet as pq
 import pytest
 from embed_runs import NUM_BUCKETS, changed_shop, embedded, files_of, shop_of, write_features
 
-from pipelines import embed
-from pipelines.transforms import embed_parts
-from pipelines.unit_files import sidecar_path
+from pipelines.embed import job as embed
+from pipelines.embed import parts as embed_parts
+from pipelines.run.unit_files import sidecar_path
 from schemas.files import read_sealed_json, sha256_of_file, write_sealed_json
 
 pytestmark = pytest.mark.usefixtures("small_parts")

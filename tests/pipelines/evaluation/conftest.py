@@ -11,7 +11,7 @@ from random_models import save_random_model
 import model.items.query_encoder
 import model.items.store
 import model.pictures.image_encoder
-import pipelines.evaluation.query_pictures
+import pipelines.evaluate.query_pictures
 
 CUT_US = int(CUT.timestamp()) * 1_000_000
 
@@ -42,7 +42,7 @@ def shop(tmp_path, model_folder, monkeypatch) -> Days:
     watch(model.query_encoder, "load_text_tower")
     watch(model.query_encoder, "load_picture_tower")
     watch(model.image_encoder, "ImageEncoder")
-    watch(pipelines.evaluation.query_pictures, "read_picture_file")
+    watch(pipelines.evaluate.query_pictures, "read_picture_file")
     for name in ("load_item_encoder", "load_model"):
         monkeypatch.setattr(model.model_store, name, forbidden)
     days = Days(tmp_path, model_folder, loads)

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from model.text.tokenizer import only_words
-from pipelines.evaluation.inputs import engaged_items, held_out_tasks, known_pairs, sample_queries
+from pipelines.evaluate.inputs import engaged_items, held_out_tasks, known_pairs, sample_queries
 
 ROW_OF = {f"i{number}": 20 - number for number in range(20)}
 

@@ -14,10 +14,10 @@ from evaluated_days import (
 )
 
 from pipelines import cli
-from pipelines.evaluate import format_report
-from pipelines.evaluation.evaluated_run import EvaluatedRun
-from pipelines.evaluation.judgements import evaluate_judgements
-from pipelines.gating.thresholds import LogThresholds
+from pipelines.console.thresholds import LogThresholds
+from pipelines.evaluate.evaluated_run import EvaluatedRun
+from pipelines.evaluate.job import format_report
+from pipelines.evaluate.judgements import evaluate_judgements
 from schemas.errors import ThresholdError
 from schemas.files import read_json
 from schemas.tables import JUDGEMENTS

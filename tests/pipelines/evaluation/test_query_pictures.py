@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 from evaluated_days import BUCKET, IDS, PICTURES, ROWS, draw_picture, row, settle, task
 from random_models import PICTURE_DIM
 
-import pipelines.evaluation.query_pictures
-from pipelines.evaluation.query_pictures import PATH
+import pipelines.evaluate.query_pictures
+from pipelines.evaluate.query_pictures import PATH
 from schemas.tables import FINGERPRINTS
 
 
@@ -149,13 +149,13 @@ def test_a_query_that_is_a_catalogue_picture_has_its_vector(shop):
 def test_equal_pictures_are_encoded_once(shop, monkeypatch):
     shutil.copy(shop.image_root / PICTURES[0], shop.image_root / PICTURES[3])
     seen = []
-    original = pipelines.evaluation.query_pictures.QueryPictures._read
+    original = pipelines.evaluate.query_pictures.QueryPictures._read
 
     def read(self, uris, found):
         seen.extend(uris)
         return original(self, uris, found)
 
-    monkeypatch.setattr(pipelines.evaluation.query_pictures.QueryPictures, "_read", read)
+    monkeypatch.setattr(pipelines.evaluate.query_pictures.QueryPictures, "_read", read)
     shop.day()
     assert seen == PICTURES[:3]
     assert shop.cached()[0]["vector"] == shop.cached()[3]["vector"]

@@ -31,10 +31,10 @@ from model.items.batch import collate_items
 from model.items.query_encoder import QueryEncoder
 from model.items.store import load_start
 from pipelines import cli
-from pipelines.evaluate import evaluate_run, format_report
-from pipelines.evaluation.evaluated_run import EvaluatedRun
-from pipelines.evaluation.inputs import sample_queries
-from pipelines.evaluation.query_pictures import PATH, QUERY_PICTURES
+from pipelines.evaluate.evaluated_run import EvaluatedRun
+from pipelines.evaluate.inputs import sample_queries
+from pipelines.evaluate.job import evaluate_run, format_report
+from pipelines.evaluate.query_pictures import PATH, QUERY_PICTURES
 from schemas.embeddings import read_embeddings
 from schemas.errors import ThresholdError
 

@@ -11,12 +11,12 @@ from evaluated_days import DATE, LAST, NEXT_DATE, NUM_ITEMS, ROWS, row, task, wr
 from hypothesis import given
 from hypothesis import strategies as st
 
-import pipelines.evaluation.plan
-import pipelines.evaluation.query_pictures
-from pipelines.evaluate import format_report
-from pipelines.evaluation.query_pictures import PATH
-from pipelines.query_rows import QUERY_ROWS, rows_hash
-from pipelines.units import read_stage_manifest
+import pipelines.evaluate.plan
+import pipelines.evaluate.query_pictures
+from pipelines.evaluate.job import format_report
+from pipelines.evaluate.query_pictures import PATH
+from pipelines.log.query_rows import QUERY_ROWS, rows_hash
+from pipelines.run.units import read_stage_manifest
 from schemas.files import read_json, write_json, write_sealed_json
 
 
@@ -127,8 +127,8 @@ def test_a_report_that_is_taken_over_groups_no_text_rows(shop, monkeypatch):
     def forbidden(*_: Any) -> None:
         raise AssertionError("neither pairs nor baselines are needed")
 
-    monkeypatch.setattr(pipelines.evaluation.plan, "held_out_tasks", forbidden)
-    monkeypatch.setattr(pipelines.evaluation.plan, "TrainingLog", forbidden)
+    monkeypatch.setattr(pipelines.evaluate.plan, "held_out_tasks", forbidden)
+    monkeypatch.setattr(pipelines.evaluate.plan, "TrainingLog", forbidden)
     assert shop.day(searches) == (first, True)
 
 
@@ -139,7 +139,7 @@ def test_a_day_without_change_need_not_wait_for_big_libraries(shop):
     code = f"""if True:
         import sys
         from pathlib import Path
-        from pipelines import daily
+        from pipelines.daily.job import job as daily
         print(daily.evaluate.evaluate_or_reuse(*map(Path, {[str(run), str(shop.model), str(shop.run)]}), **{facts})[1])
         print(*{{"scipy", "sklearn", "torchvision"}} & sys.modules.keys())
     """

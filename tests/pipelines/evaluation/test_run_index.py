@@ -8,10 +8,10 @@ from optional_libraries import needs_voyager
 from model.machine.equal_rows import EqualRows
 from model.measures.evaluation import HeldOutTask, rank_pairs, summarize_ranks
 from model.nearest.index import ExactIndex, no_results
-from pipelines import index
 from pipelines.console.jobs import beam_options
-from pipelines.evaluate import format_report
-from pipelines.evaluation.run_index import RunIndex
+from pipelines.evaluate.job import format_report
+from pipelines.evaluate.run_index import RunIndex
+from pipelines.index import job as index
 from schemas.embeddings import embeddings_metadata, write_embeddings_file
 from schemas.errors import CorruptFileError
 from schemas.files import read_json

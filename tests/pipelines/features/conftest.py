@@ -9,7 +9,7 @@ from random_models import write_image_weights
 
 from model.pictures.image_encoder import ImageEncoder
 from model.text.vocabulary import Vocabulary
-from pipelines.transforms import resolve_pictures
+from pipelines.features import resolve_pictures
 
 
 @pytest.fixture(scope="session")

@@ -17,10 +17,10 @@ from random_models import IMAGE_ENCODER, PICTURE_DIM, WEIGHTS_NAME
 from model.pictures.decoding import decode_picture
 from model.pictures.image_encoder import ImageEncoder, load_image_encoder, save_image_encoder
 from model.text.vocabulary import Vocabulary
-from pipelines import features
 from pipelines.console.jobs import beam_options
-from pipelines.features_plan import FeaturesConfig
-from pipelines.transforms import resolve_pictures
+from pipelines.features import job as features
+from pipelines.features import resolve_pictures
+from pipelines.features.plan import FeaturesConfig
 from schemas.errors import UsageError
 from schemas.files import read_sealed_json, write_sealed_json
 from schemas.hashing import bucket_of
@@ -318,7 +318,7 @@ def test_pictures_are_streamed(tmp_path, image_root, run_features, monkeypatch):
         done[0] += len(part_BHWC)
         return encode(self, part_BHWC)
 
-    monkeypatch.setattr("pipelines.transforms.resolve_pictures.read_picture_file", counted_read)
+    monkeypatch.setattr("pipelines.features.resolve_pictures.read_picture_file", counted_read)
     monkeypatch.setattr(ImageEncoder, "_encode_batch", counted_encode)
     counts = run_features(make_run(tmp_path / "run", rows, num_buckets=1), image_root=str(folder))["counts"]
     assert counts["pictures_computed"] == 150

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipelines.picture_vectors import VectorCache, VectorFile
+from pipelines.features.picture_vectors import VectorCache, VectorFile
 
 
 def test_vector_file(tmp_path):

@@ -6,7 +6,8 @@ import pytest
 from features_runs import bytes_of, make_run, quarantine_of
 from features_shop import BUCKETS, ROWS, Shop, counts_of, png
 
-from pipelines.transforms import compute_features, resolve_pictures
+from pipelines.features import compute as compute_features
+from pipelines.features import resolve_pictures
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from model.pictures import image_encoder
 from model.pictures.decoding import PictureError, PictureLimits
 from model.pictures.image_encoder import ImageEncoder
 from model.text.vocabulary import Vocabulary
-from pipelines.transforms import resolve_pictures
+from pipelines.features import resolve_pictures
 from schemas.fingerprints import UNKNOWN_PLACE
 
 

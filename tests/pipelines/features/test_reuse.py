@@ -14,8 +14,9 @@ from features_shop import BUCKETS, LISTED, OTHER_TEXT, ROWS, Shop, changed, coun
 from model.pictures import image_encoder_spec
 from model.pictures.image_encoder import ImageEncoder
 from model.pictures.image_encoder_spec import LIBRARIES
-from pipelines.transforms import compute_features, resolve_pictures
-from pipelines.transforms.earlier_features import has_tokens
+from pipelines.features import compute as compute_features
+from pipelines.features import resolve_pictures
+from pipelines.features.earlier import has_tokens
 from schemas.hashing import bucket_of, content_hash
 from schemas.records import decode_features, read_records
 

@@ -11,13 +11,13 @@ from features_runs import bytes_of, quarantine_of
 from features_shop import Shop, counts_of, png
 
 from model.text.vocabulary import Vocabulary
-from pipelines import ingest
-from pipelines.accounting import account
 from pipelines.console.jobs import beam_options
-from pipelines.ingest import IngestConfig
+from pipelines.ingest import job as ingest
+from pipelines.ingest.job import IngestConfig
+from pipelines.ingest.table_pictures import share_pictures
 from pipelines.operations.inspected_run import read_run
-from pipelines.operations.verify_pictures import check_table_pictures
-from pipelines.transforms.table_pictures import share_pictures
+from pipelines.operations.verify.pictures import check_table_pictures
+from pipelines.run.accounting import account
 from schemas.errors import CorruptFileError, UsageError
 from schemas.stored_pictures import keep_picture, stored_name, stored_path
 

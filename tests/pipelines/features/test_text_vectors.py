@@ -12,9 +12,8 @@ from random_text_encoders import WIDTH, needs_tokenizers, write_text_encoder
 
 from model.text.text_encoder import TextEncoder, load_text_encoder, open_text_encoder
 from model.text.text_encoder_spec import item_sentences
-from pipelines import picture_vectors
-from pipelines.transforms import resolve_texts
-from pipelines.transforms.earlier_features import has_tokens
+from pipelines.features import picture_vectors, resolve_texts
+from pipelines.features.earlier import has_tokens
 from schemas.errors import UsageError
 from schemas.hashing import bucket_of
 from schemas.records import read_records

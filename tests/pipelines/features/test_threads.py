@@ -9,8 +9,8 @@ from features_shop import Shop, png
 
 from model.pictures.image_encoder import ImageEncoder
 from model.text.vocabulary import Vocabulary
-from pipelines import features
 from pipelines.console.jobs import beam_options
+from pipelines.features import job as features
 
 
 def test_threads_open_one_encoder_and_one_vocabulary_and_write_equal_bytes(

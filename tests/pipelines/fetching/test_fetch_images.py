@@ -15,11 +15,13 @@ from features_shop import png
 from random_models import IMAGE_ENCODER, WEIGHTS_NAME, write_image_weights
 
 from model.text.vocabulary import Vocabulary
-from pipelines import features, fetch_images, ingest
 from pipelines.console.jobs import beam_options
-from pipelines.features_plan import FeaturesConfig
-from pipelines.fetch_images import FetchImagesConfig
-from pipelines.ingest import IngestConfig
+from pipelines.features import job as features
+from pipelines.features.plan import FeaturesConfig
+from pipelines.fetch_images import job as fetch_images
+from pipelines.fetch_images.job import FetchImagesConfig
+from pipelines.ingest import job as ingest
+from pipelines.ingest.job import IngestConfig
 from schemas.errors import ThresholdError, UsageError
 from schemas.picture_urls import fetched_path
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.fetching.cache import CacheRow, HostCache, host_key, remove_half_files
-from pipelines.fetching.errors import FetchError
-from pipelines.fetching.host import FetchRules, HostFetcher, Outcome, counts_of
-from pipelines.fetching.http import Answer, HttpLimits
-from pipelines.fetching.politeness import RequestRate, Robots
+from pipelines.fetch_images.cache import CacheRow, HostCache, host_key, remove_half_files
+from pipelines.fetch_images.errors import FetchError
+from pipelines.fetch_images.host import FetchRules, HostFetcher, Outcome, counts_of
+from pipelines.fetch_images.http import Answer, HttpLimits
+from pipelines.fetch_images.politeness import RequestRate, Robots
 from schemas.picture_urls import fetched_path
 
 PICTURE, OTHER = b"\x89PNG\r\n\x1a\n one", b"\x89PNG\r\n\x1a\n other"
@@ -129,7 +129,7 @@ def test_a_pause_that_is_too_long_is_left_to_another_call(host, server):
 
 
 def test_a_server_that_stays_broken_is_asked_three_times(host, server, monkeypatch):
-    monkeypatch.setattr("pipelines.fetching.host._FIRST_PAUSE_S", 0.01)
+    monkeypatch.setattr("pipelines.fetch_images.host._FIRST_PAUSE_S", 0.01)
     server.answers["/a.png"] = 500, {}, b""
     assert host.settle(server.url("/a.png"))[0].reason == "server_error"
     assert len(server.pictures_asked()) == 3

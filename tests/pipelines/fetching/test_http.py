@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 from picture_server import cut_short, dripping, dripping_headers, endless
 
-from pipelines.fetching import addresses, http
-from pipelines.fetching.addresses import is_public
-from pipelines.fetching.errors import FetchError
-from pipelines.fetching.http import HttpLimits, get
+from pipelines.fetch_images import addresses, http
+from pipelines.fetch_images.addresses import is_public
+from pipelines.fetch_images.errors import FetchError
+from pipelines.fetch_images.http import HttpLimits, get
 from schemas.picture_types import picture_type
 
 LIMITS = HttpLimits(max_bytes=1_000_000, timeout_s=5.0, allow_private=True, user_agent="itemsage/test")

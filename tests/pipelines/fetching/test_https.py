@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from picture_server import PictureServer, dripping, picture_server, write_certificate
 
-from pipelines.fetching import http
-from pipelines.fetching.errors import FetchError
-from pipelines.fetching.http import HttpLimits, get
+from pipelines.fetch_images import http
+from pipelines.fetch_images.errors import FetchError
+from pipelines.fetch_images.http import HttpLimits, get
 
 LIMITS = HttpLimits(max_bytes=1_000_000, timeout_s=5.0, allow_private=True, user_agent="itemsage/test")
 

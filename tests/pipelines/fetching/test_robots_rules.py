@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.fetching.robots_rules import RobotsRules, _fits
+from pipelines.fetch_images.robots_rules import RobotsRules, _fits
 
 AGENT = "itemsage/0.1 (pictures of a catalogue)"
 

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 from gate_runs import DEFAULTS, edit, judge
 
-from pipelines.gates import GATES, GateThresholds, check_quarantine_share, format_gates, require_passed, run_gates
+from pipelines.gates.judge import GATES, GateThresholds, check_quarantine_share, format_gates, require_passed, run_gates
 from schemas.errors import ThresholdError, UsageError
 from schemas.files import read_json
 

@@ -7,8 +7,8 @@ from gate_runs import DEFAULTS, TODAY, edit, judge, make_run, names, unit_rows
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.gates import GateResult, GateThresholds, check_quarantine_share, require_passed
-from pipelines.gating.fields import field_count
+from pipelines.gates.fields import field_count
+from pipelines.gates.judge import GateResult, GateThresholds, check_quarantine_share, require_passed
 from schemas.errors import ThresholdError
 from schemas.sample_shop.assortment import make_assortment
 from schemas.sample_shop.catalogue import make_catalogue

@@ -5,8 +5,8 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.gating.fields import check_fields, field_count
-from pipelines.gating.thresholds import GateThresholds
+from pipelines.console.thresholds import GateThresholds
+from pipelines.gates.fields import check_fields, field_count
 from schemas.tables import TEXT_FIELDS
 
 YESTERDAY = {"rows_written": 400, field_count("title"): 395, field_count("brand"): 400}

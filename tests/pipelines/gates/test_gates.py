@@ -9,9 +9,9 @@ import pyarrow.parquet as pq
 import pytest
 from gate_runs import DEFAULTS, MODEL_ID, OTHER_MODEL, YESTERDAY, edit, flip_byte, judge, statuses
 
-from pipelines.gates import GATES, format_gates, require_passed, run_gates
-from pipelines.gating.fields import field_count
-from pipelines.units import read_stage_manifest
+from pipelines.gates.fields import field_count
+from pipelines.gates.judge import GATES, format_gates, require_passed, run_gates
+from pipelines.run.units import read_stage_manifest
 from schemas.errors import CorruptFileError, ThresholdError
 from schemas.files import read_json, write_json
 

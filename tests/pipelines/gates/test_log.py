@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from useless_logs import good_rows
 from users_runs import NOW
 
-from pipelines.gates import GateThresholds, check_quarantine_share, require_passed
-from pipelines.gating.log import check_actions, check_log, require_passed_log, require_sound_log
-from pipelines.gating.thresholds import LogThresholds
-from pipelines.log_rows import LogUse, action_count
+from pipelines.console.thresholds import LogThresholds
+from pipelines.gates.judge import GateThresholds, check_quarantine_share, require_passed
+from pipelines.gates.log import check_actions, check_log, require_passed_log, require_sound_log
+from pipelines.log.rows import LogUse, action_count
 from schemas.errors import ThresholdError, UsageError
 from schemas.files import read_json
 from schemas.tables import ENGAGEMENTS

@@ -9,9 +9,9 @@ from gate_runs import TODAY, build_index, edit, flip_byte, judge, make_run, name
 
 from model.nearest import index as index_module
 from model.nearest.build import build_annoy
-from pipelines import index
 from pipelines.console.jobs import beam_options
-from pipelines.gates import GateThresholds, require_passed
+from pipelines.gates.judge import GateThresholds, require_passed
+from pipelines.index import job as index
 from schemas.errors import ThresholdError, UsageError
 from schemas.files import read_json, sha256_of_file, write_json
 

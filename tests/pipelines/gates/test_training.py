@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 from train_runs import DATE, ENCODER, TINY, models_of, run_train, training_folder, write_catalogue, write_log
 
-from pipelines import train
+from pipelines.train import job as train
 from schemas.tables import ENGAGEMENTS
 
 

@@ -13,10 +13,10 @@ import pytest
 from gate_runs import DEFAULTS, MODEL_ID, TODAY, YESTERDAY, edit, flip_byte, judge, make_run, names, unit_rows
 from users_runs import row, write_log
 
-from pipelines import users
 from pipelines.console.jobs import beam_options
-from pipelines.gates import GateThresholds, require_passed
-from pipelines.units import read_stage_manifest
+from pipelines.gates.judge import GateThresholds, require_passed
+from pipelines.run.units import read_stage_manifest
+from pipelines.users import job as users
 from schemas.embeddings import read_embeddings
 from schemas.errors import ThresholdError, UsageError
 from schemas.files import read_json, sha256_of_file

@@ -25,10 +25,10 @@ from gate_runs import (
     unit_rows,
 )
 
-import pipelines.gating.vectors
-from pipelines.gates import GateThresholds, require_passed
-from pipelines.gating.gated_run import GatedRun
-from pipelines.gating.vectors import check_drift, check_kept, check_neighbour_overlap
+import pipelines.gates.drift
+from pipelines.gates.drift import check_drift, check_kept, check_neighbour_overlap
+from pipelines.gates.gated_run import GatedRun
+from pipelines.gates.judge import GateThresholds, require_passed
 from schemas.errors import ThresholdError
 from schemas.files import read_json, sha256_of_file, write_json
 
@@ -233,6 +233,6 @@ def test_equal_files_are_judged_as_a_search_would_but_without_one(days, monkeypa
     checks = (check_kept, check_neighbour_overlap, check_drift)
     apart = [check(GatedRun(today), GatedRun(yesterday), DEFAULTS) for check in checks]
     for name in ("neighbour_overlap", "domain_auc", "sample_rows", "common_rows"):
-        monkeypatch.setattr(pipelines.gating.vectors, name, lambda *_: pytest.fail("nothing need be searched"))
+        monkeypatch.setattr(pipelines.gates.drift, name, lambda *_: pytest.fail("nothing need be searched"))
     whole = GatedRun(today)
     assert [check(whole, GatedRun(yesterday, twin=whole), DEFAULTS) for check in checks] == apart

@@ -11,7 +11,7 @@ from export_files import (
 )
 from init_calls import PRODUCTS, write_csv, written
 
-from pipelines.starts.rehearsal import rehearse_items
+from pipelines.init.rehearsal import rehearse_items
 
 
 def test_shopify_by_handle(capsys):

@@ -12,8 +12,8 @@ from export_files import (
 )
 from init_calls import PRODUCTS, write_csv, written
 
-from pipelines.starts.rehearsal import rehearse_items
-from pipelines.starts.shop_toml import toml_value
+from pipelines.init.rehearsal import rehearse_items
+from pipelines.init.shop_toml import toml_value
 
 
 def test_a_table_of_a_shops_own(capsys):

@@ -11,9 +11,9 @@ from export_files import (
 from init_calls import refused, write_csv, written
 from python_process import ROOT
 
-from pipelines import init
-from pipelines.starts.kinds import KINDS
-from pipelines.starts.shop import look_at_shop
+from pipelines.init import job as init
+from pipelines.init.kinds import KINDS
+from pipelines.init.shop import look_at_shop
 from schemas.errors import UsageError
 
 

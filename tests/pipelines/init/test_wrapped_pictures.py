@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pipelines import init
+from pipelines.init import job as init
 
 URL = "https://x.example/1.jpg"
 

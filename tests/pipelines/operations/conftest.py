@@ -18,8 +18,8 @@ from inspected_days import (
     write_users_days,
 )
 
-from pipelines import store
 from pipelines.console.jobs import beam_options
+from pipelines.store import store
 
 #: Of the vectors of a model that has learnt nothing.
 REFINE_COSINE = 0.5
@@ -75,7 +75,8 @@ def shop(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def real_store(shop, tmp_path_factory) -> Path:
     """A trained model and two published days; the second day has new items and one picture of other content."""
-    from pipelines import daily, train
+    from pipelines.daily import job as daily
+    from pipelines.train import job as train
 
     folder = tmp_path_factory.mktemp("real-store")
     common = {"image_root": str(shop), "store": str(folder)}

@@ -2,10 +2,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines import history, store, train
 from pipelines.console.jobs import beam_options, parse_alone
-from pipelines.daily_config import DailyConfig
+from pipelines.daily.config import DailyConfig
 from pipelines.operations.backfill import BackfillConfig, config_of_day, days, main, run, with_flags
+from pipelines.store import history, store
+from pipelines.train import job as train
 from schemas.errors import UsageError
 from schemas.files import read_sealed_json
 

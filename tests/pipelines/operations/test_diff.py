@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from made_store import OTHER_MODEL, make_run, unit_vectors
 
-from pipelines.changes import compare_embeddings
 from pipelines.operations.diff import compare, main
+from pipelines.run.changes import compare_embeddings
 
 OLD, NEW = "2026-06-29", "2026-06-30"
 

@@ -15,9 +15,9 @@ from PIL import Image
 
 from model.pictures.decoding import PictureLimits
 from pipelines.console.jobs import parse_alone
-from pipelines.operations.doctor import DoctorConfig, diagnose, main
-from pipelines.operations.doctor_inputs import check_mapping, check_pictures, first_rows
-from pipelines.operations.doctor_machine import check_disk, check_file_system
+from pipelines.operations.doctor.inputs import check_mapping, check_pictures, first_rows
+from pipelines.operations.doctor.job import DoctorConfig, diagnose, main
+from pipelines.operations.doctor.machine import check_disk, check_file_system
 from pipelines.operations.findings import FAILED, OK, WARNING, Finding
 from schemas.files import read_sealed_json, write_sealed_json
 

@@ -10,7 +10,7 @@ from doctor_findings import by_name
 from useless_logs import ga4_names, good_rows, write
 
 import schemas.reading
-from pipelines.operations.doctor import DoctorConfig, diagnose, main
+from pipelines.operations.doctor.job import DoctorConfig, diagnose, main
 from pipelines.operations.findings import FAILED, OK, WARNING
 
 

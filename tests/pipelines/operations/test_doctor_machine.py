@@ -5,9 +5,9 @@ import subprocess
 from collections import namedtuple
 from pathlib import Path
 
-from pipelines.operations import doctor_machine
-from pipelines.operations.doctor import main
-from pipelines.operations.doctor_machine import check_cores, check_disk, check_file_system, check_packages
+from pipelines.operations.doctor import machine as doctor_machine
+from pipelines.operations.doctor.job import main
+from pipelines.operations.doctor.machine import check_cores, check_disk, check_file_system, check_packages
 from pipelines.operations.findings import FAILED, OK, WARNING
 
 

@@ -9,10 +9,10 @@ from inspected_days import HOSTILE
 from verified_store import current
 
 from model.text.vocabulary import TokenCounts, Vocabulary
-from pipelines.operations.explain import format_explanation, main
-from pipelines.operations.explanation import close_ids, explain
-from pipelines.operations.item_in_run import ItemInRun, PictureFacts, published_ids, read_item
-from pipelines.operations.item_reasons import picture_changes, token_texts, tokens_of, verdict_of
+from pipelines.operations.explain.account import close_ids, explain
+from pipelines.operations.explain.item_in_run import ItemInRun, PictureFacts, published_ids, read_item
+from pipelines.operations.explain.item_reasons import picture_changes, token_texts, tokens_of, verdict_of
+from pipelines.operations.explain.job import format_explanation, main
 from schemas.files import read_json
 from schemas.records import ItemFeatures
 

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from made_store import HOUR_S, MODEL, OTHER_MODEL, age, make_model, make_run, move
 from python_process import ENVIRONMENT, run_python
 
-from pipelines.lock import StoreBusyError, store_lock
-from pipelines.operations.gc import GcConfig, main, remove, run
-from pipelines.operations.gc_rules import RunFacts, runs_to_keep
+from pipelines.operations.gc.job import GcConfig, main, remove, run
+from pipelines.operations.gc.rules import RunFacts, runs_to_keep
+from pipelines.store.lock import StoreBusyError, store_lock
 from schemas.errors import CorruptFileError
 from schemas.files import write_sealed_json
 
@@ -225,7 +225,7 @@ def test_every_model_stays_while_a_kept_run_does_not_tell_its_own(store):
 def test_models_stay_while_a_training_run_is_at_work(store):
     make_model(store, OTHER_MODEL, hours_ago=100)
     code = (
-        "import sys\nfrom pipelines.lock import store_lock\n"
+        "import sys\nfrom pipelines.store.lock import store_lock\n"
         "with store_lock(sys.argv[1], 'train', name='training/LOCK'):\n"
         "    print('held', flush=True); sys.stdin.read()"
     )
@@ -286,9 +286,8 @@ def test_with_a_damaged_pointer_nothing_is_deleted(store, content):
 
 
 def test_gc_waits_for_nobody(store):
-    code = (
-        "import sys\nfrom pipelines.operations.gc import *\nrun(GcConfig(store=sys.argv[1], keep=0, min_age_hours=0))"
-    )
+    code = "import sys\n"
+    code += "from pipelines.operations.gc.job import *\nrun(GcConfig(store=sys.argv[1], keep=0, min_age_hours=0))"
     with store_lock(store, "daily"):
         done = run_python(code, str(store))
     assert StoreBusyError.__name__ in done.stderr

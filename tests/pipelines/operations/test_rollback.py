@@ -5,9 +5,9 @@ import sys
 import pytest
 from made_store import make_run, move
 
-from pipelines import history, store
-from pipelines.lock import store_lock
 from pipelines.operations.rollback import RollbackConfig, default_target, main, run
+from pipelines.store import history, store
+from pipelines.store.lock import store_lock
 from schemas.errors import CorruptFileError, UsageError
 
 

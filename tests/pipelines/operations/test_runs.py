@@ -2,8 +2,8 @@ import json
 
 from made_store import MODEL, OTHER_MODEL, make_run, move
 
-from pipelines.operations.run_files import size_of
 from pipelines.operations.runs import format_runs, list_runs, main
+from pipelines.store.run_files import size_of
 from schemas.files import write_json
 
 

@@ -10,11 +10,12 @@ import pyarrow.parquet as pq
 import pytest
 from verified_store import current
 
-from pipelines.operations import findings, inspected_run, verify
+from pipelines.operations import findings, inspected_run
 from pipelines.operations.findings import FAILED, Finding, format_findings
-from pipelines.operations.verify import main, verify_run
-from pipelines.operations.verify_buckets import problems_of_ids, problems_of_record
-from pipelines.units import read_stage_manifest
+from pipelines.operations.verify import job as verify
+from pipelines.operations.verify.buckets import problems_of_ids, problems_of_record
+from pipelines.operations.verify.job import main, verify_run
+from pipelines.run.units import read_stage_manifest
 from schemas.embeddings import embeddings_metadata, read_embeddings, write_embeddings_file
 from schemas.files import read_json, read_sealed_json, sha256_of_file, write_json, write_sealed_json, write_text
 from schemas.hashing import bucket_of

@@ -14,9 +14,10 @@ from verified_store import current, problems
 from model.nearest.build import build_annoy
 from model.nearest.index import open_index
 from model.nearest.refined import read_near_duplicates
-from pipelines import path, store
-from pipelines.gating.gated_run import GatedRun
-from pipelines.operations.verify import main, verify_run
+from pipelines import path
+from pipelines.gates.gated_run import GatedRun
+from pipelines.operations.verify.job import main, verify_run
+from pipelines.store import store
 from schemas.errors import CorruptFileError
 from schemas.files import read_json, sha256_of_file, write_json, write_sealed_json
 from schemas.tables import IDS, NEAR_DUPLICATES

@@ -14,10 +14,10 @@ import pytest
 import verified_store
 from verified_store import current, problems
 
-from pipelines import store
 from pipelines.operations.findings import OK
-from pipelines.operations.verify import main, verify_run
-from pipelines.units import read_stage_manifest
+from pipelines.operations.verify.job import main, verify_run
+from pipelines.run.units import read_stage_manifest
+from pipelines.store import store
 from schemas.embeddings import read_embeddings
 from schemas.errors import CorruptFileError
 from schemas.files import read_json, read_sealed_json, sha256_of_file, write_json, write_sealed_json, write_text

@@ -19,10 +19,10 @@ from model.split.held_out import fit_held_out, item_node, picture_mark, query_no
 from model.split.near_groups import LOOKS, MARKS, NODES
 from model.split.split import Split
 from model.split.split_labels import assign
-from pipelines import pairs
 from pipelines.console.jobs import beam_options
-from pipelines.query_rows import SESSION_ROWS
-from pipelines.transforms.count_pairs import query_id, without_told
+from pipelines.log.query_rows import SESSION_ROWS
+from pipelines.pairs import job as pairs
+from pipelines.pairs.count_pairs import query_id, without_told
 from schemas.tables import PSEUDO_TASK, TEXT_FIELDS
 
 GOOD_ITEMS = [item_id for item_id in ITEM_IDS if item_id not in WITHOUT_FEATURES]

@@ -11,8 +11,8 @@ from pairs_runs import TEXTS, make_log, make_run, read_pairs, read_pairs_after, 
 from model.split.split import Split
 from model.text.pseudo_queries import pseudo_queries
 from model.text.typos import maybe_misspelt
-from pipelines.transforms.cap_pairs import cap_pairs
-from pipelines.transforms.count_pairs import PAIRS, query_id, with_query_ids
+from pipelines.pairs.cap_pairs import cap_pairs
+from pipelines.pairs.count_pairs import PAIRS, query_id, with_query_ids
 from schemas.tables import PSEUDO_TASK, TEXT_FIELDS
 
 

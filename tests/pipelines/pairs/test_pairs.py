@@ -27,9 +27,9 @@ from model.pictures.image_encoder import open_image_encoder
 from model.split.split import Split
 from model.split.split_labels import assign
 from model.text.vocabulary import Vocabulary
-from pipelines import pairs
-from pipelines.transforms.count_pairs import query_id
-from pipelines.units import read_stage_manifest
+from pipelines.pairs import job as pairs
+from pipelines.pairs.count_pairs import query_id
+from pipelines.run.units import read_stage_manifest
 from schemas.errors import ThresholdError, UsageError
 from schemas.files import write_sealed_json
 from schemas.tables import ENGAGEMENTS

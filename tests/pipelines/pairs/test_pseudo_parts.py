@@ -3,7 +3,7 @@
 import pyarrow as pa
 
 from model.split.split import SplitConfig, TimeSpan, fit_split
-from pipelines.transforms.count_pairs import PairRules, pseudo_pairs
+from pipelines.pairs.count_pairs import PairRules, pseudo_pairs
 from schemas.tables import TEXT_FIELDS
 
 RULES = PairRules(

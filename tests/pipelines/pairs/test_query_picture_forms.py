@@ -7,7 +7,7 @@ import numpy as np
 from model.pictures.decoding import DEFAULT_LIMITS
 from model.pictures.image_encoder import ImageEncoder
 from model.pictures.image_encoder_spec import saved_image_encoder_spec
-from pipelines.transforms.embed_queries import QueryEncoding, encode_queries, unit_fingerprint
+from pipelines.pairs.embed_queries import QueryEncoding, encode_queries, unit_fingerprint
 
 
 def test_a_log_writes_paths_as_it_likes(encoder_folder, image_root):

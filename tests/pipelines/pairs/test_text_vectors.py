@@ -9,10 +9,10 @@ from random_text_encoders import needs_tokenizers, write_text_encoder
 
 from model.text.text_encoder import TextEncoder, open_text_encoder
 from model.text.text_encoder_spec import save_text_encoder, text_encoder_spec
-from pipelines import picture_vectors
-from pipelines.transforms import join_pairs
-from pipelines.transforms.count_pairs import query_id
-from pipelines.units import read_stage_manifest
+from pipelines.features import picture_vectors
+from pipelines.pairs import join_pairs
+from pipelines.pairs.count_pairs import query_id
+from pipelines.run.units import read_stage_manifest
 from schemas.files import write_sealed_json
 
 needs_tokenizers()

@@ -9,8 +9,8 @@ from pairs_runs import make_log, make_run, run_pairs, write_log
 
 from model.pictures.image_encoder import ImageEncoder
 from model.text.vocabulary import Vocabulary
-from pipelines import pairs
 from pipelines.console.jobs import beam_options
+from pipelines.pairs import job as pairs
 
 
 def test_threads_open_one_encoder_and_one_vocabulary_and_write_equal_bytes(

@@ -11,8 +11,9 @@ import pytest
 from model.items.query_encoder import QueryEncoder
 from model.nearest.recall import Truth
 from model.split.split import Split
-from pipelines import index, index_queries
-from pipelines.index_queries import plan_queries
+from pipelines.index import job as index
+from pipelines.index import queries as index_queries
+from pipelines.index.queries import plan_queries
 from pipelines.serving.searcher import Searcher
 from schemas.errors import CorruptFileError, UsageError
 from schemas.files import read_json

@@ -1,0 +1,1 @@
+"""Command: the papers' tables on a shop's own data."""

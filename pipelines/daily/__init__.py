@@ -1,0 +1,1 @@
+"""Command: catalogue -> published embeddings, index and users."""

@@ -1,0 +1,187 @@
+"""The daily run: ingest -> (log) -> features -> embed -> index -> (users, evaluate) -> gates -> publish, with the
+store's model.
+
+    itemsage daily --catalog CATALOG --image-root IMAGES --store STORE --date 2026-06-30
+
+The run folder's name is a hash of everything that went in: the same call finds its unfinished run and goes on with it.
+What has not changed since the run before is taken over from it, picture by picture, row by row, file by file.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from apache_beam.options.pipeline_options import PipelineOptions
+
+from pipelines.console.jobs import main_of, narrow
+from pipelines.console.paths import given_values
+from pipelines.daily.config import DailyConfig, makes_users
+from pipelines.daily.stages import run_stages
+from pipelines.embed import job as embed
+from pipelines.evaluate import job as evaluate
+from pipelines.features import plan as features_plan
+from pipelines.gates.judge import GateThresholds
+from pipelines.gates.results import check_accepted
+from pipelines.index import job as index
+from pipelines.ingest import job as ingest
+from pipelines.log import engagement_log
+from pipelines.log.dated_log import tell_of_other_zone, zone_of
+from pipelines.publish import STARTED_FILE, PublishConfig, move_readers, pin_previous, publish
+from pipelines.run.accounting import summary
+from pipelines.run.units import read_stage_manifest
+from pipelines.store import store
+from pipelines.store.lock import store_lock
+from pipelines.users import job as users
+from pipelines.users.alpha import alpha_in_store
+from pipelines.users.config import check_users_input
+from schemas.columns import catalogue_columns, catalogue_schema, table_columns
+from schemas.errors import UsageError
+from schemas.files import expand_inputs, write_json
+from schemas.quarantine import quote
+from schemas.reading import check_columns, input_identity
+from schemas.tables import ENGAGEMENTS
+from schemas.user_rows import USERS_STAGE
+
+#: Of everything that makes the files of a run: newer code is another run.
+CODE_VERSIONS = (
+    *(ingest.CODE_VERSION, engagement_log.CODE_VERSION, features_plan.CODE_VERSION, embed.CODE_VERSION),
+    *(index.CODE_VERSION, index.REFINED_CODE_VERSION, users.CODE_VERSION),
+)
+#: Flags whose content is in the facts by other means, or that change nothing in what comes out.
+_PLACES = ("catalog", "engagements", "store", "date", "time_zone", "model", "accept", "because")
+_CALIBRATED = ("alpha", "samples", "popularity_weight")
+_THRESHOLDS = frozenset(field.name for field in fields(GateThresholds))
+
+
+def run(config: DailyConfig, options: PipelineOptions) -> dict[str, Any]:
+    """Runs every stage that is not finished yet, publishes, prints the summary; returns the run's manifest.
+
+    Raises ThresholdError if the data fail a gate: readers keep the run before.
+    """
+    _check_early(config)
+    with store_lock(config.store, f"daily {config.date}"):
+        model_id = store.wanted_model_id(config.store, config.model)
+        facts = _facts(config, model_id)
+        folder = store.run_folder(config.store, config.date, facts)
+        print(f"daily run of {config.date} with {model_id} in {folder}", flush=True)
+        if (folder / "COMPLETED").is_file():
+            return _finished_before(config, folder)
+        return _run(config, options, folder, facts)
+
+
+def _check_early(config: DailyConfig) -> None:
+    """Raises UsageError for what is wrong with the call, before the run has a folder and work is done."""
+    features_plan.check_image_root(config.image_root)
+    narrow(ingest.IngestConfig, config, run=config.store)
+    narrow(index.IndexConfig, config, run=config.store)
+    check_accepted(config.accepted())
+    store.buckets_for(config.store, config.num_buckets)
+    columns = catalogue_columns(config.columns, config.group_rows)
+    check_columns(expand_inputs(config.catalog, config.date), columns, catalogue_schema(columns))
+    if makes_users(config):
+        check_users_input(config)
+    elif config.engagements is not None:
+        files = expand_inputs(config.engagements, config.date)
+        check_columns(files, table_columns(config.columns, "engagements"), ENGAGEMENTS)
+    store.wanted_model_id(config.store, config.model)  # the lock would make the folder of a store that is none
+
+
+def _run(config: DailyConfig, options: PipelineOptions, folder: Path, facts: dict[str, Any]) -> dict[str, Any]:
+    started_s = time.monotonic()
+    model = store.model_folder(config.store, facts["model_id"])
+    if (folder / STARTED_FILE).is_file():
+        print("begun before: units of work that are finished and sound are not computed again", flush=True)
+    previous = pin_previous(config.store, folder, facts)
+    print(f"compared with {previous}" if previous else "compared with nothing: there is no run before", flush=True)
+    if previous is not None and config.engagements is not None:
+        tell_of_other_zone(f"the run before, {previous},", zone_of(previous / "manifest.json"), config.time_zone)
+    seconds = run_stages(config, options, str(folder), model, previous)
+    if makes_users(config):
+        _check_calibration(folder, facts)
+    if config.engagements is not None:
+        stage_started_s = time.monotonic()
+        _evaluate(config, folder, model, previous)
+        seconds["evaluate"] = time.monotonic() - stage_started_s
+    manifest = publish(narrow(PublishConfig, config, run=str(folder)), facts)
+    seconds["total"] = time.monotonic() - started_s
+    write_json(folder / "times.json", {name: round(value, 3) for name, value in seconds.items()})
+    print(summary(manifest, seconds, folder), flush=True)
+    return manifest
+
+
+def _finished_before(config: DailyConfig, folder: Path) -> dict[str, Any]:
+    """The same call again: nothing to compute; readers move only if the run was killed before they could."""
+    print("finished before: nothing to compute (--attempt 1 runs the day again)", flush=True)
+    manifest = store.check_run(config.store, folder)
+    move_readers(config.store, folder, "published")
+    return manifest
+
+
+def _evaluate(config: DailyConfig, folder: Path, model: Path, previous: Path | None) -> None:
+    """Writes metrics.json; where nothing can be evaluated it says why, and the day goes on."""
+    assert config.engagements is not None
+    report, reused = evaluate.evaluate_or_reuse(
+        folder,
+        model,
+        previous,
+        engagements=config.engagements,
+        image_root=config.image_root,
+        date=config.date,
+        time_zone=config.time_zone,
+        columns=config.columns,
+        verify_images=config.verify_images,
+    )
+    write_json(folder / "metrics.json", report)
+    if "not_evaluated" in report:
+        print(f"not evaluated: {report['not_evaluated']}", flush=True)
+        return
+    print(evaluate.format_report(report), flush=True)
+    if reused:
+        print(f"evaluate: the report of {previous}: neither items nor engagements have changed", flush=True)
+
+
+def _facts(config: DailyConfig, model_id: str) -> dict[str, Any]:
+    """What the run id is made of, and what its manifest keeps."""
+    inputs = {"catalog": input_identity(expand_inputs(config.catalog, config.date))}
+    if config.engagements is not None:
+        inputs["engagements"] = input_identity(expand_inputs(config.engagements, config.date))
+    kept = {name: value for name, value in given_values(config).items() if name not in _THRESHOLDS.union(_PLACES)}
+    if makes_users(config):  # a new calibration is another run
+        chosen = alpha_in_store(config.store, config.alpha, model_id)
+        kept |= {name: getattr(chosen, name) for name in _CALIBRATED} | ({} if chosen.sampled else {"sampled": False})
+    return {
+        "code_versions": CODE_VERSIONS,
+        "config": kept,
+        "date": config.date,
+        "inputs": inputs,
+        "model_id": model_id,
+        "time_zone": config.time_zone,
+    }
+
+
+def _check_calibration(folder: Path, facts: dict[str, Any]) -> None:
+    """Raises UsageError if somebody calibrated since the run was named after what users are made with."""
+    made = read_stage_manifest(str(folder), USERS_STAGE)
+    named, found = _chosen_in(facts["config"]), _chosen_in(made)
+    if named != found:
+        raise UsageError(
+            f"expected users made with {_in_words(named)}, got {_in_words(found)} in {folder}: somebody calibrated "
+            "while the run was at work. Repeat the call: it makes another run, with the new one"
+        )
+
+
+def _chosen_in(values: Mapping[str, Any]) -> dict[str, Any]:
+    """What a calibration chooses, of a run or of the manifest of its users: medoids are sampled unless said."""
+    return {name: values.get(name) for name in _CALIBRATED} | {"sampled": values.get("sampled", True)}
+
+
+def _in_words(made_with: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name.replace('_', ' ')} {quote(value)}" for name, value in made_with.items())
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Command line of the job; returns its exit code."""
+    example = "itemsage daily --catalog 'catalog/{date}.parquet' --image-root images --store store --date 2026-06-30"
+    return main_of(DailyConfig, run, argv, "itemsage daily", example)

@@ -1,0 +1,1 @@
+"""Stage: features + model -> unit vectors."""

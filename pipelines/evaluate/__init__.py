@@ -1,0 +1,1 @@
+"""Command: how good a run's vectors are, beside baselines."""

@@ -1,0 +1,1 @@
+"""Command: how good users are on past days, beside baselines."""

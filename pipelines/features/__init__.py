@@ -1,0 +1,1 @@
+"""Stage: items -> picture vectors, text vectors and token ids."""

@@ -1,0 +1,182 @@
+"""The pictures of a catalogue by URL: slices of its files in, one sealed unit a host out.
+
+    slices -> read, validate -> URLs, once each -> group by host -> fetch, a host at a time
+
+A host is one element, so its rate and its robots.txt are kept by one worker, whatever the runner.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+import apache_beam as beam
+
+from pipelines.console.progress import Progress
+from pipelines.fetch_images.cache import HostCache, host_key
+from pipelines.fetch_images.errors import REMEDIES
+from pipelines.fetch_images.host import FetchRules, HostFetcher, Outcome, counts_of, remedy_of
+from pipelines.run.units import Unit, UnitWriter, finished_sidecar
+from schemas.columns import catalogue_schema
+from schemas.errors import printable
+from schemas.picture_urls import FETCHED_FOLDER, canonical_url, is_picture_url
+from schemas.quarantine import Rejection, quote
+from schemas.reading import FileSlice, read_slice
+from schemas.validation import Limits, validate_catalogue
+
+STAGE = "fetch-images"
+#: The unit of what was read; those of hosts are named by their keys.
+CATALOGUE_UNIT = "catalogue"
+#: In place of a host, of URLs for which nothing can be asked.
+_NO_HOST = ""
+_COUNTS = "counts"
+
+#: (URL, how often it is listed, the least item id that lists it, None if only rows without one do).
+ListedUrl = tuple[str, int, str | None]
+
+
+class FetchHosts(beam.PTransform):
+    """FileSlice in, the names of the sealed units out. call_id: tells this call's units from those of others."""
+
+    def __init__(self, image_root: str, columns: Mapping[str, str], rules: FetchRules, call_id: str):
+        super().__init__(label="Fetch hosts")
+        self.image_root, self.columns, self.rules, self.call_id = image_root, dict(columns), rules, call_id
+
+    def expand(self, slices: beam.PCollection[FileSlice]) -> beam.PCollection[str]:
+        read = (
+            slices
+            | "Spread slices" >> beam.Reshuffle()
+            | "Read URLs" >> beam.ParDo(_ReadUrls(self.columns)).with_outputs(_COUNTS, main="urls")
+        )
+        counted = (
+            read[_COUNTS]
+            | "Sum" >> beam.CombineGlobally(_sum)
+            | "Write counts" >> beam.Map(_seal_counts, self.image_root, self.call_id)
+        )
+        once_each = read.urls | "Once each" >> beam.CombinePerKey(_merged)
+        num_urls = beam.pvalue.AsSingleton(once_each | "How many" >> beam.combiners.Count.Globally())
+        hosts = (
+            once_each
+            | "By host" >> beam.Map(_by_host)
+            | "Group by host" >> beam.GroupByKey()
+            | "Fetch host" >> beam.ParDo(_FetchHost(self.image_root, self.rules, self.call_id), num_urls)
+        )
+        return (counted, hosts) | "Units" >> beam.Flatten()
+
+
+def urls_of(images: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """(host and port, canonical URL) of each http(s) URL among a row's pictures; of one that is none, no host and the
+    text as it is.
+
+    >>> list(urls_of(["a.jpg", "http://Shop.example/b.jpg", "https://"]))
+    [('shop.example', 'http://shop.example/b.jpg'), ('', 'https://')]
+    """
+    for uri in images:
+        if is_picture_url(uri):
+            url = canonical_url(uri)
+            yield (_NO_HOST, uri) if url is None else (urlsplit(url).netloc, url)
+
+
+def fetch_host(
+    image_root: str,
+    host: str,
+    listed: Iterable[ListedUrl],
+    rules: FetchRules,
+    writer: UnitWriter,
+    advance: Callable[[int], None],
+) -> None:
+    """Fetches the pictures of one host and writes its counts and rejections. advance(n): n URLs more are settled."""
+    rows = sorted(listed)
+    items = {url: item_id for url, _, item_id in rows}
+    outcomes, num_requests = [], 0
+    if host == _NO_HOST:
+        expected = "a whole http(s) URL without user name and password"
+        outcomes = [
+            Outcome(url=url, kind="failed", reason="bad_url", expected=expected, got=quote(url)) for url in items
+        ]
+        advance(len(outcomes))
+    else:
+        cache = HostCache(image_root, host)
+        try:
+            fetcher = HostFetcher(cache, rules)
+            for outcome in fetcher.settle(items):
+                outcomes.append(outcome)
+                advance(1)
+            num_requests = fetcher.rate.num_requests
+        finally:
+            cache.close()
+    writer.counts.update(urls_listed=sum(count for _, count, _ in rows), urls_distinct=len(rows))
+    writer.counts.update(counts_of(outcomes))
+    writer.counts["requests"] += num_requests
+    writer.quarantine(_rejection(outcome, items[outcome.url]) for outcome in outcomes if outcome.kind == "failed")
+
+
+def _rejection(outcome: Outcome, item_id: str | None) -> Rejection:
+    assert outcome.reason in REMEDIES, outcome.reason
+    return Rejection(
+        level="picture",
+        stage=STAGE,
+        item_id=item_id,
+        reason=outcome.reason,
+        expected=outcome.expected,
+        got=outcome.got,
+        where=printable(outcome.url),
+        remedy=remedy_of(outcome),
+    )
+
+
+class _ReadUrls(beam.DoFn):
+    """((host, URL), (1, item id)) of each listed picture that is an http(s) URL; counts beside."""
+
+    def __init__(self, columns: dict[str, str]):
+        self.columns = columns
+
+    def process(self, file_slice: FileSlice) -> Iterator[Any]:
+        counts: Counter[str] = Counter()
+        for raw in read_slice(file_slice, self.columns, catalogue_schema(self.columns)):
+            good, _, found = validate_catalogue(raw, file_slice, Limits())
+            counts.update({name: found[name] for name in ("rows_read", "rows_rejected", "pictures_listed")})
+            for item_id, images in zip(good["item_id"].to_pylist(), good["images"].to_pylist(), strict=True):
+                for place in urls_of(images):
+                    yield place, (1, item_id)
+        yield beam.pvalue.TaggedOutput(_COUNTS, dict(counts))
+
+
+class _FetchHost(beam.DoFn):
+    def __init__(self, image_root: str, rules: FetchRules, call_id: str):
+        self.image_root, self.rules, self.call_id = image_root, rules, call_id
+
+    def process(self, element: tuple[str, Iterable[ListedUrl]], num_urls: int) -> Iterator[str]:
+        host, listed = element
+        unit = Unit(STAGE, host_key(host), self.call_id)
+        folder = f"{self.image_root}/{FETCHED_FOLDER}"
+        if finished_sidecar(folder, unit) is None:  # else a runner repeats what this call has done
+            writer = UnitWriter(folder, unit)
+            progress = Progress.shared(STAGE, "urls", num_urls)
+            fetch_host(self.image_root, host, listed, self.rules, writer, progress.advance)
+            writer.seal()
+        yield unit.name
+
+
+def _seal_counts(counts: Mapping[str, int], image_root: str, call_id: str) -> str:
+    writer = UnitWriter(f"{image_root}/{FETCHED_FOLDER}", Unit(STAGE, CATALOGUE_UNIT, call_id))
+    writer.counts.update(counts)
+    writer.seal()
+    return CATALOGUE_UNIT
+
+
+def _by_host(found: tuple[tuple[str, str], tuple[int, str | None]]) -> tuple[str, ListedUrl]:
+    (host, url), (count, item_id) = found
+    return host, (url, count, item_id)
+
+
+def _sum(counts: Iterable[Mapping[str, int]]) -> Counter[str]:
+    total: Counter[str] = Counter()
+    for some in counts:
+        total.update(some)
+    return total
+
+
+def _merged(found: Iterable[tuple[int, str | None]]) -> tuple[int, str | None]:
+    numbers, items = zip(*found, strict=True)
+    return sum(numbers), min((item_id for item_id in items if item_id is not None), default=None)

@@ -1,0 +1,261 @@
+"""Gates that need counts and reports alone: pure functions from numbers to results."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from pipelines.console.thresholds import GateThresholds
+from pipelines.gates.results import FAILED, PASSED, GateResult, at_least, judged, number, rounded, skipped
+from schemas.errors import CorruptFileError
+from schemas.quarantine import quote
+from schemas.tables import UNREADABLE
+from schemas.validation import REMEDIES
+
+#: What the two days of a comparison are called: the run before, and on the first day the model's training.
+YESTERDAY, IN_TRAINING = "yesterday", "when the model was trained"
+#: Stages whose counts tell how many items have text, pictures and each field.
+COVERED_STAGES = ("items", "features")
+
+
+def check_row_count(
+    today_counts: Mapping[str, int], yesterday_counts: Mapping[str, int], thresholds: GateThresholds
+) -> GateResult:
+    """Rows published, from counts of both days' embeddings stage. `threshold` is the bound on the side of the change.
+    Skipped if yesterday did not count them."""
+    if "rows_written" not in yesterday_counts:
+        return skipped("row_count", "not compared: the run before did not count rows_written")
+    today, yesterday = today_counts.get("rows_written", 0), yesterday_counts["rows_written"]
+    fewest = math.ceil(rounded((1 - thresholds.max_row_drop) * yesterday))
+    most = math.floor(rounded((1 + thresholds.max_row_growth) * yesterday))
+    return judged(
+        "row_count",
+        fewest <= today <= most,
+        f"{today:,} rows are to be published, yesterday {yesterday:,}: expected {number(fewest)} to {number(most)}",
+        value=today,
+        baseline=yesterday,
+        threshold=fewest if today <= yesterday else most,
+    )
+
+
+def check_users_count(
+    today: Mapping[str, int] | None, yesterday: Mapping[str, int] | None, thresholds: GateThresholds
+) -> GateResult:
+    """Users with clusters, from counts of both days' users stage (None: the run has no users). Readers who had users
+    yesterday must not find none: a run without the stage counts as one of nobody."""
+    if yesterday is None:
+        return skipped("users_count", "not compared: the run before has no users")
+    now, before = (today or {}).get("users_written", 0), yesterday.get("users_written", 0)
+    fewest = math.ceil(rounded((1 - thresholds.max_users_drop) * before))
+    made = "" if today is not None else " (the stage did not run: --engagements is missing, or --no-users was given)"
+    return judged(
+        "users_count",
+        now >= fewest,
+        f"{now:,} users have clusters, yesterday {before:,}: expected at least {number(fewest)}{made}",
+        value=now,
+        baseline=before,
+        threshold=fewest,
+    )
+
+
+def check_coverage(
+    part: str,
+    today: Mapping[str, int],
+    yesterday: Mapping[str, int],
+    thresholds: GateThresholds,
+    before: str = YESTERDAY,
+) -> GateResult:
+    """Share of items with text ("text") or a picture ("pictures"), from counts of both days' features stage. before:
+    what `yesterday` is called.
+
+    Skipped if yesterday did not count it. If only today did not, nothing has it: a renamed column looks like that.
+    """
+    name, what, key = {
+        "text": ("coverage_text", "text", "items_with_text"),
+        "pictures": ("coverage_pictures", "a picture", "items_with_picture"),
+    }[part]
+    if key not in yesterday:
+        return skipped(name, f"not compared: the run before did not count {key}")
+    have = today.get(key, 0), yesterday[key]
+    items = today.get("items_written", 0), yesterday.get("items_written", 0)
+    if not all(items):
+        return skipped(name, f"not compared: {items[0]:,} items with features today, {before} {items[1]:,}")
+    share, earlier = (rounded(count / total) for count, total in zip(have, items, strict=True))
+    least = rounded(earlier - thresholds.max_coverage_drop)
+    return judged(
+        name,
+        at_least(share, least),
+        f"{have[0]:,} of {items[0]:,} items have {what} ({number(share)}), {before} {have[1]:,} of {items[1]:,} "
+        f"({number(earlier)}): expected at least {number(max(least, 0.0))}",
+        value=share,
+        baseline=earlier,
+        threshold=max(least, 0.0),
+    )
+
+
+def check_quarantine(
+    items: Mapping[str, int],
+    features: Mapping[str, int] | None,
+    embeddings: Mapping[str, int] | None,
+    thresholds: GateThresholds,
+) -> list[GateResult]:
+    """Shares of rows and of pictures that were rejected, from the counts of the stages that are finished. A field whose
+    cells cannot be read fails quarantine_rows as rejected rows do: its rows have stayed, without it.
+
+    Pictures are judged once the features stage has counted them. A few rejections (below min_quarantined) pass
+    whatever their share: a tiny catalogue with one bad row is no broken one.
+    """
+    rows = sum(counts.get("rows_quarantined", 0) for counts in (items, features, embeddings) if counts is not None)
+    most, spared = thresholds.max_quarantined_rows, thresholds.min_quarantined
+    results = [check_share("quarantine_rows", "rows", rows, items.get("rows_read", 0), most, spared)]
+    unreadable = {name: count for name, count in items.items() if name.startswith(UNREADABLE)}
+    if unreadable and results[0].status == PASSED:
+        worst = max(sorted(unreadable), key=lambda name: unreadable[name])
+        what = f"cells of {worst.removeprefix(UNREADABLE)}"
+        cells = check_share(
+            "quarantine_rows",
+            what,
+            unreadable[worst],
+            items.get("rows_written", 0),
+            most,
+            spared,
+            REMEDIES["wrong_type"],
+            "cannot be read",
+        )
+        results = [cells] if cells.status == FAILED else results
+    if features is not None:
+        cells = items.get("pictures_quarantined", 0)  # of the table, which their cells do not give
+        rejected = features.get("pictures_quarantined", 0) + cells
+        listed = features.get("pictures_listed", 0) + cells
+        most = thresholds.max_quarantined_pictures
+        results.append(check_share("quarantine_pictures", "pictures", rejected, listed, most, spared))
+    return results
+
+
+def check_share(
+    name: str,
+    what: str,
+    rejected: int,
+    total: int,
+    most: float,
+    spared: int,
+    why: str = "",
+    is_bad: str = "are quarantined",
+) -> GateResult:
+    """The gate `name` on the share of rejections, at most `most`; fewer than `spared` pass, unless they are all there
+    are. why: ends the message of a failure; is_bad: how the message says what became of them."""
+    share = rounded(rejected / max(1, total))
+    few = rejected < spared
+    passed = (few or at_least(most, share)) and (rejected < total or not rejected)
+    let_pass = f" (fewer than {spared} are let pass)" if few and passed else ""
+    return judged(
+        name,
+        passed,
+        f"{rejected:,} of {total:,} {what} {is_bad} ({number(share)}): expected at most {number(most)}"
+        + (", and never all" if rejected >= total > 0 else let_pass)
+        + (f"; {why}" if why and not passed else ""),
+        value=share,
+        threshold=most,
+    )
+
+
+def check_recall(today: Any, yesterday: Any, thresholds: GateThresholds) -> GateResult:
+    """Recall@10 a task from both days' metrics.json (None: there is none); value and baseline are those of the task
+    that fell most. A task that yesterday measured on enough pairs and today lacks is no passed one, whether the log has
+    lost it or all. Raises CorruptFileError if a report is not one."""
+    for day, report in (("today", today), ("yesterday", yesterday)):
+        if report is None:
+            return skipped("recall", f"not compared: {day} was not evaluated (no --engagements)")
+    if _why_not_evaluated(yesterday) is not None:
+        return skipped("recall", f"not compared: yesterday was not evaluated: {_why_not_evaluated(yesterday)}")
+    before = _recalls(yesterday, "yesterday")
+    now = _recalls(today, "today") if _why_not_evaluated(today) is None else {}
+    measured = [task for task in sorted(before) if before[task][1] >= thresholds.min_recall_pairs]
+    lost = [task for task in measured if task not in now]
+    enough = [task for task in measured if task in now and now[task][1] >= thresholds.min_recall_pairs]
+    fallen = [task for task in enough if not at_least(now[task][0], _least_recall(before[task][0], thresholds))]
+    if lost:
+        return _lost(lost, today, yesterday, before, [_sentence(task, now, before, thresholds) for task in fallen])
+    if _why_not_evaluated(today) is not None:
+        return skipped("recall", f"not compared: today was not evaluated: {_why_not_evaluated(today)}")
+    if not enough:
+        both = sorted(now.keys() & before.keys())
+        pairs = ", ".join(f"{quote(task)} {min(now[task][1], before[task][1]):,}" for task in both)
+        expected = f"a task with {thresholds.min_recall_pairs:,} pairs on both days"
+        return skipped("recall", f"not compared: expected {expected}, got {pairs or 'no task in common'}")
+    worst = min(enough, key=lambda task: (now[task][0] - before[task][0], task))
+    sentences = [_sentence(task, now, before, thresholds) for task in fallen or [worst]]
+    return judged(
+        "recall",
+        not fallen,
+        "; ".join(sentences) + _two_models(today, yesterday),
+        value=now[worst][0],
+        baseline=before[worst][0],
+        threshold=_least_recall(before[worst][0], thresholds),
+    )
+
+
+#: task -> (Recall@10 of the model, pairs)
+Recalls = Mapping[str, tuple[float, int]]
+
+
+def _sentence(task: str, now: Recalls, before: Recalls, thresholds: GateThresholds) -> str:
+    return (
+        f"Recall@10 of {quote(task)} is {number(now[task][0])} on {now[task][1]:,} pairs, yesterday "
+        f"{number(before[task][0])} on {before[task][1]:,}: expected at least "
+        f"{number(_least_recall(before[task][0], thresholds))}"
+    )
+
+
+def _lost(
+    tasks: list[str],
+    today: Any,
+    yesterday: Any,
+    before: Recalls,
+    fallen: list[str],
+) -> GateResult:
+    """The failed gate of a day that has no Recall@10 of tasks that yesterday had one of. fallen: sentences on others,
+    for who accepts the gate accepts those too."""
+    had = ", ".join(
+        f"{quote(task)} (yesterday {number(before[task][0])} on {before[task][1]:,} pairs)" for task in tasks
+    )
+    why = _why_not_evaluated(today)
+    message = f"expected Recall@10 of {had} again, got none today" + (f": {why}" if why is not None else "")
+    message = "; ".join([message, *fallen]) + _two_models(today, yesterday)
+    remedy = (
+        "see whether --engagements names the whole log (up to --date) and --image-root holds the query pictures; "
+        "mend, repeat the call. Accept it once if the task has gone, or a new model was trained on what was held out"
+    )
+    return replace(judged("recall", False, message, baseline=before[tasks[0]][0]), remedy=remedy)
+
+
+def _least_recall(before: float, thresholds: GateThresholds) -> float:
+    return max(rounded(before - thresholds.max_recall_drop), 0.0)
+
+
+def _why_not_evaluated(report: Any) -> str | None:
+    """Why the report has no tasks, quoted; None if it should have some."""
+    return quote(report["not_evaluated"]) if isinstance(report, dict) and "not_evaluated" in report else None
+
+
+def _two_models(today: Any, yesterday: Any) -> str:
+    """What to mind where the reports are of two models: each holds out what its own training has not seen."""
+    ids = [report.get("model_id") for report in (today, yesterday)]
+    if None in ids or ids[0] == ids[1]:
+        return ""
+    return f" (of two models, {quote(ids[0])} and yesterday {quote(ids[1])}: on two different held-out splits)"
+
+
+def _recalls(report: Any, day: str) -> dict[str, tuple[float, int]]:
+    """task -> (Recall@10 of the model, pairs)."""
+    try:
+        found = {
+            str(task["task"]): (rounded(float(task["methods"]["itemsage"]["recall@10"])), int(task["pairs"]))
+            for task in report["tasks"]
+        }
+        if all(0 <= recall <= 1 and pairs >= 0 for recall, pairs in found.values()):
+            return found
+    except (KeyError, TypeError, ValueError, OverflowError):
+        pass
+    got = quote(str(report))
+    raise CorruptFileError(f"expected tasks with recall@10 of itemsage and pairs in metrics.json of {day}, got {got}")

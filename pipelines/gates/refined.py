@@ -1,0 +1,114 @@
+"""Whether the refined index of a run is what readers may rely on: recommendations prefer it to the full one."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from model.nearest.index import MANIFEST_FILE, ItemIndex, open_index, read_index_manifest
+from model.nearest.refined import REFINED_FOLDER, read_near_duplicates
+from model.split.near_duplicates import cosines
+from pipelines.console.thresholds import GateThresholds
+from pipelines.gates.results import GateResult, at_least, judged, number, rounded
+from schemas.errors import CorruptFileError
+from schemas.quarantine import quote
+
+_WHERE, _REMEDY = f"{REFINED_FOLDER}/", "build it again"
+_COSINE_TOLERANCE = 1e-6
+#: Of each kind of fault.
+_MOST_TOLD = 5
+_ROWS_A_BLOCK = 16_384
+
+
+def read_refined_facts(folder: Path) -> dict[str, Any]:
+    """How a refined index was made and how large it is, see model.nearest.refined.RefinedFacts: cosine (a number),
+    items_in and items_kept (0 or more). CorruptFileError if its manifest does not say so."""
+    facts = read_index_manifest(folder).get("refined")
+    names = ("items_in", "items_kept")
+    good = isinstance(facts, dict) and all(type(facts.get(name)) is int and facts[name] >= 0 for name in names)
+    if not good or type(facts.get("cosine")) not in (int, float):
+        got = f"{quote(facts)} in {folder / MANIFEST_FILE}"
+        raise CorruptFileError(f"expected items_in, items_kept and cosine, got {got}: run the index stage again")
+    return facts
+
+
+class Refined(NamedTuple):
+    """A refined index folder, opened: index and its ids (string [K], ascending), model_id, facts as of
+    read_refined_facts, removed: NEAR_DUPLICATES."""
+
+    index: ItemIndex
+    kept_ids: pa.Array
+    model_id: str
+    facts: dict[str, Any]
+    removed: pa.Table
+
+
+def open_refined(folder: Path) -> Refined:
+    """Raises CorruptFileError for files that cannot be read or are not as the folder's manifest says."""
+    facts = read_refined_facts(folder)
+    index, kept_ids, manifest = open_index(folder)
+    return Refined(index, kept_ids, manifest["model_id"], facts, read_near_duplicates(folder))
+
+
+def refined_problems(refined: Refined, item_ids: pa.Array, matrix_ND: np.ndarray) -> Iterator[str]:
+    """What is wrong with a refined index: every item is kept or has a kept one that stands for it, of the cosine
+    that is written; the vectors of the kept are those of the embeddings, bit for bit; the counts add up.
+
+    item_ids: string [N], ascending; matrix_ND: float32, their vectors.
+    """
+    index, kept_ids, _, facts, removed = refined
+    if facts["items_in"] != len(item_ids):
+        yield f"expected items that {_WHERE} was made from {len(item_ids)}, got {facts['items_in']}: {_REMEDY}"
+    if facts["items_kept"] != len(kept_ids):
+        yield f"expected items kept in {_WHERE} {facts['items_kept']}, got {len(kept_ids)}: {_REMEDY}"
+    all_ids = pa.concat_arrays([kept_ids, removed["item_id"].combine_chunks()])
+    if not all_ids.take(pc.sort_indices(all_ids)).equals(item_ids):
+        yield f"expected each of the {len(item_ids)} ids of embeddings/ once, kept or left out, got others in {_WHERE}"
+        return
+    if index.dim != matrix_ND.shape[1]:
+        yield f"expected vectors of {matrix_ND.shape[1]} numbers in {_WHERE}, got {index.dim}: {_REMEDY}"
+        return
+    yield from _other_vectors(index, kept_ids, item_ids, matrix_ND)
+    yield from _wrong_representatives(removed, kept_ids, item_ids, matrix_ND)
+
+
+def _other_vectors(index: ItemIndex, kept_ids: pa.Array, item_ids: pa.Array, matrix_ND: np.ndarray) -> Iterator[str]:
+    rows_K = pc.index_in(kept_ids, item_ids).to_numpy(zero_copy_only=False)
+    differing: list[int] = []
+    for start in range(0, len(rows_K), _ROWS_A_BLOCK):
+        places = np.arange(start, min(start + _ROWS_A_BLOCK, len(rows_K)))
+        differs = (index.vectors(places) != matrix_ND[rows_K[places]]).any(axis=1)
+        differing += places[differs].tolist()
+    for place in differing[:_MOST_TOLD]:
+        item = quote(kept_ids[place].as_py())
+        yield f"expected the vector of embeddings/, got another for item {item}: {_REMEDY}"
+
+
+def _wrong_representatives(
+    removed: pa.Table, kept_ids: pa.Array, item_ids: pa.Array, matrix_ND: np.ndarray
+) -> Iterator[str]:
+    others = removed["representative_item_id"].combine_chunks()
+    if strangers := others.filter(pc.invert(pc.is_in(others, kept_ids))).to_pylist():
+        yield f"expected representatives that are kept, got {len(strangers)} others, {quote(strangers[0])}"
+        return
+    sides = (removed["item_id"].combine_chunks(), others)
+    rows_R, others_R = (pc.index_in(side, item_ids).to_numpy(zero_copy_only=False) for side in sides)
+    true_R = cosines(matrix_ND, matrix_ND, rows_R, others_R)
+    wrong_R = np.abs(true_R - removed["cosine"].to_numpy()) > _COSINE_TOLERANCE
+    for row in np.flatnonzero(wrong_R)[:_MOST_TOLD].tolist():
+        got = f"{removed['cosine'][row].as_py():.6f} for item {quote(removed['item_id'][row].as_py())}"
+        yield f"expected cosine {true_R[row]:.6f} to its representative, got {got}: {_REMEDY}"
+
+
+def check_refined_kept(facts: dict[str, Any], thresholds: GateThresholds) -> GateResult:
+    """Items of the refined index, from the facts of its manifest: a low cosine makes one item of many."""
+    kept, items = facts["items_kept"], facts["items_in"]
+    share, least = rounded(kept / max(items, 1)), thresholds.min_refined_kept
+    message = (
+        f"at cosine {number(facts['cosine'])} the refined index keeps {kept:,} of {items:,} items ({number(share)}): "
+        f"expected at least {number(least)}"
+    )
+    return judged("refined_kept", at_least(share, least), message, value=share, threshold=least)

@@ -1,0 +1,1 @@
+"""Stage: embeddings -> index with measured recall."""

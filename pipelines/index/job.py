@@ -1,0 +1,265 @@
+"""Embeddings to an Annoy index with measured recall.
+
+    python -m pipelines.index --run RUN --reuse-from EARLIER_RUN
+
+One unit, since an index is one file: index/items.ann, index/ids.parquet (row number = Annoy id), index/manifest.json;
+where many items share a vector also what searches go through (model.nearest.searched). It is chosen for each kind of
+query, items, texts and pictures, and the manifest says what each finds.
+With --refine-cosine a second one, refined_index/: the same without near-duplicates, and who stands for them.
+What depends on the clock lies apart, in index/times.json: two runs over equal embeddings write equal bytes elsewhere.
+So an earlier run's index is copied, with its times, if the embeddings and the settings are equal.
+"""
+
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import apache_beam as beam
+import numpy as np
+import pyarrow as pa
+from apache_beam.options.pipeline_options import PipelineOptions
+
+from model.machine.library_versions import versions_of
+from model.nearest.index import MANIFEST_FILE
+from model.nearest.refined import REFINED_FOLDER
+from model.nearest.searched import BACKENDS
+from model.nearest.voyager import require_voyager
+from pipelines.console.jobs import flag, main_of, print_summary
+from pipelines.console.progress import Progress
+from pipelines.evaluate.inputs import read_query_rows
+from pipelines.gates.log import require_sound_log
+from pipelines.index.description import describe, describe_refined
+from pipelines.index.folder import TIMES_FILE, read_times, write_index_folder, write_refined_folder
+from pipelines.index.queries import AskedQueries, plan_queries
+from pipelines.log.dated_log import DatedLog
+from pipelines.run.process_units import ProcessUnits, UnitStage
+from pipelines.run.unit_files import manifest_path, remove_unit, sidecar_path
+from pipelines.run.units import Unit, UnitWriter, read_stage_manifest, write_stage_manifest
+from schemas.columns import table_columns
+from schemas.embeddings import read_embeddings, read_embeddings_metadata, validate_embeddings
+from schemas.errors import CorruptFileError, UsageError
+from schemas.files import check_sha256, read_json, write_json
+from schemas.hashing import fingerprint
+
+STAGE = "index"
+FOLDER = "index"
+UNIT_NAME, REFINED_UNIT_NAME = "all", "refined"
+_FOLDERS = {UNIT_NAME: FOLDER, REFINED_UNIT_NAME: REFINED_FOLDER}
+CODE_VERSION = 2
+REFINED_CODE_VERSION = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class IndexConfig(DatedLog):
+    """Builds the Annoy index of a run's embeddings and measures its recall against exact search."""
+
+    run: str = flag(path=True, help="run folder with finished embeddings")
+    target_recall: float = flag(default=0.95, help="recall@10 to reach with the fewest trees and nodes a query")
+    max_trees: int = flag(default=100, help="cost cap: trees")
+    max_search_k: int = flag(default=20_000, help="cost cap: nodes inspected a query")
+    index_backend: str = flag(
+        default="annoy",
+        choices=BACKENDS,
+        help="what searches go through; items.ann, of every item, is written for other readers all the same",
+    )
+    seed: int = flag(default=0, help="seed of the trees and of the queries that measure recall")
+    refine_cosine: float = flag(
+        default=0.0, help="also write refined_index/, without items that are this near to one that is kept; 0: do not"
+    )
+    model: str | None = flag(
+        path=True,
+        default=None,
+        help="model folder whose towers encode the text and picture queries that the index is chosen for; default: of "
+        "the run's store",
+    )
+    engagements: str | None = flag(
+        path=True, default=None, help="log whose text queries are asked as far as the model was not trained on them"
+    )
+    date: str | None = flag(default=None, help="the day, YYYY-MM-DD, of --time-zone: later engagements are left out")
+    reuse_from: str | None = flag(
+        path=True, default=None, help="earlier run folder whose index is copied if vectors and queries are equal"
+    )
+    columns: dict[str, Any] = flag(default={}, help="our column name -> yours (table [columns] of --config)")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.target_recall <= 1 or self.max_trees < 1 or self.max_search_k < 1:
+            raise UsageError(
+                "expected --target-recall from 0 to 1, --max-trees >= 1 and --max-search-k >= 1, got "
+                f"{self.target_recall}, {self.max_trees}, {self.max_search_k}"
+            )
+        check_refine_cosine(self.refine_cosine)
+        check_backend(self.index_backend)
+
+
+def check_backend(name: str) -> None:
+    """Raises UsageError unless the backend is one, whose library is installed."""
+    if name not in BACKENDS:
+        raise UsageError(f"expected --index-backend {' or '.join(BACKENDS)}, got {name!r}")
+    if name == "voyager":
+        require_voyager()
+
+
+def check_refine_cosine(value: float) -> None:
+    """Raises UsageError unless the value is 0 (no refined index) or a cosine above 0 and at most 1."""
+    if not 0 <= value <= 1:
+        raise UsageError(f"expected --refine-cosine of 0 or a cosine up to 1, got {value}")
+
+
+class IndexStage(UnitStage):
+    """Builds the index of a run, and the refined one."""
+
+    stage = STAGE
+    progress_unit = "items"
+
+    def __init__(self, config: IndexConfig, embeddings: dict[str, Any], queries: AskedQueries | None = None):
+        self.config, self.embeddings, self.queries = config, embeddings, queries or AskedQueries()
+
+    def take_over(self, unit: Unit, writer: UnitWriter) -> bool:
+        earlier = self.config.reuse_from
+        if earlier is None or Path(earlier).resolve() == Path(self.config.run).resolve():
+            return False
+        counts = writer.take_over(earlier)
+        if counts is None:
+            return False
+        writer.counts.update(counts)
+        folder = _FOLDERS[unit.name]
+        write_json(Path(self.config.run, folder, TIMES_FILE), read_times(earlier, folder))
+        return True
+
+    def compute(self, unit: Unit, writer: UnitWriter, progress: Progress) -> None:
+        ids, matrix_ND = self._read_embeddings()
+        common = {"settings": _settings(self.config), "model_id": self.embeddings["model_id"]}
+        if unit.name == REFINED_UNIT_NAME:
+            write_refined_folder(writer, ids, matrix_ND, cosine=self.config.refine_cosine, **common)
+        else:
+            write_index_folder(
+                writer,
+                FOLDER,
+                ids,
+                matrix_ND,
+                queries=self.queries.encoded(ids),
+                backend=self.config.index_backend,
+                **common,
+            )
+            writer.counts["items_indexed"] = len(ids)
+        progress.advance(len(ids))
+
+    def _read_embeddings(self) -> tuple[pa.Array, np.ndarray]:
+        """Ids and vectors as their stage left them."""
+        for entry in self.embeddings["files"]:
+            check_sha256(Path(self.config.run, entry["path"]), entry["sha256"])
+        folder = Path(self.config.run, "embeddings")
+        metadata = read_embeddings_metadata(folder)
+        if metadata["model_id"] != self.embeddings["model_id"]:
+            raise CorruptFileError(
+                f"expected embeddings of model {self.embeddings['model_id']}, got {metadata['model_id']} in {folder}: "
+                "run the embed stage again"
+            )
+        ids, matrix_ND = read_embeddings(folder)
+        validate_embeddings(ids, matrix_ND, str(folder))
+        return ids, matrix_ND
+
+
+def build(root: beam.Pipeline, config: IndexConfig) -> beam.PCollection[dict[str, Any]]:
+    """The units of the index; their sidecars come out. Runs nothing. Workers in other working folders need absolute
+    paths (with_absolute_paths)."""
+    embeddings = read_stage_manifest(config.run, "embeddings")
+    log = {name: getattr(config, name) for name in ("engagements", "date", "time_zone", "columns")}
+    queries = plan_queries(config.run, embeddings["model_id"], config.model, **log)
+    units = [Unit(STAGE, name, _fingerprint(config, embeddings, queries, name)) for name in _unit_names(config)]
+    return root | "Index" >> beam.Create(units) | ProcessUnits(config.run, IndexStage(config, embeddings, queries))
+
+
+def run(config: IndexConfig, options: PipelineOptions) -> dict[str, Any]:
+    """Indexes the run's embeddings and returns the stage manifest: facts of the index, its times under "times"; if it
+    was refined, facts of the refined index under "refined".
+
+    Raises CorruptFileError if the embeddings are not finished or not as their stage left them, ThresholdError if there
+    are none, UsageError if readers see a refined index that this call would remove.
+    """
+    started_s = time.monotonic()
+    if not config.refine_cosine:
+        _remove_refined(config.run)
+    with beam.Pipeline(options=options) as pipeline:
+        build(pipeline, config)
+    Progress.close_shared(STAGE)
+    facts = _facts(config.run, FOLDER)
+    if config.refine_cosine:
+        facts[REFINED_UNIT_NAME] = _facts(config.run, REFINED_FOLDER)
+    manifest = write_stage_manifest(config.run, STAGE, _unit_names(config), **facts)
+    manifest["times"] = _mended_times(config.run, FOLDER)
+    print_summary("index", manifest["counts"], started_s, f"{config.run}/{FOLDER}")
+    print(describe(manifest), flush=True)
+    if config.refine_cosine:
+        print(describe_refined(manifest, _mended_times(config.run, REFINED_FOLDER)), flush=True)
+    return manifest
+
+
+def _facts(run_folder: str, folder: str) -> dict[str, Any]:
+    """What the manifest of an index folder says, but of its files."""
+    index = read_json(Path(run_folder, folder, MANIFEST_FILE))
+    return {name: value for name, value in index.items() if name != "files"}
+
+
+def _mended_times(run_folder: str, folder: str) -> dict[str, float]:
+    """The times of a folder; a damaged file is replaced."""
+    times = read_times(run_folder, folder)
+    write_json(Path(run_folder, folder, TIMES_FILE), times)
+    return times
+
+
+def _remove_refined(run_folder: str) -> None:
+    """Removes what an earlier call with --refine-cosine left, finished or not: the unit, then the whole folder, whose
+    files no sidecar lists if that call was killed."""
+    sidecar, folder = sidecar_path(run_folder, STAGE, REFINED_UNIT_NAME), Path(run_folder, REFINED_FOLDER)
+    if Path(run_folder, "COMPLETED").exists():
+        if sidecar.exists():
+            raise UsageError(
+                f"expected --refine-cosine, got none for {run_folder}, which is published with {REFINED_FOLDER}/"
+            )
+        return
+    if sidecar.exists() or folder.is_dir():
+        manifest_path(run_folder, STAGE).unlink(missing_ok=True)  # it lists what goes
+        remove_unit(run_folder, sidecar)
+    if folder.is_dir():
+        shutil.rmtree(folder)
+
+
+def _unit_names(config: IndexConfig) -> list[str]:
+    return [UNIT_NAME, REFINED_UNIT_NAME] if config.refine_cosine else [UNIT_NAME]
+
+
+def _settings(config: IndexConfig) -> dict[str, Any]:
+    """What an index depends on, beside the vectors."""
+    return {name: getattr(config, name) for name in ("target_recall", "max_trees", "max_search_k", "seed")}
+
+
+def _fingerprint(config: IndexConfig, embeddings: dict[str, Any], queries: AskedQueries, unit_name: str) -> str:
+    # without the quarantine of the embed stage, which names its run: equal vectors make an equal index
+    files = [entry for entry in embeddings["files"] if entry["path"].startswith("embeddings/")]
+    made_with = [CODE_VERSION, versions_of("annoy", "numpy")]
+    parts = [*made_with, files, embeddings["model_id"], _settings(config)]
+    if unit_name == REFINED_UNIT_NAME:
+        parts += [REFINED_CODE_VERSION, config.refine_cosine]
+    else:
+        parts += [queries.identity(), config.index_backend, versions_of("voyager")]
+    return fingerprint(parts)
+
+
+def run_alone(config: IndexConfig, options: PipelineOptions) -> None:
+    """The job as a command of its own, with the gate of the log: ThresholdError if too much of it is rejected."""
+    if config.engagements is not None:
+        columns = table_columns(config.columns, "engagements")
+        _, _, rejected = read_query_rows(config.engagements, config.date, config.time_zone, columns)
+        require_sound_log(rejected, config, "the index is chosen by its queries")
+    run(config, options)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Command line of the job; returns its exit code."""
+    example = "itemsage index --run scratch --target-recall 0.98"
+    return main_of(IndexConfig, run_alone, argv, "itemsage index", example)

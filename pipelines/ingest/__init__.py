@@ -1,0 +1,1 @@
+"""Stage: catalogue -> items, validated and bucketed."""

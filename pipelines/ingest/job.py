@@ -1,0 +1,274 @@
+"""Ingest: a shop's catalogue into the bucketed store, validated, without duplicates, sorted by id.
+
+    files -> slices -> read, validate -> group by bucket -> resolve duplicates -> items/bucket-*.parquet
+                             |                                    |
+                             +------------ rejections ------------+----------> quarantine/items-bucket-*.parquet
+
+Counts of the manifest: rows_read = rows_written + rows_collapsed + rows_merged (with --group-rows, which merges the
+rows of an item, see schemas.grouping) + rows_quarantined. Pictures and texts are counted in written rows:
+pictures_listed (kept, at most 20 a row), pictures_cut_off (listed beyond them), pictures_empty (null or blank URIs,
+dropped), texts_truncated, and, where there are any, ids_trimmed, cells_unreadable:<field> (see schemas.validation),
+ids_not_nfc: in another Unicode form than the composed one, ids_of_partial_rows: see schemas.duplicates.num_completing,
+pictures_in_table: bytes that came in cells and lie in pictures/ (see schemas.stored_pictures), pictures_quarantined:
+cells that give no picture, and, with --group-rows, texts_differing: see schemas.grouping.MERGED.
+A row with neither text nor picture is a valid row; the features stage judges it.
+"""
+
+import sys
+import time
+import unicodedata
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import apache_beam as beam
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from apache_beam.options.pipeline_options import PipelineOptions
+
+from pipelines.console.jobs import flag, main_of, print_summary
+from pipelines.console.progress import Progress
+from pipelines.ingest.table_pictures import lacks_pictures, remove_unlisted_pictures
+from pipelines.ingest.write_items import STAGE, WriteItems, ids_of_other_form
+from pipelines.run.bucket_rows import BucketRows, Buckets, RowRules
+from pipelines.run.unit_files import sidecar_path
+from pipelines.run.units import (
+    Unit,
+    bucket_name,
+    check_not_published,
+    finished_sidecar,
+    read_stage_manifest,
+    write_stage_manifest,
+)
+from schemas.columns import catalogue_columns, catalogue_schema
+from schemas.errors import CorruptFileError, ThresholdError, UsageError
+from schemas.files import expand_inputs, read_sealed_json
+from schemas.grouping import GROUP_ROWS
+from schemas.hashing import fingerprint
+from schemas.quarantine import quote
+from schemas.reading import (
+    FileSlice,
+    check_columns,
+    count_rows,
+    input_identity,
+    plan_slices,
+    relative_names,
+    unusual_forms,
+)
+from schemas.validation import Limits
+
+#: Part of the fingerprint: raise it when the same input gives other rows or counts.
+CODE_VERSION = 7
+#: Ids in two Unicode forms that a warning names.
+_NAMED_FORMS = 5
+MIN_BUCKETS = 4
+ROWS_PER_BUCKET = 3_000
+CATALOG_HELP = (
+    "catalogue: a file, a folder of parts or a glob; {date} means --date. Several pictures in a CSV cell: a JSON list, "
+    "or paths separated by |"
+)
+GROUP_ROWS_HELP = (
+    "merge: the rows of one item_id are one item, and rows of one [columns] group complete each other; share-pictures: "
+    "the items of a group have all its pictures, too"
+)
+EXAMPLE = (
+    "python -m pipelines.ingest --run=store/runs/2026-06-30/0123456789abcdef "
+    "--catalog='catalog/{date}/' --date=2026-06-30"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class IngestConfig:
+    """Reads a catalogue, quarantines its bad rows and writes the rest into buckets sorted by item_id."""
+
+    run: str = flag(path=True, help="run folder to write into")
+    catalog: str = flag(path=True, help=CATALOG_HELP)
+    date: str | None = flag(default=None, help="the day of the catalogue, YYYY-MM-DD")
+    num_buckets: int = flag(default=0, help=f"buckets of the store; 0: one for {ROWS_PER_BUCKET} rows, at least 4")
+    group_rows: str = flag(default="no", choices=GROUP_ROWS, help=GROUP_ROWS_HELP)
+    columns: dict[str, Any] = flag(default={}, help="our column name -> the shop's, from [columns] of the config file")
+
+    def __post_init__(self) -> None:
+        if self.num_buckets < 0:
+            raise UsageError(f"expected --num-buckets of 0 (choose) or more, got {self.num_buckets}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class IngestPlan:
+    """What a run of ingest will read and write; made from the inputs' metadata alone. forms: schemas.reading's
+    unusual_forms of the files."""
+
+    run: str
+    rules: RowRules
+    forms: str
+    slices: Sequence[FileSlice]
+    num_rows: int
+    num_buckets: int
+    fingerprint: str
+
+    @property
+    def units(self) -> list[Unit]:
+        names = [bucket_name(bucket, self.num_buckets) for bucket in range(self.num_buckets)]
+        return [Unit(STAGE, name, self.fingerprint) for name in names]
+
+
+def plan_ingest(config: IngestConfig, limits: Limits = Limits()) -> IngestPlan:  # noqa: B008 (frozen)
+    """Lists, checks and fingerprints the inputs. Raises UsageError for a wrong path, file name, column or number."""
+    files = expand_inputs(config.catalog, config.date)
+    columns = catalogue_columns(config.columns, config.group_rows)
+    check_columns(files, columns, catalogue_schema(columns))
+    num_rows = count_rows(files)
+    return IngestPlan(
+        run=config.run,
+        rules=RowRules(
+            run=config.run,
+            columns=columns,
+            group_rows=config.group_rows,
+            limits=limits,
+            file_names=tuple(relative_names(files)),
+        ),
+        forms=unusual_forms(files),
+        slices=plan_slices(files),
+        num_rows=num_rows,
+        num_buckets=config.num_buckets or choose_num_buckets(num_rows),
+        fingerprint=ingest_fingerprint(config, limits),
+    )
+
+
+def choose_num_buckets(num_rows: int) -> int:
+    """
+    >>> choose_num_buckets(10), choose_num_buckets(30_001)
+    (4, 11)
+    """
+    return max(MIN_BUCKETS, -(-num_rows // ROWS_PER_BUCKET))
+
+
+def ingest_fingerprint(config: IngestConfig, limits: Limits = Limits()) -> str:  # noqa: B008 (frozen)
+    """Identifies what the items depend on: inputs, mapping, grouping, limits, code. (The number of buckets is in unit
+    names.)"""
+    inputs = input_identity(expand_inputs(config.catalog, config.date))
+    columns = catalogue_columns(config.columns, config.group_rows)
+    return fingerprint([CODE_VERSION, inputs, columns, config.group_rows, asdict(limits)])
+
+
+def build(
+    root: beam.Pipeline, config: IngestConfig, plan: IngestPlan | None = None
+) -> beam.PCollection[dict[str, Any]]:
+    """Defines the job: sidecars of the buckets that are not finished. Runs nothing. Workers in other working folders
+    need absolute paths (with_absolute_paths)."""
+    plan = plan or plan_ingest(config)
+    unfinished = [bucket for bucket, unit in enumerate(plan.units) if not _is_finished(plan.run, unit)]
+    if unfinished:
+        check_not_published(plan.run, STAGE)
+    return (
+        root
+        | "Slices" >> beam.Create(list(plan.slices) if unfinished else [], reshuffle=False)
+        | BucketRows(plan.rules, Buckets(number=plan.num_buckets, wanted=frozenset(unfinished)), plan.num_rows)
+        | "Write bucket" >> beam.ParDo(WriteItems(plan.run, plan.units, plan.rules))
+    )
+
+
+def run(config: IngestConfig, options: PipelineOptions) -> dict[str, Any]:
+    """Runs ingest and returns the stage manifest. Skips all work if the run folder has it already.
+
+    Raises ThresholdError if no row is valid: the quarantine then says why.
+    """
+    started_s = time.monotonic()
+    manifest = _finished_manifest(config, ingest_fingerprint(config))
+    if manifest is None:
+        plan = plan_ingest(config)
+        if plan.forms:
+            print(f"{STAGE}: {plan.forms}", flush=True)
+        pipeline = beam.Pipeline(options=options)
+        build(pipeline, config, plan)
+        pipeline.run().wait_until_finish()
+        Progress.close_shared(STAGE)
+        manifest = _finish(plan, config)
+    print_summary(STAGE, manifest["counts"], started_s, f"{config.run}/{STAGE}")
+    if num_partial := manifest["counts"].get("ids_of_partial_rows"):
+        print(
+            f"{STAGE}: WARNING: {num_partial:,} ids have rows that complete each other; of each one row stays, the "
+            "others are quarantined: --group-rows merge makes one item of them",
+            file=sys.stderr,
+            flush=True,
+        )
+    if manifest["counts"].get("ids_not_nfc"):
+        _warn_of_forms(config.run, list(manifest["units"]))
+    return manifest
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Command line of the job; returns its exit code."""
+    return main_of(IngestConfig, run, argv, "itemsage ingest", EXAMPLE)
+
+
+def ids_in_two_forms(ids: pa.ChunkedArray) -> list[str]:
+    """The composed form of ids that are there in another form, too: to a person they are one.
+
+    >>> ids_in_two_forms(pa.chunked_array([["cafe\\u0301", "caf\\u00e9", "a"]])) == ["caf\\u00e9"]
+    True
+    """
+    composed = {unicodedata.normalize("NFC", item_id) for item_id in ids_of_other_form(ids)}
+    twice = ids.filter(pc.is_in(ids, value_set=pa.array(sorted(composed), pa.string())))
+    return sorted(twice.to_pylist())
+
+
+def _finished_manifest(config: IngestConfig, expected: str) -> dict[str, Any] | None:
+    """The stage's manifest, if it has this fingerprint and number of buckets and all its units are there."""
+    try:
+        manifest = read_stage_manifest(config.run, STAGE)
+        num_buckets = config.num_buckets or choose_num_buckets(manifest["num_rows_counted"])
+        units = [Unit(STAGE, name, expected) for name in manifest["units"]]
+        same = manifest["fingerprint"] == expected and manifest["num_buckets"] == num_buckets
+    except (CorruptFileError, KeyError, TypeError):
+        return None
+    return manifest if same and all(_is_finished(config.run, unit) for unit in units) else None
+
+
+def _is_finished(run: str, unit: Unit) -> bool:
+    """Whether the items of a bucket are there, with the pictures of the table."""
+    sidecar = finished_sidecar(run, unit, check_content=True)
+    return sidecar is not None and not lacks_pictures(run, sidecar)
+
+
+def _finish(plan: IngestPlan, config: IngestConfig) -> dict[str, Any]:
+    """Checks that some row is valid and writes the manifest."""
+    names = [unit.name for unit in plan.units]
+    sidecars = [read_sealed_json(sidecar_path(plan.run, STAGE, name)) for name in names]
+    _check_some_valid(sum((Counter(sidecar["counts"]) for sidecar in sidecars), Counter()), config)
+    remove_unlisted_pictures(plan.run, sidecars)
+    return write_stage_manifest(
+        plan.run,
+        STAGE,
+        names,
+        fingerprint=plan.fingerprint,
+        num_buckets=plan.num_buckets,
+        num_files=len(plan.rules.file_names),
+        num_rows_counted=plan.num_rows,
+        **({"input_forms": plan.forms} if plan.forms else {}),
+    )
+
+
+def _warn_of_forms(run: str, unit_names: Sequence[str]) -> None:
+    tables = [pq.read_table(f"{run}/{STAGE}/{name}.parquet", columns=["item_id"]) for name in unit_names]
+    twice = ids_in_two_forms(pa.concat_tables(tables)["item_id"])
+    if twice:
+        named = ", ".join(map(quote, twice[:_NAMED_FORMS]))
+        print(
+            f"{STAGE}: WARNING: {len(twice):,} ids are there in two Unicode forms, as two items: {named}; write the "
+            "ids in one form in the export",
+            flush=True,
+        )
+
+
+def _check_some_valid(counts: Counter[str], config: IngestConfig) -> None:
+    if counts["rows_written"] == 0:
+        reasons = {name.removeprefix("reason:"): n for name, n in sorted(counts.items()) if name.startswith("reason:")}
+        why = ", ".join(f"{count:,} {name}" for name, count in reasons.items()) or "there is none"
+        raise ThresholdError(
+            f"expected at least one valid row, got none of {counts['rows_read']:,} in {config.catalog} ({why}). To do: "
+            f"see reason and remedy of each row in {config.run}/quarantine; null ids often mean that [columns] of the "
+            "config file names another column. Nothing is published: readers see what they saw before"
+        )

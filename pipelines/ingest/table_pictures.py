@@ -1,0 +1,70 @@
+"""The pictures of a run that came in its table: those that items list are there, and no others."""
+
+import filecmp
+import os
+import uuid
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from pipelines.ingest.write_items import PICTURES_IN_TABLE, STAGE
+from schemas.stored_pictures import STORED_FOLDER, STORED_PREFIX, stored_path
+
+
+def listed_pictures(run: str | os.PathLike[str], bucket: str) -> list[str]:
+    """The paths, relative to the run, of the pictures of the table that a bucket's items list; sorted, none twice."""
+    images = pq.read_table(Path(run, STAGE, f"{bucket}.parquet"), columns=["images"])["images"].combine_chunks()
+    names = images.flatten()
+    names = names.filter(pc.starts_with(names, STORED_PREFIX)).unique().to_pylist()
+    return sorted(path for name in names if (path := stored_path(name)) is not None)
+
+
+def lacks_pictures(run: str, sidecar: Mapping[str, Any]) -> bool:
+    """Whether a picture of the table is not there that the items of a finished bucket list."""
+    if not sidecar["counts"].get(PICTURES_IN_TABLE):
+        return False
+    return not all(os.path.isfile(os.path.join(run, path)) for path in listed_pictures(run, sidecar["unit"]))
+
+
+def remove_unlisted_pictures(run: str, sidecars: Iterable[Mapping[str, Any]]) -> None:
+    """Removes the pictures that no item of these finished buckets lists: those of rows that were rejected or merged, or
+    of an earlier plan, and what a worker that was killed left."""
+    folder = Path(run, STORED_FOLDER)
+    if not folder.is_dir():
+        return
+    with_pictures = [sidecar["unit"] for sidecar in sidecars if sidecar["counts"].get(PICTURES_IN_TABLE)]
+    listed = {path for bucket in with_pictures for path in listed_pictures(run, bucket)}
+    for parent in sorted(folder.iterdir()):
+        for path in sorted(parent.iterdir()):
+            if path.relative_to(run).as_posix() not in listed:
+                path.unlink()
+        if not any(parent.iterdir()):
+            parent.rmdir()
+    if not listed:
+        folder.rmdir()
+
+
+def share_pictures(run: str, earlier: str | os.PathLike[str] | None) -> None:
+    """Makes one file of each picture that an earlier run has, too, where the file system can: a shop whose pictures are
+    in its table would keep all of them once a day. Each run has its own name for the file; either may be removed. What
+    one that was killed left is removed first."""
+    folder = Path(run, STORED_FOLDER)
+    for left in sorted(folder.glob("*/.*.tmp")):
+        left.unlink()
+    if earlier is None or not folder.is_dir():
+        return
+    for path in sorted(folder.glob("*/*")):
+        other = Path(earlier, path.relative_to(run))
+        if other.is_symlink() or not other.is_file() or other.samefile(path):
+            continue
+        if not filecmp.cmp(other, path, shallow=False):  # damaged there, which must not spread
+            continue
+        linked = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+        try:
+            os.link(other, linked)
+        except OSError:  # no hard links there, or no more of this file
+            return
+        os.replace(linked, path)

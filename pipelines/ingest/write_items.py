@@ -1,0 +1,80 @@
+"""The items of a bucket: its rows, one an id, as a sealed unit."""
+
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import apache_beam as beam
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from pipelines.gates.fields import field_count
+from pipelines.run.bucket_rows import RowRules, unpack
+from pipelines.run.units import Unit, UnitWriter, sealed_unit
+from schemas.duplicates import num_completing
+from schemas.grouping import resolve_rows
+from schemas.quarantine import Rejection
+from schemas.stored_pictures import STORED_PREFIX
+from schemas.tables import ITEMS, TEXT_FIELDS
+from schemas.validation import catalogue_counts
+
+STAGE = "items"
+#: Counted where there are any: listed pictures that came in the table (see schemas.stored_pictures).
+PICTURES_IN_TABLE = "pictures_in_table"
+
+
+class WriteItems(beam.DoFn):
+    """(bucket, pieces of its rows) in, the sidecar of its unit out; what is finished is not written again."""
+
+    def __init__(self, run: str, units: Sequence[Unit], rules: RowRules):
+        self.run, self.units, self.rules = run, list(units), rules
+
+    def process(self, element: tuple[int, Iterable[bytes]]) -> Iterator[dict[str, Any]]:
+        bucket, pieces = element
+        yield sealed_unit(
+            self.run,
+            self.units[bucket],
+            lambda writer: write_bucket(writer, *unpack(pieces, self.rules.row_schema), self.rules),
+        )
+
+
+def write_bucket(
+    writer: UnitWriter, rows: pa.Table, rejections: Sequence[Rejection], rules: RowRules
+) -> dict[str, Any]:
+    """Writes the items of one bucket from its rows, in any order, and seals it. Returns the sidecar."""
+    merged_before = pc.sum(rows["rows_merged"]).as_py() or 0 if "rows_merged" in rows.column_names else 0
+    resolved = resolve_rows(rows, rules.file_names, rules.group_rows, rules.limits.max_pictures)
+    items = resolved.items
+    with writer.file(f"{STAGE}/{writer.unit.name}.parquet") as temporary:
+        columns = [items[name].combine_chunks() for name in ITEMS.names]
+        pq.write_table(pa.Table.from_arrays(columns, schema=ITEMS), temporary, compression="zstd")
+    num_rejected = sum(rejection.level == "row" for rejection in rejections)
+    writer.counts.update(
+        rows_read=rows.num_rows + merged_before + num_rejected,
+        rows_written=items.num_rows,
+        rows_collapsed=resolved.num_collapsed,
+        rows_quarantined=0,
+        pictures_listed=pc.sum(pc.list_value_length(items["images"])).as_py() or 0,
+        **catalogue_counts(items),
+    )
+    if rules.group_rows != "no":
+        writer.counts["rows_merged"] = resolved.num_merged
+        if num_differing := pc.sum(items["texts_differing"]).as_py():
+            writer.counts["texts_differing"] = num_differing
+    if num_stored := pc.sum(pc.starts_with(items["images"].combine_chunks().flatten(), STORED_PREFIX)).as_py():
+        writer.counts[PICTURES_IN_TABLE] = num_stored
+    if num_partial := num_completing(resolved.rejections):
+        writer.counts["ids_of_partial_rows"] = num_partial
+    if num_other_form := len(ids_of_other_form(items["item_id"])):
+        writer.counts["ids_not_nfc"] = num_other_form
+    for name in TEXT_FIELDS:  # a renamed column shows here first
+        writer.counts[field_count(name)] = pc.sum(pc.greater(pc.utf8_length(items[name]), 0)).as_py() or 0
+    writer.quarantine([*rejections, *resolved.rejections])
+    return writer.seal()
+
+
+def ids_of_other_form(ids: pa.ChunkedArray) -> list[str]:
+    """The ids that are not in Unicode's composed form (NFC)."""
+    others = ids.filter(pc.invert(pc.string_is_ascii(ids))).to_pylist()
+    return [item_id for item_id in others if not unicodedata.is_normalized("NFC", item_id)]

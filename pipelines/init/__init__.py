@@ -1,0 +1,1 @@
+"""Command: a shop's export -> a commented config file."""

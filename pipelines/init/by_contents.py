@@ -1,0 +1,112 @@
+"""A table of any shop's own: columns by their names, and by what they hold where the names do not tell.
+
+What is unclear is not guessed: a column that could be several of ours, and several that could be one, are asked about
+in the file that is written.
+"""
+
+import re
+from collections.abc import Sequence
+
+from pipelines.init.found import Found, Start, found_by_name, found_in, joined, left_out, own_names
+from pipelines.init.offered import WORDS
+from pipelines.init.seen import SeenColumn, SeenTable, refuse_wrapped
+from schemas.errors import UsageError
+from schemas.tables import CATALOGUE, TEXT_FIELDS
+from schemas.usual_names import ITEM_IDS, TEXTS, is_called_a_picture, is_called_small, plain_name
+
+_MOSTLY = 0.5
+_MAX_ID_CHARACTERS = 64
+_FRACTION = re.compile(r"\s*-?\d+[.,]\d+\s*")
+
+
+def starts(table: SeenTable) -> list[Start]:
+    """By each column that may be the id, the likeliest first. Raises UsageError if none may."""
+    if not table.num_rows:
+        raise UsageError(
+            f"expected rows in {table.files[0]} below the columns {table.names_in_words}, got none: see the export; of "
+            "delimited text the first line must have the names of the columns"
+        )
+    if table.column(ITEM_IDS) is None:  # a product may have a list of objects, too: its variants
+        refuse_wrapped(table)
+    ids = _ids(table)
+    if not ids:
+        raise UsageError(
+            f"expected a column of ids, called item_id, product_id, sku or the like, or with another value in each "
+            f"row, got {table.names_in_words}: name it in the config: [columns] item_id = ..."
+        )
+    found = joined(found_by_name(table, own_names(table, TEXTS, TEXT_FIELDS)))
+    pictures, small = _pictures(table)
+    if pictures:
+        found.append(found_in(pictures, "images", notes=["by its contents: names or addresses of pictures"]))
+    found = joined([*found, *_texts_by_contents(table, found, [*ids, *pictures, *small])])
+    rest = (*found, *left_out(table, found, CATALOGUE.names[1:]))
+    asked = [f"{one.name} holds small pictures: left out" for one in small]
+    return [_by(one, table, ids, rest, tuple(asked)) for one in ids]
+
+
+def _by(
+    column: SeenColumn, table: SeenTable, ids: Sequence[SeenColumn], rest: Sequence[Found], asked: tuple[str, ...]
+) -> Start:
+    others = [other.name for other in ids if other is not column]
+    notes = [] if _is_called_an_id(column) else ["by its contents: every row has a value of its own. Is it the id?"]
+    notes += [f"others that may be it: {', '.join(others)}"] if others else []
+    if missing := len(column.values) - len(column.texts):
+        notes.append(f"{missing:,} rows have none, and are no items")
+    if column.is_distinct:
+        return Start((found_in([column], "item_id", notes=notes), *rest), f"rows by {column.name}", "no", asked)
+    notes.append(f"{len(set(column.texts)):,} ids in {table.num_rows:,} rows: rows of one id are merged")
+    return Start(
+        (found_in([column], "item_id", notes=notes), *rest), f"rows of one {column.name} merged", "merge", asked
+    )
+
+
+def _ids(table: SeenTable) -> list[SeenColumn]:
+    """Columns that may be the id: called so and with no value twice, else the first that is called so, else those with
+    another short value in each row."""
+    called = [column for name in ITEM_IDS if (column := table.column([name])) is not None]
+    called = [column for column in dict.fromkeys(called) if column.share_filled > _MOSTLY]
+    if called:
+        return [column for column in called if column.is_distinct] or called[:1]
+    return [column for column in table.columns.values() if column.is_key and _is_short(column)]
+
+
+def _is_called_an_id(column: SeenColumn) -> bool:
+    return plain_name(column.name) in set(map(plain_name, ITEM_IDS))
+
+
+def _is_short(column: SeenColumn) -> bool:
+    return not column.share_pictures and all(
+        len(text) <= _MAX_ID_CHARACTERS and " " not in text.strip() and not _FRACTION.fullmatch(text)
+        for text in column.texts
+    )
+
+
+def _pictures(table: SeenTable) -> tuple[list[SeenColumn], list[SeenColumn]]:
+    """(columns of pictures, columns of small copies of them)."""
+    found = [
+        column
+        for column in table.columns.values()
+        if (column.share_pictures > _MOSTLY and not column.keys_of_records)
+        or (is_called_a_picture(column.name) and max(column.share_pictures, column.share_addresses) > _MOSTLY)
+    ]
+    small = [column for column in found if is_called_small(column.name)]
+    large = [column for column in found if column not in small]
+    return (large, small) if large else (small, [])
+
+
+def _texts_by_contents(table: SeenTable, found: Sequence[Found], known: Sequence[SeenColumn]) -> list[Found]:
+    """Title and description where one column alone may be it; several are offered (see pipelines.init.offered)."""
+    read = {source for one in found for source in one.sources} | {column.name for column in known}
+    left = [
+        column
+        for column in table.columns.values()
+        if column.name not in read and column.share_distinct > _MOSTLY and not column.share_addresses
+    ]
+    given = {one.name for one in found}
+    made = []
+    for name, (fewest, most) in WORDS.items():
+        columns = [column for column in left if fewest <= column.num_words <= most]
+        if name not in given and len(columns) == 1:
+            notes = ["by its contents: no column is called so, and no other holds such texts. Is it?"]
+            made.append(found_in(columns, name, notes=notes))
+    return made

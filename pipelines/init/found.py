@@ -1,0 +1,166 @@
+"""Which columns of a shop's table are which of ours, as the config says it."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from pipelines.init.seen import SeenColumn, SeenTable
+from schemas.usual_names import meant_columns, plain_name
+
+#: Our column -> for each of its sources the names that it may have.
+Names = Mapping[str, Sequence[Sequence[str]]]
+#: What options and attributes of products are called -> our column.
+OPTIONS = {
+    **dict.fromkeys(("size", "sizes", "shoe size", "größe", "grösse", "taille", "talla", "maat"), "size"),
+    **dict.fromkeys(("color", "colour", "colors", "colours", "farbe", "couleur", "kleur"), "colors"),
+    **dict.fromkeys(("material", "materials", "fabric", "stoff", "matière"), "materials"),
+    **dict.fromkeys(("pattern", "patterns", "print", "muster", "motif"), "patterns"),
+    **dict.fromkeys(("brand", "marke", "marque", "manufacturer"), "brand"),
+    "title": "",  # as Shopify names the option of a product that has none
+}
+_NO_OPTION = ""
+
+
+@dataclass(frozen=True)
+class Found:
+    """A column of ours. sources: the names of the shop's; options: what else schemas.column_spec.Column says of it;
+    notes: what a person should know; filled, example: of the first source that has any."""
+
+    name: str
+    sources: tuple[str, ...]
+    options: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    share_filled: float = 0.0
+    example: str = ""
+
+    @property
+    def entry(self) -> str | list[str] | dict[str, Any]:
+        """The value of its key in `[columns]`."""
+        source: str | list[str] = self.sources[0] if len(self.sources) == 1 else list(self.sources)
+        if not self.options:
+            return source if self.sources else ""
+        return {**({"source": source} if self.sources else {}), **self.options}
+
+
+@dataclass(frozen=True)
+class Start:
+    """A way to read a table. told_apart: what one item is, for a person; questions: for the file's end."""
+
+    found: tuple[Found, ...]
+    told_apart: str
+    group_rows: str = "no"
+    questions: tuple[str, ...] = ()
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        """`[columns]`."""
+        return {found.name: found.entry for found in self.found}
+
+
+def found_in(
+    columns: Iterable[SeenColumn], name: str, *, options: Mapping[str, Any] | None = None, notes: Sequence[str] = ()
+) -> Found:
+    """Our column `name` made of these. What `options` call a word for null is no value."""
+    options = options or {}
+    columns = [column.without(options.get("null_words", ())) for column in dict.fromkeys(columns)]
+    best = next((column for column in columns if column.filled), columns[0])
+    return Found(
+        name,
+        tuple(column.name for column in columns),
+        options,
+        tuple(notes),
+        max(column.share_filled for column in columns),
+        best.example,
+    )
+
+
+def found_by_name(table: SeenTable, names: Names) -> list[Found]:
+    """Those of our columns that the table has under one of their names, or under ours."""
+    found = []
+    for name, sources in names.items():
+        columns = [column for given in sources if (column := table.column(given)) is not None]
+        if columns:
+            found.append(found_in(columns, name))
+    return found
+
+
+def found_in_options(
+    table: SeenTable, pairs: Sequence[tuple[str, str]], options: Mapping[str, Any] | None = None
+) -> list[Found]:
+    """Of columns in pairs, one that names an option (`Size`) and one that has its value, what each value is: what the
+    names say most often. A pair whose names say several things is noted. options: as of found_in."""
+    columns: dict[str, list[SeenColumn]] = {}
+    notes: dict[str, list[str]] = {}
+    for name_column, value_column in pairs:
+        names, values = table.column([name_column]), table.column([value_column])
+        if names is None or values is None:
+            continue
+        told = Counter(_option(text) for text in names.texts)
+        ours = next((name for name, _ in told.most_common() if name not in (None, _NO_OPTION)), None)
+        if ours is None:
+            continue
+        columns.setdefault(ours, []).append(values)
+        others = Counter(text for text in names.texts if _option(text) not in (ours, _NO_OPTION))
+        if others:
+            listed = ", ".join(f"{text} in {count:,} rows" for text, count in others.most_common(3))
+            notes.setdefault(ours, []).append(f"{values.name} is not always that: {listed}")
+    return [found_in(given, ours, options=options, notes=notes.get(ours, ())) for ours, given in columns.items()]
+
+
+def _option(text: str) -> str | None:
+    return OPTIONS.get(text.strip().casefold().removeprefix("pa_"))
+
+
+def joined(found: Sequence[Found]) -> list[Found]:
+    """One for each of our columns: sources one after the other, each once."""
+    merged: dict[str, Found] = {}
+    for one in found:
+        first = merged.get(one.name)
+        if first is None:
+            merged[one.name] = one
+            continue
+        merged[one.name] = replace(
+            first,
+            sources=tuple(dict.fromkeys([*first.sources, *one.sources])),
+            options={**first.options, **one.options},
+            notes=(*first.notes, *one.notes),
+            share_filled=max(first.share_filled, one.share_filled),
+            example=first.example or one.example,
+        )
+    return list(merged.values())
+
+
+def left_out(table: SeenTable, found: Sequence[Found], known: Sequence[str]) -> list[Found]:
+    """What the jobs would ask for (is it 'X'?) said beforehand: of our columns `known` those that are not found, though
+    another column of the table may be one by its name."""
+    names = {one.name for one in found}
+    read = {source for one in found for source in one.sources}
+    others = [name for name in table.columns if name not in read and name not in known]
+    meant = meant_columns([name for name in known if name not in names], others, names)
+    return [Found(name, (), notes=(f"is it {near!r}? Then write its name here",)) for name, near in meant.items()]
+
+
+def own_names(table: SeenTable, names: Names, known: Sequence[str]) -> dict[str, list[Sequence[str]]]:
+    """The names, and where none of them is there ours, so that no column of our name is read unsaid."""
+    whole = {name: list(names.get(name, ())) for name in known}
+    plain = {plain_name(name) for name in table.columns}
+    for name, sources in whole.items():
+        if not any(table.column(given) for given in sources) and plain_name(name) in plain:
+            sources.append([name])
+    return whole
+
+
+def hidden_products(table: SeenTable, shown: Sequence[tuple[str, Sequence[str]]]) -> tuple[str, ...]:
+    """What to ask of products that a shop may not want, which are in the file and are read. shown: columns, and what
+    they have, in small letters, of a product that customers see."""
+    asked = []
+    for name, good in shown:
+        column = table.column([name])
+        others = Counter(text for text in column.texts if text.casefold() not in good) if column is not None else None
+        if column is not None and others:
+            listed = ", ".join(f"{text} in {count:,} rows" for text, count in others.most_common(3))
+            asked.append(
+                f"{column.name}: {listed}. They are items too: leave them out of the export if they should not be"
+            )
+    return tuple(asked)

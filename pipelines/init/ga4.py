@@ -1,0 +1,182 @@
+"""Google Analytics 4's events, as BigQuery exports them (an event with its items) or flattened (a row an item), and
+other logs that are written alike."""
+
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pipelines.init.found import Found, found_in
+from pipelines.init.seen import SeenColumn, SeenTable
+from schemas import tables, usual_names
+from schemas.cell_text import UnreadableCellError
+from schemas.cell_times import timestamp_of
+from schemas.date_formats import date_formats
+from schemas.errors import UsageError
+
+#: Google's events of items -> our actions.
+ACTIONS = {
+    "view_item_list": "impression",
+    "view_search_results": "impression",
+    "view_item": "click",
+    "select_item": "click",
+    "add_to_wishlist": "save",
+    "add_to_cart": "add_to_cart",
+    "purchase": "checkout",
+    "refund": "return",
+}
+#: Google's events that say nothing of what somebody thinks of an item, or have none. Its `click` leaves the site.
+OF_NO_USE = (
+    *("add_payment_info", "add_shipping_info", "begin_checkout", "remove_from_cart", "select_promotion", "view_cart"),
+    *("view_promotion", "click", "file_download", "first_visit", "form_start", "form_submit", "generate_lead", "login"),
+    *("page_view", "scroll", "search", "session_start", "share", "sign_up", "user_engagement", "video_complete"),
+    *("video_progress", "video_start"),
+)
+#: What other systems call actions, such as Segment and Meta -> ours, "" for none. Case and signs do not count.
+_OTHER_ACTIONS = {
+    **dict.fromkeys(("view", "product_view", "detail_view", "pdp_view"), "click"),
+    **dict.fromkeys(("wishlist", "favorite", "favourite", "like"), "save"),
+    **dict.fromkeys(("cart", "add_to_basket", "basket"), "add_to_cart"),
+    **dict.fromkeys(("transaction", "order", "buy", "placed_order"), "checkout"),
+    "product_list_viewed": "impression",
+    "product_viewed": "click",
+    "product_clicked": "click",
+    "product_added_to_wishlist": "save",
+    "product_added": "add_to_cart",
+    "order_completed": "checkout",
+    "order_refunded": "return",
+    "view_content": "click",
+    **dict.fromkeys(("initiate_checkout", "checkout_started", "product_removed", "cart_viewed"), ""),
+}
+#: Values that show whether they are times.
+_LOOKED_AT = 200
+_ITEM_PATH = ("items", "item_id")
+
+
+@dataclass(frozen=True)
+class LogStart:
+    """found: our columns but for the action. event_column: whose values are actions; actions: Google's event, and how
+    often it was seen, to our action, "" for none. unknown: events of the file that Google has not named."""
+
+    found: tuple[Found, ...]
+    event_column: str
+    actions: dict[str, str]
+    seen: Counter[str]
+    unknown: tuple[str, ...]
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        """`[columns.engagements]`."""
+        action = {"source": self.event_column, "values": self.actions}
+        return {**{one.name: one.entry for one in self.found}, "action": action}
+
+
+def is_ga4(table: SeenTable) -> bool:
+    """Whether the columns are those of GA4's events."""
+    return table.has("event_name") and any(table.has(name) for name in ("event_timestamp", "event_date", "items"))
+
+
+def log_start(table: SeenTable) -> LogStart:
+    """How GA4's events are a log. Raises UsageError if the table lacks their name, their time or their items."""
+    event, time = table.column(usual_names.ACTIONS), table.column(usual_names.TIMES)
+    item = _one_of(table, usual_names.LOG_ITEMS, _ITEM_PATH)
+    found: list[Found] = []
+    if time is not None:
+        found.append(_times_of(time))
+    elif (day := table.column(usual_names.DAYS)) is not None:
+        times = _times_of(day)
+        found.append(replace(times, notes=("days alone: actions of one day have one time", *times.notes)))
+    if event is None or item is None or not found:
+        raise UsageError(
+            "expected events of GA4, with event_name, event_timestamp and items (or item_id), got "
+            f"{table.names_in_words}: export the events table from BigQuery as Parquet or JSON, with these columns"
+        )
+    users = [column for name in usual_names.USERS if (column := table.column([name])) is not None]
+    if not users and (other := table.column(usual_names.OTHER_USERS)) is not None:
+        users = [other]
+    if users:
+        found.append(found_in(users, "user_id", notes=["the first that is there"] if len(users) > 1 else []))
+    session = _one_of(table, usual_names.SESSIONS, ("event_params", "ga_session_id"))
+    if session is not None and session.filled:
+        found.append(found_in([session], "session_id"))
+    found.append(found_in([item], "item_id"))
+    found += _searches(table)
+    seen = Counter(event.texts)
+    known = _known_actions(seen, is_ga4(table))
+    unknown = tuple(name for name, _ in seen.most_common() if name not in known)
+    actions = {**ACTIONS, **dict.fromkeys(OF_NO_USE, ""), **known, **dict.fromkeys(unknown, "")}
+    return LogStart(tuple(found), event.name, actions, seen, unknown)
+
+
+def _known_actions(seen: Collection[str], is_google: bool) -> dict[str, str]:
+    """Those of a file's events that are known but for case and signs -> our action, "" for none. is_google: whether
+    other systems' words say nothing there, nor those of ours that Google has for something else."""
+    known = {**dict.fromkeys(OF_NO_USE, ""), **ACTIONS, **({} if is_google else _OTHER_ACTIONS)}
+    known |= {name: name for name in tables.ACTIONS if not (is_google and name in OF_NO_USE)}
+    by_name = {usual_names.plain_name(name): action for name, action in known.items()}
+    theirs = [name for name in seen if name not in tables.ACTIONS]
+    names = [*theirs, *(name for name in tables.ACTIONS if name in seen)]
+    return {name: by_name[plain] for name in names if (plain := usual_names.plain_name(name)) in by_name}
+
+
+def _times_of(column: SeenColumn) -> Found:
+    """The timestamps; in the format that the texts show where they are not taken untold."""
+    formats = [] if any(map(_is_time, column.filled[:_LOOKED_AT])) else date_formats(column.texts)
+    if not formats:
+        return found_in([column], "timestamp")
+    other = f"day or month first? All that was read fits {' and '.join(formats)}" if len(formats) > 1 else ""
+    return found_in([column], "timestamp", options={"time": formats[0]}, notes=[other] if other else [])
+
+
+def _is_time(value: Any) -> bool:
+    """Whether a value is a time without more being told of it."""
+    try:
+        return timestamp_of(value) is not None
+    except UnreadableCellError:
+        return False
+
+
+def _searches(table: SeenTable) -> list[Found]:
+    """The query and the surface: where an event has a search term people searched, unless the log says it."""
+    told = table.column(["surface"])
+    if told is not None and told.filled and set(told.texts) <= set(tables.SURFACES):
+        query = table.column(["query"])
+        return [found_in([told], "surface"), *([found_in([query], "query")] if query is not None else [])]
+    term = _one_of(table, ["search_term", "query"], ("event_params", "search_term"))
+    if term is None or not term.filled:
+        note = "no event has a search_term: nothing is learned of searches but from the texts of items"
+        return [Found("surface", (), {"constant": "home"}, (note,))]
+    note = "an event with a search term belongs to a search; GA4 sends it where your tags add it"
+    shown = found_in([term], "surface", options={"present": "search", "absent": "home"}, notes=[note])
+    return [found_in([term], "query"), shown]
+
+
+def _one_of(table: SeenTable, names: Sequence[str], path: tuple[str, str]) -> SeenColumn | None:
+    """The column of one of the names, or where the path leads in one (see schemas.log_events)."""
+    flat = table.column([*names, ".".join(path)])
+    root = table.columns.get(path[0])
+    if (flat is not None and flat.filled) or root is None:
+        return flat
+    return SeenColumn(".".join(path), [next(_led_to(value, path[1]), None) for value in root.values])
+
+
+def _led_to(value: Any, name: str) -> Iterator[Any]:
+    """What is behind a name in a value, as schemas.log_events has it."""
+    if isinstance(value, dict) and len(value) == 1 and next(iter(value)) in ("list", "array", "element", "item"):
+        value = next(iter(value.values()))
+    if isinstance(value, dict):
+        if value.get(name) is not None:
+            yield value[name]
+        return
+    for member in value if isinstance(value, list | tuple) else ():
+        if isinstance(member, tuple) and len(member) == 2:  # of a map
+            member = {"key": member[0], "value": member[1]}
+        if isinstance(member, dict) and len(member) == 1 and "element" in member:
+            member = member["element"]
+        if isinstance(member, dict) and member.keys() == {"key", "value"}:
+            if member["key"] == name:
+                told = member["value"]
+                told = next((v for v in told.values() if v is not None), None) if isinstance(told, dict) else told
+                yield from () if told is None else (told,)
+        else:
+            yield from _led_to(member, name)

@@ -1,0 +1,48 @@
+"""A product feed for Google Merchant Center: delimited text, RSS or Atom; attributes have one name everywhere."""
+
+from pipelines.init.found import Start, found_by_name, found_in, joined, left_out, own_names
+from pipelines.init.seen import SeenTable
+from schemas.errors import UsageError
+from schemas.tables import CATALOGUE, TEXT_FIELDS
+
+#: Our column -> Google's attributes; a text file may write them with blanks.
+NAMES = {
+    "title": [("title", "structured_title")],
+    "description": [("description",)],
+    "brand": [("brand",)],
+    "colors": [("color", "colour")],
+    "size_type": [("size_type",)],
+    "size": [("size",)],
+    "patterns": [("pattern",)],
+    "materials": [("material",)],
+    "product_types": [("product_type",)],
+    "google_product_category": [("google_product_category",)],
+    "images": [("image_link",), ("additional_image_link", "additional_image_links")],
+}
+
+
+def is_google_feed(table: SeenTable) -> bool:
+    """Whether the columns are Google's attributes."""
+    return table.has("id", "title") and (table.has("image_link") or table.has("link", "availability"))
+
+
+def starts(table: SeenTable) -> list[Start]:
+    """By id; where variants name their group, also by group. Raises UsageError."""
+    number = table.column(["id"])
+    if number is None or not table.has("title"):
+        raise UsageError(
+            f"expected a Google Merchant Center feed, with the attributes id and title, got {table.names_in_words}: "
+            "see whether the file is the feed itself, or try --from csv"
+        )
+    found = joined(found_by_name(table, own_names(table, NAMES, (*TEXT_FIELDS, "images"))))
+    rest = (*found, *left_out(table, found, CATALOGUE.names[1:]))
+    repeated = len(number.texts) - len(set(number.texts))
+    notes = [f"{repeated:,} rows repeat an id: they are merged"] if repeated else []
+    by_id = Start(
+        (found_in([number], "item_id", notes=notes), *rest), f"rows by {number.name}", "merge" if repeated else "no"
+    )
+    group = table.column(["item_group_id"])
+    if group is None or not group.filled:
+        return [by_id]
+    by_group = found_in([group, number], "item_id", notes=["variants of one item_group_id are one item"])
+    return [by_id, Start((by_group, *rest), f"groups by {group.name}", "merge")]

@@ -1,0 +1,71 @@
+"""A shop's files: what they are, and what the jobs will make of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pipelines.init.found import Start
+from pipelines.init.ga4 import LogStart, log_start
+from pipelines.init.kinds import CATALOGUES, GA4, recognised_kind
+from pipelines.init.mistaken import log_columns, refuse_catalogue, refuse_log
+from pipelines.init.rehearsal import RehearsedItems, RehearsedLog, rehearse_items, rehearse_log
+from pipelines.init.seen import SeenTable, look_at
+from schemas.errors import UsageError
+from schemas.files import expand_inputs, shown
+
+
+@dataclass(frozen=True, eq=False)
+class Shop:
+    """What was found out of a shop's files, and what it makes of the first rows. kind: of the catalogue; table: the
+    catalogue as it is; engagements, log_start, log: of a log, None without one."""
+
+    kind: str
+    catalog: str
+    table: SeenTable
+    start: Start
+    items: RehearsedItems
+    engagements: str | None = None
+    log_start: LogStart | None = None
+    log: RehearsedLog | None = None
+
+
+def look_at_shop(file: str, kind: str | None, catalog: str | None) -> Shop:
+    """What the files of a shop are: `file` of a kind of KINDS (None: recognised), GA4's events with a catalogue beside
+    them. Raises UsageError for files of another kind, for a log without a catalogue, and for one that is given for the
+    other."""
+    table = look_at(expand_inputs(file, None))
+    kind = kind or recognised_kind(table)
+    if kind != GA4:
+        if catalog is not None:
+            raise UsageError(f"expected --catalog beside a log (--from {GA4}), got {kind}: FILE is the catalogue")
+        refuse_log(table, file)
+        start, items = _chosen(table, CATALOGUES[kind](table), None)
+        return Shop(kind, file, table, start, items)
+    beside = None if catalog is None else look_at(expand_inputs(catalog, None))
+    refuse_catalogue(table, file, catalog, beside is not None and _is_log(beside))
+    started = log_start(table)
+    if catalog is None or beside is None:
+        raise UsageError(
+            "expected --catalog CATALOGUE beside GA4's log, got none: events name items, and have neither their texts "
+            "nor their pictures. Give the shop's export too: itemsage init --from ga4 LOG --catalog products.csv"
+        )
+    log = rehearse_log(table.files, started.columns)
+    kind = recognised_kind(beside)
+    if kind == GA4:
+        raise UsageError(f"expected a catalogue as --catalog, got events of GA4 in {shown(catalog)}")
+    refuse_log(beside, catalog, "--catalog")
+    start, items = _chosen(beside, CATALOGUES[kind](beside), log)
+    return Shop(kind, catalog, beside, start, items, file, started, log)
+
+
+def _is_log(table: SeenTable) -> bool:
+    return recognised_kind(table) == GA4 or bool(log_columns(table))
+
+
+def _chosen(table: SeenTable, starts: Sequence[Start], log: RehearsedLog | None) -> tuple[Start, RehearsedItems]:
+    """The start whose ids the log names most, the first of equals; what it makes of the rows."""
+    made = [
+        (start, rehearse_items(table.files, start.columns, start.group_rows)) for start in starts[: None if log else 1]
+    ]
+    if log is None:
+        return made[0]
+    return max(made, key=lambda one: round(log.share_known(one[1].ids), 3))

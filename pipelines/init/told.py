@@ -1,0 +1,101 @@
+"""What `itemsage init` says to a person."""
+
+import shlex
+from collections.abc import Sequence
+from datetime import UTC, date, datetime
+
+from pipelines.console.terminal import aligned, shortened
+from pipelines.init.found import Found
+from pipelines.init.ga4 import LogStart
+from pipelines.init.kinds import GA4
+from pipelines.init.offered import asked_of_the_title, offered, question
+from pipelines.init.rehearsal import RehearsedLog, reasons
+from pipelines.init.shop import Shop
+from schemas.files import shown
+from schemas.tables import TEXT_FIELDS
+
+#: Share of a log's rows that are on items of the catalogue, below which somebody should look.
+_FEW_KNOWN = 0.5
+
+
+def told(shop: Shop, out: str, questions: Sequence[str]) -> str:
+    """What was found, for a person, and the commands to call next. out: the config file; questions: of its settings,
+    beside those of its columns."""
+    lines = _table_of(shop.start.found, (*TEXT_FIELDS, "images"))
+    items = shop.items
+    lines.append(
+        f"{shown(shop.catalog)} ({shop.kind}): {items.num_rows:,} rows, {len(items.items):,} items "
+        f"({shop.start.told_apart}), {items.num_with_text:,} with text, {items.num_with_pictures:,} with pictures"
+    )
+    for level, what in (("row", "rows"), ("picture", "pictures in cells")):
+        rejected = [rejection for rejection in items.rejections if rejection.level == level]
+        if rejected:
+            lines.append(f"WARNING: {len(rejected):,} {what} cannot be read: {reasons(rejected)}")
+    lines += [f"? {asked}" for asked in questions]
+    lines += _asked(shop.start.found)
+    lines += [f"? {asked}" for asked in shop.start.questions]
+    lines += [f"? {asked}" for asked in asked_of_the_title(shop.table, shop.start)]
+    lines += [f"? {question(name, columns)}" for name, columns in offered(shop.table, shop.start).items()]
+    if shop.log_start is not None and shop.log is not None:
+        lines += _told_of_log(shop, shop.log_start, shop.log)
+    lines += ["", f"{shown(out)} is written; what each line is made of stands beside it. Next:"]
+    return "\n".join([*lines, *(f"  {command}" for command in next_commands(shop, out))])
+
+
+def next_commands(shop: Shop, out: str) -> list[str]:
+    """What to call next with the config file `out`, in order."""
+    out, day = shlex.quote(out), _day(shop).isoformat()
+    fetch = [f"itemsage fetch-images --config {out}"] if shop.items.urls else []
+    return [
+        *fetch,
+        f"itemsage train --config {out} --date {day}",
+        f"itemsage daily --config {out} --date {day}",
+        f"itemsage search --config {out} --text {shlex.quote(shop.items.words_of_a_title)}",
+    ]
+
+
+def _day(shop: Shop) -> date:
+    """The last day of a log that was read to its end, else today."""
+    if shop.log is not None and shop.log.is_whole and shop.log.last_day is not None:
+        return shop.log.last_day
+    return datetime.now(UTC).date()
+
+
+def _told_of_log(shop: Shop, start: LogStart, log: RehearsedLog) -> list[str]:
+    lines = ["", *_table_of(start.found, ()), *_asked(start.found)]
+    share = log.share_known(shop.items.ids)
+    num_left_out = log.no_rows.total()
+    lines.append(
+        f"{shown(str(shop.engagements))} ({GA4}): {log.num_rows:,} rows, {num_left_out:,} events that are none; "
+        f"{share:.0%} of the rows are on items of the catalogue"
+    )
+    if share < _FEW_KNOWN:
+        example = shortened(next(iter(log.items), ""), 60)
+        lines.append(
+            f"WARNING: the log names items otherwise than the catalogue, such as {example}: map item_id of either "
+            "table to the column that both have"
+        )
+    if log.rejections:
+        lines.append(f"WARNING: {len(log.rejections):,} rows of the log cannot be read: {reasons(log.rejections)}")
+    unknown = [f"{name} ({start.seen[name]:,})" for name in start.unknown]
+    if unknown:
+        lines.append(f"? left out, for Google has not named them: {shortened(', '.join(unknown), 200)}")
+    return lines
+
+
+def _asked(found: Sequence[Found]) -> list[str]:
+    return [f"? {one.name}: {note}" for one in found for note in one.notes if "?" in note]
+
+
+def _table_of(found: Sequence[Found], known: Sequence[str]) -> list[str]:
+    """A line for each column of ours: the shop's, the share that is filled, an example."""
+    by_name = {one.name: one for one in found}
+    names = [*by_name, *(name for name in known if name not in by_name)]
+    rows = [("column", "of the file", "filled", "example")]
+    for name in names:
+        one = by_name.get(name)
+        if one is None or not one.sources:
+            rows.append((name, "-", "", ""))
+        else:
+            rows.append((name, " + ".join(one.sources), f"{one.share_filled:.0%}", shortened(one.example, 40)))
+    return aligned(rows, to_the_right={2})

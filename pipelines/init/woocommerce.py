@@ -1,0 +1,114 @@
+"""WooCommerce's product export: a row a product, and one for each variation, which names its parent."""
+
+from dataclasses import replace
+
+from pipelines.init.found import (
+    Found,
+    Start,
+    found_by_name,
+    found_in,
+    found_in_options,
+    hidden_products,
+    joined,
+    left_out,
+    own_names,
+)
+from pipelines.init.seen import SeenColumn, SeenTable
+from schemas.errors import UsageError
+from schemas.tables import CATALOGUE, TEXT_FIELDS
+
+NAMES = {
+    "title": [("Name",)],
+    "description": [("Short description",), ("Description",)],
+    "brand": [("Brands", "Brand", "Meta: _brand", "Meta: brand")],
+    "product_types": [("Categories",), ("Tags",)],
+    "images": [("Images",)],
+}
+#: What a parent without a SKU is called by is its ID behind this.
+_PARENT_PREFIX = "id:"
+_MAX_ATTRIBUTES = 20
+#: What the exporter writes for a line end in a text.
+_LINE_END = r"\n"
+#: What a product that customers see has; 0 is private, -1 a draft.
+_SHOWN = (("Published", ("1",)), ("Visibility in catalog", ("visible", "catalog", "search")))
+_ATTRIBUTES = [(f"Attribute {n} name", f"Attribute {n} value(s)") for n in range(1, _MAX_ATTRIBUTES + 1)]
+
+
+def is_woocommerce(table: SeenTable) -> bool:
+    """Whether the columns are those of a product export."""
+    own = ("Short description", "Images", "Visibility in catalog", "In stock?", "Tax status")
+    return table.has("ID", "Name") and any(table.has(name) for name in own)
+
+
+def starts(table: SeenTable) -> list[Start]:
+    """By product, variations merged into their parents; by row. Raises UsageError."""
+    number, parent, sku = table.column(["ID"]), table.column(["Parent"]), table.column(["SKU"])
+    if number is None or not table.has("Name"):
+        raise UsageError(
+            f"expected a WooCommerce product export, with the columns ID and Name, got {table.names_in_words}: export "
+            "all columns (Products, Export), or try --from csv"
+        )
+    names = own_names(table, NAMES, (*TEXT_FIELDS, "images"))
+    found = joined([*found_by_name(table, names), *found_in_options(table, _ATTRIBUTES)])
+    found = [_with_line_ends(one, table) for one in found]
+    rest = (*found, *left_out(table, found, CATALOGUE.names[1:]))
+    asked = hidden_products(table, _SHOWN)
+    by_row = [Start((found_in([number], "item_id"), *rest), f"rows by {number.name}", questions=asked)]
+    if sku is not None and sku.is_key:
+        by_row.append(Start((found_in([sku], "item_id"), *rest), f"rows by {sku.name}", questions=asked))
+    if parent is None or not parent.filled:
+        return by_row
+    found_by_parent = (_of_parents(table, number, parent, sku), *rest)
+    order = _variations_above(number, parent, sku)
+    merged = [Start(found_by_parent, "products, variations merged", "merge", (*asked, *order))]
+    group = _group(number, parent, sku)
+    return merged + [
+        Start((one.found[0], group, *rest), f"{one.told_apart}, variations beside their parents", "merge", asked)
+        for one in by_row
+    ]
+
+
+def _with_line_ends(found: Found, table: SeenTable) -> Found:
+    """A description whose line ends, as the exporter writes them, are blanks: `soft\\nWarm` has no word nWarm."""
+    texts = [text for name in found.sources for text in table.columns[name].texts]
+    if found.name != "description" or not any(_LINE_END in text for text in texts):
+        return found
+    note = rf"line ends are written as {_LINE_END}: read as blanks"
+    return replace(found, options={**found.options, "separator": _LINE_END}, notes=(*found.notes, note))
+
+
+def _of_parents(table: SeenTable, number: SeenColumn, parent: SeenColumn, sku: SeenColumn | None) -> Found:
+    """An id that variations share with their parent: as they name it."""
+    own = _own_names_of_parents(number, parent, sku)
+    notes = [f"the Parent in {len(parent.filled):,} of {table.num_rows:,} rows, which are variations, else their own"]
+    return found_in([parent, *own], "item_id", options={"prefix": _PARENT_PREFIX}, notes=notes)
+
+
+def _own_names_of_parents(number: SeenColumn, parent: SeenColumn, sku: SeenColumn | None) -> list[SeenColumn]:
+    """What a variation may call its parent by: its SKU if that has one, else `id:` and its ID."""
+    by_sku = sku is not None and not all(text.startswith(_PARENT_PREFIX) for text in parent.texts)
+    return [sku, number] if by_sku and sku is not None else [number]
+
+
+def _variations_above(number: SeenColumn, parent: SeenColumn, sku: SeenColumn | None) -> list[str]:
+    """What to say of variations that stand above their product: of rows that are merged the first gives the texts."""
+    places: dict[str, int] = {}
+    for place, (one, of) in enumerate(zip(number.values, parent.values, strict=True)):
+        if of is None:
+            own = None if sku is None else sku.values[place]
+            for name in (f"{_PARENT_PREFIX}{one}", *([] if own is None else [str(own)])):
+                places.setdefault(name, place)
+    count = sum(of is not None and places.get(str(of), place) > place for place, of in enumerate(parent.values))
+    if not count:
+        return []
+    return [
+        f"{count:,} variations stand above their product, and give it their texts: sort the rows so that products come "
+        "first (by Type: variable, variation)"
+    ]
+
+
+def _group(number: SeenColumn, parent: SeenColumn, sku: SeenColumn | None) -> Found:
+    sources = [parent, *_own_names_of_parents(number, parent, sku)]
+    return found_in(
+        sources, "group", options={"prefix": _PARENT_PREFIX}, notes=["variations have what they lack of it"]
+    )

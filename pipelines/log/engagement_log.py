@@ -1,0 +1,175 @@
+"""The engagement log as a stage: read and judged once, before anything is made of it.
+
+    slices -> read, validate -> count, quarantine        units/log/, quarantine/log-*.parquet, manifests/log.json
+
+Users, pairs, daily runs and trainings begin with it, so that a log of which nothing can be used stops them before hours
+of work. Counts: see pipelines.log.rows; of the rejected rows also those of every quarantine.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import apache_beam as beam
+import pyarrow as pa
+import pyarrow.parquet as pq
+from apache_beam.options.pipeline_options import PipelineOptions
+
+from pipelines.console.jobs import flag, print_summary
+from pipelines.console.progress import Progress
+from pipelines.log.dated_log import tell_of_other_zone, zone_of
+from pipelines.log.read_engagements import slice_unit
+from pipelines.log.rows import LEFT_OUT, LOG_STAGE, LogUse, RejectedRows, near_in_words
+from pipelines.run.item_vectors import vectors_source
+from pipelines.run.process_units import ProcessUnits, UnitStage
+from pipelines.run.shared import Shared, closed_after_job
+from pipelines.run.unit_files import manifest_path
+from pipelines.run.units import Unit, UnitWriter, finished_sidecar, read_stage_manifest, write_stage_manifest
+from schemas.column_spec import Columns
+from schemas.columns import ASSUMED, assumed_values, table_columns
+from schemas.days import UTC_NAME, end_of_day_us
+from schemas.files import expand_inputs
+from schemas.hashing import fingerprint
+from schemas.log_events import NO_ROWS
+from schemas.quarantine import Rejection
+from schemas.reading import (
+    FileSlice,
+    check_columns,
+    column_names,
+    count_rows,
+    input_identity,
+    plan_slices,
+    read_slice,
+    unusual_forms,
+)
+from schemas.tables import ENGAGEMENTS, UNREADABLE
+from schemas.validation import validate_engagements
+
+#: Part of the fingerprint: raise it when the same log gives other counts.
+CODE_VERSION = 4
+_SHOWN = ("rows_read", "rows_quarantined", "rows_used")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogConfig:
+    """Reads a log and judges its rows up to the end of `date` in `time_zone`. embeddings: any embeddings Parquet that
+    has the ids of the items; None: the run has its own."""
+
+    run: str
+    engagements: str
+    date: str | None = None
+    time_zone: str = UTC_NAME
+    embeddings: str | None = None
+    columns: dict[str, Any] = flag(default={}, help="[columns.engagements]: our column name -> the shop's")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogSource:
+    """What judging depends on. slices: by the name of their unit; item_files: Parquet files with the catalogue's ids;
+    end_us: as of LogUse."""
+
+    slices: Mapping[str, FileSlice]
+    columns: Columns
+    item_files: tuple[str, ...]
+    end_us: int | None
+
+
+class LogStage(UnitStage):
+    """A slice of the log: counts, and the quarantine of its bad rows."""
+
+    stage = LOG_STAGE
+    progress_unit = "rows"
+
+    def __init__(self, source: LogSource):
+        self.source = source
+
+    def compute(self, unit: Unit, writer: UnitWriter, progress: Progress) -> None:
+        file_slice, use, counted = self.source.slices[unit.name], LogUse(self.source.end_us), RejectedRows()
+        rejections: list[Rejection] = []
+        for raw in read_slice(file_slice, self.source.columns, ENGAGEMENTS):
+            valid, rejected, read = validate_engagements(raw, file_slice, stage=LOG_STAGE)
+            use.add(valid)
+            counted.add(rejected)
+            rejections += rejected
+            writer.counts["rows_read"] += read["rows_read"]
+            writer.counts.update({**_mended(read), **raw.no_rows})
+            progress.advance(read["rows_read"])
+        writer.counts.update(use.counts(_ITEM_IDS.get(self.source.item_files)), rows_quarantined=0, **counted.values())
+        writer.quarantine(rejections)
+
+
+def run(config: LogConfig, options: PipelineOptions) -> dict[str, Any]:
+    """Judges the log's rows and returns the stage manifest. Reads nothing that was judged before.
+
+    Raises UsageError for inputs that are not there or lack a column, CorruptFileError for damaged ones.
+    """
+    started_s = time.monotonic()
+    files = expand_inputs(config.engagements, config.date)
+    columns = table_columns(config.columns, "engagements")
+    check_columns(files, columns, ENGAGEMENTS)
+    item_files, item_identity = _items(config)
+    end_us = end_of_day_us(config.date, config.time_zone)
+    identity = fingerprint([CODE_VERSION, columns, input_identity(files), end_us, item_identity])
+    slices = {slice_unit(part, "").name: part for part in plan_slices(files)}
+    units = [Unit(LOG_STAGE, name, identity) for name in slices]
+    unfinished = [unit for unit in units if finished_sidecar(config.run, unit, check_content=True) is None]
+    forms = unusual_forms(files)
+    tell_of_other_zone(f"the log of {config.run}", zone_of(manifest_path(config.run, LOG_STAGE)), config.time_zone)
+    if unfinished:
+        if forms:
+            print(f"{LOG_STAGE}: {forms}", flush=True)
+        stage = LogStage(LogSource(slices=slices, columns=columns, item_files=item_files, end_us=end_us))
+        with closed_after_job(), beam.Pipeline(options=options) as pipeline:
+            pipeline | "Slices" >> beam.Create(unfinished) | ProcessUnits(config.run, stage, count_rows(files))
+        Progress.close_shared(LOG_STAGE)
+    facts = {"fingerprint": identity, "time_zone": config.time_zone} | ({"input_forms": forms} if forms else {})
+    manifest = write_stage_manifest(config.run, LOG_STAGE, slices, **facts)
+    if unfinished:
+        counts = manifest["counts"]
+        left_out = {name: counts[name] for name in (*NO_ROWS, *LEFT_OUT) if counts.get(name)}
+        shown = {name: counts.get(name, 0) for name in _SHOWN} | left_out | _mended(counts)
+        print_summary(LOG_STAGE, shown, started_s, config.run)
+        if assumed := assumed_in_words(files, columns, counts.get("rows_read", 0)):
+            print(f"{LOG_STAGE}: {assumed}", flush=True)
+        if near := near_in_words(counts):
+            print(f"{LOG_STAGE}: WARNING: {near}", flush=True)
+    return manifest
+
+
+def assumed_in_words(files: Sequence[str], columns: Columns, num_rows: int) -> str:
+    """What the `num_rows` rows of a log are taken for that lacks a column of actions; "" of one that has it, or whose
+    mapping or folders say the action."""
+    named = {path: names for path in files if (names := column_names(path))}
+    lacking = [path for path, names in named.items() if "action" in assumed_values(names, columns, ENGAGEMENTS, path)]
+    if not lacking:
+        return ""
+    what = f"{ASSUMED['action']}s"
+    if len(lacking) < len(named):
+        return f"no column action in {len(lacking):,} of {len(named):,} files: all their rows are {what}"
+    return f"no column action: all {num_rows:,} rows are {what}"
+
+
+def _mended(counts: Mapping[str, int]) -> dict[str, int]:
+    """What was cut from cells, or could not be read of them, in rows that stayed."""
+    return {name: count for name, count in counts.items() if name == "ids_trimmed" or name.startswith(UNREADABLE)}
+
+
+def _items(config: LogConfig) -> tuple[tuple[str, ...], Any]:
+    """Parquet files with the ids of the items, and what identifies them: those of the run's items, if it has such a
+    stage and no other embeddings are named, else those of item vectors."""
+    if config.embeddings is None and manifest_path(config.run, "items").is_file():
+        listed = read_stage_manifest(config.run, "items")["files"]
+        entries = sorted((e["path"], e["sha256"]) for e in listed if e["path"].startswith("items/"))
+        return tuple(str(Path(config.run, path)) for path, _ in entries), [sha256 for _, sha256 in entries]
+    source = vectors_source(config.run, config.embeddings)
+    return tuple(path for path, _ in source.files), source.identity
+
+
+def _read_item_ids(files: tuple[str, ...]) -> pa.Array:
+    tables = [pq.read_table(path, columns=["item_id"]) for path in files]
+    return pa.concat_tables(tables)["item_id"].combine_chunks() if tables else pa.array([], pa.string())
+
+
+_ITEM_IDS: Shared[tuple[str, ...], pa.Array] = Shared(_read_item_ids)

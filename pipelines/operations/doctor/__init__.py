@@ -1,0 +1,1 @@
+"""Command: checks machine, packages, model and inputs before a run."""

@@ -1,0 +1,174 @@
+"""What a run needs of the shop: inputs, columns, the first rows and their pictures."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from model.pictures.decoding import PictureError, PictureLimits, PictureRoot, decode_picture, read_picture
+from model.pictures.image_encoder_spec import ImageEncoderSpec
+from pipelines.console.exit_codes import EXIT_THRESHOLD
+from pipelines.features.plan import check_image_root
+from pipelines.operations.findings import Finding, brief, cut_short
+from pipelines.operations.inspected_run import sample_by_hash
+from schemas.column_spec import column_of
+from schemas.columns import TABLES, catalogue_columns, catalogue_schema, similar_name, table_columns, usual_names
+from schemas.files import expand_inputs
+from schemas.log_events import root_of
+from schemas.quarantine import Rejection
+from schemas.reading import (
+    check_columns,
+    count_rows,
+    format_of,
+    known_columns,
+    plan_slices,
+    read_slice,
+    unusual_forms,
+)
+from schemas.stored_pictures import keep_picture
+from schemas.usual_names import called
+from schemas.validation import validate_catalogue
+
+MOST_PICTURES = 200
+_MOST_NAMES = 12
+#: How like ours the name of a column is that is asked about: `Titel` is, `Type` is no size_type.
+_ALIKE = 0.7
+
+
+@dataclass
+class Inputs:
+    """Files of the catalogue and their number of rows; the first rows, validated, what was rejected of them, and a
+    folder that has the pictures which came in them, as a run has."""
+
+    files: list[str]
+    num_rows: int
+    rows: pa.Table
+    rejections: list[Rejection]
+    folder: str
+    group_rows: str = "no"
+
+    @property
+    def num_read(self) -> int:
+        """Rows that were looked at."""
+        return self.rows.num_rows + sum(rejection.level == "row" for rejection in self.rejections)
+
+
+def check_input(table: str, spec: str, date: str | None, finding: Finding) -> tuple[list[str], int]:
+    """(files, rows) of an input; ([], 0), with a problem, if there are none or one is of no known format."""
+    with finding.guard(f"the {table} {brief(spec)}"):
+        files = expand_inputs(spec, date)
+        for path in files:
+            format_of(path)
+        num_rows, forms = count_rows(files), unusual_forms(files)
+        size = sum(Path(path).stat().st_size for path in files)
+        finding.looked_at += (
+            f"{', ' if finding.looked_at else ''}{table}: {len(files)} files, {num_rows:,} rows, {size:,} bytes"
+            f"{f' ({forms})' if forms else ''}"
+        )
+        if num_rows == 0:
+            finding.fail(f"expected rows in the {table} {brief(spec)}, got none: see the export", EXIT_THRESHOLD)
+        return files, num_rows
+    return [], 0
+
+
+def check_mapping(table: str, files: Sequence[str], columns: Mapping[str, Any], group_rows: str = "no") -> Finding:
+    """Which of our columns the files have, which are missing, which of theirs nobody reads, and what may be meant."""
+    finding = Finding(f"columns of {table}")
+    with finding.guard(f"the columns of {table}"):
+        mapping, schema = table_columns(columns, table), TABLES[table]
+        if table == "catalogue":
+            mapping = catalogue_columns(columns, group_rows)
+            schema = catalogue_schema(mapping)
+        theirs = list(dict.fromkeys(name for path in files for name in known_columns(path)))
+        sources = {name: column_of(mapping, name).source for name in schema.names}
+        given = set[str]().union(*sources.values())
+        nested = {name: root_of(name, theirs) for name in given} if table == "engagements" else {}
+        roots = {name: nested.get(name) or name for name in given}
+        missing = [
+            name for name, own in sources.items() if own and set(theirs).isdisjoint(roots[source] for source in own)
+        ]
+        used = set(roots.values())
+        unused = [name for name in theirs if name not in used]
+        finding.looked_at = (
+            f"{len(schema.names) - len(missing)} of {len(schema.names)} are there; missing: {_shown(missing)}; "
+            f"not read: {_shown(unused)}"
+        )
+        for name in missing:
+            usual = called(usual_names(name, schema), unused) if name not in mapping else None
+            near = usual or similar_name(sources[name][0], unused, _ALIKE)
+            if near is not None:
+                section = "columns" if table == "catalogue" else f"columns.{table}"
+                meant = brief(near)
+                finding.warn(
+                    f"{name} is missing; is it {meant}? then map it, in the config: [{section}] {name} = {meant}"
+                )
+        check_columns(files, mapping, schema)
+    return finding
+
+
+def _shown(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+    return ", ".join(brief(name).strip("'") for name in names[:_MOST_NAMES]) + more or "none"
+
+
+def first_rows(
+    files: Sequence[str],
+    columns: Mapping[str, Any],
+    num_rows: int,
+    finding: Finding,
+    folder: str,
+    group_rows: str = "no",
+) -> Inputs | None:
+    """The first batch of the first slice that has rows, validated: enough to see what the whole will be like. The
+    pictures that are in it are written below the folder."""
+    with finding.guard("the first rows of the catalogue"):
+        mapping = catalogue_columns(columns, group_rows)
+        for file_slice in plan_slices(files):
+            for raw in read_slice(file_slice, mapping, catalogue_schema(mapping)):
+                keep = partial(keep_picture, run=folder)
+                good, rejections, _ = validate_catalogue(raw, file_slice, keep_picture=keep)
+                return Inputs(list(files), num_rows, good, rejections, folder, group_rows)
+    return None
+
+
+def check_pictures(
+    inputs: Inputs | None, image_root: str, spec: ImageEncoderSpec | None, limits: PictureLimits
+) -> Finding:
+    """How many of a sample of the catalogue's pictures can be opened (and, with an image encoder, decoded)."""
+    finding = Finding("pictures", f"the image root {brief(image_root)}")
+    with finding.guard(finding.looked_at):
+        check_image_root(image_root)
+    if inputs is None or finding.problems:
+        return finding
+    if not inputs.rows.num_rows:
+        finding.warn(f"not looked at: none of the first {inputs.num_read:,} rows is valid")
+        return finding
+    uris = list(dict.fromkeys(inputs.rows["images"].combine_chunks().flatten().to_pylist()))
+    sample = [uris[place] for place in sample_by_hash(uris, MOST_PICTURES, "doctor")]
+    if not sample:
+        finding.looked_at = "the first rows list no picture"
+        return finding
+    faults: dict[str, list[PictureError]] = {}
+    with finding.guard(finding.looked_at):
+        root = PictureRoot.of(image_root, inputs.folder)
+        for uri in sample:
+            try:
+                data = read_picture(root, uri, limits)
+                if spec is not None:
+                    decode_picture(data, spec.preprocessing, limits)
+            except PictureError as error:
+                faults.setdefault(error.reason, []).append(error)
+        bad = sum(map(len, faults.values()))
+        finding.looked_at = f"{len(sample) - bad} of {len(sample)} can be opened under {brief(image_root)}"
+        for reason, errors in sorted(faults.items()):
+            first = errors[0]
+            fault = f"expected {first.expected}, got {cut_short(first.got)}: {first.remedy}"
+            text = f"{len(errors)} of {len(sample)} {reason}: {fault}"
+            if bad == len(sample):
+                finding.fail(text, EXIT_THRESHOLD)
+            else:
+                finding.warn(text)
+    return finding

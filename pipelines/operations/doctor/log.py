@@ -1,0 +1,85 @@
+"""What a run would make of the engagement log, as far as its first rows tell."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import pyarrow as pa
+
+from pipelines.console.exit_codes import EXIT_THRESHOLD
+from pipelines.console.thresholds import LogThresholds
+from pipelines.gates.log import check_quarantine_log, why_rejected
+from pipelines.gates.results import FAILED
+from pipelines.log.engagement_log import assumed_in_words
+from pipelines.log.rows import RejectedRows
+from pipelines.operations.findings import Finding
+from schemas.cell_times import has_offset
+from schemas.column_cells import Blame, Found, cells_of_sources, coerced_values
+from schemas.column_spec import Columns, column_of
+from schemas.columns import table_columns
+from schemas.days import UTC_NAME
+from schemas.reading import RawRows, plan_slices, read_slice
+from schemas.tables import ENGAGEMENTS
+from schemas.validation import validate_engagements
+
+
+def check_log_rows(
+    files: Sequence[str], num_rows: int, columns: Mapping[str, Any], thresholds: LogThresholds, time_zone: str
+) -> Finding:
+    """The first batch of the log's `num_rows` rows held against the gate quarantine_log: a problem if it would stop a
+    run of such rows, a warning if some are rejected, or if times are read as UTC though days end in another zone."""
+    finding = Finding("rows of engagements")
+    with finding.guard("the first rows of the engagements"):
+        mapping = table_columns(columns, "engagements")
+        counts, offsets = _first_counts(files, mapping)
+        rejected, num_read = counts.get("rows_quarantined", 0), counts.get("rows_read", 0)
+        of_all = f"the {num_read:,} rows" if num_read >= num_rows else f"the first {num_read:,} of {num_rows:,} rows"
+        zone = column_of(mapping, "timestamp").zone
+        finding.looked_at = f"{num_read - rejected:,} of {of_all} can be read{_of_zones(offsets, zone)}"
+        if assumed := assumed_in_words(files, mapping, num_rows):
+            finding.looked_at += f"; {assumed}"
+        result = check_quarantine_log(counts, thresholds)
+        if result.status == FAILED:
+            finding.fail(f"{result.message}. To do: {result.remedy}", EXIT_THRESHOLD)
+        elif rejected:
+            finding.warn(why_rejected(counts))
+        if offsets[False] and zone == UTC_NAME != time_zone:
+            finding.warn(
+                f"{offsets[False]:,} times have no offset and are read as UTC, though days end in {time_zone}: if they "
+                f"are of the clocks there, say so in the config: [columns.engagements] "
+                f'timestamp = {{zone = "{time_zone}"}}'
+            )
+    return finding
+
+
+def _of_zones(offsets: Mapping[bool, int], zone: str) -> str:
+    """How many times are read as of which zone; "" where there is nothing to know."""
+    num_local, num_zoned = offsets[False], offsets[True]
+    if not num_local:
+        return "" if zone == UTC_NAME else "; none of the times lacks an offset, so the zone is not used"
+    return f"; times without an offset: {num_local:,}, read as {zone}; with one, or since 1970: {num_zoned:,}"
+
+
+def _first_counts(files: Sequence[str], columns: Columns) -> tuple[dict[str, int], Counter[bool]]:
+    """(counts of the rejected rows and of all of the first batch, its times by whether they have an offset)."""
+    rejected_rows = RejectedRows()
+    for file_slice in plan_slices(files):
+        for raw in read_slice(file_slice, columns, ENGAGEMENTS):
+            _, rejected, read = validate_engagements(raw, file_slice)
+            rejected_rows.add(rejected)
+            return rejected_rows.counts() | {"rows_read": read["rows_read"]}, _offsets(raw)
+    return {}, Counter()
+
+
+def _offsets(raw: RawRows) -> Counter[bool]:
+    """The times of a batch by whether they have an offset (see schemas.cell_times.has_offset)."""
+    found: Counter[bool] = Counter()
+    for cells in cells_of_sources(raw, "timestamp"):
+        if cells.array is not None and pa.types.is_timestamp(cells.array.type):
+            found[cells.array.type.tz is not None] += len(cells.array) - cells.array.null_count
+            continue
+        has_one = partial(has_offset, told=cells.spec.time)
+        unread = Blame("timestamp", Found(), False, "a timestamp")  # the row's rejection tells of it
+        found.update(told for told in coerced_values(cells, has_one, unread) if told is not None)
+    return found

@@ -1,0 +1,1 @@
+"""Command: one item today and yesterday, and why it was computed or reused."""

@@ -1,0 +1,189 @@
+"""Everything that one run knows of one item, read from the files of its bucket where possible.
+
+A damaged file costs what it holds; the rest is told.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from model.nearest.searched import open_searched
+from pipelines.operations.findings import Finding
+from pipelines.operations.inspected_run import STAGES
+from pipelines.run.units import bucket_name, read_stage_manifest
+from pipelines.serving.searcher import Titles
+from schemas.files import read_json
+from schemas.hashing import bucket_of
+from schemas.records import ItemFeatures, decode_features, read_records
+
+TOP = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class PictureFacts:
+    """A picture of an item. reason: why it could not be used, None for a good one; None elsewhere: not known."""
+
+    uri: str
+    bytes: int | None = None
+    modified_ns: int | None = None
+    sha256: str | None = None
+    reason: str | None = None
+    got: str | None = None
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """An item near another; score: cosine."""
+
+    item_id: str
+    score: float
+    title: str | None
+
+
+@dataclass
+class ItemInRun:
+    """row, record, payload (the record's bytes), features_hash (of it, as fingerprints/ has it), vector_D: None if the
+    run has none. ids: model_id, vocabulary_id, encoder_id. change: new, changed, deleted or None, as changes/ says.
+    problems: files that could not be read; stages: those that are finished."""
+
+    run: Path
+    item_id: str
+    bucket: int = 0
+    num_buckets: int = 0
+    ids: dict[str, str | None] = field(default_factory=dict)
+    row: dict[str, Any] | None = None
+    record: ItemFeatures | None = None
+    payload: bytes | None = None
+    features_hash: bytes | None = None
+    pictures: list[PictureFacts] = field(default_factory=list)
+    vector_D: np.ndarray | None = None
+    rejections: list[dict[str, Any]] = field(default_factory=list)
+    change: str | None = None
+    problems: list[str] = field(default_factory=list)
+    stages: tuple[str, ...] = ()
+
+
+def read_item(run: Path, item_id: str) -> ItemInRun:
+    """The item as the run has it; of an unfinished run, what its finished stages have."""
+    item, finding = ItemInRun(run, item_id), Finding("item")
+    is_finished = (run / "COMPLETED").is_file()
+    item.stages = tuple(name for name in STAGES if is_finished or (run / "manifests" / f"{name}.json").is_file())
+    if missing := [name for name in STAGES if name not in item.stages]:
+        finding.fail(f"the run is not finished: {', '.join(missing)} cannot be told (`itemsage runs` has its state)")
+    with finding.guard("the stages' manifests"):
+        _read_manifests(item)
+    with finding.guard("quarantine/"):
+        for path in sorted((run / "quarantine").glob("*.parquet")):
+            item.rejections += _rows(path, item_id)
+    if item.num_buckets:
+        name = bucket_name(item.bucket, item.num_buckets)
+        with finding.guard(f"items/{name}.parquet"):
+            item.row = _only_row(run / "items" / f"{name}.parquet", item_id)
+        if "features" in item.stages:
+            with finding.guard(f"features/{name}.tfrecord"):
+                _read_record(run / "features" / f"{name}.tfrecord", item)
+        with finding.guard(f"fingerprints/{name}.parquet"):
+            item.pictures = _pictures(run / "fingerprints" / f"{name}.parquet", item)
+    if "embeddings" in item.stages:
+        with finding.guard("embeddings/"):
+            row = _only_row(run / "embeddings", item_id)
+            item.vector_D = None if row is None else np.array(row["embedding"], np.float32)
+    if (run / "changes").is_dir():
+        with finding.guard("changes/"):
+            row = _only_row(run / "changes", item_id)
+            item.change = None if row is None else row["change"]
+    item.problems = finding.problems
+    return item
+
+
+def _read_manifests(item: ItemInRun) -> None:
+    manifests = {name: read_stage_manifest(str(item.run), name) for name in item.stages if name != "index"}
+    if "items" in manifests:
+        item.num_buckets = int(manifests["items"]["num_buckets"])
+        item.bucket = bucket_of(item.item_id, item.num_buckets)
+    if "features" in manifests:
+        item.ids = {name: manifests["features"].get(name) for name in ("vocabulary_id", "encoder_id")}
+    if "embeddings" in manifests:
+        item.ids["model_id"] = manifests["embeddings"].get("model_id")
+
+
+def neighbours(item: ItemInRun, problems: list[str]) -> list[Neighbour]:
+    """The TOP items nearest to the item in its run's index, without itself; none, with a problem, if it is damaged."""
+    finding = Finding("neighbours")
+    found: list[Neighbour] = []
+    with finding.guard("index/"):
+        if item.vector_D is not None and "index" in item.stages:
+            index, ids, _ = open_searched(item.run / "index")
+            rows_1K, scores_1K = index.search(item.vector_D[None], TOP + 1)
+            pairs = [
+                (ids[row].as_py(), float(s))
+                for row, s in zip(rows_1K[0].tolist(), scores_1K[0], strict=True)
+                if row >= 0
+            ]
+            others = [(name, score) for name, score in pairs if name != item.item_id][:TOP]
+            titles = Titles(item.run).of([name for name, _ in others])
+            found = [Neighbour(name, score, title) for (name, score), title in zip(others, titles, strict=True)]
+    problems += finding.problems
+    return found
+
+
+def published_ids(run: Path) -> list[str]:
+    """The ids of the run's index, ascending."""
+    ids: list[str] = pq.read_table(run / "index" / "ids.parquet")["item_id"].to_pylist()
+    return ids
+
+
+def _rows(path: Path, item_id: str) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = pq.read_table(path, filters=[("item_id", "=", item_id)]).to_pylist()
+    return rows
+
+
+def _only_row(path: Path, item_id: str) -> dict[str, Any] | None:
+    return next(iter(_rows(path, item_id)), None)
+
+
+def _read_record(path: Path, item: ItemInRun) -> None:
+    for payload in read_records(path):
+        record = decode_features(payload)
+        if record.item_id == item.item_id:
+            item.record, item.payload = record, payload
+            return
+
+
+def _pictures(path: Path, item: ItemInRun) -> list[PictureFacts]:
+    """From the fingerprints; of a run without them, from the row, the record and the quarantine."""
+    if path.is_file():
+        row = _only_row(path, item.item_id)
+        item.features_hash = row["features_hash"] if row else None
+        return [
+            PictureFacts(
+                uri=picture["uri"],
+                bytes=picture["bytes"],
+                modified_ns=picture["modified_ns"],
+                sha256=None if picture["sha256"] is None else picture["sha256"].hex(),
+                reason=picture["reason"],
+                got=picture["got"],
+            )
+            for picture in (row["pictures"] if row else ())
+        ]
+    uris: Sequence[str] = (item.row or {}).get("images") or ()
+    bad = {row["where"]: row for row in item.rejections if row["level"] == "picture"}
+    digests = iter(item.record.picture_sha256 if item.record else ())
+    return [
+        PictureFacts(uri=uri, reason=bad[uri]["reason"], got=bad[uri]["got"])
+        if uri in bad
+        else PictureFacts(uri=uri, sha256=next(digests, b"").hex() or None)
+        for uri in uris
+    ]
+
+
+def vocabulary_folder(store_folder: str, item: ItemInRun) -> Path | None:
+    """The vocabulary that the item's text was read with; None if its model is not in the store any more."""
+    folder = Path(store_folder, "models", str(item.ids.get("model_id")), "vocabulary")
+    if not (folder / "vocabulary.json").is_file():
+        return None
+    return folder if read_json(folder / "vocabulary.json").get("id") == item.ids.get("vocabulary_id") else None

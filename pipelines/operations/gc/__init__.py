@@ -1,0 +1,1 @@
+"""Command: deletes old runs that no reader can still be inside."""

@@ -1,0 +1,1 @@
+"""Command: checks every file, count and vector of a run; recomputes a sample."""

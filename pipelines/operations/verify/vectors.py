@@ -1,0 +1,159 @@
+"""Checks of what readers read: embeddings, the changes against the run before, the index."""
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from model.nearest.index import ExactIndex, ItemIndex
+from model.nearest.recall import RECALL_TOLERANCE
+from model.nearest.searched import open_searched, recall_by_kind
+from pipelines.operations.findings import Finding
+from pipelines.operations.inspected_run import InspectedRun, sample_by_hash
+from pipelines.run.changes import compare_embeddings
+from pipelines.store.named_run import previous_of
+from schemas.embeddings import read_embeddings, read_embeddings_metadata, validate_embeddings
+from schemas.files import read_json
+from schemas.quarantine import quote
+from schemas.tables import CHANGES, EMBEDDING_DIM
+
+MOST_VECTORS = 1_000
+MOST_SEARCHES = 100
+_TOP = 10
+#: Of the recall of 100 sampled queries below that of the 1,000 which the index was tuned on: four standard errors of
+#: queries that find between none and all of their neighbours.
+_RECALL_SLACK = 0.1
+_COSINE_TOLERANCE = 1e-5
+
+Embeddings = tuple[pa.Array, np.ndarray]
+
+
+def check_embeddings(run: InspectedRun, record_ids: Sequence[str]) -> tuple[Finding, Embeddings | None]:
+    """Schema, ids, norms, model id; the items are those that have feature records. (finding, ids and vectors [N, D])"""
+    finding = Finding("embeddings")
+    if not run.usable("embeddings", finding):
+        return finding, None
+    with finding.guard("embeddings/"):
+        folder = run.run / "embeddings"
+        metadata = read_embeddings_metadata(folder)
+        expected = run.model_id
+        finding.expect("model_id of embeddings/", quote(expected), quote(metadata["model_id"]), "run embed again")
+        ids, matrix_ND = read_embeddings(folder)
+        finding.looked_at = f"{len(ids):,} unit vectors of {matrix_ND.shape[1]}"
+        finding.expect("dimension of embeddings/", EMBEDDING_DIM, matrix_ND.shape[1], "run embed again")
+        validate_embeddings(ids, matrix_ND, str(folder))
+        counts = run.stages["embeddings"]["counts"]
+        finding.expect("rows of embeddings/", counts["rows_written"], len(ids), "run embed again")
+        if not run.sound.issuperset(run.listed("features")):
+            return finding, (ids, matrix_ND)  # told where the records are looked into
+        names = set(ids.to_pylist())
+        if strangers := sorted(names.difference(record_ids)):
+            finding.fail(f"expected items with a feature record, got {len(strangers)} others, {quote(strangers[0])}")
+        missing = len(set(record_ids) - names)
+        finding.expect("records without a vector", counts.get("rows_quarantined", 0), missing, "run embed again")
+        return finding, (ids, matrix_ND)
+    return finding, None
+
+
+def check_changes(run: InspectedRun, embeddings: Embeddings | None) -> Finding:
+    """changes/ is what the embeddings of this run and of the one before say, in the bytes that are written for it."""
+    finding = Finding("changes")
+    if not run.was_published:
+        finding.looked_at = "not written yet: publishing writes them"
+        return finding
+    with finding.guard("changes/ and changes.json"):
+        path = run.run / "changes" / "part-00000.parquet"
+        table, facts = pq.read_table(path), read_json(run.run / "changes.json")
+        finding.looked_at = f"{len(table):,} rows against {facts['against'] or 'nothing'}"
+        if not table.schema.equals(CHANGES):
+            finding.fail(f"expected the columns {CHANGES.names}, got {table.schema} in {path}")
+            return finding
+        if embeddings is None:
+            finding.fail("not looked into: the embeddings cannot be read")
+            return finding
+        previous = previous_of(str(run.store), run.run)
+        if facts["against"] is not None and previous is None:
+            finding.warn(f"the run before, {quote(facts['against'])}, is gone: compared with the ids alone")
+            _check_ids_of_changes(table, embeddings[0], finding)
+        else:
+            _compare_changes(table, facts, previous, embeddings, finding)
+        sink = io.BytesIO()
+        pq.write_table(table, sink, compression="zstd")
+        if sink.getvalue() != path.read_bytes():
+            finding.warn("other bytes than this version of pyarrow writes in changes/part-00000.parquet")
+    return finding
+
+
+def _compare_changes(
+    table: pa.Table, facts: dict[str, object], previous: Path | None, embeddings: Embeddings, finding: Finding
+) -> None:
+    old = (
+        (pa.array([], pa.string()), embeddings[1][:0]) if previous is None else read_embeddings(previous / "embeddings")
+    )
+    expected, counts = compare_embeddings(*old, *embeddings)
+    finding.expect("counts in changes.json", counts, facts["counts"], "publish the run again")
+    if not expected.equals(table):
+        finding.fail(
+            f"expected {len(expected)} rows of {counts}, got others in changes/: a reader that upserts is wrong"
+        )
+
+
+def _check_ids_of_changes(table: pa.Table, ids: pa.Array, finding: Finding) -> None:
+    names = set(ids.to_pylist())
+    for row in table.to_pylist():
+        if (row["item_id"] in names) == (row["change"] == "deleted"):
+            finding.fail(
+                f"expected new and changed items in embeddings/, deleted ones not, got {quote(row)} in changes/"
+            )
+
+
+def check_index(run: InspectedRun, embeddings: Embeddings | None) -> Finding:
+    """The index is of these embeddings: ids, vectors bit for bit, and answers beside exact search."""
+    finding = Finding("index")
+    if not run.usable("index", finding):
+        return finding
+    with finding.guard("index/"):
+        index, ids, manifest = open_searched(run.run / "index")
+        finding.expect("model_id of index/", quote(run.model_id), quote(manifest["model_id"]), "build it again")
+        if embeddings is None:
+            finding.fail(
+                "not compared with the embeddings, which cannot be read: ids and vectors are not known to be right"
+            )
+            return finding
+        if not ids.equals(embeddings[0]):
+            finding.fail(f"expected the {len(embeddings[0])} ids of embeddings/, got {len(ids)} others: build it again")
+            return finding
+        names, matrix_ND = ids.to_pylist(), embeddings[1]
+        rows = sample_by_hash(names, MOST_VECTORS, "verify vectors")
+        differing = (index.vectors(rows) != matrix_ND[rows]).any(axis=1)
+        for row in np.array(rows)[differing][:5].tolist():
+            finding.fail(
+                f"expected the vector of embeddings/, got another for item {quote(names[row])}: build it again"
+            )
+        queries = sample_by_hash(names, MOST_SEARCHES, "verify searches")
+        recall = _check_searches(index, matrix_ND, queries, recall_by_kind(manifest)["item"], finding)
+        finding.looked_at = (
+            f"{len(names):,} ids, {len(rows):,} vectors, {len(queries)} searches (recall@{_TOP} {recall:.3f})"
+        )
+    return finding
+
+
+def _check_searches(
+    index: ItemIndex, matrix_ND: np.ndarray, queries: list[int], promised: dict[str, float], finding: Finding
+) -> float:
+    """Recall@10 of item queries (the item itself counts too) against exact search, ties found as in the build."""
+    top = min(_TOP, len(matrix_ND))
+    rows_QK, cosines_QK = index.search(matrix_ND[queries], top)
+    _, exact_QK = ExactIndex(matrix_ND).search(matrix_ND[queries], top)
+    true_QK = np.einsum("qkd,qd->qk", matrix_ND[rows_QK], matrix_ND[queries])
+    worst = float(np.abs(true_QK - cosines_QK)[rows_QK >= 0].max(initial=0))
+    if worst > _COSINE_TOLERANCE:
+        finding.fail(f"expected cosines of the vectors within {_COSINE_TOLERANCE}, got {worst:.1e} off: build it again")
+    recall = float(((true_QK >= exact_QK[:, -1:] - RECALL_TOLERANCE) & (rows_QK >= 0)).mean())
+    if recall < promised[str(_TOP)] - _RECALL_SLACK:
+        got = f"{recall:.3f} in {len(queries)} searches"
+        finding.fail(f"expected recall@{_TOP} of about {promised[str(_TOP)]:.3f}, got {got}: build the index again")
+    return recall

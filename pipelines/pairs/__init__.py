@@ -1,0 +1,1 @@
+"""Stage: engagements + features -> training pairs."""

@@ -1,0 +1,296 @@
+"""Rows of a bucket of items to its distinct pairs, labelled with the part of the split they fall into.
+
+rows of a bucket --+-- items without features are left out
+                   +-- part of the split, gap left out (of a query_item split: rows that a held-out session tells)
+                   +-- one row a (task, query, item, part) with its count: PAIRS
+                   +-- pseudo-queries from the items' own text, some misspelt
+                   +-- cap an item
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import apache_beam as beam
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from model.split.held_out import UNKNOWN, item_codes, pair_codes, query_codes
+from model.split.item_cutoffs import fit_item_cutoffs
+from model.split.split import PARTS, Split
+from model.split.split_labels import assign
+from model.text.pseudo_queries import pseudo_queries
+from model.text.tokenizer import query_key
+from model.text.typos import maybe_misspelt
+from pipelines.log.equal_rows import ROWS_EQUAL, without_equal
+from pipelines.log.query_rows import SESSION_ROWS
+from pipelines.log.read_engagements import unpack_table
+from pipelines.pairs.cap_pairs import cap_pairs
+from pipelines.pairs.embed_queries import pictures_by_unit
+from pipelines.run.bucket_rows import pack
+from pipelines.run.opened_models import open_query_table, open_vocabulary
+from pipelines.run.units import bucket_name
+from schemas.hashing import stable_hash
+from schemas.records import decode_features, read_records
+from schemas.tables import PSEUDO_TASK, TEXT_FIELDS
+
+#: Share of the pseudo-queries that validate, where a validation part was asked for; none tests, but those of items and
+#: queries that a query_item split holds out: an item that is to be new has no pair of any kind that trains.
+PSEUDO_VALIDATION_SHARE = 0.05
+
+#: Distinct pairs of a bucket, sorted by (part, task, query_id, item_id). count: engagement rows; of a
+#: pseudo-query its spellings.
+PAIRS = pa.schema(
+    [
+        pa.field("task", pa.string(), nullable=False),
+        pa.field("query_id", pa.int64(), nullable=False),
+        pa.field("query", pa.string(), nullable=False),
+        pa.field("item_id", pa.string(), nullable=False),
+        pa.field("part", pa.string(), nullable=False),
+        pa.field("count", pa.int64(), nullable=False),
+    ]
+)
+_SORTED = [(name, "ascending") for name in ("part", "task", "query_id", "item_id")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairRules:
+    """What the pairs of a bucket depend on beside its rows. has_pictures: whether the model sees pictures, so that
+    closeup queries can be encoded. query_table_folder: of the shop's own query vectors, None without them.
+    max_pairs_per_item: 0 is no cap."""
+
+    run: str
+    num_buckets: int
+    vocabulary_folder: str
+    query_table_folder: str | None
+    has_pictures: bool
+    pseudo_queries: int
+    typo_share: float
+    max_pairs_per_item: int
+    seed: int
+
+
+@dataclass
+class BucketPairs:
+    """pairs: PAIRS; item_cutoffs: of an item_time split; counts: rows and pairs left out, by reason."""
+
+    pairs: pa.Table
+    item_cutoffs: pa.Table | None = None
+    counts: Counter[str] = field(default_factory=Counter)
+
+
+def query_id(surface: str, query: str) -> int:
+    """Signed 64-bit stable hash of surface and query: equal for equal queries of any item, action, part and run. Text
+    queries that differ by case, blanks or Unicode form alone are equal."""
+    unsigned = stable_hash(query_key(surface, query))
+    return unsigned - (1 << 64) if unsigned >= 1 << 63 else unsigned
+
+
+def surface_of(task: str) -> str:
+    """
+    >>> surface_of("closeup/add_to_cart")
+    'closeup'
+    """
+    return task.partition("/")[0]
+
+
+def count_pairs(rows: pa.Table, split: Split, known_items: pa.Array) -> BucketPairs:
+    """Distinct pairs of SESSION_ROWS whose item is among `known_items`; rows must hold all rows of their items.
+
+    counts: rows_item_unknown, rows_gap.
+    """
+    known = rows.filter(pc.is_in(rows.column("item_id"), value_set=known_items))
+    cutoffs = None
+    if split.kind == "item_time":
+        cutoffs = fit_item_cutoffs(known, split.test_fraction, split.validation_fraction)
+        split = split.with_table(cutoffs)
+    parts = assign(split, known)
+    if split.kind == "query_item":
+        parts = without_told(parts, known)
+    labelled = known.append_column("part", parts)
+    kept = labelled.filter(pc.not_equal(labelled.column("part"), "gap"))
+    task = pc.binary_join_element_wise(kept.column("surface"), kept.column("action"), "/")
+    grouped = kept.append_column("task", task).group_by(["task", "query", "item_id", "part"])
+    pairs = grouped.aggregate([([], "count_all")]).rename_columns({"count_all": "count"})
+    counts = Counter(rows_item_unknown=rows.num_rows - known.num_rows, rows_gap=known.num_rows - kept.num_rows)
+    return BucketPairs(with_query_ids(pairs), cutoffs, counts)
+
+
+def without_told(parts: pa.Array, rows: pa.Table) -> pa.Array:
+    """The parts of SESSION_ROWS, "gap" for rows whose session led to the same item in a harder part, too: they would
+    tell it (another spelling, another photo, then the same product). rows must hold all rows of their items."""
+    codes = pc.index_in(parts, value_set=pa.array(PARTS)).to_numpy()
+    session = rows.column("session_id").combine_chunks().dictionary_encode()
+    item = rows.column("item_id").combine_chunks().dictionary_encode()
+    has_session = session.is_valid().to_numpy(zero_copy_only=False)
+    visit = pc.fill_null(session.indices, 0).to_numpy().astype(np.int64) * (len(item.dictionary) + 1)
+    _, number = np.unique(visit + item.indices.to_numpy(), return_inverse=True)
+    hardest = np.zeros(len(codes), np.int64)
+    np.maximum.at(hardest, number[has_session], codes[has_session])
+    return pc.if_else(pa.array(has_session & (codes < hardest[number])), "gap", parts)
+
+
+def with_query_ids(pairs: pa.Table) -> pa.Table:
+    """PAIRS from the same columns without query_id, sorted; of the spellings of a query the first by code point."""
+    keys = pairs.select(["task", "query"]).group_by(["task", "query"]).aggregate([])
+    ids = [
+        query_id(surface_of(task), query)
+        for task, query in zip(keys.column("task").to_pylist(), keys.column("query").to_pylist(), strict=True)
+    ]
+    keys = keys.append_column("query_id", pa.array(ids, pa.int64()))
+    joined = pairs.join(keys, ["task", "query"], join_type="inner")
+    merged = joined.group_by([name for name in PAIRS.names if name not in ("query", "count")]).aggregate(
+        [("query", "min"), ("count", "sum")]
+    )
+    merged = merged.rename_columns({"query_min": "query", "count_sum": "count"})
+    return merged.select(PAIRS.names).cast(PAIRS).sort_by(_SORTED)
+
+
+def pseudo_pairs(items: pa.Table, known_items: pa.Array, rules: PairRules, split: Split) -> pa.Table:
+    """PAIRS of task PSEUDO_TASK for the items (ITEMS) among `known_items`: train, a share of the queries validation.
+
+    With a query_item split those of a held-out item, or equal to a held-out query, are in that part. A misspelt query
+    is in the harder of the parts of what was meant and what is written.
+    """
+    rows: list[dict[str, Any]] = []
+    for item in items.filter(pc.is_in(items.column("item_id"), value_set=known_items)).to_pylist():
+        queries = pseudo_queries(item, rules.pseudo_queries, rules.seed)
+        meant_by: dict[str, str] = {}
+        for query in queries:
+            written = maybe_misspelt(query, rules.typo_share, rules.seed, item["item_id"])
+            meant_by.setdefault(query if written in queries else written, query)
+        rows += [
+            {"meant": meant, "query": written, "item_id": item["item_id"], "count": 1}
+            for written, meant in meant_by.items()
+        ]
+    columns = pa.schema([("meant", pa.string()), *(PAIRS.field(name) for name in ("query", "item_id", "count"))])
+    pairs = pa.Table.from_pylist(rows, schema=columns)
+    codes = np.maximum(*(_pseudo_codes(pairs, name, rules.seed, split) for name in ("meant", "query")))
+    pairs = pairs.append_column("part", pa.array(PARTS).take(pa.array(codes)))
+    return with_query_ids(pairs.append_column("task", pa.array([PSEUDO_TASK] * len(pairs), pa.string())))
+
+
+def _pseudo_codes(pairs: pa.Table, column: str, seed: int, split: Split) -> np.ndarray:
+    """The parts of pseudo-queries, as places in PARTS, as the texts in `column` have them: their own by hash, and with
+    a query_item split the hardest of that, the item's, and the query's if it is in the log."""
+    held_out = PSEUDO_VALIDATION_SHARE * 2**64 if split.has_validation else 0
+    texts = pairs.column(column).to_pylist()
+    own = np.fromiter((stable_hash(f"pseudo/{seed}/{text}") < held_out for text in texts), np.int64, len(texts))
+    if split.held_out is None or len(pairs) == 0:
+        return own
+    surface = pa.array([surface_of(PSEUDO_TASK)] * len(pairs), pa.string())
+    query = query_codes(split.held_out, pa.table({"surface": surface, "query": pairs.column(column)}))
+    query = np.where(query == UNKNOWN, own, np.maximum(query, own))
+    return pair_codes(query, item_codes(split.held_out, pairs.column("item_id")))
+
+
+def bucket_pairs(
+    rows: pa.Table, bucket: int, split: Split, rules: PairRules, is_known: Callable[[str], bool]
+) -> BucketPairs:
+    """All pairs of a bucket. is_known: whether a query text has any token in the vocabulary, or a vector of the shop's.
+
+    counts: as count_pairs, and rows_without_picture_encoder, rows_query_without_tokens, rows_capped,
+    pseudo_pairs_without_tokens.
+    """
+    name = bucket_name(bucket, rules.num_buckets)
+    known = known_items(Path(rules.run, "features", f"{name}.tfrecord"))
+    found = count_pairs(rows, split, known)
+
+    def keep(mask: pa.Array | pa.ChunkedArray, reason: str, column: str = "count") -> None:
+        dropped = found.pairs.filter(pc.invert(mask))
+        found.counts[reason] += dropped.num_rows if column == "pairs" else (pc.sum(dropped["count"]).as_py() or 0)
+        found.pairs = found.pairs.filter(mask)
+
+    if not rules.has_pictures:
+        is_text = pc.starts_with(found.pairs.column("task"), "search/")
+        keep(is_text, "rows_without_picture_encoder")
+    keep(_known_mask(found.pairs, is_known), "rows_query_without_tokens")
+    num_rows = pc.sum(found.pairs["count"]).as_py() or 0
+    found.pairs = cap_pairs(found.pairs, rules.max_pairs_per_item, rules.seed)
+    found.counts["rows_capped"] += num_rows - (pc.sum(found.pairs["count"]).as_py() or 0)
+    if rules.pseudo_queries:
+        items = pq.read_table(Path(rules.run, "items", f"{name}.parquet"), columns=["item_id", *TEXT_FIELDS])
+        pseudo = pseudo_pairs(items, known, rules, split)
+        with_tokens = pseudo.filter(_known_mask(pseudo, is_known))
+        found.counts["pseudo_pairs_without_tokens"] += pseudo.num_rows - with_tokens.num_rows
+        found.pairs = pa.concat_tables([found.pairs, with_tokens]).sort_by(_SORTED)
+    return found
+
+
+def known_items(features_file: Path) -> pa.Array:
+    """Ids of the items with features; a bucket without a file has none."""
+    if not features_file.is_file():
+        return pa.array([], pa.string())
+    return pa.array([decode_features(payload).item_id for payload in read_records(features_file)], pa.string())
+
+
+class _CountBucket(beam.DoFn):
+    """(bucket, IPC bytes) to BucketPairs, see CountPairs."""
+
+    def __init__(self, rules: PairRules):
+        self.rules = rules
+
+    def process(self, element: tuple[int, Iterable[bytes]], split: Split) -> Iterable[Any]:
+        bucket, payloads = element
+        rows, num_equal = without_equal(
+            pa.concat_tables([SESSION_ROWS.empty_table(), *map(unpack_table, payloads)]), "timestamp"
+        )
+        found = bucket_pairs(rows, bucket, split, self.rules, self._knows())
+        found.counts.update({ROWS_EQUAL: num_equal} if num_equal else {})
+        yield bucket, pack(found.pairs), dict(found.counts)
+        yield beam.pvalue.TaggedOutput("parts", pairs_by_part(found.pairs))
+        if found.item_cutoffs is not None:
+            yield beam.pvalue.TaggedOutput("item_cutoffs", pack(found.item_cutoffs))
+        pictures = found.pairs.filter(pc.starts_with(found.pairs.column("task"), "closeup/"))
+        for unit, queries in pictures_by_unit(pictures, self.rules.num_buckets).items():
+            yield beam.pvalue.TaggedOutput("pictures", (unit, queries))
+
+    def _knows(self) -> Callable[[str], bool]:
+        """is_known of bucket_pairs."""
+        vocabulary = open_vocabulary(self.rules.vocabulary_folder)
+        if self.rules.query_table_folder is None:
+            return lambda text: len(vocabulary.encode(text)) > 0
+        table = open_query_table(self.rules.query_table_folder)
+        return lambda text: len(vocabulary.encode(text)) > 0 or bool(table.vectors([text]).any())
+
+
+class CountPairs(beam.PTransform):
+    """(bucket, IPC bytes of SESSION_ROWS), at least one for each bucket, and a Split as side input, in. Out:
+
+    pairs         (bucket, IPC bytes of PAIRS, counts)
+    parts         Counter: pairs by part and task
+    item_cutoffs  IPC bytes of ITEM_CUTOFFS, for an item_time split
+    pictures      (query unit, [(query_id, URI), ...]) of closeup queries
+    """
+
+    def __init__(self, rules: PairRules, split: beam.pvalue.AsSideInput):
+        super().__init__(label="Count pairs")
+        self.rules, self.split = rules, split
+
+    def expand(self, rows: beam.PCollection[tuple[int, bytes]]) -> Any:
+        outputs = ("parts", "item_cutoffs", "pictures")
+        return (
+            rows
+            | "Group by bucket" >> beam.GroupByKey()
+            | "Count bucket" >> beam.ParDo(_CountBucket(self.rules), self.split).with_outputs(*outputs, main="pairs")
+        )
+
+
+def pairs_by_part(pairs: pa.Table) -> Counter[str]:
+    """How many pairs each part has of each task, by "part:task"."""
+    counted = pc.value_counts(pc.binary_join_element_wise(pairs.column("part"), pairs.column("task"), ":")).to_pylist()
+    return Counter({entry["values"]: entry["counts"] for entry in counted})
+
+
+def _known_mask(pairs: pa.Table, is_known: Callable[[str], bool]) -> pa.Array:
+    """False for text queries of which nothing is known."""
+    encoded = pairs.column("query").combine_chunks().dictionary_encode()
+    is_text = pc.starts_with(pairs.column("task"), "search/").to_numpy()
+    codes = encoded.indices.to_numpy()
+    used = set(codes[is_text].tolist())
+    known = np.array([i not in used or is_known(text) for i, text in enumerate(encoded.dictionary.to_pylist())], bool)
+    return pa.array(~is_text | known[codes] if len(codes) else np.zeros(0, bool))

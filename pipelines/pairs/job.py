@@ -1,0 +1,227 @@
+"""Pairs: engagements joined to features, split into train, validation and test, with the counts that logQ needs.
+
+    python -m pipelines.pairs --run RUN --engagements LOG --date 2026-06-30 --image-root IMAGES
+
+    slices -> read, validate -> by bucket of the item -> split, count ----------------+-> join -> pairs/<part>/*
+                  |                                         ^ |                       |    |
+                  +-> near-duplicates, what is held out ----+ +-> pictures, vectors --+    +-> pairs/item_counts.parquet
+
+Rows: rows_read = rows_quarantined + rows_after_date + rows_without_task (no query surface, or no positive action)
++ rows_equal (to another one, which counts) + rows_item_unknown (no such item, or one without features) + rows_gap
++ rows_without_picture_encoder
++ rows_query_without_tokens + rows_capped + rows_query_picture_broken + rows_train + rows_validation + rows_test.
+"""
+
+import os
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.options.pipeline_options import PipelineOptions
+
+from model.items.query_table import QueryTable
+from model.split.split import NO_LOG, PARTS, Split, SplitConfig, TimeSpan, check_parts, fit_split, no_engagements
+from pipelines.console.jobs import main_of, narrow, print_summary
+from pipelines.console.progress import Progress
+from pipelines.gates.log import check_log, require_passed_log
+from pipelines.log import engagement_log
+from pipelines.log.equal_rows import ROWS_EQUAL
+from pipelines.log.query_rows import SESSION_ROWS
+from pipelines.log.read_engagements import ReadEngagements
+from pipelines.pairs.config import PairsConfig
+from pipelines.pairs.count_pairs import CountPairs
+from pipelines.pairs.embed_queries import EmbedQueries
+from pipelines.pairs.hold_out import PROGRESS as HOLD_OUT_PROGRESS
+from pipelines.pairs.hold_out import HoldOut
+from pipelines.pairs.join_pairs import IN_TABLE, JoinPairs
+from pipelines.pairs.plan import QUERY_TABLE_FOLDER, STAGE, PairsPlan, plan
+from pipelines.pairs.write_summaries import SUMMARIES, WriteSummaries
+from pipelines.run.bucket_rows import pack
+from pipelines.run.shared import closed_after_job
+from pipelines.run.unit_files import sidecar_path
+from pipelines.run.units import Unit, read_stage_manifest, write_stage_manifest
+from schemas.errors import CorruptFileError, ThresholdError
+from schemas.files import read_sealed_json
+from schemas.tables import PSEUDO_TASK
+
+EXAMPLE = (
+    "itemsage pairs --run store/training/2026-06-30/abc --engagements log.parquet --image-root images --date 2026-06-30"
+)
+
+
+def build(root: beam.Pipeline, config: PairsConfig) -> beam.PCollection[dict[str, Any]]:
+    """Defines the job; runs nothing. The sidecars of the two units that sum up the others come out. Workers in
+    other working folders need absolute paths (with_absolute_paths)."""
+    planned = plan(config)
+    buckets = range(planned.pair_rules.num_buckets)
+    read = root | "Slices" >> beam.Create(planned.slices) | ReadEngagements(planned.source, planned.num_rows)
+    split = (
+        read.spans
+        | "Span of the log" >> beam.CombineGlobally(_sum_spans)
+        | "Fit split" >> beam.Map(choose_split, planned.split, config.pseudo_queries > 0)
+    )
+    if planned.hold_out is None:
+        split_counts = root | "No groups" >> beam.Create([Counter()])
+    else:
+        held_out = read.rows | HoldOut(planned.hold_out, split)
+        split, split_counts = held_out | "Split" >> beam.Keys(), held_out | "Counts of the split" >> beam.Values()
+    every_bucket = root | "Every bucket" >> beam.Create(
+        [(bucket, pack(SESSION_ROWS.empty_table())) for bucket in buckets]
+    )
+    rows = (read.rows, every_bucket) | "Rows and buckets" >> beam.Flatten()
+    counted = rows | CountPairs(planned.pair_rules, beam.pvalue.AsSingleton(split))
+    checked = beam.pvalue.AsSingleton(
+        counted.parts
+        | "Pairs of each part" >> beam.CombineGlobally(_sum_counters)
+        | "Check parts" >> beam.Map(_check, beam.pvalue.AsSingleton(split))
+    )
+    if planned.encoding is None:
+        broken = root | "No query pictures" >> beam.Create([[]])
+    else:
+        every_unit = root | "Every unit" >> beam.Create([(unit, []) for unit in buckets])
+        queries = (counted.pictures, every_unit) | "Queries and units" >> beam.Flatten()
+        broken = queries | EmbedQueries(planned.encoding, checked)
+    item_counts = counted.pairs | JoinPairs(planned.join_rules, beam.pvalue.AsList(broken), checked)
+    units = [Unit(STAGE, name, planned.fingerprint) for name in SUMMARIES]
+    written = WriteSummaries(config.run, split, split_counts, counted.item_cutoffs, item_counts)
+    return root | "Summaries" >> beam.Create(units) | written
+
+
+def run(config: PairsConfig, options: PipelineOptions) -> dict[str, Any]:
+    """Makes the pairs, unless they are there for the same input and flags, and returns the stage manifest.
+
+    Raises UsageError as `plan`, ThresholdError if a part of the split is empty, CorruptFileError if an earlier stage is
+    not finished or a file is damaged.
+    """
+    started_s = time.monotonic()
+    planned = plan(config)
+    if config.engagements is not None:
+        engagement_log.run(narrow(engagement_log.LogConfig, config), options)
+    manifest = _finished_manifest(config.run, planned.fingerprint)
+    reused = manifest is not None
+    if planned.query_vectors:
+        table = QueryTable.build(planned.query_vectors, Path(config.run, QUERY_TABLE_FOLDER))
+        print(f"{STAGE}: {table.rows:,} query vectors of {table.dim} numbers in {config.query_vectors}", flush=True)
+    if manifest is None:
+        with closed_after_job(), beam.Pipeline(options=options) as pipeline:
+            build(pipeline, config)
+        for name in (STAGE, HOLD_OUT_PROGRESS, "pairs: query pictures", "pairs: write"):
+            Progress.close_shared(name)
+        manifest = _finish(config.run, planned)
+    shown = {name: manifest["counts"].get(name, 0) for name in ("rows_read", "rows_quarantined", "pairs_written")}
+    equal = {ROWS_EQUAL: manifest["counts"][ROWS_EQUAL]} if ROWS_EQUAL in manifest["counts"] else {}
+    print_summary(STAGE, {**shown, **equal, "reused": int(reused)}, started_s, f"{config.run}/pairs")
+    if manifest["split"]["kind"] == "query_item":
+        print(f"{STAGE}: {held_out_line(manifest['counts'])}", flush=True)
+    return manifest
+
+
+def run_alone(config: PairsConfig, options: PipelineOptions) -> None:
+    """The job as a command of its own, with the gates of the log. Raises what `run` raises, and ThresholdError if too
+    much of the log is rejected or nothing of it is of use."""
+    plan(config)
+    if config.engagements is not None:
+        log = engagement_log.run(narrow(engagement_log.LogConfig, config), options)["counts"]
+        require_passed_log(check_log(log, config), "pairs are made")
+    run(config, options)
+
+
+def choose_split(span: TimeSpan, config: SplitConfig, has_pseudo_queries: bool) -> Split:
+    """The split of the log; with pseudo-queries and no engagement that has a query, the one that trains on none."""
+    if span.num_rows == 0 and has_pseudo_queries:
+        return no_engagements(config)
+    return fit_split(span, config)
+
+
+def held_out_line(counts: Mapping[str, int]) -> str:
+    """What a query_item split was made of, and how many pairs each part has.
+
+    >>> counts = {"pairs:train:search/click": 2000, "pairs:train:search/pseudo": 352, "pairs:test:search/save": 9}
+    >>> held_out_line(counts).split("; ")[-1]
+    'pairs that train 2,352, validate 0, test 9'
+    """
+    parts = {part: sum(n for name, n in counts.items() if name.startswith(f"pairs:{part}:")) for part in PARTS}
+    unread = counts.get("split_pictures_unread", 0)
+    return (
+        f"{counts.get('split_items', 0):,} items and {counts.get('split_queries', 0):,} queries, of which "
+        f"{counts.get('split_grouped_items', 0):,} and {counts.get('split_grouped_queries', 0):,} are near-duplicates "
+        f"({counts.get('split_groups', 0):,} groups, the largest of {counts.get('split_largest_group', 0):,})"
+        + (f"; {unread:,} pictures could not be compared" if unread else "")
+        + f"; pairs that train {parts['train']:,}, validate {parts['validation']:,}, test {parts['test']:,}"
+    )
+
+
+def _sum_spans(spans: Iterable[TimeSpan]) -> TimeSpan:
+    return sum(spans, TimeSpan())
+
+
+def _sum_counters(counters: Iterable[Counter[str]]) -> Counter[str]:
+    return sum(counters, Counter())
+
+
+def counting_pairs(split: Split, num_pairs: Mapping[str, int]) -> Counter[str]:
+    """Pairs by part that count as such, from those by "part:task". Where a log is split, pseudo-queries may validate in
+    its place, but do not stand for pairs of it that train or test.
+
+    >>> log = Split(kind="time", has_validation=True, has_test=True)
+    >>> counting_pairs(log, {"train:search/pseudo": 9, "train:search/click": 2, "validation:search/pseudo": 1})
+    Counter({'train': 2, 'validation': 1})
+    """
+    counting: Counter[str] = Counter()
+    for name, count in num_pairs.items():
+        part, _, task = name.partition(":")
+        if task != PSEUDO_TASK or split.kind == NO_LOG or part == "validation":
+            counting[part] += count
+    return counting
+
+
+def _check(num_pairs: Counter[str], split: Split) -> bool:
+    check_parts(split, counting_pairs(split, num_pairs))
+    return True
+
+
+def _finished_manifest(run: str, identity: str) -> dict[str, Any] | None:
+    """The stage's manifest if it was made with this fingerprint and all its files are there."""
+    try:
+        manifest = read_stage_manifest(run, STAGE)
+        whole = all(os.path.getsize(Path(run, entry["path"])) == entry["bytes"] for entry in manifest["files"])
+    except (CorruptFileError, OSError):
+        return None
+    return manifest if whole and manifest["fingerprint"] == identity else None
+
+
+def _finish(run: str, planned: PairsPlan) -> dict[str, Any]:
+    """Checks the parts that were really written, and writes the manifest."""
+    split = Split.load(Path(run, "pairs"))
+    sidecars = [read_sealed_json(sidecar_path(run, STAGE, name)) for name in planned.unit_names]
+    counts = _sum_counters(Counter(sidecar["counts"]) for sidecar in sidecars)
+    num_pairs = {name.removeprefix("pairs:"): count for name, count in counts.items() if name.startswith("pairs:")}
+    try:
+        check_parts(split, counting_pairs(split, num_pairs))
+    except ThresholdError as error:
+        broken = counts["query_pictures_quarantined"]
+        raise ThresholdError(f"{error} ({broken:,} query pictures could not be used, see {run}/quarantine)") from error
+    facts = {"fingerprint": planned.fingerprint, "split": split.to_json()}
+    if planned.join_rules.query_table_folder is not None:
+        facts["query_table"] = _used_table(planned.join_rules.query_table_folder, counts, num_pairs)
+    return write_stage_manifest(run, STAGE, planned.unit_names, **facts)
+
+
+def _used_table(folder: str, counts: Mapping[str, int], num_pairs: Mapping[str, int]) -> dict[str, Any]:
+    """What the manifest says of the shop's own query vectors. Raises ThresholdError if no query that trains has one."""
+    table = QueryTable(folder)
+    if not counts[f"{IN_TABLE}:train"]:
+        num_training = sum(count for name, count in num_pairs.items() if name.startswith("train:search/"))
+        raise ThresholdError(
+            f"expected queries that train among the {table.rows:,} of --query-vectors, got none of {num_training:,} "
+            "pairs: nothing would be learned from its vectors. Are its queries written as people ask them?"
+        )
+    return {"dim": table.dim, "folder": Path(QUERY_TABLE_FOLDER, Path(folder).name).as_posix(), "id": table.id}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Command line of the job; returns its exit code."""
+    return main_of(PairsConfig, run_alone, argv, "itemsage pairs", EXAMPLE)

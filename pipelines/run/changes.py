@@ -1,0 +1,118 @@
+"""What changed since the run before: item_id and new | changed | deleted, for readers that upsert.
+
+A pure function over two embeddings folders; "changed" means that the bytes of the vector differ.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from pipelines.run.units import read_stage_manifest
+from schemas.embeddings import embedding_files, read_embeddings
+from schemas.errors import CorruptFileError
+from schemas.files import atomic_write, check_sha256
+from schemas.tables import CHANGES
+
+#: Rows compared at once: beside the two matrices, memory holds copies of so many only.
+ROWS_PER_BLOCK = 65_536
+
+
+@dataclass(frozen=True, eq=False)
+class MatchedItems:
+    """The items of two runs. new, gone: ids (string) of one run alone, in its order. old_rows_M, new_rows_M: int64, the
+    rows of those in both, in the order of the new run; changed_M: bool, whether their vectors differ in a bit."""
+
+    new: pa.Array
+    gone: pa.Array
+    old_rows_M: np.ndarray
+    new_rows_M: np.ndarray
+    changed_M: np.ndarray
+
+
+def match_items(old_ids: pa.Array, old_ND: np.ndarray, new_ids: pa.Array, new_ND: np.ndarray) -> MatchedItems:
+    """Ids (string) unique, vectors float32 [N, D]; vectors of another dimension all differ. Compared in blocks: beside
+    the arguments it needs little memory."""
+    place = pc.index_in(new_ids, value_set=old_ids)
+    new_rows_M = np.flatnonzero(place.is_valid().to_numpy(zero_copy_only=False))
+    old_rows_M = place.drop_null().to_numpy().astype(np.int64)
+    changed_M = np.ones(len(new_rows_M), bool)
+    if old_ND.shape[1] == new_ND.shape[1]:
+        for start in range(0, len(new_rows_M), ROWS_PER_BLOCK):
+            rows = slice(start, start + ROWS_PER_BLOCK)
+            old_bits = old_ND[old_rows_M[rows]].view(np.uint32)
+            changed_M[rows] = (old_bits != new_ND[new_rows_M[rows]].view(np.uint32)).any(axis=1)
+    return MatchedItems(
+        new=new_ids.filter(place.is_null()),
+        gone=old_ids.filter(pc.invert(pc.is_in(old_ids, value_set=new_ids))),
+        old_rows_M=old_rows_M,
+        new_rows_M=new_rows_M,
+        changed_M=changed_M,
+    )
+
+
+def compare_embeddings(
+    old_ids: pa.Array, old_ND: np.ndarray, new_ids: pa.Array, new_ND: np.ndarray
+) -> tuple[pa.Table, dict[str, int]]:
+    """CHANGES rows sorted by id, and counts of new, changed, unchanged, deleted. Arguments as of match_items."""
+    found = match_items(old_ids, old_ND, new_ids, new_ND)
+    changed = new_ids.take(pa.array(found.new_rows_M[found.changed_M]))
+    by_kind = {"new": found.new, "changed": changed, "deleted": found.gone}
+    counts = {kind: len(ids) for kind, ids in by_kind.items()}
+    counts["unchanged"] = len(found.new_rows_M) - counts["changed"]
+    changes = sorted((name, kind) for kind, ids in by_kind.items() for name in ids.to_pylist())
+    table = pa.table([[name for name, _ in changes], [kind for _, kind in changes]], schema=CHANGES)
+    return table, counts
+
+
+def write_changes(run: Path, previous: Path | None) -> dict[str, int]:
+    """Writes `<run>/changes/part-00000.parquet` against the embeddings of `previous` (None: all are new); counts.
+
+    Files of equal sha256 have no vector that differs: no matrix is read then. Raises CorruptFileError if embeddings of
+    either run are damaged.
+    """
+    unchanged = _rows_of_equal_files(run, previous) if previous is not None else None
+    if unchanged is not None:
+        table = CHANGES.empty_table()
+        counts = {"new": 0, "changed": 0, "deleted": 0, "unchanged": unchanged}
+    else:
+        new_ids, new_ND = read_embeddings(run / "embeddings")
+        if previous is None:
+            old_ids, old_ND = pa.array([], pa.string()), np.zeros((0, new_ND.shape[1]), np.float32)
+        else:
+            old_ids, old_ND = read_embeddings(previous / "embeddings")
+        table, counts = compare_embeddings(old_ids, old_ND, new_ids, new_ND)
+    with atomic_write(run / "changes" / "part-00000.parquet") as temporary:
+        pq.write_table(table, temporary, compression="zstd")
+    return counts
+
+
+def _rows_of_equal_files(run: Path, previous: Path) -> int | None:
+    """Number of rows if both runs' manifests list the same embeddings and the files of both are those; None if only
+    their vectors can tell, which is so for runs without a sound manifest too."""
+    try:
+        listed, before = (_listed(folder) for folder in (run, previous))
+    except (CorruptFileError, KeyError, TypeError):
+        return None
+    if not listed or listed != before:
+        return None
+    for folder in (run, previous):
+        if {Path(path).relative_to(folder).as_posix() for path in embedding_files(folder / "embeddings")} != set(
+            listed
+        ):
+            return None
+        for name, sha256 in listed.items():
+            check_sha256(folder / name, sha256)
+    try:
+        return sum(pq.read_metadata(run / name).num_rows for name in listed)
+    except (pa.ArrowException, OSError) as error:
+        raise CorruptFileError(f"expected embeddings in {run}, got {error}") from error
+
+
+def _listed(run: Path) -> dict[str, str]:
+    """Path inside the run -> sha256 of the embeddings files."""
+    files = read_stage_manifest(str(run), "embeddings")["files"]
+    return {entry["path"]: entry["sha256"] for entry in files if entry["path"].startswith("embeddings/")}

@@ -1,0 +1,279 @@
+"""The store: runs, models, and the pointers that readers follow.
+
+store.json                      what is fixed for the store's life: the number of buckets
+runs/<date>/<run id>/           one daily run
+training/<date>/<training id>/  one training run: the same stages, plus vocabulary and pairs
+models/<model id>/              one trained model;  models/CURRENT names the one that daily runs use
+CURRENT                         `runs/<date>/<run id>`: which run readers see, replaced atomically
+history.jsonl, LOCK             where readers have been (pipelines.store.history), who writes (pipelines.store.lock)
+"""
+
+import datetime
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pipelines.store import history
+from schemas.errors import CorruptFileError, UsageError
+from schemas.files import check_sha256, read_json, resolve_inside, shown, write_json, write_text
+from schemas.hashing import fingerprint
+from schemas.quarantine import quote
+
+_MODEL_ID = re.compile(r"itemsage-[0-9a-f]{12}")
+#: Folders of a run that `itemsage path` prints.
+READABLE = ("embeddings", "index", "refined_index", "users", "user_actions", "item_popularity", "changes", "quarantine")
+
+
+def check_date(date: str, flag_name: str = "--date") -> str:
+    """`date` itself if it is YYYY-MM-DD, else UsageError, naming the flag."""
+    try:
+        if datetime.date.fromisoformat(date).isoformat() == date:
+            return date
+    except ValueError:
+        pass
+    raise UsageError(f"expected {flag_name} YYYY-MM-DD, got {date!r}")
+
+
+def run_folder(store: str, date: str, identity: dict[str, Any], kind: str = "runs") -> Path:
+    """The folder of the run with this identity: the same call finds its unfinished run, another input another one."""
+    return Path(store, kind, check_date(date), fingerprint(identity))
+
+
+def num_buckets_of(store: str) -> int | None:
+    """The store's number of buckets, None before the first ingest fixed it."""
+    path = Path(store, "store.json")
+    if not path.is_file():
+        return None
+    described = read_json(path)
+    found = described.get("num_buckets") if isinstance(described, dict) else None
+    if type(found) is not int or found < 1:
+        raise CorruptFileError(f"expected num_buckets of at least 1 in {path}, got {quote(found)}: restore the file")
+    return found
+
+
+def buckets_for(store: str, wanted: int) -> int:
+    """The number of buckets that a run of this store uses: the store's, or in a new store `wanted` (0: to be chosen).
+    UsageError if somebody wants another one than the store has."""
+    existing = num_buckets_of(store)
+    if existing is not None and wanted not in (0, existing):
+        raise UsageError(f"expected {existing} buckets, fixed when the store {store} was made, got {wanted}")
+    return existing or wanted
+
+
+def fix_num_buckets(store: str, num_buckets: int) -> None:
+    """Writes the number of buckets of a new store; UsageError if the store has another one."""
+    existing = num_buckets_of(store)
+    if existing is None:
+        write_json(Path(store, "store.json"), {"num_buckets": num_buckets})
+    elif existing != num_buckets:
+        raise UsageError(f"expected {existing} buckets, fixed when the store {store} was made, got {num_buckets}")
+
+
+def named_run(store: str) -> str | None:
+    """The run that CURRENT names, whether it is there or not; None if there is no CURRENT or it names none."""
+    pointer = Path(store, "CURRENT")
+    name = pointer.read_text(encoding="utf-8", errors="replace").strip() if pointer.is_file() else ""
+    return name if history.RUN_NAME.fullmatch(name) else None
+
+
+def has_published(store: str) -> bool:
+    """Whether readers see a run, be it sound or not."""
+    return Path(store, "CURRENT").is_file()
+
+
+def seen_run(store: str) -> Path | None:
+    """The run that readers were sent to last, be it sound, damaged or deleted; None if nothing was ever published.
+
+    A pointer that names a run which is not there is held against the history: it may be the pointer that is damaged.
+    """
+    if not Path(store, "CURRENT").is_file():
+        return None
+    name = named_run(store)
+    if name is None or not Path(store, name).is_dir():
+        moves = history.moves(store)
+        name = moves[-1].to_run if moves else name
+    return Path(store, name) if name is not None else None
+
+
+def current_run_or_none(store: str) -> Path | None:
+    """The published run's folder, None if nothing is published yet.
+
+    Raises CorruptFileError if CURRENT names something that is not a finished run of this store.
+    """
+    pointer = Path(store, "CURRENT")
+    if not pointer.is_file():
+        return None
+    name = named_run(store)
+    folder = resolve_inside(store, name) if name is not None else None
+    if name is None or folder is None or not Path(folder, "COMPLETED").is_file():
+        got = quote(name or pointer.read_text(encoding="utf-8", errors="replace").strip())
+        raise CorruptFileError(f"expected {pointer} to name a finished run, got {got}: publish a run again")
+    return Path(store, name)
+
+
+def current_run(store: str) -> Path:
+    """The published run's folder; UsageError if nothing is published."""
+    run = current_run_or_none(store)
+    if run is None:
+        raise UsageError(f"expected a published run in the store {store}, got none: run `itemsage daily` first")
+    return run
+
+
+def previous_run(store: str) -> Path | None:
+    """The published run as something to compare with and to take over from; None, with a warning, if it is damaged:
+    a store must never need its last run to make the next one."""
+    try:
+        run = current_run_or_none(store)
+    except CorruptFileError as error:
+        print(f"warning: the published run is not used: {error}", file=sys.stderr)
+        return None
+    return run if run is not None and is_sound(run, "the published run") else None
+
+
+def yesterday_of(store: str, date: str) -> Path | None:
+    """What a run of `date` is compared with and takes over from; None if there is nothing.
+
+    The published run, unless it is of a later date or damaged. Then the newest sound run of no later date than `date`,
+    so that another attempt of an old day is held against the one before, nor, in place of a damaged one, than that one
+    had. Runs that were rolled back do not count.
+    """
+    published = previous_run(store)
+    if published is not None and published.parent.name <= date:
+        return published
+    name = named_run(store)
+    latest = min(date, name.split("/")[1]) if published is None and name else date
+    for run in reversed(completed_runs(store)):
+        if run.parent.name > latest or history.name_of(run) == name or history.was_rolled_back(store, run):
+            continue
+        if is_sound(run, "an earlier run"):
+            return run
+    return None
+
+
+def is_sound(run: Path, which: str) -> bool:
+    """Whether the run has what the next one takes over; if not, a warning says so."""
+    missing = [name for name in ("COMPLETED", "embeddings", "features", "manifests") if not (run / name).exists()]
+    if missing:
+        print(f"warning: {which} is not used: {run} lacks {', '.join(missing)}", file=sys.stderr)
+    return not missing
+
+
+def run_folders(store: str) -> Iterator[Path]:
+    """Every run of the store, finished or not, by date and id; nothing that lies outside it by way of a link."""
+    for run in sorted(Path(store, "runs").glob("*/*")):
+        is_run = history.RUN_NAME.fullmatch(history.name_of(run)) and run.is_dir()
+        if is_run and not any(path.is_symlink() for path in (run, run.parent, run.parent.parent)):
+            yield run
+
+
+def completed_runs(store: str) -> list[Path]:
+    """The finished runs, newest last: by date, those of one date in the order in which they were published."""
+    published = [move.to_run for move in history.moves(store)]
+
+    def order(run: Path) -> tuple[str, int, int, str]:
+        name = history.name_of(run)
+        place = published.index(name) if name in published else -1
+        return run.parent.name, place, (run / "COMPLETED").stat().st_mtime_ns, run.name
+
+    return sorted((run for run in run_folders(store) if (run / "COMPLETED").is_file()), key=order)
+
+
+def model_folder(store: str, model_id: str) -> Path:
+    """The folder of a model; UsageError if the name is not a model id or there is no such model."""
+    folder = Path(store, "models", model_id)
+    if not _MODEL_ID.fullmatch(model_id) or not folder.is_dir():
+        raise UsageError(f"expected a model of the store {store}, got {model_id[:100]!r}: see {store}/models")
+    return folder
+
+
+def current_model_id(store: str) -> str:
+    """The model that daily runs use; UsageError if none has been trained."""
+    if not has_model(store):
+        raise UsageError(f"expected a trained model in the store {store}, got none: run `itemsage train` first")
+    model_id = Path(store, "models", "CURRENT").read_text(encoding="utf-8", errors="replace").strip()
+    model_folder(store, model_id)
+    return model_id
+
+
+def wanted_model_id(store: str, model_id: str | None) -> str:
+    """The model that a call names, else that of daily runs; UsageError if there is no such model."""
+    if model_id is None:
+        return current_model_id(store)
+    model_folder(store, model_id)
+    return model_id
+
+
+def has_model(store: str) -> bool:
+    """Whether a model was installed."""
+    return Path(store, "models", "CURRENT").is_file()
+
+
+def set_current_model(store: str, model_id: str) -> None:
+    """Makes `model_id` the model of the next daily runs."""
+    model_folder(store, model_id)
+    write_text(Path(store, "models", "CURRENT"), model_id + "\n")
+
+
+def run_name(store: str, run: Path) -> str:
+    """`runs/<date>/<run id>`; UsageError if the folder is not a run of the store."""
+    inside = Path(store).resolve() in run.resolve().parents
+    name = run.resolve().relative_to(Path(store).resolve()).as_posix() if inside else str(run)
+    if not history.RUN_NAME.fullmatch(name):
+        raise UsageError(f"expected a run folder {store}/runs/<date>/<16 hex digits>, got {run}")
+    return name
+
+
+def may_move_readers(store: str, run: Path) -> bool:
+    """Whether the finished `run` may become the published one without anybody asking for that run by name.
+
+    Repeating an old call must not take readers back, nor undo a rollback, while a run that was killed just before
+    CURRENT moved is still to be published. So a run that readers were already moved to, or from, waits for
+    `itemsage publish` unless that was the very last move; a new one must not be of an earlier date than readers were
+    sent to, and after a rollback it must be of a later date than the run that was taken back.
+    """
+    seen = seen_run(store)
+    if seen is None or history.name_of(seen) == history.name_of(run):
+        return True
+    moves = history.moves(store)
+    if history.last_move_of(moves, run) is not None:
+        return moves[-1].to_run == history.name_of(run)
+    if moves and moves[-1].why == history.ROLLED_BACK and moves[-1].from_run is not None:
+        return run.parent.name > Path(moves[-1].from_run).parent.name
+    return run.parent.name >= seen.parent.name
+
+
+def check_run(store: str, run: Path) -> dict[str, Any]:
+    """The manifest of a finished run that is as it was published, every published file read. Raises CorruptFileError if
+    one is not, UsageError if the run is not finished or the store has lost its model."""
+    if not (run / "COMPLETED").is_file():
+        raise UsageError(f"expected a finished run of the store {store}, got {shown(run)}, which is not")
+    check_sha256(run / "manifest.json", (run / "COMPLETED").read_text(encoding="utf-8", errors="replace").strip())
+    manifest = read_json(run / "manifest.json")
+    try:
+        files = [(str(entry["path"]), str(entry["sha256"])) for entry in manifest["files"]]
+        model_id, _ = str(manifest["model_id"]), int(manifest["counts"]["rows_published"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise CorruptFileError(f"expected model_id, counts and files in {run}/manifest.json, got no {error}") from error
+    if not files:
+        raise CorruptFileError(f"expected published files in {run}/manifest.json, got none")
+    for name, sha256 in files:
+        path = resolve_inside(run, name)
+        if path is None:
+            raise CorruptFileError(f"expected a file inside {run}, got {quote(name)} in its manifest")
+        check_sha256(path, sha256)
+    model_folder(store, model_id)
+    return dict(manifest)
+
+
+def point_to_run(store: str, run: Path, why: str = history.PUBLISHED, reason: str | None = None) -> None:
+    """Replaces CURRENT atomically: readers now see `run`; the history keeps why, written before. Nothing happens if
+    they see it already. UsageError unless it is a finished run of the store."""
+    name = run_name(store, run)
+    if not Path(run, "COMPLETED").is_file():
+        raise UsageError(f"expected a finished run of the store {store}, got {run}, which is not")
+    left = named_run(store)
+    if left != name:
+        history.record_move(store, left, name, why, reason)
+        write_text(Path(store, "CURRENT"), name + "\n")

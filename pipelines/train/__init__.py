@@ -1,0 +1,1 @@
+"""Command: catalogue + engagements -> a model in the store."""

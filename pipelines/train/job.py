@@ -1,0 +1,220 @@
+"""Train: catalogue + engagements -> ingest -> vocabulary -> features -> pairs -> a model in the store.
+
+    itemsage train --catalog C --engagements E --image-root R --store S --date D --image-encoder resnet50
+
+The stages write to `<store>/training/<date>/<id>/`; the same call finds its unfinished work, checkpoints included.
+Data that fail daily's gates on rejected rows and pictures train no model, and one that validation finds no better than
+its start is not installed. Without a test part the model is trained once more, on the validation part too (--refit).
+
+Several processes train as one: `torchrun --nproc-per-node 2 -m pipelines.train ...`; the first makes the features.
+"""
+
+import contextlib
+import shutil
+import time
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from apache_beam.options.pipeline_options import PipelineOptions
+
+from model.items.itemsage import ItemSage
+from model.items.store import install_model, save_model
+from model.split.split import NO_LOG, Split
+from model.training.config import TrainingResult
+from model.training.distributed import process_group, wait_for_all
+from model.training.train import resolve_device
+from pipelines.console.jobs import flag, main_of, narrow
+from pipelines.console.paths import given_values
+from pipelines.console.thresholds import LogThresholds
+from pipelines.features import job as features
+from pipelines.gates.checks import COVERED_STAGES
+from pipelines.ingest import job as ingest
+from pipelines.log import engagement_log
+from pipelines.pairs import job as pairs
+from pipelines.run.units import read_stage_manifest
+from pipelines.store import store
+from pipelines.store.lock import store_lock
+from pipelines.train.checks import (
+    check_early,
+    check_lists_pictures,
+    require_better_than_start,
+    require_little_rejected,
+)
+from pipelines.train.flags import TrainingFlags
+from pipelines.train.model import checkpoints, model_and_data, print_lines, train_chosen, train_on_everything
+from pipelines.train.prepared_run import query_table_folder
+from pipelines.train.report import trained_on_text_alone, why_untrained
+from pipelines.vocabulary import job as vocabulary
+from schemas.days import end_of_day_us
+from schemas.errors import printable
+from schemas.files import expand_inputs
+from schemas.reading import input_identity
+
+CODE_VERSION = 5
+#: Flags that do not change the features, the pairs and the first training: where things lie, what is let pass, and
+#: what comes after.
+_PLACES = ("catalog", "engagements", "image_weights", "query_vectors", "store", "date", "time_zone", "device")
+_GATES = (
+    "accept",
+    "accept_untrained",
+    "because",
+    "max_quarantined_rows",
+    "max_quarantined_pictures",
+    *(field.name for field in fields(LogThresholds)),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig(TrainingFlags):
+    """Trains a model on a shop's catalogue and engagements and puts it into the store."""
+
+    store: str = flag(path=True, help="store folder")
+    accept_untrained: bool = flag(
+        default=False, help="install the start as the model if validation finds no step better than it"
+    )
+    refit: str = flag(
+        default="auto",
+        choices=("auto", "on", "off"),
+        help="after the step is chosen, train again on the validation part too; auto: if there is no test part",
+    )
+
+
+def run(config: TrainConfig, options: PipelineOptions) -> str:
+    """Runs every stage that is not finished yet, trains, installs the model; returns the model id.
+
+    Raises UsageError for a wrong call, ThresholdError if the data fail a gate, UntrainedModelError if validation found
+    no step better than the start: the store then keeps the model it has, if any.
+    """
+    started_s = time.monotonic()
+    check_early(config)
+    folder = store.run_folder(config.store, config.date, identity(config), kind="training")
+    accepted: dict[str, str] = {}
+    with process_group(resolve_device(config.device).type) as processes, contextlib.ExitStack() as held:
+        if processes.rank == 0:
+            held.enter_context(store_lock(config.store, f"train {config.date}", name="training/LOCK"))
+            print(f"training run of {config.date} in {folder}", flush=True)
+            accepted = prepare(config, options, str(folder))
+        wait_for_all(processes)
+        show = processes.rank == 0
+        model, result = train_chosen(config, folder, show)
+        wait_for_all(processes)  # one that is refused ends the others: the first has printed by then
+        require_better_than_start(config, result, checkpoints(folder))
+        refitted = train_on_everything(config, folder, result, show)
+        if processes.rank == 0:
+            model, refit = (model, None) if refitted is None else refitted
+            installed = _install(config, folder, model, result, refit, accepted)
+            print(f"train: model {installed.name}; {time.monotonic() - started_s:.1f} s; {installed}", flush=True)
+        wait_for_all(processes)
+    return store.current_model_id(config.store)
+
+
+def _install(
+    config: TrainConfig,
+    folder: Path,
+    model: ItemSage,
+    result: TrainingResult,
+    refit: TrainingResult | None,
+    accepted: dict[str, str],
+) -> Path:
+    """Writes the model folder, moves it to its place, makes it the store's model. Says so if the model is no better
+    than its start. result: of the training that was validated; refit: of the model's own, if it is another. accepted:
+    gate -> reason."""
+    if result.is_better_than_start is False:
+        print_lines([f"WARNING: an untrained model is installed (--accept-untrained): {why_untrained(result)}"])
+    temporary = folder / ".model"
+    shutil.rmtree(temporary, ignore_errors=True)  # of a run that was killed while it wrote
+    save_model(
+        model,
+        temporary,
+        vocabulary_folder=folder / "vocabulary",
+        image_encoder_folder=folder / "image_encoder" if model.config.picture_dim else None,
+        text_encoder_folder=folder / "text_encoder" if model.config.text_dim else None,
+        query_table_folder=query_table_folder(folder),
+        towers=towers_of((refit or result).num_pairs_by_task),
+        split=Split.load(folder / "pairs"),
+        start=model_and_data(config, folder)[0],
+        metrics=asdict(result) | {"refit": None if refit is None else asdict(refit)},
+        facts={
+            "accepted": accepted,
+            "above_start": result.above_start,
+            "better_than_start": result.is_better_than_start,
+            "log_end_us": end_of_day_us(config.date, config.time_zone),
+            "within_noise": result.is_within_noise,
+            "refit": refit is not None,
+            "trained_on": {stage: read_stage_manifest(str(folder), stage)["counts"] for stage in COVERED_STAGES},
+            "training_run": folder.relative_to(config.store).as_posix(),
+        },
+    )
+    installed = install_model(temporary, Path(config.store, "models"))
+    store.set_current_model(config.store, installed.name)
+    return installed
+
+
+def prepare(
+    config: TrainConfig, options: PipelineOptions, folder: str, reuse_from: str | None = None
+) -> dict[str, str]:
+    """ingest, vocabulary, features and pairs of a training run; finished stages are skipped. Returns the gates that
+    failed and are accepted, with the reason. reuse_from: the run that features are taken over from; default: the
+    store's published one.
+
+    Raises UsageError for an image encoder without pictures, ThresholdError if a stage rejects too much.
+    """
+    buckets = store.buckets_for(config.store, config.num_buckets)
+    items = ingest.run(narrow(ingest.IngestConfig, config, run=folder, num_buckets=buckets), options)
+    store.fix_num_buckets(config.store, items["num_buckets"])
+    require_little_rejected(config, folder, items["counts"], log=None)
+    check_lists_pictures(config, items["counts"]["pictures_listed"])
+    log = None
+    if config.engagements is not None:
+        log = engagement_log.run(narrow(engagement_log.LogConfig, config, run=folder), options)["counts"]
+        require_little_rejected(config, folder, items["counts"], log=log)
+    vocabulary.run(narrow(vocabulary.VocabularyConfig, config, run=folder, mode=config.vocabulary_mode), options)
+    if reuse_from is None and (previous := store.previous_run(config.store)) is not None:
+        reuse_from = str(previous)
+    made = features.run(narrow(features.FeaturesConfig, config, run=folder, reuse_from=reuse_from), options)
+    accepted = require_little_rejected(config, folder, items["counts"], made["counts"], log=log)
+    for name, reason in accepted.items():
+        print(f"train: accepted {name}: {printable(reason)}", flush=True)
+    made_pairs = pairs.run(narrow(pairs.PairsConfig, config, run=folder), options)
+    if made_pairs["split"]["kind"] == NO_LOG:
+        print_lines([trained_on_text_alone(config.engagements)])
+    return accepted
+
+
+def towers_of(num_pairs_by_task: dict[str, int]) -> dict[str, dict[str, int]]:
+    """Training pairs of each task, by the query tower that learns from them.
+
+    >>> towers_of({"search/click": 3, "closeup/save": 0})
+    {'text': {'search/click': 3}, 'picture': {}}
+    """
+    towers: dict[str, dict[str, int]] = {"text": {}, "picture": {}}
+    for task, count in num_pairs_by_task.items():
+        if count:
+            towers["picture" if task.startswith("closeup/") else "text"][task] = count
+    return towers
+
+
+def identity(config: TrainConfig, left_out: Collection[str] = ()) -> dict[str, Any]:
+    """Of all that comes out of a training run; left_out: flags that do not count."""
+    inputs = {"catalog": input_identity(expand_inputs(config.catalog, config.date))}
+    if config.engagements is not None:
+        inputs["engagements"] = input_identity(expand_inputs(config.engagements, config.date))
+    if config.query_vectors is not None:
+        inputs["query_vectors"] = input_identity(expand_inputs(config.query_vectors, config.date))
+    if config.image_weights is not None:
+        inputs["image_weights"] = input_identity([config.image_weights])
+    names = given_values(config).keys() - {*_PLACES, *_GATES, *left_out, "refit"}
+    kept = {name: value for name, value in given_values(config).items() if name in names}
+    day = {"date": config.date, "time_zone": config.time_zone}
+    return {"code_version": CODE_VERSION, "config": kept, **day, "inputs": inputs}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Command line of the job; returns its exit code."""
+    example = (
+        "itemsage train --catalog shop/catalog.parquet --engagements shop/engagements.parquet "
+        "--image-root shop --store store --date 2026-06-30 --image-encoder efficientnet_lite0"
+    )
+    return main_of(TrainConfig, run, argv, "itemsage train", example)

@@ -1,1 +1,0 @@
-"""Composite PTransforms, one a file, named for the user's task."""

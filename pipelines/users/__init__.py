@@ -1,0 +1,1 @@
+"""Stage: engagements + embeddings -> several vectors per user (PinnerSage), and their calibration."""

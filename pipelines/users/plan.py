@@ -1,0 +1,130 @@
+"""The plan of the users job, made from its config without reading a row."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from model.machine.library_versions import versions_of
+from model.users.clusters import UserRules
+from pipelines.log.read_engagements import slice_unit
+from pipelines.run.item_vectors import VectorsSource, vectors_source
+from pipelines.run.units import Unit, bucket_name, finished_sidecar
+from pipelines.users.alpha import Alpha, alpha_of
+from pipelines.users.cluster import POPULARITY_UNIT
+from pipelines.users.config import ROWS_A_BUCKET, UsersConfig, check_users_input
+from pipelines.users.earlier import EarlierRun, earlier_num_buckets, open_earlier_users
+from pipelines.users.read_actions import ActionsSource
+from schemas.column_spec import Columns
+from schemas.hashing import fingerprint
+from schemas.reading import FileSlice, count_rows, input_identity, plan_slices
+from schemas.user_rows import MAX_USER_BUCKETS, USERS_STAGE
+
+#: Part of the fingerprint, and of what is compared before clusters are taken over: raise it when the same actions give
+#: other users.
+CODE_VERSION = 1
+#: Part of the fingerprint alone: raise it when the same actions give other counts.
+COUNTS_VERSION = 3
+MIN_BUCKETS = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class UsersPlan:
+    """What a run of the stage reads and how; made from manifests and file footers alone. facts: of the manifest."""
+
+    run: str
+    source: ActionsSource
+    slices: Sequence[FileSlice]
+    num_rows: int
+    rules: UserRules
+    alpha: Alpha
+    earlier: EarlierRun | None
+    facts: dict[str, Any]
+
+    @property
+    def buckets(self) -> list[Unit]:
+        """The units that write users, by number of bucket."""
+        num_buckets = self.source.num_buckets
+        return [Unit(USERS_STAGE, bucket_name(b, num_buckets), self.source.fingerprint) for b in range(num_buckets)]
+
+    @property
+    def unit_names(self) -> list[str]:
+        """All units of the stage."""
+        read = [slice_unit(file_slice, "").name for file_slice in self.slices]
+        return [*read, *(unit.name for unit in self.buckets), POPULARITY_UNIT]
+
+    def unfinished(self) -> tuple[list[FileSlice], list[int]]:
+        """(slices to read, buckets to write): all slices if there is a bucket to write, else those not yet counted."""
+        buckets = [b for b, unit in enumerate(self.buckets) if finished_sidecar(self.run, unit, True) is None]
+        if buckets:
+            return list(self.slices), buckets
+        units = {part: slice_unit(part, self.source.fingerprint, USERS_STAGE) for part in self.slices}
+        return [part for part, unit in units.items() if finished_sidecar(self.run, unit, True) is None], []
+
+
+def plan(config: UsersConfig) -> UsersPlan:
+    """Raises UsageError for inputs that are not there or lack a column, CorruptFileError for damaged ones."""
+    vectors = vectors_source(config.run, config.embeddings)
+    files, columns = check_users_input(config)
+    num_rows = count_rows(files)
+    num_buckets = config.num_user_buckets or earlier_num_buckets(config.reuse_from) or choose_num_buckets(num_rows)
+    chosen = alpha_of(config, vectors.model_id)
+    alpha = chosen.alpha
+    settings = {
+        "actions": list(config.action_kinds),
+        "alpha": alpha,
+        "decay_per_day": config.decay_per_day,
+        "max_actions": config.max_actions,
+        "now_us": config.now_us,
+        "time_zone": config.time_zone,
+        "window_days": config.window_days,
+    }
+    made_with = {"alpha": alpha, "code_version": CODE_VERSION, "libraries": versions_of("numpy", "scipy")}
+    identity = fingerprint([COUNTS_VERSION, made_with, settings, columns, input_identity(files), vectors.identity])
+    return UsersPlan(
+        run=config.run,
+        source=_source(config, columns, num_buckets, vectors, identity),
+        slices=plan_slices(files),
+        num_rows=num_rows,
+        rules=UserRules(
+            alpha=alpha,
+            decay_per_day=config.decay_per_day,
+            max_actions=config.max_actions,
+            now_us=config.now_us,
+        ),
+        alpha=chosen,
+        earlier=open_earlier_users(config.reuse_from, config.run, num_buckets, made_with),
+        facts={
+            **settings,
+            "dimension": vectors.dimension,
+            "fingerprint": identity,
+            "made_with": made_with,
+            "model_id": vectors.model_id,
+            "num_user_buckets": num_buckets,
+            "popularity_weight": chosen.popularity_weight,
+            "samples": chosen.samples,
+            **({} if chosen.sampled else {"sampled": False}),
+        },
+    )
+
+
+def choose_num_buckets(num_rows: int) -> int:
+    """
+    >>> choose_num_buckets(10), choose_num_buckets(1_000_001), choose_num_buckets(10**9)
+    (4, 11, 1024)
+    """
+    return min(max(MIN_BUCKETS, -(-num_rows // ROWS_A_BUCKET)), MAX_USER_BUCKETS)
+
+
+def _source(
+    config: UsersConfig, columns: Columns, num_buckets: int, vectors: VectorsSource, identity: str
+) -> ActionsSource:
+    return ActionsSource(
+        run=config.run,
+        columns=columns,
+        actions=config.action_kinds,
+        start_us=config.calendar.start_us(config.next_day - config.window_days),
+        end_us=config.now_us,
+        num_buckets=num_buckets,
+        vectors=vectors,
+        fingerprint=identity,
+    )
