@@ -17,6 +17,7 @@ from pipelines import sample_shop
 from pipelines.console.jobs import beam_options, exit_code
 from pipelines.console.paths import check_local
 from pipelines.daily import job as daily
+from pipelines.daily.config import DailyConfig
 from pipelines.recommend import format_answer
 from pipelines.search import format_results
 from pipelines.serving.recommendation_types import Settings
@@ -44,11 +45,12 @@ def run(folder: Path, items: int, seed: int) -> None:
         code = sample_shop.main([str(shop), "--items", str(items), "--seed", str(seed)])
         if code:
             raise UsageError(f"expected the sample shop in {shop}, got exit code {code} while making it")
-    paths = {"catalog": f"{shop}/catalog.parquet", "engagements": f"{shop}/engagements.parquet"}
+    catalog, engagements = f"{shop}/catalog.parquet", f"{shop}/engagements.parquet"
     options = beam_options([])
     train.run(
         train.TrainConfig(
-            **paths,
+            catalog=catalog,
+            engagements=engagements,
             image_root=str(shop),
             store=store,
             date=DATE,
@@ -60,7 +62,8 @@ def run(folder: Path, items: int, seed: int) -> None:
         ),
         options,
     )
-    daily.run(daily.DailyConfig(**paths, image_root=str(shop), store=store, date=DATE), options)
+    places = DailyConfig(catalog=catalog, engagements=engagements, image_root=str(shop), store=store, date=DATE)
+    daily.run(places, options)
     show_searches(store, shop)
     show_recommendations(store)
     print(f"\nall of it: {time.monotonic() - started_s:.0f} s. Next: itemsage search --store {store} --text '...'")

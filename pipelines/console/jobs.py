@@ -164,7 +164,8 @@ def beam_options(argv: Sequence[str]) -> "PipelineOptions":
 
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     for options_class in PipelineOptions.__subclasses__():
-        options_class._add_argparse_args(_IgnoreDuplicates(parser))  # the only list of Beam's flags there is
+        add_flags: Any = options_class._add_argparse_args  # the only list of Beam's flags there is
+        add_flags(_IgnoreDuplicates(parser))
     _, unknown = parser.parse_known_args(list(argv))
     if unknown:
         raise UsageError(f"expected flags of this command or of Beam, got {' '.join(unknown)}")

@@ -31,10 +31,10 @@ def read_query_rows(
     end_us = end_of_day_us(date, time_zone)
     for part in plan_slices(expand_inputs(spec, date)):
         for raw in read_slice(part, columns, ENGAGEMENTS):
-            good, rejected, counts = validate_engagements(raw, part)
+            good, rejected, validated = validate_engagements(raw, part)
             rejected_rows.add(rejected)
             kept, left_out = query_rows(good, end_us)
-            read.update(left_out, rows_read=counts["rows_read"], rows_quarantined=len(rejected))
+            read.update(left_out, rows_read=validated["rows_read"], rows_quarantined=len(rejected))
             tables.append(kept)
     counts = {
         "rows_read": read["rows_read"],

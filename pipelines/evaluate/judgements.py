@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from model.measures.comparison import CELLS, MODEL, START, compare_new_queries
-from model.measures.evaluation import HeldOutTask, difference, rank_pairs, summarize_ranks, with_interval
+from model.measures.evaluation import HeldOutTask, ScoreBlock, difference, rank_pairs, summarize_ranks, with_interval
 from model.measures.metrics import ndcg_at_k
 from pipelines.console.thresholds import LogThresholds
 from pipelines.evaluate.evaluated_run import EvaluatedRun
@@ -125,9 +125,7 @@ def _entry(judged: _Judged, values: Mapping[str, np.ndarray], cluster_Q: np.ndar
 def _exact(evaluated: EvaluatedRun, judged: _Judged) -> _Exact:
     grade = max(grade for grades in judged.graded.values() for grade in grades.values())
     task, rows_Q = _exact_task(evaluated, judged, grade)
-    ranks = {
-        name: rank_pairs(task, lambda rows, of=matrix_QN: of[rows_Q[rows]]) for name, matrix_QN in judged.scores.items()
-    }
+    ranks = {name: rank_pairs(task, _block_of(matrix_QN, rows_Q)) for name, matrix_QN in judged.scores.items()}
     index = evaluated.index
     vectors_QE, answered_Q = judged.vectors_QE[rows_Q], judged.answered_Q[rows_Q]
     return _Exact(
@@ -154,7 +152,13 @@ def _exact_task(evaluated: EvaluatedRun, judged: _Judged, grade: float) -> tuple
     ]
     queries = tuple(judged.queries[row] for row in rows_Q)
     groups_Q = evaluated.groups_of_queries("search", queries)
-    return HeldOutTask("search", queries, *np.array(pairs, np.int64).T, cluster_of_Q=groups_Q), rows_Q
+    query_P, item_P = np.array(pairs, np.int64).T
+    return HeldOutTask("search", queries, query_P, item_P, cluster_of_Q=groups_Q), rows_Q
+
+
+def _block_of(matrix_QN: np.ndarray, rows_Q: np.ndarray) -> ScoreBlock:
+    """Scores of rows of a task, whose queries are those rows of the matrix."""
+    return lambda rows: matrix_QN[rows_Q[rows]]
 
 
 def _by_query(figures: Figures) -> Figures:

@@ -40,13 +40,14 @@ class Baselines:
     left_out: Mapping[str, str] = field(default_factory=dict)
 
 
+def _block_of(scorer: TextScorer, task: HeldOutTask) -> ScoreBlock:
+    return lambda rows: scorer.scores([task.queries[row] for row in rows])
+
+
 def text_baselines(planned: Evaluation, task: HeldOutTask) -> Baselines:
     """Of a task whose queries are text. Those made of the training log only if it has a text query."""
     scorers, left_out = text_scorers(planned.evaluated, planned, letters=planned.wants_letters)
-    blocks: dict[str, ScoreBlock] = {
-        name: lambda rows, scorer=scorer: scorer.scores([task.queries[row] for row in rows])
-        for name, scorer in scorers.items()
-    }
+    blocks = {name: _block_of(scorer, task) for name, scorer in scorers.items()}
     if planned.evaluated.has_text_encoder:
         blocks["text_encoder"] = planned.evaluated.text_encoder_scores(task.queries)
     if planned.wants_start:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -203,7 +203,7 @@ def plan_evaluation(evaluated: EvaluatedRun, request: EvaluationRequest, previou
     return planned
 
 
-def tower_of(surface_or_task: str) -> str:
+def tower_of(surface_or_task: str) -> Literal["text", "picture"]:
     """
     >>> tower_of("search"), tower_of("closeup/click")
     ('text', 'picture')

@@ -162,8 +162,8 @@ class QueryPictures:
     def _look_up(self, uri: str) -> QueryPicture:
         """The picture as it is known, or read and hashed, not yet settled."""
         try:
-            _, *place = find_picture(self.image_root, uri, self.limits)
-            if not self.verify and (known := self._by_place.get((uri, *place))) is not None:
+            _, size_bytes, modified_ns = find_picture(self.image_root, uri, self.limits)
+            if not self.verify and (known := self._by_place.get((uri, size_bytes, modified_ns))) is not None:
                 return known
             file = read_picture_file(self.image_root, uri, self.limits)
         except PictureError as error:  # not remembered: the rights of a file change without its modification time

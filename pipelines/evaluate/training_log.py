@@ -105,5 +105,7 @@ class TrainingLog:
 
     def _among_groups(self, asked: Iterable[str], known: Iterable[str], node: Callable[[str], int]) -> np.ndarray:
         """bool: whether each is one of the known, or a near-duplicate."""
-        groups = (groups_of(self._held_out, np.array([*map(node, names)], np.uint64)) for names in (asked, known))
-        return np.isin(*groups)
+        of_asked, of_known = (
+            groups_of(self._held_out, np.array([*map(node, names)], np.uint64)) for names in (asked, known)
+        )
+        return np.isin(of_asked, of_known)

@@ -12,7 +12,7 @@ from model.users.actions import Actions
 from model.users.baselines import BASELINE, METHODS, Method, alpha_by_num, calibrated_methods, calibrated_name
 from model.users.evaluation import METRICS, Protocol, UserDays, count_user_days, walk_forward
 from model.users.intervals import Summary, summarize
-from model.users.lists import LISTS
+from model.users.lists import LISTS, ListMethod
 from model.users.month_ahead import (
     BY_VECTORS,
     CUTS,
@@ -58,10 +58,14 @@ class Evaluation:
                 "before it, got none: see --from, --to, --actions and whether the items have vectors"
             )
         chosen = self.alphas.chosen
-        compared = {**METHODS, **LISTS, **(calibrated_methods(*chosen, self.alphas.by_samples) if chosen else {})}
+        compared: dict[str, Method | ListMethod] = {
+            **METHODS,
+            **LISTS,
+            **(calibrated_methods(*chosen, self.alphas.by_samples) if chosen else {}),
+        }
         ours = calibrated_name(*chosen) if chosen else OURS
         grid = alpha_by_num(self.alphas.centre)
-        methods = {**compared, **{str(key): method for key, method in grid.items()}}
+        methods: dict[str, Method | ListMethod] = {**compared, **{str(key): method for key, method in grid.items()}}
         progress = Progress("walk forward", "user-days", total)
         found = walk_forward(
             self.actions, self.vectors, days, methods, self.protocol, self.impressions, progress.advance

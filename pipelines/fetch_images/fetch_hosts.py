@@ -17,7 +17,7 @@ from pipelines.fetch_images.cache import HostCache, host_key
 from pipelines.fetch_images.errors import REMEDIES
 from pipelines.fetch_images.host import FetchRules, HostFetcher, Outcome, counts_of, remedy_of
 from pipelines.run.units import Unit, UnitWriter, finished_sidecar
-from schemas.columns import catalogue_schema
+from schemas.columns import Column, catalogue_schema
 from schemas.errors import printable
 from schemas.picture_urls import FETCHED_FOLDER, canonical_url, is_picture_url
 from schemas.quarantine import Rejection, quote
@@ -38,7 +38,7 @@ ListedUrl = tuple[str, int, str | None]
 class FetchHosts(beam.PTransform):
     """FileSlice in, the names of the sealed units out. call_id: tells this call's units from those of others."""
 
-    def __init__(self, image_root: str, columns: Mapping[str, str], rules: FetchRules, call_id: str):
+    def __init__(self, image_root: str, columns: Mapping[str, str | Column], rules: FetchRules, call_id: str):
         super().__init__(label="Fetch hosts")
         self.image_root, self.columns, self.rules, self.call_id = image_root, dict(columns), rules, call_id
 
@@ -128,7 +128,7 @@ def _rejection(outcome: Outcome, item_id: str | None) -> Rejection:
 class _ReadUrls(beam.DoFn):
     """((host, URL), (1, item id)) of each listed picture that is an http(s) URL; counts beside."""
 
-    def __init__(self, columns: dict[str, str]):
+    def __init__(self, columns: dict[str, str | Column]):
         self.columns = columns
 
     def process(self, file_slice: FileSlice) -> Iterator[Any]:

@@ -83,8 +83,14 @@ class HostFetcher:
         try:
             return self._ask(row)
         except FetchError as error:
-            asked_at, fault = self._now_s(), {"reason": error.reason, "expected": error.expected, "got": error.got}
-            row = replace(row, asked_at=asked_at, status=error.status, **fault)
+            row = replace(
+                row,
+                asked_at=self._now_s(),
+                status=error.status,
+                reason=error.reason,
+                expected=error.expected,
+                got=error.got,
+            )
             self.cache.keep(row)
             return _failed(row)
 

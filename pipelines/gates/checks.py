@@ -124,9 +124,9 @@ def check_quarantine(
         )
         results = [cells] if cells.status == FAILED else results
     if features is not None:
-        cells = items.get("pictures_quarantined", 0)  # of the table, which their cells do not give
-        rejected = features.get("pictures_quarantined", 0) + cells
-        listed = features.get("pictures_listed", 0) + cells
+        in_cells = items.get("pictures_quarantined", 0)  # of the table, which their cells do not give
+        rejected = features.get("pictures_quarantined", 0) + in_cells
+        listed = features.get("pictures_listed", 0) + in_cells
         most = thresholds.max_quarantined_pictures
         results.append(check_share("quarantine_pictures", "pictures", rejected, listed, most, spared))
     return results

@@ -1,8 +1,9 @@
 """Whether the refined index of a run is what readers may rely on: recommendations prefer it to the full one."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -26,7 +27,7 @@ _ROWS_A_BLOCK = 16_384
 def read_refined_facts(folder: Path) -> dict[str, Any]:
     """How a refined index was made and how large it is, see model.nearest.refined.RefinedFacts: cosine (a number),
     items_in and items_kept (0 or more). CorruptFileError if its manifest does not say so."""
-    facts = read_index_manifest(folder).get("refined")
+    facts: Any = read_index_manifest(folder).get("refined")
     names = ("items_in", "items_kept")
     good = isinstance(facts, dict) and all(type(facts.get(name)) is int and facts[name] >= 0 for name in names)
     if not good or type(facts.get("cosine")) not in (int, float):
@@ -35,7 +36,8 @@ def read_refined_facts(folder: Path) -> dict[str, Any]:
     return facts
 
 
-class Refined(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Refined:
     """A refined index folder, opened: index and its ids (string [K], ascending), model_id, facts as of
     read_refined_facts, removed: NEAR_DUPLICATES."""
 
@@ -59,7 +61,7 @@ def refined_problems(refined: Refined, item_ids: pa.Array, matrix_ND: np.ndarray
 
     item_ids: string [N], ascending; matrix_ND: float32, their vectors.
     """
-    index, kept_ids, _, facts, removed = refined
+    index, kept_ids, facts, removed = refined.index, refined.kept_ids, refined.facts, refined.removed
     if facts["items_in"] != len(item_ids):
         yield f"expected items that {_WHERE} was made from {len(item_ids)}, got {facts['items_in']}: {_REMEDY}"
     if facts["items_kept"] != len(kept_ids):

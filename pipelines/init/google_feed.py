@@ -1,12 +1,12 @@
 """A product feed for Google Merchant Center: delimited text, RSS or Atom; attributes have one name everywhere."""
 
-from pipelines.init.found import Start, found_by_name, found_in, joined, left_out, own_names
+from pipelines.init.found import Names, Start, found_by_name, found_in, joined, left_out, own_names
 from pipelines.init.seen import SeenTable
 from schemas.errors import UsageError
 from schemas.tables import CATALOGUE, TEXT_FIELDS
 
 #: Our column -> Google's attributes; a text file may write them with blanks.
-NAMES = {
+NAMES: Names = {
     "title": [("title", "structured_title")],
     "description": [("description",)],
     "brand": [("brand",)],

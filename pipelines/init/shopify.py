@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from pipelines.init.found import (
     Found,
+    Names,
     Start,
     found_by_name,
     found_in,
@@ -21,7 +22,7 @@ from schemas.tables import CATALOGUE, TEXT_FIELDS
 HANDLE = ("Handle", "URL handle")
 SKU = ("Variant SKU", "SKU")
 #: Our column -> for each source what Shopify has called it.
-NAMES = {
+NAMES: Names = {
     "title": [("Title",)],
     "description": [("Body (HTML)", "Body HTML", "Description")],
     "brand": [("Vendor",)],

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from pipelines.init.found import (
     Found,
+    Names,
     Start,
     found_by_name,
     found_in,
@@ -17,7 +18,7 @@ from pipelines.init.seen import SeenColumn, SeenTable
 from schemas.errors import UsageError
 from schemas.tables import CATALOGUE, TEXT_FIELDS
 
-NAMES = {
+NAMES: Names = {
     "title": [("Name",)],
     "description": [("Short description",), ("Description",)],
     "brand": [("Brands", "Brand", "Meta: _brand", "Meta: brand")],

@@ -158,7 +158,10 @@ def rejected_values(counts: Mapping[str, int]) -> list[RejectedValue]:
     """What RejectedRows has put into counts, the most frequent first; of a log in pieces a value may lack the rows of
     pieces in which others were more frequent."""
     told = [(json.loads(name), count) for name, count in _named(counts, _REJECTED)]
-    found = [RejectedValue(*value[:3], count, *value[3:]) for value, count in told]
+    found = [
+        RejectedValue(reason, expected, got, count, remedy[0] if remedy else "")
+        for (reason, expected, got, *remedy), count in told
+    ]
     return sorted(found, key=lambda value: (-value.num_rows, value))
 
 

@@ -43,8 +43,8 @@ def _fields_of_daily() -> list[tuple[str, Any, Any]]:
     found = []
     for field in dataclasses.fields(DailyConfig):
         if field.name != "date":
-            given = {"default": field.default, "default_factory": field.default_factory}
-            given = {name: value for name, value in given.items() if value is not dataclasses.MISSING}
+            both = {"default": field.default, "default_factory": field.default_factory}
+            given: dict[str, Any] = {name: value for name, value in both.items() if value is not dataclasses.MISSING}
             found.append((field.name, field.type, dataclasses.field(**given, metadata=field.metadata)))
     return found
 
@@ -87,9 +87,8 @@ def config_of_day(config: Any, date: str) -> DailyConfig:
     """The config of one day's run: every `{date}` of a value filled in."""
     day = narrow(DailyConfig, config, date=date)
     values = dataclasses.asdict(day).items()
-    return dataclasses.replace(
-        day, **{name: with_date(value, date) for name, value in values if isinstance(value, str)}
-    )
+    dated: dict[str, Any] = {name: with_date(value, date) for name, value in values if isinstance(value, str)}
+    return dataclasses.replace(day, **dated)
 
 
 def run(config: Any, options: "PipelineOptions") -> list[DayResult]:

@@ -64,8 +64,8 @@ class Described:
 
     def packed(self) -> Packed:
         nodes = [(node, *values) for node, values in self.nodes.items()]
-        tables = ((nodes, NODES), (self.marks, MARKS), (self.looks, LOOKS))
-        return *(pack(_table(rows, schema)) for rows, schema in tables), self.num_unread
+        packed = (pack(_table(nodes, NODES)), pack(_table(self.marks, MARKS)), pack(_table(self.looks, LOOKS)))
+        return *packed, self.num_unread
 
 
 def describe_items(bucket: int, rules: HoldOutRules) -> Described:
@@ -134,12 +134,16 @@ def with_held_out(split: Split, pieces: list[Packed]) -> tuple[Split, Counter[st
     kind (of no engagements) as it is."""
     if split.kind != "query_item":
         return split, Counter()
-    tables = [
-        pa.concat_tables([schema.empty_table(), *(unpack_table(piece[number]) for piece in pieces)])
-        for number, schema in enumerate((NODES, MARKS, LOOKS))
-    ]
-    held_out, counts = fit_held_out(*tables, split.shares, split.seed)
-    counts["split_pictures_unread"] = sum(piece[3] for piece in pieces)
+    nodes, marks, looks = (
+        pa.concat_tables([schema.empty_table(), *map(unpack_table, packed)])
+        for schema, packed in (
+            (NODES, [nodes for nodes, _, _, _ in pieces]),
+            (MARKS, [marks for _, marks, _, _ in pieces]),
+            (LOOKS, [looks for _, _, looks, _ in pieces]),
+        )
+    )
+    held_out, counts = fit_held_out(nodes, marks, looks, split.shares, split.seed)
+    counts["split_pictures_unread"] = sum(num_unread for _, _, _, num_unread in pieces)
     return split.with_table(held_out), counts
 
 

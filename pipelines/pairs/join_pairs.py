@@ -135,8 +135,9 @@ def encode_once(texts: Sequence[str], encoder: TextEncoder) -> np.ndarray:
     """float16 [N, text_dim] of different texts. A text that any part or bucket of the process has asked for is not
     encoded again, while the cache of its texts holds it: one search leads to many items, of many buckets."""
     cache = shared_text_cache(encoder.spec)
-    vector_of = {text: cache.get(_digest(text)) for text in texts}
-    new = [text for text, vector_D in vector_of.items() if vector_D is None]
+    cached = {text: cache.get(_digest(text)) for text in texts}
+    vector_of = {text: vector_D for text, vector_D in cached.items() if vector_D is not None}
+    new = [text for text, vector_D in cached.items() if vector_D is None]
     if new:
         for text, vector_D in zip(new, encoder.encode(new).astype(np.float16), strict=True):
             cache.add(_digest(text), vector_D)

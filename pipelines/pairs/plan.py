@@ -156,7 +156,7 @@ def _settings(config: PairsConfig) -> dict[str, Any]:
 def _identities(inputs: _Inputs) -> list[Any]:
     """What the inputs are known by: other inputs, other identities."""
     features, text_encoder = inputs.features, inputs.text_encoder
-    identities = [input_identity(inputs.files)]
+    identities: list[Any] = [input_identity(inputs.files)]
     identities += [features["units"], features["vocabulary_id"], features["image_encoder_id"]]
     identities.append(None if text_encoder is None else text_encoder.encoder_id)
     if inputs.query_vectors:

@@ -63,6 +63,6 @@ class WriteSummaries(beam.PTransform):
     def expand(self, units: beam.PCollection[Unit]) -> beam.PCollection[dict[str, Any]]:
         return units | "Write summary" >> beam.ParDo(
             _WriteSummary(self.run),
-            *map(beam.pvalue.AsSingleton, self.singletons),
-            *map(beam.pvalue.AsList, self.lists),
+            *(beam.pvalue.AsSingleton(collection) for collection in self.singletons),
+            *(beam.pvalue.AsList(collection) for collection in self.lists),
         )

@@ -204,7 +204,7 @@ def _places(ids: pa.Array | pa.ChunkedArray) -> dict[str, int]:
 
 def _check_facts(facts: dict[str, Any], model_id: str, run: Path) -> None:
     """Raises CorruptFileError unless the manifest has what reading users needs, and is of this model."""
-    numbers = (facts.get("alpha"), facts.get("decay_per_day"))
+    numbers: list[Any] = [facts.get("alpha"), facts.get("decay_per_day")]
     good = all(type(number) in (int, float) and 0 <= number < 1e300 for number in numbers)
     good = good and type(facts.get("now_us")) is int and abs(facts["now_us"]) < 2**62
     good = good and type(facts.get("num_user_buckets")) is int and 0 < facts["num_user_buckets"] <= MAX_USER_BUCKETS

@@ -17,13 +17,14 @@ same answer, whatever was asked before.
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 import numpy as np
 
 from model.machine.blas_threads import one_blas_thread
 from model.nearest.distinct_candidates import choose_distinct, without_equal
+from model.nearest.index import ItemIndex
 from model.users.pinnersage import sample_medoids
 from model.users.recommendation import (
     MAX_RECENT,
@@ -173,9 +174,8 @@ class Recommender:
             order = order_by_score(pool, scores_P) if weight else order_by_depth(pool, quota)
             if cosine is not None:
                 order = without_equal(order, self.items.vector_hashes(pool.rows_P), seen_hashes)
-            chosen = choose_distinct(
-                order, lambda places, pool=pool: self.index.vectors(pool.rows_P[places]), seen_SD, settings.top, cosine
-            )
+            vectors_of = partial(_vectors_of_places, self.index, pool)
+            chosen = choose_distinct(order, vectors_of, seen_SD, settings.top, cosine)
             if len(chosen) == settings.top or longer >= self.index.num_items or not len(medoids):
                 break
         ranked = chosen[np.lexsort((pool.rows_P[chosen], -scores_P[chosen]))]
@@ -240,3 +240,7 @@ def _list_length(wanted: int) -> int:
     (1024, 128)
     """
     return max(128, 1 << (wanted - 1).bit_length())
+
+
+def _vectors_of_places(index: ItemIndex, pool: Pool, places: np.ndarray) -> np.ndarray:
+    return index.vectors(pool.rows_P[places])

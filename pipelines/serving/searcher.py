@@ -9,7 +9,7 @@ Models are loaded when a query first needs one: item queries need none.
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -101,7 +101,9 @@ class Searcher:
         if not 1 <= top <= MAX_TOP:
             raise UsageError(f"expected top from 1 to {MAX_TOP:,}, got {top:,}")
         answers: list[list[Result] | UsageError | None] = [None] * len(queries)
-        for kind, vectors_of in (("text", self._texts), ("image", self._images), ("item", self._items)):
+        vectors_of_kind: dict[QueryKind, Callable[[Sequence[str]], list[tuple[np.ndarray, int] | UsageError]]]
+        vectors_of_kind = {"text": self._texts, "image": self._images, "item": self._items}
+        for kind, vectors_of in vectors_of_kind.items():
             places = [place for place, query in enumerate(queries) if query.kind == kind]
             found = dict(zip(places, vectors_of([queries[place].value for place in places]), strict=True))
             answers_of_kind = self._nearest(list(found.values()), top, _INDEX_KINDS[kind])

@@ -118,7 +118,7 @@ class _CountFiles(beam.DoFn):
     def __init__(self, num_items: int | None):
         self.num_items = num_items
 
-    def process(self, paths: Sequence[str]) -> Iterable[tuple[int, bytes]]:
+    def process(self, paths: Sequence[str]) -> Iterable[tuple[int, bytes] | beam.pvalue.TaggedOutput]:
         for counted, num_items in count_files(paths):
             Progress.shared("vocabulary", "items", self.num_items).advance(num_items)
             yield beam.pvalue.TaggedOutput("num_items", num_items)

@@ -69,9 +69,10 @@ def _keep_what_they_are_compared_with(runs: Mapping[str, RunFacts], kept: dict[s
     followed = list(kept)
     while followed:
         run = runs[followed.pop()]
-        if not run.is_completed and run.previous in runs and run.previous not in kept:
-            kept[run.previous] = f"{run.name}, unfinished, is compared with it"
-            followed.append(run.previous)
+        previous = run.previous
+        if not run.is_completed and previous is not None and previous in runs and previous not in kept:
+            kept[previous] = f"{run.name}, unfinished, is compared with it"
+            followed.append(previous)
 
 
 class Collector:
