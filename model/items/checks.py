@@ -2,7 +2,8 @@
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -32,18 +33,32 @@ def read_config(folder: Path) -> tuple[ItemSageConfig, float]:
     """(switches, log_scale) of a model folder. Raises CorruptFileError if they are none, or if they ask for more
     numbers than the weights beside them can hold: a forged config must not fill the memory before the weights turn
     out not to fit. UsageError for switches of newer code."""
+    config, log_scale = read_switches(folder)
+    with _switches_or_fault(folder):
+        _check_room(folder, config)
+    return config, log_scale
+
+
+def read_switches(folder: Path) -> tuple[ItemSageConfig, float]:
+    """As read_config, for who loads no weights: nothing is held against them."""
     described = read_json(folder / CONFIG_FILE)
-    try:
+    with _switches_or_fault(folder):
         config, log_scale = ItemSageConfig.from_json(described["model"]), float(described["log_scale"])
         if not math.isfinite(log_scale):
             raise ValueError(f"log_scale {log_scale}")
-        _check_room(folder, config)
+    return config, log_scale
+
+
+@contextmanager
+def _switches_or_fault(folder: Path) -> Iterator[None]:
+    """Whatever is wrong with the switches of a folder is a CorruptFileError that names them."""
+    try:
+        yield
     except (UsageError, CorruptFileError):
         raise
     except (KeyError, ValueError, TypeError, AttributeError, ArithmeticError) as error:
         got = f"{type(error).__name__}: {quote(str(error))}"
         raise CorruptFileError(f"expected the switches of a model in {folder / CONFIG_FILE}, got {got}") from error
-    return config, log_scale
 
 
 def _check_room(folder: Path, config: ItemSageConfig) -> None:

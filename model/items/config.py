@@ -49,6 +49,9 @@ class ItemSageConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        for name in ("hash_rows", "hash_dim", "width", "heads", "ffn_dim", "mlp_dim", "output_dim"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"expected {name} >= 1, got {getattr(self, name)}")
         if self.width % self.heads:
             raise UsageError(f"expected a width that {self.heads} heads divide, got {self.width}")
         input_dims = self.picture_dim, self.text_dim, self.query_table_dim

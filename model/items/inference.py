@@ -26,7 +26,7 @@ from schemas.embeddings import NORM_TOLERANCE
 from schemas.errors import CorruptFileError
 from schemas.quarantine import quote
 from schemas.records import ItemFeatures
-from schemas.tables import EMBEDDING_DIM, MAX_PICTURES, NUM_TEXT_FIELDS
+from schemas.tables import MAX_PICTURES, NUM_TEXT_FIELDS
 
 #: Pictures that a batch has room for; few pads, few shapes.
 PICTURE_CLASSES = (0, 1, 2, 4, 8, MAX_PICTURES)
@@ -34,6 +34,8 @@ BATCH_SIZE = 256
 #: Why an item has no vector (reasons of the quarantine).
 BAD_FEATURES, MODEL_FAILED, OUT_OF_MEMORY = "bad_features", "model_failed", "out_of_memory"
 NOT_FINITE, NOT_UNIT_NORM = "not_finite", "not_unit_norm"
+
+_NO_VECTORS = np.zeros((0, 0), np.float32)
 
 Encoder = Callable[[ItemBatch], torch.Tensor]
 
@@ -50,8 +52,9 @@ class ItemFailure:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EmbeddedBatch:
-    """Some items: the ids of those with a vector, their float32 unit vectors [n, D], and those without one. is_halved:
-    memory did not hold the whole batch, so that vectors may differ in the last bit from those that one gives."""
+    """Some items: the ids of those with a vector, their float32 unit vectors [n, D] ([0, 0] where there is none), and
+    those without one. is_halved: memory did not hold the whole batch, so that vectors may differ in the last bit from
+    those that one gives."""
 
     item_ids: list[str]
     vectors_BD: np.ndarray
@@ -66,9 +69,10 @@ def embed_items(
     batch_size: int = BATCH_SIZE,
     text_dim: int = 0,
 ) -> Iterator[tuple[list[str], np.ndarray]]:
-    """`embed_batches` without the failures: (item ids, vectors) of the items that the model can embed."""
+    """`embed_batches` without the failures: (item ids, vectors) of the items that the model can embed, one or more."""
     for batch in embed_batches(encoder, items, picture_dim, batch_size, text_dim):
-        yield batch.item_ids, batch.vectors_BD
+        if batch.item_ids:
+            yield batch.item_ids, batch.vectors_BD
 
 
 def embed_batches(
@@ -248,14 +252,14 @@ def _failure_of(item: ItemFeatures, error: BaseException) -> ItemFailure:
 
 
 def _only_failures(failures: list[ItemFailure]) -> EmbeddedBatch:
-    return EmbeddedBatch([], np.zeros((0, EMBEDDING_DIM), np.float32), failures)
+    return EmbeddedBatch([], _NO_VECTORS, failures)
 
 
 def _joined(batches: list[EmbeddedBatch]) -> EmbeddedBatch:
     vectors = [batch.vectors_BD for batch in batches if batch.item_ids]
     return EmbeddedBatch(
         [name for batch in batches for name in batch.item_ids],
-        np.concatenate(vectors) if vectors else np.zeros((0, EMBEDDING_DIM), np.float32),
+        np.concatenate(vectors) if vectors else _NO_VECTORS,
         [failure for batch in batches for failure in batch.failures],
         any(batch.is_halved for batch in batches),
     )

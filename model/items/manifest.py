@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from model.items.checks import check_manifest
+from model.items.checks import CONFIG_FILE, check_manifest, read_switches
 from schemas.errors import CorruptFileError, UsageError
 from schemas.files import check_sha256, read_json, sha256_of_file, write_json
 from schemas.hashing import fingerprint
@@ -39,6 +39,13 @@ def read_model_manifest(folder: Folder, check: Iterable[str] = ()) -> dict[str, 
     for name in check:
         _check(Path(folder), manifest, name)
     return manifest
+
+
+def read_output_dim(folder: Folder) -> int:
+    """How many dimensions the model's vectors have; loads no weights. Raises as `read_model_manifest` does."""
+    read_model_manifest(folder, check=[CONFIG_FILE])
+    config, _ = read_switches(Path(folder))
+    return config.output_dim
 
 
 def write_model_manifest(folder: Folder, described: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:

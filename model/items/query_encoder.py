@@ -20,7 +20,6 @@ from model.items.store import QUERY_TABLE_FOLDER, TEXT_ENCODER_FOLDER, load_pict
 from model.pictures.decoding import DEFAULT_LIMITS, PictureError, PictureLimits
 from model.text.vocabulary import Vocabulary
 from schemas.errors import CorruptFileError, UsageError
-from schemas.tables import EMBEDDING_DIM
 
 if TYPE_CHECKING:
     from model.pictures.image_encoder import ImageEncoder
@@ -35,7 +34,8 @@ _LEARNS_FROM = {
 
 
 class QueryEncoder:
-    """Unit float32 vectors of text and picture queries. A tower that had no training pairs is refused."""
+    """Unit float32 vectors of text and picture queries, of O dimensions, those of the items. A tower that had no
+    training pairs is refused."""
 
     def __init__(self, model_folder: str | os.PathLike[str], device: str = "auto"):
         self.folder, self.device = Path(model_folder), device
@@ -62,7 +62,7 @@ class QueryEncoder:
         return other
 
     def texts(self, queries: Sequence[str]) -> np.ndarray:
-        """float32 [Q, 256], norm 1. Raises UsageError if the tower was not trained.
+        """float32 [Q, O], norm 1. Raises UsageError if the tower was not trained.
 
         A query of which nothing is known gets one constant vector, which says nothing about it: `texts_and_inputs`
         tells which ones those are. Search refuses them, evaluation ranks them as misses.
@@ -76,7 +76,7 @@ class QueryEncoder:
         text vector, and one if the shop's own table has it): 0 says that the vector means nothing. sentences_QD: the
         queries' `sentence_vectors`, where they are at hand."""
         self.require("text")
-        blocks = [np.zeros((0, EMBEDDING_DIM), np.float32)]
+        blocks = [np.zeros((0, self._text_tower.config.output_dim), np.float32)]
         counts = [np.zeros(0, np.int64)]
         for start in range(0, len(queries), _BATCH_QUERIES):
             rows = slice(start, start + _BATCH_QUERIES)
@@ -109,7 +109,7 @@ class QueryEncoder:
     def pictures(
         self, encoded: Iterable[bytes | PictureError], limits: PictureLimits = DEFAULT_LIMITS
     ) -> list[np.ndarray | PictureError]:
-        """A float32 [256] unit vector a picture file, or why it has none, in order."""
+        """A float32 [O] unit vector a picture file, or why it has none, in order."""
         self.require("picture")
         results: list[np.ndarray | PictureError] = []
         for _, vector_D in self.image_encoder.encode_stream(enumerate(encoded), limits):
@@ -120,7 +120,7 @@ class QueryEncoder:
         return results
 
     def picture_vectors(self, vectors_QD: np.ndarray) -> np.ndarray:
-        """float16 or float32 CNN vectors [Q, D] of this model's image encoder -> float32 [Q, 256], norm 1."""
+        """float16 or float32 CNN vectors [Q, D] of this model's image encoder -> float32 [Q, O], norm 1."""
         self.require("picture")
         with torch.inference_mode():
             return self._picture_tower(torch.from_numpy(np.array(vectors_QD, np.float32))).numpy()

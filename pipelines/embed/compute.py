@@ -30,7 +30,6 @@ from schemas.errors import CorruptFileError
 from schemas.hashing import content_hash
 from schemas.quarantine import Rejection, quote
 from schemas.records import ItemFeatures, decode_features, read_records
-from schemas.tables import EMBEDDING_DIM
 
 _REMEDIES = {
     BAD_FEATURES: "run the features stage again; if it stays, the features were made for another model",
@@ -85,12 +84,13 @@ class EmbedStage(UnitStage):
         model: str,
         parts: Sequence[Part],
         model_id: str,
+        output_dim: int,
         picture_dim: int,
         text_dim: int,
         earlier: EarlierRun | None,
     ):
         self.run, self.model, self.model_id = run, model, model_id
-        self.picture_dim, self.text_dim = picture_dim, text_dim
+        self.output_dim, self.picture_dim, self.text_dim = output_dim, picture_dim, text_dim
         self.parts = {part.name: part for part in parts}
         self.earlier = earlier
 
@@ -123,7 +123,7 @@ class EmbedStage(UnitStage):
             blocks.append(batch.vectors_BD)
         ids = [*rows.reused, *computed]
         order = sorted(range(len(ids)), key=ids.__getitem__)
-        matrix_ND = _merged(order, rows.vectors.matrix_ND, rows.reused_rows, blocks)
+        matrix_ND = _merged(order, self.output_dim, rows.vectors.matrix_ND, rows.reused_rows, blocks)
         with writer.file(part.path) as temporary:
             metadata = embeddings_metadata(self.model_id, matrix_ND.shape[1])
             write_embeddings_file(temporary, [ids[i] for i in order], matrix_ND, metadata)
@@ -217,11 +217,11 @@ class _PartRows:
 
 
 def _merged(
-    order: Sequence[int], earlier_ND: np.ndarray, reused_rows: Sequence[int], blocks: Sequence[np.ndarray]
+    order: Sequence[int], dim: int, earlier_ND: np.ndarray, reused_rows: Sequence[int], blocks: Sequence[np.ndarray]
 ) -> np.ndarray:
-    """float32 [N, D]: row k is vector order[k] of (the reused rows of the earlier matrix, then the blocks)."""
+    """float32 [N, dim]: row k is vector order[k] of (the reused rows of the earlier matrix, then the blocks)."""
     filled = [block for block in blocks if len(block)]
-    matrix_ND = np.empty((len(order), filled[0].shape[1] if filled else EMBEDDING_DIM), np.float32)
+    matrix_ND = np.empty((len(order), dim), np.float32)
     position_of = np.empty(len(order), np.int64)
     position_of[order] = np.arange(len(order))
     start = len(reused_rows)

@@ -29,7 +29,7 @@ from schemas.files import check_sha256, resolve_inside
 from schemas.fingerprints import FINGERPRINTS_FOLDER
 from schemas.hashing import bucket_of
 from schemas.quarantine import quote
-from schemas.tables import EMBEDDING_DIM, EMBEDDINGS
+from schemas.tables import EMBEDDINGS
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,16 +44,18 @@ class EarlierVectors:
     matrix_ND: np.ndarray
 
 
-NOTHING = EarlierVectors(frozenset(), {}, np.zeros((0, EMBEDDING_DIM), np.float32))
+NOTHING = EarlierVectors(frozenset(), {}, np.zeros((0, 0), np.float32))
 
 
 @dataclass
 class EarlierRun:
-    """An earlier run's embeddings. sha256_of: file -> sha256. parts: the planned part of every file that was made from
-    the run's features by this code. has_vectors: whether they are of today's model and fingerprints."""
+    """An earlier run's embeddings. dimension: as its stage says. sha256_of: file -> sha256. parts: the
+    planned part of every file that was made from the run's features by this code. has_vectors: whether they are of
+    today's model and fingerprints."""
 
     run: str
     model_id: str
+    dimension: int
     sha256_of: dict[str, str]
     parts: dict[str, Part]
     has_vectors: bool
@@ -115,9 +117,9 @@ class EarlierRun:
         ids, matrix_ND = read_embeddings(source)
         validate_embeddings(ids, matrix_ND, source)
         made_by = read_embeddings_metadata(source)["model_id"]
-        if (made_by, matrix_ND.shape[1]) != (self.model_id, EMBEDDING_DIM):
+        if (made_by, matrix_ND.shape[1]) != (self.model_id, self.dimension):
             got = f"{matrix_ND.shape[1]} of {quote(made_by)} in {source}"
-            raise CorruptFileError(f"expected vectors of {EMBEDDING_DIM} numbers of {self.model_id}, got {got}")
+            raise CorruptFileError(f"expected vectors of {self.dimension} numbers of {self.model_id}, got {got}")
         return ids, matrix_ND
 
 
@@ -128,7 +130,7 @@ def open_earlier(folder: str | None, run: str, model_id: str, today: list[Part])
         return None
     try:
         embeddings = read_stage_manifest(folder, STAGE)
-        made_by = str(embeddings["model_id"])
+        made_by, dimension = str(embeddings["model_id"]), int(embeddings["dimension"])
         sha256_of = {str(e["path"]): str(e["sha256"]) for e in embeddings["files"] if _is_data(e["path"])}
         parts = _parts_as_planned(folder, embeddings)
         why_not = _why_no_vectors(folder, run, made_by, model_id, parts, today)
@@ -137,7 +139,7 @@ def open_earlier(folder: str | None, run: str, model_id: str, today: list[Part])
         return None
     if why_not is not None:
         say(STAGE, f"every vector is computed, none taken over from {folder}: {why_not}")
-    return EarlierRun(folder, made_by, sha256_of, parts, has_vectors=why_not is None)
+    return EarlierRun(folder, made_by, dimension, sha256_of, parts, has_vectors=why_not is None)
 
 
 def _parts_as_planned(folder: str, embeddings: dict[str, Any]) -> dict[str, Part]:
@@ -203,4 +205,6 @@ def _ids(source: str) -> pa.Array:
 
 
 def _joined(blocks: list[np.ndarray]) -> np.ndarray:
-    return blocks[0] if len(blocks) == 1 else np.concatenate([NOTHING.matrix_ND, *blocks])
+    if not blocks:
+        return NOTHING.matrix_ND
+    return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)

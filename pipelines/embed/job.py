@@ -15,7 +15,7 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from model.items.manifest import read_model_manifest
+from model.items.manifest import read_model_manifest, read_output_dim
 from pipelines.console.jobs import flag, main_of, print_summary
 from pipelines.console.progress import Progress
 from pipelines.embed.compute import EmbedStage
@@ -25,14 +25,13 @@ from pipelines.run.process_units import ProcessUnits
 from pipelines.run.shared import closed_after_job
 from pipelines.run.units import Unit, read_stage_manifest, write_stage_manifest
 from schemas.errors import ThresholdError, UsageError
-from schemas.tables import EMBEDDING_DIM
 
 __all__ = ["CODE_VERSION", "STAGE", "EmbedConfig", "EmbedPlan", "build", "main", "plan", "plan_parts", "run"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class EmbedConfig:
-    """Computes one 256-d unit vector per item from its features with a trained model."""
+    """Computes one unit vector per item from its features with a trained model."""
 
     run: str = flag(path=True, help="run folder that holds features/; embeddings/ is written there")
     model: str = flag(path=True, help="model folder")
@@ -67,7 +66,8 @@ def plan(config: EmbedConfig) -> EmbedPlan:
     model_id = model["model_id"]
     parts = plan_parts(features, model_id)
     earlier = open_earlier(config.reuse_from, config.run, model_id, parts)
-    stage = EmbedStage(config.run, config.model, parts, model_id, model["picture_dim"], model["text_dim"], earlier)
+    dims = (read_output_dim(config.model), model["picture_dim"], model["text_dim"])
+    stage = EmbedStage(config.run, config.model, parts, model_id, *dims, earlier)
     return EmbedPlan(parts, stage, features["counts"]["items_written"])
 
 
@@ -99,7 +99,7 @@ def run(config: EmbedConfig, options: PipelineOptions) -> dict[str, Any]:
         STAGE,
         [part.name for part in planned.parts],
         model_id=planned.stage.model_id,
-        dimension=EMBEDDING_DIM,
+        dimension=planned.stage.output_dim,
     )
     print_summary("embed", manifest["counts"], started_s, f"{config.run}/embeddings")
     return manifest

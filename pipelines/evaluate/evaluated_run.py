@@ -54,7 +54,7 @@ class EvaluatedRun:
 
     @cached_property
     def vectors_ND(self) -> np.ndarray:
-        """float32 [N, 256], unit rows."""
+        """float32 [N, O], unit rows."""
         return read_embeddings(self.run / "embeddings")[1]
 
     @cached_property
@@ -135,7 +135,7 @@ class EvaluatedRun:
     def text_queries(
         self, queries: tuple[str, ...], encoder: QueryEncoder | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """float32 [Q, 256], a unit vector a query or zero for one without a known token, and which those are, bool [Q].
+        """float32 [Q, O], a unit vector a query or zero for one without a known token, and which those are, bool [Q].
         encoder: with other towers; None: the model's.
 
         The tower's own answer to such a query is one constant vector; zero scores all items alike, which counts as a

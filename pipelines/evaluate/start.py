@@ -34,7 +34,7 @@ class EvaluatedStart:
 
     @cached_property
     def _vectors_NE(self) -> np.ndarray:
-        """float32 [N, 256], unit rows; zero for an item that the start cannot embed."""
+        """float32 [N, O], unit rows; zero for an item that the start cannot embed."""
         evaluated, manifest = self._evaluated, self._evaluated.encoder.manifest
         vectors_NE = np.zeros_like(evaluated.vectors_ND)
         items = (item for _, item in evaluated.features())

@@ -27,7 +27,7 @@ from schemas.files import expand_inputs
 from schemas.quarantine import quote
 from schemas.query_vectors import check_query_vectors
 from schemas.reading import check_columns, column_names, format_of
-from schemas.tables import EMBEDDING_DIM, ENGAGEMENTS
+from schemas.tables import ENGAGEMENTS
 
 if TYPE_CHECKING:
     from pipelines.train.job import TrainConfig
@@ -47,11 +47,6 @@ def check_early(config: "TrainConfig") -> None:
     check_typo_share(config.typo_share)
     narrow(ItemSageConfig, config, vocabulary_size=1, picture_dim=int(config.image_encoder != NO_ENCODER))
     check_nested_dims(config.training_config().nested_dims, config.output_dim)
-    if config.output_dim != EMBEDDING_DIM:
-        raise UsageError(
-            f"expected --output-dim {EMBEDDING_DIM}, which all that follows (vectors, index, search) holds, got "
-            f"{config.output_dim}: a model of another size can be trained to compare it, not installed"
-        )
     narrow(SplitConfig, config, kind=config.split)
     narrow(GateThresholds, config)
     check_accepted(config.accepted())

@@ -29,9 +29,7 @@ class ModelFlags:
         help="what makes one vector of an item's pictures and text; all but the transformer are there to compare",
     )
     num_hashes: int = flag(default=ItemSageConfig.num_hashes, help="rows of the shared table that a token has, 1 to 3")
-    output_dim: int = flag(
-        default=ItemSageConfig.output_dim, help="dimensions of the vectors; a store holds 256, others are to compare"
-    )
+    output_dim: int = flag(default=ItemSageConfig.output_dim, help="dimensions of the vectors of items and queries")
     hash_rows: int = flag(default=ItemSageConfig.hash_rows, help="rows of the table of token vectors")
     hash_dim: int = flag(default=ItemSageConfig.hash_dim, help="dimensions of a row")
     width: int = flag(default=ItemSageConfig.width, help="dimensions inside the transformer")

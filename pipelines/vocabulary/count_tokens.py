@@ -8,6 +8,7 @@ Integer sums and a total order of tokens: the result does not depend on files, b
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import apache_beam as beam
 import numpy as np
@@ -118,10 +119,11 @@ class _CountFiles(beam.DoFn):
     def __init__(self, num_items: int | None):
         self.num_items = num_items
 
-    def process(self, paths: Sequence[str]) -> Iterable[tuple[int, bytes] | beam.pvalue.TaggedOutput]:
+    def process(self, paths: Sequence[str]) -> Iterable[tuple[int, bytes]]:
         for counted, num_items in count_files(paths):
             Progress.shared("vocabulary", "items", self.num_items).advance(num_items)
-            yield beam.pvalue.TaggedOutput("num_items", num_items)
+            counted_items: Any = beam.pvalue.TaggedOutput("num_items", num_items)  # of another type than the rest
+            yield counted_items
             for number, part in partition(counted):
                 yield number, _to_bytes(part)
 

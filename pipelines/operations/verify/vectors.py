@@ -18,7 +18,7 @@ from pipelines.store.named_run import previous_of
 from schemas.embeddings import read_embeddings, read_embeddings_metadata, validate_embeddings
 from schemas.files import read_json
 from schemas.quarantine import quote
-from schemas.tables import CHANGES, EMBEDDING_DIM
+from schemas.tables import CHANGES
 
 MOST_VECTORS = 1_000
 MOST_SEARCHES = 100
@@ -43,7 +43,9 @@ def check_embeddings(run: InspectedRun, record_ids: Sequence[str]) -> tuple[Find
         finding.expect("model_id of embeddings/", quote(expected), quote(metadata["model_id"]), "run embed again")
         ids, matrix_ND = read_embeddings(folder)
         finding.looked_at = f"{len(ids):,} unit vectors of {matrix_ND.shape[1]}"
-        finding.expect("dimension of embeddings/", EMBEDDING_DIM, matrix_ND.shape[1], "run embed again")
+        finding.expect(
+            "dimension of embeddings/", run.stages["embeddings"]["dimension"], matrix_ND.shape[1], "run embed again"
+        )
         validate_embeddings(ids, matrix_ND, str(folder))
         counts = run.stages["embeddings"]["counts"]
         finding.expect("rows of embeddings/", counts["rows_written"], len(ids), "run embed again")
