@@ -219,7 +219,8 @@ def _count_rows(path: str) -> int:
         while piece := file.read(1 << 20):
             num_lines, last = num_lines + piece.count(b"\n"), piece[-1:]
     num_lines += last != b"\n"
-    return max(num_lines - form.dialect.header_line, 0) if form.kind == "csv" else num_lines
+    num_above = form.dialect.header_line + form.dialect.num_label_rows if form.kind == "csv" else 0
+    return max(num_lines - num_above, 0)
 
 
 def unusual_forms(files: Sequence[str]) -> str:

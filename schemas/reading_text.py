@@ -110,7 +110,8 @@ def csv_header(path: str) -> list[str]:
 
 
 def csv_rows(path: str, source: Mapping[str, str]) -> Iterator[Row]:
-    """Rows of a delimited file with a header, by its form (see file_forms); `source`: our name -> column.
+    """Rows of a delimited file with a header, by its form (see file_forms); `source`: our name -> column. Labels below
+    the header are no rows.
 
     An empty cell is null. Quoted cells may hold line ends. A row that is broken, or that opens a quote nobody closes,
     costs only itself.
@@ -121,7 +122,7 @@ def csv_rows(path: str, source: Mapping[str, str]) -> Iterator[Row]:
     header, num_lines = _header(path)
     position = {ours: header.index(theirs) for ours, theirs in source.items()}
     parser = _CsvParser(form.dialect, islice(_lines(path), num_lines, None), len(header))
-    for number, size_bytes, cells, error in parser.rows():
+    for number, size_bytes, cells, error in islice(parser.rows(), form.dialect.num_label_rows, None):
         values = None if cells is None else {name: cells[i] or None for name, i in position.items()}
         yield Row(number, size_bytes, values, error)
 

@@ -40,14 +40,17 @@ TEXTS: Mapping[str, Sequence[Sequence[str]]] = {
     ],
     "brand": [("brand", "brand_name", "manufacturer", "vendor", "marke", "hersteller", "marque", "marca", "merk")],
     "colors": [
-        ("color", "colour", "colors", "colours", "base_colour", "colour_group_name", "farbe", "couleur", "kleur")
+        (
+            *("color", "colour", "colors", "colours", "color_name", "colour_name", "base_colour", "colour_group_name"),
+            *("farbe", "couleur", "kleur"),
+        )
     ],
     "size_type": [("size_type",)],
-    "size": [("size", "sizes", "groesse", "größe", "taille", "talla", "maat")],
+    "size": [("size", "sizes", "size_name", "groesse", "größe", "taille", "talla", "maat")],
     "patterns": [("pattern", "patterns", "muster", "motif")],
-    "materials": [("material", "materials", "fabric", "matiere", "materiau")],
+    "materials": [("material", "materials", "material_type", "fabric", "matiere", "materiau")],
     "product_types": [
-        ("product_type", "product_types", "product_type_name", "article_type", "type"),
+        ("product_type", "product_types", "product_type_name", "feed_product_type", "article_type", "type"),
         ("category", "categories", "category_name", "product_category", "category_path", "kategorie", "categorie"),
         ("subcategory", "sub_category"),
         ("tags",),
@@ -58,9 +61,9 @@ TEXTS: Mapping[str, Sequence[Sequence[str]]] = {
 }
 #: The ids of a catalogue's rows.
 ITEM_IDS = (
-    *("item_id", "product_id", "id", "sku", "product_sku", "article_id", "article_number", "item_number"),
-    *("artikelnummer", "artnr", "item_code", "product_code", "code", "asin", "uniq_id", "uuid", "handle", "slug"),
-    *("number", "gtin", "ean", "upc", "mpn"),
+    *("item_id", "product_id", "id", "sku", "product_sku", "item_sku", "seller_sku", "custom_label", "article_id"),
+    *("article_number", "item_number", "artikelnummer", "artnr", "item_code", "product_code", "code", "asin"),
+    *("uniq_id", "uuid", "handle", "slug", "number", "gtin", "ean", "upc", "mpn"),
 )
 #: The items of a log, in which `id`, `code` or `number` may be the event's own.
 LOG_ITEMS = (
