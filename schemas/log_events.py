@@ -76,7 +76,7 @@ def by_item(raw: RawRows, paths: Mapping[str, str]) -> Iterator[RawRows]:
     kept = [name for name in raw.table.column_names if name not in found and not name.startswith(_ROOT)]
     num_without = raw.table.num_rows - len(np.unique(event_of)) - len(broken)
     told = [*raw.broken, *((int(raw.row_numbers[event]), why) for event, why in broken)]
-    no_rows = {WITHOUT_ITEMS: num_without} if num_without else {}
+    no_rows = {**raw.no_rows, **({WITHOUT_ITEMS: num_without} if num_without else {})}
     mixed = {name: values for name, values in raw.mixed.items() if name in kept}
     size_bytes = np.zeros(len(event_of), np.int64)
     for values, places in found.values():
