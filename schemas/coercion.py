@@ -75,7 +75,8 @@ def mapped_to_empty(raw: RawRows, name: str) -> np.ndarray:
 
 
 def id_column(raw: RawRows, name: str, found: Found, *, required: bool = False) -> pa.Array:
-    """Ids (see schemas.cell_text), without the blanks around them, whose rows are in found.trimmed. required: what is
+    """Ids (see schemas.cell_text), without the blanks around them, whose rows are in found.trimmed; those that the
+    first of several sources gives are in found.of_first. required: what is
     no id, or a word that stands for null, costs its row; else it is null, and so is the empty string."""
     expected = f"text or a whole number in {name}"
     arrays, trimmed = [], np.zeros(raw.table.num_rows, bool)
@@ -95,7 +96,10 @@ def id_column(raw: RawRows, name: str, found: Found, *, required: bool = False) 
         values = _mapped(_without_prefix(values, cells.spec), cells.spec)
         arrays.append(values if required else _without_empty(values))
     found.trimmed[name] = trimmed
-    return arrays[0] if len(arrays) == 1 else pc.coalesce(*arrays)
+    if len(arrays) == 1:
+        return arrays[0]
+    found.of_first[name] = arrays[0].is_valid().to_numpy(zero_copy_only=False)
+    return pc.coalesce(*arrays)
 
 
 def timestamp_column(raw: RawRows, name: str, found: Found) -> pa.Array:
