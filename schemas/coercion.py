@@ -22,6 +22,7 @@ from schemas.cell_times import fast_timestamps, has_offset, timestamp_of
 from schemas.column_cells import Blame, Cells, Fault, Faults, Found, by_value, cells_of_sources
 from schemas.column_spec import Column, column_of
 from schemas.date_remedies import times_remedy
+from schemas.day_and_clock import with_clocks
 from schemas.fast_columns import fast_ids, fast_text
 from schemas.quarantine import quote
 from schemas.raw_rows import RawRows
@@ -104,9 +105,9 @@ def id_column(raw: RawRows, name: str, found: Found, *, required: bool = False) 
 
 def timestamp_column(raw: RawRows, name: str, found: Found) -> pa.Array:
     """UTC microseconds (see schemas.cell_times); what is none costs its row, and where it is a date of some format the
-    remedy of its fault says what to write."""
+    remedy of its fault says what to write. A day and a clock in two sources are one time."""
     arrays = []
-    for cells in cells_of_sources(raw, name):
+    for cells in with_clocks(list(cells_of_sources(raw, name))):
         told, zone = cells.spec.time, cells.spec.zone
         expected = f"a timestamp, ISO 8601 text or seconds, ms, us or ns since 1970 in {name}"
         expected = expected if told is None else f"a timestamp in {told} in {name}"

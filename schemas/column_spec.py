@@ -7,6 +7,7 @@ surface = {constant = "home"}
 surface = {source = "search_term", present = "search", absent = "home"}
 group = {source = "Parent", prefix = "id:"}
 timestamp = {source = "day", time = "%d.%m.%Y", zone = "Europe/Berlin"}
+timestamp = ["day", "clock"]
 links = ""                                         # the catalogue has no such column, and that is meant so
 """
 
@@ -24,7 +25,8 @@ from schemas.quarantine import quote
 @dataclass(frozen=True, kw_only=True)
 class Column:
     """source: names of the shop's columns; none with a constant, and where the column is left out on purpose. Several
-    are joined: lists one after the other, text by a space, of anything else the first that is not null.
+    are joined: lists one after the other, text by a space, a day and a clock to one time (see day_and_clock), of
+    anything else the first that is not null.
     constant: the value of every row. separator: between the members of a list that is written as text.
     values: (the shop's, ours) of values that differ; an action that becomes "" is of no use, and its row is none.
     present: what every text that is there becomes; absent: what stands where there is none.

@@ -75,9 +75,12 @@ USERS = ("user_id", "user_pseudo_id", "visitor_id", "customer_id", "client_id", 
 OTHER_USERS = ("member_id", "household_id", "household_key", "device_id", "user", "visitor", "customer", "email")
 SESSIONS = ("ga_session_id", "session_id", "user_session", "session", "visit_id")
 TIMES = (
-    *("event_timestamp", "event_time", "timestamp", "time", "datetime", "date_time", "date", "created_at", "ts"),
+    *("event_timestamp", "event_time", "timestamp", "time", "datetime", "date_time", "date_hour_minute", "date_hour"),
+    *("date", "created_at", "ts"),
     *("occurred_at", "visit_time", "order_date", "purchase_date", "invoice_date", "t_dat"),
 )
+#: Words in the names of columns that have a clock beside a column of days.
+CLOCKS = ("time", "hour", "clock", "uhrzeit", "heure", "hora")
 #: Of a log that has days beside its times.
 DAYS = ("event_date",)
 ACTIONS = (

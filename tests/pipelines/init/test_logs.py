@@ -14,6 +14,8 @@ from export_files import (
 )
 from init_calls import PRODUCTS, refused, write_csv, written
 
+from pipelines.starts.rehearsal import rehearse_log
+
 
 @pytest.mark.parametrize(("name", "write"), [("e.parquet", write_ga4_parquet), ("e.jsonl", write_ga4_json)])
 @pytest.mark.parametrize("variants", [False, True])
@@ -210,3 +212,30 @@ def test_the_items_of_meta():
     write_csv("log.csv", "event_time,user_id,content_id,event_name", f"2026-06-01,u,{PRODUCTS[0].sku},Purchase")
     log = written("--from", "ga4", "log.csv", "--catalog", "f.tsv")["columns"]["engagements"]
     assert (log["item_id"], log["action"]["values"]["Purchase"]) == ("content_id", "checkout")
+
+
+@pytest.mark.parametrize(
+    ("names", "cells", "timestamp"),
+    [
+        ("dateHour,itemId", "2026062014,{}", {"source": "dateHour", "time": "%Y%m%d%H"}),
+        ("dateHourMinute,itemId", "202606201405,{}", {"source": "dateHourMinute", "time": "%Y%m%d%H%M"}),
+        ("date,time,itemId", "2026-06-20,14:05:00,{}", ["date", "time"]),
+        ("time,date,itemId", "14:05:00,20260620,{}", ["date", "time"]),
+        ("date,hour,itemId", "20260620,14,{}", ["date", "hour"]),
+        (
+            "order_date,order_time,itemId",
+            "30.06.2026,14:05,{}",
+            {"source": ["order_date", "order_time"], "time": "%d.%m.%Y %H:%M"},
+        ),
+        ("date,time,itemId", "2026-06-20 14:05,14:05,{}", "date"),
+        ("date,lead_time,itemId", "2026-06-20,3 days,{}", "date"),
+    ],
+)
+def test_days_hours_and_clocks(names, cells, timestamp):
+    write_google_tsv(Path("f.tsv"), PRODUCTS)
+    rows = [f"{cells.format(product.sku)},u{n},view_item" for n, product in enumerate(PRODUCTS)]
+    write_csv("e.csv", f"{names},user_id,event_name", *rows)
+    log = written("--from", "ga4", "e.csv", "--catalog", "f.tsv")["columns"]["engagements"]
+    assert log["timestamp"] == timestamp
+    read = rehearse_log(["e.csv"], log)
+    assert (read.num_rows, read.rejections, read.share_known({product.sku for product in PRODUCTS})) == (25, [], 1.0)
