@@ -14,8 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas.cell_text import UnreadableCellError
-from schemas.column_spec import Column, column_of
-from schemas.columns import part_name
+from schemas.column_spec import Column, column_of, part_name
 from schemas.parquet_batches import num_values
 from schemas.picture_cells import BadPicture
 from schemas.quarantine import quote

@@ -69,6 +69,24 @@ def column_of(columns: Columns, name: str) -> Column:
     return given if isinstance(given, Column) else Column(source=(given,) if given else ())
 
 
+def part_name(name: str, number: int) -> str:
+    """What the column of the `number`-th (from 0) of several sources of our column `name` is called.
+
+    >>> part_name("images", 0), part_name("images", 1)
+    ('images', 'images+1')
+    """
+    return f"{name}+{number}" if number else name
+
+
+def name_of_part(part: str) -> str:
+    """Our column of which part_name made this name.
+
+    >>> name_of_part("images+1")
+    'images'
+    """
+    return part.partition("+")[0]
+
+
 def parse_column(name: str, given: Any, where: str) -> str | Column:
     """An entry of the config. Raises UsageError for what is none; `where`: the table it is in, as a message says it."""
     if isinstance(given, str):

@@ -12,6 +12,7 @@ from typing import IO, Any
 from schemas.bounded_json import load_json
 from schemas.csv_dialects import CsvDialect
 from schemas.errors import UsageError
+from schemas.extended_json import plain_value, value_at
 from schemas.file_forms import form_of
 from schemas.files import shown
 from schemas.json_arrays import array_elements
@@ -58,14 +59,16 @@ def open_lines(path: str) -> contextlib.AbstractContextManager[IO[bytes]]:
 
 
 def json_rows(path: str, source: Mapping[str, str]) -> Iterator[Row]:
-    """Rows of a file of one JSON object a line, or of one array of them; `source`: our name -> key. Blank lines are no
-    rows."""
+    """Rows of a file of one JSON object a line, or of one array of them; `source`: our name -> key, or a path with dots
+    (see schemas.extended_json). Blank lines are no rows."""
     for number, text in _json_texts(path):
         if isinstance(text, str):
             yield Row(number, 0, error=text)
         else:
             value, error = _parse_json(text)
-            values = {ours: value.get(theirs) for ours, theirs in source.items()} if error is None else None
+            values = None
+            if error is None:
+                values = {ours: plain_value(value_at(value, theirs)) for ours, theirs in source.items()}
             yield Row(number, len(text) * _JSON_UNFOLDS, values, error)
 
 
