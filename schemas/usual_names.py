@@ -68,10 +68,15 @@ ITEM_IDS = (
 #: The items of a log, in which `id`, `code` or `number` may be the event's own.
 LOG_ITEMS = (
     *("item_id", "items_item_id", "product_id", "sku", "variant_id", "article_id", "content_id", "product_sku"),
-    *("article_number", "item_number", "artikelnummer", "item_code", "product_code", "asin"),
+    *("article_number", "item_number", "artikelnummer", "item_code", "product_code", "asin", "content_ids"),
 )
+#: Lists of the items of an event, whose `id` is that of an item.
+LOG_LISTS = ("items", "products", "contents", "line_items", "lines", "cart", "basket")
 #: Ids of who acts, which complete each other: before a login and after it. Others stand for one where there is none.
-USERS = ("user_id", "user_pseudo_id", "visitor_id", "customer_id", "client_id", "anonymous_id")
+USERS = (
+    *("user_id", "user_pseudo_id", "visitor_id", "customer_id", "client_id", "external_id", "distinct_id"),
+    "anonymous_id",
+)
 OTHER_USERS = ("member_id", "household_id", "household_key", "device_id", "user", "visitor", "customer", "email")
 SESSIONS = ("ga_session_id", "session_id", "user_session", "session", "visit_id")
 TIMES = (

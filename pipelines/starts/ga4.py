@@ -82,15 +82,15 @@ def is_ga4(table: SeenTable) -> bool:
 
 def log_start(table: SeenTable) -> LogStart:
     """How GA4's events are a log. Raises UsageError if the table lacks their name, their time or their items."""
-    event, times = table.column(usual_names.ACTIONS), _times(table)
-    item = _one_of(table, usual_names.LOG_ITEMS, _ITEM_PATH)
+    event, times = table.column(usual_names.OF_LOG["action"]), _times(table)
+    items = _items(table)
     found: list[Found] = []
     if times is not None:
         found.append(times)
     elif (day := table.column(usual_names.DAYS)) is not None:
         of_days = _times_of(day)
         found.append(replace(of_days, notes=("days alone: actions of one day have one time", *of_days.notes)))
-    if event is None or item is None or not found:
+    if event is None or not items or not found:
         raise UsageError(
             "expected events of GA4, with event_name, event_timestamp and items (or item_id), got "
             f"{table.names_in_words}: export the events table from BigQuery as Parquet or JSON, with these columns"
@@ -103,7 +103,8 @@ def log_start(table: SeenTable) -> LogStart:
     session = _one_of(table, usual_names.SESSIONS, ("event_params", "ga_session_id"))
     if session is not None and session.filled:
         found.append(found_in([session], "session_id"))
-    found.append(found_in([item], "item_id"))
+    notes = ["a row for each item of a list, or the one that the event has itself"] if len(items) > 1 else []
+    found.append(found_in(items, "item_id", notes=notes))
     found += _searches(table)
     seen = Counter(event.texts)
     known = _known_actions(seen, is_ga4(table))
@@ -184,6 +185,21 @@ def _searches(table: SeenTable) -> list[Found]:
     note = "an event with a search term belongs to a search; GA4 sends it where your tags add it"
     shown = found_in([term], "surface", options={"present": "search", "absent": "home"}, notes=[note])
     return [found_in([term], "query"), shown]
+
+
+def _items(table: SeenTable) -> list[SeenColumn]:
+    """The column of items, or where a path leads to them; behind the one into a list the one of a single item."""
+    one = _one_of(table, usual_names.LOG_ITEMS, _ITEM_PATH)
+    if one is not None and one.filled and (one.name in table.columns or one.name == ".".join(_ITEM_PATH)):
+        return [one]
+    names = [*usual_names.LOG_ITEMS, *(f"{listed}.id" for listed in usual_names.LOG_LISTS)]
+    by_name: dict[str, SeenColumn] = {}
+    for path, column in table.members.items():
+        of_list, field = path.split(".")[-2:]
+        for name in (field, f"{of_list}.{field}"):
+            by_name.setdefault(usual_names.plain_name(name), column)
+    listed = [by_name[plain] for name in names if (plain := usual_names.plain_name(name)) in by_name]
+    return [*listed[:1], *([one] if one is not None and (one.filled or not listed) else [])]
 
 
 def _one_of(table: SeenTable, names: Sequence[str], path: tuple[str, str]) -> SeenColumn | None:

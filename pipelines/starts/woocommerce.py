@@ -69,7 +69,7 @@ def starts(table: SeenTable) -> list[Start]:
 
 def _with_line_ends(found: Found, table: SeenTable) -> Found:
     """A description whose line ends, as the exporter writes them, are blanks: `soft\\nWarm` has no word nWarm."""
-    texts = [text for name in found.sources for text in table.columns[name].texts]
+    texts = [text for name in found.sources if name in table.columns for text in table.columns[name].texts]
     if found.name != "description" or not any(_LINE_END in text for text in texts):
         return found
     note = rf"line ends are written as {_LINE_END}: read as blanks"

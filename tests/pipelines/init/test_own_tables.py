@@ -192,17 +192,47 @@ def test_a_folders_column_beside_one_of_the_file(sources):
         assert items["product_types"].to_pylist() == [words]
 
 
-def test_objects_with_a_picture_among_other_things_are_no_pictures(capsys):
-    """As Elasticsearch dumps an index: what is asked of the title says where it may be."""
+def test_what_is_in_objects_is_found_by_its_name():
+    """As Elasticsearch dumps an index, and MongoDB a collection."""
     rows = [
-        {"_id": f"m{n}", "_type": "_doc", "_source": {"name": f"red scarf {n}", "image": f"https://x.example/{n}.jpg"}}
+        {
+            "_id": {"$oid": f"m{n}"},
+            "_type": "_doc",
+            "_source": {"name": f"red scarf {n}", "attributes": {"brand": "Acme", "color": None}},
+            "media": {"gallery": [{"file": f"https://x.example/{n}.jpg", "rank": 1}]},
+        }
         for n in range(3)
     ]
     Path("t.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    assert written("t.jsonl")["columns"] == {"item_id": "_id", "product_types": "_type"}
+    columns = written("t.jsonl")["columns"]
+    assert columns == {
+        "item_id": "_id",
+        "title": "_source.name",
+        "brand": "_source.attributes.brand",
+        "colors": "_source.attributes.color",
+        "product_types": "_type",
+        "images": "media.gallery.file",
+    }
+    items = rehearse_items(["t.jsonl"], columns, "no").items
+    assert items.select(["item_id", "title", "brand", "images"]).to_pylist()[1] == {
+        "item_id": "m1",
+        "title": "red scarf 1",
+        "brand": "Acme",
+        "images": ["https://x.example/1.jpg"],
+    }
+
+
+def test_objects_in_a_list_are_no_texts(capsys):
+    """What is asked of the title says where it may be."""
+    rows = [
+        {"_id": f"m{n}", "brand": "A", "hits": [{"words": f"red scarf {n}", "score": n}, {"words": "x"}]}
+        for n in range(3)
+    ]
+    Path("t.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert written("t.jsonl")["columns"] == {"item_id": "_id", "brand": "brand"}
     question = (
-        "? which column is the title? None looks like it: title = ... with its name. '_source' holds objects (name, "
-        "image): write what is in them as columns of their own, in the file\n"
+        "? which column is the title? None looks like it: title = ... with its name. 'hits' holds objects (words, "
+        'score): what is in them is read by a name with a dot, title = "hits.words" or another\n'
     )
     assert question in Path("shop.toml").read_text()
     assert question in capsys.readouterr().out
