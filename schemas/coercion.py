@@ -22,6 +22,7 @@ from schemas.cell_times import fast_timestamps, has_offset, timestamp_of
 from schemas.column_cells import Blame, Cells, Fault, Faults, Found, by_value, cells_of_sources
 from schemas.column_spec import Column, column_of
 from schemas.date_remedies import times_remedy
+from schemas.day_and_clock import with_clocks
 from schemas.fast_columns import fast_ids, fast_text
 from schemas.quarantine import quote
 from schemas.raw_rows import RawRows
@@ -75,7 +76,8 @@ def mapped_to_empty(raw: RawRows, name: str) -> np.ndarray:
 
 
 def id_column(raw: RawRows, name: str, found: Found, *, required: bool = False) -> pa.Array:
-    """Ids (see schemas.cell_text), without the blanks around them, whose rows are in found.trimmed. required: what is
+    """Ids (see schemas.cell_text), without the blanks around them, whose rows are in found.trimmed; those that the
+    first of several sources gives are in found.of_first. required: what is
     no id, or a word that stands for null, costs its row; else it is null, and so is the empty string."""
     expected = f"text or a whole number in {name}"
     arrays, trimmed = [], np.zeros(raw.table.num_rows, bool)
@@ -95,14 +97,17 @@ def id_column(raw: RawRows, name: str, found: Found, *, required: bool = False) 
         values = _mapped(_without_prefix(values, cells.spec), cells.spec)
         arrays.append(values if required else _without_empty(values))
     found.trimmed[name] = trimmed
-    return arrays[0] if len(arrays) == 1 else pc.coalesce(*arrays)
+    if len(arrays) == 1:
+        return arrays[0]
+    found.of_first[name] = arrays[0].is_valid().to_numpy(zero_copy_only=False)
+    return pc.coalesce(*arrays)
 
 
 def timestamp_column(raw: RawRows, name: str, found: Found) -> pa.Array:
     """UTC microseconds (see schemas.cell_times); what is none costs its row, and where it is a date of some format the
-    remedy of its fault says what to write."""
+    remedy of its fault says what to write. A day and a clock in two sources are one time."""
     arrays = []
-    for cells in cells_of_sources(raw, name):
+    for cells in with_clocks(list(cells_of_sources(raw, name))):
         told, zone = cells.spec.time, cells.spec.zone
         expected = f"a timestamp, ISO 8601 text or seconds, ms, us or ns since 1970 in {name}"
         expected = expected if told is None else f"a timestamp in {told} in {name}"

@@ -14,8 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas.cell_text import UnreadableCellError
-from schemas.column_spec import Column, column_of
-from schemas.columns import part_name
+from schemas.column_spec import Column, column_of, part_name
 from schemas.parquet_batches import num_values
 from schemas.picture_cells import BadPicture
 from schemas.quarantine import quote
@@ -42,12 +41,14 @@ Faults = dict[int, Fault]
 @dataclass
 class Found:
     """What was found in a batch. faults: row -> the first fault that costs it. unreadable: our column -> the rows whose
-    cell could not be read and is null. trimmed: our column -> bool [rows] where an id had blanks around it.
+    cell could not be read and is null. trimmed: our column -> bool [rows] where an id had blanks around it. of_first:
+    our column of ids that has several sources -> bool [rows] where the id is of the first of them.
     bad_pictures: row -> the pictures that its cell does not give, and that are left out."""
 
     faults: Faults = field(default_factory=dict)
     unreadable: dict[str, set[int]] = field(default_factory=dict)
     trimmed: dict[str, np.ndarray] = field(default_factory=dict)
+    of_first: dict[str, np.ndarray] = field(default_factory=dict)
     bad_pictures: dict[int, list[BadPicture]] = field(default_factory=dict)
 
 

@@ -7,6 +7,7 @@ surface = {constant = "home"}
 surface = {source = "search_term", present = "search", absent = "home"}
 group = {source = "Parent", prefix = "id:"}
 timestamp = {source = "day", time = "%d.%m.%Y", zone = "Europe/Berlin"}
+timestamp = ["day", "clock"]
 links = ""                                         # the catalogue has no such column, and that is meant so
 """
 
@@ -24,7 +25,8 @@ from schemas.quarantine import quote
 @dataclass(frozen=True, kw_only=True)
 class Column:
     """source: names of the shop's columns; none with a constant, and where the column is left out on purpose. Several
-    are joined: lists one after the other, text by a space, of anything else the first that is not null.
+    are joined: lists one after the other, text by a space, a day and a clock to one time (see day_and_clock), of
+    anything else the first that is not null.
     constant: the value of every row. separator: between the members of a list that is written as text.
     values: (the shop's, ours) of values that differ; an action that becomes "" is of no use, and its row is none.
     present: what every text that is there becomes; absent: what stands where there is none.
@@ -65,6 +67,24 @@ def column_of(columns: Columns, name: str) -> Column:
     """
     given = columns.get(name, name)
     return given if isinstance(given, Column) else Column(source=(given,) if given else ())
+
+
+def part_name(name: str, number: int) -> str:
+    """What the column of the `number`-th (from 0) of several sources of our column `name` is called.
+
+    >>> part_name("images", 0), part_name("images", 1)
+    ('images', 'images+1')
+    """
+    return f"{name}+{number}" if number else name
+
+
+def name_of_part(part: str) -> str:
+    """Our column of which part_name made this name.
+
+    >>> name_of_part("images+1")
+    'images'
+    """
+    return part.partition("+")[0]
 
 
 def parse_column(name: str, given: Any, where: str) -> str | Column:

@@ -6,11 +6,11 @@ from typing import Any
 
 import pyarrow as pa
 
-from schemas.column_spec import Column, Columns, column_of, parse_column
+from schemas.column_spec import Column, Columns, column_of, parse_column, part_name
 from schemas.errors import UsageError
 from schemas.files import shown
 from schemas.hive_folders import folder_values
-from schemas.log_events import root_of
+from schemas.nested_columns import root_of
 from schemas.quarantine import quote
 from schemas.tables import CATALOGUE, ENGAGEMENTS, GROUPED_CATALOGUE, JUDGEMENTS
 from schemas.usual_names import OF_CATALOGUE, OF_LOG, called, meant_columns
@@ -114,24 +114,6 @@ def similar_name(wanted: str, names: Sequence[str], least: float = 0.6) -> str |
     return folded[near[0]] if near else None
 
 
-def part_name(name: str, number: int) -> str:
-    """What the column of the `number`-th (from 0) of several sources of our column `name` is called.
-
-    >>> part_name("images", 0), part_name("images", 1)
-    ('images', 'images+1')
-    """
-    return f"{name}+{number}" if number else name
-
-
-def name_of_part(part: str) -> str:
-    """Our column of which part_name made this name.
-
-    >>> name_of_part("images+1")
-    'images'
-    """
-    return part.partition("+")[0]
-
-
 def partition_values(path: str, columns: Columns, schema: pa.Schema) -> dict[str, str | None]:
     """Our columns that Hive folders of the path (`key=value`) give."""
     given = folder_values(path)
@@ -165,8 +147,11 @@ def _told_values(columns: Columns, schema: pa.Schema, path: str) -> dict[str, st
     return found | partition_values(path, columns, schema)
 
 
-def source_columns(present: Collection[str], columns: Columns, schema: pa.Schema, path: str) -> dict[str, str]:
-    """Our name (see part_name) -> the file's column, for those it has.
+def source_columns(
+    present: Collection[str], columns: Columns, schema: pa.Schema, path: str, *, nested: bool = True
+) -> dict[str, str]:
+    """Our name (see part_name) -> the file's column, or a path with dots into one of them, for those it has. nested:
+    whether its cells may be objects, that paths lead into.
 
     Raises UsageError if a mapped or a required column is missing, or if one that is not mapped is missing although the
     file has one that is called much like it.
@@ -181,7 +166,7 @@ def source_columns(present: Collection[str], columns: Columns, schema: pa.Schema
                 raise UsageError(
                     f"expected one column {theirs!r}, got {names.count(theirs)} of that name in {shown(path)}"
                 )
-            is_nested = schema.equals(ENGAGEMENTS) and root_of(theirs, names) is not None
+            is_nested = nested and root_of(theirs, names) is not None
             if theirs in names or is_nested:
                 source[part_name(wanted.name, number)] = theirs
             elif required or (wanted.name in columns and wanted.name not in given):
@@ -199,7 +184,8 @@ def _ask_for_missing(
     """Raises UsageError if columns of the file that nobody reads may be meant with some of ours that are neither there
     nor mapped: nothing of them would be read, and nothing would say so."""
     given = partition_values(path, columns, schema)
-    others = [name for name in names if name not in source.values() and name not in schema.names]
+    used = {root_of(theirs, names) or theirs for theirs in source.values()}
+    others = [name for name in names if name not in used and name not in schema.names]
     missing = [name for name in schema.names if not {name} & (source.keys() | columns.keys() | given.keys())]
     read = {*source, *given, *(name for name in columns if column_of(columns, name) != Column())}
     meant = meant_columns(missing, others, read)

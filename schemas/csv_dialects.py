@@ -2,16 +2,16 @@
 
 csv.Sniffer guesses from the letters of the text, and takes any letter for a separator. Here the header decides which
 of a few marks may be the separator, and the first lines which dialect is meant: the one in which most of them are rows
-as wide as the header. What is rarer (other marks, single quotes, blanks before quotes, a separator behind each row,
-lines above the header) is taken only where all of them are rows by it.
+as wide as the header. What is rarer (other marks, single quotes, blanks before quotes, a separator behind each row) is
+taken only where all of them are rows by it. Which line is the header: schemas.csv_headers.
 """
 
+import contextlib
 import csv
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from types import MappingProxyType
 from typing import Any
 
 from schemas.errors import UsageError
@@ -21,8 +21,6 @@ from schemas.quarantine import quote as quoted
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "pipes"}
 #: What separates cells where none of these does: Hive's mark, and two that texts hardly have.
 _RARE_SEPARATORS = "\x01^~"
-#: Lines that a title, or what else stands above a header, may take.
-_MAX_LINES_ABOVE = 5
 #: A longer cell is broken.
 _MAX_CELL_CHARACTERS = 16 << 20
 #: Of files whose text may have the mark in no cell, so that quotes are often data (Google's feeds, database dumps).
@@ -30,8 +28,6 @@ _OFTEN_UNQUOTED = ("\t", "|")
 #: Stands for a carriage return within a line while the csv module reads it, which takes one for a line end outside of
 #: quotes. No text of a file has it: bytes that are not UTF-8 are surrogates of another range.
 _RETURN = "\ud800"
-#: The line before the header by which a sheet tells its separator.
-_SEPARATOR_LINE = re.compile(r'"?sep=([^"\r\n])"?\r?\n?', re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -39,7 +35,7 @@ class CsvDialect:
     """separator: one character. quote: one, or "" where quotes are data. escape: what stands before a quote (or itself)
     in a cell, "" where a quote is doubled; before anything else it is data. header_line: the header's, from 1.
     blanks: those behind a separator are no data. is_closed: a separator ends each row but the header. has_title: lines
-    above the header are none of the table."""
+    above the header are none of the table. num_label_rows: rows below it that are none, either."""
 
     separator: str = ","
     quote: str = '"'
@@ -48,6 +44,7 @@ class CsvDialect:
     blanks: bool = False
     is_closed: bool = False
     has_title: bool = False
+    num_label_rows: int = 0
 
     def first_row(self, lines: Iterable[str]) -> list[str]:
         """The cells of the first row of the lines, of which no more are taken. csv.Error if none ends."""
@@ -55,6 +52,27 @@ class CsvDialect:
             return [cell.replace(_RETURN, "\r") for cell in next(self._reader(lines))]
         except StopIteration:
             raise csv.Error("expected a row, got none") from None
+
+    def first_rows(self, lines: Iterable[str], count: int) -> list[list[str]]:
+        """The cells of the first rows of the lines, but for blank ones; fewer where there are no more, or one is
+        broken."""
+        rows: list[list[str]] = []
+        with contextlib.suppress(csv.Error):
+            for cells in self._reader(lines):
+                if cells:
+                    rows.append(cells)
+                if len(rows) == count:
+                    break
+        return rows
+
+    def num_lines_of_row(self, lines: Iterable[str]) -> int:
+        """How many of the lines the first row takes; 1 where it is broken."""
+        reader = self._reader(lines)
+        try:
+            next(reader, None)
+        except csv.Error:
+            return 1
+        return max(int(reader.line_num), 1)
 
     def is_row(self, cells: list[str], width: int) -> bool:
         """Whether these are the cells of a row below a header of that width."""
@@ -133,51 +151,9 @@ def _with_returns_within(line: str) -> str:
 USUAL_DIALECT = CsvDialect()
 
 
-def recognised_dialect(sample: str, usual: str = ",", given: Mapping[str, str] = MappingProxyType({})) -> CsvDialect:
-    """The dialect of a file that begins with `sample` (whole lines that end in a newline). usual: the separator that
-    the file's name speaks for. given: separator, quote or escape, where they need not be recognised."""
-    lines = re.findall(r"[^\n]*\n|[^\n]+", sample)
-    header_line = next((number for number, line in enumerate(lines, 1) if line.strip()), 1)
-    if told := _SEPARATOR_LINE.fullmatch(lines[header_line - 1]) if lines else None:
-        given, header_line = {"separator": told[1], **given}, header_line + 1
-    return _below_titles(lines, header_line, usual, given)
-
-
-def _below_titles(lines: list[str], header_line: int, usual: str, given: Mapping[str, str]) -> CsvDialect:
-    """The dialect with its header: of a line further down if those above are titles, and all below it are rows as wide
-    as it is."""
-    first, first_width = _best_dialect(lines[header_line - 1 :], usual, given)
-    if first_width > 1 and lines[header_line - 1].startswith("#") and first.fits(lines[header_line:], first_width):
-        return replace(first, header_line=header_line)  # the names themselves
-    for number in range(header_line, min(header_line + _MAX_LINES_ABOVE, len(lines) - 1)):
-        if lines[number - 1].strip() and not _may_be_title(lines[number - 1], first):
-            break
-        if lines[number].strip() and not lines[number].startswith("#"):
-            dialect, width = _best_dialect(lines[number:], usual, given)
-            is_header = width > 1 and _may_be_header(dialect.first_row(lines[number:]))
-            if is_header and dialect.fits(lines[number + 1 :], width):
-                return replace(dialect, header_line=number + 1, has_title=True)
-    return replace(first, header_line=header_line)
-
-
-def _may_be_title(line: str, dialect: CsvDialect) -> bool:
-    """Whether a line may stand above a header: a comment, or one cell of several words."""
-    try:
-        cells = dialect.first_row([line])
-    except csv.Error:
-        return line.startswith("#")
-    found = [cell for cell in cells if cell.strip()]
-    return line.startswith("#") or (len(found) == 1 and " " in found[0].strip())
-
-
-def _may_be_header(cells: list[str]) -> bool:
-    """Whether these may be names: all there, all different, each begins with a letter."""
-    names = [cell.strip() for cell in cells]
-    return all(names) and len(set(names)) == len(names) and all(name[0].isalpha() for name in names)
-
-
-def _best_dialect(lines: list[str], usual: str, given: Mapping[str, str]) -> tuple[CsvDialect, int]:
-    """(the dialect in which most of the lines are rows as wide as the first, the header; that width)."""
+def best_dialect(lines: list[str], usual: str, given: Mapping[str, str]) -> tuple[CsvDialect, int]:
+    """(the dialect in which most of the lines are rows as wide as the first, the header; that width). usual, given: as
+    of schemas.csv_headers.recognised_dialect."""
     candidates = [(dialect, width) for dialect, width in _candidates(lines, usual, given) if width > 1]
     if not candidates and lines and "separator" not in given:
         rare = [(_dialect({**given, "separator": mark}), lines[0].count(mark) + 1) for mark in _RARE_SEPARATORS]

@@ -4,7 +4,7 @@ import pyarrow as pa
 
 from schemas.column_spec import column_of
 from schemas.columns import section_of, usual_names
-from schemas.log_events import root_of
+from schemas.nested_columns import root_of
 from schemas.quarantine import quote
 from schemas.raw_rows import RawRows
 from schemas.usual_names import called

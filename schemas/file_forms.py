@@ -13,7 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from schemas.csv_dialects import SEPARATORS, USUAL_DIALECT, CsvDialect, check_dialect, recognised_dialect
+from schemas.csv_dialects import SEPARATORS, USUAL_DIALECT, CsvDialect, check_dialect
+from schemas.csv_headers import recognised_dialect
 from schemas.errors import CorruptFileError, UsageError
 from schemas.files import declared_form, shown
 from schemas.quarantine import quote
@@ -144,6 +145,9 @@ def _in_words(path: str, form: FileForm) -> str:
             words.append("a separator behind each row")
         if dialect.has_title:
             words.append(f"the header is line {dialect.header_line}")
+        if dialect.num_label_rows:
+            count = dialect.num_label_rows
+            words.append(f"{f'{count} lines' if count > 1 else 'a line'} of labels below the header")
     if form.is_array:
         words.append("one JSON array")
     if form.encoding not in ("utf-8", ""):

@@ -1,7 +1,8 @@
 """Rows that belong together: the rows of one item become one, and the items of a group complete each other.
 
 A group is all rows with one value of the column that `[columns] group` names; a row without one belongs to the group of
-its id. In a group (order: file, row)
+its id. In a group (order: file, row; but where the column has several sources, as `["Parent", "SKU"]`, rows that have
+it of the first, which name another row, come behind those that have it of another, and are the one that is named)
 
     Handle  SKU   title  size  images           item_id  title  size  images
     shirt   s-1   Shirt  S     1.jpg            s-1      Shirt  S     1.jpg 3.jpg
@@ -50,6 +51,7 @@ _COUNTS = (
     *("rows_merged", "texts_differing"),
 )
 _PLACE = ("file_number", "row_number")
+_ORDER = ("names_another", *_PLACE)
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,7 +104,7 @@ def complete_groups(
     has_id = rows["item_id"].combine_chunks().is_valid()
     numbers = run_numbers(group_starts, rows.num_rows)
     numbered = rows.append_column("group_number", pa.array(numbers))
-    owned = numbered.filter(has_id).sort_by([(name, "ascending") for name in ("group_number", "item_id", *_PLACE)])
+    owned = numbered.filter(has_id).sort_by([(name, "ascending") for name in ("group_number", "item_id", *_ORDER)])
     items = _one_a_run(owned, run_starts(owned, "group_number", "item_id"), max_pictures)
     group_of = items["group_number"].to_numpy()
     for name in TEXT_FIELDS:
@@ -121,8 +123,8 @@ def _counted(rows: pa.Table) -> pa.Table:
 
 
 def _within_bound(rows: pa.Table, key: str, file_names: Sequence[str]) -> tuple[pa.Table, list[Rejection]]:
-    """(the rows by key and place, at most MAX_GROUP_ROWS of a key; the others)."""
-    rows = rows.sort_by([(name, "ascending") for name in (key, *_PLACE)]).combine_chunks()
+    """(the rows by key, in order, at most MAX_GROUP_ROWS of a key; the others)."""
+    rows = rows.sort_by([(name, "ascending") for name in (key, *_ORDER)]).combine_chunks()
     starts = run_starts(rows, key)
     first = np.repeat(starts, np.diff(np.append(starts, rows.num_rows)))
     beyond = np.arange(rows.num_rows) - first >= MAX_GROUP_ROWS
@@ -183,7 +185,7 @@ def _rejections(
 
 
 def _one_a_run(rows: pa.Table, starts: np.ndarray, max_pictures: int) -> pa.Table:
-    """The rows of each run (ordered by place, of one item) as one row, which is where the first is."""
+    """The rows of each run (in order, of one item) as one row, which is where the first is."""
     if len(starts) == rows.num_rows:
         return rows
     rows = rows.combine_chunks()

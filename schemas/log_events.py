@@ -2,8 +2,9 @@
 
 A source of the config with dots leads into a column, as `items.item_id` or `event_params.search_term`: a name is a
 field of an object; of a list of objects with `key` and `value` (BigQuery's parameters) the value of that key; of any
-other list of objects the field of each, and the event becomes a row for each of them, or none. Lists that BigQuery and
-Spark wrap in objects are lists.
+other list of objects the field of each, and the event becomes a row for each of them, or none. So it does for a list of
+ids of items; of another list that a path ends in the first member counts. An event that has no such list but an item by
+another source of the same column is a row. Lists that BigQuery and Spark wrap in objects are lists.
 
 An event whose action the config maps to "" is no row either (see schemas.unused_events). Both are counted.
 """
@@ -18,6 +19,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas.arrow_types import is_text
+from schemas.column_spec import name_of_part
+from schemas.nested_columns import ELEMENTS, PAIR, WRAPPERS, values_at, without_list
 from schemas.raw_rows import RawRows
 
 #: As many items as Google Analytics takes in an event; one with more is a broken row, for its fields are repeated.
@@ -28,9 +31,12 @@ MAX_REPEATED_BYTES = 64 << 20
 NO_ROWS = WITHOUT_ITEMS, OF_NO_USE = "events_without_items", "events_of_no_use"
 #: What begins the name of a column in a batch that paths lead into; no column of ours begins so.
 _ROOT = "."
-_WRAPPERS, _ELEMENTS = ("list", "array"), ("element", "array_element", "item")
-_PAIR = {"key", "value"}
+_ITEM = "item_id"
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+#: Name -> what its path leads to: the values, the event of each, whether there may be several of an event.
+_FoundAt = dict[str, tuple[pa.Array, np.ndarray, bool]]
 
 
 class _Piece(NamedTuple):
@@ -38,21 +44,6 @@ class _Piece(NamedTuple):
 
     array: pa.Array
     events: np.ndarray
-
-
-def root_of(source: str, names: Collection[str]) -> str | None:
-    """The column that a source with dots leads into; None of one that is a column itself, or leads nowhere.
-
-    >>> root_of("items.item_id", ["items"]), root_of("a.b", ["a", "a.b"]), root_of("x.y", ["a"])
-    ('items', None, None)
-    """
-    root = source.partition(".")[0]
-    return root if source not in names and root != source and root in names else None
-
-
-def nested_sources(source: Mapping[str, str], present: Collection[str]) -> dict[str, str]:
-    """Those of the sources that lead into one of the file's columns."""
-    return {name: theirs for name, theirs in source.items() if root_of(theirs, present) is not None}
 
 
 def roots_of(paths: Mapping[str, str]) -> dict[str, str]:
@@ -72,11 +63,16 @@ def by_item(raw: RawRows, paths: Mapping[str, str]) -> Iterator[RawRows]:
         names = {inner for path in paths.values() for inner in path.split(".")[1:] if path.partition(".")[0] == root}
         values = raw.mixed.get(name)
         roots[root] = _whole(raw.table[name].combine_chunks()) if values is None else _pieces(values, names)
-    found, event_of, broken = _flattened(roots, paths, raw.table.num_rows)
-    kept = [name for name in raw.table.column_names if name not in found and not name.startswith(_ROOT)]
+    kept = [name for name in raw.table.column_names if name not in paths and not name.startswith(_ROOT)]
+    has_item = np.zeros(raw.table.num_rows, bool)
+    for name in kept:
+        if name_of_part(name) == _ITEM:
+            given = raw.mixed.get(name, raw.table[name].to_pylist())
+            has_item |= np.array([value not in (None, "") for value in given], bool)
+    found, event_of, broken = _flattened(roots, paths, has_item)
     num_without = raw.table.num_rows - len(np.unique(event_of)) - len(broken)
     told = [*raw.broken, *((int(raw.row_numbers[event]), why) for event, why in broken)]
-    no_rows = {WITHOUT_ITEMS: num_without} if num_without else {}
+    no_rows = {**raw.no_rows, **({WITHOUT_ITEMS: num_without} if num_without else {})}
     mixed = {name: values for name, values in raw.mixed.items() if name in kept}
     size_bytes = np.zeros(len(event_of), np.int64)
     for values, places in found.values():
@@ -165,10 +161,10 @@ def _reduced(value: Any, names: Collection[str]) -> Any:
         return [_reduced(inner, names) for inner in value]
     if not isinstance(value, dict):
         return _with_texts(value)
-    if value.keys() == _PAIR:
+    if value.keys() == PAIR:
         is_wanted = "value" in names or value["key"] in tuple(names)  # it may be a list
         return {"key": _with_texts(value["key"]), "value": _with_texts(value["value"]) if is_wanted else None}
-    is_wrapper = len(value) == 1 and next(iter(value)) in (*_WRAPPERS, *_ELEMENTS)
+    is_wrapper = len(value) == 1 and next(iter(value)) in (*WRAPPERS, *ELEMENTS)
     return {key: _reduced(inner, names) for key, inner in value.items() if is_wrapper or key in names}
 
 
@@ -183,17 +179,23 @@ def _with_texts(value: Any) -> Any:
 
 
 def _flattened(
-    roots: Mapping[str, list[_Piece]], paths: Mapping[str, str], num_events: int
+    roots: Mapping[str, list[_Piece]], paths: Mapping[str, str], has_item: np.ndarray
 ) -> tuple[dict[str, tuple[pa.Array, np.ndarray]], np.ndarray, list[tuple[int, str]]]:
     """What the paths lead to: (name -> values and the place in them of each row's, the event of each row, (event, why)
     of broken ones).
 
-    roots: column -> its pieces, of num_events in all; paths: name -> a source with dots into one of them. Where a
+    roots: column -> its pieces; paths: name -> a source with dots into one of them; has_item: bool [events], whether
+    one has an item beside them. Where a
     path leads into a list, there is a row for each of its members; paths into different lists: the first list that is
     found.
     """
-    found = {name: _at_in_pieces(roots[path.partition(".")[0]], path.split(".")[1:]) for name, path in paths.items()}
+    found = {
+        name: _at_in_pieces(roots[path.partition(".")[0]], path.split(".")[1:], is_item=name_of_part(name) == _ITEM)
+        for name, path in paths.items()
+    }
+    num_events = len(has_item)
     event_of = next((events for _, events, listed in found.values() if listed), np.arange(num_events))
+    event_of, found = _with_lonely(event_of, found, has_item)
     counts = np.bincount(event_of, minlength=num_events)
     broken = [
         (event, f"expected at most {MAX_EVENT_ITEMS} items in an event, got {counts[event]:,}")
@@ -209,14 +211,38 @@ def _flattened(
     return values, event_of[keep], broken
 
 
-def _at_in_pieces(pieces: list[_Piece], names: list[str]) -> tuple[pa.Array, np.ndarray, bool]:
-    """What _at returns, of all pieces, in order of the events. Whether there may be several of an event is told by the
-    first piece, which has most events; an event of another that is not as told has one value, or null."""
+def _with_lonely(event_of: np.ndarray, found: _FoundAt, has_item: np.ndarray) -> tuple[np.ndarray, _FoundAt]:
+    """The event of each row, and what the paths lead to, with a row for each event that has no member of the list whose
+    members are rows, but an item elsewhere: by another path, or by has_item (bool [events])."""
+    if not any(listed for _, _, listed in found.values()):
+        return event_of, found
+    for name, (values, _, listed) in found.items():
+        if name_of_part(name) == _ITEM and not listed:
+            has_item = has_item | values.is_valid().to_numpy(zero_copy_only=False)
+    lonely = np.setdiff1d(np.flatnonzero(has_item), event_of)
+    if not len(lonely):
+        return event_of, found
+    everyone = np.concatenate([event_of, lonely])
+    order = np.argsort(everyone, kind="stable")
+    place = pa.array(order, mask=order >= len(event_of))
+    with_them = {
+        name: (values.take(place), everyone[order], True)
+        if listed and np.array_equal(events, event_of)
+        else (values, events, listed)
+        for name, (values, events, listed) in found.items()
+    }
+    return everyone[order], with_them
+
+
+def _at_in_pieces(pieces: list[_Piece], names: list[str], *, is_item: bool) -> tuple[pa.Array, np.ndarray, bool]:
+    """What values_at returns, of all pieces, in order of the events; of a list at the path's end each member for the
+    items, and the first for another column. Whether there may be several of an event is told by the first piece, which
+    has most events; an event of another that is not as told has one value, or null."""
     if len(pieces) == 1:
-        return _at(pieces[0].array, names)
+        return without_list(*values_at(pieces[0].array, names), is_item)
     found: list[tuple[pa.Array, np.ndarray, bool]] = []
     for piece in pieces:
-        array, places, is_list = _at(piece.array, names)
+        array, places, is_list = without_list(*values_at(piece.array, names), is_item)
         if is_list and found and not found[0][2]:
             array, places, is_list = pa.nulls(len(piece.events)), np.arange(len(piece.events)), False
         found.append((array, piece.events[places], is_list))
@@ -226,62 +252,3 @@ def _at_in_pieces(pieces: list[_Piece], names: list[str]) -> tuple[pa.Array, np.
     events = np.concatenate([events for _, events, _ in found])
     order = np.argsort(events, kind="stable")
     return pa.concat_arrays(arrays).take(pa.array(order)), events[order], found[0][2]
-
-
-def _at(array: pa.Array, names: list[str]) -> tuple[pa.Array, np.ndarray, bool]:
-    """(the values, the event of each, whether there may be several of an event)."""
-    events, listed = np.arange(len(array)), False
-    for name in names:
-        array = _unwrapped(array)
-        if _is_list(array.type):
-            if _is_pair(array.type.value_type):
-                array = _value_of(array, name)
-                continue
-            parents = pc.list_parent_indices(array).to_numpy()
-            array, events, listed = pc.list_flatten(array), events[parents], True
-            array = _unwrapped(array)
-        array = _field(array, name)
-    return array, events, listed
-
-
-def _field(array: pa.Array, name: str) -> pa.Array:
-    if pa.types.is_struct(array.type) and array.type.get_field_index(name) >= 0:
-        return pc.struct_field(array, name)
-    return pa.nulls(len(array))
-
-
-def _unwrapped(array: pa.Array) -> pa.Array:
-    """The list that an array of objects wraps, or the array itself."""
-    kind = array.type
-    if pa.types.is_map(kind):
-        return array.cast(pa.list_(pa.struct([("key", kind.key_type), ("value", kind.item_type)])))
-    if pa.types.is_struct(kind) and kind.num_fields == 1 and kind.field(0).name in (*_WRAPPERS, *_ELEMENTS):
-        inner = pc.struct_field(array, kind.field(0).name)
-        wraps = _is_list(inner.type) if kind.field(0).name in _WRAPPERS else pa.types.is_struct(inner.type)
-        return inner if wraps else array
-    return array
-
-
-def _is_list(kind: pa.DataType) -> bool:
-    return pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
-
-
-def _is_pair(kind: pa.DataType) -> bool:
-    if pa.types.is_struct(kind) and kind.num_fields == 1 and kind.field(0).name in _ELEMENTS:
-        kind = kind.field(0).type
-    return pa.types.is_struct(kind) and {kind.field(n).name for n in range(kind.num_fields)} == _PAIR
-
-
-def _value_of(array: pa.Array, key: str) -> pa.Array:
-    """Of each list of keys and values the first value of that key, as text: of an object (`string_value`, `int_value`
-    ...) the first of its fields that is there."""
-    pairs, events = _unwrapped(pc.list_flatten(array)), pc.list_parent_indices(array).to_numpy()
-    keys = pc.struct_field(pairs, "key").cast(pa.string())
-    places = np.flatnonzero(pc.fill_null(pc.equal(keys, key), False).to_numpy(zero_copy_only=False))
-    place_of = np.full(len(array), -1)
-    place_of[events[places[::-1]]] = places[::-1]
-    values = pc.struct_field(pairs, "value").take(pa.array(place_of, mask=place_of < 0))
-    if not pa.types.is_struct(values.type):
-        return values
-    fields = [pc.struct_field(values, values.type.field(n).name) for n in range(values.type.num_fields)]
-    return pc.coalesce(*(field.cast(pa.string()) for field in fields)) if fields else pa.nulls(len(array))

@@ -12,6 +12,9 @@ from schemas.column_spec import Columns
 from schemas.files import shown
 from schemas.reading_text import Row
 
+#: Count of the rows of a delimited text that are none: all of their cells are blank.
+BLANK_ROWS = "rows_blank"
+
 
 @dataclass(frozen=True, order=True)
 class FileSlice:
@@ -47,7 +50,7 @@ class RawRows:
     without_pictures: (row number, why) of rows whose pictures are left out for a cell that is too large.
     columns: how the shop writes what is in the table. null_words: words that stand for null in the whole file.
     whole: columns of ids that hold nothing but whole numbers with `.0` behind them in the whole file (CSV only).
-    no_rows: counts of the events of a log that are no rows (see schemas.log_events).
+    no_rows: counts of what is no row: BLANK_ROWS, and events of a log (see schemas.log_events).
     file_columns: names of all columns of the file, also of those that are not read; of JSON and feeds, those of its
     first rows.
     """
@@ -75,25 +78,31 @@ def batches_of_rows(
     rows: Iterator[Row], schema: pa.Schema, constants: Mapping[str, str | None], max_rows: int, max_bytes: int
 ) -> Iterator[RawRows]:
     """Groups parsed rows into batches that end at either bound. constants: our columns -> their value where a row has
-    none."""
+    none. Blank rows are counted."""
     good: list[Row] = []
     broken: list[tuple[int, str]] = []
-    size_bytes = 0
+    size_bytes = num_blank = 0
     for row in rows:
         size_bytes += row.size_bytes
-        if row.error is None:
+        if row.error is not None:
+            broken.append((row.number, row.error))
+        elif row.values is not None:
             good.append(row)
         else:
-            broken.append((row.number, row.error))
+            num_blank += 1
         if len(good) + len(broken) >= max_rows or size_bytes >= max_bytes:
-            yield _assemble(good, broken, schema, constants)
-            good, broken, size_bytes = [], [], 0
-    if good or broken:
-        yield _assemble(good, broken, schema, constants)
+            yield _assemble(good, broken, num_blank, schema, constants)
+            good, broken, size_bytes, num_blank = [], [], 0, 0
+    if good or broken or num_blank:
+        yield _assemble(good, broken, num_blank, schema, constants)
 
 
 def _assemble(
-    good: list[Row], broken: list[tuple[int, str]], schema: pa.Schema, constants: Mapping[str, str | None]
+    good: list[Row],
+    broken: list[tuple[int, str]],
+    num_blank: int,
+    schema: pa.Schema,
+    constants: Mapping[str, str | None],
 ) -> RawRows:
     arrays, mixed = [], {}
     names = list(dict.fromkeys([*schema.names, *constants, *(name for row in good[:1] for name in row.values or {})]))
@@ -106,8 +115,9 @@ def _assemble(
             mixed[name] = values
         arrays.append(pa.nulls(len(values)) if array is None else array)
     numbers = np.array([row.number for row in good], np.int64)
-    first_row = min([row.number for row in good[:1]] + [number for number, _ in broken[:1]])
-    return RawRows(first_row, pa.Table.from_arrays(arrays, names), broken, numbers, mixed)
+    first_row = min([row.number for row in good[:1]] + [number for number, _ in broken[:1]], default=1)
+    no_rows = {BLANK_ROWS: num_blank} if num_blank else {}
+    return RawRows(first_row, pa.Table.from_arrays(arrays, names), broken, numbers, mixed, no_rows=no_rows)
 
 
 def _array_or_none(values: list[Any]) -> pa.Array | None:

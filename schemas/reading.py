@@ -16,15 +16,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from schemas.cell_text import NULL_WORDS
-from schemas.column_spec import Columns, column_of
-from schemas.columns import constant_values, name_of_part, part_name, partition_values, source_columns
+from schemas.column_spec import Columns, column_of, name_of_part, part_name
+from schemas.columns import constant_values, partition_values, source_columns
 from schemas.errors import CorruptFileError
 from schemas.feeds import feed_keys, feed_rows
 from schemas.file_forms import form_of, forms_in_words
 from schemas.files import declared_form, sha256_of_file, shown
 from schemas.hive_folders import folder_values
 from schemas.json_arrays import array_elements
-from schemas.log_events import by_item, nested_sources, roots_of
+from schemas.log_events import by_item, roots_of
+from schemas.nested_columns import column_at, nested_sources, root_of
 from schemas.parquet_batches import bounded_batches
 from schemas.parquet_files import open_parquet
 from schemas.parquet_footer import footer_of_stored_types, read_footer
@@ -105,7 +106,7 @@ def _read_batches(file_slice: FileSlice, columns: Columns, schema: pa.Schema) ->
     constants, whole = _constants(present, columns, schema, path), frozenset[str]()
     paths: dict[str, str] = {}
     if kind == "csv":
-        source = source_columns(present, columns, schema, path) if present else {}
+        source = source_columns(present, columns, schema, path, nested=False) if present else {}
         constants = {name: value for name, value in constants.items() if name not in source}
         whole = _whole_numbers(path, {name: source[name] for name in ID_COLUMNS if name in source})
         rows = _ids_as_shown(csv_rows(path, source), [name for name in ID_COLUMNS if name in source])
@@ -178,7 +179,7 @@ def check_columns(files: Sequence[str], columns: Columns, schema: pa.Schema = CA
                 wanted = {theirs for name in schema.names for theirs in column_of(columns, name).source}
                 keys |= found | (folder_values(path).keys() & wanted)
         elif not form_of(path).is_empty:
-            source_columns(column_names(path), columns, schema, path)
+            source_columns(column_names(path), columns, schema, path, nested=format_of(path) != "csv")
     if keyed_files and keys:  # no key at all: no line could be parsed, and each is quarantined
         source_columns(
             sorted(keys), columns, schema, keyed_files[0] if len(keyed_files) == 1 else f"{len(keyed_files)} files"
@@ -219,7 +220,8 @@ def _count_rows(path: str) -> int:
         while piece := file.read(1 << 20):
             num_lines, last = num_lines + piece.count(b"\n"), piece[-1:]
     num_lines += last != b"\n"
-    return max(num_lines - form.dialect.header_line, 0) if form.kind == "csv" else num_lines
+    num_above = form.dialect.header_line + form.dialect.num_label_rows if form.kind == "csv" else 0
+    return max(num_lines - num_above, 0)
 
 
 def unusual_forms(files: Sequence[str]) -> str:
@@ -278,15 +280,19 @@ def _read_parquet(file_slice: FileSlice, columns: Columns, schema: pa.Schema) ->
         paths = nested_sources(source, file.schema_arrow.names) if schema.equals(ENGAGEMENTS) else {}
         source = {name: theirs for name, theirs in source.items() if name not in paths} | roots_of(paths)
         names = [*schema.names, *sorted((source.keys() | constants.keys()) - set(schema.names))]
-        wanted = set(source.values())
-        pictures = {theirs for ours, theirs in source.items() if name_of_part(ours) == "images"}
-        pictures -= {theirs for ours, theirs in source.items() if name_of_part(ours) != "images"}
+        present = file.schema_arrow.names
+        roots = {ours: root_of(theirs, present) or theirs for ours, theirs in source.items()}
+        wanted = set(roots.values())
+        pictures = {theirs for ours, theirs in roots.items() if name_of_part(ours) == "images"}
+        pictures -= {theirs for ours, theirs in roots.items() if name_of_part(ours) != "images"}
         batches = bounded_batches(
             file, file_slice.path, file_slice.part, wanted, MAX_BATCH_ROWS, MAX_BATCH_BYTES, pictures
         )
         for batch in batches:
             arrays = [
-                batch.table[source[name]] if name in source else _constant(constants.get(name), len(batch.rows))
+                _column(batch.table, source[name], roots[name])
+                if name in source
+                else _constant(constants.get(name), len(batch.rows))
                 for name in names
             ]
             numbers = file_slice.first_row + batch.rows
@@ -307,12 +313,18 @@ def _read_parquet(file_slice: FileSlice, columns: Columns, schema: pa.Schema) ->
             yield from by_item(raw, paths)
 
 
+def _column(table: pa.Table, source: str, root: str) -> pa.Array | pa.ChunkedArray:
+    """The column that a source of the mapping is, or what it leads to in the column `root`."""
+    return table[source] if source == root else column_at(table[root].combine_chunks(), source)
+
+
 def _footer_to_read_by(file_slice: FileSlice, columns: Columns, schema: pa.Schema) -> pq.FileMetaData:
     """The file's footer; that of its stored types if a column that is read is a list of a fixed size."""
     metadata = _parquet_metadata(file_slice.path)
     present = metadata.schema.to_arrow_schema()
     fixed = {field.name for field in present if pa.types.is_fixed_size_list(field.type)}
-    if fixed and fixed & set(source_columns(present.names, columns, schema, file_slice.path).values()):
+    sources = source_columns(present.names, columns, schema, file_slice.path).values() if fixed else ()
+    if fixed & {root_of(theirs, present.names) or theirs for theirs in sources}:
         return footer_of_stored_types(file_slice.path)
     return metadata
 

@@ -12,6 +12,7 @@ from typing import IO, Any
 from schemas.bounded_json import load_json
 from schemas.csv_dialects import CsvDialect
 from schemas.errors import UsageError
+from schemas.extended_json import plain_value, value_at
 from schemas.file_forms import form_of
 from schemas.files import shown
 from schemas.json_arrays import array_elements
@@ -36,12 +37,14 @@ _JSON_UNFOLDS = 8
 #: The line behind an opening brace that stands alone.
 _LIST_OF_ROWS = re.compile(rb'\s*"(\w+)"\s*:\s*\[')
 _BOM = b"\xef\xbb\xbf"
+_BLANKS = b" \t\r\n\v\f"
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A parsed row: `values` (our column name -> value) or `error`. Bytes that are not UTF-8 are lone surrogates.
-    number: the line it begins on, or its place in a JSON array or a feed. size_bytes: about what it takes in memory."""
+    """A parsed row: `values` (our column name -> value) or `error`; neither where all its cells are blank. Bytes that
+    are not UTF-8 are lone surrogates. number: the line it begins on, or its place in a JSON array or a feed.
+    size_bytes: about what it takes in memory."""
 
     number: int
     size_bytes: int
@@ -56,14 +59,16 @@ def open_lines(path: str) -> contextlib.AbstractContextManager[IO[bytes]]:
 
 
 def json_rows(path: str, source: Mapping[str, str]) -> Iterator[Row]:
-    """Rows of a file of one JSON object a line, or of one array of them; `source`: our name -> key. Blank lines are no
-    rows."""
+    """Rows of a file of one JSON object a line, or of one array of them; `source`: our name -> key, or a path with dots
+    (see schemas.extended_json). Blank lines are no rows."""
     for number, text in _json_texts(path):
         if isinstance(text, str):
             yield Row(number, 0, error=text)
         else:
             value, error = _parse_json(text)
-            values = {ours: value.get(theirs) for ours, theirs in source.items()} if error is None else None
+            values = None
+            if error is None:
+                values = {ours: plain_value(value_at(value, theirs)) for ours, theirs in source.items()}
             yield Row(number, len(text) * _JSON_UNFOLDS, values, error)
 
 
@@ -110,10 +115,12 @@ def csv_header(path: str) -> list[str]:
 
 
 def csv_rows(path: str, source: Mapping[str, str]) -> Iterator[Row]:
-    """Rows of a delimited file with a header, by its form (see file_forms); `source`: our name -> column.
+    """Rows of a delimited file with a header, by its form (see file_forms); `source`: our name -> column. Labels below
+    the header are no rows.
 
-    An empty cell is null. Quoted cells may hold line ends. A row that is broken, or that opens a quote nobody closes,
-    costs only itself.
+    An empty cell is null; where all cells of a row are blank, or a line has nothing but separators, the row has neither
+    values nor an error. Lines without a character are no rows. Quoted cells may hold line ends. A row that is broken,
+    or that opens a quote nobody closes, costs only itself.
     """
     form = form_of(path)
     if form.is_empty:
@@ -121,8 +128,9 @@ def csv_rows(path: str, source: Mapping[str, str]) -> Iterator[Row]:
     header, num_lines = _header(path)
     position = {ours: header.index(theirs) for ours, theirs in source.items()}
     parser = _CsvParser(form.dialect, islice(_lines(path), num_lines, None), len(header))
-    for number, size_bytes, cells, error in parser.rows():
-        values = None if cells is None else {name: cells[i] or None for name, i in position.items()}
+    for number, size_bytes, cells, error in islice(parser.rows(), form.dialect.num_label_rows, None):
+        is_blank = cells is not None and not any(map(str.strip, cells))
+        values = None if cells is None or is_blank else {name: cells[i] or None for name, i in position.items()}
         yield Row(number, size_bytes, values, error)
 
 
@@ -147,16 +155,21 @@ class _CsvParser:
 
     def __init__(self, dialect: CsvDialect, lines: Iterator[tuple[int, bytes | str]], num_columns: int):
         self._dialect, self._num_columns = dialect, num_columns
+        self._blanks = dialect.separator.encode() + _BLANKS
         self._lines = _LookAhead(lines)
         self._last_retried = 0  # the number of the last line that was looked at in vain
 
     def rows(self) -> Iterator[tuple[int, int, list[str] | None, str | None]]:
-        """(number of its first line, bytes, its cells, None) or, for what is broken, (number, bytes, None, error)."""
+        """(number of its first line, bytes, its cells, None) or, for what is broken, (number, bytes, None, error); for
+        a line of separators and blanks, however many, no cells."""
         while self._lines:
             number, line = self._lines.take(1)[0]
             if isinstance(line, str):
                 yield number, 0, None, line
-            elif line.strip():
+            elif not line.strip(self._blanks):
+                if line.strip(b"\r\n"):
+                    yield number, 0, [], None
+            else:
                 cells, error, num_more = self._parse(number, line)
                 self._lines.take(num_more)
                 yield number, sum(map(len, cells)) if cells else len(line), cells, error

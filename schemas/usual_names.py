@@ -40,14 +40,17 @@ TEXTS: Mapping[str, Sequence[Sequence[str]]] = {
     ],
     "brand": [("brand", "brand_name", "manufacturer", "vendor", "marke", "hersteller", "marque", "marca", "merk")],
     "colors": [
-        ("color", "colour", "colors", "colours", "base_colour", "colour_group_name", "farbe", "couleur", "kleur")
+        (
+            *("color", "colour", "colors", "colours", "color_name", "colour_name", "base_colour", "colour_group_name"),
+            *("farbe", "couleur", "kleur"),
+        )
     ],
     "size_type": [("size_type",)],
-    "size": [("size", "sizes", "groesse", "größe", "taille", "talla", "maat")],
+    "size": [("size", "sizes", "size_name", "groesse", "größe", "taille", "talla", "maat")],
     "patterns": [("pattern", "patterns", "muster", "motif")],
-    "materials": [("material", "materials", "fabric", "matiere", "materiau")],
+    "materials": [("material", "materials", "material_type", "fabric", "matiere", "materiau")],
     "product_types": [
-        ("product_type", "product_types", "product_type_name", "article_type", "type"),
+        ("product_type", "product_types", "product_type_name", "feed_product_type", "article_type", "type"),
         ("category", "categories", "category_name", "product_category", "category_path", "kategorie", "categorie"),
         ("subcategory", "sub_category"),
         ("tags",),
@@ -58,23 +61,31 @@ TEXTS: Mapping[str, Sequence[Sequence[str]]] = {
 }
 #: The ids of a catalogue's rows.
 ITEM_IDS = (
-    *("item_id", "product_id", "id", "sku", "product_sku", "article_id", "article_number", "item_number"),
-    *("artikelnummer", "artnr", "item_code", "product_code", "code", "asin", "uniq_id", "uuid", "handle", "slug"),
-    *("number", "gtin", "ean", "upc", "mpn"),
+    *("item_id", "product_id", "id", "sku", "product_sku", "item_sku", "seller_sku", "custom_label", "article_id"),
+    *("article_number", "item_number", "artikelnummer", "artnr", "item_code", "product_code", "code", "asin"),
+    *("uniq_id", "uuid", "handle", "slug", "number", "gtin", "ean", "upc", "mpn"),
 )
 #: The items of a log, in which `id`, `code` or `number` may be the event's own.
 LOG_ITEMS = (
     *("item_id", "items_item_id", "product_id", "sku", "variant_id", "article_id", "content_id", "product_sku"),
-    *("article_number", "item_number", "artikelnummer", "item_code", "product_code", "asin"),
+    *("article_number", "item_number", "artikelnummer", "item_code", "product_code", "asin", "content_ids"),
 )
+#: Lists of the items of an event, whose `id` is that of an item.
+LOG_LISTS = ("items", "products", "contents", "line_items", "lines", "cart", "basket")
 #: Ids of who acts, which complete each other: before a login and after it. Others stand for one where there is none.
-USERS = ("user_id", "user_pseudo_id", "visitor_id", "customer_id", "client_id", "anonymous_id")
+USERS = (
+    *("user_id", "user_pseudo_id", "visitor_id", "customer_id", "client_id", "external_id", "distinct_id"),
+    "anonymous_id",
+)
 OTHER_USERS = ("member_id", "household_id", "household_key", "device_id", "user", "visitor", "customer", "email")
 SESSIONS = ("ga_session_id", "session_id", "user_session", "session", "visit_id")
 TIMES = (
-    *("event_timestamp", "event_time", "timestamp", "time", "datetime", "date_time", "date", "created_at", "ts"),
+    *("event_timestamp", "event_time", "timestamp", "time", "datetime", "date_time", "date_hour_minute", "date_hour"),
+    *("date", "created_at", "ts"),
     *("occurred_at", "visit_time", "order_date", "purchase_date", "invoice_date", "t_dat"),
 )
+#: Words in the names of columns that have a clock beside a column of days.
+CLOCKS = ("time", "hour", "clock", "uhrzeit", "heure", "hora")
 #: Of a log that has days beside its times.
 DAYS = ("event_date",)
 ACTIONS = (

@@ -54,12 +54,14 @@ from schemas.tables import (
 )
 from schemas.words_of_ours import our_words
 
-#: Columns that `validate_catalogue` adds: where the row came from, and what was cut from it.
+#: Columns that `validate_catalogue` adds: where the row came from, whether it names another (its group, or else its id,
+#: is of the first of several sources, such as a parent: the row that is called so has it of another), what was cut.
 VALIDATED_CATALOGUE = pa.schema(
     [
         *CATALOGUE,
         pa.field("file_number", pa.int32(), nullable=False),
         pa.field("row_number", pa.int64(), nullable=False),
+        pa.field("names_another", pa.bool_(), nullable=False),
         pa.field("pictures_cut_off", pa.int32(), nullable=False),
         pa.field("pictures_empty", pa.int32(), nullable=False),
         pa.field("texts_truncated", pa.int32(), nullable=False),
@@ -137,6 +139,7 @@ def validate_catalogue(
         "images": images,
         "file_number": np.full(raw.table.num_rows, file_slice.file_number, np.int32),
         "row_number": raw.row_numbers,
+        "names_another": found.of_first.get("group" if groups else "item_id", np.zeros(raw.table.num_rows, bool)),
         "pictures_cut_off": num_cut,
         "pictures_empty": num_empty,
         "texts_truncated": num_truncated,

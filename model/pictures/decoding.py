@@ -21,6 +21,7 @@ from PIL import Image, UnidentifiedImageError
 from model.pictures.faults import (
     CONTENT_REASONS,
     DEFAULT_LIMITS,
+    FETCH_FAILED,
     FORMATS,
     HEIC,
     IN_OTHER_CASE,
@@ -34,11 +35,12 @@ from model.pictures.mending import bare_png, ended_jpegs, is_cut_short
 from model.pictures.pillow_settings import own_pixel_limit_lifted, silence
 from model.pictures.pixels import INTERPOLATIONS, crop_middle, pixels_hash, resized_size, to_rgb, upright
 from model.pictures.root import NO_FILE, PictureRoot
-from schemas.errors import CorruptFileError
+from schemas.errors import CorruptFileError, printable
+from schemas.fetched_pictures import why_not_fetched
 from schemas.files import shown
 from schemas.picture_paths import path_forms
 from schemas.picture_types import picture_type
-from schemas.picture_urls import FETCHED_FOLDER, fetched_path
+from schemas.picture_urls import FETCHED_FOLDER, fetched_path, is_picture_url
 from schemas.quarantine import quote
 from schemas.stored_pictures import stored_name, stored_path
 
@@ -159,6 +161,10 @@ def _fetched(root: PictureRoot, uri: str) -> str:
     if name is None or not os.path.lexists(os.path.join(root.real_path, name)):
         was_fetched = name is not None and os.path.isdir(os.path.join(root.real_path, FETCHED_FOLDER))
         why = NOT_FETCHED if was_fetched else ""
+        if (row := why_not_fetched(root.real_path, uri)) is not None:
+            why = printable(f"{FETCH_FAILED}{row.reason}, expected {row.expected}, got {row.got}")
+        elif name is None and is_picture_url(uri):
+            why = f"{FETCH_FAILED}bad_url"
         raise PictureError("remote_uri", "a path under the image root", quote(uri) + why)
     return name
 

@@ -1,6 +1,9 @@
 """What may be wrong with a picture, in words for its owner, and what a picture may cost."""
 
+import re
 from dataclasses import dataclass
+
+from schemas.fetched_pictures import FETCH_REMEDIES
 
 #: Other Pillow formats are left out: some run programs (EPS), some have no checked decoder.
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "AVIF")
@@ -42,6 +45,10 @@ _NOT_FETCHED_REMEDY = (
     "fetched/quarantine under the image root says why `itemsage fetch-images` could not get it, with the server's "
     "answer and what to do; if it was not asked for yet, call `itemsage fetch-images`"
 )
+#: What stands between such a URL and why it was not fetched, a key of FETCH_REMEDIES.
+FETCH_FAILED = ", which was not fetched: "
+_FETCH_FAULT = re.compile(rf"{FETCH_FAILED}(\w+)")
+_ASK_AGAIN = "; then call `itemsage fetch-images`"
 _CASE_REMEDY = "write the name as the file has it: capital and small letters are different ones"
 
 
@@ -62,6 +69,9 @@ class PictureError(ValueError):
             return _CASE_REMEDY
         if self.reason == "missing" and self.expected == IN_RUN:
             return _RUN_REMEDY
+        fetch_fault = _FETCH_FAULT.search(self.got) if self.reason == "remote_uri" else None
+        if fetch_fault is not None and fetch_fault[1] in FETCH_REMEDIES:
+            return FETCH_REMEDIES[fetch_fault[1]] + _ASK_AGAIN
         if self.reason == "remote_uri" and self.got.endswith(NOT_FETCHED):
             return _NOT_FETCHED_REMEDY
         if self.reason == "not_a_picture" and HEIC in self.got:

@@ -13,12 +13,12 @@ from urllib.parse import urlsplit
 import apache_beam as beam
 
 from pipelines.console.progress import Progress
-from pipelines.fetch_images.cache import HostCache, host_key
-from pipelines.fetch_images.errors import REMEDIES
+from pipelines.fetch_images.cache import HostCache
 from pipelines.fetch_images.host import FetchRules, HostFetcher, Outcome, counts_of, remedy_of
 from pipelines.run.units import Unit, UnitWriter, finished_sidecar
 from schemas.columns import Column, catalogue_schema
 from schemas.errors import printable
+from schemas.fetched_pictures import FETCH_REMEDIES, host_key
 from schemas.picture_urls import FETCHED_FOLDER, canonical_url, is_picture_url
 from schemas.quarantine import Rejection, quote
 from schemas.reading import FileSlice, read_slice
@@ -112,7 +112,7 @@ def fetch_host(
 
 
 def _rejection(outcome: Outcome, item_id: str | None) -> Rejection:
-    assert outcome.reason in REMEDIES, outcome.reason
+    assert outcome.reason in FETCH_REMEDIES, outcome.reason
     return Rejection(
         level="picture",
         stage=STAGE,

@@ -9,10 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from model.machine.ordered_map import ordered_map
-from pipelines.fetch_images.cache import CacheRow, HostCache
-from pipelines.fetch_images.errors import HOST_FAULTS, REMEDIES, SETTLED, WORTH_ANOTHER_TRY, FetchError
+from pipelines.fetch_images.cache import HostCache
+from pipelines.fetch_images.errors import HOST_FAULTS, SETTLED, WORTH_ANOTHER_TRY, FetchError
 from pipelines.fetch_images.http import Answer, HttpLimits, get
 from pipelines.fetch_images.politeness import RequestRate, Robots
+from schemas.fetched_pictures import FETCH_REMEDIES, CacheRow
 from schemas.picture_types import NAMES, picture_type
 from schemas.picture_urls import fetched_path
 from schemas.quarantine import quote
@@ -172,7 +173,7 @@ def counts_of(outcomes: Iterable[Outcome]) -> Counter[str]:
 
 def remedy_of(outcome: Outcome) -> str:
     """What the owner of a picture that failed can do."""
-    return REMEDIES[outcome.reason] + ("; the picture of an earlier call is used" if outcome.is_kept else "")
+    return FETCH_REMEDIES[outcome.reason] + ("; the picture of an earlier call is used" if outcome.is_kept else "")
 
 
 def _failed(row: CacheRow) -> Outcome:

@@ -5,12 +5,14 @@
                              +------------ rejections ------------+----------> quarantine/items-bucket-*.parquet
 
 Counts of the manifest: rows_read = rows_written + rows_collapsed + rows_merged (with --group-rows, which merges the
-rows of an item, see schemas.grouping) + rows_quarantined. Pictures and texts are counted in written rows:
-pictures_listed (kept, at most 20 a row), pictures_cut_off (listed beyond them), pictures_empty (null or blank URIs,
-dropped), texts_truncated, and, where there are any, ids_trimmed, cells_unreadable:<field> (see schemas.validation),
-ids_not_nfc: in another Unicode form than the composed one, ids_of_partial_rows: see schemas.duplicates.num_completing,
-pictures_in_table: bytes that came in cells and lie in pictures/ (see schemas.stored_pictures), pictures_quarantined:
-cells that give no picture, and, with --group-rows, texts_differing: see schemas.grouping.MERGED.
+rows of an item, see schemas.grouping) + rows_quarantined. Beside them rows_blank, where there are any: rows of a
+delimited text whose cells are all blank, which spreadsheets save, are not read.
+Pictures and texts are counted in written rows: pictures_listed (kept, at most 20 a row), pictures_cut_off (listed
+beyond them), pictures_empty (null or blank URIs, dropped), texts_truncated, and, where there are any, ids_trimmed,
+cells_unreadable:<field> (see schemas.validation), ids_not_nfc: in another Unicode form than the composed one,
+ids_of_partial_rows: see schemas.duplicates.num_completing, pictures_in_table: bytes that came in cells and lie in
+pictures/ (see schemas.stored_pictures), pictures_quarantined: cells that give no picture, and, with --group-rows,
+texts_differing: see schemas.grouping.MERGED.
 A row with neither text nor picture is a valid row; the features stage judges it.
 """
 
@@ -48,6 +50,7 @@ from schemas.files import expand_inputs, read_sealed_json
 from schemas.grouping import GROUP_ROWS
 from schemas.hashing import fingerprint
 from schemas.quarantine import quote
+from schemas.raw_rows import BLANK_ROWS
 from schemas.reading import (
     FileSlice,
     check_columns,
@@ -60,7 +63,7 @@ from schemas.reading import (
 from schemas.validation import Limits
 
 #: Part of the fingerprint: raise it when the same input gives other rows or counts.
-CODE_VERSION = 7
+CODE_VERSION = 8
 #: Ids in two Unicode forms that a warning names.
 _NAMED_FORMS = 5
 MIN_BUCKETS = 4
@@ -266,7 +269,8 @@ def _warn_of_forms(run: str, unit_names: Sequence[str]) -> None:
 def _check_some_valid(counts: Counter[str], config: IngestConfig) -> None:
     if counts["rows_written"] == 0:
         reasons = {name.removeprefix("reason:"): n for name, n in sorted(counts.items()) if name.startswith("reason:")}
-        why = ", ".join(f"{count:,} {name}" for name, count in reasons.items()) or "there is none"
+        blank = [f"{counts[BLANK_ROWS]:,} are blank"] if counts[BLANK_ROWS] else []
+        why = ", ".join([*(f"{count:,} {name}" for name, count in reasons.items()), *blank]) or "there is none"
         raise ThresholdError(
             f"expected at least one valid row, got none of {counts['rows_read']:,} in {config.catalog} ({why}). To do: "
             f"see reason and remedy of each row in {config.run}/quarantine; null ids often mean that [columns] of the "

@@ -15,6 +15,7 @@ from pipelines.run.units import Unit, UnitWriter, sealed_unit
 from schemas.duplicates import num_completing
 from schemas.grouping import resolve_rows
 from schemas.quarantine import Rejection
+from schemas.raw_rows import BLANK_ROWS
 from schemas.stored_pictures import STORED_PREFIX
 from schemas.tables import ITEMS, TEXT_FIELDS
 from schemas.validation import catalogue_counts
@@ -40,9 +41,10 @@ class WriteItems(beam.DoFn):
 
 
 def write_bucket(
-    writer: UnitWriter, rows: pa.Table, rejections: Sequence[Rejection], rules: RowRules
+    writer: UnitWriter, rows: pa.Table, rejections: Sequence[Rejection], num_blank: int, rules: RowRules
 ) -> dict[str, Any]:
-    """Writes the items of one bucket from its rows, in any order, and seals it. Returns the sidecar."""
+    """Writes the items of one bucket from its rows, in any order, and seals it. Returns the sidecar. num_blank: rows
+    that are none, which are counted here."""
     merged_before = pc.sum(rows["rows_merged"]).as_py() or 0 if "rows_merged" in rows.column_names else 0
     resolved = resolve_rows(rows, rules.file_names, rules.group_rows, rules.limits.max_pictures)
     items = resolved.items
@@ -58,6 +60,8 @@ def write_bucket(
         pictures_listed=pc.sum(pc.list_value_length(items["images"])).as_py() or 0,
         **catalogue_counts(items),
     )
+    if num_blank:
+        writer.counts[BLANK_ROWS] = num_blank
     if rules.group_rows != "no":
         writer.counts["rows_merged"] = resolved.num_merged
         if num_differing := pc.sum(items["texts_differing"]).as_py():

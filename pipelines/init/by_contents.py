@@ -5,7 +5,7 @@ in the file that is written.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from pipelines.init.found import Found, Start, found_by_name, found_in, joined, left_out, own_names
 from pipelines.init.offered import WORDS
@@ -65,6 +65,7 @@ def _ids(table: SeenTable) -> list[SeenColumn]:
     another short value in each row."""
     called = [column for name in ITEM_IDS if (column := table.column([name])) is not None]
     called = [column for column in dict.fromkeys(called) if column.share_filled > _MOSTLY]
+    called = [column for column in called if column.name in table.columns] or called  # else of a brand, of a seller
     if called:
         return [column for column in called if column.is_distinct] or called[:1]
     return [column for column in table.columns.values() if column.is_key and _is_short(column)]
@@ -82,16 +83,20 @@ def _is_short(column: SeenColumn) -> bool:
 
 
 def _pictures(table: SeenTable) -> tuple[list[SeenColumn], list[SeenColumn]]:
-    """(columns of pictures, columns of small copies of them)."""
-    found = [
-        column
-        for column in table.columns.values()
-        if (column.share_pictures > _MOSTLY and not column.keys_of_records)
-        or (is_called_a_picture(column.name) and max(column.share_pictures, column.share_addresses) > _MOSTLY)
-    ]
+    """(columns of pictures, columns of small copies of them); what is in objects where no column is one."""
+    found = next(filter(None, map(_picture_columns, (table.columns, table.nested, table.members))), [])
     small = [column for column in found if is_called_small(column.name)]
     large = [column for column in found if column not in small]
     return (large, small) if large else (small, [])
+
+
+def _picture_columns(columns: Mapping[str, SeenColumn]) -> list[SeenColumn]:
+    return [
+        column
+        for column in columns.values()
+        if (column.share_pictures > _MOSTLY and not column.keys_of_records)
+        or (is_called_a_picture(column.name) and max(column.share_pictures, column.share_addresses) > _MOSTLY)
+    ]
 
 
 def _texts_by_contents(table: SeenTable, found: Sequence[Found], known: Sequence[SeenColumn]) -> list[Found]:

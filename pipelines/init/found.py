@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pipelines.init.seen import SeenColumn, SeenTable
+from schemas.nested_columns import root_of
 from schemas.usual_names import meant_columns, plain_name
 
 #: Our column -> for each of its sources the names that it may have.
@@ -135,7 +136,7 @@ def left_out(table: SeenTable, found: Sequence[Found], known: Sequence[str]) -> 
     """What the jobs would ask for (is it 'X'?) said beforehand: of our columns `known` those that are not found, though
     another column of the table may be one by its name."""
     names = {one.name for one in found}
-    read = {source for one in found for source in one.sources}
+    read = {root_of(source, table.columns) or source for one in found for source in one.sources}
     others = [name for name in table.columns if name not in read and name not in known]
     meant = meant_columns([name for name in known if name not in names], others, names)
     return [Found(name, (), notes=(f"is it {near!r}? Then write its name here",)) for name, near in meant.items()]

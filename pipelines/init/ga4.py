@@ -1,8 +1,9 @@
 """Google Analytics 4's events, as BigQuery exports them (an event with its items) or flattened (a row an item), and
 other logs that are written alike."""
 
+import re
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,6 +13,7 @@ from schemas import tables, usual_names
 from schemas.cell_text import UnreadableCellError
 from schemas.cell_times import timestamp_of
 from schemas.date_formats import date_formats
+from schemas.day_and_clock import is_clock
 from schemas.errors import UsageError
 
 #: Google's events of items -> our actions.
@@ -48,6 +50,8 @@ _OTHER_ACTIONS = {
     "view_content": "click",
     **dict.fromkeys(("initiate_checkout", "checkout_started", "product_removed", "cart_viewed"), ""),
 }
+#: A date without a clock: 2026-06-20 (also at midnight, as a table of days has it), 20260620, 20.06.2026, 20 Jun 2026.
+_DAY = re.compile(r"(?:\d{8}|\d{1,4}([-./ ])(?:\d{1,2}|[A-Za-z]{3,9})\1\d{1,4})(?:[T ]00:00:00)?")
 #: Values that show whether they are times.
 _LOOKED_AT = 200
 _ITEM_PATH = ("items", "item_id")
@@ -78,15 +82,15 @@ def is_ga4(table: SeenTable) -> bool:
 
 def log_start(table: SeenTable) -> LogStart:
     """How GA4's events are a log. Raises UsageError if the table lacks their name, their time or their items."""
-    event, time = table.column(usual_names.ACTIONS), table.column(usual_names.TIMES)
-    item = _one_of(table, usual_names.LOG_ITEMS, _ITEM_PATH)
+    event, times = table.column(usual_names.OF_LOG["action"]), _times(table)
+    items = _items(table)
     found: list[Found] = []
-    if time is not None:
-        found.append(_times_of(time))
+    if times is not None:
+        found.append(times)
     elif (day := table.column(usual_names.DAYS)) is not None:
-        times = _times_of(day)
-        found.append(replace(times, notes=("days alone: actions of one day have one time", *times.notes)))
-    if event is None or item is None or not found:
+        of_days = _times_of(day)
+        found.append(replace(of_days, notes=("days alone: actions of one day have one time", *of_days.notes)))
+    if event is None or not items or not found:
         raise UsageError(
             "expected events of GA4, with event_name, event_timestamp and items (or item_id), got "
             f"{table.names_in_words}: export the events table from BigQuery as Parquet or JSON, with these columns"
@@ -99,7 +103,8 @@ def log_start(table: SeenTable) -> LogStart:
     session = _one_of(table, usual_names.SESSIONS, ("event_params", "ga_session_id"))
     if session is not None and session.filled:
         found.append(found_in([session], "session_id"))
-    found.append(found_in([item], "item_id"))
+    notes = ["a row for each item of a list, or the one that the event has itself"] if len(items) > 1 else []
+    found.append(found_in(items, "item_id", notes=notes))
     found += _searches(table)
     seen = Counter(event.texts)
     known = _known_actions(seen, is_ga4(table))
@@ -119,13 +124,44 @@ def _known_actions(seen: Collection[str], is_google: bool) -> dict[str, str]:
     return {name: by_name[plain] for name in names if (plain := usual_names.plain_name(name)) in by_name}
 
 
-def _times_of(column: SeenColumn) -> Found:
-    """The timestamps; in the format that the texts show where they are not taken untold."""
-    formats = [] if any(map(_is_time, column.filled[:_LOOKED_AT])) else date_formats(column.texts)
+def _times(table: SeenTable) -> Found | None:
+    """The timestamps: of the likeliest column, with the clock beside it if it has days alone; None without any."""
+    columns = [column for name in usual_names.TIMES if (column := table.column([name])) is not None]
+    dated = [column for column in columns if not _mostly(is_clock, column)]
+    time = next((column for column in dated if column.filled), next(iter(dated or columns), None))
+    if time is None or not _mostly(_is_day, time):
+        return None if time is None else _times_of(time)
+    clocks = [column for column in table.columns.values() if _is_called_a_clock(column) and _mostly(is_clock, column)]
+    return _times_of(time, *clocks[:1])
+
+
+def _is_called_a_clock(column: SeenColumn) -> bool:
+    return any(word in usual_names.plain_name(column.name) for word in usual_names.CLOCKS)
+
+
+def _mostly(is_one: Callable[[str], bool], column: SeenColumn) -> bool:
+    looked_at = column.texts[:_LOOKED_AT]
+    return 2 * sum(map(is_one, looked_at)) > len(looked_at)
+
+
+def _is_day(text: str) -> bool:
+    """Whether a text may be a date without a clock."""
+    return _DAY.fullmatch(text.strip()) is not None
+
+
+def _times_of(column: SeenColumn, clock: SeenColumn | None = None) -> Found:
+    """The timestamps of a column, and the one of clocks beside it; in the format that the texts show where they are not
+    taken untold."""
+    columns = [column] if clock is None else [column, clock]
+    texts = column.texts
+    if clock is not None:
+        pairs = zip(column.values, clock.values, strict=True)
+        texts = [f"{day} {at}" for day, at in pairs if None not in (day, at)]
+    formats = [] if any(map(_is_time, column.filled[:_LOOKED_AT])) else date_formats(texts)
     if not formats:
-        return found_in([column], "timestamp")
+        return found_in(columns, "timestamp")
     other = f"day or month first? All that was read fits {' and '.join(formats)}" if len(formats) > 1 else ""
-    return found_in([column], "timestamp", options={"time": formats[0]}, notes=[other] if other else [])
+    return found_in(columns, "timestamp", options={"time": formats[0]}, notes=[other] if other else [])
 
 
 def _is_time(value: Any) -> bool:
@@ -149,6 +185,21 @@ def _searches(table: SeenTable) -> list[Found]:
     note = "an event with a search term belongs to a search; GA4 sends it where your tags add it"
     shown = found_in([term], "surface", options={"present": "search", "absent": "home"}, notes=[note])
     return [found_in([term], "query"), shown]
+
+
+def _items(table: SeenTable) -> list[SeenColumn]:
+    """The column of items, or where a path leads to them; behind the one into a list the one of a single item."""
+    one = _one_of(table, usual_names.LOG_ITEMS, _ITEM_PATH)
+    if one is not None and one.filled and (one.name in table.columns or one.name == ".".join(_ITEM_PATH)):
+        return [one]
+    names = [*usual_names.LOG_ITEMS, *(f"{listed}.id" for listed in usual_names.LOG_LISTS)]
+    by_name: dict[str, SeenColumn] = {}
+    for path, column in table.members.items():
+        of_list, field = path.split(".")[-2:]
+        for name in (field, f"{of_list}.{field}"):
+            by_name.setdefault(usual_names.plain_name(name), column)
+    listed = [by_name[plain] for name in names if (plain := usual_names.plain_name(name)) in by_name]
+    return [*listed[:1], *([one] if one is not None and (one.filled or not listed) else [])]
 
 
 def _one_of(table: SeenTable, names: Sequence[str], path: tuple[str, str]) -> SeenColumn | None:

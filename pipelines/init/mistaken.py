@@ -87,7 +87,7 @@ def _is_readable_log(table: SeenTable) -> bool:
 
 def _called(table: SeenTable, names: Sequence[str]) -> list[SeenColumn]:
     found = (table.column([name]) for name in names)
-    return list(dict.fromkeys(column for column in found if column is not None))
+    return list(dict.fromkeys(column for column in found if column is not None and column.name in table.columns))
 
 
 def _is_described(table: SeenTable) -> bool:

@@ -38,8 +38,8 @@ def asked_of_the_title(table: SeenTable, start: Start) -> list[str]:
         column for column in table.columns.values() if column.keys_of_records and column.name not in _read(start)
     ]
     where = [
-        f"{column.name!r} holds objects ({shortened(', '.join(column.keys_of_records), _MAX_KEYS_CHARACTERS)}): write "
-        "what is in them as columns of their own, in the file"
+        f"{column.name!r} holds objects ({shortened(', '.join(column.keys_of_records), _MAX_KEYS_CHARACTERS)}): what "
+        f'is in them is read by a name with a dot, title = "{column.name}.{column.keys_of_records[0]}" or another'
         for column in records[:1]
     ]
     return [". ".join(["which column is the title? None looks like it: title = ... with its name", *where])]

@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 
 from pipelines.console.terminal import shortened
+from pipelines.starts.nested import fields_of_lists, fields_of_objects
 from schemas.cell_lists import list_members
 from schemas.cell_text import UnreadableCellError, cell_text
 from schemas.column_cells import Blame, Found, cells_of_sources, coerced_values
@@ -131,7 +132,8 @@ class SeenColumn:
 @dataclass(frozen=True, eq=False)
 class SeenTable:
     """columns: by the shop's name, in its order. is_whole: whether every row was looked at. twice: names that the file
-    gives to several columns, which no mapping can tell apart."""
+    gives to several columns, which no mapping can tell apart. What is in the objects of a column is found by its own
+    name where no column has it, and named with dots."""
 
     files: Sequence[str]
     columns: Mapping[str, SeenColumn]
@@ -147,7 +149,24 @@ class SeenTable:
         for name, column in self.columns.items():  # Categories (x,y,z...) where nothing else is called Categories
             if bare := bare_name(name):
                 found.setdefault(bare, [column])
+        own = set(found)
+        for name, column in self.nested.items():
+            found.setdefault(plain_name(name), []).append(column)
+            if (last := plain_name(name.rpartition(".")[2])) not in own:
+                found.setdefault(last, []).append(column)
         return found
+
+    @cached_property
+    def nested(self) -> dict[str, SeenColumn]:
+        """The fields of objects, by names with dots."""
+        given = {name: column.values for name, column in self.columns.items()}
+        return {name: SeenColumn(name, values) for name, values in fields_of_objects(given).items()}
+
+    @cached_property
+    def members(self) -> dict[str, SeenColumn]:
+        """The fields of objects in lists, by names with dots: of each row the first of its list that is there."""
+        given = {name: column.values for name, column in self.columns.items()}
+        return {name: SeenColumn(name, values) for name, values in fields_of_lists(given).items()}
 
     def column(self, names: Collection[str]) -> SeenColumn | None:
         """The column of one of these names, in whatever case and with whatever signs: the first that is filled

@@ -11,6 +11,7 @@ from pipelines.init.ga4 import LogStart
 from pipelines.init.offered import asked_of_the_title, offered, question
 from pipelines.init.seen import SeenTable
 from schemas.errors import printable
+from schemas.nested_columns import root_of
 from schemas.tables import TEXT_FIELDS
 
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
@@ -52,7 +53,7 @@ def columns_text(start: Start, table: SeenTable) -> str:
     for found in start.found:
         lines += _lines_of(found)
     missing = [name for name in (*TEXT_FIELDS, "images") if name not in start.columns]
-    read = {source for one in start.found for source in one.sources}
+    read = {root_of(source, table.columns) or source for one in start.found for source in one.sources}
     unread = [name for name in table.columns if name not in read]
     if missing:
         lines.append(comment(f"Not found: {', '.join(missing)}. To add one: its name = yours."))

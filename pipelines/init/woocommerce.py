@@ -60,8 +60,7 @@ def starts(table: SeenTable) -> list[Start]:
     if parent is None or not parent.filled:
         return by_row
     found_by_parent = (_of_parents(table, number, parent, sku), *rest)
-    order = _variations_above(number, parent, sku)
-    merged = [Start(found_by_parent, "products, variations merged", "merge", (*asked, *order))]
+    merged = [Start(found_by_parent, "products, variations merged", "merge", asked)]
     group = _group(number, parent, sku)
     return merged + [
         Start((one.found[0], group, *rest), f"{one.told_apart}, variations beside their parents", "merge", asked)
@@ -71,7 +70,7 @@ def starts(table: SeenTable) -> list[Start]:
 
 def _with_line_ends(found: Found, table: SeenTable) -> Found:
     """A description whose line ends, as the exporter writes them, are blanks: `soft\\nWarm` has no word nWarm."""
-    texts = [text for name in found.sources for text in table.columns[name].texts]
+    texts = [text for name in found.sources if name in table.columns for text in table.columns[name].texts]
     if found.name != "description" or not any(_LINE_END in text for text in texts):
         return found
     note = rf"line ends are written as {_LINE_END}: read as blanks"
@@ -89,23 +88,6 @@ def _own_names_of_parents(number: SeenColumn, parent: SeenColumn, sku: SeenColum
     """What a variation may call its parent by: its SKU if that has one, else `id:` and its ID."""
     by_sku = sku is not None and not all(text.startswith(_PARENT_PREFIX) for text in parent.texts)
     return [sku, number] if by_sku and sku is not None else [number]
-
-
-def _variations_above(number: SeenColumn, parent: SeenColumn, sku: SeenColumn | None) -> list[str]:
-    """What to say of variations that stand above their product: of rows that are merged the first gives the texts."""
-    places: dict[str, int] = {}
-    for place, (one, of) in enumerate(zip(number.values, parent.values, strict=True)):
-        if of is None:
-            own = None if sku is None else sku.values[place]
-            for name in (f"{_PARENT_PREFIX}{one}", *([] if own is None else [str(own)])):
-                places.setdefault(name, place)
-    count = sum(of is not None and places.get(str(of), place) > place for place, of in enumerate(parent.values))
-    if not count:
-        return []
-    return [
-        f"{count:,} variations stand above their product, and give it their texts: sort the rows so that products come "
-        "first (by Type: variable, variation)"
-    ]
 
 
 def _group(number: SeenColumn, parent: SeenColumn, sku: SeenColumn | None) -> Found:

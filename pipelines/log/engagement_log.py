@@ -34,6 +34,7 @@ from schemas.files import expand_inputs
 from schemas.hashing import fingerprint
 from schemas.log_events import NO_ROWS
 from schemas.quarantine import Rejection
+from schemas.raw_rows import BLANK_ROWS
 from schemas.reading import (
     FileSlice,
     check_columns,
@@ -48,7 +49,7 @@ from schemas.tables import ENGAGEMENTS, UNREADABLE
 from schemas.validation import validate_engagements
 
 #: Part of the fingerprint: raise it when the same log gives other counts.
-CODE_VERSION = 4
+CODE_VERSION = 5
 _SHOWN = ("rows_read", "rows_quarantined", "rows_used")
 
 
@@ -128,7 +129,7 @@ def run(config: LogConfig, options: PipelineOptions) -> dict[str, Any]:
     manifest = write_stage_manifest(config.run, LOG_STAGE, slices, **facts)
     if unfinished:
         counts = manifest["counts"]
-        left_out = {name: counts[name] for name in (*NO_ROWS, *LEFT_OUT) if counts.get(name)}
+        left_out = {name: counts[name] for name in (BLANK_ROWS, *NO_ROWS, *LEFT_OUT) if counts.get(name)}
         shown = {name: counts.get(name, 0) for name in _SHOWN} | left_out | _mended(counts)
         print_summary(LOG_STAGE, shown, started_s, config.run)
         if assumed := assumed_in_words(files, columns, counts.get("rows_read", 0)):

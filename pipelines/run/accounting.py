@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from schemas.errors import CorruptFileError
+from schemas.raw_rows import BLANK_ROWS
 
 _KINDS = ("reused", "computed", "changed", "new", "yesterday", "gone")
 
@@ -12,7 +13,8 @@ _KINDS = ("reused", "computed", "changed", "new", "yesterday", "gone")
 def account(items: dict[str, int], features: dict[str, int], embeddings: dict[str, int]) -> dict[str, int]:
     """The counts that must add up, from the stages' counts. Raises CorruptFileError, with both sides, if they do not.
 
-    rows read = published + collapsed + merged + quarantined (rows);
+    rows read = published + collapsed + merged + quarantined (rows; those that are blank are not read, and counted
+    beside them where there are any);
     pictures listed = computed + reused + quarantined + cut off;
     published = reused + computed;  computed = changed + new;  yesterday's = reused + changed + gone.
     """
@@ -39,7 +41,7 @@ def account(items: dict[str, int], features: dict[str, int], embeddings: dict[st
         "rows_yesterday": ("rows_reused", "rows_changed", "rows_gone"),
     }
     _check_sums(counts, identities)
-    return counts
+    return counts | ({BLANK_ROWS: items[BLANK_ROWS]} if items.get(BLANK_ROWS) else {})
 
 
 def account_users(users: dict[str, int]) -> dict[str, int]:
@@ -119,11 +121,13 @@ def summary(manifest: dict[str, Any], seconds: dict[str, float], run_folder: Pat
         counts[f"{kind}_others"] = f" + not compared {others:,}" if others else ""
     merged = manifest["counts"].get("rows_merged", 0)
     counts["rows_merged_too"] = f" + merged {merged:,}" if merged else ""
+    blank = manifest["counts"].get(BLANK_ROWS, 0)
+    counts["blank_too"] = f"; {blank:,} blank rows are none" if blank else ""
     times = ", ".join(f"{name} {value:.1f}" for name, value in seconds.items())
     accepted = "".join(f"\naccepted {name}: {reason}" for name, reason in manifest["accepted"].items())
     return (
         "\nrows     read {rows_read} = published {rows_published} + collapsed {rows_collapsed}{rows_merged_too} + "
-        "quarantined {rows_quarantined}\n"
+        "quarantined {rows_quarantined}{blank_too}\n"
         "pictures listed {pictures_listed} = computed {pictures_computed} + reused {pictures_reused} + quarantined "
         "{pictures_quarantined} + cut off {pictures_cut_off}; {pictures_read} read\n"
         "vectors  today {rows_published} = reused {rows_reused} + computed {rows_computed}; "

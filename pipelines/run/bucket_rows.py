@@ -1,7 +1,8 @@
 """The shuffle of the catalogue: slices of input files in, the validated rows of each bucket out.
 
-Rows travel as slices of Arrow batches (LZ4-compressed IPC bytes), rejections likewise: each goes to exactly one bucket,
-so the unit that writes the bucket writes each of them once on any runner, however often a worker is retried.
+Rows travel as slices of Arrow batches (LZ4-compressed IPC bytes), rejections and counts likewise: each goes to exactly
+one bucket, so the unit that writes the bucket writes each of them once on any runner, however often a worker is
+retried.
 
 A catalogue whose mapping names a group is shuffled twice: by group, whose rows complete each other, then by item.
 """
@@ -20,6 +21,7 @@ from schemas.columns import catalogue_schema
 from schemas.grouping import MERGED, SHARE_PICTURES, complete_groups
 from schemas.hashing import bucket_of
 from schemas.quarantine import Rejection, rejections_to_table
+from schemas.raw_rows import BLANK_ROWS
 from schemas.reading import FileSlice, read_slice
 from schemas.stored_pictures import keep_picture
 from schemas.tables import REJECTIONS
@@ -28,6 +30,7 @@ from schemas.validation import GROUPED, VALIDATED_CATALOGUE, Limits, validate_ca
 #: A worker holds about this much of validated rows before it cuts them into buckets: large enough that the pieces are
 #: not mostly headers, small enough for any worker.
 FLUSH_BYTES = 64 << 20
+_BLANK = pa.schema([pa.field(BLANK_ROWS, pa.int64(), nullable=False)])
 _CODEC = pa.ipc.IpcWriteOptions(compression="lz4")
 
 
@@ -39,16 +42,24 @@ def pack(table: pa.Table) -> bytes:
     return sink.getvalue().to_pybytes()
 
 
-def unpack(packed: Iterable[bytes], schema: pa.Schema = VALIDATED_CATALOGUE) -> tuple[pa.Table, list[Rejection]]:
-    """(rows of that schema, rejections) of a bucket from its pieces, in their order; an empty piece holds nothing."""
+def unpack(packed: Iterable[bytes], schema: pa.Schema = VALIDATED_CATALOGUE) -> tuple[pa.Table, list[Rejection], int]:
+    """(rows of that schema, rejections, number of blank rows) of a bucket from its pieces, in their order; an empty
+    piece holds nothing."""
     tables = [pa.ipc.open_stream(piece).read_all() for piece in packed if piece]
     rows = [table for table in tables if table.schema.names == schema.names]
     rejected = [table for table in tables if table.schema.names == REJECTIONS.names]
-    assert len(rows) + len(rejected) == len(tables), "a piece is neither rows nor rejections"
+    blank = [table for table in tables if table.schema.names == _BLANK.names]
+    assert len(rows) + len(rejected) + len(blank) == len(tables), "a piece is neither rows nor rejections"
     return (
         pa.concat_tables([schema.empty_table(), *rows]),
         [Rejection(**row) for table in rejected for row in table.to_pylist()],
+        sum(table[BLANK_ROWS][0].as_py() for table in blank),
     )
+
+
+def pack_blank(num_blank: int) -> bytes:
+    """A piece for `unpack` of rows that are blank, of which there is nothing but their number."""
+    return pack(pa.table({BLANK_ROWS: [num_blank]}, schema=_BLANK))
 
 
 def split_by_bucket(table: pa.Table, keys: Iterable[str], num_buckets: int) -> Iterator[tuple[int, pa.Table]]:
@@ -80,6 +91,13 @@ class Buckets:
         for bucket, part in split_by_bucket(rejected, rejected["where"].to_pylist(), self.number):
             if bucket in self.wanted:
                 yield bucket, pack(part)
+
+    def blank_piece(self, num_blank: int, where: str) -> Iterator[tuple[int, bytes]]:
+        """(bucket, piece for `unpack`) of a slice's blank rows, if there are any and its bucket is wanted, which is by
+        the slice's place."""
+        bucket = bucket_of(where, self.number)
+        if num_blank and bucket in self.wanted:
+            yield bucket, pack_blank(num_blank)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,17 +154,20 @@ class _ReadSlice(beam.DoFn):
         progress = Progress.shared("items", "rows", self.num_rows)
         tables: list[pa.Table] = []
         rejections: list[Rejection] = []
+        num_blank = 0
         for raw in read_slice(file_slice, self.rules.columns, catalogue_schema(self.rules.columns)):
             keep = partial(keep_picture, run=self.rules.run)
             good, rejected, counts = validate_catalogue(raw, file_slice, self.rules.limits, keep)
             tables.append(good)
             rejections += rejected
+            num_blank += raw.no_rows.get(BLANK_ROWS, 0)
             progress.advance(counts["rows_read"])
             if sum(table.nbytes for table in tables) + len(rejections) * 1_000 >= FLUSH_BYTES:
                 yield from self.buckets.pieces(pa.concat_tables(tables), rejections, self.key)
                 tables, rejections = [], []
         if tables:
             yield from self.buckets.pieces(pa.concat_tables(tables), rejections, self.key)
+        yield from self.buckets.blank_piece(num_blank, file_slice.where(file_slice.first_row))
 
 
 class _CompleteGroups(beam.DoFn):
@@ -156,8 +177,8 @@ class _CompleteGroups(beam.DoFn):
         self.rules, self.buckets = rules, buckets
 
     def process(self, element: tuple[int, Iterable[bytes]]) -> Iterator[tuple[int, bytes]]:
-        _, pieces = element
-        rows, rejections = unpack(pieces, GROUPED)
+        bucket, pieces = element
+        rows, rejections, num_blank = unpack(pieces, GROUPED)
         items, rejected = complete_groups(
             rows,
             self.rules.file_names,
@@ -165,3 +186,5 @@ class _CompleteGroups(beam.DoFn):
             max_pictures=self.rules.limits.max_pictures,
         )
         yield from self.buckets.pieces(items, rejections + rejected)
+        if num_blank:
+            yield bucket, pack_blank(num_blank)

@@ -269,3 +269,40 @@ def test_daily_groups_rows_as_it_was_told(tmp_path: Path, monkeypatch: pytest.Mo
     with pytest.raises(ThresholdError, match="seen enough"):
         run_stages(told, OPTIONS, str(tmp_path / "run"), tmp_path, None)
     assert [(config.group_rows, config.columns, config.date) for config in seen] == [("merge", BY_HANDLE, "2026-06-30")]
+
+
+BY_PARENT = {"item_id": {"source": ["Parent", "SKU", "ID"], "prefix": "id:"}, "title": "Name", "images": "Images"}
+BESIDE_PARENT = {**BY_PARENT, "item_id": "ID", "group": BY_PARENT["item_id"], "description": "Text", "size": "Measure"}
+
+
+@pytest.mark.parametrize("sku", ["WC-1", ""])
+@pytest.mark.parametrize("num_files", [1, 4])
+@pytest.mark.parametrize("order", [(0, 1, 2, 3), (1, 0, 2, 3), (1, 2, 0, 3), (3, 2, 1, 0), (1, 3, 2, 0)])
+def test_a_row_that_others_name_is_the_first_wherever_it_stands(
+    tmp_path: Path, order: tuple[int, ...], num_files: int, sku: str
+) -> None:
+    parent = sku or "id:1"
+    rows = [
+        f"1,variable,{sku},Mug,soft,,p.jpg,",
+        f"2,variation,V-2,Mug - S,,S,s.jpg,{parent}",
+        f"3,variation,V-3,Mug - M,only M,M,,{parent}",
+        "4,simple,X-4,Cup,hard,,,",
+    ]
+    (tmp_path / "shop").mkdir()
+    for number in range(num_files):
+        some = [rows[row] for row in order[number::num_files]]
+        text = "\n".join(["ID,Type,SKU,Name,Text,Measure,Images,Parent", *some, ""])
+        (tmp_path / "shop" / f"{number}.csv").write_text(text)
+    shop = str(tmp_path / "shop")
+    items, counts = ingested(tmp_path / "merged", shop, BY_PARENT, group_rows="merge")
+    assert items.keys() == {sku or "1", "X-4"}
+    assert (items[sku or "1"]["title"], items[sku or "1"]["images"]) == ("Mug", ["p.jpg", "s.jpg"])
+    assert counts["rows_merged"] == 2
+    items, _ = ingested(tmp_path / "beside", shop, BESIDE_PARENT, group_rows="merge")
+    shown = {item_id: (row["title"], row["description"], row["size"], row["images"]) for item_id, row in items.items()}
+    assert {name: shown[name] for name in ("2", "3", "4")} == {
+        "2": ("Mug - S", "soft", "S", ["s.jpg"]),
+        "3": ("Mug - M", "only M", "M", ["p.jpg"]),
+        "4": ("Cup", "hard", None, []),
+    }
+    assert (shown["1"][0], shown["1"][1], shown["1"][3]) == ("Mug", "soft", ["p.jpg"])

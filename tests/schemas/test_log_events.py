@@ -274,14 +274,6 @@ def test_a_word_for_null_may_be_of_no_use(tmp_path, name):
     assert no_rows == {"events_of_no_use": 2}
 
 
-def test_a_path_leads_into_no_column_of_a_catalogue(tmp_path):
-    (tmp_path / "items.jsonl").write_text('{"id": "a", "brand": {"name": "x"}}')
-    with pytest.raises(UsageError, match=r"expected a column 'brand\.name' for brand"):
-        check_columns(
-            [str(tmp_path / "items.jsonl")], table_columns({"item_id": "id", "brand": "brand.name"}, "catalogue")
-        )
-
-
 def test_presence_is_told_of_texts_alone():
     with pytest.raises(UsageError, match="expected a word for a text as present of item_id"):
         table_columns({"engagements": {"item_id": {"source": "x", "present": "y"}}}, "engagements")

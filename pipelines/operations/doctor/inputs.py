@@ -17,7 +17,7 @@ from pipelines.operations.inspected_run import sample_by_hash
 from schemas.column_spec import column_of
 from schemas.columns import TABLES, catalogue_columns, catalogue_schema, similar_name, table_columns, usual_names
 from schemas.files import expand_inputs
-from schemas.log_events import root_of
+from schemas.nested_columns import root_of
 from schemas.quarantine import Rejection
 from schemas.reading import (
     check_columns,
@@ -85,8 +85,7 @@ def check_mapping(table: str, files: Sequence[str], columns: Mapping[str, Any], 
         theirs = list(dict.fromkeys(name for path in files for name in known_columns(path)))
         sources = {name: column_of(mapping, name).source for name in schema.names}
         given = set[str]().union(*sources.values())
-        nested = {name: root_of(name, theirs) for name in given} if table == "engagements" else {}
-        roots = {name: nested.get(name) or name for name in given}
+        roots = {name: root_of(name, theirs) or name for name in given}
         missing = [
             name for name, own in sources.items() if own and set(theirs).isdisjoint(roots[source] for source in own)
         ]

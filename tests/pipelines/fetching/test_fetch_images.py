@@ -14,16 +14,19 @@ from features_runs import quarantine_of, records_of
 from features_shop import png
 from random_models import IMAGE_ENCODER, WEIGHTS_NAME, write_image_weights
 
+from model.pictures.decoding import DEFAULT_LIMITS, PictureError, read_picture
 from model.text.vocabulary import Vocabulary
 from pipelines.console.jobs import beam_options
 from pipelines.features import job as features
 from pipelines.features.plan import FeaturesConfig
+from pipelines.features.resolve_pictures import all_unchanged, look_up
 from pipelines.fetch_images import job as fetch_images
 from pipelines.fetch_images.job import FetchImagesConfig
 from pipelines.ingest import job as ingest
 from pipelines.ingest.job import IngestConfig
 from schemas.errors import ThresholdError, UsageError
 from schemas.picture_urls import fetched_path
+from schemas.quarantine import quote
 
 SCHEMA = pa.schema([("item_id", pa.string()), ("title", pa.string()), ("images", pa.list_(pa.string()))])
 POLITE_ENOUGH = {"max_requests_per_host_s": 500.0, "allow_private": True}
@@ -203,3 +206,65 @@ def test_rows_without_an_id_have_their_pictures_fetched_for_the_items_of_their_g
     assert (counts["rows_read"], counts["rows_rejected"], counts["urls_fetched"]) == (2, 0, 2)
     (rejected,) = quarantine_of(str(tmp_path / "images" / "fetched"))
     assert (rejected["item_id"], rejected["reason"]) == (None, "not_found")
+
+
+def told_of(root: Path, uri: str) -> PictureError:
+    """What a job says of a picture that cannot be read."""
+    with pytest.raises(PictureError) as caught:
+        read_picture(root, uri)
+    error = caught.value
+    found, _ = look_up(root, uri, DEFAULT_LIMITS)
+    assert (found.reason, found.expected, found.got) == (error.reason, error.expected, error.got)
+    again = PictureError(error.reason, error.expected, error.got)  # as a run keeps it from day to day
+    assert again.remedy == error.remedy
+    return error
+
+
+def test_a_run_says_why_a_picture_was_not_fetched(fetch, server, tmp_path):
+    root = tmp_path / "images"
+    good, gone = server.put("/good.png", png(0)), server.url("/gone.png")
+    page = server.put("/page.png", b"<html>no picture")
+    large = server.put("/large.png", png(0) + b"0" * 500_000)
+    bad = "http://user:secret@shop.example/a.png"
+    fetch([("a", [good, gone, page, large, bad, "http://127.0.0.1:1/x.png"])], max_picture_bytes=400_000)
+    expected = {
+        gone: ("not_found, expected HTTP 200, got HTTP 404", "put the picture back, or drop its URL"),
+        page: ("wrong_type, expected a picture, ", "list the URL of a picture, not of a page"),
+        large: ("too_many_bytes, expected at most 400,000 bytes, got ", "a larger --max-picture-bytes"),
+        "http://127.0.0.1:1/x.png": ("unreachable, expected an answer, ", "check the host's name"),
+        bad: ("bad_url", "list a whole http(s) URL"),
+    }
+    for uri, (got, remedy) in expected.items():
+        error = told_of(root, uri)
+        assert error.reason == "remote_uri"
+        assert error.got.startswith(f"{quote(uri)}, which was not fetched: {got}")
+        assert error.remedy.startswith(remedy) or remedy in error.remedy
+        assert error.remedy.endswith("; then call `itemsage fetch-images`")
+    assert told_of(root, gone + "#zoom").got.endswith(told_of(root, gone).got.partition("not fetched: ")[2])
+    assert read_picture(root, good)
+    never_asked = server.url("/other.png")
+    assert told_of(root, never_asked).got == f"{quote(never_asked)}, which is not among the fetched pictures"
+
+
+def test_what_is_said_is_what_the_last_call_found(fetch, server, tmp_path):
+    root, uri = tmp_path / "images", server.url("/a.png")
+    good = server.put("/good.png", png(0))
+    server.answers["/a.png"] = 404, {}, b""
+    fetch([("a", [good, uri])])
+    recorded, _ = look_up(root, uri, DEFAULT_LIMITS)
+    assert all_unchanged([recorded], root, DEFAULT_LIMITS)
+    server.answers["/a.png"] = 410, {}, b""
+    fetch([("a", [good, uri])], refresh_days=0.0)
+    assert "gone, expected HTTP 200, got HTTP 410" in told_of(root, uri).got
+    assert not all_unchanged([recorded], root, DEFAULT_LIMITS)  # so that the run tells it anew
+    server.put("/a.png", png(1))
+    fetch([("a", [good, uri])], refresh_days=0.0)
+    assert read_picture(root, uri)
+
+
+def test_a_damaged_journal_tells_nothing(fetch, server, tmp_path):
+    good, gone = server.put("/good.png", png(0)), server.url("/gone.png")
+    fetch([("a", [good, gone])])
+    (journal,) = (tmp_path / "images" / "fetched" / "hosts").iterdir()
+    journal.write_bytes(b'\xff{"url": 1}\n[]\n' + journal.read_bytes().replace(b'"not_found"', b'"made up"'))
+    assert told_of(tmp_path / "images", gone).got == f"{quote(gone)}, which is not among the fetched pictures"

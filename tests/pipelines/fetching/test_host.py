@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.fetch_images.cache import CacheRow, HostCache, host_key, remove_half_files
+from pipelines.fetch_images.cache import HostCache, remove_half_files
 from pipelines.fetch_images.errors import FetchError
 from pipelines.fetch_images.host import FetchRules, HostFetcher, Outcome, counts_of
 from pipelines.fetch_images.http import Answer, HttpLimits
 from pipelines.fetch_images.politeness import RequestRate, Robots
+from schemas.fetched_pictures import CacheRow, host_key
 from schemas.picture_urls import fetched_path
 
 PICTURE, OTHER = b"\x89PNG\r\n\x1a\n one", b"\x89PNG\r\n\x1a\n other"

@@ -1,5 +1,6 @@
 """`itemsage init` of a log beside a catalogue: GA4's, those of other systems, and dates in other formats."""
 
+import json
 from pathlib import Path
 
 import pyarrow as pa
@@ -13,6 +14,8 @@ from export_files import (
     write_shopify,
 )
 from init_calls import PRODUCTS, refused, write_csv, written
+
+from pipelines.init.rehearsal import rehearse_log
 
 
 @pytest.mark.parametrize(("name", "write"), [("e.parquet", write_ga4_parquet), ("e.jsonl", write_ga4_json)])
@@ -210,3 +213,109 @@ def test_the_items_of_meta():
     write_csv("log.csv", "event_time,user_id,content_id,event_name", f"2026-06-01,u,{PRODUCTS[0].sku},Purchase")
     log = written("--from", "ga4", "log.csv", "--catalog", "f.tsv")["columns"]["engagements"]
     assert (log["item_id"], log["action"]["values"]["Purchase"]) == ("content_id", "checkout")
+
+
+@pytest.mark.parametrize(
+    ("names", "cells", "timestamp"),
+    [
+        ("dateHour,itemId", "2026062014,{}", {"source": "dateHour", "time": "%Y%m%d%H"}),
+        ("dateHourMinute,itemId", "202606201405,{}", {"source": "dateHourMinute", "time": "%Y%m%d%H%M"}),
+        ("date,time,itemId", "2026-06-20,14:05:00,{}", ["date", "time"]),
+        ("time,date,itemId", "14:05:00,20260620,{}", ["date", "time"]),
+        ("date,hour,itemId", "20260620,14,{}", ["date", "hour"]),
+        (
+            "order_date,order_time,itemId",
+            "30.06.2026,14:05,{}",
+            {"source": ["order_date", "order_time"], "time": "%d.%m.%Y %H:%M"},
+        ),
+        ("date,time,itemId", "2026-06-20 14:05,14:05,{}", "date"),
+        ("date,lead_time,itemId", "2026-06-20,3 days,{}", "date"),
+    ],
+)
+def test_days_hours_and_clocks(names, cells, timestamp):
+    write_google_tsv(Path("f.tsv"), PRODUCTS)
+    rows = [f"{cells.format(product.sku)},u{n},view_item" for n, product in enumerate(PRODUCTS)]
+    write_csv("e.csv", f"{names},user_id,event_name", *rows)
+    log = written("--from", "ga4", "e.csv", "--catalog", "f.tsv")["columns"]["engagements"]
+    assert log["timestamp"] == timestamp
+    read = rehearse_log(["e.csv"], log)
+    assert (read.num_rows, read.rejections, read.share_known({product.sku for product in PRODUCTS})) == (25, [], 1.0)
+
+
+def _segment(n, sku):
+    page = {"path": "/p", "search": ""}
+    event = {"type": "track", "userId": f"u{n}", "anonymousId": "a", "timestamp": f"2026-06-20T10:00:{n:02}Z"}
+    if n % 3:
+        return {**event, "event": "Product Viewed", "properties": {"product_id": sku}, "context": {"page": page}}
+    products = [{"product_id": sku, "price": 1.5}, {"product_id": sku, "quantity": 2}]
+    return {**event, "event": "Order Completed", "properties": {"products": products}, "context": {"page": page}}
+
+
+def _meta(n, sku):
+    user = {"external_id": [f"u{n}"], "client_user_agent": "x"}
+    data = {"content_ids": [sku], "content_type": "product", "value": 1.5}
+    return {"event_name": "ViewContent", "event_time": 1_781_949_600 + n, "user_data": user, "custom_data": data}
+
+
+def _meta_contents(n, sku):
+    event = _meta(n, sku)
+    return {**event, "custom_data": {"contents": [{"id": sku, "quantity": 1}], "currency": "EUR"}}
+
+
+def _amplitude(n, sku):
+    event = {"event_type": "Product Viewed", "user_id": f"u{n}", "event_time": "2026-06-20 10:00:00.123000"}
+    return {**event, "event_properties": {"product_id": sku}, "session_id": 1_781_949_600_000 + n}
+
+
+def _mixpanel(n, sku):
+    properties = {"time": 1_781_949_600 + n, "distinct_id": f"u{n}", "$browser": "x", "product_id": sku}
+    return {"event": "Product Viewed", "properties": properties}
+
+
+def _mongo(n, sku):
+    event = {"_id": {"$oid": f"65f{n}"}, "type": "view", "at": 1, "createdAt": {"$date": "2026-06-20T10:00:00Z"}}
+    return {**event, "user": {"$oid": f"u{n}"}, "product_id": {"$oid": sku}}
+
+
+@pytest.mark.parametrize(
+    ("event", "expected", "num_rows"),
+    [
+        (
+            _segment,
+            {
+                "timestamp": "timestamp",
+                "user_id": ["userId", "anonymousId"],
+                "item_id": ["properties.products.product_id", "properties.product_id"],
+            },
+            34,
+        ),
+        (
+            _meta,
+            {"timestamp": "event_time", "user_id": "user_data.external_id", "item_id": "custom_data.content_ids"},
+            25,
+        ),
+        (
+            _meta_contents,
+            {"timestamp": "event_time", "user_id": "user_data.external_id", "item_id": "custom_data.contents.id"},
+            25,
+        ),
+        (
+            _amplitude,
+            {"timestamp": "event_time", "user_id": "user_id", "item_id": "event_properties.product_id"},
+            25,
+        ),
+        (
+            _mixpanel,
+            {"timestamp": "properties.time", "user_id": "properties.distinct_id", "item_id": "properties.product_id"},
+            25,
+        ),
+        (_mongo, {"timestamp": "createdAt", "user_id": "user", "item_id": "product_id"}, 25),
+    ],
+)
+def test_logs_whose_events_have_objects(event, expected, num_rows):
+    write_google_tsv(Path("f.tsv"), PRODUCTS)
+    Path("e.jsonl").write_text("".join(json.dumps(event(n, p.sku)) + "\n" for n, p in enumerate(PRODUCTS)))
+    log = written("--from", "ga4", "e.jsonl", "--catalog", "f.tsv")["columns"]["engagements"]
+    assert {name: log[name] for name in expected} == expected
+    read = rehearse_log(["e.jsonl"], log)
+    assert (read.num_rows, read.rejections, read.share_known({p.sku for p in PRODUCTS})) == (num_rows, [], 1.0)

@@ -192,17 +192,47 @@ def test_a_folders_column_beside_one_of_the_file(sources):
         assert items["product_types"].to_pylist() == [words]
 
 
-def test_objects_with_a_picture_among_other_things_are_no_pictures(capsys):
-    """As Elasticsearch dumps an index: what is asked of the title says where it may be."""
+def test_what_is_in_objects_is_found_by_its_name():
+    """As Elasticsearch dumps an index, and MongoDB a collection."""
     rows = [
-        {"_id": f"m{n}", "_type": "_doc", "_source": {"name": f"red scarf {n}", "image": f"https://x.example/{n}.jpg"}}
+        {
+            "_id": {"$oid": f"m{n}"},
+            "_type": "_doc",
+            "_source": {"name": f"red scarf {n}", "attributes": {"brand": "Acme", "color": None}},
+            "media": {"gallery": [{"file": f"https://x.example/{n}.jpg", "rank": 1}]},
+        }
         for n in range(3)
     ]
     Path("t.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    assert written("t.jsonl")["columns"] == {"item_id": "_id", "product_types": "_type"}
+    columns = written("t.jsonl")["columns"]
+    assert columns == {
+        "item_id": "_id",
+        "title": "_source.name",
+        "brand": "_source.attributes.brand",
+        "colors": "_source.attributes.color",
+        "product_types": "_type",
+        "images": "media.gallery.file",
+    }
+    items = rehearse_items(["t.jsonl"], columns, "no").items
+    assert items.select(["item_id", "title", "brand", "images"]).to_pylist()[1] == {
+        "item_id": "m1",
+        "title": "red scarf 1",
+        "brand": "Acme",
+        "images": ["https://x.example/1.jpg"],
+    }
+
+
+def test_objects_in_a_list_are_no_texts(capsys):
+    """What is asked of the title says where it may be."""
+    rows = [
+        {"_id": f"m{n}", "brand": "A", "hits": [{"words": f"red scarf {n}", "score": n}, {"words": "x"}]}
+        for n in range(3)
+    ]
+    Path("t.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert written("t.jsonl")["columns"] == {"item_id": "_id", "brand": "brand"}
     question = (
-        "? which column is the title? None looks like it: title = ... with its name. '_source' holds objects (name, "
-        "image): write what is in them as columns of their own, in the file\n"
+        "? which column is the title? None looks like it: title = ... with its name. 'hits' holds objects (words, "
+        'score): what is in them is read by a name with a dot, title = "hits.words" or another\n'
     )
     assert question in Path("shop.toml").read_text()
     assert question in capsys.readouterr().out
@@ -222,3 +252,49 @@ def test_a_title_that_nothing_may_be_is_asked_for(capsys):
     question = "? which column is the title? None looks like it: title = ... with its name\n"
     assert question in Path("shop.toml").read_text()
     assert question in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("above", [2, 3])
+def test_a_marketplaces_flat_file(above):
+    lines = [
+        "TemplateType=fptcustom\tVersion=2021.0811\tThe top 3 rows are for Amazon.com use only.\t\t\t\t\t",
+        "Product Type\tSeller SKU\tBrand Name\tProduct Name\tProduct Description\tMain Image URL\tOther Image URL1\t"
+        "Color",
+        "feed_product_type\titem_sku\tbrand_name\titem_name\tproduct_description\tmain_image_url\tother_image_url1\t"
+        "color_name",
+        "shirt\tA-1\tBrand\tLinen shirt\tsoft and warm\thttps://e.com/1.jpg\thttps://e.com/2.jpg\tred",
+        "shirt\tA-2\tBrand\tWool shirt\twarm and soft\thttps://e.com/3.jpg\t\tblue",
+    ]
+    name = write_csv("flat.txt", *lines[3 - above :])
+    assert written(name)["columns"] == {
+        "item_id": "item_sku",
+        "title": "item_name",
+        "description": "product_description",
+        "brand": "brand_name",
+        "colors": "color_name",
+        "product_types": "feed_product_type",
+        "images": ["main_image_url", "other_image_url1"],
+    }
+
+
+def test_a_marketplaces_listings():
+    lines = [
+        "#INFO,Version=0.0.2,Template= eBay-draft-listings-template_US,,",
+        "Action(SiteID=US|Country=US),Custom label (SKU),Category ID,Title,Item photo URL",
+        "Draft,A-1,11450,Linen shirt,https://e.com/1.jpg",
+        "Draft,A-2,169291,Wool shirt,https://e.com/2.jpg",
+    ]
+    columns = written(write_csv("listings.csv", *lines))["columns"]
+    assert columns == {"item_id": "Custom label (SKU)", "title": "Title", "images": "Item photo URL"}
+
+
+def test_a_catalogue_template_with_a_comment_for_each_column():
+    lines = [
+        '# Required | A unique ID.,"# Required | A title, specific.",# Required | A text.,# Required | The picture.',
+        "id,title,description,image_link",
+        "A-1,Linen shirt,soft,https://e.com/1.jpg",
+    ]
+    config = written(write_csv("meta.csv", *lines))
+    assert config["columns"]["item_id"] == "id"
+    assert config["columns"]["images"] == "image_link"
+    assert len(rehearse_items(["meta.csv"], config["columns"], "no").items) == 1

@@ -1,0 +1,63 @@
+"""What is in the objects of a table's columns, by the names with dots that a config reaches it by."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from schemas.extended_json import value_at
+
+#: Objects in objects that are looked into, and columns that are made of them.
+_MOST_DOTS, _MOST_COLUMNS = 3, 300
+#: Rows whose objects tell which fields there are.
+_LOOKED_AT = 1_000
+
+
+def fields_of_objects(columns: Mapping[str, Sequence[Any]]) -> dict[str, list[Any]]:
+    """Of columns that have objects, each field of these (`properties.product_id`): its value in each row."""
+    found = {}
+    for path in _paths(columns, in_lists=False):
+        found[path] = _values(columns, path)
+    return found
+
+
+def fields_of_lists(columns: Mapping[str, Sequence[Any]]) -> dict[str, list[Any]]:
+    """Of columns that have lists of objects, also in objects, each field of these (`properties.products.sku`): in each
+    row that of the first object that has it."""
+    found = {}
+    for path in _paths(columns, in_lists=True):
+        values = _values(columns, path)
+        found[path] = [value[0] if isinstance(value, list) and value else value for value in values]
+    return found
+
+
+def _values(columns: Mapping[str, Sequence[Any]], path: str) -> list[Any]:
+    root = path.partition(".")[0]
+    values = (value_at({root: value}, path) for value in columns[root])
+    return [None if isinstance(value, str) and not value.strip() else value for value in values]
+
+
+def _paths(columns: Mapping[str, Sequence[Any]], *, in_lists: bool) -> list[str]:
+    found: dict[str, None] = {}
+    for name, values in columns.items():
+        for value in values[:_LOOKED_AT]:
+            found.update(dict.fromkeys(_paths_in(value, name, in_lists, _MOST_DOTS)))
+        if len(found) > _MOST_COLUMNS:
+            break
+    names = list(found)[:_MOST_COLUMNS]
+    return [path for path in names if path not in columns and not any(name.startswith(f"{path}.") for name in names)]
+
+
+def _paths_in(value: Any, path: str, in_lists: bool, most: int) -> Iterator[str]:
+    """The paths of the values in objects; of those in lists of objects alone, with in_lists."""
+    if isinstance(value, list) and value and isinstance(value[0], dict) and in_lists:
+        for member in value:
+            if isinstance(member, dict):
+                yield from (f"{path}.{key}" for key in member if "." not in key)
+    elif isinstance(value, dict) and most:
+        for key, inner in value.items():
+            if "." in key:
+                continue
+            is_inner = isinstance(inner, dict) or (isinstance(inner, list) and inner and isinstance(inner[0], dict))
+            if is_inner:
+                yield from _paths_in(inner, f"{path}.{key}", in_lists, most - 1)
+            elif not in_lists:
+                yield f"{path}.{key}"

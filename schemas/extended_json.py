@@ -1,0 +1,58 @@
+"""MongoDB's extended JSON, in which an object with one key that begins with `$` stands for one value.
+
+{"$oid": "65f0c0ffee"}                        the id
+{"$date": "2026-06-20T10:00:00Z"}             the time, as text or as milliseconds since 1970
+{"$numberDecimal": "9.90"}                    the number, of whatever type
+"""
+
+from typing import Any
+
+#: Keys of objects that stand for the value behind it.
+_VALUES = frozenset(
+    (
+        *("$oid", "$date", "$numberDecimal", "$numberLong", "$numberInt", "$numberDouble", "$uuid", "$symbol"),
+        "$undefined",
+    )
+)
+
+
+def plain_value(value: Any) -> Any:
+    """A value of parsed JSON with each of these objects as what it stands for, wherever it is; {"$undefined": true} is
+    null.
+
+    >>> plain_value({"_id": {"$oid": "65f0"}, "at": [{"$date": {"$numberLong": "1781949600000"}}]})
+    {'_id': '65f0', 'at': ['1781949600000']}
+    """
+    if isinstance(value, list):
+        return [plain_value(member) if isinstance(member, dict | list) else member for member in value]
+    if not isinstance(value, dict):
+        return value
+    if len(value) == 1 and (key := next(iter(value))) in _VALUES:
+        return None if key == "$undefined" else plain_value(value[key])
+    return {key: plain_value(inner) if isinstance(inner, dict | list) else inner for key, inner in value.items()}
+
+
+def value_at(row: dict[str, Any], source: str) -> Any:
+    """What a source of the config leads to in a row: the value of that key, else by its dots what is in objects, and of
+    a list of objects the list of what is in each; None where there is nothing. Names that begin with `$` lead to the
+    value that stands there already.
+
+    >>> value_at({"a.b": 1, "a": {"b": 2}}, "a.b"), value_at({"a": {"b": 2}}, "a.b"), value_at({"a": 1}, "a.b")
+    (1, 2, None)
+    >>> value_at({"a": [{"b": 1}, {}, {"b": 3}]}, "a.b"), value_at({"_id": "65f0"}, "_id.$oid")
+    ([1, 3], '65f0')
+    """
+    if source in row or "." not in source:
+        return row.get(source)
+    value: Any = row
+    for name in source.split("."):
+        value = value if name.startswith("$") and not isinstance(value, dict) else _inner(value, name)
+    return value
+
+
+def _inner(value: Any, name: str) -> Any:
+    if isinstance(value, list):
+        found = [_inner(member, name) for member in value]
+        flat = [one for member in found for one in (member if isinstance(member, list) else [member])]
+        return [one for one in flat if one is not None] or None
+    return value.get(name) if isinstance(value, dict) else None
