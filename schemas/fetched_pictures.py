@@ -2,7 +2,7 @@
 
     <image root>/fetched/hosts/<sha256 of the host>.jsonl   CacheRows, a line each; the last one of a URL counts
 
-pipelines.fetching writes it; whoever looks for a picture reads there why it is not.
+pipelines.fetch_images writes it; whoever looks for a picture reads there why it is not.
 """
 
 import functools

@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 
 from pipelines.console.terminal import shortened
-from pipelines.starts.nested import fields_of_lists, fields_of_objects
+from pipelines.init.nested import fields_of_lists, fields_of_objects
 from schemas.cell_lists import list_members
 from schemas.cell_text import UnreadableCellError, cell_text
 from schemas.column_cells import Blame, Found, cells_of_sources, coerced_values
