@@ -37,7 +37,7 @@ from schemas.hashing import fingerprint
 __all__ = ["evaluate_or_reuse", "evaluate_run", "format_report", "main"]
 
 #: Raise it when the same items and engagements give another report.
-CODE_VERSION = 6
+CODE_VERSION = 7
 
 
 @dataclass(frozen=True, kw_only=True)
