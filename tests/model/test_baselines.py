@@ -50,7 +50,8 @@ def test_bm25_equals_the_formula():
 
 def test_what_is_remembered_is_above_the_best_of_the_rest_whatever_its_scores():
     log = RememberedLog({("x", 1): 1}, lambda queries: np.array([[1.0, -1.0, 0.5]], np.float32), key=str.upper)
-    assert np.argsort(-log.scores(["X"])[0]).tolist() == [1, 0, 2]
+    for asked in ("X", "x"):
+        assert np.argsort(-log.scores([asked])[0]).tolist() == [1, 0, 2]
 
 
 def test_popularity_counts_known_items_only():
