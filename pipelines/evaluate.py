@@ -8,6 +8,7 @@ made of them are baselines: the log remembered, BM25 over items and their querie
 The model before its training is measured beside it, as `start`.
 `daily` reads no training pictures, counts no letters and embeds no item twice, so its report lacks the last two,
 character_tfidf and start.
+A model's text encoder alone is a baseline, too, and each BM25 fused with it by reciprocal rank (`hybrid`).
 The model's answers are exact; what the run's index makes of them, as searches get it, stands beside.
 """
 
