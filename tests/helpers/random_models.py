@@ -57,7 +57,7 @@ def save_random_model(
 ) -> Path:
     """The folder of a model that knows the words of these texts: `folder`/its id. Both towers count as trained, with
     the engagements before `cut_us`, or as the split says. text_encoder_folder: of a saved text encoder, for a model
-    that has one. keeps_start: whether these weights are kept as its start, too."""
+    that has one. keeps_start: whether a start is kept, all of whose weights but E are others."""
     work = folder / f"made-{seed}"
     image_encoder = save_random_image_encoder(work / "image_encoder")
     counts = TokenCounts()
@@ -71,7 +71,7 @@ def save_random_model(
     model_id = save_model(
         ItemSage(config),
         work / "model",
-        start=ItemSage(config) if keeps_start else None,
+        start=_other_weights(config) if keeps_start else None,
         vocabulary_folder=work / "vocabulary",
         image_encoder_folder=image_encoder,
         text_encoder_folder=text_encoder_folder,
@@ -89,4 +89,15 @@ def save_random_model(
     )
     model = (work / "model").rename(folder / model_id)
     shutil.rmtree(work)
+    return model
+
+
+def _other_weights(config: ItemSageConfig) -> ItemSage:
+    """A model of the config that shares the random table E alone with all others of it."""
+    model = ItemSage(config)
+    torch.manual_seed(config.seed)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if not name.endswith("hash_embedder.table"):
+                parameter.normal_(std=0.3)
     return model

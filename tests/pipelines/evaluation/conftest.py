@@ -53,5 +53,5 @@ def shop(tmp_path, model_folder, monkeypatch) -> Days:
 
 @pytest.fixture
 def shop_of_a_start(tmp_path, shop) -> Days:
-    """Its model is its own start; the run holds other vectors."""
+    """Its model keeps a start of other weights."""
     return Days(shop.folder, save_random_model(tmp_path / "started", WORDS, CUT_US, keeps_start=True), shop.loads)

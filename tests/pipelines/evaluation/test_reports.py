@@ -30,6 +30,7 @@ from random_models import PICTURE_DIM
 from model.items.batch import collate_items
 from model.items.query_encoder import QueryEncoder
 from model.items.store import load_start
+from model.text.vocabulary import Vocabulary
 from pipelines import cli
 from pipelines.evaluate import evaluate_run, format_report
 from pipelines.evaluation.evaluated_run import EvaluatedRun
@@ -247,13 +248,21 @@ def test_the_start_of_the_model_is_measured_where_it_is_asked_for(shop_of_a_star
         entry = task(report, name)
         assert set(entry["differences"]["start"]) == set(entry["differences"]["popularity"])
         assert all("start" in cell for cell in entry["cells"] if cell["pairs"])
-    encoder = QueryEncoder(shop.model)
-    reciprocal = []
-    for each in ROWS[:10]:
-        scores_N = items_NE @ encoder.texts([each["query"]])[0]
-        rank = int((scores_N >= scores_N[IDS.index(each["item_id"])] - 1e-6).sum())
-        reciprocal.append(1 / rank)
-    assert task(report, "search/click")["methods"]["start"]["mrr"] == pytest.approx(np.mean(reciprocal))
+    vocabulary = Vocabulary.load(shop.model / "vocabulary")
+    tokens = [torch.from_numpy(vocabulary.encode(each["query"]).astype(np.int64)) for each in ROWS[:10]]
+    pictures_BD = [torch.from_numpy(np.frombuffer(each["vector"], "<f2").astype(np.float32)) for each in shop.cached()]
+    with torch.inference_mode():
+        asked = {
+            "search/click": [start.text_tower(ids, torch.tensor([0, len(ids)])) for ids in tokens],
+            "closeup/click": [start.picture_tower(picture_D[None]) for picture_D in pictures_BD],
+        }
+    rows = {"search/click": ROWS[:10], "closeup/click": [each for each in ROWS if each["surface"] == "closeup"]}
+    for name, vectors in asked.items():
+        reciprocal = []
+        for each, vector in zip(rows[name], vectors, strict=True):
+            scores_N = items_NE @ vector.numpy()[0]
+            reciprocal.append(1 / int((scores_N >= scores_N[IDS.index(each["item_id"])] - 1e-6).sum()))
+        assert task(report, name)["methods"]["start"]["mrr"] == pytest.approx(np.mean(reciprocal))
     assert "search/click" in format_report(report)
     assert not any("start" in entry["methods"] for entry in shop.day()[0]["tasks"])
 
