@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -93,11 +94,8 @@ def save_random_model(
 
 
 def _other_weights(config: ItemSageConfig) -> ItemSage:
-    """A model of the config that shares the random table E alone with all others of it."""
-    model = ItemSage(config)
-    torch.manual_seed(config.seed)
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            if not name.endswith("hash_embedder.table"):
-                parameter.normal_(std=0.3)
+    """A model of the config with the weights of another seed, but for the random table E, which is that of its own."""
+    model, other = ItemSage(config), ItemSage(replace(config, seed=config.seed + 1))
+    weights = {name: value for name, value in other.state_dict().items() if not name.endswith("hash_embedder.table")}
+    model.load_state_dict(model.state_dict() | weights)
     return model

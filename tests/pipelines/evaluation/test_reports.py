@@ -238,8 +238,9 @@ def test_queries_without_a_known_token_are_misses(shop):
 
 
 def test_the_start_of_the_model_is_measured_where_it_is_asked_for(shop_of_a_start):
-    shop = shop_of_a_start
-    report, _ = shop.day(start=True)
+    shop, generator = shop_of_a_start, np.random.default_rng(0)
+    pictures = {n: (bytes([n]) * 32, generator.normal(size=PICTURE_DIM).astype(np.float16)) for n in range(NUM_ITEMS)}
+    report, _ = shop.day(run=shop.new_run(item_pictures=pictures), start=True)
     start = load_start(shop.model)
     features = [item for _, item in sorted(EvaluatedRun(shop.run, shop.model).features(), key=lambda found: found[0])]
     with torch.inference_mode():
@@ -263,6 +264,7 @@ def test_the_start_of_the_model_is_measured_where_it_is_asked_for(shop_of_a_star
             scores_N = items_NE @ vector.numpy()[0]
             reciprocal.append(1 / int((scores_N >= scores_N[IDS.index(each["item_id"])] - 1e-6).sum()))
         assert task(report, name)["methods"]["start"]["mrr"] == pytest.approx(np.mean(reciprocal))
+        assert len(set(reciprocal)) > 1, "all items are alike: nothing is shown"
     assert "search/click" in format_report(report)
     assert not any("start" in entry["methods"] for entry in shop.day()[0]["tasks"])
 
