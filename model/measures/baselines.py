@@ -1,5 +1,6 @@
 """What a trained model must beat, where queries are text: popularity, TF-IDF of words and of letters, BM25, and what a
-log of training engagements gives without any model: remembered as it is, or as more text of its items.
+log of training engagements gives without any model: remembered as it is, or as more text of its items; and the ranks of
+several of them fused.
 
 Each gives float32 scores [Q, N] of queries against all items, larger is better, so that evaluation ranks all alike.
 Those of pictures are in model/measures/picture_baselines.py.
@@ -15,6 +16,8 @@ from model.text.tokenizer import normalize, only_words, words
 #: Of all items' text: a minute on one core, a GB.
 MAX_NGRAM_LETTERS = 20_000_000
 _NGRAM_LENGTHS = (3, 5)
+#: What Cormack, Clarke and Büttcher (SIGIR 2009) add to every rank, and search engines after them.
+_FUSION_K = 60
 
 
 class TextScorer(Protocol):
@@ -137,6 +140,33 @@ class RememberedLog:
                 scores_N /= 1 + 2 * np.abs(scores_N).max()
                 scores_N[list(of_query)] += list(of_query.values())
         return scores_QN
+
+
+def fused_by_rank(scores: Sequence[np.ndarray]) -> np.ndarray:
+    """float32 [Q, N]: reciprocal rank fusion of several methods' scores [Q, N], the sum of (60 + N) / (60 + rank).
+
+    Equal scores have the last rank of theirs: what a method does not find, all of score 0, is last. The factor 60 + N
+    changes no order; with it no addend is below 1, so that neighbours far down are no ties within 1e-6.
+
+    >>> fused_by_rank([np.array([[9, 7, 0, 0]])]).astype(float).round(3).tolist()        # 64 / 61, 64 / 62, 64 / 64
+    [[1.049, 1.032, 1.0, 1.0]]
+    """
+    fused_QN = np.zeros(scores[0].shape)
+    for scores_QN in scores:
+        for fused_N, scores_N in zip(fused_QN, scores_QN, strict=True):
+            fused_N += (_FUSION_K + len(scores_N)) / (_FUSION_K + _last_ranks(scores_N))
+    return fused_QN.astype(np.float32)
+
+
+def _last_ranks(scores_N: np.ndarray) -> np.ndarray:
+    """int64 [N]: how many scores are at least as large as each. 3 ms for 100,000, a search for each among all 12."""
+    order_N = np.argsort(scores_N)
+    ascending_N = scores_N[order_N]
+    is_larger_N = np.ones(len(scores_N), bool)  # than the one before
+    is_larger_N[1:] = ascending_N[1:] != ascending_N[:-1]
+    rank_N = np.empty(len(scores_N), np.int64)
+    rank_N[order_N] = len(scores_N) - np.flatnonzero(is_larger_N)[np.cumsum(is_larger_N) - 1]
+    return rank_N
 
 
 def popularity_scores(item_ids: Sequence[str], engaged_ids: Sequence[str]) -> np.ndarray:

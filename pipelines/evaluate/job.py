@@ -8,6 +8,7 @@ made of them are baselines: the log remembered, BM25 over items and their querie
 The model before its training is measured beside it, as `start`.
 `daily` reads no training pictures, counts no letters and embeds no item twice, so its report lacks the last two,
 character_tfidf and start.
+A model's text encoder alone is a baseline, too, and each BM25 fused with it by reciprocal rank (`hybrid`).
 The model's answers are exact; what the run's index makes of them, as searches get it, stands beside.
 """
 
@@ -37,7 +38,7 @@ from schemas.hashing import fingerprint
 __all__ = ["evaluate_or_reuse", "evaluate_run", "format_report", "main"]
 
 #: Raise it when the same items and engagements give another report.
-CODE_VERSION = 6
+CODE_VERSION = 7
 
 
 @dataclass(frozen=True, kw_only=True)

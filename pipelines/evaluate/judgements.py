@@ -13,13 +13,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from model.measures.baselines import fused_by_rank
 from model.measures.comparison import CELLS, MODEL, START, compare_new_queries
 from model.measures.evaluation import HeldOutTask, ScoreBlock, difference, rank_pairs, summarize_ranks, with_interval
 from model.measures.metrics import ndcg_at_k
 from pipelines.console.thresholds import LogThresholds
 from pipelines.evaluate.evaluated_run import EvaluatedRun
 from pipelines.evaluate.grades import Graded, read_grades
-from pipelines.evaluate.methods import text_scorers
+from pipelines.evaluate.methods import HYBRIDS, text_scorers
 from pipelines.evaluate.plan import Evaluation
 from pipelines.evaluate.start import start_of
 from schemas.columns import table_columns
@@ -79,8 +80,8 @@ def evaluate_judgements(
     log: Evaluation | None = None,
 ) -> dict[str, Any]:
     """The report of nDCG@10 over judged items of text queries, hit@10 and MRR, beside TF-IDF, BM25, the text encoder
-    alone and, of nDCG, a random order. log: with the training part of the model; then beside what is made of that too,
-    and in four cells of seen and new.
+    alone, the last two fused and, of nDCG, a random order. log: with the training part of the model; then beside what
+    is made of that too, and in four cells of seen and new.
 
     Raises ThresholdError if too many rows are rejected, or no item of the run is judged.
     """
@@ -221,6 +222,11 @@ def _ask(evaluated: EvaluatedRun, graded: Graded, log: Evaluation | None) -> _Ju
     scores |= {name: scorer.scores(queries) for name, scorer in scorers.items()}
     if evaluated.has_text_encoder:
         scores["text_encoder"] = evaluated.text_encoder_scores(queries)(np.arange(len(queries)))
+        scores |= {
+            name: fused_by_rank([scores[of_words], scores["text_encoder"]])
+            for name, of_words in HYBRIDS.items()
+            if of_words in scores
+        }
     if log is not None and (popularity_N := log.training.popularity_N) is not None:
         scores["popularity"] = np.broadcast_to(popularity_N, (len(queries), len(popularity_N)))
     seen_Q = np.zeros(len(queries), bool) if log is None else log.training.seen_texts(queries)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from model.measures.baselines import RememberedLog, TextScorer
+from model.measures.baselines import RememberedLog, TextScorer, fused_by_rank
 from model.measures.comparison import START
 from model.measures.evaluation import HeldOutTask, ScoreBlock
 from model.measures.picture_baselines import unit
@@ -21,7 +21,9 @@ METHODS = (
     "character_tfidf",
     "bm25",
     "text_encoder",
+    "hybrid",
     "bm25_expanded",
+    "hybrid_expanded",
     "remembered_else_bm25",
     "raw_pictures",
     "remembered_else_raw_pictures",
@@ -30,6 +32,8 @@ METHODS = (
     "popularity",
     "random",
 )
+#: What is fused with the text encoder alone, by rank: the method that finds words.
+HYBRIDS = {"hybrid": "bm25", "hybrid_expanded": "bm25_expanded"}
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,11 @@ def text_baselines(planned: Evaluation, task: HeldOutTask) -> Baselines:
     blocks = {name: _block_of(scorer, task) for name, scorer in scorers.items()}
     if planned.evaluated.has_text_encoder:
         blocks["text_encoder"] = planned.evaluated.text_encoder_scores(task.queries)
+        blocks |= {
+            name: _fused(blocks[of_words], blocks["text_encoder"])
+            for name, of_words in HYBRIDS.items()
+            if of_words in blocks
+        }
     if planned.wants_start:
         _add_start(planned, lambda start: start.text_scores(task.queries), blocks, left_out)
     return _with_popularity(planned, blocks, left_out)
@@ -97,6 +106,10 @@ def picture_baselines(planned: Evaluation, task: HeldOutTask, vectors_QD: np.nda
         else:
             left_out["logistic_probe"] = planned.why_no_probe
     return _with_popularity(planned, scorers, left_out)
+
+
+def _fused(*blocks: ScoreBlock) -> ScoreBlock:
+    return lambda rows: fused_by_rank([block(rows) for block in blocks])
 
 
 def _add_start(

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -57,7 +58,7 @@ def save_random_model(
 ) -> Path:
     """The folder of a model that knows the words of these texts: `folder`/its id. Both towers count as trained, with
     the engagements before `cut_us`, or as the split says. text_encoder_folder: of a saved text encoder, for a model
-    that has one. keeps_start: whether these weights are kept as its start, too."""
+    that has one. keeps_start: whether a start is kept, all of whose weights but E are others."""
     work = folder / f"made-{seed}"
     image_encoder = save_random_image_encoder(work / "image_encoder")
     counts = TokenCounts()
@@ -71,7 +72,7 @@ def save_random_model(
     model_id = save_model(
         ItemSage(config),
         work / "model",
-        start=ItemSage(config) if keeps_start else None,
+        start=_other_weights(config) if keeps_start else None,
         vocabulary_folder=work / "vocabulary",
         image_encoder_folder=image_encoder,
         text_encoder_folder=text_encoder_folder,
@@ -89,4 +90,12 @@ def save_random_model(
     )
     model = (work / "model").rename(folder / model_id)
     shutil.rmtree(work)
+    return model
+
+
+def _other_weights(config: ItemSageConfig) -> ItemSage:
+    """A model of the config with the weights of another seed, but for the random table E, which is that of its own."""
+    model, other = ItemSage(config), ItemSage(replace(config, seed=config.seed + 1))
+    weights = {name: value for name, value in other.state_dict().items() if not name.endswith("hash_embedder.table")}
+    model.load_state_dict(model.state_dict() | weights)
     return model

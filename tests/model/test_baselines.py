@@ -8,9 +8,11 @@ from model.measures.baselines import (
     RememberedLog,
     Tfidf,
     expanded_texts,
+    fused_by_rank,
     popularity_scores,
     why_no_character_tfidf,
 )
+from model.measures.evaluation import HeldOutTask, rank_pairs
 
 TEXTS = ["red wooden chair", "blue chair", "Red sofa, red cushions", ""]
 
@@ -48,7 +50,8 @@ def test_bm25_equals_the_formula():
 
 def test_what_is_remembered_is_above_the_best_of_the_rest_whatever_its_scores():
     log = RememberedLog({("x", 1): 1}, lambda queries: np.array([[1.0, -1.0, 0.5]], np.float32), key=str.upper)
-    assert np.argsort(-log.scores(["X"])[0]).tolist() == [1, 0, 2]
+    for asked in ("X", "x"):
+        assert np.argsort(-log.scores([asked])[0]).tolist() == [1, 0, 2]
 
 
 def test_popularity_counts_known_items_only():
@@ -71,3 +74,25 @@ def test_the_remembered_log_counts_and_fills_up_by_the_other():
     assert np.floor(scores[0]).tolist() == [0, 1, 0, 3]
     assert (scores[1:] == other[1:]).all()
     assert scores.dtype == np.float32
+
+
+def test_fusion_adds_up_reciprocal_ranks():
+    """By the double loop; scores of three values, so that many are equal: all of those have the last rank of theirs."""
+    generator = np.random.default_rng(0)
+    some, others = generator.integers(0, 3, (4, 30)), generator.normal(size=(4, 30))
+    expected = [
+        [
+            sum(1 / (60 + sum(other >= score for other in row)) for row, score in ((a, a[n]), (b, b[n])))
+            for n in range(30)
+        ]
+        for a, b in zip(some, others, strict=True)
+    ]
+    fused = fused_by_rank([some.astype(np.float32), others.astype(np.float32)])
+    assert fused.dtype == np.float32
+    assert fused / (60 + 30) == pytest.approx(np.array(expected), rel=1e-6)
+
+
+def test_fused_ranks_far_down_are_no_ties():
+    scores = np.arange(200_000, dtype=np.float32)[None]
+    task = HeldOutTask("search", ("x",), np.zeros(2, np.int64), np.array([100_000, 1]))
+    assert rank_pairs(task, lambda _: fused_by_rank([scores, scores])).tolist() == [100_000, 199_998]

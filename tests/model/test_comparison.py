@@ -50,6 +50,8 @@ def test_the_best_baseline_is_that_of_the_highest_recall_and_no_difference_is_no
     assert list(found["differences"]) == ["popularity", "bm25"]
     assert not is_shown(found["differences"]["bm25"], "recall@10")
     assert is_shown(found["differences"]["popularity"], "recall@10")
+    of_start = compare(one_pair_a_query(), ranks | {"start": np.ones(NUM)})
+    assert of_start["best_baseline"] == "start", "a model that is below its start has not won"
     assert compare(one_pair_a_query(), {"itemsage": ranks["bm25"]}) == {"best_baseline": None, "differences": {}}
 
 

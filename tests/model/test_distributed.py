@@ -42,12 +42,12 @@ import sys
 from pathlib import Path
 import torch
 from safetensors.torch import save_file
-from model.training.train.distributed import process_group
+from model.training.distributed import process_group
 from model.items.itemsage import ItemSage, ItemSageConfig
-from model.training.train.refit import refit
-from model.training.train.train import train
-from model.training.train.config import TrainingConfig
-from model.training.train.data import TrainingData
+from model.training.refit import refit
+from model.training.train import train
+from model.training.config import TrainingConfig
+from model.training.data import TrainingData
 
 run, cache, out = sys.argv[1:]
 model = ItemSage(ItemSageConfig(**{MODEL}))

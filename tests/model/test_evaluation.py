@@ -31,6 +31,14 @@ def test_rank_counts_ties_against_and_leaves_other_positives_out():
     assert rank_pairs(task, lambda rows: scores[rows]).tolist() == [3, 2, 4]
 
 
+@pytest.mark.parametrize("size", [1.0, 40.0, -40.0])
+def test_scores_that_differ_by_rounding_are_ties_however_large_they_are(size):
+    """float32 sums of about 40, as BM25 has them, differ by 4e-6 a bit; a difference of 1e-4 of a score is none."""
+    scores = np.array([[size, size * (1 - 5e-7), size * (1 + 5e-7), size - 1e-4 * abs(size)]], np.float32)
+    ranks = [rank_pairs(task_of([(0, item)], 1), lambda rows: scores[rows])[0] for item in range(4)]
+    assert ranks == [3, 3, 3, 4]
+
+
 def test_ranks_equal_a_plain_double_loop_over_many_blocks():
     generator = np.random.default_rng(0)
     scores = generator.integers(0, 20, (150, 40)).astype(np.float32)

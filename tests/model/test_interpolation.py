@@ -55,6 +55,14 @@ def test_the_first_share_that_is_within_the_error_is_where_the_weights_are(
     assert all(value.equal(again.state_dict()[name]) for name, value in model.state_dict().items())
 
 
+def test_of_the_shares_within_the_error_the_one_nearest_to_the_start_is_taken(
+    data: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training_run, "is_within_error", lambda *_: True)
+    _, result = train_small(data, tmp_path, interpolate=True)
+    assert 0 < result.share == min(SHARES) < 1
+
+
 def test_where_no_step_is_chosen_no_share_is(
     data: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

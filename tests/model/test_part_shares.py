@@ -127,6 +127,33 @@ def test_a_block_that_learned_nothing_has_no_share(coats: TrainingData, tmp_path
     assert {found.score for found in result.without.values()} == {max(found.score for found in result.validations)}
 
 
+def test_a_block_that_is_switched_off_is_the_starts_and_equal_attention_asks_no_key() -> None:
+    """Whatever its weights are, norms included, the block without what it has learned is that of an untrained model;
+    where keys are all equal, attention is equal, whatever CLS asks for."""
+    config = dataclasses.replace(MODEL, num_layers=2)
+    fields = np.full(NUM_TEXT_FIELDS, 3).cumsum()
+    item = ItemFeatures(
+        item_id="a",
+        token_ids=np.arange(1, fields[-1] + 1, dtype=np.int32),
+        token_offsets=np.concatenate([[0], fields]).astype(np.int32),
+        pictures=np.zeros((0, 0), np.float16),
+    )
+    batch = collate_items([item], 0, text_dim=0)
+    torch.manual_seed(0)
+    trained, untrained, without_keys = (ItemSage(config).eval().item_encoder for _ in range(3))
+    for parameter in trained.blocks.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    without_keys.load_state_dict(trained.state_dict())
+    for block in without_keys.blocks:
+        for qkv in (block.qkv.weight, block.qkv.bias):
+            torch.nn.init.zeros_(qkv[config.width : 2 * config.width])
+    with torch.no_grad():
+        measured = measure_without(trained, lambda _: trained(batch))
+        torch.testing.assert_close(measured["block"], untrained(batch))
+        torch.testing.assert_close(measured["attention"], without_keys(batch))
+        assert (measured["block"] - measured["attention"]).abs().max() > 1e-3
+
+
 @pytest.mark.parametrize(
     ("switches", "parts"),
     [

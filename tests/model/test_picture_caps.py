@@ -71,7 +71,7 @@ def test_the_default_cap_takes_the_pictures_of_a_camera_of_50_megapixels():
 NOISY = """
 import io, sys
 from PIL import Image
-from model.pictures.decoding.decoding import PictureError, PictureLimits, decode_picture
+from model.pictures.decoding import PictureError, PictureLimits, decode_picture
 from decoded_pictures import SMALL
 for path in sys.argv[1:]:
     try:
@@ -117,7 +117,7 @@ def test_nothing_is_printed(tmp_path):
 PREPARE = """
 import sys
 from decoded_pictures import SMALL
-from model.pictures.decoding.decoding import decode_picture
+from model.pictures.decoding import decode_picture
 small, large = (open(path, "rb").read() for path in sys.argv[1:])
 decode_picture(small, SMALL)
 """

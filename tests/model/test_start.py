@@ -1,8 +1,10 @@
 """The start is the linear map that it claims to be, and it knows words and looks before any training."""
 
 import dataclasses
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -10,7 +12,10 @@ import torch.nn.functional as F
 from model.items.batch import ItemBatch
 from model.items.config import ItemSageConfig
 from model.items.itemsage import ItemSage
-from model.items.start import principal_components, start_as_linear_map_
+from model.items.start import principal_components, start_as_linear_map_, start_from_catalogue_
+from model.text.vocabulary import TokenCounts, Vocabulary
+from model.training.tables import ItemTable
+from schemas.records import ItemFeatures, encode_features, write_records
 from schemas.tables import NUM_TEXT_FIELDS
 
 PICTURE_DIM = 40
@@ -108,6 +113,45 @@ def test_a_text_vector_stands_beside_the_words_on_both_sides() -> None:
     assert cosines(model.item_encoder(batch), rest_BO + text_vectors_BO).min() > 0.997  # CLS is short, not nothing
     batch.text_vectors_BD.zero_()
     assert cosines(model.item_encoder(batch), rest_BO).min() > 0.997
+
+
+@torch.no_grad()
+def test_an_items_text_vector_is_as_much_longer_than_its_fields_as_a_querys_than_its_words(tmp_path: Path) -> None:
+    """Items of six fields, whose sum is longer than one: by the same factor the text vector beside it is."""
+    generator = np.random.default_rng(0)
+    counts = TokenCounts()
+    for letters in generator.choice(list("abcdefghij"), (150, 2, 5)):
+        counts.add_text(" ".join(map("".join, letters)))
+    vocabulary = Vocabulary.from_counts(counts.table())
+    offsets = np.minimum(4 * np.arange(NUM_TEXT_FIELDS + 1), 24).astype(np.int32)
+    features = [
+        ItemFeatures(
+            item_id=f"{number:02d}",
+            token_ids=generator.integers(1, vocabulary.size, 24).astype(np.int32),
+            token_offsets=offsets,
+            pictures=np.zeros((0, 0), np.float16),
+            text_vector=generator.normal(size=20).astype(np.float16),
+        )
+        for number in range(60)
+    ]
+    (tmp_path / "features").mkdir()
+    write_records(tmp_path / "features" / "a.tfrecord", map(encode_features, features))
+    items = ItemTable.build(tmp_path / "features", tmp_path / "cache", 0, 20)
+    config = dataclasses.replace(EXACT, vocabulary_size=vocabulary.size, picture_dim=0, text_dim=20)
+    model = ItemSage(config).eval()
+    start_from_catalogue_(model, items, vocabulary)
+    batch = items.batch(np.arange(60))
+    hidden = model.text_tower.hidden
+    scaled_BD = F.normalize(batch.text_vectors_BD.float(), dim=1) * 20**0.5
+    text_vectors_BO = F.linear(scaled_BD, hidden.weight[:32, 48:], hidden.bias[:32])
+    assert text_vectors_BO.norm(dim=1).mean().item() == pytest.approx(2 * 32**0.5, rel=0.05)
+    fields_BFE = model.hash_embedder(batch.token_ids_T, batch.token_offsets_BF).view(60, NUM_TEXT_FIELDS, -1)
+    sums_BE = F.layer_norm(fields_BFE, (48,)).sum(dim=1)
+    factor = float(sums_BE.norm(dim=1).mean()) / 48**0.5
+    assert factor > 1.5
+    expected_BO = sums_BE[:, :32] + factor * text_vectors_BO
+    assert cosines(model.item_encoder(batch), expected_BO).min() > 0.997  # CLS is short, not nothing
+    assert cosines(sums_BE[:, :32] + text_vectors_BO, expected_BO).mean() < 0.99
 
 
 @pytest.mark.parametrize("text_dim", [0, 20])

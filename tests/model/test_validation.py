@@ -1,5 +1,8 @@
 """Validation while training, against counting by hand."""
 
+import copy
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -7,8 +10,15 @@ from small_training import SMALL
 
 from model.items.itemsage import ItemSage
 from model.training.data import TrainingData
-from model.training.validation import MIN_QUERIES_A_KIND, QueryScores, evaluate_recall, query_weights
+from model.training.validation import (
+    MIN_QUERIES_A_KIND,
+    QueryScores,
+    evaluate_cells,
+    evaluate_recall,
+    query_weights,
+)
 from schemas.errors import UsageError
+from schemas.tables import PSEUDO_TASK
 
 
 def test_seen_and_new_queries_weigh_a_half_each() -> None:
@@ -59,6 +69,20 @@ def test_recall_equals_counting_by_hand(data: TrainingData, with_training: bool)
     }
     sampled = evaluate_recall(model, data.items, pairs, num_distractors=5, known=known)
     assert all(sampled[task].reciprocal_rank >= got[task].reciprocal_rank for task in got)
+
+
+def test_items_that_pseudo_queries_alone_were_trained_on_are_new(data: TrainingData) -> None:
+    """The training part's rarest task is taken for that of pseudo-queries: its items have no pairs of the log."""
+    model, pairs = ItemSage(SMALL), data.validation
+    rare = data.train.of_tasks(["search/checkout"])
+    pseudo = copy.copy(rare)
+    pseudo.tasks = [PSEUDO_TASK]
+    _, cells = evaluate_cells(model, data, pairs, [], num_pairs=1000)
+    assert cells["seen item"]["num_pairs"] == np.isin(pairs.item_P, data.train.item_P).sum() > 0
+    _, cells = evaluate_cells(model, dataclasses.replace(data, train=rare), pairs, [], num_pairs=1000)
+    assert cells["seen item"]["num_pairs"] == np.isin(pairs.item_P, rare.item_P).sum() > 0
+    _, cells = evaluate_cells(model, dataclasses.replace(data, train=pseudo), pairs, [], num_pairs=1000)
+    assert {name: cell["num_pairs"] for name, cell in cells.items()} == {"new item": len(pairs)}
 
 
 def test_recall_of_a_prefix_is_that_of_a_model_which_ends_there(data: TrainingData) -> None:

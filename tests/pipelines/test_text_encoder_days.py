@@ -101,28 +101,38 @@ def test_the_second_day_encodes_what_is_new(shop):
     assert sorted(json.loads((shop / "encoded.json").read_text())) == sorted(new)
 
 
-def test_the_text_encoder_alone_is_a_baseline_of_text_queries(shop, model, today, monkeypatch):
-    titles = {number: row(number)["title"] for number in range(1, 20)}
+def write_log(shop: Path, titles: dict[int, str]) -> dict[str, Any]:
+    """A log of engagements after each item's title by its number; what asks for an evaluation on it."""
     log = [
         {"timestamp": LAST, "surface": "search", "query": title, "item_id": f"{number:03d}", "action": action}
         for number, title in titles.items()
         for action in ("click", "save")
     ]
     pq.write_table(pa.Table.from_pylist(log, schema=ENGAGEMENTS), shop / "log.parquet")
-    asked = {"engagements": str(shop / "log.parquet"), "image_root": None, "date": "2026-06-30", "columns": {}}
+    return {"engagements": str(shop / "log.parquet"), "image_root": None, "date": "2026-06-30", "columns": {}}
+
+
+def text_encoder_scores(model: Path, run: Path, texts: list[str]) -> np.ndarray:
+    """float32 [Q, N]: cosines of the texts with all items of the run, by the text encoder alone."""
+    records = records_of(str(run))
+    items_ND = np.stack([records[item_id].text_vector for item_id in sorted(records)]).astype(np.float32)
+    texts_QD = open_text_encoder(model / "text_encoder", "cpu").encode(texts)
+    return texts_QD.astype(np.float16).astype(np.float32) @ items_ND.T
+
+
+def test_the_text_encoder_alone_is_a_baseline_of_text_queries(shop, model, today, monkeypatch):
+    titles = {number: row(number)["title"] for number in range(1, 20)}
+    asked = write_log(shop, titles)
     encoded: list[str] = []
     encode = TextEncoder.encode
     monkeypatch.setattr(TextEncoder, "encode", lambda self, texts: encoded.extend(texts) or encode(self, texts))
     entry, _ = evaluate_run(today, model, **asked)["tasks"]
     assert sorted(encoded) == sorted(titles.values())  # once for the model, the baseline and both tasks
-    records = records_of(str(today))
-    ids = sorted(records)
-    encoder = open_text_encoder(model / "text_encoder", "cpu")
-    items_ND = np.stack([records[item_id].text_vector for item_id in ids]).astype(np.float32)
+    ids = sorted(records_of(str(today)))
     ranks = []
-    for title, item in {title: f"{number:03d}" for number, title in titles.items()}.items():
-        scores_N = items_ND @ encoder.encode([title])[0].astype(np.float16).astype(np.float32)
-        ranks.append(int((scores_N >= scores_N[ids.index(item)] - 1e-6).sum()))
+    number_of = {title: number for number, title in titles.items()}
+    for number, scores_N in zip(number_of.values(), text_encoder_scores(model, today, list(number_of)), strict=True):
+        ranks.append(int((scores_N >= scores_N[ids.index(f"{number:03d}")] - 1e-6).sum()))
     figures = entry["methods"]["text_encoder"]
     assert len(ranks) == entry["pairs"]
     assert figures["recall@10"] == np.mean(np.array(ranks) <= 10)
@@ -130,6 +140,27 @@ def test_the_text_encoder_alone_is_a_baseline_of_text_queries(shop, model, today
     difference = entry["differences"]["text_encoder"]
     assert difference["mrr_low"] <= entry["methods"]["itemsage"]["mrr"] - figures["mrr"] <= difference["mrr_high"]
     assert entry["index"]["backend"] == "annoy"
+
+
+def test_bm25_and_the_text_encoder_fused_by_rank_are_a_baseline(shop, model, today):
+    """By one word of the item's title, so that neither of the two is always right."""
+    words = {number: row(number)["title"].split()[0] for number in range(1, 20)}
+    entry, _ = evaluate_run(today, model, **write_log(shop, words))["tasks"]
+    assert {"text_encoder", "hybrid"} <= entry["methods"].keys()
+    assert "hybrid_expanded" not in entry["methods"]  # the log has no training part
+    asked = sorted(set(words.values()))
+    both = EvaluatedRun(today, model).bm25.scores(asked), text_encoder_scores(model, today, asked)
+    reciprocal_ranks = []
+    for query, *scores in zip(asked, *both, strict=True):
+        fused_N = np.array(
+            [sum(1 / (60 + sum(other >= scores_N[n] for other in scores_N)) for scores_N in scores) for n in range(61)]
+        )
+        relevant = [number for number, word in words.items() if word == query]
+        others_N = np.delete(fused_N, relevant)
+        reciprocal_ranks.append(max(1 / (1 + sum(others_N >= fused_N[item] - 1e-9)) for item in relevant))
+    assert 0.05 < np.mean(reciprocal_ranks) < 0.95
+    assert entry["methods"]["hybrid"]["mrr"] == pytest.approx(np.mean(reciprocal_ranks))
+    assert entry["methods"]["hybrid"]["mrr"] not in [entry["methods"][name]["mrr"] for name in ("bm25", "text_encoder")]
 
 
 def test_evaluated_queries_have_the_vectors_of_searches(model, today):
@@ -150,8 +181,10 @@ def test_judged_queries_are_asked_of_the_text_encoder_alone(shop, model, today):
     report = evaluate_judgements(run, str(shop / "judged.parquet"), date=None, columns={}, thresholds=LogThresholds())
     (entry,) = report["tasks"]
     assert entry["methods"]["text_encoder"]["ndcg@10"] > entry["methods"]["random"]["ndcg@10"]
-    assert {"ndcg@10", "hit@10", "mrr", "mrr_low"} <= entry["differences"]["text_encoder"].keys()
+    for name in ("text_encoder", "hybrid"):
+        assert {"ndcg@10", "hit@10", "mrr", "mrr_low"} <= entry["differences"][name].keys()
     assert "  text_encoder  " in format_report(report)
+    assert "  hybrid  " in format_report(report)
     assert "search: through the index (annoy) come " in format_report(report)
 
 

@@ -74,6 +74,10 @@ def test_judgements_beside_the_training_log_have_its_baselines_and_the_four_cell
     assert set(entry["methods"]) == {*texts, "random"}
     assert [(cell["queries"], cell["pairs"]) for cell in entry["cells"]] == [(1, 3), (1, 2), (1, 3), (1, 2)]
     assert {cell["best_baseline"] for cell in entry["cells"]} <= set(texts[1:])
+    assert entry["new_queries"]["queries"] == 1
+    scores_N = EvaluatedRun(shop.run, shop.model).bm25.scores(["red lamp"])[0]  # the new one; its best item is 0
+    rank = int((scores_N >= scores_N[0] - 1e-6).sum())
+    assert entry["new_queries"]["methods"]["bm25"]["mrr"] == pytest.approx(1 / rank)
     assert report["training_pairs_missing"] == {"search/click": {"model": 10, "log": 3}}
     assert cli.main([*call, "--engagements", log]) == 0
     shown = capsys.readouterr().out

@@ -30,6 +30,7 @@ from random_models import PICTURE_DIM
 from model.items.batch import collate_items
 from model.items.query_encoder import QueryEncoder
 from model.items.store import load_start
+from model.text.vocabulary import Vocabulary
 from pipelines import cli
 from pipelines.evaluate.evaluated_run import EvaluatedRun
 from pipelines.evaluate.inputs import sample_queries
@@ -237,8 +238,9 @@ def test_queries_without_a_known_token_are_misses(shop):
 
 
 def test_the_start_of_the_model_is_measured_where_it_is_asked_for(shop_of_a_start):
-    shop = shop_of_a_start
-    report, _ = shop.day(start=True)
+    shop, generator = shop_of_a_start, np.random.default_rng(0)
+    pictures = {n: (bytes([n]) * 32, generator.normal(size=PICTURE_DIM).astype(np.float16)) for n in range(NUM_ITEMS)}
+    report, _ = shop.day(run=shop.new_run(item_pictures=pictures), start=True)
     start = load_start(shop.model)
     features = [item for _, item in sorted(EvaluatedRun(shop.run, shop.model).features(), key=lambda found: found[0])]
     with torch.inference_mode():
@@ -247,13 +249,22 @@ def test_the_start_of_the_model_is_measured_where_it_is_asked_for(shop_of_a_star
         entry = task(report, name)
         assert set(entry["differences"]["start"]) == set(entry["differences"]["popularity"])
         assert all("start" in cell for cell in entry["cells"] if cell["pairs"])
-    encoder = QueryEncoder(shop.model)
-    reciprocal = []
-    for each in ROWS[:10]:
-        scores_N = items_NE @ encoder.texts([each["query"]])[0]
-        rank = int((scores_N >= scores_N[IDS.index(each["item_id"])] - 1e-6).sum())
-        reciprocal.append(1 / rank)
-    assert task(report, "search/click")["methods"]["start"]["mrr"] == pytest.approx(np.mean(reciprocal))
+    vocabulary = Vocabulary.load(shop.model / "vocabulary")
+    tokens = [torch.from_numpy(vocabulary.encode(each["query"]).astype(np.int64)) for each in ROWS[:10]]
+    pictures_BD = [torch.from_numpy(np.frombuffer(each["vector"], "<f2").astype(np.float32)) for each in shop.cached()]
+    with torch.inference_mode():
+        asked = {
+            "search/click": [start.text_tower(ids, torch.tensor([0, len(ids)])) for ids in tokens],
+            "closeup/click": [start.picture_tower(picture_D[None]) for picture_D in pictures_BD],
+        }
+    rows = {"search/click": ROWS[:10], "closeup/click": [each for each in ROWS if each["surface"] == "closeup"]}
+    for name, vectors in asked.items():
+        reciprocal = []
+        for each, vector in zip(rows[name], vectors, strict=True):
+            scores_N = items_NE @ vector.numpy()[0]
+            reciprocal.append(1 / int((scores_N >= scores_N[IDS.index(each["item_id"])] - 1e-6).sum()))
+        assert task(report, name)["methods"]["start"]["mrr"] == pytest.approx(np.mean(reciprocal))
+        assert len(set(reciprocal)) > 1, "all items are alike: nothing is shown"
     assert "search/click" in format_report(report)
     assert not any("start" in entry["methods"] for entry in shop.day()[0]["tasks"])
 
