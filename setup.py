@@ -26,6 +26,7 @@ setup(
         "tzdata",
         "xxhash>=3.5",
         "tqdm>=4.66",
+        "filelock>=4.2,<5",
     ],
     extras_require={
         "delta": ["deltalake>=1.6,<2"],

@@ -1,7 +1,7 @@
 """`itemsage COMMAND ...`: one word a job. Each job also runs alone as `python -m pipelines.<job>`."""
 
 import difflib
-import importlib.metadata
+import importlib
 import sys
 from collections.abc import Sequence
 
@@ -22,7 +22,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(usage())
         return 0
     if arguments == ["--version"]:
-        print(f"itemsage {importlib.metadata.version('itemsage')}")
+        from importlib.metadata import version  # a moment that all else need not wait for
+
+        print(f"itemsage {version('itemsage')}")
         return 0
     if not arguments or arguments[0] not in COMMANDS:
         got = quote(arguments[0]) if arguments else "nothing"

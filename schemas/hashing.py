@@ -2,10 +2,12 @@
 
 import hashlib
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import xxhash
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 def stable_hash(text: str) -> int:
@@ -22,8 +24,10 @@ def content_hash(data: bytes) -> bytes:
     return xxhash.xxh3_128_digest(data)
 
 
-def row_hashes(matrix_ND: np.ndarray) -> np.ndarray:
+def row_hashes(matrix_ND: "np.ndarray") -> "np.ndarray":
     """uint64 [N]: XXH3, 64 bits, of the bytes of each row (C order): equal for equal rows."""
+    import numpy as np  # a moment that commands which read no vector need not wait for
+
     return np.fromiter(map(xxhash.xxh3_64_intdigest, matrix_ND), np.uint64, count=len(matrix_ND))
 
 

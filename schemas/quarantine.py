@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
-import pyarrow as pa
-
-from schemas.tables import QUARANTINE, REJECTIONS
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 #: `got` is quoted from hostile input: shortened to this many characters, control characters escaped.
 MAX_QUOTED_CHARACTERS = 200
@@ -75,13 +75,21 @@ def _pieces(value: object) -> Iterator[str]:
         yield ascii(value)
 
 
-def rejections_to_table(rejections: Iterable[Rejection]) -> pa.Table:
+def rejections_to_table(rejections: Iterable[Rejection]) -> "pa.Table":
     """A REJECTIONS table in a total order, so that equal rejections give equal bytes."""
+    import pyarrow as pa  # a moment that `itemsage --help` and `path`, which quote, need not wait for
+
+    from schemas.tables import REJECTIONS
+
     rows = sorted((asdict(rejection) for rejection in rejections), key=lambda row: tuple(map(str, row.values())))
     return pa.Table.from_pylist(rows, schema=REJECTIONS)
 
 
-def quarantine_table(rejections: pa.Table, run_id: str) -> pa.Table:
+def quarantine_table(rejections: "pa.Table", run_id: str) -> "pa.Table":
     """The QUARANTINE table of a run from REJECTIONS columns (others, such as an earlier run's id, are dropped)."""
+    import pyarrow as pa  # as above
+
+    from schemas.tables import QUARANTINE, REJECTIONS
+
     columns = rejections.select(REJECTIONS.names).columns
     return pa.table([*columns, pa.array([run_id] * len(rejections), pa.string())], schema=QUARANTINE)

@@ -13,9 +13,6 @@ from importlib import import_module
 from typing import Any
 from urllib.parse import unquote
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from schemas.errors import UsageError
 from schemas.quarantine import quote
 
@@ -111,7 +108,7 @@ def _delta_files(folder: str, deltalake: Any) -> list[str]:
             raise _refused(DELTA, folder, f"needs {', '.join(unknown)} of its reader")
         if metadata.configuration.get("delta.columnMapping.mode", "none") != "none":
             raise _refused(DELTA, folder, "maps columns to other names in its files (columnMapping)")
-        if "deletionVectors" in features and pa.table(table.deletion_vectors()).num_rows:
+        if "deletionVectors" in features and _num_rows(table.deletion_vectors()):
             raise _refused(DELTA, folder, "has rows deleted within files (deletionVectors)")
         uris = table.file_uris()
     except deltalake.exceptions.DeltaError as error:
@@ -179,8 +176,16 @@ def _current_metadata(folder: str) -> str:
     return current[0]
 
 
+def _num_rows(table: Any) -> int:
+    import pyarrow as pa  # a moment that commands which read no table need not wait for
+
+    return int(pa.table(table).num_rows)
+
+
 def _numbered_columns(path: str) -> Iterator[tuple[str, int]]:
     """(name, number that Iceberg knows the column by) of the columns of a file that have such a number."""
+    import pyarrow.parquet as pq  # as above
+
     for field in pq.read_schema(path):
         metadata: Mapping[bytes, bytes] = field.metadata or {}
         if b"PARQUET:field_id" in metadata:

@@ -9,8 +9,6 @@ import zlib
 from collections.abc import Iterator
 from typing import IO, Any, cast
 
-import pyarrow as pa
-
 from schemas.errors import CorruptFileError
 from schemas.files import shown
 from schemas.quarantine import quote
@@ -45,6 +43,8 @@ def open_unpacked(path: str, compression: str) -> Iterator[IO[bytes]]:
     """A file's bytes, uncompressed. A damaged file raises CorruptFileError."""
     try:
         if compression == "zstd":
+            import pyarrow as pa  # a moment that commands which read no table need not wait for
+
             with pa.CompressedInputStream(pa.OSFile(path), "zstd") as stream:
                 yield io.BufferedReader(cast(io.RawIOBase, stream))
         else:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from command_configs import MODULES, configs
+from python_process import run_python
 
 from model.items.config import ItemSageConfig
 from model.training.config import TrainingConfig
@@ -63,6 +64,17 @@ def test_help_shows_an_example_and_exits_0(command, capsys):
     shown = capsys.readouterr().out
     assert "example:" in shown
     assert f"itemsage {command}" in shown or f"pipelines.{command}" in shown
+
+
+@pytest.mark.parametrize("call", ["--help", "surf", "path --help", "path embeddings --store=none", "runs --store=none"])
+def test_a_short_command_does_not_wait_for_what_it_does_not_use(call):
+    code = (
+        "import sys\nfrom pipelines.cli import main\n"
+        "try: main(sys.argv[1:])\n"
+        "except SystemExit: pass\n"
+        "assert not {'apache_beam', 'numpy', 'pyarrow', 'torch'} & set(sys.modules)"
+    )
+    assert run_python(code, *call.split()).returncode == 0
 
 
 def test_unknown_command_and_no_command_exit_2(capsys):

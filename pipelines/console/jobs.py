@@ -29,7 +29,6 @@ from pipelines.console.terminal import in_words
 from schemas.errors import UsageError
 from schemas.file_forms import TYPES
 from schemas.files import declare
-from schemas.tables import UNREADABLE
 
 if TYPE_CHECKING:
     from apache_beam.options.pipeline_options import PipelineOptions
@@ -175,6 +174,8 @@ def beam_options(argv: Sequence[str]) -> "PipelineOptions":
 
 def print_summary(stage: str, counts: dict[str, Any], started_s: float, where: str) -> None:
     """The short summary that each job ends with: read, reused, computed, quarantined, written, seconds, where."""
+    from schemas.tables import UNREADABLE  # pyarrow: a moment that `--help` need not wait for
+
     told = {name: count for name, count in counts.items() if ":" not in name or name.startswith(UNREADABLE)}
     shown = in_words(told)
     print(f"{stage}: {shown or 'nothing to do'}; {time.monotonic() - started_s:.1f} s; {where}", flush=True)

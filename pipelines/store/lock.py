@@ -8,14 +8,13 @@ written inside says who holds it, for the message to those who come too late. Co
 import contextlib
 import datetime
 import errno
-import fcntl
+import functools
 import getpass
 import json
 import os
 import socket
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from schemas.errors import UsageError
@@ -25,101 +24,74 @@ LOCK_FILE = "LOCK"
 #: What flock says where the file system cannot lock: some network and object-store mounts.
 _NO_FLOCK = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL)
 _MAX_HOLDER_BYTES = 65_536
+#: It is tried again for so long, for somebody may delete the file between its opening and its locking.
+_PATIENCE_S = 0.05
 
 
 class StoreBusyError(RuntimeError):
     """Another process works on the store; the call is right and may be repeated later: exit code 1."""
 
 
-@dataclass
-class _Held:
-    descriptor: int | None
-    depth: int = 0
-
-
-_held: dict[str, _Held] = {}
-
-
 @contextlib.contextmanager
 def store_lock(store: str | os.PathLike[str], purpose: str, name: str = LOCK_FILE) -> Iterator[None]:
-    """Holds the lock `<store>/<name>`; within one process a holder may take it again (not from another thread).
+    """Holds the lock `<store>/<name>`; within one thread a holder may take it again.
 
-    `purpose` is what others are told. Raises StoreBusyError, at once, if another process holds it. Children do not
-    inherit it: the file is closed on exec, and in forked children right after the fork.
+    `purpose` is what others are told. Raises StoreBusyError if another process holds it. Children do not inherit it:
+    the file is closed on exec, and in forked children right after the fork.
     """
+    from filelock import FileLock, Timeout  # time that commands which only read need not wait for
+
     path = os.path.join(os.path.realpath(store), name)
-    held = _held.get(path)
-    if held is None:
-        held = _held[path] = _Held(_acquire(path, purpose))
-    held.depth += 1
+    lock = FileLock(path, timeout=_PATIENCE_S, is_singleton=True, fallback_to_soft=False)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise StoreBusyError(
+            f"expected to be the only one that writes to {os.path.dirname(path)}, got {_describe(_read_holder(path))}: "
+            "wait for it to end, or stop it; the lock ends with it, no file needs to be deleted"
+        ) from None
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.EISDIR):
+            raise UsageError(f"expected a plain file at {path}, got a link or a folder: move it away") from error
+        if error.errno not in _NO_FLOCK:
+            raise
+        _warn_of_no_locks(path, str(error.strerror))
+        yield
+        return
+    if lock.lock_counter == 1:
+        if holder := _read_holder(path):
+            print(f"the lock of {_who(holder)}, which has ended, is taken over", file=sys.stderr)
+        _write_holder(path, purpose)
     try:
         yield
     finally:
-        held.depth -= 1
-        if held.depth == 0:
-            _held.pop(path, None)
-            _release(held)
+        if lock.lock_counter == 1:  # an emptied file says that its last holder ended in order
+            with contextlib.suppress(OSError), _opened(path) as descriptor:
+                os.ftruncate(descriptor, 0)
+        lock.release()
 
 
-def _acquire(path: str, purpose: str) -> int | None:
-    """The descriptor that holds the lock; None, with a warning, where the file system knows no locks."""
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    while True:
-        descriptor = _open(path)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = _read_holder(descriptor)
-            os.close(descriptor)
-            raise StoreBusyError(
-                f"expected to be the only one that writes to {os.path.dirname(path)}, got {_describe(holder)}: wait "
-                "for it to end, or stop it; the lock ends with it, no file needs to be deleted"
-            ) from None
-        except OSError as error:
-            os.close(descriptor)
-            if error.errno not in _NO_FLOCK:
-                raise
-            print(
-                f"warning: expected a file system that can lock files, got {error.strerror} for {path}: nothing keeps "
-                "two runs apart here, see to it that only one runs at a time",
-                file=sys.stderr,
-            )
-            return None
-        if _is_still(path, descriptor):
-            break
-        os.close(descriptor)  # somebody deleted the file between open and flock
-    holder = _read_holder(descriptor)
-    if holder:
-        print(f"the lock of {_who(holder)}, which has ended, is taken over", file=sys.stderr)
-    _write_holder(descriptor, purpose)
-    return descriptor
+@functools.cache
+def _warn_of_no_locks(path: str, reason: str) -> None:
+    """Once a file."""
+    print(
+        f"warning: expected a file system that can lock files, got {reason} for {path}: nothing keeps "
+        "two runs apart here, see to it that only one runs at a time",
+        file=sys.stderr,
+    )
 
 
-def _open(path: str) -> int:
+@contextlib.contextmanager
+def _opened(path: str) -> Iterator[int]:
+    """A descriptor of the lock's file, whoever holds it."""
+    descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW)
     try:
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
-    except OSError as error:
-        if error.errno not in (errno.ELOOP, errno.EISDIR):
-            raise
-        raise UsageError(f"expected a plain file at {path}, got a link or a folder: move it away") from error
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
-def _is_still(path: str, descriptor: int) -> bool:
-    try:
-        return os.path.samestat(os.stat(path), os.fstat(descriptor))
-    except FileNotFoundError:
-        return False
-
-
-def _release(held: _Held) -> None:
-    """An emptied file says that its last holder ended in order."""
-    if held.descriptor is not None:
-        with contextlib.suppress(OSError):
-            os.ftruncate(held.descriptor, 0)
-        os.close(held.descriptor)
-
-
-def _write_holder(descriptor: int, purpose: str) -> None:
+def _write_holder(path: str, purpose: str) -> None:
     """Tells who holds the lock, in place: another file would be another lock. Only a courtesy, so a full disk does not
     keep anybody (least of all the command that frees some of it) from working."""
     try:
@@ -134,15 +106,16 @@ def _write_holder(descriptor: int, purpose: str) -> None:
         "since": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "who": user,
     }
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError), _opened(path) as descriptor:
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, (json.dumps(holder) + "\n").encode()[:_MAX_HOLDER_BYTES], 0)
 
 
-def _read_holder(descriptor: int) -> dict[str, Any]:
+def _read_holder(path: str) -> dict[str, Any]:
     """What the holder wrote; empty if it has not yet, or ended in order."""
     try:
-        holder = json.loads(os.pread(descriptor, _MAX_HOLDER_BYTES, 0))
+        with _opened(path) as descriptor:
+            holder = json.loads(os.pread(descriptor, _MAX_HOLDER_BYTES, 0))
     except (OSError, ValueError):
         return {}
     return holder if isinstance(holder, dict) else {}
@@ -160,15 +133,3 @@ def _describe(holder: dict[str, Any]) -> str:
         return "another process that holds the lock"
     who, since, purpose, command = (quote(holder.get(key)) for key in ("who", "since", "purpose", "command"))
     return f"{_who(holder)}, user {who}, at work since {since} on {purpose} with {command}"
-
-
-def _forget_after_fork() -> None:
-    """A forked child would keep the lock alive after its parent's death. Closing its copy leaves the parent's lock."""
-    for held in _held.values():
-        if held.descriptor is not None:
-            os.close(held.descriptor)
-            held.descriptor = None
-    _held.clear()
-
-
-os.register_at_fork(after_in_child=_forget_after_fork)

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -116,6 +117,17 @@ def test_one_process_takes_it_again_and_frees_it_at_the_end(tmp_path):
     with pytest.raises(KeyError), store_lock(tmp_path, "daily"):
         raise KeyError
     assert not _taken_elsewhere(tmp_path)
+
+
+def test_another_thread_of_the_holder_is_another_writer(tmp_path):
+    def take():
+        with store_lock(tmp_path, "publish"):
+            pass
+
+    with ThreadPoolExecutor(1) as pool, store_lock(tmp_path, "daily"):
+        with pytest.raises(StoreBusyError, match=f"pid {os.getpid()},.* 'daily'"):
+            pool.submit(take).result()
+        assert json.loads((tmp_path / "LOCK").read_text())["purpose"] == "daily"
 
 
 def _taken_elsewhere(store):

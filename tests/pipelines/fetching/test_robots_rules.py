@@ -1,6 +1,7 @@
 """robots.txt as RFC 9309 says."""
 
 import time
+import tracemalloc
 
 import pytest
 from hypothesis import given
@@ -57,6 +58,19 @@ def test_no_pattern_takes_long():
     started_s = time.monotonic()
     assert not _fits("/" + "*a" * 5_000 + "*b$", "/" + "a" * 20_000)
     assert time.monotonic() - started_s < 1
+
+
+@pytest.mark.parametrize("names", [["bot" + "x" * more for more in range(300)], ["*"] * 20_000], ids=["many", "one"])
+def test_no_group_of_many_names_takes_long_or_much(names):
+    text = "".join(f"User-agent: {name}\n" for name in names) + "Disallow: /b\n" * 20_000
+    tracemalloc.start()
+    started_s = time.monotonic()
+    try:
+        assert RobotsRules.parse(text, AGENT).allows("http://shop.example/a.jpg")
+        assert time.monotonic() - started_s < 10
+        assert tracemalloc.get_traced_memory()[1] < 50e6
+    finally:
+        tracemalloc.stop()
 
 
 @given(st.text(), st.text("/ab*$%?"))
