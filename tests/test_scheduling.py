@@ -142,7 +142,7 @@ def test_the_dag_runs_daily_of_yesterday_once_a_day():
     assert ast.unparse(schedule) == "CronDataIntervalTimetable('0 4 * * *', timezone='Europe/Berlin')"
     task = dag_arguments("ItemsageOperator")
     module = ast.literal_eval(task["py_file"])
-    assert (ast.literal_eval(task["py_options"]), module) == (["-m"], daily.main.__module__)
+    assert (ast.literal_eval(task["py_options"]), module) == (["-m"], daily.main.__module__.removesuffix(".job"))
     options = task["pipeline_options"]
     assert isinstance(options, ast.Dict)
     given = {ast.literal_eval(key): value for key, value in zip(options.keys, options.values, strict=True) if key}
