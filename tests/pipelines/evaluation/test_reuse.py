@@ -139,7 +139,7 @@ def test_a_day_without_change_need_not_wait_for_big_libraries(shop):
     code = f"""if True:
         import sys
         from pathlib import Path
-        from pipelines.daily.job import job as daily
+        from pipelines.daily import job as daily
         print(daily.evaluate.evaluate_or_reuse(*map(Path, {[str(run), str(shop.model), str(shop.run)]}), **{facts})[1])
         print(*{{"scipy", "sklearn", "torchvision"}} & sys.modules.keys())
     """
