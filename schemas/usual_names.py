@@ -171,7 +171,7 @@ def meant_columns(missing: Sequence[str], others: Sequence[str], read: Collectio
     """
     asked = set(_ALWAYS_ASKED).union(*(kind for kind in _ONE_OF if kind.isdisjoint(read)))
     usual = {name: {**OF_CATALOGUE, **OF_LOG}.get(name, ()) if name in asked else () for name in missing}
-    found = {name: meant_name(name, others) or called(usual[name], others) for name in missing}
+    found = {name: meant_name(name, others) or called(usual[name], that_may_be(name, others)) for name in missing}
     return {name: theirs for name, theirs in found.items() if theirs is not None}
 
 
@@ -182,13 +182,22 @@ def meant_name(ours: str, others: Sequence[str]) -> str | None:
     >>> meant_name("title", ["SKU", "Title"]), meant_name("images", ["image_link"]), meant_name("links", ["likes"])
     ('Title', 'image_link', None)
     """
-    plain = {_singular(plain_name(name)): name for name in others if name not in _NEVER_MEANT.get(ours, ())}
+    plain = {_singular(plain_name(name)): name for name in that_may_be(ours, others)}
     if ours in _ALWAYS_ASKED:
         return plain.get(_singular(ours))
     near = difflib.get_close_matches(_singular(plain_name(ours)), plain, n=1, cutoff=_NEAR)
     if near:
         return plain[near[0]]
     return _picture_column(plain) if ours == "images" else None
+
+
+def that_may_be(ours: str, others: Iterable[str]) -> list[str]:
+    """The columns of a file without those that are never our column, though they are called much like it.
+
+    >>> that_may_be("links", ["link", "likes"])
+    ['likes']
+    """
+    return [name for name in others if name not in _NEVER_MEANT.get(ours, ())]
 
 
 def is_called_a_picture(name: str) -> bool:

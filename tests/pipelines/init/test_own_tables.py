@@ -298,3 +298,11 @@ def test_a_catalogue_template_with_a_comment_for_each_column():
     assert config["columns"]["item_id"] == "id"
     assert config["columns"]["images"] == "image_link"
     assert len(rehearse_items(["meta.csv"], config["columns"], "no").items) == 1
+
+
+def test_a_second_column_of_pictures_is_no_text(capsys):
+    """What it holds may be words, of what can be seen."""
+    lines = [f"{n},mug {n},https://x.example/{n}.jpg,the {n} red mug on a table with a cloth" for n in range(5)]
+    columns = written(write_csv("t.csv", "sku,name,images,picture", *lines))["columns"]
+    assert columns == {"item_id": "sku", "title": "name", "images": "images"}
+    assert "picture'" not in capsys.readouterr().out
