@@ -306,3 +306,58 @@ def test_a_second_column_of_pictures_is_no_text(capsys):
     columns = written(write_csv("t.csv", "sku,name,images,picture", *lines))["columns"]
     assert columns == {"item_id": "sku", "title": "name", "images": "images"}
     assert "picture'" not in capsys.readouterr().out
+
+
+def _shop_api(number):
+    picture = {"id": number, "src": f"https://x.example/{number}.jpg", "width": 10}
+    product = {"id": 632 + number, "handle": f"mug-{number}", "title": f"mug {number}", "image": picture}
+    return {**product, "body_html": "x", "images": [picture], "variants": [{"id": 8, "sku": f"M-{number}"}]}
+
+
+def _woo_api(number):
+    product = {"id": number, "sku": f"M-{number}", "name": f"mug {number}", "brand": [{"id": 1, "name": "Acme"}]}
+    return {
+        **product,
+        "categories": [{"id": 1, "name": "Kitchen", "slug": "k"}, {"id": 2, "name": "Cups", "slug": "c"}],
+    }
+
+
+def _localised(number):
+    current = {"name": {"en": f"mug {number}", "de": f"Becher {number}"}, "description": {"en": "soft"}}
+    return {"id": f"m{number}", "masterData": {"current": {**current, "slug": {"en": f"mug-{number}"}}}}
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        (_shop_api, {"item_id": "handle", "title": "title", "description": "body_html", "images": "images"}),
+        (
+            _woo_api,
+            {"item_id": "id", "title": "name", "brand": "brand.name", "product_types": "categories.name"},
+        ),
+        (
+            _localised,
+            {
+                "item_id": "id",
+                "title": "masterData.current.name.en",
+                "description": "masterData.current.description.en",
+            },
+        ),
+    ],
+)
+def test_answers_of_interfaces(row, expected):
+    Path("t.json").write_text(json.dumps([row(number) for number in range(3)]))
+    columns = written("t.json")["columns"]
+    assert columns == expected
+    items = rehearse_items(["t.json"], columns, "no").items
+    assert items["title"].to_pylist() == ["mug 0", "mug 1", "mug 2"]
+    assert None not in items["product_types" if row is _woo_api else "item_id"].to_pylist()
+
+
+def test_names_with_a_language():
+    rows = [f"m{n},mug {n},Becher {n},soft and red,Acme{n % 2},7" for n in range(5)]
+    header = "sku,name-en_US,name-de_DE,description-en_US-ecommerce,brand,brand_id"
+    columns = written(write_csv("t.csv", header, *rows))["columns"]
+    assert columns["title"] == "name-en_US"
+    assert columns["description"] == "description-en_US-ecommerce"
+    assert columns["brand"] == "brand"
