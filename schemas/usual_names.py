@@ -65,6 +65,8 @@ ITEM_IDS = (
     *("article_number", "item_number", "artikelnummer", "artnr", "item_code", "product_code", "code", "asin"),
     *("uniq_id", "uuid", "object_id", "handle", "slug", "number", "gtin", "ean", "upc", "mpn"),
 )
+#: What a variant names its product by.
+PARENTS = ("parent_id", "parent_sku", "parent", "parent_item_id", "parent_product_id", "parent_product_number")
 #: The items of a log, in which `id`, `code` or `number` may be the event's own.
 LOG_ITEMS = (
     *("item_id", "items_item_id", "product_id", "sku", "variant_id", "article_id", "content_id", "product_sku"),

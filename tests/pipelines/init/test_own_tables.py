@@ -361,3 +361,39 @@ def test_names_with_a_language():
     assert columns["title"] == "name-en_US"
     assert columns["description"] == "description-en_US-ecommerce"
     assert columns["brand"] == "brand"
+
+
+@pytest.mark.parametrize(("number", "parent"), [("id", "parent_id"), ("item_sku", "parent_sku"), ("sku", "Parent SKU")])
+def test_variants_that_name_their_product(number, parent):
+    """As Shopware and Amazon have them: a variant may have no text of its own, and stand above its product."""
+    rows = ["v1,p1,,red,", "p1,,Wool jacket,,https://x.example/1.jpg", "v2,p1,,blue,https://x.example/2.jpg"]
+    name = write_csv("t.csv", f"{number},{parent},name,colour,picture", *rows, "p2,,Linen trousers,,")
+    config = written(name)
+    columns = config["columns"]
+    assert (columns["item_id"], config["group_rows"]) == ([parent, number], "merge")
+    items = rehearse_items([name], columns, config["group_rows"]).items
+    assert items.select(["item_id", "title", "colors", "images"]).to_pylist() == [
+        {
+            "item_id": "p1",
+            "title": "Wool jacket",
+            "colors": "red",
+            "images": ["https://x.example/1.jpg", "https://x.example/2.jpg"],
+        },
+        {"item_id": "p2", "title": "Linen trousers", "colors": None, "images": []},
+    ]
+
+
+def test_variants_that_the_log_names_are_items_beside_their_product():
+    rows = ["v1,p1,,red", "p1,,Wool jacket,", "v2,p1,,blue", "p2,,Linen trousers,"]
+    write_csv("t.csv", "id,parent_id,name,colour", *rows)
+    events = [f"2026-06-20 10:00:0{n},u{n},{item},view" for n, item in enumerate(("v1", "v2", "p2"))]
+    write_csv("e.csv", "event_time,user_id,product_id,event_type", *events)
+    config = written("--from", "ga4", "e.csv", "--catalog", "t.csv")
+    assert (config["columns"]["item_id"], config["columns"]["group"]) == ("id", ["parent_id", "id"])
+    items = rehearse_items(["t.csv"], config["columns"], config["group_rows"]).items
+    assert items["title"].to_pylist() == ["Wool jacket", "Linen trousers", "Wool jacket", "Wool jacket"]
+
+
+def test_a_parent_that_is_no_row_of_the_table_is_none():
+    write_csv("t.csv", "id,parent_id,name", "a,c1,Mug", "b,c1,Cup", "c,c2,Bowl")
+    assert written("t.csv")["columns"]["item_id"] == "id"
