@@ -63,25 +63,29 @@ TEXTS: Mapping[str, Sequence[Sequence[str]]] = {
 ITEM_IDS = (
     *("item_id", "product_id", "id", "sku", "product_sku", "item_sku", "seller_sku", "custom_label", "article_id"),
     *("article_number", "item_number", "artikelnummer", "artnr", "item_code", "product_code", "code", "asin"),
-    *("uniq_id", "uuid", "handle", "slug", "number", "gtin", "ean", "upc", "mpn"),
+    *("uniq_id", "uuid", "object_id", "handle", "slug", "number", "gtin", "ean", "upc", "mpn"),
 )
+#: What a variant names its product by.
+PARENTS = ("parent_id", "parent_sku", "parent", "parent_item_id", "parent_product_id", "parent_product_number")
 #: The items of a log, in which `id`, `code` or `number` may be the event's own.
 LOG_ITEMS = (
     *("item_id", "items_item_id", "product_id", "sku", "variant_id", "article_id", "content_id", "product_sku"),
     *("article_number", "item_number", "artikelnummer", "item_code", "product_code", "asin", "content_ids"),
+    *("line_item_sku", "variant_sku"),
 )
 #: Lists of the items of an event, whose `id` is that of an item.
-LOG_LISTS = ("items", "products", "contents", "line_items", "lines", "cart", "basket")
+LOG_LISTS = ("items", "products", "contents", "line_items", "lines", "cart", "basket", "product")
 #: Ids of who acts, which complete each other: before a login and after it. Others stand for one where there is none.
 USERS = (
     *("user_id", "user_pseudo_id", "visitor_id", "customer_id", "client_id", "external_id", "distinct_id"),
-    "anonymous_id",
+    *("anonymous_id", "domain_userid"),
 )
 OTHER_USERS = ("member_id", "household_id", "household_key", "device_id", "user", "visitor", "customer", "email")
-SESSIONS = ("ga_session_id", "session_id", "user_session", "session", "visit_id")
+SESSIONS = ("ga_session_id", "session_id", "user_session", "session", "visit_id", "domain_sessionid")
 TIMES = (
     *("event_timestamp", "event_time", "timestamp", "time", "datetime", "date_time", "date_hour_minute", "date_hour"),
     *("date", "created_at", "ts"),
+    *("server_time", "server_timestamp", "derived_tstamp", "collector_tstamp", "date_created", "hit_time_gmt"),
     *("occurred_at", "visit_time", "order_date", "purchase_date", "invoice_date", "t_dat"),
 )
 #: Words in the names of columns that have a clock beside a column of days.
@@ -120,6 +124,10 @@ _ONE_OF = (frozenset(TEXT_FIELDS), frozenset({"user_id", "session_id"}))
 _NEVER_MEANT = {"links": ("link",)}
 #: How like ours, from 0 to 1, the name of a column is that is taken for a slip.
 _NEAR = 0.88
+#: Languages that names of columns tell; of those whose sign is a word of its own in such names (id, no, is) none.
+_LANGUAGE = r"(?:cs|da|de|el|en|es|fi|fr|hu|it|ja|ko|nb|nl|pl|pt|ro|ru|sk|sv|tr|zh)(?:[-_][A-Za-z]{2})?"
+#: Behind a name: a language, and behind that a channel, as in `description-en_US-ecommerce`.
+_IN_LANGUAGE = re.compile(rf"(?<=\w)[-_]{_LANGUAGE}(?:-\w+)?$")
 _IN_BRACKETS = re.compile(r"\s*[(\[][^()\[\]]*[)\]]\s*$")
 #: What stands before and behind the word for a picture in the name of a column that has no more than pictures.
 _BEFORE = "main|primary|first|front|cover|featured|default|large|big|full|additional|base|haupt"
@@ -138,12 +146,21 @@ def plain_name(name: str) -> str:
 
 
 def bare_name(name: str) -> str:
-    """plain_name without what stands in brackets behind it.
+    """plain_name without what stands in brackets behind it, or a language.
 
-    >>> bare_name("Title (en)"), bare_name("Categories (x,y,z...)")
-    ('title', 'categories')
+    >>> bare_name("Title (en)"), bare_name("Categories (x,y,z...)"), bare_name("name-en_US"), bare_name("brand_id")
+    ('title', 'categories', 'name', 'brandid')
     """
-    return plain_name(_IN_BRACKETS.sub("", name))
+    return plain_name(_IN_LANGUAGE.sub("", _IN_BRACKETS.sub("", name)))
+
+
+def is_language(name: str) -> bool:
+    """Whether a name is a language's sign.
+
+    >>> is_language("en"), is_language("de-DE"), is_language("id")
+    (True, True, False)
+    """
+    return re.fullmatch(_LANGUAGE, name) is not None
 
 
 def called(usual: Iterable[str], given: Sequence[str]) -> str | None:
@@ -171,7 +188,7 @@ def meant_columns(missing: Sequence[str], others: Sequence[str], read: Collectio
     """
     asked = set(_ALWAYS_ASKED).union(*(kind for kind in _ONE_OF if kind.isdisjoint(read)))
     usual = {name: {**OF_CATALOGUE, **OF_LOG}.get(name, ()) if name in asked else () for name in missing}
-    found = {name: meant_name(name, others) or called(usual[name], others) for name in missing}
+    found = {name: meant_name(name, others) or called(usual[name], that_may_be(name, others)) for name in missing}
     return {name: theirs for name, theirs in found.items() if theirs is not None}
 
 
@@ -182,13 +199,22 @@ def meant_name(ours: str, others: Sequence[str]) -> str | None:
     >>> meant_name("title", ["SKU", "Title"]), meant_name("images", ["image_link"]), meant_name("links", ["likes"])
     ('Title', 'image_link', None)
     """
-    plain = {_singular(plain_name(name)): name for name in others if name not in _NEVER_MEANT.get(ours, ())}
+    plain = {_singular(plain_name(name)): name for name in that_may_be(ours, others)}
     if ours in _ALWAYS_ASKED:
         return plain.get(_singular(ours))
     near = difflib.get_close_matches(_singular(plain_name(ours)), plain, n=1, cutoff=_NEAR)
     if near:
         return plain[near[0]]
     return _picture_column(plain) if ours == "images" else None
+
+
+def that_may_be(ours: str, others: Iterable[str]) -> list[str]:
+    """The columns of a file without those that are never our column, though they are called much like it.
+
+    >>> that_may_be("links", ["link", "likes"])
+    ['likes']
+    """
+    return [name for name in others if name not in _NEVER_MEANT.get(ours, ())]
 
 
 def is_called_a_picture(name: str) -> bool:

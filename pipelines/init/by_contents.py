@@ -12,9 +12,10 @@ from pipelines.init.offered import WORDS
 from pipelines.init.seen import SeenColumn, SeenTable, refuse_wrapped
 from schemas.errors import UsageError
 from schemas.tables import CATALOGUE, TEXT_FIELDS
-from schemas.usual_names import ITEM_IDS, TEXTS, is_called_a_picture, is_called_small, plain_name
+from schemas.usual_names import ITEM_IDS, PARENTS, TEXTS, is_called_a_picture, is_called_small, plain_name
 
 _MOSTLY = 0.5
+_FEW_UNKNOWN = 0.1
 _MAX_ID_CHARACTERS = 64
 _FRACTION = re.compile(r"\s*-?\d+[.,]\d+\s*")
 
@@ -41,7 +42,8 @@ def starts(table: SeenTable) -> list[Start]:
     found = joined([*found, *_texts_by_contents(table, found, [*ids, *pictures, *small])])
     rest = (*found, *left_out(table, found, CATALOGUE.names[1:]))
     asked = [f"{one.name} holds small pictures: left out" for one in small]
-    return [_by(one, table, ids, rest, tuple(asked)) for one in ids]
+    by_id = [_by(one, table, ids, rest, tuple(asked)) for one in ids]
+    return [*_by_parent(table, ids, rest, tuple(asked)), *by_id]
 
 
 def _by(
@@ -58,6 +60,31 @@ def _by(
     return Start(
         (found_in([column], "item_id", notes=notes), *rest), f"rows of one {column.name} merged", "merge", asked
     )
+
+
+def _by_parent(
+    table: SeenTable, ids: Sequence[SeenColumn], rest: Sequence[Found], asked: tuple[str, ...]
+) -> list[Start]:
+    """Products with their variants merged into them, and variants beside their products, where a column names the
+    product of some rows: what it has are ids of others."""
+    parent = table.column(PARENTS)
+    if parent is None or not parent.texts:
+        return []
+    parents = set(parent.texts)
+    for column in ids:
+        num_unknown = len(parents - set(column.texts))  # some of a large table lie behind the rows that are looked at
+        if column.is_key and num_unknown <= (0 if table.is_whole else _FEW_UNKNOWN * len(parents)):
+            notes = [f"the {parent.name} in {len(parent.texts):,} of {table.num_rows:,} rows, which are variants"]
+            merged = found_in(
+                [parent, column], "item_id", notes=[*notes, "they are merged into the row that they name"]
+            )
+            group = found_in([parent, column], "group", notes=["variants have what they lack of their product"])
+            own = found_in([column], "item_id")
+            return [
+                Start((merged, *rest), f"products, variants by {parent.name} merged", "merge", asked),
+                Start((own, group, *rest), f"rows by {column.name}, variants beside their product", "merge", asked),
+            ]
+    return []
 
 
 def _ids(table: SeenTable) -> list[SeenColumn]:

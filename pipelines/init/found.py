@@ -81,6 +81,7 @@ def found_by_name(table: SeenTable, names: Names) -> list[Found]:
     found = []
     for name, sources in names.items():
         columns = [column for given in sources if (column := table.column(given)) is not None]
+        columns = columns if name == "images" else [table.texts_in(column) for column in columns]
         if columns:
             found.append(found_in(columns, name))
     return found

@@ -196,6 +196,7 @@ def _items(table: SeenTable) -> list[SeenColumn]:
     by_name: dict[str, SeenColumn] = {}
     for path, column in table.members.items():
         of_list, field = path.split(".")[-2:]
+        of_list = re.sub(r"[_\d]+$", "", of_list).rpartition("_")[2]  # ..._ecommerce_product_1
         for name in (field, f"{of_list}.{field}"):
             by_name.setdefault(usual_names.plain_name(name), column)
     listed = [by_name[plain] for name in names if (plain := usual_names.plain_name(name)) in by_name]

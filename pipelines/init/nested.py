@@ -4,11 +4,24 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from schemas.extended_json import value_at
+from schemas.usual_names import is_language
 
 #: Objects in objects that are looked into, and columns that are made of them.
 _MOST_DOTS, _MOST_COLUMNS = 3, 300
 #: Rows whose objects tell which fields there are.
 _LOOKED_AT = 1_000
+
+
+def last_name(path: str) -> str:
+    """What is called by a name with dots: the last of its names that is no language.
+
+    >>> last_name("attributes.brand"), last_name("current.name.en"), last_name("name.de-DE"), last_name("en")
+    ('brand', 'name', 'name', 'en')
+    """
+    names = path.split(".")
+    while len(names) > 1 and is_language(names[-1]):
+        names.pop()
+    return names[-1]
 
 
 def fields_of_objects(columns: Mapping[str, Sequence[Any]]) -> dict[str, list[Any]]:

@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 
 from pipelines.console.terminal import shortened
-from pipelines.init.nested import fields_of_lists, fields_of_objects
+from pipelines.init.nested import fields_of_lists, fields_of_objects, last_name
 from schemas.cell_lists import list_members
 from schemas.cell_text import UnreadableCellError, cell_text
 from schemas.column_cells import Blame, Found, cells_of_sources, coerced_values
@@ -24,6 +24,9 @@ from schemas.usual_names import bare_name, plain_name
 #: Rows of a table that are looked at, at most by a batch more.
 MAX_ROWS = 8_192
 _MAX_EXAMPLE = 60
+#: What an object that stands for a category, a brand or the like is called by.
+_NAMES_IN_OBJECTS = ("name", "title", "label", "value")
+_ENDINGS = tuple(f".{name}" for name in _NAMES_IN_OBJECTS)
 _PICTURE = re.compile(r"\S.*\.(?:jpe?g|jfif|png|webp|gif|bmp|tiff?|avif|heic|heif)(?:[?#]\S*)?", re.IGNORECASE)
 #: What an object that is a picture has, by its plain name: its address, and what is known of it.
 _KEYS_OF_PICTURES = frozenset(
@@ -151,8 +154,7 @@ class SeenTable:
                 found.setdefault(bare, [column])
         own = set(found)
         for name, column in self.nested.items():
-            found.setdefault(plain_name(name), []).append(column)
-            if (last := plain_name(name.rpartition(".")[2])) not in own:
+            if (last := plain_name(last_name(name))) not in own:
                 found.setdefault(last, []).append(column)
         return found
 
@@ -175,8 +177,17 @@ class SeenTable:
         return next((column for column in found if column.filled), next(iter(found), None))
 
     def has(self, *names: str) -> bool:
-        """Whether there is a column of each of these names."""
-        return all(self._called(name) for name in names)
+        """Whether there is a column of each of these names; what is in objects is none."""
+        return all(any(column.name in self.columns for column in self._called(name)) for name in names)
+
+    def texts_in(self, column: SeenColumn) -> SeenColumn:
+        """The column itself, or of one of objects, or of lists of them, their names (`categories.name`)."""
+        if not column.keys_of_records:
+            return column
+        inner = {**self.members, **self.nested}
+        paths = (f"{column.name}.{key}" for key in (*_NAMES_IN_OBJECTS, *column.keys_of_records))
+        wanted = (path for path in paths if last_name(path) != path.rpartition(".")[2] or path.endswith(_ENDINGS))
+        return next((inner[path] for path in wanted if path in inner), column)
 
     def _called(self, name: str) -> list[SeenColumn]:
         if not name.endswith("*"):

@@ -29,7 +29,7 @@ from schemas.reading import (
     unusual_forms,
 )
 from schemas.stored_pictures import keep_picture
-from schemas.usual_names import called
+from schemas.usual_names import called, that_may_be
 from schemas.validation import validate_catalogue
 
 MOST_PICTURES = 200
@@ -96,8 +96,9 @@ def check_mapping(table: str, files: Sequence[str], columns: Mapping[str, Any], 
             f"not read: {_shown(unused)}"
         )
         for name in missing:
-            usual = called(usual_names(name, schema), unused) if name not in mapping else None
-            near = usual or similar_name(sources[name][0], unused, _ALIKE)
+            candidates = that_may_be(name, unused)
+            usual = called(usual_names(name, schema), candidates) if name not in mapping else None
+            near = usual or similar_name(sources[name][0], candidates, _ALIKE)
             if near is not None:
                 section = "columns" if table == "catalogue" else f"columns.{table}"
                 meant = brief(near)

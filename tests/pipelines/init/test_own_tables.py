@@ -298,3 +298,102 @@ def test_a_catalogue_template_with_a_comment_for_each_column():
     assert config["columns"]["item_id"] == "id"
     assert config["columns"]["images"] == "image_link"
     assert len(rehearse_items(["meta.csv"], config["columns"], "no").items) == 1
+
+
+def test_a_second_column_of_pictures_is_no_text(capsys):
+    """What it holds may be words, of what can be seen."""
+    lines = [f"{n},mug {n},https://x.example/{n}.jpg,the {n} red mug on a table with a cloth" for n in range(5)]
+    columns = written(write_csv("t.csv", "sku,name,images,picture", *lines))["columns"]
+    assert columns == {"item_id": "sku", "title": "name", "images": "images"}
+    assert "picture'" not in capsys.readouterr().out
+
+
+def _shop_api(number):
+    picture = {"id": number, "src": f"https://x.example/{number}.jpg", "width": 10}
+    product = {"id": 632 + number, "handle": f"mug-{number}", "title": f"mug {number}", "image": picture}
+    return {**product, "body_html": "x", "images": [picture], "variants": [{"id": 8, "sku": f"M-{number}"}]}
+
+
+def _woo_api(number):
+    product = {"id": number, "sku": f"M-{number}", "name": f"mug {number}", "brand": [{"id": 1, "name": "Acme"}]}
+    return {
+        **product,
+        "categories": [{"id": 1, "name": "Kitchen", "slug": "k"}, {"id": 2, "name": "Cups", "slug": "c"}],
+    }
+
+
+def _localised(number):
+    current = {"name": {"en": f"mug {number}", "de": f"Becher {number}"}, "description": {"en": "soft"}}
+    return {"id": f"m{number}", "masterData": {"current": {**current, "slug": {"en": f"mug-{number}"}}}}
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        (_shop_api, {"item_id": "handle", "title": "title", "description": "body_html", "images": "images"}),
+        (
+            _woo_api,
+            {"item_id": "id", "title": "name", "brand": "brand.name", "product_types": "categories.name"},
+        ),
+        (
+            _localised,
+            {
+                "item_id": "id",
+                "title": "masterData.current.name.en",
+                "description": "masterData.current.description.en",
+            },
+        ),
+    ],
+)
+def test_answers_of_interfaces(row, expected):
+    Path("t.json").write_text(json.dumps([row(number) for number in range(3)]))
+    columns = written("t.json")["columns"]
+    assert columns == expected
+    items = rehearse_items(["t.json"], columns, "no").items
+    assert items["title"].to_pylist() == ["mug 0", "mug 1", "mug 2"]
+    assert None not in items["product_types" if row is _woo_api else "item_id"].to_pylist()
+
+
+def test_names_with_a_language():
+    rows = [f"m{n},mug {n},Becher {n},soft and red,Acme{n % 2},7" for n in range(5)]
+    header = "sku,name-en_US,name-de_DE,description-en_US-ecommerce,brand,brand_id"
+    columns = written(write_csv("t.csv", header, *rows))["columns"]
+    assert columns["title"] == "name-en_US"
+    assert columns["description"] == "description-en_US-ecommerce"
+    assert columns["brand"] == "brand"
+
+
+@pytest.mark.parametrize(("number", "parent"), [("id", "parent_id"), ("item_sku", "parent_sku"), ("sku", "Parent SKU")])
+def test_variants_that_name_their_product(number, parent):
+    """As Shopware and Amazon have them: a variant may have no text of its own, and stand above its product."""
+    rows = ["v1,p1,,red,", "p1,,Wool jacket,,https://x.example/1.jpg", "v2,p1,,blue,https://x.example/2.jpg"]
+    name = write_csv("t.csv", f"{number},{parent},name,colour,picture", *rows, "p2,,Linen trousers,,")
+    config = written(name)
+    columns = config["columns"]
+    assert (columns["item_id"], config["group_rows"]) == ([parent, number], "merge")
+    items = rehearse_items([name], columns, config["group_rows"]).items
+    assert items.select(["item_id", "title", "colors", "images"]).to_pylist() == [
+        {
+            "item_id": "p1",
+            "title": "Wool jacket",
+            "colors": "red",
+            "images": ["https://x.example/1.jpg", "https://x.example/2.jpg"],
+        },
+        {"item_id": "p2", "title": "Linen trousers", "colors": None, "images": []},
+    ]
+
+
+def test_variants_that_the_log_names_are_items_beside_their_product():
+    rows = ["v1,p1,,red", "p1,,Wool jacket,", "v2,p1,,blue", "p2,,Linen trousers,"]
+    write_csv("t.csv", "id,parent_id,name,colour", *rows)
+    events = [f"2026-06-20 10:00:0{n},u{n},{item},view" for n, item in enumerate(("v1", "v2", "p2"))]
+    write_csv("e.csv", "event_time,user_id,product_id,event_type", *events)
+    config = written("--from", "ga4", "e.csv", "--catalog", "t.csv")
+    assert (config["columns"]["item_id"], config["columns"]["group"]) == ("id", ["parent_id", "id"])
+    items = rehearse_items(["t.csv"], config["columns"], config["group_rows"]).items
+    assert items["title"].to_pylist() == ["Wool jacket", "Linen trousers", "Wool jacket", "Wool jacket"]
+
+
+def test_a_parent_that_is_no_row_of_the_table_is_none():
+    write_csv("t.csv", "id,parent_id,name", "a,c1,Mug", "b,c1,Cup", "c,c2,Bowl")
+    assert written("t.csv")["columns"]["item_id"] == "id"

@@ -106,6 +106,15 @@ def test_a_column_of_a_usual_name_that_nobody_reads_is_asked_for(tmp_path, table
     ]
 
 
+@pytest.mark.parametrize("images", ["images", "image_link"])
+def test_what_is_mapped_or_never_meant_is_not_asked_for(tmp_path, images):
+    """A second column of pictures, and the address of a page."""
+    (tmp_path / "a.csv").write_text(f"item_id,title,{images},picture,link\na,b,1.jpg,2.jpg,https://x.example/\n")
+    found = check_mapping("catalogue", [f"{tmp_path}/a.csv"], {"images": images})
+    assert (found.warnings, found.problems) == ([], [])
+    assert "not read: picture, link" in found.looked_at
+
+
 def test_without_an_image_encoder_no_weights_are_missed(tmp_path):
     found = by_name(diagnose(DoctorConfig(image_encoder="none")))["weights"]
     assert (found.status, found.looked_at) == (OK, "no image encoder, by --image-encoder none")
