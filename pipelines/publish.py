@@ -21,13 +21,13 @@ from pipelines.run.changes import write_changes
 from pipelines.run.units import read_stage_manifest
 from pipelines.store import history, store
 from pipelines.store.lock import store_lock
+from pipelines.store.yesterday import STARTED_FILE, compared_with, pin_previous
 from schemas.errors import CorruptFileError, UsageError
-from schemas.files import read_sealed_json, sha256_of_file, write_json, write_sealed_json, write_text
+from schemas.files import read_sealed_json, sha256_of_file, write_json, write_text
 from schemas.quarantine import quote
 from schemas.tables import SCHEMA_VERSION
 from schemas.user_rows import POPULARITY_FOLDER, USER_ACTIONS_FOLDER, USERS_FOLDER, USERS_STAGE
 
-STARTED_FILE = "started.json"
 _STAGES = ("items", "features", "embeddings", "index")
 #: Stage -> its folders that readers read (its quarantine is no such).
 _PUBLISHED = {
@@ -83,7 +83,7 @@ def _publish_first(config: PublishConfig, run: Path, facts: dict[str, Any] | Non
         counts |= account_users(stages[USERS_STAGE]["counts"])
     pinned = pin_previous(config.store, run)
     counts |= not_compared(counts, *(_counts_of(pinned, stage) for stage in ("embeddings", USERS_STAGE)))
-    compared = _compared_with(config.store, run, pinned)
+    compared = compared_with(config.store, run, pinned)
     results = run_gates(run, compared, narrow(GateThresholds, config), config.accepted())
     print(format_gates(results), flush=True)
     require_passed(results, run, has_another=store.has_published(config.store))
@@ -139,42 +139,12 @@ def _write_changes(run: Path, previous: Path | None) -> tuple[Path | None, dict[
         return None, write_changes(run, None)
 
 
-def pin_previous(store_folder: str, run: Path, facts: dict[str, Any] | None = None) -> Path | None:
-    """The run that this one takes over from: settled at its first call and kept in started.json, with the facts of the
-    call, so that a run that is resumed has the same yesterday whatever CURRENT names by then. None if there is none, or
-    it is damaged by now: everything is computed then."""
-    path = run / STARTED_FILE
-    if not path.is_file():
-        previous = store.yesterday_of(store_folder, run.parent.name)
-        name = store.run_name(store_folder, previous) if previous else None
-        write_sealed_json(path, {"facts": facts or {}, "previous": name})
-        return previous
-    try:
-        name = read_sealed_json(path)["previous"]
-        previous = Path(store_folder, name) if name is not None else None
-    except (KeyError, TypeError) as error:
-        raise CorruptFileError(f'expected "previous" in {path}, got no {error}: delete {run}') from error
-    if previous is not None:
-        store.run_name(store_folder, previous)  # a name that leads out of the store is refused
-    return previous if previous is not None and store.is_sound(previous, "the run before") else None
-
-
 def _counts_of(previous: Path | None, stage: str) -> dict[str, int]:
     """A stage's counts of the run before; empty where there are none that can be read."""
     try:
         return GatedRun(previous).counts(stage) if previous is not None else {}
     except DAMAGE:
         return {}
-
-
-def _compared_with(store_folder: str, run: Path, pinned: Path | None) -> Path | None:
-    """The run that gates and changes/ hold this one against: the one that readers see by now, unless that is of a later
-    date (then `pinned`, of pin_previous). If it is damaged or deleted, an older sound one; if there is none, the
-    damaged one all the same: gates that need it fail then, where None, for a store's first run, would skip them."""
-    seen = store.seen_run(store_folder)
-    if seen is None or seen.parent.name > run.parent.name:
-        return pinned
-    return seen if store.is_sound(seen, "the run that readers see") else pinned or seen
 
 
 def move_readers(store_folder: str, run: Path, why: str) -> None:

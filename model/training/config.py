@@ -25,7 +25,7 @@ class TrainingConfig:
     num_negatives: random negatives a step; None: as many as the batch. patience: evaluations without a better one
     before training stops; 0: never. frozen: prefixes of parameter names that stay as they are ("hash_embedder").
     correction, joint, in_batch_negatives, random_negatives, nested_dims: see model.training.losses; mask_known: see
-    model.training.loss.
+    model.training.batch_loss.
     tasks: those that train and validate; none named: all. task_mix: a batch holds as many pairs of each task, or of
     each in proportion to its pairs. pseudo_share: see model.training.data.
     drop_tokens, drop_fields, drop_pictures, drop_modalities, max_field_tokens: see model.training.dropout.

@@ -13,7 +13,7 @@ and random items x b y. s<q,p> is the scaled cosine, P the positive, N a negativ
     random softmax     L_r = -log( e^P / (e^P + sum of e^N, right block) )         L = L_b + L_r  (ItemSage)
     joint              L   = -log( e^P / (e^P + sum of e^N, both blocks) )         (Mixed Negative Sampling, Yang 2020)
 
-Which columns are masked is the caller's to say, see model.training.loss: drawn is what a batch alone tells.
+Which columns are masked is the caller's to say, see model.training.batch_loss: drawn is what a batch alone tells.
 
 logQ makes up for how negatives are drawn (popular items are met more often). What is subtracted from s<q,p>:
 

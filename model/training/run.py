@@ -18,13 +18,13 @@ from torch import Tensor
 
 from model.items.batch import ItemChange
 from model.items.itemsage import ItemSage
+from model.training.batch_loss import BatchLoss
 from model.training.checkpoint import Checkpoint, read_checkpoint, restore_optimizers, save_checkpoint
 from model.training.config import TrainingConfig, TrainingResult, TrainingStart, Validation
 from model.training.data import PairBatch, PairStream, TrainingData
 from model.training.distributed import Processes, current_processes, sum_gradients
 from model.training.forward import BatchInputs, autocast, encode_batch, read_inputs
 from model.training.interpolation import SHARES, is_within_error
-from model.training.loss import BatchLoss
 from model.training.movement import StartWeights
 from model.training.optimizers import clip_gradients_, learning_rate_factor, make_optimizers, set_learning_rate
 from model.training.part_shares import measure_without

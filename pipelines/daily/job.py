@@ -28,11 +28,12 @@ from pipelines.index import job as index
 from pipelines.ingest import job as ingest
 from pipelines.log import engagement_log
 from pipelines.log.dated_log import tell_of_other_zone, zone_of
-from pipelines.publish import STARTED_FILE, PublishConfig, move_readers, pin_previous, publish
+from pipelines.publish import PublishConfig, move_readers, publish
 from pipelines.run.accounting import summary
 from pipelines.run.units import read_stage_manifest
 from pipelines.store import store
 from pipelines.store.lock import store_lock
+from pipelines.store.yesterday import STARTED_FILE, pin_previous
 from pipelines.users import job as users
 from pipelines.users.alpha import alpha_in_store
 from pipelines.users.config import check_users_input

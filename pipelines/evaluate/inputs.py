@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from model.measures.evaluation import HeldOutTask
-from pipelines.log.query_rows import QUERY_ROWS, query_rows
 from pipelines.log.rows import RejectedRows
+from pipelines.log.training_rows import QUERY_ROWS, query_rows
 from schemas.column_spec import Columns
 from schemas.days import end_of_day_us
 from schemas.files import expand_inputs

@@ -23,7 +23,7 @@ from pipelines.evaluate.query_pictures import QueryPictures
 from pipelines.evaluate.start import EvaluatedStart, start_of
 from pipelines.evaluate.training_log import TrainingLog
 from pipelines.gates.log import require_sound_log
-from pipelines.log.query_rows import rows_hash
+from pipelines.log.training_rows import rows_hash
 from schemas.columns import table_columns
 from schemas.days import UTC_NAME
 

@@ -6,7 +6,7 @@ Coverage of text as a whole does not see it: an item that has lost its title sti
 from collections.abc import Mapping
 
 from pipelines.console.thresholds import GateThresholds
-from pipelines.gates.checks import YESTERDAY
+from pipelines.gates.counts import YESTERDAY
 from pipelines.gates.results import GateResult, judged, number, rounded, skipped
 from schemas.tables import TEXT_FIELDS
 

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from model.nearest.index import ANNOY_FILE, IDS_FILE, MANIFEST_FILE, TUNED_AT, read_index_manifest
 from model.nearest.refined import NEAR_DUPLICATES_FILE, REFINED_FOLDER
 from model.nearest.searched import SEARCHED, open_searched, recall_by_kind
-from pipelines.gates.checks import COVERED_STAGES
+from pipelines.gates.counts import COVERED_STAGES
 from pipelines.gates.refined import open_refined, read_refined_facts, refined_problems
 from pipelines.gates.users import check_users_file
 from pipelines.log.rows import LOG_STAGE

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pipelines.console.thresholds import GateThresholds
-from pipelines.gates.checks import (
+from pipelines.gates.counts import (
     IN_TRAINING,
     check_coverage,
     check_quarantine,
@@ -46,7 +46,7 @@ from pipelines.gates.results import (
     skipped,
     told,
 )
-from pipelines.gates.soundness import check_soundness
+from pipelines.gates.vectors import check_soundness
 from schemas.errors import CorruptFileError, ThresholdError, printable
 from schemas.files import read_json, write_json
 from schemas.quarantine import quote

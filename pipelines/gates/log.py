@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from pipelines.console.terminal import found_in_words, shortened
 from pipelines.console.thresholds import GateThresholds, LogThresholds
-from pipelines.gates.checks import check_share
+from pipelines.gates.counts import check_share
 from pipelines.gates.results import FAILED, GateResult, judged, number, rounded, skipped, told
 from pipelines.log.rows import (
     KEPT_VALUES,

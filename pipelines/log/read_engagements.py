@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from model.split.split import TimeSpan
 from pipelines.console.progress import Progress
-from pipelines.log.query_rows import SESSION_ROWS, query_rows
+from pipelines.log.training_rows import SESSION_ROWS, query_rows
 from pipelines.run.bucket_rows import pack
 from pipelines.run.units import Unit, UnitWriter
 from schemas.column_spec import Columns

@@ -27,8 +27,8 @@ from model.text.pseudo_queries import pseudo_queries
 from model.text.tokenizer import query_key
 from model.text.typos import maybe_misspelt
 from pipelines.log.equal_rows import ROWS_EQUAL, without_equal
-from pipelines.log.query_rows import SESSION_ROWS
 from pipelines.log.read_engagements import unpack_table
+from pipelines.log.training_rows import SESSION_ROWS
 from pipelines.pairs.cap_pairs import cap_pairs
 from pipelines.pairs.embed_queries import pictures_by_unit
 from pipelines.run.bucket_rows import pack

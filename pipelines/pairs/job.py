@@ -29,8 +29,8 @@ from pipelines.console.progress import Progress
 from pipelines.gates.log import check_log, require_passed_log
 from pipelines.log import engagement_log
 from pipelines.log.equal_rows import ROWS_EQUAL
-from pipelines.log.query_rows import SESSION_ROWS
 from pipelines.log.read_engagements import ReadEngagements
+from pipelines.log.training_rows import SESSION_ROWS
 from pipelines.pairs.config import PairsConfig
 from pipelines.pairs.count_pairs import CountPairs
 from pipelines.pairs.embed_queries import EmbedQueries

@@ -1,12 +1,11 @@
-"""The run that a person means: the published one, a date, a run id, a pointer's text or a folder; and its yesterday."""
+"""The run that a person means: the published one, a date, a run id, a pointer's text or a folder."""
 
 import datetime
 import re
 from pathlib import Path
 
 from pipelines.store import history, store
-from schemas.errors import CorruptFileError, UsageError
-from schemas.files import read_json, read_sealed_json
+from schemas.errors import UsageError
 from schemas.quarantine import quote
 
 _RUN_ID = re.compile(r"[0-9a-f]{16}")
@@ -36,23 +35,6 @@ def find_run(store_folder: str, name: str | None) -> Path:
     if not folder.is_dir():
         raise UsageError(f"expected DATE, RUN_ID or runs/DATE/RUN_ID of {store_folder}, got {quote(name)}")
     return Path(store_folder, store.run_name(store_folder, folder))
-
-
-def previous_of(store_folder: str, run: Path) -> Path | None:
-    """The run that `run` was compared with and took over from, as it pinned it, or else as its changes say; None if
-    there was none or it is not there any more. Raises CorruptFileError if what names it is damaged."""
-    try:
-        if (run / "started.json").is_file():
-            name = read_sealed_json(run / "started.json")["previous"]
-        elif (run / "changes.json").is_file():
-            name = read_json(run / "changes.json")["against"]
-        else:
-            return None
-    except (KeyError, TypeError) as error:
-        raise CorruptFileError(f"expected the run before in started.json or changes.json of {run}, got none") from error
-    return next(
-        (found for found in store.run_folders(store_folder) if name in (found.name, history.name_of(found))), None
-    )
 
 
 def is_date(name: str) -> bool:

@@ -10,7 +10,6 @@ history.jsonl, LOCK             where readers have been (pipelines.store.history
 
 import datetime
 import re
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -119,45 +118,6 @@ def current_run(store: str) -> Path:
     if run is None:
         raise UsageError(f"expected a published run in the store {store}, got none: run `itemsage daily` first")
     return run
-
-
-def previous_run(store: str) -> Path | None:
-    """The published run as something to compare with and to take over from; None, with a warning, if it is damaged:
-    a store must never need its last run to make the next one."""
-    try:
-        run = current_run_or_none(store)
-    except CorruptFileError as error:
-        print(f"warning: the published run is not used: {error}", file=sys.stderr)
-        return None
-    return run if run is not None and is_sound(run, "the published run") else None
-
-
-def yesterday_of(store: str, date: str) -> Path | None:
-    """What a run of `date` is compared with and takes over from; None if there is nothing.
-
-    The published run, unless it is of a later date or damaged. Then the newest sound run of no later date than `date`,
-    so that another attempt of an old day is held against the one before, nor, in place of a damaged one, than that one
-    had. Runs that were rolled back do not count.
-    """
-    published = previous_run(store)
-    if published is not None and published.parent.name <= date:
-        return published
-    name = named_run(store)
-    latest = min(date, name.split("/")[1]) if published is None and name else date
-    for run in reversed(completed_runs(store)):
-        if run.parent.name > latest or history.name_of(run) == name or history.was_rolled_back(store, run):
-            continue
-        if is_sound(run, "an earlier run"):
-            return run
-    return None
-
-
-def is_sound(run: Path, which: str) -> bool:
-    """Whether the run has what the next one takes over; if not, a warning says so."""
-    missing = [name for name in ("COMPLETED", "embeddings", "features", "manifests") if not (run / name).exists()]
-    if missing:
-        print(f"warning: {which} is not used: {run} lacks {', '.join(missing)}", file=sys.stderr)
-    return not missing
 
 
 def run_folders(store: str) -> Iterator[Path]:

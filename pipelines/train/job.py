@@ -29,13 +29,14 @@ from pipelines.console.jobs import flag, main_of, narrow
 from pipelines.console.paths import given_values
 from pipelines.console.thresholds import LogThresholds
 from pipelines.features import job as features
-from pipelines.gates.checks import COVERED_STAGES
+from pipelines.gates.counts import COVERED_STAGES
 from pipelines.ingest import job as ingest
 from pipelines.log import engagement_log
 from pipelines.pairs import job as pairs
 from pipelines.run.units import read_stage_manifest
 from pipelines.store import store
 from pipelines.store.lock import store_lock
+from pipelines.store.yesterday import previous_run
 from pipelines.train.checks import (
     check_early,
     check_lists_pictures,
@@ -171,7 +172,7 @@ def prepare(
         log = engagement_log.run(narrow(engagement_log.LogConfig, config, run=folder), options)["counts"]
         require_little_rejected(config, folder, items["counts"], log=log)
     vocabulary.run(narrow(vocabulary.VocabularyConfig, config, run=folder, mode=config.vocabulary_mode), options)
-    if reuse_from is None and (previous := store.previous_run(config.store)) is not None:
+    if reuse_from is None and (previous := previous_run(config.store)) is not None:
         reuse_from = str(previous)
     made = features.run(narrow(features.FeaturesConfig, config, run=folder, reuse_from=reuse_from), options)
     accepted = require_little_rejected(config, folder, items["counts"], made["counts"], log=log)

@@ -13,7 +13,7 @@ import pytest
 from fuzz_run import Outcome, fuzz
 from fuzz_tables import Made, make_files
 
-from pipelines.log.query_rows import query_rows
+from pipelines.log.training_rows import query_rows
 from schemas.duplicates import resolve_duplicates
 from schemas.errors import CorruptFileError, UsageError
 from schemas.quarantine import MAX_QUOTED_CHARACTERS, Rejection, rejections_to_table

@@ -6,9 +6,9 @@ import torch
 
 from model.items.config import ItemSageConfig
 from model.items.itemsage import ItemSage
-from model.training import loss as training_loss
+from model.training import batch_loss
+from model.training.batch_loss import BatchLoss
 from model.training.data import PairStream, TrainingData
-from model.training.loss import BatchLoss
 from model.training.losses import LossConfig, LossInputs
 
 SMALL = ItemSageConfig(vocabulary_size=500, picture_dim=16, hash_rows=300, hash_dim=24, width=32, heads=4, ffn_dim=48)
@@ -52,7 +52,7 @@ def test_a_joint_softmax_is_corrected_by_the_probabilities_of_the_mixture(
     data: TrainingData, joint: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told: list[LossInputs] = []
-    monkeypatch.setattr(training_loss, "sampled_softmax_loss", lambda inputs, *_: told.append(inputs))
+    monkeypatch.setattr(batch_loss, "sampled_softmax_loss", lambda inputs, *_: told.append(inputs))
     stream, model = _stream(data), ItemSage(SMALL)
     batch = stream.batch(2)
     vectors = torch.zeros(200, SMALL.output_dim)

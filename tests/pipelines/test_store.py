@@ -4,7 +4,7 @@ import shutil
 import pytest
 
 from pipelines.run.units import Unit, UnitWriter
-from pipelines.store import store
+from pipelines.store import store, yesterday
 from schemas.errors import CorruptFileError, UsageError
 
 
@@ -75,12 +75,12 @@ def test_a_damaged_published_run_is_an_error_for_readers_and_nothing_for_the_nex
     for name in ("embeddings", "features", "manifests"):
         (run / name).mkdir()
     store.point_to_run(str(tmp_path), run)
-    assert store.previous_run(str(tmp_path)) == run
+    assert yesterday.previous_run(str(tmp_path)) == run
     (run / "embeddings").rmdir()
-    assert store.previous_run(str(tmp_path)) is None
+    assert yesterday.previous_run(str(tmp_path)) is None
     assert "lacks embeddings" in capsys.readouterr().err
     (run / "COMPLETED").unlink()
-    assert store.previous_run(str(tmp_path)) is None
+    assert yesterday.previous_run(str(tmp_path)) is None
     with pytest.raises(CorruptFileError, match="finished run"):
         store.current_run(str(tmp_path))
 
@@ -168,16 +168,16 @@ def test_a_move_to_the_same_run_is_none(tmp_path):
 
 
 def test_yesterday_is_the_published_run_unless_it_is_of_a_later_date(tmp_path):
-    assert store.yesterday_of(str(tmp_path), "2026-06-30") is None
+    assert yesterday.yesterday_of(str(tmp_path), "2026-06-30") is None
     runs = {date: sound_run(tmp_path, f"2026-06-{date}") for date in (26, 27, 28, 29)}
-    assert store.yesterday_of(str(tmp_path), "2026-06-30") == runs[29]  # finished, never published: still a run
+    assert yesterday.yesterday_of(str(tmp_path), "2026-06-30") == runs[29]  # finished, never published: still a run
     for date in (26, 27, 29):
         store.point_to_run(str(tmp_path), runs[date])
     for date, expected in {"07-01": 29, "06-29": 29, "06-28": 28, "06-27": 27, "06-26": 26}.items():
-        assert store.yesterday_of(str(tmp_path), f"2026-{date}") == runs[expected], date
-    assert store.yesterday_of(str(tmp_path), "2026-06-25") is None
+        assert yesterday.yesterday_of(str(tmp_path), f"2026-{date}") == runs[expected], date
+    assert yesterday.yesterday_of(str(tmp_path), "2026-06-25") is None
     store.point_to_run(str(tmp_path), runs[27], why="rolled back")
-    assert store.yesterday_of(str(tmp_path), "2026-06-30") == runs[27]  # what readers see, not what was taken back
+    assert yesterday.yesterday_of(str(tmp_path), "2026-06-30") == runs[27]  # what readers see, not what was taken back
 
 
 def test_another_attempt_of_an_old_day_is_held_against_the_one_before(tmp_path):
@@ -185,7 +185,7 @@ def test_another_attempt_of_an_old_day_is_held_against_the_one_before(tmp_path):
     runs = [sound_run(tmp_path, date, number) for number, date in enumerate(dates)]
     for run in runs:
         store.point_to_run(str(tmp_path), run)
-    assert store.yesterday_of(str(tmp_path), "2026-06-28") == runs[2]
+    assert yesterday.yesterday_of(str(tmp_path), "2026-06-28") == runs[2]
 
 
 def test_yesterday_is_an_older_run_where_the_published_one_is_damaged(tmp_path, capsys):
@@ -194,14 +194,14 @@ def test_yesterday_is_an_older_run_where_the_published_one_is_damaged(tmp_path, 
         store.point_to_run(str(tmp_path), run)
     store.point_to_run(str(tmp_path), runs[28], why="rolled back")
     (runs[28] / "features").rmdir()
-    assert store.yesterday_of(str(tmp_path), "2026-06-30") == runs[27]
+    assert yesterday.yesterday_of(str(tmp_path), "2026-06-30") == runs[27]
     (runs[28] / "COMPLETED").unlink()
     (runs[27] / "manifests").rmdir()
-    assert store.yesterday_of(str(tmp_path), "2026-06-30") == runs[26]
+    assert yesterday.yesterday_of(str(tmp_path), "2026-06-30") == runs[26]
     assert "2026-06-27" in (shown := capsys.readouterr().err)
     assert "lacks manifests" in shown
     (tmp_path / "CURRENT").write_text("\x1b[31m")
-    assert store.yesterday_of(str(tmp_path), "2026-06-30") == runs[28 - 2]  # 29 was taken back
+    assert yesterday.yesterday_of(str(tmp_path), "2026-06-30") == runs[28 - 2]  # 29 was taken back
     assert "\x1b" not in capsys.readouterr().err
 
 

@@ -14,7 +14,7 @@ from pipelines.operations.explain.item_in_run import ItemInRun, neighbours, publ
 from pipelines.operations.explain.item_reasons import picture_changes, tokens_of, verdict_of
 from pipelines.operations.findings import Finding
 from pipelines.store import history
-from pipelines.store.named_run import previous_of
+from pipelines.store.yesterday import previous_of
 from schemas.tables import ITEMS
 from schemas.validation import Limits
 

@@ -14,7 +14,7 @@ from model.nearest.searched import open_searched, recall_by_kind
 from pipelines.operations.findings import Finding
 from pipelines.operations.inspected_run import InspectedRun, sample_by_hash
 from pipelines.run.changes import compare_embeddings
-from pipelines.store.named_run import previous_of
+from pipelines.store.yesterday import previous_of
 from schemas.embeddings import read_embeddings, read_embeddings_metadata, validate_embeddings
 from schemas.files import read_json
 from schemas.quarantine import quote

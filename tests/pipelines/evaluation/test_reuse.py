@@ -15,7 +15,7 @@ import pipelines.evaluate.plan
 import pipelines.evaluate.query_pictures
 from pipelines.evaluate.job import format_report
 from pipelines.evaluate.query_pictures import PATH
-from pipelines.log.query_rows import QUERY_ROWS, rows_hash
+from pipelines.log.training_rows import QUERY_ROWS, rows_hash
 from pipelines.run.units import read_stage_manifest
 from schemas.files import read_json, write_json, write_sealed_json
 

@@ -6,7 +6,7 @@ from evaluated_days import LAST
 
 from model.split.held_out import HELD_OUT, item_node, query_node
 from pipelines.evaluate.training_log import TrainingLog
-from pipelines.log.query_rows import QUERY_ROWS
+from pipelines.log.training_rows import QUERY_ROWS
 
 ROW_OF = {"a": 0, "b": 1, "c": 2}
 ROWS = [

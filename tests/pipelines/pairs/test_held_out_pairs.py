@@ -20,7 +20,7 @@ from model.split.near_groups import LOOKS, MARKS, NODES
 from model.split.split import Split
 from model.split.split_labels import assign
 from pipelines.console.jobs import beam_options
-from pipelines.log.query_rows import SESSION_ROWS
+from pipelines.log.training_rows import SESSION_ROWS
 from pipelines.pairs import job as pairs
 from pipelines.pairs.count_pairs import query_id, without_told
 from schemas.tables import PSEUDO_TASK, TEXT_FIELDS

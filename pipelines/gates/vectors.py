@@ -1,4 +1,5 @@
-"""The gates that ask whether what a run publishes is sound, whatever was yesterday."""
+"""The gates vectors, index, refined index, users and model_id: whether what a run publishes is sound, whatever was
+yesterday."""
 
 from collections.abc import Callable
 
