@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from python_process import ENVIRONMENT
+from unsynced import wait_for_no_disk
 
 
 @dataclass
@@ -75,6 +76,7 @@ def serve() -> None:
     from model.training import train as training  # noqa: F401 (imported once, for all children)
     from pipelines import cli, daily, train  # noqa: F401
 
+    wait_for_no_disk()
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     for line in sys.stdin:

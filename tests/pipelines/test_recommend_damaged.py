@@ -10,14 +10,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from published_users import write_published_users
+from recommend_store import MODEL, NOW_US, NUM_ITEMS, USERS, actions, make_store, reseal, vectors
 
 from pipelines import recommend
 from pipelines.serving.recommender import Recommender
 from schemas.errors import CorruptFileError, UsageError
 from schemas.files import read_json, read_sealed_json, sha256_of_file, write_json, write_sealed_json, write_text
 from schemas.users import read_popularity, read_users, write_popularity, write_users
-from tests.helpers.published_users import write_published_users
-from tests.helpers.recommend_store import MODEL, NOW_US, NUM_ITEMS, USERS, actions, make_store, reseal, vectors
 
 POPULARITY = "item_popularity/items.parquet"
 

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from recommend_store import NOW_US, USERS, actions, item_ids, make_store, vectors
 
 from pipelines.serving.recommendation_types import Settings
 from pipelines.serving.recommender import Recommender
 from schemas.errors import CorruptFileError
 from schemas.files import write_text
-from tests.helpers.recommend_store import NOW_US, USERS, actions, item_ids, make_store, vectors
 
 MANY = Settings(top=60)
 
