@@ -39,12 +39,12 @@ def shop(tmp_path, model_folder, monkeypatch) -> Days:
     def forbidden(*_: Any) -> None:
         raise AssertionError("evaluation needs no item encoder")
 
-    watch(model.query_encoder, "load_text_tower")
-    watch(model.query_encoder, "load_picture_tower")
-    watch(model.image_encoder, "ImageEncoder")
+    watch(model.items.query_encoder, "load_text_tower")
+    watch(model.items.query_encoder, "load_picture_tower")
+    watch(model.pictures.image_encoder, "ImageEncoder")
     watch(pipelines.evaluation.query_pictures, "read_picture_file")
     for name in ("load_item_encoder", "load_model"):
-        monkeypatch.setattr(model.model_store, name, forbidden)
+        monkeypatch.setattr(model.items.store, name, forbidden)
     days = Days(tmp_path, model_folder, loads)
     for number, uri in enumerate(PICTURES):
         draw_picture(days.image_root / uri, number)
