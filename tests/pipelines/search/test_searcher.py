@@ -196,7 +196,6 @@ def other_settings(run: Path) -> None:
         (other_published_files, False, r"published files.*0{64}"),
         (other_settings, False, r"index/manifest\.json"),
         (other_embeddings, True, r"expected sha256"),
-        (lambda run: (run / "COMPLETED").unlink(), False, "finished run"),
     ],
 )
 def test_what_does_not_belong_together_is_refused(own_store, damage, exact, message):
