@@ -5,6 +5,7 @@ import stat
 from pathlib import Path
 
 import pytest
+from exploration import soak
 
 from pipelines import daily, store, train
 from pipelines.console.jobs import beam_options
@@ -22,7 +23,7 @@ def unlike(folder: Path, umask: int) -> dict[str, str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("umask", [0o022, 0o027], ids=oct)
+@pytest.mark.parametrize("umask", [0o027, *soak(0o022)], ids=oct)
 def test_a_store_has_the_modes_that_the_umask_says(tmp_path, umask):
     """Everything that training and a day with users, a refined index and an evaluation leave."""
     before = os.umask(umask)

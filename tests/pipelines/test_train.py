@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from exploration import soak
 from python_process import ENVIRONMENT
 from train_runs import DATE, ENCODER, TINY, models_of, run_train, training_folder, write_catalogue, write_log
 
@@ -318,7 +319,9 @@ def test_the_examples_are_right():
 
 
 @pytest.mark.slow
-def test_two_processes_refuse_together(tmp_path):
+@pytest.mark.parametrize(("flags", "code"), [((), 1), *soak((("--accept-untrained",), 0))])
+def test_two_processes_refuse_together(tmp_path, flags, code):
+    """code: torchrun's own for processes that failed."""
     write_catalogue(tmp_path, images=None)
     places = ("--catalog", f"{tmp_path}/catalog.parquet", "--image-root", str(tmp_path), "--store", f"{tmp_path}/store")
     torchrun = [
@@ -332,9 +335,8 @@ def test_two_processes_refuse_together(tmp_path):
     ]
     ruined = ("--date", DATE, *TINY, "--image-encoder", "none", "--learning-rate", "1")
     environment = {**ENVIRONMENT, "OMP_NUM_THREADS": "1"}
-    for flags, code in (((), 1), (("--accept-untrained",), 0)):  # torchrun's own code for processes that failed
-        command = [*torchrun, *places, *ruined, *flags]
-        ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
-        assert ended.returncode == code, ended.stderr[-3000:]
-        assert ("a step that validation finds better than its start" in ended.stderr) == (code == 1)
-        assert bool(models_of(tmp_path)) == (code == 0)
+    command = [*torchrun, *places, *ruined, *flags]
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    assert ended.returncode == code, ended.stderr[-3000:]
+    assert ("a step that validation finds better than its start" in ended.stderr) == (code == 1)
+    assert bool(models_of(tmp_path)) == (code == 0)
