@@ -18,6 +18,7 @@ import pytest
 from command_server import Commands, command_server
 from exploration import seed_to_explore, soak
 from fault_bench import clicks_alone
+from train_runs import SMALL
 
 from pipelines import history, store
 from pipelines.serving.searcher import Searcher
@@ -113,7 +114,7 @@ def train_call(shop: Path, folder: Path) -> list[str]:
     tiny = "--image-encoder efficientnet_lite0 --pseudo-queries 2 --epochs 1 --min-steps 5 --batch-size 32"
     untrained = "--accept-untrained"  # seven steps over half of fifty items make it no better
     log = ["--engagements", f"{shop}/engagements.parquet", "--date", DAY_BEFORE]
-    return ["train", *places, *log, "--num-buckets", "3", *tiny.split(), untrained]
+    return ["train", *places, *log, "--num-buckets", "3", *tiny.split(), *SMALL, untrained]
 
 
 def day_call(shop: Path, folder: Path, date: str = DAY) -> list[str]:

@@ -25,6 +25,7 @@ from export_files import (
 from made_pictures import encoded, smooth_picture
 from picture_server import PictureServer, picture_server
 from python_process import ROOT
+from train_runs import SMALL
 
 from pipelines import cli, store
 from schemas.picture_urls import fetched_path
@@ -34,7 +35,7 @@ COUNT = 30
 #: What a test adds to the commands of a page: pictures lie on this machine, and training is short.
 ADDED = {
     "fetch-images": ["--allow-private", "--max-requests-per-host-s", "1000", "--concurrent-per-host", "8"],
-    "train": ["--min-steps", "4", "--epochs", "1", "--batch-size", "32", "--device", "cpu"],
+    "train": ["--min-steps", "4", "--epochs", "1", "--batch-size", "32", "--device", "cpu", *SMALL],
 }
 _COMMANDS = re.compile(r"^```\n(itemsage .*?)^```", re.MULTILINE | re.DOTALL)
 
