@@ -25,6 +25,8 @@ from schemas.errors import UsageError
 from schemas.sample_shop.generate import generate
 from schemas.tables import PSEUDO_TASK
 
+pytestmark = pytest.mark.slow
+
 TASKS = {"search/click": 90, "closeup/save": 40, "search/checkout": 7}
 FACTS = Facts(tasks=TASKS, has_pictures=True, has_pseudo_queries=True)
 

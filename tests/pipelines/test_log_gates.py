@@ -15,6 +15,8 @@ from users_runs import ITEM_IDS, NOW, run_users, vectors_of, write_vectors
 from pipelines import evaluate_users, index, pairs, train, users
 from schemas.tables import ENGAGEMENTS
 
+pytestmark = pytest.mark.slow
+
 DATE = "2026-06-30"
 
 

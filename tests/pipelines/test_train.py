@@ -103,6 +103,7 @@ def test_every_number_of_the_training_is_a_flag_that_reaches_it(name):
     }
 
 
+@pytest.mark.slow
 def test_training_starts_from_the_importances_of_the_catalogues_tokens(tmp_path):
     """With rates of 0 the model is its start."""
     write_catalogue(tmp_path, images=None)
@@ -142,6 +143,7 @@ def test_an_image_encoder_for_a_catalogue_whose_pictures_are_all_empty_is_a_wron
     assert not (training_folder(tmp_path) / "vocabulary").exists()
 
 
+@pytest.mark.slow
 def test_a_model_that_is_no_better_than_its_start_is_not_installed(tmp_path, capsys):
     """Nor is it trained again to say so once more, or to be installed all the same."""
     write_catalogue(tmp_path, images=None)
@@ -185,6 +187,7 @@ def test_a_model_that_is_no_better_than_its_start_is_not_installed(tmp_path, cap
     assert (tmp_path / "store" / "models" / "CURRENT").read_text().strip() == model_id
 
 
+@pytest.mark.slow
 def test_a_model_that_is_better_than_its_start_is_installed_and_what_was_found_is_shown(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(step_choice, "MIN_PAIRS", 20)
     monkeypatch.setattr(step_choice, "MIN_QUERIES", 2)
@@ -255,6 +258,7 @@ def test_a_step_that_chance_alone_may_have_put_above_the_start_is_told():
     assert line.startswith("WARNING: above the start: +0.0500 [-0.0100, +0.1100]")
 
 
+@pytest.mark.slow
 def test_a_model_of_another_shape_is_trained_and_installed(tmp_path):
     write_catalogue(tmp_path, images=None)
     shape = ("--aggregator", "mlp_concat_mlp", "--num-hashes", "3", "--nested-dims", "64,128")
@@ -269,6 +273,7 @@ def test_a_model_of_another_shape_is_trained_and_installed(tmp_path):
     assert model.hash_embedder.weights.shape[1] == 3
 
 
+@pytest.mark.slow
 def test_pseudo_queries_beside_a_log_are_there_by_default_and_choose_nothing(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(step_choice, "MIN_PAIRS", 20)
     monkeypatch.setattr(step_choice, "MIN_QUERIES", 2)
@@ -289,6 +294,7 @@ def test_pseudo_queries_beside_a_log_are_there_by_default_and_choose_nothing(tmp
     assert 60 < model["towers"]["text"]["search/pseudo"] <= 80
 
 
+@pytest.mark.slow
 def test_a_log_without_queries_leaves_pseudo_queries_alone_and_that_is_said(tmp_path, capsys):
     """Purchases alone, as of a shop that logs no search: they are of use to users, not to the model."""
     write_catalogue(tmp_path, images=None)
@@ -303,6 +309,7 @@ def test_a_log_without_queries_leaves_pseudo_queries_alone_and_that_is_said(tmp_
     assert "expected engagements with a query to split, got 0 rows" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_training_that_cannot_be_compared_says_so(tmp_path, capsys):
     write_catalogue(tmp_path, images=None)
     assert run_train(tmp_path, "--image-encoder", "none", "--validation-fraction", "0") == 0

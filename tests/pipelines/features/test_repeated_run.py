@@ -8,6 +8,8 @@ from features_shop import BUCKETS, ROWS, Shop, counts_of, png
 
 from pipelines.transforms import compute_features, resolve_pictures
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def encoded(monkeypatch) -> list[int]:
