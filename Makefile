@@ -34,12 +34,12 @@ check: install
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# What a change may have broken, in two minutes: all tests but those that train or run whole days (marked slow).
+# What a change may have broken, soon: all tests but those that train, run whole days or one stage on many (marked slow).
 quick: check
 	$(PYTEST) -m "not slow"
 
-# In ten minutes on two cores: a kill at each kind of write, a few faults of each kind, 8 random days, 2,000 fuzzed inputs.
-# Tests and cases marked soak are left out.
+# A kill at each kind of write, a few faults of each kind, 8 random days, 2,000 fuzzed inputs; what is marked soak is left
+# to make soak.
 test: check
 	$(PYTEST)
 

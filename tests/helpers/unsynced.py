@@ -1,5 +1,5 @@
 """No test cuts the power, and killed processes lose nothing that they gave to the kernel: writes of tests need not wait
-for the disk, which takes a fifth of a day's time. tests/schemas/test_files.py shows that they would."""
+for the disk, about 150 times a day. tests/schemas/test_files.py shows that they would."""
 
 import os
 
