@@ -4,15 +4,15 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO ?= demo
 ITEMS ?= 2000
-# Test processes side by side; a test module stays within one. Each takes up to 3 GB.
+# Test processes side by side; a test module stays within one, and those with whole days begin. Each takes up to 3 GB.
 WORKERS ?= auto
-PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --maxprocesses 4 --dist loadscope
+PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --maxprocesses 4 --dist loadscope --no-loadscope-reorder --durations 20
 # What `make soak` explores; `make soak SEED=NUMBER` repeats it.
 ifndef SEED
 SEED := $(shell date +%s)
 endif
 
-.PHONY: install run check test prism-test flink-test readers-test airflow-test soak clean
+.PHONY: install run check quick test prism-test flink-test readers-test airflow-test soak clean
 
 install: $(VENV)/installed
 
@@ -34,6 +34,12 @@ check: install
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# What a change may have broken, soon: all tests but those that train, run whole days or one stage on many (marked slow).
+quick: check
+	$(PYTEST) -m "not slow"
+
+# A kill at each kind of write, a few faults of each kind, 8 random days, 2,000 fuzzed inputs; what is marked soak is left
+# to make soak.
 test: check
 	$(PYTEST)
 
@@ -63,12 +69,12 @@ readers-test: install .readers/installed
 airflow-test: install .airflow/installed
 	ITEMSAGE_ENGINES=airflow $(BIN)/python -m pytest tests/engines/test_airflow.py
 
-# The full figures: every kill point and 30 random moments, 30 random days, 20,000 fuzzed inputs, every fault, every
-# property with fresh examples, the engines, the readers, and the scheduler.
+# The full figures, all tests with nothing left out (ITEMSAGE_SOAK=1 runs what is marked soak): a kill before and after
+# each file and at 30 random moments, 30 random days, 20,000 fuzzed inputs, every fault, every property with fresh
+# examples, the engines, the readers, and the scheduler.
 soak: check
 	@echo "exploring by seed $(SEED): make soak SEED=$(SEED) repeats it"
-	ITEMSAGE_SEED=$(SEED) $(PYTEST) -m hypothesis
-	ITEMSAGE_SEED=$(SEED) ITEMSAGE_SOAK=1 ITEMSAGE_DAYS=30 ITEMSAGE_FUZZ=20000 $(PYTEST) tests/fuzz tests/security tests/pipelines/test_faults*.py tests/pipelines/test_random_days.py tests/pipelines/test_resume.py
+	ITEMSAGE_SEED=$(SEED) ITEMSAGE_SOAK=1 ITEMSAGE_DAYS=30 ITEMSAGE_FUZZ=20000 $(PYTEST)
 	$(MAKE) prism-test flink-test readers-test airflow-test
 
 clean:

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from exploration import FIGURES, LINES, SEED, load_hypothesis_profile
+from exploration import FIGURES, LINES, SEED, SOAK, load_hypothesis_profile
+from unsynced import wait_for_no_disk
 
 _DEFAULT_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 load_hypothesis_profile()
+wait_for_no_disk()
 
 
 @pytest.fixture(scope="session")
@@ -35,6 +37,17 @@ def figures() -> Counter[str]:
 def pytest_configure(config: pytest.Config) -> None:
     if SEED and config.getoption("--hypothesis-seed") is None:
         config.option.hypothesis_seed = SEED
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leaves to `make soak` what is its own. Modules with whole days come first (pytest-xdist keeps that order under
+    --no-loadscope-reorder), so that the worker processes end together."""
+    left_out = [item for item in items if item.get_closest_marker("soak") and not SOAK]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+    modules = {item.path for item in items if item.get_closest_marker("slow")}
+    kept = [item for item in items if item not in set(left_out)]
+    items[:] = sorted(kept, key=lambda item: item.path not in modules)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from python_process import ENVIRONMENT
+from unsynced import wait_for_no_disk
 
 
 @dataclass
@@ -77,6 +78,7 @@ def serve() -> None:
     from pipelines.daily import job as daily  # noqa: F401
     from pipelines.train import job as train  # noqa: F401
 
+    wait_for_no_disk()
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     for line in sys.stdin:

@@ -2,16 +2,21 @@
 
 `make soak` draws a seed, gives it as ITEMSAGE_SEED and prints it; the same seed explores the same again. Without one
 (`make test`) hypothesis derives its examples from each test's own source, and every other draw has a fixed seed.
+
+ITEMSAGE_SOAK=1 runs the tests and cases marked `soak` too, which `make quick` and `make test` leave out.
 """
 
 import os
 from collections import Counter
+from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 from schemas.hashing import seed_of
 
 SEED = os.environ.get("ITEMSAGE_SEED", "")
+SOAK = bool(os.environ.get("ITEMSAGE_SOAK"))
 #: What the long tests have shown, by name, and lines of their own: printed at the end of the run.
 FIGURES: Counter[str] = Counter()
 LINES: list[str] = []
@@ -20,6 +25,11 @@ LINES: list[str] = []
 def seed_to_explore(*names: object) -> int:
     """A seed from names, as schemas.hashing.seed_of; another one for each ITEMSAGE_SEED."""
     return seed_of(*names, SEED) if SEED else seed_of(*names)
+
+
+def soak(*cases: object) -> list[Any]:
+    """Cases of a parametrised test that only `make soak` runs; a tuple is one case of several arguments."""
+    return [pytest.param(*(case if isinstance(case, tuple) else (case,)), marks=pytest.mark.soak) for case in cases]
 
 
 def load_hypothesis_profile() -> None:

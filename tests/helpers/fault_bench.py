@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
-import pytest
 from command_server import Commands
 from random_models import save_random_model
 
@@ -23,8 +23,6 @@ from schemas.sample_shop.generate import generate
 from schemas.tables import TEXT_FIELDS
 
 DAY_BEFORE, DAY = "2026-06-29", "2026-06-30"
-SOAK = bool(os.environ.get("ITEMSAGE_SOAK"))
-soak_only = pytest.mark.skipif(not SOAK, reason="make soak")
 NUM_BUCKETS = 3
 #: Keeps about two thirds of the shop's items as the models of these tests see them.
 REFINE_COSINE = "0.95"
@@ -153,14 +151,24 @@ def pointer_of(folder: Path) -> bytes:
 
 
 def write_shop(folder: Path) -> None:
-    """today.parquet; yesterday.parquet, of which 2 rows are gone today, 3 have another text, and 4 are missing."""
+    """today.parquet; yesterday.parquet, of which 2 rows are gone today, 3 have another text, and 4 are missing. All
+    engagement is a click: two tasks to evaluate."""
     generate(folder, items=50, seed=3)
+    clicks_alone(folder / "engagements.parquet")
     table = pq.read_table(folder / "catalog.parquet")
     rows = table.to_pylist()
     pq.write_table(table.slice(2), folder / "today.parquet")
     for row in rows[10:40:10]:
         row["title"] = "red dress"
     pq.write_table(pa.Table.from_pylist(rows[:-4], schema=table.schema), folder / "yesterday.parquet")
+
+
+def clicks_alone(path: Path) -> None:
+    """Whatever people did in a log of engagements becomes a click: a day has two tasks to evaluate, not eight."""
+    log = pq.read_table(path)
+    place = log.schema.get_field_index("action")
+    clicks = pc.if_else(pc.equal(log["action"], "impression"), log["action"], "click")
+    pq.write_table(log.set_column(place, log.schema.field(place), clicks), path)
 
 
 def write_model(folder: Path, shop: Path, seed: int) -> str:

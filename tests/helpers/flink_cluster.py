@@ -16,7 +16,6 @@ from engine_processes import EngineProcesses, is_listening
 from python_process import ENVIRONMENT
 
 SLOTS = 2
-_MIB = 1 << 20
 #: Memory of the task manager by part; Flink's scripts would work these out. 64 MiB of network memory are too few.
 _TASK_MANAGER_MIB = {
     "framework.heap.size": 128,

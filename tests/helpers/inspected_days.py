@@ -146,7 +146,7 @@ def write_day(
     return run
 
 
-def write_users_days(folder: Path) -> Path:
+def write_users_days(folder: Path, refine_cosine: float = 0.0) -> Path:
     """A model and two published days with users; the run of the second. Seven users click on different shares of the
     items, one has a hostile name, and of one the only item has gone on the second day."""
     ids = sorted(second_day().rows)
@@ -158,8 +158,8 @@ def write_users_days(folder: Path) -> Path:
     log = write_log(folder / "log", [*rows, engagement(HOSTILE, ids[3], 4), engagement("of-007", "item-007", 5)])
     model_id = write_model(folder)
     store.fix_num_buckets(str(folder), NUM_BUCKETS)
-    before = write_day(folder, model_id, DAY_BEFORE, first_day(), None, engagements=log)
-    return write_day(folder, model_id, DAY, second_day(), before, engagements=log)
+    before = write_day(folder, model_id, DAY_BEFORE, first_day(), None, refine_cosine, log)
+    return write_day(folder, model_id, DAY, second_day(), before, refine_cosine, log)
 
 
 def _write_items(run: Path, name: str, rows: list[dict[str, Any]], bucket: int) -> None:

@@ -6,13 +6,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from apache_beam.options.pipeline_options import PipelineOptions
+from published_users import write_published_users
 
 from pipelines.index import job as index
 from pipelines.publish import published_files
 from pipelines.run.units import Unit, UnitWriter, bucket_name, read_stage_manifest, write_stage_manifest
 from schemas.embeddings import embeddings_metadata, write_embeddings_file
 from schemas.files import read_sealed_json, sha256_of_file, write_json, write_sealed_json, write_text
-from tests.helpers.published_users import write_published_users
 
 MODEL, DIM, NUM_ITEMS, NUM_KINDS = "itemsage-000000000001", 16, 600, 12
 NOW_US, DAY_US = 1_782_864_000_000_000, 86_400_000_000

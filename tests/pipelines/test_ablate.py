@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from train_runs import SMALL, SMALL_MODEL
 
 from model.items.config import ItemSageConfig
 from model.items.itemsage import ItemSage
@@ -26,6 +27,8 @@ from schemas.errors import UsageError
 from schemas.sample_shop.generate import generate
 from schemas.tables import PSEUDO_TASK
 
+pytestmark = pytest.mark.slow
+
 TASKS = {"search/click": 90, "closeup/save": 40, "search/checkout": 7}
 FACTS = Facts(tasks=TASKS, has_pictures=True, has_pseudo_queries=True)
 
@@ -42,7 +45,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def call(shop: Path, work: Path, *flags: str) -> int:
     places = ("--catalog", f"{shop}/catalog.parquet", "--engagements", f"{shop}/engagements.parquet")
-    short = ("--epochs", "0.1", "--min-steps", "4", "--batch-size", "32", "--device", "cpu", "--seeds", "2")
+    short = ("--epochs", "0.1", "--min-steps", "4", "--batch-size", "32", "--device", "cpu", "--seeds", "2", *SMALL)
     return cli.main(
         ["ablate", *places, "--work", str(work), "--date", "2026-06-30", "--image-encoder", "none", *short, *flags]
     )
@@ -84,7 +87,7 @@ def test_one_row_is_the_training_that_it_says(made: Path, tmp_path: Path) -> Non
     got = []
     for folder in folders:
         prepared = PreparedRun.open(folder, with_test=True)
-        model = ItemSage(ItemSageConfig(**prepared.sizes, seed=1))
+        model = ItemSage(ItemSageConfig(**prepared.sizes, **SMALL_MODEL, seed=1))
         start_from_catalogue_(model, prepared.data.items, prepared.vocabulary)
         config = TrainingConfig(
             epochs=0.1, min_steps=4, batch_size=32, correction="itemsage", seed=1, device="cpu", checkpoint_every=2

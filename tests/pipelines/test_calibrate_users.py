@@ -26,6 +26,8 @@ from pipelines.users.config import ALL, BALANCED, NEW, UsersConfig
 from pipelines.users.plan import plan
 from schemas.files import read_sealed_json, write_json
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:

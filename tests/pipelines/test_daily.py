@@ -10,7 +10,8 @@ import numpy as np
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
-from useless_logs import REJECTED, UNUSED, date_digits, only_shown, write
+from exploration import soak
+from useless_logs import REJECTED, date_digits, ga4_names, nobody, only_shown, other_items, write
 
 from model.users.pinnersage import DEFAULT_ALPHA
 from pipelines import cli
@@ -312,7 +313,7 @@ def test_a_calibration_in_the_middle_of_a_run_stops_it(published):
         assert "popularity weight None, sampled True, got alpha" in str(error.value)
 
 
-@pytest.mark.parametrize("change", [*REJECTED, *UNUSED])
+@pytest.mark.parametrize("change", [date_digits, only_shown, *soak(ga4_names, other_items, nobody)])
 def test_a_log_of_which_nothing_can_be_used_stops_the_day_before_the_pictures(
     shop, published, own_store, tmp_path, capsys, change
 ):

@@ -1,6 +1,6 @@
 """One flipped byte, wherever it is: the run of the day ends in a clear error or with the right bytes.
 
-`make test` flips one byte in a few kinds of file, `make soak` (ITEMSAGE_SOAK=1) several in every kind.
+`make test` flips one byte in a few kinds of file, `make soak` several in every kind.
 """
 
 from collections.abc import Iterable
@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from exploration import seed_to_explore
+from exploration import SOAK, seed_to_explore, soak
 from fault_bench import (
     DAY,
     DAY_BEFORE,
-    SOAK,
     Bench,
     assert_sound,
     copy_of,
@@ -88,21 +87,20 @@ MODEL_KINDS = {
     "weights of the image encoder": "image_encoder/*.safetensors",
     "pointer": "../CURRENT",
 }
-NUMBERS = range(5 if SOAK else 1)
-QUICK = {
-    "yesterday": ("fingerprints", "embeddings", "actions of users", "pointer"),
-    "today": ("items", "index", "near-duplicates", "users", "started"),
-    "model": ("weights of the items", "image encoder", "pointer"),
+#: What `make test` flips a byte of.
+FEW = {
+    "yesterday": ("fingerprints", "pointer"),
+    "today": ("items", "index", "started"),
+    "model": ("weights of the items", "pointer"),
 }
+FLIPS_OF_EACH = 5
 
 
 def cases(what: str, kinds: Iterable[str]) -> list[Any]:
-    """(kind, number) of the flips, a few or all."""
-    return [
-        (kind, number)
-        for kind in (kinds if SOAK else [kind for kind in kinds if kind in QUICK[what]])
-        for number in NUMBERS
-    ]
+    """(kind, number) of the flips."""
+    every = [(kind, number) for kind in kinds for number in range(FLIPS_OF_EACH)]
+    few = [(kind, 0) for kind in FEW[what]]
+    return [*few, *soak(*(case for case in every if case not in few))]
 
 
 def files_of_a_kind(folder: Path, run: Path, kind: str) -> list[Path]:
@@ -180,8 +178,8 @@ def test_every_file_of_a_store_is_of_a_kind_that_is_flipped(bench):
     assert len(there) > 40
 
 
-@pytest.mark.parametrize("share", [0.1, 0.5, 0.9, 0.99] if SOAK else [0.99])
-@pytest.mark.parametrize("name", ["today.parquet", "engagements.parquet"] if SOAK else ["today.parquet"])
+@pytest.mark.parametrize("share", [0.99, *soak(0.1, 0.5, 0.9)])
+@pytest.mark.parametrize("name", ["today.parquet", *soak("engagements.parquet")])
 def test_a_flipped_byte_in_an_input(bench, tmp_path, figures, name, share):
     """No checksum comes with an input: what can be read is another catalogue, and its run a sound one."""
     folder = copy_of(bench.day_old, tmp_path / "store")

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from fault_bench import DAY_BEFORE, SOAK, Bench, assert_sound, copy_of, pointer_of
+from exploration import SOAK, soak
+from fault_bench import DAY_BEFORE, Bench, assert_sound, copy_of, pointer_of
 
 from pipelines.store import store
 
@@ -56,7 +57,7 @@ def fill(bench: Bench, folder: Path, remount: Callable[[str], None], room_bytes:
 
 
 #: Room that is left at the start, and again at each call that follows; the whole run needs about 1 MB.
-ROOMS = [*range(4_096, 1_200_000, 65_536)] if SOAK else [49_152]
+ROOMS = [49_152, *soak(*range(4_096, 1_200_000, 65_536))]
 
 
 @pytest.mark.parametrize("room_bytes", ROOMS)
@@ -104,7 +105,7 @@ def test_a_store_below_a_file(bench, tmp_path, figures):
     figures["faults survived"] += 1
 
 
-@pytest.mark.parametrize("name", ["runs", f"runs/{DAY_BEFORE}"] if SOAK else ["runs"])
+@pytest.mark.parametrize("name", ["runs", *soak(f"runs/{DAY_BEFORE}")])
 def test_a_file_where_runs_are_expected(bench, tmp_path, figures, name):
     folder = copy_of(bench.day_old, tmp_path / "store")
     before = pointer_of(folder)

@@ -12,12 +12,12 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 from command_server import Commands
+from exploration import SOAK, soak
 from fault_bench import (
     DAY,
     DAY_BEFORE,
     MODEL,
     OTHER_MODEL,
-    SOAK,
     Bench,
     Outcome,
     assert_sound,
@@ -26,7 +26,6 @@ from fault_bench import (
     published_after,
     result_of,
     run_in,
-    soak_only,
 )
 
 from pipelines.serving.searcher import Searcher
@@ -84,7 +83,7 @@ def test_a_model_that_changes_all_the_time(bench, folder, figures):
     figures["faults survived"] += 1
 
 
-@pytest.mark.parametrize("name", ["item_encoder.safetensors", *(["hash_embedder.safetensors", "manifest.json"] * SOAK)])
+@pytest.mark.parametrize("name", ["item_encoder.safetensors", *soak("hash_embedder.safetensors", "manifest.json")])
 def test_a_model_that_is_written_over(bench, folder, figures, name):
     """The weights of another model of the same shapes, after the features were made."""
     with_own_models(bench, folder)
@@ -101,7 +100,7 @@ def test_a_model_that_is_written_over(bench, folder, figures, name):
     figures["faults survived"] += 1
 
 
-@soak_only
+@pytest.mark.soak
 def test_a_model_whose_folder_is_deleted(bench, folder, figures):
     with_own_models(bench, folder)
     model = folder / "models" / bench.models[MODEL]
@@ -166,7 +165,7 @@ def test_a_second_run_at_once(bench, folder, other_commands: Commands, figures):
     figures["faults survived"] += 1
 
 
-@soak_only
+@pytest.mark.soak
 def test_a_holder_that_was_killed_holds_nothing(bench, folder, other_commands: Commands, figures):
     before = pointer_of(folder)
     with stopped_run(bench, folder, signal.SIGKILL) as (pid, outcomes):
@@ -179,7 +178,7 @@ def test_a_holder_that_was_killed_holds_nothing(bench, folder, other_commands: C
     figures["faults survived"] += 1
 
 
-@soak_only
+@pytest.mark.soak
 def test_two_runs_started_together(bench, folder, other_commands: Commands, figures):
     before, outcomes = pointer_of(folder), []
     call = bench.day_call(folder)

@@ -10,11 +10,11 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
+from exploration import SOAK, soak
 from fault_bench import (
     DAY,
     DAY_BEFORE,
     NUM_BUCKETS,
-    SOAK,
     Bench,
     Outcome,
     assert_sound,
@@ -24,7 +24,6 @@ from fault_bench import (
     pointer_of,
     published_after,
     result_of,
-    soak_only,
 )
 
 from pipelines.serving.published_items import PublishedItems
@@ -58,7 +57,7 @@ def refused(bench: Bench, folder: Path, *argv: str, codes: tuple[int, ...] = (1,
     return outcome
 
 
-@pytest.mark.parametrize("nodes", [1, 20] if SOAK else [1])
+@pytest.mark.parametrize("nodes", [1, *soak(20)])
 def test_a_truncated_index_of_yesterday(bench, folder, figures, nodes):
     run = store.current_run(str(folder))
     cut_off(run, nodes)
@@ -87,7 +86,7 @@ def equal_items_again(bench: Bench, folder: Path) -> Outcome:
     return outcome
 
 
-@pytest.mark.parametrize("poisoned", [False, True] if SOAK else [True])
+@pytest.mark.parametrize("poisoned", [True, *soak(False)])
 def test_a_truncated_index_of_today(bench, tmp_path, figures, poisoned):
     """poisoned: index/manifest.json agrees with the truncated file, as if both had been written so."""
     half, run = half_of(bench, tmp_path)
@@ -103,7 +102,7 @@ def test_a_truncated_index_of_today(bench, tmp_path, figures, poisoned):
     figures["faults survived"] += 1
 
 
-@soak_only
+@pytest.mark.soak
 def test_a_truncated_index_of_the_published_run_is_refused(bench, folder, figures):
     published_after(bench, folder)
     cut_off(store.current_run(str(folder)), 3)
@@ -135,7 +134,7 @@ def refused_without_yesterday(bench: Bench, folder: Path, *argv: str) -> str:
     return outcome.error
 
 
-REFINED_FILES = ["items.ann", "near_duplicates.parquet", *(["ids.parquet", "manifest.json"] * SOAK)]
+REFINED_FILES = ["items.ann", *soak("near_duplicates.parquet", "ids.parquet", "manifest.json")]
 
 
 def damage_refined(run: Path, name: str, damage: str) -> None:
@@ -148,7 +147,7 @@ def damage_refined(run: Path, name: str, damage: str) -> None:
         path.unlink()
 
 
-@pytest.mark.parametrize("damage", ["flipped", *(["truncated", "gone"] * SOAK)])
+@pytest.mark.parametrize("damage", ["flipped", *soak("truncated", "gone")])
 @pytest.mark.parametrize("name", REFINED_FILES)
 def test_a_damaged_refined_index_of_yesterday_is_not_taken_over(bench, folder, figures, name, damage):
     yesterday = store.current_run(str(folder))
@@ -178,8 +177,8 @@ def test_a_flipped_byte_in_the_refined_index_of_today_fails_its_gate(bench, tmp_
     figures["faults survived"] += 1
 
 
-@pytest.mark.parametrize("damage", ["truncated", "gone"] if SOAK else ["truncated"])
-@pytest.mark.parametrize("name", REFINED_FILES if SOAK else ["items.ann"])
+@pytest.mark.parametrize("damage", ["truncated", *soak("gone")])
+@pytest.mark.parametrize("name", REFINED_FILES)
 def test_a_refined_index_of_today_of_another_size_is_built_again(bench, tmp_path, figures, name, damage):
     half, run = half_of(bench, tmp_path)
     damage_refined(run, name, damage)
@@ -206,8 +205,7 @@ def test_another_number_of_buckets(bench, folder, figures):
     "content",
     [
         '{"num_buckets": 4}',
-        "{}",
-        *(["[]", '{"num_buckets": "x"}', '{"num_buckets": 0}', '{"num_buckets": -1}', "", None, "\udcff"] * SOAK),
+        *soak("{}", "[]", '{"num_buckets": "x"}', '{"num_buckets": 0}', '{"num_buckets": -1}', "", None, "\udcff"),
     ],
 )
 def test_a_store_file_with_other_buckets(bench, folder, figures, content):
@@ -232,18 +230,19 @@ def test_empty_days(bench, folder, tmp_path, figures):
     (tmp_path / "folder").mkdir()
     (tmp_path / "hidden").mkdir()
     (tmp_path / "hidden" / "_SUCCESS").write_text("")
-    for name in ("none.parquet", "header.csv", "folder", *(["ids.parquet", "hidden", "absent.parquet"] * SOAK)):
-        refused(bench, folder, "--catalog", str(tmp_path / name), codes=(2, 3))
-        figures["faults survived"] += 1
-    for name in ("nothing.csv", "nothing.parquet"):
-        refused(bench, folder, "--catalog", str(tmp_path / name))
+    names = ["none.parquet", "folder", "nothing.csv"]
+    if SOAK:
+        names += ["header.csv", "ids.parquet", "hidden", "absent.parquet", "nothing.parquet"]
+    for name in names:
+        refused(bench, folder, "--catalog", str(tmp_path / name), codes=(1, 2, 3) if "nothing" in name else (2, 3))
         figures["faults survived"] += 1
 
 
 def test_all_bad_days(bench, folder, tmp_path, figures):
     rows = pq.read_table(bench.shop / "today.parquet")
     ids = rows.schema.get_field_index("item_id")
-    for name, value in (("null", None), *([("blank", " "), ("long", "x" * 5_000)] * SOAK)):
+    values = {"null": None, "blank": " ", "long": "x" * 5_000} if SOAK else {"null": None}
+    for name, value in values.items():
         bad = rows.set_column(ids, rows.schema.field(ids), pa.array([value] * len(rows), rows.schema.field(ids).type))
         pq.write_table(bad, tmp_path / f"{name}.parquet")
         refused(bench, folder, "--catalog", str(tmp_path / f"{name}.parquet"), codes=(2, 3))
@@ -281,10 +280,11 @@ def test_a_run_of_an_earlier_day_leaves_readers_where_they_are(bench, folder, fi
     figures["faults survived"] += 1
 
 
-@pytest.mark.parametrize("year_s", [1e9, 4e9] if SOAK else [4e9])
+@pytest.mark.parametrize("year_s", [4e9, *soak(1e9)])
 def test_a_system_clock_that_jumps(bench, tmp_path, folder, figures, year_s):
     """All files of the store are from long ago, or from days to come; with the killed run of today and without."""
-    for each in (half_of(bench, tmp_path)[0], *([folder] * SOAK)):
+    half, _ = half_of(bench, tmp_path)
+    for each in (half, folder) if SOAK else (half,):
         for path in each.rglob("*"):
             if path.is_file() and "models" not in path.parts:
                 os.utime(path, (year_s, year_s))
@@ -309,7 +309,7 @@ def test_yesterdays_run_deleted(bench, folder, figures):
     figures["faults survived"] += 1
 
 
-@soak_only
+@pytest.mark.soak
 def test_all_runs_and_the_pointer_deleted(bench, folder, figures):
     shutil.rmtree(folder / "runs")
     (folder / "CURRENT").unlink()
@@ -321,11 +321,9 @@ def test_all_runs_and_the_pointer_deleted(bench, folder, figures):
 
 YESTERDAYS_PARTS = [
     "embeddings",
-    *(["features"] * SOAK),
-    *(["items", "fingerprints", "manifests", "index", "units", "query_pictures", "COMPLETED", "manifest.json"] * SOAK),
-    *(["refined_index", "units/index"] * SOAK),
-    *(["users", "user_actions", "item_popularity", "manifests/users.json", "units/users"] * SOAK),
-    *(["metrics.json", "gates.json", "started.json", "changes", "quarantine"] * SOAK),
+    *soak("features", "items", "fingerprints", "manifests", "index", "units", "query_pictures", "COMPLETED"),
+    *soak("manifest.json", "refined_index", "units/index", "users", "user_actions", "item_popularity"),
+    *soak("manifests/users.json", "units/users", "metrics.json", "gates.json", "started.json", "changes", "quarantine"),
 ]
 
 
@@ -341,10 +339,9 @@ def test_a_part_of_yesterdays_run_deleted(bench, folder, figures, name):
 
 TODAYS_PARTS = [
     "embeddings",
-    *(["items", "features", "fingerprints", "manifests", "index", "units", "query_pictures", "manifest.json"] * SOAK),
-    *(["refined_index", "units/index"] * SOAK),
-    *(["metrics.json", "gates.json", "started.json", "changes", "quarantine", "units/items", "."] * SOAK),
-    *(["users", "user_actions", "item_popularity", "manifests/users.json", "units/users"] * SOAK),
+    *soak("items", "features", "fingerprints", "manifests", "index", "units", "query_pictures", "manifest.json"),
+    *soak("refined_index", "units/index", "metrics.json", "gates.json", "started.json", "changes", "quarantine"),
+    *soak("units/items", ".", "users", "user_actions", "item_popularity", "manifests/users.json", "units/users"),
 ]
 
 
@@ -357,7 +354,7 @@ def test_a_part_of_todays_half_finished_run_deleted(bench, tmp_path, figures, na
     figures["faults survived"] += 1
 
 
-@soak_only
+@pytest.mark.soak
 @pytest.mark.parametrize("name", ["history.jsonl", "LOCK", "CURRENT", "store.json"])
 def test_a_file_of_the_store_deleted(bench, folder, figures, name):
     (folder / name).unlink()
@@ -380,7 +377,7 @@ def test_scratch_never_counts_as_data(bench, tmp_path, figures):
     figures["faults survived"] += 1
 
 
-@soak_only
+@pytest.mark.soak
 def test_a_killed_writer_leaves_only_hidden_files(bench, folder, figures):
     assert bench.day(folder, die=("before", "*/embeddings/part-*.parquet")).code < 0
     (run,) = (folder / "runs" / DAY).iterdir()

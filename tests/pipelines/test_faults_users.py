@@ -6,7 +6,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from fault_bench import SOAK, Bench, Outcome, copy_of, pointer_of, published_after
+from exploration import soak
+from fault_bench import Bench, Outcome, copy_of, pointer_of, published_after
 
 from pipelines.store import store
 from schemas.files import read_json
@@ -32,7 +33,7 @@ def damage_file(path: Path, damage: str) -> None:
     path.unlink() if damage == "gone" else path.write_bytes(damaged[damage])
 
 
-DAMAGES = ["flipped", *(["truncated", "gone", "strange"] * SOAK)]
+DAMAGES = ["flipped", *soak("truncated", "gone", "strange")]
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
@@ -59,7 +60,7 @@ def test_a_damaged_manifest_of_yesterdays_users_blocks_until_a_person_accepts(be
     figures["faults survived"] += 1
 
 
-@pytest.mark.parametrize("damage", ["flipped", *(["truncated", "gone", "strange"] * SOAK)])
+@pytest.mark.parametrize("damage", DAMAGES)
 def test_damaged_users_of_today_are_made_again(bench, tmp_path, figures, damage):
     """Every file of users of the run that was killed just before it was finished."""
     half = copy_of(bench.half, tmp_path / "half")
@@ -74,6 +75,10 @@ def test_damaged_users_of_today_are_made_again(bench, tmp_path, figures, damage)
 def without_user_ids(log: pa.Table) -> pa.Table:
     place = log.schema.get_field_index("user_id")
     return log.set_column(place, log.schema.field(place), pa.nulls(len(log), pa.string()))
+
+
+def no_rows(log: pa.Table) -> pa.Table:
+    return log[:0]
 
 
 def of_other_users(log: pa.Table) -> pa.Table:
@@ -94,7 +99,7 @@ def of_other_items(log: pa.Table) -> pa.Table:
     ("change", "num_users"),
     [
         (without_user_ids, 0),
-        *([(lambda log: log[:0], 0), (of_other_users, None), (of_other_items, 0)] * SOAK),
+        *soak((no_rows, 0), (of_other_users, None), (of_other_items, 0)),
     ],
 )
 def test_a_log_that_has_lost_its_users_fails_by_numbers(bench, folder, tmp_path, figures, change, num_users):

@@ -21,6 +21,8 @@ from pipelines.train.job import TrainConfig, identity
 from schemas.errors import ThresholdError, UsageError
 from schemas.tables import QUARANTINE
 
+pytestmark = pytest.mark.slow
+
 OPTIONS = PipelineOptions(["--runner=FnApiRunner"])
 HEADER = [
     *("Handle", "Title", "Body (HTML)", "Vendor", "Type", "Tags", "Option1 Name", "Option1 Value", "Option2 Name"),

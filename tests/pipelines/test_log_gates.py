@@ -7,6 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 from pairs_runs import ITEM_IDS as PAIRS_ITEMS
 from pairs_runs import make_run as make_pairs_run
+from train_runs import SMALL
 from useless_logs import REJECTED, UNUSED, ga4_names, good_rows, other_items, write
 from user_shop import FROM, TO, make_shop
 from users_runs import ITEM_IDS, NOW, run_users, vectors_of, write_vectors
@@ -17,6 +18,8 @@ from pipelines.pairs import job as pairs
 from pipelines.train import job as train
 from pipelines.users import job as users
 from schemas.tables import ENGAGEMENTS
+
+pytestmark = pytest.mark.slow
 
 DATE = "2026-06-30"
 
@@ -113,6 +116,7 @@ def test_train(tmp_path, capsys, change):
 def test_train_goes_on_in_the_same_run_once_more_is_let_pass(tmp_path):
     log = log_of(tmp_path, ga4_names, 20)
     tiny = ["--epochs", "1", "--min-steps", "2", "--batch-size", "16", "--test-fraction", "0", "--accept-untrained"]
+    tiny += [*SMALL]
     tiny += ["--validation-fraction", "0"]  # all rows are of one query
     assert train_call(tmp_path, log, *tiny) == 3
     assert train_call(tmp_path, log, *tiny, "--max-quarantined-log", "0.5") == 0

@@ -5,6 +5,8 @@ import stat
 from pathlib import Path
 
 import pytest
+from exploration import soak
+from train_runs import SMALL_MODEL
 
 from pipelines.console.jobs import beam_options
 from pipelines.daily import job as daily
@@ -24,7 +26,7 @@ def unlike(folder: Path, umask: int) -> dict[str, str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("umask", [0o022, 0o027], ids=oct)
+@pytest.mark.parametrize("umask", [0o027, *soak(0o022)], ids=oct)
 def test_a_store_has_the_modes_that_the_umask_says(tmp_path, umask):
     """Everything that training and a day with users, a refined index and an evaluation leave."""
     before = os.umask(umask)
@@ -33,8 +35,9 @@ def test_a_store_has_the_modes_that_the_umask_says(tmp_path, umask):
         generate(shop, items=40, seed=3)
         given = {name: f"{shop}/{name}.parquet" for name in ("catalog", "engagements")}
         given |= {"image_root": str(shop), "store": str(folder), "date": "2026-06-30"}
-        small = {"pseudo_queries": 2, "epochs": 1, "min_steps": 3, "batch_size": 32, "accept_untrained": True}
-        train.run(train.TrainConfig(**given, image_encoder="efficientnet_lite0", **small), beam_options([]))
+        small = {"pseudo_queries": 2, "epochs": 1, "min_steps": 3, "batch_size": 32, **SMALL_MODEL}
+        config = train.TrainConfig(**given, **small, image_encoder="efficientnet_lite0", accept_untrained=True)
+        train.run(config, beam_options([]))
         daily.run(daily.DailyConfig(**given, refine_cosine=0.9), beam_options([]))
     finally:
         os.umask(before)

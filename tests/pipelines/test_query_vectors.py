@@ -25,10 +25,12 @@ from schemas.embeddings import read_embeddings
 from schemas.errors import ThresholdError, UsageError
 from schemas.files import read_json
 
+pytestmark = pytest.mark.slow
+
 #: Recall@10 that only the vectors can give, and that no chance gives: 10 of the 120 items are .083.
 TOLD, GUESSED = 0.9, 0.25
-ENOUGH = ("--epochs", "1", "--min-steps", "40", "--batch-size", "64")
-BRIEF = ("--epochs", "1", "--min-steps", "2", "--batch-size", "64", "--accept-untrained")
+ENOUGH = ("--epochs", "1", "--min-steps", "40", "--batch-size", "64", "--hash-rows", "1000")
+BRIEF = ("--epochs", "1", "--min-steps", "2", "--batch-size", "64", "--accept-untrained", "--hash-rows", "1000")
 
 
 def train_on(folder: Path, *flags: str) -> int:

@@ -14,7 +14,8 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
 from exploration import seed_to_explore
-from random_models import IMAGE_ENCODER, WEIGHTS_NAME, write_image_weights
+from random_models import save_random_model
+from train_runs import SMALL_MODEL
 
 from pipelines.console.jobs import beam_options
 from pipelines.daily import job as daily
@@ -30,6 +31,7 @@ NUM_ITEMS, NUM_IN_STOCK = 60, 45
 #: Regular ones; and the days that count.
 NUM_USERS, WINDOW_DAYS = 24, 4
 REFINE_COSINE = 0.9
+RANDOM = ("plain", "retrained")
 MODEL_SINCE = {"plain": 0, "retrained": NUM_DAYS // 3, "new_encoder": 2 * NUM_DAYS // 3}
 pytestmark = pytest.mark.slow
 
@@ -43,18 +45,16 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def models(shop: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
-    """A store with three models, the last of another picture network, and their ids."""
+    """A store with three models, two of random weights and one that was trained, of another picture network; their
+    ids."""
     folder = tmp_path_factory.mktemp("models")
-    squeezenet = {"image_encoder": IMAGE_ENCODER, "image_weights": write_image_weights(folder / "squeezenet.pth")}
-    settings: dict[str, dict[str, Any]] = {
-        "plain": {"image_encoder": "efficientnet_lite0"},
-        "retrained": {"image_encoder": "efficientnet_lite0", "seed": 1},
-        "new_encoder": {**squeezenet, "image_weights_name": WEIGHTS_NAME},
-    }
-    return folder, {name: trained(shop, folder, given) for name, given in settings.items()}
+    rows = pq.read_table(shop / "catalog.parquet").to_pylist()
+    texts = [row[name] for row in rows for name in TEXT_FIELDS]
+    ids = {name: save_random_model(folder / "models", texts, 2, seed).name for seed, name in enumerate(RANDOM)}
+    return folder, {**ids, "new_encoder": trained(shop, folder)}
 
 
-def trained(shop: Path, folder: Path, given: dict[str, Any]) -> str:
+def trained(shop: Path, folder: Path) -> str:
     return train.run(
         train.TrainConfig(
             catalog=f"{shop}/catalog.parquet",
@@ -63,11 +63,13 @@ def trained(shop: Path, folder: Path, given: dict[str, Any]) -> str:
             store=str(folder),
             date="2026-06-30",
             num_buckets=3,
+            image_encoder="efficientnet_lite0",
             pseudo_queries=1,
             epochs=1,
             min_steps=4,
             batch_size=32,
-            **given,
+            accept_untrained=True,
+            **SMALL_MODEL,
         ),
         beam_options([]),
     )

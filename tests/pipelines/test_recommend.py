@@ -7,13 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-from pipelines.serving.recommendation_types import POPULAR_CLUSTER, Settings
-from pipelines.serving.recommender import Recommender
-from pipelines.serving.searcher import MAX_TOP
-from schemas.errors import UsageError
-from schemas.files import read_sealed_json, write_sealed_json
-from tests.helpers.recommend_store import (
+from recommend_store import (
     NOW_US,
     NUM_ITEMS,
     USERS,
@@ -23,6 +17,12 @@ from tests.helpers.recommend_store import (
     point_to,
     vectors,
 )
+
+from pipelines.serving.recommendation_types import POPULAR_CLUSTER, Settings
+from pipelines.serving.recommender import Recommender
+from pipelines.serving.searcher import MAX_TOP
+from schemas.errors import UsageError
+from schemas.files import read_sealed_json, write_sealed_json
 
 MANY = Settings(top=60)
 

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from recommend_store import HOSTILE_ITEM, HOSTILE_USER, make_store
 
 from pipelines import recommend
 from pipelines.recommend import RecommendConfig, answer_lines, as_json, format_answer, main, parse_line
@@ -15,7 +16,6 @@ from pipelines.serving import published_users, recommender
 from pipelines.serving.recommendation_types import Candidate, Recommendation, Settings, UserCluster
 from pipelines.serving.recommender import Recommender
 from schemas.errors import UsageError
-from tests.helpers.recommend_store import HOSTILE_ITEM, HOSTILE_USER, make_store
 
 
 @pytest.fixture(scope="module")

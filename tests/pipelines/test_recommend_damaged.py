@@ -10,14 +10,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from published_users import write_published_users
+from recommend_store import MODEL, NOW_US, NUM_ITEMS, USERS, actions, make_store, reseal, vectors
 
 from pipelines import recommend
 from pipelines.serving.recommender import Recommender
 from schemas.errors import CorruptFileError, UsageError
 from schemas.files import read_json, read_sealed_json, sha256_of_file, write_json, write_sealed_json, write_text
 from schemas.users import read_popularity, read_users, write_popularity, write_users
-from tests.helpers.published_users import write_published_users
-from tests.helpers.recommend_store import MODEL, NOW_US, NUM_ITEMS, USERS, actions, make_store, reseal, vectors
 
 POPULARITY = "item_popularity/items.parquet"
 
@@ -51,15 +51,7 @@ def flip(path: Path) -> None:
 
 
 @pytest.mark.parametrize("folder", ["users", "user_actions", "item_popularity"])
-def test_files_are_held_against_what_was_published(own_run, folder):
-    for path in files_of(own_run, folder):
-        flip(path)
-    with pytest.raises(CorruptFileError, match=f"expected sha256 .*{folder}/"):
-        ask(own_run)
-    for path in files_of(own_run, folder):
-        path.unlink()
-    with pytest.raises(CorruptFileError, match=f"got no file at .*{folder}/"):
-        ask(own_run)
+def test_files_that_were_not_published_are_refused(own_run, folder):
     manifest = read_json(own_run / "manifest.json")
     files = [entry for entry in manifest["files"] if not entry["path"].startswith(f"{folder}/")]
     write_json(own_run / "manifest.json", manifest | {"files": files})

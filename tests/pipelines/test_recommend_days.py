@@ -3,12 +3,12 @@
 from pathlib import Path
 
 import pytest
+from recommend_store import make_items, point_to, seal
+from users_runs import row, write_log
 
 from pipelines.serving.recommendation_types import Settings
 from pipelines.serving.recommender import Recommender
 from pipelines.users import job as users
-from tests.helpers.recommend_store import make_items, point_to, seal
-from tests.helpers.users_runs import row, write_log
 
 #: Kinds 0 and 1 before; kind 5 today (item n is of kind n % 12).
 BEFORE = [row("u", "item-000", age_days=9), row("u", "item-012", age_days=3), row("u", "item-025", age_days=5)]

@@ -1,16 +1,14 @@
 """Recommendations from a run with a refined index: representatives stand for the items that it left out."""
 
-import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+from recommend_store import NOW_US, USERS, actions, item_ids, make_store, vectors
 
 from pipelines.serving.recommendation_types import Settings
 from pipelines.serving.recommender import Recommender
-from schemas.errors import CorruptFileError
 from schemas.files import write_text
-from tests.helpers.recommend_store import NOW_US, USERS, actions, item_ids, make_store, vectors
 
 MANY = Settings(top=60)
 
@@ -81,14 +79,3 @@ def test_what_a_killed_build_left_is_not_read(tmp_path, left):
     for name in left:
         write_text(folder / name, "half")
     assert Recommender(str(tmp_path)).recommend("user-007", (), MANY) == expected
-
-
-def test_a_refined_index_that_is_not_the_published_one_is_refused(refined_store, tmp_path):
-    store = Path(shutil.copytree(refined_store, tmp_path / "store"))
-    path = run_of(store) / "refined_index" / "manifest.json"
-    write_text(path, path.read_text() + " ")
-    with pytest.raises(CorruptFileError, match="refined_index"):
-        Recommender(str(store))
-    shutil.rmtree(path.parent)
-    with pytest.raises(CorruptFileError, match="refined_index"):
-        Recommender(str(store))

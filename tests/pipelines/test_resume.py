@@ -1,12 +1,10 @@
 """Killed runs: readers see exactly the old run or the new one whatever was written when SIGKILL came, and the same call
 ends in equal bytes.
 
-`make test` kills before or after most kinds of write, `make soak` (ITEMSAGE_SOAK=1) both before and after each and at
-30 random moments.
+`make test` kills once at each kind of write, `make soak` both before and after each file and at 30 random moments.
 """
 
 import json
-import os
 import shutil
 import signal
 import threading
@@ -18,7 +16,9 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from command_server import Commands, command_server
-from exploration import seed_to_explore
+from exploration import seed_to_explore, soak
+from fault_bench import clicks_alone
+from train_runs import SMALL
 
 from pipelines.serving.searcher import Searcher
 from pipelines.store import history, store
@@ -27,56 +27,68 @@ from schemas.sample_shop.generate import generate
 from schemas.users import read_users
 
 DAY_BEFORE, DAY = "2026-06-29", "2026-06-30"
-SOAK = bool(os.environ.get("ITEMSAGE_SOAK"))
 BUCKET, USERS_BUCKET = "bucket-00001-of-00003", "bucket-00001-of-00004"
 RUN = f"*/runs/{DAY}/{'?' * 16}"
 #: Leaves out about a sixth of this shop's 50 items, and some of the day before's 23.
 REFINE_COSINE = "0.9"
-#: (what is written, whether `make test` kills before or after it, None: not at all); in the order of a run.
-POINTS = [
-    (f"{RUN}/started.json", "after"),
-    (f"{RUN}/items/{BUCKET}.parquet", "before"),
-    (f"{RUN}/quarantine/items-*.parquet", "after"),
-    (f"{RUN}/units/items/{BUCKET}.json", "before"),
-    (f"{RUN}/manifests/items.json", "after"),
-    (f"{RUN}/units/log/read-*.json", "before"),
-    (f"{RUN}/manifests/log.json", "after"),
-    (f"{RUN}/features/{BUCKET}.tfrecord", "after"),
-    (f"{RUN}/fingerprints/{BUCKET}.parquet", "before"),
-    (f"{RUN}/units/features/{BUCKET}.json", "before"),
-    (f"{RUN}/units/features/*.json", "after"),
-    (f"{RUN}/manifests/features.json", "before"),
-    (f"{RUN}/embeddings/*.parquet", "after"),
-    (f"{RUN}/units/embeddings/*.json", "before"),
-    (f"{RUN}/index/items.ann", "after"),
-    (f"{RUN}/index/manifest.json", "before"),
-    (f"{RUN}/refined_index/near_duplicates.parquet", "after"),
-    (f"{RUN}/refined_index/items.ann", None),
-    (f"{RUN}/refined_index/manifest.json", None),
-    (f"{RUN}/units/index/refined.json", "before"),
-    (f"{RUN}/manifests/index.json", None),
-    (f"{RUN}/units/users/read-*.json", "after"),
-    (f"{RUN}/users/{USERS_BUCKET}.parquet", "after"),
-    (f"{RUN}/user_actions/{USERS_BUCKET}.parquet", "before"),
-    (f"{RUN}/item_popularity/_buckets/{USERS_BUCKET}.parquet", "after"),
-    (f"{RUN}/units/users/{USERS_BUCKET}.json", "before"),
-    (f"{RUN}/item_popularity/items.parquet", "before"),
-    (f"{RUN}/units/users/popularity.json", "before"),
-    (f"{RUN}/manifests/users.json", "before"),
-    (f"{RUN}/query_pictures/vectors.parquet", None),
-    (f"{RUN}/metrics.json", "before"),
-    (f"{RUN}/gates.json", "after"),
-    (f"{RUN}/changes/*.parquet", "after"),
-    (f"{RUN}/manifest.json", "before"),
-    (f"{RUN}/COMPLETED", "before"),
-    ("*/history.jsonl", "within"),  # the one file that is appended to
-    ("*/CURRENT", "before"),
-    ("*/CURRENT", "after"),
+#: All that is written, in the order of a run.
+WRITTEN = [
+    f"{RUN}/started.json",
+    f"{RUN}/items/{BUCKET}.parquet",
+    f"{RUN}/quarantine/items-*.parquet",
+    f"{RUN}/units/items/{BUCKET}.json",
+    f"{RUN}/manifests/items.json",
+    f"{RUN}/units/log/read-*.json",
+    f"{RUN}/manifests/log.json",
+    f"{RUN}/features/{BUCKET}.tfrecord",
+    f"{RUN}/fingerprints/{BUCKET}.parquet",
+    f"{RUN}/units/features/{BUCKET}.json",
+    f"{RUN}/units/features/*.json",
+    f"{RUN}/manifests/features.json",
+    f"{RUN}/embeddings/*.parquet",
+    f"{RUN}/units/embeddings/*.json",
+    f"{RUN}/index/items.ann",
+    f"{RUN}/index/manifest.json",
+    f"{RUN}/refined_index/near_duplicates.parquet",
+    f"{RUN}/refined_index/items.ann",
+    f"{RUN}/refined_index/manifest.json",
+    f"{RUN}/units/index/refined.json",
+    f"{RUN}/manifests/index.json",
+    f"{RUN}/units/users/read-*.json",
+    f"{RUN}/users/{USERS_BUCKET}.parquet",
+    f"{RUN}/user_actions/{USERS_BUCKET}.parquet",
+    f"{RUN}/item_popularity/_buckets/{USERS_BUCKET}.parquet",
+    f"{RUN}/units/users/{USERS_BUCKET}.json",
+    f"{RUN}/item_popularity/items.parquet",
+    f"{RUN}/units/users/popularity.json",
+    f"{RUN}/manifests/users.json",
+    f"{RUN}/query_pictures/vectors.parquet",
+    f"{RUN}/metrics.json",
+    f"{RUN}/gates.json",
+    f"{RUN}/changes/*.parquet",
+    f"{RUN}/manifest.json",
+    f"{RUN}/COMPLETED",
+    "*/history.jsonl",  # the one file that is appended to
+    "*/CURRENT",
 ]
-QUICK_POINTS = [(when, pattern) for pattern, when in POINTS if when]
-EVERY_POINT = sorted({(when, pattern) for pattern, _ in POINTS for when in ("before", "after")} | set(QUICK_POINTS))
-KILLS = EVERY_POINT if SOAK else QUICK_POINTS
-NUM_RANDOM_KILLS = 30 if SOAK else 3
+#: A kill at each kind of write: a record before the work, a unit's data and its sidecar, a stage's manifest, a file of
+#: a library, what is kept nowhere else, a record after the work, what publishes, what is appended to, the pointer.
+OF_EACH_KIND = [
+    ("after", f"{RUN}/started.json"),
+    ("after", f"{RUN}/features/{BUCKET}.tfrecord"),
+    ("before", f"{RUN}/units/features/{BUCKET}.json"),
+    ("before", f"{RUN}/manifests/features.json"),
+    ("after", f"{RUN}/index/items.ann"),
+    ("before", f"{RUN}/user_actions/{USERS_BUCKET}.parquet"),
+    ("after", f"{RUN}/gates.json"),
+    ("before", f"{RUN}/manifest.json"),
+    ("before", f"{RUN}/COMPLETED"),
+    ("within", "*/history.jsonl"),
+    ("before", "*/CURRENT"),
+    ("after", "*/CURRENT"),
+]
+EVERY_POINT = [(when, pattern) for pattern in WRITTEN for when in ("before", "after")]
+KILLS = [*OF_EACH_KIND, *soak(*(point for point in EVERY_POINT if point not in OF_EACH_KIND))]
 pytestmark = pytest.mark.slow
 
 
@@ -91,6 +103,7 @@ def shop(tmp_path_factory) -> Path:
     """catalog.parquet, and half.parquet with its first half: what the model is trained on."""
     folder = tmp_path_factory.mktemp("shop")
     generate(folder, items=50, seed=3)
+    clicks_alone(folder / "engagements.parquet")
     table = pq.read_table(folder / "catalog.parquet")
     pq.write_table(table.slice(0, len(table) // 2), folder / "half.parquet")
     return folder
@@ -101,7 +114,7 @@ def train_call(shop: Path, folder: Path) -> list[str]:
     tiny = "--image-encoder efficientnet_lite0 --pseudo-queries 2 --epochs 1 --min-steps 5 --batch-size 32"
     untrained = "--accept-untrained"  # seven steps over half of fifty items make it no better
     log = ["--engagements", f"{shop}/engagements.parquet", "--date", DAY_BEFORE]
-    return ["train", *places, *log, "--num-buckets", "3", *tiny.split(), untrained]
+    return ["train", *places, *log, "--num-buckets", "3", *tiny.split(), *SMALL, untrained]
 
 
 def day_call(shop: Path, folder: Path, date: str = DAY) -> list[str]:
@@ -227,7 +240,7 @@ def test_a_killed_day_goes_on_to_equal_bytes(shop, day_old, commands, uninterrup
     figures["kill -9, named points survived"] += 1
 
 
-@pytest.mark.parametrize("number", range(NUM_RANDOM_KILLS))
+@pytest.mark.parametrize("number", [0, *soak(*range(1, 30))])
 def test_a_day_killed_at_a_random_moment_goes_on_to_equal_bytes(
     shop, day_old, commands, uninterrupted, figures, tmp_path, number
 ):

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from exploration import soak
 from python_process import ENVIRONMENT
 from train_runs import DATE, ENCODER, TINY, models_of, run_train, training_folder, write_catalogue, write_log
 
@@ -104,6 +105,7 @@ def test_every_number_of_the_training_is_a_flag_that_reaches_it(name):
     }
 
 
+@pytest.mark.slow
 def test_training_starts_from_the_importances_of_the_catalogues_tokens(tmp_path):
     """With rates of 0 the model is its start."""
     write_catalogue(tmp_path, images=None)
@@ -143,6 +145,7 @@ def test_an_image_encoder_for_a_catalogue_whose_pictures_are_all_empty_is_a_wron
     assert not (training_folder(tmp_path) / "vocabulary").exists()
 
 
+@pytest.mark.slow
 def test_a_model_that_is_no_better_than_its_start_is_not_installed(tmp_path, capsys):
     """Nor is it trained again to say so once more, or to be installed all the same."""
     write_catalogue(tmp_path, images=None)
@@ -186,6 +189,7 @@ def test_a_model_that_is_no_better_than_its_start_is_not_installed(tmp_path, cap
     assert (tmp_path / "store" / "models" / "CURRENT").read_text().strip() == model_id
 
 
+@pytest.mark.slow
 def test_a_model_that_is_better_than_its_start_is_installed_and_what_was_found_is_shown(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(step_choice, "MIN_PAIRS", 20)
     monkeypatch.setattr(step_choice, "MIN_QUERIES", 2)
@@ -256,6 +260,7 @@ def test_a_step_that_chance_alone_may_have_put_above_the_start_is_told():
     assert line.startswith("WARNING: above the start: +0.0500 [-0.0100, +0.1100]")
 
 
+@pytest.mark.slow
 def test_a_model_of_another_shape_is_trained_and_installed(tmp_path):
     write_catalogue(tmp_path, images=None)
     shape = ("--aggregator", "mlp_concat_mlp", "--num-hashes", "3", "--nested-dims", "64,128")
@@ -270,6 +275,7 @@ def test_a_model_of_another_shape_is_trained_and_installed(tmp_path):
     assert model.hash_embedder.weights.shape[1] == 3
 
 
+@pytest.mark.slow
 def test_pseudo_queries_beside_a_log_are_there_by_default_and_choose_nothing(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(step_choice, "MIN_PAIRS", 20)
     monkeypatch.setattr(step_choice, "MIN_QUERIES", 2)
@@ -290,6 +296,7 @@ def test_pseudo_queries_beside_a_log_are_there_by_default_and_choose_nothing(tmp
     assert 60 < model["towers"]["text"]["search/pseudo"] <= 80
 
 
+@pytest.mark.slow
 def test_a_log_without_queries_leaves_pseudo_queries_alone_and_that_is_said(tmp_path, capsys):
     """Purchases alone, as of a shop that logs no search: they are of use to users, not to the model."""
     write_catalogue(tmp_path, images=None)
@@ -304,6 +311,7 @@ def test_a_log_without_queries_leaves_pseudo_queries_alone_and_that_is_said(tmp_
     assert "expected engagements with a query to split, got 0 rows" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_training_that_cannot_be_compared_says_so(tmp_path, capsys):
     write_catalogue(tmp_path, images=None)
     assert run_train(tmp_path, "--image-encoder", "none", "--validation-fraction", "0") == 0
@@ -320,7 +328,9 @@ def test_the_examples_are_right():
 
 
 @pytest.mark.slow
-def test_two_processes_refuse_together(tmp_path):
+@pytest.mark.parametrize(("flags", "code"), [((), 1), *soak((("--accept-untrained",), 0))])
+def test_two_processes_refuse_together(tmp_path, flags, code):
+    """code: torchrun's own for processes that failed."""
     write_catalogue(tmp_path, images=None)
     places = ("--catalog", f"{tmp_path}/catalog.parquet", "--image-root", str(tmp_path), "--store", f"{tmp_path}/store")
     torchrun = [
@@ -334,9 +344,8 @@ def test_two_processes_refuse_together(tmp_path):
     ]
     ruined = ("--date", DATE, *TINY, "--image-encoder", "none", "--learning-rate", "1")
     environment = {**ENVIRONMENT, "OMP_NUM_THREADS": "1"}
-    for flags, code in (((), 1), (("--accept-untrained",), 0)):  # torchrun's own code for processes that failed
-        command = [*torchrun, *places, *ruined, *flags]
-        ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
-        assert ended.returncode == code, ended.stderr[-3000:]
-        assert ("a step that validation finds better than its start" in ended.stderr) == (code == 1)
-        assert bool(models_of(tmp_path)) == (code == 0)
+    command = [*torchrun, *places, *ruined, *flags]
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    assert ended.returncode == code, ended.stderr[-3000:]
+    assert ("a step that validation finds better than its start" in ended.stderr) == (code == 1)
+    assert bool(models_of(tmp_path)) == (code == 0)

@@ -25,6 +25,7 @@ def current_of(folder: Path) -> dict:
     return models_of(folder)[(folder / "store" / "models" / "CURRENT").read_text().strip()]
 
 
+@pytest.mark.slow
 def test_a_refit_follows_the_training_that_was_validated(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

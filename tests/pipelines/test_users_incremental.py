@@ -32,6 +32,8 @@ from schemas.files import read_sealed_json, sha256_of_file, write_sealed_json
 from schemas.user_rows import UserActionRows
 from schemas.users import read_user_actions, write_user_actions
 
+pytestmark = pytest.mark.slow
+
 TOMORROW = ("--date", "2026-07-01")
 #: Users with three old actions, and what is special of some.
 NAMES = [f"user {number}" for number in range(12)]

@@ -24,6 +24,23 @@ from schemas.files import (
 )
 
 
+def test_a_file_is_on_the_disk_before_it_moves_and_the_move_after(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A power cut leaves the old file or the whole new one."""
+    done: list[str] = []
+    replace = os.replace
+
+    def moved(source: str, target: Path) -> None:
+        done.append("moved")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", lambda fd: done.append("folder" if stat.S_ISDIR(os.fstat(fd).st_mode) else "file"))
+    monkeypatch.setattr(os, "replace", moved)
+    write_json(tmp_path / "x.json", 1)
+    assert done == ["file", "moved", "folder"]
+
+
 def test_atomic_write_replaces_or_leaves_nothing(tmp_path: Path) -> None:
     target = tmp_path / "new" / "file"
     with atomic_write(target) as temporary:

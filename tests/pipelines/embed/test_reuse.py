@@ -24,7 +24,7 @@ from pipelines.run.unit_files import sidecar_path
 from schemas.files import read_sealed_json, write_sealed_json
 from schemas.hashing import bucket_of
 
-pytestmark = pytest.mark.usefixtures("small_parts")
+pytestmark = [pytest.mark.usefixtures("small_parts"), pytest.mark.slow]
 
 
 def test_random_days_equal_runs_from_scratch(models, tmp_path):

@@ -14,7 +14,7 @@ from pipelines.embed import parts as embed_parts
 from pipelines.run.unit_files import sidecar_path
 from schemas.files import read_sealed_json, sha256_of_file, write_sealed_json
 
-pytestmark = pytest.mark.usefixtures("small_parts")
+pytestmark = [pytest.mark.usefixtures("small_parts"), pytest.mark.slow]
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,8 @@ from features_shop import BUCKETS, OTHER_TEXT, ROWS, counts_of
 from model.pictures.image_encoder import ImageEncoder
 from schemas.records import read_records, write_records
 
+pytestmark = pytest.mark.slow
+
 
 def damage_fingerprints(run: Path) -> None:
     flip(run / "fingerprints" / f"{BUCKETS[0]}.parquet", -200)

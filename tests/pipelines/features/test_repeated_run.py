@@ -9,6 +9,8 @@ from features_shop import BUCKETS, ROWS, Shop, counts_of, png
 from pipelines.features import compute as compute_features
 from pipelines.features import resolve_pictures
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def encoded(monkeypatch) -> list[int]:

@@ -17,6 +17,8 @@ from model.text.vocabulary import Vocabulary
 from pipelines.features import resolve_pictures
 from schemas.fingerprints import UNKNOWN_PLACE
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize(
     ("change", "read", "computed"),

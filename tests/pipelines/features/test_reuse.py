@@ -20,6 +20,8 @@ from pipelines.features.earlier import has_tokens
 from schemas.hashing import bucket_of, content_hash
 from schemas.records import decode_features, read_records
 
+pytestmark = pytest.mark.slow
+
 
 def test_fingerprints_say_what_every_item_was_made_from(shop, yesterday):
     rows, records = items_of(yesterday), records_of(yesterday)

@@ -18,6 +18,8 @@ from schemas.errors import UsageError
 from schemas.hashing import bucket_of
 from schemas.records import read_records
 
+pytestmark = pytest.mark.slow
+
 needs_tokenizers()
 
 

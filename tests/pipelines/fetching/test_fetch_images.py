@@ -28,6 +28,8 @@ from schemas.errors import ThresholdError, UsageError
 from schemas.picture_urls import fetched_path
 from schemas.quarantine import quote
 
+pytestmark = pytest.mark.slow
+
 SCHEMA = pa.schema([("item_id", pa.string()), ("title", pa.string()), ("images", pa.list_(pa.string()))])
 POLITE_ENOUGH = {"max_requests_per_host_s": 500.0, "allow_private": True}
 

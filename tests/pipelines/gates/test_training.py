@@ -11,6 +11,8 @@ from train_runs import DATE, ENCODER, TINY, models_of, run_train, training_folde
 from pipelines.train import job as train
 from schemas.tables import ENGAGEMENTS
 
+pytestmark = pytest.mark.slow
+
 
 def test_too_many_rejected_rows_stop_training_after_ingest(tmp_path, capsys):
     write_catalogue(tmp_path, item_id=[None] * 25 + [f"item-{number}" for number in range(15)])

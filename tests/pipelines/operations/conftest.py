@@ -17,6 +17,7 @@ from inspected_days import (
     write_model,
     write_users_days,
 )
+from train_runs import SMALL_MODEL
 
 from pipelines.console.jobs import beam_options
 from pipelines.store import store
@@ -83,6 +84,7 @@ def real_store(shop, tmp_path_factory) -> Path:
     train.run(
         train.TrainConfig(
             **common,
+            **SMALL_MODEL,
             catalog=f"{shop}/before.parquet",
             engagements=f"{shop}/engagements.parquet",
             date=DAY_BEFORE,

@@ -1,6 +1,7 @@
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from train_runs import SMALL_MODEL
 
 from pipelines.console.jobs import beam_options, parse_alone
 from pipelines.daily.config import DailyConfig
@@ -91,6 +92,7 @@ def test_days_are_run_in_order_and_never_take_readers_back(tmp_path, capsys):
             min_steps=2,
             accept_untrained=True,  # two steps make it worse
             batch_size=16,
+            **SMALL_MODEL,
         ),
         beam_options([]),
     )

@@ -181,18 +181,6 @@ def test_a_run_without_fingerprints_is_told_from_what_is_there(own_store):
     assert (same["outcome"], "no fingerprints" in same["reasons"][0]) == ("computed", True)
 
 
-@pytest.mark.parametrize(
-    "kind",
-    ["items/*.parquet", "features/*.tfrecord", "fingerprints/*", "embeddings/*", "index/items.ann", "changes/*"],
-)
-def test_damage_is_told_and_the_rest_explained(own_store, kind):
-    for path in current(own_store).glob(kind):
-        path.write_bytes(b"broken" + path.read_bytes()[6:-6] + b"broken")
-    found = told(own_store, "item-002")
-    assert len(found["problems"]) >= 1
-    assert "item       'item-002'" in format_explanation(found)
-
-
 def test_an_explanation_for_a_person(made_store, capsys):
     assert main([HOSTILE, "--store", str(made_store)]) == 0
     out = capsys.readouterr().out

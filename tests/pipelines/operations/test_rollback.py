@@ -8,7 +8,7 @@ from made_store import make_run, move
 from pipelines.operations.rollback import RollbackConfig, default_target, main, run
 from pipelines.store import history, store
 from pipelines.store.lock import store_lock
-from schemas.errors import CorruptFileError, UsageError
+from schemas.errors import UsageError
 
 
 def published(folder, *days):
@@ -94,33 +94,6 @@ def test_while_another_works_on_the_store_it_is_told_what_to_do(tmp_path, capfd)
     assert "stop that process" in shown
     assert "repeat this rollback" in shown
     assert store.current_run(str(tmp_path)) == runs[1]
-
-
-def flip(path):
-    data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 1
-    path.write_bytes(data)
-
-
-@pytest.mark.parametrize(
-    ("damage", "error"),
-    [
-        (lambda run: flip(run / "embeddings" / "part-00000.parquet"), CorruptFileError),
-        (lambda run: flip(run / "index" / "items.ann"), CorruptFileError),
-        (lambda run: flip(run / "manifest.json"), CorruptFileError),
-        (lambda run: flip(run / "COMPLETED"), CorruptFileError),
-        (lambda run: (run / "index" / "items.ann").unlink(), CorruptFileError),
-        (lambda run: (run / "manifest.json").unlink(), CorruptFileError),
-        (lambda run: shutil.rmtree(run.parents[2] / "models"), UsageError),
-    ],
-)
-def test_a_damaged_run_is_not_published_again(tmp_path, damage, error):
-    runs = published(tmp_path, 28, 29)
-    damage(runs[0])
-    with pytest.raises(error):
-        roll_back(tmp_path)
-    assert store.current_run(str(tmp_path)) == runs[1]
-    assert len(history.moves(str(tmp_path))) == 2
 
 
 def test_it_mends_a_pointer_to_a_run_that_is_gone(tmp_path):

@@ -17,8 +17,6 @@ from model.nearest.refined import read_near_duplicates
 from pipelines import path
 from pipelines.gates.gated_run import GatedRun
 from pipelines.operations.verify.job import main, verify_run
-from pipelines.store import store
-from schemas.errors import CorruptFileError
 from schemas.files import read_json, sha256_of_file, write_json, write_sealed_json
 from schemas.tables import IDS, NEAR_DUPLICATES
 
@@ -65,23 +63,6 @@ def test_a_published_refined_index_passes_and_is_found(refined_store, capsys):
 def test_without_a_refined_index_there_is_none_to_find(made_store, capsys):
     assert path.main([FOLDER, "--store", str(made_store)]) == 2
     assert "expected refined_index in the published run" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("damage", ["flipped", "gone"])
-def test_a_damaged_file_is_found_by_verify_gates_and_readers(own_store, name, damage):
-    file = current(own_store) / FOLDER / name
-    content = bytearray(file.read_bytes())
-    content[len(content) // 2] ^= 0x80
-    file.unlink() if damage == "gone" else file.write_bytes(content)
-    found = problems(own_store)
-    assert f"{FOLDER}/{name}" in found["checksums"]
-    assert FOLDER in found
-    assert "index" not in found
-    with pytest.raises(CorruptFileError):
-        GatedRun(current(own_store)).check_refined()
-    with pytest.raises(CorruptFileError):
-        store.check_run(str(own_store), current(own_store))
 
 
 def test_the_gates_pass_it_and_look_at_its_model_id(own_store):

@@ -17,9 +17,7 @@ from verified_store import current, problems
 from pipelines.operations.findings import OK
 from pipelines.operations.verify.job import main, verify_run
 from pipelines.run.units import read_stage_manifest
-from pipelines.store import store
 from schemas.embeddings import read_embeddings
-from schemas.errors import CorruptFileError
 from schemas.files import read_json, read_sealed_json, sha256_of_file, write_json, write_sealed_json, write_text
 from schemas.quarantine import quote
 from schemas.user_rows import UserActionRows, UserRows
@@ -109,29 +107,6 @@ def test_users_of_a_run_that_is_not_published_yet_are_checked(own_store):
         (run / name).unlink()
     looked_at = {each.check: (each.status, each.looked_at) for each in verify_run(own_store, run)}
     assert looked_at["users"] == (OK, "8 users in 2 buckets, 8 clustered again")
-
-
-@pytest.mark.parametrize("folder", FOLDERS)
-@pytest.mark.parametrize("damage", ["flipped", "truncated", "gone"])
-def test_a_damaged_file_is_found_and_named(own_store, folder, damage):
-    path = sorted((current(own_store) / folder).glob("*.parquet"))[0]
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 0x80
-    path.unlink() if damage == "gone" else path.write_bytes(content[:-5] if damage == "truncated" else content)
-    found = problems(own_store)
-    assert f"{folder}/{path.name}" in found["checksums"]
-    assert "not looked into: 1 of the files failed their checksums" in found["users"]
-    assert found.keys() <= {"checksums", "users"}
-    with pytest.raises(CorruptFileError):
-        store.check_run(str(own_store), current(own_store))
-
-
-@pytest.mark.parametrize("name", ["manifests/users.json", "units/users/popularity.json"])
-@pytest.mark.parametrize("damage", ["flipped", "gone"])
-def test_a_damaged_record_is_found_and_named(own_store, name, damage):
-    path = current(own_store) / name
-    path.unlink() if damage == "gone" else path.write_bytes(path.read_bytes().replace(b"counts", b"cuonts"))
-    assert path.stem in "\n".join(problems(own_store).values())
 
 
 def other_medoid(run: Path) -> None:

@@ -25,6 +25,8 @@ from pipelines.pairs import job as pairs
 from pipelines.pairs.count_pairs import query_id, without_told
 from schemas.tables import PSEUDO_TASK, TEXT_FIELDS
 
+pytestmark = pytest.mark.slow
+
 GOOD_ITEMS = [item_id for item_id in ITEM_IDS if item_id not in WITHOUT_FEATURES]
 #: Items whose texts are equal after normalisation.
 TWINS = {"item-0": "Twin SHOE", "item-1": "twin  shoe"}

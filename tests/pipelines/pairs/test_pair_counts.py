@@ -6,6 +6,7 @@ from collections import Counter
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 from pairs_runs import TEXTS, make_log, make_run, read_pairs, read_pairs_after, run_pairs, write_log
 
 from model.split.split import Split
@@ -14,6 +15,8 @@ from model.text.typos import maybe_misspelt
 from pipelines.pairs.cap_pairs import cap_pairs
 from pipelines.pairs.count_pairs import PAIRS, query_id, with_query_ids
 from schemas.tables import PSEUDO_TASK, TEXT_FIELDS
+
+pytestmark = pytest.mark.slow
 
 
 def test_pseudo_queries_alone_and_beside_a_log(tmp_path):

@@ -34,6 +34,8 @@ from schemas.errors import ThresholdError, UsageError
 from schemas.files import write_sealed_json
 from schemas.tables import ENGAGEMENTS
 
+pytestmark = pytest.mark.slow
+
 
 def naive_pairs(rows: list[dict], split: Split, end: dt.datetime, usable: set[str]) -> dict[str, dict]:
     """{part: {(task, query, item): (count, C(q, p), C(q))}} by dictionaries alone."""

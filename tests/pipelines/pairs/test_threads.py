@@ -12,6 +12,8 @@ from model.text.vocabulary import Vocabulary
 from pipelines.console.jobs import beam_options
 from pipelines.pairs import job as pairs
 
+pytestmark = pytest.mark.slow
+
 
 def test_threads_open_one_encoder_and_one_vocabulary_and_write_equal_bytes(
     tmp_path: Path, encoder_folder: Path, image_root: Path, monkeypatch: pytest.MonkeyPatch

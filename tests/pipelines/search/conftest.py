@@ -5,12 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-from model.items.query_encoder import QueryEncoder
-from model.text.vocabulary import TokenCounts, Vocabulary
-from pipelines.serving.searcher import Searcher
-from tests.helpers.random_models import save_random_image_encoder
-from tests.helpers.search_store import (
+from random_models import save_random_image_encoder
+from search_store import (
     NUM_PICTURE_ITEMS,
     PICTURE_TASKS,
     TEXT_TASKS,
@@ -21,6 +17,10 @@ from tests.helpers.search_store import (
     write_pictures,
     write_run,
 )
+
+from model.items.query_encoder import QueryEncoder
+from model.text.vocabulary import TokenCounts, Vocabulary
+from pipelines.serving.searcher import Searcher
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from search_store import item_ids, write_model
 
 from model.items.query_encoder import QueryEncoder
 from model.nearest.recall import Truth
@@ -19,7 +20,6 @@ from schemas.errors import CorruptFileError, UsageError
 from schemas.files import read_json
 from schemas.records import ItemFeatures, decode_features, encode_features, read_records, write_records
 from schemas.tables import ENGAGEMENTS, NUM_TEXT_FIELDS
-from tests.helpers.search_store import item_ids, write_model
 
 CUT = dt.datetime(2026, 6, 1, tzinfo=dt.UTC)
 PICTURE_DIM = 512

@@ -7,12 +7,12 @@ import json
 import sys
 
 import pytest
+from search_store import ESCAPE_TITLE, WORDS, picture_path, titles
 
 from pipelines import search
 from pipelines.search import answer_lines, format_results, main, parse_query
 from pipelines.serving.searcher import Result, Searcher
 from schemas.errors import UsageError
-from tests.helpers.search_store import ESCAPE_TITLE, WORDS, picture_path, titles
 
 
 def test_bulk_answers_every_line_in_order(store, tmp_path, capsys):

@@ -6,6 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from search_store import (
+    item_ids,
+    picture_path,
+    random_vectors,
+    titles,
+    write_model,
+    write_pictures,
+    write_run,
+)
 
 from model.items.query_encoder import QueryEncoder
 from model.text.vocabulary import Vocabulary
@@ -16,15 +25,6 @@ from schemas.embeddings import embeddings_metadata, write_embeddings_file
 from schemas.errors import CorruptFileError, UsageError
 from schemas.files import read_json, write_json
 from schemas.tables import EMBEDDING_DIM
-from tests.helpers.search_store import (
-    item_ids,
-    picture_path,
-    random_vectors,
-    titles,
-    write_model,
-    write_pictures,
-    write_run,
-)
 
 
 def test_a_title_finds_its_item(searcher):
@@ -196,7 +196,6 @@ def other_settings(run: Path) -> None:
         (other_published_files, False, r"published files.*0{64}"),
         (other_settings, False, r"index/manifest\.json"),
         (other_embeddings, True, r"expected sha256"),
-        (lambda run: (run / "COMPLETED").unlink(), False, "finished run"),
     ],
 )
 def test_what_does_not_belong_together_is_refused(own_store, damage, exact, message):
