@@ -1,8 +1,8 @@
 """The tables, spelled once. Every column name, dimension and enumeration of the project is defined here.
 
 Input tables (what a shop brings): CATALOGUE, GROUPED_CATALOGUE, ENGAGEMENTS, JUDGEMENTS. Stored tables: ITEMS,
-QUARANTINE, FINGERPRINTS, EMBEDDINGS, IDS, DISTINCT, CHANGES, USERS, USER_ACTIONS, ITEM_POPULARITY. DESIGN decisions
-behind them are in the README.
+QUARANTINE, FINGERPRINTS, EMBEDDINGS, IDS, DISTINCT, CHANGES, USERS, USER_ACTIONS, ITEM_POPULARITY. Decisions behind
+them are in docs/how-it-works.md.
 """
 
 import pyarrow as pa

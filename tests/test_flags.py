@@ -1,6 +1,6 @@
 """The flags of every command are a contract: changing one is a decision, made by changing the golden file.
 
-Regenerate: PYTHONPATH=. python tests/test_flags.py
+Regenerate: PYTHONPATH=.:tests/helpers python tests/test_flags.py
 """
 
 import dataclasses
@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 
 import pytest
-from command_configs import MODULES, configs
+from command_configs import MODULES, configs, flags
 from python_process import run_python
 
 from model.items.config import ItemSageConfig
@@ -16,24 +16,9 @@ from model.training.config import TrainingConfig
 from pipelines.cli import main, usage
 from pipelines.console.commands import COMMANDS
 from pipelines.console.config_file import SHARED_KEYS
-from pipelines.console.jobs import flag_name
 from pipelines.train.learning_flags import LearningFlags, ModelFlags
 
 GOLDEN = Path(__file__).parent / "golden" / "flags" / "v1" / "flags.json"
-
-
-def flags() -> dict[str, dict[str, str]]:
-    """command -> flag (`OUT` if it is positional) -> default, "required" where there is none."""
-    found = {}
-    for command, config in configs().items():
-        found[command] = {
-            flag_name(field): "required"
-            if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
-            else str(field.default)
-            for field in dataclasses.fields(config)
-            if field.name != "columns"
-        }
-    return found
 
 
 def test_flags_are_the_golden_ones():
