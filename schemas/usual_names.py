@@ -99,6 +99,13 @@ PICTURES = ("image", "img", "picture", "photo", "pic", "bild", "foto", "thumbnai
 #: Smaller copies of pictures that stand in another column.
 SMALL_PICTURES = ("thumb", "icon", "swatch", "small")
 
+#: What exports and feeds have beside ours: a column of these names is none of ours, however like one it is called.
+NONE_OF_OURS = (
+    *("condition", "availability", "available", "in_stock", "stock", "quantity", "inventory", "status", "published"),
+    *("price", "sale_price", "regular_price", "cost", "currency", "tax", "tax_class", "shipping", "weight"),
+    *("url", "link", "mobile_link", "gender", "age_group", "position", "rating", "created_at", "updated_at"),
+)
+
 #: Our column -> its usual names, in a catalogue and in a log.
 OF_CATALOGUE: Mapping[str, Sequence[str]] = {
     **{name: tuple(chain.from_iterable(sources)) for name, sources in TEXTS.items()},
@@ -189,6 +196,21 @@ def meant_name(ours: str, others: Sequence[str]) -> str | None:
     if near:
         return plain[near[0]]
     return _picture_column(plain) if ours == "images" else None
+
+
+def means_another(ours: str, name: str, usual: Mapping[str, Sequence[str]]) -> bool:
+    """Whether a file's column is usually something else than ours. usual: OF_CATALOGUE or OF_LOG.
+
+    >>> means_another("description", "Condition", OF_CATALOGUE), means_another("title", "Name", OF_CATALOGUE)
+    (True, False)
+    """
+    plain = _singular(plain_name(name))
+    if any(_singular(plain_name(own)) == plain for own in (ours, *usual.get(ours, ()))):
+        return False
+    others = chain(NONE_OF_OURS, usual, *usual.values())
+    return any(_singular(plain_name(other)) == plain for other in others) or (
+        ours != "images" and is_called_a_picture(name)
+    )
 
 
 def is_called_a_picture(name: str) -> bool:
