@@ -194,3 +194,10 @@ def test_a_cell_of_separators_costs_only_itself(tmp_path: Path) -> None:
     path = write_parquet(tmp_path / "c.parquet", item_id=["a", "b"], images=["|" * 1_000_000, "a.jpg|b.jpg"])
     rows, _, counts = catalogue_of(path)
     assert (rows["images"], counts["cells_unreadable:images"]) == ([[], ["a.jpg", "b.jpg"]], 1)
+
+
+def test_magentos_word_for_no_picture_is_none(tmp_path: Path) -> None:
+    cells = ["no_selection", "a.jpg", "no_selection|b.jpg", " no_selection "]
+    rows, _, counts = catalogue_of(write_parquet(tmp_path / "c.parquet", item_id=list("abcd"), images=cells))
+    assert rows["images"] == [[], ["a.jpg"], ["b.jpg"], []]
+    assert counts["pictures_empty"] == 3
