@@ -20,7 +20,9 @@ TEXTS: Mapping[str, Sequence[Sequence[str]]] = {
         ),
         (
             *("titel", "bezeichnung", "artikelname", "produktname", "artikelbezeichnung", "nom", "titre", "nombre"),
-            *("titulo", "titolo", "naam"),
+            *("titulo", "título", "titolo", "naam", "productnaam", "artikelnaam", "nom_du_produit"),
+            *("désignation", "designation", "libellé", "libelle", "nombre_del_producto", "nombre_producto"),
+            *("nome_prodotto", "nome", "produktbezeichnung", "produkttitel", "nazwa"),
         ),
     ],
     "description": [
@@ -36,22 +38,39 @@ TEXTS: Mapping[str, Sequence[Sequence[str]]] = {
         (
             *("beschreibung", "produktbeschreibung", "artikelbeschreibung", "langbeschreibung", "kurzbeschreibung"),
             *("descriptif", "descripcion", "descripción", "descrizione", "omschrijving", "descricao", "descrição"),
+            *("artikeltext", "kurztext", "productomschrijving", "description_longue", "description_courte"),
+            *("descripción_larga", "descripcion_larga", "descripción_corta", "descripcion_corta"),
         ),
     ],
-    "brand": [("brand", "brand_name", "manufacturer", "vendor", "marke", "hersteller", "marque", "marca", "merk")],
+    "brand": [
+        (
+            *("brand", "brand_name", "manufacturer", "vendor", "marke", "hersteller", "marque", "marca", "merk"),
+            *("fabricant", "fabricante", "fabrikant"),
+        )
+    ],
     "colors": [
         (
             *("color", "colour", "colors", "colours", "color_name", "colour_name", "base_colour", "colour_group_name"),
-            *("farbe", "couleur", "kleur"),
+            *("farbe", "farben", "couleur", "kleur", "colore"),
         )
     ],
     "size_type": [("size_type",)],
     "size": [("size", "sizes", "size_name", "groesse", "größe", "taille", "talla", "maat")],
     "patterns": [("pattern", "patterns", "muster", "motif")],
-    "materials": [("material", "materials", "material_type", "fabric", "matiere", "materiau")],
+    "materials": [
+        (
+            *("material", "materials", "material_type", "fabric", "stoff", "matiere", "matière", "materiau"),
+            *("matériau", "materiaal"),
+        )
+    ],
     "product_types": [
         ("product_type", "product_types", "product_type_name", "feed_product_type", "article_type", "type"),
         ("category", "categories", "category_name", "product_category", "category_path", "kategorie", "categorie"),
+        (
+            *("warengruppe", "produktgruppe", "artikelgruppe", "hauptwarengruppe", "sortiment", "produkttyp"),
+            *("catégorie", "rayon", "famille", "categoría", "categoria", "familia", "tipo_de_producto", "productgroep"),
+            *("artikelgroep", "rubriek", "reparto"),
+        ),
         ("subcategory", "sub_category"),
         ("tags",),
     ],
@@ -63,6 +82,8 @@ TEXTS: Mapping[str, Sequence[Sequence[str]]] = {
 ITEM_IDS = (
     *("item_id", "product_id", "id", "sku", "product_sku", "item_sku", "seller_sku", "custom_label", "article_id"),
     *("article_number", "item_number", "artikelnummer", "artnr", "item_code", "product_code", "code", "asin"),
+    *("artikel_nr", "produktnummer", "bestellnummer", "référence", "reference", "referencia", "code_article"),
+    *("código", "codigo", "artikelcode", "productcode", "codice"),
     *("uniq_id", "uuid", "handle", "slug", "number", "gtin", "ean", "upc", "mpn"),
 )
 #: The items of a log, in which `id`, `code` or `number` may be the event's own.
@@ -99,6 +120,9 @@ PICTURES = ("image", "img", "picture", "photo", "pic", "bild", "foto", "thumbnai
 #: Smaller copies of pictures that stand in another column.
 SMALL_PICTURES = ("thumb", "icon", "swatch", "small")
 
+#: Columns that say whether customers see a product, and since when none does.
+VISIBLE = ("product_online", "is_active", "active", "enabled", "available", "published", "visible", "status")
+DELETED = ("deleted_at", "deleted", "archived_at", "date_deleted")
 #: What exports and feeds have beside ours: a column of these names is none of ours, however like one it is called.
 NONE_OF_OURS = (
     *("condition", "availability", "available", "in_stock", "stock", "quantity", "inventory", "status", "published"),
