@@ -13,10 +13,11 @@
 | anything else of text | one address |
 | the pictures themselves | see schemas.picture_cells |
 
-A comma, a semicolon or a line end separates only if every part then looks like an address of its own (`scheme://`, or
-the ending of a picture's name), for they occur in names; so do braces and quotes, which are a list's under the same
-rule. Nothing between two separators, or behind the last, is no member. NaN in a list is null. A separator that the
-config tells is the only one.
+In a text that begins with an address (`https://`, `//`) what stands before the next one separates them, and nothing
+else: commas, semicolons, `|` and blanks occur in addresses. Elsewhere a comma, a semicolon or a line end separates only
+if every part then looks like an address of its own (`scheme://`, or the ending of a picture's name), for they occur in
+names; so do braces and quotes, which are a list's under the same rule. Nothing between two separators, or behind the
+last, is no member. NaN in a list is null. A separator that the config tells is the only one.
 """
 
 import math

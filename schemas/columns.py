@@ -7,13 +7,14 @@ from typing import Any
 import pyarrow as pa
 
 from schemas.column_spec import Column, Columns, column_of, parse_column, part_name
+from schemas.csv_headers import value_among_names
 from schemas.errors import UsageError
 from schemas.files import shown
 from schemas.hive_folders import folder_values
 from schemas.nested_columns import root_of
 from schemas.quarantine import quote
 from schemas.tables import CATALOGUE, ENGAGEMENTS, GROUPED_CATALOGUE, JUDGEMENTS
-from schemas.usual_names import OF_CATALOGUE, OF_LOG, called, meant_columns
+from schemas.usual_names import OF_CATALOGUE, OF_LOG, called, means_another, meant_columns, meant_name, that_may_be
 
 TABLES = {"catalogue": CATALOGUE, "engagements": ENGAGEMENTS, "judgements": JUDGEMENTS}
 #: Columns that a file may lack although their stored form is not nullable: no `images` column means no pictures.
@@ -114,6 +115,16 @@ def similar_name(wanted: str, names: Sequence[str], least: float = 0.6) -> str |
     return folded[near[0]] if near else None
 
 
+def offered_name(ours: str, theirs: str, others: Sequence[str], schema: pa.Schema, least: float = 0.6) -> str | None:
+    """The one of a file's `others`, columns that nobody reads, that may be our missing column, which the mapping calls
+    `theirs`: none that usually means something else. least: as of similar_name; None if none may be it."""
+    others = that_may_be(ours, others)
+    usual = called(usual_names(ours, schema), others) if theirs == ours else None
+    names = OF_LOG if schema.equals(ENGAGEMENTS) else OF_CATALOGUE
+    free = [name for name in others if not means_another(ours, name, names)]
+    return usual or meant_name(ours, free) or similar_name(theirs, free, least)
+
+
 def partition_values(path: str, columns: Columns, schema: pa.Schema) -> dict[str, str | None]:
     """Our columns that Hive folders of the path (`key=value`) give."""
     given = folder_values(path)
@@ -170,7 +181,7 @@ def source_columns(
             if theirs in names or is_nested:
                 source[part_name(wanted.name, number)] = theirs
             elif required or (wanted.name in columns and wanted.name not in given):
-                remedy = _remedy(wanted.name, theirs, names, schema)
+                remedy = _remedy(wanted.name, theirs, names, columns, schema)
                 raise UsageError(
                     f"expected a column {theirs!r} for {wanted.name}, got {_listed(names)} in {shown(path)}: {remedy}"
                 )
@@ -212,15 +223,29 @@ def _assumed_names(present: Collection[str], columns: Columns, schema: pa.Schema
     return [name for name in left_out if name not in present or name in columns]
 
 
-def _remedy(ours: str, theirs: str, names: Sequence[str], schema: pa.Schema) -> str:
+def _remedy(ours: str, theirs: str, names: Sequence[str], columns: Columns, schema: pa.Schema) -> str:
     """What to do for a column that is missing among `names`."""
     other = next((mark for mark in _OTHER_DELIMITERS if len(names) == 1 and mark in names[0]), None)
     if other is not None:
         return (
             f"that is one column; if {other!r} separates several, say so in the config: [format] separator = {other!r}"
         )
-    usual = called(usual_names(ours, schema), names) if theirs == ours else None
-    near, section = usual or similar_name(theirs, names), section_of(schema)
+    mapped = {source for name in columns for source in column_of(columns, name).source}
+    if mapped.isdisjoint(names) and (asked := asked_of_names(names)):
+        return asked
+    read = {root_of(source, names) or source for source in mapped} | (set(schema.names) - columns.keys())
+    near, section = offered_name(ours, theirs, [name for name in names if name not in read], schema), section_of(schema)
     if near is None:
         return f'map it, in the config: [{section}] {ours} = "your name"'
     return f"is it {quote(near)}? then map it, in the config: [{section}] {ours} = {quote(near)}"
+
+
+def asked_of_names(names: Sequence[str]) -> str:
+    """What to ask of a file whose names of columns look like its first row, and what to do; "" of others."""
+    value = value_among_names(names)
+    if value is None:
+        return ""
+    return (
+        f"does the first line name the columns? {quote(value)} looks like a value, not like a name: write the names "
+        "into a line above it"
+    )

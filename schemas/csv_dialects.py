@@ -170,11 +170,24 @@ def _written_with_care(dialect: CsvDialect, lines: list[str], given: Mapping[str
     """Rarer forms that the lines may have, each of which is meant only if all of them are rows by it."""
     mark = re.escape(dialect.separator)
     if "quote" not in given and not dialect.escape:
-        if any(re.search(f'{mark} +"', line) for line in lines):
+        if any(re.search(f'{mark} +"', line) for line in lines) and _has_blank_before_quote(lines, dialect):
             yield replace(dialect, blanks=True)
         if not any('"' in line for line in lines) and _all_quoted_by(mark, lines, dialect):
             yield replace(dialect, quote="'")
     yield replace(dialect, is_closed=True)
+
+
+def _has_blank_before_quote(lines: list[str], dialect: CsvDialect) -> bool:
+    """Whether a cell begins with blanks and a quote: within a quoted cell, such as of a list, they are data."""
+    reader = dialect._reader(lines)
+    while True:
+        try:
+            if any(cell.startswith(" ") and cell.lstrip(" ").startswith('"') for cell in next(reader)):
+                return True
+        except StopIteration:
+            return False
+        except csv.Error:
+            continue
 
 
 def _all_quoted_by(mark: str, lines: list[str], dialect: CsvDialect) -> bool:

@@ -20,6 +20,7 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from schemas.csv_dialects import CsvDialect, best_dialect
+from schemas.usual_names import OF_CATALOGUE, OF_LOG, plain_name
 
 #: Lines that a title, or what else stands above a header, may take.
 _MAX_LINES_ABOVE = 5
@@ -37,8 +38,29 @@ _STATUS = re.compile(r"(?:conditionally )?(?:required|optional|preferred|recomme
 #: A name as machines have it.
 _FIELD_NAME = re.compile(r"[^\sA-Z]+")
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
+_NUMBER = re.compile(r"\s*-?\d[\d.,]*(?:\s?(?:[A-Z]{3}|[€$£]))?\s*")
+#: An address, a picture's name, a day with or without its time, a null of MySQL: what is no name.
+_VALUE = re.compile(
+    r"\s*(?:https?://.*|.*\.(?:jpe?g|png|webp|gif)|\d{4}-\d\d-\d\d.*|\d\d?[./]\d\d?[./]\d{4}.*|\\N)\s*",
+    re.IGNORECASE | re.DOTALL,
+)
+_USUAL = {plain_name(name) for usual in (OF_CATALOGUE, OF_LOG) for ours in usual for name in (ours, *usual[ours])}
 #: Signs before a name: that a column must be filled, or that its line is a header.
 _SIGNS = "*:# "
+
+
+def value_among_names(names: Sequence[str]) -> str | None:
+    """The first cell of a header that is a value, if the header looks like a row: with an address, a picture's name or
+    a time, or two numbers, and without any name that columns usually have; else None.
+
+    >>> value_among_names(["1001", "Red mug", "9.99"]), value_among_names(["sku", "2025", "2026"])
+    ('1001', None)
+    """
+    if not _USUAL.isdisjoint(map(plain_name, names)):
+        return None
+    numbers = [name for name in names if _NUMBER.fullmatch(name)]
+    values = [name for name in names if _VALUE.fullmatch(name) or name in numbers]
+    return values[0] if len(values) > len(numbers) or len(numbers) > 1 else None
 
 
 def recognised_dialect(sample: str, usual: str = ",", given: Mapping[str, str] = MappingProxyType({})) -> CsvDialect:

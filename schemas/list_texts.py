@@ -3,6 +3,7 @@
 import ast
 import re
 from collections.abc import Iterable
+from itertools import islice
 from typing import Any
 
 from schemas.bounded_json import load_json
@@ -14,7 +15,10 @@ _BROKEN_LIST = re.compile(r"\s*\[\s*[\"'\[{]")
 #: A text with more separators is no list of addresses: a cell of 16 MiB of them would be as many objects.
 MAX_SEPARATORS = 10_000
 #: Text that may be a list, other than one with `|` alone; text that is neither is one address.
-MAY_BE_LIST = r"[,;\r\n]|^\s*[\[({\"']"
+MAY_BE_LIST = r"[,;\r\n]|^\s*[\[({\"']|^\s*(?:[A-Za-z][A-Za-z0-9+.-]*:)?//.*(?:\s\S|\|)"
+#: Where an address of its own begins; blanks and signs that are no separators there may stand in it.
+_ADDRESS = re.compile(r"(?<![^,;|\s])(?:[a-z][a-z0-9+.-]{0,30}:)?//", re.IGNORECASE | re.ASCII)
+_BETWEEN_ADDRESSES = ",;| \t\r\n"
 #: Between addresses of one cell; a line end does it beside both.
 _MARKS = re.compile(r"[,\r\n]"), re.compile(r"[;\r\n]")
 #: A Python list is evaluated up to this length and number of brackets: the parser's own limits end the process.
@@ -44,6 +48,8 @@ def listed(text: str, separator: str | None = None) -> Any:
 
     >>> listed("a.jpg|b.jpg"), listed("['a.jpg' nan]"), listed('"a.jpg";"b.jpg"'), listed("Mug, blue.jpg")
     (['a.jpg', 'b.jpg'], ['a.jpg', None], ['a.jpg', 'b.jpg'], ['Mug, blue.jpg'])
+    >>> listed("https://x/w_9,h_9/a,https://x/b")
+    ['https://x/w_9,h_9/a', 'https://x/b']
     """
     if any(text.count(mark) > MAX_SEPARATORS for mark in ((separator,) if separator is not None else "|,;")):
         raise NoListError
@@ -61,8 +67,13 @@ def listed(text: str, separator: str | None = None) -> Any:
             raise NoListError  # `[x` alone begins a name
     if start and start in "\"'" and (quoted := _quoted_members(plain)) is not None:
         return quoted
+    starts_with_address = _ADDRESS.match(plain) is not None
+    if starts_with_address and len(addresses := _from_address_to_address(plain)) > 1:
+        return addresses
     if "|" in text:
-        return [part.strip() for part in text.split("|")]
+        parts = [part.strip() for part in text.split("|")]
+        if not starts_with_address or _are_addresses(filter(None, parts)):
+            return parts
     is_wrapped = text.count("\n") + text.count("\r") > MAX_SEPARATORS  # base64, into very many lines
     for mark in () if is_wrapped else _MARKS:
         parts = mark.split(text)
@@ -70,6 +81,16 @@ def listed(text: str, separator: str | None = None) -> Any:
         if len(parts) > 1 and _are_addresses(filled):
             return filled
     return [text]
+
+
+def _from_address_to_address(text: str) -> list[str]:
+    """The addresses of a text that begins with one, each up to where the next begins: commas and other signs in them
+    separate nothing. Raises NoListError for more than MAX_SEPARATORS."""
+    starts = [found.start() for found in islice(_ADDRESS.finditer(text), MAX_SEPARATORS + 2)]
+    if len(starts) > MAX_SEPARATORS + 1:
+        raise NoListError
+    ends = [*starts[1:], len(text)]
+    return [text[start:end].strip(_BETWEEN_ADDRESSES) for start, end in zip(starts, ends, strict=True)]
 
 
 def _are_addresses(texts: Iterable[str | None]) -> bool:

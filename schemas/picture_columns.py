@@ -16,6 +16,9 @@ from schemas.picture_cells import MIN_BASE64_CHARACTERS, BadPicture, Picture
 from schemas.raw_rows import RawRows
 from schemas.stored_pictures import STORED_PREFIX
 
+#: What stands for no picture where a picture's name does (Magento).
+NO_PICTURE = ("no_selection",)
+
 
 def picture_column(raw: RawRows, name: str, found: Found, keep: Callable[[bytes], str]) -> pa.Array:
     """Lists of addresses (see schemas.cell_lists), members null where they were. A picture that is in its cell is kept,
@@ -29,12 +32,26 @@ def picture_column(raw: RawRows, name: str, found: Found, keep: Callable[[bytes]
         if values is None or cells.array is None or _may_be_pictures(values.flatten(), cells.array.type):
             given = coerced_values(cells, partial(_addresses, separator=separator, keep=keep), blame)
             values = pa.array([_good_pictures(row, members, found) for row, members in enumerate(given)], TEXT_LISTS)
-        arrays.append(values)
+        arrays.append(_without_words(values))
     if len(arrays) == 1:
         return arrays[0]
     rows = zip(*(array.to_pylist() for array in arrays), strict=True)
     joined = [[member for members in row for member in members or ()] for row in rows]
     return pa.array([list(dict.fromkeys(members)) for members in joined], TEXT_LISTS)
+
+
+def _without_words(lists: pa.Array) -> pa.Array:
+    """The lists with null for members that say that there is no picture."""
+    words = pc.is_in(pc.utf8_trim_whitespace(lists.flatten()), pa.array(NO_PICTURE))
+    if not pc.any(words).as_py():
+        return lists
+    return pa.array(
+        [
+            members and [None if member is not None and member.strip() in NO_PICTURE else member for member in members]
+            for members in lists.to_pylist()
+        ],
+        TEXT_LISTS,
+    )
 
 
 def _addresses(value: Any, separator: str | None, keep: Callable[[bytes], str]) -> list[str | BadPicture | None]:

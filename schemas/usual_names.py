@@ -20,7 +20,9 @@ TEXTS: Mapping[str, Sequence[Sequence[str]]] = {
         ),
         (
             *("titel", "bezeichnung", "artikelname", "produktname", "artikelbezeichnung", "nom", "titre", "nombre"),
-            *("titulo", "titolo", "naam"),
+            *("titulo", "título", "titolo", "naam", "productnaam", "artikelnaam", "nom_du_produit"),
+            *("désignation", "designation", "libellé", "libelle", "nombre_del_producto", "nombre_producto"),
+            *("nome_prodotto", "nome", "produktbezeichnung", "produkttitel", "nazwa"),
         ),
     ],
     "description": [
@@ -36,22 +38,39 @@ TEXTS: Mapping[str, Sequence[Sequence[str]]] = {
         (
             *("beschreibung", "produktbeschreibung", "artikelbeschreibung", "langbeschreibung", "kurzbeschreibung"),
             *("descriptif", "descripcion", "descripción", "descrizione", "omschrijving", "descricao", "descrição"),
+            *("artikeltext", "kurztext", "productomschrijving", "description_longue", "description_courte"),
+            *("descripción_larga", "descripcion_larga", "descripción_corta", "descripcion_corta"),
         ),
     ],
-    "brand": [("brand", "brand_name", "manufacturer", "vendor", "marke", "hersteller", "marque", "marca", "merk")],
+    "brand": [
+        (
+            *("brand", "brand_name", "manufacturer", "vendor", "marke", "hersteller", "marque", "marca", "merk"),
+            *("fabricant", "fabricante", "fabrikant"),
+        )
+    ],
     "colors": [
         (
             *("color", "colour", "colors", "colours", "color_name", "colour_name", "base_colour", "colour_group_name"),
-            *("farbe", "couleur", "kleur"),
+            *("farbe", "farben", "couleur", "kleur", "colore"),
         )
     ],
     "size_type": [("size_type",)],
     "size": [("size", "sizes", "size_name", "groesse", "größe", "taille", "talla", "maat")],
     "patterns": [("pattern", "patterns", "muster", "motif")],
-    "materials": [("material", "materials", "material_type", "fabric", "matiere", "materiau")],
+    "materials": [
+        (
+            *("material", "materials", "material_type", "fabric", "stoff", "matiere", "matière", "materiau"),
+            *("matériau", "materiaal"),
+        )
+    ],
     "product_types": [
         ("product_type", "product_types", "product_type_name", "feed_product_type", "article_type", "type"),
         ("category", "categories", "category_name", "product_category", "category_path", "kategorie", "categorie"),
+        (
+            *("warengruppe", "produktgruppe", "artikelgruppe", "hauptwarengruppe", "sortiment", "produkttyp"),
+            *("catégorie", "rayon", "famille", "categoría", "categoria", "familia", "tipo_de_producto", "productgroep"),
+            *("artikelgroep", "rubriek", "reparto"),
+        ),
         ("subcategory", "sub_category"),
         ("tags",),
     ],
@@ -63,6 +82,8 @@ TEXTS: Mapping[str, Sequence[Sequence[str]]] = {
 ITEM_IDS = (
     *("item_id", "product_id", "id", "sku", "product_sku", "item_sku", "seller_sku", "custom_label", "article_id"),
     *("article_number", "item_number", "artikelnummer", "artnr", "item_code", "product_code", "code", "asin"),
+    *("artikel_nr", "produktnummer", "bestellnummer", "référence", "reference", "referencia", "code_article"),
+    *("código", "codigo", "artikelcode", "productcode", "codice"),
     *("uniq_id", "uuid", "object_id", "handle", "slug", "number", "gtin", "ean", "upc", "mpn"),
 )
 #: What a variant names its product by.
@@ -102,6 +123,16 @@ ORDERS = ("order_id", "order_number", "invoice", "invoice_no", "lineitem_name")
 PICTURES = ("image", "img", "picture", "photo", "pic", "bild", "foto", "thumbnail")
 #: Smaller copies of pictures that stand in another column.
 SMALL_PICTURES = ("thumb", "icon", "swatch", "small")
+
+#: Columns that say whether customers see a product, and since when none does.
+VISIBLE = ("product_online", "is_active", "active", "enabled", "available", "published", "visible", "status")
+DELETED = ("deleted_at", "deleted", "archived_at", "date_deleted")
+#: What exports and feeds have beside ours: a column of these names is none of ours, however like one it is called.
+NONE_OF_OURS = (
+    *("condition", "availability", "available", "in_stock", "stock", "quantity", "inventory", "status", "published"),
+    *("price", "sale_price", "regular_price", "cost", "currency", "tax", "tax_class", "shipping", "weight"),
+    *("url", "link", "mobile_link", "gender", "age_group", "position", "rating", "created_at", "updated_at"),
+)
 
 #: Our column -> its usual names, in a catalogue and in a log.
 OF_CATALOGUE: Mapping[str, Sequence[str]] = {
@@ -215,6 +246,21 @@ def that_may_be(ours: str, others: Iterable[str]) -> list[str]:
     ['likes']
     """
     return [name for name in others if name not in _NEVER_MEANT.get(ours, ())]
+
+
+def means_another(ours: str, name: str, usual: Mapping[str, Sequence[str]]) -> bool:
+    """Whether a file's column is usually something else than ours. usual: OF_CATALOGUE or OF_LOG.
+
+    >>> means_another("description", "Condition", OF_CATALOGUE), means_another("title", "Name", OF_CATALOGUE)
+    (True, False)
+    """
+    plain = _singular(plain_name(name))
+    if any(_singular(plain_name(own)) == plain for own in (ours, *usual.get(ours, ()))):
+        return False
+    others = chain(NONE_OF_OURS, usual, *usual.values())
+    return any(_singular(plain_name(other)) == plain for other in others) or (
+        ours != "images" and is_called_a_picture(name)
+    )
 
 
 def is_called_a_picture(name: str) -> bool:

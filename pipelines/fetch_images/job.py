@@ -171,6 +171,10 @@ def _reasons(counts: dict[str, int]) -> str:
 
 def _check(counts: dict[str, int], config: FetchImagesConfig) -> None:
     read, rejected = counts.get("rows_read", 0), counts.get("rows_rejected", 0)
+    if not read:
+        raise ThresholdError(
+            f"expected at least one valid row, got none: {config.catalog} has no rows: see whether its export is whole"
+        )
     if read == rejected:
         raise ThresholdError(
             f"expected at least one valid row, got none of {read:,} in {config.catalog}. To do: run `itemsage ingest`, "

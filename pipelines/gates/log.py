@@ -3,6 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from pipelines.console.terminal import found_in_words, shortened
 from pipelines.console.thresholds import GateThresholds, LogThresholds
@@ -23,6 +24,12 @@ from schemas.tables import POSITIVE_ACTIONS
 from schemas.validation import REMEDIES
 
 QUARANTINE, USED, ACTIONS_DROP = "quarantine_log", "log_used", "log_actions"
+#: Shares by which actions drop that are alike, and what to do where all are.
+_ALIKE = 0.1
+_NOT_WHOLE = (
+    "all actions drop alike: see whether the log is whole (a missing part, a filter, an export that was cut off, or of "
+    "fewer days); if the shop had that few visitors, accept it"
+)
 _EMPTY = "nothing to check: the log has no rows"
 #: Kinds of one reason, and characters of a value, that a message shows.
 _SHOWN_KINDS, _SHOWN_CHARACTERS = 3, 60
@@ -97,7 +104,10 @@ def check_actions(
     risen = [f"{action} {now[action]:,}" for action in now if now[action] > before.get(action, 0)]
     others = f" (more than yesterday: {', '.join(risen)})" if fallen and risen else ""
     message = f"{shown}{others}: expected a drop of at most {number(limit)}"
-    return judged(ACTIONS_DROP, not fallen, message, value=max(drops[worst], 0.0), threshold=limit)
+    result = judged(ACTIONS_DROP, not fallen, message, value=max(drops[worst], 0.0), threshold=limit)
+    least = min(drops.values())
+    drop_alike = len(enough) > 1 and least > limit and drops[worst] - least <= _ALIKE
+    return replace(result, remedy=_NOT_WHOLE) if drop_alike else result
 
 
 def _rows_by_action(counts: Mapping[str, int] | None) -> dict[str, int]:

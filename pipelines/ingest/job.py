@@ -63,7 +63,7 @@ from schemas.reading import (
 from schemas.validation import Limits
 
 #: Part of the fingerprint: raise it when the same input gives other rows or counts.
-CODE_VERSION = 8
+CODE_VERSION = 9
 #: Ids in two Unicode forms that a warning names.
 _NAMED_FORMS = 5
 MIN_BUCKETS = 4
@@ -267,6 +267,11 @@ def _warn_of_forms(run: str, unit_names: Sequence[str]) -> None:
 
 
 def _check_some_valid(counts: Counter[str], config: IngestConfig) -> None:
+    if not (counts["rows_written"] or counts["rows_read"] or counts[BLANK_ROWS]):
+        raise ThresholdError(
+            f"expected at least one valid row, got none: {config.catalog} has no rows: see whether its export is "
+            "whole. Nothing is published: readers see what they saw before"
+        )
     if counts["rows_written"] == 0:
         reasons = {name.removeprefix("reason:"): n for name, n in sorted(counts.items()) if name.startswith("reason:")}
         blank = [f"{counts[BLANK_ROWS]:,} are blank"] if counts[BLANK_ROWS] else []

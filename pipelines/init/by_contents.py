@@ -6,16 +6,38 @@ in the file that is written.
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
-from pipelines.init.found import Found, Start, found_by_name, found_in, joined, left_out, own_names
+from pipelines.init.found import Found, Start, found_by_name, found_in, hidden_products, joined, left_out, own_names
 from pipelines.init.offered import WORDS
 from pipelines.init.seen import SeenColumn, SeenTable, refuse_wrapped
 from schemas.errors import UsageError
 from schemas.tables import CATALOGUE, TEXT_FIELDS
-from schemas.usual_names import ITEM_IDS, PARENTS, TEXTS, is_called_a_picture, is_called_small, plain_name
+from schemas.usual_names import (
+    DELETED,
+    ITEM_IDS,
+    PARENTS,
+    TEXTS,
+    VISIBLE,
+    is_called_a_picture,
+    is_called_small,
+    plain_name,
+)
 
 _MOSTLY = 0.5
 _FEW_UNKNOWN = 0.1
+_KINDS_OF_PRODUCTS = frozenset(
+    (
+        *("simple", "configurable", "bundle", "virtual", "grouped", "downloadable", "giftcard", "variable"),
+        *("variation", "external", "standard", "pack", "combinations"),
+    )
+)
+#: What a product that customers see has in a column of VISIBLE, and what one that they do not see.
+_SHOWN = ("1", "true", "yes", "y", "active", "enabled", "published", "publish", "visible", "available", "online")
+_HIDDEN = (
+    *("0", "2", "-1", "false", "no", "n", "inactive", "disabled", "draft", "archived", "private", "hidden", "pending"),
+    *("unavailable", "offline", "deleted", "unlisted"),
+)
 _MAX_ID_CHARACTERS = 64
 _FRACTION = re.compile(r"\s*-?\d+[.,]\d+\s*")
 
@@ -35,15 +57,34 @@ def starts(table: SeenTable) -> list[Start]:
             f"expected a column of ids, called item_id, product_id, sku or the like, or with another value in each "
             f"row, got {table.names_in_words}: name it in the config: [columns] item_id = ..."
         )
-    found = joined(found_by_name(table, own_names(table, TEXTS, TEXT_FIELDS)))
+    without = _without_kinds(table)
+    found = joined(found_by_name(without, own_names(without, TEXTS, TEXT_FIELDS)))
     pictures, small = _pictures(table)
     if pictures:
         found.append(found_in(pictures, "images", notes=["by its contents: names or addresses of pictures"]))
     found = joined([*found, *_texts_by_contents(table, found, [*ids, *pictures, *small])])
     rest = (*found, *left_out(table, found, CATALOGUE.names[1:]))
     asked = [f"{one.name} holds small pictures: left out" for one in small]
+    asked += hidden_products(table, [(name, _SHOWN) for name in VISIBLE if _has_flags(table, name)])
+    asked += hidden_products(table, [(name, ()) for name in DELETED])
     by_id = [_by(one, table, ids, rest, tuple(asked)) for one in ids]
     return [*_by_parent(table, ids, rest, tuple(asked)), *by_id]
+
+
+def _without_kinds(table: SeenTable) -> SeenTable:
+    """The table without columns that say whether a product is one, several or a part (Magento's product_type)."""
+    columns = {
+        name: column
+        for name, column in table.columns.items()
+        if not column.texts or not all(text.strip().casefold() in _KINDS_OF_PRODUCTS for text in column.texts)
+    }
+    return replace(table, columns=columns)
+
+
+def _has_flags(table: SeenTable, name: str) -> bool:
+    """Whether the column of that name says of each product whether customers see it."""
+    column = table.column([name])
+    return column is not None and all(text.strip().casefold() in (*_SHOWN, *_HIDDEN) for text in column.texts)
 
 
 def _by(

@@ -33,6 +33,8 @@ _SHORT_FLAGS = {"--from": "--kind"}
 _RECOGNISE = "auto"
 #: Below the folder that the command is called in.
 _IMAGE_ROOT = "images"
+#: Folders in a likely one in which pictures are looked for.
+_MOST_FOLDERS = 100
 #: With fewer items validation has too few queries to tell a trained model from its start.
 _FEW_ITEMS = 2_000
 _WHY_ACCEPTED = (
@@ -127,9 +129,10 @@ def _picture_settings(shop: Shop, root: _ImageRoot) -> list[tuple[str, Any, str]
 
 def _image_root(config: InitConfig, catalog: str, items: RehearsedItems) -> _ImageRoot:
     """Where the first of the pictures that are paths lie: in the folder that is given, else in one of those that are
-    likely. Where they lie in none, the kind that most pictures are decides."""
+    likely, or in a folder there. Where they lie in none, the kind that most pictures are decides."""
     roots = [config.image_root] if config.image_root else [_IMAGE_ROOT, str(Path(catalog).parent)]
-    for root in roots:
+    below = [] if config.image_root else [folder for root in roots for folder in _folders_in(root)]
+    for root in [*roots, *below]:
         if any(_lies_in(root, path) for path in items.paths[:100]):
             return _ImageRoot(root, "the pictures' paths start here")
     mostly_paths = 2 * len(items.paths) > len(items.pictures)
@@ -148,6 +151,15 @@ def _image_root(config: InitConfig, catalog: str, items: RehearsedItems) -> _Ima
     return _ImageRoot(
         roots[0] if is_there else ".", "the pictures are in the table: none is looked for there", question
     )
+
+
+def _folders_in(root: str) -> list[str]:
+    """Those that a person sees, the first of them by name."""
+    try:
+        folders = [str(path) for path in Path(root).iterdir() if path.is_dir() and not path.name.startswith(".")]
+    except OSError:
+        return []
+    return sorted(folders)[:_MOST_FOLDERS]
 
 
 def _lies_in(root: str, path: str) -> bool:

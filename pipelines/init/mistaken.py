@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pipelines.init.ga4 import log_start
 from pipelines.init.kinds import GA4
 from pipelines.init.seen import SeenColumn, SeenTable
+from schemas.columns import asked_of_names
 from schemas.errors import UsageError
 from schemas.files import shown
 from schemas.usual_names import (
@@ -37,6 +38,12 @@ def log_columns(table: SeenTable) -> list[str]:
     if not is_log or (not who and _is_described(table)):
         return []
     return [column.name for column in (*who, *when, *what)]
+
+
+def refuse_nameless(table: SeenTable, given: str) -> None:
+    """Raises UsageError if the names of the table's columns look like its first row. given: the path of the call."""
+    if asked := asked_of_names(list(table.columns)):
+        raise UsageError(f"expected the names of columns in {shown(given)}, got {table.names_in_words}: {asked}")
 
 
 def refuse_log(table: SeenTable, given: str, flag: str = "") -> None:

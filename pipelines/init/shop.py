@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pipelines.init.found import Start
 from pipelines.init.ga4 import LogStart, log_start
 from pipelines.init.kinds import CATALOGUES, GA4, recognised_kind
-from pipelines.init.mistaken import log_columns, refuse_catalogue, refuse_log
+from pipelines.init.mistaken import log_columns, refuse_catalogue, refuse_log, refuse_nameless
 from pipelines.init.rehearsal import RehearsedItems, RehearsedLog, rehearse_items, rehearse_log
 from pipelines.init.seen import SeenTable, look_at
 from schemas.errors import UsageError
@@ -34,6 +34,7 @@ def look_at_shop(file: str, kind: str | None, catalog: str | None) -> Shop:
     other."""
     table = look_at(expand_inputs(file, None))
     kind = kind or recognised_kind(table)
+    refuse_nameless(table, file)
     if kind != GA4:
         if catalog is not None:
             raise UsageError(f"expected --catalog beside a log (--from {GA4}), got {kind}: FILE is the catalogue")
@@ -41,6 +42,8 @@ def look_at_shop(file: str, kind: str | None, catalog: str | None) -> Shop:
         start, items = _chosen(table, CATALOGUES[kind](table), None)
         return Shop(kind, file, table, start, items)
     beside = None if catalog is None else look_at(expand_inputs(catalog, None))
+    if beside is not None and catalog is not None:
+        refuse_nameless(beside, catalog)
     refuse_catalogue(table, file, catalog, beside is not None and _is_log(beside))
     started = log_start(table)
     if catalog is None or beside is None:

@@ -101,8 +101,8 @@ def action_count(action: str) -> str:
 
 
 def near_misses(unknown: Sequence[str], item_ids: pa.Array) -> dict[str, str]:
-    """The ids that item_ids has but for case, leading zeros, blanks, a `.0` at the end or their Unicode form -> the id
-    there.
+    """The ids that item_ids has but for case, leading zeros, blanks, a leading apostrophe (a sheet's mark of a text),
+    a `.0` at the end or their Unicode form -> the id there.
 
     >>> near_misses(["SKU-1", "7.0", "x"], pa.array(["sku-1", "007"]))
     {'SKU-1': 'sku-1', '7.0': '007'}
@@ -116,7 +116,7 @@ def near_misses(unknown: Sequence[str], item_ids: pa.Array) -> dict[str, str]:
 
 def _spelling(ids: pa.Array) -> pa.Array:
     folded = pc.utf8_lower(pc.utf8_normalize(ids, form="NFD"))
-    return pc.utf8_ltrim(pc.replace_substring_regex(folded, r"\s+|\.0+$", ""), "0")
+    return pc.utf8_ltrim(pc.replace_substring_regex(folded, r"^\s*['’]|\s+|\.0+$", ""), "0")
 
 
 class RejectedRows:
@@ -184,7 +184,7 @@ def near_in_words(counts: Mapping[str, int]) -> str:
     pairs = ", ".join(f"{unknown} is {known} there" for unknown, known, _ in near_items(counts)[:KEPT_VALUES])
     return (
         f"{counts[ROWS_NEAR]:,} rows name items that the catalogue has in another spelling (case, leading zeros, "
-        f"blanks, Unicode form): {pairs}; write the ids alike in both exports"
+        f"blanks, a leading apostrophe, Unicode form): {pairs}; write the ids alike in both exports"
     )
 
 

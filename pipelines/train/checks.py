@@ -21,13 +21,13 @@ from pipelines.gates.results import ACCEPTED, check_accepted
 from pipelines.store import store
 from pipelines.train.report import why_untrained
 from schemas.column_spec import Columns, column_of
-from schemas.columns import catalogue_columns, catalogue_schema, similar_name, table_columns
+from schemas.columns import catalogue_columns, catalogue_schema, offered_name, table_columns
 from schemas.errors import ThresholdError, UsageError
 from schemas.files import expand_inputs
 from schemas.quarantine import quote
 from schemas.query_vectors import check_query_vectors
 from schemas.reading import check_columns, column_names, format_of
-from schemas.tables import ENGAGEMENTS
+from schemas.tables import CATALOGUE, ENGAGEMENTS
 
 if TYPE_CHECKING:
     from pipelines.train.job import TrainConfig
@@ -73,10 +73,13 @@ def check_lists_pictures(config: "TrainConfig", num_listed: int) -> None:
     """Raises UsageError for an image encoder if the catalogue lists no picture."""
     if config.image_encoder == NO_ENCODER or num_listed:
         return
-    sources = column_of(table_columns(config.columns, "catalogue"), "images").source
+    columns = table_columns(config.columns, "catalogue")
+    sources = column_of(columns, "images").source
     theirs = {name for path in expand_inputs(config.catalog, config.date) for name in column_names(path)}
     wanted = sources[0] if sources else "images"
-    near = None if wanted in theirs else similar_name(wanted, sorted(theirs))
+    mapped = {source for name in columns for source in column_of(columns, name).source}
+    free = sorted(theirs - mapped)
+    near = None if wanted in theirs else offered_name("images", wanted, free, CATALOGUE)
     column = "" if wanted in theirs else f" in a column {quote(wanted)}"
     hint = f" (is it {quote(near)}?)" if near is not None else ""
     raise UsageError(

@@ -110,6 +110,14 @@ def test_nothing_but_blank_rows_is_told(tmp_path: Path) -> None:
         ingested(tmp_path / "run", tmp_path / "c.csv")
 
 
+def test_a_catalogue_of_a_header_alone_is_said_to_be_empty(tmp_path: Path) -> None:
+    (tmp_path / "c.csv").write_text("item_id,title,images\n")
+    with pytest.raises(ThresholdError, match="has no rows: see whether its export is whole") as raised:
+        ingested(tmp_path / "run", tmp_path / "c.csv")
+    assert "null ids" not in str(raised.value)
+    assert "quarantine" not in str(raised.value)
+
+
 def test_a_run_tells_them_beside_what_adds_up() -> None:
     items = {"rows_read": 3, "rows_written": 3, "rows_blank": 1_200}
     counts = account(items, {}, {"rows_written": 3, "rows_computed": 3, "rows_new": 3})

@@ -189,6 +189,8 @@ def test_ids_that_the_catalogue_has_in_another_spelling_are_named(folder, capsys
 def test_unicode_forms_of_an_id_are_near():
     known = pa.array(["caf\u00e9", "b"])
     assert log_rows.near_misses(["cafe\u0301", "B ", "c"], known) == {"cafe\u0301": "caf\u00e9", "B ": "b"}
+    assert log_rows.near_misses(["'SKU-1", "’2"], pa.array(["sku-1", "002"])) == {"'SKU-1": "sku-1", "’2": "002"}
+    assert log_rows.near_misses(["SKU-1"], pa.array(["'SKU-1"])) == {"SKU-1": "'SKU-1"}
     assert log_rows.near_misses([], known) == log_rows.near_misses(["b"], pa.array([], pa.string())) == {}
 
 

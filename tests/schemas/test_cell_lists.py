@@ -6,10 +6,13 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from read_tables import catalogue_of, write_parquet
 
 from schemas.cell_lists import list_members
 from schemas.cell_text import UnreadableCellError
+from schemas.fast_columns import fast_lists
 from schemas.picture_cells import Picture
 
 
@@ -24,6 +27,15 @@ from schemas.picture_cells import Picture
         ("a.jpg,b.jpg", ["a.jpg", "b.jpg"]),
         ("https://x/a.jpg?w=1, https://x/b.jpg?w=2", ["https://x/a.jpg?w=1", "https://x/b.jpg?w=2"]),
         ("https://x/w_100,h_100/a.jpg", ["https://x/w_100,h_100/a.jpg"]),
+        ("https://x/w_1,h_2/a.jpg,https://x/w_1,h_2/b.jpg", ["https://x/w_1,h_2/a.jpg", "https://x/w_1,h_2/b.jpg"]),
+        ("https://x/w_1,h_2/a, http://x/b;c.jpg, //x/d", ["https://x/w_1,h_2/a", "http://x/b;c.jpg", "//x/d"]),
+        ("https://x/a|b/c.jpg | https://x/d.jpg|", ["https://x/a|b/c.jpg", "https://x/d.jpg"]),
+        ("https://x/a|b/c", ["https://x/a|b/c"]),
+        ("https://x/a.jpg|b.jpg", ["https://x/a.jpg", "b.jpg"]),
+        ("https://x/my mug.jpg;https://x/b,c.jpg", ["https://x/my mug.jpg", "https://x/b,c.jpg"]),
+        ("https://x/a.jpg https://x/b.jpg", ["https://x/a.jpg", "https://x/b.jpg"]),
+        ("//x/w_1,h_2/a,//x/b", ["//x/w_1,h_2/a", "//x/b"]),
+        ("https://x/w_1/https://y/a.jpg,https://x/b", ["https://x/w_1/https://y/a.jpg", "https://x/b"]),
         ("a.PNG; b.webp", ["a.PNG", "b.webp"]),
         ('["a.jpg", null]', ["a.jpg", None]),
         ("['a, b.jpg', 'c.jpg']", ["a, b.jpg", "c.jpg"]),
@@ -91,6 +103,7 @@ def test_lists_as_systems_write_them(cell: Any, members: list[str | None]) -> No
         5,
         "|" * 20_000,
         "a.jpg," * 20_000,
+        "https://x/a " * 20_000,
         {"a": 1},
         {"node": {"node": {}}},
         "{'a': 1}",
@@ -104,6 +117,29 @@ def test_lists_that_cannot_be_read(cell: Any) -> None:
         list_members(cell)
 
 
+#: What stands in addresses that people paste, also what separates addresses elsewhere.
+_ADDRESSES = st.builds(
+    "{}{}{}".format,
+    st.sampled_from(["https://", "http://", "HTTPS://", "//"]),
+    st.text("ab1_", min_size=1),
+    st.from_regex(r"(?:[/,;| _=][a-z0-9.]{1,4})*", fullmatch=True),
+)
+
+
+@given(st.lists(_ADDRESSES, min_size=2, max_size=6), st.sampled_from([",", ", ", ";", " ; ", "|", " | ", "\n", " "]))
+def test_addresses_are_split_where_the_next_begins(addresses: list[str], separator: str) -> None:
+    assert list_members(separator.join(addresses)) == addresses
+    column = pa.array([addresses[0], separator.join(addresses), None])
+    fast = fast_lists(column, None)
+    assert fast is None or fast.to_pylist()[1] == addresses
+
+
+LISTS_OF_ADDRESSES = [
+    "https://x/w_1,h_2/a|https://x/b;c",
+    "https://x/w_1,h_2/a, https://x/b;c",
+    "https://x/w_1,h_2/a,https://x/b;c",
+    '["https://x/w_1,h_2/a", "https://x/b;c"]',
+]
 LISTS = [
     "a.jpg|b.jpg",
     "['a.jpg' 'b.jpg']",
@@ -118,17 +154,20 @@ LISTS = [
 ]
 
 
+@pytest.mark.parametrize(
+    ("lists", "members"), [(LISTS, ["a.jpg", "b.jpg"]), (LISTS_OF_ADDRESSES, ["https://x/w_1,h_2/a", "https://x/b;c"])]
+)
 @pytest.mark.parametrize("name", ["c.parquet", "c.jsonl", "c.csv"])
-def test_lists_are_the_same_in_every_container(tmp_path: Path, name: str) -> None:
-    path, ids = tmp_path / name, [f"i{number}" for number in range(len(LISTS))]
+def test_lists_are_the_same_in_every_container(tmp_path: Path, name: str, lists: list[str], members: list[str]) -> None:
+    path, ids = tmp_path / name, [f"i{number}" for number in range(len(lists))]
     if name == "c.parquet":
-        write_parquet(path, item_id=ids, images=LISTS)
+        write_parquet(path, item_id=ids, images=lists)
     elif name == "c.jsonl":
-        path.write_text("\n".join(json.dumps({"item_id": i, "images": x}) for i, x in zip(ids, LISTS, strict=True)))
+        path.write_text("\n".join(json.dumps({"item_id": i, "images": x}) for i, x in zip(ids, lists, strict=True)))
     else:
-        cells = ['"' + text.replace('"', '""') + '"' for text in LISTS]
+        cells = ['"' + text.replace('"', '""') + '"' for text in lists]
         path.write_text("item_id,images\n" + "\n".join(map(",".join, zip(ids, cells, strict=True))))
-    assert catalogue_of(path)[0]["images"] == [["a.jpg", "b.jpg"]] * len(LISTS)
+    assert catalogue_of(path)[0]["images"] == [members] * len(lists)
 
 
 def test_lists_wrapped_in_structs(tmp_path: Path) -> None:
@@ -155,3 +194,10 @@ def test_a_cell_of_separators_costs_only_itself(tmp_path: Path) -> None:
     path = write_parquet(tmp_path / "c.parquet", item_id=["a", "b"], images=["|" * 1_000_000, "a.jpg|b.jpg"])
     rows, _, counts = catalogue_of(path)
     assert (rows["images"], counts["cells_unreadable:images"]) == ([[], ["a.jpg", "b.jpg"]], 1)
+
+
+def test_magentos_word_for_no_picture_is_none(tmp_path: Path) -> None:
+    cells = ["no_selection", "a.jpg", "no_selection|b.jpg", " no_selection "]
+    rows, _, counts = catalogue_of(write_parquet(tmp_path / "c.parquet", item_id=list("abcd"), images=cells))
+    assert rows["images"] == [[], ["a.jpg"], ["b.jpg"], []]
+    assert counts["pictures_empty"] == 3

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from schemas.column_spec import Column
-from schemas.columns import ASSUMED, table_columns
+from schemas.columns import ASSUMED, source_columns, table_columns
 from schemas.errors import UsageError
 from schemas.log_events import OF_NO_USE
 from schemas.reading import check_columns, plan_slices, read_slice
@@ -352,3 +352,44 @@ def test_case_of_other_values_counts(tmp_path: Path) -> None:
     path = write(tmp_path / "t.csv", [{"item_id": "A1", "size": "s"}, {"item_id": "a1", "size": "S"}])
     spec = {"item_id": {"values": {"a1": "b"}}, "size": {"values": {"S": "small"}}}
     assert (read(path, spec)["item_id"], read(path, spec)["size"]) == (["A1", "b"], ["s", "small"])
+
+
+@pytest.mark.parametrize(
+    ("columns", "names", "told"),
+    [
+        ({"description": "description"}, "id title condition text_lang", 'description = "your name"'),
+        ({"images": ["image_link", "more_images"]}, "id title more_images bild", "is it 'bild'?"),
+        ({"images": ["image_link", "more_image_link"]}, "id title more_image_link x", 'images = "your name"'),
+        ({"colors": "color"}, "id title colour_description colors", "is it 'colors'?"),
+        ({"brand": "brand_label"}, "id title brand_table brand_labels", "is it 'brand_labels'?"),
+        ({"description": "text"}, "id title product_description text_1", "is it 'text_1'?"),
+        ({"patterns": "pattern_name"}, "id title brand_name", 'patterns = "your name"'),
+    ],
+)
+def test_what_is_read_or_means_something_else_is_not_offered(columns: dict[str, Any], names: str, told: str) -> None:
+    with pytest.raises(UsageError) as raised:
+        source_columns(names.split(), table_columns({"item_id": "id"} | columns, "catalogue"), CATALOGUE, "c.csv")
+    assert told in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("names", "shown"),
+    [
+        (["1001", "Red mug", "Acme", "9.99"], "'1001'"),
+        (["SKU-1", "Red mug", "https://cdn.example/a.jpg"], "'https://cdn.example/a.jpg'"),
+        (["u1", "p1", "2026-11-20 12:00:00", "click"], "'2026-11-20 12:00:00'"),
+        (["A-1", "Red mug", "a/b.JPG"], "'a/b.JPG'"),
+    ],
+)
+def test_a_first_line_of_data_is_asked_about(names: list[str], shown: str) -> None:
+    for columns in ({}, {"item_id": "product_id"}):
+        with pytest.raises(UsageError, match="does the first line name the columns") as raised:
+            source_columns(names, table_columns(columns, "catalogue"), CATALOGUE, "c.csv")
+        assert shown in str(raised.value)
+
+
+@pytest.mark.parametrize("names", [["sku", "2024", "25"], ["ref", "Red mug"], ["ref", "2024"], ["name", "9.9", "8.9"]])
+def test_a_line_of_names_is_taken_for_one(names: list[str]) -> None:
+    with pytest.raises(UsageError) as raised:
+        source_columns(names, table_columns({"item_id": "product_id"}, "catalogue"), CATALOGUE, "c.csv")
+    assert "first line" not in str(raised.value)

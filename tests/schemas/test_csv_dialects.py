@@ -127,6 +127,12 @@ def test_what_may_be_data_is_data(tmp_path: Path, text: str, rows: list[str | No
     assert ([row[1] for row in found], len(broken)) == (rows, num_broken)
 
 
+def test_blanks_within_quoted_cells_are_none_before_quotes(tmp_path: Path) -> None:
+    lists = 'A-1,mug,"[""a.jpg"", ""b.jpg""]"\nA-2,"say, ""hi""","[""b.jpg"", ""c.jpg""]"\n'
+    path = write(tmp_path / "c.csv", HEADER + lists)
+    assert ([row[1] for row in read(path)[0]], words(path)) == (["mug", 'say, "hi"'], "")
+
+
 @pytest.mark.parametrize("closed", [True, False])
 def test_a_long_quoted_cell_is_one_item_or_one_broken_row(tmp_path: Path, closed: bool) -> None:
     cells = ["<p>line</p>\n" * 1_500, "x" * (2 << 20), "<b>\n" * 30_000]

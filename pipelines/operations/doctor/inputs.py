@@ -15,7 +15,7 @@ from pipelines.features.plan import check_image_root
 from pipelines.operations.findings import Finding, brief, cut_short
 from pipelines.operations.inspected_run import sample_by_hash
 from schemas.column_spec import column_of
-from schemas.columns import TABLES, catalogue_columns, catalogue_schema, similar_name, table_columns, usual_names
+from schemas.columns import TABLES, catalogue_columns, catalogue_schema, offered_name, table_columns
 from schemas.files import expand_inputs
 from schemas.nested_columns import root_of
 from schemas.quarantine import Rejection
@@ -29,7 +29,6 @@ from schemas.reading import (
     unusual_forms,
 )
 from schemas.stored_pictures import keep_picture
-from schemas.usual_names import called, that_may_be
 from schemas.validation import validate_catalogue
 
 MOST_PICTURES = 200
@@ -96,9 +95,7 @@ def check_mapping(table: str, files: Sequence[str], columns: Mapping[str, Any], 
             f"not read: {_shown(unused)}"
         )
         for name in missing:
-            candidates = that_may_be(name, unused)
-            usual = called(usual_names(name, schema), candidates) if name not in mapping else None
-            near = usual or similar_name(sources[name][0], candidates, _ALIKE)
+            near = offered_name(name, sources[name][0], unused, schema, _ALIKE)
             if near is not None:
                 section = "columns" if table == "catalogue" else f"columns.{table}"
                 meant = brief(near)

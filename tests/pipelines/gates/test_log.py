@@ -174,6 +174,17 @@ def test_an_action_that_falls_against_yesterday_is_named(now, status, message):
         assert check_actions(today, yesterday, DEFAULTS).status == "skipped"
 
 
+def test_where_all_actions_drop_alike_the_log_may_not_be_whole():
+    def counted(click, checkout):
+        return {action_count("click"): click, action_count("checkout"): checkout}
+
+    whole = check_actions(counted(30, 33), counted(100, 100), DEFAULTS)
+    assert whole.status == "failed"
+    assert whole.remedy.startswith("all actions drop alike: see whether the log is whole")
+    for now in (counted(30, 90), counted(130, 0), counted(0, 33)):
+        assert "calls the action otherwise" in check_actions(now, counted(100, 100), DEFAULTS).remedy
+
+
 def test_a_third_of_the_actions_under_another_name_is_gated_by_name():
     """Under a name that nobody knows the rejected rows tell it; under one that we know, only the day before does."""
     kinds = ["click", "save", "checkout"]

@@ -397,3 +397,48 @@ def test_variants_that_the_log_names_are_items_beside_their_product():
 def test_a_parent_that_is_no_row_of_the_table_is_none():
     write_csv("t.csv", "id,parent_id,name", "a,c1,Mug", "b,c1,Cup", "c,c2,Bowl")
     assert written("t.csv")["columns"]["item_id"] == "id"
+
+
+def test_magentos_kind_of_a_product_is_none_of_its_types(capsys):
+    write_csv("t.csv", "sku,name,product_type,categories", "a,A mug,simple,Mugs", "b,A cup,configurable,Cups")
+    assert written("--from", "csv", "t.csv")["columns"]["product_types"] == "categories"
+    write_csv("t.csv", "sku,name,product_type", "a,A mug,simple", "b,A cup,bundle")
+    assert written("--from", "csv", "t.csv")["columns"]["product_types"] == ""
+    write_csv("t.csv", "sku,name,product_type", "a,A mug,simple", "b,A cup,Cups")
+    assert written("--from", "csv", "t.csv")["columns"]["product_types"] == "product_type"
+
+
+@pytest.mark.parametrize(
+    ("header", "columns"),
+    [
+        ("Artikel-Nr.,Artikelname,Warengruppe,Hersteller,Farbe", ("Artikel-Nr.", "Artikelname", "Warengruppe")),
+        ("Référence,Désignation,Rayon,Marque,Couleur", ("Référence", "Désignation", "Rayon")),
+        ("Referencia,Nombre del producto,Categoría,Marca,Color", ("Referencia", "Nombre del producto", "Categoría")),
+        ("Artikelcode,Productnaam,Productgroep,Merk,Kleur", ("Artikelcode", "Productnaam", "Productgroep")),
+    ],
+)
+def test_names_in_other_languages(capsys, header, columns):
+    write_csv("t.csv", header, "a-1,Red mug,Mugs,Acme,red", "a-2,Blue mug,Mugs,Acme,blue")
+    found = written("--from", "csv", "t.csv")["columns"]
+    assert (found["item_id"], found["title"], found["product_types"]) == columns
+    assert {"brand", "colors"} <= found.keys()
+
+
+@pytest.mark.parametrize(
+    ("name", "shown", "hidden"),
+    [
+        ("product_online", "1", "2"),
+        ("is_active", "true", "false"),
+        ("Active (0/1)", "1", "0"),
+        ("available", "yes", "no"),
+        ("status", "enabled", "disabled"),
+        ("deleted_at", "", "2026-11-20 10:00:00"),
+    ],
+)
+def test_products_that_customers_may_not_see_are_asked_about(capsys, name, shown, hidden):
+    write_csv("t.csv", f"sku,name,{name}", f"a,A mug,{shown}", f"b,A cup,{hidden}", f"c,A jug,{shown}")
+    written("--from", "csv", "t.csv")
+    assert f"? {name}: {hidden} in 1 rows. They are items too" in capsys.readouterr().out
+    write_csv("t.csv", f"sku,name,{name}", f"a,A mug,{shown}", f"b,A cup,{shown}")
+    written("--from", "csv", "t.csv")
+    assert "They are items too" not in capsys.readouterr().out

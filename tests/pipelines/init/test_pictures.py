@@ -114,3 +114,16 @@ def test_without_pictures_no_encoder_looks_at_any():
     write_csv("t.csv", "sku,name", "a,A", "b,B")
     config = written("t.csv")
     assert (config["image_encoder"], "image_root" in config) == ("none", False)
+
+
+def test_pictures_are_looked_for_one_folder_below(capsys):
+    write_csv("t.csv", "sku,name,picture", "a,A,1.jpg", "b,B,2.jpg")
+    for folder in ("assets", "media"):
+        Path(folder).mkdir()
+    Path("media/2.jpg").write_bytes(b"x")
+    assert written("t.csv")["image_root"] == "media"
+    assert "where is" not in capsys.readouterr().out
+    Path("media/2.jpg").unlink()
+    Path("images/catalog").mkdir(parents=True)
+    Path("images/catalog/1.jpg").write_bytes(b"x")
+    assert written("t.csv")["image_root"] == "images/catalog"

@@ -102,3 +102,11 @@ def test_what_another_name_would_not_make_text_is_not_to_be_renamed(capsys, name
     told = refused(capsys, name)
     assert message in told
     assert "--format" not in told
+
+
+@pytest.mark.parametrize("flags", [(), ("--from", "csv")])
+def test_a_table_without_names(capsys, flags):
+    path = write_csv("t.csv", *(f"{n},Red mug,Acme,https://cdn.example/{n}.jpg" for n in (1001, 1002)))
+    message = refused(capsys, *flags, path)
+    assert "does the first line name the columns?" in message
+    assert "write the names into a line above it" in message
