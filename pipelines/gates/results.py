@@ -64,9 +64,10 @@ GATES: Mapping[str, Gate] = {
         "see whether the log names the item ids of the catalogue, and --date lies in it",
     ),
     "log_actions": Gate(
-        "rows of use of each action with min_quarantined of them yesterday >= (1 - max_actions_drop) x yesterday's",
-        "see whether the shop's system calls the action otherwise now; [columns.engagements] action = {values = {...}} "
-        "maps its names",
+        "rows of use of each action with min_quarantined of them yesterday >= (1 - max_actions_drop) x yesterday's; of "
+        "a log that is empty >= 1 if yesterday's had any",
+        "see whether the export of the log is whole, and whether the shop's system calls the action otherwise now; "
+        "[columns.engagements] action = {values = {...}} maps its names",
     ),
     "vectors": Gate(
         "vectors not finite, zero or not of norm 1, ids not unique and ascending, files unlike their sha256 = 0",

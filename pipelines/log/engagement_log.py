@@ -21,7 +21,7 @@ from pipelines.console.jobs import flag, print_summary
 from pipelines.console.progress import Progress
 from pipelines.log.dated_log import tell_of_other_zone, zone_of
 from pipelines.log.read_engagements import slice_unit
-from pipelines.log.rows import LEFT_OUT, LOG_STAGE, LogUse, RejectedRows, near_in_words
+from pipelines.log.rows import EMPTY_LOG, LEFT_OUT, LOG_STAGE, LogUse, RejectedRows, is_empty_log, near_in_words
 from pipelines.run.item_vectors import vectors_source
 from pipelines.run.process_units import ProcessUnits, UnitStage
 from pipelines.run.shared import Shared, closed_after_job
@@ -30,6 +30,7 @@ from pipelines.run.units import Unit, UnitWriter, finished_sidecar, read_stage_m
 from schemas.column_spec import Columns
 from schemas.columns import ASSUMED, assumed_values, table_columns
 from schemas.days import UTC_NAME, end_of_day_us
+from schemas.errors import printable
 from schemas.files import expand_inputs
 from schemas.hashing import fingerprint
 from schemas.log_events import NO_ROWS
@@ -134,6 +135,8 @@ def run(config: LogConfig, options: PipelineOptions) -> dict[str, Any]:
         print_summary(LOG_STAGE, shown, started_s, config.run)
         if assumed := assumed_in_words(files, columns, counts.get("rows_read", 0)):
             print(f"{LOG_STAGE}: {assumed}", flush=True)
+        if is_empty_log(counts):
+            print(f"{LOG_STAGE}: WARNING: {EMPTY_LOG}: {printable(config.engagements)}", flush=True)
         if near := near_in_words(counts):
             print(f"{LOG_STAGE}: WARNING: {near}", flush=True)
     return manifest

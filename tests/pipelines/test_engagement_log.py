@@ -218,3 +218,15 @@ def test_an_action_that_is_told_is_not_taken_for_granted(folder, capsys):
         (folder / "log" / f"{number + 1}.parquet").unlink()
     judge(folder, columns={"engagements": {"action": {"constant": "save"}}})
     assert "no column action" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "content", ["timestamp,user_id,item_id,action\n", "", "timestamp,user_id,item_id,action\n,,,\n"]
+)
+def test_a_log_of_a_header_alone_is_called_empty(tmp_path, capsys, content):
+    finish_embeddings(tmp_path / "run", vectors_of())
+    (tmp_path / "log.csv").write_text(content)
+    assert judge(tmp_path, engagements=str(tmp_path / "log.csv"))["counts"].get("rows_read", 0) == 0
+    said = capsys.readouterr().out
+    assert "log: WARNING: the log is empty (a header alone, or not even that): " in said
+    assert "log.csv" in said
