@@ -40,6 +40,12 @@ GATES: Mapping[str, Gate] = {
         "rows with a text field filled / rows >= that of yesterday, or of the model's training - max_coverage_drop",
         "see whether the column was renamed or emptied; [columns] of the config file maps the shop's names",
     ),
+    "changed_texts": Gate(
+        "for each text field cells that have changed / cells of items that have it on both days <= max_changed_texts, "
+        "from min_quarantined cells on; the same of cells in a wrong encoding / cells with letters beyond ASCII",
+        "see whether each column of the export has its own name, its rows are joined by the right id, and the file is "
+        "written in the encoding that it was; if the shop has rewritten the field, accept it once",
+    ),
     "coverage_pictures": Gate(
         "items with a picture / items >= the same of yesterday, or of the model's training - max_coverage_drop",
         "see whether --image-root is mounted and whole, the column of pictures was renamed, and the run's quarantine/",
