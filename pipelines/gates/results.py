@@ -51,7 +51,8 @@ GATES: Mapping[str, Gate] = {
         "see whether --image-root is mounted and whole, the column of pictures was renamed, and the run's quarantine/",
     ),
     "quarantine_rows": Gate(
-        "rows quarantined / rows read <= max_quarantined_rows, from min_quarantined rows on; never all",
+        "rows quarantined / rows read <= max_quarantined_rows, from min_quarantined rows on, never all; files that end "
+        "within a row = 0",
         "see reason and remedy of the rows in the run's quarantine/ and mend the catalogue",
     ),
     "quarantine_pictures": Gate(

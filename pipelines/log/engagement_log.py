@@ -29,6 +29,7 @@ from pipelines.run.unit_files import manifest_path
 from pipelines.run.units import Unit, UnitWriter, finished_sidecar, read_stage_manifest, write_stage_manifest
 from schemas.column_spec import Columns
 from schemas.columns import ASSUMED, assumed_values, table_columns
+from schemas.cut_off_files import cut_off_in_words, num_cut_off
 from schemas.days import UTC_NAME, end_of_day_us
 from schemas.errors import printable
 from schemas.files import expand_inputs
@@ -50,7 +51,7 @@ from schemas.tables import ENGAGEMENTS, UNREADABLE
 from schemas.validation import validate_engagements
 
 #: Part of the fingerprint: raise it when the same log gives other counts.
-CODE_VERSION = 5
+CODE_VERSION = 6
 _SHOWN = ("rows_read", "rows_quarantined", "rows_used")
 
 
@@ -135,6 +136,8 @@ def run(config: LogConfig, options: PipelineOptions) -> dict[str, Any]:
         print_summary(LOG_STAGE, shown, started_s, config.run)
         if assumed := assumed_in_words(files, columns, counts.get("rows_read", 0)):
             print(f"{LOG_STAGE}: {assumed}", flush=True)
+        if num_files := num_cut_off(counts):
+            print(f"{LOG_STAGE}: WARNING: {cut_off_in_words(num_files, config.engagements)}", flush=True)
         if is_empty_log(counts):
             print(f"{LOG_STAGE}: WARNING: {EMPTY_LOG}: {printable(config.engagements)}", flush=True)
         if near := near_in_words(counts):

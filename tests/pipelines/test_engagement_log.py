@@ -230,3 +230,10 @@ def test_a_log_of_a_header_alone_is_called_empty(tmp_path, capsys, content):
     said = capsys.readouterr().out
     assert "log: WARNING: the log is empty (a header alone, or not even that): " in said
     assert "log.csv" in said
+
+
+def test_a_log_that_ends_within_a_row_is_told(tmp_path, capsys):
+    finish_embeddings(tmp_path / "run", vectors_of())
+    (tmp_path / "log.csv").write_text("timestamp,user_id,item_id,action\n2026-06-30,u,a,click\n2026-06-30,u")
+    assert judge(tmp_path, engagements=str(tmp_path / "log.csv"))["counts"]["reason:cut_off_file"] == 1
+    assert "log: WARNING: 1 file ends within a row in " in capsys.readouterr().out
