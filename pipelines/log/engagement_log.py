@@ -3,7 +3,8 @@
     slices -> read, validate -> count, quarantine        units/log/, quarantine/log-*.parquet, manifests/log.json
 
 Users, pairs, daily runs and trainings begin with it, so that a log of which nothing can be used stops them before hours
-of work. Counts: see pipelines.log.rows; of the rejected rows also those of every quarantine.
+of work. Counts: see pipelines.log.rows; of the rejected rows also those of every quarantine; of the first
+batch of each slice times_with_offset (or since 1970) and times_without_offset.
 """
 
 import time
@@ -19,7 +20,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipelines.console.jobs import flag, print_summary
 from pipelines.console.progress import Progress
-from pipelines.log.dated_log import tell_of_other_zone, zone_of
+from pipelines.log.dated_log import WITH_OFFSET, WITHOUT_OFFSET, tell_of_other_zone, zone_of
 from pipelines.log.read_engagements import slice_unit
 from pipelines.log.rows import EMPTY_LOG, LEFT_OUT, LOG_STAGE, LogUse, RejectedRows, is_empty_log, near_in_words
 from pipelines.run.item_vectors import vectors_source
@@ -35,6 +36,7 @@ from schemas.errors import printable
 from schemas.files import expand_inputs
 from schemas.hashing import fingerprint
 from schemas.log_events import NO_ROWS
+from schemas.offsets_of_times import offsets_of_times
 from schemas.quarantine import Rejection
 from schemas.raw_rows import BLANK_ROWS
 from schemas.reading import (
@@ -91,7 +93,10 @@ class LogStage(UnitStage):
     def compute(self, unit: Unit, writer: UnitWriter, progress: Progress) -> None:
         file_slice, use, counted = self.source.slices[unit.name], LogUse(self.source.end_us), RejectedRows()
         rejections: list[Rejection] = []
-        for raw in read_slice(file_slice, self.source.columns, ENGAGEMENTS):
+        for number, raw in enumerate(read_slice(file_slice, self.source.columns, ENGAGEMENTS)):
+            if not number:
+                offsets = offsets_of_times(raw)
+                writer.counts.update({WITH_OFFSET: offsets[True], WITHOUT_OFFSET: offsets[False]})
             valid, rejected, read = validate_engagements(raw, file_slice, stage=LOG_STAGE)
             use.add(valid)
             counted.add(rejected)

@@ -237,3 +237,22 @@ def test_a_log_that_ends_within_a_row_is_told(tmp_path, capsys):
     (tmp_path / "log.csv").write_text("timestamp,user_id,item_id,action\n2026-06-30,u,a,click\n2026-06-30,u")
     assert judge(tmp_path, engagements=str(tmp_path / "log.csv"))["counts"]["reason:cut_off_file"] == 1
     assert "log: WARNING: 1 file ends within a row in " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("times", "counted"),
+    [
+        (["2026-06-30 10:00:00.5+02", "2026-06-29T10:00:00Z"], (2, 0)),
+        (["2026-06-30 10:00:00.5", "2026-06-29T10:00:00"], (0, 2)),
+        (["1782813600", "1782813601"], (2, 0)),
+        (["2026-06-30 10:00:00+02", "2026-06-30 10:00:00"], (1, 1)),
+        ([], (0, 0)),
+    ],
+)
+def test_how_the_times_of_a_log_are_written_is_kept(tmp_path, times, counted):
+    finish_embeddings(tmp_path / "run", vectors_of())
+    lines = ["timestamp,user_id,item_id,action", *(f"{time},u,a,click" for time in times)]
+    (tmp_path / "log.csv").write_text("\n".join(lines) + "\n")
+    counts = judge(tmp_path, engagements=str(tmp_path / "log.csv"))["counts"]
+    found = counts.get("times_with_offset", 0), counts.get("times_without_offset", 0)
+    assert (*found, counts.get("rows_quarantined", 0)) == (*counted, 0)
