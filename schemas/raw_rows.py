@@ -50,6 +50,7 @@ class RawRows:
     without_pictures: (row number, why) of rows whose pictures are left out for a cell that is too large.
     columns: how the shop writes what is in the table. null_words: words that stand for null in the whole file.
     whole: columns of ids that hold nothing but whole numbers with `.0` behind them in the whole file (CSV only).
+    cut_off: of the broken, the row number of one within which the file ends.
     no_rows: counts of what is no row: BLANK_ROWS, and events of a log (see schemas.log_events).
     file_columns: names of all columns of the file, also of those that are not read; of JSON and feeds, those of its
     first rows.
@@ -65,6 +66,7 @@ class RawRows:
     columns: Columns = field(default_factory=dict)
     null_words: Sequence[str] = ()
     whole: frozenset[str] = frozenset()
+    cut_off: frozenset[int] = frozenset()
     no_rows: Mapping[str, int] = field(default_factory=dict)
     file_columns: Sequence[str] = ()
 
@@ -80,12 +82,12 @@ def batches_of_rows(
     """Groups parsed rows into batches that end at either bound. constants: our columns -> their value where a row has
     none. Blank rows are counted."""
     good: list[Row] = []
-    broken: list[tuple[int, str]] = []
+    broken: list[Row] = []
     size_bytes = num_blank = 0
     for row in rows:
         size_bytes += row.size_bytes
         if row.error is not None:
-            broken.append((row.number, row.error))
+            broken.append(row)
         elif row.values is not None:
             good.append(row)
         else:
@@ -99,7 +101,7 @@ def batches_of_rows(
 
 def _assemble(
     good: list[Row],
-    broken: list[tuple[int, str]],
+    broken: list[Row],
     num_blank: int,
     schema: pa.Schema,
     constants: Mapping[str, str | None],
@@ -115,9 +117,16 @@ def _assemble(
             mixed[name] = values
         arrays.append(pa.nulls(len(values)) if array is None else array)
     numbers = np.array([row.number for row in good], np.int64)
-    first_row = min([row.number for row in good[:1]] + [number for number, _ in broken[:1]], default=1)
-    no_rows = {BLANK_ROWS: num_blank} if num_blank else {}
-    return RawRows(first_row, pa.Table.from_arrays(arrays, names), broken, numbers, mixed, no_rows=no_rows)
+    first_row = min([row.number for row in (*good[:1], *broken[:1])], default=1)
+    return RawRows(
+        first_row,
+        pa.Table.from_arrays(arrays, names),
+        [(row.number, row.error or "") for row in broken],
+        numbers,
+        mixed,
+        cut_off=frozenset(row.number for row in broken if row.is_cut_off),
+        no_rows={BLANK_ROWS: num_blank} if num_blank else {},
+    )
 
 
 def _array_or_none(values: list[Any]) -> pa.Array | None:

@@ -36,6 +36,7 @@ _NUM_PEEKED_ROWS = 1_000
 _JSON_UNFOLDS = 8
 #: The line behind an opening brace that stands alone.
 _LIST_OF_ROWS = re.compile(rb'\s*"(\w+)"\s*:\s*\[')
+_JSON_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 _BOM = b"\xef\xbb\xbf"
 _BLANKS = b" \t\r\n\v\f"
 
@@ -44,12 +45,13 @@ _BLANKS = b" \t\r\n\v\f"
 class Row:
     """A parsed row: `values` (our column name -> value) or `error`; neither where all its cells are blank. Bytes that
     are not UTF-8 are lone surrogates. number: the line it begins on, or its place in a JSON array or a feed.
-    size_bytes: about what it takes in memory."""
+    size_bytes: about what it takes in memory. is_cut_off: the file ends within this row, which has an error."""
 
     number: int
     size_bytes: int
     values: dict[str, Any] | None = None
     error: str | None = None
+    is_cut_off: bool = False
 
 
 def open_lines(path: str) -> contextlib.AbstractContextManager[IO[bytes]]:
@@ -61,6 +63,7 @@ def open_lines(path: str) -> contextlib.AbstractContextManager[IO[bytes]]:
 def json_rows(path: str, source: Mapping[str, str]) -> Iterator[Row]:
     """Rows of a file of one JSON object a line, or of one array of them; `source`: our name -> key, or a path with dots
     (see schemas.extended_json). Blank lines are no rows."""
+    is_array = form_of(path).is_array
     for number, text in _json_texts(path):
         if isinstance(text, str):
             yield Row(number, 0, error=text)
@@ -69,7 +72,8 @@ def json_rows(path: str, source: Mapping[str, str]) -> Iterator[Row]:
             values = None
             if error is None:
                 values = {ours: plain_value(value_at(value, theirs)) for ours, theirs in source.items()}
-            yield Row(number, len(text) * _JSON_UNFOLDS, values, error)
+            is_cut_off = error is not None and not is_array and not text.endswith(b"\n") and _is_open(text)
+            yield Row(number, len(text) * _JSON_UNFOLDS, values, error, is_cut_off)
 
 
 def json_keys(path: str) -> set[str]:
@@ -128,10 +132,10 @@ def csv_rows(path: str, source: Mapping[str, str]) -> Iterator[Row]:
     header, num_lines = _header(path)
     position = {ours: header.index(theirs) for ours, theirs in source.items()}
     parser = _CsvParser(form.dialect, islice(_lines(path), num_lines, None), len(header))
-    for number, size_bytes, cells, error in islice(parser.rows(), form.dialect.num_label_rows, None):
+    for number, size_bytes, cells, error, is_cut_off in islice(parser.rows(), form.dialect.num_label_rows, None):
         is_blank = cells is not None and not any(map(str.strip, cells))
         values = None if cells is None or is_blank else {name: cells[i] or None for name, i in position.items()}
-        yield Row(number, size_bytes, values, error)
+        yield Row(number, size_bytes, values, error, is_cut_off)
 
 
 def _header(path: str) -> tuple[list[str], int]:
@@ -159,23 +163,25 @@ class _CsvParser:
         self._lines = _LookAhead(lines)
         self._last_retried = 0  # the number of the last line that was looked at in vain
 
-    def rows(self) -> Iterator[tuple[int, int, list[str] | None, str | None]]:
-        """(number of its first line, bytes, its cells, None) or, for what is broken, (number, bytes, None, error); for
-        a line of separators and blanks, however many, no cells."""
+    def rows(self) -> Iterator[tuple[int, int, list[str] | None, str | None, bool]]:
+        """(number of its first line, bytes, its cells, None, False) or, for what is broken, (number, bytes, None,
+        error, whether the file ends within it); for a line of separators and blanks, however many, no cells."""
         while self._lines:
             number, line = self._lines.take(1)[0]
             if isinstance(line, str):
-                yield number, 0, None, line
+                yield number, 0, None, line, False
             elif not line.strip(self._blanks):
                 if line.strip(b"\r\n"):
-                    yield number, 0, [], None
+                    yield number, 0, [], None, False
             else:
-                cells, error, num_more = self._parse(number, line)
-                self._lines.take(num_more)
-                yield number, sum(map(len, cells)) if cells else len(line), cells, error
+                cells, error, num_more, lacks_end = self._parse(number, line)
+                last_line = ([line, *(text for _, text in self._lines.take(num_more))])[-1]
+                is_cut_off = lacks_end and isinstance(last_line, bytes) and not last_line.endswith(b"\n")
+                yield number, sum(map(len, cells)) if cells else len(line), cells, error, is_cut_off
 
-    def _parse(self, number: int, line: bytes) -> tuple[list[str] | None, str | None, int]:
-        """(cells or None, error or None, how many of the following lines belong to the row).
+    def _parse(self, number: int, line: bytes) -> tuple[list[str] | None, str | None, int, bool]:
+        """(cells or None, error or None, how many of the following lines belong to the row, whether the row is one that
+        could go on: it has too few cells, or a quote that nobody closes).
 
         The parser asks for the next line when it needs it, so a row that never ends is parsed once, not once a line.
         A row of another width has all its lines: its quotes are closed. One that is broken, or never ends, takes along
@@ -204,15 +210,16 @@ class _CsvParser:
             error, num_more = str(fault), looked_at if is_last else max(looked_at - 1, 0)
         else:
             if self._dialect.is_row(cells, self._num_columns):
-                return cells[: self._num_columns], None, looked_at
+                return cells[: self._num_columns], None, looked_at, False
             in_lines = f" in {looked_at + 1:,} lines" if looked_at else ""
-            return None, f"expected {self._num_columns} cells, got {len(cells)}{in_lines}", looked_at
+            error = f"expected {self._num_columns} cells, got {len(cells)}{in_lines}"
+            return None, error, looked_at, len(cells) < self._num_columns
         following = (_text(line) for line in self._lines.next_ones(num_more) if isinstance(line, bytes))
         own_lines = self._dialect.lines_before_row(following, self._num_columns)
         if own_lines is not None:  # a stray quote took the row in
             self._last_retried = max(self._last_retried, number + num_more)
             num_more = own_lines
-        return None, error, num_more
+        return None, error, num_more, is_last and own_lines is None
 
 
 def _text(line: bytes) -> str:
@@ -225,6 +232,12 @@ def _parse_json(line: bytes) -> tuple[Any, str | None]:
     except ValueError as error:
         return None, str(error)
     return (value, None) if isinstance(value, dict) else (None, f"expected an object, got {type(value).__name__}")
+
+
+def _is_open(text: bytes) -> bool:
+    """Whether a JSON text has more opening brackets than closing ones, or a string that does not end."""
+    rest = _JSON_STRING.sub(b"", text)
+    return b'"' in rest or sum(map(rest.count, (b"{", b"["))) > sum(map(rest.count, (b"}", b"]")))
 
 
 def _json_texts(path: str) -> Iterator[tuple[int, bytes | str]]:

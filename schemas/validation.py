@@ -5,6 +5,7 @@ A row is rejected, with the first reason found in it:
 | reason | rule |
 |---|---|
 | broken_line | a text line that is no JSON object, or no CSV row of the header's width |
+| cut_off_file | the same of the last row of a file that ends within it, without a line end |
 | oversized_cell | a cell of a Parquet file has more than `MAX_CELL_BYTES`, as much as a line of text may have |
 | null_id, empty_id | the id is null (an empty CSV cell too, or a word for null); it is empty or white space only |
 | oversized_id | the id has more than `max_id_bytes` bytes of UTF-8 |
@@ -32,6 +33,7 @@ import pyarrow.compute as pc
 
 from schemas.coercion import id_column, number_column, text_column, timestamp_column
 from schemas.column_cells import Fault, Faults, Found
+from schemas.cut_off_files import CUT_OFF_FILE
 from schemas.empty_columns import empty_ids_remedy
 from schemas.markup import shown_start
 from schemas.parquet_batches import MAX_CELL_BYTES
@@ -76,6 +78,8 @@ GROUPED = pa.schema(
         for field in [*VALIDATED_CATALOGUE, pa.field("group", pa.string(), nullable=False)]
     ]
 )
+#: Reason of a row that cannot be parsed, and what was expected.
+_BROKEN, _CUT_OFF = ("broken_line", "a line that can be parsed"), (CUT_OFF_FILE, "a file that ends with a whole row")
 _NO_ID = ("null_id", "empty_id")
 #: Fields of which a cell that cannot be read costs only itself; a bit of `unreadable_bits` each.
 _OPTIONAL_FIELDS = (*TEXT_FIELDS, "images", "group")
@@ -83,6 +87,7 @@ _OPTIONAL_FIELDS = (*TEXT_FIELDS, "images", "group")
 REMEDIES = {
     "broken_line": "write one valid JSON object or CSV row a line, or say in the config how it is written: [format] "
     "separator, quote, escape",
+    CUT_OFF_FILE: "the file ends within this row: is it whole? Write it again, and give it its name once it is done",
     "oversized_cell": "shorten the value, or leave it out",
     "null_id": "give the row its item_id",
     "empty_id": "give the row its item_id",
@@ -357,7 +362,8 @@ def _rejections(raw: RawRows, file_slice: FileSlice, stage: str, ids: pa.Array, 
     """One rejection for each faulty row, broken line and row with an oversized cell."""
     found = [(int(raw.row_numbers[row]), ids[row].as_py(), fault) for row, fault in faults.items()]
     for number, error in raw.broken:
-        found.append((number, None, Fault("broken_line", "a line that can be parsed", quote(error))))
+        reason, expected = _CUT_OFF if number in raw.cut_off else _BROKEN
+        found.append((number, None, Fault(reason, expected, quote(error))))
     for number, why in raw.oversized:
         found.append((number, None, Fault("oversized_cell", f"cells of at most {MAX_CELL_BYTES:,} bytes", why)))
     return [

@@ -28,20 +28,21 @@ SHARED_KEYS = frozenset(
     image_weights_name image_weights_sha256 importance_learning_rate in_batch_negatives include_train
     index_backend interpolate item item_test_fraction item_validation_fraction items joint json judgements keep
     keep_going keep_near_duplicates keep_seen kind learning_rate list_length log_every mask_known max_actions
-    max_actions_drop max_bigrams max_coverage_drop max_drift_auc max_field_tokens max_gradient_norm
-    max_pairs_per_item max_picture_bytes max_picture_pixels max_quarantined_log max_quarantined_pictures
-    max_quarantined_rows max_queries max_recall_drop max_requests_per_host_s max_row_drop max_row_growth
-    max_search_k max_training_pictures max_trees max_trigrams max_users_drop max_words min_age_hours min_count
-    min_index_recall min_index_recall_picture min_index_recall_text min_kept min_overlap min_quarantined
-    min_recall_pairs min_refined_kept min_steps mlp_dim mode model near_duplicate_cosine nested_dims new
-    normalize_pictures notes num_buckets num_hashes num_layers num_negatives num_user_buckets old out out_json
-    output_dim pairs_per_purchase patience popularity_weight precision pseudo_queries pseudo_share queries
-    query_vectors random_negatives reason rebuild recent refine_cosine refit refresh_days requests reuse_from
-    run sample_rows samples seed seeds share_text_table split start store strict table_learning_rate table_std
-    tables target_recall task_mix tasks test_days test_fraction text text_dtype text_encoder
-    text_encoder_folder time_zone timeout_s to to_date top train_before typo_share use_pictures use_text user
-    user_agent users validation_days validation_fraction validation_items validation_pairs verify_images
-    vocabulary vocabulary_mode warmup_fraction weight_decay weight_init what width window_days work workers
+    max_actions_drop max_bigrams max_changed_texts max_coverage_drop max_drift_auc max_field_tokens
+    max_gradient_norm max_pairs_per_item max_picture_bytes max_picture_pixels max_quarantined_log
+    max_quarantined_pictures max_quarantined_rows max_queries max_recall_drop max_requests_per_host_s
+    max_row_drop max_row_growth max_search_k max_training_pictures max_trees max_trigrams max_users_drop
+    max_words min_age_hours min_count min_index_recall min_index_recall_picture min_index_recall_text min_kept
+    min_overlap min_quarantined min_recall_pairs min_refined_kept min_steps mlp_dim mode model
+    near_duplicate_cosine nested_dims new normalize_pictures notes num_buckets num_hashes num_layers
+    num_negatives num_user_buckets old out out_json output_dim pairs_per_purchase patience popularity_weight
+    precision pseudo_queries pseudo_share queries query_vectors random_negatives reason rebuild recent
+    refine_cosine refit refresh_days requests reuse_from run sample_rows samples seed seeds share_text_table
+    split start store strict table_learning_rate table_std tables target_recall task_mix tasks test_days
+    test_fraction text text_dtype text_encoder text_encoder_folder time_zone timeout_s to to_date top
+    train_before typo_share use_pictures use_text user user_agent users validation_days validation_fraction
+    validation_items validation_pairs verify_images vocabulary vocabulary_mode warmup_fraction weight_decay
+    weight_init what width window_days work workers
     """.split()  # noqa: SIM905 (a list would take a line each)
 )
 

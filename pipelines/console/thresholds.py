@@ -34,6 +34,9 @@ class GateThresholds(LogThresholds):
     max_coverage_drop: float = flag(
         default=0.1, help="share of items with text, and with a picture, >= yesterday's share - this"
     )
+    max_changed_texts: float = flag(
+        default=0.5, help="cells of a text field that changed / those filled on both days <= this, for each field"
+    )
     max_quarantined_rows: float = flag(default=0.1, help="rows quarantined / rows read <= this")
     max_quarantined_pictures: float = flag(default=0.2, help="pictures quarantined / pictures listed <= this")
     min_index_recall: float = flag(

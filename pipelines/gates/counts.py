@@ -7,6 +7,7 @@ from typing import Any
 
 from pipelines.console.thresholds import GateThresholds
 from pipelines.gates.results import FAILED, PASSED, GateResult, at_least, judged, number, rounded, skipped
+from schemas.cut_off_files import CUT_OFF_FILE, cut_off_in_words, num_cut_off
 from schemas.errors import CorruptFileError
 from schemas.quarantine import quote
 from schemas.tables import UNREADABLE
@@ -100,7 +101,8 @@ def check_quarantine(
     thresholds: GateThresholds,
 ) -> list[GateResult]:
     """Shares of rows and of pictures that were rejected, from the counts of the stages that are finished. A field whose
-    cells cannot be read fails quarantine_rows as rejected rows do: its rows have stayed, without it.
+    cells cannot be read fails quarantine_rows as rejected rows do: its rows have stayed, without it. So does a file
+    that ends within a row: how much of it is missing nobody knows.
 
     Pictures are judged once the features stage has counted them. A few rejections (below min_quarantined) pass
     whatever their share: a tiny catalogue with one bad row is no broken one.
@@ -123,6 +125,8 @@ def check_quarantine(
             "cannot be read",
         )
         results = [cells] if cells.status == FAILED else results
+    if num_files := num_cut_off(items):
+        results = [_cut_off(num_files, results[0])]
     if features is not None:
         in_cells = items.get("pictures_quarantined", 0)  # of the table, which their cells do not give
         rejected = features.get("pictures_quarantined", 0) + in_cells
@@ -130,6 +134,12 @@ def check_quarantine(
         most = thresholds.max_quarantined_pictures
         results.append(check_share("quarantine_pictures", "pictures", rejected, listed, most, spared))
     return results
+
+
+def _cut_off(num_files: int, of_rows: GateResult) -> GateResult:
+    """The gate quarantine_rows of files that end within a row; of_rows: what it says of the rows that are there."""
+    message = f"{cut_off_in_words(num_files, 'the catalogue')}; {of_rows.message}"
+    return replace(of_rows, status=FAILED, message=message, remedy=REMEDIES[CUT_OFF_FILE])
 
 
 def check_share(

@@ -94,7 +94,7 @@ class GatedRun:
                 f"expected the files of manifests/{_EMBEDDINGS}.json in {folder}, got other: {names}"
             )
         for name, sha256 in listed.items():
-            check_sha256(self._inside(name), sha256)
+            self.checked_file(name, sha256)
         if self.twin is not None and listed == self.twin.files(_EMBEDDINGS, _EMBEDDINGS):
             return self.twin.vectors  # only now: a file that is damaged has the twin's checksum in its manifest alone
         for name in listed:
@@ -113,7 +113,7 @@ class GatedRun:
         if not wanted <= listed.keys():
             raise CorruptFileError(f"expected {sorted(wanted)} in manifests/{_INDEX}.json, got {quote(sorted(listed))}")
         for name in sorted(listed):  # before anything is given to Annoy: a foreign file can end the process
-            check_sha256(self._inside(name), listed[name])
+            self.checked_file(name, listed[name])
         index, index_ids, manifest = open_searched(self.folder / _INDEX)
         for name, entry in manifest["files"].items():
             if not isinstance(entry, dict) or entry.get("sha256") != listed.get(f"{_INDEX}/{name}"):
@@ -143,7 +143,7 @@ class GatedRun:
         if not wanted <= listed.keys():
             raise CorruptFileError(f"expected {sorted(wanted)} in manifests/{_INDEX}.json, got {quote(sorted(listed))}")
         for name, sha256 in listed.items():
-            check_sha256(self._inside(name), sha256)
+            self.checked_file(name, sha256)
         refined = open_refined(self.folder / REFINED_FOLDER)
         for problem in refined_problems(refined, *self.vectors):
             raise CorruptFileError(problem)
@@ -173,7 +173,7 @@ class GatedRun:
         """How many users the run has. Raises unless every file of the users stage is what its stage wrote, byte for
         byte, and users/ is made from the embeddings."""
         for name, sha256 in self.files(USERS_STAGE, "").items():
-            check_sha256(self._inside(name), sha256)
+            self.checked_file(name, sha256)
         num_buckets, listed = self.manifest(USERS_STAGE).get("num_user_buckets"), self.files(USERS_STAGE, USERS_FOLDER)
         found = {f"{USERS_FOLDER}/{path.name}" for path in (self.folder / USERS_FOLDER).glob("*.parquet")}
         if type(num_buckets) is not int or found != listed.keys() or len(found) != num_buckets:
@@ -260,6 +260,12 @@ class GatedRun:
         if not isinstance(manifest, dict):
             raise CorruptFileError(f"expected the manifest of model {quote(self.model_id)} in {models}, got none")
         return manifest
+
+    def checked_file(self, name: str, sha256: str) -> str:
+        """The path of a file of the run, by its path inside the run, whose content is as its checksum."""
+        path = self._inside(name)
+        check_sha256(path, sha256)
+        return path
 
     def _inside(self, name: str) -> str:
         path = resolve_inside(self.folder, name)

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pipelines.console.thresholds import GateThresholds
+from pipelines.gates.changed_texts import check_texts
 from pipelines.gates.counts import (
     IN_TRAINING,
     check_coverage,
@@ -258,6 +259,7 @@ def _compare(
         "row_count": lambda: check_row_count(*counts("embeddings"), thresholds),
         "coverage_text": lambda: check_coverage("text", *counts("features"), thresholds),
         "coverage_fields": lambda: check_fields(*counts("items"), thresholds),
+        "changed_texts": lambda: check_texts(today, yesterday, thresholds),
         "coverage_pictures": lambda: check_coverage("pictures", *counts("features"), thresholds),
         "recall": lambda: check_recall(today.metrics(), yesterday.metrics(), thresholds),
         "users_count": lambda: check_users_count(today.user_counts(), yesterday.user_counts(), thresholds),

@@ -10,10 +10,12 @@ from pipelines.console.thresholds import GateThresholds, LogThresholds
 from pipelines.gates.counts import check_share
 from pipelines.gates.results import FAILED, GateResult, judged, number, rounded, skipped, told
 from pipelines.log.rows import (
+    EMPTY_LOG,
     KEPT_VALUES,
     LEFT_OUT,
     RejectedValue,
     action_count,
+    is_empty_log,
     near_in_words,
     rejected_values,
     unknown_items,
@@ -30,7 +32,6 @@ _NOT_WHOLE = (
     "all actions drop alike: see whether the log is whole (a missing part, a filter, an export that was cut off, or of "
     "fewer days); if the shop had that few visitors, accept it"
 )
-_EMPTY = "nothing to check: the log has no rows"
 #: Kinds of one reason, and characters of a value, that a message shows.
 _SHOWN_KINDS, _SHOWN_CHARACTERS = 3, 60
 
@@ -38,7 +39,7 @@ _SHOWN_KINDS, _SHOWN_CHARACTERS = 3, 60
 def check_log(counts: Mapping[str, int] | None, thresholds: LogThresholds) -> list[GateResult]:
     """Both gates, from counts of the log stage (None: the run has no log).
 
-    A log without any row passes: a shop may be that new; whether its users are gone tells the gate users_count.
+    A log without any row passes: a shop may be that new; whether it had some yesterday tells the gate log_actions.
     """
     if counts is None:
         why = "nothing to check: the run was given no --engagements"
@@ -53,7 +54,7 @@ def check_quarantine_log(counts: Mapping[str, int], thresholds: LogThresholds) -
     """
     rejected, total = counts.get("rows_quarantined", 0), counts.get("rows_read", 0)
     if not total:
-        return skipped(QUARANTINE, _EMPTY)
+        return skipped(QUARANTINE, f"nothing to check: {EMPTY_LOG}")
     most, spared = thresholds.max_quarantined_log, min(thresholds.min_quarantined, math.ceil(total / 2))
     return check_share(QUARANTINE, "log rows", rejected, total, most, spared, why_rejected(counts))
 
@@ -65,7 +66,7 @@ def _check_used(counts: Mapping[str, int]) -> GateResult:
         message = f"the log has events, and none is a row: expected at least 1; {found_in_words(no_rows)}"
         return judged(USED, False, message, value=0, threshold=1)
     if not total:
-        return skipped(USED, _EMPTY)
+        return skipped(USED, f"nothing to check: {EMPTY_LOG}")
     if counts.get("rows_quarantined", 0) >= total:
         return skipped(USED, f"not measured: every row is quarantined, see the gate {QUARANTINE}")
     message = f"{used:,} of {total:,} log rows are of use: expected at least 1"
@@ -82,7 +83,11 @@ def check_actions(
 ) -> GateResult:
     """The action whose rows of use fell most, from counts of both days' log stage (None: the run has no log). A system
     that was changed calls an action by another name, which may be one that we know too. Actions of fewer rows than
-    min_quarantined are not compared."""
+    min_quarantined are not compared. A log that is empty fails if yesterday's had a row of use."""
+    used = (yesterday or {}).get("rows_used", 0)
+    if used and today is not None and is_empty_log(today):
+        message = f"{EMPTY_LOG}, yesterday {used:,} rows of it were of use: expected at least 1 row of use"
+        return judged(ACTIONS_DROP, False, message, value=0, baseline=used, threshold=1)
     before = _rows_by_action(yesterday)
     if not before:
         return skipped(ACTIONS_DROP, "not compared: the run before has no log, or did not count its actions")

@@ -40,12 +40,19 @@ GATES: Mapping[str, Gate] = {
         "rows with a text field filled / rows >= that of yesterday, or of the model's training - max_coverage_drop",
         "see whether the column was renamed or emptied; [columns] of the config file maps the shop's names",
     ),
+    "changed_texts": Gate(
+        "for each text field cells that have changed / cells of items that have it on both days <= max_changed_texts, "
+        "from min_quarantined cells on; the same of cells in a wrong encoding / cells with letters beyond ASCII",
+        "see whether each column of the export has its own name, its rows are joined by the right id, and the file is "
+        "written in the encoding that it was; if the shop has rewritten the field, accept it once",
+    ),
     "coverage_pictures": Gate(
         "items with a picture / items >= the same of yesterday, or of the model's training - max_coverage_drop",
         "see whether --image-root is mounted and whole, the column of pictures was renamed, and the run's quarantine/",
     ),
     "quarantine_rows": Gate(
-        "rows quarantined / rows read <= max_quarantined_rows, from min_quarantined rows on; never all",
+        "rows quarantined / rows read <= max_quarantined_rows, from min_quarantined rows on, never all; files that end "
+        "within a row = 0",
         "see reason and remedy of the rows in the run's quarantine/ and mend the catalogue",
     ),
     "quarantine_pictures": Gate(
@@ -64,9 +71,10 @@ GATES: Mapping[str, Gate] = {
         "see whether the log names the item ids of the catalogue, and --date lies in it",
     ),
     "log_actions": Gate(
-        "rows of use of each action with min_quarantined of them yesterday >= (1 - max_actions_drop) x yesterday's",
-        "see whether the shop's system calls the action otherwise now; [columns.engagements] action = {values = {...}} "
-        "maps its names",
+        "rows of use of each action with min_quarantined of them yesterday >= (1 - max_actions_drop) x yesterday's; of "
+        "a log that is empty >= 1 if yesterday's had any",
+        "see whether the export of the log is whole, and whether the shop's system calls the action otherwise now; "
+        "[columns.engagements] action = {values = {...}} maps its names",
     ),
     "vectors": Gate(
         "vectors not finite, zero or not of norm 1, ids not unique and ascending, files unlike their sha256 = 0",

@@ -45,6 +45,7 @@ from pipelines.run.units import (
     write_stage_manifest,
 )
 from schemas.columns import catalogue_columns, catalogue_schema
+from schemas.cut_off_files import cut_off_in_words, num_cut_off
 from schemas.errors import CorruptFileError, ThresholdError, UsageError
 from schemas.files import expand_inputs, read_sealed_json
 from schemas.grouping import GROUP_ROWS
@@ -63,7 +64,7 @@ from schemas.reading import (
 from schemas.validation import Limits
 
 #: Part of the fingerprint: raise it when the same input gives other rows or counts.
-CODE_VERSION = 9
+CODE_VERSION = 10
 #: Ids in two Unicode forms that a warning names.
 _NAMED_FORMS = 5
 MIN_BUCKETS = 4
@@ -197,6 +198,8 @@ def run(config: IngestConfig, options: PipelineOptions) -> dict[str, Any]:
             file=sys.stderr,
             flush=True,
         )
+    if num_files := num_cut_off(manifest["counts"]):
+        print(f"{STAGE}: WARNING: {cut_off_in_words(num_files, config.catalog)}", file=sys.stderr, flush=True)
     if manifest["counts"].get("ids_not_nfc"):
         _warn_of_forms(config.run, list(manifest["units"]))
     return manifest

@@ -1,5 +1,6 @@
 """Where the days of an engagement log end: the flag of the commands that cut a log by date, and what manifests say."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,11 @@ from schemas.files import read_json
 from schemas.quarantine import quote
 
 TIME_ZONE_HELP = "IANA name of the time zone whose midnight ends a day, such as Europe/Berlin"
+
+#: Counts of the log stage: times, of those that were looked at, that say of which zone they are, and that do not.
+WITH_OFFSET, WITHOUT_OFFSET = "times_with_offset", "times_without_offset"
+#: Of the share of times without an offset, what it moves by where an export is as it was.
+_USUAL_MOVE = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,3 +52,22 @@ def tell_of_other_zone(what: str, made_in: str | None, time_zone: str) -> None:
             "midnight may be counted twice or not at all; give every call the same --time-zone",
             flush=True,
         )
+
+
+def other_offsets_in_words(today: Mapping[str, int], yesterday: Mapping[str, int]) -> str:
+    """What to know where the times of a log have lost their offset since yesterday, or have one since, from the counts
+    of both days' log stage; "" where they are written as they were, or a day did not look.
+
+    >>> other_offsets_in_words({"times_without_offset": 9}, {"times_with_offset": 9})[:69]
+    '9 of 9 times of the log that were looked at have no offset, yesterday'
+    """
+    without = today.get(WITHOUT_OFFSET, 0), yesterday.get(WITHOUT_OFFSET, 0)
+    total = without[0] + today.get(WITH_OFFSET, 0), without[1] + yesterday.get(WITH_OFFSET, 0)
+    if not all(total) or abs(without[0] / total[0] - without[1] / total[1]) <= _USUAL_MOVE:
+        return ""
+    return (
+        f"{without[0]:,} of {total[0]:,} times of the log that were looked at have no offset, yesterday {without[1]:,} "
+        f"of {total[1]:,}: they may be hours away from what they were. If they are now of the clocks of a zone, say so "
+        'in the config: [columns.engagements] timestamp = {zone = "Europe/Berlin"}; if the offset was lost, write it '
+        "again"
+    )

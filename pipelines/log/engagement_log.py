@@ -3,7 +3,8 @@
     slices -> read, validate -> count, quarantine        units/log/, quarantine/log-*.parquet, manifests/log.json
 
 Users, pairs, daily runs and trainings begin with it, so that a log of which nothing can be used stops them before hours
-of work. Counts: see pipelines.log.rows; of the rejected rows also those of every quarantine.
+of work. Counts: see pipelines.log.rows; of the rejected rows also those of every quarantine; of the first
+batch of each slice times_with_offset (or since 1970) and times_without_offset.
 """
 
 import time
@@ -19,9 +20,9 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipelines.console.jobs import flag, print_summary
 from pipelines.console.progress import Progress
-from pipelines.log.dated_log import tell_of_other_zone, zone_of
+from pipelines.log.dated_log import WITH_OFFSET, WITHOUT_OFFSET, tell_of_other_zone, zone_of
 from pipelines.log.read_engagements import slice_unit
-from pipelines.log.rows import LEFT_OUT, LOG_STAGE, LogUse, RejectedRows, near_in_words
+from pipelines.log.rows import EMPTY_LOG, LEFT_OUT, LOG_STAGE, LogUse, RejectedRows, is_empty_log, near_in_words
 from pipelines.run.item_vectors import vectors_source
 from pipelines.run.process_units import ProcessUnits, UnitStage
 from pipelines.run.shared import Shared, closed_after_job
@@ -29,10 +30,13 @@ from pipelines.run.unit_files import manifest_path
 from pipelines.run.units import Unit, UnitWriter, finished_sidecar, read_stage_manifest, write_stage_manifest
 from schemas.column_spec import Columns
 from schemas.columns import ASSUMED, assumed_values, table_columns
+from schemas.cut_off_files import cut_off_in_words, num_cut_off
 from schemas.days import UTC_NAME, end_of_day_us
+from schemas.errors import printable
 from schemas.files import expand_inputs
 from schemas.hashing import fingerprint
 from schemas.log_events import NO_ROWS
+from schemas.offsets_of_times import offsets_of_times
 from schemas.quarantine import Rejection
 from schemas.raw_rows import BLANK_ROWS
 from schemas.reading import (
@@ -89,7 +93,10 @@ class LogStage(UnitStage):
     def compute(self, unit: Unit, writer: UnitWriter, progress: Progress) -> None:
         file_slice, use, counted = self.source.slices[unit.name], LogUse(self.source.end_us), RejectedRows()
         rejections: list[Rejection] = []
-        for raw in read_slice(file_slice, self.source.columns, ENGAGEMENTS):
+        for number, raw in enumerate(read_slice(file_slice, self.source.columns, ENGAGEMENTS)):
+            if not number:
+                offsets = offsets_of_times(raw)
+                writer.counts.update({WITH_OFFSET: offsets[True], WITHOUT_OFFSET: offsets[False]})
             valid, rejected, read = validate_engagements(raw, file_slice, stage=LOG_STAGE)
             use.add(valid)
             counted.add(rejected)
@@ -134,6 +141,10 @@ def run(config: LogConfig, options: PipelineOptions) -> dict[str, Any]:
         print_summary(LOG_STAGE, shown, started_s, config.run)
         if assumed := assumed_in_words(files, columns, counts.get("rows_read", 0)):
             print(f"{LOG_STAGE}: {assumed}", flush=True)
+        if num_files := num_cut_off(counts):
+            print(f"{LOG_STAGE}: WARNING: {cut_off_in_words(num_files, config.engagements)}", flush=True)
+        if is_empty_log(counts):
+            print(f"{LOG_STAGE}: WARNING: {EMPTY_LOG}: {printable(config.engagements)}", flush=True)
         if near := near_in_words(counts):
             print(f"{LOG_STAGE}: WARNING: {near}", flush=True)
     return manifest

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from schemas.log_events import NO_ROWS
 from schemas.quarantine import Rejection, quote
 from schemas.tables import POSITIVE_ACTIONS, QUERY_SURFACES
 from schemas.validation import REMEDIES
@@ -21,6 +22,7 @@ from schemas.validation import REMEDIES
 LOG_STAGE = "log"
 #: Counts of valid rows that are of no use.
 LEFT_OUT = ("rows_after_date", "rows_other_actions", "rows_without_user_or_query", "rows_item_unknown")
+EMPTY_LOG = "the log is empty (a header alone, or not even that)"
 #: Of the rows whose item is unknown, those of which the catalogue has the id in another spelling.
 ROWS_NEAR = "rows_item_near"
 #: Values that are kept of each kind of rejection in a piece of a log, and that are shown of the whole.
@@ -93,6 +95,11 @@ class LogUse:
     def _used_actions(self, used: pa.ChunkedArray) -> dict[str, int]:
         actions = pc.value_counts(pa.chunked_array(self._actions, pa.string()).filter(used)).to_pylist()
         return {action_count(entry["values"]): entry["counts"] for entry in actions}
+
+
+def is_empty_log(counts: Mapping[str, int]) -> bool:
+    """Whether a log has neither a row nor an event that is none, by the counts of its stage."""
+    return not any(counts.get(name) for name in ("rows_read", *NO_ROWS))
 
 
 def action_count(action: str) -> str:

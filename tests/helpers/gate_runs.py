@@ -16,6 +16,7 @@ from pipelines.index.job import IndexConfig, IndexStage
 from pipelines.run.units import Unit, UnitWriter, read_stage_manifest, write_stage_manifest
 from schemas.embeddings import embeddings_metadata, write_embeddings_file
 from schemas.files import read_json, read_sealed_json, write_json, write_sealed_json
+from schemas.tables import ITEMS
 
 MODEL_ID, OTHER_MODEL = "itemsage-0123456789ab", "itemsage-ba9876543210"
 DIM = 32
@@ -74,7 +75,10 @@ def make_run(
     pictures = {"pictures_listed": number // 2, "pictures_quarantined": 0}
     filled = {field_count("title"): number, field_count("brand"): number // 2}
     rows = {"rows_read": number, "rows_written": number, "rows_quarantined": 0}
-    catalogue = {"items/all.parquet": pa.table({"item_id": list(ids)})}
+    texts = [
+        {"item_id": name, "title": name, "brand": "b" if n % 2 else None, "images": []} for n, name in enumerate(ids)
+    ]
+    catalogue = {"items/all.parquet": pa.Table.from_pylist(texts, schema=ITEMS)}
     write_stage(run, "items", {**rows, **filled, **(items or {})}, catalogue)
     made_with = {"vocabulary_id": "v1", "image_encoder_id": "e1"}
     write_stage(run, "features", {**counts, **pictures, **(features or {})}, **made_with)

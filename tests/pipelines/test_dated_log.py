@@ -10,7 +10,7 @@ from command_configs import configs
 from users_runs import DATE, ITEM_IDS, Row, finish_embeddings, row, run_users, users_of, vectors_of, write_log
 
 from pipelines.evaluate.inputs import read_query_rows
-from pipelines.log.dated_log import zone_of
+from pipelines.log.dated_log import other_offsets_in_words, zone_of
 from schemas.errors import UsageError
 
 BERLIN = "Europe/Berlin"
@@ -124,3 +124,27 @@ def test_an_unknown_zone_is_refused_by_every_command(command):
 def test_an_unknown_zone_is_exit_code_2(run, evening, capsys):
     assert run_users(run, None, evening, "--time-zone=Berlin") == 2
     assert "got 'Berlin': is it Europe/Berlin?" in capsys.readouterr().err
+
+
+def offsets(num_with: int, num_without: int) -> dict[str, int]:
+    return {"times_with_offset": num_with, "times_without_offset": num_without}
+
+
+@pytest.mark.parametrize(
+    ("today", "yesterday", "is_told"),
+    [
+        (offsets(0, 100), offsets(100, 0), True),
+        (offsets(100, 0), offsets(0, 100), True),
+        (offsets(50, 50), offsets(100, 0), True),
+        (offsets(95, 5), offsets(100, 0), False),
+        (offsets(0, 100), offsets(0, 7), False),
+        (offsets(0, 0), offsets(100, 0), False),  # an empty log
+        (offsets(0, 100), {}, False),  # of an earlier version, or the first day
+    ],
+)
+def test_times_that_lose_or_get_their_offset_overnight_are_told(today, yesterday, is_told):
+    told = other_offsets_in_words(today, yesterday)
+    assert bool(told) == is_told
+    if is_told:
+        assert f"{today['times_without_offset']} of 100 times of the log that were looked at have no offset" in told
+        assert "[columns.engagements] timestamp = {zone = " in told

@@ -220,3 +220,41 @@ def test_an_action_that_is_told_is_not_taken_for_granted(folder, capsys):
         (folder / "log" / f"{number + 1}.parquet").unlink()
     judge(folder, columns={"engagements": {"action": {"constant": "save"}}})
     assert "no column action" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "content", ["timestamp,user_id,item_id,action\n", "", "timestamp,user_id,item_id,action\n,,,\n"]
+)
+def test_a_log_of_a_header_alone_is_called_empty(tmp_path, capsys, content):
+    finish_embeddings(tmp_path / "run", vectors_of())
+    (tmp_path / "log.csv").write_text(content)
+    assert judge(tmp_path, engagements=str(tmp_path / "log.csv"))["counts"].get("rows_read", 0) == 0
+    said = capsys.readouterr().out
+    assert "log: WARNING: the log is empty (a header alone, or not even that): " in said
+    assert "log.csv" in said
+
+
+def test_a_log_that_ends_within_a_row_is_told(tmp_path, capsys):
+    finish_embeddings(tmp_path / "run", vectors_of())
+    (tmp_path / "log.csv").write_text("timestamp,user_id,item_id,action\n2026-06-30,u,a,click\n2026-06-30,u")
+    assert judge(tmp_path, engagements=str(tmp_path / "log.csv"))["counts"]["reason:cut_off_file"] == 1
+    assert "log: WARNING: 1 file ends within a row in " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("times", "counted"),
+    [
+        (["2026-06-30 10:00:00.5+02", "2026-06-29T10:00:00Z"], (2, 0)),
+        (["2026-06-30 10:00:00.5", "2026-06-29T10:00:00"], (0, 2)),
+        (["1782813600", "1782813601"], (2, 0)),
+        (["2026-06-30 10:00:00+02", "2026-06-30 10:00:00"], (1, 1)),
+        ([], (0, 0)),
+    ],
+)
+def test_how_the_times_of_a_log_are_written_is_kept(tmp_path, times, counted):
+    finish_embeddings(tmp_path / "run", vectors_of())
+    lines = ["timestamp,user_id,item_id,action", *(f"{time},u,a,click" for time in times)]
+    (tmp_path / "log.csv").write_text("\n".join(lines) + "\n")
+    counts = judge(tmp_path, engagements=str(tmp_path / "log.csv"))["counts"]
+    found = counts.get("times_with_offset", 0), counts.get("times_without_offset", 0)
+    assert (*found, counts.get("rows_quarantined", 0)) == (*counted, 0)

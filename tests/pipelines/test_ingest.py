@@ -357,3 +357,13 @@ def test_a_row_that_holds_less_takes_no_others_place_and_the_flag_that_merges_is
     said = capsys.readouterr().err
     assert "items: WARNING: 1 ids have rows that complete each other" in said
     assert "--group-rows merge" in said
+
+
+def test_a_catalogue_that_ends_within_a_row_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "c.csv").write_text("item_id,title,brand\na,mug,b\nc,cup")
+    manifest = run(IngestConfig(run=str(tmp_path / "run"), catalog=str(tmp_path / "c.csv")), OPTIONS)
+    assert (manifest["counts"]["rows_written"], manifest["counts"]["reason:cut_off_file"]) == (1, 1)
+    said = capsys.readouterr().err
+    assert f"items: WARNING: 1 file ends within a row in {tmp_path / 'c.csv'}: expected whole ones, is the ex" in said
+    (row,) = quarantine(tmp_path / "run")
+    assert (row["reason"], row["where"]) == ("cut_off_file", "c.csv:3")

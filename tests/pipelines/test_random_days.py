@@ -213,6 +213,7 @@ def run_day(inputs: Path, shop: Shop, folder: Path, date: str, model_id: str) ->
         max_drift_auc=1.0,
         max_users_drop=1.0,
         max_actions_drop=1.0,
+        max_changed_texts=1.0,
     )
     daily.run(config, beam_options([]))
     run = store.current_run(str(folder))

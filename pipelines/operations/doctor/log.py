@@ -2,10 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Any
-
-import pyarrow as pa
 
 from pipelines.console.exit_codes import EXIT_THRESHOLD
 from pipelines.console.thresholds import LogThresholds
@@ -14,12 +11,11 @@ from pipelines.gates.results import FAILED
 from pipelines.log.engagement_log import assumed_in_words
 from pipelines.log.rows import RejectedRows
 from pipelines.operations.findings import Finding
-from schemas.cell_times import has_offset
-from schemas.column_cells import Blame, Found, cells_of_sources, coerced_values
 from schemas.column_spec import Columns, column_of
 from schemas.columns import table_columns
 from schemas.days import UTC_NAME
-from schemas.reading import RawRows, plan_slices, read_slice
+from schemas.offsets_of_times import offsets_of_times
+from schemas.reading import plan_slices, read_slice
 from schemas.tables import ENGAGEMENTS
 from schemas.validation import validate_engagements
 
@@ -68,18 +64,5 @@ def _first_counts(files: Sequence[str], columns: Columns) -> tuple[dict[str, int
         for raw in read_slice(file_slice, columns, ENGAGEMENTS):
             _, rejected, read = validate_engagements(raw, file_slice)
             rejected_rows.add(rejected)
-            return rejected_rows.counts() | {"rows_read": read["rows_read"]}, _offsets(raw)
+            return rejected_rows.counts() | {"rows_read": read["rows_read"]}, offsets_of_times(raw)
     return {}, Counter()
-
-
-def _offsets(raw: RawRows) -> Counter[bool]:
-    """The times of a batch by whether they have an offset (see schemas.cell_times.has_offset)."""
-    found: Counter[bool] = Counter()
-    for cells in cells_of_sources(raw, "timestamp"):
-        if cells.array is not None and pa.types.is_timestamp(cells.array.type):
-            found[cells.array.type.tz is not None] += len(cells.array) - cells.array.null_count
-            continue
-        has_one = partial(has_offset, told=cells.spec.time)
-        unread = Blame("timestamp", Found(), False, "a timestamp")  # the row's rejection tells of it
-        found.update(told for told in coerced_values(cells, has_one, unread) if told is not None)
-    return found

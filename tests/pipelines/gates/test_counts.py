@@ -198,3 +198,20 @@ def test_a_field_that_cannot_be_read_fails_like_rows(counts, status):
         assert (
             "51 of 500 cells of title cannot be read (0.102): expected at most 0.1; cast the column" in result.message
         )
+
+
+def test_a_file_that_ends_within_a_row_is_never_spared(days):
+    today, yesterday = days
+    edit(today, "items", {"rows_read": 61, "rows_quarantined": 1, "reason:cut_off_file": 1})
+    result = judge(today, yesterday, GateThresholds(max_quarantined_rows=1.0))["quarantine_rows"]
+    assert result.status == "failed"
+    assert result.message.startswith(
+        "1 file ends within a row in the catalogue: expected whole ones, is the export fin"
+    )
+    assert "1 of 61 rows are quarantined" in result.message
+    assert result.remedy.startswith("the file ends within this row: is it whole?")
+    accepted = judge(today, yesterday, quarantine_rows="the last product is no more")
+    assert accepted["quarantine_rows"].status == "accepted"
+    early = check_quarantine_share({"rows_read": 61, "reason:cut_off_file": 2}, thresholds=DEFAULTS, accepted={})
+    assert [(gate.name, gate.status) for gate in early] == [("quarantine_rows", "failed")]
+    assert early[0].message.startswith("2 files end within a row")

@@ -16,7 +16,7 @@ from schemas.errors import CorruptFileError, ThresholdError
 from schemas.files import read_json, write_json
 
 OF_COVERAGE = {"coverage", "coverage_text", "coverage_fields", "coverage_pictures"}
-COMPARING = {"row_count", *OF_COVERAGE, "neighbour_overlap", "drift", "recall"}
+COMPARING = {"row_count", *OF_COVERAGE, "changed_texts", "neighbour_overlap", "drift", "recall"}
 #: Nothing to check in these runs: see test_users.py and test_refined.py.
 NOT_THERE = {"users", "users_count", "refined_index", "refined_kept", "quarantine_log", "log_used", "log_actions"}
 
@@ -154,7 +154,7 @@ def test_a_model_that_is_not_there_or_other_embeddings(days, fault):
     [
         ("manifests/embeddings.json", {"row_count", "coverage", "neighbour_overlap", "drift"}),
         ("manifests/features.json", {"coverage_text", "coverage_pictures"}),
-        ("manifests/items.json", {"coverage_fields"}),
+        ("manifests/items.json", {"coverage_fields", "changed_texts"}),
         ("embeddings/part-00000-of-00001.parquet", {"coverage", "neighbour_overlap", "drift"}),
         ("metrics.json", {"recall"}),
         (".", COMPARING - {"recall"}),

@@ -170,7 +170,12 @@ def test_an_action_that_falls_against_yesterday_is_named(now, status, message):
     result = check_actions(counted(now), before, DEFAULTS)
     assert (result.name, result.status) == ("log_actions", status)
     assert message in result.message
-    for today, yesterday in ((counted(now), None), (counted(now), {"rows_used": 5}), (None, before), ({}, before)):
+    for today, yesterday in (
+        (counted(now), None),
+        (counted(now) | {"rows_read": 200}, {"rows_used": 5}),
+        (None, before),
+        ({"rows_read": 9}, before),
+    ):
         assert check_actions(today, yesterday, DEFAULTS).status == "skipped"
 
 
@@ -183,6 +188,27 @@ def test_where_all_actions_drop_alike_the_log_may_not_be_whole():
     assert whole.remedy.startswith("all actions drop alike: see whether the log is whole")
     for now in (counted(30, 90), counted(130, 0), counted(0, 33)):
         assert "calls the action otherwise" in check_actions(now, counted(100, 100), DEFAULTS).remedy
+
+
+@pytest.mark.parametrize(
+    ("today", "yesterday", "status"),
+    [
+        ({"rows_read": 0}, counts_of(0, 9, 7, **{action_count("click"): 7}), "failed"),
+        ({"rows_read": 0, "rows_blank": 3}, counts_of(0, 9, 7), "failed"),  # of an earlier version, without actions
+        ({"rows_read": 0}, counts_of(0, 9, 0), "skipped"),
+        ({"rows_read": 0}, None, "skipped"),
+        ({"rows_read": 0, "events_without_items": 4}, counts_of(0, 9, 7), "skipped"),  # log_used fails of these
+    ],
+)
+def test_a_log_that_is_empty_since_yesterday_fails_in_words(today, yesterday, status):
+    result = check_actions(today, yesterday, DEFAULTS)
+    assert (result.name, result.status) == ("log_actions", status)
+    if status == "failed":
+        assert (result.value, result.baseline, result.threshold) == (0, 7, 1)
+        assert result.message.startswith("the log is empty (a header alone, or not even that), yesterday 7 rows of it ")
+        assert "expected at least 1 row of use" in result.message
+    for gate in check_log({"rows_read": 0}, DEFAULTS):
+        assert gate.message == "nothing to check: the log is empty (a header alone, or not even that)"
 
 
 def test_a_third_of_the_actions_under_another_name_is_gated_by_name():
