@@ -21,7 +21,8 @@ import pyarrow.compute as pc
 
 from schemas.arrow_types import is_text
 from schemas.column_spec import name_of_part
-from schemas.event_rows import Led, has_text, rows_of_events
+from schemas.event_actions import events_by_action
+from schemas.event_rows import EventRows, Led, has_text, rows_of_events
 from schemas.nested_columns import ELEMENTS, PAIR, WRAPPERS, values_at, without_list
 from schemas.raw_rows import RawRows
 
@@ -62,8 +63,14 @@ def by_item(raw: RawRows, paths: Mapping[str, str]) -> Iterator[RawRows]:
         values = raw.mixed.get(name)
         roots[root] = _whole(raw.table[name].combine_chunks()) if values is None else _pieces(values, names)
     kept = [name for name in raw.table.column_names if name not in paths and not name.startswith(_ROOT)]
+    found_at = {
+        name: _at_in_pieces(roots[path.partition(".")[0]], path.split(".")[1:], is_item=name_of_part(name) == _ITEM)
+        for name, path in paths.items()
+    }
     given = {name: _is_there(raw, name) for name in kept if name_of_part(name) == _ITEM}
-    found, event_of, broken = _flattened(roots, paths, given, raw.table.num_rows)
+    rows = rows_of_events(found_at, given, raw.table.num_rows)
+    by_action = events_by_action(raw, found_at, np.bincount(rows.event_of, minlength=raw.table.num_rows) > 0)
+    found, event_of, broken = _flattened(rows, found_at, raw.table.num_rows)
     num_without = raw.table.num_rows - len(np.unique(event_of)) - len(broken)
     told = [*raw.broken, *((int(raw.row_numbers[event]), why) for event, why in broken)]
     no_rows = {**raw.no_rows, **({WITHOUT_ITEMS: num_without} if num_without else {})}
@@ -85,6 +92,7 @@ def by_item(raw: RawRows, paths: Mapping[str, str]) -> Iterator[RawRows]:
             mixed={name: [values[event] for event in events] for name, values in mixed.items()},
             oversized=[] if number else raw.oversized,
             no_rows={} if number else no_rows,
+            events_by_action={} if number else by_action,
         )
 
 
@@ -180,18 +188,10 @@ def _with_texts(value: Any) -> Any:
 
 
 def _flattened(
-    roots: Mapping[str, list[_Piece]], paths: Mapping[str, str], given: Mapping[str, np.ndarray], num_events: int
+    rows: EventRows, found: Mapping[str, Led], num_events: int
 ) -> tuple[dict[str, tuple[pa.Array, np.ndarray]], np.ndarray, list[tuple[int, str]]]:
-    """What the paths lead to: (name -> values and the place in them of each row's, the event of each row, (event, why)
-    of broken ones).
-
-    roots: column -> its pieces; paths: name -> a source with dots into one of them; given: as of rows_of_events.
-    """
-    found = {
-        name: _at_in_pieces(roots[path.partition(".")[0]], path.split(".")[1:], is_item=name_of_part(name) == _ITEM)
-        for name, path in paths.items()
-    }
-    rows = rows_of_events(found, given, num_events)
+    """(name -> values and the place in them of each row's, the event of each row, (event, why) of broken ones), of what
+    paths lead to and the rows that it makes."""
     counts = np.bincount(rows.event_of, minlength=num_events)
     broken = [
         (event, f"expected at most {MAX_EVENT_ITEMS} items in an event, got {counts[event]:,}")

@@ -78,12 +78,13 @@ class RehearsedItems:
 
 @dataclass(eq=False)
 class RehearsedLog:
-    """items: item -> rows of it. no_rows: events that are none."""
+    """items: item -> rows of it. no_rows: events that are none. events_by_action: see schemas.event_actions."""
 
     num_rows: int = 0
     rejections: list[Rejection] = field(default_factory=list)
     items: Counter[str] = field(default_factory=Counter)
     no_rows: Counter[str] = field(default_factory=Counter)
+    events_by_action: Counter[str] = field(default_factory=Counter)
     last_day: date | None = None
     is_whole: bool = True
 
@@ -127,6 +128,7 @@ def rehearse_log(files: Sequence[str], columns: Mapping[str, Any]) -> RehearsedL
         log.rejections += rejected
         log.items.update(rows["item_id"].to_pylist())
         log.no_rows.update(raw.no_rows)
+        log.events_by_action.update(raw.events_by_action)
         last = pc.max(rows["timestamp"]).as_py()
         if last is not None:
             log.last_day = max(filter(None, (log.last_day, last.date())))

@@ -21,7 +21,7 @@ from pipelines.console.jobs import flag, print_summary
 from pipelines.console.progress import Progress
 from pipelines.log.dated_log import tell_of_other_zone, zone_of
 from pipelines.log.read_engagements import slice_unit
-from pipelines.log.rows import LEFT_OUT, LOG_STAGE, LogUse, RejectedRows, near_in_words
+from pipelines.log.rows import LEFT_OUT, LOG_STAGE, LogUse, RejectedRows, near_in_words, without_items_in_words
 from pipelines.run.item_vectors import vectors_source
 from pipelines.run.process_units import ProcessUnits, UnitStage
 from pipelines.run.shared import Shared, closed_after_job
@@ -49,7 +49,7 @@ from schemas.tables import ENGAGEMENTS, UNREADABLE
 from schemas.validation import validate_engagements
 
 #: Part of the fingerprint: raise it when the same log gives other counts.
-CODE_VERSION = 5
+CODE_VERSION = 6
 _SHOWN = ("rows_read", "rows_quarantined", "rows_used")
 
 
@@ -95,7 +95,7 @@ class LogStage(UnitStage):
             counted.add(rejected)
             rejections += rejected
             writer.counts["rows_read"] += read["rows_read"]
-            writer.counts.update({**_mended(read), **raw.no_rows})
+            writer.counts.update({**_mended(read), **raw.no_rows, **raw.events_by_action})
             progress.advance(read["rows_read"])
         writer.counts.update(use.counts(_ITEM_IDS.get(self.source.item_files)), rows_quarantined=0, **counted.values())
         writer.quarantine(rejections)
@@ -134,8 +134,8 @@ def run(config: LogConfig, options: PipelineOptions) -> dict[str, Any]:
         print_summary(LOG_STAGE, shown, started_s, config.run)
         if assumed := assumed_in_words(files, columns, counts.get("rows_read", 0)):
             print(f"{LOG_STAGE}: {assumed}", flush=True)
-        if near := near_in_words(counts):
-            print(f"{LOG_STAGE}: WARNING: {near}", flush=True)
+        for warning in filter(None, (without_items_in_words(counts), near_in_words(counts))):
+            print(f"{LOG_STAGE}: WARNING: {warning}", flush=True)
     return manifest
 
 

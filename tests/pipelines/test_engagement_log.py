@@ -218,3 +218,14 @@ def test_an_action_that_is_told_is_not_taken_for_granted(folder, capsys):
         (folder / "log" / f"{number + 1}.parquet").unlink()
     judge(folder, columns={"engagements": {"action": {"constant": "save"}}})
     assert "no column action" not in capsys.readouterr().out
+
+
+def test_a_log_whose_clicks_have_their_items_elsewhere_is_told(tmp_path, capsys):
+    finish_embeddings(tmp_path / "run", vectors_of())
+    (tmp_path / "log").mkdir()
+    lines = [{"items": [{"id": ITEM_IDS[0]}], "action": "checkout"}, *[{"items": None, "action": "click"}] * 2]
+    at = {"timestamp": "2026-06-30T10:00:00Z", "user_id": "u"}
+    (tmp_path / "log" / "1.jsonl").write_text("\n".join(json.dumps(at | line) for line in lines))
+    counts = judge(tmp_path, columns={"engagements": {"item_id": "items.id"}})["counts"]
+    assert (counts["rows_read"], counts["rows_used"], counts["events_without_items"]) == (1, 1, 2)
+    assert "log: WARNING: most events have no item of these actions: 2 of 2 click;" in capsys.readouterr().out

@@ -10,6 +10,8 @@ import pytest
 from read_tables import catalogue_of, log_of
 
 from schemas.columns import table_columns
+from schemas.reading import plan_slices, read_slice
+from schemas.tables import ENGAGEMENTS
 
 ONE, LISTED, OTHER = "properties.product_id", "properties.products.product_id", "context.lines.sku"
 #: What an event has, and its items if ONE comes first, and if LISTED does; None: a row without an id.
@@ -87,3 +89,32 @@ def test_a_word_for_null_in_one_source_costs_no_row_that_has_another(tmp_path: P
     path.write_text("sku,id,title\nnull,7,x\nS,NULL,x\nnull,null,x\n")
     good, reasons, _ = catalogue_of(path, item_id=table_columns({"item_id": ["sku", "id"]}, "catalogue")["item_id"])
     assert (good["item_id"], reasons) == (["7", "S"], ["null_id"])
+
+
+@pytest.mark.parametrize("name", ["log.jsonl", "log.parquet"])
+@pytest.mark.parametrize("action", ["event", "event.name"])
+def test_events_are_counted_by_action_and_whether_they_have_items(tmp_path: Path, name: str, action: str) -> None:
+    events = [("View", "A"), ("View", None), ("view", ""), ("Order", "B"), ("Page", None), (None, None), ("Off", "C")]
+    rows = [
+        {
+            "timestamp": "2026-06-20T10:00:00Z",
+            "user_id": "u",
+            "event": {"name": event} if action == "event.name" else event,
+            "items": [{"id": item}] * 2 if item else [],
+        }
+        for event, item in events
+    ]
+    path = tmp_path / name
+    if path.suffix == ".parquet":
+        pq.write_table(pa.Table.from_pylist(rows), path)
+    else:
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    values = {"View": "click", "Order": "checkout", "Off": ""}
+    columns = {"item_id": "items.id", "action": {"source": action, "values": values}}
+    (part,) = plan_slices([str(path)])
+    (raw,) = read_slice(part, table_columns({"engagements": columns}, "engagements"), ENGAGEMENTS)
+    assert dict(raw.events_by_action) == {
+        "events_with_items:click": 1,
+        "events_without_items:click": 2,
+        "events_with_items:checkout": 1,
+    }
