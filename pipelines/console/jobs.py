@@ -38,7 +38,9 @@ ConfigT = TypeVar("ConfigT")
 
 #: The fields of configs that name the files of a table, whose form [format] and --format may tell.
 _TABLE_FIELDS = {
-    **{"catalog": "catalogue", "engagements": "engagements", "judgements": "judgements"},
+    "catalog": "catalogue",
+    "engagements": "engagements",
+    "judgements": "judgements",
     "file": "catalogue",  # that a config is made from
 }
 

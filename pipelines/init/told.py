@@ -63,7 +63,7 @@ def _day(shop: Shop) -> date:
 
 
 def _told_of_log(shop: Shop, start: LogStart, log: RehearsedLog) -> list[str]:
-    lines = ["", *_table_of(start.found, ()), *_asked(start.found)]
+    lines = ["", *_table_of([*start.found, start.event], ("session_id", "query")), *_asked(start.found)]
     share = log.share_known(shop.items.ids)
     num_left_out = log.no_rows.total()
     lines.append(
