@@ -41,16 +41,18 @@ def rows_of_events(found: Mapping[str, Led], given: Mapping[str, np.ndarray], nu
     """The rows of all events. found: our column, or a further source of one (see column_spec.part_name) -> what its
     path leads to; given: sources of items that are columns -> bool [events], where there is one.
 
-    Where nothing is a list, each event is a row. Else it is a row for each member of the list that is its first source
-    of items, one for the item of another source, and none where no source has any. Members without an id are rows
-    where some source, or none at all, has one. A list that has no items comes before all of these.
+    Where no path leads to items or into a list, each event is a row. Else it is a row for each member of the list that
+    is its first source of items, one for the item of another source, and none where no source has any, also where a
+    batch of events happens to have no list. Members without an id are rows where some source, or none at all, has one.
+    A list that has no items comes before all of these.
     """
-    if not any(led.listed for led in found.values()):
+    if not any(led.listed or name_of_part(name) == _ITEM for name, led in found.items()):
         everyone = np.arange(num_events)
         return EventRows(everyone, np.full(num_events, -1), everyone, [])
     items = sorted({*given, *(name for name in found if name_of_part(name) == _ITEM)}, key=_number)
-    if not any(found[name].listed for name in items if name in found):
-        items = [next(name for name, led in found.items() if led.listed), *items]
+    other_lists = [name for name, led in found.items() if led.listed and name not in items]
+    if other_lists and not any(name in found for name in items):
+        items = [other_lists[0], *items]
     chosen = np.full(num_events, -1)
     for number, name in enumerate(items):
         has_any = (

@@ -71,6 +71,23 @@ def test_lists_in_several_places(tmp_path: Path, name: str, sources: tuple[str, 
     assert read(path, *sources) == (known, [])
 
 
+@pytest.mark.parametrize("name", ["log.jsonl", "log.parquet"])
+@pytest.mark.parametrize("sources", [(ONE,), (LISTED,), (LISTED, ONE), ("sku", LISTED)])
+@pytest.mark.parametrize("properties", [{"path": "/"}, {"product_id": None, "products": None}, {"products": []}])
+def test_events_without_items_are_no_rows_whatever_else_a_batch_has(
+    tmp_path: Path, name: str, sources: tuple[str, ...], properties: dict[str, Any]
+) -> None:
+    """A file of page views alone has neither the list nor the field."""
+    path = write(tmp_path / name, [properties] * 2, sku=[None, None])
+    assert read(path, *sources) == ([], [])
+
+
+def test_events_of_a_json_file_that_has_no_objects_at_all_are_no_rows(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    path.write_text('{"timestamp": "2026-06-20T10:00:00Z", "userId": "u", "event": "Page"}\n')
+    assert read(path, LISTED, ONE) == ([], [])
+
+
 @pytest.mark.parametrize("first", ["", " ", None])
 def test_a_blank_id_of_the_first_source_is_none(tmp_path: Path, first: str | None) -> None:
     path = tmp_path / "c.jsonl"
