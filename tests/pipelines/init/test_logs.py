@@ -194,6 +194,7 @@ def test_actions_of_segment_and_meta_are_known():
         "AddToCart": "add_to_cart",
         "AddToWishlist": "save",
         "InitiateCheckout": "",
+        "Products Searched": "",
     }
     assert log_of(*words) == words
 
