@@ -80,14 +80,14 @@ def id_column(raw: RawRows, name: str, found: Found, *, required: bool = False) 
     first of several sources gives are in found.of_first. required: what is
     no id, or a word that stands for null, costs its row; else it is null, and so is the empty string."""
     expected = f"text or a whole number in {name}"
-    arrays, trimmed = [], np.zeros(raw.table.num_rows, bool)
+    arrays, trimmed, words = [], np.zeros(raw.table.num_rows, bool), dict[int, str]()
     for cells in cells_of_sources(raw, name):
         values = None if cells.array is None else fast_ids(cells.array)
         if values is None:
             values = by_value(cells, id_text, pa.string(), Blame(name, found, required, expected))
         if required:
             for row in np.flatnonzero(cells.was_word).tolist():
-                found.faults.setdefault(row, Fault("null_id", f"an {name}", quote(cells.word(row)), column=name))
+                words.setdefault(row, quote(cells.word(row)))
         if name in raw.whole:
             values = pc.replace_substring_regex(values, r"^\s*(-?\d+)\.0+\s*$", r"\1")
         plain = pc.utf8_trim_whitespace(values)
@@ -97,10 +97,15 @@ def id_column(raw: RawRows, name: str, found: Found, *, required: bool = False) 
         values = _mapped(_without_prefix(values, cells.spec), cells.spec)
         arrays.append(values if required else _without_empty(values))
     found.trimmed[name] = trimmed
-    if len(arrays) == 1:
-        return arrays[0]
-    found.of_first[name] = arrays[0].is_valid().to_numpy(zero_copy_only=False)
-    return pc.coalesce(*arrays)
+    values = arrays[0]
+    if len(arrays) > 1:  # a blank id stands only where no source has another
+        there = [_without_empty(values) for values in arrays]
+        found.of_first[name] = there[0].is_valid().to_numpy(zero_copy_only=False)
+        values = pc.coalesce(*there, *arrays)
+    for row, word in words.items():
+        if not values[row].is_valid:
+            found.faults.setdefault(row, Fault("null_id", f"an {name}", word, column=name))
+    return values
 
 
 def timestamp_column(raw: RawRows, name: str, found: Found) -> pa.Array:

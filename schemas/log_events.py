@@ -3,8 +3,9 @@
 A source of the config with dots leads into a column, as `items.item_id` or `event_params.search_term`: a name is a
 field of an object; of a list of objects with `key` and `value` (BigQuery's parameters) the value of that key; of any
 other list of objects the field of each, and the event becomes a row for each of them, or none. So it does for a list of
-ids of items; of another list that a path ends in the first member counts. An event that has no such list but an item by
-another source of the same column is a row. Lists that BigQuery and Spark wrap in objects are lists.
+ids of items; of another list that a path ends in the first member counts. Of several sources of the items each event
+has the first that has any: a row for each of a list, or one (see schemas.event_rows). Lists that BigQuery and Spark
+wrap in objects are lists.
 
 An event whose action the config maps to "" is no row either (see schemas.unused_events). Both are counted.
 """
@@ -20,6 +21,8 @@ import pyarrow.compute as pc
 
 from schemas.arrow_types import is_text
 from schemas.column_spec import name_of_part
+from schemas.event_actions import events_by_action
+from schemas.event_rows import EventRows, Led, has_text, rows_of_events
 from schemas.nested_columns import ELEMENTS, PAIR, WRAPPERS, values_at, without_list
 from schemas.raw_rows import RawRows
 
@@ -33,10 +36,6 @@ NO_ROWS = WITHOUT_ITEMS, OF_NO_USE = "events_without_items", "events_of_no_use"
 _ROOT = "."
 _ITEM = "item_id"
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
-
-
-#: Name -> what its path leads to: the values, the event of each, whether there may be several of an event.
-_FoundAt = dict[str, tuple[pa.Array, np.ndarray, bool]]
 
 
 class _Piece(NamedTuple):
@@ -64,12 +63,14 @@ def by_item(raw: RawRows, paths: Mapping[str, str]) -> Iterator[RawRows]:
         values = raw.mixed.get(name)
         roots[root] = _whole(raw.table[name].combine_chunks()) if values is None else _pieces(values, names)
     kept = [name for name in raw.table.column_names if name not in paths and not name.startswith(_ROOT)]
-    has_item = np.zeros(raw.table.num_rows, bool)
-    for name in kept:
-        if name_of_part(name) == _ITEM:
-            given = raw.mixed.get(name, raw.table[name].to_pylist())
-            has_item |= np.array([value not in (None, "") for value in given], bool)
-    found, event_of, broken = _flattened(roots, paths, has_item)
+    found_at = {
+        name: _at_in_pieces(roots[path.partition(".")[0]], path.split(".")[1:], is_item=name_of_part(name) == _ITEM)
+        for name, path in paths.items()
+    }
+    given = {name: _is_there(raw, name) for name in kept if name_of_part(name) == _ITEM}
+    rows = rows_of_events(found_at, given, raw.table.num_rows)
+    by_action = events_by_action(raw, found_at, np.bincount(rows.event_of, minlength=raw.table.num_rows) > 0)
+    found, event_of, broken = _flattened(rows, found_at, raw.table.num_rows)
     num_without = raw.table.num_rows - len(np.unique(event_of)) - len(broken)
     told = [*raw.broken, *((int(raw.row_numbers[event]), why) for event, why in broken)]
     no_rows = {**raw.no_rows, **({WITHOUT_ITEMS: num_without} if num_without else {})}
@@ -91,7 +92,15 @@ def by_item(raw: RawRows, paths: Mapping[str, str]) -> Iterator[RawRows]:
             mixed={name: [values[event] for event in events] for name, values in mixed.items()},
             oversized=[] if number else raw.oversized,
             no_rows={} if number else no_rows,
+            events_by_action={} if number else by_action,
         )
+
+
+def _is_there(raw: RawRows, name: str) -> np.ndarray:
+    """bool [events]: where a column has a value that is no blank."""
+    if name in raw.mixed:
+        return np.array([value is not None and str(value).strip() != "" for value in raw.mixed[name]], bool)
+    return has_text(raw.table[name].combine_chunks())
 
 
 def _text_bytes(values: pa.Array | pa.ChunkedArray | list[Any]) -> np.ndarray:
@@ -179,67 +188,27 @@ def _with_texts(value: Any) -> Any:
 
 
 def _flattened(
-    roots: Mapping[str, list[_Piece]], paths: Mapping[str, str], has_item: np.ndarray
+    rows: EventRows, found: Mapping[str, Led], num_events: int
 ) -> tuple[dict[str, tuple[pa.Array, np.ndarray]], np.ndarray, list[tuple[int, str]]]:
-    """What the paths lead to: (name -> values and the place in them of each row's, the event of each row, (event, why)
-    of broken ones).
-
-    roots: column -> its pieces; paths: name -> a source with dots into one of them; has_item: bool [events], whether
-    one has an item beside them. Where a
-    path leads into a list, there is a row for each of its members; paths into different lists: the first list that is
-    found.
-    """
-    found = {
-        name: _at_in_pieces(roots[path.partition(".")[0]], path.split(".")[1:], is_item=name_of_part(name) == _ITEM)
-        for name, path in paths.items()
-    }
-    num_events = len(has_item)
-    event_of = next((events for _, events, listed in found.values() if listed), np.arange(num_events))
-    event_of, found = _with_lonely(event_of, found, has_item)
-    counts = np.bincount(event_of, minlength=num_events)
+    """(name -> values and the place in them of each row's, the event of each row, (event, why) of broken ones), of what
+    paths lead to and the rows that it makes."""
+    counts = np.bincount(rows.event_of, minlength=num_events)
     broken = [
         (event, f"expected at most {MAX_EVENT_ITEMS} items in an event, got {counts[event]:,}")
         for event in np.flatnonzero(counts > MAX_EVENT_ITEMS).tolist()
     ]
-    keep = np.flatnonzero(counts[event_of] <= MAX_EVENT_ITEMS)
-    values = {}
-    for name, (array, events, listed) in found.items():
-        if listed and not np.array_equal(events, event_of):
-            values[name] = pa.nulls(num_events), event_of[keep]
-        else:
-            values[name] = array, keep if listed else event_of[keep]
-    return values, event_of[keep], broken
+    keep = np.flatnonzero(counts[rows.event_of] <= MAX_EVENT_ITEMS)
+    event_of = rows.event_of[keep]
+    values = {name: (rows.members(led), keep) if led.listed else (led.values, event_of) for name, led in found.items()}
+    return values, event_of, broken
 
 
-def _with_lonely(event_of: np.ndarray, found: _FoundAt, has_item: np.ndarray) -> tuple[np.ndarray, _FoundAt]:
-    """The event of each row, and what the paths lead to, with a row for each event that has no member of the list whose
-    members are rows, but an item elsewhere: by another path, or by has_item (bool [events])."""
-    if not any(listed for _, _, listed in found.values()):
-        return event_of, found
-    for name, (values, _, listed) in found.items():
-        if name_of_part(name) == _ITEM and not listed:
-            has_item = has_item | values.is_valid().to_numpy(zero_copy_only=False)
-    lonely = np.setdiff1d(np.flatnonzero(has_item), event_of)
-    if not len(lonely):
-        return event_of, found
-    everyone = np.concatenate([event_of, lonely])
-    order = np.argsort(everyone, kind="stable")
-    place = pa.array(order, mask=order >= len(event_of))
-    with_them = {
-        name: (values.take(place), everyone[order], True)
-        if listed and np.array_equal(events, event_of)
-        else (values, events, listed)
-        for name, (values, events, listed) in found.items()
-    }
-    return everyone[order], with_them
-
-
-def _at_in_pieces(pieces: list[_Piece], names: list[str], *, is_item: bool) -> tuple[pa.Array, np.ndarray, bool]:
+def _at_in_pieces(pieces: list[_Piece], names: list[str], *, is_item: bool) -> Led:
     """What values_at returns, of all pieces, in order of the events; of a list at the path's end each member for the
     items, and the first for another column. Whether there may be several of an event is told by the first piece, which
     has most events; an event of another that is not as told has one value, or null."""
     if len(pieces) == 1:
-        return without_list(*values_at(pieces[0].array, names), is_item)
+        return Led(*without_list(*values_at(pieces[0].array, names), is_item))
     found: list[tuple[pa.Array, np.ndarray, bool]] = []
     for piece in pieces:
         array, places, is_list = without_list(*values_at(piece.array, names), is_item)
@@ -251,4 +220,4 @@ def _at_in_pieces(pieces: list[_Piece], names: list[str], *, is_item: bool) -> t
     arrays = [array if array.type == kind else pa.nulls(len(array), kind) for array, _, _ in found]
     events = np.concatenate([events for _, events, _ in found])
     order = np.argsort(events, kind="stable")
-    return pa.concat_arrays(arrays).take(pa.array(order)), events[order], found[0][2]
+    return Led(pa.concat_arrays(arrays).take(pa.array(order)), events[order], found[0][2])

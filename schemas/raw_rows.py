@@ -52,6 +52,7 @@ class RawRows:
     whole: columns of ids that hold nothing but whole numbers with `.0` behind them in the whole file (CSV only).
     cut_off: of the broken, the row number of one within which the file ends.
     no_rows: counts of what is no row: BLANK_ROWS, and events of a log (see schemas.log_events).
+    events_by_action: of a log whose events have items, how many of each action have any (see schemas.event_actions).
     file_columns: names of all columns of the file, also of those that are not read; of JSON and feeds, those of its
     first rows.
     """
@@ -68,6 +69,7 @@ class RawRows:
     whole: frozenset[str] = frozenset()
     cut_off: frozenset[int] = frozenset()
     no_rows: Mapping[str, int] = field(default_factory=dict)
+    events_by_action: Mapping[str, int] = field(default_factory=dict)
     file_columns: Sequence[str] = ()
 
     @property

@@ -114,7 +114,8 @@ def _read_batches(file_slice: FileSlice, columns: Columns, schema: pa.Schema) ->
         parts = {name: column_of(columns, name).source for name in schema.names if name not in constants}
         parts |= {name: column_of(columns, name).source for name in partition_values(path, columns, schema)}
         keys = {part_name(name, n): key for name, keys in parts.items() for n, key in enumerate(keys)}
-        paths = nested_sources(keys, present) if schema.equals(ENGAGEMENTS) else {}
+        roots = {key.partition(".")[0] for key in keys.values()}  # that no row of this file may have
+        paths = nested_sources(keys, {*present, *roots}) if schema.equals(ENGAGEMENTS) else {}
         keys = {name: key for name, key in keys.items() if name not in paths} | roots_of(paths)
         rows = json_rows(path, keys) if kind == "json" else feed_rows(path, keys)
     for raw in batches_of_rows(rows, schema, constants, MAX_BATCH_ROWS, MAX_BATCH_BYTES):

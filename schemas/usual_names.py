@@ -118,6 +118,12 @@ ACTIONS = (
     *("interaction_type", "activity", "activity_type", "behavior_type", "behaviour_type", "event_action"),
     *("action_name", "user_action", "verb"),
 )
+#: What people searched for, in a log.
+SEARCHES = (
+    *("search_term", "query", "search_query", "search_phrase", "search_keyword", "search_keywords", "search_text"),
+    *("search_string", "searched_for", "site_search", "query_text", "query_string", "keyword", "keywords", "q"),
+    *("suchbegriff", "suchanfrage"),
+)
 #: What only a log of orders has.
 ORDERS = ("order_id", "order_number", "invoice", "invoice_no", "lineitem_name")
 PICTURES = ("image", "img", "picture", "photo", "pic", "bild", "foto", "thumbnail")
@@ -144,6 +150,7 @@ OF_LOG: Mapping[str, Sequence[str]] = {
     "user_id": (*USERS, *OTHER_USERS),
     "session_id": SESSIONS,
     "item_id": (*LOG_ITEMS, "id"),
+    "query": SEARCHES,
     "surface": ("surface", "page", "page_type", "source"),
     "action": (*ACTIONS, "type"),
 }

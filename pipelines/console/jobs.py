@@ -36,7 +36,12 @@ if TYPE_CHECKING:
 ConfigT = TypeVar("ConfigT")
 
 #: The fields of configs that name the files of a table, whose form [format] and --format may tell.
-_TABLE_FIELDS = {"catalog": "catalogue", "engagements": "engagements", "judgements": "judgements"}
+_TABLE_FIELDS = {
+    "catalog": "catalogue",
+    "engagements": "engagements",
+    "judgements": "judgements",
+    "file": "catalogue",  # that a config is made from
+}
 
 
 def flag(

@@ -19,6 +19,7 @@ from pipelines.log.rows import (
     near_in_words,
     rejected_values,
     unknown_items,
+    without_items_in_words,
 )
 from schemas.errors import ThresholdError
 from schemas.log_events import NO_ROWS
@@ -62,8 +63,10 @@ def check_quarantine_log(counts: Mapping[str, int], thresholds: LogThresholds) -
 def _check_used(counts: Mapping[str, int]) -> GateResult:
     total, used = counts.get("rows_read", 0), counts.get("rows_used", 0)
     no_rows = {name: counts[name] for name in NO_ROWS if counts.get(name)}
+    without_items = without_items_in_words(counts)
     if not total and no_rows:
         message = f"the log has events, and none is a row: expected at least 1; {found_in_words(no_rows)}"
+        message += f"; {without_items}" if without_items else ""
         return judged(USED, False, message, value=0, threshold=1)
     if not total:
         return skipped(USED, f"nothing to check: {EMPTY_LOG}")
@@ -75,6 +78,7 @@ def _check_used(counts: Mapping[str, int]) -> GateResult:
         items = _with_rows(unknown_items(counts))
         message += f"; {left_out}" + (f"; the catalogue has no item {items}" if items else "")
         message += f"; {near}" if (near := near_in_words(counts)) else ""
+    message += f"; {without_items}" if without_items else ""
     return judged(USED, used > 0, message, value=used, threshold=1)
 
 

@@ -133,12 +133,17 @@ def joined(found: Sequence[Found]) -> list[Found]:
     return list(merged.values())
 
 
+def unread_columns(table: SeenTable, found: Sequence[Found]) -> list[str]:
+    """The table's columns that are no source of ours, and that no source leads into."""
+    read = {root_of(source, table.columns) or source for one in found for source in one.sources}
+    return [name for name in table.columns if name not in read]
+
+
 def left_out(table: SeenTable, found: Sequence[Found], known: Sequence[str]) -> list[Found]:
     """What the jobs would ask for (is it 'X'?) said beforehand: of our columns `known` those that are not found, though
     another column of the table may be one by its name."""
     names = {one.name for one in found}
-    read = {root_of(source, table.columns) or source for one in found for source in one.sources}
-    others = [name for name in table.columns if name not in read and name not in known]
+    others = [name for name in unread_columns(table, found) if name not in known]
     meant = meant_columns([name for name in known if name not in names], others, names)
     return [Found(name, (), notes=(f"is it {near!r}? Then write its name here",)) for name, near in meant.items()]
 

@@ -7,7 +7,8 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pipelines.init.found import Found, found_in
+from pipelines.init.found import Found, found_in, unread_columns
+from pipelines.init.missing_columns import what_is_missing
 from pipelines.init.seen import SeenColumn, SeenTable
 from schemas import tables, usual_names
 from schemas.cell_text import UnreadableCellError
@@ -49,6 +50,7 @@ _OTHER_ACTIONS = {
     "order_refunded": "return",
     "view_content": "click",
     **dict.fromkeys(("initiate_checkout", "checkout_started", "product_removed", "cart_viewed"), ""),
+    "products_searched": "",
 }
 #: A date without a clock: 2026-06-20 (also at midnight, as a table of days has it), 20260620, 20.06.2026, 20 Jun 2026.
 _DAY = re.compile(r"(?:\d{8}|\d{1,4}([-./ ])(?:\d{1,2}|[A-Za-z]{3,9})\1\d{1,4})(?:[T ]00:00:00)?")
@@ -59,14 +61,21 @@ _ITEM_PATH = ("items", "item_id")
 
 @dataclass(frozen=True)
 class LogStart:
-    """found: our columns but for the action. event_column: whose values are actions; actions: Google's event, and how
-    often it was seen, to our action, "" for none. unknown: events of the file that Google has not named."""
+    """found: our columns but for the action. event: the column whose values are actions; actions: Google's event, and
+    how often it was seen, to our action, "" for none. unknown: events of the file that Google has not named. unread:
+    columns of the file that are none of ours."""
 
     found: tuple[Found, ...]
-    event_column: str
+    event: Found
     actions: dict[str, str]
     seen: Counter[str]
     unknown: tuple[str, ...]
+    unread: tuple[str, ...]
+
+    @property
+    def event_column(self) -> str:
+        """Its name in the file."""
+        return self.event.sources[0]
 
     @property
     def columns(self) -> dict[str, Any]:
@@ -91,10 +100,7 @@ def log_start(table: SeenTable) -> LogStart:
         of_days = _times_of(day)
         found.append(replace(of_days, notes=("days alone: actions of one day have one time", *of_days.notes)))
     if event is None or not items or not found:
-        raise UsageError(
-            "expected events of GA4, with event_name, event_timestamp and items (or item_id), got "
-            f"{table.names_in_words}: export the events table from BigQuery as Parquet or JSON, with these columns"
-        )
+        raise UsageError(what_is_missing(table, event, found[0].sources if found else (), items))
     users = [column for name in usual_names.USERS if (column := table.column([name])) is not None]
     if not users and (other := table.column(usual_names.OTHER_USERS)) is not None:
         users = [other]
@@ -106,11 +112,17 @@ def log_start(table: SeenTable) -> LogStart:
     notes = ["a row for each item of a list, or the one that the event has itself"] if len(items) > 1 else []
     found.append(found_in(items, "item_id", notes=notes))
     found += _searches(table)
-    seen = Counter(event.texts)
+    action = found_in([event], "action")
+    unread = tuple(unread_columns(table, [*found, action]))
+    return with_events(LogStart(tuple(found), action, {}, Counter(), (), unread), Counter(event.texts), table)
+
+
+def with_events(start: LogStart, seen: Counter[str], table: SeenTable) -> LogStart:
+    """The start with the events that were seen, and how often."""
     known = _known_actions(seen, is_ga4(table))
     unknown = tuple(name for name, _ in seen.most_common() if name not in known)
     actions = {**ACTIONS, **dict.fromkeys(OF_NO_USE, ""), **known, **dict.fromkeys(unknown, "")}
-    return LogStart(tuple(found), event.name, actions, seen, unknown)
+    return replace(start, actions=actions, seen=seen, unknown=unknown)
 
 
 def _known_actions(seen: Collection[str], is_google: bool) -> dict[str, str]:
@@ -176,9 +188,9 @@ def _searches(table: SeenTable) -> list[Found]:
     """The query and the surface: where an event has a search term people searched, unless the log says it."""
     told = table.column(["surface"])
     if told is not None and told.filled and set(told.texts) <= set(tables.SURFACES):
-        query = table.column(["query"])
+        query = table.column(["query", *usual_names.SEARCHES])
         return [found_in([told], "surface"), *([found_in([query], "query")] if query is not None else [])]
-    term = _one_of(table, ["search_term", "query"], ("event_params", "search_term"))
+    term = _one_of(table, usual_names.SEARCHES, ("event_params", "search_term"))
     if term is None or not term.filled:
         note = "no event has a search_term: nothing is learned of searches but from the texts of items"
         return [Found("surface", (), {"constant": "home"}, (note,))]

@@ -9,7 +9,7 @@ columns that may be the id the one is chosen that the log, if there is one, name
 
 import sys
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from pipelines.init.shop import Shop, look_at_shop
 from pipelines.init.shop_toml import columns_text, comment, log_text, settings_text, toml_key
 from pipelines.init.told import next_commands, told
 from schemas.errors import ThresholdError, UsageError
-from schemas.files import expand_inputs, shown, write_text
+from schemas.files import declared_form, expand_inputs, shown, write_text
 from schemas.log_events import OF_NO_USE
 
 EXAMPLE = "itemsage init --from shopify products_export.csv"
@@ -100,10 +100,17 @@ def _text(config: InitConfig, shop: Shop, root: _ImageRoot) -> str:
     parts = ["\n".join(map(comment, head)) + "\n", settings_text(_settings(config, shop, root))]
     if len(shop.items.items) < _FEW_ITEMS and shop.items.is_whole:
         parts.append(f"[train]\n{comment(_WHY_ACCEPTED)}\naccept_untrained = true\n")
+    form = declared_form(config.file)
+    if form:
+        parts.append(f"[format]\n{comment('Of files whose names do not tell what they are.')}\n{_keys(form)}")
     parts.append(columns_text(shop.start, shop.table))
     if shop.log_start is not None:
         parts.append(log_text(shop.log_start))
     return "\n".join(parts)
+
+
+def _keys(form: Mapping[str, str]) -> str:
+    return settings_text((key, value, "") for key, value in form.items())
 
 
 def _settings(config: InitConfig, shop: Shop, root: _ImageRoot) -> list[tuple[str, Any, str]]:

@@ -70,7 +70,7 @@ def refuse_catalogue(table: SeenTable, given: str, catalog: str | None, catalog_
     names = [*OF_CATALOGUE["title"], *OF_CATALOGUE["description"]]
     texts = [column.name for column in _called(table, names)]
     pictures = _pictures(table)
-    if _is_readable_log(table) or not (texts or pictures):
+    if _is_readable_log(table) or log_columns(table) or not (texts or pictures):
         return
     if catalog is not None and catalog_is_log:
         remedy = f"the two are swapped: itemsage init --from {GA4} {shown(catalog)} --catalog {shown(given)}"
@@ -79,7 +79,9 @@ def refuse_catalogue(table: SeenTable, given: str, catalog: str | None, catalog_
         remedy = f"is it the catalogue? Then: itemsage init {shown(given)}{beside}"
     raise UsageError(
         f"expected a log in {shown(given)} (--from {GA4}), got what looks like a catalogue: "
-        f"{', '.join([*texts, *pictures][:6])}; {remedy}"
+        f"{', '.join([*texts, *pictures][:6])}; {remedy}. A log all the same is written into the catalogue's "
+        f'shop.toml: engagements = "{shown(given)}", with its columns (timestamp, user_id, item_id, action) in '
+        "[columns.engagements]"
     )
 
 

@@ -11,7 +11,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.console.terminal import shown_title
-from schemas.column_spec import Columns
+from schemas.coercion import text_column
+from schemas.column_cells import Found
+from schemas.column_spec import Column, Columns
 from schemas.columns import catalogue_columns, catalogue_schema, table_columns
 from schemas.grouping import resolve_rows
 from schemas.picture_urls import is_picture_url
@@ -78,12 +80,13 @@ class RehearsedItems:
 
 @dataclass(eq=False)
 class RehearsedLog:
-    """items: item -> rows of it. no_rows: events that are none."""
+    """items: item -> rows of it. no_rows: events that are none. events_by_action: see schemas.event_actions."""
 
     num_rows: int = 0
     rejections: list[Rejection] = field(default_factory=list)
     items: Counter[str] = field(default_factory=Counter)
     no_rows: Counter[str] = field(default_factory=Counter)
+    events_by_action: Counter[str] = field(default_factory=Counter)
     last_day: date | None = None
     is_whole: bool = True
 
@@ -127,10 +130,26 @@ def rehearse_log(files: Sequence[str], columns: Mapping[str, Any]) -> RehearsedL
         log.rejections += rejected
         log.items.update(rows["item_id"].to_pylist())
         log.no_rows.update(raw.no_rows)
+        log.events_by_action.update(raw.events_by_action)
         last = pc.max(rows["timestamp"]).as_py()
         if last is not None:
             log.last_day = max(filter(None, (log.last_day, last.date())))
     return log
+
+
+def count_events(files: Sequence[str], column: str) -> Counter[str]:
+    """How often each value of a log's column of events is there, in the first rows of every file: of MAX_ROWS a share
+    each, at least a batch."""
+    schema = pa.schema([ENGAGEMENTS.field("action")])
+    mapping = {"action": Column(source=(column,))}
+    seen, num_rows = Counter[str](), Counter[str]()
+    for file_slice in plan_slices(files):
+        for raw in read_slice(file_slice, mapping, schema) if num_rows[file_slice.path] * len(files) < MAX_ROWS else ():
+            seen.update(text for text in text_column(raw, "action", Found()).to_pylist() if text is not None)
+            num_rows[file_slice.path] += raw.table.num_rows
+            if num_rows[file_slice.path] * len(files) >= MAX_ROWS:
+                break
+    return seen
 
 
 def _batches(files: Sequence[str], columns: Columns, schema: pa.Schema) -> Iterator[tuple[FileSlice, RawRows]]:

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipelines.init.found import Start
-from pipelines.init.ga4 import LogStart, log_start
+from pipelines.init.ga4 import LogStart, log_start, with_events
 from pipelines.init.kinds import CATALOGUES, GA4, recognised_kind
 from pipelines.init.mistaken import log_columns, refuse_catalogue, refuse_log, refuse_nameless
-from pipelines.init.rehearsal import RehearsedItems, RehearsedLog, rehearse_items, rehearse_log
+from pipelines.init.rehearsal import RehearsedItems, RehearsedLog, count_events, rehearse_items, rehearse_log
 from pipelines.init.seen import SeenTable, look_at
 from schemas.errors import UsageError
 from schemas.files import expand_inputs, shown
@@ -33,7 +33,7 @@ def look_at_shop(file: str, kind: str | None, catalog: str | None) -> Shop:
     them. Raises UsageError for files of another kind, for a log without a catalogue, and for one that is given for the
     other."""
     table = look_at(expand_inputs(file, None))
-    kind = kind or recognised_kind(table)
+    kind = kind or _kind_of(table, catalog)
     refuse_nameless(table, file)
     if kind != GA4:
         if catalog is not None:
@@ -51,6 +51,7 @@ def look_at_shop(file: str, kind: str | None, catalog: str | None) -> Shop:
             "expected --catalog CATALOGUE beside GA4's log, got none: events name items, and have neither their texts "
             "nor their pictures. Give the shop's export too: itemsage init --from ga4 LOG --catalog products.csv"
         )
+    started = with_events(started, count_events(table.files, started.event_column), table)
     log = rehearse_log(table.files, started.columns)
     kind = recognised_kind(beside)
     if kind == GA4:
@@ -58,6 +59,12 @@ def look_at_shop(file: str, kind: str | None, catalog: str | None) -> Shop:
     refuse_log(beside, catalog, "--catalog")
     start, items = _chosen(beside, CATALOGUES[kind](beside), log)
     return Shop(kind, catalog, beside, start, items, file, started, log)
+
+
+def _kind_of(table: SeenTable, catalog: str | None) -> str:
+    """recognised_kind; with a catalogue beside it, a log is one that says who, when and what."""
+    kind = recognised_kind(table)
+    return GA4 if kind == "csv" and catalog is not None and log_columns(table) else kind
 
 
 def _is_log(table: SeenTable) -> bool:

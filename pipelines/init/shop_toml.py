@@ -6,12 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pipelines.console.terminal import shortened
-from pipelines.init.found import Found, Start
+from pipelines.init.found import Found, Start, unread_columns
 from pipelines.init.ga4 import LogStart
 from pipelines.init.offered import asked_of_the_title, offered, question
 from pipelines.init.seen import SeenTable
 from schemas.errors import printable
-from schemas.nested_columns import root_of
 from schemas.tables import TEXT_FIELDS
 
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
@@ -53,8 +52,7 @@ def columns_text(start: Start, table: SeenTable) -> str:
     for found in start.found:
         lines += _lines_of(found)
     missing = [name for name in (*TEXT_FIELDS, "images") if name not in start.columns]
-    read = {root_of(source, table.columns) or source for one in start.found for source in one.sources}
-    unread = [name for name in table.columns if name not in read]
+    unread = unread_columns(table, start.found)
     if missing:
         lines.append(comment(f"Not found: {', '.join(missing)}. To add one: its name = yours."))
     if unread:
@@ -74,6 +72,8 @@ def log_text(start: LogStart) -> str:
     lines = ["[columns.engagements]"]
     for found in start.found:
         lines += _lines_of(found)
+    if start.unread:
+        lines.append(comment(f"Not read: {_listed(start.unread)}."))
     lines += ["", "[columns.engagements.action]", f"source = {toml_value(start.event_column)}", ""]
     lines += [
         "[columns.engagements.action.values]",

@@ -11,6 +11,7 @@ from pipelines.init.kinds import GA4
 from pipelines.init.offered import asked_of_the_title, offered, question
 from pipelines.init.rehearsal import RehearsedLog, reasons
 from pipelines.init.shop import Shop
+from pipelines.log.rows import without_items_in_words
 from schemas.files import shown
 from schemas.tables import TEXT_FIELDS
 
@@ -62,7 +63,7 @@ def _day(shop: Shop) -> date:
 
 
 def _told_of_log(shop: Shop, start: LogStart, log: RehearsedLog) -> list[str]:
-    lines = ["", *_table_of(start.found, ()), *_asked(start.found)]
+    lines = ["", *_table_of([*start.found, start.event], ("session_id", "query")), *_asked(start.found)]
     share = log.share_known(shop.items.ids)
     num_left_out = log.no_rows.total()
     lines.append(
@@ -77,6 +78,8 @@ def _told_of_log(shop: Shop, start: LogStart, log: RehearsedLog) -> list[str]:
         )
     if log.rejections:
         lines.append(f"WARNING: {len(log.rejections):,} rows of the log cannot be read: {reasons(log.rejections)}")
+    if without_items := without_items_in_words(log.events_by_action):
+        lines.append(f"WARNING: {without_items}")
     unknown = [f"{name} ({start.seen[name]:,})" for name in start.unknown]
     if unknown:
         lines.append(f"? left out, for Google has not named them: {shortened(', '.join(unknown), 200)}")

@@ -22,7 +22,16 @@ from pipelines.console.jobs import flag, print_summary
 from pipelines.console.progress import Progress
 from pipelines.log.dated_log import WITH_OFFSET, WITHOUT_OFFSET, tell_of_other_zone, zone_of
 from pipelines.log.read_engagements import slice_unit
-from pipelines.log.rows import EMPTY_LOG, LEFT_OUT, LOG_STAGE, LogUse, RejectedRows, is_empty_log, near_in_words
+from pipelines.log.rows import (
+    EMPTY_LOG,
+    LEFT_OUT,
+    LOG_STAGE,
+    LogUse,
+    RejectedRows,
+    is_empty_log,
+    near_in_words,
+    without_items_in_words,
+)
 from pipelines.run.item_vectors import vectors_source
 from pipelines.run.process_units import ProcessUnits, UnitStage
 from pipelines.run.shared import Shared, closed_after_job
@@ -53,7 +62,7 @@ from schemas.tables import ENGAGEMENTS, UNREADABLE
 from schemas.validation import validate_engagements
 
 #: Part of the fingerprint: raise it when the same log gives other counts.
-CODE_VERSION = 6
+CODE_VERSION = 7
 _SHOWN = ("rows_read", "rows_quarantined", "rows_used")
 
 
@@ -102,7 +111,7 @@ class LogStage(UnitStage):
             counted.add(rejected)
             rejections += rejected
             writer.counts["rows_read"] += read["rows_read"]
-            writer.counts.update({**_mended(read), **raw.no_rows})
+            writer.counts.update({**_mended(read), **raw.no_rows, **raw.events_by_action})
             progress.advance(read["rows_read"])
         writer.counts.update(use.counts(_ITEM_IDS.get(self.source.item_files)), rows_quarantined=0, **counted.values())
         writer.quarantine(rejections)
@@ -145,8 +154,8 @@ def run(config: LogConfig, options: PipelineOptions) -> dict[str, Any]:
             print(f"{LOG_STAGE}: WARNING: {cut_off_in_words(num_files, config.engagements)}", flush=True)
         if is_empty_log(counts):
             print(f"{LOG_STAGE}: WARNING: {EMPTY_LOG}: {printable(config.engagements)}", flush=True)
-        if near := near_in_words(counts):
-            print(f"{LOG_STAGE}: WARNING: {near}", flush=True)
+        for warning in filter(None, (without_items_in_words(counts), near_in_words(counts))):
+            print(f"{LOG_STAGE}: WARNING: {warning}", flush=True)
     return manifest
 
 

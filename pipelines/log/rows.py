@@ -14,6 +14,7 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from schemas.event_actions import WITH_ITEMS_OF, WITHOUT_ITEMS_OF
 from schemas.log_events import NO_ROWS
 from schemas.quarantine import Rejection, quote
 from schemas.tables import POSITIVE_ACTIONS, QUERY_SURFACES
@@ -192,6 +193,26 @@ def near_in_words(counts: Mapping[str, int]) -> str:
     return (
         f"{counts[ROWS_NEAR]:,} rows name items that the catalogue has in another spelling (case, leading zeros, "
         f"blanks, a leading apostrophe, Unicode form): {pairs}; write the ids alike in both exports"
+    )
+
+
+def without_items_in_words(counts: Mapping[str, int]) -> str:
+    """The actions of which most events have no item, and what to do; empty if there are none.
+
+    >>> without_items_in_words({"events_without_items:click": 1, "events_with_items:click": 1})
+    ''
+    """
+    without = {action: counts.get(WITHOUT_ITEMS_OF + action, 0) for action in POSITIVE_ACTIONS}
+    total = {action: count + counts.get(WITH_ITEMS_OF + action, 0) for action, count in without.items()}
+    most = [
+        f"{count:,} of {total[action]:,} {action}" for action, count in without.items() if 2 * count > total[action]
+    ]
+    if not most:
+        return ""
+    return (
+        f"most events have no item of these actions: {', '.join(most)}; they are no rows. Map item_id to where they "
+        'have it, the first of several that is there: [columns.engagements] item_id = ["properties.product_id", '
+        '"properties.products.product_id"], for example; or let such an event become "" in the values of action'
     )
 
 

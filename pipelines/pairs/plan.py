@@ -35,7 +35,7 @@ from schemas.tables import ENGAGEMENTS
 STAGE = "pairs"
 #: In a run: the shop's own query vectors, as they are looked up.
 QUERY_TABLE_FOLDER = "query_table"
-CODE_VERSION = 8
+CODE_VERSION = 9
 #: Fields of the config that say where things lie or what is let pass, not what comes out.
 _PLACES = (
     *("run", "engagements", "query_vectors", "image_root", "vocabulary", "image_encoder_folder"),

@@ -258,3 +258,14 @@ def test_how_the_times_of_a_log_are_written_is_kept(tmp_path, times, counted):
     counts = judge(tmp_path, engagements=str(tmp_path / "log.csv"))["counts"]
     found = counts.get("times_with_offset", 0), counts.get("times_without_offset", 0)
     assert (*found, counts.get("rows_quarantined", 0)) == (*counted, 0)
+
+
+def test_a_log_whose_clicks_have_their_items_elsewhere_is_told(tmp_path, capsys):
+    finish_embeddings(tmp_path / "run", vectors_of())
+    (tmp_path / "log").mkdir()
+    lines = [{"items": [{"id": ITEM_IDS[0]}], "action": "checkout"}, *[{"items": None, "action": "click"}] * 2]
+    at = {"timestamp": "2026-06-30T10:00:00Z", "user_id": "u"}
+    (tmp_path / "log" / "1.jsonl").write_text("\n".join(json.dumps(at | line) for line in lines))
+    counts = judge(tmp_path, columns={"engagements": {"item_id": "items.id"}})["counts"]
+    assert (counts["rows_read"], counts["rows_used"], counts["events_without_items"]) == (1, 1, 2)
+    assert "log: WARNING: most events have no item of these actions: 2 of 2 click;" in capsys.readouterr().out

@@ -1,6 +1,8 @@
 """The pages of docs/starts: their commands are run as they stand, on an export of a made shop, and every product comes
 out with its texts and its pictures."""
 
+import gzip
+import json
 import re
 import shlex
 from collections.abc import Callable, Sequence
@@ -78,6 +80,27 @@ def ga4_beside_shopify(folder: Path, products: Sequence[Product]) -> None:
     log_of(folder / "events.parquet", products, handle_of)
 
 
+def segment_beside_feed(folder: Path, products: Sequence[Product]) -> None:
+    """Tracked events as Segment archives them: files without an ending that tells what they are."""
+    write_google_xml(folder / "feed.xml", products)
+    events = []
+    for number in range(200):
+        person = {
+            "anonymousId": f"a{number % 20}",
+            "timestamp": f"2026-06-{1 + number % 30:02}T10:{number % 60:02}:00Z",
+        }
+        product, other = products[number % len(products)], products[(7 * number + 1) % len(products)]
+        ordered = {"products": [{"product_id": product.sku}, {"product_id": other.sku}]}
+        viewed = {"product_id": product.sku, "name": product.title}
+        told = ("Product Viewed", viewed) if number % 4 else ("Order Completed", ordered)
+        events.append({**person, "type": "track", "event": told[0], "properties": told[1]})
+        events.append({**person, "type": "page", "name": "Home", "properties": {"path": "/"}})
+    (folder / "segment-logs").mkdir()
+    for number in range(2):
+        lines = "\n".join(map(json.dumps, events[number::2]))
+        (folder / "segment-logs" / f"{1_760_000_000_000 + number}.gz").write_bytes(gzip.compress(lines.encode()))
+
+
 def in_the_folder(name: str, write: Callable[[Path, Sequence[Product]], None]) -> Callable[..., None]:
     return lambda folder, products: write(folder / name, products)
 
@@ -88,6 +111,7 @@ STARTS = {
     "google-xml": ("google-feed.md", in_the_folder("feed.xml", write_google_xml), sku_of),
     "google-tsv": ("google-feed.md", in_the_folder("feed.tsv", write_google_tsv), sku_of),
     "ga4": ("ga4.md", ga4_beside_shopify, handle_of),
+    "log": ("log.md", segment_beside_feed, sku_of),
     "csv": ("csv.md", in_the_folder("products.csv", write_own_csv), lambda product: f"{product.number:05d}"),
 }
 #: Of a page that another start follows, too.

@@ -5,15 +5,17 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipelines.console.exit_codes import EXIT_THRESHOLD
+from pipelines.console.terminal import found_in_words
 from pipelines.console.thresholds import LogThresholds
 from pipelines.gates.log import check_quarantine_log, why_rejected
 from pipelines.gates.results import FAILED
 from pipelines.log.engagement_log import assumed_in_words
-from pipelines.log.rows import RejectedRows
+from pipelines.log.rows import RejectedRows, without_items_in_words
 from pipelines.operations.findings import Finding
 from schemas.column_spec import Columns, column_of
 from schemas.columns import table_columns
 from schemas.days import UTC_NAME
+from schemas.log_events import NO_ROWS
 from schemas.offsets_of_times import offsets_of_times
 from schemas.reading import plan_slices, read_slice
 from schemas.tables import ENGAGEMENTS
@@ -28,9 +30,11 @@ def check_log_rows(
     finding = Finding("rows of engagements")
     with finding.guard("the first rows of the engagements"):
         mapping = table_columns(columns, "engagements")
-        counts, offsets = _first_counts(files, mapping)
+        counts, no_rows, offsets = _first_counts(files, mapping)
         rejected, num_read = counts.get("rows_quarantined", 0), counts.get("rows_read", 0)
         of_all = f"the {num_read:,} rows" if num_read >= num_rows else f"the first {num_read:,} of {num_rows:,} rows"
+        if no_rows:
+            of_all = f"{num_read:,} rows of the first events, of which others are none ({found_in_words(no_rows)}),"
         zone = column_of(mapping, "timestamp").zone
         finding.looked_at = f"{num_read - rejected:,} of {of_all} can be read{_of_zones(offsets, zone)}"
         if assumed := assumed_in_words(files, mapping, num_rows):
@@ -40,6 +44,8 @@ def check_log_rows(
             finding.fail(f"{result.message}. To do: {result.remedy}", EXIT_THRESHOLD)
         elif rejected:
             finding.warn(why_rejected(counts))
+        if without_items := without_items_in_words(counts):
+            finding.warn(without_items)
         if offsets[False] and zone == UTC_NAME != time_zone:
             finding.warn(
                 f"{offsets[False]:,} times have no offset and are read as UTC, though days end in {time_zone}: if they "
@@ -57,12 +63,15 @@ def _of_zones(offsets: Mapping[bool, int], zone: str) -> str:
     return f"; times without an offset: {num_local:,}, read as {zone}; with one, or since 1970: {num_zoned:,}"
 
 
-def _first_counts(files: Sequence[str], columns: Columns) -> tuple[dict[str, int], Counter[bool]]:
-    """(counts of the rejected rows and of all of the first batch, its times by whether they have an offset)."""
+def _first_counts(files: Sequence[str], columns: Columns) -> tuple[dict[str, int], dict[str, int], Counter[bool]]:
+    """(counts of the rejected rows, of all, and of events by action, of the first batch; its events that are no rows;
+    its times by whether they have an offset)."""
     rejected_rows = RejectedRows()
     for file_slice in plan_slices(files):
         for raw in read_slice(file_slice, columns, ENGAGEMENTS):
             _, rejected, read = validate_engagements(raw, file_slice)
             rejected_rows.add(rejected)
-            return rejected_rows.counts() | {"rows_read": read["rows_read"]}, offsets_of_times(raw)
-    return {}, Counter()
+            counts = rejected_rows.counts() | {"rows_read": read["rows_read"]} | dict(raw.events_by_action)
+            no_rows = {name: raw.no_rows[name] for name in NO_ROWS if raw.no_rows.get(name)}
+            return counts, no_rows, offsets_of_times(raw)
+    return {}, {}, Counter()

@@ -110,6 +110,20 @@ def test_what_is_of_no_use_is_named():
     )
 
 
+def test_an_action_of_which_most_events_have_no_item_is_told():
+    """What is mapped and has no item is no rejected row, and others of the log may be of use."""
+    lost = {"events_without_items": 7, "events_without_items:click": 3, "events_with_items:checkout": 2}
+    few = {"events_without_items:save": 2, "events_with_items:save": 2, "events_without_items:impression": 9}
+    _, result = check_log(counts_of(0, 4, 2, **lost, **few), DEFAULTS)
+    assert (result.status, result.value) == ("passed", 2)
+    assert "most events have no item of these actions: 3 of 3 click; they are no rows. Map item_id" in result.message
+    _, result = check_log(counts_of(0, 0, 0, **lost), DEFAULTS)
+    assert result.status == "failed"
+    assert "3 of 3 click" in result.message
+    _, result = check_log(counts_of(0, 4, 2, **few), DEFAULTS)
+    assert "item" not in result.message
+
+
 def test_a_run_is_judged_by_its_log_and_a_person_may_accept(days):
     today, yesterday = days
     write_stage(today, "log", counts_of(200, 1000, 0))

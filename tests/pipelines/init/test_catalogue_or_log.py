@@ -1,5 +1,6 @@
 """`itemsage init` tells a catalogue from a log, and refuses the one in the place of the other."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,8 @@ def test_a_log_is_no_catalogue(capsys):
 def test_events_without_items_are_no_log(capsys):
     write_csv("t.csv", "key,page", "1,5", "2,6")
     message = refused(capsys, "--from", "ga4", "t.csv")
-    assert "expected events of GA4, with event_name, event_timestamp and items (or item_id), got key, page" in message
+    assert "expected a log, with event_name, event_timestamp and items (or item_id), as GA4 calls them" in message
+    assert "got key, page: no event_name (what somebody did), no event_timestamp (when), no items" in message
 
 
 LOG_LINES = ("2026-06-01 10:00:00 UTC,u,s,a,click,red scarf", "2026-06-01 10:01:00 UTC,u,s,b,click,blue hat")
@@ -77,3 +79,49 @@ def test_tickets_with_a_day_and_an_event_are_a_catalogue():
     rows = [f"{n // 2},evening {n // 2},2026-07-0{1 + n // 2},concert,music of an evening" for n in range(4)]
     write_csv("t.csv", "sku,title,date,event,description", *rows)
     assert written("t.csv")["group_rows"] == "merge"
+
+
+def test_a_log_of_other_names_is_told_what_it_lacks(capsys):
+    write_csv("t.csv", "EVENT_NAME,EVENT_TS,SKU,USER", "view_item,2026-06-01,a,u")
+    message = refused(capsys, "--from", "ga4", "t.csv", "--catalog", "t.csv")
+    assert (
+        "EVENT_NAME says what somebody did, SKU says with which item, no event_timestamp (when): is it EVENT_TS?"
+        in (message)
+    )
+    assert '[columns.engagements], timestamp = "EVENT_TS"' in message
+    assert "no event_name" not in message
+
+
+PAGES = [
+    {"anonymousId": f"a{n}", "timestamp": f"2026-06-20T10:00:0{n}Z", "type": "page", "name": "Home", "event": "Viewed"}
+    for n in range(3)
+]
+
+
+def test_a_log_with_names_of_pages_is_no_catalogue(capsys):
+    """And is told how it is added to a config, where init finds no items in it."""
+    Path("log.jsonl").write_text("\n".join(map(json.dumps, PAGES)))
+    write_csv("t.csv", "sku,title", "a,red scarf", "b,blue hat")
+    for kind in ([], ["--from", "ga4"]):
+        message = refused(capsys, *kind, "log.jsonl", "--catalog", "t.csv")
+        assert "what looks like a catalogue" not in message
+        assert "event says what somebody did, timestamp says when, no items or item_id (with which item)" in message
+        assert "write the log into its shop.toml: engagements = its path" in message
+
+
+def test_a_log_of_names_with_items_beside_a_catalogue_needs_no_kind():
+    events = [
+        {**page, "properties": {"product_id": "ab"[n % 2]}, "event": "Product Viewed"} for n, page in enumerate(PAGES)
+    ]
+    Path("log.jsonl").write_text("\n".join(map(json.dumps, events)))
+    write_csv("t.csv", "sku,title", "a,red scarf", "b,blue hat")
+    log = written("log.jsonl", "--catalog", "t.csv")["columns"]["engagements"]
+    assert (log["item_id"], log["user_id"]) == ("properties.product_id", "anonymousId")
+
+
+def test_what_is_told_apart_by_nothing_may_be_a_log_all_the_same(capsys):
+    write_csv("t.csv", "number,name,description", "1,a,b", "2,c,d")
+    message = refused(capsys, "--from", "ga4", "t.csv")
+    assert 'engagements = "t.csv", with its columns (timestamp, user_id, item_id, action) in [columns.engagements]' in (
+        message
+    )

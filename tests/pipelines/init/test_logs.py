@@ -194,6 +194,7 @@ def test_actions_of_segment_and_meta_are_known():
         "AddToCart": "add_to_cart",
         "AddToWishlist": "save",
         "InitiateCheckout": "",
+        "Products Searched": "",
     }
     assert log_of(*words) == words
 
@@ -319,3 +320,40 @@ def test_logs_whose_events_have_objects(event, expected, num_rows):
     assert {name: log[name] for name in expected} == expected
     read = rehearse_log(["e.jsonl"], log)
     assert (read.num_rows, read.rejections, read.share_known({p.sku for p in PRODUCTS})) == (num_rows, [], 1.0)
+
+
+@pytest.mark.parametrize("name", ["search_query", "searchQuery", "search_phrase", "keywords", "q"])
+def test_searches_under_other_names(capsys, name):
+    write_google_tsv(Path("f.tsv"), PRODUCTS)
+    rows = [f"2026-06-0{1 + n % 9},view_item,u{n},{p.sku},{'red scarf' * (n % 2)},x" for n, p in enumerate(PRODUCTS)]
+    write_csv("e.csv", f"timestamp,event_name,user_id,item_id,{name},device", *rows)
+    log = written("--from", "ga4", "e.csv", "--catalog", "f.tsv")["columns"]["engagements"]
+    assert (log["query"], log["surface"]) == (name, {"source": name, "present": "search", "absent": "home"})
+    assert "\n# Not read: device.\n" in Path("shop.toml").read_text()
+    lines = [line.split()[:2] for line in capsys.readouterr().out.splitlines()]
+    assert [line for line in lines if line and line[0] in ("action", "query", "session_id")] == [
+        ["query", name],
+        ["action", "event_name"],
+        ["session_id", "-"],
+    ]
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_events_that_occur_in_later_files_are_counted_and_named(capsys, suffix):
+    write_google_tsv(Path("f.tsv"), PRODUCTS)
+    Path("log").mkdir()
+    names = ("timestamp", "event_name", "user_id", "item_id")
+    for number, word in enumerate(("view_item", "quiz_answer", "gesehen")):
+        rows = [("2026-06-01 10:00:00", "view_item" if n % 2 else word, "u", p.sku) for n, p in enumerate(PRODUCTS)]
+        if suffix == "csv":
+            write_csv(f"log/{number}.csv", ",".join(names), *map(",".join, rows))
+        else:
+            pq.write_table(
+                pa.Table.from_pylist([dict(zip(names, row, strict=True)) for row in rows]), f"log/{number}.parquet"
+            )
+    values = written("--from", "ga4", "log", "--catalog", "f.tsv")["columns"]["engagements"]["action"]["values"]
+    assert (values["quiz_answer"], values["gesehen"]) == ("", "")
+    text = Path("shop.toml").read_text()
+    assert f'view_item = "click"  # {25 + 12 + 12} seen' in text
+    assert 'quiz_answer = ""  # 13 seen. Not one of Google' in text
+    assert "left out, for Google has not named them: quiz_answer (13), gesehen (13)" in capsys.readouterr().out

@@ -115,3 +115,33 @@ def test_a_log_without_a_column_of_actions_is_told_what_its_rows_are(tmp_path):
     found = by_name(diagnose(DoctorConfig(engagements=str(log))))["rows of engagements"]
     assert found.looked_at == "60 of the 60 rows can be read; no column action: all 60 rows are clicks"
     assert (found.problems, found.warnings) == ([], [])
+
+
+@pytest.mark.parametrize("name", ["log.jsonl", "log.parquet"])
+def test_events_that_have_no_item_are_told(tmp_path, name):
+    at, views = "2026-06-30T10:00:00Z", [{"id": "item-1"}]
+    rows = [
+        *({"timestamp": at, "user_id": "u", "event": "View", "items": [], "product_id": "item-1"} for _ in range(5)),
+        {"timestamp": at, "user_id": "u", "event": "Order", "items": views, "product_id": None},
+        {"timestamp": at, "user_id": "u", "event": "Home", "items": [], "product_id": None},
+    ]
+    if name.endswith("parquet"):
+        pq.write_table(pa.Table.from_pylist(rows), tmp_path / name)
+    else:
+        (tmp_path / name).write_text("\n".join(map(json.dumps, rows)))
+    action = {"source": "event", "values": {"View": "click", "Order": "checkout", "Home": ""}}
+    found = {}
+    for sources in ("items.id", ["items.id", "product_id"]):
+        columns = {"engagements": {"item_id": sources, "action": action}}
+        config = DoctorConfig(engagements=str(tmp_path / name), columns=columns)
+        found[str(sources)] = by_name(diagnose(config))["rows of engagements"]
+    lost, whole = found.values()
+    assert lost.looked_at.startswith(
+        "1 of 1 rows of the first events, of which others are none (events without items 6)"
+    )
+    (warning,) = lost.warnings
+    assert "most events have no item of these actions: 5 of 5 click" in warning
+    assert whole.looked_at.startswith(
+        "6 of 6 rows of the first events, of which others are none (events without items 1)"
+    )
+    assert whole.warnings == []

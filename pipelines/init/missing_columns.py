@@ -1,0 +1,58 @@
+"""What is said of a log that lacks a column which a log must have, by the names that init knows."""
+
+import difflib
+from collections.abc import Sequence
+
+from pipelines.console.terminal import shortened
+from pipelines.init.seen import SeenColumn, SeenTable
+from schemas.usual_names import OF_LOG, plain_name
+
+#: Our column -> Google's name for it, and what it says.
+_NEEDED = {
+    "action": ("event_name", "what somebody did"),
+    "timestamp": ("event_timestamp", "when"),
+    "item_id": ("items or item_id", "with which item"),
+}
+#: How like a usual name, from 0 to 1, a column is that is asked about; and letters that a name for it needs.
+_NEAR, _FEWEST_LETTERS = 0.6, 3
+
+
+def what_is_missing(
+    table: SeenTable, event: SeenColumn | None, times: Sequence[str], items: Sequence[SeenColumn]
+) -> str:
+    """The message: which of the columns that a log must have are there, which are not, which may be meant, and what to
+    do. event, times, items: what was found."""
+    found = {
+        "action": [event.name] if event is not None else [],
+        "timestamp": list(times),
+        "item_id": [column.name for column in items],
+    }
+    told = [f"{' and '.join(names)} says {_NEEDED[ours][1]}" for ours, names in found.items() if names]
+    known = {name for names in found.values() for name in names}
+    missing = [ours for ours, names in found.items() if not names]
+    near = {ours: name for ours in missing if (name := _near(ours, [n for n in table.columns if n not in known]))}
+    lacking = ", ".join(
+        f"no {_NEEDED[ours][0]} ({_NEEDED[ours][1]})"
+        + (f": is it {shortened(near[ours], 60)}?" if ours in near else "")
+        for ours in missing
+    )
+    lines = "; ".join(f'{ours} = "{shortened(near.get(ours, "yours"), 60)}"' for ours in missing)
+    return (
+        f"expected a log, with event_name, event_timestamp and items (or item_id), as GA4 calls them, or the like, got "
+        f"{table.names_in_words}: {', '.join([*told, lacking])}. Name the columns so in the export, or begin with the "
+        "catalogue alone, and write the log into its shop.toml: engagements = its path, and its columns in "
+        f"[columns.engagements], {lines}"
+    )
+
+
+def _near(ours: str, names: Sequence[str]) -> str | None:
+    """The one of some columns that is most like a usual name of ours."""
+    usual = [plain for name in OF_LOG[ours] if len(plain := plain_name(name)) >= _FEWEST_LETTERS]
+    alike = [
+        (difflib.SequenceMatcher(None, plain, plain_name(name)).ratio(), -number)
+        for number, name in enumerate(names)
+        if len(plain_name(name)) >= _FEWEST_LETTERS
+        for plain in usual
+    ]
+    best = max(alike, default=(0.0, 0))
+    return names[-best[1]] if best[0] >= _NEAR else None
