@@ -93,6 +93,14 @@ class EvaluatedRun:
             means_ND[row] = mean_picture_vectors([item.pictures], dim)[0]
         return means_ND
 
+    @cached_property
+    def catalogue_pictures(self) -> tuple[np.ndarray, np.ndarray]:
+        """(CNN vectors float16 [P, D] of all items' pictures, the row of each one's item int64 [P])."""
+        found = [(row, item.pictures) for row, item in self.features() if len(item.pictures)]
+        blank_0D = np.zeros((0, self.encoder.manifest["picture_dim"]), np.float16)
+        rows_P = np.repeat([row for row, _ in found], [len(vectors_PD) for _, vectors_PD in found])
+        return np.concatenate([blank_0D, *(vectors_PD for _, vectors_PD in found)]), rows_P.astype(np.int64)
+
     @property
     def has_text_encoder(self) -> bool:
         """Whether items and queries have vectors of a frozen text encoder, which `text_encoder_scores` compares."""

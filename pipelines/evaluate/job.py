@@ -4,9 +4,10 @@
     itemsage evaluate --store STORE --judgements J [--engagements E]    nDCG@10 over judged items
 
 Engagements of the model's own training part (train, validation and gap of its split) are left out and counted; what is
-made of them are baselines: the log remembered, BM25 over items and their queries, the nearest training photo, a probe.
+made of them are baselines: the log remembered, BM25 over items and their queries, the nearest training photo, with the
+catalogue's pictures or without, a vote of training photos, a probe.
 The model before its training is measured beside it, as `start`.
-`daily` reads no training pictures, counts no letters and embeds no item twice, so its report lacks the last two,
+`daily` reads no training pictures, counts no letters and embeds no item twice, so its report lacks those of photos,
 character_tfidf and start.
 A model's text encoder alone is a baseline, too, and each BM25 fused with it by reciprocal rank (`hybrid`).
 The model's answers are exact; what the run's index makes of them, as searches get it, stands beside.
@@ -38,7 +39,7 @@ from schemas.hashing import fingerprint
 __all__ = ["evaluate_or_reuse", "evaluate_run", "format_report", "main"]
 
 #: Raise it when the same items and engagements give another report.
-CODE_VERSION = 7
+CODE_VERSION = 8
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -28,6 +28,8 @@ METHODS = (
     "raw_pictures",
     "remembered_else_raw_pictures",
     "nearest_photo",
+    "nearest_picture",
+    "picture_vote",
     "logistic_probe",
     "popularity",
     "random",
@@ -101,6 +103,11 @@ def picture_baselines(planned: Evaluation, task: HeldOutTask, vectors_QD: np.nda
         scorers["remembered_else_raw_pictures"] = lambda rows: remembered.scores([task.queries[row] for row in rows])
     if planned.has_training_photos:
         scorers["nearest_photo"] = lambda rows: planned.nearest_photo.scores(raw_QD[rows])
+        scorers["nearest_picture"] = lambda rows: planned.nearest_picture.scores(raw_QD[rows])
+        if (vote := planned.picture_vote(task.name)) is not None:
+            scorers["picture_vote"] = lambda rows: vote.scores(raw_QD[rows])
+        else:
+            left_out["picture_vote"] = f"expected a training photo of {task.name}, got none"
         if planned.why_no_probe is None:
             scorers["logistic_probe"] = lambda rows: planned.logistic_probe.scores(raw_QD[rows])
         else:

@@ -1,7 +1,7 @@
 """Planning an evaluation: everything that a report depends on is settled, what only computing it needs waits."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +13,14 @@ import pyarrow.compute as pc
 
 from model.measures.baselines import BM25, RememberedLog, expanded_texts
 from model.measures.evaluation import HeldOutTask
-from model.measures.picture_baselines import LogisticProbe, NearestPhoto, unit, why_no_probe
+from model.measures.picture_baselines import (
+    LogisticProbe,
+    NearestPhoto,
+    NearestPicture,
+    PictureVote,
+    unit,
+    why_no_probe,
+)
 from model.split.split_labels import assign
 from model.text.tokenizer import only_words
 from pipelines.console.thresholds import LogThresholds
@@ -128,14 +135,17 @@ class Evaluation:
     def remembered(self) -> RememberedLog:
         return RememberedLog(self.training.text_pairs, self.evaluated.bm25.scores)
 
+    def _photos(self, pairs: Iterable[tuple[str, int]]) -> tuple[np.ndarray, np.ndarray]:
+        """(unit vectors [M, D], rows of their items int64 [M]) of those (picture, row of its item) whose pictures have
+        been read and are good; a picture that was engaged with two items is there twice."""
+        assert self.pictures is not None
+        known = [(uri, row) for uri, row in sorted(pairs) if self.pictures.has_vector(uri)]
+        vectors_MD, _ = self.pictures.vectors([uri for uri, _ in known])
+        return unit(vectors_MD), np.array([row for _, row in known], np.int64)
+
     @cached_property
     def _training_photos(self) -> tuple[np.ndarray, np.ndarray]:
-        """(unit vectors [M, D], rows of their items int64 [M]) of the training pictures that have been read and are
-        good; a picture that was engaged with two items is there twice."""
-        assert self.pictures is not None
-        known = [(uri, row) for uri, row in sorted(self.training.picture_pairs) if self.pictures.has_read(uri)]
-        vectors_MD, good_M = self.pictures.vectors([uri for uri, _ in known])
-        return unit(vectors_MD), np.array([row for _, row in known], np.int64)[good_M]
+        return self._photos(self.training.picture_pairs)
 
     @property
     def has_training_photos(self) -> bool:
@@ -145,6 +155,16 @@ class Evaluation:
     @cached_property
     def nearest_photo(self) -> NearestPhoto:
         return NearestPhoto(*self._training_photos, self.evaluated.picture_means_ND)
+
+    @cached_property
+    def nearest_picture(self) -> NearestPicture:
+        evaluated = self.evaluated
+        return NearestPicture(self._training_photos, evaluated.catalogue_pictures, len(evaluated.item_ids))
+
+    def picture_vote(self, task: str) -> PictureVote | None:
+        """By the task's own training photos; None if it has none."""
+        photos_MD, labels_M = self._photos(self.training.pairs_of(task))
+        return PictureVote(photos_MD, labels_M, self.evaluated.picture_means_ND) if len(labels_M) else None
 
     @property
     def why_no_probe(self) -> str | None:

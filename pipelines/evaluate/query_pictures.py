@@ -117,9 +117,9 @@ class QueryPictures:
         matrix_QD = np.frombuffer(b"".join(found), "<f2").astype(np.float32).reshape(-1, self.dim)
         return matrix_QD, good
 
-    def has_read(self, uri: str) -> bool:
-        """Whether the picture is resolved, good or broken."""
-        return uri in self.pictures
+    def has_vector(self, uri: str) -> bool:
+        """Whether the picture is resolved and good."""
+        return uri in self.pictures and self.pictures[uri].vector is not None
 
     def content(self, uri: str) -> str:
         """Equal for pictures of equal content, where they are resolved and could be read; else the URI itself."""

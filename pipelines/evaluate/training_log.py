@@ -54,6 +54,11 @@ class TrainingLog:
         """The same of queries that are pictures."""
         return self._pairs(pc.not_equal(self._rows["surface"], "search"))
 
+    def pairs_of(self, task: str) -> Counter[tuple[str, int]]:
+        """The same of one task, such as closeup/click."""
+        surface, action = task.split("/")
+        return self._pairs(pc.and_(pc.equal(self._rows["surface"], surface), pc.equal(self._rows["action"], action)))
+
     def pictures(self, most: int) -> list[str]:
         """At most so many pictures of `picture_pairs`, those with the smallest hashes."""
         uris = {uri for uri, _ in self.picture_pairs}

@@ -7,6 +7,8 @@ from model.measures.picture_baselines import (
     MAX_PROBE_WORK,
     LogisticProbe,
     NearestPhoto,
+    NearestPicture,
+    PictureVote,
     mean_picture_vectors,
     unit,
     why_no_probe,
@@ -35,6 +37,53 @@ def test_the_nearest_photo_is_the_best_of_all_photos_of_an_item():
     assert scores[:, 2:8] == pytest.approx(np.array(expected), abs=1e-6)
     assert scores[:, [0, 1, 8]] == pytest.approx(photos[:5] @ catalogue[[0, 1, 8]].T - 2, abs=1e-6)
     assert scores[:, [0, 1, 8]].max() < scores[:, 2:8].min()
+    assert scores.dtype == np.float32
+
+
+def test_every_training_photo_votes_for_its_item_the_more_the_nearer():
+    """In the order of the sums of exp((cosine - 1) / .03), items that nothing votes for below, by their catalogue."""
+    photos, labels = photos_of(6, 4)
+    shuffled = np.random.default_rng(1).permutation(len(labels))[:20]
+    photos, labels = photos[shuffled], labels[shuffled] + 2
+    queries = unit(np.random.default_rng(3).standard_normal((7, 16)).astype(np.float32))
+    queries[0] = -photos[0]  # the furthest photo that there can be
+    catalogue = unit(np.random.default_rng(2).standard_normal((9, 16)).astype(np.float32))
+    catalogue[8] = queries[1]  # and the nearest catalogue picture
+    scores = PictureVote(photos, labels, catalogue).scores(queries)
+    for query, scores_of_query in zip(queries.astype(np.float64), scores, strict=True):
+        votes = np.zeros(9)
+        for photo, label in zip(photos, labels, strict=True):
+            votes[label] += np.exp((query @ photo - 1) / 0.03)
+        assert scores_of_query[2:8] == pytest.approx(1 + 0.03 * np.log(votes[2:8]), abs=1e-5)
+        rest = [0, 1, 8]
+        assert scores_of_query[rest] == pytest.approx(catalogue[rest] @ query - 2, abs=1e-5)
+        assert scores_of_query[rest].max() < scores_of_query[2:8].min()
+    assert scores.dtype == np.float32
+
+
+def test_two_photos_a_little_further_outvote_the_nearest_one():
+    photos = unit(np.array([[1, 0.05], [1, 0.1], [1, -0.1]], np.float32))
+    args = photos, np.array([0, 1, 1]), np.zeros((2, 2), np.float32)
+    query = np.array([[1, 0]], np.float32)
+    assert NearestPhoto(*args).scores(query).argmax() == 0
+    assert PictureVote(*args).scores(query).argmax() == 1
+
+
+def test_the_nearest_picture_is_of_training_or_of_the_catalogue(monkeypatch):
+    monkeypatch.setattr("model.measures.picture_baselines._BLOCK_PICTURES", 3)
+    generator = np.random.default_rng(4)
+    photos, photo_labels = unit(generator.standard_normal((10, 8)).astype(np.float32)), generator.integers(0, 5, 10)
+    pictures, picture_labels = generator.standard_normal((11, 8)).astype(np.float16), generator.integers(2, 6, 11)
+    queries = unit(generator.standard_normal((4, 8)).astype(np.float32))
+    scores = NearestPicture((photos, photo_labels), (pictures, picture_labels), 7).scores(queries)
+    expected = np.full((4, 7), -2.0)
+    for row, query in enumerate(queries):
+        for photo, label in zip(photos, photo_labels, strict=True):
+            expected[row, label] = max(expected[row, label], query @ photo)
+        for picture, label in zip(pictures.astype(np.float64), picture_labels, strict=True):
+            expected[row, label] = max(expected[row, label], query @ picture / np.linalg.norm(picture))
+    assert scores == pytest.approx(expected, abs=1e-6)
+    assert (scores[:, 6] == -2).all()
     assert scores.dtype == np.float32
 
 

@@ -101,15 +101,20 @@ def test_what_cannot_be_evaluated_says_why_and_is_reused(shop):
         )
 
 
+def take_photo(shop, uri: str, seed: int, last_byte: bytes) -> None:
+    """A picture that hardly differs from another one of that seed, but in its content."""
+    draw_picture(shop.image_root / uri, seed)
+    path = shop.image_root / uri
+    path.write_bytes(path.read_bytes()[:-1] + last_byte)
+
+
 def two_visits(shop) -> list[dict]:
     """Photos of items 5 to 8 in the training part, and once more, hardly changed, as test."""
     rows = []
     for number in range(4):
         for visit, when in (("train", CUT - dt.timedelta(days=1)), ("test", LAST)):
             uri = f"{visit}/{number}.bmp"
-            draw_picture(shop.image_root / uri, number)
-            path = shop.image_root / uri
-            path.write_bytes(path.read_bytes()[:-1] + (b"\x01" if visit == "train" else b"\x02"))
+            take_photo(shop, uri, number, b"\x01" if visit == "train" else b"\x02")
             rows.append(row("closeup", uri, 5 + number, when=when))
     return rows
 
@@ -120,12 +125,12 @@ def test_training_photos_are_baselines_where_they_are_asked_for(shop):
     report, _ = shop.day(rows, max_training_pictures=100)
     entry = task(report, "closeup/click")
     remembered, popular = "remembered_else_raw_pictures", "popularity"
-    assert list(entry["methods"]) == [
-        *("itemsage", "raw_pictures", remembered, "nearest_photo", "logistic_probe", popular)
-    ]
+    of_photos = ["nearest_photo", "nearest_picture", "picture_vote", "logistic_probe"]
+    assert list(entry["methods"]) == ["itemsage", "raw_pictures", remembered, *of_photos, popular]
     assert entry["methods"][remembered] == entry["methods"]["raw_pictures"]  # no picture comes twice
-    assert entry["methods"]["nearest_photo"]["recall@1"] == 1
-    assert entry["methods"]["logistic_probe"]["recall@1"] == 1
+    for name in of_photos:
+        assert entry["methods"][name]["recall@1"] == 1
+        assert entry["differences"][name]["recall@1"] == entry["methods"]["itemsage"]["recall@1"] - 1
     assert shop.loads["read_picture_file"] == 16  # each once to hash and once to encode it
     assert [cell["pairs"] for cell in entry["cells"]] == [0, 0, 4, 0]  # other bytes, known items
     one, _ = shop.day(rows, max_training_pictures=1)
@@ -135,6 +140,47 @@ def test_training_photos_are_baselines_where_they_are_asked_for(shop):
     none, _ = shop.day(rows)
     assert list(task(none, "closeup/click")["methods"]) == ["itemsage", "raw_pictures", remembered, popular]
     assert "closeup/click: no logistic_probe: expected training photos of at least 2 items" in format_report(one)
+
+
+def photos_of_training(shop) -> list[dict]:
+    """A photo that was clicked with the items 10 to 21, twice each, and another one that was saved with item 9."""
+    take_photo(shop, "clicked.bmp", 3, b"\x01")
+    take_photo(shop, "saved.bmp", 4, b"\x01")
+    day_before = CUT - dt.timedelta(days=1)
+    clicked = [row("closeup", "clicked.bmp", n, when=day_before) for n in range(10, 22)] * 2
+    return [*clicked, row("closeup", "saved.bmp", 9, "save", day_before)]
+
+
+def test_the_vote_of_the_photos_of_a_task_can_be_the_best_baseline(shop):
+    """The photo that is asked looks like the clicked one, but what is saved is item 9."""
+    trained = photos_of_training(shop)
+    take_photo(shop, "asked.bmp", 3, b"\x02")
+    tested = [row("closeup", "asked.bmp", 9, "save"), row("closeup", "asked.bmp", 8)]
+    saves = task(shop.day([*trained, *tested], max_training_pictures=100)[0], "closeup/save")
+    assert saves["best_baseline"] == "picture_vote"
+    assert saves["methods"]["picture_vote"]["recall@1"] == 1
+    assert saves["methods"]["nearest_photo"]["recall@10"] == 0
+    of_saves, _ = shop.day([trained[-1], *tested], max_training_pictures=100)
+    assert task(of_saves, "closeup/save")["methods"]["picture_vote"] == saves["methods"]["picture_vote"]
+    assert "picture_vote" not in task(of_saves, "closeup/click")["methods"]
+    told = "closeup/click: no picture_vote: expected a training photo of closeup/click, got none"
+    assert told in format_report(of_saves)
+
+
+def test_the_nearest_picture_of_photos_and_catalogue_can_be_the_best_baseline(shop):
+    """One query looks like a training photo of its item, the other like the catalogue picture of its own."""
+    tested = [row("closeup", "asked.bmp", 9), row("closeup", "shown.bmp", 30)]
+    take_photo(shop, "asked.bmp", 4, b"\x02")
+    take_photo(shop, "shown.bmp", 5, b"\x02")
+    shop.day(tested)
+    vector = next(np.frombuffer(each["vector"], "<f2") for each in shop.cached() if each["uri"] == "shown.bmp")
+    run = shop.new_run(item_pictures={30: (bytes(32), vector)})
+    report, _ = shop.day([*photos_of_training(shop), *tested], run, max_training_pictures=100)
+    entry = task(report, "closeup/click")
+    assert entry["best_baseline"] == "nearest_picture"
+    found = {name: entry["methods"][name]["recall@10"] for name in ("nearest_picture", "nearest_photo", "raw_pictures")}
+    assert found == {"nearest_picture": 1, "nearest_photo": 0.5, "raw_pictures": 0.5}
+    assert entry["methods"]["nearest_picture"]["recall@1"] == 1
 
 
 def test_a_training_photo_under_another_name_is_seen(shop):
