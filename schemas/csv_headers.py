@@ -20,7 +20,6 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from schemas.csv_dialects import CsvDialect, best_dialect
-from schemas.usual_names import OF_CATALOGUE, OF_LOG, plain_name
 
 #: Lines that a title, or what else stands above a header, may take.
 _MAX_LINES_ABOVE = 5
@@ -44,7 +43,6 @@ _VALUE = re.compile(
     r"\s*(?:https?://.*|.*\.(?:jpe?g|png|webp|gif)|\d{4}-\d\d-\d\d.*|\d\d?[./]\d\d?[./]\d{4}.*|\\N)\s*",
     re.IGNORECASE | re.DOTALL,
 )
-_USUAL = {plain_name(name) for usual in (OF_CATALOGUE, OF_LOG) for ours in usual for name in (ours, *usual[ours])}
 #: Signs before a name: that a column must be filled, or that its line is a header.
 _SIGNS = "*:# "
 
@@ -56,11 +54,18 @@ def value_among_names(names: Sequence[str]) -> str | None:
     >>> value_among_names(["1001", "Red mug", "9.99"]), value_among_names(["sku", "2025", "2026"])
     ('1001', None)
     """
-    if not _USUAL.isdisjoint(map(plain_name, names)):
+    if _has_usual_name(names):
         return None
     numbers = [name for name in names if _NUMBER.fullmatch(name)]
     values = [name for name in names if _VALUE.fullmatch(name) or name in numbers]
     return values[0] if len(values) > len(numbers) or len(numbers) > 1 else None
+
+
+def _has_usual_name(names: Sequence[str]) -> bool:
+    from schemas.usual_names import OF_CATALOGUE, OF_LOG, plain_name  # Arrow, which short commands need not wait for
+
+    usual = {plain_name(name) for table in (OF_CATALOGUE, OF_LOG) for ours in table for name in (ours, *table[ours])}
+    return not usual.isdisjoint(map(plain_name, names))
 
 
 def recognised_dialect(sample: str, usual: str = ",", given: Mapping[str, str] = MappingProxyType({})) -> CsvDialect:
