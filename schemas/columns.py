@@ -23,6 +23,8 @@ _OPTIONAL = {"images"}
 ASSUMED = {"surface": "home", "action": "click"}
 #: Column names that a message lists.
 _MAX_LISTED = 30
+#: How much a name of the mapping and a column are alike, from 0 to 1, if the one misspells the other.
+_MISTYPED = 0.8
 #: What exports separate columns by, where the call says that it is another mark.
 _OTHER_DELIMITERS = (";", "\t", "|", ",")
 
@@ -117,12 +119,14 @@ def similar_name(wanted: str, names: Sequence[str], least: float = 0.6) -> str |
 
 def offered_name(ours: str, theirs: str, others: Sequence[str], schema: pa.Schema, least: float = 0.6) -> str | None:
     """The one of a file's `others`, columns that nobody reads, that may be our missing column, which the mapping calls
-    `theirs`: none that usually means something else. least: as of similar_name; None if none may be it."""
+    `theirs`: none that usually means something else, unless that is what the mapping misspells. least: as of
+    similar_name; None if none may be it."""
     others = that_may_be(ours, others)
     usual = called(usual_names(ours, schema), others) if theirs == ours else None
     names = OF_LOG if schema.equals(ENGAGEMENTS) else OF_CATALOGUE
     free = [name for name in others if not means_another(ours, name, names)]
-    return usual or meant_name(ours, free) or similar_name(theirs, free, least)
+    mistyped = similar_name(theirs, others, _MISTYPED) if theirs != ours else None
+    return usual or mistyped or meant_name(ours, free) or similar_name(theirs, free, least)
 
 
 def partition_values(path: str, columns: Columns, schema: pa.Schema) -> dict[str, str | None]:

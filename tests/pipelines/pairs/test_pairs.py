@@ -229,7 +229,7 @@ def test_rejected_rows_are_quarantined(tmp_path):
     assert (manifest["counts"]["rows_read"], manifest["counts"]["rows_quarantined"]) == (301, 6)
     assert read_stage_manifest(str(run), "log")["counts"]["reason:unknown_action"] == 5
     rows = pa.concat_tables(map(pq.read_table, (run / "quarantine").glob("log-*.parquet"))).to_pylist()
-    assert Counter(row["reason"] for row in rows) == {"unknown_action": 5, "broken_line": 1}
+    assert Counter(row["reason"] for row in rows) == {"unknown_action": 5, "cut_off_file": 1}
 
 
 def test_the_caps_of_the_features_hold_for_query_pictures(tmp_path, encoder_folder, image_root):
