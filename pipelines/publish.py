@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.console.jobs import flag, main_of_alone, narrow, print_summary
-from pipelines.gates.gated_run import DAMAGE, GatedRun
+from pipelines.gates.gated_run import counts_of_earlier
 from pipelines.gates.judge import GATES_FILE, GateThresholds, format_gates, require_passed, run_gates
 from pipelines.run.accounting import account, account_users, not_compared
 from pipelines.run.changes import write_changes
@@ -82,7 +82,7 @@ def _publish_first(config: PublishConfig, run: Path, facts: dict[str, Any] | Non
     if has_users:
         counts |= account_users(stages[USERS_STAGE]["counts"])
     pinned = pin_previous(config.store, run)
-    counts |= not_compared(counts, *(_counts_of(pinned, stage) for stage in ("embeddings", USERS_STAGE)))
+    counts |= not_compared(counts, *(counts_of_earlier(pinned, stage) for stage in ("embeddings", USERS_STAGE)))
     compared = compared_with(config.store, run, pinned)
     results = run_gates(run, compared, narrow(GateThresholds, config), config.accepted())
     print(format_gates(results), flush=True)
@@ -137,14 +137,6 @@ def _write_changes(run: Path, previous: Path | None) -> tuple[Path | None, dict[
             raise
         print(f"warning: changes/ lists every row as new: {error}", file=sys.stderr)
         return None, write_changes(run, None)
-
-
-def _counts_of(previous: Path | None, stage: str) -> dict[str, int]:
-    """A stage's counts of the run before; empty where there are none that can be read."""
-    try:
-        return GatedRun(previous).counts(stage) if previous is not None else {}
-    except DAMAGE:
-        return {}
 
 
 def move_readers(store_folder: str, run: Path, why: str) -> None:

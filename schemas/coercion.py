@@ -77,8 +77,8 @@ def mapped_to_empty(raw: RawRows, name: str) -> np.ndarray:
 
 def id_column(raw: RawRows, name: str, found: Found, *, required: bool = False) -> pa.Array:
     """Ids (see schemas.cell_text), without the blanks around them, whose rows are in found.trimmed; those that the
-    first of several sources gives are in found.of_first. required: what is
-    no id, or a word that stands for null, costs its row; else it is null, and so is the empty string."""
+    first of several sources gives are in found.of_first. required: what is no id, or a word that stands for null, costs
+    its row; else it is null, and so is the empty string."""
     expected = f"text or a whole number in {name}"
     arrays, trimmed, words = [], np.zeros(raw.table.num_rows, bool), dict[int, str]()
     for cells in cells_of_sources(raw, name):

@@ -87,6 +87,15 @@ def name_of_part(part: str) -> str:
     return part.partition("+")[0]
 
 
+def number_of_part(part: str) -> int:
+    """Which of several sources, from 0, part_name made this name of.
+
+    >>> number_of_part("images"), number_of_part("images+1")
+    (0, 1)
+    """
+    return int(part.partition("+")[2] or 0)
+
+
 def parse_column(name: str, given: Any, where: str) -> str | Column:
     """An entry of the config. Raises UsageError for what is none; `where`: the table it is in, as a message says it."""
     if isinstance(given, str):

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas.arrow_types import is_text
-from schemas.column_spec import name_of_part
+from schemas.column_spec import name_of_part, number_of_part
 
 _ITEM = "item_id"
 
@@ -49,7 +49,7 @@ def rows_of_events(found: Mapping[str, Led], given: Mapping[str, np.ndarray], nu
     if not any(led.listed or name_of_part(name) == _ITEM for name, led in found.items()):
         everyone = np.arange(num_events)
         return EventRows(everyone, np.full(num_events, -1), everyone, [])
-    items = sorted({*given, *(name for name in found if name_of_part(name) == _ITEM)}, key=_number)
+    items = sorted({*given, *(name for name in found if name_of_part(name) == _ITEM)}, key=number_of_part)
     other_lists = [name for name, led in found.items() if led.listed and name not in items]
     if other_lists and not any(name in found for name in items):
         items = [other_lists[0], *items]
@@ -87,8 +87,3 @@ def _has_any(led: Led, num_events: int, *, of_items: bool) -> np.ndarray:
     """bool [events]: where there is a value; of_items: that is no blank."""
     events = led.events[has_text(led.values)] if of_items else led.events
     return np.bincount(events, minlength=num_events) > 0
-
-
-def _number(part: str) -> int:
-    """Which source of items a name is of, from 0."""
-    return int(part.partition("+")[2] or 0)

@@ -12,6 +12,7 @@ from pipelines.console.jobs import narrow
 from pipelines.daily.config import DailyConfig, makes_users
 from pipelines.embed import job as embed
 from pipelines.features import job as features
+from pipelines.gates.gated_run import counts_of_earlier
 from pipelines.gates.judge import check_quarantine_share, require_passed, write_report
 from pipelines.gates.results import FAILED
 from pipelines.index import job as index
@@ -20,8 +21,6 @@ from pipelines.ingest.table_pictures import share_pictures
 from pipelines.log import engagement_log
 from pipelines.log.dated_log import other_offsets_in_words
 from pipelines.log.rows import LOG_STAGE
-from pipelines.run.earlier_faults import UNREADABLE
-from pipelines.run.unit_files import manifest_path
 from pipelines.run.units import read_stage_manifest
 from pipelines.store import store
 from pipelines.users import job as users
@@ -70,7 +69,7 @@ class _Day:
     def run_log(self) -> None:
         asked = narrow(engagement_log.LogConfig, self.config, run=self.folder)
         self.log_counts = engagement_log.run(asked, self.options)["counts"]
-        if told := other_offsets_in_words(self.log_counts, _log_counts(self.previous)):
+        if told := other_offsets_in_words(self.log_counts, counts_of_earlier(self.previous, LOG_STAGE)):
             print(f"{LOG_STAGE}: WARNING: {told}", flush=True)
         self._stop_if_too_much_is_rejected()
 
@@ -115,16 +114,6 @@ class _Day:
         if any(result.status == FAILED for result in results):
             write_report(folder, None, config, results)
         require_passed(results, folder, has_another=store.has_published(config.store))
-
-
-def _log_counts(previous: Path | None) -> dict[str, int]:
-    """Counts of the log stage of the run before; none if it has no such stage that can be read."""
-    if previous is None or not manifest_path(str(previous), LOG_STAGE).is_file():
-        return {}
-    try:
-        return dict(read_stage_manifest(str(previous), LOG_STAGE)["counts"])
-    except UNREADABLE:  # the gates that compare logs say so
-        return {}
 
 
 def _features_to_reuse(store_folder: str, model: Path, previous: Path | None) -> str | None:

@@ -274,6 +274,14 @@ class GatedRun:
         return path
 
 
+def counts_of_earlier(run: Path | None, stage: str) -> dict[str, int]:
+    """A stage's counts of the run before; empty where there are none that can be read: gates that compare say so."""
+    try:
+        return GatedRun(run).counts(stage) if run is not None else {}
+    except DAMAGE:
+        return {}
+
+
 def _check_order(path: str) -> None:
     """Raises CorruptFileError unless the file's own rows ascend by id (readers merge files by it)."""
     with pq.ParquetFile(path) as file:
