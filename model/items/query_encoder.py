@@ -135,18 +135,16 @@ class QueryEncoder:
     @cached_property
     def image_encoder(self) -> "ImageEncoder":
         """The image encoder that the model was trained with."""
-        from model.pictures.image_encoder import (
-            ImageEncoder,  # torchvision takes a second that text search need not wait
-        )
+        # torchvision takes a second that text search need not wait
+        from model.pictures.image_encoder import ImageEncoder
 
         return ImageEncoder(self.image_encoder_spec, may_fall_back=True)
 
     @cached_property
     def text_encoder(self) -> "TextEncoder":
         """The frozen encoder of sentences that the model was trained with."""
-        from model.text.text_encoder import (
-            open_text_encoder,  # its libraries take a while that other models need not wait
-        )
+        # its libraries take a while that other models need not wait
+        from model.text.text_encoder import open_text_encoder
 
         return open_text_encoder(self.folder / TEXT_ENCODER_FOLDER, self.device)
 

@@ -1,7 +1,6 @@
 """The refined index: one item of each set of near-duplicates (PinnerSage's "index refinement").
 
-A refined index folder is an index folder (model.nearest.index: `open_index` reads it) of the items that are kept,
-and holds
+A refined index folder is an index folder (model.nearest.index: `open_index` reads it) of the kept items, and holds
 
     near_duplicates.parquet   who stands for the items that are left out (schemas.tables.NEAR_DUPLICATES)
 

@@ -49,9 +49,9 @@ NOTHING = EarlierVectors(frozenset(), {}, np.zeros((0, 0), np.float32))
 
 @dataclass
 class EarlierRun:
-    """An earlier run's embeddings. dimension: as its stage says. sha256_of: file -> sha256. parts: the
-    planned part of every file that was made from the run's features by this code. has_vectors: whether they are of
-    today's model and fingerprints."""
+    """An earlier run's embeddings. dimension: as its stage says. sha256_of: file -> sha256. parts: the planned part of
+    every file that was made from the run's features by this code. has_vectors: whether they are of today's model and
+    fingerprints."""
 
     run: str
     model_id: str
