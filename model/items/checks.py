@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from model.items.config import ItemSageConfig
+from schemas import storage
 from schemas.errors import CorruptFileError, UsageError
 from schemas.files import read_json
 from schemas.quarantine import quote
@@ -77,7 +78,7 @@ def _check_room(folder: Path, config: ItemSageConfig) -> None:
     }
     for name, numbers in least.items():
         path = folder / f"{name}.safetensors"
-        got = path.stat().st_size if path.is_file() else 0
+        got = storage.size_of(path) if storage.is_file(path) else 0
         if _NUMBER_BYTES * numbers > got:
             raise CorruptFileError(
                 f"expected weights of {numbers:,} numbers for the switches of {folder / CONFIG_FILE}, got "

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from model.items.checks import CONFIG_FILE, check_manifest, read_switches
+from schemas import storage
 from schemas.errors import CorruptFileError, UsageError
 from schemas.files import check_sha256, read_json, sha256_of_file, write_json
 from schemas.hashing import fingerprint
@@ -52,7 +53,7 @@ def write_model_manifest(folder: Folder, described: Mapping[str, Any], metrics: 
     """Writes metrics.json and, last of all, the manifest of what lies in a model folder; returns the model id.
     described: the other keys of the manifest, those that the id is made from among them."""
     target = Path(folder)
-    paths = [path for path in sorted(target.rglob("*")) if path.is_file()]
+    paths = storage.files_below(target)
     files = {path.relative_to(target).as_posix(): sha256_of_file(path) for path in paths}
     manifest = {**described, "files": files}
     manifest["model_id"] = model_id_of(manifest)

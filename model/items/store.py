@@ -17,8 +17,6 @@ What identifies and checks a folder is model.items.manifest; what a config may a
 are written and read, model.items.weights.
 """
 
-import os
-import shutil
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
@@ -43,6 +41,7 @@ from model.items.manifest import Folder, read_model_manifest, write_model_manife
 from model.items.weights import load_weights, own_state, read_weights, weights_file, write_weights
 from model.machine.columns import read_facts
 from model.split.split import Split
+from schemas import storage
 from schemas.errors import CorruptFileError, UsageError
 from schemas.files import copy_folder, read_json, write_json
 from schemas.tables import SCHEMA_VERSION
@@ -83,7 +82,7 @@ def save_model(
     }
     _check_inputs(model.config, folders)
     target = Path(folder)
-    if target.exists() and any(target.iterdir()):
+    if storage.exists(target) and storage.names_in(target):
         raise UsageError(f"expected a new or empty folder for a model, got files in {target}")
     for name, source in {VOCABULARY_FOLDER: vocabulary_folder, **folders}.items():
         if source is not None:
@@ -109,15 +108,15 @@ def install_model(folder: Folder, models_root: Folder) -> Path:
     source = Path(folder)
     manifest = read_model_manifest(source)
     target = Path(models_root, manifest["model_id"])
-    if target.exists():
+    if storage.exists(target):
         read_model_manifest(target, check=manifest["files"])
-        if source.resolve() != target.resolve():
-            shutil.rmtree(source)
+        if storage.real_path(source) != storage.real_path(target):
+            storage.remove_folder(source)
         return target
-    target.parent.mkdir(parents=True, exist_ok=True)
+    storage.make_folder(target.parent)
     hidden = target.parent / f".{target.name}.{uuid.uuid4().hex[:8]}"
-    shutil.move(source, hidden)  # another file system: this copies
-    os.rename(hidden, target)
+    storage.move_from_elsewhere(source, hidden)  # another file system: this copies
+    storage.move(hidden, target)
     return target
 
 
@@ -244,7 +243,7 @@ def _load_hash_embedder(folder: Folder, config: ItemSageConfig) -> HashEmbedder:
 
 
 def _id_in(path: Path, key: str) -> str | None:
-    if not path.exists():
+    if not storage.exists(path):
         return None
     value = read_json(path).get(key)
     if not isinstance(value, str):

@@ -8,7 +8,6 @@ flat[offsets[i]:offsets[i + 1]].
 """
 
 import os
-import shutil
 import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from schemas import storage
 from schemas.errors import CorruptFileError
 from schemas.files import read_json, write_json
 from schemas.hashing import fingerprint
@@ -35,7 +35,7 @@ class ColumnWriter:
 
     def __init__(self, folder: str | os.PathLike[str], name: str, dtype: str, row_shape: tuple[int, ...] = ()):
         self.name, self.dtype, self.row_shape, self.num_rows = name, np.dtype(dtype), row_shape, 0
-        self._file = open(Path(folder, f"{name}.npy"), "wb", buffering=1 << 20)  # noqa: SIM115 (closed in __exit__)
+        self._file = storage.open_file(Path(folder, f"{name}.npy"), "wb", buffering=1 << 20)
         self._file.write(b"\0" * _HEADER_BYTES)
 
     def append(self, rows: np.ndarray) -> None:
@@ -70,11 +70,11 @@ def write_column(folder: str | os.PathLike[str], name: str, values: np.ndarray) 
 def read_column(folder: str | os.PathLike[str], name: str) -> np.ndarray:
     """The column as a read-only memory map (an empty column as an empty array: nothing can be mapped there)."""
     path = Path(folder, f"{name}.npy")
-    with open(path, "rb") as file:
+    with storage.open_file(path, "rb") as file:
         version = np.lib.format.read_magic(file)
         assert version == (1, 0), version
         shape, _, dtype = np.lib.format.read_array_header_1_0(file)
-    return np.load(path, mmap_mode="r") if np.prod(shape) else np.zeros(shape, dtype)
+    return np.load(storage.local_path(path), mmap_mode="r") if np.prod(shape) else np.zeros(shape, dtype)
 
 
 def offsets_of(lengths: np.ndarray) -> np.ndarray:
@@ -100,7 +100,7 @@ def gather_ragged(flat: np.ndarray, offsets: np.ndarray, rows_B: np.ndarray) -> 
 
 def source_fingerprint(paths: Sequence[str | os.PathLike[str]], *facts: Any) -> str:
     """Identifies source files by name, size and time of change (reading them all again would cost a build)."""
-    stats = [(os.path.basename(path), os.path.getsize(path), os.stat(path).st_mtime_ns) for path in paths]
+    stats = [(os.path.basename(path), storage.size_of(path), storage.status(path).st_mtime_ns) for path in paths]
     return fingerprint([stats, *facts])
 
 
@@ -108,18 +108,18 @@ def build_columns(folder: str | os.PathLike[str], source: str, write: Callable[[
     """The finished columns of this `source` (a fingerprint), `<folder>/<source>`; made with `write(temporary folder)`,
     which returns facts for the manifest, unless they are there. Several processes may build at once: one wins."""
     target = Path(folder, source)
-    if (target / FACTS_FILE).is_file():
+    if storage.is_file(target / FACTS_FILE):
         return target
     temporary = target.parent / f".{target.name}.{uuid.uuid4().hex[:8]}.tmp"
-    temporary.mkdir(parents=True)
+    storage.make_folder(temporary)
     try:
         write_json(temporary / FACTS_FILE, write(temporary))
-        os.replace(temporary, target)
+        storage.move(temporary, target)
     except OSError:
-        if not (target / FACTS_FILE).is_file():
+        if not storage.is_file(target / FACTS_FILE):
             raise
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        storage.remove_folder(temporary, ignore_errors=True)
     return target
 
 

@@ -24,6 +24,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from schemas import storage
 from schemas.errors import CorruptFileError
 from schemas.files import check_sha256, read_json
 from schemas.quarantine import quote
@@ -221,7 +222,7 @@ def open_index(
 def check_index_file(folder: str | os.PathLike[str], name: str, manifest: dict[str, Any]) -> None:
     """Raises CorruptFileError unless the file has the size and sha256 that the manifest's "files" say."""
     entry, path = manifest["files"][name], Path(folder, name)
-    size = path.stat().st_size if path.is_file() else None
+    size = storage.size_of(path) if storage.is_file(path) else None
     if size != entry["bytes"]:
         raise CorruptFileError(f"expected {entry['bytes']} bytes, got {size} for {path}: run the index stage again")
     check_sha256(path, entry["sha256"])
@@ -235,7 +236,7 @@ def load_annoy(
     _check_nodes(path, dimension, n_items)
     index = annoy.AnnoyIndex(dimension, METRIC)
     try:
-        index.load(str(path))
+        index.load(storage.local_path(path))
     except OSError as error:
         raise CorruptFileError(f"expected an Annoy index of dimension {dimension} at {path}, got {error}") from error
     if index.get_n_items() != n_items:  # trees cannot be checked: Annoy miscounts those of one leaf
@@ -251,7 +252,7 @@ def _mapped_vectors(path: Path, index: annoy.AnnoyIndex) -> np.ndarray:
     """The items' vectors, a read-only float32 view [N, D] of the file that `index` was loaded from: Annoy's first nodes
     are the items, by number. Raises CorruptFileError if Annoy itself has other vectors for some of them."""
     shape = (index.get_n_items(), _NODE_HEADER_BYTES // 4 + index.f)
-    nodes = np.asarray(np.memmap(path, np.float32, "r", shape=shape))
+    nodes = np.asarray(np.memmap(storage.local_path(path), np.float32, "r", shape=shape))
     vectors_ND = nodes[:, _NODE_HEADER_BYTES // 4 :]
     rows = np.unique(np.linspace(0, len(vectors_ND) - 1, _VECTORS_COMPARED).astype(np.int64))
     expected = np.array([index.get_item_vector(row) for row in rows.tolist()], np.float32)
@@ -266,7 +267,7 @@ def _mapped_vectors(path: Path, index: annoy.AnnoyIndex) -> np.ndarray:
 def _check_nodes(path: Path, dimension: int, n_items: int) -> None:
     """Raises CorruptFileError unless the file is whole nodes of the manifest's dimension, one an item at least: Annoy
     would take it, and whatever memory a forged dimension asks for."""
-    node_bytes, size = _NODE_HEADER_BYTES + 4 * dimension, path.stat().st_size
+    node_bytes, size = _NODE_HEADER_BYTES + 4 * dimension, storage.size_of(path)
     if size % node_bytes or size // node_bytes < n_items:
         raise CorruptFileError(
             f"expected an Annoy index of dimension {dimension} at {path}: at least {n_items} nodes of {node_bytes} "

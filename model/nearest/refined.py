@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 from model.nearest.index import TUNED_AT, ExactIndex, ItemIndex, read_index_manifest
 from model.nearest.recall import recall_query_rows
 from model.split.near_duplicates import cosines, kept_rows
+from schemas import storage
 from schemas.errors import CorruptFileError
 from schemas.files import check_sha256
 from schemas.quarantine import quote
@@ -100,7 +101,7 @@ def read_near_duplicates(folder: str | os.PathLike[str]) -> pa.Table:
             f"expected sha256 of {NEAR_DUPLICATES_FILE}, items_removed and cosine, got {quote(manifest)} in the "
             f"manifest of {folder}: run the index stage again with --refine-cosine"
         ) from error
-    if not path.is_file():
+    if not storage.is_file(path):
         raise CorruptFileError(f"expected the file {path}, got none: run the index stage again with --refine-cosine")
     check_sha256(path, sha256)
     try:

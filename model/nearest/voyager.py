@@ -17,6 +17,7 @@ import numpy as np
 
 from model.nearest.index import ExactIndex, QueryKind, check_queries, no_results
 from model.nearest.recall import KindFacts, RecallQueries, truths_of
+from schemas import storage
 from schemas.errors import CorruptFileError, UsageError
 from schemas.hashing import seed_of
 
@@ -109,7 +110,7 @@ def load_voyager(path: Path, dimension: int, n_items: int, num_threads: int | No
     UsageError if the library is not installed."""
     voyager = require_voyager()
     try:
-        index = voyager.Index.load(str(path))
+        index = voyager.Index.load(storage.local_path(path))
     except (ValueError, RuntimeError, OSError) as error:
         raise CorruptFileError(f"expected an index of voyager at {path}, got {error}") from error
     if (index.num_dimensions, index.num_elements) != (dimension, n_items) or index.space != voyager.Space.InnerProduct:

@@ -21,6 +21,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from model.pictures import efficientnet_lite
 from model.pictures.decoding import Preprocessing
+from schemas import storage
 from schemas.errors import UsageError
 
 if TYPE_CHECKING:
@@ -109,8 +110,8 @@ def weights_file_of(name: str, entry: "WeightsEnum | None") -> str:
         return efficientnet_lite.packaged_weights_file()
     file_name = Path(urllib.parse.urlparse(entry.url).path).name
     path = Path(torch.hub.get_dir(), "checkpoints", file_name)
-    if not path.is_file():
-        path.parent.mkdir(parents=True, exist_ok=True)
+    if not storage.is_file(path):
+        storage.make_folder(path.parent)
         prefix = torch.hub.HASH_REGEX.search(file_name)
         try:
             torch.hub.download_url_to_file(entry.url, str(path), prefix.group(1) if prefix else None)

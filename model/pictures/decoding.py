@@ -35,6 +35,7 @@ from model.pictures.mending import bare_png, ended_jpegs, is_cut_short
 from model.pictures.pillow_settings import own_pixel_limit_lifted, silence
 from model.pictures.pixels import INTERPOLATIONS, crop_middle, pixels_hash, resized_size, to_rgb, upright
 from model.pictures.root import NO_FILE, PictureRoot
+from schemas import storage
 from schemas.errors import CorruptFileError, printable
 from schemas.fetched_pictures import why_not_fetched
 from schemas.files import shown
@@ -158,8 +159,8 @@ def _paths(root: PictureRoot, uri: str) -> Iterator[str]:
 def _fetched(root: PictureRoot, uri: str) -> str:
     """Where the picture of a URL lies below the root."""
     name = fetched_path(uri)
-    if name is None or not os.path.lexists(os.path.join(root.real_path, name)):
-        was_fetched = name is not None and os.path.isdir(os.path.join(root.real_path, FETCHED_FOLDER))
+    if name is None or not storage.is_taken(os.path.join(root.real_path, name)):
+        was_fetched = name is not None and storage.is_folder(os.path.join(root.real_path, FETCHED_FOLDER))
         why = NOT_FETCHED if was_fetched else ""
         if (row := why_not_fetched(root.real_path, uri)) is not None:
             why = printable(f"{FETCH_FAILED}{row.reason}, expected {row.expected}, got {row.got}")
@@ -182,11 +183,11 @@ def read_picture_file(
     """The file that find_picture finds, with the size and time by which it can be recognised unread. Raises as it does,
     and out_of_memory; CorruptFileError for a picture of the table that is not the one that its name says."""
     path, _, _ = find_picture(image_root, uri, limits)
-    with _file_faults(uri), open(path, "rb") as file:
-        before = os.fstat(file.fileno())
+    with _file_faults(uri), storage.open_file(path, "rb") as file:
+        before = storage.status_of_open(file)
         _check_bytes(before, limits)
         data = file.read(before.st_size)
-        after = os.fstat(file.fileno())
+        after = storage.status_of_open(file)
     if stored_path(uri) is not None:
         if stored_name(data) != uri:
             raise CorruptFileError(

@@ -10,6 +10,7 @@ from model.machine.library_versions import check_network_id, versions_of
 from model.machine.number_formats import settle_device, settle_dtype
 from model.pictures import backbones
 from model.pictures.decoding import Preprocessing
+from schemas import storage
 from schemas.errors import CorruptFileError, UsageError
 from schemas.files import atomic_write, check_sha256, read_json, sha256_of_file, write_json
 from schemas.hashing import fingerprint
@@ -68,7 +69,7 @@ def image_encoder_spec(
     torchvision need `weights_name`; `weights_sha256` is compared if given. Raises UsageError, CorruptFileError.
     """
     entry = backbones.weights_entry(name, weights_name, has_file=weights_file is not None)
-    if weights_file is not None and not Path(weights_file).is_file():
+    if weights_file is not None and not storage.is_file(weights_file):
         raise UsageError(f"expected a weights file at {weights_file}, got none")
     path = weights_file or backbones.weights_file_of(name, entry)
     if weights_sha256 is not None:

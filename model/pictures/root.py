@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from schemas import storage
 from schemas.files import resolve_inside
 
 #: What a name raises that names no file. All else (EIO, ESTALE, EMFILE, ...) is the machine's fault, not the picture's.
@@ -48,14 +49,14 @@ class PictureRoot:
         """The root as it is now."""
         if isinstance(image_root, PictureRoot):
             return image_root
-        return cls(os.path.realpath(image_root), None if run is None else os.fspath(run))
+        return cls(storage.real_path(image_root), None if run is None else os.fspath(run))
 
     def find_stored(self, path: str) -> tuple[str, os.stat_result]:
         """Path and status of the run's picture at stored_path. Raises OSError."""
         if self.run is None:
             raise FileNotFoundError(errno.ENOENT, "no run")
         whole = os.path.join(self.run, path)
-        return whole, os.lstat(whole)
+        return whole, storage.status(whole, follow_links=False)
 
     def find(self, uri: str) -> tuple[str, os.stat_result] | None:
         """Real path and status of what `uri` names inside the root; None if it leaves it. Raises OSError, ValueError.
@@ -67,14 +68,14 @@ class PictureRoot:
         if "\0" not in uri and not _NOT_PLAIN & set(names):
             for name in names:
                 path = f"{path.rstrip('/')}/{name}"
-                status = os.lstat(path)
+                status = storage.status(path, follow_links=False)
                 if stat.S_ISLNK(status.st_mode):
                     break
             else:
                 assert status is not None, "a split text has one name at least"
                 return path, status
         resolved = resolve_inside(self.real_path, uri)
-        return None if resolved is None else (resolved, os.stat(resolved))
+        return None if resolved is None else (resolved, storage.status(resolved))
 
     def search(self, names: Iterable[str]) -> FoundFile | None:
         """The first of the names that is a file inside the root; if none is, what else one of them names there. None if
@@ -113,7 +114,7 @@ class PictureRoot:
             path: str | None = self.real_path
             for step in name.split("/"):
                 path = None if path is None else _step_down(path, step)
-            if path is not None and os.path.isfile(path):
+            if path is not None and storage.is_file(path):
                 return os.path.relpath(path, self.real_path)
         return None
 
@@ -122,7 +123,7 @@ def _is_of_machine(name: str) -> bool:
     """Whether a name that is not inside the root is of a file of this machine, or is no name below a root. Of absolute
     ones only the first step is looked at: others' paths are nobody's business."""
     first = name.lstrip("/").partition("/")[0]
-    return not name.startswith("/") or first in _NOT_PLAIN or "\0" in name or os.path.lexists(f"/{first}")
+    return not name.startswith("/") or first in _NOT_PLAIN or "\0" in name or storage.is_taken(f"/{first}")
 
 
 def _step_down(folder: str, name: str) -> str | None:
@@ -131,10 +132,10 @@ def _step_down(folder: str, name: str) -> str | None:
         return None
     try:
         path = os.path.join(folder, name)
-        if not os.path.lexists(path):
-            known = _names_by_fold(folder, os.stat(folder).st_mtime_ns).get(_folded(name))
+        if not storage.is_taken(path):
+            known = _names_by_fold(folder, storage.status(folder).st_mtime_ns).get(_folded(name))
             path = os.path.join(folder, known) if known is not None else ""
-        return path if path and not os.path.islink(path) else None
+        return path if path and not storage.is_link(path) else None
     except (OSError, ValueError):
         return None
 
@@ -142,7 +143,7 @@ def _step_down(folder: str, name: str) -> str | None:
 @functools.lru_cache(_FOLDERS_KEPT)
 def _names_by_fold(folder: str, modified_ns: int) -> dict[str, str]:
     """The names in a folder by what they are without case; none of a folder of very many."""
-    with os.scandir(folder) as entries:
+    with storage.entries_in(folder) as entries:
         names = [entry.name for entry in itertools.islice(entries, _MAX_NAMES + 1)]
     return {} if len(names) > _MAX_NAMES else {_folded(name): name for name in sorted(names, reverse=True)}
 

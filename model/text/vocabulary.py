@@ -27,6 +27,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from model.text.tokenizer import SEPARATOR, TOKENIZER_VERSION, bigrams, character_trigrams, normalize, words
+from schemas import storage
 from schemas.errors import CorruptFileError
 from schemas.files import atomic_write, read_json, shown
 from schemas.hashing import fingerprint, stable_hash
@@ -177,7 +178,7 @@ class Vocabulary:
         with open_file(TOKENS_FILE) as temporary:
             pq.write_table(self.tokens, temporary, compression="zstd", use_dictionary=["kind"])
         with open_file(DESCRIPTION_FILE) as temporary:
-            Path(temporary).write_text(json.dumps(self.describe(), indent=1, sort_keys=True) + "\n", encoding="utf-8")
+            storage.write_bytes(temporary, (json.dumps(self.describe(), indent=1, sort_keys=True) + "\n").encode())
 
     def describe(self) -> dict[str, Any]:
         """The content of vocabulary.json."""

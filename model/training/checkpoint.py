@@ -15,6 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from schemas import storage
 from schemas.errors import CorruptFileError
 from schemas.files import atomic_write
 
@@ -50,7 +51,7 @@ def save_checkpoint(
 
 def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint | None:
     """The checkpoint at `path`, on the CPU, or None if there is none. CorruptFileError if it cannot be read."""
-    if not os.path.isfile(path):
+    if not storage.is_file(path):
         return None
     parts: dict[str, dict[str, Tensor]] = {"model": {}, "best": {}, "optimizer": {}}
     try:

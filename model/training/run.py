@@ -30,6 +30,7 @@ from model.training.optimizers import clip_gradients_, learning_rate_factor, mak
 from model.training.part_shares import measure_without
 from model.training.schedule import FixedLength, schedule
 from model.training.validation import QueryScores, choice_by, validate
+from schemas import storage
 from schemas.errors import UsageError
 from schemas.hashing import fingerprint, seed_of
 
@@ -257,8 +258,8 @@ class TrainingRun:
     def _log(self, **values: Any) -> None:
         """Appends a line to metrics.jsonl (rank 0)."""
         if self.processes.rank == 0:
-            with open(self.folder / METRICS_NAME, "a", encoding="utf-8") as file:
-                file.write(json.dumps({"step": self.step, **values}) + "\n")
+            with storage.open_file(self.folder / METRICS_NAME, "ab") as file:
+                file.write((json.dumps({"step": self.step, **values}) + "\n").encode())
 
     def _checkpoint(self) -> None:
         if self.processes.rank != 0:
@@ -267,7 +268,7 @@ class TrainingRun:
         state = {
             "finished": self.finished,
             "fingerprint": self._fingerprint(),
-            "metrics_bytes": metrics.stat().st_size if metrics.exists() else 0,
+            "metrics_bytes": storage.size_of(metrics) if storage.exists(metrics) else 0,
             "scores": {name: [of.sums_Q.tolist(), of.weights_Q.tolist()] for name, of in self.scores.items()},
             "step": self.step,
             "validations": [dataclasses.asdict(validation) for validation in self.validations],
@@ -285,12 +286,12 @@ class TrainingRun:
 
     def _resume(self) -> None:
         """Continues from the checkpoint, or starts with an empty metrics.jsonl."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        storage.make_folder(self.folder)
         checkpoint = read_checkpoint(self.folder / CHECKPOINT_NAME)
         if checkpoint is not None:
             self._restore(checkpoint)
         if self.processes.rank == 0:
-            with open(self.folder / METRICS_NAME, "ab") as file:
+            with storage.open_file(self.folder / METRICS_NAME, "ab") as file:
                 file.truncate(0 if checkpoint is None else checkpoint.state["metrics_bytes"])
 
     def _restore(self, checkpoint: Checkpoint) -> None:

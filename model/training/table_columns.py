@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from model.machine.columns import ColumnWriter, offsets_of, read_column, write_column
+from schemas import storage
 from schemas.records import Pair, decode_features, decode_pair, read_records
 from schemas.tables import IDS
 
@@ -33,7 +34,9 @@ _CHUNK_PAIRS = 4096
 
 def record_files(folder: str | os.PathLike[str]) -> list[str]:
     """The finished files of records in a folder, sorted."""
-    return [str(path) for path in sorted(Path(folder).glob("*.tfrecord")) if not path.name.startswith((".", "_"))]
+    return [
+        str(path) for path in sorted(storage.paths_in(folder, "*.tfrecord")) if not path.name.startswith((".", "_"))
+    ]
 
 
 def write_items(paths: Sequence[str], picture_dim: int, text_dim: int, folder: Path) -> dict[str, Any]:
@@ -55,7 +58,7 @@ def write_items(paths: Sequence[str], picture_dim: int, text_dim: int, folder: P
             item_ids.append(item.item_id)
             num_pictures.append(len(item.pictures))
     write_column(folder, "field_offsets", offsets_of(read_column(folder, "field_lengths")))
-    Path(folder, "field_lengths.npy").unlink()
+    storage.remove(Path(folder, "field_lengths.npy"))
     write_column(folder, "picture_offsets", offsets_of(np.array(num_pictures, np.int64)))
     pq.write_table(pa.table({"item_id": pa.array(item_ids, pa.string())}, schema=IDS), folder / "ids.parquet")
     return {"num_items": len(item_ids)}
@@ -131,7 +134,7 @@ def _write_sorted_tasks(folder: Path, tasks: Mapping[str, int]) -> list[str]:
     sorted_index = np.array([names.index(name) for name in tasks], "<i2")
     first_seen = np.asarray(read_column(folder, "first_seen_task"))
     write_column(folder, "task", sorted_index[first_seen] if len(names) else first_seen)
-    Path(folder, "first_seen_task.npy").unlink()
+    storage.remove(Path(folder, "first_seen_task.npy"))
     return names
 
 

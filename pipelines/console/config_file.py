@@ -10,6 +10,7 @@ from collections.abc import Collection
 from typing import Any
 
 from pipelines.console.commands import COMMANDS
+from schemas import storage
 from schemas.errors import UsageError
 from schemas.file_forms import checked_format
 from schemas.quarantine import quote
@@ -104,7 +105,7 @@ def plain_type(hint: Any) -> type:
 
 def _load(path: str) -> dict[str, Any]:
     try:
-        with open(path, "rb") as file:
+        with storage.open_file(path, "rb") as file:
             return tomllib.load(file)
     except (OSError, ValueError, RecursionError) as error:  # ValueError: not UTF-8, not TOML, a number of 4,301 digits
         raise UsageError(f"expected a TOML file at {path}, got {quote(str(error))}") from error

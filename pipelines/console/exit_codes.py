@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable
 
 from pipelines.store.lock import StoreBusyError
+from schemas import storage
 from schemas.errors import CorruptFileError, ThresholdError, UsageError, printable
 
 EXIT_DONE, EXIT_FAULT, EXIT_USAGE, EXIT_THRESHOLD = 0, 1, 2, 3
@@ -118,5 +119,6 @@ def _stdout_is_broken() -> bool:
     poll.register(descriptor, 0)
     is_broken = any(event & select.POLLERR for _, event in poll.poll(0))
     if is_broken:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
+        with storage.open_file(os.devnull, "ab") as nowhere:
+            os.dup2(nowhere.fileno(), descriptor)
     return is_broken

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import Any, BinaryIO
 
+from schemas import storage
 from schemas.errors import UsageError
 from schemas.quarantine import quote
 
@@ -18,7 +19,7 @@ def open_lines(path: str, flag_name: str) -> contextlib.AbstractContextManager[B
     if path == "-":
         return contextlib.nullcontext(sys.stdin.buffer)
     try:
-        return open(path, "rb")
+        return storage.open_file(path, "rb")
     except OSError as error:
         raise UsageError(
             f"expected {flag_name} to name a file of JSON lines, got {path!r}: {error.strerror}"

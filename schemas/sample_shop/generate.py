@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from schemas import storage
 from schemas.errors import CorruptFileError, UsageError
 from schemas.files import atomic_write, read_json, write_json, write_text
 from schemas.sample_shop.assortment import make_assortment
@@ -66,7 +66,7 @@ def generate(
     for uri, data in faulty.files.items():
         _write_bytes(root / uri, data)
     for original, copy in catalogue.copies:
-        _write_bytes(root / copy, (root / original).read_bytes())
+        _write_bytes(root / copy, storage.read_bytes(root / original))
 
     good = make_engagements(assortment, [spec.uri for spec in queries], query_anchors, seed, end_date)
     engagements, planted = plant_in_engagements(good, seed)
@@ -90,7 +90,7 @@ def generate(
 def finished_shop(out: str | os.PathLike[str]) -> dict[str, int | str] | None:
     """What the shop in the folder `out` was made with: items, seed, end_date; None if no finished shop is there."""
     root = Path(out)
-    if not (root / README_FILE).is_file():
+    if not storage.is_file(root / README_FILE):
         return None
     try:
         facts = read_json(root / FACTS_FILE)
@@ -101,26 +101,26 @@ def finished_shop(out: str | os.PathLike[str]) -> dict[str, int | str] | None:
 
 def _clear(root: Path) -> None:
     """Makes room and marks the folder: removes a sample shop, finished or not, that is there; refuses anything else."""
-    names = {path.name for path in root.iterdir()} if root.is_dir() else set()
-    if root.exists() and not root.is_dir():
+    names = {path.name for path in storage.paths_in(root)} if storage.is_folder(root) else set()
+    if storage.exists(root) and not storage.is_folder(root):
         raise UsageError(f"expected a folder to write to, got the file {root}")
     foreign = [name for name in names - {_MARKER_FILE} if not _is_own(name)]
     if foreign or (names and not _is_marked(root)):
         raise UsageError(
             f"expected an empty folder or a sample shop at {root}, got {len(foreign) or len(names)} other names in it"
         )
-    root.mkdir(parents=True, exist_ok=True)
-    (root / _MARKER_FILE).touch()
-    (root / README_FILE).unlink(missing_ok=True)  # no longer finished, before anything else goes
+    storage.make_folder(root)
+    storage.write_bytes(root / _MARKER_FILE, b"")
+    storage.remove(root / README_FILE, missing_ok=True)  # no longer finished, before anything else goes
     for name in sorted(names - {_MARKER_FILE, README_FILE}):
-        shutil.rmtree(root / name) if (root / name).is_dir() else (root / name).unlink()
+        storage.remove_folder(root / name) if storage.is_folder(root / name) else storage.remove(root / name)
 
 
 def _is_marked(root: Path) -> bool:
     """By the marker, or by a README of ours: copying `shop/*` leaves hidden files behind."""
     readme = root / README_FILE
-    return (root / _MARKER_FILE).is_file() or (
-        readme.is_file() and readme.read_text(encoding="utf-8", errors="replace").startswith(_README_TITLE)
+    return storage.is_file(root / _MARKER_FILE) or (
+        storage.is_file(readme) and storage.read_text(readme, errors="replace").startswith(_README_TITLE)
     )
 
 
@@ -138,8 +138,8 @@ def _readme(items: int, seed: int, end_date: date) -> str:
 
 
 def _write_bytes(path: Path, data: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(data)
+    storage.make_folder(path.parent)
+    storage.write_bytes(path, data)
 
 
 def _write_table(path: Path, table: pa.Table) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw
 
+from schemas import storage
 from schemas.sample_shop import backgrounds
 from schemas.sample_shop.product_types import PRODUCT_TYPES
 from schemas.sample_shop.shapes import BODY, BODY_DARK, BODY_LIGHT
@@ -62,8 +63,7 @@ class PictureSpec:
 def write_picture(root: str, spec: PictureSpec) -> int:
     """Renders and writes one picture below `root`, whose folders exist; returns its size in bytes."""
     data = encode(spec)
-    with open(os.path.join(root, spec.uri), "wb") as file:
-        file.write(data)
+    storage.write_bytes(os.path.join(root, spec.uri), data)
     return len(data)
 
 

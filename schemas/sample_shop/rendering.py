@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from schemas import storage
 from schemas.sample_shop.pictures import PictureSpec, write_picture
 
 _MIN_PICTURES_A_WORKER = 150
@@ -29,7 +30,7 @@ def render_all(
     `num_workers` None: the cores this process may use, at most 8, fewer where there is little to do.
     """
     for folder in sorted({os.path.dirname(spec.uri) for spec in specs}):
-        (root / folder).mkdir(parents=True, exist_ok=True)
+        storage.make_folder(root / folder)
     available = num_workers if num_workers is not None else min(len(os.sched_getaffinity(0)), 8)
     workers = max(1, min(available, len(specs) // _MIN_PICTURES_A_WORKER))
     if workers == 1:
@@ -41,7 +42,7 @@ def render_all(
 
 
 def _render_in_workers(root: Path, specs: Sequence[PictureSpec], workers: int, on_done: Callable[[int], None]) -> None:
-    package_root = str(Path(__file__).resolve().parents[2])
+    package_root = str(Path(storage.real_path(__file__)).parents[2])
     path = os.pathsep.join(filter(None, (package_root, os.environ.get("PYTHONPATH"))))
     environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", **_KEEP_MEMORY}
     command = [sys.executable, "-c", _WORKER, str(root)]
