@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipelines.console.jobs import flag, main_of_alone
-from pipelines.store.store import READABLE, current_run
+from pipelines.stages import readable
+from pipelines.store.store import current_run
 from schemas.errors import UsageError
 
 
@@ -16,7 +17,7 @@ from schemas.errors import UsageError
 class PathConfig:
     """Prints a folder of the published run."""
 
-    what: str = flag(help="which folder", choices=READABLE, positional=True)
+    what: str = flag(help="which folder", choices=readable(), positional=True)
     store: str = flag(path=True, help="store folder")
 
 

@@ -6,9 +6,10 @@ Readers see the old run or the new one, never half of either. A run that fails a
 its folder says why, and `--accept GATE --because REASON` publishes it all the same.
 """
 
+import functools
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,11 @@ from typing import Any
 from pipelines.console.jobs import flag, main_of_alone, narrow, print_summary
 from pipelines.gates.gated_run import counts_of_earlier
 from pipelines.gates.judge import GATES_FILE, GateThresholds, format_gates, require_passed, run_gates
-from pipelines.run.accounting import account, account_users, not_compared
+from pipelines.run.accounting import account, not_compared
 from pipelines.run.changes import write_changes
+from pipelines.run.unit_files import manifest_path
 from pipelines.run.units import read_stage_manifest
+from pipelines.stages import always, lines_of_day, published_files
 from pipelines.store import history, store
 from pipelines.store.lock import store_lock
 from pipelines.store.yesterday import STARTED_FILE, compared_with, pin_previous
@@ -26,15 +29,6 @@ from schemas.errors import CorruptFileError, UsageError
 from schemas.files import read_sealed_json, sha256_of_file, write_json, write_text
 from schemas.quarantine import quote
 from schemas.tables import SCHEMA_VERSION
-from schemas.user_rows import POPULARITY_FOLDER, USER_ACTIONS_FOLDER, USERS_FOLDER, USERS_STAGE
-
-_STAGES = ("items", "features", "embeddings", "index")
-#: Stage -> its folders that readers read (its quarantine is no such).
-_PUBLISHED = {
-    "embeddings": ("embeddings/",),
-    "index": ("index/", "refined_index/"),
-    USERS_STAGE: (f"{USERS_FOLDER}/", f"{USER_ACTIONS_FOLDER}/", f"{POPULARITY_FOLDER}/items."),
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,13 +70,14 @@ def publish(config: PublishConfig, facts: dict[str, Any] | None = None) -> dict[
 def _publish_first(config: PublishConfig, run: Path, facts: dict[str, Any] | None) -> dict[str, Any]:
     started_s = time.monotonic()
     _, date, run_id = store.run_name(config.store, run).split("/")
-    has_users = (run / "manifests" / f"{USERS_STAGE}.json").is_file()
-    stages = {name: read_stage_manifest(config.run, name) for name in (*_STAGES, *([USERS_STAGE] if has_users else []))}
-    counts = account(*(stages[name]["counts"] for name in ("items", "features", "embeddings")))
-    if has_users:
-        counts |= account_users(stages[USERS_STAGE]["counts"])
+    stages = {
+        line.name: read_stage_manifest(config.run, line.name)
+        for line in lines_of_day()
+        if line.day is always or manifest_path(config.run, line.name).is_file()
+    }
+    counts = account({name: manifest["counts"] for name, manifest in stages.items()})
     pinned = pin_previous(config.store, run)
-    counts |= not_compared(counts, *(counts_of_earlier(pinned, stage) for stage in ("embeddings", USERS_STAGE)))
+    counts |= not_compared(counts, functools.partial(counts_of_earlier, pinned))
     compared = compared_with(config.store, run, pinned)
     results = run_gates(run, compared, narrow(GateThresholds, config), config.accepted())
     print(format_gates(results), flush=True)
@@ -105,17 +100,6 @@ def _publish_first(config: PublishConfig, run: Path, facts: dict[str, Any] | Non
     move_readers(config.store, run, "published")
     print_summary("publish", {"rows_published": counts["rows_published"], **changes}, started_s, str(run))
     return manifest
-
-
-def published_files(stages: Mapping[str, dict[str, Any]]) -> list[dict[str, Any]]:
-    """The files that readers read, of the stages' manifests; a run need not have every stage."""
-    return [
-        entry
-        for name in _PUBLISHED
-        if name in stages
-        for entry in stages[name]["files"]
-        if entry["path"].startswith(_PUBLISHED[name])
-    ]
 
 
 def _records(run: Path) -> dict[str, str]:

@@ -18,7 +18,7 @@ ROOMS_OF_MODEL = ("machine", "text", "pictures", "split", "nearest", "items", "m
 
 #: The same of pipelines/: first what serves all, then stages in the order of the flow, then what is made of them.
 ROOMS_OF_PIPELINES = (
-    *("store", "console", "run", "log", "gates"),
+    *("stages", "store", "console", "run", "log", "gates"),
     *("ingest", "vocabulary", "features", "pairs", "embed", "evaluate", "index", "users", "evaluate_users", "publish"),
     *("train", "daily", "ablate", "serving", "search", "recommend", "operations"),
     *("sample_shop", "demo", "path", "init", "fetch_images", "convert_complete_journey", "cli"),
@@ -84,4 +84,5 @@ def test_every_room_and_command_of_the_pipelines_has_its_place():
     assert {name for name in listed if (ROOT / "pipelines" / f"{name}.py").exists()} <= commands | {
         "cli",
         "convert_complete_journey",
+        "stages",
     }

@@ -1,5 +1,7 @@
 """The commands of `itemsage`: one a job module, in the order of the flow."""
 
+from pipelines.stages import STAGES
+
 #: command -> (module, what it does); in the order of the flow.
 COMMANDS = {
     "demo": ("pipelines.demo", "sample shop, training, a daily run and a few searches, in one go"),
@@ -34,12 +36,6 @@ COMMANDS = {
     "backfill": ("pipelines.operations.backfill", "daily runs of several days"),
     "gc": ("pipelines.operations.gc.job", "delete old runs that no reader can still be inside"),
     "path": ("pipelines.path", "print a folder of the published run"),
-    "ingest": ("pipelines.ingest.job", "stage: catalogue -> items, validated and bucketed"),
-    "vocabulary": ("pipelines.vocabulary.job", "stage: items -> vocabulary"),
-    "features": ("pipelines.features.job", "stage: items -> picture vectors and token ids"),
-    "pairs": ("pipelines.pairs.job", "stage: engagements + features -> training pairs"),
-    "embed": ("pipelines.embed.job", "stage: features + model -> unit vectors"),
-    "index": ("pipelines.index.job", "stage: embeddings -> Annoy index with measured recall"),
-    "users": ("pipelines.users.job", "stage: engagements + embeddings -> several vectors per user (PinnerSage)"),
+    **{line.command: (line.module, f"stage: {line.does}") for line in STAGES if line.command},
     "publish": ("pipelines.publish", "stage: check a run and make it the one that readers see"),
 }

@@ -65,6 +65,12 @@ def flag(
     return dataclasses.field(default=default, metadata=metadata)
 
 
+def like(config_class: type, name: str, **changed: Any) -> Any:
+    """A flag that another config has, with its default and all: told once. changed: of its metadata, say its help."""
+    (found,) = (field for field in dataclasses.fields(config_class) if field.name == name)
+    return dataclasses.field(default=found.default, metadata={**found.metadata, **changed})
+
+
 def parse(
     config_class: type[ConfigT], argv: Sequence[str], prog: str, example: str
 ) -> "tuple[ConfigT, PipelineOptions]":

@@ -1,8 +1,6 @@
 """`python -m pipelines.daily`."""
 
-import sys
-
 from pipelines.daily.job import main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

@@ -17,24 +17,22 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipelines.console.jobs import main_of, narrow
 from pipelines.console.paths import given_values
-from pipelines.daily.config import DailyConfig, makes_users
-from pipelines.daily.stages import run_stages
-from pipelines.embed import job as embed
+from pipelines.daily.config import DailyConfig
 from pipelines.evaluate import job as evaluate
 from pipelines.features import plan as features_plan
-from pipelines.gates.judge import GateThresholds
-from pipelines.gates.results import check_accepted
+from pipelines.gates.judge import GateThresholds, check_quarantine_share, require_passed, write_report
+from pipelines.gates.results import FAILED, check_accepted
 from pipelines.index import job as index
 from pipelines.ingest import job as ingest
-from pipelines.log import engagement_log
 from pipelines.log.dated_log import tell_of_other_zone, zone_of
 from pipelines.publish import PublishConfig, move_readers, publish
 from pipelines.run.accounting import summary
+from pipelines.run.stage import RunCall, run_in_turn
 from pipelines.run.units import read_stage_manifest
+from pipelines.stages import lines_of_day, with_users
 from pipelines.store import store
 from pipelines.store.lock import store_lock
 from pipelines.store.yesterday import STARTED_FILE, pin_previous
-from pipelines.users import job as users
 from pipelines.users.alpha import alpha_in_store
 from pipelines.users.config import check_users_input
 from schemas.columns import catalogue_columns, catalogue_schema, table_columns
@@ -45,11 +43,6 @@ from schemas.reading import check_columns, input_identity
 from schemas.tables import ENGAGEMENTS
 from schemas.user_rows import USERS_STAGE
 
-#: Of everything that makes the files of a run: newer code is another run.
-CODE_VERSIONS = (
-    *(ingest.CODE_VERSION, engagement_log.CODE_VERSION, features_plan.CODE_VERSION, embed.CODE_VERSION),
-    *(index.CODE_VERSION, index.REFINED_CODE_VERSION, users.CODE_VERSION),
-)
 #: Flags whose content is in the facts by other means, or that change nothing in what comes out.
 _PLACES = ("catalog", "engagements", "store", "date", "time_zone", "model", "accept", "because")
 _CALIBRATED = ("alpha", "samples", "popularity_weight")
@@ -81,7 +74,7 @@ def _check_early(config: DailyConfig) -> None:
     store.buckets_for(config.store, config.num_buckets)
     columns = catalogue_columns(config.columns, config.group_rows)
     check_columns(expand_inputs(config.catalog, config.date), columns, catalogue_schema(columns))
-    if makes_users(config):
+    if with_users(config):
         check_users_input(config)
     elif config.engagements is not None:
         files = expand_inputs(config.engagements, config.date)
@@ -99,7 +92,7 @@ def _run(config: DailyConfig, options: PipelineOptions, folder: Path, facts: dic
     if previous is not None and config.engagements is not None:
         tell_of_other_zone(f"the run before, {previous},", zone_of(previous / "manifest.json"), config.time_zone)
     seconds = run_stages(config, options, str(folder), model, previous)
-    if makes_users(config):
+    if with_users(config):
         _check_calibration(folder, facts)
     if config.engagements is not None:
         stage_started_s = time.monotonic()
@@ -149,17 +142,50 @@ def _facts(config: DailyConfig, model_id: str) -> dict[str, Any]:
     if config.engagements is not None:
         inputs["engagements"] = input_identity(expand_inputs(config.engagements, config.date))
     kept = {name: value for name, value in given_values(config).items() if name not in _THRESHOLDS.union(_PLACES)}
-    if makes_users(config):  # a new calibration is another run
+    if with_users(config):  # a new calibration is another run
         chosen = alpha_in_store(config.store, config.alpha, model_id)
         kept |= {name: getattr(chosen, name) for name in _CALIBRATED} | ({} if chosen.sampled else {"sampled": False})
     return {
-        "code_versions": CODE_VERSIONS,
+        "code_versions": _code_versions(),
         "config": kept,
         "date": config.date,
         "inputs": inputs,
         "model_id": model_id,
         "time_zone": config.time_zone,
     }
+
+
+def _code_versions() -> tuple[int, ...]:
+    """Of everything that makes the files of a run: newer code is another run."""
+    return tuple(version for line in lines_of_day() for version in line.load().code_versions)
+
+
+def run_stages(
+    config: DailyConfig, options: PipelineOptions, run_folder: str, model: Path, previous: Path | None
+) -> dict[str, float]:
+    """Seconds a stage. A stage that rejects too much stops the run before the next."""
+    call = RunCall(config=config, run=run_folder, model=model, previous=previous)
+    wanted = [line for line in lines_of_day() if line.day(config)]
+    counts: dict[str, dict[str, int]] = {}
+    seconds: dict[str, float] = {}
+    for line, manifest, seconds_of_stage in run_in_turn(call, wanted, options):
+        counts[line.name], seconds[line.called] = manifest["counts"], seconds_of_stage
+        if line.stops:
+            _stop_if_too_much_is_rejected(config, Path(run_folder), counts)
+    return seconds
+
+
+def _stop_if_too_much_is_rejected(config: DailyConfig, folder: Path, counts: Mapping[str, Mapping[str, int]]) -> None:
+    results = check_quarantine_share(
+        counts["items"],
+        counts.get("features"),
+        log=counts.get("log"),
+        thresholds=config,
+        accepted=config.accepted(),
+    )
+    if any(result.status == FAILED for result in results):
+        write_report(folder, None, config, results)
+    require_passed(results, folder, has_another=store.has_published(config.store))
 
 
 def _check_calibration(folder: Path, facts: dict[str, Any]) -> None:

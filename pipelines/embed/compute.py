@@ -88,8 +88,9 @@ class EmbedStage(UnitStage):
         picture_dim: int,
         text_dim: int,
         earlier: EarlierRun | None,
+        total: int,
     ):
-        self.run, self.model, self.model_id = run, model, model_id
+        self.run, self.model, self.model_id, self.total = run, model, model_id, total
         self.output_dim, self.picture_dim, self.text_dim = output_dim, picture_dim, text_dim
         self.parts = {part.name: part for part in parts}
         self.earlier = earlier

@@ -30,6 +30,7 @@ from pipelines.evaluate.report import format_report, why_not_evaluated
 from pipelines.evaluate.run_index import identity
 from pipelines.log.dated_log import TIME_ZONE_HELP, tell_of_other_zone, zone_of
 from pipelines.run.units import read_stage_manifest
+from pipelines.stages import with_needs
 from pipelines.store.store import current_run, model_folder
 from schemas.days import UTC_NAME, time_zone
 from schemas.errors import CorruptFileError, UsageError
@@ -118,7 +119,7 @@ def evaluation_fingerprint(planned: Evaluation, request: EvaluationRequest) -> s
         stage: [
             [entry["path"], entry["sha256"]] for entry in read_stage_manifest(run, stage)["files"] if _is_data(entry)
         ]
-        for stage in ("items", "features", "embeddings")
+        for stage in with_needs("embeddings")
     }
     return fingerprint(
         {
@@ -138,7 +139,7 @@ def evaluation_fingerprint(planned: Evaluation, request: EvaluationRequest) -> s
 
 def _is_data(entry: dict[str, Any]) -> bool:
     """Of a stage's files, what evaluation reads: quarantine names its run, fingerprints hold modification times."""
-    return entry["path"].startswith(("items/", "features/", "embeddings/"))
+    return entry["path"].partition("/")[0] in with_needs("embeddings")
 
 
 def _known_report(run: Path, previous: Path | None, depends_on: str) -> tuple[dict[str, Any] | None, bool]:

@@ -101,8 +101,8 @@ class FeaturesStage(UnitStage):
 
     stage = STAGE
 
-    def __init__(self, source: FeaturesSource, progress_unit: str):
-        self.source, self.progress_unit = source, progress_unit
+    def __init__(self, source: FeaturesSource, progress_unit: str, total: int):
+        self.source, self.progress_unit, self.total = source, progress_unit, total
 
     @functools.cached_property
     def vocabulary(self) -> Vocabulary:

@@ -9,60 +9,117 @@ item's sentence (model.text.text_encoder_spec); it is taken over where the item'
 are encoded once.
 """
 
-import time
-from collections.abc import Sequence
+import functools
+import sys
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from pipelines.console.jobs import main_of, print_summary
-from pipelines.console.progress import Progress
+from model.items.manifest import read_model_manifest
 from pipelines.features.changed_units import remove_set_aside, set_aside_if_changed
 from pipelines.features.earlier import STAGE
-from pipelines.features.encoders import save_encoders
-from pipelines.features.plan import FeaturesConfig, FeaturesPlan, plan
+from pipelines.features.encoders import NO_ENCODER, save_encoders
+from pipelines.features.plan import CODE_VERSION, FeaturesConfig, FeaturesPlan, plan
 from pipelines.features.resolve_texts import PROGRESS as TEXTS_PROGRESS
 from pipelines.run.process_units import ProcessUnits
-from pipelines.run.shared import closed_after_job
-from pipelines.run.units import write_stage_manifest
+from pipelines.run.stage import RunCall, Stage, job_of
+from pipelines.run.unit_files import manifest_path
+from pipelines.run.units import Unit, read_stage_manifest
+from schemas.errors import CorruptFileError
+
+
+class Features(Stage[FeaturesConfig]):
+    """One unit a bucket of items."""
+
+    name = STAGE
+    config_class = FeaturesConfig
+    code_versions = (CODE_VERSION,)
+    bars = (TEXTS_PROGRESS,)
+    identities = ("pictures_listed = pictures_computed + pictures_reused + pictures_quarantined + pictures_cut_off",)
+
+    @classmethod
+    def given(cls, call: RunCall) -> dict[str, Any]:
+        """A day's are made as the model's training made them."""
+        if call.model is None:
+            return super().given(call)
+        manifest = read_model_manifest(call.model)
+        has_pictures = manifest["picture_dim"] > 0
+        return {
+            "vocabulary": str(call.model / "vocabulary"),
+            "image_encoder": None if has_pictures else NO_ENCODER,
+            "image_encoder_folder": str(call.model / "image_encoder") if has_pictures else None,
+            "text_encoder_folder": str(call.model / "text_encoder") if manifest["text_dim"] else None,
+            "reuse_from": run_to_reuse(call.config.store, manifest, call.previous),
+        }
+
+    @functools.cached_property
+    def planned(self) -> FeaturesPlan:
+        """Raises what `plan` raises."""
+        return plan(self.config)
+
+    def prepare(self, options: PipelineOptions) -> None:
+        save_encoders(self.config, self.planned.source.encoder, self.planned.source.text_encoder)
+
+    @property
+    def units(self) -> list[Unit]:
+        return self.planned.units
+
+    def define(self, root: beam.Pipeline) -> beam.PCollection[dict[str, Any]]:
+        units = root | "Buckets" >> beam.Create(self.units)
+        if not self.config.verify_images:
+            arguments = self.run, self.planned.source.image_root, self.planned.source.limits
+            units |= "Look for changed pictures" >> beam.Map(set_aside_if_changed, *arguments)
+        return units | ProcessUnits(self.run, self.planned.stage())
+
+    def facts(self) -> dict[str, Any]:
+        return self.planned.facts
+
+    def seal(self) -> dict[str, Any]:
+        manifest = super().seal()
+        remove_set_aside(self.run)
+        return manifest
+
+    @staticmethod
+    def account(counts: Mapping[str, Mapping[str, int]]) -> dict[str, int]:
+        items, made = counts["items"], counts[STAGE]
+        cells = items.get("pictures_quarantined", 0)  # pictures of the table that their cells do not give
+        return {
+            "pictures_listed": items.get("pictures_listed", 0) + items.get("pictures_cut_off", 0) + cells,
+            "pictures_cut_off": items.get("pictures_cut_off", 0),
+            "pictures_quarantined": made.get("pictures_quarantined", 0) + cells,
+            **{f"pictures_{name}": made.get(f"pictures_{name}", 0) for name in ("computed", "reused", "read")},
+        }
+
+    @staticmethod
+    def told(counts: Mapping[str, int]) -> str:
+        of = {
+            name: f"{counts[f'pictures_{name}']:,}" for name in ("listed", "computed", "reused", "quarantined", "read")
+        }
+        return (
+            f"pictures listed {of['listed']} = computed {of['computed']} + reused {of['reused']} + quarantined "
+            f"{of['quarantined']} + cut off {counts['pictures_cut_off']:,}; {of['read']} read\n"
+        )
+
+
+def run_to_reuse(store: str, model: Mapping[str, Any], previous: Path | None) -> str | None:
+    """The run whose picture vectors a day takes over: the run before, else that of the training of the `model` (its
+    manifest), whichever has vectors of the model's image encoder."""
+    trained_in = model.get("training_run")
+    for folder in (previous, Path(store, trained_in) if trained_in else None):
+        if folder is None or not manifest_path(str(folder), STAGE).is_file():
+            continue
+        try:
+            made_with = read_stage_manifest(str(folder), STAGE).get("image_encoder_id")
+        except CorruptFileError as error:  # a damaged run never blocks the next one
+            print(f"warning: no picture vectors are taken over: {error}", file=sys.stderr)
+            continue
+        if made_with == model["image_encoder_id"]:
+            return str(folder)
+    return None
+
 
 EXAMPLE = "itemsage features --run store/runs/2026-06-30/0123456789abcdef --image-root images --image-encoder resnet50"
-
-
-def build(root: beam.Pipeline, config: FeaturesConfig) -> beam.PCollection[dict[str, Any]]:
-    """Defines the job; runs nothing. The sidecars of all buckets come out. Workers in other working folders need
-    absolute paths (with_absolute_paths)."""
-    return _define(root, config, plan(config))
-
-
-def run(config: FeaturesConfig, options: PipelineOptions) -> dict[str, Any]:
-    """Computes the features of the run's items, bucket by bucket, and returns the stage manifest."""
-    started_s = time.monotonic()
-    try:
-        with closed_after_job():
-            planned = plan(config)
-            save_encoders(config, planned.source.encoder, planned.source.text_encoder)
-            with beam.Pipeline(options=options) as pipeline:
-                _define(pipeline, config, planned)
-    finally:
-        for name in (STAGE, TEXTS_PROGRESS):
-            Progress.close_shared(name)
-    manifest = write_stage_manifest(config.run, STAGE, [unit.name for unit in planned.units], **planned.facts)
-    remove_set_aside(config.run)
-    print_summary(STAGE, manifest["counts"], started_s, f"{config.run}/{STAGE}")
-    return manifest
-
-
-def _define(root: beam.Pipeline, config: FeaturesConfig, planned: FeaturesPlan) -> beam.PCollection[dict[str, Any]]:
-    stage, total = planned.stage()
-    units = root | "Buckets" >> beam.Create(planned.units)
-    if not config.verify_images:
-        arguments = config.run, planned.source.image_root, planned.source.limits
-        units |= "Look for changed pictures" >> beam.Map(set_aside_if_changed, *arguments)
-    return units | ProcessUnits(config.run, stage, total)
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Command line of the job; returns its exit code."""
-    return main_of(FeaturesConfig, run, argv, "itemsage features", EXAMPLE)
+build, run, main = job_of(Features, EXAMPLE)

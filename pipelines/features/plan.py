@@ -80,10 +80,10 @@ class FeaturesPlan:
     num_items: int
     num_pictures: int
 
-    def stage(self) -> tuple[FeaturesStage, int]:
-        """The stage, and how many pictures (or, if there are none, items) it will pass."""
+    def stage(self) -> FeaturesStage:
+        """Counts the pictures that it passes or, if there are none, the items."""
         kind, total = ("pictures", self.num_pictures) if self.num_pictures else ("items", self.num_items)
-        return FeaturesStage(self.source, kind), total
+        return FeaturesStage(self.source, kind, total)
 
 
 def check_image_root(image_root: str) -> None:

@@ -24,7 +24,6 @@ from schemas.files import check_sha256, expand_inputs, read_json, resolve_inside
 from schemas.quarantine import quote
 from schemas.user_rows import USERS_FOLDER, USERS_STAGE
 
-STAGES = ("items", "features", "embeddings", "index")
 #: What reading a damaged run raises.
 DAMAGE = (CorruptFileError, UsageError, OSError, pa.ArrowException)
 _METRICS_FILE = "metrics.json"
@@ -164,10 +163,13 @@ class GatedRun:
         """Counts of the users stage; None if the run has no users."""
         return self.counts(USERS_STAGE) if self.has_users else None
 
+    def has(self, stage: str) -> bool:
+        """Whether a stage is finished."""
+        return (self.folder / "manifests" / f"{stage}.json").exists()
+
     def log_counts(self) -> dict[str, int] | None:
         """Counts of the log stage; None if the run was given no log."""
-        there = (self.folder / "manifests" / f"{LOG_STAGE}.json").exists()
-        return self.counts(LOG_STAGE) if there else None
+        return self.counts(LOG_STAGE) if self.has(LOG_STAGE) else None
 
     def check_users(self) -> int:
         """How many users the run has. Raises unless every file of the users stage is what its stage wrote, byte for

@@ -31,7 +31,7 @@ from pipelines.gates.counts import (
 )
 from pipelines.gates.drift import check_drift, check_kept, check_neighbour_overlap
 from pipelines.gates.fields import check_fields
-from pipelines.gates.gated_run import DAMAGE, STAGES, GatedRun
+from pipelines.gates.gated_run import DAMAGE, GatedRun
 from pipelines.gates.log import check_actions, check_log
 from pipelines.gates.results import (
     ACCEPTED,
@@ -42,12 +42,14 @@ from pipelines.gates.results import (
     GateResult,
     accept,
     check_accepted,
+    gate_of,
     incomparable,
     number,
     skipped,
     told,
 )
 from pipelines.gates.vectors import check_soundness
+from pipelines.stages import of_every_day
 from schemas.errors import CorruptFileError, ThresholdError, printable
 from schemas.files import read_json, write_json
 from schemas.quarantine import quote
@@ -73,18 +75,18 @@ def run_gates(
     run: Path, previous: Path | None, thresholds: GateThresholds, accepted: Mapping[str, str]
 ) -> list[GateResult]:
     """Judges a run whose stages are finished against the run before and writes `<run>/gates.json`; a result a gate, in
-    the order of GATES. Equal runs and thresholds, equal bytes.
+    the order of GATES, then those of stages that have none of their own. Equal runs and thresholds, equal bytes.
 
     accepted: gate -> reason, for gates that may fail this once. Raises UsageError for gates that cannot be accepted,
     CorruptFileError if a stage of `run` is not finished.
     """
     check_accepted(accepted)
     today = GatedRun(run)
-    for stage in STAGES:
+    for stage in of_every_day():
         today.manifest(stage)
     yesterday = GatedRun(previous, twin=today) if previous is not None else None
     found = {result.name: result for result in _judge(today, yesterday, thresholds)}
-    results = accept([found[name] for name in GATES], accepted)
+    results = accept([found[name] for name in (*GATES, *sorted(found.keys() - GATES.keys()))], accepted)
     if previous is not None:
         results = [_reminded(result, previous) for result in results]
     write_report(run, previous, thresholds, results)
@@ -155,11 +157,11 @@ def require_passed(
     failed = [result for result in results if result.status == FAILED]
     if not failed:
         return
-    is_whole = len(results) == len(GATES)
+    is_whole = len(results) >= len(GATES)
     reasons = _names_and_remedies(failed) if is_whole and len(failed) > 1 else " ".join(map(told, failed))
     not_passed = [result.name for result in results if result.status in (FAILED, ACCEPTED)]
-    can = [name for name in not_passed if GATES[name].acceptable]
-    never = [result.name for result in failed if not GATES[result.name].acceptable]
+    can = [name for name in not_passed if gate_of(name).acceptable]
+    never = [result.name for result in failed if not gate_of(result.name).acceptable]
     ways = []
     if never:
         ways.append(f"{', '.join(never)} cannot be accepted.")

@@ -1,6 +1,7 @@
 """The gates vectors, index, refined index, users and model_id: whether what a run publishes is sound, whatever was
 yesterday."""
 
+import functools
 from collections.abc import Callable
 
 from model.nearest.refined import REFINED_FOLDER
@@ -8,6 +9,8 @@ from pipelines.console.thresholds import GateThresholds
 from pipelines.gates.gated_run import DAMAGE, GatedRun
 from pipelines.gates.refined import check_refined_kept
 from pipelines.gates.results import PASSED, GateResult, at_least, judged, number, rounded, skipped
+from pipelines.stages import StageLine, always, without_checks
+from schemas.errors import CorruptFileError
 from schemas.quarantine import quote
 
 
@@ -20,6 +23,7 @@ def check_soundness(today: GatedRun, thresholds: GateThresholds) -> list[GateRes
         *_refined(today, thresholds),
         _users(today),
         _model_id(today),
+        *_other_stages(today),
     ]
 
 
@@ -79,6 +83,21 @@ def _users(today: GatedRun) -> GateResult:
     if not today.has_users:
         return skipped("users", "nothing to check: the run has no users")
     return _without_fault("users", lambda: f"{today.check_users():,} users, their medoids are the items' vectors")
+
+
+def _other_stages(today: GatedRun) -> list[GateResult]:
+    """A gate for each stage of the run that has none of its own: its files, then what its Stage finds."""
+    lines = [line for line in without_checks() if line.day is always or today.has(line.name)]
+    return [_without_fault(line.name, functools.partial(_stage_message, today, line)) for line in lines]
+
+
+def _stage_message(today: GatedRun, line: StageLine) -> str:
+    files = today.files(line.name, "")
+    for name, sha256 in files.items():
+        today.checked_file(name, sha256)
+    for problem in line.load().problems(today.folder):
+        raise CorruptFileError(problem)
+    return f"{len(files):,} files are as they should be"
 
 
 def _model_id(today: GatedRun) -> GateResult:

@@ -10,14 +10,12 @@ What depends on the clock lies apart, in index/times.json: two runs over equal e
 So an earlier run's index is copied, with its times, if the embeddings and the settings are equal.
 """
 
+import functools
 import shutil
-import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import apache_beam as beam
 import numpy as np
 import pyarrow as pa
 from apache_beam.options.pipeline_options import PipelineOptions
@@ -27,7 +25,7 @@ from model.nearest.index import MANIFEST_FILE
 from model.nearest.refined import REFINED_FOLDER
 from model.nearest.searched import BACKENDS
 from model.nearest.voyager import require_voyager
-from pipelines.console.jobs import flag, main_of, print_summary
+from pipelines.console.jobs import flag
 from pipelines.console.progress import Progress
 from pipelines.evaluate.inputs import read_query_rows
 from pipelines.gates.log import require_sound_log
@@ -35,9 +33,10 @@ from pipelines.index.description import describe, describe_refined
 from pipelines.index.folder import TIMES_FILE, read_times, write_index_folder, write_refined_folder
 from pipelines.index.queries import AskedQueries, plan_queries
 from pipelines.log.dated_log import DatedLog
-from pipelines.run.process_units import ProcessUnits, UnitStage
+from pipelines.run.process_units import UnitStage
+from pipelines.run.stage import RunCall, Stage, job_of
 from pipelines.run.unit_files import manifest_path, remove_unit, sidecar_path
-from pipelines.run.units import Unit, UnitWriter, read_stage_manifest, write_stage_manifest
+from pipelines.run.units import Unit, UnitWriter, read_stage_manifest
 from schemas.columns import table_columns
 from schemas.embeddings import read_embeddings, read_embeddings_metadata, validate_embeddings
 from schemas.errors import CorruptFileError, UsageError
@@ -164,39 +163,54 @@ class IndexStage(UnitStage):
         return ids, matrix_ND
 
 
-def build(root: beam.Pipeline, config: IndexConfig) -> beam.PCollection[dict[str, Any]]:
-    """The units of the index; their sidecars come out. Runs nothing. Workers in other working folders need absolute
-    paths (with_absolute_paths)."""
-    embeddings = read_stage_manifest(config.run, "embeddings")
-    log = {name: getattr(config, name) for name in ("engagements", "date", "time_zone", "columns")}
-    queries = plan_queries(config.run, embeddings["model_id"], config.model, **log)
-    units = [Unit(STAGE, name, _fingerprint(config, embeddings, queries, name)) for name in _unit_names(config)]
-    return root | "Index" >> beam.Create(units) | ProcessUnits(config.run, IndexStage(config, embeddings, queries))
+class Index(Stage[IndexConfig]):
+    """Its manifest says what index/manifest.json says; if it was refined, that of the refined index under "refined"."""
 
+    name = STAGE
+    config_class = IndexConfig
+    code_versions = (CODE_VERSION, REFINED_CODE_VERSION)
 
-def run(config: IndexConfig, options: PipelineOptions) -> dict[str, Any]:
-    """Indexes the run's embeddings and returns the stage manifest: facts of the index, its times under "times"; if it
-    was refined, facts of the refined index under "refined".
+    @classmethod
+    def given(cls, call: RunCall) -> dict[str, Any]:
+        return {**super().given(call), "model": str(call.model)}
 
-    Raises CorruptFileError if the embeddings are not finished or not as their stage left them, ThresholdError if there
-    are none, UsageError if readers see a refined index that this call would remove.
-    """
-    started_s = time.monotonic()
-    if not config.refine_cosine:
-        _remove_refined(config.run)
-    with beam.Pipeline(options=options) as pipeline:
-        build(pipeline, config)
-    Progress.close_shared(STAGE)
-    facts = _facts(config.run, FOLDER)
-    if config.refine_cosine:
-        facts[REFINED_UNIT_NAME] = _facts(config.run, REFINED_FOLDER)
-    manifest = write_stage_manifest(config.run, STAGE, _unit_names(config), **facts)
-    manifest["times"] = _mended_times(config.run, FOLDER)
-    print_summary("index", manifest["counts"], started_s, f"{config.run}/{FOLDER}")
-    print(describe(manifest), flush=True)
-    if config.refine_cosine:
-        print(describe_refined(manifest, _mended_times(config.run, REFINED_FOLDER)), flush=True)
-    return manifest
+    @functools.cached_property
+    def embeddings(self) -> dict[str, Any]:
+        """The manifest of the stage before."""
+        return read_stage_manifest(self.run, "embeddings")
+
+    @functools.cached_property
+    def queries(self) -> AskedQueries:
+        """What is asked of the index when it is chosen."""
+        log = {name: getattr(self.config, name) for name in ("engagements", "date", "time_zone", "columns")}
+        return plan_queries(self.run, self.embeddings["model_id"], self.config.model, **log)
+
+    def prepare(self, options: PipelineOptions) -> None:
+        """Raises UsageError if readers see a refined index that this call would remove."""
+        if not self.config.refine_cosine:
+            _remove_refined(self.run)
+
+    @functools.cached_property
+    def units(self) -> list[Unit]:
+        names = [UNIT_NAME, REFINED_UNIT_NAME] if self.config.refine_cosine else [UNIT_NAME]
+        made_of = self.config, self.embeddings, self.queries
+        return [Unit(STAGE, name, _fingerprint(*made_of, name)) for name in names]
+
+    @property
+    def worker(self) -> IndexStage:
+        return IndexStage(self.config, self.embeddings, self.queries)
+
+    def facts(self) -> dict[str, Any]:
+        refined = {REFINED_UNIT_NAME: _facts(self.run, REFINED_FOLDER)} if self.config.refine_cosine else {}
+        return _facts(self.run, FOLDER) | refined
+
+    def tell(self, manifest: dict[str, Any], started_s: float) -> None:
+        """Gives the manifest its "times", which no file of checksums has."""
+        manifest["times"] = _mended_times(self.run, FOLDER)
+        super().tell(manifest, started_s)
+        print(describe(manifest), flush=True)
+        if self.config.refine_cosine:
+            print(describe_refined(manifest, _mended_times(self.run, REFINED_FOLDER)), flush=True)
 
 
 def _facts(run_folder: str, folder: str) -> dict[str, Any]:
@@ -229,10 +243,6 @@ def _remove_refined(run_folder: str) -> None:
         shutil.rmtree(folder)
 
 
-def _unit_names(config: IndexConfig) -> list[str]:
-    return [UNIT_NAME, REFINED_UNIT_NAME] if config.refine_cosine else [UNIT_NAME]
-
-
 def _settings(config: IndexConfig) -> dict[str, Any]:
     """What an index depends on, beside the vectors."""
     return {name: getattr(config, name) for name in ("target_recall", "max_trees", "max_search_k", "seed")}
@@ -250,16 +260,13 @@ def _fingerprint(config: IndexConfig, embeddings: dict[str, Any], queries: Asked
     return fingerprint(parts)
 
 
-def run_alone(config: IndexConfig, options: PipelineOptions) -> None:
+def run_alone(config: IndexConfig, options: PipelineOptions) -> dict[str, Any]:
     """The job as a command of its own, with the gate of the log: ThresholdError if too much of it is rejected."""
     if config.engagements is not None:
         columns = table_columns(config.columns, "engagements")
         _, _, rejected = read_query_rows(config.engagements, config.date, config.time_zone, columns)
         require_sound_log(rejected, config, "the index is chosen by its queries")
-    run(config, options)
+    return run(config, options)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Command line of the job; returns its exit code."""
-    example = "itemsage index --run scratch --target-recall 0.98"
-    return main_of(IndexConfig, run_alone, argv, "itemsage index", example)
+build, run, main = job_of(Index, "itemsage index --run scratch --target-recall 0.98", run_alone)

@@ -1,8 +1,6 @@
 """`python -m pipelines.ingest`."""
 
-import sys
-
 from pipelines.ingest.job import main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

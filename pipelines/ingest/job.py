@@ -16,11 +16,11 @@ texts_differing: see schemas.grouping.MERGED.
 A row with neither text nor picture is a valid row; the features stage judges it.
 """
 
+import functools
 import sys
-import time
 import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -30,11 +30,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from pipelines.console.jobs import flag, main_of, print_summary
-from pipelines.console.progress import Progress
-from pipelines.ingest.table_pictures import lacks_pictures, remove_unlisted_pictures
+from pipelines.console.jobs import flag
+from pipelines.ingest.table_pictures import lacks_pictures, remove_unlisted_pictures, share_pictures
 from pipelines.ingest.write_items import STAGE, WriteItems, ids_of_other_form
 from pipelines.run.bucket_rows import BucketRows, Buckets, RowRules
+from pipelines.run.stage import RunCall, Stage, job_of
 from pipelines.run.unit_files import sidecar_path
 from pipelines.run.units import (
     Unit,
@@ -42,8 +42,9 @@ from pipelines.run.units import (
     check_not_published,
     finished_sidecar,
     read_stage_manifest,
-    write_stage_manifest,
 )
+from pipelines.stages import with_needs
+from pipelines.store import store
 from schemas.columns import catalogue_columns, catalogue_schema
 from schemas.cut_off_files import cut_off_in_words, num_cut_off
 from schemas.errors import CorruptFileError, ThresholdError, UsageError
@@ -69,6 +70,7 @@ CODE_VERSION = 10
 _NAMED_FORMS = 5
 MIN_BUCKETS = 4
 ROWS_PER_BUCKET = 3_000
+BUCKETS_HELP = "buckets of a new store; 0 chooses about 3,000 rows a bucket"
 CATALOG_HELP = (
     "catalogue: a file, a folder of parts or a glob; {date} means --date. Several pictures in a CSV cell: a JSON list, "
     "or paths separated by |"
@@ -157,57 +159,110 @@ def ingest_fingerprint(config: IngestConfig, limits: Limits = Limits()) -> str: 
     return fingerprint([CODE_VERSION, inputs, columns, config.group_rows, asdict(limits)])
 
 
-def build(
-    root: beam.Pipeline, config: IngestConfig, plan: IngestPlan | None = None
-) -> beam.PCollection[dict[str, Any]]:
-    """Defines the job: sidecars of the buckets that are not finished. Runs nothing. Workers in other working folders
-    need absolute paths (with_absolute_paths)."""
-    plan = plan or plan_ingest(config)
-    unfinished = [bucket for bucket, unit in enumerate(plan.units) if not _is_finished(plan.run, unit)]
-    if unfinished:
-        check_not_published(plan.run, STAGE)
-    return (
-        root
-        | "Slices" >> beam.Create(list(plan.slices) if unfinished else [], reshuffle=False)
-        | BucketRows(plan.rules, Buckets(number=plan.num_buckets, wanted=frozenset(unfinished)), plan.num_rows)
-        | "Write bucket" >> beam.ParDo(WriteItems(plan.run, plan.units, plan.rules))
-    )
+class Ingest(Stage[IngestConfig]):
+    """rows_quarantined of the run are those of all stages that vectors need."""
 
+    name = STAGE
+    config_class = IngestConfig
+    code_versions = (CODE_VERSION,)
+    identities = ("rows_read = rows_published + rows_collapsed + rows_merged + rows_quarantined",)
 
-def run(config: IngestConfig, options: PipelineOptions) -> dict[str, Any]:
-    """Runs ingest and returns the stage manifest. Skips all work if the run folder has it already.
+    @classmethod
+    def given(cls, call: RunCall) -> dict[str, Any]:
+        return {"num_buckets": store.buckets_for(call.config.store, call.config.num_buckets)}
 
-    Raises ThresholdError if no row is valid: the quarantine then says why.
-    """
-    started_s = time.monotonic()
-    manifest = _finished_manifest(config, ingest_fingerprint(config))
-    if manifest is None:
-        plan = plan_ingest(config)
-        if plan.forms:
-            print(f"{STAGE}: {plan.forms}", flush=True)
-        pipeline = beam.Pipeline(options=options)
-        build(pipeline, config, plan)
-        pipeline.run().wait_until_finish()
-        Progress.close_shared(STAGE)
-        manifest = _finish(plan, config)
-    print_summary(STAGE, manifest["counts"], started_s, f"{config.run}/{STAGE}")
-    if num_partial := manifest["counts"].get("ids_of_partial_rows"):
-        print(
-            f"{STAGE}: WARNING: {num_partial:,} ids have rows that complete each other; of each one row stays, the "
-            "others are quarantined: --group-rows merge makes one item of them",
-            file=sys.stderr,
-            flush=True,
+    @functools.cached_property
+    def finished(self) -> dict[str, Any] | None:
+        """The manifest, if nothing is to be done: the inputs are not planned then, which may read them."""
+        return _finished_manifest(self.config, ingest_fingerprint(self.config))
+
+    @functools.cached_property
+    def planned(self) -> IngestPlan:
+        return plan_ingest(self.config)
+
+    @property
+    def units(self) -> list[Unit]:
+        return self.planned.units
+
+    @functools.cached_property
+    def todo(self) -> list[Unit]:
+        if self.finished is not None:
+            return []
+        return [unit for unit in self.planned.units if not _is_finished(self.run, unit)]
+
+    def define(self, root: beam.Pipeline) -> beam.PCollection[dict[str, Any]]:
+        plan, todo = self.planned, frozenset(self.todo)
+        if todo:
+            check_not_published(self.run, STAGE)
+        unfinished = frozenset(bucket for bucket, unit in enumerate(plan.units) if unit in todo)
+        return (
+            root
+            | "Slices" >> beam.Create(list(plan.slices) if todo else [], reshuffle=False)
+            | BucketRows(plan.rules, Buckets(number=plan.num_buckets, wanted=unfinished), plan.num_rows)
+            | "Write bucket" >> beam.ParDo(WriteItems(self.run, plan.units, plan.rules))
         )
-    if num_files := num_cut_off(manifest["counts"]):
-        print(f"{STAGE}: WARNING: {cut_off_in_words(num_files, config.catalog)}", file=sys.stderr, flush=True)
-    if manifest["counts"].get("ids_not_nfc"):
-        _warn_of_forms(config.run, list(manifest["units"]))
-    return manifest
 
+    def prepare(self, options: PipelineOptions) -> None:
+        if self.finished is None and self.planned.forms:
+            print(f"{STAGE}: {self.planned.forms}", flush=True)
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Command line of the job; returns its exit code."""
-    return main_of(IngestConfig, run, argv, "itemsage ingest", EXAMPLE)
+    def facts(self) -> dict[str, Any]:
+        plan = self.planned
+        return {
+            "fingerprint": plan.fingerprint,
+            "num_buckets": plan.num_buckets,
+            "num_files": len(plan.rules.file_names),
+            "num_rows_counted": plan.num_rows,
+            **({"input_forms": plan.forms} if plan.forms else {}),
+        }
+
+    def seal(self) -> dict[str, Any]:
+        """Raises ThresholdError if no row is valid: the quarantine then says why."""
+        if self.finished is not None:
+            return self.finished
+        sidecars = [read_sealed_json(sidecar_path(self.run, STAGE, unit.name)) for unit in self.units]
+        _check_some_valid(sum((Counter(sidecar["counts"]) for sidecar in sidecars), Counter()), self.config)
+        remove_unlisted_pictures(self.run, sidecars)
+        return super().seal()
+
+    def tell(self, manifest: dict[str, Any], started_s: float) -> None:
+        super().tell(manifest, started_s)
+        if num_partial := manifest["counts"].get("ids_of_partial_rows"):
+            print(
+                f"{STAGE}: WARNING: {num_partial:,} ids have rows that complete each other; of each one row stays, the "
+                "others are quarantined: --group-rows merge makes one item of them",
+                file=sys.stderr,
+                flush=True,
+            )
+        if num_files := num_cut_off(manifest["counts"]):
+            warning = cut_off_in_words(num_files, self.config.catalog)
+            print(f"{STAGE}: WARNING: {warning}", file=sys.stderr, flush=True)
+        if manifest["counts"].get("ids_not_nfc"):
+            _warn_of_forms(self.run, list(manifest["units"]))
+
+    def after(self, call: RunCall, manifest: Mapping[str, Any]) -> None:
+        store.fix_num_buckets(call.config.store, manifest["num_buckets"])
+        if call.model is not None:
+            share_pictures(self.run, call.previous)
+
+    @staticmethod
+    def account(counts: Mapping[str, Mapping[str, int]]) -> dict[str, int]:
+        items = counts[STAGE]
+        stages = [counts.get(name, {}) for name in with_needs("embeddings")]
+        blank = {BLANK_ROWS: items[BLANK_ROWS]} if items.get(BLANK_ROWS) else {}  # which are not read
+        return blank | {
+            **{f"rows_{name}": items.get(f"rows_{name}", 0) for name in ("read", "collapsed", "merged")},
+            "rows_quarantined": sum(stage.get("rows_quarantined", 0) for stage in stages),
+        }
+
+    @staticmethod
+    def told(counts: Mapping[str, int]) -> str:
+        merged = f" + merged {counts['rows_merged']:,}" if counts.get("rows_merged") else ""
+        blank = f"; {counts[BLANK_ROWS]:,} blank rows are none" if counts.get(BLANK_ROWS) else ""
+        return (
+            f"rows     read {counts['rows_read']:,} = published {counts['rows_published']:,} + collapsed "
+            f"{counts['rows_collapsed']:,}{merged} + quarantined {counts['rows_quarantined']:,}{blank}\n"
+        )
 
 
 def ids_in_two_forms(ids: pa.ChunkedArray) -> list[str]:
@@ -239,24 +294,6 @@ def _is_finished(run: str, unit: Unit) -> bool:
     return sidecar is not None and not lacks_pictures(run, sidecar)
 
 
-def _finish(plan: IngestPlan, config: IngestConfig) -> dict[str, Any]:
-    """Checks that some row is valid and writes the manifest."""
-    names = [unit.name for unit in plan.units]
-    sidecars = [read_sealed_json(sidecar_path(plan.run, STAGE, name)) for name in names]
-    _check_some_valid(sum((Counter(sidecar["counts"]) for sidecar in sidecars), Counter()), config)
-    remove_unlisted_pictures(plan.run, sidecars)
-    return write_stage_manifest(
-        plan.run,
-        STAGE,
-        names,
-        fingerprint=plan.fingerprint,
-        num_buckets=plan.num_buckets,
-        num_files=len(plan.rules.file_names),
-        num_rows_counted=plan.num_rows,
-        **({"input_forms": plan.forms} if plan.forms else {}),
-    )
-
-
 def _warn_of_forms(run: str, unit_names: Sequence[str]) -> None:
     tables = [pq.read_table(f"{run}/{STAGE}/{name}.parquet", columns=["item_id"]) for name in unit_names]
     twice = ids_in_two_forms(pa.concat_tables(tables)["item_id"])
@@ -284,3 +321,6 @@ def _check_some_valid(counts: Counter[str], config: IngestConfig) -> None:
             f"see reason and remedy of each row in {config.run}/quarantine; null ids often mean that [columns] of the "
             "config file names another column. Nothing is published: readers see what they saw before"
         )
+
+
+build, run, main = job_of(Ingest, EXAMPLE)

@@ -7,20 +7,25 @@ of work. Counts: see pipelines.log.rows; of the rejected rows also those of ever
 batch of each slice times_with_offset (or since 1970) and times_without_offset.
 """
 
-import time
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import apache_beam as beam
 import pyarrow as pa
 import pyarrow.parquet as pq
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipelines.console.jobs import flag, print_summary
 from pipelines.console.progress import Progress
-from pipelines.log.dated_log import WITH_OFFSET, WITHOUT_OFFSET, tell_of_other_zone, zone_of
+from pipelines.log.dated_log import (
+    WITH_OFFSET,
+    WITHOUT_OFFSET,
+    other_offsets_in_words,
+    tell_of_other_zone,
+    zone_of,
+)
 from pipelines.log.read_engagements import slice_unit
 from pipelines.log.rows import (
     EMPTY_LOG,
@@ -33,10 +38,11 @@ from pipelines.log.rows import (
     without_items_in_words,
 )
 from pipelines.run.item_vectors import vectors_source
-from pipelines.run.process_units import ProcessUnits, UnitStage
-from pipelines.run.shared import Shared, closed_after_job
+from pipelines.run.process_units import UnitStage
+from pipelines.run.shared import Shared
+from pipelines.run.stage import RunCall, Stage, job_of
 from pipelines.run.unit_files import manifest_path
-from pipelines.run.units import Unit, UnitWriter, finished_sidecar, read_stage_manifest, write_stage_manifest
+from pipelines.run.units import Unit, UnitWriter, read_stage_manifest
 from schemas.column_spec import Columns
 from schemas.columns import ASSUMED, assumed_values, table_columns
 from schemas.cut_off_files import cut_off_in_words, num_cut_off
@@ -82,12 +88,13 @@ class LogConfig:
 @dataclass(frozen=True, kw_only=True)
 class LogSource:
     """What judging depends on. slices: by the name of their unit; item_files: Parquet files with the catalogue's ids;
-    end_us: as of LogUse."""
+    end_us: as of LogUse; fingerprint: of all of it."""
 
     slices: Mapping[str, FileSlice]
     columns: Columns
     item_files: tuple[str, ...]
     end_us: int | None
+    fingerprint: str
 
 
 class LogStage(UnitStage):
@@ -96,8 +103,8 @@ class LogStage(UnitStage):
     stage = LOG_STAGE
     progress_unit = "rows"
 
-    def __init__(self, source: LogSource):
-        self.source = source
+    def __init__(self, source: LogSource, total: int):
+        self.source, self.total = source, total
 
     def compute(self, unit: Unit, writer: UnitWriter, progress: Progress) -> None:
         file_slice, use, counted = self.source.slices[unit.name], LogUse(self.source.end_us), RejectedRows()
@@ -117,46 +124,82 @@ class LogStage(UnitStage):
         writer.quarantine(rejections)
 
 
-def run(config: LogConfig, options: PipelineOptions) -> dict[str, Any]:
-    """Judges the log's rows and returns the stage manifest. Reads nothing that was judged before.
+class Log(Stage[LogConfig]):
+    """Reads nothing that was judged before, and then says nothing."""
 
-    Raises UsageError for inputs that are not there or lack a column, CorruptFileError for damaged ones.
-    """
-    started_s = time.monotonic()
-    files = expand_inputs(config.engagements, config.date)
-    columns = table_columns(config.columns, "engagements")
-    check_columns(files, columns, ENGAGEMENTS)
-    item_files, item_identity = _items(config)
-    end_us = end_of_day_us(config.date, config.time_zone)
-    identity = fingerprint([CODE_VERSION, columns, input_identity(files), end_us, item_identity])
-    slices = {slice_unit(part, "").name: part for part in plan_slices(files)}
-    units = [Unit(LOG_STAGE, name, identity) for name in slices]
-    unfinished = [unit for unit in units if finished_sidecar(config.run, unit, check_content=True) is None]
-    forms = unusual_forms(files)
-    tell_of_other_zone(f"the log of {config.run}", zone_of(manifest_path(config.run, LOG_STAGE)), config.time_zone)
-    if unfinished:
-        if forms:
-            print(f"{LOG_STAGE}: {forms}", flush=True)
-        stage = LogStage(LogSource(slices=slices, columns=columns, item_files=item_files, end_us=end_us))
-        with closed_after_job(), beam.Pipeline(options=options) as pipeline:
-            pipeline | "Slices" >> beam.Create(unfinished) | ProcessUnits(config.run, stage, count_rows(files))
-        Progress.close_shared(LOG_STAGE)
-    facts = {"fingerprint": identity, "time_zone": config.time_zone} | ({"input_forms": forms} if forms else {})
-    manifest = write_stage_manifest(config.run, LOG_STAGE, slices, **facts)
-    if unfinished:
+    name = LOG_STAGE
+    config_class = LogConfig
+    code_versions = (CODE_VERSION,)
+
+    @functools.cached_property
+    def files(self) -> list[str]:
+        return expand_inputs(self.config.engagements, self.config.date)
+
+    @functools.cached_property
+    def forms(self) -> str:
+        """What is unusual about the files."""
+        return unusual_forms(self.files)
+
+    @functools.cached_property
+    def source(self) -> LogSource:
+        """Raises UsageError for inputs that are not there or lack a column, CorruptFileError for damaged ones."""
+        columns = table_columns(self.config.columns, "engagements")
+        check_columns(self.files, columns, ENGAGEMENTS)
+        item_files, item_identity = _items(self.config)
+        end_us = end_of_day_us(self.config.date, self.config.time_zone)
+        return LogSource(
+            slices={slice_unit(part, "").name: part for part in plan_slices(self.files)},
+            columns=columns,
+            item_files=item_files,
+            end_us=end_us,
+            fingerprint=fingerprint([CODE_VERSION, columns, input_identity(self.files), end_us, item_identity]),
+        )
+
+    def prepare(self, options: PipelineOptions) -> None:
+        """Raises what `source` raises."""
+        made_in, zone = zone_of(manifest_path(self.run, LOG_STAGE)), self.config.time_zone
+        _ = self.source
+        tell_of_other_zone(f"the log of {self.run}", made_in, zone)
+        if self.todo and self.forms:
+            print(f"{LOG_STAGE}: {self.forms}", flush=True)
+
+    @property
+    def units(self) -> list[Unit]:
+        return [Unit(LOG_STAGE, name, self.source.fingerprint) for name in self.source.slices]
+
+    @functools.cached_property
+    def todo(self) -> list[Unit]:
+        return self.unfinished
+
+    @property
+    def worker(self) -> LogStage:
+        return LogStage(self.source, count_rows(self.files))
+
+    def facts(self) -> dict[str, Any]:
+        forms = {"input_forms": self.forms} if self.forms else {}
+        return {"fingerprint": self.source.fingerprint, "time_zone": self.config.time_zone} | forms
+
+    def tell(self, manifest: dict[str, Any], started_s: float) -> None:
+        if not self.todo:
+            return
         counts = manifest["counts"]
         left_out = {name: counts[name] for name in (BLANK_ROWS, *NO_ROWS, *LEFT_OUT) if counts.get(name)}
         shown = {name: counts.get(name, 0) for name in _SHOWN} | left_out | _mended(counts)
-        print_summary(LOG_STAGE, shown, started_s, config.run)
-        if assumed := assumed_in_words(files, columns, counts.get("rows_read", 0)):
+        print_summary(LOG_STAGE, shown, started_s, self.run)
+        if assumed := assumed_in_words(self.files, self.source.columns, counts.get("rows_read", 0)):
             print(f"{LOG_STAGE}: {assumed}", flush=True)
         if num_files := num_cut_off(counts):
-            print(f"{LOG_STAGE}: WARNING: {cut_off_in_words(num_files, config.engagements)}", flush=True)
+            print(f"{LOG_STAGE}: WARNING: {cut_off_in_words(num_files, self.config.engagements)}", flush=True)
         if is_empty_log(counts):
-            print(f"{LOG_STAGE}: WARNING: {EMPTY_LOG}: {printable(config.engagements)}", flush=True)
+            print(f"{LOG_STAGE}: WARNING: {EMPTY_LOG}: {printable(self.config.engagements)}", flush=True)
         for warning in filter(None, (without_items_in_words(counts), near_in_words(counts))):
             print(f"{LOG_STAGE}: WARNING: {warning}", flush=True)
-    return manifest
+
+    def after(self, call: RunCall, manifest: Mapping[str, Any]) -> None:
+        if call.model is None:
+            return
+        if told := other_offsets_in_words(manifest["counts"], call.counts_before(LOG_STAGE)):
+            print(f"{LOG_STAGE}: WARNING: {told}", flush=True)
 
 
 def assumed_in_words(files: Sequence[str], columns: Columns, num_rows: int) -> str:
@@ -194,3 +237,4 @@ def _read_item_ids(files: tuple[str, ...]) -> pa.Array:
 
 
 _ITEM_IDS: Shared[tuple[str, ...], pa.Array] = Shared(_read_item_ids)
+build, run, _ = job_of(Log, "")

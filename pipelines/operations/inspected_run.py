@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.operations.findings import Finding
+from pipelines.stages import StageLine, always, of_every_day
 from schemas.errors import CorruptFileError
 from schemas.files import read_json, read_sealed_json, resolve_inside, sha256_of_file
 from schemas.hashing import stable_hash
 from schemas.quarantine import quote
 
-STAGES = ("items", "features", "embeddings", "index")
 #: JSON files that carry their own checksum; of the others another file has it.
 _SEALED = ("manifests/", "units/", "started.json", "metrics.json")
 
@@ -50,6 +50,10 @@ class InspectedRun:
         manifest = self.manifest if self.was_published else self.stages.get("embeddings", {})
         found = manifest.get("model_id")
         return None if found is None else str(found)
+
+    def has(self, line: StageLine) -> bool:
+        """Whether the run has a stage, or should have it."""
+        return line.day is always or line.name in self.stages or any(map(self.listed, line.published))
 
     def listed(self, folder: str) -> list[str]:
         """The listed files of a folder of the run, sorted."""
@@ -93,7 +97,7 @@ def read_run(store: Path, run: Path) -> tuple[InspectedRun, list[Finding]]:
         with manifests.guard("the list of files of a manifest"):
             for entry in value.get("files", []):
                 inspected.entries.setdefault(str(entry["path"]), entry)
-    for stage in STAGES:
+    for stage in of_every_day():
         if stage not in inspected.stages:
             manifests.fail(f"expected manifests/{stage}.json, got none that can be read: run the stage again")
     manifests.looked_at = f"{len(documents):,} JSON files of {len(inspected.stages)} stages"

@@ -12,10 +12,10 @@ Rows: rows_read = rows_quarantined + rows_after_date + rows_without_task (no que
 + rows_query_without_tokens + rows_capped + rows_query_picture_broken + rows_train + rows_validation + rows_test.
 """
 
+import functools
 import os
-import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +24,9 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from model.items.query_table import QueryTable
 from model.split.split import NO_LOG, PARTS, Split, SplitConfig, TimeSpan, check_parts, fit_split, no_engagements
-from pipelines.console.jobs import main_of, narrow, print_summary
-from pipelines.console.progress import Progress
+from pipelines.console.jobs import narrow
 from pipelines.gates.log import check_log, require_passed_log
-from pipelines.log import engagement_log
+from pipelines.log.engagement_log import Log, LogConfig
 from pipelines.log.equal_rows import ROWS_EQUAL
 from pipelines.log.read_engagements import ReadEngagements
 from pipelines.log.training_rows import SESSION_ROWS
@@ -37,12 +36,12 @@ from pipelines.pairs.embed_queries import EmbedQueries
 from pipelines.pairs.hold_out import PROGRESS as HOLD_OUT_PROGRESS
 from pipelines.pairs.hold_out import HoldOut
 from pipelines.pairs.join_pairs import IN_TABLE, JoinPairs
-from pipelines.pairs.plan import QUERY_TABLE_FOLDER, STAGE, PairsPlan, plan
+from pipelines.pairs.plan import CODE_VERSION, QUERY_TABLE_FOLDER, STAGE, PairsPlan, plan
 from pipelines.pairs.write_summaries import SUMMARIES, WriteSummaries
 from pipelines.run.bucket_rows import pack
-from pipelines.run.shared import closed_after_job
+from pipelines.run.stage import Stage, job_of, run_stage
 from pipelines.run.unit_files import sidecar_path
-from pipelines.run.units import Unit, read_stage_manifest, write_stage_manifest
+from pipelines.run.units import Unit, read_stage_manifest
 from schemas.errors import CorruptFileError, ThresholdError
 from schemas.files import read_sealed_json
 from schemas.tables import PSEUDO_TASK
@@ -52,81 +51,109 @@ EXAMPLE = (
 )
 
 
-def build(root: beam.Pipeline, config: PairsConfig) -> beam.PCollection[dict[str, Any]]:
-    """Defines the job; runs nothing. The sidecars of the two units that sum up the others come out. Workers in
-    other working folders need absolute paths (with_absolute_paths)."""
-    planned = plan(config)
-    buckets = range(planned.pair_rules.num_buckets)
-    read = root | "Slices" >> beam.Create(planned.slices) | ReadEngagements(planned.source, planned.num_rows)
-    split = (
-        read.spans
-        | "Span of the log" >> beam.CombineGlobally(_sum_spans)
-        | "Fit split" >> beam.Map(choose_split, planned.split, config.pseudo_queries > 0)
-    )
-    if planned.hold_out is None:
-        split_counts = root | "No groups" >> beam.Create([Counter()])
-    else:
-        held_out = read.rows | HoldOut(planned.hold_out, split)
-        split, split_counts = held_out | "Split" >> beam.Keys(), held_out | "Counts of the split" >> beam.Values()
-    every_bucket = root | "Every bucket" >> beam.Create(
-        [(bucket, pack(SESSION_ROWS.empty_table())) for bucket in buckets]
-    )
-    rows = (read.rows, every_bucket) | "Rows and buckets" >> beam.Flatten()
-    counted = rows | CountPairs(planned.pair_rules, beam.pvalue.AsSingleton(split))
-    checked = beam.pvalue.AsSingleton(
-        counted.parts
-        | "Pairs of each part" >> beam.CombineGlobally(_sum_counters)
-        | "Check parts" >> beam.Map(_check, beam.pvalue.AsSingleton(split))
-    )
-    if planned.encoding is None:
-        broken = root | "No query pictures" >> beam.Create([[]])
-    else:
-        every_unit = root | "Every unit" >> beam.Create([(unit, []) for unit in buckets])
-        queries = (counted.pictures, every_unit) | "Queries and units" >> beam.Flatten()
-        broken = queries | EmbedQueries(planned.encoding, checked)
-    item_counts = counted.pairs | JoinPairs(planned.join_rules, beam.pvalue.AsList(broken), checked)
-    units = [Unit(STAGE, name, planned.fingerprint) for name in SUMMARIES]
-    written = WriteSummaries(config.run, split, split_counts, counted.item_cutoffs, item_counts)
-    return root | "Summaries" >> beam.Create(units) | written
+class Pairs(Stage[PairsConfig]):
+    """Judges the log first. There for the same input and flags, nothing is made again."""
 
+    name = STAGE
+    config_class = PairsConfig
+    code_versions = (CODE_VERSION,)
+    bars = (HOLD_OUT_PROGRESS, "pairs: query pictures", "pairs: write")
 
-def run(config: PairsConfig, options: PipelineOptions) -> dict[str, Any]:
-    """Makes the pairs, unless they are there for the same input and flags, and returns the stage manifest.
+    @functools.cached_property
+    def planned(self) -> PairsPlan:
+        """Raises what `plan` raises."""
+        return plan(self.config)
 
-    Raises UsageError as `plan`, ThresholdError if a part of the split is empty, CorruptFileError if an earlier stage is
-    not finished or a file is damaged.
-    """
-    started_s = time.monotonic()
-    planned = plan(config)
-    if config.engagements is not None:
-        engagement_log.run(narrow(engagement_log.LogConfig, config), options)
-    manifest = _finished_manifest(config.run, planned.fingerprint)
-    reused = manifest is not None
-    if planned.query_vectors:
-        table = QueryTable.build(planned.query_vectors, Path(config.run, QUERY_TABLE_FOLDER))
-        print(f"{STAGE}: {table.rows:,} query vectors of {table.dim} numbers in {config.query_vectors}", flush=True)
-    if manifest is None:
-        with closed_after_job(), beam.Pipeline(options=options) as pipeline:
-            build(pipeline, config)
-        for name in (STAGE, HOLD_OUT_PROGRESS, "pairs: query pictures", "pairs: write"):
-            Progress.close_shared(name)
-        manifest = _finish(config.run, planned)
-    shown = {name: manifest["counts"].get(name, 0) for name in ("rows_read", "rows_quarantined", "pairs_written")}
-    equal = {ROWS_EQUAL: manifest["counts"][ROWS_EQUAL]} if ROWS_EQUAL in manifest["counts"] else {}
-    print_summary(STAGE, {**shown, **equal, "reused": int(reused)}, started_s, f"{config.run}/pairs")
-    if manifest["split"]["kind"] == "query_item":
-        print(f"{STAGE}: {held_out_line(manifest['counts'])}", flush=True)
-    return manifest
+    @functools.cached_property
+    def finished(self) -> dict[str, Any] | None:
+        """The manifest, if nothing is to be done."""
+        return _finished_manifest(self.run, self.planned.fingerprint)
 
+    def prepare(self, options: PipelineOptions) -> None:
+        query_vectors = self.planned.query_vectors
+        if self.config.engagements is not None:
+            run_stage(Log(narrow(LogConfig, self.config)), options)
+        _ = self.finished
+        if query_vectors:
+            table = QueryTable.build(query_vectors, Path(self.run, QUERY_TABLE_FOLDER))
+            told = f"{table.rows:,} query vectors of {table.dim} numbers in {self.config.query_vectors}"
+            print(f"{STAGE}: {told}", flush=True)
 
-def run_alone(config: PairsConfig, options: PipelineOptions) -> None:
-    """The job as a command of its own, with the gates of the log. Raises what `run` raises, and ThresholdError if too
-    much of the log is rejected or nothing of it is of use."""
-    plan(config)
-    if config.engagements is not None:
-        log = engagement_log.run(narrow(engagement_log.LogConfig, config), options)["counts"]
-        require_passed_log(check_log(log, config), "pairs are made")
-    run(config, options)
+    @property
+    def units(self) -> list[Unit]:
+        return [Unit(STAGE, name, self.planned.fingerprint) for name in self.planned.unit_names]
+
+    @property
+    def todo(self) -> list[Unit]:
+        """The two units that sum up the others."""
+        return [] if self.finished is not None else [unit for unit in self.units if unit.name in SUMMARIES]
+
+    def define(self, root: beam.Pipeline) -> beam.PCollection[dict[str, Any]]:
+        planned = self.planned
+        buckets = range(planned.pair_rules.num_buckets)
+        read = root | "Slices" >> beam.Create(planned.slices) | ReadEngagements(planned.source, planned.num_rows)
+        split = (
+            read.spans
+            | "Span of the log" >> beam.CombineGlobally(_sum_spans)
+            | "Fit split" >> beam.Map(choose_split, planned.split, self.config.pseudo_queries > 0)
+        )
+        if planned.hold_out is None:
+            split_counts = root | "No groups" >> beam.Create([Counter()])
+        else:
+            held_out = read.rows | HoldOut(planned.hold_out, split)
+            split, split_counts = held_out | "Split" >> beam.Keys(), held_out | "Counts of the split" >> beam.Values()
+        every_bucket = root | "Every bucket" >> beam.Create(
+            [(bucket, pack(SESSION_ROWS.empty_table())) for bucket in buckets]
+        )
+        rows = (read.rows, every_bucket) | "Rows and buckets" >> beam.Flatten()
+        counted = rows | CountPairs(planned.pair_rules, beam.pvalue.AsSingleton(split))
+        checked = beam.pvalue.AsSingleton(
+            counted.parts
+            | "Pairs of each part" >> beam.CombineGlobally(_sum_counters)
+            | "Check parts" >> beam.Map(_check, beam.pvalue.AsSingleton(split))
+        )
+        if planned.encoding is None:
+            broken = root | "No query pictures" >> beam.Create([[]])
+        else:
+            every_unit = root | "Every unit" >> beam.Create([(unit, []) for unit in buckets])
+            queries = (counted.pictures, every_unit) | "Queries and units" >> beam.Flatten()
+            broken = queries | EmbedQueries(planned.encoding, checked)
+        item_counts = counted.pairs | JoinPairs(planned.join_rules, beam.pvalue.AsList(broken), checked)
+        written = WriteSummaries(self.run, split, split_counts, counted.item_cutoffs, item_counts)
+        return (
+            root | "Summaries" >> beam.Create([Unit(STAGE, name, planned.fingerprint) for name in SUMMARIES]) | written
+        )
+
+    def facts(self) -> dict[str, Any]:
+        """Raises ThresholdError if a part of the split that was really written is empty, or no query that trains has a
+        vector of the shop's own."""
+        split = Split.load(Path(self.run, "pairs"))
+        sidecars = [read_sealed_json(sidecar_path(self.run, STAGE, unit.name)) for unit in self.units]
+        counts = _sum_counters(Counter(sidecar["counts"]) for sidecar in sidecars)
+        num_pairs = {name.removeprefix("pairs:"): count for name, count in counts.items() if name.startswith("pairs:")}
+        try:
+            check_parts(split, counting_pairs(split, num_pairs))
+        except ThresholdError as error:
+            broken = counts["query_pictures_quarantined"]
+            where = f"{self.run}/quarantine"
+            raise ThresholdError(f"{error} ({broken:,} query pictures could not be used, see {where})") from error
+        facts = {"fingerprint": self.planned.fingerprint, "split": split.to_json()}
+        if self.planned.join_rules.query_table_folder is not None:
+            facts["query_table"] = _used_table(self.planned.join_rules.query_table_folder, counts, num_pairs)
+        return facts
+
+    def seal(self) -> dict[str, Any]:
+        return super().seal() if self.finished is None else self.finished
+
+    def shown(self, counts: dict[str, int]) -> dict[str, int]:
+        shown = {name: counts.get(name, 0) for name in ("rows_read", "rows_quarantined", "pairs_written")}
+        equal = {ROWS_EQUAL: counts[ROWS_EQUAL]} if ROWS_EQUAL in counts else {}
+        return {**shown, **equal, "reused": int(self.finished is not None)}
+
+    def tell(self, manifest: dict[str, Any], started_s: float) -> None:
+        super().tell(manifest, started_s)
+        if manifest["split"]["kind"] == "query_item":
+            print(f"{STAGE}: {held_out_line(manifest['counts'])}", flush=True)
 
 
 def choose_split(span: TimeSpan, config: SplitConfig, has_pseudo_queries: bool) -> Split:
@@ -193,23 +220,6 @@ def _finished_manifest(run: str, identity: str) -> dict[str, Any] | None:
     return manifest if whole and manifest["fingerprint"] == identity else None
 
 
-def _finish(run: str, planned: PairsPlan) -> dict[str, Any]:
-    """Checks the parts that were really written, and writes the manifest."""
-    split = Split.load(Path(run, "pairs"))
-    sidecars = [read_sealed_json(sidecar_path(run, STAGE, name)) for name in planned.unit_names]
-    counts = _sum_counters(Counter(sidecar["counts"]) for sidecar in sidecars)
-    num_pairs = {name.removeprefix("pairs:"): count for name, count in counts.items() if name.startswith("pairs:")}
-    try:
-        check_parts(split, counting_pairs(split, num_pairs))
-    except ThresholdError as error:
-        broken = counts["query_pictures_quarantined"]
-        raise ThresholdError(f"{error} ({broken:,} query pictures could not be used, see {run}/quarantine)") from error
-    facts = {"fingerprint": planned.fingerprint, "split": split.to_json()}
-    if planned.join_rules.query_table_folder is not None:
-        facts["query_table"] = _used_table(planned.join_rules.query_table_folder, counts, num_pairs)
-    return write_stage_manifest(run, STAGE, planned.unit_names, **facts)
-
-
 def _used_table(folder: str, counts: Mapping[str, int], num_pairs: Mapping[str, int]) -> dict[str, Any]:
     """What the manifest says of the shop's own query vectors. Raises ThresholdError if no query that trains has one."""
     table = QueryTable(folder)
@@ -222,6 +232,14 @@ def _used_table(folder: str, counts: Mapping[str, int], num_pairs: Mapping[str, 
     return {"dim": table.dim, "folder": Path(QUERY_TABLE_FOLDER, Path(folder).name).as_posix(), "id": table.id}
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Command line of the job; returns its exit code."""
-    return main_of(PairsConfig, run_alone, argv, "itemsage pairs", EXAMPLE)
+def run_alone(config: PairsConfig, options: PipelineOptions) -> dict[str, Any]:
+    """The job as a command of its own, with the gates of the log. Raises what `run` raises, and ThresholdError if too
+    much of the log is rejected or nothing of it is of use."""
+    plan(config)
+    if config.engagements is not None:
+        log = run_stage(Log(narrow(LogConfig, config)), options)["counts"]
+        require_passed_log(check_log(log, config), "pairs are made")
+    return run(config, options)
+
+
+build, run, main = job_of(Pairs, EXAMPLE, run_alone)

@@ -18,6 +18,8 @@ class UnitStage(abc.ABC):
     stage: str
     #: What `weight` counts, for the progress bar: "items", "pictures".
     progress_unit: str = "units"
+    #: How much that is in all, if it is known.
+    total: int | None = None
 
     def take_over(self, unit: Unit, writer: UnitWriter) -> bool:
         """Takes the unit over from an earlier run, files and counts; False if it must be computed."""
@@ -29,8 +31,8 @@ class UnitStage(abc.ABC):
 
 
 class _RunUnit(beam.DoFn):
-    def __init__(self, run: str, stage: UnitStage, total: int | None):
-        self.run, self.stage, self.total = run, stage, total
+    def __init__(self, run: str, stage: UnitStage):
+        self.run, self.stage = run, stage
 
     def process(self, unit: Unit) -> Iterable[dict[str, Any]]:
         sidecar = finished_sidecar(self.run, unit, check_content=True)
@@ -42,7 +44,7 @@ class _RunUnit(beam.DoFn):
         if self.stage.take_over(unit, writer):
             yield writer.seal()
             return
-        progress = Progress.shared(self.stage.stage, self.stage.progress_unit, self.total)
+        progress = Progress.shared(self.stage.stage, self.stage.progress_unit, self.stage.total)
         self.stage.compute(unit, writer, progress)
         yield writer.seal()
 
@@ -50,11 +52,9 @@ class _RunUnit(beam.DoFn):
 class ProcessUnits(beam.PTransform):
     """Units in, sidecars out. Units are spread over workers; each is computed at most once a run."""
 
-    def __init__(self, run: str, stage: UnitStage, total: int | None = None):
+    def __init__(self, run: str, stage: UnitStage):
         super().__init__(label=f"Process units of {stage.stage}")
-        self.run, self.stage, self.total = run, stage, total
+        self.run, self.stage = run, stage
 
     def expand(self, units: beam.PCollection[Unit]) -> beam.PCollection[dict[str, Any]]:
-        return (
-            units | "Spread" >> beam.Reshuffle() | "Run unit" >> beam.ParDo(_RunUnit(self.run, self.stage, self.total))
-        )
+        return units | "Spread" >> beam.Reshuffle() | "Run unit" >> beam.ParDo(_RunUnit(self.run, self.stage))

@@ -21,8 +21,6 @@ from schemas.hashing import fingerprint
 from schemas.quarantine import quote
 
 _MODEL_ID = re.compile(r"itemsage-[0-9a-f]{12}")
-#: Folders of a run that `itemsage path` prints.
-READABLE = ("embeddings", "index", "refined_index", "users", "user_actions", "item_popularity", "changes", "quarantine")
 
 
 def check_date(date: str, flag_name: str = "--date") -> str:

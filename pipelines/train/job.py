@@ -25,15 +25,13 @@ from model.split.split import NO_LOG, Split
 from model.training.config import TrainingResult
 from model.training.distributed import process_group, wait_for_all
 from model.training.train import resolve_device
-from pipelines.console.jobs import flag, main_of, narrow
+from pipelines.console.jobs import flag, main_of
 from pipelines.console.paths import given_values
 from pipelines.console.thresholds import LogThresholds
-from pipelines.features import job as features
 from pipelines.gates.counts import COVERED_STAGES
-from pipelines.ingest import job as ingest
-from pipelines.log import engagement_log
-from pipelines.pairs import job as pairs
+from pipelines.run.stage import RunCall, run_in_turn
 from pipelines.run.units import read_stage_manifest
+from pipelines.stages import STAGES
 from pipelines.store import store
 from pipelines.store.lock import store_lock
 from pipelines.store.yesterday import previous_run
@@ -47,7 +45,6 @@ from pipelines.train.flags import TrainingFlags
 from pipelines.train.model import checkpoints, model_and_data, print_lines, train_chosen, train_on_everything
 from pipelines.train.prepared_run import query_table_folder
 from pipelines.train.report import trained_on_text_alone, why_untrained
-from pipelines.vocabulary import job as vocabulary
 from schemas.days import end_of_day_us
 from schemas.errors import printable
 from schemas.files import expand_inputs
@@ -156,31 +153,27 @@ def _install(
 def prepare(
     config: TrainConfig, options: PipelineOptions, folder: str, reuse_from: str | None = None
 ) -> dict[str, str]:
-    """ingest, vocabulary, features and pairs of a training run; finished stages are skipped. Returns the gates that
+    """The stages of a training run up to the pairs; what is finished is skipped. Returns the gates that
     failed and are accepted, with the reason. reuse_from: the run that features are taken over from; default: the
     store's published one.
 
     Raises UsageError for an image encoder without pictures, ThresholdError if a stage rejects too much.
     """
-    buckets = store.buckets_for(config.store, config.num_buckets)
-    items = ingest.run(narrow(ingest.IngestConfig, config, run=folder, num_buckets=buckets), options)
-    store.fix_num_buckets(config.store, items["num_buckets"])
-    require_little_rejected(config, folder, items["counts"], log=None)
-    check_lists_pictures(config, items["counts"]["pictures_listed"])
-    log = None
-    if config.engagements is not None:
-        log = engagement_log.run(narrow(engagement_log.LogConfig, config, run=folder), options)["counts"]
-        require_little_rejected(config, folder, items["counts"], log=log)
-    vocabulary.run(narrow(vocabulary.VocabularyConfig, config, run=folder, mode=config.vocabulary_mode), options)
-    if reuse_from is None and (previous := previous_run(config.store)) is not None:
-        reuse_from = str(previous)
-    made = features.run(narrow(features.FeaturesConfig, config, run=folder, reuse_from=reuse_from), options)
-    accepted = require_little_rejected(config, folder, items["counts"], made["counts"], log=log)
-    for name, reason in accepted.items():
-        print(f"train: accepted {name}: {printable(reason)}", flush=True)
-    made_pairs = pairs.run(narrow(pairs.PairsConfig, config, run=folder), options)
-    if made_pairs["split"]["kind"] == NO_LOG:
-        print_lines([trained_on_text_alone(config.engagements)])
+    previous = previous_run(config.store) if reuse_from is None else Path(reuse_from)
+    call = RunCall(config=config, run=folder, previous=previous)
+    counts: dict[str, dict[str, int]] = {}
+    accepted: dict[str, str] = {}
+    for line, manifest, _ in run_in_turn(call, [line for line in STAGES if line.training(config)], options):
+        counts[line.name] = manifest["counts"]
+        if line.stops:
+            covered = [counts[name] for name in COVERED_STAGES if name in counts]
+            accepted = require_little_rejected(config, folder, *covered, log=counts.get("log"))
+        if line.name == "items":
+            check_lists_pictures(config, manifest["counts"]["pictures_listed"])
+        if line.name == "features":
+            print_lines([f"accepted {name}: {printable(reason)}" for name, reason in accepted.items()])
+        if line.name == "pairs" and manifest["split"]["kind"] == NO_LOG:
+            print_lines([trained_on_text_alone(config.engagements)])
     return accepted
 
 

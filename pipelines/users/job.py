@@ -14,22 +14,23 @@ Users: users_written = users_reused + users_computed; users_computed = users_cha
 users_reused + users_changed + users_gone; and users_without_items, who have no row.
 """
 
-import time
-from collections.abc import Sequence
+import functools
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from pipelines.console.jobs import main_of, narrow, print_summary
-from pipelines.console.progress import Progress
+from pipelines.console.jobs import narrow
 from pipelines.console.terminal import in_words
 from pipelines.gates.log import check_log, require_passed_log
-from pipelines.log import engagement_log
-from pipelines.run.shared import closed_after_job
+from pipelines.log.engagement_log import Log, LogConfig
+from pipelines.log.read_engagements import slice_unit
+from pipelines.run.accounting import kinds_of, today_and_yesterday
+from pipelines.run.stage import Stage, job_of, run_stage
 from pipelines.run.unit_files import manifest_path
-from pipelines.run.units import Unit, UnitWriter, read_stage_manifest, write_stage_manifest
+from pipelines.run.units import Unit, check_not_published, read_stage_manifest
 from pipelines.users.alpha import DEFAULT
 from pipelines.users.cluster import ClusterUsers, write_popularity_sum
 from pipelines.users.config import ROWS_A_BUCKET, UsersConfig
@@ -46,11 +47,9 @@ _SHOWN = (
     *("rows_read", "rows_quarantined", "rows_used"),
     *("users_written", "users_reused", "users_computed", "clusters_written"),
 )
-#: Shown where there are some: with those above they say what became of every row.
-_LEFT_OUT = (
-    *("rows_after_date", "rows_other_actions", "rows_without_user", "rows_too_old"),
-    *("rows_equal", "rows_item_unknown", "rows_over_cap"),
-)
+#: Why a row makes no action. Shown where there are some: with those above they say what became of every row.
+_SKIPPED = ("after_date", "other_actions", "without_user", "too_old", "equal", "item_unknown", "over_cap")
+_LEFT_OUT = tuple(f"rows_{name}" for name in _SKIPPED)
 #: What a calibration chose for, and what it depends on.
 _CALIBRATED_FOR = ("actions", "max_actions", "window_days", "decay_per_day", "time_zone")
 #: Engagements a bucket beyond which the memory of a worker is told of.
@@ -58,78 +57,104 @@ LARGE_BUCKET = 8 * ROWS_A_BUCKET
 EXAMPLE = "itemsage users --run store/runs/2026-06-30/0123456789abcdef --engagements log.parquet --date 2026-06-30"
 
 
-def build(root: beam.Pipeline, config: UsersConfig) -> beam.PCollection[dict[str, Any]]:
-    """Defines the job: sidecars of the buckets that are not finished. Runs nothing."""
-    planned = plan(config)
-    return _build(root, planned, *planned.unfinished())
+class Users(Stage[UsersConfig]):
+    """Actions read = used + skipped, each for one reason. Judges the log first."""
 
-
-def _build(
-    root: beam.Pipeline, planned: UsersPlan, slices: list[FileSlice], buckets: list[int]
-) -> beam.PCollection[dict[str, Any]]:
-    source = planned.source
-    pieces = root | "Slices" >> beam.Create(slices, reshuffle=False) | ReadActions(source, buckets, planned.num_rows)
-    every_bucket = root | "Every bucket" >> beam.Create([(bucket, b"") for bucket in buckets])
-    return (
-        (pieces, every_bucket)
-        | "Actions and buckets" >> beam.Flatten()
-        | ClusterUsers(planned.run, planned.buckets, source.vectors, planned.rules, planned.earlier)
+    name = USERS_STAGE
+    config_class = UsersConfig
+    code_versions = (CODE_VERSION,)
+    bars = (READ_PROGRESS,)
+    compared = "users"
+    identities = (
+        f"actions_read = actions_used + actions_quarantined + {' + '.join(f'actions_{name}' for name in _SKIPPED)}",
+        "users = users_reused + users_computed",
+        "users_computed = users_changed + users_new",
+        "users_yesterday = users_reused + users_changed + users_gone",
     )
 
+    @functools.cached_property
+    def planned(self) -> UsersPlan:
+        """Raises what `plan` raises."""
+        return plan(self.config)
 
-def run(config: UsersConfig, options: PipelineOptions) -> dict[str, Any]:
-    """Clusters the users and returns the stage manifest; with `calibrate`, chooses alpha and the number of samples and
-    returns the calibration.
+    @functools.cached_property
+    def to_make(self) -> tuple[list[FileSlice], list[int]]:
+        """(slices to read, buckets to write)."""
+        return self.planned.unfinished()
 
-    Raises what `plan` raises; CorruptFileError if vectors or engagements are damaged. A log that makes no user is told
-    of in a warning.
-    """
-    if config.calibrate:
-        from pipelines.users.calibrate import calibrate  # only calibrating needs an evaluation
+    def prepare(self, options: PipelineOptions) -> None:
+        planned = self.planned
+        run_stage(Log(narrow(LogConfig, self.config)), options)
+        print(_about_alpha(planned), flush=True)
+        _warn_of_other_settings(planned)
+        if planned.num_rows > LARGE_BUCKET * planned.source.num_buckets:
+            print(_about_buckets(planned), flush=True)
+        if self.todo or _asking_changes(planned):  # a published run is refused before anything is read
+            check_not_published(self.run, USERS_STAGE)
+            manifest_path(self.run, USERS_STAGE).unlink(missing_ok=True)
 
-        return calibrate(config)
-    started_s = time.monotonic()
-    planned = plan(config)
-    engagement_log.run(narrow(engagement_log.LogConfig, config), options)
-    print(_about_alpha(planned), flush=True)
-    _warn_of_other_settings(planned)
-    if planned.num_rows > LARGE_BUCKET * planned.source.num_buckets:
-        print(_about_buckets(planned), flush=True)
-    slices, buckets = planned.unfinished()
-    if slices or buckets or _asking_changes(planned):
-        UnitWriter(config.run, Unit(USERS_STAGE, "", ""))  # a published run is refused before anything is read
-    if slices or buckets:
-        with closed_after_job(), beam.Pipeline(options=options) as pipeline:
-            _build(pipeline, planned, slices, buckets)
-        for name in (READ_PROGRESS, USERS_STAGE):
-            Progress.close_shared(name)
-    write_popularity_sum(config.run, planned.source.fingerprint, [unit.name for unit in planned.buckets])
-    manifest = write_stage_manifest(config.run, USERS_STAGE, planned.unit_names, **planned.facts)
-    counts = manifest["counts"]
-    left_out = {name: counts[name] for name in _LEFT_OUT if counts.get(name)}
-    shown = {name: counts.get(name, 0) for name in _SHOWN}
-    print_summary(USERS_STAGE, shown | left_out, started_s, f"{config.run}/{USERS_STAGE}")
-    if not counts["users_written"]:
-        why = in_words(left_out) or "no rows left out"
-        print(f"users: WARNING: expected at least one user, got none: {why}; {config.run}/quarantine has the bad rows")
-    return manifest
+    @property
+    def units(self) -> list[Unit]:
+        return [Unit(USERS_STAGE, name, self.planned.source.fingerprint) for name in self.planned.unit_names]
 
+    @property
+    def todo(self) -> list[Unit]:
+        slices, buckets = self.to_make
+        read = [slice_unit(part, self.planned.source.fingerprint, USERS_STAGE) for part in slices]
+        return [*read, *(self.planned.buckets[bucket] for bucket in buckets)]
 
-def run_alone(config: UsersConfig, options: PipelineOptions) -> None:
-    """The job as a command of its own, with the gates of the log. Raises what `run` raises; ThresholdError if too much
-    of the log is rejected, nothing of it is of use, or nothing makes a user, and then the stage is not finished."""
-    if not config.calibrate:
-        log = engagement_log.run(narrow(engagement_log.LogConfig, config), options)["counts"]
-        require_passed_log(check_log(log, config), "users are made")
-    counts = run(config, options).get("counts", {})
-    if counts.get("rows_read") and not counts.get("rows_used"):
-        if not Path(config.run, "COMPLETED").exists():
-            manifest_path(config.run, USERS_STAGE).unlink()
-        left_out = {name: counts.get(name, 0) for name in ("rows_read", "rows_quarantined", *_LEFT_OUT)}
-        raise ThresholdError(
-            f"expected rows of {config.engagements} that make users, got none: "
-            f"{why_unused(left_out, f'see {config.run}/quarantine')}"
+    def define(self, root: beam.Pipeline) -> beam.PCollection[dict[str, Any]]:
+        planned, source, (slices, buckets) = self.planned, self.planned.source, self.to_make
+        read = ReadActions(source, buckets, planned.num_rows)
+        pieces = root | "Slices" >> beam.Create(slices, reshuffle=False) | read
+        every_bucket = root | "Every bucket" >> beam.Create([(bucket, b"") for bucket in buckets])
+        return (
+            (pieces, every_bucket)
+            | "Actions and buckets" >> beam.Flatten()
+            | ClusterUsers(planned.run, planned.buckets, source.vectors, planned.rules, planned.earlier)
         )
+
+    def facts(self) -> dict[str, Any]:
+        return self.planned.facts
+
+    def seal(self) -> dict[str, Any]:
+        buckets = [unit.name for unit in self.planned.buckets]
+        write_popularity_sum(self.run, self.planned.source.fingerprint, buckets)
+        return super().seal()
+
+    def shown(self, counts: dict[str, int]) -> dict[str, int]:
+        return {name: counts.get(name, 0) for name in _SHOWN} | _left_out(counts)
+
+    def tell(self, manifest: dict[str, Any], started_s: float) -> None:
+        """A log that makes no user is told of in a warning."""
+        super().tell(manifest, started_s)
+        if not manifest["counts"]["users_written"]:
+            why = in_words(_left_out(manifest["counts"])) or "no rows left out"
+            print(
+                f"users: WARNING: expected at least one user, got none: {why}; {self.run}/quarantine has the bad rows"
+            )
+
+    @staticmethod
+    def account(counts: Mapping[str, Mapping[str, int]]) -> dict[str, int]:
+        made = counts[USERS_STAGE]
+        return {
+            **{f"actions_{name}": made.get(f"rows_{name}", 0) for name in ("read", "used", "quarantined", *_SKIPPED)},
+            "users": made.get("users_written", 0),
+            **kinds_of("users", made),
+            "users_without_items": made.get("users_without_items", 0),
+            "clusters": made.get("clusters_written", 0),
+        }
+
+    @staticmethod
+    def told(counts: Mapping[str, int]) -> str:
+        if "users" not in counts:
+            return ""
+        more = f"; {counts['clusters']:,} clusters of {counts['actions_used']:,} actions"
+        return today_and_yesterday("users", "users", "users", counts, more)
+
+
+def _left_out(counts: Mapping[str, int]) -> dict[str, int]:
+    return {name: counts[name] for name in _LEFT_OUT if counts.get(name)}
 
 
 def _asking_changes(planned: UsersPlan) -> bool:
@@ -174,6 +199,33 @@ def _warn_of_other_settings(planned: UsersPlan) -> None:
             )
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Command line of the job; returns its exit code."""
-    return main_of(UsersConfig, run_alone, argv, "itemsage users", EXAMPLE)
+build, _run, main = job_of(Users, EXAMPLE, lambda config, options: run_alone(config, options))
+
+
+def run(config: UsersConfig, options: PipelineOptions) -> dict[str, Any]:
+    """Clusters the users and returns the stage manifest; with `calibrate`, chooses alpha and the number of samples and
+    returns the calibration."""
+    if config.calibrate:
+        from pipelines.users.calibrate import calibrate  # only calibrating needs an evaluation
+
+        return calibrate(config)
+    return _run(config, options)
+
+
+def run_alone(config: UsersConfig, options: PipelineOptions) -> dict[str, Any]:
+    """The job as a command of its own, with the gates of the log. Raises what `run` raises; ThresholdError if too much
+    of the log is rejected, nothing of it is of use, or nothing makes a user, and then the stage is not finished."""
+    if not config.calibrate:
+        log = run_stage(Log(narrow(LogConfig, config)), options)["counts"]
+        require_passed_log(check_log(log, config), "users are made")
+    made = run(config, options)
+    counts = made.get("counts", {})
+    if counts.get("rows_read") and not counts.get("rows_used"):
+        if not Path(config.run, "COMPLETED").exists():
+            manifest_path(config.run, USERS_STAGE).unlink()
+        left_out = {name: counts.get(name, 0) for name in ("rows_read", "rows_quarantined", *_LEFT_OUT)}
+        raise ThresholdError(
+            f"expected rows of {config.engagements} that make users, got none: "
+            f"{why_unused(left_out, f'see {config.run}/quarantine')}"
+        )
+    return made

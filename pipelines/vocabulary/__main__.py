@@ -1,8 +1,6 @@
 """`python -m pipelines.vocabulary`."""
 
-import sys
-
 from pipelines.vocabulary.job import main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

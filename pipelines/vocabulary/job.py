@@ -5,7 +5,7 @@
 Output: <run>/vocabulary/ (model.text.vocabulary), one unit named "all". With --mode hashing nothing is counted.
 """
 
-import time
+import functools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,13 +13,12 @@ from typing import Any
 
 import apache_beam as beam
 import pyarrow as pa
-from apache_beam.options.pipeline_options import PipelineOptions
 
 from model.text.tokenizer import TOKENIZER_VERSION
 from model.text.vocabulary import DESCRIPTION_FILE, KINDS, MODES, PAPER_SIZES, PAPER_TABLE_SIZE, Vocabulary
-from pipelines.console.jobs import flag, main_of, print_summary
-from pipelines.console.progress import Progress
-from pipelines.run.units import Unit, UnitWriter, finished_sidecar, read_stage_manifest, write_stage_manifest
+from pipelines.console.jobs import flag
+from pipelines.run.stage import RunCall, Stage, job_of
+from pipelines.run.units import Unit, UnitWriter, finished_sidecar, read_stage_manifest
 from pipelines.vocabulary.count_tokens import CountTokens
 from schemas.errors import UsageError
 from schemas.files import read_json
@@ -55,20 +54,45 @@ def group_paths(paths: Sequence[str], max_groups: int = MAX_GROUPS) -> list[tupl
     return [tuple(paths[start : start + size]) for start in range(0, len(paths), size)]
 
 
-def build(root: beam.Pipeline, config: VocabularyConfig) -> beam.PCollection[dict[str, Any]]:
-    """Defines the job; runs nothing. The sidecar of the one unit comes out. Workers in other working folders need
-    absolute paths (with_absolute_paths)."""
-    unit, paths, num_items = _plan(config)
-    if config.mode == "hashing":
-        hashing = Vocabulary.hashing(config.hashing_size)
-        return root | beam.Create([unit]) | "Write" >> beam.Map(lambda unit: write(config.run, unit, hashing, 0))
-    sizes = dict(zip(KINDS, (config.max_words, config.max_bigrams, config.max_trigrams), strict=True))
-    return (
-        root
-        | "Groups" >> beam.Create(group_paths(paths))
-        | CountTokens(sizes, config.min_count, num_items)
-        | "Write" >> beam.ParDo(_WriteVocabulary(config.run, unit))
-    )
+class MakeVocabulary(Stage[VocabularyConfig]):
+    """One unit; if it is there for the same items and flags, nothing is counted again."""
+
+    name = STAGE
+    config_class = VocabularyConfig
+    code_versions = (CODE_VERSION,)
+
+    @classmethod
+    def given(cls, call: RunCall) -> dict[str, Any]:
+        return {"mode": call.config.vocabulary_mode}
+
+    @functools.cached_property
+    def units(self) -> list[Unit]:
+        """Raises UsageError for sizes out of range, CorruptFileError if the items stage is not finished."""
+        return [_plan(self.config)[0]]
+
+    @functools.cached_property
+    def todo(self) -> list[Unit]:
+        return [unit for unit in self.units if finished_sidecar(self.run, unit) is None]
+
+    def define(self, root: beam.Pipeline) -> beam.PCollection[dict[str, Any]]:
+        config, (unit, paths, num_items) = self.config, _plan(self.config)
+        if config.mode == "hashing":
+            hashing = Vocabulary.hashing(config.hashing_size)
+            return root | beam.Create([unit]) | "Write" >> beam.Map(lambda unit: write(config.run, unit, hashing, 0))
+        sizes = dict(zip(KINDS, (config.max_words, config.max_bigrams, config.max_trigrams), strict=True))
+        return (
+            root
+            | "Groups" >> beam.Create(group_paths(paths))
+            | CountTokens(sizes, config.min_count, num_items)
+            | "Write" >> beam.ParDo(_WriteVocabulary(config.run, unit))
+        )
+
+    def facts(self) -> dict[str, Any]:
+        description = read_json(Path(self.run, STAGE, DESCRIPTION_FILE))
+        return {"vocabulary_id": description["id"], "mode": self.config.mode, "size": description["size"]}
+
+    def shown(self, counts: dict[str, int]) -> dict[str, int]:
+        return {**counts, "reused": int(not self.todo)}
 
 
 def write(run: str, unit: Unit, vocabulary: Vocabulary, num_items: int) -> dict[str, Any]:
@@ -77,26 +101,6 @@ def write(run: str, unit: Unit, vocabulary: Vocabulary, num_items: int) -> dict[
     vocabulary.write_files(lambda name: writer.file(f"vocabulary/{name}"))
     writer.counts.update(items_read=num_items, **{f"{kind}s_written": size for kind, size in vocabulary.sizes.items()})
     return writer.seal()
-
-
-def run(config: VocabularyConfig, options: PipelineOptions) -> dict[str, Any]:
-    """Makes the run's vocabulary, unless it is there for the same items and flags, and returns the stage manifest.
-
-    Raises UsageError for sizes out of range, CorruptFileError if the items stage is not finished.
-    """
-    started_s = time.monotonic()
-    unit, _, _ = _plan(config)
-    reused = finished_sidecar(config.run, unit) is not None
-    if not reused:
-        with beam.Pipeline(options=options) as pipeline:
-            build(pipeline, config)
-        Progress.close_shared(STAGE)
-    description = read_json(Path(config.run, STAGE, DESCRIPTION_FILE))
-    manifest = write_stage_manifest(
-        config.run, STAGE, [UNIT], vocabulary_id=description["id"], mode=config.mode, size=description["size"]
-    )
-    print_summary(STAGE, {**manifest["counts"], "reused": int(reused)}, started_s, f"{config.run}/vocabulary")
-    return manifest
 
 
 def _plan(config: VocabularyConfig) -> tuple[Unit, list[str], int | None]:
@@ -127,7 +131,5 @@ class _WriteVocabulary(beam.DoFn):
         yield write(self.run, self.unit, Vocabulary("vocabulary", tokens), num_items)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Command line of the job; returns its exit code."""
-    example = "itemsage vocabulary --run store/training/2026-06-30/0123456789abcdef --min-count 2"
-    return main_of(VocabularyConfig, run, argv, "itemsage vocabulary", example)
+EXAMPLE = "itemsage vocabulary --run store/training/2026-06-30/0123456789abcdef --min-count 2"
+build, run, main = job_of(MakeVocabulary, EXAMPLE)

@@ -17,7 +17,7 @@ from users_runs import MODEL_ID, data_of, finish_embeddings, vectors_of
 
 from pipelines.console.jobs import beam_options
 from pipelines.gates.users import check_users_file
-from pipelines.run.accounting import account_users
+from pipelines.run.accounting import account
 from pipelines.users import job as users
 from pipelines.users.earlier import check_user_actions
 from schemas.embeddings import read_embeddings
@@ -71,7 +71,7 @@ def check_log(rng: random.Random, folder: Path, vectors: Path, events: list[dict
     except (UsageError, CorruptFileError) as error:
         return refused(error)
     counts = manifest["counts"]
-    account_users(counts)
+    account({"users": counts})
     assert made.num_rows is None or counts["rows_read"] == made.num_rows + len(events)
     check_users(first, vectors, settings["num_user_buckets"], counts)
     again = users.run(users.UsersConfig(run=str(second), reuse_from=str(first), **settings), beam_options([]))["counts"]

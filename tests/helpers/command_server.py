@@ -6,6 +6,7 @@ one that is appended to, before, after or "within" the write.
 """
 
 import builtins
+import importlib
 import io
 import json
 import os
@@ -52,12 +53,12 @@ class Commands:
 
 
 @contextmanager
-def command_server(log: Path) -> Iterator[Commands]:
-    """A running server; its children's output goes to the file `log`."""
+def command_server(log: Path, *modules: str) -> Iterator[Commands]:
+    """A running server; its children's output goes to the file `log`. modules: of tests/helpers, imported first."""
     with (
         open(log, "w") as file,
         subprocess.Popen(
-            [sys.executable, __file__],
+            [sys.executable, __file__, *modules],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=file,
@@ -72,6 +73,8 @@ def command_server(log: Path) -> Iterator[Commands]:
 
 def serve() -> None:
     """Requests on standard input, exit codes on standard output."""
+    for name in sys.argv[1:]:
+        importlib.import_module(name)
     from model.pictures import image_encoder  # noqa: F401 (imported once, for all children)
     from model.training import train as training  # noqa: F401 (imported once, for all children)
     from pipelines import cli

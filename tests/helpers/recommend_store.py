@@ -9,8 +9,8 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from published_users import write_published_users
 
 from pipelines.index import job as index
-from pipelines.publish import published_files
 from pipelines.run.units import Unit, UnitWriter, bucket_name, read_stage_manifest, write_stage_manifest
+from pipelines.stages import published_files
 from schemas.embeddings import embeddings_metadata, write_embeddings_file
 from schemas.files import read_sealed_json, sha256_of_file, write_json, write_sealed_json, write_text
 

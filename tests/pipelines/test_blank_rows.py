@@ -120,11 +120,19 @@ def test_a_catalogue_of_a_header_alone_is_said_to_be_empty(tmp_path: Path) -> No
 
 def test_a_run_tells_them_beside_what_adds_up() -> None:
     items = {"rows_read": 3, "rows_written": 3, "rows_blank": 1_200}
-    counts = account(items, {}, {"rows_written": 3, "rows_computed": 3, "rows_new": 3})
+    counts = account(
+        {"items": items, "features": {}, "embeddings": {"rows_written": 3, "rows_computed": 3, "rows_new": 3}}
+    )
     assert counts["rows_blank"] == 1_200
     shown = summary({"counts": counts, "accepted": {}}, {}, Path("run"))
     assert "rows     read 3 = published 3 + collapsed 0 + quarantined 0; 1,200 blank rows are none" in shown
-    without = account({**items, "rows_blank": 0}, {}, {"rows_written": 3, "rows_computed": 3, "rows_new": 3})
+    without = account(
+        {
+            "items": {**items, "rows_blank": 0},
+            "features": {},
+            "embeddings": {"rows_written": 3, "rows_computed": 3, "rows_new": 3},
+        }
+    )
     assert "rows_blank" not in without
     assert "blank" not in summary({"counts": without, "accepted": {}}, {}, Path("run"))
 

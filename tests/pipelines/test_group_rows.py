@@ -11,7 +11,7 @@ import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipelines.daily.config import DailyConfig
-from pipelines.daily.stages import run_stages
+from pipelines.daily.job import run_stages
 from pipelines.fetch_images.job import FetchImagesConfig, build
 from pipelines.ingest import job as ingest
 from pipelines.ingest.job import IngestConfig
@@ -222,7 +222,9 @@ def test_a_group_that_nothing_is_done_with_is_refused(tmp_path: Path) -> None:
 
 def test_what_is_merged_is_in_the_sum_and_in_the_lines_for_a_person() -> None:
     items = {"rows_read": 9, "rows_collapsed": 1, "rows_merged": 3, "rows_quarantined": 2}
-    counts = account(items, {}, {"rows_written": 3, "rows_computed": 3, "rows_new": 3})
+    counts = account(
+        {"items": items, "features": {}, "embeddings": {"rows_written": 3, "rows_computed": 3, "rows_new": 3}}
+    )
     assert counts["rows_merged"] == 3
     shown = summary({"counts": counts, "accepted": {}}, {}, Path("run"))
     assert "read 9 = published 3 + collapsed 1 + merged 3 + quarantined 2" in shown
@@ -263,11 +265,11 @@ def test_daily_groups_rows_as_it_was_told(tmp_path: Path, monkeypatch: pytest.Mo
     told = DailyConfig(store=str(tmp_path), catalog="c.csv", date="2026-06-30", group_rows="merge", columns=BY_HANDLE)
     seen = []
 
-    def stop_at_ingest(config: IngestConfig, options: PipelineOptions) -> dict[str, Any]:
+    def stop_at_ingest(config: IngestConfig) -> str:
         seen.append(config)
         raise ThresholdError("seen enough")
 
-    monkeypatch.setattr(ingest, "run", stop_at_ingest)
+    monkeypatch.setattr(ingest, "ingest_fingerprint", stop_at_ingest)
     with pytest.raises(ThresholdError, match="seen enough"):
         run_stages(told, OPTIONS, str(tmp_path / "run"), tmp_path, None)
     assert [(config.group_rows, config.columns, config.date) for config in seen] == [("merge", BY_HANDLE, "2026-06-30")]

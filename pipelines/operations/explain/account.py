@@ -52,6 +52,7 @@ def explain(store_folder: str, run: Path, item_id: str) -> dict[str, Any]:
         "record": _record(today),
         "vector": _vector(today, yesterday),
         "neighbours": _neighbours(today, yesterday, problems),
+        "other_stages": today.others,
         "was_there_yesterday": yesterday is not None and yesterday.row is not None,
         "close_ids": [],
         "problems": problems,

@@ -13,9 +13,10 @@ import pyarrow.parquet as pq
 
 from model.nearest.searched import open_searched
 from pipelines.operations.findings import Finding
-from pipelines.operations.inspected_run import STAGES
+from pipelines.run.unit_files import manifest_path
 from pipelines.run.units import bucket_name, read_stage_manifest
 from pipelines.serving.searcher import Titles
+from pipelines.stages import of_every_day, without_checks
 from schemas.files import read_json
 from schemas.hashing import bucket_of
 from schemas.records import ItemFeatures, decode_features, read_records
@@ -48,7 +49,8 @@ class Neighbour:
 class ItemInRun:
     """row, record, payload (the record's bytes), features_hash (of it, as fingerprints/ has it), vector_D: None if the
     run has none. ids: model_id, vocabulary_id, encoder_id. change: new, changed, deleted or None, as changes/ says.
-    problems: files that could not be read; stages: those that are finished."""
+    problems: files that could not be read; stages: those that are finished; others: other stages -> their files
+    that have a row of the item."""
 
     run: Path
     item_id: str
@@ -65,14 +67,16 @@ class ItemInRun:
     change: str | None = None
     problems: list[str] = field(default_factory=list)
     stages: tuple[str, ...] = ()
+    others: dict[str, list[str]] = field(default_factory=dict)
 
 
 def read_item(run: Path, item_id: str) -> ItemInRun:
     """The item as the run has it; of an unfinished run, what its finished stages have."""
     item, finding = ItemInRun(run, item_id), Finding("item")
     is_finished = (run / "COMPLETED").is_file()
-    item.stages = tuple(name for name in STAGES if is_finished or (run / "manifests" / f"{name}.json").is_file())
-    if missing := [name for name in STAGES if name not in item.stages]:
+    wanted = of_every_day()
+    item.stages = tuple(name for name in wanted if is_finished or manifest_path(str(run), name).is_file())
+    if missing := [name for name in wanted if name not in item.stages]:
         finding.fail(f"the run is not finished: {', '.join(missing)} cannot be told (`itemsage runs` has its state)")
     with finding.guard("the stages' manifests"):
         _read_manifests(item)
@@ -92,6 +96,11 @@ def read_item(run: Path, item_id: str) -> ItemInRun:
         with finding.guard("embeddings/"):
             row = _only_row(run / "embeddings", item_id)
             item.vector_D = None if row is None else np.array(row["embedding"], np.float32)
+    for line in without_checks():
+        with finding.guard(f"the stage {line.name}"):
+            paths = sorted(path for name in (*line.published, *line.folders) for path in (run / name).glob("*.parquet"))
+            found = [path for path in paths if "item_id" in pq.read_schema(path).names and _only_row(path, item_id)]
+            item.others[line.name] = [path.relative_to(run).as_posix() for path in found]
     if (run / "changes").is_dir():
         with finding.guard("changes/"):
             row = _only_row(run / "changes", item_id)

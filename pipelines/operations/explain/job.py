@@ -59,6 +59,7 @@ def format_explanation(told: dict[str, Any]) -> str:
         *(f"           {text}" for text in told["reasons"][1:]),
     ]
     lines += [*_vector(told), *_row(told), *_pictures(told), *_tokens(told), *_quarantine(told), *_neighbours(told)]
+    lines += [f"{stage:<10} {', '.join(files) or 'no such item'}" for stage, files in told["other_stages"].items()]
     lines += [f"problem    {problem}" for problem in told["problems"]]
     return "\n".join(map(printable, lines))
 

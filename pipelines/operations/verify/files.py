@@ -10,9 +10,9 @@ from typing import Any
 from model.items.manifest import MANIFEST_FILE, read_model_manifest
 from pipelines.gates.results import ACCEPTED, FAILED, PASSED, SKIPPED
 from pipelines.operations.findings import Finding
-from pipelines.operations.inspected_run import STAGES, InspectedRun
-from pipelines.publish import published_files
-from pipelines.run.accounting import account, account_users
+from pipelines.operations.inspected_run import InspectedRun
+from pipelines.run.accounting import account
+from pipelines.stages import STAGES, lines_of_day, published_files, with_needs, without_checks
 from pipelines.store import store
 from pipelines.store.run_files import gates_by_status
 from schemas.errors import CorruptFileError
@@ -78,7 +78,8 @@ def check_agreement(run: InspectedRun) -> Finding:
 def _check_manifest(run: InspectedRun, finding: Finding) -> None:
     """manifest.json against the stages, and the records that it has the checksums of."""
     with finding.guard("the stages' manifests"):
-        with_model = ("embeddings", "index", *(["users"] if run.listed("users") else []))
+        published = [line for line in STAGES if line.published and run.has(line)]
+        with_model = [line.name for line in published if line.has_checks or "model_id" in run.stages[line.name]]
         ids = {stage: run.stages[stage]["model_id"] for stage in with_model}
         if run.manifest.get("files") != published_files(run.stages):
             finding.fail("expected the files of embeddings, index and users in manifest.json, got others")
@@ -161,29 +162,38 @@ def check_counts(run: InspectedRun) -> Finding:
     """The identities that publishing checks, and the published counts against those of the stages."""
     finding = Finding("counts")
     with finding.guard("the counts of the manifests"):
-        stages = [run.stages[name]["counts"] for name in STAGES[:3]]
+        stages = {line.name: run.stages[line.name]["counts"] for line in lines_of_day() if run.has(line)}
+        items, features, embeddings = (stages[name] for name in with_needs("embeddings"))
         published = run.manifest.get("counts", {})
-        if "rows_new" not in stages[2]:
+        if "rows_new" not in embeddings:
             finding.warn("made by an earlier version: what was reused is not known")
             return finding
-        counts = account(*stages)
-        if run.listed("users"):
-            of_users = run.stages["users"]["counts"]
-            if "rows_in_future" in of_users:
-                finding.warn("users made by an earlier version, which counted rows otherwise: not added up")
-            else:
-                counts |= account_users(of_users)
+        if "rows_in_future" in stages.get("users", {}):
+            finding.warn("users made by an earlier version, which counted rows otherwise: not added up")
+            del stages["users"]
+        counts = account(stages)
         finding.looked_at = ", ".join(
             f"{name} {counts[name]:,}" for name in ("rows_read", "rows_published", "pictures_listed")
         )
         for name, value in counts.items() if run.was_published else ():
             finding.expect(f"{name} in manifest.json", value, published.get(name), "the stages' counts are others")
-        features = stages[1]
-        finding.expect(
-            "items read by features", stages[0]["rows_written"], features["items_read"], "run features again"
-        )
-        finding.expect("records read by embed", features["items_written"], stages[2]["rows_read"], "run embed again")
+        finding.expect("items read by features", items["rows_written"], features["items_read"], "run features again")
+        finding.expect("records read by embed", features["items_written"], embeddings["rows_read"], "run embed again")
     return finding
+
+
+def check_other_stages(run: InspectedRun) -> list[Finding]:
+    """A finding for each stage of the run that verify knows by the list of stages alone: what its Stage finds."""
+    findings = []
+    for line in filter(run.has, without_checks()):
+        finding = Finding(line.name)
+        with finding.guard(f"the stage {line.name}"):
+            files = [str(entry["path"]) for entry in run.stages[line.name]["files"]]
+            finding.looked_at = f"{len(files):,} files"
+            if not run.damaged(files, finding):
+                finding.problems += line.load().problems(run.run)
+        findings.append(finding)
+    return findings
 
 
 def check_gates(run: InspectedRun) -> Finding:

@@ -22,6 +22,7 @@ from pipelines.operations.verify.files import (
     check_counts,
     check_gates,
     check_model,
+    check_other_stages,
     check_pointers,
     check_unlisted,
 )
@@ -84,6 +85,7 @@ def verify_run(store: Path, run: Path, rebuild: int = 0, image_root: str | None 
         findings.append(check_refined_index(inspected, embeddings))
     if inspected.listed("users"):
         findings.append(check_users(inspected, embeddings))
+    findings += check_other_stages(inspected)
     if rebuild:
         findings.append(check_rebuild(inspected, record_ids, rebuild, image_root))
     return findings

@@ -118,7 +118,7 @@ def test_counts_add_up_with_what_cells_do_not_give(shop: Shop) -> None:
     items = dict(ingest.read_stage_manifest(run, "items")["counts"])
     assert (items["pictures_in_table"], items["pictures_quarantined"], items["rows_quarantined"]) == (6, 1, 0)
     embeddings = {"rows_written": 5, "rows_computed": 5, "rows_new": 5}
-    counts = account(items, dict(counts_of(run)), embeddings)
+    counts = account({"items": items, "features": dict(counts_of(run)), "embeddings": embeddings})
     assert (counts["pictures_listed"], counts["pictures_quarantined"]) == (8, 3)
 
 

@@ -1,0 +1,145 @@
+"""The stages of a run, a line each in the order of the flow: what others must know of a stage without its code.
+
+What a stage does, and what must hold of it, is a pipelines.run.stage.Stage in its own folder. Commands, readers and
+checks loop over this list. It imports nothing that takes a moment: `itemsage path` asks it.
+"""
+
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pipelines.run.stage import Stage
+
+
+def always(_: Any) -> bool:
+    """Of a stage that a call has whatever it is asked."""
+    return True
+
+
+def never(_: Any) -> bool:
+    """Of a stage that a call does not have."""
+    return False
+
+
+def with_log(config: Any) -> bool:
+    """Whether a call is given engagements."""
+    return config.engagements is not None
+
+
+def with_users(config: Any) -> bool:
+    """Whether a day's run has users."""
+    return with_log(config) and bool(config.users)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageLine:
+    """name: of its manifest and its units. place: of its Stage, `module:class`. command: of `itemsage`, "" for a stage
+    that is none; does: what that says of it. needs: the stages that it reads. published: the folders of a run that
+    readers read; folders: its others. day, training: whether a config's run has it. stops: a run ends after it if too
+    much was rejected. has_checks: gates, verify and explain look into it by name; of any other they ask its Stage."""
+
+    name: str
+    place: str
+    does: str
+    command: str = ""
+    needs: tuple[str, ...] = ()
+    published: tuple[str, ...] = ()
+    folders: tuple[str, ...] = ()
+    day: Callable[[Any], bool] = never
+    training: Callable[[Any], bool] = never
+    stops: bool = False
+    has_checks: bool = False
+
+    @property
+    def called(self) -> str:
+        """What people call it."""
+        return self.command or self.name
+
+    @property
+    def module(self) -> str:
+        """The module of its Stage and its command."""
+        return self.place.partition(":")[0]
+
+    def load(self) -> "type[Stage]":
+        """Its Stage, imported now."""
+        found: type[Stage] = getattr(importlib.import_module(self.module), self.place.partition(":")[2])
+        return found
+
+
+# fmt: off
+STAGES: tuple[StageLine, ...] = (
+    StageLine(name="items", place="pipelines.ingest.job:Ingest", command="ingest",
+              does="catalogue -> items, validated and bucketed", folders=("items", "pictures"),
+              day=always, training=always, stops=True, has_checks=True),
+    StageLine(name="log", place="pipelines.log.engagement_log:Log", does="engagements, read and judged",
+              needs=("items",), day=with_log, training=with_log, stops=True, has_checks=True),
+    StageLine(name="vocabulary", place="pipelines.vocabulary.job:MakeVocabulary", command="vocabulary",
+              does="items -> vocabulary", needs=("items",), folders=("vocabulary",), training=always),
+    StageLine(name="features", place="pipelines.features.job:Features", command="features",
+              does="items -> picture vectors and token ids", needs=("items",), folders=("features", "fingerprints"),
+              day=always, training=always, stops=True, has_checks=True),
+    StageLine(name="pairs", place="pipelines.pairs.job:Pairs", command="pairs",
+              does="engagements + features -> training pairs", needs=("items", "log", "vocabulary", "features"),
+              folders=("pairs", "query_table"), training=always),
+    StageLine(name="embeddings", place="pipelines.embed.job:Embed", command="embed",
+              does="features + model -> unit vectors", needs=("features",), published=("embeddings",),
+              day=always, has_checks=True),
+    StageLine(name="index", place="pipelines.index.job:Index", command="index",
+              does="embeddings -> Annoy index with measured recall", needs=("items", "features", "embeddings"),
+              published=("index", "refined_index"), day=always, has_checks=True),
+    StageLine(name="users", place="pipelines.users.job:Users", command="users",
+              does="engagements + embeddings -> several vectors per user (PinnerSage)", needs=("log", "embeddings"),
+              published=("users", "user_actions", "item_popularity"), day=with_users, has_checks=True),
+)
+# fmt: on
+
+
+def line_of(name: str) -> StageLine:
+    """The line of a stage."""
+    return next(line for line in STAGES if line.name == name)
+
+
+def of_every_day() -> tuple[str, ...]:
+    """The stages that no finished run of a day lacks."""
+    return tuple(line.name for line in STAGES if line.day is always)
+
+
+def lines_of_day() -> list[StageLine]:
+    """The stages that a day may have."""
+    return [line for line in STAGES if line.day is not never]
+
+
+def without_checks() -> list[StageLine]:
+    """The stages of a day that gates, verify and explain know by this list alone."""
+    return [line for line in lines_of_day() if not line.has_checks]
+
+
+def with_needs(name: str) -> tuple[str, ...]:
+    """A stage and all that it is made from, in the order of the flow.
+
+    >>> with_needs("embeddings")
+    ('items', 'features', 'embeddings')
+    """
+    wanted = {name}
+    for line in reversed(STAGES):
+        wanted.update(line.needs if line.name in wanted else ())
+    return tuple(line.name for line in STAGES if line.name in wanted)
+
+
+def readable() -> tuple[str, ...]:
+    """The folders of a published run that `itemsage path` prints."""
+    return (*(folder for line in STAGES for folder in line.published), "changes", "quarantine")
+
+
+def published_files(manifests: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The files that readers read, of the manifests of a run's stages; a run need not have every stage. Readers skip
+    names that begin with `_`."""
+    return [
+        entry
+        for line in STAGES
+        if line.published and line.name in manifests
+        for entry in manifests[line.name]["files"]
+        if entry["path"].partition("/")[0] in line.published and "/_" not in entry["path"]
+    ]
