@@ -1,42 +1,39 @@
 """The engagement log as a stage: read and judged once, before anything is made of it.
 
-    slices -> read, validate -> count, quarantine        units/log/, quarantine/log-*.parquet, manifests/log.json
+    slices -> judge, equal rows once (judge_log)         units/log/, quarantine/log-*.parquet, manifests/log.json
 
 Users, pairs, daily runs and trainings begin with it, so that a log of which nothing can be used stops them before hours
 of work. Counts: see pipelines.log.rows; of the rejected rows also those of every quarantine; of the first
-batch of each slice times_with_offset (or since 1970) and times_without_offset.
+batch of each slice times_with_offset, times_without_offset and times_since_1970.
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
-import pyarrow as pa
-import pyarrow.parquet as pq
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipelines.console.jobs import flag, print_summary
 from pipelines.console.progress import Progress
-from pipelines.log.dated_log import WITH_OFFSET, WITHOUT_OFFSET, tell_of_other_zone, zone_of
+from pipelines.log.dated_log import tell_of_other_zone, zone_of
+from pipelines.log.equal_rows import ROWS_EQUAL
+from pipelines.log.judge_log import DISTINCT, JudgeLog, LogSource, mended
 from pipelines.log.read_engagements import slice_unit
 from pipelines.log.rows import (
     EMPTY_LOG,
     LEFT_OUT,
     LOG_STAGE,
-    LogUse,
-    RejectedRows,
     is_empty_log,
     near_in_words,
     without_items_in_words,
 )
 from pipelines.run.item_vectors import vectors_source
-from pipelines.run.process_units import ProcessUnits, UnitStage
-from pipelines.run.shared import Shared, closed_after_job
+from pipelines.run.shared import closed_after_job
 from pipelines.run.unit_files import manifest_path
-from pipelines.run.units import Unit, UnitWriter, finished_sidecar, read_stage_manifest, write_stage_manifest
+from pipelines.run.units import Unit, finished_sidecar, read_stage_manifest, write_stage_manifest
 from schemas.column_spec import Columns
 from schemas.columns import ASSUMED, assumed_values, table_columns
 from schemas.cut_off_files import cut_off_in_words, num_cut_off
@@ -45,24 +42,19 @@ from schemas.errors import printable
 from schemas.files import expand_inputs
 from schemas.hashing import fingerprint
 from schemas.log_events import NO_ROWS
-from schemas.offsets_of_times import offsets_of_times
-from schemas.quarantine import Rejection
 from schemas.raw_rows import BLANK_ROWS
 from schemas.reading import (
-    FileSlice,
     check_columns,
     column_names,
     count_rows,
     input_identity,
     plan_slices,
-    read_slice,
     unusual_forms,
 )
-from schemas.tables import ENGAGEMENTS, UNREADABLE
-from schemas.validation import validate_engagements
+from schemas.tables import ENGAGEMENTS
 
 #: Part of the fingerprint: raise it when the same log gives other counts.
-CODE_VERSION = 7
+CODE_VERSION = 8
 _SHOWN = ("rows_read", "rows_quarantined", "rows_used")
 
 
@@ -79,44 +71,6 @@ class LogConfig:
     columns: dict[str, Any] = flag(default={}, help="[columns.engagements]: our column name -> the shop's")
 
 
-@dataclass(frozen=True, kw_only=True)
-class LogSource:
-    """What judging depends on. slices: by the name of their unit; item_files: Parquet files with the catalogue's ids;
-    end_us: as of LogUse."""
-
-    slices: Mapping[str, FileSlice]
-    columns: Columns
-    item_files: tuple[str, ...]
-    end_us: int | None
-
-
-class LogStage(UnitStage):
-    """A slice of the log: counts, and the quarantine of its bad rows."""
-
-    stage = LOG_STAGE
-    progress_unit = "rows"
-
-    def __init__(self, source: LogSource):
-        self.source = source
-
-    def compute(self, unit: Unit, writer: UnitWriter, progress: Progress) -> None:
-        file_slice, use, counted = self.source.slices[unit.name], LogUse(self.source.end_us), RejectedRows()
-        rejections: list[Rejection] = []
-        for number, raw in enumerate(read_slice(file_slice, self.source.columns, ENGAGEMENTS)):
-            if not number:
-                offsets = offsets_of_times(raw)
-                writer.counts.update({WITH_OFFSET: offsets[True], WITHOUT_OFFSET: offsets[False]})
-            valid, rejected, read = validate_engagements(raw, file_slice, stage=LOG_STAGE)
-            use.add(valid)
-            counted.add(rejected)
-            rejections += rejected
-            writer.counts["rows_read"] += read["rows_read"]
-            writer.counts.update({**_mended(read), **raw.no_rows, **raw.events_by_action})
-            progress.advance(read["rows_read"])
-        writer.counts.update(use.counts(_ITEM_IDS.get(self.source.item_files)), rows_quarantined=0, **counted.values())
-        writer.quarantine(rejections)
-
-
 def run(config: LogConfig, options: PipelineOptions) -> dict[str, Any]:
     """Judges the log's rows and returns the stage manifest. Reads nothing that was judged before.
 
@@ -130,23 +84,27 @@ def run(config: LogConfig, options: PipelineOptions) -> dict[str, Any]:
     end_us = end_of_day_us(config.date, config.time_zone)
     identity = fingerprint([CODE_VERSION, columns, input_identity(files), end_us, item_identity])
     slices = {slice_unit(part, "").name: part for part in plan_slices(files)}
-    units = [Unit(LOG_STAGE, name, identity) for name in slices]
+    units = [Unit(LOG_STAGE, name, identity) for name in (*slices, DISTINCT)]
     unfinished = [unit for unit in units if finished_sidecar(config.run, unit, check_content=True) is None]
-    forms = unusual_forms(files)
+    forms = unusual_forms(files, columns, ENGAGEMENTS)
     tell_of_other_zone(f"the log of {config.run}", zone_of(manifest_path(config.run, LOG_STAGE)), config.time_zone)
     if unfinished:
         if forms:
             print(f"{LOG_STAGE}: {forms}", flush=True)
-        stage = LogStage(LogSource(slices=slices, columns=columns, item_files=item_files, end_us=end_us))
+        source = LogSource(run=config.run, columns=columns, item_files=item_files, end_us=end_us, fingerprint=identity)
         with closed_after_job(), beam.Pipeline(options=options) as pipeline:
-            pipeline | "Slices" >> beam.Create(unfinished) | ProcessUnits(config.run, stage, count_rows(files))
+            (
+                pipeline
+                | "Slices" >> beam.Create(slices.values())
+                | JudgeLog(source, count_rows(files, columns, ENGAGEMENTS))
+            )
         Progress.close_shared(LOG_STAGE)
     facts = {"fingerprint": identity, "time_zone": config.time_zone} | ({"input_forms": forms} if forms else {})
-    manifest = write_stage_manifest(config.run, LOG_STAGE, slices, **facts)
+    manifest = write_stage_manifest(config.run, LOG_STAGE, [*slices, DISTINCT], **facts)
     if unfinished:
         counts = manifest["counts"]
-        left_out = {name: counts[name] for name in (BLANK_ROWS, *NO_ROWS, *LEFT_OUT) if counts.get(name)}
-        shown = {name: counts.get(name, 0) for name in _SHOWN} | left_out | _mended(counts)
+        left_out = {name: counts[name] for name in (BLANK_ROWS, *NO_ROWS, *LEFT_OUT, ROWS_EQUAL) if counts.get(name)}
+        shown = {name: counts.get(name, 0) for name in _SHOWN} | left_out | mended(counts)
         print_summary(LOG_STAGE, shown, started_s, config.run)
         if assumed := assumed_in_words(files, columns, counts.get("rows_read", 0)):
             print(f"{LOG_STAGE}: {assumed}", flush=True)
@@ -172,11 +130,6 @@ def assumed_in_words(files: Sequence[str], columns: Columns, num_rows: int) -> s
     return f"no column action: all {num_rows:,} rows are {what}"
 
 
-def _mended(counts: Mapping[str, int]) -> dict[str, int]:
-    """What was cut from cells, or could not be read of them, in rows that stayed."""
-    return {name: count for name, count in counts.items() if name == "ids_trimmed" or name.startswith(UNREADABLE)}
-
-
 def _items(config: LogConfig) -> tuple[tuple[str, ...], Any]:
     """Parquet files with the ids of the items, and what identifies them: those of the run's items, if it has such a
     stage and no other embeddings are named, else those of item vectors."""
@@ -186,11 +139,3 @@ def _items(config: LogConfig) -> tuple[tuple[str, ...], Any]:
         return tuple(str(Path(config.run, path)) for path, _ in entries), [sha256 for _, sha256 in entries]
     source = vectors_source(config.run, config.embeddings)
     return tuple(path for path, _ in source.files), source.identity
-
-
-def _read_item_ids(files: tuple[str, ...]) -> pa.Array:
-    tables = [pq.read_table(path, columns=["item_id"]) for path in files]
-    return pa.concat_tables(tables)["item_id"].combine_chunks() if tables else pa.array([], pa.string())
-
-
-_ITEM_IDS: Shared[tuple[str, ...], pa.Array] = Shared(_read_item_ids)
