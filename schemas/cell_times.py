@@ -26,6 +26,8 @@ from schemas.tables import TIMESTAMP
 
 #: Units that a config may tell -> how many a second has.
 UNITS = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
+#: How a time says its moment, as a log's counts call it.
+OFFSETS = WITH_OFFSET, WITHOUT_OFFSET, SINCE_1970 = "times_with_offset", "times_without_offset", "times_since_1970"
 _FIRST_S, _END_S = (int(datetime(year, 1, 1, tzinfo=UTC).timestamp()) for year in (1990, 2100))
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _RANGE = [pa.scalar(datetime(year, 1, 1, tzinfo=UTC), TIMESTAMP) for year in (1, 9999)]
@@ -64,18 +66,24 @@ def timestamp_of(value: Any, told: str | None = None, zone: str = UTC_NAME) -> d
     return parsed
 
 
-def has_offset(value: Any, told: str | None = None) -> bool | None:
-    """Whether the time that a value says is one of a zone: False where it is read as of the clocks of UTC, or of the
-    zone that is told; True also for numbers since 1970. None for what is no time. told: as of timestamp_of.
+def offset_of(value: Any, told: str | None = None) -> str | None:
+    """Which of OFFSETS the time is that a value says: a clock of a zone; one of UTC, or of the zone that is told; a
+    number, whose moment no zone changes. None for what is no time. told: as of timestamp_of.
 
-    >>> has_offset("2026-06-20 10:00"), has_offset("2026-06-20 10:00+02:00"), has_offset(1781949600)
-    (False, True, True)
+    >>> offset_of("2026-06-20 10:00+02:00"), offset_of("2026-06-20 10:00"), offset_of("1781949600")
+    ('times_with_offset', 'times_without_offset', 'times_since_1970')
     """
     try:
         parsed = _parsed(value, told)
     except (ValueError, OverflowError):  # UnreadableCellError too
         return None
-    return None if parsed is None else parsed.tzinfo is not None
+    if parsed is None:
+        return None
+    if parsed.tzinfo is None:
+        return WITHOUT_OFFSET
+    is_number = told in UNITS or not isinstance(value, str | bytes) or _NUMBER.fullmatch(str(cell_text(value)).strip())
+    is_format = told is not None and told not in UNITS
+    return SINCE_1970 if is_number and not is_format and not isinstance(value, datetime) else WITH_OFFSET
 
 
 def fast_timestamps(column: pa.Array, told: str | None = None, zone: str = UTC_NAME) -> pa.Array | None:

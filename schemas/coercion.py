@@ -6,7 +6,7 @@ says of a column (several sources, separator, values, null words, blanks) is don
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from functools import partial
 from typing import Any
@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from schemas.arrow_types import joined_texts
 from schemas.cell_lists import joined_text
 from schemas.cell_text import UnreadableCellError, cell_text, id_text
-from schemas.cell_times import fast_timestamps, has_offset, timestamp_of
+from schemas.cell_times import fast_timestamps, offset_of, timestamp_of
 from schemas.column_cells import Blame, Cells, Fault, Faults, Found, by_value, cells_of_sources
 from schemas.column_spec import Column, column_of
 from schemas.date_remedies import times_remedy
@@ -39,9 +39,9 @@ def text_column(raw: RawRows, name: str, found: Found, *, join_lists: bool = Fal
     """Strings (see schemas.cell_text). With `join_lists` the non-null members of a list are joined by one space. The
     empty string becomes null. required: a cell that cannot be read costs its row."""
     coerce, wanted = (joined_text, "text or a list of texts") if join_lists else (cell_text, "text")
-    blame = Blame(name, found, required, f"{wanted} in {name}")
     arrays = []
     for cells in cells_of_sources(raw, name):
+        blame = Blame(name, found, required, wanted, cells.called)
         values = None if cells.array is None else fast_text(cells.array, join_lists)
         if values is None:
             values = by_value(cells, coerce, pa.string(), blame)
@@ -58,7 +58,7 @@ def mapped_to_empty(raw: RawRows, name: str) -> np.ndarray:
     unused = [theirs for theirs, ours in spec.values if not ours]
     if not unused:
         return emptied
-    blame = Blame(name, Found(), False, "text")  # text_column puts down what cannot be read
+    blame = Blame(name, Found())  # text_column puts down what cannot be read
     for cells in cells_of_sources(raw, name):
         values = None if cells.array is None else fast_text(cells.array, join_lists=False)
         if values is None:
@@ -75,16 +75,18 @@ def mapped_to_empty(raw: RawRows, name: str) -> np.ndarray:
     return emptied & ~has_text
 
 
-def id_column(raw: RawRows, name: str, found: Found, *, required: bool = False) -> pa.Array:
+def id_column(raw: RawRows, name: str, found: Found, *, required: bool = False, section: str = "columns") -> pa.Array:
     """Ids (see schemas.cell_text), without the blanks around them, whose rows are in found.trimmed; those that the
     first of several sources gives are in found.of_first. required: what is no id, or a word that stands for null, costs
-    its row; else it is null, and so is the empty string."""
-    expected = f"text or a whole number in {name}"
+    its row; else it is null, and so is the empty string. section: the table of a config that maps the column."""
     arrays, trimmed, words = [], np.zeros(raw.table.num_rows, bool), dict[int, str]()
-    for cells in cells_of_sources(raw, name):
+    for number, cells in enumerate(cells_of_sources(raw, name)):
         values = None if cells.array is None else fast_ids(cells.array)
         if values is None:
-            values = by_value(cells, id_text, pa.string(), Blame(name, found, required, expected))
+            source = cells.spec.source[number] if cells.spec.source else name
+            remedy = partial(_id_remedy, name=name, source=source, section=section)
+            blame = Blame(name, found, required, "text or a whole number", cells.called, remedy)
+            values = by_value(cells, id_text, pa.string(), blame)
         if required:
             for row in np.flatnonzero(cells.was_word).tolist():
                 words.setdefault(row, quote(cells.word(row)))
@@ -108,17 +110,29 @@ def id_column(raw: RawRows, name: str, found: Found, *, required: bool = False) 
     return values
 
 
+def _id_remedy(value: object, name: str, source: str, section: str) -> str:
+    """What to do about a value that is no id: to read what is in an object, or to name or write another column."""
+    field = next((key for key in value if "." not in key), None) if isinstance(value, Mapping) else None
+    if field is not None:
+        inner = quote(f"{source}.{field}")
+        return f"name what is in the object, in the config: [{section}] {name} = {inner}, or another field of it"
+    return (
+        f"write {quote(source)} as text or whole numbers in the export, or name the column of the ids, in the config: "
+        f'[{section}] {name} = "your name"'
+    )
+
+
 def timestamp_column(raw: RawRows, name: str, found: Found) -> pa.Array:
     """UTC microseconds (see schemas.cell_times); what is none costs its row, and where it is a date of some format the
     remedy of its fault says what to write. A day and a clock in two sources are one time."""
     arrays = []
     for cells in with_clocks(list(cells_of_sources(raw, name))):
         told, zone = cells.spec.time, cells.spec.zone
-        expected = f"a timestamp, ISO 8601 text or seconds, ms, us or ns since 1970 in {name}"
-        expected = expected if told is None else f"a timestamp in {told} in {name}"
+        wanted = "a timestamp, ISO 8601 text or seconds, ms, us or ns since 1970"
+        wanted = wanted if told is None else f"a timestamp in {told}"
         values = None if cells.array is None else fast_timestamps(cells.array, told, zone)
         if values is None:
-            blame = Blame(name, found, True, expected)
+            blame = Blame(name, found, True, wanted, cells.called)
             values = by_value(cells, partial(timestamp_of, told=told, zone=zone), TIMESTAMP, blame)
             _say_formats(cells, name, len(values) - values.null_count, found.faults)
         arrays.append(values)
@@ -133,7 +147,7 @@ def _say_formats(cells: Cells, name: str, num_read: int, faults: Faults) -> None
     texts = [text for date in dates.values() if (text := _text_or_none(date)) is not None]
     told = cells.spec.time
     remedy = times_remedy(texts, num_read, name, cells.spec.source, cells.spec.zone)
-    if not remedy and told is not None and dates and all(has_offset(date) is not None for date in dates.values()):
+    if not remedy and told is not None and dates and all(offset_of(date) is not None for date in dates.values()):
         remedy = f"leave time = {quote(told)} out of {name} in [columns.engagements]: such times are read without it"
     if remedy:
         faults.update({row: faults[row]._replace(remedy=remedy) for row in dates})
@@ -148,8 +162,10 @@ def _text_or_none(value: Any) -> str | None:
 
 def number_column(raw: RawRows, name: str, found: Found) -> pa.Array:
     """float32 from numbers and their text. Not a finite float32, or a boolean, costs its row."""
-    blame = Blame(name, found, True, f"a finite number in {name}")
-    arrays = [by_value(cells, _number, pa.float32(), blame) for cells in cells_of_sources(raw, name)]
+    arrays = [
+        by_value(cells, _number, pa.float32(), Blame(name, found, True, "a finite number", cells.called))
+        for cells in cells_of_sources(raw, name)
+    ]
     return arrays[0] if len(arrays) == 1 else pc.coalesce(*arrays)
 
 

@@ -55,13 +55,15 @@ class Found:
 @dataclass(frozen=True, eq=False)
 class Cells:
     """A column of the file: `array`, or Python `values` where those have no common type, null where a word stands for
-    null. was_word: bool [rows] where one does; as_given: the cells with these words."""
+    null. was_word: bool [rows] where one does; as_given: the cells with these words. called: the shop's column and
+    ours, for a message."""
 
     spec: Column
     array: pa.Array | None
     values: Sequence[Any]
     was_word: np.ndarray
     as_given: Sequence[Any]
+    called: str
 
     def value(self, row: int) -> Any:
         """None also for what is no value in Python."""
@@ -84,11 +86,12 @@ def cells_of_sources(raw: RawRows, name: str) -> Iterator[Cells]:
     none = np.zeros(raw.table.num_rows, bool)
     for number in range(max(len(spec.source), 1)):
         key = part_name(name, number)
+        called = called_in_words(name, spec.source[number] if spec.source else name)
         if key in raw.mixed:
             given = raw.mixed[key]
             is_word = np.array([isinstance(v, str) and v.strip() in words for v in given], bool) if words else none
             values = [None if null else v for v, null in zip(given, is_word, strict=True)] if words else given
-            yield Cells(spec, None, values, is_word, given)
+            yield Cells(spec, None, values, is_word, given, called)
             continue
         column = raw.table[key].combine_chunks()
         array, is_word = column, none
@@ -97,23 +100,40 @@ def cells_of_sources(raw: RawRows, name: str) -> Iterator[Cells]:
             if pc.any(mask).as_py():
                 array = pc.if_else(mask, pa.scalar(None, pa.string()), column)
                 is_word = mask.to_numpy(zero_copy_only=False)
-        yield Cells(spec, array, array, is_word, column)
+        yield Cells(spec, array, array, is_word, column, called)
+
+
+def called_in_words(name: str, source: str) -> str:
+    """Our column `name` as a message calls it: what the shop calls it stands before it where that is another name.
+
+    >>> called_in_words("item_id", "item_id"), called_in_words("item_id", "sku")
+    ('item_id', "'sku' (item_id)")
+    """
+    return name if source == name else f"{quote(source)} ({name})"
+
+
+def _no_remedy(_value: object) -> str:
+    return ""
 
 
 class Blame(NamedTuple):
-    """Where a value of our column `name` that cannot be coerced is put down. required: it costs its row; expected: what
-    its fault says then."""
+    """Where a value of our column `name` that cannot be coerced is put down. required: it costs its row; wanted: what
+    its fault says then was expected; called: in which column, as Cells has it; remedy: of a value of the wrong type
+    what to do, "" for what its reason says."""
 
     name: str
     found: Found
-    required: bool
-    expected: str
+    required: bool = False
+    wanted: str = ""
+    called: str = ""
+    remedy: Callable[[object], str] = _no_remedy
 
     def __call__(self, row: int, reason: str, value: object) -> None:
         """Puts down the row's value; what is wrong with a row already stays."""
         if self.required:
-            expected = f"UTF-8 in {self.name}" if reason == "bad_utf8" else self.expected
-            self.found.faults.setdefault(row, Fault(reason, expected, quote(value), column=self.name))
+            wanted, remedy = ("UTF-8", "") if reason == "bad_utf8" else (self.wanted, self.remedy(value))
+            fault = Fault(reason, f"{wanted} in {self.called or self.name}", quote(value), remedy, self.name)
+            self.found.faults.setdefault(row, fault)
         else:
             self.found.unreadable.setdefault(self.name, set()).add(row)
 

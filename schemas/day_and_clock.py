@@ -54,7 +54,8 @@ def with_clocks(sources: Sequence[Cells]) -> Sequence[Cells]:
     joined = None if days is None or clocks is None else joined_texts_of(days, clocks, sources[0].spec.time)
     if joined is None:
         return sources
-    return [Cells(sources[0].spec, joined, joined, np.zeros(len(joined), bool), joined)]
+    called = " and ".join(cells.called for cells in sources)
+    return [Cells(sources[0].spec, joined, joined, np.zeros(len(joined), bool), joined, called)]
 
 
 def _midnight_of_12_hours(clock: str) -> str:

@@ -10,15 +10,16 @@ import contextlib
 import functools
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from schemas.csv_dialects import SEPARATORS, USUAL_DIALECT, CsvDialect, check_dialect
 from schemas.csv_headers import recognised_dialect
 from schemas.errors import CorruptFileError, UsageError
 from schemas.files import declared_form, shown
+from schemas.json_objects import Envelope, Wanted, list_of_rows, read_envelope
 from schemas.quarantine import quote
-from schemas.text_streams import compression_of, encoding_of, open_unpacked, open_utf8
+from schemas.text_streams import MAX_LINE_BYTES, compression_of, encoding_of, open_unpacked, open_utf8
 
 #: What --format may say, and the kind of file and the separator that it means.
 TYPES = {"csv": "csv", "tsv": "csv", "json": "json", "parquet": "parquet", "rss": "rss"}
@@ -48,6 +49,7 @@ _NO_TEXT = {
 class FileForm:
     """kind: "parquet", "json", "csv" or "rss" (also Atom). returns: its lines end in carriage returns alone. is_array:
     its JSON is one array. is_empty: a text of nothing but blanks, which has no rows and no columns.
+    envelope: of JSON that is one object with lists of objects, which may hold the rows.
     is_of_other_encoding: more of its first characters are wrong in `encoding` than are no ASCII and right."""
 
     kind: str
@@ -58,6 +60,7 @@ class FileForm:
     is_empty: bool = False
     is_of_other_encoding: bool = False
     dialect: CsvDialect = USUAL_DIALECT
+    envelope: Envelope | None = None
 
 
 def form_of(path: str) -> FileForm:
@@ -96,11 +99,11 @@ def checked_format(table: Mapping[str, Any], name: str, where: str) -> dict[str,
         if not isinstance(table.get(key, {}), Mapping):
             raise UsageError(f"expected a table [format.{key}] in {where}, got {quote(table[key])}")
     given = {**flat, **table.get(name, {})}
-    unknown = sorted(given.keys() - {"type", "encoding", *_DIALECT_KEYS})
+    unknown = sorted(given.keys() - {"type", "encoding", "list", *_DIALECT_KEYS})
     if unknown or not all(isinstance(value, str) for value in given.values()):
         raise UsageError(
-            f"expected type, separator, quote, escape or encoding, each a text, or tables of {', '.join(_TABLES)} in "
-            f"[format] of {where}, got {', '.join(map(quote, unknown)) or quote(given)}"
+            f"expected type, separator, quote, escape, encoding or list, each a text, or tables of "
+            f"{', '.join(_TABLES)} in [format] of {where}, got {', '.join(map(quote, unknown)) or quote(given)}"
         )
     if given.get("type", "csv") not in TYPES:
         raise UsageError(f"expected one of {', '.join(TYPES)} for the format in {where}, got {quote(given['type'])}")
@@ -112,14 +115,15 @@ def checked_format(table: Mapping[str, Any], name: str, where: str) -> dict[str,
     return given
 
 
-def forms_in_words(files: Sequence[str], names: Sequence[str]) -> str:
+def forms_in_words(files: Sequence[str], names: Sequence[str], wanted: Wanted = ()) -> str:
     """What was recognised of the files whose form is not the usual one of their names; "" if there is none.
 
-    names: what to call each. "items.csv: semicolons, UTF-16", or for several of a form the first and how many more.
+    names: what to call each; wanted: see list_of_rows. "items.csv: semicolons, UTF-16", or for several of a form the
+    first and how many more.
     """
     alike: dict[str, list[str]] = {}
     for path, name in zip(files, names, strict=True):
-        if words := _in_words(path, form_of(path)):
+        if words := _in_words(path, form_of(path), wanted):
             alike.setdefault(words, []).append(name)
     return "; ".join(
         f"{shown(found[0])}{f' and {len(found) - 1:,} more' if len(found) > 1 else ''}: {words}"
@@ -127,7 +131,7 @@ def forms_in_words(files: Sequence[str], names: Sequence[str]) -> str:
     )
 
 
-def _in_words(path: str, form: FileForm) -> str:
+def _in_words(path: str, form: FileForm, wanted: Wanted) -> str:
     if form.is_empty:
         return "empty, no rows"
     words = []
@@ -150,6 +154,7 @@ def _in_words(path: str, form: FileForm) -> str:
             words.append(f"{f'{count} lines' if count > 1 else 'a line'} of labels below the header")
     if form.is_array:
         words.append("one JSON array")
+    words += [found] if (found := _rows_in_object(path, form, wanted)) else []
     if form.encoding not in ("utf-8", ""):
         words.append(form.encoding.upper().removesuffix("-LE").removesuffix("-BE").replace("CP", "cp"))
     if form.is_of_other_encoding:
@@ -162,6 +167,18 @@ def _in_words(path: str, form: FileForm) -> str:
     elif not packed and path.lower().endswith(_PACKED):
         words.append("not compressed")
     return ", ".join(words)
+
+
+def _rows_in_object(path: str, form: FileForm, wanted: Wanted) -> str:
+    """Which list of an object holds the rows; "" for none."""
+    if form.kind != "json" or form.is_array:
+        return ""
+    told = declared_form(path).get("list")
+    try:
+        found = list_of_rows(form.envelope, wanted, path) if told is None else told
+    except UsageError:  # which reading raises too, where it is not told
+        return ""
+    return f"one JSON object, whose {quote(found)} are the rows" if found else ""
 
 
 def _encoding_name(name: str, where: str) -> str:
@@ -222,6 +239,9 @@ def _form_of_text(
     line_end = next((end for end in text if end in "\r\n"), "\n")
     returns = line_end == "\r" and "\r\n" not in text[: text.index("\r") + 3]
     form = FileForm(kind, compression, encoding, returns, kind == "json" and start == "[", not start and not is_cut)
+    if kind == "json" and start == "{":
+        with open_utf8(path, compression, encoding, returns) as file:
+            return replace(form, envelope=read_envelope(file, path, MAX_LINE_BYTES))
     if kind == "json" or form.is_empty:
         return form
     lines = text.replace("\r", "\n") if returns else text

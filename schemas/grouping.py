@@ -25,12 +25,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from schemas.catalogue_validation import VALIDATED_CATALOGUE
 from schemas.duplicates import resolve_duplicates
 from schemas.files import shown
 from schemas.quarantine import Rejection, quote
 from schemas.runs import differs, first_valid, run_numbers, run_starts, unions
 from schemas.tables import MAX_PICTURES, TEXT_FIELDS
-from schemas.validation import VALIDATED_CATALOGUE
 
 #: What may be done with the rows of an item, and with those of a group.
 SHARE_PICTURES = "share-pictures"

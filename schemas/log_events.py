@@ -13,6 +13,7 @@ An event whose action the config maps to "" is no row either (see schemas.unused
 import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -69,7 +70,8 @@ def by_item(raw: RawRows, paths: Mapping[str, str]) -> Iterator[RawRows]:
     }
     given = {name: _is_there(raw, name) for name in kept if name_of_part(name) == _ITEM}
     rows = rows_of_events(found_at, given, raw.table.num_rows)
-    by_action = events_by_action(raw, found_at, np.bincount(rows.event_of, minlength=raw.table.num_rows) > 0)
+    has_items = np.bincount(rows.event_of, minlength=raw.table.num_rows) > 0
+    count_actions = partial(events_by_action, raw, found_at, has_items)
     found, event_of, broken = _flattened(rows, found_at, raw.table.num_rows)
     num_without = raw.table.num_rows - len(np.unique(event_of)) - len(broken)
     told = [*raw.broken, *((int(raw.row_numbers[event]), why) for event, why in broken)]
@@ -92,7 +94,7 @@ def by_item(raw: RawRows, paths: Mapping[str, str]) -> Iterator[RawRows]:
             mixed={name: [values[event] for event in events] for name, values in mixed.items()},
             oversized=[] if number else raw.oversized,
             no_rows={} if number else no_rows,
-            events_by_action={} if number else by_action,
+            count_actions=None if number else count_actions,
         )
 
 

@@ -24,7 +24,7 @@ def picture_column(raw: RawRows, name: str, found: Found, keep: Callable[[bytes]
     """Lists of addresses (see schemas.cell_lists), members null where they were. A picture that is in its cell is kept,
     and its address is what `keep` returns. Members that cannot be read are left out, and their cell is in
     found.unreadable; pictures that cannot be had are in found.bad_pictures."""
-    blame = Blame(name, found, False, f"a list of texts in {name}")
+    blame = Blame(name, found)
     arrays = []
     for cells in cells_of_sources(raw, name):
         separator = cells.spec.separator

@@ -1,7 +1,7 @@
 """Rows of a shop's file as they are, before anything is judged: a piece of a file, and a bounded batch of its rows."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -52,7 +52,8 @@ class RawRows:
     whole: columns of ids that hold nothing but whole numbers with `.0` behind them in the whole file (CSV only).
     cut_off: of the broken, the row number of one within which the file ends.
     no_rows: counts of what is no row: BLANK_ROWS, and events of a log (see schemas.log_events).
-    events_by_action: of a log whose events have items, how many of each action have any (see schemas.event_actions).
+    count_actions: of a log whose events have items, counts how many of each action have any (see
+    schemas.event_actions); not done unless asked, see events_by_action.
     file_columns: names of all columns of the file, also of those that are not read; of JSON and feeds, those of its
     first rows.
     """
@@ -69,13 +70,18 @@ class RawRows:
     whole: frozenset[str] = frozenset()
     cut_off: frozenset[int] = frozenset()
     no_rows: Mapping[str, int] = field(default_factory=dict)
-    events_by_action: Mapping[str, int] = field(default_factory=dict)
+    count_actions: Callable[[], Mapping[str, int]] | None = None
     file_columns: Sequence[str] = ()
 
     @property
     def num_rows(self) -> int:
         """Rows of all kinds."""
         return self.table.num_rows + len(self.broken) + len(self.oversized)
+
+    @property
+    def events_by_action(self) -> Mapping[str, int]:
+        """What count_actions counts, anew each time; nothing where there is nothing to count."""
+        return {} if self.count_actions is None else self.count_actions()
 
 
 def batches_of_rows(

@@ -8,7 +8,7 @@ cannot be parsed costs only itself. Row numbers count from 1 and stay true to th
 import functools
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -23,7 +23,7 @@ from schemas.feeds import feed_keys, feed_rows
 from schemas.file_forms import form_of, forms_in_words
 from schemas.files import declared_form, sha256_of_file, shown
 from schemas.hive_folders import folder_values
-from schemas.json_arrays import array_elements
+from schemas.json_objects import Wanted
 from schemas.log_events import by_item, roots_of
 from schemas.nested_columns import column_at, nested_sources, root_of
 from schemas.parquet_batches import bounded_batches
@@ -31,16 +31,8 @@ from schemas.parquet_files import open_parquet
 from schemas.parquet_footer import footer_of_stored_types, read_footer
 from schemas.quarantine import quote
 from schemas.raw_rows import FileSlice, RawRows, batches_of_rows
-from schemas.reading_text import (
-    MAX_LINE_BYTES,
-    Row,
-    check_json_rows,
-    csv_header,
-    csv_rows,
-    json_keys,
-    json_rows,
-    open_lines,
-)
+from schemas.reading_json import check_json_rows, count_elements, json_keys, json_rows
+from schemas.reading_text import Row, csv_header, csv_rows, open_lines
 from schemas.tables import CATALOGUE, ENGAGEMENTS, ID_COLUMNS
 from schemas.unused_events import without_unused
 
@@ -59,8 +51,8 @@ _WHOLE = re.compile(r"-?(?:0|[1-9]\d*)")
 #: How Excel keeps the zeros before an id: as a formula of a text, or behind a mark of text.
 _KEPT_AS_TEXT = re.compile(r"""="([^"]+)"|'(\d+)""")
 
-#: Formats in which a key may be absent from a row, and what tells the keys of the first rows.
-_KEYS = {"json": json_keys, "rss": feed_keys}
+#: Formats in which a key may be absent from a row.
+_KEYED = ("json", "rss")
 
 
 def plan_slices(files: Sequence[str]) -> list[FileSlice]:
@@ -102,7 +94,8 @@ def _read_batches(file_slice: FileSlice, columns: Columns, schema: pa.Schema) ->
                 f"expected a Parquet file, got {quote(str(error))} in {shown(path)}: write it again"
             ) from error
         return
-    present = column_names(path)
+    wanted = _wanted(columns, schema)
+    present = column_names(path, wanted)
     constants, whole = _constants(present, columns, schema, path), frozenset[str]()
     paths: dict[str, str] = {}
     if kind == "csv":
@@ -117,7 +110,7 @@ def _read_batches(file_slice: FileSlice, columns: Columns, schema: pa.Schema) ->
         roots = {key.partition(".")[0] for key in keys.values()}  # that no row of this file may have
         paths = nested_sources(keys, {*present, *roots}) if schema.equals(ENGAGEMENTS) else {}
         keys = {name: key for name, key in keys.items() if name not in paths} | roots_of(paths)
-        rows = json_rows(path, keys) if kind == "json" else feed_rows(path, keys)
+        rows = json_rows(path, keys, wanted) if kind == "json" else feed_rows(path, keys)
     for raw in batches_of_rows(rows, schema, constants, MAX_BATCH_ROWS, MAX_BATCH_BYTES):
         words = NULL_WORDS if kind == "csv" else ()
         raw = replace(raw, columns=columns, null_words=words, whole=whole, file_columns=present)
@@ -171,12 +164,11 @@ def check_columns(files: Sequence[str], columns: Columns, schema: pa.Schema = CA
     keys: set[str] = set()
     keyed_files = []
     for path in sorted(files):
-        if read_keys := _KEYS.get(format_of(path)):
+        if format_of(path) in _KEYED:
             if format_of(path) == "json":
-                sources = [theirs for name in schema.names for theirs in column_of(columns, name).source or (name,)]
-                check_json_rows(path, {name for theirs in sources for name in (theirs, theirs.partition(".")[0])})
+                check_json_rows(path, _wanted(columns, schema))
             keyed_files.append(path)
-            if found := read_keys(path):
+            if found := set(column_names(path, _wanted(columns, schema))):
                 wanted = {theirs for name in schema.names for theirs in column_of(columns, name).source}
                 keys |= found | (folder_values(path).keys() & wanted)
         elif not form_of(path).is_empty:
@@ -187,11 +179,24 @@ def check_columns(files: Sequence[str], columns: Columns, schema: pa.Schema = CA
         )
 
 
-def column_names(path: str) -> list[str]:
-    """The column names of an input file; where a key may be absent from a row (JSON, feeds), those of the first."""
+def _wanted(columns: Columns, schema: pa.Schema) -> Wanted:
+    """Names that a row should have, and those that it may have, by the mapping; also of what paths lead into."""
+
+    def named(ours: Iterable[str]) -> frozenset[str]:
+        sources = [theirs for name in ours for theirs in column_of(columns, name).source or (name,)]
+        return frozenset(name for theirs in sources for name in (theirs, theirs.partition(".")[0]))
+
+    return named(field.name for field in schema if not field.nullable and field.name != "images"), named(schema.names)
+
+
+def column_names(path: str, wanted: Wanted = ()) -> list[str]:
+    """The column names of an input file; where a key may be absent from a row (JSON, feeds), those of the first.
+    wanted: see schemas.json_objects."""
     kind = format_of(path)
-    if kind in _KEYS:
-        return sorted(_KEYS[kind](path))
+    if kind == "json":
+        return sorted(json_keys(path, wanted))
+    if kind == "rss":
+        return sorted(feed_keys(path))
     return csv_header(path) if kind == "csv" else _parquet_metadata(path).schema.to_arrow_schema().names
 
 
@@ -201,12 +206,14 @@ def known_columns(path: str) -> list[str]:
     return [*names, *(name for name in folder_values(path) if name not in names)]
 
 
-def count_rows(files: Sequence[str]) -> int:
-    """About how many rows the files hold: lines (less CSV headers) for text of lines, exact for all others."""
-    return sum(map(_count_rows, files))
+def count_rows(files: Sequence[str], columns: Columns | None = None, schema: pa.Schema = CATALOGUE) -> int:
+    """About how many rows the files hold: lines (less CSV headers) for text of lines, exact for all others. columns,
+    schema: as of read_slice, where they are known."""
+    wanted = () if columns is None else _wanted(columns, schema)
+    return sum(_count_rows(path, wanted) for path in files)
 
 
-def _count_rows(path: str) -> int:
+def _count_rows(path: str, wanted: Wanted) -> int:
     form = form_of(path)
     if form.kind == "parquet":
         return _parquet_metadata(path).num_rows
@@ -214,10 +221,10 @@ def _count_rows(path: str) -> int:
         return 0
     if form.kind == "rss":
         return sum(1 for _ in feed_rows(path, {}))
+    if form.kind == "json" and (count := count_elements(path, wanted)) is not None:
+        return count
     num_lines, last = 0, b"\n"
     with open_lines(path) as file:
-        if form.is_array:
-            return sum(1 for _ in array_elements(file, path, MAX_LINE_BYTES))
         while piece := file.read(1 << 20):
             num_lines, last = num_lines + piece.count(b"\n"), piece[-1:]
     num_lines += last != b"\n"
@@ -225,9 +232,11 @@ def _count_rows(path: str) -> int:
     return max(num_lines - num_above, 0)
 
 
-def unusual_forms(files: Sequence[str]) -> str:
-    """What was recognised of the files that are not as their names say, for a person: file_forms.forms_in_words."""
-    return forms_in_words(sorted(files), relative_names(files))
+def unusual_forms(files: Sequence[str], columns: Columns | None = None, schema: pa.Schema = CATALOGUE) -> str:
+    """What was recognised of the files that are not as their names say, for a person: file_forms.forms_in_words.
+    columns, schema: as of read_slice, where they are known."""
+    wanted = () if columns is None else _wanted(columns, schema)
+    return forms_in_words(sorted(files), relative_names(files), wanted)
 
 
 def input_identity(files: Sequence[str]) -> list[dict[str, Any]]:

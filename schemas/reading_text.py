@@ -1,26 +1,20 @@
-"""JSON and delimited text, row by row: a row that cannot be parsed costs only itself, and memory stays bounded."""
+"""Text line by line, and delimited text row by row: a row that cannot be parsed costs only itself, and memory stays
+bounded. JSON: see reading_json."""
 
 import contextlib
 import csv
-import re
 from collections import deque
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from typing import IO, Any
 
-from schemas.bounded_json import load_json
 from schemas.csv_dialects import CsvDialect
 from schemas.errors import UsageError
-from schemas.extended_json import plain_value, value_at
 from schemas.file_forms import form_of
 from schemas.files import shown
-from schemas.json_arrays import array_elements
-from schemas.quarantine import quote
-from schemas.text_streams import open_utf8
+from schemas.text_streams import MAX_LINE_BYTES, open_utf8
 
-#: A longer line is broken: no catalogue row is that large, and a file without line ends must not fill the memory.
-MAX_LINE_BYTES = 16 << 20
 #: A quoted CSV field may hold line ends; a row that does not end within these bounds has a stray quote.
 MAX_CSV_ROW_BYTES = 16 << 20
 MAX_CSV_ROW_LINES = 1_000_000
@@ -30,13 +24,6 @@ _MAX_RETRIED_BYTES = 1 << 20
 _MAX_RETRIED_LINES = 1_000
 #: Lines that a header may take, whose names are quoted.
 _MAX_HEADER_LINES = 100
-#: Rows of a JSON file that are looked at to learn its keys.
-_NUM_PEEKED_ROWS = 1_000
-#: Bytes that a JSON value takes in memory for each byte of its text, as a rule: an empty list has 2 and takes 60.
-_JSON_UNFOLDS = 8
-#: The line behind an opening brace that stands alone.
-_LIST_OF_ROWS = re.compile(rb'\s*"(\w+)"\s*:\s*\[')
-_JSON_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 _BOM = b"\xef\xbb\xbf"
 _BLANKS = b" \t\r\n\v\f"
 
@@ -60,58 +47,6 @@ def open_lines(path: str) -> contextlib.AbstractContextManager[IO[bytes]]:
     return open_utf8(path, form.compression, form.encoding, form.returns)
 
 
-def json_rows(path: str, source: Mapping[str, str]) -> Iterator[Row]:
-    """Rows of a file of one JSON object a line, or of one array of them; `source`: our name -> key, or a path with dots
-    (see schemas.extended_json). Blank lines are no rows."""
-    is_array = form_of(path).is_array
-    for number, text in _json_texts(path):
-        if isinstance(text, str):
-            yield Row(number, 0, error=text)
-        else:
-            value, error = _parse_json(text)
-            values = None
-            if error is None:
-                values = {ours: plain_value(value_at(value, theirs)) for ours, theirs in source.items()}
-            is_cut_off = error is not None and not is_array and not text.endswith(b"\n") and _is_open(text)
-            yield Row(number, len(text) * _JSON_UNFOLDS, values, error, is_cut_off)
-
-
-def json_keys(path: str) -> set[str]:
-    """The keys of the first rows of a JSON file."""
-    keys: set[str] = set()
-    for _, text in islice(_json_texts(path), _NUM_PEEKED_ROWS):
-        if isinstance(text, bytes):
-            value, error = _parse_json(text)
-            if error is None:
-                keys |= value.keys()
-    return keys
-
-
-def check_json_rows(path: str, used: Collection[str]) -> None:
-    """Raises UsageError for a JSON file that is one object, over several lines or around a list of what may be rows.
-    used: the keys that are read."""
-    first, second = ([text for _, text in islice(_json_texts(path), 2)] + [b"", b""])[:2]
-    if form_of(path).is_array or not isinstance(first, bytes) or not isinstance(second, bytes):
-        return
-    if first.strip() == b"{":
-        found = _LIST_OF_ROWS.match(second)
-        command = f"jq '.{_text(found[1])}'" if found else "jq -c ."
-        raise UsageError(
-            f"expected one JSON object a line, or one array of them, got an object over several lines in {shown(path)}"
-            f": write it so ({quote(command)[1:-1]} does)"
-        )
-    value, error = _parse_json(first)
-    lists = [] if error else [key for key in value if isinstance(value[key], list) and value[key]]
-    if second or len(lists) != 1 or not value.keys().isdisjoint(used) or not isinstance(value[lists[0]][0], dict):
-        return
-    command = f"jq '.{lists[0]}'"
-    raise UsageError(
-        f"expected one JSON object a line, or one array of them, got one object in {shown(path)} whose "
-        f"{quote(lists[0])} is a list of {len(value[lists[0]]):,} objects: write that list alone into the file "
-        f"({quote(command)[1:-1]} does)"
-    )
-
-
 def csv_header(path: str) -> list[str]:
     """The column names of a delimited file, none of one without a byte. Raises UsageError if its first line is no
     header."""
@@ -131,7 +66,7 @@ def csv_rows(path: str, source: Mapping[str, str]) -> Iterator[Row]:
         return
     header, num_lines = _header(path)
     position = {ours: header.index(theirs) for ours, theirs in source.items()}
-    parser = _CsvParser(form.dialect, islice(_lines(path), num_lines, None), len(header))
+    parser = _CsvParser(form.dialect, islice(lines_of(path), num_lines, None), len(header))
     for number, size_bytes, cells, error, is_cut_off in islice(parser.rows(), form.dialect.num_label_rows, None):
         is_blank = cells is not None and not any(map(str.strip, cells))
         values = None if cells is None or is_blank else {name: cells[i] or None for name, i in position.items()}
@@ -144,10 +79,10 @@ def _header(path: str) -> tuple[list[str], int]:
 
     def lines() -> Iterator[str]:
         nonlocal num_lines
-        for number, line in islice(_lines(path), _MAX_HEADER_LINES):
+        for number, line in islice(lines_of(path), _MAX_HEADER_LINES):
             num_lines = number
             if isinstance(line, bytes) and number >= dialect.header_line:
-                yield _text(line)
+                yield text_of(line)
 
     with contextlib.suppress(csv.Error):
         return [name.strip() for name in dialect.first_row(lines())], num_lines
@@ -194,14 +129,14 @@ class _CsvParser:
 
         def lines() -> Iterator[str]:
             nonlocal looked_at, is_last
-            yield _text(line)
+            yield text_of(line)
             size_bytes = len(line)
             while isinstance(following := self._lines.peek(looked_at), bytes):
                 size_bytes += len(following)
                 looked_at += 1
                 if size_bytes > max_bytes or looked_at >= max_lines:
                     return
-                yield _text(following)
+                yield text_of(following)
             is_last = True
 
         try:
@@ -214,7 +149,7 @@ class _CsvParser:
             in_lines = f" in {looked_at + 1:,} lines" if looked_at else ""
             error = f"expected {self._num_columns} cells, got {len(cells)}{in_lines}"
             return None, error, looked_at, len(cells) < self._num_columns
-        following = (_text(line) for line in self._lines.next_ones(num_more) if isinstance(line, bytes))
+        following = (text_of(line) for line in self._lines.next_ones(num_more) if isinstance(line, bytes))
         own_lines = self._dialect.lines_before_row(following, self._num_columns)
         if own_lines is not None:  # a stray quote took the row in
             self._last_retried = max(self._last_retried, number + num_more)
@@ -222,36 +157,11 @@ class _CsvParser:
         return None, error, num_more, is_last and own_lines is None
 
 
-def _text(line: bytes) -> str:
+def text_of(line: bytes) -> str:
     return line.decode("utf-8", "surrogateescape")
 
 
-def _parse_json(line: bytes) -> tuple[Any, str | None]:
-    try:
-        value = load_json(line.decode("utf-8", "surrogateescape"))
-    except ValueError as error:
-        return None, str(error)
-    return (value, None) if isinstance(value, dict) else (None, f"expected an object, got {type(value).__name__}")
-
-
-def _is_open(text: bytes) -> bool:
-    """Whether a JSON text has more opening brackets than closing ones, or a string that does not end."""
-    rest = _JSON_STRING.sub(b"", text)
-    return b'"' in rest or sum(map(rest.count, (b"{", b"["))) > sum(map(rest.count, (b"}", b"]")))
-
-
-def _json_texts(path: str) -> Iterator[tuple[int, bytes | str]]:
-    """(number, text) of each row; (number, error) for a line above MAX_LINE_BYTES."""
-    if form_of(path).is_array:
-        with open_lines(path) as file:
-            yield from array_elements(file, path, MAX_LINE_BYTES)
-    else:
-        for number, line in _lines(path):
-            if isinstance(line, str) or line.strip():
-                yield number, line
-
-
-def _lines(path: str) -> Iterator[tuple[int, bytes | str]]:
+def lines_of(path: str) -> Iterator[tuple[int, bytes | str]]:
     """(line number from 1, the line with its end) or, for a line above MAX_LINE_BYTES, (number, error)."""
     with open_lines(path) as file:
         number = 0

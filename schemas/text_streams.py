@@ -13,6 +13,9 @@ from schemas.errors import CorruptFileError
 from schemas.files import shown
 from schemas.quarantine import quote
 
+#: A longer line, or value of JSON, is broken: no row is that large, and a file without line ends must not fill the
+#: memory.
+MAX_LINE_BYTES = 16 << 20
 #: What compressed files begin with, and what compressed them.
 _MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 #: Byte order marks; that of UTF-16 begins that of UTF-32.

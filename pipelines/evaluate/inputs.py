@@ -14,9 +14,9 @@ from schemas.column_spec import Columns
 from schemas.days import end_of_day_us
 from schemas.files import expand_inputs
 from schemas.hashing import stable_hash
+from schemas.log_validation import validate_engagements
 from schemas.reading import plan_slices, read_slice
 from schemas.tables import ENGAGEMENTS
-from schemas.validation import validate_engagements
 
 
 def read_query_rows(

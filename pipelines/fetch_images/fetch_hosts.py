@@ -16,13 +16,14 @@ from pipelines.console.progress import Progress
 from pipelines.fetch_images.cache import HostCache
 from pipelines.fetch_images.host import FetchRules, HostFetcher, Outcome, counts_of, remedy_of
 from pipelines.run.units import Unit, UnitWriter, finished_sidecar
+from schemas.catalogue_validation import validate_catalogue
 from schemas.columns import Column, catalogue_schema
 from schemas.errors import printable
 from schemas.fetched_pictures import FETCH_REMEDIES, host_key
 from schemas.picture_urls import FETCHED_FOLDER, canonical_url, is_picture_url
 from schemas.quarantine import Rejection, quote
 from schemas.reading import FileSlice, read_slice
-from schemas.validation import Limits, validate_catalogue
+from schemas.validation import Limits
 
 STAGE = "fetch-images"
 #: The unit of what was read; those of hosts are named by their keys.

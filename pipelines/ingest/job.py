@@ -65,7 +65,7 @@ from schemas.reading import (
 from schemas.validation import Limits
 
 #: Part of the fingerprint: raise it when the same input gives other rows or counts.
-CODE_VERSION = 10
+CODE_VERSION = 11
 #: Ids in two Unicode forms that a warning names.
 _NAMED_FORMS = 5
 MIN_BUCKETS = 4
@@ -125,7 +125,7 @@ def plan_ingest(config: IngestConfig, limits: Limits = Limits()) -> IngestPlan: 
     files = expand_inputs(config.catalog, config.date)
     columns = catalogue_columns(config.columns, config.group_rows)
     check_columns(files, columns, catalogue_schema(columns))
-    num_rows = count_rows(files)
+    num_rows = count_rows(files, columns)
     return IngestPlan(
         run=config.run,
         rules=RowRules(
@@ -135,7 +135,7 @@ def plan_ingest(config: IngestConfig, limits: Limits = Limits()) -> IngestPlan: 
             limits=limits,
             file_names=tuple(relative_names(files)),
         ),
-        forms=unusual_forms(files),
+        forms=unusual_forms(files, columns),
         slices=plan_slices(files),
         num_rows=num_rows,
         num_buckets=config.num_buckets or choose_num_buckets(num_rows),

@@ -12,13 +12,13 @@ import pyarrow.parquet as pq
 from pipelines.gates.fields import field_count
 from pipelines.run.bucket_rows import RowRules, unpack
 from pipelines.run.units import Unit, UnitWriter, sealed_unit
+from schemas.catalogue_validation import catalogue_counts
 from schemas.duplicates import num_completing
 from schemas.grouping import resolve_rows
 from schemas.quarantine import Rejection
 from schemas.raw_rows import BLANK_ROWS
 from schemas.stored_pictures import STORED_PREFIX
 from schemas.tables import ITEMS, TEXT_FIELDS
-from schemas.validation import catalogue_counts
 
 STAGE = "items"
 #: Counted where there are any: listed pictures that came in the table (see schemas.stored_pictures).

@@ -11,17 +11,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.console.terminal import shown_title
+from schemas.catalogue_validation import validate_catalogue
 from schemas.coercion import text_column
 from schemas.column_cells import Found
 from schemas.column_spec import Column, Columns
 from schemas.columns import catalogue_columns, catalogue_schema, table_columns
 from schemas.grouping import resolve_rows
+from schemas.log_validation import validate_engagements
 from schemas.picture_urls import is_picture_url
 from schemas.quarantine import Rejection
 from schemas.reading import FileSlice, RawRows, check_columns, plan_slices, read_slice, relative_names
 from schemas.stored_pictures import stored_path
 from schemas.tables import ENGAGEMENTS, TEXT_FIELDS
-from schemas.validation import validate_catalogue, validate_engagements
 
 #: Rows that are read of a table, at most by a batch more.
 MAX_ROWS = 100_000

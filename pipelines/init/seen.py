@@ -16,6 +16,7 @@ from schemas.cell_lists import list_members
 from schemas.cell_text import UnreadableCellError, cell_text
 from schemas.column_cells import Blame, Found, cells_of_sources, coerced_values
 from schemas.errors import UsageError
+from schemas.json_objects import list_remedy
 from schemas.picture_cells import MIN_BASE64_CHARACTERS, BadPicture, Picture
 from schemas.picture_types import picture_type
 from schemas.reading import RawRows, count_rows, known_columns, plan_slices, read_slice
@@ -229,13 +230,13 @@ def look_at(files: Sequence[str]) -> SeenTable:
 
 
 def refuse_wrapped(table: SeenTable) -> None:
-    """Raises UsageError for one object that has the rows in a list, as answers of many interfaces have."""
+    """Raises UsageError for one object that may have the rows in a list, which its names do not tell."""
     for column in table.columns.values() if table.num_rows == 1 else ():
         value = column.filled[0] if column.filled else None
         if isinstance(value, list) and len(value) > 1 and all(isinstance(member, dict) for member in value):
             raise UsageError(
                 f"expected a row an item in {table.files[0]}, got one object, whose {column.name!r} is a list of "
-                f"{len(value):,} objects: write that list alone into the file (jq '.{column.name}' does)"
+                f"{len(value):,} objects. {list_remedy(column.name)}"
             )
 
 
@@ -252,7 +253,7 @@ def _keys_of_record(value: Any) -> list[str]:
 
 def _values_of(raw: RawRows, name: str) -> list[Any]:
     """The column's values as the jobs read them; None of a cell that they cannot read, which validation counts."""
-    unread = Blame(name, Found(), False, "a value")
+    unread = Blame(name, Found())
     (cells,) = cells_of_sources(raw, name)
     return coerced_values(cells, _seen_value, unread)
 

@@ -9,6 +9,7 @@ from pipelines.init.kinds import CATALOGUES, GA4, recognised_kind
 from pipelines.init.mistaken import log_columns, refuse_catalogue, refuse_log, refuse_nameless
 from pipelines.init.rehearsal import RehearsedItems, RehearsedLog, count_events, rehearse_items, rehearse_log
 from pipelines.init.seen import SeenTable, look_at
+from pipelines.init.to_flatten import refuse_to_flatten
 from schemas.errors import UsageError
 from schemas.files import expand_inputs, shown
 
@@ -35,6 +36,7 @@ def look_at_shop(file: str, kind: str | None, catalog: str | None) -> Shop:
     table = look_at(expand_inputs(file, None))
     kind = kind or _kind_of(table, catalog)
     refuse_nameless(table, file)
+    refuse_to_flatten(table, file)
     if kind != GA4:
         if catalog is not None:
             raise UsageError(f"expected --catalog beside a log (--from {GA4}), got {kind}: FILE is the catalogue")

@@ -25,6 +25,14 @@ NAMES: Names = {
     "product_types": [("Categories",), ("Tags",)],
     "images": [("Images",)],
 }
+#: Columns that only its export has; two of others as it spells them, which some export without those; and its Type of a
+#: product of several and of a part.
+_ONLY_HERE = (
+    *("Visibility in catalog", "In stock?", "Tax status", "Is featured?", "Backorders allowed?", "Sold individually?"),
+    *("Allow customer reviews?", "Download expiry days", "Attribute 1 value(s)"),
+)
+_SPELT = ("ID", "Name", "Short description", "Images")
+_KINDS = ("variable", "variation")
 #: What a parent without a SKU is called by is its ID behind this.
 _PARENT_PREFIX = "id:"
 _MAX_ATTRIBUTES = 20
@@ -36,9 +44,12 @@ _ATTRIBUTES = [(f"Attribute {n} name", f"Attribute {n} value(s)") for n in range
 
 
 def is_woocommerce(table: SeenTable) -> bool:
-    """Whether the columns are those of a product export."""
-    own = ("Short description", "Images", "Visibility in catalog", "In stock?", "Tax status")
-    return table.has("ID", "Name") and any(table.has(name) for name in own)
+    """Whether the columns are those of a product export, of all or of some columns: ID and Name have other tables too,
+    and images, so it is told by what nobody else has."""
+    kinds = table.column(["Type"])
+    has_kinds = kinds is not None and not set(_KINDS).isdisjoint(kinds.texts)
+    is_spelt = set(_SPELT) <= table.columns.keys()
+    return table.has("ID", "Name") and (any(table.has(name) for name in _ONLY_HERE) or has_kinds or is_spelt)
 
 
 def starts(table: SeenTable) -> list[Start]:

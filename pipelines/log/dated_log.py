@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pipelines.console.jobs import flag
 from pipelines.console.thresholds import LogThresholds
+from schemas.cell_times import OFFSETS, SINCE_1970, WITH_OFFSET, WITHOUT_OFFSET
 from schemas.days import UTC_NAME, Calendar
 from schemas.errors import CorruptFileError
 from schemas.files import read_json
@@ -13,9 +14,7 @@ from schemas.quarantine import quote
 
 TIME_ZONE_HELP = "IANA name of the time zone whose midnight ends a day, such as Europe/Berlin"
 
-#: Counts of the log stage: times, of those that were looked at, that say of which zone they are, and that do not.
-WITH_OFFSET, WITHOUT_OFFSET = "times_with_offset", "times_without_offset"
-#: Of the share of times without an offset, what it moves by where an export is as it was.
+#: Of the share of times with an offset, or without one, what it moves by where an export is as it was.
 _USUAL_MOVE = 0.1
 
 
@@ -56,18 +55,25 @@ def tell_of_other_zone(what: str, made_in: str | None, time_zone: str) -> None:
 
 def other_offsets_in_words(today: Mapping[str, int], yesterday: Mapping[str, int]) -> str:
     """What to know where the times of a log have lost their offset since yesterday, or have one since, from the counts
-    of both days' log stage; "" where they are written as they were, or a day did not look.
+    of both days' log stage; "" where they are written as they were, or as numbers since 1970 now, or a day did not
+    look.
 
     >>> other_offsets_in_words({"times_without_offset": 9}, {"times_with_offset": 9})[:69]
     '9 of 9 times of the log that were looked at have no offset, yesterday'
     """
-    without = today.get(WITHOUT_OFFSET, 0), yesterday.get(WITHOUT_OFFSET, 0)
-    total = without[0] + today.get(WITH_OFFSET, 0), without[1] + yesterday.get(WITH_OFFSET, 0)
-    if not all(total) or abs(without[0] / total[0] - without[1] / total[1]) <= _USUAL_MOVE:
+    total, total_before = (sum(counts.get(offset, 0) for offset in OFFSETS) for counts in (today, yesterday))
+    if not (total and total_before):
         return ""
+    offsets = (WITHOUT_OFFSET, WITH_OFFSET)
+    more = {name: today.get(name, 0) / total - yesterday.get(name, 0) / total_before for name in offsets}
+    is_lost = more[WITHOUT_OFFSET] > _USUAL_MOVE
+    is_since = more[WITHOUT_OFFSET] < -_USUAL_MOVE and more[WITH_OFFSET] > _USUAL_MOVE
+    if not (is_lost or is_since):
+        return ""
+    numbers = f" and {yesterday[SINCE_1970]:,} were numbers since 1970" if yesterday.get(SINCE_1970) else ""
     return (
-        f"{without[0]:,} of {total[0]:,} times of the log that were looked at have no offset, yesterday {without[1]:,} "
-        f"of {total[1]:,}: they may be hours away from what they were. If they are now of the clocks of a zone, say so "
-        'in the config: [columns.engagements] timestamp = {zone = "Europe/Berlin"}; if the offset was lost, write it '
-        "again"
+        f"{today.get(WITHOUT_OFFSET, 0):,} of {total:,} times of the log that were looked at have no offset, yesterday "
+        f"{yesterday.get(WITHOUT_OFFSET, 0):,} of {total_before:,}{numbers}: they may be hours away from what they "
+        "were. If they are now of the clocks of a zone, say so in the config: [columns.engagements] timestamp = "
+        '{zone = "Europe/Berlin"}; if the offset was lost, write it again'
     )

@@ -1,10 +1,10 @@
 """The engagement log as a stage: read and judged once, before anything is made of it.
 
-    slices -> read, validate -> count, quarantine        units/log/, quarantine/log-*.parquet, manifests/log.json
+    slices -> judge, equal rows once (judge_log)         units/log/, quarantine/log-*.parquet, manifests/log.json
 
 Users, pairs, daily runs and trainings begin with it, so that a log of which nothing can be used stops them before hours
 of work. Counts: see pipelines.log.rows; of the rejected rows also those of every quarantine; of the first
-batch of each slice times_with_offset (or since 1970) and times_without_offset.
+batch of each slice times_with_offset, times_without_offset and times_since_1970.
 """
 
 import functools
@@ -13,36 +13,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
+import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipelines.console.jobs import flag, print_summary
 from pipelines.console.progress import Progress
-from pipelines.log.dated_log import (
-    WITH_OFFSET,
-    WITHOUT_OFFSET,
-    other_offsets_in_words,
-    tell_of_other_zone,
-    zone_of,
-)
+from pipelines.log.dated_log import other_offsets_in_words, tell_of_other_zone, zone_of
+from pipelines.log.equal_rows import ROWS_EQUAL
+from pipelines.log.judge_log import DISTINCT, JudgeLog, LogSource, mended
 from pipelines.log.read_engagements import slice_unit
 from pipelines.log.rows import (
     EMPTY_LOG,
     LEFT_OUT,
     LOG_STAGE,
-    LogUse,
-    RejectedRows,
     is_empty_log,
     near_in_words,
     without_items_in_words,
 )
 from pipelines.run.item_vectors import vectors_source
-from pipelines.run.process_units import UnitStage
-from pipelines.run.shared import Shared
 from pipelines.run.stage import RunCall, Stage, job_of
 from pipelines.run.unit_files import manifest_path
-from pipelines.run.units import Unit, UnitWriter, read_stage_manifest
+from pipelines.run.units import Unit, read_stage_manifest
 from schemas.column_spec import Columns
 from schemas.columns import ASSUMED, assumed_values, table_columns
 from schemas.cut_off_files import cut_off_in_words, num_cut_off
@@ -51,8 +42,6 @@ from schemas.errors import printable
 from schemas.files import expand_inputs
 from schemas.hashing import fingerprint
 from schemas.log_events import NO_ROWS
-from schemas.offsets_of_times import offsets_of_times
-from schemas.quarantine import Rejection
 from schemas.raw_rows import BLANK_ROWS
 from schemas.reading import (
     FileSlice,
@@ -61,14 +50,12 @@ from schemas.reading import (
     count_rows,
     input_identity,
     plan_slices,
-    read_slice,
     unusual_forms,
 )
-from schemas.tables import ENGAGEMENTS, UNREADABLE
-from schemas.validation import validate_engagements
+from schemas.tables import ENGAGEMENTS
 
 #: Part of the fingerprint: raise it when the same log gives other counts.
-CODE_VERSION = 7
+CODE_VERSION = 8
 _SHOWN = ("rows_read", "rows_quarantined", "rows_used")
 
 
@@ -85,45 +72,6 @@ class LogConfig:
     columns: dict[str, Any] = flag(default={}, help="[columns.engagements]: our column name -> the shop's")
 
 
-@dataclass(frozen=True, kw_only=True)
-class LogSource:
-    """What judging depends on. slices: by the name of their unit; item_files: Parquet files with the catalogue's ids;
-    end_us: as of LogUse; fingerprint: of all of it."""
-
-    slices: Mapping[str, FileSlice]
-    columns: Columns
-    item_files: tuple[str, ...]
-    end_us: int | None
-    fingerprint: str
-
-
-class LogStage(UnitStage):
-    """A slice of the log: counts, and the quarantine of its bad rows."""
-
-    stage = LOG_STAGE
-    progress_unit = "rows"
-
-    def __init__(self, source: LogSource, total: int):
-        self.source, self.total = source, total
-
-    def compute(self, unit: Unit, writer: UnitWriter, progress: Progress) -> None:
-        file_slice, use, counted = self.source.slices[unit.name], LogUse(self.source.end_us), RejectedRows()
-        rejections: list[Rejection] = []
-        for number, raw in enumerate(read_slice(file_slice, self.source.columns, ENGAGEMENTS)):
-            if not number:
-                offsets = offsets_of_times(raw)
-                writer.counts.update({WITH_OFFSET: offsets[True], WITHOUT_OFFSET: offsets[False]})
-            valid, rejected, read = validate_engagements(raw, file_slice, stage=LOG_STAGE)
-            use.add(valid)
-            counted.add(rejected)
-            rejections += rejected
-            writer.counts["rows_read"] += read["rows_read"]
-            writer.counts.update({**_mended(read), **raw.no_rows, **raw.events_by_action})
-            progress.advance(read["rows_read"])
-        writer.counts.update(use.counts(_ITEM_IDS.get(self.source.item_files)), rows_quarantined=0, **counted.values())
-        writer.quarantine(rejections)
-
-
 class Log(Stage[LogConfig]):
     """Reads nothing that was judged before, and then says nothing."""
 
@@ -136,23 +84,31 @@ class Log(Stage[LogConfig]):
         return expand_inputs(self.config.engagements, self.config.date)
 
     @functools.cached_property
+    def columns(self) -> Columns:
+        return table_columns(self.config.columns, "engagements")
+
+    @functools.cached_property
     def forms(self) -> str:
         """What is unusual about the files."""
-        return unusual_forms(self.files)
+        return unusual_forms(self.files, self.columns, ENGAGEMENTS)
+
+    @functools.cached_property
+    def slices(self) -> dict[str, FileSlice]:
+        """By the name of their unit."""
+        return {slice_unit(part, "").name: part for part in plan_slices(self.files)}
 
     @functools.cached_property
     def source(self) -> LogSource:
         """Raises UsageError for inputs that are not there or lack a column, CorruptFileError for damaged ones."""
-        columns = table_columns(self.config.columns, "engagements")
-        check_columns(self.files, columns, ENGAGEMENTS)
+        check_columns(self.files, self.columns, ENGAGEMENTS)
         item_files, item_identity = _items(self.config)
         end_us = end_of_day_us(self.config.date, self.config.time_zone)
         return LogSource(
-            slices={slice_unit(part, "").name: part for part in plan_slices(self.files)},
-            columns=columns,
+            run=self.run,
+            columns=self.columns,
             item_files=item_files,
             end_us=end_us,
-            fingerprint=fingerprint([CODE_VERSION, columns, input_identity(self.files), end_us, item_identity]),
+            fingerprint=fingerprint([CODE_VERSION, self.columns, input_identity(self.files), end_us, item_identity]),
         )
 
     def prepare(self, options: PipelineOptions) -> None:
@@ -165,15 +121,15 @@ class Log(Stage[LogConfig]):
 
     @property
     def units(self) -> list[Unit]:
-        return [Unit(LOG_STAGE, name, self.source.fingerprint) for name in self.source.slices]
+        return [Unit(LOG_STAGE, name, self.source.fingerprint) for name in (*self.slices, DISTINCT)]
 
     @functools.cached_property
     def todo(self) -> list[Unit]:
         return self.unfinished
 
-    @property
-    def worker(self) -> LogStage:
-        return LogStage(self.source, count_rows(self.files))
+    def define(self, root: beam.Pipeline) -> beam.PCollection[dict[str, Any]]:
+        num_rows = count_rows(self.files, self.columns, ENGAGEMENTS)
+        return root | "Slices" >> beam.Create(self.slices.values()) | JudgeLog(self.source, num_rows)
 
     def facts(self) -> dict[str, Any]:
         forms = {"input_forms": self.forms} if self.forms else {}
@@ -183,10 +139,10 @@ class Log(Stage[LogConfig]):
         if not self.todo:
             return
         counts = manifest["counts"]
-        left_out = {name: counts[name] for name in (BLANK_ROWS, *NO_ROWS, *LEFT_OUT) if counts.get(name)}
-        shown = {name: counts.get(name, 0) for name in _SHOWN} | left_out | _mended(counts)
+        left_out = {name: counts[name] for name in (BLANK_ROWS, *NO_ROWS, *LEFT_OUT, ROWS_EQUAL) if counts.get(name)}
+        shown = {name: counts.get(name, 0) for name in _SHOWN} | left_out | mended(counts)
         print_summary(LOG_STAGE, shown, started_s, self.run)
-        if assumed := assumed_in_words(self.files, self.source.columns, counts.get("rows_read", 0)):
+        if assumed := assumed_in_words(self.files, self.columns, counts.get("rows_read", 0)):
             print(f"{LOG_STAGE}: {assumed}", flush=True)
         if num_files := num_cut_off(counts):
             print(f"{LOG_STAGE}: WARNING: {cut_off_in_words(num_files, self.config.engagements)}", flush=True)
@@ -215,11 +171,6 @@ def assumed_in_words(files: Sequence[str], columns: Columns, num_rows: int) -> s
     return f"no column action: all {num_rows:,} rows are {what}"
 
 
-def _mended(counts: Mapping[str, int]) -> dict[str, int]:
-    """What was cut from cells, or could not be read of them, in rows that stayed."""
-    return {name: count for name, count in counts.items() if name == "ids_trimmed" or name.startswith(UNREADABLE)}
-
-
 def _items(config: LogConfig) -> tuple[tuple[str, ...], Any]:
     """Parquet files with the ids of the items, and what identifies them: those of the run's items, if it has such a
     stage and no other embeddings are named, else those of item vectors."""
@@ -231,10 +182,4 @@ def _items(config: LogConfig) -> tuple[tuple[str, ...], Any]:
     return tuple(path for path, _ in source.files), source.identity
 
 
-def _read_item_ids(files: tuple[str, ...]) -> pa.Array:
-    tables = [pq.read_table(path, columns=["item_id"]) for path in files]
-    return pa.concat_tables(tables)["item_id"].combine_chunks() if tables else pa.array([], pa.string())
-
-
-_ITEM_IDS: Shared[tuple[str, ...], pa.Array] = Shared(_read_item_ids)
 build, run, _ = job_of(Log, "")

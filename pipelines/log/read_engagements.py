@@ -22,9 +22,9 @@ from pipelines.run.bucket_rows import pack
 from pipelines.run.units import Unit, UnitWriter
 from schemas.column_spec import Columns
 from schemas.hashing import bucket_of
+from schemas.log_validation import validate_engagements
 from schemas.reading import FileSlice, read_slice
 from schemas.tables import ENGAGEMENTS
-from schemas.validation import validate_engagements
 
 #: Rows that are bucketed together: bounds the memory of a worker that reads a large slice.
 MAX_ROWS_AT_ONCE = 500_000

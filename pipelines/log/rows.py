@@ -3,7 +3,7 @@
 A row is of use to something (users, pairs, an evaluation) if it is an action of a shop's customer, up to the end of
 the day, on an item of the catalogue, by a known user or for a query:
 rows_read = rows_quarantined + rows_after_date + rows_other_actions + rows_without_user_or_query + rows_item_unknown +
-rows_used; a row counts where it first belongs, in this order.
+rows_equal (to another one that is of use) + rows_used; a row counts where it first belongs, in this order.
 """
 
 import json
@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from schemas.event_actions import WITH_ITEMS_OF, WITHOUT_ITEMS_OF
 from schemas.log_events import NO_ROWS
 from schemas.quarantine import Rejection, quote
-from schemas.tables import POSITIVE_ACTIONS, QUERY_SURFACES
+from schemas.tables import ENGAGEMENTS, POSITIVE_ACTIONS, QUERY_SURFACES
 from schemas.validation import REMEDIES
 
 LOG_STAGE = "log"
@@ -48,13 +48,15 @@ class RejectedValue(NamedTuple):
 
 class LogUse:
     """Counts what the rows of a piece of a log are good for. end_us: rows at or after it (microseconds since 1970, UTC)
-    are of no use, None: none are."""
+    are of no use, None: none are; item_ids: of the catalogue."""
 
-    def __init__(self, end_us: int | None):
-        self.end_us = end_us
+    def __init__(self, end_us: int | None, item_ids: pa.Array):
+        self.end_us, self.item_ids = end_us, item_ids
         self._left_out: Counter[str] = Counter()
-        self._items: list[pa.ChunkedArray] = []
-        self._actions: list[pa.ChunkedArray] = []
+        self._unknown: Counter[str] = Counter()
+        self._waiting: list[pa.Table] = []
+        #: Rows that take() would look at.
+        self.num_waiting = 0
 
     def add(self, valid: pa.Table) -> None:
         """Valid ENGAGEMENTS."""
@@ -65,37 +67,38 @@ class LogUse:
         rows = self._keep(rows, pc.is_in(rows["action"], pa.array(POSITIVE_ACTIONS)), "rows_other_actions")
         has_query = pc.is_in(rows["surface"], pa.array(QUERY_SURFACES))
         rows = self._keep(rows, pc.or_(has_query, pc.is_valid(rows["user_id"])), "rows_without_user_or_query")
-        self._items.append(rows["item_id"])
-        self._actions.append(rows["action"])
+        self._waiting.append(rows)
+        self.num_waiting += len(rows)
 
     def _keep(self, rows: pa.Table, mask: pa.ChunkedArray, left_out: str) -> pa.Table:
         kept = rows.filter(mask)
         self._left_out[left_out] += len(rows) - len(kept)
         return kept
 
-    def counts(self, item_ids: pa.Array) -> dict[str, int]:
-        """Rows by what became of them, without those that were rejected; those of use by action (action_count); the
-        unknown ids that most rows name, and of these, where there are any, ROWS_NEAR and the ids that the catalogue has
-        in another spelling. item_ids: of the catalogue."""
-        items = pa.chunked_array(self._items, pa.string())
-        known = pc.is_in(items, value_set=item_ids)
-        unknown = pc.value_counts(items.filter(pc.invert(known))).to_pylist()
-        most = sorted(((entry["values"], entry["counts"]) for entry in unknown), key=lambda pair: (-pair[1], pair[0]))
-        near = near_misses([item_id for item_id, _ in most[:_MAX_COMPARED]], item_ids)
+    def take(self) -> pa.Table:
+        """The ENGAGEMENTS of use among those that were added since, equal ones too: their items are looked up in the
+        whole catalogue, so many rows at once are better than few."""
+        rows = pa.concat_tables([ENGAGEMENTS.empty_table(), *self._waiting])
+        self._waiting, self.num_waiting = [], 0
+        is_known = pc.is_in(rows["item_id"], value_set=self.item_ids)
+        unknown = pc.value_counts(rows["item_id"].filter(pc.invert(is_known))).to_pylist()
+        self._unknown.update({entry["values"]: entry["counts"] for entry in unknown})
+        return rows.filter(is_known)
+
+    def counts(self) -> dict[str, int]:
+        """Rows that are of no use by what became of them, without those that were rejected, nor those that take() was
+        not asked for; the unknown ids that most rows name, and of these, where there are any, ROWS_NEAR and the ids
+        that the catalogue has in another spelling."""
+        most = sorted(self._unknown.items(), key=lambda pair: (-pair[1], pair[0]))
+        near = near_misses([item_id for item_id, _ in most[:_MAX_COMPARED]], self.item_ids)
         spelt = [(item_id, count) for item_id, count in most if item_id in near]
         return {
             **self._left_out,
             **({ROWS_NEAR: sum(count for _, count in spelt)} if spelt else {}),
             **{_NEAR + json.dumps([quote(i), quote(near[i])]): count for i, count in spelt[:KEPT_VALUES]},
-            "rows_item_unknown": sum(count for _, count in most),
-            "rows_used": pc.sum(known, min_count=0).as_py(),
-            **self._used_actions(known),
+            "rows_item_unknown": self._unknown.total(),
             **{_UNKNOWN + quote(item_id): count for item_id, count in most[:KEPT_VALUES]},
         }
-
-    def _used_actions(self, used: pa.ChunkedArray) -> dict[str, int]:
-        actions = pc.value_counts(pa.chunked_array(self._actions, pa.string()).filter(used)).to_pylist()
-        return {action_count(entry["values"]): entry["counts"] for entry in actions}
 
 
 def is_empty_log(counts: Mapping[str, int]) -> bool:

@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipelines.console.progress import Progress
+from schemas.catalogue_validation import GROUPED, VALIDATED_CATALOGUE, validate_catalogue
 from schemas.column_spec import Columns
 from schemas.columns import catalogue_schema
 from schemas.grouping import MERGED, SHARE_PICTURES, complete_groups
@@ -25,7 +26,7 @@ from schemas.raw_rows import BLANK_ROWS
 from schemas.reading import FileSlice, read_slice
 from schemas.stored_pictures import keep_picture
 from schemas.tables import REJECTIONS
-from schemas.validation import GROUPED, VALIDATED_CATALOGUE, Limits, validate_catalogue
+from schemas.validation import Limits
 
 #: A worker holds about this much of validated rows before it cuts them into buckets: large enough that the pieces are
 #: not mostly headers, small enough for any worker.

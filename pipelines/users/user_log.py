@@ -20,9 +20,9 @@ from schemas.column_spec import Columns
 from schemas.columns import table_columns
 from schemas.errors import ThresholdError
 from schemas.files import expand_inputs
+from schemas.log_validation import validate_engagements
 from schemas.reading import check_columns, count_rows, plan_slices, read_slice
 from schemas.tables import ENGAGEMENTS
-from schemas.validation import validate_engagements
 
 
 def read_user_log(

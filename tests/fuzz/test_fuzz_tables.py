@@ -14,8 +14,10 @@ from fuzz_run import Outcome, fuzz
 from fuzz_tables import Made, make_files
 
 from pipelines.log.training_rows import query_rows
+from schemas.catalogue_validation import VALIDATED_CATALOGUE, validate_catalogue
 from schemas.duplicates import resolve_duplicates
 from schemas.errors import CorruptFileError, UsageError
+from schemas.log_validation import validate_engagements, validate_judgements
 from schemas.quarantine import MAX_QUOTED_CHARACTERS, Rejection, rejections_to_table
 from schemas.reading import check_columns, count_rows, input_identity, plan_slices, read_slice, relative_names
 from schemas.sample_shop.assortment import make_assortment
@@ -32,14 +34,7 @@ from schemas.tables import (
     SURFACES,
     TEXT_FIELDS,
 )
-from schemas.validation import (
-    REMEDIES,
-    VALIDATED_CATALOGUE,
-    Limits,
-    validate_catalogue,
-    validate_engagements,
-    validate_judgements,
-)
+from schemas.validation import REMEDIES, Limits
 
 LIMITS = Limits()
 VALIDATORS = {

@@ -126,8 +126,13 @@ def test_an_unknown_zone_is_exit_code_2(run, evening, capsys):
     assert "got 'Berlin': is it Europe/Berlin?" in capsys.readouterr().err
 
 
-def offsets(num_with: int, num_without: int) -> dict[str, int]:
-    return {"times_with_offset": num_with, "times_without_offset": num_without}
+def offsets(num_with: int, num_without: int, num_since_1970: int = 0) -> dict[str, int]:
+    """Counts of a log stage."""
+    return {
+        "times_with_offset": num_with,
+        "times_without_offset": num_without,
+        "times_since_1970": num_since_1970,
+    }
 
 
 @pytest.mark.parametrize(
@@ -139,6 +144,10 @@ def offsets(num_with: int, num_without: int) -> dict[str, int]:
         (offsets(95, 5), offsets(100, 0), False),
         (offsets(0, 100), offsets(0, 7), False),
         (offsets(0, 0), offsets(100, 0), False),  # an empty log
+        (offsets(0, 0, 100), offsets(0, 100), False),  # numbers have no zone to lose
+        (offsets(0, 0, 100), offsets(100, 0), False),
+        (offsets(100, 0), offsets(0, 0, 100), False),
+        (offsets(0, 100), offsets(0, 0, 100), True),
         (offsets(0, 100), {}, False),  # of an earlier version, or the first day
     ],
 )
@@ -148,3 +157,4 @@ def test_times_that_lose_or_get_their_offset_overnight_are_told(today, yesterday
     if is_told:
         assert f"{today['times_without_offset']} of 100 times of the log that were looked at have no offset" in told
         assert "[columns.engagements] timestamp = {zone = " in told
+        assert ("100 were numbers since 1970" in told) == bool(yesterday["times_since_1970"])

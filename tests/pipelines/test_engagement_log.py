@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+import random
 from collections import Counter
 from pathlib import Path
 
@@ -14,9 +15,10 @@ from useless_logs import ga4_names, good_rows, write
 from users_runs import ITEM_IDS, NOW, finish_embeddings, us, vectors_of, write_vectors
 
 from pipelines.console.jobs import beam_options
-from pipelines.log import engagement_log
+from pipelines.log import engagement_log, judge_log
 from pipelines.log import rows as log_rows
 from pipelines.log.engagement_log import LogConfig
+from pipelines.log.judge_log import by_bucket_of_row, distinct_counts
 from pipelines.log.rows import KEPT_VALUES, LogUse, RejectedRows, rejected_values, unknown_items
 from schemas.errors import UsageError
 from schemas.quarantine import Rejection
@@ -24,6 +26,7 @@ from schemas.tables import ACTIONS, ENGAGEMENTS, SURFACES
 
 DATE = "2026-06-30"
 LEFT_OUT = ("rows_quarantined", "rows_after_date", "rows_other_actions", "rows_without_user_or_query")
+OF_USE = ("rows_equal", "rows_used")
 ROWS = st.lists(
     st.fixed_dictionaries(
         {
@@ -62,10 +65,13 @@ def folder(tmp_path) -> Path:
 @given(ROWS, st.integers(1, 5), st.booleans())
 def test_rows_are_counted_where_they_first_belong(rows, num_pieces, to_the_end_of_the_day):
     end_us = us(NOW) if to_the_end_of_the_day else None
-    use = LogUse(end_us)
+    use = LogUse(end_us, pa.array(["a", "b", "c"]))
+    num_used = 0
     for number in range(num_pieces):
         piece = [{**row, "query": "q" if row["surface"] != "home" else None} for row in rows[number::num_pieces]]
         use.add(pa.Table.from_pylist(piece, schema=ENGAGEMENTS))
+        num_used += len(use.take()) if number % 2 else 0
+    num_used += len(use.take())
     expected: Counter[str] = Counter()
     unknown: Counter[str] = Counter()
     for row in rows:
@@ -80,7 +86,7 @@ def test_rows_are_counted_where_they_first_belong(rows, num_pieces, to_the_end_o
             unknown[repr(row["item_id"])] += 1
         else:
             expected["rows_used"] += 1
-    counts = use.counts(pa.array(["a", "b", "c"]))
+    counts = use.counts() | {"rows_used": num_used}
     assert {name: count for name, count in counts.items() if name.startswith("rows_") and count} == dict(expected)
     assert dict(unknown_items(counts)) == dict(unknown)
 
@@ -116,8 +122,9 @@ def test_a_log_of_distinct_values_takes_bounded_memory(monkeypatch):
 def test_every_row_is_counted_and_the_bad_ones_are_in_the_quarantine(folder, capsys):
     counts = judge(folder)["counts"]
     assert counts["rows_read"] == 120
-    assert counts["rows_read"] == sum(counts[name] for name in (*LEFT_OUT, "rows_item_unknown", "rows_used"))
-    assert (counts["rows_quarantined"], counts["reason:unknown_action"], counts["rows_used"]) == (30, 30, 90)
+    assert counts["rows_read"] == sum(counts[name] for name in (*LEFT_OUT, "rows_item_unknown", *OF_USE))
+    assert (counts["rows_quarantined"], counts["reason:unknown_action"]) == (30, 30)
+    assert (counts["rows_used"], counts["rows_equal"], counts["action:click"]) == (60, 30, 60)
     (file,) = (folder / "run" / "quarantine").iterdir()
     quarantine = pq.read_table(file).to_pylist()
     assert {(row["stage"], row["reason"], row["got"]) for row in quarantine} == {
@@ -130,7 +137,7 @@ def test_every_row_is_counted_and_the_bad_ones_are_in_the_quarantine(folder, cap
 def test_nothing_is_read_twice(folder, monkeypatch, capsys):
     first = judge(folder)
     with monkeypatch.context() as patched:
-        patched.setattr(engagement_log, "read_slice", lambda *_: pytest.fail("read again"))
+        patched.setattr(judge_log, "read_slice", lambda *_: pytest.fail("read again"))
         assert judge(folder) == first
     capsys.readouterr()
     lost = sorted((folder / "run" / "units" / "log").iterdir())[0]
@@ -143,6 +150,46 @@ def test_nothing_is_read_twice(folder, monkeypatch, capsys):
     assert not list((folder / "run" / "quarantine").iterdir())
 
 
+@pytest.mark.parametrize(("num_files", "rows_at_once"), [(1, 500_000), (3, 500_000), (2, 7)])
+def test_a_log_of_every_row_five_times_has_the_rows_of_use_of_the_log(
+    tmp_path, monkeypatch, capsys, num_files, rows_at_once
+):
+    """Wherever the equal rows lie: in one file or several, in one piece of a file or another."""
+    monkeypatch.setattr(judge_log, "MAX_ROWS_AT_ONCE", rows_at_once)
+    actions = ["click", "save", "impression"]
+    rows = [{**row, "action": actions[n % 3]} for n, row in enumerate(good_rows([*ITEM_IDS[:3], "gone"], NOW))]
+    repeated = rows * 5
+    random.Random(0).shuffle(repeated)
+    made = []
+    for name, given_rows in (("once", rows), ("often", repeated)):
+        finish_embeddings(tmp_path / name / "run", vectors_of())
+        (tmp_path / name / "log").mkdir()
+        for number in range(num_files):
+            table = pa.Table.from_pylist(given_rows[number::num_files])
+            pq.write_table(table, tmp_path / name / "log" / f"{number}.parquet", row_group_size=11)
+        made.append(judge(tmp_path / name)["counts"])
+    once, often = made
+    assert "rows_equal" not in once
+    for count in ("rows_used", "action:click", "action:save"):
+        assert often[count] == once[count] > 0
+    assert often["rows_equal"] == 4 * once["rows_used"]
+    assert often["rows_read"] == sum(often[name] for name in (*LEFT_OUT, "rows_item_unknown", *OF_USE)) == 300
+    assert f"rows equal {4 * once['rows_used']}" in capsys.readouterr().out
+
+
+@given(ROWS, st.integers(1, 5))
+def test_rows_of_use_are_distinct_ones_however_they_are_cut(rows, num_pieces):
+    table = pa.Table.from_pylist([{**row, "action": "save"} for row in rows], schema=ENGAGEMENTS)
+    pieces: dict[int, list[bytes]] = {}
+    for number in range(num_pieces):
+        for bucket, piece in by_bucket_of_row(table.take(pa.array(range(number, len(table), num_pieces), pa.int64()))):
+            pieces.setdefault(bucket, []).append(piece)
+    counts = sum((distinct_counts(parts) for parts in pieces.values()), Counter())
+    distinct = {tuple(row.values()) for row in table.to_pylist()}
+    expected = {"rows_used": len(distinct), "rows_equal": len(rows) - len(distinct), "action:save": len(distinct)}
+    assert counts == Counter({name: count for name, count in expected.items() if count})
+
+
 @pytest.mark.parametrize("change", ["date", "columns", "items"])
 def test_what_the_counts_depend_on_makes_them_anew(folder, change):
     judge(folder)
@@ -150,11 +197,11 @@ def test_what_the_counts_depend_on_makes_them_anew(folder, change):
         assert judge(folder, date="2026-06-29")["counts"]["rows_after_date"] == 2 * 24 - 12
     elif change == "columns":
         columns = {"engagements": {"user_id": "session_id", "query": "user_id"}}
-        assert judge(folder, columns=columns)["counts"]["rows_used"] == 90
+        assert judge(folder, columns=columns)["counts"]["rows_used"] == 60
     else:
         other = write_vectors(folder / "other.parquet", vectors_of(ITEM_IDS[:30]))
         counts = judge(folder, embeddings=str(other))["counts"]
-        assert (counts["rows_used"], counts["rows_item_unknown"]) == (45, 45)
+        assert (counts["rows_used"], counts["rows_equal"], counts["rows_item_unknown"]) == (30, 15, 45)
         assert unknown_items(counts)[0] == ("'item-030'", 2)
 
 
@@ -179,7 +226,7 @@ def test_ids_that_the_catalogue_has_in_another_spelling_are_named(folder, capsys
     assert (counts["rows_item_unknown"], counts["rows_item_near"], counts["ids_trimmed"]) == (4, 3, 1)
     assert counts["cells_unreadable:session_id"] == 5
     left_out = sum(counts.get(name, 0) for name in (*LEFT_OUT, "rows_item_unknown"))
-    assert counts["rows_read"] == counts["rows_used"] + left_out
+    assert counts["rows_read"] == counts["rows_used"] + counts.get("rows_equal", 0) + left_out
     said = capsys.readouterr().out
     assert "cells unreadable:session id 5, ids trimmed 1" in said
     assert "log: WARNING: 3 rows name items that the catalogue has in another spelling" in said
@@ -244,11 +291,12 @@ def test_a_log_that_ends_within_a_row_is_told(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("times", "counted"),
     [
-        (["2026-06-30 10:00:00.5+02", "2026-06-29T10:00:00Z"], (2, 0)),
-        (["2026-06-30 10:00:00.5", "2026-06-29T10:00:00"], (0, 2)),
-        (["1782813600", "1782813601"], (2, 0)),
-        (["2026-06-30 10:00:00+02", "2026-06-30 10:00:00"], (1, 1)),
-        ([], (0, 0)),
+        (["2026-06-30 10:00:00.5+02", "2026-06-29T10:00:00Z"], (2, 0, 0)),
+        (["2026-06-30 10:00:00.5", "2026-06-29T10:00:00"], (0, 2, 0)),
+        (["1782813600", "1782813601000"], (0, 0, 2)),
+        (["2026-06-30 10:00:00+02", "2026-06-30 10:00:00"], (1, 1, 0)),
+        (["2026-06-30 10:00:00+02", "1782813600"], (1, 0, 1)),
+        ([], (0, 0, 0)),
     ],
 )
 def test_how_the_times_of_a_log_are_written_is_kept(tmp_path, times, counted):
@@ -256,7 +304,7 @@ def test_how_the_times_of_a_log_are_written_is_kept(tmp_path, times, counted):
     lines = ["timestamp,user_id,item_id,action", *(f"{time},u,a,click" for time in times)]
     (tmp_path / "log.csv").write_text("\n".join(lines) + "\n")
     counts = judge(tmp_path, engagements=str(tmp_path / "log.csv"))["counts"]
-    found = counts.get("times_with_offset", 0), counts.get("times_without_offset", 0)
+    found = [counts.get(f"times_{how}", 0) for how in ("with_offset", "without_offset", "since_1970")]
     assert (*found, counts.get("rows_quarantined", 0)) == (*counted, 0)
 
 

@@ -20,12 +20,12 @@ from pipelines.run import bucket_rows
 from pipelines.run.bucket_rows import pack, split_by_bucket, unpack
 from pipelines.run.units import read_stage_manifest
 from schemas import reading
+from schemas.catalogue_validation import validate_catalogue
 from schemas.duplicates import resolve_duplicates
 from schemas.errors import ThresholdError, UsageError
 from schemas.hashing import bucket_of
 from schemas.reading import plan_slices, read_slice, relative_names
 from schemas.tables import ITEMS, QUARANTINE
-from schemas.validation import validate_catalogue
 
 OPTIONS = PipelineOptions(["--runner=FnApiRunner"])
 

@@ -14,11 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from read_tables import catalogue_of, write_parquet
 
+from schemas.catalogue_validation import validate_catalogue
 from schemas.cell_text import NULL_WORDS, UnreadableCellError, cell_text, id_text
+from schemas.log_validation import validate_engagements
 from schemas.raw_rows import FileSlice, RawRows
 from schemas.reading import plan_slices, read_slice
 from schemas.tables import CATALOGUE, ENGAGEMENTS
-from schemas.validation import validate_catalogue, validate_engagements
 
 SLICE = FileSlice(0, "c.parquet")
 NOON = datetime(2026, 6, 20, 12, tzinfo=UTC)

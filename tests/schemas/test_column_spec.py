@@ -9,13 +9,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from schemas.catalogue_validation import validate_catalogue
 from schemas.column_spec import Column
 from schemas.columns import ASSUMED, source_columns, table_columns
 from schemas.errors import UsageError
 from schemas.log_events import OF_NO_USE
+from schemas.log_validation import validate_engagements
 from schemas.reading import check_columns, plan_slices, read_slice
 from schemas.tables import CATALOGUE, ENGAGEMENTS
-from schemas.validation import validate_catalogue, validate_engagements
 
 DAY = datetime(2026, 6, 20, tzinfo=UTC)
 

@@ -7,11 +7,12 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from raw_batches import SLICE, raw_rows
 
+from schemas.catalogue_validation import validate_catalogue
 from schemas.duplicates import num_completing, resolve_duplicates
 from schemas.raw_rows import FileSlice, RawRows
 from schemas.tables import CATALOGUE
-from schemas.validation import validate_catalogue
 
 
 def rows_of_one_id(rows: list[dict[str, Any]]) -> pa.Table:
@@ -68,3 +69,35 @@ def test_no_row_that_is_left_out_is_fuller_than_the_one_that_stays(rows: list[di
     assert said[-1].items() <= said[kept - 1].items()
     shuffled = given_rows.take(random.sample(range(len(rows)), len(rows)))
     assert resolve_duplicates(shuffled, ["c.csv"])[0].equals(items)
+
+
+def test_duplicates_of_the_docstring() -> None:
+    good, _, _ = validate_catalogue(raw_rows(CATALOGUE, item_id=list("baaac"), title=list("zxyxw")), SLICE)
+    rows, rejections, num_collapsed = resolve_duplicates(good, ["", "", "", "c.parquet"])
+    assert list(zip(rows["item_id"].to_pylist(), rows["row_number"].to_pylist(), strict=True)) == [
+        ("a", 4),
+        ("b", 1),
+        ("c", 5),
+    ]
+    assert num_collapsed == 1
+    (rejection,) = rejections
+    assert (rejection.item_id, rejection.reason, rejection.where) == ("a", "duplicate_id", "c.parquet:3")
+    assert "c.parquet:4" in rejection.got
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from("ab"), st.sampled_from("xyz")), min_size=1, max_size=10), st.randoms())
+def test_duplicates_follow_the_rule_in_any_order(pairs: list[tuple[str, str]], random: Any) -> None:
+    columns = {"item_id": [item for item, _ in pairs], "title": [title for _, title in pairs]}
+    good, _, _ = validate_catalogue(raw_rows(CATALOGUE, **columns), SLICE)
+    shuffled = good.take(random.sample(range(len(pairs)), len(pairs)))
+    rows, rejections, num_collapsed = resolve_duplicates(shuffled, ["", "", "", "c"])
+    assert dict(zip(rows["item_id"].to_pylist(), rows["title"].to_pylist(), strict=True)) == dict(pairs)
+    distinct = set(pairs)
+    assert num_collapsed == len(pairs) - len(distinct)
+    expected = sorted(
+        (item, f"c:{max(row for row, other in enumerate(pairs, 1) if other == (item, title))}")
+        for item, title in distinct
+        if dict(pairs)[item] != title
+    )
+    assert sorted((entry.item_id, entry.where) for entry in rejections) == expected

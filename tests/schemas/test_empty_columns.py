@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 from read_tables import write_parquet
 
+from schemas.catalogue_validation import validate_catalogue
 from schemas.columns import TABLES, table_columns
+from schemas.log_validation import validate_engagements, validate_judgements
 from schemas.quarantine import Rejection
 from schemas.reading import plan_slices, read_slice
-from schemas.validation import REMEDIES, validate_catalogue, validate_engagements, validate_judgements
+from schemas.validation import REMEDIES
 
 VALIDATE = {
     "catalogue": validate_catalogue,

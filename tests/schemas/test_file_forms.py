@@ -89,26 +89,6 @@ def test_a_bad_element_of_an_array_costs_only_itself_and_a_cut_off_one_is_told(t
         assert read(write(tmp_path / "c.json", nothing)) == ([], [])
 
 
-@pytest.mark.parametrize(
-    ("text", "told"),
-    [
-        ('{"products": [{"item_id": "a"}, {"item_id": "b"}]}\n', "'products' is a list of 2 objects.*jq '.products'"),
-        ('{"total": 1, "products": [{"item_id": "a"}]}', "'products' is a list of 1 objects.*jq '.products'"),
-        ('{\n  "products": [\n {"item_id": "a"}]}\n', "an object over several lines.*jq '.products'"),
-        ('{\n  "item_id": "a"\n}\n{\n  "item_id": "b"\n}\n', "an object over several lines.*jq -c"),
-    ],
-)
-def test_json_that_is_one_object_is_refused_with_what_to_do(tmp_path: Path, text: str, told: str) -> None:
-    with pytest.raises(UsageError, match=told) as error:
-        read(write(tmp_path / "c.json", text))
-    assert "c.json" in str(error.value)
-
-
-def test_one_row_with_a_list_of_objects_is_a_row(tmp_path: Path) -> None:
-    path = write(tmp_path / "c.json", '{"item_id": "a", "variants": [{"size": 1}]}\n')
-    assert read(path) == ([("a", None, None)], [])
-
-
 @pytest.mark.parametrize(("encoding", "text"), [("cp1251", "Лампа высокая"), ("shift-jis", "背の高いランプ")])
 def test_another_encoding_is_named_as_something_to_say(tmp_path: Path, encoding: str, text: str) -> None:
     path = write(tmp_path / "c.csv", HEADER + f"A-1,{text},\n", encoding)

@@ -11,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas import grouping
+from schemas.catalogue_validation import validate_catalogue
 from schemas.columns import catalogue_schema
 from schemas.grouping import complete_groups, merge_items
 from schemas.raw_rows import FileSlice, RawRows
 from schemas.reading import plan_slices, read_slice
 from schemas.tables import CATALOGUE, GROUPED_CATALOGUE, ITEMS, TEXT_FIELDS
-from schemas.validation import validate_catalogue
 
 FILES = ["a.csv", "b.csv"]
 MAX_PICTURES = 3

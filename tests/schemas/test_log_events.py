@@ -12,9 +12,9 @@ from schemas import log_events
 from schemas.columns import table_columns
 from schemas.errors import UsageError
 from schemas.log_events import MAX_EVENT_ITEMS
+from schemas.log_validation import validate_engagements
 from schemas.reading import check_columns, plan_slices, read_slice
 from schemas.tables import ENGAGEMENTS
-from schemas.validation import validate_engagements
 
 COLUMNS = {
     "timestamp": "event_timestamp",

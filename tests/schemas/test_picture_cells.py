@@ -16,13 +16,13 @@ from made_pictures import encoded, smooth_picture
 
 from schemas import parquet_batches, picture_cells
 from schemas.arrow_types import holds_bytes
+from schemas.catalogue_validation import validate_catalogue
 from schemas.cell_lists import MAX_ADDRESS_CHARACTERS, list_members
 from schemas.column_spec import Columns, parse_column
 from schemas.picture_cells import BadPicture, Picture, split_at_data_uris
 from schemas.quarantine import Rejection
 from schemas.reading import plan_slices, read_slice
 from schemas.stored_pictures import keep_picture, stored_name, stored_path
-from schemas.validation import validate_catalogue
 
 JPEG = encoded(smooth_picture(0, (16, 12)), "JPEG")
 PNG = encoded(smooth_picture(1, (16, 12)), "PNG")

@@ -12,12 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas import reading, reading_text
+from schemas.catalogue_validation import validate_catalogue
 from schemas.columns import table_columns
 from schemas.errors import CorruptFileError, UsageError
 from schemas.raw_rows import RawRows
 from schemas.reading import check_columns, count_rows, input_identity, plan_slices, read_slice
 from schemas.tables import CATALOGUE, ENGAGEMENTS
-from schemas.validation import validate_catalogue
 
 ROWS = [
     {"item_id": "a", "title": 'Mug, "blue"', "images": ["1.jpg", "2.jpg"]},

@@ -20,7 +20,8 @@ import collections, json, resource, sys
 from schemas.errors import CorruptFileError
 from schemas.reading import check_columns, plan_slices, read_slice
 from schemas.tables import CATALOGUE, ENGAGEMENTS, JUDGEMENTS
-from schemas.validation import validate_catalogue, validate_engagements, validate_judgements
+from schemas.catalogue_validation import validate_catalogue
+from schemas.log_validation import validate_engagements, validate_judgements
 resource.setrlimit(resource.RLIMIT_AS, (16 << 30, 16 << 30))  # what goes wrong takes the test, not the machine
 name, path = sys.argv[1:]
 schema, validate = {

@@ -14,6 +14,7 @@ from pipelines.console.exit_codes import EXIT_THRESHOLD
 from pipelines.features.plan import check_image_root
 from pipelines.operations.findings import Finding, brief, cut_short
 from pipelines.operations.inspected_run import sample_by_hash
+from schemas.catalogue_validation import validate_catalogue
 from schemas.column_spec import column_of
 from schemas.columns import TABLES, catalogue_columns, catalogue_schema, offered_name, table_columns
 from schemas.files import expand_inputs
@@ -29,7 +30,6 @@ from schemas.reading import (
     unusual_forms,
 )
 from schemas.stored_pictures import keep_picture
-from schemas.validation import validate_catalogue
 
 MOST_PICTURES = 200
 _MOST_NAMES = 12

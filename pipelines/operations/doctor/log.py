@@ -12,14 +12,15 @@ from pipelines.gates.results import FAILED
 from pipelines.log.engagement_log import assumed_in_words
 from pipelines.log.rows import RejectedRows, without_items_in_words
 from pipelines.operations.findings import Finding
+from schemas.cell_times import SINCE_1970, WITH_OFFSET, WITHOUT_OFFSET
 from schemas.column_spec import Columns, column_of
 from schemas.columns import table_columns
 from schemas.days import UTC_NAME
 from schemas.log_events import NO_ROWS
+from schemas.log_validation import validate_engagements
 from schemas.offsets_of_times import offsets_of_times
 from schemas.reading import plan_slices, read_slice
 from schemas.tables import ENGAGEMENTS
-from schemas.validation import validate_engagements
 
 
 def check_log_rows(
@@ -46,24 +47,27 @@ def check_log_rows(
             finding.warn(why_rejected(counts))
         if without_items := without_items_in_words(counts):
             finding.warn(without_items)
-        if offsets[False] and zone == UTC_NAME != time_zone:
+        if (num_local := offsets[WITHOUT_OFFSET]) and zone == UTC_NAME != time_zone:
             finding.warn(
-                f"{offsets[False]:,} times have no offset and are read as UTC, though days end in {time_zone}: if they "
+                f"{num_local:,} times have no offset and are read as UTC, though days end in {time_zone}: if they "
                 f"are of the clocks there, say so in the config: [columns.engagements] "
                 f'timestamp = {{zone = "{time_zone}"}}'
             )
     return finding
 
 
-def _of_zones(offsets: Mapping[bool, int], zone: str) -> str:
+def _of_zones(offsets: Mapping[str, int], zone: str) -> str:
     """How many times are read as of which zone; "" where there is nothing to know."""
-    num_local, num_zoned = offsets[False], offsets[True]
+    num_local, num_zoned = (
+        offsets.get(WITHOUT_OFFSET, 0),
+        sum(offsets.get(name, 0) for name in (WITH_OFFSET, SINCE_1970)),
+    )
     if not num_local:
         return "" if zone == UTC_NAME else "; none of the times lacks an offset, so the zone is not used"
     return f"; times without an offset: {num_local:,}, read as {zone}; with one, or since 1970: {num_zoned:,}"
 
 
-def _first_counts(files: Sequence[str], columns: Columns) -> tuple[dict[str, int], dict[str, int], Counter[bool]]:
+def _first_counts(files: Sequence[str], columns: Columns) -> tuple[dict[str, int], dict[str, int], Counter[str]]:
     """(counts of the rejected rows, of all, and of events by action, of the first batch; its events that are no rows;
     its times by whether they have an offset)."""
     rejected_rows = RejectedRows()

@@ -22,12 +22,13 @@ from pipelines.index import job as index
 from pipelines.ingest import job as ingest
 from pipelines.operations.doctor.inputs import Inputs
 from pipelines.operations.findings import Finding, brief, cut_short
+from schemas.catalogue_validation import catalogue_counts
 from schemas.grouping import resolve_rows
 from schemas.quarantine import Rejection
 from schemas.reading import relative_names
 from schemas.stored_pictures import stored_path
 from schemas.tables import CATALOGUE, UNREADABLE
-from schemas.validation import REMEDIES, catalogue_counts
+from schemas.validation import REMEDIES
 
 
 @dataclass(frozen=True, kw_only=True)

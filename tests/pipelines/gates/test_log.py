@@ -13,6 +13,7 @@ from users_runs import NOW
 from pipelines.console.thresholds import LogThresholds
 from pipelines.gates.judge import GateThresholds, check_quarantine_share, require_passed
 from pipelines.gates.log import check_actions, check_log, require_passed_log, require_sound_log
+from pipelines.log.judge_log import by_bucket_of_row, distinct_counts
 from pipelines.log.rows import LogUse, action_count
 from schemas.errors import ThresholdError, UsageError
 from schemas.files import read_json
@@ -231,10 +232,11 @@ def test_a_third_of_the_actions_under_another_name_is_gated_by_name():
     rows = [{**row, "action": kinds[n % 3]} for n, row in enumerate(good_rows(["a"], NOW))]
     days = []
     for name in ("checkout", "impression"):
-        use = LogUse(None)
+        use = LogUse(None, pa.array(["a"]))
         renamed = [{**row, "action": name if row["action"] == "checkout" else row["action"]} for row in rows]
         use.add(pa.Table.from_pylist(renamed, schema=ENGAGEMENTS))
-        days.append(use.counts(pa.array(["a"])) | {"rows_read": len(rows)})
+        distinct = distinct_counts(piece for _, piece in by_bucket_of_row(use.take()))
+        days.append(use.counts() | distinct | {"rows_read": len(rows)})
     assert check_log(days[1], DEFAULTS)[0].status == "passed"
     result = check_actions(days[1], days[0], DEFAULTS)
     assert (result.status, result.value) == ("failed", 1.0)

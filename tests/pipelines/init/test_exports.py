@@ -1,5 +1,6 @@
 """`itemsage init` of the exports that shop systems make: Shopify, WooCommerce and Google's feed."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -146,3 +147,68 @@ def test_an_export_of_another_system_is_not_woocommerces():
     )
     columns = written("b.csv")["columns"]
     assert (columns["images"], columns["product_types"]) == ("Product Image File - 1", ["Type", "Categories"])
+
+
+def test_an_export_of_mongodb_is_not_woocommerces():
+    """It too has an id, a name, a short description and images."""
+    rows = [
+        {
+            "_id": {"$oid": f"{n:024x}"},
+            "name": f"red scarf {n}",
+            "shortDescription": f"warm {n}",
+            "images": [f"{n}.jpg"],
+        }
+        for n in range(3)
+    ]
+    Path("m.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    columns = written("m.jsonl")["columns"]
+    assert (columns["item_id"], columns["title"], columns["images"]) == ("_id", "name", "images")
+    assert "(csv)" in Path("shop.toml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("header", "row"),
+    [
+        ("ID,Name,Visibility in catalog", "visible"),
+        ("ID,Name,In stock?", "1"),
+        ("id,name,Type", "variable"),
+        ("ID,Name,Short description,Images", "warm,https://e.com/{n}.jpg"),
+    ],
+)
+def test_some_columns_of_woocommerce_are_enough(header, row):
+    write_csv("w.csv", header, *(f"{n},red scarf {n},{row.format(n=n)}" for n in range(3)))
+    columns = written("w.csv")["columns"]
+    assert "(woocommerce)" in Path("shop.toml").read_text()
+    assert (columns["item_id"], columns["title"]) == (header.partition(",")[0], header.split(",")[1])
+
+
+@pytest.mark.parametrize(
+    "header", ["id,name,images", "ID,Name,Images", "id,name,short_description,images", "ID,Name,Tax"]
+)
+def test_columns_that_others_have_are_not_woocommerces(header):
+    cells = {"images": "https://e.com/{n}.jpg", "short_description": "soft wool {n}", "tax": "19"}
+    rows = [",".join(cells[name].format(n=n) for name in header.lower().split(",")[2:]) for n in range(3)]
+    write_csv("w.csv", header, *(f"{n},red scarf {n},{row}" for n, row in enumerate(rows)))
+    written("w.csv")
+    assert "(csv)" in Path("shop.toml").read_text()
+
+
+def test_what_shopify_answers_as_json():
+    """Products in an object, with their pictures and variants in lists."""
+    products = [
+        {
+            "id": 1000 + n,
+            "title": f"red scarf {n}",
+            "body_html": f"<p>warm {n}</p>",
+            "vendor": "Acme",
+            "product_type": "Scarves",
+            "images": [{"id": 5 + n, "position": 1, "src": f"https://e.com/{n}.jpg"}],
+            "variants": [{"id": 9 * n, "title": "S", "sku": f"s{n}", "price": "1.00"}],
+        }
+        for n in range(3)
+    ]
+    Path("products.json").write_text(json.dumps({"products": products}))
+    columns = written("products.json")["columns"]
+    assert (columns["item_id"], columns["title"], columns["description"]) == ("id", "title", "body_html")
+    assert "3 rows read, 3 items" in Path("shop.toml").read_text()
+    assert columns["images"] in ("images", "images.src")

@@ -12,7 +12,6 @@ from export_files import (
 )
 from init_calls import PRODUCTS, write_csv, written
 
-from pipelines.init.rehearsal import rehearse_items
 from pipelines.init.shop_toml import toml_value
 
 
@@ -161,143 +160,12 @@ def test_one_cell_that_cannot_be_read_costs_only_itself():
     assert "'name': 95% filled, e.g. Lamp 0" in text
 
 
-@pytest.mark.parametrize("kind", ["parquet", "csv", "jsonl"])
-def test_columns_that_folders_give_are_taken_like_any(capsys, kind):
-    """As Spark and Hive write a table in partitions: `category` is in no file."""
-    for number, category in enumerate(["Arm%20Chairs", "__HIVE_DEFAULT_PARTITION__"]):
-        folder = Path("products", "season=2026", f"category={category}")
-        folder.mkdir(parents=True)
-        table = pa.table({"sku": [f"{number}a", f"{number}b"], "name": ["red scarf", "blue hat"]})
-        if kind == "parquet":
-            pq.write_table(table, folder / "part-0.parquet")
-        elif kind == "csv":
-            write_csv(str(folder / "part-0.csv"), "sku,name", *(f"{number}{letter},red scarf" for letter in "ab"))
-        else:
-            (folder / "part-0.jsonl").write_text("".join(map("{}\n".format, map(json.dumps, table.to_pylist()))))
-    assert written("products")["columns"] == {"item_id": "sku", "title": "name", "product_types": "category"}
-    assert "# Not read: season.\n" in Path("shop.toml").read_text()
-    assert "Arm Chairs" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize("sources", [["type", "category"], ["category", "type"]])
-def test_a_folders_column_beside_one_of_the_file(sources):
-    folder = Path("category=Chairs")
-    folder.mkdir()
-    pq.write_table(pa.table({"item_id": ["a"], "type": ["simple"]}), folder / "a.parquet")
-    write_csv(str(folder / "b.csv"), "item_id,type", "b,simple")
-    (folder / "c.jsonl").write_text('{"item_id": "c", "type": "simple"}\n')
-    words = " ".join({"type": "simple", "category": "Chairs"}[name] for name in sources)
-    for name in ("a.parquet", "b.csv", "c.jsonl"):
-        items = rehearse_items([str(folder / name)], {"product_types": sources}, "no").items
-        assert items["product_types"].to_pylist() == [words]
-
-
-def test_what_is_in_objects_is_found_by_its_name():
-    """As Elasticsearch dumps an index, and MongoDB a collection."""
-    rows = [
-        {
-            "_id": {"$oid": f"m{n}"},
-            "_type": "_doc",
-            "_source": {"name": f"red scarf {n}", "attributes": {"brand": "Acme", "color": None}},
-            "media": {"gallery": [{"file": f"https://x.example/{n}.jpg", "rank": 1}]},
-        }
-        for n in range(3)
-    ]
-    Path("t.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    columns = written("t.jsonl")["columns"]
-    assert columns == {
-        "item_id": "_id",
-        "title": "_source.name",
-        "brand": "_source.attributes.brand",
-        "colors": "_source.attributes.color",
-        "product_types": "_type",
-        "images": "media.gallery.file",
-    }
-    items = rehearse_items(["t.jsonl"], columns, "no").items
-    assert items.select(["item_id", "title", "brand", "images"]).to_pylist()[1] == {
-        "item_id": "m1",
-        "title": "red scarf 1",
-        "brand": "Acme",
-        "images": ["https://x.example/1.jpg"],
-    }
-
-
-def test_objects_in_a_list_are_no_texts(capsys):
-    """What is asked of the title says where it may be."""
-    rows = [
-        {"_id": f"m{n}", "brand": "A", "hits": [{"words": f"red scarf {n}", "score": n}, {"words": "x"}]}
-        for n in range(3)
-    ]
-    Path("t.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    assert written("t.jsonl")["columns"] == {"item_id": "_id", "brand": "brand"}
-    question = (
-        "? which column is the title? None looks like it: title = ... with its name. 'hits' holds objects (words, "
-        'score): what is in them is read by a name with a dot, title = "hits.words" or another\n'
-    )
-    assert question in Path("shop.toml").read_text()
-    assert question in capsys.readouterr().out
-
-
-@pytest.mark.parametrize("name", ["gallery", "images"])
-def test_objects_that_are_pictures_are_pictures(name):
-    pictures = [[{"src": f"https://x.example/{n}.jpg", "alt": "red", "position": n}] for n in range(3)]
-    rows = [{"sku": str(n), "name": f"red scarf {n}", name: found} for n, found in enumerate(pictures)]
-    Path("t.json").write_text(json.dumps(rows))
-    assert written("t.json")["columns"]["images"] == name
-
-
 def test_a_title_that_nothing_may_be_is_asked_for(capsys):
     write_csv("t.csv", "sku,image", "a,1.jpg", "b,2.jpg")
     assert written("t.csv")["columns"] == {"item_id": "sku", "images": "image"}
     question = "? which column is the title? None looks like it: title = ... with its name\n"
     assert question in Path("shop.toml").read_text()
     assert question in capsys.readouterr().out
-
-
-@pytest.mark.parametrize("above", [2, 3])
-def test_a_marketplaces_flat_file(above):
-    lines = [
-        "TemplateType=fptcustom\tVersion=2021.0811\tThe top 3 rows are for Amazon.com use only.\t\t\t\t\t",
-        "Product Type\tSeller SKU\tBrand Name\tProduct Name\tProduct Description\tMain Image URL\tOther Image URL1\t"
-        "Color",
-        "feed_product_type\titem_sku\tbrand_name\titem_name\tproduct_description\tmain_image_url\tother_image_url1\t"
-        "color_name",
-        "shirt\tA-1\tBrand\tLinen shirt\tsoft and warm\thttps://e.com/1.jpg\thttps://e.com/2.jpg\tred",
-        "shirt\tA-2\tBrand\tWool shirt\twarm and soft\thttps://e.com/3.jpg\t\tblue",
-    ]
-    name = write_csv("flat.txt", *lines[3 - above :])
-    assert written(name)["columns"] == {
-        "item_id": "item_sku",
-        "title": "item_name",
-        "description": "product_description",
-        "brand": "brand_name",
-        "colors": "color_name",
-        "product_types": "feed_product_type",
-        "images": ["main_image_url", "other_image_url1"],
-    }
-
-
-def test_a_marketplaces_listings():
-    lines = [
-        "#INFO,Version=0.0.2,Template= eBay-draft-listings-template_US,,",
-        "Action(SiteID=US|Country=US),Custom label (SKU),Category ID,Title,Item photo URL",
-        "Draft,A-1,11450,Linen shirt,https://e.com/1.jpg",
-        "Draft,A-2,169291,Wool shirt,https://e.com/2.jpg",
-    ]
-    columns = written(write_csv("listings.csv", *lines))["columns"]
-    assert columns == {"item_id": "Custom label (SKU)", "title": "Title", "images": "Item photo URL"}
-
-
-def test_a_catalogue_template_with_a_comment_for_each_column():
-    lines = [
-        '# Required | A unique ID.,"# Required | A title, specific.",# Required | A text.,# Required | The picture.',
-        "id,title,description,image_link",
-        "A-1,Linen shirt,soft,https://e.com/1.jpg",
-    ]
-    config = written(write_csv("meta.csv", *lines))
-    assert config["columns"]["item_id"] == "id"
-    assert config["columns"]["images"] == "image_link"
-    assert len(rehearse_items(["meta.csv"], config["columns"], "no").items) == 1
 
 
 def test_a_second_column_of_pictures_is_no_text(capsys):
@@ -308,52 +176,6 @@ def test_a_second_column_of_pictures_is_no_text(capsys):
     assert "picture'" not in capsys.readouterr().out
 
 
-def _shop_api(number):
-    picture = {"id": number, "src": f"https://x.example/{number}.jpg", "width": 10}
-    product = {"id": 632 + number, "handle": f"mug-{number}", "title": f"mug {number}", "image": picture}
-    return {**product, "body_html": "x", "images": [picture], "variants": [{"id": 8, "sku": f"M-{number}"}]}
-
-
-def _woo_api(number):
-    product = {"id": number, "sku": f"M-{number}", "name": f"mug {number}", "brand": [{"id": 1, "name": "Acme"}]}
-    return {
-        **product,
-        "categories": [{"id": 1, "name": "Kitchen", "slug": "k"}, {"id": 2, "name": "Cups", "slug": "c"}],
-    }
-
-
-def _localised(number):
-    current = {"name": {"en": f"mug {number}", "de": f"Becher {number}"}, "description": {"en": "soft"}}
-    return {"id": f"m{number}", "masterData": {"current": {**current, "slug": {"en": f"mug-{number}"}}}}
-
-
-@pytest.mark.parametrize(
-    ("row", "expected"),
-    [
-        (_shop_api, {"item_id": "handle", "title": "title", "description": "body_html", "images": "images"}),
-        (
-            _woo_api,
-            {"item_id": "id", "title": "name", "brand": "brand.name", "product_types": "categories.name"},
-        ),
-        (
-            _localised,
-            {
-                "item_id": "id",
-                "title": "masterData.current.name.en",
-                "description": "masterData.current.description.en",
-            },
-        ),
-    ],
-)
-def test_answers_of_interfaces(row, expected):
-    Path("t.json").write_text(json.dumps([row(number) for number in range(3)]))
-    columns = written("t.json")["columns"]
-    assert columns == expected
-    items = rehearse_items(["t.json"], columns, "no").items
-    assert items["title"].to_pylist() == ["mug 0", "mug 1", "mug 2"]
-    assert None not in items["product_types" if row is _woo_api else "item_id"].to_pylist()
-
-
 def test_names_with_a_language():
     rows = [f"m{n},mug {n},Becher {n},soft and red,Acme{n % 2},7" for n in range(5)]
     header = "sku,name-en_US,name-de_DE,description-en_US-ecommerce,brand,brand_id"
@@ -361,42 +183,6 @@ def test_names_with_a_language():
     assert columns["title"] == "name-en_US"
     assert columns["description"] == "description-en_US-ecommerce"
     assert columns["brand"] == "brand"
-
-
-@pytest.mark.parametrize(("number", "parent"), [("id", "parent_id"), ("item_sku", "parent_sku"), ("sku", "Parent SKU")])
-def test_variants_that_name_their_product(number, parent):
-    """As Shopware and Amazon have them: a variant may have no text of its own, and stand above its product."""
-    rows = ["v1,p1,,red,", "p1,,Wool jacket,,https://x.example/1.jpg", "v2,p1,,blue,https://x.example/2.jpg"]
-    name = write_csv("t.csv", f"{number},{parent},name,colour,picture", *rows, "p2,,Linen trousers,,")
-    config = written(name)
-    columns = config["columns"]
-    assert (columns["item_id"], config["group_rows"]) == ([parent, number], "merge")
-    items = rehearse_items([name], columns, config["group_rows"]).items
-    assert items.select(["item_id", "title", "colors", "images"]).to_pylist() == [
-        {
-            "item_id": "p1",
-            "title": "Wool jacket",
-            "colors": "red",
-            "images": ["https://x.example/1.jpg", "https://x.example/2.jpg"],
-        },
-        {"item_id": "p2", "title": "Linen trousers", "colors": None, "images": []},
-    ]
-
-
-def test_variants_that_the_log_names_are_items_beside_their_product():
-    rows = ["v1,p1,,red", "p1,,Wool jacket,", "v2,p1,,blue", "p2,,Linen trousers,"]
-    write_csv("t.csv", "id,parent_id,name,colour", *rows)
-    events = [f"2026-06-20 10:00:0{n},u{n},{item},view" for n, item in enumerate(("v1", "v2", "p2"))]
-    write_csv("e.csv", "event_time,user_id,product_id,event_type", *events)
-    config = written("--from", "ga4", "e.csv", "--catalog", "t.csv")
-    assert (config["columns"]["item_id"], config["columns"]["group"]) == ("id", ["parent_id", "id"])
-    items = rehearse_items(["t.csv"], config["columns"], config["group_rows"]).items
-    assert items["title"].to_pylist() == ["Wool jacket", "Linen trousers", "Wool jacket", "Wool jacket"]
-
-
-def test_a_parent_that_is_no_row_of_the_table_is_none():
-    write_csv("t.csv", "id,parent_id,name", "a,c1,Mug", "b,c1,Cup", "c,c2,Bowl")
-    assert written("t.csv")["columns"]["item_id"] == "id"
 
 
 def test_magentos_kind_of_a_product_is_none_of_its_types(capsys):

@@ -69,10 +69,17 @@ def test_the_kind_must_be_known():
         init.main(["--from", "magento", "x.csv"])
 
 
-def test_a_list_within_an_object_is_told():
-    """As shops answer at /products.json."""
-    Path("t.json").write_text(json.dumps({"products": [{"id": 1, "title": "red scarf"}, {"id": 2, "title": "hat"}]}))
-    with pytest.raises(UsageError, match=r"got one object, whose 'products' is a list of 2 objects: write that list"):
+def test_several_lists_within_an_object_are_named(capsys):
+    rows = [{"id": 1, "title": "red scarf"}, {"id": 2, "title": "hat"}]
+    Path("t.json").write_text(json.dumps({"products": rows, "collections": rows}))
+    message = refused(capsys, "t.json")
+    assert "got several: 'products', 'collections'" in message
+    assert "write them alone into a file (jq '.products')" in message
+
+
+def test_a_list_within_what_looks_like_a_row_is_told():
+    Path("t.json").write_text(json.dumps({"title": "feed", "dinge": [{"a": 1}, {"a": 2}]}))
+    with pytest.raises(UsageError, match=r"got one object, whose 'dinge' is a list of 2 objects\. Say which"):
         look_at_shop("t.json", None, None)
 
 

@@ -1,0 +1,88 @@
+"""`itemsage init` of marketplaces' templates, and of tables in which variants name their product."""
+
+import pytest
+from init_calls import write_csv, written
+
+from pipelines.init.rehearsal import rehearse_items
+
+
+@pytest.mark.parametrize("above", [2, 3])
+def test_a_marketplaces_flat_file(above):
+    lines = [
+        "TemplateType=fptcustom\tVersion=2021.0811\tThe top 3 rows are for Amazon.com use only.\t\t\t\t\t",
+        "Product Type\tSeller SKU\tBrand Name\tProduct Name\tProduct Description\tMain Image URL\tOther Image URL1\t"
+        "Color",
+        "feed_product_type\titem_sku\tbrand_name\titem_name\tproduct_description\tmain_image_url\tother_image_url1\t"
+        "color_name",
+        "shirt\tA-1\tBrand\tLinen shirt\tsoft and warm\thttps://e.com/1.jpg\thttps://e.com/2.jpg\tred",
+        "shirt\tA-2\tBrand\tWool shirt\twarm and soft\thttps://e.com/3.jpg\t\tblue",
+    ]
+    name = write_csv("flat.txt", *lines[3 - above :])
+    assert written(name)["columns"] == {
+        "item_id": "item_sku",
+        "title": "item_name",
+        "description": "product_description",
+        "brand": "brand_name",
+        "colors": "color_name",
+        "product_types": "feed_product_type",
+        "images": ["main_image_url", "other_image_url1"],
+    }
+
+
+def test_a_marketplaces_listings():
+    lines = [
+        "#INFO,Version=0.0.2,Template= eBay-draft-listings-template_US,,",
+        "Action(SiteID=US|Country=US),Custom label (SKU),Category ID,Title,Item photo URL",
+        "Draft,A-1,11450,Linen shirt,https://e.com/1.jpg",
+        "Draft,A-2,169291,Wool shirt,https://e.com/2.jpg",
+    ]
+    columns = written(write_csv("listings.csv", *lines))["columns"]
+    assert columns == {"item_id": "Custom label (SKU)", "title": "Title", "images": "Item photo URL"}
+
+
+def test_a_catalogue_template_with_a_comment_for_each_column():
+    lines = [
+        '# Required | A unique ID.,"# Required | A title, specific.",# Required | A text.,# Required | The picture.',
+        "id,title,description,image_link",
+        "A-1,Linen shirt,soft,https://e.com/1.jpg",
+    ]
+    config = written(write_csv("meta.csv", *lines))
+    assert config["columns"]["item_id"] == "id"
+    assert config["columns"]["images"] == "image_link"
+    assert len(rehearse_items(["meta.csv"], config["columns"], "no").items) == 1
+
+
+@pytest.mark.parametrize(("number", "parent"), [("id", "parent_id"), ("item_sku", "parent_sku"), ("sku", "Parent SKU")])
+def test_variants_that_name_their_product(number, parent):
+    """As Shopware and Amazon have them: a variant may have no text of its own, and stand above its product."""
+    rows = ["v1,p1,,red,", "p1,,Wool jacket,,https://x.example/1.jpg", "v2,p1,,blue,https://x.example/2.jpg"]
+    name = write_csv("t.csv", f"{number},{parent},name,colour,picture", *rows, "p2,,Linen trousers,,")
+    config = written(name)
+    columns = config["columns"]
+    assert (columns["item_id"], config["group_rows"]) == ([parent, number], "merge")
+    items = rehearse_items([name], columns, config["group_rows"]).items
+    assert items.select(["item_id", "title", "colors", "images"]).to_pylist() == [
+        {
+            "item_id": "p1",
+            "title": "Wool jacket",
+            "colors": "red",
+            "images": ["https://x.example/1.jpg", "https://x.example/2.jpg"],
+        },
+        {"item_id": "p2", "title": "Linen trousers", "colors": None, "images": []},
+    ]
+
+
+def test_variants_that_the_log_names_are_items_beside_their_product():
+    rows = ["v1,p1,,red", "p1,,Wool jacket,", "v2,p1,,blue", "p2,,Linen trousers,"]
+    write_csv("t.csv", "id,parent_id,name,colour", *rows)
+    events = [f"2026-06-20 10:00:0{n},u{n},{item},view" for n, item in enumerate(("v1", "v2", "p2"))]
+    write_csv("e.csv", "event_time,user_id,product_id,event_type", *events)
+    config = written("--from", "ga4", "e.csv", "--catalog", "t.csv")
+    assert (config["columns"]["item_id"], config["columns"]["group"]) == ("id", ["parent_id", "id"])
+    items = rehearse_items(["t.csv"], config["columns"], config["group_rows"]).items
+    assert items["title"].to_pylist() == ["Wool jacket", "Linen trousers", "Wool jacket", "Wool jacket"]
+
+
+def test_a_parent_that_is_no_row_of_the_table_is_none():
+    write_csv("t.csv", "id,parent_id,name", "a,c1,Mug", "b,c1,Cup", "c,c2,Bowl")
+    assert written("t.csv")["columns"]["item_id"] == "id"
