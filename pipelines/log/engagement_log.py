@@ -17,7 +17,6 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipelines.console.jobs import flag, print_summary
-from pipelines.console.progress import Progress
 from pipelines.log.dated_log import other_offsets_in_words, tell_of_other_zone, zone_of
 from pipelines.log.equal_rows import ROWS_EQUAL
 from pipelines.log.judge_log import DISTINCT, JudgeLog, LogSource, mended
