@@ -33,8 +33,8 @@ import pyarrow.parquet as pq
 from pipelines.console.jobs import flag, main_of_alone
 from schemas.arrow_types import joined_texts
 from schemas.errors import UsageError
-from schemas.files import atomic_write
 from schemas.hashing import seed_of
+from schemas.storage import atomic_write
 from schemas.tables import CATALOGUE, ENGAGEMENTS, TEXT_FIELDS
 
 #: The fields whose words make up the text of a product when it is a query.

@@ -24,6 +24,7 @@ from pipelines.serving.recommendation_types import Settings
 from pipelines.serving.recommender import Recommender
 from pipelines.serving.searcher import Searcher
 from pipelines.train import job as train
+from schemas import storage
 from schemas.errors import UsageError
 from schemas.sample_shop import finished_shop
 from schemas.user_rows import USERS_FOLDER
@@ -85,7 +86,7 @@ def show_searches(store: str, shop: Path) -> None:
 def show_recommendations(store: str) -> None:
     """Prints the interests of the first user of the run, and what they lead to."""
     recommender = Recommender(store)
-    files = sorted((recommender.run / USERS_FOLDER).glob("*.parquet"))
+    files = storage.paths_in(recommender.run / USERS_FOLDER, "*.parquet")
     user = next(user for file in files for user in read_users(file)[0].ids.to_pylist())
     print(f"\nuser -> items   {user}")
     print(format_answer(recommender.recommend(user, settings=Settings(top=TOP))))

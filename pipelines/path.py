@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pipelines.console.jobs import flag, main_of_alone
 from pipelines.stages import readable
 from pipelines.store.store import current_run
+from schemas import storage
 from schemas.errors import UsageError
 
 
@@ -24,7 +25,7 @@ class PathConfig:
 def run(config: PathConfig) -> None:
     """Prints the folder. Raises UsageError if nothing is published or the published run lacks it."""
     folder = current_run(config.store) / config.what
-    if not folder.is_dir():
+    if not storage.is_folder(folder):
         raise UsageError(f"expected {config.what} in the published run, got no {folder}")
     print(folder)
 

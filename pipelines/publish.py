@@ -25,6 +25,7 @@ from pipelines.stages import always, lines_of_day, published_files
 from pipelines.store import history, store
 from pipelines.store.lock import store_lock
 from pipelines.store.yesterday import STARTED_FILE, compared_with, pin_previous
+from schemas import storage
 from schemas.errors import CorruptFileError, UsageError
 from schemas.files import read_sealed_json, sha256_of_file, write_json, write_text
 from schemas.quarantine import quote
@@ -62,7 +63,7 @@ def publish(config: PublishConfig, facts: dict[str, Any] | None = None) -> dict[
     """
     with store_lock(config.store, f"publish {config.run}"):
         run = Path(config.run)
-        if (run / "COMPLETED").is_file():
+        if storage.is_file(run / "COMPLETED"):
             return republish(config.store, run)
         return _publish_first(config, run, facts)
 
@@ -73,7 +74,7 @@ def _publish_first(config: PublishConfig, run: Path, facts: dict[str, Any] | Non
     stages = {
         line.name: read_stage_manifest(config.run, line.name)
         for line in lines_of_day()
-        if line.day is always or manifest_path(config.run, line.name).is_file()
+        if line.day is always or storage.is_file(manifest_path(config.run, line.name))
     }
     counts = account({name: manifest["counts"] for name, manifest in stages.items()})
     pinned = pin_previous(config.store, run)
@@ -105,9 +106,9 @@ def _publish_first(config: PublishConfig, run: Path, facts: dict[str, Any] | Non
 def _records(run: Path) -> dict[str, str]:
     """Path -> sha256 of what else the run says of itself: with these, and the checksums in the stage manifests, the one
     checksum in COMPLETED vouches for every file but logs of time."""
-    folders = [path for name in ("manifests", "changes") for path in (run / name).iterdir()]
+    folders = [path for name in ("manifests", "changes") for path in storage.paths_in(run / name)]
     single = [run / name for name in (STARTED_FILE, GATES_FILE, "metrics.json", "changes.json")]
-    paths = [path for path in [*folders, *single] if path.is_file() and not path.name.startswith(".")]
+    paths = [path for path in [*folders, *single] if storage.is_file(path) and not path.name.startswith(".")]
     return {path.relative_to(run).as_posix(): sha256_of_file(path) for path in sorted(paths)}
 
 

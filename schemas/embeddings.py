@@ -17,9 +17,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from schemas.errors import CorruptFileError
-from schemas.files import atomic_write, expand_inputs
+from schemas.files import expand_inputs
 from schemas.quarantine import quote
 from schemas.reading import PARQUET_ERRORS
+from schemas.storage import atomic_write
 from schemas.tables import EMBEDDINGS, SCHEMA_VERSION
 
 #: Vectors are unit vectors, so the inner product is the cosine.

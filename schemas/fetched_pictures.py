@@ -15,6 +15,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from schemas import storage
 from schemas.picture_urls import FETCHED_FOLDER, canonical_url, fetched_path
 
 _HOSTS = "hosts"
@@ -87,7 +88,7 @@ def journal_path(image_root: str | os.PathLike[str], host: str) -> Path:
 def read_journal(path: str | os.PathLike[str]) -> dict[str, CacheRow]:
     """URL -> the last row of it; none of a journal that is not there. Lines that are none tell nothing."""
     rows: dict[str, CacheRow] = {}
-    with suppress(FileNotFoundError), open(path, "rb") as file:
+    with suppress(FileNotFoundError), storage.open_file(path, "rb") as file:
         for line in file:
             row = _parsed(line)
             if row is not None:
@@ -102,7 +103,7 @@ def why_not_fetched(image_root: str | os.PathLike[str], uri: str) -> CacheRow | 
         return None
     path = journal_path(image_root, urlsplit(url).netloc)
     try:
-        status = os.stat(path)
+        status = storage.status(path)
     except OSError:
         return None
     with _lock:

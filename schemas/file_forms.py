@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from schemas import storage
 from schemas.csv_dialects import SEPARATORS, USUAL_DIALECT, CsvDialect, check_dialect
 from schemas.csv_headers import recognised_dialect
 from schemas.errors import CorruptFileError, UsageError
@@ -82,7 +83,7 @@ def form_of(path: str) -> FileForm:
     if kind == "parquet":
         return FileForm("parquet")
     try:
-        status = os.stat(path)
+        status = storage.status(path)
         return _form_of_text(str(path), status.st_mtime_ns, status.st_size, kind, tuple(declared_form(path).items()))
     except OSError as error:
         raise CorruptFileError(f"expected a readable file, got {quote(str(error))} at {shown(path)}") from error
@@ -205,7 +206,7 @@ def _kind_by_name(path: str) -> str | None:
 
 def _first_bytes(path: str) -> bytes:
     """b"" of a file that cannot be read: its name is then what is told of it."""
-    with contextlib.suppress(OSError), open(path, "rb") as file:
+    with contextlib.suppress(OSError), storage.open_file(path, "rb") as file:
         return file.read(_MAGIC_BYTES)
     return b""
 

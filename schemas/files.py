@@ -1,18 +1,13 @@
-"""The one module that touches the file system's edges: listing inputs, containing paths, atomic writes, checksums."""
+"""What files are to us: the inputs that a flag names, JSON that vouches for itself, checksums."""
 
-import contextlib
-import glob
 import hashlib
 import json
 import os
 import re
-import shutil
-import stat
-import uuid
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
+from schemas import storage
 from schemas.bounded_json import load_json
 from schemas.errors import CorruptFileError, UsageError, printable
 from schemas.hashing import fingerprint
@@ -66,14 +61,14 @@ def shown(path: str | os.PathLike[str]) -> str:
 
 def sha256_of_file(path: str | os.PathLike[str]) -> str:
     """Hex sha256 of a file's bytes, read in 1 MiB pieces."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    with storage.open_file(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
 
 
 def check_sha256(path: str | os.PathLike[str], expected: str) -> None:
     """Raises CorruptFileError unless the file's sha256 is `expected`."""
     wanted = expected if _SHA256.fullmatch(str(expected)) else quote(expected)
-    if not os.path.isfile(path):
+    if not storage.is_file(path):
         raise CorruptFileError(f"expected a file with sha256 {wanted}, got no file at {shown(path)}")
     got = sha256_of_file(path)
     if got != expected:
@@ -82,61 +77,10 @@ def check_sha256(path: str | os.PathLike[str], expected: str) -> None:
         )
 
 
-@contextlib.contextmanager
-def atomic_write(path: str | os.PathLike[str]) -> Iterator[str]:
-    """Yields a temporary name beside `path`; on success syncs it and moves it over `path`, on error removes it.
-
-    The name starts with `.`, so no reader of the folder takes it for data. Whoever may read new files of the folder may
-    read this one, whatever library writes it.
-    """
-    target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.parent / f".{target.name}.{uuid.uuid4().hex[:8]}.tmp"
-    try:
-        mode = _mode_of_new_file(temporary)
-        yield str(temporary)
-        if stat.S_IMODE(os.stat(temporary).st_mode) != mode:
-            os.chmod(temporary, mode)
-        _sync(temporary)
-        os.replace(temporary, target)
-        _sync(target.parent)  # else a power cut may forget the move
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            temporary.unlink()
-
-
-def _mode_of_new_file(path: Path) -> int:
-    """The permission bits that a file gets there, by umask and folder: of one that is made and removed, for the umask
-    itself can only be asked by changing it, under all threads."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
-    try:
-        return stat.S_IMODE(os.fstat(descriptor).st_mode)
-    finally:
-        os.close(descriptor)
-        os.unlink(path)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def copy_folder(source: str | os.PathLike[str], target: str | os.PathLike[str]) -> None:
-    """Copies a folder to the new folder `target`, as new files: unlike shutil.copytree's, with the modes of such."""
-    names = os.listdir(source)
-    Path(target).mkdir(parents=True)
-    for name in names:
-        path = Path(source, name)
-        (copy_folder if path.is_dir() else shutil.copyfile)(path, Path(target, name))
-
-
 def write_text(path: str | os.PathLike[str], text: str) -> None:
     """Atomic write of UTF-8 text."""
-    with atomic_write(path) as temporary:
-        Path(temporary).write_text(text, encoding="utf-8")
+    with storage.atomic_write(path) as temporary:
+        storage.write_bytes(temporary, text.encode())
 
 
 def write_json(path: str | os.PathLike[str], value: Any) -> None:
@@ -147,7 +91,7 @@ def write_json(path: str | os.PathLike[str], value: Any) -> None:
 def read_json(path: str | os.PathLike[str]) -> Any:
     """Reads JSON; a missing or broken file, or what load_json refuses, raises CorruptFileError that names it."""
     try:
-        return load_json(Path(path).read_text(encoding="utf-8"))
+        return load_json(storage.read_text(path))
     except FileNotFoundError as error:
         raise CorruptFileError(f"expected a JSON file at {shown(path)}, got none") from error
     except (IsADirectoryError, NotADirectoryError) as error:
@@ -171,20 +115,6 @@ def read_sealed_json(path: str | os.PathLike[str]) -> dict[str, Any]:
     return value
 
 
-def resolve_inside(root: str | os.PathLike[str], uri: str) -> str | None:
-    """The real path of `uri` (relative to `root`, or absolute) if it lies inside `root` after symlinks, else None.
-
-    Existence is not checked: a missing file is another fault than an escape. ValueError for text that no file system
-    encodes.
-    """
-    if "\0" in uri:
-        return None
-    real_root = os.path.realpath(root)
-    real_path = os.path.realpath(os.path.join(real_root, uri))
-    inside = real_path == real_root or real_path.startswith(real_root.rstrip(os.sep) + os.sep)
-    return real_path if inside else None
-
-
 def expand_inputs(spec: str, date: str | None = None) -> list[str]:
     """The files that an input flag names, sorted: one file, a folder of parts (searched deep, Hive folders too; names
     starting with `_` or `.` skipped, and what is no data, as READMEs and checksums) or a glob, whose pattern part
@@ -198,20 +128,20 @@ def expand_inputs(spec: str, date: str | None = None) -> list[str]:
         if date is None:
             raise UsageError(f"expected --date for the {{date}} in {spec!r}, got none")
         spec = spec.replace("{date}", date)
-    of_table = current_files(spec) if os.path.isdir(spec) else None
-    if os.path.isfile(spec):
+    of_table = current_files(spec) if storage.is_folder(spec) else None
+    if storage.is_file(spec):
         found = [spec]
-    elif os.path.isdir(spec):
+    elif storage.is_folder(spec):
         found = _walk(spec) if of_table is None else of_table
     elif _GLOB_CHARACTERS & set(spec):
         folder, pattern = _split_pattern(spec)
-        names = sorted(glob.glob(pattern, root_dir=folder or None, recursive=True))
+        names = storage.matching(pattern, folder or None)
         matches = [os.path.join(folder, n) for n in names if not _is_hidden(n) and _is_data(os.path.basename(n))]
-        found = [path for match in matches for path in (_walk(match) if os.path.isdir(match) else [match])]
+        found = [path for match in matches for path in (_walk(match) if storage.is_folder(match) else [match])]
     else:
         found = []
     if of_table is None:
-        refuse_parts_of_tables([spec, *found] if os.path.isdir(spec) else found)
+        refuse_parts_of_tables([spec, *found] if storage.is_folder(spec) else found)
     if not found:
         raise UsageError(f"expected a file, a folder of parts or a glob, got {quote(spec)} where nothing is found")
     return [declare(path, form) for path in sorted(set(found))]
@@ -227,7 +157,7 @@ def _split_pattern(spec: str) -> tuple[str, str]:
     folder, pattern = "", spec
     while "/" in pattern:
         name, _, below = pattern.partition("/")
-        if _GLOB_CHARACTERS & set(name) and not os.path.isdir(folder + name):
+        if _GLOB_CHARACTERS & set(name) and not storage.is_folder(folder + name):
             break
         folder, pattern = f"{folder}{name}/", below
     return folder, pattern
@@ -251,7 +181,7 @@ def _is_data(name: str) -> bool:
 
 def _walk(folder: str) -> list[str]:
     found = []
-    for parent, folders, names in os.walk(folder):
+    for parent, folders, names in storage.walk(folder):
         folders[:] = sorted(name for name in folders if not _hidden(name))
         found += [os.path.join(parent, name) for name in sorted(names) if _is_data(name)]
     return found

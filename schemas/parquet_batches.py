@@ -24,6 +24,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from schemas import storage
 from schemas.arrow_types import holds_bytes
 from schemas.errors import CorruptFileError
 from schemas.files import shown
@@ -153,7 +154,7 @@ def _read_chunks(
             f"expected {len(file.schema)} columns in row group {part}, got {len(footers)} in {shown(path)}: "
             "write it again"
         )
-    with open(path, "rb") as raw:
+    with storage.open_file(path, "rb") as raw:
         for number, footer in enumerate(footers):
             column = file.schema.column(number)
             if not _is_of(column.path, columns):

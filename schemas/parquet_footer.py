@@ -11,6 +11,7 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from schemas import storage
 from schemas.errors import CorruptFileError
 from schemas.files import shown
 from schemas.thrift_compact import CompactReader
@@ -49,7 +50,7 @@ def footer_of_stored_types(path: str) -> pq.FileMetaData:
     """The footer without the Arrow types that its writer noted: each column is of the type that is stored, so a list of
     a fixed size is a list. pyarrow writes null among those of a fixed size, and cannot read it."""
     tail = _tail_of(path)
-    with open(path, "rb") as file:
+    with storage.open_file(path, "rb") as file:
         file.seek(-_TAIL_BYTES - int.from_bytes(tail[:4], "little"), os.SEEK_END)
         footer = file.read()
     return pq.read_metadata(pa.BufferReader(b"PAR1" + footer.replace(_ARROW_TYPES, _ARROW_TYPES.lower())))
@@ -58,14 +59,14 @@ def footer_of_stored_types(path: str) -> pq.FileMetaData:
 def chunk_footers(path: str) -> tuple[tuple[ChunkFooter, ...], ...]:
     """The chunks of each row group, in the order of the schema's leaves. Looked at once a process, as long as the file
     stays as it is. Raises CorruptFileError for an encrypted file, and for a footer that is none."""
-    status = os.stat(path)
+    status = storage.status(path)
     return _chunk_footers(str(path), status.st_mtime_ns, status.st_size)
 
 
 @functools.lru_cache(maxsize=256)
 def _chunk_footers(path: str, mtime_ns: int, num_bytes: int) -> tuple[tuple[ChunkFooter, ...], ...]:
     length = int.from_bytes(_tail_of(path)[:4], "little")
-    with open(path, "rb") as file:
+    with storage.open_file(path, "rb") as file:
         file.seek(max(num_bytes - _TAIL_BYTES - length, 0))
         reader = CompactReader(file.read(length))
 
@@ -95,7 +96,7 @@ def _chunk_footers(path: str, mtime_ns: int, num_bytes: int) -> tuple[tuple[Chun
 
 
 def _tail_of(path: str) -> bytes:
-    with open(path, "rb") as file:
+    with storage.open_file(path, "rb") as file:
         file.seek(max(file.seek(0, os.SEEK_END) - _TAIL_BYTES, 0))
         return file.read()
 

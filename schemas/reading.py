@@ -15,6 +15,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from schemas import storage
 from schemas.cell_text import NULL_WORDS
 from schemas.column_spec import Columns, column_of, name_of_part, part_name
 from schemas.columns import constant_values, partition_values, source_columns
@@ -243,7 +244,7 @@ def input_identity(files: Sequence[str]) -> list[dict[str, Any]]:
     """What identifies the input files: name relative to their common folder, size and sha256, wherever they lie and
     whenever they were written; and what the call says of their form. Goes into fingerprints and run ids."""
     return [
-        {"name": name, "bytes": os.path.getsize(path), "sha256": _sha256(path, os.stat(path).st_mtime_ns)}
+        {"name": name, "bytes": storage.size_of(path), "sha256": _sha256(path, storage.status(path).st_mtime_ns)}
         | ({"format": dict(form)} if (form := declared_form(path)) else {})
         for path, name in zip(sorted(files), relative_names(files), strict=True)
     ]

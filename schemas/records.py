@@ -16,6 +16,7 @@ import google_crc32c
 import numpy as np
 from tfrecord import example_pb2
 
+from schemas import storage
 from schemas.errors import CorruptFileError
 from schemas.quarantine import quote
 from schemas.tables import NUM_TEXT_FIELDS
@@ -157,7 +158,7 @@ def decode_pair(payload: bytes) -> Pair:
 def write_records(path: str | os.PathLike[str], payloads: Iterable[bytes]) -> int:
     """Writes payloads as a TFRecord file and returns how many. Not atomic: give it a temporary name."""
     count = 0
-    with open(path, "wb", buffering=1 << 20) as file:
+    with storage.open_file(path, "wb", buffering=1 << 20) as file:
         for payload in payloads:
             header = struct.pack("<Q", len(payload))
             file.write(_HEADER.pack(len(payload), _masked_crc(header)))
@@ -172,7 +173,7 @@ def read_records(path: str | os.PathLike[str]) -> Iterator[bytes]:
 
     Raises CorruptFileError, with path and byte offset, if a length or payload fails its CRC or the file ends early.
     """
-    with open(path, "rb", buffering=1 << 20) as file:
+    with storage.open_file(path, "rb", buffering=1 << 20) as file:
         while header := file.read(_HEADER.size):
             where = f"{path} at byte {file.tell() - len(header)}"
             if len(header) < _HEADER.size:

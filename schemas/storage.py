@@ -9,13 +9,13 @@ All raise OSError as the file system does, and ValueError for text that it does 
 """
 
 import contextlib
+import fcntl
 import glob
 import os
 import shutil
 import stat
-import tempfile
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, BinaryIO, cast
 
@@ -177,14 +177,14 @@ def files_below(folder: Place, pattern: str = "*") -> list[Path]:
     return sorted(path for path in Path(folder).rglob(pattern) if path.is_file())
 
 
-def matching(pattern: str, root: Place | None = None, hidden: bool = False) -> list[str]:
-    """The places that a pattern names, relative to the root, sorted; `**` goes to any depth."""
-    return sorted(glob.glob(pattern, root_dir=root, recursive=True, include_hidden=hidden))
+def has_path(folder: Place, pattern: str) -> bool:
+    """Whether paths_in finds something."""
+    return any(Path(folder).glob(pattern))
 
 
-def without_pattern(place: Place) -> str:
-    """The place as a pattern that names it and nothing else."""
-    return glob.escape(os.fspath(place))
+def matching(pattern: str, root: Place | None = None) -> list[str]:
+    """The places that a pattern names, relative to the root, sorted; `**` goes to any depth, hidden ones left out."""
+    return sorted(glob.glob(pattern, root_dir=root, recursive=True))
 
 
 def remove(place: Place, missing_ok: bool = False) -> None:
@@ -255,18 +255,69 @@ def local_path(place: Place) -> str:
     return os.fspath(place)
 
 
-def disk_usage(place: Place) -> tuple[int, int, int]:
-    """Bytes of the disk: all, used, free."""
-    return shutil.disk_usage(place)
+def rewrite(place: Place, data: bytes) -> None:
+    """Replaces what is in a file without replacing the file, which may be locked; no link is followed. Not atomic."""
+    with _opened_in_place(place) as descriptor:
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, data, 0)
+
+
+def read_in_place(place: Place, most_bytes: int) -> bytes:
+    """The first bytes of a file that somebody may be rewriting; a link is not followed."""
+    with _opened_in_place(place) as descriptor:
+        return os.pread(descriptor, most_bytes, 0)
 
 
 @contextlib.contextmanager
-def temporary_folder(prefix: str = "") -> Iterator[str]:
-    """A folder that is gone afterwards."""
-    with tempfile.TemporaryDirectory(prefix=prefix) as folder:
+def _opened_in_place(place: Place) -> Iterator[int]:
+    descriptor = os.open(place, os.O_RDWR | os.O_NOFOLLOW)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def problems_of(folder: Place) -> Iterator[str]:
+    """What a file system does not do there that runs need: write, sync, replace a file in one step, lock. Raises what
+    it raises."""
+    old, new = Path(folder, "old"), Path(folder, "new")
+    write_bytes(old, b"old")
+    with open_file(new, "wb") as file:
+        file.write(b"new")
+        sync(file)
+    move(new, old)
+    if read_bytes(old) != b"new" or exists(new):
+        yield f"expected a rename to replace the file, got other content in {folder}: use another file system"
+    with open_file(old) as first, open_file(old) as second:
+        fcntl.flock(first, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try:
+            fcntl.flock(second, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return
+    yield f"expected a second lock to be refused, got two at {folder}: two runs could work on the store at once"
+
+
+def free_bytes(place: Place) -> int:
+    """Of the disk."""
+    return shutil.disk_usage(place).free
+
+
+def nameless_file(inside: Place) -> IO[bytes]:
+    """An empty file to write and to read that nobody else sees, and that is gone when it is closed."""
+    import tempfile
+
+    return tempfile.TemporaryFile(dir=inside)
+
+
+def is_same_file(place: Place, other: Place) -> bool:
+    """Whether two places are names of one file."""
+    return os.path.samefile(place, other)
+
+
+@contextlib.contextmanager
+def temporary_folder(prefix: str = "", suffix: str = "", inside: Place | None = None) -> Iterator[str]:
+    """A folder that is gone afterwards, where the system keeps such ones if not inside another."""
+    import tempfile  # a moment that commands which make none need not wait for
+
+    with tempfile.TemporaryDirectory(prefix=prefix, suffix=suffix, dir=inside) as folder:
         yield folder
-
-
-def total_size(places: Iterable[Place]) -> int:
-    """Of files, in bytes."""
-    return sum(map(os.path.getsize, places))

@@ -9,7 +9,8 @@ import os
 import re
 from pathlib import Path
 
-from schemas.files import atomic_write
+from schemas import storage
+from schemas.storage import atomic_write
 
 #: Below the run.
 STORED_FOLDER = "pictures"
@@ -41,7 +42,7 @@ def keep_picture(data: bytes, run: str | os.PathLike[str]) -> str:
     the same time, writes the same file."""
     name = stored_name(data)
     path = Path(run, str(stored_path(name)))
-    if not path.is_file() or path.stat().st_size != len(data):
+    if not storage.is_file(path) or storage.size_of(path) != len(data):
         with atomic_write(path) as temporary:
-            Path(temporary).write_bytes(data)
+            storage.write_bytes(temporary, data)
     return name

@@ -5,7 +5,6 @@ that the library of the format names, and a table is refused, by name, where eve
 deleted within a file) or call columns otherwise than it does.
 """
 
-import glob
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -13,6 +12,7 @@ from importlib import import_module
 from typing import Any
 from urllib.parse import unquote
 
+from schemas import storage
 from schemas.errors import UsageError
 from schemas.quarantine import quote
 
@@ -53,7 +53,7 @@ def current_files(folder: str) -> list[str] | None:
     if kind not in _LIBRARIES:
         raise UsageError(f"expected files, got the {kind} table {quote(folder)}, which is not read: {_COPY}")
     found = {DELTA: _delta_files, ICEBERG: _iceberg_files}[kind](folder, _library(kind, folder))
-    missing = next((path for path in found if not os.path.isfile(path)), None)
+    missing = next((path for path in found if not storage.is_file(path)), None)
     if missing is not None:
         raise _refused(kind, folder, f"names {quote(missing)}, where there is no file")
     return found
@@ -62,7 +62,7 @@ def current_files(folder: str) -> list[str] | None:
 def refuse_parts_of_tables(paths: Iterable[str]) -> None:
     """Raises UsageError for what lies in the folder of a table, or is one: read as loose parts, rows that were deleted
     or written again would come back."""
-    folders = {os.path.abspath(path if os.path.isdir(path) else os.path.dirname(path)) for path in paths}
+    folders = {os.path.abspath(path if storage.is_folder(path) else os.path.dirname(path)) for path in paths}
     while folders:
         for folder in sorted(folders):
             kind = _kind_of(folder)
@@ -76,10 +76,7 @@ def refuse_parts_of_tables(paths: Iterable[str]) -> None:
 
 
 def _kind_of(folder: str) -> str | None:
-    found = (
-        kind for mark, kind in _MARKS.items() if next(glob.iglob(mark, root_dir=folder, include_hidden=True), None)
-    )
-    return next(found, None)
+    return next((kind for mark, kind in _MARKS.items() if storage.has_path(folder, mark)), None)
 
 
 def _library(kind: str, folder: str) -> Any:
@@ -131,7 +128,7 @@ def _iceberg_files(folder: str, pyiceberg: Any) -> list[str]:
     pyiceberg_errors: Any = import_module("pyiceberg.exceptions")
     try:
         table = pyiceberg.StaticTable.from_metadata(_current_metadata(folder))
-        if os.path.realpath(_local_path(table.location(), folder, ICEBERG)) != os.path.realpath(folder):
+        if storage.real_path(_local_path(table.location(), folder, ICEBERG)) != storage.real_path(folder):
             raise _refused(ICEBERG, folder, f"says that it lies at {quote(table.location())}: it was moved or copied")
         snapshot = table.current_snapshot()
         if snapshot is not None:
@@ -158,13 +155,12 @@ def _iceberg_files(folder: str, pyiceberg: Any) -> list[str]:
 
 def _current_metadata(folder: str) -> str:
     """The metadata file that is current: that of version-hint.text or, without one, of the highest number."""
-    paths = glob.glob(os.path.join(glob.escape(folder), "metadata", "*.metadata.json"))
+    paths = map(str, storage.paths_in(folder, "metadata/*.metadata.json"))
     found = {path: _METADATA_NAME.fullmatch(os.path.basename(path)) for path in paths}
     number_of = {path: int(match[1]) for path, match in found.items() if match}
     hint = os.path.join(folder, "metadata", "version-hint.text")
-    if os.path.isfile(hint):
-        with open(hint, encoding="utf-8") as file:
-            text = file.read().strip()
+    if storage.is_file(hint):
+        text = storage.read_text(hint).strip()
         wanted = int(text) if text.isdecimal() else None
     else:
         wanted = max(number_of.values(), default=None)
@@ -198,7 +194,7 @@ def _local_path(uri: str, folder: str, kind: str) -> str:
     if match is None and "://" in uri:
         raise _refused(kind, folder, f"has files at {quote(uri)}, another place than this machine")
     path = match[1] if match else uri
-    return path if os.path.exists(path) else unquote(path)
+    return path if storage.exists(path) else unquote(path)
 
 
 def _first_line(error: Exception) -> str:

@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Iterator
 from typing import IO, Any, cast
 
+from schemas import storage
 from schemas.errors import CorruptFileError
 from schemas.files import shown
 from schemas.quarantine import quote
@@ -36,7 +37,7 @@ _NOT_OF_CP1252 = re.compile("[\udc81\udc8d\udc8f\udc90\udc9d\udcff]")
 
 def compression_of(path: str) -> str:
     """ "gzip", "zstd" or "" by a file's first bytes, whatever its name is."""
-    with open(path, "rb") as file:
+    with storage.open_file(path, "rb") as file:
         start = file.read(4)
     return next((name for magic, name in _MAGIC.items() if start.startswith(magic)), "")
 
@@ -51,7 +52,7 @@ def open_unpacked(path: str, compression: str) -> Iterator[IO[bytes]]:
             with pa.CompressedInputStream(pa.OSFile(path), "zstd") as stream:
                 yield io.BufferedReader(cast(io.RawIOBase, stream))
         else:
-            with gzip.open(path, "rb") if compression == "gzip" else open(path, "rb") as file:
+            with gzip.open(path, "rb") if compression == "gzip" else storage.open_file(path, "rb") as file:
                 yield cast(IO[bytes], file)
     except (OSError, EOFError, zlib.error, UnicodeError) as error:
         raise CorruptFileError(

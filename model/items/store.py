@@ -43,7 +43,8 @@ from model.machine.columns import read_facts
 from model.split.split import Split
 from schemas import storage
 from schemas.errors import CorruptFileError, UsageError
-from schemas.files import copy_folder, read_json, write_json
+from schemas.files import read_json, write_json
+from schemas.storage import copy_folder
 from schemas.tables import SCHEMA_VERSION
 
 START_FILE = "start.safetensors"

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from model.items.manifest import Folder, read_model_manifest
 from schemas.errors import CorruptFileError
-from schemas.files import atomic_write
 from schemas.quarantine import quote
+from schemas.storage import atomic_write
 
 _SHARED_PREFIX = "hash_embedder."
 

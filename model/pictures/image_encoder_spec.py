@@ -12,8 +12,9 @@ from model.pictures import backbones
 from model.pictures.decoding import Preprocessing
 from schemas import storage
 from schemas.errors import CorruptFileError, UsageError
-from schemas.files import atomic_write, check_sha256, read_json, sha256_of_file, write_json
+from schemas.files import check_sha256, read_json, sha256_of_file, write_json
 from schemas.hashing import fingerprint
+from schemas.storage import atomic_write
 
 #: Part of every encoder id: raise it when decoding, preprocessing or the network's arithmetic changes.
 CODE_VERSION = 1

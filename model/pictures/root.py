@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from schemas import storage
-from schemas.files import resolve_inside
+from schemas.storage import resolve_inside
 
 #: What a name raises that names no file. All else (EIO, ESTALE, EMFILE, ...) is the machine's fault, not the picture's.
 NO_FILE = frozenset(

@@ -28,7 +28,8 @@ from model.split.item_cutoffs import ITEM_CUTOFFS
 from schemas import storage
 from schemas.days import DAY_US
 from schemas.errors import CorruptFileError, ThresholdError, UsageError
-from schemas.files import atomic_write, read_json, write_json
+from schemas.files import read_json, write_json
+from schemas.storage import atomic_write
 
 KINDS = ("query_item", "time", "item_time", "query_hash")
 DEFAULT_KIND = "query_item"

@@ -22,9 +22,10 @@ from model.text.bert import BertConfig
 from model.text.tokenizer import plain_text
 from schemas import storage
 from schemas.errors import CorruptFileError, UsageError
-from schemas.files import atomic_write, check_sha256, read_json, resolve_inside, sha256_of_file, write_json
+from schemas.files import check_sha256, read_json, sha256_of_file, write_json
 from schemas.hashing import fingerprint
 from schemas.quarantine import quote
+from schemas.storage import atomic_write, resolve_inside
 
 #: Part of every encoder id: raise it when tokenising, the network's arithmetic or SENTENCE_FIELDS change.
 CODE_VERSION = 2

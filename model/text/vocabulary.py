@@ -29,9 +29,10 @@ import pyarrow.parquet as pq
 from model.text.tokenizer import SEPARATOR, TOKENIZER_VERSION, bigrams, character_trigrams, normalize, words
 from schemas import storage
 from schemas.errors import CorruptFileError
-from schemas.files import atomic_write, read_json, shown
+from schemas.files import read_json, shown
 from schemas.hashing import fingerprint, stable_hash
 from schemas.quarantine import quote
+from schemas.storage import atomic_write
 from schemas.tables import TEXT_FIELDS
 
 #: Kinds of tokens in the order of their id ranges, with the paper's sizes.

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from schemas import storage
 from schemas.errors import CorruptFileError
-from schemas.files import atomic_write
+from schemas.storage import atomic_write
 
 
 @dataclass(frozen=True, eq=False)

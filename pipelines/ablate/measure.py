@@ -6,7 +6,6 @@
 """
 
 import dataclasses
-import shutil
 import sys
 import time
 from collections.abc import Mapping
@@ -21,6 +20,7 @@ from model.training.train import resolve_device, train
 from model.training.validation import Figures, evaluate_cells
 from pipelines.ablate.tables import Row
 from pipelines.train.prepared_run import PreparedRun
+from schemas import storage
 from schemas.errors import CorruptFileError
 from schemas.files import read_sealed_json, write_sealed_json
 from schemas.hashing import fingerprint
@@ -101,10 +101,10 @@ class Results:
     def make(self, training: Training) -> dict[str, Any]:
         """Trains and keeps what it measures."""
         folder = self.work / "trainings" / training.key
-        shutil.rmtree(folder, ignore_errors=True)  # of a call that was killed
+        storage.remove_folder(folder, ignore_errors=True)  # of a call that was killed
         result = measure(training, folder)
         write_sealed_json(self._path(training.key), result)
-        shutil.rmtree(folder, ignore_errors=True)
+        storage.remove_folder(folder, ignore_errors=True)
         self._known[training.key] = result
         return result
 
@@ -113,7 +113,7 @@ class Results:
 
     def _read(self, key: str) -> dict[str, Any] | None:
         path = self._path(key)
-        if key not in self._known and path.is_file():
+        if key not in self._known and storage.is_file(path):
             try:
                 self._known[key] = read_sealed_json(path)
             except CorruptFileError as error:

@@ -35,6 +35,7 @@ from pipelines.store.lock import store_lock
 from pipelines.store.yesterday import STARTED_FILE, pin_previous
 from pipelines.users.alpha import alpha_in_store
 from pipelines.users.config import check_users_input
+from schemas import storage
 from schemas.columns import catalogue_columns, catalogue_schema, table_columns
 from schemas.errors import UsageError
 from schemas.files import expand_inputs, write_json
@@ -60,7 +61,7 @@ def run(config: DailyConfig, options: PipelineOptions) -> dict[str, Any]:
         facts = _facts(config, model_id)
         folder = store.run_folder(config.store, config.date, facts)
         print(f"daily run of {config.date} with {model_id} in {folder}", flush=True)
-        if (folder / "COMPLETED").is_file():
+        if storage.is_file(folder / "COMPLETED"):
             return _finished_before(config, folder)
         return _run(config, options, folder, facts)
 
@@ -85,7 +86,7 @@ def _check_early(config: DailyConfig) -> None:
 def _run(config: DailyConfig, options: PipelineOptions, folder: Path, facts: dict[str, Any]) -> dict[str, Any]:
     started_s = time.monotonic()
     model = store.model_folder(config.store, facts["model_id"])
-    if (folder / STARTED_FILE).is_file():
+    if storage.is_file(folder / STARTED_FILE):
         print("begun before: units of work that are finished and sound are not computed again", flush=True)
     previous = pin_previous(config.store, folder, facts)
     print(f"compared with {previous}" if previous else "compared with nothing: there is no run before", flush=True)

@@ -25,10 +25,11 @@ from pipelines.run.earlier_faults import UNREADABLE, say
 from pipelines.run.units import read_stage_manifest
 from schemas.embeddings import read_embeddings, read_embeddings_metadata, validate_embeddings
 from schemas.errors import CorruptFileError
-from schemas.files import check_sha256, resolve_inside
+from schemas.files import check_sha256
 from schemas.fingerprints import FINGERPRINTS_FOLDER
 from schemas.hashing import bucket_of
 from schemas.quarantine import quote
+from schemas.storage import resolve_inside
 from schemas.tables import EMBEDDINGS
 
 

@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipelines.run.units import read_stage_manifest
+from schemas import storage
 from schemas.errors import CorruptFileError
 from schemas.fingerprints import FINGERPRINTS_FOLDER
 from schemas.records import decode_features, read_records
@@ -21,7 +22,7 @@ def catalogue_vectors(run: Path, encoder_id: str, wanted: set[bytes]) -> dict[by
     try:
         if read_stage_manifest(str(run), "features")["encoder_id"] != encoder_id:
             return {}
-        for path in sorted((run / FINGERPRINTS_FOLDER).glob("*.parquet")):
+        for path in storage.paths_in(run / FINGERPRINTS_FOLDER, "*.parquet"):
             here = _listed_in(path, wanted - found.keys())
             if not here:
                 continue

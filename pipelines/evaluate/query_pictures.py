@@ -22,10 +22,11 @@ from model.pictures.decoding import PictureError, PictureLimits, find_picture, r
 from model.pictures.faults import REMEDIES
 from pipelines.evaluate.catalogue_vectors import catalogue_vectors
 from pipelines.features.picture_limits import limits_of_run
+from schemas import storage
 from schemas.errors import CorruptFileError
-from schemas.files import atomic_write
 from schemas.hashing import fingerprint
 from schemas.quarantine import quote
+from schemas.storage import atomic_write
 
 PATH = "query_pictures/vectors.parquet"
 #: bytes, modified_ns: -1 if the file must be read again (see schemas.tables.FINGERPRINTS). sha256: null for a file that
@@ -137,7 +138,7 @@ class QueryPictures:
 
     def save(self) -> None:
         """Writes the resolved pictures into the run, unless it is published: a published run does not change."""
-        if not self.pictures or (self.run / "COMPLETED").exists():
+        if not self.pictures or storage.exists(self.run / "COMPLETED"):
             return
         rows = [
             dict(zip(QUERY_PICTURES.names, astuple(self.pictures[uri]), strict=True)) for uri in sorted(self.pictures)
@@ -211,7 +212,7 @@ class QueryPictures:
 def read_query_pictures(path: Path, image_root: str, limits: PictureLimits) -> tuple[bool, list[QueryPicture]]:
     """Whether the file is of this image root, and its rows, the broken ones only if today they would be judged alike;
     none, with a warning, if it is damaged."""
-    if not path.is_file():
+    if not storage.is_file(path):
         return False, []
     try:
         table = pq.read_table(path, page_checksum_verification=True)
@@ -240,4 +241,4 @@ def _judged_with(limits: PictureLimits) -> str:
 
 
 def _root_id(image_root: str) -> str:
-    return fingerprint(str(Path(image_root).resolve()))
+    return fingerprint(storage.real_path(image_root))

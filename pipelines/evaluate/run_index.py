@@ -14,6 +14,7 @@ from model.measures.evaluation import HeldOutTask, ScoreBlock, difference, rank_
 from model.nearest.index import MANIFEST_FILE, NO_ROW, ExactIndex, ItemIndex, QueryKind
 from model.nearest.recall import share_found
 from model.nearest.searched import SEARCHED, open_searched
+from schemas import storage
 from schemas.errors import CorruptFileError
 from schemas.files import sha256_of_file
 
@@ -95,4 +96,4 @@ class RunIndex:
 def identity(run: Path) -> str | None:
     """Changes with every file of the run's index; None while it has none."""
     manifest = run / FOLDER / MANIFEST_FILE
-    return sha256_of_file(manifest) if manifest.is_file() else None
+    return sha256_of_file(manifest) if storage.is_file(manifest) else None

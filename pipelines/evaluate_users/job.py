@@ -9,7 +9,6 @@ log --each day of the period--> walk forward: relevance, recall, R-precision, re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from model.machine.blas_threads import one_blas_thread
@@ -26,6 +25,7 @@ from pipelines.run.shared import closed_after_job
 from pipelines.store.store import check_date
 from pipelines.users.config import LIST_LENGTH_HELP, UsersConfig, check_list_length
 from pipelines.users.user_log import read_user_log
+from schemas import storage
 from schemas.days import day_number
 from schemas.errors import UsageError, printable
 from schemas.files import write_json, write_text
@@ -146,7 +146,7 @@ def command_line(config: EvaluateUsersConfig) -> str:
 
 def _read_notes(path: str) -> str:
     try:
-        return Path(path).read_text(encoding="utf-8-sig").strip()
+        return storage.read_text(path).strip()
     except (OSError, ValueError) as error:  # ValueError: not UTF-8
         raise UsageError(f"expected --notes as a readable Markdown file, got {quote(str(error))}") from error
 

@@ -4,7 +4,6 @@ Whoever mends pictures after a failed gate repeats the call, and must not meet t
 set aside: a computation that is killed starts again, and what still holds is taken over from the unit's own files.
 """
 
-import os
 from pathlib import Path
 
 from model.pictures.decoding import PictureLimits, PictureRoot
@@ -12,6 +11,7 @@ from pipelines.features.earlier import STAGE, EarlierBucket, open_sealed
 from pipelines.features.resolve_pictures import all_unchanged
 from pipelines.run.unit_files import sidecar_path
 from pipelines.run.units import Unit, finished_sidecar
+from schemas import storage
 from schemas.errors import CorruptFileError
 from schemas.files import read_sealed_json
 from schemas.fingerprints import FINGERPRINTS_FOLDER, FingerprintsFile, MadeWith
@@ -22,7 +22,7 @@ def set_aside_if_changed(unit: Unit, run: str, image_root: str, limits: PictureL
 
     A published run stays as it is.
     """
-    if Path(run, "COMPLETED").exists() or finished_sidecar(run, unit) is None:
+    if storage.exists(Path(run, "COMPLETED")) or finished_sidecar(run, unit) is None:
         return unit
     try:
         fingerprints = FingerprintsFile(Path(run, FINGERPRINTS_FOLDER, f"{unit.name}.parquet"))
@@ -31,7 +31,7 @@ def set_aside_if_changed(unit: Unit, run: str, image_root: str, limits: PictureL
             return unit
     except CorruptFileError:  # its checksum tells the stage that the unit must be computed
         return unit
-    os.replace(sidecar_path(run, STAGE, unit.name), _aside_path(run, unit.name))
+    storage.move(sidecar_path(run, STAGE, unit.name), _aside_path(run, unit.name))
     return unit
 
 
@@ -48,8 +48,8 @@ def open_set_aside(run: str, unit: Unit, today: MadeWith) -> EarlierBucket:
 
 def remove_set_aside(run: str) -> None:
     """Forgets what was set aside, once the stage is finished again."""
-    for path in _aside_path(run, "").parent.glob(".*.aside"):
-        path.unlink()
+    for path in storage.paths_in(_aside_path(run, "").parent, ".*.aside"):
+        storage.remove(path)
 
 
 def _aside_path(run: str, unit_name: str) -> Path:

@@ -28,6 +28,7 @@ from pipelines.run.process_units import ProcessUnits
 from pipelines.run.stage import RunCall, Stage, job_of
 from pipelines.run.unit_files import manifest_path
 from pipelines.run.units import Unit, read_stage_manifest
+from schemas import storage
 from schemas.errors import CorruptFileError
 
 
@@ -109,7 +110,7 @@ def run_to_reuse(store: str, model: Mapping[str, Any], previous: Path | None) ->
     manifest), whichever has vectors of the model's image encoder."""
     trained_in = model.get("training_run")
     for folder in (previous, Path(store, trained_in) if trained_in else None):
-        if folder is None or not manifest_path(str(folder), STAGE).is_file():
+        if folder is None or not storage.is_file(manifest_path(str(folder), STAGE)):
             continue
         try:
             made_with = read_stage_manifest(str(folder), STAGE).get("image_encoder_id")

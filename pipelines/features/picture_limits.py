@@ -6,6 +6,7 @@ from typing import Any
 
 from model.pictures.decoding import DEFAULT_LIMITS, PictureLimits
 from pipelines.run.units import read_stage_manifest
+from schemas import storage
 from schemas.errors import CorruptFileError
 from schemas.quarantine import quote
 
@@ -26,5 +27,5 @@ def limits_of(features: Mapping[str, Any]) -> PictureLimits:
 
 def limits_of_run(run: str | Path) -> PictureLimits:
     """The caps of a run's features; the defaults if it has none."""
-    has_features = Path(run, "manifests", "features.json").is_file()
+    has_features = storage.is_file(Path(run, "manifests", "features.json"))
     return limits_of(read_stage_manifest(str(run), "features") if has_features else {})

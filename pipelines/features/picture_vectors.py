@@ -1,7 +1,5 @@
 """Vectors of pictures and texts by the digest of their content: of one bucket on disk, those used last in memory."""
 
-import os
-import tempfile
 import threading
 from collections import OrderedDict
 from collections.abc import Hashable
@@ -10,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from pipelines.run.shared import Shared
+from schemas import storage
 
 _CACHE_BYTES = 256 << 20
 
@@ -20,7 +19,7 @@ class VectorFile:
     def __init__(self, folder: Path, dim: int):
         self.dim = dim
         self._rows: dict[bytes, int] = {}
-        self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 (closed by __exit__)
+        self._file = storage.nameless_file(folder)
 
     def __enter__(self) -> "VectorFile":
         return self
@@ -37,12 +36,12 @@ class VectorFile:
             raise ValueError(f"expected a vector of width {self.dim}, got shape {vector_D.shape}")
         if digest not in self._rows:
             row = self._rows[digest] = len(self._rows)
-            os.pwrite(self._file.fileno(), vector_D.astype("<f2").tobytes(), row * self.dim * 2)
+            storage.write_at(self._file, vector_D.astype("<f2").tobytes(), row * self.dim * 2)
 
     def get(self, digest: bytes) -> np.ndarray:
         """float16 [dim]. Raises KeyError."""
         size_bytes = self.dim * 2
-        return np.frombuffer(os.pread(self._file.fileno(), size_bytes, self._rows[digest] * size_bytes), "<f2")
+        return np.frombuffer(storage.read_at(self._file, size_bytes, self._rows[digest] * size_bytes), "<f2")
 
 
 class VectorCache:

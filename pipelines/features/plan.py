@@ -22,6 +22,7 @@ from pipelines.features.encoders import (
     tried_out,
 )
 from pipelines.run.units import Unit, bucket_name, finished_sidecar, read_stage_manifest
+from schemas import storage
 from schemas.errors import CorruptFileError, UsageError
 from schemas.files import read_json
 from schemas.fingerprints import FINGERPRINTS_FOLDER, NO_TEXT_VECTORS, MadeWith
@@ -88,7 +89,7 @@ class FeaturesPlan:
 
 def check_image_root(image_root: str) -> None:
     """Raises UsageError if there is no such folder: a wrong one would cost every item its pictures."""
-    if not Path(image_root).is_dir():
+    if not storage.is_folder(image_root):
         raise UsageError(
             f"expected --image-root to name a folder, got {image_root!r}, where there is none: "
             "`itemsage fetch-images` makes it for pictures by URL, other pictures lie in it"
@@ -134,7 +135,7 @@ def _plan_with(
 ) -> tuple[FeaturesPlan, str | None]:
     """The plan with these encoders, and what cannot be taken over from the earlier run, if anything."""
     vocabulary = config.vocabulary or str(Path(config.run, "vocabulary"))
-    image_root = str(Path(config.image_root).resolve())
+    image_root = storage.real_path(config.image_root)
     made_with = MadeWith(
         code_version=CODE_VERSION,
         encoder_id=spec.encoder_id if spec else NO_ENCODER,
@@ -198,7 +199,7 @@ def _units(made_with: MadeWith, items: dict[str, Any]) -> list[Unit]:
 def _reusable(config: FeaturesConfig, facts: dict[str, Any]) -> tuple[str | None, str | None]:
     """The earlier run if its vectors are this run's: same encoder, same buckets, no picture that today's limit refuses.
     And what cannot be taken over, if anything."""
-    if config.reuse_from is None or Path(config.reuse_from).resolve() == Path(config.run).resolve():
+    if config.reuse_from is None or storage.real_path(config.reuse_from) == storage.real_path(config.run):
         return None, None
     try:
         earlier = read_stage_manifest(config.reuse_from, STAGE)
@@ -211,7 +212,7 @@ def _reusable(config: FeaturesConfig, facts: dict[str, Any]) -> tuple[str | None
         why = str(error)
     if why:
         return None, f"nothing is taken over from {config.reuse_from}: {why}"
-    if not Path(config.reuse_from, FINGERPRINTS_FOLDER).is_dir():
+    if not storage.is_folder(Path(config.reuse_from, FINGERPRINTS_FOLDER)):
         return config.reuse_from, (
             f"only picture vectors are taken over from {config.reuse_from}, and every picture is read: no "
             f"{FINGERPRINTS_FOLDER}/ there, it was made by an earlier version"

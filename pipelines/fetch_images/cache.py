@@ -15,9 +15,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import BinaryIO
 
+from schemas import storage
 from schemas.fetched_pictures import CacheRow, journal_path, read_journal
-from schemas.files import atomic_write
 from schemas.picture_urls import FETCHED_FOLDER
+from schemas.storage import atomic_write
 
 
 class HostCache:
@@ -41,14 +42,13 @@ class HostCache:
         """Records a row, after its picture if that is another than before."""
         if body is not None:
             with atomic_write(self._root / row.path) as temporary:
-                Path(temporary).write_bytes(body)
-        line = json.dumps({name: value for name, value in asdict(row).items() if value is not None}) + "\n"
+                storage.write_bytes(temporary, body)
         with self._lock:
             if self._file is None:
-                self._journal.parent.mkdir(parents=True, exist_ok=True)
-                self._file = open(self._journal, "ab", buffering=0)  # noqa: SIM115 (closed by close)
+                storage.make_folder(self._journal.parent)
+                self._file = storage.open_file(self._journal, "ab", buffering=0)
                 self._file.write(b"\n")  # ends what a kill may have cut off
-            self._file.write(line.encode())
+            self._file.write(_line_of(row))
             self._rows[row.url] = row
 
     def close(self) -> None:
@@ -57,17 +57,21 @@ class HostCache:
             return
         self._file.close()
         self._file = None
-        with atomic_write(self._journal) as temporary, open(temporary, "w", encoding="utf-8") as file:
+        with atomic_write(self._journal) as temporary, storage.open_file(temporary, "wb") as file:
             for _, row in sorted(self._rows.items()):
-                file.write(json.dumps({name: value for name, value in asdict(row).items() if value is not None}) + "\n")
+                file.write(_line_of(row))
 
     def _size_of(self, row: CacheRow) -> int | None:
         with suppress(OSError):
-            return os.stat(self._root / row.path).st_size
+            return storage.size_of(self._root / row.path)
         return None
+
+
+def _line_of(row: CacheRow) -> bytes:
+    return (json.dumps({name: value for name, value in asdict(row).items() if value is not None}) + "\n").encode()
 
 
 def remove_half_files(image_root: str | os.PathLike[str]) -> None:
     """Removes what a kill left of pictures that were being written. Nobody may be writing."""
-    for path in Path(image_root, FETCHED_FOLDER).glob("[0-9a-f][0-9a-f]/.*.tmp"):
-        path.unlink(missing_ok=True)
+    for path in storage.paths_in(Path(image_root, FETCHED_FOLDER), "[0-9a-f][0-9a-f]/.*.tmp"):
+        storage.remove(path, missing_ok=True)

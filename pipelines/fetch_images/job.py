@@ -20,7 +20,6 @@ import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
@@ -37,6 +36,7 @@ from pipelines.ingest.job import CATALOG_HELP, GROUP_ROWS_HELP
 from pipelines.run.unit_files import sidecar_path
 from pipelines.run.units import write_stage_manifest
 from pipelines.store.lock import store_lock
+from schemas import storage
 from schemas.columns import catalogue_columns, catalogue_schema
 from schemas.errors import ThresholdError, UsageError
 from schemas.files import expand_inputs, read_sealed_json
@@ -132,7 +132,7 @@ def run(config: FetchImagesConfig, options: PipelineOptions) -> dict[str, Any]:
     started_s, call_id = time.monotonic(), uuid.uuid4().hex
     pipeline = beam.Pipeline(options=options)
     build(pipeline, config, call_id)
-    Path(config.image_root).mkdir(parents=True, exist_ok=True)
+    storage.make_folder(config.image_root)
     with store_lock(config.folder, "fetching pictures"):
         remove_half_files(config.image_root)
         try:
@@ -160,7 +160,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _units_of(folder: str, call_id: str) -> list[str]:
     """The units that this call has sealed."""
-    sidecars = sorted(sidecar_path(folder, STAGE, "x").parent.glob("*.json"))
+    sidecars = storage.paths_in(sidecar_path(folder, STAGE, "x").parent, "*.json")
     return [path.stem for path in sidecars if read_sealed_json(path)["fingerprint"] == call_id]
 
 

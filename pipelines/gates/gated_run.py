@@ -20,8 +20,9 @@ from pipelines.log.rows import LOG_STAGE
 from pipelines.run.units import read_stage_manifest
 from schemas.embeddings import read_embeddings, read_embeddings_metadata, validate_embeddings
 from schemas.errors import CorruptFileError, UsageError
-from schemas.files import check_sha256, expand_inputs, read_json, resolve_inside
+from schemas.files import check_sha256, expand_inputs, read_json
 from schemas.quarantine import quote
+from schemas.storage import resolve_inside
 from schemas.user_rows import USERS_FOLDER, USERS_STAGE
 
 #: What reading a damaged run raises.

@@ -21,6 +21,7 @@ from model.nearest.voyager import build_voyager
 from model.nearest.voyager import is_installed as voyager_is_installed
 from model.split.near_duplicates import kept_rows, near_duplicates
 from pipelines.run.units import UnitWriter
+from schemas import storage
 from schemas.errors import CorruptFileError
 from schemas.files import read_json, write_json
 from schemas.tables import DISTINCT, IDS
@@ -131,7 +132,7 @@ def _write_manifest(writer: UnitWriter, folder: str, facts: dict[str, Any]) -> N
     files = {Path(entry["path"]).name: {k: entry[k] for k in ("bytes", "sha256")} for entry in writer.files}
     with writer.file(f"{folder}/{MANIFEST_FILE}") as temporary:
         text = json.dumps({**facts, "files": files}, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
-        Path(temporary).write_text(text + "\n", encoding="utf-8")
+        storage.write_bytes(temporary, (text + "\n").encode())
 
 
 def _write_table(table: pa.Table, path: str) -> None:

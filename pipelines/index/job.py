@@ -11,7 +11,6 @@ So an earlier run's index is copied, with its times, if the embeddings and the s
 """
 
 import functools
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,6 +36,7 @@ from pipelines.run.process_units import UnitStage
 from pipelines.run.stage import RunCall, Stage, job_of
 from pipelines.run.unit_files import manifest_path, remove_unit, sidecar_path
 from pipelines.run.units import Unit, UnitWriter, read_stage_manifest
+from schemas import storage
 from schemas.columns import table_columns
 from schemas.embeddings import read_embeddings, read_embeddings_metadata, validate_embeddings
 from schemas.errors import CorruptFileError, UsageError
@@ -119,7 +119,7 @@ class IndexStage(UnitStage):
 
     def take_over(self, unit: Unit, writer: UnitWriter) -> bool:
         earlier = self.config.reuse_from
-        if earlier is None or Path(earlier).resolve() == Path(self.config.run).resolve():
+        if earlier is None or storage.real_path(earlier) == storage.real_path(self.config.run):
             return False
         counts = writer.take_over(earlier)
         if counts is None:
@@ -230,17 +230,17 @@ def _remove_refined(run_folder: str) -> None:
     """Removes what an earlier call with --refine-cosine left, finished or not: the unit, then the whole folder, whose
     files no sidecar lists if that call was killed."""
     sidecar, folder = sidecar_path(run_folder, STAGE, REFINED_UNIT_NAME), Path(run_folder, REFINED_FOLDER)
-    if Path(run_folder, "COMPLETED").exists():
-        if sidecar.exists():
+    if storage.exists(Path(run_folder, "COMPLETED")):
+        if storage.exists(sidecar):
             raise UsageError(
                 f"expected --refine-cosine, got none for {run_folder}, which is published with {REFINED_FOLDER}/"
             )
         return
-    if sidecar.exists() or folder.is_dir():
-        manifest_path(run_folder, STAGE).unlink(missing_ok=True)  # it lists what goes
+    if storage.exists(sidecar) or storage.is_folder(folder):
+        storage.remove(manifest_path(run_folder, STAGE), missing_ok=True)  # it lists what goes
         remove_unit(run_folder, sidecar)
-    if folder.is_dir():
-        shutil.rmtree(folder)
+    if storage.is_folder(folder):
+        storage.remove_folder(folder)
 
 
 def _settings(config: IndexConfig) -> dict[str, Any]:

@@ -32,6 +32,7 @@ from model.split.split import Split
 from model.split.split_labels import assign
 from model.text.pseudo_queries import pseudo_queries
 from pipelines.evaluate.inputs import read_query_rows, sample_queries
+from schemas import storage
 from schemas.columns import table_columns
 from schemas.days import UTC_NAME
 from schemas.errors import CorruptFileError, UsageError
@@ -146,7 +147,7 @@ def _held_out(
 def _made_of_text(run: Path) -> set[str]:
     """A query made from the text of each of some items."""
     rows: dict[str, dict[str, str | None]] = {}
-    for path in sorted((run / "items").glob("*.parquet")):
+    for path in storage.paths_in(run / "items", "*.parquet"):
         try:
             table = pq.read_table(path, columns=["item_id", *TEXT_FIELDS])
         except PARQUET_ERRORS as error:
@@ -170,7 +171,7 @@ def _pictures(run: Path) -> dict[str, np.ndarray]:
 def _first_pictures(run: Path) -> Iterator[tuple[str, np.ndarray]]:
     """Items and a picture of each, from as many whole buckets as it takes for enough."""
     count = 0
-    for path in sorted((run / "features").glob("*.tfrecord")):
+    for path in storage.paths_in(run / "features", "*.tfrecord"):
         for payload in read_records(path):
             item = decode_features(payload)
             if len(item.pictures):

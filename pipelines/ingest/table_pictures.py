@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipelines.ingest.write_items import PICTURES_IN_TABLE, STAGE
+from schemas import storage
 from schemas.stored_pictures import STORED_FOLDER, STORED_PREFIX, stored_path
 
 
@@ -26,25 +27,25 @@ def lacks_pictures(run: str, sidecar: Mapping[str, Any]) -> bool:
     """Whether a picture of the table is not there that the items of a finished bucket list."""
     if not sidecar["counts"].get(PICTURES_IN_TABLE):
         return False
-    return not all(os.path.isfile(os.path.join(run, path)) for path in listed_pictures(run, sidecar["unit"]))
+    return not all(storage.is_file(os.path.join(run, path)) for path in listed_pictures(run, sidecar["unit"]))
 
 
 def remove_unlisted_pictures(run: str, sidecars: Iterable[Mapping[str, Any]]) -> None:
     """Removes the pictures that no item of these finished buckets lists: those of rows that were rejected or merged, or
     of an earlier plan, and what a worker that was killed left."""
     folder = Path(run, STORED_FOLDER)
-    if not folder.is_dir():
+    if not storage.is_folder(folder):
         return
     with_pictures = [sidecar["unit"] for sidecar in sidecars if sidecar["counts"].get(PICTURES_IN_TABLE)]
     listed = {path for bucket in with_pictures for path in listed_pictures(run, bucket)}
-    for parent in sorted(folder.iterdir()):
-        for path in sorted(parent.iterdir()):
+    for parent in storage.paths_in(folder):
+        for path in storage.paths_in(parent):
             if path.relative_to(run).as_posix() not in listed:
-                path.unlink()
-        if not any(parent.iterdir()):
-            parent.rmdir()
+                storage.remove(path)
+        if not any(storage.paths_in(parent)):
+            storage.remove_empty_folder(parent)
     if not listed:
-        folder.rmdir()
+        storage.remove_empty_folder(folder)
 
 
 def share_pictures(run: str, earlier: str | os.PathLike[str] | None) -> None:
@@ -52,19 +53,19 @@ def share_pictures(run: str, earlier: str | os.PathLike[str] | None) -> None:
     in its table would keep all of them once a day. Each run has its own name for the file; either may be removed. What
     one that was killed left is removed first."""
     folder = Path(run, STORED_FOLDER)
-    for left in sorted(folder.glob("*/.*.tmp")):
-        left.unlink()
-    if earlier is None or not folder.is_dir():
+    for left in storage.paths_in(folder, "*/.*.tmp"):
+        storage.remove(left)
+    if earlier is None or not storage.is_folder(folder):
         return
-    for path in sorted(folder.glob("*/*")):
+    for path in storage.paths_in(folder, "*/*"):
         other = Path(earlier, path.relative_to(run))
-        if other.is_symlink() or not other.is_file() or other.samefile(path):
+        if storage.is_link(other) or not storage.is_file(other) or storage.is_same_file(other, path):
             continue
         if not filecmp.cmp(other, path, shallow=False):  # damaged there, which must not spread
             continue
         linked = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
         try:
-            os.link(other, linked)
+            storage.link_file(other, linked)
         except OSError:  # no hard links there, or no more of this file
             return
-        os.replace(linked, path)
+        storage.move(linked, path)

@@ -7,6 +7,7 @@ Nothing else is written. What is in the file was tried: the first rows are read 
 columns that may be the id the one is chosen that the log, if there is one, names its items by.
 """
 
+import os
 import sys
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -24,6 +25,7 @@ from pipelines.init.rehearsal import RehearsedItems, RehearsedLog, reasons, rehe
 from pipelines.init.shop import Shop, look_at_shop
 from pipelines.init.shop_toml import columns_text, comment, log_text, settings_text, toml_key
 from pipelines.init.told import next_commands, told
+from schemas import storage
 from schemas.errors import ThresholdError, UsageError
 from schemas.files import declared_form, expand_inputs, shown, write_text
 from schemas.log_events import OF_NO_USE
@@ -72,7 +74,7 @@ class _ImageRoot:
 def run(config: InitConfig) -> None:
     """Writes the file and prints what was found. Raises UsageError if the files are not of the kind, a file is there
     already, a name has {date}, or GA4's log has no catalogue beside it; ThresholdError if no row can be read."""
-    if Path(config.out).exists() and not config.force:
+    if storage.exists(config.out) and not config.force:
         raise UsageError(f"expected no file at {shown(config.out)}, got one: --force writes over it, --out elsewhere")
     for given in filter(None, (config.file, config.catalog)):
         if "{date}" in given:
@@ -154,7 +156,7 @@ def _image_root(config: InitConfig, catalog: str, items: RehearsedItems) -> _Ima
         return _ImageRoot(roots[0], question=question)
     if items.urls:
         return _ImageRoot(roots[0], "fetch-images puts them in fetched/ there", question)
-    is_there = config.image_root or Path(roots[0]).is_dir()  # train asks for a folder that is there
+    is_there = config.image_root or storage.is_folder(roots[0])  # train asks for a folder that is there
     return _ImageRoot(
         roots[0] if is_there else ".", "the pictures are in the table: none is looked for there", question
     )
@@ -163,7 +165,8 @@ def _image_root(config: InitConfig, catalog: str, items: RehearsedItems) -> _Ima
 def _folders_in(root: str) -> list[str]:
     """Those that a person sees, the first of them by name."""
     try:
-        folders = [str(path) for path in Path(root).iterdir() if path.is_dir() and not path.name.startswith(".")]
+        paths = [os.path.join(root, name) for name in storage.names_in(root) if not name.startswith(".")]
+        folders = [path for path in paths if storage.is_folder(path)]
     except OSError:
         return []
     return sorted(folders)[:_MOST_FOLDERS]

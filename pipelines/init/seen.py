@@ -1,6 +1,5 @@
 """A shop's table as its files show it: its own columns, with what the first rows hold."""
 
-import os
 import re
 import statistics
 from collections.abc import Collection, Mapping, Sequence
@@ -12,6 +11,7 @@ import pyarrow as pa
 
 from pipelines.console.terminal import shortened
 from pipelines.init.nested import fields_of_lists, fields_of_objects, last_name
+from schemas import storage
 from schemas.cell_lists import list_members
 from schemas.cell_text import UnreadableCellError, cell_text
 from schemas.column_cells import Blame, Found, cells_of_sources, coerced_values
@@ -208,7 +208,7 @@ class SeenTable:
 
 def look_at(files: Sequence[str]) -> SeenTable:
     """The columns and first rows of files of one table. Raises UsageError, CorruptFileError for what cannot be read."""
-    path = next((path for path in sorted(files) if os.path.getsize(path)), sorted(files)[0])
+    path = next((path for path in sorted(files) if storage.size_of(path)), sorted(files)[0])
     names = known_columns(path)
     # a lone surrogate, which JSON can escape, is in no name that a config can say
     once = [name for name in names if names.count(name) == 1 and _text_of(name) is not None]

@@ -9,9 +9,10 @@ from typing import Any
 from pipelines.operations.findings import Finding
 from pipelines.stages import StageLine, always, of_every_day
 from schemas.errors import CorruptFileError
-from schemas.files import read_json, read_sealed_json, resolve_inside, sha256_of_file
+from schemas.files import read_json, read_sealed_json, sha256_of_file
 from schemas.hashing import stable_hash
 from schemas.quarantine import quote
+from schemas.storage import resolve_inside
 
 #: JSON files that carry their own checksum; of the others another file has it.
 _SEALED = ("manifests/", "units/", "started.json", "metrics.json")

@@ -34,6 +34,7 @@ from pipelines.pairs.embed_queries import pictures_by_unit
 from pipelines.run.bucket_rows import pack
 from pipelines.run.opened_models import open_query_table, open_vocabulary
 from pipelines.run.units import bucket_name
+from schemas import storage
 from schemas.hashing import stable_hash
 from schemas.records import decode_features, read_records
 from schemas.tables import PSEUDO_TASK, TEXT_FIELDS
@@ -223,7 +224,7 @@ def bucket_pairs(
 
 def known_items(features_file: Path) -> pa.Array:
     """Ids of the items with features; a bucket without a file has none."""
-    if not features_file.is_file():
+    if not storage.is_file(features_file):
         return pa.array([], pa.string())
     return pa.array([decode_features(payload).item_id for payload in read_records(features_file)], pa.string())
 

@@ -20,6 +20,7 @@ from model.pictures.image_encoder_spec import saved_image_encoder_spec
 from pipelines.console.progress import Progress
 from pipelines.run.opened_models import open_encoder
 from pipelines.run.units import Unit, UnitWriter, finished_sidecar
+from schemas import storage
 from schemas.hashing import fingerprint
 from schemas.quarantine import Rejection, quote
 
@@ -68,7 +69,7 @@ class QueryVectors:
         unit = query_id % self.num_units
         if unit not in self._open:
             name = unit_name(unit, self.num_units)
-            if not (self.folder / f"{name}.ids.npy").is_file():
+            if not storage.is_file(self.folder / f"{name}.ids.npy"):
                 raise KeyError(query_id)
             vectors = np.load(self.folder / f"{name}.vectors.npy", mmap_mode="r", allow_pickle=False)
             self._open[unit] = (np.load(self.folder / f"{name}.ids.npy", allow_pickle=False), vectors)
@@ -143,7 +144,8 @@ class _EncodeUnit(beam.DoFn):
                 self.encoder, self.encoding.image_root, queries, self.encoding.limits
             )
             for suffix, array in (("ids", ids), ("vectors", vectors)):
-                with writer.file(f"pairs/queries/{unit.name}.{suffix}.npy") as temporary, open(temporary, "wb") as file:
+                path = f"pairs/queries/{unit.name}.{suffix}.npy"
+                with writer.file(path) as temporary, storage.open_file(temporary, "wb") as file:
                     np.save(file, array, allow_pickle=False)
             writer.quarantine(rejected)
             writer.counts["query_pictures_computed"] += len(ids)

@@ -30,6 +30,7 @@ from pipelines.console.progress import Progress
 from pipelines.log.read_engagements import unpack_table
 from pipelines.run.bucket_rows import pack
 from pipelines.run.units import bucket_name
+from schemas import storage
 from schemas.records import decode_features, read_records
 from schemas.tables import TEXT_FIELDS
 
@@ -73,7 +74,7 @@ def describe_items(bucket: int, rules: HoldOutRules) -> Described:
     name = bucket_name(bucket, rules.num_buckets)
     features_file = Path(rules.run, "features", f"{name}.tfrecord")
     found = Described()
-    if not features_file.is_file():
+    if not storage.is_file(features_file):
         return found
     digests = {
         features.item_id: set(features.picture_sha256) for features in map(decode_features, read_records(features_file))

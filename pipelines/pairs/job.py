@@ -13,7 +13,6 @@ Rows: rows_read = rows_quarantined + rows_after_date + rows_without_task (no que
 """
 
 import functools
-import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -42,6 +41,7 @@ from pipelines.run.bucket_rows import pack
 from pipelines.run.stage import Stage, job_of, run_stage
 from pipelines.run.unit_files import sidecar_path
 from pipelines.run.units import Unit, read_stage_manifest
+from schemas import storage
 from schemas.errors import CorruptFileError, ThresholdError
 from schemas.files import read_sealed_json
 from schemas.tables import PSEUDO_TASK
@@ -214,7 +214,7 @@ def _finished_manifest(run: str, identity: str) -> dict[str, Any] | None:
     """The stage's manifest if it was made with this fingerprint and all its files are there."""
     try:
         manifest = read_stage_manifest(run, STAGE)
-        whole = all(os.path.getsize(Path(run, entry["path"])) == entry["bytes"] for entry in manifest["files"])
+        whole = all(storage.size_of(Path(run, entry["path"])) == entry["bytes"] for entry in manifest["files"])
     except (CorruptFileError, OSError):
         return None
     return manifest if whole and manifest["fingerprint"] == identity else None

@@ -22,6 +22,7 @@ from pipelines.pairs.hold_out import HoldOutRules
 from pipelines.pairs.join_pairs import JoinRules
 from pipelines.pairs.write_summaries import SUMMARIES
 from pipelines.run.units import bucket_name, read_stage_manifest
+from schemas import storage
 from schemas.column_spec import Columns
 from schemas.columns import table_columns
 from schemas.days import end_of_day_us
@@ -204,7 +205,7 @@ def _hold_out_rules(config: PairsConfig, inputs: _Inputs) -> HoldOutRules | None
 
 
 def _image_root(config: PairsConfig) -> str:
-    return str(Path(config.image_root).resolve())
+    return storage.real_path(config.image_root)
 
 
 def _check_same(name: str, features: dict[str, Any], got: str, folder: str) -> None:

@@ -14,7 +14,8 @@ import pyarrow.parquet as pq
 from pipelines.run.units import read_stage_manifest
 from schemas.embeddings import embedding_files, read_embeddings
 from schemas.errors import CorruptFileError
-from schemas.files import atomic_write, check_sha256
+from schemas.files import check_sha256
+from schemas.storage import atomic_write
 from schemas.tables import CHANGES
 
 #: Rows compared at once: beside the two matrices, memory holds copies of so many only.

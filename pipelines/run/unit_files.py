@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from schemas.errors import CorruptFileError
-from schemas.files import read_json, resolve_inside
+from schemas.files import read_json
+from schemas.storage import resolve_inside
 
 _QUARANTINE = "quarantine"
 #: A file that is one of several of a plan says so in its name: bucket-00003-of-00064.parquet.

@@ -35,8 +35,9 @@ from pipelines.run.unit_files import (
     sidecar_path,
 )
 from schemas.errors import CorruptFileError, UsageError
-from schemas.files import atomic_write, check_sha256, read_sealed_json, sha256_of_file, shown, write_sealed_json
+from schemas.files import check_sha256, read_sealed_json, sha256_of_file, shown, write_sealed_json
 from schemas.quarantine import Rejection, quarantine_table, quote, rejections_to_table
+from schemas.storage import atomic_write
 
 
 @dataclass(frozen=True, order=True)

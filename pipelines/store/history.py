@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from schemas import storage
+
 HISTORY_FILE = "history.jsonl"
 #: What CURRENT and the history call a run.
 RUN_NAME = re.compile(r"runs/[0-9]{4}-[0-9]{2}-[0-9]{2}/[0-9a-f]{16}")
@@ -43,7 +45,7 @@ def record_move(store: str, from_run: str | None, to_run: str, why: str, reason:
         **({} if reason is None else {"reason": reason}),
     }
     path = Path(store, HISTORY_FILE)
-    with open(path, "a+b", buffering=0) as file:
+    with storage.open_file(path, "a+b", buffering=0) as file:
         size = file.seek(0, os.SEEK_END)
         if size:
             file.seek(size - 1)
@@ -51,7 +53,7 @@ def record_move(store: str, from_run: str | None, to_run: str, why: str, reason:
         data = b"\n" * torn + (json.dumps(line, sort_keys=True) + "\n").encode()
         if file.write(data) != len(data):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
-        os.fsync(file.fileno())
+        storage.sync(file)
 
 
 def moves(store: str) -> list[Move]:
@@ -97,7 +99,7 @@ def superseded_at(
             left.append(latest[place])
         elif move.to_run == name:  # the next move left it, or shows that this one was only meant
             left += latest[place + 1 : place + 2]
-    changed_s = pointer.stat().st_mtime if pointer.exists() else 0.0
+    changed_s = storage.status(pointer).st_mtime if storage.exists(pointer) else 0.0
     return max(left, default=datetime.datetime.fromtimestamp(changed_s, datetime.UTC))
 
 
@@ -130,7 +132,8 @@ def _latest_possible(times: list[datetime.datetime | None], now: datetime.dateti
 def _read(store: str) -> list[Move | None]:
     """The lines in their order; None for one that is torn or damaged."""
     path = Path(store, HISTORY_FILE)
-    return [_parse(line) for line in path.read_bytes().split(b"\n") if line.strip()] if path.exists() else []
+    data = storage.read_bytes(path) if storage.exists(path) else b""
+    return [_parse(line) for line in data.split(b"\n") if line.strip()]
 
 
 def _parse(line: bytes) -> Move | None:
@@ -147,4 +150,4 @@ def _parse(line: bytes) -> Move | None:
 
 
 def _text_of(path: Path) -> str | None:
-    return path.read_text(encoding="utf-8", errors="replace").strip() if path.is_file() else None
+    return storage.read_text(path, errors="replace").strip() if storage.is_file(path) else None

@@ -17,6 +17,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
+from schemas import storage
 from schemas.errors import UsageError
 from schemas.quarantine import quote
 
@@ -41,7 +42,7 @@ def store_lock(store: str | os.PathLike[str], purpose: str, name: str = LOCK_FIL
     """
     from filelock import FileLock, Timeout  # time that commands which only read need not wait for
 
-    path = os.path.join(os.path.realpath(store), name)
+    path = os.path.join(storage.real_path(store), name)
     lock = FileLock(path, timeout=_PATIENCE_S, is_singleton=True, fallback_to_soft=False)
     try:
         lock.acquire()
@@ -66,8 +67,8 @@ def store_lock(store: str | os.PathLike[str], purpose: str, name: str = LOCK_FIL
         yield
     finally:
         if lock.lock_counter == 1:  # an emptied file says that its last holder ended in order
-            with contextlib.suppress(OSError), _opened(path) as descriptor:
-                os.ftruncate(descriptor, 0)
+            with contextlib.suppress(OSError):
+                storage.rewrite(path, b"")
         lock.release()
 
 
@@ -79,16 +80,6 @@ def _warn_of_no_locks(path: str, reason: str) -> None:
         "two runs apart here, see to it that only one runs at a time",
         file=sys.stderr,
     )
-
-
-@contextlib.contextmanager
-def _opened(path: str) -> Iterator[int]:
-    """A descriptor of the lock's file, whoever holds it."""
-    descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW)
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
 
 
 def _write_holder(path: str, purpose: str) -> None:
@@ -106,16 +97,14 @@ def _write_holder(path: str, purpose: str) -> None:
         "since": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "who": user,
     }
-    with contextlib.suppress(OSError), _opened(path) as descriptor:
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, (json.dumps(holder) + "\n").encode()[:_MAX_HOLDER_BYTES], 0)
+    with contextlib.suppress(OSError):
+        storage.rewrite(path, (json.dumps(holder) + "\n").encode()[:_MAX_HOLDER_BYTES])
 
 
 def _read_holder(path: str) -> dict[str, Any]:
     """What the holder wrote; empty if it has not yet, or ended in order."""
     try:
-        with _opened(path) as descriptor:
-            holder = json.loads(os.pread(descriptor, _MAX_HOLDER_BYTES, 0))
+        holder = json.loads(storage.read_in_place(path, _MAX_HOLDER_BYTES))
     except (OSError, ValueError):
         return {}
     return holder if isinstance(holder, dict) else {}

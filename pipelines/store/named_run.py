@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 from pipelines.store import history, store
+from schemas import storage
 from schemas.errors import UsageError
 from schemas.quarantine import quote
 
@@ -13,7 +14,7 @@ _RUN_ID = re.compile(r"[0-9a-f]{16}")
 
 def check_store(folder: str) -> None:
     """UsageError unless there is such a folder: a command that operates a store never makes one."""
-    if not Path(folder).is_dir():
+    if not storage.is_folder(folder):
         raise UsageError(f"expected --store to name a store, got {quote(folder)}, where there is no folder")
 
 
@@ -31,8 +32,8 @@ def find_run(store_folder: str, name: str | None) -> Path:
     if _RUN_ID.fullmatch(name):
         return _only([run for run in store.run_folders(store_folder) if run.name == name], store_folder, name)
     inside = Path(store_folder, name)
-    folder = inside if inside.is_dir() else Path(name)
-    if not folder.is_dir():
+    folder = inside if storage.is_folder(inside) else Path(name)
+    if not storage.is_folder(folder):
         raise UsageError(f"expected DATE, RUN_ID or runs/DATE/RUN_ID of {store_folder}, got {quote(name)}")
     return Path(store_folder, store.run_name(store_folder, folder))
 

@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from schemas import storage
 from schemas.errors import CorruptFileError
 from schemas.files import read_json
 from schemas.quarantine import quote
@@ -23,7 +24,7 @@ def read_object(path: Path) -> dict[str, Any]:
 def gates_by_status(run: Path) -> dict[str, list[str]]:
     """Status -> names of the gates of `<run>/gates.json`; empty for a run that has not come that far."""
     found: dict[str, list[str]] = {}
-    if (run / "gates.json").is_file():
+    if storage.is_file(run / "gates.json"):
         for gate in read_object(run / "gates.json")["gates"]:
             found.setdefault(str(gate["status"]), []).append(str(gate["name"]))
     return found
@@ -34,15 +35,15 @@ def size_of(folder: str | os.PathLike[str]) -> tuple[int, float]:
     Links are not followed; what vanishes meanwhile does not count."""
     total, newest_s = 0, 0.0
     paths = [str(folder)]
-    for parent, folders, names in os.walk(folder):
+    for parent, folders, names in storage.walk(folder):
         paths += [os.path.join(parent, name) for name in (*folders, *names)]
     for path in paths:
         try:
-            status = os.lstat(path)
+            status = storage.status(path, follow_links=False)
         except OSError:
             continue
         newest_s = max(newest_s, status.st_mtime)
-        total += status.st_size if not os.path.isdir(path) or os.path.islink(path) else 0
+        total += status.st_size if not storage.is_folder(path) or storage.is_link(path) else 0
     return total, newest_s
 
 

@@ -15,10 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.store import history
+from schemas import storage
 from schemas.errors import CorruptFileError, UsageError
-from schemas.files import check_sha256, read_json, resolve_inside, shown, write_json, write_text
+from schemas.files import check_sha256, read_json, shown, write_json, write_text
 from schemas.hashing import fingerprint
 from schemas.quarantine import quote
+from schemas.storage import resolve_inside
 
 _MODEL_ID = re.compile(r"itemsage-[0-9a-f]{12}")
 
@@ -41,7 +43,7 @@ def run_folder(store: str, date: str, identity: dict[str, Any], kind: str = "run
 def num_buckets_of(store: str) -> int | None:
     """The store's number of buckets, None before the first ingest fixed it."""
     path = Path(store, "store.json")
-    if not path.is_file():
+    if not storage.is_file(path):
         return None
     described = read_json(path)
     found = described.get("num_buckets") if isinstance(described, dict) else None
@@ -71,13 +73,13 @@ def fix_num_buckets(store: str, num_buckets: int) -> None:
 def named_run(store: str) -> str | None:
     """The run that CURRENT names, whether it is there or not; None if there is no CURRENT or it names none."""
     pointer = Path(store, "CURRENT")
-    name = pointer.read_text(encoding="utf-8", errors="replace").strip() if pointer.is_file() else ""
+    name = storage.read_text(pointer, errors="replace").strip() if storage.is_file(pointer) else ""
     return name if history.RUN_NAME.fullmatch(name) else None
 
 
 def has_published(store: str) -> bool:
     """Whether readers see a run, be it sound or not."""
-    return Path(store, "CURRENT").is_file()
+    return storage.is_file(Path(store, "CURRENT"))
 
 
 def seen_run(store: str) -> Path | None:
@@ -85,10 +87,10 @@ def seen_run(store: str) -> Path | None:
 
     A pointer that names a run which is not there is held against the history: it may be the pointer that is damaged.
     """
-    if not Path(store, "CURRENT").is_file():
+    if not storage.is_file(Path(store, "CURRENT")):
         return None
     name = named_run(store)
-    if name is None or not Path(store, name).is_dir():
+    if name is None or not storage.is_folder(Path(store, name)):
         moves = history.moves(store)
         name = moves[-1].to_run if moves else name
     return Path(store, name) if name is not None else None
@@ -100,12 +102,12 @@ def current_run_or_none(store: str) -> Path | None:
     Raises CorruptFileError if CURRENT names something that is not a finished run of this store.
     """
     pointer = Path(store, "CURRENT")
-    if not pointer.is_file():
+    if not storage.is_file(pointer):
         return None
     name = named_run(store)
     folder = resolve_inside(store, name) if name is not None else None
-    if name is None or folder is None or not Path(folder, "COMPLETED").is_file():
-        got = quote(name or pointer.read_text(encoding="utf-8", errors="replace").strip())
+    if name is None or folder is None or not storage.is_file(Path(folder, "COMPLETED")):
+        got = quote(name or storage.read_text(pointer, errors="replace").strip())
         raise CorruptFileError(f"expected {pointer} to name a finished run, got {got}: publish a run again")
     return Path(store, name)
 
@@ -120,9 +122,9 @@ def current_run(store: str) -> Path:
 
 def run_folders(store: str) -> Iterator[Path]:
     """Every run of the store, finished or not, by date and id; nothing that lies outside it by way of a link."""
-    for run in sorted(Path(store, "runs").glob("*/*")):
-        is_run = history.RUN_NAME.fullmatch(history.name_of(run)) and run.is_dir()
-        if is_run and not any(path.is_symlink() for path in (run, run.parent, run.parent.parent)):
+    for run in storage.paths_in(Path(store, "runs"), "*/*"):
+        is_run = history.RUN_NAME.fullmatch(history.name_of(run)) and storage.is_folder(run)
+        if is_run and not any(storage.is_link(path) for path in (run, run.parent, run.parent.parent)):
             yield run
 
 
@@ -133,15 +135,15 @@ def completed_runs(store: str) -> list[Path]:
     def order(run: Path) -> tuple[str, int, int, str]:
         name = history.name_of(run)
         place = published.index(name) if name in published else -1
-        return run.parent.name, place, (run / "COMPLETED").stat().st_mtime_ns, run.name
+        return run.parent.name, place, storage.status(run / "COMPLETED").st_mtime_ns, run.name
 
-    return sorted((run for run in run_folders(store) if (run / "COMPLETED").is_file()), key=order)
+    return sorted((run for run in run_folders(store) if storage.is_file(run / "COMPLETED")), key=order)
 
 
 def model_folder(store: str, model_id: str) -> Path:
     """The folder of a model; UsageError if the name is not a model id or there is no such model."""
     folder = Path(store, "models", model_id)
-    if not _MODEL_ID.fullmatch(model_id) or not folder.is_dir():
+    if not _MODEL_ID.fullmatch(model_id) or not storage.is_folder(folder):
         raise UsageError(f"expected a model of the store {store}, got {model_id[:100]!r}: see {store}/models")
     return folder
 
@@ -150,7 +152,7 @@ def current_model_id(store: str) -> str:
     """The model that daily runs use; UsageError if none has been trained."""
     if not has_model(store):
         raise UsageError(f"expected a trained model in the store {store}, got none: run `itemsage train` first")
-    model_id = Path(store, "models", "CURRENT").read_text(encoding="utf-8", errors="replace").strip()
+    model_id = storage.read_text(Path(store, "models", "CURRENT"), errors="replace").strip()
     model_folder(store, model_id)
     return model_id
 
@@ -165,7 +167,7 @@ def wanted_model_id(store: str, model_id: str | None) -> str:
 
 def has_model(store: str) -> bool:
     """Whether a model was installed."""
-    return Path(store, "models", "CURRENT").is_file()
+    return storage.is_file(Path(store, "models", "CURRENT"))
 
 
 def set_current_model(store: str, model_id: str) -> None:
@@ -176,8 +178,8 @@ def set_current_model(store: str, model_id: str) -> None:
 
 def run_name(store: str, run: Path) -> str:
     """`runs/<date>/<run id>`; UsageError if the folder is not a run of the store."""
-    inside = Path(store).resolve() in run.resolve().parents
-    name = run.resolve().relative_to(Path(store).resolve()).as_posix() if inside else str(run)
+    inside = Path(storage.real_path(store)) in Path(storage.real_path(run)).parents
+    name = Path(storage.real_path(run)).relative_to(Path(storage.real_path(store))).as_posix() if inside else str(run)
     if not history.RUN_NAME.fullmatch(name):
         raise UsageError(f"expected a run folder {store}/runs/<date>/<16 hex digits>, got {run}")
     return name
@@ -205,9 +207,9 @@ def may_move_readers(store: str, run: Path) -> bool:
 def check_run(store: str, run: Path) -> dict[str, Any]:
     """The manifest of a finished run that is as it was published, every published file read. Raises CorruptFileError if
     one is not, UsageError if the run is not finished or the store has lost its model."""
-    if not (run / "COMPLETED").is_file():
+    if not storage.is_file(run / "COMPLETED"):
         raise UsageError(f"expected a finished run of the store {store}, got {shown(run)}, which is not")
-    check_sha256(run / "manifest.json", (run / "COMPLETED").read_text(encoding="utf-8", errors="replace").strip())
+    check_sha256(run / "manifest.json", storage.read_text(run / "COMPLETED", errors="replace").strip())
     manifest = read_json(run / "manifest.json")
     try:
         files = [(str(entry["path"]), str(entry["sha256"])) for entry in manifest["files"]]
@@ -229,7 +231,7 @@ def point_to_run(store: str, run: Path, why: str = history.PUBLISHED, reason: st
     """Replaces CURRENT atomically: readers now see `run`; the history keeps why, written before. Nothing happens if
     they see it already. UsageError unless it is a finished run of the store."""
     name = run_name(store, run)
-    if not Path(run, "COMPLETED").is_file():
+    if not storage.is_file(Path(run, "COMPLETED")):
         raise UsageError(f"expected a finished run of the store {store}, got {run}, which is not")
     left = named_run(store)
     if left != name:

@@ -10,7 +10,6 @@ Several processes train as one: `torchrun --nproc-per-node 2 -m pipelines.train 
 """
 
 import contextlib
-import shutil
 import time
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -45,6 +44,7 @@ from pipelines.train.flags import TrainingFlags
 from pipelines.train.model import checkpoints, model_and_data, print_lines, train_chosen, train_on_everything
 from pipelines.train.prepared_run import query_table_folder
 from pipelines.train.report import trained_on_text_alone, why_untrained
+from schemas import storage
 from schemas.days import end_of_day_us
 from schemas.errors import printable
 from schemas.files import expand_inputs
@@ -122,7 +122,7 @@ def _install(
     if result.is_better_than_start is False:
         print_lines([f"WARNING: an untrained model is installed (--accept-untrained): {why_untrained(result)}"])
     temporary = folder / ".model"
-    shutil.rmtree(temporary, ignore_errors=True)  # of a run that was killed while it wrote
+    storage.remove_folder(temporary, ignore_errors=True)  # of a run that was killed while it wrote
     save_model(
         model,
         temporary,

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Protocol
 
 from model.users.pinnersage import DEFAULT_ALPHA
 from pipelines.store.history import RUN_NAME
+from schemas import storage
 from schemas.errors import CorruptFileError, UsageError
 from schemas.files import read_sealed_json, shown
 from schemas.hashing import stable_hash
@@ -63,7 +64,7 @@ def default_calibration_path(run: str | Path, model_id: str) -> Path:
     `<store>/calibration/<model id>.json` if the run lies in a store, so that every later day has it, else
     `<run>/calibration.json`.
     """
-    folder = Path(run).resolve()
+    folder = Path(storage.real_path(run))
     if not RUN_NAME.fullmatch("/".join(folder.parts[-3:])):
         return folder / "calibration.json"
     return _path_in_store(folder.parents[2], model_id)
@@ -72,7 +73,7 @@ def default_calibration_path(run: str | Path, model_id: str) -> Path:
 def alpha_in_store(store: str | Path, given: float | None, model_id: str) -> Alpha:
     """What runs of a store use, before there is a run: alpha `given`, else as calibrated, else DEFAULT_ALPHA."""
     found = None if given is None else Alpha(given, DEFAULT_SAMPLES, GIVEN)
-    return found or _calibrated(_path_in_store(Path(store).resolve(), model_id), model_id) or _DEFAULTS
+    return found or _calibrated(_path_in_store(Path(storage.real_path(store)), model_id), model_id) or _DEFAULTS
 
 
 def alpha_of(config: AlphaFlags, model_id: str) -> Alpha:
@@ -86,7 +87,7 @@ def alpha_of(config: AlphaFlags, model_id: str) -> Alpha:
     if config.calibration is None:
         return _calibrated(default_calibration_path(config.run, model_id), model_id) or _DEFAULTS
     path = Path(config.calibration)
-    if not path.is_file():
+    if not storage.is_file(path):
         raise UsageError(f"expected a calibration file, got none at {shown(path)}: `itemsage users --calibrate` first")
     found = _calibrated(path, model_id)
     if found is None:
@@ -134,7 +135,7 @@ def _path_in_store(store: Path, model_id: str) -> Path:
 def _calibrated(path: Path, model_id: str) -> Alpha | None:
     """What a calibration file chose; None if there is none or it is of another model's vectors."""
     try:
-        calibration = read_sealed_json(path) if path.is_file() else {}
+        calibration = read_sealed_json(path) if storage.is_file(path) else {}
     except CorruptFileError as error:
         raise CorruptFileError(f"{error}. Delete the file and `itemsage users --calibrate` again") from error
     return _checked(calibration, path) if calibration.get("model_id") == model_id else None

@@ -17,8 +17,9 @@ from model.users.clusters import NOBODY, EarlierUsers, KnownClusters
 from pipelines.run.earlier_faults import UNREADABLE, say
 from pipelines.run.units import read_stage_manifest
 from schemas.errors import CorruptFileError
-from schemas.files import check_sha256, resolve_inside
+from schemas.files import check_sha256
 from schemas.quarantine import quote
+from schemas.storage import resolve_inside
 from schemas.user_rows import MAX_USER_BUCKETS, USER_ACTIONS_FOLDER, USERS_STAGE, UserActionRows, slice_of
 from schemas.users import read_user_actions
 

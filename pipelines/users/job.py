@@ -36,6 +36,7 @@ from pipelines.users.cluster import ClusterUsers, write_popularity_sum
 from pipelines.users.config import ROWS_A_BUCKET, UsersConfig
 from pipelines.users.plan import CODE_VERSION, UsersPlan, choose_num_buckets, plan
 from pipelines.users.read_actions import READ_PROGRESS, ReadActions, why_unused
+from schemas import storage
 from schemas.errors import CorruptFileError, ThresholdError, printable
 from schemas.files import read_sealed_json
 from schemas.quarantine import quote
@@ -91,7 +92,7 @@ class Users(Stage[UsersConfig]):
             print(_about_buckets(planned), flush=True)
         if self.todo or _asking_changes(planned):  # a published run is refused before anything is read
             check_not_published(self.run, USERS_STAGE)
-            manifest_path(self.run, USERS_STAGE).unlink(missing_ok=True)
+            storage.remove(manifest_path(self.run, USERS_STAGE), missing_ok=True)
 
     @property
     def units(self) -> list[Unit]:
@@ -221,8 +222,8 @@ def run_alone(config: UsersConfig, options: PipelineOptions) -> dict[str, Any]:
     made = run(config, options)
     counts = made.get("counts", {})
     if counts.get("rows_read") and not counts.get("rows_used"):
-        if not Path(config.run, "COMPLETED").exists():
-            manifest_path(config.run, USERS_STAGE).unlink()
+        if not storage.exists(Path(config.run, "COMPLETED")):
+            storage.remove(manifest_path(config.run, USERS_STAGE))
         left_out = {name: counts.get(name, 0) for name in ("rows_read", "rows_quarantined", *_LEFT_OUT)}
         raise ThresholdError(
             f"expected rows of {config.engagements} that make users, got none: "

@@ -6,6 +6,7 @@ from pathlib import Path
 from model.items.manifest import MANIFEST_FILE
 from model.split.split import Split
 from pipelines.store.history import RUN_NAME
+from schemas import storage
 from schemas.days import Calendar
 from schemas.files import read_json
 
@@ -20,9 +21,9 @@ def trained_until_us(run: str | Path, model_id: str) -> float | None:
 
     Raises CorruptFileError for a damaged split or manifest.
     """
-    folder = Path(run).resolve()
+    folder = Path(storage.real_path(run))
     model = folder.parents[2] / "models" / model_id if RUN_NAME.fullmatch("/".join(folder.parts[-3:])) else None
-    if model is None or Path(model_id).name != model_id or not (model / "split.json").is_file():
+    if model is None or Path(model_id).name != model_id or not storage.is_file(model / "split.json"):
         return None
     split = Split.load(model)
     if split.kind == "none":
@@ -30,7 +31,7 @@ def trained_until_us(run: str | Path, model_id: str) -> float | None:
     if split.test_start_us is not None:
         return split.test_start_us
     manifest = model / MANIFEST_FILE
-    return float(read_json(manifest).get("log_end_us", ANY_DAY)) if manifest.is_file() else ANY_DAY
+    return float(read_json(manifest).get("log_end_us", ANY_DAY)) if storage.is_file(manifest) else ANY_DAY
 
 
 def days_trained_on(run: str | Path, model_id: str, days: range, calendar: Calendar) -> int | None:

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from schemas import storage
 from schemas.errors import CorruptFileError, UsageError
-from schemas.files import atomic_write, read_json, write_json, write_text
+from schemas.files import read_json, write_json, write_text
 from schemas.sample_shop.assortment import make_assortment
 from schemas.sample_shop.catalogue import make_catalogue, make_query_pictures
 from schemas.sample_shop.engagements import make_engagements
@@ -23,6 +23,7 @@ from schemas.sample_shop.faults import (
     plant_in_engagements,
 )
 from schemas.sample_shop.rendering import render_all
+from schemas.storage import atomic_write
 from schemas.tables import CATALOGUE
 
 TRUTH_FILE, PLANTED_FILE, FACTS_FILE, README_FILE = "truth.parquet", "planted.parquet", "shop.json", "README.md"

@@ -17,7 +17,7 @@ from model.pictures.decoding import (
     read_picture,
     read_picture_file,
 )
-from schemas.files import resolve_inside
+from schemas.storage import resolve_inside
 
 
 @pytest.fixture

@@ -9,19 +9,17 @@ import pytest
 
 from schemas.errors import CorruptFileError, UsageError
 from schemas.files import (
-    atomic_write,
     check_sha256,
-    copy_folder,
     declare,
     declared_form,
     expand_inputs,
     read_json,
     read_sealed_json,
-    resolve_inside,
     sha256_of_file,
     write_json,
     write_sealed_json,
 )
+from schemas.storage import atomic_write, copy_folder, resolve_inside
 
 
 def test_a_file_is_on_the_disk_before_it_moves_and_the_move_after(

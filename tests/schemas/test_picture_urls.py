@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.files import resolve_inside
 from schemas.picture_urls import FETCHED_FOLDER, canonical_url, fetched_path
+from schemas.storage import resolve_inside
 
 URLS = st.one_of(
     st.text().map("http://".__add__),

@@ -14,12 +14,12 @@ import pytest
 from PIL import Image
 
 from schemas.errors import UsageError
-from schemas.files import resolve_inside
 from schemas.sample_shop import finished_shop, generate
 from schemas.sample_shop.assortment import make_assortment
 from schemas.sample_shop.catalogue import make_catalogue, make_query_pictures
 from schemas.sample_shop.engagements import make_engagements
 from schemas.sample_shop.faults import ENGAGEMENT_FAULTS, EXCESSES, PICTURE_FAULTS, ROW_FAULTS
+from schemas.storage import resolve_inside
 from schemas.tables import ACTIONS, CATALOGUE, ENGAGEMENTS, MAX_PICTURES, SURFACES, TEXT_FIELDS
 
 NUM_ITEMS, SEED = 60, 3

@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from model.pictures.decoding import PictureError, PictureLimits, read_picture
-from schemas.files import resolve_inside
+from schemas.storage import resolve_inside
 
 SECRET = b"the secret"
 

@@ -16,9 +16,10 @@ from pipelines.stages import STAGES, lines_of_day, published_files, with_needs, 
 from pipelines.store import store
 from pipelines.store.run_files import gates_by_status
 from schemas.errors import CorruptFileError
-from schemas.files import read_json, resolve_inside, sha256_of_file
+from schemas.files import read_json, sha256_of_file
 from schemas.hashing import fingerprint
 from schemas.quarantine import quote
+from schemas.storage import resolve_inside
 from schemas.stored_pictures import STORED_FOLDER
 
 #: What the run id is a hash of, where a daily run made it, and what it is of since runs say it.
