@@ -220,8 +220,9 @@ def copy_file(source: Place, target: Place) -> None:
 
 def copy_folder(source: Place, target: Place) -> None:
     """Copies a folder to the new folder `target`, as new files: unlike shutil.copytree's, with the modes of such."""
+    names = names_in(source)
     os.makedirs(target)
-    for name in names_in(source):
+    for name in names:
         path = Path(source, name)
         (copy_folder if path.is_dir() else copy_file)(path, Path(target, name))
 

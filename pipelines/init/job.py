@@ -7,7 +7,6 @@ Nothing else is written. What is in the file was tried: the first rows are read 
 columns that may be the id the one is chosen that the log, if there is one, names its items by.
 """
 
-import os
 import sys
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -165,7 +164,7 @@ def _image_root(config: InitConfig, catalog: str, items: RehearsedItems) -> _Ima
 def _folders_in(root: str) -> list[str]:
     """Those that a person sees, the first of them by name."""
     try:
-        paths = [os.path.join(root, name) for name in storage.names_in(root) if not name.startswith(".")]
+        paths = [str(Path(root, name)) for name in storage.names_in(root) if not name.startswith(".")]
         folders = [path for path in paths if storage.is_folder(path)]
     except OSError:
         return []
