@@ -96,7 +96,7 @@ def walks_corpus(walks_WL: np.ndarray, item_ids: Sequence[str], attributes: Mapp
 
 
 def _flat(column: pa.ChunkedArray) -> pa.Array:
-    return pa.concat_arrays([chunk.flatten() for chunk in column.chunks] or [column.type.value_type.wrap_array([])])
+    return pa.concat_arrays([chunk.flatten() for chunk in column.chunks] or [pa.array([], column.type.value_type)])
 
 
 def _kept(items_T: np.ndarray, sequence_T: np.ndarray, min_count: int) -> np.ndarray:

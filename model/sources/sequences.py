@@ -9,7 +9,7 @@ and sorted they are the table of all.
 Legend: T tokens (items at their places), S sequences.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
@@ -32,7 +32,7 @@ class SequencesConfig:
     Raises UsageError for another kind, or max_length below 2.
     """
 
-    rows: RowsConfig = RowsConfig()
+    rows: RowsConfig = field(default_factory=RowsConfig)
     kind: str = SESSION
     max_length: int = 2_000
 
@@ -114,7 +114,7 @@ def _table(tokens: _Tokens, key_names: pa.Array, item_names: pa.Array) -> pa.Tab
     offsets = pa.array(offsets_of(lengths), pa.int32())
     flat = (item_names.take(pa.array(tokens.item_T)), pa.array(tokens.time_us_T), pa.array(tokens.weight_T))
     columns = [
-        pa.ListArray.from_arrays(offsets, values.cast(field.type.value_type), type=field.type)
-        for field, values in zip(list(SEQUENCES)[1:], flat, strict=True)
+        pa.ListArray.from_arrays(offsets, values.cast(column.type.value_type), type=column.type)
+        for column, values in zip(list(SEQUENCES)[1:], flat, strict=True)
     ]
     return pa.table([key_names.take(pa.array(keys)), *columns], schema=SEQUENCES)
