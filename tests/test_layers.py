@@ -14,7 +14,7 @@ FORBIDDEN = {
 }
 
 #: The rooms of model/: each may import those before it, and itself.
-ROOMS_OF_MODEL = ("machine", "text", "pictures", "split", "nearest", "items", "measures", "training", "users")
+ROOMS_OF_MODEL = ("machine", "text", "pictures", "split", "nearest", "items", "measures", "training", "sources", "users")
 
 #: The same of pipelines/: first what serves all, then stages in the order of the flow, then what is made of them.
 ROOMS_OF_PIPELINES = (
