@@ -1,0 +1,52 @@
+"""95 % bootstrap intervals of figures that are no mean (an AUC, a macro-F1), and of differences of two of them.
+
+A figure is a function of how often each cluster (a session, a product family) was drawn. The clusters are drawn whole,
+and the same draws serve both sides of a difference: it is paired. The draws are those of
+model.measures.evaluation.bootstrap_ratios.
+
+Legend: C clusters, R draws, one row each.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+#: int64 [R, C], how often each cluster counts -> float64 [R], NaN where these draws have no figure.
+Figure = Callable[[np.ndarray], np.ndarray]
+_RESAMPLES, _DRAWS_AT_ONCE = 1000, 50
+_BOUNDS = [2.5, 97.5]
+
+
+def with_bounds(name: str, figure: Figure, num_clusters: int, seed: int = 0) -> dict[str, float]:
+    """{name, name_low, name_high}: the figure of all clusters, each once, with its interval. NaN where there is none.
+
+    >>> with_bounds("mean", lambda counts: counts @ [1.0, 1.0] / counts.sum(axis=1), 2)
+    {'mean': 1.0, 'mean_low': 1.0, 'mean_high': 1.0}
+    """
+    return _named(name, figure(np.ones((1, num_clusters), np.int64))[0], drawn_figures(figure, num_clusters, seed))
+
+
+def difference_with_bounds(
+    name: str, figure: Figure, other: Figure, num_clusters: int, seed: int = 0
+) -> dict[str, float]:
+    """The same of figure - other."""
+    return with_bounds(name, lambda counts_RC: figure(counts_RC) - other(counts_RC), num_clusters, seed)
+
+
+def drawn_figures(figure: Figure, num_clusters: int, seed: int = 0, resamples: int = _RESAMPLES) -> np.ndarray:
+    """float64 [resamples]: the figure of clusters drawn with replacement."""
+    generator = np.random.default_rng(seed)
+    found = []
+    for start in range(0, resamples, _DRAWS_AT_ONCE):
+        draws = [
+            np.bincount(generator.integers(0, num_clusters, num_clusters), minlength=num_clusters)
+            for _ in range(min(_DRAWS_AT_ONCE, resamples - start))
+        ]
+        found.append(figure(np.stack(draws)))
+    return np.concatenate(found)
+
+
+def _named(name: str, value: float, drawn_R: np.ndarray) -> dict[str, float]:
+    good_R = drawn_R[np.isfinite(drawn_R)]
+    low, high = np.percentile(good_R, _BOUNDS) if len(good_R) else (np.nan, np.nan)
+    return {name: float(value), f"{name}_low": float(low), f"{name}_high": float(high)}
