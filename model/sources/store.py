@@ -19,9 +19,10 @@ from safetensors.numpy import load_file, save_file
 
 from schemas import storage
 from schemas.errors import CorruptFileError, UsageError
-from schemas.files import atomic_write, check_sha256, read_json, sha256_of_file, write_json
+from schemas.files import check_sha256, read_json, sha256_of_file, write_json
 from schemas.hashing import fingerprint
 from schemas.quarantine import quote
+from schemas.storage import atomic_write
 
 CONFIG_FILE, WEIGHTS_FILE, METRICS_FILE, MANIFEST_FILE = (
     *("config.json", "weights.safetensors"),
