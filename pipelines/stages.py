@@ -9,6 +9,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from schemas.errors import UsageError
+from schemas.quarantine import quote
+
 if TYPE_CHECKING:
     from pipelines.run.stage import Stage
 
@@ -31,6 +34,32 @@ def with_log(config: Any) -> bool:
 def with_users(config: Any) -> bool:
     """Whether a day's run has users."""
     return with_log(config) and bool(config.users)
+
+
+#: The sources of item vectors that learn from clickstream alone, each a stage of its name.
+SOURCES = ("prod2vec", "prodsi2vec", "deepwalk_prod2vec", "deepwalk_prodsi2vec", "bpr")
+
+
+def named_sources(text: str) -> tuple[str, ...]:
+    """The sources that `--sources` names, in the order of the flow, each once. Raises UsageError for another name.
+
+    >>> named_sources("bpr, prod2vec"), named_sources("")
+    (('prod2vec', 'bpr'), ())
+    """
+    given = {name.strip() for name in text.split(",")} - {""}
+    if others := sorted(given - set(SOURCES)):
+        raise UsageError(f"expected --sources of {', '.join(SOURCES)}, got {', '.join(map(quote, others))}")
+    return tuple(name for name in SOURCES if name in given)
+
+
+@dataclass(frozen=True)
+class ForSources:
+    """Of a stage that a call has if it is asked for one of these sources."""
+
+    names: tuple[str, ...]
+
+    def __call__(self, config: Any) -> bool:
+        return not set(self.names).isdisjoint(named_sources(config.sources))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +97,9 @@ class StageLine:
         return found
 
 
+_SEQUENCES = ForSources(("prod2vec", "prodsi2vec", "deepwalk_prod2vec", "deepwalk_prodsi2vec"))
+_WALKS = ForSources(("deepwalk_prod2vec", "deepwalk_prodsi2vec"))
+
 # fmt: off
 STAGES: tuple[StageLine, ...] = (
     StageLine(name="items", place="pipelines.ingest.job:Ingest", command="ingest",
@@ -83,6 +115,33 @@ STAGES: tuple[StageLine, ...] = (
     StageLine(name="pairs", place="pipelines.pairs.job:Pairs", command="pairs",
               does="engagements + features -> training pairs", needs=("items", "log", "vocabulary", "features"),
               folders=("pairs", "query_table"), training=always),
+    StageLine(name="sequences", place="pipelines.sources.sequences:Sequences",
+              does="engagements -> items engaged with in a session", needs=("items", "log"), folders=("sequences",),
+              training=_SEQUENCES),
+    StageLine(name="interactions", place="pipelines.sources.sequences:Interactions",
+              does="engagements -> users and their items", needs=("items", "log"), folders=("interactions",),
+              training=ForSources(("bpr",))),
+    StageLine(name="co_engagements", place="pipelines.sources.co_engagements:CoEngagements",
+              does="sequences -> graph of items engaged with together", needs=("sequences",),
+              folders=("co_engagements",), training=_WALKS),
+    StageLine(name="walks", place="pipelines.sources.walks:Walks", does="co_engagements -> random walks over items",
+              needs=("co_engagements",), folders=("walks",), training=_WALKS),
+    StageLine(name="prod2vec", place="pipelines.sources.clickstream:Prod2Vec",
+              does="sequences -> item vectors by skip-gram", needs=("sequences",), folders=("prod2vec",),
+              training=ForSources(("prod2vec",))),
+    StageLine(name="prodsi2vec", place="pipelines.sources.clickstream:ProdSI2Vec",
+              does="sequences + attributes of items -> item vectors by skip-gram", needs=("items", "sequences"),
+              folders=("prodsi2vec",), training=ForSources(("prodsi2vec",))),
+    StageLine(name="deepwalk_prod2vec", place="pipelines.sources.clickstream:DeepWalkProd2Vec",
+              does="walks -> item vectors by skip-gram", needs=("co_engagements", "walks"),
+              folders=("deepwalk_prod2vec",), training=ForSources(("deepwalk_prod2vec",))),
+    StageLine(name="deepwalk_prodsi2vec", place="pipelines.sources.clickstream:DeepWalkProdSI2Vec",
+              does="walks + attributes of items -> item vectors by skip-gram",
+              needs=("items", "co_engagements", "walks"), folders=("deepwalk_prodsi2vec",),
+              training=ForSources(("deepwalk_prodsi2vec",))),
+    StageLine(name="bpr", place="pipelines.sources.clickstream:Bpr",
+              does="interactions -> item vectors by matrix factorisation (BPR-MF)", needs=("interactions",),
+              folders=("bpr",), training=ForSources(("bpr",))),
     StageLine(name="embeddings", place="pipelines.embed.job:Embed", command="embed",
               does="features + model -> unit vectors", needs=("features",), published=("embeddings",),
               day=always, has_checks=True),

@@ -33,3 +33,19 @@ INTERACTIONS = pa.schema(
         pa.field("count", pa.int64(), nullable=False),
     ]
 )
+
+#: How often each item was seen, sorted by item_id: the evidence for its vector.
+EVIDENCE = pa.schema([pa.field("item_id", pa.string(), nullable=False), pa.field("count", pa.int64(), nullable=False)])
+
+#: Walks over the graph of CO_ENGAGEMENTS, sorted by (item_id, walk). item_id: where it starts; walk: which of the
+#: item's walks; item_ids: what it came by, the start first.
+WALKS = pa.schema(
+    [
+        pa.field("item_id", pa.string(), nullable=False),
+        pa.field("walk", pa.int32(), nullable=False),
+        pa.field("item_ids", pa.list_(pa.field("element", pa.string(), nullable=False)), nullable=False),
+    ]
+)
+
+#: How popular an item is beside its vector, b_p of BPR; sorted by item_id.
+BIASES = pa.schema([pa.field("item_id", pa.string(), nullable=False), pa.field("bias", pa.float32(), nullable=False)])

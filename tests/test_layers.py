@@ -30,7 +30,19 @@ ROOMS_OF_MODEL = (
 #: The same of pipelines/: first what serves all, then stages in the order of the flow, then what is made of them.
 ROOMS_OF_PIPELINES = (
     *("stages", "store", "console", "run", "log", "gates"),
-    *("ingest", "vocabulary", "features", "pairs", "embed", "evaluate", "index", "users", "evaluate_users", "publish"),
+    *(
+        "ingest",
+        "vocabulary",
+        "features",
+        "pairs",
+        "sources",
+        "embed",
+        "evaluate",
+        "index",
+        "users",
+        "evaluate_users",
+        "publish",
+    ),
     *("train", "daily", "ablate", "serving", "search", "recommend", "operations"),
     *("sample_shop", "demo", "path", "init", "fetch_images", "convert_complete_journey", "cli"),
 )

@@ -37,5 +37,6 @@ COMMANDS = {
     "gc": ("pipelines.operations.gc.job", "delete old runs that no reader can still be inside"),
     "path": ("pipelines.path", "print a folder of the published run"),
     **{line.command: (line.module, f"stage: {line.does}") for line in STAGES if line.command},
+    "sources": ("pipelines.sources.job", "engagements + items -> item vectors from clickstream, a folder a source"),
     "publish": ("pipelines.publish", "stage: check a run and make it the one that readers see"),
 }

@@ -22,7 +22,7 @@ SHARED_KEYS = frozenset(
     accept accept_training_days accept_untrained actions aggregator allow_private alpha attempt batch_size
     because blend_popularity calibrate calibrate_for calibrate_samples calibrate_users calibration
     calibration_days catalog checkpoint_every concurrent_per_host correction count_cap date decay_per_day
-    device drop_fields drop_modalities drop_pictures drop_tokens dropout dry_run embeddings end_date
+    device dim drop_fields drop_modalities drop_pictures drop_tokens dropout dry_run embeddings end_date
     engagements epochs evaluate_every exact ffn_dim field_layer_norm field_weight_learning_rate field_weights
     file force frequencies from_date frozen gap_days group_rows hash_dim hash_rows hashing_size heads
     ignore_robots image image_dtype image_encoder image_encoder_folder image_root image_weights
@@ -39,7 +39,7 @@ SHARED_KEYS = frozenset(
     num_negatives num_user_buckets old out out_json output_dim pairs_per_purchase patience popularity_weight
     precision pseudo_queries pseudo_share queries query_vectors random_negatives reason rebuild recent
     refine_cosine refit refresh_days requests reuse_from run sample_rows samples seed seeds share_text_table
-    split start store strict table_learning_rate table_std tables target_recall task_mix tasks test_days
+    sources split start store strict table_learning_rate table_std tables target_recall task_mix tasks test_days
     test_fraction text text_dtype text_encoder text_encoder_folder time_zone timeout_s to to_date top
     train_before typo_share use_pictures use_text user user_agent users validation_days validation_fraction
     validation_items validation_pairs verify_images vocabulary vocabulary_mode warmup_fraction weight_decay

@@ -82,7 +82,7 @@ class _JudgeSlice(beam.DoFn):
     def process(self, file_slice: FileSlice) -> Iterator[tuple[int, bytes]]:
         writer = UnitWriter(self.source.run, slice_unit(file_slice, self.source.fingerprint, LOG_STAGE))
         progress = Progress.shared(LOG_STAGE, "rows", self.num_rows)
-        use, counted = LogUse(self.source.end_us, _ITEM_IDS.get(self.source.item_files)), RejectedRows()
+        use, counted = LogUse(self.source.end_us, ITEM_IDS.get(self.source.item_files)), RejectedRows()
         rejections: list[Rejection] = []
         for number, raw in enumerate(read_slice(file_slice, self.source.columns, ENGAGEMENTS)):
             if not number:
@@ -159,4 +159,4 @@ def _read_item_ids(files: tuple[str, ...]) -> pa.Array:
     return pa.concat_tables(tables)["item_id"].combine_chunks() if tables else pa.array([], pa.string())
 
 
-_ITEM_IDS: Shared[tuple[str, ...], pa.Array] = Shared(_read_item_ids)
+ITEM_IDS: Shared[tuple[str, ...], pa.Array] = Shared(_read_item_ids)

@@ -30,7 +30,7 @@ from pipelines.console.thresholds import LogThresholds
 from pipelines.gates.counts import COVERED_STAGES
 from pipelines.run.stage import RunCall, run_in_turn
 from pipelines.run.units import read_stage_manifest
-from pipelines.stages import STAGES
+from pipelines.stages import SOURCES, STAGES
 from pipelines.store import store
 from pipelines.store.lock import store_lock
 from pipelines.store.yesterday import previous_run
@@ -76,6 +76,11 @@ class TrainConfig(TrainingFlags):
         default="auto",
         choices=("auto", "on", "off"),
         help="after the step is chosen, train again on the validation part too; auto: if there is no test part",
+    )
+    sources: str = flag(
+        default="",
+        help=f"item vectors from clickstream to learn too, of {', '.join(SOURCES)}, separated by commas; default: none",
+        by_commas=True,
     )
 
 
@@ -199,7 +204,7 @@ def identity(config: TrainConfig, left_out: Collection[str] = ()) -> dict[str, A
         inputs["query_vectors"] = input_identity(expand_inputs(config.query_vectors, config.date))
     if config.image_weights is not None:
         inputs["image_weights"] = input_identity([config.image_weights])
-    names = given_values(config).keys() - {*_PLACES, *_GATES, *left_out, "refit"}
+    names = given_values(config).keys() - {*_PLACES, *_GATES, *left_out, "refit", "sources"}
     kept = {name: value for name, value in given_values(config).items() if name in names}
     day = {"date": config.date, "time_zone": config.time_zone}
     return {"code_version": CODE_VERSION, "config": kept, **day, "inputs": inputs}

@@ -104,7 +104,8 @@ def table() -> str:
     for line in stages.STAGES:
         folders = [" ".join(f"`{name}/`" for name in names) for names in (line.published, line.folders)]
         needs = ", ".join(called[name] for name in line.needs)
-        rows.append((called[line.name], line.does, needs, *folders, when[line.day], when[line.training]))
+        training = "for its sources" if isinstance(line.training, stages.ForSources) else when[line.training]
+        rows.append((called[line.name], line.does, needs, *folders, when[line.day], training))
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 

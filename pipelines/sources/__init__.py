@@ -1,0 +1,1 @@
+"""Sources of item vectors that learn from clickstream: sequences, graph, walks, and a stage a source."""

@@ -1,0 +1,54 @@
+"""Tables that stages of a run have left, bucket by bucket: which files, and what identifies them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipelines.run.units import read_stage_manifest
+from schemas.errors import CorruptFileError
+from schemas.quarantine import quote
+from schemas.reading import PARQUET_ERRORS
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunTable:
+    """Parquet files of one folder of a run, by bucket. Small: it travels to the workers."""
+
+    run: str
+    names: tuple[str, ...]
+    sha256: tuple[str, ...]
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        return tuple(str(Path(self.run, name)) for name in self.names)
+
+    def read(self, schema: pa.Schema) -> pa.Table:
+        """The rows of all files, in the order of the buckets."""
+        return pa.concat_tables([schema.empty_table(), *(read_table(path, schema) for path in self.paths)])
+
+
+def run_table(run: str, folder: str) -> RunTable:
+    """The files of a folder that is that of a stage, or inside it. Raises CorruptFileError unless it is finished."""
+    listed = read_stage_manifest(run, folder.partition("/")[0])["files"]
+    entries = sorted((e["path"], e["sha256"]) for e in listed if e["path"].startswith(f"{folder}/"))
+    return RunTable(run=run, names=tuple(name for name, _ in entries), sha256=tuple(sha256 for _, sha256 in entries))
+
+
+def num_buckets_of(run: str) -> int:
+    """How many buckets the items of a run are in."""
+    found: Any = read_stage_manifest(run, "items").get("num_buckets")
+    if not isinstance(found, int) or found < 1:
+        raise CorruptFileError(f"expected a number of buckets in the items of {run}, got {quote(found)}")
+    return found
+
+
+def read_table(path: str, schema: pa.Schema) -> pa.Table:
+    """The columns of the schema. Raises CorruptFileError for a file that cannot be read or has others."""
+    try:
+        table = pq.read_table(path, columns=schema.names)
+        return table.cast(schema)
+    except (*PARQUET_ERRORS, KeyError, ValueError) as error:
+        raise CorruptFileError(f"expected {', '.join(schema.names)} in {path}, got {quote(str(error))}") from error
