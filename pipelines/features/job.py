@@ -38,6 +38,7 @@ class Features(Stage[FeaturesConfig]):
     config_class = FeaturesConfig
     code_versions = (CODE_VERSION,)
     bars = (TEXTS_PROGRESS,)
+    makes = "items_written"
     identities = ("pictures_listed = pictures_computed + pictures_reused + pictures_quarantined + pictures_cut_off",)
 
     @classmethod

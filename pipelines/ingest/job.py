@@ -169,7 +169,7 @@ class Ingest(Stage[IngestConfig]):
 
     @classmethod
     def given(cls, call: RunCall) -> dict[str, Any]:
-        return {"num_buckets": store.buckets_for(call.config.store, call.config.num_buckets)}
+        return {"num_buckets": store.buckets_for(call.config.store, getattr(call.config, "num_buckets", 0))}
 
     @functools.cached_property
     def finished(self) -> dict[str, Any] | None:
