@@ -169,6 +169,7 @@ class Index(Stage[IndexConfig]):
     name = STAGE
     config_class = IndexConfig
     code_versions = (CODE_VERSION, REFINED_CODE_VERSION)
+    makes = "items_indexed"
 
     @classmethod
     def given(cls, call: RunCall) -> dict[str, Any]:

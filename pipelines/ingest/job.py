@@ -169,7 +169,7 @@ class Ingest(Stage[IngestConfig]):
 
     @classmethod
     def given(cls, call: RunCall) -> dict[str, Any]:
-        return {"num_buckets": store.buckets_for(call.config.store, call.config.num_buckets)}
+        return {"num_buckets": store.buckets_for(call.config.store, getattr(call.config, "num_buckets", 0))}
 
     @functools.cached_property
     def finished(self) -> dict[str, Any] | None:
@@ -257,12 +257,10 @@ class Ingest(Stage[IngestConfig]):
 
     @staticmethod
     def told(counts: Mapping[str, int]) -> str:
-        merged = f" + merged {counts['rows_merged']:,}" if counts.get("rows_merged") else ""
-        blank = f"; {counts[BLANK_ROWS]:,} blank rows are none" if counts.get(BLANK_ROWS) else ""
-        return (
-            f"rows     read {counts['rows_read']:,} = published {counts['rows_published']:,} + collapsed "
-            f"{counts['rows_collapsed']:,}{merged} + quarantined {counts['rows_quarantined']:,}{blank}\n"
-        )
+        merged = " + merged {rows_merged:,}" if counts.get("rows_merged") else ""
+        blank = f"; {{{BLANK_ROWS}:,}} blank rows are none" if counts.get(BLANK_ROWS) else ""
+        told = "read {rows_read:,} = published {rows_published:,} + collapsed {rows_collapsed:,}"
+        return f"rows     {told}{merged} + quarantined {{rows_quarantined:,}}{blank}\n".format_map(counts)
 
 
 def ids_in_two_forms(ids: pa.ChunkedArray) -> list[str]:

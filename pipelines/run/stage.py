@@ -53,7 +53,8 @@ class Stage(abc.ABC, Generic[ConfigT]):
     name: of its manifest, its units and their quarantine. config_class: its flags. code_versions: raised when the same
     input gives other output; part of a day's run id. label: what the summary calls it, if not by name. bars: of its
     progress, beside that of its name. identities: of the counts of `account`, as "rows = rows_reused + rows_computed".
-    compared: "rows" if it counts rows_written, rows_yesterday ... against the run before.
+    compared: "rows" if it counts rows_written, rows_yesterday ... against the run before. makes: the count of what it
+    makes.
     """
 
     name: ClassVar[str]
@@ -63,6 +64,7 @@ class Stage(abc.ABC, Generic[ConfigT]):
     bars: ClassVar[tuple[str, ...]] = ()
     identities: ClassVar[tuple[str, ...]] = ()
     compared: ClassVar[str] = ""
+    makes: ClassVar[str] = "rows_written"
 
     def __init__(self, config: ConfigT):
         self.config = config
