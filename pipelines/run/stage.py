@@ -22,6 +22,7 @@ from pipelines.run.shared import closed_after_job
 from pipelines.run.unit_files import manifest_path
 from pipelines.run.units import Unit, check_not_published, finished_sidecar, read_stage_manifest, write_stage_manifest
 from pipelines.stages import StageLine, line_of
+from schemas import storage
 from schemas.errors import CorruptFileError
 
 ConfigT = TypeVar("ConfigT")
@@ -169,7 +170,7 @@ def _unseal(stage: Stage[Any]) -> None:
     """A stage of which a unit is to be computed has no manifest: a mixture of two plans is no stage."""
     if any(finished_sidecar(stage.run, unit) is None for unit in stage.todo):
         check_not_published(stage.run, stage.name)
-        manifest_path(stage.run, stage.name).unlink(missing_ok=True)
+        storage.remove(manifest_path(stage.run, stage.name), missing_ok=True)
 
 
 def run_in_turn(

@@ -6,7 +6,6 @@ Every flag is optional: what is not named is not checked. Changes nothing.
 """
 
 import sys
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +40,7 @@ from pipelines.operations.doctor.machine import (
 from pipelines.operations.doctor.sample import check_sample
 from pipelines.operations.findings import Finding, brief, report
 from pipelines.store import store
+from schemas import storage
 from schemas.errors import UsageError
 from schemas.grouping import GROUP_ROWS
 
@@ -90,7 +90,7 @@ class Model:
 
 def diagnose(config: DoctorConfig) -> list[Finding]:
     """The findings, in the order in which they build on each other."""
-    with tempfile.TemporaryDirectory(prefix="itemsage-doctor-") as folder:
+    with storage.temporary_folder(prefix="itemsage-doctor-") as folder:
         return _diagnose(config, folder)
 
 

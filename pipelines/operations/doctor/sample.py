@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import io
-import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,6 +18,7 @@ from pipelines.operations.doctor.inputs import Inputs
 from pipelines.operations.findings import Finding, brief, cut_short
 from pipelines.run.stage import RunCall, run_stage
 from pipelines.stages import always, lines_of_day
+from schemas import storage
 from schemas.catalogue_validation import catalogue_counts
 from schemas.grouping import resolve_rows
 from schemas.quarantine import Rejection
@@ -47,12 +47,12 @@ def check_sample(inputs: Inputs, config: "DoctorConfig", model: Path | None) -> 
         if not rows.num_rows:
             finding.fail(_nothing_valid(rejections), EXIT_THRESHOLD)
             return finding
-        with tempfile.TemporaryDirectory(prefix="itemsage-doctor-") as folder:
+        with storage.temporary_folder(prefix="itemsage-doctor-") as folder:
             rows = _with_pictures(rows.select(CATALOGUE.names), inputs.folder)
             made = _run_stages(rows, Path(folder), config, model)
             quarantined = [
                 row
-                for path in sorted(Path(folder).glob("run/quarantine/*.parquet"))
+                for path in storage.paths_in(folder, "run/quarantine/*.parquet")
                 for row in pq.read_table(path).to_pylist()
             ]
         for row in quarantined:
@@ -103,7 +103,7 @@ def _with_pictures(rows: pa.Table, folder: str) -> pa.Table:
 
     def struct(uri: str) -> dict[str, Any]:
         path = stored_path(uri)
-        return {"bytes": None, "path": uri} if path is None else {"bytes": Path(folder, path).read_bytes()}
+        return {"bytes": None, "path": uri} if path is None else {"bytes": storage.read_bytes(Path(folder, path))}
 
     images = rows["images"].to_pylist()
     if not any(stored_path(uri) for uris in images for uri in uris):
