@@ -144,7 +144,7 @@ def check_file_system(store: Path) -> Finding:
         folder = existing_folder(store)
         where = "the store" if folder == store else f"{folder}, where the store will be made"
         finding.looked_at = f"write, fsync, atomic rename and lock in {where}"
-        with storage.temporary_folder(prefix=".doctor-", suffix=".tmp", dir=folder) as scratch:
+        with storage.temporary_folder(prefix=".doctor-", suffix=".tmp", inside=folder) as scratch:
             for problem in storage.problems_of(scratch):
                 finding.fail(problem)
     return finding
