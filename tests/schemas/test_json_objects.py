@@ -16,6 +16,7 @@ from text_tables import read, words, write
 
 from schemas.column_spec import Columns
 from schemas.errors import CorruptFileError, UsageError
+from schemas.file_forms import checked_format
 from schemas.files import declare
 from schemas.json_arrays import JsonText
 from schemas.json_objects import elements_of_list, read_envelope
@@ -103,7 +104,8 @@ def test_of_several_lists_the_call_says_which(tmp_path: Path) -> None:
     for fails in (items_of, lambda path, _: column_names(path)):
         with pytest.raises(UsageError, match=told):
             fails(str(path), {})
-    assert items_of(declare(str(path), {"list": "collections"}), {}) == ["c"]
+    said = checked_format({"list": "collections"}, "catalogue", "c.toml")
+    assert items_of(declare(str(path), said), {}) == ["c"]
     with pytest.raises(UsageError, match="expected a list at 'data' in the object of"):
         items_of(declare(str(path), {"list": "data"}), {})
 

@@ -297,3 +297,14 @@ def test_times_in_another_list_than_the_items_are_told_with_what_to_do(tmp_path)
     )
     rows, rejections, _ = read(tmp_path / "log.jsonl", {**columns, "item_id": "actionDetails.productViewSku"})
     assert ([row["item_id"] for row in rows], rejections) == (["v"], [])
+
+
+def test_events_by_action_are_counted_only_where_somebody_asks(tmp_path, monkeypatch):
+    path = write(tmp_path / "log.parquet", [event("view_item", ["a"]), event("purchase", None)])
+    mapping = table_columns({"engagements": COLUMNS}, "engagements")
+    (part,) = plan_slices([str(path)])
+    (raw,) = read_slice(part, mapping, ENGAGEMENTS)
+    assert raw.events_by_action == {"events_with_items:click": 1, "events_without_items:checkout": 1}
+    monkeypatch.setattr(log_events, "events_by_action", lambda *_: pytest.fail("counted"))
+    rows, _, _ = read(path)
+    assert [row["item_id"] for row in rows] == ["a"]
