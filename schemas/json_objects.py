@@ -22,6 +22,8 @@ Wanted = Sequence[Collection[str]]
 _MOST_OBJECTS = 4
 #: Members of a list whose names are looked at.
 _NUM_LOOKED_AT = 100
+#: Names and lists of a file that are remembered; no table has as many columns.
+_MOST_NAMES = 10_000
 #: What lists of rows are called, of which an empty one is one, too.
 _LISTS = ("products", "items", "data", "results", "records", "rows", "events", "orders", "edges", "nodes", "hits")
 #: What a row is likely to have, and what stands around rows is not: there a code is that of an answer.
@@ -75,12 +77,12 @@ class _Found:
 def _look_into(text: JsonText, above: tuple[str, ...], found: _Found) -> None:
     """Passes an object, whose opening bracket comes next."""
     for key in text.names():
-        if not above:
+        if not above and len(found.keys) < _MOST_NAMES:
             found.keys.append(key)
         path, start = (*above, key), text.next_byte()
         if start == b"{" and len(path) < _MOST_OBJECTS:
             _look_into(text, path, found)
-        elif start == b"[" and "." not in key:
+        elif start == b"[" and "." not in "".join(path):
             _look_at_list(text, ".".join(path), found)
         else:
             text.skip_value()
@@ -95,11 +97,11 @@ def _look_at_list(text: JsonText, path: str, found: _Found) -> None:
             num_seen += 1
             if member.startswith(b"{"):
                 num_objects += 1
-                keys |= _keys_of(member)
+                keys |= _keys_of(member) if len(keys) < _MOST_NAMES else set()
         for _ in members:  # to its end, which only reading can find
             pass
     finally:
-        if 2 * num_objects > num_seen or not num_seen:
+        if (2 * num_objects > num_seen or not num_seen) and len(found.lists) < _MOST_NAMES:
             found.lists.append(ObjectList(path, frozenset(keys), not num_seen))
 
 
@@ -125,9 +127,10 @@ def list_of_rows(envelope: Envelope | None, wanted: Wanted, path: str) -> str | 
     ]
     if not lists:
         return None
-    if len(envelope.lists) == 1:
+    paths = dict.fromkeys(one.path for one in envelope.lists)  # a name may be there twice
+    if len(paths) == 1:
         return lists[0].path
-    names = ", ".join(quote(one.path) for one in envelope.lists)
+    names = ", ".join(map(quote, paths))
     raise UsageError(
         f"expected one list of rows in the object of {shown(path)}, got several: {names}. {list_remedy(lists[0].path)}"
     )
