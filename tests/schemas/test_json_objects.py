@@ -209,3 +209,11 @@ def test_a_value_above_the_bound_is_told(tmp_path: Path) -> None:
         assert next(names) == "a"
         with pytest.raises(CorruptFileError, match="one of more than 1,048,576 bytes"):
             text.skip_value()
+
+
+def test_of_a_large_list_the_beginning_tells_that_it_holds_the_rows(tmp_path: Path) -> None:
+    path = tmp_path / "c.json"
+    path.write_text('{"products": [' + ",".join('{"item_id": "a"}' for _ in range(100_100)) + "]}")
+    assert count_rows([str(path)], {}) == 100_100
+    path.write_text('{"item_id": "a", "images": [' + ",".join("{}" for _ in range(100_100)) + "]}\n")
+    assert count_rows([str(path)], {}) == 1
