@@ -35,7 +35,6 @@ from pipelines.console.progress import Progress
 from pipelines.ingest.table_pictures import lacks_pictures, remove_unlisted_pictures
 from pipelines.ingest.write_items import STAGE, WriteItems, ids_of_other_form
 from pipelines.run.bucket_rows import BucketRows, Buckets, RowRules
-from pipelines.run.unit_files import sidecar_path
 from pipelines.run.units import (
     Unit,
     bucket_name,
@@ -47,9 +46,10 @@ from pipelines.run.units import (
 from schemas.columns import catalogue_columns, catalogue_schema
 from schemas.cut_off_files import cut_off_in_words, num_cut_off
 from schemas.errors import CorruptFileError, ThresholdError, UsageError
-from schemas.files import expand_inputs, read_sealed_json
+from schemas.files import expand_inputs
 from schemas.grouping import GROUP_ROWS
 from schemas.hashing import fingerprint
+from schemas.manifests import Sidecar
 from schemas.quarantine import quote
 from schemas.raw_rows import BLANK_ROWS
 from schemas.reading import (
@@ -242,8 +242,8 @@ def _is_finished(run: str, unit: Unit) -> bool:
 def _finish(plan: IngestPlan, config: IngestConfig) -> dict[str, Any]:
     """Checks that some row is valid and writes the manifest."""
     names = [unit.name for unit in plan.units]
-    sidecars = [read_sealed_json(sidecar_path(plan.run, STAGE, name)) for name in names]
-    _check_some_valid(sum((Counter(sidecar["counts"]) for sidecar in sidecars), Counter()), config)
+    sidecars = [Sidecar.read(plan.run, STAGE, name) for name in names]
+    _check_some_valid(sum((Counter(sidecar.counts) for sidecar in sidecars), Counter()), config)
     remove_unlisted_pictures(plan.run, sidecars)
     return write_stage_manifest(
         plan.run,

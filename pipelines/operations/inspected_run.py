@@ -3,13 +3,16 @@
 import json
 import os
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from pipelines.operations.findings import Finding
+from pipelines.run.opened import Run
 from schemas.errors import CorruptFileError
 from schemas.files import read_json, read_sealed_json, resolve_inside, sha256_of_file
 from schemas.hashing import stable_hash
+from schemas.manifests import Sidecar, StageManifest
 from schemas.quarantine import quote
 
 STAGES = ("items", "features", "embeddings", "index")
@@ -34,10 +37,17 @@ class InspectedRun:
     run: Path
     manifest: dict[str, Any] = field(default_factory=dict)
     stages: _Stages = field(default_factory=_Stages)
-    sidecars: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
+    sidecars: dict[tuple[str, str], Sidecar] = field(default_factory=dict)
     entries: dict[str, dict[str, Any]] = field(default_factory=dict)
     sound: set[str] = field(default_factory=set)
     unreadable: set[str] = field(default_factory=set)
+
+    @cached_property
+    def opened(self) -> Run:
+        """The run's artefacts, of files that are not hashed again. What is damaged raises: ask under a guard."""
+        opened = Run(self.run)
+        opened.trust(self.sound)
+        return opened
 
     @property
     def was_published(self) -> bool:
@@ -88,8 +98,9 @@ def read_run(store: Path, run: Path) -> tuple[InspectedRun, list[Finding]]:
         elif parts[0] == "manifests" and len(parts) == 2:
             inspected.stages[path.stem] = value
         elif parts[0] == "units" and len(parts) == 3:
-            inspected.sidecars[parts[1], path.stem] = value
-    for value in [*inspected.stages.values(), *inspected.sidecars.values(), inspected.manifest]:
+            inspected.sidecars[parts[1], path.stem] = Sidecar.from_json(value, str(path))
+    sidecars = [sidecar.to_json() for sidecar in inspected.sidecars.values()]
+    for value in [*inspected.stages.values(), *sidecars, inspected.manifest]:
         with manifests.guard("the list of files of a manifest"):
             for entry in value.get("files", []):
                 inspected.entries.setdefault(str(entry["path"]), entry)
@@ -108,10 +119,10 @@ def _load(path: Path, run: Path, finding: Finding) -> dict[str, Any] | None:
         value = read_json(path)
         if not isinstance(value, dict) and name.startswith(("manifest", "units/")):
             raise TypeError(f"{type(value).__name__} instead of an object")
-        if name.startswith(("manifests/", "units/")) and not {"counts", "files"} <= value.keys():
-            raise CorruptFileError(
-                f"expected counts and files in {quote(name)}, got {quote(sorted(value))}: restore it"
-            )
+        if name.startswith("manifests/"):
+            StageManifest.from_json(value, name)
+        elif name.startswith("units/"):
+            Sidecar.from_json(value, name)
         written = json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
         if written.encode("utf-8", "replace") != path.read_bytes():
             finding.fail(f"expected JSON as it was written, got other spacing or order in {quote(name)}")

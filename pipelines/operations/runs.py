@@ -14,6 +14,7 @@ from pipelines.store import history, store
 from pipelines.store.named_run import check_store
 from pipelines.store.run_files import format_bytes, gates_by_status, read_object, shown, size_of
 from schemas.errors import CorruptFileError, printable
+from schemas.manifests import RunManifest
 from schemas.quarantine import quote
 
 CURRENT, PUBLISHED, FINISHED = "CURRENT", "published before", "finished, never published"
@@ -78,8 +79,8 @@ def _describe(folder: str, run: Path, current: str | None, moved: set[str | None
             if name == current:
                 return RunInfo(**known, state=BROKEN, problem="CURRENT names it, but it is not finished")
             return RunInfo(**known, state=FAILED_GATES if known["gates"].get("failed") else UNFINISHED)
-        manifest = read_object(run / "manifest.json")
-        known["model_id"], known["rows"] = str(manifest["model_id"]), int(manifest["counts"]["rows_published"])
+        manifest = RunManifest.read(run)
+        known["model_id"], known["rows"] = manifest.model_id, manifest.count("rows_published")
         known["finished"] = _iso((run / "COMPLETED").stat().st_mtime)
         if (run / "times.json").is_file():
             known["seconds"] = float(read_object(run / "times.json").get("total", 0.0))

@@ -13,30 +13,18 @@ from typing import Any
 
 from schemas.errors import CorruptFileError
 from schemas.files import read_json, resolve_inside
+from schemas.manifests import is_data_file, manifest_path, sidecar_path
+
+__all__ = ["manifest_path", "sidecar_path"]
 
 _QUARANTINE = "quarantine"
 #: A file that is one of several of a plan says so in its name: bucket-00003-of-00064.parquet.
 _ONE_OF_SEVERAL = re.compile(r"[a-z]+-[0-9]{5,}-of-[0-9]{5,}\..+")
 
 
-def sidecar_path(run: str, stage: str, unit_name: str) -> Path:
-    return Path(run, "units", stage, f"{unit_name}.json")
-
-
-def manifest_path(run: str, stage: str) -> Path:
-    return Path(run, "manifests", f"{stage}.json")
-
-
 def quarantine_path(stage: str, unit_name: str) -> str:
     """Of a unit's quarantine, relative to the run."""
     return f"{_QUARANTINE}/{stage}-{unit_name}.parquet"
-
-
-def is_data_file(name: Any) -> bool:
-    """Whether the name, which somebody may have forged, is that of a file in a data folder of a run: what makes a stage
-    or a run finished (units/, manifests/, COMPLETED, ...) is never read, copied or removed by name."""
-    parts = name.split("/") if isinstance(name, str) and name.isprintable() else []
-    return len(parts) > 1 and parts[0] not in ("units", "manifests") and not {"", ".", ".."} & set(parts)
 
 
 def data_path(run: str, name: Any) -> str | None:

@@ -18,6 +18,7 @@ from pipelines.store import history
 from schemas.errors import CorruptFileError, UsageError
 from schemas.files import check_sha256, read_json, resolve_inside, shown, write_json, write_text
 from schemas.hashing import fingerprint
+from schemas.manifests import RunManifest
 from schemas.quarantine import quote
 
 _MODEL_ID = re.compile(r"itemsage-[0-9a-f]{12}")
@@ -210,21 +211,17 @@ def check_run(store: str, run: Path) -> dict[str, Any]:
     if not (run / "COMPLETED").is_file():
         raise UsageError(f"expected a finished run of the store {store}, got {shown(run)}, which is not")
     check_sha256(run / "manifest.json", (run / "COMPLETED").read_text(encoding="utf-8", errors="replace").strip())
-    manifest = read_json(run / "manifest.json")
-    try:
-        files = [(str(entry["path"]), str(entry["sha256"])) for entry in manifest["files"]]
-        model_id, _ = str(manifest["model_id"]), int(manifest["counts"]["rows_published"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise CorruptFileError(f"expected model_id, counts and files in {run}/manifest.json, got no {error}") from error
-    if not files:
+    manifest = RunManifest.read(run)
+    manifest.count("rows_published")
+    if not manifest.files:
         raise CorruptFileError(f"expected published files in {run}/manifest.json, got none")
-    for name, sha256 in files:
+    for name, sha256 in manifest.listed().items():
         path = resolve_inside(run, name)
         if path is None:
             raise CorruptFileError(f"expected a file inside {run}, got {quote(name)} in its manifest")
         check_sha256(path, sha256)
-    model_folder(store, model_id)
-    return dict(manifest)
+    model_folder(store, manifest.model_id)
+    return manifest.to_json()
 
 
 def point_to_run(store: str, run: Path, why: str = history.PUBLISHED, reason: str | None = None) -> None:

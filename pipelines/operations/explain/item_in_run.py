@@ -11,11 +11,10 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
-from model.nearest.searched import open_searched
 from pipelines.operations.findings import Finding
 from pipelines.operations.inspected_run import STAGES
-from pipelines.run.units import bucket_name, read_stage_manifest
-from pipelines.serving.searcher import Titles
+from pipelines.run.opened import Run
+from pipelines.run.units import bucket_name
 from schemas.files import read_json
 from schemas.hashing import bucket_of
 from schemas.records import ItemFeatures, decode_features, read_records
@@ -101,14 +100,15 @@ def read_item(run: Path, item_id: str) -> ItemInRun:
 
 
 def _read_manifests(item: ItemInRun) -> None:
-    manifests = {name: read_stage_manifest(str(item.run), name) for name in item.stages if name != "index"}
+    opened = Run(item.run)
+    manifests = {name: opened.manifest(name) for name in item.stages if name != "index"}
     if "items" in manifests:
-        item.num_buckets = int(manifests["items"]["num_buckets"])
+        item.num_buckets = opened.num_buckets
         item.bucket = bucket_of(item.item_id, item.num_buckets)
     if "features" in manifests:
-        item.ids = {name: manifests["features"].get(name) for name in ("vocabulary_id", "encoder_id")}
+        item.ids = {name: manifests["features"].facts.get(name) for name in ("vocabulary_id", "encoder_id")}
     if "embeddings" in manifests:
-        item.ids["model_id"] = manifests["embeddings"].get("model_id")
+        item.ids["model_id"] = manifests["embeddings"].facts.get("model_id")
 
 
 def neighbours(item: ItemInRun, problems: list[str]) -> list[Neighbour]:
@@ -117,7 +117,8 @@ def neighbours(item: ItemInRun, problems: list[str]) -> list[Neighbour]:
     found: list[Neighbour] = []
     with finding.guard("index/"):
         if item.vector_D is not None and "index" in item.stages:
-            index, ids, _ = open_searched(item.run / "index")
+            opened = Run.open(item.run)
+            index, ids, _ = opened.index
             rows_1K, scores_1K = index.search(item.vector_D[None], TOP + 1)
             pairs = [
                 (ids[row].as_py(), float(s))
@@ -125,7 +126,7 @@ def neighbours(item: ItemInRun, problems: list[str]) -> list[Neighbour]:
                 if row >= 0
             ]
             others = [(name, score) for name, score in pairs if name != item.item_id][:TOP]
-            titles = Titles(item.run).of([name for name, _ in others])
+            titles = opened.titles([name for name, _ in others])
             found = [Neighbour(name, score, title) for (name, score), title in zip(others, titles, strict=True)]
     problems += finding.problems
     return found

@@ -2,7 +2,6 @@
 
 import os
 import re
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from pipelines.store.run_files import gates_by_status
 from schemas.errors import CorruptFileError
 from schemas.files import read_json, resolve_inside, sha256_of_file
 from schemas.hashing import fingerprint
+from schemas.manifests import StageManifest, sum_of
 from schemas.quarantine import quote
 from schemas.stored_pictures import STORED_FOLDER
 
@@ -110,24 +110,16 @@ def _check_sidecars(run: InspectedRun, stage: str, manifest: dict[str, Any], fin
     where = f"manifests/{stage}.json"
     if any(name.startswith(f"units/{stage}/") for name in run.unreadable):
         return  # told by name
-    sidecars = {unit: value for (name, unit), value in sorted(run.sidecars.items()) if name == stage}
-    finding.expect(f"stage in {where}", quote(stage), quote(manifest.get("stage")), "run the stage again")
-    if odd := sorted(sidecars.keys() ^ manifest["units"].keys()):
+    sidecars = [sidecar for (name, _), sidecar in sorted(run.sidecars.items()) if name == stage]
+    made, written = sum_of(sidecars, stage, {}), StageManifest.from_json(manifest, where)
+    if odd := sorted(made.units.keys() ^ written.units.keys()):
         got = ", ".join(map(quote, odd[:5]))
         finding.fail(f"expected the same units in {where} and units/{stage}/, got {got} in one of them")
         return
-    counts: Counter[str] = Counter()
-    files: list[dict[str, Any]] = []
-    for unit, sidecar in sidecars.items():
-        expected = {**manifest["units"][unit], "unit": unit}
-        if expected != {name: sidecar.get(name) for name in expected}:
-            finding.fail(f"expected counts and fingerprint of {where}, got others in units/{stage}/{unit}.json")
-        counts.update(sidecar["counts"])
-        files += sidecar["files"]
-    if dict(counts) != manifest["counts"]:
-        finding.fail(f"expected counts that are the sum of units/{stage}/, got others in {where}")
-    if files != manifest["files"]:
-        finding.fail(f"expected the files that units/{stage}/ lists, got others in {where}")
+    finding.expect(f"stage in {where}", quote(stage), quote(written.stage), "run the stage again")
+    for what in ("units", "counts", "files"):
+        if getattr(made, what) != getattr(written, what):
+            finding.fail(f"expected {what} as the sidecars in units/{stage}/ have them, got others in {where}")
     if stage == "items" and {unit["fingerprint"] for unit in manifest["units"].values()} != {manifest["fingerprint"]}:
         finding.fail(f"expected one fingerprint, got several in {where}: run the stage again")
 

@@ -27,9 +27,8 @@ from pipelines.operations.verify.files import (
 )
 from pipelines.operations.verify.pictures import check_table_pictures
 from pipelines.operations.verify.rebuild import check_rebuild
-from pipelines.operations.verify.refined import check_refined_index
 from pipelines.operations.verify.users import check_users
-from pipelines.operations.verify.vectors import check_changes, check_embeddings, check_index
+from pipelines.operations.verify.vectors import check_changes, check_embeddings, check_index, check_refined_index
 from pipelines.store.named_run import find_run
 from schemas.errors import UsageError
 
