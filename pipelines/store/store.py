@@ -19,6 +19,7 @@ from schemas import storage
 from schemas.errors import CorruptFileError, UsageError
 from schemas.files import check_sha256, read_json, shown, write_json, write_text
 from schemas.hashing import fingerprint
+from schemas.manifests import RunManifest
 from schemas.quarantine import quote
 from schemas.storage import resolve_inside
 
@@ -210,21 +211,17 @@ def check_run(store: str, run: Path) -> dict[str, Any]:
     if not storage.is_file(run / "COMPLETED"):
         raise UsageError(f"expected a finished run of the store {store}, got {shown(run)}, which is not")
     check_sha256(run / "manifest.json", storage.read_text(run / "COMPLETED", errors="replace").strip())
-    manifest = read_json(run / "manifest.json")
-    try:
-        files = [(str(entry["path"]), str(entry["sha256"])) for entry in manifest["files"]]
-        model_id, _ = str(manifest["model_id"]), int(manifest["counts"]["rows_published"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise CorruptFileError(f"expected model_id, counts and files in {run}/manifest.json, got no {error}") from error
-    if not files:
+    manifest = RunManifest.read(run)
+    manifest.count("rows_published")
+    if not manifest.files:
         raise CorruptFileError(f"expected published files in {run}/manifest.json, got none")
-    for name, sha256 in files:
+    for name, sha256 in manifest.listed().items():
         path = resolve_inside(run, name)
         if path is None:
             raise CorruptFileError(f"expected a file inside {run}, got {quote(name)} in its manifest")
         check_sha256(path, sha256)
-    model_folder(store, model_id)
-    return dict(manifest)
+    model_folder(store, manifest.model_id)
+    return manifest.to_json()
 
 
 def point_to_run(store: str, run: Path, why: str = history.PUBLISHED, reason: str | None = None) -> None:
