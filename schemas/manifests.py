@@ -168,7 +168,7 @@ class StageManifest(Manifest):
     def read(cls, run: Folder, stage: str) -> Self:
         """Of a stage of a run. Raises CorruptFileError, naming the stage to run, if it is not finished."""
         path = manifest_path(run, stage)
-        if not storage.is_file(path):
+        if not storage.has_file(path):
             where = f"{shown(run)}, got no {path.name}"
             raise CorruptFileError(f"expected the finished stage {stage!r} in {where}: run it first")
         return cls.from_json(read_sealed_json(path), str(path))

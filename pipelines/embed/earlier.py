@@ -171,7 +171,7 @@ def read_features_hashes(run: str, bucket: str) -> list[tuple[str, bytes]] | Non
     Raises CorruptFileError if the file is not a table of schemas.tables.FINGERPRINTS.
     """
     path = Path(run, FINGERPRINTS_FOLDER, f"{bucket}.parquet")
-    if not storage.is_file(path):
+    if not storage.has_file(path):
         return None
     try:
         table = pq.read_table(path, columns=["item_id", "features_hash"])

@@ -141,7 +141,7 @@ class QueryPictures:
 
     def save(self) -> None:
         """Writes the resolved pictures into the run, unless it is published: a published run does not change."""
-        if not self.pictures or storage.exists(self.run / "COMPLETED"):
+        if not self.pictures or storage.has(self.run / "COMPLETED"):
             return
         rows = [
             dict(zip(QUERY_PICTURES.names, astuple(self.pictures[uri]), strict=True)) for uri in sorted(self.pictures)
@@ -215,7 +215,7 @@ class QueryPictures:
 def read_query_pictures(path: Path, image_root: str, limits: PictureLimits) -> tuple[bool, list[QueryPicture]]:
     """Whether the file is of this image root, and its rows, the broken ones only if today they would be judged alike;
     none, with a warning, if it is damaged."""
-    if not storage.is_file(path):
+    if not storage.has_file(path):
         return False, []
     try:
         table = pq.read_table(path, page_checksum_verification=True)

@@ -96,4 +96,4 @@ class RunIndex:
 def identity(run: Path) -> str | None:
     """Changes with every file of the run's index; None while it has none."""
     manifest = run / INDEX / MANIFEST_FILE
-    return sha256_of_file(manifest) if storage.is_file(manifest) else None
+    return sha256_of_file(manifest) if storage.has_file(manifest) else None

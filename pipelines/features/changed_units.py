@@ -22,7 +22,7 @@ def set_aside_if_changed(unit: Unit, run: str, image_root: str, limits: PictureL
 
     A published run stays as it is.
     """
-    if storage.exists(Path(run, "COMPLETED")) or finished_sidecar(run, unit) is None:
+    if storage.has(Path(run, "COMPLETED")) or finished_sidecar(run, unit) is None:
         return unit
     try:
         fingerprints = FingerprintsFile(Path(run, FINGERPRINTS_FOLDER, f"{unit.name}.parquet"))

@@ -108,7 +108,7 @@ def run_to_reuse(store: str, model: Mapping[str, Any], previous: Path | None) ->
     manifest), whichever has vectors of the model's image encoder."""
     trained_in = model.get("training_run")
     for folder in (previous, Path(store, trained_in) if trained_in else None):
-        if folder is None or not storage.is_file(manifest_path(str(folder), STAGE)):
+        if folder is None or not storage.has_file(manifest_path(str(folder), STAGE)):
             continue
         try:
             made_with = read_stage_manifest(str(folder), STAGE).get("image_encoder_id")

@@ -52,7 +52,7 @@ class GatedRun(Run):
     @property
     def may_have_refined(self) -> bool:
         """Whether the run has a refined index, or the folder of one."""
-        return self.has_refined or storage.exists(self.folder / REFINED_FOLDER)
+        return self.has_refined or storage.has(self.folder / REFINED_FOLDER)
 
     def check_refined(self) -> int:
         """How many items the refined index keeps. Raises unless refined_index/ is what its stage wrote, byte for byte,
@@ -64,7 +64,7 @@ class GatedRun(Run):
     @property
     def may_have_users(self) -> bool:
         """Whether the users stage has left anything."""
-        return self.has(USERS_STAGE) or storage.exists(self.folder / USERS_FOLDER)
+        return self.has(USERS_STAGE) or storage.has(self.folder / USERS_FOLDER)
 
     def user_counts(self) -> dict[str, int] | None:
         """Counts of the users stage; None if the run has no users."""
@@ -72,7 +72,7 @@ class GatedRun(Run):
 
     def has(self, stage: str) -> bool:
         """Whether a stage is finished."""
-        return storage.exists(self.folder / "manifests" / f"{stage}.json")
+        return storage.has(self.folder / "manifests" / f"{stage}.json")
 
     def log_counts(self) -> dict[str, int] | None:
         """Counts of the log stage; None if the run was given no log."""

@@ -132,7 +132,7 @@ def _write_manifest(writer: UnitWriter, folder: str, facts: dict[str, Any]) -> N
     files = {Path(entry.path).name: {"bytes": entry.bytes, "sha256": entry.sha256} for entry in writer.files}
     with writer.file(f"{folder}/{MANIFEST_FILE}") as temporary:
         text = json.dumps({**facts, "files": files}, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
-        storage.write_bytes(temporary, (text + "\n").encode())
+        storage.put_bytes(temporary, (text + "\n").encode())
 
 
 def _write_table(table: pa.Table, path: str) -> None:

@@ -214,13 +214,13 @@ def _remove_refined(run_folder: str) -> None:
     """Removes what an earlier call with --refine-cosine left, finished or not: the unit, then the whole folder, whose
     files no sidecar lists if that call was killed."""
     sidecar, folder = sidecar_path(run_folder, STAGE, REFINED_UNIT_NAME), Path(run_folder, REFINED_FOLDER)
-    if storage.exists(Path(run_folder, "COMPLETED")):
-        if storage.exists(sidecar):
+    if storage.has(Path(run_folder, "COMPLETED")):
+        if storage.has(sidecar):
             raise UsageError(
                 f"expected --refine-cosine, got none for {run_folder}, which is published with {REFINED_FOLDER}/"
             )
         return
-    if storage.exists(sidecar) or storage.is_folder(folder):
+    if storage.has(sidecar) or storage.is_folder(folder):
         storage.remove(manifest_path(run_folder, STAGE), missing_ok=True)  # it lists what goes
         remove_unit(run_folder, sidecar)
     if storage.is_folder(folder):

@@ -27,7 +27,7 @@ def lacks_pictures(run: str, sidecar: Sidecar) -> bool:
     """Whether a picture of the table is not there that the items of a finished bucket list."""
     if not sidecar.counts.get(PICTURES_IN_TABLE):
         return False
-    return not all(storage.is_file(os.path.join(run, path)) for path in listed_pictures(run, sidecar.unit))
+    return not all(storage.has_file(os.path.join(run, path)) for path in listed_pictures(run, sidecar.unit))
 
 
 def remove_unlisted_pictures(run: str, sidecars: Iterable[Sidecar]) -> None:
@@ -59,7 +59,7 @@ def share_pictures(run: str, earlier: str | os.PathLike[str] | None) -> None:
         return
     for path in storage.paths_in(folder, "*/*"):
         other = Path(earlier, path.relative_to(run))
-        if storage.is_link(other) or not storage.is_file(other) or storage.is_same_file(other, path):
+        if storage.is_link(other) or not storage.has_file(other) or storage.is_same_file(other, path):
             continue
         if not filecmp.cmp(other, path, shallow=False):  # damaged there, which must not spread
             continue

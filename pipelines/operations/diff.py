@@ -173,7 +173,7 @@ def run(config: DiffConfig) -> dict[str, Any]:
     """Prints what differs and returns it. Raises UsageError if there is no such finished run."""
     old, new = find_run(config.store, config.old), find_run(config.store, config.new)
     for folder in (old, new):
-        if not storage.is_file(folder / "COMPLETED"):
+        if not storage.has_file(folder / "COMPLETED"):
             raise UsageError(f"expected finished runs, got {folder}, which is not: see `itemsage runs`")
     found = diff(config.store, old, new, config.top)
     print(json.dumps(found, indent=1) if config.json else format_diff(found))

@@ -53,7 +53,7 @@ class InspectedRun:
     @property
     def was_published(self) -> bool:
         """Whether publishing has sealed the run, be it that a part of its seal is gone by now."""
-        return any(storage.exists(self.run / name) for name in ("COMPLETED", "manifest.json"))
+        return any(storage.has(self.run / name) for name in ("COMPLETED", "manifest.json"))
 
     @property
     def model_id(self) -> str | None:
@@ -129,7 +129,7 @@ def _load(path: Path, run: Path, finding: Finding) -> dict[str, Any] | None:
         elif name.startswith("units/"):
             Sidecar.from_json(value, name)
         written = json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
-        if written.encode("utf-8", "replace") != storage.read_bytes(path):
+        if written.encode("utf-8", "replace") != storage.bytes_of(path):
             finding.fail(f"expected JSON as it was written, got other spacing or order in {quote(name)}")
         if name.startswith(_SEALED):
             return read_sealed_json(path)
@@ -145,7 +145,7 @@ def _check_checksums(inspected: InspectedRun) -> Finding:
             path = resolve_inside(inspected.run, name)
             if path is None:
                 finding.fail(f"expected a file inside the run, got {quote(name)} in a manifest")
-            elif not storage.is_file(path):
+            elif not storage.has_file(path):
                 finding.fail(f"expected the file {quote(name)}, got none: restore it or make the run again")
             elif (size := storage.size_of(path)) != entry["bytes"]:
                 finding.expect(f"bytes of {quote(name)}", entry["bytes"], size, "restore it or make the run again")

@@ -61,7 +61,7 @@ def _target(config: RollbackConfig) -> Path:
         got = ", ".join(run.name for run in of_date)
         raise UsageError(f"expected --to to name one finished run, got {len(of_date)} of {config.to}: {got}")
     target = of_date[0] if of_date else find_run(config.store, config.to)
-    if not storage.is_file(target / "COMPLETED"):
+    if not storage.has_file(target / "COMPLETED"):
         raise UsageError(f"expected --to to name a finished run, got {shown(str(target))}: see `itemsage runs`")
     return target
 

@@ -80,14 +80,14 @@ def _describe(folder: str, run: Path, current: str | None, moved: set[str | None
         return RunInfo(**known, state=BROKEN, problem="it is a link")
     try:
         known["gates"] = gates_by_status(run)
-        if not storage.is_file(run / "COMPLETED"):
+        if not storage.has_file(run / "COMPLETED"):
             if name == current:
                 return RunInfo(**known, state=BROKEN, problem="CURRENT names it, but it is not finished")
             return RunInfo(**known, state=FAILED_GATES if known["gates"].get("failed") else UNFINISHED)
         manifest = RunManifest.read(run)
         known["model_id"], known["rows"] = manifest.model_id, manifest.count("rows_published")
         known["finished"] = _iso(storage.status(run / "COMPLETED").st_mtime)
-        if storage.is_file(run / "times.json"):
+        if storage.has_file(run / "times.json"):
             known["seconds"] = float(read_object(run / "times.json").get("total", 0.0))
     except (CorruptFileError, KeyError, TypeError, ValueError, AttributeError, OSError) as error:
         return RunInfo(**known, state=BROKEN, problem=f"{type(error).__name__}: {error}")

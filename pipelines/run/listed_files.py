@@ -38,7 +38,7 @@ class ListedFiles:
 
     def has(self, stage: str) -> bool:
         """Whether the stage is finished, be its manifest sound or not."""
-        return storage.is_file(manifest_path(self.folder, stage))
+        return storage.has_file(manifest_path(self.folder, stage))
 
     def manifest(self, stage: str) -> StageManifest:
         """A finished stage's manifest."""
@@ -71,7 +71,7 @@ class ListedFiles:
 
     def report(self, name: str) -> Any:
         """What metrics.json or gates.json says; None if there is none."""
-        return read_json(self.folder / name) if storage.is_file(self.folder / name) else None
+        return read_json(self.folder / name) if storage.has_file(self.folder / name) else None
 
     def trust(self, names: set[str]) -> None:
         """These files have been compared with their checksums: they are not hashed again."""
@@ -82,7 +82,7 @@ class ListedFiles:
         path = resolve_inside(self.folder, name)
         if path is None:
             raise CorruptFileError(f"expected a file inside {self.folder}, got {quote(name)}")
-        if not storage.is_file(path):
+        if not storage.has_file(path):
             raise CorruptFileError(f"expected the file {quote(name)} in {self.folder}, got none: restore it")
         return path
 

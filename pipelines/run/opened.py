@@ -85,7 +85,7 @@ class Run(ListedFiles):
     @staticmethod
     def open(folder: str | os.PathLike[str], twin: "Run | None" = None) -> "Run":
         """The run as its readers see it; one that is not published, as its stages have left it."""
-        return (PublishedRun if storage.is_file(Path(folder, "COMPLETED")) else Run)(folder, twin)
+        return (PublishedRun if storage.has_file(Path(folder, "COMPLETED")) else Run)(folder, twin)
 
     @cached_property
     def dimension(self) -> int:

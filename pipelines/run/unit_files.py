@@ -38,7 +38,7 @@ def remove_files(run: str, names: Iterable[Any]) -> None:
     """Removes the data files of these names, as far as there are such inside the run."""
     for name in names:
         path = data_path(run, name)
-        if path is not None and storage.is_file(path):
+        if path is not None and storage.has_file(path):
             storage.remove(path)
 
 
@@ -66,7 +66,7 @@ def remove_leftovers(run: str, stage: str, unit_names: Collection[str], listed: 
     """
     others = [path for path in storage.paths_in(Path(run, "units", stage), "*.json") if path.stem not in unit_names]
     unlisted = _unlisted(run, stage, listed)
-    if storage.exists(Path(run, "COMPLETED")) or not (others or unlisted):
+    if storage.has(Path(run, "COMPLETED")) or not (others or unlisted):
         return
     storage.remove(manifest_path(run, stage), missing_ok=True)
     for path in others:

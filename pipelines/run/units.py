@@ -141,7 +141,7 @@ class UnitWriter:
 
 def check_not_published(run: str, stage: str) -> None:
     """Raises UsageError for a run that readers may see."""
-    if storage.exists(Path(run, "COMPLETED")):
+    if storage.has(Path(run, "COMPLETED")):
         raise UsageError(
             f"expected a run that is not published yet, got {run}, whose {stage} would change under its readers: start "
             "another run (`itemsage daily --attempt 1`)"

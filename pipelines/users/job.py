@@ -227,7 +227,7 @@ def run_alone(config: UsersConfig, options: PipelineOptions) -> dict[str, Any]:
     made = run(config, options)
     counts = made.get("counts", {})
     if counts.get("rows_read") and not counts.get("rows_used"):
-        if not storage.exists(Path(config.run, "COMPLETED")):
+        if not storage.has(Path(config.run, "COMPLETED")):
             storage.remove(manifest_path(config.run, USERS_STAGE))
         left_out = {name: counts.get(name, 0) for name in ("rows_read", "rows_quarantined", *_LEFT_OUT)}
         raise ThresholdError(

@@ -139,7 +139,7 @@ def check_file_system(store: Path) -> Finding:
     finding = Finding("file system")
     with finding.guard(f"files in {store}"):
         for path in (store, *store.absolute().parents):
-            if storage.exists(path) and not storage.is_folder(path):
+            if storage.has(path) and not storage.is_folder(path):
                 raise UsageError(f"expected a folder for the store {store}, got the file {path}: move it away")
         folder = existing_folder(store)
         where = "the store" if folder == store else f"{folder}, where the store will be made"

@@ -103,7 +103,7 @@ def _with_pictures(rows: pa.Table, folder: str) -> pa.Table:
 
     def struct(uri: str) -> dict[str, Any]:
         path = stored_path(uri)
-        return {"bytes": None, "path": uri} if path is None else {"bytes": storage.read_bytes(Path(folder, path))}
+        return {"bytes": None, "path": uri} if path is None else {"bytes": storage.bytes_of(Path(folder, path))}
 
     images = rows["images"].to_pylist()
     if not any(stored_path(uri) for uris in images for uri in uris):

@@ -73,9 +73,9 @@ class ItemInRun:
 def read_item(run: Path, item_id: str) -> ItemInRun:
     """The item as the run has it; of an unfinished run, what its finished stages have."""
     item, finding = ItemInRun(run, item_id), Finding("item")
-    is_finished = storage.is_file(run / "COMPLETED")
+    is_finished = storage.has_file(run / "COMPLETED")
     wanted = of_every_day()
-    item.stages = tuple(name for name in wanted if is_finished or storage.is_file(manifest_path(str(run), name)))
+    item.stages = tuple(name for name in wanted if is_finished or storage.has_file(manifest_path(str(run), name)))
     if missing := [name for name in wanted if name not in item.stages]:
         finding.fail(f"the run is not finished: {', '.join(missing)} cannot be told (`itemsage runs` has its state)")
     with finding.guard("the stages' manifests"):
@@ -169,7 +169,7 @@ def _read_record(path: Path, item: ItemInRun) -> None:
 
 def _pictures(path: Path, item: ItemInRun) -> list[PictureFacts]:
     """From the fingerprints; of a run without them, from the row, the record and the quarantine."""
-    if storage.is_file(path):
+    if storage.has_file(path):
         row = _only_row(path, item.item_id)
         item.features_hash = row["features_hash"] if row else None
         return [
@@ -197,6 +197,6 @@ def _pictures(path: Path, item: ItemInRun) -> list[PictureFacts]:
 def vocabulary_folder(store_folder: str, item: ItemInRun) -> Path | None:
     """The vocabulary that the item's text was read with; None if its model is not in the store any more."""
     folder = Path(store_folder, "models", str(item.ids.get("model_id")), "vocabulary")
-    if not storage.is_file(folder / "vocabulary.json"):
+    if not storage.has_file(folder / "vocabulary.json"):
         return None
     return folder if read_json(folder / "vocabulary.json").get("id") == item.ids.get("vocabulary_id") else None

@@ -122,10 +122,10 @@ class Collector:
     def _models_of_kept_runs(self) -> dict[str | None, str]:
         """Model id -> why it stays; key None if a kept run does not tell its model: then every model may be it."""
         pointer = self.folder / "models" / "CURRENT"
-        current = storage.read_text(pointer, errors="replace").strip() if storage.is_file(pointer) else ""
+        current = storage.text_of(pointer, errors="replace").strip() if storage.has_file(pointer) else ""
         named: dict[str | None, str] = {current: "daily runs use it"}
         for name in self.kept:
-            is_completed = storage.is_file(self.folder / name / "COMPLETED")
+            is_completed = storage.has_file(self.folder / name / "COMPLETED")
             manifest = self.folder / name / ("manifest.json" if is_completed else "manifests/embeddings.json")
             model_id = (_texts_of(manifest) or {}).get("model_id")
             named.setdefault(model_id, f"{name} {'is' if model_id else 'may be'} made with it")

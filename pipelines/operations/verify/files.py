@@ -46,7 +46,7 @@ def check_completed(run: InspectedRun) -> Finding:
         finding.fail(f"expected a finished run, got one that was never published: {why}; readers do not see it")
         return finding
     with finding.guard("COMPLETED and manifest.json"):
-        completed = storage.read_text(run.run / "COMPLETED", errors="replace").strip()
+        completed = storage.text_of(run.run / "COMPLETED", errors="replace").strip()
         remedy = "restore manifest.json or make the run again"
         got = sha256_of_file(run.run / "manifest.json")
         finding.expect("sha256 of manifest.json as COMPLETED has it,", quote(completed), quote(got), remedy)
@@ -194,7 +194,7 @@ def check_gates(run: InspectedRun) -> Finding:
     """Every gate passed, or was accepted with a reason that manifest.json keeps."""
     finding = Finding("gates")
     path = run.run / "gates.json"
-    if not storage.is_file(path):
+    if not storage.has_file(path):
         why = "published without gates, by an earlier version" if run.was_published else "it has not come to its gates"
         finding.warn(f"no gates.json: {why}")
         return finding

@@ -17,7 +17,7 @@ _REMEDY = "restore it or make the run again"
 def check_table_pictures(run: InspectedRun) -> list[Finding]:
     """The finding on a run with such pictures; none for others. Reads each of them once."""
     items = run.stages.get("items", {})
-    if not items.get("counts", {}).get(PICTURES_IN_TABLE) and not storage.exists(run.run / STORED_FOLDER):
+    if not items.get("counts", {}).get(PICTURES_IN_TABLE) and not storage.has(run.run / STORED_FOLDER):
         return []
     finding = Finding("pictures of the table")
     listed: set[str] = set()
@@ -40,7 +40,7 @@ def check_table_pictures(run: InspectedRun) -> list[Finding]:
 
 
 def _is_sound(run: Path, path: str, finding: Finding) -> bool:
-    if not storage.is_file(run / path):
+    if not storage.has_file(run / path):
         finding.fail(f"expected the file {quote(path)}, got none: {_REMEDY}")
         return False
     sha256 = sha256_of_file(run / path)

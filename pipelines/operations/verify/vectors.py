@@ -76,7 +76,7 @@ def check_changes(run: InspectedRun, embeddings: Embeddings | None) -> Finding:
             _compare_changes(table, facts, previous, embeddings, finding)
         sink = io.BytesIO()
         pq.write_table(table, sink, compression="zstd")
-        if sink.getvalue() != storage.read_bytes(path):
+        if sink.getvalue() != storage.bytes_of(path):
             finding.warn("other bytes than this version of pyarrow writes in changes/part-00000.parquet")
     return finding
 
