@@ -154,7 +154,15 @@ class Purchases:
 
         words = np.array(self.names)[self.corpus.items_T]
         sessions = [part.tolist() for part in np.split(words, np.flatnonzero(np.diff(self.corpus.sequence_T)) + 1)]
-        options = {"sg": 1, "negative": 5, "sample": 1e-3, "workers": 1, "min_count": 1, "seed": 1}
+        options = {
+            "sg": 1,
+            "negative": 5,
+            "sample": 1e-3,
+            "workers": 1,
+            "min_count": 1,
+            "seed": 1,
+            "alpha": flags.gensim_rate,
+        }
         model = Word2Vec(sessions, vector_size=flags.dim, window=flags.gensim_window, epochs=flags.epochs, **options)
         return self.of_names(model.wv.index_to_key, model.wv.vectors)
 
@@ -187,7 +195,7 @@ def methods(purchases: Purchases) -> dict[str, Callable[[argparse.Namespace], np
     return found
 
 
-def main() -> None:
+def parse_flags() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", required=True, help="folder of convert_complete_journey")
     parser.add_argument("--before", default="2017-12-01", help="first day that nothing is learnt from (UTC)")
@@ -198,53 +206,63 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=1, help="runs of each method: whether their bytes are equal")
     parser.add_argument("--dim", type=int, default=64)
     parser.add_argument("--epochs", type=int, default=SkipGramConfig.num_epochs, help="over sequences, gensim's too")
-    parser.add_argument("--walk-epochs", type=int, default=2, help="over walks")
+    parser.add_argument("--walk-epochs", type=int, default=1, help="over walks")
     parser.add_argument("--walk-window", type=int, default=5)
     parser.add_argument(
         "--gensim-window", type=int, default=100, help="100 is a whole session: gensim does not shuffle"
     )
-    flags = parser.parse_args()
+    parser.add_argument("--gensim-rate", type=float, default=0.025, help="its learning rate at the start")
+    return parser.parse_args()
+
+
+def main() -> None:
+    flags = parse_flags()
     with threadpool_limits(1):
         purchases = Purchases(flags.data, flags.before, flags.users, flags.min_count)
         asked = Asked(purchases.later, purchases.names, flags.queries)
         print(f"{len(purchases.names):,} items, {len(asked.places):,} asked of {len(asked.sessions):,} sessions")
-        rows = baselines(purchases, asked) if flags.only is None or "baselines" in flags.only else {}
-        for name, (co_purchase, last) in rows.items():
-            print(f"{name:24}{'':12}co-purchase {co_purchase:.4f}  the last one {last:.4f}", flush=True)
+        if flags.only is None or "baselines" in flags.only:
+            for name, scores in baselines(purchases).items():
+                told(f"{name:24}{'':10}", asked.measure(scores))
         seconds: dict[str, float] = {}
+        quality: dict[str, tuple[float, float]] = {}
         for name, train in methods(purchases).items():
-            if flags.only is not None and name not in flags.only:
-                continue
-            digests = set()
-            for _ in range(flags.repeats):
-                started = time.process_time()
-                matrix_ND = train(flags)
-                seconds[name] = min(time.process_time() - started, seconds.get(name, np.inf))
-                digests.add(hashlib.sha256(np.ascontiguousarray(matrix_ND).tobytes()).hexdigest())
-            rows[name] = asked.measure(by_cosine(matrix_ND))
-            same = "" if flags.repeats == 1 else "  equal bytes" if len(digests) == 1 else "  OTHER BYTES EACH TIME"
-            co_purchase, last = rows[name]
-            print(
-                f"{name:24}{seconds[name]:8.1f} s  co-purchase {co_purchase:.4f}  the last one {last:.4f}{same}",
-                flush=True,
-            )
-        for ours, theirs in (("prod2vec", "gensim"), ("bpr", "implicit")):
-            if ours in seconds and theirs in seconds:
-                quality = [mine / max(other, 1e-9) for mine, other in zip(rows[ours], rows[theirs], strict=True)]
-                print(
-                    f"{ours} / {theirs}: seconds {seconds[ours] / seconds[theirs]:.2f}, "
-                    f"co-purchase {quality[0]:.2f}, the last one {quality[1]:.2f}"
-                )
+            if flags.only is None or name in flags.only:
+                matrix_ND, seconds[name], same = trained(train, flags)
+                quality[name] = asked.measure(by_cosine(matrix_ND))
+                told(f"{name:24}{seconds[name]:8.1f} s", quality[name], same)
+    for ours, theirs in (("prod2vec", "gensim"), ("bpr", "implicit")):
+        if ours in seconds and theirs in seconds:
+            ratios = tuple(mine / max(other, 1e-9) for mine, other in zip(quality[ours], quality[theirs], strict=True))
+            told(f"{ours} / {theirs}: seconds {seconds[ours] / seconds[theirs]:.2f}", ratios)
 
 
-def baselines(purchases: Purchases, asked: Asked) -> dict[str, tuple[float, float]]:
+def trained(
+    train: Callable[[argparse.Namespace], np.ndarray], flags: argparse.Namespace
+) -> tuple[np.ndarray, float, str]:
+    """(vectors, least processor seconds of the repeats, whether their bytes were equal)."""
+    seconds, digests = np.inf, set()
+    for _ in range(flags.repeats):
+        started = time.process_time()
+        matrix_ND = train(flags)
+        seconds = min(time.process_time() - started, seconds)
+        digests.add(hashlib.sha256(np.ascontiguousarray(matrix_ND).tobytes()).hexdigest())
+    same = "equal bytes" if len(digests) == 1 else "OTHER BYTES EACH TIME"
+    return matrix_ND, seconds, same if flags.repeats > 1 else ""
+
+
+def told(what: str, quality: tuple[float, ...], more: str = "") -> None:
+    print(f"{what}  co-purchase {quality[0]:.4f}  the last one {quality[1]:.4f}  {more}".rstrip(), flush=True)
+
+
+def baselines(purchases: Purchases) -> dict[str, Callable[[list[np.ndarray]], np.ndarray]]:
     counts_N = purchases.corpus.counts_N.astype(np.float32)
     counts_NN = purchases.session_counts()
     scale = sparse.diags(1 / np.sqrt(counts_N))
     return {
-        "popularity": asked.measure(lambda lists: np.tile(counts_N, (len(lists), 1))),
-        "sessions in common": asked.measure(by_counts(counts_NN)),
-        "the same as cosines": asked.measure(by_counts((scale @ counts_NN @ scale).tocsr())),
+        "popularity": lambda lists: np.tile(counts_N, (len(lists), 1)),
+        "sessions in common": by_counts(counts_NN),
+        "the same as cosines": by_counts((scale @ counts_NN @ scale).tocsr()),
     }
 
 

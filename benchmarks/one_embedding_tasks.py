@@ -36,7 +36,7 @@ from model.measures.log_rows import CLICK, clicks_before, log_rows
 from model.pictures.image_encoder import load_image_encoder
 from model.sources.autoencoder import AutoencoderConfig, encode_rows, train_autoencoder
 from model.sources.fusion import FusionConfig, How, fuse, principal_directions, settle_fusion
-from model.sources.fusion_weights import search_weights
+from model.sources.fusion_weights import WeightSearchConfig, search_weights
 from model.sources.siamese import SiameseConfig, encode_items, train_siamese
 from model.sources.side_information import SideInformationConfig, count_values, vocabulary_of
 from model.sources.unit_rows import unit_or_zero
@@ -60,6 +60,7 @@ HALF_EVIDENCE = 5.0
 DIM = 256
 #: Of these the search for weights asks.
 SEARCHED = ("colour", "product_type")
+SEARCH = WeightSearchConfig(levels=(0.0, 0.5, 1.0, 2.0), max_rounds=2)
 Vectors = dict[str, np.ndarray]
 
 
@@ -276,7 +277,9 @@ def run(shop: Shop, arguments: argparse.Namespace, probe: attribute_probe.ProbeC
     searched = Fused(content, own, click_vectors(shop, VALIDATION_DAY), validation.evidence)
     names = [name for name in (*content, "attributes", "clicks") if name != "pictures"]  # siamese stands for them
     floors = {"attribute": 0.0, "pairs": 0.5, **({"returns": 0.5} if arguments.plant_returns else {})}
-    found = search_weights(names, lambda w: validation.scores(searched.vectors(w, HALF_EVIDENCE, SEARCHED)), floors)
+    found = search_weights(
+        names, lambda w: validation.scores(searched.vectors(w, HALF_EVIDENCE, SEARCHED)), floors, SEARCH
+    )
     print("weights", json.dumps(found.weights), "of", len(found.curve), "trials")
     final = Fused(content, own, click_vectors(shop, TEST_DAY), test.evidence)
     methods = {

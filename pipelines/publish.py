@@ -63,7 +63,7 @@ def publish(config: PublishConfig, facts: dict[str, Any] | None = None) -> dict[
     """
     with store_lock(config.store, f"publish {config.run}"):
         run = Path(config.run)
-        if storage.is_file(run / "COMPLETED"):
+        if storage.has_file(run / "COMPLETED"):
             return republish(config.store, run)
         return _publish_first(config, run, facts)
 
@@ -74,7 +74,7 @@ def _publish_first(config: PublishConfig, run: Path, facts: dict[str, Any] | Non
     stages = {
         line.name: read_stage_manifest(config.run, line.name)
         for line in lines_of_day()
-        if line.day is always or storage.is_file(manifest_path(config.run, line.name))
+        if line.day is always or storage.has_file(manifest_path(config.run, line.name))
     }
     counts = account({name: manifest["counts"] for name, manifest in stages.items()})
     pinned = pin_previous(config.store, run)
@@ -108,7 +108,7 @@ def _records(run: Path) -> dict[str, str]:
     checksum in COMPLETED vouches for every file but logs of time."""
     folders = [path for name in ("manifests", "changes") for path in storage.paths_in(run / name)]
     single = [run / name for name in (STARTED_FILE, GATES_FILE, "metrics.json", "changes.json")]
-    paths = [path for path in [*folders, *single] if storage.is_file(path) and not path.name.startswith(".")]
+    paths = [path for path in [*folders, *single] if storage.has_file(path) and not path.name.startswith(".")]
     return {path.relative_to(run).as_posix(): sha256_of_file(path) for path in sorted(paths)}
 
 

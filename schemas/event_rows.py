@@ -31,6 +31,11 @@ class EventRows(NamedTuple):
     member_of: np.ndarray
     lists: list[np.ndarray]
 
+    def is_apart(self, led: Led) -> bool:
+        """Whether a path leads into a list of which no row is a member, though it has values."""
+        known = any(np.array_equal(events, led.events) for events in self.lists)
+        return led.listed and not known and led.values.null_count < len(led.values)
+
     def members(self, led: Led) -> pa.Array:
         """What a path into a list leads to, a value for each row: null where a row is no member of that list."""
         same = [number for number, events in enumerate(self.lists) if np.array_equal(events, led.events)]

@@ -68,7 +68,7 @@ def sha256_of_file(path: str | os.PathLike[str]) -> str:
 def check_sha256(path: str | os.PathLike[str], expected: str) -> None:
     """Raises CorruptFileError unless the file's sha256 is `expected`."""
     wanted = expected if _SHA256.fullmatch(str(expected)) else quote(expected)
-    if not storage.is_file(path):
+    if not storage.has_file(path):
         raise CorruptFileError(f"expected a file with sha256 {wanted}, got no file at {shown(path)}")
     got = sha256_of_file(path)
     if got != expected:
@@ -80,7 +80,7 @@ def check_sha256(path: str | os.PathLike[str], expected: str) -> None:
 def write_text(path: str | os.PathLike[str], text: str) -> None:
     """Atomic write of UTF-8 text."""
     with storage.atomic_write(path) as temporary:
-        storage.write_bytes(temporary, text.encode())
+        storage.put_bytes(temporary, text.encode())
 
 
 def write_json(path: str | os.PathLike[str], value: Any) -> None:
@@ -91,7 +91,7 @@ def write_json(path: str | os.PathLike[str], value: Any) -> None:
 def read_json(path: str | os.PathLike[str]) -> Any:
     """Reads JSON; a missing or broken file, or what load_json refuses, raises CorruptFileError that names it."""
     try:
-        return load_json(storage.read_text(path))
+        return load_json(storage.text_of(path))
     except FileNotFoundError as error:
         raise CorruptFileError(f"expected a JSON file at {shown(path)}, got none") from error
     except (IsADirectoryError, NotADirectoryError) as error:
@@ -129,7 +129,7 @@ def expand_inputs(spec: str, date: str | None = None) -> list[str]:
             raise UsageError(f"expected --date for the {{date}} in {spec!r}, got none")
         spec = spec.replace("{date}", date)
     of_table = current_files(spec) if storage.is_folder(spec) else None
-    if storage.is_file(spec):
+    if storage.has_file(spec):
         found = [spec]
     elif storage.is_folder(spec):
         found = _walk(spec) if of_table is None else of_table

@@ -37,8 +37,9 @@ class JsonText:
     """A place in a file of JSON, which moves on. place: of the element before it, for messages. What passes a part
     raises CorruptFileError where the file ends within it, or it has more than max_bytes."""
 
-    def __init__(self, file: IO[bytes], path: str, max_bytes: int):
-        self._file, self._path, self._max_bytes = file, path, max_bytes
+    def __init__(self, file: IO[bytes], path: str, max_bytes: int, max_depth: int | None = None):
+        """max_depth: how deep brackets of a part may nest; None: as deep as they do."""
+        self._file, self._path, self._max_bytes, self._max_depth = file, path, max_bytes, max_depth
         self._data, self._start = b"", 0
         self.place = 0
 
@@ -107,6 +108,8 @@ class JsonText:
             depth += 1 if mark in b"[{" else -1
             if depth < 0:
                 raise self.broken("a bracket too many")
+            if self._max_depth is not None and depth > self._max_depth:
+                raise self.broken(f"more than {self._max_depth} levels")
 
     def _read_on(self) -> int:
         """Reads more of the part; returns by how much its places have moved."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import IO
 
-from schemas.bounded_json import load_json
+from schemas.bounded_json import MAX_JSON_DEPTH, load_json
 from schemas.errors import CorruptFileError, UsageError
 from schemas.files import shown
 from schemas.json_arrays import JsonText
@@ -22,6 +22,8 @@ Wanted = Sequence[Collection[str]]
 _MOST_OBJECTS = 4
 #: Members of a list whose names are looked at.
 _NUM_LOOKED_AT = 100
+#: Names and members that are passed to learn what an object is: a small packed file may have a billion of them.
+_MOST_PARTS = 100_000
 #: What lists of rows are called, of which an empty one is one, too.
 _LISTS = ("products", "items", "data", "results", "records", "rows", "events", "orders", "edges", "nodes", "hits")
 #: What a row is likely to have, and what stands around rows is not: there a code is that of an answer.
@@ -52,55 +54,69 @@ class Envelope:
 
 def read_envelope(file: IO[bytes], path: str, max_bytes: int) -> Envelope | None:
     """The only object of a file of UTF-8 JSON; None if there are several, or no list of objects in it, or if it is no
-    JSON. One that does not end counts for what it has: the file is then damaged, not another."""
-    text, found = JsonText(file, path, max_bytes), _Found()
+    JSON. One that does not end counts for what it has: the file is then damaged, not another. So does one that is
+    large: of it the beginning is looked at."""
+    text, found = JsonText(file, path, max_bytes, MAX_JSON_DEPTH), _Found()
     try:
         if text.next_byte() != b"{":
             return None
         _look_into(text, (), found)
         if text.next_byte() == b"{":
             return None
-    except CorruptFileError:
+    except (CorruptFileError, _SeenEnoughError):
         pass
     lists = [one for one in found.lists if not one.is_empty] or found.lists
     return Envelope(frozenset(found.keys), tuple(lists)) if lists else None
+
+
+class _SeenEnoughError(Exception):
+    """The object is large, and what it is has been seen."""
 
 
 class _Found:
     def __init__(self) -> None:
         self.keys: list[str] = []
         self.lists: list[ObjectList] = []
+        self._num_parts = 0
+
+    def count(self) -> None:
+        """A name or a member more. Raises _SeenEnoughError for one too many."""
+        self._num_parts += 1
+        if self._num_parts > _MOST_PARTS:
+            raise _SeenEnoughError
 
 
 def _look_into(text: JsonText, above: tuple[str, ...], found: _Found) -> None:
     """Passes an object, whose opening bracket comes next."""
     for key in text.names():
+        found.count()
         if not above:
             found.keys.append(key)
         path, start = (*above, key), text.next_byte()
         if start == b"{" and len(path) < _MOST_OBJECTS:
             _look_into(text, path, found)
-        elif start == b"[" and "." not in key:
-            _look_at_list(text, ".".join(path), found)
+        elif start == b"[":
+            _look_at_list(text, path, found)
         else:
             text.skip_value()
 
 
-def _look_at_list(text: JsonText, path: str, found: _Found) -> None:
-    keys: set[str] = set()
+def _look_at_list(text: JsonText, path: tuple[str, ...], found: _Found) -> None:
+    keys, has_dots = set[str](), "." in "".join(path)  # which no path can say
     members = text.elements()
     num_seen = num_objects = 0
     try:
         for member in islice(members, _NUM_LOOKED_AT):
             num_seen += 1
+            found.count()
             if member.startswith(b"{"):
                 num_objects += 1
                 keys |= _keys_of(member)
         for _ in members:  # to its end, which only reading can find
-            pass
+            found.count()
     finally:
-        if 2 * num_objects > num_seen or not num_seen:
-            found.lists.append(ObjectList(path, frozenset(keys), not num_seen))
+        if (2 * num_objects > num_seen or not num_seen) and not has_dots:
+            found.lists.append(ObjectList(".".join(path), frozenset(keys), not num_seen))
 
 
 def _keys_of(text: bytes) -> set[str]:
@@ -125,9 +141,10 @@ def list_of_rows(envelope: Envelope | None, wanted: Wanted, path: str) -> str | 
     ]
     if not lists:
         return None
-    if len(envelope.lists) == 1:
+    paths = dict.fromkeys(one.path for one in envelope.lists)  # a name may be there twice
+    if len(paths) == 1:
         return lists[0].path
-    names = ", ".join(quote(one.path) for one in envelope.lists)
+    names = ", ".join(map(quote, paths))
     raise UsageError(
         f"expected one list of rows in the object of {shown(path)}, got several: {names}. {list_remedy(lists[0].path)}"
     )

@@ -71,6 +71,7 @@ def by_item(raw: RawRows, paths: Mapping[str, str]) -> Iterator[RawRows]:
     given = {name: _is_there(raw, name) for name in kept if name_of_part(name) == _ITEM}
     rows = rows_of_events(found_at, given, raw.table.num_rows)
     has_items = np.bincount(rows.event_of, minlength=raw.table.num_rows) > 0
+    apart = frozenset(name_of_part(name) for name, led in found_at.items() if rows.is_apart(led)) - {_ITEM}
     count_actions = partial(events_by_action, raw, found_at, has_items)
     found, event_of, broken = _flattened(rows, found_at, raw.table.num_rows)
     num_without = raw.table.num_rows - len(np.unique(event_of)) - len(broken)
@@ -95,6 +96,7 @@ def by_item(raw: RawRows, paths: Mapping[str, str]) -> Iterator[RawRows]:
             oversized=[] if number else raw.oversized,
             no_rows={} if number else no_rows,
             count_actions=None if number else count_actions,
+            apart=apart,
         )
 
 

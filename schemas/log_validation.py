@@ -8,9 +8,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas.coercion import id_column, number_column, text_column, timestamp_column
-from schemas.column_cells import Found
+from schemas.column_cells import Faults, Found
+from schemas.column_spec import column_of
 from schemas.columns import section_of
-from schemas.quarantine import Rejection
+from schemas.quarantine import Rejection, quote
 from schemas.raw_rows import FileSlice, RawRows
 from schemas.tables import ACTIONS, ENGAGEMENTS, JUDGEMENTS, QUERY_SURFACES, SURFACES, UNREADABLE
 from schemas.validation import (
@@ -45,6 +46,7 @@ def validate_engagements(
     columns["item_id"] = id_column(raw, "item_id", found, required=True, section=section_of(ENGAGEMENTS))
     columns["query"] = text_column(raw, "query", found)
     flag(found.faults, columns["timestamp"].is_null(), "null_timestamp", "a timestamp", columns["timestamp"])
+    _say_if_apart(raw, "timestamp", found.faults)
     flag(found.faults, is_blank(columns["item_id"]), "null_id", "an item_id", columns["item_id"])
     say_if_none(raw, columns["item_id"], ENGAGEMENTS, found.faults)
     for name, known in (("surface", SURFACES), ("action", ACTIONS)):
@@ -65,6 +67,19 @@ def validate_engagements(
         **_log_counts(found, keep),
     )
     return good, rejections, counts
+
+
+def _say_if_apart(raw: RawRows, name: str, faults: Faults) -> None:
+    """Puts what to do into the faults of rows that lack our column `name`, where it is in another list than the items
+    are, say of visits with actions with items."""
+    if name in raw.apart:
+        listed = " or ".join(map(quote, column_of(raw.columns, name).source))
+        remedy = (
+            f"{listed} and the items are in different lists of an event: write a row for each item with the {name} of "
+            "its action (docs/starts/log.md, Lists of lists)"
+        )
+        rows = [row for row, fault in faults.items() if fault.reason == f"null_{name}"]
+        faults.update({row: faults[row]._replace(remedy=remedy) for row in rows})
 
 
 def _log_counts(found: Found, keep: np.ndarray) -> dict[str, int]:

@@ -54,6 +54,7 @@ class RawRows:
     no_rows: counts of what is no row: BLANK_ROWS, and events of a log (see schemas.log_events).
     count_actions: of a log whose events have items, counts how many of each action have any (see
     schemas.event_actions); not done unless asked, see events_by_action.
+    apart: our columns that are in another list of an event than its items, so that nothing says which is whose.
     file_columns: names of all columns of the file, also of those that are not read; of JSON and feeds, those of its
     first rows.
     """
@@ -71,6 +72,7 @@ class RawRows:
     cut_off: frozenset[int] = frozenset()
     no_rows: Mapping[str, int] = field(default_factory=dict)
     count_actions: Callable[[], Mapping[str, int]] | None = None
+    apart: frozenset[str] = frozenset()
     file_columns: Sequence[str] = ()
 
     @property

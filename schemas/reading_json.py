@@ -2,7 +2,7 @@
 parsed costs only itself, and memory stays bounded."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
@@ -63,14 +63,19 @@ def check_json_rows(path: str, wanted: Wanted) -> None:
     what may be rows, where it is not clear which or whether."""
     if form_of(path).is_array or _rows_at(path, wanted) is not None:
         return
-    first = next((text for _, text in _json_texts(path, wanted)), b"")
+    first, second = ([text for _, text in islice(_json_texts(path, wanted), 2)] + [b"", b""])[:2]
     if isinstance(first, bytes) and first.strip() == b"{":
         raise UsageError(
             f"expected one JSON object a line, or one array of them, got an object over several lines in {shown(path)}"
             f": write it so ({quote('jq -c .')[1:-1]} does)"
         )
-    envelope = form_of(path).envelope
-    if envelope is None or not envelope.keys.isdisjoint(set[str]().union(*wanted)):
+    envelope, used = form_of(path).envelope, set[str]().union(*wanted)
+    if isinstance(first, bytes) and not second and _is_of_objects(first, used):
+        raise UsageError(
+            f"expected one JSON object a line, or one array of them, got one object of objects in {shown(path)}: write "
+            f"them alone into a file, where each has its id ({quote('jq -c .[]')[1:-1]} does)"
+        )
+    if envelope is None or not envelope.keys.isdisjoint(used):
         return
     lists = [one.path for one in envelope.lists if not one.is_empty]
     if lists:
@@ -78,6 +83,17 @@ def check_json_rows(path: str, wanted: Wanted) -> None:
             f"expected one JSON object a line, or one array of them, got one object in {shown(path)} with a list of "
             f"objects: {', '.join(map(quote, lists))}. {list_remedy(lists[0])}"
         )
+
+
+def _is_of_objects(text: bytes, used: Collection[str]) -> bool:
+    """Whether an object has nothing but objects, by names that are not read: ids, as PHP writes a table."""
+    value, error = _parse_json(text)
+    return (
+        error is None
+        and len(value) > 1
+        and value.keys().isdisjoint(used)
+        and all(isinstance(inner, dict) and inner for inner in value.values())
+    )
 
 
 def _rows_at(path: str, wanted: Wanted) -> str | None:

@@ -22,12 +22,12 @@ from typing import IO, Any, BinaryIO, cast
 Place = str | os.PathLike[str]
 
 
-def exists(place: Place) -> bool:
+def has(place: Place) -> bool:
     """Whether there is a file or a folder; False also for a link that leads nowhere."""
     return os.path.exists(place)
 
 
-def is_file(place: Place) -> bool:
+def has_file(place: Place) -> bool:
     """Whether there is a file, after links."""
     return os.path.isfile(place)
 
@@ -69,19 +69,19 @@ def open_file(place: Place, mode: str = "rb", buffering: int = -1) -> BinaryIO:
     return cast(BinaryIO, open(place, mode, buffering=buffering))
 
 
-def read_bytes(place: Place) -> bytes:
+def bytes_of(place: Place) -> bytes:
     """The whole file."""
     with open(place, "rb") as file:
         return file.read()
 
 
-def read_text(place: Place, errors: str = "strict") -> str:
+def text_of(place: Place, errors: str = "strict") -> str:
     """The whole file, of UTF-8."""
     with open(place, encoding="utf-8", errors=errors) as file:
         return file.read()
 
 
-def write_bytes(place: Place, data: bytes) -> None:
+def put_bytes(place: Place, data: bytes) -> None:
     """Writes a whole file in its place: not atomic."""
     with open(place, "wb") as file:
         file.write(data)
@@ -177,7 +177,7 @@ def files_below(folder: Place, pattern: str = "*") -> list[Path]:
     return sorted(path for path in Path(folder).rglob(pattern) if path.is_file())
 
 
-def has_path(folder: Place, pattern: str) -> bool:
+def has_any(folder: Place, pattern: str) -> bool:
     """Whether paths_in finds something."""
     return any(Path(folder).glob(pattern))
 
@@ -282,12 +282,12 @@ def problems_of(folder: Place) -> Iterator[str]:
     """What a file system does not do there that runs need: write, sync, replace a file in one step, lock. Raises what
     it raises."""
     old, new = Path(folder, "old"), Path(folder, "new")
-    write_bytes(old, b"old")
+    put_bytes(old, b"old")
     with open_file(new, "wb") as file:
         file.write(b"new")
         sync(file)
     move(new, old)
-    if read_bytes(old) != b"new" or exists(new):
+    if bytes_of(old) != b"new" or has(new):
         yield f"expected a rename to replace the file, got other content in {folder}: use another file system"
     with open_file(old) as first, open_file(old) as second:
         fcntl.flock(first, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -42,7 +42,7 @@ def keep_picture(data: bytes, run: str | os.PathLike[str]) -> str:
     the same time, writes the same file."""
     name = stored_name(data)
     path = Path(run, str(stored_path(name)))
-    if not storage.is_file(path) or storage.size_of(path) != len(data):
+    if not storage.has_file(path) or storage.size_of(path) != len(data):
         with atomic_write(path) as temporary:
-            storage.write_bytes(temporary, data)
+            storage.put_bytes(temporary, data)
     return name

@@ -53,7 +53,7 @@ def current_files(folder: str) -> list[str] | None:
     if kind not in _LIBRARIES:
         raise UsageError(f"expected files, got the {kind} table {quote(folder)}, which is not read: {_COPY}")
     found = {DELTA: _delta_files, ICEBERG: _iceberg_files}[kind](folder, _library(kind, folder))
-    missing = next((path for path in found if not storage.is_file(path)), None)
+    missing = next((path for path in found if not storage.has_file(path)), None)
     if missing is not None:
         raise _refused(kind, folder, f"names {quote(missing)}, where there is no file")
     return found
@@ -76,7 +76,7 @@ def refuse_parts_of_tables(paths: Iterable[str]) -> None:
 
 
 def _kind_of(folder: str) -> str | None:
-    return next((kind for mark, kind in _MARKS.items() if storage.has_path(folder, mark)), None)
+    return next((kind for mark, kind in _MARKS.items() if storage.has_any(folder, mark)), None)
 
 
 def _library(kind: str, folder: str) -> Any:
@@ -159,8 +159,8 @@ def _current_metadata(folder: str) -> str:
     found = {path: _METADATA_NAME.fullmatch(os.path.basename(path)) for path in paths}
     number_of = {path: int(match[1]) for path, match in found.items() if match}
     hint = os.path.join(folder, "metadata", "version-hint.text")
-    if storage.is_file(hint):
-        text = storage.read_text(hint).strip()
+    if storage.has_file(hint):
+        text = storage.text_of(hint).strip()
         wanted = int(text) if text.isdecimal() else None
     else:
         wanted = max(number_of.values(), default=None)
@@ -194,7 +194,7 @@ def _local_path(uri: str, folder: str, kind: str) -> str:
     if match is None and "://" in uri:
         raise _refused(kind, folder, f"has files at {quote(uri)}, another place than this machine")
     path = match[1] if match else uri
-    return path if storage.exists(path) else unquote(path)
+    return path if storage.has(path) else unquote(path)
 
 
 def _first_line(error: Exception) -> str:

@@ -17,11 +17,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from run_builder import RunBuilder
 
 from model.nearest.index import ANNOY_FILE, IDS_FILE, MANIFEST_FILE, ExactIndex, open_index
 from pipelines.console.jobs import beam_options
 from pipelines.index import job as index
-from pipelines.run.units import Unit, UnitWriter, write_stage_manifest
 from schemas.embeddings import (
     embeddings_metadata,
     read_embeddings,
@@ -217,11 +217,7 @@ def test_golden_embeddings_are_written_again(tmp_path):
 
 def build_index(folder: Path, ids: list[str], vectors: np.ndarray) -> Path:
     """The index stage over embeddings in a run folder; returns <run>/index."""
-    writer = UnitWriter(str(folder), Unit("embeddings", PART.removesuffix(".parquet"), "0"))
-    with writer.file(f"embeddings/{PART}") as temporary:
-        write_embeddings_file(temporary, ids, vectors, embeddings_metadata(MODEL_ID, vectors.shape[1]))
-    writer.seal()
-    write_stage_manifest(str(folder), "embeddings", [writer.unit.name], model_id=MODEL_ID)
+    RunBuilder(folder, MODEL_ID).embeddings(ids, vectors)
     index.run(index.IndexConfig(run=str(folder)), beam_options([]))
     return folder / "index"
 

@@ -78,7 +78,7 @@ def _check_room(folder: Path, config: ItemSageConfig) -> None:
     }
     for name, numbers in least.items():
         path = folder / f"{name}.safetensors"
-        got = storage.size_of(path) if storage.is_file(path) else 0
+        got = storage.size_of(path) if storage.has_file(path) else 0
         if _NUMBER_BYTES * numbers > got:
             raise CorruptFileError(
                 f"expected weights of {numbers:,} numbers for the switches of {folder / CONFIG_FILE}, got "

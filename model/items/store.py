@@ -83,7 +83,7 @@ def save_model(
     }
     _check_inputs(model.config, folders)
     target = Path(folder)
-    if storage.exists(target) and storage.names_in(target):
+    if storage.has(target) and storage.names_in(target):
         raise UsageError(f"expected a new or empty folder for a model, got files in {target}")
     for name, source in {VOCABULARY_FOLDER: vocabulary_folder, **folders}.items():
         if source is not None:
@@ -109,7 +109,7 @@ def install_model(folder: Folder, models_root: Folder) -> Path:
     source = Path(folder)
     manifest = read_model_manifest(source)
     target = Path(models_root, manifest["model_id"])
-    if storage.exists(target):
+    if storage.has(target):
         read_model_manifest(target, check=manifest["files"])
         if storage.real_path(source) != storage.real_path(target):
             storage.remove_folder(source)
@@ -244,7 +244,7 @@ def _load_hash_embedder(folder: Folder, config: ItemSageConfig) -> HashEmbedder:
 
 
 def _id_in(path: Path, key: str) -> str | None:
-    if not storage.exists(path):
+    if not storage.has(path):
         return None
     value = read_json(path).get(key)
     if not isinstance(value, str):

@@ -108,7 +108,7 @@ def build_columns(folder: str | os.PathLike[str], source: str, write: Callable[[
     """The finished columns of this `source` (a fingerprint), `<folder>/<source>`; made with `write(temporary folder)`,
     which returns facts for the manifest, unless they are there. Several processes may build at once: one wins."""
     target = Path(folder, source)
-    if storage.is_file(target / FACTS_FILE):
+    if storage.has_file(target / FACTS_FILE):
         return target
     temporary = target.parent / f".{target.name}.{uuid.uuid4().hex[:8]}.tmp"
     storage.make_folder(temporary)
@@ -116,7 +116,7 @@ def build_columns(folder: str | os.PathLike[str], source: str, write: Callable[[
         write_json(temporary / FACTS_FILE, write(temporary))
         storage.move(temporary, target)
     except OSError:
-        if not storage.is_file(target / FACTS_FILE):
+        if not storage.has_file(target / FACTS_FILE):
             raise
     finally:
         storage.remove_folder(temporary, ignore_errors=True)

@@ -222,7 +222,7 @@ def open_index(
 def check_index_file(folder: str | os.PathLike[str], name: str, manifest: dict[str, Any]) -> None:
     """Raises CorruptFileError unless the file has the size and sha256 that the manifest's "files" say."""
     entry, path = manifest["files"][name], Path(folder, name)
-    size = storage.size_of(path) if storage.is_file(path) else None
+    size = storage.size_of(path) if storage.has_file(path) else None
     if size != entry["bytes"]:
         raise CorruptFileError(f"expected {entry['bytes']} bytes, got {size} for {path}: run the index stage again")
     check_sha256(path, entry["sha256"])

@@ -101,7 +101,7 @@ def read_near_duplicates(folder: str | os.PathLike[str]) -> pa.Table:
             f"expected sha256 of {NEAR_DUPLICATES_FILE}, items_removed and cosine, got {quote(manifest)} in the "
             f"manifest of {folder}: run the index stage again with --refine-cosine"
         ) from error
-    if not storage.is_file(path):
+    if not storage.has_file(path):
         raise CorruptFileError(f"expected the file {path}, got none: run the index stage again with --refine-cosine")
     check_sha256(path, sha256)
     try:

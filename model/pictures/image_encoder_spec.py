@@ -70,7 +70,7 @@ def image_encoder_spec(
     torchvision need `weights_name`; `weights_sha256` is compared if given. Raises UsageError, CorruptFileError.
     """
     entry = backbones.weights_entry(name, weights_name, has_file=weights_file is not None)
-    if weights_file is not None and not storage.is_file(weights_file):
+    if weights_file is not None and not storage.has_file(weights_file):
         raise UsageError(f"expected a weights file at {weights_file}, got none")
     path = weights_file or backbones.weights_file_of(name, entry)
     if weights_sha256 is not None:

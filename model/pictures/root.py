@@ -114,7 +114,7 @@ class PictureRoot:
             path: str | None = self.real_path
             for step in name.split("/"):
                 path = None if path is None else _step_down(path, step)
-            if path is not None and storage.is_file(path):
+            if path is not None and storage.has_file(path):
                 return os.path.relpath(path, self.real_path)
         return None
 

@@ -42,7 +42,7 @@ class BprConfig:
 
     dim: int = 64
     min_users: int = 2
-    num_epochs: int = 10
+    num_epochs: int = 8
     learning_rate: float = 0.1
     last_learning_rate: float = 0.01
     l2: float = 1e-3

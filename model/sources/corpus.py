@@ -87,7 +87,8 @@ def corpus_of(
 
 def walks_corpus(walks_WL: np.ndarray, item_ids: Sequence[str], attributes: Mapping[str, Sequence[str]]) -> Corpus:
     """The corpus of walks int64 [W, L] (-1 after the end of a walk) over the items of these codes: every item that is
-    walked over has a token, every step is in order, all weigh the same. Raises ThresholdError as `corpus_of` does."""
+    walked over has a token, every step is in order, all weigh the same. counts_N are visits of walks: how often an item
+    was engaged with, the log tells. Raises ThresholdError as `corpus_of` does."""
     sequence_T, step_T = np.nonzero(walks_WL >= 0)
     walked = walks_WL[sequence_T, step_T]
     counts = np.bincount(walked, minlength=len(item_ids))

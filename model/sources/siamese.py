@@ -8,10 +8,11 @@ All, arXiv 1906.12120, level 1; triplet loss and semi-hard negatives of FaceNet,
 Start: W and m by one of the starts, W_2 = 0. Training begins at the quality of the raw vectors or of their whitening,
 and ends with the weights of the best validation, the start's among them:
 
-    identity   W = I, m = 0: the backbone's own cosines
-    whitened   m the mean, W a whitening of all training pictures (model.sources.picture_starts)
-    within     W a whitening of what varies among pictures of one product
-    best       whichever of the three is best on validation products
+    identity       W = I, m = 0: the backbone's own cosines
+    whitened       m the mean, W a whitening of all training pictures (model.sources.picture_starts)
+    within         W a whitening of what varies among pictures of one product
+    discriminant   its directions of most variance: linear discriminant analysis
+    best           whichever of the four is best on validation products
 
 Validation is retrieval among pictures of products that are not trained on (model.measures.same_product). The papers
 say nothing of a start, a validation or how few pictures may do; a pull of the weights towards their start (Li et al.
@@ -53,9 +54,9 @@ _BUCKETS = 1_000
 @dataclass(frozen=True, kw_only=True)
 class SiameseConfig:
     """margin: of the triplet loss, on squared distances of unit vectors (FaceNet: .2). pull: weight of the squared
-    distance of W from its start. shrink: e of a whitening, in mean variances. hidden_dim 0: no second layer.
-    validation_share: of the products with several pictures, by the hash of their names. An epoch shows every picture
-    once; patience: epochs without a better validation before training ends."""
+    distance of W from its start. shrink: e of a whitening, in mean variances. directions: of "discriminant".
+    hidden_dim 0: no second layer. validation_share: of the products with several pictures, by the hash of their names.
+    An epoch shows every picture once; patience: epochs without a better validation before training ends."""
 
     start: str = BEST
     margin: float = 0.2
@@ -67,16 +68,17 @@ class SiameseConfig:
     learning_rate: float = 3e-4
     pull: float = 0.0
     shrink: float = 0.3
+    directions: int = 128
     validation_share: float = 0.2
     seed: int = 0
 
     def __post_init__(self) -> None:
         if self.start not in (*STARTS, BEST):
             raise UsageError(f"expected a start of {', '.join((*STARTS, BEST))}, got {self.start!r}")
-        if min(self.products, self.pictures) < 2 or min(self.epochs, self.hidden_dim) < 0 or self.patience < 1:
-            raise UsageError(
-                f"expected products and pictures >= 2, epochs and hidden_dim >= 0, patience >= 1, got {self}"
-            )
+        if min(self.products, self.pictures) < 2 or min(self.patience, self.directions) < 1:
+            raise UsageError(f"expected products and pictures >= 2, patience and directions >= 1, got {self}")
+        if min(self.epochs, self.hidden_dim) < 0:
+            raise UsageError(f"expected epochs and hidden_dim >= 0, got {self.epochs} and {self.hidden_dim}")
         if not (min(self.margin, self.learning_rate, self.shrink) > 0 <= self.pull and 0 < self.validation_share < 1):
             raise UsageError(
                 f"expected margin, learning_rate and shrink > 0, pull >= 0, validation_share in (0, 1), got {self}"
@@ -88,13 +90,13 @@ class PictureNetwork(nn.Module):
 
     mean_D: Tensor
 
-    def __init__(self, dim: int, hidden_dim: int):
+    def __init__(self, dim: int, output_dim: int, hidden_dim: int):
         super().__init__()
         self.register_buffer("mean_D", torch.zeros(dim))
-        self.map = nn.Linear(dim, dim, bias=False)
+        self.map = nn.Linear(dim, output_dim, bias=False)
         if hidden_dim:
             self.hidden = nn.Linear(dim, hidden_dim)
-            self.second = nn.Linear(hidden_dim, dim, bias=False)
+            self.second = nn.Linear(hidden_dim, output_dim, bias=False)
             nn.init.zeros_(self.second.weight)
         self.hidden_dim = hidden_dim
 
@@ -117,8 +119,13 @@ class TrainedSiamese:
 
     @property
     def dim(self) -> int:
-        """E, which is D."""
+        """D."""
         return self.network.mean_D.shape[0]
+
+    @property
+    def output_dim(self) -> int:
+        """E."""
+        return self.network.map.out_features
 
 
 def train_siamese(vectors_PD: np.ndarray, products_P: Sequence[str], config: SiameseConfig) -> TrainedSiamese:
@@ -190,11 +197,10 @@ def _started(
 
 def started(unit_PD: np.ndarray, label_P: np.ndarray, start: str, config: SiameseConfig) -> PictureNetwork:
     """The network of a start, fitted on unit rows with the number of each one's product."""
-    dim = unit_PD.shape[1]
+    mean_D, map_ED = start_map(unit_PD, label_P, start, config.shrink, config.directions)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed_of("siamese", config.seed))
-        network = PictureNetwork(dim, config.hidden_dim)
-    mean_D, map_ED = start_map(unit_PD, label_P, start, config.shrink)
+        network = PictureNetwork(unit_PD.shape[1], len(map_ED), config.hidden_dim)
     with torch.no_grad():
         network.mean_D.copy_(torch.from_numpy(mean_D.astype(np.float32)))
         network.map.weight.copy_(torch.from_numpy(map_ED.astype(np.float32)))
@@ -269,14 +275,14 @@ def encode_items(trained: TrainedSiamese, pictures: Sequence[np.ndarray]) -> np.
     """float32 [N, E] of norm 1: the mean of each item's encoded pictures [n, D]; zeros for an item without any."""
     encoded_PE = encode_pictures(trained, np.concatenate([np.zeros((0, trained.dim), np.float32), *pictures]))
     ends_N = np.cumsum([len(vectors_PD) for vectors_PD in pictures])
-    sums_ND = np.zeros((len(pictures), trained.dim))
+    sums_NE = np.zeros((len(pictures), trained.output_dim))
     for row, (end, vectors_PD) in enumerate(zip(ends_N.tolist(), pictures, strict=True)):
-        sums_ND[row] = encoded_PE[end - len(vectors_PD) : end].sum(axis=0, dtype=np.float64)
-    return unit_or_zero(sums_ND)
+        sums_NE[row] = encoded_PE[end - len(vectors_PD) : end].sum(axis=0, dtype=np.float64)
+    return unit_or_zero(sums_NE)
 
 
 def _encoded(network: PictureNetwork, unit_PD: np.ndarray) -> np.ndarray:
-    encoded_PE = np.zeros_like(unit_PD)
+    encoded_PE = np.zeros((len(unit_PD), network.map.out_features), np.float32)
     with torch.inference_mode():
         for start in range(0, len(unit_PD), ENCODE_BATCH):
             part_BD = unit_PD[start : start + ENCODE_BATCH]
@@ -288,7 +294,12 @@ def _encoded(network: PictureNetwork, unit_PD: np.ndarray) -> np.ndarray:
 
 def save_siamese(trained: TrainedSiamese, folder: Folder) -> str:
     """Writes the model to a new or empty folder; returns its model id."""
-    config = {"config": asdict(trained.config), "dim": trained.dim, "start": trained.start}
+    config = {
+        "config": asdict(trained.config),
+        "dim": trained.dim,
+        "output_dim": trained.output_dim,
+        "start": trained.start,
+    }
     weights = {name: value.numpy() for name, value in trained.network.state_dict().items()}
     return save_source_model(folder, KIND, config, weights, {"curve": trained.curve, "best_epoch": trained.best_epoch})
 
@@ -297,13 +308,14 @@ def load_siamese(folder: Folder) -> TrainedSiamese:
     """Inverse of save_siamese, without the curve. Raises CorruptFileError for what is not as it was saved."""
     described, weights = read_source_model(folder, KIND)
     try:
-        config, dim, start = SiameseConfig(**described["config"]), int(described["dim"]), str(described["start"])
+        config, start = SiameseConfig(**described["config"]), str(described["start"])
+        sizes = int(described["dim"]), int(described["output_dim"]), config.hidden_dim
         with torch.device("meta"):  # of no memory, whatever the config asks for
-            state = PictureNetwork(dim, config.hidden_dim).state_dict()
+            state = PictureNetwork(*sizes).state_dict()
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise CorruptFileError(f"expected the config of a {KIND} in {folder}, got {quote(str(error))}") from error
     check_shapes(weights, {name: tuple(value.shape) for name, value in state.items()}, folder)
-    network = PictureNetwork(dim, config.hidden_dim)
+    network = PictureNetwork(*sizes)
     network.load_state_dict({name: torch.from_numpy(array) for name, array in weights.items()})
     return TrainedSiamese(network.eval(), config, start)
 

@@ -51,7 +51,7 @@ class SkipGramConfig:
 
     dim: int = 64
     window: int = 16
-    num_epochs: int = 10
+    num_epochs: int = 5
     negatives: float = 5.0
     subsample: float = 1e-3
     noise_power: float = 0.75

@@ -40,7 +40,7 @@ def save_source_model(
     """Writes the model of a source to a new or empty folder and returns its model id. kind: of model, "autoencoder"
     say; config and metrics: JSON. Raises UsageError for a folder with files."""
     target = Path(folder)
-    if storage.exists(target) and any(storage.paths_in(target)):
+    if storage.has(target) and any(storage.paths_in(target)):
         raise UsageError(f"expected a new or empty folder for a model, got files in {target}")
     storage.make_folder(target)
     write_json(target / CONFIG_FILE, {"kind": kind, **config})

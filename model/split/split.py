@@ -188,7 +188,7 @@ class Split:
         if value["kind"] not in _TABLES:
             return cls.from_json(value)
         path = Path(folder, "split.parquet")
-        if not storage.is_file(path):
+        if not storage.has_file(path):
             raise CorruptFileError(f"expected the table of a split of kind {value['kind']} at {path}, got no file")
         try:
             return cls.from_json(value, pq.read_table(path))

@@ -133,7 +133,7 @@ def text_encoder_spec(
     transformer, pooling = _modules(folder)
     weights, tokenizer = transformer / "model.safetensors", transformer / TOKENIZER_FILE
     for path, why in ((weights, "pickles are not read"), (tokenizer, "save it with a fast tokenizer")):
-        if not storage.is_file(path):
+        if not storage.has_file(path):
             raise UsageError(f"expected {path.name} in {transformer}, got none: {why}; convert the model")
     network = BertConfig.from_published(read_json(transformer / "config.json"), str(transformer / "config.json"))
     reading = _optional_json(transformer / "sentence_bert_config.json")
@@ -220,7 +220,7 @@ def _packaged_folder(name: str) -> Path:
 def _modules(folder: Path) -> tuple[Path, str]:
     """(folder of the network, pooling). Raises UsageError for modules that are none of ours, by name."""
     path = folder / "modules.json"
-    if not storage.is_file(path):
+    if not storage.has_file(path):
         raise UsageError(f"expected a folder of sentence-transformers, got no modules.json in {folder}")
     expected = f"expected a Transformer, a Pooling and perhaps a Normalize in {path}"
     try:
@@ -246,7 +246,7 @@ def _pooling(path: Path) -> str:
 
 def _optional_json(path: Path) -> dict[str, Any]:
     """The object in a file; an empty one without the file. Raises UsageError for JSON that is no object."""
-    value = read_json(path) if storage.is_file(path) else {}
+    value = read_json(path) if storage.has_file(path) else {}
     if not isinstance(value, dict):
         raise UsageError(f"expected an object in {path}, got {quote(value)}")
     return value

@@ -179,7 +179,7 @@ class Vocabulary:
         with open_file(TOKENS_FILE) as temporary:
             pq.write_table(self.tokens, temporary, compression="zstd", use_dictionary=["kind"])
         with open_file(DESCRIPTION_FILE) as temporary:
-            storage.write_bytes(temporary, (json.dumps(self.describe(), indent=1, sort_keys=True) + "\n").encode())
+            storage.put_bytes(temporary, (json.dumps(self.describe(), indent=1, sort_keys=True) + "\n").encode())
 
     def describe(self) -> dict[str, Any]:
         """The content of vocabulary.json."""

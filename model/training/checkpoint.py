@@ -51,7 +51,7 @@ def save_checkpoint(
 
 def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint | None:
     """The checkpoint at `path`, on the CPU, or None if there is none. CorruptFileError if it cannot be read."""
-    if not storage.is_file(path):
+    if not storage.has_file(path):
         return None
     parts: dict[str, dict[str, Tensor]] = {"model": {}, "best": {}, "optimizer": {}}
     try:

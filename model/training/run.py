@@ -268,7 +268,7 @@ class TrainingRun:
         state = {
             "finished": self.finished,
             "fingerprint": self._fingerprint(),
-            "metrics_bytes": storage.size_of(metrics) if storage.exists(metrics) else 0,
+            "metrics_bytes": storage.size_of(metrics) if storage.has(metrics) else 0,
             "scores": {name: [of.sums_Q.tolist(), of.weights_Q.tolist()] for name, of in self.scores.items()},
             "step": self.step,
             "validations": [dataclasses.asdict(validation) for validation in self.validations],

@@ -34,9 +34,7 @@ _CHUNK_PAIRS = 4096
 
 def record_files(folder: str | os.PathLike[str]) -> list[str]:
     """The finished files of records in a folder, sorted."""
-    return [
-        str(path) for path in sorted(storage.paths_in(folder, "*.tfrecord")) if not path.name.startswith((".", "_"))
-    ]
+    return [str(path) for path in storage.paths_in(folder, "*.tfrecord") if not path.name.startswith((".", "_"))]
 
 
 def write_items(paths: Sequence[str], picture_dim: int, text_dim: int, folder: Path) -> dict[str, Any]:

@@ -113,7 +113,7 @@ class Results:
 
     def _read(self, key: str) -> dict[str, Any] | None:
         path = self._path(key)
-        if key not in self._known and storage.is_file(path):
+        if key not in self._known and storage.has_file(path):
             try:
                 self._known[key] = read_sealed_json(path)
             except CorruptFileError as error:

@@ -61,7 +61,7 @@ def run(config: DailyConfig, options: PipelineOptions) -> dict[str, Any]:
         facts = _facts(config, model_id)
         folder = store.run_folder(config.store, config.date, facts)
         print(f"daily run of {config.date} with {model_id} in {folder}", flush=True)
-        if storage.is_file(folder / "COMPLETED"):
+        if storage.has_file(folder / "COMPLETED"):
             return _finished_before(config, folder)
         return _run(config, options, folder, facts)
 
@@ -86,7 +86,7 @@ def _check_early(config: DailyConfig) -> None:
 def _run(config: DailyConfig, options: PipelineOptions, folder: Path, facts: dict[str, Any]) -> dict[str, Any]:
     started_s = time.monotonic()
     model = store.model_folder(config.store, facts["model_id"])
-    if storage.is_file(folder / STARTED_FILE):
+    if storage.has_file(folder / STARTED_FILE):
         print("begun before: units of work that are finished and sound are not computed again", flush=True)
     previous = pin_previous(config.store, folder, facts)
     print(f"compared with {previous}" if previous else "compared with nothing: there is no run before", flush=True)

@@ -103,10 +103,10 @@ class EmbedStage(UnitStage):
     def take_over(self, unit: Unit, writer: UnitWriter) -> bool:
         if self.earlier is None or not self.earlier.has_part(self.parts[unit.name]):
             return False
-        counts = (finished_sidecar(self.earlier.run, unit) or {}).get("counts")
-        if not isinstance(counts, dict) or not {"rows_read", "rows_written"} <= counts.keys():
+        sidecar = finished_sidecar(self.earlier.run, unit)
+        if sidecar is None or not {"rows_read", "rows_written"} <= sidecar.counts.keys():
             return False
-        if counts.get(f"reason:{OUT_OF_MEMORY}") or counts.get(IN_HALVED_BATCHES):
+        if sidecar.counts.get(f"reason:{OUT_OF_MEMORY}") or sidecar.counts.get(IN_HALVED_BATCHES):
             return False  # there may be more memory today
         counts = writer.take_over(self.earlier.run)
         if counts is None:

@@ -14,7 +14,6 @@ in both runs. Three rules keep that sound:
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -22,14 +21,13 @@ import pyarrow.parquet as pq
 
 from pipelines.embed.parts import IN_HALVED_BATCHES, STAGE, Part, plan_parts
 from pipelines.run.earlier_faults import UNREADABLE, say
-from pipelines.run.units import read_stage_manifest
+from pipelines.run.opened import Run
+from schemas import storage
 from schemas.embeddings import read_embeddings, read_embeddings_metadata, validate_embeddings
 from schemas.errors import CorruptFileError
-from schemas.files import check_sha256
 from schemas.fingerprints import FINGERPRINTS_FOLDER
 from schemas.hashing import bucket_of
 from schemas.quarantine import quote
-from schemas.storage import resolve_inside
 from schemas.tables import EMBEDDINGS
 
 
@@ -50,17 +48,18 @@ NOTHING = EarlierVectors(frozenset(), {}, np.zeros((0, 0), np.float32))
 
 @dataclass
 class EarlierRun:
-    """An earlier run's embeddings. dimension: as its stage says. sha256_of: file -> sha256. parts: the planned part of
-    every file that was made from the run's features by this code. has_vectors: whether they are of today's model and
-    fingerprints."""
+    """An earlier run's embeddings. parts: the planned part of every file that was made from the run's features by this
+    code. has_vectors: whether they are of today's model and fingerprints."""
 
-    run: str
-    model_id: str
-    dimension: int
-    sha256_of: dict[str, str]
+    opened: Run
     parts: dict[str, Part]
     has_vectors: bool
-    _is_sound: dict[str, bool] = field(default_factory=dict)
+    _damaged: set[str] = field(default_factory=set)
+
+    @property
+    def run(self) -> str:
+        """Its folder."""
+        return str(self.opened.folder)
 
     def has_part(self, part: Part) -> bool:
         """Whether the earlier run has the very same part, made from the same buckets."""
@@ -73,7 +72,7 @@ class EarlierRun:
         ids: list[str] = []
         row_of: dict[str, int] = {}
         blocks: list[np.ndarray] = []
-        for path in sorted(self.sha256_of):
+        for path in sorted(self.opened.listed(STAGE)):
             earlier = self.parts.get(path)
             if earlier is not None and _num_buckets(earlier) == num_buckets and not earlier.buckets & buckets:
                 continue
@@ -98,61 +97,53 @@ class EarlierRun:
 
     def _read(self, path: str, with_vectors: bool) -> tuple[list[str], np.ndarray | None]:
         """Ids, and vectors if asked for; nothing if the file is not sound, which is said once."""
-        if not self._is_sound.get(path, True):
+        if path in self._damaged:
             return [], None
         try:
-            source = resolve_inside(self.run, path)
-            if source is None:
-                raise CorruptFileError(f"expected a file inside {self.run}, got {quote(path)}")
-            if path not in self._is_sound:
-                check_sha256(source, self.sha256_of[path])
+            source = self.opened.checked(path)
             ids, matrix_ND = self._checked(source) if with_vectors else (_ids(source), None)
         except UNREADABLE as error:
             say(STAGE, f"its items count as new, for an earlier file is damaged: {error}")
-            self._is_sound[path] = False
+            self._damaged.add(path)
             return [], None
-        self._is_sound[path] = True
         return ids.to_pylist(), matrix_ND
 
     def _checked(self, source: str) -> tuple[pa.Array, np.ndarray]:
         ids, matrix_ND = read_embeddings(source)
         validate_embeddings(ids, matrix_ND, source)
         made_by = read_embeddings_metadata(source)["model_id"]
-        if (made_by, matrix_ND.shape[1]) != (self.model_id, self.dimension):
+        model_id, dimension = self.opened.model_id, self.opened.manifest(STAGE).whole("dimension")
+        if (made_by, matrix_ND.shape[1]) != (model_id, dimension):
             got = f"{matrix_ND.shape[1]} of {quote(made_by)} in {source}"
-            raise CorruptFileError(f"expected vectors of {self.dimension} numbers of {self.model_id}, got {got}")
+            raise CorruptFileError(f"expected vectors of {dimension} numbers of {model_id}, got {got}")
         return ids, matrix_ND
 
 
 def open_earlier(folder: str | None, run: str, model_id: str, today: list[Part]) -> EarlierRun | None:
     """The run to take vectors from, described by its manifests; None, with a line on stderr, if they cannot be used:
     then there is no yesterday. Where rows can be counted but no vector taken, a line says why."""
-    if folder is None or Path(folder).resolve() == Path(run).resolve():
+    if folder is None or Path(storage.real_path(folder)) == Path(storage.real_path(run)):
         return None
     try:
-        embeddings = read_stage_manifest(folder, STAGE)
-        made_by, dimension = str(embeddings["model_id"]), int(embeddings["dimension"])
-        sha256_of = {str(e["path"]): str(e["sha256"]) for e in embeddings["files"] if _is_data(e["path"])}
-        parts = _parts_as_planned(folder, embeddings)
-        why_not = _why_no_vectors(folder, run, made_by, model_id, parts, today)
+        opened = Run(folder)
+        opened.manifest(STAGE).whole("dimension")
+        parts = _parts_as_planned(opened)
+        why_not = _why_no_vectors(folder, run, opened.model_id, model_id, parts, today)
     except UNREADABLE as error:
         say(STAGE, f"nothing is taken over from {folder}, all items count as new: {error}")
         return None
     if why_not is not None:
         say(STAGE, f"every vector is computed, none taken over from {folder}: {why_not}")
-    return EarlierRun(folder, made_by, dimension, sha256_of, parts, has_vectors=why_not is None)
+    return EarlierRun(opened, parts, has_vectors=why_not is None)
 
 
-def _parts_as_planned(folder: str, embeddings: dict[str, Any]) -> dict[str, Part]:
+def _parts_as_planned(opened: Run) -> dict[str, Part]:
     """Embeddings file -> its part, for files made by this code, in whole batches, from the features that are in the
     folder."""
     try:
-        planned = plan_parts(read_stage_manifest(folder, "features"), embeddings["model_id"])
-        fingerprints = {
-            name: unit["fingerprint"]
-            for name, unit in embeddings["units"].items()
-            if not unit["counts"].get(IN_HALVED_BATCHES)
-        }
+        planned = plan_parts(opened.manifest("features").to_json(), opened.model_id)
+        units = opened.manifest(STAGE).units.items()
+        fingerprints = {name: unit.fingerprint for name, unit in units if not unit.counts.get(IN_HALVED_BATCHES)}
         return {part.path: part for part in planned if fingerprints.get(part.name) == part.fingerprint and part.buckets}
     except UNREADABLE:
         return {}
@@ -170,7 +161,7 @@ def _why_no_vectors(
         )
     if (there := _num_buckets(next(iter(parts.values())))) != (here := _num_buckets(today[0])):
         return f"it has {there} buckets, this run {here}"
-    lacking = [name for name in (folder, run) if not Path(name, FINGERPRINTS_FOLDER).is_dir()]
+    lacking = [name for name in (folder, run) if not storage.is_folder(Path(name, FINGERPRINTS_FOLDER))]
     return f"no {FINGERPRINTS_FOLDER}/ in {lacking[0]}" if lacking else None
 
 
@@ -180,7 +171,7 @@ def read_features_hashes(run: str, bucket: str) -> list[tuple[str, bytes]] | Non
     Raises CorruptFileError if the file is not a table of schemas.tables.FINGERPRINTS.
     """
     path = Path(run, FINGERPRINTS_FOLDER, f"{bucket}.parquet")
-    if not path.is_file():
+    if not storage.has_file(path):
         return None
     try:
         table = pq.read_table(path, columns=["item_id", "features_hash"])
@@ -188,10 +179,6 @@ def read_features_hashes(run: str, bucket: str) -> list[tuple[str, bytes]] | Non
         return list(zip(table["item_id"].to_pylist(), table["features_hash"].to_pylist(), strict=True))
     except (pa.ArrowException, OSError, KeyError, ValueError) as error:
         raise CorruptFileError(f"expected fingerprints of features, got {error} in {path}") from error
-
-
-def _is_data(path: str) -> bool:
-    return path.startswith(f"{STAGE}/")
 
 
 def _num_buckets(part: Part) -> int:

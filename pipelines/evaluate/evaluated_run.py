@@ -5,8 +5,6 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from model.items.query_encoder import QueryEncoder
 from model.measures.baselines import BM25, CharacterTfidf, Tfidf, why_no_character_tfidf
@@ -15,10 +13,9 @@ from model.measures.picture_baselines import mean_picture_vectors
 from model.split.held_out import groups_of, query_node
 from model.split.split import Split
 from pipelines.evaluate.run_index import RunIndex
-from schemas.embeddings import embedding_files, read_embeddings
-from schemas.errors import CorruptFileError
+from pipelines.run.opened import Run
 from schemas.markup import without_markup
-from schemas.records import ItemFeatures, decode_features, read_records
+from schemas.records import ItemFeatures
 from schemas.tables import TEXT_FIELDS
 
 
@@ -26,17 +23,13 @@ class EvaluatedRun:
     """A run's items (N, in the order of its embeddings) as the model and the baselines see them; loaded when needed."""
 
     def __init__(self, run: Path, model: Path):
-        self.run, self.encoder = run, QueryEncoder(model)
+        self.run, self.opened, self.encoder = run, Run(run), QueryEncoder(model)
         self._sentence_of: dict[str, np.ndarray] = {}
 
-    @cached_property
+    @property
     def item_ids(self) -> list[str]:
         """Sorted; no vector is read for them."""
-        try:
-            parts = [pq.read_table(path, columns=["item_id"]) for path in embedding_files(self.run / "embeddings")]
-        except (pa.ArrowException, OSError) as error:
-            raise CorruptFileError(f"expected embeddings in {self.run}, got {error}") from error
-        return pa.concat_tables(parts).sort_by("item_id")["item_id"].to_pylist()
+        return self.opened.item_ids
 
     @cached_property
     def row_of(self) -> dict[str, int]:
@@ -52,17 +45,17 @@ class EvaluatedRun:
         """uint64 [Q], equal for near-duplicates as the split groups them, spellings of one text among them."""
         return groups_of(self.split.held_out, np.array([query_node(surface, query) for query in queries], np.uint64))
 
-    @cached_property
+    @property
     def vectors_ND(self) -> np.ndarray:
         """float32 [N, O], unit rows."""
-        return read_embeddings(self.run / "embeddings")[1]
+        return self.opened.embeddings.matrix_ND
 
     @cached_property
     def item_texts(self) -> list[str]:
         """All text of each item, joined; what is unfinished in one field hides nothing of the next."""
         texts = [""] * len(self.item_ids)
-        for path in sorted((self.run / "items").glob("*.parquet")):
-            for row in pq.read_table(path, columns=["item_id", *TEXT_FIELDS]).to_pylist():
+        for bucket in range(self.opened.num_buckets):
+            for row in self.opened.items(bucket, ["item_id", *TEXT_FIELDS]).to_pylist():
                 if (place := self.row_of.get(row["item_id"])) is not None:
                     texts[place] = " ".join(without_markup(row[name]) for name in TEXT_FIELDS if row[name])
         return texts
@@ -130,13 +123,12 @@ class EvaluatedRun:
     @cached_property
     def index(self) -> RunIndex | None:
         """What searches of this run go through; None while it has none."""
-        return RunIndex.of(self.run, self.encoder.manifest["model_id"], self.item_ids, self.vectors_ND)
+        return RunIndex.of(self.opened, self.encoder.manifest["model_id"])
 
     def features(self) -> Iterator[tuple[int, ItemFeatures]]:
         """Row and features of every item that has an embedding."""
-        for path in sorted((self.run / "features").glob("*.tfrecord")):
-            for payload in read_records(path):
-                item = decode_features(payload)
+        for bucket in range(self.opened.num_buckets):
+            for item in self.opened.records(bucket):
                 if (row := self.row_of.get(item.item_id)) is not None:
                     yield row, item
 

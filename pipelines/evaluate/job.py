@@ -36,6 +36,7 @@ from schemas.days import UTC_NAME, time_zone
 from schemas.errors import CorruptFileError, UsageError
 from schemas.files import read_json
 from schemas.hashing import fingerprint
+from schemas.manifests import RunManifest
 
 __all__ = ["evaluate_or_reuse", "evaluate_run", "format_report", "main"]
 
@@ -174,9 +175,9 @@ def run(config: EvaluateConfig) -> dict[str, Any]:
     if config.engagements is None and config.judgements is None:
         raise UsageError("expected --engagements or --judgements, got neither")
     folder = current_run(config.store)
-    manifest = read_json(folder / "manifest.json")
-    model = model_folder(config.store, manifest["model_id"])
-    day = {"date": config.date or manifest["date"], "time_zone": _zone_of_days(config, folder)}
+    manifest = RunManifest.read(folder)
+    model = model_folder(config.store, manifest.model_id)
+    day = {"date": config.date or manifest.text("date"), "time_zone": _zone_of_days(config, folder)}
     if config.judgements is None:
         report = evaluate_run(folder, model, **_asked(config, day))
     else:

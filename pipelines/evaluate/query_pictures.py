@@ -7,6 +7,7 @@ same image root), or else where the content is: yesterday's query picture or a p
 """
 
 import hashlib
+import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, astuple, dataclass, replace
@@ -15,15 +16,17 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from model.items.query_encoder import QueryEncoder
 from model.pictures.decoding import PictureError, PictureLimits, find_picture, read_picture_file
 from model.pictures.faults import REMEDIES
-from pipelines.evaluate.catalogue_vectors import catalogue_vectors
 from pipelines.features.picture_limits import limits_of_run
+from pipelines.run.opened import DAMAGE, Run
 from schemas import storage
 from schemas.errors import CorruptFileError
+from schemas.fingerprints import FINGERPRINTS_FOLDER
 from schemas.hashing import fingerprint
 from schemas.quarantine import quote
 from schemas.storage import atomic_write
@@ -138,7 +141,7 @@ class QueryPictures:
 
     def save(self) -> None:
         """Writes the resolved pictures into the run, unless it is published: a published run does not change."""
-        if not self.pictures or storage.exists(self.run / "COMPLETED"):
+        if not self.pictures or storage.has(self.run / "COMPLETED"):
             return
         rows = [
             dict(zip(QUERY_PICTURES.names, astuple(self.pictures[uri]), strict=True)) for uri in sorted(self.pictures)
@@ -178,7 +181,7 @@ class QueryPictures:
 
     def _from_catalogue(self, found: dict[str, QueryPicture]) -> None:
         wanted = {p.sha256 for p in found.values() if not p.settled and p.sha256 is not None}
-        vectors = catalogue_vectors(self.run, self.encoder_id, wanted) if wanted else {}
+        vectors = _catalogue_vectors(self.run, self.encoder_id, wanted) if wanted else {}
         for uri, picture in found.items():
             if not picture.settled and picture.sha256 in vectors:
                 found[uri] = picture.result(vectors[picture.sha256])
@@ -212,7 +215,7 @@ class QueryPictures:
 def read_query_pictures(path: Path, image_root: str, limits: PictureLimits) -> tuple[bool, list[QueryPicture]]:
     """Whether the file is of this image root, and its rows, the broken ones only if today they would be judged alike;
     none, with a warning, if it is damaged."""
-    if not storage.is_file(path):
+    if not storage.has_file(path):
         return False, []
     try:
         table = pq.read_table(path, page_checksum_verification=True)
@@ -241,4 +244,31 @@ def _judged_with(limits: PictureLimits) -> str:
 
 
 def _root_id(image_root: str) -> str:
-    return fingerprint(storage.real_path(image_root))
+    return fingerprint(str(Path(storage.real_path(image_root))))
+
+
+def _catalogue_vectors(run: Path, encoder_id: str, wanted: set[bytes]) -> dict[bytes, np.ndarray]:
+    """sha256 -> float16 [picture_dim] of those of the wanted pictures that the run's features have a vector of, made by
+    this very encoder. Only the buckets whose fingerprints list one are read; without fingerprints none is."""
+    found: dict[bytes, np.ndarray] = {}
+    try:
+        opened = Run(run)
+        if opened.manifest("features").text("encoder_id") != encoder_id or not opened.listed(FINGERPRINTS_FOLDER):
+            return {}
+        for bucket in range(opened.num_buckets):
+            here = _listed_in(opened.fingerprints(bucket).path, wanted - found.keys())
+            for item in opened.records(bucket) if here else ():
+                found |= {
+                    digest: vector_D.copy()
+                    for digest, vector_D in zip(item.picture_sha256, item.pictures, strict=True)
+                    if digest in here
+                }
+    except (*DAMAGE, KeyError, ValueError) as error:
+        print(f"evaluate: catalogue pictures give no more vectors of query pictures: {error}", file=sys.stderr)
+    return found
+
+
+def _listed_in(fingerprints: str | os.PathLike[str], wanted: set[bytes]) -> set[bytes]:
+    pictures = pq.read_table(fingerprints, columns=["pictures"])["pictures"]
+    digests = pc.struct_field(pc.list_flatten(pictures), "sha256").unique().to_pylist()
+    return wanted.intersection(digests)

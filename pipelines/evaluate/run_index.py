@@ -13,12 +13,12 @@ from model.measures.comparison import K
 from model.measures.evaluation import HeldOutTask, ScoreBlock, difference, rank_pairs, summarize_ranks
 from model.nearest.index import MANIFEST_FILE, NO_ROW, ExactIndex, ItemIndex, QueryKind
 from model.nearest.recall import share_found
-from model.nearest.searched import SEARCHED, open_searched
+from model.nearest.searched import SEARCHED
+from pipelines.run.opened import EMBEDDINGS, INDEX, Run
 from schemas import storage
 from schemas.errors import CorruptFileError
 from schemas.files import sha256_of_file
 
-FOLDER = "index"
 #: Below every cosine: the score of an item that the index does not return.
 _NOT_RETURNED = -2.0
 
@@ -31,17 +31,17 @@ class RunIndex:
         self._equal = EqualRows.of(vectors_NE)
 
     @classmethod
-    def of(cls, run: Path, model_id: str, item_ids: list[str], vectors_NE: np.ndarray) -> "RunIndex | None":
-        """The run's, None while it has none. Raises CorruptFileError unless it is of these items and this model."""
-        if identity(run) is None:
+    def of(cls, run: Run, model_id: str) -> "RunIndex | None":
+        """The run's, None while it has none. Raises CorruptFileError unless it is of the run's items and this model."""
+        if identity(run.folder) is None:
             return None
-        index, ids, manifest = open_searched(run / FOLDER)
-        if manifest["model_id"] != model_id or ids.to_pylist() != item_ids:
+        index, ids, manifest = run.index
+        if manifest["model_id"] != model_id or not ids.equals(run.embeddings.ids):
             raise CorruptFileError(
-                f"expected the items of {run / 'embeddings'} by model {model_id}, got others by {manifest['model_id']} "
-                f"in {run / FOLDER}: run the index stage again"
+                f"expected the items of {run.folder / EMBEDDINGS} by model {model_id}, got others by "
+                f"{manifest['model_id']} in {run.folder / INDEX}: run the index stage again"
             )
-        return cls(index, vectors_NE, manifest.get(SEARCHED, {}).get("backend", "annoy"))
+        return cls(index, run.embeddings.matrix_ND, manifest.get(SEARCHED, {}).get("backend", "annoy"))
 
     def measure(
         self, task: HeldOutTask, vectors_QE: np.ndarray, answered_Q: np.ndarray, kind: QueryKind, exact_P: np.ndarray
@@ -95,5 +95,5 @@ class RunIndex:
 
 def identity(run: Path) -> str | None:
     """Changes with every file of the run's index; None while it has none."""
-    manifest = run / FOLDER / MANIFEST_FILE
-    return sha256_of_file(manifest) if storage.is_file(manifest) else None
+    manifest = run / INDEX / MANIFEST_FILE
+    return sha256_of_file(manifest) if storage.has_file(manifest) else None

@@ -13,8 +13,8 @@ from pipelines.run.unit_files import sidecar_path
 from pipelines.run.units import Unit, finished_sidecar
 from schemas import storage
 from schemas.errors import CorruptFileError
-from schemas.files import read_sealed_json
 from schemas.fingerprints import FINGERPRINTS_FOLDER, FingerprintsFile, MadeWith
+from schemas.manifests import Sidecar
 
 
 def set_aside_if_changed(unit: Unit, run: str, image_root: str, limits: PictureLimits) -> Unit:
@@ -22,7 +22,7 @@ def set_aside_if_changed(unit: Unit, run: str, image_root: str, limits: PictureL
 
     A published run stays as it is.
     """
-    if storage.exists(Path(run, "COMPLETED")) or finished_sidecar(run, unit) is None:
+    if storage.has(Path(run, "COMPLETED")) or finished_sidecar(run, unit) is None:
         return unit
     try:
         fingerprints = FingerprintsFile(Path(run, FINGERPRINTS_FOLDER, f"{unit.name}.parquet"))
@@ -38,11 +38,11 @@ def set_aside_if_changed(unit: Unit, run: str, image_root: str, limits: PictureL
 def open_set_aside(run: str, unit: Unit, today: MadeWith) -> EarlierBucket:
     """What the unit knew when it was set aside; nothing if it was not, or was another, or its files are others now."""
     try:
-        sidecar = read_sealed_json(_aside_path(run, unit.name))
-        if sidecar["fingerprint"] != unit.fingerprint:
+        sidecar = Sidecar.read_file(_aside_path(run, unit.name))
+        if sidecar.fingerprint != unit.fingerprint:
             return EarlierBucket()
         return open_sealed(run, unit.name, sidecar, today)
-    except (CorruptFileError, KeyError):
+    except CorruptFileError:
         return EarlierBucket()
 
 

@@ -13,17 +13,17 @@ Three rules keep that sound:
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from model.pictures.decoding import CONTENT_REASONS, PictureError
 from pipelines.run.earlier_faults import say
 from pipelines.run.record_file import RecordFile
-from pipelines.run.unit_files import sidecar_path
+from schemas import storage
 from schemas.errors import CorruptFileError
-from schemas.files import check_sha256, read_sealed_json
+from schemas.files import check_sha256
 from schemas.fingerprints import FINGERPRINTS_FOLDER, FingerprintsFile, MadeWith, PictureFingerprint
+from schemas.manifests import Sidecar
 from schemas.records import ItemFeatures, decode_features
 from schemas.tables import NUM_TEXT_FIELDS
 
@@ -130,25 +130,17 @@ def open_earlier(run: str | None, name: str, today: MadeWith, picture_dim: int, 
         return EarlierBucket()
 
 
-def open_sealed(run: str, name: str, sidecar: dict[str, Any], today: MadeWith) -> EarlierBucket:
+def open_sealed(run: str, name: str, sidecar: Sidecar, today: MadeWith) -> EarlierBucket:
     """What a bucket knows whose files are exactly those that the sidecar lists, made as today; nothing if they are not.
     Raises CorruptFileError if the sidecar lists no fingerprints."""
     relative_path = f"{FINGERPRINTS_FOLDER}/{name}.parquet"
     try:
-        check_sha256(Path(run, relative_path), sha256_of(sidecar, relative_path))
+        check_sha256(Path(run, relative_path), sidecar.sha256_of(relative_path))
         fingerprints = FingerprintsFile(Path(run, relative_path))
         bucket = EarlierBucket(RecordFile(Path(run, STAGE, f"{name}.tfrecord")))
         return _scan(bucket, fingerprints, name, today, trust_places=True)
     except OSError as error:
         raise CorruptFileError(f"expected what the sidecar of {name} lists, got {error}") from error
-
-
-def sha256_of(sidecar: dict[str, Any], path: str) -> str:
-    """Checksum of a file of a unit, as its sidecar has it. Raises CorruptFileError."""
-    try:
-        return str({entry["path"]: entry["sha256"] for entry in sidecar["files"]}[path])
-    except (KeyError, TypeError) as error:
-        raise CorruptFileError(f"expected the checksum of {path}, got none in the unit's sidecar") from error
 
 
 def has_tokens(payload: bytes) -> bool:
@@ -163,10 +155,10 @@ def _sound_fingerprints(run: str, name: str) -> FingerprintsFile | None:
     """The earlier fingerprints; None if there are none, or not as they were written."""
     relative_path = f"{FINGERPRINTS_FOLDER}/{name}.parquet"
     path = Path(run, relative_path)
-    if not path.parent.is_dir():  # told once, when the stage is planned
+    if not storage.is_folder(path.parent):  # told once, when the stage is planned
         return None
     try:
-        check_sha256(path, sha256_of(read_sealed_json(sidecar_path(run, STAGE, name)), relative_path))
+        check_sha256(path, Sidecar.read(run, STAGE, name).sha256_of(relative_path))
         return FingerprintsFile(path)
     except (CorruptFileError, OSError) as error:
         say(STAGE, f"every picture of {name} is read, only vectors are reused: {error}")

@@ -39,6 +39,7 @@ class Features(Stage[FeaturesConfig]):
     config_class = FeaturesConfig
     code_versions = (CODE_VERSION,)
     bars = (TEXTS_PROGRESS,)
+    makes = "items_written"
     identities = ("pictures_listed = pictures_computed + pictures_reused + pictures_quarantined + pictures_cut_off",)
 
     @classmethod
@@ -96,13 +97,10 @@ class Features(Stage[FeaturesConfig]):
 
     @staticmethod
     def told(counts: Mapping[str, int]) -> str:
-        of = {
-            name: f"{counts[f'pictures_{name}']:,}" for name in ("listed", "computed", "reused", "quarantined", "read")
-        }
         return (
-            f"pictures listed {of['listed']} = computed {of['computed']} + reused {of['reused']} + quarantined "
-            f"{of['quarantined']} + cut off {counts['pictures_cut_off']:,}; {of['read']} read\n"
-        )
+            "pictures listed {pictures_listed:,} = computed {pictures_computed:,} + reused {pictures_reused:,} + "
+            "quarantined {pictures_quarantined:,} + cut off {pictures_cut_off:,}; {pictures_read:,} read\n"
+        ).format_map(counts)
 
 
 def run_to_reuse(store: str, model: Mapping[str, Any], previous: Path | None) -> str | None:
@@ -110,7 +108,7 @@ def run_to_reuse(store: str, model: Mapping[str, Any], previous: Path | None) ->
     manifest), whichever has vectors of the model's image encoder."""
     trained_in = model.get("training_run")
     for folder in (previous, Path(store, trained_in) if trained_in else None):
-        if folder is None or not storage.is_file(manifest_path(str(folder), STAGE)):
+        if folder is None or not storage.has_file(manifest_path(str(folder), STAGE)):
             continue
         try:
             made_with = read_stage_manifest(str(folder), STAGE).get("image_encoder_id")

@@ -27,5 +27,5 @@ def limits_of(features: Mapping[str, Any]) -> PictureLimits:
 
 def limits_of_run(run: str | Path) -> PictureLimits:
     """The caps of a run's features; the defaults if it has none."""
-    has_features = storage.is_file(Path(run, "manifests", "features.json"))
+    has_features = storage.has_file(Path(run, "manifests", "features.json"))
     return limits_of(read_stage_manifest(str(run), "features") if has_features else {})

@@ -42,7 +42,7 @@ class HostCache:
         """Records a row, after its picture if that is another than before."""
         if body is not None:
             with atomic_write(self._root / row.path) as temporary:
-                storage.write_bytes(temporary, body)
+                storage.put_bytes(temporary, body)
         with self._lock:
             if self._file is None:
                 storage.make_folder(self._journal.parent)

@@ -15,8 +15,8 @@ import pyarrow.parquet as pq
 
 from pipelines.console.thresholds import GateThresholds
 from pipelines.gates.fields import field_count
-from pipelines.gates.gated_run import GatedRun
 from pipelines.gates.results import GateResult, judged, number, rounded, skipped
+from pipelines.run.opened import Run
 from schemas.quarantine import quote
 from schemas.tables import TEXT_FIELDS
 
@@ -76,10 +76,10 @@ class TextChanges:
         return [name for name in TEXT_FIELDS if counts[name] >= max(spared, 1) and share(name) > most]
 
 
-def check_texts(today: GatedRun, yesterday: GatedRun, thresholds: GateThresholds) -> GateResult:
+def check_texts(today: Run, yesterday: Run, thresholds: GateThresholds) -> GateResult:
     """check_changed_texts of two runs. Files of equal sha256 are not read; of the others ids and texts, file by file.
     Raises what reading a damaged run raises."""
-    listed, before = today.files(_STAGE, _STAGE), yesterday.files(_STAGE, _STAGE)
+    listed, before = today.listed(_STAGE), yesterday.listed(_STAGE)
     if listed.keys() != before.keys():
         return skipped(NAME, "not compared: the days have other buckets of items")
     changes, differing = TextChanges(), [name for name in sorted(listed) if listed[name] != before[name]]
@@ -206,14 +206,14 @@ def _is_filled(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return pc.fill_null(pc.greater(pc.binary_length(column), 0), False)
 
 
-def _is_shuffled(today: GatedRun, yesterday: GatedRun, files: Sequence[str], name: str, sample: Sequence[str]) -> bool:
+def _is_shuffled(today: Run, yesterday: Run, files: Sequence[str], name: str, sample: Sequence[str]) -> bool:
     """Whether cells of a field, a sample of those that have changed, are as frequent in the files of both days."""
     values = pa.array(sorted(set(sample)), pa.string())
     now, before = (_frequencies(run, files, name, values) for run in (today, yesterday))
     return (now & before).total() >= _AS_FREQUENT * now.total() > 0
 
 
-def _frequencies(run: GatedRun, files: Sequence[str], name: str, values: pa.Array) -> Counter[str]:
+def _frequencies(run: Run, files: Sequence[str], name: str, values: pa.Array) -> Counter[str]:
     found: Counter[str] = Counter()
     for path in files:
         cells = _read(run, path, [name])[name]
@@ -222,5 +222,5 @@ def _frequencies(run: GatedRun, files: Sequence[str], name: str, values: pa.Arra
     return found
 
 
-def _read(run: GatedRun, name: str, columns: list[str]) -> pa.Table:
-    return pq.read_table(run.checked_file(name, run.files(_STAGE, _STAGE)[name]), columns=columns, partitioning=None)
+def _read(run: Run, name: str, columns: list[str]) -> pa.Table:
+    return pq.read_table(run.checked(name), columns=columns, partitioning=None)

@@ -68,7 +68,7 @@ __all__ = [
     "run_gates",
     "write_report",
 ]
-GATES_FILE = "gates.json"
+GATES_FILE, METRICS_FILE = "gates.json", "metrics.json"
 
 
 def run_gates(
@@ -263,7 +263,7 @@ def _compare(
         "coverage_fields": lambda: check_fields(*counts("items"), thresholds),
         "changed_texts": lambda: check_texts(today, yesterday, thresholds),
         "coverage_pictures": lambda: check_coverage("pictures", *counts("features"), thresholds),
-        "recall": lambda: check_recall(today.metrics(), yesterday.metrics(), thresholds),
+        "recall": lambda: check_recall(today.report(METRICS_FILE), yesterday.report(METRICS_FILE), thresholds),
         "users_count": lambda: check_users_count(today.user_counts(), yesterday.user_counts(), thresholds),
         "log_actions": lambda: check_actions(today.log_counts(), yesterday.log_counts(), thresholds),
     }

@@ -3,11 +3,11 @@ yesterday."""
 
 import functools
 from collections.abc import Callable
+from typing import Any
 
 from model.nearest.refined import REFINED_FOLDER
 from pipelines.console.thresholds import GateThresholds
 from pipelines.gates.gated_run import DAMAGE, GatedRun
-from pipelines.gates.refined import check_refined_kept
 from pipelines.gates.results import PASSED, GateResult, at_least, judged, number, rounded, skipped
 from pipelines.stages import StageLine, always, without_checks
 from schemas.errors import CorruptFileError
@@ -17,7 +17,7 @@ from schemas.quarantine import quote
 def check_soundness(today: GatedRun, thresholds: GateThresholds) -> list[GateResult]:
     """Vectors, indexes, users and model ids; `vectors` first."""
     return [
-        _without_fault("vectors", lambda: f"{len(today.vectors[0]):,} vectors, ids and files are as they should be"),
+        _without_fault("vectors", lambda: f"{today.check_vectors():,} vectors, ids and files are as they should be"),
         _without_fault("index", lambda: _index_message(today)),
         _index_recall(today, thresholds),
         *_refined(today, thresholds),
@@ -52,7 +52,7 @@ def _index_recall(today: GatedRun, thresholds: GateThresholds) -> GateResult:
     }
     try:
         recalls = [("the index finds", rounded(today.index_recall()), least["item"])]
-        if today.has_refined:
+        if today.may_have_refined:
             recalls.append(("the refined index finds", rounded(today.index_recall(REFINED_FOLDER)), least["item"]))
         for kind, recall in today.searched_recalls().items():
             recalls.append((f"searches by {kind} find", rounded(recall), least.get(kind, least["item"])))
@@ -71,16 +71,16 @@ def _index_recall(today: GatedRun, thresholds: GateThresholds) -> GateResult:
 
 def _refined(today: GatedRun, thresholds: GateThresholds) -> list[GateResult]:
     names = ("refined_index", "refined_kept")
-    if not today.has_refined:
+    if not today.may_have_refined:
         return [skipped(name, "nothing to check: the run has no refined index") for name in names]
     found = _without_fault(names[0], lambda: f"{today.check_refined():,} items are kept and stand for all")
     if found.status != PASSED:
         return [found, skipped(names[1], "not measured: the refined index is broken, see the gate refined_index")]
-    return [found, check_refined_kept(today.refined_facts(), thresholds)]
+    return [found, check_refined_kept(today.refined.facts, thresholds)]
 
 
 def _users(today: GatedRun) -> GateResult:
-    if not today.has_users:
+    if not today.may_have_users:
         return skipped("users", "nothing to check: the run has no users")
     return _without_fault("users", lambda: f"{today.check_users():,} users, their medoids are the items' vectors")
 
@@ -92,12 +92,10 @@ def _other_stages(today: GatedRun) -> list[GateResult]:
 
 
 def _stage_message(today: GatedRun, line: StageLine) -> str:
-    files = today.files(line.name, "")
-    for name, sha256 in files.items():
-        today.checked_file(name, sha256)
+    num_files = today.check_files(line.name)
     for problem in line.load().problems(today.folder):
         raise CorruptFileError(problem)
-    return f"{len(files):,} files are as they should be"
+    return f"{num_files:,} files are as they should be"
 
 
 def _model_id(today: GatedRun) -> GateResult:
@@ -108,3 +106,14 @@ def _model_id(today: GatedRun) -> GateResult:
     message = f"expected {quote(today.model_id)} in {num_places} places, {len(wrong)} name another"
     message += f": {'; '.join(wrong)}" if wrong else ""
     return judged("model_id", not wrong, message, value=len(wrong), threshold=0)
+
+
+def check_refined_kept(facts: dict[str, Any], thresholds: GateThresholds) -> GateResult:
+    """Items of the refined index, from the facts of its manifest: a low cosine makes one item of many."""
+    kept, items = facts["items_kept"], facts["items_in"]
+    share, least = rounded(kept / max(items, 1)), thresholds.min_refined_kept
+    message = (
+        f"at cosine {number(facts['cosine'])} the refined index keeps {kept:,} of {items:,} items ({number(share)}): "
+        f"expected at least {number(least)}"
+    )
+    return judged("refined_kept", at_least(share, least), message, value=share, threshold=least)

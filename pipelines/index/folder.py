@@ -129,10 +129,10 @@ def _write_annoy(
 
 def _write_manifest(writer: UnitWriter, folder: str, facts: dict[str, Any]) -> None:
     """manifest.json: the facts, and size and checksum of the files that the folder has by now."""
-    files = {Path(entry["path"]).name: {k: entry[k] for k in ("bytes", "sha256")} for entry in writer.files}
+    files = {Path(entry.path).name: {"bytes": entry.bytes, "sha256": entry.sha256} for entry in writer.files}
     with writer.file(f"{folder}/{MANIFEST_FILE}") as temporary:
         text = json.dumps({**facts, "files": files}, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
-        storage.write_bytes(temporary, (text + "\n").encode())
+        storage.put_bytes(temporary, (text + "\n").encode())
 
 
 def _write_table(table: pa.Table, path: str) -> None:

@@ -15,8 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from model.machine.library_versions import versions_of
@@ -32,15 +30,15 @@ from pipelines.index.description import describe, describe_refined
 from pipelines.index.folder import TIMES_FILE, read_times, write_index_folder, write_refined_folder
 from pipelines.index.queries import AskedQueries, plan_queries
 from pipelines.log.dated_log import DatedLog
+from pipelines.run.opened import Run
 from pipelines.run.process_units import UnitStage
 from pipelines.run.stage import RunCall, Stage, job_of
 from pipelines.run.unit_files import manifest_path, remove_unit, sidecar_path
 from pipelines.run.units import Unit, UnitWriter, read_stage_manifest
 from schemas import storage
 from schemas.columns import table_columns
-from schemas.embeddings import read_embeddings, read_embeddings_metadata, validate_embeddings
-from schemas.errors import CorruptFileError, UsageError
-from schemas.files import check_sha256, read_json, write_json
+from schemas.errors import UsageError
+from schemas.files import read_json, write_json
 from schemas.hashing import fingerprint
 
 STAGE = "index"
@@ -130,7 +128,7 @@ class IndexStage(UnitStage):
         return True
 
     def compute(self, unit: Unit, writer: UnitWriter, progress: Progress) -> None:
-        ids, matrix_ND = self._read_embeddings()
+        ids, matrix_ND = Run(self.config.run).embeddings
         common = {"settings": _settings(self.config), "model_id": self.embeddings["model_id"]}
         if unit.name == REFINED_UNIT_NAME:
             write_refined_folder(writer, ids, matrix_ND, cosine=self.config.refine_cosine, **common)
@@ -147,21 +145,6 @@ class IndexStage(UnitStage):
             writer.counts["items_indexed"] = len(ids)
         progress.advance(len(ids))
 
-    def _read_embeddings(self) -> tuple[pa.Array, np.ndarray]:
-        """Ids and vectors as their stage left them."""
-        for entry in self.embeddings["files"]:
-            check_sha256(Path(self.config.run, entry["path"]), entry["sha256"])
-        folder = Path(self.config.run, "embeddings")
-        metadata = read_embeddings_metadata(folder)
-        if metadata["model_id"] != self.embeddings["model_id"]:
-            raise CorruptFileError(
-                f"expected embeddings of model {self.embeddings['model_id']}, got {metadata['model_id']} in {folder}: "
-                "run the embed stage again"
-            )
-        ids, matrix_ND = read_embeddings(folder)
-        validate_embeddings(ids, matrix_ND, str(folder))
-        return ids, matrix_ND
-
 
 class Index(Stage[IndexConfig]):
     """Its manifest says what index/manifest.json says; if it was refined, that of the refined index under "refined"."""
@@ -169,6 +152,7 @@ class Index(Stage[IndexConfig]):
     name = STAGE
     config_class = IndexConfig
     code_versions = (CODE_VERSION, REFINED_CODE_VERSION)
+    makes = "items_indexed"
 
     @classmethod
     def given(cls, call: RunCall) -> dict[str, Any]:
@@ -230,13 +214,13 @@ def _remove_refined(run_folder: str) -> None:
     """Removes what an earlier call with --refine-cosine left, finished or not: the unit, then the whole folder, whose
     files no sidecar lists if that call was killed."""
     sidecar, folder = sidecar_path(run_folder, STAGE, REFINED_UNIT_NAME), Path(run_folder, REFINED_FOLDER)
-    if storage.exists(Path(run_folder, "COMPLETED")):
-        if storage.exists(sidecar):
+    if storage.has(Path(run_folder, "COMPLETED")):
+        if storage.has(sidecar):
             raise UsageError(
                 f"expected --refine-cosine, got none for {run_folder}, which is published with {REFINED_FOLDER}/"
             )
         return
-    if storage.exists(sidecar) or storage.is_folder(folder):
+    if storage.has(sidecar) or storage.is_folder(folder):
         storage.remove(manifest_path(run_folder, STAGE), missing_ok=True)  # it lists what goes
         remove_unit(run_folder, sidecar)
     if storage.is_folder(folder):

@@ -22,7 +22,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from model.items.query_encoder import QueryEncoder
 from model.measures.drift import sample_rows
@@ -32,13 +31,11 @@ from model.split.split import Split
 from model.split.split_labels import assign
 from model.text.pseudo_queries import pseudo_queries
 from pipelines.evaluate.inputs import read_query_rows, sample_queries
-from schemas import storage
+from pipelines.run.opened import Run
 from schemas.columns import table_columns
 from schemas.days import UTC_NAME
 from schemas.errors import CorruptFileError, UsageError
 from schemas.hashing import stable_hash
-from schemas.reading import PARQUET_ERRORS
-from schemas.records import decode_features, read_records
 from schemas.tables import TEXT_FIELDS
 
 #: Fewer queries of the log say little: queries made from items' text are asked beside them.
@@ -119,11 +116,11 @@ def plan_queries(
         held_out = () if engagements is None else _held_out(folder, engagements, date, time_zone, columns)
         texts, texts_are = held_out, f"{len(held_out)} of the log"
         if len(held_out) < MIN_LOG_QUERIES:
-            made = _made_of_text(Path(run))
+            made = _made_of_text(Run(run))
             texts = tuple(sorted({*held_out, *made}))
             texts_are = " and ".join([texts_are] * bool(held_out) + ["made from the text of items"])
     if encoder.has_tower("picture"):
-        pictures = _pictures(Path(run))
+        pictures = _pictures(Run(run))
     return AskedQueries(
         model=str(folder),
         texts=texts,
@@ -144,15 +141,11 @@ def _held_out(
     return sample_queries(set(rows.filter(is_new)["query"].to_pylist()) - known, MAX_QUERIES)
 
 
-def _made_of_text(run: Path) -> set[str]:
+def _made_of_text(run: Run) -> set[str]:
     """A query made from the text of each of some items."""
     rows: dict[str, dict[str, str | None]] = {}
-    for path in storage.paths_in(run / "items", "*.parquet"):
-        try:
-            table = pq.read_table(path, columns=["item_id", *TEXT_FIELDS])
-        except PARQUET_ERRORS as error:
-            raise CorruptFileError(f"expected the run's items at {path}, got {error}") from error
-        rows |= {row["item_id"]: row for row in table.to_pylist()}
+    for bucket in range(run.num_buckets):
+        rows |= {row["item_id"]: row for row in run.items(bucket, ["item_id", *TEXT_FIELDS]).to_pylist()}
         if len(rows) >= _POOL * MAX_QUERIES:
             break
     ids = sorted(rows)
@@ -160,7 +153,7 @@ def _made_of_text(run: Path) -> set[str]:
     return {query for row in drawn for query in pseudo_queries(row, 1, seed=0)}
 
 
-def _pictures(run: Path) -> dict[str, np.ndarray]:
+def _pictures(run: Run) -> dict[str, np.ndarray]:
     """By item the CNN vector, float16 [D], of one picture of each of some items, each different vector once."""
     vectors = dict(_first_pictures(run))
     different = {vector_D.tobytes(): item_id for item_id, vector_D in sorted(vectors.items(), reverse=True)}
@@ -168,12 +161,11 @@ def _pictures(run: Path) -> dict[str, np.ndarray]:
     return {ids[row]: vectors[ids[row]] for row in sample_rows(ids, "index/picture", MAX_QUERIES)}
 
 
-def _first_pictures(run: Path) -> Iterator[tuple[str, np.ndarray]]:
+def _first_pictures(run: Run) -> Iterator[tuple[str, np.ndarray]]:
     """Items and a picture of each, from as many whole buckets as it takes for enough."""
     count = 0
-    for path in storage.paths_in(run / "features", "*.tfrecord"):
-        for payload in read_records(path):
-            item = decode_features(payload)
+    for bucket in range(run.num_buckets):
+        for item in run.records(bucket):
             if len(item.pictures):
                 yield item.item_id, item.pictures[stable_hash(item.item_id) % len(item.pictures)]
                 count += 1

@@ -35,7 +35,6 @@ from pipelines.ingest.table_pictures import lacks_pictures, remove_unlisted_pict
 from pipelines.ingest.write_items import STAGE, WriteItems, ids_of_other_form
 from pipelines.run.bucket_rows import BucketRows, Buckets, RowRules
 from pipelines.run.stage import RunCall, Stage, job_of
-from pipelines.run.unit_files import sidecar_path
 from pipelines.run.units import (
     Unit,
     bucket_name,
@@ -48,9 +47,10 @@ from pipelines.store import store
 from schemas.columns import catalogue_columns, catalogue_schema
 from schemas.cut_off_files import cut_off_in_words, num_cut_off
 from schemas.errors import CorruptFileError, ThresholdError, UsageError
-from schemas.files import expand_inputs, read_sealed_json
+from schemas.files import expand_inputs
 from schemas.grouping import GROUP_ROWS
 from schemas.hashing import fingerprint
+from schemas.manifests import Sidecar
 from schemas.quarantine import quote
 from schemas.raw_rows import BLANK_ROWS
 from schemas.reading import (
@@ -169,7 +169,7 @@ class Ingest(Stage[IngestConfig]):
 
     @classmethod
     def given(cls, call: RunCall) -> dict[str, Any]:
-        return {"num_buckets": store.buckets_for(call.config.store, call.config.num_buckets)}
+        return {"num_buckets": store.buckets_for(call.config.store, getattr(call.config, "num_buckets", 0))}
 
     @functools.cached_property
     def finished(self) -> dict[str, Any] | None:
@@ -220,8 +220,8 @@ class Ingest(Stage[IngestConfig]):
         """Raises ThresholdError if no row is valid: the quarantine then says why."""
         if self.finished is not None:
             return self.finished
-        sidecars = [read_sealed_json(sidecar_path(self.run, STAGE, unit.name)) for unit in self.units]
-        _check_some_valid(sum((Counter(sidecar["counts"]) for sidecar in sidecars), Counter()), self.config)
+        sidecars = [Sidecar.read(self.run, STAGE, unit.name) for unit in self.units]
+        _check_some_valid(sum((Counter(sidecar.counts) for sidecar in sidecars), Counter()), self.config)
         remove_unlisted_pictures(self.run, sidecars)
         return super().seal()
 
@@ -257,12 +257,10 @@ class Ingest(Stage[IngestConfig]):
 
     @staticmethod
     def told(counts: Mapping[str, int]) -> str:
-        merged = f" + merged {counts['rows_merged']:,}" if counts.get("rows_merged") else ""
-        blank = f"; {counts[BLANK_ROWS]:,} blank rows are none" if counts.get(BLANK_ROWS) else ""
-        return (
-            f"rows     read {counts['rows_read']:,} = published {counts['rows_published']:,} + collapsed "
-            f"{counts['rows_collapsed']:,}{merged} + quarantined {counts['rows_quarantined']:,}{blank}\n"
-        )
+        merged = " + merged {rows_merged:,}" if counts.get("rows_merged") else ""
+        blank = f"; {{{BLANK_ROWS}:,}} blank rows are none" if counts.get(BLANK_ROWS) else ""
+        told = "read {rows_read:,} = published {rows_published:,} + collapsed {rows_collapsed:,}"
+        return f"rows     {told}{merged} + quarantined {{rows_quarantined:,}}{blank}\n".format_map(counts)
 
 
 def ids_in_two_forms(ids: pa.ChunkedArray) -> list[str]:

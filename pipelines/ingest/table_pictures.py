@@ -3,15 +3,15 @@
 import filecmp
 import os
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipelines.ingest.write_items import PICTURES_IN_TABLE, STAGE
 from schemas import storage
+from schemas.manifests import Sidecar
 from schemas.stored_pictures import STORED_FOLDER, STORED_PREFIX, stored_path
 
 
@@ -23,20 +23,20 @@ def listed_pictures(run: str | os.PathLike[str], bucket: str) -> list[str]:
     return sorted(path for name in names if (path := stored_path(name)) is not None)
 
 
-def lacks_pictures(run: str, sidecar: Mapping[str, Any]) -> bool:
+def lacks_pictures(run: str, sidecar: Sidecar) -> bool:
     """Whether a picture of the table is not there that the items of a finished bucket list."""
-    if not sidecar["counts"].get(PICTURES_IN_TABLE):
+    if not sidecar.counts.get(PICTURES_IN_TABLE):
         return False
-    return not all(storage.is_file(os.path.join(run, path)) for path in listed_pictures(run, sidecar["unit"]))
+    return not all(storage.has_file(os.path.join(run, path)) for path in listed_pictures(run, sidecar.unit))
 
 
-def remove_unlisted_pictures(run: str, sidecars: Iterable[Mapping[str, Any]]) -> None:
+def remove_unlisted_pictures(run: str, sidecars: Iterable[Sidecar]) -> None:
     """Removes the pictures that no item of these finished buckets lists: those of rows that were rejected or merged, or
     of an earlier plan, and what a worker that was killed left."""
     folder = Path(run, STORED_FOLDER)
     if not storage.is_folder(folder):
         return
-    with_pictures = [sidecar["unit"] for sidecar in sidecars if sidecar["counts"].get(PICTURES_IN_TABLE)]
+    with_pictures = [sidecar.unit for sidecar in sidecars if sidecar.counts.get(PICTURES_IN_TABLE)]
     listed = {path for bucket in with_pictures for path in listed_pictures(run, bucket)}
     for parent in storage.paths_in(folder):
         for path in storage.paths_in(parent):
@@ -59,7 +59,7 @@ def share_pictures(run: str, earlier: str | os.PathLike[str] | None) -> None:
         return
     for path in storage.paths_in(folder, "*/*"):
         other = Path(earlier, path.relative_to(run))
-        if storage.is_link(other) or not storage.is_file(other) or storage.is_same_file(other, path):
+        if storage.is_link(other) or not storage.has_file(other) or storage.is_same_file(other, path):
             continue
         if not filecmp.cmp(other, path, shallow=False):  # damaged there, which must not spread
             continue

@@ -73,7 +73,7 @@ class _ImageRoot:
 def run(config: InitConfig) -> None:
     """Writes the file and prints what was found. Raises UsageError if the files are not of the kind, a file is there
     already, a name has {date}, or GA4's log has no catalogue beside it; ThresholdError if no row can be read."""
-    if storage.exists(config.out) and not config.force:
+    if storage.has(config.out) and not config.force:
         raise UsageError(f"expected no file at {shown(config.out)}, got one: --force writes over it, --out elsewhere")
     for given in filter(None, (config.file, config.catalog)):
         if "{date}" in given:

@@ -174,7 +174,7 @@ def assumed_in_words(files: Sequence[str], columns: Columns, num_rows: int) -> s
 def _items(config: LogConfig) -> tuple[tuple[str, ...], Any]:
     """Parquet files with the ids of the items, and what identifies them: those of the run's items, if it has such a
     stage and no other embeddings are named, else those of item vectors."""
-    if config.embeddings is None and storage.is_file(manifest_path(config.run, "items")):
+    if config.embeddings is None and storage.has_file(manifest_path(config.run, "items")):
         listed = read_stage_manifest(config.run, "items")["files"]
         entries = sorted((e["path"], e["sha256"]) for e in listed if e["path"].startswith("items/"))
         return tuple(str(Path(config.run, path)) for path, _ in entries), [sha256 for _, sha256 in entries]

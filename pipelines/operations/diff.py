@@ -3,6 +3,7 @@
 Vectors are compared bit by bit; how far an item moved is 1 - cosine, which means something only within one model.
 """
 
+import contextlib
 import json
 import sys
 from collections import Counter
@@ -13,19 +14,17 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from pipelines.console.exit_codes import exit_code
 from pipelines.console.jobs import flag, parse_alone
 from pipelines.console.terminal import aligned, shown_title
 from pipelines.run.changes import ROWS_PER_BLOCK, match_items
+from pipelines.run.opened import DAMAGE, PublishedRun, Run
 from pipelines.store import history
 from pipelines.store.named_run import find_run
 from pipelines.store.run_files import shown
-from schemas.embeddings import read_embeddings
-from schemas.errors import CorruptFileError, UsageError
-from schemas.files import read_json
+from schemas import storage
+from schemas.errors import UsageError
 from schemas.quarantine import quote
 
 #: More items than any run has.
@@ -87,65 +86,52 @@ def compare(
     )
 
 
-def titles(run: Path, item_ids: Sequence[str]) -> dict[str, str | None]:
-    """Titles of items of a run, a file of items/ at a time; ids without a row are left out, as are all of them where
-    items/ is gone or damaged: a title is no reason to fail."""
-    wanted = pa.array(item_ids, pa.string())
-    found: dict[str, str | None] = {}
-    for path in sorted((run / "items").glob("*.parquet")) if len(item_ids) else []:
-        try:
-            table = pq.read_table(path, columns=["item_id", "title"])
-        except (OSError, pa.ArrowException):
-            continue
-        rows = table.filter(pc.is_in(table["item_id"], value_set=wanted))
-        found.update(zip(*rows.to_pydict().values(), strict=True))
+def titles(run: Run, item_ids: Sequence[str]) -> dict[str, str | None]:
+    """Titles of items of a run; those of a bucket of items/ that is gone or damaged are left out: a title is no reason
+    to fail."""
+    found = {}
+    for item_id in item_ids:
+        with contextlib.suppress(*DAMAGE):
+            (found[item_id],) = run.titles([item_id])
     return found
 
 
-def counts_of(run: Path, manifest: dict[str, Any]) -> dict[str, int]:
+def counts_of(run: Run) -> dict[str, int]:
     """The run's counts, and its quarantined rows and pictures by reason, of all stages."""
-    counts = Counter({str(name): int(count) for name, count in manifest["counts"].items()})
-    for path in sorted((run / "manifests").glob("*.json")):
-        for name, count in read_json(path)["counts"].items():
+    counts = Counter(run.run_manifest.counts)
+    for path in storage.paths_in(run.folder / "manifests", "*.json"):
+        for name, count in run.counts(path.stem).items():
             if name.startswith("reason:"):
-                counts["quarantined for " + name.removeprefix("reason:")] += int(count)
+                counts["quarantined for " + name.removeprefix("reason:")] += count
     return dict(counts)
 
 
 def diff(store_folder: str, old: Path, new: Path, top: int) -> dict[str, Any]:
     """What differs between two finished runs, as JSON values. Raises CorruptFileError for damaged files."""
-    try:
-        manifests = {run: read_json(run / "manifest.json") for run in (old, new)}
-        counts = {run: counts_of(run, manifest) for run, manifest in manifests.items()}
-        models = {run: str(manifest["model_id"]) for run, manifest in manifests.items()}
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        if isinstance(error, CorruptFileError):
-            raise
-        raise CorruptFileError(f"expected manifests with counts and model_id in {old} and {new}: {error}") from error
-    old_ids, old_ND = read_embeddings(old / "embeddings")
-    new_ids, new_ND = read_embeddings(new / "embeddings")
-    same_model = models[old] == models[new]
-    found = compare(old_ids, old_ND, new_ids, new_ND, top=top, same_model=same_model)
+    before = PublishedRun(old)
+    after = PublishedRun(new, twin=before)
+    counts = {run: counts_of(run) for run in (before, after)}
+    found = compare(*before.embeddings, *after.embeddings, top=top, same_model=before.model_id == after.model_id)
     moved = found.moved or []
-    title_of = titles(new, [*found.new[:top].to_pylist(), *(name for name, _ in moved)])
-    gone_title_of = titles(old, found.gone[:top].to_pylist())
-    names = sorted(counts[old].keys() | counts[new].keys())
+    title_of = titles(after, [*found.new[:top].to_pylist(), *(name for name, _ in moved)])
+    gone_title_of = titles(before, found.gone[:top].to_pylist())
+    names = sorted(counts[before].keys() | counts[after].keys())
     return {
         "changed": found.num_changed,
         "counts": {
-            name: [counts[old].get(name, 0), counts[new].get(name, 0)]
+            name: [counts[before].get(name, 0), counts[after].get(name, 0)]
             for name in names
-            if counts[old].get(name, 0) != counts[new].get(name, 0)
+            if counts[before].get(name, 0) != counts[after].get(name, 0)
         },
         "gone": len(found.gone),
         "gone_items": [{"item_id": name, "title": gone_title_of.get(name)} for name in found.gone[:top].to_pylist()],
-        "model_id": [models[old], models[new]],
+        "model_id": [before.model_id, after.model_id],
         "moved_most": None
         if found.moved is None
         else [{"distance": round(far, 6), "item_id": name, "title": title_of.get(name)} for name, far in moved],
         "new": len(found.new),
         "new_items": [{"item_id": name, "title": title_of.get(name)} for name in found.new[:top].to_pylist()],
-        "rows": [len(old_ids), len(new_ids)],
+        "rows": [len(before.embeddings.ids), len(after.embeddings.ids)],
         "runs": [history.name_of(old), history.name_of(new)],
         "unchanged": found.num_unchanged,
     }
@@ -187,7 +173,7 @@ def run(config: DiffConfig) -> dict[str, Any]:
     """Prints what differs and returns it. Raises UsageError if there is no such finished run."""
     old, new = find_run(config.store, config.old), find_run(config.store, config.new)
     for folder in (old, new):
-        if not (folder / "COMPLETED").is_file():
+        if not storage.has_file(folder / "COMPLETED"):
             raise UsageError(f"expected finished runs, got {folder}, which is not: see `itemsage runs`")
     found = diff(config.store, old, new, config.top)
     print(json.dumps(found, indent=1) if config.json else format_diff(found))

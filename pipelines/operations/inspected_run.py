@@ -1,16 +1,19 @@
 """A run as its manifests describe it, read without trust: what is missing or broken is a finding, not an exception."""
 
 import json
-import os
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from pipelines.operations.findings import Finding
+from pipelines.run.opened import Run
 from pipelines.stages import StageLine, always, of_every_day
+from schemas import storage
 from schemas.errors import CorruptFileError
 from schemas.files import read_json, read_sealed_json, sha256_of_file
 from schemas.hashing import stable_hash
+from schemas.manifests import Sidecar, StageManifest
 from schemas.quarantine import quote
 from schemas.storage import resolve_inside
 
@@ -35,15 +38,22 @@ class InspectedRun:
     run: Path
     manifest: dict[str, Any] = field(default_factory=dict)
     stages: _Stages = field(default_factory=_Stages)
-    sidecars: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
+    sidecars: dict[tuple[str, str], Sidecar] = field(default_factory=dict)
     entries: dict[str, dict[str, Any]] = field(default_factory=dict)
     sound: set[str] = field(default_factory=set)
     unreadable: set[str] = field(default_factory=set)
 
+    @cached_property
+    def opened(self) -> Run:
+        """The run's artefacts, of files that are not hashed again. What is damaged raises: ask under a guard."""
+        opened = Run(self.run)
+        opened.trust(self.sound)
+        return opened
+
     @property
     def was_published(self) -> bool:
         """Whether publishing has sealed the run, be it that a part of its seal is gone by now."""
-        return any((self.run / name).exists() for name in ("COMPLETED", "manifest.json"))
+        return any(storage.has(self.run / name) for name in ("COMPLETED", "manifest.json"))
 
     @property
     def model_id(self) -> str | None:
@@ -82,7 +92,7 @@ def read_run(store: Path, run: Path) -> tuple[InspectedRun, list[Finding]]:
     """Reads manifests and sidecars and hashes every file they list: (the run, findings "manifests" and "checksums")."""
     inspected = InspectedRun(store, run)
     manifests = Finding("manifests")
-    documents = {path: _load(path, run, manifests) for path in sorted(run.rglob("*.json")) if path.is_file()}
+    documents = {path: _load(path, run, manifests) for path in storage.files_below(run, "*.json")}
     for path, value in documents.items():
         if value is None:
             inspected.unreadable.add(path.relative_to(run).as_posix())
@@ -93,8 +103,9 @@ def read_run(store: Path, run: Path) -> tuple[InspectedRun, list[Finding]]:
         elif parts[0] == "manifests" and len(parts) == 2:
             inspected.stages[path.stem] = value
         elif parts[0] == "units" and len(parts) == 3:
-            inspected.sidecars[parts[1], path.stem] = value
-    for value in [*inspected.stages.values(), *inspected.sidecars.values(), inspected.manifest]:
+            inspected.sidecars[parts[1], path.stem] = Sidecar.from_json(value, str(path))
+    sidecars = [sidecar.to_json() for sidecar in inspected.sidecars.values()]
+    for value in [*inspected.stages.values(), *sidecars, inspected.manifest]:
         with manifests.guard("the list of files of a manifest"):
             for entry in value.get("files", []):
                 inspected.entries.setdefault(str(entry["path"]), entry)
@@ -113,12 +124,12 @@ def _load(path: Path, run: Path, finding: Finding) -> dict[str, Any] | None:
         value = read_json(path)
         if not isinstance(value, dict) and name.startswith(("manifest", "units/")):
             raise TypeError(f"{type(value).__name__} instead of an object")
-        if name.startswith(("manifests/", "units/")) and not {"counts", "files"} <= value.keys():
-            raise CorruptFileError(
-                f"expected counts and files in {quote(name)}, got {quote(sorted(value))}: restore it"
-            )
+        if name.startswith("manifests/"):
+            StageManifest.from_json(value, name)
+        elif name.startswith("units/"):
+            Sidecar.from_json(value, name)
         written = json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
-        if written.encode("utf-8", "replace") != path.read_bytes():
+        if written.encode("utf-8", "replace") != storage.bytes_of(path):
             finding.fail(f"expected JSON as it was written, got other spacing or order in {quote(name)}")
         if name.startswith(_SEALED):
             return read_sealed_json(path)
@@ -134,9 +145,9 @@ def _check_checksums(inspected: InspectedRun) -> Finding:
             path = resolve_inside(inspected.run, name)
             if path is None:
                 finding.fail(f"expected a file inside the run, got {quote(name)} in a manifest")
-            elif not os.path.isfile(path):
+            elif not storage.has_file(path):
                 finding.fail(f"expected the file {quote(name)}, got none: restore it or make the run again")
-            elif (size := os.path.getsize(path)) != entry["bytes"]:
+            elif (size := storage.size_of(path)) != entry["bytes"]:
                 finding.expect(f"bytes of {quote(name)}", entry["bytes"], size, "restore it or make the run again")
             elif (got := sha256_of_file(path)) != entry["sha256"]:
                 finding.expect(f"sha256 of {quote(name)}", entry["sha256"], got, "restore it or make the run again")

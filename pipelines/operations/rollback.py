@@ -15,6 +15,7 @@ from pipelines.store import history, store
 from pipelines.store.lock import StoreBusyError, store_lock
 from pipelines.store.named_run import check_store, find_run
 from pipelines.store.run_files import shown
+from schemas import storage
 from schemas.errors import UsageError
 
 
@@ -60,7 +61,7 @@ def _target(config: RollbackConfig) -> Path:
         got = ", ".join(run.name for run in of_date)
         raise UsageError(f"expected --to to name one finished run, got {len(of_date)} of {config.to}: {got}")
     target = of_date[0] if of_date else find_run(config.store, config.to)
-    if not (target / "COMPLETED").is_file():
+    if not storage.has_file(target / "COMPLETED"):
         raise UsageError(f"expected --to to name a finished run, got {shown(str(target))}: see `itemsage runs`")
     return target
 

@@ -13,7 +13,9 @@ from pipelines.console.terminal import aligned
 from pipelines.store import history, store
 from pipelines.store.named_run import check_store
 from pipelines.store.run_files import format_bytes, gates_by_status, read_object, shown, size_of
+from schemas import storage
 from schemas.errors import CorruptFileError, printable
+from schemas.manifests import RunManifest
 from schemas.quarantine import quote
 
 CURRENT, PUBLISHED, FINISHED = "CURRENT", "published before", "finished, never published"
@@ -55,7 +57,11 @@ def list_runs(folder: str) -> list[RunInfo]:
     order = {run: place for place, run in enumerate(store.completed_runs(folder))}
     current = store.named_run(folder)
     moved = {name for move in history.moves(folder) for name in (move.from_run, move.to_run)}
-    found = [path for path in Path(folder, "runs").glob("*/*") if path.is_dir() and not path.name.startswith(".")]
+    found = [
+        path
+        for path in storage.paths_in(Path(folder, "runs"), "*/*")
+        if storage.is_folder(path) and not path.name.startswith(".")
+    ]
     found.sort(key=lambda path: (path.parent.name, order.get(path, -1), path.name), reverse=True)
     infos = [_describe(folder, path, current, moved) for path in found]
     if current is not None and current not in {history.name_of(path) for path in found}:
@@ -70,18 +76,18 @@ def _describe(folder: str, run: Path, current: str | None, moved: set[str | None
     known: dict[str, Any] = {"date": run.parent.name, "run": name, "bytes": num_bytes}
     if not history.RUN_NAME.fullmatch(name):
         return RunInfo(**known, state=BROKEN, problem="its name is not runs/<date>/<16 hex digits>")
-    if run.is_symlink() or run.parent.is_symlink():
+    if storage.is_link(run) or storage.is_link(run.parent):
         return RunInfo(**known, state=BROKEN, problem="it is a link")
     try:
         known["gates"] = gates_by_status(run)
-        if not (run / "COMPLETED").is_file():
+        if not storage.has_file(run / "COMPLETED"):
             if name == current:
                 return RunInfo(**known, state=BROKEN, problem="CURRENT names it, but it is not finished")
             return RunInfo(**known, state=FAILED_GATES if known["gates"].get("failed") else UNFINISHED)
-        manifest = read_object(run / "manifest.json")
-        known["model_id"], known["rows"] = str(manifest["model_id"]), int(manifest["counts"]["rows_published"])
-        known["finished"] = _iso((run / "COMPLETED").stat().st_mtime)
-        if (run / "times.json").is_file():
+        manifest = RunManifest.read(run)
+        known["model_id"], known["rows"] = manifest.model_id, manifest.count("rows_published")
+        known["finished"] = _iso(storage.status(run / "COMPLETED").st_mtime)
+        if storage.has_file(run / "times.json"):
             known["seconds"] = float(read_object(run / "times.json").get("total", 0.0))
     except (CorruptFileError, KeyError, TypeError, ValueError, AttributeError, OSError) as error:
         return RunInfo(**known, state=BROKEN, problem=f"{type(error).__name__}: {error}")

@@ -224,7 +224,7 @@ def bucket_pairs(
 
 def known_items(features_file: Path) -> pa.Array:
     """Ids of the items with features; a bucket without a file has none."""
-    if not storage.is_file(features_file):
+    if not storage.has_file(features_file):
         return pa.array([], pa.string())
     return pa.array([decode_features(payload).item_id for payload in read_records(features_file)], pa.string())
 

@@ -69,7 +69,7 @@ class QueryVectors:
         unit = query_id % self.num_units
         if unit not in self._open:
             name = unit_name(unit, self.num_units)
-            if not storage.is_file(self.folder / f"{name}.ids.npy"):
+            if not storage.has_file(self.folder / f"{name}.ids.npy"):
                 raise KeyError(query_id)
             vectors = np.load(self.folder / f"{name}.vectors.npy", mmap_mode="r", allow_pickle=False)
             self._open[unit] = (np.load(self.folder / f"{name}.ids.npy", allow_pickle=False), vectors)

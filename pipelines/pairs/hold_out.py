@@ -74,7 +74,7 @@ def describe_items(bucket: int, rules: HoldOutRules) -> Described:
     name = bucket_name(bucket, rules.num_buckets)
     features_file = Path(rules.run, "features", f"{name}.tfrecord")
     found = Described()
-    if not storage.is_file(features_file):
+    if not storage.has_file(features_file):
         return found
     digests = {
         features.item_id: set(features.picture_sha256) for features in map(decode_features, read_records(features_file))

@@ -11,10 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipelines.run.units import read_stage_manifest
-from schemas.embeddings import embedding_files, read_embeddings
-from schemas.errors import CorruptFileError
-from schemas.files import check_sha256
+from pipelines.run.opened import EMBEDDINGS, Embeddings, Run
 from schemas.storage import atomic_write
 from schemas.tables import CHANGES
 
@@ -75,45 +72,16 @@ def write_changes(run: Path, previous: Path | None) -> dict[str, int]:
     Files of equal sha256 have no vector that differs: no matrix is read then. Raises CorruptFileError if embeddings of
     either run are damaged.
     """
-    unchanged = _rows_of_equal_files(run, previous) if previous is not None else None
-    if unchanged is not None:
-        table = CHANGES.empty_table()
-        counts = {"new": 0, "changed": 0, "deleted": 0, "unchanged": unchanged}
+    new, old = Run(run), Run.open(previous) if previous is not None else None
+    if old is not None and old.listed(EMBEDDINGS) == new.listed(EMBEDDINGS):
+        for opened in (old, new):
+            opened.checked_folder(EMBEDDINGS)
+        table, counts = CHANGES.empty_table(), {"new": 0, "changed": 0, "deleted": 0}
+        counts["unchanged"] = new.manifest(EMBEDDINGS).count("rows_written")
     else:
-        new_ids, new_ND = read_embeddings(run / "embeddings")
-        if previous is None:
-            old_ids, old_ND = pa.array([], pa.string()), np.zeros((0, new_ND.shape[1]), np.float32)
-        else:
-            old_ids, old_ND = read_embeddings(previous / "embeddings")
-        table, counts = compare_embeddings(old_ids, old_ND, new_ids, new_ND)
+        ids, matrix_ND = new.embeddings
+        before = Embeddings(ids[:0], matrix_ND[:0]) if old is None else old.embeddings
+        table, counts = compare_embeddings(*before, ids, matrix_ND)
     with atomic_write(run / "changes" / "part-00000.parquet") as temporary:
         pq.write_table(table, temporary, compression="zstd")
     return counts
-
-
-def _rows_of_equal_files(run: Path, previous: Path) -> int | None:
-    """Number of rows if both runs' manifests list the same embeddings and the files of both are those; None if only
-    their vectors can tell, which is so for runs without a sound manifest too."""
-    try:
-        listed, before = (_listed(folder) for folder in (run, previous))
-    except (CorruptFileError, KeyError, TypeError):
-        return None
-    if not listed or listed != before:
-        return None
-    for folder in (run, previous):
-        if {Path(path).relative_to(folder).as_posix() for path in embedding_files(folder / "embeddings")} != set(
-            listed
-        ):
-            return None
-        for name, sha256 in listed.items():
-            check_sha256(folder / name, sha256)
-    try:
-        return sum(pq.read_metadata(run / name).num_rows for name in listed)
-    except (pa.ArrowException, OSError) as error:
-        raise CorruptFileError(f"expected embeddings in {run}, got {error}") from error
-
-
-def _listed(run: Path) -> dict[str, str]:
-    """Path inside the run -> sha256 of the embeddings files."""
-    files = read_stage_manifest(str(run), "embeddings")["files"]
-    return {entry["path"]: entry["sha256"] for entry in files if entry["path"].startswith("embeddings/")}

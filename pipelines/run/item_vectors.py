@@ -1,16 +1,13 @@
 """Which item vectors users are made of, and those vectors, loaded once a process."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from model.users.clusters import ItemVectors
+from pipelines.run.opened import EMBEDDINGS, Run
 from pipelines.run.shared import Shared
-from pipelines.run.units import read_stage_manifest
 from schemas.embeddings import embedding_files, read_embeddings, read_embeddings_metadata, validate_embeddings
-from schemas.errors import CorruptFileError
 from schemas.files import check_sha256
-from schemas.quarantine import quote
 from schemas.reading import input_identity
 
 
@@ -35,26 +32,18 @@ def vectors_source(run: str, embeddings: str | None = None) -> VectorsSource:
     Reads manifests and footers; contents are checked by load_vectors. Raises UsageError if there is nothing,
     CorruptFileError if the stage is not finished, or its folder holds other files or another model's.
     """
-    where = embeddings or str(Path(run, "embeddings"))
     if embeddings is not None:
-        paths = embedding_files(where)
-        metadata = read_embeddings_metadata(where)
+        paths, metadata = embedding_files(embeddings), read_embeddings_metadata(embeddings)
         files = tuple((path, entry["sha256"]) for path, entry in zip(paths, input_identity(paths), strict=True))
-        return VectorsSource(where=where, files=files, **_facts(metadata))
-    manifest = read_stage_manifest(run, "embeddings")
-    listed = sorted((e["path"], e["sha256"]) for e in manifest["files"] if e["path"].startswith("embeddings/"))
-    files = tuple((str(Path(run, path)), sha256) for path, sha256 in listed)
-    if (found := embedding_files(where)) != [path for path, _ in files]:
-        raise CorruptFileError(
-            f"expected the files of the embed stage, {len(files)}, got {len(found)} in {where}: run the stage again"
-        )
-    source = VectorsSource(where=where, files=files, **_facts(read_embeddings_metadata(where)))
-    if source.model_id != manifest["model_id"]:
-        raise CorruptFileError(
-            f"expected embeddings of model {quote(manifest['model_id'])}, got {quote(source.model_id)} in {where}: run "
-            "the embed stage again"
-        )
-    return source
+        model_id, dimension = metadata["model_id"], int(metadata["dimension"])
+        return VectorsSource(where=embeddings, files=files, model_id=model_id, dimension=dimension)
+    opened = Run(run)
+    return VectorsSource(
+        where=str(opened.folder / EMBEDDINGS),
+        files=tuple((str(opened.folder / name), sha256) for name, sha256 in sorted(opened.listed(EMBEDDINGS).items())),
+        model_id=opened.model_id,
+        dimension=opened.dimension,
+    )
 
 
 def load_vectors(source: VectorsSource) -> ItemVectors:
@@ -73,7 +62,3 @@ def _load(source: VectorsSource) -> ItemVectors:
 
 
 _VECTORS: Shared[VectorsSource, ItemVectors] = Shared(_load)
-
-
-def _facts(metadata: dict[str, str]) -> dict[str, Any]:
-    return {"model_id": metadata["model_id"], "dimension": int(metadata["dimension"])}

@@ -38,7 +38,7 @@ class _RunUnit(beam.DoFn):
         sidecar = finished_sidecar(self.run, unit, check_content=True)
         if sidecar is not None:
             beam.metrics.Metrics.counter(self.stage.stage, "units_skipped").inc()
-            yield sidecar
+            yield sidecar.to_json()
             return
         writer = UnitWriter(self.run, unit)
         if self.stage.take_over(unit, writer):

@@ -1,10 +1,10 @@
 """TFRecord files with random access to the records that a first pass has met."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from schemas import storage
 from schemas.errors import CorruptFileError
 from schemas.hashing import content_hash
 from schemas.records import read_records
@@ -36,9 +36,9 @@ class RecordFile:
     def payload(self, number: int) -> bytes:
         """A record that was scanned. Raises CorruptFileError if it is another by now."""
         if self._file is None:
-            self._file = open(self.path, "rb", buffering=0)  # noqa: SIM115 (closed by close)
+            self._file = storage.open_file(self.path, "rb", buffering=0)
         offset, size_bytes, digest = self._scanned[number]
-        payload = os.pread(self._file.fileno(), size_bytes, offset)
+        payload = storage.read_at(self._file, size_bytes, offset)
         if content_hash(payload) != digest:
             raise CorruptFileError(f"expected record {number} of {self.path} as it was a moment ago, got another")
         return payload

@@ -22,6 +22,7 @@ from pipelines.run.shared import closed_after_job
 from pipelines.run.unit_files import manifest_path
 from pipelines.run.units import Unit, check_not_published, finished_sidecar, read_stage_manifest, write_stage_manifest
 from pipelines.stages import StageLine, line_of
+from schemas import storage
 from schemas.errors import CorruptFileError
 
 ConfigT = TypeVar("ConfigT")
@@ -53,7 +54,8 @@ class Stage(abc.ABC, Generic[ConfigT]):
     name: of its manifest, its units and their quarantine. config_class: its flags. code_versions: raised when the same
     input gives other output; part of a day's run id. label: what the summary calls it, if not by name. bars: of its
     progress, beside that of its name. identities: of the counts of `account`, as "rows = rows_reused + rows_computed".
-    compared: "rows" if it counts rows_written, rows_yesterday ... against the run before.
+    compared: "rows" if it counts rows_written, rows_yesterday ... against the run before. makes: the count of what it
+    makes.
     """
 
     name: ClassVar[str]
@@ -63,6 +65,7 @@ class Stage(abc.ABC, Generic[ConfigT]):
     bars: ClassVar[tuple[str, ...]] = ()
     identities: ClassVar[tuple[str, ...]] = ()
     compared: ClassVar[str] = ""
+    makes: ClassVar[str] = "rows_written"
 
     def __init__(self, config: ConfigT):
         self.config = config
@@ -167,7 +170,7 @@ def _unseal(stage: Stage[Any]) -> None:
     """A stage of which a unit is to be computed has no manifest: a mixture of two plans is no stage."""
     if any(finished_sidecar(stage.run, unit) is None for unit in stage.todo):
         check_not_published(stage.run, stage.name)
-        manifest_path(stage.run, stage.name).unlink(missing_ok=True)
+        storage.remove(manifest_path(stage.run, stage.name), missing_ok=True)
 
 
 def run_in_turn(

@@ -5,39 +5,27 @@ readers take every file of a stage's folders. So each stage, before it says that
 do not list.
 """
 
-import os
 import re
 from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
+from schemas import storage
 from schemas.errors import CorruptFileError
 from schemas.files import read_json
+from schemas.manifests import is_data_file, manifest_path, sidecar_path
 from schemas.storage import resolve_inside
+
+__all__ = ["manifest_path", "sidecar_path"]
 
 _QUARANTINE = "quarantine"
 #: A file that is one of several of a plan says so in its name: bucket-00003-of-00064.parquet.
 _ONE_OF_SEVERAL = re.compile(r"[a-z]+-[0-9]{5,}-of-[0-9]{5,}\..+")
 
 
-def sidecar_path(run: str, stage: str, unit_name: str) -> Path:
-    return Path(run, "units", stage, f"{unit_name}.json")
-
-
-def manifest_path(run: str, stage: str) -> Path:
-    return Path(run, "manifests", f"{stage}.json")
-
-
 def quarantine_path(stage: str, unit_name: str) -> str:
     """Of a unit's quarantine, relative to the run."""
     return f"{_QUARANTINE}/{stage}-{unit_name}.parquet"
-
-
-def is_data_file(name: Any) -> bool:
-    """Whether the name, which somebody may have forged, is that of a file in a data folder of a run: what makes a stage
-    or a run finished (units/, manifests/, COMPLETED, ...) is never read, copied or removed by name."""
-    parts = name.split("/") if isinstance(name, str) and name.isprintable() else []
-    return len(parts) > 1 and parts[0] not in ("units", "manifests") and not {"", ".", ".."} & set(parts)
 
 
 def data_path(run: str, name: Any) -> str | None:
@@ -50,8 +38,8 @@ def remove_files(run: str, names: Iterable[Any]) -> None:
     """Removes the data files of these names, as far as there are such inside the run."""
     for name in names:
         path = data_path(run, name)
-        if path is not None and os.path.isfile(path):
-            os.unlink(path)
+        if path is not None and storage.has_file(path):
+            storage.remove(path)
 
 
 def listed_files(sidecar_file: Path) -> set[str]:
@@ -66,7 +54,7 @@ def remove_unit(run: str, sidecar_file: Path, keep: Collection[str] = ()) -> Non
     """Removes the files that a sidecar lists, but for those of `keep`, then the sidecar: killed in between, it can be
     done again."""
     remove_files(run, sorted(listed_files(sidecar_file).difference(keep)))
-    sidecar_file.unlink(missing_ok=True)
+    storage.remove(sidecar_file, missing_ok=True)
 
 
 def remove_leftovers(run: str, stage: str, unit_names: Collection[str], listed: Collection[str]) -> None:
@@ -76,11 +64,11 @@ def remove_leftovers(run: str, stage: str, unit_names: Collection[str], listed: 
     The stage's manifest, which may list some of them, goes first: a call that is killed leaves a stage that is not
     finished. A published run stays as it is.
     """
-    others = [path for path in sorted(Path(run, "units", stage).glob("*.json")) if path.stem not in unit_names]
+    others = [path for path in storage.paths_in(Path(run, "units", stage), "*.json") if path.stem not in unit_names]
     unlisted = _unlisted(run, stage, listed)
-    if Path(run, "COMPLETED").exists() or not (others or unlisted):
+    if storage.has(Path(run, "COMPLETED")) or not (others or unlisted):
         return
-    manifest_path(run, stage).unlink(missing_ok=True)
+    storage.remove(manifest_path(run, stage), missing_ok=True)
     for path in others:
         remove_unit(run, path, keep=listed)
     remove_files(run, unlisted)
@@ -89,7 +77,7 @@ def remove_leftovers(run: str, stage: str, unit_names: Collection[str], listed: 
 def _unlisted(run: str, stage: str, listed: Collection[str]) -> list[str]:
     """Files of the stage's own folders that are one of several and not `listed`, and such quarantines of the stage."""
     folders = {name.partition("/")[0] for name in listed} - {_QUARANTINE}
-    there = [path for folder in folders for path in Path(run, folder).rglob("*")]
+    there = [path for folder in folders for path in storage.files_below(Path(run, folder))]
     found = {path for path in there if _ONE_OF_SEVERAL.fullmatch(path.name)}
-    found.update(Path(run, _QUARANTINE).glob(f"{stage}-*.parquet"))
+    found.update(storage.paths_in(Path(run, _QUARANTINE), f"{stage}-*.parquet"))
     return sorted({path.relative_to(run).as_posix() for path in found}.difference(listed))

@@ -10,8 +10,6 @@ A run folder holds, for each stage, data files and beside them one sidecar a uni
 A unit whose sidecar carries the expected fingerprint and whose files are there in full size is not computed again.
 """
 
-import os
-import shutil
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -25,17 +23,16 @@ import pyarrow.parquet as pq
 
 from pipelines.run.unit_files import (
     data_path,
-    is_data_file,
     listed_files,
-    manifest_path,
     quarantine_path,
     remove_files,
     remove_leftovers,
     remove_unit,
-    sidecar_path,
 )
+from schemas import storage
 from schemas.errors import CorruptFileError, UsageError
-from schemas.files import check_sha256, read_sealed_json, sha256_of_file, shown, write_sealed_json
+from schemas.files import check_sha256, sha256_of_file
+from schemas.manifests import FileEntry, Sidecar, StageManifest, manifest_path, sidecar_path, sum_of
 from schemas.quarantine import Rejection, quarantine_table, quote, rejections_to_table
 from schemas.storage import atomic_write
 
@@ -60,11 +57,11 @@ class UnitWriter:
     run: str
     unit: Unit
     counts: Counter[str] = field(default_factory=Counter)
-    files: list[dict[str, Any]] = field(default_factory=list)
+    files: list[FileEntry] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         check_not_published(self.run, self.unit.stage)
-        manifest_path(self.run, self.unit.stage).unlink(missing_ok=True)
+        storage.remove(manifest_path(self.run, self.unit.stage), missing_ok=True)
 
     @contextmanager
     def file(self, relative_path: str) -> Iterator[str]:
@@ -72,7 +69,7 @@ class UnitWriter:
         path = Path(self.run, relative_path)
         with atomic_write(path) as temporary:
             yield temporary
-            entry = {"bytes": os.path.getsize(temporary), "path": relative_path, "sha256": sha256_of_file(temporary)}
+            entry = FileEntry(relative_path, sha256_of_file(temporary), storage.size_of(temporary))
         self.files.append(entry)
 
     def quarantine(self, rejections: Iterable[Rejection]) -> None:
@@ -93,13 +90,13 @@ class UnitWriter:
         if sidecar is None:
             return None
         try:
-            for entry in sidecar["files"]:
-                self._copy(earlier_run, entry["path"], entry["sha256"])
-            return {str(name): int(count) for name, count in sidecar["counts"].items()}
-        except (CorruptFileError, OSError, KeyError, AttributeError, TypeError, ValueError) as error:
+            for entry in sidecar.files:
+                self._copy(earlier_run, entry.path, entry.sha256)
+            return dict(sidecar.counts)
+        except (CorruptFileError, OSError, KeyError, TypeError, ValueError) as error:  # a quarantine of other columns
             print(f"{self.unit.stage}: {self.unit.name} is computed, not taken over: {error}", file=sys.stderr)
             for entry in self.files:  # what is computed now may have fewer files
-                Path(self.run, entry["path"]).unlink(missing_ok=True)
+                storage.remove(Path(self.run, entry.path), missing_ok=True)
             self.files.clear()
             return None
 
@@ -113,58 +110,59 @@ class UnitWriter:
                 self._write_quarantine(pq.read_table(source), temporary)
             return
         with self.file(name) as temporary:
-            shutil.copyfile(source, temporary)
-        if (got := self.files[-1]["sha256"]) != sha256:  # read once: these are the largest files of a run
+            storage.copy_file(source, temporary)
+        if (got := self.files[-1].sha256) != sha256:  # read once: these are the largest files of a run
             raise CorruptFileError(f"expected sha256 {quote(sha256)}, got {got} for {source}")
 
     def _write_quarantine(self, rejections: pa.Table, path: str) -> None:
         pq.write_table(quarantine_table(rejections, Path(self.run).name), path, compression="zstd")
 
     def seal(self) -> dict[str, Any]:
-        """Writes the sidecar, after all files: from here on the unit is finished. Returns its content.
+        """Writes the sidecar, after all files: from here on the unit is finished. Returns its content, as JSON values:
+        it travels through pipelines.
 
         Files of an earlier computation of this unit that it no longer has are removed first.
         """
         self._remove_stale_files()
-        sidecar = {
-            "counts": dict(self.counts),
-            "files": sorted(self.files, key=lambda entry: entry["path"]),
-            "fingerprint": self.unit.fingerprint,
-            "unit": self.unit.name,
-        }
-        write_sealed_json(sidecar_path(self.run, self.unit.stage, self.unit.name), sidecar)
-        return sidecar
+        sidecar = Sidecar(
+            unit=self.unit.name,
+            fingerprint=self.unit.fingerprint,
+            counts=dict(self.counts),
+            files=tuple(sorted(self.files)),
+        )
+        sidecar.write(self.run, self.unit.stage)
+        return sidecar.to_json()
 
     def _remove_stale_files(self) -> None:
         names = listed_files(sidecar_path(self.run, self.unit.stage, self.unit.name))
         names.add(quarantine_path(self.unit.stage, self.unit.name))  # a computation that was killed may have left one
-        remove_files(self.run, names - {entry["path"] for entry in self.files})
+        remove_files(self.run, names - {entry.path for entry in self.files})
 
 
 def check_not_published(run: str, stage: str) -> None:
     """Raises UsageError for a run that readers may see."""
-    if Path(run, "COMPLETED").exists():
+    if storage.has(Path(run, "COMPLETED")):
         raise UsageError(
             f"expected a run that is not published yet, got {run}, whose {stage} would change under its readers: start "
             "another run (`itemsage daily --attempt 1`)"
         )
 
 
-def finished_sidecar(run: str, unit: Unit, check_content: bool = False) -> dict[str, Any] | None:
+def finished_sidecar(run: str, unit: Unit, check_content: bool = False) -> Sidecar | None:
     """The sidecar of a unit that is finished with this fingerprint, else None (never an error: it is redone).
 
     Its files must lie inside the run and have their size. check_content: and their sha256, for callers that do not
     check the content later.
     """
     try:
-        sidecar = read_sealed_json(sidecar_path(run, unit.stage, unit.name))
-        complete = sidecar["fingerprint"] == unit.fingerprint and all(
-            (path := data_path(run, entry["path"])) is not None
-            and os.path.getsize(path) == entry["bytes"]
-            and (not check_content or sha256_of_file(path) == entry["sha256"])
-            for entry in sidecar["files"]
+        sidecar = Sidecar.read(run, unit.stage, unit.name)
+        complete = sidecar.fingerprint == unit.fingerprint and all(
+            (path := data_path(run, entry.path)) is not None
+            and storage.size_of(path) == entry.bytes
+            and (not check_content or sha256_of_file(path) == entry.sha256)
+            for entry in sidecar.files
         )
-    except (CorruptFileError, KeyError, TypeError, ValueError, OSError):  # ValueError: a name that is none
+    except (CorruptFileError, ValueError, OSError):  # ValueError: a name that is none
         return None
     return sidecar if complete else None
 
@@ -173,11 +171,11 @@ def sealed_unit(run: str, unit: Unit, write: Callable[[UnitWriter], dict[str, An
     """The sidecar of a unit that is finished, files of the right content and all; else that which `write` seals, after
     what an earlier computation left is gone."""
     sidecar = finished_sidecar(run, unit, check_content=True)
-    if sidecar is None:
-        writer = UnitWriter(run, unit)
-        remove_unit(run, sidecar_path(run, unit.stage, unit.name))
-        sidecar = write(writer)
-    return sidecar
+    if sidecar is not None:
+        return sidecar.to_json()
+    writer = UnitWriter(run, unit)
+    remove_unit(run, sidecar_path(run, unit.stage, unit.name))
+    return write(writer)
 
 
 def write_stage_manifest(run: str, stage: str, unit_names: Iterable[str], **facts: Any) -> dict[str, Any]:
@@ -186,32 +184,16 @@ def write_stage_manifest(run: str, stage: str, unit_names: Iterable[str], **fact
 
     Raises CorruptFileError if a unit has no sidecar: then the stage is not done, and nothing is removed.
     """
-    counts: Counter[str] = Counter()
-    files: list[dict[str, Any]] = []
-    units = {}
-    for name in sorted(unit_names):
-        sidecar = read_sealed_json(sidecar_path(run, stage, name))
-        counts.update(sidecar["counts"])
-        files += sidecar["files"]
-        units[name] = {"counts": sidecar["counts"], "fingerprint": sidecar["fingerprint"]}
-    remove_leftovers(run, stage, units, {entry["path"] for entry in files})
-    manifest = {"counts": dict(counts), "files": files, "stage": stage, "units": units, **facts}
-    write_sealed_json(manifest_path(run, stage), manifest)
-    return manifest
+    names = sorted(unit_names)
+    manifest = sum_of((Sidecar.read(run, stage, name) for name in names), stage, facts)
+    remove_leftovers(run, stage, names, manifest.listed())
+    manifest.write(run)
+    return manifest.to_json()
 
 
 def read_stage_manifest(run: str, stage: str) -> dict[str, Any]:
-    """The manifest of a finished stage; CorruptFileError (naming the stage to run) if it is not finished, or lists a
-    file that is none of the run's data."""
-    path = manifest_path(run, stage)
-    if not path.is_file():
-        raise CorruptFileError(f"expected the finished stage {stage!r} in {run}, got no {path.name}: run it first")
-    manifest = read_sealed_json(path)
-    files = manifest.get("files", [])
-    names = [e.get("path") if isinstance(e, dict) else e for e in (files if isinstance(files, list) else [files])]
-    if foreign := [name for name in names if not is_data_file(name)]:
-        raise CorruptFileError(f"expected names of data files inside the run, got {quote(foreign[0])} in {shown(path)}")
-    return manifest
+    """StageManifest.read as JSON values: for who hands them on."""
+    return StageManifest.read(run, stage).to_json()
 
 
 def bucket_name(bucket: int, num_buckets: int) -> str:

@@ -1,19 +1,17 @@
 """One user of a run, found by bucket and row group: what recommendations know of a user."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines.run.units import bucket_name, read_stage_manifest
-from pipelines.users.alpha import DEFAULT_SAMPLES, are_samples
+from pipelines.run.opened import PublishedRun
+from pipelines.run.units import bucket_name
+from pipelines.users.alpha import DEFAULT_SAMPLES, MAX_SAMPLES
 from schemas.errors import CorruptFileError, UsageError
-from schemas.files import check_sha256
 from schemas.hashing import bucket_of
 from schemas.quarantine import quote
 from schemas.reading import PARQUET_ERRORS
@@ -55,28 +53,28 @@ class PublishedUsers:
     """The users of a run and what they were made with: alpha, decay_per_day, now_us (microseconds since 1970); samples:
     the medoids to ask with, which alpha was calibrated for; sampled: drawn by importance, or else the most important
     ones; popularity_weight: calibrated with them, None if it was
-    not. published: sha256 by path of the run's published files. A file is hashed when it is first opened.
+    not. A file is hashed when it is first opened.
 
     Raises UsageError if the run has no users, CorruptFileError if they are of another model or not as promised.
     """
 
-    def __init__(self, run: Path, model_id: str, published: Mapping[str, str]):
-        self.run, self.model_id, self.published = run, model_id, published
-        if not (run / "manifests" / f"{USERS_STAGE}.json").is_file():
+    def __init__(self, run: PublishedRun):
+        self.run, self.model_id = run, run.model_id
+        if not run.has(USERS_STAGE):
             raise UsageError(
-                f"expected a published run with users, got none in {run}, made without --engagements or with "
+                f"expected a published run with users, got none in {run.folder}, made without --engagements or with "
                 "--no-users: run `itemsage daily` with them, or take readers back with `itemsage rollback`"
             )
-        facts = read_stage_manifest(str(run), USERS_STAGE)
-        _check_facts(facts, model_id, run)
-        self.alpha, self.decay_per_day = float(facts["alpha"]), float(facts["decay_per_day"])
-        self.samples: int = facts.get("samples", DEFAULT_SAMPLES)
-        self.sampled: bool = facts.get("sampled", True)
-        weight = facts.get("popularity_weight")
-        self.popularity_weight = None if weight is None else float(weight)
-        self.now_us: int = facts["now_us"]
-        self.num_buckets: int = facts["num_user_buckets"]
-        self._checked: set[Path] = set()
+        made = run.manifest(USERS_STAGE)
+        if (made_by := made.text("model_id")) != run.model_id:
+            raise CorruptFileError(f"expected users of model {run.model_id}, got {quote(made_by)} in {made.where}")
+        self.alpha, self.decay_per_day = made.number("alpha"), made.number("decay_per_day")
+        self.samples = made.whole("samples", 1, MAX_SAMPLES, default=DEFAULT_SAMPLES)
+        self.sampled = made.truth("sampled", default=True)
+        has_weight = made.facts.get("popularity_weight") is not None
+        self.popularity_weight = made.number("popularity_weight") if has_weight else None
+        self.now_us = made.whole("now_us")
+        self.num_buckets = made.whole("num_user_buckets", 1, MAX_USER_BUCKETS)
         self._bounds = lru_cache(2 * MAX_USER_BUCKETS)(self._read_bounds)
         self._clusters = lru_cache(_GROUPS)(self._read_clusters)
         self._actions = lru_cache(_GROUPS)(self._read_actions)
@@ -109,7 +107,7 @@ class PublishedUsers:
 
     def path(self, folder: str, bucket: int) -> Path:
         """A bucket's file in `users` or `user_actions`."""
-        return self.run / folder / f"{bucket_name(bucket, self.num_buckets)}.parquet"
+        return self.run.folder / folder / f"{bucket_name(bucket, self.num_buckets)}.parquet"
 
     def _seen(self, bucket: int, user_id: str) -> list[str]:
         for group in self._groups(USER_ACTIONS_FOLDER, bucket, user_id):
@@ -129,10 +127,7 @@ class PublishedUsers:
 
     def _read_bounds(self, folder: str, bucket: int) -> list[tuple[str, str] | None]:
         """The first and the last user_id of each row group, of a file that is the published one."""
-        path = self.path(folder, bucket)
-        if path not in self._checked:
-            check_published(self.run, path.relative_to(self.run).as_posix(), self.published)
-            self._checked.add(path)
+        path = self.run.checked(f"{folder}/{self.path(folder, bucket).name}")
         try:
             with pq.ParquetFile(path) as file:
                 place = file.schema_arrow.names.index("user_id")
@@ -185,44 +180,5 @@ class PublishedUsers:
         return _places(ids), offsets, item_ids
 
 
-def check_published(run: Path, name: str, published: Mapping[str, str]) -> None:
-    """Raises CorruptFileError unless `published` has the file `name` (a path in the run) with its sha256."""
-    if name not in published:
-        raise CorruptFileError(f"expected {name} among the published files of {run}, got none: publish the run again")
-    try:
-        check_sha256(run / name, published[name])
-    except CorruptFileError as error:
-        raise CorruptFileError(
-            f"{error}. `itemsage daily` of that date with --attempt 1 makes the run anew, `itemsage rollback` takes "
-            "readers back to the one before"
-        ) from error
-
-
 def _places(ids: pa.Array | pa.ChunkedArray) -> dict[str, int]:
     return {user_id: place for place, user_id in enumerate(ids.to_pylist())}
-
-
-def _check_facts(facts: dict[str, Any], model_id: str, run: Path) -> None:
-    """Raises CorruptFileError unless the manifest has what reading users needs, and is of this model."""
-    numbers: list[Any] = [facts.get("alpha"), facts.get("decay_per_day")]
-    good = all(type(number) in (int, float) and 0 <= number < 1e300 for number in numbers)
-    good = good and type(facts.get("now_us")) is int and abs(facts["now_us"]) < 2**62
-    good = good and type(facts.get("num_user_buckets")) is int and 0 < facts["num_user_buckets"] <= MAX_USER_BUCKETS
-    good = good and are_samples(facts.get("samples", DEFAULT_SAMPLES)) and type(facts.get("sampled", True)) is bool
-    weight = facts.get("popularity_weight")
-    good = good and (weight is None or (type(weight) in (int, float) and 0 <= weight < 1e300))
-    if not good or facts.get("model_id") != model_id:
-        names = (
-            "alpha",
-            "decay_per_day",
-            "model_id",
-            "now_us",
-            "num_user_buckets",
-            "popularity_weight",
-            "sampled",
-            "samples",
-        )
-        raise CorruptFileError(
-            f"expected {', '.join(names)}, the model_id {model_id}, got {quote({n: facts.get(n) for n in names})} in "
-            f"{run}/manifests/{USERS_STAGE}.json: run the users stage again"
-        )

@@ -82,7 +82,7 @@ class Recommender:
     def __init__(self, store: str, exact: bool = False):
         self.items = PublishedItems(store, exact)
         self.run, self.index = self.items.run, self.items.index
-        self.users = PublishedUsers(self.run, self.items.model_id, self.items.published)
+        self.users = PublishedUsers(self.items.opened)
         self.items.read_popularity()
         self._user = lru_cache(_CACHED_USERS)(self._read_user)
         self._neighbours = lru_cache(_CACHED_LISTS)(self._search)

@@ -11,26 +11,21 @@ Models are loaded when a query first needs one: item queries need none.
 import os
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
-from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from model.items.query_encoder import QueryEncoder
-from model.nearest.index import MANIFEST_FILE, ExactIndex, ItemIndex, read_index_manifest
+from model.nearest.index import ExactIndex, ItemIndex, read_index_manifest
 from model.nearest.index import QueryKind as IndexKind
-from model.nearest.searched import open_searched
 from model.pictures.decoding import FORMATS, PictureError, read_picture
 from pipelines.features.picture_limits import limits_of_run
-from pipelines.run.units import bucket_name, read_stage_manifest
+from pipelines.run.opened import PublishedRun
 from pipelines.store.store import current_run, model_folder
-from schemas.embeddings import read_embeddings, read_embeddings_metadata, validate_embeddings
+from schemas.embeddings import read_embeddings_metadata
 from schemas.errors import CorruptFileError, UsageError
-from schemas.files import check_sha256, read_json, sha256_of_file
-from schemas.hashing import bucket_of
 from schemas.quarantine import quote
 
 QueryKind = Literal["text", "image", "item"]
@@ -73,12 +68,15 @@ class Searcher:
 
     def __init__(self, store: str, exact: bool = False, device: str = "auto"):
         self.store, self.exact, self.device = store, exact, device
-        self.run = current_run(store)
-        self.manifest = _read_manifest(self.run)
-        self.model_id: str = self.manifest["model_id"]
+        self.opened = PublishedRun(current_run(store))
+        self.run, self.model_id = self.opened.folder, self.opened.model_id
         self._check_model_ids()
-        self.index, self.item_ids = self._open_exact() if exact else self._open_annoy()
-        self._titles = Titles(self.run)
+        self.index: ItemIndex
+        if exact:
+            self.item_ids, matrix_ND = self.opened.embeddings
+            self.index = ExactIndex(matrix_ND)
+        else:
+            self.index, self.item_ids, _ = self.opened.index
 
     def by_text(self, queries: Sequence[str], top: int = 10) -> list[list[Result]]:
         """The nearest items of each text, best first.
@@ -113,7 +111,7 @@ class Searcher:
 
     def titles(self, item_ids: Sequence[str]) -> list[str | None]:
         """The items' titles, None where an item has none."""
-        return self._titles.of(item_ids)
+        return self.opened.titles(item_ids)
 
     @cached_property
     def encoder(self) -> QueryEncoder:
@@ -223,47 +221,6 @@ class Searcher:
                 f"{embeddings_id} in the embeddings of {self.run}: publish the run again"
             )
 
-    def _published(self, folder: str) -> dict[str, str]:
-        """sha256 by name of the files in `folder` that were published, from the run's manifest."""
-        paths = {Path(entry["path"]): entry["sha256"] for entry in self.manifest["files"]}
-        return {
-            path.relative_to(folder).as_posix(): sha256 for path, sha256 in paths.items() if path.parts[0] == folder
-        }
-
-    def _open_exact(self) -> tuple[ItemIndex, pa.Array]:
-        for name, sha256 in self._published("embeddings").items():
-            check_sha256(self.run / "embeddings" / name, sha256)
-        ids, matrix_ND = read_embeddings(self.run / "embeddings")
-        validate_embeddings(ids, matrix_ND, str(self.run / "embeddings"))
-        return ExactIndex(matrix_ND), ids
-
-    def _open_annoy(self) -> tuple[ItemIndex, pa.Array]:
-        """The large files are hashed once, by `open_searched`: what it compares with must be what was published."""
-        folder, published = self.run / "index", self._published("index")
-        listed = {name: entry["sha256"] for name, entry in read_index_manifest(folder)["files"].items()}
-        listed[MANIFEST_FILE] = sha256_of_file(folder / MANIFEST_FILE)
-        if listed != published:
-            raise CorruptFileError(
-                f"expected the published files {published}, got {listed} by {folder / MANIFEST_FILE}: publish the run "
-                "again"
-            )
-        index, ids, _ = open_searched(folder)
-        return index, ids
-
-
-def _read_manifest(run: Path) -> dict[str, Any]:
-    """The run's manifest; CorruptFileError unless it has a model id, and files by name inside the run."""
-    manifest = read_json(run / "manifest.json")
-    try:
-        files = [(entry["path"], entry["sha256"]) for entry in manifest["files"]]
-        good = isinstance(manifest["model_id"], str) and all(isinstance(text, str) for pair in files for text in pair)
-        good = good and not any({"", ".", ".."} & set(name.split("/")) for name, _ in files)
-    except (KeyError, TypeError):
-        good = False
-    if not good:
-        raise CorruptFileError(f"expected model_id and files, got {quote(str(manifest))} in {run}/manifest.json")
-    return dict(manifest)
-
 
 def _unknown(text: str) -> UsageError:
     return UsageError(
@@ -275,29 +232,3 @@ def _unknown(text: str) -> UsageError:
 def _unusable(path: str, fault: PictureError) -> UsageError:
     remedy = _QUERY_REMEDIES.get(fault.reason, fault.remedy)
     return UsageError(f"{fault.reason}: expected {fault.expected}, got {fault.got}: {remedy} (query {quote(path)})")
-
-
-class Titles:
-    """Titles of the run's items, read a bucket at a time: one query touches few buckets, bulk queries each once."""
-
-    def __init__(self, run: Path):
-        self.run = run
-        self._by_bucket: dict[int, dict[str, str | None]] = {}
-
-    @cached_property
-    def num_buckets(self) -> int:
-        return int(read_stage_manifest(str(self.run), "items")["num_buckets"])
-
-    def of(self, item_ids: Sequence[str]) -> list[str | None]:
-        """The title of each item, None where it has none."""
-        return [self._bucket(bucket_of(item_id, self.num_buckets)).get(item_id) for item_id in item_ids]
-
-    def _bucket(self, bucket: int) -> dict[str, str | None]:
-        if bucket not in self._by_bucket:
-            path = self.run / "items" / f"{bucket_name(bucket, self.num_buckets)}.parquet"
-            try:
-                table = pq.read_table(path, columns=["item_id", "title"])
-            except (OSError, pa.ArrowException) as error:
-                raise CorruptFileError(f"expected the run's items at {path}, got {error}") from error
-            self._by_bucket[bucket] = dict(zip(*table.to_pydict().values(), strict=True))
-        return self._by_bucket[bucket]

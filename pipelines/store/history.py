@@ -99,7 +99,7 @@ def superseded_at(
             left.append(latest[place])
         elif move.to_run == name:  # the next move left it, or shows that this one was only meant
             left += latest[place + 1 : place + 2]
-    changed_s = storage.status(pointer).st_mtime if storage.exists(pointer) else 0.0
+    changed_s = storage.status(pointer).st_mtime if storage.has(pointer) else 0.0
     return max(left, default=datetime.datetime.fromtimestamp(changed_s, datetime.UTC))
 
 
@@ -132,7 +132,7 @@ def _latest_possible(times: list[datetime.datetime | None], now: datetime.dateti
 def _read(store: str) -> list[Move | None]:
     """The lines in their order; None for one that is torn or damaged."""
     path = Path(store, HISTORY_FILE)
-    data = storage.read_bytes(path) if storage.exists(path) else b""
+    data = storage.bytes_of(path) if storage.has(path) else b""
     return [_parse(line) for line in data.split(b"\n") if line.strip()]
 
 
@@ -150,4 +150,4 @@ def _parse(line: bytes) -> Move | None:
 
 
 def _text_of(path: Path) -> str | None:
-    return storage.read_text(path, errors="replace").strip() if storage.is_file(path) else None
+    return storage.text_of(path, errors="replace").strip() if storage.has_file(path) else None

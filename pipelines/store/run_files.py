@@ -24,7 +24,7 @@ def read_object(path: Path) -> dict[str, Any]:
 def gates_by_status(run: Path) -> dict[str, list[str]]:
     """Status -> names of the gates of `<run>/gates.json`; empty for a run that has not come that far."""
     found: dict[str, list[str]] = {}
-    if storage.is_file(run / "gates.json"):
+    if storage.has_file(run / "gates.json"):
         for gate in read_object(run / "gates.json")["gates"]:
             found.setdefault(str(gate["status"]), []).append(str(gate["name"]))
     return found

@@ -19,6 +19,7 @@ from schemas import storage
 from schemas.errors import CorruptFileError, UsageError
 from schemas.files import check_sha256, read_json, shown, write_json, write_text
 from schemas.hashing import fingerprint
+from schemas.manifests import RunManifest
 from schemas.quarantine import quote
 from schemas.storage import resolve_inside
 
@@ -43,7 +44,7 @@ def run_folder(store: str, date: str, identity: dict[str, Any], kind: str = "run
 def num_buckets_of(store: str) -> int | None:
     """The store's number of buckets, None before the first ingest fixed it."""
     path = Path(store, "store.json")
-    if not storage.is_file(path):
+    if not storage.has_file(path):
         return None
     described = read_json(path)
     found = described.get("num_buckets") if isinstance(described, dict) else None
@@ -73,13 +74,13 @@ def fix_num_buckets(store: str, num_buckets: int) -> None:
 def named_run(store: str) -> str | None:
     """The run that CURRENT names, whether it is there or not; None if there is no CURRENT or it names none."""
     pointer = Path(store, "CURRENT")
-    name = storage.read_text(pointer, errors="replace").strip() if storage.is_file(pointer) else ""
+    name = storage.text_of(pointer, errors="replace").strip() if storage.has_file(pointer) else ""
     return name if history.RUN_NAME.fullmatch(name) else None
 
 
 def has_published(store: str) -> bool:
     """Whether readers see a run, be it sound or not."""
-    return storage.is_file(Path(store, "CURRENT"))
+    return storage.has_file(Path(store, "CURRENT"))
 
 
 def seen_run(store: str) -> Path | None:
@@ -87,7 +88,7 @@ def seen_run(store: str) -> Path | None:
 
     A pointer that names a run which is not there is held against the history: it may be the pointer that is damaged.
     """
-    if not storage.is_file(Path(store, "CURRENT")):
+    if not storage.has_file(Path(store, "CURRENT")):
         return None
     name = named_run(store)
     if name is None or not storage.is_folder(Path(store, name)):
@@ -102,12 +103,12 @@ def current_run_or_none(store: str) -> Path | None:
     Raises CorruptFileError if CURRENT names something that is not a finished run of this store.
     """
     pointer = Path(store, "CURRENT")
-    if not storage.is_file(pointer):
+    if not storage.has_file(pointer):
         return None
     name = named_run(store)
     folder = resolve_inside(store, name) if name is not None else None
-    if name is None or folder is None or not storage.is_file(Path(folder, "COMPLETED")):
-        got = quote(name or storage.read_text(pointer, errors="replace").strip())
+    if name is None or folder is None or not storage.has_file(Path(folder, "COMPLETED")):
+        got = quote(name or storage.text_of(pointer, errors="replace").strip())
         raise CorruptFileError(f"expected {pointer} to name a finished run, got {got}: publish a run again")
     return Path(store, name)
 
@@ -137,7 +138,7 @@ def completed_runs(store: str) -> list[Path]:
         place = published.index(name) if name in published else -1
         return run.parent.name, place, storage.status(run / "COMPLETED").st_mtime_ns, run.name
 
-    return sorted((run for run in run_folders(store) if storage.is_file(run / "COMPLETED")), key=order)
+    return sorted((run for run in run_folders(store) if storage.has_file(run / "COMPLETED")), key=order)
 
 
 def model_folder(store: str, model_id: str) -> Path:
@@ -152,7 +153,7 @@ def current_model_id(store: str) -> str:
     """The model that daily runs use; UsageError if none has been trained."""
     if not has_model(store):
         raise UsageError(f"expected a trained model in the store {store}, got none: run `itemsage train` first")
-    model_id = storage.read_text(Path(store, "models", "CURRENT"), errors="replace").strip()
+    model_id = storage.text_of(Path(store, "models", "CURRENT"), errors="replace").strip()
     model_folder(store, model_id)
     return model_id
 
@@ -167,7 +168,7 @@ def wanted_model_id(store: str, model_id: str | None) -> str:
 
 def has_model(store: str) -> bool:
     """Whether a model was installed."""
-    return storage.is_file(Path(store, "models", "CURRENT"))
+    return storage.has_file(Path(store, "models", "CURRENT"))
 
 
 def set_current_model(store: str, model_id: str) -> None:
@@ -207,31 +208,27 @@ def may_move_readers(store: str, run: Path) -> bool:
 def check_run(store: str, run: Path) -> dict[str, Any]:
     """The manifest of a finished run that is as it was published, every published file read. Raises CorruptFileError if
     one is not, UsageError if the run is not finished or the store has lost its model."""
-    if not storage.is_file(run / "COMPLETED"):
+    if not storage.has_file(run / "COMPLETED"):
         raise UsageError(f"expected a finished run of the store {store}, got {shown(run)}, which is not")
-    check_sha256(run / "manifest.json", storage.read_text(run / "COMPLETED", errors="replace").strip())
-    manifest = read_json(run / "manifest.json")
-    try:
-        files = [(str(entry["path"]), str(entry["sha256"])) for entry in manifest["files"]]
-        model_id, _ = str(manifest["model_id"]), int(manifest["counts"]["rows_published"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise CorruptFileError(f"expected model_id, counts and files in {run}/manifest.json, got no {error}") from error
-    if not files:
+    check_sha256(run / "manifest.json", storage.text_of(run / "COMPLETED", errors="replace").strip())
+    manifest = RunManifest.read(run)
+    manifest.count("rows_published")
+    if not manifest.files:
         raise CorruptFileError(f"expected published files in {run}/manifest.json, got none")
-    for name, sha256 in files:
+    for name, sha256 in manifest.listed().items():
         path = resolve_inside(run, name)
         if path is None:
             raise CorruptFileError(f"expected a file inside {run}, got {quote(name)} in its manifest")
         check_sha256(path, sha256)
-    model_folder(store, model_id)
-    return dict(manifest)
+    model_folder(store, manifest.model_id)
+    return manifest.to_json()
 
 
 def point_to_run(store: str, run: Path, why: str = history.PUBLISHED, reason: str | None = None) -> None:
     """Replaces CURRENT atomically: readers now see `run`; the history keeps why, written before. Nothing happens if
     they see it already. UsageError unless it is a finished run of the store."""
     name = run_name(store, run)
-    if not storage.is_file(Path(run, "COMPLETED")):
+    if not storage.has_file(Path(run, "COMPLETED")):
         raise UsageError(f"expected a finished run of the store {store}, got {run}, which is not")
     left = named_run(store)
     if left != name:

@@ -58,7 +58,7 @@ def pin_previous(store_folder: str, run: Path, facts: dict[str, Any] | None = No
     call, so that a run that is resumed has the same yesterday whatever CURRENT names by then. None if there is none, or
     it is damaged by now: everything is computed then."""
     path = run / STARTED_FILE
-    if not storage.is_file(path):
+    if not storage.has_file(path):
         previous = yesterday_of(store_folder, run.parent.name)
         name = store.run_name(store_folder, previous) if previous else None
         write_sealed_json(path, {"facts": facts or {}, "previous": name})
@@ -87,9 +87,9 @@ def previous_of(store_folder: str, run: Path) -> Path | None:
     """The run that `run` was compared with and took over from, as it pinned it, or else as its changes say; None if
     there was none or it is not there any more. Raises CorruptFileError if what names it is damaged."""
     try:
-        if storage.is_file(run / STARTED_FILE):
+        if storage.has_file(run / STARTED_FILE):
             name = read_sealed_json(run / STARTED_FILE)["previous"]
-        elif storage.is_file(run / "changes.json"):
+        elif storage.has_file(run / "changes.json"):
             name = read_json(run / "changes.json")["against"]
         else:
             return None
@@ -102,7 +102,7 @@ def previous_of(store_folder: str, run: Path) -> Path | None:
 
 def is_sound(run: Path, which: str) -> bool:
     """Whether the run has what the next one takes over; if not, a warning says so."""
-    missing = [name for name in ("COMPLETED", "embeddings", "features", "manifests") if not storage.exists(run / name)]
+    missing = [name for name in ("COMPLETED", "embeddings", "features", "manifests") if not storage.has(run / name)]
     if missing:
         print(f"warning: {which} is not used: {run} lacks {', '.join(missing)}", file=sys.stderr)
     return not missing

@@ -87,7 +87,7 @@ def alpha_of(config: AlphaFlags, model_id: str) -> Alpha:
     if config.calibration is None:
         return _calibrated(default_calibration_path(config.run, model_id), model_id) or _DEFAULTS
     path = Path(config.calibration)
-    if not storage.is_file(path):
+    if not storage.has_file(path):
         raise UsageError(f"expected a calibration file, got none at {shown(path)}: `itemsage users --calibrate` first")
     found = _calibrated(path, model_id)
     if found is None:
@@ -135,7 +135,7 @@ def _path_in_store(store: Path, model_id: str) -> Path:
 def _calibrated(path: Path, model_id: str) -> Alpha | None:
     """What a calibration file chose; None if there is none or it is of another model's vectors."""
     try:
-        calibration = read_sealed_json(path) if storage.is_file(path) else {}
+        calibration = read_sealed_json(path) if storage.has_file(path) else {}
     except CorruptFileError as error:
         raise CorruptFileError(f"{error}. Delete the file and `itemsage users --calibrate` again") from error
     return _checked(calibration, path) if calibration.get("model_id") == model_id else None

@@ -48,13 +48,13 @@ class _ClusterBucket(beam.DoFn):
 
     def process(self, element: tuple[int, Iterable[bytes]]) -> Iterator[dict[str, Any]]:
         bucket, pieces = element
-        yield sealed_unit(self.run, self.units[bucket], lambda writer: self._compute(writer, pieces))
+        yield sealed_unit(self.run, self.units[bucket], lambda writer: self._compute(writer, bucket, pieces))
 
-    def _compute(self, writer: UnitWriter, pieces: Iterable[bytes]) -> dict[str, Any]:
+    def _compute(self, writer: UnitWriter, bucket: int, pieces: Iterable[bytes]) -> dict[str, Any]:
         given = pa.concat_tables([ACTIONS.empty_table(), *(unpack_table(piece) for piece in pieces if piece)])
         actions, num_equal = without_equal(given, "time_us")
         writer.counts.update({ROWS_EQUAL: num_equal} if num_equal else {})
-        earlier = self.earlier.load(writer.unit.name) if self.earlier is not None else NOBODY
+        earlier = self.earlier.load(bucket) if self.earlier is not None else NOBODY
         progress = Progress.shared(USERS_STAGE, "users")
         with one_blas_thread():
             clustered = cluster_users(

@@ -7,42 +7,29 @@ cannot be read or does not fit itself is no source of anything: its users count 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from model.users.clusters import NOBODY, EarlierUsers, KnownClusters
 from pipelines.run.earlier_faults import UNREADABLE, say
-from pipelines.run.units import read_stage_manifest
-from schemas.errors import CorruptFileError
-from schemas.files import check_sha256
+from pipelines.run.opened import Run
+from schemas import storage
 from schemas.quarantine import quote
-from schemas.storage import resolve_inside
-from schemas.user_rows import MAX_USER_BUCKETS, USER_ACTIONS_FOLDER, USERS_STAGE, UserActionRows, slice_of
-from schemas.users import read_user_actions
+from schemas.user_rows import MAX_USER_BUCKETS, USERS_STAGE, UserActionRows, slice_of
 
 
 @dataclass(frozen=True)
 class EarlierRun:
-    """An earlier run's users, in as many buckets as today's. sha256_of: file -> sha256. has_clusters: whether they were
-    made with today's settings and code; else its users are only counted."""
+    """An earlier run's users, in as many buckets as today's. has_clusters: whether they were made with today's settings
+    and code; else its users are only counted."""
 
-    run: str
-    sha256_of: dict[str, str]
+    opened: Run
     has_clusters: bool
 
-    def load(self, bucket: str) -> EarlierUsers:
-        """The users of the bucket of this name."""
-        name = f"{USER_ACTIONS_FOLDER}/{bucket}.parquet"
+    def load(self, bucket: int) -> EarlierUsers:
+        """The users of a bucket."""
         try:
-            source = resolve_inside(self.run, name)
-            if source is None or name not in self.sha256_of:
-                raise CorruptFileError(f"expected {name} inside {self.run} and in its manifest, got none")
-            check_sha256(source, self.sha256_of[name])
-            rows = read_user_actions(source)
-            check_user_actions(rows, source)
+            rows = self.opened.user_actions(bucket)
         except UNREADABLE as error:
             say(USERS_STAGE, f"its users count as new, for an earlier file is damaged: {error}")
             return NOBODY
@@ -54,19 +41,18 @@ def open_earlier_users(folder: str | None, run: str, num_buckets: int, made_with
     """The run to take clusters from; None, with a line on stderr, if it cannot be used: then there is no yesterday.
     Where users can be counted but no clusters taken, a line says why. made_with: what clusters of equal actions depend
     on, as today's stage manifest will have it."""
-    if folder is None or Path(folder).resolve() == Path(run).resolve():
+    if folder is None or Path(storage.real_path(folder)) == Path(storage.real_path(run)):
         return None
     try:
-        manifest = read_stage_manifest(folder, USERS_STAGE)
-        there, sha256_of = manifest["num_user_buckets"], {str(e["path"]): str(e["sha256"]) for e in manifest["files"]}
-        made_before = manifest["made_with"]
+        opened = Run(folder)
+        there, made_before = opened.num_user_buckets, opened.manifest(USERS_STAGE).facts.get("made_with")
     except UNREADABLE as error:
         say(USERS_STAGE, f"nobody is taken over from {folder}, all users count as new: {error}")
         return None
     if there != num_buckets:
         say(
             USERS_STAGE,
-            f"nobody is taken over from {folder}: it has {quote(there)} user buckets, this run {num_buckets}",
+            f"nobody is taken over from {folder}: it has {there} user buckets, this run {num_buckets}",
         )
         return None
     if made_before != made_with:
@@ -74,7 +60,7 @@ def open_earlier_users(folder: str | None, run: str, num_buckets: int, made_with
             USERS_STAGE,
             f"all users are computed, nobody taken over from {folder}: {_differing(made_before, made_with)}",
         )
-    return EarlierRun(folder, sha256_of, has_clusters=made_before == made_with)
+    return EarlierRun(opened, has_clusters=made_before == made_with)
 
 
 def _differing(before: Any, now: Mapping[str, Any]) -> str:
@@ -100,26 +86,10 @@ def earlier_num_buckets(folder: str | None) -> int | None:
     if folder is None:
         return None
     try:
-        found = read_stage_manifest(folder, USERS_STAGE)["num_user_buckets"]
+        found = Run(folder).num_user_buckets
     except UNREADABLE:
         return None
-    return found if type(found) is int and 1 <= found <= MAX_USER_BUCKETS else None
-
-
-def check_user_actions(rows: UserActionRows, where: str) -> None:
-    """Raises CorruptFileError unless users ascend and every medoid is an action of the cluster that it stands for."""
-    num_U, num_medoids_U = np.diff(rows.action_offsets), np.diff(rows.medoid_offsets)
-    ids = rows.ids.to_pylist()
-    sound = all(a < b for a, b in pairwise(ids)) and bool((num_U > 0).all())
-    user_C = np.repeat(np.arange(len(ids)), num_medoids_U)
-    number_C = np.arange(len(user_C)) - rows.medoid_offsets[:-1][user_C]
-    in_range_C = (rows.medoid_C >= 0) & (rows.medoid_C < num_U[user_C])
-    in_range_M = (rows.labels_M >= 0) & (rows.labels_M < np.repeat(num_medoids_U, num_U))
-    if sound and in_range_C.all() and in_range_M.all():
-        sound = bool((rows.labels_M[rows.action_offsets[:-1][user_C] + rows.medoid_C] == number_C).all())
-        if sound:
-            return
-    raise CorruptFileError(f"expected users in ascending order, medoids inside their clusters, got others in {where}")
+    return found if found <= MAX_USER_BUCKETS else None
 
 
 def _clusters(ids: list[str], rows: UserActionRows) -> dict[str, KnownClusters]:

@@ -32,7 +32,7 @@ from pipelines.run.stage import Stage, job_of, run_stage
 from pipelines.run.unit_files import manifest_path
 from pipelines.run.units import Unit, check_not_published, read_stage_manifest
 from pipelines.users.alpha import DEFAULT
-from pipelines.users.cluster import ClusterUsers, write_popularity_sum
+from pipelines.users.cluster import POPULARITY_UNIT, ClusterUsers, write_popularity_sum
 from pipelines.users.config import ROWS_A_BUCKET, UsersConfig
 from pipelines.users.plan import CODE_VERSION, UsersPlan, choose_num_buckets, plan
 from pipelines.users.read_actions import READ_PROGRESS, ReadActions, why_unused
@@ -78,10 +78,23 @@ class Users(Stage[UsersConfig]):
         """Raises what `plan` raises."""
         return plan(self.config)
 
+    def unit_of(self, part: FileSlice) -> Unit:
+        """The unit that counts what was read from a slice."""
+        return slice_unit(part, self.planned.source.fingerprint, USERS_STAGE)
+
+    @property
+    def units(self) -> list[Unit]:
+        planned = self.planned
+        popularity = Unit(USERS_STAGE, POPULARITY_UNIT, planned.source.fingerprint)
+        return [*map(self.unit_of, planned.slices), *planned.buckets, popularity]
+
     @functools.cached_property
-    def to_make(self) -> tuple[list[FileSlice], list[int]]:
-        """(slices to read, buckets to write)."""
-        return self.planned.unfinished()
+    def todo(self) -> list[Unit]:
+        """The buckets that are to be written, and all slices; without any, the slices that are not counted yet."""
+        unfinished = set(self.unfinished)
+        buckets = [unit for unit in self.planned.buckets if unit in unfinished]
+        read = [unit for unit in map(self.unit_of, self.planned.slices) if buckets or unit in unfinished]
+        return [*read, *buckets]
 
     def prepare(self, options: PipelineOptions) -> None:
         planned = self.planned
@@ -94,18 +107,10 @@ class Users(Stage[UsersConfig]):
             check_not_published(self.run, USERS_STAGE)
             storage.remove(manifest_path(self.run, USERS_STAGE), missing_ok=True)
 
-    @property
-    def units(self) -> list[Unit]:
-        return [Unit(USERS_STAGE, name, self.planned.source.fingerprint) for name in self.planned.unit_names]
-
-    @property
-    def todo(self) -> list[Unit]:
-        slices, buckets = self.to_make
-        read = [slice_unit(part, self.planned.source.fingerprint, USERS_STAGE) for part in slices]
-        return [*read, *(self.planned.buckets[bucket] for bucket in buckets)]
-
     def define(self, root: beam.Pipeline) -> beam.PCollection[dict[str, Any]]:
-        planned, source, (slices, buckets) = self.planned, self.planned.source, self.to_make
+        planned, source, todo = self.planned, self.planned.source, set(self.todo)
+        slices = [part for part in planned.slices if self.unit_of(part) in todo]
+        buckets = [bucket for bucket, unit in enumerate(planned.buckets) if unit in todo]
         read = ReadActions(source, buckets, planned.num_rows)
         pieces = root | "Slices" >> beam.Create(slices, reshuffle=False) | read
         every_bucket = root | "Every bucket" >> beam.Create([(bucket, b"") for bucket in buckets])
@@ -222,7 +227,7 @@ def run_alone(config: UsersConfig, options: PipelineOptions) -> dict[str, Any]:
     made = run(config, options)
     counts = made.get("counts", {})
     if counts.get("rows_read") and not counts.get("rows_used"):
-        if not storage.exists(Path(config.run, "COMPLETED")):
+        if not storage.has(Path(config.run, "COMPLETED")):
             storage.remove(manifest_path(config.run, USERS_STAGE))
         left_out = {name: counts.get(name, 0) for name in ("rows_read", "rows_quarantined", *_LEFT_OUT)}
         raise ThresholdError(

@@ -6,11 +6,9 @@ from typing import Any
 
 from model.machine.library_versions import versions_of
 from model.users.clusters import UserRules
-from pipelines.log.read_engagements import slice_unit
 from pipelines.run.item_vectors import VectorsSource, vectors_source
-from pipelines.run.units import Unit, bucket_name, finished_sidecar
+from pipelines.run.units import Unit, bucket_name
 from pipelines.users.alpha import Alpha, alpha_of
-from pipelines.users.cluster import POPULARITY_UNIT
 from pipelines.users.config import ROWS_A_BUCKET, UsersConfig, check_users_input
 from pipelines.users.earlier import EarlierRun, earlier_num_buckets, open_earlier_users
 from pipelines.users.read_actions import ActionsSource
@@ -45,20 +43,6 @@ class UsersPlan:
         """The units that write users, by number of bucket."""
         num_buckets = self.source.num_buckets
         return [Unit(USERS_STAGE, bucket_name(b, num_buckets), self.source.fingerprint) for b in range(num_buckets)]
-
-    @property
-    def unit_names(self) -> list[str]:
-        """All units of the stage."""
-        read = [slice_unit(file_slice, "").name for file_slice in self.slices]
-        return [*read, *(unit.name for unit in self.buckets), POPULARITY_UNIT]
-
-    def unfinished(self) -> tuple[list[FileSlice], list[int]]:
-        """(slices to read, buckets to write): all slices if there is a bucket to write, else those not yet counted."""
-        buckets = [b for b, unit in enumerate(self.buckets) if finished_sidecar(self.run, unit, True) is None]
-        if buckets:
-            return list(self.slices), buckets
-        units = {part: slice_unit(part, self.source.fingerprint, USERS_STAGE) for part in self.slices}
-        return [part for part, unit in units.items() if finished_sidecar(self.run, unit, True) is None], []
 
 
 def plan(config: UsersConfig) -> UsersPlan:

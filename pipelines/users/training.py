@@ -23,7 +23,7 @@ def trained_until_us(run: str | Path, model_id: str) -> float | None:
     """
     folder = Path(storage.real_path(run))
     model = folder.parents[2] / "models" / model_id if RUN_NAME.fullmatch("/".join(folder.parts[-3:])) else None
-    if model is None or Path(model_id).name != model_id or not storage.is_file(model / "split.json"):
+    if model is None or Path(model_id).name != model_id or not storage.has_file(model / "split.json"):
         return None
     split = Split.load(model)
     if split.kind == "none":
@@ -31,7 +31,7 @@ def trained_until_us(run: str | Path, model_id: str) -> float | None:
     if split.test_start_us is not None:
         return split.test_start_us
     manifest = model / MANIFEST_FILE
-    return float(read_json(manifest).get("log_end_us", ANY_DAY)) if storage.is_file(manifest) else ANY_DAY
+    return float(read_json(manifest).get("log_end_us", ANY_DAY)) if storage.has_file(manifest) else ANY_DAY
 
 
 def days_trained_on(run: str | Path, model_id: str, days: range, calendar: Calendar) -> int | None:

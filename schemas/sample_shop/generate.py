@@ -67,7 +67,7 @@ def generate(
     for uri, data in faulty.files.items():
         _write_bytes(root / uri, data)
     for original, copy in catalogue.copies:
-        _write_bytes(root / copy, storage.read_bytes(root / original))
+        _write_bytes(root / copy, storage.bytes_of(root / original))
 
     good = make_engagements(assortment, [spec.uri for spec in queries], query_anchors, seed, end_date)
     engagements, planted = plant_in_engagements(good, seed)
@@ -91,7 +91,7 @@ def generate(
 def finished_shop(out: str | os.PathLike[str]) -> dict[str, int | str] | None:
     """What the shop in the folder `out` was made with: items, seed, end_date; None if no finished shop is there."""
     root = Path(out)
-    if not storage.is_file(root / README_FILE):
+    if not storage.has_file(root / README_FILE):
         return None
     try:
         facts = read_json(root / FACTS_FILE)
@@ -103,7 +103,7 @@ def finished_shop(out: str | os.PathLike[str]) -> dict[str, int | str] | None:
 def _clear(root: Path) -> None:
     """Makes room and marks the folder: removes a sample shop, finished or not, that is there; refuses anything else."""
     names = {path.name for path in storage.paths_in(root)} if storage.is_folder(root) else set()
-    if storage.exists(root) and not storage.is_folder(root):
+    if storage.has(root) and not storage.is_folder(root):
         raise UsageError(f"expected a folder to write to, got the file {root}")
     foreign = [name for name in names - {_MARKER_FILE} if not _is_own(name)]
     if foreign or (names and not _is_marked(root)):
@@ -111,7 +111,7 @@ def _clear(root: Path) -> None:
             f"expected an empty folder or a sample shop at {root}, got {len(foreign) or len(names)} other names in it"
         )
     storage.make_folder(root)
-    storage.write_bytes(root / _MARKER_FILE, b"")
+    storage.put_bytes(root / _MARKER_FILE, b"")
     storage.remove(root / README_FILE, missing_ok=True)  # no longer finished, before anything else goes
     for name in sorted(names - {_MARKER_FILE, README_FILE}):
         storage.remove_folder(root / name) if storage.is_folder(root / name) else storage.remove(root / name)
@@ -120,8 +120,8 @@ def _clear(root: Path) -> None:
 def _is_marked(root: Path) -> bool:
     """By the marker, or by a README of ours: copying `shop/*` leaves hidden files behind."""
     readme = root / README_FILE
-    return storage.is_file(root / _MARKER_FILE) or (
-        storage.is_file(readme) and storage.read_text(readme, errors="replace").startswith(_README_TITLE)
+    return storage.has_file(root / _MARKER_FILE) or (
+        storage.has_file(readme) and storage.text_of(readme, errors="replace").startswith(_README_TITLE)
     )
 
 
@@ -140,7 +140,7 @@ def _readme(items: int, seed: int, end_date: date) -> str:
 
 def _write_bytes(path: Path, data: bytes) -> None:
     storage.make_folder(path.parent)
-    storage.write_bytes(path, data)
+    storage.put_bytes(path, data)
 
 
 def _write_table(path: Path, table: pa.Table) -> None:

@@ -63,7 +63,7 @@ class PictureSpec:
 def write_picture(root: str, spec: PictureSpec) -> int:
     """Renders and writes one picture below `root`, whose folders exist; returns its size in bytes."""
     data = encode(spec)
-    storage.write_bytes(os.path.join(root, spec.uri), data)
+    storage.put_bytes(os.path.join(root, spec.uri), data)
     return len(data)
 
 

@@ -16,10 +16,9 @@ from fuzz_tables import make_files
 from users_runs import MODEL_ID, data_of, finish_embeddings, vectors_of
 
 from pipelines.console.jobs import beam_options
-from pipelines.gates.users import check_users_file
 from pipelines.run.accounting import account
+from pipelines.run.user_files import check_user_actions, check_users_file
 from pipelines.users import job as users
-from pipelines.users.earlier import check_user_actions
 from schemas.embeddings import read_embeddings
 from schemas.errors import CorruptFileError, UsageError
 from schemas.sample_shop.assortment import make_assortment

@@ -15,13 +15,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 from random_models import PICTURE_DIM
+from run_builder import RunBuilder
 
 from model.items.query_encoder import QueryEncoder
 from pipelines.evaluate.job import evaluate_or_reuse
 from pipelines.evaluate.query_pictures import PATH
-from pipelines.run.units import Unit, UnitWriter, write_stage_manifest
-from schemas.embeddings import embeddings_metadata, write_embeddings_file
-from schemas.files import sha256_of_file, write_json, write_text
+from schemas.files import write_json
 from schemas.records import ItemFeatures, encode_features, write_records
 from schemas.tables import EMBEDDING_DIM, ENGAGEMENTS, ITEMS
 
@@ -74,11 +73,7 @@ def settle(path: Path) -> None:
 
 def write_unit(run: Path, stage: str, path: str, write: Callable[[str], object], **facts: Any) -> None:
     """A finished stage of one unit with one file."""
-    writer = UnitWriter(str(run), Unit(stage, BUCKET, "0"))
-    with writer.file(path) as temporary:
-        write(temporary)
-    writer.seal()
-    write_stage_manifest(str(run), stage, [BUCKET], **facts)
+    RunBuilder(run).stage(stage, {path: write}, **facts)
 
 
 def write_run(
@@ -111,15 +106,7 @@ def write_run(
     )
     vectors = np.random.default_rng(0).standard_normal((NUM_ITEMS, EMBEDDING_DIM)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    metadata = embeddings_metadata(model.name, EMBEDDING_DIM)
-    write_unit(
-        run,
-        "embeddings",
-        "embeddings/part-00000-of-00001.parquet",
-        lambda path: write_embeddings_file(path, IDS, vectors, metadata),
-        model_id=model.name,
-    )
-    return run
+    return RunBuilder(run, model.name).embeddings(IDS, vectors).run
 
 
 @dataclass
@@ -175,6 +162,4 @@ def publish_by_hand(shop: Days) -> None:
     store, run = shop.folder, shop.run
     (store / "models").mkdir()
     (store / "models" / shop.model.name).symlink_to(shop.model)
-    write_json(run / "manifest.json", {"date": DATE, "model_id": shop.model.name})
-    write_text(run / "COMPLETED", sha256_of_file(run / "manifest.json") + "\n")
-    write_text(store / "CURRENT", f"runs/{DATE}/{run.name}\n")
+    RunBuilder(run, shop.model.name).publish(point=True)

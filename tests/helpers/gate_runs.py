@@ -7,14 +7,13 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
+from run_builder import RunBuilder
 
 from pipelines.console.progress import Progress
 from pipelines.gates.fields import field_count
 from pipelines.gates.judge import GateResult, GateThresholds, run_gates
 from pipelines.index.job import IndexConfig, IndexStage
 from pipelines.run.units import Unit, UnitWriter, read_stage_manifest, write_stage_manifest
-from schemas.embeddings import embeddings_metadata, write_embeddings_file
 from schemas.files import read_json, read_sealed_json, write_json, write_sealed_json
 from schemas.tables import ITEMS
 
@@ -48,13 +47,7 @@ def write_stage(
     run: Path, stage: str, counts: dict[str, int], tables: Mapping[str, pa.Table] = {}, **facts: Any
 ) -> None:
     """A finished stage of one unit. tables: its Parquet files."""
-    writer = UnitWriter(str(run), Unit(stage, "all", "0"))
-    for name, table in tables.items():
-        with writer.file(name) as temporary:
-            pq.write_table(table, temporary)
-    writer.counts.update(counts)
-    writer.seal()
-    write_stage_manifest(str(run), stage, ["all"], **facts)
+    RunBuilder(run).stage(stage, tables, counts, **facts)
 
 
 def make_run(
@@ -83,12 +76,7 @@ def make_run(
     made_with = {"vocabulary_id": "v1", "image_encoder_id": "e1"}
     write_stage(run, "features", {**counts, **pictures, **(features or {})}, **made_with)
     write_json(store / "models" / model_id / "manifest.json", {"model_id": model_id, **made_with})
-    writer = UnitWriter(str(run), Unit("embeddings", "part-00000-of-00001", "0"))
-    with writer.file("embeddings/part-00000-of-00001.parquet") as temporary:
-        write_embeddings_file(temporary, ids, matrix, embeddings_metadata(model_id, DIM))
-    writer.counts.update(rows_read=number, rows_written=number)
-    writer.seal()
-    write_stage_manifest(str(run), "embeddings", [writer.unit.name], model_id=model_id, dimension=DIM)
+    RunBuilder(run, model_id).embeddings(ids, matrix, dimension=DIM)
     build_index(run)
     if report is not None:
         write_json(run / "metrics.json", report)

@@ -8,11 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
+from run_builder import RunBuilder
 
-from schemas.embeddings import embeddings_metadata, write_embeddings_file
-from schemas.files import sha256_of_file, write_json, write_sealed_json, write_text
+from schemas.files import write_json, write_text
 
 MODEL, OTHER_MODEL = "itemsage-000000000001", "itemsage-000000000002"
 #: item -> angle in degrees of its vector in the plane of the first two axes.
@@ -41,33 +39,15 @@ def make_run(
 ) -> Path:
     """A run whose last change was so many hours ago; its model is in the store afterwards."""
     run = store / "runs" / date / f"{number:016x}"
-    for name in ("features", "manifests"):
-        (run / name).mkdir(parents=True)
-    write_embeddings_file(
-        run / "embeddings" / "part-00000.parquet", sorted(items), unit_vectors(items), embeddings_metadata(model, 4)
-    )
+    (run / "features").mkdir(parents=True)
     write_text(run / "index" / "items.ann", f"index of {number}")
-    (run / "items").mkdir()
-    titles = pa.table({"item_id": sorted(items), "title": [f"title of {name}" for name in sorted(items)]})
-    pq.write_table(titles, run / "items" / "bucket-00000-of-00001.parquet")
-    counts = {f"reason:{name}": count for name, count in (reasons or {}).items()}
-    write_sealed_json(run / "manifests" / "items.json", {"counts": counts})
-    write_sealed_json(run / "manifests" / "embeddings.json", {"counts": {}, "model_id": model})
+    titles = [{"item_id": name, "title": f"title of {name}"} for name in sorted(items)]
+    builder = RunBuilder(run, model).items(titles).embeddings(sorted(items), unit_vectors(items))
+    builder.listed("index", "index", model_id=model)
+    builder.stage("features", counts={f"reason:{name}": count for name, count in (reasons or {}).items()})
     if finished:
-        paths = ["embeddings/part-00000.parquet", "index/items.ann"]
-        files = [
-            {"bytes": os.path.getsize(run / path), "path": path, "sha256": sha256_of_file(run / path)} for path in paths
-        ]
-        manifest = {
-            "counts": {"rows_published": len(items)},
-            "date": date,
-            "files": files,
-            "model_id": model,
-            "run_id": run.name,
-        }
-        write_json(run / "manifest.json", manifest)
+        builder.publish()
         write_json(run / "times.json", {"total": 1.5})
-        write_text(run / "COMPLETED", sha256_of_file(run / "manifest.json") + "\n")
     age(run, hours_ago)
     make_model(store, model, hours_ago=1000)
     return run

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+from run_builder import RunBuilder
 
 from model.users.clusters import ItemVectors, UserRules, cluster_users
 from pipelines.run.units import bucket_name
-from schemas.files import sha256_of_file, write_sealed_json
 from schemas.hashing import bucket_of
 from schemas.user_rows import POPULARITY_FILE, POPULARITY_FOLDER, USER_ACTIONS_FOLDER, USERS_FOLDER
 from schemas.users import sum_popularity, write_popularity, write_user_actions, write_users
@@ -53,9 +53,4 @@ def write_published_users(
         popularity.append(made.popularity)
     write_popularity(run / POPULARITY_FOLDER / POPULARITY_FILE, sum_popularity(popularity))
     facts |= {"alpha": alpha, "decay_per_day": decay_per_day, "now_us": now_us, "num_user_buckets": num_buckets}
-    files = [
-        {"bytes": path.stat().st_size, "path": path.relative_to(run).as_posix(), "sha256": sha256_of_file(path)}
-        for folder in _FOLDERS
-        for path in sorted((run / folder).iterdir())
-    ]
-    write_sealed_json(run / "manifests" / "users.json", {"counts": {}, "files": files, "model_id": model_id, **facts})
+    RunBuilder(run, model_id).listed("users", *_FOLDERS, model_id=model_id, **facts)

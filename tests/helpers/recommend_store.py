@@ -3,16 +3,12 @@
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 from apache_beam.options.pipeline_options import PipelineOptions
 from published_users import write_published_users
+from run_builder import RunBuilder
 
 from pipelines.index import job as index
-from pipelines.run.units import Unit, UnitWriter, bucket_name, read_stage_manifest, write_stage_manifest
-from pipelines.stages import published_files
-from schemas.embeddings import embeddings_metadata, write_embeddings_file
-from schemas.files import read_sealed_json, sha256_of_file, write_json, write_sealed_json, write_text
+from schemas.files import read_sealed_json, sha256_of_file, write_sealed_json, write_text
 
 MODEL, DIM, NUM_ITEMS, NUM_KINDS = "itemsage-000000000001", 16, 600, 12
 NOW_US, DAY_US = 1_782_864_000_000_000, 86_400_000_000
@@ -60,17 +56,8 @@ def make_store(store: Path, refine_cosine: float = 0.0, alpha: float = 0.4, **fa
 
 def make_items(run: Path, refine_cosine: float = 0.0) -> None:
     """The stages of a run but the users."""
-    writer = UnitWriter(str(run), Unit("embeddings", "part-00000-of-00001", "0"))
-    with writer.file("embeddings/part-00000-of-00001.parquet") as temporary:
-        write_embeddings_file(temporary, item_ids(), vectors(), embeddings_metadata(MODEL, DIM))
-    writer.seal()
-    write_stage_manifest(str(run), "embeddings", [writer.unit.name], model_id=MODEL)
-    writer = UnitWriter(str(run), Unit("items", bucket_name(0, 1), "0"))
-    titles = {"item_id": item_ids(), "title": [HOSTILE_TITLE if "\x1b" in name else None for name in item_ids()]}
-    with writer.file(f"items/{writer.unit.name}.parquet") as temporary:
-        pq.write_table(pa.table(titles), temporary)
-    writer.seal()
-    write_stage_manifest(str(run), "items", [writer.unit.name], num_buckets=1)
+    titles = [{"item_id": name, "title": HOSTILE_TITLE if "\x1b" in name else None} for name in item_ids()]
+    RunBuilder(run, MODEL).embeddings(item_ids(), vectors()).items(titles)
     index.run(index.IndexConfig(run=str(run), refine_cosine=refine_cosine), PipelineOptions(["--runner=FnApiRunner"]))
 
 
@@ -82,9 +69,7 @@ def point_to(run: Path) -> None:
 
 def seal(run: Path) -> None:
     """The run's manifest and COMPLETED, over its files as they are now listed by their stages."""
-    stages = {name: read_stage_manifest(str(run), name) for name in ("embeddings", "index", "users")}
-    write_json(run / "manifest.json", {"files": published_files(stages), "model_id": MODEL})
-    write_text(run / "COMPLETED", sha256_of_file(run / "manifest.json") + "\n")
+    RunBuilder(run, MODEL).publish()
 
 
 def reseal(run: Path) -> None:

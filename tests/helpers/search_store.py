@@ -3,19 +3,14 @@
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 from apache_beam.options.pipeline_options import PipelineOptions
 from PIL import Image
+from run_builder import RunBuilder
 
 from model.items.itemsage import ItemSage, ItemSageConfig
 from model.items.store import save_model
 from model.text.vocabulary import Vocabulary
 from pipelines.index import job as index
-from pipelines.run.units import Unit, UnitWriter, bucket_name, read_stage_manifest, write_stage_manifest
-from schemas.embeddings import embeddings_metadata, write_embeddings_file
-from schemas.files import sha256_of_file, write_json, write_text
-from schemas.hashing import bucket_of
 from schemas.tables import EMBEDDING_DIM, ITEMS
 
 NUM_BUCKETS = 3
@@ -73,27 +68,12 @@ def write_model(
 def write_run(store: Path, model_id: str, vectors: np.ndarray) -> Path:
     """A finished run by hand: items, embeddings, the index stage, manifest, COMPLETED, CURRENT."""
     run = store / "runs" / "2026-06-30" / "0123456789abcdef"
-    for bucket in range(NUM_BUCKETS):
-        rows = [
-            {"item_id": item_id, "title": title, "images": []}
-            for item_id, title in zip(item_ids(), titles(), strict=True)
-            if bucket_of(item_id, NUM_BUCKETS) == bucket
-        ]
-        path = run / "items" / f"{bucket_name(bucket, NUM_BUCKETS)}.parquet"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        pq.write_table(pa.Table.from_pylist(rows, schema=ITEMS), path)
-    write_stage_manifest(str(run), "items", [], num_buckets=NUM_BUCKETS)
-    writer = UnitWriter(str(run), Unit("embeddings", "part-00000-of-00001", "0"))
-    with writer.file("embeddings/part-00000-of-00001.parquet") as temporary:
-        write_embeddings_file(temporary, item_ids(), vectors, embeddings_metadata(model_id, EMBEDDING_DIM))
-    writer.seal()
-    write_stage_manifest(str(run), "embeddings", [writer.unit.name], model_id=model_id)
+    named = zip(item_ids(), titles(), strict=True)
+    rows = [{"item_id": item_id, "title": title, "images": []} for item_id, title in named]
+    builder = RunBuilder(run, model_id).items(rows, ITEMS, NUM_BUCKETS).embeddings(item_ids(), vectors)
+    builder.features([], NUM_BUCKETS)
     index.run(index.IndexConfig(run=str(run)), PipelineOptions(["--runner=FnApiRunner"]))
-    files = [entry for stage in ("embeddings", "index") for entry in read_stage_manifest(str(run), stage)["files"]]
-    write_json(run / "manifest.json", {"files": files, "model_id": model_id})
-    write_text(run / "COMPLETED", sha256_of_file(run / "manifest.json") + "\n")
-    write_text(store / "CURRENT", run.relative_to(store).as_posix() + "\n")
-    return run
+    return builder.publish(point=True).run
 
 
 def random_vectors() -> np.ndarray:

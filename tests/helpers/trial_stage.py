@@ -20,7 +20,7 @@ UNSOUND, COMPUTED = "unsound", "computed.txt"
 
 
 @dataclass(frozen=True, kw_only=True)
-class CopiesConfig:
+class TrialStageConfig:
     """Copies the vectors."""
 
     run: str = flag(path=True, help="run folder with finished embeddings")
@@ -31,7 +31,7 @@ class CopiesConfig:
 class Copier(UnitStage):
     """config: what is copied; sources: unit -> file of embeddings."""
 
-    config: CopiesConfig
+    config: TrialStageConfig
     sources: Mapping[str, str]
     stage = STAGE
 
@@ -51,12 +51,13 @@ class Copier(UnitStage):
             file.write(f"{unit.name}\n")
 
 
-class Copies(Stage[CopiesConfig]):
+class Copies(Stage[TrialStageConfig]):
     """Two units a file of embeddings: a day can be killed between them."""
 
     name = STAGE
-    config_class = CopiesConfig
+    config_class = TrialStageConfig
     code_versions = (1,)
+    makes = "copies_written"
     identities = ("copies = copies_reused + copies_computed",)
 
     @property

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from run_builder import RunBuilder
 
 from model.users.pinnersage import cluster_actions, importances
-from pipelines.run.units import Unit, UnitWriter, write_stage_manifest
 from pipelines.users import job as users
 from schemas.embeddings import embeddings_metadata, write_embeddings_file
 from schemas.hashing import seed_of
@@ -49,11 +49,7 @@ def write_vectors(path: Path, vectors: Mapping[str, np.ndarray], model_id: str =
 
 def finish_embeddings(run: Path, vectors: Mapping[str, np.ndarray], model_id: str = MODEL_ID) -> None:
     """The embeddings stage of a run, as it leaves them."""
-    writer = UnitWriter(str(run), Unit("embeddings", "part-00000-of-00001", "0"))
-    with writer.file("embeddings/part-00000-of-00001.parquet") as temporary:
-        write_vectors(Path(temporary), vectors, model_id)
-    writer.seal()
-    write_stage_manifest(str(run), "embeddings", [writer.unit.name], model_id=model_id)
+    RunBuilder(run, model_id).embeddings(sorted(vectors), np.stack([vectors[name] for name in sorted(vectors)]))
 
 
 def row(user: str | None, item: str, age_days: float = 1, action: str = "click", surface: str = "home") -> Row:

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
+from run_builder import RunBuilder
 
-import pipelines.run.changes
+import pipelines.run.opened
 from pipelines.run.changes import compare_embeddings, write_changes
-from pipelines.run.units import Unit, UnitWriter, write_stage_manifest
 from schemas.embeddings import embeddings_metadata, write_embeddings_file
 from schemas.errors import CorruptFileError
 from schemas.tables import CHANGES
@@ -29,12 +29,7 @@ def unit_rows(num_rows: int, seed: int = 0) -> np.ndarray:
 
 
 def make_run(run: Path, ids: Sequence[str], matrix: np.ndarray) -> Path:
-    writer = UnitWriter(str(run), Unit("embeddings", "part-00000-of-00001", "0"))
-    with writer.file(PART) as temporary:
-        write_embeddings_file(temporary, ids, matrix, embeddings_metadata("m", DIM))
-    writer.seal()
-    write_stage_manifest(str(run), "embeddings", [writer.unit.name])
-    return run
+    return RunBuilder(run, "m").embeddings(ids, matrix).run
 
 
 @pytest.fixture
@@ -49,20 +44,13 @@ def rows_of(run: Path) -> list[tuple[str, str]]:
     return [(row["item_id"], row["change"]) for row in table.to_pylist()]
 
 
-def forbid_loading(monkeypatch) -> None:
-    monkeypatch.setattr(pipelines.run.changes, "read_embeddings", lambda _: pytest.fail("no matrix need be loaded"))
-
-
 def test_equal_files_are_not_loaded(days, monkeypatch):
     today, yesterday = days
-    (today / "manifests" / "embeddings.json").rename(today / "aside")
-    loaded = write_changes(today, yesterday)  # without a manifest the vectors are compared
-    bytes_loaded = (today / "changes" / "part-00000.parquet").read_bytes()
-    (today / "aside").rename(today / "manifests" / "embeddings.json")
-    forbid_loading(monkeypatch)
-    assert write_changes(today, yesterday) == loaded == {"new": 0, "changed": 0, "deleted": 0, "unchanged": 40}
-    assert (today / "changes" / "part-00000.parquet").read_bytes() == bytes_loaded
+    monkeypatch.setattr(pipelines.run.opened, "read_embeddings", lambda _: pytest.fail("no matrix need be loaded"))
+    assert write_changes(today, yesterday) == {"new": 0, "changed": 0, "deleted": 0, "unchanged": 40}
     assert rows_of(today) == []
+    table, counts = compare_embeddings(pa.array(NAMES), unit_rows(40), pa.array(NAMES), unit_rows(40))
+    assert (len(table), counts) == (0, {"new": 0, "changed": 0, "deleted": 0, "unchanged": 40})
 
 
 def test_what_differs_is_listed(tmp_path):
@@ -93,11 +81,12 @@ def test_damaged_embeddings_are_no_unchanged_ones(days, which, damage):
     assert not (days[0] / "changes").exists()
 
 
-def test_a_file_that_no_manifest_lists_is_compared(days):
-    today, yesterday = days
-    path = yesterday / "embeddings" / "part-stray.parquet"
+@pytest.mark.parametrize("which", ["today", "yesterday"])
+def test_a_file_that_no_manifest_lists_is_damage(days, which):
+    path = days[which == "yesterday"] / "embeddings" / "part-stray.parquet"
     write_embeddings_file(path, ["zebra"], unit_rows(1), embeddings_metadata("m", DIM))
-    assert write_changes(today, yesterday)["deleted"] == 1
+    with pytest.raises(CorruptFileError, match=r"expected the files of manifests/embeddings\.json"):
+        write_changes(*days)
 
 
 BITS = st_numpy.arrays(np.float32, (12, 3), elements=st.sampled_from([0.0, -0.0, 1.0, float("nan")]))

@@ -3,6 +3,7 @@
 import datetime as dt
 import json
 import random
+import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -41,9 +42,9 @@ ROWS = st.lists(
 )
 
 
-def judge(folder: Path, **given) -> dict:
+def judge(folder: Path, runner: tuple[str, ...] = (), **given) -> dict:
     config = {"run": str(folder / "run"), "engagements": str(folder / "log"), "date": DATE, **given}
-    return engagement_log.run(LogConfig(**config), beam_options([]))
+    return engagement_log.run(LogConfig(**config), beam_options(runner))
 
 
 def write_csv(path: Path, rows: list[dict]) -> None:
@@ -175,6 +176,26 @@ def test_a_log_of_every_row_five_times_has_the_rows_of_use_of_the_log(
     assert often["rows_equal"] == 4 * once["rows_used"]
     assert often["rows_read"] == sum(often[name] for name in (*LEFT_OUT, "rows_item_unknown", *OF_USE)) == 300
     assert f"rows equal {4 * once['rows_used']}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "runner",
+    [
+        ("--runner=BundleBasedDirectRunner",),
+        ("--runner=FnApiRunner", "--direct_num_workers=2", "--direct_running_mode=multi_threading"),
+    ],
+)
+def test_every_runner_writes_the_same_bytes(folder, runner):
+    (folder / "other").mkdir()
+    shutil.copytree(folder / "log", folder / "other" / "log")
+    finish_embeddings(folder / "other" / "run", vectors_of())
+    assert judge(folder / "other", runner) == judge(folder)
+    written = [
+        {path.name: path.read_bytes() for path in (root / "run" / "units" / "log").iterdir()}
+        for root in (folder, folder / "other")
+    ]
+    assert len(written[0]) == 3
+    assert written[0] == written[1]
 
 
 @given(ROWS, st.integers(1, 5))

@@ -7,10 +7,10 @@ import annoy
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from run_builder import RunBuilder
 
 from model.nearest.index import open_index
 from pipelines.index.job import main
-from pipelines.run.units import Unit, UnitWriter, write_stage_manifest
 from schemas.embeddings import embeddings_metadata, write_embeddings_file
 from schemas.files import read_sealed_json, sha256_of_file, write_sealed_json
 from schemas.tables import EMBEDDING_DIM, IDS
@@ -29,15 +29,7 @@ def names(num_rows: int) -> list[str]:
 
 def write_embeddings(run: Path, matrix: np.ndarray, model_id: str = MODEL_ID, parts: int = 1) -> None:
     """The embeddings stage's output: rows dealt out to parts, each sorted."""
-    metadata = embeddings_metadata(model_id, EMBEDDING_DIM)
-    for part in range(parts):
-        writer = UnitWriter(str(run), Unit("embeddings", f"part-{part:05d}-of-{parts:05d}", "0"))
-        rows = list(range(part, len(matrix), parts))
-        with writer.file(f"embeddings/{writer.unit.name}.parquet") as temporary:
-            write_embeddings_file(temporary, [names(len(matrix))[row] for row in rows], matrix[rows], metadata)
-        writer.seal()
-    unit_names = [f"part-{part:05d}-of-{parts:05d}" for part in range(parts)]
-    write_stage_manifest(str(run), "embeddings", unit_names, model_id=model_id)
+    RunBuilder(run, model_id).embeddings(names(len(matrix)), matrix, parts)
 
 
 def checksums(run: Path) -> dict[str, str]:

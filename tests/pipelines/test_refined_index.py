@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from run_builder import RunBuilder
 
 from model.nearest.index import ExactIndex, open_index
 from model.nearest.refined import read_near_duplicates
@@ -15,8 +16,7 @@ from model.split.near_duplicates import near_duplicates
 from pipelines.console.jobs import narrow
 from pipelines.daily import job as daily
 from pipelines.index.job import IndexConfig, main
-from pipelines.run.units import Unit, UnitWriter, read_stage_manifest, write_stage_manifest
-from schemas.embeddings import embeddings_metadata, write_embeddings_file
+from pipelines.run.units import read_stage_manifest
 from schemas.errors import CorruptFileError
 from schemas.files import sha256_of_file, write_json
 from schemas.tables import EMBEDDING_DIM, NEAR_DUPLICATES
@@ -42,12 +42,7 @@ def names(num_rows: int) -> list[str]:
 
 
 def write_embeddings(run: Path, matrix: np.ndarray) -> None:
-    writer = UnitWriter(str(run), Unit("embeddings", "part-00000-of-00001", "0"))
-    with writer.file(f"embeddings/{writer.unit.name}.parquet") as temporary:
-        metadata = embeddings_metadata(MODEL_ID, EMBEDDING_DIM)
-        write_embeddings_file(temporary, names(len(matrix)), matrix, metadata)
-    writer.seal()
-    write_stage_manifest(str(run), "embeddings", [writer.unit.name], model_id=MODEL_ID)
+    RunBuilder(run, MODEL_ID).embeddings(names(len(matrix)), matrix)
 
 
 def refine(run: Path, *arguments: str, cosine: float = COSINE) -> int:

@@ -10,14 +10,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from optional_libraries import needs_voyager
+from run_builder import RunBuilder
 
 from model.nearest.index import ExactIndex, open_index
 from model.nearest.recall import RecallQueries
 from model.nearest.searched import SearchedIndex, open_searched, recall_by_kind
 from pipelines.index import folder as index_folder
 from pipelines.index.job import main
-from pipelines.run.units import Unit, UnitWriter, write_stage_manifest
-from schemas.embeddings import embeddings_metadata, write_embeddings_file
+from pipelines.run.units import Unit, UnitWriter
 from schemas.errors import CorruptFileError
 from schemas.files import read_json, sha256_of_file, write_json
 from schemas.tables import DISTINCT, EMBEDDING_DIM
@@ -39,12 +39,7 @@ def twins(seed: int = 0) -> np.ndarray:
 
 def build(run: Path, matrix: np.ndarray, *flags: str) -> Path:
     """The index stage over these vectors; returns index/."""
-    writer = UnitWriter(str(run), Unit("embeddings", "part-00000-of-00001", "0"))
-    with writer.file("embeddings/part-00000-of-00001.parquet") as temporary:
-        ids = [f"item-{row:05d}" for row in range(len(matrix))]
-        write_embeddings_file(temporary, ids, matrix, embeddings_metadata(MODEL_ID, EMBEDDING_DIM))
-    writer.seal()
-    write_stage_manifest(str(run), "embeddings", [writer.unit.name], model_id=MODEL_ID)
+    RunBuilder(run, MODEL_ID).embeddings([f"item-{row:05d}" for row in range(len(matrix))], matrix)
     assert main(["--run", str(run), *flags]) == 0
     return run / "index"
 

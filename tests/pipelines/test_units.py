@@ -46,8 +46,8 @@ def test_a_finished_unit_is_found_only_while_it_is_whole(tmp_path: Path) -> None
     write_unit(tmp_path)
     sidecar = finished_sidecar(str(tmp_path), UNIT)
     assert sidecar is not None
-    assert sidecar["counts"] == {"rows": 4, "rows_quarantined": 2, "pictures_quarantined": 1, "reason:r": 3}
-    assert [entry["path"] for entry in sidecar["files"]] == ["out/bucket-0.txt", "quarantine/features-bucket-0.parquet"]
+    assert sidecar.counts == {"rows": 4, "rows_quarantined": 2, "pictures_quarantined": 1, "reason:r": 3}
+    assert [entry.path for entry in sidecar.files] == ["out/bucket-0.txt", "quarantine/features-bucket-0.parquet"]
     assert finished_sidecar(str(tmp_path), Unit("features", "bucket-0", "print-2")) is None
     assert finished_sidecar(str(tmp_path), Unit("embeddings", "bucket-0", "print-1")) is None
 
@@ -148,7 +148,7 @@ def test_a_unit_is_taken_over_from_an_earlier_run_with_its_counts(tmp_path: Path
     assert writer.take_over(str(earlier)) == counts
     sidecar = writer.seal()
     names = sorted(entry["path"] for entry in sidecar["files"])
-    assert names == sorted(entry["path"] for entry in finished_sidecar(str(earlier), UNIT)["files"])
+    assert names == sorted(entry.path for entry in finished_sidecar(str(earlier), UNIT).files)
     for name in names:
         if not name.startswith("quarantine/"):
             assert (later / name).read_bytes() == (earlier / name).read_bytes()

@@ -259,7 +259,7 @@ def test_damaged_vectors_are_refused(tmp_path, capsys):
     finish_embeddings(tmp_path / "run", vectors_of())
     write_vectors(part.with_name("stray.parquet"), vectors_of(["item-999"]))
     assert run_users(tmp_path / "run", None, log) == 1
-    assert "expected the files of the embed stage, 1, got 2" in capsys.readouterr().err
+    assert "expected the files of manifests/embeddings.json" in capsys.readouterr().err
 
 
 def test_a_published_run_is_not_touched(tmp_path, vectors, capsys):

@@ -25,8 +25,8 @@ from users_runs import (
 
 from model.users.clusters import ItemVectors, clustered_hashes
 from pipelines.run.units import read_stage_manifest, write_stage_manifest
+from pipelines.run.user_files import check_user_actions
 from pipelines.users import earlier as earlier_users
-from pipelines.users.earlier import check_user_actions
 from schemas.errors import CorruptFileError
 from schemas.files import read_sealed_json, sha256_of_file, write_sealed_json
 from schemas.user_rows import UserActionRows

@@ -277,3 +277,34 @@ def test_a_word_for_null_may_be_of_no_use(tmp_path, name):
 def test_presence_is_told_of_texts_alone():
     with pytest.raises(UsageError, match="expected a word for a text as present of item_id"):
         table_columns({"engagements": {"item_id": {"source": "x", "present": "y"}}}, "engagements")
+
+
+def test_times_in_another_list_than_the_items_are_told_with_what_to_do(tmp_path):
+    """Visits of Matomo: actions in a list, of which each has a list of items."""
+    items = [{"itemSKU": "a"}, {"itemSKU": "b"}]
+    actions = [{"timestamp": 1782813600, "type": "ecommerceOrder", "itemDetails": items, "productViewSku": "v"}]
+    (tmp_path / "log.jsonl").write_text(json.dumps({"idVisit": 1, "actionDetails": actions}))
+    columns = {
+        "timestamp": "actionDetails.timestamp",
+        "item_id": "actionDetails.itemDetails.itemSKU",
+        "action": {"source": "actionDetails.type", "values": {"ecommerceOrder": "checkout"}},
+        "user_id": "idVisit",
+    }
+    rows, rejections, _ = read(tmp_path / "log.jsonl", columns)
+    assert (rows, [rejection.reason for rejection in rejections]) == ([], ["null_timestamp"] * 2)
+    assert rejections[0].remedy.startswith(
+        "'actionDetails.timestamp' and the items are in different lists of an event: write a row for each item"
+    )
+    rows, rejections, _ = read(tmp_path / "log.jsonl", {**columns, "item_id": "actionDetails.productViewSku"})
+    assert ([row["item_id"] for row in rows], rejections) == (["v"], [])
+
+
+def test_events_by_action_are_counted_only_where_somebody_asks(tmp_path, monkeypatch):
+    path = write(tmp_path / "log.parquet", [event("view_item", ["a"]), event("purchase", None)])
+    mapping = table_columns({"engagements": COLUMNS}, "engagements")
+    (part,) = plan_slices([str(path)])
+    (raw,) = read_slice(part, mapping, ENGAGEMENTS)
+    assert raw.events_by_action == {"events_with_items:click": 1, "events_without_items:checkout": 1}
+    monkeypatch.setattr(log_events, "events_by_action", lambda *_: pytest.fail("counted"))
+    rows, _, _ = read(path)
+    assert [row["item_id"] for row in rows] == ["a"]

@@ -6,15 +6,17 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from run_builder import RunBuilder
 
 from model.nearest.build import build_annoy
 from pipelines.run.units import bucket_name
 from schemas.embeddings import embeddings_metadata, write_embeddings_file
-from schemas.files import sha256_of_file, write_json, write_sealed_json
+from schemas.files import sha256_of_file, write_json
 from schemas.tables import EMBEDDING_DIM, IDS, ITEMS
 
 MODEL_ID = "itemsage-0123456789ab"
 RUN = "runs/2026-06-30/0123456789abcdef"
+PART = "embeddings/part-00000-of-00001.parquet"
 
 
 def publish_by_hand(store: Path, ids: Sequence[str], titles: Sequence[str]) -> Path:
@@ -28,10 +30,9 @@ def publish_by_hand(store: Path, ids: Sequence[str], titles: Sequence[str]) -> P
         (run / folder).mkdir(parents=True)
     rows = [{"item_id": item_id, "title": title, "images": []} for item_id, title in zip(ids, titles, strict=True)]
     pq.write_table(pa.Table.from_pylist(rows, schema=ITEMS), run / "items" / f"{bucket_name(0, 1)}.parquet")
-    embeddings = run / "embeddings" / "part-00000-of-00001.parquet"
-    write_embeddings_file(embeddings, ids, vectors, embeddings_metadata(MODEL_ID, EMBEDDING_DIM))
+    write_embeddings_file(run / PART, ids, vectors, embeddings_metadata(MODEL_ID, EMBEDDING_DIM))
     write_index(run / "index", ids, vectors)
-    write_sealed_json(run / "manifests" / "items.json", {"num_buckets": 1, "counts": {}, "files": [], "units": {}})
+    RunBuilder(run, MODEL_ID).listed("items", "items", num_buckets=1)
     seal(run)
     (store / "CURRENT").write_text(RUN + "\n")
     return run
@@ -52,10 +53,6 @@ def seal_index(folder: Path, **manifest: object) -> None:
 
 def seal(run: Path) -> None:
     """Makes the run's manifest fit whatever lies there."""
-    paths = sorted(path for folder in ("embeddings", "index") for path in (run / folder).iterdir())
-    files = [
-        {"path": path.relative_to(run).as_posix(), "bytes": path.stat().st_size, "sha256": sha256_of_file(path)}
-        for path in paths
-    ]
-    write_json(run / "manifest.json", {"model_id": MODEL_ID, "files": files, "counts": {"rows_published": 1}})
-    (run / "COMPLETED").write_text(sha256_of_file(run / "manifest.json") + "\n")
+    builder, num_rows = RunBuilder(run, MODEL_ID), pq.read_metadata(run / PART).num_rows
+    builder.listed("embeddings", "embeddings", counts={"rows_written": num_rows}, model_id=MODEL_ID)
+    builder.listed("index", "index", model_id=MODEL_ID).publish()

@@ -13,6 +13,7 @@ from pipelines.gates.fields import field_count
 from pipelines.operations.findings import Finding, brief
 from pipelines.run.units import read_stage_manifest
 from pipelines.store import history, store
+from schemas import storage
 from schemas.column_spec import column_of
 from schemas.columns import table_columns
 from schemas.errors import CorruptFileError
@@ -49,7 +50,7 @@ def filled_fields(run: Path) -> dict[str, int]:
     if any(field_count(name) in counts for name in TEXT_FIELDS):
         return {name: int(counts.get(field_count(name), 0)) for name in TEXT_FIELDS} | images
     found = Counter[str]()
-    for path in sorted((run / "items").glob("*.parquet")):
+    for path in storage.paths_in(run / "items", "*.parquet"):
         there = [name for name in TEXT_FIELDS if name in pq.read_schema(path).names]
         table = pq.read_table(path, columns=there)
         found.update({name: pc.sum(pc.greater(pc.utf8_length(table[name]), 0)).as_py() or 0 for name in there})

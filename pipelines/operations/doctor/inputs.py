@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -14,6 +13,7 @@ from pipelines.console.exit_codes import EXIT_THRESHOLD
 from pipelines.features.plan import check_image_root
 from pipelines.operations.findings import Finding, brief, cut_short
 from pipelines.operations.inspected_run import sample_by_hash
+from schemas import storage
 from schemas.catalogue_validation import validate_catalogue
 from schemas.column_spec import column_of
 from schemas.columns import TABLES, catalogue_columns, catalogue_schema, offered_name, table_columns
@@ -62,7 +62,7 @@ def check_input(table: str, spec: str, date: str | None, finding: Finding) -> tu
         for path in files:
             format_of(path)
         num_rows, forms = count_rows(files), unusual_forms(files)
-        size = sum(Path(path).stat().st_size for path in files)
+        size = sum(storage.size_of(path) for path in files)
         finding.looked_at += (
             f"{', ' if finding.looked_at else ''}{table}: {len(files)} files, {num_rows:,} rows, {size:,} bytes"
             f"{f' ({forms})' if forms else ''}"

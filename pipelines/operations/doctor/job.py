@@ -6,7 +6,6 @@ Every flag is optional: what is not named is not checked. Changes nothing.
 """
 
 import sys
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,9 +37,10 @@ from pipelines.operations.doctor.machine import (
     check_packages,
     check_text,
 )
-from pipelines.operations.doctor.sample import SampleSettings, check_sample
+from pipelines.operations.doctor.sample import check_sample
 from pipelines.operations.findings import Finding, brief, report
 from pipelines.store import store
+from schemas import storage
 from schemas.errors import UsageError
 from schemas.grouping import GROUP_ROWS
 
@@ -77,11 +77,6 @@ class DoctorConfig(DatedLog):
         if self.sample_rows < 1:
             raise UsageError(f"expected --sample-rows of at least 1, got {self.sample_rows}")
 
-    def encoder_flags(self) -> dict[str, Any]:
-        """The flags of the image encoder, as the features stage takes them."""
-        names = ("image_encoder", "image_weights", "image_weights_name", "image_weights_sha256")
-        return {name: getattr(self, name) for name in names}
-
 
 @dataclass
 class Model:
@@ -95,7 +90,7 @@ class Model:
 
 def diagnose(config: DoctorConfig) -> list[Finding]:
     """The findings, in the order in which they build on each other."""
-    with tempfile.TemporaryDirectory(prefix="itemsage-doctor-") as folder:
+    with storage.temporary_folder(prefix="itemsage-doctor-") as folder:
         return _diagnose(config, folder)
 
 
@@ -112,16 +107,7 @@ def _diagnose(config: DoctorConfig, folder: str) -> list[Finding]:
     limits = PictureLimits(max_bytes=config.max_picture_bytes, max_pixels=config.max_picture_pixels)
     findings.append(check_pictures(inputs, config.image_root, model.spec, limits))
     if inputs is not None:
-        settings = SampleSettings(
-            image_root=config.image_root,
-            model=model.folder,
-            has_pictures=bool(model.manifest and model.manifest["picture_dim"]),
-            encoder=config.encoder_flags(),
-            device=config.device,
-            image_dtype=config.image_dtype,
-            limits=limits,
-        )
-        findings.append(check_sample(inputs, config.sample_rows, settings))
+        findings.append(check_sample(inputs, config, model.folder))
     return findings
 
 

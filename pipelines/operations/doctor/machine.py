@@ -1,15 +1,12 @@
 """What a run needs of the machine: packages, Annoy, device, disk, file system, text encoding, cores. Pure but for
 temporary files, which are removed."""
 
-import fcntl
 import importlib.metadata
 import locale
 import os
 import platform
-import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
@@ -25,6 +22,7 @@ from model.pictures.image_encoder_spec import ImageEncoderSpec
 from pipelines.console.terminal import few_digits
 from pipelines.operations.findings import Finding
 from pipelines.store.run_files import format_bytes, size_of
+from schemas import storage
 from schemas.errors import UsageError
 from schemas.quarantine import quote
 
@@ -119,8 +117,8 @@ def check_disk(store: Path, num_rows: int | None, picture_dim: int) -> Finding:
     finding = Finding("disk")
     with finding.guard(f"the disk of {store}"):
         folder = existing_folder(store)
-        free = shutil.disk_usage(folder).free
-        runs = sorted(store.glob("runs/*/*/COMPLETED"), key=lambda path: path.stat().st_mtime_ns)
+        free = storage.free_bytes(folder)
+        runs = sorted(storage.paths_in(store, "runs/*/*/COMPLETED"), key=lambda path: storage.status(path).st_mtime_ns)
         if runs:
             need, why = _RUNS_TO_HOLD * size_of(runs[-1].parent)[0], f"{_RUNS_TO_HOLD} x the last run"
         elif num_rows is not None:
@@ -141,38 +139,20 @@ def check_file_system(store: Path) -> Finding:
     finding = Finding("file system")
     with finding.guard(f"files in {store}"):
         for path in (store, *store.absolute().parents):
-            if path.exists() and not path.is_dir():
+            if storage.has(path) and not storage.is_folder(path):
                 raise UsageError(f"expected a folder for the store {store}, got the file {path}: move it away")
         folder = existing_folder(store)
         where = "the store" if folder == store else f"{folder}, where the store will be made"
         finding.looked_at = f"write, fsync, atomic rename and lock in {where}"
-        with tempfile.TemporaryDirectory(prefix=".doctor-", suffix=".tmp", dir=folder) as scratch:
-            _try_file_system(Path(scratch), finding)
+        with storage.temporary_folder(prefix=".doctor-", suffix=".tmp", inside=folder) as scratch:
+            for problem in storage.problems_of(scratch):
+                finding.fail(problem)
     return finding
-
-
-def _try_file_system(folder: Path, finding: Finding) -> None:
-    old, new = folder / "old", folder / "new"
-    old.write_text("old")
-    with open(new, "w", encoding="utf-8") as file:
-        file.write("new")
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(new, old)
-    if old.read_text() != "new" or new.exists():
-        finding.fail(f"expected a rename to replace the file, got other content in {folder}: use another file system")
-    with open(old) as first, open(old) as second:
-        fcntl.flock(first, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        try:
-            fcntl.flock(second, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return
-    finding.fail(f"expected a second lock to be refused, got two at {folder}: two runs could work on the store at once")
 
 
 def existing_folder(path: Path) -> Path:
     """The path itself, or the nearest parent that is there."""
-    return next(folder for folder in (path, *path.absolute().parents) if folder.is_dir())
+    return next(folder for folder in (path, *path.absolute().parents) if storage.is_folder(folder))
 
 
 def check_text() -> Finding:

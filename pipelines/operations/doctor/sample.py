@@ -1,27 +1,24 @@
 """A sample of the shop's rows that goes through every stage: what comes out, what is quarantined, and why."""
 
 import contextlib
+import dataclasses
 import io
-import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from model.pictures.decoding import PictureLimits
 from model.text.vocabulary import Vocabulary
 from pipelines.console.exit_codes import EXIT_THRESHOLD
 from pipelines.console.jobs import beam_options
-from pipelines.embed import job as embed
-from pipelines.features import job as features
-from pipelines.index import job as index
-from pipelines.ingest import job as ingest
 from pipelines.operations.doctor.inputs import Inputs
 from pipelines.operations.findings import Finding, brief, cut_short
+from pipelines.run.stage import RunCall, run_stage
+from pipelines.stages import always, lines_of_day
+from schemas import storage
 from schemas.catalogue_validation import catalogue_counts
 from schemas.grouping import resolve_rows
 from schemas.quarantine import Rejection
@@ -30,26 +27,19 @@ from schemas.stored_pictures import stored_path
 from schemas.tables import CATALOGUE, UNREADABLE
 from schemas.validation import REMEDIES
 
+if TYPE_CHECKING:
+    from pipelines.operations.doctor.job import DoctorConfig
 
-@dataclass(frozen=True, kw_only=True)
-class SampleSettings:
-    """What the sample of rows is put through. model: a model folder, or None: then up to the features, with `spec`'s
-    flags in `encoder`, or only ingest without them."""
-
-    image_root: str
-    model: Path | None
-    has_pictures: bool
-    encoder: Mapping[str, Any]
-    device: str
-    image_dtype: str
-    limits: PictureLimits
+#: Of the call: what the sample is not read with.
+_ALREADY_READ: dict[str, Any] = {"date": None, "engagements": None, "group_rows": "no", "columns": {}}
 
 
-def check_sample(inputs: Inputs, count: int, settings: SampleSettings) -> Finding:
-    """The first `count` rows through every stage, in a temporary folder; what is quarantined, and why."""
+def check_sample(inputs: Inputs, config: "DoctorConfig", model: Path | None) -> Finding:
+    """The first rows through every stage, in a temporary folder; what is quarantined, and why. model: its folder, or
+    None: then up to the features, or only through ingest if the call names no image encoder for pictures."""
     finding = Finding("sample")
     with finding.guard("the first rows on their way through the stages"):
-        sample = inputs.rows.slice(0, count)
+        sample = inputs.rows.slice(0, config.sample_rows)
         resolved = resolve_rows(sample, relative_names(inputs.files), inputs.group_rows)
         rows, rejections = resolved.items, [*inputs.rejections, *resolved.rejections]
         reasons = Counter(rejection.reason for rejection in rejections)
@@ -57,12 +47,12 @@ def check_sample(inputs: Inputs, count: int, settings: SampleSettings) -> Findin
         if not rows.num_rows:
             finding.fail(_nothing_valid(rejections), EXIT_THRESHOLD)
             return finding
-        with tempfile.TemporaryDirectory(prefix="itemsage-doctor-") as folder:
+        with storage.temporary_folder(prefix="itemsage-doctor-") as folder:
             rows = _with_pictures(rows.select(CATALOGUE.names), inputs.folder)
-            made = _run_stages(rows, Path(folder), settings)
+            made = _run_stages(rows, Path(folder), config, model)
             quarantined = [
                 row
-                for path in sorted(Path(folder).glob("run/quarantine/*.parquet"))
+                for path in storage.paths_in(folder, "run/quarantine/*.parquet")
                 for row in pq.read_table(path).to_pylist()
             ]
         for row in quarantined:
@@ -113,7 +103,7 @@ def _with_pictures(rows: pa.Table, folder: str) -> pa.Table:
 
     def struct(uri: str) -> dict[str, Any]:
         path = stored_path(uri)
-        return {"bytes": None, "path": uri} if path is None else {"bytes": Path(folder, path).read_bytes()}
+        return {"bytes": None, "path": uri} if path is None else {"bytes": storage.bytes_of(Path(folder, path))}
 
     images = rows["images"].to_pylist()
     if not any(stored_path(uri) for uris in images for uri in uris):
@@ -123,38 +113,20 @@ def _with_pictures(rows: pa.Table, folder: str) -> pa.Table:
     return rows.set_column(rows.column_names.index("images"), "images", cells)
 
 
-def _run_stages(rows: pa.Table, folder: Path, settings: SampleSettings) -> dict[str, int]:
-    """What each stage wrote. The stages' own output is left out: this is their rehearsal."""
-    run, options = str(folder / "run"), beam_options([])
+def _run_stages(rows: pa.Table, folder: Path, config: "DoctorConfig", model: Path | None) -> dict[str, int]:
+    """What each stage of every day wrote. The stages' own output is left out: this is their rehearsal."""
     pq.write_table(rows, folder / "catalogue.parquet")
+    if model is None:
+        Vocabulary.hashing().save(folder / "run" / "vocabulary")
+    sample: dict[str, Any] = {**_ALREADY_READ, "catalog": str(folder / "catalogue.parquet"), "store": str(folder)}
+    call = RunCall(config=dataclasses.replace(config, **sample), run=str(folder / "run"), model=model)
+    made: dict[str, int] = {}
+    lines = [line for line in lines_of_day() if line.day is always and (model or line.training is always)]
     with contextlib.redirect_stdout(io.StringIO()):
-        counts = ingest.run(ingest.IngestConfig(run=run, catalog=str(folder / "catalogue.parquet")), options)["counts"]
-        made = {"items": counts["rows_written"]}
-        encoder = dict(settings.encoder)
-        if settings.model is not None:
-            vocabulary = settings.model / "vocabulary"
-            encoder = {"image_encoder_folder": str(settings.model / "image_encoder")}
-            encoder = encoder if settings.has_pictures else {"image_encoder": "none"}
-            if (settings.model / "text_encoder").is_dir():
-                encoder["text_encoder_folder"] = str(settings.model / "text_encoder")
-        else:
-            vocabulary = folder / "vocabulary"
-            Vocabulary.hashing().save(vocabulary)
-            if counts["pictures_listed"] and not encoder.get("image_encoder"):
-                return made
-        config = features.FeaturesConfig(
-            run=run,
-            image_root=settings.image_root,
-            vocabulary=str(vocabulary),
-            device=settings.device,
-            image_dtype=settings.image_dtype,
-            max_picture_bytes=settings.limits.max_bytes,
-            max_picture_pixels=settings.limits.max_pixels,
-            **encoder,
-        )
-        made["features"] = features.run(config, options)["counts"]["items_written"]
-        if settings.model is not None and made["features"]:
-            embedded = embed.run(embed.EmbedConfig(run=run, model=str(settings.model)), options)
-            made["embeddings"] = embedded["counts"]["rows_written"]
-            made["index"] = index.run(index.IndexConfig(run=run), options)["n_items"]
+        for line in lines:
+            stage = line.load()
+            counts = run_stage(stage.of_call(call), beam_options([]))["counts"]
+            made[line.name] = counts.get(stage.makes, 0)
+            if not made[line.name] or (counts.get("pictures_listed") and not (model or config.image_encoder)):
+                break
     return made

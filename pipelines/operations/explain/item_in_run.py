@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
-from model.nearest.searched import open_searched
 from pipelines.operations.findings import Finding
+from pipelines.run.opened import Run
 from pipelines.run.unit_files import manifest_path
-from pipelines.run.units import bucket_name, read_stage_manifest
-from pipelines.serving.searcher import Titles
+from pipelines.run.units import bucket_name
 from pipelines.stages import of_every_day, without_checks
+from schemas import storage
 from schemas.files import read_json
 from schemas.hashing import bucket_of
 from schemas.records import ItemFeatures, decode_features, read_records
@@ -73,15 +73,15 @@ class ItemInRun:
 def read_item(run: Path, item_id: str) -> ItemInRun:
     """The item as the run has it; of an unfinished run, what its finished stages have."""
     item, finding = ItemInRun(run, item_id), Finding("item")
-    is_finished = (run / "COMPLETED").is_file()
+    is_finished = storage.has_file(run / "COMPLETED")
     wanted = of_every_day()
-    item.stages = tuple(name for name in wanted if is_finished or manifest_path(str(run), name).is_file())
+    item.stages = tuple(name for name in wanted if is_finished or storage.has_file(manifest_path(str(run), name)))
     if missing := [name for name in wanted if name not in item.stages]:
         finding.fail(f"the run is not finished: {', '.join(missing)} cannot be told (`itemsage runs` has its state)")
     with finding.guard("the stages' manifests"):
         _read_manifests(item)
     with finding.guard("quarantine/"):
-        for path in sorted((run / "quarantine").glob("*.parquet")):
+        for path in storage.paths_in(run / "quarantine", "*.parquet"):
             item.rejections += _rows(path, item_id)
     if item.num_buckets:
         name = bucket_name(item.bucket, item.num_buckets)
@@ -98,10 +98,12 @@ def read_item(run: Path, item_id: str) -> ItemInRun:
             item.vector_D = None if row is None else np.array(row["embedding"], np.float32)
     for line in without_checks():
         with finding.guard(f"the stage {line.name}"):
-            paths = sorted(path for name in (*line.published, *line.folders) for path in (run / name).glob("*.parquet"))
+            paths = sorted(
+                path for name in (*line.published, *line.folders) for path in storage.paths_in(run / name, "*.parquet")
+            )
             found = [path for path in paths if "item_id" in pq.read_schema(path).names and _only_row(path, item_id)]
             item.others[line.name] = [path.relative_to(run).as_posix() for path in found]
-    if (run / "changes").is_dir():
+    if storage.is_folder(run / "changes"):
         with finding.guard("changes/"):
             row = _only_row(run / "changes", item_id)
             item.change = None if row is None else row["change"]
@@ -110,14 +112,15 @@ def read_item(run: Path, item_id: str) -> ItemInRun:
 
 
 def _read_manifests(item: ItemInRun) -> None:
-    manifests = {name: read_stage_manifest(str(item.run), name) for name in item.stages if name != "index"}
+    opened = Run(item.run)
+    manifests = {name: opened.manifest(name) for name in item.stages if name != "index"}
     if "items" in manifests:
-        item.num_buckets = int(manifests["items"]["num_buckets"])
+        item.num_buckets = opened.num_buckets
         item.bucket = bucket_of(item.item_id, item.num_buckets)
     if "features" in manifests:
-        item.ids = {name: manifests["features"].get(name) for name in ("vocabulary_id", "encoder_id")}
+        item.ids = {name: manifests["features"].facts.get(name) for name in ("vocabulary_id", "encoder_id")}
     if "embeddings" in manifests:
-        item.ids["model_id"] = manifests["embeddings"].get("model_id")
+        item.ids["model_id"] = manifests["embeddings"].facts.get("model_id")
 
 
 def neighbours(item: ItemInRun, problems: list[str]) -> list[Neighbour]:
@@ -126,7 +129,8 @@ def neighbours(item: ItemInRun, problems: list[str]) -> list[Neighbour]:
     found: list[Neighbour] = []
     with finding.guard("index/"):
         if item.vector_D is not None and "index" in item.stages:
-            index, ids, _ = open_searched(item.run / "index")
+            opened = Run.open(item.run)
+            index, ids, _ = opened.index
             rows_1K, scores_1K = index.search(item.vector_D[None], TOP + 1)
             pairs = [
                 (ids[row].as_py(), float(s))
@@ -134,7 +138,7 @@ def neighbours(item: ItemInRun, problems: list[str]) -> list[Neighbour]:
                 if row >= 0
             ]
             others = [(name, score) for name, score in pairs if name != item.item_id][:TOP]
-            titles = Titles(item.run).of([name for name, _ in others])
+            titles = opened.titles([name for name, _ in others])
             found = [Neighbour(name, score, title) for (name, score), title in zip(others, titles, strict=True)]
     problems += finding.problems
     return found
@@ -165,7 +169,7 @@ def _read_record(path: Path, item: ItemInRun) -> None:
 
 def _pictures(path: Path, item: ItemInRun) -> list[PictureFacts]:
     """From the fingerprints; of a run without them, from the row, the record and the quarantine."""
-    if path.is_file():
+    if storage.has_file(path):
         row = _only_row(path, item.item_id)
         item.features_hash = row["features_hash"] if row else None
         return [
@@ -193,6 +197,6 @@ def _pictures(path: Path, item: ItemInRun) -> list[PictureFacts]:
 def vocabulary_folder(store_folder: str, item: ItemInRun) -> Path | None:
     """The vocabulary that the item's text was read with; None if its model is not in the store any more."""
     folder = Path(store_folder, "models", str(item.ids.get("model_id")), "vocabulary")
-    if not (folder / "vocabulary.json").is_file():
+    if not storage.has_file(folder / "vocabulary.json"):
         return None
     return folder if read_json(folder / "vocabulary.json").get("id") == item.ids.get("vocabulary_id") else None

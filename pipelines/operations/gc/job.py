@@ -11,8 +11,6 @@ import datetime
 import fnmatch
 import json
 import math
-import os
-import shutil
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -24,6 +22,7 @@ from pipelines.operations.gc.rules import REMOVED, Collector, Doomed
 from pipelines.store.lock import StoreBusyError, store_lock
 from pipelines.store.named_run import check_store
 from pipelines.store.run_files import format_bytes
+from schemas import storage
 from schemas.errors import UsageError
 
 
@@ -48,17 +47,17 @@ class GcConfig:
 def remove(path: Path) -> None:
     """Removes a folder at once for readers (it is renamed to a hidden name first), or a file; then the folder above it
     if that is empty and one of dates. Links inside are removed, not followed."""
-    if not path.is_dir() or path.is_symlink():
-        path.unlink(missing_ok=True)
+    if not storage.is_folder(path) or storage.is_link(path):
+        storage.remove(path, missing_ok=True)
         return
     hidden = path
     if not fnmatch.fnmatch(path.name, REMOVED):
         hidden = path.parent / f".{path.name}.{uuid.uuid4().hex[:8]}.removed"
-        os.rename(path, hidden)
-    shutil.rmtree(hidden)
+        storage.move(path, hidden)
+    storage.remove_folder(hidden)
     if path.parent.parent.name in ("runs", "training"):
         with contextlib.suppress(OSError):  # not empty
-            path.parent.rmdir()
+            storage.remove_empty_folder(path.parent)
 
 
 def run(config: GcConfig) -> list[Doomed]:
@@ -70,7 +69,7 @@ def run(config: GcConfig) -> list[Doomed]:
     check_store(config.store)
     with store_lock(config.store, "gc"), contextlib.ExitStack() as stack:
         training_is_busy = False
-        if Path(config.store, "training").is_dir():
+        if storage.is_folder(Path(config.store, "training")):
             try:
                 stack.enter_context(store_lock(config.store, "gc", name="training/LOCK"))
             except StoreBusyError:

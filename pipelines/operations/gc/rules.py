@@ -2,7 +2,6 @@
 
 import datetime
 import fnmatch
-import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Any
 from pipelines.operations.rollback import default_target
 from pipelines.store import history, store
 from pipelines.store.run_files import read_object, size_of
+from schemas import storage
 from schemas.errors import CorruptFileError
 
 _TRAINING_RUN = re.compile(r"training/[0-9]{4}-[0-9]{2}-[0-9]{2}/[0-9a-f]{16}")
@@ -113,7 +113,7 @@ class Collector:
                 is_completed=True,
                 is_current=history.name_of(run) == current,
                 left_s=left.timestamp() if left else None,
-                touched_s=(run / "COMPLETED").stat().st_mtime,
+                touched_s=storage.status(run / "COMPLETED").st_mtime,
             )
         for run in [run for run in store.run_folders(folder) if run not in completed]:
             previous = (_texts_of(run / "started.json") or {}).get("previous")
@@ -122,10 +122,10 @@ class Collector:
     def _models_of_kept_runs(self) -> dict[str | None, str]:
         """Model id -> why it stays; key None if a kept run does not tell its model: then every model may be it."""
         pointer = self.folder / "models" / "CURRENT"
-        current = pointer.read_text(encoding="utf-8", errors="replace").strip() if pointer.is_file() else ""
+        current = storage.text_of(pointer, errors="replace").strip() if storage.has_file(pointer) else ""
         named: dict[str | None, str] = {current: "daily runs use it"}
         for name in self.kept:
-            is_completed = (self.folder / name / "COMPLETED").is_file()
+            is_completed = storage.has_file(self.folder / name / "COMPLETED")
             manifest = self.folder / name / ("manifest.json" if is_completed else "manifests/embeddings.json")
             model_id = (_texts_of(manifest) or {}).get("model_id")
             named.setdefault(model_id, f"{name} {'is' if model_id else 'may be'} made with it")
@@ -165,7 +165,7 @@ class Collector:
     def _leftovers(self) -> Iterator[Doomed]:
         """Temporary files and hidden models older than the least age; folders that an earlier call was removing."""
         gone = {self.folder / doomed.path for doomed in self.doomed}
-        for parent, folders, names in os.walk(self.folder):
+        for parent, folders, names in storage.walk(self.folder):
             inside = Path(parent)
             left = [inside / name for name in folders if self._is_left_folder(inside / name)]
             left += [inside / name for name in fnmatch.filter(names, TEMPORARY_FILES) if self._is_old(inside / name)]
@@ -175,7 +175,7 @@ class Collector:
 
     def _is_left_folder(self, path: Path) -> bool:
         kind = path.relative_to(self.folder).parts[0]
-        if kind not in ("runs", "training", "models") or path.is_symlink():
+        if kind not in ("runs", "training", "models") or storage.is_link(path):
             return False
         is_hidden_model = kind == "models" and fnmatch.fnmatch(path.name, HIDDEN_MODELS)
         return fnmatch.fnmatch(path.name, REMOVED) or (is_hidden_model and self._is_old(path))
@@ -186,8 +186,8 @@ class Collector:
 
 def _folders(folder: Path, kind: str, pattern: str) -> list[Path]:
     """Folders of the store that no link leads to."""
-    found = [path for path in sorted((folder / kind).glob(pattern)) if path.is_dir()]
-    return [path for path in found if not any(p.is_symlink() for p in (path, path.parent, folder / kind))]
+    found = [path for path in storage.paths_in(folder / kind, pattern) if storage.is_folder(path)]
+    return [path for path in found if not any(storage.is_link(p) for p in (path, path.parent, folder / kind))]
 
 
 def _texts_of(path: Path) -> dict[str, Any] | None:

@@ -51,8 +51,6 @@ def check_buckets(run: InspectedRun) -> tuple[list[Finding], list[str]]:
     items, features, fingerprints = findings
     ids: list[str] = []
     rows = Counter[str]()
-    if not run.listed("fingerprints"):
-        fingerprints.warn("no fingerprints/: made by an earlier version, nothing can be taken over from it unread")
     with items.guard("manifests/items.json"):
         num_buckets = int(run.stages["items"]["num_buckets"])
         vocabulary_size = _vocabulary_size(run, features)
@@ -62,9 +60,8 @@ def check_buckets(run: InspectedRun) -> tuple[list[Finding], list[str]]:
                 _check_items(run, bucket, items)
             with features.guard(f"features/{bucket.name}.tfrecord"):
                 _check_features(run, bucket, vocabulary_size, features)
-            if run.listed("fingerprints"):
-                with fingerprints.guard(f"fingerprints/{bucket.name}.parquet"):
-                    rows["fingerprints"] += _check_fingerprints(run, bucket, fingerprints)
+            with fingerprints.guard(f"fingerprints/{bucket.name}.parquet"):
+                rows["fingerprints"] += _check_fingerprints(run, bucket, fingerprints)
             ids += bucket.records
             rows.update(items=len(bucket.items), features=len(bucket.records))
         for finding in findings:

@@ -2,7 +2,6 @@
 
 import os
 import re
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,9 +14,11 @@ from pipelines.run.accounting import account
 from pipelines.stages import STAGES, lines_of_day, published_files, with_needs, without_checks
 from pipelines.store import store
 from pipelines.store.run_files import gates_by_status
+from schemas import storage
 from schemas.errors import CorruptFileError
 from schemas.files import read_json, sha256_of_file
 from schemas.hashing import fingerprint
+from schemas.manifests import StageManifest, sum_of
 from schemas.quarantine import quote
 from schemas.storage import resolve_inside
 from schemas.stored_pictures import STORED_FOLDER
@@ -45,7 +46,7 @@ def check_completed(run: InspectedRun) -> Finding:
         finding.fail(f"expected a finished run, got one that was never published: {why}; readers do not see it")
         return finding
     with finding.guard("COMPLETED and manifest.json"):
-        completed = (run.run / "COMPLETED").read_text(encoding="utf-8", errors="replace").strip()
+        completed = storage.text_of(run.run / "COMPLETED", errors="replace").strip()
         remedy = "restore manifest.json or make the run again"
         got = sha256_of_file(run.run / "manifest.json")
         finding.expect("sha256 of manifest.json as COMPLETED has it,", quote(completed), quote(got), remedy)
@@ -112,24 +113,16 @@ def _check_sidecars(run: InspectedRun, stage: str, manifest: dict[str, Any], fin
     where = f"manifests/{stage}.json"
     if any(name.startswith(f"units/{stage}/") for name in run.unreadable):
         return  # told by name
-    sidecars = {unit: value for (name, unit), value in sorted(run.sidecars.items()) if name == stage}
-    finding.expect(f"stage in {where}", quote(stage), quote(manifest.get("stage")), "run the stage again")
-    if odd := sorted(sidecars.keys() ^ manifest["units"].keys()):
+    sidecars = [sidecar for (name, _), sidecar in sorted(run.sidecars.items()) if name == stage]
+    made, written = sum_of(sidecars, stage, {}), StageManifest.from_json(manifest, where)
+    if odd := sorted(made.units.keys() ^ written.units.keys()):
         got = ", ".join(map(quote, odd[:5]))
         finding.fail(f"expected the same units in {where} and units/{stage}/, got {got} in one of them")
         return
-    counts: Counter[str] = Counter()
-    files: list[dict[str, Any]] = []
-    for unit, sidecar in sidecars.items():
-        expected = {**manifest["units"][unit], "unit": unit}
-        if expected != {name: sidecar.get(name) for name in expected}:
-            finding.fail(f"expected counts and fingerprint of {where}, got others in units/{stage}/{unit}.json")
-        counts.update(sidecar["counts"])
-        files += sidecar["files"]
-    if dict(counts) != manifest["counts"]:
-        finding.fail(f"expected counts that are the sum of units/{stage}/, got others in {where}")
-    if files != manifest["files"]:
-        finding.fail(f"expected the files that units/{stage}/ lists, got others in {where}")
+    finding.expect(f"stage in {where}", quote(stage), quote(written.stage), "run the stage again")
+    for what in ("units", "counts", "files"):
+        if getattr(made, what) != getattr(written, what):
+            finding.fail(f"expected {what} as the sidecars in units/{stage}/ have them, got others in {where}")
     if stage == "items" and {unit["fingerprint"] for unit in manifest["units"].values()} != {manifest["fingerprint"]}:
         finding.fail(f"expected one fingerprint, got several in {where}: run the stage again")
 
@@ -154,7 +147,7 @@ def check_unlisted(run: InspectedRun) -> Finding:
 
 
 def _walk(folder: Path) -> Iterator[str]:
-    for parent, folders, names in os.walk(folder):
+    for parent, folders, names in storage.walk(folder):
         folders.sort()
         yield from (Path(parent, name).relative_to(folder).as_posix() for name in sorted(names))
 
@@ -201,7 +194,7 @@ def check_gates(run: InspectedRun) -> Finding:
     """Every gate passed, or was accepted with a reason that manifest.json keeps."""
     finding = Finding("gates")
     path = run.run / "gates.json"
-    if not path.is_file():
+    if not storage.has_file(path):
         why = "published without gates, by an earlier version" if run.was_published else "it has not come to its gates"
         finding.warn(f"no gates.json: {why}")
         return finding
@@ -237,7 +230,7 @@ def check_pointers(run: InspectedRun) -> Finding:
         current = store.current_run_or_none(str(run.store))
         if current is None:
             finding.warn("CURRENT: nothing is published")
-        elif current.resolve() != run.run.resolve():
+        elif Path(storage.real_path(current)) != Path(storage.real_path(run.run)):
             finding.warn(f"readers see {current.parent.name}/{current.name}, not this run")
     with finding.guard("models/CURRENT"):
         store.current_model_id(str(run.store))

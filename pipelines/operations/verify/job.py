@@ -28,10 +28,10 @@ from pipelines.operations.verify.files import (
 )
 from pipelines.operations.verify.pictures import check_table_pictures
 from pipelines.operations.verify.rebuild import check_rebuild
-from pipelines.operations.verify.refined import check_refined_index
 from pipelines.operations.verify.users import check_users
-from pipelines.operations.verify.vectors import check_changes, check_embeddings, check_index
+from pipelines.operations.verify.vectors import check_changes, check_embeddings, check_index, check_refined_index
 from pipelines.store.named_run import find_run
+from schemas import storage
 from schemas.errors import UsageError
 
 EXAMPLE = "itemsage verify --store store --rebuild 100 --image-root images"
@@ -52,7 +52,7 @@ class VerifyConfig:
     def __post_init__(self) -> None:
         if self.rebuild < 0:
             raise UsageError(f"expected --rebuild of 0 or more items, got {self.rebuild}")
-        if self.image_root is not None and not Path(self.image_root).is_dir():
+        if self.image_root is not None and not storage.is_folder(self.image_root):
             raise UsageError(f"expected --image-root to name a folder, got {self.image_root!r}, where there is none")
 
 

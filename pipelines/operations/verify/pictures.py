@@ -1,12 +1,12 @@
 """Check of a run's pictures that came in its table: each that items list is there, and is what its name says."""
 
-import os
 from pathlib import Path
 
 from pipelines.ingest.table_pictures import listed_pictures
 from pipelines.ingest.write_items import PICTURES_IN_TABLE
 from pipelines.operations.findings import Finding
 from pipelines.operations.inspected_run import InspectedRun
+from schemas import storage
 from schemas.files import sha256_of_file
 from schemas.quarantine import quote
 from schemas.stored_pictures import STORED_FOLDER
@@ -17,7 +17,7 @@ _REMEDY = "restore it or make the run again"
 def check_table_pictures(run: InspectedRun) -> list[Finding]:
     """The finding on a run with such pictures; none for others. Reads each of them once."""
     items = run.stages.get("items", {})
-    if not items.get("counts", {}).get(PICTURES_IN_TABLE) and not (run.run / STORED_FOLDER).exists():
+    if not items.get("counts", {}).get(PICTURES_IN_TABLE) and not storage.has(run.run / STORED_FOLDER):
         return []
     finding = Finding("pictures of the table")
     listed: set[str] = set()
@@ -30,7 +30,7 @@ def check_table_pictures(run: InspectedRun) -> list[Finding]:
     num_sound = sum(_is_sound(run.run, path, finding) for path in sorted(listed))
     there = {
         Path(parent, name).relative_to(run.run).as_posix()
-        for parent, _, names in os.walk(run.run / STORED_FOLDER)
+        for parent, _, names in storage.walk(run.run / STORED_FOLDER)
         for name in names
     }
     for path in sorted(there - listed):
@@ -40,7 +40,7 @@ def check_table_pictures(run: InspectedRun) -> list[Finding]:
 
 
 def _is_sound(run: Path, path: str, finding: Finding) -> bool:
-    if not (run / path).is_file():
+    if not storage.has_file(run / path):
         finding.fail(f"expected the file {quote(path)}, got none: {_REMEDY}")
         return False
     sha256 = sha256_of_file(run / path)

@@ -26,6 +26,7 @@ from pipelines.operations.findings import Finding
 from pipelines.operations.inspected_run import InspectedRun, sample_by_hash
 from pipelines.run.units import bucket_name
 from pipelines.store.store import model_folder
+from schemas import storage
 from schemas.errors import UsageError
 from schemas.hashing import bucket_of
 from schemas.quarantine import quote
@@ -55,7 +56,7 @@ def check_rebuild(run: InspectedRun, ids: Sequence[str], count: int, image_root:
         model = model_folder(str(run.store), str(run.model_id))
         config = run.manifest.get("config", {})
         root = image_root if image_root is not None else str(config.get("image_root", "."))
-        if not Path(root).is_dir():
+        if not storage.is_folder(root):
             raise UsageError(f"expected the pictures' folder at {root!r}, got none: give --image-root")
         sampled = list(_stored(run, wanted))
         limits = _limits(config)

@@ -10,11 +10,9 @@ import pyarrow.compute as pc
 
 from model.machine.blas_threads import one_blas_thread
 from model.users.clusters import ItemVectors, UserRules, cluster_users
-from pipelines.gates.users import check_users_file
 from pipelines.operations.findings import Finding
 from pipelines.operations.inspected_run import InspectedRun, sample_by_hash
-from pipelines.operations.verify.vectors import Embeddings
-from pipelines.users.earlier import check_user_actions
+from pipelines.run.opened import Embeddings
 from schemas.quarantine import quote
 from schemas.user_rows import (
     POPULARITY_FILE,
@@ -26,7 +24,7 @@ from schemas.user_rows import (
     UserRows,
     slice_of,
 )
-from schemas.users import read_popularity, read_user_actions
+from schemas.users import read_popularity
 
 #: Users of each bucket whose clusters are computed again.
 MOST_USERS = 20
@@ -58,10 +56,9 @@ def check_users(run: InspectedRun, embeddings: Embeddings | None) -> Finding:
         finding.expect("files of users/", num_buckets, len(names), "run the users stage again")
         for bucket, name in enumerate(names):
             with finding.guard(f"{USERS_FOLDER}/{name}"):
-                path = run.run / USERS_FOLDER / name
-                users = check_users_file(path, *embeddings, str(run.model_id), bucket, num_buckets)
+                users = run.opened.users(bucket)
                 num_users += len(users.ids)
-                written = _Bucket(users, read_user_actions(run.run / USER_ACTIONS_FOLDER / name), vectors)
+                written = _Bucket(users, run.opened.user_actions(bucket), vectors)
                 popularity.add(written)
                 sample = sample_by_hash(written.names, MOST_USERS, "verify users")
                 with one_blas_thread():
@@ -135,7 +132,6 @@ class _Bucket:
         self.names = users.ids.to_pylist()
         if actions.ids.to_pylist() != self.names:
             raise ValueError(f"expected the users of {USERS_FOLDER}/ in {USER_ACTIONS_FOLDER}/, got others")
-        check_user_actions(actions, f"{USER_ACTIONS_FOLDER}/")
 
     def different(self, sample: Sequence[int], rules: UserRules) -> list[int]:
         """Those of the sample whose actions give other clusters than are written, or another hash, bit for bit."""

@@ -1,4 +1,4 @@
-"""Checks of what readers read: embeddings, the changes against the run before, the index."""
+"""Checks of what readers read: embeddings, the changes against the run before, the indexes."""
 
 import io
 from collections.abc import Sequence
@@ -8,14 +8,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from model.nearest.index import ExactIndex, ItemIndex
+from model.nearest.index import MANIFEST_FILE, ExactIndex, ItemIndex
 from model.nearest.recall import RECALL_TOLERANCE
-from model.nearest.searched import open_searched, recall_by_kind
+from model.nearest.refined import REFINED_FOLDER
+from model.nearest.searched import recall_by_kind
 from pipelines.operations.findings import Finding
 from pipelines.operations.inspected_run import InspectedRun, sample_by_hash
 from pipelines.run.changes import compare_embeddings
+from pipelines.run.opened import Embeddings, Run
+from pipelines.run.refined_index import refined_problems
 from pipelines.store.yesterday import previous_of
-from schemas.embeddings import read_embeddings, read_embeddings_metadata, validate_embeddings
+from schemas import storage
 from schemas.files import read_json
 from schemas.quarantine import quote
 from schemas.tables import CHANGES
@@ -28,35 +31,24 @@ _TOP = 10
 _RECALL_SLACK = 0.1
 _COSINE_TOLERANCE = 1e-5
 
-Embeddings = tuple[pa.Array, np.ndarray]
-
 
 def check_embeddings(run: InspectedRun, record_ids: Sequence[str]) -> tuple[Finding, Embeddings | None]:
-    """Schema, ids, norms, model id; the items are those that have feature records. (finding, ids and vectors [N, D])"""
+    """All that opening them checks; the items are those that have feature records. (finding, the embeddings)"""
     finding = Finding("embeddings")
     if not run.usable("embeddings", finding):
         return finding, None
     with finding.guard("embeddings/"):
-        folder = run.run / "embeddings"
-        metadata = read_embeddings_metadata(folder)
-        expected = run.model_id
-        finding.expect("model_id of embeddings/", quote(expected), quote(metadata["model_id"]), "run embed again")
-        ids, matrix_ND = read_embeddings(folder)
-        finding.looked_at = f"{len(ids):,} unit vectors of {matrix_ND.shape[1]}"
-        finding.expect(
-            "dimension of embeddings/", run.stages["embeddings"]["dimension"], matrix_ND.shape[1], "run embed again"
-        )
-        validate_embeddings(ids, matrix_ND, str(folder))
-        counts = run.stages["embeddings"]["counts"]
-        finding.expect("rows of embeddings/", counts["rows_written"], len(ids), "run embed again")
+        found = run.opened.embeddings
+        finding.looked_at = f"{len(found.ids):,} unit vectors of {found.matrix_ND.shape[1]}"
         if not run.sound.issuperset(run.listed("features")):
-            return finding, (ids, matrix_ND)  # told where the records are looked into
-        names = set(ids.to_pylist())
+            return finding, found  # told where the records are looked into
+        names = set(found.ids.to_pylist())
         if strangers := sorted(names.difference(record_ids)):
             finding.fail(f"expected items with a feature record, got {len(strangers)} others, {quote(strangers[0])}")
         missing = len(set(record_ids) - names)
-        finding.expect("records without a vector", counts.get("rows_quarantined", 0), missing, "run embed again")
-        return finding, (ids, matrix_ND)
+        rejected = run.opened.counts("embeddings").get("rows_quarantined", 0)
+        finding.expect("records without a vector", rejected, missing, "run embed again")
+        return finding, found
     return finding, None
 
 
@@ -84,7 +76,7 @@ def check_changes(run: InspectedRun, embeddings: Embeddings | None) -> Finding:
             _compare_changes(table, facts, previous, embeddings, finding)
         sink = io.BytesIO()
         pq.write_table(table, sink, compression="zstd")
-        if sink.getvalue() != path.read_bytes():
+        if sink.getvalue() != storage.bytes_of(path):
             finding.warn("other bytes than this version of pyarrow writes in changes/part-00000.parquet")
     return finding
 
@@ -92,10 +84,9 @@ def check_changes(run: InspectedRun, embeddings: Embeddings | None) -> Finding:
 def _compare_changes(
     table: pa.Table, facts: dict[str, object], previous: Path | None, embeddings: Embeddings, finding: Finding
 ) -> None:
-    old = (
-        (pa.array([], pa.string()), embeddings[1][:0]) if previous is None else read_embeddings(previous / "embeddings")
-    )
-    expected, counts = compare_embeddings(*old, *embeddings)
+    ids, matrix_ND = embeddings
+    old = Embeddings(ids[:0], matrix_ND[:0]) if previous is None else Run.open(previous).embeddings
+    expected, counts = compare_embeddings(*old, ids, matrix_ND)
     finding.expect("counts in changes.json", counts, facts["counts"], "publish the run again")
     if not expected.equals(table):
         finding.fail(
@@ -118,8 +109,7 @@ def check_index(run: InspectedRun, embeddings: Embeddings | None) -> Finding:
     if not run.usable("index", finding):
         return finding
     with finding.guard("index/"):
-        index, ids, manifest = open_searched(run.run / "index")
-        finding.expect("model_id of index/", quote(run.model_id), quote(manifest["model_id"]), "build it again")
+        index, ids, manifest = run.opened.index
         if embeddings is None:
             finding.fail(
                 "not compared with the embeddings, which cannot be read: ids and vectors are not known to be right"
@@ -159,3 +149,22 @@ def _check_searches(
         got = f"{recall:.3f} in {len(queries)} searches"
         finding.fail(f"expected recall@{_TOP} of about {promised[str(_TOP)]:.3f}, got {got}: build the index again")
     return recall
+
+
+def check_refined_index(run: InspectedRun, embeddings: Embeddings | None) -> Finding:
+    """It is what `refined_problems` asks for, of the run's model, and the stage's manifest says the same."""
+    finding = Finding("refined_index")
+    if not run.usable(REFINED_FOLDER, finding):
+        return finding
+    with finding.guard(f"{REFINED_FOLDER}/"):
+        refined = run.opened.refined
+        finding.looked_at = f"{len(refined.kept_ids):,} items, {len(refined.removed):,} near-duplicates of them"
+        facts = {k: v for k, v in read_json(run.run / REFINED_FOLDER / MANIFEST_FILE).items() if k != "files"}
+        if facts != run.stages["index"].get("refined"):
+            finding.fail(f"expected the facts of {REFINED_FOLDER}/{MANIFEST_FILE} in manifests/index.json, got others")
+        if embeddings is None:
+            finding.fail("not compared with the embeddings, which cannot be read")
+            return finding
+        for problem in refined_problems(refined, *embeddings):
+            finding.fail(problem)
+    return finding

@@ -75,13 +75,18 @@ def test_identity_is_the_backbone_and_whitening_makes_equal_variances():
     means = product_means(unit, labels)
     for row in (0, 7):
         assert np.allclose(means[row], unit[labels == labels[row]].mean(axis=0), atol=1e-6)
-    assert mrr(encode_pictures(TrainedSiamese(within, CONFIG, "within"), vectors), products) > mrr(unit, products)
+    mapped = encode_pictures(TrainedSiamese(within, CONFIG, "within"), vectors)
+    assert mrr(mapped, products) > mrr(unit, products)
+    few = dataclasses.replace(CONFIG, directions=4)
+    discriminant = TrainedSiamese(started(unit, labels, "discriminant", few), few, "discriminant")
+    assert discriminant.output_dim == 4
+    assert mrr(encode_pictures(discriminant, vectors), products) > mrr(mapped, products)
 
 
 def test_training_is_no_worse_than_its_start_on_validation_and_better_than_raw_on_new_products(trained):
     curve = [line["mrr"] for line in trained.curve]
     assert curve[trained.best_epoch] == max(curve)
-    assert trained.start == "within"
+    assert trained.start in ("within", "discriminant")
     new_vectors, new_products = pictures(seed=5)
     assert (
         mrr(encode_pictures(trained, new_vectors), new_products) > mrr(unit_or_zero(new_vectors), new_products) + 0.05
@@ -147,7 +152,7 @@ def test_items_are_means_of_their_pictures_and_one_without_has_no_vector(trained
     assert np.abs(items[0] - unit_or_zero(encoded[:2].sum(axis=0)[None])[0]).max() < 1e-6
     assert not items[1].any()
     assert np.abs(items[2] - encoded[2]).max() < 1e-6
-    assert encode_items(trained, []).shape == (0, DIM)
+    assert encode_items(trained, []).shape == (0, trained.output_dim)
     assert not encode_pictures(trained, np.zeros((1, DIM))).any()
 
 

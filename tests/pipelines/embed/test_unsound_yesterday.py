@@ -34,7 +34,7 @@ pytestmark = [pytest.mark.usefixtures("small_parts"), pytest.mark.slow]
         ("other buckets", 0, 40, "it has 4 buckets, this run 3"),
         ("embeddings outside", None, None, "expected a file inside"),
         ("embeddings flipped", None, None, "its items count as new, for an earlier file is damaged: expected sha256"),
-        ("embeddings missing", None, None, "its items count as new, for an earlier file is damaged: expected a file"),
+        ("embeddings missing", None, None, "its items count as new, for an earlier file is damaged: expected the file"),
         ("embeddings of nonsense", None, None, "expected finite vectors of norm 1"),
         ("all embeddings missing", 0, 0, "is damaged"),
     ],

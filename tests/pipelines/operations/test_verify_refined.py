@@ -75,7 +75,7 @@ def test_the_gates_pass_it_and_look_at_its_model_id(own_store):
         places,
         [f"{FOLDER}/manifest.json 'itemsage-ffffffffffff' instead of '{run.model_id}'"],
     )
-    assert "expected model_id of refined_index/" in problems(own_store)[FOLDER]
+    assert "expected an index of model " in problems(own_store)[FOLDER]
 
 
 def other_ids(run: Path) -> None:

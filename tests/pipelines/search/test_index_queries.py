@@ -7,7 +7,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from search_store import item_ids, write_model
+from run_builder import RunBuilder
+from search_store import NUM_BUCKETS, item_ids, write_model
 
 from model.items.query_encoder import QueryEncoder
 from model.nearest.recall import Truth
@@ -15,10 +16,11 @@ from model.split.split import Split
 from pipelines.index import job as index
 from pipelines.index import queries as index_queries
 from pipelines.index.queries import plan_queries
+from pipelines.run.opened import Run
 from pipelines.serving.searcher import Searcher
 from schemas.errors import CorruptFileError, UsageError
 from schemas.files import read_json
-from schemas.records import ItemFeatures, decode_features, encode_features, read_records, write_records
+from schemas.records import ItemFeatures
 from schemas.tables import ENGAGEMENTS, NUM_TEXT_FIELDS
 
 CUT = dt.datetime(2026, 6, 1, tzinfo=dt.UTC)
@@ -73,8 +75,7 @@ def write_features(run: Path, num_pictures: int, num_each: int = 1, same: dict[i
         )
         for number, of_item in enumerate(pictures)
     ]
-    (run / "features").mkdir(exist_ok=True)
-    write_records(run / "features" / "bucket-00000-of-00001.tfrecord", [encode_features(item) for item in items])
+    RunBuilder(run).features(items, NUM_BUCKETS)
 
 
 def plan(run: Path, **asked):
@@ -126,8 +127,8 @@ def test_one_picture_of_several_is_asked(run):
     asked = plan(run)
     assert asked.pictures_QD is not None
     assert asked.pictures_QD.shape == (2, PICTURE_DIM)
-    payloads = read_records(run / "features" / "bucket-00000-of-00001.tfrecord")
-    by_item = {item.item_id: item.pictures for item in map(decode_features, payloads)}
+    records = [item for bucket in range(NUM_BUCKETS) for item in Run(run).records(bucket)]
+    by_item = {item.item_id: item.pictures for item in records}
     for item_id, vector_D in zip(asked.picture_items, asked.pictures_QD, strict=True):
         assert (by_item[item_id] == vector_D).all(axis=1).sum() == 1
 

@@ -1,4 +1,4 @@
-"""Whether the users of a run are what readers may rely on."""
+"""Whether the users of a run are what readers may rely on: what each file of users/ and user_actions/ must be."""
 
 from itertools import pairwise
 from pathlib import Path
@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from schemas.errors import CorruptFileError
 from schemas.hashing import bucket_of
 from schemas.quarantine import quote
-from schemas.user_rows import UserRows
+from schemas.user_rows import UserActionRows, UserRows
 from schemas.users import read_users
 
 
@@ -51,3 +51,19 @@ def _check_clusters(rows: UserRows, path: Path) -> None:
         raise CorruptFileError(
             f"expected clusters by falling importance whose sizes sum to actions_used, got others in {path}"
         )
+
+
+def check_user_actions(rows: UserActionRows, where: str) -> None:
+    """Raises CorruptFileError unless users ascend and every medoid is an action of the cluster that it stands for."""
+    num_U, num_medoids_U = np.diff(rows.action_offsets), np.diff(rows.medoid_offsets)
+    ids = rows.ids.to_pylist()
+    sound = all(a < b for a, b in pairwise(ids)) and bool((num_U > 0).all())
+    user_C = np.repeat(np.arange(len(ids)), num_medoids_U)
+    number_C = np.arange(len(user_C)) - rows.medoid_offsets[:-1][user_C]
+    in_range_C = (rows.medoid_C >= 0) & (rows.medoid_C < num_U[user_C])
+    in_range_M = (rows.labels_M >= 0) & (rows.labels_M < np.repeat(num_medoids_U, num_U))
+    if sound and in_range_C.all() and in_range_M.all():
+        sound = bool((rows.labels_M[rows.action_offsets[:-1][user_C] + rows.medoid_C] == number_C).all())
+        if sound:
+            return
+    raise CorruptFileError(f"expected users in ascending order, medoids inside their clusters, got others in {where}")

@@ -12,8 +12,6 @@ import pyarrow.compute as pc
 from model.nearest.index import MANIFEST_FILE, ItemIndex, open_index, read_index_manifest
 from model.nearest.refined import REFINED_FOLDER, read_near_duplicates
 from model.split.near_duplicates import cosines
-from pipelines.console.thresholds import GateThresholds
-from pipelines.gates.results import GateResult, at_least, judged, number, rounded
 from schemas.errors import CorruptFileError
 from schemas.quarantine import quote
 
@@ -38,12 +36,11 @@ def read_refined_facts(folder: Path) -> dict[str, Any]:
 
 @dataclass(frozen=True, eq=False)
 class Refined:
-    """A refined index folder, opened: index and its ids (string [K], ascending), model_id, facts as of
-    read_refined_facts, removed: NEAR_DUPLICATES."""
+    """A refined index folder, opened: index and its ids (string [K], ascending), facts as of read_refined_facts,
+    removed: NEAR_DUPLICATES."""
 
     index: ItemIndex
     kept_ids: pa.Array
-    model_id: str
     facts: dict[str, Any]
     removed: pa.Table
 
@@ -51,8 +48,8 @@ class Refined:
 def open_refined(folder: Path) -> Refined:
     """Raises CorruptFileError for files that cannot be read or are not as the folder's manifest says."""
     facts = read_refined_facts(folder)
-    index, kept_ids, manifest = open_index(folder)
-    return Refined(index, kept_ids, manifest["model_id"], facts, read_near_duplicates(folder))
+    index, kept_ids, _ = open_index(folder)
+    return Refined(index, kept_ids, facts, read_near_duplicates(folder))
 
 
 def refined_problems(refined: Refined, item_ids: pa.Array, matrix_ND: np.ndarray) -> Iterator[str]:
@@ -103,14 +100,3 @@ def _wrong_representatives(
     for row in np.flatnonzero(wrong_R)[:_MOST_TOLD].tolist():
         got = f"{removed['cosine'][row].as_py():.6f} for item {quote(removed['item_id'][row].as_py())}"
         yield f"expected cosine {true_R[row]:.6f} to its representative, got {got}: {_REMEDY}"
-
-
-def check_refined_kept(facts: dict[str, Any], thresholds: GateThresholds) -> GateResult:
-    """Items of the refined index, from the facts of its manifest: a low cosine makes one item of many."""
-    kept, items = facts["items_kept"], facts["items_in"]
-    share, least = rounded(kept / max(items, 1)), thresholds.min_refined_kept
-    message = (
-        f"at cosine {number(facts['cosine'])} the refined index keeps {kept:,} of {items:,} items ({number(share)}): "
-        f"expected at least {number(least)}"
-    )
-    return judged("refined_kept", at_least(share, least), message, value=share, threshold=least)
