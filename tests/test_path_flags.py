@@ -17,7 +17,7 @@ from pipelines.console.paths import path_fields
 NO_PLACES = {
     *("accept", "actions", "because", "calibrate_samples", "date", "device", "end_date", "from_date", "image_encoder"),
     *("image_weights_name", "image_weights_sha256", "item", "reason", "recent", "text", "to_date", "train_before"),
-    *("frozen", "nested_dims", "tables", "tasks", "text_encoder", "time_zone", "user", "user_agent"),
+    *("frozen", "nested_dims", "sources", "tables", "tasks", "text_encoder", "time_zone", "user", "user_agent"),
     *("backfill model", "daily model", "doctor model"),  # ids of models
     # names of runs, which are looked up in the store
     *("diff new", "diff old", "explain run", "rollback to", "verify run"),

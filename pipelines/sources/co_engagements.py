@@ -55,6 +55,7 @@ class CoEngagements(Stage[CoEngagementsConfig]):
     name = STAGE
     config_class = CoEngagementsConfig
     code_versions = (CODE_VERSION,)
+    makes = "edges_written"
 
     @functools.cached_property
     def sequences(self) -> RunTable:

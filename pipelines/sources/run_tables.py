@@ -2,13 +2,12 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines.run.units import read_stage_manifest
 from schemas.errors import CorruptFileError
+from schemas.manifests import StageManifest
 from schemas.quarantine import quote
 from schemas.reading import PARQUET_ERRORS
 
@@ -32,17 +31,14 @@ class RunTable:
 
 def run_table(run: str, folder: str) -> RunTable:
     """The files of a folder that is that of a stage, or inside it. Raises CorruptFileError unless it is finished."""
-    listed = read_stage_manifest(run, folder.partition("/")[0])["files"]
-    entries = sorted((e["path"], e["sha256"]) for e in listed if e["path"].startswith(f"{folder}/"))
-    return RunTable(run=run, names=tuple(name for name, _ in entries), sha256=tuple(sha256 for _, sha256 in entries))
+    listed = StageManifest.read(run, folder.partition("/")[0]).listed(folder)
+    names = sorted(listed)
+    return RunTable(run=run, names=tuple(names), sha256=tuple(listed[name] for name in names))
 
 
 def num_buckets_of(run: str) -> int:
     """How many buckets the items of a run are in."""
-    found: Any = read_stage_manifest(run, "items").get("num_buckets")
-    if not isinstance(found, int) or found < 1:
-        raise CorruptFileError(f"expected a number of buckets in the items of {run}, got {quote(found)}")
-    return found
+    return StageManifest.read(run, "items").whole("num_buckets", least=1)
 
 
 def read_table(path: str, schema: pa.Schema) -> pa.Table:

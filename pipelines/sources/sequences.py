@@ -25,7 +25,6 @@ from pipelines.console.jobs import flag
 from pipelines.console.terminal import found_in_words
 from pipelines.log.read_engagements import slice_unit
 from pipelines.run.stage import Stage
-from pipelines.run.unit_files import sidecar_path
 from pipelines.run.units import Unit, bucket_name, finished_sidecar
 from pipelines.sources.log_rows import (
     BY_SESSION,
@@ -41,8 +40,9 @@ from schemas.column_spec import Columns
 from schemas.columns import table_columns
 from schemas.days import UTC_NAME, end_of_day_us
 from schemas.errors import ThresholdError, printable
-from schemas.files import expand_inputs, read_sealed_json
+from schemas.files import expand_inputs
 from schemas.hashing import fingerprint
+from schemas.manifests import Sidecar
 from schemas.reading import FileSlice, check_columns, count_rows, input_identity, plan_slices
 from schemas.tables import ENGAGEMENTS
 
@@ -59,11 +59,11 @@ class FromLogConfig:
 
 
 class FromLog(Stage[FromLogConfig], abc.ABC):
-    """A table by bucket of a session or a user. by: which; wanted_of: what there must be one of at least."""
+    """A table by bucket of a session or a user. by: which; made_is: what there must be one of at least."""
 
     config_class = FromLogConfig
     by: ClassVar[str]
-    wanted_of: ClassVar[tuple[str, str]]
+    made_is: ClassVar[str]
 
     @staticmethod
     @abc.abstractmethod
@@ -136,12 +136,11 @@ class FromLog(Stage[FromLogConfig], abc.ABC):
         """Raises ThresholdError if nothing was made."""
         counts: Counter[str] = Counter()
         for unit in self.units:
-            counts.update(read_sealed_json(sidecar_path(self.run, self.name, unit.name))["counts"])
-        count, what = self.wanted_of
-        if not counts[count]:
+            counts.update(Sidecar.read(self.run, self.name, unit.name).counts)
+        if not counts[self.makes]:
             shown = {name: counts[name] for name in ("rows_read", "rows_quarantined", *LEFT_OUT, "rows_used")}
             raise ThresholdError(
-                f"expected at least one {what} in {printable(self.config.engagements)}, got none: "
+                f"expected at least one {self.made_is} in {printable(self.config.engagements)}, got none: "
                 f"{found_in_words(shown) or 'no rows'}; see that the log names users or sessions and the catalogue's "
                 "items, and that --date is inside it"
             )
@@ -159,7 +158,8 @@ class Sequences(FromLog):
     code_versions = (1,)
     bars = (read_progress(name),)
     by = BY_SESSION
-    wanted_of = ("sequences_written", "session with two items")
+    makes = "sequences_written"
+    made_is = "session with two items"
 
     @staticmethod
     def make(rows: pa.Table) -> tuple[pa.Table, dict[str, int]]:
@@ -175,7 +175,8 @@ class Interactions(FromLog):
     code_versions = (1,)
     bars = (read_progress(name),)
     by = BY_USER
-    wanted_of = ("interactions_written", "user with an item")
+    makes = "interactions_written"
+    made_is = "user with an item"
 
     @staticmethod
     def make(rows: pa.Table) -> tuple[pa.Table, dict[str, int]]:

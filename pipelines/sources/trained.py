@@ -73,6 +73,7 @@ class TrainedSource(Stage[SourceConfig], abc.ABC):
 
     config_class = SourceConfig
     code_versions = (1,)
+    makes = "items_written"
     reads: ClassVar[tuple[str, ...]]
 
     @staticmethod

@@ -30,13 +30,14 @@ from pipelines.console.progress import Progress
 from pipelines.run.process_units import UnitStage
 from pipelines.run.shared import Shared
 from pipelines.run.stage import Stage
-from pipelines.run.units import Unit, UnitWriter, read_stage_manifest
+from pipelines.run.units import Unit, UnitWriter
 from pipelines.sources import co_engagements
 from pipelines.sources.log_rows import write_bucket_table
 from pipelines.sources.run_tables import RunTable, read_table, run_table
 from schemas.clickstream import CO_ENGAGEMENTS, EVIDENCE, WALKS
 from schemas.errors import ThresholdError
 from schemas.hashing import fingerprint
+from schemas.manifests import StageManifest
 
 STAGE = "walks"
 CODE_VERSION = 1
@@ -155,6 +156,7 @@ class Walks(Stage[WalkStageConfig]):
     name = STAGE
     config_class = WalkStageConfig
     code_versions = (CODE_VERSION,)
+    makes = "walks_written"
 
     @functools.cached_property
     def source(self) -> GraphSource:
@@ -163,7 +165,7 @@ class Walks(Stage[WalkStageConfig]):
 
     def prepare(self, options: PipelineOptions) -> None:
         """Raises ThresholdError for a graph that is larger than a process is to hold, or has no edge."""
-        num_edges = read_stage_manifest(self.run, co_engagements.STAGE)["counts"].get("edges_written", 0)
+        num_edges = StageManifest.read(self.run, co_engagements.STAGE).count("edges_written")
         if not 0 < num_edges <= MAX_EDGES:
             raise ThresholdError(
                 f"expected from 1 to {MAX_EDGES:,} edges of items that are engaged with together, got {num_edges:,} "

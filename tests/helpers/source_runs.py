@@ -8,10 +8,9 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from run_builder import RunBuilder
 
-from pipelines.run.units import Unit, UnitWriter, bucket_name, write_stage_manifest
 from pipelines.sources import job as sources
-from schemas.hashing import bucket_of
 from schemas.tables import ENGAGEMENTS, ITEMS, TEXT_FIELDS
 
 START = dt.datetime(2026, 6, 1, tzinfo=dt.UTC)
@@ -37,15 +36,7 @@ def make_items(run: Path, item_ids: Sequence[str] = ITEM_IDS) -> Path:
         }
         for number, item_id in enumerate(item_ids)
     ]
-    names = [bucket_name(bucket, NUM_BUCKETS) for bucket in range(NUM_BUCKETS)]
-    for bucket, name in enumerate(names):
-        mine = [row for row in rows if bucket_of(row["item_id"], NUM_BUCKETS) == bucket]
-        writer = UnitWriter(str(run), Unit("items", name, "x"))
-        with writer.file(f"items/{name}.parquet") as temporary:
-            pq.write_table(pa.Table.from_pylist(mine, schema=ITEMS), temporary)
-        writer.seal()
-    write_stage_manifest(str(run), "items", names, num_buckets=NUM_BUCKETS)
-    return run
+    return RunBuilder(run).items(rows, ITEMS, NUM_BUCKETS).run
 
 
 def session_row(hour: float, session: str | None, user: str | None, item: str, action: str = "click") -> Row:

@@ -3,6 +3,7 @@
 import dataclasses
 import datetime as dt
 import random
+import shutil
 import signal
 from collections import Counter, defaultdict
 from pathlib import Path
@@ -39,10 +40,12 @@ from model.sources.unit_rows import unit_or_zero
 from model.sources.walks import WalksConfig, adjacency_of, walk
 from pipelines.console.exit_codes import EXIT_DONE, EXIT_FAULT, EXIT_THRESHOLD, EXIT_USAGE
 from pipelines.console.jobs import beam_options
+from pipelines.run.stage import run_stage
 from pipelines.run.units import read_stage_manifest
 from pipelines.sources import walks as walks_stage
 from pipelines.sources.clickstream import attributes_of, walks_matrix
-from pipelines.sources.walks import merged
+from pipelines.sources.co_engagements import CoEngagements, CoEngagementsConfig
+from pipelines.sources.walks import Walks, WalkStageConfig, merged
 from pipelines.stages import SOURCES
 from pipelines.train import job as train
 from pipelines.train.checks import check_early
@@ -230,8 +233,8 @@ def test_bpr_keeps_how_popular_items_are(run):
 
 @pytest.mark.parametrize(
     "runner",
-    [["--runner=BundleBasedDirectRunner"], ["--direct_num_workers=2", "--direct_running_mode=multi_processing"]],
-    ids=["bundles", "processes"],
+    [["--runner=BundleBasedDirectRunner"], ["--direct_num_workers=2", "--direct_running_mode=multi_threading"]],
+    ids=["bundles", "threads"],
 )
 def test_runner_order_and_files_never_change_the_bytes(run, rows, tmp_path, runner):
     """Of the longest way, and of bpr: they have every job."""
@@ -243,6 +246,17 @@ def test_runner_order_and_files_never_change_the_bytes(run, rows, tmp_path, runn
     folders = ("sequences", "interactions", "co_engagements", "walks", *asked)
     assert made_of(other) == made_of(run, *folders)
     assert len(made_of(other)) == 5 * NUM_BUCKETS + 2 * 2 + 1
+
+
+def test_two_processes_make_the_same_graph_and_walks(run, tmp_path):
+    other = tmp_path / "run"
+    for folder in ("items", "sequences", "manifests", "units"):
+        shutil.copytree(run / folder, other / folder)
+    options = beam_options(["--direct_num_workers=2", "--direct_running_mode=multi_processing"])
+    run_stage(CoEngagements(CoEngagementsConfig(run=str(other))), options)
+    run_stage(Walks(WalkStageConfig(run=str(other), min_count=2)), options)
+    assert made_of(other, "co_engagements", "walks") == made_of(run, "co_engagements", "walks")
+    assert len(made_of(other, "walks")) == NUM_BUCKETS
 
 
 def test_what_is_there_is_not_made_again_and_what_is_lost_is(run, rows, tmp_path, capsys):
@@ -323,7 +337,7 @@ def test_wrong_calls_are_refused(tmp_path, run, capsys):
 
 def test_a_graph_that_no_process_can_hold_is_refused(run, monkeypatch):
     monkeypatch.setattr(walks_stage, "MAX_EDGES", 3)
-    stage = walks_stage.Walks(walks_stage.WalkStageConfig(run=str(run)))
+    stage = Walks(WalkStageConfig(run=str(run)))
     with pytest.raises(ValueError, match="expected from 1 to 3 edges"):
         stage.prepare(None)
 
