@@ -1,13 +1,16 @@
 """Tables that stages of a run have left, bucket by bucket: which files, and what identifies them."""
 
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipelines.run.units import Unit
 from schemas.errors import CorruptFileError
-from schemas.manifests import StageManifest
+from schemas.manifests import Sidecar, StageManifest
 from schemas.quarantine import quote
 from schemas.reading import PARQUET_ERRORS
 
@@ -34,6 +37,14 @@ def run_table(run: str, folder: str) -> RunTable:
     listed = StageManifest.read(run, folder.partition("/")[0]).listed(folder)
     names = sorted(listed)
     return RunTable(run=run, names=tuple(names), sha256=tuple(listed[name] for name in names))
+
+
+def counts_of(run: str, units: Iterable[Unit]) -> Counter[str]:
+    """The counts of finished units, before there is a manifest."""
+    counts: Counter[str] = Counter()
+    for unit in units:
+        counts.update(Sidecar.read(run, unit.stage, unit.name).counts)
+    return counts
 
 
 def num_buckets_of(run: str) -> int:

@@ -10,7 +10,6 @@ which are left out; interactions_written.
 
 import abc
 import functools
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -35,14 +34,13 @@ from pipelines.sources.log_rows import (
     WriteBuckets,
     read_progress,
 )
-from pipelines.sources.run_tables import num_buckets_of, run_table
+from pipelines.sources.run_tables import counts_of, num_buckets_of, run_table
 from schemas.column_spec import Columns
 from schemas.columns import table_columns
 from schemas.days import UTC_NAME, end_of_day_us
 from schemas.errors import ThresholdError, printable
 from schemas.files import expand_inputs
 from schemas.hashing import fingerprint
-from schemas.manifests import Sidecar
 from schemas.reading import FileSlice, check_columns, count_rows, input_identity, plan_slices
 from schemas.tables import ENGAGEMENTS
 
@@ -134,9 +132,7 @@ class FromLog(Stage[FromLogConfig], abc.ABC):
 
     def facts(self) -> dict[str, Any]:
         """Raises ThresholdError if nothing was made."""
-        counts: Counter[str] = Counter()
-        for unit in self.units:
-            counts.update(Sidecar.read(self.run, self.name, unit.name).counts)
+        counts = counts_of(self.run, self.units)
         if not counts[self.makes]:
             shown = {name: counts[name] for name in ("rows_read", "rows_quarantined", *LEFT_OUT, "rows_used")}
             raise ThresholdError(

@@ -33,7 +33,7 @@ from pipelines.run.stage import Stage
 from pipelines.run.units import Unit, UnitWriter
 from pipelines.sources import co_engagements
 from pipelines.sources.log_rows import write_bucket_table
-from pipelines.sources.run_tables import RunTable, read_table, run_table
+from pipelines.sources.run_tables import RunTable, counts_of, read_table, run_table
 from schemas.clickstream import CO_ENGAGEMENTS, EVIDENCE, WALKS
 from schemas.errors import ThresholdError
 from schemas.hashing import fingerprint
@@ -188,4 +188,11 @@ class Walks(Stage[WalkStageConfig]):
         return dict(zip(names, self.source.items.paths, strict=True))
 
     def facts(self) -> dict[str, Any]:
+        """Raises ThresholdError if there was nothing to walk over."""
+        counts, least = counts_of(self.run, self.units), self.config.min_count
+        if not counts["walks_written"]:
+            raise ThresholdError(
+                f"expected items of at least {least} occurrences that are engaged with together, got none of "
+                f"{counts['items_read']:,} in {self.run}: lower --min-count or use a longer log"
+            )
         return {"walks": asdict(self.config.walks), "min_count": self.config.min_count}
