@@ -52,7 +52,14 @@ if TYPE_CHECKING:
 DAMAGE = (CorruptFileError, UsageError, OSError, pa.ArrowException)
 _PUBLISHED = (EMBEDDINGS, INDEX, REFINED_FOLDER, USERS_FOLDER, USER_ACTIONS_FOLDER, POPULARITY_FOLDER)
 #: Files of an index folder whose checksums are compared when it is opened.
-_CHECKED_WHEN_OPENED = {ANNOY_FILE, IDS_FILE, NEAR_DUPLICATES_FILE, DISTINCT_FILE, *DISTINCT_FILES.values()}
+_CHECKED_WHEN_OPENED = {
+    MANIFEST_FILE,
+    ANNOY_FILE,
+    IDS_FILE,
+    NEAR_DUPLICATES_FILE,
+    DISTINCT_FILE,
+    *DISTINCT_FILES.values(),
+}
 
 
 class Embeddings(NamedTuple):
