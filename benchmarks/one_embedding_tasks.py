@@ -32,6 +32,7 @@ from scipy import sparse
 from sklearn.decomposition import TruncatedSVD
 
 from model.measures import attribute_probe, cart_returns, clicked_bought
+from model.measures.auc import auc
 from model.measures.log_rows import CLICK, clicks_before, log_rows
 from model.pictures.image_encoder import load_image_encoder
 from model.sources.autoencoder import AutoencoderConfig, encode_rows, train_autoencoder
@@ -163,7 +164,7 @@ def content_vectors(shop: Shop, arguments: argparse.Namespace) -> Vectors:
     text_vectors[[not text for text in texts]] = 0
     found = {"text": unit_or_zero(text_vectors)}
     for name, vectors in (("pictures", np.stack(means)), ("siamese", encode_items(siamese, pictures))):
-        found[name] = unit_or_zero(vectors @ principal_directions(vectors, DIM))
+        found[name] = unit_or_zero(vectors @ principal_directions(vectors, min(DIM, vectors.shape[1])))
     for name, folder in (given.split("=", 1) for given in arguments.source):
         ids, matrix = read_embeddings(folder)
         row_of = {item_id: row for row, item_id in enumerate(ids.to_pylist())}
@@ -213,8 +214,8 @@ class Tasks:
         labels = self.carts.is_returned_R[self.carts.is_test_R]
         return {
             "attribute": float(np.mean(f1)),
-            "pairs": cart_returns.auc(np.concatenate([pair, random]), is_pair),
-            "returns": cart_returns.auc(scores, labels),
+            "pairs": auc(np.concatenate([pair, random]), is_pair),
+            "returns": auc(scores, labels),
         }
 
 

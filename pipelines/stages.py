@@ -187,9 +187,23 @@ def with_needs(name: str) -> tuple[str, ...]:
     return tuple(line.name for line in STAGES if line.name in wanted)
 
 
+def published_folders() -> tuple[str, ...]:
+    """The folders of a run that its readers read."""
+    return tuple(folder for line in STAGES for folder in line.published)
+
+
+def stage_of_folder(folder: str) -> str:
+    """The stage that writes a folder of a run.
+
+    >>> stage_of_folder("fingerprints")
+    'features'
+    """
+    return next((line.name for line in STAGES if folder in (*line.published, *line.folders)), folder)
+
+
 def readable() -> tuple[str, ...]:
     """The folders of a published run that `itemsage path` prints."""
-    return (*(folder for line in STAGES for folder in line.published), "changes", "quarantine")
+    return (*published_folders(), "changes", "quarantine")
 
 
 def published_files(manifests: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -42,13 +42,13 @@ class BprConfig:
 
     dim: int = 64
     min_users: int = 2
-    num_epochs: int = 8
+    num_epochs: int = 10
     learning_rate: float = 0.1
     last_learning_rate: float = 0.01
     l2: float = 1e-3
     chunk_items: int = 16
-    chunks_a_step: int = 64
-    draws_a_step: int = 64
+    chunks_a_step: int = 128
+    draws_a_step: int = 32
     seed: int = 0
 
     def __post_init__(self) -> None:

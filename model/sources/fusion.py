@@ -116,7 +116,9 @@ def orthogonal(rows: int, columns: int, seed: int) -> np.ndarray:
 
 def principal_directions(vectors_ND: np.ndarray, dim: int) -> np.ndarray:
     """float32 [D, dim]: orthonormal columns, the directions in which unit rows have the largest mean square; the
-    largest number of each is positive. dim <= D."""
+    largest number of each is positive. Raises UsageError if dim > D."""
+    if dim > vectors_ND.shape[1]:
+        raise UsageError(f"expected at most {vectors_ND.shape[1]} directions, as many as dimensions, got {dim}")
     unit_ND = unit_or_zero(vectors_ND).astype(np.float64)
     with one_blas_thread():
         _, columns_DD = np.linalg.eigh(unit_ND.T @ unit_ND)

@@ -70,10 +70,6 @@ class GatedRun(Run):
         """Counts of the users stage; None if the run has no users."""
         return self.counts(USERS_STAGE) if self.may_have_users else None
 
-    def has(self, stage: str) -> bool:
-        """Whether a stage is finished."""
-        return storage.has(self.folder / "manifests" / f"{stage}.json")
-
     def log_counts(self) -> dict[str, int] | None:
         """Counts of the log stage; None if the run was given no log."""
         return self.counts(LOG_STAGE) if self.has(LOG_STAGE) else None

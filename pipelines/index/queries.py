@@ -110,17 +110,18 @@ def plan_queries(
         return AskedQueries()
     if encoder.manifest["model_id"] != model_id:
         raise UsageError(f"expected --model {model_id}, which made the embeddings, got {encoder.manifest['model_id']}")
+    opened = Run(run)
     texts: tuple[str, ...] = ()
     texts_are, pictures = "", {}
     if encoder.has_tower("text"):
         held_out = () if engagements is None else _held_out(folder, engagements, date, time_zone, columns)
         texts, texts_are = held_out, f"{len(held_out)} of the log"
         if len(held_out) < MIN_LOG_QUERIES:
-            made = _made_of_text(Run(run))
+            made = _made_of_text(opened) if opened.has("items") else set()
             texts = tuple(sorted({*held_out, *made}))
             texts_are = " and ".join([texts_are] * bool(held_out) + ["made from the text of items"])
-    if encoder.has_tower("picture"):
-        pictures = _pictures(Run(run))
+    if encoder.has_tower("picture") and opened.has("features"):
+        pictures = _pictures(opened)
     return AskedQueries(
         model=str(folder),
         texts=texts,

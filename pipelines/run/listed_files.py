@@ -5,23 +5,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from model.nearest.refined import REFINED_FOLDER
+from pipelines.stages import stage_of_folder
 from schemas import storage
 from schemas.errors import CorruptFileError
 from schemas.files import check_sha256, expand_inputs, read_json
-from schemas.fingerprints import FINGERPRINTS_FOLDER
 from schemas.manifests import Manifest, RunManifest, StageManifest, manifest_path
 from schemas.quarantine import quote
 from schemas.storage import resolve_inside
-from schemas.user_rows import POPULARITY_FOLDER, USER_ACTIONS_FOLDER, USERS_FOLDER, USERS_STAGE
 
 EMBEDDINGS, INDEX = "embeddings", "index"
-#: Folder -> the stage that lists its files, where it is not that of its name.
-_STAGE_OF = {
-    FINGERPRINTS_FOLDER: "features",
-    REFINED_FOLDER: INDEX,
-    **dict.fromkeys((USERS_FOLDER, USER_ACTIONS_FOLDER, POPULARITY_FOLDER), USERS_STAGE),
-}
 
 
 class ListedFiles:
@@ -57,7 +49,7 @@ class ListedFiles:
         return self._listed[folder]
 
     def _listing(self, folder: str) -> Manifest:
-        return self.manifest(_STAGE_OF.get(folder, folder))
+        return self.manifest(stage_of_folder(folder))
 
     @property
     def model_id(self) -> str:
@@ -120,7 +112,7 @@ class ListedFiles:
         found = {Path(path).relative_to(self.folder).as_posix() for path in expand_inputs(str(self.folder / folder))}
         if differing := sorted(found ^ self.listed(folder).keys()):
             names = ", ".join(map(quote, differing[:3]))
-            where = f"manifests/{_STAGE_OF.get(folder, folder)}.json"
+            where = f"manifests/{stage_of_folder(folder)}.json"
             raise CorruptFileError(
                 f"expected the files of {where} in {self.folder / folder}, got other: {names}: run the stage again"
             )

@@ -26,6 +26,7 @@ from pipelines.run.listed_files import EMBEDDINGS, INDEX, ListedFiles
 from pipelines.run.refined_index import Refined, open_refined
 from pipelines.run.units import bucket_name
 from pipelines.run.user_files import check_user_actions, check_users_file
+from pipelines.stages import published_folders
 from schemas import storage
 from schemas.embeddings import read_embeddings, read_embeddings_metadata, validate_embeddings
 from schemas.errors import CorruptFileError, UsageError
@@ -36,7 +37,6 @@ from schemas.manifests import Manifest
 from schemas.quarantine import quote
 from schemas.reading import PARQUET_ERRORS
 from schemas.user_rows import (
-    POPULARITY_FOLDER,
     USER_ACTIONS_FOLDER,
     USERS_FOLDER,
     USERS_STAGE,
@@ -50,9 +50,15 @@ if TYPE_CHECKING:
 
 #: What reading a damaged run raises.
 DAMAGE = (CorruptFileError, UsageError, OSError, pa.ArrowException)
-_PUBLISHED = (EMBEDDINGS, INDEX, REFINED_FOLDER, USERS_FOLDER, USER_ACTIONS_FOLDER, POPULARITY_FOLDER)
 #: Files of an index folder whose checksums are compared when it is opened.
-_CHECKED_WHEN_OPENED = {ANNOY_FILE, IDS_FILE, NEAR_DUPLICATES_FILE, DISTINCT_FILE, *DISTINCT_FILES.values()}
+_CHECKED_WHEN_OPENED = {
+    MANIFEST_FILE,
+    ANNOY_FILE,
+    IDS_FILE,
+    NEAR_DUPLICATES_FILE,
+    DISTINCT_FILE,
+    *DISTINCT_FILES.values(),
+}
 
 
 class Embeddings(NamedTuple):
@@ -230,7 +236,7 @@ class PublishedRun(Run):
     _whose, _remedy = "published", "publish the run again"
 
     def _listing(self, folder: str) -> Manifest:
-        return self.run_manifest if folder in _PUBLISHED else super()._listing(folder)
+        return self.run_manifest if folder in published_folders() else super()._listing(folder)
 
     @property
     def model_id(self) -> str:

@@ -104,7 +104,7 @@ def test_second_run_is_skipped_and_changes_are_not(tmp_path, monkeypatch, capsys
         raise AssertionError("a finished unit is computed again")
 
     with monkeypatch.context() as patched:
-        patched.setattr(job, "build", must_not_run)
+        patched.setattr(job.MakeVocabulary, "define", must_not_run)
         assert job.run(config_for(tmp_path), OPTIONS) == first
         assert "reused 1" in capsys.readouterr().out
         with pytest.raises(AssertionError, match="again"):

@@ -152,6 +152,8 @@ def test_a_saved_fusion_fuses_as_before_and_one_that_was_changed_is_refused(tmp_
 
 
 def test_bad_input_says_what_was_expected():
+    with pytest.raises(UsageError, match="at most 12 directions"):
+        principal_directions(sources()["pictures"], 13)
     fusion = settle_fusion(FusionConfig(weights=WEIGHTS, half_evidence={"clicks": 10}), sources())
     with pytest.raises(UsageError, match="none of \\['pictures'\\]"):
         fuse(fusion, {name: sources()[name] for name in ("attributes", "clicks")}, evidence())

@@ -85,16 +85,28 @@ def test_identity_is_the_backbone_and_whitening_makes_equal_variances():
 
 def test_training_is_no_worse_than_its_start_on_validation_and_better_than_raw_on_new_products(trained):
     curve = [line["mrr"] for line in trained.curve]
-    assert curve[trained.best_epoch] == max(curve)
-    assert trained.start in ("within", "discriminant")
+    assert trained.best_epoch in (0, int(np.argmax(curve)))
+    assert curve[trained.best_epoch] >= curve[0]
     new_vectors, new_products = pictures(seed=5)
     assert (
         mrr(encode_pictures(trained, new_vectors), new_products) > mrr(unit_or_zero(new_vectors), new_products) + 0.05
     )
 
 
+def test_weights_are_taken_only_if_they_are_shown_to_be_better_than_the_start():
+    vectors, products = pictures(num_products=120)
+    learned = train_siamese(vectors, products, dataclasses.replace(CONFIG, start="identity", epochs=12))
+    assert learned.best_epoch > 0, "from the raw vectors on there is much to learn"
+    noise = np.random.default_rng(4).normal(size=vectors.shape)
+    nothing = train_siamese(noise, products, dataclasses.replace(CONFIG, start="identity"))
+    mrr_of = [line["mrr"] for line in nothing.curve]
+    assert max(mrr_of) > mrr_of[0], "some epoch is better by chance"
+    assert nothing.best_epoch == 0
+    assert torch.equal(nothing.network.map.weight, torch.eye(DIM))
+
+
 def test_the_triplet_loss_falls_while_training():
-    raw = dataclasses.replace(CONFIG, start="identity", epochs=20, patience=20)
+    raw = dataclasses.replace(CONFIG, start="identity", epochs=12, patience=12)
     losses = [line["loss"] for line in train_siamese(*pictures(), raw).curve[1:]]
     assert np.mean(losses[-3:]) < 0.9 * np.mean(losses[:3])
 

@@ -5,14 +5,14 @@ import os
 import shutil
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 from evaluated_days import BUCKET, IDS, PICTURES, ROWS, draw_picture, row, settle, task
 from random_models import PICTURE_DIM
+from run_builder import RunBuilder
 
 import pipelines.evaluate.query_pictures
 from pipelines.evaluate.query_pictures import PATH
-from schemas.tables import FINGERPRINTS
+from pipelines.run.opened import Run
+from schemas.fingerprints import FingerprintsWriter, ItemFingerprint, MadeWith, PictureFingerprint
 
 
 def test_a_changed_query_picture_is_the_only_one_that_is_read(shop):
@@ -136,10 +136,13 @@ def test_a_query_that_is_a_catalogue_picture_has_its_vector(shop):
     vector = np.arange(PICTURE_DIM, dtype=np.float16) / 100
     digest = hashlib.sha256(data).digest()
     run = shop.new_run(item_pictures={5: (digest, vector)})
-    picture = {"uri": "elsewhere.png", "bytes": len(data), "modified_ns": 1, "sha256": digest}
-    listed = {"item_id": IDS[5], "text_hash": b"0" * 16, "pictures": [picture]}
+    picture = PictureFingerprint("elsewhere.png", len(data), 1, digest)
+    ids = {"encoder_id": "e", "vocabulary_id": "v", "image_root": "r"}
+    made_with = MadeWith(code_version=1, max_picture_bytes=1, max_picture_pixels=1, **ids)
     (run / "fingerprints").mkdir()
-    pq.write_table(pa.Table.from_pylist([listed], schema=FINGERPRINTS), run / "fingerprints" / f"{BUCKET}.parquet")
+    with FingerprintsWriter(run / "fingerprints" / f"{BUCKET}.parquet", made_with) as writer:
+        writer.add(ItemFingerprint(IDS[5], b"0" * 16, None, (picture,)))
+    RunBuilder(run).listed("features", "features", "fingerprints", **Run(run).manifest("features").facts)
     report, _ = shop.day([row("closeup", PICTURES[0], 5)], run=run)
     assert shop.loads["ImageEncoder"] == 0
     assert [row["vector"] for row in shop.cached()] == [vector.astype("<f2").tobytes()]

@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
-from evaluated_days import IDS, NUM_ITEMS, PICTURES, ROWS, Days, row, task, write_unit
+from evaluated_days import IDS, NUM_ITEMS, PICTURES, ROWS, Days, row, task
 from optional_libraries import needs_voyager
+from run_builder import RunBuilder
 
 from model.machine.equal_rows import EqualRows
 from model.measures.evaluation import HeldOutTask, rank_pairs, summarize_ranks
@@ -12,9 +13,8 @@ from pipelines.console.jobs import beam_options
 from pipelines.evaluate.job import format_report
 from pipelines.evaluate.run_index import RunIndex
 from pipelines.index import job as index
-from schemas.embeddings import embeddings_metadata, write_embeddings_file
+from pipelines.run.opened import Run
 from schemas.errors import CorruptFileError
-from schemas.files import read_json
 from schemas.tables import EMBEDDING_DIM
 
 NUM, DIM = 60, 8
@@ -129,16 +129,7 @@ def test_an_index_of_different_vectors_is_written_out_as_items(shop, backend):
     run = shop.new_run()
     vectors_NE = np.random.default_rng(3).standard_normal((8, EMBEDDING_DIM)).astype(np.float32)
     vectors_NE = np.tile(vectors_NE / np.linalg.norm(vectors_NE, axis=1, keepdims=True), (NUM_ITEMS // 8, 1))
-    metadata = embeddings_metadata(shop.model.name, EMBEDDING_DIM)
-    path = "embeddings/part-00000-of-00001.parquet"
-    write_unit(
-        run,
-        "embeddings",
-        path,
-        lambda path: write_embeddings_file(path, IDS, vectors_NE, metadata),
-        model_id=shop.model.name,
-    )
-    shop.run = run
+    shop.run = RunBuilder(run, shop.model.name).embeddings(IDS, vectors_NE).run
     build_index(shop, index_backend=backend)
     assert (run / "index" / f"distinct.{backend}").is_file()
     report, _ = shop.day(run=run)
@@ -152,8 +143,9 @@ def test_an_index_of_different_vectors_is_written_out_as_items(shop, backend):
 def test_an_index_of_other_items_is_refused(shop):
     shop.day()
     build_index(shop)
-    manifest = read_json(shop.run / "index" / "manifest.json")
-    vectors_NE = np.zeros((NUM_ITEMS, manifest["dimension"]), np.float32)
-    for model_id, ids in (("another", IDS), (manifest["model_id"], IDS[::-1])):
-        with pytest.raises(CorruptFileError, match=r"expected the items of .*embeddings by model"):
-            RunIndex.of(shop.run, model_id, ids, vectors_NE)
+    assert RunIndex.of(Run(shop.run), shop.model.name) is not None
+    with pytest.raises(CorruptFileError, match=r"expected the items of .*embeddings by model another"):
+        RunIndex.of(Run(shop.run), "another")
+    RunBuilder(shop.run, shop.model.name).embeddings(IDS[1:], Run(shop.run).embeddings.matrix_ND[1:])
+    with pytest.raises(CorruptFileError, match=r"expected the items of .*embeddings by model"):
+        RunIndex.of(Run(shop.run), shop.model.name)

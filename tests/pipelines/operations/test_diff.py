@@ -85,7 +85,7 @@ def test_one_date_is_one_too_few(tmp_path, capsys):
 def test_a_damaged_run_is_an_error_not_a_result(tmp_path, capsys):
     make_run(tmp_path, OLD, 1)
     run = make_run(tmp_path, NEW, 2)
-    path = run / "embeddings" / "part-00000.parquet"
+    path = run / "embeddings" / "part-00000-of-00001.parquet"
     path.write_bytes(path.read_bytes()[:-20])
     assert main([OLD, NEW, "--store", str(tmp_path)]) == 1
     (run / "manifest.json").write_text('{"counts": []}')

@@ -186,7 +186,7 @@ def test_unfinished_runs_stay_while_they_may_be_at_work(store):
     young = make_run(store, "2026-06-20", 2, finished=False, hours_ago=30)
     write_sealed_json(young / "started.json", {"previous": gone_after(store, "11")})
     age(young, 30)
-    age(young / "embeddings" / "part-00000.parquet", 2)  # one new file is enough
+    age(young / "embeddings" / "part-00000-of-00001.parquet", 2)  # one new file is enough
     gone = collect(store, 0, 24)
     assert name_of(old) in gone
     assert young.is_dir()

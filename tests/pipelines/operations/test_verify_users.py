@@ -222,7 +222,7 @@ def of_the_day_before(run: Path) -> None:
 
 
 SAME = "expected the clusters that the user's actions make, got others for"
-UNFIT = "medoids inside their clusters, got others in user_actions/"
+UNFIT = "medoids inside their clusters, got others in "
 
 
 @pytest.mark.parametrize(

@@ -216,5 +216,5 @@ def test_large_index_files_are_hashed_once(store, monkeypatch):
 
 def test_missing_titles_files_are_named(own_store):
     shutil.rmtree(own_store / "runs" / "2026-06-30" / "0123456789abcdef" / "items")
-    with pytest.raises(CorruptFileError, match="items at"):
+    with pytest.raises(CorruptFileError, match="expected the file 'items/bucket-"):
         Searcher(str(own_store)).by_item(["item-001"])
