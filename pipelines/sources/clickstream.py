@@ -6,7 +6,7 @@
     ... + items ----------------> DeepWalkProdSI2Vec
     interactions ---------------> Bpr                  g_p of BPR-MF, b_p in bpr/biases
 
-One Embedding To Do Them All (arXiv 1906.12120), section 3. Evidence: sessions with the item, of BPR users of it.
+One Embedding To Do Them All (arXiv 1906.12120). Evidence: sessions with the item, of BPR users of it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
