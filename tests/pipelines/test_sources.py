@@ -55,6 +55,7 @@ from schemas.errors import UsageError
 from schemas.hashing import bucket_of
 from schemas.tables import ENGAGEMENTS
 
+pytestmark = pytest.mark.slow
 _PARTS = "part-00000-of-00001.parquet"
 _END = START + dt.timedelta(days=28)
 
