@@ -11,16 +11,18 @@ import functools
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from schemas import storage
 from schemas.csv_dialects import SEPARATORS, USUAL_DIALECT, CsvDialect, check_dialect
 from schemas.csv_headers import recognised_dialect
 from schemas.errors import CorruptFileError, UsageError
 from schemas.files import declared_form, shown
-from schemas.json_objects import Envelope, Wanted, list_of_rows, read_envelope
 from schemas.quarantine import quote
 from schemas.text_streams import MAX_LINE_BYTES, compression_of, encoding_of, open_unpacked, open_utf8
+
+if TYPE_CHECKING:
+    from schemas.json_objects import Envelope, Wanted
 
 #: What --format may say, and the kind of file and the separator that it means.
 TYPES = {"csv": "csv", "tsv": "csv", "json": "json", "parquet": "parquet", "rss": "rss"}
@@ -61,7 +63,7 @@ class FileForm:
     is_empty: bool = False
     is_of_other_encoding: bool = False
     dialect: CsvDialect = USUAL_DIALECT
-    envelope: Envelope | None = None
+    envelope: "Envelope | None" = None
 
 
 def form_of(path: str) -> FileForm:
@@ -116,7 +118,7 @@ def checked_format(table: Mapping[str, Any], name: str, where: str) -> dict[str,
     return given
 
 
-def forms_in_words(files: Sequence[str], names: Sequence[str], wanted: Wanted = ()) -> str:
+def forms_in_words(files: Sequence[str], names: Sequence[str], wanted: "Wanted" = ()) -> str:
     """What was recognised of the files whose form is not the usual one of their names; "" if there is none.
 
     names: what to call each; wanted: see list_of_rows. "items.csv: semicolons, UTF-16", or for several of a form the
@@ -132,7 +134,7 @@ def forms_in_words(files: Sequence[str], names: Sequence[str], wanted: Wanted = 
     )
 
 
-def _in_words(path: str, form: FileForm, wanted: Wanted) -> str:
+def _in_words(path: str, form: FileForm, wanted: "Wanted") -> str:
     if form.is_empty:
         return "empty, no rows"
     words = []
@@ -170,10 +172,12 @@ def _in_words(path: str, form: FileForm, wanted: Wanted) -> str:
     return ", ".join(words)
 
 
-def _rows_in_object(path: str, form: FileForm, wanted: Wanted) -> str:
+def _rows_in_object(path: str, form: FileForm, wanted: "Wanted") -> str:
     """Which list of an object holds the rows; "" for none."""
     if form.kind != "json" or form.is_array:
         return ""
+    from schemas.json_objects import list_of_rows  # a moment that commands which read no table need not wait for
+
     told = declared_form(path).get("list")
     try:
         found = list_of_rows(form.envelope, wanted, path) if told is None else told
@@ -241,6 +245,8 @@ def _form_of_text(
     returns = line_end == "\r" and "\r\n" not in text[: text.index("\r") + 3]
     form = FileForm(kind, compression, encoding, returns, kind == "json" and start == "[", not start and not is_cut)
     if kind == "json" and start == "{":
+        from schemas.json_objects import read_envelope
+
         with open_utf8(path, compression, encoding, returns) as file:
             return replace(form, envelope=read_envelope(file, path, MAX_LINE_BYTES))
     if kind == "json" or form.is_empty:
