@@ -75,9 +75,9 @@ def bytes_of(place: Place) -> bytes:
         return file.read()
 
 
-def text_of(place: Place, errors: str = "strict") -> str:
-    """The whole file, of UTF-8."""
-    with open(place, encoding="utf-8", errors=errors) as file:
+def text_of(place: Place, encoding: str = "utf-8", errors: str = "strict") -> str:
+    """The whole file, as text."""
+    with open(place, encoding=encoding, errors=errors) as file:
         return file.read()
 
 

@@ -146,7 +146,7 @@ def command_line(config: EvaluateUsersConfig) -> str:
 
 def _read_notes(path: str) -> str:
     try:
-        return storage.text_of(path).strip()
+        return storage.text_of(path, encoding="utf-8-sig").strip()
     except (OSError, ValueError) as error:  # ValueError: not UTF-8
         raise UsageError(f"expected --notes as a readable Markdown file, got {quote(str(error))}") from error
 

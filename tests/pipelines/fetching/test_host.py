@@ -12,6 +12,7 @@ from pipelines.fetch_images.errors import FetchError
 from pipelines.fetch_images.host import FetchRules, HostFetcher, Outcome, counts_of
 from pipelines.fetch_images.http import Answer, HttpLimits
 from pipelines.fetch_images.politeness import RequestRate, Robots
+from schemas import storage
 from schemas.fetched_pictures import CacheRow, host_key
 from schemas.picture_urls import fetched_path
 
@@ -232,12 +233,12 @@ def test_killed_before_the_journal_is_closed_nothing_is_asked_twice(host, server
 def test_half_a_file_is_never_a_picture(host, server, monkeypatch):
     url = server.put("/a.png", PICTURE)
 
-    def killed(self, data):
-        with open(self, "wb") as file:
+    def killed(place, data):
+        with open(place, "wb") as file:
             file.write(data[:5])
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Path, "write_bytes", killed)
+    monkeypatch.setattr(storage, "put_bytes", killed)
     with pytest.raises(KeyboardInterrupt):
         host.settle(url)
     assert not host.file(url).exists()

@@ -33,12 +33,12 @@ def test_a_store_below_a_file_is_not_writable(tmp_path):
 
 def test_a_full_disk_is_told_before_the_run(made_store, monkeypatch):
     usage = namedtuple("usage", "total used free")
-    monkeypatch.setattr(doctor_machine.shutil, "disk_usage", lambda folder: usage(10, 9, 1))
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: usage(10, 9, 1))
     found = check_disk(made_store, None, 0)
     assert found.status == FAILED
     assert "itemsage gc" in found.problems[0]
     assert check_disk(Path("/nowhere"), 1_000_000, 1280).status == FAILED
-    monkeypatch.setattr(doctor_machine.shutil, "disk_usage", lambda folder: usage(10, 9, 10**15))
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: usage(10, 9, 10**15))
     assert check_disk(made_store, None, 0).status == OK
 
 

@@ -298,7 +298,7 @@ def test_a_run_vanishes_at_once(store, monkeypatch):
     """Killed in the middle of a removal: no reader finds half a run, and the next call removes the rest."""
     doomed = next(store.glob("runs/2026-06-10/*"))
 
-    def killed(*_):
+    def killed(*_, **__):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("shutil.rmtree", killed)
