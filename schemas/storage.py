@@ -310,6 +310,11 @@ def nameless_file(inside: Place) -> IO[bytes]:
     return tempfile.TemporaryFile(dir=inside)
 
 
+def is_same_place(place: Place, other: Place) -> bool:
+    """Whether two paths lead to one place, after links; it need not be there."""
+    return real_path(place) == real_path(other)
+
+
 def is_same_file(place: Place, other: Place) -> bool:
     """Whether two places are names of one file."""
     return os.path.samefile(place, other)

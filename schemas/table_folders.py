@@ -128,7 +128,7 @@ def _iceberg_files(folder: str, pyiceberg: Any) -> list[str]:
     pyiceberg_errors: Any = import_module("pyiceberg.exceptions")
     try:
         table = pyiceberg.StaticTable.from_metadata(_current_metadata(folder))
-        if storage.real_path(_local_path(table.location(), folder, ICEBERG)) != storage.real_path(folder):
+        if not storage.is_same_place(_local_path(table.location(), folder, ICEBERG), folder):
             raise _refused(ICEBERG, folder, f"says that it lies at {quote(table.location())}: it was moved or copied")
         snapshot = table.current_snapshot()
         if snapshot is not None:

@@ -111,7 +111,7 @@ def install_model(folder: Folder, models_root: Folder) -> Path:
     target = Path(models_root, manifest["model_id"])
     if storage.has(target):
         read_model_manifest(target, check=manifest["files"])
-        if storage.real_path(source) != storage.real_path(target):
+        if not storage.is_same_place(source, target):
             storage.remove_folder(source)
         return target
     storage.make_folder(target.parent)

@@ -122,7 +122,7 @@ class EarlierRun:
 def open_earlier(folder: str | None, run: str, model_id: str, today: list[Part]) -> EarlierRun | None:
     """The run to take vectors from, described by its manifests; None, with a line on stderr, if they cannot be used:
     then there is no yesterday. Where rows can be counted but no vector taken, a line says why."""
-    if folder is None or Path(storage.real_path(folder)) == Path(storage.real_path(run)):
+    if folder is None or storage.is_same_place(folder, run):
         return None
     try:
         opened = Run(folder)

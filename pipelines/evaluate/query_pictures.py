@@ -244,7 +244,7 @@ def _judged_with(limits: PictureLimits) -> str:
 
 
 def _root_id(image_root: str) -> str:
-    return fingerprint(str(Path(storage.real_path(image_root))))
+    return fingerprint(storage.real_path(image_root))
 
 
 def _catalogue_vectors(run: Path, encoder_id: str, wanted: set[bytes]) -> dict[bytes, np.ndarray]:

@@ -199,7 +199,7 @@ def _units(made_with: MadeWith, items: dict[str, Any]) -> list[Unit]:
 def _reusable(config: FeaturesConfig, facts: dict[str, Any]) -> tuple[str | None, str | None]:
     """The earlier run if its vectors are this run's: same encoder, same buckets, no picture that today's limit refuses.
     And what cannot be taken over, if anything."""
-    if config.reuse_from is None or storage.real_path(config.reuse_from) == storage.real_path(config.run):
+    if config.reuse_from is None or storage.is_same_place(config.reuse_from, config.run):
         return None, None
     try:
         earlier = read_stage_manifest(config.reuse_from, STAGE)

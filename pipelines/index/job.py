@@ -117,7 +117,7 @@ class IndexStage(UnitStage):
 
     def take_over(self, unit: Unit, writer: UnitWriter) -> bool:
         earlier = self.config.reuse_from
-        if earlier is None or storage.real_path(earlier) == storage.real_path(self.config.run):
+        if earlier is None or storage.is_same_place(earlier, self.config.run):
             return False
         counts = writer.take_over(earlier)
         if counts is None:

@@ -179,8 +179,8 @@ def set_current_model(store: str, model_id: str) -> None:
 
 def run_name(store: str, run: Path) -> str:
     """`runs/<date>/<run id>`; UsageError if the folder is not a run of the store."""
-    inside = Path(storage.real_path(store)) in Path(storage.real_path(run)).parents
-    name = Path(storage.real_path(run)).relative_to(Path(storage.real_path(store))).as_posix() if inside else str(run)
+    real_store, real_run = Path(storage.real_path(store)), Path(storage.real_path(run))
+    name = real_run.relative_to(real_store).as_posix() if real_store in real_run.parents else str(run)
     if not history.RUN_NAME.fullmatch(name):
         raise UsageError(f"expected a run folder {store}/runs/<date>/<16 hex digits>, got {run}")
     return name

@@ -7,7 +7,6 @@ cannot be read or does not fit itself is no source of anything: its users count 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from model.users.clusters import NOBODY, EarlierUsers, KnownClusters
@@ -41,7 +40,7 @@ def open_earlier_users(folder: str | None, run: str, num_buckets: int, made_with
     """The run to take clusters from; None, with a line on stderr, if it cannot be used: then there is no yesterday.
     Where users can be counted but no clusters taken, a line says why. made_with: what clusters of equal actions depend
     on, as today's stage manifest will have it."""
-    if folder is None or Path(storage.real_path(folder)) == Path(storage.real_path(run)):
+    if folder is None or storage.is_same_place(folder, run):
         return None
     try:
         opened = Run(folder)

@@ -230,7 +230,7 @@ def check_pointers(run: InspectedRun) -> Finding:
         current = store.current_run_or_none(str(run.store))
         if current is None:
             finding.warn("CURRENT: nothing is published")
-        elif Path(storage.real_path(current)) != Path(storage.real_path(run.run)):
+        elif not storage.is_same_place(current, run.run):
             finding.warn(f"readers see {current.parent.name}/{current.name}, not this run")
     with finding.guard("models/CURRENT"):
         store.current_model_id(str(run.store))
