@@ -22,17 +22,20 @@ from pipelines.operations.verify.files import (
     check_counts,
     check_gates,
     check_model,
-    check_other_stages,
     check_pointers,
+    check_stage,
     check_unlisted,
 )
 from pipelines.operations.verify.pictures import check_table_pictures
 from pipelines.operations.verify.rebuild import check_rebuild
 from pipelines.operations.verify.users import check_users
 from pipelines.operations.verify.vectors import check_changes, check_embeddings, check_index, check_refined_index
+from pipelines.run.listed_files import EMBEDDINGS, INDEX
+from pipelines.stages import published_lines
 from pipelines.store.named_run import find_run
 from schemas import storage
 from schemas.errors import UsageError
+from schemas.user_rows import USERS_STAGE
 
 EXAMPLE = "itemsage verify --store store --rebuild 100 --image-root images"
 
@@ -54,6 +57,10 @@ class VerifyConfig:
             raise UsageError(f"expected --rebuild of 0 or more items, got {self.rebuild}")
         if self.image_root is not None and not storage.is_folder(self.image_root):
             raise UsageError(f"expected --image-root to name a folder, got {self.image_root!r}, where there is none")
+
+
+#: Published stages of which more is recomputed than their Stage looks at.
+_DEEPER = {INDEX: check_index, USERS_STAGE: check_users}
 
 
 def verify_run(store: Path, run: Path, rebuild: int = 0, image_root: str | None = None) -> list[Finding]:
@@ -79,13 +86,13 @@ def verify_run(store: Path, run: Path, rebuild: int = 0, image_root: str | None 
         check_quarantine(inspected),
         vectors,
         check_changes(inspected, embeddings),
-        check_index(inspected, embeddings),
     ]
-    if inspected.listed(REFINED_FOLDER):
-        findings.append(check_refined_index(inspected, embeddings))
-    if inspected.listed("users"):
-        findings.append(check_users(inspected, embeddings))
-    findings += check_other_stages(inspected)
+    for line in filter(inspected.has, published_lines()):
+        if line.name != EMBEDDINGS:
+            deeper = _DEEPER.get(line.name)
+            findings.append(check_stage(inspected, line) if deeper is None else deeper(inspected, embeddings))
+        if line.name == INDEX and inspected.listed(REFINED_FOLDER):
+            findings.append(check_refined_index(inspected, embeddings))
     if rebuild:
         findings.append(check_rebuild(inspected, record_ids, rebuild, image_root))
     return findings
