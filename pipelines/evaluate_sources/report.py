@@ -109,7 +109,7 @@ def _clicked_bought(report: Mapping[str, Any]) -> list[str]:
     return [
         f"{found['pairs']:,} pairs (clicked, bought) of {found['sessions']:,} sessions after the split. AUC: how often "
         "a pair is nearer than the bought item and a random one that was clicked as often before the split. Cold: one "
-        "of the pair is.",
+        f"of the pair is, of {found['cold_pairs']:,} pairs.",
         "",
         *markdown_table(header, rows),
     ]

@@ -87,6 +87,7 @@ def test_what_tells_is_above_what_does_not(report):
     colours, pairs = report["attributes"]["colors"]["all"], report["clicked_bought"]["all"]
     returns = report["cart_returns"]["logistic"]["all"]
     assert colours["unified"]["macro_f1"] > 0.9 > 0.6 > colours["noise"]["macro_f1"]
+    assert colours["majority"]["macro_f1"] < colours["text"]["macro_f1"] < 0.9  # the field itself is not in the text
     assert pairs["unified"]["auc"] > 0.8 > 0.6 > pairs["noise"]["auc"] > 0.4
     assert returns["unified"]["auc"] > 0.8 > 0.75 > max(returns[name]["auc"] for name in ("noise", "random"))
     for figures in (colours["noise"]["more"], pairs["noise"]["more"], returns["noise"]["more"]):
