@@ -11,7 +11,9 @@ found = search_weights(weighed.names, weighed.objective, weighed.floors)
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
+import numpy as np
 import pyarrow as pa
 
 from model.measures.one_embedding import SEARCH, OneEmbeddingTasks, TasksConfig, validation_tasks
@@ -19,8 +21,40 @@ from model.sources.fusion import FusionConfig
 from model.sources.fusion_objective import objective
 from model.sources.fusion_weights import Objective
 from pipelines.one_embedding.catalogue import Catalogue, fields_of
-from pipelines.one_embedding.vectors import SourceVectors
+from pipelines.one_embedding.vectors import SourceVectors, log_end_us, seen_fields
+from pipelines.run.opened import Run
+from pipelines.stages import SOURCES
 from schemas.errors import UsageError
+from schemas.tables import TEXT_FIELDS
+
+
+class Known(Protocol):
+    """What a source knows of items."""
+
+    def of(self, item_ids: pa.Array) -> tuple[np.ndarray, np.ndarray]:
+        """(float32 [N, D], int64 [N]): vectors and evidence, zeros for items that the source does not know."""
+
+
+def vectors_of(
+    run: Run, known: Mapping[str, Known], item_ids: Sequence[str], item_model_end_us: int | None
+) -> list[SourceVectors]:
+    """What is known by sources of the run, and by ITEMSAGE, whose log ends at item_model_end_us (None: it has read
+    none), on these items. Raises UsageError for a source whose log's end is not told."""
+    ids, found = pa.array(item_ids, pa.string()), []
+    for name, source in known.items():
+        vectors_ND, evidence_N = source.of(ids)
+        is_own = name in SOURCES
+        found.append(
+            SourceVectors(
+                name=name,
+                model_id=name,
+                vectors_ND=vectors_ND,
+                evidence_N=evidence_N,
+                seen=seen_fields(name) if is_own else frozenset(TEXT_FIELDS),
+                log_end_us=log_end_us(run, name) if is_own else item_model_end_us,
+            )
+        )
+    return found
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -15,7 +15,7 @@ from model.sources.fusion_weights import WeightSearchConfig, search_weights
 from pipelines.console.thresholds import LogThresholds
 from pipelines.one_embedding.catalogue import Catalogue, families_of
 from pipelines.one_embedding.sessions import read_sessions
-from pipelines.one_embedding.validation import weighed_on
+from pipelines.one_embedding.validation import vectors_of, weighed_on
 from pipelines.one_embedding.vectors import finished_sources, source_of
 from pipelines.run.opened import Run
 from pipelines.sources import job as sources
@@ -143,6 +143,31 @@ def test_weights_are_found_on_days_that_no_source_knows(run, made, catalogue):
     for end, named in ((SOURCES_END - 1, vectors), (SPLIT, [])):
         with pytest.raises(UsageError, match="that no source has learnt from"):
             weighed_on(catalogue, named, log, end_of_day_us(date_of(end)), config, CONFIG)
+
+
+class Unit:
+    """One and the same vector of all items, seen as often as the items' number."""
+
+    def of(self, item_ids: pa.Array) -> tuple[np.ndarray, np.ndarray]:
+        return np.ones((len(item_ids), 1), np.float32), np.arange(len(item_ids))
+
+
+def test_what_others_hold_of_sources_is_weighed_too(run, made, catalogue):
+    log, _ = read(made[1])
+    known = {"itemsage": Unit(), "prodsi2vec": Unit(), "bpr": Unit()}
+    end_us = end_of_day_us(date_of(SOURCES_END + 9))
+    sources = vectors_of(run, known, catalogue.item_ids, end_us)
+    assert {one.name: one.log_end_us for one in sources} == {
+        "itemsage": end_us,
+        **dict.fromkeys(("prodsi2vec", "bpr"), end_of_day_us(date_of(SOURCES_END - 1))),
+    }
+    assert {one.name: "colors" in one.seen for one in sources} == {"itemsage": True, "prodsi2vec": True, "bpr": False}
+    assert all((one.evidence_N == np.arange(NUM)).all() for one in sources)
+    config = FusionConfig(weights=dict.fromkeys(known, 1), turn=True)
+    weighed = weighed_on(catalogue, sources, log, end_of_day_us(date_of(SPLIT - 1)), config, CONFIG)
+    assert weighed.objective({"itemsage": 1.0, "prodsi2vec": 0.0, "bpr": 0.0})["clicked_bought"] == 0.5
+    with pytest.raises(UsageError, match="that no source has learnt from"):
+        weighed_on(catalogue, sources, log, end_us, config, CONFIG)
 
 
 def test_side_information_is_not_asked_for_what_it_has_read(run, made, catalogue):
