@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from pipelines.console.paths import check_local
 from pipelines.one_embedding.vectors import LOG_END, SourceVectors, aligned, finished_sources, source_of, vectors_at
 from pipelines.run.opened import Run
 from pipelines.stages import SOURCES, stage_of_folder
@@ -48,6 +49,7 @@ def named_folders(text: str) -> Iterator[tuple[str, str]]:
         name, _, folder = part.partition("=")
         if not name or not folder or name in names or name in (*SOURCES, *_TAKEN):
             raise UsageError(f"expected --also NAME=FOLDER with new names, separated by commas, got {quote(part)}")
+        check_local(folder, "--also")
         names.add(name)
         yield name, folder
 

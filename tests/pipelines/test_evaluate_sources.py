@@ -175,6 +175,7 @@ def test_bad_calls_say_what_was_expected(made, tmp_path, capsys):
     for flags, told in (
         (("--reference", "best"), "--reference of prod2vec, prodsi2vec, bpr, unified, text, got 'best'"),
         (("--also", "bpr=x"), "with new names"),
+        (("--also", "other=s3://bucket/x"), "--also"),
         (("--seeds", "0"), "--seeds and --max-items >= 1"),
         (("--split-date", "soon"), "--split-date YYYY-MM-DD"),
         (("--date", date_of(SPLIT - 1)), "--date after --split-date"),
