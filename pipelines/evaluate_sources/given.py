@@ -8,7 +8,8 @@ from pipelines.console.paths import check_local
 from pipelines.one_embedding.vectors import LOG_END, SourceVectors, aligned, finished_sources, source_of, vectors_at
 from pipelines.run.opened import Run
 from pipelines.stages import SOURCES, stage_of_folder
-from pipelines.users.training import trained_until_us
+from pipelines.store.history import RUN_NAME
+from pipelines.users.training import ANY_DAY, trained_until_us
 from schemas import storage
 from schemas.errors import UsageError
 from schemas.quarantine import quote
@@ -68,19 +69,34 @@ def require_before(sources: Sequence[SourceVectors], split_us: int, split_date: 
 def _itemsage(run: Run, item_ids: Sequence[str]) -> SourceVectors:
     """Of a run whose embeddings are finished. Its model has read all text, and the log up to its training's end."""
     ids, matrix_ND = run.embeddings
-    until = trained_until_us(run.folder, run.model_id)
-    if until is not None and until > 2**62:
-        raise UsageError(
-            f"expected a model that tells the end of its log, got {run.model_id} of {run.folder}, which does not: "
-            "train it again"
-        )
     return SourceVectors(
         name=ITEMSAGE,
         model_id=run.model_id,
         vectors_ND=aligned(ids, matrix_ND, item_ids),
         evidence_N=None,
         seen=frozenset(TEXT_FIELDS),
-        log_end_us=None if until is None else int(until),
+        log_end_us=_end_of_training(run),
+    )
+
+
+def _end_of_training(run: Run) -> int | None:
+    """None of a model that trained on no engagement. Raises UsageError where nobody knows."""
+    until = trained_until_us(run.folder, run.model_id)
+    if until is None and _has_split(run):
+        return None
+    if until is None or until == ANY_DAY:
+        raise UsageError(
+            f"expected --items-run of a store that has its model {quote(run.model_id)}, which tells where the log of "
+            f"its training ends, got {run.folder}: give a run of runs/ in its store, by a model of this version"
+        )
+    return int(until)
+
+
+def _has_split(run: Run) -> bool:
+    """Whether the run lies in a store that has its model."""
+    folder = Path(storage.real_path(run.folder))
+    return bool(RUN_NAME.fullmatch("/".join(folder.parts[-3:]))) and storage.has_file(
+        folder.parents[2] / "models" / Path(run.model_id).name / "split.json"
     )
 
 

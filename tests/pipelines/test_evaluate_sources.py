@@ -1,5 +1,6 @@
 """The table of sources by task: figures equal to those computed directly, no leak, what the page says."""
 
+import dataclasses
 import json
 import re
 from pathlib import Path
@@ -13,6 +14,7 @@ from task_runs import ITEM_IDS, NUM, SOURCES_END, SPLIT, colour_of, date_of, ite
 
 from model.measures.attribute_probe import answers, macro_f1_figure
 from model.measures.one_embedding import table_tasks
+from model.split.split import Split
 from pipelines import cli
 from pipelines.console.exit_codes import EXIT_DONE, EXIT_FAULT, EXIT_THRESHOLD, EXIT_USAGE
 from pipelines.console.jobs import parse_alone
@@ -25,6 +27,8 @@ from pipelines.one_embedding.vectors import source_of
 from pipelines.run.opened import Run
 from schemas.days import end_of_day_us
 from schemas.embeddings import embeddings_metadata, write_embeddings_file
+from schemas.files import write_json
+from schemas.tables import ITEMS
 
 pytestmark = pytest.mark.slow
 FLAGS = ("--split-date", date_of(SPLIT - 1), "--return-days", "5", "--seeds", "2")
@@ -151,6 +155,30 @@ def test_a_source_that_knows_what_is_asked_is_refused(made, tmp_path, capsys):
     told = capsys.readouterr().err
     assert "prod2vec of 2026-07-11 00:00 UTC" in told
     assert "itemsage sources --date 2026-07-09" in told
+
+
+def test_itemsage_is_measured_if_its_training_ended_before_the_split(made, tmp_path, capsys):
+    folder = tmp_path / "store" / "runs" / date_of(SPLIT) / ("0" * 16)
+    builder = RunBuilder(folder).items(item_rows(), ITEMS, 3).embeddings(ITEM_IDS, np.eye(NUM, dtype=np.float32))
+    day = ("--items-run", str(folder))
+    assert call(made, tmp_path, *day) == EXIT_USAGE
+    assert "which tells where the log of its training ends" in capsys.readouterr().err
+    model = tmp_path / "store" / "models" / builder.model_id
+    model.mkdir(parents=True)
+    split = Split(kind="query_hash", has_validation=True, has_test=True)
+    split.save(model)
+    for end_day, code in ((SPLIT, EXIT_USAGE), (SPLIT - 1, EXIT_DONE)):
+        write_json(model / "manifest.json", {"log_end_us": end_of_day_us(date_of(end_day))})
+        assert call(made, tmp_path, *day) == code
+    assert f"itemsage of {date_of(SPLIT + 1)} 00:00 UTC" in capsys.readouterr().err
+    found = json.loads((tmp_path / "table.json").read_text())
+    (itemsage,) = (one for one in found["sources"] if one["name"] == "itemsage")
+    assert (itemsage["items"], itemsage["dimension"]) == (NUM, NUM)
+    assert {"title", "colors"} <= set(itemsage["seen"])
+    dataclasses.replace(split, kind="none").save(model)
+    assert call(made, tmp_path, *day) == EXIT_DONE
+    found = json.loads((tmp_path / "table.json").read_text())
+    assert [one["log_end_us"] for one in found["sources"] if one["name"] == "itemsage"] == [None]
 
 
 def test_a_log_without_returns_or_purchases_leaves_tasks_out(made, tmp_path, capsys):
