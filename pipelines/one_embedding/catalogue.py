@@ -74,8 +74,15 @@ class Catalogue:
 
     def texts(self, without: Collection[str] = ()) -> list[str]:
         """All text of each item but that of some fields."""
-        kept = [name for name in TEXT_FIELDS if name not in without]
-        return [" ".join(without_markup(row[name]) for name in kept if row[name]) for row in self.rows]
+        kept = tuple(name for name in TEXT_FIELDS if name not in without)
+        if kept not in self._texts:
+            self._texts[kept] = [" ".join(without_markup(row[name]) for name in kept if row[name]) for row in self.rows]
+        return self._texts[kept]
+
+    @cached_property
+    def _texts(self) -> dict[tuple[str, ...], list[str]]:
+        """By the fields that they are of: every seed asks for the same."""
+        return {}
 
     @cached_property
     def families(self) -> list[str]:
