@@ -36,8 +36,11 @@ def with_users(config: Any) -> bool:
     return with_log(config) and bool(config.users)
 
 
-#: The sources of item vectors that learn from clickstream alone, each a stage of its name.
-SOURCES = ("prod2vec", "prodsi2vec", "deepwalk_prod2vec", "deepwalk_prodsi2vec", "bpr")
+#: The sources of item vectors that learn from clickstream, and those that learn from the catalogue and leave a model
+#: behind, by which new items get vectors too; each is a stage of its name.
+CLICKSTREAM = ("prod2vec", "prodsi2vec", "deepwalk_prod2vec", "deepwalk_prodsi2vec", "bpr")
+CONTENT = ("dae", "siamese")
+SOURCES = (*CLICKSTREAM, *CONTENT)
 
 
 def named_sources(text: str) -> tuple[str, ...]:
@@ -50,6 +53,14 @@ def named_sources(text: str) -> tuple[str, ...]:
     if others := sorted(given - set(SOURCES)):
         raise UsageError(f"expected --sources of {', '.join(SOURCES)}, got {', '.join(map(quote, others))}")
     return tuple(name for name in SOURCES if name in given)
+
+
+def require_engagements(names: tuple[str, ...], engagements: str | None) -> None:
+    """Raises UsageError if one of the sources learns from a log that is not given."""
+    if engagements is None and (learning := [name for name in names if name in CLICKSTREAM]):
+        raise UsageError(
+            f"expected --engagements for --sources {','.join(learning)}, got none: they learn from clickstream"
+        )
 
 
 @dataclass(frozen=True)
@@ -142,6 +153,12 @@ STAGES: tuple[StageLine, ...] = (
     StageLine(name="bpr", place="pipelines.sources.clickstream:Bpr",
               does="interactions -> item vectors by matrix factorisation (BPR-MF)", needs=("interactions",),
               folders=("bpr",), training=ForSources(("bpr",))),
+    StageLine(name="dae", place="pipelines.sources.content:Dae",
+              does="attributes of items -> item vectors by a denoising auto-encoder", needs=("items",),
+              folders=("dae",), training=ForSources(("dae",))),
+    StageLine(name="siamese", place="pipelines.sources.content:Siamese",
+              does="picture vectors -> item vectors by a Siamese network", needs=("features",), folders=("siamese",),
+              training=ForSources(("siamese",))),
     StageLine(name="embeddings", place="pipelines.embed.job:Embed", command="embed",
               does="features + model -> unit vectors", needs=("features",), published=("embeddings",),
               day=always, has_checks=True),
