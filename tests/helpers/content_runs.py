@@ -40,10 +40,10 @@ def item_features(item_id: str) -> ItemFeatures:
     )
 
 
-def content_run(run: Path, item_ids: Sequence[str] = ITEM_IDS, num_buckets: int = NUM_BUCKETS) -> Path:
-    """A run folder with finished items and features."""
+def content_run(run: Path, item_ids: Sequence[str] = ITEM_IDS, num_buckets: int = NUM_BUCKETS, **facts: Any) -> Path:
+    """A run folder with finished items and features. facts: of the features."""
     builder = RunBuilder(run).items([item_row(name) for name in item_ids], ITEMS, num_buckets)
-    return builder.features([item_features(name) for name in item_ids], num_buckets).run
+    return builder.features([item_features(name) for name in item_ids], num_buckets, **facts).run
 
 
 def run_content_sources(run: Path, *flags: str) -> int:
