@@ -36,6 +36,11 @@ def with_users(config: Any) -> bool:
     return with_log(config) and bool(config.users)
 
 
+def with_unified(config: Any) -> bool:
+    """Whether a day's run makes unified vectors."""
+    return bool(config.unify)
+
+
 #: The sources of item vectors that learn from clickstream, and those that learn from the catalogue and leave a model
 #: behind, by which new items get vectors too; each is a stage of its name.
 CLICKSTREAM = ("prod2vec", "prodsi2vec", "deepwalk_prod2vec", "deepwalk_prodsi2vec", "bpr")
@@ -78,7 +83,8 @@ class StageLine:
     """name: of its manifest and its units. place: of its Stage, `module:class`. command: of `itemsage`, "" for a stage
     that is none; does: what that says of it. needs: the stages that it reads. published: the folders of a run that
     readers read; folders: its others. day, training: whether a config's run has it. stops: a run ends after it if too
-    much was rejected. has_checks: gates, verify and explain look into it by name; of any other they ask its Stage."""
+    much was rejected. has_checks: gates, verify and explain look into it by name; of any other they ask its Stage.
+    optional: the ids of a day's runs that do not have it do not know of it."""
 
     name: str
     place: str
@@ -91,6 +97,7 @@ class StageLine:
     training: Callable[[Any], bool] = never
     stops: bool = False
     has_checks: bool = False
+    optional: bool = False
 
     @property
     def called(self) -> str:
@@ -162,6 +169,9 @@ STAGES: tuple[StageLine, ...] = (
     StageLine(name="embeddings", place="pipelines.embed.job:Embed", command="embed",
               does="features + model -> unit vectors", needs=("features",), published=("embeddings",),
               day=always, has_checks=True),
+    StageLine(name="unified", place="pipelines.unify.stage:Unified",
+              does="embeddings + unified model -> one vector of many sources",
+              needs=("items", "features", "embeddings"), published=("unified",), day=with_unified, optional=True),
     StageLine(name="index", place="pipelines.index.job:Index", command="index",
               does="embeddings -> Annoy index with measured recall", needs=("items", "features", "embeddings"),
               published=("index", "refined_index"), day=always, has_checks=True),

@@ -19,7 +19,7 @@ NO_PLACES = {
     *("image_weights_name", "image_weights_sha256", "item", "reason", "recent", "text", "to_date", "train_before"),
     *("frozen", "nested_dims", "sources", "tables", "tasks", "text_encoder", "time_zone", "user", "user_agent"),
     *("half_evidence", "weights"),
-    *("backfill model", "daily model", "doctor model", "unify model", "daily unified_model"),  # ids of models
+    *("backfill model", "daily model", "doctor model", "unify model", "unified_model"),  # ids of models
     # names of runs, which are looked up in the store
     *("diff new", "diff old", "explain run", "rollback to", "verify run"),
 }

@@ -13,7 +13,7 @@ from schemas.manifests import Manifest, RunManifest, StageManifest, manifest_pat
 from schemas.quarantine import quote
 from schemas.storage import resolve_inside
 
-EMBEDDINGS, INDEX = "embeddings", "index"
+EMBEDDINGS, UNIFIED, INDEX = "embeddings", "unified", "index"
 
 
 class ListedFiles:

@@ -99,6 +99,7 @@ def table() -> str:
     """The list as a page shows it."""
     called = {line.name: f"`{line.called}`" for line in stages.STAGES}
     when = {stages.always: "always", stages.never: "", stages.with_log: "with a log", stages.with_users: "with users"}
+    when[stages.with_unified] = "if asked to unify"
     rows: list[Any] = [("stage", "makes", "needs", "readers read", "its own folders", "in a day", "in a training")]
     rows.append(["---"] * len(rows[0]))
     for line in stages.STAGES:
