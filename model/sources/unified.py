@@ -13,9 +13,9 @@ Legend: N items, D dimension of a source, E dimension of the unified vector.
 import os
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -43,15 +43,6 @@ UNIFIED_ID = re.compile(r"unified-[0-9a-f]{12}")
 _DIGITS = 12
 
 Folder = str | os.PathLike[str]
-
-
-class FittedFusion(Protocol):
-    """Of a Fusion, what its manifest says: the dimensions of its sources."""
-
-    @property
-    def dims(self) -> Mapping[str, int]: ...
-    @property
-    def dim(self) -> int: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,15 +105,19 @@ class UnifiedManifest:
 
 
 def write_unified_manifest(
-    folder: Folder, fusion: FittedFusion, item_model_id: str, source_ids: Mapping[str, str]
+    folder: Folder, fusion: Fusion, item_model_id: str, source_ids: Mapping[str, str]
 ) -> UnifiedManifest:
     """Writes the manifest of what lies in a folder: its files are all there."""
     files = {path.relative_to(folder).as_posix(): sha256_of_file(path) for path in storage.files_below(Path(folder))}
-    dims = dict(fusion.dims)
     made = UnifiedManifest(
-        unified_id="", item_model_id=item_model_id, source_ids=source_ids, dims=dims, dim=fusion.dim, files=files
+        unified_id="",
+        item_model_id=item_model_id,
+        source_ids=source_ids,
+        dims=dict(fusion.dims),
+        dim=fusion.dim,
+        files=files,
     )
-    named = UnifiedManifest(**{**vars(made), "unified_id": made.made_id()})
+    named = replace(made, unified_id=made.made_id())
     write_json(Path(folder, MANIFEST_FILE), named.to_json())
     return named
 

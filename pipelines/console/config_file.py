@@ -42,8 +42,8 @@ SHARED_KEYS = frozenset(
     sources split start store strict table_learning_rate table_std tables target_recall task_mix tasks test_days
     test_fraction text text_dtype text_encoder text_encoder_folder time_zone timeout_s to to_date top
     train_before typo_share unified_model unify use_pictures use_text user user_agent users validation_days
-    validation_fraction validation_items validation_pairs verify_images vocabulary vocabulary_mode warmup_fraction
-    weight_decay weight_init weights what width window_days work workers
+    validation_fraction validation_items validation_pairs vectors verify_images vocabulary vocabulary_mode
+    warmup_fraction weight_decay weight_init weights what width window_days work workers
     """.split()  # noqa: SIM905 (a list would take a line each)
 )
 

@@ -40,4 +40,5 @@ class DailyConfig(GateThresholds, Acceptance, UserSettings, DatedLog):
     users: bool = flag(default=True, help="several vectors per user (PinnerSage), where there are --engagements")
     unify: bool = flag(default=False, help="one vector of many sources for each item too, by the unified model")
     unified_model: str | None = flag(default=None, help="its id; default: the store's, by `itemsage unify`")
+    vectors: str = like(IndexConfig, "vectors", help="which vectors index and users are of; unified: with --unify")
     columns: dict[str, Any] = flag(default={}, help="our column name -> the shop's (table [columns] of --config)")

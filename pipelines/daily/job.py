@@ -28,6 +28,7 @@ from pipelines.ingest import job as ingest
 from pipelines.log.dated_log import tell_of_other_zone, zone_of
 from pipelines.publish import PublishConfig, move_readers, publish
 from pipelines.run.accounting import summary
+from pipelines.run.listed_files import EMBEDDINGS
 from pipelines.run.stage import RunCall, run_in_turn
 from pipelines.run.units import read_stage_manifest
 from pipelines.stages import lines_of_day, with_users
@@ -48,7 +49,7 @@ from schemas.user_rows import USERS_STAGE
 
 #: Flags whose content is in the facts by other means, or that change nothing in what comes out.
 _PLACES = ("catalog", "engagements", "store", "date", "time_zone", "model", "accept", "because")
-_UNIFIED = ("unify", "unified_model")
+_UNIFIED = ("unify", "unified_model", "vectors")
 _CALIBRATED = ("alpha", "samples", "popularity_weight")
 _THRESHOLDS = frozenset(field.name for field in fields(GateThresholds))
 
@@ -94,8 +95,8 @@ def _with_unified_model(config: DailyConfig, model_id: str) -> DailyConfig:
     """The config with the id of the unified model that it asks for, if any. Raises UsageError if there is none, or it
     belongs to another item model."""
     if not config.unify:
-        if config.unified_model is not None:
-            raise UsageError(f"expected --unify with --unified-model {config.unified_model}, got none")
+        if config.unified_model is not None or config.vectors != EMBEDDINGS:
+            raise UsageError("expected --unify with --unified-model and --vectors unified, got none")
         return config
     unified_id = wanted_unified_id(config.store, config.unified_model)
     made_for = UnifiedManifest.read(unified_folder(config.store, unified_id)).item_model_id
@@ -170,9 +171,11 @@ def _facts(config: DailyConfig, model_id: str) -> dict[str, Any]:
         name: value for name, value in given_values(config).items() if name not in _THRESHOLDS.union(_PLACES, _UNIFIED)
     }
     if with_users(config):  # a new calibration is another run
-        chosen = alpha_in_store(config.store, config.alpha, model_id)
+        vectors_id = model_id if config.vectors == EMBEDDINGS else str(config.unified_model)
+        chosen = alpha_in_store(config.store, config.alpha, vectors_id)
         kept |= {name: getattr(chosen, name) for name in _CALIBRATED} | ({} if chosen.sampled else {"sampled": False})
     unified = {"unified_id": config.unified_model} if config.unify else {}
+    kept |= {"vectors": config.vectors} if config.vectors != EMBEDDINGS else {}
     return {
         "code_versions": _code_versions(config),
         "config": kept,

@@ -37,16 +37,16 @@ class GatedRun(Run):
         return len(self.embeddings.ids)
 
     def check_index(self) -> None:
-        """Raises unless index/ is what its stage wrote, byte for byte, with the embeddings' ids and vectors."""
+        """Raises unless index/ is what its stage wrote, byte for byte, with the ids and vectors that it is of."""
         index, index_ids, _ = self.index
-        ids, matrix_ND = self.embeddings
+        ids, matrix_ND = self.searched_vectors
         if not index_ids.equals(ids):
-            expected = f"the {len(ids):,} ids of the embeddings"
+            expected = f"the {len(ids):,} ids of {self.searched}/"
             raise CorruptFileError(f"expected {expected}, in their order, got {len(index_ids):,} others in {IDS_FILE}")
         rows = np.unique(np.linspace(0, len(ids) - 1, _VECTORS_COMPARED, dtype=np.int64))
         if index.dim != matrix_ND.shape[1] or not np.array_equal(index.vectors(rows), matrix_ND[rows]):
             raise CorruptFileError(
-                f"expected the vectors of the embeddings, got others in {ANNOY_FILE}: another day's?"
+                f"expected the vectors of {self.searched}/, got others in {ANNOY_FILE}: another day's?"
             )
 
     @property
@@ -56,8 +56,8 @@ class GatedRun(Run):
 
     def check_refined(self) -> int:
         """How many items the refined index keeps. Raises unless refined_index/ is what its stage wrote, byte for byte,
-        and made from the embeddings."""
-        for problem in refined_problems(self.refined, *self.embeddings):
+        and made from the vectors that the index is of."""
+        for problem in refined_problems(self.refined, *self.searched_vectors):
             raise CorruptFileError(problem)
         return len(self.refined.kept_ids)
 

@@ -14,6 +14,9 @@ from schemas.quarantine import quote
 from schemas.storage import resolve_inside
 
 EMBEDDINGS, UNIFIED, INDEX = "embeddings", "unified", "index"
+#: Folders of vectors that an index, and users, may be made of.
+VECTORS = (EMBEDDINGS, UNIFIED)
+VECTORS_HELP = "which vectors of the run: the item model's, or those of many sources (daily --unify)"
 
 
 class ListedFiles:

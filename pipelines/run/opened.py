@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 from model.nearest.index import ANNOY_FILE, IDS_FILE, MANIFEST_FILE, ItemIndex, read_index_manifest
 from model.nearest.refined import NEAR_DUPLICATES_FILE, REFINED_FOLDER
 from model.nearest.searched import DISTINCT_FILE, DISTINCT_FILES, open_searched
-from pipelines.run.listed_files import EMBEDDINGS, INDEX, UNIFIED, ListedFiles
+from pipelines.run.listed_files import EMBEDDINGS, INDEX, UNIFIED, VECTORS, ListedFiles
 from pipelines.run.refined_index import Refined, open_refined
 from pipelines.run.units import bucket_name
 from pipelines.run.user_files import check_user_actions, check_users_file
@@ -50,6 +50,8 @@ if TYPE_CHECKING:
 
 #: What reading a damaged run raises.
 DAMAGE = (CorruptFileError, UsageError, OSError, pa.ArrowException)
+#: Of an index, and of the users stage, that are of other vectors than the embeddings.
+_VECTORS_FACT = "vectors"
 #: Folder of vectors -> what makes it, for messages.
 _MAKER = {EMBEDDINGS: "embed", UNIFIED: "unified"}
 #: Files of an index folder whose checksums are compared when it is opened.
@@ -128,6 +130,23 @@ class Run(ListedFiles):
     def unified(self) -> Embeddings:
         """The same of the vectors that the sources together make. Raises CorruptFileError if the run has none."""
         return self._read_vectors(UNIFIED)
+
+    @cached_property
+    def searched(self) -> str:
+        """Which vectors the index is of, as its folder says: the one place that tells readers where scores come
+        from."""
+        return checked_vectors(read_index_manifest(self.folder / INDEX).get(_VECTORS_FACT, EMBEDDINGS), self.folder)
+
+    @property
+    def searched_vectors(self) -> Embeddings:
+        """The vectors that the index is of."""
+        return self.vectors(self.searched)
+
+    @cached_property
+    def users_vectors(self) -> Embeddings:
+        """The vectors that users are made of."""
+        made_of = self.manifest(USERS_STAGE).facts.get(_VECTORS_FACT, EMBEDDINGS)
+        return self.vectors(checked_vectors(made_of, self.folder))
 
     def _read_vectors(self, vectors: str) -> Embeddings:
         listed = self.checked_folder(vectors)
@@ -241,10 +260,10 @@ class Run(ListedFiles):
         return self.manifest(USERS_STAGE).whole("num_user_buckets", least=1)
 
     def users(self, bucket: int) -> UserRows:
-        """A bucket's users, whose medoids are items with exactly the vectors of the embeddings."""
+        """A bucket's users, whose medoids are items with exactly the vectors that users are made of."""
         num_buckets = self.num_user_buckets
         path = self.checked(f"{USERS_FOLDER}/{bucket_name(bucket, num_buckets)}.parquet")
-        return check_users_file(Path(path), *self.embeddings, self.model_id, bucket, num_buckets)
+        return check_users_file(Path(path), *self.users_vectors, self.model_id, bucket, num_buckets)
 
     def user_actions(self, bucket: int) -> UserActionRows:
         """The actions that a bucket's users were made of."""
@@ -277,6 +296,18 @@ class PublishedRun(Run):
                 f"{error}. `itemsage daily` of that date with --attempt 1 makes the run anew, `itemsage rollback` "
                 "takes readers back to the one before"
             ) from error
+
+
+def checked_vectors(value: Any, where: Path) -> str:
+    """The name of a folder of vectors, as a manifest has it. Raises CorruptFileError for anything else."""
+    if value not in VECTORS:
+        raise CorruptFileError(f"expected vectors of {' or '.join(VECTORS)}, got {quote(value)} in {where}")
+    return str(value)
+
+
+def vectors_facts(run: "Run", vectors: str) -> dict[str, str]:
+    """What the manifest of an index, or of users, says of the vectors that it is of; nothing of the embeddings."""
+    return {} if vectors == EMBEDDINGS else {_VECTORS_FACT: vectors, "unified_id": run.vectors_id(vectors)}
 
 
 def _ids_of(path: str) -> pa.ChunkedArray:

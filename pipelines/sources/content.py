@@ -3,12 +3,13 @@ before anybody clicked it, and their models, which they leave behind, know those
 
     items -----> Dae        denoising auto-encoder of attributes
     features --> Siamese    network on the backbone's vectors of pictures; an item is the mean of its pictures
+    pairs ......^           pictures that people asked with, of the training part: each of the item that was clicked
 
 One Embedding To Do Them All (arXiv 1906.12120), level 1. Evidence: attributes of the item, pictures of it.
 """
 
 import functools
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, ClassVar
 
@@ -22,19 +23,24 @@ from model.sources.autoencoder import (
     save_autoencoder,
     train_autoencoder,
 )
+from model.sources.clicked_pictures import clicked_products
 from model.sources.siamese import SiameseConfig, TrainedSiamese, encode_items, save_siamese, train_siamese
 from model.sources.side_information import ATTRIBUTE_FIELDS, Columns, SideInformationConfig, count_values, vocabulary_of
-from pipelines.sources.run_tables import RunTable
+from pipelines.run.unit_files import manifest_path
+from pipelines.sources.run_tables import RunTable, run_table
 from pipelines.sources.trained import LearntVectors, SourceConfig, TrainedSource
+from schemas import storage
 from schemas.errors import ThresholdError
 from schemas.hashing import stable_hash
-from schemas.records import decode_features, read_records
+from schemas.records import decode_features, decode_pair, read_records
 from schemas.tables import ITEMS
 
 #: What is read of ITEMS.
 ATTRIBUTES = pa.schema([ITEMS.field(name) for name in ("item_id", *ATTRIBUTE_FIELDS)])
 #: Pictures that are trained on, in memory: 1 GB of 2,048 numbers each. Of a larger shop those of some items.
 MAX_TRAINING_PICTURES = 120_000
+#: Where the pairs are whose pictures are of the item that was clicked. More clicks than this on one say no more.
+_CLICKED, _MOST_CLICKS = "pairs/train", 1_000
 
 
 def columns_of(items: pa.Table) -> Columns:
@@ -61,14 +67,37 @@ def encode_pictures_of(trained: TrainedSiamese, items: Mapping[str, np.ndarray])
     return encode_items(trained, pictures), np.array([len(vectors) for vectors in pictures], np.int64)
 
 
-def training_pictures(paths: Iterable[str], most: int) -> dict[str, np.ndarray]:
-    """Items in ascending order and their pictures, float32: of all items that have any, or of so many, by the hash of
-    their ids, that there are at most `most` pictures."""
-    paths = list(paths)
-    counts = sorted((stable_hash(f"siamese/{name}"), name, len(found)) for name, found in pictures_of(paths))
+def clicked_pictures(paths: Iterable[str]) -> dict[str, list[np.ndarray]]:
+    """item -> pictures of queries, float16 [D] each, that are of it as far as clicks tell (model.sources
+    .clicked_pictures), in the order of their ids; of files of training pairs."""
+    vectors: dict[str, np.ndarray] = {}
+    clicks: list[tuple[str, str]] = []
+    for pair in (decode_pair(record) for path in paths for record in read_records(path)):
+        if len(pair.query_picture) and np.isfinite(pair.query_picture).all():
+            query = f"{pair.query_id:020d}"
+            vectors[query] = pair.query_picture
+            clicks += [(query, pair.item_id)] * min(pair.count, _MOST_CLICKS)
+    found: dict[str, list[np.ndarray]] = {}
+    for query, item_id in clicked_products(clicks).items():
+        found.setdefault(item_id, []).append(vectors[query])
+    return found
+
+
+def training_pictures(
+    paths: Iterable[str], most: int, clicked: Mapping[str, Sequence[np.ndarray]] | None = None
+) -> dict[str, np.ndarray]:
+    """Items in ascending order and their pictures, float32, `clicked` ones after their own: of all items that have any,
+    or of so many, by the hash of their ids, that there are at most `most` pictures."""
+    paths, more = list(paths), clicked or {}
+    sizes = ((name, len(own) + len(more.get(name, ()))) for name, own in pictures_of(paths))
+    counts = sorted((stable_hash(f"siamese/{name}"), name, count) for name, count in sizes)
     totals = np.cumsum([count for _, _, count in counts])
     chosen = {name for (_, name, count), total in zip(counts, totals, strict=True) if count and total <= most}
-    found = {name: vectors.astype(np.float32) for name, vectors in pictures_of(paths) if name in chosen}
+    found = {
+        name: np.concatenate([own, *(vector[None] for vector in more.get(name, ()))]).astype(np.float32)
+        for name, own in pictures_of(paths)
+        if name in chosen
+    }
     return dict(sorted(found.items()))
 
 
@@ -102,11 +131,19 @@ class Dae(TrainedSource):
 
 
 class Siamese(TrainedSource):
-    """Pictures of one item are of one product. Trained weights are kept only if validation shows them above their
-    start. An item without pictures has no vector."""
+    """Pictures of one item are of one product, and so are those that people asked with who then clicked it, where the
+    run has training pairs. Trained weights are kept only if validation shows them above their start. An item without
+    pictures has no vector."""
 
     name = "siamese"
     reads: ClassVar[tuple[str, ...]] = ("features",)
+
+    @functools.cached_property
+    def tables(self) -> dict[str, RunTable]:
+        """Training pairs too, where the run has them."""
+        has_pairs = storage.has_file(manifest_path(self.run, "pairs"))
+        folders = (*self.reads, *([_CLICKED] if has_pairs else []))
+        return {folder: run_table(self.run, folder) for folder in folders}
 
     @staticmethod
     def settings(config: SourceConfig) -> Mapping[str, Any]:
@@ -115,7 +152,8 @@ class Siamese(TrainedSource):
     @staticmethod
     def learn(tables: Mapping[str, RunTable], config: SourceConfig, advance: Callable[[int], None]) -> LearntVectors:
         paths = tables["features"].paths
-        training = training_pictures(paths, MAX_TRAINING_PICTURES)
+        clicked = clicked_pictures(tables[_CLICKED].paths if _CLICKED in tables else ())
+        training = training_pictures(paths, MAX_TRAINING_PICTURES, clicked)
         if not training:
             raise ThresholdError("expected items with pictures to learn from, got none: leave the source siamese out")
         products = [name for name, vectors in training.items() for _ in vectors]
@@ -134,7 +172,11 @@ class Siamese(TrainedSource):
             matrix_ND=matrix_NE,
             count_N=count_N,
             num_seen=len(item_ids),
-            facts={"pictures_trained_on": len(products), "epochs_kept": trained.best_epoch},
+            facts={
+                "pictures_trained_on": len(products),
+                "pictures_of_queries": sum(len(clicked.get(name, ())) for name in training),
+                "epochs_kept": trained.best_epoch,
+            },
             save_model=functools.partial(save_siamese, trained),
         )
 

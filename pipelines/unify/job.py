@@ -44,8 +44,9 @@ EXAMPLE = (
     "itemsage unify --store store --sources itemsage,prod2vec,dae --weights itemsage=1,prod2vec=.5,dae=.5 "
     "--half-evidence prod2vec=5"
 )
-#: What finds the weights of sources, if the call does not give them: from the vectors of each by its name.
-FindWeights = Callable[[Mapping[str, SourceVectors]], WeightSearch]
+#: What finds the weights of sources, if the call does not give them: from the vectors of each by its name, and how they
+#: are fused but for the weights.
+FindWeights = Callable[[Mapping[str, SourceVectors], FusionConfig], WeightSearch]
 
 
 def run(config: UnifyConfig, options: PipelineOptions, find_weights: FindWeights | None = None) -> str:
@@ -65,7 +66,7 @@ def run(config: UnifyConfig, options: PipelineOptions, find_weights: FindWeights
         vectors = _Vectors(model, folder, sources, options)
         curve: Sequence[Mapping[str, object]] = ()
         if find_weights is not None:
-            found = find_weights({name: vectors.of(name) for name in config.names})
+            found = find_weights({name: vectors.of(name) for name in config.names}, fusion_config)
             fusion_config, curve = replace(fusion_config, weights=found.weights), found.curve
         fusion = settle_fusion(fusion_config, {name: vectors.to_settle(name, fusion_config) for name in config.names})
         ids = {ITEMSAGE: model_id, **{name: source.source_id for name, source in sources.items()}}

@@ -10,6 +10,7 @@ from content_runs import (
     BLIND,
     ITEM_IDS,
     NUM_BUCKETS,
+    PICTURE_DIM,
     PLAIN,
     content_run,
     item_features,
@@ -27,12 +28,20 @@ from pipelines.console.exit_codes import EXIT_DONE, EXIT_THRESHOLD, EXIT_USAGE
 from pipelines.run.units import read_stage_manifest
 from pipelines.sources import content
 from pipelines.sources import job as sources
-from pipelines.sources.content import ATTRIBUTES, encode_attributes, encode_pictures_of, pictures_of, training_pictures
+from pipelines.sources.content import (
+    ATTRIBUTES,
+    clicked_pictures,
+    encode_attributes,
+    encode_pictures_of,
+    pictures_of,
+    training_pictures,
+)
 from pipelines.stages import CONTENT
 from pipelines.train import job as train
 from pipelines.train.checks import check_early
 from schemas.embeddings import read_embeddings, read_embeddings_metadata, validate_embeddings
 from schemas.errors import UsageError
+from schemas.records import Pair, encode_pair, write_records
 from schemas.tables import ITEMS
 
 
@@ -189,6 +198,40 @@ def test_of_many_pictures_those_of_some_items_are_trained_on(run, monkeypatch, t
     assert run_content_sources(other, "--sources", "siamese") == EXIT_DONE
     counts = read_stage_manifest(str(other), "siamese")["counts"]
     assert (counts["pictures_trained_on"], counts["items_written"]) == (90, len(ITEM_IDS) - 1)
+
+
+def test_pictures_that_people_asked_with_are_of_what_they_clicked(run, tmp_path):
+    """Of the training part: the item that most clicks were on; a text query has none."""
+    other = content_run(tmp_path / "run")
+    random = np.random.default_rng(0)
+    asked = {number: random.standard_normal(PICTURE_DIM).astype(np.float16) for number in range(-3, 4)}
+    pairs = [Pair(task="closeup/click", query_id=q, item_id=BLIND, query_picture=asked[q], count=3) for q in asked]
+    pairs += [Pair(task="closeup/save", query_id=-3, item_id=PLAIN, query_picture=asked[-3], count=4)]
+    pairs += [Pair(task="search/click", query_id=9, item_id=PLAIN, query_token_ids=np.ones(1, np.int32))]
+    pairs += [replace(pairs[0], query_id=10, query_picture=np.full(PICTURE_DIM, np.inf, np.float16))]
+    records = [encode_pair(pair) for pair in pairs]
+    files = {
+        "pairs/train/bucket-00000-of-00001.tfrecord": lambda path: write_records(path, records),
+        "pairs/test/bucket-00000-of-00001.tfrecord": lambda path: write_records(path, records[:1]),
+    }
+    RunBuilder(other).stage("pairs", files)
+    clicked = clicked_pictures([str(other / "pairs" / "train" / "bucket-00000-of-00001.tfrecord")])
+    assert {name: len(found) for name, found in clicked.items()} == {BLIND: 6, PLAIN: 1}
+    np.testing.assert_array_equal(clicked[PLAIN][0], asked[-3])
+    assert run_content_sources(other, "--sources", "siamese") == EXIT_DONE
+    manifest, without = (read_stage_manifest(str(folder), "siamese") for folder in (other, run))
+    assert manifest["counts"]["pictures_trained_on"] == without["counts"]["pictures_trained_on"] + 7
+    assert (manifest["counts"]["pictures_of_queries"], without["counts"]["pictures_of_queries"]) == (7, 0)
+    assert manifest["source_id"] != without["source_id"]
+    assert BLIND not in read_embeddings(other / "siamese" / "embeddings")[0].to_pylist()
+    pictures = {name: item_features(name).pictures.astype(np.float32) for name in ITEM_IDS}
+    for name, found in clicked.items():
+        pictures[name] = np.concatenate([pictures[name], np.stack(found).astype(np.float32)])
+    products = [name for name, found in pictures.items() for _ in found]
+    trained = train_siamese(np.concatenate(list(pictures.values())), products, SiameseConfig())
+    left = load_siamese(other / "siamese" / "model").network.state_dict()
+    for name, weights in trained.network.state_dict().items():
+        np.testing.assert_array_equal(left[name].numpy(), weights.numpy())
 
 
 def test_a_picture_that_is_no_number_is_as_if_it_was_not_there(tmp_path):

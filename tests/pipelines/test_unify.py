@@ -134,7 +134,8 @@ def test_fewer_numbers_keep_the_directions_of_most_variance(own):
 
 
 def test_weights_may_be_found_by_a_function_of_the_vectors(own):
-    def find(vectors):
+    def find(vectors, fusion_config):
+        assert (fusion_config.how, fusion_config.names) == ("sum", ["dae", "itemsage"])
         assert {name: len(found.item_ids) for name, found in vectors.items()} == {
             "itemsage": len(ITEM_IDS),
             "dae": len(ITEM_IDS) - 1,

@@ -29,10 +29,18 @@ from pipelines.operations.verify.files import (
 from pipelines.operations.verify.pictures import check_table_pictures
 from pipelines.operations.verify.rebuild import check_rebuild
 from pipelines.operations.verify.users import check_users
-from pipelines.operations.verify.vectors import check_changes, check_embeddings, check_index, check_refined_index
+from pipelines.operations.verify.vectors import (
+    check_changes,
+    check_embeddings,
+    check_index,
+    check_refined_index,
+    vectors_of,
+)
+from pipelines.run.listed_files import INDEX
 from pipelines.store.named_run import find_run
 from schemas import storage
 from schemas.errors import UsageError
+from schemas.user_rows import USERS_STAGE
 
 EXAMPLE = "itemsage verify --store store --rebuild 100 --image-root images"
 
@@ -64,6 +72,7 @@ def verify_run(store: Path, run: Path, rebuild: int = 0, image_root: str | None 
     inspected, (manifests, checksums) = read_run(store, run)
     buckets, record_ids = check_buckets(inspected)
     vectors, embeddings = check_embeddings(inspected, record_ids)
+    searched = vectors_of(inspected, INDEX, embeddings)
     findings = [
         check_completed(inspected),
         manifests,
@@ -79,12 +88,12 @@ def verify_run(store: Path, run: Path, rebuild: int = 0, image_root: str | None 
         check_quarantine(inspected),
         vectors,
         check_changes(inspected, embeddings),
-        check_index(inspected, embeddings),
+        check_index(inspected, searched),
     ]
     if inspected.listed(REFINED_FOLDER):
-        findings.append(check_refined_index(inspected, embeddings))
+        findings.append(check_refined_index(inspected, searched))
     if inspected.listed("users"):
-        findings.append(check_users(inspected, embeddings))
+        findings.append(check_users(inspected, vectors_of(inspected, USERS_STAGE, embeddings)))
     findings += check_other_stages(inspected)
     if rebuild:
         findings.append(check_rebuild(inspected, record_ids, rebuild, image_root))
