@@ -83,8 +83,8 @@ class StageLine:
     """name: of its manifest and its units. place: of its Stage, `module:class`. command: of `itemsage`, "" for a stage
     that is none; does: what that says of it. needs: the stages that it reads. published: the folders of a run that
     readers read; folders: its others. day, training: whether a config's run has it. stops: a run ends after it if too
-    much was rejected. has_checks: gates, verify and explain look into it by name; of any other they ask its Stage.
-    optional: the ids of a day's runs that do not have it do not know of it."""
+    much was rejected. gate: of a published stage, the gate that its problems fail, if not one of its name. optional:
+    the ids of a day's runs that do not have it do not know of it."""
 
     name: str
     place: str
@@ -96,13 +96,18 @@ class StageLine:
     day: Callable[[Any], bool] = never
     training: Callable[[Any], bool] = never
     stops: bool = False
-    has_checks: bool = False
+    gate: str = ""
     optional: bool = False
 
     @property
     def called(self) -> str:
         """What people call it."""
         return self.command or self.name
+
+    @property
+    def judged_by(self) -> str:
+        """The gate that its problems fail."""
+        return self.gate or self.name
 
     @property
     def module(self) -> str:
@@ -122,14 +127,14 @@ _WALKS = ForSources(("deepwalk_prod2vec", "deepwalk_prodsi2vec"))
 STAGES: tuple[StageLine, ...] = (
     StageLine(name="items", place="pipelines.ingest.job:Ingest", command="ingest",
               does="catalogue -> items, validated and bucketed", folders=("items", "pictures"),
-              day=always, training=always, stops=True, has_checks=True),
+              day=always, training=always, stops=True),
     StageLine(name="log", place="pipelines.log.engagement_log:Log", does="engagements, read and judged",
-              needs=("items",), day=with_log, training=with_log, stops=True, has_checks=True),
+              needs=("items",), day=with_log, training=with_log, stops=True),
     StageLine(name="vocabulary", place="pipelines.vocabulary.job:MakeVocabulary", command="vocabulary",
               does="items -> vocabulary", needs=("items",), folders=("vocabulary",), training=always),
     StageLine(name="features", place="pipelines.features.job:Features", command="features",
               does="items -> picture vectors and token ids", needs=("items",), folders=("features", "fingerprints"),
-              day=always, training=always, stops=True, has_checks=True),
+              day=always, training=always, stops=True),
     StageLine(name="pairs", place="pipelines.pairs.job:Pairs", command="pairs",
               does="engagements + features -> training pairs", needs=("items", "log", "vocabulary", "features"),
               folders=("pairs", "query_table"), training=always),
@@ -168,16 +173,16 @@ STAGES: tuple[StageLine, ...] = (
               training=ForSources(("siamese",))),
     StageLine(name="embeddings", place="pipelines.embed.job:Embed", command="embed",
               does="features + model -> unit vectors", needs=("features",), published=("embeddings",),
-              day=always, has_checks=True),
+              day=always, gate="vectors"),
     StageLine(name="unified", place="pipelines.unify.stage:Unified",
               does="embeddings + unified model -> one vector of many sources",
               needs=("items", "features", "embeddings"), published=("unified",), day=with_unified, optional=True),
     StageLine(name="index", place="pipelines.index.job:Index", command="index",
               does="embeddings -> Annoy index with measured recall", needs=("items", "features", "embeddings"),
-              published=("index", "refined_index"), day=always, has_checks=True),
+              published=("index", "refined_index"), day=always),
     StageLine(name="users", place="pipelines.users.job:Users", command="users",
               does="engagements + embeddings -> several vectors per user (PinnerSage)", needs=("log", "embeddings"),
-              published=("users", "user_actions", "item_popularity"), day=with_users, has_checks=True),
+              published=("users", "user_actions", "item_popularity"), day=with_users),
 )
 # fmt: on
 
@@ -197,9 +202,9 @@ def lines_of_day() -> list[StageLine]:
     return [line for line in STAGES if line.day is not never]
 
 
-def without_checks() -> list[StageLine]:
-    """The stages of a day that gates, verify and explain know by this list alone."""
-    return [line for line in lines_of_day() if not line.has_checks]
+def published_lines() -> list[StageLine]:
+    """The stages that a day may publish: their problems fail a gate, and verify tells all of them."""
+    return [line for line in lines_of_day() if line.published]
 
 
 def with_needs(name: str) -> tuple[str, ...]:

@@ -16,7 +16,9 @@ from functools import cached_property
 
 import numpy as np
 
+from model.machine.blas_threads import one_blas_thread
 from model.measures.metrics import TIE_TOLERANCE, hits_at_k, reciprocal_ranks
+from model.measures.resampling import drawn_figures
 
 #: float32 scores [Q, N] for the given rows of a task's distinct queries.
 ScoreBlock = Callable[[np.ndarray], np.ndarray]
@@ -147,10 +149,9 @@ def bootstrap_ratios(
 ) -> tuple[np.ndarray, np.ndarray]:
     """95 % percentile intervals (low [M], high [M]) of sum(sums) / sum(sizes) over resampled clusters, which are drawn
     whole: near-duplicates rise and fall together, so a query more of a cluster says less than one of another."""
-    generator = np.random.default_rng(seed)
-    ratios = []
-    for _ in range(resamples):
-        drawn_C = np.bincount(generator.integers(0, len(sums_CM), len(sums_CM)), minlength=len(sums_CM))
-        ratios.append((drawn_C @ sums_CM) / (drawn_C @ sizes_CM))
-    low_M, high_M = np.percentile(ratios, [2.5, 97.5], axis=0)
+    with one_blas_thread():
+        drawn_RM = drawn_figures(
+            lambda count_RC: (count_RC @ sums_CM) / (count_RC @ sizes_CM), len(sums_CM), seed, resamples
+        )
+    low_M, high_M = np.percentile(drawn_RM, [2.5, 97.5], axis=0)
     return low_M, high_M

@@ -15,6 +15,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from model.machine.blas_threads import one_blas_thread
+
 #: Of labels x photos x dimension: a probe of more takes more than a minute or two.
 MAX_PROBE_WORK = 2_000_000_000
 #: The best of 1, 10, 100 and 1,000 on photos of groceries (efficientnet_lite0), inside the training part.
@@ -90,7 +92,7 @@ class LogisticProbe:
         from sklearn.linear_model import LogisticRegression  # a second that a day without change need not wait
 
         self._num_items = num_items
-        with warnings.catch_warnings():  # labels are items, many of which have one photo
+        with warnings.catch_warnings(), one_blas_thread():  # labels are items, many of which have one photo
             warnings.filterwarnings("ignore", "The number of unique classes is greater than 50%", UserWarning)
             self._probe = LogisticRegression(C=_PROBE_C, max_iter=_PROBE_STEPS).fit(photos_MD, labels_M)
 

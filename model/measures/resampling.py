@@ -1,8 +1,8 @@
 """95 % bootstrap intervals of figures that are no mean (an AUC, a macro-F1), and of differences of two of them.
 
 A figure is a function of how often each cluster (a session, a product family) was drawn. The clusters are drawn whole,
-and the same draws serve both sides of a difference: it is paired. The draws are those of
-model.measures.evaluation.bootstrap_ratios.
+and the same draws serve both sides of a difference: it is paired. model.measures.evaluation.bootstrap_ratios draws here
+too.
 
 Legend: C clusters, R draws, one row each.
 """
@@ -34,15 +34,14 @@ def difference_with_bounds(
 
 
 def drawn_figures(figure: Figure, num_clusters: int, seed: int = 0, resamples: int = _RESAMPLES) -> np.ndarray:
-    """float64 [resamples]: the figure of clusters drawn with replacement."""
+    """float64 [resamples], or [resamples, M] of M figures: of clusters drawn with replacement."""
     generator = np.random.default_rng(seed)
     found = []
     for start in range(0, resamples, _DRAWS_AT_ONCE):
-        draws = [
-            np.bincount(generator.integers(0, num_clusters, num_clusters), minlength=num_clusters)
-            for _ in range(min(_DRAWS_AT_ONCE, resamples - start))
-        ]
-        found.append(figure(np.stack(draws)))
+        num_R = min(_DRAWS_AT_ONCE, resamples - start)
+        drawn_RC = generator.integers(0, num_clusters, (num_R, num_clusters))
+        places_RC = drawn_RC + num_clusters * np.arange(num_R)[:, None]
+        found.append(figure(np.bincount(places_RC.ravel(), minlength=places_RC.size).reshape(places_RC.shape)))
     return np.concatenate(found)
 
 

@@ -8,7 +8,7 @@ is quarantined alone.
 """
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ from pipelines.embed.compute import EmbedStage
 from pipelines.embed.earlier import open_earlier
 from pipelines.embed.parts import CODE_VERSION, STAGE, plan_parts
 from pipelines.run.accounting import kinds_of, today_and_yesterday
+from pipelines.run.opened import Run
 from pipelines.run.stage import RunCall, Stage, job_of
 from pipelines.run.units import Unit, read_stage_manifest
 from schemas.errors import ThresholdError, UsageError
@@ -94,6 +95,15 @@ class Embed(Stage[EmbedConfig]):
     @staticmethod
     def told(counts: Mapping[str, int]) -> str:
         return today_and_yesterday("vectors", "rows_published", "rows", counts)
+
+    @classmethod
+    def problems(cls, run: Run) -> Iterator[str]:
+        if not len(run.embeddings.ids):
+            yield f"expected 1 vector or more, got 0 in {run.folder / STAGE}"
+
+    @classmethod
+    def soundness(cls, run: Run) -> str:
+        return f"{len(run.embeddings.ids):,} vectors, ids and files are as they should be"
 
 
 EXAMPLE = "itemsage embed --run store/runs/2026-06-30/0123456789abcdef --model store/models/itemsage-0123456789ab"

@@ -1,45 +1,48 @@
-"""The gates vectors, index, refined index, users and model_id: whether what a run publishes is sound, whatever was
-yesterday."""
+"""The gates on what a run publishes, whatever was yesterday: each published stage by what its Stage finds, the indexes,
+and one model for all."""
 
-import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from model.nearest.refined import REFINED_FOLDER
 from pipelines.console.thresholds import GateThresholds
 from pipelines.gates.gated_run import DAMAGE, GatedRun
-from pipelines.gates.results import PASSED, GateResult, at_least, judged, number, rounded, skipped
-from pipelines.stages import StageLine, always, without_checks
-from schemas.errors import CorruptFileError
+from pipelines.gates.results import GATES, PASSED, GateResult, at_least, judged, number, rounded, skipped
+from pipelines.run.index_problems import refined_problems
+from pipelines.run.model_ids import wrong_encoder_ids, wrong_model_ids
+from pipelines.run.opened import Run
+from pipelines.stages import StageLine, always, published_lines
 from schemas.quarantine import quote
 
 
 def check_soundness(today: GatedRun, thresholds: GateThresholds) -> list[GateResult]:
     """Vectors, indexes, users and model ids; `vectors` first."""
     return [
-        _without_fault("vectors", lambda: f"{today.check_vectors():,} vectors, ids and files are as they should be"),
-        _without_fault("index", lambda: _index_message(today)),
+        *(_stage(today, line) for line in published_lines() if today.may_have(line) or line.judged_by in GATES),
         _index_recall(today, thresholds),
         *_refined(today, thresholds),
-        _users(today),
         _model_id(today),
-        *_other_stages(today),
     ]
 
 
-def _without_fault(name: str, message: Callable[[], str]) -> GateResult:
+def _stage(today: GatedRun, line: StageLine) -> GateResult:
+    """Of a published stage: the first of its problems ends the search."""
+    if line.day is not always and not today.may_have(line):
+        return skipped(line.judged_by, f"nothing to check: the run has no {line.name}")
+    stage = line.load()
+    return _without_fault(line.judged_by, stage.problems, stage.soundness, today)
+
+
+def _without_fault(
+    name: str, problems: Callable[[Run], Iterator[str]], sound: Callable[[Run], str], today: GatedRun
+) -> GateResult:
     """The result of a gate whose value is the number of faults; the first one found ends the search."""
     try:
-        return judged(name, True, message(), value=0, threshold=0)
+        problem = next(problems(today), None)
+        message = sound(today) if problem is None else problem
     except DAMAGE as error:
-        return judged(name, False, str(error), value=1, threshold=0)
-
-
-def _index_message(today: GatedRun) -> str:
-    today.check_index()
-    return (
-        f"{today.counts('index').get('items_indexed', 0):,} items, files, ids and vectors are those of the embeddings"
-    )
+        problem = message = str(error)
+    return judged(name, problem is None, message, value=int(problem is not None), threshold=0)
 
 
 def _index_recall(today: GatedRun, thresholds: GateThresholds) -> GateResult:
@@ -73,37 +76,25 @@ def _refined(today: GatedRun, thresholds: GateThresholds) -> list[GateResult]:
     names = ("refined_index", "refined_kept")
     if not today.may_have_refined:
         return [skipped(name, "nothing to check: the run has no refined index") for name in names]
-    found = _without_fault(names[0], lambda: f"{today.check_refined():,} items are kept and stand for all")
+    found = _without_fault(
+        names[0],
+        lambda run: refined_problems(run.refined, *run.searched_vectors),
+        lambda run: f"{len(run.refined.kept_ids):,} items are kept and stand for all",
+        today,
+    )
     if found.status != PASSED:
         return [found, skipped(names[1], "not measured: the refined index is broken, see the gate refined_index")]
     return [found, check_refined_kept(today.refined.facts, thresholds)]
 
 
-def _users(today: GatedRun) -> GateResult:
-    if not today.may_have_users:
-        return skipped("users", "nothing to check: the run has no users")
-    return _without_fault("users", lambda: f"{today.check_users():,} users, their medoids are the items' vectors")
-
-
-def _other_stages(today: GatedRun) -> list[GateResult]:
-    """A gate for each stage of the run that has none of its own: its files, then what its Stage finds."""
-    lines = [line for line in without_checks() if line.day is always or today.has(line.name)]
-    return [_without_fault(line.name, functools.partial(_stage_message, today, line)) for line in lines]
-
-
-def _stage_message(today: GatedRun, line: StageLine) -> str:
-    num_files = today.check_files(line.name)
-    for problem in line.load().problems(today.folder):
-        raise CorruptFileError(problem)
-    return f"{num_files:,} files are as they should be"
-
-
 def _model_id(today: GatedRun) -> GateResult:
     try:
-        num_places, wrong = today.foreign_model_ids()
+        num_places, wrong = wrong_model_ids(today)
+        num_encoders, others = wrong_encoder_ids(today, today.model())
     except DAMAGE as error:
         return judged("model_id", False, str(error), value=1, threshold=0)
-    message = f"expected {quote(today.model_id)} in {num_places} places, {len(wrong)} name another"
+    wrong += others
+    message = f"expected {quote(today.model_id)} in {num_places + num_encoders} places, {len(wrong)} name another"
     message += f": {'; '.join(wrong)}" if wrong else ""
     return judged("model_id", not wrong, message, value=len(wrong), threshold=0)
 

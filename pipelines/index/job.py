@@ -11,6 +11,7 @@ So an earlier run's index is copied, with its times, if the embeddings and the s
 """
 
 import functools
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ from pipelines.index.description import describe, describe_refined
 from pipelines.index.folder import TIMES_FILE, read_times, write_index_folder, write_refined_folder
 from pipelines.index.queries import AskedQueries, plan_queries
 from pipelines.log.dated_log import DatedLog
+from pipelines.run.index_problems import index_problems
 from pipelines.run.listed_files import EMBEDDINGS, VECTORS, VECTORS_HELP
 from pipelines.run.opened import Run, vectors_facts
 from pipelines.run.process_units import UnitStage
@@ -200,6 +202,16 @@ class Index(Stage[IndexConfig]):
         print(describe(manifest), flush=True)
         if self.config.refine_cosine:
             print(describe_refined(manifest, _mended_times(self.run, REFINED_FOLDER)), flush=True)
+
+    @classmethod
+    def problems(cls, run: Run) -> Iterator[str]:
+        """Of index/; those of refined_index/ are refined_problems."""
+        index, ids, _ = run.index
+        yield from index_problems(index, ids, *run.searched_vectors)
+
+    @classmethod
+    def soundness(cls, run: Run) -> str:
+        return f"{len(run.index.ids):,} items, files, ids and vectors are those of {run.searched}/"
 
 
 def _facts(run_folder: str, folder: str) -> dict[str, Any]:

@@ -22,8 +22,8 @@ import pyarrow.parquet as pq
 from model.nearest.index import ANNOY_FILE, IDS_FILE, MANIFEST_FILE, ItemIndex, read_index_manifest
 from model.nearest.refined import NEAR_DUPLICATES_FILE, REFINED_FOLDER
 from model.nearest.searched import DISTINCT_FILE, DISTINCT_FILES, open_searched
+from pipelines.run.index_problems import Refined, open_refined
 from pipelines.run.listed_files import EMBEDDINGS, INDEX, UNIFIED, VECTORS, ListedFiles
-from pipelines.run.refined_index import Refined, open_refined
 from pipelines.run.units import bucket_name
 from pipelines.run.user_files import check_user_actions, check_users_file
 from pipelines.stages import published_folders

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
@@ -24,6 +24,9 @@ from pipelines.run.units import Unit, check_not_published, finished_sidecar, rea
 from pipelines.stages import StageLine, line_of
 from schemas import storage
 from schemas.errors import CorruptFileError
+
+if TYPE_CHECKING:
+    from pipelines.run.opened import Run as OpenedRun
 
 ConfigT = TypeVar("ConfigT")
 
@@ -139,9 +142,16 @@ class Stage(abc.ABC, Generic[ConfigT]):
         return ""
 
     @classmethod
-    def problems(cls, run: Path) -> Iterator[str]:
-        """What is wrong with a run's finished stage, whose files are as their checksums: expected, got, what to do."""
-        return iter(())
+    def problems(cls, run: "OpenedRun") -> Iterator[str]:
+        """All that is wrong with a run's finished stage: expected, got, what to do. Raises one of
+        pipelines.run.opened.DAMAGE for what cannot be read. The first fails its gate, verify tells each."""
+        run.check_files(cls.name)
+        yield from ()
+
+    @classmethod
+    def soundness(cls, run: "OpenedRun") -> str:
+        """What was looked at and found right, of a finished stage without problems."""
+        return f"{run.check_files(cls.name):,} files are as they should be"
 
 
 def run_stage(stage: Stage[Any], options: PipelineOptions) -> dict[str, Any]:

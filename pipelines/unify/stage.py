@@ -143,15 +143,15 @@ class Unified(Stage[UnifiedConfig]):
         ).format_map(counts)
 
     @classmethod
-    def problems(cls, run: Path) -> Iterator[str]:
+    def problems(cls, run: Run) -> Iterator[str]:
         """Of norm 1 and of the dimension that is said, of the items of the embeddings, but for those in quarantine."""
-        opened = Run(run)
-        unified_ids, _ = opened.unified  # raises if a vector is not of norm 1, or they are not as counted
-        without, strangers = missing_from(pa.array(opened.item_ids, pa.string()), unified_ids)
+        yield from super().problems(run)
+        unified_ids, _ = run.unified  # raises if a vector is not of norm 1, or they are not as counted
+        without, strangers = missing_from(pa.array(run.item_ids, pa.string()), unified_ids)
         if len(strangers):
             got = f"{len(strangers):,} others, {quote(strangers[0].as_py())} the first"
             yield f"expected unified vectors of items of embeddings/, got {got}: run the stage unified again"
-        rejected = _quarantined(run, sorted(opened.manifest(STAGE).units))
+        rejected = _quarantined(run.folder, sorted(run.manifest(STAGE).units))
         if sorted(without.to_pylist()) != rejected:
             got = f"{len(without):,} without and {len(rejected):,} in quarantine"
             yield f"expected a unified vector of each item that is not in quarantine, got {got}: run the stage again"

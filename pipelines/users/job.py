@@ -15,7 +15,7 @@ users_reused + users_changed + users_gone; and users_without_items, who have no 
 """
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from pipelines.gates.log import check_log, require_passed_log
 from pipelines.log.engagement_log import Log, LogConfig
 from pipelines.log.read_engagements import slice_unit
 from pipelines.run.accounting import kinds_of, today_and_yesterday
+from pipelines.run.opened import DAMAGE, Run
 from pipelines.run.stage import Stage, job_of, run_stage
 from pipelines.run.unit_files import manifest_path
 from pipelines.run.units import Unit, check_not_published, read_stage_manifest
@@ -41,7 +42,7 @@ from schemas.errors import CorruptFileError, ThresholdError, printable
 from schemas.files import read_sealed_json
 from schemas.quarantine import quote
 from schemas.reading import FileSlice
-from schemas.user_rows import USERS_STAGE
+from schemas.user_rows import USERS_FOLDER, USERS_STAGE
 
 __all__ = ["CODE_VERSION", "UsersConfig", "UsersPlan", "build", "main", "plan", "run"]
 _SHOWN = (
@@ -157,6 +158,27 @@ class Users(Stage[UsersConfig]):
             return ""
         more = f"; {counts['clusters']:,} clusters of {counts['actions_used']:,} actions"
         return today_and_yesterday("users", "users", "users", counts, more)
+
+    @classmethod
+    def problems(cls, run: Run) -> Iterator[str]:
+        """Of its files, then of each bucket of users/, made from the embeddings."""
+        yield from super().problems(run)
+        num_files, num_users, faults = len(run.checked_folder(USERS_FOLDER)), 0, 0
+        if num_files != run.num_user_buckets:
+            yield f"expected a file for each of {run.num_user_buckets} buckets in {USERS_FOLDER}/, got {num_files}"
+            return
+        for bucket in range(num_files):
+            try:
+                num_users += len(run.users(bucket).ids)
+            except DAMAGE as error:
+                faults += 1
+                yield str(error)
+        if not faults and num_users != (counted := run.manifest(USERS_STAGE).count("users_written")):
+            yield f"expected {counted} users, got {num_users}: run the users stage again"
+
+    @classmethod
+    def soundness(cls, run: Run) -> str:
+        return f"{run.manifest(USERS_STAGE).count('users_written'):,} users, their medoids are the items' vectors"
 
 
 def _left_out(counts: Mapping[str, int]) -> dict[str, int]:

@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 
 from pipelines.console.jobs import flag
 from pipelines.console.progress import Progress
+from pipelines.run.opened import Run
 from pipelines.run.process_units import UnitStage
 from pipelines.run.stage import Stage, job_of
 from pipelines.run.units import Unit, UnitWriter, read_stage_manifest
@@ -87,8 +88,9 @@ class Copies(Stage[TrialStageConfig]):
         )
 
     @classmethod
-    def problems(cls, run: Path) -> Iterator[str]:
-        if (run / UNSOUND).exists():
+    def problems(cls, run: Run) -> Iterator[str]:
+        yield from super().problems(run)
+        if (run.folder / UNSOUND).exists():
             yield "expected sound copies, got others"
 
 

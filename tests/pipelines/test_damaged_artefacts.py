@@ -13,6 +13,7 @@ import pytest
 from inspected_days import DAY, DAY_BEFORE, write_users_days
 
 from pipelines.gates.gated_run import GatedRun
+from pipelines.index.job import Index
 from pipelines.operations.explain.account import explain
 from pipelines.operations.explain.job import format_explanation
 from pipelines.operations.findings import FAILED
@@ -66,8 +67,8 @@ def rollback(folder: Path, run: Path) -> str:
 READERS: dict[str, Reader] = {
     "verify": verify,
     "check_run": lambda folder, run: refusal(lambda: store.check_run(str(folder), run)),
-    "index gate": lambda folder, run: refusal(GatedRun(run).check_index),
-    "refined gate": lambda folder, run: refusal(GatedRun(run).check_refined),
+    "index gate": lambda folder, run: refusal(lambda: list(Index.problems(GatedRun(run)))),
+    "refined gate": lambda folder, run: refusal(lambda: GatedRun(run).refined),
     "explain": told_by_explain,
     "rollback": rollback,
     "search": lambda folder, run: refusal(lambda: Searcher(str(folder)).by_item([ITEM], 3)),

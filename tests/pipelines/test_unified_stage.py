@@ -67,7 +67,7 @@ def make(shop: Path, run: Path, earlier: Path | None = None, unified_id: str | N
     assert counts["rows_written"] == counts["rows_reused"] + counts["rows_computed"]
     added = account({"embeddings": read_stage_manifest(str(run), "embeddings")["counts"], "unified": counts})
     assert added["unified"] == counts["rows_written"]
-    assert list(Unified.problems(run)) == []
+    assert list(Unified.problems(Run(run))) == []
     return counts
 
 
@@ -226,7 +226,7 @@ def test_problems_are_found(shop, day):
         written = len(DAY_IDS) - num_rows + len(ids)
         listed = {"unified_id": unit["unified_id"], "dimension": 12}
         RunBuilder(day).listed("unified", "unified", counts={"rows_written": written}, **listed)
-        return list(Unified.problems(day))
+        return list(Unified.problems(Run(day)))
 
     num_rows = len(ids)
     (told,) = rewritten(ids.to_pylist()[1:], matrix_NE[1:])
@@ -235,7 +235,7 @@ def test_problems_are_found(shop, day):
     assert "got 1 others, 'a-stranger' the first" in told
     path.write_bytes(b"damaged")
     with pytest.raises(CorruptFileError):
-        list(Unified.problems(day))
+        list(Unified.problems(Run(day)))
 
 
 def test_a_unified_model_of_another_item_model_is_refused(shop, day, tmp_path):

@@ -18,13 +18,15 @@ from pipelines.run.listed_files import EMBEDDINGS
 from pipelines.run.opened import Run
 from pipelines.run.unit_files import manifest_path
 from pipelines.run.units import bucket_name
-from pipelines.stages import of_every_day, without_checks
+from pipelines.stages import lines_of_day, of_every_day
 from schemas import storage
 from schemas.files import read_json
 from schemas.hashing import bucket_of
 from schemas.records import ItemFeatures, decode_features, read_records
 
 TOP = 10
+#: Stages whose part in an item is told in words of its own, or that have none.
+_TOLD_APART = frozenset(("items", "log", "features", "embeddings", "index", "users"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +101,9 @@ def read_item(run: Path, item_id: str) -> ItemInRun:
         with finding.guard("embeddings/"):
             row = _only_row(run / "embeddings", item_id)
             item.vector_D = None if row is None else np.array(row["embedding"], np.float32)
-    for line in without_checks():
+    for line in lines_of_day():
+        if line.name in _TOLD_APART:
+            continue
         with finding.guard(f"the stage {line.name}"):
             paths = sorted(
                 path for name in (*line.published, *line.folders) for path in storage.paths_in(run / name, "*.parquet")

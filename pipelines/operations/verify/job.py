@@ -22,8 +22,8 @@ from pipelines.operations.verify.files import (
     check_counts,
     check_gates,
     check_model,
-    check_other_stages,
     check_pointers,
+    check_stage,
     check_unlisted,
 )
 from pipelines.operations.verify.pictures import check_table_pictures
@@ -36,7 +36,8 @@ from pipelines.operations.verify.vectors import (
     check_refined_index,
     vectors_of,
 )
-from pipelines.run.listed_files import INDEX
+from pipelines.run.listed_files import EMBEDDINGS, INDEX
+from pipelines.stages import published_lines
 from pipelines.store.named_run import find_run
 from schemas import storage
 from schemas.errors import UsageError
@@ -64,6 +65,10 @@ class VerifyConfig:
             raise UsageError(f"expected --image-root to name a folder, got {self.image_root!r}, where there is none")
 
 
+#: Published stages of which more is recomputed than their Stage looks at.
+_DEEPER = {INDEX: check_index, USERS_STAGE: check_users}
+
+
 def verify_run(store: Path, run: Path, rebuild: int = 0, image_root: str | None = None) -> list[Finding]:
     """The findings of all checks of a run of the store, in the order in which they build on each other. Writes nothing.
 
@@ -72,7 +77,6 @@ def verify_run(store: Path, run: Path, rebuild: int = 0, image_root: str | None 
     inspected, (manifests, checksums) = read_run(store, run)
     buckets, record_ids = check_buckets(inspected)
     vectors, embeddings = check_embeddings(inspected, record_ids)
-    searched = vectors_of(inspected, INDEX, embeddings)
     findings = [
         check_completed(inspected),
         manifests,
@@ -88,13 +92,13 @@ def verify_run(store: Path, run: Path, rebuild: int = 0, image_root: str | None 
         check_quarantine(inspected),
         vectors,
         check_changes(inspected, embeddings),
-        check_index(inspected, searched),
     ]
-    if inspected.listed(REFINED_FOLDER):
-        findings.append(check_refined_index(inspected, searched))
-    if inspected.listed("users"):
-        findings.append(check_users(inspected, vectors_of(inspected, USERS_STAGE, embeddings)))
-    findings += check_other_stages(inspected)
+    for line in filter(inspected.has, published_lines()):
+        if line.name != EMBEDDINGS:
+            deeper, made_of = _DEEPER.get(line.name), vectors_of(inspected, line.name, embeddings)
+            findings.append(check_stage(inspected, line) if deeper is None else deeper(inspected, made_of))
+        if line.name == INDEX and inspected.listed(REFINED_FOLDER):
+            findings.append(check_refined_index(inspected, vectors_of(inspected, INDEX, embeddings)))
     if rebuild:
         findings.append(check_rebuild(inspected, record_ids, rebuild, image_root))
     return findings

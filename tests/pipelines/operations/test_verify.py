@@ -140,7 +140,7 @@ def test_wrong_vectors_are_found_though_their_checksums_fit(own_store):
     relist(run, old, f"embeddings/{path.name}")
     text = failed(verify_run(own_store, run))
     assert "changes" in text
-    assert "expected the vector of embeddings/, got another for item" in text
+    assert "expected the vector of the embeddings, got another in items.ann for item" in text
 
 
 def test_rows_in_a_wrong_bucket_are_found_though_their_checksums_fit(own_store):

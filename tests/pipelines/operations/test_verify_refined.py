@@ -17,6 +17,9 @@ from model.nearest.refined import read_near_duplicates
 from pipelines import path
 from pipelines.gates.gated_run import GatedRun
 from pipelines.operations.verify.job import main, verify_run
+from pipelines.run.index_problems import refined_problems
+from pipelines.run.model_ids import wrong_model_ids
+from pipelines.run.opened import Run
 from schemas.files import read_json, sha256_of_file, write_json, write_sealed_json
 from schemas.tables import IDS, NEAR_DUPLICATES
 
@@ -67,11 +70,11 @@ def test_without_a_refined_index_there_is_none_to_find(made_store, capsys):
 
 def test_the_gates_pass_it_and_look_at_its_model_id(own_store):
     run = GatedRun(current(own_store))
-    run.check_refined()
-    places, wrong = run.foreign_model_ids()
+    assert not list(refined_problems(run.refined, *run.embeddings))
+    places, wrong = wrong_model_ids(run)
     reseal(current(own_store), model_id="itemsage-ffffffffffff")
     assert wrong == []
-    assert GatedRun(current(own_store)).foreign_model_ids() == (
+    assert wrong_model_ids(Run(current(own_store))) == (
         places,
         [f"{FOLDER}/manifest.json 'itemsage-ffffffffffff' instead of '{run.model_id}'"],
     )

@@ -306,7 +306,7 @@ def test_counts_that_do_not_add_up_are_found(own_store):
     reseal(run, counts=counts | {"users_written": counts["users_written"] + 1})
     found = problems(own_store)
     assert "expected users = users_reused + users_computed" in found["counts"]
-    assert "expected users 9, got 8" in found["users"]
+    assert "expected 9 users, got 8" in found["users"]
 
 
 def test_rejected_rows_that_the_log_has_not_are_found(own_store):

@@ -1,4 +1,4 @@
-"""Whether the refined index of a run is what readers may rely on: recommendations prefer it to the full one."""
+"""Whether the indexes of a run are what readers may rely on."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from model.nearest.index import MANIFEST_FILE, ItemIndex, open_index, read_index_manifest
+from model.nearest.index import ANNOY_FILE, IDS_FILE, MANIFEST_FILE, ItemIndex, open_index, read_index_manifest
 from model.nearest.refined import REFINED_FOLDER, read_near_duplicates
 from model.split.near_duplicates import cosines
 from schemas.errors import CorruptFileError
@@ -17,6 +17,8 @@ from schemas.quarantine import quote
 
 _WHERE, _REMEDY = f"{REFINED_FOLDER}/", "build it again"
 _COSINE_TOLERANCE = 1e-6
+#: Vectors of an index that are held against the embeddings.
+_VECTORS_COMPARED = 1_000
 #: Of each kind of fault.
 _MOST_TOLD = 5
 _ROWS_A_BLOCK = 16_384
@@ -32,6 +34,28 @@ def read_refined_facts(folder: Path) -> dict[str, Any]:
         got = f"{quote(facts)} in {folder / MANIFEST_FILE}"
         raise CorruptFileError(f"expected items_in, items_kept and cosine, got {got}: run the index stage again")
     return facts
+
+
+def index_problems(index: ItemIndex, index_ids: pa.Array, item_ids: pa.Array, matrix_ND: np.ndarray) -> Iterator[str]:
+    """What is wrong with an index: it has the ids of the embeddings, and, as far as they are looked at, their vectors
+    bit for bit.
+
+    index_ids, item_ids: string [N]; matrix_ND: float32, the vectors of item_ids.
+    """
+    if not index_ids.equals(item_ids):
+        yield (
+            f"expected the {len(item_ids):,} ids of the embeddings, in their order, got {len(index_ids):,} others in "
+            f"{IDS_FILE}: {_REMEDY}"
+        )
+        return
+    if index.dim != matrix_ND.shape[1]:
+        yield f"expected vectors of {matrix_ND.shape[1]} numbers in {ANNOY_FILE}, got {index.dim}: {_REMEDY}"
+        return
+    rows_M = np.unique(np.linspace(0, len(item_ids) - 1, _VECTORS_COMPARED, dtype=np.int64))
+    differing_M = (index.vectors(rows_M) != matrix_ND[rows_M]).any(axis=1)
+    for row in rows_M[differing_M][:_MOST_TOLD].tolist():
+        item = quote(item_ids[row].as_py())
+        yield f"expected the vector of the embeddings, got another in {ANNOY_FILE} for item {item}: {_REMEDY}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,8 +77,9 @@ def open_refined(folder: Path) -> Refined:
 
 
 def refined_problems(refined: Refined, item_ids: pa.Array, matrix_ND: np.ndarray) -> Iterator[str]:
-    """What is wrong with a refined index: every item is kept or has a kept one that stands for it, of the cosine
-    that is written; the vectors of the kept are those of the embeddings, bit for bit; the counts add up.
+    """What is wrong with a refined index, which recommendations prefer to the full one: every item is kept or has a
+    kept one that stands for it, of the cosine that is written; the
+    vectors of the kept are those of the embeddings, bit for bit; counts add up.
 
     item_ids: string [N], ascending; matrix_ND: float32, their vectors.
     """
