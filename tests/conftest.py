@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cached_beam import remember_flags_and_signatures
 from exploration import FIGURES, LINES, SEED, SOAK, load_hypothesis_profile
 from unsynced import wait_for_no_disk
 
@@ -16,6 +17,8 @@ _DEFAULT_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 load_hypothesis_profile()
 wait_for_no_disk()
+if not SOAK:
+    remember_flags_and_signatures()
 
 
 @pytest.fixture(scope="session")

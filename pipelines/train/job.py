@@ -41,7 +41,7 @@ from pipelines.train.checks import (
     require_little_rejected,
 )
 from pipelines.train.flags import TrainingFlags
-from pipelines.train.model import checkpoints, model_and_data, print_lines, train_chosen, train_on_everything
+from pipelines.train.model import checkpoints, print_lines, started, train_chosen, train_on_everything
 from pipelines.train.prepared_run import query_table_folder
 from pipelines.train.report import trained_on_text_alone, why_untrained
 from schemas import storage
@@ -101,13 +101,14 @@ def run(config: TrainConfig, options: PipelineOptions) -> str:
             accepted = prepare(config, options, str(folder))
         wait_for_all(processes)
         show = processes.rank == 0
-        model, result = train_chosen(config, folder, show)
+        start = started(config, folder)
+        model, result = train_chosen(config, folder, start, show)
         wait_for_all(processes)  # one that is refused ends the others: the first has printed by then
         require_better_than_start(config, result, checkpoints(folder))
-        refitted = train_on_everything(config, folder, result, show)
+        refitted = train_on_everything(config, folder, start, result, show)
         if processes.rank == 0:
             model, refit = (model, None) if refitted is None else refitted
-            installed = _install(config, folder, model, result, refit, accepted)
+            installed = _install(config, folder, start, model, result, refit, accepted)
             print(f"train: model {installed.name}; {time.monotonic() - started_s:.1f} s; {installed}", flush=True)
         wait_for_all(processes)
     return store.current_model_id(config.store)
@@ -116,6 +117,7 @@ def run(config: TrainConfig, options: PipelineOptions) -> str:
 def _install(
     config: TrainConfig,
     folder: Path,
+    start: ItemSage,
     model: ItemSage,
     result: TrainingResult,
     refit: TrainingResult | None,
@@ -137,7 +139,7 @@ def _install(
         query_table_folder=query_table_folder(folder),
         towers=towers_of((refit or result).num_pairs_by_task),
         split=Split.load(folder / "pairs"),
-        start=model_and_data(config, folder)[0],
+        start=start,
         metrics=asdict(result) | {"refit": None if refit is None else asdict(refit)},
         facts={
             "accepted": accepted,

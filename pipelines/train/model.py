@@ -1,6 +1,7 @@
 """The trainings of `itemsage train`, on the features and pairs of its folder: the one whose step validation chooses,
 and the refit on all pairs."""
 
+import copy
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,7 +10,6 @@ from model.items.config import ItemSageConfig
 from model.items.itemsage import ItemSage
 from model.split.split import Split
 from model.training.config import TrainingResult, TrainingStart
-from model.training.data import TrainingData
 from model.training.refit import can_refit, refit
 from model.training.train import train
 from pipelines.console.jobs import narrow
@@ -24,9 +24,16 @@ if TYPE_CHECKING:
 REFIT_FOLDER = "refit"
 
 
-def train_chosen(config: "TrainConfig", folder: Path, show: bool) -> tuple[ItemSage, TrainingResult]:
-    """The model with its best weights, and how it came to them. show: whether this process prints."""
-    model, data = model_and_data(config, folder)
+def started(config: "TrainConfig", folder: Path) -> ItemSage:
+    """The model before training, each time the same; it takes a while of a catalogue with many pictures."""
+    prepared = PreparedRun.open(folder)
+    return prepared.start(narrow(ItemSageConfig, config, **prepared.sizes))
+
+
+def train_chosen(config: "TrainConfig", folder: Path, start: ItemSage, show: bool) -> tuple[ItemSage, TrainingResult]:
+    """The model with its best weights, and how it came to them. start: left as it is; show: whether this process
+    prints."""
+    model, data = copy.deepcopy(start), PreparedRun.open(folder).data
     shown = _Shown("train", show)
 
     def on_start(start: TrainingStart) -> None:
@@ -39,15 +46,16 @@ def train_chosen(config: "TrainConfig", folder: Path, show: bool) -> tuple[ItemS
 
 
 def train_on_everything(
-    config: "TrainConfig", folder: Path, chosen: TrainingResult, show: bool
+    config: "TrainConfig", folder: Path, start: ItemSage, chosen: TrainingResult, show: bool
 ) -> tuple[ItemSage, TrainingResult] | None:
     """The model that is refitted on the training and validation parts; None where --refit, or what was `chosen`, says
     that there is none."""
     if not wants_refit(config.refit, Split.load(folder / "pairs")):
         return None
-    model, data = model_and_data(config, folder)
+    data = PreparedRun.open(folder).data
     if not can_refit(data, chosen):
         return None
+    model = copy.deepcopy(start)
     shown = _Shown("refit", show)
 
     def on_start(start: TrainingStart) -> None:
@@ -79,12 +87,6 @@ def print_lines(lines: Sequence[str]) -> None:
     """What `itemsage train` says, a line each."""
     for line in lines:
         print(f"train: {line}", flush=True)
-
-
-def model_and_data(config: "TrainConfig", folder: Path) -> tuple[ItemSage, TrainingData]:
-    """The model before training, each time the same, and what it trains on."""
-    prepared = PreparedRun.open(folder)
-    return prepared.start(narrow(ItemSageConfig, config, **prepared.sizes)), prepared.data
 
 
 class _Shown:

@@ -22,8 +22,16 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
+from cached_beam import remember_flags_and_signatures
+from exploration import SOAK
 from python_process import ENVIRONMENT
 from unsynced import wait_for_no_disk
+
+#: What the children need, in the end: the jobs, and what they import where it is used, which takes seconds.
+_IMPORTED_ONCE = (
+    *("pipelines.train.job", "pipelines.daily.job", "model.training.train", "model.pictures.image_encoder"),
+    *("torch._dynamo", "scipy.stats", "sklearn.feature_extraction.text", "sklearn.linear_model", "sklearn.svm"),
+)
 
 
 @dataclass
@@ -75,13 +83,13 @@ def serve() -> None:
     """Requests on standard input, exit codes on standard output."""
     for name in sys.argv[1:]:
         importlib.import_module(name)
-    from model.pictures import image_encoder  # noqa: F401 (imported once, for all children)
-    from model.training import train as training  # noqa: F401 (imported once, for all children)
+    for name in _IMPORTED_ONCE:
+        importlib.import_module(name)
     from pipelines import cli
-    from pipelines.daily import job as daily  # noqa: F401
-    from pipelines.train import job as train  # noqa: F401
 
     wait_for_no_disk()
+    if not SOAK:
+        remember_flags_and_signatures()
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     for line in sys.stdin:

@@ -1,0 +1,37 @@
+"""What the suite remembers of Beam is what Beam would find."""
+
+import apache_beam as beam
+import pytest
+from apache_beam.options.pipeline_options import DebugOptions, DirectOptions, PipelineOptions, StandardOptions
+from apache_beam.transforms import core
+from cached_beam import _remembered_arguments, _remembered_views
+
+PLAIN_VIEW, PLAIN_ARGUMENTS = PipelineOptions.view_as, core.get_function_args_defaults
+FLAGS = ["--runner", "DirectRunner", "--direct_num_workers", "3", "--experiments", "a", "--experiments", "b"]
+
+
+@pytest.mark.parametrize("view_as", [PLAIN_VIEW, _remembered_views(PLAIN_VIEW)])
+def test_views_share_values_and_nothing_else(view_as):
+    for _ in range(2):
+        options = PipelineOptions(FLAGS)
+        debug, direct = view_as(options, DebugOptions), view_as(options, DirectOptions)
+        assert (direct.direct_num_workers, debug.experiments) == (3, ["a", "b"])
+        assert view_as(options, StandardOptions).runner == "DirectRunner"
+        debug.experiments.append("c")
+        direct.direct_num_workers = 5
+        assert view_as(options, DebugOptions).experiments == ["a", "b", "c"]
+        assert view_as(options, DirectOptions).direct_num_workers == 5
+        assert options.get_all_options()["experiments"] == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("arguments_of", [PLAIN_ARGUMENTS, _remembered_arguments(PLAIN_ARGUMENTS)])
+def test_arguments_are_those_of_the_function(arguments_of):
+    class Add(beam.DoFn):
+        def process(self, element, more=1):
+            yield element + more
+
+    for _ in range(2):
+        assert arguments_of(Add().process) == (["element", "more"], [1])
+        assert arguments_of(Add.process) == (["self", "element", "more"], [1])
+        arguments, _ = arguments_of(Add.process)
+        arguments.clear()  # what is given is the caller's own
