@@ -37,6 +37,7 @@ ROOMS_OF_PIPELINES = (
         "pairs",
         "sources",
         "embed",
+        "unify",
         "evaluate",
         "index",
         "users",

@@ -24,8 +24,8 @@ SHARED_KEYS = frozenset(
     calibration_days catalog checkpoint_every concurrent_per_host correction count_cap date decay_per_day
     device dim drop_fields drop_modalities drop_pictures drop_tokens dropout dry_run embeddings end_date
     engagements epochs evaluate_every exact ffn_dim field_layer_norm field_weight_learning_rate field_weights
-    file force frequencies from_date frozen gap_days group_rows hash_dim hash_rows hashing_size heads
-    ignore_robots image image_dtype image_encoder image_encoder_folder image_root image_weights
+    file force frequencies from_date frozen gap_days group_rows half_evidence hash_dim hash_rows hashing_size heads
+    how ignore_robots image image_dtype image_encoder image_encoder_folder image_root image_weights
     image_weights_name image_weights_sha256 importance_learning_rate in_batch_negatives include_train
     index_backend interpolate item item_test_fraction item_validation_fraction items joint json judgements keep
     keep_going keep_near_duplicates keep_seen kind learning_rate list_length log_every mask_known max_actions
@@ -41,9 +41,9 @@ SHARED_KEYS = frozenset(
     refine_cosine refit refresh_days requests reuse_from run sample_rows samples seed seeds share_text_table
     sources split start store strict table_learning_rate table_std tables target_recall task_mix tasks test_days
     test_fraction text text_dtype text_encoder text_encoder_folder time_zone timeout_s to to_date top
-    train_before typo_share use_pictures use_text user user_agent users validation_days validation_fraction
-    validation_items validation_pairs verify_images vocabulary vocabulary_mode warmup_fraction weight_decay
-    weight_init what width window_days work workers
+    train_before typo_share unified_model unify use_pictures use_text user user_agent users validation_days
+    validation_fraction validation_items validation_pairs vectors verify_images vocabulary vocabulary_mode
+    warmup_fraction weight_decay weight_init weights what width window_days work workers
     """.split()  # noqa: SIM905 (a list would take a line each)
 )
 
