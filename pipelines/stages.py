@@ -36,8 +36,16 @@ def with_users(config: Any) -> bool:
     return with_log(config) and bool(config.users)
 
 
-#: The sources of item vectors that learn from clickstream alone, each a stage of its name.
-SOURCES = ("prod2vec", "prodsi2vec", "deepwalk_prod2vec", "deepwalk_prodsi2vec", "bpr")
+def with_unified(config: Any) -> bool:
+    """Whether a day's run makes unified vectors."""
+    return bool(config.unify)
+
+
+#: The sources of item vectors that learn from clickstream, and those that learn from the catalogue and leave a model
+#: behind, by which new items get vectors too; each is a stage of its name.
+CLICKSTREAM = ("prod2vec", "prodsi2vec", "deepwalk_prod2vec", "deepwalk_prodsi2vec", "bpr")
+CONTENT = ("dae", "siamese")
+SOURCES = (*CLICKSTREAM, *CONTENT)
 
 
 def named_sources(text: str) -> tuple[str, ...]:
@@ -50,6 +58,14 @@ def named_sources(text: str) -> tuple[str, ...]:
     if others := sorted(given - set(SOURCES)):
         raise UsageError(f"expected --sources of {', '.join(SOURCES)}, got {', '.join(map(quote, others))}")
     return tuple(name for name in SOURCES if name in given)
+
+
+def require_engagements(names: tuple[str, ...], engagements: str | None) -> None:
+    """Raises UsageError if one of the sources learns from a log that is not given."""
+    if engagements is None and (learning := [name for name in names if name in CLICKSTREAM]):
+        raise UsageError(
+            f"expected --engagements for --sources {','.join(learning)}, got none: they learn from clickstream"
+        )
 
 
 @dataclass(frozen=True)
@@ -67,7 +83,8 @@ class StageLine:
     """name: of its manifest and its units. place: of its Stage, `module:class`. command: of `itemsage`, "" for a stage
     that is none; does: what that says of it. needs: the stages that it reads. published: the folders of a run that
     readers read; folders: its others. day, training: whether a config's run has it. stops: a run ends after it if too
-    much was rejected. gate: of a published stage, the gate that its problems fail, if not one of its name."""
+    much was rejected. gate: of a published stage, the gate that its problems fail, if not one of its name. optional:
+    the ids of a day's runs that do not have it do not know of it."""
 
     name: str
     place: str
@@ -80,6 +97,7 @@ class StageLine:
     training: Callable[[Any], bool] = never
     stops: bool = False
     gate: str = ""
+    optional: bool = False
 
     @property
     def called(self) -> str:
@@ -147,9 +165,18 @@ STAGES: tuple[StageLine, ...] = (
     StageLine(name="bpr", place="pipelines.sources.clickstream:Bpr",
               does="interactions -> item vectors by matrix factorisation (BPR-MF)", needs=("interactions",),
               folders=("bpr",), training=ForSources(("bpr",))),
+    StageLine(name="dae", place="pipelines.sources.content:Dae",
+              does="attributes of items -> item vectors by a denoising auto-encoder", needs=("items",),
+              folders=("dae",), training=ForSources(("dae",))),
+    StageLine(name="siamese", place="pipelines.sources.content:Siamese",
+              does="picture vectors -> item vectors by a Siamese network", needs=("features",), folders=("siamese",),
+              training=ForSources(("siamese",))),
     StageLine(name="embeddings", place="pipelines.embed.job:Embed", command="embed",
               does="features + model -> unit vectors", needs=("features",), published=("embeddings",),
               day=always, gate="vectors"),
+    StageLine(name="unified", place="pipelines.unify.stage:Unified",
+              does="embeddings + unified model -> one vector of many sources",
+              needs=("items", "features", "embeddings"), published=("unified",), day=with_unified, optional=True),
     StageLine(name="index", place="pipelines.index.job:Index", command="index",
               does="embeddings -> Annoy index with measured recall", needs=("items", "features", "embeddings"),
               published=("index", "refined_index"), day=always),

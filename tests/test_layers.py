@@ -38,6 +38,7 @@ ROOMS_OF_PIPELINES = (
         "sources",
         "one_embedding",
         "embed",
+        "unify",
         "evaluate",
         "index",
         "users",

@@ -42,5 +42,6 @@ COMMANDS = {
     "path": ("pipelines.path", "print a folder of the published run"),
     **{line.command: (line.module, f"stage: {line.does}") for line in STAGES if line.command},
     "sources": ("pipelines.sources.job", "engagements + items -> item vectors from clickstream, a folder a source"),
+    "unify": ("pipelines.unify.job", "item vectors of several sources -> one unified model in the store"),
     "publish": ("pipelines.publish", "stage: check a run and make it the one that readers see"),
 }

@@ -38,4 +38,7 @@ class DailyConfig(GateThresholds, Acceptance, UserSettings, DatedLog):
     max_picture_bytes: int = like(FeaturesConfig, "max_picture_bytes")
     max_picture_pixels: int = like(FeaturesConfig, "max_picture_pixels")
     users: bool = flag(default=True, help="several vectors per user (PinnerSage), where there are --engagements")
+    unify: bool = flag(default=False, help="one vector of many sources for each item too, by the unified model")
+    unified_model: str | None = flag(default=None, help="its id; default: the store's, by `itemsage unify`")
+    vectors: str = like(IndexConfig, "vectors", help="which vectors index and users are of; unified: with --unify")
     columns: dict[str, Any] = flag(default={}, help="our column name -> the shop's (table [columns] of --config)")

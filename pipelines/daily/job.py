@@ -9,12 +9,13 @@ What has not changed since the run before is taken over from it, picture by pict
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 from apache_beam.options.pipeline_options import PipelineOptions
 
+from model.sources.unified import UnifiedManifest
 from pipelines.console.jobs import main_of, narrow
 from pipelines.console.paths import given_values
 from pipelines.daily.config import DailyConfig
@@ -27,11 +28,13 @@ from pipelines.ingest import job as ingest
 from pipelines.log.dated_log import tell_of_other_zone, zone_of
 from pipelines.publish import PublishConfig, move_readers, publish
 from pipelines.run.accounting import summary
+from pipelines.run.listed_files import EMBEDDINGS
 from pipelines.run.stage import RunCall, run_in_turn
 from pipelines.run.units import read_stage_manifest
 from pipelines.stages import lines_of_day, with_users
 from pipelines.store import store
 from pipelines.store.lock import store_lock
+from pipelines.store.unified_models import unified_folder, wanted_unified_id
 from pipelines.store.yesterday import STARTED_FILE, pin_previous
 from pipelines.users.alpha import alpha_in_store
 from pipelines.users.config import check_users_input
@@ -46,6 +49,7 @@ from schemas.user_rows import USERS_STAGE
 
 #: Flags whose content is in the facts by other means, or that change nothing in what comes out.
 _PLACES = ("catalog", "engagements", "store", "date", "time_zone", "model", "accept", "because")
+_UNIFIED = ("unify", "unified_model", "vectors")
 _CALIBRATED = ("alpha", "samples", "popularity_weight")
 _THRESHOLDS = frozenset(field.name for field in fields(GateThresholds))
 
@@ -58,6 +62,7 @@ def run(config: DailyConfig, options: PipelineOptions) -> dict[str, Any]:
     _check_early(config)
     with store_lock(config.store, f"daily {config.date}"):
         model_id = store.wanted_model_id(config.store, config.model)
+        config = _with_unified_model(config, model_id)
         facts = _facts(config, model_id)
         folder = store.run_folder(config.store, config.date, facts)
         print(f"daily run of {config.date} with {model_id} in {folder}", flush=True)
@@ -80,7 +85,27 @@ def _check_early(config: DailyConfig) -> None:
     elif config.engagements is not None:
         files = expand_inputs(config.engagements, config.date)
         check_columns(files, table_columns(config.columns, "engagements"), ENGAGEMENTS)
-    store.wanted_model_id(config.store, config.model)  # the lock would make the folder of a store that is none
+    model_id = store.wanted_model_id(
+        config.store, config.model
+    )  # the lock would make the folder of a store that is none
+    _with_unified_model(config, model_id)
+
+
+def _with_unified_model(config: DailyConfig, model_id: str) -> DailyConfig:
+    """The config with the id of the unified model that it asks for, if any. Raises UsageError if there is none, or it
+    belongs to another item model."""
+    if not config.unify:
+        if config.unified_model is not None or config.vectors != EMBEDDINGS:
+            raise UsageError("expected --unify with --unified-model and --vectors unified, got none")
+        return config
+    unified_id = wanted_unified_id(config.store, config.unified_model)
+    made_for = UnifiedManifest.read(unified_folder(config.store, unified_id)).item_model_id
+    if made_for != model_id:
+        raise UsageError(
+            f"expected a unified model of {model_id}, got {unified_id}, which belongs to {made_for}: run `itemsage "
+            "unify` again, or name another with --unified-model"
+        )
+    return replace(config, unified_model=unified_id)
 
 
 def _run(config: DailyConfig, options: PipelineOptions, folder: Path, facts: dict[str, Any]) -> dict[str, Any]:
@@ -142,23 +167,30 @@ def _facts(config: DailyConfig, model_id: str) -> dict[str, Any]:
     inputs = {"catalog": input_identity(expand_inputs(config.catalog, config.date))}
     if config.engagements is not None:
         inputs["engagements"] = input_identity(expand_inputs(config.engagements, config.date))
-    kept = {name: value for name, value in given_values(config).items() if name not in _THRESHOLDS.union(_PLACES)}
+    kept = {
+        name: value for name, value in given_values(config).items() if name not in _THRESHOLDS.union(_PLACES, _UNIFIED)
+    }
     if with_users(config):  # a new calibration is another run
-        chosen = alpha_in_store(config.store, config.alpha, model_id)
+        vectors_id = model_id if config.vectors == EMBEDDINGS else str(config.unified_model)
+        chosen = alpha_in_store(config.store, config.alpha, vectors_id)
         kept |= {name: getattr(chosen, name) for name in _CALIBRATED} | ({} if chosen.sampled else {"sampled": False})
+    unified = {"unified_id": config.unified_model} if config.unify else {}
+    kept |= {"vectors": config.vectors} if config.vectors != EMBEDDINGS else {}
     return {
-        "code_versions": _code_versions(),
+        "code_versions": _code_versions(config),
         "config": kept,
         "date": config.date,
         "inputs": inputs,
         "model_id": model_id,
         "time_zone": config.time_zone,
+        **unified,
     }
 
 
-def _code_versions() -> tuple[int, ...]:
+def _code_versions(config: DailyConfig) -> tuple[int, ...]:
     """Of everything that makes the files of a run: newer code is another run."""
-    return tuple(version for line in lines_of_day() for version in line.load().code_versions)
+    lines = [line for line in lines_of_day() if not line.optional or line.day(config)]
+    return tuple(version for line in lines for version in line.load().code_versions)
 
 
 def run_stages(

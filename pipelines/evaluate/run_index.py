@@ -32,8 +32,9 @@ class RunIndex:
 
     @classmethod
     def of(cls, run: Run, model_id: str) -> "RunIndex | None":
-        """The run's, None while it has none. Raises CorruptFileError unless it is of the run's items and this model."""
-        if identity(run.folder) is None:
+        """The run's, None while it has none, or one of unified vectors, which queries have none of. Raises
+        CorruptFileError unless it is of the run's items and this model."""
+        if identity(run.folder) is None or run.searched != EMBEDDINGS:
             return None
         index, ids, manifest = run.index
         if manifest["model_id"] != model_id or not ids.equals(run.embeddings.ids):

@@ -78,7 +78,7 @@ def _refined(today: GatedRun, thresholds: GateThresholds) -> list[GateResult]:
         return [skipped(name, "nothing to check: the run has no refined index") for name in names]
     found = _without_fault(
         names[0],
-        lambda run: refined_problems(run.refined, *run.embeddings),
+        lambda run: refined_problems(run.refined, *run.searched_vectors),
         lambda run: f"{len(run.refined.kept_ids):,} items are kept and stand for all",
         today,
     )

@@ -38,13 +38,14 @@ def write_index_folder(
     matrix_ND: np.ndarray,
     *,
     settings: dict[str, Any],
-    model_id: str,
+    made_of: Mapping[str, str],
     queries: Mapping[QueryKind, RecallQueries],
     backend: str = "annoy",
 ) -> None:
     """Builds the index of unit rows [N, D] with their ids into a folder of the writer's run; `settings`: of
-    build_annoy; `queries`: those that it is chosen for and measured with, beside items; `backend`: of BACKENDS, what
-    our own searches go through. Where Annoy misses the target, the other backend is tried and told of."""
+    build_annoy; `made_of`: the model_id and, if they are not the embeddings, which vectors; `queries`: those that it is
+    chosen for and measured with, beside items; `backend`: of BACKENDS, what our own searches go through. Where Annoy
+    misses the target, the other backend is tried and told of."""
     equal = EqualRows.of(matrix_ND)
     distinct = backend != "annoy" or len(equal) < DISTINCT_BELOW * len(matrix_ND)
     facts = _write_annoy(writer, folder, ids, matrix_ND, settings, {} if distinct else queries)
@@ -68,7 +69,7 @@ def write_index_folder(
     if failing and backend == "annoy" and len(vectors_UD) <= MOST_TRIED and voyager_is_installed():
         tried = build_voyager(vectors_UD, None, queries, **_graph_settings(settings))
         section["voyager"] = kinds_json({kind: tried.kinds[kind] for kind in failing})
-    _write_manifest(writer, folder, {**facts.to_json(), "model_id": model_id, SEARCHED: section})
+    _write_manifest(writer, folder, {**facts.to_json(), **made_of, SEARCHED: section})
     write_json(Path(writer.run, folder, TIMES_FILE), times)
 
 
@@ -84,7 +85,7 @@ def write_refined_folder(
     *,
     cosine: float,
     settings: dict[str, Any],
-    model_id: str,
+    made_of: Mapping[str, str],
 ) -> None:
     """Builds refined_index/ of those of the rows that are kept, which ascend by id, and measures it."""
     started_s = time.perf_counter()
@@ -98,7 +99,7 @@ def write_refined_folder(
     loaded.load(str(Path(writer.run, REFINED_FOLDER, ANNOY_FILE)))
     index = AnnoyItemIndex(loaded, facts.search_k)
     refined = refined_facts(matrix_ND, representative_N, index, cosine=cosine, seed=facts.seed)
-    _write_manifest(writer, REFINED_FOLDER, {**facts.to_json(), "model_id": model_id, "refined": refined.to_json()})
+    _write_manifest(writer, REFINED_FOLDER, {**facts.to_json(), **made_of, "refined": refined.to_json()})
     write_json(Path(writer.run, REFINED_FOLDER, TIMES_FILE), {**facts.times, "refine_s": refine_s})
     writer.counts.update(items_kept=refined.items_kept, near_duplicates=refined.items_removed)
 

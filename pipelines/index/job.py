@@ -32,11 +32,12 @@ from pipelines.index.folder import TIMES_FILE, read_times, write_index_folder, w
 from pipelines.index.queries import AskedQueries, plan_queries
 from pipelines.log.dated_log import DatedLog
 from pipelines.run.index_problems import index_problems
-from pipelines.run.opened import Run
+from pipelines.run.listed_files import EMBEDDINGS, VECTORS, VECTORS_HELP
+from pipelines.run.opened import Run, vectors_facts
 from pipelines.run.process_units import UnitStage
 from pipelines.run.stage import RunCall, Stage, job_of
 from pipelines.run.unit_files import manifest_path, remove_unit, sidecar_path
-from pipelines.run.units import Unit, UnitWriter, read_stage_manifest
+from pipelines.run.units import Unit, UnitWriter
 from schemas import storage
 from schemas.columns import table_columns
 from schemas.errors import UsageError
@@ -56,6 +57,7 @@ class IndexConfig(DatedLog):
     """Builds the Annoy index of a run's embeddings and measures its recall against exact search."""
 
     run: str = flag(path=True, help="run folder with finished embeddings")
+    vectors: str = flag(default=EMBEDDINGS, choices=VECTORS, help=VECTORS_HELP)
     target_recall: float = flag(default=0.95, help="recall@10 to reach with the fewest trees and nodes a query")
     max_trees: int = flag(default=100, help="cost cap: trees")
     max_search_k: int = flag(default=20_000, help="cost cap: nodes inspected a query")
@@ -114,8 +116,8 @@ class IndexStage(UnitStage):
     stage = STAGE
     progress_unit = "items"
 
-    def __init__(self, config: IndexConfig, embeddings: dict[str, Any], queries: AskedQueries | None = None):
-        self.config, self.embeddings, self.queries = config, embeddings, queries or AskedQueries()
+    def __init__(self, config: IndexConfig, queries: AskedQueries | None = None):
+        self.config, self.queries = config, queries or AskedQueries()
 
     def take_over(self, unit: Unit, writer: UnitWriter) -> bool:
         earlier = self.config.reuse_from
@@ -130,8 +132,10 @@ class IndexStage(UnitStage):
         return True
 
     def compute(self, unit: Unit, writer: UnitWriter, progress: Progress) -> None:
-        ids, matrix_ND = Run(self.config.run).embeddings
-        common = {"settings": _settings(self.config), "model_id": self.embeddings["model_id"]}
+        run = Run(self.config.run)
+        ids, matrix_ND = run.vectors(self.config.vectors)
+        made_of = {"model_id": run.model_id, **vectors_facts(run, self.config.vectors)}
+        common: dict[str, Any] = {"settings": _settings(self.config), "made_of": made_of}
         if unit.name == REFINED_UNIT_NAME:
             write_refined_folder(writer, ids, matrix_ND, cosine=self.config.refine_cosine, **common)
         else:
@@ -161,15 +165,17 @@ class Index(Stage[IndexConfig]):
         return {**super().given(call), "model": str(call.model)}
 
     @functools.cached_property
-    def embeddings(self) -> dict[str, Any]:
-        """The manifest of the stage before."""
-        return read_stage_manifest(self.run, "embeddings")
+    def opened(self) -> Run:
+        """What the stages before have left."""
+        return Run(self.run)
 
     @functools.cached_property
     def queries(self) -> AskedQueries:
-        """What is asked of the index when it is chosen."""
+        """What is asked of the index when it is chosen; queries have no unified vectors."""
+        if self.config.vectors != EMBEDDINGS:
+            return AskedQueries()
         log = {name: getattr(self.config, name) for name in ("engagements", "date", "time_zone", "columns")}
-        return plan_queries(self.run, self.embeddings["model_id"], self.config.model, **log)
+        return plan_queries(self.run, self.opened.model_id, self.config.model, **log)
 
     def prepare(self, options: PipelineOptions) -> None:
         """Raises UsageError if readers see a refined index that this call would remove."""
@@ -179,12 +185,11 @@ class Index(Stage[IndexConfig]):
     @functools.cached_property
     def units(self) -> list[Unit]:
         names = [UNIT_NAME, REFINED_UNIT_NAME] if self.config.refine_cosine else [UNIT_NAME]
-        made_of = self.config, self.embeddings, self.queries
-        return [Unit(STAGE, name, _fingerprint(*made_of, name)) for name in names]
+        return [Unit(STAGE, name, _fingerprint(self.config, self.opened, self.queries, name)) for name in names]
 
     @property
     def worker(self) -> IndexStage:
-        return IndexStage(self.config, self.embeddings, self.queries)
+        return IndexStage(self.config, self.queries)
 
     def facts(self) -> dict[str, Any]:
         refined = {REFINED_UNIT_NAME: _facts(self.run, REFINED_FOLDER)} if self.config.refine_cosine else {}
@@ -202,11 +207,11 @@ class Index(Stage[IndexConfig]):
     def problems(cls, run: Run) -> Iterator[str]:
         """Of index/; those of refined_index/ are refined_problems."""
         index, ids, _ = run.index
-        yield from index_problems(index, ids, *run.embeddings)
+        yield from index_problems(index, ids, *run.searched_vectors)
 
     @classmethod
     def soundness(cls, run: Run) -> str:
-        return f"{len(run.index.ids):,} items, files, ids and vectors are those of the embeddings"
+        return f"{len(run.index.ids):,} items, files, ids and vectors are those of {run.searched}/"
 
 
 def _facts(run_folder: str, folder: str) -> dict[str, Any]:
@@ -244,11 +249,12 @@ def _settings(config: IndexConfig) -> dict[str, Any]:
     return {name: getattr(config, name) for name in ("target_recall", "max_trees", "max_search_k", "seed")}
 
 
-def _fingerprint(config: IndexConfig, embeddings: dict[str, Any], queries: AskedQueries, unit_name: str) -> str:
-    # without the quarantine of the embed stage, which names its run: equal vectors make an equal index
-    files = [entry for entry in embeddings["files"] if entry["path"].startswith("embeddings/")]
+def _fingerprint(config: IndexConfig, run: Run, queries: AskedQueries, unit_name: str) -> str:
+    # without the quarantine of the stage before, which names its run: equal vectors make an equal index
+    listed = [entry.to_json() for entry in run.manifest(config.vectors).files]
+    files = [entry for entry in listed if entry["path"].startswith(f"{config.vectors}/")]
     made_with = [CODE_VERSION, versions_of("annoy", "numpy")]
-    parts = [*made_with, files, embeddings["model_id"], _settings(config)]
+    parts = [*made_with, files, run.vectors_id(config.vectors), _settings(config)]
     if unit_name == REFINED_UNIT_NAME:
         parts += [REFINED_CODE_VERSION, config.refine_cosine]
     else:

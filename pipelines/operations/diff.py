@@ -19,6 +19,7 @@ from pipelines.console.exit_codes import exit_code
 from pipelines.console.jobs import flag, parse_alone
 from pipelines.console.terminal import aligned, shown_title
 from pipelines.run.changes import ROWS_PER_BLOCK, match_items
+from pipelines.run.listed_files import EMBEDDINGS, VECTORS, VECTORS_HELP
 from pipelines.run.opened import DAMAGE, PublishedRun, Run
 from pipelines.store import history
 from pipelines.store.named_run import find_run
@@ -40,6 +41,7 @@ class DiffConfig:
     old: str = flag(help="the earlier run: DATE, RUN_ID or runs/DATE/RUN_ID; or the first argument without a flag")
     new: str = flag(help="the later run; or the second argument without a flag")
     store: str = flag(path=True, help="store folder")
+    vectors: str = flag(default=EMBEDDINGS, choices=VECTORS, help=VECTORS_HELP)
     top: int = flag(default=20, help="items of each kind to show")
     json: bool = flag(default=False, help="print JSON")
 
@@ -106,12 +108,14 @@ def counts_of(run: Run) -> dict[str, int]:
     return dict(counts)
 
 
-def diff(store_folder: str, old: Path, new: Path, top: int) -> dict[str, Any]:
+def diff(store_folder: str, old: Path, new: Path, top: int, vectors: str = EMBEDDINGS) -> dict[str, Any]:
     """What differs between two finished runs, as JSON values. Raises CorruptFileError for damaged files."""
     before = PublishedRun(old)
     after = PublishedRun(new, twin=before)
     counts = {run: counts_of(run) for run in (before, after)}
-    found = compare(*before.embeddings, *after.embeddings, top=top, same_model=before.model_id == after.model_id)
+    made_by = [run.vectors_id(vectors) for run in (before, after)]
+    of_before, of_after = before.vectors(vectors), after.vectors(vectors)
+    found = compare(*of_before, *of_after, top=top, same_model=made_by[0] == made_by[1])
     moved = found.moved or []
     title_of = titles(after, [*found.new[:top].to_pylist(), *(name for name, _ in moved)])
     gone_title_of = titles(before, found.gone[:top].to_pylist())
@@ -125,13 +129,13 @@ def diff(store_folder: str, old: Path, new: Path, top: int) -> dict[str, Any]:
         },
         "gone": len(found.gone),
         "gone_items": [{"item_id": name, "title": gone_title_of.get(name)} for name in found.gone[:top].to_pylist()],
-        "model_id": [before.model_id, after.model_id],
+        "model_id": made_by,
         "moved_most": None
         if found.moved is None
         else [{"distance": round(far, 6), "item_id": name, "title": title_of.get(name)} for name, far in moved],
         "new": len(found.new),
         "new_items": [{"item_id": name, "title": title_of.get(name)} for name in found.new[:top].to_pylist()],
-        "rows": [len(before.embeddings.ids), len(after.embeddings.ids)],
+        "rows": [len(of_before.ids), len(of_after.ids)],
         "runs": [history.name_of(old), history.name_of(new)],
         "unchanged": found.num_unchanged,
     }
@@ -175,7 +179,7 @@ def run(config: DiffConfig) -> dict[str, Any]:
     for folder in (old, new):
         if not storage.has_file(folder / "COMPLETED"):
             raise UsageError(f"expected finished runs, got {folder}, which is not: see `itemsage runs`")
-    found = diff(config.store, old, new, config.top)
+    found = diff(config.store, old, new, config.top, config.vectors)
     print(json.dumps(found, indent=1) if config.json else format_diff(found))
     return found
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from model.users.clusters import ItemVectors
-from pipelines.run.opened import EMBEDDINGS, Run
+from pipelines.run.opened import EMBEDDINGS, Run, vectors_facts
 from pipelines.run.shared import Shared
 from schemas.embeddings import embedding_files, read_embeddings, read_embeddings_metadata, validate_embeddings
 from schemas.files import check_sha256
@@ -13,12 +13,16 @@ from schemas.reading import input_identity
 
 @dataclass(frozen=True, kw_only=True)
 class VectorsSource:
-    """Embeddings on disk. where: folder or file. files: (path, sha256), sorted. Small: it travels to the workers."""
+    """Embeddings on disk. where: folder or file. files: (path, sha256), sorted. model_id: of the run's item model, or
+    what made the vectors, if they are of no run; vectors_id: what made them, to which a calibration belongs. facts: of
+    them, for manifests. Small: it travels to the workers."""
 
     where: str
     model_id: str
     dimension: int
     files: tuple[tuple[str, str], ...]
+    vectors_id: str
+    facts: tuple[tuple[str, str], ...] = ()
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -26,8 +30,9 @@ class VectorsSource:
         return {"model_id": self.model_id, "sha256": [sha256 for _, sha256 in self.files]}
 
 
-def vectors_source(run: str, embeddings: str | None = None) -> VectorsSource:
-    """The vectors at `embeddings`, any embeddings Parquet; None: those of the run, as its stage left them.
+def vectors_source(run: str, embeddings: str | None = None, vectors: str = EMBEDDINGS) -> VectorsSource:
+    """The vectors at `embeddings`, any embeddings Parquet; None: those of the run, its embeddings or unified vectors,
+    as their stage left them.
 
     Reads manifests and footers; contents are checked by load_vectors. Raises UsageError if there is nothing,
     CorruptFileError if the stage is not finished, or its folder holds other files or another model's.
@@ -36,13 +41,15 @@ def vectors_source(run: str, embeddings: str | None = None) -> VectorsSource:
         paths, metadata = embedding_files(embeddings), read_embeddings_metadata(embeddings)
         files = tuple((path, entry["sha256"]) for path, entry in zip(paths, input_identity(paths), strict=True))
         model_id, dimension = metadata["model_id"], int(metadata["dimension"])
-        return VectorsSource(where=embeddings, files=files, model_id=model_id, dimension=dimension)
+        return VectorsSource(where=embeddings, files=files, model_id=model_id, dimension=dimension, vectors_id=model_id)
     opened = Run(run)
     return VectorsSource(
-        where=str(opened.folder / EMBEDDINGS),
-        files=tuple((str(opened.folder / name), sha256) for name, sha256 in sorted(opened.listed(EMBEDDINGS).items())),
+        where=str(opened.folder / vectors),
+        files=tuple((str(opened.folder / name), sha256) for name, sha256 in sorted(opened.listed(vectors).items())),
         model_id=opened.model_id,
-        dimension=opened.dimension,
+        dimension=opened.dimension_of(vectors),
+        vectors_id=opened.vectors_id(vectors),
+        facts=tuple(vectors_facts(opened, vectors).items()),
     )
 
 

@@ -13,7 +13,10 @@ from schemas.manifests import Manifest, RunManifest, StageManifest, manifest_pat
 from schemas.quarantine import quote
 from schemas.storage import resolve_inside
 
-EMBEDDINGS, INDEX = "embeddings", "index"
+EMBEDDINGS, UNIFIED, INDEX = "embeddings", "unified", "index"
+#: Folders of vectors that an index, and users, may be made of.
+VECTORS = (EMBEDDINGS, UNIFIED)
+VECTORS_HELP = "which vectors of the run: the item model's, or those of many sources (daily --unify)"
 
 
 class ListedFiles:

@@ -23,7 +23,7 @@ from model.nearest.index import ANNOY_FILE, IDS_FILE, MANIFEST_FILE, ItemIndex, 
 from model.nearest.refined import NEAR_DUPLICATES_FILE, REFINED_FOLDER
 from model.nearest.searched import DISTINCT_FILE, DISTINCT_FILES, open_searched
 from pipelines.run.index_problems import Refined, open_refined
-from pipelines.run.listed_files import EMBEDDINGS, INDEX, ListedFiles
+from pipelines.run.listed_files import EMBEDDINGS, INDEX, UNIFIED, VECTORS, ListedFiles
 from pipelines.run.units import bucket_name
 from pipelines.run.user_files import check_user_actions, check_users_file
 from pipelines.stages import published_folders
@@ -50,6 +50,10 @@ if TYPE_CHECKING:
 
 #: What reading a damaged run raises.
 DAMAGE = (CorruptFileError, UsageError, OSError, pa.ArrowException)
+#: Of an index, and of the users stage, that are of other vectors than the embeddings.
+_VECTORS_FACT = "vectors"
+#: Folder of vectors -> what makes it, for messages.
+_MAKER = {EMBEDDINGS: "embed", UNIFIED: "unified"}
 #: Files of an index folder whose checksums are compared when it is opened.
 _CHECKED_WHEN_OPENED = {
     MANIFEST_FILE,
@@ -96,35 +100,74 @@ class Run(ListedFiles):
     @cached_property
     def dimension(self) -> int:
         """Of the embeddings, whose files are those that are listed and of the run's model, by their footers alone."""
-        self._check_names(EMBEDDINGS)
-        metadata = read_embeddings_metadata(self.folder / EMBEDDINGS)
-        if metadata["model_id"] != self.model_id:
+        return self.dimension_of(EMBEDDINGS)
+
+    def dimension_of(self, vectors: str) -> int:
+        """As `dimension`, of the embeddings or the unified vectors."""
+        self._check_names(vectors)
+        metadata, made_by = read_embeddings_metadata(self.folder / vectors), self.vectors_id(vectors)
+        if metadata["model_id"] != made_by:
             raise CorruptFileError(
-                f"expected embeddings of model {quote(self.model_id)}, got {quote(metadata['model_id'])} in "
-                f"{self.folder / EMBEDDINGS}: run the embed stage again"
+                f"expected {vectors} of model {quote(made_by)}, got {quote(metadata['model_id'])} in "
+                f"{self.folder / vectors}: run the {_MAKER[vectors]} stage again"
             )
         return int(metadata["dimension"])
+
+    def vectors_id(self, vectors: str) -> str:
+        """The model that made them."""
+        return self.model_id if vectors == EMBEDDINGS else self.manifest(UNIFIED).text("unified_id")
+
+    def vectors(self, vectors: str) -> "Embeddings":
+        """The embeddings or the unified vectors, by the name of their folder."""
+        return self.embeddings if vectors == EMBEDDINGS else self.unified
 
     @cached_property
     def embeddings(self) -> Embeddings:
         """All of them, of files that are as listed: in ascending order, in each file too, as many as were counted."""
-        listed = self.checked_folder(EMBEDDINGS)
-        if self.twin is not None and self.listed(EMBEDDINGS) == self.twin.listed(EMBEDDINGS):
-            return self.twin.embeddings  # only now: of a damaged file the manifest alone has the twin's checksum
-        folder, dimension = self.folder / EMBEDDINGS, self.dimension
+        return self._read_vectors(EMBEDDINGS)
+
+    @cached_property
+    def unified(self) -> Embeddings:
+        """The same of the vectors that the sources together make. Raises CorruptFileError if the run has none."""
+        return self._read_vectors(UNIFIED)
+
+    @cached_property
+    def searched(self) -> str:
+        """Which vectors the index is of, as its folder says: the one place that tells readers where scores come
+        from."""
+        return checked_vectors(read_index_manifest(self.folder / INDEX).get(_VECTORS_FACT, EMBEDDINGS), self.folder)
+
+    @property
+    def searched_vectors(self) -> Embeddings:
+        """The vectors that the index is of."""
+        return self.vectors(self.searched)
+
+    @cached_property
+    def users_vectors(self) -> Embeddings:
+        """The vectors that users are made of."""
+        made_of = self.manifest(USERS_STAGE).facts.get(_VECTORS_FACT, EMBEDDINGS)
+        return self.vectors(checked_vectors(made_of, self.folder))
+
+    def _read_vectors(self, vectors: str) -> Embeddings:
+        listed = self.checked_folder(vectors)
+        if self.twin is not None and self.twin.has(vectors) and self.listed(vectors) == self.twin.listed(vectors):
+            return self.twin.vectors(vectors)  # only now: of a damaged file the manifest alone has the twin's checksum
+        folder, dimension = self.folder / vectors, self.dimension_of(vectors)
         for name in listed:
             _check_order(self.path(name))
         ids, matrix_ND = read_embeddings(folder)
         validate_embeddings(ids, matrix_ND, str(folder))
-        counted, described = self._counted()
+        counted, described = self._counted(vectors)
         if (len(ids), dimension) != (counted, described or dimension):
             expected = f"{counted} vectors of {described or dimension}"
-            raise CorruptFileError(f"expected {expected}, got {len(ids)} of {dimension} in {folder}: embed again")
+            raise CorruptFileError(
+                f"expected {expected}, got {len(ids)} of {dimension} in {folder}: {_MAKER[vectors]} again"
+            )
         return Embeddings(ids, matrix_ND)
 
-    def _counted(self) -> tuple[int, int]:
-        """How many embeddings there must be, and of which dimension, 0 if that is not said."""
-        manifest = self.manifest(EMBEDDINGS)
+    def _counted(self, vectors: str) -> tuple[int, int]:
+        """How many vectors there must be, and of which dimension, 0 if that is not said."""
+        manifest = self.manifest(vectors)
         return manifest.count("rows_written"), manifest.facts.get("dimension", 0)
 
     @cached_property
@@ -217,10 +260,10 @@ class Run(ListedFiles):
         return self.manifest(USERS_STAGE).whole("num_user_buckets", least=1)
 
     def users(self, bucket: int) -> UserRows:
-        """A bucket's users, whose medoids are items with exactly the vectors of the embeddings."""
+        """A bucket's users, whose medoids are items with exactly the vectors that users are made of."""
         num_buckets = self.num_user_buckets
         path = self.checked(f"{USERS_FOLDER}/{bucket_name(bucket, num_buckets)}.parquet")
-        return check_users_file(Path(path), *self.embeddings, self.model_id, bucket, num_buckets)
+        return check_users_file(Path(path), *self.users_vectors, self.model_id, bucket, num_buckets)
 
     def user_actions(self, bucket: int) -> UserActionRows:
         """The actions that a bucket's users were made of."""
@@ -242,8 +285,8 @@ class PublishedRun(Run):
     def model_id(self) -> str:
         return self.run_manifest.model_id
 
-    def _counted(self) -> tuple[int, int]:
-        return self.run_manifest.count("rows_published"), 0
+    def _counted(self, vectors: str) -> tuple[int, int]:
+        return self.run_manifest.count("rows_published" if vectors == EMBEDDINGS else "unified"), 0
 
     def _checked(self, name: str, sha256: str) -> str:
         try:
@@ -253,6 +296,18 @@ class PublishedRun(Run):
                 f"{error}. `itemsage daily` of that date with --attempt 1 makes the run anew, `itemsage rollback` "
                 "takes readers back to the one before"
             ) from error
+
+
+def checked_vectors(value: Any, where: Path) -> str:
+    """The name of a folder of vectors, as a manifest has it. Raises CorruptFileError for anything else."""
+    if value not in VECTORS:
+        raise CorruptFileError(f"expected vectors of {' or '.join(VECTORS)}, got {quote(value)} in {where}")
+    return str(value)
+
+
+def vectors_facts(run: "Run", vectors: str) -> dict[str, str]:
+    """What the manifest of an index, or of users, says of the vectors that it is of; nothing of the embeddings."""
+    return {} if vectors == EMBEDDINGS else {_VECTORS_FACT: vectors, "unified_id": run.vectors_id(vectors)}
 
 
 def _ids_of(path: str) -> pa.ChunkedArray:

@@ -22,6 +22,7 @@ from model.nearest.index import ExactIndex, ItemIndex, read_index_manifest
 from model.nearest.index import QueryKind as IndexKind
 from model.pictures.decoding import FORMATS, PictureError, read_picture
 from pipelines.features.picture_limits import limits_of_run
+from pipelines.run.listed_files import EMBEDDINGS
 from pipelines.run.opened import PublishedRun
 from pipelines.store.store import current_run, model_folder
 from schemas.embeddings import read_embeddings_metadata
@@ -73,7 +74,7 @@ class Searcher:
         self._check_model_ids()
         self.index: ItemIndex
         if exact:
-            self.item_ids, matrix_ND = self.opened.embeddings
+            self.item_ids, matrix_ND = self.opened.searched_vectors
             self.index = ExactIndex(matrix_ND)
         else:
             self.index, self.item_ids, _ = self.opened.index
@@ -188,15 +189,22 @@ class Searcher:
             return []
         rows = pc.index_in(pa.array(item_ids, pa.string()), value_set=self.item_ids).to_pylist()
         vectors = iter(self.index.vectors([row for row in rows if row is not None]))
+        where = self.run / self.opened.searched
         return [
-            UsageError(f"expected the id of a published item, got {quote(item_id)}: no row in {self.run}/embeddings")
+            UsageError(f"expected the id of a published item, got {quote(item_id)}: no row in {where}")
             if row is None
             else (next(vectors), row)
             for item_id, row in zip(item_ids, rows, strict=True)
         ]
 
     def _refusal(self, tower: str) -> UsageError | None:
-        """Why the tower answers no query: it had no training pairs. None if it does."""
+        """Why the tower answers no query: it had no training pairs, or the index is of other vectors. None if it
+        does."""
+        if self.opened.searched != EMBEDDINGS:
+            return UsageError(
+                f"expected a query by item, got one by {tower}: the index of {self.run} is of unified vectors, which "
+                "queries have none of; `itemsage daily` without --vectors unified makes one that answers it"
+            )
         encoder = self.encoder
         try:
             encoder.require(tower)

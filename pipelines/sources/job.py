@@ -1,10 +1,11 @@
-"""Sources of item vectors that learn from clickstream, trained on a run's items and a log.
+"""Sources of item vectors, trained on a run's items, and a log for those that learn from clickstream.
 
     itemsage sources --run RUN --engagements LOG --date 2026-06-30 --sources prod2vec,bpr
 
     log -> sequences -> prod2vec, prodsi2vec
              +-> co_engagements -> walks -> deepwalk_prod2vec, deepwalk_prodsi2vec
         -> interactions -> bpr
+    items -> dae; features -> siamese
 
 Each is a stage, made unless it is there; a call makes what its sources ask for. `itemsage train --sources` makes them
 in its training run.
@@ -23,7 +24,7 @@ from pipelines.log.engagement_log import Log, LogConfig
 from pipelines.run.stage import RunCall, run_in_turn, run_stage
 from pipelines.run.units import read_stage_manifest
 from pipelines.sources.trained import SourceConfig
-from pipelines.stages import SOURCES, STAGES, ForSources, named_sources
+from pipelines.stages import CLICKSTREAM, SOURCES, STAGES, ForSources, named_sources, require_engagements
 from schemas.errors import UsageError
 
 EXAMPLE = (
@@ -33,15 +34,21 @@ EXAMPLE = (
 
 @dataclass(frozen=True, kw_only=True)
 class SourcesConfig(DatedLog):
-    """Learns item vectors from clickstream alone, a folder of embeddings for each source."""
+    """Learns item vectors from clickstream, attributes and pictures, a folder of embeddings for each source."""
 
     run: str = flag(path=True, help="run folder that holds items/, say of a training; the sources are written there")
-    engagements: str = flag(path=True, help="engagements: a file, a folder or a glob; {date} means --date")
+    engagements: str | None = flag(
+        path=True,
+        default=None,
+        help="engagements: a file, a folder or a glob; {date} means --date; dae and siamese need none",
+    )
     date: str | None = flag(
         default=None, help="rows after the end of this day (YYYY-MM-DD, of --time-zone) are left out"
     )
     sources: str = flag(
-        default=",".join(SOURCES), help="which, separated by commas; each is a stage of its name", by_commas=True
+        default=",".join(CLICKSTREAM),
+        help=f"which of {', '.join(SOURCES)}, separated by commas; each is a stage of its name",
+        by_commas=True,
     )
     dim: int = like(SourceConfig, "dim")
     min_count: int = like(SourceConfig, "min_count", help="occurrences of an item that gets a vector; of bpr two users")
@@ -55,13 +62,16 @@ def run(config: SourcesConfig, options: PipelineOptions) -> dict[str, dict[str, 
     Raises UsageError for a wrong call, ThresholdError if too much of the log is rejected, nothing of it is of use, or
     there is too little for a source to learn from.
     """
-    if not named_sources(config.sources):
+    named = named_sources(config.sources)
+    if not named:
         raise UsageError(f"expected --sources of {', '.join(SOURCES)}, got none")
     if config.min_count < 1 or config.dim < 1:
         raise UsageError(f"expected --min-count and --dim >= 1, got {config.min_count} and {config.dim}")
     read_stage_manifest(config.run, "items")
-    log = run_stage(Log(narrow(LogConfig, config)), options)["counts"]
-    require_passed_log(check_log(log, config), "sources are trained")
+    if not set(CLICKSTREAM).isdisjoint(named):
+        require_engagements(named, config.engagements)
+        log = run_stage(Log(narrow(LogConfig, config)), options)["counts"]
+        require_passed_log(check_log(log, config), "sources are trained")
     lines = [line for line in STAGES if isinstance(line.training, ForSources) and line.training(config)]
     call = RunCall(config=config, run=config.run)
     return {line.name: manifest for line, manifest, _ in run_in_turn(call, lines, options)}

@@ -1,8 +1,9 @@
 """A source of item vectors as a stage: what it reads, how it learns, what it leaves behind.
 
     tables of the run -> learn -> <source>/embeddings/    unit vectors, the contract of schemas.embeddings
-                                  <source>/evidence/      how often each of these items was seen
+                                  <source>/evidence/      how much is known of each of these items: how often seen
                                   <source>/<beside>/      what else the source knows
+                                  <source>/model/         what was trained, of a source that encodes new items with it
 
 The id of a source, which its files have in the place of a model's, is the hash of what it was made from. Training is
 one unit: it needs all rows at once. Counts: items_seen = items_left_out (too rare to learn from) +
@@ -13,6 +14,7 @@ import abc
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -29,23 +31,24 @@ from pipelines.run.process_units import UnitStage
 from pipelines.run.stage import Stage
 from pipelines.run.units import Unit, UnitWriter
 from pipelines.sources.run_tables import RunTable, run_table
+from schemas import storage
 from schemas.clickstream import EVIDENCE
-from schemas.embeddings import embeddings_metadata, write_embeddings_file
+from schemas.embeddings import embeddings_metadata, read_embeddings_metadata, write_embeddings_file
 from schemas.errors import ThresholdError
 from schemas.hashing import fingerprint
 
 #: The one unit of a source, which its files are called by.
 UNIT = "part-00000-of-00001"
-VECTORS_FOLDER, EVIDENCE_FOLDER = "embeddings", "evidence"
+VECTORS_FOLDER, EVIDENCE_FOLDER, MODEL_FOLDER = "embeddings", "evidence", "model"
 _ID_DIGITS = 12
 
 
 @dataclass(frozen=True, kw_only=True)
 class SourceConfig:
-    """Learns item vectors from clickstream."""
+    """Learns item vectors of a run."""
 
     run: str = flag(path=True, help="run folder with the tables that the source reads")
-    dim: int = flag(default=64, help="numbers of a vector")
+    dim: int = flag(default=64, help="numbers of a vector; of siamese its start decides")
     min_count: int = flag(default=5, help="occurrences of an item that gets a vector")
     seed: int = flag(default=0, help="same seed, same vectors")
 
@@ -54,7 +57,7 @@ class SourceConfig:
 class LearntVectors:
     """item_ids: ascending; matrix_ND: not normalised; count_N: how often each was seen; num_seen: items of the input,
     those without a vector too; facts: more counts; beside: folder -> a table whose first column is item_id, of the same
-    items."""
+    items; save_model: writes what was trained to a new folder."""
 
     item_ids: Sequence[str]
     matrix_ND: np.ndarray
@@ -62,6 +65,7 @@ class LearntVectors:
     num_seen: int
     facts: Mapping[str, int] = field(default_factory=dict)
     beside: Mapping[str, pa.Table] = field(default_factory=dict)
+    save_model: Callable[[Path], object] | None = None
 
 
 #: Tables of the run by folder, the config, and what is called with work that is done.
@@ -69,12 +73,14 @@ Learn = Callable[[Mapping[str, RunTable], SourceConfig, Callable[[int], None]], 
 
 
 class TrainedSource(Stage[SourceConfig], abc.ABC):
-    """reads: folders of the run, in those of the stages that make them."""
+    """reads: folders of the run, in those of the stages that make them. libraries: whose versions decide, beside our
+    own code, what is learnt."""
 
     config_class = SourceConfig
     code_versions = (1,)
     makes = "items_written"
     reads: ClassVar[tuple[str, ...]]
+    libraries: ClassVar[tuple[str, ...]] = ("numpy", "torch")
 
     @staticmethod
     @abc.abstractmethod
@@ -93,7 +99,7 @@ class TrainedSource(Stage[SourceConfig], abc.ABC):
 
     @functools.cached_property
     def units(self) -> list[Unit]:
-        made_of = [self.code_versions, versions_of("numpy", "torch"), self.settings(self.config)]
+        made_of = [self.code_versions, versions_of(*self.libraries), self.settings(self.config)]
         inputs = {folder: table.sha256 for folder, table in self.tables.items()}
         return [Unit(self.name, UNIT, fingerprint([self.name, *made_of, inputs]))]
 
@@ -115,7 +121,8 @@ class TrainedSource(Stage[SourceConfig], abc.ABC):
         return _Trainer(self.name, self.learn, self.tables, self.config, self.source_id)
 
     def facts(self) -> dict[str, Any]:
-        return {"source_id": self.source_id, "dimension": self.config.dim}
+        metadata = read_embeddings_metadata(Path(self.run, self.name, VECTORS_FOLDER))
+        return {"source_id": self.source_id, "dimension": int(metadata["dimension"])}
 
     def shown(self, counts: dict[str, int]) -> dict[str, int]:
         return {**counts, "reused": int(not self.todo)}
@@ -148,6 +155,8 @@ def write_source(writer: UnitWriter, learnt: LearntVectors, source_id: str) -> N
     for folder, table in {EVIDENCE_FOLDER: evidence, **learnt.beside}.items():
         with writer.file(_path(writer, folder)) as temporary:
             pq.write_table(table.filter(pa.array(has_N)), temporary, compression="zstd")
+    if learnt.save_model is not None:
+        _write_model(writer, learnt.save_model)
     writer.counts.update(
         items_seen=learnt.num_seen,
         items_left_out=learnt.num_seen - len(has_N),
@@ -155,6 +164,15 @@ def write_source(writer: UnitWriter, learnt: LearntVectors, source_id: str) -> N
         items_written=len(ids),
         **learnt.facts,
     )
+
+
+def _write_model(writer: UnitWriter, save: Callable[[Path], object]) -> None:
+    """The files that `save` writes to a folder, as files of the unit."""
+    with storage.temporary_folder() as folder:
+        save(Path(folder, MODEL_FOLDER))
+        for path in storage.files_below(Path(folder, MODEL_FOLDER)):
+            with writer.file(f"{writer.unit.stage}/{MODEL_FOLDER}/{path.name}") as temporary:
+                storage.copy_file(path, temporary)
 
 
 def _path(writer: UnitWriter, folder: str) -> str:

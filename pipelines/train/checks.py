@@ -18,7 +18,7 @@ from pipelines.features.encoders import NO_ENCODER
 from pipelines.features.plan import check_image_root
 from pipelines.gates.judge import TRAINING, GateThresholds, check_quarantine_share, require_passed, write_report
 from pipelines.gates.results import ACCEPTED, check_accepted
-from pipelines.stages import named_sources
+from pipelines.stages import named_sources, require_engagements
 from pipelines.store import store
 from pipelines.train.report import why_untrained
 from schemas.column_spec import Columns, column_of
@@ -45,10 +45,7 @@ def check_early(config: "TrainConfig") -> None:
         raise UsageError(
             "expected --engagements or --pseudo-queries above 0, got neither: there is nothing to learn from"
         )
-    if named_sources(config.sources) and config.engagements is None:
-        raise UsageError(
-            f"expected --engagements for --sources {config.sources}, got none: they learn from clickstream"
-        )
+    require_engagements(named_sources(config.sources), config.engagements)
     check_typo_share(config.typo_share)
     narrow(ItemSageConfig, config, vocabulary_size=1, picture_dim=int(config.image_encoder != NO_ENCODER))
     check_nested_dims(config.training_config().nested_dims, config.output_dim)

@@ -79,7 +79,7 @@ class TrainConfig(TrainingFlags):
     )
     sources: str = flag(
         default="",
-        help=f"item vectors from clickstream to learn too, of {', '.join(SOURCES)}, separated by commas; default: none",
+        help=f"other item vectors to learn too, of {', '.join(SOURCES)}, separated by commas; default: none",
         by_commas=True,
     )
 

@@ -91,12 +91,12 @@ def calibrate(config: UsersConfig) -> dict[str, Any]:
     and blend (its curve), curve, criterion, date, and what they were measured with. Raises UsageError if fewer than
     MIN_USER_DAYS users have actions on a validation day and before it, none of them new ones that are to decide, or
     the item model was trained on a validation day and that is not accepted."""
-    source = vectors_source(config.run, config.embeddings)
+    source = vectors_source(config.run, config.embeddings, config.vectors)
     with closed_after_job():
         validation = _validation(config, source)
         measured = _measure(config, source, validation)
     calibration = _calibration(config, source, validation, measured)
-    path = Path(config.calibration) if config.calibration else default_calibration_path(config.run, source.model_id)
+    path = Path(config.calibration) if config.calibration else default_calibration_path(config.run, source.vectors_id)
     write_sealed_json(path, calibration)
     chosen, by = measured.chosen, config.calibrate_for
     print(
@@ -226,7 +226,7 @@ def _calibration(
 ) -> dict[str, Any]:
     best = best_by_samples(measured.curve, config.calibrate_for)
     return {
-        "model_id": source.model_id,
+        "model_id": source.vectors_id,
         "alpha": measured.chosen.alpha,
         "samples": measured.chosen.samples,
         "sampled": measured.chosen.sampled,

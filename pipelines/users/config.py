@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from pipelines.console.jobs import flag
 from pipelines.log.dated_log import DatedLog
+from pipelines.run.listed_files import EMBEDDINGS, VECTORS, VECTORS_HELP
 from pipelines.store.store import check_date
 from pipelines.users.alpha import MAX_SAMPLES
 from schemas.column_spec import Columns
@@ -83,6 +84,7 @@ class UsersConfig(UserSettings, DatedLog):
     embeddings: str | None = flag(
         path=True, default=None, help="item vectors: any embeddings Parquet; default: the run's"
     )
+    vectors: str = flag(default=EMBEDDINGS, choices=VECTORS, help=VECTORS_HELP)
     engagements: str = flag(path=True, help="engagements: a file, a folder or a glob; {date} means --date")
     date: str = flag(help="the day, YYYY-MM-DD, of --time-zone: users are as at its end")
     calibration: str | None = flag(

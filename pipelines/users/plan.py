@@ -47,11 +47,11 @@ class UsersPlan:
 
 def plan(config: UsersConfig) -> UsersPlan:
     """Raises UsageError for inputs that are not there or lack a column, CorruptFileError for damaged ones."""
-    vectors = vectors_source(config.run, config.embeddings)
+    vectors = vectors_source(config.run, config.embeddings, config.vectors)
     files, columns = check_users_input(config)
     num_rows = count_rows(files)
     num_buckets = config.num_user_buckets or earlier_num_buckets(config.reuse_from) or choose_num_buckets(num_rows)
-    chosen = alpha_of(config, vectors.model_id)
+    chosen = alpha_of(config, vectors.vectors_id)
     alpha = chosen.alpha
     settings = {
         "actions": list(config.action_kinds),
@@ -87,6 +87,7 @@ def plan(config: UsersConfig) -> UsersPlan:
             "popularity_weight": chosen.popularity_weight,
             "samples": chosen.samples,
             **({} if chosen.sampled else {"sampled": False}),
+            **dict(vectors.facts),
         },
     )
 

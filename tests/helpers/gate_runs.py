@@ -13,7 +13,7 @@ from pipelines.console.progress import Progress
 from pipelines.gates.fields import field_count
 from pipelines.gates.judge import GateResult, GateThresholds, run_gates
 from pipelines.index.job import IndexConfig, IndexStage
-from pipelines.run.units import Unit, UnitWriter, read_stage_manifest, write_stage_manifest
+from pipelines.run.units import Unit, UnitWriter, write_stage_manifest
 from schemas.files import read_json, read_sealed_json, write_json, write_sealed_json
 from schemas.tables import ITEMS
 
@@ -85,7 +85,7 @@ def make_run(
 
 def build_index(run: Path) -> None:
     """The index stage's own work, without Beam."""
-    stage = IndexStage(IndexConfig(run=str(run)), read_stage_manifest(str(run), "embeddings"))
+    stage = IndexStage(IndexConfig(run=str(run)))
     writer = UnitWriter(str(run), Unit("index", "all", "0"))
     stage.compute(writer.unit, writer, Progress("index", "items"))
     writer.seal()

@@ -19,7 +19,7 @@ DATE = "2026-06-28"
 ITEM_IDS = [f"item-{number:02d}" for number in range(24)]
 NUM_BUCKETS = 3
 #: Folders of a run that hold what stages have made; how often anything was done is in none of them.
-MADE = ("sequences", "interactions", "co_engagements", "walks", *sources.SOURCES)
+MADE = ("sequences", "interactions", "co_engagements", "walks", *sources.CLICKSTREAM)
 Row = dict[str, Any]
 
 

@@ -96,7 +96,9 @@ def test_a_query_leaves_its_own_vector_out_also_where_twins_are_one(tmp_path, mo
     settings = {"target_recall": 0.95, "max_trees": 10, "max_search_k": 100, "seed": 0}
     ids = pa.array([f"item-{row}" for row in range(5)])
     writer = UnitWriter(str(tmp_path), Unit("index", "index", "0"))
-    index_folder.write_index_folder(writer, "index", ids, matrix, settings=settings, model_id=MODEL_ID, queries=queries)
+    index_folder.write_index_folder(
+        writer, "index", ids, matrix, settings=settings, made_of={"model_id": MODEL_ID}, queries=queries
+    )
     (all_items, none), (num_vectors, own_rows) = asked
     assert (all_items, none, num_vectors) == (5, {}, 3)
     assert own_rows["picture"].tolist() == [0, 1, 2]

@@ -46,7 +46,7 @@ from pipelines.sources import walks as walks_stage
 from pipelines.sources.clickstream import attributes_of, walks_matrix
 from pipelines.sources.co_engagements import CoEngagements, CoEngagementsConfig
 from pipelines.sources.walks import Walks, WalkStageConfig, merged
-from pipelines.stages import SOURCES
+from pipelines.stages import CLICKSTREAM
 from pipelines.train import job as train
 from pipelines.train.checks import check_early
 from schemas.clickstream import WALKS
@@ -194,7 +194,7 @@ def expected_vectors(run: Path, source: str) -> tuple[list[str], np.ndarray, np.
     return learnt.item_ids, learnt.matrix_ND, corpus.counts_N
 
 
-@pytest.mark.parametrize("source", SOURCES)
+@pytest.mark.parametrize("source", CLICKSTREAM)
 def test_vectors_are_those_of_the_trainer_and_keep_the_contract(run, source):
     ids, matrix_ND = read_embeddings(run / source / "embeddings")
     validate_embeddings(ids, matrix_ND, source)
@@ -217,7 +217,7 @@ def test_vectors_are_those_of_the_trainer_and_keep_the_contract(run, source):
 
 def test_items_of_one_half_are_near_each_other(run):
     """Sessions and users have items of one half only: every source must know that much."""
-    for source in SOURCES:
+    for source in CLICKSTREAM:
         ids, matrix_ND = read_embeddings(run / source / "embeddings")
         half_N = np.array([ITEM_IDS.index(name) // 12 for name in ids.to_pylist()])
         cosine_NN = matrix_ND @ matrix_ND.T

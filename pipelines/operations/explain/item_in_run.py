@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipelines.operations.findings import Finding
+from pipelines.run.listed_files import EMBEDDINGS
 from pipelines.run.opened import Run
 from pipelines.run.unit_files import manifest_path
 from pipelines.run.units import bucket_name
@@ -135,7 +138,13 @@ def neighbours(item: ItemInRun, problems: list[str]) -> list[Neighbour]:
         if item.vector_D is not None and "index" in item.stages:
             opened = Run.open(item.run)
             index, ids, _ = opened.index
-            rows_1K, scores_1K = index.search(item.vector_D[None], TOP + 1)
+            vector_D = item.vector_D
+            if opened.searched != EMBEDDINGS:
+                (place,) = pc.index_in(pa.array([item.item_id]), value_set=ids).to_pylist()
+                if place is None:
+                    return []
+                vector_D = index.vectors([place])[0]
+            rows_1K, scores_1K = index.search(vector_D[None], TOP + 1)
             pairs = [
                 (ids[row].as_py(), float(s))
                 for row, s in zip(rows_1K[0].tolist(), scores_1K[0], strict=True)

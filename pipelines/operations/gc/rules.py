@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.operations.rollback import default_target
-from pipelines.store import history, store
+from pipelines.store import history, store, unified_models
 from pipelines.store.run_files import read_object, size_of
 from schemas import storage
 from schemas.errors import CorruptFileError
 
 _TRAINING_RUN = re.compile(r"training/[0-9]{4}-[0-9]{2}-[0-9]{2}/[0-9a-f]{16}")
-_MODEL = re.compile(r"itemsage-[0-9a-f]{12}")
+_MODEL = re.compile(r"(?:itemsage|unified)-[0-9a-f]{12}")
 #: Names of what a crash leaves: of an atomic write, of a model being installed, of `remove` beside this.
-TEMPORARY_FILES, HIDDEN_MODELS, REMOVED = ".*.tmp", ".itemsage-*", ".*.removed"
+TEMPORARY_FILES, HIDDEN_MODELS, REMOVED = ".*.tmp", (".itemsage-*", ".unified-*"), ".*.removed"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,11 +124,17 @@ class Collector:
         pointer = self.folder / "models" / "CURRENT"
         current = storage.text_of(pointer, errors="replace").strip() if storage.has_file(pointer) else ""
         named: dict[str | None, str] = {current: "daily runs use it"}
+        unified = self.folder / "models" / unified_models.POINTER
+        if storage.has_file(unified):
+            named[storage.text_of(unified, errors="replace").strip()] = "daily runs use it"
         for name in self.kept:
             is_completed = storage.has_file(self.folder / name / "COMPLETED")
             manifest = self.folder / name / ("manifest.json" if is_completed else "manifests/embeddings.json")
             model_id = (_texts_of(manifest) or {}).get("model_id")
             named.setdefault(model_id, f"{name} {'is' if model_id else 'may be'} made with it")
+            of_stage = _texts_of(self.folder / name / "manifests" / "unified.json") or {}
+            if unified_id := of_stage.get("unified_id"):
+                named.setdefault(unified_id, f"{name} is made with it")
         return named
 
     def _settle_models(self, named: Mapping[str | None, str]) -> list[Path]:
@@ -177,7 +183,7 @@ class Collector:
         kind = path.relative_to(self.folder).parts[0]
         if kind not in ("runs", "training", "models") or storage.is_link(path):
             return False
-        is_hidden_model = kind == "models" and fnmatch.fnmatch(path.name, HIDDEN_MODELS)
+        is_hidden_model = kind == "models" and any(fnmatch.fnmatch(path.name, pattern) for pattern in HIDDEN_MODELS)
         return fnmatch.fnmatch(path.name, REMOVED) or (is_hidden_model and self._is_old(path))
 
     def _is_old(self, path: Path) -> bool:

@@ -26,7 +26,7 @@ from schemas.stored_pictures import STORED_FOLDER
 
 #: What the run id is a hash of, where a daily run made it, and what it is of since runs say it.
 _IDENTITY = ("code_versions", "config", "date", "inputs", "model_id")
-_LATER_IDENTITY = ("time_zone",)
+_LATER_IDENTITY = ("time_zone", "unified_id")
 _TOP_LEVEL = frozenset(
     ("manifest.json", "COMPLETED", "changes.json", "gates.json", "metrics.json", "started.json", "times.json")
 )

@@ -29,7 +29,13 @@ from pipelines.operations.verify.files import (
 from pipelines.operations.verify.pictures import check_table_pictures
 from pipelines.operations.verify.rebuild import check_rebuild
 from pipelines.operations.verify.users import check_users
-from pipelines.operations.verify.vectors import check_changes, check_embeddings, check_index, check_refined_index
+from pipelines.operations.verify.vectors import (
+    check_changes,
+    check_embeddings,
+    check_index,
+    check_refined_index,
+    vectors_of,
+)
 from pipelines.run.listed_files import EMBEDDINGS, INDEX
 from pipelines.stages import published_lines
 from pipelines.store.named_run import find_run
@@ -89,10 +95,10 @@ def verify_run(store: Path, run: Path, rebuild: int = 0, image_root: str | None 
     ]
     for line in filter(inspected.has, published_lines()):
         if line.name != EMBEDDINGS:
-            deeper = _DEEPER.get(line.name)
-            findings.append(check_stage(inspected, line) if deeper is None else deeper(inspected, embeddings))
+            deeper, made_of = _DEEPER.get(line.name), vectors_of(inspected, line.name, embeddings)
+            findings.append(check_stage(inspected, line) if deeper is None else deeper(inspected, made_of))
         if line.name == INDEX and inspected.listed(REFINED_FOLDER):
-            findings.append(check_refined_index(inspected, embeddings))
+            findings.append(check_refined_index(inspected, vectors_of(inspected, INDEX, embeddings)))
     if rebuild:
         findings.append(check_rebuild(inspected, record_ids, rebuild, image_root))
     return findings

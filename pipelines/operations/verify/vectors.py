@@ -18,7 +18,8 @@ from pipelines.operations.findings import Finding
 from pipelines.operations.inspected_run import InspectedRun, sample_by_hash
 from pipelines.run.changes import compare_embeddings
 from pipelines.run.index_problems import refined_problems
-from pipelines.run.opened import Embeddings, Run
+from pipelines.run.listed_files import EMBEDDINGS
+from pipelines.run.opened import DAMAGE, Embeddings, Run, checked_vectors
 from pipelines.store.yesterday import previous_of
 from schemas import storage
 from schemas.files import read_json
@@ -103,6 +104,18 @@ def _check_ids_of_changes(table: pa.Table, ids: pa.Array, finding: Finding) -> N
             finding.fail(
                 f"expected new and changed items in embeddings/, deleted ones not, got {quote(row)} in changes/"
             )
+
+
+def vectors_of(run: InspectedRun, stage: str, embeddings: Embeddings | None) -> Embeddings | None:
+    """What the stage says that it is made of: the embeddings, or the unified vectors; None if they cannot be read,
+    which a check of their own says."""
+    vectors = run.stages.get(stage, {}).get("vectors", EMBEDDINGS)
+    if vectors == EMBEDDINGS:
+        return embeddings
+    try:
+        return run.opened.vectors(checked_vectors(vectors, run.run))
+    except DAMAGE:
+        return None
 
 
 def check_index(run: InspectedRun, embeddings: Embeddings | None) -> Finding:

@@ -1,0 +1,233 @@
+"""The unified model: all that makes one vector of an item's vectors of many sources, in one folder.
+
+    manifest.json                      its id, that of the item model, the sources, sha256 of every file; written last
+    fusion/                            model.sources.fusion: weights, projections
+    <source>/embeddings/, evidence/    of a source that learnt from clickstream: the items that it knows
+    <source>/model/                    of dae and siamese: they know an item by its attributes, its pictures
+
+An item's own vector (`itemsage`) is that of the item model. The id is a hash of the whole content. No pickles.
+
+Legend: N items, D dimension of a source, E dimension of the unified vector.
+"""
+
+import os
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from model.sources.autoencoder import TrainedAutoencoder, load_autoencoder
+from model.sources.fusion import Fusion, fuse, load_fusion
+from model.sources.siamese import TrainedSiamese, load_siamese
+from schemas import storage
+from schemas.clickstream import EVIDENCE
+from schemas.embeddings import read_embeddings, read_embeddings_metadata, validate_embeddings
+from schemas.errors import CorruptFileError
+from schemas.files import check_sha256, read_json, sha256_of_file, write_json
+from schemas.hashing import fingerprint
+from schemas.quarantine import quote
+from schemas.reading import PARQUET_ERRORS
+
+ITEMSAGE, DAE, SIAMESE = "itemsage", "dae", "siamese"
+#: Sources that encode an item, whoever clicked it.
+ENCODING = (ITEMSAGE, DAE, SIAMESE)
+FUSION_FOLDER, MODEL_FOLDER, VECTORS_FOLDER, EVIDENCE_FOLDER = "fusion", "model", "embeddings", "evidence"
+MANIFEST_FILE = "manifest.json"
+UNIFIED_ID = re.compile(r"unified-[0-9a-f]{12}")
+_DIGITS = 12
+
+Folder = str | os.PathLike[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnifiedManifest:
+    """unified_id: of the folder; item_model_id: whose vectors are the source itemsage, and whose features the models
+    read; source_ids: of each source; dims: of each source's vectors; dim: E; files: path in the folder -> sha256."""
+
+    unified_id: str
+    item_model_id: str
+    source_ids: Mapping[str, str]
+    dims: Mapping[str, int]
+    dim: int
+    files: Mapping[str, str]
+
+    @classmethod
+    def read(cls, folder: Folder) -> "UnifiedManifest":
+        """Raises CorruptFileError unless it is the manifest of a unified model that fits its id."""
+        value = read_json(Path(folder, MANIFEST_FILE))
+        try:
+            texts = {name: _texts(value[name]) for name in ("source_ids", "files")}
+            dims = {str(name): _positive(dim) for name, dim in value["dims"].items()}
+            found = cls(
+                unified_id=str(value["unified_id"]),
+                item_model_id=str(value["item_model_id"]),
+                dims=dims,
+                dim=_positive(value["dim"]),
+                **texts,
+            )
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise CorruptFileError(
+                f"expected the manifest of a unified model in {folder}, got {quote(value)}"
+            ) from error
+        if found.unified_id != found.made_id() or set(found.source_ids) != set(dims):
+            got = f"{quote(found.unified_id)} of {sorted(found.source_ids)}"
+            raise CorruptFileError(f"expected a unified model with the id of its content, got {got} in {folder}")
+        return found
+
+    def made_id(self) -> str:
+        """The id that this content has."""
+        return "unified-" + fingerprint({**self._content(), "files": dict(self.files)})[:_DIGITS]
+
+    def to_json(self) -> dict[str, Any]:
+        return {"kind": "unified", "unified_id": self.unified_id, **self._content(), "files": dict(self.files)}
+
+    def _content(self) -> dict[str, Any]:
+        return {
+            "dim": self.dim,
+            "dims": dict(self.dims),
+            "item_model_id": self.item_model_id,
+            "source_ids": dict(self.source_ids),
+        }
+
+    def check_files(self, folder: Folder, names: Iterable[str] | None = None) -> None:
+        """Raises CorruptFileError unless each file, or each of these, is as it was written."""
+        for name in sorted(self.files if names is None else names):
+            path = storage.resolve_inside(Path(folder), name)
+            if path is None or name not in self.files:
+                raise CorruptFileError(f"expected a file of the unified model in {folder}, got {quote(name)}")
+            check_sha256(path, self.files[name])
+
+
+def write_unified_manifest(
+    folder: Folder, fusion: Fusion, item_model_id: str, source_ids: Mapping[str, str]
+) -> UnifiedManifest:
+    """Writes the manifest of what lies in a folder: its files are all there."""
+    files = {path.relative_to(folder).as_posix(): sha256_of_file(path) for path in storage.files_below(Path(folder))}
+    made = UnifiedManifest(
+        unified_id="",
+        item_model_id=item_model_id,
+        source_ids=source_ids,
+        dims=dict(fusion.dims),
+        dim=fusion.dim,
+        files=files,
+    )
+    named = replace(made, unified_id=made.made_id())
+    write_json(Path(folder, MANIFEST_FILE), named.to_json())
+    return named
+
+
+@dataclass(frozen=True, eq=False)
+class SourceVectors:
+    """What a source knows: ids (string [N], ascending), their vectors, float32 [N, D], and evidence, int64 [N]; [0] if
+    it has none."""
+
+    item_ids: pa.Array
+    matrix_ND: np.ndarray
+    evidence_N: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+
+    def of(self, item_ids: pa.Array) -> tuple[np.ndarray, np.ndarray]:
+        """(float32 [M, D], int64 [M]) of these items: zeros where the source does not know one.
+
+        >>> known = SourceVectors(pa.array(["a", "c"]), np.eye(2, dtype=np.float32), np.array([5, 9]))
+        >>> [found.tolist() for found in known.of(pa.array(["b", "c"]))]
+        [[[0.0, 0.0], [0.0, 1.0]], [0, 9]]
+        """
+        place_M = pc.fill_null(pc.index_in(item_ids, value_set=self.item_ids), -1).to_numpy().astype(np.int64)
+        known_M = place_M >= 0
+        matrix_MD = np.zeros((len(place_M), self.matrix_ND.shape[1]), np.float32)
+        matrix_MD[known_M] = self.matrix_ND[place_M[known_M]]
+        evidence_M = np.zeros(len(place_M), np.int64)
+        if len(self.evidence_N):
+            evidence_M[known_M] = self.evidence_N[place_M[known_M]]
+        return matrix_MD, evidence_M
+
+
+@dataclass(frozen=True, eq=False)
+class Unified:
+    """A unified model, opened. known: the sources of clickstream; dae, siamese: None where they are no source of it."""
+
+    manifest: UnifiedManifest
+    fusion: Fusion
+    known: Mapping[str, SourceVectors]
+    dae: TrainedAutoencoder | None = None
+    siamese: TrainedSiamese | None = None
+
+    def fused(self, item_ids: pa.Array, encoded: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+        """float32 [N, E] of norm 1, zeros for an item that no source knows. encoded: of each source of ENCODING that
+        counts, (vectors [N, D], evidence [N])."""
+        found = {**encoded, **{name: vectors.of(item_ids) for name, vectors in self.known.items()}}
+        counted = {name: found[name] for name in self.fusion.config.names}
+        return fuse(
+            self.fusion,
+            {name: matrix_ND for name, (matrix_ND, _) in counted.items()},
+            {name: evidence_N for name, (_, evidence_N) in counted.items()},
+        )
+
+
+def load_unified(folder: Folder) -> Unified:
+    """All of it. Raises CorruptFileError for what is not as it was written."""
+    manifest = UnifiedManifest.read(folder)
+    manifest.check_files(folder)
+    fusion = load_fusion(Path(folder, FUSION_FOLDER))
+    if dict(fusion.dims) != dict(manifest.dims):
+        raise CorruptFileError(f"expected the dimensions {dict(manifest.dims)}, got {dict(fusion.dims)} in {folder}")
+    names = set(manifest.source_ids)
+    return Unified(
+        manifest=manifest,
+        fusion=fusion,
+        known={name: read_source(Path(folder, name)) for name in sorted(names.difference(ENCODING))},
+        dae=load_autoencoder(Path(folder, DAE, MODEL_FOLDER)) if DAE in names else None,
+        siamese=load_siamese(Path(folder, SIAMESE, MODEL_FOLDER)) if SIAMESE in names else None,
+    )
+
+
+def read_source(folder: Path) -> SourceVectors:
+    """The vectors and the evidence of a source, of the same items. Raises CorruptFileError for what is not so."""
+    item_ids, matrix_ND = read_embeddings(folder / VECTORS_FOLDER)
+    validate_embeddings(item_ids, matrix_ND, str(folder / VECTORS_FOLDER))
+    return SourceVectors(item_ids, matrix_ND, _evidence(folder / EVIDENCE_FOLDER, item_ids))
+
+
+def source_id_of(folder: Path) -> str:
+    """The id that the files of a source's vectors carry."""
+    return read_embeddings_metadata(folder / VECTORS_FOLDER)["model_id"]
+
+
+def _evidence(folder: Path, item_ids: pa.Array) -> np.ndarray:
+    parts = []
+    for path in storage.paths_in(folder, "*.parquet"):
+        try:
+            parts.append(pq.read_table(path, columns=EVIDENCE.names, partitioning=None).cast(EVIDENCE))
+        except (*PARQUET_ERRORS, ValueError) as error:
+            raise CorruptFileError(f"expected the evidence of items in {path}, got {quote(str(error))}") from error
+    table = pa.concat_tables([EVIDENCE.empty_table(), *parts])
+    if not table["item_id"].combine_chunks().equals(item_ids):
+        raise CorruptFileError(
+            f"expected evidence of the {len(item_ids)} items that have vectors, got others in {folder}"
+        )
+    counts_N: np.ndarray = table["count"].to_numpy()
+    return counts_N
+
+
+def _texts(value: Any) -> dict[str, str]:
+    if not isinstance(value, dict) or not all(
+        _is_inside(name) and isinstance(text, str) for name, text in value.items()
+    ):
+        raise ValueError("texts by name")
+    return dict(value)
+
+
+def _is_inside(name: Any) -> bool:
+    return isinstance(name, str) and name.isprintable() and ".." not in PurePosixPath(name).parts
+
+
+def _positive(value: Any) -> int:
+    if type(value) is not int or not 1 <= value < 1_000_000:
+        raise ValueError("a positive number")
+    return value

@@ -1,0 +1,88 @@
+"""The flags of `itemsage unify`."""
+
+import math
+from dataclasses import dataclass
+
+from model.sources.fusion import FusionConfig
+from model.sources.unified import ITEMSAGE
+from pipelines.console.jobs import flag
+from pipelines.stages import SOURCES
+from schemas.errors import UsageError
+from schemas.quarantine import quote
+
+NAMES = (ITEMSAGE, *SOURCES)
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnifyConfig:
+    """Settles how the vectors of several sources become one vector an item, and puts that into the store."""
+
+    store: str = flag(path=True, help="store folder with a trained model")
+    sources: str = flag(help=f"which of {', '.join(NAMES)}, separated by commas", by_commas=True)
+    weights: str = flag(
+        default="",
+        help="weight of each, as itemsage=1,prod2vec=.5; 1 where none is given; 0 leaves out",
+        by_commas=True,
+    )
+    half_evidence: str = flag(
+        default="",
+        help="evidence (sessions, users, attributes, pictures) of an item at which a source has half of its weight, as "
+        "prod2vec=5; whole wherever it has a vector if none is given",
+        by_commas=True,
+    )
+    how: str = flag(default="sum", choices=("sum", "concatenation"), help="how weighted vectors become one")
+    dim: int | None = flag(default=None, help="numbers of a unified vector (of a sum); default: the most of a source")
+    seed: int = flag(default=0, help="of the projections of sources that have another number")
+    model: str | None = flag(default=None, help="model id; default: the model trained last")
+    run: str | None = flag(
+        path=True, default=None, help="run folder with the sources; default: the model's training run"
+    )
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The sources, in the order of the flow, each once."""
+        given = {name.strip() for name in self.sources.split(",")} - {""}
+        if not given or (others := sorted(given - set(NAMES))):
+            got = ", ".join(map(quote, others)) if given else "none"
+            raise UsageError(f"expected --sources of {', '.join(NAMES)}, got {got}")
+        return tuple(name for name in NAMES if name in given)
+
+    def fusion(self) -> FusionConfig:
+        """What the flags ask of a fusion. Raises UsageError for sources, weights and numbers that are none."""
+        weights = {**dict.fromkeys(self.names, 1.0), **self._numbers("weights")}
+        half_evidence = self._numbers("half_evidence")
+        if half_evidence.get(ITEMSAGE):
+            raise UsageError(f"expected --half-evidence of sources that count evidence, got some of {ITEMSAGE}")
+        kept = {name: half for name, half in half_evidence.items() if weights[name]}
+        return FusionConfig(
+            weights=weights,
+            half_evidence=kept,
+            how="sum" if self.how == "sum" else "concatenation",
+            projection="principal",
+            dim=self.dim,
+            seed=self.seed,
+        )
+
+    def _numbers(self, name: str) -> dict[str, float]:
+        """source -> number, as a flag gives them."""
+        found: dict[str, float] = {}
+        called, text = f"--{name.replace('_', '-')}", getattr(self, name)
+        for part in filter(None, (part.strip() for part in text.split(","))):
+            source, equals, number = (piece.strip() for piece in part.partition("="))
+            if source not in self.names or not equals or source in found:
+                example = ",".join(f"{known}=1" for known in self.names)
+                raise UsageError(
+                    f"expected {called} of the sources that --sources names, as {example}, got {quote(part)}"
+                )
+            found[source] = _number(number, called)
+        return found
+
+
+def _number(text: str, called: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number) or number < 0:
+        raise UsageError(f"expected {called} of finite numbers >= 0, got {quote(text)}")
+    return number

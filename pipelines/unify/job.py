@@ -1,0 +1,160 @@
+"""Sources of item vectors to one unified model in the store.
+
+    itemsage unify --store STORE --sources itemsage,prod2vec,dae --weights itemsage=1,prod2vec=.5,dae=.5
+
+    the model's training run: prod2vec/ dae/ ... + the item model -> weights, projections -> models/unified-<12 hex>
+
+`daily --unify` makes a vector of every item with it. It belongs to one item model: a new model needs another.
+"""
+
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from apache_beam.options.pipeline_options import PipelineOptions
+
+from model.items.manifest import read_model_manifest, read_output_dim
+from model.sources.fusion import Fusion, FusionConfig, save_fusion, settle_fusion
+from model.sources.fusion_weights import WeightSearch
+from model.sources.unified import (
+    FUSION_FOLDER,
+    ITEMSAGE,
+    SIAMESE,
+    SourceVectors,
+    UnifiedManifest,
+    write_unified_manifest,
+)
+from pipelines.console.jobs import main_of
+from pipelines.embed import job as embed
+from pipelines.run.opened import Run
+from pipelines.store import store
+from pipelines.store.lock import store_lock
+from pipelines.store.unified_models import set_current_unified
+from pipelines.unify.config import UnifyConfig
+from pipelines.unify.run_sources import RunSource
+from schemas import storage
+from schemas.errors import UsageError
+from schemas.manifests import StageManifest
+from schemas.quarantine import quote
+
+EXAMPLE = (
+    "itemsage unify --store store --sources itemsage,prod2vec,dae --weights itemsage=1,prod2vec=.5,dae=.5 "
+    "--half-evidence prod2vec=5"
+)
+#: What finds the weights of sources, if the call does not give them: from the vectors of each by its name, and how they
+#: are fused but for the weights.
+FindWeights = Callable[[Mapping[str, SourceVectors], FusionConfig], WeightSearch]
+
+
+def run(config: UnifyConfig, options: PipelineOptions, find_weights: FindWeights | None = None) -> str:
+    """Installs the unified model and makes it the one in use; returns its id. Equal input, equal id.
+
+    Raises UsageError for a wrong call, or sources that the run lacks; CorruptFileError for damaged ones.
+    """
+    started_s = time.monotonic()
+    fusion_config = config.fusion()
+    model_id = store.wanted_model_id(config.store, config.model)
+    with store_lock(config.store, "unify", name="training/LOCK"):
+        folder = config.run or _training_run(config.store, model_id)
+        sources = {name: RunSource.of(folder, name) for name in config.names if name != ITEMSAGE}
+        model = store.model_folder(config.store, model_id)
+        if SIAMESE in sources:
+            _check_backbone(folder, model)
+        vectors = _Vectors(model, folder, sources, options)
+        curve: Sequence[Mapping[str, object]] = ()
+        if find_weights is not None:
+            found = find_weights({name: vectors.of(name) for name in config.names}, fusion_config)
+            fusion_config, curve = replace(fusion_config, weights=found.weights), found.curve
+        fusion = settle_fusion(fusion_config, {name: vectors.to_settle(name, fusion_config) for name in config.names})
+        ids = {ITEMSAGE: model_id, **{name: source.source_id for name, source in sources.items()}}
+        manifest = _install(config.store, fusion, curve, model_id, {name: ids[name] for name in fusion.dims}, sources)
+        set_current_unified(config.store, manifest.unified_id)
+    shown = ", ".join(f"{name} {fusion.config.weights[name]:g}" for name in fusion.dims)
+    where = f"{config.store}/models/{manifest.unified_id}"
+    print(f"unify: {shown}; {fusion.config.how} of {fusion.dim} numbers; {time.monotonic() - started_s:.1f} s; {where}")
+    return manifest.unified_id
+
+
+class _Vectors:
+    """The vectors of the sources of a run, those of the item model among them, which are computed if they are asked
+    for."""
+
+    def __init__(self, model: Path, run: str, sources: Mapping[str, RunSource], options: PipelineOptions):
+        self.model, self.run, self.sources, self.options = model, run, sources, options
+        self._held: dict[str, SourceVectors] = {}
+
+    def of(self, name: str) -> SourceVectors:
+        """All that the source knows of the run's items."""
+        if name not in self._held:
+            self._held[name] = self._of_items() if name == ITEMSAGE else self.sources[name].vectors()
+        return self._held[name]
+
+    def to_settle(self, name: str, config: FusionConfig) -> np.ndarray:
+        """float32 [N, D]: what settle_fusion looks at: all vectors of a source that is cut to its principal directions,
+        of another one row, which has as many numbers."""
+        dim = read_output_dim(self.model) if name == ITEMSAGE else self.sources[name].dim
+        if config.how == "sum" and config.dim is not None and dim > config.dim:
+            return self.of(name).matrix_ND
+        return np.ones((1, dim), np.float32)
+
+    def _of_items(self) -> SourceVectors:
+        embed.run(embed.EmbedConfig(run=self.run, model=str(self.model)), self.options)
+        ids, matrix_ND = Run(self.run).embeddings
+        return SourceVectors(ids, matrix_ND)
+
+
+def _check_backbone(run: str, model: Path) -> None:
+    """Raises UsageError unless the run's picture vectors are by the model's encoder, as those of its days will be."""
+    made, wanted = (
+        StageManifest.read(run, "features").facts.get("image_encoder_id"),
+        read_model_manifest(model)["image_encoder_id"],
+    )
+    if made != wanted:
+        raise UsageError(
+            f"expected picture vectors by the image encoder {wanted} of {model.name}, got some by {quote(made)} in "
+            f"{run}: leave siamese out, or train the sources beside the model"
+        )
+
+
+def _training_run(store_path: str, model_id: str) -> str:
+    """The run that the model was trained in. Raises UsageError if it is not there any more."""
+    named = read_model_manifest(store.model_folder(store_path, model_id)).get("training_run")
+    folder = storage.resolve_inside(store_path, named) if isinstance(named, str) else None
+    if folder is None or not storage.is_folder(folder):
+        raise UsageError(f"expected the training run of {model_id} in {store_path}, got none: name one with --run")
+    return str(Path(store_path, str(named)))
+
+
+def _install(
+    store_path: str,
+    fusion: Fusion,
+    curve: Sequence[Mapping[str, object]],
+    model_id: str,
+    source_ids: Mapping[str, str],
+    sources: Mapping[str, RunSource],
+) -> UnifiedManifest:
+    """Writes the folder beside where it belongs and moves it there; one that is there already stays."""
+    models = Path(store_path, "models")
+    hidden = models / f".unified-{uuid.uuid4().hex[:12]}"
+    try:
+        save_fusion(fusion, hidden / FUSION_FOLDER, curve)
+        for name in fusion.dims:
+            if name in sources:
+                sources[name].copy_into(hidden)
+        manifest = write_unified_manifest(hidden, fusion, model_id, source_ids)
+        target = models / manifest.unified_id
+        if storage.has(target):
+            UnifiedManifest.read(target).check_files(target)
+        else:
+            storage.move(hidden, target)
+        return manifest
+    finally:
+        storage.remove_folder(hidden, ignore_errors=True)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Command line of the job; returns its exit code."""
+    return main_of(UnifyConfig, run, argv, "itemsage unify", EXAMPLE)
