@@ -30,6 +30,8 @@ from schemas.embeddings import embeddings_metadata, read_embeddings, write_embed
 from schemas.errors import CorruptFileError, UsageError
 from schemas.tables import ITEMS
 
+pytestmark = pytest.mark.slow
+
 EVIDENCE_FLAGS = (
     *("--sources", "itemsage,prod2vec,dae,siamese", "--weights", "prod2vec=.5,siamese=2"),
     *("--half-evidence", "prod2vec=5,siamese=1", "--dim", "12"),
