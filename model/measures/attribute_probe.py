@@ -72,15 +72,17 @@ def ask(
     is_cold_N: np.ndarray,
     config: ProbeConfig,
     may_train_N: np.ndarray | None = None,
+    may_test_N: np.ndarray | None = None,
 ) -> AttributeQuestion:
     """The question, with its items split by family. labels_N: one value an item, None where it is not known; family_N:
     equal for items that share text or pictures (the item's own id where nothing is known). may_train_N: bool, which
-    items the probe may train on; None: all. Raises ThresholdError if fewer than two values are left, or no test item
-    has one."""
+    items the probe may train on; may_test_N: bool, of which families test items are drawn, the others train; None: all.
+    Raises ThresholdError if fewer than two values are left, or no test item has one."""
     if not len(labels_N) == len(family_N) == len(is_cold_N):
         raise UsageError(f"expected as many families and cold flags as labels, got {len(family_N)}, {len(is_cold_N)}")
     share_of = {name: _share("attribute test", config.seed, name) for name in set(family_N)}
     is_test_N = np.array([share_of[name] < config.test_share for name in family_N], bool)
+    is_test_N &= np.ones(len(labels_N), bool) if may_test_N is None else may_test_N
     may_train_N = np.ones(len(labels_N), bool) if may_train_N is None else may_train_N
     train_labels = [label for label, fits in zip(labels_N, ~is_test_N & may_train_N, strict=True) if fits and label]
     counts = {value: train_labels.count(value) for value in sorted(set(train_labels))}

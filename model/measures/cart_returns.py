@@ -142,16 +142,22 @@ def return_report(
     parts = {"all": np.ones(int(test.sum()), bool), "cold": rows.is_cold_R[test], "warm": ~rows.is_cold_R[test]}
     for classifier in CLASSIFIERS:
         scores_of = {name: return_scores(rows, both, classifier, config) for name, both in features_of.items()}
-        found[classifier] = {part: _figures(rows, scores_of, kept_T, reference) for part, kept_T in parts.items()}
+        found[classifier] = {
+            part: _figures(rows, scores_of, kept_T, reference, config.min_returns) for part, kept_T in parts.items()
+        }
     return found
 
 
 def _figures(
-    rows: CartRows, scores_of: Mapping[str, np.ndarray], kept_T: np.ndarray, reference: str | None
+    rows: CartRows,
+    scores_of: Mapping[str, np.ndarray],
+    kept_T: np.ndarray,
+    reference: str | None,
+    min_returns: int,
 ) -> dict[str, Any] | None:
-    """None for a part without returned or without kept rows."""
+    """None for a part of fewer returned or kept rows than min_returns: an AUC of three returns says nothing."""
     labels_T = rows.is_returned_R[rows.is_test_R][kept_T]
-    if labels_T.all() or not labels_T.any():
+    if min(int(labels_T.sum()), int((~labels_T).sum())) < min_returns:
         return None
     _, session_T = np.unique(rows.session_R[rows.is_test_R][kept_T], return_inverse=True)
     num_sessions = int(session_T.max()) + 1

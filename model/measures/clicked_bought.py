@@ -91,13 +91,14 @@ def session_pairs(
 def pair_report(
     pairs: SessionPairs, vectors_of: Mapping[str, np.ndarray], reference: str | None = None
 ) -> dict[str, Any]:
-    """{"pairs", "sessions", "all": figures, "cold": figures or None, "warm": the same}, figures {source: {auc with
-    bounds over sessions, pair_cosine, random_cosine, "more": than the reference, paired}}.
+    """{"pairs", "cold_pairs", "sessions", "all": figures, "cold": figures or None, "warm": the same}, figures {source:
+    {auc with bounds over sessions, pair_cosine, random_cosine, "more": than the reference, paired}}.
 
     vectors_of: float [N, D] of each source, unit rows or zeros. Raises UsageError for numbers that are not finite.
     """
     scores_of = {name: pair_cosines(pairs, vectors_ND) for name, vectors_ND in vectors_of.items()}
-    found: dict[str, Any] = {"pairs": len(pairs), "sessions": int(pairs.session_P.max()) + 1}
+    counts = {"pairs": len(pairs), "cold_pairs": int(pairs.is_cold_P.sum())}
+    found: dict[str, Any] = {**counts, "sessions": int(pairs.session_P.max()) + 1}
     for part, kept_P in (("all", np.ones(len(pairs), bool)), ("cold", pairs.is_cold_P), ("warm", ~pairs.is_cold_P)):
         found[part] = None
         if kept_P.any():

@@ -20,6 +20,10 @@ COMMANDS = {
         "pipelines.evaluate_users.job",
         "users on past days as PinnerSage's paper does, beside baselines",
     ),
+    "evaluate-sources": (
+        "pipelines.evaluate_sources.job",
+        "item vectors of each source by task: attributes, clicked and bought, returns",
+    ),
     "ablate": ("pipelines.ablate.job", "the papers' tables on a shop's own data: what each part of the model is worth"),
     "runs": ("pipelines.operations.runs", "list the runs of a store: state, size, gates"),
     "explain": (

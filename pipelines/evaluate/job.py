@@ -13,6 +13,8 @@ A model's text encoder alone is a baseline, too, and each BM25 fused with it by 
 The model's answers are exact; what the run's index makes of them, as searches get it, stands beside.
 """
 
+import argparse
+import importlib
 import json
 import sys
 from collections.abc import Mapping, Sequence
@@ -20,6 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipelines.console.commands import COMMANDS
+from pipelines.console.exit_codes import EXIT_USAGE
 from pipelines.console.jobs import flag, main_of_alone
 from pipelines.console.thresholds import LogThresholds
 from pipelines.evaluate.evaluated_run import EvaluatedRun
@@ -37,16 +41,19 @@ from schemas.errors import CorruptFileError, UsageError
 from schemas.files import read_json
 from schemas.hashing import fingerprint
 from schemas.manifests import RunManifest
+from schemas.quarantine import quote
 
 __all__ = ["evaluate_or_reuse", "evaluate_run", "format_report", "main"]
 
 #: Raise it when the same items and engagements give another report.
 CODE_VERSION = 8
+#: The tasks of another command.
+_ONE_EMBEDDING = "one-embedding"
 
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluateConfig(LogThresholds):
-    """Evaluates the published run on engagements or judgements."""
+    """Evaluates the published run on engagements or judgements (--tasks one-embedding: see evaluate-sources)."""
 
     store: str = flag(path=True, help="store folder")
     engagements: str | None = flag(path=True, default=None, help="engagements: a file, a folder of parts or a glob")
@@ -216,7 +223,22 @@ def _asked(config: EvaluateConfig, day: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
+def _of_tasks(tasks: str, arguments: Sequence[str]) -> int:
+    """Hands over to the command that has these tasks; returns its exit code."""
+    if tasks != _ONE_EMBEDDING:
+        print(f"error: expected --tasks {_ONE_EMBEDDING}, got {quote(tasks)}", file=sys.stderr)
+        return EXIT_USAGE
+    module, _ = COMMANDS["evaluate-sources"]
+    return int(importlib.import_module(module).main(arguments))
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    """Command line of the job; returns its exit code."""
+    """Command line of the job; returns its exit code. `--tasks one-embedding` is the command evaluate-sources, whose
+    flags are the others then."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--tasks", nargs="?", const="")
+    given, arguments = parser.parse_known_args(list(sys.argv[1:] if argv is None else argv))
+    if given.tasks is not None:
+        return _of_tasks(given.tasks, arguments)
     example = "itemsage evaluate --store store --engagements shop/engagements.parquet --image-root shop"
-    return main_of_alone(EvaluateConfig, run, argv, "itemsage evaluate", example)
+    return main_of_alone(EvaluateConfig, run, arguments, "itemsage evaluate", example)

@@ -140,7 +140,7 @@ class FromLog(Stage[FromLogConfig], abc.ABC):
                 f"{found_in_words(shown) or 'no rows'}; see that the log names users or sessions and the catalogue's "
                 "items, and that --date is inside it"
             )
-        return {"num_buckets": self.source.num_buckets}
+        return {"num_buckets": self.source.num_buckets, "log_end_us": self.source.end_us}
 
     def shown(self, counts: dict[str, int]) -> dict[str, int]:
         always = ("rows_read", "rows_quarantined", "rows_used")

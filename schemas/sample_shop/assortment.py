@@ -13,6 +13,7 @@ from schemas.hashing import seed_of
 from schemas.sample_shop.pictures import Look, Rgb
 from schemas.sample_shop.product_types import DEPARTMENTS, PRODUCT_TYPES
 from schemas.sample_shop.products import BRANDS, COLOURS, MATERIALS, PATTERNS, STYLE_TRIMS, STYLES
+from schemas.sample_shop.returns import return_weight
 
 TRUTH = pa.schema(
     [
@@ -23,6 +24,7 @@ TRUTH = pa.schema(
             for name in ("department", "product_type", "colour", "pattern", "style", "brand", "material")
         ],
         pa.field("popularity", pa.float64(), nullable=False),
+        pa.field("return_weight", pa.float64(), nullable=False),
     ]
 )
 
@@ -60,6 +62,14 @@ class Assortment:
         """int64 [N]: one of family, product_type, colour, pattern, style, brand, material."""
         return np.array([getattr(product, name) for product in self.products], dtype=np.int64)
 
+    @property
+    def return_weight_N(self) -> np.ndarray:
+        """float64 [N]: how likely each comes back once it was bought, see schemas.sample_shop.returns."""
+        kinds = [
+            (PRODUCT_TYPES[product.product_type].department, COLOURS[product.colour].name) for product in self.products
+        ]
+        return np.array([return_weight(*kind) for kind in kinds])
+
     def truth(self) -> pa.Table:
         """The truth table: one row a product, in catalogue order."""
         rows = [
@@ -74,8 +84,11 @@ class Assortment:
                 "brand": BRANDS[product.brand],
                 "material": MATERIALS[product.material].name,
                 "popularity": popularity,
+                "return_weight": weight,
             }
-            for product, popularity in zip(self.products, self.popularity_N.tolist(), strict=True)
+            for product, popularity, weight in zip(
+                self.products, self.popularity_N.tolist(), self.return_weight_N.tolist(), strict=True
+            )
         ]
         return pa.Table.from_pylist(rows, schema=TRUTH)
 

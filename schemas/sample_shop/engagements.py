@@ -14,6 +14,7 @@ import pyarrow as pa
 from schemas.hashing import seed_of
 from schemas.sample_shop.assortment import Assortment
 from schemas.sample_shop.intents import attributes_of, draw_intents, matches, search_queries
+from schemas.sample_shop.returns import come_back
 from schemas.tables import ACTIONS, ENGAGEMENTS, SURFACES
 
 WINDOW_DAYS = 120
@@ -28,7 +29,7 @@ _SLOT_SHARES = (0.78, 0.14, 0.08)
 _CLICK_MATCHING, _CLICK_OTHER = 0.3, 0.06
 _SAVE = {"search": 0.16, "closeup": 0.34, "home": 0.25}
 _ADD_TO_CART = {"search": 0.22, "closeup": 0.14, "home": 0.1}
-_CHECKOUT, _RETURN = 0.35, 0.1
+_CHECKOUT = 0.35
 _SECOND_US, _DAY_S = 1_000_000, 86_400
 _HOURS = np.array([1, 1, 1, 1, 1, 1, 2, 3, 4, 5, 6, 6, 7, 6, 6, 6, 6, 7, 8, 10, 11, 9, 5, 2], dtype=np.float64)
 
@@ -198,7 +199,7 @@ def _log(
     save = click[rng.random(len(click)) < p_save[click]]
     add = click[rng.random(len(click)) < p_add[click]]
     checkout = add[rng.random(len(add)) < _CHECKOUT]
-    back = checkout[rng.random(len(checkout)) < _RETURN]
+    back = checkout[come_back(rng.random(len(checkout)), assortment.return_weight_N[item_R[checkout]])]
     stages = {"impression": everything, "click": click, "save": save, "add_to_cart": add, "checkout": checkout}
     stages["return"] = back
     delay_s = dict(

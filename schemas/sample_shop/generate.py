@@ -134,7 +134,7 @@ def _readme(items: int, seed: int, end_date: date) -> str:
     return (
         f"{_README_TITLE}: {items} good items, seed {seed}, engagements of 120 days up to {end_date} (UTC)\n"
         f"{CATALOGUE_FILE} and {ENGAGEMENTS_FILE} are the input; the image root is this folder.\n"
-        f"{TRUTH_FILE} says what each item is, {PLANTED_FILE} what is broken on purpose.\n"
+        f"{TRUTH_FILE} says what each item is and how likely it comes back, {PLANTED_FILE} what is broken on purpose.\n"
     )
 
 

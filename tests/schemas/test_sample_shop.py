@@ -281,3 +281,21 @@ def test_clicks_follow_the_query_and_users_have_few_tastes(log: pa.Table):
     users = users.assign(kind=users["item_id"].map(kinds))
     counts = users.groupby("user_id")["kind"].agg(lambda column: column.value_counts(normalize=True).iloc[:4].sum())
     assert counts.median() > 0.7
+
+
+def test_what_disappoints_comes_back_and_no_other_row_depends_on_it(log: pa.Table, monkeypatch: pytest.MonkeyPatch):
+    assortment = make_assortment(600, 1)
+    weight_of = dict(zip(assortment.truth()["item_id"].to_pylist(), assortment.return_weight_N, strict=True))
+    frame = log.to_pandas()
+    bought, back = (frame[frame["action"] == action] for action in ("checkout", "return"))
+    share_of = back["item_id"].map(weight_of).value_counts() / bought["item_id"].map(weight_of).value_counts()
+    assert share_of[0.55] > 10 * share_of[0.02] > 0
+    assert 0.06 < len(back) / len(bought) < 0.1  # a tenth, but for what comes back after the end of the log
+    keys = ["session_id", "item_id"]
+    assert len(back.merge(bought.drop_duplicates(keys), on=keys)) == len(back)
+    monkeypatch.setattr(type(assortment), "return_weight_N", np.linspace(1, 2, 600))
+    queries, anchors = make_query_pictures(assortment, 1)
+    other = make_engagements(assortment, [spec.uri for spec in queries], anchors, 1, date(2026, 6, 30)).to_pandas()
+    assert set(other[other["action"] == "return"]["item_id"]) != set(back["item_id"])
+    rest, other_rest = (rows[rows["action"] != "return"].reset_index(drop=True) for rows in (frame, other))
+    assert rest.equals(other_rest)

@@ -123,6 +123,19 @@ def test_classifiers_find_a_planted_cause_and_nothing_in_noise(planted):
         assert found[classifier]["warm"] is None, "nothing was clicked before the split"
 
 
+def test_a_part_of_few_returns_has_no_figure(planted):
+    rows, vectors = planted
+    of_test = np.flatnonzero(rows.is_test_R & rows.is_returned_R)
+    few = dataclasses.replace(
+        rows, is_cold_R=np.isin(np.arange(len(rows)), [*of_test[:5], *range(len(rows) - 40, len(rows))])
+    )
+    cold = few.is_returned_R[few.is_test_R & few.is_cold_R].sum()
+    for least, is_there in ((cold, True), (cold + 1, False)):
+        found = return_report(few, vectors, dataclasses.replace(CONFIG, min_returns=int(least)))
+        assert (found["logistic"]["cold"] is not None) == is_there
+        assert found["logistic"]["warm"] is not None
+
+
 def test_scores_are_equal_on_every_run_and_no_test_label_is_read(planted):
     rows, vectors = planted
     features = cart_features(rows, vectors["noise"])

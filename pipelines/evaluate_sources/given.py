@@ -1,0 +1,133 @@
+"""The item vectors that a table compares: the sources of a run, ItemSage's of a day, `unified`, and any others."""
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pipelines.console.paths import check_local
+from pipelines.one_embedding.vectors import LOG_END, SourceVectors, aligned, finished_sources, source_of, vectors_at
+from pipelines.run.opened import Run
+from pipelines.stages import SOURCES, stage_of_folder
+from pipelines.store.history import RUN_NAME
+from pipelines.users.training import ANY_DAY, trained_until_us
+from schemas import storage
+from schemas.errors import UsageError
+from schemas.quarantine import quote
+from schemas.tables import TEXT_FIELDS
+
+ITEMSAGE, UNIFIED = "itemsage", "unified"
+#: What a table calls other things.
+_TAKEN = ("majority", "text", "random", ITEMSAGE, UNIFIED)
+
+
+def given_vectors(run: Run, items_run: Run | None, others: str, item_ids: Sequence[str]) -> list[SourceVectors]:
+    """Those of the run's finished sources, of ItemSage in `items_run`, of `unified` in either, and of `others` (see
+    named_folders). Raises UsageError if there are none, or where the end of a log is not told; CorruptFileError for
+    damaged ones."""
+    found = [source_of(run, name, item_ids) for name in finished_sources(run)]
+    if items_run is not None:
+        found.append(_itemsage(items_run, item_ids))
+    for opened in (run, *([] if items_run is None else [items_run])):
+        if storage.is_folder(opened.folder / UNIFIED) and UNIFIED not in [one.name for one in found]:
+            found.append(_unified(opened, found, item_ids))
+    found += [vectors_at(folder, name, item_ids) for name, folder in named_folders(others)]
+    if not found:
+        raise UsageError(
+            f"expected sources of item vectors in {run.folder}, got none: make them with `itemsage sources`, or give "
+            "--items-run or --also"
+        )
+    return found
+
+
+def named_folders(text: str) -> Iterator[tuple[str, str]]:
+    """(name, folder) of `name=folder,name=folder`. Raises UsageError for another form, or a name that is taken.
+
+    >>> list(named_folders("other=vectors, best=truth/"))
+    [('other', 'vectors'), ('best', 'truth/')]
+    """
+    names = set()
+    for part in filter(None, map(str.strip, text.split(","))):
+        name, _, folder = part.partition("=")
+        if not name or not folder or name in names or name in (*SOURCES, *_TAKEN):
+            raise UsageError(f"expected --also NAME=FOLDER with new names, separated by commas, got {quote(part)}")
+        check_local(folder, "--also")
+        names.add(name)
+        yield name, folder
+
+
+def require_before(sources: Sequence[SourceVectors], split_us: int, split_date: str) -> None:
+    """Raises UsageError for a source that has learnt from the log after the split: it knows what is asked."""
+    late = {one.name: one.log_end_us for one in sources if one.log_end_us is not None and one.log_end_us > split_us}
+    if late:
+        ends = ", ".join(f"{name} of {_instant(end)}" for name, end in late.items())
+        raise UsageError(
+            f"expected sources of a log that ends with --split-date {split_date} ({_instant(split_us)}) or before, got "
+            f"{ends}: train them with `itemsage sources --date {split_date}`, or give a later --split-date"
+        )
+
+
+def _itemsage(run: Run, item_ids: Sequence[str]) -> SourceVectors:
+    """Of a run whose embeddings are finished. Its model has read all text, and the log up to its training's end."""
+    ids, matrix_ND = run.embeddings
+    return SourceVectors(
+        name=ITEMSAGE,
+        model_id=run.model_id,
+        vectors_ND=aligned(ids, matrix_ND, item_ids),
+        evidence_N=None,
+        seen=frozenset(TEXT_FIELDS),
+        log_end_us=_end_of_training(run),
+    )
+
+
+def _end_of_training(run: Run) -> int | None:
+    """None of a model that trained on no engagement. Raises UsageError where nobody knows."""
+    until = trained_until_us(run.folder, run.model_id)
+    if until is None and _has_split(run):
+        return None
+    if until is None or until == ANY_DAY:
+        raise UsageError(
+            f"expected --items-run of a store that has its model {quote(run.model_id)}, which tells where the log of "
+            f"its training ends, got {run.folder}: give a run of runs/ in its store, by a model of this version"
+        )
+    return int(until)
+
+
+def _has_split(run: Run) -> bool:
+    """Whether the run lies in a store that has its model."""
+    folder = Path(storage.real_path(run.folder))
+    return bool(RUN_NAME.fullmatch("/".join(folder.parts[-3:]))) and storage.has_file(
+        folder.parents[2] / "models" / Path(run.model_id).name / "split.json"
+    )
+
+
+def _unified(run: Run, sources: Sequence[SourceVectors], item_ids: Sequence[str]) -> SourceVectors:
+    """Of the folder `unified`. Its fields and its log are those of the sources that it may be made of, all that are
+    there, and of its own manifest."""
+    stage = stage_of_folder(UNIFIED)
+    ends = [one.log_end_us for one in sources if one.log_end_us is not None]
+    if run.has(stage):
+        for path in run.listed(UNIFIED):
+            run.checked(path)
+        ends += [end for end in [run.manifest(stage).facts.get(LOG_END)] if isinstance(end, int)]
+    folder = run.folder / UNIFIED
+    inside = folder / "embeddings"
+    seen = frozenset[str]().union(*(one.seen for one in sources))
+    where = str(inside if storage.is_folder(inside) else folder)
+    return vectors_at(where, UNIFIED, item_ids, seen, max(ends, default=None))
+
+
+def _instant(time_us: int) -> str:
+    """
+    >>> _instant(0)
+    '1970-01-01 00:00 UTC'
+    """
+    return datetime.fromtimestamp(time_us / 1e6, UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def opened(folder: str | None) -> Run | None:
+    """A run's folder, opened. Raises UsageError if there is none."""
+    if folder is None:
+        return None
+    if not storage.is_folder(folder):
+        raise UsageError(f"expected the folder of a run, got {quote(folder)}, where there is none")
+    return Run.open(Path(folder))
