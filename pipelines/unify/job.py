@@ -9,7 +9,7 @@
 
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +18,6 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from model.items.manifest import read_model_manifest, read_output_dim
 from model.sources.fusion import Fusion, FusionConfig, save_fusion, settle_fusion
-from model.sources.fusion_weights import WeightSearch
 from model.sources.unified import (
     FUSION_FOLDER,
     ITEMSAGE,
@@ -34,6 +33,7 @@ from pipelines.store import store
 from pipelines.store.lock import store_lock
 from pipelines.store.unified_models import set_current_unified
 from pipelines.unify.config import UnifyConfig
+from pipelines.unify.learn import FindWeights, ValidationLog, find_weights, told
 from pipelines.unify.run_sources import RunSource
 from schemas import storage
 from schemas.errors import UsageError
@@ -44,15 +44,14 @@ EXAMPLE = (
     "itemsage unify --store store --sources itemsage,prod2vec,dae --weights itemsage=1,prod2vec=.5,dae=.5 "
     "--half-evidence prod2vec=5"
 )
-#: What finds the weights of sources, if the call does not give them: from the vectors of each by its name, and how they
-#: are fused but for the weights.
-FindWeights = Callable[[Mapping[str, SourceVectors], FusionConfig], WeightSearch]
 
 
-def run(config: UnifyConfig, options: PipelineOptions, find_weights: FindWeights | None = None) -> str:
-    """Installs the unified model and makes it the one in use; returns its id. Equal input, equal id.
+def run(config: UnifyConfig, options: PipelineOptions, find: FindWeights | None = None) -> str:
+    """Installs the unified model and makes it the one in use; returns its id. Equal input, equal id. find: what finds
+    the weights, if not what the config asks for.
 
-    Raises UsageError for a wrong call, or sources that the run lacks; CorruptFileError for damaged ones.
+    Raises UsageError for a wrong call, or sources that the run lacks; CorruptFileError for damaged ones; and what
+    finding weights raises.
     """
     started_s = time.monotonic()
     fusion_config = config.fusion()
@@ -65,9 +64,11 @@ def run(config: UnifyConfig, options: PipelineOptions, find_weights: FindWeights
             _check_backbone(folder, model)
         vectors = _Vectors(model, folder, sources, options)
         curve: Sequence[Mapping[str, object]] = ()
-        if find_weights is not None:
-            found = find_weights({name: vectors.of(name) for name in config.names}, fusion_config)
+        find = find or _asked(config, folder, model)
+        if find is not None:
+            found = find({name: vectors.of(name) for name in config.names}, fusion_config)
             fusion_config, curve = replace(fusion_config, weights=found.weights), found.curve
+            print(told(found), flush=True)
         fusion = settle_fusion(fusion_config, {name: vectors.to_settle(name, fusion_config) for name in config.names})
         ids = {ITEMSAGE: model_id, **{name: source.source_id for name, source in sources.items()}}
         manifest = _install(config.store, fusion, curve, model_id, {name: ids[name] for name in fusion.dims}, sources)
@@ -76,6 +77,14 @@ def run(config: UnifyConfig, options: PipelineOptions, find_weights: FindWeights
     where = f"{config.store}/models/{manifest.unified_id}"
     print(f"unify: {shown}; {fusion.config.how} of {fusion.dim} numbers; {time.monotonic() - started_s:.1f} s; {where}")
     return manifest.unified_id
+
+
+def _asked(config: UnifyConfig, run: str, model: Path) -> FindWeights | None:
+    """What finds weights as the config asks, None if it gives them."""
+    if config.engagements is None or config.date is None:
+        return None
+    log = ValidationLog(engagements=config.engagements, date=config.date, thresholds=config, columns=config.columns)
+    return find_weights(run, read_model_manifest(model).get("log_end_us"), log)
 
 
 class _Vectors:
