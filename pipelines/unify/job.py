@@ -28,6 +28,7 @@ from model.sources.unified import (
 )
 from pipelines.console.jobs import main_of
 from pipelines.embed import job as embed
+from pipelines.one_embedding.vectors import log_end_us
 from pipelines.run.opened import Run
 from pipelines.store import store
 from pipelines.store.lock import store_lock
@@ -36,6 +37,7 @@ from pipelines.unify.config import UnifyConfig
 from pipelines.unify.learn import FindWeights, ValidationLog, find_weights, told
 from pipelines.unify.run_sources import RunSource
 from schemas import storage
+from schemas.days import end_of_day_us
 from schemas.errors import UsageError
 from schemas.manifests import StageManifest
 from schemas.quarantine import quote
@@ -71,7 +73,9 @@ def run(config: UnifyConfig, options: PipelineOptions, find: FindWeights | None 
             print(told(found), flush=True)
         fusion = settle_fusion(fusion_config, {name: vectors.to_settle(name, fusion_config) for name in config.names})
         ids = {ITEMSAGE: model_id, **{name: source.source_id for name, source in sources.items()}}
-        manifest = _install(config.store, fusion, curve, model_id, {name: ids[name] for name in fusion.dims}, sources)
+        end_us = _log_end_us(config, folder, model, list(fusion.dims))
+        own_ids = {name: ids[name] for name in fusion.dims}
+        manifest = _install(config.store, fusion, curve, model_id, own_ids, sources, end_us)
         set_current_unified(config.store, manifest.unified_id)
     shown = ", ".join(f"{name} {fusion.config.weights[name]:g}" for name in fusion.dims)
     where = f"{config.store}/models/{manifest.unified_id}"
@@ -128,6 +132,19 @@ def _check_backbone(run: str, model: Path) -> None:
         )
 
 
+def _log_end_us(config: UnifyConfig, run: str, model: Path, names: Sequence[str]) -> int | None:
+    """The end of all logs that sources, item model and weights have learnt from; None if there are none, or one whose
+    end is not told."""
+    try:
+        ends = [log_end_us(Run(run), name) for name in names if name != ITEMSAGE]
+    except UsageError:
+        return None
+    if ITEMSAGE in names:
+        ends.append(read_model_manifest(model).get("log_end_us"))
+    ends.append(end_of_day_us(config.date, config.time_zone))
+    return max((end for end in ends if end is not None), default=None)
+
+
 def _training_run(store_path: str, model_id: str) -> str:
     """The run that the model was trained in. Raises UsageError if it is not there any more."""
     named = read_model_manifest(store.model_folder(store_path, model_id)).get("training_run")
@@ -144,6 +161,7 @@ def _install(
     model_id: str,
     source_ids: Mapping[str, str],
     sources: Mapping[str, RunSource],
+    end_us: int | None,
 ) -> UnifiedManifest:
     """Writes the folder beside where it belongs and moves it there; one that is there already stays."""
     models = Path(store_path, "models")
@@ -153,7 +171,7 @@ def _install(
         for name in fusion.dims:
             if name in sources:
                 sources[name].copy_into(hidden)
-        manifest = write_unified_manifest(hidden, fusion, model_id, source_ids)
+        manifest = write_unified_manifest(hidden, fusion, model_id, source_ids, end_us)
         target = models / manifest.unified_id
         if storage.has(target):
             UnifiedManifest.read(target).check_files(target)

@@ -45,6 +45,9 @@ from schemas.records import Pair, encode_pair, write_records
 from schemas.tables import ITEMS
 
 
+pytestmark = pytest.mark.slow
+
+
 @pytest.fixture(scope="module")
 def run(tmp_path_factory) -> Path:
     made = content_run(tmp_path_factory.mktemp("content") / "run")

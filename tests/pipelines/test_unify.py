@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 from content_runs import BLIND, ITEM_IDS, PLAIN, content_run, run_content_sources
 from gate_runs import flip_byte
-from source_runs import made_of, session_row, table_of, write_rows
+from source_runs import DATE, made_of, session_row, table_of, write_rows
 from unify_store import OUTPUT_DIM, TRAINING, features_facts, make_store, run_unify
 
 from model.sources.fusion import FusionConfig, fuse, settle_fusion
@@ -22,9 +22,13 @@ from pipelines.operations.gc.rules import Collector
 from pipelines.store.unified_models import current_unified_id, set_current_unified, unified_folder, wanted_unified_id
 from pipelines.unify import job as unify
 from pipelines.unify.config import UnifyConfig
+from schemas.days import end_of_day_us
 from schemas.embeddings import read_embeddings
 from schemas.errors import CorruptFileError, UsageError
 from schemas.files import read_json, write_json
+
+
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +58,7 @@ def test_a_unified_model_has_all_that_it_needs(made):
     assert manifest.source_ids.keys() == {"itemsage", "prod2vec", "dae", "siamese"}
     assert manifest.dims == {"itemsage": OUTPUT_DIM, "prod2vec": 8, "dae": 8, "siamese": manifest.dims["siamese"]}
     assert manifest.dim == max(manifest.dims.values())
+    assert manifest.log_end_us == end_of_day_us(DATE, "UTC")
     there = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     assert there == {*manifest.files, "manifest.json"}
     assert {name.split("/")[0] for name in there} == {"fusion", "prod2vec", "dae", "siamese", "manifest.json"}
@@ -117,6 +122,9 @@ def test_equal_input_is_an_equal_model_and_other_weights_are_another(own):
 def test_a_weight_of_nothing_leaves_a_source_out(own):
     assert run_unify(own, "--sources", "itemsage,dae,bpr", "--weights", "dae=0") == EXIT_DONE
     assert UnifiedManifest.read(folder_of(own)).dims == {"itemsage": OUTPUT_DIM, "bpr": 8}
+    assert run_unify(own, "--sources", "itemsage,dae") == EXIT_DONE
+    assert UnifiedManifest.read(folder_of(own)).log_end_us is None
+    assert run_unify(own, "--sources", "itemsage,dae,bpr", "--weights", "dae=0") == EXIT_DONE
     assert not (folder_of(own) / "dae").exists()
 
 
@@ -220,6 +228,7 @@ def test_damage_is_told_of(own, capsys):
         {"dims": {"itemsage": 10**9}},
         {"source_ids": None},
         {"dim": "many"},
+        {"log_end_us": "now"},
     ):
         write_json(folder / "manifest.json", {**manifest, **changed})
         with pytest.raises(CorruptFileError):
@@ -265,6 +274,7 @@ def test_weights_are_found_on_days_that_no_source_has_learnt_from(own, capsys):
     best = [trial for trial in curve if trial["is_best"]][-1]
     assert best["weights"] == weights
     assert best["combined"] >= max(trial["combined"] for trial in curve[:4])
+    assert UnifiedManifest.read(folder_of(own)).log_end_us == end_of_day_us("2026-07-10", "UTC")
     first = current_unified_id(str(own))
     assert run_unify(own, *flags, *lenient, "--date", "2026-07-10") == EXIT_DONE
     assert current_unified_id(str(own)) == first
