@@ -32,6 +32,8 @@ from schemas.sample_shop.assortment import make_assortment
 from schemas.sample_shop.catalogue import make_catalogue
 from schemas.tables import CATALOGUE, EMBEDDING_DIM, MAX_PICTURES, QUARANTINE
 
+pytestmark = pytest.mark.slow
+
 NUM_SHOPS = max(6, NUM_INPUTS // 400)
 _PICTURES = [f"p{number}.png" for number in range(12)]
 

@@ -36,6 +36,8 @@ from schemas.tables import (
 )
 from schemas.validation import REMEDIES, Limits
 
+pytestmark = pytest.mark.slow
+
 LIMITS = Limits()
 VALIDATORS = {
     "catalogue": (CATALOGUE, VALIDATED_CATALOGUE, validate_catalogue),

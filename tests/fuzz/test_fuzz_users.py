@@ -27,6 +27,8 @@ from schemas.sample_shop.engagements import make_engagements
 from schemas.tables import ENGAGEMENTS, POSITIVE_ACTIONS, QUARANTINE
 from schemas.users import read_popularity, read_user_actions
 
+pytestmark = pytest.mark.slow
+
 NUM_LOGS = max(12, NUM_INPUTS // 100)
 #: Of the log, before it, and at the ends of what a date can be.
 DATES = (*["2026-06-30"] * 5, "2026-06-10", "1970-01-01", "1969-12-31", "0001-01-01", "9999-12-31")

@@ -15,6 +15,8 @@ from model.training.data import TrainingData
 from model.training.distributed import Processes, gather_rows
 from model.training.train import train
 
+pytestmark = pytest.mark.slow
+
 MODEL = {
     "vocabulary_size": 500,
     "picture_dim": 16,

@@ -20,6 +20,8 @@ from schemas.hashing import stable_hash
 from schemas.records import ItemFeatures, Pair, encode_features, encode_pair, write_records
 from schemas.tables import NUM_TEXT_FIELDS, TEXT_FIELDS
 
+pytestmark = pytest.mark.slow
+
 NUM_ITEMS = 400
 MODEL = ItemSageConfig(
     vocabulary_size=NUM_ITEMS + 1,

@@ -22,6 +22,8 @@ from schemas.hashing import stable_hash
 from schemas.records import ItemFeatures, Pair, encode_features, encode_pair, write_records
 from schemas.tables import NUM_TEXT_FIELDS
 
+pytestmark = pytest.mark.slow
+
 NUM_COATS, NUM_LINES, NUM_COLOURS = 1200, 12, 8
 #: Token ids: 1 or 2 says which side is seen; then what the field that names another line starts with; then the first of
 #: the lines, of the colours as words, and of the same words as the field of the outside or the inside has them.

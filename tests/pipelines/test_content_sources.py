@@ -44,7 +44,6 @@ from schemas.errors import UsageError
 from schemas.records import Pair, encode_pair, write_records
 from schemas.tables import ITEMS
 
-
 pytestmark = pytest.mark.slow
 
 

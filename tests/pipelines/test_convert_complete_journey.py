@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from pipelines import convert_complete_journey as converter
 from schemas.tables import CATALOGUE, ENGAGEMENTS
 
+pytestmark = pytest.mark.slow
+
 PRODUCTS = [
     (3, "GROCERY", "National", "FROZEN", "ICE", "22 LB"),
     (1, "GROCERY", "National", "SOFT DRINKS", "COLA", "12 OZ"),

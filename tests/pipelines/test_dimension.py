@@ -20,6 +20,8 @@ from schemas.embeddings import read_embeddings
 from schemas.tables import EMBEDDING_DIM, ENGAGEMENTS
 from schemas.user_rows import USERS_FOLDER
 
+pytestmark = pytest.mark.slow
+
 DIM = 128
 NUM_ITEMS = 40
 NEXT_DATE = "2026-07-01"

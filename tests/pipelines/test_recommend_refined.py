@@ -10,6 +10,8 @@ from pipelines.serving.recommendation_types import Settings
 from pipelines.serving.recommender import Recommender
 from schemas.files import write_text
 
+pytestmark = pytest.mark.slow
+
 MANY = Settings(top=60)
 
 

@@ -22,6 +22,8 @@ from schemas.errors import CorruptFileError
 from schemas.files import read_json, sha256_of_file, write_json
 from schemas.tables import DISTINCT, EMBEDDING_DIM
 
+pytestmark = pytest.mark.slow
+
 NUM_ITEMS, NUM_DIFFERENT = 3_000, 400
 MODEL_ID = "itemsage-0123456789ab"
 

@@ -27,7 +27,6 @@ from schemas.embeddings import read_embeddings
 from schemas.errors import CorruptFileError, UsageError
 from schemas.files import read_json, write_json
 
-
 pytestmark = pytest.mark.slow
 
 

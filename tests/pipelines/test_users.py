@@ -32,6 +32,8 @@ from schemas.files import read_sealed_json
 from schemas.hashing import bucket_of
 from schemas.users import read_popularity, read_user_actions
 
+pytestmark = pytest.mark.slow
+
 
 def manifest_of(run: Path) -> dict:
     return json.loads((run / "manifests" / "users.json").read_text())

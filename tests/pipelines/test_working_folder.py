@@ -38,6 +38,8 @@ from schemas.files import read_json
 from schemas.sample_shop.generate import generate
 from schemas.tables import TEXT_FIELDS
 
+pytestmark = pytest.mark.slow
+
 DATE = "2026-06-30"
 
 

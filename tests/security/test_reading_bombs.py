@@ -14,6 +14,8 @@ from peak_memory import growth_bytes
 
 from schemas.parquet_batches import MAX_CELL_BYTES
 
+pytestmark = pytest.mark.slow
+
 GIB, MIB = 1 << 30, 1 << 20
 MAX_GROWTH_BYTES = 900 * MIB
 PREPARE = """

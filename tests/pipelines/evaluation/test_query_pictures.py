@@ -5,6 +5,7 @@ import os
 import shutil
 
 import numpy as np
+import pytest
 from evaluated_days import BUCKET, IDS, PICTURES, ROWS, draw_picture, row, settle, task
 from random_models import PICTURE_DIM
 from run_builder import RunBuilder
@@ -13,6 +14,8 @@ import pipelines.evaluate.query_pictures
 from pipelines.evaluate.query_pictures import PATH
 from pipelines.run.opened import Run
 from schemas.fingerprints import FingerprintsWriter, ItemFingerprint, MadeWith, PictureFingerprint
+
+pytestmark = pytest.mark.slow
 
 
 def test_a_changed_query_picture_is_the_only_one_that_is_read(shop):

@@ -20,6 +20,8 @@ from pipelines.run.units import read_stage_manifest
 from schemas.errors import CorruptFileError
 from schemas.files import read_json, write_json, write_sealed_json
 
+pytestmark = pytest.mark.slow
+
 
 def test_an_unchanged_day_reuses_and_loads_nothing(shop):
     first, _ = shop.day()

@@ -1,7 +1,10 @@
 """Pictures whose paths are written as other systems write them: used, counted, and reused like all others."""
 
+import pytest
 from features_runs import item, quarantine_of
 from features_shop import counts_of, png
+
+pytestmark = pytest.mark.slow
 
 FORMS = [
     item("a", "magento", "/0.png"),
