@@ -48,7 +48,8 @@ Folder = str | os.PathLike[str]
 @dataclass(frozen=True, kw_only=True)
 class UnifiedManifest:
     """unified_id: of the folder; item_model_id: whose vectors are the source itemsage, and whose features the models
-    read; source_ids: of each source; dims: of each source's vectors; dim: E; files: path in the folder -> sha256."""
+    read; source_ids: of each source; dims: of each source's vectors; dim: E; files: path in the folder -> sha256;
+    log_end_us: the first instant after all logs that it has learnt from, None: it has read none, or nobody knows."""
 
     unified_id: str
     item_model_id: str
@@ -56,6 +57,7 @@ class UnifiedManifest:
     dims: Mapping[str, int]
     dim: int
     files: Mapping[str, str]
+    log_end_us: int | None = None
 
     @classmethod
     def read(cls, folder: Folder) -> "UnifiedManifest":
@@ -69,6 +71,7 @@ class UnifiedManifest:
                 item_model_id=str(value["item_model_id"]),
                 dims=dims,
                 dim=_positive(value["dim"]),
+                log_end_us=_instant(value["log_end_us"]),
                 **texts,
             )
         except (AttributeError, KeyError, TypeError, ValueError) as error:
@@ -92,6 +95,7 @@ class UnifiedManifest:
             "dim": self.dim,
             "dims": dict(self.dims),
             "item_model_id": self.item_model_id,
+            "log_end_us": self.log_end_us,
             "source_ids": dict(self.source_ids),
         }
 
@@ -105,7 +109,7 @@ class UnifiedManifest:
 
 
 def write_unified_manifest(
-    folder: Folder, fusion: Fusion, item_model_id: str, source_ids: Mapping[str, str]
+    folder: Folder, fusion: Fusion, item_model_id: str, source_ids: Mapping[str, str], log_end_us: int | None = None
 ) -> UnifiedManifest:
     """Writes the manifest of what lies in a folder: its files are all there."""
     files = {path.relative_to(folder).as_posix(): sha256_of_file(path) for path in storage.files_below(Path(folder))}
@@ -116,6 +120,7 @@ def write_unified_manifest(
         dims=dict(fusion.dims),
         dim=fusion.dim,
         files=files,
+        log_end_us=log_end_us,
     )
     named = replace(made, unified_id=made.made_id())
     write_json(Path(folder, MANIFEST_FILE), named.to_json())
@@ -225,6 +230,12 @@ def _texts(value: Any) -> dict[str, str]:
 
 def _is_inside(name: Any) -> bool:
     return isinstance(name, str) and name.isprintable() and ".." not in PurePosixPath(name).parts
+
+
+def _instant(value: Any) -> int | None:
+    if value is not None and type(value) is not int:
+        raise ValueError("microseconds since 1970, or nothing")
+    return value
 
 
 def _positive(value: Any) -> int:

@@ -2,11 +2,14 @@
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 from model.sources.fusion import FusionConfig
 from model.sources.unified import ITEMSAGE
 from pipelines.console.jobs import flag
+from pipelines.log.dated_log import DatedLog
 from pipelines.stages import SOURCES
+from pipelines.store.store import check_date
 from schemas.errors import UsageError
 from schemas.quarantine import quote
 
@@ -14,7 +17,7 @@ NAMES = (ITEMSAGE, *SOURCES)
 
 
 @dataclass(frozen=True, kw_only=True)
-class UnifyConfig:
+class UnifyConfig(DatedLog):
     """Settles how the vectors of several sources become one vector an item, and puts that into the store."""
 
     store: str = flag(path=True, help="store folder with a trained model")
@@ -24,6 +27,13 @@ class UnifyConfig:
         help="weight of each, as itemsage=1,prod2vec=.5; 1 where none is given; 0 leaves out",
         by_commas=True,
     )
+    learn_weights: bool = flag(
+        default=False, help="find the weights on --engagements between the end of the sources' log and --date"
+    )
+    engagements: str | None = flag(
+        path=True, default=None, help="with --learn-weights: a log that goes on after that of the sources"
+    )
+    date: str | None = flag(default=None, help="with --learn-weights: the last day, YYYY-MM-DD, of --time-zone")
     half_evidence: str = flag(
         default="",
         help="evidence (sessions, users, attributes, pictures) of an item at which a source has half of its weight, as "
@@ -37,6 +47,17 @@ class UnifyConfig:
     run: str | None = flag(
         path=True, default=None, help="run folder with the sources; default: the model's training run"
     )
+    columns: dict[str, Any] = flag(default={}, help="[columns.engagements]: our column name -> the shop's")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        given = (self.engagements, self.date)
+        if self.learn_weights and (None in given or self.weights.strip()):
+            raise UsageError("expected --engagements and --date with --learn-weights, and no --weights, got others")
+        if not self.learn_weights and given != (None, None):
+            raise UsageError("expected --learn-weights with --engagements and --date, got none")
+        if self.date is not None:
+            check_date(self.date)
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -9,7 +9,7 @@
 
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +18,6 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from model.items.manifest import read_model_manifest, read_output_dim
 from model.sources.fusion import Fusion, FusionConfig, save_fusion, settle_fusion
-from model.sources.fusion_weights import WeightSearch
 from model.sources.unified import (
     FUSION_FOLDER,
     ITEMSAGE,
@@ -29,13 +28,16 @@ from model.sources.unified import (
 )
 from pipelines.console.jobs import main_of
 from pipelines.embed import job as embed
+from pipelines.one_embedding.vectors import log_end_us
 from pipelines.run.opened import Run
 from pipelines.store import store
 from pipelines.store.lock import store_lock
 from pipelines.store.unified_models import set_current_unified
 from pipelines.unify.config import UnifyConfig
+from pipelines.unify.learn import FindWeights, ValidationLog, find_weights, told
 from pipelines.unify.run_sources import RunSource
 from schemas import storage
+from schemas.days import end_of_day_us
 from schemas.errors import UsageError
 from schemas.manifests import StageManifest
 from schemas.quarantine import quote
@@ -44,15 +46,14 @@ EXAMPLE = (
     "itemsage unify --store store --sources itemsage,prod2vec,dae --weights itemsage=1,prod2vec=.5,dae=.5 "
     "--half-evidence prod2vec=5"
 )
-#: What finds the weights of sources, if the call does not give them: from the vectors of each by its name, and how they
-#: are fused but for the weights.
-FindWeights = Callable[[Mapping[str, SourceVectors], FusionConfig], WeightSearch]
 
 
-def run(config: UnifyConfig, options: PipelineOptions, find_weights: FindWeights | None = None) -> str:
-    """Installs the unified model and makes it the one in use; returns its id. Equal input, equal id.
+def run(config: UnifyConfig, options: PipelineOptions, find: FindWeights | None = None) -> str:
+    """Installs the unified model and makes it the one in use; returns its id. Equal input, equal id. find: what finds
+    the weights, if not what the config asks for.
 
-    Raises UsageError for a wrong call, or sources that the run lacks; CorruptFileError for damaged ones.
+    Raises UsageError for a wrong call, or sources that the run lacks; CorruptFileError for damaged ones; and what
+    finding weights raises.
     """
     started_s = time.monotonic()
     fusion_config = config.fusion()
@@ -65,17 +66,29 @@ def run(config: UnifyConfig, options: PipelineOptions, find_weights: FindWeights
             _check_backbone(folder, model)
         vectors = _Vectors(model, folder, sources, options)
         curve: Sequence[Mapping[str, object]] = ()
-        if find_weights is not None:
-            found = find_weights({name: vectors.of(name) for name in config.names}, fusion_config)
+        find = find or _asked(config, folder, model)
+        if find is not None:
+            found = find({name: vectors.of(name) for name in config.names}, fusion_config)
             fusion_config, curve = replace(fusion_config, weights=found.weights), found.curve
+            print(told(found), flush=True)
         fusion = settle_fusion(fusion_config, {name: vectors.to_settle(name, fusion_config) for name in config.names})
         ids = {ITEMSAGE: model_id, **{name: source.source_id for name, source in sources.items()}}
-        manifest = _install(config.store, fusion, curve, model_id, {name: ids[name] for name in fusion.dims}, sources)
+        end_us = _log_end_us(config, folder, model, list(fusion.dims))
+        own_ids = {name: ids[name] for name in fusion.dims}
+        manifest = _install(config.store, fusion, curve, model_id, own_ids, sources, end_us)
         set_current_unified(config.store, manifest.unified_id)
     shown = ", ".join(f"{name} {fusion.config.weights[name]:g}" for name in fusion.dims)
     where = f"{config.store}/models/{manifest.unified_id}"
     print(f"unify: {shown}; {fusion.config.how} of {fusion.dim} numbers; {time.monotonic() - started_s:.1f} s; {where}")
     return manifest.unified_id
+
+
+def _asked(config: UnifyConfig, run: str, model: Path) -> FindWeights | None:
+    """What finds weights as the config asks, None if it gives them."""
+    if config.engagements is None or config.date is None:
+        return None
+    log = ValidationLog(engagements=config.engagements, date=config.date, thresholds=config, columns=config.columns)
+    return find_weights(run, read_model_manifest(model).get("log_end_us"), log)
 
 
 class _Vectors:
@@ -119,6 +132,19 @@ def _check_backbone(run: str, model: Path) -> None:
         )
 
 
+def _log_end_us(config: UnifyConfig, run: str, model: Path, names: Sequence[str]) -> int | None:
+    """The end of all logs that sources, item model and weights have learnt from; None if there are none, or one whose
+    end is not told."""
+    try:
+        ends = [log_end_us(Run(run), name) for name in names if name != ITEMSAGE]
+    except UsageError:
+        return None
+    if ITEMSAGE in names:
+        ends.append(read_model_manifest(model).get("log_end_us"))
+    ends.append(end_of_day_us(config.date, config.time_zone))
+    return max((end for end in ends if end is not None), default=None)
+
+
 def _training_run(store_path: str, model_id: str) -> str:
     """The run that the model was trained in. Raises UsageError if it is not there any more."""
     named = read_model_manifest(store.model_folder(store_path, model_id)).get("training_run")
@@ -135,6 +161,7 @@ def _install(
     model_id: str,
     source_ids: Mapping[str, str],
     sources: Mapping[str, RunSource],
+    end_us: int | None,
 ) -> UnifiedManifest:
     """Writes the folder beside where it belongs and moves it there; one that is there already stays."""
     models = Path(store_path, "models")
@@ -144,7 +171,7 @@ def _install(
         for name in fusion.dims:
             if name in sources:
                 sources[name].copy_into(hidden)
-        manifest = write_unified_manifest(hidden, fusion, model_id, source_ids)
+        manifest = write_unified_manifest(hidden, fusion, model_id, source_ids, end_us)
         target = models / manifest.unified_id
         if storage.has(target):
             UnifiedManifest.read(target).check_files(target)

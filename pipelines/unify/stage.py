@@ -125,7 +125,9 @@ class Unified(Stage[UnifiedConfig]):
 
     def facts(self) -> dict[str, Any]:
         """Without a model_id, by which a run knows what its item model makes."""
-        return {"unified_id": self.manifest.unified_id, "dimension": self.manifest.dim}
+        end_us = self.manifest.log_end_us
+        told = {} if end_us is None else {"log_end_us": end_us}
+        return {"unified_id": self.manifest.unified_id, "dimension": self.manifest.dim, **told}
 
     @staticmethod
     def account(counts: Mapping[str, Mapping[str, int]]) -> dict[str, int]:

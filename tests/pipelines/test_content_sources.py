@@ -44,6 +44,8 @@ from schemas.errors import UsageError
 from schemas.records import Pair, encode_pair, write_records
 from schemas.tables import ITEMS
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory) -> Path:

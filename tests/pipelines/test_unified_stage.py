@@ -26,12 +26,12 @@ from pipelines.sources.content import ATTRIBUTES, encode_attributes, encode_pict
 from pipelines.store import store
 from pipelines.store.unified_models import current_unified_id, unified_folder
 from pipelines.unify.stage import Unified, UnifiedConfig
+from schemas.days import end_of_day_us
 from schemas.embeddings import embeddings_metadata, read_embeddings, write_embeddings_file
 from schemas.errors import CorruptFileError, UsageError
 from schemas.tables import ITEMS
 
 pytestmark = pytest.mark.slow
-
 EVIDENCE_FLAGS = (
     *("--sources", "itemsage,prod2vec,dae,siamese", "--weights", "prod2vec=.5,siamese=2"),
     *("--half-evidence", "prod2vec=5,siamese=1", "--dim", "12"),
@@ -102,6 +102,7 @@ def test_vectors_are_those_of_the_fusion(shop, day):
     manifest = read_stage_manifest(str(day), "unified")
     assert (manifest["unified_id"], manifest["dimension"]) == (current_unified_id(str(shop)), 12)
     assert "model_id" not in manifest
+    assert manifest["log_end_us"] == end_of_day_us("2026-06-28", "UTC")
     assert Run(day).vectors("unified") is not None
     assert Run(day).dimension_of("unified") == 12
 

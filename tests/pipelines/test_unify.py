@@ -1,6 +1,7 @@
 """`itemsage unify`: what it installs, that equal input is an equal model, and what it refuses."""
 
 import json
+import random
 import shutil
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pyarrow as pa
 import pytest
 from content_runs import BLIND, ITEM_IDS, PLAIN, content_run, run_content_sources
 from gate_runs import flip_byte
-from source_runs import made_of, table_of
+from source_runs import DATE, made_of, session_row, table_of, write_rows
 from unify_store import OUTPUT_DIM, TRAINING, features_facts, make_store, run_unify
 
 from model.sources.fusion import FusionConfig, fuse, settle_fusion
@@ -21,9 +22,12 @@ from pipelines.operations.gc.rules import Collector
 from pipelines.store.unified_models import current_unified_id, set_current_unified, unified_folder, wanted_unified_id
 from pipelines.unify import job as unify
 from pipelines.unify.config import UnifyConfig
+from schemas.days import end_of_day_us
 from schemas.embeddings import read_embeddings
 from schemas.errors import CorruptFileError, UsageError
 from schemas.files import read_json, write_json
+
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +57,7 @@ def test_a_unified_model_has_all_that_it_needs(made):
     assert manifest.source_ids.keys() == {"itemsage", "prod2vec", "dae", "siamese"}
     assert manifest.dims == {"itemsage": OUTPUT_DIM, "prod2vec": 8, "dae": 8, "siamese": manifest.dims["siamese"]}
     assert manifest.dim == max(manifest.dims.values())
+    assert manifest.log_end_us == end_of_day_us(DATE, "UTC")
     there = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     assert there == {*manifest.files, "manifest.json"}
     assert {name.split("/")[0] for name in there} == {"fusion", "prod2vec", "dae", "siamese", "manifest.json"}
@@ -116,6 +121,9 @@ def test_equal_input_is_an_equal_model_and_other_weights_are_another(own):
 def test_a_weight_of_nothing_leaves_a_source_out(own):
     assert run_unify(own, "--sources", "itemsage,dae,bpr", "--weights", "dae=0") == EXIT_DONE
     assert UnifiedManifest.read(folder_of(own)).dims == {"itemsage": OUTPUT_DIM, "bpr": 8}
+    assert run_unify(own, "--sources", "itemsage,dae") == EXIT_DONE
+    assert UnifiedManifest.read(folder_of(own)).log_end_us is None
+    assert run_unify(own, "--sources", "itemsage,dae,bpr", "--weights", "dae=0") == EXIT_DONE
     assert not (folder_of(own) / "dae").exists()
 
 
@@ -134,6 +142,8 @@ def test_fewer_numbers_keep_the_directions_of_most_variance(own):
 
 
 def test_weights_may_be_found_by_a_function_of_the_vectors(own):
+    curve = [{"step": "equal", "is_best": True, "scores": {"pairs": 0.5}}]
+
     def find(vectors, fusion_config):
         assert (fusion_config.how, fusion_config.names) == ("sum", ["dae", "itemsage"])
         assert {name: len(found.item_ids) for name, found in vectors.items()} == {
@@ -141,12 +151,12 @@ def test_weights_may_be_found_by_a_function_of_the_vectors(own):
             "dae": len(ITEM_IDS) - 1,
         }
         assert vectors["dae"].evidence_N.sum() > 0
-        return WeightSearch({"itemsage": 0.25, "dae": 0.75}, ["pairs"], [{"step": "equal", "is_best": True}])
+        return WeightSearch({"itemsage": 0.25, "dae": 0.75}, ["pairs"], curve)
 
     config = UnifyConfig(store=str(own), sources="itemsage,dae")
     unified = load_unified(unified_folder(str(own), unify.run(config, beam_options([]), find)))
     assert unified.fusion.config.weights == {"itemsage": 0.25, "dae": 0.75}
-    assert read_json(folder_of(own) / "fusion" / "metrics.json")["curve"] == [{"step": "equal", "is_best": True}]
+    assert read_json(folder_of(own) / "fusion" / "metrics.json")["curve"] == curve
 
 
 @pytest.mark.parametrize(
@@ -217,6 +227,7 @@ def test_damage_is_told_of(own, capsys):
         {"dims": {"itemsage": 10**9}},
         {"source_ids": None},
         {"dim": "many"},
+        {"log_end_us": "now"},
     ):
         write_json(folder / "manifest.json", {**manifest, **changed})
         with pytest.raises(CorruptFileError):
@@ -245,3 +256,54 @@ def test_items_without_attributes_or_pictures_are_known_by_the_others(made):
         "siamese": (np.zeros((2, siamese_dim), np.float32), np.zeros(2, np.int64)),
     }
     np.testing.assert_allclose(np.linalg.norm(unified.fused(ids, encoded), axis=1), 1, atol=1e-6)
+
+
+def test_weights_are_found_on_days_that_no_source_has_learnt_from(own, capsys):
+    log = write_rows(own / "log", later_sessions())
+    flags = ("--sources", "itemsage,prod2vec,dae", "--learn-weights", "--engagements", str(log))
+    lenient = ("--max-quarantined-log", "1")
+    assert run_unify(own, *flags, *lenient, "--date", "2026-07-10") == EXIT_DONE
+    assert "unify: weights by" in capsys.readouterr().out
+    unified = load_unified(folder_of(own))
+    weights = unified.fusion.config.weights
+    assert weights.keys() == {"itemsage", "prod2vec", "dae"}
+    assert sum(weights.values()) == pytest.approx(1)
+    curve = read_json(folder_of(own) / "fusion" / "metrics.json")["curve"]
+    assert [trial["step"] for trial in curve[:4]] == ["alone", "alone", "alone", "equal"]
+    best = [trial for trial in curve if trial["is_best"]][-1]
+    assert best["weights"] == weights
+    assert best["combined"] >= max(trial["combined"] for trial in curve[:4])
+    assert UnifiedManifest.read(folder_of(own)).log_end_us == end_of_day_us("2026-07-10", "UTC")
+    first = current_unified_id(str(own))
+    assert run_unify(own, *flags, *lenient, "--date", "2026-07-10") == EXIT_DONE
+    assert current_unified_id(str(own)) == first
+    capsys.readouterr()
+    assert run_unify(own, *flags, *lenient, "--date", "2026-06-28") == EXIT_USAGE
+    assert "weights are found on days that no source has learnt from" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ("--learn-weights",),
+        ("--learn-weights", "--engagements", "log"),
+        ("--learn-weights", "--engagements", "log", "--date", "2026-07-10", "--weights", "dae=1"),
+        ("--engagements", "log", "--date", "2026-07-10"),
+        ("--learn-weights", "--engagements", "log", "--date", "tomorrow"),
+    ],
+)
+def test_wrong_calls_of_learnt_weights_are_refused(made, flags, capsys):
+    assert run_unify(made, "--sources", "itemsage,dae", *flags) == EXIT_USAGE
+    assert "expected --" in capsys.readouterr().err
+
+
+def later_sessions() -> list[dict]:
+    """Sessions after the sources' log: of one half of the items that were clicked, a click and what is bought."""
+    chance, rows = random.Random(5), []
+    for number in range(300):
+        half = ITEM_IDS[12 * (number % 2) : 12 * (number % 2) + 12]
+        hour = 24 * 28 + number
+        for action in ("click", "click", "checkout"):
+            rows.append(session_row(hour, f"later-{number}", f"u{number % 20}", chance.choice(half), action))
+            hour += 0.01
+    return rows
