@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from model.machine.blas_threads import one_blas_thread
 from model.measures.resampling import Figure, difference_with_bounds, with_bounds
 from schemas.errors import ThresholdError, UsageError
 from schemas.hashing import seed_of
@@ -204,7 +205,7 @@ def _fitted(features_N: Any, label_N: np.ndarray, rows: np.ndarray, strength: fl
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression  # a second that others need not wait for
 
-    with warnings.catch_warnings():  # a probe that is nearly there is a probe
+    with warnings.catch_warnings(), one_blas_thread():  # a probe that is nearly there is a probe
         warnings.simplefilter("ignore", ConvergenceWarning)
         return LogisticRegression(C=strength, max_iter=config.max_steps).fit(features_N[rows], label_N[rows])
 

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from model.machine.blas_threads import one_blas_thread
 from model.measures.auc import AUC, auc_figure
 from model.measures.log_rows import BUY, IN_CART, RETURN, LogRows, clicks_before, log_rows
 from model.measures.resampling import Figure, difference_with_bounds, with_bounds
@@ -120,7 +121,8 @@ def return_scores(rows: CartRows, features_RF: np.ndarray, classifier: str, conf
     if classifier not in CLASSIFIERS:
         raise UsageError(f"expected a classifier of {', '.join(CLASSIFIERS)}, got {classifier!r}")
     model = _classifier(classifier, config)
-    model.fit(features_RF[~rows.is_test_R], rows.is_returned_R[~rows.is_test_R])
+    with one_blas_thread():
+        model.fit(features_RF[~rows.is_test_R], rows.is_returned_R[~rows.is_test_R])
     scores_T = model.predict_proba(features_RF[rows.is_test_R])[:, 1]
     return np.asarray(scores_T, np.float64)
 
