@@ -9,7 +9,8 @@
 has learnt from the validation part knows its pairs already.
 
 An attribute is asked of a fusion of the sources that have not seen it: side information would otherwise be weighed by
-how well it repeats itself. Where none of these has a weight, nothing is known: the majority's answer.
+how well it repeats itself. So this task weighs these among each other, and says nothing of those that have. Where none
+has a weight, nothing is known: the majority's answer.
 """
 
 from collections.abc import Mapping, Set
