@@ -21,7 +21,7 @@ from model.sources.autoencoder import AutoencoderConfig, save_autoencoder, train
 from model.sources.fusion import FusionConfig, fuse, save_fusion, settle_fusion
 from model.sources.siamese import SiameseConfig, save_siamese, train_siamese
 from model.sources.side_information import SideInformationConfig, count_values, vocabulary_of
-from model.sources.unified import DAE, FUSION_FOLDER, SIAMESE, UnifiedManifest, write_unified_manifest
+from model.sources.unified_manifest import DAE, FUSION_FOLDER, SIAMESE, UnifiedManifest, write_unified_manifest
 from model.sources.unit_rows import unit_or_zero
 from pipelines.console.jobs import beam_options
 from pipelines.embed.parts import plan_parts

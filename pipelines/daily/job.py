@@ -15,7 +15,7 @@ from typing import Any
 
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from model.sources.unified import UnifiedManifest
+from model.sources.unified_manifest import UnifiedManifest
 from pipelines.console.jobs import main_of, narrow
 from pipelines.console.paths import given_values
 from pipelines.daily.config import DailyConfig

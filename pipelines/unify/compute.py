@@ -6,12 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from model.sources.unified import DAE, ITEMSAGE, SIAMESE, SourceVectors, Unified, load_unified
+from model.sources.unified import SourceVectors, Unified, load_unified
+from model.sources.unified_manifest import DAE, ITEMSAGE, SIAMESE
 from model.sources.unit_rows import has_vector
 from pipelines.console.progress import Progress
 from pipelines.embed.parts import Part, bucket_of_file
+from pipelines.run.listed_files import UNIFIED
 from pipelines.run.opened import Run
 from pipelines.run.process_units import UnitStage
 from pipelines.run.shared import Shared
@@ -21,7 +22,6 @@ from schemas import storage
 from schemas.embeddings import embeddings_metadata, read_embeddings, write_embeddings_file
 from schemas.quarantine import Rejection
 
-STAGE = "unified"
 #: Why an item has no row: none of its sources knows it.
 NO_SOURCE = "no_source"
 
@@ -39,7 +39,7 @@ class UnifyPart(UnitStage):
     unified_id: str
     reuse_from: str | None
     total: int
-    stage = STAGE
+    stage = UNIFIED
     progress_unit = "items"
 
     def take_over(self, unit: Unit, writer: UnitWriter) -> bool:
@@ -58,7 +58,7 @@ class UnifyPart(UnitStage):
         item_ids, items_ND = read_embeddings(run.checked(part.path))
         unified_NE = unified.fused(item_ids, encoded_by(unified, run, part, item_ids, items_ND))
         has_N = has_vector(unified_NE)
-        with writer.file(f"{STAGE}/{unit.name}.parquet") as temporary:
+        with writer.file(f"{UNIFIED}/{unit.name}.parquet") as temporary:
             metadata = embeddings_metadata(self.unified_id, unified_NE.shape[1])
             write_embeddings_file(temporary, item_ids.filter(pa.array(has_N)), unified_NE[has_N], metadata)
         written = int(has_N.sum())
@@ -106,19 +106,11 @@ def _rejection(item_id: str, unified: Unified, part: Part) -> Rejection:
     names = ", ".join(unified.fusion.config.names)
     return Rejection(
         level="row",
-        stage=STAGE,
+        stage=UNIFIED,
         item_id=item_id,
         reason=NO_SOURCE,
         expected=f"a vector by one of {names} at least",
         got="none",
         where=part.path,
         remedy="give the item attributes or pictures, or use a unified model with the source itemsage",
-    )
-
-
-def missing_from(item_ids: pa.Array, unified_ids: pa.Array) -> tuple[pa.Array, pa.Array]:
-    """(items without a unified vector, unified vectors of no item), in order."""
-    return tuple(  # type: ignore[return-value]
-        ids.filter(pc.invert(pc.is_in(ids, value_set=others)))
-        for ids, others in ((item_ids, unified_ids), (unified_ids, item_ids))
     )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from model.sources.fusion import FusionConfig
-from model.sources.unified import ITEMSAGE
+from model.sources.unified_manifest import ITEMSAGE
 from pipelines.console.jobs import flag
 from pipelines.log.dated_log import DatedLog
 from pipelines.stages import SOURCES

@@ -18,14 +18,8 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from model.items.manifest import read_model_manifest, read_output_dim
 from model.sources.fusion import Fusion, FusionConfig, save_fusion, settle_fusion
-from model.sources.unified import (
-    FUSION_FOLDER,
-    ITEMSAGE,
-    SIAMESE,
-    SourceVectors,
-    UnifiedManifest,
-    write_unified_manifest,
-)
+from model.sources.unified import SourceVectors
+from model.sources.unified_manifest import FUSION_FOLDER, ITEMSAGE, SIAMESE, UnifiedManifest, write_unified_manifest
 from pipelines.console.jobs import main_of
 from pipelines.embed import job as embed
 from pipelines.one_embedding.vectors import log_end_us

@@ -3,15 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from model.sources.unified import (
-    DAE,
-    EVIDENCE_FOLDER,
-    MODEL_FOLDER,
-    SIAMESE,
-    VECTORS_FOLDER,
-    SourceVectors,
-    read_source,
-)
+from model.sources.unified import SourceVectors, read_source
+from model.sources.unified_manifest import DAE, EVIDENCE_FOLDER, MODEL_FOLDER, SIAMESE, VECTORS_FOLDER
 from pipelines.run.listed_files import ListedFiles
 from schemas import storage
 from schemas.errors import UsageError

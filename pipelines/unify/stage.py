@@ -18,19 +18,21 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from model.machine.library_versions import versions_of
-from model.sources.unified import DAE, SIAMESE, UnifiedManifest
+from model.sources.unified_manifest import DAE, SIAMESE, UnifiedManifest
 from pipelines.console.jobs import flag
 from pipelines.embed.parts import Part, plan_parts
+from pipelines.run.listed_files import UNIFIED as STAGE
 from pipelines.run.opened import Run
+from pipelines.run.process_units import UnitStage
 from pipelines.run.stage import RunCall, Stage
 from pipelines.run.unit_files import quarantine_path
 from pipelines.run.units import Unit
 from pipelines.store.unified_models import unified_folder
-from pipelines.unify.compute import STAGE, UnifyPart, missing_from
 from schemas import storage
 from schemas.errors import CorruptFileError, UsageError
 from schemas.hashing import fingerprint
@@ -113,7 +115,9 @@ class Unified(Stage[UnifiedConfig]):
         return self.unfinished
 
     @property
-    def worker(self) -> UnifyPart:
+    def worker(self) -> UnitStage:
+        from pipelines.unify.compute import UnifyPart  # and scipy and torch, which a day without it need not wait for
+
         return UnifyPart(
             run=self.run,
             parts=self.parts,
@@ -149,7 +153,7 @@ class Unified(Stage[UnifiedConfig]):
         """Of norm 1 and of the dimension that is said, of the items of the embeddings, but for those in quarantine."""
         yield from super().problems(run)
         unified_ids, _ = run.unified  # raises if a vector is not of norm 1, or they are not as counted
-        without, strangers = missing_from(pa.array(run.item_ids, pa.string()), unified_ids)
+        without, strangers = _missing_from(pa.array(run.item_ids, pa.string()), unified_ids)
         if len(strangers):
             got = f"{len(strangers):,} others, {quote(strangers[0].as_py())} the first"
             yield f"expected unified vectors of items of embeddings/, got {got}: run the stage unified again"
@@ -163,3 +167,11 @@ def _quarantined(run: Path, units: Sequence[str]) -> list[str]:
     paths = [run / quarantine_path(STAGE, unit) for unit in units]
     tables = [pq.read_table(path, columns=["item_id"]) for path in paths if storage.has_file(path)]
     return sorted(name for table in tables for name in table["item_id"].to_pylist())
+
+
+def _missing_from(item_ids: pa.Array, unified_ids: pa.Array) -> tuple[pa.Array, pa.Array]:
+    """(items without a unified vector, unified vectors of no item), in order."""
+    return tuple(  # type: ignore[return-value]
+        ids.filter(pc.invert(pc.is_in(ids, value_set=others)))
+        for ids, others in ((item_ids, unified_ids), (unified_ids, item_ids))
+    )
