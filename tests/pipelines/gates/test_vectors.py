@@ -102,7 +102,7 @@ def test_broken_vectors_fail_and_cannot_be_accepted(days, fault, message):
         ("poisoned manifest", "expected the stage's files"),
         ("truncated", " bytes, got "),
         ("of other items", "expected the 60 ids of the embeddings"),
-        ("of other vectors", "expected the vectors of the embeddings, got others"),
+        ("of other vectors", "expected the vector of the embeddings, got another"),
         ("gone", "got no file"),
     ],
 )
