@@ -41,7 +41,9 @@ class UnifyConfig(DatedLog):
         by_commas=True,
     )
     how: str = flag(default="sum", choices=("sum", "concatenation"), help="how weighted vectors become one")
-    dim: int | None = flag(default=None, help="numbers of a unified vector (of a sum); default: the most of a source")
+    dim: int | None = flag(
+        default=None, help="numbers of a unified vector (of a sum); default: those of the item model"
+    )
     seed: int = flag(default=0, help="of the projections of sources that have another number")
     model: str | None = flag(default=None, help="model id; default: the model trained last")
     run: str | None = flag(

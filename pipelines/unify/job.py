@@ -56,6 +56,8 @@ def run(config: UnifyConfig, options: PipelineOptions, find: FindWeights | None 
         folder = config.run or _training_run(config.store, model_id)
         sources = {name: RunSource.of(folder, name) for name in config.names if name != ITEMSAGE}
         model = store.model_folder(config.store, model_id)
+        if fusion_config.how == "sum" and config.dim is None:
+            fusion_config = replace(fusion_config, dim=read_output_dim(model))
         if SIAMESE in sources:
             _check_backbone(folder, model)
         vectors = _Vectors(model, folder, sources, options)

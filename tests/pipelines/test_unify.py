@@ -57,7 +57,7 @@ def test_a_unified_model_has_all_that_it_needs(made):
     assert manifest.item_model_id == (made / "models" / "CURRENT").read_text().strip()
     assert manifest.source_ids.keys() == {"itemsage", "prod2vec", "dae", "siamese"}
     assert manifest.dims == {"itemsage": OUTPUT_DIM, "prod2vec": 8, "dae": 8, "siamese": manifest.dims["siamese"]}
-    assert manifest.dim == max(manifest.dims.values())
+    assert manifest.dim == OUTPUT_DIM
     assert manifest.log_end_us == end_of_day_us(DATE, "UTC")
     there = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     assert there == {*manifest.files, "manifest.json"}
@@ -87,7 +87,7 @@ def test_it_fuses_what_it_was_made_of(made):
 
 
 def test_evidence_goes_with_the_items_that_have_it(own):
-    assert run_unify(own, "--sources", "prod2vec,dae", "--half-evidence", "prod2vec=5,dae=1") == EXIT_DONE
+    assert run_unify(own, "--sources", "prod2vec,dae", "--half-evidence", "prod2vec=5,dae=1", "--dim", "8") == EXIT_DONE
     unified = load_unified(folder_of(own))
     ids = pa.array(ITEM_IDS)
     dae = SourceVectors(
