@@ -26,6 +26,7 @@ from schemas.day_and_clock import with_clocks
 from schemas.fast_columns import fast_ids, fast_text
 from schemas.quarantine import quote
 from schemas.raw_rows import RawRows
+from schemas.rounded_ids import rounded_ids
 from schemas.tables import ACTIONS, ID_COLUMNS, SURFACES, TIMESTAMP
 from schemas.words_of_ours import our_words
 
@@ -77,8 +78,9 @@ def mapped_to_empty(raw: RawRows, name: str) -> np.ndarray:
 
 def id_column(raw: RawRows, name: str, found: Found, *, required: bool = False, section: str = "columns") -> pa.Array:
     """Ids (see schemas.cell_text), without the blanks around them, whose rows are in found.trimmed; those that the
-    first of several sources gives are in found.of_first. required: what is no id, or a word that stands for null, costs
-    its row; else it is null, and so is the empty string. section: the table of a config that maps the column."""
+    first of several sources gives are in found.of_first. required: what is no id (also one that a spreadsheet rounded,
+    see rounded_ids), or a word that stands for null, costs its row; else it is null, and so is the empty string.
+    section: the table of a config that maps the column."""
     arrays, trimmed, words = [], np.zeros(raw.table.num_rows, bool), dict[int, str]()
     for number, cells in enumerate(cells_of_sources(raw, name)):
         values = None if cells.array is None else fast_ids(cells.array)
@@ -96,6 +98,7 @@ def id_column(raw: RawRows, name: str, found: Found, *, required: bool = False, 
         if cells.spec.trim is not False and not plain.equals(values):
             trimmed |= pc.fill_null(pc.not_equal(plain, values), False).to_numpy(zero_copy_only=False)
             values = plain
+        values = _without_rounded(values, Blame(name, found, required, called=cells.called))
         values = _mapped(_without_prefix(values, cells.spec), cells.spec)
         arrays.append(values if required else _without_empty(values))
     found.trimmed[name] = trimmed
@@ -108,6 +111,21 @@ def id_column(raw: RawRows, name: str, found: Found, *, required: bool = False, 
         if not values[row].is_valid:
             found.faults.setdefault(row, Fault("null_id", f"an {name}", word, column=name))
     return values
+
+
+def _without_rounded(values: pa.Array, blame: Blame) -> pa.Array:
+    """Ids, null where a spreadsheet rounded them, which is put down."""
+    rounded = rounded_ids(values)
+    if not rounded.any():
+        return values
+    wanted = f"an id with all its digits in {blame.called}"
+    for row in np.flatnonzero(rounded).tolist():
+        if blame.required:
+            fault = Fault("rounded_id", wanted, quote(values[row].as_py()), column=blame.name)
+            blame.found.faults.setdefault(row, fault)
+        else:
+            blame.found.unreadable.setdefault(blame.name, set()).add(row)
+    return pc.if_else(pa.array(rounded), pa.scalar(None, pa.string()), values)
 
 
 def _id_remedy(value: object, name: str, source: str, section: str) -> str:

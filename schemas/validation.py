@@ -10,6 +10,7 @@ it:
 | oversized_cell | a cell of a Parquet file has more than `MAX_CELL_BYTES`, as much as a line of text may have |
 | null_id, empty_id | the id is null (an empty CSV cell too, or a word for null); it is empty or white space only |
 | oversized_id | the id has more than `max_id_bytes` bytes of UTF-8 |
+| rounded_id | the id is a text as `4.01235E+12`, which a spreadsheet made of a longer number (see rounded_ids) |
 | wrong_type | an id, a timestamp, a surface, an action or a grade is of no type that its column takes |
 | bad_utf8 | one of these is not UTF-8: decoding it with replacements would damage it silently |
 | unknown_surface, unknown_action, null_timestamp, missing_query | engagements and judgements only |
@@ -51,6 +52,8 @@ REMEDIES = {
     "null_id": "give the row its item_id",
     "empty_id": "give the row its item_id",
     "oversized_id": "use a shorter item_id",
+    "rounded_id": "a spreadsheet has rounded it: format the column as text in the spreadsheet, fill it anew from the "
+    "shop, and export again",
     "wrong_type": "cast the column in the export, or say in [columns] how it is written",
     "bad_utf8": "export the table as UTF-8, or say in the config what it is: [format] encoding",
     "unknown_surface": "use one of the expected surfaces, or leave the row out",

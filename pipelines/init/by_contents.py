@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from pipelines.init.found import Found, Start, found_by_name, found_in, hidden_products, joined, left_out, own_names
 from pipelines.init.offered import WORDS
+from pipelines.init.repeated_ids import repeated_ids
 from pipelines.init.seen import SeenColumn, SeenTable, refuse_wrapped
 from schemas.errors import UsageError
 from schemas.tables import CATALOGUE, TEXT_FIELDS
@@ -97,10 +98,13 @@ def _by(
         notes.append(f"{missing:,} rows have none, and are no items")
     if column.is_distinct:
         return Start((found_in([column], "item_id", notes=notes), *rest), f"rows by {column.name}", "no", asked)
-    notes.append(f"{len(set(column.texts)):,} ids in {table.num_rows:,} rows: rows of one id are merged")
-    return Start(
-        (found_in([column], "item_id", notes=notes), *rest), f"rows of one {column.name} merged", "merge", asked
-    )
+    titles = [
+        table.columns[name] for one in rest if one.name == "title" for name in one.sources if name in table.columns
+    ]
+    group_rows, more, questions = repeated_ids(column, titles)
+    ids = found_in([column], "item_id", notes=[*notes, *more])
+    told_apart = f"rows of one {column.name} merged" if group_rows == "merge" else f"rows by {column.name}"
+    return Start((ids, *rest), told_apart, group_rows, (*asked, *questions))
 
 
 def _by_parent(

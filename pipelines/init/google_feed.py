@@ -1,6 +1,7 @@
 """A product feed for Google Merchant Center: delimited text, RSS or Atom; attributes have one name everywhere."""
 
 from pipelines.init.found import Names, Start, found_by_name, found_in, joined, left_out, own_names
+from pipelines.init.repeated_ids import repeated_ids
 from pipelines.init.seen import SeenTable
 from schemas.errors import UsageError
 from schemas.tables import CATALOGUE, TEXT_FIELDS
@@ -36,11 +37,10 @@ def starts(table: SeenTable) -> list[Start]:
         )
     found = joined(found_by_name(table, own_names(table, NAMES, (*TEXT_FIELDS, "images"))))
     rest = (*found, *left_out(table, found, CATALOGUE.names[1:]))
-    repeated = len(number.texts) - len(set(number.texts))
-    notes = [f"{repeated:,} rows repeat an id: they are merged"] if repeated else []
-    by_id = Start(
-        (found_in([number], "item_id", notes=notes), *rest), f"rows by {number.name}", "merge" if repeated else "no"
-    )
+    title = table.column(NAMES["title"][0])
+    group_rows, notes, asked = repeated_ids(number, [title] if title is not None else [])
+    ids = found_in([number], "item_id", notes=notes)
+    by_id = Start((ids, *rest), f"rows by {number.name}", group_rows, asked)
     group = table.column(["item_group_id"])
     if group is None or not group.filled:
         return [by_id]

@@ -50,6 +50,17 @@ def test_id_rules() -> None:
     assert set(good["file_number"].to_pylist()) == {3}
 
 
+def test_ids_that_a_spreadsheet_rounded() -> None:
+    """With all their digits they are ids, and so are article numbers that look alike."""
+    rounded = ["4,01235E+12", "4.01235E+12", " 4.01235e+12 ", "1E+12"]
+    good_ids = ["4.012345678901E+12", "12E5", "1E10", "1.0", "E+12", "4012345678901"]
+    good, rejections, _ = validate_catalogue(raw_rows(CATALOGUE, item_id=[*rounded, *good_ids, 4.01235e12]), SLICE)
+    assert good["item_id"].to_pylist() == [*good_ids, "4012350000000"]
+    assert {one.reason for one in rejections} == {"rounded_id"}
+    assert [one.got for one in rejections] == [repr(text.strip()) for text in rounded]
+    assert "format the column as text in the spreadsheet" in rejections[0].remedy
+
+
 def test_every_reason_has_a_remedy_and_rejections_say_where() -> None:
     _, rejections, _ = validate_catalogue(raw_rows(CATALOGUE, item_id=["x" * 600, 1.5]), SLICE)
     first, second = rejections

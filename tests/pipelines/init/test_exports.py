@@ -212,3 +212,26 @@ def test_what_shopify_answers_as_json():
     assert (columns["item_id"], columns["title"], columns["description"]) == ("id", "title", "body_html")
     assert "3 rows read, 3 items" in Path("shop.toml").read_text()
     assert columns["images"] in ("images", "images.src")
+
+
+FEED = "id\ttitle\tdescription\tlink\timage_link"
+
+
+def test_products_of_a_feed_that_have_one_id_are_not_merged(capsys):
+    """Merged, the one would have the picture of the other."""
+    rows = ["A1\tRed wool scarf\twarm\tu1\t1.jpg", "A1\tBlue mug\tholds tea\tu2\t2.jpg", "A2\tShelf\toak\tu3\t3.jpg"]
+    config = written("--from", "google-feed", write_csv("f.tsv", FEED, *rows))
+    assert "group_rows" not in config
+    items = rehearse_items(["f.tsv"], config["columns"], "no")
+    assert [one.reason for one in items.rejections] == ["duplicate_id"]
+    assert items.items["images"].to_pylist() == [["2.jpg"], ["3.jpg"]]
+    asked = "? id: 1 ids are on rows with different titles, such as A1: 'Red wool scarf' and 'Blue mug'"
+    assert asked in capsys.readouterr().out
+    assert asked in Path("shop.toml").read_text()
+
+
+@pytest.mark.parametrize("title", ["Red wool scarf", " red  Wool scarf", ""])
+def test_rows_of_a_feed_that_go_on_are_merged(title):
+    rows = ["A1\tRed wool scarf\twarm\tu1\t1.jpg", f"A1\t{title}\t\tu1\t2.jpg", "A2\tShelf\toak\tu3\t3.jpg"]
+    config = written("--from", "google-feed", write_csv("f.tsv", FEED, *rows))
+    assert config["group_rows"] == "merge"

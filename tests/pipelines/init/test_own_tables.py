@@ -10,7 +10,7 @@ import pytest
 from export_files import (
     write_own_csv,
 )
-from init_calls import PRODUCTS, write_csv, written
+from init_calls import PRODUCTS, refused, write_csv, written
 
 from pipelines.init.shop_toml import toml_value
 
@@ -62,6 +62,23 @@ def test_rows_of_one_id_are_merged():
     write_csv("t.csv", "sku,name,picture", "a,A,1.jpg", "a,,2.jpg", "b,B,3.jpg")
     config = written("--from", "csv", "t.csv")
     assert (config["group_rows"], config["columns"]["images"]) == ("merge", "picture")
+
+
+def test_products_of_one_id_are_not_merged(capsys):
+    write_csv("t.csv", "sku,name,picture", "a,Scarf,1.jpg", "a,Mug,2.jpg", "b,B,3.jpg")
+    assert "group_rows" not in written("--from", "csv", "t.csv")
+    told = capsys.readouterr().out
+    assert "? sku: 1 ids are on rows with different titles, such as a: 'Scarf' and 'Mug'" in told
+    assert "1 duplicate_id" in told
+
+
+def test_ids_that_a_spreadsheet_rounded_are_refused(capsys):
+    rows = ["4,01235E+12;Scarf;1.jpg", "4,01235E+12;Mug;2.jpg", "4,01299E+12;Shelf;3.jpg"]
+    error = refused(capsys, "--from", "csv", write_csv("t.csv", "EAN;Bezeichnung;Bild", *rows), code=3)
+    assert "3 rounded_id: a spreadsheet has rounded it: format the column as text" in error
+    write_csv("t.csv", "EAN;Bezeichnung;Bild", *rows, "4012345678901;Cup;4.jpg")
+    written("--from", "csv", "t.csv")
+    assert "WARNING: 3 rows cannot be read: 3 rounded_id" in capsys.readouterr().out
 
 
 def test_a_name_that_no_config_can_say():
