@@ -59,6 +59,11 @@ def _items(path: str) -> Iterator[Row]:
         yield from reader.read(b"")
 
 
+def _remedy(error: Exception) -> str:
+    token = expat.errors.codes[expat.errors.XML_ERROR_INVALID_TOKEN]
+    return "write & as &amp; and < as &lt; in texts" if getattr(error, "code", None) == token else "write it again"
+
+
 @dataclass(slots=True)
 class _Element:
     name: str
@@ -108,7 +113,7 @@ class _FeedReader:
         except (expat.ExpatError, ValueError, LookupError) as error:
             if isinstance(error, UsageError | CorruptFileError):
                 raise
-            raise self._broken(quote(str(error))) from error
+            raise self._broken(quote(str(error)), _remedy(error)) from error
         if self._num_bytes - self._parser.CurrentByteIndex > MAX_LINE_BYTES:
             raise self._broken(f"a tag of more than {MAX_LINE_BYTES:,} bytes")
         ready, self._ready = self._ready, []
@@ -118,7 +123,10 @@ class _FeedReader:
         self._depth += 1
         namespace, _, local = name.rpartition(" ")
         if self._depth == 1 and local.lower() not in _ROOTS:
-            raise UsageError(f"expected an RSS or Atom feed, got XML of <{quote(local)[1:-1]}> in {shown(self._path)}")
+            raise UsageError(
+                f"expected an RSS or Atom feed, got XML of <{quote(local)[1:-1]}> in {shown(self._path)}: export a "
+                "Google feed (RSS with <item>, its g:id, title and g:image_link), or a table as CSV for --from csv"
+            )
         if self._depth > _MAX_DEPTH:
             raise self._broken(f"more than {_MAX_DEPTH} elements within each other")
         if self._open or local in _ITEMS:
@@ -155,9 +163,9 @@ class _FeedReader:
     def _entity(self, name: str, *_: Any) -> None:
         raise self._broken(f"a declaration of the entity {quote(name)}, which no feed needs")
 
-    def _broken(self, what: str) -> CorruptFileError:
+    def _broken(self, what: str, remedy: str = "write it again") -> CorruptFileError:
         line, column = self._parser.CurrentLineNumber, self._parser.CurrentColumnNumber
         return CorruptFileError(
             f"expected a feed of well-formed XML, got {what} at line {line:,}, column {column:,} of "
-            f"{shown(self._path)}: write it again"
+            f"{shown(self._path)}: {remedy}"
         )

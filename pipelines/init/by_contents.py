@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from pipelines.init.found import Found, Start, found_by_name, found_in, hidden_products, joined, left_out, own_names
+from pipelines.init.kinds_of_rows import column_of_products, refuse_nameless_parts
+from pipelines.init.names_given_twice import refuse_names_given_twice
 from pipelines.init.offered import WORDS
 from pipelines.init.repeated_ids import repeated_ids
 from pipelines.init.seen import SeenColumn, SeenTable, refuse_wrapped
@@ -30,7 +32,7 @@ _FEW_UNKNOWN = 0.1
 _KINDS_OF_PRODUCTS = frozenset(
     (
         *("simple", "configurable", "bundle", "virtual", "grouped", "downloadable", "giftcard", "variable"),
-        *("variation", "external", "standard", "pack", "combinations"),
+        *("variation", "external", "standard", "pack", "combinations", "physical", "digital", "service", "p", "d"),
     )
 )
 #: What a product that customers see has in a column of VISIBLE, and what one that they do not see.
@@ -39,6 +41,9 @@ _HIDDEN = (
     *("0", "2", "-1", "false", "no", "n", "inactive", "disabled", "draft", "archived", "private", "hidden", "pending"),
     *("unavailable", "offline", "deleted", "unlisted"),
 )
+#: What Magento's visibility is of a product that has a page of its own; and of a variant that has none.
+_SEEN = ("catalog, search", "catalog", "search")
+_NOT_ALONE = "not visible individually"
 _MAX_ID_CHARACTERS = 64
 _FRACTION = re.compile(r"\s*-?\d+[.,]\d+\s*")
 
@@ -52,6 +57,8 @@ def starts(table: SeenTable) -> list[Start]:
         )
     if table.column(ITEM_IDS) is None:  # a product may have a list of objects, too: its variants
         refuse_wrapped(table)
+    refuse_nameless_parts(table)
+    refuse_names_given_twice(table)
     ids = _ids(table)
     if not ids:
         raise UsageError(
@@ -68,8 +75,9 @@ def starts(table: SeenTable) -> list[Start]:
     asked = [f"{one.name} holds small pictures: left out" for one in small]
     asked += hidden_products(table, [(name, _SHOWN) for name in VISIBLE if _has_flags(table, name)])
     asked += hidden_products(table, [(name, ()) for name in DELETED])
+    asked += hidden_products(table, [(name, _SEEN) for name in ("visibility",) if _is_magentos(table, name)])
     by_id = [_by(one, table, ids, rest, tuple(asked)) for one in ids]
-    return [*_by_parent(table, ids, rest, tuple(asked)), *by_id]
+    return [*_by_product(table, rest, tuple(asked)), *_by_parent(table, ids, rest, tuple(asked)), *by_id]
 
 
 def _without_kinds(table: SeenTable) -> SeenTable:
@@ -88,6 +96,12 @@ def _has_flags(table: SeenTable, name: str) -> bool:
     return column is not None and all(text.strip().casefold() in (*_SHOWN, *_HIDDEN) for text in column.texts)
 
 
+def _is_magentos(table: SeenTable, name: str) -> bool:
+    """Whether the column of that name says where customers see a product, in Magento's words."""
+    column = table.column([name])
+    return column is not None and all(text.strip().casefold() in (*_SEEN, _NOT_ALONE) for text in column.texts)
+
+
 def _by(
     column: SeenColumn, table: SeenTable, ids: Sequence[SeenColumn], rest: Sequence[Found], asked: tuple[str, ...]
 ) -> Start:
@@ -102,9 +116,9 @@ def _by(
         table.columns[name] for one in rest if one.name == "title" for name in one.sources if name in table.columns
     ]
     group_rows, more, questions = repeated_ids(column, titles)
-    ids = found_in([column], "item_id", notes=[*notes, *more])
+    item_ids = found_in([column], "item_id", notes=[*notes, *more])
     told_apart = f"rows of one {column.name} merged" if group_rows == "merge" else f"rows by {column.name}"
-    return Start((ids, *rest), told_apart, group_rows, (*asked, *questions))
+    return Start((item_ids, *rest), told_apart, group_rows, (*asked, *questions))
 
 
 def _by_parent(
@@ -130,6 +144,16 @@ def _by_parent(
                 Start((own, group, *rest), f"rows by {column.name}, variants beside their product", "merge", asked),
             ]
     return []
+
+
+def _by_product(table: SeenTable, rest: Sequence[Found], asked: tuple[str, ...]) -> list[Start]:
+    """Products with the rows below them merged into them, where a column says what a row is, and another whose."""
+    product = column_of_products(table)
+    if product is None:
+        return []
+    notes = ["the rows below a product, of its variants and pictures, are merged into it"]
+    item_ids = found_in([product], "item_id", notes=notes)
+    return [Start((item_ids, *rest), f"products by {product.name}, rows merged", "merge", asked)]
 
 
 def _ids(table: SeenTable) -> list[SeenColumn]:

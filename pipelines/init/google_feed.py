@@ -9,7 +9,7 @@ from schemas.tables import CATALOGUE, TEXT_FIELDS
 #: Our column -> Google's attributes; a text file may write them with blanks.
 NAMES: Names = {
     "title": [("title", "structured_title")],
-    "description": [("description",)],
+    "description": [("description", "summary")],  # as Atom has it
     "brand": [("brand",)],
     "colors": [("color", "colour")],
     "size_type": [("size_type",)],

@@ -1,11 +1,13 @@
 """What is said of a log that lacks a column which a log must have, by the names that init knows."""
 
 import difflib
-from collections.abc import Sequence
+import json
+from collections.abc import Collection, Mapping, Sequence
 
 from pipelines.console.terminal import shortened
 from pipelines.init.seen import SeenColumn, SeenTable
-from schemas.usual_names import OF_LOG, plain_name
+from schemas.quarantine import quote
+from schemas.usual_names import OF_LOG, ORDERS, plain_name
 
 #: Our column -> Google's name for it, and what it says.
 _NEEDED = {
@@ -15,6 +17,8 @@ _NEEDED = {
 }
 #: How like a usual name, from 0 to 1, a column is that is asked about; and letters that a name for it needs.
 _NEAR, _FEWEST_LETTERS = 0.6, 3
+#: Texts that show whether a column holds JSON.
+_LOOKED_AT = 20
 
 
 def what_is_missing(
@@ -36,13 +40,46 @@ def what_is_missing(
         + (f": is it {shortened(near[ours], 60)}?" if ours in near else "")
         for ours in missing
     )
+    if missing == ["action"] and table.column(ORDERS) is not None:
+        return _of_orders(table, found)
     lines = "; ".join(f'{ours} = "{shortened(near.get(ours, "yours"), 60)}"' for ours in missing)
     return (
         f"expected a log, with event_name, event_timestamp and items (or item_id), as GA4 calls them, or the like, got "
         f"{table.names_in_words}: {', '.join([*told, lacking])}. Name the columns so in the export, or begin with the "
         "catalogue alone, and write the log into its shop.toml: engagements = its path, and its columns in "
-        f"[columns.engagements], {lines}"
+        f"[columns.engagements], {lines}{_json_in_text(table, known)}"
     )
+
+
+def _of_orders(table: SeenTable, found: Mapping[str, Sequence[str]]) -> str:
+    """The message for a table of orders, each row of which is a checkout."""
+    lines = "; ".join(f"{ours} = {quote(found[ours][0])}" for ours in ("timestamp", "item_id"))
+    return (
+        f"expected a log, with what somebody did (event_name, action or the like), got {table.names_in_words}: is each "
+        "row an order of an item? Then begin with the catalogue alone, and write the log into its shop.toml: "
+        f'engagements = its path, and in [columns.engagements] action = {{constant = "checkout"}}; surface = '
+        f'{{constant = "home"}}; {lines}; user_id = the column of the customers'
+    )
+
+
+def _json_in_text(table: SeenTable, known: Collection[str]) -> str:
+    """What to do about a column whose texts are JSON objects, in which the missing column may be; "" without any."""
+    for column in table.columns.values():
+        texts = column.texts[:_LOOKED_AT]
+        if column.name not in known and texts and all(_is_object(text) for text in texts):
+            keys = shortened(", ".join(json.loads(texts[0])), 100)
+            return (
+                f". {column.name!r} holds JSON in a text ({keys}), which no config leads into: write what you need of "
+                "it as columns of their own, or the whole log as JSON lines in which it is an object"
+            )
+    return ""
+
+
+def _is_object(text: str) -> bool:
+    try:
+        return text.lstrip().startswith("{") and isinstance(json.loads(text), dict)
+    except (ValueError, RecursionError):
+        return False
 
 
 def _near(ours: str, names: Sequence[str]) -> str | None:

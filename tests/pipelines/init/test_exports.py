@@ -146,7 +146,7 @@ def test_an_export_of_another_system_is_not_woocommerces():
         "Product,2,hat,physical,s2,Hats,soft,b.jpg",
     )
     columns = written("b.csv")["columns"]
-    assert (columns["images"], columns["product_types"]) == ("Product Image File - 1", ["Type", "Categories"])
+    assert (columns["images"], columns["product_types"]) == ("Product Image File - 1", "Categories")
 
 
 def test_an_export_of_mongodb_is_not_woocommerces():

@@ -1,0 +1,112 @@
+"""`itemsage init` of tables in which rows of variants and pictures stand below their product."""
+
+import re
+from pathlib import Path
+
+import pytest
+from init_calls import refused, write_csv, written
+
+from pipelines.init.rehearsal import rehearse_items
+
+_PAGE = Path(__file__).parents[3] / "docs/starts/csv.md"
+_BIGCOMMERCE = (
+    "Item,ID,Name,Type,SKU,Description,Internal Image URL (Export)",
+    "Product,111,Red scarf,physical,RS,<p>warm</p>,",
+    "Variant,201,,,RS-S,,",
+    "Image,301,,,,,https://e.com/1.jpg",
+    "Image,112,,,,,https://e.com/2.jpg",
+    "Product,112,Blue mug,physical,BM,<p>holds tea</p>,",
+    "Image,303,,,,,https://e.com/3.jpg",
+)
+_OLDER = (
+    "Item Type,Product ID,Product Name,Product Type,Price,Product Image File - 1",
+    "Product,111,Red scarf,P,9.5,https://e.com/1.jpg",
+    "  SKU,112,[S]Size=S,,9.5,https://e.com/2.jpg",
+    "Product,112,Blue mug,P,8.5,https://e.com/3.jpg",
+)
+_SQUARESPACE = (
+    "Product ID [Non Editable],Product Type [Non Editable],Title,SKU,Hosted Image URLs",
+    "111,PHYSICAL,Red scarf,RS-S,https://e.com/1.jpg",
+    ",,,RS-M,https://e.com/2.jpg",
+    "112,PHYSICAL,Blue mug,BM-1,https://e.com/3.jpg",
+)
+
+
+@pytest.mark.parametrize(
+    ("lines", "got", "names"),
+    [
+        (_BIGCOMMERCE, "rows of other kinds in 'Item' (Image, Variant)", ("ID", "Item")),
+        (_OLDER, "rows of other kinds in 'Item Type' (SKU)", ("Product ID", "Item Type")),
+        (_SQUARESPACE, "rows without 'Product ID [Non Editable]' and 'Title'", ("Product ID [Non Editable]", "")),
+    ],
+)
+def test_rows_whose_place_alone_says_whose_they_are(capsys, lines, got, names):
+    """They are refused, and the lines of the page make a table of them that is read."""
+    error = refused(capsys, "--from", "csv", write_csv("export.csv", *lines))
+    assert got in error
+    assert "docs/starts/csv.md has the lines that do it, under 'Rows below a product'" in error
+    (code,) = re.findall("```python\n(.*?)```", _PAGE.read_text(), re.DOTALL)
+    exec(re.sub("^ID, KIND = .*$", f"ID, KIND = {names!r}", code, flags=re.MULTILINE), {})
+    config = written("--from", "csv", "products.csv")
+    assert (config["columns"]["item_id"], config["group_rows"]) == ("product_row_id", "merge")
+    assert not config["columns"].get("product_types")
+    items = rehearse_items(["products.csv"], config["columns"], "merge").items
+    assert items["item_id"].to_pylist() == ["111", "112"]
+    assert items["title"].to_pylist() == ["Red scarf", "Blue mug"]
+    pictures = [["https://e.com/1.jpg", "https://e.com/2.jpg"], ["https://e.com/3.jpg"]]
+    assert items["images"].to_pylist() == pictures
+
+
+def test_rows_that_name_their_product_are_merged_into_it():
+    rows = ["p1,Product,Scarf,warm,1.jpg,s", "p1,Variant,,,,s-S", "p1,Variant,,,,s-M", "p2,Product,Mug,tea,2.jpg,m"]
+    name = write_csv("wix.csv", "handleId,fieldType,name,description,productImageUrl,sku", *rows)
+    config = written("--from", "csv", name)
+    assert (config["columns"]["item_id"], config["group_rows"]) == ("handleId", "merge")
+    assert len(rehearse_items([name], config["columns"], "merge").items) == 2
+
+
+@pytest.mark.parametrize("kinds", [("Product", "Product"), ("Product", "Poster"), ("image", "video")])
+def test_words_that_say_nothing_of_rows(kinds):
+    """All of one kind, or of kinds that are the shop's own: a row is a product."""
+    name = write_csv("t.csv", "kind,sku,name", f"{kinds[0]},a,A mug", f"{kinds[1]},b,A cup")
+    assert written(name)["columns"]["item_id"] == "sku"
+
+
+def test_variants_that_customers_do_not_see_alone_are_asked_about(capsys):
+    rows = ["a-S,simple,A mug S,Not Visible Individually", 'a,configurable,A mug,"Catalog, Search"']
+    written("--from", "csv", write_csv("t.csv", "sku,product_type,name,visibility", *rows))
+    assert "? visibility: Not Visible Individually in 1 rows. They are items too" in capsys.readouterr().out
+
+
+def test_names_of_columns_that_are_there_twice(capsys):
+    error = refused(capsys, "--from", "csv", write_csv("t.csv", "id,name,image,name,image", "1,A,1.jpg,B,2.jpg"))
+    assert "got 'name' and 'image' twice" in error
+
+
+def test_orders_have_one_action(capsys):
+    write_csv("c.csv", "sku,name", "a,A mug", "b,A cup")
+    row = "#1,k@example.com,2026-06-01 00:15:09 +0200,A mug,a"
+    write_csv("o.csv", "Name,Email,Created at,Lineitem name,Lineitem sku", row)
+    error = refused(capsys, "--from", "ga4", "o.csv", "--catalog", "c.csv")
+    assert 'action = {constant = "checkout"}' in error
+    assert "timestamp = 'Created at'; item_id = 'Lineitem sku'" in error
+    assert 'action = "Name"' not in error
+
+
+def test_items_that_are_in_json_in_a_text(capsys):
+    write_csv("c.csv", "sku,name", "a,A mug", "b,A cup")
+    write_csv("p.csv", "event,properties,timestamp", 'seen,"{""product_id"": ""a""}",2026-06-01 00:00:00')
+    error = refused(capsys, "--from", "ga4", "p.csv", "--catalog", "c.csv")
+    assert "'properties' holds JSON in a text (product_id)" in error
+
+
+@pytest.mark.parametrize(
+    ("text", "told", "code"),
+    [
+        ("<rss><item><id>1</id><title>A & B</title></item></rss>", "write & as &amp;", 1),
+        ("<yml_catalog><shop/></yml_catalog>", "export a Google feed", 2),
+    ],
+)
+def test_xml_that_is_no_feed(capsys, text, told, code):
+    Path("f.xml").write_text(text)
+    assert told in refused(capsys, "--from", "google-feed", "f.xml", code=code)
