@@ -6,6 +6,7 @@ action = {source = "event_name", values = {view_item = "click", purchase = "chec
 surface = {constant = "home"}
 surface = {source = "search_term", present = "search", absent = "home"}
 group = {source = "Parent", prefix = "id:"}
+size = {source = ["Option1 Value", "Option2 Value"], named_by = ["Option1 Name", "Option2 Name"], names = ["size"]}
 timestamp = {source = "day", time = "%d.%m.%Y", zone = "Europe/Berlin"}
 timestamp = ["day", "clock"]
 links = ""                                         # the catalogue has no such column, and that is meant so
@@ -20,6 +21,7 @@ from schemas.cell_times import UNITS
 from schemas.days import UTC_NAME, time_zone
 from schemas.errors import UsageError
 from schemas.quarantine import quote
+from schemas.tables import TEXT_FIELDS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +36,9 @@ class Column:
     time: a unit of cell_times.UNITS, or a format of strptime. zone: IANA name of the time zone of times that say none
     (see cell_times); numbers since 1970 need none.
     trim: whether blanks around a value go; None: of ids, surfaces and actions. null_words: None: cell_text.NULL_WORDS,
-    in CSV. A source of a log may lead into a column, by dots: see schemas.log_events."""
+    in CSV. named_by: for each source the column that names what it holds, "" where that is always ours; names: what it
+    is then called if it is ours; within: the column whose equal values hold rows together that are named by the first
+    of them (see schemas.named_options). A source of a log may lead into a column, by dots: see schemas.log_events."""
 
     source: tuple[str, ...] = ()
     constant: str | None = None
@@ -47,10 +51,13 @@ class Column:
     zone: str = UTC_NAME
     trim: bool | None = None
     null_words: tuple[str, ...] | None = None
+    named_by: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+    within: str | None = None
 
 
 #: Keys whose values are taken as they are.
-_AS_GIVEN = ("constant", "separator", "present", "absent", "prefix", "time", "zone", "trim")
+_AS_GIVEN = ("constant", "separator", "present", "absent", "prefix", "time", "zone", "trim", "within")
 #: Columns whose values are no text, and have no prefix.
 _NO_PREFIX = ("images", "timestamp", "grade")
 #: Columns that hold no text of their own.
@@ -113,6 +120,8 @@ def parse_column(name: str, given: Any, where: str) -> str | Column:
         source=(source,) if isinstance(source, str) else tuple(source),
         values=tuple(sorted(table.get("values", {}).items())),
         null_words=tuple(table["null_words"]) if "null_words" in table else None,
+        named_by=tuple(table.get("named_by", ())),
+        names=tuple(table.get("names", ())),
         **{key: table[key] for key in _AS_GIVEN if key in table},
     )
 
@@ -148,13 +157,31 @@ def _check(name: str, table: Mapping[str, Any], where: str) -> None:
         ),
         "trim": (isinstance(table.get("trim", True), bool), "true or false"),
         "null_words": (_are_names(table.get("null_words", [])), "a list of words"),
+        **_rules_of_names(name, table, source),
     }
     for key, (holds, expected) in rules.items():
         if not holds:
-            raise UsageError(f"expected {expected} as {key} of {name} in {where}, got {quote(table[key])}")
+            got = quote(table[key]) if key in table else "none"
+            raise UsageError(f"expected {expected} as {key} of {name} in {where}, got {got}")
     if "constant" in table and "source" in table:
         raise UsageError(f"expected a source or a constant for {name} in {where}, got both")
     time_zone(table.get("zone", UTC_NAME), f"zone of {name} in {where}")
+
+
+def _rules_of_names(name: str, table: Mapping[str, Any], source: Any) -> dict[str, tuple[bool, str]]:
+    """What holds of sources that other columns name, as _check has it: key -> (whether it does, what is expected)."""
+    given, sources = table.get("named_by"), source if isinstance(source, list) else [source]
+    are_texts = isinstance(given, list) and all(isinstance(one, str) for one in given)
+    fits = given is None or (name in TEXT_FIELDS and are_texts and any(given) and len(given) == len(sources))
+    names = table.get("names", [])
+    return {
+        "named_by": (fits, 'of a text alone, for each source the column that names it (or ""),'),
+        "names": (_are_names(names) and (given is None) == (not names), "what named_by's columns say, with it alone,"),
+        "within": (
+            "within" not in table or (given is not None and _is_name(table["within"])),
+            "the name of a column, beside named_by alone,",
+        ),
+    }
 
 
 def _is_name(value: Any) -> bool:

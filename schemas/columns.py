@@ -27,6 +27,8 @@ _MAX_LISTED = 30
 _MISTYPED = 0.8
 #: What exports separate columns by, where the call says that it is another mark.
 _OTHER_DELIMITERS = (";", "\t", "|", ",")
+#: What to do for a column that is missing which names what others hold.
+_BESIDE = "write the file's name of it in named_by or within, in the config: [columns]"
 
 
 def table_columns(columns: Mapping[str, Any], table: str) -> dict[str, str | Column]:
@@ -175,7 +177,8 @@ def source_columns(
     source = {}
     for wanted in schema:
         required = wanted.name not in given and not (wanted.nullable or wanted.name in _OPTIONAL)
-        sources = column_of(columns, wanted.name).source or ((wanted.name,) if required else ())
+        spec = column_of(columns, wanted.name)
+        sources = spec.source or ((wanted.name,) if required else ())
         for number, theirs in enumerate(sources):
             if names.count(theirs) > 1:
                 raise UsageError(
@@ -185,7 +188,8 @@ def source_columns(
             if theirs in names or is_nested:
                 source[part_name(wanted.name, number)] = theirs
             elif required or (wanted.name in columns and wanted.name not in given):
-                remedy = _remedy(wanted.name, theirs, names, columns, schema)
+                is_beside = number >= len(spec.named_by) > 0
+                remedy = _BESIDE if is_beside else _remedy(wanted.name, theirs, names, columns, schema)
                 raise UsageError(
                     f"expected a column {theirs!r} for {wanted.name}, got {_listed(names)} in {shown(path)}: {remedy}"
                 )

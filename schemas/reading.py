@@ -26,6 +26,7 @@ from schemas.files import declared_form, sha256_of_file, shown
 from schemas.hive_folders import folder_values
 from schemas.json_objects import Wanted
 from schemas.log_events import by_item, roots_of
+from schemas.named_options import only_named, with_names
 from schemas.nested_columns import column_at, nested_sources, root_of
 from schemas.parquet_batches import bounded_batches
 from schemas.parquet_files import open_parquet
@@ -81,7 +82,7 @@ def read_slice(file_slice: FileSlice, columns: Columns, schema: pa.Schema = CATA
     file lacks. Events of a log may be several rows, or none: see schemas.log_events.
     Raises UsageError if a mapped or required column is missing, CorruptFileError if the file is damaged.
     """
-    for raw in _read_batches(file_slice, columns, schema):
+    for raw in only_named(_read_batches(file_slice, with_names(columns), schema), columns):
         yield without_unused(raw) if schema.equals(ENGAGEMENTS) else raw
 
 
@@ -162,6 +163,7 @@ def check_columns(files: Sequence[str], columns: Columns, schema: pa.Schema = CA
 
     Parquet and CSV: in any file. JSON and feeds, where a key may be absent from a row: in the first rows of every file.
     """
+    columns = with_names(columns)
     keys: set[str] = set()
     keyed_files = []
     for path in sorted(files):

@@ -22,7 +22,7 @@ TEXTS: Mapping[str, Sequence[Sequence[str]]] = {
             *("titel", "bezeichnung", "artikelname", "produktname", "artikelbezeichnung", "nom", "titre", "nombre"),
             *("titulo", "título", "titolo", "naam", "productnaam", "artikelnaam", "nom_du_produit"),
             *("désignation", "designation", "libellé", "libelle", "nombre_del_producto", "nombre_producto"),
-            *("nome_prodotto", "nome", "produktbezeichnung", "produkttitel", "nazwa"),
+            *("nome_prodotto", "nome", "produktbezeichnung", "produkttitel", "nazwa", "oxtitle"),
         ),
     ],
     "description": [
@@ -33,19 +33,19 @@ TEXTS: Mapping[str, Sequence[Sequence[str]]] = {
         ),
         (
             *("short_description", "short_desc", "about_product", "features", "bullet_points", "summary", "excerpt"),
-            *("highlights", "overview"),
+            *("highlights", "overview", "oxshortdesc"),
         ),
         (
             *("beschreibung", "produktbeschreibung", "artikelbeschreibung", "langbeschreibung", "kurzbeschreibung"),
             *("descriptif", "descripcion", "descripción", "descrizione", "omschrijving", "descricao", "descrição"),
             *("artikeltext", "kurztext", "productomschrijving", "description_longue", "description_courte"),
-            *("descripción_larga", "descripcion_larga", "descripción_corta", "descripcion_corta"),
+            *("descripción_larga", "descripcion_larga", "descripción_corta", "descripcion_corta", "oxlongdesc"),
         ),
     ],
     "brand": [
         (
             *("brand", "brand_name", "manufacturer", "vendor", "marke", "hersteller", "marque", "marca", "merk"),
-            *("fabricant", "fabricante", "fabrikant"),
+            *("fabricant", "fabricante", "fabrikant", "manufacturer_name", "vendor_name", "herstellername"),
         )
     ],
     "colors": [
@@ -83,11 +83,14 @@ ITEM_IDS = (
     *("item_id", "product_id", "id", "sku", "product_sku", "item_sku", "seller_sku", "custom_label", "article_id"),
     *("article_number", "item_number", "artikelnummer", "artnr", "item_code", "product_code", "code", "asin"),
     *("artikel_nr", "produktnummer", "bestellnummer", "référence", "reference", "referencia", "code_article"),
-    *("código", "codigo", "artikelcode", "productcode", "codice"),
+    *("código", "codigo", "artikelcode", "productcode", "codice", "oxid", "oxartnum"),
     *("uniq_id", "uuid", "object_id", "handle", "slug", "number", "gtin", "ean", "upc", "mpn"),
 )
 #: What a variant names its product by.
-PARENTS = ("parent_id", "parent_sku", "parent", "parent_item_id", "parent_product_id", "parent_product_number")
+PARENTS = (
+    *("parent_id", "parent_sku", "parent", "parent_item_id", "parent_product_id", "parent_product_number"),
+    *("oxparentid", "übergeordnetes_produkt"),
+)
 #: The items of a log, in which `id`, `code` or `number` may be the event's own.
 LOG_ITEMS = (
     *("item_id", "items_item_id", "product_id", "sku", "variant_id", "article_id", "content_id", "product_sku"),

@@ -44,6 +44,12 @@ _HIDDEN = (
 #: What Magento's visibility is of a product that has a page of its own; and of a variant that has none.
 _SEEN = ("catalog, search", "catalog", "search")
 _NOT_ALONE = "not visible individually"
+#: What Elasticsearch has beside a document.
+_OF_ELASTICSEARCH = ("_index", "_type", "_id", "_score", "sort")
+#: Hashes of 32 digits, or UUIDs: one, or several in a list.
+_HASHES = re.compile(
+    r"""(?:[\s|,;\[\]"']*(?:[0-9a-f]{32}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}))+[\s|,;\[\]"']*""", re.I
+)
 _MAX_ID_CHARACTERS = 64
 _FRACTION = re.compile(r"\s*-?\d+[.,]\d+\s*")
 
@@ -81,13 +87,19 @@ def starts(table: SeenTable) -> list[Start]:
 
 
 def _without_kinds(table: SeenTable) -> SeenTable:
-    """The table without columns that say whether a product is one, several or a part (Magento's product_type)."""
+    """The table without columns that say whether a product is one, several or a part (Magento's product_type), without
+    those of Elasticsearch about the row itself, and without those of hashes, which name things of other tables."""
+    of_search = _OF_ELASTICSEARCH if "_source" in table.columns else ()
     columns = {
         name: column
         for name, column in table.columns.items()
-        if not column.texts or not all(text.strip().casefold() in _KINDS_OF_PRODUCTS for text in column.texts)
+        if name not in of_search and not (column.texts and all(map(_is_kind_or_hash, column.texts)))
     }
     return replace(table, columns=columns)
+
+
+def _is_kind_or_hash(text: str) -> bool:
+    return text.strip().casefold() in _KINDS_OF_PRODUCTS or _HASHES.fullmatch(text) is not None
 
 
 def _has_flags(table: SeenTable, name: str) -> bool:

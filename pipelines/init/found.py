@@ -1,26 +1,30 @@
 """Which columns of a shop's table are which of ours, as the config says it."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pipelines.init.seen import SeenColumn, SeenTable
+from schemas.named_options import carried, option_name
 from schemas.nested_columns import root_of
 from schemas.usual_names import meant_columns, plain_name
 
 #: Our column -> for each of its sources the names that it may have.
 Names = Mapping[str, Sequence[Sequence[str]]]
-#: What options and attributes of products are called -> our column.
+#: Our column -> what options and attributes of products are called that mean it, as option_name has them.
 OPTIONS = {
-    **dict.fromkeys(("size", "sizes", "shoe size", "größe", "grösse", "taille", "talla", "maat"), "size"),
-    **dict.fromkeys(("color", "colour", "colors", "colours", "farbe", "couleur", "kleur"), "colors"),
-    **dict.fromkeys(("material", "materials", "fabric", "stoff", "matière"), "materials"),
-    **dict.fromkeys(("pattern", "patterns", "print", "muster", "motif"), "patterns"),
-    **dict.fromkeys(("brand", "marke", "marque", "manufacturer"), "brand"),
-    "title": "",  # as Shopify names the option of a product that has none
+    "size": (
+        *("size", "sizes", "shoe size", "clothing size", "größe", "groesse", "schuhgröße", "taille", "pointure"),
+        *("talla", "tamaño", "taglia", "maat", "tamanho"),
+    ),
+    "colors": (
+        *("color", "colour", "colors", "colours", "farbe", "farben", "couleur", "couleurs", "kleur", "colore", "cor"),
+    ),
+    "materials": ("material", "materials", "fabric", "materialien", "stoff", "matière", "matériau", "materiaal"),
+    "patterns": ("pattern", "patterns", "print", "muster", "motif"),
+    "brand": ("brand", "marke", "marque", "marca", "merk", "manufacturer", "hersteller"),
 }
-_NO_OPTION = ""
 
 
 @dataclass(frozen=True)
@@ -88,30 +92,30 @@ def found_by_name(table: SeenTable, names: Names) -> list[Found]:
 
 
 def found_in_options(
-    table: SeenTable, pairs: Sequence[tuple[str, str]], options: Mapping[str, Any] | None = None
+    table: SeenTable, pairs: Sequence[tuple[str, str]], within: SeenColumn | None = None
 ) -> list[Found]:
-    """Of columns in pairs, one that names an option (`Size`) and one that has its value, what each value is: what the
-    names say most often. A pair whose names say several things is noted. options: as of found_in."""
-    columns: dict[str, list[SeenColumn]] = {}
-    notes: dict[str, list[str]] = {}
-    for name_column, value_column in pairs:
-        names, values = table.column([name_column]), table.column([value_column])
-        if names is None or values is None:
-            continue
-        told = Counter(_option(text) for text in names.texts)
-        ours = next((name for name, _ in told.most_common() if name not in (None, _NO_OPTION)), None)
-        if ours is None:
-            continue
-        columns.setdefault(ours, []).append(values)
-        others = Counter(text for text in names.texts if _option(text) not in (ours, _NO_OPTION))
-        if others:
-            listed = ", ".join(f"{text} in {count:,} rows" for text, count in others.most_common(3))
-            notes.setdefault(ours, []).append(f"{values.name} is not always that: {listed}")
-    return [found_in(given, ours, options=options, notes=notes.get(ours, ())) for ours, given in columns.items()]
+    """Of columns in pairs, one that names an option (`Size`) and one that has its value, our columns that some row
+    names: each of all pairs, for which is which differs from product to product. within: the column whose value rows
+    share that are named by the first of them."""
+    there = [
+        (names, values) for one, other in pairs if (names := table.column([one])) and (values := table.column([other]))
+    ]
+    held_by = None if within is None else within.texts_of_rows
+    found = []
+    for ours, called in OPTIONS.items():
+        known = set(map(option_name, called))
+        columns = [_of_option(values, carried(names.texts_of_rows, held_by), known) for names, values in there]
+        if any(column.filled for column in columns):
+            options: dict[str, Any] = {"named_by": [names.name for names, _ in there], "names": list(called)}
+            options |= {} if within is None else {"within": within.name}
+            found.append(found_in(columns, ours, options=options))
+    return found
 
 
-def _option(text: str) -> str | None:
-    return OPTIONS.get(text.strip().casefold().removeprefix("pa_"))
+def _of_option(values: SeenColumn, names: Sequence[str | None], known: Collection[str]) -> SeenColumn:
+    """The column's values in rows whose option is called by one of the known names."""
+    pairs = zip(values.values, names, strict=True)
+    return SeenColumn(values.name, [value if name and option_name(name) in known else None for value, name in pairs])
 
 
 def joined(found: Sequence[Found]) -> list[Found]:
@@ -122,10 +126,13 @@ def joined(found: Sequence[Found]) -> list[Found]:
         if first is None:
             merged[one.name] = one
             continue
+        named = {**_named_by(one), **_named_by(first)}
+        sources = tuple(dict.fromkeys([*first.sources, *one.sources]))
         merged[one.name] = replace(
             first,
-            sources=tuple(dict.fromkeys([*first.sources, *one.sources])),
-            options={**first.options, **one.options},
+            sources=sources,
+            options={**first.options, **one.options}
+            | ({"named_by": [named[source] for source in sources]} if any(named.values()) else {}),
             notes=(*first.notes, *one.notes),
             share_filled=max(first.share_filled, one.share_filled),
             example=first.example or one.example,
@@ -133,9 +140,15 @@ def joined(found: Sequence[Found]) -> list[Found]:
     return list(merged.values())
 
 
+def _named_by(one: Found) -> dict[str, str]:
+    """Source -> the column that names it, "" of one that is always ours."""
+    return dict(zip(one.sources, one.options.get("named_by", [""] * len(one.sources)), strict=True))
+
+
 def unread_columns(table: SeenTable, found: Sequence[Found]) -> list[str]:
-    """The table's columns that are no source of ours, and that no source leads into."""
+    """The table's columns that are no source of ours, that no source leads into, and that name none."""
     read = {root_of(source, table.columns) or source for one in found for source in one.sources}
+    read |= {name for one in found for name in (*one.options.get("named_by", ()), one.options.get("within"))}
     return [name for name in table.columns if name not in read]
 
 

@@ -70,6 +70,11 @@ class SeenColumn:
         return [text for value in self.filled if (text := _text_of(value)) is not None]
 
     @property
+    def texts_of_rows(self) -> list[str | None]:
+        """The text of each row; None where there is none."""
+        return [None if value is None else _text_of(value) for value in self.values]
+
+    @property
     def share_filled(self) -> float:
         """Of the rows; 0 without any."""
         return len(self.filled) / len(self.values) if self.values else 0.0
@@ -154,9 +159,13 @@ class SeenTable:
             if bare := bare_name(name):
                 found.setdefault(bare, [column])
         own = set(found)
-        for name, column in self.nested.items():
+        nested = sorted(self.nested.items(), key=lambda one: one[0].count("."))  # a product's name before its brand's
+        for name, column in nested:
             if (last := plain_name(last_name(name))) not in own:
                 found.setdefault(last, []).append(column)
+        for name, column in nested:  # _source.brand.name is a brand where nothing else is
+            if name.count(".") > 1 and name.endswith(_ENDINGS):
+                found.setdefault(plain_name(last_name(name.rpartition(".")[0])), [column])
         return found
 
     @cached_property

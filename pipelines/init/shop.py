@@ -35,6 +35,8 @@ def look_at_shop(file: str, kind: str | None, catalog: str | None) -> Shop:
     other."""
     table = look_at(expand_inputs(file, None))
     kind = kind or _kind_of(table, catalog)
+    if kind == "csv" and recognised_kind(table) == "woocommerce":  # also in languages that nobody takes for it
+        kind = "woocommerce"
     refuse_nameless(table, file)
     refuse_to_flatten(table, file)
     if kind != GA4:

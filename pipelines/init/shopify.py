@@ -30,15 +30,13 @@ NAMES: Names = {
     "size": [("Size (product.metafields*",)],
     "patterns": [("Pattern (product.metafields*",)],
     "materials": [("Material (product.metafields*", "Fabric (product.metafields*", "Google Shopping / Material")],
-    "product_types": [("Type", "Custom Product Type"), ("Tags",)],
+    "product_types": [("Type", "Custom Product Type", "product_type"), ("Tags",)],
     "google_product_category": [
         ("Product Category", "Standard Product Type"),
         ("Google Shopping / Google Product Category",),
     ],
     "images": [("Image Src", "Product image URL"), ("Variant Image", "Variant image URL")],
 }
-#: Shopify calls the option of a product without options so.
-_NO_OPTION = "Default Title"
 #: What a product that customers see has.
 _SHOWN = (("Status", ("active",)), ("Published", ("true",)), ("Published on online store", ("true",)))
 _OPTIONS = [(f"Option{number} Name", f"Option{number} Value") for number in (1, 2, 3)]
@@ -59,7 +57,7 @@ def starts(table: SeenTable) -> list[Start]:
             f"expected a Shopify product export, with a column Handle or URL handle, got {table.names_in_words}: "
             "export products as CSV in the admin, or try --from csv"
         )
-    options = found_in_options(table, _OPTIONS, {"null_words": [_NO_OPTION]})
+    options = found_in_options(table, _OPTIONS, handle)
     found = joined([*found_by_name(table, own_names(table, NAMES, (*TEXT_FIELDS, "images"))), *options])
     rest = (*found, *left_out(table, found, CATALOGUE.names[1:]))
     num_products = len(set(handle.texts))

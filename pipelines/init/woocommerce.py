@@ -1,5 +1,6 @@
 """WooCommerce's product export: a row a product, and one for each variation, which names its parent."""
 
+import re
 from dataclasses import replace
 
 from pipelines.init.found import (
@@ -18,50 +19,88 @@ from pipelines.init.seen import SeenColumn, SeenTable
 from schemas.errors import UsageError
 from schemas.tables import CATALOGUE, TEXT_FIELDS
 
+#: Where extensions put a brand.
+_OF_METADATA = ("Meta: _brand", "Meta: brand")
+#: Our column -> for each source what the exporter calls it: in English, German, French, Spanish, Dutch.
 NAMES: Names = {
-    "title": [("Name",)],
-    "description": [("Short description",), ("Description",)],
-    "brand": [("Brands", "Brand", "Meta: _brand", "Meta: brand")],
-    "product_types": [("Categories",), ("Tags",)],
-    "images": [("Images",)],
+    "title": [("Name", "Nom", "Nombre", "Naam")],
+    "description": [
+        ("Short description", "Kurzbeschreibung", "Description courte", "Descripción corta", "Korte beschrijving"),
+        ("Description", "Beschreibung", "Descripción", "Beschrijving"),
+    ],
+    "brand": [
+        ("Brands", "Brand", "Marken", "Marke", "Marques", "Marque", "Marcas", "Marca", "Merken", "Merk", *_OF_METADATA)
+    ],
+    "product_types": [
+        ("Categories", "Kategorien", "Catégories", "Categorías", "Categorieën"),
+        ("Tags", "Schlagwörter", "Étiquettes", "Etiquetas"),
+    ],
+    "images": [("Images", "Bilder", "Imágenes", "Afbeeldingen")],
 }
+_KIND = ("Type", "Typ", "Tipo")
+_PARENT = ("Parent", "Übergeordnetes Produkt", "Produit parent", "Superior", "Principal", "Hoofd")
+_SKU = ("SKU", "Artikelnummer", "UGS")
 #: Columns that only its export has; two of others as it spells them, which some export without those; and its Type of a
 #: product of several and of a part.
 _ONLY_HERE = (
     *("Visibility in catalog", "In stock?", "Tax status", "Is featured?", "Backorders allowed?", "Sold individually?"),
-    *("Allow customer reviews?", "Download expiry days", "Attribute 1 value(s)"),
+    *("Allow customer reviews?", "Download expiry days", "Sichtbarkeit im Katalog", "Übergeordnetes Produkt"),
+    *("Visibilité dans le catalogue", "Visibilidad en el catálogo"),
 )
 _SPELT = ("ID", "Name", "Short description", "Images")
 _KINDS = ("variable", "variation")
 #: What a parent without a SKU is called by is its ID behind this.
 _PARENT_PREFIX = "id:"
-_MAX_ATTRIBUTES = 20
 #: What the exporter writes for a line end in a text.
 _LINE_END = r"\n"
 #: What a product that customers see has; 0 is private, -1 a draft.
-_SHOWN = (("Published", ("1",)), ("Visibility in catalog", ("visible", "catalog", "search")))
-_ATTRIBUTES = [(f"Attribute {n} name", f"Attribute {n} value(s)") for n in range(1, _MAX_ATTRIBUTES + 1)]
+_SHOWN = (
+    *((name, ("1",)) for name in ("Published", "Veröffentlicht", "Publié", "Publicado", "Gepubliceerd")),
+    *((name, ("visible", "catalog", "search")) for name in ("Visibility in catalog", "Sichtbarkeit im Katalog")),
+)
+#: An attribute's columns, `Attribute 1 name` and `Attribute 1 value(s)`, in these languages and whatever order.
+_ATTRIBUTE, _NUMBER = re.compile(r"\b(?:attribut|atribut|attribuut)"), re.compile(r"\d+")
+_NAME = re.compile(r"\b(?:name|nom|nombre|naam)\b")
+_VALUE = re.compile(r"\b(?:value|wert|valeur|valor|waarde)")
 
 
 def is_woocommerce(table: SeenTable) -> bool:
     """Whether the columns are those of a product export, of all or of some columns: ID and Name have other tables too,
     and images, so it is told by what nobody else has."""
-    kinds = table.column(["Type"])
+    kinds = table.column(_KIND)
     has_kinds = kinds is not None and not set(_KINDS).isdisjoint(kinds.texts)
     is_spelt = set(_SPELT) <= table.columns.keys()
-    return table.has("ID", "Name") and (any(table.has(name) for name in _ONLY_HERE) or has_kinds or is_spelt)
+    has_names = table.has("ID") and any(table.has(name) for name in NAMES["title"][0])
+    is_only_here = any(table.has(name) for name in _ONLY_HERE)
+    return has_names and (is_only_here or has_kinds or is_spelt or bool(_attributes(table)))
+
+
+def _attributes(table: SeenTable) -> list[tuple[str, str]]:
+    """The columns of each attribute that has both: what it is called, and its values."""
+    names: dict[str, str] = {}
+    values: dict[str, str] = {}
+    for column in table.columns:
+        folded = column.casefold()
+        number = _NUMBER.search(folded)
+        if number is None or not _ATTRIBUTE.search(folded):
+            continue
+        if _VALUE.search(folded):
+            values.setdefault(number[0], column)
+        elif _NAME.search(folded):
+            names.setdefault(number[0], column)
+    return [(names[number], values[number]) for number in names if number in values]
 
 
 def starts(table: SeenTable) -> list[Start]:
     """By product, variations merged into their parents; by row. Raises UsageError."""
-    number, parent, sku = table.column(["ID"]), table.column(["Parent"]), table.column(["SKU"])
-    if number is None or not table.has("Name"):
+    number, parent, sku = table.column(["ID"]), table.column(_PARENT), table.column(_SKU)
+    if number is None or not any(table.has(name) for name in NAMES["title"][0]):
         raise UsageError(
             f"expected a WooCommerce product export, with the columns ID and Name, got {table.names_in_words}: export "
             "all columns (Products, Export), or try --from csv"
         )
     names = own_names(table, NAMES, (*TEXT_FIELDS, "images"))
-    found = joined([*found_by_name(table, names), *found_in_options(table, _ATTRIBUTES)])
+    found = joined([*found_by_name(table, names), *found_in_options(table, _attributes(table))])
     found = [_with_line_ends(one, table) for one in found]
     rest = (*found, *left_out(table, found, CATALOGUE.names[1:]))
     asked = hidden_products(table, _SHOWN)
@@ -91,7 +130,9 @@ def _with_line_ends(found: Found, table: SeenTable) -> Found:
 def _of_parents(table: SeenTable, number: SeenColumn, parent: SeenColumn, sku: SeenColumn | None) -> Found:
     """An id that variations share with their parent: as they name it."""
     own = _own_names_of_parents(number, parent, sku)
-    notes = [f"the Parent in {len(parent.filled):,} of {table.num_rows:,} rows, which are variations, else their own"]
+    notes = [
+        f"the {parent.name} in {len(parent.filled):,} of {table.num_rows:,} rows, which are variations, else their own"
+    ]
     return found_in([parent, *own], "item_id", options={"prefix": _PARENT_PREFIX}, notes=notes)
 
 

@@ -18,6 +18,7 @@ from schemas.catalogue_validation import validate_catalogue
 from schemas.column_spec import column_of
 from schemas.columns import TABLES, catalogue_columns, catalogue_schema, offered_name, table_columns
 from schemas.files import expand_inputs
+from schemas.named_options import with_names
 from schemas.nested_columns import root_of
 from schemas.quarantine import Rejection
 from schemas.reading import (
@@ -82,7 +83,7 @@ def check_mapping(table: str, files: Sequence[str], columns: Mapping[str, Any], 
             mapping = catalogue_columns(columns, group_rows)
             schema = catalogue_schema(mapping)
         theirs = list(dict.fromkeys(name for path in files for name in known_columns(path)))
-        sources = {name: column_of(mapping, name).source for name in schema.names}
+        sources = {name: column_of(with_names(mapping), name).source for name in schema.names}
         given = set[str]().union(*sources.values())
         roots = {name: root_of(name, theirs) or name for name in given}
         missing = [

@@ -25,11 +25,14 @@ def test_shopify_by_handle(capsys):
         "description": "Body (HTML)",
         "brand": "Vendor",
         "colors": "Color (product.metafields.shopify.color-pattern)",
-        "size": {"source": "Option1 Value", "null_words": ["Default Title"]},
+        "size": config["columns"]["size"],
         "product_types": ["Type", "Tags"],
         "google_product_category": "Product Category",
         "images": ["Image Src", "Variant Image"],
     }
+    size = config["columns"]["size"]
+    assert (size["source"], size["named_by"], size["within"]) == ("Option1 Value", ["Option1 Name"], "Handle")
+    assert "size" in size["names"]
     text = Path("shop.toml").read_text()
     assert "# 'Option1 Value': " in text
     assert "e.g. S\n" in text  # not Default Title
@@ -56,12 +59,90 @@ def test_the_newer_names_of_shopify():
     }
 
 
-def test_options_that_mean_several_things_are_told():
-    header = "Handle,Title,Body (HTML),Option1 Name,Option1 Value"
-    write_csv("p.csv", header, "a,A,x,Size,S", "b,B,x,Size,M", "c,C,x,Scent,Rose", "d,D,x,Title,Default Title")
+def _made(path, config):
+    """Of each item of the file what the config makes of it: (id, title, size, colors, materials)."""
+    items = rehearse_items([path], config["columns"], config.get("group_rows", "no")).items
+    names = ["item_id", "title", "size", "colors", "materials"]
+    return [tuple(row[name] for name in names) for row in items.select(names).to_pylist()]
+
+
+def test_options_of_shopify_are_what_each_product_calls_them():
+    header = "Handle,Title,Body (HTML),Option1 Name,Option1 Value,Option2 Name,Option2 Value,Option3 Name,Option3 Value"
+    rows = [
+        *("tee,Tee,x,Size,S,Color,Red,,", "tee,,,,M,,Red,,"),
+        *("coat,Coat,x,Colour,Blue,Fabric,Wool,size,XL", "coat,,,,Green,,Wool,,L"),
+        *("candle,Candle,x,Scent,Rose,,,,", "candle,,,,Vanilla,,,,", "mug,Mug,x,Title,Default Title,,,,"),
+    ]
+    write_csv("p.csv", header, *rows)
+    config = written("--from", "shopify", "p.csv")
+    assert _made("p.csv", config) == [
+        ("candle", "Candle", None, None, None),
+        ("coat", "Coat", "XL", "Blue", "Wool"),
+        ("mug", "Mug", None, None, None),
+        ("tee", "Tee", "S", "Red", None),
+    ]
+    assert "Option1 Name" not in Path("shop.toml").read_text().partition("# Not read:")[2]
+
+
+def test_a_column_of_colors_beside_options():
+    """Shopify's metafields are always colors, options where they are called so."""
+    header = "Handle,Title,Body (HTML),Color (product.metafields.x),Option1 Name,Option1 Value"
+    write_csv("p.csv", header, "a,A,x,navy,Size,S", "b,B,x,,Color,Red")
     config = written("p.csv")
-    assert config["columns"]["size"]["source"] == "Option1 Value"
-    assert "# Option1 Value is not always that: Scent in 1 rows" in Path("shop.toml").read_text()
+    assert config["columns"]["colors"]["named_by"] == ["", "Option1 Name"]
+    assert _made("p.csv", config) == [("a", "A", "S", "navy", None), ("b", "B", None, "Red", None)]
+
+
+def test_attributes_of_woocommerce_are_what_each_row_calls_them():
+    header = "ID,Type,SKU,Name,Images,Parent"
+    header += "".join(f",Attribute {n} name,Attribute {n} value(s),Attribute {n} visible" for n in (1, 2))
+    rows = [
+        '11,variable,TEE,Tee,,,Size,"S, M",1,Color,Red,1',
+        "12,variation,TEE-S,Tee - S,,TEE,Size,S,,Color,Red,",
+        "13,simple,JKT,Jacket,,,pa_color,Blue,1,Size,XL,1",
+        "14,simple,CAN,Candle,,,Scent,Vanilla,1,,,",
+    ]
+    write_csv("w.csv", header, *rows)
+    config = written("--from", "woocommerce", "w.csv")
+    assert _made("w.csv", config) == [
+        ("CAN", "Candle", None, None, None),
+        ("JKT", "Jacket", "XL", "Blue", None),
+        ("TEE", "Tee", "S, M", "Red", None),
+    ]
+
+
+_GERMAN = (
+    "ID,Typ,Artikelnummer,Name,Kurzbeschreibung,Beschreibung,Kategorien,Schlagwörter,Bilder,Übergeordnetes Produkt,"
+    "Marken,Attribut 1 Name,Attribut 1 Wert(e)"
+)
+_FRENCH = (
+    "ID,Type,UGS,Nom,Description courte,Description,Catégories,Étiquettes,Images,Parent,Marques,Nom de l’attribut 1,"
+    "Valeur(s) de l’attribut 1"
+)
+_OTHER_FRENCH = _FRENCH.replace(
+    "Nom de l’attribut 1,Valeur(s) de l’attribut 1", "Attribut 1 : nom,Attribut 1 : valeurs"
+)
+_SPANISH = (
+    "ID,Tipo,SKU,Nombre,Descripción corta,Descripción,Categorías,Etiquetas,Imágenes,Superior,Marcas,"
+    "Nombre del atributo 1,Valor(es) del atributo 1"
+)
+
+
+@pytest.mark.parametrize("kind", [[], ["--from", "woocommerce"], ["--from", "csv"]])
+@pytest.mark.parametrize("header", [_GERMAN, _FRENCH, _OTHER_FRENCH, _SPANISH])
+def test_woocommerce_in_other_languages(header, kind):
+    rows = [
+        "11,variable,TEE,Hemd,weich,aus Leinen,Hemden,neu,https://e.com/1.jpg,,Kumo,Farbe,Rot",
+        "12,variation,TEE-S,Hemd - S,,,,,,TEE,,Farbe,Rot",
+        "13,simple,JKT,Jacke,dicht,gegen Regen,Jacken,,https://e.com/2.jpg,,Kumo,Taille,XL",
+    ]
+    write_csv("w.csv", header, *rows)
+    config = written(*kind, "w.csv")
+    assert _made("w.csv", config) == [("JKT", "Jacke", "XL", None, None), ("TEE", "Hemd", None, "Rot", None)]
+    named = header.split(",")
+    columns = config["columns"]
+    assert (columns["description"], columns["product_types"]) == (named[4:6], named[6:8])
+    assert (columns["images"], columns["brand"]) == (named[8], named[10])
 
 
 @pytest.mark.parametrize(
@@ -77,7 +158,8 @@ def test_woocommerce_merges_variations(capsys, parents_by_sku, item_id):
     assert (config["columns"]["item_id"], config["group_rows"]) == (item_id, "merge")
     description = config["columns"]["description"]
     assert description == {"source": ["Short description", "Description"], "separator": r"\n"}
-    assert config["columns"]["colors"] == "Attribute 1 value(s)"
+    assert config["columns"]["colors"]["source"] == ["Attribute 1 value(s)", "Attribute 2 value(s)"]
+    assert config["columns"]["colors"]["named_by"] == ["Attribute 1 name", "Attribute 2 name"]
     assert "25 items (products, variations merged), 25 with text, 25 with pictures" in capsys.readouterr().out
 
 
@@ -212,6 +294,13 @@ def test_what_shopify_answers_as_json():
     assert (columns["item_id"], columns["title"], columns["description"]) == ("id", "title", "body_html")
     assert "3 rows read, 3 items" in Path("shop.toml").read_text()
     assert columns["images"] in ("images", "images.src")
+    assert columns["product_types"] == "product_type"
+
+
+def test_product_types_of_shopifys_json():
+    product = {"handle": "a", "title": "Scarf", "body_html": "x", "vendor": "Acme", "product_type": "Scarves"}
+    Path("p.json").write_text(json.dumps({"products": [product | {"tags": "new"}, product | {"handle": "b"}]}))
+    assert written("--from", "shopify", "p.json")["columns"]["product_types"] == ["product_type", "tags"]
 
 
 FEED = "id\ttitle\tdescription\tlink\timage_link"

@@ -60,7 +60,6 @@ def test_what_is_in_objects_is_found_by_its_name():
         "title": "_source.name",
         "brand": "_source.attributes.brand",
         "colors": "_source.attributes.color",
-        "product_types": "_type",
         "images": "media.gallery.file",
     }
     items = rehearse_items(["t.jsonl"], columns, "no").items
@@ -140,3 +139,19 @@ def test_answers_of_interfaces(row, expected):
     items = rehearse_items(["t.json"], columns, "no").items
     assert items["title"].to_pylist() == ["mug 0", "mug 1", "mug 2"]
     assert None not in items["product_types" if row is _woo_api else "item_id"].to_pylist()
+
+
+@pytest.mark.parametrize("brand_first", [False, True])
+def test_what_elasticsearch_dumps(brand_first):
+    """The brand is an object, and its name no title; `_doc` is no type of a product."""
+    rows = []
+    for n in range(2):
+        brand, name = {"brand": {"id": 3, "name": f"Kumo {n}"}}, {"name": f"red scarf {n}"}
+        source = {**brand, **name} if brand_first else {**name, **brand}
+        rows.append(
+            {"_index": "p", "_type": "_doc", "_id": str(n), "_source": {"sku": f"E-{n}", **source}, "sort": [0]}
+        )
+    Path("e.ndjson").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    columns = written("--from", "csv", "e.ndjson")["columns"]
+    assert (columns["title"], columns["brand"]) == ("_source.name", "_source.brand.name")
+    assert "product_types" not in columns

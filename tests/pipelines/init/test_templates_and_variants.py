@@ -86,3 +86,37 @@ def test_variants_that_the_log_names_are_items_beside_their_product():
 def test_a_parent_that_is_no_row_of_the_table_is_none():
     write_csv("t.csv", "id,parent_id,name", "a,c1,Mug", "b,c1,Cup", "c,c2,Bowl")
     assert written("t.csv")["columns"]["item_id"] == "id"
+
+
+def test_variants_of_oxid_are_merged_into_their_product():
+    product, other, variant = (digit * 32 for digit in "abc")
+    lines = [
+        '"OXID";"OXPARENTID";"OXACTIVE";"OXARTNUM";"OXTITLE";"OXSHORTDESC";"OXLONGDESC";"OXPIC1"',
+        f'"{product}";"";"1";"01000";"Schal rot";"kurz";"<p>warm und weich</p>";"p0.jpg"',
+        f'"{variant}";"{product}";"1";"01000-S";"";"";"";""',
+        f'"{other}";"";"1";"01001";"Hut blau";"kurz";"<p>aus Filz</p>";"p1.jpg"',
+    ]
+    config = written("--from", "csv", write_csv("oxid.csv", *lines))
+    columns = config["columns"]
+    assert (columns["item_id"], config["group_rows"]) == (["OXPARENTID", "OXID"], "merge")
+    assert (columns["title"], columns["description"]) == ("OXTITLE", ["OXSHORTDESC", "OXLONGDESC"])
+    items = rehearse_items(["oxid.csv"], columns, "merge").items
+    assert [(row["item_id"], row["title"]) for row in items.to_pylist()] == [
+        (product, "Schal rot"),
+        (other, "Hut blau"),
+    ]
+
+
+@pytest.mark.parametrize("hashes", ["{0}|{1}", '["{0}", "{1}"]', "{0}", "d077f244-def8-a70e-5ea7-58bd8352fcd8"])
+def test_hashes_are_no_product_types(hashes):
+    """As Shopware names its categories: by ids of another table."""
+    cells = [hashes.format(f"{n:032x}", f"{n + 7:032X}").replace('"', '""') for n in range(3)]
+    rows = [f'sw{n},red scarf {n},Kumo,"{cell}"' for n, cell in enumerate(cells)]
+    columns = written(write_csv("s.csv", "product_number,name,manufacturer_name,categories", *rows))["columns"]
+    assert "product_types" not in columns
+    assert columns["brand"] == "manufacturer_name"
+
+
+def test_words_that_look_a_little_like_hashes_are_product_types():
+    rows = ["1,red scarf,facade", "2,blue scarf,decade"]
+    assert written(write_csv("s.csv", "sku,name,categories", *rows))["columns"]["product_types"] == "categories"
