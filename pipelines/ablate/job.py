@@ -29,12 +29,13 @@ from pipelines.ablate.report import format_page, table_figures
 from pipelines.ablate.tables import Facts, Row
 from pipelines.console.jobs import flag, main_of, narrow, print_summary, shown_call
 from pipelines.console.progress import Progress
+from pipelines.console.terminal import print_page
 from pipelines.store.lock import store_lock
 from pipelines.train import job as train
 from pipelines.train.checks import check_early
 from pipelines.train.flags import TrainingFlags
 from pipelines.train.prepared_run import PreparedRun
-from schemas.errors import ThresholdError, UsageError, printable
+from schemas.errors import ThresholdError, UsageError
 from schemas.files import write_json, write_text
 from schemas.hashing import fingerprint
 from schemas.tables import PSEUDO_TASK
@@ -89,7 +90,7 @@ def run(config: AblateConfig, options: PipelineOptions) -> dict[str, Any]:
     report = {**_about(config, base), "tables": made_tables, "left_out": left_out}
     out = Path(config.out or Path(config.work, "results-items.md"))
     page = format_page(report)
-    print("\n".join(map(printable, page.split("\n"))), end="", flush=True)
+    print_page(page)
     write_text(out, page)
     write_json(out.with_suffix(".json"), report)
     counts = {"tables": len(tables), "left_out": len(left_out), "trainings": num_made, "reused": num_known}

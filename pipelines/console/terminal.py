@@ -23,6 +23,11 @@ def shortened(text: str | None, most: int) -> str:
     return shown if len(shown) <= most else shown[: most - 1] + "…"
 
 
+def print_page(page: str) -> None:
+    """Prints Markdown as it is written, but for what a terminal must not be given."""
+    print("\n".join(map(printable, page.split("\n"))), end="", flush=True)
+
+
 def shown_title(title: str | None, most: int) -> str:
     """An item's title for a person, as `shortened`: files keep it as the shop wrote it.
 

@@ -85,9 +85,8 @@ def _check_early(config: DailyConfig) -> None:
     elif config.engagements is not None:
         files = expand_inputs(config.engagements, config.date)
         check_columns(files, table_columns(config.columns, "engagements"), ENGAGEMENTS)
-    model_id = store.wanted_model_id(
-        config.store, config.model
-    )  # the lock would make the folder of a store that is none
+    # before the lock, which would make the folder of a store that is none
+    model_id = store.wanted_model_id(config.store, config.model)
     _with_unified_model(config, model_id)
 
 

@@ -23,6 +23,7 @@ from model.measures.attribute_probe import TEXT, ProbeConfig
 from model.measures.cart_returns import ReturnConfig
 from model.measures.one_embedding import TasksConfig
 from pipelines.console.jobs import flag, main_of_alone, shown_call
+from pipelines.console.terminal import print_page
 from pipelines.evaluate_sources.given import UNIFIED, given_vectors, named_folders, opened, require_before
 from pipelines.evaluate_sources.measure import Table
 from pipelines.evaluate_sources.report import format_page
@@ -32,7 +33,7 @@ from pipelines.one_embedding.sessions import read_sessions
 from pipelines.run.opened import Run
 from pipelines.store.store import check_date
 from schemas.days import end_of_day_us
-from schemas.errors import UsageError, printable
+from schemas.errors import UsageError
 from schemas.files import write_json, write_text
 from schemas.quarantine import quote
 
@@ -121,7 +122,7 @@ def run(config: EvaluateSourcesConfig) -> dict[str, Any]:
         **table.measured(log, split_us),
     }
     page = format_page(report)
-    print("\n".join(map(printable, page.split("\n"))), end="", flush=True)
+    print_page(page)
     if config.markdown is not None:
         write_text(config.markdown, page)
     if config.out is not None:

@@ -16,6 +16,7 @@ from model.nearest.distinct_search import DistinctVectors
 from model.users.evaluation import Protocol, list_length
 from pipelines.console.exit_codes import exit_code
 from pipelines.console.jobs import flag, narrow, parse_alone, shown_call
+from pipelines.console.terminal import print_page
 from pipelines.evaluate_users.alphas import Alphas, alphas_of
 from pipelines.evaluate_users.figures import Evaluation
 from pipelines.evaluate_users.report import format_page
@@ -27,7 +28,7 @@ from pipelines.users.config import LIST_LENGTH_HELP, UsersConfig, check_list_len
 from pipelines.users.user_log import read_user_log
 from schemas import storage
 from schemas.days import day_number
-from schemas.errors import UsageError, printable
+from schemas.errors import UsageError
 from schemas.files import write_json, write_text
 from schemas.quarantine import quote
 from schemas.tables import POSITIVE_ACTIONS
@@ -88,7 +89,7 @@ def run(config: EvaluateUsersConfig) -> dict[str, Any]:
     with closed_after_job(), one_blas_thread():
         report = _evaluate(config, users_config, source, alphas)
     page = format_page(report, notes)
-    print("\n".join(map(printable, page.split("\n"))), end="", flush=True)
+    print_page(page)
     if config.out is not None:
         write_text(config.out, page)
     if config.out_json is not None:
