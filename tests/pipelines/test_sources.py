@@ -4,7 +4,6 @@ import dataclasses
 import datetime as dt
 import random
 import shutil
-import signal
 from collections import Counter, defaultdict
 from pathlib import Path
 
@@ -13,22 +12,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
-from command_server import command_server
 from source_runs import (
-    DATE,
     ITEM_IDS,
     NUM_BUCKETS,
     START,
-    flags_of,
     made_of,
     make_items,
     run_sources,
-    session_row,
-    session_rows,
     table_of,
     write_rows,
 )
-from train_runs import write_catalogue
 
 from model.sources.bpr import BprConfig, train_bpr
 from model.sources.corpus import corpus_of, walks_corpus
@@ -38,40 +31,23 @@ from model.sources.sequences import SequencesConfig, sequences_of
 from model.sources.skip_gram import SkipGramConfig, train_skip_gram
 from model.sources.unit_rows import unit_or_zero
 from model.sources.walks import WalksConfig, adjacency_of, walk
-from pipelines.console.exit_codes import EXIT_DONE, EXIT_FAULT, EXIT_THRESHOLD, EXIT_USAGE
+from pipelines.console.exit_codes import EXIT_DONE
 from pipelines.console.jobs import beam_options
 from pipelines.run.stage import run_stage
 from pipelines.run.units import read_stage_manifest
-from pipelines.sources import walks as walks_stage
 from pipelines.sources.clickstream import attributes_of, walks_matrix
 from pipelines.sources.co_engagements import CoEngagements, CoEngagementsConfig
 from pipelines.sources.walks import Walks, WalkStageConfig, merged
 from pipelines.stages import CLICKSTREAM
-from pipelines.train import job as train
-from pipelines.train.checks import check_early
 from schemas.clickstream import WALKS
 from schemas.embeddings import read_embeddings, read_embeddings_metadata, validate_embeddings
-from schemas.errors import UsageError
 from schemas.hashing import bucket_of
 from schemas.tables import ENGAGEMENTS
 
+pytest_plugins = ["source_fixtures"]
 pytestmark = pytest.mark.slow
 _PARTS = "part-00000-of-00001.parquet"
 _END = START + dt.timedelta(days=28)
-
-
-@pytest.fixture(scope="module")
-def rows() -> list[dict]:
-    return session_rows()
-
-
-@pytest.fixture(scope="module")
-def run(rows, tmp_path_factory) -> Path:
-    """All sources are made."""
-    folder = tmp_path_factory.mktemp("sources")
-    made = make_items(folder / "run")
-    assert run_sources(made, write_rows(folder / "log", rows)) == EXIT_DONE
-    return made
 
 
 @pytest.fixture(scope="module")
@@ -260,89 +236,6 @@ def test_two_processes_make_the_same_graph_and_walks(run, tmp_path):
     assert len(made_of(other, "walks")) == NUM_BUCKETS
 
 
-def test_what_is_there_is_not_made_again_and_what_is_lost_is(run, rows, tmp_path, capsys):
-    other = make_items(tmp_path / "run")
-    log = write_rows(tmp_path / "log", rows)
-    assert run_sources(other, log, "--sources", "deepwalk_prod2vec") == EXIT_DONE
-    assert {path.name for path in other.iterdir()} == {
-        *("items", "units", "manifests", "sequences", "co_engagements", "walks", "deepwalk_prod2vec")
-    }
-    before = made_of(other)
-    times = {path: path.stat().st_mtime_ns for path in other.rglob("*.parquet")}
-    capsys.readouterr()
-    assert run_sources(other, log, "--sources", "deepwalk_prod2vec") == EXIT_DONE
-    assert {path: path.stat().st_mtime_ns for path in other.rglob("*.parquet")} == times
-    assert "reused 1" in capsys.readouterr().out
-    lost = sorted((other / "walks").iterdir())[1]
-    lost.unlink()
-    (other / "units" / "sequences" / f"bucket-00000-of-{NUM_BUCKETS:05d}.json").unlink()
-    (other / "deepwalk_prod2vec" / "embeddings" / _PARTS).write_bytes(b"damaged")
-    assert run_sources(other, log, "--sources", "deepwalk_prod2vec") == EXIT_DONE
-    assert made_of(other) == before
-    assert times[sorted((other / "walks").iterdir())[0]] == (sorted((other / "walks").iterdir())[0]).stat().st_mtime_ns
-
-
-def test_another_seed_is_another_source(run, rows, tmp_path):
-    other = make_items(tmp_path / "run")
-    log = write_rows(tmp_path / "log", rows)
-    assert run_sources(other, log, "--sources", "prod2vec", "--seed", "1") == EXIT_DONE
-    ids = [read_stage_manifest(str(folder), "prod2vec")["source_id"] for folder in (run, other)]
-    assert ids[0] != ids[1]
-    assert made_of(other, "prod2vec/evidence") == made_of(run, "prod2vec/evidence")
-    assert made_of(other, "prod2vec/embeddings") != made_of(run, "prod2vec/embeddings")
-
-
-@pytest.mark.parametrize(
-    ("rows", "sources", "told"),
-    [
-        ([session_row(1, None, None, "item-01"), session_row(1, None, None, "item-02")], "prod2vec", "log_used"),
-        ([session_row(1, "s", "u", "other-01"), session_row(1, "s", "u", "other-02")], "bpr", "log_used"),
-        ([session_row(n, f"s{n}", "u", "item-01") for n in range(9)], "prod2vec", "session with two items"),
-        ([session_row(n, f"s{n}", None, "item-01") for n in range(9)], "bpr", "log_used"),
-        ([session_row(n, f"s{n}", "u", "item-01") for n in range(9)], "bpr", "at least 2 users"),
-        (
-            [session_row(1, "s", "u", "item-01"), session_row(2, "s", "u", "item-02")],
-            "prod2vec",
-            "at least two items that occur 2 times",
-        ),
-        (
-            [session_row(1, "s", "u", "item-01"), session_row(2, "s", "u", "item-02")],
-            "deepwalk_prod2vec",
-            "at least 2 occurrences that are engaged with together",
-        ),
-    ],
-    ids=["nobody", "unknown items", "one item", "no user", "one item of a user", "rare items", "rare items of walks"],
-)
-def test_too_little_to_learn_from_is_said(tmp_path, rows, sources, told, capsys):
-    run, log = make_items(tmp_path / "run"), write_rows(tmp_path / "log", rows)
-    assert run_sources(run, log, "--sources", sources) == EXIT_THRESHOLD
-    shown = capsys.readouterr().err
-    assert "expected" in shown
-    assert told in shown
-    assert not (run / "manifests" / f"{sources}.json").exists()
-
-
-def test_wrong_calls_are_refused(tmp_path, run, capsys):
-    log = write_rows(tmp_path / "log", [session_row(1, "s", "u", "item-01")])
-    assert run_sources(run, log, "--sources", "word2vec") == EXIT_USAGE
-    assert "expected --sources of prod2vec," in capsys.readouterr().err
-    assert run_sources(run, log, "--sources", ",") == EXIT_USAGE
-    assert run_sources(run, log, "--min-count", "0") == EXIT_USAGE
-    assert run_sources(tmp_path / "none", log) == EXIT_FAULT
-    assert "expected the finished stage 'items'" in capsys.readouterr().err
-    (run / "COMPLETED").touch()
-    assert run_sources(run, log, "--sources", "prod2vec") == EXIT_USAGE
-    assert "expected a run that is not published yet" in capsys.readouterr().err
-    (run / "COMPLETED").unlink()
-
-
-def test_a_graph_that_no_process_can_hold_is_refused(run, monkeypatch):
-    monkeypatch.setattr(walks_stage, "MAX_EDGES", 3)
-    stage = Walks(WalkStageConfig(run=str(run)))
-    with pytest.raises(ValueError, match="expected from 1 to 3 edges"):
-        stage.prepare(None)
-
-
 def test_walks_of_any_length_are_a_matrix():
     table = pa.table([["a", "b"], pa.array([0, 0], pa.int32()), [["a"], ["b", "a", "c"]]], schema=WALKS)
     matrix, names = walks_matrix(table)
@@ -358,48 +251,3 @@ def test_attributes_are_named_by_their_field(run):
         for name in names:
             holders[name].add(item)
     assert len(holders["brand=harrow & finch"]) == 12
-
-
-def test_train_makes_them_in_its_run_and_is_no_other_training(tmp_path, rows):
-    """Without --sources, nothing of a training changes."""
-    folder = tmp_path / "shop"
-    write_catalogue(folder, images=None)
-    named = [{**row, "item_id": row["item_id"].replace("item-", "item-0")} for row in rows]
-    log = pa.Table.from_pylist(named, schema=ENGAGEMENTS)
-    pq.write_table(log, folder / "log.parquet")
-    places = {
-        "catalog": f"{folder}/catalog.parquet",
-        "engagements": f"{folder}/log.parquet",
-        "store": f"{folder}/store",
-    }
-    config = train.TrainConfig(**places, date=DATE, image_encoder="none", max_quarantined_log=1.0)
-    asked = dataclasses.replace(config, sources="bpr")
-    assert train.identity(asked) == train.identity(config)
-    run = tmp_path / "run"
-    train.prepare(config, beam_options([]), str(run))
-    assert not (run / "interactions").exists()
-    before = made_of(run, "pairs", "features")
-    train.prepare(asked, beam_options([]), str(run))
-    assert made_of(run, "pairs", "features") == before
-    ids, _ = read_embeddings(run / "bpr" / "embeddings")
-    assert len(ids) > 20
-    with pytest.raises(UsageError, match="expected --engagements for --sources bpr"):
-        check_early(dataclasses.replace(asked, engagements=None))
-    with pytest.raises(UsageError, match="expected --sources of"):
-        check_early(dataclasses.replace(asked, sources="gensim"))
-
-
-def test_a_killed_call_goes_on(run, rows, tmp_path):
-    """Killed after a bucket of walks, and after a source's vectors, which its unit does not know of yet."""
-    other, log = make_items(tmp_path / "run"), write_rows(tmp_path / "log", rows)
-    call = flags_of(other, log, "--sources", "deepwalk_prod2vec")
-    with command_server(tmp_path / "server") as commands:
-        deaths = ("after", "*/units/walks/bucket-*.json"), ("after", "*/deepwalk_prod2vec/embeddings/*.parquet")
-        for die in deaths:
-            assert commands.run("sources", *call, die=die) == -signal.SIGKILL, commands.shown()
-        (finished, *_) = (other / "units" / "walks").glob("bucket-*.json")
-        made_ns = finished.stat().st_mtime_ns
-        assert not (other / "manifests" / "deepwalk_prod2vec.json").exists()
-        assert commands.run("sources", *call) == EXIT_DONE, commands.shown()
-    assert finished.stat().st_mtime_ns == made_ns
-    assert made_of(other) == made_of(run, "sequences", "co_engagements", "walks", "deepwalk_prod2vec")
