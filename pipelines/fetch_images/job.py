@@ -119,7 +119,7 @@ def build(root: beam.Pipeline, config: FetchImagesConfig, call_id: str | None = 
     return (
         root
         | "Slices" >> beam.Create(plan_slices(files), reshuffle=False)
-        | FetchHosts(config.image_root, columns, config.rules, call_id or uuid.uuid4().hex)
+        | FetchHosts(config.image_root, columns, config.rules, call_id or uuid.uuid4().hex, config.group_rows)
     )
 
 
