@@ -53,11 +53,19 @@ def hidden_products(table: SeenTable, shown: Sequence[Shown]) -> tuple[Hidden, .
         seen = Counter(text.strip() for text in column.texts if text.strip().casefold() not in good)
         if not seen:
             continue
-        texts = [ANY] if ANY in usual else [*dict(seen.most_common()), *usual]
-        once = {text.casefold(): text for text in reversed(texts)}
-        names = tuple(reversed(once.values()))
-        found.append(Hidden(column.name, seen, names if len(seen) <= _MOST_TEXTS or ANY in usual else ()))
+        found.append(Hidden(column.name, seen, _texts(seen, usual)))
     return tuple(found)
+
+
+def _texts(seen: Counter[str], usual: Sequence[str]) -> tuple[str, ...]:
+    if ANY in usual:
+        return (ANY,)
+    if len(seen) > _MOST_TEXTS:
+        return ()
+    once: dict[str, str] = {}
+    for text in (*dict(seen.most_common()), *usual):
+        once.setdefault(text.casefold(), text)
+    return tuple(once.values())
 
 
 def leave_out_entry(hidden: Sequence[Hidden]) -> dict[str, list[str]]:
