@@ -210,6 +210,30 @@ def test_rows_without_an_id_have_their_pictures_fetched_for_the_items_of_their_g
     assert (rejected["item_id"], rejected["reason"]) == (None, "not_found")
 
 
+@pytest.mark.parametrize(
+    ("columns", "group_rows", "asked"),
+    [
+        ({}, "no", ["/0.png", "/1.png", "/2.png", "/3.png"]),
+        ({"leave_out": {"state": ["draft"]}}, "no", ["/1.png", "/2.png", "/3.png"]),
+        ({"leave_out": {"state": ["draft"]}}, "merge", ["/2.png", "/3.png"]),
+        ({"leave_out": {"state": ["draft"]}, "group": "product"}, "merge", ["/3.png"]),
+    ],
+)
+def test_pictures_of_rows_that_are_left_out_are_not_asked_for(
+    fetch, server, tmp_path, monkeypatch, columns, group_rows, asked
+):
+    monkeypatch.setattr("schemas.reading.MAX_BATCH_ROWS", 2)
+    ids = ["coat", "coat", "hat", "mug"]
+    rows = [(item_id, [server.put(f"/{number}.png", png(number))]) for number, item_id in enumerate(ids)]
+    write_catalogue(tmp_path, rows)
+    table = pq.read_table(tmp_path / "catalog.parquet").append_column("product", pa.array(["p", "p", "p", "q"]))
+    table = table.append_column("state", pa.array(["Draft", None, None, "active"])).take([3, 2, 1, 0])
+    pq.write_table(table, tmp_path / "states.parquet")
+    counts = fetch(rows, columns=columns, group_rows=group_rows, catalog=str(tmp_path / "states.parquet"))
+    assert sorted(server.pictures_asked()) == asked
+    assert (counts["rows_read"], counts["urls_fetched"]) == (4, len(asked))
+
+
 def told_of(root: Path, uri: str) -> PictureError:
     """What a job says of a picture that cannot be read."""
     with pytest.raises(PictureError) as caught:
