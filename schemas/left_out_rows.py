@@ -97,8 +97,7 @@ def _with_others(rows: pa.Table, is_true: np.ndarray, says: np.ndarray) -> np.nd
     order = np.lexsort([rows[name].to_numpy() for name in reversed(ORDER)])
     order = order[says[order]]
     _, item_in_group = np.unique(group * (item.max() + 2) + item, return_inverse=True)
-    first_of_item = np.where(has_id, _first_rows(item_in_group, order), -1)
-    first_of_group = _first_rows(group, order)
+    first_of_item, first_of_group = _first_rows(item_in_group, order), _first_rows(group, order)
     first = np.where(first_of_item >= 0, first_of_item, first_of_group)
     goes = is_true | (~says & has_id & (first >= 0) & is_true[first])
     is_of_product = (first_of_group >= 0) & ~names_another[first_of_group]

@@ -110,11 +110,23 @@ def test_no_picture_at_all_is_a_failed_call(fetch, server, tmp_path):
 
 
 def test_private_addresses_are_refused_unless_allowed(fetch, server):
-    with pytest.raises(ThresholdError, match="port_refused"):
+    with pytest.raises(ThresholdError, match=r"port_refused: .* or give --allow-private"):
         fetch([("a", [server.put("/a.png", png(0))])], allow_private=False)
-    with pytest.raises(ThresholdError, match="private_address"):
+    with pytest.raises(ThresholdError, match=r"private_address: .* or give --allow-private"):
         fetch([("a", ["http://127.0.0.1/a.png"])], allow_private=False)
     assert server.asked == []
+
+
+def test_the_summary_names_the_flag_that_asks_private_addresses_too(fetch, server, capsys):
+    there = server.put("/a.png", png(0))
+    fetch([("a", [there])])
+    capsys.readouterr()
+    fetch([("a", [there, "http://127.0.0.1/b.png"])], allow_private=False)
+    told = capsys.readouterr().err
+    assert "failed 1 private_address: see " in told
+    assert "\n  private_address: list a public URL, or give --allow-private" in told
+    fetch([("a", [there, server.url("/gone.png")])])
+    assert "--allow-private" not in capsys.readouterr().err
 
 
 def test_a_catalogue_of_paths_is_nothing_to_do(fetch, server, capsys):
