@@ -10,12 +10,12 @@ from dataclasses import replace
 
 from pipelines.init.found import Found, Start, found_by_name, found_in, joined, left_out, own_names
 from pipelines.init.hidden import Hidden, Shown, hidden_products
-from pipelines.init.kinds_of_rows import column_of_products, refuse_nameless_parts
 from pipelines.init.names_given_twice import refuse_names_given_twice
 from pipelines.init.offered import WORDS
 from pipelines.init.repeated_ids import repeated_ids
 from pipelines.init.seen import SeenColumn, SeenTable, refuse_wrapped
 from schemas.errors import UsageError
+from schemas.kinds_of_rows import column_of_products, refuse_nameless_parts
 from schemas.leave_out import ANY
 from schemas.tables import CATALOGUE, TEXT_FIELDS
 from schemas.usual_names import (

@@ -103,7 +103,7 @@ def test_items_that_are_in_json_in_a_text(capsys):
 @pytest.mark.parametrize(
     ("text", "told", "code"),
     [
-        ("<rss><item><id>1</id><title>A & B</title></item></rss>", "write & as &amp;", 1),
+        ("<rss><item><id>1</id><title>A & B</title></item></rss>", "write & as &amp;", 2),
         ("<yml_catalog><shop/></yml_catalog>", "export a Google feed", 2),
     ],
 )
