@@ -6,6 +6,7 @@ from typing import Any
 
 from pipelines.init.hidden import Hidden
 from pipelines.init.seen import SeenColumn, SeenTable
+from schemas.extended_json import value_at
 from schemas.named_options import carried, option_name
 from schemas.nested_columns import root_of
 from schemas.usual_names import meant_columns, plain_name
@@ -111,6 +112,27 @@ def found_in_options(
             options: dict[str, Any] = {"named_by": [names.name for names, _ in there], "names": list(called)}
             options |= {} if within is None else {"within": within.name}
             found.append(found_in(columns, ours, options=options))
+    return found
+
+
+def found_in_lists(table: SeenTable, name: str) -> list[Found]:
+    """Our columns that objects in the lists of that column are called by, as options of products in JSON: `name` beside
+    `values`. However the shop spells one, it is a source."""
+    column = table.column([name])
+    if column is None:
+        return []
+    lists = [value if isinstance(value, list) else [] for value in column.values]
+    given = (str(one["name"]) for members in lists for one in members if isinstance(one, dict) and "name" in one)
+    names = [called for called in dict.fromkeys(given) if called.strip() and "." not in called]
+    found = []
+    for ours, known in OPTIONS.items():
+        called = [one for one in names if option_name(one) in set(map(option_name, known))]
+        paths = [f"{column.name}.{one}" for one in called]
+        columns = [
+            SeenColumn(path, [value_at({column.name: value}, path) for value in column.values]) for path in paths
+        ]
+        if any(one.filled for one in columns):
+            found.append(found_in(columns, ours))
     return found
 
 

@@ -9,6 +9,7 @@ from pipelines.init.found import (
     Start,
     found_by_name,
     found_in,
+    found_in_lists,
     found_in_options,
     joined,
     left_out,
@@ -60,7 +61,7 @@ def starts(table: SeenTable) -> list[Start]:
             f"expected a Shopify product export, with a column Handle or URL handle, got {table.names_in_words}: "
             "export products as CSV in the admin, or try --from csv"
         )
-    options = found_in_options(table, _OPTIONS, handle)
+    options = found_in_options(table, _OPTIONS, handle) or found_in_lists(table, "options")
     found = joined([*found_by_name(table, own_names(table, NAMES, (*TEXT_FIELDS, "images"))), *options])
     rest = (*found, *left_out(table, found, CATALOGUE.names[1:]))
     num_products = len(set(handle.texts))
