@@ -1,7 +1,7 @@
 """Task 3 of One Embedding To Do Them All (arXiv 1906.12120): will a bought item of a cart be returned?
 
     row      one item of one session's checkout            label   a return of it within `window_days`
-    vectors  [the item's | the mean of the cart's others' | their cosine | log(1 + size of the cart)]
+    vectors  [the item's | the mean of the cart's others' | their cosine | log of the size of the cart]
 
     |---- training: the window ends before the split ----|  |---- test: bought from the split on ----|  end of the log
                                                                           (and the window ends before it)
@@ -23,7 +23,7 @@ import pyarrow as pa
 
 from model.machine.blas_threads import one_blas_thread
 from model.measures.auc import AUC, auc_figure
-from model.measures.log_rows import BUY, IN_CART, RETURN, LogRows, clicks_before, log_rows
+from model.measures.log_rows import BUY, IN_CART, RETURN, LogRows, log_rows, popularity_before
 from model.measures.resampling import Figure, difference_with_bounds, with_bounds
 from schemas.days import DAY_US
 from schemas.errors import ThresholdError, UsageError
@@ -57,7 +57,7 @@ class ReturnConfig:
 
 @dataclass(frozen=True, eq=False)
 class CartRows:
-    """Bought items. item_R: int64, their rows; cart_R: the rows of the other items of each one's cart, ascending;
+    """Bought items. item_R: int64, their rows; cart_R: the rows of each one's cart, itself among them, ascending;
     session_R: int64; is_returned_R, is_test_R (others train), is_cold_R (no click before the split): bool."""
 
     item_R: np.ndarray
@@ -80,39 +80,48 @@ def cart_rows(log: pa.Table, item_ids: Sequence[str], split_us: int, config: Ret
     events = log_rows(log, item_ids)
     window_us, end_us = round(config.window_days * DAY_US), int(events.time_us_E.max(initial=0))
     bought, returned, carts = _first_and_returns(events.only(events.session_E >= 0))
-    is_cold_N = clicks_before(log, item_ids, split_us) == 0
+    is_cold_N = popularity_before(log, item_ids, split_us) == 0
+    cart_of = {session: tuple(sorted(items)) for session, items in carts.items()}
     columns: list[tuple[int, tuple[int, ...], int, bool, bool]] = []
     for (session, item), time in sorted(bought.items()):
         is_test, ends = time >= split_us, time + window_us
         if ends > (end_us if is_test else split_us):
             continue
         is_returned = any(time < back <= ends for back in returned.get((session, item), ()))
-        others = tuple(sorted(carts[session] - {item}))
-        columns.append((item, others, session, is_returned, is_test))
-    items, others_R, sessions, labels, tests = zip(*columns, strict=True) if columns else ((), (), (), (), ())
+        columns.append((item, cart_of[session], session, is_returned, is_test))
+    items, carts_R, sessions, labels, tests = zip(*columns, strict=True) if columns else ((), (), (), (), ())
     item_R = np.array(items, np.int64)
     is_returned_R, is_test_R = np.array(labels, bool), np.array(tests, bool)
     _check_parts(is_returned_R, is_test_R, config)
-    return CartRows(item_R, tuple(others_R), np.array(sessions, np.int64), is_returned_R, is_test_R, is_cold_N[item_R])
+    return CartRows(item_R, tuple(carts_R), np.array(sessions, np.int64), is_returned_R, is_test_R, is_cold_N[item_R])
 
 
 def cart_features(rows: CartRows, vectors_ND: np.ndarray | None) -> np.ndarray:
     """float64 [R, F]: see the module; of no vectors the size of the cart alone. Items without a vector are rows of
     zeros. Raises UsageError for numbers that are not finite."""
-    size_R1 = np.log1p([[len(others)] for others in rows.cart_R])
+    size_R1 = np.log([[len(cart)] for cart in rows.cart_R])
     if vectors_ND is None:
         return size_R1
     if not np.isfinite(vectors_ND).all():
         raise UsageError("expected finite vectors, got some that are not")
     item_RD = vectors_ND[rows.item_R].astype(np.float64)
-    cart_RD = np.zeros_like(item_RD)
-    for number, others in enumerate(rows.cart_R):
-        if others:
-            cart_RD[number] = vectors_ND[list(others)].astype(np.float64).mean(axis=0)
+    cart_RD = _means_of_others(rows, vectors_ND)
     norms_R = np.linalg.norm(item_RD, axis=1) * np.linalg.norm(cart_RD, axis=1)
     dots_R = np.einsum("rd,rd->r", item_RD, cart_RD)
     cosine_R = np.divide(dots_R, norms_R, out=np.zeros(len(rows)), where=norms_R > 1e-12)
     return np.concatenate([item_RD, cart_RD, cosine_R[:, None], size_R1], axis=1)
+
+
+def _means_of_others(rows: CartRows, vectors_ND: np.ndarray) -> np.ndarray:
+    """float64 [R, D]: of the other items of each cart, 0 of none; a cart of many is summed once, not for each."""
+    means_RD = np.zeros((len(rows), vectors_ND.shape[1]))
+    sums_D: np.ndarray | None = None
+    for number, (item, cart) in enumerate(zip(rows.item_R.tolist(), rows.cart_R, strict=True)):
+        if number == 0 or cart is not rows.cart_R[number - 1]:
+            sums_D = vectors_ND[list(cart)].astype(np.float64).sum(axis=0)
+        if len(cart) > 1:
+            means_RD[number] = (sums_D - vectors_ND[item]) / (len(cart) - 1)
+    return means_RD
 
 
 def return_scores(rows: CartRows, features_RF: np.ndarray, classifier: str, config: ReturnConfig) -> np.ndarray:

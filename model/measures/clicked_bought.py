@@ -7,7 +7,8 @@ The figures are the mean cosine of pairs and of their random twins, and the AUC:
 bought item's own clicks make no pair, they would be of cosine 1. Popularity is clicks before the split: a random item
 is drawn among the NEIGHBOURS that are next to the clicked one in the order of popularity (of equal ones by a hash of
 the id), but for items of the session. So neither "popular items are near each other" nor "an unknown item is far" is
-worth anything.
+worth anything. Of a log without any click, as a till's is, two items that one session bought are a pair, both ways, and
+purchases are popularity.
 
 An item without a vector is a row of zeros, of cosine 0 with all: pairs are the same for every source.
 
@@ -22,7 +23,7 @@ import numpy as np
 import pyarrow as pa
 
 from model.measures.auc import AUC, auc_figure
-from model.measures.log_rows import BUY, CLICK, LogRows, clicks_before, log_rows
+from model.measures.log_rows import BUY, LogRows, interest, log_rows, popularity_before
 from model.measures.resampling import Figure, difference_with_bounds, with_bounds
 from schemas.errors import ThresholdError, UsageError
 from schemas.hashing import seed_of, stable_hash
@@ -30,6 +31,8 @@ from schemas.hashing import seed_of, stable_hash
 PAIR_COSINE, RANDOM_COSINE = "pair_cosine", "random_cosine"
 #: Of one session: a robot's session is not the figure.
 MAX_PAIRS_A_SESSION = 50
+#: Clicked items of one session, and bought ones, that pairs are drawn among.
+MAX_ITEMS_A_SESSION = 1_000
 #: Items next to an item in the order of popularity, half of them to each side.
 NEIGHBOURS = 50
 _NEVER = int(np.iinfo(np.int64).max)
@@ -38,7 +41,7 @@ _NEVER = int(np.iinfo(np.int64).max)
 @dataclass(frozen=True, eq=False)
 class SessionPairs:
     """Rows of items, int64 [P]: clicked and bought in one session, and the random item in the place of the clicked one.
-    session_P: int64, from 0 on. is_cold_P: one of clicked and bought had no click before the split."""
+    session_P: int64, from 0 on. is_cold_P: one of clicked and bought has popularity 0."""
 
     clicked_P: np.ndarray
     bought_P: np.ndarray
@@ -62,27 +65,32 @@ def session_pairs(
     """The pairs of sessions that begin at the split or later (and before `end_us`), each once a session, in the order
     of session, clicked, bought; events without a session are left out. item_ids: distinct. log: ENGAGEMENTS.
 
-    Raises ThresholdError if there is no pair, or no item to draw instead of a clicked one.
+    A pair without a twin, as that of a robot which clicked all around, is left out. Raises ThresholdError if there is
+    no pair, or none with a twin.
     """
-    popularity_N = clicks_before(log, item_ids, split_us)
+    popularity_N = popularity_before(log, item_ids, split_us)
     rows = log_rows(log, item_ids)
     rows = rows.only(rows.session_E >= 0)
     first_S = np.full(int(rows.session_E.max(initial=-1)) + 1, _NEVER)
     np.minimum.at(first_S, rows.session_E, rows.time_us_E)
     inside_S = (first_S >= split_us) & (first_S < (_NEVER if end_us is None else end_us))
     rows = rows.only(inside_S[rows.session_E])
-    clicked, bought = (_distinct(rows, action) for action in (CLICK, BUY))
+    clicked, bought = (_distinct(rows, action) for action in (interest(log), BUY))
     pairs_P3 = _joined(clicked, bought, seed)
     if not len(pairs_P3):
         raise ThresholdError(
             "expected sessions after the split that clicked one item and bought another, got none: give a log with "
-            "session_id, clicks and checkouts, or an earlier split"
+            "session_id and checkouts, and clicks if there are any, or an earlier split"
         )
     session_P, clicked_P, bought_P = pairs_P3.T
     of_session: dict[int, set[int]] = {}
     for session, row in np.concatenate([clicked, bought]).tolist():
         of_session.setdefault(session, set()).add(row)
     random_P = _twins(clicked_P, [of_session[session] for session in session_P.tolist()], popularity_N, item_ids, seed)
+    kept_P = random_P >= 0
+    if not kept_P.any():
+        raise ThresholdError(f"expected items besides those of a session, got {len(item_ids)} items in all")
+    session_P, clicked_P, bought_P, random_P = (rows_P[kept_P] for rows_P in (session_P, clicked_P, bought_P, random_P))
     is_cold_P = (popularity_N[clicked_P] == 0) | (popularity_N[bought_P] == 0)
     _, session_P = np.unique(session_P, return_inverse=True)
     return SessionPairs(clicked_P, bought_P, random_P, session_P.reshape(-1), is_cold_P)
@@ -153,15 +161,20 @@ def _joined(clicked_X2: np.ndarray, bought_Y2: np.ndarray, seed: int) -> np.ndar
     for session, row in clicked_X2.tolist():
         if session in bought_of:
             clicked_of.setdefault(session, []).append(row)
-    found = []
+    found = [np.zeros((0, 3), np.int64)]
     for session, clicked in clicked_of.items():
-        pairs = [(session, one, other) for one in clicked for other in bought_of[session] if one != other]
-        if len(pairs) > MAX_PAIRS_A_SESSION:
-            generator = np.random.default_rng(seed_of("pairs of a session", seed, session))
-            kept = np.sort(generator.permutation(len(pairs))[:MAX_PAIRS_A_SESSION])
-            pairs = [pairs[place] for place in kept.tolist()]
-        found += pairs
-    return np.array(found, np.int64).reshape(-1, 3)
+        generator = np.random.default_rng(seed_of("pairs of a session", seed, session))
+        one_C, other_B = (_some(rows, MAX_ITEMS_A_SESSION, generator) for rows in (clicked, bought_of[session]))
+        both_P2 = np.stack(np.meshgrid(one_C, other_B, indexing="ij"), axis=-1).reshape(-1, 2)
+        pairs_P2 = _some(both_P2[both_P2[:, 0] != both_P2[:, 1]], MAX_PAIRS_A_SESSION, generator)
+        found.append(np.insert(pairs_P2, 0, session, axis=1))
+    return np.concatenate(found)
+
+
+def _some(rows: Sequence[int] | np.ndarray, most: int, generator: np.random.Generator) -> np.ndarray:
+    """int64: all rows, or `most` of them drawn, in their order."""
+    rows = np.asarray(rows, np.int64)
+    return rows if len(rows) <= most else rows[np.sort(generator.permutation(len(rows))[:most])]
 
 
 def _twins(
@@ -171,7 +184,7 @@ def _twins(
     item_ids: Sequence[str],
     seed: int,
 ) -> np.ndarray:
-    """int64 [P]: of each clicked item one of its neighbours by popularity that is not of the session."""
+    """int64 [P]: of each clicked item one of its neighbours by popularity that is not of the session, -1 of none."""
     hashes_N = np.fromiter((stable_hash(name) for name in item_ids), np.uint64, len(item_ids))
     order_N = np.lexsort((hashes_N, popularity_N))
     place_N = np.empty(len(order_N), np.int64)
@@ -182,7 +195,5 @@ def _twins(
     for clicked, own in zip(clicked_P.tolist(), session_items_P, strict=True):
         first = int(np.clip(place_N[clicked] - width // 2, 0, len(order_N) - width))
         around = [row for row in order_N[first : first + width].tolist() if row not in own]
-        if not around:
-            raise ThresholdError(f"expected items besides those of a session, got {len(item_ids)} items in all")
-        twins.append(around[int(generator.integers(len(around)))])
+        twins.append(around[int(generator.integers(len(around)))] if around else -1)
     return np.array(twins, np.int64)

@@ -39,8 +39,13 @@ def log_rows(log: pa.Table, item_ids: Sequence[str]) -> LogRows:
     return LogRows(item_E, time_us_E, log["action"].to_numpy(), session_E).only(item_E >= 0)
 
 
-def clicks_before(log: pa.Table, item_ids: Sequence[str], split_us: int) -> np.ndarray:
-    """int64 [N]: clicks of each item before the split."""
+def interest(log: pa.Table) -> str:
+    """The action that tells what people looked at: CLICK; of a log without any click, as a till's is, BUY."""
+    return CLICK if pc.any(pc.equal(log["action"], CLICK)).as_py() else BUY
+
+
+def popularity_before(log: pa.Table, item_ids: Sequence[str], split_us: int) -> np.ndarray:
+    """int64 [N]: how often each item was clicked before the split; of a log without any click, bought."""
     rows = log_rows(log, item_ids)
-    counted_E = (rows.time_us_E < split_us) & (rows.action_E == CLICK)
+    counted_E = (rows.time_us_E < split_us) & (rows.action_E == interest(log))
     return np.bincount(rows.item_E[counted_E], minlength=len(item_ids))

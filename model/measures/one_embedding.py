@@ -32,7 +32,7 @@ from model.measures.attribute_probe import (
 from model.measures.auc import auc
 from model.measures.cart_returns import LOGISTIC, CartRows, ReturnConfig, cart_features, cart_rows, return_scores
 from model.measures.clicked_bought import SessionPairs, pair_cosines, session_pairs
-from model.measures.log_rows import clicks_before
+from model.measures.log_rows import popularity_before
 from schemas.errors import ThresholdError, UsageError
 from schemas.hashing import seed_of
 
@@ -71,13 +71,13 @@ SEARCH = TasksConfig(probe=ProbeConfig(strengths=(30.0,), max_steps=100), max_at
 @dataclass(frozen=True, eq=False, kw_only=True)
 class OneEmbeddingTasks:
     """questions: by attribute. pairs, carts: None where the log has none. left_out: task or attribute -> why.
-    clicks_N: int64 [N], clicks before the split: an item of none is cold."""
+    popularity_N: int64 [N], clicks (of a log without any: purchases) before the split: an item of none is cold."""
 
     config: TasksConfig
     questions: Mapping[str, AttributeQuestion]
     pairs: SessionPairs | None
     carts: CartRows | None
-    clicks_N: np.ndarray
+    popularity_N: np.ndarray
     left_out: Mapping[str, str]
 
     @property
@@ -171,7 +171,7 @@ def _tasks(
     split_us: int,
     config: TasksConfig,
 ) -> OneEmbeddingTasks:
-    clicks_N = clicks_before(log, item_ids, split_us)
+    popularity_N = popularity_before(log, item_ids, split_us)
     questions: dict[str, AttributeQuestion] = {}
     left_out: dict[str, str] = {}
     for name in _most_labelled(labels):
@@ -179,7 +179,7 @@ def _tasks(
             break
         try:
             some = _of_some_items(labels[name], families, config.max_items)
-            questions[name] = ask(name, some, families, clicks_N == 0, config.probe, may_test_N=may_test_N)
+            questions[name] = ask(name, some, families, popularity_N == 0, config.probe, may_test_N=may_test_N)
         except ThresholdError as error:
             left_out[name] = str(error)
     pairs = carts = None
@@ -201,7 +201,7 @@ def _tasks(
         questions=questions,
         pairs=pairs,
         carts=carts,
-        clicks_N=clicks_N,
+        popularity_N=popularity_N,
         left_out=left_out,
     )
 

@@ -38,7 +38,7 @@ def objective(
     attributes that its training has read. Equal weights, equal scores. Raises UsageError for sources of other items,
     and what settle_fusion and fuse raise.
     """
-    num_items = len(tasks.clicks_N)
+    num_items = len(tasks.popularity_N)
     if odd := {name: len(vectors) for name, vectors in sources.items() if len(vectors) != num_items}:
         raise UsageError(f"expected vectors of the tasks' {num_items} items, got {odd} rows: align them by item first")
     blind = {name: frozenset(seen.get(name, ())) if seen else frozenset() for name in sources}

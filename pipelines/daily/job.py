@@ -34,7 +34,7 @@ from pipelines.run.units import read_stage_manifest
 from pipelines.stages import lines_of_day, with_users
 from pipelines.store import store
 from pipelines.store.lock import store_lock
-from pipelines.store.unified_models import unified_folder, wanted_unified_id
+from pipelines.store.models import ITEM_MODELS, UNIFIED_MODELS
 from pipelines.store.yesterday import STARTED_FILE, pin_previous
 from pipelines.users.alpha import alpha_in_store
 from pipelines.users.config import check_users_input
@@ -61,7 +61,7 @@ def run(config: DailyConfig, options: PipelineOptions) -> dict[str, Any]:
     """
     _check_early(config)
     with store_lock(config.store, f"daily {config.date}"):
-        model_id = store.wanted_model_id(config.store, config.model)
+        model_id = ITEM_MODELS.wanted(config.store, config.model)
         config = _with_unified_model(config, model_id)
         facts = _facts(config, model_id)
         folder = store.run_folder(config.store, config.date, facts)
@@ -86,7 +86,7 @@ def _check_early(config: DailyConfig) -> None:
         files = expand_inputs(config.engagements, config.date)
         check_columns(files, table_columns(config.columns, "engagements"), ENGAGEMENTS)
     # before the lock, which would make the folder of a store that is none
-    model_id = store.wanted_model_id(config.store, config.model)
+    model_id = ITEM_MODELS.wanted(config.store, config.model)
     _with_unified_model(config, model_id)
 
 
@@ -97,8 +97,8 @@ def _with_unified_model(config: DailyConfig, model_id: str) -> DailyConfig:
         if config.unified_model is not None or config.vectors != EMBEDDINGS:
             raise UsageError("expected --unify with --unified-model and --vectors unified, got none")
         return config
-    unified_id = wanted_unified_id(config.store, config.unified_model)
-    made_for = UnifiedManifest.read(unified_folder(config.store, unified_id)).item_model_id
+    unified_id = UNIFIED_MODELS.wanted(config.store, config.unified_model)
+    made_for = UnifiedManifest.read(UNIFIED_MODELS.folder(config.store, unified_id)).item_model_id
     if made_for != model_id:
         raise UsageError(
             f"expected a unified model of {model_id}, got {unified_id}, which belongs to {made_for}: run `itemsage "
@@ -109,7 +109,7 @@ def _with_unified_model(config: DailyConfig, model_id: str) -> DailyConfig:
 
 def _run(config: DailyConfig, options: PipelineOptions, folder: Path, facts: dict[str, Any]) -> dict[str, Any]:
     started_s = time.monotonic()
-    model = store.model_folder(config.store, facts["model_id"])
+    model = ITEM_MODELS.folder(config.store, facts["model_id"])
     if storage.has_file(folder / STARTED_FILE):
         print("begun before: units of work that are finished and sound are not computed again", flush=True)
     previous = pin_previous(config.store, folder, facts)

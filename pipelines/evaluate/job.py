@@ -35,7 +35,8 @@ from pipelines.evaluate.run_index import identity
 from pipelines.log.dated_log import TIME_ZONE_HELP, tell_of_other_zone, zone_of
 from pipelines.run.units import read_stage_manifest
 from pipelines.stages import with_needs
-from pipelines.store.store import current_run, model_folder
+from pipelines.store.models import ITEM_MODELS
+from pipelines.store.store import current_run
 from schemas.days import UTC_NAME, time_zone
 from schemas.errors import CorruptFileError, UsageError
 from schemas.files import read_json
@@ -183,7 +184,7 @@ def run(config: EvaluateConfig) -> dict[str, Any]:
         raise UsageError("expected --engagements or --judgements, got neither")
     folder = current_run(config.store)
     manifest = RunManifest.read(folder)
-    model = model_folder(config.store, manifest.model_id)
+    model = ITEM_MODELS.folder(config.store, manifest.model_id)
     day = {"date": config.date or manifest.text("date"), "time_zone": _zone_of_days(config, folder)}
     if config.judgements is None:
         report = evaluate_run(folder, model, **_asked(config, day))

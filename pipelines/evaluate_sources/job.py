@@ -21,6 +21,7 @@ import pyarrow as pa
 
 from model.measures.attribute_probe import TEXT, ProbeConfig
 from model.measures.cart_returns import ReturnConfig
+from model.measures.log_rows import interest
 from model.measures.one_embedding import TasksConfig
 from pipelines.console.jobs import flag, main_of_alone, shown_call
 from pipelines.console.terminal import print_page
@@ -107,6 +108,7 @@ def run(config: EvaluateSourcesConfig) -> dict[str, Any]:
     )
     report = {
         **_about(config, own, catalogue, rows),
+        "interest": interest(log),
         "reference": reference,
         "sources": [
             {

@@ -66,7 +66,7 @@ class Table:
             CLICKED_BOUGHT: self._clicked_bought(tasks_S, vectors_of),
             CART_RETURNS: None,
             "left_out": dict(sorted(first.left_out.items())),
-            "cold_items": int((first.clicks_N == 0).sum()),
+            "cold_items": int((first.popularity_N == 0).sum()),
         }
         if first.carts is not None:
             known = {RANDOM: random_vectors(catalogue.item_ids), **vectors_of}

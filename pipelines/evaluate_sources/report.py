@@ -10,6 +10,7 @@ from model.measures.auc import AUC
 from model.measures.cart_returns import CLASSIFIERS
 from model.measures.clicked_bought import PAIR_COSINE, RANDOM_COSINE
 from model.measures.comparison import is_shown
+from model.measures.log_rows import CLICK
 from model.measures.one_embedding import ATTRIBUTES, CART_RETURNS, CLICKED_BOUGHT
 from pipelines.console.terminal import found_in_words, markdown_table
 from pipelines.evaluate_sources.measure import RANDOM
@@ -25,7 +26,10 @@ def format_page(report: Mapping[str, Any]) -> str:
     lines = ["# Item vectors of each source, by task", "", f"    {report['command']}", "", *_about(report)]
     lines += ["", "## The vectors", "", *_sources(report)]
     lines += ["", "## Does a vector tell an item's attributes?", "", *_attributes(report)]
-    lines += ["", "## Is what a session clicked near what it bought?", "", *_clicked_bought(report)]
+    asked = (
+        "what a session clicked near what it bought" if _has_clicks(report) else "what a session bought near the rest"
+    )
+    lines += ["", f"## Is {asked}?", "", *_clicked_bought(report)]
     lines += ["", "## Does what was bought come back?", "", *_cart_returns(report)]
     if report["left_out"]:
         lines += ["", "## Left out", ""]
@@ -36,9 +40,10 @@ def format_page(report: Mapping[str, Any]) -> str:
 def _about(report: Mapping[str, Any]) -> list[str]:
     seeds = report["seeds"]
     spread = f"mean ± standard deviation of {seeds} seeds, " if seeds > 1 else ""
+    rows = found_in_words(report["rows"])
     return [
-        f"- {report['items']:,} items in {report['families']:,} families, {report['cold_items']:,} cold: not clicked "
-        f"up to {report['split_date']} ({report['time_zone']}); rows of the log: {found_in_words(report['rows'])}",
+        f"- {report['items']:,} items in {report['families']:,} families, {report['cold_items']:,} cold: not "
+        f"{_popular(report)} up to {report['split_date']} ({report['time_zone']}); rows of the log: {rows}",
         f"- figures are {spread}[the 95 % bootstrap interval of the first]; a seed decides which families test and "
         "which random items stand in pairs, not how a source was trained",
         f"- `*`: the paired difference to `{report['reference']}` has an interval that leaves 0 out",
@@ -106,10 +111,11 @@ def _clicked_bought(report: Mapping[str, Any]) -> list[str]:
         cosines = [f"{figures[name]:.3f}" for name in (PAIR_COSINE, RANDOM_COSINE)]
         rows.append([method, _cell(figures, AUC), *cosines, *_parts(found, method)])
     header = ["source", "AUC", "cosine of pairs", "of random ones", "AUC, cold", "AUC, warm"]
+    pairs = "(clicked, bought)" if _has_clicks(report) else "of items bought together (the log has no click)"
     return [
-        f"{found['pairs']:,} pairs (clicked, bought) of {found['sessions']:,} sessions after the split. AUC: how often "
-        "a pair is nearer than the bought item and a random one that was clicked as often before the split. Cold: one "
-        f"of the pair is, of {found['cold_pairs']:,} pairs.",
+        f"{found['pairs']:,} pairs {pairs} of {found['sessions']:,} sessions after the split. AUC: how often a pair is "
+        f"nearer than the bought item and a random one {_popular(report)} as often before the split. Cold: one of the "
+        f"pair is, of {found['cold_pairs']:,} pairs.",
         "",
         *markdown_table(header, rows),
     ]
@@ -140,6 +146,14 @@ def _cart_returns(report: Mapping[str, Any]) -> list[str]:
     ]
     header = ["source", *(name for one in CLASSIFIERS for name in (one, f"{one}, cold", f"{one}, warm"))]
     return [*lines, *markdown_table(header, rows)]
+
+
+def _has_clicks(report: Mapping[str, Any]) -> bool:
+    return bool(report["interest"] == CLICK)
+
+
+def _popular(report: Mapping[str, Any]) -> str:
+    return "clicked" if _has_clicks(report) else "bought"
 
 
 def _parts(found: Mapping[str, Any], method: str) -> Iterator[str]:

@@ -24,7 +24,8 @@ from model.pictures.decoding import FORMATS, PictureError, read_picture
 from pipelines.features.picture_limits import limits_of_run
 from pipelines.run.listed_files import EMBEDDINGS
 from pipelines.run.opened import PublishedRun
-from pipelines.store.store import current_run, model_folder
+from pipelines.store.models import ITEM_MODELS
+from pipelines.store.store import current_run
 from schemas.embeddings import read_embeddings_metadata
 from schemas.errors import CorruptFileError, UsageError
 from schemas.quarantine import quote
@@ -117,7 +118,7 @@ class Searcher:
     @cached_property
     def encoder(self) -> QueryEncoder:
         """The query towers of the run's model."""
-        encoder = QueryEncoder(model_folder(self.store, self.model_id), device=self.device)
+        encoder = QueryEncoder(ITEM_MODELS.folder(self.store, self.model_id), device=self.device)
         if encoder.manifest["model_id"] != self.model_id:
             raise CorruptFileError(
                 f"expected model {self.model_id}, got {encoder.manifest['model_id']} in {encoder.folder}: restore it"

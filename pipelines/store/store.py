@@ -3,18 +3,18 @@
 store.json                      what is fixed for the store's life: the number of buckets
 runs/<date>/<run id>/           one daily run
 training/<date>/<training id>/  one training run: the same stages, plus vocabulary and pairs
-models/<model id>/              one trained model;  models/CURRENT names the one that daily runs use
+models/<model id>/              one trained model (pipelines.store.models)
 CURRENT                         `runs/<date>/<run id>`: which run readers see, replaced atomically
 history.jsonl, LOCK             where readers have been (pipelines.store.history), who writes (pipelines.store.lock)
 """
 
 import datetime
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from pipelines.store import history
+from pipelines.store.models import ITEM_MODELS
 from schemas import storage
 from schemas.errors import CorruptFileError, UsageError
 from schemas.files import check_sha256, read_json, shown, write_json, write_text
@@ -22,8 +22,6 @@ from schemas.hashing import fingerprint
 from schemas.manifests import RunManifest
 from schemas.quarantine import quote
 from schemas.storage import resolve_inside
-
-_MODEL_ID = re.compile(r"itemsage-[0-9a-f]{12}")
 
 
 def check_date(date: str, flag_name: str = "--date") -> str:
@@ -141,42 +139,6 @@ def completed_runs(store: str) -> list[Path]:
     return sorted((run for run in run_folders(store) if storage.has_file(run / "COMPLETED")), key=order)
 
 
-def model_folder(store: str, model_id: str) -> Path:
-    """The folder of a model; UsageError if the name is not a model id or there is no such model."""
-    folder = Path(store, "models", model_id)
-    if not _MODEL_ID.fullmatch(model_id) or not storage.is_folder(folder):
-        raise UsageError(f"expected a model of the store {store}, got {model_id[:100]!r}: see {store}/models")
-    return folder
-
-
-def current_model_id(store: str) -> str:
-    """The model that daily runs use; UsageError if none has been trained."""
-    if not has_model(store):
-        raise UsageError(f"expected a trained model in the store {store}, got none: run `itemsage train` first")
-    model_id = storage.text_of(Path(store, "models", "CURRENT"), errors="replace").strip()
-    model_folder(store, model_id)
-    return model_id
-
-
-def wanted_model_id(store: str, model_id: str | None) -> str:
-    """The model that a call names, else that of daily runs; UsageError if there is no such model."""
-    if model_id is None:
-        return current_model_id(store)
-    model_folder(store, model_id)
-    return model_id
-
-
-def has_model(store: str) -> bool:
-    """Whether a model was installed."""
-    return storage.has_file(Path(store, "models", "CURRENT"))
-
-
-def set_current_model(store: str, model_id: str) -> None:
-    """Makes `model_id` the model of the next daily runs."""
-    model_folder(store, model_id)
-    write_text(Path(store, "models", "CURRENT"), model_id + "\n")
-
-
 def run_name(store: str, run: Path) -> str:
     """`runs/<date>/<run id>`; UsageError if the folder is not a run of the store."""
     real_store, real_run = Path(storage.real_path(store)), Path(storage.real_path(run))
@@ -220,7 +182,7 @@ def check_run(store: str, run: Path) -> dict[str, Any]:
         if path is None:
             raise CorruptFileError(f"expected a file inside {run}, got {quote(name)} in its manifest")
         check_sha256(path, sha256)
-    model_folder(store, manifest.model_id)
+    ITEM_MODELS.folder(store, manifest.model_id)
     return manifest.to_json()
 
 

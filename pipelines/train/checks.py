@@ -19,7 +19,7 @@ from pipelines.features.plan import check_image_root
 from pipelines.gates.judge import TRAINING, GateThresholds, check_quarantine_share, require_passed, write_report
 from pipelines.gates.results import ACCEPTED, check_accepted
 from pipelines.stages import named_sources, require_engagements
-from pipelines.store import store
+from pipelines.store.models import ITEM_MODELS
 from pipelines.train.report import why_untrained
 from schemas.column_spec import Columns, column_of
 from schemas.columns import catalogue_columns, catalogue_schema, offered_name, table_columns
@@ -100,7 +100,7 @@ def require_little_rejected(
     thresholds = narrow(GateThresholds, config)
     results = check_quarantine_share(*stage_counts, log=log, thresholds=thresholds, accepted=config.accepted())
     write_report(Path(folder), None, thresholds, results)
-    require_passed(results, Path(folder), TRAINING, has_another=store.has_model(config.store))
+    require_passed(results, Path(folder), TRAINING, has_another=ITEM_MODELS.has_current(config.store))
     return {result.name: str(result.accepted_reason) for result in results if result.status == ACCEPTED}
 
 
@@ -109,7 +109,7 @@ def require_better_than_start(config: "TrainConfig", result: TrainingResult, che
     not be compared passes. checkpoints: the folder that the training worked in."""
     if result.is_better_than_start is not False or config.accept_untrained:
         return
-    kept = "keeps the one it has" if store.has_model(config.store) else "has none"
+    kept = "keeps the one it has" if ITEM_MODELS.has_current(config.store) else "has none"
     raise UntrainedModelError(
         f"expected a training with a step that validation finds better than its start, got {why_untrained(result)}. "
         f"The model is not installed: the store {kept}. To do: train on more pairs (a longer log, more "

@@ -33,6 +33,7 @@ from pipelines.run.units import read_stage_manifest
 from pipelines.stages import SOURCES, STAGES
 from pipelines.store import store
 from pipelines.store.lock import store_lock
+from pipelines.store.models import ITEM_MODELS
 from pipelines.store.yesterday import previous_run
 from pipelines.train.checks import (
     check_early,
@@ -111,7 +112,7 @@ def run(config: TrainConfig, options: PipelineOptions) -> str:
             installed = _install(config, folder, start, model, result, refit, accepted)
             print(f"train: model {installed.name}; {time.monotonic() - started_s:.1f} s; {installed}", flush=True)
         wait_for_all(processes)
-    return store.current_model_id(config.store)
+    return ITEM_MODELS.current(config.store)
 
 
 def _install(
@@ -153,7 +154,7 @@ def _install(
         },
     )
     installed = install_model(temporary, Path(config.store, "models"))
-    store.set_current_model(config.store, installed.name)
+    ITEM_MODELS.make_current(config.store, installed.name)
     return installed
 
 

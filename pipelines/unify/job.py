@@ -24,9 +24,8 @@ from pipelines.console.jobs import main_of
 from pipelines.embed import job as embed
 from pipelines.one_embedding.vectors import log_end_us
 from pipelines.run.opened import Run
-from pipelines.store import store
 from pipelines.store.lock import store_lock
-from pipelines.store.unified_models import set_current_unified
+from pipelines.store.models import ITEM_MODELS, UNIFIED_MODELS
 from pipelines.unify.config import UnifyConfig
 from pipelines.unify.learn import FindWeights, ValidationLog, find_weights, told
 from pipelines.unify.run_sources import RunSource
@@ -51,11 +50,11 @@ def run(config: UnifyConfig, options: PipelineOptions, find: FindWeights | None 
     """
     started_s = time.monotonic()
     fusion_config = config.fusion()
-    model_id = store.wanted_model_id(config.store, config.model)
+    model_id = ITEM_MODELS.wanted(config.store, config.model)
     with store_lock(config.store, "unify", name="training/LOCK"):
         folder = config.run or _training_run(config.store, model_id)
         sources = {name: RunSource.of(folder, name) for name in config.names if name != ITEMSAGE}
-        model = store.model_folder(config.store, model_id)
+        model = ITEM_MODELS.folder(config.store, model_id)
         if fusion_config.how == "sum" and config.dim is None:
             fusion_config = replace(fusion_config, dim=read_output_dim(model))
         if SIAMESE in sources:
@@ -72,7 +71,7 @@ def run(config: UnifyConfig, options: PipelineOptions, find: FindWeights | None 
         end_us = _log_end_us(config, folder, model, list(fusion.dims))
         own_ids = {name: ids[name] for name in fusion.dims}
         manifest = _install(config.store, fusion, curve, model_id, own_ids, sources, end_us)
-        set_current_unified(config.store, manifest.unified_id)
+        UNIFIED_MODELS.make_current(config.store, manifest.unified_id)
     shown = ", ".join(f"{name} {fusion.config.weights[name]:g}" for name in fusion.dims)
     where = f"{config.store}/models/{manifest.unified_id}"
     print(f"unify: {shown}; {fusion.config.how} of {fusion.dim} numbers; {time.monotonic() - started_s:.1f} s; {where}")
@@ -143,7 +142,7 @@ def _log_end_us(config: UnifyConfig, run: str, model: Path, names: Sequence[str]
 
 def _training_run(store_path: str, model_id: str) -> str:
     """The run that the model was trained in. Raises UsageError if it is not there any more."""
-    named = read_model_manifest(store.model_folder(store_path, model_id)).get("training_run")
+    named = read_model_manifest(ITEM_MODELS.folder(store_path, model_id)).get("training_run")
     folder = storage.resolve_inside(store_path, named) if isinstance(named, str) else None
     if folder is None or not storage.is_folder(folder):
         raise UsageError(f"expected the training run of {model_id} in {store_path}, got none: name one with --run")

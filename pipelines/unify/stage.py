@@ -32,7 +32,7 @@ from pipelines.run.process_units import UnitStage
 from pipelines.run.stage import RunCall, Stage
 from pipelines.run.unit_files import quarantine_path
 from pipelines.run.units import Unit
-from pipelines.store.unified_models import unified_folder
+from pipelines.store.models import UNIFIED_MODELS
 from schemas import storage
 from schemas.errors import CorruptFileError, UsageError
 from schemas.hashing import fingerprint
@@ -60,7 +60,7 @@ class Unified(Stage[UnifiedConfig]):
 
     @classmethod
     def given(cls, call: RunCall) -> dict[str, Any]:
-        folder = unified_folder(call.config.store, call.config.unified_model)
+        folder = UNIFIED_MODELS.folder(call.config.store, call.config.unified_model)
         return {**super().given(call), "unified": str(folder)}
 
     @functools.cached_property

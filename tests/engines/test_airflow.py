@@ -14,7 +14,8 @@ from python_process import ROOT
 from model.items.itemsage import ItemSage, ItemSageConfig
 from model.items.store import save_model
 from model.text.vocabulary import TokenCounts, Vocabulary
-from pipelines.store.store import current_run, set_current_model
+from pipelines.store.models import ITEM_MODELS
+from pipelines.store.store import current_run
 
 pytestmark = pytest.mark.engine("airflow")
 #: The Python that `make airflow-test` makes.
@@ -83,7 +84,7 @@ def write_shop(airflow: Airflow, folder: Path, *more: str) -> Path:
     installed = folder / "store" / "models" / model_id
     installed.parent.mkdir(parents=True)
     (folder / "model").rename(installed)
-    set_current_model(str(folder / "store"), model_id)
+    ITEM_MODELS.make_current(str(folder / "store"), model_id)
     ids = [f"item-{number}" for number in range(len(TITLES))]
     pq.write_table(pa.table({"item_id": ids, "title": TITLES}), folder / "catalog.parquet")
     paths = {"catalog": folder / "catalog.parquet", "image_root": folder, "store": folder / "store"}

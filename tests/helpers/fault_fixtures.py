@@ -19,6 +19,7 @@ from fault_bench import (
 )
 
 from pipelines.store import store
+from pipelines.store.models import ITEM_MODELS
 
 
 @pytest.fixture(scope="session")
@@ -41,7 +42,7 @@ def bench(fault_commands: Commands, tmp_path_factory: pytest.TempPathFactory) ->
     write_shop(folder / "shop")
     day_old = folder / "day-old"
     models = [write_model(day_old, folder / "shop", seed) for seed in (MODEL, OTHER_MODEL)]
-    store.set_current_model(str(day_old), models[MODEL])
+    ITEM_MODELS.make_current(str(day_old), models[MODEL])
     made = Bench(fault_commands, folder / "shop", models, day_old)
     first = made.day(day_old, "--num-buckets", str(NUM_BUCKETS), date=DAY_BEFORE)
     assert first.code == 0, first.output

@@ -22,6 +22,7 @@ from pipelines.index import job as index
 from pipelines.publish import PublishConfig, publish
 from pipelines.run.units import Unit, UnitWriter, bucket_name, write_stage_manifest
 from pipelines.store import store
+from pipelines.store.models import ITEM_MODELS
 from pipelines.users import job as users
 from schemas.files import write_json
 from schemas.hashing import bucket_of, content_hash, fingerprint, seed_of
@@ -97,7 +98,7 @@ def write_model(folder: Path) -> str:
     (folder / "models").mkdir()
     (folder / ".model").rename(folder / "models" / model_id)
     shutil.rmtree(folder / "made")
-    store.set_current_model(str(folder), model_id)
+    ITEM_MODELS.make_current(str(folder), model_id)
     return model_id
 
 

@@ -15,7 +15,7 @@ from model.text.vocabulary import Vocabulary
 from pipelines.console.exit_codes import EXIT_DONE
 from pipelines.console.jobs import beam_options
 from pipelines.embed import job as embed
-from pipelines.store import store
+from pipelines.store.models import ITEM_MODELS
 from pipelines.unify import job as unify
 from schemas.files import write_json
 
@@ -46,7 +46,7 @@ def install_model(folder: Path, **switches: Any) -> str:
         facts={"training_run": TRAINING},
     )
     (parts / "model").rename(folder / "models" / model_id)
-    store.set_current_model(str(folder), model_id)
+    ITEM_MODELS.make_current(str(folder), model_id)
     return model_id
 
 
@@ -74,6 +74,6 @@ def run_unify(folder: Path, *flags: str) -> int:
 def make_day(folder: Path, run: Path, item_ids: Sequence[str] = DAY_IDS) -> Path:
     """A run folder with finished items, features and embeddings by the store's model."""
     content_run(run, item_ids, **features_facts())
-    model = store.model_folder(str(folder), store.current_model_id(str(folder)))
+    model = ITEM_MODELS.folder(str(folder), ITEM_MODELS.current(str(folder)))
     embed.run(embed.EmbedConfig(run=str(run), model=str(model)), beam_options([]))
     return run

@@ -199,6 +199,16 @@ def test_a_log_without_returns_or_purchases_leaves_tasks_out(made, tmp_path, cap
     assert "a task that catalogue and log can ask, got none" in capsys.readouterr().err
 
 
+def test_a_log_of_purchases_alone_asks_for_items_bought_together(made, tmp_path):
+    bought = [{**row, "action": "checkout"} for row in log_rows(with_returns=False) if row["action"] != "impression"]
+    assert call((made[0], write_rows(tmp_path / "bought", bought)), tmp_path) == EXIT_DONE
+    assert json.loads((tmp_path / "table.json").read_text())["clicked_bought"]["all"]["unified"]["auc"] > 0.6
+    page = (tmp_path / "table.md").read_text()
+    assert "## Is what a session bought near the rest?" in page
+    assert "cold: not bought up to" in page
+    assert "pairs of items bought together (the log has no click)" in page
+
+
 def test_bad_calls_say_what_was_expected(made, tmp_path, capsys):
     for flags, told in (
         (("--reference", "best"), "--reference of prod2vec, prodsi2vec, bpr, unified, text, got 'best'"),

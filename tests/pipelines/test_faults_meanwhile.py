@@ -30,6 +30,7 @@ from fault_bench import (
 
 from pipelines.serving.searcher import Searcher
 from pipelines.store import store
+from pipelines.store.models import ITEM_MODELS
 from schemas.files import read_json
 
 pytest_plugins = ["fault_fixtures"]
@@ -40,7 +41,7 @@ def test_another_model_between_kill_and_resume(bench, folder, figures):
     assert bench.day(folder, die=("after", "*/manifests/features.json")).code < 0
     (killed,) = (folder / "runs" / DAY).iterdir()
     with_own_models(bench, folder)
-    store.set_current_model(str(folder), bench.models[OTHER_MODEL])
+    ITEM_MODELS.make_current(str(folder), bench.models[OTHER_MODEL])
     outcome = bench.day(folder)
     assert outcome.code == 0, outcome.output
     run = store.current_run(str(folder))
@@ -64,7 +65,7 @@ def test_a_model_that_changes_all_the_time(bench, folder, figures):
         number = 0
         while not stop.wait(0.01):
             number = 1 - number
-            store.set_current_model(str(folder), bench.models[number])
+            ITEM_MODELS.make_current(str(folder), bench.models[number])
 
     thread = threading.Thread(target=repoint)
     thread.start()

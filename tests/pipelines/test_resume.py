@@ -22,6 +22,7 @@ from train_runs import SMALL
 
 from pipelines.serving.searcher import Searcher
 from pipelines.store import history, store
+from pipelines.store.models import ITEM_MODELS
 from schemas.embeddings import read_embeddings
 from schemas.sample_shop.generate import generate
 from schemas.users import read_users
@@ -278,9 +279,9 @@ def test_a_killed_training_installs_the_same_model(shop, trained, commands, tmp_
     checkpoints = modification_times(tmp_path, "training/*/*/checkpoints/**/*.safetensors")
     assert checkpoints
     assert commands.run(*train_call(shop, tmp_path)) == 0, commands.shown()
-    assert store.current_model_id(str(tmp_path)) == store.current_model_id(str(trained))
+    assert ITEM_MODELS.current(str(tmp_path)) == ITEM_MODELS.current(str(trained))
     assert [path.name for path in (tmp_path / "models").iterdir() if path.is_dir()] == [
-        store.current_model_id(str(trained))
+        ITEM_MODELS.current(str(trained))
     ]
     assert modification_times(tmp_path, "training/*/*/checkpoints/**/*.safetensors") == checkpoints
 

@@ -5,6 +5,7 @@ import pytest
 
 from pipelines.run.units import Unit, UnitWriter
 from pipelines.store import store, yesterday
+from pipelines.store.models import ITEM_MODELS
 from schemas.errors import CorruptFileError, UsageError
 
 
@@ -57,8 +58,8 @@ def test_run_folder_depends_on_everything_that_went_in(tmp_path):
 
 @pytest.mark.parametrize("name", ["../x", "itemsage-0", "itemsage-0123456789ab"])
 def test_model_ids_are_checked(tmp_path, name):
-    with pytest.raises(UsageError, match="expected a model"):
-        store.model_folder(str(tmp_path), name)
+    with pytest.raises(UsageError, match="expected a trained model of the store"):
+        ITEM_MODELS.folder(str(tmp_path), name)
 
 
 def test_another_number_of_buckets_than_the_store_has_is_refused(tmp_path):

@@ -31,7 +31,7 @@ from pipelines.features import job as features
 from pipelines.features import picture_vectors
 from pipelines.operations.verify.buckets import problems_of_record
 from pipelines.operations.verify.job import verify_run
-from pipelines.store import store
+from pipelines.store.models import ITEM_MODELS
 from schemas.errors import UsageError
 from schemas.records import decode_features, encode_features, read_records, write_records
 from schemas.tables import CATALOGUE, ENGAGEMENTS, JUDGEMENTS
@@ -62,7 +62,7 @@ def shop(tmp_path_factory) -> Path:
     spec = text_encoder_spec(str(write_text_encoder(folder / "published")), "cpu", "float32")
     save_text_encoder(spec, folder / "saved")
     model = save_random_model(folder / "store" / "models", WORDS[4:], 2, text_encoder_folder=folder / "saved")
-    store.set_current_model(str(folder / "store"), model.name)
+    ITEM_MODELS.make_current(str(folder / "store"), model.name)
     rows = [row(number) for number in range(NUM_ITEMS)]
     run_day(folder, "2026-06-29", rows)
     picture_vectors._TEXT_CACHES.forget()
@@ -78,7 +78,7 @@ def shop(tmp_path_factory) -> Path:
 @pytest.fixture
 def model(shop) -> Path:
     """The model's folder."""
-    return store.model_folder(str(shop / "store"), store.current_model_id(str(shop / "store")))
+    return ITEM_MODELS.folder(str(shop / "store"), ITEM_MODELS.current(str(shop / "store")))
 
 
 @pytest.fixture

@@ -22,6 +22,7 @@ from model.text.vocabulary import TokenCounts, Vocabulary
 from pipelines.console.exit_codes import EXIT_DONE, EXIT_FAULT, EXIT_THRESHOLD
 from pipelines.run.unit_files import sidecar_path
 from pipelines.store import store
+from pipelines.store.models import ITEM_MODELS
 from schemas.files import read_json, read_sealed_json, write_sealed_json
 
 DAY_BEFORE, DAY, DAY_AFTER = "2026-06-29", "2026-06-30", "2026-07-01"
@@ -80,7 +81,7 @@ def new_shop(commands, tmp_path_factory) -> Shop:
     model_id = save_model(model, folder / "model", **described, towers={}, split=split, metrics={})
     (folder / "store" / "models").mkdir(parents=True)
     (folder / "model").rename(folder / "store" / "models" / model_id)
-    store.set_current_model(f"{folder}/store", model_id)
+    ITEM_MODELS.make_current(f"{folder}/store", model_id)
     return Shop(folder, commands)
 
 

@@ -21,7 +21,7 @@ from pipelines.run.opened import Run
 from pipelines.run.units import read_stage_manifest
 from pipelines.store import store
 from pipelines.store.lock import store_lock
-from pipelines.store.unified_models import current_unified_id
+from pipelines.store.models import UNIFIED_MODELS
 from schemas.files import read_json
 from schemas.tables import ITEMS
 
@@ -99,7 +99,7 @@ def test_it_is_published_and_readers_find_it(shop):
     run = store.current_run(str(shop.store))
     manifest = read_json(run / "manifest.json")
     assert [entry["path"] for entry in manifest["files"] if entry["path"].startswith("unified/")]
-    assert manifest["unified_id"] == current_unified_id(str(shop.store))
+    assert manifest["unified_id"] == UNIFIED_MODELS.current(str(shop.store))
     assert manifest["counts"]["unified"] == len(DAY_IDS) == manifest["counts"]["rows_published"]
     opened = Run.open(run)
     assert opened.unified.ids.to_pylist() == opened.embeddings.ids.to_pylist() == DAY_IDS
@@ -146,11 +146,11 @@ def test_a_day_without_it_is_the_day_it_was(own):
 
 
 def test_another_unified_model_is_another_run(own):
-    first = current_unified_id(str(own.store))
+    first = UNIFIED_MODELS.current(str(own.store))
     assert run_unify(own.store, "--sources", "itemsage,dae") == EXIT_DONE
     assert own.day(DAY, "--unify")[0] == EXIT_DONE
     second = own.run_of(DAY)
-    assert read_json(second / "manifest.json")["unified_id"] == current_unified_id(str(own.store)) != first
+    assert read_json(second / "manifest.json")["unified_id"] == UNIFIED_MODELS.current(str(own.store)) != first
     code, shown = own.day(DAY, "--unify", "--unified-model", first)
     assert code == EXIT_DONE, shown
     assert f"unified  today {len(DAY_IDS)} = reused {len(DAY_IDS)} + computed 0" not in shown
@@ -159,7 +159,7 @@ def test_another_unified_model_is_another_run(own):
 
 def test_wrong_calls_are_refused_before_any_work(own):
     days = sorted(path.name for path in (own.store / "runs").iterdir())
-    code, shown = own.day(DAY, "--unified-model", current_unified_id(str(own.store)))
+    code, shown = own.day(DAY, "--unified-model", UNIFIED_MODELS.current(str(own.store)))
     assert (code, "expected --unify with --unified-model" in shown) == (EXIT_USAGE, True)
     assert own.day(DAY, "--vectors", "unified")[0] == EXIT_USAGE
     install_model(own.store, picture_dim=0, num_layers=2)
@@ -184,12 +184,12 @@ def test_damage_is_found(own):
 
 
 def test_a_killed_unify_leaves_the_one_before(own):
-    before, flags = current_unified_id(str(own.store)), ("--sources", "itemsage,dae")
+    before, flags = UNIFIED_MODELS.current(str(own.store)), ("--sources", "itemsage,dae")
     code, shown = own.call("unify", *flags, die=("after", "*/models/.unified-*/manifest.json"))
     assert code == -signal.SIGKILL, shown
-    assert current_unified_id(str(own.store)) == before
+    assert UNIFIED_MODELS.current(str(own.store)) == before
     assert own.call("unify", *flags)[0] == EXIT_DONE
-    assert current_unified_id(str(own.store)) != before
+    assert UNIFIED_MODELS.current(str(own.store)) != before
     assert len(list((own.store / "models").glob(".unified-*"))) == 1
     code, shown = own.call("gc", "--keep", "9", "--min-age-hours", "0")
     assert code == EXIT_DONE, shown
@@ -198,11 +198,11 @@ def test_a_killed_unify_leaves_the_one_before(own):
 
 
 def test_a_training_that_is_at_work_is_waited_for(own):
-    before = current_unified_id(str(own.store))
+    before = UNIFIED_MODELS.current(str(own.store))
     with store_lock(str(own.store), "train", name="training/LOCK"):
         code, shown = own.call("unify", "--sources", "itemsage,dae")
     assert (code, "expected to be the only one that writes" in shown) == (EXIT_FAULT, True)
-    assert current_unified_id(str(own.store)) == before
+    assert UNIFIED_MODELS.current(str(own.store)) == before
 
 
 @pytest.fixture(scope="module")
@@ -223,7 +223,7 @@ def test_index_and_users_are_of_unified_vectors(unified_day):
     near, index_ids, manifest = opened.index
     assert index_ids.equals(ids)
     np.testing.assert_array_equal(near.vectors(np.arange(len(ids))), matrix_NE)
-    unified_id = current_unified_id(str(unified_day.store))
+    unified_id = UNIFIED_MODELS.current(str(unified_day.store))
     assert (manifest["vectors"], manifest["unified_id"]) == ("unified", unified_id)
     assert manifest["model_id"] == opened.model_id
     assert manifest["searched"]["kinds"].keys() == {"item"}
@@ -278,7 +278,7 @@ def test_commands_that_look_at_a_run_look_at_it(unified_day):
     code, shown = unified_day.call("diff", DAY_BEFORE, DAY, "--vectors", "unified", "--json")
     assert code == EXIT_DONE, shown
     found = json.loads(shown)
-    unified_id = current_unified_id(str(unified_day.store))
+    unified_id = UNIFIED_MODELS.current(str(unified_day.store))
     assert (found["model_id"], found["unchanged"]) == ([unified_id, unified_id], len(DAY_IDS))
 
 

@@ -23,8 +23,7 @@ from pipelines.run.opened import Run
 from pipelines.run.stage import run_stage
 from pipelines.run.units import read_stage_manifest
 from pipelines.sources.content import ATTRIBUTES, encode_attributes, encode_pictures_of
-from pipelines.store import store
-from pipelines.store.unified_models import current_unified_id, unified_folder
+from pipelines.store.models import ITEM_MODELS, UNIFIED_MODELS
 from pipelines.unify.stage import Unified, UnifiedConfig
 from schemas.days import end_of_day_us
 from schemas.embeddings import embeddings_metadata, read_embeddings, write_embeddings_file
@@ -62,7 +61,7 @@ def day(shop, tmp_path) -> Path:
 
 def make(shop: Path, run: Path, earlier: Path | None = None, unified_id: str | None = None, *options: str) -> dict:
     """The counts of the stage, after the checks that always hold."""
-    folder = unified_folder(str(shop), unified_id or current_unified_id(str(shop)))
+    folder = UNIFIED_MODELS.folder(str(shop), unified_id or UNIFIED_MODELS.current(str(shop)))
     config = UnifiedConfig(run=str(run), unified=str(folder), reuse_from=earlier and str(earlier))
     counts = run_stage(Unified(config), beam_options(list(options)))["counts"]
     assert counts["rows_read"] == counts["rows_written"] + counts["rows_quarantined"]
@@ -75,7 +74,7 @@ def make(shop: Path, run: Path, earlier: Path | None = None, unified_id: str | N
 
 def direct(shop: Path, run: Path, unified_id: str | None = None) -> tuple[list[str], np.ndarray]:
     """Ids and unified vectors by the fusion alone."""
-    unified = load_unified(unified_folder(str(shop), unified_id or current_unified_id(str(shop))))
+    unified = load_unified(UNIFIED_MODELS.folder(str(shop), unified_id or UNIFIED_MODELS.current(str(shop))))
     item_ids, items_ND = read_embeddings(run / "embeddings")
     ids = item_ids.to_pylist()
     table = pa.Table.from_pylist([item_row(name) for name in ids], schema=ITEMS).select(ATTRIBUTES.names)
@@ -100,7 +99,7 @@ def test_vectors_are_those_of_the_fusion(shop, day):
     assert ids.to_pylist() == expected_ids == DAY_IDS
     np.testing.assert_array_equal(matrix_NE, expected_NE)
     manifest = read_stage_manifest(str(day), "unified")
-    assert (manifest["unified_id"], manifest["dimension"]) == (current_unified_id(str(shop)), 12)
+    assert (manifest["unified_id"], manifest["dimension"]) == (UNIFIED_MODELS.current(str(shop)), 12)
     assert "model_id" not in manifest
     assert manifest["log_end_us"] == end_of_day_us("2026-06-28", "UTC")
     assert Run(day).vectors("unified") is not None
@@ -111,7 +110,7 @@ def test_a_new_item_has_the_vectors_that_know_it(shop, day):
     """It was in no training: its own vector, its attributes and its pictures, with the weights that they have."""
     make(shop, day)
     matrix_NE = Run(day).unified.matrix_ND
-    unified = load_unified(unified_folder(str(shop), current_unified_id(str(shop))))
+    unified = load_unified(UNIFIED_MODELS.folder(str(shop), UNIFIED_MODELS.current(str(shop))))
     new = "item-100"
     assert new not in unified.known["prod2vec"].item_ids.to_pylist()
     row = DAY_IDS.index(new)
@@ -142,7 +141,7 @@ def test_what_has_not_changed_is_taken_over_and_a_changed_part_is_not(shop, day,
     np.testing.assert_array_equal(Run(fewer).unified.matrix_ND, Run(day).unified.matrix_ND[:-1])
     other = shutil.copytree(shop / "day", tmp_path / "other")
     assert run_unify(shop, "--sources", "itemsage,dae") == EXIT_DONE
-    second = current_unified_id(str(shop))
+    second = UNIFIED_MODELS.current(str(shop))
     assert run_unify(shop, *EVIDENCE_FLAGS) == EXIT_DONE
     assert make(shop, other, day, second)["rows_reused"] == 0
 
@@ -150,13 +149,13 @@ def test_what_has_not_changed_is_taken_over_and_a_changed_part_is_not(shop, day,
 def test_a_part_depends_on_what_its_sources_read(shop, day, tmp_path):
     """Another checksum of items/ is another unit if dae is a source, and none if it is not."""
     assert run_unify(shop, "--sources", "itemsage,siamese") == EXIT_DONE
-    blind = current_unified_id(str(shop))
+    blind = UNIFIED_MODELS.current(str(shop))
     assert run_unify(shop, *EVIDENCE_FLAGS) == EXIT_DONE
     other = shutil.copytree(shop / "day", tmp_path / "other")
     rows = [item_row(name) | {"title": "another"} for name in DAY_IDS]
     RunBuilder(other).items(rows, ITEMS, NUM_BUCKETS)
-    for unified_id, same in ((blind, True), (current_unified_id(str(shop)), False)):
-        folder = str(unified_folder(str(shop), unified_id))
+    for unified_id, same in ((blind, True), (UNIFIED_MODELS.current(str(shop)), False)):
+        folder = str(UNIFIED_MODELS.folder(str(shop), unified_id))
         units = [Unified(UnifiedConfig(run=str(run), unified=folder)).units for run in (day, other)]
         assert (units[0] == units[1]) == same
 
@@ -190,13 +189,13 @@ def test_no_runner_changes_the_bytes(shop, day, tmp_path, options):
 
 
 def test_what_no_source_knows_is_in_quarantine(shop, day):
-    before = current_unified_id(str(shop))
+    before = UNIFIED_MODELS.current(str(shop))
     assert run_unify(shop, "--sources", "prod2vec,dae", "--weights", "dae=0") == EXIT_DONE
-    clicks = current_unified_id(str(shop))
+    clicks = UNIFIED_MODELS.current(str(shop))
     assert run_unify(shop, *EVIDENCE_FLAGS) == EXIT_DONE
-    assert current_unified_id(str(shop)) == before
+    assert UNIFIED_MODELS.current(str(shop)) == before
     counts = make(shop, day, None, clicks)
-    known = set(load_unified(unified_folder(str(shop), clicks)).known["prod2vec"].item_ids.to_pylist())
+    known = set(load_unified(UNIFIED_MODELS.folder(str(shop), clicks)).known["prod2vec"].item_ids.to_pylist())
     assert Run(day).unified.ids.to_pylist() == [name for name in DAY_IDS if name in known]
     assert counts["rows_quarantined"] == counts["reason:no_source"] == len(set(DAY_IDS) - known) > 20
     rows = [row for path in (day / "quarantine").glob("unified-*") for row in pq.read_table(path).to_pylist()]
@@ -220,7 +219,7 @@ def test_problems_are_found(shop, day):
     make(shop, day)
     (path, *_) = sorted((day / "unified").iterdir())
     ids, matrix_NE = read_embeddings(path)
-    metadata = embeddings_metadata(current_unified_id(str(shop)), 12)
+    metadata = embeddings_metadata(UNIFIED_MODELS.current(str(shop)), 12)
 
     def rewritten(ids: list[str], matrix_NE: np.ndarray) -> list[str]:
         """What is found if the first part had these rows, and its manifest said so."""
@@ -244,16 +243,16 @@ def test_problems_are_found(shop, day):
 def test_a_unified_model_of_another_item_model_is_refused(shop, day, tmp_path):
     own = shutil.copytree(shop, tmp_path / "store")
     install_model(own, num_layers=2)
-    unified_id = current_unified_id(str(own))
+    unified_id = UNIFIED_MODELS.current(str(own))
     other = make_day(own, tmp_path / "other")
-    assert store.current_model_id(str(own)) != store.current_model_id(str(shop))
+    assert ITEM_MODELS.current(str(own)) != ITEM_MODELS.current(str(shop))
     with pytest.raises(UsageError, match=r"expected a unified model of 'itemsage-.*run `itemsage unify` again"):
         make(own, other, None, unified_id)
 
 
 def test_a_damaged_unified_model_is_refused(shop, day, tmp_path):
     own = shutil.copytree(shop, tmp_path / "store")
-    folder = unified_folder(str(own), current_unified_id(str(own)))
+    folder = UNIFIED_MODELS.folder(str(own), UNIFIED_MODELS.current(str(own)))
     (folder / "dae" / "model" / "config.json").write_text("{}")
     with pytest.raises(CorruptFileError, match="sha256"):
         make(own, day)
@@ -268,7 +267,7 @@ def test_parts_that_are_others_are_refused(shop, day, monkeypatch):
 
 def test_the_projection_is_that_of_the_training(shop):
     """Cut to 12 numbers by the directions of the training's vectors, the same every day."""
-    unified = load_unified(unified_folder(str(shop), current_unified_id(str(shop))))
+    unified = load_unified(UNIFIED_MODELS.folder(str(shop), UNIFIED_MODELS.current(str(shop))))
     assert unified.fusion.projections.keys() == {"itemsage", "prod2vec", "dae"} | (
         {"siamese"} if unified.manifest.dims["siamese"] != 12 else set()
     )

@@ -20,7 +20,7 @@ from model.sources.unified_manifest import UnifiedManifest
 from pipelines.console.exit_codes import EXIT_DONE, EXIT_FAULT, EXIT_USAGE
 from pipelines.console.jobs import beam_options
 from pipelines.operations.gc.rules import Collector
-from pipelines.store.unified_models import current_unified_id, set_current_unified, unified_folder, wanted_unified_id
+from pipelines.store.models import UNIFIED_MODELS
 from pipelines.unify import job as unify
 from pipelines.unify.config import UnifyConfig
 from schemas.days import end_of_day_us
@@ -47,7 +47,7 @@ def own(made, tmp_path) -> Path:
 
 
 def folder_of(store_folder: Path) -> Path:
-    return unified_folder(str(store_folder), current_unified_id(str(store_folder)))
+    return UNIFIED_MODELS.folder(str(store_folder), UNIFIED_MODELS.current(str(store_folder)))
 
 
 def test_a_unified_model_has_all_that_it_needs(made):
@@ -107,16 +107,16 @@ def test_evidence_goes_with_the_items_that_have_it(own):
 
 
 def test_equal_input_is_an_equal_model_and_other_weights_are_another(own):
-    first = current_unified_id(str(own))
+    first = UNIFIED_MODELS.current(str(own))
     before = made_of(own, "models")
     assert run_unify(own) == EXIT_DONE
     assert made_of(own, "models") == before
     assert run_unify(own, "--sources", "itemsage,prod2vec,dae,siamese") == EXIT_DONE
-    second = current_unified_id(str(own))
+    second = UNIFIED_MODELS.current(str(own))
     assert second != first
     assert (own / "models" / first).is_dir()
     assert run_unify(own) == EXIT_DONE
-    assert current_unified_id(str(own)) == first
+    assert UNIFIED_MODELS.current(str(own)) == first
 
 
 def test_a_weight_of_nothing_leaves_a_source_out(own):
@@ -155,7 +155,7 @@ def test_weights_may_be_found_by_a_function_of_the_vectors(own):
         return WeightSearch({"itemsage": 0.25, "dae": 0.75}, ["pairs"], curve)
 
     config = UnifyConfig(store=str(own), sources="itemsage,dae")
-    unified = load_unified(unified_folder(str(own), unify.run(config, beam_options([]), find)))
+    unified = load_unified(UNIFIED_MODELS.folder(str(own), unify.run(config, beam_options([]), find)))
     assert unified.fusion.config.weights == {"itemsage": 0.25, "dae": 0.75}
     assert read_json(folder_of(own) / "fusion" / "metrics.json")["curve"] == curve
 
@@ -178,25 +178,25 @@ def test_weights_may_be_found_by_a_function_of_the_vectors(own):
         ),
         (("--sources", "itemsage,dae", "--dim", "0"), "expected dim >= 1"),
         (("--sources", "itemsage,dae", "--dim", "9", "--how", "concatenation"), "only of a sum"),
-        (("--sources", "itemsage,dae", "--model", "itemsage-000000000000"), "expected a model of the store"),
+        (("--sources", "itemsage,dae", "--model", "itemsage-000000000000"), "expected a trained model of the store"),
     ],
 )
 def test_wrong_calls_say_what_to_do(made, flags, told, capsys):
-    before = current_unified_id(str(made))
+    before = UNIFIED_MODELS.current(str(made))
     assert run_unify(made, *flags) == EXIT_USAGE
     assert told in capsys.readouterr().err
-    assert current_unified_id(str(made)) == before
+    assert UNIFIED_MODELS.current(str(made)) == before
 
 
 def test_a_store_without_what_it_takes_is_told_of(own, tmp_path, capsys):
     assert run_unify(tmp_path / "none") == EXIT_USAGE
     assert "run `itemsage train` first" in capsys.readouterr().err
     with pytest.raises(UsageError, match="run `itemsage unify` first"):
-        current_unified_id(str(tmp_path))
+        UNIFIED_MODELS.current(str(tmp_path))
     with pytest.raises(UsageError, match="expected a unified model of the store"):
-        wanted_unified_id(str(own), "../models")
+        UNIFIED_MODELS.wanted(str(own), "../models")
     with pytest.raises(UsageError, match="expected a unified model of the store"):
-        set_current_unified(str(own), "unified-000000000000")
+        UNIFIED_MODELS.make_current(str(own), "unified-000000000000")
     (own / TRAINING).rename(own / "elsewhere")
     assert run_unify(own) == EXIT_USAGE
     assert "name one with --run" in capsys.readouterr().err
@@ -239,10 +239,10 @@ def test_damage_is_told_of(own, capsys):
 
 
 def test_gc_keeps_the_one_in_use(own):
-    first = current_unified_id(str(own))
+    first = UNIFIED_MODELS.current(str(own))
     assert run_unify(own, "--sources", "itemsage,bpr") == EXIT_DONE
     settled = Collector(str(own), keep=1, min_age_hours=0, now_s=2e9, training_is_busy=False)
-    assert settled.kept[f"models/{current_unified_id(str(own))}"] == "daily runs use it"
+    assert settled.kept[f"models/{UNIFIED_MODELS.current(str(own))}"] == "daily runs use it"
     assert f"models/{first}" in {doomed.path for doomed in settled.doomed}
 
 
@@ -275,9 +275,9 @@ def test_weights_are_found_on_days_that_no_source_has_learnt_from(own, capsys):
     assert best["weights"] == weights
     assert best["combined"] >= max(trial["combined"] for trial in curve[:4])
     assert UnifiedManifest.read(folder_of(own)).log_end_us == end_of_day_us("2026-07-10", "UTC")
-    first = current_unified_id(str(own))
+    first = UNIFIED_MODELS.current(str(own))
     assert run_unify(own, *flags, *lenient, "--date", "2026-07-10") == EXIT_DONE
-    assert current_unified_id(str(own)) == first
+    assert UNIFIED_MODELS.current(str(own)) == first
     capsys.readouterr()
     assert run_unify(own, *flags, *lenient, "--date", "2026-06-28") == EXIT_USAGE
     assert "weights are found on days that no source has learnt from" in capsys.readouterr().err

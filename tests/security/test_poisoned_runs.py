@@ -13,6 +13,7 @@ from pipelines.run.unit_files import remove_unit, sidecar_path
 from pipelines.run.units import Unit, UnitWriter, finished_sidecar, read_stage_manifest, write_stage_manifest
 from pipelines.serving.searcher import Searcher
 from pipelines.store import store as store_module
+from pipelines.store.models import ITEM_MODELS
 from schemas.errors import CorruptFileError, UsageError
 from schemas.files import sha256_of_file, write_json, write_sealed_json
 from schemas.hashing import fingerprint
@@ -258,7 +259,7 @@ def test_a_poisoned_model_pointer_leads_nowhere(tmp_path, pointer):
     (tmp_path / "models" / "itemsage-0123456789ab").mkdir(parents=True)
     (tmp_path / "models" / "CURRENT").write_bytes(pointer)
     with pytest.raises((CorruptFileError, UsageError)) as caught:
-        store_module.current_model_id(str(tmp_path))
+        ITEM_MODELS.current(str(tmp_path))
     assert str(caught.value).isprintable()
 
 

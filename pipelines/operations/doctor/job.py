@@ -41,6 +41,7 @@ from pipelines.operations.doctor.machine import (
 from pipelines.operations.doctor.sample import check_sample
 from pipelines.operations.findings import Finding, brief, report
 from pipelines.store import store
+from pipelines.store.models import ITEM_MODELS
 from schemas import storage
 from schemas.errors import UsageError
 from schemas.grouping import GROUP_ROWS
@@ -117,10 +118,10 @@ def check_model(config: DoctorConfig) -> tuple[Model, Finding]:
     finding = Finding("weights")
     model = Model()
     with finding.guard("the model or the weights"):
-        has_model = config.store is not None and (config.model or store.has_model(config.store))
+        has_model = config.store is not None and (config.model or ITEM_MODELS.has_current(config.store))
         if has_model:
             assert config.store is not None
-            folder = store.model_folder(config.store, config.model or store.current_model_id(config.store))
+            folder = ITEM_MODELS.folder(config.store, config.model or ITEM_MODELS.current(config.store))
             manifest = read_model_manifest(folder)
             for name in sorted(manifest["files"]):
                 with finding.guard(f"the model's {name}"):

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.operations.rollback import default_target
-from pipelines.store import history, store, unified_models
+from pipelines.store import history, store
+from pipelines.store.models import MODEL_KINDS
 from pipelines.store.run_files import read_object, size_of
 from schemas import storage
 from schemas.errors import CorruptFileError
 
 _TRAINING_RUN = re.compile(r"training/[0-9]{4}-[0-9]{2}-[0-9]{2}/[0-9a-f]{16}")
-_MODEL = re.compile(r"(?:itemsage|unified)-[0-9a-f]{12}")
 #: Names of what a crash leaves: of an atomic write, of a model being installed, of `remove` beside this.
 TEMPORARY_FILES, HIDDEN_MODELS, REMOVED = ".*.tmp", (".itemsage-*", ".unified-*"), ".*.removed"
 
@@ -121,12 +121,8 @@ class Collector:
 
     def _models_of_kept_runs(self) -> dict[str | None, str]:
         """Model id -> why it stays; key None if a kept run does not tell its model: then every model may be it."""
-        pointer = self.folder / "models" / "CURRENT"
-        current = storage.text_of(pointer, errors="replace").strip() if storage.has_file(pointer) else ""
-        named: dict[str | None, str] = {current: "daily runs use it"}
-        unified = self.folder / "models" / unified_models.POINTER
-        if storage.has_file(unified):
-            named[storage.text_of(unified, errors="replace").strip()] = "daily runs use it"
+        in_use = [kind.named(str(self.folder)) for kind in MODEL_KINDS]
+        named: dict[str | None, str] = {model_id: "daily runs use it" for model_id in in_use if model_id is not None}
         for name in self.kept:
             is_completed = storage.has_file(self.folder / name / "COMPLETED")
             manifest = self.folder / name / ("manifest.json" if is_completed else "manifests/embeddings.json")
@@ -139,7 +135,8 @@ class Collector:
 
     def _settle_models(self, named: Mapping[str | None, str]) -> list[Path]:
         """The models that stay."""
-        models = [path for path in _folders(self.folder, "models", "*") if _MODEL.fullmatch(path.name)]
+        folders = _folders(self.folder, "models", "*")
+        models = [path for path in folders if any(kind.is_id(path.name) for kind in MODEL_KINDS)]
         return [path for path in models if self._settle_aged(path, "model", named.get(path.name) or named.get(None))]
 
     def _settle_training(self, models: Sequence[Path]) -> None:

@@ -14,7 +14,7 @@ from pipelines.log.rows import LOG_STAGE
 from pipelines.operations.findings import Finding
 from pipelines.operations.inspected_run import InspectedRun
 from pipelines.run.units import bucket_name
-from pipelines.store.store import model_folder
+from pipelines.store.models import ITEM_MODELS
 from schemas.files import read_json
 from schemas.hashing import bucket_of, content_hash
 from schemas.quarantine import quote
@@ -178,7 +178,7 @@ def _check_fingerprints(run: InspectedRun, bucket: _Bucket, finding: Finding) ->
 
 def _vocabulary_size(run: InspectedRun, finding: Finding) -> int | None:
     with finding.guard("the model's vocabulary"):
-        folder = model_folder(str(run.store), str(run.model_id))
+        folder = ITEM_MODELS.folder(str(run.store), str(run.model_id))
         return int(read_json(Path(folder, "vocabulary", "vocabulary.json"))["size"])
     return None
 

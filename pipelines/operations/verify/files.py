@@ -14,6 +14,7 @@ from pipelines.run.accounting import account
 from pipelines.run.model_ids import wrong_encoder_ids, wrong_model_ids
 from pipelines.stages import StageLine, lines_of_day, published_files, published_folders, published_lines, with_needs
 from pipelines.store import store
+from pipelines.store.models import ITEM_MODELS
 from pipelines.store.run_files import gates_by_status
 from schemas import storage
 from schemas.errors import CorruptFileError
@@ -234,7 +235,7 @@ def check_pointers(run: InspectedRun) -> Finding:
         elif not storage.is_same_place(current, run.run):
             finding.warn(f"readers see {current.parent.name}/{current.name}, not this run")
     with finding.guard("models/CURRENT"):
-        store.current_model_id(str(run.store))
+        ITEM_MODELS.current(str(run.store))
     return finding
 
 
@@ -242,7 +243,7 @@ def check_model(run: InspectedRun) -> Finding:
     """The model's folder: id, sha256 of every file, nothing else; features made with its vocabulary and encoder."""
     finding = Finding("model")
     with finding.guard("the model's folder"):
-        folder = store.model_folder(str(run.store), str(run.model_id))
+        folder = ITEM_MODELS.folder(str(run.store), str(run.model_id))
         manifest = read_model_manifest(folder)
         finding.looked_at = f"{manifest['model_id']}, {len(manifest['files'])} files"
         finding.expect(

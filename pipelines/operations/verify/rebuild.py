@@ -25,7 +25,7 @@ from model.text.vocabulary import Vocabulary
 from pipelines.operations.findings import Finding
 from pipelines.operations.inspected_run import InspectedRun, sample_by_hash
 from pipelines.run.units import bucket_name
-from pipelines.store.store import model_folder
+from pipelines.store.models import ITEM_MODELS
 from schemas import storage
 from schemas.errors import UsageError
 from schemas.hashing import bucket_of
@@ -53,7 +53,7 @@ def check_rebuild(run: InspectedRun, ids: Sequence[str], count: int, image_root:
     with finding.guard("what the sample was made from"):
         names = sorted(ids)
         wanted = [names[position] for position in sample_by_hash(names, count, "rebuild")]
-        model = model_folder(str(run.store), str(run.model_id))
+        model = ITEM_MODELS.folder(str(run.store), str(run.model_id))
         config = run.manifest.get("config", {})
         root = image_root if image_root is not None else str(config.get("image_root", "."))
         if not storage.is_folder(root):

@@ -62,8 +62,8 @@ def test_rows_are_those_of_loops(rows):
             if times and min(times) + 10 <= (end if min(times) >= SPLIT_DAY else SPLIT_DAY):
                 backs = [day for day, _, name, action in own if name == item and action == "return"]
                 label = any(min(times) < back <= min(times) + 10 for back in backs)
-                others = tuple(sorted(ITEMS.index(name) for name in cart - {item}))
-                expected.add((ITEMS.index(item), others, label, min(times) >= SPLIT_DAY))
+                rows_of_cart = tuple(sorted(map(ITEMS.index, cart)))
+                expected.add((ITEMS.index(item), rows_of_cart, label, min(times) >= SPLIT_DAY))
     found = cart_rows(log, ITEMS, us_of_day(SPLIT_DAY), CONFIG)
     columns = (found.item_R.tolist(), found.cart_R, found.is_returned_R.tolist(), found.is_test_R.tolist())
     assert set(zip(*columns, strict=True)) == expected
@@ -91,7 +91,7 @@ def test_a_return_after_the_window_is_none_and_an_open_window_is_no_row():
 
 def test_features_are_item_cart_cosine_and_size():
     rows = CartRows(
-        np.array([0, 1]), ((1, 2), ()), np.arange(2), np.zeros(2, bool), np.zeros(2, bool), np.zeros(2, bool)
+        np.array([0, 1]), ((0, 1, 2), (1,)), np.arange(2), np.zeros(2, bool), np.zeros(2, bool), np.zeros(2, bool)
     )
     vectors = np.array([[1.0, 0], [0, 1], [1, 0]])
     expected = [[1, 0, 0.5, 0.5, np.sqrt(0.5), np.log(3)], [0, 1, 0, 0, 0, 0]]
@@ -99,6 +99,17 @@ def test_features_are_item_cart_cosine_and_size():
     assert cart_features(rows, None) == pytest.approx(np.log([[3], [1]]))
     with pytest.raises(UsageError, match="finite vectors"):
         cart_features(rows, vectors * np.nan)
+
+
+def test_features_of_many_carts_are_those_of_each_row_alone():
+    rows = cart_rows(shop_log(), ITEMS, us_of_day(SPLIT_DAY), CONFIG)
+    vectors = np.random.default_rng(2).normal(size=(40, 3)).astype(np.float32)
+    features = cart_features(rows, vectors)
+    assert len(rows) > 500
+    for number, (item, cart) in enumerate(zip(rows.item_R.tolist(), rows.cart_R, strict=True)):
+        others = [row for row in cart if row != item]
+        mean = vectors[others].astype(np.float64).mean(axis=0) if others else np.zeros(3)
+        assert features[number, 3:6] == pytest.approx(mean, abs=1e-12)
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from session_logs import log_of, us_of_day
 from sklearn.metrics import roc_auc_score
 
 from model.measures.clicked_bought import MAX_PAIRS_A_SESSION, pair_cosines, pair_report, session_pairs
-from model.measures.log_rows import clicks_before
+from model.measures.log_rows import popularity_before
 from schemas.errors import ThresholdError, UsageError
 
 ITEMS = [f"i{row:02d}" for row in range(60)]
@@ -69,7 +69,7 @@ def test_pairs_are_those_of_loops_and_twins_are_of_another_session(rows):
 
 def test_twins_are_of_equal_popularity_where_there_are_some():
     log = shop_log()
-    clicks = clicks_before(log, ITEMS, us_of_day(SPLIT_DAY))
+    clicks = popularity_before(log, ITEMS, us_of_day(SPLIT_DAY))
     assert clicks.tolist() == [10] * 30 + [0] * 30
     found = session_pairs(log, ITEMS, us_of_day(SPLIT_DAY))
     assert (found.is_cold_P == ((clicks[found.clicked_P] == 0) | (clicks[found.bought_P] == 0))).all()
@@ -79,7 +79,7 @@ def test_twins_are_of_equal_popularity_where_there_are_some():
         *((11, f"s{row}", many[row], "click") for row in range(0, 1000, 9)),
         *((11, f"s{row}", many[0], "checkout") for row in range(9, 1000, 9)),
     )
-    clicks = clicks_before(popular, many, us_of_day(SPLIT_DAY))
+    clicks = popularity_before(popular, many, us_of_day(SPLIT_DAY))
     found = session_pairs(popular, many, us_of_day(SPLIT_DAY))
     assert (clicks[found.random_P] == clicks[found.clicked_P]).mean() > 0.95
     assert len(set(found.random_P.tolist())) > 60
@@ -107,6 +107,32 @@ def test_a_session_that_began_before_the_split_and_one_after_the_end_are_left_ou
 def test_a_session_of_very_many_pairs_is_cut():
     log = log_of(*((11, "robot", item, action) for item in ITEMS[:30] for action in ("click", "checkout")))
     assert len(session_pairs(log, ITEMS, us_of_day(SPLIT_DAY))) == MAX_PAIRS_A_SESSION
+
+
+def test_a_session_of_very_many_items_costs_no_square_of_them():
+    """Its pairs would be 100 million. It has clicked all that is as popular, and costs no other session its pairs."""
+    many = [f"i{row:05d}" for row in range(10_000)]
+    robot = [(11, "robot", item, action) for item in many for action in ("click", "checkout")]
+    popular = [(1, f"b{row}", f"j{row:03d}", "click") for row in range(100)]
+    one = [(11, "one", "j000", "click"), (11, "one", "j001", "checkout")]
+    ids = [*many, *(f"j{row:03d}" for row in range(100))]
+    found = session_pairs(log_of(*robot, *popular, *one), ids, us_of_day(SPLIT_DAY))
+    assert (found.clicked_P[:1].tolist(), found.bought_P[:1].tolist()) == ([10_000], [10_001])
+    assert len(found) <= MAX_PAIRS_A_SESSION + 1
+
+
+def test_a_log_without_clicks_asks_for_items_bought_together():
+    """Both ways, beside items bought as often before."""
+    before = [(1, f"b{row}", item, "checkout") for row, item in enumerate(ITEMS[:30])]
+    together = [(11, f"s{row:02d}", ITEMS[row + more], "checkout") for row in range(0, 60, 4) for more in (0, 1)]
+    log = log_of(*before, *together)
+    assert popularity_before(log, ITEMS, us_of_day(SPLIT_DAY)).tolist() == [1] * 30 + [0] * 30
+    found = session_pairs(log, ITEMS, us_of_day(SPLIT_DAY))
+    pairs = set(zip(found.clicked_P.tolist(), found.bought_P.tolist(), strict=True))
+    assert pairs == {(row + one, row + 1 - one) for row in range(0, 60, 4) for one in (0, 1)}
+    assert found.is_cold_P.sum() == 2 * sum(row >= 30 for row in range(0, 60, 4)) == 14
+    with pytest.raises(ThresholdError, match="bought another, got none"):
+        session_pairs(log_of(*before, *together, (1, "c", ITEMS[0], "click")), ITEMS, us_of_day(SPLIT_DAY))
 
 
 def test_the_report_tells_vectors_that_know_from_those_that_do_not():

@@ -94,10 +94,11 @@ def scores_by_loops(tasks: OneEmbeddingTasks, vectors: np.ndarray) -> dict[str, 
     won = sum((one > other) + (one == other) / 2 for one in near for other in far)
     rows = []
     for item, cart in zip(carts.item_R, carts.cart_R, strict=True):
-        mean = np.mean([vectors[other] for other in cart], axis=0) if cart else np.zeros(3)
+        others = [vectors[other] for other in cart if other != item]
+        mean = np.mean(others, axis=0) if others else np.zeros(3)
         norms = np.linalg.norm(vectors[item]) * np.linalg.norm(mean)
         cosine = vectors[item] @ mean / norms if norms else 0.0
-        rows.append([*vectors[item], *mean, cosine, np.log1p(len(cart))])
+        rows.append([*vectors[item], *mean, cosine, np.log(len(cart))])
     test = carts.is_test_R
     returns = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=500))
     returns.fit(np.array(rows)[~test], carts.is_returned_R[~test])

@@ -131,8 +131,8 @@ def test_weights_are_found_on_days_that_no_source_knows(run, made, catalogue):
     config = FusionConfig(weights={"prod2vec": 1, "bpr": 1}, half_evidence={"prod2vec": 2.0}, turn=True)
     weighed = weighed_on(catalogue, vectors, log, end_of_day_us(date_of(SPLIT - 1)), config, CONFIG)
     assert weighed.tasks.names == ["attributes", "clicked_bought", "cart_returns"]
-    assert (weighed.tasks.clicks_N[200:] == 0).all()
-    assert (weighed.tasks.clicks_N[:200] > 0).any()
+    assert (weighed.tasks.popularity_N[200:] == 0).all()
+    assert (weighed.tasks.popularity_N[:200] > 0).any()
     found = search_weights(
         weighed.names, weighed.objective, weighed.floors, WeightSearchConfig(levels=(0.0, 1.0), max_rounds=1)
     )

@@ -90,7 +90,7 @@ def test_item_search_needs_no_model(own_store):
     shutil.rmtree(own_store / "models")
     searcher = Searcher(str(own_store))
     assert searcher.by_item(["item-001"], top=1)[0]
-    with pytest.raises(UsageError, match="expected a model of the store"):
+    with pytest.raises(UsageError, match="expected a trained model of the store"):
         searcher.by_text(["red"])
 
 
