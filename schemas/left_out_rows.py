@@ -3,12 +3,12 @@
 What a row says of itself is true (one of its cells has a listed text), false, or nothing (all are blank). With
 --group-rows what a row does not say others say for it, as with texts:
 
-    Handle  SKU   Status      item_id                 ID  Parent  Published
-    shirt   s-1   draft   ->  no items                1           1             item_id  what it is made of
-    shirt   s-2                                       2   id:1    0         ->  1        rows 1, 3
-    mug     m-1   active      m-1                     3   id:1    1
-    mug     m-2               m-2                     4           -1
-                                                      5   id:4    1
+    Handle  SKU  Status                           ID  Parent  Published
+    shirt   s-1  draft   goes                     1           1          stays
+    shirt   s-2          goes with the first      2   id:1    0          goes
+    mug     m-1  active  stays                    3   id:1    1          stays
+    mug     m-2          stays with the first     4           -1         goes
+                                                  5   id:4    1          goes with 4, its product
 
 - a row that says true goes;
 - a row that says nothing goes with the first row of its item that says something, else with that of its group (order:
