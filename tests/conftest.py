@@ -4,6 +4,8 @@ Real data: the folder named by ITEMSAGE_DATA, else ../shared/data beside the che
 """
 
 import os
+import shutil
+import tempfile
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ from typing import Any
 import pytest
 from cached_beam import remember_flags_and_signatures
 from exploration import FIGURES, LINES, SEED, SOAK, load_hypothesis_profile
+from remembered_pictures import FOLDER, remember_pictures
 from unsynced import wait_for_no_disk
 
 _DEFAULT_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -19,6 +22,9 @@ load_hypothesis_profile()
 wait_for_no_disk()
 if not SOAK:
     remember_flags_and_signatures()
+    if _IS_FIRST := FOLDER not in os.environ:  # worker processes have it
+        os.environ[FOLDER] = tempfile.mkdtemp(prefix="itemsage-pictures-")
+    remember_pictures()
 
 
 @pytest.fixture(scope="session")
@@ -57,6 +63,11 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     """A worker process hands its figures to the one that prints them."""
     if hasattr(session.config, "workeroutput"):
         session.config.workeroutput["shown"] = (dict(FIGURES), LINES)
+
+
+def pytest_unconfigure() -> None:
+    if not SOAK and _IS_FIRST:
+        shutil.rmtree(os.environ.pop(FOLDER), ignore_errors=True)
 
 
 @pytest.hookimpl(optionalhook=True)

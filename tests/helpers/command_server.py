@@ -25,6 +25,7 @@ from typing import Any
 from cached_beam import remember_flags_and_signatures
 from exploration import SOAK
 from python_process import ENVIRONMENT
+from remembered_pictures import remember_pictures
 from unsynced import wait_for_no_disk
 
 #: What the children need, in the end: the jobs, and what they import where it is used, which takes seconds.
@@ -90,6 +91,7 @@ def serve() -> None:
     wait_for_no_disk()
     if not SOAK:
         remember_flags_and_signatures()
+        remember_pictures()
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     for line in sys.stdin:

@@ -4,9 +4,16 @@ import numpy as np
 import pytest
 import torch
 from random_models import IMAGE_ENCODER, WEIGHTS_NAME, write_image_weights
+from remembered_pictures import FOLDER
 from torch import nn
 
 from model.pictures.image_encoder import ImageEncoder, load_image_encoder
+
+
+@pytest.fixture(autouse=True)
+def nothing_remembered(monkeypatch) -> None:
+    """Here pictures are encoded."""
+    monkeypatch.delenv(FOLDER, raising=False)
 
 
 @pytest.fixture(scope="session")
