@@ -25,7 +25,8 @@ _VALUES = (
 )  # fmt: skip
 _LINES = (
     "[columns]", "[columns.leave_out]",
-    "[columns]\nleave_out = {a = [1, 'x', false]}", "[columns.engagements]", "[columns.nonsense]", "[[columns]]", "columns = 3", "[daily]", "[[daily]]",
+    "[columns]\nleave_out = {a = [1, 'x', false]}",
+    "[columns.engagements]", "[columns.nonsense]", "[[columns]]", "columns = 3", "[daily]", "[[daily]]",
     "[dai-ly]", "[train]",
     "[sample-shop]", "[sample_shop]", "daily = 1", "[a.b.c]", "[" + "a." * 500 + "a]", "a." * 3000 + "a = 1", "# \x07",
     "\x00", "= 1", "[", "]]",
