@@ -22,6 +22,9 @@ MAX_CSV_ROW_LINES = 1_000_000
 #: stray quote would be parsed once a line.
 _MAX_RETRIED_BYTES = 1 << 20
 _MAX_RETRIED_LINES = 1_000
+#: As many lines within a row, each of them a row of as many cells as the header, are rows that a stray quote took in;
+#: under fewer columns they may be sentences.
+_MIN_ROWS_TAKEN_IN, _MIN_COLUMNS_TAKEN_IN = 2, 4
 #: Lines that a header may take, whose names are quoted.
 _MAX_HEADER_LINES = 100
 _BOM = b"\xef\xbb\xbf"
@@ -144,6 +147,9 @@ class _CsvParser:
         except csv.Error as fault:
             error, num_more = str(fault), looked_at if is_last else max(looked_at - 1, 0)
         else:
+            if self._takes_rows_in(looked_at):
+                got = f"a quote that ends {looked_at:,} lines below, and rows in between"
+                return None, f"expected a quoted cell that holds no rows, got {got}: a stray quote", 0, False
             if self._dialect.is_row(cells, self._num_columns):
                 return cells[: self._num_columns], None, looked_at, False
             in_lines = f" in {looked_at + 1:,} lines" if looked_at else ""
@@ -155,6 +161,16 @@ class _CsvParser:
             self._last_retried = max(self._last_retried, number + num_more)
             num_more = own_lines
         return None, error, num_more, is_last and own_lines is None
+
+    def _takes_rows_in(self, num_more: int) -> bool:
+        """Whether the lines between the first of a row and its last, num_more below, are all rows by themselves: one
+        quote stands at the beginning of some cell, another at the end of one further down."""
+        if num_more <= _MIN_ROWS_TAKEN_IN or self._num_columns < _MIN_COLUMNS_TAKEN_IN:
+            return False
+        between = islice(self._lines.next_ones(num_more), num_more - 1)
+        return all(
+            isinstance(line, bytes) and self._dialect.fits([text_of(line)], self._num_columns) for line in between
+        )
 
 
 def text_of(line: bytes) -> str:
