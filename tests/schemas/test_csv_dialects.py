@@ -173,6 +173,8 @@ def test_a_quote_that_nobody_closes_takes_no_rows_along(tmp_path: Path) -> None:
 
 
 WIDE = "item_id,title,brand,price,stock\n"
+#: As wide as the header, and no rows.
+SENTENCES = "Wine opener\nEasy, quick, small, light and good\n1. It is small, light, flat, thin, and fast\nend"
 
 
 @pytest.mark.parametrize("num_between", [2, 20])
@@ -192,7 +194,13 @@ def test_a_quote_that_ends_in_another_row_takes_no_rows_in(tmp_path: Path, num_b
 
 @pytest.mark.parametrize(
     "cell",
-    ["first\nsecond\nthird\nfourth", "a,b,c,d,e\na,b,c,d\na,b,c,d,e\nz", "a,b,c,d,e\n\na,b,c,d,e\nz", "\n\n\n\n"],
+    [
+        "first\nsecond\nthird\nfourth",
+        "a,b,c,d,e\na,b,c,d\na,b,c,d,e\nz",
+        "a,b,c,d,e\n\na,b,c,d,e\nz",
+        "\n\n\n\n",
+        SENTENCES,
+    ],
 )
 def test_a_cell_of_several_lines_is_one_cell(tmp_path: Path, cell: str) -> None:
     text = f'{WIDE}A-0,"{cell}",acme,3,4\nA-2,cup,acme,5,6\n'
