@@ -174,17 +174,18 @@ class _CsvParser:
     def _begins_like(self, first_cell: str, line: str) -> bool:
         rows = self._dialect.first_rows([line], 1)
         is_row = bool(rows) and self._dialect.is_row(rows[0], self._num_columns)
-        return is_row and _shape(rows[0][0]) == _shape(first_cell)
+        return is_row and _are_alike(rows[0][0], first_cell)
 
 
-def _shape(cell: str) -> str:
-    """What two ids of one kind have in common, though one may be longer; two sentences have not.
+def _are_alike(one: str, other: str) -> bool:
+    """Whether two cells look like ids of one kind, as two sentences do not.
 
-    >>> _shape("SKU-0999"), _shape("SKU-10000"), _shape("1. Durable")
-    ('a-99', 'a-99', '9. a')
+    >>> _are_alike("SKU-0999", "SKU-10000"), _are_alike("000020", "1"), _are_alike("SKU-1", "Durable")
+    (True, False, False)
     """
-    letters = re.sub(r"[^\W\d_]+", "a", cell.strip())
-    return re.sub(r"\d+", lambda digits: "99" if len(digits[0]) > 2 else "9" * len(digits[0]), letters)
+    one, other = one.strip(), other.strip()
+    shapes = {re.sub(r"\d+", "9", re.sub(r"[^\W\d_]+", "a", cell)) for cell in (one, other)}
+    return abs(len(one) - len(other)) <= 1 and len(shapes) == 1
 
 
 def text_of(line: bytes) -> str:
