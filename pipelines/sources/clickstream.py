@@ -122,6 +122,7 @@ class Bpr(TrainedSource):
     vector: of them there is nothing to tell users apart by."""
 
     name = "bpr"
+    learns_from = "interactions"
     reads: ClassVar[tuple[str, ...]] = ("interactions",)
 
     @staticmethod

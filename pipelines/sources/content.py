@@ -105,6 +105,7 @@ class Dae(TrainedSource):
     """Items with equal attributes have equal vectors; one without any has none."""
 
     name = "dae"
+    learns_from = "items"
     reads: ClassVar[tuple[str, ...]] = ("items",)
     libraries: ClassVar[tuple[str, ...]] = ("numpy", "torch", "scipy", "scikit-learn")
 
@@ -135,6 +136,7 @@ class Siamese(TrainedSource):
     pictures has no vector."""
 
     name = "siamese"
+    learns_from = "products"
     reads: ClassVar[tuple[str, ...]] = ("features",)
 
     @functools.cached_property

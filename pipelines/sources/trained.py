@@ -74,13 +74,14 @@ Learn = Callable[[Mapping[str, RunTable], SourceConfig, Callable[[int], None]], 
 
 class TrainedSource(Stage[SourceConfig], abc.ABC):
     """reads: folders of the run, in those of the stages that make them. libraries: whose versions decide, beside our
-    own code, what is learnt."""
+    own code, what is learnt. learns_from: what its progress counts."""
 
     config_class = SourceConfig
     code_versions = (1,)
     makes = "items_written"
     reads: ClassVar[tuple[str, ...]]
     libraries: ClassVar[tuple[str, ...]] = ("numpy", "torch")
+    learns_from: ClassVar[str] = "tokens"
 
     @staticmethod
     @abc.abstractmethod
@@ -118,7 +119,7 @@ class TrainedSource(Stage[SourceConfig], abc.ABC):
 
     @property
     def worker(self) -> UnitStage:
-        return _Trainer(self.name, self.learn, self.tables, self.config, self.source_id)
+        return _Trainer(self.name, self.learn, self.tables, self.config, self.source_id, self.learns_from)
 
     def facts(self) -> dict[str, Any]:
         metadata = read_embeddings_metadata(Path(self.run, self.name, VECTORS_FOLDER))
@@ -135,7 +136,7 @@ class _Trainer(UnitStage):
     tables: Mapping[str, RunTable]
     config: SourceConfig
     source_id: str
-    progress_unit = "tokens"
+    progress_unit: str = "tokens"
 
     def compute(self, unit: Unit, writer: UnitWriter, progress: Progress) -> None:
         write_source(writer, self.learn(self.tables, self.config, progress.advance), self.source_id)
