@@ -95,7 +95,7 @@ PARENTS = (
 LOG_ITEMS = (
     *("item_id", "items_item_id", "product_id", "sku", "variant_id", "article_id", "content_id", "product_sku"),
     *("article_number", "item_number", "artikelnummer", "item_code", "product_code", "asin", "content_ids"),
-    *("line_item_sku", "variant_sku"),
+    *("line_item_sku", "variant_sku", "item_ids", "product_ids"),
 )
 #: Lists of the items of an event, whose `id` is that of an item.
 LOG_LISTS = ("items", "products", "contents", "line_items", "lines", "cart", "basket", "product")

@@ -125,6 +125,18 @@ def with_events(start: LogStart, seen: Counter[str], table: SeenTable) -> LogSta
     return replace(start, actions=actions, seen=seen, unknown=unknown)
 
 
+def with_separator(start: LogStart, separator: str) -> LogStart:
+    """The start whose items are texts that list several."""
+    note = "a row for each item of a text that lists several"
+    found = [
+        replace(one, options={**one.options, "separator": separator}, notes=(*one.notes, note))
+        if one.name == "item_id"
+        else one
+        for one in start.found
+    ]
+    return replace(start, found=tuple(found))
+
+
 def _known_actions(seen: Collection[str], is_google: bool) -> dict[str, str]:
     """Those of a file's events that are known but for case and signs -> our action, "" for none. is_google: whether
     other systems' words say nothing there, nor those of ours that Google has for something else."""

@@ -17,6 +17,7 @@ from schemas.column_cells import Found
 from schemas.column_spec import Column, Columns
 from schemas.columns import catalogue_columns, catalogue_schema, table_columns
 from schemas.grouping import resolve_rows
+from schemas.item_lists import items_of_text
 from schemas.log_validation import validate_engagements
 from schemas.picture_urls import is_picture_url
 from schemas.quarantine import Rejection
@@ -95,6 +96,13 @@ class RehearsedLog:
         """The rows on one of these items, of the good ones; 0 without any."""
         known = sum(count for item, count in self.items.items() if item in ids)
         return known / max(self.items.total(), 1)
+
+    def split_by(self, separator: str) -> "RehearsedLog":
+        """The log as far as its items tell, of which texts list several (see schemas.item_lists)."""
+        items = Counter[str]()
+        for text, count in self.items.items():
+            items.update(dict.fromkeys(items_of_text(text, separator), count))
+        return RehearsedLog(self.items.total(), items=items)
 
 
 def rehearse_items(files: Sequence[str], columns: Mapping[str, Any], group_rows: str) -> RehearsedItems:
