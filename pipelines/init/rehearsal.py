@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.console.terminal import shown_title
+from pipelines.console.terminal import shortened, shown_title
 from schemas.catalogue_validation import validate_catalogue
 from schemas.coercion import text_column
 from schemas.column_cells import Found
@@ -168,6 +168,11 @@ def _batches(files: Sequence[str], columns: Columns, schema: pa.Schema) -> Itera
 
 
 def reasons(rejections: Sequence[Rejection]) -> str:
-    """How many for which reason, with what to do; "" without any."""
+    """How many for which reason, one of them, with what to do; "" without any."""
     counts = Counter((rejection.reason, rejection.remedy) for rejection in rejections)
-    return "; ".join(f"{count:,} {reason}: {remedy}" for (reason, remedy), count in counts.most_common(3))
+    first = {(rejection.reason, rejection.remedy): rejection for rejection in reversed(rejections)}
+    return "; ".join(
+        f"{count:,} {reason} (expected {one.expected}, got {shortened(one.got, 60)}): {one.remedy}"
+        for key, count in counts.most_common(3)
+        for reason, one in [(key[0], first[key])]
+    )
