@@ -28,6 +28,7 @@ from pipelines.operations.doctor.inputs import (
     first_rows,
     whole_ids,
 )
+from pipelines.operations.doctor.kinds import warn_of_parts
 from pipelines.operations.doctor.log import check_log_rows
 from pipelines.operations.doctor.machine import (
     check_annoy,
@@ -160,9 +161,15 @@ def _check_inputs(config: DoctorConfig, findings: list[Finding], folder: str) ->
             if table == "catalogue":
                 warn_of_lost_columns(config.store, files, config.columns, mapping)
             if table == "catalogue" and not mapping.problems:
+                with mapping.guard("the first rows of the catalogue"):
+                    warn_of_parts(files, config.columns, mapping)
+            if table == "catalogue" and not mapping.problems:
                 inputs = first_rows(files, config.columns, num_rows, found, folder, config.group_rows)
             if table == "engagements" and not mapping.problems:
-                ids = None if inputs is None else whole_ids(inputs, config.columns)
+                ids = None
+                if inputs is not None:
+                    with found.guard("the ids of the catalogue"):
+                        ids = whole_ids(inputs, config.columns)
                 findings.append(check_log_rows(files, num_rows, config.columns, config, config.time_zone, ids))
     named = [f"{table} {brief(spec)}" for table, spec in tables if spec is not None]
     found.looked_at = found.looked_at or ", ".join(named) or "neither --catalog nor --engagements"
