@@ -5,7 +5,7 @@ field of an object; of a list of objects with `key` and `value` (BigQuery's para
 other list of objects the field of each, and the event becomes a row for each of them, or none. So it does for a list of
 ids of items; of another list that a path ends in the first member counts. Of several sources of the items each event
 has the first that has any: a row for each of a list, or one (see schemas.event_rows). Lists that BigQuery and Spark
-wrap in objects are lists.
+wrap in objects are lists. Of items in a text the mapping says what separates them (see schemas.item_lists).
 
 An event whose action the config maps to "" is no row either (see schemas.unused_events). Both are counted.
 """
@@ -24,6 +24,7 @@ from schemas.arrow_types import is_text
 from schemas.column_spec import name_of_part
 from schemas.event_actions import events_by_action
 from schemas.event_rows import EventRows, Led, has_text, rows_of_events
+from schemas.item_lists import item_separator, split_items, with_listed_items
 from schemas.nested_columns import ELEMENTS, PAIR, WRAPPERS, values_at, without_list
 from schemas.raw_rows import RawRows
 
@@ -55,6 +56,8 @@ def roots_of(paths: Mapping[str, str]) -> dict[str, str]:
 def by_item(raw: RawRows, paths: Mapping[str, str]) -> Iterator[RawRows]:
     """A batch of events as one of rows: of what the paths lead to, beside what else an event has. Several batches where
     that is much, for what an event has is repeated for each of its items."""
+    raw, listed = with_listed_items(raw, paths, _ROOT)
+    paths = {**paths, **listed}
     if not paths:
         yield raw
         return
@@ -68,6 +71,8 @@ def by_item(raw: RawRows, paths: Mapping[str, str]) -> Iterator[RawRows]:
         name: _at_in_pieces(roots[path.partition(".")[0]], path.split(".")[1:], is_item=name_of_part(name) == _ITEM)
         for name, path in paths.items()
     }
+    if (separator := item_separator(raw)) is not None:
+        found_at |= {name: _split(led, separator) for name, led in found_at.items() if name_of_part(name) == _ITEM}
     given = {name: _is_there(raw, name) for name in kept if name_of_part(name) == _ITEM}
     rows = rows_of_events(found_at, given, raw.table.num_rows)
     has_items = np.bincount(rows.event_of, minlength=raw.table.num_rows) > 0
@@ -98,6 +103,13 @@ def by_item(raw: RawRows, paths: Mapping[str, str]) -> Iterator[RawRows]:
             count_actions=None if number else count_actions,
             apart=apart,
         )
+
+
+def _split(led: Led, separator: str) -> Led:
+    """The items of texts that list several, of a path into objects; what is no text as it is."""
+    if not is_text(led.values.type):
+        return led
+    return Led(*split_items(led.values, led.events, separator), True)
 
 
 def _is_there(raw: RawRows, name: str) -> np.ndarray:

@@ -95,7 +95,7 @@ PARENTS = (
 LOG_ITEMS = (
     *("item_id", "items_item_id", "product_id", "sku", "variant_id", "article_id", "content_id", "product_sku"),
     *("article_number", "item_number", "artikelnummer", "item_code", "product_code", "asin", "content_ids"),
-    *("line_item_sku", "variant_sku"),
+    *("line_item_sku", "variant_sku", "item_ids", "product_ids"),
 )
 #: Lists of the items of an event, whose `id` is that of an item.
 LOG_LISTS = ("items", "products", "contents", "line_items", "lines", "cart", "basket", "product")
@@ -105,12 +105,15 @@ USERS = (
     *("anonymous_id", "domain_userid"),
 )
 OTHER_USERS = ("member_id", "household_id", "household_key", "device_id", "user", "visitor", "customer", "email")
+#: Anonymous ids that stand where a row has none of USERS.
+DEVICES = ("device_id",)
 SESSIONS = ("ga_session_id", "session_id", "user_session", "session", "visit_id", "domain_sessionid")
 TIMES = (
     *("event_timestamp", "event_time", "timestamp", "time", "datetime", "date_time", "date_hour_minute", "date_hour"),
     *("date", "created_at", "ts"),
     *("server_time", "server_timestamp", "derived_tstamp", "collector_tstamp", "date_created", "hit_time_gmt"),
     *("occurred_at", "visit_time", "order_date", "purchase_date", "invoice_date", "t_dat"),
+    *("zeitpunkt", "zeitstempel", "bestelldatum"),
 )
 #: Words in the names of columns that have a clock beside a column of days.
 CLOCKS = ("time", "hour", "clock", "uhrzeit", "heure", "hora")
@@ -128,7 +131,7 @@ SEARCHES = (
     *("suchbegriff", "suchanfrage"),
 )
 #: What only a log of orders has.
-ORDERS = ("order_id", "order_number", "invoice", "invoice_no", "lineitem_name")
+ORDERS = ("order_id", "order_number", "invoice", "invoice_no", "lineitem_name", "bestellnummer", "auftragsnummer")
 PICTURES = ("image", "img", "picture", "photo", "pic", "bild", "foto", "thumbnail")
 #: Smaller copies of pictures that stand in another column.
 SMALL_PICTURES = ("thumb", "icon", "swatch", "small")

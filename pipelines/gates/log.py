@@ -45,7 +45,7 @@ def check_log(counts: Mapping[str, int] | None, thresholds: LogThresholds) -> li
     if counts is None:
         why = "nothing to check: the run was given no --engagements"
         return [skipped(name, why) for name in (QUARANTINE, USED)]
-    return [check_quarantine_log(counts, thresholds), _check_used(counts)]
+    return [check_quarantine_log(counts, thresholds), check_used(counts)]
 
 
 def check_quarantine_log(counts: Mapping[str, int], thresholds: LogThresholds) -> GateResult:
@@ -60,7 +60,8 @@ def check_quarantine_log(counts: Mapping[str, int], thresholds: LogThresholds) -
     return check_share(QUARANTINE, "log rows", rejected, total, most, spared, why_rejected(counts))
 
 
-def _check_used(counts: Mapping[str, int]) -> GateResult:
+def check_used(counts: Mapping[str, int]) -> GateResult:
+    """Whether any row of the log, or of what was looked at of it, is of use; a failure says why none is."""
     total, used = counts.get("rows_read", 0), counts.get("rows_used", 0)
     no_rows = {name: counts[name] for name in NO_ROWS if counts.get(name)}
     without_items = without_items_in_words(counts)

@@ -49,6 +49,8 @@ _OTHER_ACTIONS = {
     "order_completed": "checkout",
     "order_refunded": "return",
     "view_content": "click",
+    "ecommerce_order": "checkout",
+    "ecommerce_abandoned_cart": "add_to_cart",
     **dict.fromkeys(("initiate_checkout", "checkout_started", "product_removed", "cart_viewed"), ""),
     "products_searched": "",
 }
@@ -104,6 +106,8 @@ def log_start(table: SeenTable) -> LogStart:
     users = [column for name in usual_names.USERS if (column := table.column([name])) is not None]
     if not users and (other := table.column(usual_names.OTHER_USERS)) is not None:
         users = [other]
+    if (device := table.column(usual_names.DEVICES)) is not None and _completes(device, users):
+        users = [*users, device]
     if users:
         found.append(found_in(users, "user_id", notes=["the first that is there"] if len(users) > 1 else []))
     session = _one_of(table, usual_names.SESSIONS, ("event_params", "ga_session_id"))
@@ -123,6 +127,42 @@ def with_events(start: LogStart, seen: Counter[str], table: SeenTable) -> LogSta
     unknown = tuple(name for name, _ in seen.most_common() if name not in known)
     actions = {**ACTIONS, **dict.fromkeys(OF_NO_USE, ""), **known, **dict.fromkeys(unknown, "")}
     return replace(start, actions=actions, seen=seen, unknown=unknown)
+
+
+def _completes(column: SeenColumn, others: Sequence[SeenColumn]) -> bool:
+    """Whether a column has a value in a row where none of the others has any, though they have some elsewhere."""
+    if column in others or not any(other.filled for other in others):
+        return False
+    rows = zip(column.values, *(other.values for other in others), strict=True)
+    return any(value is not None and all(other is None for other in rest) for value, *rest in rows)
+
+
+def other_items(start: LogStart, table: SeenTable) -> list[SeenColumn]:
+    """The further columns that may be a log's items, where one alone was found."""
+    (items,) = (one for one in start.found if one.name == "item_id")
+    columns = (table.column([name]) for name in usual_names.LOG_ITEMS)
+    others = [column for column in columns if column is not None and column.filled and column.name not in items.sources]
+    return list({column.name: column for column in others}.values()) if len(items.sources) == 1 else []
+
+
+def with_items(start: LogStart, column: SeenColumn, table: SeenTable) -> LogStart:
+    """The start whose items are in another column."""
+    note = "the catalogue has its ids, and not those of the column that is rather called so"
+    other = found_in([column], "item_id", notes=[note])
+    found = tuple(other if one.name == "item_id" else one for one in start.found)
+    return replace(start, found=found, unread=tuple(unread_columns(table, [*found, start.event])))
+
+
+def with_separator(start: LogStart, separator: str) -> LogStart:
+    """The start whose items are texts that list several."""
+    note = "a row for each item of a text that lists several"
+    found = [
+        replace(one, options={**one.options, "separator": separator}, notes=(*one.notes, note))
+        if one.name == "item_id"
+        else one
+        for one in start.found
+    ]
+    return replace(start, found=tuple(found))
 
 
 def _known_actions(seen: Collection[str], is_google: bool) -> dict[str, str]:

@@ -30,6 +30,7 @@ from schemas.errors import ThresholdError, UsageError
 from schemas.files import declared_form, expand_inputs, shown, write_text
 from schemas.log_events import OF_NO_USE
 from schemas.quarantine import quote
+from schemas.tables import POSITIVE_ACTIONS
 
 EXAMPLE = "itemsage init --from shopify products_export.csv"
 _SHORT_FLAGS = {"--from": "--kind"}
@@ -225,8 +226,10 @@ def _why_no_rows(shop: Shop, log: RehearsedLog) -> str:
     events = ", ".join(f"{name} ({count:,})" for name, count in start.seen.most_common())
     return (
         f"of those that have an item none is known to say what somebody does with it: {shortened(events, 200)}. "
-        f"Begin with the catalogue alone, and write the log's columns into its config, with what these say of an item: "
-        f'[columns.engagements.action.values] {toml_key(next(iter(start.unknown), "..."))} = "click"'
+        f"Begin with the catalogue alone, and write the log's columns into its config, with what each of these says of "
+        f"an item, one of {', '.join(POSITIVE_ACTIONS)}: "
+        f'[columns.engagements.action.values] {toml_key(next(iter(start.unknown), "..."))} = "...". If another column '
+        "says what was done, that one is the action"
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pipelines.console.terminal import shortened
 from pipelines.init.seen import SeenColumn, SeenTable
 from schemas.quarantine import quote
-from schemas.usual_names import OF_LOG, ORDERS, plain_name
+from schemas.usual_names import OF_LOG, ORDERS, means_another, plain_name
 
 #: Our column -> Google's name for it, and what it says.
 _NEEDED = {
@@ -34,7 +34,8 @@ def what_is_missing(
     told = [f"{' and '.join(names)} says {_NEEDED[ours][1]}" for ours, names in found.items() if names]
     known = {name for names in found.values() for name in names}
     missing = [ours for ours, names in found.items() if not names]
-    near = {ours: name for ours in missing if (name := _near(ours, [n for n in table.columns if n not in known]))}
+    plain = [name for name, column in table.columns.items() if name not in known and _objects_in(column) is None]
+    near = {ours: name for ours in missing if (name := _near(ours, plain))}
     lacking = ", ".join(
         f"no {_NEEDED[ours][0]} ({_NEEDED[ours][1]})"
         + (f": is it {shortened(near[ours], 60)}?" if ours in near else "")
@@ -42,13 +43,20 @@ def what_is_missing(
     )
     if missing == ["action"] and table.column(ORDERS) is not None:
         return _of_orders(table, found)
-    lines = "; ".join(f'{ours} = "{shortened(near.get(ours, "yours"), 60)}"' for ours in missing)
+    lines = "; ".join(_line(ours, near.get(ours)) for ours in missing)
     return (
         f"expected a log, with event_name, event_timestamp and items (or item_id), as GA4 calls them, or the like, got "
         f"{table.names_in_words}: {', '.join([*told, lacking])}. Name the columns so in the export, or begin with the "
         "catalogue alone, and write the log into its shop.toml: engagements = its path, and its columns in "
         f"[columns.engagements], {lines}{_json_in_text(table, known)}"
     )
+
+
+def _line(ours: str, near: str | None) -> str:
+    """The line of the config for a missing column. near: the one that may be meant."""
+    if ours == "action" and near is None:
+        return 'action = your column, or {constant = "..."} if all rows say one of click, save, add_to_cart, checkout'
+    return f'{ours} = "{shortened(near or "yours", 60)}"'
 
 
 def _of_orders(table: SeenTable, found: Mapping[str, Sequence[str]]) -> str:
@@ -65,9 +73,9 @@ def _of_orders(table: SeenTable, found: Mapping[str, Sequence[str]]) -> str:
 def _json_in_text(table: SeenTable, known: Collection[str]) -> str:
     """What to do about a column whose texts are JSON objects, in which the missing column may be; "" without any."""
     for column in table.columns.values():
-        texts = column.texts[:_LOOKED_AT]
-        if column.name not in known and texts and all(_is_object(text) for text in texts):
-            keys = shortened(", ".join(json.loads(texts[0])), 100)
+        told = None if column.name in known else _objects_in(column)
+        if told is not None:
+            keys = shortened(", ".join(told), 100)
             return (
                 f". {column.name!r} holds JSON in a text ({keys}), which no config leads into: write what you need of "
                 "it as columns of their own, or the whole log as JSON lines in which it is an object"
@@ -75,20 +83,30 @@ def _json_in_text(table: SeenTable, known: Collection[str]) -> str:
     return ""
 
 
-def _is_object(text: str) -> bool:
+def _objects_in(column: SeenColumn) -> list[str] | None:
+    """The keys of the first of a column's texts, if all that were looked at are JSON objects or lists of them."""
+    texts = column.texts[:_LOOKED_AT]
+    told = [_keys_of_json(text) for text in texts]
+    return told[0] if told and None not in told else None
+
+
+def _keys_of_json(text: str) -> list[str] | None:
+    """The keys of a text of a JSON object, or of the first of a list of them; None of anything else."""
     try:
-        return text.lstrip().startswith("{") and isinstance(json.loads(text), dict)
+        told = json.loads(text)
     except (ValueError, RecursionError):
-        return False
+        return None
+    first = told[0] if isinstance(told, list) and told else told
+    return list(first) if isinstance(first, dict) else None
 
 
 def _near(ours: str, names: Sequence[str]) -> str | None:
-    """The one of some columns that is most like a usual name of ours."""
+    """The one of some columns that is most like a usual name of ours, and is none of another column's."""
     usual = [plain for name in OF_LOG[ours] if len(plain := plain_name(name)) >= _FEWEST_LETTERS]
     alike = [
         (difflib.SequenceMatcher(None, plain, plain_name(name)).ratio(), -number)
         for number, name in enumerate(names)
-        if len(plain_name(name)) >= _FEWEST_LETTERS
+        if len(plain_name(name)) >= _FEWEST_LETTERS and not means_another(ours, name, OF_LOG)
         for plain in usual
     ]
     best = max(alike, default=(0.0, 0))

@@ -10,13 +10,14 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.console.terminal import shown_title
+from pipelines.console.terminal import shortened, shown_title
 from schemas.catalogue_validation import validate_catalogue
 from schemas.coercion import text_column
 from schemas.column_cells import Found
 from schemas.column_spec import Column, Columns
 from schemas.columns import catalogue_columns, catalogue_schema, table_columns
 from schemas.grouping import resolve_rows
+from schemas.item_lists import items_of_text
 from schemas.log_validation import validate_engagements
 from schemas.picture_urls import is_picture_url
 from schemas.quarantine import Rejection
@@ -96,6 +97,13 @@ class RehearsedLog:
         known = sum(count for item, count in self.items.items() if item in ids)
         return known / max(self.items.total(), 1)
 
+    def split_by(self, separator: str) -> "RehearsedLog":
+        """The log as far as its items tell, of which texts list several (see schemas.item_lists)."""
+        items = Counter[str]()
+        for text, count in self.items.items():
+            items.update(dict.fromkeys(items_of_text(text, separator), count))
+        return RehearsedLog(self.items.total(), items=items)
+
 
 def rehearse_items(files: Sequence[str], columns: Mapping[str, Any], group_rows: str) -> RehearsedItems:
     """Reads a catalogue by `[columns]`. Raises UsageError as the jobs do."""
@@ -160,6 +168,11 @@ def _batches(files: Sequence[str], columns: Columns, schema: pa.Schema) -> Itera
 
 
 def reasons(rejections: Sequence[Rejection]) -> str:
-    """How many for which reason, with what to do; "" without any."""
+    """How many for which reason, one of them, with what to do; "" without any."""
     counts = Counter((rejection.reason, rejection.remedy) for rejection in rejections)
-    return "; ".join(f"{count:,} {reason}: {remedy}" for (reason, remedy), count in counts.most_common(3))
+    first = {(rejection.reason, rejection.remedy): rejection for rejection in reversed(rejections)}
+    return "; ".join(
+        f"{count:,} {reason} (expected {one.expected}, got {shortened(one.got, 60)}): {one.remedy}"
+        for key, count in counts.most_common(3)
+        for reason, one in [(key[0], first[key])]
+    )

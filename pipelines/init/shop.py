@@ -1,17 +1,24 @@
 """A shop's files: what they are, and what the jobs will make of them."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipelines.init.found import Start
-from pipelines.init.ga4 import LogStart, log_start, with_events
+from pipelines.init.ga4 import LogStart, log_start, other_items, with_events, with_items, with_separator
 from pipelines.init.kinds import CATALOGUES, GA4, recognised_kind
 from pipelines.init.mistaken import log_columns, refuse_catalogue, refuse_log, refuse_nameless
 from pipelines.init.rehearsal import RehearsedItems, RehearsedLog, count_events, rehearse_items, rehearse_log
 from pipelines.init.seen import SeenTable, look_at
 from pipelines.init.to_flatten import refuse_to_flatten
+from pipelines.log.listed_items import separators_in
 from schemas.errors import UsageError
 from schemas.files import expand_inputs, shown
+
+#: A share of rows that is higher by less says nothing.
+_CHANCE = 0.001
+#: Share of a log's rows that are on items of the catalogue, below which another column of it is tried.
+_FEW_KNOWN = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +68,21 @@ def look_at_shop(file: str, kind: str | None, catalog: str | None) -> Shop:
     if kind == GA4:
         raise UsageError(f"expected a catalogue as --catalog, got events of GA4 in {shown(catalog)}")
     refuse_log(beside, catalog, "--catalog")
-    start, items = _chosen(beside, CATALOGUES[kind](beside), log)
+    starts = CATALOGUES[kind](beside)
+    start, items = _chosen(beside, starts, log)
+    for column in other_items(started, table) if log.share_known(items.ids) < _FEW_KNOWN else ():
+        seen = RehearsedLog(items=Counter(column.texts))
+        other, theirs = _chosen(beside, starts, seen)
+        if seen.share_known(theirs.ids) > max(log.share_known(items.ids), _FEW_KNOWN):
+            start, items, started = other, theirs, with_items(started, column, table)
+            log = rehearse_log(table.files, started.columns)
+    listed = {separator: _chosen(beside, starts, log.split_by(separator)) for separator in separators_in(log.items)}
+    for separator, (other, theirs) in listed.items():
+        if log.split_by(separator).share_known(theirs.ids) > log.share_known(items.ids) + _CHANCE:
+            start, items = other, theirs
+            started = with_separator(started, separator)
+            log = rehearse_log(table.files, started.columns)
+            break
     return Shop(kind, catalog, beside, start, items, file, started, log)
 
 

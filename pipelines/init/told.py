@@ -11,7 +11,8 @@ from pipelines.init.kinds import GA4
 from pipelines.init.offered import asked_of_the_title, offered, question
 from pipelines.init.rehearsal import RehearsedLog, reasons
 from pipelines.init.shop import Shop
-from pipelines.log.rows import without_items_in_words
+from pipelines.log.listed_items import listed_in_words
+from pipelines.log.rows import near_counts, near_in_words, without_items_in_words
 from schemas.files import shown
 from schemas.tables import TEXT_FIELDS
 
@@ -73,10 +74,13 @@ def _told_of_log(shop: Shop, start: LogStart, log: RehearsedLog) -> list[str]:
     )
     if share < _FEW_KNOWN:
         example = shortened(next(iter(log.items), ""), 60)
+        why = near_in_words(near_counts(log.items, shop.items.ids)) or listed_in_words(log.items, shop.items.ids)
         lines.append(
-            f"WARNING: the log names items otherwise than the catalogue, such as {example}: map item_id of either "
-            "table to the column that both have"
+            f"WARNING: the log names items otherwise than the catalogue, such as {example}: "
+            f"{why or 'map item_id of either table to the column that both have'}"
         )
+    if share >= _FEW_KNOWN and (listed := listed_in_words(log.items, shop.items.ids)):
+        lines.append(f"WARNING: {listed}")
     if log.rejections:
         lines.append(f"WARNING: {len(log.rejections):,} rows of the log cannot be read: {reasons(log.rejections)}")
     if without_items := without_items_in_words(log.events_by_action):

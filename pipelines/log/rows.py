@@ -8,7 +8,7 @@ rows_equal (to another one that is of use) + rows_used; a row counts where it fi
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -89,16 +89,39 @@ class LogUse:
         """Rows that are of no use by what became of them, without those that were rejected, nor those that take() was
         not asked for; the unknown ids that most rows name, and of these, where there are any, ROWS_NEAR and the ids
         that the catalogue has in another spelling."""
-        most = sorted(self._unknown.items(), key=lambda pair: (-pair[1], pair[0]))
-        near = near_misses([item_id for item_id, _ in most[:_MAX_COMPARED]], self.item_ids)
-        spelt = [(item_id, count) for item_id, count in most if item_id in near]
+        most = _most_first(self._unknown)
         return {
             **self._left_out,
-            **({ROWS_NEAR: sum(count for _, count in spelt)} if spelt else {}),
-            **{_NEAR + json.dumps([quote(i), quote(near[i])]): count for i, count in spelt[:KEPT_VALUES]},
+            **_near_counts(most, self.item_ids),
             "rows_item_unknown": self._unknown.total(),
-            **{_UNKNOWN + quote(item_id): count for item_id, count in most[:KEPT_VALUES]},
+            **unknown_counts(self._unknown),
         }
+
+
+def unknown_counts(unknown: Mapping[str, int]) -> dict[str, int]:
+    """The unknown ids that most rows name, as LogUse counts them; see unknown_items."""
+    return {_UNKNOWN + quote(item_id): count for item_id, count in _most_first(unknown)[:KEPT_VALUES]}
+
+
+def near_counts(items: Mapping[str, int], ids: Collection[str]) -> dict[str, int]:
+    """ROWS_NEAR and the ids that the catalogue has in another spelling, as LogUse counts them; nothing without any.
+    items: id in the log -> its rows; ids: of the catalogue."""
+    unknown = {item_id: count for item_id, count in items.items() if item_id not in ids}
+    return _near_counts(_most_first(unknown), pa.array(sorted(ids), pa.string()))
+
+
+def _near_counts(most: Sequence[tuple[str, int]], item_ids: pa.Array) -> dict[str, int]:
+    """most: unknown ids and their rows, those of most rows first."""
+    near = near_misses([item_id for item_id, _ in most[:_MAX_COMPARED]], item_ids)
+    spelt = [(item_id, count) for item_id, count in most if item_id in near]
+    return {
+        **({ROWS_NEAR: sum(count for _, count in spelt)} if spelt else {}),
+        **{_NEAR + json.dumps([quote(i), quote(near[i])]): count for i, count in spelt[:KEPT_VALUES]},
+    }
+
+
+def _most_first(items: Mapping[str, int]) -> list[tuple[str, int]]:
+    return sorted(items.items(), key=lambda pair: (-pair[1], pair[0]))
 
 
 def is_empty_log(counts: Mapping[str, int]) -> bool:

@@ -31,6 +31,7 @@ from pipelines.log.read_engagements import unpack_table
 from pipelines.log.training_rows import SESSION_ROWS
 from pipelines.pairs.cap_pairs import cap_pairs
 from pipelines.pairs.embed_queries import pictures_by_unit
+from pipelines.pairs.few_pairs import first_pseudo_queries
 from pipelines.run.bucket_rows import pack
 from pipelines.run.opened_models import open_query_table, open_vocabulary
 from pipelines.run.units import bucket_name
@@ -40,7 +41,8 @@ from schemas.records import decode_features, read_records
 from schemas.tables import PSEUDO_TASK, TEXT_FIELDS
 
 #: Share of the pseudo-queries that validate, where a validation part was asked for; none tests, but those of items and
-#: queries that a query_item split holds out: an item that is to be new has no pair of any kind that trains.
+#: queries that a query_item split holds out: an item that is to be new has no pair of any kind that trains. Where it
+#: gives none, see pipelines.pairs.few_pairs.
 PSEUDO_VALIDATION_SHARE = 0.05
 
 #: Distinct pairs of a bucket, sorted by (part, task, query_id, item_id). count: engagement rows; of a
@@ -244,6 +246,7 @@ class _CountBucket(beam.DoFn):
         found.counts.update({ROWS_EQUAL: num_equal} if num_equal else {})
         yield bucket, pack(found.pairs), dict(found.counts)
         yield beam.pvalue.TaggedOutput("parts", pairs_by_part(found.pairs))
+        yield beam.pvalue.TaggedOutput("pseudo", first_pseudo_queries(found.pairs))
         if found.item_cutoffs is not None:
             yield beam.pvalue.TaggedOutput("item_cutoffs", pack(found.item_cutoffs))
         pictures = found.pairs.filter(pc.starts_with(found.pairs.column("task"), "closeup/"))
@@ -264,6 +267,7 @@ class CountPairs(beam.PTransform):
 
     pairs         (bucket, IPC bytes of PAIRS, counts)
     parts         Counter: pairs by part and task
+    pseudo        [query_id, ...]: first_pseudo_queries
     item_cutoffs  IPC bytes of ITEM_CUTOFFS, for an item_time split
     pictures      (query unit, [(query_id, URI), ...]) of closeup queries
     """
@@ -273,7 +277,7 @@ class CountPairs(beam.PTransform):
         self.rules, self.split = rules, split
 
     def expand(self, rows: beam.PCollection[tuple[int, bytes]]) -> Any:
-        outputs = ("parts", "item_cutoffs", "pictures")
+        outputs = ("parts", "pseudo", "item_cutoffs", "pictures")
         return (
             rows
             | "Group by bucket" >> beam.GroupByKey()

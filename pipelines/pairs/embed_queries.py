@@ -124,7 +124,9 @@ class _EncodeUnit(beam.DoFn):
         self.encoding = encoding
         self.encoder: ImageEncoder | None = None
 
-    def process(self, element: tuple[int, Iterable[Sequence[tuple[int, str]]]], checked: bool) -> Iterable[list[int]]:
+    def process(
+        self, element: tuple[int, Iterable[Sequence[tuple[int, str]]]], checked: list[int]
+    ) -> Iterable[list[int]]:
         number, groups = element
         queries = sorted({query for group in groups for query in group})
         name = unit_name(number, self.encoding.num_units)

@@ -22,7 +22,7 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from model.items.query_table import QueryTable
-from model.split.split import NO_LOG, PARTS, Split, SplitConfig, TimeSpan, check_parts, fit_split, no_engagements
+from model.split.split import PARTS, Split, SplitConfig, TimeSpan, fit_split, no_engagements
 from pipelines.console.jobs import narrow
 from pipelines.gates.log import check_log, require_passed_log
 from pipelines.log.engagement_log import Log, LogConfig
@@ -32,6 +32,7 @@ from pipelines.log.training_rows import SESSION_ROWS
 from pipelines.pairs.config import PairsConfig
 from pipelines.pairs.count_pairs import CountPairs
 from pipelines.pairs.embed_queries import EmbedQueries
+from pipelines.pairs.few_pairs import check_pairs, merge_first, unsplit_line, validating_queries
 from pipelines.pairs.hold_out import PROGRESS as HOLD_OUT_PROGRESS
 from pipelines.pairs.hold_out import HoldOut
 from pipelines.pairs.join_pairs import IN_TABLE, JoinPairs
@@ -107,10 +108,11 @@ class Pairs(Stage[PairsConfig]):
         )
         rows = (read.rows, every_bucket) | "Rows and buckets" >> beam.Flatten()
         counted = rows | CountPairs(planned.pair_rules, beam.pvalue.AsSingleton(split))
+        pseudo = counted.pseudo | "First pseudo-queries" >> beam.CombineGlobally(merge_first)
         checked = beam.pvalue.AsSingleton(
             counted.parts
             | "Pairs of each part" >> beam.CombineGlobally(_sum_counters)
-            | "Check parts" >> beam.Map(_check, beam.pvalue.AsSingleton(split))
+            | "Check parts" >> beam.Map(_check, beam.pvalue.AsSingleton(split), beam.pvalue.AsSingleton(pseudo))
         )
         if planned.encoding is None:
             broken = root | "No query pictures" >> beam.Create([[]])
@@ -130,9 +132,9 @@ class Pairs(Stage[PairsConfig]):
         split = Split.load(Path(self.run, "pairs"))
         sidecars = [read_sealed_json(sidecar_path(self.run, STAGE, unit.name)) for unit in self.units]
         counts = _sum_counters(Counter(sidecar["counts"]) for sidecar in sidecars)
-        num_pairs = {name.removeprefix("pairs:"): count for name, count in counts.items() if name.startswith("pairs:")}
+        num_pairs = pairs_of(counts)
         try:
-            check_parts(split, counting_pairs(split, num_pairs))
+            check_pairs(split, num_pairs)
         except ThresholdError as error:
             broken = counts["query_pictures_quarantined"]
             where = f"{self.run}/quarantine"
@@ -154,6 +156,8 @@ class Pairs(Stage[PairsConfig]):
         super().tell(manifest, started_s)
         if manifest["split"]["kind"] == "query_item":
             print(f"{STAGE}: {held_out_line(manifest['counts'])}", flush=True)
+        if line := unsplit_line(Split.from_json(manifest["split"]), pairs_of(manifest["counts"])):
+            print(f"{STAGE}: WARNING: {line}", flush=True)
 
 
 def choose_split(span: TimeSpan, config: SplitConfig, has_pseudo_queries: bool) -> Split:
@@ -181,6 +185,11 @@ def held_out_line(counts: Mapping[str, int]) -> str:
     )
 
 
+def pairs_of(counts: Mapping[str, int]) -> dict[str, int]:
+    """Pairs by "part:task", from the counts of the stage."""
+    return {name.removeprefix("pairs:"): count for name, count in counts.items() if name.startswith("pairs:")}
+
+
 def _sum_spans(spans: Iterable[TimeSpan]) -> TimeSpan:
     return sum(spans, TimeSpan())
 
@@ -189,25 +198,12 @@ def _sum_counters(counters: Iterable[Counter[str]]) -> Counter[str]:
     return sum(counters, Counter())
 
 
-def counting_pairs(split: Split, num_pairs: Mapping[str, int]) -> Counter[str]:
-    """Pairs by part that count as such, from those by "part:task". Where a log is split, pseudo-queries may validate in
-    its place, but do not stand for pairs of it that train or test.
-
-    >>> log = Split(kind="time", has_validation=True, has_test=True)
-    >>> counting_pairs(log, {"train:search/pseudo": 9, "train:search/click": 2, "validation:search/pseudo": 1})
-    Counter({'train': 2, 'validation': 1})
-    """
-    counting: Counter[str] = Counter()
-    for name, count in num_pairs.items():
-        part, _, task = name.partition(":")
-        if task != PSEUDO_TASK or split.kind == NO_LOG or part == "validation":
-            counting[part] += count
-    return counting
-
-
-def _check(num_pairs: Counter[str], split: Split) -> bool:
-    check_parts(split, counting_pairs(split, num_pairs))
-    return True
+def _check(num_pairs: Mapping[str, int], split: Split, pseudo: list[int]) -> list[int]:
+    """The pseudo-queries that validate where no other pair does. Raises ThresholdError if a part remains empty."""
+    validating = validating_queries(split, num_pairs, pseudo)
+    moved = {f"validation:{PSEUDO_TASK}": len(validating)} if validating else {}
+    check_pairs(split, {**num_pairs, **moved})
+    return validating
 
 
 def _finished_manifest(run: str, identity: str) -> dict[str, Any] | None:

@@ -33,6 +33,7 @@ from pipelines.pairs.count_frequencies import (
 )
 from pipelines.pairs.count_pairs import surface_of
 from pipelines.pairs.embed_queries import QueryVectors
+from pipelines.pairs.few_pairs import with_validating
 from pipelines.run.bucket_rows import pack
 from pipelines.run.opened_models import open_query_table, open_text_encoder, open_vocabulary
 from pipelines.run.units import Unit, UnitWriter, bucket_name, finished_sidecar
@@ -154,10 +155,10 @@ class _DropBroken(beam.DoFn):
     def __init__(self, rules: JoinRules):
         self.rules = rules
 
-    def process(self, element: BucketElement, broken: list[list[int]], checked: bool) -> Iterable[Any]:
+    def process(self, element: BucketElement, broken: list[list[int]], validating: list[int]) -> Iterable[Any]:
         bucket, payload, counts = element
         query_ids = np.array([query_id for unit in broken for query_id in unit], np.int64)
-        pairs, num_rows = drop_queries(unpack_table(payload), query_ids)
+        pairs, num_rows = drop_queries(with_validating(unpack_table(payload), validating), query_ids)
         yield bucket, pack(pairs), counts | {"rows_query_picture_broken": num_rows}
         if self.rules.frequencies == "exact":
             yield beam.pvalue.TaggedOutput("frequencies", ExactFrequencies.of_bucket(pairs))
@@ -241,7 +242,8 @@ def _count(counts: Counter[str], part: str, pairs: pa.Table) -> None:
 class JoinPairs(beam.PTransform):
     """(bucket, IPC bytes of PAIRS, counts) in; IPC bytes of ITEM_COUNTS, one table a bucket, out.
 
-    Side inputs: ids of queries with broken pictures, and `checked`, which is there once the split is known to be good.
+    Side inputs: ids of queries with broken pictures, and `checked`, which is there once the split is known to be good:
+    the pseudo-queries that validate because no other pair does.
     """
 
     def __init__(self, rules: JoinRules, broken: beam.pvalue.AsSideInput, checked: beam.pvalue.AsSideInput):

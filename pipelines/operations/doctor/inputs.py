@@ -18,6 +18,7 @@ from schemas.catalogue_validation import validate_catalogue
 from schemas.column_spec import column_of
 from schemas.columns import TABLES, catalogue_columns, catalogue_schema, offered_name, table_columns
 from schemas.files import expand_inputs
+from schemas.grouping import resolve_rows
 from schemas.left_out_rows import ROWS_LEFT_OUT, without_left_out
 from schemas.named_options import with_names
 from schemas.nested_columns import root_of
@@ -29,12 +30,15 @@ from schemas.reading import (
     known_columns,
     plan_slices,
     read_slice,
+    relative_names,
     unusual_forms,
 )
 from schemas.stored_pictures import keep_picture
 from schemas.tables import LEAVE_OUT
 
 MOST_PICTURES = 200
+#: More rows of a catalogue are not read to know its ids.
+MOST_ROWS_OF_IDS = 100_000
 _MOST_NAMES = 12
 #: How like ours the name of a column is that is asked about: `Titel` is, `Type` is no size_type.
 _ALIKE = 0.7
@@ -146,6 +150,20 @@ def first_rows(
                 EXIT_THRESHOLD,
             )
     return None
+
+
+def whole_ids(inputs: Inputs, columns: Mapping[str, Any]) -> set[str] | None:
+    """The ids of all items; None of a catalogue of more than MOST_ROWS_OF_IDS rows."""
+    mapping = catalogue_columns(columns, inputs.group_rows)
+    good, num_rows = [], 0
+    for file_slice in plan_slices(inputs.files):
+        for raw in read_slice(file_slice, mapping, catalogue_schema(mapping)):
+            good.append(validate_catalogue(raw, file_slice)[0])
+            num_rows += raw.num_rows
+            if num_rows > MOST_ROWS_OF_IDS:
+                return None
+    items = resolve_rows(pa.concat_tables(good), relative_names(inputs.files), inputs.group_rows).items
+    return set(items["item_id"].to_pylist())
 
 
 def check_pictures(

@@ -26,6 +26,7 @@ from pipelines.operations.doctor.inputs import (
     check_mapping,
     check_pictures,
     first_rows,
+    whole_ids,
 )
 from pipelines.operations.doctor.kinds import warn_of_parts
 from pipelines.operations.doctor.log import check_log_rows
@@ -165,7 +166,11 @@ def _check_inputs(config: DoctorConfig, findings: list[Finding], folder: str) ->
             if table == "catalogue" and not mapping.problems:
                 inputs = first_rows(files, config.columns, num_rows, found, folder, config.group_rows)
             if table == "engagements" and not mapping.problems:
-                findings.append(check_log_rows(files, num_rows, config.columns, config, config.time_zone))
+                ids = None
+                if inputs is not None:
+                    with found.guard("the ids of the catalogue"):
+                        ids = whole_ids(inputs, config.columns)
+                findings.append(check_log_rows(files, num_rows, config.columns, config, config.time_zone, ids))
     named = [f"{table} {brief(spec)}" for table, spec in tables if spec is not None]
     found.looked_at = found.looked_at or ", ".join(named) or "neither --catalog nor --engagements"
     return inputs

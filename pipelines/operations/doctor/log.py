@@ -1,16 +1,17 @@
 """What a run would make of the engagement log, as far as its first rows tell."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from pipelines.console.exit_codes import EXIT_THRESHOLD
 from pipelines.console.terminal import found_in_words
 from pipelines.console.thresholds import LogThresholds
-from pipelines.gates.log import check_quarantine_log, why_rejected
+from pipelines.gates.log import check_quarantine_log, check_used, why_rejected
 from pipelines.gates.results import FAILED
 from pipelines.log.engagement_log import assumed_in_words
-from pipelines.log.rows import RejectedRows, without_items_in_words
+from pipelines.log.listed_items import listed_in_words
+from pipelines.log.rows import RejectedRows, near_counts, near_in_words, unknown_counts, without_items_in_words
 from pipelines.operations.findings import Finding
 from schemas.cell_times import SINCE_1970, WITH_OFFSET, WITHOUT_OFFSET
 from schemas.column_spec import Columns, column_of
@@ -19,19 +20,38 @@ from schemas.days import UTC_NAME
 from schemas.log_events import NO_ROWS
 from schemas.log_validation import validate_engagements
 from schemas.offsets_of_times import offsets_of_times
+from schemas.raw_rows import FileSlice, RawRows
 from schemas.reading import plan_slices, read_slice
 from schemas.tables import ENGAGEMENTS
 
 
+class _FirstRows(NamedTuple):
+    """counts: of the rejected rows, of all, and of events by action; no_rows: events that are none; offsets: times by
+    whether they have an offset; items: the rows of each; is_whole: whether the log has no more."""
+
+    counts: Mapping[str, int]
+    no_rows: Mapping[str, int]
+    offsets: Counter[str]
+    items: Counter[str]
+    is_whole: bool
+
+
 def check_log_rows(
-    files: Sequence[str], num_rows: int, columns: Mapping[str, Any], thresholds: LogThresholds, time_zone: str
+    files: Sequence[str],
+    num_rows: int,
+    columns: Mapping[str, Any],
+    thresholds: LogThresholds,
+    time_zone: str,
+    item_ids: Collection[str] | None = None,
 ) -> Finding:
-    """The first batch of the log's `num_rows` rows held against the gate quarantine_log: a problem if it would stop a
-    run of such rows, a warning if some are rejected, or if times are read as UTC though days end in another zone."""
+    """The first batch of the log's `num_rows` rows held against the gates of a log: a problem if it would stop a run of
+    such rows, a warning if some are rejected, or if times are read as UTC though days end in another zone. item_ids: of
+    the whole catalogue, None where that is not known."""
     finding = Finding("rows of engagements")
     with finding.guard("the first rows of the engagements"):
         mapping = table_columns(columns, "engagements")
-        counts, no_rows, offsets = _first_counts(files, mapping)
+        first = _first_rows(files, mapping)
+        counts, no_rows, offsets = first.counts, first.no_rows, first.offsets
         rejected, num_read = counts.get("rows_quarantined", 0), counts.get("rows_read", 0)
         of_all = f"the {num_read:,} rows" if num_read >= num_rows else f"the first {num_read:,} of {num_rows:,} rows"
         if no_rows:
@@ -47,6 +67,8 @@ def check_log_rows(
             finding.warn(why_rejected(counts))
         if without_items := without_items_in_words(counts):
             finding.warn(without_items)
+        if item_ids is not None and first.items:
+            _check_items(finding, first, item_ids)
         if (num_local := offsets[WITHOUT_OFFSET]) and zone == UTC_NAME != time_zone:
             finding.warn(
                 f"{num_local:,} times have no offset and are read as UTC, though days end in {time_zone}: if they "
@@ -54,6 +76,26 @@ def check_log_rows(
                 f'timestamp = {{zone = "{time_zone}"}}'
             )
     return finding
+
+
+def _check_items(finding: Finding, first: _FirstRows, item_ids: Collection[str]) -> None:
+    """A problem if no row of a log is on an item of the catalogue, in the words of the gate that would stop a run; a
+    warning if that is so of the first of many rows, or if rows on other items show why."""
+    items = first.items
+    num_rows, num_known = sum(items.values()), sum(count for item, count in items.items() if item in item_ids)
+    finding.looked_at += f"; {num_known:,} of {num_rows:,} are on items of the catalogue"
+    why = [near_in_words(near_counts(items, item_ids)), listed_in_words(items, item_ids)]
+    if num_known:
+        for warning in filter(None, why):
+            finding.warn(warning)
+        return
+    counts = {"rows_read": num_rows, "rows_used": 0, "rows_item_unknown": num_rows, **unknown_counts(items)}
+    result = check_used({**counts, **near_counts(items, item_ids)})
+    message = "; ".join(filter(None, (result.message, why[1])))
+    if first.is_whole:
+        finding.fail(message, EXIT_THRESHOLD)
+    else:
+        finding.warn(message)
 
 
 def _of_zones(offsets: Mapping[str, int], zone: str) -> str:
@@ -67,15 +109,22 @@ def _of_zones(offsets: Mapping[str, int], zone: str) -> str:
     return f"; times without an offset: {num_local:,}, read as {zone}; with one, or since 1970: {num_zoned:,}"
 
 
-def _first_counts(files: Sequence[str], columns: Columns) -> tuple[dict[str, int], dict[str, int], Counter[str]]:
-    """(counts of the rejected rows, of all, and of events by action, of the first batch; its events that are no rows;
-    its times by whether they have an offset)."""
-    rejected_rows = RejectedRows()
+def _batches(files: Sequence[str], columns: Columns) -> Iterator[tuple[FileSlice, RawRows]]:
     for file_slice in plan_slices(files):
         for raw in read_slice(file_slice, columns, ENGAGEMENTS):
-            _, rejected, read = validate_engagements(raw, file_slice)
-            rejected_rows.add(rejected)
-            counts = rejected_rows.counts() | {"rows_read": read["rows_read"]} | dict(raw.events_by_action)
-            no_rows = {name: raw.no_rows[name] for name in NO_ROWS if raw.no_rows.get(name)}
-            return counts, no_rows, offsets_of_times(raw)
-    return {}, {}, Counter()
+            yield file_slice, raw
+
+
+def _first_rows(files: Sequence[str], columns: Columns) -> _FirstRows:
+    """What the first batch of the log has."""
+    batches = _batches(files, columns)
+    file_slice, raw = next(batches, (None, None))
+    if file_slice is None or raw is None:
+        return _FirstRows({}, {}, Counter(), Counter(), True)
+    rejected_rows = RejectedRows()
+    good, rejected, read = validate_engagements(raw, file_slice)
+    rejected_rows.add(rejected)
+    counts = rejected_rows.counts() | {"rows_read": read["rows_read"]} | dict(raw.events_by_action)
+    no_rows = {name: raw.no_rows[name] for name in NO_ROWS if raw.no_rows.get(name)}
+    items = Counter(good["item_id"].to_pylist())
+    return _FirstRows(counts, no_rows, offsets_of_times(raw), items, next(batches, None) is None)

@@ -145,3 +145,35 @@ def test_events_that_have_no_item_are_told(tmp_path, name):
         "6 of 6 rows of the first events, of which others are none (events without items 1)"
     )
     assert whole.warnings == []
+
+
+@pytest.mark.parametrize(
+    ("item", "told"),
+    [
+        ("7", "'7' is '000007' there"),
+        ("SKU", "the catalogue has no item 'SKU' in 3 rows"),
+        ("000007,000008", 'separator = ","'),
+    ],
+)
+def test_a_log_of_which_no_row_is_on_an_item_of_the_catalogue_is_a_problem(tmp_path, monkeypatch, item, told):
+    rows = good_rows([item], dt.datetime(2026, 7, 1, tzinfo=dt.UTC))[:3]
+    log = write(tmp_path / "log.parquet", rows)
+    (tmp_path / "p.csv").write_text("item_id,title\n000007,a red mug\n000008,a blue mug\n")
+    config = DoctorConfig(catalog=f"{tmp_path}/p.csv", engagements=str(log))
+    finding = by_name(diagnose(config))["rows of engagements"]
+    assert finding.status == FAILED
+    assert "0 of 3 are on items of the catalogue" in finding.looked_at
+    (problem,) = finding.problems
+    assert "0 of 3 log rows are of use: expected at least 1; rows item unknown 3" in str(problem)
+    assert told in str(problem)
+    monkeypatch.setattr(schemas.reading, "MAX_BATCH_ROWS", 2)  # of many rows the first may be old ones
+    assert by_name(diagnose(config))["rows of engagements"].status == WARNING
+
+
+def test_rows_that_name_several_items_in_a_text_are_a_warning(tmp_path):
+    start = dt.datetime(2026, 7, 1, tzinfo=dt.UTC)
+    log = write(tmp_path / "log.parquet", [*good_rows(["7"], start)[:1], *good_rows(["7|8"], start)[:2]])
+    (tmp_path / "p.csv").write_text("item_id,title\n7,a red mug\n8,a blue mug\n")
+    finding = by_name(diagnose(DoctorConfig(catalog=f"{tmp_path}/p.csv", engagements=str(log))))["rows of engagements"]
+    assert finding.status == WARNING
+    assert finding.warnings[0].startswith("2 rows name several items in one text, such as '7|8'")

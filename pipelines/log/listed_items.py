@@ -1,0 +1,47 @@
+"""Items of a log that are texts which list several, though the mapping does not say so: a catalogue tells."""
+
+from collections.abc import Collection, Iterator, Mapping
+
+from pipelines.console.terminal import shortened
+from schemas.item_lists import items_of_text
+from schemas.quarantine import quote
+
+#: What may separate items in a text.
+SEPARATORS = (",", ";", "|")
+
+
+def listed_in_words(items: Mapping[str, int], ids: Collection[str]) -> str:
+    """What to do about items of a log that are unknown as a whole, and whose parts are items; "" without any.
+
+    items: id in the log -> its rows; ids: of the catalogue.
+
+    >>> listed_in_words({"1,2": 3, "9": 1}, {"1", "2"}).partition(":")[0]
+    "3 rows name several items in one text, such as '1,2'"
+    """
+    found = {text: separator for text in items if (separator := _separator_of(text, ids))}
+    if not found:
+        return ""
+    text = max(found, key=lambda text: items[text])
+    return (
+        f"{sum(items[text] for text in found):,} rows name several items in one text, such as "
+        f"{shortened(quote(text), 60)}: say what separates them, and each is a row, in the config: "
+        f'[columns.engagements] item_id = {{source = "your column", separator = "{found[text]}"}}'
+    )
+
+
+def separators_in(items: Collection[str]) -> list[str]:
+    """Those of SEPARATORS that are in texts of a log's items; the first, too, if there are lists of JSON alone."""
+    found = [separator for separator in SEPARATORS if any(separator in text for text in items)]
+    return found or [SEPARATORS[0]] * any(text.lstrip().startswith("[") for text in items)
+
+
+def _separator_of(text: str, ids: Collection[str]) -> str | None:
+    return None if text in ids else next(_splitting(text, ids), None)
+
+
+def _splitting(text: str, ids: Collection[str]) -> Iterator[str]:
+    """The separators that make items of the catalogue of the whole text."""
+    for separator in SEPARATORS:
+        parts = items_of_text(text, separator)
+        if parts != [text] and all(part in ids for part in parts):
+            yield separator

@@ -1,0 +1,103 @@
+"""`itemsage init` of a log whose items are written otherwise than in the catalogue: lists in a text, spellings."""
+
+from pathlib import Path
+
+import pytest
+from init_calls import refused, write_csv, written
+
+
+def lines_of(*items: str) -> str:
+    """A log's lines, an event each, of clicks on items as the cells are written."""
+    lines = [f"2026-06-20T10:{number:02}:00Z,u{number},{item},view" for number, item in enumerate(items)]
+    return "\n".join(["event_time,user_id,sku,event", *lines]) + "\n"
+
+
+@pytest.mark.parametrize(
+    ("cells", "separator"),
+    [
+        (['"000001,000002"', "000003", '"000001,000003"'], ","),
+        (["000001|000002", "000003|000001", "000002|000003"], "|"),
+        (['"[""000001"", ""000002""]"', '"[""000003""]"'], ","),
+    ],
+)
+def test_items_in_a_text_are_found_and_the_separator_is_written(capsys, cells, separator):
+    write_csv("p.csv", "sku,name", *(f"{number:06},red mug {number}" for number in range(5)))
+    Path("log.csv").write_text(lines_of(*cells))
+    log = written("log.csv", "--catalog", "p.csv")["columns"]["engagements"]
+    assert log["item_id"] == {"source": "sku", "separator": separator}
+    assert "100% of the rows are on items of the catalogue" in capsys.readouterr().out
+
+
+def test_an_id_with_a_comma_in_it_is_one_item(capsys):
+    write_csv("p.csv", "sku,name", '"1,2",red mug', "1,blue mug", "2,green mug")
+    Path("log.csv").write_text(lines_of('"1,2"', "1", "2"))
+    assert written("log.csv", "--catalog", "p.csv")["columns"]["engagements"]["item_id"] == "sku"
+
+
+def test_ids_in_another_spelling_are_named(capsys):
+    write_csv("p.csv", "sku,name", *(f"{number:06},red mug {number}" for number in range(5)))
+    Path("log.csv").write_text(lines_of("1", "2", "3"))
+    written("log.csv", "--catalog", "p.csv")
+    assert "'1' is '000001' there" in capsys.readouterr().out
+
+
+def test_of_two_columns_of_items_the_one_is_taken_that_the_catalogue_has(capsys):
+    write_csv("p.csv", "sku,name", *(f"{number:06},red mug {number}" for number in range(5)))
+    write_csv(
+        "log.csv",
+        "event_time,user_id,product_id,sku,event",
+        *(f"2026-06-20T10:0{number}:00Z,u{number},9{number},{number:06},view" for number in range(5)),
+    )
+    assert written("log.csv", "--catalog", "p.csv")["columns"]["engagements"]["item_id"] == "sku"
+    assert "100% of the rows are on items of the catalogue" in capsys.readouterr().out
+
+
+def test_a_device_stands_for_a_user_who_is_not_known(capsys):
+    write_csv("p.csv", "sku,name", *(f"{number:06},red mug {number}" for number in range(5)))
+    rows = [f"2026-06-20T10:0{number}:00Z,{f'u{number}' if number % 2 else ''},d{number}" for number in range(5)]
+    for name, whole in (("half.csv", False), ("whole.csv", True)):
+        users = [row.replace(",,", ",u,") if whole else row for row in rows]
+        lines = [f"{row},{number:06},view" for number, row in enumerate(users)]
+        write_csv(name, "event_time,user_id,device_id,sku,event", *lines)
+        log = written(name, "--catalog", "p.csv", "--force")["columns"]["engagements"]
+        assert log["user_id"] == ("user_id" if whole else ["user_id", "device_id"])
+
+
+def refused_log(capsys, header: str, *rows: str, code: int = 2) -> str:
+    """What is said of a log beside a catalogue of the items 000000 to 000004."""
+    write_csv("p.csv", "sku,name", *(f"{number:06},red mug {number}" for number in range(5)))
+    write_csv("log.csv", header, *rows)
+    return refused(capsys, "--from", "ga4", "log.csv", "--catalog", "p.csv", code=code)
+
+
+def test_objects_in_a_text_are_no_items(capsys):
+    products = '"[{""product_id"": ""000001"", ""quantity"": 1}]"'
+    told = refused_log(capsys, "event,user_id,timestamp,products", f"view,u,2026-06-20T10:00:00Z,{products}")
+    assert 'item_id = "yours"' in told
+    assert "'products' holds JSON in a text (product_id, quantity)" in told
+
+
+def test_no_action_is_proposed_for_an_event_that_nobody_knows(capsys):
+    told = refused_log(capsys, "event,user_id,timestamp,sku", "obscure_deed,u,2026-06-20T10:00:00Z,000001", code=3)
+    assert 'obscure_deed = "..."' in told
+    assert "one of click, save, add_to_cart, checkout" in told
+    assert '"click"' not in told
+
+
+def test_a_log_without_an_action_is_told_of_the_constant(capsys):
+    told = refused_log(capsys, "user_id,timestamp,sku", "u,2026-06-20T10:00:00Z,000001")
+    assert 'action = your column, or {constant = "..."}' in told
+
+
+def test_german_orders_are_told_that_each_is_a_checkout(capsys):
+    head = "Bestellnummer,Bestelldatum,Kundennummer,Artikelnummer"
+    told = refused_log(capsys, head, "B0,20.06.2026 10:00,K,000001")
+    assert 'action = {constant = "checkout"}' in told
+    assert "timestamp = 'Bestelldatum'" in told
+
+
+def test_times_that_cannot_be_read_are_named_with_their_column(capsys):
+    told = refused_log(capsys, "timestamp,user_id,sku,event", *["1.78195E+12,u,000001,view"] * 3, code=3)
+    assert "3 wrong_type (expected" in told
+    assert "timestamp" in told
+    assert "1.78195E+12" in told
