@@ -55,11 +55,21 @@ TEXTS: Mapping[str, Sequence[Sequence[str]]] = {
         )
     ],
     "size_type": [("size_type",)],
-    "size": [("size", "sizes", "size_name", "groesse", "größe", "taille", "talla", "maat")],
+    "size": [("size", "sizes", "size_name", "groesse", "größe", "taille", "talla", "maat", "taglia")],
     "patterns": [("pattern", "patterns", "muster", "motif")],
     "materials": [
         (
-            *("material", "materials", "material_type", "fabric", "stoff", "matiere", "matière", "materiau"),
+            *(
+                "material",
+                "materials",
+                "material_name",
+                "material_type",
+                "fabric",
+                "stoff",
+                "matiere",
+                "matière",
+                "materiau",
+            ),
             *("matériau", "materiaal"),
         )
     ],
@@ -132,6 +142,34 @@ ORDERS = ("order_id", "order_number", "invoice", "invoice_no", "lineitem_name")
 PICTURES = ("image", "img", "picture", "photo", "pic", "bild", "foto", "thumbnail")
 #: Smaller copies of pictures that stand in another column.
 SMALL_PICTURES = ("thumb", "icon", "swatch", "small")
+#: Words in the names of columns of pictures that are not of a product: of its brand or category, a table of sizes, a
+#: label, a flag, the preview of a page; and such words that are often written as one.
+_NOT_OF_PRODUCTS = frozenset(
+    (
+        *(
+            "brand",
+            "brands",
+            "marke",
+            "marque",
+            "marca",
+            "merk",
+            "manufacturer",
+            "hersteller",
+            "logo",
+            "logos",
+            "seller",
+        ),
+        *("category", "categories", "kategorie", "chart", "charts", "guide", "table", "tabelle", "label", "labels"),
+        *("energy", "energie", "flag", "flags", "flagge", "badge", "badges", "og", "opengraph", "social", "twitter"),
+        *("facebook", "pinterest", "seo", "qr", "barcode", "certificate", "zertifikat"),
+    )
+)
+_WITHOUT_SIGNS = (
+    *("logo", "sizechart", "sizeguide", "sizetable", "energylabel", "energielabel", "energyclass", "ogimage"),
+    *("grössentabelle", "groessentabelle", "opengraph"),
+)
+#: What the text that stands for a picture is called.
+_TEXTS_OF_PICTURES = frozenset(("alt", "alts", "alttext", "alternativtext", "caption", "captions"))
 
 #: Columns that say whether customers see a product, and since when none does.
 VISIBLE = ("product_online", "is_active", "active", "enabled", "available", "published", "visible", "status")
@@ -285,6 +323,29 @@ def is_called_a_picture(name: str) -> bool:
 def is_called_small(name: str) -> bool:
     """Whether the name of a column of pictures tells that they are small copies."""
     return any(word in plain_name(name) for word in SMALL_PICTURES)
+
+
+def is_of_no_product(name: str) -> bool:
+    """Whether the name of a column of pictures tells that they are of something else than the product.
+
+    >>> is_of_no_product("size_chart_url"), is_of_no_product("brandLogo"), is_of_no_product("main_image")
+    (True, True, False)
+    """
+    return not _NOT_OF_PRODUCTS.isdisjoint(_words(name)) or any(word in plain_name(name) for word in _WITHOUT_SIGNS)
+
+
+def is_text_of_a_picture(name: str) -> bool:
+    """Whether a name is that of the text which stands for a picture.
+
+    >>> is_text_of_a_picture("image_1_alt"), is_text_of_a_picture("imageAltText"), is_text_of_a_picture("salt_image")
+    (True, True, False)
+    """
+    return not _TEXTS_OF_PICTURES.isdisjoint(_words(name))
+
+
+def _words(name: str) -> list[str]:
+    parted = re.sub(r"(?<=[a-zß-ÿ])(?=[A-ZÀ-Þ])", " ", name)
+    return re.split(r"[\W\d_]+", parted.casefold())
 
 
 def _picture_column(plain: Mapping[str, str]) -> str | None:

@@ -5,13 +5,14 @@ in the file that is written.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from pipelines.init.found import Found, Start, found_by_name, found_in, hidden_products, joined, left_out, own_names
 from pipelines.init.kinds_of_rows import column_of_products, refuse_nameless_parts
 from pipelines.init.names_given_twice import refuse_names_given_twice
 from pipelines.init.offered import WORDS
+from pipelines.init.pictures import pictures_of
 from pipelines.init.repeated_ids import repeated_ids
 from pipelines.init.seen import SeenColumn, SeenTable, refuse_wrapped
 from schemas.errors import UsageError
@@ -19,11 +20,10 @@ from schemas.tables import CATALOGUE, TEXT_FIELDS
 from schemas.usual_names import (
     DELETED,
     ITEM_IDS,
+    OF_CATALOGUE,
     PARENTS,
     TEXTS,
     VISIBLE,
-    is_called_a_picture,
-    is_called_small,
     plain_name,
 )
 
@@ -73,12 +73,11 @@ def starts(table: SeenTable) -> list[Start]:
         )
     without = _without_kinds(table)
     found = joined(found_by_name(without, own_names(without, TEXTS, TEXT_FIELDS)))
-    pictures, small = _pictures(table)
-    if pictures:
-        found.append(found_in(pictures, "images", notes=["by its contents: names or addresses of pictures"]))
-    found = joined([*found, *_texts_by_contents(table, found, [*ids, *pictures, *small])])
+    pictures = pictures_of(table, without.column(OF_CATALOGUE["title"]))
+    found += pictures.found
+    found = joined([*found, *_texts_by_contents(table, found, [*ids, *pictures.columns])])
     rest = (*found, *left_out(table, found, CATALOGUE.names[1:]))
-    asked = [f"{one.name} holds small pictures: left out" for one in small]
+    asked = [f"{one.name} holds small pictures: left out" for one in pictures.small]
     asked += hidden_products(table, [(name, _SHOWN) for name in VISIBLE if _has_flags(table, name)])
     asked += hidden_products(table, [(name, ()) for name in DELETED])
     asked += hidden_products(table, [(name, _SEEN) for name in ("visibility",) if _is_magentos(table, name)])
@@ -188,23 +187,6 @@ def _is_short(column: SeenColumn) -> bool:
         len(text) <= _MAX_ID_CHARACTERS and " " not in text.strip() and not _FRACTION.fullmatch(text)
         for text in column.texts
     )
-
-
-def _pictures(table: SeenTable) -> tuple[list[SeenColumn], list[SeenColumn]]:
-    """(columns of pictures, columns of small copies of them); what is in objects where no column is one."""
-    found = next(filter(None, map(_picture_columns, (table.columns, table.nested, table.members))), [])
-    small = [column for column in found if is_called_small(column.name)]
-    large = [column for column in found if column not in small]
-    return (large, small) if large else (small, [])
-
-
-def _picture_columns(columns: Mapping[str, SeenColumn]) -> list[SeenColumn]:
-    return [
-        column
-        for column in columns.values()
-        if (column.share_pictures > _MOSTLY and not column.keys_of_records)
-        or (is_called_a_picture(column.name) and max(column.share_pictures, column.share_addresses) > _MOSTLY)
-    ]
 
 
 def _texts_by_contents(table: SeenTable, found: Sequence[Found], known: Sequence[SeenColumn]) -> list[Found]:

@@ -30,7 +30,8 @@ OPTIONS = {
 @dataclass(frozen=True)
 class Found:
     """A column of ours. sources: the names of the shop's; options: what else schemas.column_spec.Column says of it;
-    notes: what a person should know; filled, example: of the first source that has any."""
+    notes: what a person should know; filled, example: of the first source that has any; others: what it may be made of
+    instead, which is written as lines that nothing reads."""
 
     name: str
     sources: tuple[str, ...]
@@ -38,6 +39,7 @@ class Found:
     notes: tuple[str, ...] = ()
     share_filled: float = 0.0
     example: str = ""
+    others: tuple["Found", ...] = ()
 
     @property
     def entry(self) -> str | list[str] | dict[str, Any]:
