@@ -44,7 +44,18 @@ TEXTS: Mapping[str, Sequence[Sequence[str]]] = {
     ],
     "brand": [
         (
-            *("brand", "brand_name", "manufacturer", "vendor", "marke", "hersteller", "marque", "marca", "merk"),
+            *(
+                "brand",
+                "brand_name",
+                "brands",
+                "manufacturer",
+                "vendor",
+                "marke",
+                "hersteller",
+                "marque",
+                "marca",
+                "merk",
+            ),
             *("fabricant", "fabricante", "fabrikant", "manufacturer_name", "vendor_name", "herstellername"),
         )
     ],

@@ -197,7 +197,7 @@ def _texts_by_contents(table: SeenTable, found: Sequence[Found], known: Sequence
         for column in table.columns.values()
         if column.name not in read and column.share_distinct > _MOSTLY and not column.share_addresses
     ]
-    given = {one.name for one in found}
+    given = {one.name for one in found if one.sources}
     made = []
     for name, (fewest, most) in WORDS.items():
         columns = [column for column in left if fewest <= column.num_words <= most]

@@ -88,10 +88,10 @@ def test_a_name_that_no_config_can_say():
 
 def test_what_the_jobs_would_ask_for_is_said():
     """They refuse a table with such a column that nobody reads; the file says that it is not meant."""
-    write_csv("t.csv", "sku,name,brands_", "a,A,x", "b,B,y")
+    write_csv("t.csv", "sku,name,brandz", "a,A,x", "b,B,y")
     columns = written("t.csv")["columns"]
     assert columns["brand"] == ""
-    assert "# is it 'brands_'? Then write its name here" in Path("shop.toml").read_text()
+    assert "# is it 'brandz'? Then write its name here" in Path("shop.toml").read_text()
 
 
 def test_names_that_toml_must_escape():
