@@ -217,7 +217,8 @@ _NEAR = 0.88
 #: Languages that names of columns tell; of those whose sign is a word of its own in such names (id, no, is) none.
 _LANGUAGE = r"(?:cs|da|de|el|en|es|fi|fr|hu|it|ja|ko|nb|nl|pl|pt|ro|ru|sk|sv|tr|zh)(?:[-_][A-Za-z]{2})?"
 #: Behind a name: a language, and behind that a channel, as in `description-en_US-ecommerce`.
-_IN_LANGUAGE = re.compile(rf"(?<=\w)[-_]{_LANGUAGE}(?:-\w+)?$")
+_IN_LANGUAGE = re.compile(rf"(?<=\w)[-_](?P<language>{_LANGUAGE})(?:-\w+)?$")
+_LANGUAGE_IN_BRACKETS = re.compile(rf"[(\[](?P<language>{_LANGUAGE})[)\]]\s*$")
 _IN_BRACKETS = re.compile(r"\s*[(\[][^()\[\]]*[)\]]\s*$")
 #: What stands before and behind the word for a picture in the name of a column that has no more than pictures.
 _BEFORE = "main|primary|first|front|cover|featured|default|large|big|full|additional|base|haupt"
@@ -251,6 +252,18 @@ def is_language(name: str) -> bool:
     (True, True, False)
     """
     return re.fullmatch(_LANGUAGE, name) is not None
+
+
+def language_in(name: str) -> str | None:
+    """The language that a column's name tells, as the name has it; None of one that tells none.
+
+    >>> language_in("name-en_US"), language_in("Title (en)"), language_in("name.de-DE"), language_in("brand_id")
+    ('en_US', 'en', 'de-DE', None)
+    """
+    if "." in name:
+        return next(filter(is_language, reversed(name.split("."))), None)
+    found = _IN_LANGUAGE.search(name) or _LANGUAGE_IN_BRACKETS.search(name)
+    return found["language"] if found else None
 
 
 def called(usual: Iterable[str], given: Sequence[str]) -> str | None:

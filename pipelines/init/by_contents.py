@@ -8,8 +8,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from pipelines.init.found import Found, Start, found_by_name, found_in, hidden_products, joined, left_out, own_names
+from pipelines.init.found import Found, Start, found_in, hidden_products, joined, left_out, own_names
 from pipelines.init.kinds_of_rows import column_of_products, refuse_nameless_parts
+from pipelines.init.languages import found_in_one_language
 from pipelines.init.names_given_twice import refuse_names_given_twice
 from pipelines.init.offered import WORDS
 from pipelines.init.pictures import pictures_of
@@ -72,12 +73,12 @@ def starts(table: SeenTable) -> list[Start]:
             f"row, got {table.names_in_words}: name it in the config: [columns] item_id = ..."
         )
     without = _without_kinds(table)
-    found = joined(found_by_name(without, own_names(without, TEXTS, TEXT_FIELDS)))
+    without, found, asked = found_in_one_language(without, own_names(without, TEXTS, TEXT_FIELDS))
     pictures = pictures_of(table, without.column(OF_CATALOGUE["title"]))
-    found += pictures.found
+    found = joined([*found, *pictures.found])
     found = joined([*found, *_texts_by_contents(table, found, [*ids, *pictures.columns])])
     rest = (*found, *left_out(table, found, CATALOGUE.names[1:]))
-    asked = [f"{one.name} holds small pictures: left out" for one in pictures.small]
+    asked += [f"{one.name} holds small pictures: left out" for one in pictures.small]
     asked += hidden_products(table, [(name, _SHOWN) for name in VISIBLE if _has_flags(table, name)])
     asked += hidden_products(table, [(name, ()) for name in DELETED])
     asked += hidden_products(table, [(name, _SEEN) for name in ("visibility",) if _is_magentos(table, name)])

@@ -155,14 +155,16 @@ class SeenColumn:
 @dataclass(frozen=True, eq=False)
 class SeenTable:
     """columns: by the shop's name, in its order. is_whole: whether every row was looked at. twice: names that the file
-    gives to several columns, which no mapping can tell apart. What is in the objects of a column is found by its own
-    name where no column has it, and named with dots."""
+    gives to several columns, which no mapping can tell apart. unnamed: columns, and fields of objects, that are not
+    found by a name: those in another language than the one that is taken. What is in the objects of a column is found
+    by its own name where no column has it, and named with dots."""
 
     files: Sequence[str]
     columns: Mapping[str, SeenColumn]
     num_rows: int
     is_whole: bool
     twice: tuple[str, ...] = ()
+    unnamed: frozenset[str] = frozenset()
 
     @cached_property
     def _by_plain_name(self) -> dict[str, list[SeenColumn]]:
@@ -170,10 +172,11 @@ class SeenTable:
         for name, column in self.columns.items():
             found.setdefault(plain_name(name), []).append(column)
         for name, column in self.columns.items():  # Categories (x,y,z...) where nothing else is called Categories
-            if bare := bare_name(name):
+            if name not in self.unnamed and (bare := bare_name(name)):
                 found.setdefault(bare, [column])
         own = set(found)
-        nested = sorted(self.nested.items(), key=lambda one: one[0].count("."))  # a product's name before its brand's
+        named = [one for one in self.nested.items() if one[0] not in self.unnamed]
+        nested = sorted(named, key=lambda one: one[0].count("."))  # a product's name before its brand's
         for name, column in nested:
             if (last := plain_name(last_name(name))) not in own and not _is_of_another(name):
                 found.setdefault(last, []).append(column)
@@ -217,7 +220,11 @@ class SeenTable:
     def fields_in(self, column: SeenColumn) -> list[SeenColumn]:
         """What the column's objects have that is text, those that are names first."""
         inner = {**self.nested, **self.members}
-        below = [one for path, one in inner.items() if path.startswith(f"{column.name}.") and one.share_readable]
+        below = [
+            one
+            for path, one in inner.items()
+            if path.startswith(f"{column.name}.") and path not in self.unnamed and one.share_readable
+        ]
         wanted = [f"{column.name}.{key}" for key in _NAMES_IN_OBJECTS]
         places = {path: place for place, path in enumerate(wanted)}
         return sorted(below, key=lambda one: (places.get(one.name, len(wanted)), not _is_called_a_text(one.name)))
