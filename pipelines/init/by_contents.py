@@ -118,6 +118,8 @@ def _by(
     column: SeenColumn, table: SeenTable, ids: Sequence[SeenColumn], rest: Sequence[Found], asked: tuple[str, ...]
 ) -> Start:
     others = [other.name for other in ids if other is not column]
+    rest, twice = _without_the_id(rest, column)
+    asked = (*asked, *twice)
     notes = [] if _is_called_an_id(column) else ["by its contents: every row has a value of its own. Is it the id?"]
     notes += [f"others that may be it: {', '.join(others)}"] if others else []
     if missing := len(column.values) - len(column.texts):
@@ -131,6 +133,21 @@ def _by(
     item_ids = found_in([column], "item_id", notes=[*notes, *more])
     told_apart = f"rows of one {column.name} merged" if group_rows == "merge" else f"rows by {column.name}"
     return Start((item_ids, *rest), told_apart, group_rows, (*asked, *questions))
+
+
+def _without_the_id(rest: Sequence[Found], column: SeenColumn) -> tuple[list[Found], list[str]]:
+    """(what is found without the column of the ids, what a person is asked): a column has one meaning."""
+    kept, asked = [], []
+    for one in rest:
+        sources = tuple(name for name in one.sources if name != column.name)
+        if len(sources) < len(one.sources):
+            asked.append(
+                f"{column.name} is called like the {one.name}, but is taken as the id alone: if it is both, write "
+                f"{one.name} = ... with its name, too"
+            )
+        if sources or not one.sources:
+            kept.append(replace(one, sources=sources))
+    return kept, asked
 
 
 def _by_parent(
@@ -176,7 +193,13 @@ def _ids(table: SeenTable) -> list[SeenColumn]:
     called = [column for column in called if column.name in table.columns] or called  # else of a brand, of a seller
     if called:
         return [column for column in called if column.is_distinct] or called[:1]
-    return [column for column in table.columns.values() if column.is_key and _is_short(column)]
+    keys = [column for column in table.columns.values() if column.is_key and _is_short(column)]
+    return sorted(keys, key=_is_called_a_text)
+
+
+def _is_called_a_text(column: SeenColumn) -> bool:
+    names = (name for ours in TEXT_FIELDS for name in OF_CATALOGUE[ours])
+    return plain_name(column.name) in set(map(plain_name, names))
 
 
 def _is_called_an_id(column: SeenColumn) -> bool:

@@ -26,7 +26,7 @@ from schemas.usual_names import PICTURES, TEXTS, bare_name, plain_name
 MAX_ROWS = 8_192
 _MAX_EXAMPLE = 60
 #: What an object that stands for a category, a brand or the like is called by.
-_NAMES_IN_OBJECTS = ("name", "title", "label", "value")
+_NAMES_IN_OBJECTS = ("name", "title", "label", "value", "stringValue")
 _ENDINGS = tuple(f".{name}" for name in _NAMES_IN_OBJECTS)
 #: What objects are called by that are things of their own: our columns of which a product has one among many.
 _OBJECTS = frozenset(

@@ -245,3 +245,35 @@ def test_products_that_customers_may_not_see_are_asked_about(capsys, name, shown
     write_csv("t.csv", f"sku,name,{name}", f"a,A mug,{shown}", f"b,A cup,{shown}")
     written("--from", "csv", "t.csv")
     assert "They are items too" not in capsys.readouterr().out
+
+
+def test_a_column_that_is_the_id_is_no_text(capsys):
+    """As an ERP calls the number of a material."""
+    write_csv("t.txt", "Material\tMaterial Description\tUnit", "4711\tred scarf\tEA", "4712\tblue hat\tEA")
+    assert written("t.txt")["columns"] == {"item_id": "Material", "title": "Material Description"}
+    question = (
+        "? Material is called like the materials, but is taken as the id alone: if it is both, write materials = ... "
+        "with its name, too\n"
+    )
+    assert f"# {question}" in Path("shop.toml").read_text()
+    assert question in capsys.readouterr().out
+
+
+def test_a_key_of_another_name_is_the_id_rather_than_the_title():
+    write_csv("t.csv", "name,key", "scarf,k1", "hat,k2", "mug,k3")
+    assert written("t.csv")["columns"] == {"item_id": "key", "title": "name"}
+
+
+def test_the_path_of_a_document_is_its_id_and_no_title():
+    """As Firestore has them: what is in the document has its type beside it."""
+    fields = [{"title": {"stringValue": f"red scarf {n}"}, "brand": {"stringValue": "Acme"}} for n in range(3)]
+    rows = [{"name": f"projects/x/products/{n}", "fields": one} for n, one in enumerate(fields)]
+    Path("t.json").write_text(json.dumps({"documents": rows}))
+    assert written("t.json")["columns"] == {
+        "item_id": "name",
+        "title": "fields.title.stringValue",
+        "brand": "fields.brand.stringValue",
+    }
+    Path("t.json").write_text(json.dumps([{"name": row["name"], "price": 3} for row in rows]))
+    assert written("t.json")["columns"] == {"item_id": "name"}
+    assert "# ? name is called like the title, but is taken as the id alone" in Path("shop.toml").read_text()
