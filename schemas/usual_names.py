@@ -110,7 +110,7 @@ ITEM_IDS = (
 #: What a variant names its product by.
 PARENTS = (
     *("parent_id", "parent_sku", "parent", "parent_item_id", "parent_product_id", "parent_product_number"),
-    *("oxparentid", "übergeordnetes_produkt"),
+    *("oxparentid", "übergeordnetes_produkt", "produit_parent", "genitore", "nadrzędny", "hoofd", "överordnad"),
 )
 #: The items of a log, in which `id`, `code` or `number` may be the event's own.
 LOG_ITEMS = (

@@ -16,20 +16,19 @@ from pipelines.init.offered import WORDS
 from pipelines.init.pictures import pictures_of
 from pipelines.init.repeated_ids import repeated_ids
 from pipelines.init.seen import SeenColumn, SeenTable, refuse_wrapped
+from pipelines.init.variants import asked_of_parents, by_parent, titles_of
 from schemas.errors import UsageError
 from schemas.tables import CATALOGUE, TEXT_FIELDS
 from schemas.usual_names import (
     DELETED,
     ITEM_IDS,
     OF_CATALOGUE,
-    PARENTS,
     TEXTS,
     VISIBLE,
     plain_name,
 )
 
 _MOSTLY = 0.5
-_FEW_UNKNOWN = 0.1
 _KINDS_OF_PRODUCTS = frozenset(
     (
         *("simple", "configurable", "bundle", "virtual", "grouped", "downloadable", "giftcard", "variable"),
@@ -82,8 +81,9 @@ def starts(table: SeenTable) -> list[Start]:
     asked += hidden_products(table, [(name, _SHOWN) for name in VISIBLE if _has_flags(table, name)])
     asked += hidden_products(table, [(name, ()) for name in DELETED])
     asked += hidden_products(table, [(name, _SEEN) for name in ("visibility",) if _is_magentos(table, name)])
+    asked += asked_of_parents(table, ids, rest)
     by_id = [_by(one, table, ids, rest, tuple(asked)) for one in ids]
-    return [*_by_product(table, rest, tuple(asked)), *_by_parent(table, ids, rest, tuple(asked)), *by_id]
+    return [*_by_product(table, rest, tuple(asked)), *by_parent(table, ids, rest, tuple(asked)), *by_id]
 
 
 def _without_kinds(table: SeenTable) -> SeenTable:
@@ -126,10 +126,7 @@ def _by(
         notes.append(f"{missing:,} rows have none, and are no items")
     if column.is_distinct:
         return Start((found_in([column], "item_id", notes=notes), *rest), f"rows by {column.name}", "no", asked)
-    titles = [
-        table.columns[name] for one in rest if one.name == "title" for name in one.sources if name in table.columns
-    ]
-    group_rows, more, questions = repeated_ids(column, titles)
+    group_rows, more, questions = repeated_ids(column, titles_of(table, rest))
     item_ids = found_in([column], "item_id", notes=[*notes, *more])
     told_apart = f"rows of one {column.name} merged" if group_rows == "merge" else f"rows by {column.name}"
     return Start((item_ids, *rest), told_apart, group_rows, (*asked, *questions))
@@ -148,31 +145,6 @@ def _without_the_id(rest: Sequence[Found], column: SeenColumn) -> tuple[list[Fou
         if sources or not one.sources:
             kept.append(replace(one, sources=sources))
     return kept, asked
-
-
-def _by_parent(
-    table: SeenTable, ids: Sequence[SeenColumn], rest: Sequence[Found], asked: tuple[str, ...]
-) -> list[Start]:
-    """Products with their variants merged into them, and variants beside their products, where a column names the
-    product of some rows: what it has are ids of others."""
-    parent = table.column(PARENTS)
-    if parent is None or not parent.texts:
-        return []
-    parents = set(parent.texts)
-    for column in ids:
-        num_unknown = len(parents - set(column.texts))  # some of a large table lie behind the rows that are looked at
-        if column.is_key and num_unknown <= (0 if table.is_whole else _FEW_UNKNOWN * len(parents)):
-            notes = [f"the {parent.name} in {len(parent.texts):,} of {table.num_rows:,} rows, which are variants"]
-            merged = found_in(
-                [parent, column], "item_id", notes=[*notes, "they are merged into the row that they name"]
-            )
-            group = found_in([parent, column], "group", notes=["variants have what they lack of their product"])
-            own = found_in([column], "item_id")
-            return [
-                Start((merged, *rest), f"products, variants by {parent.name} merged", "merge", asked),
-                Start((own, group, *rest), f"rows by {column.name}, variants beside their product", "merge", asked),
-            ]
-    return []
 
 
 def _by_product(table: SeenTable, rest: Sequence[Found], asked: tuple[str, ...]) -> list[Start]:
