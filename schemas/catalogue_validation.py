@@ -8,7 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas.coercion import id_column, text_column
-from schemas.column_cells import Found
+from schemas.column_cells import Faults, Found
+from schemas.left_out_rows import ROWS_LEFT_OUT, SAYS_LEFT_OUT, left_out_column
 from schemas.markup import shown_start
 from schemas.picture_cells import REMEDIES as PICTURE_REMEDIES
 from schemas.picture_cells import BadPicture
@@ -16,7 +17,7 @@ from schemas.picture_columns import picture_column
 from schemas.quarantine import Rejection
 from schemas.raw_rows import FileSlice, RawRows
 from schemas.stored_pictures import stored_name
-from schemas.tables import CATALOGUE, TEXT_FIELDS, UNREADABLE
+from schemas.tables import CATALOGUE, LEAVE_OUT, TEXT_FIELDS, UNREADABLE
 from schemas.validation import (
     DEFAULT_LIMITS,
     NO_ID,
@@ -52,7 +53,13 @@ GROUPED = pa.schema(
     ]
 )
 #: Fields of which a cell that cannot be read costs only itself; a bit of `unreadable_bits` each.
-_OPTIONAL_FIELDS = (*TEXT_FIELDS, "images", "group")
+_OPTIONAL_FIELDS = (*TEXT_FIELDS, "images", "group", LEAVE_OUT.name)
+
+
+def validated_schema(read: pa.Schema) -> pa.Schema:
+    """What validate_catalogue makes of rows that were read by this schema (see schemas.columns.catalogue_schema)."""
+    schema = GROUPED if "group" in read.names else VALIDATED_CATALOGUE
+    return schema.append(SAYS_LEFT_OUT) if LEAVE_OUT.name in read.names else schema
 
 
 def validate_catalogue(
@@ -66,13 +73,17 @@ def validate_catalogue(
     that is in its cell, and returns what the row lists for it.
 
     Rows that were read with a column `group` are GROUPED: one without an id is good if it has a group; one without a
-    group has that of its id.
+    group has that of its id. Those that were read with a column `leave_out` have SAYS_LEFT_OUT, too: one that is to be
+    left out is not rejected for its id; where there is nothing that belongs to it, it is counted as rows_left_out.
     """
     found = Found()
     ids = _ids(raw, limits, found)
     groups = {}
     if "group" in raw.table.column_names:
         groups["group"], ids = _groups(raw, ids, limits, found)
+    left_out = {}
+    if LEAVE_OUT.name in raw.table.column_names:
+        left_out[SAYS_LEFT_OUT.name] = left_out_column(raw, found)
     say_if_none(raw, ids, CATALOGUE, found.faults)
     texts = {name: text_column(raw, name, found, join_lists=True) for name in TEXT_FIELDS}
     images, num_cut, num_empty = _pictures(picture_column(raw, "images", found, keep_picture), limits.max_pictures)
@@ -93,15 +104,20 @@ def validate_catalogue(
         "ids_trimmed": found.trimmed["item_id"].astype(np.int32),
         "unreadable_bits": _unreadable_bits(found, raw.table.num_rows),
         **groups,
+        **left_out,
     }
-    good, _ = good_rows(columns, GROUPED if groups else VALIDATED_CATALOGUE, found.faults)
+    gone = _gone(found, groups.get("group"), left_out.get(SAYS_LEFT_OUT.name))
+    good, _ = good_rows(columns, validated_schema(raw.table.schema), {**found.faults, **gone})
     rejections = rejections_of(raw, file_slice, "items", ids, found.faults)
     counts = Counter(
         rows_read=raw.num_rows,
         rows_rejected=len(rejections),
+        **({ROWS_LEFT_OUT: len(gone)} if gone else {}),
         pictures_listed=len(good["images"].combine_chunks().flatten()),
         **catalogue_counts(good),
     )
+    for row in _says_true(left_out.get(SAYS_LEFT_OUT.name)):
+        found.bad_pictures.pop(row, None)
     return good, rejections + _rejected_pictures(raw, file_slice, ids, found), counts
 
 
@@ -148,6 +164,19 @@ def _groups(raw: RawRows, ids: pa.Array, limits: Limits, found: Found) -> tuple[
             del found.faults[row]
     ids = pc.if_else(is_blank(ids), pa.scalar(None, pa.string()), ids)
     return pc.coalesce(groups, ids), ids
+
+
+def _gone(found: Found, groups: pa.Array | None, left_out: pa.Array | None) -> Faults:
+    """The faults, which are taken back, of rows that are to be left out. One that has a group stays without an id, for
+    others go with it."""
+    faulty = [row for row in _says_true(left_out) if row in found.faults]
+    faults = {row: found.faults.pop(row) for row in faulty}
+    return {row: fault for row, fault in faults.items() if groups is None or not groups[row].is_valid}
+
+
+def _says_true(left_out: pa.Array | None) -> list[int]:
+    """The rows that say of themselves that they are to be left out."""
+    return [] if left_out is None else np.flatnonzero(pc.fill_null(left_out, False)).tolist()
 
 
 def _pictures(lists: pa.Array, max_pictures: int) -> tuple[pa.Array, np.ndarray, np.ndarray]:

@@ -11,12 +11,15 @@ from schemas.csv_headers import value_among_names
 from schemas.errors import UsageError
 from schemas.files import shown
 from schemas.hive_folders import folder_values
+from schemas.leave_out import parse_leave_out
 from schemas.nested_columns import root_of
 from schemas.quarantine import quote
-from schemas.tables import CATALOGUE, ENGAGEMENTS, GROUPED_CATALOGUE, JUDGEMENTS
+from schemas.tables import CATALOGUE, ENGAGEMENTS, GROUPED_CATALOGUE, JUDGEMENTS, LEAVE_OUT
 from schemas.usual_names import OF_CATALOGUE, OF_LOG, called, means_another, meant_columns, meant_name, that_may_be
 
 TABLES = {"catalogue": CATALOGUE, "engagements": ENGAGEMENTS, "judgements": JUDGEMENTS}
+#: What a mapping of a catalogue may name.
+_OF_CATALOGUE = (*GROUPED_CATALOGUE.names, LEAVE_OUT.name)
 #: Columns that a file may lack although their stored form is not nullable: no `images` column means no pictures.
 _OPTIONAL = {"images"}
 #: What the rows of a log are that has no such column: no query, an action of a customer.
@@ -35,11 +38,11 @@ def table_columns(columns: Mapping[str, Any], table: str) -> dict[str, str | Col
     """The column mapping of one table out of a config's `[columns]`: our name -> the shop's, or how the shop writes it.
 
     Keys directly in `[columns]` are the catalogue's; `[columns.engagements]` and so on hold another table's.
-    Raises UsageError for a name that is not a column of the table, an entry that is none (see schemas.column_spec), and
-    for `[columns.X]` of a table X that is none.
+    Raises UsageError for a name that is not a column of the table, an entry that is none (see schemas.column_spec and
+    schemas.leave_out), and for `[columns.X]` of a table X that is none.
     """
     flat = {key: value for key, value in columns.items() if key not in TABLES}
-    tables = {key for key, value in flat.items() if isinstance(value, Mapping) and key not in GROUPED_CATALOGUE.names}
+    tables = {key for key, value in flat.items() if isinstance(value, Mapping) and key not in _OF_CATALOGUE}
     misplaced = sorted(
         tables | {key for key in columns.keys() & TABLES.keys() if not isinstance(columns[key], Mapping)}
     )
@@ -48,7 +51,7 @@ def table_columns(columns: Mapping[str, Any], table: str) -> dict[str, str | Col
             f"expected tables [columns.X] with X of {', '.join(TABLES)}, got {_listed(misplaced)} in [columns]"
         )
     mapping = {**(flat if table == "catalogue" else {}), **columns.get(table, {})}
-    known = GROUPED_CATALOGUE.names if table == "catalogue" else TABLES[table].names
+    known = _OF_CATALOGUE if table == "catalogue" else TABLES[table].names
     unknown = sorted(set(mapping) - set(known))
     if unknown:
         near = similar_name(unknown[0], known)
@@ -57,7 +60,9 @@ def table_columns(columns: Mapping[str, Any], table: str) -> dict[str, str | Col
             f"got {_listed(unknown)}" + (f": is it {near!r}?" if near else "")
         )
     where = f"[{section_of(TABLES[table])}]"
-    return {name: parse_column(name, given, where) for name, given in mapping.items()}
+    leave_out = parse_leave_out(mapping.pop(LEAVE_OUT.name, ""), where)
+    columns_of_ours = {name: parse_column(name, given, where) for name, given in mapping.items()}
+    return columns_of_ours | ({} if leave_out is None else {LEAVE_OUT.name: leave_out})
 
 
 def catalogue_columns(columns: Mapping[str, Any], group_rows: str) -> dict[str, str | Column]:
@@ -73,12 +78,14 @@ def catalogue_columns(columns: Mapping[str, Any], group_rows: str) -> dict[str, 
 
 
 def catalogue_schema(columns: Columns) -> pa.Schema:
-    """What is read of a catalogue: `group` only if the mapping names its column.
+    """What is read of a catalogue: `group` and `leave_out` only if the mapping names their columns.
 
     >>> catalogue_schema({"group": "Handle"}).equals(GROUPED_CATALOGUE), catalogue_schema({}).equals(CATALOGUE)
     (True, True)
     """
-    return GROUPED_CATALOGUE if "group" in columns and column_of(columns, "group") != Column() else CATALOGUE
+    is_grouped = "group" in columns and column_of(columns, "group") != Column()
+    schema = GROUPED_CATALOGUE if is_grouped else CATALOGUE
+    return schema.append(LEAVE_OUT) if LEAVE_OUT.name in columns else schema
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -233,6 +240,9 @@ def _assumed_names(present: Collection[str], columns: Columns, schema: pa.Schema
 
 def _remedy(ours: str, theirs: str, names: Sequence[str], columns: Columns, schema: pa.Schema) -> str:
     """What to do for a column that is missing among `names`."""
+    if ours == LEAVE_OUT.name:
+        near = similar_name(theirs, names)
+        return f"{f'is it {quote(near)}? ' if near else ''}write its name in {ours}, in the config: [columns]"
     other = next((mark for mark in _OTHER_DELIMITERS if len(names) == 1 and mark in names[0]), None)
     if other is not None:
         return (

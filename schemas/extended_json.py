@@ -15,6 +15,9 @@ _VALUES = frozenset(
     )
 )
 
+#: What an object with a `name` holds under it (Shopify's options).
+VALUES_OF_NAMES = ("values", "value")
+
 
 def plain_value(value: Any) -> Any:
     """A value of parsed JSON with each of these objects as what it stands for, wherever it is; {"$undefined": true} is
@@ -34,13 +37,16 @@ def plain_value(value: Any) -> Any:
 
 def value_at(row: dict[str, Any], source: str) -> Any:
     """What a source of the config leads to in a row: the value of that key, else by its dots what is in objects, and of
-    a list of objects the list of what is in each; None where there is nothing. Names that begin with `$` lead to the
-    value that stands there already.
+    a list of objects the list of what is in each, or, where none has that key, the values of those that are called so
+    (`name` beside `value` or `values`); None where there is nothing. Names that begin with `$` lead to the value that
+    stands there already.
 
     >>> value_at({"a.b": 1, "a": {"b": 2}}, "a.b"), value_at({"a": {"b": 2}}, "a.b"), value_at({"a": 1}, "a.b")
     (1, 2, None)
     >>> value_at({"a": [{"b": 1}, {}, {"b": 3}]}, "a.b"), value_at({"_id": "65f0"}, "_id.$oid")
     ([1, 3], '65f0')
+    >>> value_at({"options": [{"name": "Size", "values": ["S", "M"]}, {"name": "Fit", "value": "x"}]}, "options.Size")
+    ['S', 'M']
     """
     if source in row or "." not in source:
         return row.get(source)
@@ -52,7 +58,15 @@ def value_at(row: dict[str, Any], source: str) -> Any:
 
 def _inner(value: Any, name: str) -> Any:
     if isinstance(value, list):
-        found = [_inner(member, name) for member in value]
+        has_key = any(name in member for member in value if isinstance(member, dict))
+        found = [_inner(member, name) if has_key else _called(member, name) for member in value]
         flat = [one for member in found for one in (member if isinstance(member, list) else [member])]
         return [one for one in flat if one is not None] or None
     return value.get(name) if isinstance(value, dict) else None
+
+
+def _called(member: Any, name: str) -> Any:
+    """The value of an object that is called so; of a list, what is in its members."""
+    if isinstance(member, dict) and member.get("name") == name:
+        return next((member[key] for key in VALUES_OF_NAMES if member.get(key) is not None), None)
+    return _inner(member, name) if isinstance(member, list) else None

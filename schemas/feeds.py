@@ -26,6 +26,18 @@ _ADDRESSES = ("href", "url")
 _PIECE_BYTES = 64 << 10
 _MAX_DEPTH = 100
 _NUM_PEEKED_ITEMS = 1_000
+#: What is wrong with XML that was written by hand or as text, of the errors that expat knows.
+_AS_WRITTEN = {
+    expat.errors.codes[text]
+    for text in (
+        expat.errors.XML_ERROR_INVALID_TOKEN,
+        expat.errors.XML_ERROR_UNDEFINED_ENTITY,
+        expat.errors.XML_ERROR_TAG_MISMATCH,
+        expat.errors.XML_ERROR_DUPLICATE_ATTRIBUTE,
+        expat.errors.XML_ERROR_UNBOUND_PREFIX,
+        expat.errors.XML_ERROR_SYNTAX,
+    )
+}
 #: What an element takes in memory beside its text.
 _ELEMENT_BYTES = 500
 
@@ -33,7 +45,8 @@ _ELEMENT_BYTES = 500
 def feed_rows(path: str, source: Mapping[str, str]) -> Iterator[Row]:
     """Rows of a feed; `source`: our name -> element. Repeated elements are a list. Numbers are places in the feed.
 
-    Raises UsageError for XML that is no feed, CorruptFileError for what is not XML, or declares entities.
+    Raises UsageError for XML that is no feed, and for what was written in another way than XML, such as a & in a text;
+    CorruptFileError for a file that ends too early or has what no feed needs.
     """
     for row in _items(path):
         if row.values is None:
@@ -59,9 +72,9 @@ def _items(path: str) -> Iterator[Row]:
         yield from reader.read(b"")
 
 
-def _remedy(error: Exception) -> str:
-    token = expat.errors.codes[expat.errors.XML_ERROR_INVALID_TOKEN]
-    return "write & as &amp; and < as &lt; in texts" if getattr(error, "code", None) == token else "write it again"
+def _is_as_written(error: Exception) -> bool:
+    """Whether what wrote the file is to blame, so that it would come out the same again; else the file is damaged."""
+    return getattr(error, "code", None) in _AS_WRITTEN
 
 
 @dataclass(slots=True)
@@ -113,7 +126,9 @@ class _FeedReader:
         except (expat.ExpatError, ValueError, LookupError) as error:
             if isinstance(error, UsageError | CorruptFileError):
                 raise
-            raise self._broken(quote(str(error)), _remedy(error)) from error
+            if _is_as_written(error):
+                raise UsageError(self._told(quote(str(error)), "write & as &amp; and < as &lt; in texts")) from error
+            raise self._broken(quote(str(error))) from error
         if self._num_bytes - self._parser.CurrentByteIndex > MAX_LINE_BYTES:
             raise self._broken(f"a tag of more than {MAX_LINE_BYTES:,} bytes")
         ready, self._ready = self._ready, []
@@ -163,9 +178,12 @@ class _FeedReader:
     def _entity(self, name: str, *_: Any) -> None:
         raise self._broken(f"a declaration of the entity {quote(name)}, which no feed needs")
 
-    def _broken(self, what: str, remedy: str = "write it again") -> CorruptFileError:
+    def _broken(self, what: str) -> CorruptFileError:
+        return CorruptFileError(self._told(what, "write it again"))
+
+    def _told(self, what: str, remedy: str) -> str:
         line, column = self._parser.CurrentLineNumber, self._parser.CurrentColumnNumber
-        return CorruptFileError(
+        return (
             f"expected a feed of well-formed XML, got {what} at line {line:,}, column {column:,} of "
             f"{shown(self._path)}: {remedy}"
         )

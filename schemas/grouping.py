@@ -28,6 +28,7 @@ import pyarrow.compute as pc
 from schemas.catalogue_validation import VALIDATED_CATALOGUE
 from schemas.duplicates import resolve_duplicates
 from schemas.files import shown
+from schemas.left_out_rows import ORDER, without_left_out
 from schemas.quarantine import Rejection, quote
 from schemas.runs import differs, first_valid, run_numbers, run_starts, unions
 from schemas.tables import MAX_PICTURES, TEXT_FIELDS
@@ -51,33 +52,36 @@ _COUNTS = (
     *("rows_merged", "texts_differing"),
 )
 _PLACE = ("file_number", "row_number")
-_ORDER = ("names_another", *_PLACE)
 
 
 @dataclass(frozen=True, eq=False)
 class ResolvedRows:
-    """One row an id, sorted by id; the rejections; how many rows were equal to one that stayed, and how many were
-    merged into another."""
+    """One row an id, sorted by id; the rejections; how many rows were equal to one that stayed, how many were merged
+    into another, and how many were left out (see schemas.left_out_rows)."""
 
     items: pa.Table
     rejections: list[Rejection]
     num_collapsed: int = 0
     num_merged: int = 0
+    num_left_out: int = 0
 
 
 def resolve_rows(
     rows: pa.Table, file_names: Sequence[str], group_rows: str, max_pictures: int = MAX_PICTURES
 ) -> ResolvedRows:
-    """What becomes of validated rows of whole items, in any order: VALIDATED_CATALOGUE, or of whole groups: GROUPED, or
-    of what complete_groups made of them. group_rows: one of GROUP_ROWS; file_names: what `where` calls file k."""
+    """What becomes of validated rows of whole items, in any order: VALIDATED_CATALOGUE, or of whole groups: GROUPED
+    (either with SAYS_LEFT_OUT, too), or of what complete_groups made of them. group_rows: one of GROUP_ROWS;
+    file_names: what `where` calls file k."""
+    rows, num_left_out = without_left_out(rows, group_rows)
     if group_rows == "no":
-        return ResolvedRows(*resolve_duplicates(rows, file_names))
+        return ResolvedRows(*resolve_duplicates(rows, file_names), num_left_out=num_left_out)
     rejections: list[Rejection] = []
     if "group" in rows.column_names:
         share = group_rows == SHARE_PICTURES
         rows, rejections = complete_groups(rows, file_names, share_pictures=share, max_pictures=max_pictures)
     items, beyond = merge_items(rows, file_names, max_pictures)
-    return ResolvedRows(items, rejections + beyond, num_merged=pc.sum(items["rows_merged"]).as_py() or 0)
+    num_merged = pc.sum(items["rows_merged"]).as_py() or 0
+    return ResolvedRows(items, rejections + beyond, num_merged=num_merged, num_left_out=num_left_out)
 
 
 def merge_items(
@@ -104,7 +108,7 @@ def complete_groups(
     has_id = rows["item_id"].combine_chunks().is_valid()
     numbers = run_numbers(group_starts, rows.num_rows)
     numbered = rows.append_column("group_number", pa.array(numbers))
-    owned = numbered.filter(has_id).sort_by([(name, "ascending") for name in ("group_number", "item_id", *_ORDER)])
+    owned = numbered.filter(has_id).sort_by([(name, "ascending") for name in ("group_number", "item_id", *ORDER)])
     items = _one_a_run(owned, run_starts(owned, "group_number", "item_id"), max_pictures)
     group_of = items["group_number"].to_numpy()
     for name in TEXT_FIELDS:
@@ -124,7 +128,7 @@ def _counted(rows: pa.Table) -> pa.Table:
 
 def _within_bound(rows: pa.Table, key: str, file_names: Sequence[str]) -> tuple[pa.Table, list[Rejection]]:
     """(the rows by key, in order, at most MAX_GROUP_ROWS of a key; the others)."""
-    rows = rows.sort_by([(name, "ascending") for name in (key, *_ORDER)]).combine_chunks()
+    rows = rows.sort_by([(name, "ascending") for name in (key, *ORDER)]).combine_chunks()
     starts = run_starts(rows, key)
     first = np.repeat(starts, np.diff(np.append(starts, rows.num_rows)))
     beyond = np.arange(rows.num_rows) - first >= MAX_GROUP_ROWS

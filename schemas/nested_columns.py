@@ -1,7 +1,8 @@
 """What a source with dots leads to in a column of objects, as `attributes.brand` or `items.item_id`.
 
 A name is a field of an object; of a list of objects with `key` and `value` (BigQuery's parameters) the value of that
-key; of any other list of objects the field of each. Lists that BigQuery and Spark wrap in objects are lists.
+key; of a list of objects with `name` and `values` (Shopify's options) that have no such field the values of that name;
+of any other list of objects the field of each. Lists that BigQuery and Spark wrap in objects are lists.
 """
 
 from collections.abc import Collection, Mapping
@@ -9,6 +10,8 @@ from collections.abc import Collection, Mapping
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from schemas.extended_json import VALUES_OF_NAMES, value_at
 
 #: What wraps a list in an object, what wraps each of its members, and what a member of a list of parameters has.
 WRAPPERS, ELEMENTS = ("list", "array"), ("element", "array_element", "item")
@@ -32,7 +35,10 @@ def nested_sources(source: Mapping[str, str], present: Collection[str]) -> dict[
 
 def column_at(column: pa.Array, source: str) -> pa.Array:
     """What a source with dots leads to in a column, a value for each row: of a list of objects, the list of what is in
-    each."""
+    each, or the values of those that are called so."""
+    if _is_of_names(column.type, source.split(".")[1:]):
+        found = [value_at({source.partition(".")[0]: value}, source) for value in column.to_pylist()]
+        return pa.array([value if value is None or isinstance(value, list) else [value] for value in found])
     values, events, is_list = values_at(column, source.split(".")[1:])
     if not is_list:
         return values
@@ -40,6 +46,14 @@ def column_at(column: pa.Array, source: str) -> pa.Array:
     ends = np.cumsum(np.bincount(events[there], minlength=len(column)))
     offsets = pa.array(np.append(0, ends), pa.int32())
     return pa.ListArray.from_arrays(offsets, values.drop_null() if values.null_count else values)
+
+
+def _is_of_names(kind: pa.DataType, names: list[str]) -> bool:
+    """Whether one name leads into a list of objects that have a name and values, and no field of that name."""
+    if len(names) != 1 or not _is_list(kind) or not pa.types.is_struct(kind.value_type):
+        return False
+    fields = {kind.value_type.field(n).name for n in range(kind.value_type.num_fields)}
+    return "name" in fields and not fields.isdisjoint(VALUES_OF_NAMES) and names[0] not in fields
 
 
 def without_list(array: pa.Array, events: np.ndarray, listed: bool, is_item: bool) -> tuple[pa.Array, np.ndarray, bool]:

@@ -3,6 +3,7 @@ bounded. JSON: see reading_json."""
 
 import contextlib
 import csv
+import re
 from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -22,6 +23,9 @@ MAX_CSV_ROW_LINES = 1_000_000
 #: stray quote would be parsed once a line.
 _MAX_RETRIED_BYTES = 1 << 20
 _MAX_RETRIED_LINES = 1_000
+#: As many lines within a row, each of them a row of as many cells as the header that begins like it, are rows that a
+#: stray quote took in; under fewer columns they may be sentences.
+_MIN_ROWS_TAKEN_IN, _MIN_COLUMNS_TAKEN_IN = 2, 4
 #: Lines that a header may take, whose names are quoted.
 _MAX_HEADER_LINES = 100
 _BOM = b"\xef\xbb\xbf"
@@ -144,6 +148,9 @@ class _CsvParser:
         except csv.Error as fault:
             error, num_more = str(fault), looked_at if is_last else max(looked_at - 1, 0)
         else:
+            if self._takes_rows_in(cells[0], looked_at):
+                got = f"a quote that ends {looked_at:,} lines below, and rows in between"
+                return None, f"expected a quoted cell that holds no rows, got {got}: a stray quote", 0, False
             if self._dialect.is_row(cells, self._num_columns):
                 return cells[: self._num_columns], None, looked_at, False
             in_lines = f" in {looked_at + 1:,} lines" if looked_at else ""
@@ -155,6 +162,30 @@ class _CsvParser:
             self._last_retried = max(self._last_retried, number + num_more)
             num_more = own_lines
         return None, error, num_more, is_last and own_lines is None
+
+    def _takes_rows_in(self, first_cell: str, num_more: int) -> bool:
+        """Whether the lines between the first of a row and its last, num_more below, are all rows by themselves, and
+        begin as it does: one quote stands at the beginning of some cell, another at the end of one further down."""
+        if num_more <= _MIN_ROWS_TAKEN_IN or self._num_columns < _MIN_COLUMNS_TAKEN_IN:
+            return False
+        between = islice(self._lines.next_ones(num_more), num_more - 1)
+        return all(isinstance(line, bytes) and self._begins_like(first_cell, text_of(line)) for line in between)
+
+    def _begins_like(self, first_cell: str, line: str) -> bool:
+        rows = self._dialect.first_rows([line], 1)
+        is_row = bool(rows) and self._dialect.is_row(rows[0], self._num_columns)
+        return is_row and _are_alike(rows[0][0], first_cell)
+
+
+def _are_alike(one: str, other: str) -> bool:
+    """Whether two cells look like ids of one kind, as two sentences do not.
+
+    >>> _are_alike("SKU-0999", "SKU-10000"), _are_alike("000020", "1"), _are_alike("SKU-1", "Durable")
+    (True, False, False)
+    """
+    one, other = one.strip(), other.strip()
+    shapes = {re.sub(r"\d+", "9", re.sub(r"[^\W\d_]+", "a", cell)) for cell in (one, other)}
+    return abs(len(one) - len(other)) <= 1 and len(shapes) == 1
 
 
 def text_of(line: bytes) -> str:

@@ -45,6 +45,7 @@ def drawn(folder: Path, seed: str | None) -> list[str]:
     return [line for line in done.stdout.splitlines() if "drew" in line]
 
 
+@pytest.mark.soak
 def test_a_seed_repeats_what_was_explored_and_without_one_it_is_the_same(tmp_path: Path) -> None:
     runs = [(None, "a"), (None, "b"), ("5", "c"), ("5", "d"), ("6", "e")]
     found = []

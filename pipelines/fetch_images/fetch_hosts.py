@@ -2,7 +2,9 @@
 
     slices -> read, validate -> URLs, once each -> group by host -> fetch, a host at a time
 
-A host is one element, so its rate and its robots.txt are kept by one worker, whatever the runner.
+A host is one element, so its rate and its robots.txt are kept by one worker, whatever the runner. Pictures of rows that
+are left out (schemas.left_out_rows) are not fetched: with --group-rows the rows of each group are brought together
+first.
 """
 
 from collections import Counter
@@ -11,18 +13,22 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import apache_beam as beam
+import pyarrow as pa
 
 from pipelines.console.progress import Progress
 from pipelines.fetch_images.cache import HostCache
 from pipelines.fetch_images.host import FetchRules, HostFetcher, Outcome, counts_of, remedy_of
+from pipelines.run.bucket_rows import pack, split_by_bucket
 from pipelines.run.units import Unit, UnitWriter, finished_sidecar
 from schemas.catalogue_validation import validate_catalogue
 from schemas.columns import Column, catalogue_schema
 from schemas.errors import printable
 from schemas.fetched_pictures import FETCH_REMEDIES, host_key
+from schemas.left_out_rows import ORDER, SAYS_LEFT_OUT, without_left_out
 from schemas.picture_urls import FETCHED_FOLDER, canonical_url, is_picture_url
 from schemas.quarantine import Rejection, quote
 from schemas.reading import FileSlice, read_slice
+from schemas.tables import LEAVE_OUT
 from schemas.validation import Limits
 
 STAGE = "fetch-images"
@@ -31,6 +37,10 @@ CATALOGUE_UNIT = "catalogue"
 #: In place of a host, of URLs for which nothing can be asked.
 _NO_HOST = ""
 _COUNTS = "counts"
+#: Parts that the rows of groups are brought together in.
+_NUM_PARTS = 64
+#: What of a validated row tells whether it is left out, and what is fetched for it.
+_OF_ROWS = ("item_id", "images", "group", SAYS_LEFT_OUT.name, *ORDER)
 
 #: (URL, how often it is listed, the least item id that lists it, None if only rows without one do).
 ListedUrl = tuple[str, int, str | None]
@@ -39,22 +49,34 @@ ListedUrl = tuple[str, int, str | None]
 class FetchHosts(beam.PTransform):
     """FileSlice in, the names of the sealed units out. call_id: tells this call's units from those of others."""
 
-    def __init__(self, image_root: str, columns: Mapping[str, str | Column], rules: FetchRules, call_id: str):
+    def __init__(
+        self,
+        image_root: str,
+        columns: Mapping[str, str | Column],
+        rules: FetchRules,
+        call_id: str,
+        group_rows: str = "no",
+    ):
         super().__init__(label="Fetch hosts")
         self.image_root, self.columns, self.rules, self.call_id = image_root, dict(columns), rules, call_id
+        self.group_rows = group_rows
 
     def expand(self, slices: beam.PCollection[FileSlice]) -> beam.PCollection[str]:
         read = (
             slices
             | "Spread slices" >> beam.Reshuffle()
-            | "Read URLs" >> beam.ParDo(_ReadUrls(self.columns)).with_outputs(_COUNTS, main="urls")
+            | "Read URLs" >> beam.ParDo(_ReadUrls(self.columns, self.group_rows)).with_outputs(_COUNTS, main="urls")
         )
+        urls = read.urls
+        if LEAVE_OUT.name in self.columns and self.group_rows != "no":
+            parts = urls | "Group rows" >> beam.GroupByKey()
+            urls = parts | "Without left out" >> beam.FlatMap(_urls_of_part, self.group_rows)
         counted = (
             read[_COUNTS]
             | "Sum" >> beam.CombineGlobally(_sum)
             | "Write counts" >> beam.Map(_seal_counts, self.image_root, self.call_id)
         )
-        once_each = read.urls | "Once each" >> beam.CombinePerKey(_merged)
+        once_each = urls | "Once each" >> beam.CombinePerKey(_merged)
         num_urls = beam.pvalue.AsSingleton(once_each | "How many" >> beam.combiners.Count.Globally())
         hosts = (
             once_each
@@ -127,20 +149,36 @@ def _rejection(outcome: Outcome, item_id: str | None) -> Rejection:
 
 
 class _ReadUrls(beam.DoFn):
-    """((host, URL), (1, item id)) of each listed picture that is an http(s) URL; counts beside."""
+    """((host, URL), (1, item id)) of each listed picture that is an http(s) URL; counts beside. Where others of its
+    group tell whether a row is left out: (part, packed rows)."""
 
-    def __init__(self, columns: dict[str, str | Column]):
-        self.columns = columns
+    def __init__(self, columns: dict[str, str | Column], group_rows: str):
+        self.columns, self.group_rows = columns, group_rows
 
     def process(self, file_slice: FileSlice) -> Iterator[Any]:
         counts: Counter[str] = Counter()
         for raw in read_slice(file_slice, self.columns, catalogue_schema(self.columns)):
             good, _, found = validate_catalogue(raw, file_slice, Limits())
             counts.update({name: found[name] for name in ("rows_read", "rows_rejected", "pictures_listed")})
-            for item_id, images in zip(good["item_id"].to_pylist(), good["images"].to_pylist(), strict=True):
-                for place in urls_of(images):
-                    yield place, (1, item_id)
+            if SAYS_LEFT_OUT.name in good.column_names and self.group_rows != "no":
+                rows = good.select([name for name in _OF_ROWS if name in good.column_names])
+                keys = rows["group" if "group" in rows.column_names else "item_id"].to_pylist()
+                yield from ((part, pack(some)) for part, some in split_by_bucket(rows, keys, _NUM_PARTS))
+            else:
+                yield from _urls_of_rows(good, self.group_rows)
         yield beam.pvalue.TaggedOutput(_COUNTS, dict(counts))
+
+
+def _urls_of_part(element: tuple[int, Iterable[bytes]], group_rows: str) -> Iterator[Any]:
+    _, packed = element
+    yield from _urls_of_rows(pa.concat_tables(pa.ipc.open_stream(piece).read_all() for piece in packed), group_rows)
+
+
+def _urls_of_rows(rows: pa.Table, group_rows: str) -> Iterator[Any]:
+    rows, _ = without_left_out(rows, group_rows)
+    for item_id, images in zip(rows["item_id"].to_pylist(), rows["images"].to_pylist(), strict=True):
+        for place in urls_of(images):
+            yield place, (1, item_id)
 
 
 class _FetchHost(beam.DoFn):

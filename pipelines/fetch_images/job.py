@@ -39,6 +39,7 @@ from pipelines.store.lock import store_lock
 from schemas import storage
 from schemas.columns import catalogue_columns, catalogue_schema
 from schemas.errors import ThresholdError, UsageError
+from schemas.fetched_pictures import FETCH_REMEDIES
 from schemas.files import expand_inputs, read_sealed_json
 from schemas.grouping import GROUP_ROWS
 from schemas.picture_urls import FETCHED_FOLDER
@@ -119,7 +120,7 @@ def build(root: beam.Pipeline, config: FetchImagesConfig, call_id: str | None = 
     return (
         root
         | "Slices" >> beam.Create(plan_slices(files), reshuffle=False)
-        | FetchHosts(config.image_root, columns, config.rules, call_id or uuid.uuid4().hex)
+        | FetchHosts(config.image_root, columns, config.rules, call_id or uuid.uuid4().hex, config.group_rows)
     )
 
 
@@ -149,7 +150,8 @@ def run(config: FetchImagesConfig, options: PipelineOptions) -> dict[str, Any]:
     shown = {name: manifest["counts"].get(name, 0) for name in _SHOWN}
     print_summary(STAGE, shown, started_s, config.folder)
     if failed := _reasons(manifest["counts"]):
-        print(f"{STAGE}: failed {failed}: see {config.folder}/quarantine", file=sys.stderr)
+        flags = "".join(f"\n  {told}" for told in _of_flags(manifest["counts"]))
+        print(f"{STAGE}: failed {failed}: see {config.folder}/quarantine{flags}", file=sys.stderr)
     return manifest
 
 
@@ -169,6 +171,12 @@ def _reasons(counts: dict[str, int]) -> str:
     return ", ".join(f"{count:,} {name}" for name, count in reasons.items())
 
 
+def _of_flags(counts: dict[str, int]) -> list[str]:
+    """What to do for failures that a flag of this command may be right for."""
+    found = {reason: remedy for reason, remedy in FETCH_REMEDIES.items() if counts.get(f"reason:{reason}")}
+    return [f"{reason}: {remedy}" for reason, remedy in found.items() if " --" in remedy]
+
+
 def _check(counts: dict[str, int], config: FetchImagesConfig) -> None:
     read, rejected = counts.get("rows_read", 0), counts.get("rows_rejected", 0)
     if not read:
@@ -184,7 +192,8 @@ def _check(counts: dict[str, int], config: FetchImagesConfig) -> None:
     distinct = counts.get("urls_distinct", 0)
     there = distinct - counts.get("urls_failed", 0) + counts.get("urls_kept", 0)
     if distinct and not there:
+        flags = "".join(f"; {told}" for told in _of_flags(counts))
         raise ThresholdError(
             f"expected at least one picture, got none of {distinct:,} URLs ({_reasons(counts)}). To do: see reason and "
-            f"remedy of each URL in {config.folder}/quarantine"
+            f"remedy of each URL in {config.folder}/quarantine{flags}"
         )

@@ -9,6 +9,7 @@ from pipelines.console.thresholds import GateThresholds
 from pipelines.gates.results import FAILED, PASSED, GateResult, at_least, judged, number, rounded, skipped
 from schemas.cut_off_files import CUT_OFF_FILE, cut_off_in_words, num_cut_off
 from schemas.errors import CorruptFileError
+from schemas.left_out_rows import ROWS_LEFT_OUT
 from schemas.quarantine import quote
 from schemas.tables import UNREADABLE
 from schemas.validation import REMEDIES
@@ -20,23 +21,33 @@ COVERED_STAGES = ("items", "features")
 
 
 def check_row_count(
-    today_counts: Mapping[str, int], yesterday_counts: Mapping[str, int], thresholds: GateThresholds
+    today_counts: Mapping[str, int],
+    yesterday_counts: Mapping[str, int],
+    thresholds: GateThresholds,
+    left_out: tuple[int, int] = (0, 0),
 ) -> GateResult:
     """Rows published, from counts of both days' embeddings stage. `threshold` is the bound on the side of the change.
-    Skipped if yesterday did not count them."""
+    Skipped if yesterday did not count them. left_out: how many rows of the catalogue `leave_out` left out today and
+    yesterday, which is told where it is not the same: rows that are left out are missing for readers, too."""
     if "rows_written" not in yesterday_counts:
         return skipped("row_count", "not compared: the run before did not count rows_written")
     today, yesterday = today_counts.get("rows_written", 0), yesterday_counts["rows_written"]
     fewest = math.ceil(rounded((1 - thresholds.max_row_drop) * yesterday))
     most = math.floor(rounded((1 + thresholds.max_row_growth) * yesterday))
-    return judged(
+    others = f"; leave_out leaves out {left_out[0]:,} rows, yesterday {left_out[1]:,}"
+    result = judged(
         "row_count",
         fewest <= today <= most,
-        f"{today:,} rows are to be published, yesterday {yesterday:,}: expected {number(fewest)} to {number(most)}",
+        f"{today:,} rows are to be published, yesterday {yesterday:,}: expected {number(fewest)} to {number(most)}"
+        + (others if left_out[0] != left_out[1] else ""),
         value=today,
         baseline=yesterday,
         threshold=fewest if today <= yesterday else most,
     )
+    if result.status != FAILED or left_out[0] == left_out[1]:
+        return result
+    remedy = f"where leave_out of [columns] was changed, accept it this once, with its reason; else {result.remedy}"
+    return replace(result, remedy=remedy)
 
 
 def check_users_count(
@@ -100,7 +111,8 @@ def check_quarantine(
     embeddings: Mapping[str, int] | None,
     thresholds: GateThresholds,
 ) -> list[GateResult]:
-    """Shares of rows and of pictures that were rejected, from the counts of the stages that are finished. A field whose
+    """Shares of rows (of those that are not left out) and of pictures that were rejected, from the counts of the stages
+    that are finished. A field whose
     cells cannot be read fails quarantine_rows as rejected rows do: its rows have stayed, without it. So does a file
     that ends within a row: how much of it is missing nobody knows.
 
@@ -109,7 +121,11 @@ def check_quarantine(
     """
     rows = sum(counts.get("rows_quarantined", 0) for counts in (items, features, embeddings) if counts is not None)
     most, spared = thresholds.max_quarantined_rows, thresholds.min_quarantined
-    results = [check_share("quarantine_rows", "rows", rows, items.get("rows_read", 0), most, spared)]
+    num_left_out = items.get(ROWS_LEFT_OUT, 0)
+    results = [check_share("quarantine_rows", "rows", rows, items.get("rows_read", 0) - num_left_out, most, spared)]
+    if num_left_out:
+        formula = results[0].formula.replace("rows read", "(rows read - rows left out)", 1)
+        results[0] = replace(results[0], formula=formula)
     unreadable = {name: count for name, count in items.items() if name.startswith(UNREADABLE)}
     if unreadable and results[0].status == PASSED:
         worst = max(sorted(unreadable), key=lambda name: unreadable[name])

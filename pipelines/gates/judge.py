@@ -52,6 +52,7 @@ from pipelines.gates.vectors import check_soundness
 from pipelines.stages import of_every_day
 from schemas.errors import CorruptFileError, ThresholdError, printable
 from schemas.files import read_json, write_json
+from schemas.left_out_rows import ROWS_LEFT_OUT
 from schemas.quarantine import quote
 
 __all__ = [
@@ -257,8 +258,15 @@ def _compare(
     def counts(stage: str) -> tuple[dict[str, int], dict[str, int]]:
         return today.counts(stage), yesterday.counts(stage)
 
+    def left_out() -> tuple[int, int]:
+        try:
+            of_today, of_yesterday = (stage.get(ROWS_LEFT_OUT, 0) for stage in counts("items"))
+        except DAMAGE:  # other gates say so; the rows published can be compared
+            return 0, 0
+        return of_today, of_yesterday
+
     checks: dict[str, Callable[[], GateResult]] = {
-        "row_count": lambda: check_row_count(*counts("embeddings"), thresholds),
+        "row_count": lambda: check_row_count(*counts("embeddings"), thresholds, left_out()),
         "coverage_text": lambda: check_coverage("text", *counts("features"), thresholds),
         "coverage_fields": lambda: check_fields(*counts("items"), thresholds),
         "changed_texts": lambda: check_texts(today, yesterday, thresholds),

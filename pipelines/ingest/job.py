@@ -5,8 +5,9 @@
                              +------------ rejections ------------+----------> quarantine/items-bucket-*.parquet
 
 Counts of the manifest: rows_read = rows_written + rows_collapsed + rows_merged (with --group-rows, which merges the
-rows of an item, see schemas.grouping) + rows_quarantined. Beside them rows_blank, where there are any: rows of a
-delimited text whose cells are all blank, which spreadsheets save, are not read.
+rows of an item, see schemas.grouping) + rows_left_out (where there are any, see schemas.left_out_rows) +
+rows_quarantined. Beside them rows_blank, where there are any: rows of a delimited text whose cells are all blank, which
+spreadsheets save, are not read.
 Pictures and texts are counted in written rows: pictures_listed (kept, at most 20 a row), pictures_cut_off (listed
 beyond them), pictures_empty (null or blank URIs, dropped), texts_truncated, and, where there are any, ids_trimmed,
 cells_unreadable:<field> (see schemas.validation), ids_not_nfc: in another Unicode form than the composed one,
@@ -50,6 +51,7 @@ from schemas.errors import CorruptFileError, ThresholdError, UsageError
 from schemas.files import expand_inputs
 from schemas.grouping import GROUP_ROWS
 from schemas.hashing import fingerprint
+from schemas.left_out_rows import ROWS_LEFT_OUT
 from schemas.manifests import Sidecar
 from schemas.quarantine import quote
 from schemas.raw_rows import BLANK_ROWS
@@ -65,7 +67,7 @@ from schemas.reading import (
 from schemas.validation import Limits
 
 #: Part of the fingerprint: raise it when the same input gives other rows or counts.
-CODE_VERSION = 11
+CODE_VERSION = 12
 #: Ids in two Unicode forms that a warning names.
 _NAMED_FORMS = 5
 MIN_BUCKETS = 4
@@ -165,7 +167,7 @@ class Ingest(Stage[IngestConfig]):
     name = STAGE
     config_class = IngestConfig
     code_versions = (CODE_VERSION,)
-    identities = ("rows_read = rows_published + rows_collapsed + rows_merged + rows_quarantined",)
+    identities = ("rows_read = rows_published + rows_collapsed + rows_merged + rows_left_out + rows_quarantined",)
 
     @classmethod
     def given(cls, call: RunCall) -> dict[str, Any]:
@@ -249,8 +251,8 @@ class Ingest(Stage[IngestConfig]):
     def account(counts: Mapping[str, Mapping[str, int]]) -> dict[str, int]:
         items = counts[STAGE]
         stages = [counts.get(name, {}) for name in with_needs("embeddings")]
-        blank = {BLANK_ROWS: items[BLANK_ROWS]} if items.get(BLANK_ROWS) else {}  # which are not read
-        return blank | {
+        if_any = {name: items[name] for name in (BLANK_ROWS, ROWS_LEFT_OUT) if items.get(name)}
+        return if_any | {
             **{f"rows_{name}": items.get(f"rows_{name}", 0) for name in ("read", "collapsed", "merged")},
             "rows_quarantined": sum(stage.get("rows_quarantined", 0) for stage in stages),
         }
@@ -258,9 +260,10 @@ class Ingest(Stage[IngestConfig]):
     @staticmethod
     def told(counts: Mapping[str, int]) -> str:
         merged = " + merged {rows_merged:,}" if counts.get("rows_merged") else ""
+        left_out = f" + left out {{{ROWS_LEFT_OUT}:,}}" if counts.get(ROWS_LEFT_OUT) else ""
         blank = f"; {{{BLANK_ROWS}:,}} blank rows are none" if counts.get(BLANK_ROWS) else ""
         told = "read {rows_read:,} = published {rows_published:,} + collapsed {rows_collapsed:,}"
-        return f"rows     {told}{merged} + quarantined {{rows_quarantined:,}}{blank}\n".format_map(counts)
+        return f"rows     {told}{merged}{left_out} + quarantined {{rows_quarantined:,}}{blank}\n".format_map(counts)
 
 
 def ids_in_two_forms(ids: pa.ChunkedArray) -> list[str]:
@@ -310,10 +313,18 @@ def _check_some_valid(counts: Counter[str], config: IngestConfig) -> None:
             f"expected at least one valid row, got none: {config.catalog} has no rows: see whether its export is "
             "whole. Nothing is published: readers see what they saw before"
         )
+    if counts["rows_read"] and counts[ROWS_LEFT_OUT] == counts["rows_read"]:
+        raise ThresholdError(
+            f"expected at least one row that stays, got none: leave_out in [columns] of the config file leaves out all "
+            f"{counts[ROWS_LEFT_OUT]:,} of {config.catalog}. To do: see whether its texts are those of products that "
+            "customers do not see, and whether the export has any others. Nothing is published: readers see what they "
+            "saw before"
+        )
     if counts["rows_written"] == 0:
         reasons = {name.removeprefix("reason:"): n for name, n in sorted(counts.items()) if name.startswith("reason:")}
-        blank = [f"{counts[BLANK_ROWS]:,} are blank"] if counts[BLANK_ROWS] else []
-        why = ", ".join([*(f"{count:,} {name}" for name, count in reasons.items()), *blank]) or "there is none"
+        others = ((ROWS_LEFT_OUT, "are left out by leave_out"), (BLANK_ROWS, "are blank"))
+        told_others = [f"{counts[name]:,} {what}" for name, what in others if counts[name]]
+        why = ", ".join([*(f"{count:,} {name}" for name, count in reasons.items()), *told_others]) or "there is none"
         raise ThresholdError(
             f"expected at least one valid row, got none of {counts['rows_read']:,} in {config.catalog} ({why}). To do: "
             f"see reason and remedy of each row in {config.run}/quarantine; null ids often mean that [columns] of the "

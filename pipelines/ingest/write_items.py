@@ -1,7 +1,7 @@
 """The items of a bucket: its rows, one an id, as a sealed unit."""
 
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import apache_beam as beam
@@ -15,6 +15,7 @@ from pipelines.run.units import Unit, UnitWriter, sealed_unit
 from schemas.catalogue_validation import catalogue_counts
 from schemas.duplicates import num_completing
 from schemas.grouping import resolve_rows
+from schemas.left_out_rows import ROWS_LEFT_OUT
 from schemas.quarantine import Rejection
 from schemas.raw_rows import BLANK_ROWS
 from schemas.stored_pictures import STORED_PREFIX
@@ -41,26 +42,29 @@ class WriteItems(beam.DoFn):
 
 
 def write_bucket(
-    writer: UnitWriter, rows: pa.Table, rejections: Sequence[Rejection], num_blank: int, rules: RowRules
+    writer: UnitWriter, rows: pa.Table, rejections: Sequence[Rejection], others: Mapping[str, int], rules: RowRules
 ) -> dict[str, Any]:
-    """Writes the items of one bucket from its rows, in any order, and seals it. Returns the sidecar. num_blank: rows
-    that are none, which are counted here."""
+    """Writes the items of one bucket from its rows, in any order, and seals it. Returns the sidecar. others: counts of
+    rows of which there is nothing else (see pipelines.run.bucket_rows.unpack), which are told here."""
     merged_before = pc.sum(rows["rows_merged"]).as_py() or 0 if "rows_merged" in rows.column_names else 0
     resolved = resolve_rows(rows, rules.file_names, rules.group_rows, rules.limits.max_pictures)
     items = resolved.items
     with writer.file(f"{STAGE}/{writer.unit.name}.parquet") as temporary:
         columns = [items[name].combine_chunks() for name in ITEMS.names]
         pq.write_table(pa.Table.from_arrays(columns, schema=ITEMS), temporary, compression="zstd")
+    num_left_out = others.get(ROWS_LEFT_OUT, 0) + resolved.num_left_out
     num_rejected = sum(rejection.level == "row" for rejection in rejections)
     writer.counts.update(
-        rows_read=rows.num_rows + merged_before + num_rejected,
+        rows_read=rows.num_rows + merged_before + num_rejected + others.get(ROWS_LEFT_OUT, 0),
         rows_written=items.num_rows,
         rows_collapsed=resolved.num_collapsed,
         rows_quarantined=0,
         pictures_listed=pc.sum(pc.list_value_length(items["images"])).as_py() or 0,
         **catalogue_counts(items),
     )
-    if num_blank:
+    if num_left_out:
+        writer.counts[ROWS_LEFT_OUT] = num_left_out
+    if num_blank := others.get(BLANK_ROWS):
         writer.counts[BLANK_ROWS] = num_blank
     if rules.group_rows != "no":
         writer.counts["rows_merged"] = resolved.num_merged

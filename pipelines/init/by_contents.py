@@ -8,8 +8,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from pipelines.init.found import Found, Start, found_in, hidden_products, joined, left_out, own_names
-from pipelines.init.kinds_of_rows import column_of_products, refuse_nameless_parts
+from pipelines.init.found import Found, Start, found_in, joined, left_out, own_names
+from pipelines.init.hidden import Hidden, Shown, hidden_products
 from pipelines.init.languages import found_in_one_language
 from pipelines.init.names_given_twice import refuse_names_given_twice
 from pipelines.init.offered import WORDS
@@ -18,6 +18,8 @@ from pipelines.init.repeated_ids import repeated_ids
 from pipelines.init.seen import SeenColumn, SeenTable, refuse_wrapped
 from pipelines.init.variants import asked_of_parents, by_parent, titles_of
 from schemas.errors import UsageError
+from schemas.kinds_of_rows import column_of_products, refuse_nameless_parts
+from schemas.leave_out import ANY
 from schemas.tables import CATALOGUE, TEXT_FIELDS
 from schemas.usual_names import (
     DELETED,
@@ -35,10 +37,12 @@ _KINDS_OF_PRODUCTS = frozenset(
         *("variation", "external", "standard", "pack", "combinations", "physical", "digital", "service", "p", "d"),
     )
 )
-#: What a product that customers see has in a column of VISIBLE, and what one that they do not see.
+#: What a product that customers see has in a column of VISIBLE, and what one that they do not see, in plain flags and
+#: in other words.
 _SHOWN = ("1", "true", "yes", "y", "active", "enabled", "published", "publish", "visible", "available", "online")
+_NOT_SHOWN = ("0", "false", "no", "n")
 _HIDDEN = (
-    *("0", "2", "-1", "false", "no", "n", "inactive", "disabled", "draft", "archived", "private", "hidden", "pending"),
+    *("2", "-1", "inactive", "disabled", "draft", "archived", "private", "hidden", "pending"),
     *("unavailable", "offline", "deleted", "unlisted"),
 )
 #: What Magento's visibility is of a product that has a page of its own; and of a variant that has none.
@@ -78,12 +82,19 @@ def starts(table: SeenTable) -> list[Start]:
     found = joined([*found, *_texts_by_contents(table, found, [*ids, *pictures.columns])])
     rest = (*found, *left_out(table, found, CATALOGUE.names[1:]))
     asked += [f"{one.name} holds small pictures: left out" for one in pictures.small]
-    asked += hidden_products(table, [(name, _SHOWN) for name in VISIBLE if _has_flags(table, name)])
-    asked += hidden_products(table, [(name, ()) for name in DELETED])
-    asked += hidden_products(table, [(name, _SEEN) for name in ("visibility",) if _is_magentos(table, name)])
     asked += asked_of_parents(table, ids, rest)
     by_id = [_by(one, table, ids, rest, tuple(asked)) for one in ids]
-    return [*_by_product(table, rest, tuple(asked)), *by_parent(table, ids, rest, tuple(asked)), *by_id]
+    made = [*_by_product(table, rest, tuple(asked)), *by_parent(table, ids, rest, tuple(asked)), *by_id]
+    return [replace(start, hidden=_hidden(table)) for start in made]
+
+
+def _hidden(table: SeenTable) -> tuple[Hidden, ...]:
+    """What the table has of products that customers do not see: by a flag of its own, that of a deletion or its time,
+    and Magento's visibility."""
+    shown = [Shown(name, _SHOWN) for name in VISIBLE if _has_flags(table, name)]
+    shown += [Shown(name, _NOT_SHOWN) if _has_flags(table, name) else Shown(name, (), (ANY,)) for name in DELETED]
+    shown += [Shown(name, _SEEN) for name in ("visibility",) if _is_magentos(table, name)]
+    return hidden_products(table, shown)
 
 
 def _without_kinds(table: SeenTable) -> SeenTable:
@@ -105,7 +116,9 @@ def _is_kind_or_hash(text: str) -> bool:
 def _has_flags(table: SeenTable, name: str) -> bool:
     """Whether the column of that name says of each product whether customers see it."""
     column = table.column([name])
-    return column is not None and all(text.strip().casefold() in (*_SHOWN, *_HIDDEN) for text in column.texts)
+    return column is not None and all(
+        text.strip().casefold() in (*_SHOWN, *_NOT_SHOWN, *_HIDDEN) for text in column.texts
+    )
 
 
 def _is_magentos(table: SeenTable, name: str) -> bool:

@@ -1,11 +1,12 @@
 """Which columns of a shop's table are which of ours, as the config says it."""
 
-from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from pipelines.init.hidden import Hidden
 from pipelines.init.seen import SeenColumn, SeenTable
+from schemas.extended_json import value_at
 from schemas.named_options import carried, option_name
 from schemas.nested_columns import root_of
 from schemas.tables import TEXT_FIELDS
@@ -55,12 +56,14 @@ class Found:
 
 @dataclass(frozen=True)
 class Start:
-    """A way to read a table. told_apart: what one item is, for a person; questions: for the file's end."""
+    """A way to read a table. told_apart: what one item is, for a person; questions: for the file's end; hidden: what is
+    in the table of products that customers do not see."""
 
     found: tuple[Found, ...]
     told_apart: str
     group_rows: str = "no"
     questions: tuple[str, ...] = ()
+    hidden: tuple[Hidden, ...] = ()
 
     @property
     def columns(self) -> dict[str, Any]:
@@ -133,6 +136,27 @@ def found_in_options(
     return found
 
 
+def found_in_lists(table: SeenTable, name: str) -> list[Found]:
+    """Our columns that objects in the lists of that column are called by, as options of products in JSON: `name` beside
+    `values`. However the shop spells one, it is a source."""
+    column = table.column([name])
+    if column is None:
+        return []
+    lists = [value if isinstance(value, list) else [] for value in column.values]
+    given = (str(one["name"]) for members in lists for one in members if isinstance(one, dict) and "name" in one)
+    names = [called for called in dict.fromkeys(given) if called.strip() and "." not in called]
+    found = []
+    for ours, known in OPTIONS.items():
+        called = [one for one in names if option_name(one) in set(map(option_name, known))]
+        paths = [f"{column.name}.{one}" for one in called]
+        columns = [
+            SeenColumn(path, [value_at({column.name: value}, path) for value in column.values]) for path in paths
+        ]
+        if any(one.filled for one in columns):
+            found.append(found_in(columns, ours))
+    return found
+
+
 def _of_option(values: SeenColumn, names: Sequence[str | None], known: Collection[str]) -> SeenColumn:
     """The column's values in rows whose option is called by one of the known names."""
     pairs = zip(values.values, names, strict=True)
@@ -195,18 +219,3 @@ def own_names(table: SeenTable, names: Names, known: Sequence[str]) -> dict[str,
         if not any(table.column(given) for given in sources) and plain_name(name) in plain:
             sources.append([name])
     return whole
-
-
-def hidden_products(table: SeenTable, shown: Sequence[tuple[str, Sequence[str]]]) -> tuple[str, ...]:
-    """What to ask of products that a shop may not want, which are in the file and are read. shown: columns, and what
-    they have, in small letters, of a product that customers see."""
-    asked = []
-    for name, good in shown:
-        column = table.column([name])
-        others = Counter(text for text in column.texts if text.casefold() not in good) if column is not None else None
-        if column is not None and others:
-            listed = ", ".join(f"{text} in {count:,} rows" for text, count in others.most_common(3))
-            asked.append(
-                f"{column.name}: {listed}. They are items too: leave them out of the export if they should not be"
-            )
-    return tuple(asked)

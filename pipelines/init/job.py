@@ -7,6 +7,7 @@ Nothing else is written. What is in the file was tried: the first rows are read 
 columns that may be the id the one is chosen that the log, if there is one, names its items by.
 """
 
+import itertools
 import sys
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -28,6 +29,7 @@ from schemas import storage
 from schemas.errors import ThresholdError, UsageError
 from schemas.files import declared_form, expand_inputs, shown, write_text
 from schemas.log_events import OF_NO_USE
+from schemas.quarantine import quote
 
 EXAMPLE = "itemsage init --from shopify products_export.csv"
 _SHORT_FLAGS = {"--from": "--kind"}
@@ -228,12 +230,25 @@ def _why_no_rows(shop: Shop, log: RehearsedLog) -> str:
     )
 
 
+def _check_kind(arguments: Sequence[str]) -> None:
+    """Raises UsageError for a kind that does not exist, with what reads the files of most others."""
+    for argument, following in itertools.pairwise([*arguments, ""]):
+        name, equals, value = argument.partition("=")
+        kind = value if equals else following
+        if name == "--kind" and kind not in (_RECOGNISE, *KINDS):
+            raise UsageError(
+                f"expected --from with one of {', '.join(KINDS)}, got {quote(kind)}: --from csv reads any table with a "
+                f"row an item, whatever its columns are called, and --from {GA4} a log beside its catalogue"
+            )
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line of the job; returns its exit code."""
 
     def job() -> None:
         given = [argument.partition("=") for argument in (sys.argv[1:] if argv is None else argv)]
         arguments = [_SHORT_FLAGS.get(name, name) + equals + value for name, equals, value in given]
+        _check_kind(arguments)
         run(parse_alone(InitConfig, arguments, "itemsage init", EXAMPLE))
 
     return exit_code(job)

@@ -8,10 +8,11 @@ from typing import Any
 from pipelines.console.terminal import shortened
 from pipelines.init.found import Found, Start, unread_columns
 from pipelines.init.ga4 import LogStart
+from pipelines.init.hidden import leave_out_entry
 from pipelines.init.offered import asked_of_the_title, offered, question
 from pipelines.init.seen import SeenTable
 from schemas.errors import printable
-from schemas.tables import TEXT_FIELDS
+from schemas.tables import LEAVE_OUT, TEXT_FIELDS
 
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _MAX_LISTED = 30
@@ -60,6 +61,9 @@ def columns_text(start: Start, table: SeenTable) -> str:
     if table.twice:
         lines.append(comment(f"Not read, for several columns have that name: {_listed(table.twice)}. Rename them."))
     lines += [comment(f"? {asked}") for asked in start.questions]
+    lines += [comment(f"? {one.question}") for one in start.hidden]
+    if entry := leave_out_entry(start.hidden):
+        lines.append(comment(f"{LEAVE_OUT.name} = {toml_value(entry)}"))
     lines += [comment(f"? {asked}") for asked in asked_of_the_title(table, start)]
     for name, columns in offered(table, start).items():
         lines += ["", comment(f"? {question(name, columns)}")]

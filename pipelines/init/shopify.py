@@ -9,12 +9,13 @@ from pipelines.init.found import (
     Start,
     found_by_name,
     found_in,
+    found_in_lists,
     found_in_options,
-    hidden_products,
     joined,
     left_out,
     own_names,
 )
+from pipelines.init.hidden import Shown, hidden_products
 from pipelines.init.seen import SeenTable
 from schemas.errors import UsageError
 from schemas.tables import CATALOGUE, TEXT_FIELDS
@@ -37,8 +38,11 @@ NAMES: Names = {
     ],
     "images": [("Image Src", "Product image URL"), ("Variant Image", "Variant image URL")],
 }
-#: What a product that customers see has.
-_SHOWN = (("Status", ("active",)), ("Published", ("true",)), ("Published on online store", ("true",)))
+#: What a product that customers see has, and what others.
+_SHOWN = (
+    Shown("Status", ("active",), ("draft", "archived")),
+    *(Shown(name, ("true",), ("false",)) for name in ("Published", "Published on online store")),
+)
 _OPTIONS = [(f"Option{number} Name", f"Option{number} Value") for number in (1, 2, 3)]
 
 
@@ -57,14 +61,14 @@ def starts(table: SeenTable) -> list[Start]:
             f"expected a Shopify product export, with a column Handle or URL handle, got {table.names_in_words}: "
             "export products as CSV in the admin, or try --from csv"
         )
-    options = found_in_options(table, _OPTIONS, handle)
+    options = found_in_options(table, _OPTIONS, handle) or found_in_lists(table, "options")
     found = joined([*found_by_name(table, own_names(table, NAMES, (*TEXT_FIELDS, "images"))), *options])
     rest = (*found, *left_out(table, found, CATALOGUE.names[1:]))
     num_products = len(set(handle.texts))
     by_product = found_in([handle], "item_id", notes=[f"{num_products:,} products in {table.num_rows:,} rows"])
-    questions = hidden_products(table, _SHOWN)
+    hidden = hidden_products(table, _SHOWN)
     made = [
-        Start((by_product, *rest), f"products by {handle.name}, rows merged", "merge", questions),
+        Start((by_product, *rest), f"products by {handle.name}, rows merged", "merge", hidden=hidden),
     ]
     sku = table.column(SKU)
     if sku is not None and sku.texts and max(Counter(sku.texts).values()) == 1:
@@ -76,7 +80,7 @@ def starts(table: SeenTable) -> list[Start]:
                 (ids, group, *images),
                 f"variants by {sku.name} of products by {handle.name}",
                 "share-pictures",
-                questions,
+                hidden=hidden,
             )
         )
     return made

@@ -39,6 +39,7 @@ def told(shop: Shop, out: str, questions: Sequence[str]) -> str:
     lines += [f"? {asked}" for asked in questions]
     lines += _asked(shop.start.found)
     lines += [f"? {asked}" for asked in shop.start.questions]
+    lines += [f"? {one.question}" for one in shop.start.hidden]
     lines += [f"? {asked}" for asked in asked_of_the_title(shop.table, shop.start)]
     lines += [f"? {question(name, columns)}" for name, columns in offered(shop.table, shop.start).items()]
     if shop.log_start is not None and shop.log is not None:

@@ -10,11 +10,11 @@ from pipelines.init.found import (
     found_by_name,
     found_in,
     found_in_options,
-    hidden_products,
     joined,
     left_out,
     own_names,
 )
+from pipelines.init.hidden import Shown, hidden_products
 from pipelines.init.seen import SeenColumn, SeenTable
 from pipelines.init.variants import parent_by_kind
 from schemas.errors import UsageError
@@ -70,8 +70,17 @@ _PARENT_PREFIX = "id:"
 _LINE_END = r"\n"
 #: What a product that customers see has; 0 is private, -1 a draft.
 _SHOWN = (
-    *((name, ("1",)) for name in ("Published", "Veröffentlicht", "Publié", "Publicado", "Gepubliceerd")),
-    *((name, ("visible", "catalog", "search")) for name in ("Visibility in catalog", "Sichtbarkeit im Katalog")),
+    *(
+        Shown(name, ("1",), ("0", "-1"))
+        for name in (
+            *("Published", "Veröffentlicht", "Publié", "Publicado", "Gepubliceerd", "Pubblicato", "Opublikowano"),
+            *("Publicerad", "Publicerat"),
+        )
+    ),
+    *(
+        Shown(name, ("visible", "catalog", "search"), ("hidden",))
+        for name in ("Visibility in catalog", "Sichtbarkeit im Katalog")
+    ),
 )
 #: An attribute's columns, `Attribute 1 name` and `Attribute 1 value(s)`, in these languages and whatever order.
 _ATTRIBUTE, _NUMBER = re.compile(r"\b(?:attribut|atribut|attribuut|atrybut)"), re.compile(r"\d+")
@@ -119,17 +128,19 @@ def starts(table: SeenTable) -> list[Start]:
     found = joined([*found_by_name(table, names), *found_in_options(table, _attributes(table))])
     found = [_with_line_ends(one, table) for one in found]
     rest = (*found, *left_out(table, found, CATALOGUE.names[1:]))
-    asked = hidden_products(table, _SHOWN)
-    by_row = [Start((found_in([number], "item_id"), *rest), f"rows by {number.name}", questions=asked)]
+    hidden = hidden_products(table, _SHOWN)
+    by_row = [Start((found_in([number], "item_id"), *rest), f"rows by {number.name}", hidden=hidden)]
     if sku is not None and sku.is_key:
-        by_row.append(Start((found_in([sku], "item_id"), *rest), f"rows by {sku.name}", questions=asked))
+        by_row.append(Start((found_in([sku], "item_id"), *rest), f"rows by {sku.name}", hidden=hidden))
     if parent is None or not parent.filled:
         return by_row
     found_by_parent = (_of_parents(table, number, parent, sku), *rest)
-    merged = [Start(found_by_parent, "products, variations merged", "merge", asked)]
+    merged = [Start(found_by_parent, "products, variations merged", "merge", hidden=hidden)]
     group = _group(number, parent, sku)
     return merged + [
-        Start((one.found[0], group, *rest), f"{one.told_apart}, variations beside their parents", "merge", asked)
+        Start(
+            (one.found[0], group, *rest), f"{one.told_apart}, variations beside their parents", "merge", hidden=hidden
+        )
         for one in by_row
     ]
 

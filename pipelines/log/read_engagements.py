@@ -73,15 +73,28 @@ def read_and_seal(
     writer: UnitWriter,
     progress: Progress,
     select: Callable[[pa.Table], tuple[pa.Table, Counter[str]]],
+    rows_at_once: int = 1,
 ) -> Iterator[pa.Table]:
     """What `select` takes of a slice's valid ENGAGEMENTS, batch by batch. Counts, and seals the slice's unit at the
-    end; the rejected rows are in the quarantine of the log stage."""
+    end; the rejected rows are in the quarantine of the log stage. rows_at_once: batches wait until they have as many;
+    a `select` that looks items up in the whole catalogue wants many."""
+    waiting: list[pa.Table] = []
+
+    def selected() -> pa.Table:
+        rows, counts = select(pa.concat_tables(waiting))
+        writer.counts.update(counts)
+        waiting.clear()
+        return rows
+
     for raw in read_slice(file_slice, columns, ENGAGEMENTS):
         valid, rejected, read = validate_engagements(raw, file_slice)
-        rows, counts = select(valid)
-        writer.counts.update(counts, rows_read=read["rows_read"], rows_quarantined=len(rejected))
+        writer.counts.update(rows_read=read["rows_read"], rows_quarantined=len(rejected))
         progress.advance(read["rows_read"])
-        yield rows
+        waiting.append(valid)
+        if sum(map(len, waiting)) >= rows_at_once:
+            yield selected()
+    if waiting:
+        yield selected()
     writer.seal()
 
 

@@ -48,20 +48,20 @@ def read_sessions(
             valid, rejected, read = validate_engagements(raw, part)
             rejected_rows.add(rejected)
             counts.update(rows_read=read["rows_read"], rows_quarantined=len(rejected))
-            tables.append(_kept(valid, end_us, item_ids, counts))
+            tables.append(_kept(valid, end_us, counts))
             progress.advance(read["rows_read"])
     progress.close()
     require_sound_log(rejected_rows.counts() | {"rows_read": counts["rows_read"]}, thresholds, before)
-    rows, counts[ROWS_EQUAL] = without_equal(pa.concat_tables(tables), "timestamp")
+    rows = pa.concat_tables(tables)
+    rows, num_rows = rows.filter(pc.is_in(rows["item_id"], value_set=item_ids)), len(rows)
+    counts["rows_item_unknown"] = num_rows - len(rows)
+    rows, counts[ROWS_EQUAL] = without_equal(rows, "timestamp")
     counts["rows_used"] = len(rows)
     return rows.drop_columns([EVENT]), dict(counts)
 
 
-def _kept(valid: pa.Table, end_us: int | None, item_ids: pa.Array, counts: Counter[str]) -> pa.Table:
-    masks = {
-        "rows_other_actions": lambda rows: pc.is_in(rows["action"], pa.array(_ACTIONS)),
-        "rows_item_unknown": lambda rows: pc.is_in(rows["item_id"], value_set=item_ids),
-    }
+def _kept(valid: pa.Table, end_us: int | None, counts: Counter[str]) -> pa.Table:
+    masks = {"rows_other_actions": lambda rows: pc.is_in(rows["action"], pa.array(_ACTIONS))}
     if end_us is not None:
         masks = {"rows_after_date": lambda rows: pc.less(rows["timestamp"].cast(pa.int64()), end_us)} | masks
     for name, mask in masks.items():

@@ -18,14 +18,14 @@ _KINDS = ("reused", "computed", "changed", "new", "yesterday", "gone")
 
 
 def account(counts: Mapping[str, Mapping[str, int]]) -> dict[str, int]:
-    """The counts that must add up, from those of a day's stages. Raises CorruptFileError, with both sides, if they do
-    not."""
+    """The counts that must add up, from those of a day's stages; one that a stage has only where there is anything is 0
+    without. Raises CorruptFileError, with both sides, if they do not."""
     stages = _stages_of(counts)
     found = {name: count for stage in stages for name, count in stage.account(counts).items()}
     for identity in (identity for stage in stages for identity in stage.identities):
         total, *parts = re.split(r" [=+] ", identity)
-        if found[total] != sum(found[part] for part in parts):
-            got = ", ".join(f"{name} {found[name]:,}" for name in (total, *parts))
+        if found[total] != sum(found.get(part, 0) for part in parts):
+            got = ", ".join(f"{name} {found.get(name, 0):,}" for name in (total, *parts))
             raise CorruptFileError(f"expected {identity}, got {got}: nothing published")
     return found
 

@@ -7,7 +7,8 @@ retried.
 A catalogue whose mapping names a group is shuffled twice: by group, whose rows complete each other, then by item.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -16,11 +17,12 @@ import numpy as np
 import pyarrow as pa
 
 from pipelines.console.progress import Progress
-from schemas.catalogue_validation import GROUPED, VALIDATED_CATALOGUE, validate_catalogue
+from schemas.catalogue_validation import VALIDATED_CATALOGUE, validate_catalogue, validated_schema
 from schemas.column_spec import Columns
 from schemas.columns import catalogue_schema
 from schemas.grouping import MERGED, SHARE_PICTURES, complete_groups
 from schemas.hashing import bucket_of
+from schemas.left_out_rows import ROWS_LEFT_OUT, without_left_out
 from schemas.quarantine import Rejection, rejections_to_table
 from schemas.raw_rows import BLANK_ROWS
 from schemas.reading import FileSlice, read_slice
@@ -31,7 +33,8 @@ from schemas.validation import Limits
 #: A worker holds about this much of validated rows before it cuts them into buckets: large enough that the pieces are
 #: not mostly headers, small enough for any worker.
 FLUSH_BYTES = 64 << 20
-_BLANK = pa.schema([pa.field(BLANK_ROWS, pa.int64(), nullable=False)])
+#: Rows of which there is nothing but their number: what they are counted as.
+_COUNTED = pa.schema([pa.field("counted_as", pa.string(), nullable=False), pa.field("number", pa.int64())])
 _CODEC = pa.ipc.IpcWriteOptions(compression="lz4")
 
 
@@ -43,24 +46,29 @@ def pack(table: pa.Table) -> bytes:
     return sink.getvalue().to_pybytes()
 
 
-def unpack(packed: Iterable[bytes], schema: pa.Schema = VALIDATED_CATALOGUE) -> tuple[pa.Table, list[Rejection], int]:
-    """(rows of that schema, rejections, number of blank rows) of a bucket from its pieces, in their order; an empty
-    piece holds nothing."""
+def unpack(
+    packed: Iterable[bytes], schema: pa.Schema = VALIDATED_CATALOGUE
+) -> tuple[pa.Table, list[Rejection], Counter[str]]:
+    """(rows of that schema, rejections, counts of rows of which there is nothing else: BLANK_ROWS, ROWS_LEFT_OUT) of a
+    bucket from its pieces, in their order; an empty piece holds nothing."""
     tables = [pa.ipc.open_stream(piece).read_all() for piece in packed if piece]
     rows = [table for table in tables if table.schema.names == schema.names]
     rejected = [table for table in tables if table.schema.names == REJECTIONS.names]
-    blank = [table for table in tables if table.schema.names == _BLANK.names]
-    assert len(rows) + len(rejected) + len(blank) == len(tables), "a piece is neither rows nor rejections"
+    counted = [table for table in tables if table.schema.names == _COUNTED.names]
+    assert len(rows) + len(rejected) + len(counted) == len(tables), "a piece is neither rows nor rejections"
+    counts = Counter[str]()
+    for table in counted:
+        counts.update(dict(zip(*(table[name].to_pylist() for name in _COUNTED.names), strict=True)))
     return (
         pa.concat_tables([schema.empty_table(), *rows]),
         [Rejection(**row) for table in rejected for row in table.to_pylist()],
-        sum(table[BLANK_ROWS][0].as_py() for table in blank),
+        counts,
     )
 
 
-def pack_blank(num_blank: int) -> bytes:
-    """A piece for `unpack` of rows that are blank, of which there is nothing but their number."""
-    return pack(pa.table({BLANK_ROWS: [num_blank]}, schema=_BLANK))
+def pack_counts(counts: Mapping[str, int]) -> bytes:
+    """A piece for `unpack` of rows of which there is nothing but their number."""
+    return pack(pa.table([list(counts), list(counts.values())], schema=_COUNTED))
 
 
 def split_by_bucket(table: pa.Table, keys: Iterable[str], num_buckets: int) -> Iterator[tuple[int, pa.Table]]:
@@ -93,12 +101,12 @@ class Buckets:
             if bucket in self.wanted:
                 yield bucket, pack(part)
 
-    def blank_piece(self, num_blank: int, where: str) -> Iterator[tuple[int, bytes]]:
-        """(bucket, piece for `unpack`) of a slice's blank rows, if there are any and its bucket is wanted, which is by
-        the slice's place."""
-        bucket = bucket_of(where, self.number)
-        if num_blank and bucket in self.wanted:
-            yield bucket, pack_blank(num_blank)
+    def piece_of_counts(self, counts: Mapping[str, int], bucket: int) -> Iterator[tuple[int, bytes]]:
+        """(bucket, piece for `unpack`) of rows of which there is nothing but their number, if there are any and the
+        bucket is wanted."""
+        counts = {name: number for name, number in sorted(counts.items()) if number}
+        if counts and bucket in self.wanted:
+            yield bucket, pack_counts(counts)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,9 +128,14 @@ class RowRules:
         return "group" in catalogue_schema(self.columns).names
 
     @property
+    def validated_schema(self) -> pa.Schema:
+        """Of the rows as they are read."""
+        return validated_schema(catalogue_schema(self.columns))
+
+    @property
     def row_schema(self) -> pa.Schema:
         """Of what comes out of BucketRows."""
-        return MERGED if self.is_grouped else VALIDATED_CATALOGUE
+        return MERGED if self.is_grouped else self.validated_schema
 
 
 class BucketRows(beam.PTransform):
@@ -155,20 +168,21 @@ class _ReadSlice(beam.DoFn):
         progress = Progress.shared("items", "rows", self.num_rows)
         tables: list[pa.Table] = []
         rejections: list[Rejection] = []
-        num_blank = 0
+        others = Counter[str]()
         for raw in read_slice(file_slice, self.rules.columns, catalogue_schema(self.rules.columns)):
             keep = partial(keep_picture, run=self.rules.run)
             good, rejected, counts = validate_catalogue(raw, file_slice, self.rules.limits, keep)
             tables.append(good)
             rejections += rejected
-            num_blank += raw.no_rows.get(BLANK_ROWS, 0)
+            others.update({BLANK_ROWS: raw.no_rows.get(BLANK_ROWS, 0), ROWS_LEFT_OUT: counts[ROWS_LEFT_OUT]})
             progress.advance(counts["rows_read"])
             if sum(table.nbytes for table in tables) + len(rejections) * 1_000 >= FLUSH_BYTES:
                 yield from self.buckets.pieces(pa.concat_tables(tables), rejections, self.key)
                 tables, rejections = [], []
         if tables:
             yield from self.buckets.pieces(pa.concat_tables(tables), rejections, self.key)
-        yield from self.buckets.blank_piece(num_blank, file_slice.where(file_slice.first_row))
+        place = bucket_of(file_slice.where(file_slice.first_row), self.buckets.number)
+        yield from self.buckets.piece_of_counts(others, place)
 
 
 class _CompleteGroups(beam.DoFn):
@@ -179,7 +193,9 @@ class _CompleteGroups(beam.DoFn):
 
     def process(self, element: tuple[int, Iterable[bytes]]) -> Iterator[tuple[int, bytes]]:
         bucket, pieces = element
-        rows, rejections, num_blank = unpack(pieces, GROUPED)
+        rows, rejections, counts = unpack(pieces, self.rules.validated_schema)
+        rows, num_left_out = without_left_out(rows, self.rules.group_rows)
+        counts[ROWS_LEFT_OUT] += num_left_out
         items, rejected = complete_groups(
             rows,
             self.rules.file_names,
@@ -187,5 +203,4 @@ class _CompleteGroups(beam.DoFn):
             max_pictures=self.rules.limits.max_pictures,
         )
         yield from self.buckets.pieces(items, rejections + rejected)
-        if num_blank:
-            yield bucket, pack_blank(num_blank)
+        yield from self.buckets.piece_of_counts(counts, bucket)

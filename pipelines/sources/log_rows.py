@@ -10,6 +10,7 @@ rows_quarantined + rows_after_date + rows_other_actions + rows_without_user_or_s
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import apache_beam as beam
@@ -40,6 +41,9 @@ LEFT_OUT = (
 #: What rows are together by: a session, or, of rows without one, a user; or a user alone.
 BY_SESSION, BY_USER = "session", "user"
 _KEY = "key"
+
+#: Rows whose items are looked up at once: each time all ids of the catalogue are hashed.
+_ROWS_LOOKED_UP = 50_000
 
 #: Rows of one bucket in, a table and counts out.
 Make = Callable[[pa.Table], tuple[pa.Table, dict[str, int]]]
@@ -109,9 +113,8 @@ class _ReadSlice(beam.DoFn):
         progress = Progress.shared(read_progress(source.stage), "rows", self.total)
         item_ids = ITEM_IDS.get(source.item_files)
         waiting: list[pa.Table] = []
-        for rows in read_and_seal(
-            file_slice, source.columns, writer, progress, lambda valid: engaged_rows(valid, source, item_ids)
-        ):
+        select = partial(engaged_rows, source=source, item_ids=item_ids)
+        for rows in read_and_seal(file_slice, source.columns, writer, progress, select, _ROWS_LOOKED_UP):
             waiting.append(rows)
             if sum(map(len, waiting)) >= MAX_ROWS_AT_ONCE:
                 yield from self._pieces(waiting)

@@ -24,7 +24,9 @@ _VALUES = (
     '"2026-06-30"',
 )  # fmt: skip
 _LINES = (
-    "[columns]", "[columns.engagements]", "[columns.nonsense]", "[[columns]]", "columns = 3", "[daily]", "[[daily]]",
+    "[columns]", "[columns.leave_out]",
+    "[columns]\nleave_out = {a = [1, 'x', false]}",
+    "[columns.engagements]", "[columns.nonsense]", "[[columns]]", "columns = 3", "[daily]", "[[daily]]",
     "[dai-ly]", "[train]",
     "[sample-shop]", "[sample_shop]", "daily = 1", "[a.b.c]", "[" + "a." * 500 + "a]", "a." * 3000 + "a = 1", "# \x07",
     "\x00", "= 1", "[", "]]",

@@ -238,6 +238,7 @@ def test_empty_days(bench, folder, tmp_path, figures):
         figures["faults survived"] += 1
 
 
+@pytest.mark.soak
 def test_all_bad_days(bench, folder, tmp_path, figures):
     rows = pq.read_table(bench.shop / "today.parquet")
     ids = rows.schema.get_field_index("item_id")

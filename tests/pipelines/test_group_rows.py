@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
+from exploration import soak
 
 from pipelines.daily.config import DailyConfig
 from pipelines.daily.job import run_stages
@@ -247,7 +248,7 @@ def test_the_flag_is_part_of_what_a_run_is(tmp_path: Path) -> None:
     assert trained[0] != trained[1]
 
 
-@pytest.mark.parametrize(("columns", "num_items"), [(BY_HANDLE, 2), (BY_SKU, 4)], ids=["by_handle", "by_sku"])
+@pytest.mark.parametrize(("columns", "num_items"), [(BY_SKU, 4), *soak((BY_HANDLE, 2))], ids=["by_sku", "by_handle"])
 def test_doctor_puts_the_merged_items_of_the_first_rows_through_the_stages(
     tmp_path: Path, columns: dict[str, Any], num_items: int
 ) -> None:

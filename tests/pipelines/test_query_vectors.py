@@ -149,6 +149,7 @@ def test_days_with_the_vectors_and_without_them_follow_each_other(shop: Shop, tm
     assert share_found(folder / "store", LATER) > TOLD
 
 
+@pytest.mark.soak
 def test_a_table_of_other_vectors_trains_another_model_and_leaves_the_old_one_its_own(
     shop: Shop, tmp_path: Path
 ) -> None:
@@ -167,6 +168,7 @@ def test_a_table_of_other_vectors_trains_another_model_and_leaves_the_old_one_it
     assert read_model_manifest(new.parents[1])["query_table"]["rows"] == len(others)
 
 
+@pytest.mark.soak
 def test_a_refit_trains_with_the_vectors(shop: Shop, tmp_path: Path) -> None:
     folder = own_copy(shop, tmp_path)
     assert train_on(folder, *ENOUGH, "--query-vectors", f"{folder}/table.parquet", "--refit", "on") == 0
@@ -188,6 +190,7 @@ def test_a_table_without_any_query_that_trains_is_refused(tmp_path: Path, capsys
     assert not models_of(tmp_path)
 
 
+@pytest.mark.soak
 def test_ablations_train_with_the_vectors(shop: Shop, tmp_path: Path) -> None:
     work, places = tmp_path / "work", ("--catalog", f"{shop.folder}/catalog.parquet", "--date", DATE)
     rest = ("--image-encoder", "none", "--pseudo-queries", "0", "--device", "cpu", "--seeds", "1")

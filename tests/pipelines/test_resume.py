@@ -72,21 +72,16 @@ WRITTEN = [
     "*/history.jsonl",  # the one file that is appended to
     "*/CURRENT",
 ]
-#: A kill at each kind of write: a record before the work, a unit's data and its sidecar, a stage's manifest, a file of
-#: a library, what is kept nowhere else, a record after the work, what publishes, what is appended to, the pointer.
+#: A kill at each kind of write: a record before the work, a unit's data and its sidecar, a stage's manifest, what
+#: publishes, what is appended to, the pointer.
 OF_EACH_KIND = [
     ("after", f"{RUN}/started.json"),
     ("after", f"{RUN}/features/{BUCKET}.tfrecord"),
     ("before", f"{RUN}/units/features/{BUCKET}.json"),
     ("before", f"{RUN}/manifests/features.json"),
-    ("after", f"{RUN}/index/items.ann"),
-    ("before", f"{RUN}/user_actions/{USERS_BUCKET}.parquet"),
-    ("after", f"{RUN}/gates.json"),
-    ("before", f"{RUN}/manifest.json"),
     ("before", f"{RUN}/COMPLETED"),
     ("within", "*/history.jsonl"),
     ("before", "*/CURRENT"),
-    ("after", "*/CURRENT"),
 ]
 EVERY_POINT = [(when, pattern) for pattern in WRITTEN for when in ("before", "after")]
 KILLS = [*OF_EACH_KIND, *soak(*(point for point in EVERY_POINT if point not in OF_EACH_KIND))]

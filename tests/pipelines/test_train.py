@@ -10,7 +10,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
-from exploration import soak
 from python_process import ENVIRONMENT
 from train_runs import DATE, ENCODER, TINY, models_of, run_train, training_folder, write_catalogue, write_log
 
@@ -328,7 +327,8 @@ def test_the_examples_are_right():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("flags", "code"), [((), 1), *soak((("--accept-untrained",), 0))])
+@pytest.mark.soak
+@pytest.mark.parametrize(("flags", "code"), [((), 1), (("--accept-untrained",), 0)])
 def test_two_processes_refuse_together(tmp_path, flags, code):
     """code: torchrun's own for processes that failed."""
     write_catalogue(tmp_path, images=None)

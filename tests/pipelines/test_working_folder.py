@@ -123,6 +123,7 @@ def elsewhere(tmp_path, monkeypatch) -> Path:
     return tmp_path / "elsewhere"
 
 
+@pytest.mark.soak
 def test_days_with_pictures(shop, elsewhere):
     there, home = os.path.relpath(shop), Path.cwd()
     run_all("first/run", day(there), elsewhere)

@@ -13,6 +13,7 @@ from text_tables import GOOGLE_TEXT, HEADER, MUGS, mugs, packed, read, words, wr
 
 from schemas.errors import UsageError
 from schemas.files import declare
+from schemas.reading_text import csv_rows
 
 GOOGLE_COLUMNS = {"item_id": "id", "images": "image_link"}
 
@@ -169,6 +170,42 @@ def test_a_quote_that_nobody_closes_takes_no_rows_along(tmp_path: Path) -> None:
     text = HEADER + 'A-0,"stray,a.jpg\n' + "".join(f"A-{i},mug,\n" for i in range(1, 3_000)) + "\n".join("abc") + "\n"
     rows, broken = read(write(tmp_path / "c.csv", text))
     assert (len(rows), [number for number, _ in broken]) == (2_999, [2, 3_002, 3_003, 3_004])
+
+
+WIDE = "item_id,title,brand,price,stock\n"
+#: As wide as the header, and no rows.
+SENTENCES = "Wine opener\nEasy, quick, small, light and good\n1. It is small, light, flat, thin, and fast\nend"
+
+
+@pytest.mark.parametrize("num_between", [2, 20])
+@pytest.mark.parametrize("last", ['A-1,pan 24",acme,7,8', 'A-1,pan,24",7,8'], ids=["as wide", "of another width"])
+def test_a_quote_that_ends_in_another_row_takes_no_rows_in(tmp_path: Path, num_between: int, last: str) -> None:
+    """As RFC 4180 reads it, the first row's title ends in the last."""
+    between = "".join(f"B-{i},mug,acme,{i},1\n" for i in range(num_between))
+    text = WIDE + 'A-0,"19 inch,acme,3,4\n' + between + f"{last}\nA-2,cup,acme,5,6\n"
+    source = {name: name for name in ("item_id", "title")}
+    rows = list(csv_rows(str(write(tmp_path / "c.csv", text)), source))
+    found = [row.values["item_id"] for row in rows if row.values]
+    assert found == [*(f"B-{i}" for i in range(num_between)), "A-1", "A-2"]
+    got = f"a quote that ends {num_between + 1} lines below, and rows in between: a stray quote"
+    errors = [(row.number, row.error) for row in rows if row.error]
+    assert errors == [(2, f"expected a quoted cell that holds no rows, got {got}")]
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "first\nsecond\nthird\nfourth",
+        "a,b,c,d,e\na,b,c,d\na,b,c,d,e\nz",
+        "a,b,c,d,e\n\na,b,c,d,e\nz",
+        "\n\n\n\n",
+        SENTENCES,
+    ],
+)
+def test_a_cell_of_several_lines_is_one_cell(tmp_path: Path, cell: str) -> None:
+    text = f'{WIDE}A-0,"{cell}",acme,3,4\nA-2,cup,acme,5,6\n'
+    rows = list(csv_rows(str(write(tmp_path / "c.csv", text)), {"item_id": "item_id", "title": "title"}))
+    assert [row.values for row in rows] == [{"item_id": "A-0", "title": cell}, {"item_id": "A-2", "title": "cup"}]
 
 
 def test_stray_quotes_are_given_up_in_bounded_time(tmp_path: Path) -> None:

@@ -93,12 +93,24 @@ def test_entities_are_refused_where_they_are_declared(tmp_path: Path, declared: 
 
 
 @pytest.mark.parametrize(
-    "text",
-    [rss("<g:id>1</g:id>")[:-9], rss("<g:id>a & b</g:id>"), rss("<g:id>\x01</g:id>"), rss("<a>" * 200), "x", "<"],
+    ("text", "error"),
+    [
+        (rss("<g:id>1</g:id>")[:-9], CorruptFileError),
+        (rss("<g:id>1</g:id>")[:-30], CorruptFileError),
+        (rss("<a>" * 200), CorruptFileError),
+        ("<", CorruptFileError),
+        (rss("<g:id>a & b</g:id>"), UsageError),
+        (rss("<g:id>a&b;</g:id>"), UsageError),
+        (rss("<g:id>a <b</g:id>"), UsageError),
+        (rss("<g:id>a<b></g:id>"), UsageError),
+        (rss("<g:id>\x01</g:id>"), UsageError),
+        ("x", UsageError),
+    ],
 )
-def test_what_is_not_well_formed_is_named_with_its_line(tmp_path: Path, text: str) -> None:
+def test_what_is_not_well_formed_is_named_with_its_line(tmp_path: Path, text: str, error: type[Exception]) -> None:
+    """A file that ends too early is damaged, one that was written so is not."""
     (tmp_path / "feed.xml").write_text(text)
-    with pytest.raises(CorruptFileError, match=r"line \d+, column \d+ of .*feed\.xml"):
+    with pytest.raises(error, match=r"line \d+, column \d+ of .*feed\.xml"):
         read(tmp_path / "feed.xml")
 
 

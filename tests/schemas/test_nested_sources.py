@@ -58,6 +58,34 @@ def test_a_catalogue_of_objects(tmp_path: Path, name: str) -> None:
     assert rows["images"] == [["1.jpg", "2.jpg"], []]
 
 
+@pytest.mark.parametrize("name", ["c.jsonl", "c.json", "c.parquet"])
+@pytest.mark.parametrize("key", ["values", "value"])
+def test_what_objects_of_a_list_are_called(tmp_path: Path, name: str, key: str) -> None:
+    """Shopify's options: the values of a name, where no object has a field that is called so."""
+
+    def option(called: str | None, *values: str) -> dict[str, Any]:
+        return {"id": 1, "name": called, key: list(values) if key == "values" else next(iter(values), None)}
+
+    options = [
+        [option("Size", "S", "M"), option("Color", "red")],
+        [option("Color", "blue", "grey"), option("size", "L")],
+        [option("Size")],
+        [option(None, "x")],
+        [],
+        None,
+    ]
+    rows = [{"item_id": str(n), "title": "t", "options": given} for n, given in enumerate(options)]
+    columns = {"size": "options.Size", "colors": "options.Color", "patterns": "options.name", "images": ""}
+    path = write(tmp_path / name, rows)
+    check_columns([str(path)], columns)
+    found, reasons, counts = catalogue_of(path, **columns)
+    assert (reasons, [name for name in counts if name.startswith("cells_unreadable")]) == ([], [])
+    several = key == "values"
+    assert found["size"] == ["S M" if several else "S", None, None, None, None, None]
+    assert found["colors"] == ["red", "blue grey" if several else "blue", None, None, None, None]
+    assert found["patterns"] == ["Size Color", "Color size", "Size", None, None, None]
+
+
 @pytest.mark.parametrize("item_id", ["_id", "_id.$oid"])
 def test_an_id_of_mongo_by_either_name(tmp_path: Path, item_id: str) -> None:
     rows, reasons, _ = catalogue_of(write(tmp_path / "c.jsonl", PRODUCTS), item_id=item_id, title="name", images="")

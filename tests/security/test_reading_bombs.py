@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from exploration import SOAK
+from exploration import SOAK, soak
 from peak_memory import growth_bytes
 
 from schemas.parquet_batches import MAX_CELL_BYTES
@@ -111,6 +111,7 @@ def test_one_large_value_in_many_rows(tmp_path, size, num_rows, outcome):
     assert ((good, reasons), error) == (outcome, None)
 
 
+@pytest.mark.soak
 def test_large_values_at_the_end_of_many_small_ones(tmp_path):
     """1.3 GB in 80 rows, where the mean of a row is 130 kB."""
     path = by_hand.write_large_values_at_the_end(tmp_path / "catalog.parquet", MAX_CELL_BYTES, 10_000, 80)
@@ -194,9 +195,12 @@ LINES = {
     "many cells": ("a.csv.gz", b"item_id,title\na,", b",", b"\nb,good\n"),
     "quotation marks": ("a.tsv.gz", b'item_id\ttitle\na\t"', b'""', b'"\nb\tgood\n'),
 }
+FEW_LINES = ("a text", "many cells")
 
 
-@pytest.mark.parametrize("kind", LINES)
+@pytest.mark.parametrize(
+    "kind", ["a text", "many cells", *soak(*(kind for kind in LINES if kind not in ("a text", "many cells")))]
+)
 def test_a_long_line_in_a_small_gzip_file(tmp_path, kind):
     """Of a gigabyte in `make soak`, the first of each format; else of more than may be held."""
     name, before, piece, after = LINES[kind]

@@ -18,6 +18,7 @@ from schemas.catalogue_validation import validate_catalogue
 from schemas.column_spec import column_of
 from schemas.columns import TABLES, catalogue_columns, catalogue_schema, offered_name, table_columns
 from schemas.files import expand_inputs
+from schemas.left_out_rows import ROWS_LEFT_OUT, without_left_out
 from schemas.named_options import with_names
 from schemas.nested_columns import root_of
 from schemas.quarantine import Rejection
@@ -31,6 +32,7 @@ from schemas.reading import (
     unusual_forms,
 )
 from schemas.stored_pictures import keep_picture
+from schemas.tables import LEAVE_OUT
 
 MOST_PICTURES = 200
 _MOST_NAMES = 12
@@ -41,7 +43,8 @@ _ALIKE = 0.7
 @dataclass
 class Inputs:
     """Files of the catalogue and their number of rows; the first rows, validated, what was rejected of them, and a
-    folder that has the pictures which came in them, as a run has."""
+    folder that has the pictures which came in them, as a run has. num_left_out: of the first rows, beside `rows`; None
+    where the mapping has no `leave_out`."""
 
     files: list[str]
     num_rows: int
@@ -49,11 +52,13 @@ class Inputs:
     rejections: list[Rejection]
     folder: str
     group_rows: str = "no"
+    num_left_out: int | None = None
 
     @property
     def num_read(self) -> int:
         """Rows that were looked at."""
-        return self.rows.num_rows + sum(rejection.level == "row" for rejection in self.rejections)
+        num_rejected = sum(rejection.level == "row" for rejection in self.rejections)
+        return self.rows.num_rows + num_rejected + (self.num_left_out or 0)
 
 
 def check_input(table: str, spec: str, date: str | None, finding: Finding) -> tuple[list[str], int]:
@@ -120,15 +125,26 @@ def first_rows(
     folder: str,
     group_rows: str = "no",
 ) -> Inputs | None:
-    """The first batch of the first slice that has rows, validated: enough to see what the whole will be like. The
-    pictures that are in it are written below the folder."""
+    """The first batch of the first slice that has rows, validated: enough to see what the whole will be like. One whose
+    rows are all left out is read over. The pictures that are in it are written below the folder."""
     with finding.guard("the first rows of the catalogue"):
         mapping = catalogue_columns(columns, group_rows)
+        schema, num_left_out = catalogue_schema(mapping), 0
         for file_slice in plan_slices(files):
-            for raw in read_slice(file_slice, mapping, catalogue_schema(mapping)):
+            for raw in read_slice(file_slice, mapping, schema):
                 keep = partial(keep_picture, run=folder)
-                good, rejections, _ = validate_catalogue(raw, file_slice, keep_picture=keep)
-                return Inputs(list(files), num_rows, good, rejections, folder, group_rows)
+                good, rejections, counts = validate_catalogue(raw, file_slice, keep_picture=keep)
+                rows, num_more = without_left_out(good, group_rows)
+                num_left_out += num_more + counts[ROWS_LEFT_OUT]
+                if rows.num_rows or rejections or not num_left_out:
+                    told = num_left_out if LEAVE_OUT.name in schema.names else None
+                    return Inputs(list(files), num_rows, rows, rejections, folder, group_rows, told)
+        if num_left_out:
+            finding.fail(
+                f"expected rows that stay, got none: leave_out in [columns] leaves out all {num_left_out:,}: see "
+                "whether its texts are those of products that customers do not see",
+                EXIT_THRESHOLD,
+            )
     return None
 
 

@@ -27,6 +27,7 @@ from pipelines.operations.doctor.inputs import (
     check_pictures,
     first_rows,
 )
+from pipelines.operations.doctor.kinds import warn_of_parts
 from pipelines.operations.doctor.log import check_log_rows
 from pipelines.operations.doctor.machine import (
     check_annoy,
@@ -158,6 +159,9 @@ def _check_inputs(config: DoctorConfig, findings: list[Finding], folder: str) ->
             findings.append(mapping)
             if table == "catalogue":
                 warn_of_lost_columns(config.store, files, config.columns, mapping)
+            if table == "catalogue" and not mapping.problems:
+                with mapping.guard("the first rows of the catalogue"):
+                    warn_of_parts(files, config.columns, mapping)
             if table == "catalogue" and not mapping.problems:
                 inputs = first_rows(files, config.columns, num_rows, found, folder, config.group_rows)
             if table == "engagements" and not mapping.problems:

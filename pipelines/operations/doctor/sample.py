@@ -60,7 +60,8 @@ def check_sample(inputs: Inputs, config: "DoctorConfig", model: Path | None) -> 
             reasons[row["reason"]] += 1
             examples.setdefault(row["reason"], Rejection(**row))
         got = [f"{stage} {number}" for stage, number in made.items()]
-        finding.looked_at = f"{sample.num_rows} of the first {inputs.num_read:,} rows -> " + " -> ".join(got)
+        left_out = "" if inputs.num_left_out is None else f" ({inputs.num_left_out:,} are left out by leave_out)"
+        finding.looked_at = f"{sample.num_rows} of the first {inputs.num_read:,} rows{left_out} -> " + " -> ".join(got)
         for warning in (*_unreadable_cells(inputs), *_rejected(reasons, examples)):
             finding.warn(warning)
         if not all(made.values()):

@@ -54,6 +54,7 @@ def explain(store_folder: str, run: Path, item_id: str) -> dict[str, Any]:
         "neighbours": _neighbours(today, yesterday, problems),
         "other_stages": today.others,
         "was_there_yesterday": yesterday is not None and yesterday.row is not None,
+        "rows_left_out": today.rows_left_out,
         "close_ids": [],
         "problems": problems,
     }

@@ -22,6 +22,7 @@ from pipelines.stages import lines_of_day, of_every_day
 from schemas import storage
 from schemas.files import read_json
 from schemas.hashing import bucket_of
+from schemas.left_out_rows import ROWS_LEFT_OUT
 from schemas.records import ItemFeatures, decode_features, read_records
 
 TOP = 10
@@ -55,7 +56,7 @@ class ItemInRun:
     """row, record, payload (the record's bytes), features_hash (of it, as fingerprints/ has it), vector_D: None if the
     run has none. ids: model_id, vocabulary_id, encoder_id. change: new, changed, deleted or None, as changes/ says.
     problems: files that could not be read; stages: those that are finished; others: other stages -> their files
-    that have a row of the item."""
+    that have a row of the item; rows_left_out: of the run's catalogue, whosever they are."""
 
     run: Path
     item_id: str
@@ -73,6 +74,7 @@ class ItemInRun:
     problems: list[str] = field(default_factory=list)
     stages: tuple[str, ...] = ()
     others: dict[str, list[str]] = field(default_factory=dict)
+    rows_left_out: int = 0
 
 
 def read_item(run: Path, item_id: str) -> ItemInRun:
@@ -123,6 +125,7 @@ def _read_manifests(item: ItemInRun) -> None:
     manifests = {name: opened.manifest(name) for name in item.stages if name != "index"}
     if "items" in manifests:
         item.num_buckets = opened.num_buckets
+        item.rows_left_out = manifests["items"].counts.get(ROWS_LEFT_OUT, 0)
         item.bucket = bucket_of(item.item_id, item.num_buckets)
     if "features" in manifests:
         item.ids = {name: manifests["features"].facts.get(name) for name in ("vocabulary_id", "encoder_id")}

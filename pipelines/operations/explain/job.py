@@ -65,16 +65,18 @@ def format_explanation(told: dict[str, Any]) -> str:
 
 
 def _absent(told: dict[str, Any]) -> list[str]:
-    """Of an item that the run has no row of: quarantined (and where its row stood), gone, or unknown."""
+    """Of an item that the run has no row of: quarantined (and where its row stood), gone, or unknown; where rows were
+    left out it may have been one of them."""
+    left_out = f"; leave_out left out {told['rows_left_out']:,} rows" if told["rows_left_out"] else ""
     if rows := [row for row in told["quarantine"] if row["level"] == "row"]:
         where = ", ".join(quote(row["where"]) for row in rows)
         before = "; it was there yesterday" if told["was_there_yesterday"] else ""
         return [f"rejected   no such item in this run: its row is in the quarantine, {where}{before}"]
     if told["was_there_yesterday"]:
-        return ["gone       no such item in this run; it was there yesterday"]
+        return [f"gone       no such item in this run; it was there yesterday{left_out}"]
     close = ", ".join(map(quote, told["close_ids"])) or "none"
     yesterday = "; it was not there yesterday either" if told["previous"] else ""
-    return [f"unknown    no such item in this run{yesterday}; not quarantined; ids like it: {close}"]
+    return [f"unknown    no such item in this run{yesterday}; not quarantined{left_out}; ids like it: {close}"]
 
 
 def _vector(told: dict[str, Any]) -> list[str]:

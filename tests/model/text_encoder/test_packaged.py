@@ -45,6 +45,7 @@ def test_near_meanings_are_near(encoder):
     assert b_D[:3] == pytest.approx([0.0865, 0.1028, 0.0053], abs=1e-3)
 
 
+@pytest.mark.soak
 def test_bytes_do_not_depend_on_what_is_encoded_beside(encoder):
     random = np.random.default_rng(0)
     texts = [" ".join(random.choice(WORDS, length)) for length in [*range(1, 20), 30, 50, 90, 300]]

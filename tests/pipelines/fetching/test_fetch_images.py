@@ -110,11 +110,23 @@ def test_no_picture_at_all_is_a_failed_call(fetch, server, tmp_path):
 
 
 def test_private_addresses_are_refused_unless_allowed(fetch, server):
-    with pytest.raises(ThresholdError, match="port_refused"):
+    with pytest.raises(ThresholdError, match=r"port_refused: .* or give --allow-private"):
         fetch([("a", [server.put("/a.png", png(0))])], allow_private=False)
-    with pytest.raises(ThresholdError, match="private_address"):
+    with pytest.raises(ThresholdError, match=r"private_address: .* or give --allow-private"):
         fetch([("a", ["http://127.0.0.1/a.png"])], allow_private=False)
     assert server.asked == []
+
+
+def test_the_summary_names_the_flag_that_asks_private_addresses_too(fetch, server, capsys):
+    there = server.put("/a.png", png(0))
+    fetch([("a", [there])])
+    capsys.readouterr()
+    fetch([("a", [there, "http://127.0.0.1/b.png"])], allow_private=False)
+    told = capsys.readouterr().err
+    assert "failed 1 private_address: see " in told
+    assert "\n  private_address: list a public URL, or give --allow-private" in told
+    fetch([("a", [there, server.url("/gone.png")])])
+    assert "--allow-private" not in capsys.readouterr().err
 
 
 def test_a_catalogue_of_paths_is_nothing_to_do(fetch, server, capsys):
@@ -208,6 +220,30 @@ def test_rows_without_an_id_have_their_pictures_fetched_for_the_items_of_their_g
     assert (counts["rows_read"], counts["rows_rejected"], counts["urls_fetched"]) == (2, 0, 2)
     (rejected,) = quarantine_of(str(tmp_path / "images" / "fetched"))
     assert (rejected["item_id"], rejected["reason"]) == (None, "not_found")
+
+
+@pytest.mark.parametrize(
+    ("columns", "group_rows", "asked"),
+    [
+        ({}, "no", ["/0.png", "/1.png", "/2.png", "/3.png"]),
+        ({"leave_out": {"state": ["draft"]}}, "no", ["/1.png", "/2.png", "/3.png"]),
+        ({"leave_out": {"state": ["draft"]}}, "merge", ["/2.png", "/3.png"]),
+        ({"leave_out": {"state": ["draft"]}, "group": "product"}, "merge", ["/3.png"]),
+    ],
+)
+def test_pictures_of_rows_that_are_left_out_are_not_asked_for(
+    fetch, server, tmp_path, monkeypatch, columns, group_rows, asked
+):
+    monkeypatch.setattr("schemas.reading.MAX_BATCH_ROWS", 2)
+    ids = ["coat", "coat", "hat", "mug"]
+    rows = [(item_id, [server.put(f"/{number}.png", png(number))]) for number, item_id in enumerate(ids)]
+    write_catalogue(tmp_path, rows)
+    table = pq.read_table(tmp_path / "catalog.parquet").append_column("product", pa.array(["p", "p", "p", "q"]))
+    table = table.append_column("state", pa.array(["Draft", None, None, "active"])).take([3, 2, 1, 0])
+    pq.write_table(table, tmp_path / "states.parquet")
+    counts = fetch(rows, columns=columns, group_rows=group_rows, catalog=str(tmp_path / "states.parquet"))
+    assert sorted(server.pictures_asked()) == asked
+    assert (counts["rows_read"], counts["urls_fetched"]) == (4, len(asked))
 
 
 def told_of(root: Path, uri: str) -> PictureError:

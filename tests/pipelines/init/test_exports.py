@@ -49,6 +49,30 @@ def test_drafts_are_told():
     assert "# ? Status: draft in 1 rows. They are items too" in Path("shop.toml").read_text()
 
 
+def test_the_options_of_shopify_in_json():
+    """As they are called, whatever that is; of no product's own name, and without its title of one variant."""
+    options = [
+        [{"name": "Size", "position": 1, "values": ["S", "M"]}, {"name": "Color", "position": 2, "values": ["red"]}],
+        [{"name": "Colour", "position": 1, "values": ["green"]}, {"name": "Scent", "position": 2, "values": ["rose"]}],
+        [{"name": "Title", "position": 1, "values": ["Default Title"]}],
+    ]
+    products = [
+        {"id": n, "handle": f"p-{n}", "title": f"Thing {n}", "body_html": "x", "vendor": "Acme", "options": given}
+        | {"images": [], "variants": [{"sku": f"s-{n}", "option1": given[0]["values"][0]}]}
+        for n, given in enumerate(options)
+    ]
+    Path("p.json").write_text(json.dumps({"products": products}))
+    config = written("--from=shopify", "p.json")
+    assert config["columns"]["size"] == "options.Size"
+    assert config["columns"]["colors"] == ["options.Color", "options.Colour"]
+    items = rehearse_items(["p.json"], config["columns"], config["group_rows"]).items
+    assert items.select(["item_id", "size", "colors"]).to_pylist() == [
+        {"item_id": "p-0", "size": "S M", "colors": "red"},
+        {"item_id": "p-1", "size": None, "colors": "green"},
+        {"item_id": "p-2", "size": None, "colors": None},
+    ]
+
+
 def test_the_newer_names_of_shopify():
     write_csv("p.csv", "Title,URL handle,Description,SKU,Product image URL", "A,a,text,1,https://x.example/1.jpg")
     assert written("p.csv")["columns"] == {

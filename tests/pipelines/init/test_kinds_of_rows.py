@@ -32,6 +32,12 @@ _SQUARESPACE = (
 )
 
 
+def code_below(heading: str) -> str:
+    """The lines of Python in that part of the page."""
+    _, _, part = _PAGE.read_text().partition(f"## {heading}\n")
+    return re.findall("```python\n(.*?)```", part, re.DOTALL)[0]
+
+
 @pytest.mark.parametrize(
     ("lines", "got", "names"),
     [
@@ -45,8 +51,7 @@ def test_rows_whose_place_alone_says_whose_they_are(capsys, lines, got, names):
     error = refused(capsys, "--from", "csv", write_csv("export.csv", *lines))
     assert got in error
     assert "docs/starts/csv.md has the lines that do it, under 'Rows below a product'" in error
-    (code,) = re.findall("```python\n(.*?)```", _PAGE.read_text(), re.DOTALL)
-    exec(re.sub("^ID, KIND = .*$", f"ID, KIND = {names!r}", code, flags=re.MULTILINE), {})
+    exec(re.sub("^ID, KIND = .*$", f"ID, KIND = {names!r}", code_below("Rows below a product"), flags=re.MULTILINE), {})
     config = written("--from", "csv", "products.csv")
     assert (config["columns"]["item_id"], config["group_rows"]) == ("product_row_id", "merge")
     assert not config["columns"].get("product_types")
@@ -55,6 +60,26 @@ def test_rows_whose_place_alone_says_whose_they_are(capsys, lines, got, names):
     assert items["title"].to_pylist() == ["Red scarf", "Blue mug"]
     pictures = [["https://e.com/1.jpg", "https://e.com/2.jpg"], ["https://e.com/3.jpg"]]
     assert items["images"].to_pylist() == pictures
+
+
+def test_simple_products_of_magento_are_merged_into_the_configurable_that_names_them():
+    """They name no product themselves: the lines of the page write it into each row."""
+    write_csv(
+        "export.csv",
+        "sku,product_type,name,description,visibility,base_image,configurable_variations",
+        "a-S,simple,A mug S,,Not Visible Individually,/s.jpg,",
+        'a,configurable,A mug,holds tea,"Catalog, Search",/a.jpg,"sku=a-S,size=S|sku=a-M,size=M"',
+        "a-M,simple,A mug M,,Not Visible Individually,/m.jpg,",
+        'b,simple,A cup,holds milk,"Catalog, Search",/b.jpg,',
+    )
+    exec(code_below("Magento's configurable products"), {})
+    config = written("--from", "csv", "products.csv")
+    assert (config["columns"]["item_id"], config["group_rows"]) == (["parent_sku", "sku"], "merge")
+    items = rehearse_items(["products.csv"], config["columns"], "merge").items
+    assert items.select(["item_id", "title", "images"]).to_pylist() == [
+        {"item_id": "a", "title": "A mug", "images": ["/a.jpg", "/s.jpg", "/m.jpg"]},
+        {"item_id": "b", "title": "A cup", "images": ["/b.jpg"]},
+    ]
 
 
 def test_rows_that_name_their_product_are_merged_into_it():
@@ -103,7 +128,7 @@ def test_items_that_are_in_json_in_a_text(capsys):
 @pytest.mark.parametrize(
     ("text", "told", "code"),
     [
-        ("<rss><item><id>1</id><title>A & B</title></item></rss>", "write & as &amp;", 1),
+        ("<rss><item><id>1</id><title>A & B</title></item></rss>", "write & as &amp;", 2),
         ("<yml_catalog><shop/></yml_catalog>", "export a Google feed", 2),
     ],
 )

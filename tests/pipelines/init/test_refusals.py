@@ -64,9 +64,20 @@ def test_the_file_of_one_day_is_asked_for(capsys, arguments):
     assert "--date" not in message
 
 
-def test_the_kind_must_be_known():
-    with pytest.raises((SystemExit, UsageError)):
-        init.main(["--from", "magento", "x.csv"])
+@pytest.mark.parametrize("flags", [("--from", "etsy"), ("--from=etsy",), ("--kind", "etsy")])
+def test_of_a_kind_that_does_not_exist_what_reads_any_table_is_named(capsys, flags):
+    write_csv("x.csv", "sku,name", "a,A mug")
+    message = refused(capsys, *flags, "x.csv")
+    assert "got 'etsy': --from csv reads any table" in message
+    assert all(kind in message for kind in KINDS)
+
+
+def test_a_feed_with_a_sign_that_was_not_escaped_is_the_call_that_is_wrong(capsys):
+    item = "<item><id>1</id><title>Pots & pans</title><image_link>https://x.example/1.jpg</image_link></item>"
+    Path("feed.xml").write_text(f"<rss><channel>{item}</channel></rss>")
+    assert "write & as &amp; and < as &lt; in texts" in refused(capsys, "--from", "google-feed", "feed.xml")
+    Path("feed.xml").write_text(f"<rss><channel>{item.replace('&', '&amp;')}")
+    assert "write it again" in refused(capsys, "--from", "google-feed", "feed.xml", code=1)
 
 
 def test_several_lists_within_an_object_are_named(capsys):

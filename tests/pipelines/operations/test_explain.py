@@ -112,6 +112,17 @@ def test_an_id_that_is_gone_or_unknown(made_store, capsys):
     assert "'item-00" in out
 
 
+def test_an_absent_item_may_be_one_that_was_left_out(made_store):
+    gone = told(made_store, "item-007")
+    assert gone["rows_left_out"] == 0
+    assert "leave_out" not in format_explanation(gone)
+    some = {**gone, "rows_left_out": 1_200}
+    assert "it was there yesterday; leave_out left out 1,200 rows" in format_explanation(some)
+    unknown = {**told(made_store, "item-00x"), "rows_left_out": 1_200}
+    assert "not quarantined; leave_out left out 1,200 rows; ids like it" in format_explanation(unknown)
+    assert "leave_out" not in format_explanation({**told(made_store, "item-000"), "rows_left_out": 1_200})
+
+
 def test_a_rejected_row_is_told_where_the_catalogue_has_it(made_store):
     found = told(made_store, "item-006") | {"known": False, "was_there_yesterday": False}
     assert "rejected   no such item in this run: its row is in the quarantine, 'catalog.parquet:7'" in (

@@ -15,6 +15,7 @@ from pipelines.pairs import job as pairs
 pytestmark = pytest.mark.slow
 
 
+@pytest.mark.soak
 def test_threads_open_one_encoder_and_one_vocabulary_and_write_equal_bytes(
     tmp_path: Path, encoder_folder: Path, image_root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,9 +5,9 @@ title (Squarespace). They become one item if a column names the product in each 
 says whose it is but the row's place, and the table is refused with what to do.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Protocol, TypeVar
 
-from pipelines.init.seen import SeenColumn, SeenTable
 from schemas.errors import UsageError
 from schemas.files import shown
 from schemas.usual_names import ITEM_IDS, bare_name, plain_name
@@ -19,11 +19,45 @@ _PARTS = frozenset(("variant", "variation", "image", "picture", "sku", "rule", "
 _PRODUCT_IDS = ("product_id", "handle_id", "handle")
 #: What the lines of docs/starts/csv.md write into each row.
 OF_PRODUCT = "product_row_id"
-_TITLES = ("title", "name", "product_title", "product_name")
 _HOW = "docs/starts/csv.md has the lines that do it, under 'Rows below a product'"
+_TITLES = ("title", "name", "product_title", "product_name")
 
 
-def kind_column(table: SeenTable) -> SeenColumn | None:
+class Column(Protocol):
+    """A column of a shop's own. values: one a row, None for null and blank text; texts: those that have one."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def values(self) -> Sequence[Any]: ...
+
+    @property
+    def texts(self) -> Sequence[str]: ...
+
+    @property
+    def is_distinct(self) -> bool:
+        """Whether no value is there twice; False without any."""
+
+
+ColumnT = TypeVar("ColumnT", bound=Column)
+ColumnT_co = TypeVar("ColumnT_co", bound=Column, covariant=True)
+
+
+class Table(Protocol[ColumnT_co]):
+    """The first rows of a shop's files. columns: by the shop's name; column: that of one of some names, in whatever
+    case and with whatever signs."""
+
+    @property
+    def files(self) -> Sequence[str]: ...
+
+    @property
+    def columns(self) -> Mapping[str, ColumnT_co]: ...
+
+    def column(self, names: Collection[str]) -> ColumnT_co | None: ...
+
+
+def kind_column(table: Table[ColumnT]) -> ColumnT | None:
     """The column that says of each row whether it is a product or a part of one, if both are there."""
     for column in table.columns.values():
         kinds = _kinds(column)
@@ -32,7 +66,7 @@ def kind_column(table: SeenTable) -> SeenColumn | None:
     return None
 
 
-def names_of_product(table: SeenTable, kind: SeenColumn) -> SeenColumn | None:
+def names_of_product(table: Table[ColumnT], kind: Column) -> ColumnT | None:
     """The column that names the product in each of its rows: each value is that of one product and
     of its parts, which stand below it."""
     is_product = [_kind(value) == _PRODUCT for value in kind.values]
@@ -54,12 +88,12 @@ def _is_of_products_above(names: Sequence[str], is_product: Sequence[bool]) -> b
     return True
 
 
-def _is_called_an_id(column: SeenColumn) -> bool:
+def _is_called_an_id(column: Column) -> bool:
     names = set(map(plain_name, (*ITEM_IDS, *_PRODUCT_IDS, OF_PRODUCT)))
     return not names.isdisjoint((plain_name(column.name), bare_name(column.name)))
 
 
-def column_of_products(table: SeenTable) -> SeenColumn | None:
+def column_of_products(table: Table[ColumnT]) -> ColumnT | None:
     """The column that says of each row whose it is, of a table whose rows are not all products; None of another."""
     written = table.column([OF_PRODUCT])
     if written is not None and len(written.texts) == len(written.values):
@@ -68,36 +102,46 @@ def column_of_products(table: SeenTable) -> SeenColumn | None:
     return None if kind is None else names_of_product(table, kind)
 
 
-def refuse_nameless_parts(table: SeenTable) -> None:
+def refuse_nameless_parts(table: Table[Any]) -> None:
     """Raises UsageError if rows stand below a product and only their place says of which, with what to do."""
+    if told := nameless_parts(table):
+        raise UsageError(told)
+
+
+def nameless_parts(table: Table[Any]) -> str:
+    """What is wrong with a table in which rows stand below a product and only their place says of which, and what to
+    do; "" of any other."""
     if column_of_products(table) is not None:
-        return
+        return ""
     kind = kind_column(table)
     if kind is not None:
         others = ", ".join(sorted({str(value).strip() for value in kind.texts if _kind(value) != _PRODUCT}))
-        _refuse(table, f"rows of other kinds in {kind.name!r} ({others})", kind.name)
+        return _told(table, f"rows of other kinds in {kind.name!r} ({others})", kind.name)
     product = table.column(_PRODUCT_IDS)
     title = table.column(_TITLES)
     if kind is None and product is not None and title is not None and _is_of_first_rows(product, title):
-        _refuse(table, f"rows without {product.name!r} and {title.name!r} below those that have them", product.name)
+        return _told(
+            table, f"rows without {product.name!r} and {title.name!r} below those that have them", product.name
+        )
+    return ""
 
 
-def _is_of_first_rows(product: SeenColumn, title: SeenColumn) -> bool:
+def _is_of_first_rows(product: Column, title: Column) -> bool:
     """Whether the id of the product and its title are in the first row of each product, and in no other."""
     is_first = [value is not None for value in product.values]
     is_some = bool(is_first) and is_first[0] and not all(is_first) and product.is_distinct
     return is_some and is_first == [value is not None for value in title.values]
 
 
-def _refuse(table: SeenTable, got: str, column: str) -> None:
-    raise UsageError(
+def _told(table: Table[Any], got: str, column: str) -> str:
+    return (
         f"expected a product a row in {shown(table.files[0])}, or a column that names the product in each of its rows, "
         f"got {got}, whose place alone says which product they belong to: write the product's id into each of its "
         f"rows. {_HOW}. If each row is a product all the same, leave the column {column!r} out"
     )
 
 
-def _kinds(column: SeenColumn) -> set[str]:
+def _kinds(column: Column) -> set[str]:
     """Words of a column, () of one that has a longer text, or null somewhere."""
     if len(column.texts) < len(column.values):
         return set()
