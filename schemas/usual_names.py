@@ -219,6 +219,8 @@ _LANGUAGE = r"(?:cs|da|de|el|en|es|fi|fr|hu|it|ja|ko|nb|nl|pl|pt|ro|ru|sk|sv|tr|
 #: Behind a name: a language, and behind that a channel, as in `description-en_US-ecommerce`.
 _IN_LANGUAGE = re.compile(rf"(?<=\w)[-_](?P<language>{_LANGUAGE})(?:-\w+)?$")
 _LANGUAGE_IN_BRACKETS = re.compile(rf"[(\[](?P<language>{_LANGUAGE})[)\]]\s*$")
+#: Before a name: that it is one of the attributes, as in eBay's `C:Marke`, `attributes.brand` or `pa_color`.
+_OF_ATTRIBUTES = re.compile(r"^(?:C:|(?:attr|attributes?|attributs?|property|properties|merkmal|pa)\s*[:._])\s*", re.I)
 _IN_BRACKETS = re.compile(r"\s*[(\[][^()\[\]]*[)\]]\s*$")
 #: What stands before and behind the word for a picture in the name of a column that has no more than pictures.
 _BEFORE = "main|primary|first|front|cover|featured|default|large|big|full|additional|base|haupt"
@@ -237,12 +239,14 @@ def plain_name(name: str) -> str:
 
 
 def bare_name(name: str) -> str:
-    """plain_name without what stands in brackets behind it, or a language.
+    """plain_name without what stands in brackets behind it, or a language, and without the sign of an attribute.
 
+    >>> bare_name("C:Marke"), bare_name("attributes.brand")
+    ('marke', 'brand')
     >>> bare_name("Title (en)"), bare_name("Categories (x,y,z...)"), bare_name("name-en_US"), bare_name("brand_id")
     ('title', 'categories', 'name', 'brandid')
     """
-    return plain_name(_IN_LANGUAGE.sub("", _IN_BRACKETS.sub("", name)))
+    return plain_name(_IN_LANGUAGE.sub("", _IN_BRACKETS.sub("", _OF_ATTRIBUTES.sub("", name))))
 
 
 def is_language(name: str) -> bool:

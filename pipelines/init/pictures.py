@@ -53,15 +53,18 @@ class Pictures:
 
 
 def pictures_of(table: SeenTable, title: SeenColumn | None) -> Pictures:
-    """The columns of pictures; what is in objects where no column is one. title: the column of the titles, which tells
-    products from variants."""
+    """The columns of pictures; what is in objects where no column is one, but of small copies. title: the column of the
+    titles, which tells products from variants."""
     doubtful: list[SeenColumn] = []
     found: list[SeenColumn] = []
     for columns in (table.columns, table.nested, table.members):
-        if not found:
-            there = _picture_columns(columns)
-            found = [column for column in there if not _is_doubtful(column, title)]
-            doubtful += [column for column in there if column not in found]
+        if all(is_called_small(column.name) for column in found):
+            roots = {column.name for column in found}
+            there = [one for one in _picture_columns(columns) if one.name.partition(".")[0] not in roots]
+            good = [column for column in there if not _is_doubtful(column, title)]
+            doubtful += [column for column in there if column not in good]
+            found += good
+    found = [column for column in found if not any(_is_end_of(column, other) for other in found)]
     small = [column for column in found if is_called_small(column.name)]
     large = [column for column in found if column not in small]
     return Pictures(*((large, small) if large else (small, [])), doubtful)
@@ -78,6 +81,13 @@ def _picture_columns(columns: Mapping[str, SeenColumn]) -> list[SeenColumn]:
         and not is_text_of_a_picture(column.name)
     ]
     return _in_order_of_numbers(found)
+
+
+def _is_end_of(column: SeenColumn, other: SeenColumn) -> bool:
+    """Whether each cell is the file's name of the path or address in the other column: the same pictures once more."""
+    pairs = zip(column.texts_of_rows, other.texts_of_rows, strict=True)
+    ends = [path.endswith(f"/{cell}") for cell, path in pairs if cell and path]
+    return len(ends) == len(column.filled) > 0 and all(ends)
 
 
 def _in_order_of_numbers(columns: Sequence[SeenColumn]) -> list[SeenColumn]:

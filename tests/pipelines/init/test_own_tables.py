@@ -277,3 +277,13 @@ def test_the_path_of_a_document_is_its_id_and_no_title():
     Path("t.json").write_text(json.dumps([{"name": row["name"], "price": 3} for row in rows]))
     assert written("t.json")["columns"] == {"item_id": "name"}
     assert "# ? name is called like the title, but is taken as the id alone" in Path("shop.toml").read_text()
+
+
+@pytest.mark.parametrize("sign", ["C:", "attributes.", "Attribute: ", "pa_"])
+def test_attributes_are_named_without_the_sign_of_one(sign):
+    """As eBay's listings call them, and objects that were written into columns."""
+    write_csv("t.csv", f"sku,name,{sign}Marke,{sign}Farbe,{sign}Größe", "a,scarf,Acme,rot,S", "b,hat,Acme,blau,M")
+    columns = written("t.csv")["columns"]
+    assert [columns[name] for name in ("brand", "colors", "size")] == [
+        f"{sign}{n}" for n in ("Marke", "Farbe", "Größe")
+    ]

@@ -40,7 +40,7 @@ def test_pictures_that_are_called_by_another_thing_are_asked_about(capsys, name,
 
 def test_one_picture_for_all_items_is_asked_about_whatever_its_name():
     assert written(write_table("image_9", lambda n: "9.jpg"))["columns"]["images"] == "main_image"
-    assert written(write_table("image_9", lambda n: f"{n}.jpg"))["columns"]["images"] == ["main_image", "image_9"]
+    assert written(write_table("image_9", lambda n: f"back{n}.jpg"))["columns"]["images"] == ["main_image", "image_9"]
 
 
 def test_one_picture_for_the_variants_of_a_product_is_theirs():
@@ -78,3 +78,29 @@ def test_a_brands_logo_in_an_object_does_not_hide_the_pictures_in_lists():
     Path("t.json").write_text(json.dumps(rows))
     columns = written("t.json")["columns"]
     assert (columns["images"], columns["brand"]) == ("media.path", "brand.name")
+
+
+@pytest.mark.parametrize("folder", ["/img", SITE, "https://x.example/img/a"])
+def test_names_of_files_beside_their_paths_are_the_same_pictures(folder):
+    rows = [
+        {"sku": f"a{n}", "name": f"scarf {n}", "images": [{"filename": f"{n}.jpg", "fullpath": f"{folder}/{n}.jpg"}]}
+        for n in range(3)
+    ]
+    Path("t.json").write_text(json.dumps(rows))
+    assert written("t.json")["columns"]["images"] == "images.fullpath"
+
+
+def test_pictures_in_a_list_come_before_a_small_one_of_an_object(capsys):
+    """As Plytix has the thumbnail of a product, and all its assets."""
+    rows = [
+        {
+            "sku": f"a{n}",
+            "name": f"scarf {n}",
+            "thumbnail": {"id": "x", "url": f"{SITE}/thumb/{n}.jpg"},
+            "assets": [{"key": "k", "file": f"{SITE}/{n}.jpg"}],
+        }
+        for n in range(3)
+    ]
+    Path("t.json").write_text(json.dumps(rows))
+    assert written("t.json")["columns"]["images"] == "assets.file"
+    assert "? thumbnail holds small pictures: left out\n" in capsys.readouterr().out
