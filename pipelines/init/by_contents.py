@@ -77,6 +77,7 @@ def starts(table: SeenTable) -> list[Start]:
         )
     without = _without_kinds(table)
     without, found, asked = found_in_one_language(without, own_names(without, TEXTS, TEXT_FIELDS))
+    found = [_not_of_codes(one, without) if one.name == "title" else one for one in found]
     pictures = pictures_of(table, without.column(OF_CATALOGUE["title"]))
     found = joined([*found, *pictures.found])
     found = joined([*found, *_texts_by_contents(table, found, [*ids, *pictures.columns])])
@@ -95,6 +96,24 @@ def _hidden(table: SeenTable) -> tuple[Hidden, ...]:
     shown += [Shown(name, _NOT_SHOWN) if _has_flags(table, name) else Shown(name, (), (ANY,)) for name in DELETED]
     shown += [Shown(name, _SEEN) for name in ("visibility",) if _is_magentos(table, name)]
     return hidden_products(table, shown)
+
+
+def _not_of_codes(title: Found, table: SeenTable) -> Found:
+    """The title; of a column that has codes (PRD-0001), beside another that is called so and has words, the other, with
+    the codes as a line that nothing reads."""
+    columns = {**table.nested, **table.columns}
+    codes = [columns[name] for name in title.sources if name in columns and _is_of_codes(columns[name])]
+    names = [column for name in OF_CATALOGUE["title"] if (column := table.column([name])) is not None]
+    words = [column for column in names if column.num_words >= WORDS["title"][0]]
+    if len(codes) != len(title.sources) or not codes or not words:
+        return title
+    note = f"{codes[0].name!r} is called so, too, but looks like codes ({codes[0].example}). Is it?"
+    return replace(found_in(words[:1], "title", notes=[*title.notes, note]), others=(title, *title.others))
+
+
+def _is_of_codes(column: SeenColumn) -> bool:
+    """Whether every text is of one word, with a digit, and no other row has it."""
+    return column.is_distinct and all(len(text.split()) == 1 and any(map(str.isdigit, text)) for text in column.texts)
 
 
 def _without_kinds(table: SeenTable) -> SeenTable:

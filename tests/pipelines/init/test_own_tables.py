@@ -287,3 +287,12 @@ def test_attributes_are_named_without_the_sign_of_one(sign):
     assert [columns[name] for name in ("brand", "colors", "size")] == [
         f"{sign}{n}" for n in ("Marke", "Farbe", "Größe")
     ]
+
+
+def test_codes_are_no_title_beside_another_name_that_has_words(capsys):
+    write_csv("t.csv", "id,name,display_name", "1,PRD-0001,red scarf", "2,PRD-0002,blue hat")
+    assert written("t.csv")["columns"]["title"] == "display_name"
+    assert "? title: 'name' is called so, too, but looks like codes (PRD-0001). Is it?" in capsys.readouterr().out
+    assert '# title = "name"\n' in Path("shop.toml").read_text()
+    write_csv("t.csv", "id,name,display_name", "1,scarf,a red scarf", "2,hat 2,a blue hat")
+    assert written("t.csv")["columns"]["title"] == "name"
