@@ -19,7 +19,7 @@ training items' z, of norm 1: what all items share tells nothing of any of them.
 Legend: N items, P training items, V attribute columns, H hidden, D dimension, B batch.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -47,12 +47,15 @@ _BUCKETS = 1_000
 @dataclass(frozen=True, kw_only=True)
 class AutoencoderConfig:
     """noise: probability that a one is hidden. validation_share: of the items, by the hash of their ids; they choose
-    the epoch. patience: epochs without a better validation before training ends. start: see the module."""
+    the epoch. epochs: at most so many, and no more than begin before max_rows training rows were seen, which bounds the
+    time of a large catalogue. patience: epochs without a better validation before training ends. start: see the
+    module."""
 
     output_dim: int = 128
     hidden_dim: int = 512
     noise: float = 0.3
     epochs: int = 100
+    max_rows: int = 400_000
     patience: int = 10
     batch_size: int = 256
     learning_rate: float = 1e-3
@@ -61,8 +64,9 @@ class AutoencoderConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if min(self.output_dim, self.hidden_dim, self.batch_size, self.patience) < 1 or self.epochs < 0:
-            raise UsageError(f"expected dimensions, batch_size and patience >= 1 and epochs >= 0, got {self}")
+        sizes = (self.output_dim, self.hidden_dim, self.batch_size, self.patience, self.max_rows)
+        if min(sizes) < 1 or self.epochs < 0:
+            raise UsageError(f"expected dimensions, batch_size, patience, max_rows >= 1 and epochs >= 0, got {self}")
         if not (0 <= self.noise < 1 and 0 < self.validation_share < 1 and self.learning_rate > 0):
             raise UsageError(f"expected noise in [0, 1), validation_share in (0, 1), a learning rate > 0, got {self}")
         if self.start not in ("linear", "random"):
@@ -123,8 +127,10 @@ def train_autoencoder(
     rows_NV: sparse.csr_matrix,
     vocabulary: AttributeVocabulary,
     config: AutoencoderConfig,
+    advance: Callable[[int], None] = lambda num_rows: None,
 ) -> TrainedAutoencoder:
     """Trains on the items that have any attribute, in one thread: equal input, equal bytes, whatever the cores.
+    advance: told of the training rows that were seen since.
 
     Raises UsageError for rows of another shape than ids and vocabulary say, ThresholdError for fewer than MIN_ITEMS
     items with attributes or none to validate on.
@@ -132,11 +138,15 @@ def train_autoencoder(
     if rows_NV.shape != (len(item_ids), len(vocabulary)):
         raise UsageError(f"expected rows of [{len(item_ids)}, {len(vocabulary)}], got {list(rows_NV.shape)}")
     with single_threaded_pool(1) as pool:
-        return pool.submit(_train, item_ids, rows_NV, vocabulary, config).result()
+        return pool.submit(_train, item_ids, rows_NV, vocabulary, config, advance).result()
 
 
 def _train(
-    item_ids: Sequence[str], rows_NV: sparse.csr_matrix, vocabulary: AttributeVocabulary, config: AutoencoderConfig
+    item_ids: Sequence[str],
+    rows_NV: sparse.csr_matrix,
+    vocabulary: AttributeVocabulary,
+    config: AutoencoderConfig,
+    advance: Callable[[int], None],
 ) -> TrainedAutoencoder:
     training_PV, validation = _parts(item_ids, rows_NV, config)
     model = started(training_PV, config)
@@ -145,8 +155,8 @@ def _train(
         {"epoch": 0.0, "training": _loss(model, training_PV, training_PV), "validation": _loss(model, *validation)}
     ]
     best, best_state = 0, _copy(model)
-    for epoch in range(1, config.epochs + 1):
-        loss = _train_epoch(model, optimizer, training_PV, config, epoch)
+    for epoch in range(1, min(config.epochs, -(-config.max_rows // training_PV.shape[0])) + 1):
+        loss = _train_epoch(model, optimizer, training_PV, config, epoch, advance)
         curve.append({"epoch": float(epoch), "training": loss, "validation": _loss(model, *validation)})
         if curve[epoch]["validation"] < curve[best]["validation"]:
             best, best_state = epoch, _copy(model)
@@ -219,6 +229,7 @@ def _train_epoch(
     training_PV: sparse.csr_matrix,
     config: AutoencoderConfig,
     epoch: int,
+    advance: Callable[[int], None],
 ) -> float:
     """One pass in a new order with new noise; the mean loss, weighted by rows."""
     order_P = np.random.default_rng(seed_of("order", config.seed, epoch)).permutation(training_PV.shape[0])
@@ -232,6 +243,7 @@ def _train_epoch(
         loss.backward()
         optimizer.step()
         total += loss.item() * len(batch)
+        advance(len(batch))
     return total / len(order_P)
 
 

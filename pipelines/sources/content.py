@@ -117,8 +117,7 @@ class Dae(TrainedSource):
         items = tables["items"].read(ATTRIBUTES).sort_by("item_id")
         item_ids, columns, side = items["item_id"].to_pylist(), columns_of(items), SideInformationConfig()
         vocabulary = vocabulary_of(count_values(columns, side), side)
-        trained = train_autoencoder(item_ids, vocabulary.rows(columns), vocabulary, _autoencoder(config))
-        advance(len(item_ids))
+        trained = train_autoencoder(item_ids, vocabulary.rows(columns), vocabulary, _autoencoder(config), advance)
         matrix_ND, count_N = encode_attributes(trained, items)
         return LearntVectors(
             item_ids=item_ids,

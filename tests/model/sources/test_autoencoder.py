@@ -107,6 +107,14 @@ def test_equal_training_is_equal_to_the_byte_and_another_seed_is_not(trained):
     assert not torch.equal(other.model.hidden_VH, again.model.hidden_VH)
 
 
+@pytest.mark.parametrize(("max_rows", "epochs"), [(1, 1), (400, 2), (10**6, 3)])
+def test_a_large_catalogue_has_fewer_epochs(max_rows, epochs):
+    config, rows = dataclasses.replace(CONFIG, epochs=3, max_rows=max_rows), []
+    found = train_autoencoder(*shop(), config, rows.append)
+    assert len(found.curve) == epochs + 1
+    assert sum(rows) // epochs in range(250, 320)  # what validation leaves of 320
+
+
 @settings(max_examples=20, deadline=None)
 @given(st.lists(st.integers(0, 319), min_size=1, max_size=2 * ENCODE_BATCH))
 def test_a_row_has_the_same_bytes_whatever_its_neighbours(trained, rows):
