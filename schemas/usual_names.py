@@ -44,7 +44,18 @@ TEXTS: Mapping[str, Sequence[Sequence[str]]] = {
     ],
     "brand": [
         (
-            *("brand", "brand_name", "manufacturer", "vendor", "marke", "hersteller", "marque", "marca", "merk"),
+            *(
+                "brand",
+                "brand_name",
+                "brands",
+                "manufacturer",
+                "vendor",
+                "marke",
+                "hersteller",
+                "marque",
+                "marca",
+                "merk",
+            ),
             *("fabricant", "fabricante", "fabrikant", "manufacturer_name", "vendor_name", "herstellername"),
         )
     ],
@@ -55,11 +66,21 @@ TEXTS: Mapping[str, Sequence[Sequence[str]]] = {
         )
     ],
     "size_type": [("size_type",)],
-    "size": [("size", "sizes", "size_name", "groesse", "größe", "taille", "talla", "maat")],
+    "size": [("size", "sizes", "size_name", "groesse", "größe", "taille", "talla", "maat", "taglia")],
     "patterns": [("pattern", "patterns", "muster", "motif")],
     "materials": [
         (
-            *("material", "materials", "material_type", "fabric", "stoff", "matiere", "matière", "materiau"),
+            *(
+                "material",
+                "materials",
+                "material_name",
+                "material_type",
+                "fabric",
+                "stoff",
+                "matiere",
+                "matière",
+                "materiau",
+            ),
             *("matériau", "materiaal"),
         )
     ],
@@ -89,7 +110,7 @@ ITEM_IDS = (
 #: What a variant names its product by.
 PARENTS = (
     *("parent_id", "parent_sku", "parent", "parent_item_id", "parent_product_id", "parent_product_number"),
-    *("oxparentid", "übergeordnetes_produkt"),
+    *("oxparentid", "übergeordnetes_produkt", "produit_parent", "genitore", "nadrzędny", "hoofd", "överordnad"),
 )
 #: The items of a log, in which `id`, `code` or `number` may be the event's own.
 LOG_ITEMS = (
@@ -135,6 +156,34 @@ ORDERS = ("order_id", "order_number", "invoice", "invoice_no", "lineitem_name", 
 PICTURES = ("image", "img", "picture", "photo", "pic", "bild", "foto", "thumbnail")
 #: Smaller copies of pictures that stand in another column.
 SMALL_PICTURES = ("thumb", "icon", "swatch", "small")
+#: Words in the names of columns of pictures that are not of a product: of its brand or category, a table of sizes, a
+#: label, a flag, the preview of a page; and such words that are often written as one.
+_NOT_OF_PRODUCTS = frozenset(
+    (
+        *(
+            "brand",
+            "brands",
+            "marke",
+            "marque",
+            "marca",
+            "merk",
+            "manufacturer",
+            "hersteller",
+            "logo",
+            "logos",
+            "seller",
+        ),
+        *("category", "categories", "kategorie", "chart", "charts", "guide", "table", "tabelle", "label", "labels"),
+        *("energy", "energie", "flag", "flags", "flagge", "badge", "badges", "og", "opengraph", "social", "twitter"),
+        *("facebook", "pinterest", "seo", "qr", "barcode", "certificate", "zertifikat"),
+    )
+)
+_WITHOUT_SIGNS = (
+    *("logo", "sizechart", "sizeguide", "sizetable", "energylabel", "energielabel", "energyclass", "ogimage"),
+    *("grössentabelle", "groessentabelle", "opengraph"),
+)
+#: What the text that stands for a picture is called.
+_TEXTS_OF_PICTURES = frozenset(("alt", "alts", "alttext", "alternativtext", "caption", "captions"))
 
 #: Columns that say whether customers see a product, and since when none does.
 VISIBLE = ("product_online", "is_active", "active", "enabled", "available", "published", "visible", "status")
@@ -171,7 +220,10 @@ _NEAR = 0.88
 #: Languages that names of columns tell; of those whose sign is a word of its own in such names (id, no, is) none.
 _LANGUAGE = r"(?:cs|da|de|el|en|es|fi|fr|hu|it|ja|ko|nb|nl|pl|pt|ro|ru|sk|sv|tr|zh)(?:[-_][A-Za-z]{2})?"
 #: Behind a name: a language, and behind that a channel, as in `description-en_US-ecommerce`.
-_IN_LANGUAGE = re.compile(rf"(?<=\w)[-_]{_LANGUAGE}(?:-\w+)?$")
+_IN_LANGUAGE = re.compile(rf"(?<=\w)[-_](?P<language>{_LANGUAGE})(?:-\w+)?$")
+_LANGUAGE_IN_BRACKETS = re.compile(rf"[(\[](?P<language>{_LANGUAGE})[)\]]\s*$")
+#: Before a name: that it is one of the attributes, as in eBay's `C:Marke`, `attributes.brand` or `pa_color`.
+_OF_ATTRIBUTES = re.compile(r"^(?:C:|(?:attr|attributes?|attributs?|property|properties|merkmal|pa)\s*[:._])\s*", re.I)
 _IN_BRACKETS = re.compile(r"\s*[(\[][^()\[\]]*[)\]]\s*$")
 #: What stands before and behind the word for a picture in the name of a column that has no more than pictures.
 _BEFORE = "main|primary|first|front|cover|featured|default|large|big|full|additional|base|haupt"
@@ -190,12 +242,14 @@ def plain_name(name: str) -> str:
 
 
 def bare_name(name: str) -> str:
-    """plain_name without what stands in brackets behind it, or a language.
+    """plain_name without what stands in brackets behind it, or a language, and without the sign of an attribute.
 
+    >>> bare_name("C:Marke"), bare_name("attributes.brand")
+    ('marke', 'brand')
     >>> bare_name("Title (en)"), bare_name("Categories (x,y,z...)"), bare_name("name-en_US"), bare_name("brand_id")
     ('title', 'categories', 'name', 'brandid')
     """
-    return plain_name(_IN_LANGUAGE.sub("", _IN_BRACKETS.sub("", name)))
+    return plain_name(_IN_LANGUAGE.sub("", _IN_BRACKETS.sub("", _OF_ATTRIBUTES.sub("", name))))
 
 
 def is_language(name: str) -> bool:
@@ -205,6 +259,18 @@ def is_language(name: str) -> bool:
     (True, True, False)
     """
     return re.fullmatch(_LANGUAGE, name) is not None
+
+
+def language_in(name: str) -> str | None:
+    """The language that a column's name tells, as the name has it; None of one that tells none.
+
+    >>> language_in("name-en_US"), language_in("Title (en)"), language_in("name.de-DE"), language_in("brand_id")
+    ('en_US', 'en', 'de-DE', None)
+    """
+    if "." in name:
+        return next(filter(is_language, reversed(name.split("."))), None)
+    found = _IN_LANGUAGE.search(name) or _LANGUAGE_IN_BRACKETS.search(name)
+    return found["language"] if found else None
 
 
 def called(usual: Iterable[str], given: Sequence[str]) -> str | None:
@@ -288,6 +354,29 @@ def is_called_a_picture(name: str) -> bool:
 def is_called_small(name: str) -> bool:
     """Whether the name of a column of pictures tells that they are small copies."""
     return any(word in plain_name(name) for word in SMALL_PICTURES)
+
+
+def is_of_no_product(name: str) -> bool:
+    """Whether the name of a column of pictures tells that they are of something else than the product.
+
+    >>> is_of_no_product("size_chart_url"), is_of_no_product("brandLogo"), is_of_no_product("main_image")
+    (True, True, False)
+    """
+    return not _NOT_OF_PRODUCTS.isdisjoint(_words(name)) or any(word in plain_name(name) for word in _WITHOUT_SIGNS)
+
+
+def is_text_of_a_picture(name: str) -> bool:
+    """Whether a name is that of the text which stands for a picture.
+
+    >>> is_text_of_a_picture("image_1_alt"), is_text_of_a_picture("imageAltText"), is_text_of_a_picture("salt_image")
+    (True, True, False)
+    """
+    return not _TEXTS_OF_PICTURES.isdisjoint(_words(name))
+
+
+def _words(name: str) -> list[str]:
+    parted = re.sub(r"(?<=[a-zß-ÿ])(?=[A-ZÀ-Þ])", " ", name)
+    return re.split(r"[\W\d_]+", parted.casefold())
 
 
 def _picture_column(plain: Mapping[str, str]) -> str | None:

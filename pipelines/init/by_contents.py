@@ -5,15 +5,18 @@ in the file that is written.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
-from pipelines.init.found import Found, Start, found_by_name, found_in, joined, left_out, own_names
+from pipelines.init.found import Found, Start, found_in, joined, left_out, own_names
 from pipelines.init.hidden import Hidden, Shown, hidden_products
+from pipelines.init.languages import found_in_one_language
 from pipelines.init.names_given_twice import refuse_names_given_twice
 from pipelines.init.offered import WORDS
+from pipelines.init.pictures import pictures_of
 from pipelines.init.repeated_ids import repeated_ids
 from pipelines.init.seen import SeenColumn, SeenTable, refuse_wrapped
+from pipelines.init.variants import asked_of_parents, by_parent, titles_of
 from schemas.errors import UsageError
 from schemas.kinds_of_rows import column_of_products, refuse_nameless_parts
 from schemas.leave_out import ANY
@@ -21,16 +24,13 @@ from schemas.tables import CATALOGUE, TEXT_FIELDS
 from schemas.usual_names import (
     DELETED,
     ITEM_IDS,
-    PARENTS,
+    OF_CATALOGUE,
     TEXTS,
     VISIBLE,
-    is_called_a_picture,
-    is_called_small,
     plain_name,
 )
 
 _MOSTLY = 0.5
-_FEW_UNKNOWN = 0.1
 _KINDS_OF_PRODUCTS = frozenset(
     (
         *("simple", "configurable", "bundle", "virtual", "grouped", "downloadable", "giftcard", "variable"),
@@ -76,15 +76,16 @@ def starts(table: SeenTable) -> list[Start]:
             f"row, got {table.names_in_words}: name it in the config: [columns] item_id = ..."
         )
     without = _without_kinds(table)
-    found = joined(found_by_name(without, own_names(without, TEXTS, TEXT_FIELDS)))
-    pictures, small = _pictures(table)
-    if pictures:
-        found.append(found_in(pictures, "images", notes=["by its contents: names or addresses of pictures"]))
-    found = joined([*found, *_texts_by_contents(table, found, [*ids, *pictures, *small])])
+    without, found, asked = found_in_one_language(without, own_names(without, TEXTS, TEXT_FIELDS))
+    found = [_not_of_codes(one, without) if one.name == "title" else one for one in found]
+    pictures = pictures_of(table, without.column(OF_CATALOGUE["title"]))
+    found = joined([*found, *pictures.found])
+    found = joined([*found, *_texts_by_contents(table, found, [*ids, *pictures.columns])])
     rest = (*found, *left_out(table, found, CATALOGUE.names[1:]))
-    asked = [f"{one.name} holds small pictures: left out" for one in small]
+    asked += [f"{one.name} holds small pictures: left out" for one in pictures.small]
+    asked += asked_of_parents(table, ids, rest)
     by_id = [_by(one, table, ids, rest, tuple(asked)) for one in ids]
-    made = [*_by_product(table, rest, tuple(asked)), *_by_parent(table, ids, rest, tuple(asked)), *by_id]
+    made = [*_by_product(table, rest, tuple(asked)), *by_parent(table, ids, rest, tuple(asked)), *by_id]
     return [replace(start, hidden=_hidden(table)) for start in made]
 
 
@@ -95,6 +96,24 @@ def _hidden(table: SeenTable) -> tuple[Hidden, ...]:
     shown += [Shown(name, _NOT_SHOWN) if _has_flags(table, name) else Shown(name, (), (ANY,)) for name in DELETED]
     shown += [Shown(name, _SEEN) for name in ("visibility",) if _is_magentos(table, name)]
     return hidden_products(table, shown)
+
+
+def _not_of_codes(title: Found, table: SeenTable) -> Found:
+    """The title; of a column that has codes (PRD-0001), beside another that is called so and has words, the other, with
+    the codes as a line that nothing reads."""
+    columns = {**table.nested, **table.columns}
+    codes = [columns[name] for name in title.sources if name in columns and _is_of_codes(columns[name])]
+    names = [column for name in OF_CATALOGUE["title"] if (column := table.column([name])) is not None]
+    words = [column for column in names if column.num_words >= WORDS["title"][0]]
+    if len(codes) != len(title.sources) or not codes or not words:
+        return title
+    note = f"{codes[0].name!r} is called so, too, but looks like codes ({codes[0].example}). Is it?"
+    return replace(found_in(words[:1], "title", notes=[*title.notes, note]), others=(title, *title.others))
+
+
+def _is_of_codes(column: SeenColumn) -> bool:
+    """Whether every text is of one word, with a digit, and no other row has it."""
+    return column.is_distinct and all(len(text.split()) == 1 and any(map(str.isdigit, text)) for text in column.texts)
 
 
 def _without_kinds(table: SeenTable) -> SeenTable:
@@ -131,44 +150,33 @@ def _by(
     column: SeenColumn, table: SeenTable, ids: Sequence[SeenColumn], rest: Sequence[Found], asked: tuple[str, ...]
 ) -> Start:
     others = [other.name for other in ids if other is not column]
+    rest, twice = _without_the_id(rest, column)
+    asked = (*asked, *twice)
     notes = [] if _is_called_an_id(column) else ["by its contents: every row has a value of its own. Is it the id?"]
     notes += [f"others that may be it: {', '.join(others)}"] if others else []
     if missing := len(column.values) - len(column.texts):
         notes.append(f"{missing:,} rows have none, and are no items")
     if column.is_distinct:
         return Start((found_in([column], "item_id", notes=notes), *rest), f"rows by {column.name}", "no", asked)
-    titles = [
-        table.columns[name] for one in rest if one.name == "title" for name in one.sources if name in table.columns
-    ]
-    group_rows, more, questions = repeated_ids(column, titles)
+    group_rows, more, questions = repeated_ids(column, titles_of(table, rest))
     item_ids = found_in([column], "item_id", notes=[*notes, *more])
     told_apart = f"rows of one {column.name} merged" if group_rows == "merge" else f"rows by {column.name}"
     return Start((item_ids, *rest), told_apart, group_rows, (*asked, *questions))
 
 
-def _by_parent(
-    table: SeenTable, ids: Sequence[SeenColumn], rest: Sequence[Found], asked: tuple[str, ...]
-) -> list[Start]:
-    """Products with their variants merged into them, and variants beside their products, where a column names the
-    product of some rows: what it has are ids of others."""
-    parent = table.column(PARENTS)
-    if parent is None or not parent.texts:
-        return []
-    parents = set(parent.texts)
-    for column in ids:
-        num_unknown = len(parents - set(column.texts))  # some of a large table lie behind the rows that are looked at
-        if column.is_key and num_unknown <= (0 if table.is_whole else _FEW_UNKNOWN * len(parents)):
-            notes = [f"the {parent.name} in {len(parent.texts):,} of {table.num_rows:,} rows, which are variants"]
-            merged = found_in(
-                [parent, column], "item_id", notes=[*notes, "they are merged into the row that they name"]
+def _without_the_id(rest: Sequence[Found], column: SeenColumn) -> tuple[list[Found], list[str]]:
+    """(what is found without the column of the ids, what a person is asked): a column has one meaning."""
+    kept, asked = [], []
+    for one in rest:
+        sources = tuple(name for name in one.sources if name != column.name)
+        if len(sources) < len(one.sources):
+            asked.append(
+                f"{column.name} is called like the {one.name}, but is taken as the id alone: if it is both, write "
+                f"{one.name} = ... with its name, too"
             )
-            group = found_in([parent, column], "group", notes=["variants have what they lack of their product"])
-            own = found_in([column], "item_id")
-            return [
-                Start((merged, *rest), f"products, variants by {parent.name} merged", "merge", asked),
-                Start((own, group, *rest), f"rows by {column.name}, variants beside their product", "merge", asked),
-            ]
-    return []
+        if sources or not one.sources:
+            kept.append(replace(one, sources=sources))
+    return kept, asked
 
 
 def _by_product(table: SeenTable, rest: Sequence[Found], asked: tuple[str, ...]) -> list[Start]:
@@ -189,7 +197,13 @@ def _ids(table: SeenTable) -> list[SeenColumn]:
     called = [column for column in called if column.name in table.columns] or called  # else of a brand, of a seller
     if called:
         return [column for column in called if column.is_distinct] or called[:1]
-    return [column for column in table.columns.values() if column.is_key and _is_short(column)]
+    keys = [column for column in table.columns.values() if column.is_key and _is_short(column)]
+    return sorted(keys, key=_is_called_a_text)
+
+
+def _is_called_a_text(column: SeenColumn) -> bool:
+    names = (name for ours in TEXT_FIELDS for name in OF_CATALOGUE[ours])
+    return plain_name(column.name) in set(map(plain_name, names))
 
 
 def _is_called_an_id(column: SeenColumn) -> bool:
@@ -203,23 +217,6 @@ def _is_short(column: SeenColumn) -> bool:
     )
 
 
-def _pictures(table: SeenTable) -> tuple[list[SeenColumn], list[SeenColumn]]:
-    """(columns of pictures, columns of small copies of them); what is in objects where no column is one."""
-    found = next(filter(None, map(_picture_columns, (table.columns, table.nested, table.members))), [])
-    small = [column for column in found if is_called_small(column.name)]
-    large = [column for column in found if column not in small]
-    return (large, small) if large else (small, [])
-
-
-def _picture_columns(columns: Mapping[str, SeenColumn]) -> list[SeenColumn]:
-    return [
-        column
-        for column in columns.values()
-        if (column.share_pictures > _MOSTLY and not column.keys_of_records)
-        or (is_called_a_picture(column.name) and max(column.share_pictures, column.share_addresses) > _MOSTLY)
-    ]
-
-
 def _texts_by_contents(table: SeenTable, found: Sequence[Found], known: Sequence[SeenColumn]) -> list[Found]:
     """Title and description where one column alone may be it; several are offered (see pipelines.init.offered)."""
     read = {source for one in found for source in one.sources} | {column.name for column in known}
@@ -228,7 +225,7 @@ def _texts_by_contents(table: SeenTable, found: Sequence[Found], known: Sequence
         for column in table.columns.values()
         if column.name not in read and column.share_distinct > _MOSTLY and not column.share_addresses
     ]
-    given = {one.name for one in found}
+    given = {one.name for one in found if one.sources}
     made = []
     for name, (fewest, most) in WORDS.items():
         columns = [column for column in left if fewest <= column.num_words <= most]

@@ -9,6 +9,7 @@ from pipelines.init.seen import SeenColumn, SeenTable
 from schemas.extended_json import value_at
 from schemas.named_options import carried, option_name
 from schemas.nested_columns import root_of
+from schemas.tables import TEXT_FIELDS
 from schemas.usual_names import meant_columns, plain_name
 
 #: Our column -> for each of its sources the names that it may have.
@@ -26,12 +27,15 @@ OPTIONS = {
     "patterns": ("pattern", "patterns", "print", "muster", "motif"),
     "brand": ("brand", "marke", "marque", "marca", "merk", "manufacturer", "hersteller"),
 }
+#: Fields of objects that are offered.
+_MOST_FIELDS = 8
 
 
 @dataclass(frozen=True)
 class Found:
     """A column of ours. sources: the names of the shop's; options: what else schemas.column_spec.Column says of it;
-    notes: what a person should know; filled, example: of the first source that has any."""
+    notes: what a person should know; filled, example: of the first source that has any; others: what it may be made of
+    instead, which is written as lines that nothing reads."""
 
     name: str
     sources: tuple[str, ...]
@@ -39,6 +43,7 @@ class Found:
     notes: tuple[str, ...] = ()
     share_filled: float = 0.0
     example: str = ""
+    others: tuple["Found", ...] = ()
 
     @property
     def entry(self) -> str | list[str] | dict[str, Any]:
@@ -72,26 +77,42 @@ def found_in(
     """Our column `name` made of these. What `options` call a word for null is no value."""
     options = options or {}
     columns = [column.without(options.get("null_words", ())) for column in dict.fromkeys(columns)]
+    shares = [column.share_readable if name in TEXT_FIELDS else column.share_filled for column in columns]
     best = next((column for column in columns if column.filled), columns[0])
     return Found(
         name,
         tuple(column.name for column in columns),
         options,
         tuple(notes),
-        max(column.share_filled for column in columns),
+        max(shares),
         best.example,
     )
 
 
 def found_by_name(table: SeenTable, names: Names) -> list[Found]:
-    """Those of our columns that the table has under one of their names, or under ours."""
+    """Those of our columns that the table has under one of their names, or under ours; of objects in which no text is
+    known to be it a question."""
     found = []
     for name, sources in names.items():
         columns = [column for given in sources if (column := table.column(given)) is not None]
-        columns = columns if name == "images" else [table.texts_in(column) for column in columns]
-        if columns:
-            found.append(found_in(columns, name))
+        texts = columns if name == "images" else [text for column in columns if (text := table.texts_in(column))]
+        if texts:
+            found.append(found_in(texts, name))
+        elif columns:
+            found.append(_asked_of_objects(table, columns[0], name))
     return found
+
+
+def _asked_of_objects(table: SeenTable, column: SeenColumn, name: str) -> Found:
+    """Our column made of nothing, for no text of the shop's is known to be it; with what its objects have as lines that
+    nothing reads."""
+    inner = table.fields_in(column)[:_MOST_FIELDS]
+    listed = f" ({', '.join(one.name for one in inner)})" if inner else ""
+    asked = (
+        f"{column.name!r} is called so, and holds objects{listed}, no texts: none is taken. Is one of theirs it? "
+        'Write its name, with dots, for ""'
+    )
+    return Found(name, (), notes=(asked,), others=tuple(found_in([one], name) for one in inner))
 
 
 def found_in_options(
@@ -160,6 +181,7 @@ def joined(found: Sequence[Found]) -> list[Found]:
             notes=(*first.notes, *one.notes),
             share_filled=max(first.share_filled, one.share_filled),
             example=first.example or one.example,
+            others=(*first.others, *one.others),
         )
     return list(merged.values())
 
@@ -182,7 +204,11 @@ def left_out(table: SeenTable, found: Sequence[Found], known: Sequence[str]) -> 
     names = {one.name for one in found}
     others = [name for name in unread_columns(table, found) if name not in known]
     meant = meant_columns([name for name in known if name not in names], others, names)
-    return [Found(name, (), notes=(f"is it {near!r}? Then write its name here",)) for name, near in meant.items()]
+    inner = {near: text.name for near in meant.values() if (text := table.texts_in(table.columns[near])) is not None}
+    return [
+        Found(name, (), notes=(f"is it {inner.get(near, near)!r}? Then write its name here",))
+        for name, near in meant.items()
+    ]
 
 
 def own_names(table: SeenTable, names: Names, known: Sequence[str]) -> dict[str, list[Sequence[str]]]:

@@ -130,7 +130,7 @@ def _settings(config: InitConfig, shop: Shop, root: _ImageRoot) -> list[tuple[st
 
 def _picture_settings(shop: Shop, root: _ImageRoot) -> list[tuple[str, Any, str]]:
     if not shop.items.pictures:
-        is_mapped = "images" in shop.start.columns
+        is_mapped = bool(shop.start.columns.get("images"))
         why = "no picture was found in the column of images" if is_mapped else "no column of pictures was found"
         return [("image_encoder", "none", why)]
     encoder, reason = _encoder()

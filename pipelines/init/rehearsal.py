@@ -23,7 +23,7 @@ from schemas.picture_urls import is_picture_url
 from schemas.quarantine import Rejection
 from schemas.reading import FileSlice, RawRows, check_columns, plan_slices, read_slice, relative_names
 from schemas.stored_pictures import stored_path
-from schemas.tables import ENGAGEMENTS, TEXT_FIELDS
+from schemas.tables import ENGAGEMENTS, TEXT_FIELDS, UNREADABLE
 
 #: Rows that are read of a table, at most by a batch more.
 MAX_ROWS = 100_000
@@ -31,13 +31,15 @@ MAX_ROWS = 100_000
 
 @dataclass(frozen=True, eq=False)
 class RehearsedItems:
-    """items: one row an id. is_whole: whether the files have no more rows."""
+    """items: one row an id. is_whole: whether the files have no more rows. unreadable: our column -> its cells that
+    cannot be read, and are null."""
 
     items: pa.Table
     num_rows: int
     num_merged: int
     rejections: Sequence[Rejection]
     is_whole: bool
+    unreadable: Mapping[str, int] = field(default_factory=dict)
 
     @cached_property
     def ids(self) -> set[str]:
@@ -111,6 +113,7 @@ def rehearse_items(files: Sequence[str], columns: Mapping[str, Any], group_rows:
     schema = catalogue_schema(mapping)
     check_columns(files, mapping, schema)
     good, rejections, num_rows, is_whole = [], list[Rejection](), 0, True
+    unreadable = Counter[str]()
     for file_slice, raw in _batches(files, mapping, schema):
         if num_rows >= MAX_ROWS:
             is_whole = False
@@ -119,10 +122,13 @@ def rehearse_items(files: Sequence[str], columns: Mapping[str, Any], group_rows:
         good.append(rows)
         rejections += rejected
         num_rows += counts["rows_read"]
+        prefixed = {name: count for name, count in counts.items() if name.startswith(UNREADABLE)}
+        unreadable.update({name.removeprefix(UNREADABLE): count for name, count in prefixed.items()})
     if not good:
         return RehearsedItems(schema.empty_table(), 0, 0, (), True)
     resolved = resolve_rows(pa.concat_tables(good), relative_names(files), group_rows)
-    return RehearsedItems(resolved.items, num_rows, resolved.num_merged, [*rejections, *resolved.rejections], is_whole)
+    rejections += resolved.rejections
+    return RehearsedItems(resolved.items, num_rows, resolved.num_merged, rejections, is_whole, unreadable)
 
 
 def rehearse_log(files: Sequence[str], columns: Mapping[str, Any]) -> RehearsedLog:

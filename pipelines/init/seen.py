@@ -12,7 +12,7 @@ import pyarrow as pa
 from pipelines.console.terminal import shortened
 from pipelines.init.nested import fields_of_lists, fields_of_objects, last_name
 from schemas import storage
-from schemas.cell_lists import list_members
+from schemas.cell_lists import joined_text, list_members
 from schemas.cell_text import UnreadableCellError, cell_text
 from schemas.column_cells import Blame, Found, cells_of_sources, coerced_values
 from schemas.errors import UsageError
@@ -20,14 +20,23 @@ from schemas.json_objects import list_remedy
 from schemas.picture_cells import MIN_BASE64_CHARACTERS, BadPicture, Picture
 from schemas.picture_types import picture_type
 from schemas.reading import RawRows, count_rows, known_columns, plan_slices, read_slice
-from schemas.usual_names import bare_name, plain_name
+from schemas.usual_names import PICTURES, TEXTS, bare_name, plain_name
 
 #: Rows of a table that are looked at, at most by a batch more.
 MAX_ROWS = 8_192
 _MAX_EXAMPLE = 60
 #: What an object that stands for a category, a brand or the like is called by.
-_NAMES_IN_OBJECTS = ("name", "title", "label", "value")
+_NAMES_IN_OBJECTS = ("name", "title", "label", "value", "stringValue")
 _ENDINGS = tuple(f".{name}" for name in _NAMES_IN_OBJECTS)
+#: What objects are called by that are things of their own: our columns of which a product has one among many.
+_OBJECTS = frozenset(
+    plain_name(name)
+    for ours in ("brand", "product_types", "colors", "size", "patterns", "materials")
+    for names in TEXTS[ours]
+    for name in names
+).union(PICTURES)
+#: What says which language the text beside it is in.
+_OF_LANGUAGES = (".language", ".locale", ".lang", ".languageCode", ".language_code")
 _PICTURE = re.compile(r"\S.*\.(?:jpe?g|jfif|png|webp|gif|bmp|tiff?|avif|heic|heif)(?:[?#]\S*)?", re.IGNORECASE)
 #: What an object that is a picture has, by its plain name: its address, and what is known of it.
 _KEYS_OF_PICTURES = frozenset(
@@ -78,6 +87,11 @@ class SeenColumn:
     def share_filled(self) -> float:
         """Of the rows; 0 without any."""
         return len(self.filled) / len(self.values) if self.values else 0.0
+
+    @cached_property
+    def share_readable(self) -> float:
+        """The rows that have what a field of texts can be made of: a text, or a list of texts; 0 without any."""
+        return sum(map(_is_readable, self.filled)) / len(self.values) if self.values else 0.0
 
     def without(self, words: Collection[str]) -> "SeenColumn":
         """The column with null where it has one of these words."""
@@ -141,14 +155,16 @@ class SeenColumn:
 @dataclass(frozen=True, eq=False)
 class SeenTable:
     """columns: by the shop's name, in its order. is_whole: whether every row was looked at. twice: names that the file
-    gives to several columns, which no mapping can tell apart. What is in the objects of a column is found by its own
-    name where no column has it, and named with dots."""
+    gives to several columns, which no mapping can tell apart. unnamed: columns, and fields of objects, that are not
+    found by a name: those in another language than the one that is taken. What is in the objects of a column is found
+    by its own name where no column has it, and named with dots."""
 
     files: Sequence[str]
     columns: Mapping[str, SeenColumn]
     num_rows: int
     is_whole: bool
     twice: tuple[str, ...] = ()
+    unnamed: frozenset[str] = frozenset()
 
     @cached_property
     def _by_plain_name(self) -> dict[str, list[SeenColumn]]:
@@ -156,12 +172,13 @@ class SeenTable:
         for name, column in self.columns.items():
             found.setdefault(plain_name(name), []).append(column)
         for name, column in self.columns.items():  # Categories (x,y,z...) where nothing else is called Categories
-            if bare := bare_name(name):
+            if name not in self.unnamed and (bare := bare_name(name)):
                 found.setdefault(bare, [column])
         own = set(found)
-        nested = sorted(self.nested.items(), key=lambda one: one[0].count("."))  # a product's name before its brand's
+        named = [one for one in self.nested.items() if one[0] not in self.unnamed]
+        nested = sorted(named, key=lambda one: one[0].count("."))  # a product's name before its brand's
         for name, column in nested:
-            if (last := plain_name(last_name(name))) not in own:
+            if (last := plain_name(last_name(name))) not in own and not _is_of_another(name):
                 found.setdefault(last, []).append(column)
         for name, column in nested:  # _source.brand.name is a brand where nothing else is
             if name.count(".") > 1 and name.endswith(_ENDINGS):
@@ -190,14 +207,27 @@ class SeenTable:
         """Whether there is a column of each of these names; what is in objects is none."""
         return all(any(column.name in self.columns for column in self._called(name)) for name in names)
 
-    def texts_in(self, column: SeenColumn) -> SeenColumn:
-        """The column itself, or of one of objects, or of lists of them, their names (`categories.name`)."""
-        if not column.keys_of_records:
+    def texts_in(self, column: SeenColumn) -> SeenColumn | None:
+        """The column itself, or of one of objects, or of lists of them, their names (`categories.name`); None if they
+        have none, or nothing that a text can be made of."""
+        if column.share_readable or not column.filled:
             return column
-        inner = {**self.members, **self.nested}
-        paths = (f"{column.name}.{key}" for key in (*_NAMES_IN_OBJECTS, *column.keys_of_records))
-        wanted = (path for path in paths if last_name(path) != path.rpartition(".")[2] or path.endswith(_ENDINGS))
-        return next((inner[path] for path in wanted if path in inner), column)
+        inner = self.fields_in(column)
+        if any(one.name.endswith(_OF_LANGUAGES) for one in inner):  # a list of one text in several languages
+            return None
+        return next((one for one in inner if _is_called_a_text(one.name)), None)
+
+    def fields_in(self, column: SeenColumn) -> list[SeenColumn]:
+        """What the column's objects have that is text, those that are names first."""
+        inner = {**self.nested, **self.members}
+        below = [
+            one
+            for path, one in inner.items()
+            if path.startswith(f"{column.name}.") and path not in self.unnamed and one.share_readable
+        ]
+        wanted = [f"{column.name}.{key}" for key in _NAMES_IN_OBJECTS]
+        places = {path: place for place, path in enumerate(wanted)}
+        return sorted(below, key=lambda one: (places.get(one.name, len(wanted)), not _is_called_a_text(one.name)))
 
     def _called(self, name: str) -> list[SeenColumn]:
         if not name.endswith("*"):
@@ -247,6 +277,24 @@ def refuse_wrapped(table: SeenTable) -> None:
                 f"expected a row an item in {table.files[0]}, got one object, whose {column.name!r} is a list of "
                 f"{len(value):,} objects. {list_remedy(column.name)}"
             )
+
+
+def _is_of_another(path: str) -> bool:
+    """Whether a name with dots leads into an object that is a brand, a category, a picture or the like: what is called
+    a name or a type there is theirs, not the product's."""
+    return not _OBJECTS.isdisjoint(map(plain_name, path.split(".")[:-1]))
+
+
+def _is_called_a_text(path: str) -> bool:
+    """Whether what a name with dots leads to is the name of an object, or a text in a language."""
+    return path.endswith(_ENDINGS) or last_name(path) != path.rpartition(".")[2]
+
+
+def _is_readable(value: Any) -> bool:
+    try:
+        return joined_text(value) is not None
+    except UnreadableCellError as error:
+        return bool(error.rest)
 
 
 def _keys_of_record(value: Any) -> list[str]:

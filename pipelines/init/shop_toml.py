@@ -101,14 +101,15 @@ def settings_text(settings: Iterable[tuple[str, Any, str]]) -> str:
 
 def _lines_of(found: Found) -> list[str]:
     lines = [comment(part) for part in (_seen(found), *found.notes) if part]
-    return ["", *lines, _entry(found)]
+    others = [line for one in found.others for line in (comment(_seen(one, found.sources)), comment(_entry(one)))]
+    return ["", *lines, _entry(found), *others]
 
 
-def _seen(found: Found) -> str:
-    """What was seen of its sources; "" without any."""
-    if not found.sources:
+def _seen(found: Found, known: Sequence[str] = ()) -> str:
+    """What was seen of its sources that are not known; "" without any."""
+    names = ", ".join(repr(name) for name in found.sources if name not in known)
+    if not names:
         return ""
-    names = ", ".join(map(repr, found.sources))
     example = f", e.g. {shortened(found.example, 60)}" if found.example else ""
     return f"{names}: {found.share_filled:.0%} filled{example}"
 

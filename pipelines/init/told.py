@@ -33,6 +33,10 @@ def told(shop: Shop, out: str, questions: Sequence[str]) -> str:
         rejected = [rejection for rejection in items.rejections if rejection.level == level]
         if rejected:
             lines.append(f"WARNING: {len(rejected):,} {what} cannot be read: {reasons(rejected)}")
+    lines += [
+        f"WARNING: {count:,} cells of {name} cannot be read, and are empty: what is in objects is named with dots"
+        for name, count in items.unreadable.items()
+    ]
     lines += [f"? {asked}" for asked in questions]
     lines += _asked(shop.start.found)
     lines += [f"? {asked}" for asked in shop.start.questions]

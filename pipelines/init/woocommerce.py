@@ -16,29 +16,44 @@ from pipelines.init.found import (
 )
 from pipelines.init.hidden import Shown, hidden_products
 from pipelines.init.seen import SeenColumn, SeenTable
+from pipelines.init.variants import parent_by_kind
 from schemas.errors import UsageError
 from schemas.tables import CATALOGUE, TEXT_FIELDS
 
 #: Where extensions put a brand.
 _OF_METADATA = ("Meta: _brand", "Meta: brand")
-#: Our column -> for each source what the exporter calls it: in English, German, French, Spanish, Dutch.
+#: Our column -> for each source what the exporter calls it: in English, German, French, Spanish, Dutch, Italian,
+#: Portuguese, Polish, Swedish.
 NAMES: Names = {
-    "title": [("Name", "Nom", "Nombre", "Naam")],
+    "title": [("Name", "Nom", "Nombre", "Naam", "Nome", "Nazwa", "Namn")],
     "description": [
-        ("Short description", "Kurzbeschreibung", "Description courte", "Descripción corta", "Korte beschrijving"),
-        ("Description", "Beschreibung", "Descripción", "Beschrijving"),
+        (
+            *("Short description", "Kurzbeschreibung", "Description courte", "Descripción corta", "Korte beschrijving"),
+            *("Breve descrizione", "Descrizione breve", "Descrição curta", "Descrição breve", "Krótki opis"),
+            "Kort beskrivning",
+        ),
+        (
+            *("Description", "Beschreibung", "Descripción", "Beschrijving", "Descrizione", "Descrição", "Opis"),
+            "Beskrivning",
+        ),
     ],
     "brand": [
         ("Brands", "Brand", "Marken", "Marke", "Marques", "Marque", "Marcas", "Marca", "Merken", "Merk", *_OF_METADATA)
     ],
     "product_types": [
-        ("Categories", "Kategorien", "Catégories", "Categorías", "Categorieën"),
-        ("Tags", "Schlagwörter", "Étiquettes", "Etiquetas"),
+        (
+            *("Categories", "Kategorien", "Catégories", "Categorías", "Categorieën", "Categorie", "Categorias"),
+            *("Kategorie", "Kategorier"),
+        ),
+        ("Tags", "Schlagwörter", "Étiquettes", "Etiquetas", "Tag", "Znaczniki", "Tagi", "Etiketter"),
     ],
-    "images": [("Images", "Bilder", "Imágenes", "Afbeeldingen")],
+    "images": [("Images", "Bilder", "Imágenes", "Afbeeldingen", "Immagini", "Imagens", "Obrazki")],
 }
-_KIND = ("Type", "Typ", "Tipo")
-_PARENT = ("Parent", "Übergeordnetes Produkt", "Produit parent", "Superior", "Principal", "Hoofd")
+_KIND = ("Type", "Typ", "Tipo", "Rodzaj")
+_PARENT = (
+    *("Parent", "Übergeordnetes Produkt", "Produit parent", "Superior", "Principal", "Hoofd", "Genitore", "Ascendente"),
+    *("Nadrzędny", "Överordnad"),
+)
 _SKU = ("SKU", "Artikelnummer", "UGS")
 #: Columns that only its export has; two of others as it spells them, which some export without those; and its Type of a
 #: product of several and of a part.
@@ -57,7 +72,10 @@ _LINE_END = r"\n"
 _SHOWN = (
     *(
         Shown(name, ("1",), ("0", "-1"))
-        for name in ("Published", "Veröffentlicht", "Publié", "Publicado", "Gepubliceerd")
+        for name in (
+            *("Published", "Veröffentlicht", "Publié", "Publicado", "Gepubliceerd", "Pubblicato", "Opublikowano"),
+            *("Publicerad", "Publicerat"),
+        )
     ),
     *(
         Shown(name, ("visible", "catalog", "search"), ("hidden",))
@@ -65,9 +83,9 @@ _SHOWN = (
     ),
 )
 #: An attribute's columns, `Attribute 1 name` and `Attribute 1 value(s)`, in these languages and whatever order.
-_ATTRIBUTE, _NUMBER = re.compile(r"\b(?:attribut|atribut|attribuut)"), re.compile(r"\d+")
-_NAME = re.compile(r"\b(?:name|nom|nombre|naam)\b")
-_VALUE = re.compile(r"\b(?:value|wert|valeur|valor|waarde)")
+_ATTRIBUTE, _NUMBER = re.compile(r"\b(?:attribut|atribut|attribuut|atrybut)"), re.compile(r"\d+")
+_NAME = re.compile(r"\b(?:name|nom|nombre|naam|nome|nazwa|namn)\b")
+_VALUE = re.compile(r"\b(?:value|wert|valeur|valor|waarde|wartoś|värde)")
 
 
 def is_woocommerce(table: SeenTable) -> bool:
@@ -99,12 +117,13 @@ def _attributes(table: SeenTable) -> list[tuple[str, str]]:
 
 def starts(table: SeenTable) -> list[Start]:
     """By product, variations merged into their parents; by row. Raises UsageError."""
-    number, parent, sku = table.column(["ID"]), table.column(_PARENT), table.column(_SKU)
+    number, sku = table.column(["ID"]), table.column(_SKU)
     if number is None or not any(table.has(name) for name in NAMES["title"][0]):
         raise UsageError(
             f"expected a WooCommerce product export, with the columns ID and Name, got {table.names_in_words}: export "
             "all columns (Products, Export), or try --from csv"
         )
+    parent = table.column(_PARENT) or _parent_by_kind(table, number, sku)
     names = own_names(table, NAMES, (*TEXT_FIELDS, "images"))
     found = joined([*found_by_name(table, names), *found_in_options(table, _attributes(table))])
     found = [_with_line_ends(one, table) for one in found]
@@ -124,6 +143,12 @@ def starts(table: SeenTable) -> list[Start]:
         )
         for one in by_row
     ]
+
+
+def _parent_by_kind(table: SeenTable, number: SeenColumn, sku: SeenColumn | None) -> SeenColumn | None:
+    """The column of the parents in whatever language."""
+    known = {*(f"{_PARENT_PREFIX}{text}" for text in number.texts), *(sku.texts if sku is not None else ())}
+    return parent_by_kind(table, known)
 
 
 def _with_line_ends(found: Found, table: SeenTable) -> Found:

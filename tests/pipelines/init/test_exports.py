@@ -348,3 +348,27 @@ def test_rows_of_a_feed_that_go_on_are_merged(title):
     rows = ["A1\tRed wool scarf\twarm\tu1\t1.jpg", f"A1\t{title}\t\tu1\t2.jpg", "A2\tShelf\toak\tu3\t3.jpg"]
     config = written("--from", "google-feed", write_csv("f.tsv", FEED, *rows))
     assert config["group_rows"] == "merge"
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "ID,Tipo,SKU,Nome,Breve descrizione,Descrizione,Tag,Immagini,Genitore,Nome attributo 1,Valore attributo 1",
+        "ID,Rodzaj,SKU,Nazwa,Krótki opis,Opis,Kategorie,Obrazki,Nadrzędny,Nazwa atrybutu 1,Wartość atrybutu 1",
+        "ID,Typ,SKU,Namn,Kort beskrivning,Beskrivning,Kategorier,Bilder,Förälder,Namn attribut 1,Värde attribut 1",
+    ],
+)
+def test_woocommerce_in_further_languages(header):
+    """Of the last one the column of the parents is known by what it holds."""
+    rows = [
+        "100,variable,A,Wool jacket,warm,of wool,Jackets,https://x.example/1.jpg,,Colour,red",
+        "101,variation,A-S,Wool jacket - S,,,,,A,Colour,red",
+        "102,variation,,Wool jacket - M,,,,,A,Colour,blue",
+    ]
+    columns = written("--from", "woocommerce", write_csv("wc.csv", header, *rows))["columns"]
+    names = header.split(",")
+    assert columns["item_id"]["source"] == [names[8], "SKU", "ID"]
+    expected = {"title": names[3], "description": names[4:6], "product_types": names[6], "images": names[7]}
+    assert {name: columns[name] for name in expected} == expected
+    assert columns["colors"]["named_by"] == [names[9]]
+    assert written("wc.csv")["columns"] == columns

@@ -155,3 +155,59 @@ def test_what_elasticsearch_dumps(brand_first):
     columns = written("--from", "csv", "e.ndjson")["columns"]
     assert (columns["title"], columns["brand"]) == ("_source.name", "_source.brand.name")
     assert "product_types" not in columns
+
+
+def _write(rows):
+    Path("t.json").write_text(json.dumps(rows))
+
+
+def _rows(**fields):
+    return [{"sku": f"a{n}", "name": f"red scarf {n}", **fields} for n in range(3)]
+
+
+@pytest.mark.parametrize(
+    ("fields", "source"),
+    [
+        ({"manufacturer": {"name": "Acme"}}, "manufacturer.name"),
+        ({"brand": {"id": 3, "name": "Acme"}}, "brand.name"),
+        ({"brands": [{"id": 3, "name": "Acme", "slug": "a"}]}, "brands.name"),
+        ({"brand": {"data": {"name": "Acme"}}}, "brand.data.name"),
+    ],
+)
+def test_the_name_of_an_object_is_taken(fields, source):
+    _write(_rows(**fields))
+    columns = written("t.json")["columns"]
+    assert columns["brand"] == source
+    assert rehearse_items(["t.json"], columns, "no").items["brand"].to_pylist() == ["Acme"] * 3
+
+
+@pytest.mark.parametrize(
+    ("name", "fields"),
+    [
+        ("brand", {"brand": {"_ref": "brand-1", "_type": "reference"}}),
+        ("product_types", {"productType": {"typeId": "product-type", "id": "x"}}),
+        ("description", {"body": [{"_type": "block", "children": [{"text": "warm", "marks": []}]}]}),
+        ("colors", {"color": [{"language": "de", "value": "rot"}, {"language": "en", "value": "red"}]}),
+    ],
+)
+def test_objects_without_a_name_are_asked_about_and_not_taken(capsys, name, fields):
+    """Their cells would all be null."""
+    _write(_rows(**fields))
+    columns = written("t.json")["columns"]
+    assert columns == {"item_id": "sku", "title": "name", name: ""}
+    (theirs, value), told, text = *fields.items(), capsys.readouterr().out, Path("shop.toml").read_text()
+    assert f"? {name}: {theirs!r} is called so, and holds objects (" in told
+    assert "cannot be read" not in told
+    keys = value[0] if isinstance(value, list) else value
+    first = next(iter(keys))
+    assert f'# {name} = "{theirs}.{first}"\n' in text
+
+
+def test_cells_that_cannot_be_read_are_not_filled_and_are_told(capsys):
+    rows = _rows(brand="Acme")
+    rows[2]["brand"] = {"maker": "Acme"}
+    _write(rows)
+    assert written("t.json")["columns"]["brand"] == "brand"
+    told = capsys.readouterr().out
+    assert "WARNING: 1 cells of brand cannot be read, and are empty: what is in objects is named with dots" in told
+    assert "# 'brand': 67% filled, e.g. Acme" in Path("shop.toml").read_text()

@@ -88,10 +88,10 @@ def test_a_name_that_no_config_can_say():
 
 def test_what_the_jobs_would_ask_for_is_said():
     """They refuse a table with such a column that nobody reads; the file says that it is not meant."""
-    write_csv("t.csv", "sku,name,brands_", "a,A,x", "b,B,y")
+    write_csv("t.csv", "sku,name,brandz", "a,A,x", "b,B,y")
     columns = written("t.csv")["columns"]
     assert columns["brand"] == ""
-    assert "# is it 'brands_'? Then write its name here" in Path("shop.toml").read_text()
+    assert "# is it 'brandz'? Then write its name here" in Path("shop.toml").read_text()
 
 
 def test_names_that_toml_must_escape():
@@ -245,3 +245,54 @@ def test_products_that_customers_may_not_see_are_asked_about(capsys, name, shown
     write_csv("t.csv", f"sku,name,{name}", f"a,A mug,{shown}", f"b,A cup,{shown}")
     written("--from", "csv", "t.csv")
     assert "They are items too" not in capsys.readouterr().out
+
+
+def test_a_column_that_is_the_id_is_no_text(capsys):
+    """As an ERP calls the number of a material."""
+    write_csv("t.txt", "Material\tMaterial Description\tUnit", "4711\tred scarf\tEA", "4712\tblue hat\tEA")
+    assert written("t.txt")["columns"] == {"item_id": "Material", "title": "Material Description"}
+    question = (
+        "? Material is called like the materials, but is taken as the id alone: if it is both, write materials = ... "
+        "with its name, too\n"
+    )
+    assert f"# {question}" in Path("shop.toml").read_text()
+    assert question in capsys.readouterr().out
+
+
+def test_a_key_of_another_name_is_the_id_rather_than_the_title():
+    write_csv("t.csv", "name,key", "scarf,k1", "hat,k2", "mug,k3")
+    assert written("t.csv")["columns"] == {"item_id": "key", "title": "name"}
+
+
+def test_the_path_of_a_document_is_its_id_and_no_title():
+    """As Firestore has them: what is in the document has its type beside it."""
+    fields = [{"title": {"stringValue": f"red scarf {n}"}, "brand": {"stringValue": "Acme"}} for n in range(3)]
+    rows = [{"name": f"projects/x/products/{n}", "fields": one} for n, one in enumerate(fields)]
+    Path("t.json").write_text(json.dumps({"documents": rows}))
+    assert written("t.json")["columns"] == {
+        "item_id": "name",
+        "title": "fields.title.stringValue",
+        "brand": "fields.brand.stringValue",
+    }
+    Path("t.json").write_text(json.dumps([{"name": row["name"], "price": 3} for row in rows]))
+    assert written("t.json")["columns"] == {"item_id": "name"}
+    assert "# ? name is called like the title, but is taken as the id alone" in Path("shop.toml").read_text()
+
+
+@pytest.mark.parametrize("sign", ["C:", "attributes.", "Attribute: ", "pa_"])
+def test_attributes_are_named_without_the_sign_of_one(sign):
+    """As eBay's listings call them, and objects that were written into columns."""
+    write_csv("t.csv", f"sku,name,{sign}Marke,{sign}Farbe,{sign}Größe", "a,scarf,Acme,rot,S", "b,hat,Acme,blau,M")
+    columns = written("t.csv")["columns"]
+    assert [columns[name] for name in ("brand", "colors", "size")] == [
+        f"{sign}{n}" for n in ("Marke", "Farbe", "Größe")
+    ]
+
+
+def test_codes_are_no_title_beside_another_name_that_has_words(capsys):
+    write_csv("t.csv", "id,name,display_name", "1,PRD-0001,red scarf", "2,PRD-0002,blue hat")
+    assert written("t.csv")["columns"]["title"] == "display_name"
+    assert "? title: 'name' is called so, too, but looks like codes (PRD-0001). Is it?" in capsys.readouterr().out
+    assert '# title = "name"\n' in Path("shop.toml").read_text()
+    write_csv("t.csv", "id,name,display_name", "1,scarf,a red scarf", "2,hat 2,a blue hat")
+    assert written("t.csv")["columns"]["title"] == "name"

@@ -1,5 +1,8 @@
 """`itemsage init` of marketplaces' templates, and of tables in which variants name their product."""
 
+import json
+from pathlib import Path
+
 import pytest
 from init_calls import write_csv, written
 
@@ -83,9 +86,60 @@ def test_variants_that_the_log_names_are_items_beside_their_product():
     assert items["title"].to_pylist() == ["Wool jacket", "Linen trousers", "Wool jacket", "Wool jacket"]
 
 
-def test_a_parent_that_is_no_row_of_the_table_is_none():
+def test_parents_that_are_no_rows_of_the_table_are_asked_about(capsys):
     write_csv("t.csv", "id,parent_id,name", "a,c1,Mug", "b,c1,Cup", "c,c2,Bowl")
     assert written("t.csv")["columns"]["item_id"] == "id"
+    question = "? parent_id: 3 rows name 2 others, by which nothing is merged. Are those of one parent_id variants"
+    assert question in Path("shop.toml").read_text()
+    assert question in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("none", ["0", "-1", "", "NULL"])
+def test_a_parent_that_is_no_id_is_none(none):
+    rows = [f"100,{none},Wool jacket,", "101,100,Wool jacket S,S", f"200,{none},Mug,", "201,200,Mug M,M"]
+    write_csv("t.csv", "id,parent_id,name,size", *rows)
+    config = written("t.csv")
+    items = rehearse_items(["t.csv"], config["columns"], config["group_rows"]).items
+    assert items.select(["item_id", "title", "size"]).to_pylist() == [
+        {"item_id": "100", "title": "Wool jacket", "size": "S"},
+        {"item_id": "200", "title": "Mug", "size": "M"},
+    ]
+
+
+def test_no_row_has_a_parent(capsys):
+    """As an interface answers of products without variants."""
+    Path("t.json").write_text(json.dumps([{"id": n, "name": f"scarf {n}", "parent_id": 0} for n in range(1, 4)]))
+    assert written("t.json")["columns"]["item_id"] == "id"
+    assert "parent_id" not in capsys.readouterr().out
+
+
+def test_rows_of_one_title_whose_product_is_no_row_are_its_variants(capsys):
+    """As Akeneo exports products, whose models are in another file."""
+    rows = [f"{model}-{size},{model},scarf {model},{size}" for model in ("m1", "m2") for size in "SM"]
+    write_csv("t.csv", "sku,parent,name,size", *rows, "p3,,mug,")
+    config = written("t.csv")
+    assert config["columns"]["item_id"] == ["parent", "sku"]
+    items = rehearse_items(["t.csv"], config["columns"], config["group_rows"]).items
+    assert items["item_id"].to_pylist() == ["m1", "m2", "p3"]
+    told = "? item_id: parent names no row: rows that share it, and a title, are merged. Are they variants?"
+    assert told in capsys.readouterr().out
+
+
+def _variants(kind, parent):
+    rows = ["100,variable,A,,Wool jacket", "101,variation,A-S,A,Wool jacket", "102,variation,A-M,A,Wool jacket"]
+    return write_csv("t.csv", f"ID,{kind},SKU,{parent},name", *rows, "200,simple,B,,Mug")
+
+
+def test_variants_whose_product_is_in_a_column_of_any_name():
+    name = _variants("Tyyppi", "Ylätuote")
+    config = written(name)
+    assert config["columns"]["item_id"] == ["Ylätuote", "SKU"]
+    assert rehearse_items([name], config["columns"], config["group_rows"]).items["item_id"].to_pylist() == ["A", "B"]
+
+
+def test_another_column_that_names_rows_is_no_parent():
+    rows = ["1,simple,A,B,Jacket", "2,simple,B,A,Mug", "3,variation,C,B,Cup"]
+    assert written(write_csv("t.csv", "ID,kind,SKU,related,name", *rows))["columns"]["item_id"] == "ID"
 
 
 def test_variants_of_oxid_are_merged_into_their_product():
