@@ -33,6 +33,8 @@ PAIR_COSINE, RANDOM_COSINE = "pair_cosine", "random_cosine"
 MAX_PAIRS_A_SESSION = 50
 #: Clicked items of one session, and bought ones, that pairs are drawn among.
 MAX_ITEMS_A_SESSION = 1_000
+#: Whose vectors are in memory at once.
+_PAIRS_AT_ONCE = 1 << 16
 #: Items next to an item in the order of popularity, half of them to each side.
 NEIGHBOURS = 50
 _NEVER = int(np.iinfo(np.int64).max)
@@ -96,6 +98,16 @@ def session_pairs(
     return SessionPairs(clicked_P, bought_P, random_P, session_P.reshape(-1), is_cold_P)
 
 
+def of_some_sessions(pairs: SessionPairs, max_pairs: int | None) -> SessionPairs:
+    """The pairs of whole sessions, drawn by the hash of their numbers until there are max_pairs; None: all."""
+    if max_pairs is None or len(pairs) <= max_pairs:
+        return pairs
+    pairs_S = np.bincount(pairs.session_P)
+    order_S = np.array(sorted(range(len(pairs_S)), key=lambda session: seed_of("some sessions", session)))
+    kept_S = order_S[np.cumsum(pairs_S[order_S]) <= max(max_pairs, int(pairs_S[order_S[0]]))]
+    return pairs.only(np.isin(pairs.session_P, kept_S))
+
+
 def pair_report(
     pairs: SessionPairs, vectors_of: Mapping[str, np.ndarray], reference: str | None = None
 ) -> dict[str, Any]:
@@ -119,12 +131,13 @@ def pair_cosines(pairs: SessionPairs, vectors_ND: np.ndarray) -> tuple[np.ndarra
     """float64 [P] each: of (clicked, bought), and of (random, bought)."""
     if not np.isfinite(vectors_ND).all():
         raise UsageError("expected finite vectors, got some that are not")
-    bought_PD = vectors_ND[pairs.bought_P].astype(np.float64)
-    pair_P, random_P = (
-        np.einsum("pd,pd->p", vectors_ND[rows].astype(np.float64), bought_PD)
-        for rows in (pairs.clicked_P, pairs.random_P)
-    )
-    return pair_P, random_P
+    cosines_2P = np.empty((2, len(pairs)))
+    for start in range(0, len(pairs), _PAIRS_AT_ONCE):
+        block = slice(start, start + _PAIRS_AT_ONCE)
+        bought_BD = vectors_ND[pairs.bought_P[block]].astype(np.float64)
+        for side, rows_P in enumerate((pairs.clicked_P, pairs.random_P)):
+            cosines_2P[side, block] = np.einsum("bd,bd->b", vectors_ND[rows_P[block]].astype(np.float64), bought_BD)
+    return cosines_2P[0], cosines_2P[1]
 
 
 def _figures(

@@ -31,7 +31,7 @@ from model.measures.attribute_probe import (
 )
 from model.measures.auc import auc
 from model.measures.cart_returns import LOGISTIC, CartRows, ReturnConfig, cart_features, cart_rows, return_scores
-from model.measures.clicked_bought import SessionPairs, pair_cosines, session_pairs
+from model.measures.clicked_bought import SessionPairs, of_some_sessions, pair_cosines, session_pairs
 from model.measures.log_rows import popularity_before
 from schemas.errors import ThresholdError, UsageError
 from schemas.hashing import seed_of
@@ -51,21 +51,25 @@ VectorsFor = Callable[[str], np.ndarray | None]
 @dataclass(frozen=True, kw_only=True)
 class TasksConfig:
     """seed: of the test families, the random twins and the trees. max_attributes: those with most labelled items;
-    max_items: of an attribute, whole families of the smallest hashes; both bound the time of a search for weights."""
+    max_items: of an attribute, whole families of the smallest hashes; max_pairs: clicked and bought, of whole sessions;
+    they bound the time of a search for weights."""
 
     probe: ProbeConfig = field(default_factory=ProbeConfig)
     returns: ReturnConfig = field(default_factory=ReturnConfig)
     seed: int = 0
     max_attributes: int | None = None
     max_items: int | None = None
+    max_pairs: int | None = None
 
     def __post_init__(self) -> None:
-        if any(most is not None and most < 1 for most in (self.max_attributes, self.max_items)):
-            raise UsageError(f"expected max_attributes and max_items >= 1, got {self}")
+        if any(most is not None and most < 1 for most in (self.max_attributes, self.max_items, self.max_pairs)):
+            raise UsageError(f"expected max_attributes, max_items and max_pairs >= 1, got {self}")
 
 
 #: What a search for weights can afford: it asks some hundred times.
-SEARCH = TasksConfig(probe=ProbeConfig(strengths=(30.0,), max_steps=100), max_attributes=3, max_items=4_000)
+SEARCH = TasksConfig(
+    probe=ProbeConfig(strengths=(30.0,), max_steps=100), max_attributes=3, max_items=4_000, max_pairs=50_000
+)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -184,7 +188,7 @@ def _tasks(
             left_out[name] = str(error)
     pairs = carts = None
     try:
-        pairs = session_pairs(log, item_ids, split_us, seed=config.seed)
+        pairs = of_some_sessions(session_pairs(log, item_ids, split_us, seed=config.seed), config.max_pairs)
     except ThresholdError as error:
         left_out[CLICKED_BOUGHT] = str(error)
     returns = replace(config.returns, seed=config.seed)

@@ -12,6 +12,7 @@ import pyarrow as pa
 from model.sources.fusion import FusionConfig
 from model.sources.fusion_weights import WeightSearch, search_weights
 from model.sources.unified import SourceVectors
+from pipelines.console.progress import Progress
 from pipelines.log.dated_log import DatedLog
 from pipelines.one_embedding.catalogue import Catalogue
 from pipelines.one_embedding.sessions import read_sessions
@@ -53,7 +54,16 @@ def find_weights(run: str, item_model_end_us: int | None, log: ValidationLog) ->
         known = vectors_of(opened, vectors, catalogue.item_ids, item_model_end_us)
         even = replace(config, weights=dict.fromkeys(vectors, 1.0))
         weighed = weighed_on(catalogue, known, rows, end_us, even)
-        return search_weights(weighed.names, weighed.objective, weighed.floors)
+        progress = Progress("unify", "trials")
+
+        def objective(weights: Mapping[str, float]) -> Mapping[str, float]:
+            scores = weighed.objective(weights)
+            progress.advance()
+            return scores
+
+        found = search_weights(weighed.names, objective, weighed.floors)
+        progress.close()
+        return found
 
     return find
 

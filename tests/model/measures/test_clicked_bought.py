@@ -7,7 +7,14 @@ from hypothesis import strategies as st
 from session_logs import log_of, us_of_day
 from sklearn.metrics import roc_auc_score
 
-from model.measures.clicked_bought import MAX_PAIRS_A_SESSION, pair_cosines, pair_report, session_pairs
+from model.measures import clicked_bought
+from model.measures.clicked_bought import (
+    MAX_PAIRS_A_SESSION,
+    of_some_sessions,
+    pair_cosines,
+    pair_report,
+    session_pairs,
+)
 from model.measures.log_rows import popularity_before
 from schemas.errors import ThresholdError, UsageError
 
@@ -133,6 +140,28 @@ def test_a_log_without_clicks_asks_for_items_bought_together():
     assert found.is_cold_P.sum() == 2 * sum(row >= 30 for row in range(0, 60, 4)) == 14
     with pytest.raises(ThresholdError, match="bought another, got none"):
         session_pairs(log_of(*before, *together, (1, "c", ITEMS[0], "click")), ITEMS, us_of_day(SPLIT_DAY))
+
+
+@pytest.mark.parametrize("max_pairs", [1, 40, 10**6, None])
+def test_some_sessions_are_whole_ones_and_the_same_again(max_pairs):
+    pairs = session_pairs(shop_log(), ITEMS, us_of_day(SPLIT_DAY))
+    some, again = (of_some_sessions(pairs, max_pairs) for _ in range(2))
+    assert (some.clicked_P == again.clicked_P).all()
+    expected = len(pairs) if max_pairs is None else min(len(pairs), max(max_pairs, 2))
+    assert len(some) == expected  # each session has two
+    assert np.bincount(some.session_P).tolist() == [2] * (expected // 2)
+    whole = set(zip(pairs.clicked_P.tolist(), pairs.bought_P.tolist(), pairs.random_P.tolist(), strict=True))
+    assert whole >= set(zip(some.clicked_P.tolist(), some.bought_P.tolist(), some.random_P.tolist(), strict=True))
+
+
+def test_cosines_of_many_pairs_are_those_of_each(monkeypatch):
+    pairs = session_pairs(shop_log(), ITEMS, us_of_day(SPLIT_DAY))
+    vectors = np.random.default_rng(3).normal(size=(60, 7)).astype(np.float32)
+    whole = pair_cosines(pairs, vectors)
+    monkeypatch.setattr(clicked_bought, "_PAIRS_AT_ONCE", 7)
+    for side, rows in zip(pair_cosines(pairs, vectors), (pairs.clicked_P, pairs.random_P), strict=True):
+        assert side == pytest.approx((vectors[rows].astype(float) * vectors[pairs.bought_P]).sum(axis=1))
+    assert all((one == other).all() for one, other in zip(whole, pair_cosines(pairs, vectors), strict=True))
 
 
 def test_the_report_tells_vectors_that_know_from_those_that_do_not():
