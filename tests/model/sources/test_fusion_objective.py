@@ -182,5 +182,5 @@ def test_bad_input_says_what_was_expected():
         objective({"kinds": np.ones((3, 3), np.float32)}, {}, asked(), FUSION)
     with pytest.raises(ThresholdError, match="a task that catalogue and log can ask, got none"):
         asked([(1.0, "s", ITEMS[0], "click")], {"colour": [None] * NUM})
-    with pytest.raises(UsageError, match="max_items >= 1"):
+    with pytest.raises(UsageError, match="max_items and max_pairs >= 1"):
         TasksConfig(max_items=0)
