@@ -20,9 +20,9 @@ import annoy
 import numpy as np
 
 from model.machine.equal_rows import EqualRows
-from model.nearest.build import build_annoy
 from model.nearest.index import METRIC, AnnoyItemIndex, ExactIndex, NearVectors
 from model.nearest.recall import KindFacts, item_queries
+from model.nearest.tuned_build import build_annoy
 from model.nearest.voyager import build_voyager, is_installed, load_voyager
 from pipelines.index.queries import plan_queries
 from pipelines.store.store import current_run

@@ -124,9 +124,28 @@ def _write_changes(run: Path, previous: Path | None) -> tuple[Path | None, dict[
         return None, write_changes(run, None)
 
 
+def may_move_readers(store_folder: str, run: Path) -> bool:
+    """Whether the finished `run` may become the published one without anybody asking for that run by name.
+
+    Repeating an old call must not take readers back, nor undo a rollback, while a run that was killed just before
+    CURRENT moved is still to be published. So a run that readers were already moved to, or from, waits for
+    `itemsage publish` unless that was the very last move; a new one must not be of an earlier date than readers were
+    sent to, and after a rollback it must be of a later date than the run that was taken back.
+    """
+    seen = store.seen_run(store_folder)
+    if seen is None or history.name_of(seen) == history.name_of(run):
+        return True
+    moves = history.moves(store_folder)
+    if history.last_move_of(moves, run) is not None:
+        return moves[-1].to_run == history.name_of(run)
+    if moves and moves[-1].why == history.ROLLED_BACK and moves[-1].from_run is not None:
+        return run.parent.name > Path(moves[-1].from_run).parent.name
+    return run.parent.name >= seen.parent.name
+
+
 def move_readers(store_folder: str, run: Path, why: str) -> None:
     """Points CURRENT at the run unless readers see a later one, or somebody took them back from this one."""
-    if store.may_move_readers(store_folder, run):
+    if may_move_readers(store_folder, run):
         store.point_to_run(store_folder, run, why=why)
         return
     moves = history.moves(store_folder)

@@ -20,7 +20,7 @@ import numpy as np
 
 from model.measures.one_embedding import OneEmbeddingTasks
 from model.sources.fusion import FusionConfig, fuse, settle_fusion
-from model.sources.fusion_weights import Objective
+from model.sources.weight_search import Objective
 from schemas.errors import UsageError
 
 
@@ -31,7 +31,7 @@ def objective(
     config: FusionConfig,
     seen: Mapping[str, Set[str]] | None = None,
 ) -> Objective:
-    """weights by source -> score by task (those of `tasks.names`), for model.sources.fusion_weights.search_weights.
+    """weights by source -> score by task (those of `tasks.names`), for model.sources.weight_search.search_weights.
 
     sources: float [N, D] each of the items of the tasks, a row of zeros where one has no vector; evidence: float [N]
     of each source that has a half_evidence; config: how they are fused, but for its weights; seen: source -> the

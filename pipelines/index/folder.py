@@ -12,11 +12,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from model.machine.equal_rows import EqualRows
-from model.nearest.build import IndexFacts, build_annoy
 from model.nearest.index import ANNOY_FILE, IDS_FILE, MANIFEST_FILE, METRIC, AnnoyItemIndex, QueryKind
 from model.nearest.recall import RecallQueries, kinds_json
 from model.nearest.refined import NEAR_DUPLICATES_FILE, REFINED_FOLDER, near_duplicates_table, refined_facts
 from model.nearest.searched import DISTINCT_BELOW, DISTINCT_FILE, DISTINCT_FILES, SEARCHED
+from model.nearest.tuned_build import IndexFacts, build_annoy
 from model.nearest.voyager import build_voyager
 from model.nearest.voyager import is_installed as voyager_is_installed
 from model.split.near_duplicates import kept_rows, near_duplicates

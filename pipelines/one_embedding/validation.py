@@ -19,7 +19,7 @@ import pyarrow as pa
 from model.measures.one_embedding import SEARCH, OneEmbeddingTasks, TasksConfig, validation_tasks
 from model.sources.fusion import FusionConfig
 from model.sources.fusion_objective import objective
-from model.sources.fusion_weights import Objective
+from model.sources.weight_search import Objective
 from pipelines.one_embedding.catalogue import Catalogue, fields_of
 from pipelines.one_embedding.vectors import SourceVectors, log_end_us, seen_fields
 from pipelines.run.opened import Run

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from model.users.clusters import ItemVectors
+from model.users.bucket_users import ItemVectors
 from pipelines.run.opened import EMBEDDINGS, Run, vectors_facts
 from pipelines.run.shared import Shared
 from schemas.embeddings import embedding_files, read_embeddings, read_embeddings_metadata, validate_embeddings

@@ -148,25 +148,6 @@ def run_name(store: str, run: Path) -> str:
     return name
 
 
-def may_move_readers(store: str, run: Path) -> bool:
-    """Whether the finished `run` may become the published one without anybody asking for that run by name.
-
-    Repeating an old call must not take readers back, nor undo a rollback, while a run that was killed just before
-    CURRENT moved is still to be published. So a run that readers were already moved to, or from, waits for
-    `itemsage publish` unless that was the very last move; a new one must not be of an earlier date than readers were
-    sent to, and after a rollback it must be of a later date than the run that was taken back.
-    """
-    seen = seen_run(store)
-    if seen is None or history.name_of(seen) == history.name_of(run):
-        return True
-    moves = history.moves(store)
-    if history.last_move_of(moves, run) is not None:
-        return moves[-1].to_run == history.name_of(run)
-    if moves and moves[-1].why == history.ROLLED_BACK and moves[-1].from_run is not None:
-        return run.parent.name > Path(moves[-1].from_run).parent.name
-    return run.parent.name >= seen.parent.name
-
-
 def check_run(store: str, run: Path) -> dict[str, Any]:
     """The manifest of a finished run that is as it was published, every published file read. Raises CorruptFileError if
     one is not, UsageError if the run is not finished or the store has lost its model."""

@@ -1,6 +1,6 @@
 """Weights of sources, found on the days of a log that none of them has learnt from.
 
-sources of the run, aligned by item -> the three tasks on the log after theirs -> model.sources.fusion_weights
+sources of the run, aligned by item -> the three tasks on the log after theirs -> model.sources.weight_search
 """
 
 from collections.abc import Callable, Mapping
@@ -10,8 +10,8 @@ from typing import Any
 import pyarrow as pa
 
 from model.sources.fusion import FusionConfig
-from model.sources.fusion_weights import WeightSearch, search_weights
 from model.sources.unified import SourceVectors
+from model.sources.weight_search import WeightSearch, search_weights
 from pipelines.console.progress import Progress
 from pipelines.log.dated_log import DatedLog
 from pipelines.one_embedding.catalogue import Catalogue

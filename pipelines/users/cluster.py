@@ -12,7 +12,7 @@ import apache_beam as beam
 import pyarrow as pa
 
 from model.machine.blas_threads import one_blas_thread
-from model.users.clusters import NOBODY, ClusteredUsers, UserRules, cluster_users
+from model.users.bucket_users import NOBODY, ClusteredUsers, UserRules, cluster_users
 from pipelines.console.progress import Progress
 from pipelines.log.equal_rows import ROWS_EQUAL, without_equal
 from pipelines.log.read_engagements import unpack_table

@@ -1,15 +1,16 @@
 """What an earlier run knows of today's users: the clusters of actions that it had too.
 
-Whether a user's actions and vectors are what they were, their `clustered_hash` tells (see model.users.clusters). Beyond
-that, clusters hold today if alpha, code and libraries are the same. A file that has not the sha256 of the manifest,
-cannot be read or does not fit itself is no source of anything: its users count as new, and a line on stderr says so.
+Whether a user's actions and vectors are what they were, their `clustered_hash` tells (model.users.bucket_users).
+Beyond that, clusters hold today if alpha, code and libraries are the same. A file that has not the sha256 of the
+manifest, cannot be read or does not fit itself is no source of anything: its users count as new, and a line on stderr
+says so.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from model.users.clusters import NOBODY, EarlierUsers, KnownClusters
+from model.users.bucket_users import NOBODY, EarlierUsers, KnownClusters
 from pipelines.run.earlier_faults import UNREADABLE, say
 from pipelines.run.opened import Run
 from schemas import storage

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from model.machine.library_versions import versions_of
-from model.users.clusters import UserRules
+from model.users.bucket_users import UserRules
 from pipelines.run.item_vectors import VectorsSource, vectors_source
 from pipelines.run.units import Unit, bucket_name
 from pipelines.users.alpha import Alpha, alpha_of

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 from run_builder import RunBuilder
 
-from model.users.clusters import ItemVectors, UserRules, cluster_users
+from model.users.bucket_users import ItemVectors, UserRules, cluster_users
 from pipelines.run.units import bucket_name
 from schemas.hashing import bucket_of
 from schemas.user_rows import POPULARITY_FILE, POPULARITY_FOLDER, USER_ACTIONS_FOLDER, USERS_FOLDER

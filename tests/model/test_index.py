@@ -14,11 +14,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model.nearest import build as index_build
 from model.nearest import index as index_module
-from model.nearest.build import build_annoy, self_test, share_with_twin
+from model.nearest import tuned_build as index_build
 from model.nearest.index import METRIC, NO_ROW, AnnoyItemIndex, ExactIndex, open_index
 from model.nearest.recall import RecallQueries, Truth
+from model.nearest.tuned_build import build_annoy, self_test, share_with_twin
 from schemas.errors import CorruptFileError, ThresholdError
 from schemas.files import sha256_of_file, write_json
 from schemas.tables import IDS

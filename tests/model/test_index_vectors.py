@@ -6,8 +6,8 @@ import annoy
 import numpy as np
 import pytest
 
-from model.nearest.build import build_annoy
 from model.nearest.index import AnnoyItemIndex, ExactIndex, _mapped_vectors, open_index
+from model.nearest.tuned_build import build_annoy
 from schemas.errors import CorruptFileError
 
 DIM = 16

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.machine.blas_threads import one_blas_thread
-from model.users.clusters import EarlierUsers, ItemVectors, KnownClusters, UserRules, cluster_users
+from model.users.bucket_users import EarlierUsers, ItemVectors, KnownClusters, UserRules, cluster_users
 from schemas.user_rows import UserActionRows, UserRows
 
 NOW_US = 1_000_000

@@ -3,6 +3,7 @@ import shutil
 
 import pytest
 
+from pipelines.publish import may_move_readers
 from pipelines.run.units import Unit, UnitWriter
 from pipelines.store import store, yesterday
 from pipelines.store.models import ITEM_MODELS
@@ -101,11 +102,11 @@ def sound_run(folder, date="2026-06-30", identity=1):
 
 def test_a_new_run_moves_readers_forward_only(tmp_path):
     day = {date: sound_run(tmp_path, f"2026-06-{date}") for date in (28, 29, 30)}
-    assert store.may_move_readers(str(tmp_path), day[29])  # nothing is published
+    assert may_move_readers(str(tmp_path), day[29])  # nothing is published
     store.point_to_run(str(tmp_path), day[29])
-    assert not store.may_move_readers(str(tmp_path), day[28])
-    assert store.may_move_readers(str(tmp_path), day[29])  # it is there already
-    assert store.may_move_readers(str(tmp_path), day[30])
+    assert not may_move_readers(str(tmp_path), day[28])
+    assert may_move_readers(str(tmp_path), day[29])  # it is there already
+    assert may_move_readers(str(tmp_path), day[30])
 
 
 @pytest.mark.parametrize("clock", [[1_000, 2_000], [2_000, 1_000]], ids=["forward", "going back"])
@@ -114,9 +115,9 @@ def test_of_one_date_the_run_that_finished_later_wins_whatever_the_clock_says(tm
     for run, finished_ns in zip((first, second), clock, strict=True):
         os.utime(run / "COMPLETED", ns=(finished_ns, finished_ns))
     store.point_to_run(str(tmp_path), first)
-    assert store.may_move_readers(str(tmp_path), second)  # new, or killed before CURRENT moved
+    assert may_move_readers(str(tmp_path), second)  # new, or killed before CURRENT moved
     store.point_to_run(str(tmp_path), second)
-    assert not store.may_move_readers(str(tmp_path), first)
+    assert not may_move_readers(str(tmp_path), first)
     assert store.completed_runs(str(tmp_path)) == [first, second]
 
 
@@ -126,7 +127,7 @@ def test_a_run_that_was_killed_between_history_and_pointer_is_still_published(tm
     pointer = (tmp_path / "CURRENT").read_text()
     store.point_to_run(str(tmp_path), second)
     (tmp_path / "CURRENT").write_text(pointer)
-    assert store.may_move_readers(str(tmp_path), second)
+    assert may_move_readers(str(tmp_path), second)
 
 
 def test_nothing_that_readers_were_taken_back_from_or_past_returns_by_itself(tmp_path):
@@ -134,10 +135,10 @@ def test_nothing_that_readers_were_taken_back_from_or_past_returns_by_itself(tmp
     for run in runs:
         store.point_to_run(str(tmp_path), run)
     store.point_to_run(str(tmp_path), runs[0], why="rolled back", reason="wrong prices")
-    assert not any(store.may_move_readers(str(tmp_path), run) for run in runs[1:])
-    assert store.may_move_readers(str(tmp_path), sound_run(tmp_path, "2026-06-30"))
+    assert not any(may_move_readers(str(tmp_path), run) for run in runs[1:])
+    assert may_move_readers(str(tmp_path), sound_run(tmp_path, "2026-06-30"))
     store.point_to_run(str(tmp_path), runs[2], why="republished")
-    assert store.may_move_readers(str(tmp_path), runs[2])
+    assert may_move_readers(str(tmp_path), runs[2])
 
 
 def test_a_damaged_run_is_followed_by_one_of_its_date_or_later_never_by_an_earlier_one(tmp_path):
@@ -147,8 +148,8 @@ def test_a_damaged_run_is_followed_by_one_of_its_date_or_later_never_by_an_earli
     same_date = sound_run(tmp_path, "2026-06-30", 7)
     for pointer in (f"runs/2026-06-30/{second.name}\n", "damaged", f"runs/2026-06-38/{second.name}\n"):
         (tmp_path / "CURRENT").write_text(pointer)
-        assert not store.may_move_readers(str(tmp_path), first)
-        assert store.may_move_readers(str(tmp_path), same_date)
+        assert not may_move_readers(str(tmp_path), first)
+        assert may_move_readers(str(tmp_path), same_date)
 
 
 def test_after_a_rollback_only_a_later_date_moves_readers(tmp_path):
@@ -156,9 +157,9 @@ def test_after_a_rollback_only_a_later_date_moves_readers(tmp_path):
     store.point_to_run(str(tmp_path), first)
     store.point_to_run(str(tmp_path), second)
     store.point_to_run(str(tmp_path), first, why="rolled back")
-    assert not store.may_move_readers(str(tmp_path), second)
-    assert not store.may_move_readers(str(tmp_path), sound_run(tmp_path, "2026-06-30", 7))
-    assert store.may_move_readers(str(tmp_path), sound_run(tmp_path, "2026-07-01"))
+    assert not may_move_readers(str(tmp_path), second)
+    assert not may_move_readers(str(tmp_path), sound_run(tmp_path, "2026-06-30", 7))
+    assert may_move_readers(str(tmp_path), sound_run(tmp_path, "2026-07-01"))
 
 
 def test_a_move_to_the_same_run_is_none(tmp_path):

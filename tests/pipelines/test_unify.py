@@ -14,9 +14,9 @@ from source_runs import DATE, made_of, session_row, table_of, write_rows
 from unify_store import OUTPUT_DIM, TRAINING, features_facts, make_store, run_unify
 
 from model.sources.fusion import FusionConfig, fuse, settle_fusion
-from model.sources.fusion_weights import WeightSearch
 from model.sources.unified import SourceVectors, load_unified
 from model.sources.unified_manifest import UnifiedManifest
+from model.sources.weight_search import WeightSearch
 from pipelines.console.exit_codes import EXIT_DONE, EXIT_FAULT, EXIT_USAGE
 from pipelines.console.jobs import beam_options
 from pipelines.operations.gc.rules import Collector

@@ -23,7 +23,7 @@ from users_runs import (
     write_vectors,
 )
 
-from model.users.clusters import ItemVectors, clustered_hashes
+from model.users.bucket_users import ItemVectors, clustered_hashes
 from pipelines.run.units import read_stage_manifest, write_stage_manifest
 from pipelines.run.user_files import check_user_actions
 from pipelines.users import earlier as earlier_users

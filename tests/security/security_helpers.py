@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from run_builder import RunBuilder
 
-from model.nearest.build import build_annoy
+from model.nearest.tuned_build import build_annoy
 from pipelines.run.units import bucket_name
 from schemas.embeddings import embeddings_metadata, write_embeddings_file
 from schemas.files import sha256_of_file, write_json

@@ -69,7 +69,7 @@ def check_annoy() -> Finding:
     """Annoy finds the neighbours it must; in a process of its own: built for another CPU, it dies of a search."""
     finding = Finding("annoy", "exact neighbours of 200 vectors")
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path or "." for path in sys.path)}
-    command = [sys.executable, "-c", "from model.nearest.build import self_test; self_test()"]
+    command = [sys.executable, "-c", "from model.nearest.tuned_build import self_test; self_test()"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, errors="replace", check=False)
     if done.returncode:
         last = (done.stderr.strip().splitlines() or [f"signal {-done.returncode}"])[-1]

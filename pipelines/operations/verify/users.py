@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from model.machine.blas_threads import one_blas_thread
-from model.users.clusters import ItemVectors, UserRules, cluster_users
+from model.users.bucket_users import ItemVectors, UserRules, cluster_users
 from pipelines.operations.findings import Finding
 from pipelines.operations.inspected_run import InspectedRun, sample_by_hash
 from pipelines.run.opened import DAMAGE, Embeddings

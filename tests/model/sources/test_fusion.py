@@ -18,8 +18,8 @@ from model.sources.fusion import (
     save_fusion,
     settle_fusion,
 )
-from model.sources.fusion_weights import WeightSearchConfig, search_weights
 from model.sources.unit_rows import unit_or_zero
+from model.sources.weight_search import WeightSearchConfig, search_weights
 from schemas.errors import CorruptFileError, UsageError
 
 DIMS = {"attributes": 5, "clicks": 7, "pictures": 12}

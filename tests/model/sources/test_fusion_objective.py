@@ -25,8 +25,8 @@ from model.measures.one_embedding import (
 )
 from model.sources.fusion import FusionConfig
 from model.sources.fusion_objective import objective
-from model.sources.fusion_weights import WeightSearchConfig, search_weights
 from model.sources.unit_rows import unit_or_zero
+from model.sources.weight_search import WeightSearchConfig, search_weights
 from schemas.errors import ThresholdError, UsageError
 
 NUM = 240

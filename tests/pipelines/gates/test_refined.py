@@ -8,7 +8,7 @@ import pytest
 from gate_runs import TODAY, build_index, edit, flip_byte, judge, make_run, names, statuses, unit_rows
 
 from model.nearest import index as index_module
-from model.nearest.build import build_annoy
+from model.nearest.tuned_build import build_annoy
 from pipelines.console.jobs import beam_options
 from pipelines.gates.judge import GateThresholds, require_passed
 from pipelines.index import job as index

@@ -11,7 +11,7 @@ from model.measures.attribute_probe import ProbeConfig
 from model.measures.cart_returns import ReturnConfig
 from model.measures.one_embedding import TasksConfig
 from model.sources.fusion import FusionConfig
-from model.sources.fusion_weights import WeightSearchConfig, search_weights
+from model.sources.weight_search import WeightSearchConfig, search_weights
 from pipelines.console.thresholds import LogThresholds
 from pipelines.one_embedding.catalogue import Catalogue, families_of
 from pipelines.one_embedding.sessions import read_sessions

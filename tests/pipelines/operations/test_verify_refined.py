@@ -11,9 +11,9 @@ import pytest
 import verified_store
 from verified_store import current, problems
 
-from model.nearest.build import build_annoy
 from model.nearest.index import open_index
 from model.nearest.refined import read_near_duplicates
+from model.nearest.tuned_build import build_annoy
 from pipelines import path
 from pipelines.gates.gated_run import GatedRun
 from pipelines.operations.verify.job import main, verify_run
