@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from model.machine.blas_threads import one_blas_thread
-from model.measures.resampling import Figure, difference_with_bounds, with_bounds
+from model.measures.resampling import Figure, compared_with_bounds
 from schemas.errors import ThresholdError, UsageError
 from schemas.hashing import seed_of
 
@@ -178,12 +178,7 @@ def _figures(
     labels_T = question.label_N[question.test][kept_T]
     num_clusters = int(cluster_T.max()) + 1
     figure_of = {name: macro_f1_figure(labels_T, said_T[kept_T], cluster_T) for name, said_T in answers_of.items()}
-    found: dict[str, Any] = {name: with_bounds(F1, figure, num_clusters) for name, figure in figure_of.items()}
-    if reference is not None:
-        for name in figure_of:
-            other = figure_of[reference]
-            found[name]["more"] = difference_with_bounds(F1, figure_of[name], other, num_clusters)
-    return found
+    return compared_with_bounds(F1, figure_of, num_clusters, reference)
 
 
 def _best_strength(question: AttributeQuestion, features_N: Any, config: ProbeConfig) -> float:

@@ -24,7 +24,7 @@ import pyarrow as pa
 from model.machine.blas_threads import one_blas_thread
 from model.measures.auc import AUC, auc_figure
 from model.measures.log_rows import BUY, IN_CART, RETURN, LogRows, log_rows, popularity_before
-from model.measures.resampling import Figure, difference_with_bounds, with_bounds
+from model.measures.resampling import Figure, compared_with_bounds
 from schemas.days import DAY_US
 from schemas.errors import ThresholdError, UsageError
 from schemas.hashing import seed_of
@@ -175,11 +175,7 @@ def _figures(
     figure_of: dict[str, Figure] = {
         name: auc_figure(scores_T[kept_T], labels_T, session_T.reshape(-1)) for name, scores_T in scores_of.items()
     }
-    found: dict[str, Any] = {name: with_bounds(AUC, figure, num_sessions) for name, figure in figure_of.items()}
-    if reference is not None:
-        for name, figure in figure_of.items():
-            found[name]["more"] = difference_with_bounds(AUC, figure, figure_of[reference], num_sessions)
-    return found
+    return compared_with_bounds(AUC, figure_of, num_sessions, reference)
 
 
 def _first_and_returns(

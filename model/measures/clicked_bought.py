@@ -24,7 +24,7 @@ import pyarrow as pa
 
 from model.measures.auc import AUC, auc_figure
 from model.measures.log_rows import BUY, LogRows, interest, log_rows, popularity_before
-from model.measures.resampling import Figure, difference_with_bounds, with_bounds
+from model.measures.resampling import Figure, compared_with_bounds
 from schemas.errors import ThresholdError, UsageError
 from schemas.hashing import seed_of, stable_hash
 
@@ -145,12 +145,9 @@ def _figures(
 ) -> dict[str, dict[str, Any]]:
     num_sessions = int(pairs.session_P.max()) + 1
     figure_of = {name: _pair_auc(scores, pairs) for name, scores in scores_of.items()}
-    found: dict[str, dict[str, Any]] = {}
+    found = compared_with_bounds(AUC, figure_of, num_sessions, reference)
     for name, (pair_P, random_P) in scores_of.items():
-        means = {PAIR_COSINE: float(pair_P.mean()), RANDOM_COSINE: float(random_P.mean())}
-        found[name] = with_bounds(AUC, figure_of[name], num_sessions) | means
-        if reference is not None:
-            found[name]["more"] = difference_with_bounds(AUC, figure_of[name], figure_of[reference], num_sessions)
+        found[name] |= {PAIR_COSINE: float(pair_P.mean()), RANDOM_COSINE: float(random_P.mean())}
     return found
 
 

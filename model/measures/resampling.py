@@ -7,7 +7,8 @@ too.
 Legend: C clusters, R draws, one row each.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -26,11 +27,20 @@ def with_bounds(name: str, figure: Figure, num_clusters: int, seed: int = 0) -> 
     return _named(name, figure(np.ones((1, num_clusters), np.int64))[0], drawn_figures(figure, num_clusters, seed))
 
 
-def difference_with_bounds(
-    name: str, figure: Figure, other: Figure, num_clusters: int, seed: int = 0
-) -> dict[str, float]:
-    """The same of figure - other."""
-    return with_bounds(name, lambda counts_RC: figure(counts_RC) - other(counts_RC), num_clusters, seed)
+def compared_with_bounds(
+    name: str, figure_of: Mapping[str, Figure], num_clusters: int, reference: str | None = None, seed: int = 0
+) -> dict[str, dict[str, Any]]:
+    """Of each source what with_bounds gives and, if there is a reference, "more": the same of its difference to it.
+    Each figure is drawn once, whatever it is compared with."""
+    value_of = {source: figure(np.ones((1, num_clusters), np.int64))[0] for source, figure in figure_of.items()}
+    drawn_of = {source: drawn_figures(figure, num_clusters, seed) for source, figure in figure_of.items()}
+    found: dict[str, dict[str, Any]] = {}
+    for source, value in value_of.items():
+        found[source] = dict(_named(name, value, drawn_of[source]))
+        if reference is not None:
+            more_R = drawn_of[source] - drawn_of[reference]
+            found[source]["more"] = _named(name, value - value_of[reference], more_R)
+    return found
 
 
 def drawn_figures(figure: Figure, num_clusters: int, seed: int = 0, resamples: int = _RESAMPLES) -> np.ndarray:

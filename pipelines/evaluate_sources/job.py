@@ -44,6 +44,8 @@ EXAMPLE = (
 )
 #: Values of C: of the first figures on inner families the best is taken.
 _STRENGTHS, _MAX_STEPS = (3.0, 30.0), 100
+#: Clicked and bought, of whole sessions: what their intervals are drawn from.
+_MAX_PAIRS = 50_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +87,7 @@ class EvaluateSourcesConfig(DatedLog):
             probe=ProbeConfig(strengths=_STRENGTHS, max_steps=_MAX_STEPS),
             returns=ReturnConfig(window_days=self.return_days),
             max_items=self.max_items,
+            max_pairs=_MAX_PAIRS,
         )
 
 

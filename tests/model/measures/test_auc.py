@@ -8,7 +8,7 @@ from sklearn.metrics import roc_auc_score
 
 from model.measures.auc import auc, auc_figure
 from model.measures.evaluation import bootstrap_ratios
-from model.measures.resampling import difference_with_bounds, drawn_figures, with_bounds
+from model.measures.resampling import compared_with_bounds, drawn_figures, with_bounds
 
 rows = st.lists(st.tuples(st.integers(0, 4), st.booleans(), st.integers(0, 3), st.integers(0, 2)), max_size=15)
 
@@ -54,7 +54,11 @@ def test_a_steady_difference_is_shown_where_intervals_overlap():
     clusters = np.arange(400) % 200
     figures = [auc_figure(values, labels, clusters) for values in (better, scores)]
     alone = [with_bounds("auc", figure, 200) for figure in figures]
-    more = difference_with_bounds("auc", *figures, 200)
+    more = with_bounds("auc", lambda counts: figures[0](counts) - figures[1](counts), 200)
+    both = compared_with_bounds("auc", dict(zip("ab", figures, strict=True)), 200, "b")
+    nothing = dict.fromkeys(more, 0.0)
+    assert both == {"a": {**alone[0], "more": more}, "b": {**alone[1], "more": nothing}}
+    assert compared_with_bounds("auc", {"a": figures[0]}, 200) == {"a": alone[0]}
     assert alone[0]["auc_low"] < alone[1]["auc_high"]
     assert 0 < more["auc_low"] < more["auc"] < more["auc_high"]
     assert more["auc"] == pytest.approx(alone[0]["auc"] - alone[1]["auc"])
