@@ -5,7 +5,7 @@ A comma may stand in an id, too, so a text is a list of items only where the map
 schemas.log_events).
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Any
 
@@ -73,8 +73,8 @@ def with_listed_items(raw: RawRows, led: Collection[str], root: str) -> tuple[Ra
     table = raw.table.drop_columns(list(lists))
     for name, values in lists.items():
         table = table.append_column(f"{root}{paths[name]}", values)
-    mixed: Mapping[str, list[Any]] = {name: values for name, values in raw.mixed.items() if name not in lists}
-    return replace(raw, table=table, mixed=dict(mixed)), paths
+    mixed = {name: values for name, values in raw.mixed.items() if name not in lists}
+    return replace(raw, table=table, mixed=mixed), paths
 
 
 def _members(value: Any, separator: str) -> list[str | None] | None:

@@ -18,7 +18,7 @@ import pyarrow as pa
 from pipelines.console.progress import Progress
 from pipelines.fetch_images.cache import HostCache
 from pipelines.fetch_images.host import FetchRules, HostFetcher, Outcome, counts_of, remedy_of
-from pipelines.run.bucket_rows import pack, split_by_bucket
+from pipelines.run.bucket_rows import pack, split_by_bucket, unpack_table
 from pipelines.run.units import Unit, UnitWriter, finished_sidecar
 from schemas.catalogue_validation import validate_catalogue
 from schemas.columns import Column, catalogue_schema
@@ -171,7 +171,7 @@ class _ReadUrls(beam.DoFn):
 
 def _urls_of_part(element: tuple[int, Iterable[bytes]], group_rows: str) -> Iterator[Any]:
     _, packed = element
-    yield from _urls_of_rows(pa.concat_tables(pa.ipc.open_stream(piece).read_all() for piece in packed), group_rows)
+    yield from _urls_of_rows(pa.concat_tables(map(unpack_table, packed)), group_rows)
 
 
 def _urls_of_rows(rows: pa.Table, group_rows: str) -> Iterator[Any]:

@@ -83,9 +83,10 @@ def starts(table: SeenTable) -> list[Start]:
     found = joined([*found, *_texts_by_contents(table, found, [*ids, *pictures.columns])])
     rest = (*found, *left_out(table, found, CATALOGUE.names[1:]))
     asked += [f"{one.name} holds small pictures: left out" for one in pictures.small]
-    asked += asked_of_parents(table, ids, rest)
+    variants = by_parent(table, ids, rest, tuple(asked))
+    asked += [] if variants else asked_of_parents(table, ids)
     by_id = [_by(one, table, ids, rest, tuple(asked)) for one in ids]
-    made = [*_by_product(table, rest, tuple(asked)), *by_parent(table, ids, rest, tuple(asked)), *by_id]
+    made = [*_by_product(table, rest, tuple(asked)), *variants, *by_id]
     return [replace(start, hidden=_hidden(table)) for start in made]
 
 

@@ -177,8 +177,8 @@ def reasons(rejections: Sequence[Rejection]) -> str:
     """How many for which reason, one of them, with what to do; "" without any."""
     counts = Counter((rejection.reason, rejection.remedy) for rejection in rejections)
     first = {(rejection.reason, rejection.remedy): rejection for rejection in reversed(rejections)}
+    shown = ((count, first[key]) for key, count in counts.most_common(3))
     return "; ".join(
-        f"{count:,} {reason} (expected {one.expected}, got {shortened(one.got, 60)}): {one.remedy}"
-        for key, count in counts.most_common(3)
-        for reason, one in [(key[0], first[key])]
+        f"{count:,} {one.reason} (expected {one.expected}, got {shortened(one.got, 60)}): {one.remedy}"
+        for count, one in shown
     )

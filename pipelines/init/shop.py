@@ -76,9 +76,10 @@ def look_at_shop(file: str, kind: str | None, catalog: str | None) -> Shop:
         if seen.share_known(theirs.ids) > max(log.share_known(items.ids), _FEW_KNOWN):
             start, items, started = other, theirs, with_items(started, column, table)
             log = rehearse_log(table.files, started.columns)
-    listed = {separator: _chosen(beside, starts, log.split_by(separator)) for separator in separators_in(log.items)}
-    for separator, (other, theirs) in listed.items():
-        if log.split_by(separator).share_known(theirs.ids) > log.share_known(items.ids) + _CHANCE:
+    for separator in separators_in(log.items):
+        split = log.split_by(separator)
+        other, theirs = _chosen(beside, starts, split)
+        if split.share_known(theirs.ids) > log.share_known(items.ids) + _CHANCE:
             start, items = other, theirs
             started = with_separator(started, separator)
             log = rehearse_log(table.files, started.columns)

@@ -44,10 +44,10 @@ def by_parent(
     ]
 
 
-def asked_of_parents(table: SeenTable, ids: Sequence[SeenColumn], rest: Sequence[Found]) -> list[str]:
-    """What a person is asked of a column of parents that several rows share, and by which nothing is merged."""
+def asked_of_parents(table: SeenTable, ids: Sequence[SeenColumn]) -> list[str]:
+    """What a person is asked of a column of parents that several rows share, where by_parent finds nothing to merge."""
     parent, _ = _parents(table, ids)
-    if parent is None or len(set(parent.texts)) == len(parent.texts) or by_parent(table, ids, rest, ()):
+    if parent is None or len(set(parent.texts)) == len(parent.texts):
         return []
     num_products = len(set(parent.texts))
     return [

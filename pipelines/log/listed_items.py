@@ -32,7 +32,9 @@ def listed_in_words(items: Mapping[str, int], ids: Collection[str]) -> str:
 def separators_in(items: Collection[str]) -> list[str]:
     """Those of SEPARATORS that are in texts of a log's items; the first, too, if there are lists of JSON alone."""
     found = [separator for separator in SEPARATORS if any(separator in text for text in items)]
-    return found or [SEPARATORS[0]] * any(text.lstrip().startswith("[") for text in items)
+    if not found and any(text.lstrip().startswith("[") for text in items):
+        return [SEPARATORS[0]]
+    return found
 
 
 def _separator_of(text: str, ids: Collection[str]) -> str | None:

@@ -47,12 +47,6 @@ def slice_unit(file_slice: FileSlice, fingerprint: str, stage: str = "pairs") ->
     return Unit(stage, f"read-{file_slice.file_number:05d}-{file_slice.part:05d}", fingerprint)
 
 
-def unpack_table(payload: bytes) -> pa.Table:
-    """Inverse of bucket_rows.pack."""
-    with pa.ipc.open_stream(payload) as reader:
-        return reader.read_all()
-
-
 def by_bucket(rows: pa.Table, num_buckets: int, key: str = "item_id") -> Iterator[tuple[int, pa.Table]]:
     """(bucket of the key, its rows), buckets rising."""
     items = rows.column(key).combine_chunks().dictionary_encode()

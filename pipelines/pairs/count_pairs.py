@@ -27,12 +27,11 @@ from model.text.pseudo_queries import pseudo_queries
 from model.text.tokenizer import query_key
 from model.text.typos import maybe_misspelt
 from pipelines.log.equal_rows import ROWS_EQUAL, without_equal
-from pipelines.log.read_engagements import unpack_table
 from pipelines.log.training_rows import SESSION_ROWS
 from pipelines.pairs.cap_pairs import cap_pairs
 from pipelines.pairs.embed_queries import pictures_by_unit
 from pipelines.pairs.few_pairs import first_pseudo_queries
-from pipelines.run.bucket_rows import pack
+from pipelines.run.bucket_rows import pack, unpack_table
 from pipelines.run.opened_models import open_query_table, open_vocabulary
 from pipelines.run.units import bucket_name
 from schemas import storage

@@ -24,8 +24,12 @@ FEW_LOG_PAIRS = 50
 def first_pseudo_queries(pairs: pa.Table) -> list[int]:
     """The smallest ids of the training pseudo-queries of PAIRS, which are hashes of their texts, ascending: twice
     FEW_QUERIES at most, which is all that `validating_queries` has to know of a bucket."""
-    chosen = pc.and_(pc.equal(pairs["task"], PSEUDO_TASK), pc.equal(pairs["part"], "train"))
-    return merge_first([pairs.filter(chosen)["query_id"].to_pylist()])
+    return merge_first([pairs.filter(_train_by_texts(pairs))["query_id"].to_pylist()])
+
+
+def _train_by_texts(pairs: pa.Table) -> pa.ChunkedArray:
+    """bool: the pseudo-queries of PAIRS that train."""
+    return pc.and_(pc.equal(pairs["task"], PSEUDO_TASK), pc.equal(pairs["part"], "train"))
 
 
 def merge_first(firsts: Iterable[Iterable[int]]) -> list[int]:
@@ -56,10 +60,8 @@ def with_validating(pairs: pa.Table, query_ids: list[int]) -> pa.Table:
     """PAIRS, those of the given pseudo-queries in the validation part, if they were to train; sorted as before."""
     if not query_ids:
         return pairs
-    moved = pc.and_(
-        pc.and_(pc.equal(pairs["task"], PSEUDO_TASK), pc.equal(pairs["part"], "train")),
-        pc.is_in(pairs["query_id"], value_set=pa.array(query_ids, pa.int64())),
-    )
+    is_given = pc.is_in(pairs["query_id"], value_set=pa.array(query_ids, pa.int64()))
+    moved = pc.and_(_train_by_texts(pairs), is_given)
     part = pc.if_else(moved, "validation", pairs["part"])
     moved_pairs = pairs.set_column(pairs.column_names.index("part"), pairs.schema.field("part"), part)
     return moved_pairs.sort_by([(name, "ascending") for name in ("part", "task", "query_id", "item_id")])

@@ -27,8 +27,7 @@ from model.split.held_out import fit_held_out, item_node, picture_mark, query_no
 from model.split.near_groups import LOOKS, MARKS, NODES
 from model.split.split import Split
 from pipelines.console.progress import Progress
-from pipelines.log.read_engagements import unpack_table
-from pipelines.run.bucket_rows import pack
+from pipelines.run.bucket_rows import pack, unpack_table
 from pipelines.run.units import bucket_name
 from schemas import storage
 from schemas.records import decode_features, read_records

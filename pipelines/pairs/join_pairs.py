@@ -23,7 +23,6 @@ from model.text.text_encoder_spec import TextEncoderSpec
 from model.text.vocabulary import Vocabulary
 from pipelines.console.progress import Progress
 from pipelines.features.picture_vectors import shared_text_cache
-from pipelines.log.read_engagements import unpack_table
 from pipelines.pairs.count_frequencies import (
     ExactFrequencies,
     Frequencies,
@@ -34,7 +33,7 @@ from pipelines.pairs.count_frequencies import (
 from pipelines.pairs.count_pairs import surface_of
 from pipelines.pairs.embed_queries import QueryVectors
 from pipelines.pairs.few_pairs import with_validating
-from pipelines.run.bucket_rows import pack
+from pipelines.run.bucket_rows import pack, unpack_table
 from pipelines.run.opened_models import open_query_table, open_text_encoder, open_vocabulary
 from pipelines.run.units import Unit, UnitWriter, bucket_name, finished_sidecar
 from schemas.records import Pair, encode_pair, write_records

@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 
 from model.split.item_cutoffs import ITEM_CUTOFFS
 from model.split.split import Split
-from pipelines.log.read_engagements import unpack_table
 from pipelines.pairs.join_pairs import ITEM_COUNTS
+from pipelines.run.bucket_rows import unpack_table
 from pipelines.run.units import Unit, UnitWriter
 
 #: Names of the units.

@@ -46,12 +46,18 @@ def pack(table: pa.Table) -> bytes:
     return sink.getvalue().to_pybytes()
 
 
+def unpack_table(payload: bytes) -> pa.Table:
+    """Inverse of pack."""
+    with pa.ipc.open_stream(payload) as reader:
+        return reader.read_all()
+
+
 def unpack(
     packed: Iterable[bytes], schema: pa.Schema = VALIDATED_CATALOGUE
 ) -> tuple[pa.Table, list[Rejection], Counter[str]]:
     """(rows of that schema, rejections, counts of rows of which there is nothing else: BLANK_ROWS, ROWS_LEFT_OUT) of a
     bucket from its pieces, in their order; an empty piece holds nothing."""
-    tables = [pa.ipc.open_stream(piece).read_all() for piece in packed if piece]
+    tables = [unpack_table(piece) for piece in packed if piece]
     rows = [table for table in tables if table.schema.names == schema.names]
     rejected = [table for table in tables if table.schema.names == REJECTIONS.names]
     counted = [table for table in tables if table.schema.names == _COUNTED.names]

@@ -20,8 +20,8 @@ import pyarrow.compute as pc
 from model.sources.item_graph import ItemGraphConfig, cap_degrees, count_edges, sum_edges
 from pipelines.console.jobs import flag
 from pipelines.console.progress import Progress
-from pipelines.log.read_engagements import by_bucket, unpack_table
-from pipelines.run.bucket_rows import pack
+from pipelines.log.read_engagements import by_bucket
+from pipelines.run.bucket_rows import pack, unpack_table
 from pipelines.run.stage import Stage
 from pipelines.run.units import Unit, UnitWriter, bucket_name, sealed_unit
 from pipelines.sources.log_rows import write_bucket_table

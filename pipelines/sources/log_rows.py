@@ -22,8 +22,8 @@ from model.sources.engaged_rows import ACTION_WEIGHTS
 from pipelines.console.progress import Progress
 from pipelines.log.equal_rows import EVENT_FIELD, ROWS_EQUAL, with_events, without_equal
 from pipelines.log.judge_log import ITEM_IDS
-from pipelines.log.read_engagements import MAX_ROWS_AT_ONCE, by_bucket, read_and_seal, slice_unit, unpack_table
-from pipelines.run.bucket_rows import pack
+from pipelines.log.read_engagements import MAX_ROWS_AT_ONCE, by_bucket, read_and_seal, slice_unit
+from pipelines.run.bucket_rows import pack, unpack_table
 from pipelines.run.units import Unit, UnitWriter, sealed_unit
 from schemas.column_spec import Columns
 from schemas.reading import FileSlice

@@ -136,7 +136,7 @@ class _Trainer(UnitStage):
     tables: Mapping[str, RunTable]
     config: SourceConfig
     source_id: str
-    progress_unit: str = "tokens"
+    progress_unit: str
 
     def compute(self, unit: Unit, writer: UnitWriter, progress: Progress) -> None:
         write_source(writer, self.learn(self.tables, self.config, progress.advance), self.source_id)

@@ -15,7 +15,7 @@ from model.machine.blas_threads import one_blas_thread
 from model.users.bucket_users import NOBODY, ClusteredUsers, UserRules, cluster_users
 from pipelines.console.progress import Progress
 from pipelines.log.equal_rows import ROWS_EQUAL, without_equal
-from pipelines.log.read_engagements import unpack_table
+from pipelines.run.bucket_rows import unpack_table
 from pipelines.run.item_vectors import VectorsSource, load_vectors
 from pipelines.run.units import Unit, UnitWriter, finished_sidecar, sealed_unit
 from pipelines.users.earlier import EarlierRun
