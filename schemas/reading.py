@@ -116,7 +116,12 @@ def _read_batches(file_slice: FileSlice, columns: Columns, schema: pa.Schema) ->
     for raw in batches_of_rows(rows, schema, constants, MAX_BATCH_ROWS, MAX_BATCH_BYTES):
         words = NULL_WORDS if kind == "csv" else ()
         raw = replace(raw, columns=columns, null_words=words, whole=whole, file_columns=present)
-        yield from by_item(raw, paths) if schema.equals(ENGAGEMENTS) else (raw,)
+        yield from _as_rows(raw, paths, schema)
+
+
+def _as_rows(raw: RawRows, paths: Mapping[str, str], schema: pa.Schema) -> Iterator[RawRows]:
+    """A batch, of a log's events as one of rows (see schemas.log_events)."""
+    yield from by_item(raw, paths) if schema.equals(ENGAGEMENTS) else (raw,)
 
 
 def _constants(present: Sequence[str], columns: Columns, schema: pa.Schema, path: str) -> dict[str, str | None]:
@@ -323,7 +328,7 @@ def _read_parquet(file_slice: FileSlice, columns: Columns, schema: pa.Schema) ->
                 columns=columns,
                 file_columns=file.schema_arrow.names,
             )
-            yield from by_item(raw, paths) if schema.equals(ENGAGEMENTS) else (raw,)
+            yield from _as_rows(raw, paths, schema)
 
 
 def _column(table: pa.Table, source: str, root: str) -> pa.Array | pa.ChunkedArray:

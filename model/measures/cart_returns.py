@@ -114,13 +114,12 @@ def cart_features(rows: CartRows, vectors_ND: np.ndarray | None) -> np.ndarray:
 
 def _means_of_others(rows: CartRows, vectors_ND: np.ndarray) -> np.ndarray:
     """float64 [R, D]: of the other items of each cart, 0 of none; a cart of many is summed once, not for each."""
+    cart_of = dict(zip(rows.session_R.tolist(), rows.cart_R, strict=True))
+    sum_of = {session: vectors_ND[list(cart)].astype(np.float64).sum(axis=0) for session, cart in cart_of.items()}
     means_RD = np.zeros((len(rows), vectors_ND.shape[1]))
-    sums_D: np.ndarray | None = None
-    for number, (item, cart) in enumerate(zip(rows.item_R.tolist(), rows.cart_R, strict=True)):
-        if number == 0 or cart is not rows.cart_R[number - 1]:
-            sums_D = vectors_ND[list(cart)].astype(np.float64).sum(axis=0)
-        if len(cart) > 1:
-            means_RD[number] = (sums_D - vectors_ND[item]) / (len(cart) - 1)
+    for number, (item, session) in enumerate(zip(rows.item_R.tolist(), rows.session_R.tolist(), strict=True)):
+        if len(cart_of[session]) > 1:
+            means_RD[number] = (sum_of[session] - vectors_ND[item]) / (len(cart_of[session]) - 1)
     return means_RD
 
 

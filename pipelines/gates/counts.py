@@ -112,9 +112,8 @@ def check_quarantine(
     thresholds: GateThresholds,
 ) -> list[GateResult]:
     """Shares of rows (of those that are not left out) and of pictures that were rejected, from the counts of the stages
-    that are finished. A field whose
-    cells cannot be read fails quarantine_rows as rejected rows do: its rows have stayed, without it. So does a file
-    that ends within a row: how much of it is missing nobody knows.
+    that are finished. A field whose cells cannot be read fails quarantine_rows as rejected rows do: its rows have
+    stayed, without it. So does a file that ends within a row: how much of it is missing nobody knows.
 
     Pictures are judged once the features stage has counted them. A few rejections (below min_quarantined) pass
     whatever their share: a tiny catalogue with one bad row is no broken one.

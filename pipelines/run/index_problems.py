@@ -78,8 +78,8 @@ def open_refined(folder: Path) -> Refined:
 
 def refined_problems(refined: Refined, item_ids: pa.Array, matrix_ND: np.ndarray) -> Iterator[str]:
     """What is wrong with a refined index, which recommendations prefer to the full one: every item is kept or has a
-    kept one that stands for it, of the cosine that is written; the vectors of the
-    kept are those of the embeddings, bit for bit; counts add up.
+    kept one that stands for it, of the cosine that is written; the vectors of the kept are those of the embeddings, bit
+    for bit; counts add up.
 
     item_ids: string [N], ascending; matrix_ND: float32, their vectors.
     """
