@@ -151,6 +151,11 @@ class Vocabulary:
             base += self.sizes[kind] + 1
         return ranges
 
+    @property
+    def word_ids(self) -> range:
+        """The ids of words; in mode "hashing", where kinds share them, those of all tokens."""
+        return self.id_ranges().get("word", range(1, self.size))
+
     def encode(self, text: str) -> np.ndarray:
         """int32 [T] ids in 1 ... size - 1: words, then bigrams, then trigrams, in text order, duplicates kept,
         unknown tokens dropped, at most MAX_TOKENS_PER_FIELD."""

@@ -21,6 +21,8 @@ class TrainingConfig:
     """How to train. Zero means "choose": evaluate_every = an epoch, at least a tenth of the run; checkpoint_every = a
     fifth of the run.
 
+    distill_epochs, max_distill_steps: passes over the items before the log, 0 for none, and at most so many steps, see
+    model.training.distillation.
     epochs: passes over the log (see PairStream.steps_per_epoch), stretched to min_steps.
     num_negatives: random negatives a step; None: as many as the batch. patience: evaluations without a better one
     before training stops; 0: never. frozen: prefixes of parameter names that stay as they are ("hash_embedder").
@@ -34,6 +36,8 @@ class TrainingConfig:
     precision: auto = bf16 autocast on a GPU, fp32 on a CPU.
     """
 
+    distill_epochs: float = 16.0
+    max_distill_steps: int = 600
     epochs: float = 10.0
     min_steps: int = 300
     batch_size: int = 512
@@ -79,6 +83,11 @@ class TrainingConfig:
                 "expected epochs > 0, min_steps >= 0, batch_size >= 1, learning_rate >= 0 and 0 <= warmup_fraction < "
                 f"1, got {self.epochs}, {self.min_steps}, {self.batch_size}, {self.learning_rate} and "
                 f"{self.warmup_fraction}"
+            )
+        if not (0 <= self.distill_epochs < math.inf and self.max_distill_steps >= 0):
+            raise UsageError(
+                f"expected distill_epochs and max_distill_steps of at least 0, got {self.distill_epochs} and "
+                f"{self.max_distill_steps}"
             )
         if self.task_mix not in TASK_MIXES:
             raise UsageError(f"expected a task mix of {TASK_MIXES}, got {self.task_mix!r}")

@@ -26,6 +26,7 @@ from schemas.tables import NUM_TEXT_FIELDS, PSEUDO_TASK
 
 #: Items whose tokens are counted at once.
 _CHUNK_ITEMS = 4096
+_CHUNK_TOKENS = 1 << 22
 
 
 class ItemTable:
@@ -81,6 +82,13 @@ class ItemTable:
             distinct = np.unique(item_T * vocabulary_size + tokens_T)
             counts_V += np.bincount(distinct % vocabulary_size, minlength=vocabulary_size)
         return counts_V
+
+    def num_tokens(self, ids: range) -> int:
+        """How many tokens of all items, in any field, are of these ids."""
+        chunks = (
+            self._token_ids[start : start + _CHUNK_TOKENS] for start in range(0, len(self._token_ids), _CHUNK_TOKENS)
+        )
+        return sum(int(((chunk >= ids.start) & (chunk < ids.stop)).sum()) for chunk in chunks)
 
     def some_rows(self, count: int, seed: int) -> np.ndarray:
         """Sorted rows of at most `count` items, drawn with a seed."""
@@ -189,6 +197,10 @@ class PairTable:
     def is_text(self, query_rows: np.ndarray) -> np.ndarray:
         """Which queries are text (the others are pictures)."""
         return np.asarray(self.picture_row_Q[query_rows] < 0)
+
+    def num_tokens_Q(self) -> np.ndarray:
+        """int64 [Q]: how many tokens of each query are known; none of a picture's."""
+        return np.diff(np.asarray(self._token_offsets))
 
     def tokens(self, query_rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Token ids [T] and offsets int64 [B + 1] of queries; a picture has none."""

@@ -13,7 +13,7 @@ that was never killed: on a CPU with the same number of threads bit for bit, wei
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
@@ -34,7 +34,7 @@ def resolve_device(name: str) -> torch.device:
 
 
 @contextlib.contextmanager
-def _deterministic() -> Iterator[None]:
+def deterministic() -> Iterator[None]:
     """Sums in a fixed order: the gradient of x[rows] with repeated rows is else summed by threads as they come, and two
     runs of one seed part after some 20 steps."""
     before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
@@ -43,6 +43,19 @@ def _deterministic() -> Iterator[None]:
         yield
     finally:
         torch.use_deterministic_algorithms(before[0], warn_only=before[1])
+
+
+@contextlib.contextmanager
+def trains_only(model: ItemSage, trains: Callable[[str], bool]) -> Iterator[None]:
+    """Only parameters whose name `trains` says yes to get gradients, of those that got any before."""
+    trainable = {name: parameter.requires_grad for name, parameter in model.named_parameters()}
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(trainable[name] and trains(name))
+    try:
+        yield
+    finally:
+        for name, parameter in model.named_parameters():
+            parameter.requires_grad_(trainable[name])
 
 
 def train(
@@ -66,16 +79,11 @@ def train(
     """
     _check_picture_dims(model, data)
     check_nested_dims(config.nested_dims, model.config.output_dim)
-    trainable = {name: parameter.requires_grad for name, parameter in model.named_parameters()}
-    for name, parameter in model.named_parameters():
-        parameter.requires_grad_(trainable[name] and not name.startswith(config.frozen))
     try:
-        with _deterministic():
+        with deterministic(), trains_only(model, lambda name: not name.startswith(config.frozen)):
             run = TrainingRun(model, data, config, resolve_device(config.device), Path(folder), length)
             return run.train(on_step, on_start)
     finally:
-        for name, parameter in model.named_parameters():
-            parameter.requires_grad_(trainable[name])
         model.to("cpu").eval()
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from model.items.config import ItemSageConfig
 from model.training.config import TrainingConfig
+from model.training.distillation import distill
 from model.training.tables import PairTable
 from model.training.train import resolve_device, train
 from model.training.validation import Figures, evaluate_cells
@@ -27,7 +28,7 @@ from schemas.hashing import fingerprint
 from schemas.tables import PSEUDO_TASK
 
 #: Part of a result's key: raise it when the same training measures another result.
-RESULT_VERSION = 4
+RESULT_VERSION = 5
 #: Test pairs that are ranked, as many of each task as far as it has them: 10,000 among 100,000 items take a minute.
 MAX_TEST_PAIRS = 10_000
 #: A training of hundreds of steps is started again sooner than it is written down five times, hundreds of MB each.
@@ -129,7 +130,9 @@ def measure(training: Training, folder: Path) -> dict[str, Any]:
     model = training.prepared.start(training.model)
     steps = best_step = 0
     if training.is_trained:
-        trained = train(model, training.prepared.data, training.config, folder)
+        prepared = training.prepared
+        distill(model, prepared.data, training.config, prepared.vocabulary.word_ids, folder)
+        trained = train(model, prepared.data, training.config, folder)
         steps, best_step = trained.steps, trained.best_step
     model.to(resolve_device(training.config.device))
     measured = {str(dim): _recall(training, model, dim) for dim in (training.model.output_dim, *training.nested_dims)}

@@ -268,6 +268,21 @@ def _start(facts: Facts) -> Table:
     )
 
 
+def _distillation(facts: Facts) -> Table:
+    distilled, not_distilled = "distilled from BM25", "not distilled"
+    return Table(
+        name="distillation",
+        title="Token tables that imitate BM25 before the log",
+        finding="SPAR (arXiv 2110.06918): a dense encoder can learn to imitate a lexical ranker.",
+        rows=[
+            Row(name=distilled),
+            Row(name=not_distilled, switches={"distill_epochs": 0.0}),
+        ],
+        comparisons=[Comparison(first=distilled, expected="better", second=not_distilled)],
+        about="Both are trained on the log after that.",
+    )
+
+
 def _fields(facts: Facts) -> Table:
     own, equal = "a weight for each text field", "equal weights"
     return Table(
@@ -298,4 +313,5 @@ TABLES: dict[str, Callable[[Facts], Table | tuple[str, str]]] = {
     "dimensions": _dimensions,
     "fields": _fields,
     "start": _start,
+    "distillation": _distillation,
 }

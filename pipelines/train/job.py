@@ -42,7 +42,7 @@ from pipelines.train.checks import (
     require_little_rejected,
 )
 from pipelines.train.flags import TrainingFlags
-from pipelines.train.model import checkpoints, print_lines, started, train_chosen, train_on_everything
+from pipelines.train.model import checkpoints, distilled, print_lines, started, train_chosen, train_on_everything
 from pipelines.train.prepared_run import query_table_folder
 from pipelines.train.report import trained_on_text_alone, why_untrained
 from schemas import storage
@@ -51,7 +51,7 @@ from schemas.errors import printable
 from schemas.files import expand_inputs
 from schemas.reading import input_identity
 
-CODE_VERSION = 5
+CODE_VERSION = 6
 #: Flags that do not change the features, the pairs and the first training: where things lie, what is let pass, and
 #: what comes after.
 _PLACES = ("catalog", "engagements", "image_weights", "query_vectors", "store", "date", "time_zone", "device")
@@ -103,10 +103,11 @@ def run(config: TrainConfig, options: PipelineOptions) -> str:
         wait_for_all(processes)
         show = processes.rank == 0
         start = started(config, folder)
-        model, result = train_chosen(config, folder, start, show)
+        taught = distilled(config, folder, start, show)
+        model, result = train_chosen(config, folder, taught, show)
         wait_for_all(processes)  # one that is refused ends the others: the first has printed by then
         require_better_than_start(config, result, checkpoints(folder))
-        refitted = train_on_everything(config, folder, start, result, show)
+        refitted = train_on_everything(config, folder, taught, result, show)
         if processes.rank == 0:
             model, refit = (model, None) if refitted is None else refitted
             installed = _install(config, folder, start, model, result, refit, accepted)

@@ -61,6 +61,11 @@ class ModelFlags:
 class LearningFlags:
     """The switches of model.training.config.TrainingConfig."""
 
+    distill_epochs: float = flag(
+        default=TrainingConfig.distill_epochs,
+        help="passes over the items in which the token tables learn to rank them as BM25 does, before the log; 0: none",
+    )
+    max_distill_steps: int = flag(default=TrainingConfig.max_distill_steps, help="steps of it, at most")
     pseudo_share: float = flag(
         default=TrainingConfig.pseudo_share,
         help="share of a batch that pseudo-queries have beside other tasks, at most",

@@ -10,12 +10,13 @@ from model.items.config import ItemSageConfig
 from model.items.itemsage import ItemSage
 from model.split.split import Split
 from model.training.config import TrainingResult, TrainingStart
+from model.training.distillation import distill
 from model.training.refit import can_refit, refit
 from model.training.train import train
 from pipelines.console.jobs import narrow
 from pipelines.console.progress import Progress
 from pipelines.train.prepared_run import PreparedRun, data_id
-from pipelines.train.report import end_lines, moved_line, refit_lines, start_lines
+from pipelines.train.report import distilled_line, end_lines, moved_line, refit_lines, start_lines
 
 if TYPE_CHECKING:
     from pipelines.train.job import TrainConfig
@@ -30,9 +31,21 @@ def started(config: "TrainConfig", folder: Path) -> ItemSage:
     return prepared.start(narrow(ItemSageConfig, config, **prepared.sizes))
 
 
+def distilled(config: "TrainConfig", folder: Path, start: ItemSage, show: bool) -> ItemSage:
+    """The model that the trainings on the log begin with (model.training.distillation). start: left as it is."""
+    model, prepared = copy.deepcopy(start), PreparedRun.open(folder)
+    shown = _Shown("distill", show)
+    settings, words = config.training_config(), prepared.vocabulary.word_ids
+    result = distill(model, prepared.data, settings, words, checkpoints(folder), shown.step)
+    shown.close()
+    if show and result.steps:
+        print(f"distill: {distilled_line(result)}", flush=True)
+    return model
+
+
 def train_chosen(config: "TrainConfig", folder: Path, start: ItemSage, show: bool) -> tuple[ItemSage, TrainingResult]:
-    """The model with its best weights, and how it came to them. start: left as it is; show: whether this process
-    prints."""
+    """The model with its best weights, and how it came to them. start: what it begins with, left as it is; show:
+    whether this process prints."""
     model, data = copy.deepcopy(start), PreparedRun.open(folder).data
     shown = _Shown("train", show)
 
@@ -100,7 +113,7 @@ class _Shown:
         if self.show:
             print_lines(lines)
 
-    def step(self, step: int, total_steps: int, loss: float) -> None:
+    def step(self, step: int, total_steps: int, loss: float = 0.0) -> None:
         if self.show:
             self._progress = self._progress or Progress(self.name, "steps", total_steps)
             self._progress.advance()

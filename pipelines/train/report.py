@@ -5,6 +5,7 @@ installed."""
 import math
 
 from model.training.config import TrainingResult, TrainingStart, Validation
+from model.training.distillation import Distilled
 from model.training.validation import RECALL_AT
 from pipelines.console.terminal import few_digits
 
@@ -28,6 +29,14 @@ def trained_on_text_alone(engagements: str | None) -> str:
     return (
         f"{reason}: queries made from the catalogue's own text (--pseudo-queries) alone train the model; it learns "
         "nothing of what people want, and answers no picture queries"
+    )
+
+
+def distilled_line(distilled: Distilled) -> str:
+    """How near the vectors came to BM25 before the log."""
+    return (
+        f"{_counted(distilled.steps, 'step')} from BM25 of the items' words; divergence {distilled.first_loss:.3f} -> "
+        f"{distilled.last_loss:.3f} nats"
     )
 
 

@@ -15,6 +15,7 @@ from model.items.itemsage import ItemSage
 from model.items.start import start_from_catalogue_
 from model.training import step_choice
 from model.training.config import TrainingConfig
+from model.training.distillation import distill
 from model.training.train import train
 from model.training.validation import evaluate_recall
 from pipelines import cli
@@ -92,6 +93,7 @@ def test_one_row_is_the_training_that_it_says(made: Path, tmp_path: Path) -> Non
         config = TrainingConfig(
             epochs=0.1, min_steps=4, batch_size=32, correction="itemsage", seed=1, device="cpu", checkpoint_every=2
         )
+        distill(model, prepared.data, config, prepared.vocabulary.word_ids, tmp_path / folder.name)
         train(model, prepared.data, config, tmp_path / folder.name)
         test = prepared.data.test
         assert test is not None
