@@ -172,10 +172,15 @@ def _told_values(columns: Columns, schema: pa.Schema, path: str) -> dict[str, st
 
 
 def source_columns(
-    present: Collection[str], columns: Columns, schema: pa.Schema, path: str, *, nested: bool = True
+    present: Collection[str],
+    columns: Columns,
+    schema: pa.Schema,
+    path: str,
+    *,
+    leads_into: Collection[str] | None = None,
 ) -> dict[str, str]:
-    """Our name (see part_name) -> the file's column, or a path with dots into one of them, for those it has. nested:
-    whether its cells may be objects, that paths lead into.
+    """Our name (see part_name) -> the file's column, or a path with dots into one of them, for those it has.
+    leads_into: the columns that paths lead into, None: any, for their cells may be objects.
 
     Raises UsageError if a mapped or a required column is missing, or if one that is not mapped is missing although the
     file has one that is called much like it.
@@ -191,7 +196,8 @@ def source_columns(
                 raise UsageError(
                     f"expected one column {theirs!r}, got {names.count(theirs)} of that name in {shown(path)}"
                 )
-            is_nested = nested and root_of(theirs, names) is not None
+            root = root_of(theirs, names)
+            is_nested = root is not None and (leads_into is None or root in leads_into)
             if theirs in names or is_nested:
                 source[part_name(wanted.name, number)] = theirs
             elif required or (wanted.name in columns and wanted.name not in given):

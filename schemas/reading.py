@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 import pyarrow as pa
@@ -20,11 +21,13 @@ from schemas.cell_text import NULL_WORDS
 from schemas.column_spec import Columns, column_of, name_of_part, part_name
 from schemas.columns import constant_values, partition_values, source_columns
 from schemas.errors import CorruptFileError
+from schemas.extended_json import plain_value, value_at
 from schemas.feeds import feed_keys, feed_rows
 from schemas.file_forms import form_of, forms_in_words
 from schemas.files import declared_form, sha256_of_file, shown
 from schemas.hive_folders import folder_values
 from schemas.json_objects import Wanted
+from schemas.keyed_texts import keyed
 from schemas.log_events import by_item, roots_of
 from schemas.named_options import only_named, with_names
 from schemas.nested_columns import column_at, nested_sources, root_of
@@ -32,7 +35,7 @@ from schemas.parquet_batches import bounded_batches
 from schemas.parquet_files import open_parquet
 from schemas.parquet_footer import footer_of_stored_types, read_footer
 from schemas.quarantine import quote
-from schemas.raw_rows import FileSlice, RawRows, batches_of_rows
+from schemas.raw_rows import FileSlice, RawRows, array_or_none, batches_of_rows
 from schemas.reading_json import check_json_rows, count_elements, json_keys, json_rows
 from schemas.reading_text import Row, csv_header, csv_rows, open_lines
 from schemas.tables import CATALOGUE, ENGAGEMENTS, ID_COLUMNS
@@ -101,16 +104,22 @@ def _read_batches(file_slice: FileSlice, columns: Columns, schema: pa.Schema) ->
     constants, whole = _constants(present, columns, schema, path), frozenset[str]()
     paths: dict[str, str] = {}
     if kind == "csv":
-        source = source_columns(present, columns, schema, path, nested=False) if present else {}
+        source = _source_of_text(present, columns, schema, path)
         constants = {name: value for name, value in constants.items() if name not in source}
-        whole = _whole_numbers(path, {name: source[name] for name in ID_COLUMNS if name in source})
-        rows = _ids_as_shown(csv_rows(path, source), [name for name in ID_COLUMNS if name in source])
+        led = nested_sources(source, present)
+        paths = led if schema.equals(ENGAGEMENTS) else {}
+        plain = {name: theirs for name, theirs in source.items() if name not in led}
+        whole = _whole_numbers(path, {name: plain[name] for name in ID_COLUMNS if name in plain})
+        roots = {name: theirs.partition(".")[0] for name, theirs in led.items()}
+        rows = csv_rows(path, plain | (roots_of(paths) if paths else roots))
+        rows = _led_into(rows, led) if led and not paths else rows
+        rows = _ids_as_shown(rows, [name for name in ID_COLUMNS if name in plain])
     else:
         parts = {name: column_of(columns, name).source for name in schema.names if name not in constants}
         parts |= {name: column_of(columns, name).source for name in partition_values(path, columns, schema)}
         keys = {part_name(name, n): key for name, keys in parts.items() for n, key in enumerate(keys)}
-        roots = {key.partition(".")[0] for key in keys.values()}  # that no row of this file may have
-        paths = nested_sources(keys, {*present, *roots}) if schema.equals(ENGAGEMENTS) else {}
+        possible = {key.partition(".")[0] for key in keys.values()}  # that no row of this file may have
+        paths = nested_sources(keys, {*present, *possible}) if schema.equals(ENGAGEMENTS) else {}
         keys = {name: key for name, key in keys.items() if name not in paths} | roots_of(paths)
         rows = json_rows(path, keys, wanted) if kind == "json" else feed_rows(path, keys)
     for raw in batches_of_rows(rows, schema, constants, MAX_BATCH_ROWS, MAX_BATCH_BYTES):
@@ -152,6 +161,27 @@ def _whole_numbers(path: str, source: Mapping[str, str]) -> frozenset[str]:
     return frozenset(found & possible)
 
 
+def _source_of_text(present: Sequence[str], columns: Columns, schema: pa.Schema, path: str) -> dict[str, str]:
+    """source_columns of a delimited file: paths lead into columns in whose first rows a text holds values by keys."""
+    if not present:
+        return {}
+    sources = (theirs for name in schema.names for theirs in column_of(columns, name).source)
+    roots = list(dict.fromkeys(root for theirs in sources if (root := root_of(theirs, present)) is not None))
+    found = set[str]()
+    for row in islice(csv_rows(path, {root: root for root in roots}), _NUM_LOOKED_AT) if roots else ():
+        found |= {root for root, text in (row.values or {}).items() if text and keyed(text) is not None}
+    return source_columns(present, columns, schema, path, leads_into=found)
+
+
+def _led_into(rows: Iterator[Row], paths: Mapping[str, str]) -> Iterator[Row]:
+    """The rows with what paths lead to in the texts that they have as these columns. paths: our name -> path."""
+    for row in rows:
+        values = row.values or {}
+        for name in paths if values else ():
+            values[name] = plain_value(value_at({paths[name].partition(".")[0]: values[name]}, paths[name]))
+        yield row
+
+
 def _ids_as_shown(rows: Iterator[Row], names: Sequence[str]) -> Iterator[Row]:
     """The rows with ids as a spreadsheet shows them: `="00123"` and `'00123` are 00123."""
     for row in rows:
@@ -180,7 +210,11 @@ def check_columns(files: Sequence[str], columns: Columns, schema: pa.Schema = CA
                 wanted = {theirs for name in schema.names for theirs in column_of(columns, name).source}
                 keys |= found | (folder_values(path).keys() & wanted)
         elif not form_of(path).is_empty:
-            source_columns(column_names(path), columns, schema, path, nested=format_of(path) != "csv")
+            names = column_names(path)
+            if format_of(path) == "csv":
+                _source_of_text(names, columns, schema, path)
+            else:
+                source_columns(names, columns, schema, path)
     if keyed_files and keys:  # no key at all: no line could be parsed, and each is quarantined
         source_columns(
             sorted(keys), columns, schema, keyed_files[0] if len(keyed_files) == 1 else f"{len(keyed_files)} files"
@@ -307,8 +341,9 @@ def _read_parquet(file_slice: FileSlice, columns: Columns, schema: pa.Schema) ->
             file, file_slice.path, file_slice.part, wanted, MAX_BATCH_ROWS, MAX_BATCH_BYTES, pictures
         )
         for batch in batches:
+            mixed: dict[str, list[Any]] = {}
             arrays = [
-                _column(batch.table, source[name], roots[name])
+                _column(batch.table, source[name], roots[name], name, mixed)
                 if name in source
                 else _constant(constants.get(name), len(batch.rows))
                 for name in names
@@ -323,6 +358,7 @@ def _read_parquet(file_slice: FileSlice, columns: Columns, schema: pa.Schema) ->
                 table,
                 [],
                 numbers,
+                mixed,
                 oversized=oversized,
                 without_pictures=without_pictures,
                 columns=columns,
@@ -331,9 +367,20 @@ def _read_parquet(file_slice: FileSlice, columns: Columns, schema: pa.Schema) ->
             yield from _as_rows(raw, paths, schema)
 
 
-def _column(table: pa.Table, source: str, root: str) -> pa.Array | pa.ChunkedArray:
-    """The column that a source of the mapping is, or what it leads to in the column `root`."""
-    return table[source] if source == root else column_at(table[root].combine_chunks(), source)
+def _column(
+    table: pa.Table, source: str, root: str, name: str, mixed: dict[str, list[Any]]
+) -> pa.Array | pa.ChunkedArray:
+    """The column that a source of the mapping is, or what it leads to in the column `root`; of values without a common
+    type nulls, and the values as `name` in `mixed`."""
+    if source == root:
+        return table[source]
+    found = column_at(table[root].combine_chunks(), source)
+    if not isinstance(found, list):
+        return found
+    array = array_or_none(found)
+    if array is None:
+        mixed[name] = found
+    return pa.nulls(len(found)) if array is None else array
 
 
 def _footer_to_read_by(file_slice: FileSlice, columns: Columns, schema: pa.Schema) -> pq.FileMetaData:
