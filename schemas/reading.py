@@ -7,10 +7,8 @@ cannot be parsed costs only itself. Row numbers count from 1 and stay true to th
 
 import functools
 import os
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import islice
 from typing import Any
 
 import pyarrow as pa
@@ -21,13 +19,11 @@ from schemas.cell_text import NULL_WORDS
 from schemas.column_spec import Columns, column_of, name_of_part, part_name
 from schemas.columns import constant_values, partition_values, source_columns
 from schemas.errors import CorruptFileError
-from schemas.extended_json import plain_value, value_at
 from schemas.feeds import feed_keys, feed_rows
 from schemas.file_forms import form_of, forms_in_words
 from schemas.files import declared_form, sha256_of_file, shown
 from schemas.hive_folders import folder_values
 from schemas.json_objects import Wanted
-from schemas.keyed_texts import keyed
 from schemas.log_events import by_item, roots_of
 from schemas.named_options import only_named, with_names
 from schemas.nested_columns import column_at, nested_sources, root_of
@@ -36,8 +32,9 @@ from schemas.parquet_files import open_parquet
 from schemas.parquet_footer import footer_of_stored_types, read_footer
 from schemas.quarantine import quote
 from schemas.raw_rows import FileSlice, RawRows, array_or_none, batches_of_rows
+from schemas.reading_csv import ids_as_shown, led_into, source_of_text, whole_numbers
 from schemas.reading_json import check_json_rows, count_elements, json_keys, json_rows
-from schemas.reading_text import Row, csv_header, csv_rows, open_lines
+from schemas.reading_text import csv_header, csv_rows, open_lines
 from schemas.tables import CATALOGUE, ENGAGEMENTS, ID_COLUMNS
 from schemas.unused_events import without_unused
 
@@ -48,13 +45,6 @@ MAX_BATCH_BYTES = 32 << 20
 
 #: What pyarrow raises for a damaged Parquet file. UnicodeDecodeError: its own message holds the damaged bytes.
 PARQUET_ERRORS = (OSError, pa.ArrowException, UnicodeDecodeError)
-
-#: Rows of a CSV file of which one must show that its ids are written as floats.
-_NUM_LOOKED_AT = 1_000
-_POINT_ZERO = re.compile(r"-?\d+\.0+")
-_WHOLE = re.compile(r"-?(?:0|[1-9]\d*)")
-#: How Excel keeps the zeros before an id: as a formula of a text, or behind a mark of text.
-_KEPT_AS_TEXT = re.compile(r"""="([^"]+)"|'(\d+)""")
 
 #: Formats in which a key may be absent from a row.
 _KEYED = ("json", "rss")
@@ -104,16 +94,16 @@ def _read_batches(file_slice: FileSlice, columns: Columns, schema: pa.Schema) ->
     constants, whole = _constants(present, columns, schema, path), frozenset[str]()
     paths: dict[str, str] = {}
     if kind == "csv":
-        source = _source_of_text(present, columns, schema, path)
+        source = source_of_text(present, columns, schema, path)
         constants = {name: value for name, value in constants.items() if name not in source}
         led = nested_sources(source, present)
         paths = led if schema.equals(ENGAGEMENTS) else {}
         plain = {name: theirs for name, theirs in source.items() if name not in led}
-        whole = _whole_numbers(path, {name: plain[name] for name in ID_COLUMNS if name in plain})
+        whole = whole_numbers(path, {name: plain[name] for name in ID_COLUMNS if name in plain})
         roots = {name: theirs.partition(".")[0] for name, theirs in led.items()}
         rows = csv_rows(path, plain | (roots_of(paths) if paths else roots))
-        rows = _led_into(rows, led) if led and not paths else rows
-        rows = _ids_as_shown(rows, [name for name in ID_COLUMNS if name in plain])
+        rows = led_into(rows, led) if led and not paths else rows
+        rows = ids_as_shown(rows, [name for name in ID_COLUMNS if name in plain])
     else:
         parts = {name: column_of(columns, name).source for name in schema.names if name not in constants}
         parts |= {name: column_of(columns, name).source for name in partition_values(path, columns, schema)}
@@ -142,57 +132,6 @@ def _constants(present: Sequence[str], columns: Columns, schema: pa.Schema, path
     return constants
 
 
-def _whole_numbers(path: str, source: Mapping[str, str]) -> frozenset[str]:
-    """Columns of ids of a CSV file that hold, but for nulls, nothing but whole numbers, some with `.0` behind them: so
-    pandas writes ids of which some are missing. One of the first rows must have such a number, or the file is not read
-    on."""
-    found: set[str] = set()
-    possible = set(source)
-    for number, row in enumerate(csv_rows(path, source)):
-        possible = possible & found if number == _NUM_LOOKED_AT else possible
-        if not possible:
-            break
-        for name, value in (row.values or {}).items():
-            text = str(value or "").strip()
-            if _POINT_ZERO.fullmatch(text):
-                found.add(name)
-            elif text and text not in NULL_WORDS and not _WHOLE.fullmatch(text):
-                possible.discard(name)
-    return frozenset(found & possible)
-
-
-def _source_of_text(present: Sequence[str], columns: Columns, schema: pa.Schema, path: str) -> dict[str, str]:
-    """source_columns of a delimited file: paths lead into columns in whose first rows a text holds values by keys."""
-    if not present:
-        return {}
-    sources = (theirs for name in schema.names for theirs in column_of(columns, name).source)
-    roots = list(dict.fromkeys(root for theirs in sources if (root := root_of(theirs, present)) is not None))
-    found = set[str]()
-    for row in islice(csv_rows(path, {root: root for root in roots}), _NUM_LOOKED_AT) if roots else ():
-        found |= {root for root, text in (row.values or {}).items() if text and keyed(text) is not None}
-    return source_columns(present, columns, schema, path, leads_into=found)
-
-
-def _led_into(rows: Iterator[Row], paths: Mapping[str, str]) -> Iterator[Row]:
-    """The rows with what paths lead to in the texts that they have as these columns. paths: our name -> path."""
-    for row in rows:
-        values = row.values or {}
-        for name in paths if values else ():
-            values[name] = plain_value(value_at({paths[name].partition(".")[0]: values[name]}, paths[name]))
-        yield row
-
-
-def _ids_as_shown(rows: Iterator[Row], names: Sequence[str]) -> Iterator[Row]:
-    """The rows with ids as a spreadsheet shows them: `="00123"` and `'00123` are 00123."""
-    for row in rows:
-        values = row.values or {}
-        for name in names if values else ():
-            value = values[name]
-            if value and value[0] in "='" and (found := _KEPT_AS_TEXT.fullmatch(value)):
-                values[name] = found[1] or found[2]
-        yield row
-
-
 def check_columns(files: Sequence[str], columns: Columns, schema: pa.Schema = CATALOGUE) -> None:
     """Raises UsageError if a mapped or a required column is missing, before any work starts.
 
@@ -212,7 +151,7 @@ def check_columns(files: Sequence[str], columns: Columns, schema: pa.Schema = CA
         elif not form_of(path).is_empty:
             names = column_names(path)
             if format_of(path) == "csv":
-                _source_of_text(names, columns, schema, path)
+                source_of_text(names, columns, schema, path)
             else:
                 source_columns(names, columns, schema, path)
     if keyed_files and keys:  # no key at all: no line could be parsed, and each is quarantined
@@ -270,7 +209,7 @@ def _count_rows(path: str, wanted: Wanted) -> int:
         while piece := file.read(1 << 20):
             num_lines, last = num_lines + piece.count(b"\n"), piece[-1:]
     num_lines += last != b"\n"
-    num_above = form.dialect.header_line + form.dialect.num_label_rows if form.kind == "csv" else 0
+    num_above = form.dialect.header_line - bool(form.header) + form.dialect.num_label_rows if form.kind == "csv" else 0
     return max(num_lines - num_above, 0)
 
 

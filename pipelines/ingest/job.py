@@ -64,10 +64,11 @@ from schemas.reading import (
     relative_names,
     unusual_forms,
 )
+from schemas.unmet_texts import UnmetTexts, unmet_texts
 from schemas.validation import Limits
 
 #: Part of the fingerprint: raise it when the same input gives other rows or counts.
-CODE_VERSION = 12
+CODE_VERSION = 13
 #: Ids in two Unicode forms that a warning names.
 _NAMED_FORMS = 5
 MIN_BUCKETS = 4
@@ -239,8 +240,15 @@ class Ingest(Stage[IngestConfig]):
         if num_files := num_cut_off(manifest["counts"]):
             warning = cut_off_in_words(num_files, self.config.catalog)
             print(f"{STAGE}: WARNING: {warning}", file=sys.stderr, flush=True)
+        for unmet in [] if self.finished is not None else self._unmet_texts():
+            warning = "WARNING: " if unmet.is_likely_wrong else ""
+            print(f"{STAGE}: {warning}{unmet.in_words}", file=sys.stderr if warning else sys.stdout, flush=True)
         if manifest["counts"].get("ids_not_nfc"):
             _warn_of_forms(self.run, list(manifest["units"]))
+
+    def _unmet_texts(self) -> list[UnmetTexts]:
+        mapping = catalogue_columns(self.config.columns, self.config.group_rows)
+        return unmet_texts(expand_inputs(self.config.catalog, self.config.date), mapping)
 
     def after(self, call: RunCall, manifest: Mapping[str, Any]) -> None:
         store.fix_num_buckets(call.config.store, manifest["num_buckets"])
