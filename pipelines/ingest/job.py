@@ -51,6 +51,7 @@ from schemas.errors import CorruptFileError, ThresholdError, UsageError
 from schemas.files import expand_inputs
 from schemas.grouping import GROUP_ROWS
 from schemas.hashing import fingerprint
+from schemas.leave_out import leave_out_texts
 from schemas.left_out_rows import ROWS_LEFT_OUT
 from schemas.manifests import Sidecar
 from schemas.quarantine import quote
@@ -64,6 +65,7 @@ from schemas.reading import (
     relative_names,
     unusual_forms,
 )
+from schemas.tables import LEAVE_OUT
 from schemas.unmet_texts import UnmetTexts, unmet_texts
 from schemas.validation import Limits
 
@@ -217,6 +219,7 @@ class Ingest(Stage[IngestConfig]):
             "num_files": len(plan.rules.file_names),
             "num_rows_counted": plan.num_rows,
             **({"input_forms": plan.forms} if plan.forms else {}),
+            **({LEAVE_OUT.name: texts} if (texts := leave_out_texts(plan.rules.columns)) else {}),
         }
 
     def seal(self) -> dict[str, Any]:
