@@ -17,6 +17,7 @@ from schemas.cell_lists import joined_text, list_members
 from schemas.cell_text import UnreadableCellError, cell_text
 from schemas.column_cells import Blame, Found, cells_of_sources, coerced_values
 from schemas.errors import UsageError
+from schemas.internal_names import is_internal
 from schemas.json_objects import list_remedy
 from schemas.nested_columns import without_maps
 from schemas.picture_cells import MIN_BASE64_CHARACTERS, BadPicture, Picture
@@ -283,8 +284,8 @@ def refuse_wrapped(table: SeenTable) -> None:
 
 def _is_of_another(path: str) -> bool:
     """Whether a name with dots leads into an object that is a brand, a category, a picture or the like: what is called
-    a name or a type there is theirs, not the product's."""
-    return not _OBJECTS.isdisjoint(map(plain_name, path.split(".")[:-1]))
+    a name or a type there is theirs, not the product's; or into notes of the shop's own people."""
+    return is_internal(path) or not _OBJECTS.isdisjoint(map(plain_name, path.split(".")[:-1]))
 
 
 def _is_called_a_text(path: str) -> bool:

@@ -106,3 +106,11 @@ def test_an_action_in_an_object_and_items_in_another(name: str) -> None:
     assert (log["item_id"], log["action"]["source"]) == (f"{PRODUCTS}.id", f"{ACTION}.type")
     found = rehearse_log([name], log)
     assert (found.items, found.num_rows) == ({"a": 2, "b": 2}, 4)
+
+
+def test_notes_of_the_shops_own_people_are_no_description() -> None:
+    note = "do not buy these again for they came late and were of poor quality so says the buyer of our shop in town"
+    rows = [f"A-{n},red scarf {n},{note} {n},x y {n}" for n in range(3)]
+    columns = written(write_csv("t.csv", "sku,title,internal_note,supplier_comment", *rows))["columns"]
+    assert columns == {"item_id": "sku", "title": "title"}
+    assert "# Not read: internal_note, supplier_comment.\n" in Path("shop.toml").read_text()
