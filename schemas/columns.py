@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 
 from schemas.column_spec import Column, Columns, column_of, parse_column, part_name
-from schemas.csv_headers import value_among_names
+from schemas.csv_headers import has_usual_name, value_among_names
 from schemas.errors import UsageError
 from schemas.files import shown
 from schemas.hive_folders import folder_values
@@ -48,7 +48,7 @@ def table_columns(columns: Mapping[str, Any], table: str) -> dict[str, str | Col
     )
     if misplaced:
         raise UsageError(
-            f"expected tables [columns.X] with X of {', '.join(TABLES)}, got {_listed(misplaced)} in [columns]"
+            f"expected tables [columns.X] with X of {', '.join(TABLES)}, got {listed(misplaced)} in [columns]"
         )
     mapping = {**(flat if table == "catalogue" else {}), **columns.get(table, {})}
     known = _OF_CATALOGUE if table == "catalogue" else TABLES[table].names
@@ -57,7 +57,7 @@ def table_columns(columns: Mapping[str, Any], table: str) -> dict[str, str | Col
         near = similar_name(unknown[0], known)
         raise UsageError(
             f"expected columns of {table} ({', '.join(known)}) mapped to names of yours, "
-            f"got {_listed(unknown)}" + (f": is it {near!r}?" if near else "")
+            f"got {listed(unknown)}" + (f": is it {near!r}?" if near else "")
         )
     where = f"[{section_of(TABLES[table])}]"
     leave_out = parse_leave_out(mapping.pop(LEAVE_OUT.name, ""), where)
@@ -88,10 +88,10 @@ def catalogue_schema(columns: Columns) -> pa.Schema:
     return schema.append(LEAVE_OUT) if LEAVE_OUT.name in columns else schema
 
 
-def _listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[str]) -> str:
     r"""Names that a file gave, the first of them, fit to print.
 
-    >>> _listed(["id", "\x1b[31m"])
+    >>> listed(["id", "\x1b[31m"])
     "id, '\\x1b[31m'"
     """
     some = [name if name.isprintable() and len(name) <= 100 else quote(name) for name in names[:_MAX_LISTED]]
@@ -172,10 +172,15 @@ def _told_values(columns: Columns, schema: pa.Schema, path: str) -> dict[str, st
 
 
 def source_columns(
-    present: Collection[str], columns: Columns, schema: pa.Schema, path: str, *, nested: bool = True
+    present: Collection[str],
+    columns: Columns,
+    schema: pa.Schema,
+    path: str,
+    *,
+    leads_into: Collection[str] | None = None,
 ) -> dict[str, str]:
-    """Our name (see part_name) -> the file's column, or a path with dots into one of them, for those it has. nested:
-    whether its cells may be objects, that paths lead into.
+    """Our name (see part_name) -> the file's column, or a path with dots into one of them, for those it has.
+    leads_into: the columns that paths lead into, None: any, for their cells may be objects.
 
     Raises UsageError if a mapped or a required column is missing, or if one that is not mapped is missing although the
     file has one that is called much like it.
@@ -191,14 +196,15 @@ def source_columns(
                 raise UsageError(
                     f"expected one column {theirs!r}, got {names.count(theirs)} of that name in {shown(path)}"
                 )
-            is_nested = nested and root_of(theirs, names) is not None
+            root = root_of(theirs, names)
+            is_nested = root is not None and (leads_into is None or root in leads_into)
             if theirs in names or is_nested:
                 source[part_name(wanted.name, number)] = theirs
             elif required or (wanted.name in columns and wanted.name not in given):
                 is_beside = number >= len(spec.named_by) > 0
                 remedy = _BESIDE if is_beside else _remedy(wanted.name, theirs, names, columns, schema)
                 raise UsageError(
-                    f"expected a column {theirs!r} for {wanted.name}, got {_listed(names)} in {shown(path)}: {remedy}"
+                    f"expected a column {theirs!r} for {wanted.name}, got {listed(names)} in {shown(path)}: {remedy}"
                 )
     _ask_for_missing(names, columns, source, schema, path)
     return source
@@ -258,12 +264,14 @@ def _remedy(ours: str, theirs: str, names: Sequence[str], columns: Columns, sche
     return f"is it {quote(near)}? then map it, in the config: [{section}] {ours} = {quote(near)}"
 
 
-def asked_of_names(names: Sequence[str]) -> str:
-    """What to ask of a file whose names of columns look like its first row, and what to do; "" of others."""
-    value = value_among_names(names)
+def asked_of_names(names: Sequence[str], again: str | None = None) -> str:
+    """What to ask of a file whose names of columns look like its first row, and what to do; "" of others. again: one of
+    them that is a value of its column, too."""
+    value = value_among_names(names) or (None if has_usual_name(names) else again)
     if value is None:
         return ""
     return (
         f"does the first line name the columns? {quote(value)} looks like a value, not like a name: write the names "
-        "into a line above it"
+        f"into a line above it, or, all {len(names):,} in their order, into the config: [format] header = "
+        '["name", "other name", ...]'
     )

@@ -38,9 +38,10 @@ _STATUS = re.compile(r"(?:conditionally )?(?:required|optional|preferred|recomme
 _FIELD_NAME = re.compile(r"[^\sA-Z]+")
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
 _NUMBER = re.compile(r"\s*-?\d[\d.,]*(?:\s?(?:[A-Z]{3}|[€$£]))?\s*")
-#: An address, a picture's name, a day with or without its time, a null of MySQL: what is no name.
+#: An address, a picture's name, a day with or without its time, a price, a null of MySQL: what is no name.
 _VALUE = re.compile(
-    r"\s*(?:https?://.*|.*\.(?:jpe?g|png|webp|gif)|\d{4}-\d\d-\d\d.*|\d\d?[./]\d\d?[./]\d{4}.*|\\N)\s*",
+    r"\s*(?:https?://.*|.*\.(?:jpe?g|png|webp|gif)|\d{4}-\d\d-\d\d.*|\d\d?[./]\d\d?[./]\d{4}.*|"
+    r"(?:[A-Z]{3}|[€$£])?\s?-?\d+[.,]\d\d(?:\s?(?:[A-Z]{3}|[€$£]))?|\\N)\s*",
     re.IGNORECASE | re.DOTALL,
 )
 #: Signs before a name: that a column must be filled, or that its line is a header.
@@ -48,33 +49,43 @@ _SIGNS = "*:# "
 
 
 def value_among_names(names: Sequence[str]) -> str | None:
-    """The first cell of a header that is a value, if the header looks like a row: with an address, a picture's name or
-    a time, or two numbers, and without any name that columns usually have; else None.
+    """The first cell of a header that is a value, if the header looks like a row: with an address, a picture's name, a
+    time or a price, or two numbers, and without any name that columns usually have; else None.
 
     >>> value_among_names(["1001", "Red mug", "9.99"]), value_among_names(["sku", "2025", "2026"])
     ('1001', None)
     """
-    if _has_usual_name(names):
+    if has_usual_name(names):
         return None
     numbers = [name for name in names if _NUMBER.fullmatch(name)]
-    values = [name for name in names if _VALUE.fullmatch(name) or name in numbers]
-    return values[0] if len(values) > len(numbers) or len(numbers) > 1 else None
+    sure = [name for name in names if _VALUE.fullmatch(name)]
+    return next((name for name in names if name in sure or name in numbers), None) if sure or len(numbers) > 1 else None
 
 
-def _has_usual_name(names: Sequence[str]) -> bool:
+def has_usual_name(names: Sequence[str]) -> bool:
+    """Whether a column has one of the names that shops usually give them, or ours."""
     from schemas.usual_names import OF_CATALOGUE, OF_LOG, plain_name  # Arrow, which short commands need not wait for
 
     usual = {plain_name(name) for table in (OF_CATALOGUE, OF_LOG) for ours in table for name in (ours, *table[ours])}
     return not usual.isdisjoint(map(plain_name, names))
 
 
-def recognised_dialect(sample: str, usual: str = ",", given: Mapping[str, str] = MappingProxyType({})) -> CsvDialect:
+def recognised_dialect(
+    sample: str,
+    usual: str = ",",
+    given: Mapping[str, str] = MappingProxyType({}),
+    *,
+    has_header: bool = True,
+) -> CsvDialect:
     """The dialect of a file that begins with `sample` (whole lines that end in a newline). usual: the separator that
-    the file's name speaks for. given: separator, quote or escape, where they need not be recognised."""
+    the file's name speaks for. given: separator, quote or escape, where they need not be recognised. has_header: False:
+    its first line is a row."""
     lines = re.findall(r"[^\n]*\n|[^\n]+", sample)
     header_line = next((number for number, line in enumerate(lines, 1) if line.strip()), 1)
     if told := _SEPARATOR_LINE.fullmatch(lines[header_line - 1]) if lines else None:
         given, header_line = {"separator": told[1], **given}, header_line + 1
+    if not has_header:
+        return replace(best_dialect(lines[header_line - 1 :], usual, given)[0], header_line=header_line)
     dialect = _below_titles(lines, header_line, usual, given)
     return replace(dialect, num_label_rows=_num_label_rows(dialect.first_rows(lines[dialect.header_line - 1 :], 4)))
 

@@ -7,6 +7,8 @@
 
 from typing import Any
 
+from schemas.keyed_texts import keyed
+
 #: Keys of objects that stand for the value behind it.
 _VALUES = frozenset(
     (
@@ -15,8 +17,12 @@ _VALUES = frozenset(
     )
 )
 
-#: What an object with a `name` holds under it (Shopify's options).
-VALUES_OF_NAMES = ("values", "value")
+#: What objects that are values by names call these, and the values: Shopify's options and metafields, Magento's
+#: custom_attributes, WooCommerce's attributes.
+NAMES = ("name", "key", "attribute_code", "code", "attribute", "label", "property", "slug")
+VALUES_OF_NAMES = ("values", "value", "options", "data")
+#: How the fields of an object end that has one value in the field of its type, as BigQuery's parameters do.
+_OF_A_TYPE = ("_value", "Value")
 
 
 def plain_value(value: Any) -> Any:
@@ -38,7 +44,8 @@ def plain_value(value: Any) -> Any:
 def value_at(row: dict[str, Any], source: str) -> Any:
     """What a source of the config leads to in a row: the value of that key, else by its dots what is in objects, and of
     a list of objects the list of what is in each, or, where none has that key, the values of those that are called so
-    (`name` beside `value` or `values`); None where there is nothing. Names that begin with `$` lead to the value that
+    (`name` beside `value` and the like, see NAMES), of one alone its value; None where there is nothing. A text that
+    holds values by keys is what it holds (see schemas.keyed_texts). Names that begin with `$` lead to the value that
     stands there already.
 
     >>> value_at({"a.b": 1, "a": {"b": 2}}, "a.b"), value_at({"a": {"b": 2}}, "a.b"), value_at({"a": 1}, "a.b")
@@ -47,6 +54,8 @@ def value_at(row: dict[str, Any], source: str) -> Any:
     ([1, 3], '65f0')
     >>> value_at({"options": [{"name": "Size", "values": ["S", "M"]}, {"name": "Fit", "value": "x"}]}, "options.Size")
     ['S', 'M']
+    >>> value_at({"a": "b=Red"}, "a.b"), value_at({"a": [{"key": "b", "value": {"int_value": 7}}]}, "a.b")
+    ('Red', 7)
     """
     if source in row or "." not in source:
         return row.get(source)
@@ -57,16 +66,45 @@ def value_at(row: dict[str, Any], source: str) -> Any:
 
 
 def _inner(value: Any, name: str) -> Any:
+    if isinstance(value, str):
+        value = keyed(value)
     if isinstance(value, list):
         has_key = any(name in member for member in value if isinstance(member, dict))
         found = [_inner(member, name) if has_key else _called(member, name) for member in value]
-        flat = [one for member in found for one in (member if isinstance(member, list) else [member])]
+        there = [member for member in found if member is not None]
+        if len(there) == 1 and not has_key:
+            return there[0]
+        flat = [one for member in there for one in (member if isinstance(member, list) else [member])]
         return [one for one in flat if one is not None] or None
     return value.get(name) if isinstance(value, dict) else None
 
 
 def _called(member: Any, name: str) -> Any:
     """The value of an object that is called so; of a list, what is in its members."""
-    if isinstance(member, dict) and member.get("name") == name:
-        return next((member[key] for key in VALUES_OF_NAMES if member.get(key) is not None), None)
+    if isinstance(member, dict):
+        named = named_value(member, name)
+        return None if named is None else named[1]
     return _inner(member, name) if isinstance(member, list) else None
+
+
+def named_value(member: Any, name: str | None = None) -> tuple[str, Any] | None:
+    """(name, value) of an object that is a value by its name; None of any other. name: the one that is looked for among
+    what the object has of NAMES, None: the first that is a text.
+
+    >>> named_value({"attribute_code": "color", "value": "red"}), named_value({"name": "red", "price": 9})
+    (('color', 'red'), None)
+    """
+    if not isinstance(member, dict) or member.keys().isdisjoint(VALUES_OF_NAMES):
+        return None
+    given = [member[key] for key in NAMES if isinstance(member.get(key), str)]
+    called = next((one for one in given if name in (None, one)), None)
+    if called is None:
+        return None
+    value = next((member[key] for key in VALUES_OF_NAMES if member.get(key) is not None), None)
+    return called, _of_its_type(value)
+
+
+def _of_its_type(value: Any) -> Any:
+    if isinstance(value, dict) and value and all(key.endswith(_OF_A_TYPE) for key in value):
+        return next((one for one in value.values() if one is not None), None)
+    return value

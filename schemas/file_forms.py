@@ -8,6 +8,7 @@ Each part of a folder is looked at for itself, and the whole of it is read by wh
 import codecs
 import contextlib
 import functools
+import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -52,7 +53,8 @@ _NO_TEXT = {
 class FileForm:
     """kind: "parquet", "json", "csv" or "rss" (also Atom). returns: its lines end in carriage returns alone. is_array:
     its JSON is one array. is_empty: a text of nothing but blanks, which has no rows and no columns.
-    envelope: of JSON that is one object with lists of objects, which may hold the rows.
+    envelope: of JSON that is one object with lists of objects, which may hold the rows. header: names of the columns of
+    a delimited text that has no line of them, as the call says; the line that the dialect has for it is then a row.
     is_of_other_encoding: more of its first characters are wrong in `encoding` than are no ASCII and right."""
 
     kind: str
@@ -64,6 +66,7 @@ class FileForm:
     is_of_other_encoding: bool = False
     dialect: CsvDialect = USUAL_DIALECT
     envelope: "Envelope | None" = None
+    header: tuple[str, ...] = ()
 
 
 def form_of(path: str) -> FileForm:
@@ -102,10 +105,12 @@ def checked_format(table: Mapping[str, Any], name: str, where: str) -> dict[str,
         if not isinstance(table.get(key, {}), Mapping):
             raise UsageError(f"expected a table [format.{key}] in {where}, got {quote(table[key])}")
     given = {**flat, **table.get(name, {})}
-    unknown = sorted(given.keys() - {"type", "encoding", "list", *_DIALECT_KEYS})
+    if "header" in given:
+        given["header"] = json.dumps(_checked_header(given["header"], where))  # which, as the rest, is a text
+    unknown = sorted(given.keys() - {"type", "encoding", "list", "header", *_DIALECT_KEYS})
     if unknown or not all(isinstance(value, str) for value in given.values()):
         raise UsageError(
-            f"expected type, separator, quote, escape, encoding or list, each a text, or tables of "
+            f"expected type, separator, quote, escape, encoding or list, each a text, header, a list, or tables of "
             f"{', '.join(_TABLES)} in [format] of {where}, got {', '.join(map(quote, unknown)) or quote(given)}"
         )
     if given.get("type", "csv") not in TYPES:
@@ -116,6 +121,21 @@ def checked_format(table: Mapping[str, Any], name: str, where: str) -> dict[str,
     if "encoding" in given:
         given["encoding"] = _encoding_name(given["encoding"], where)
     return given
+
+
+def _checked_header(names: Any, where: str) -> list[str]:
+    """The names of columns that a config gives. Raises UsageError for what is no list of them."""
+    if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
+        raise UsageError(
+            f'expected a list of the names of all columns, in their order ("": one that is not read), as header of '
+            f"[format] in {where}, got {quote(names)}"
+        )
+    names = [name.strip() for name in names]
+    twice = next((name for name in names if name and names.count(name) > 1), None)
+    if twice is not None or not any(names):
+        got = f"{quote(twice)} twice" if twice is not None else "no name"
+        raise UsageError(f"expected a name for each column in header of [format] in {where}, got {got}")
+    return names
 
 
 def forms_in_words(files: Sequence[str], names: Sequence[str], wanted: "Wanted" = ()) -> str:
@@ -150,6 +170,8 @@ def _in_words(path: str, form: FileForm, wanted: "Wanted") -> str:
             words.append("blanks before quotes")
         if dialect.is_closed:
             words.append("a separator behind each row")
+        if form.header:
+            words.append("the config names its columns")
         if dialect.has_title:
             words.append(f"the header is line {dialect.header_line}")
         if dialect.num_label_rows:
@@ -255,7 +277,9 @@ def _form_of_text(
     if is_cut and "\n" in lines:
         lines = lines[: lines.rindex("\n") + 1]  # what is cut off within a line would seem broken
     usual = "\t" if _suffix(path) == ".tsv" or given.get("type") == "tsv" else ","
-    dialect = recognised_dialect(lines, usual, {key: given[key] for key in _DIALECT_KEYS if key in given})
+    header = tuple(json.loads(given.get("header", "[]")))
+    told = {key: given[key] for key in _DIALECT_KEYS if key in given}
+    dialect = recognised_dialect(lines, usual, told, has_header=not header)
     num_wrong, num_other = text.count("\ufffd"), sum(1 for character in text if character > "\x7f")
     is_other = 2 * num_wrong > num_other and "encoding" not in given
-    return FileForm(kind, compression, encoding, returns, is_of_other_encoding=is_other, dialect=dialect)
+    return FileForm(kind, compression, encoding, returns, is_of_other_encoding=is_other, dialect=dialect, header=header)

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas.cell_text import UnreadableCellError, cell_text
-from schemas.column_spec import Column
+from schemas.column_spec import Column, Columns
 from schemas.errors import UsageError
 from schemas.quarantine import quote
 from schemas.tables import LEAVE_OUT
@@ -33,6 +33,14 @@ class LeaveOut(Column):
     identifies other mappings, and so the items that were made by them, has no such field."""
 
     texts: tuple[tuple[str, ...], ...] = ()
+
+
+def leave_out_texts(columns: Columns) -> dict[str, list[str]]:
+    """A mapping's filter: each column of the shop's -> the texts, as plain_texts has them; {} without one."""
+    spec = columns.get(LEAVE_OUT.name)
+    if not isinstance(spec, LeaveOut):
+        return {}
+    return {name: list(texts) for name, texts in zip(spec.source, spec.texts, strict=True)}
 
 
 def plain_texts(texts: pa.Array) -> pa.Array:

@@ -45,7 +45,7 @@ def left_out_column(raw: RawRows, found: Found) -> pa.Array:
     assert isinstance(spec, LeaveOut)
     is_listed, says = np.zeros(raw.table.num_rows, bool), np.zeros(raw.table.num_rows, bool)
     for cells, listed in zip(cells_of_sources(raw, LEAVE_OUT.name), spec.texts, strict=True):
-        texts = _plain_texts_of(cells, found)
+        texts = plain_texts_of(cells, found)
         is_there = _mask(pc.not_equal(texts, ""))
         is_listed |= is_there if ANY in listed else _mask(pc.is_in(texts, pa.array(listed)))
         is_listed |= _is_listed_word(cells, listed)
@@ -53,7 +53,9 @@ def left_out_column(raw: RawRows, found: Found) -> pa.Array:
     return pa.array(is_listed, mask=~(says | is_listed))
 
 
-def _plain_texts_of(cells: Cells, found: Found) -> pa.Array:
+def plain_texts_of(cells: Cells, found: Found) -> pa.Array:
+    """The texts of a source's cells, as schemas.leave_out.plain_texts has them; null where there is none, or one that
+    cannot be read, which is put down."""
     values = None if cells.array is None else fast_text(cells.array, join_lists=False)
     if values is None:
         values = by_value(cells, cell_text, pa.string(), Blame(LEAVE_OUT.name, found))

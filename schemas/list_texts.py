@@ -58,7 +58,7 @@ def listed(text: str, separator: str | None = None) -> Any:
     plain = text.strip()
     start = plain[:1]
     if start and start in "[({":
-        told = _literal(plain)
+        told = literal(plain)
         if isinstance(told, list | tuple | dict):
             return told
         if (members := _postgres_members(plain)) is not None:
@@ -127,7 +127,7 @@ def _quoted_members(text: str) -> list[str] | None:
     return members if _are_addresses(members) else None
 
 
-def _literal(text: str) -> Any:
+def literal(text: str) -> Any:
     """What a text of JSON or of a Python list or object says, None if it is neither."""
     try:
         return load_json(text)

@@ -5,7 +5,8 @@ field of an object; of a list of objects with `key` and `value` (BigQuery's para
 other list of objects the field of each, and the event becomes a row for each of them, or none. So it does for a list of
 ids of items; of another list that a path ends in the first member counts. Of several sources of the items each event
 has the first that has any: a row for each of a list, or one (see schemas.event_rows). Lists that BigQuery and Spark
-wrap in objects are lists. Of items in a text the mapping says what separates them (see schemas.item_lists).
+wrap in objects are lists, and JSON in a text is what it says. Of items in a text the mapping says what separates them
+(see schemas.item_lists).
 
 An event whose action the config maps to "" is no row either (see schemas.unused_events). Both are counted.
 """
@@ -24,8 +25,10 @@ from schemas.arrow_types import is_text
 from schemas.column_spec import name_of_part
 from schemas.event_actions import events_by_action
 from schemas.event_rows import EventRows, Led, has_text, rows_of_events
+from schemas.extended_json import named_value
 from schemas.item_lists import item_separator, split_items, with_listed_items
-from schemas.nested_columns import ELEMENTS, PAIR, WRAPPERS, values_at, without_list
+from schemas.keyed_texts import keyed, keyed_objects
+from schemas.nested_columns import ELEMENTS, PAIR, WRAPPERS, is_by_values, values_at, values_of, without_list
 from schemas.raw_rows import RawRows
 
 #: As many items as Google Analytics takes in an event; one with more is a broken row, for its fields are repeated.
@@ -37,6 +40,8 @@ NO_ROWS = WITHOUT_ITEMS, OF_NO_USE = "events_without_items", "events_of_no_use"
 #: What begins the name of a column in a batch that paths lead into; no column of ours begins so.
 _ROOT = "."
 _ITEM = "item_id"
+#: Texts that hold nothing in a column of objects -> what they are.
+_NOTHING: dict[str, list[Any] | None] = {"": None, "null": None, "[]": []}
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -64,8 +69,12 @@ def by_item(raw: RawRows, paths: Mapping[str, str]) -> Iterator[RawRows]:
     roots = {}
     for name, root in roots_of(paths).items():
         names = {inner for path in paths.values() for inner in path.split(".")[1:] if path.partition(".")[0] == root}
+        into_texts = [path.split(".")[1:] for path in paths.values() if path.partition(".")[0] == root]
         values = raw.mixed.get(name)
-        roots[root] = _whole(raw.table[name].combine_chunks()) if values is None else _pieces(values, names)
+        array = raw.table[name].combine_chunks()
+        if values is None and any(is_by_values(array.type, inner) for inner in into_texts):
+            values = values_of(array)
+        roots[root] = _whole(array) if values is None else _pieces(list(map(_told, values)), names)
     kept = [name for name in raw.table.column_names if name not in paths and not name.startswith(_ROOT)]
     found_at = {
         name: _at_in_pieces(roots[path.partition(".")[0]], path.split(".")[1:], is_item=name_of_part(name) == _ITEM)
@@ -103,6 +112,14 @@ def by_item(raw: RawRows, paths: Mapping[str, str]) -> Iterator[RawRows]:
             count_actions=None if number else count_actions,
             apart=apart,
         )
+
+
+def _told(value: Any) -> Any:
+    """A value of a column that paths lead into; of a text what it holds by keys."""
+    if not isinstance(value, str):
+        return value
+    told = keyed(value)
+    return _NOTHING.get(value.strip(), value) if told is None else told
 
 
 def _split(led: Led, separator: str) -> Led:
@@ -182,8 +199,12 @@ def _array_or_none(values: list[Any]) -> pa.Array | None:
 
 def _reduced(value: Any, names: Collection[str]) -> Any:
     """A value without the fields that no path leads through, and without the values of keys that none names."""
+    if isinstance(value, str):
+        told = keyed_objects(value)
+        value = told if told is not None else [] if value.strip() == "[]" else value
     if isinstance(value, list):
-        return [_reduced(inner, names) for inner in value]
+        by_name = _by_name(value, names)
+        return [_reduced(inner, names) for inner in value] if by_name is None else _reduced(by_name, names)
     if not isinstance(value, dict):
         return _with_texts(value)
     if value.keys() == PAIR:
@@ -191,6 +212,20 @@ def _reduced(value: Any, names: Collection[str]) -> Any:
         return {"key": _with_texts(value["key"]), "value": _with_texts(value["value"]) if is_wanted else None}
     is_wrapper = len(value) == 1 and next(iter(value)) in (*WRAPPERS, *ELEMENTS)
     return {key: _reduced(inner, names) for key, inner in value.items() if is_wrapper or key in names}
+
+
+def _by_name(members: list[Any], names: Collection[str]) -> dict[str, Any] | None:
+    """The values of a list of objects that are values by their names; None of one of other objects, of parameters with
+    `key` and `value`, and of one whose objects have a field that a path leads through."""
+    if not members or not all(isinstance(one, dict) and one.keys() != PAIR and named_value(one) for one in members):
+        return None
+    if any(not one.keys().isdisjoint(names) for one in members):
+        return None
+    return {name: value for one in members for name in names if (value := _value_called(one, name)) is not None}
+
+
+def _value_called(member: Any, name: str) -> Any:
+    return None if (named := named_value(member, name)) is None else named[1]
 
 
 def _with_texts(value: Any) -> Any:

@@ -1,17 +1,20 @@
 """What a source with dots leads to in a column of objects, as `attributes.brand` or `items.item_id`.
 
-A name is a field of an object; of a list of objects with `key` and `value` (BigQuery's parameters) the value of that
-key; of a list of objects with `name` and `values` (Shopify's options) that have no such field the values of that name;
-of any other list of objects the field of each. Lists that BigQuery and Spark wrap in objects are lists.
+A name is a field of an object; of a map, or a list of objects with `key` and `value` (BigQuery's parameters), the value
+of that key; of a list of objects with `name` and `values` (Shopify's options) or the like that have no such field the
+values of that name; of any other list of objects the field of each. Lists that BigQuery and Spark wrap in objects are
+lists. A text is what it holds by keys (see schemas.keyed_texts).
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.extended_json import VALUES_OF_NAMES, value_at
+from schemas.arrow_types import is_text
+from schemas.extended_json import NAMES, VALUES_OF_NAMES, plain_value, value_at
 
 #: What wraps a list in an object, what wraps each of its members, and what a member of a list of parameters has.
 WRAPPERS, ELEMENTS = ("list", "array"), ("element", "array_element", "item")
@@ -33,12 +36,12 @@ def nested_sources(source: Mapping[str, str], present: Collection[str]) -> dict[
     return {name: theirs for name, theirs in source.items() if root_of(theirs, present) is not None}
 
 
-def column_at(column: pa.Array, source: str) -> pa.Array:
+def column_at(column: pa.Array, source: str) -> pa.Array | list[Any]:
     """What a source with dots leads to in a column, a value for each row: of a list of objects, the list of what is in
-    each, or the values of those that are called so."""
-    if _is_of_names(column.type, source.split(".")[1:]):
-        found = [value_at({source.partition(".")[0]: value}, source) for value in column.to_pylist()]
-        return pa.array([value if value is None or isinstance(value, list) else [value] for value in found])
+    each, or the values of those that are called so. Python values of texts, and of objects by their names."""
+    if is_by_values(column.type, source.split(".")[1:]):
+        root = source.partition(".")[0]
+        return [plain_value(value_at({root: value}, source)) for value in values_of(column)]
     values, events, is_list = values_at(column, source.split(".")[1:])
     if not is_list:
         return values
@@ -48,12 +51,67 @@ def column_at(column: pa.Array, source: str) -> pa.Array:
     return pa.ListArray.from_arrays(offsets, values.drop_null() if values.null_count else values)
 
 
-def _is_of_names(kind: pa.DataType, names: list[str]) -> bool:
-    """Whether one name leads into a list of objects that have a name and values, and no field of that name."""
-    if len(names) != 1 or not _is_list(kind) or not pa.types.is_struct(kind.value_type):
-        return False
-    fields = {kind.value_type.field(n).name for n in range(kind.value_type.num_fields)}
-    return "name" in fields and not fields.isdisjoint(VALUES_OF_NAMES) and names[0] not in fields
+def is_by_values(kind: pa.DataType, names: Sequence[str]) -> bool:
+    """Whether names lead into a text, or into a list of objects that have a name and a value, and no field that is
+    called so: whose it is then tells each value.
+
+    >>> is_by_values(pa.string(), ["color"]), is_by_values(pa.struct([("color", pa.string())]), ["color"])
+    (True, False)
+    """
+    array = pa.array([], kind.value_type if pa.types.is_dictionary(kind) else kind)
+    for name in names:
+        array = _unwrapped(array)
+        if is_text(array.type):
+            return not name.startswith("$")
+        if _is_list(array.type) and _is_pair(array.type.value_type):
+            array = _value_of(array, name)
+            continue
+        if _is_list(array.type):
+            array = _unwrapped(pc.list_flatten(array))
+            fields = _fields(array.type)
+            is_named = not fields.isdisjoint(NAMES) and not fields.isdisjoint(VALUES_OF_NAMES)
+            if (is_named and name not in fields) or is_text(array.type):
+                return True
+        array = _field(array, name)
+    return False
+
+
+def _fields(kind: pa.DataType) -> set[str]:
+    return {kind.field(n).name for n in range(kind.num_fields)} if pa.types.is_struct(kind) else set()
+
+
+def values_of(column: pa.Array) -> list[Any]:
+    """The Python values of a column, maps as objects; null where a text is no UTF-8."""
+    return [without_maps(value) for value in _values(column)]
+
+
+def _values(column: pa.Array) -> list[Any]:
+    try:
+        return column.to_pylist()
+    except UnicodeDecodeError:
+        return [_value_or_none(value) for value in column]
+
+
+def _value_or_none(value: pa.Scalar) -> Any:
+    try:
+        return value.as_py()
+    except UnicodeDecodeError:
+        return None
+
+
+def without_maps(value: Any) -> Any:
+    """A value of Python with maps, which pyarrow gives as lists of pairs, as objects, wherever they are.
+
+    >>> without_maps([("color", "Red")])
+    {'color': 'Red'}
+    """
+    if isinstance(value, dict):
+        return {key: without_maps(inner) for key, inner in value.items()}
+    if not isinstance(value, list):
+        return value
+    if value and all(isinstance(member, tuple) for member in value):  # as pyarrow has a map
+        return {str(key): without_maps(inner) for key, inner in value}
+    return [without_maps(member) for member in value]
 
 
 def without_list(array: pa.Array, events: np.ndarray, listed: bool, is_item: bool) -> tuple[pa.Array, np.ndarray, bool]:

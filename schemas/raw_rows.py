@@ -122,7 +122,7 @@ def _assemble(
         values = [(row.values or {}).get(name) for row in good]
         if constants.get(name) is not None:  # a key that some rows of JSON lines have
             values = [constants[name] if value is None else value for value in values]
-        array = _array_or_none(values)
+        array = array_or_none(values)
         if array is None:
             mixed[name] = values
         arrays.append(pa.nulls(len(values)) if array is None else array)
@@ -139,7 +139,7 @@ def _assemble(
     )
 
 
-def _array_or_none(values: list[Any]) -> pa.Array | None:
+def array_or_none(values: list[Any]) -> pa.Array | None:
     """Python values as an Arrow array of strings or of lists of strings, None if they are neither."""
     try:
         return pa.array(values, pa.string())

@@ -7,7 +7,6 @@ cannot be parsed costs only itself. Row numbers count from 1 and stay true to th
 
 import functools
 import os
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -32,9 +31,10 @@ from schemas.parquet_batches import bounded_batches
 from schemas.parquet_files import open_parquet
 from schemas.parquet_footer import footer_of_stored_types, read_footer
 from schemas.quarantine import quote
-from schemas.raw_rows import FileSlice, RawRows, batches_of_rows
+from schemas.raw_rows import FileSlice, RawRows, array_or_none, batches_of_rows
+from schemas.reading_csv import ids_as_shown, led_into, source_of_text, whole_numbers
 from schemas.reading_json import check_json_rows, count_elements, json_keys, json_rows
-from schemas.reading_text import Row, csv_header, csv_rows, open_lines
+from schemas.reading_text import csv_header, csv_rows, open_lines
 from schemas.tables import CATALOGUE, ENGAGEMENTS, ID_COLUMNS
 from schemas.unused_events import without_unused
 
@@ -45,13 +45,6 @@ MAX_BATCH_BYTES = 32 << 20
 
 #: What pyarrow raises for a damaged Parquet file. UnicodeDecodeError: its own message holds the damaged bytes.
 PARQUET_ERRORS = (OSError, pa.ArrowException, UnicodeDecodeError)
-
-#: Rows of a CSV file of which one must show that its ids are written as floats.
-_NUM_LOOKED_AT = 1_000
-_POINT_ZERO = re.compile(r"-?\d+\.0+")
-_WHOLE = re.compile(r"-?(?:0|[1-9]\d*)")
-#: How Excel keeps the zeros before an id: as a formula of a text, or behind a mark of text.
-_KEPT_AS_TEXT = re.compile(r"""="([^"]+)"|'(\d+)""")
 
 #: Formats in which a key may be absent from a row.
 _KEYED = ("json", "rss")
@@ -101,16 +94,22 @@ def _read_batches(file_slice: FileSlice, columns: Columns, schema: pa.Schema) ->
     constants, whole = _constants(present, columns, schema, path), frozenset[str]()
     paths: dict[str, str] = {}
     if kind == "csv":
-        source = source_columns(present, columns, schema, path, nested=False) if present else {}
+        source = source_of_text(present, columns, schema, path)
         constants = {name: value for name, value in constants.items() if name not in source}
-        whole = _whole_numbers(path, {name: source[name] for name in ID_COLUMNS if name in source})
-        rows = _ids_as_shown(csv_rows(path, source), [name for name in ID_COLUMNS if name in source])
+        led = nested_sources(source, present)
+        paths = led if schema.equals(ENGAGEMENTS) else {}
+        plain = {name: theirs for name, theirs in source.items() if name not in led}
+        whole = whole_numbers(path, {name: plain[name] for name in ID_COLUMNS if name in plain})
+        roots = {name: theirs.partition(".")[0] for name, theirs in led.items()}
+        rows = csv_rows(path, plain | (roots_of(paths) if paths else roots))
+        rows = led_into(rows, led) if led and not paths else rows
+        rows = ids_as_shown(rows, [name for name in ID_COLUMNS if name in plain])
     else:
         parts = {name: column_of(columns, name).source for name in schema.names if name not in constants}
         parts |= {name: column_of(columns, name).source for name in partition_values(path, columns, schema)}
         keys = {part_name(name, n): key for name, keys in parts.items() for n, key in enumerate(keys)}
-        roots = {key.partition(".")[0] for key in keys.values()}  # that no row of this file may have
-        paths = nested_sources(keys, {*present, *roots}) if schema.equals(ENGAGEMENTS) else {}
+        possible = {key.partition(".")[0] for key in keys.values()}  # that no row of this file may have
+        paths = nested_sources(keys, {*present, *possible}) if schema.equals(ENGAGEMENTS) else {}
         keys = {name: key for name, key in keys.items() if name not in paths} | roots_of(paths)
         rows = json_rows(path, keys, wanted) if kind == "json" else feed_rows(path, keys)
     for raw in batches_of_rows(rows, schema, constants, MAX_BATCH_ROWS, MAX_BATCH_BYTES):
@@ -133,36 +132,6 @@ def _constants(present: Sequence[str], columns: Columns, schema: pa.Schema, path
     return constants
 
 
-def _whole_numbers(path: str, source: Mapping[str, str]) -> frozenset[str]:
-    """Columns of ids of a CSV file that hold, but for nulls, nothing but whole numbers, some with `.0` behind them: so
-    pandas writes ids of which some are missing. One of the first rows must have such a number, or the file is not read
-    on."""
-    found: set[str] = set()
-    possible = set(source)
-    for number, row in enumerate(csv_rows(path, source)):
-        possible = possible & found if number == _NUM_LOOKED_AT else possible
-        if not possible:
-            break
-        for name, value in (row.values or {}).items():
-            text = str(value or "").strip()
-            if _POINT_ZERO.fullmatch(text):
-                found.add(name)
-            elif text and text not in NULL_WORDS and not _WHOLE.fullmatch(text):
-                possible.discard(name)
-    return frozenset(found & possible)
-
-
-def _ids_as_shown(rows: Iterator[Row], names: Sequence[str]) -> Iterator[Row]:
-    """The rows with ids as a spreadsheet shows them: `="00123"` and `'00123` are 00123."""
-    for row in rows:
-        values = row.values or {}
-        for name in names if values else ():
-            value = values[name]
-            if value and value[0] in "='" and (found := _KEPT_AS_TEXT.fullmatch(value)):
-                values[name] = found[1] or found[2]
-        yield row
-
-
 def check_columns(files: Sequence[str], columns: Columns, schema: pa.Schema = CATALOGUE) -> None:
     """Raises UsageError if a mapped or a required column is missing, before any work starts.
 
@@ -180,7 +149,11 @@ def check_columns(files: Sequence[str], columns: Columns, schema: pa.Schema = CA
                 wanted = {theirs for name in schema.names for theirs in column_of(columns, name).source}
                 keys |= found | (folder_values(path).keys() & wanted)
         elif not form_of(path).is_empty:
-            source_columns(column_names(path), columns, schema, path, nested=format_of(path) != "csv")
+            names = column_names(path)
+            if format_of(path) == "csv":
+                source_of_text(names, columns, schema, path)
+            else:
+                source_columns(names, columns, schema, path)
     if keyed_files and keys:  # no key at all: no line could be parsed, and each is quarantined
         source_columns(
             sorted(keys), columns, schema, keyed_files[0] if len(keyed_files) == 1 else f"{len(keyed_files)} files"
@@ -236,7 +209,7 @@ def _count_rows(path: str, wanted: Wanted) -> int:
         while piece := file.read(1 << 20):
             num_lines, last = num_lines + piece.count(b"\n"), piece[-1:]
     num_lines += last != b"\n"
-    num_above = form.dialect.header_line + form.dialect.num_label_rows if form.kind == "csv" else 0
+    num_above = form.dialect.header_line - bool(form.header) + form.dialect.num_label_rows if form.kind == "csv" else 0
     return max(num_lines - num_above, 0)
 
 
@@ -307,8 +280,9 @@ def _read_parquet(file_slice: FileSlice, columns: Columns, schema: pa.Schema) ->
             file, file_slice.path, file_slice.part, wanted, MAX_BATCH_ROWS, MAX_BATCH_BYTES, pictures
         )
         for batch in batches:
+            mixed: dict[str, list[Any]] = {}
             arrays = [
-                _column(batch.table, source[name], roots[name])
+                _column(batch.table, source[name], roots[name], name, mixed)
                 if name in source
                 else _constant(constants.get(name), len(batch.rows))
                 for name in names
@@ -323,6 +297,7 @@ def _read_parquet(file_slice: FileSlice, columns: Columns, schema: pa.Schema) ->
                 table,
                 [],
                 numbers,
+                mixed,
                 oversized=oversized,
                 without_pictures=without_pictures,
                 columns=columns,
@@ -331,9 +306,20 @@ def _read_parquet(file_slice: FileSlice, columns: Columns, schema: pa.Schema) ->
             yield from _as_rows(raw, paths, schema)
 
 
-def _column(table: pa.Table, source: str, root: str) -> pa.Array | pa.ChunkedArray:
-    """The column that a source of the mapping is, or what it leads to in the column `root`."""
-    return table[source] if source == root else column_at(table[root].combine_chunks(), source)
+def _column(
+    table: pa.Table, source: str, root: str, name: str, mixed: dict[str, list[Any]]
+) -> pa.Array | pa.ChunkedArray:
+    """The column that a source of the mapping is, or what it leads to in the column `root`; of values without a common
+    type nulls, and the values as `name` in `mixed`."""
+    if source == root:
+        return table[source]
+    found = column_at(table[root].combine_chunks(), source)
+    if not isinstance(found, list):
+        return found
+    array = array_or_none(found)
+    if array is None:
+        mixed[name] = found
+    return pa.nulls(len(found)) if array is None else array
 
 
 def _footer_to_read_by(file_slice: FileSlice, columns: Columns, schema: pa.Schema) -> pq.FileMetaData:

@@ -5,7 +5,7 @@ import contextlib
 import csv
 import re
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import IO, Any
@@ -14,6 +14,7 @@ from schemas.csv_dialects import CsvDialect
 from schemas.errors import UsageError
 from schemas.file_forms import form_of
 from schemas.files import shown
+from schemas.quarantine import quote
 from schemas.text_streams import MAX_LINE_BYTES, open_utf8
 
 #: A quoted CSV field may hold line ends; a row that does not end within these bounds has a stray quote.
@@ -28,6 +29,8 @@ _MAX_RETRIED_LINES = 1_000
 _MIN_ROWS_TAKEN_IN, _MIN_COLUMNS_TAKEN_IN = 2, 4
 #: Lines that a header may take, whose names are quoted.
 _MAX_HEADER_LINES = 100
+#: Cells that a message has.
+_MOST_SHOWN = 30
 _BOM = b"\xef\xbb\xbf"
 _BLANKS = b" \t\r\n\v\f"
 
@@ -78,8 +81,10 @@ def csv_rows(path: str, source: Mapping[str, str]) -> Iterator[Row]:
 
 
 def _header(path: str) -> tuple[list[str], int]:
-    """(the column names, how many lines of the file they end with)."""
-    dialect, num_lines = form_of(path).dialect, 0
+    """(the column names, how many lines of the file they end with). Raises UsageError for names of the config that are
+    not as many as the file's columns."""
+    form, num_lines = form_of(path), 0
+    dialect = form.dialect
 
     def lines() -> Iterator[str]:
         nonlocal num_lines
@@ -89,8 +94,22 @@ def _header(path: str) -> tuple[list[str], int]:
                 yield text_of(line)
 
     with contextlib.suppress(csv.Error):
-        return [name.strip() for name in dialect.first_row(lines())], num_lines
+        names = [name.strip() for name in dialect.first_row(lines())]
+        return _named_by_call(form.header, names, dialect.header_line, path) if form.header else (names, num_lines)
     raise UsageError(f"expected a header line of column names, got none in {shown(path)}")
+
+
+def _named_by_call(header: Sequence[str], first_row: Sequence[str], line: int, path: str) -> tuple[list[str], int]:
+    """What _header returns of names that the call gives. line: of the first row, from 1; it may be these names, as in
+    one of several parts."""
+    if len(header) != len(first_row):
+        raise UsageError(
+            f"expected {len(first_row):,} names in [format] header, one for each cell of the first row of "
+            f"{shown(path)} ({', '.join(quote(cell) for cell in first_row[:_MOST_SHOWN])}), got {len(header):,}: "
+            f'write "" for a column that is not read'
+        )
+    is_there = [name.casefold() for name in header] == [name.casefold() for name in first_row]
+    return list(header), line if is_there else line - 1
 
 
 class _CsvParser:

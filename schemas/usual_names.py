@@ -362,7 +362,7 @@ def is_of_no_product(name: str) -> bool:
     >>> is_of_no_product("size_chart_url"), is_of_no_product("brandLogo"), is_of_no_product("main_image")
     (True, True, False)
     """
-    return not _NOT_OF_PRODUCTS.isdisjoint(_words(name)) or any(word in plain_name(name) for word in _WITHOUT_SIGNS)
+    return not _NOT_OF_PRODUCTS.isdisjoint(words_of(name)) or any(word in plain_name(name) for word in _WITHOUT_SIGNS)
 
 
 def is_text_of_a_picture(name: str) -> bool:
@@ -371,10 +371,11 @@ def is_text_of_a_picture(name: str) -> bool:
     >>> is_text_of_a_picture("image_1_alt"), is_text_of_a_picture("imageAltText"), is_text_of_a_picture("salt_image")
     (True, True, False)
     """
-    return not _TEXTS_OF_PICTURES.isdisjoint(_words(name))
+    return not _TEXTS_OF_PICTURES.isdisjoint(words_of(name))
 
 
-def _words(name: str) -> list[str]:
+def words_of(name: str) -> list[str]:
+    """The words of a column's name, in small letters."""
     parted = re.sub(r"(?<=[a-zß-ÿ])(?=[A-ZÀ-Þ])", " ", name)
     return re.split(r"[\W\d_]+", parted.casefold())
 

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pipelines.console.thresholds import GateThresholds
+from pipelines.gates.changed_filter import with_changed_filter
 from pipelines.gates.changed_texts import check_texts
 from pipelines.gates.counts import (
     IN_TRAINING,
@@ -291,4 +292,4 @@ def _compare(
             results.append(check())
         except DAMAGE as error:
             results.append(incomparable(name, error))
-    return results
+    return with_changed_filter(results, today, yesterday)

@@ -51,6 +51,7 @@ from schemas.errors import CorruptFileError, ThresholdError, UsageError
 from schemas.files import expand_inputs
 from schemas.grouping import GROUP_ROWS
 from schemas.hashing import fingerprint
+from schemas.leave_out import leave_out_texts
 from schemas.left_out_rows import ROWS_LEFT_OUT
 from schemas.manifests import Sidecar
 from schemas.quarantine import quote
@@ -64,10 +65,12 @@ from schemas.reading import (
     relative_names,
     unusual_forms,
 )
+from schemas.tables import LEAVE_OUT
+from schemas.unmet_texts import UnmetTexts, unmet_texts
 from schemas.validation import Limits
 
 #: Part of the fingerprint: raise it when the same input gives other rows or counts.
-CODE_VERSION = 12
+CODE_VERSION = 13
 #: Ids in two Unicode forms that a warning names.
 _NAMED_FORMS = 5
 MIN_BUCKETS = 4
@@ -216,6 +219,7 @@ class Ingest(Stage[IngestConfig]):
             "num_files": len(plan.rules.file_names),
             "num_rows_counted": plan.num_rows,
             **({"input_forms": plan.forms} if plan.forms else {}),
+            **({LEAVE_OUT.name: texts} if (texts := leave_out_texts(plan.rules.columns)) else {}),
         }
 
     def seal(self) -> dict[str, Any]:
@@ -239,8 +243,15 @@ class Ingest(Stage[IngestConfig]):
         if num_files := num_cut_off(manifest["counts"]):
             warning = cut_off_in_words(num_files, self.config.catalog)
             print(f"{STAGE}: WARNING: {warning}", file=sys.stderr, flush=True)
+        for unmet in [] if self.finished is not None else self._unmet_texts():
+            warning = "WARNING: " if unmet.is_likely_wrong else ""
+            print(f"{STAGE}: {warning}{unmet.in_words}", file=sys.stderr if warning else sys.stdout, flush=True)
         if manifest["counts"].get("ids_not_nfc"):
             _warn_of_forms(self.run, list(manifest["units"]))
+
+    def _unmet_texts(self) -> list[UnmetTexts]:
+        mapping = catalogue_columns(self.config.columns, self.config.group_rows)
+        return unmet_texts(expand_inputs(self.config.catalog, self.config.date), mapping)
 
     def after(self, call: RunCall, manifest: Mapping[str, Any]) -> None:
         store.fix_num_buckets(call.config.store, manifest["num_buckets"])

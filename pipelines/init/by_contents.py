@@ -18,6 +18,7 @@ from pipelines.init.repeated_ids import repeated_ids
 from pipelines.init.seen import SeenColumn, SeenTable, refuse_wrapped
 from pipelines.init.variants import asked_of_parents, by_parent, titles_of
 from schemas.errors import UsageError
+from schemas.internal_names import is_internal
 from schemas.kinds_of_rows import column_of_products, refuse_nameless_parts
 from schemas.leave_out import ANY
 from schemas.tables import CATALOGUE, TEXT_FIELDS
@@ -224,7 +225,10 @@ def _texts_by_contents(table: SeenTable, found: Sequence[Found], known: Sequence
     left = [
         column
         for column in table.columns.values()
-        if column.name not in read and column.share_distinct > _MOSTLY and not column.share_addresses
+        if column.name not in read
+        and column.share_distinct > _MOSTLY
+        and not column.share_addresses
+        and not is_internal(column.name)
     ]
     given = {one.name for one in found if one.sources}
     made = []

@@ -35,7 +35,7 @@ OF_NO_USE = (
     *("page_view", "scroll", "search", "session_start", "share", "sign_up", "user_engagement", "video_complete"),
     *("video_progress", "video_start"),
 )
-#: What other systems call actions, such as Segment and Meta -> ours, "" for none. Case and signs do not count.
+#: What other systems call actions (Segment, Meta, Snowplow) -> ours, "" for none. Case and signs do not count.
 _OTHER_ACTIONS = {
     **dict.fromkeys(("view", "product_view", "detail_view", "pdp_view"), "click"),
     **dict.fromkeys(("wishlist", "favorite", "favourite", "like"), "save"),
@@ -53,11 +53,16 @@ _OTHER_ACTIONS = {
     "ecommerce_abandoned_cart": "add_to_cart",
     **dict.fromkeys(("initiate_checkout", "checkout_started", "product_removed", "cart_viewed"), ""),
     "products_searched": "",
+    "list_view": "impression",
+    "list_click": "click",
+    **dict.fromkeys(("checkout_step", "trans_error", "promo_view", "promo_click"), ""),
 }
 #: A date without a clock: 2026-06-20 (also at midnight, as a table of days has it), 20260620, 20.06.2026, 20 Jun 2026.
 _DAY = re.compile(r"(?:\d{8}|\d{1,4}([-./ ])(?:\d{1,2}|[A-Za-z]{3,9})\1\d{1,4})(?:[T ]00:00:00)?")
 #: Values that show whether they are times.
 _LOOKED_AT = 200
+#: The type, or the name, in an object of actions.
+_TYPE_OF_ACTION = re.compile(r"action[_\d]*\.(?:type|action)$", re.IGNORECASE)
 _ITEM_PATH = ("items", "item_id")
 
 
@@ -93,7 +98,7 @@ def is_ga4(table: SeenTable) -> bool:
 
 def log_start(table: SeenTable) -> LogStart:
     """How GA4's events are a log. Raises UsageError if the table lacks their name, their time or their items."""
-    event, times = table.column(usual_names.OF_LOG["action"]), _times(table)
+    event, times = _event(table), _times(table)
     items = _items(table)
     found: list[Found] = []
     if times is not None:
@@ -127,6 +132,20 @@ def with_events(start: LogStart, seen: Counter[str], table: SeenTable) -> LogSta
     unknown = tuple(name for name, _ in seen.most_common() if name not in known)
     actions = {**ACTIONS, **dict.fromkeys(OF_NO_USE, ""), **known, **dict.fromkeys(unknown, "")}
     return replace(start, actions=actions, seen=seen, unknown=unknown)
+
+
+def _event(table: SeenTable) -> SeenColumn | None:
+    """The column of what somebody did; where its events say nothing of items, the type of an object of actions that
+    does (Snowplow's `unstruct_event_..._ecommerce_action_1`)."""
+    event = table.column(usual_names.OF_LOG["action"])
+    if event is not None and _says_actions(event, table):
+        return event
+    typed = (column for path, column in table.nested.items() if _TYPE_OF_ACTION.search(path))
+    return next((column for column in typed if _says_actions(column, table)), event)
+
+
+def _says_actions(column: SeenColumn, table: SeenTable) -> bool:
+    return any(_known_actions(set(column.texts), is_ga4(table)).values())
 
 
 def _completes(column: SeenColumn, others: Sequence[SeenColumn]) -> bool:

@@ -1,8 +1,7 @@
 """What is said of a log that lacks a column which a log must have, by the names that init knows."""
 
 import difflib
-import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from pipelines.console.terminal import shortened
 from pipelines.init.seen import SeenColumn, SeenTable
@@ -17,8 +16,6 @@ _NEEDED = {
 }
 #: How like a usual name, from 0 to 1, a column is that is asked about; and letters that a name for it needs.
 _NEAR, _FEWEST_LETTERS = 0.6, 3
-#: Texts that show whether a column holds JSON.
-_LOOKED_AT = 20
 
 
 def what_is_missing(
@@ -34,7 +31,9 @@ def what_is_missing(
     told = [f"{' and '.join(names)} says {_NEEDED[ours][1]}" for ours, names in found.items() if names]
     known = {name for names in found.values() for name in names}
     missing = [ours for ours, names in found.items() if not names]
-    plain = [name for name, column in table.columns.items() if name not in known and _objects_in(column) is None]
+    plain = [
+        name for name, column in table.columns.items() if name not in known and (column.texts or not column.filled)
+    ]
     near = {ours: name for ours in missing if (name := _near(ours, plain))}
     lacking = ", ".join(
         f"no {_NEEDED[ours][0]} ({_NEEDED[ours][1]})"
@@ -48,7 +47,7 @@ def what_is_missing(
         f"expected a log, with event_name, event_timestamp and items (or item_id), as GA4 calls them, or the like, got "
         f"{table.names_in_words}: {', '.join([*told, lacking])}. Name the columns so in the export, or begin with the "
         "catalogue alone, and write the log into its shop.toml: engagements = its path, and its columns in "
-        f"[columns.engagements], {lines}{_json_in_text(table, known)}"
+        f"[columns.engagements], {lines}"
     )
 
 
@@ -68,36 +67,6 @@ def _of_orders(table: SeenTable, found: Mapping[str, Sequence[str]]) -> str:
         f'engagements = its path, and in [columns.engagements] action = {{constant = "checkout"}}; surface = '
         f'{{constant = "home"}}; {lines}; user_id = the column of the customers'
     )
-
-
-def _json_in_text(table: SeenTable, known: Collection[str]) -> str:
-    """What to do about a column whose texts are JSON objects, in which the missing column may be; "" without any."""
-    for column in table.columns.values():
-        told = None if column.name in known else _objects_in(column)
-        if told is not None:
-            keys = shortened(", ".join(told), 100)
-            return (
-                f". {column.name!r} holds JSON in a text ({keys}), which no config leads into: write what you need of "
-                "it as columns of their own, or the whole log as JSON lines in which it is an object"
-            )
-    return ""
-
-
-def _objects_in(column: SeenColumn) -> list[str] | None:
-    """The keys of the first of a column's texts, if all that were looked at are JSON objects or lists of them."""
-    texts = column.texts[:_LOOKED_AT]
-    told = [_keys_of_json(text) for text in texts]
-    return told[0] if told and None not in told else None
-
-
-def _keys_of_json(text: str) -> list[str] | None:
-    """The keys of a text of a JSON object, or of the first of a list of them; None of anything else."""
-    try:
-        told = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-    first = told[0] if isinstance(told, list) and told else told
-    return list(first) if isinstance(first, dict) else None
 
 
 def _near(ours: str, names: Sequence[str]) -> str | None:

@@ -41,8 +41,11 @@ def log_columns(table: SeenTable) -> list[str]:
 
 
 def refuse_nameless(table: SeenTable, given: str) -> None:
-    """Raises UsageError if the names of the table's columns look like its first row. given: the path of the call."""
-    if asked := asked_of_names(list(table.columns)):
+    """Raises UsageError if the names of the table's columns look like its first row: like values, or among the values
+    that stand below them. given: the path of the call."""
+    names = [*table.columns, *table.twice]
+    again = [name for name, column in table.columns.items() if name in column.texts]
+    if asked := asked_of_names(names, next(iter(again), None)):
         raise UsageError(f"expected the names of columns in {shown(given)}, got {table.names_in_words}: {asked}")
 
 

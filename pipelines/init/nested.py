@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from schemas.extended_json import value_at
+from schemas.extended_json import named_value, value_at
 from schemas.usual_names import is_language
 
 #: Objects in objects that are looked into, and columns that are made of them.
@@ -59,9 +59,18 @@ def _paths(columns: Mapping[str, Sequence[Any]], *, in_lists: bool) -> list[str]
     return [path for path in names if path not in columns and not any(name.startswith(f"{path}.") for name in names)]
 
 
+def _by_name(members: list[Any]) -> dict[str, Any] | None:
+    """The values of a list of objects that are values by their names; None of any other."""
+    named = [named_value(member) for member in members]
+    return None if None in named else dict(one for one in named if one is not None)
+
+
 def _paths_in(value: Any, path: str, in_lists: bool, most: int) -> Iterator[str]:
-    """The paths of the values in objects; of those in lists of objects alone, with in_lists."""
-    if isinstance(value, list) and value and isinstance(value[0], dict) and in_lists:
+    """The paths of the values in objects, and of those that objects in a list give by their names; of those in other
+    lists of objects alone, with in_lists."""
+    if isinstance(value, list) and value and (named := _by_name(value)) is not None:
+        yield from _paths_in(named, path, in_lists, max(most, 1))
+    elif isinstance(value, list) and value and isinstance(value[0], dict) and in_lists:
         for member in value:
             if isinstance(member, dict):
                 yield from (f"{path}.{key}" for key in member if "." not in key)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pipelines.console.terminal import shortened
 from pipelines.init.found import Found, Start, found_in
 from pipelines.init.seen import SeenColumn, SeenTable
+from schemas.internal_names import is_internal
 from schemas.usual_names import is_called_a_picture
 
 #: Our columns without which an item is hardly known -> words, as the median of a column, that such texts have.
@@ -20,10 +21,14 @@ _MAX_KEYS_CHARACTERS = 100
 
 def offered(table: SeenTable, start: Start) -> dict[str, list[Found]]:
     """Our column that the start lacks -> the table's that may be it: those whose texts are as long as its are, else
-    all that have texts. Without those that the table has nothing for."""
+    all that have texts for customers. Without those that the table has nothing for."""
     read = _read(start)
     others = [column for column in table.columns.values() if column.name not in read]
-    texts = [column for column in others if _has_texts(column) and not is_called_a_picture(column.name)]
+    texts = [
+        column
+        for column in others
+        if _has_texts(column) and not is_called_a_picture(column.name) and not is_internal(column.name)
+    ]
     found = {}
     for name, (fewest, most) in WORDS.items():
         fitting = [column for column in texts if fewest <= column.num_words <= most] or texts

@@ -10,13 +10,16 @@ from typing import Any
 import pyarrow as pa
 
 from pipelines.console.terminal import shortened
+from pipelines.init.keyed_cells import with_objects
 from pipelines.init.nested import fields_of_lists, fields_of_objects, last_name
 from schemas import storage
 from schemas.cell_lists import joined_text, list_members
 from schemas.cell_text import UnreadableCellError, cell_text
 from schemas.column_cells import Blame, Found, cells_of_sources, coerced_values
 from schemas.errors import UsageError
+from schemas.internal_names import is_internal
 from schemas.json_objects import list_remedy
+from schemas.nested_columns import without_maps
 from schemas.picture_cells import MIN_BASE64_CHARACTERS, BadPicture, Picture
 from schemas.picture_types import picture_type
 from schemas.reading import RawRows, count_rows, known_columns, plan_slices, read_slice
@@ -263,7 +266,7 @@ def look_at(files: Sequence[str]) -> SeenTable:
                 values[name] += _values_of(raw, name)
             if num_rows >= MAX_ROWS:
                 break
-    columns = {name: SeenColumn(name, given) for name, given in values.items()}
+    columns = {name: SeenColumn(name, with_objects(given)) for name, given in values.items()}
     twice = tuple(dict.fromkeys(name for name in names if names.count(name) > 1))
     return SeenTable(files, columns, num_rows, num_rows >= count_rows(files), twice)
 
@@ -281,8 +284,8 @@ def refuse_wrapped(table: SeenTable) -> None:
 
 def _is_of_another(path: str) -> bool:
     """Whether a name with dots leads into an object that is a brand, a category, a picture or the like: what is called
-    a name or a type there is theirs, not the product's."""
-    return not _OBJECTS.isdisjoint(map(plain_name, path.split(".")[:-1]))
+    a name or a type there is theirs, not the product's; or into notes of the shop's own people."""
+    return is_internal(path) or not _OBJECTS.isdisjoint(map(plain_name, path.split(".")[:-1]))
 
 
 def _is_called_a_text(path: str) -> bool:
@@ -316,7 +319,7 @@ def _values_of(raw: RawRows, name: str) -> list[Any]:
 
 
 def _seen_value(value: Any) -> Any:
-    return None if isinstance(value, str) and not value.strip() else _without_bytes(value)
+    return None if isinstance(value, str) and not value.strip() else _without_bytes(without_maps(value))
 
 
 def _without_bytes(value: Any) -> Any:

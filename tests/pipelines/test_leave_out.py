@@ -223,6 +223,23 @@ def test_the_share_of_rejected_rows_is_of_those_that_stay() -> None:
     assert (plain.value, "left out" in plain.formula) == (0.06, False)
 
 
+def test_a_text_that_no_row_has_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """By the job and by doctor: a slip as a warning, a word for another day in passing."""
+    catalog = write(tmp_path / "c.csv", products())
+    for texts, is_warned in ((["Drafts", "archived"], True), (["draft", "archived", "sold for good"], False)):
+        columns = {**BY_HANDLE, "leave_out": {"Status": texts}}
+        ingest.run(IngestConfig(run=str(tmp_path / texts[0]), catalog=catalog, columns=columns), OPTIONS)
+        out, err = capsys.readouterr()
+        told = next(line for line in (out + err).splitlines() if "leave_out: " in line)
+        assert ("WARNING" in told, "should 'drafts' be 'draft'?" in told) == (is_warned, is_warned)
+        found = diagnose(DoctorConfig(catalog=catalog, image_root=str(tmp_path), columns=columns))
+        (mapping,) = (finding for finding in found if finding.check == "columns of catalogue")
+        assert ("on none of" in "".join(mapping.warnings), "on none of" in mapping.looked_at) == (
+            is_warned,
+            not is_warned,
+        )
+
+
 @WAYS
 def test_doctor_tells_how_many_are_left_out(tmp_path: Path, columns: dict[str, Any], group_rows: str) -> None:
     rows = products()

@@ -35,6 +35,7 @@ from schemas.reading import (
 )
 from schemas.stored_pictures import keep_picture
 from schemas.tables import LEAVE_OUT
+from schemas.unmet_texts import unmet_texts
 
 MOST_PICTURES = 200
 #: More rows of a catalogue are not read to know its ids.
@@ -113,6 +114,11 @@ def check_mapping(table: str, files: Sequence[str], columns: Mapping[str, Any], 
                     f"{name} is missing; is it {meant}? then map it, in the config: [{section}] {name} = {meant}"
                 )
         check_columns(files, mapping, schema)
+        for unmet in unmet_texts(files, mapping):
+            if unmet.is_likely_wrong:
+                finding.warn(unmet.in_words)
+            else:
+                finding.looked_at += f"; {unmet.in_words}"
     return finding
 
 

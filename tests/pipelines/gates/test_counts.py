@@ -34,6 +34,42 @@ def test_row_count(days, before, status, message):
     assert judge(today, yesterday)["row_count"].status == "skipped"
 
 
+@pytest.mark.parametrize(
+    ("now", "before", "told"),
+    [
+        ({"Status": ["draft"]}, None, "new is 'Status' = 'draft'"),
+        ({"Status": ["draft", "old"]}, {"Status": ["draft"]}, "new is 'Status' = 'old'"),
+        (None, {"Status": ["draft"]}, "gone is 'Status' = 'draft'"),
+        ({"Status": ["draft"]}, {"Status": ["draft"]}, ""),
+        ({"Status": "draft"}, None, ""),
+    ],
+)
+def test_a_changed_filter_is_named_by_the_gates_that_it_moves(days, now, before, told):
+    today, yesterday = days
+    for run, texts in ((today, now), (yesterday, before)):
+        edit(run, "items", **({} if texts is None else {"leave_out": texts}))
+    edit(today, "features", {"items_with_text": 3})
+    found = judge(today, yesterday, GateThresholds(min_kept=0.97))
+    edit(yesterday, "embeddings", {"rows_written": 600})
+    of_rows = judge(today, yesterday)
+    assert "leave_out" not in of_rows["coverage"].message  # which cannot be compared then
+    found["row_count"] = of_rows["row_count"]
+    for name in ("row_count", "coverage", "coverage_text"):
+        assert found[name].status == "failed"
+        assert found[name].message.endswith(f"leave_out of [columns] has changed since: {told}") == bool(told)
+        assert found[name].remedy.startswith("where leave_out of [columns] was changed") == bool(told)
+        assert "else see whether" in found[name].remedy or not told
+    assert "leave_out" not in found["coverage_pictures"].message + found["coverage_pictures"].remedy
+
+
+def test_an_older_run_that_left_rows_out_does_not_tell_its_filter(days):
+    today, yesterday = days
+    edit(today, "items", leave_out={"Status": ["draft"]})
+    edit(yesterday, "items", {"rows_left_out": 5})
+    edit(yesterday, "embeddings", {"rows_written": 600})
+    assert "has changed since" not in judge(today, yesterday)["row_count"].message
+
+
 def test_coverage_of_ids(days, tmp_path):
     today, yesterday = days
     thresholds = GateThresholds(min_kept=0.95)

@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 from init_calls import refused, write_csv, written
 
+from pipelines.init.rehearsal import rehearse_log
+
 
 def lines_of(*items: str) -> str:
     """A log's lines, an event each, of clicks on items as the cells are written."""
@@ -70,11 +72,14 @@ def refused_log(capsys, header: str, *rows: str, code: int = 2) -> str:
     return refused(capsys, "--from", "ga4", "log.csv", "--catalog", "p.csv", code=code)
 
 
-def test_objects_in_a_text_are_no_items(capsys):
-    products = '"[{""product_id"": ""000001"", ""quantity"": 1}]"'
-    told = refused_log(capsys, "event,user_id,timestamp,products", f"view,u,2026-06-20T10:00:00Z,{products}")
-    assert 'item_id = "yours"' in told
-    assert "'products' holds JSON in a text (product_id, quantity)" in told
+def test_objects_in_a_text_have_the_items():
+    write_csv("p.csv", "sku,name", *(f"{number:06},red mug {number}" for number in range(5)))
+    products = '"[{""product_id"": ""000001"", ""quantity"": 1}, {""product_id"": ""000002""}]"'
+    write_csv("log.csv", "event,user_id,timestamp,products", f"view,u,2026-06-20T10:00:00Z,{products}")
+    log = written("--from", "ga4", "log.csv", "--catalog", "p.csv")["columns"]["engagements"]
+    assert log["item_id"] == "products.product_id"
+    items = rehearse_log(["log.csv"], log).items
+    assert items == {"000001": 1, "000002": 1}
 
 
 def test_no_action_is_proposed_for_an_event_that_nobody_knows(capsys):

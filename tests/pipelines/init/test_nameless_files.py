@@ -36,3 +36,20 @@ def test_an_archive_of_events_beside_an_unload(from_flag):
     Path("events/1760000000000.gz").rename("events/1760000000000.json.gz")
     shop = written(*from_flag, "events", "--catalog", "products", "--format", "tsv")
     assert (shop["format"]["type"], shop["engagements"], shop["catalog"]) == ("tsv", "events", "products")
+
+
+def test_a_table_whose_first_line_is_a_row(capsys):
+    """Refused by init, also where a value that comes again alone shows it; read by the names that a config gives."""
+    write_csv("t.csv", *(f"a{n},red scarf {n},Acme" for n in range(4)))
+    told = refused(capsys, "t.csv")
+    assert "'Acme' looks like a value" in told
+    assert "all 3 in their order, into the config: [format] header = " in told
+    columns = '[columns]\nitem_id = "sku"\ntitle = "name"\n'
+    lines = ['catalog = "t.csv"', 'image_encoder = "none"', "[format]", 'header = ["sku", "name", ""]', columns]
+    Path("shop.toml").write_text("\n".join(lines))
+    assert ingest.main(["--config", "shop.toml", "--run", "run"]) == 0
+    assert "items: t.csv: the config names its columns" in (told := capsys.readouterr().out)
+    assert "rows read 4, rows written 4" in told
+    Path("shop.toml").write_text(f'catalog = "t.csv"\nimage_encoder = "none"\n{columns}')
+    assert ingest.main(["--config", "shop.toml", "--run", "other"]) == 2
+    assert "'Acme' looks like a value" in capsys.readouterr().err
