@@ -105,7 +105,20 @@ ITEM_IDS = (
     *("article_number", "item_number", "artikelnummer", "artnr", "item_code", "product_code", "code", "asin"),
     *("artikel_nr", "produktnummer", "bestellnummer", "référence", "reference", "referencia", "code_article"),
     *("código", "codigo", "artikelcode", "productcode", "codice", "oxid", "oxartnum"),
-    *("uniq_id", "uuid", "object_id", "handle", "slug", "number", "gtin", "ean", "upc", "mpn"),
+    *(
+        "product_internal_id",
+        "internal_id",
+        "uniq_id",
+        "uuid",
+        "object_id",
+        "handle",
+        "slug",
+        "number",
+        "gtin",
+        "ean",
+        "upc",
+        "mpn",
+    ),
 )
 #: What a variant names its product by.
 PARENTS = (
@@ -193,6 +206,15 @@ NONE_OF_OURS = (
     *("condition", "availability", "available", "in_stock", "stock", "quantity", "inventory", "status", "published"),
     *("price", "sale_price", "regular_price", "cost", "currency", "tax", "tax_class", "shipping", "weight"),
     *("url", "link", "mobile_link", "gender", "age_group", "position", "rating", "created_at", "updated_at"),
+)
+
+#: Words in the names of columns of amounts, which are no ids though no value is there twice.
+_AMOUNTS = frozenset(
+    (
+        *("price", "prices", "msrp", "rrp", "cost", "costs", "amount", "total", "preis", "vk", "ek", "uvp", "prix"),
+        *("precio", "preço", "preco", "prezzo", "prijs", "cena", "pris", "stock", "qty", "quantity", "inventory"),
+        *("weight", "gewicht", "poids", "peso", "rating", "position", "rank", "discount", "tax", "vat"),
+    )
 )
 
 #: Our column -> its usual names, in a catalogue and in a log.
@@ -349,6 +371,16 @@ def is_called_a_picture(name: str) -> bool:
     (True, True, False)
     """
     return any(word in plain_name(name) for word in PICTURES)
+
+
+def is_called_an_amount(name: str) -> bool:
+    """Whether a name tells that a column has prices, stocks or the like.
+
+    >>> is_called_an_amount("product_price"), is_called_an_amount("salePrice"), is_called_an_amount("price_list_id")
+    (True, True, False)
+    """
+    words = words_of(name)
+    return not _AMOUNTS.isdisjoint(words) and words[-1] not in ("id", "code", "number", "sku")
 
 
 def is_called_small(name: str) -> bool:

@@ -16,7 +16,7 @@ from pipelines.init.offered import WORDS
 from pipelines.init.pictures import pictures_of
 from pipelines.init.repeated_ids import repeated_ids
 from pipelines.init.seen import SeenColumn, SeenTable, refuse_wrapped
-from pipelines.init.variants import asked_of_parents, by_parent, titles_of
+from pipelines.init.variants import asked_of_parents, by_continuation, by_parent, titles_of
 from schemas.errors import UsageError
 from schemas.internal_names import is_internal
 from schemas.kinds_of_rows import column_of_products, refuse_nameless_parts
@@ -28,6 +28,7 @@ from schemas.usual_names import (
     OF_CATALOGUE,
     TEXTS,
     VISIBLE,
+    is_called_an_amount,
     plain_name,
 )
 
@@ -35,6 +36,7 @@ _MOSTLY = 0.5
 _KINDS_OF_PRODUCTS = frozenset(
     (
         *("simple", "configurable", "bundle", "virtual", "grouped", "downloadable", "giftcard", "variable"),
+        *("product", "product_variation", "product variation", "variant", "variants", "parent", "child", "item"),
         *("variation", "external", "standard", "pack", "combinations", "physical", "digital", "service", "p", "d"),
     )
 )
@@ -85,6 +87,7 @@ def starts(table: SeenTable) -> list[Start]:
     rest = (*found, *left_out(table, found, CATALOGUE.names[1:]))
     asked += [f"{one.name} holds small pictures: left out" for one in pictures.small]
     variants = by_parent(table, ids, rest, tuple(asked))
+    variants = variants or by_continuation(table, ids, rest, tuple(asked))
     asked += [] if variants else asked_of_parents(table, ids)
     by_id = [_by(one, table, ids, rest, tuple(asked)) for one in ids]
     made = [*_by_product(table, rest, tuple(asked)), *variants, *by_id]
@@ -200,6 +203,7 @@ def _ids(table: SeenTable) -> list[SeenColumn]:
     if called:
         return [column for column in called if column.is_distinct] or called[:1]
     keys = [column for column in table.columns.values() if column.is_key and _is_short(column)]
+    keys = [column for column in keys if not is_called_an_amount(column.name)]
     return sorted(keys, key=_is_called_a_text)
 
 

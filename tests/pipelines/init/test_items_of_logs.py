@@ -106,3 +106,24 @@ def test_times_that_cannot_be_read_are_named_with_their_column(capsys):
     assert "3 wrong_type (expected" in told
     assert "timestamp" in told
     assert "1.78195E+12" in told
+
+
+INVISIBLE = ["\u200b", "\u200c", "\u200d", "\ufeff", "\u00ad", "\u2060"]
+
+
+@pytest.mark.parametrize("sign", INVISIBLE)
+def test_characters_that_nobody_sees_are_no_part_of_an_id(capsys, sign):
+    write_csv("p.csv", "sku,name", *(f"A-{number}{sign},red mug {number}" for number in range(5)))
+    Path("log.csv").write_text(lines_of("A-1", f"{sign}A-2 {sign}", "A-3"))
+    written("log.csv", "--catalog", "p.csv")
+    assert "100% of the rows are on items of the catalogue" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("sign", INVISIBLE)
+def test_within_an_id_they_are_named_as_the_difference(capsys, sign):
+    write_csv("p.csv", "sku,name", *(f"A{sign}-{number},red mug {number}" for number in range(5)))
+    Path("log.csv").write_text(lines_of("A-1", "A-2", "A-3"))
+    written("log.csv", "--catalog", "p.csv")
+    told = capsys.readouterr().out
+    assert "invisible characters" in told
+    assert "map item_id of either table" not in told
