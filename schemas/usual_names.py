@@ -208,15 +208,6 @@ NONE_OF_OURS = (
     *("url", "link", "mobile_link", "gender", "age_group", "position", "rating", "created_at", "updated_at"),
 )
 
-#: Words in the names of columns of amounts, which are no ids though no value is there twice.
-_AMOUNTS = frozenset(
-    (
-        *("price", "prices", "msrp", "rrp", "cost", "costs", "amount", "total", "preis", "vk", "ek", "uvp", "prix"),
-        *("precio", "preço", "preco", "prezzo", "prijs", "cena", "pris", "stock", "qty", "quantity", "inventory"),
-        *("weight", "gewicht", "poids", "peso", "rating", "position", "rank", "discount", "tax", "vat"),
-    )
-)
-
 #: Our column -> its usual names, in a catalogue and in a log.
 OF_CATALOGUE: Mapping[str, Sequence[str]] = {
     **{name: tuple(chain.from_iterable(sources)) for name, sources in TEXTS.items()},
@@ -371,16 +362,6 @@ def is_called_a_picture(name: str) -> bool:
     (True, True, False)
     """
     return any(word in plain_name(name) for word in PICTURES)
-
-
-def is_called_an_amount(name: str) -> bool:
-    """Whether a name tells that a column has prices, stocks or the like.
-
-    >>> is_called_an_amount("product_price"), is_called_an_amount("salePrice"), is_called_an_amount("price_list_id")
-    (True, True, False)
-    """
-    words = words_of(name)
-    return not _AMOUNTS.isdisjoint(words) and words[-1] not in ("id", "code", "number", "sku")
 
 
 def is_called_small(name: str) -> bool:

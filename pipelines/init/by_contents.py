@@ -21,6 +21,7 @@ from schemas.errors import UsageError
 from schemas.internal_names import is_internal
 from schemas.kinds_of_rows import column_of_products, refuse_nameless_parts
 from schemas.leave_out import ANY
+from schemas.names_of_amounts import is_called_an_amount
 from schemas.tables import CATALOGUE, TEXT_FIELDS
 from schemas.usual_names import (
     DELETED,
@@ -28,7 +29,6 @@ from schemas.usual_names import (
     OF_CATALOGUE,
     TEXTS,
     VISIBLE,
-    is_called_an_amount,
     plain_name,
 )
 
