@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from schemas.arrow_types import joined_texts
 from schemas.cell_lists import joined_text
-from schemas.cell_text import UnreadableCellError, cell_text, id_text
+from schemas.cell_text import UnreadableCellError, cell_text, id_text, is_too_large
 from schemas.cell_times import fast_timestamps, offset_of, timestamp_of
 from schemas.column_cells import Blame, Cells, Fault, Faults, Found, by_value, cells_of_sources
 from schemas.column_spec import Column, column_of
@@ -135,6 +135,11 @@ def _id_remedy(value: object, name: str, source: str, section: str) -> str:
     if field is not None:
         inner = quote(f"{source}.{field}")
         return f"name what is in the object, in the config: [{section}] {name} = {inner}, or another field of it"
+    if is_too_large(value):
+        return (
+            f"too large for a float, which has lost its last digits: write {quote(source)} as text or whole numbers "
+            "(int64) in the export; a column with empty cells becomes float in pandas, unless its type is Int64"
+        )
     return (
         f"write {quote(source)} as text or whole numbers in the export, or name the column of the ids, in the config: "
         f'[{section}] {name} = "your name"'

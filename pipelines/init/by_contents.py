@@ -51,6 +51,8 @@ _HIDDEN = (
 #: What Magento's visibility is of a product that has a page of its own; and of a variant that has none.
 _SEEN = ("catalog, search", "catalog", "search")
 _NOT_ALONE = "not visible individually"
+#: Square's columns, in words.
+_VISIBILITIES = ("visibility", "square_online_item_visibility", "item_visibility")
 #: What Elasticsearch has beside a document.
 _OF_ELASTICSEARCH = ("_index", "_type", "_id", "_score", "sort")
 #: Hashes of 32 digits, or UUIDs: one, or several in a list.
@@ -100,6 +102,7 @@ def _hidden(table: SeenTable) -> tuple[Hidden, ...]:
     shown = [Shown(name, _SHOWN) for name in VISIBLE if _has_flags(table, name)]
     shown += [Shown(name, _NOT_SHOWN) if _has_flags(table, name) else Shown(name, (), (ANY,)) for name in DELETED]
     shown += [Shown(name, _SEEN) for name in ("visibility",) if _is_magentos(table, name)]
+    shown += [Shown(name, _SHOWN) for name in _VISIBILITIES if _says_in_words(table, name)]
     return hidden_products(table, shown)
 
 
@@ -143,6 +146,12 @@ def _has_flags(table: SeenTable, name: str) -> bool:
     return column is not None and all(
         text.strip().casefold() in (*_SHOWN, *_NOT_SHOWN, *_HIDDEN) for text in column.texts
     )
+
+
+def _says_in_words(table: SeenTable, name: str) -> bool:
+    """Whether the column of that name has flags that are words: Magento's visibility has numbers of another sense."""
+    column = table.column([name])
+    return column is not None and _has_flags(table, name) and not any(map(str.isdigit, column.texts))
 
 
 def _is_magentos(table: SeenTable, name: str) -> bool:

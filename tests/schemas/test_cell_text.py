@@ -60,7 +60,9 @@ def test_what_has_no_text(value: Any) -> None:
         cell_text(value)
 
 
-@pytest.mark.parametrize("value", [1.5, True, float("inf"), 2.0**53 + 2, Decimal("1.5"), date(2026, 6, 20), [1], {}])
+@pytest.mark.parametrize(
+    "value", [1.5, True, float("inf"), 2.0**53, -(2.0**53), 2.0**53 + 2, Decimal("1.5"), date(2026, 6, 20), [1], {}]
+)
 def test_what_is_no_id(value: Any) -> None:
     with pytest.raises(UnreadableCellError):
         id_text(value)

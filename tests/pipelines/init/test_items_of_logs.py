@@ -127,3 +127,32 @@ def test_within_an_id_they_are_named_as_the_difference(capsys, sign):
     told = capsys.readouterr().out
     assert "invisible characters" in told
     assert "map item_id of either table" not in told
+
+
+@pytest.mark.parametrize(
+    ("event", "action"),
+    [
+        ("Added to Cart", "add_to_cart"),
+        ("Item Added to Cart", "add_to_cart"),
+        ("Viewed Product", "click"),
+        ("Product Saved", "save"),
+        ("Purchase Completed", "checkout"),
+        ("Removed from Cart", ""),
+    ],
+)
+def test_actions_in_the_past_tense_are_known(event, action):
+    write_csv("p.csv", "sku,name", *(f"{number:06},red mug {number}" for number in range(5)))
+    Path("log.csv").write_text(lines_of("000001", "000002") + f"2026-06-21T10:00:00Z,u,000003,{event}\n")
+    log = written("log.csv", "--catalog", "p.csv")["columns"]["engagements"]
+    assert log["action"]["values"][event] == action
+
+
+@pytest.mark.parametrize(("user", "is_asked"), [("0", True), ("-1", True), ("7", False)])
+def test_a_user_who_may_be_every_guest_is_asked_about(capsys, user, is_asked):
+    write_csv("p.csv", "sku,name", *(f"{number:06},red mug {number}" for number in range(5)))
+    rows = [f"2026-06-20T10:{n:02}:00Z,{user if n % 2 else n + 20},{n % 5:06},view" for n in range(20)]
+    write_csv("log.csv", "event_time,user_id,sku,event", *rows)
+    log = written("log.csv", "--catalog", "p.csv")["columns"]["engagements"]
+    assert ("are these guests?" in capsys.readouterr().out) == is_asked
+    mapped = {**log, "user_id": {"source": "user_id", "values": {user: ""}}}
+    assert rehearse_log(["log.csv"], mapped).num_rows == 20
