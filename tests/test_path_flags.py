@@ -19,7 +19,8 @@ NO_PLACES = {
     *("image_weights_name", "image_weights_sha256", "item", "reason", "recent", "text", "to_date", "train_before"),
     *("frozen", "nested_dims", "sources", "tables", "tasks", "text_encoder", "time_zone", "user", "user_agent"),
     *("half_evidence", "reference", "split_date", "weights"),
-    "evaluate-sources also",  # NAME=FOLDER, of which it refuses URIs itself
+    "evaluate-sources also",
+    "evaluate-users also",  # NAME=FOLDER, of which it refuses URIs itself
     *("backfill model", "daily model", "doctor model", "unify model", "unified_model"),  # ids of models
     # names of runs, which are looked up in the store
     *("diff new", "diff old", "explain run", "rollback to", "verify run"),

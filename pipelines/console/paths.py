@@ -7,6 +7,7 @@ place there.
 import dataclasses
 import os
 import re
+from collections.abc import Collection, Iterator
 from typing import Any, TypeVar
 from urllib.parse import unquote
 
@@ -47,6 +48,22 @@ def check_local(value: str, source: str) -> None:
         "folder, or mount it as one, and give that path"
     )
     raise UsageError(f"expected a local path for {source}, got {quote(value)}: {to_do}")
+
+
+def named_folders(text: str, taken: Collection[str] = ()) -> Iterator[tuple[str, str]]:
+    """(name, folder) of --also `name=folder,name=folder`. Raises UsageError for another form, or a name that is taken.
+
+    >>> list(named_folders("other=vectors, best=truth/"))
+    [('other', 'vectors'), ('best', 'truth/')]
+    """
+    names = set()
+    for part in filter(None, map(str.strip, text.split(","))):
+        name, _, folder = part.partition("=")
+        if not name or not folder or name in names or name in taken:
+            raise UsageError(f"expected --also NAME=FOLDER with new names, separated by commas, got {quote(part)}")
+        check_local(folder, "--also")
+        names.add(name)
+        yield name, folder
 
 
 def absolute(path: str) -> str:

@@ -1,10 +1,10 @@
 """The item vectors that a table compares: the sources of a run, ItemSage's of a day, `unified`, and any others."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pipelines.console.paths import check_local
+from pipelines.console.paths import named_folders
 from pipelines.one_embedding.vectors import LOG_END, SourceVectors, aligned, finished_sources, source_of, vectors_at
 from pipelines.run.opened import Run
 from pipelines.stages import SOURCES, stage_of_folder
@@ -17,7 +17,7 @@ from schemas.tables import TEXT_FIELDS
 
 ITEMSAGE, UNIFIED = "itemsage", "unified"
 #: What a table calls other things.
-_TAKEN = ("majority", "text", "random", ITEMSAGE, UNIFIED)
+NAMES_TAKEN = (*SOURCES, "majority", "text", "random", ITEMSAGE, UNIFIED)
 
 
 def given_vectors(run: Run, items_run: Run | None, others: str, item_ids: Sequence[str]) -> list[SourceVectors]:
@@ -30,29 +30,13 @@ def given_vectors(run: Run, items_run: Run | None, others: str, item_ids: Sequen
     for opened in (run, *([] if items_run is None else [items_run])):
         if storage.is_folder(opened.folder / UNIFIED) and UNIFIED not in [one.name for one in found]:
             found.append(_unified(opened, found, item_ids))
-    found += [vectors_at(folder, name, item_ids) for name, folder in named_folders(others)]
+    found += [vectors_at(folder, name, item_ids) for name, folder in named_folders(others, NAMES_TAKEN)]
     if not found:
         raise UsageError(
             f"expected sources of item vectors in {run.folder}, got none: make them with `itemsage sources`, or give "
             "--items-run or --also"
         )
     return found
-
-
-def named_folders(text: str) -> Iterator[tuple[str, str]]:
-    """(name, folder) of `name=folder,name=folder`. Raises UsageError for another form, or a name that is taken.
-
-    >>> list(named_folders("other=vectors, best=truth/"))
-    [('other', 'vectors'), ('best', 'truth/')]
-    """
-    names = set()
-    for part in filter(None, map(str.strip, text.split(","))):
-        name, _, folder = part.partition("=")
-        if not name or not folder or name in names or name in (*SOURCES, *_TAKEN):
-            raise UsageError(f"expected --also NAME=FOLDER with new names, separated by commas, got {quote(part)}")
-        check_local(folder, "--also")
-        names.add(name)
-        yield name, folder
 
 
 def require_before(sources: Sequence[SourceVectors], split_us: int, split_date: str) -> None:

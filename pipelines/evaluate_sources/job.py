@@ -24,8 +24,9 @@ from model.measures.cart_returns import ReturnConfig
 from model.measures.log_rows import interest
 from model.measures.one_embedding import TasksConfig
 from pipelines.console.jobs import flag, main_of_alone, shown_call
+from pipelines.console.paths import named_folders
 from pipelines.console.terminal import print_page
-from pipelines.evaluate_sources.given import UNIFIED, given_vectors, named_folders, opened, require_before
+from pipelines.evaluate_sources.given import UNIFIED, given_vectors, opened, require_before
 from pipelines.evaluate_sources.measure import Table
 from pipelines.evaluate_sources.report import format_page
 from pipelines.log.dated_log import DatedLog

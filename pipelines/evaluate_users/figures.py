@@ -80,7 +80,7 @@ class Evaluation:
             "impressions": "drawn" if self.impressions is None else "of the log",
             "baseline": BASELINE,
             **_walk_tables(found, list(compared), grid),
-            "over_best_baseline": _over_best(found, list(compared), ours),
+            "over_best_baseline": over_best(found, list(compared), ours),
         }
 
     def month_ahead(self) -> dict[str, Any] | None:
@@ -112,7 +112,7 @@ def _walk_tables(found: UserDays, names: Sequence[str], grid: Grid) -> dict[str,
     return {
         "methods": [
             {"method": name, "clusters_median": float(clusters_T[place])}
-            | {metric: _figures(summary, place, column) for column, metric in enumerate(METRICS)}
+            | {metric: figures_of(summary, place, column) for column, metric in enumerate(METRICS)}
             for place, name in enumerate(names)
         ],
         "alpha_by_num": [
@@ -123,7 +123,7 @@ def _walk_tables(found: UserDays, names: Sequence[str], grid: Grid) -> dict[str,
     }
 
 
-def _over_best(found: UserDays, names: Sequence[str], ours: str) -> dict[str, Any]:
+def over_best(found: UserDays, names: Sequence[str], ours: str) -> dict[str, Any]:
     """{"method": ours, "metrics": {metric: {"baseline": the best one on these very days, and the lift over it, paired,
     with its bounds}}}"""
     baselines = [place for place, name in enumerate(names) if not name.startswith(_NO_BASELINE)]
@@ -133,7 +133,7 @@ def _over_best(found: UserDays, names: Sequence[str], ours: str) -> dict[str, An
         means_T = values_UT1.mean(axis=(0, 2))
         best = max(baselines, key=means_T.__getitem__)
         summary = summarize(found.users_U, values_UT1, best, seed_of("intervals", "walk forward"))
-        figures = _figures(summary, names.index(ours), 0)
+        figures = figures_of(summary, names.index(ours), 0)
         metrics[metric] = {"baseline": names[best]} | {
             name: value for name, value in figures.items() if name.startswith("lift")
         }
@@ -153,13 +153,13 @@ def _month_table(
         "weights": weights,
         "methods": [
             {"method": name, "popularity_weight": weight}
-            | {metric: _figures(summary, place, column) for column, metric in enumerate(metrics)}
+            | {metric: figures_of(summary, place, column) for column, metric in enumerate(metrics)}
             for place, (name, weight) in enumerate(found.columns)
         ],
     }
 
 
-def _figures(summary: Summary, method: int, metric: int) -> dict[str, float | None]:
+def figures_of(summary: Summary, method: int, metric: int) -> dict[str, float | None]:
     """Mean, lift and their bounds; None where there is none."""
     figures = {name: float(values[method, metric]) for name, values in vars(summary).items()}
     return {name: None if math.isnan(value) else value for name, value in figures.items()}

@@ -16,6 +16,8 @@ _METRICS = {
     "r_precision": "R-precision",
     "reciprocal_rank": "reciprocal rank",
 }
+#: What several vectors are compared by: relevance is a cosine of each one's own.
+COMPARED = ("recall", "r_precision", "reciprocal_rank")
 Figures = Mapping[str, float | None]
 
 
@@ -63,6 +65,80 @@ def format_page(report: Mapping[str, Any], notes: str | None = None) -> str:
         *([] if notes is None else ["", "## Reading the figures", "", notes]),
     ]
     return "\n".join(lines) + "\n"
+
+
+def format_comparison(report: Mapping[str, Any], notes: str | None = None) -> str:
+    """The page of several item vectors side by side. notes: Markdown that a person wrote to end it."""
+    vectors, names = report["vectors"], {**_METRICS, "recall": f"recall@{report['list_length']}"}
+    first, used = vectors[0]["name"], report["rows"].get("rows_used", 0)
+    kept = f"{report['actions_kept']:,} of {used:,} rows are on them"
+    lines = [
+        "# Several vectors per user, on several item vectors",
+        "",
+        f"    {report['command']}",
+        "",
+        f"- {report['items']:,} items that all vectors have; {kept}, the others are left out for all vectors alike",
+        f"- rows of the log: {found_in_words(report['rows'])}",
+        f"- {report['days']} days, {report['from_date']} to {report['to_date']}: {report['users']:,} users, "
+        f"{report['user_days']:,} user-days of {report['items_a_user_day']:.1f} items on average; history "
+        f"{report['window_days']} days; {report['list_length']} recommended items",
+        "- [intervals] are 95 % bootstrap intervals; users are drawn, not user-days",
+        f"- `*`: the paired difference to `{first}` has an interval that leaves 0 out",
+        "- relevance is left out: a cosine of .8 is another nearness in each of the vectors",
+        "",
+        *_vectors_table(report),
+        "",
+        *(line for metric in COMPARED for line in _metric_table(report, metric, names[metric])),
+        f"{vectors[0]['over_best_baseline']['method']} over the best of the others, which are not PinnerSage, on the "
+        "same vectors, %, paired:",
+        "",
+        *_over_best_of(vectors, names),
+        *([] if notes is None else ["", "## Reading the figures", "", notes]),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _vectors_table(report: Mapping[str, Any]) -> list[str]:
+    header = ["vectors", "model", "items", "distinct, of the common", "alpha, e = 3", "calibrated choice"]
+    rows = []
+    for one, model, items in zip(report["vectors"], report["models"], report["items_of"], strict=True):
+        chosen = one["calibrated"]
+        choice = "none"
+        if chosen is not None:
+            choice = f"{'e =' if chosen['sampled'] else 'top'} {chosen['samples']}, alpha {chosen['alpha']:g}"
+        distinct = f"{one['distinct_vectors']:,}"
+        rows.append([one["name"], quote(model), f"{items:,}", distinct, f"{one['alpha']:g}", choice])
+    return markdown_table(header, rows)
+
+
+def _metric_table(report: Mapping[str, Any], metric: str, title: str) -> list[str]:
+    vectors = [one["name"] for one in report["vectors"]]
+    rows = []
+    for method in report["methods"]:
+        cells = []
+        for name in vectors:
+            figures = method[metric][name]
+            cells.append(_absolute(figures) + ("*" if name != vectors[0] and _is_shown(figures) else ""))
+        rows.append([method["method"], *cells])
+    return [f"## {title[0].upper()}{title[1:]}", "", *markdown_table(["method", *vectors], rows), ""]
+
+
+def _is_shown(figures: Figures) -> bool:
+    """
+    >>> _is_shown({"lift_low": 0.5, "lift_high": 2.0}), _is_shown({"lift_low": -0.5, "lift_high": 2.0})
+    (True, False)
+    """
+    low, high = figures["lift_low"], figures["lift_high"]
+    return low is not None and high is not None and (low > 0 or high < 0)
+
+
+def _over_best_of(vectors: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> list[str]:
+    rows = []
+    for one in vectors:
+        for metric in COMPARED:
+            found = one["over_best_baseline"]["metrics"][metric]
+            rows.append([one["name"], names[metric], found["baseline"], _lift(found)])
+    return markdown_table(["vectors", "metric", "best of the others", "lift"], rows)
 
 
 def _calibrated(report: Mapping[str, Any]) -> str:

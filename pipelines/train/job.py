@@ -103,7 +103,10 @@ def run(config: TrainConfig, options: PipelineOptions) -> str:
         wait_for_all(processes)
         show = processes.rank == 0
         start = started(config, folder)
-        taught = distilled(config, folder, start, show)
+        for is_turn in (processes.rank == 0, processes.rank > 0):  # what the first has made, the others read
+            if is_turn:
+                taught = distilled(config, folder, start, show)
+            wait_for_all(processes)
         model, result = train_chosen(config, folder, taught, show)
         wait_for_all(processes)  # one that is refused ends the others: the first has printed by then
         require_better_than_start(config, result, checkpoints(folder))

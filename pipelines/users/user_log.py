@@ -72,7 +72,6 @@ def _read_rows(
 ) -> tuple[pa.Table, pa.Table]:
     """ACTIONS with the rows of their items, of both kinds; others are counted. Raises ThresholdError if too many are
     rejected."""
-    item_ids = load_vectors(acted.vectors).ids
     rejected_rows = RejectedRows()
     tables: tuple[list[pa.Table], list[pa.Table]] = ([], [])
     progress = Progress("engagements", "rows", count_rows(files))
@@ -83,12 +82,14 @@ def _read_rows(
             rows, left_out = actions_in_window(valid, acted)
             counts.update(left_out, rows_read=read["rows_read"], rows_quarantined=len(rejected))
             for found, of_kind in zip(tables, (rows, actions_in_window(valid, shown)[0]), strict=True):
-                found.append(with_item_rows(of_kind, item_ids))
+                found.append(of_kind)
             progress.advance(read["rows_read"])
     progress.close()
     read_in_all = rejected_rows.counts() | {"rows_read": counts["rows_read"]}
     require_sound_log(read_in_all, thresholds, "users are calibrated or evaluated")
-    return pa.concat_tables(tables[0]), pa.concat_tables(tables[1])
+    item_ids = load_vectors(acted.vectors).ids  # looked up once: each look-up hashes the whole catalogue
+    acted_rows, shown_rows = (with_item_rows(pa.concat_tables(found), item_ids) for found in tables)
+    return acted_rows, shown_rows
 
 
 def _source(kinds: Sequence[str], from_us: int, to_us: int, vectors: VectorsSource) -> ActionsSource:
