@@ -9,6 +9,7 @@ from typing import Any
 
 from pipelines.init.found import Found, found_in, unread_columns
 from pipelines.init.missing_columns import what_is_missing
+from pipelines.init.returned import asked_of_returns
 from pipelines.init.seen import SeenColumn, SeenTable
 from schemas import tables, usual_names
 from schemas.cell_text import UnreadableCellError
@@ -155,7 +156,7 @@ def log_start(table: SeenTable) -> LogStart:
     if session is not None and session.filled:
         found.append(found_in([session], "session_id"))
     notes = ["a row for each item of a list, or the one that the event has itself"] if len(items) > 1 else []
-    found.append(found_in(items, "item_id", notes=notes))
+    found.append(found_in(items, "item_id", notes=[*notes, *asked_of_returns(table)]))
     found += _searches(table)
     action = found_in([event], "action")
     unread = tuple(unread_columns(table, [*found, action]))

@@ -156,3 +156,21 @@ def test_a_user_who_may_be_every_guest_is_asked_about(capsys, user, is_asked):
     assert ("are these guests?" in capsys.readouterr().out) == is_asked
     mapped = {**log, "user_id": {"source": "user_id", "values": {user: ""}}}
     assert rehearse_log(["log.csv"], mapped).num_rows == 20
+
+
+@pytest.mark.parametrize(
+    ("columns", "cells", "asked"),
+    [
+        ("Quantity", ["1", "-2", "3"], "Quantity is below 0 in 1 rows: are these returns?"),
+        ("Status", ["paid", "Refunded", "refunded"], "Status is Refunded or refunded in 2 rows: are these returns?"),
+        ("Quantity", ["1", "-0", "3"], ""),
+    ],
+)
+def test_returns_that_another_column_says_are_asked_about(capsys, columns, cells, asked):
+    write_csv("p.csv", "sku,name", *(f"{number:06},red mug {number}" for number in range(5)))
+    rows = [f"2026-06-20T10:0{n}:00Z,u{n},{n:06},purchase,{cell}" for n, cell in enumerate(cells)]
+    write_csv("log.csv", f"event_time,user_id,sku,event,{columns}", *rows)
+    written("log.csv", "--catalog", "p.csv")
+    told = capsys.readouterr().out
+    assert asked in told
+    assert ("are these returns?" in told) == bool(asked)
