@@ -21,7 +21,7 @@ _ADDRESS = re.compile(r"(?<![^,;|\s])(?:[a-z][a-z0-9+.-]{0,30}:)?//", re.IGNOREC
 _BETWEEN_ADDRESSES = ",;| \t\r\n"
 #: Of HTML's srcset: what separates its addresses, and what stands behind one, a width or a density.
 _CANDIDATES = re.compile(r"(?<=[0-9][wx]),\s*|,\s+|,$")
-_DESCRIPTOR = re.compile(r"\s+(\d{1,6}(?:\.\d{1,6})?)([wx])(?:\s+\d{1,6}h)?$")
+_DESCRIPTOR = re.compile(r"(?<!\s)\s{1,64}(\d{1,6}(?:\.\d{1,6})?)([wx])(?:\s{1,8}\d{1,6}h)?$")
 #: Between addresses of one cell; a line end does it beside both.
 _MARKS = re.compile(r"[,\r\n]"), re.compile(r"[;\r\n]")
 #: A Python list is evaluated up to this length and number of brackets: the parser's own limits end the process.

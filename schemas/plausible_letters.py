@@ -21,7 +21,7 @@ _IN_WORDS = re.compile(
 )
 #: Three and more beside each other: words of Cyrillic, Greek, Hebrew, Arabic or of two bytes a letter. Words of cp1252
 #: that have three are few (Estonian jäääär, Icelandic þýða), so that a share of all is meant.
-_ROWS = re.compile("(?=[¡-¿]*[À-ÿ])[¡-ÿ]{3,}")
+_ROWS = re.compile("(?=[¡-¿]{0,4}[À-ÿ])[¡-ÿ]{3,}")
 _MOST_IN_ROWS = 0.5
 #: Czech ě and ů; Italian has ì and ù at the end of words alone, French ù in où.
 _NOT_AT_THE_END = re.compile(rf"[ìù](?={_LETTER})")

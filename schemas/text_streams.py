@@ -35,7 +35,7 @@ _OF_UTF8 = re.compile("[^\x00-\x7f\udc80-\udcff]")
 #: Bytes that cp1252 does not have, and 0xFF, which hardly any of its texts have.
 _NOT_OF_CP1252 = re.compile("[\udc81\udc8d\udc8f\udc90\udc9d\udcff]")
 #: Pieces of a file, of those with letters beyond ASCII, whose letters are looked at.
-_MAX_PIECES_OF_LETTERS = 16
+_MAX_PIECES_OF_LETTERS = 2
 
 
 def compression_of(path: str) -> str:
