@@ -43,7 +43,8 @@ class LettersSeen:
         self._counts: Counter[str] = Counter()
 
     def add(self, text: str) -> None:
-        """A piece of the text, as cp1252 reads it."""
+        """A piece of the text, as cp1252 reads it. Words of ASCII alone say nothing, and are most."""
+        text = " ".join(["", *(word for word in text.split() if not word.isascii())])
         for name, pattern in {
             "all": _BEYOND_ASCII,
             "implausible": _IN_WORDS,
