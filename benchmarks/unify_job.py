@@ -7,9 +7,10 @@ A day of random items with 3 attributes and 2 pictures of 512 numbers each: item
 (of four items in five), dae of 64, siamese of 128, to a sum of 256 numbers. In one process: a first day, the same day
 with the first to take over from, and the bare loop, which reads, encodes and writes nothing.
 
-With --run a trial of the search for weights instead, of the sources that the run has, on the log up to --date: of the
-items that the tasks ask about, as `itemsage unify` does it, beside fusing all items of the run, in turn, with the
-scores of both, which must be equal. Processor seconds, the best of --trials.
+With --run a trial of the search for weights instead, of the sources that the run has and made vectors of those named
+above that it lacks, on the log up to --date: of the items that the tasks ask about, as `itemsage unify` does it, beside
+fusing all items of the run, in turn, with the scores of both, which must be equal. Processor seconds, the best of
+--trials.
 """
 
 import argparse
@@ -37,7 +38,7 @@ from pipelines.embed.parts import plan_parts
 from pipelines.one_embedding.catalogue import Catalogue
 from pipelines.one_embedding.sessions import read_sessions
 from pipelines.one_embedding.validation import Weighed, seen_attributes, weighed_on
-from pipelines.one_embedding.vectors import SourceVectors, finished_sources, source_of
+from pipelines.one_embedding.vectors import SourceVectors, finished_sources, seen_fields, source_of
 from pipelines.run.opened import Run
 from pipelines.run.stage import run_stage
 from pipelines.run.units import Unit, UnitWriter, bucket_name, read_stage_manifest, write_stage_manifest
@@ -46,7 +47,7 @@ from pipelines.unify.stage import Unified, UnifiedConfig
 from schemas.clickstream import EVIDENCE
 from schemas.days import end_of_day_us
 from schemas.embeddings import embeddings_metadata, write_embeddings_file
-from schemas.hashing import bucket_of
+from schemas.hashing import bucket_of, seed_of
 from schemas.records import ItemFeatures, encode_features, write_records
 from schemas.tables import ITEMS, NUM_TEXT_FIELDS, TEXT_FIELDS
 
@@ -158,6 +159,8 @@ def search_trials(arguments: argparse.Namespace) -> None:
     run = Run(arguments.run)
     catalogue = Catalogue.of(run)
     sources = [source_of(run, name, catalogue.item_ids) for name in finished_sources(run)]
+    known = {one.name for one in sources}
+    sources += [made_source(name, len(catalogue.item_ids)) for name in DIMS if name not in known]
     end_us = end_of_day_us(arguments.date, "UTC")
     ids, limits = pa.array(catalogue.item_ids, pa.string()), LogThresholds()
     log, _ = read_sessions(arguments.engagements, {}, arguments.date, end_us, ids, limits, "it is measured")
@@ -183,6 +186,19 @@ def search_trials(arguments: argparse.Namespace) -> None:
     print(f"asked of {asked:,} of {len(catalogue.item_ids):,} items")
     ratio = least["all"] / least["asked"]
     print(f"trial of those asked {least['asked']:.2f} s, of all {least['all']:.2f} s: {ratio:.1f} times")
+
+
+def made_source(name: str, num_items: int) -> SourceVectors:
+    """Random unit vectors of all items."""
+    random = np.random.default_rng(seed_of("made source", name))
+    return SourceVectors(
+        name=name,
+        model_id="made",
+        vectors_ND=unit_or_zero(random.standard_normal((num_items, DIMS[name]))),
+        evidence_N=None,
+        seen=frozenset(TEXT_FIELDS) if name == "itemsage" else seen_fields(name),
+        log_end_us=None,
+    )
 
 
 def fusing_all(weighed: Weighed, sources: list[SourceVectors], config: FusionConfig) -> Objective:
