@@ -7,6 +7,7 @@
 | text with `|` | `a.jpg|b.jpg` |
 | addresses separated by commas, semicolons or line ends | `a.jpg, b.jpg`; `https://shop/a.jpg;https://shop/b.jpg` |
 | the same in quotes | `"a.jpg","b.jpg"` |
+| HTML's `srcset`, one picture in several sizes: the largest | `a.jpg 480w, b.jpg 960w`, `a.jpg 1x, b.jpg 2x` |
 | a list wrapped in an object (BigQuery, Spark) | `{"list": [{"element": "a.jpg"}]}`, `{"v": [{"v": "a.jpg"}]}` |
 | the same of GraphQL (Shopify) | `{"edges": [{"node": {"url": "a.jpg"}}]}`, `{"nodes": [{"url": "a.jpg"}]}` |
 | objects that hold an address, or an image that does | `[{"src": "a.jpg"}]`, `[{"image": {"src": "a.jpg"}}]` |

@@ -11,7 +11,7 @@
 | a UUID | in lower case with hyphens |
 | NaN | null, as pandas writes what is missing |
 
-Nothing else has a text. An id is text, a whole number or a UUID; a float beyond 2^53 is none, for it has lost digits.
+Nothing else has a text. An id is text, a whole number or a UUID; a float from 2^53 on is none, for it has lost digits.
 """
 
 import math
@@ -69,7 +69,7 @@ def id_text(value: Any) -> str | None:
     ('1', '101', '01')
     """
     if isinstance(value, float | np.floating) and not math.isnan(value):
-        whole = float(value).is_integer() and abs(float(value)) <= _MOST_EXACT
+        whole = float(value).is_integer() and not is_too_large(value)
     elif isinstance(value, Decimal):
         whole = value == value.to_integral_value() if value.is_finite() else value.is_nan()
     else:
@@ -77,6 +77,16 @@ def id_text(value: Any) -> str | None:
     if not whole:
         raise UnreadableCellError("wrong_type", value.item() if isinstance(value, np.generic) else value)
     return cell_text(value)
+
+
+def is_too_large(value: object) -> bool:
+    """Whether a value is a float so large that another whole number has become the same: also 2^53 itself, which
+    2^53 + 1 becomes.
+
+    >>> is_too_large(2.0**53), is_too_large(2.0**53 - 1), is_too_large(1 << 60)
+    (True, False, False)
+    """
+    return isinstance(value, float | np.floating) and math.isfinite(value) and abs(float(value)) >= _MOST_EXACT
 
 
 def _decoded(value: str | bytes) -> str:

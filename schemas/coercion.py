@@ -17,13 +17,14 @@ import pyarrow.compute as pc
 
 from schemas.arrow_types import joined_texts
 from schemas.cell_lists import joined_text
-from schemas.cell_text import UnreadableCellError, cell_text, id_text
+from schemas.cell_text import UnreadableCellError, cell_text, id_text, is_too_large
 from schemas.cell_times import fast_timestamps, offset_of, timestamp_of
 from schemas.column_cells import Blame, Cells, Fault, Faults, Found, by_value, cells_of_sources
 from schemas.column_spec import Column, column_of
 from schemas.date_remedies import times_remedy
 from schemas.day_and_clock import with_clocks
 from schemas.fast_columns import fast_ids, fast_text
+from schemas.invisible_letters import without_edges
 from schemas.quarantine import quote
 from schemas.raw_rows import RawRows
 from schemas.rounded_ids import rounded_ids
@@ -77,10 +78,10 @@ def mapped_to_empty(raw: RawRows, name: str) -> np.ndarray:
 
 
 def id_column(raw: RawRows, name: str, found: Found, *, required: bool = False, section: str = "columns") -> pa.Array:
-    """Ids (see schemas.cell_text), without the blanks around them, whose rows are in found.trimmed; those that the
-    first of several sources gives are in found.of_first. required: what is no id (also one that a spreadsheet rounded,
-    see rounded_ids), or a word that stands for null, costs its row; else it is null, and so is the empty string.
-    section: the table of a config that maps the column."""
+    """Ids (see schemas.cell_text), without blanks and invisible characters around them, whose rows are in
+    found.trimmed; those that the first of several sources gives are in found.of_first. required: what is no id (also
+    one that a spreadsheet rounded, see rounded_ids), or a word that stands for null, costs its row; else it is null,
+    and so is the empty string. section: the table of a config that maps the column."""
     arrays, trimmed, words = [], np.zeros(raw.table.num_rows, bool), dict[int, str]()
     for number, cells in enumerate(cells_of_sources(raw, name)):
         values = None if cells.array is None else fast_ids(cells.array)
@@ -94,7 +95,7 @@ def id_column(raw: RawRows, name: str, found: Found, *, required: bool = False, 
                 words.setdefault(row, quote(cells.word(row)))
         if name in raw.whole:
             values = pc.replace_substring_regex(values, r"^\s*(-?\d+)\.0+\s*$", r"\1")
-        plain = pc.utf8_trim_whitespace(values)
+        plain = without_edges(values)
         if cells.spec.trim is not False and not plain.equals(values):
             trimmed |= pc.fill_null(pc.not_equal(plain, values), False).to_numpy(zero_copy_only=False)
             values = plain
@@ -134,6 +135,11 @@ def _id_remedy(value: object, name: str, source: str, section: str) -> str:
     if field is not None:
         inner = quote(f"{source}.{field}")
         return f"name what is in the object, in the config: [{section}] {name} = {inner}, or another field of it"
+    if is_too_large(value):
+        return (
+            f"too large for a float, which has lost its last digits: write {quote(source)} as text or whole numbers "
+            "(int64) in the export; a column with empty cells becomes float in pandas, unless its type is Int64"
+        )
     return (
         f"write {quote(source)} as text or whole numbers in the export, or name the column of the ids, in the config: "
         f'[{section}] {name} = "your name"'

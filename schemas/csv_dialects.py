@@ -25,6 +25,8 @@ _RARE_SEPARATORS = "\x01^~"
 _MAX_CELL_CHARACTERS = 16 << 20
 #: Of files whose text may have the mark in no cell, so that quotes are often data (Google's feeds, database dumps).
 _OFTEN_UNQUOTED = ("\t", "|")
+#: How many times as many rows a separator ends where it is taken for the rule.
+_MANY_MORE = 20
 #: Stands for a carriage return within a line while the csv module reads it, which takes one for a line end outside of
 #: quotes. No text of a file has it: bytes that are not UTF-8 are surrogates of another range.
 _RETURN = "\ud800"
@@ -163,7 +165,15 @@ def best_dialect(lines: list[str], usual: str, given: Mapping[str, str]) -> tupl
     scores = [(dialect.num_lines_as_wide(lines[1:], width), width) for dialect, width in candidates]
     best, width = candidates[scores.index(max(scores))]
     rarer = _written_with_care(best, lines, given) if best.quote else iter(())
-    return next((dialect for dialect in rarer if dialect.fits(lines[1:], width)), best), width
+    found = next((dialect for dialect in rarer if dialect.fits(lines[1:], width)), best)
+    return _closed_if_most_are(found, lines[1:], width), width
+
+
+def _closed_if_most_are(dialect: CsvDialect, lines: list[str], width: int) -> CsvDialect:
+    """The dialect, in which a separator ends each row if it ends very much more of the lines than it does not end."""
+    closed = replace(dialect, is_closed=True)
+    num_as_is = dialect.num_lines_as_wide(lines, width)
+    return closed if closed.num_lines_as_wide(lines, width) > _MANY_MORE * max(num_as_is, 1) else dialect
 
 
 def _written_with_care(dialect: CsvDialect, lines: list[str], given: Mapping[str, str]) -> Iterator[CsvDialect]:

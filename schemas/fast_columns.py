@@ -2,6 +2,7 @@
 then each is looked at, and becomes the same (see schemas.cell_text and cell_lists).
 """
 
+import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +14,7 @@ from schemas.arrow_types import ARROW_REFUSALS, is_text
 from schemas.cell_text import cell_text, id_text
 from schemas.list_texts import MAX_SEPARATORS, MAY_BE_LIST
 
+_UUID_BYTES = 16
 TEXT_LISTS = pa.list_(pa.string())
 #: Types with few values a batch that Arrow writes in another way than we do.
 _BY_DISTINCT = (
@@ -58,8 +60,20 @@ def fast_ids(column: pa.Array) -> pa.Array | None:
         return fast_ids(column.dictionary_decode())
     if pa.types.is_floating(kind) or pa.types.is_decimal(kind):
         return _by_distinct(column, id_text)
+    if pa.types.is_fixed_size_binary(kind) and kind.byte_width == _UUID_BYTES:
+        return _uuids_or_text(column)
     is_id = pa.types.is_null(kind) or pa.types.is_integer(kind) or is_text(kind)
     return fast_text(column, join_lists=False) if is_id else None
+
+
+def _uuids_or_text(column: pa.Array) -> pa.Array:
+    """16 bytes a value as UUIDs; as texts where all of them are of letters, digits and signs."""
+    values = column.to_pylist()
+    is_text_of_16 = all(value is None or (value.isascii() and value.decode().isprintable()) for value in values)
+    texts = [
+        None if value is None else value.decode() if is_text_of_16 else str(uuid.UUID(bytes=value)) for value in values
+    ]
+    return pa.array(texts, pa.string())
 
 
 def _by_distinct(column: pa.Array, coerce: Callable[[Any], str | None]) -> pa.Array | None:

@@ -10,6 +10,7 @@ import contextlib
 import functools
 import json
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -40,6 +41,11 @@ _TEXT = ".txt"
 _PACKED = (".gz", ".gzip", ".zst", ".zstd")
 _SAMPLE_BYTES = 256 << 10
 _MAGIC_BYTES = 16
+#: How a page of HTML begins, comments and the line of XML aside.
+_PAGE = re.compile(
+    r"\s*(?:<\?xml[^>]{0,200}>\s*)?(?:<!--(?:(?!-->).){0,4000}-->\s*)?<(?:!doctype\s+html|html|head|body|script|meta)\b",
+    re.IGNORECASE | re.DOTALL,
+)
 _NO_TEXT = {
     b"PK\x03\x04": "a ZIP archive, as Excel's workbooks are: unpack it, or save the sheet as CSV",
     b"\xd0\xcf\x11\xe0": "a workbook of an old Excel: save the sheet as CSV",
@@ -242,6 +248,16 @@ def _no_text(start: bytes) -> str | None:
     return next((what for magic, what in _NO_TEXT.items() if start.startswith(magic)), None)
 
 
+def _markup(text: str) -> str | None:
+    """What a text is that begins as pages do, and what to do with it; None of another."""
+    if _PAGE.match(text):
+        return (
+            "an HTML page, such as one that asks for a login or says what went wrong: log in and download the export "
+            "again, or save the table as CSV"
+        )
+    return None
+
+
 @functools.lru_cache(maxsize=1 << 16)
 def _form_of_text(
     path: str, mtime_ns: int, num_bytes: int, kind: str | None, declared: tuple[tuple[str, str], ...]
@@ -259,6 +275,8 @@ def _form_of_text(
     is_cut = len(start_of_text) == _SAMPLE_BYTES
     text = start_of_text.decode("utf-8", "replace").removeprefix("\ufeff")
     start = text.lstrip()[:1]
+    if (what := _markup(text)) is not None:
+        raise UsageError(f"expected {'text' if kind is None else kind.upper()}, got {what} ({shown(path)})")
     if kind is None:
         kind = {"<": "rss", "{": "json", "[": "json"}.get(start, "csv")
         if kind != "csv":

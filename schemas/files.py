@@ -22,7 +22,9 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 #: What lies beside data and is none; a file that is named outright is taken whatever its name.
 _NO_DATA = re.compile(
     r"readme(?:[._-].*)?|(?:licen[cs]e|copying|notice|changelog)(?:\.(?:txt|rst|html?))?|"
-    r".*\.(?:crc|md|md5|sha1|sha256|sig|asc)|"
+    r".*\.(?:crc|md|md5|sha1|sha256|sig|asc|manifest)|"
+    r"(?:.*[._-])?(?:\d*manifest|metadata|dataset_info|datapackage|schema)(?:\.json)?|"
+    r".*\.(?:csv|tsv|txt|parquet)(?:\.gz)?[._-](?:meta|metadata|schema|stats)\.json|"
     r"sha(?:1|256|512)sums|md5sums|desktop\.ini|thumbs\.db",
     re.IGNORECASE,
 )
@@ -173,8 +175,8 @@ def _hidden(name: str) -> bool:
 
 def _is_data(name: str) -> bool:
     """
-    >>> _is_data("part-0.csv"), _is_data("README.txt"), _is_data("readmes.csv")
-    (True, False, True)
+    >>> _is_data("part-0.csv"), _is_data("README.txt"), _is_data("readmes.csv"), _is_data("manifest.json")
+    (True, False, True, False)
     """
     return not _hidden(name) and not _NO_DATA.fullmatch(name)
 

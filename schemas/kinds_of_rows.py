@@ -5,6 +5,7 @@ title (Squarespace). They become one item if a column names the product in each 
 says whose it is but the row's place, and the table is refused with what to do.
 """
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
@@ -16,7 +17,7 @@ from schemas.usual_names import ITEM_IDS, bare_name, plain_name
 _PRODUCT = "product"
 _PARTS = frozenset(("variant", "variation", "image", "picture", "sku", "rule", "option", "modifier", "video", "media"))
 #: Names of the product's id beside which a table may have another for each variant, and of its title.
-_PRODUCT_IDS = ("product_id", "handle_id", "handle")
+_PRODUCT_IDS = ("product_id", "product_internal_id", "internal_id", "handle_id", "handle")
 #: What the lines of docs/starts/csv.md write into each row.
 OF_PRODUCT = "product_row_id"
 _HOW = "docs/starts/csv.md has the lines that do it, under 'Rows below a product'"
@@ -158,4 +159,7 @@ def _different(texts: Sequence[str]) -> set[str]:
 
 
 def _kind(value: object) -> str:
-    return str(value).strip().casefold()
+    """In small letters; `product_variation` and the like (Ecwid) without the product."""
+    kind = str(value).strip().casefold()
+    part = re.sub(r"^product[\s_-]+", "", kind)
+    return part if part in _PARTS else kind

@@ -15,10 +15,13 @@ _BROKEN_LIST = re.compile(r"\s*\[\s*[\"'\[{]")
 #: A text with more separators is no list of addresses: a cell of 16 MiB of them would be as many objects.
 MAX_SEPARATORS = 10_000
 #: Text that may be a list, other than one with `|` alone; text that is neither is one address.
-MAY_BE_LIST = r"[,;\r\n]|^\s*[\[({\"']|^\s*(?:[A-Za-z][A-Za-z0-9+.-]*:)?//.*(?:\s\S|\|)"
+MAY_BE_LIST = r"[,;\r\n]|\s[0-9.]+[wx]\s*$|^\s*[\[({\"']|^\s*(?:[A-Za-z][A-Za-z0-9+.-]*:)?//.*(?:\s\S|\|)"
 #: Where an address of its own begins; blanks and signs that are no separators there may stand in it.
 _ADDRESS = re.compile(r"(?<![^,;|\s])(?:[a-z][a-z0-9+.-]{0,30}:)?//", re.IGNORECASE | re.ASCII)
 _BETWEEN_ADDRESSES = ",;| \t\r\n"
+#: Of HTML's srcset: what separates its addresses, and what stands behind one, a width or a density.
+_CANDIDATES = re.compile(r"(?<=[0-9][wx]),\s*|,\s+|,$")
+_DESCRIPTOR = re.compile(r"(?<!\s)\s{1,64}(\d{1,6}(?:\.\d{1,6})?)([wx])(?:\s{1,8}\d{1,6}h)?$")
 #: Between addresses of one cell; a line end does it beside both.
 _MARKS = re.compile(r"[,\r\n]"), re.compile(r"[;\r\n]")
 #: A Python list is evaluated up to this length and number of brackets: the parser's own limits end the process.
@@ -56,6 +59,8 @@ def listed(text: str, separator: str | None = None) -> Any:
     if separator is not None:
         return [part.strip() for part in text.split(separator)]
     plain = text.strip()
+    if (largest := largest_of_srcset(plain)) is not None:
+        return [largest]
     start = plain[:1]
     if start and start in "[({":
         told = literal(plain)
@@ -81,6 +86,26 @@ def listed(text: str, separator: str | None = None) -> Any:
         if len(parts) > 1 and _are_addresses(filled):
             return filled
     return [text]
+
+
+def largest_of_srcset(text: str) -> str | None:
+    """The address of most pixels in a text as HTML's srcset has it, which is one picture in several sizes; the first of
+    equals. None of a text that is none.
+
+    >>> largest_of_srcset("https://x/a.jpg 1x, https://x/b.jpg 2x"), largest_of_srcset("a.jpg 480w,b.jpg 90w")
+    ('https://x/b.jpg', 'a.jpg')
+    >>> largest_of_srcset("a.jpg, b.jpg")
+    """
+    if _DESCRIPTOR.search(text.rstrip(",")) is None:
+        return None
+    parts = [part.strip() for part in _CANDIDATES.split(text)]
+    told = [(part, _DESCRIPTOR.search(part)) for part in parts if part]
+    addresses = [part if found is None else part[: found.start()] for part, found in told]
+    are_some = all(map(_ADDRESS.match, addresses)) or _are_addresses(addresses)
+    if not are_some or any(re.search(r"\s", address) for address in addresses):
+        return None
+    sizes = [(found[2] == "w", float(found[1])) if found else (False, 1.0) for _, found in told]
+    return addresses[sizes.index(max(sizes))]
 
 
 def _from_address_to_address(text: str) -> list[str]:

@@ -11,6 +11,7 @@ from schemas.coercion import id_column, number_column, text_column, timestamp_co
 from schemas.column_cells import Faults, Found
 from schemas.column_spec import column_of
 from schemas.columns import section_of
+from schemas.guests import without_guests
 from schemas.quarantine import Rejection, quote
 from schemas.raw_rows import FileSlice, RawRows
 from schemas.tables import ACTIONS, ENGAGEMENTS, JUDGEMENTS, QUERY_SURFACES, SURFACES, UNREADABLE
@@ -44,6 +45,7 @@ def validate_engagements(
     columns: dict[str, Any] = {"timestamp": timestamp_column(raw, "timestamp", found)}
     columns |= {name: id_column(raw, name, found) for name in ("user_id", "session_id")}
     columns["item_id"] = id_column(raw, "item_id", found, required=True, section=section_of(ENGAGEMENTS))
+    columns["user_id"] = without_guests(columns["user_id"], found)
     columns["query"] = text_column(raw, "query", found)
     flag(found.faults, columns["timestamp"].is_null(), "null_timestamp", "a timestamp", columns["timestamp"])
     _say_if_apart(raw, "timestamp", found.faults)

@@ -73,7 +73,10 @@ def csv_rows(path: str, source: Mapping[str, str]) -> Iterator[Row]:
         return
     header, num_lines = _header(path)
     position = {ours: header.index(theirs) for ours, theirs in source.items()}
-    parser = _CsvParser(form.dialect, islice(lines_of(path), num_lines, None), len(header))
+    lines = islice(lines_of(path), num_lines, None)
+    parser = _CsvParser(
+        form.dialect, lines, len(header), is_closed=form.dialect.is_closed or not (header[-1] or form.header)
+    )
     for number, size_bytes, cells, error, is_cut_off in islice(parser.rows(), form.dialect.num_label_rows, None):
         is_blank = cells is not None and not any(map(str.strip, cells))
         values = None if cells is None or is_blank else {name: cells[i] or None for name, i in position.items()}
@@ -113,10 +116,13 @@ def _named_by_call(header: Sequence[str], first_row: Sequence[str], line: int, p
 
 
 class _CsvParser:
-    """The rows of the lines behind a header."""
+    """The rows of the lines behind a header. is_closed: a separator ends each row, or, where one has all other cells,
+    may."""
 
-    def __init__(self, dialect: CsvDialect, lines: Iterator[tuple[int, bytes | str]], num_columns: int):
-        self._dialect, self._num_columns = dialect, num_columns
+    def __init__(
+        self, dialect: CsvDialect, lines: Iterator[tuple[int, bytes | str]], num_columns: int, *, is_closed: bool
+    ):
+        self._dialect, self._num_columns, self._is_closed = dialect, num_columns, is_closed
         self._blanks = dialect.separator.encode() + _BLANKS
         self._lines = _LookAhead(lines)
         self._last_retried = 0  # the number of the last line that was looked at in vain
@@ -170,6 +176,8 @@ class _CsvParser:
             if self._takes_rows_in(cells[0], looked_at):
                 got = f"a quote that ends {looked_at:,} lines below, and rows in between"
                 return None, f"expected a quoted cell that holds no rows, got {got}: a stray quote", 0, False
+            if self._is_closed and cells[-1] and len(cells) == self._num_columns - (not self._dialect.is_closed):
+                cells.append("")
             if self._dialect.is_row(cells, self._num_columns):
                 return cells[: self._num_columns], None, looked_at, False
             in_lines = f" in {looked_at + 1:,} lines" if looked_at else ""

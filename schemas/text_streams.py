@@ -12,6 +12,7 @@ from typing import IO, Any, cast
 from schemas import storage
 from schemas.errors import CorruptFileError
 from schemas.files import shown
+from schemas.plausible_letters import LettersSeen
 from schemas.quarantine import quote
 
 #: A longer line, or value of JSON, is broken: no row is that large, and a file without line ends must not fill the
@@ -33,6 +34,8 @@ _PIECE_BYTES = 1 << 20
 _OF_UTF8 = re.compile("[^\x00-\x7f\udc80-\udcff]")
 #: Bytes that cp1252 does not have, and 0xFF, which hardly any of its texts have.
 _NOT_OF_CP1252 = re.compile("[\udc81\udc8d\udc8f\udc90\udc9d\udcff]")
+#: Pieces of a file, of those with letters beyond ASCII, whose letters are looked at.
+_MAX_PIECES_OF_LETTERS = 2
 
 
 def compression_of(path: str) -> str:
@@ -73,8 +76,9 @@ def open_utf8(path: str, compression: str, encoding: str, returns: bool) -> Iter
 
 def encoding_of(sample: bytes, path: str, compression: str, may_be_cp1252: bool) -> str:
     """The encoding of a text that begins with `sample`, as Python names it: by its byte order mark, by zero bytes, or
-    cp1252 where the whole file has bytes that are not UTF-8 and not one character that only UTF-8 writes so. A file
-    that has both is UTF-8, with damage."""
+    cp1252 where the whole file has bytes that are not UTF-8 and not one character that only UTF-8 writes so, and its
+    letters are what words of cp1252 have (see schemas.plausible_letters). A file that has both is UTF-8, with damage;
+    so is one of another encoding, which a person has to tell."""
     for mark, name in _BYTE_ORDER_MARKS.items():
         if sample.startswith(mark):
             return name
@@ -88,7 +92,7 @@ def encoding_of(sample: bytes, path: str, compression: str, may_be_cp1252: bool)
 
 def _is_cp1252(path: str, compression: str) -> bool:
     decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
-    found = False
+    found, letters, num_pieces = False, LettersSeen(), 0
     with open_unpacked(path, compression) as file:
         while True:
             piece = file.read(_PIECE_BYTES)
@@ -99,7 +103,10 @@ def _is_cp1252(path: str, compression: str) -> bool:
                 return False
             found = found or not text.isascii()
             if not piece:
-                return found
+                return found and letters.are_plausible
+            if num_pieces < _MAX_PIECES_OF_LETTERS:
+                letters.add(piece.decode("cp1252", "replace"))
+                num_pieces += 1
 
 
 class _Transcoded(io.RawIOBase):

@@ -105,7 +105,8 @@ ITEM_IDS = (
     *("article_number", "item_number", "artikelnummer", "artnr", "item_code", "product_code", "code", "asin"),
     *("artikel_nr", "produktnummer", "bestellnummer", "référence", "reference", "referencia", "code_article"),
     *("código", "codigo", "artikelcode", "productcode", "codice", "oxid", "oxartnum"),
-    *("uniq_id", "uuid", "object_id", "handle", "slug", "number", "gtin", "ean", "upc", "mpn"),
+    *("product_internal_id", "internal_id", "uniq_id", "uuid", "object_id", "handle", "slug", "number", "gtin"),
+    *("ean", "upc", "mpn"),
 )
 #: What a variant names its product by.
 PARENTS = (
@@ -187,7 +188,7 @@ _TEXTS_OF_PICTURES = frozenset(("alt", "alts", "alttext", "alternativtext", "cap
 
 #: Columns that say whether customers see a product, and since when none does.
 VISIBLE = ("product_online", "is_active", "active", "enabled", "available", "published", "visible", "status")
-DELETED = ("deleted_at", "deleted", "archived_at", "date_deleted")
+DELETED = ("deleted_at", "deleted", "archived_at", "archived", "is_archived", "date_deleted")
 #: What exports and feeds have beside ours: a column of these names is none of ours, however like one it is called.
 NONE_OF_OURS = (
     *("condition", "availability", "available", "in_stock", "stock", "quantity", "inventory", "status", "published"),

@@ -16,9 +16,9 @@ it:
 | unknown_surface, unknown_action, null_timestamp, missing_query | engagements and judgements only |
 
 A value is cut, dropped or mended, and counted, where that loses no row: `texts_truncated`, `queries_truncated`,
-`pictures_cut_off`, `pictures_empty` (null or blank URIs), `ids_trimmed` (blanks around an id), and
-`cells_unreadable:<field>`: a cell of an optional field that cannot be read (see schemas.coercion) is null, and its row
-stays. A text of more than `max_text_characters` becomes what a browser shows of it, if it has markup, and is cut if
+`pictures_cut_off`, `pictures_empty` (null or blank URIs), `ids_trimmed` (blanks or invisible characters around an id),
+and `cells_unreadable:<field>`: a cell of an optional field that cannot be read (see schemas.coercion) is null, and its
+row stays. A text of more than `max_text_characters` becomes what a browser shows of it, if it has markup, and is cut if
 that is longer, too: words behind a long style are kept. A picture that its cell does not give (see
 schemas.picture_cells) is rejected, as `picture`; its row stays. Case and control characters of an id count, for ids
 never become file names.

@@ -16,11 +16,12 @@ from pipelines.init.offered import WORDS
 from pipelines.init.pictures import pictures_of
 from pipelines.init.repeated_ids import repeated_ids
 from pipelines.init.seen import SeenColumn, SeenTable, refuse_wrapped
-from pipelines.init.variants import asked_of_parents, by_parent, titles_of
+from pipelines.init.variants import asked_of_parents, by_continuation, by_parent, titles_of
 from schemas.errors import UsageError
 from schemas.internal_names import is_internal
 from schemas.kinds_of_rows import column_of_products, refuse_nameless_parts
 from schemas.leave_out import ANY
+from schemas.names_of_amounts import is_called_an_amount
 from schemas.tables import CATALOGUE, TEXT_FIELDS
 from schemas.usual_names import (
     DELETED,
@@ -35,6 +36,7 @@ _MOSTLY = 0.5
 _KINDS_OF_PRODUCTS = frozenset(
     (
         *("simple", "configurable", "bundle", "virtual", "grouped", "downloadable", "giftcard", "variable"),
+        *("product", "product_variation", "product variation", "variant", "variants", "parent", "child", "item"),
         *("variation", "external", "standard", "pack", "combinations", "physical", "digital", "service", "p", "d"),
     )
 )
@@ -49,6 +51,8 @@ _HIDDEN = (
 #: What Magento's visibility is of a product that has a page of its own; and of a variant that has none.
 _SEEN = ("catalog, search", "catalog", "search")
 _NOT_ALONE = "not visible individually"
+#: Square's columns, in words.
+_VISIBILITIES = ("visibility", "square_online_item_visibility", "item_visibility")
 #: What Elasticsearch has beside a document.
 _OF_ELASTICSEARCH = ("_index", "_type", "_id", "_score", "sort")
 #: Hashes of 32 digits, or UUIDs: one, or several in a list.
@@ -85,6 +89,7 @@ def starts(table: SeenTable) -> list[Start]:
     rest = (*found, *left_out(table, found, CATALOGUE.names[1:]))
     asked += [f"{one.name} holds small pictures: left out" for one in pictures.small]
     variants = by_parent(table, ids, rest, tuple(asked))
+    variants = variants or by_continuation(table, ids, rest, tuple(asked))
     asked += [] if variants else asked_of_parents(table, ids)
     by_id = [_by(one, table, ids, rest, tuple(asked)) for one in ids]
     made = [*_by_product(table, rest, tuple(asked)), *variants, *by_id]
@@ -97,6 +102,7 @@ def _hidden(table: SeenTable) -> tuple[Hidden, ...]:
     shown = [Shown(name, _SHOWN) for name in VISIBLE if _has_flags(table, name)]
     shown += [Shown(name, _NOT_SHOWN) if _has_flags(table, name) else Shown(name, (), (ANY,)) for name in DELETED]
     shown += [Shown(name, _SEEN) for name in ("visibility",) if _is_magentos(table, name)]
+    shown += [Shown(name, _SHOWN) for name in _VISIBILITIES if _says_in_words(table, name)]
     return hidden_products(table, shown)
 
 
@@ -140,6 +146,12 @@ def _has_flags(table: SeenTable, name: str) -> bool:
     return column is not None and all(
         text.strip().casefold() in (*_SHOWN, *_NOT_SHOWN, *_HIDDEN) for text in column.texts
     )
+
+
+def _says_in_words(table: SeenTable, name: str) -> bool:
+    """Whether the column of that name has flags that are words: Magento's visibility has numbers of another sense."""
+    column = table.column([name])
+    return column is not None and _has_flags(table, name) and not any(map(str.isdigit, column.texts))
 
 
 def _is_magentos(table: SeenTable, name: str) -> bool:
@@ -200,6 +212,7 @@ def _ids(table: SeenTable) -> list[SeenColumn]:
     if called:
         return [column for column in called if column.is_distinct] or called[:1]
     keys = [column for column in table.columns.values() if column.is_key and _is_short(column)]
+    keys = [column for column in keys if not is_called_an_amount(column.name)]
     return sorted(keys, key=_is_called_a_text)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from pipelines.init.found import Found, found_in, unread_columns
 from pipelines.init.missing_columns import what_is_missing
+from pipelines.init.returned import asked_of_returns
 from pipelines.init.seen import SeenColumn, SeenTable
 from schemas import tables, usual_names
 from schemas.cell_text import UnreadableCellError
@@ -41,6 +42,38 @@ _OTHER_ACTIONS = {
     **dict.fromkeys(("wishlist", "favorite", "favourite", "like"), "save"),
     **dict.fromkeys(("cart", "add_to_basket", "basket"), "add_to_cart"),
     **dict.fromkeys(("transaction", "order", "buy", "placed_order"), "checkout"),
+    **dict.fromkeys(
+        (
+            *("added_to_cart", "item_added_to_cart", "product_added_to_cart", "added_product", "added_to_bag"),
+            *("add_item_to_cart", "add_product_to_cart", "add_to_bag", "item_added", "cart_add"),
+        ),
+        "add_to_cart",
+    ),
+    **dict.fromkeys(
+        (
+            *("viewed_product", "viewed_item", "item_viewed", "product_view", "view_product", "clicked_product"),
+            *("product_page_viewed", "product_detail_viewed", "viewed_product_page", "item_clicked", "product_click"),
+        ),
+        "click",
+    ),
+    **dict.fromkeys(
+        (
+            *("added_to_wishlist", "item_added_to_wishlist", "wishlisted", "favorited", "favourited", "saved"),
+            *("product_saved", "saved_product", "liked"),
+        ),
+        "save",
+    ),
+    **dict.fromkeys(
+        (
+            *("purchased", "ordered", "bought", "order_placed", "completed_order", "purchase_completed"),
+            *("completed_purchase", "checkout_completed", "ordered_product", "product_purchased", "made_purchase"),
+            *("item_purchased", "order_paid"),
+        ),
+        "checkout",
+    ),
+    **dict.fromkeys(("refunded", "returned", "refunded_order", "order_returned", "item_returned"), "return"),
+    **dict.fromkeys(("removed_from_cart", "item_removed_from_cart", "started_checkout", "viewed_cart"), ""),
+    **dict.fromkeys(("viewed_product_list", "product_list_view", "product_impression"), "impression"),
     "product_list_viewed": "impression",
     "product_viewed": "click",
     "product_clicked": "click",
@@ -61,6 +94,9 @@ _OTHER_ACTIONS = {
 _DAY = re.compile(r"(?:\d{8}|\d{1,4}([-./ ])(?:\d{1,2}|[A-Za-z]{3,9})\1\d{1,4})(?:[T ]00:00:00)?")
 #: Values that show whether they are times.
 _LOOKED_AT = 200
+#: Users that may stand for nobody, and the share of rows from which they are asked about.
+_MAYBE_GUESTS = ("0", "-1", "0.0", "-1.0")
+_FEWEST_OF_GUESTS = 0.05
 #: The type, or the name, in an object of actions.
 _TYPE_OF_ACTION = re.compile(r"action[_\d]*\.(?:type|action)$", re.IGNORECASE)
 _ITEM_PATH = ("items", "item_id")
@@ -114,12 +150,13 @@ def log_start(table: SeenTable) -> LogStart:
     if (device := table.column(usual_names.DEVICES)) is not None and _completes(device, users):
         users = [*users, device]
     if users:
-        found.append(found_in(users, "user_id", notes=["the first that is there"] if len(users) > 1 else []))
+        notes = ["the first that is there"] if len(users) > 1 else []
+        found.append(found_in(users, "user_id", notes=[*notes, *_asked_of_guests(users)]))
     session = _one_of(table, usual_names.SESSIONS, ("event_params", "ga_session_id"))
     if session is not None and session.filled:
         found.append(found_in([session], "session_id"))
     notes = ["a row for each item of a list, or the one that the event has itself"] if len(items) > 1 else []
-    found.append(found_in(items, "item_id", notes=notes))
+    found.append(found_in(items, "item_id", notes=[*notes, *asked_of_returns(table)]))
     found += _searches(table)
     action = found_in([event], "action")
     unread = tuple(unread_columns(table, [*found, action]))
@@ -146,6 +183,19 @@ def _event(table: SeenTable) -> SeenColumn | None:
 
 def _says_actions(column: SeenColumn, table: SeenTable) -> bool:
     return any(_known_actions(set(column.texts), is_ga4(table)).values())
+
+
+def _asked_of_guests(users: Sequence[SeenColumn]) -> list[str]:
+    """What a person is asked of a user called 0 or -1 who has more rows than all others, and more than a few."""
+    asked = []
+    for column in users:
+        (user, count), *_ = Counter(column.texts).most_common(1) or [("", 0)]
+        if user.strip() in _MAYBE_GUESTS and count >= _FEWEST_OF_GUESTS * len(column.texts) and count > 1:
+            asked.append(
+                f"{user} in {count:,} of {len(column.texts):,} rows: are these guests? They would be one user: write "
+                f'user_id = {{source = "{column.name}", values = {{"{user}" = ""}}}}'
+            )
+    return asked
 
 
 def _completes(column: SeenColumn, others: Sequence[SeenColumn]) -> bool:

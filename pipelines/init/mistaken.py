@@ -12,6 +12,7 @@ from pipelines.init.kinds import GA4
 from pipelines.init.seen import SeenColumn, SeenTable
 from schemas.columns import asked_of_names
 from schemas.errors import UsageError
+from schemas.file_forms import form_of
 from schemas.files import shown
 from schemas.usual_names import (
     ACTIONS,
@@ -47,6 +48,18 @@ def refuse_nameless(table: SeenTable, given: str) -> None:
     again = [name for name, column in table.columns.items() if name in column.texts]
     if asked := asked_of_names(names, next(iter(again), None)):
         raise UsageError(f"expected the names of columns in {shown(given)}, got {table.names_in_words}: {asked}")
+
+
+def refuse_other_encoding(table: SeenTable) -> None:
+    """Raises UsageError if the table's text is of an encoding that a person has to tell, with how."""
+    for path in table.files:
+        if form_of(path).is_of_other_encoding:
+            raise UsageError(
+                f"expected UTF-8 (or UTF-16, or cp1252 of Western Europe) in {shown(path)}, got letters of another "
+                "encoding, such as cp1250 of Central Europe, cp1251 (Cyrillic), mac_roman, cp850, shift_jis: "
+                'save it as UTF-8, or say which it is: write the two lines [format] and encoding = "cp1250", or '
+                "another, into a config, say form.toml, and call itemsage init with --config form.toml, too"
+            )
 
 
 def refuse_log(table: SeenTable, given: str, flag: str = "") -> None:

@@ -11,6 +11,8 @@ from schemas.usual_names import PARENTS
 _FEW_UNKNOWN = 0.1
 #: What a column of parents has in rows that have none.
 _NO_PARENT = ("0", "-1")
+#: Share of products that have a title, where the rows below them have none.
+_MOST_TITLED = 0.9
 #: What a row is in words that is a variant.
 _VARIANTS = ("variation", "variant")
 
@@ -42,6 +44,49 @@ def by_parent(
         Start((item_ids, *rest), f"products, variants by {parent.name} merged", "merge", asked),
         Start((own, group, *rest), f"rows by {column.name}, variants beside their product", "merge", asked),
     ]
+
+
+def by_continuation(
+    table: SeenTable, ids: Sequence[SeenColumn], rest: Sequence[Found], asked: tuple[str, ...]
+) -> list[Start]:
+    """Products with the rows below them merged into them, and these rows beside their product, where a column repeats
+    in rows that follow each other, of which the first alone has a title: the others are variants."""
+    titles = titles_of(table, rest)
+    sources = {source for one in rest for source in one.sources}
+    columns = [column for column in table.columns.values() if column.name not in sources]
+    product = next((column for column in columns if any(_continues(column, title) for title in titles[:1])), None)
+    if product is None:
+        return []
+    num_products = len(set(product.texts))
+    note = (
+        f"{num_products:,} values in {table.num_rows:,} rows, of which the first of each alone has a title: the others "
+        "are merged into it. Are they its variants?"
+    )
+    told_apart = f"products by {product.name}, rows merged"
+    merged = Start((found_in([product], "item_id", notes=[note]), *rest), told_apart, "merge", asked)
+    keys = [column for column in ids if column.is_key and column is not product]
+    group = found_in([product], "group", notes=["variants have what they lack of their product"])
+    beside = [
+        Start((found_in([key], "item_id"), group, *rest), f"rows by {key.name}, with their product", "merge", asked)
+        for key in keys
+    ]
+    return [merged, *beside]
+
+
+def _continues(column: SeenColumn, title: SeenColumn) -> bool:
+    """Whether each value of a column stands in rows that follow each other, some in several, and titles in no other
+    than the first of these, of which most have one."""
+    if len(column.texts) != len(column.values) or column.is_distinct:
+        return False
+    seen: set[str | None] = set()
+    above, num_first, num_titles = None, 0, 0
+    for value, text in zip(column.texts_of_rows, title.texts_of_rows, strict=True):
+        is_first = value != above
+        if (is_first and value in seen) or (text is not None and not is_first):
+            return False
+        seen.add(value)
+        above, num_first, num_titles = value, num_first + is_first, num_titles + (text is not None)
+    return num_titles >= _MOST_TITLED * num_first
 
 
 def asked_of_parents(table: SeenTable, ids: Sequence[SeenColumn]) -> list[str]:

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas.event_actions import WITH_ITEMS_OF, WITHOUT_ITEMS_OF
+from schemas.invisible_letters import INVISIBLE
 from schemas.log_events import NO_ROWS
 from schemas.quarantine import Rejection, quote
 from schemas.tables import ENGAGEMENTS, POSITIVE_ACTIONS, QUERY_SURFACES
@@ -135,8 +136,8 @@ def action_count(action: str) -> str:
 
 
 def near_misses(unknown: Sequence[str], item_ids: pa.Array) -> dict[str, str]:
-    """The ids that item_ids has but for case, leading zeros, blanks, a leading apostrophe (a sheet's mark of a text),
-    a `.0` at the end or their Unicode form -> the id there.
+    """The ids that item_ids has but for case, leading zeros, blanks, invisible characters, a leading apostrophe (a
+    sheet's mark of a text), a `.0` at the end or their Unicode form -> the id there.
 
     >>> near_misses(["SKU-1", "7.0", "x"], pa.array(["sku-1", "007"]))
     {'SKU-1': 'sku-1', '7.0': '007'}
@@ -150,7 +151,8 @@ def near_misses(unknown: Sequence[str], item_ids: pa.Array) -> dict[str, str]:
 
 def _spelling(ids: pa.Array) -> pa.Array:
     folded = pc.utf8_lower(pc.utf8_normalize(ids, form="NFD"))
-    return pc.utf8_ltrim(pc.replace_substring_regex(folded, r"^\s*['’]|\s+|\.0+$", ""), "0")
+    seen = pc.replace_substring_regex(folded, f"[{INVISIBLE}]", "")
+    return pc.utf8_ltrim(pc.replace_substring_regex(seen, r"^\s*['’]|\s+|\.0+$", ""), "0")
 
 
 class RejectedRows:
@@ -218,7 +220,8 @@ def near_in_words(counts: Mapping[str, int]) -> str:
     pairs = ", ".join(f"{unknown} is {known} there" for unknown, known, _ in near_items(counts)[:KEPT_VALUES])
     return (
         f"{counts[ROWS_NEAR]:,} rows name items that the catalogue has in another spelling (case, leading zeros, "
-        f"blanks, a leading apostrophe, Unicode form): {pairs}; write the ids alike in both exports"
+        f"blanks, invisible characters, a leading apostrophe, Unicode form): {pairs}; write the ids alike in both "
+        "exports"
     )
 
 

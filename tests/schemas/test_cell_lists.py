@@ -13,6 +13,7 @@ from read_tables import catalogue_of, write_parquet
 from schemas.cell_lists import list_members
 from schemas.cell_text import UnreadableCellError
 from schemas.fast_columns import fast_lists
+from schemas.list_texts import largest_of_srcset
 from schemas.picture_cells import Picture
 
 
@@ -201,3 +202,29 @@ def test_magentos_word_for_no_picture_is_none(tmp_path: Path) -> None:
     rows, _, counts = catalogue_of(write_parquet(tmp_path / "c.parquet", item_id=list("abcd"), images=cells))
     assert rows["images"] == [[], ["a.jpg"], ["b.jpg"], []]
     assert counts["pictures_empty"] == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "largest"),
+    [
+        ("https://x/a.jpg 1x, https://x/b.jpg 480w", "https://x/b.jpg"),
+        ("https://x/a.jpg, https://x/b.jpg 2x", "https://x/b.jpg"),
+        ("https://x/w_9,h_9/a 960w,https://x/b 480w", "https://x/w_9,h_9/a"),
+        ("a.jpg 1.5x, b.jpg 2x,\n c.jpg 1x", "b.jpg"),
+        ("//x/a?v=1 320w 200h, //x/b 640w 400h,", "//x/b"),
+        ("https://x/a.jpg 480w", "https://x/a.jpg"),
+        ("a.jpg 2x", "a.jpg"),
+    ],
+)
+def test_of_a_srcset_the_largest_is_taken(tmp_path: Path, text: str, largest: str) -> None:
+    assert list_members(text) == [largest]
+    path = tmp_path / "c.csv"
+    path.write_text(f'item_id,images\nA,"{text}"\nB,c.jpg\n')
+    assert catalogue_of(path)[0]["images"] == [[largest], ["c.jpg"]]
+
+
+@pytest.mark.parametrize(
+    "text", ["Mug 2x, blue 3x", "mug 4x", "https://x/a.jpg, https://x/b.jpg", "https://x/a b 2x.jpg"]
+)
+def test_other_texts_are_no_srcset(text: str) -> None:
+    assert largest_of_srcset(text) is None

@@ -60,7 +60,9 @@ def test_what_has_no_text(value: Any) -> None:
         cell_text(value)
 
 
-@pytest.mark.parametrize("value", [1.5, True, float("inf"), 2.0**53 + 2, Decimal("1.5"), date(2026, 6, 20), [1], {}])
+@pytest.mark.parametrize(
+    "value", [1.5, True, float("inf"), 2.0**53, -(2.0**53), 2.0**53 + 2, Decimal("1.5"), date(2026, 6, 20), [1], {}]
+)
 def test_what_is_no_id(value: Any) -> None:
     with pytest.raises(UnreadableCellError):
         id_text(value)
@@ -210,6 +212,15 @@ def test_ids_keep_all_but_their_blanks(tmp_path: Path) -> None:
     rows, _, counts = catalogue_of(path)
     assert rows["item_id"] == [name.strip() for name in given_ids]
     assert counts["ids_trimmed"] == 1
+
+
+@pytest.mark.parametrize("sign", ["\u200b", "\u200c", "\u200d", "\ufeff", "\u00ad", "\u2060"])
+def test_characters_that_nobody_sees_are_trimmed_as_blanks_are(tmp_path: Path, sign: str) -> None:
+    path = tmp_path / "c.csv"
+    path.write_text(f"item_id,title\nA,x\nB{sign},x\n {sign} C{sign}D\u3000,x\n{sign},x\n")
+    rows, rejections, counts = catalogue_of(path)
+    assert rows["item_id"] == ["A", "B", f"C{sign}D"]
+    assert (counts["ids_trimmed"], rejections) == (2, ["empty_id"])
 
 
 def test_the_words_for_null_are_those_of_the_page_on_inputs() -> None:

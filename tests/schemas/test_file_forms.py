@@ -204,3 +204,20 @@ def test_damaged_files_are_read_or_refused_clearly(
         assert str(error).isprintable()  # noqa: PT017
     else:
         assert len(rows) + len(broken) <= max(data.count(b"\n"), data.count(b"\r"), 40) + 1
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        "<!DOCTYPE html>\n<html><body>Please log in, or register</body></html>\n",
+        "\n<html lang=en>\n<head><title>Sign in</title></head></html>",
+        '<?xml version="1.0"?>\n<!-- saved -->\n<!doctype HTML PUBLIC "x">\n<html></html>',
+        "<head><meta charset=utf-8></head>",
+    ],
+)
+@pytest.mark.parametrize("name", ["c.csv", "c.tsv", "c.json", "c.txt", "c.csv.gz"])
+def test_a_page_that_was_saved_for_a_table_is_named(tmp_path: Path, page: str, name: str) -> None:
+    for encoding in ("utf-8", "utf-16"):
+        with pytest.raises(UsageError, match=r"an HTML page.*log in.*save the table as CSV"):
+            read(write(tmp_path / name, page, encoding))
+    assert read(write(tmp_path / "d.csv", HEADER + "A-1,<html> mug,a.jpg\n"))[0] == [("A-1", "<html> mug", ["a.jpg"])]

@@ -107,3 +107,13 @@ def test_in_objects_the_line_leads_into_them() -> None:
     asked = with_its_line()
     assert asked["columns"]["leave_out"] == {"info.is_active": ["false"]}
     assert ids_of("t.jsonl", asked) == ["a"]
+
+
+def test_squares_archived_and_hidden_products_are_asked_about(capsys):
+    lines = ["Token,Item Name,SKU,Archived,Visibility", "T1,Red mug,M-1,N,visible", "T2,Blue mug,M-2,Y,visible"]
+    write_csv("p.csv", *lines, "T3,Green bowl,M-3,N,hidden")
+    written("p.csv")
+    told = capsys.readouterr().out
+    assert "? Archived: Y in 1 rows" in told
+    assert "? Visibility: hidden in 1 rows" in told
+    assert '# leave_out = {Archived = ["Y"], Visibility = ["hidden"]}' in Path("shop.toml").read_text()

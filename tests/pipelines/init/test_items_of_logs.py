@@ -106,3 +106,71 @@ def test_times_that_cannot_be_read_are_named_with_their_column(capsys):
     assert "3 wrong_type (expected" in told
     assert "timestamp" in told
     assert "1.78195E+12" in told
+
+
+INVISIBLE = ["\u200b", "\u200c", "\u200d", "\ufeff", "\u00ad", "\u2060"]
+
+
+@pytest.mark.parametrize("sign", INVISIBLE)
+def test_characters_that_nobody_sees_are_no_part_of_an_id(capsys, sign):
+    write_csv("p.csv", "sku,name", *(f"A-{number}{sign},red mug {number}" for number in range(5)))
+    Path("log.csv").write_text(lines_of("A-1", f"{sign}A-2 {sign}", "A-3"))
+    written("log.csv", "--catalog", "p.csv")
+    assert "100% of the rows are on items of the catalogue" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("sign", INVISIBLE)
+def test_within_an_id_they_are_named_as_the_difference(capsys, sign):
+    write_csv("p.csv", "sku,name", *(f"A{sign}-{number},red mug {number}" for number in range(5)))
+    Path("log.csv").write_text(lines_of("A-1", "A-2", "A-3"))
+    written("log.csv", "--catalog", "p.csv")
+    told = capsys.readouterr().out
+    assert "invisible characters" in told
+    assert "map item_id of either table" not in told
+
+
+@pytest.mark.parametrize(
+    ("event", "action"),
+    [
+        ("Added to Cart", "add_to_cart"),
+        ("Item Added to Cart", "add_to_cart"),
+        ("Viewed Product", "click"),
+        ("Product Saved", "save"),
+        ("Purchase Completed", "checkout"),
+        ("Removed from Cart", ""),
+    ],
+)
+def test_actions_in_the_past_tense_are_known(event, action):
+    write_csv("p.csv", "sku,name", *(f"{number:06},red mug {number}" for number in range(5)))
+    Path("log.csv").write_text(lines_of("000001", "000002") + f"2026-06-21T10:00:00Z,u,000003,{event}\n")
+    log = written("log.csv", "--catalog", "p.csv")["columns"]["engagements"]
+    assert log["action"]["values"][event] == action
+
+
+@pytest.mark.parametrize(("user", "is_asked"), [("0", True), ("-1", True), ("7", False)])
+def test_a_user_who_may_be_every_guest_is_asked_about(capsys, user, is_asked):
+    write_csv("p.csv", "sku,name", *(f"{number:06},red mug {number}" for number in range(5)))
+    rows = [f"2026-06-20T10:{n:02}:00Z,{user if n % 2 else n + 20},{n % 5:06},view" for n in range(20)]
+    write_csv("log.csv", "event_time,user_id,sku,event", *rows)
+    log = written("log.csv", "--catalog", "p.csv")["columns"]["engagements"]
+    assert ("are these guests?" in capsys.readouterr().out) == is_asked
+    mapped = {**log, "user_id": {"source": "user_id", "values": {user: ""}}}
+    assert rehearse_log(["log.csv"], mapped).num_rows == 20
+
+
+@pytest.mark.parametrize(
+    ("columns", "cells", "asked"),
+    [
+        ("Quantity", ["1", "-2", "3"], "Quantity is below 0 in 1 rows: are these returns?"),
+        ("Status", ["paid", "Refunded", "refunded"], "Status is Refunded or refunded in 2 rows: are these returns?"),
+        ("Quantity", ["1", "-0", "3"], ""),
+    ],
+)
+def test_returns_that_another_column_says_are_asked_about(capsys, columns, cells, asked):
+    write_csv("p.csv", "sku,name", *(f"{number:06},red mug {number}" for number in range(5)))
+    rows = [f"2026-06-20T10:0{n}:00Z,u{n},{n:06},purchase,{cell}" for n, cell in enumerate(cells)]
+    write_csv("log.csv", f"event_time,user_id,sku,event,{columns}", *rows)
+    written("log.csv", "--catalog", "p.csv")
+    told = capsys.readouterr().out
+    assert asked in told
+    assert ("are these returns?" in told) == bool(asked)

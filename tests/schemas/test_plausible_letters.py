@@ -1,0 +1,69 @@
+"""Text of another code page is not taken for cp1252: its letters are not those that words have."""
+
+from pathlib import Path
+
+import pytest
+from text_tables import HEADER, read, words, write
+
+from schemas.file_forms import checked_format
+from schemas.files import declare
+from schemas.plausible_letters import are_plausible_letters
+
+WESTERN = {
+    "French": "Où est la théière élégante ? n°5, crème brûlée, cœur, Noël, 5 °C, l´été, d’août, garçon, maïs «vert»",
+    "German": "Größe: Schüssel weiß, 5° schräg, Fuß, Häkelgarn, m², m³, „Ente“, Maß 10×20 cm – Öl¹",
+    "Spanish": "¿Qué tal? ¡Hola! niño, camión, 1º, 2ª, año, pingüino, nº 5, Mª del Mar",
+    "Italian": "caffè, perché, città, più, lunedì, può, tè verde",
+    "Portuguese": "camarões, limões, não, põe, avó, você, maçã, coração, calções",
+    "Catalan": "col·lecció història cançó això però",
+    "Danish": "grøn æble blå rød sløjfe",
+    "Swedish": "blå röd grön kök hääyö šakki",
+    "Estonian": "sõna jõulud öö jäääär põld õun käsi müts",
+    "Icelandic": "þýða grænn ísskápur stór blár skór úr ull með hettu þykk peysa",
+    "Dutch": "coëfficiënt café’s één",
+    "English": "Nike® Air™ naïve jalapeño – “quoted” ½ inch 5° €10 £5 §5, 3½, 27” wide",
+    "nothing": "plain",
+}
+OTHERS = [
+    ("cp1250", "żółty sweter, łóżko dziecięce, śnieżka wełniana"),
+    ("cp1250", "příliš žlutoučký kůň, dětské tričko, měkké, růžová"),
+    ("cp1250", "női cipő, fehér bőr, felső, erős, fűzős bakancs, kék póló"),
+    ("cp1250", "cămaşă roşie, pantaloni bărbaţi, şapcă"),
+    ("cp1250", "ženske hlače, moška srajca, črna, otroška oblačila, čevlji"),
+    ("iso8859-2", "żółty sweter, łóżko wełniane"),
+    ("mac_roman", "Schüssel weiße"),
+    ("mac_roman", "camisón de niña, cinturón, lámpara de pie, azúcar"),
+    ("cp850", "Gefäße schön"),
+    ("cp850", "canapé, théière, crème à la française"),
+    ("cp1251", "Лампа высока"),
+    ("koi8-r", "Чашка белая"),
+    ("cp1253", "Ποτήρι κόκκινο"),
+    ("cp1254", "kırmızı bardak, yeşil tabak, gümüş, çocuk, büyük"),
+    ("cp1255", "ספל אדום גדול"),
+    ("cp1256", "كوب أحمر كبير"),
+    ("cp1257", "žalias puodelis, šaukštas, mėlyna kėdė, juodas stalčius"),
+    ("gb18030", "红色杯子"),
+]
+
+
+def as_cp1252(text: str, encoding: str) -> str:
+    return text.encode(encoding).decode("cp1252", "replace")
+
+
+@pytest.mark.parametrize("language", WESTERN)
+def test_letters_of_western_europe_are_taken(tmp_path: Path, language: str) -> None:
+    text = WESTERN[language].replace(",", " ")
+    assert are_plausible_letters(text)
+    assert language == "nothing" or are_plausible_letters(f"{text} " * 40 + "SchŸssel")  # one slip in a large file
+    path = write(tmp_path / "c.csv", HEADER + f"A-1,{text},a.jpg\n", "cp1252")
+    assert read(path) == ([("A-1", text, ["a.jpg"])], [])
+
+
+@pytest.mark.parametrize(("encoding", "text"), OTHERS)
+def test_letters_of_other_code_pages_are_asked_for(tmp_path: Path, encoding: str, text: str) -> None:
+    text = text.replace(",", " ")
+    assert not are_plausible_letters(as_cp1252(text, encoding))
+    path = write(tmp_path / "c.csv", HEADER + f"A-1,{text},\n", encoding)
+    assert "not UTF-8: say what it is, in the config: [format] encoding" in words(path)
+    said = declare(str(path), checked_format({"encoding": encoding}, "catalogue", "c.toml"))
+    assert read(said) == ([("A-1", text, None)], [])
