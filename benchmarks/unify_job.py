@@ -1,16 +1,24 @@
 """The stage `unified` beside its bare loop (fuse() of four matrices that are in memory), and beside a day of no change.
 
     python -m benchmarks.unify_job --items 20000
+    python -m benchmarks.unify_job --run RUN --engagements LOG --date 2017-11-30
 
 A day of random items with 3 attributes and 2 pictures of 512 numbers each: item vectors of 256 numbers, prod2vec of 64
 (of four items in five), dae of 64, siamese of 128, to a sum of 256 numbers. In one process: a first day, the same day
 with the first to take over from, and the bare loop, which reads, encodes and writes nothing.
+
+With --run a trial of the search for weights instead, of the sources that the run has and made vectors of those named
+above that it lacks, on the log up to --date: of the items that the tasks ask about, as `itemsage unify` does it, beside
+fusing all items of the run, in turn, with the scores of both, which must be equal. Processor seconds, the best of
+--trials.
 """
 
 import argparse
 import resource
 import tempfile
 import time
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,15 +31,23 @@ from model.sources.siamese import SiameseConfig, save_siamese, train_siamese
 from model.sources.side_information import SideInformationConfig, count_values, vocabulary_of
 from model.sources.unified_manifest import DAE, FUSION_FOLDER, SIAMESE, UnifiedManifest, write_unified_manifest
 from model.sources.unit_rows import unit_or_zero
+from model.sources.weight_search import Objective
 from pipelines.console.jobs import beam_options
+from pipelines.console.thresholds import LogThresholds
 from pipelines.embed.parts import plan_parts
+from pipelines.one_embedding.catalogue import Catalogue
+from pipelines.one_embedding.sessions import read_sessions
+from pipelines.one_embedding.validation import Weighed, seen_attributes, weighed_on
+from pipelines.one_embedding.vectors import SourceVectors, finished_sources, seen_fields, source_of
+from pipelines.run.opened import Run
 from pipelines.run.stage import run_stage
 from pipelines.run.units import Unit, UnitWriter, bucket_name, read_stage_manifest, write_stage_manifest
 from pipelines.sources.content import columns_of
 from pipelines.unify.stage import Unified, UnifiedConfig
 from schemas.clickstream import EVIDENCE
+from schemas.days import end_of_day_us
 from schemas.embeddings import embeddings_metadata, write_embeddings_file
-from schemas.hashing import bucket_of
+from schemas.hashing import bucket_of, seed_of
 from schemas.records import ItemFeatures, encode_features, write_records
 from schemas.tables import ITEMS, NUM_TEXT_FIELDS, TEXT_FIELDS
 
@@ -138,10 +154,90 @@ def stage(run: Path, unified: Path, reuse_from: Path | None = None) -> float:
     return time.perf_counter() - started_s
 
 
+def search_trials(arguments: argparse.Namespace) -> None:
+    """Prints seconds of a trial on the items that are asked about, and on all."""
+    run = Run(arguments.run)
+    catalogue = Catalogue.of(run)
+    sources = [source_of(run, name, catalogue.item_ids) for name in finished_sources(run)]
+    known = {one.name for one in sources}
+    sources += [made_source(name, len(catalogue.item_ids)) for name in DIMS if name not in known]
+    end_us = end_of_day_us(arguments.date, "UTC")
+    ids, limits = pa.array(catalogue.item_ids, pa.string()), LogThresholds()
+    log, _ = read_sessions(arguments.engagements, {}, arguments.date, end_us, ids, limits, "it is measured")
+    half = {one.name: 5.0 for one in sources if one.log_end_us is not None}
+    even = dict.fromkeys((one.name for one in sources), 1.0)
+    config = FusionConfig(weights=even, half_evidence=half, dim=DIMS["itemsage"])
+    weighed = weighed_on(catalogue, sources, log, end_us, config)
+    every = fusing_all(weighed, sources, config)
+    seconds: dict[str, list[float]] = {"asked": [], "all": []}
+    for trial in range(arguments.trials):
+        weights = {name: 1.0 + (trial + place) % 4 for place, name in enumerate(sorted(even))}
+        found = []
+        for name, scored in (("asked", weighed.objective), ("all", every)):
+            started_s = time.process_time()
+            found.append(scored(weights))
+            seconds[name].append(time.process_time() - started_s)
+        if found[0] != found[1]:
+            raise ValueError(f"expected equal scores, got {found} for {weights}")
+    least = {name: min(taken) for name, taken in seconds.items()}
+    tasks = weighed.tasks
+    asked = len(np.unique(np.concatenate([tasks.asked(name) for name in ("", *tasks.questions)])))
+    print(f"sources {', '.join(sorted(even))}; tasks {', '.join(tasks.names)}; scores of both equal: {found[0]}")
+    print(f"asked of {asked:,} of {len(catalogue.item_ids):,} items")
+    ratio = least["all"] / least["asked"]
+    print(f"trial of those asked {least['asked']:.2f} s, of all {least['all']:.2f} s: {ratio:.1f} times")
+
+
+def made_source(name: str, num_items: int) -> SourceVectors:
+    """Random unit vectors of all items."""
+    random = np.random.default_rng(seed_of("made source", name))
+    return SourceVectors(
+        name=name,
+        model_id="made",
+        vectors_ND=unit_or_zero(random.standard_normal((num_items, DIMS[name]))),
+        evidence_N=None,
+        seen=frozenset(TEXT_FIELDS) if name == "itemsage" else seen_fields(name),
+        log_end_us=None,
+    )
+
+
+def fusing_all(weighed: Weighed, sources: list[SourceVectors], config: FusionConfig) -> Objective:
+    """The same scores by fusing all items in each trial."""
+    vectors = {one.name: one.vectors_ND for one in sources}
+    evidence = {one.name: one.evidence_N for one in sources if one.evidence_N is not None}
+    blind = {one.name: seen_attributes(one, weighed.tasks.questions) for one in sources}
+
+    def scores(weights: Mapping[str, float]) -> dict[str, float]:
+        fused: dict[tuple[str, ...], np.ndarray] = {}
+
+        def vectors_for(attribute: str) -> np.ndarray | None:
+            names = tuple(sorted(name for name in weights if attribute not in blind[name]))
+            if names and names not in fused:
+                half = {name: config.half_evidence[name] for name in names if name in config.half_evidence}
+                own = replace(config, weights={name: weights[name] for name in names}, half_evidence=half)
+                fused[names] = fuse(settle_fusion(own, vectors), vectors, evidence)
+            return fused.get(names)
+
+        return weighed.tasks.scores(vectors_for)
+
+    return scores
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--items", type=int, default=20_000)
+    for name in ("--run", "--engagements", "--date"):
+        parser.add_argument(name)
+    parser.add_argument("--trials", type=int, default=3)
     arguments = parser.parse_args()
+    if arguments.run is not None:
+        search_trials(arguments)
+    else:
+        made_day(arguments)
+
+
+def made_day(arguments: argparse.Namespace) -> None:
+    """Prints seconds of the stage and of the bare loop."""
     ids = [f"item-{number:07d}" for number in range(arguments.items)]
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)

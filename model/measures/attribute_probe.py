@@ -17,7 +17,7 @@ Legend: N items, D dimension, T test items, K values, R draws, C clusters.
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -64,6 +64,21 @@ class AttributeQuestion:
     test: np.ndarray
     cluster_T: np.ndarray
     is_cold_T: np.ndarray
+
+    @property
+    def items(self) -> np.ndarray:
+        """int64, ascending: the rows of items that train and test."""
+        return np.union1d(self.train, self.test)
+
+    def among(self, rows_A: np.ndarray) -> "AttributeQuestion":
+        """The same question of items that are numbered by their places in rows_A, ascending, all of `items` in it."""
+        return replace(
+            self,
+            label_N=self.label_N[rows_A],
+            family_N=[self.family_N[row] for row in rows_A.tolist()],
+            train=np.searchsorted(rows_A, self.train),
+            test=np.searchsorted(rows_A, self.test),
+        )
 
 
 def ask(

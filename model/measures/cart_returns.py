@@ -15,7 +15,7 @@ Legend: N items, R rows, T test rows, D dimension, F features.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,7 @@ from model.machine.blas_threads import one_blas_thread
 from model.measures.auc import AUC, auc_figure
 from model.measures.log_rows import BUY, IN_CART, RETURN, LogRows, log_rows, popularity_before
 from model.measures.resampling import Figure, compared_with_bounds
+from model.measures.some_sessions import rows_of_some_sessions
 from schemas.days import DAY_US
 from schemas.errors import ThresholdError, UsageError
 from schemas.hashing import seed_of
@@ -70,6 +71,18 @@ class CartRows:
     def __len__(self) -> int:
         return len(self.item_R)
 
+    @property
+    def items(self) -> np.ndarray:
+        """int64, ascending: the rows of items that the carts hold."""
+        return np.unique(np.fromiter((item for cart in set(self.cart_R) for item in cart), np.int64))
+
+    def among(self, rows_A: np.ndarray) -> "CartRows":
+        """The same rows of items that are numbered by their places in rows_A, ascending, all of `items` in it."""
+        moved = {cart: tuple(np.searchsorted(rows_A, cart).tolist()) for cart in set(self.cart_R)}
+        return replace(
+            self, item_R=np.searchsorted(rows_A, self.item_R), cart_R=tuple(moved[cart] for cart in self.cart_R)
+        )
+
 
 def cart_rows(log: pa.Table, item_ids: Sequence[str], split_us: int, config: ReturnConfig) -> CartRows:
     """The rows of a log (ENGAGEMENTS), by session, then item: an item once a session, bought first. Events without a
@@ -94,6 +107,27 @@ def cart_rows(log: pa.Table, item_ids: Sequence[str], split_us: int, config: Ret
     is_returned_R, is_test_R = np.array(labels, bool), np.array(tests, bool)
     _check_parts(is_returned_R, is_test_R, config)
     return CartRows(item_R, tuple(carts_R), np.array(sessions, np.int64), is_returned_R, is_test_R, is_cold_N[item_R])
+
+
+def of_some_carts(rows: CartRows, max_rows: int | None, max_items: int | None, config: ReturnConfig) -> CartRows:
+    """The rows of whole sessions until there are max_rows, or max_items different items (see rows_of_some_sessions);
+    None: all. Raises ThresholdError where too few returns are left, as cart_rows."""
+    if (max_rows is None or len(rows) <= max_rows) and (max_items is None or len(rows.items) <= max_items):
+        return rows
+    session_R = np.unique(rows.session_R, return_inverse=True)[1].reshape(-1)
+    cart_of = dict(zip(session_R.tolist(), rows.cart_R, strict=True))
+    session_I = np.repeat(np.array([*cart_of], np.int64), [len(cart) for cart in cart_of.values()])
+    item_I = np.fromiter((item for cart in cart_of.values() for item in cart), np.int64)
+    kept_R = rows_of_some_sessions(session_R, session_I, item_I, max_rows, max_items)
+    _check_parts(rows.is_returned_R[kept_R], rows.is_test_R[kept_R], config)
+    return CartRows(
+        item_R=rows.item_R[kept_R],
+        cart_R=tuple(cart for cart, is_kept in zip(rows.cart_R, kept_R.tolist(), strict=True) if is_kept),
+        session_R=rows.session_R[kept_R],
+        is_returned_R=rows.is_returned_R[kept_R],
+        is_test_R=rows.is_test_R[kept_R],
+        is_cold_R=rows.is_cold_R[kept_R],
+    )
 
 
 def cart_features(rows: CartRows, vectors_ND: np.ndarray | None) -> np.ndarray:

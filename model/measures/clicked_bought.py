@@ -16,7 +16,7 @@ Legend: N items, P pairs, D dimension.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,7 @@ import pyarrow as pa
 from model.measures.auc import AUC, auc_figure
 from model.measures.log_rows import BUY, LogRows, interest, log_rows, popularity_before
 from model.measures.resampling import Figure, compared_with_bounds
+from model.measures.some_sessions import rows_of_some_sessions
 from schemas.errors import ThresholdError, UsageError
 from schemas.hashing import seed_of, stable_hash
 
@@ -59,6 +60,20 @@ class SessionPairs:
         _, session_P = np.unique(self.session_P[keep_P], return_inverse=True)
         kept = (self.clicked_P[keep_P], self.bought_P[keep_P], self.random_P[keep_P])
         return SessionPairs(*kept, session_P.reshape(-1), self.is_cold_P[keep_P])
+
+    @property
+    def items(self) -> np.ndarray:
+        """int64, ascending: the rows of items that the pairs ask about."""
+        return np.unique(np.concatenate([self.clicked_P, self.bought_P, self.random_P]))
+
+    def among(self, rows_A: np.ndarray) -> "SessionPairs":
+        """The same pairs of items that are numbered by their places in rows_A, ascending, all of `items` in it."""
+        return replace(
+            self,
+            clicked_P=np.searchsorted(rows_A, self.clicked_P),
+            bought_P=np.searchsorted(rows_A, self.bought_P),
+            random_P=np.searchsorted(rows_A, self.random_P),
+        )
 
 
 def session_pairs(
@@ -98,14 +113,14 @@ def session_pairs(
     return SessionPairs(clicked_P, bought_P, random_P, session_P.reshape(-1), is_cold_P)
 
 
-def of_some_sessions(pairs: SessionPairs, max_pairs: int | None) -> SessionPairs:
-    """The pairs of whole sessions, drawn by the hash of their numbers until there are max_pairs; None: all."""
-    if max_pairs is None or len(pairs) <= max_pairs:
+def of_some_sessions(pairs: SessionPairs, max_pairs: int | None, max_items: int | None = None) -> SessionPairs:
+    """The pairs of whole sessions until there are max_pairs, or max_items different items (see rows_of_some_sessions);
+    None: all."""
+    if (max_pairs is None or len(pairs) <= max_pairs) and (max_items is None or len(pairs.items) <= max_items):
         return pairs
-    pairs_S = np.bincount(pairs.session_P)
-    order_S = np.array(sorted(range(len(pairs_S)), key=lambda session: seed_of("some sessions", session)))
-    kept_S = order_S[np.cumsum(pairs_S[order_S]) <= max(max_pairs, int(pairs_S[order_S[0]]))]
-    return pairs.only(np.isin(pairs.session_P, kept_S))
+    session_I = np.tile(pairs.session_P, 3)
+    item_I = np.concatenate([pairs.clicked_P, pairs.bought_P, pairs.random_P])
+    return pairs.only(rows_of_some_sessions(pairs.session_P, session_I, item_I, max_pairs, max_items))
 
 
 def pair_report(

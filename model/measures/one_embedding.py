@@ -30,7 +30,15 @@ from model.measures.attribute_probe import (
     majority_answers,
 )
 from model.measures.auc import auc
-from model.measures.cart_returns import LOGISTIC, CartRows, ReturnConfig, cart_features, cart_rows, return_scores
+from model.measures.cart_returns import (
+    LOGISTIC,
+    CartRows,
+    ReturnConfig,
+    cart_features,
+    cart_rows,
+    of_some_carts,
+    return_scores,
+)
 from model.measures.clicked_bought import SessionPairs, of_some_sessions, pair_cosines, session_pairs
 from model.measures.log_rows import popularity_before
 from schemas.errors import ThresholdError, UsageError
@@ -51,8 +59,9 @@ VectorsFor = Callable[[str], np.ndarray | None]
 @dataclass(frozen=True, kw_only=True)
 class TasksConfig:
     """seed: of the test families, the random twins and the trees. max_attributes: those with most labelled items;
-    max_items: of an attribute, whole families of the smallest hashes; max_pairs: clicked and bought, of whole sessions;
-    they bound the time of a search for weights."""
+    max_items: of an attribute, whole families of the smallest hashes; max_pairs: clicked and bought, max_bought: rows
+    of carts, max_session_items: different items of either, all of whole sessions; they bound the time of a search for
+    weights."""
 
     probe: ProbeConfig = field(default_factory=ProbeConfig)
     returns: ReturnConfig = field(default_factory=ReturnConfig)
@@ -60,15 +69,26 @@ class TasksConfig:
     max_attributes: int | None = None
     max_items: int | None = None
     max_pairs: int | None = None
+    max_bought: int | None = None
+    max_session_items: int | None = None
 
     def __post_init__(self) -> None:
-        if any(most is not None and most < 1 for most in (self.max_attributes, self.max_items, self.max_pairs)):
-            raise UsageError(f"expected max_attributes, max_items and max_pairs >= 1, got {self}")
+        bounds = (self.max_attributes, self.max_items, self.max_pairs, self.max_bought, self.max_session_items)
+        if any(most is not None and most < 1 for most in bounds):
+            raise UsageError(
+                "expected max_attributes, max_items, max_pairs, max_bought and max_session_items >= 1, or None, got "
+                f"{self}"
+            )
 
 
 #: What a search for weights can afford: it asks some hundred times.
 SEARCH = TasksConfig(
-    probe=ProbeConfig(strengths=(30.0,), max_steps=100), max_attributes=3, max_items=4_000, max_pairs=50_000
+    probe=ProbeConfig(strengths=(30.0,), max_steps=100),
+    max_attributes=3,
+    max_items=4_000,
+    max_pairs=50_000,
+    max_bought=50_000,
+    max_session_items=30_000,
 )
 
 
@@ -89,6 +109,25 @@ class OneEmbeddingTasks:
         """The tasks that are asked."""
         there = (self.questions, self.pairs is not None, self.carts is not None)
         return [name for name, is_there in zip(TASKS, there, strict=True) if is_there]
+
+    def asked(self, attribute: str) -> np.ndarray:
+        """int64, ascending: the rows of items whose vectors `scores` looks at: of an attribute, or ("") of the tasks
+        that ask for none."""
+        if attribute:
+            return self.questions[attribute].items
+        there = [task.items for task in (self.pairs, self.carts) if task is not None]
+        return np.unique(np.concatenate([np.zeros(0, np.int64), *there]))
+
+    def among(self, rows_A: np.ndarray) -> "OneEmbeddingTasks":
+        """The same tasks, and so the same scores, of these items alone: rows, ascending, all that are asked about in
+        it."""
+        return replace(
+            self,
+            questions={name: question.among(rows_A) for name, question in self.questions.items()},
+            pairs=None if self.pairs is None else self.pairs.among(rows_A),
+            carts=None if self.carts is None else self.carts.among(rows_A),
+            popularity_N=self.popularity_N[rows_A],
+        )
 
     def floors(self) -> dict[str, float]:
         """The score of what knows nothing, of each task that is asked: the majority of attributes, .5 of an AUC."""
@@ -188,12 +227,14 @@ def _tasks(
             left_out[name] = str(error)
     pairs = carts = None
     try:
-        pairs = of_some_sessions(session_pairs(log, item_ids, split_us, seed=config.seed), config.max_pairs)
+        pairs = session_pairs(log, item_ids, split_us, seed=config.seed)
+        pairs = of_some_sessions(pairs, config.max_pairs, config.max_session_items)
     except ThresholdError as error:
         left_out[CLICKED_BOUGHT] = str(error)
     returns = replace(config.returns, seed=config.seed)
     try:
         carts = cart_rows(log, item_ids, split_us, returns)
+        carts = of_some_carts(carts, config.max_bought, config.max_session_items, returns)
     except ThresholdError as error:
         left_out[CART_RETURNS] = str(error)
     if not questions and pairs is None and carts is None:

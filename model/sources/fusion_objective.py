@@ -8,6 +8,9 @@
 `split_us` is where the log of the sources ends (at the latest), `end_us` where the table's test begins: a source that
 has learnt from the validation part knows its pairs already.
 
+A trial fuses the items that the tasks ask about, not all: a vector depends on its item alone, so the scores are those
+of fusing all. Projections are settled on all items, once for each set of sources.
+
 An attribute is asked of a fusion of the sources that have not seen it: side information would otherwise be weighed by
 how well it repeats itself. So this task weighs these among each other, and says nothing of those that have. Where none
 has a weight, nothing is known: the majority's answer.
@@ -19,7 +22,7 @@ from dataclasses import replace
 import numpy as np
 
 from model.measures.one_embedding import OneEmbeddingTasks
-from model.sources.fusion import FusionConfig, fuse, settle_fusion
+from model.sources.fusion import Fusion, FusionConfig, fuse, settle_fusion
 from model.sources.weight_search import Objective
 from schemas.errors import UsageError
 
@@ -41,33 +44,59 @@ def objective(
     num_items = len(tasks.popularity_N)
     if odd := {name: len(vectors) for name, vectors in sources.items() if len(vectors) != num_items}:
         raise UsageError(f"expected vectors of the tasks' {num_items} items, got {odd} rows: align them by item first")
-    blind = {name: frozenset(seen.get(name, ())) if seen else frozenset() for name in sources}
-
-    def scores(weights: Mapping[str, float]) -> dict[str, float]:
-        fused: dict[tuple[str, ...], np.ndarray | None] = {}
-
-        def vectors_for(attribute: str) -> np.ndarray | None:
-            names = tuple(sorted(name for name in weights if weights[name] > 0 and attribute not in blind[name]))
-            if names not in fused:
-                fused[names] = _fused(names, weights, sources, evidence, config)
-            return fused[names]
-
-        return tasks.scores(vectors_for)
-
-    return scores
+    return _Objective(sources, evidence, tasks, config, seen or {}).scores
 
 
-def _fused(
-    names: tuple[str, ...],
-    weights: Mapping[str, float],
-    sources: Mapping[str, np.ndarray],
-    evidence: Mapping[str, np.ndarray],
-    config: FusionConfig,
-) -> np.ndarray | None:
-    """Unit rows [N, E] of these sources alone; None of no source."""
-    if not names:
-        return None
-    own = {name: weights[name] for name in names}
-    half = {name: value for name, value in config.half_evidence.items() if name in own}
-    settled = settle_fusion(replace(config, weights=own, half_evidence=half), sources)
-    return fuse(settled, sources, evidence)
+class _Objective:
+    """Legend beside the module's: A items that a task asks about, of the N."""
+
+    def __init__(
+        self,
+        sources: Mapping[str, np.ndarray],
+        evidence: Mapping[str, np.ndarray],
+        tasks: OneEmbeddingTasks,
+        config: FusionConfig,
+        seen: Mapping[str, Set[str]],
+    ):
+        self.sources, self.config = sources, config
+        self.blind = {name: frozenset(seen.get(name, ())) for name in sources}
+        asked = {attribute: tasks.asked(attribute) for attribute in ("", *tasks.questions)}
+        rows_A = np.unique(np.concatenate([*asked.values()]))
+        self.tasks = tasks.among(rows_A)
+        self.asked = {attribute: np.searchsorted(rows_A, rows) for attribute, rows in asked.items()}
+        self.known = {name: vectors_ND[rows_A] for name, vectors_ND in sources.items()}
+        self.evidence = {name: np.asarray(evidence_N)[rows_A] for name, evidence_N in evidence.items()}
+        self._settled: dict[tuple[str, ...], Fusion] = {}
+
+    def scores(self, weights: Mapping[str, float]) -> dict[str, float]:
+        """Of each task; see `objective`."""
+        names_for = {attribute: self._names(weights, attribute) for attribute in self.asked}
+        fused = {names: self._fused(names, weights, names_for) for names in sorted(set(names_for.values()))}
+        return self.tasks.scores(lambda attribute: fused[names_for[attribute]])
+
+    def _names(self, weights: Mapping[str, float], attribute: str) -> tuple[str, ...]:
+        """The sources that have a weight and have not seen the attribute."""
+        return tuple(sorted(name for name in weights if weights[name] > 0 and attribute not in self.blind[name]))
+
+    def _fused(
+        self, names: tuple[str, ...], weights: Mapping[str, float], names_for: Mapping[str, tuple[str, ...]]
+    ) -> np.ndarray | None:
+        """Unit rows [A, E] of these sources alone, zeros for items that nobody asks them about; None of no source."""
+        if not names:
+            return None
+        asking = [rows for attribute, rows in self.asked.items() if names_for[attribute] == names]
+        rows = np.unique(np.concatenate(asking))
+        fusion = self._fusion(names, weights)
+        known = {name: self.known[name][rows] for name in names}
+        fused_AE = np.zeros((len(self.tasks.popularity_N), fusion.dim), np.float32)
+        fused_AE[rows] = fuse(fusion, known, {name: values[rows] for name, values in self.evidence.items()})
+        return fused_AE
+
+    def _fusion(self, names: tuple[str, ...], weights: Mapping[str, float]) -> Fusion:
+        """Settled on all items; dimensions and projections depend on the sources, not on their weights."""
+        own = {name: weights[name] for name in names}
+        half = {name: value for name, value in self.config.half_evidence.items() if name in own}
+        config = replace(self.config, weights=own, half_evidence=half)
+        if names not in self._settled:
+            self._settled[names] = settle_fusion(config, self.sources)
+        return replace(self._settled[names], config=config)

@@ -23,6 +23,7 @@ from pipelines.console.terminal import print_page
 from pipelines.evaluate_users.alphas import Alphas, alphas_of
 from pipelines.evaluate_users.beside import Beside, CommonItems, Compared
 from pipelines.evaluate_users.figures import Evaluation
+from pipelines.evaluate_users.known_days import warnings_of
 from pipelines.evaluate_users.report import format_comparison, format_page
 from pipelines.log.dated_log import DatedLog
 from pipelines.run.item_vectors import VectorsSource, load_vectors, vectors_source
@@ -105,14 +106,17 @@ def run(config: EvaluateUsersConfig) -> dict[str, Any]:
     notes = None if config.notes is None else _read_notes(config.notes)
     alphas = alphas_of(users_config, source.vectors_id, config.from_date)
     others = {name: vectors_source("", folder) for name, folder in named_folders(config.also)}
+    sources = {config.vectors: source, **others}
+    warnings = warnings_of(sources, config.calendar.start_us(day_number(config.from_date)), config.from_date)
+    for warning in warnings:
+        print(f"evaluate-users: WARNING: {warning}", file=sys.stderr, flush=True)
     others_alphas = [alphas_of(users_config, other.vectors_id, config.from_date) for other in others.values()]
     with closed_after_job(), one_blas_thread():
         if others:
-            sources = {config.vectors: source, **others}
-            report = _compare(config, users_config, sources, [alphas, *others_alphas])
+            report = _compare(config, users_config, sources, [alphas, *others_alphas]) | {"warnings": warnings}
             page = format_comparison(report, notes)
         else:
-            report = _evaluate(config, users_config, source, alphas)
+            report = _evaluate(config, users_config, source, alphas) | {"warnings": warnings}
             page = format_page(report, notes)
     print_page(page)
     if config.out is not None:

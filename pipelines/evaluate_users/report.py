@@ -37,6 +37,7 @@ def format_page(report: Mapping[str, Any], notes: str | None = None) -> str:
         f"λ = {DECAY_PER_DAY:g} a day where nothing else is said",
         f"- rows of the log: {rows}",
         "- [intervals] are 95 % bootstrap intervals; users are drawn, not user-days",
+        *_warnings(report),
         "",
         f"## Walk forward, {report['from_date']} to {report['to_date']}",
         "",
@@ -67,6 +68,10 @@ def format_page(report: Mapping[str, Any], notes: str | None = None) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _warnings(report: Mapping[str, Any]) -> list[str]:
+    return [f"- **Warning**: {warning}" for warning in report["warnings"]]
+
+
 def format_comparison(report: Mapping[str, Any], notes: str | None = None) -> str:
     """The page of several item vectors side by side. notes: Markdown that a person wrote to end it."""
     vectors, names = report["vectors"], {**_METRICS, "recall": f"recall@{report['list_length']}"}
@@ -78,6 +83,7 @@ def format_comparison(report: Mapping[str, Any], notes: str | None = None) -> st
         f"    {report['command']}",
         "",
         f"- {report['items']:,} items that all vectors have; {kept}, the others are left out for all vectors alike",
+        *_warnings(report),
         f"- rows of the log: {found_in_words(report['rows'])}",
         f"- {report['days']} days, {report['from_date']} to {report['to_date']}: {report['users']:,} users, "
         f"{report['user_days']:,} user-days of {report['items_a_user_day']:.1f} items on average; history "

@@ -1,5 +1,6 @@
 """`itemsage evaluate-users --also`: the same walk forward on several item vectors, on the items that all have."""
 
+import datetime as dt
 import json
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from user_shop import FROM, TO, make_shop
-from users_runs import MODEL_ID, finish_embeddings
+from users_runs import MODEL_ID, finish_embeddings, write_vectors
 
 from model.users.actions import Actions
 from model.users.baselines import METHODS
@@ -16,7 +17,9 @@ from model.users.bucket_users import ItemVectors
 from model.users.lists import LISTS
 from pipelines.evaluate_users.beside import CALIBRATED, OWN_AS_MANY, CommonItems
 from pipelines.evaluate_users.job import main
+from pipelines.run.units import write_stage_manifest
 from pipelines.users.alpha import default_calibration_path
+from schemas.days import end_of_day_us
 from schemas.embeddings import read_embeddings
 from schemas.files import write_sealed_json
 
@@ -52,6 +55,14 @@ def compare(shop: tuple[Path, Path], out: Path, also: str, *flags: str) -> tuple
 def compared(shop, others, tmp_path_factory: pytest.TempPathFactory) -> tuple[int, dict[str, Any], str]:
     also = f"again={shop[0] / 'embeddings'},shuffled={others[0]}"
     return compare(shop, tmp_path_factory.mktemp("out"), also, f"--alpha={ALPHA}")
+
+
+def day_before(date: str) -> str:
+    return (dt.date.fromisoformat(date) - dt.timedelta(days=1)).isoformat()
+
+
+def day_after(date: str) -> str:
+    return (dt.date.fromisoformat(date) + dt.timedelta(days=1)).isoformat()
 
 
 def figures(report: dict[str, Any], method: str, metric: str = "recall") -> dict[str, Any]:
@@ -107,6 +118,29 @@ def test_the_choice_of_each_calibration_is_a_row(shop, tmp_path, others):
     assert [one["method"] for one in report["methods"]][-2:] == [CALIBRATED, OWN_AS_MANY]
     assert {one["over_best_baseline"]["method"] for one in report["vectors"]} == {CALIBRATED}
     assert "top 5, alpha 4" in page
+
+
+def test_vectors_that_know_the_days_asked_are_warned_of(shop, tmp_path, capsys):
+    """Of a source the end of its log, of unified vectors that of their stage; a log up to the day before is fine."""
+    ids, matrix_ND = read_embeddings(shop[0] / "embeddings")
+    rows = dict(zip(ids.to_pylist(), matrix_ND, strict=True))
+    ends = {"early": end_of_day_us(day_before(FROM)), "late": end_of_day_us(FROM), "open": None}
+    folders = {}
+    for name, end_us in ends.items():
+        run = tmp_path / name
+        folders[name] = write_vectors(run / "prod2vec" / "embeddings" / "part.parquet", rows).parent
+        write_stage_manifest(str(run), "prod2vec", [])
+        write_stage_manifest(str(run), "sequences", [], log_end_us=end_us)
+        folders[f"{name}-unified"] = write_vectors(run / "unified" / "part.parquet", rows).parent
+        write_stage_manifest(str(run), "unified", [], **({} if end_us is None else {"log_end_us": end_us}))
+    also = ",".join(f"{name}={folder}" for name, folder in folders.items())
+    _, report, page = compare(shop, tmp_path, also, f"--alpha={ALPHA}")
+    told = capsys.readouterr().err
+    warned = [warning.split("'")[1] for warning in report["warnings"]]
+    assert warned == ["late", "late-unified", "open"]
+    assert all(f"WARNING: {warning}" in told and f"**Warning**: {warning}" in page for warning in report["warnings"])
+    assert f"up to {day_after(FROM)} 00:00 UTC" in report["warnings"][0]
+    assert "days that are not told" in report["warnings"][2]
 
 
 def test_common_items_keep_actions_of_all_and_the_place_of_each():

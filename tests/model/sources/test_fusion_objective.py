@@ -4,6 +4,8 @@ A shop of 60 items of three kinds: sessions click two of a kind and buy a third;
 `kinds` tells the kind and `noise` nothing.
 """
 
+import dataclasses
+
 import numpy as np
 import pytest
 from session_logs import log_of, us_of_day
@@ -23,10 +25,10 @@ from model.measures.one_embedding import (
     table_tasks,
     validation_tasks,
 )
-from model.sources.fusion import FusionConfig
+from model.sources.fusion import FusionConfig, fuse, settle_fusion
 from model.sources.fusion_objective import objective
 from model.sources.unit_rows import unit_or_zero
-from model.sources.weight_search import WeightSearchConfig, search_weights
+from model.sources.weight_search import Objective, WeightSearchConfig, search_weights
 from schemas.errors import ThresholdError, UsageError
 
 NUM = 240
@@ -166,6 +168,91 @@ def test_an_attribute_is_not_asked_of_a_source_that_has_seen_it():
     assert alone[ATTRIBUTES] == tasks.floors()[ATTRIBUTES]
 
 
+def asked_of_some() -> OneEmbeddingTasks:
+    """The tasks of some items only."""
+    bounds = {"max_items": 60, "max_pairs": 20, "max_bought": 60, "max_session_items": 90}
+    config = TasksConfig(probe=CONFIG.probe, returns=CONFIG.returns, **bounds)
+    labels = {"colour": LABELS["colour"], "late": [*[None] * 120, *LABELS["colour"][120:]]}
+    return validation_tasks(log_of(*events()), ITEMS, labels, FAMILIES, us_of_day(SPLIT), us_of_day(END), config)
+
+
+def rows_asked(tasks: OneEmbeddingTasks) -> np.ndarray:
+    return np.unique(np.concatenate([tasks.asked(attribute) for attribute in ("", *tasks.questions)]))
+
+
+def three_sources() -> dict[str, np.ndarray]:
+    """`wide` is cut to the directions of most variance, which are those of all its vectors."""
+    wide = np.random.default_rng(2).normal(size=(NUM, 7)) * np.linspace(1, 3, NUM)[:, None]
+    wide[:, :3] += 2 * np.eye(3)[KIND]
+    return {**sources(), "wide": wide.astype(np.float32)}
+
+
+def objective_of_all(tasks: OneEmbeddingTasks, config: FusionConfig, seen: dict[str, set[str]]) -> Objective:
+    """The twin: every trial settles on all items and fuses all."""
+
+    def scores(weights):
+        def vectors_for(attribute):
+            own = {name: value for name, value in weights.items() if value > 0 and attribute not in seen.get(name, ())}
+            if not own:
+                return None
+            half = {name: value for name, value in config.half_evidence.items() if name in own}
+            whole = dataclasses.replace(config, weights=own, half_evidence=half)
+            return fuse(settle_fusion(whole, three_sources()), three_sources(), evidence())
+
+        return tasks.scores(vectors_for)
+
+    return scores
+
+
+@pytest.mark.parametrize("seen", [{}, {"kinds": {"colour"}, "wide": {"colour", "late"}}])
+@pytest.mark.parametrize("how", ["sum", "concatenation"])
+def test_weights_found_on_the_items_asked_are_those_of_fusing_all(how, seen):
+    tasks = asked_of_some()
+    assert set(tasks.questions) == {"colour", "late"}
+    assert 60 < len(rows_asked(tasks)) < NUM - 60
+    dim = {"dim": 3} if how == "sum" else {}
+    weights = dict.fromkeys(three_sources(), 1.0)
+    config = FusionConfig(weights=weights, half_evidence={"kinds": 3.0}, how=how, projection="principal", **dim)
+    search = WeightSearchConfig(levels=(0, 0.5, 2), max_rounds=2)
+    few, every = (
+        search_weights(sorted(weights), scored, tasks.floors(), search)
+        for scored in (
+            objective(three_sources(), evidence(), tasks, config, seen),
+            objective_of_all(tasks, config, seen),
+        )
+    )
+    assert few.weights == every.weights
+    assert few.curve == every.curve
+    assert len({tuple(trial["scores"].values()) for trial in few.curve}) > 5
+
+
+def test_what_is_asked_of_no_item_is_not_fused():
+    tasks = asked_of_some()
+    is_asked = np.zeros(NUM, bool)
+    is_asked[rows_asked(tasks)] = True
+    unreadable = {name: np.where(is_asked[:, None], rows, np.nan) for name, rows in sources().items()}
+    weights = {"kinds": 0.5, "noise": 0.5}
+    found = objective(unreadable, evidence(), tasks, FUSION)(weights)
+    assert found == objective(sources(), evidence(), tasks, FUSION)(weights)
+    unreadable["kinds"][np.flatnonzero(is_asked)[0]] = np.nan
+    with pytest.raises(UsageError, match="finite vectors"):
+        objective(unreadable, evidence(), tasks, FUSION)(weights)
+
+
+def test_carts_and_pairs_are_bounded():
+    whole, tasks = asked(), asked_of_some()
+    assert len(tasks.pairs) <= 20 < len(whole.pairs)
+    assert len(tasks.carts) <= 60 < len(whole.carts)
+    assert max(len(tasks.pairs.items), len(tasks.carts.items)) <= 90 < len(whole.carts.items)
+    sizes = {session: int((whole.carts.session_R == session).sum()) for session in whole.carts.session_R.tolist()}
+    for session in tasks.carts.session_R.tolist():
+        assert (tasks.carts.session_R == session).sum() == sizes[session]
+    bound = TasksConfig(probe=CONFIG.probe, returns=CONFIG.returns, max_bought=1)
+    log = log_of(*events())
+    told = validation_tasks(log, ITEMS, LABELS, FAMILIES, us_of_day(SPLIT), us_of_day(END), bound).left_out
+    assert "returned and as many kept items" in told[CART_RETURNS]
+
+
 def test_attributes_and_items_are_bounded():
     labels = {"colour": LABELS["colour"], "few": [*LABELS["colour"][:-10], *[None] * 10]}
     config = TasksConfig(probe=CONFIG.probe, returns=CONFIG.returns, max_attributes=1, max_items=100)
@@ -182,5 +269,5 @@ def test_bad_input_says_what_was_expected():
         objective({"kinds": np.ones((3, 3), np.float32)}, {}, asked(), FUSION)
     with pytest.raises(ThresholdError, match="a task that catalogue and log can ask, got none"):
         asked([(1.0, "s", ITEMS[0], "click")], {"colour": [None] * NUM})
-    with pytest.raises(UsageError, match="max_items and max_pairs >= 1"):
+    with pytest.raises(UsageError, match="max_bought and max_session_items >= 1"):
         TasksConfig(max_items=0)
