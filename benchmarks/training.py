@@ -183,7 +183,7 @@ def compare(folder: Path, arguments: argparse.Namespace, given: train_command.Tr
     vocabulary = Vocabulary.load(folder / "vocabulary")
     data = TrainingData.open(folder, folder / "cache", picture_dim=0)
     model_config = narrow(ItemSageConfig, given, vocabulary_size=vocabulary.size, picture_dim=0)
-    config = narrow(TrainingConfig, given)
+    config = given.training_config()
 
     def new_model() -> ItemSage:
         model = ItemSage(model_config)
