@@ -2,7 +2,6 @@
 
 from schemas.usual_names import words_of
 
-#: Words in the names of columns of amounts, which are no ids though no value is there twice.
 _AMOUNTS = frozenset(
     (
         *("price", "prices", "msrp", "rrp", "cost", "costs", "amount", "total", "preis", "vk", "ek", "uvp", "prix"),

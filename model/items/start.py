@@ -33,6 +33,7 @@ import torch
 from torch import Tensor, nn
 
 from model.items.layers import NORM_EPSILON, TransformerBlock, unit
+from model.text.vocabulary import inverse_document_frequencies
 from schemas.hashing import seed_of
 
 if TYPE_CHECKING:
@@ -79,9 +80,9 @@ def start_from_catalogue_(model: "ItemSage", items: "ItemTable", vocabulary: "Vo
 
 
 def importances(document_count_V: np.ndarray, num_items: int, vocabulary: "Vocabulary") -> Tensor:
-    """float32 [V]: inverse document frequencies as BM25 has them, log(1 + (I - n + .5) / (n + .5)), times the weight of
-    the token's kind; 0 for tokens that no item has, which queries may: they say nothing about items."""
-    idf_V = np.log1p((num_items - document_count_V + 0.5) / (document_count_V + 0.5))
+    """float32 [V]: inverse document frequencies times the weight of the token's kind; 0 for tokens that no item has,
+    which queries may: they say nothing about items."""
+    idf_V = inverse_document_frequencies(document_count_V, num_items)
     weight_V = np.ones(len(idf_V))
     for kind, ids in vocabulary.id_ranges().items():
         weight_V[ids.start : ids.stop] = KIND_WEIGHTS[kind]

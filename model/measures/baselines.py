@@ -12,6 +12,7 @@ from typing import Protocol
 import numpy as np
 
 from model.text.tokenizer import normalize, only_words, words
+from model.text.vocabulary import inverse_document_frequencies
 
 #: Of all items' text: a minute on one core, a GB.
 MAX_NGRAM_LETTERS = 20_000_000
@@ -89,7 +90,7 @@ class BM25:
         counts_NV = self._vectorizer.fit_transform(item_texts).tocsr()
         lengths_N = np.asarray(counts_NV.sum(axis=1)).ravel()
         containing_V = np.bincount(counts_NV.indices, minlength=counts_NV.shape[1])
-        idf_V = np.log1p((counts_NV.shape[0] - containing_V + 0.5) / (containing_V + 0.5))
+        idf_V = inverse_document_frequencies(containing_V, counts_NV.shape[0])
         norm_N = k1 * (1 - b + b * lengths_N / max(lengths_N.mean(), 1e-9))
         rows = np.repeat(np.arange(counts_NV.shape[0]), np.diff(counts_NV.indptr))
         weights = counts_NV.data * (k1 + 1) / (counts_NV.data + norm_N[rows]) * idf_V[counts_NV.indices]

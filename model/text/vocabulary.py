@@ -103,6 +103,17 @@ def most_frequent(tokens: pa.Table, sizes: Mapping[str, int], min_count: int = 1
     return pa.concat_tables(ranked).combine_chunks()
 
 
+def inverse_document_frequencies(num_with_V: np.ndarray, num_documents: int) -> np.ndarray:
+    """float64 [V]: log(1 + (N - n + .5) / (n + .5)) of tokens that n of N documents have, as in BM25 (Robertson and
+    Zaragoza 2009, eq. 3.15, the 1 added so that none is below 0).
+
+    >>> inverse_document_frequencies(np.array([1, 3]), 3).round(3).tolist()
+    [0.981, 0.134]
+    """
+    frequencies_V: np.ndarray = np.log1p((num_documents - num_with_V + 0.5) / (num_with_V + 0.5))
+    return frequencies_V
+
+
 class Vocabulary:
     """Text to token ids. `size`: rows of W, larger than every id; `id`: fingerprint of all that ids depend on.
 

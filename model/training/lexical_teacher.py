@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from model.items.batch import ItemBatch
+from model.text.vocabulary import inverse_document_frequencies
 from model.training.tables import ItemTable
 from schemas.tables import NUM_TEXT_FIELDS
 
@@ -24,7 +25,7 @@ class LexicalTeacher:
     def __init__(self, items: ItemTable, vocabulary_size: int, word_ids: range):
         self._word_ids = word_ids
         containing_V = items.document_counts(vocabulary_size)
-        self._idf_V = np.log1p((len(items) - containing_V + 0.5) / (containing_V + 0.5)).astype(np.float32)
+        self._idf_V = inverse_document_frequencies(containing_V, len(items)).astype(np.float32)
         self._mean_words = max(items.num_tokens(word_ids) / max(len(items), 1), 1e-9)
 
     def scores(self, token_ids_T: Tensor, offsets_Q: Tensor, items: ItemBatch) -> Tensor:
