@@ -20,8 +20,8 @@ _NOTES = frozenset(
 _OF_THE_SHOP = frozenset(
     (
         *("supplier", "vendor", "buyer", "purchase", "purchasing", "purchaser", "warehouse", "stock", "merchant"),
-        *("team", "editor", "editorial", "reviewer", "qa", "lieferant", "lieferanten", "einkauf", "lager", "fournisseur"),
-        *("achat", "proveedor", "fornitore", "leverancier", "order", "shipping", "import", "migration"),
+        *("team", "editor", "editorial", "reviewer", "qa", "lieferant", "lieferanten", "einkauf", "lager"),
+        *("fournisseur", "achat", "proveedor", "fornitore", "leverancier", "order", "shipping", "import", "migration"),
     )
 )
 
