@@ -132,7 +132,8 @@ class Blame(NamedTuple):
         """Puts down the row's value; what is wrong with a row already stays."""
         if self.required:
             wanted, remedy = ("UTF-8", "") if reason == "bad_utf8" else (self.wanted, self.remedy(value))
-            fault = Fault(reason, f"{wanted} in {self.called or self.name}", quote(value), remedy, self.name)
+            got = quote(value.item() if isinstance(value, np.generic) else value)
+            fault = Fault(reason, f"{wanted} in {self.called or self.name}", got, remedy, self.name)
             self.found.faults.setdefault(row, fault)
         else:
             self.found.unreadable.setdefault(self.name, set()).add(row)

@@ -11,6 +11,7 @@ spreadsheets save, are not read.
 Pictures and texts are counted in written rows: pictures_listed (kept, at most 20 a row), pictures_cut_off (listed
 beyond them), pictures_empty (null or blank URIs, dropped), texts_truncated, and, where there are any, ids_trimmed,
 cells_unreadable:<field> (see schemas.validation), ids_not_nfc: in another Unicode form than the composed one,
+items_like_totals: see schemas.rows_of_totals,
 ids_of_partial_rows: see schemas.duplicates.num_completing, pictures_in_table: bytes that came in cells and lie in
 pictures/ (see schemas.stored_pictures), pictures_quarantined: cells that give no picture, and, with --group-rows,
 texts_differing: see schemas.grouping.MERGED.
@@ -65,12 +66,13 @@ from schemas.reading import (
     relative_names,
     unusual_forms,
 )
+from schemas.rows_of_totals import LIKE_TOTALS, LOOKED_AT, likely_totals, totals_in_words
 from schemas.tables import LEAVE_OUT
 from schemas.unmet_texts import UnmetTexts, unmet_texts
 from schemas.validation import Limits
 
 #: Part of the fingerprint: raise it when the same input gives other rows or counts.
-CODE_VERSION = 13
+CODE_VERSION = 14
 #: Ids in two Unicode forms that a warning names.
 _NAMED_FORMS = 5
 MIN_BUCKETS = 4
@@ -246,6 +248,8 @@ class Ingest(Stage[IngestConfig]):
         for unmet in [] if self.finished is not None else self._unmet_texts():
             warning = "WARNING: " if unmet.is_likely_wrong else ""
             print(f"{STAGE}: {warning}{unmet.in_words}", file=sys.stderr if warning else sys.stdout, flush=True)
+        if manifest["counts"].get(LIKE_TOTALS):
+            _warn_of_totals(self.config, list(manifest["units"]))
         if manifest["counts"].get("ids_not_nfc"):
             _warn_of_forms(self.run, list(manifest["units"]))
 
@@ -304,6 +308,13 @@ def _is_finished(run: str, unit: Unit) -> bool:
     """Whether the items of a bucket are there, with the pictures of the table."""
     sidecar = finished_sidecar(run, unit, check_content=True)
     return sidecar is not None and not lacks_pictures(run, sidecar)
+
+
+def _warn_of_totals(config: IngestConfig, unit_names: Sequence[str]) -> None:
+    paths = [f"{config.run}/{STAGE}/{name}.parquet" for name in unit_names]
+    totals = pa.concat_tables([likely_totals(pq.read_table(path, columns=list(LOOKED_AT))) for path in paths])
+    told = totals_in_words(totals, catalogue_columns(config.columns, config.group_rows))
+    print(f"{STAGE}: WARNING: {told}", file=sys.stderr, flush=True)
 
 
 def _warn_of_forms(run: str, unit_names: Sequence[str]) -> None:
