@@ -34,7 +34,8 @@ def told(shop: Shop, out: str, questions: Sequence[str]) -> str:
         if rejected:
             lines.append(f"WARNING: {len(rejected):,} {what} cannot be read: {reasons(rejected)}")
     lines += [
-        f"WARNING: {count:,} cells of {name} cannot be read, and are empty: what is in objects is named with dots"
+        f"WARNING: {count:,} cells of {name} cannot be read, and are empty: what is in objects, or in one of several "
+        "languages, is named with dots"
         for name, count in items.unreadable.items()
     ]
     lines += [f"? {asked}" for asked in questions]
