@@ -240,8 +240,11 @@ def test_a_catalogue_whose_rows_are_all_rejected_is_told_with_its_reason(tmp_pat
 def test_cells_that_cannot_be_read_are_told(tmp_path):
     (tmp_path / "c.csv").write_bytes("item_id,title,brand\na,grÿße,x\nb,hut,x\n".encode("latin-1"))
     call = {"catalog": f"{tmp_path}/c.csv", "image_encoder": "none"}
-    (warning,) = by_name(diagnose(DoctorConfig(**call)))["sample"].warnings
-    assert "1 of the first 2 cells of title cannot be read" in warning
+    first, second = by_name(diagnose(DoctorConfig(**call)))["sample"].warnings
+    assert "1 of the first 2 cells of title cannot be read" in first
+    assert "expected UTF-8 in title" in second
+    assert "c.csv:2" in second
+    assert "[format] encoding" in second
 
 
 def test_an_example_names_the_rows_file(tmp_path):
