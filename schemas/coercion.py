@@ -31,6 +31,8 @@ from schemas.rounded_ids import rounded_ids
 from schemas.tables import ACTIONS, ID_COLUMNS, SURFACES, TIMESTAMP
 from schemas.words_of_ours import our_words
 
+#: RE2; a formula of a spreadsheet, and what it shows.
+_LINK = r'(?i)^=\s*HYPERLINK\(\s*"[^"]*"\s*[,;]\s*"((?:[^"]|"")*)"\s*\)\s*$'
 #: Columns whose values have no blanks around them unless the mapping says so.
 _TRIMMED = {*ID_COLUMNS, "surface", "action"}
 #: Columns of a few words of ours, which a shop may write in any case.
@@ -53,7 +55,7 @@ def text_column(raw: RawRows, name: str, found: Found, *, join_lists: bool = Fal
             values = None if values is None or may_be_localised(values) else values
         if values is None:
             values = by_value(cells, coerce, pa.string(), blame)
-        values = _as_mapped_from(values, name, cells.spec)
+        values = _as_mapped_from(_without_links(values) if join_lists else values, name, cells.spec)
         arrays.append(_without_empty(_mapped(values, cells.spec, _IN_ANY_CASE.get(name))))
     return _told_by_presence(joined_texts(arrays, " "), column_of(raw.columns, name))
 
@@ -213,6 +215,15 @@ def _without_prefix(values: pa.Array, spec: Column) -> pa.Array:
         return values
     has_it = pc.starts_with(values, pattern=spec.prefix)
     return pc.if_else(has_it, pc.utf8_slice_codeunits(values, len(spec.prefix)), values)
+
+
+def _without_links(texts: pa.Array) -> pa.Array:
+    """Texts with what a spreadsheet shows of a formula of a link: `=HYPERLINK("https://x","A mug")` is `A mug`."""
+    if not pc.any(pc.starts_with(texts, "=")).as_py():
+        return texts
+    shown = pc.replace_substring_regex(texts, _LINK, r"\1")
+    is_link = pc.match_substring_regex(texts, _LINK)
+    return pc.if_else(is_link, pc.replace_substring(shown, '""', '"'), texts)
 
 
 def _mapped(values: pa.Array, spec: Column, words: Sequence[str] | None = None) -> pa.Array:

@@ -67,3 +67,15 @@ def test_a_float_that_stands_for_two_numbers_says_so(tmp_path: Path, kind: pa.Da
     assert good["item_id"].to_pylist() == [str(2**digits - 1)]
     assert len(rejections) == 2
     assert all("too large for a float" in rejection.remedy for rejection in rejections)
+
+
+def test_a_formula_of_a_link_is_what_it_shows(tmp_path: Path) -> None:
+    cells = {
+        '=HYPERLINK("https://shop.example/p","A ""blue"" mug")': 'A "blue" mug',
+        '=hyperlink("https://shop.example/p"; "A mug")': "A mug",
+        '=HYPERLINK("https://shop.example/p")': '=HYPERLINK("https://shop.example/p")',
+        "=A1": "=A1",
+        'A ""mug""': 'A ""mug""',
+    }
+    pq.write_table(pa.table({"item_id": list("abcde"), "title": list(cells)}), tmp_path / "c.parquet")
+    assert catalogue_of(tmp_path / "c.parquet")[0]["title"] == list(cells.values())
