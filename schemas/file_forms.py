@@ -58,7 +58,8 @@ _NO_TEXT = {
 @dataclass(frozen=True)
 class FileForm:
     """kind: "parquet", "json", "csv" or "rss" (also Atom). returns: its lines end in carriage returns alone. is_array:
-    its JSON is one array. is_empty: a text of nothing but blanks, which has no rows and no columns.
+    its JSON is one array. is_run_on: it is objects one behind the other, over several lines or several in one.
+    is_empty: a text of nothing but blanks, which has no rows and no columns.
     envelope: of JSON that is one object with lists of objects, which may hold the rows. header: names of the columns of
     a delimited text that has no line of them, as the call says; the line that the dialect has for it is then a row.
     is_of_other_encoding: more of its first characters are wrong in `encoding` than are no ASCII and right."""
@@ -68,6 +69,7 @@ class FileForm:
     encoding: str = "utf-8"
     returns: bool = False
     is_array: bool = False
+    is_run_on: bool = False
     is_empty: bool = False
     is_of_other_encoding: bool = False
     dialect: CsvDialect = USUAL_DIALECT
@@ -185,6 +187,8 @@ def _in_words(path: str, form: FileForm, wanted: "Wanted") -> str:
             words.append(f"{f'{count} lines' if count > 1 else 'a line'} of labels below the header")
     if form.is_array:
         words.append("one JSON array")
+    if form.is_run_on:
+        words.append("JSON objects one behind the other")
     words += [found] if (found := _rows_in_object(path, form, wanted)) else []
     if form.encoding not in ("utf-8", ""):
         words.append(form.encoding.upper().removesuffix("-LE").removesuffix("-BE").replace("CP", "cp"))
@@ -258,6 +262,18 @@ def _markup(text: str) -> str | None:
     return None
 
 
+def _is_run_on(text: str) -> bool:
+    """Whether JSON begins with an object that has several lines, or another one behind it in its line."""
+    text = text.lstrip()
+    try:
+        _, end = json.JSONDecoder().raw_decode(text)
+    except (ValueError, RecursionError):
+        return False
+    behind = text[end:].lstrip(" \t,")
+    in_its_line, is_another = behind[:1] == "{", behind.lstrip()[:1] == "{"
+    return is_another and (in_its_line or any(mark in text[:end] for mark in "\r\n"))
+
+
 @functools.lru_cache(maxsize=1 << 16)
 def _form_of_text(
     path: str, mtime_ns: int, num_bytes: int, kind: str | None, declared: tuple[tuple[str, str], ...]
@@ -286,12 +302,15 @@ def _form_of_text(
             return _form_of_text(path, mtime_ns, num_bytes, kind, declared)
     line_end = next((end for end in text if end in "\r\n"), "\n")
     returns = line_end == "\r" and "\r\n" not in text[: text.index("\r") + 3]
-    form = FileForm(kind, compression, encoding, returns, kind == "json" and start == "[", not start and not is_cut)
+    form = FileForm(
+        kind, compression, encoding, returns, kind == "json" and start == "[", is_empty=not start and not is_cut
+    )
     if kind == "json" and start == "{":
         from schemas.json_objects import read_envelope
 
         with open_utf8(path, compression, encoding, returns) as file:
-            return replace(form, envelope=read_envelope(file, path, MAX_LINE_BYTES))
+            envelope = read_envelope(file, path, MAX_LINE_BYTES)
+        return replace(form, envelope=envelope, is_run_on=envelope is None and _is_run_on(text))
     if kind == "json" or form.is_empty:
         return form
     lines = text.replace("\r", "\n") if returns else text

@@ -33,6 +33,17 @@ def array_elements(file: IO[bytes], path: str, max_bytes: int) -> Iterator[tuple
             yield text.place, element
 
 
+def objects_behind_each_other(file: IO[bytes], path: str, max_bytes: int) -> Iterator[tuple[int, bytes]]:
+    """(place from 1, text) of each object of a UTF-8 file that has one behind the other, wherever its lines end.
+
+    Raises CorruptFileError for one that does not end, for anything else between them, and for one above max_bytes.
+    """
+    text = JsonText(file, path, max_bytes)
+    for value in text.objects():
+        text.place += 1
+        yield text.place, value
+
+
 class JsonText:
     """A place in a file of JSON, which moves on. place: of the element before it, for messages. What passes a part
     raises CorruptFileError where the file ends within it, or it has more than max_bytes."""
@@ -91,6 +102,38 @@ class JsonText:
             return
         _, mark = self._take_part(b",}")
         self._start -= mark == b"}"
+
+    def take_value(self) -> bytes:
+        """Passes a value of an object, and returns it."""
+        value, mark = self._take_part(b",}")
+        self._start -= mark == b"}"
+        return value
+
+    def objects(self) -> Iterator[bytes]:
+        """The objects of a file that stand one behind the other, with blanks or a comma between."""
+        while start := self.next_byte():
+            if start == b",":
+                self._start += 1
+            elif start == b"{":
+                yield self._take_object()
+            else:
+                raise self.broken("something else behind it")
+
+    def rest(self, num_bytes: int) -> bytes:
+        """So many bytes of what comes next, or fewer; they stay."""
+        return self._data[self._start : self._start + num_bytes]
+
+    def _take_object(self) -> bytes:
+        depth, end = 0, self._start
+        while True:
+            found = _TO_BRACKET.match(self._data, end)
+            if found is None:
+                end -= self._read_on()
+                continue
+            depth, end = depth + (1 if found[1] in b"[{" else -1), found.end()
+            if not depth:
+                value, self._start = self._data[self._start : end], end
+                return value
 
     def _take_part(self, marks: bytes) -> tuple[bytes, bytes]:
         """An element or a value, and the comma or bracket behind it."""

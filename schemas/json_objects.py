@@ -26,6 +26,8 @@ _NUM_LOOKED_AT = 100
 _MOST_PARTS = 100_000
 #: What lists of rows are called, of which an empty one is one, too.
 _LISTS = ("products", "items", "data", "results", "records", "rows", "events", "orders", "edges", "nodes", "hits")
+#: What stands beside rows, and has none of them: names and types of columns, addresses of other pages.
+_BESIDE_ROWS = ("meta", "links", "_links", "errors", "warnings")
 #: What a row is likely to have, and what stands around rows is not: there a code is that of an answer.
 _OF_ROWS = (
     tuple(name for name in OF_CATALOGUE["item_id"] if name != "code"),
@@ -37,11 +39,16 @@ _OF_ROWS = (
 @dataclass(frozen=True)
 class ObjectList:
     """A list of objects in the only object of a file. path: its names, by dots; keys: those of its first members;
-    is_empty: it has none."""
+    num_members: of those that were passed, none of an empty list."""
 
     path: str
     keys: frozenset[str]
-    is_empty: bool
+    num_members: int
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it has none."""
+        return not self.num_members
 
 
 @dataclass(frozen=True)
@@ -66,6 +73,7 @@ def read_envelope(file: IO[bytes], path: str, max_bytes: int) -> Envelope | None
     except (CorruptFileError, _SeenEnoughError):
         pass
     lists = [one for one in found.lists if not one.is_empty] or found.lists
+    lists = [one for one in lists if one.path not in _BESIDE_ROWS or len(found.keys) == 1]
     return Envelope(frozenset(found.keys), tuple(lists)) if lists else None
 
 
@@ -104,7 +112,7 @@ def _look_into(text: JsonText, above: tuple[str, ...], found: _Found) -> None:
 def _look_at_list(text: JsonText, path: tuple[str, ...], found: _Found) -> None:
     keys, has_dots = set[str](), "." in "".join(path)  # which no path can say
     members = text.elements()
-    num_seen = num_objects = 0
+    num_seen = num_objects = num_more = 0
     try:
         for member in islice(members, _NUM_LOOKED_AT):
             num_seen += 1
@@ -113,10 +121,11 @@ def _look_at_list(text: JsonText, path: tuple[str, ...], found: _Found) -> None:
                 num_objects += 1
                 keys |= _keys_of(member)
         for _ in members:  # to its end, which only reading can find
+            num_more += 1
             found.count()
     finally:
         if (2 * num_objects > num_seen or not num_seen) and not has_dots:
-            found.lists.append(ObjectList(".".join(path), frozenset(keys), not num_seen))
+            found.lists.append(ObjectList(".".join(path), frozenset(keys), num_seen + num_more))
 
 
 def _keys_of(text: bytes) -> set[str]:
@@ -145,8 +154,9 @@ def list_of_rows(envelope: Envelope | None, wanted: Wanted, path: str) -> str | 
     if len(paths) == 1:
         return lists[0].path
     names = ", ".join(map(quote, paths))
+    likeliest = max(lists, key=lambda one: (_likeness(one.keys, wanted), one.num_members))
     raise UsageError(
-        f"expected one list of rows in the object of {shown(path)}, got several: {names}. {list_remedy(lists[0].path)}"
+        f"expected one list of rows in the object of {shown(path)}, got several: {names}. {list_remedy(likeliest.path)}"
     )
 
 
@@ -154,13 +164,14 @@ def list_remedy(path: str) -> str:
     """What to do about a file of one object, of which a list may be the rows."""
     jq = quote(f"jq '.{path}'")[1:-1]
     return (
-        f"Say which are the rows, in the config: [format] list = {quote(path)}; or write them alone into a file ({jq})"
+        f"Say which are the rows, in the config: [format] list = {quote(path)} (for init, which has none yet, on two "
+        f"lines of a file, say form.toml: itemsage init --config form.toml ...); or write them alone into a file ({jq})"
     )
 
 
 def _likeness(keys: Collection[str], wanted: Wanted) -> tuple[int, ...]:
     """How much names are those of a row: larger is more."""
-    plain = {plain_name(key) for key in keys}
+    plain = {plain_name(key) for key in keys if not key.startswith("@")}  # JSON-LD: what the object itself is
     num_usual = sum(any(plain_name(name) in plain for name in names) for names in _OF_ROWS)
     return (*(len({*keys} & {*names}) for names in wanted), num_usual)
 

@@ -1,18 +1,22 @@
-"""JSON, row by row: an object a line, one array of objects, or one object around a list of them. A row that cannot be
-parsed costs only itself, and memory stays bounded."""
+"""JSON, row by row: an object a line, objects one behind the other, an array of them, or one object around a list.
+
+A row that cannot be parsed costs only itself, and memory stays bounded.
+"""
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any
 
 from schemas.bounded_json import load_json
+from schemas.dynamo_json import plain_item
 from schemas.errors import UsageError
 from schemas.extended_json import plain_value, value_at
 from schemas.file_forms import form_of
 from schemas.files import declared_form, shown
-from schemas.json_arrays import array_elements
+from schemas.json_arrays import array_elements, objects_behind_each_other
 from schemas.json_objects import Wanted, elements_of_list, list_of_rows, list_remedy
+from schemas.json_shapes import refuse_lines_of_bulk, refuse_other_shape
 from schemas.quarantine import quote
 from schemas.reading_text import Row, lines_of, open_lines
 from schemas.text_streams import MAX_LINE_BYTES
@@ -27,7 +31,7 @@ _JSON_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 def json_rows(path: str, source: Mapping[str, str], wanted: Wanted = ()) -> Iterator[Row]:
     """Rows of a file of one JSON object a line, of one array of them, or of one object around them; `source`: our name
     -> key, or a path with dots (see schemas.extended_json). Blank lines are no rows."""
-    is_of_lines = not form_of(path).is_array and _rows_at(path, wanted) is None
+    is_of_lines = not _has_places(path, wanted)
     for number, text in _json_texts(path, wanted):
         if isinstance(text, str):
             yield Row(number, 0, error=text)
@@ -52,8 +56,8 @@ def json_keys(path: str, wanted: Wanted = ()) -> set[str]:
 
 
 def count_elements(path: str, wanted: Wanted = ()) -> int | None:
-    """How many rows an array, or the list in one object, has; None of a file of lines."""
-    if not form_of(path).is_array and _rows_at(path, wanted) is None:
+    """How many rows a file has that is none of lines; None of one of lines."""
+    if not _has_places(path, wanted):
         return None
     return sum(1 for _ in _json_texts(path, wanted))
 
@@ -61,20 +65,18 @@ def count_elements(path: str, wanted: Wanted = ()) -> int | None:
 def check_json_rows(path: str, wanted: Wanted) -> None:
     """Raises UsageError for a JSON file that is one object which is no row: over several lines, or around a list of
     what may be rows, where it is not clear which or whether."""
-    if form_of(path).is_array or _rows_at(path, wanted) is not None:
-        return
     first, second = ([text for _, text in islice(_json_texts(path, wanted), 2)] + [b"", b""])[:2]
-    if isinstance(first, bytes) and first.strip() == b"{":
-        raise UsageError(
-            f"expected one JSON object a line, or one array of them, got an object over several lines in {shown(path)}"
-            f": write it so ({quote('jq -c .')[1:-1]} does)"
-        )
+    row = _parse_json(first)[0] if isinstance(first, bytes) else None
+    if _rows_at(path, wanted) is not None:
+        return
+    if isinstance(first, bytes) and not isinstance(row, dict):
+        refuse_other_shape(path)
+    if form_of(path).is_array:
+        return
+    refuse_lines_of_bulk(row, path)
     envelope, used = form_of(path).envelope, set[str]().union(*wanted)
-    if isinstance(first, bytes) and not second and _is_of_objects(first, used):
-        raise UsageError(
-            f"expected one JSON object a line, or one array of them, got one object of objects in {shown(path)}: write "
-            f"them alone into a file, where each has its id ({quote('jq -c .[]')[1:-1]} does)"
-        )
+    if isinstance(row, dict) and not second:
+        refuse_other_shape(path, used)
     if envelope is None or not envelope.keys.isdisjoint(used):
         return
     lists = [one.path for one in envelope.lists if not one.is_empty]
@@ -85,15 +87,9 @@ def check_json_rows(path: str, wanted: Wanted) -> None:
         )
 
 
-def _is_of_objects(text: bytes, used: Collection[str]) -> bool:
-    """Whether an object has nothing but objects, by names that are not read: ids, as PHP writes a table."""
-    value, error = _parse_json(text)
-    return (
-        error is None
-        and len(value) > 1
-        and value.keys().isdisjoint(used)
-        and all(isinstance(inner, dict) and inner for inner in value.values())
-    )
+def _has_places(path: str, wanted: Wanted) -> bool:
+    """Whether rows are counted by their places, and not by lines."""
+    return form_of(path).is_array or form_of(path).is_run_on or _rows_at(path, wanted) is not None
 
 
 def _rows_at(path: str, wanted: Wanted) -> str | None:
@@ -109,7 +105,11 @@ def _parse_json(line: bytes) -> tuple[Any, str | None]:
         value = load_json(line.decode("utf-8", "surrogateescape"))
     except ValueError as error:
         return None, str(error)
-    return (value, None) if isinstance(value, dict) else (None, f"expected an object, got {type(value).__name__}")
+    return (
+        (plain_item(value), None)
+        if isinstance(value, dict)
+        else (None, f"expected an object, got {type(value).__name__}")
+    )
 
 
 def _is_open(text: bytes) -> bool:
@@ -126,6 +126,9 @@ def _json_texts(path: str, wanted: Wanted) -> Iterator[tuple[int, bytes | str]]:
     elif (names := _rows_at(path, wanted)) is not None:
         with open_lines(path) as file:
             yield from elements_of_list(file, path, names, MAX_LINE_BYTES)
+    elif form_of(path).is_run_on:
+        with open_lines(path) as file:
+            yield from objects_behind_each_other(file, path, MAX_LINE_BYTES)
     else:
         for number, line in lines_of(path):
             if isinstance(line, str) or line.strip():

@@ -40,7 +40,7 @@ _TABLE_FIELDS = {
     "catalog": "catalogue",
     "engagements": "engagements",
     "judgements": "judgements",
-    "file": "catalogue",  # that a config is made from
+    "file": "catalogue",  # that a config is made from; of a log it is the file beside it
 }
 
 
@@ -132,7 +132,8 @@ def _fill(config_class: type[ConfigT], argv: Sequence[str], prog: str, example: 
         source = flag_name(field) if field.name in values else f"{field.name} in {known.config}"
         check_local(merged.get(field.name) or "", source)
     for name in _TABLE_FIELDS.keys() & merged.keys():
-        form = read_format(known.config, _TABLE_FIELDS[name])
+        is_log = name == "file" and "catalog" in merged
+        form = read_format(known.config, "engagements" if is_log else _TABLE_FIELDS[name])
         merged[name] = declare(merged[name], {**form, "type": known.format} if "format" in flags else form)
     fields = dataclasses.fields(config_class)  # type: ignore[arg-type]
     missing = [

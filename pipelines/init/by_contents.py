@@ -65,11 +65,6 @@ _FRACTION = re.compile(r"\s*-?\d+[.,]\d+\s*")
 
 def starts(table: SeenTable) -> list[Start]:
     """By each column that may be the id, the likeliest first. Raises UsageError if none may."""
-    if not table.num_rows:
-        raise UsageError(
-            f"expected rows in {table.files[0]} below the columns {table.names_in_words}, got none: see the export; of "
-            "delimited text the first line must have the names of the columns"
-        )
     if table.column(ITEM_IDS) is None:  # a product may have a list of objects, too: its variants
         refuse_wrapped(table)
     refuse_nameless_parts(table)

@@ -8,6 +8,7 @@ columns that may be the id the one is chosen that the log, if there is one, name
 """
 
 import itertools
+import json
 import sys
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -104,17 +105,25 @@ def _text(config: InitConfig, shop: Shop, root: _ImageRoot) -> str:
     parts = ["\n".join(map(comment, head)) + "\n", settings_text(_settings(config, shop, root))]
     if len(shop.items.items) < _FEW_ITEMS and shop.items.is_whole:
         parts.append(f"[train]\n{comment(_WHY_ACCEPTED)}\naccept_untrained = true\n")
-    form = declared_form(config.file)
-    if form:
-        parts.append(f"[format]\n{comment('Of files whose names do not tell what they are.')}\n{_keys(form)}")
+    parts += _formats(config)
     parts.append(columns_text(shop.start, shop.table))
     if shop.log_start is not None:
         parts.append(log_text(shop.log_start))
     return "\n".join(parts)
 
 
+def _formats(config: InitConfig) -> list[str]:
+    """What the call says of the form of the files, as tables of the config."""
+    why = comment("Of files that do not tell what they are.")
+    forms = {"format": declared_form(config.file)}
+    if config.catalog is not None and declared_form(config.catalog) != declared_form(config.file):
+        forms = {"format.catalogue": declared_form(config.catalog), "format.engagements": declared_form(config.file)}
+    return [f"[{table}]\n{why}\n{_keys(form)}" for table, form in forms.items() if form]
+
+
 def _keys(form: Mapping[str, str]) -> str:
-    return settings_text((key, value, "") for key, value in form.items())
+    given = {**form, **({"header": json.loads(form["header"])} if "header" in form else {})}
+    return settings_text((key, value, "") for key, value in given.items())
 
 
 def _settings(config: InitConfig, shop: Shop, root: _ImageRoot) -> list[tuple[str, Any, str]]:

@@ -9,6 +9,7 @@ from pipelines.init.ga4 import LogStart, log_start, other_items, with_events, wi
 from pipelines.init.hidden import with_totals
 from pipelines.init.kinds import CATALOGUES, GA4, recognised_kind
 from pipelines.init.mistaken import log_columns, refuse_catalogue, refuse_log, refuse_nameless, refuse_other_encoding
+from pipelines.init.no_rows import refuse_without_rows
 from pipelines.init.rehearsal import RehearsedItems, RehearsedLog, count_events, rehearse_items, rehearse_log
 from pipelines.init.seen import SeenTable, look_at
 from pipelines.init.to_flatten import refuse_to_flatten
@@ -48,6 +49,7 @@ def look_at_shop(file: str, kind: str | None, catalog: str | None) -> Shop:
     if kind == "csv" and recognised_kind(table) == "woocommerce":  # also in languages that nobody takes for it
         kind = "woocommerce"
     refuse_other_encoding(table)
+    refuse_without_rows(table)
     refuse_nameless(table, file)
     refuse_to_flatten(table, file)
     if kind != GA4:
@@ -59,6 +61,7 @@ def look_at_shop(file: str, kind: str | None, catalog: str | None) -> Shop:
     beside = None if catalog is None else look_at(expand_inputs(catalog, None))
     if beside is not None and catalog is not None:
         refuse_other_encoding(beside)
+        refuse_without_rows(beside)
         refuse_nameless(beside, catalog)
     refuse_catalogue(table, file, catalog, beside is not None and _is_log(beside))
     started = log_start(table)
