@@ -66,7 +66,7 @@ def with_listed_items(raw: RawRows, led: Collection[str], root: str) -> tuple[Ra
         if name_of_part(name) != _ITEM or name in led:
             continue
         kind = raw.table[name].type
-        if name in raw.mixed or is_text(kind) or pa.types.is_dictionary(kind):
+        if name in raw.mixed or is_text(kind) or pa.types.is_dictionary(kind) or _is_list_of_texts(kind):
             values = raw.mixed[name] if name in raw.mixed else _texts(raw.table[name].combine_chunks())
             lists[name] = pa.array([_members(value, separator) for value in values], pa.list_(pa.string()))
     paths = {name: f"{_LISTED}{name}" for name in lists}
@@ -75,6 +75,10 @@ def with_listed_items(raw: RawRows, led: Collection[str], root: str) -> tuple[Ra
         table = table.append_column(f"{root}{paths[name]}", values)
     mixed = {name: values for name, values in raw.mixed.items() if name not in lists}
     return replace(raw, table=table, mixed=mixed), paths
+
+
+def _is_list_of_texts(kind: pa.DataType) -> bool:
+    return pa.types.is_list(kind) and is_text(kind.value_type)
 
 
 def _members(value: Any, separator: str) -> list[str | None] | None:

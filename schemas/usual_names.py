@@ -117,7 +117,7 @@ PARENTS = (
 LOG_ITEMS = (
     *("item_id", "items_item_id", "product_id", "sku", "variant_id", "article_id", "content_id", "product_sku"),
     *("article_number", "item_number", "artikelnummer", "item_code", "product_code", "asin", "content_ids"),
-    *("line_item_sku", "variant_sku", "item_ids", "product_ids"),
+    *("line_item_sku", "variant_sku", "item_ids", "product_ids", "object_ids"),
 )
 #: Lists of the items of an event, whose `id` is that of an item.
 LOG_LISTS = ("items", "products", "contents", "line_items", "lines", "cart", "basket", "product")
@@ -126,7 +126,17 @@ USERS = (
     *("user_id", "user_pseudo_id", "visitor_id", "customer_id", "client_id", "external_id", "distinct_id"),
     *("anonymous_id", "domain_userid"),
 )
-OTHER_USERS = ("member_id", "household_id", "household_key", "device_id", "user", "visitor", "customer", "email")
+OTHER_USERS = (
+    "member_id",
+    "household_id",
+    "household_key",
+    "device_id",
+    "user",
+    "visitor",
+    "customer",
+    "email",
+    "kunde",
+)
 #: Anonymous ids that stand where a row has none of USERS.
 DEVICES = ("device_id",)
 SESSIONS = ("ga_session_id", "session_id", "user_session", "session", "visit_id", "domain_sessionid")
@@ -135,7 +145,7 @@ TIMES = (
     *("date", "created_at", "ts"),
     *("server_time", "server_timestamp", "derived_tstamp", "collector_tstamp", "date_created", "hit_time_gmt"),
     *("occurred_at", "visit_time", "order_date", "purchase_date", "invoice_date", "t_dat"),
-    *("zeitpunkt", "zeitstempel", "bestelldatum"),
+    *("zeitpunkt", "zeitstempel", "bestelldatum", "datum", "fecha"),
 )
 #: Words in the names of columns that have a clock beside a column of days.
 CLOCKS = ("time", "hour", "clock", "uhrzeit", "heure", "hora")
@@ -144,7 +154,7 @@ DAYS = ("event_date",)
 ACTIONS = (
     *("event_name", "event", "action", "event_type", "action_type", "behavior", "behaviour", "interaction"),
     *("interaction_type", "activity", "activity_type", "behavior_type", "behaviour_type", "event_action"),
-    *("action_name", "user_action", "verb"),
+    *("action_name", "user_action", "verb", "event_table_name", "aktion", "ereignis", "acción", "accion"),
 )
 #: What people searched for, in a log.
 SEARCHES = (
@@ -221,7 +231,7 @@ _NEAR = 0.88
 #: Languages that names of columns tell; of those whose sign is a word of its own in such names (id, no, is) none.
 _LANGUAGE = r"(?:cs|da|de|el|en|es|fi|fr|hu|it|ja|ko|nb|nl|pl|pt|ro|ru|sk|sv|tr|zh)(?:[-_][A-Za-z]{2})?"
 #: Behind a name: a language, and behind that a channel, as in `description-en_US-ecommerce`.
-_IN_LANGUAGE = re.compile(rf"(?<=\w)[-_](?P<language>{_LANGUAGE})(?:-\w+)?$")
+_IN_LANGUAGE = re.compile(rf"(?<=\w)[-_.](?P<language>{_LANGUAGE})(?:-\w+)?$")
 _LANGUAGE_IN_BRACKETS = re.compile(rf"[(\[](?P<language>{_LANGUAGE})[)\]]\s*$")
 #: Before a name: that it is one of the attributes, as in eBay's `C:Marke`, `attributes.brand` or `pa_color`.
 _OF_ATTRIBUTES = re.compile(r"^(?:C:|(?:attr|attributes?|attributs?|property|properties|merkmal|pa)\s*[:._])\s*", re.I)
@@ -245,8 +255,8 @@ def plain_name(name: str) -> str:
 def bare_name(name: str) -> str:
     """plain_name without what stands in brackets behind it, or a language, and without the sign of an attribute.
 
-    >>> bare_name("C:Marke"), bare_name("attributes.brand")
-    ('marke', 'brand')
+    >>> bare_name("C:Marke"), bare_name("attributes.brand"), bare_name("name.en_US")
+    ('marke', 'brand', 'name')
     >>> bare_name("Title (en)"), bare_name("Categories (x,y,z...)"), bare_name("name-en_US"), bare_name("brand_id")
     ('title', 'categories', 'name', 'brandid')
     """

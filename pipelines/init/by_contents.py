@@ -202,13 +202,18 @@ def _ids(table: SeenTable) -> list[SeenColumn]:
     """Columns that may be the id: called so and with no value twice, else the first that is called so, else those with
     another short value in each row."""
     called = [column for name in ITEM_IDS if (column := table.column([name])) is not None]
-    called = [column for column in dict.fromkeys(called) if column.share_filled > _MOSTLY]
+    called = [column for column in dict.fromkeys(called) if column.share_filled > _MOSTLY and not _is_constant(column)]
     called = [column for column in called if column.name in table.columns] or called  # else of a brand, of a seller
     if called:
         return [column for column in called if column.is_distinct] or called[:1]
     keys = [column for column in table.columns.values() if column.is_key and _is_short(column)]
     keys = [column for column in keys if not is_called_an_amount(column.name)]
     return sorted(keys, key=_is_called_a_text)
+
+
+def _is_constant(column: SeenColumn) -> bool:
+    """Whether one value is in all of several rows, as the code of an answer is."""
+    return len(column.texts) > 1 and len(set(column.texts)) == 1
 
 
 def _is_called_a_text(column: SeenColumn) -> bool:

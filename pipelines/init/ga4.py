@@ -39,6 +39,10 @@ OF_NO_USE = (
 #: What other systems call actions (Segment, Meta, Snowplow) -> ours, "" for none. Case and signs do not count.
 _OTHER_ACTIONS = {
     **dict.fromkeys(("view", "product_view", "detail_view", "pdp_view"), "click"),
+    **dict.fromkeys(("ansicht", "vue", "vista", "klick", "clic"), "click"),
+    **dict.fromkeys(("merkzettel", "wunschliste"), "save"),
+    **dict.fromkeys(("warenkorb", "panier", "carrito"), "add_to_cart"),
+    **dict.fromkeys(("kauf", "bestellung", "achat", "compra"), "checkout"),
     **dict.fromkeys(("wishlist", "favorite", "favourite", "like"), "save"),
     **dict.fromkeys(("cart", "add_to_basket", "basket"), "add_to_cart"),
     **dict.fromkeys(("transaction", "order", "buy", "placed_order"), "checkout"),
@@ -99,6 +103,10 @@ _MAYBE_GUESTS = ("0", "-1", "0.0", "-1.0")
 _FEWEST_OF_GUESTS = 0.05
 #: The type, or the name, in an object of actions.
 _TYPE_OF_ACTION = re.compile(r"action[_\d]*\.(?:type|action)$", re.IGNORECASE)
+#: Different values of a column of actions.
+_MOST_ACTIONS = 100
+#: What a row of an order has, and no click: then each row is a checkout.
+_OF_ORDERS = (*usual_names.ORDERS, "price", "unit_price", "quantity", "amount", "sales_value", "total")
 _ITEM_PATH = ("items", "item_id")
 
 
@@ -106,7 +114,7 @@ _ITEM_PATH = ("items", "item_id")
 class LogStart:
     """found: our columns but for the action. event: the column whose values are actions; actions: Google's event, and
     how often it was seen, to our action, "" for none. unknown: events of the file that Google has not named. unread:
-    columns of the file that are none of ours."""
+    columns of the file that are none of ours; several: those that have several values, and so may be the action."""
 
     found: tuple[Found, ...]
     event: Found
@@ -114,16 +122,17 @@ class LogStart:
     seen: Counter[str]
     unknown: tuple[str, ...]
     unread: tuple[str, ...]
+    several: tuple[str, ...] = ()
 
     @property
     def event_column(self) -> str:
-        """Its name in the file."""
-        return self.event.sources[0]
+        """Its name in the file; "" where every row has one action."""
+        return next(iter(self.event.sources), "")
 
     @property
     def columns(self) -> dict[str, Any]:
         """`[columns.engagements]`."""
-        action = {"source": self.event_column, "values": self.actions}
+        action = {"source": self.event_column, "values": self.actions} if self.event_column else self.event.entry
         return {**{one.name: one.entry for one in self.found}, "action": action}
 
 
@@ -142,7 +151,9 @@ def log_start(table: SeenTable) -> LogStart:
     elif (day := table.column(usual_names.DAYS)) is not None:
         of_days = _times_of(day)
         found.append(replace(of_days, notes=("days alone: actions of one day have one time", *of_days.notes)))
-    if event is None or not items or not found:
+    people = [*usual_names.USERS, *usual_names.OTHER_USERS, *usual_names.SESSIONS]
+    is_whole = items and found and (event is not None or table.column(people) is not None)
+    if not is_whole:
         raise UsageError(what_is_missing(table, event, found[0].sources if found else (), items))
     users = [column for name in usual_names.USERS if (column := table.column([name])) is not None]
     if not users and (other := table.column(usual_names.OTHER_USERS)) is not None:
@@ -156,11 +167,33 @@ def log_start(table: SeenTable) -> LogStart:
     if session is not None and session.filled:
         found.append(found_in([session], "session_id"))
     notes = ["a row for each item of a list, or the one that the event has itself"] if len(items) > 1 else []
-    found.append(found_in(items, "item_id", notes=[*notes, *asked_of_returns(table)]))
+    listed = any(isinstance(value, list) for value in items[0].filled) and items[0].name in table.columns
+    options = {"separator": ","} if listed and items[0].texts == [] else {}
+    found.append(found_in(items, "item_id", options=options, notes=[*notes, *asked_of_returns(table)]))
     found += _searches(table)
-    action = found_in([event], "action")
+    action = _one_action(table) if event is None else found_in([event], "action")
     unread = tuple(unread_columns(table, [*found, action]))
-    return with_events(LogStart(tuple(found), action, {}, Counter(), (), unread), Counter(event.texts), table)
+    start = LogStart(tuple(found), action, {}, Counter(), (), unread, _of_several_values(table, [*found, action]))
+    return start if event is None else with_events(start, Counter(event.texts), table)
+
+
+def _of_several_values(table: SeenTable, found: Sequence[Found]) -> tuple[str, ...]:
+    read = {source for one in found for source in one.sources}
+    columns = {**table.columns, **table.nested}
+    return tuple(
+        name
+        for name, column in columns.items()
+        if name not in read and 1 < len(set(column.texts)) <= _MOST_ACTIONS and not column.is_distinct
+    )
+
+
+def _one_action(table: SeenTable) -> Found:
+    """The action of every row of a log that has no column of them."""
+    of_orders = table.column(_OF_ORDERS)
+    action = "click" if of_orders is None else "checkout"
+    why = "" if of_orders is None else f", for there is {of_orders.name}"
+    note = f"no column says what somebody did: every row counts as {action}{why}. Is it so? Else write another"
+    return Found("action", (), {"constant": action}, (note,))
 
 
 def with_events(start: LogStart, seen: Counter[str], table: SeenTable) -> LogStart:
@@ -178,7 +211,19 @@ def _event(table: SeenTable) -> SeenColumn | None:
     if event is not None and _says_actions(event, table):
         return event
     typed = (column for path, column in table.nested.items() if _TYPE_OF_ACTION.search(path))
-    return next((column for column in typed if _says_actions(column, table)), event)
+    if (found := next((column for column in typed if _says_actions(column, table)), None)) is not None:
+        return found
+    if event is not None and len(set(event.texts)) > 1 and not event.is_distinct:
+        return event
+    others = [column for column in {**table.columns, **table.nested}.values() if _is_of_actions(column, table)]
+    return next(iter(others), event)
+
+
+def _is_of_actions(column: SeenColumn, table: SeenTable) -> bool:
+    """Whether a column has several values, of which most are known actions."""
+    seen = Counter(column.texts)
+    known = _known_actions(seen, is_ga4(table)) if 1 < len(seen) <= _MOST_ACTIONS else {}
+    return any(known.values()) and 2 * sum(seen[name] for name in known) > seen.total()
 
 
 def _says_actions(column: SeenColumn, table: SeenTable) -> bool:

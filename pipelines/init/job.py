@@ -40,6 +40,8 @@ _RECOGNISE = "auto"
 _IMAGE_ROOT = "images"
 #: Folders in a likely one in which pictures are looked for.
 _MOST_FOLDERS = 100
+#: Columns that a message names.
+_MOST_NAMED = 6
 #: With fewer items validation has too few queries to tell a trained model from its start.
 _FEW_ITEMS = 2_000
 _WHY_ACCEPTED = (
@@ -238,8 +240,13 @@ def _why_no_rows(shop: Shop, log: RehearsedLog) -> str:
         f"Begin with the catalogue alone, and write the log's columns into its config, with what each of these says of "
         f"an item, one of {', '.join(POSITIVE_ACTIONS)}: "
         f'[columns.engagements.action.values] {toml_key(next(iter(start.unknown), "..."))} = "...". If another column '
-        "says what was done, that one is the action"
+        f"says what was done, that one is the action{_which(start.several)}"
     )
+
+
+def _which(columns: Sequence[str]) -> str:
+    """The columns that may be the action, for a message."""
+    return f": {' or '.join(map(quote, columns[:_MOST_NAMED]))}?" if columns else ""
 
 
 def _check_kind(arguments: Sequence[str]) -> None:

@@ -2,9 +2,13 @@
 
 import difflib
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from pipelines.console.terminal import shortened
 from pipelines.init.seen import SeenColumn, SeenTable
+from schemas.cell_text import UnreadableCellError
+from schemas.cell_times import timestamp_of
+from schemas.date_formats import date_formats
 from schemas.quarantine import quote
 from schemas.usual_names import OF_LOG, ORDERS, means_another, plain_name
 
@@ -16,6 +20,12 @@ _NEEDED = {
 }
 #: How like a usual name, from 0 to 1, a column is that is asked about; and letters that a name for it needs.
 _NEAR, _FEWEST_LETTERS = 0.6, 3
+#: Values that show whether they are times.
+_LOOKED_AT = 200
+_WITHOUT_TIMES = (
+    "If no column is a time: of numbers of days or weeks write the date into the export, that of the first day and the "
+    'number; if the log has none at all, give all rows one: timestamp = {constant = "2026-06-30T12:00:00Z"}'
+)
 
 
 def what_is_missing(
@@ -34,7 +44,8 @@ def what_is_missing(
     plain = [
         name for name, column in table.columns.items() if name not in known and (column.texts or not column.filled)
     ]
-    near = {ours: name for ours in missing if (name := _near(ours, plain))}
+    may_be = {ours: [name for name in plain if _may_be(ours, table.columns[name])] for ours in missing}
+    near = {ours: name for ours in missing if (name := _near(ours, may_be[ours]))}
     lacking = ", ".join(
         f"no {_NEEDED[ours][0]} ({_NEEDED[ours][1]})"
         + (f": is it {shortened(near[ours], 60)}?" if ours in near else "")
@@ -43,12 +54,28 @@ def what_is_missing(
     if missing == ["action"] and table.column(ORDERS) is not None:
         return _of_orders(table, found)
     lines = "; ".join(_line(ours, near.get(ours)) for ours in missing)
+    if "timestamp" in missing and "timestamp" not in near:
+        lines += f". {_WITHOUT_TIMES}"
     return (
         f"expected a log, with event_name, event_timestamp and items (or item_id), as GA4 calls them, or the like, got "
         f"{table.names_in_words}: {', '.join([*told, lacking])}. Name the columns so in the export, or begin with the "
         "catalogue alone, and write the log into its shop.toml: engagements = its path, and its columns in "
         f"[columns.engagements], {lines}"
     )
+
+
+def _may_be(ours: str, column: SeenColumn) -> bool:
+    """Whether what a column holds may be ours: an action is done more than once, a time can be read as one."""
+    if ours == "action":
+        return not (column.is_distinct and len(column.texts) > 1)
+    return ours != "timestamp" or any(map(_is_time, column.filled[:_LOOKED_AT])) or bool(date_formats(column.texts))
+
+
+def _is_time(value: Any) -> bool:
+    try:
+        return timestamp_of(value) is not None
+    except UnreadableCellError:
+        return False
 
 
 def _line(ours: str, near: str | None) -> str:

@@ -41,13 +41,18 @@ def asked_of_the_title(table: SeenTable, start: Start) -> list[str]:
     """What a person is asked of a title that was not found and that nothing is offered for; [] for another."""
     if "title" in start.columns or "title" in offered(table, start):
         return []
+    inner = {**table.nested, **table.members}
     records = [
-        column for column in table.columns.values() if column.keys_of_records and column.name not in _read(start)
+        (column, key)
+        for column in table.columns.values()
+        if column.name not in _read(start) and column.name not in _roots(start)
+        for key in column.keys_of_records
+        if (text := inner.get(f"{column.name}.{key}")) is not None and text.num_words >= WORDS["title"][0]
     ]
     where = [
         f"{column.name!r} holds objects ({shortened(', '.join(column.keys_of_records), _MAX_KEYS_CHARACTERS)}): what "
-        f'is in them is read by a name with a dot, title = "{column.name}.{column.keys_of_records[0]}" or another'
-        for column in records[:1]
+        f'is in them is read by a name with a dot, title = "{column.name}.{key}" or another'
+        for column, key in records[:1]
     ]
     return [". ".join(["which column is the title? None looks like it: title = ... with its name", *where])]
 
@@ -57,6 +62,11 @@ def question(name: str, columns: Sequence[Found]) -> str:
     listed = ", ".join(repr(one.sources[0]) for one in columns)
     asked = f"which is the {name}: {listed}?" if len(columns) > 1 else f"is {listed} the {name}?"
     return f"{asked} Take away the # before its line, {name} = ..."
+
+
+def _roots(start: Start) -> set[str]:
+    """The columns that what is read is in: pictures, say, are no title."""
+    return {source.partition(".")[0] for one in start.found if one.name == "images" for source in one.sources}
 
 
 def _read(start: Start) -> set[str]:

@@ -70,7 +70,8 @@ def look_at_shop(file: str, kind: str | None, catalog: str | None) -> Shop:
             "expected --catalog CATALOGUE beside GA4's log, got none: events name items, and have neither their texts "
             "nor their pictures. Give the shop's export too: itemsage init --from ga4 LOG --catalog products.csv"
         )
-    started = with_events(started, count_events(table.files, started.event_column), table)
+    if started.event_column:
+        started = with_events(started, count_events(table.files, started.event_column), table)
     log = rehearse_log(table.files, started.columns)
     kind = recognised_kind(beside)
     if kind == GA4:

@@ -76,8 +76,11 @@ def log_text(start: LogStart) -> str:
     lines = ["[columns.engagements]"]
     for found in start.found:
         lines += _lines_of(found)
+    lines += [] if start.event_column else _lines_of(start.event)
     if start.unread:
         lines.append(comment(f"Not read: {_listed(start.unread)}."))
+    if not start.event_column:
+        return "\n".join(lines) + "\n"
     lines += ["", "[columns.engagements.action]", f"source = {toml_value(start.event_column)}", ""]
     lines += [
         "[columns.engagements.action.values]",

@@ -70,7 +70,7 @@ def _day(shop: Shop) -> date:
 
 
 def _told_of_log(shop: Shop, start: LogStart, log: RehearsedLog) -> list[str]:
-    lines = ["", *_table_of([*start.found, start.event], ("session_id", "query")), *_asked(start.found)]
+    lines = ["", *_table_of([*start.found, start.event], ("session_id", "query")), *_asked([*start.found, start.event])]
     share = log.share_known(shop.items.ids)
     num_left_out = log.no_rows.total()
     lines.append(
