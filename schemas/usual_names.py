@@ -126,19 +126,11 @@ USERS = (
     *("user_id", "user_pseudo_id", "visitor_id", "customer_id", "client_id", "external_id", "distinct_id"),
     *("anonymous_id", "domain_userid"),
 )
-OTHER_USERS = (
-    "member_id",
-    "household_id",
-    "household_key",
-    "device_id",
-    "user",
-    "visitor",
-    "customer",
-    "email",
-    "kunde",
-)
 #: Anonymous ids that stand where a row has none of USERS.
 DEVICES = ("device_id",)
+OTHER_USERS = (
+    *("member_id", "household_id", "household_key", *DEVICES, "user", "visitor", "customer", "email", "kunde"),
+)
 SESSIONS = ("ga_session_id", "session_id", "user_session", "session", "visit_id", "domain_sessionid")
 TIMES = (
     *("event_timestamp", "event_time", "timestamp", "time", "datetime", "date_time", "date_hour_minute", "date_hour"),

@@ -9,6 +9,7 @@ from typing import Any
 
 from pipelines.init.found import Found, found_in, unread_columns
 from pipelines.init.missing_columns import what_is_missing
+from pipelines.init.no_action import MOST_ACTIONS, of_several_values, one_action
 from pipelines.init.returned import asked_of_returns
 from pipelines.init.seen import SeenColumn, SeenTable
 from schemas import tables, usual_names
@@ -103,10 +104,6 @@ _MAYBE_GUESTS = ("0", "-1", "0.0", "-1.0")
 _FEWEST_OF_GUESTS = 0.05
 #: The type, or the name, in an object of actions.
 _TYPE_OF_ACTION = re.compile(r"action[_\d]*\.(?:type|action)$", re.IGNORECASE)
-#: Different values of a column of actions.
-_MOST_ACTIONS = 100
-#: What a row of an order has, and no click: then each row is a checkout.
-_OF_ORDERS = (*usual_names.ORDERS, "price", "unit_price", "quantity", "amount", "sales_value", "total")
 _ITEM_PATH = ("items", "item_id")
 
 
@@ -171,29 +168,10 @@ def log_start(table: SeenTable) -> LogStart:
     options = {"separator": ","} if listed and items[0].texts == [] else {}
     found.append(found_in(items, "item_id", options=options, notes=[*notes, *asked_of_returns(table)]))
     found += _searches(table)
-    action = _one_action(table) if event is None else found_in([event], "action")
+    action = one_action(table) if event is None else found_in([event], "action")
     unread = tuple(unread_columns(table, [*found, action]))
-    start = LogStart(tuple(found), action, {}, Counter(), (), unread, _of_several_values(table, [*found, action]))
+    start = LogStart(tuple(found), action, {}, Counter(), (), unread, of_several_values(table, [*found, action]))
     return start if event is None else with_events(start, Counter(event.texts), table)
-
-
-def _of_several_values(table: SeenTable, found: Sequence[Found]) -> tuple[str, ...]:
-    read = {source for one in found for source in one.sources}
-    columns = {**table.columns, **table.nested}
-    return tuple(
-        name
-        for name, column in columns.items()
-        if name not in read and 1 < len(set(column.texts)) <= _MOST_ACTIONS and not column.is_distinct
-    )
-
-
-def _one_action(table: SeenTable) -> Found:
-    """The action of every row of a log that has no column of them."""
-    of_orders = table.column(_OF_ORDERS)
-    action = "click" if of_orders is None else "checkout"
-    why = "" if of_orders is None else f", for there is {of_orders.name}"
-    note = f"no column says what somebody did: every row counts as {action}{why}. Is it so? Else write another"
-    return Found("action", (), {"constant": action}, (note,))
 
 
 def with_events(start: LogStart, seen: Counter[str], table: SeenTable) -> LogStart:
@@ -222,7 +200,7 @@ def _event(table: SeenTable) -> SeenColumn | None:
 def _is_of_actions(column: SeenColumn, table: SeenTable) -> bool:
     """Whether a column has several values, of which most are known actions."""
     seen = Counter(column.texts)
-    known = _known_actions(seen, is_ga4(table)) if 1 < len(seen) <= _MOST_ACTIONS else {}
+    known = _known_actions(seen, is_ga4(table)) if 1 < len(seen) <= MOST_ACTIONS else {}
     return any(known.values()) and 2 * sum(seen[name] for name in known) > seen.total()
 
 

@@ -89,8 +89,8 @@ def test_no_action_is_proposed_for_an_event_that_nobody_knows(capsys):
     assert '"click"' not in told
 
 
-def test_a_log_without_an_action_is_told_of_the_constant(capsys):
-    told = refused_log(capsys, "user_id,timestamp,sku", "u,2026-06-20T10:00:00Z,000001")
+def test_a_log_without_an_action_and_a_user_is_told_of_the_constant(capsys):
+    told = refused_log(capsys, "timestamp,sku", "2026-06-20T10:00:00Z,000001")
     assert 'action = your column, or {constant = "..."}' in told
 
 

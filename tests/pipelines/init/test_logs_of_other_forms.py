@@ -73,4 +73,4 @@ def test_objects_of_an_event_are_items():
     Path("log.csv").write_text("")
     Path("log.json").write_text(json.dumps({"events": events}))
     columns = written("--from", "ga4", "log.json", "--catalog", "c.csv")["columns"]["engagements"]
-    assert columns["item_id"] == "objectIDs"
+    assert columns["item_id"] == {"source": "objectIDs", "separator": ","}

@@ -1,0 +1,32 @@
+"""Logs in which no column says what somebody did: the columns that may be it, and the one action of every row."""
+
+from collections.abc import Sequence
+
+from pipelines.init.found import Found
+from pipelines.init.seen import SeenTable
+from schemas.usual_names import ORDERS
+
+#: Different values of a column of actions.
+MOST_ACTIONS = 100
+#: What a row of an order has, and no click: then each row is a checkout.
+_OF_ORDERS = (*ORDERS, "price", "unit_price", "quantity", "amount", "sales_value", "total")
+
+
+def of_several_values(table: SeenTable, found: Sequence[Found]) -> tuple[str, ...]:
+    """The columns that nothing reads, also in objects, with several values that come again: one may be the action."""
+    read = {source for one in found for source in one.sources}
+    columns = {**table.columns, **table.nested}
+    return tuple(
+        name
+        for name, column in columns.items()
+        if name not in read and 1 < len(set(column.texts)) <= MOST_ACTIONS and not column.is_distinct
+    )
+
+
+def one_action(table: SeenTable) -> Found:
+    """The action of every row of a log that has no column of them."""
+    of_orders = table.column(_OF_ORDERS)
+    action = "click" if of_orders is None else "checkout"
+    why = "" if of_orders is None else f", for there is {of_orders.name}"
+    note = f"no column says what somebody did: every row counts as {action}{why}. Is it so? Else write another"
+    return Found("action", (), {"constant": action}, (note,))
