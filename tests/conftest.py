@@ -14,6 +14,7 @@ import pytest
 from cached_beam import remember_flags_and_signatures
 from exploration import FIGURES, LINES, SEED, SOAK, load_hypothesis_profile
 from remembered_pictures import FOLDER, remember_pictures
+from seldom_collected import collect_seldom
 from unsynced import wait_for_no_disk
 
 _DEFAULT_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -25,6 +26,7 @@ if not SOAK:
     if _IS_FIRST := FOLDER not in os.environ:  # worker processes have it
         os.environ[FOLDER] = tempfile.mkdtemp(prefix="itemsage-pictures-")
     remember_pictures()
+    collect_seldom()
 
 
 @pytest.fixture(scope="session")
