@@ -3,6 +3,7 @@
 Real data: the folder named by ITEMSAGE_DATA, else ../shared/data beside the checkout.
 """
 
+import functools
 import os
 import shutil
 import tempfile
@@ -59,6 +60,26 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     modules = {item.path for item in items if item.get_closest_marker("slow")}
     kept = [item for item in items if item not in set(left_out)]
     items[:] = sorted(kept, key=lambda item: item.path not in modules)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """One worker process runs all modules that run commands: what they share, each process would have to make anew."""
+    if config.getoption("dist") != "loadscope":
+        return None
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Sharing(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            module = nodeid.split("::")[0]
+            return "commands" if _runs_commands(config.rootpath / module) else module
+
+    return Sharing(config, log)
+
+
+@functools.cache
+def _runs_commands(module: Path) -> bool:
+    return module.suffix == ".py" and '"fault_fixtures"' in module.read_text()
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
