@@ -64,7 +64,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """One worker process runs all modules that run commands: what they share, each process would have to make anew."""
+    """One worker process runs all modules that share what is made once in a process: each would make it anew."""
     if config.getoption("dist") != "loadscope":
         return None
     from xdist.scheduler import LoadScopeScheduling
@@ -72,14 +72,21 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     class Sharing(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
             module = nodeid.split("::")[0]
-            return "commands" if _runs_commands(config.rootpath / module) else module
+            return _shared(config.rootpath / module) or module
 
     return Sharing(config, log)
 
 
+#: A word of the modules that share something.
+_SHARED = ('"fault_fixtures"', "real_store")
+
+
 @functools.cache
-def _runs_commands(module: Path) -> bool:
-    return module.suffix == ".py" and '"fault_fixtures"' in module.read_text()
+def _shared(module: Path) -> str | None:
+    if module.suffix != ".py":
+        return None
+    text = module.read_text()
+    return next((word for word in _SHARED if word in text), None)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
