@@ -8,7 +8,7 @@ has it, after a parity check with float32.
 
 import copy
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -37,6 +37,10 @@ _PARITY_LENGTHS = (2, 5, 12, 30)
 _TEXTS_A_CHUNK = 256
 _MAX_THREADS = 16
 _LEAST_NORM = 1e-6
+
+
+def _tells_nobody(count: int) -> None:
+    """Where nobody asks how far it is."""
 
 
 class TextEncoder:
@@ -71,25 +75,27 @@ class TextEncoder:
         refuse_or_warn(self.spec.name, self.spec.dtype, MIN_PARITY_COSINE, f"{self.parity_cosine:.5f}", may_fall_back)
         self._network, self.spec = exact, replace(self.spec, dtype="float32")
 
-    def encode(self, texts: Sequence[str]) -> np.ndarray:
+    def encode(self, texts: Sequence[str], on_encoded: Callable[[int], None] = _tells_nobody) -> np.ndarray:
         """float32 [N, dim], rows of norm 1, in the order of the texts; a row of zeros, whose norm is 0, for a text
         without a token (empty, or blank).
 
         A row's bytes do not depend on the other texts. Equal texts are computed once. Longer texts than spec.max_tokens
-        are cut.
+        are cut. on_encoded: called after each batch with the number of its texts.
         """
         row_of = {text: row for row, text in enumerate(dict.fromkeys(texts))}
         distinct = list(row_of)
         chunks = (distinct[start : start + _TEXTS_A_CHUNK] for start in range(0, len(distinct), _TEXTS_A_CHUNK))
         tokenised = ordered_map(self._pool, self._tokenise, chunks, max_waiting=2 * _num_threads())
-        vectors_ND = self._encode_ids([ids for chunk in tokenised for ids in chunk])
+        vectors_ND = self._encode_ids([ids for chunk in tokenised for ids in chunk], on_encoded)
         return vectors_ND[[row_of[text] for text in texts]]
 
-    def encode_means(self, groups: Sequence[Sequence[str]]) -> np.ndarray:
+    def encode_means(
+        self, groups: Sequence[Sequence[str]], on_encoded: Callable[[int], None] = _tells_nobody
+    ) -> np.ndarray:
         """float32 [N, dim]: for each group of texts the mean of their vectors, scaled to norm 1; zeros where no text
-        has a token. As independent of the other groups as `encode`."""
+        has a token. As independent of the other groups as `encode`, and on_encoded as there."""
         texts = list(dict.fromkeys(text for group in groups for text in group))
-        row_of, vectors_ND = {text: row for row, text in enumerate(texts)}, self.encode(texts)
+        row_of, vectors_ND = {text: row for row, text in enumerate(texts)}, self.encode(texts, on_encoded)
         sums_ND = np.zeros((len(groups), self.spec.dim), np.float32)
         for row, group in enumerate(groups):
             for text in group:
@@ -103,7 +109,9 @@ class TextEncoder:
         encodings = self.tokenizer.encode_batch([text.lower() for text in sound] if self.spec.lower_case else sound)
         return [encoding.ids if len(encoding.ids) > self._num_special else [] for encoding in encodings]
 
-    def _encode_ids(self, texts: Sequence[Sequence[int]]) -> np.ndarray:
+    def _encode_ids(
+        self, texts: Sequence[Sequence[int]], on_encoded: Callable[[int], None] = _tells_nobody
+    ) -> np.ndarray:
         """Token ids of N texts -> float32 [N, dim], zeros for those without."""
         vectors_ND = np.zeros((len(texts), self.spec.dim), np.float32)
         batches = list(self._batches(texts))
@@ -115,6 +123,7 @@ class TextEncoder:
         )
         for (_, rows), vectors_BD in zip(batches, encoded, strict=True):
             vectors_ND[rows] = vectors_BD
+            on_encoded(len(rows))
         return vectors_ND
 
     def _batches(self, texts: Sequence[Sequence[int]]) -> Iterator[tuple[int, list[int]]]:

@@ -128,17 +128,24 @@ class QueriesOfItems:
         asked = np.unique(np.stack([item_P[rows_P], query_P[rows_P]]).astype(np.int64), axis=1)
         self.items_N, counts_N = np.unique(asked[0], return_counts=True)
         self._query_X, self._counts_N, self._starts_N = asked[1], counts_N, np.cumsum(counts_N) - counts_N
+        self._order: tuple[tuple[int, int], np.ndarray] | None = None
 
     def of_step(self, step: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """NUM_ITEMS of the items, or all, int64, and their distinct queries, int64 [Q]. Each pass over the items is
         shuffled with a seed of its own, and takes other queries of an item with more than MAX_QUERIES."""
         epoch, place = divmod(step, max(len(self.items_N) // NUM_ITEMS, 1))
-        order_N = np.random.default_rng(seed_of("distillation", seed, epoch)).permutation(len(self.items_N))
-        chosen_M = order_N[place * NUM_ITEMS : (place + 1) * NUM_ITEMS]
+        chosen_M = self._order_N(epoch, seed)[place * NUM_ITEMS : (place + 1) * NUM_ITEMS]
         taken_M = np.minimum(self._counts_N[chosen_M], MAX_QUERIES)
         number_Q = np.arange(taken_M.sum()) - np.repeat(np.cumsum(taken_M) - taken_M, taken_M) + epoch * MAX_QUERIES
         number_Q %= np.repeat(self._counts_N[chosen_M], taken_M)
         return self.items_N[chosen_M], np.unique(self._query_X[np.repeat(self._starts_N[chosen_M], taken_M) + number_Q])
+
+    def _order_N(self, epoch: int, seed: int) -> np.ndarray:
+        """Of all items in a pass over them, int64; made once a pass."""
+        if self._order is None or self._order[0] != (epoch, seed):
+            generator = np.random.default_rng(seed_of("distillation", seed, epoch))
+            self._order = (epoch, seed), generator.permutation(len(self.items_N))
+        return self._order[1]
 
 
 def _steps(

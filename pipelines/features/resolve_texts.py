@@ -77,11 +77,11 @@ class BucketTexts:
                 new[digest] = sentences
         if not new:
             return
-        vectors_ND = self.open_encoder().encode_means(list(new.values())).astype(np.float16)
+        progress = Progress.shared(PROGRESS, "sentences")
+        vectors_ND = self.open_encoder().encode_means(list(new.values()), progress.advance).astype(np.float16)
         for digest, vector_D in zip(new, vectors_ND, strict=True):
             self.vectors.add(digest, vector_D)
             self.cache.add(digest, vector_D)
-        Progress.shared(PROGRESS, "texts").advance(len(new))
 
 
 def _digest(sentences: tuple[str, ...]) -> bytes:

@@ -68,8 +68,13 @@ def shop(tmp_path_factory) -> Path:
     picture_vectors._TEXT_CACHES.forget()
     encoded: list[tuple[str, ...]] = []
     encode = TextEncoder.encode_means
+
+    def recorded(self, items, *told):
+        encoded.extend(items)
+        return encode(self, items, *told)
+
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(TextEncoder, "encode_means", lambda self, items: encoded.extend(items) or encode(self, items))
+        patched.setattr(TextEncoder, "encode_means", recorded)
         run_day(folder, "2026-06-30", [row(0, " milk"), *rows[1:], row(NUM_ITEMS)])
     (folder / "encoded.json").write_text(json.dumps(encoded))
     return folder

@@ -135,3 +135,11 @@ def test_the_mean_of_several_texts(encoder, texts):
     alone_ND = np.concatenate([encoder.encode_means([group]) for group in groups])
     np.testing.assert_array_equal(alone_ND, means_ND)
     assert encoder.encode_means([]).shape == (0, WIDTH)
+
+
+def test_each_batch_is_told(encoder, texts):
+    told: list[int] = []
+    encoder.encode([*texts, texts[0], BLANK[0]], told.append)
+    with_tokens = {text for text in texts if text not in BLANK}
+    assert sum(told) == len(with_tokens)
+    assert len(told) > 1

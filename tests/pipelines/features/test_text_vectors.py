@@ -40,9 +40,9 @@ def encoded(monkeypatch) -> list[str]:
     texts: list[str] = []
     encode = TextEncoder.encode
 
-    def recorded(self, given):
+    def recorded(self, given, *told):
         texts.extend(given)
-        return encode(self, given)
+        return encode(self, given, *told)
 
     monkeypatch.setattr(TextEncoder, "encode", recorded)
     return texts
