@@ -15,7 +15,7 @@ from content_runs import item_row
 from gate_runs import flip_byte
 from unify_store import DAY_IDS, install_model, make_store, run_unify
 
-from pipelines.console.exit_codes import EXIT_DONE, EXIT_FAULT, EXIT_USAGE
+from pipelines.console.exit_codes import EXIT_DONE, EXIT_FAULT, EXIT_THRESHOLD, EXIT_USAGE
 from pipelines.run.opened import Run
 from pipelines.run.units import read_stage_manifest
 from pipelines.store import store
@@ -180,8 +180,11 @@ def test_damage_is_found(own):
     assert "sha256 of 'unified/part-00000-of-00001.parquet'" in shown
     assert "not looked into: the vectors of unified/ cannot be read" in shown
     code, shown = own.day(DAY, "--unify")
-    assert code == EXIT_DONE, shown
+    assert code == EXIT_THRESHOLD, shown
     assert "is computed, not taken over" in shown
+    failing = "unified_coverage,unified_neighbour_overlap,unified_drift"
+    assert f"--accept {failing}" in shown.replace("\n", " ")
+    assert own.day(DAY, "--unify", "--accept", failing, "--because", "a disk had failed")[0] == EXIT_DONE
 
 
 def test_a_killed_unify_leaves_the_one_before(own):
