@@ -159,10 +159,14 @@ def _in_words(path: str, form: FileForm, wanted: "Wanted") -> str:
             words.append(SEPARATORS.get(dialect.separator, f"cells separated by {quote(dialect.separator)}"))
         if dialect.quote != '"':
             words.append(f"quoted by {dialect.quote}" if dialect.quote else "quotes are data")
-        if dialect.escape:
+        if dialect.letters:
+            words.append(f"{dialect.escape}n and {dialect.escape}t stand for line ends and tabs")
+        elif dialect.escape:
             words.append(f"escaped by {dialect.escape}")
         if dialect.blanks:
             words.append("blanks before quotes")
+        if dialect.is_padded:
+            words.append("blanks around cells")
         if dialect.is_closed:
             words.append("a separator behind each row")
         if form.header:

@@ -99,8 +99,11 @@ def test_a_tar_archive_is_named_whatever_packs_it(tmp_path, name):
 
 @pytest.mark.parametrize(
     "text",
-    ["ORCID,title\nA-1,Mug\n", "FEA1,title\nA-1,Mug\n", "sku,a,xDUCK\nA-1,Mug,3\n", "Begin;End;title\n1;2;Mug\n"]
-    + ["-- 60 rows\nsku,title\n", "- sku: A-1,title\n", "Set name,title\nMug = Cup;,x\n", "x" * 257 + "ustar,title\n"],
+    [
+        *("ORCID,title\nA-1,Mug\n", "FEA1,title\nA-1,Mug\n", "sku,a,xDUCK\nA-1,Mug,3\n", "Begin;End;title\n1;2;Mug\n"),
+        *("-- 60 rows\nsku,title\n", "- sku: A-1,title\n", "Set name,title\nMug = Cup;,x\n"),
+        "x" * 257 + "ustar,title\n",
+    ],
 )
 def test_a_table_that_begins_alike_is_read(tmp_path, text):
     (tmp_path / "products.csv").write_text(text)
