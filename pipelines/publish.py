@@ -18,7 +18,8 @@ from pipelines.console.jobs import flag, main_of_alone, narrow, print_summary
 from pipelines.gates.gated_run import counts_of_earlier
 from pipelines.gates.judge import GATES_FILE, GateThresholds, format_gates, require_passed, run_gates
 from pipelines.run.accounting import account, not_compared
-from pipelines.run.changes import write_changes
+from pipelines.run.changes import CHANGES_FOLDERS, write_changes
+from pipelines.run.listed_files import EMBEDDINGS, UNIFIED
 from pipelines.run.unit_files import manifest_path
 from pipelines.run.units import read_stage_manifest
 from pipelines.stages import always, lines_of_day, published_files
@@ -83,8 +84,9 @@ def _publish_first(config: PublishConfig, run: Path, facts: dict[str, Any] | Non
     results = run_gates(run, compared, narrow(GateThresholds, config), config.accepted())
     print(format_gates(results), flush=True)
     require_passed(results, run, has_another=store.has_published(config.store))
-    against, changes = _write_changes(run, compared)
-    write_json(run / "changes.json", {"against": against.name if against else None, "counts": changes})
+    against, changes = _write_changes(run, compared, UNIFIED in stages)
+    of_embeddings = changes.pop(EMBEDDINGS)
+    write_json(run / "changes.json", {"against": against.name if against else None, "counts": of_embeddings, **changes})
     manifest = {
         "accepted": {result.name: result.accepted_reason for result in results if result.status == "accepted"},
         "counts": counts,
@@ -99,29 +101,33 @@ def _publish_first(config: PublishConfig, run: Path, facts: dict[str, Any] | Non
     write_json(run / "manifest.json", manifest)
     write_text(run / "COMPLETED", sha256_of_file(run / "manifest.json") + "\n")
     move_readers(config.store, run, "published")
-    print_summary("publish", {"rows_published": counts["rows_published"], **changes}, started_s, str(run))
+    print_summary("publish", {"rows_published": counts["rows_published"], **of_embeddings}, started_s, str(run))
     return manifest
 
 
 def _records(run: Path) -> dict[str, str]:
     """Path -> sha256 of what else the run says of itself: with these, and the checksums in the stage manifests, the one
     checksum in COMPLETED vouches for every file but logs of time."""
-    folders = [path for name in ("manifests", "changes") for path in storage.paths_in(run / name)]
+    folders = [path for name in ("manifests", *CHANGES_FOLDERS.values()) for path in storage.paths_in(run / name)]
     single = [run / name for name in (STARTED_FILE, GATES_FILE, "metrics.json", "changes.json")]
     paths = [path for path in [*folders, *single] if storage.has_file(path) and not path.name.startswith(".")]
     return {path.relative_to(run).as_posix(): sha256_of_file(path) for path in sorted(paths)}
 
 
-def _write_changes(run: Path, previous: Path | None) -> tuple[Path | None, dict[str, int]]:
-    """Writes changes/; the run they are against, and counts. If the run before cannot be read (and somebody accepted
-    that), they are against nothing: readers that upsert then take every row."""
+def _write_changes(
+    run: Path, previous: Path | None, has_unified: bool
+) -> tuple[Path | None, dict[str, dict[str, int]]]:
+    """Writes changes/, and those of unified vectors; the run they are against, and counts by folder of vectors. If the
+    run before cannot be read (and somebody accepted that), they are against nothing: readers that upsert then take
+    every row."""
+    folders = (EMBEDDINGS, UNIFIED) if has_unified else (EMBEDDINGS,)
     try:
-        return previous, write_changes(run, previous)
+        return previous, {vectors: write_changes(run, previous, vectors) for vectors in folders}
     except (CorruptFileError, UsageError, OSError) as error:
         if previous is None:
             raise
         print(f"warning: changes/ lists every row as new: {error}", file=sys.stderr)
-        return None, write_changes(run, None)
+        return None, {vectors: write_changes(run, None, vectors) for vectors in folders}
 
 
 def may_move_readers(store_folder: str, run: Path) -> bool:

@@ -235,7 +235,7 @@ def stage_of_folder(folder: str) -> str:
 
 def readable() -> tuple[str, ...]:
     """The folders of a published run that `itemsage path` prints."""
-    return (*published_folders(), "changes", "quarantine")
+    return (*published_folders(), "changes", "unified_changes", "quarantine")
 
 
 def published_files(manifests: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:

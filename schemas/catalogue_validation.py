@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -68,7 +69,7 @@ def validate_catalogue(
     limits: Limits = DEFAULT_LIMITS,
     keep_picture: Callable[[bytes], str] = stored_name,
 ) -> tuple[pa.Table, list[Rejection], Counter[str]]:
-    """(good rows as VALIDATED_CATALOGUE in input order, rejections of rows and of pictures, counts: rows_read,
+    """(good rows as VALIDATED_CATALOGUE in input order, rejections of rows, cells and pictures, counts: rows_read,
     rows_rejected, pictures_listed, and of the good rows what `catalogue_counts` counts). keep_picture: takes a picture
     that is in its cell, and returns what the row lists for it.
 
@@ -118,6 +119,8 @@ def validate_catalogue(
     )
     for row in _says_true(left_out.get(SAYS_LEFT_OUT.name)):
         found.bad_pictures.pop(row, None)
+        found.bad_texts.pop(row, None)
+    rejections += _rejected_cells(raw, file_slice, ids, found)
     return good, rejections + _rejected_pictures(raw, file_slice, ids, found), counts
 
 
@@ -204,6 +207,13 @@ def _shown_start(text: pa.Array, limits: Limits) -> tuple[pa.Array, np.ndarray]:
         start, was_cut[row] = shown_start(text[row].as_py(), limits.max_text_characters, limits.max_markup_characters)
         starts[row] = start or None
     return pa.array(starts, pa.string()), was_cut
+
+
+def _rejected_cells(raw: RawRows, file_slice: FileSlice, ids: pa.Array, found: Found) -> list[Rejection]:
+    """One rejection for each row that stays and has optional cells that are not UTF-8."""
+    faults = {row: fault for row, fault in sorted(found.bad_texts.items()) if row not in found.faults}
+    whole = replace(raw, broken=[], oversized=[])
+    return [replace(one, level="cell") for one in rejections_of(whole, file_slice, "items", ids, faults)]
 
 
 def _rejected_pictures(raw: RawRows, file_slice: FileSlice, ids: pa.Array, found: Found) -> list[Rejection]:

@@ -11,7 +11,8 @@
 | a UUID | in lower case with hyphens |
 | NaN | null, as pandas writes what is missing |
 
-Nothing else has a text. An id is text, a whole number or a UUID; a float from 2^53 on is none, for it has lost digits.
+Nothing else has a text. An id is text, a whole number or a UUID; a float from 2^53 on is none, for it has lost digits,
+nor is one of 32 bits from 2^24 on, or one of 16 from 2^11 on.
 """
 
 import math
@@ -26,6 +27,8 @@ import numpy as np
 NULL_WORDS = ("NULL", "Null", "null", "NaN", "NAN", "nan", "None", r"\N", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaT")
 #: Floats of 64 bits hold every whole number up to this one.
 _MOST_EXACT = 1 << 53
+#: The same of shorter floats.
+_MOST_EXACT_BY_TYPE: dict[type, int] = {np.float32: 1 << 24, np.float16: 1 << 11}
 
 
 class UnreadableCellError(ValueError):
@@ -75,18 +78,22 @@ def id_text(value: Any) -> str | None:
     else:
         whole = isinstance(value, str | bytes | int | float | np.floating | uuid.UUID) and not isinstance(value, bool)
     if not whole:
-        raise UnreadableCellError("wrong_type", value.item() if isinstance(value, np.generic) else value)
+        raise UnreadableCellError("wrong_type", value)
     return cell_text(value)
 
 
 def is_too_large(value: object) -> bool:
     """Whether a value is a float so large that another whole number has become the same: also 2^53 itself, which
-    2^53 + 1 becomes.
+    2^53 + 1 becomes, and 2^24 of 32 bits.
 
     >>> is_too_large(2.0**53), is_too_large(2.0**53 - 1), is_too_large(1 << 60)
     (True, False, False)
+    >>> is_too_large(np.float32(2**24)), is_too_large(np.float32(2**24 - 1)), is_too_large(np.float64(2**24))
+    (True, False, False)
     """
-    return isinstance(value, float | np.floating) and math.isfinite(value) and abs(float(value)) >= _MOST_EXACT
+    if not isinstance(value, float | np.floating) or not math.isfinite(value):
+        return False
+    return abs(float(value)) >= _MOST_EXACT_BY_TYPE.get(type(value), _MOST_EXACT)
 
 
 def _decoded(value: str | bytes) -> str:

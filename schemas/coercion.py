@@ -6,7 +6,7 @@ says of a column (several sources, separator, values, null words, blanks) is don
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from functools import partial
 from typing import Any
@@ -16,7 +16,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas.arrow_types import joined_texts
-from schemas.cell_lists import joined_text
 from schemas.cell_text import UnreadableCellError, cell_text, id_text, is_too_large
 from schemas.cell_times import fast_timestamps, offset_of, timestamp_of
 from schemas.column_cells import Blame, Cells, Fault, Faults, Found, by_value, cells_of_sources
@@ -25,12 +24,15 @@ from schemas.date_remedies import times_remedy
 from schemas.day_and_clock import with_clocks
 from schemas.fast_columns import fast_ids, fast_text
 from schemas.invisible_letters import without_edges
+from schemas.localised_texts import may_be_localised, text_in_one_language
 from schemas.quarantine import quote
 from schemas.raw_rows import RawRows
 from schemas.rounded_ids import rounded_ids
 from schemas.tables import ACTIONS, ID_COLUMNS, SURFACES, TIMESTAMP
 from schemas.words_of_ours import our_words
 
+#: RE2; a formula of a spreadsheet, and what it shows.
+_LINK = r'(?i)^=\s*HYPERLINK\(\s*"[^"]*"\s*[,;]\s*"((?:[^"]|"")*)"\s*\)\s*$'
 #: Columns whose values have no blanks around them unless the mapping says so.
 _TRIMMED = {*ID_COLUMNS, "surface", "action"}
 #: Columns of a few words of ours, which a shop may write in any case.
@@ -39,15 +41,21 @@ _IN_ANY_CASE = {"surface": SURFACES, "action": ACTIONS}
 
 def text_column(raw: RawRows, name: str, found: Found, *, join_lists: bool = False, required: bool = False) -> pa.Array:
     """Strings (see schemas.cell_text). With `join_lists` the non-null members of a list are joined by one space. The
-    empty string becomes null. required: a cell that cannot be read costs its row."""
-    coerce, wanted = (joined_text, "text or a list of texts") if join_lists else (cell_text, "text")
+    empty string becomes null. required: a cell that cannot be read costs its row. With `join_lists` a cell that has a
+    text in several languages (see schemas.localised_texts) gives the one that the source's name tells; where it tells
+    none, the cell cannot be read."""
+    wanted = "text or a list of texts" if join_lists else "text"
+    coerce: Callable[[Any], str | None] = cell_text
     arrays = []
-    for cells in cells_of_sources(raw, name):
+    for number, cells in enumerate(cells_of_sources(raw, name)):
         blame = Blame(name, found, required, wanted, cells.called)
         values = None if cells.array is None else fast_text(cells.array, join_lists)
+        if join_lists:
+            coerce = partial(text_in_one_language, source=cells.spec.source[number] if cells.spec.source else name)
+            values = None if values is None or may_be_localised(values) else values
         if values is None:
             values = by_value(cells, coerce, pa.string(), blame)
-        values = _as_mapped_from(values, name, cells.spec)
+        values = _as_mapped_from(_without_links(values) if join_lists else values, name, cells.spec)
         arrays.append(_without_empty(_mapped(values, cells.spec, _IN_ANY_CASE.get(name))))
     return _told_by_presence(joined_texts(arrays, " "), column_of(raw.columns, name))
 
@@ -207,6 +215,15 @@ def _without_prefix(values: pa.Array, spec: Column) -> pa.Array:
         return values
     has_it = pc.starts_with(values, pattern=spec.prefix)
     return pc.if_else(has_it, pc.utf8_slice_codeunits(values, len(spec.prefix)), values)
+
+
+def _without_links(texts: pa.Array) -> pa.Array:
+    """Texts with what a spreadsheet shows of a formula of a link: `=HYPERLINK("https://x","A mug")` is `A mug`."""
+    if not pc.any(pc.starts_with(texts, "=")).as_py():
+        return texts
+    shown = pc.replace_substring_regex(texts, _LINK, r"\1")
+    is_link = pc.match_substring_regex(texts, _LINK)
+    return pc.if_else(is_link, pc.replace_substring(shown, '""', '"'), texts)
 
 
 def _mapped(values: pa.Array, spec: Column, words: Sequence[str] | None = None) -> pa.Array:

@@ -43,13 +43,15 @@ class Found:
     """What was found in a batch. faults: row -> the first fault that costs it. unreadable: our column -> the rows whose
     cell could not be read and is null. trimmed: our column -> bool [rows] where an id had blanks around it. of_first:
     our column of ids that has several sources -> bool [rows] where the id is of the first of them.
-    bad_pictures: row -> the pictures that its cell does not give, and that are left out."""
+    bad_pictures: row -> the pictures that its cell does not give, and that are left out. bad_texts: row -> the first of
+    its optional cells that are not UTF-8, and so null."""
 
     faults: Faults = field(default_factory=dict)
     unreadable: dict[str, set[int]] = field(default_factory=dict)
     trimmed: dict[str, np.ndarray] = field(default_factory=dict)
     of_first: dict[str, np.ndarray] = field(default_factory=dict)
     bad_pictures: dict[int, list[BadPicture]] = field(default_factory=dict)
+    bad_texts: Faults = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,10 +134,14 @@ class Blame(NamedTuple):
         """Puts down the row's value; what is wrong with a row already stays."""
         if self.required:
             wanted, remedy = ("UTF-8", "") if reason == "bad_utf8" else (self.wanted, self.remedy(value))
-            fault = Fault(reason, f"{wanted} in {self.called or self.name}", quote(value), remedy, self.name)
+            got = quote(value.item() if isinstance(value, np.generic) else value)
+            fault = Fault(reason, f"{wanted} in {self.called or self.name}", got, remedy, self.name)
             self.found.faults.setdefault(row, fault)
         else:
             self.found.unreadable.setdefault(self.name, set()).add(row)
+            if reason == "bad_utf8":
+                fault = Fault(reason, f"UTF-8 in {self.called or self.name}", quote(value), column=self.name)
+                self.found.bad_texts.setdefault(row, fault)
 
 
 def by_value(cells: Cells, coerce: Callable[[Any], Any], kind: pa.DataType, blame: Blame) -> pa.Array:

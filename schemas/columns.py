@@ -194,7 +194,8 @@ def source_columns(
         for number, theirs in enumerate(sources):
             if names.count(theirs) > 1:
                 raise UsageError(
-                    f"expected one column {theirs!r}, got {names.count(theirs)} of that name in {shown(path)}"
+                    f"expected one column {theirs!r}, got {names.count(theirs)} of that name in {shown(path)}: give "
+                    "each a name of its own in the export, or leave out the others"
                 )
             root = root_of(theirs, names)
             is_nested = root is not None and (leads_into is None or root in leads_into)

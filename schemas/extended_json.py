@@ -8,6 +8,7 @@
 from typing import Any
 
 from schemas.keyed_texts import keyed
+from schemas.localised_texts import OF_ALL, texts_by_language
 
 #: Keys of objects that stand for the value behind it.
 _VALUES = frozenset(
@@ -44,9 +45,9 @@ def plain_value(value: Any) -> Any:
 def value_at(row: dict[str, Any], source: str) -> Any:
     """What a source of the config leads to in a row: the value of that key, else by its dots what is in objects, and of
     a list of objects the list of what is in each, or, where none has that key, the values of those that are called so
-    (`name` beside `value` and the like, see NAMES), of one alone its value; None where there is nothing. A text that
-    holds values by keys is what it holds (see schemas.keyed_texts). Names that begin with `$` lead to the value that
-    stands there already.
+    (`name` beside `value` and the like, see NAMES), of one alone its value, and of texts in several languages the one
+    in that language (see schemas.localised_texts); None where there is nothing. A text that holds values by keys is
+    what it holds (see schemas.keyed_texts). Names that begin with `$` lead to the value that stands there already.
 
     >>> value_at({"a.b": 1, "a": {"b": 2}}, "a.b"), value_at({"a": {"b": 2}}, "a.b"), value_at({"a": 1}, "a.b")
     (1, 2, None)
@@ -56,6 +57,8 @@ def value_at(row: dict[str, Any], source: str) -> Any:
     ['S', 'M']
     >>> value_at({"a": "b=Red"}, "a.b"), value_at({"a": [{"key": "b", "value": {"int_value": 7}}]}, "a.b")
     ('Red', 7)
+    >>> value_at({"a": [{"locale": "en", "data": "Mug"}, {"locale": "de", "data": "Becher"}]}, "a.de")
+    'Becher'
     """
     if source in row or "." not in source:
         return row.get(source)
@@ -68,8 +71,11 @@ def value_at(row: dict[str, Any], source: str) -> Any:
 def _inner(value: Any, name: str) -> Any:
     if isinstance(value, str):
         value = keyed(value)
+    in_languages = texts_by_language(value) if isinstance(value, list) else None
+    if in_languages is not None and (name in in_languages or not _has_field(value, name)):
+        return in_languages.get(name, in_languages.get(OF_ALL))
     if isinstance(value, list):
-        has_key = any(name in member for member in value if isinstance(member, dict))
+        has_key = _has_field(value, name)
         found = [_inner(member, name) if has_key else _called(member, name) for member in value]
         there = [member for member in found if member is not None]
         if len(there) == 1 and not has_key:
@@ -77,6 +83,10 @@ def _inner(value: Any, name: str) -> Any:
         flat = [one for member in there for one in (member if isinstance(member, list) else [member])]
         return [one for one in flat if one is not None] or None
     return value.get(name) if isinstance(value, dict) else None
+
+
+def _has_field(members: list[Any], name: str) -> bool:
+    return any(name in member for member in members if isinstance(member, dict))
 
 
 def _called(member: Any, name: str) -> Any:

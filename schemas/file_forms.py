@@ -21,7 +21,7 @@ from schemas.errors import CorruptFileError, UsageError
 from schemas.files import declared_form, shown
 from schemas.no_tables import error_in_answer, no_table, no_text
 from schemas.quarantine import quote
-from schemas.text_streams import MAX_LINE_BYTES, compression_of, encoding_of, open_unpacked, open_utf8
+from schemas.text_streams import MAGIC, MAX_LINE_BYTES, compression_of, encoding_of, open_unpacked, open_utf8
 
 if TYPE_CHECKING:
     from schemas.json_objects import Envelope, Wanted
@@ -245,6 +245,9 @@ def _form_of_text(
     given, compression = dict(declared), compression_of(path)
     with open_unpacked(path, compression) as file:
         sample = file.read(_SAMPLE_BYTES)
+    packed_again = next((name for magic, name in MAGIC.items() if sample.startswith(magic)), None)
+    if compression and packed_again is not None:
+        raise UsageError(f"expected text, got {packed_again} within {compression}: unpack it once ({shown(path)})")
     if (what := no_text(sample)) is not None:
         raise UsageError(f"expected text, got {what} ({shown(path)})")
     if kind == "rss":  # whose first line tells the encoding to the parser of XML

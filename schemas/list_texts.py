@@ -7,6 +7,7 @@ from itertools import islice
 from typing import Any
 
 from schemas.bounded_json import load_json
+from schemas.picture_markup import addresses_in_markup
 
 _NAME = r"\.(?:jpe?g|jfif|png|webp|gif|bmp|tiff?|avif|heic|heif|svg)(?:[?#].*)?"
 _IS_URL = re.compile(r"\s*[a-z][a-z0-9+.-]*://", re.IGNORECASE)
@@ -15,7 +16,9 @@ _BROKEN_LIST = re.compile(r"\s*\[\s*[\"'\[{]")
 #: A text with more separators is no list of addresses: a cell of 16 MiB of them would be as many objects.
 MAX_SEPARATORS = 10_000
 #: Text that may be a list, other than one with `|` alone; text that is neither is one address.
-MAY_BE_LIST = r"[,;\r\n]|\s[0-9.]+[wx]\s*$|^\s*[\[({\"']|^\s*(?:[A-Za-z][A-Za-z0-9+.-]*:)?//.*(?:\s\S|\|)"
+MAY_BE_LIST = (
+    r"[,;\r\n]|\s[0-9.]+[wx]\s*$|^\s*[\[({\"'=<!]|\(https?://\S+\)\s*$|^\s*(?:[A-Za-z][A-Za-z0-9+.-]*:)?//.*(?:\s\S|\|)"
+)
 #: Where an address of its own begins; blanks and signs that are no separators there may stand in it.
 _ADDRESS = re.compile(r"(?<![^,;|\s])(?:[a-z][a-z0-9+.-]{0,30}:)?//", re.IGNORECASE | re.ASCII)
 _BETWEEN_ADDRESSES = ",;| \t\r\n"
@@ -61,6 +64,8 @@ def listed(text: str, separator: str | None = None) -> Any:
     plain = text.strip()
     if (largest := largest_of_srcset(plain)) is not None:
         return [largest]
+    if (held := addresses_in_markup(plain)) is not None:
+        return held
     start = plain[:1]
     if start and start in "[({":
         told = literal(plain)

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from schemas.arrow_types import is_text
 from schemas.extended_json import NAMES, VALUES_OF_NAMES, plain_value, value_at
+from schemas.localised_texts import LOCALES, TEXTS
 
 #: What wraps a list in an object, what wraps each of its members, and what a member of a list of parameters has.
 WRAPPERS, ELEMENTS = ("list", "array"), ("element", "array_element", "item")
@@ -69,7 +70,7 @@ def is_by_values(kind: pa.DataType, names: Sequence[str]) -> bool:
         if _is_list(array.type):
             array = _unwrapped(pc.list_flatten(array))
             fields = _fields(array.type)
-            is_named = not fields.isdisjoint(NAMES) and not fields.isdisjoint(VALUES_OF_NAMES)
+            is_named = not fields.isdisjoint((*NAMES, *LOCALES)) and not fields.isdisjoint((*VALUES_OF_NAMES, *TEXTS))
             if (is_named and name not in fields) or is_text(array.type):
                 return True
         array = _field(array, name)

@@ -11,6 +11,8 @@ from collections import Counter
 #: A text is of another encoding where more than this share of its letters and signs beyond ASCII are such.
 _MOST_IMPLAUSIBLE = 0.04
 _LETTER = r"[^\W\d_]"
+#: What stands before words and behind them, also where they are cells.
+_BETWEEN = r"\s,;|(\"'"
 #: Between two letters; `m³`, `n°5`, `¿Qué?`, `col·lecció`, `d´été`, `Brand®Name` and dashes are no such case.
 _SIGNS = "¡¢£¤¥¦§¨¬¯°±¶¸¹³º¼½¾¿÷ƒˆ˜†‡‰‚„‹›"
 _IN_WORDS = re.compile(
@@ -18,10 +20,15 @@ _IN_WORDS = re.compile(
     rf"|(?<={_LETTER})[¿¡]"
     r"|(?<=[a-zß-ÿ])[ŸŠŽ]"
     r"|(?<=[a-z])”(?=[a-z])"
+    rf"|(?<={_LETTER})ª(?={_LETTER})"
+    rf"|(?<![^{_BETWEEN}])[¬¨¯¶¸¹³ªº¢¤¦ˆ˜](?!C\b|F\b)(?={_LETTER})"  # `180 ºC` is one of Spanish
+    r"|ƒ(?=[^\W\d]|[^\w\s,.;)])"
 )
 #: Three and more beside each other: words of Cyrillic, Greek, Hebrew, Arabic or of two bytes a letter. Words of cp1252
 #: that have three are few (Estonian jäääär, Icelandic þýða), so that a share of all is meant.
-_ROWS = re.compile("(?=[¡-¿]{0,4}[À-ÿ])[¡-ÿ]{3,}")
+_ROWS = re.compile(r"(?=[¡-¿]{0,4}[À-ÿ])[¡-ÿ]{3,}|(?!([¡-¿])\1{3})[¡-¿]{4,}")
+#: So are words of two alone: words of cp1252 that have no letter of ASCII are few (French çà). Estonian öö is another.
+_PAIRS = re.compile(rf"(?<![^{_BETWEEN}])(?=.?[À-ÿ])(?!([¡-ÿ])\1)[¡-ÿ]{{2}}(?![^{_BETWEEN}.:!?)])")
 _MOST_IN_ROWS = 0.5
 #: Czech ě and ů; Italian has ì and ù at the end of words alone, French ù in où.
 _NOT_AT_THE_END = re.compile(rf"[ìù](?={_LETTER})")
@@ -58,7 +65,7 @@ class LettersSeen:
             "not icelandic": _NOT_ICELANDIC,
         }.items():
             self._counts[name] += sum(1 for _ in pattern.finditer(text))
-        self._counts["in rows"] += sum(len(found[0]) for found in _ROWS.finditer(text))
+        self._counts["in rows"] += sum(len(found[0]) for row in (_ROWS, _PAIRS) for found in row.finditer(text))
 
     @property
     def are_plausible(self) -> bool:

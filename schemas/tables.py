@@ -82,7 +82,8 @@ UNREADABLE = "cells_unreadable:"
 #: One validated catalogue row in the bucketed store; multi-valued text joined by one space, at most MAX_PICTURES URIs.
 ITEMS = CATALOGUE
 
-#: Why something was rejected (level "row": the item has no output; level "picture": the item keeps the rest).
+#: Why something was rejected (level "row": the item has no output; "picture", or "cell", of a text that is not UTF-8:
+#: the item keeps the rest).
 REJECTIONS = pa.schema(
     [
         pa.field("level", pa.string(), nullable=False),

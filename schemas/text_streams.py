@@ -19,7 +19,7 @@ from schemas.quarantine import quote
 #: memory.
 MAX_LINE_BYTES = 16 << 20
 #: What compressed files begin with, and what compressed them.
-_MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
+MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 #: Byte order marks; that of UTF-16 begins that of UTF-32.
 _BYTE_ORDER_MARKS = {
     codecs.BOM_UTF8: "utf-8",
@@ -42,7 +42,7 @@ def compression_of(path: str) -> str:
     """ "gzip", "zstd" or "" by a file's first bytes, whatever its name is."""
     with storage.open_file(path, "rb") as file:
         start = file.read(4)
-    return next((name for magic, name in _MAGIC.items() if start.startswith(magic)), "")
+    return next((name for magic, name in MAGIC.items() if start.startswith(magic)), "")
 
 
 @contextlib.contextmanager

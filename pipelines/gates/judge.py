@@ -30,7 +30,7 @@ from pipelines.gates.counts import (
     check_row_count,
     check_users_count,
 )
-from pipelines.gates.drift import check_drift, check_kept, check_neighbour_overlap
+from pipelines.gates.drift import checks_of_vectors
 from pipelines.gates.fields import check_fields
 from pipelines.gates.gated_run import DAMAGE, GatedRun
 from pipelines.gates.log import check_actions, check_log
@@ -38,6 +38,7 @@ from pipelines.gates.results import (
     ACCEPTED,
     FAILED,
     GATES,
+    OF_EVERY_RUN,
     PASSED,
     SKIPPED,
     GateResult,
@@ -50,7 +51,8 @@ from pipelines.gates.results import (
     told,
 )
 from pipelines.gates.vectors import check_soundness
-from pipelines.stages import of_every_day
+from pipelines.run.listed_files import VECTORS
+from pipelines.stages import always, line_of, of_every_day
 from schemas.errors import CorruptFileError, ThresholdError, printable
 from schemas.files import read_json, write_json
 from schemas.left_out_rows import ROWS_LEFT_OUT
@@ -76,8 +78,9 @@ GATES_FILE, METRICS_FILE = "gates.json", "metrics.json"
 def run_gates(
     run: Path, previous: Path | None, thresholds: GateThresholds, accepted: Mapping[str, str]
 ) -> list[GateResult]:
-    """Judges a run whose stages are finished against the run before and writes `<run>/gates.json`; a result a gate, in
-    the order of GATES, then those of stages that have none of their own. Equal runs and thresholds, equal bytes.
+    """Judges a run whose stages are finished against the run before and writes `<run>/gates.json`; a result a gate that
+    the run has, in the order of GATES, then those of stages that have none of their own. Equal runs and thresholds,
+    equal bytes.
 
     accepted: gate -> reason, for gates that may fail this once. Raises UsageError for gates that cannot be accepted,
     CorruptFileError if a stage of `run` is not finished.
@@ -88,7 +91,8 @@ def run_gates(
         today.manifest(stage)
     yesterday = GatedRun(previous, twin=today) if previous is not None else None
     found = {result.name: result for result in _judge(today, yesterday, thresholds)}
-    results = accept([found[name] for name in (*GATES, *sorted(found.keys() - GATES.keys()))], accepted)
+    names = [name for name in GATES if name in OF_EVERY_RUN or name in found]
+    results = accept([found[name] for name in (*names, *sorted(found.keys() - GATES.keys()))], accepted)
     if previous is not None:
         results = [_reminded(result, previous) for result in results]
     write_report(run, previous, thresholds, results)
@@ -159,7 +163,7 @@ def require_passed(
     failed = [result for result in results if result.status == FAILED]
     if not failed:
         return
-    is_whole = len(results) >= len(GATES)
+    is_whole = len(results) >= len(OF_EVERY_RUN)
     reasons = _names_and_remedies(failed) if is_whole and len(failed) > 1 else " ".join(map(told, failed))
     not_passed = [result.name for result in results if result.status in (FAILED, ACCEPTED)]
     can = [name for name in not_passed if gate_of(name).acceptable]
@@ -189,15 +193,16 @@ def format_gates(results: list[GateResult]) -> str:
     counts = {
         status: sum(result.status == status for result in results) for status in (PASSED, FAILED, ACCEPTED, SKIPPED)
     }
+    width = max(20, *(len(result.name) for result in results))
     lines = [
         "gates: " + ", ".join(f"{count} {status}" for status, count in counts.items() if count),
-        f"{'gate':<20} {'status':<9} {'today':>12} {'yesterday':>12} {'limit':>12}",
+        f"{'gate':<{width}} {'status':<9} {'today':>12} {'yesterday':>12} {'limit':>12}",
     ]
     for result in results:
         numbers = (result.value, result.baseline, result.threshold)
         shown = " ".join(f"{'-' if value is None else number(value):>12}" for value in numbers)
         status = result.status.upper() if result.status == FAILED else result.status
-        lines.append(f"{result.name:<20} {status:<9} {shown}")
+        lines.append(f"{result.name:<{width}} {status:<9} {shown}")
         if result.status != PASSED:
             lines.append(f"    {result.message}")
         if result.status == FAILED:
@@ -231,9 +236,9 @@ def _judge(today: GatedRun, yesterday: GatedRun | None, thresholds: GateThreshol
     ]
     if yesterday is None:
         results += _compare_with_training(today, thresholds)
-        names = GATES.keys() - {result.name for result in results}
+        names = set(OF_EVERY_RUN) - {result.name for result in results}
         return results + [skipped(name, "not compared: there is no run before") for name in names]
-    return results + _compare(today, yesterday, thresholds, vectors_are_sound=results[0].status == PASSED)
+    return results + _compare(today, yesterday, thresholds, {result.name: result.status for result in results})
 
 
 def _compare_with_training(today: GatedRun, thresholds: GateThresholds) -> list[GateResult]:
@@ -252,9 +257,10 @@ def _compare_with_training(today: GatedRun, thresholds: GateThresholds) -> list[
 
 
 def _compare(
-    today: GatedRun, yesterday: GatedRun, thresholds: GateThresholds, vectors_are_sound: bool
+    today: GatedRun, yesterday: GatedRun, thresholds: GateThresholds, status_of: Mapping[str, str]
 ) -> list[GateResult]:
-    """The gates that hold today against yesterday; they fail if yesterday cannot be read."""
+    """The gates that hold today against yesterday; they fail if yesterday cannot be read. status_of: gates that are
+    judged already."""
 
     def counts(stage: str) -> tuple[dict[str, int], dict[str, int]]:
         return today.counts(stage), yesterday.counts(stage)
@@ -276,17 +282,19 @@ def _compare(
         "users_count": lambda: check_users_count(today.user_counts(), yesterday.user_counts(), thresholds),
         "log_actions": lambda: check_actions(today.log_counts(), yesterday.log_counts(), thresholds),
     }
-    of_vectors: dict[str, Callable[[], GateResult]] = {
-        "coverage": lambda: check_kept(today, yesterday, thresholds),
-        "neighbour_overlap": lambda: check_neighbour_overlap(today, yesterday, thresholds),
-        "drift": lambda: check_drift(today, yesterday, thresholds),
-    }
     results = []
-    if vectors_are_sound:
-        checks |= of_vectors
-    else:
-        why = "not compared: today's vectors are broken, see the gate vectors"
-        results += [skipped(name, why) for name in of_vectors]
+    for vectors in VECTORS:
+        line = line_of(vectors)
+        if line.day is not always and not today.may_have(line):
+            continue
+        of_vectors = checks_of_vectors(today, yesterday, thresholds, vectors)
+        if status_of[line.judged_by] != PASSED:
+            why = f"not compared: today's vectors are broken, see the gate {line.judged_by}"
+            results += [skipped(name, why) for name in of_vectors]
+        elif line.day is not always and not yesterday.may_have(line):
+            results += [skipped(name, f"not compared: yesterday has no {vectors} vectors") for name in of_vectors]
+        else:
+            checks |= of_vectors
     for name, check in checks.items():
         try:
             results.append(check())

@@ -16,11 +16,13 @@ _SLACK = 0.5 * 10**-_DIGITS
 
 @dataclass(frozen=True)
 class Gate:
-    """`acceptable` False: readers would get something broken, so no reason publishes it."""
+    """`acceptable` False: readers would get something broken, so no reason publishes it. `of_every_run` False: listed
+    only of a run that has what it judges."""
 
     formula: str
     remedy: str
     acceptable: bool = True
+    of_every_run: bool = True
 
 
 GATES: Mapping[str, Gate] = {
@@ -108,6 +110,21 @@ GATES: Mapping[str, Gate] = {
         "AUC of a linear classifier, cross-validated by item, of today's against yesterday's vectors <= max_drift_auc",
         "the same model gives other vectors: see what became of the text and pictures of many items, and which are new",
     ),
+    "unified_coverage": Gate(
+        "items with a unified vector yesterday that still have one / items with one yesterday >= min_kept",
+        "see the gate coverage, and whether a source of the unified model has lost its attributes or pictures",
+        of_every_run=False,
+    ),
+    "unified_neighbour_overlap": Gate(
+        "neighbour_overlap of the unified vectors >= min_overlap",
+        "the same unified model gives other neighbours: see what became of attributes, text and pictures of many items",
+        of_every_run=False,
+    ),
+    "unified_drift": Gate(
+        "drift of the unified vectors <= max_drift_auc",
+        "the same unified model gives other vectors: see what became of attributes, text and pictures of many items",
+        of_every_run=False,
+    ),
     "recall": Gate(
         "Recall@10 of each task with min_recall_pairs pairs on both days >= yesterday's - max_recall_drop, all there",
         "see whether the engagements are whole; after a new model, go back to the one before with --model",
@@ -128,6 +145,9 @@ GATES: Mapping[str, Gate] = {
         acceptable=False,
     ),
 }
+
+#: The gates that are listed of every run, if only as skipped.
+OF_EVERY_RUN = tuple(name for name, gate in GATES.items() if gate.of_every_run)
 
 #: Of each stage that has no gate above: its name is the stage's.
 STAGE_GATE = Gate(

@@ -11,6 +11,7 @@ spreadsheets save, are not read.
 Pictures and texts are counted in written rows: pictures_listed (kept, at most 20 a row), pictures_cut_off (listed
 beyond them), pictures_empty (null or blank URIs, dropped), texts_truncated, and, where there are any, ids_trimmed,
 cells_unreadable:<field> (see schemas.validation), ids_not_nfc: in another Unicode form than the composed one,
+items_like_totals: see schemas.rows_of_totals, cells_quarantined: rows that stay, with a cell that is not UTF-8,
 ids_of_partial_rows: see schemas.duplicates.num_completing, pictures_in_table: bytes that came in cells and lie in
 pictures/ (see schemas.stored_pictures), pictures_quarantined: cells that give no picture, and, with --group-rows,
 texts_differing: see schemas.grouping.MERGED.
@@ -19,21 +20,18 @@ A row with neither text nor picture is a valid row; the features stage judges it
 
 import functools
 import sys
-import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import apache_beam as beam
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipelines.console.jobs import flag
 from pipelines.ingest.table_pictures import lacks_pictures, remove_unlisted_pictures, share_pictures
-from pipelines.ingest.write_items import STAGE, WriteItems, ids_of_other_form
+from pipelines.ingest.warnings import cells_in_words, forms_in_words, totals_of_run_in_words
+from pipelines.ingest.write_items import STAGE, WriteItems
 from pipelines.run.bucket_rows import BucketRows, Buckets, RowRules
 from pipelines.run.stage import RunCall, Stage, job_of
 from pipelines.run.units import (
@@ -54,7 +52,6 @@ from schemas.hashing import fingerprint
 from schemas.leave_out import leave_out_texts
 from schemas.left_out_rows import ROWS_LEFT_OUT
 from schemas.manifests import Sidecar
-from schemas.quarantine import quote
 from schemas.raw_rows import BLANK_ROWS
 from schemas.reading import (
     FileSlice,
@@ -65,14 +62,13 @@ from schemas.reading import (
     relative_names,
     unusual_forms,
 )
+from schemas.rows_of_totals import LIKE_TOTALS
 from schemas.tables import LEAVE_OUT
 from schemas.unmet_texts import UnmetTexts, unmet_texts
 from schemas.validation import Limits
 
 #: Part of the fingerprint: raise it when the same input gives other rows or counts.
-CODE_VERSION = 13
-#: Ids in two Unicode forms that a warning names.
-_NAMED_FORMS = 5
+CODE_VERSION = 14
 MIN_BUCKETS = 4
 ROWS_PER_BUCKET = 3_000
 BUCKETS_HELP = "buckets of a new store; 0 chooses about 3,000 rows a bucket"
@@ -234,20 +230,26 @@ class Ingest(Stage[IngestConfig]):
     def tell(self, manifest: dict[str, Any], started_s: float) -> None:
         super().tell(manifest, started_s)
         if num_partial := manifest["counts"].get("ids_of_partial_rows"):
-            print(
-                f"{STAGE}: WARNING: {num_partial:,} ids have rows that complete each other; of each one row stays, the "
-                "others are quarantined: --group-rows merge makes one item of them",
-                file=sys.stderr,
-                flush=True,
+            self._warn(
+                f"{num_partial:,} ids have rows that complete each other; of each one row stays, the others are "
+                "quarantined: --group-rows merge makes one item of them"
             )
         if num_files := num_cut_off(manifest["counts"]):
-            warning = cut_off_in_words(num_files, self.config.catalog)
-            print(f"{STAGE}: WARNING: {warning}", file=sys.stderr, flush=True)
+            self._warn(cut_off_in_words(num_files, self.config.catalog))
         for unmet in [] if self.finished is not None else self._unmet_texts():
             warning = "WARNING: " if unmet.is_likely_wrong else ""
             print(f"{STAGE}: {warning}{unmet.in_words}", file=sys.stderr if warning else sys.stdout, flush=True)
-        if manifest["counts"].get("ids_not_nfc"):
-            _warn_of_forms(self.run, list(manifest["units"]))
+        counts, names = manifest["counts"], list(manifest["units"])
+        if num_cells := counts.get("cells_quarantined"):
+            self._warn(cells_in_words(self.run, names, num_cells))
+        if counts.get(LIKE_TOTALS):
+            mapping = catalogue_columns(self.config.columns, self.config.group_rows)
+            self._warn(totals_of_run_in_words(self.run, names, mapping))
+        if counts.get("ids_not_nfc") and (told := forms_in_words(self.run, names)):
+            print(f"{STAGE}: WARNING: {told}", flush=True)
+
+    def _warn(self, warning: str) -> None:
+        print(f"{STAGE}: WARNING: {warning}", file=sys.stderr, flush=True)
 
     def _unmet_texts(self) -> list[UnmetTexts]:
         mapping = catalogue_columns(self.config.columns, self.config.group_rows)
@@ -277,17 +279,6 @@ class Ingest(Stage[IngestConfig]):
         return f"rows     {told}{merged}{left_out} + quarantined {{rows_quarantined:,}}{blank}\n".format_map(counts)
 
 
-def ids_in_two_forms(ids: pa.ChunkedArray) -> list[str]:
-    """The composed form of ids that are there in another form, too: to a person they are one.
-
-    >>> ids_in_two_forms(pa.chunked_array([["cafe\\u0301", "caf\\u00e9", "a"]])) == ["caf\\u00e9"]
-    True
-    """
-    composed = {unicodedata.normalize("NFC", item_id) for item_id in ids_of_other_form(ids)}
-    twice = ids.filter(pc.is_in(ids, value_set=pa.array(sorted(composed), pa.string())))
-    return sorted(twice.to_pylist())
-
-
 def _finished_manifest(config: IngestConfig, expected: str) -> dict[str, Any] | None:
     """The stage's manifest, if it has this fingerprint and number of buckets and all its units are there."""
     try:
@@ -304,18 +295,6 @@ def _is_finished(run: str, unit: Unit) -> bool:
     """Whether the items of a bucket are there, with the pictures of the table."""
     sidecar = finished_sidecar(run, unit, check_content=True)
     return sidecar is not None and not lacks_pictures(run, sidecar)
-
-
-def _warn_of_forms(run: str, unit_names: Sequence[str]) -> None:
-    tables = [pq.read_table(f"{run}/{STAGE}/{name}.parquet", columns=["item_id"]) for name in unit_names]
-    twice = ids_in_two_forms(pa.concat_tables(tables)["item_id"])
-    if twice:
-        named = ", ".join(map(quote, twice[:_NAMED_FORMS]))
-        print(
-            f"{STAGE}: WARNING: {len(twice):,} ids are there in two Unicode forms, as two items: {named}; write the "
-            "ids in one form in the export",
-            flush=True,
-        )
 
 
 def _check_some_valid(counts: Counter[str], config: IngestConfig) -> None:

@@ -18,6 +18,7 @@ from schemas.grouping import resolve_rows
 from schemas.left_out_rows import ROWS_LEFT_OUT
 from schemas.quarantine import Rejection
 from schemas.raw_rows import BLANK_ROWS
+from schemas.rows_of_totals import LIKE_TOTALS, likely_totals
 from schemas.stored_pictures import STORED_PREFIX
 from schemas.tables import ITEMS, TEXT_FIELDS
 
@@ -76,6 +77,8 @@ def write_bucket(
         writer.counts["ids_of_partial_rows"] = num_partial
     if num_other_form := len(ids_of_other_form(items["item_id"])):
         writer.counts["ids_not_nfc"] = num_other_form
+    if num_totals := likely_totals(items).num_rows:
+        writer.counts[LIKE_TOTALS] = num_totals
     for name in TEXT_FIELDS:  # a renamed column shows here first
         writer.counts[field_count(name)] = pc.sum(pc.greater(pc.utf8_length(items[name]), 0)).as_py() or 0
     writer.quarantine([*rejections, *resolved.rejections])

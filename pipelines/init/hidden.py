@@ -1,7 +1,7 @@
 """Products that are in a table though customers do not see them: asked about, with the line that leaves them out."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -27,11 +27,12 @@ class Shown(NamedTuple):
 @dataclass(frozen=True)
 class Hidden:
     """A column that some rows have another text in than products that customers see. seen: these texts; texts: what
-    leaves such rows out, nothing where there are too many."""
+    leaves such rows out, nothing where there are too many; why: what such a row seems to be, where it is no product."""
 
     column: str
     seen: Counter[str]
     texts: tuple[str, ...]
+    why: str = ""
 
     @property
     def question(self) -> str:
@@ -40,7 +41,8 @@ class Hidden:
             f"{shortened(text, _MAX_TEXT)} in {count:,} rows" for text, count in self.seen.most_common(3)
         )
         what = f"take away the # before the line {LEAVE_OUT.name} = ..." if self.texts else f"write {LEAVE_OUT.name}"
-        return f"{self.column}: {listed}. They are items too: {what} in [columns] if they should not be"
+        why = f" ({self.why})" if self.why else ""
+        return f"{self.column}: {listed}{why}. They are items too: {what} in [columns] if they should not be"
 
 
 def hidden_products(table: SeenTable, shown: Sequence[Shown]) -> tuple[Hidden, ...]:
@@ -66,6 +68,12 @@ def _texts(seen: Counter[str], usual: Sequence[str]) -> tuple[str, ...]:
     for text in (*dict(seen.most_common()), *usual):
         once.setdefault(text.casefold(), text)
     return tuple(once.values())
+
+
+def with_totals(hidden: Sequence[Hidden], totals: Mapping[str, Sequence[str]]) -> tuple[Hidden, ...]:
+    """The columns with those, too, that rows of totals are called so in. totals: column -> the texts."""
+    found = (Hidden(column, Counter(texts), tuple(texts), "a row of totals?") for column, texts in totals.items())
+    return (*hidden, *found)
 
 
 def leave_out_entry(hidden: Sequence[Hidden]) -> dict[str, list[str]]:

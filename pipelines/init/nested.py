@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from schemas.extended_json import named_value, value_at
+from schemas.localised_texts import OF_ALL, texts_by_language
 from schemas.usual_names import is_language
 
 #: Objects in objects that are looked into, and columns that are made of them.
@@ -60,7 +61,10 @@ def _paths(columns: Mapping[str, Sequence[Any]], *, in_lists: bool) -> list[str]
 
 
 def _by_name(members: list[Any]) -> dict[str, Any] | None:
-    """The values of a list of objects that are values by their names; None of any other."""
+    """The values of a list of objects that are values by their names, or texts by their language; None of others."""
+    in_languages = texts_by_language(members)
+    if in_languages is not None and OF_ALL not in in_languages:
+        return in_languages
     named = [named_value(member) for member in members]
     return None if None in named else dict(one for one in named if one is not None)
 

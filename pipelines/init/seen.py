@@ -19,6 +19,7 @@ from schemas.column_cells import Blame, Found, cells_of_sources, coerced_values
 from schemas.errors import UsageError
 from schemas.internal_names import is_internal
 from schemas.json_objects import list_remedy
+from schemas.localised_texts import OF_ALL, texts_by_language
 from schemas.nested_columns import without_maps
 from schemas.picture_cells import MIN_BASE64_CHARACTERS, BadPicture, Picture
 from schemas.picture_types import picture_type
@@ -294,6 +295,9 @@ def _is_called_a_text(path: str) -> bool:
 
 
 def _is_readable(value: Any) -> bool:
+    """Of texts in languages one is named with dots: a list of one language has several tomorrow."""
+    if not {OF_ALL}.issuperset(texts_by_language(value) or ()):
+        return False
     try:
         return joined_text(value) is not None
     except UnreadableCellError as error:

@@ -2,18 +2,21 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pipelines.init.found import Start
 from pipelines.init.ga4 import LogStart, log_start, other_items, with_events, with_items, with_separator
+from pipelines.init.hidden import with_totals
 from pipelines.init.kinds import CATALOGUES, GA4, recognised_kind
 from pipelines.init.mistaken import log_columns, refuse_catalogue, refuse_log, refuse_nameless, refuse_other_encoding
 from pipelines.init.rehearsal import RehearsedItems, RehearsedLog, count_events, rehearse_items, rehearse_log
 from pipelines.init.seen import SeenTable, look_at
 from pipelines.init.to_flatten import refuse_to_flatten
 from pipelines.log.listed_items import separators_in
+from schemas.columns import catalogue_columns
 from schemas.errors import UsageError
 from schemas.files import expand_inputs, shown
+from schemas.rows_of_totals import leave_out_of, likely_totals
 
 #: A share of rows that is higher by less says nothing.
 _CHANCE = 0.001
@@ -101,9 +104,14 @@ def _is_log(table: SeenTable) -> bool:
 
 def _chosen(table: SeenTable, starts: Sequence[Start], log: RehearsedLog | None) -> tuple[Start, RehearsedItems]:
     """The start whose ids the log names most, the first of equals; what it makes of the rows."""
-    made = [
-        (start, rehearse_items(table.files, start.columns, start.group_rows)) for start in starts[: None if log else 1]
-    ]
+    made = [_rehearsed(table, start) for start in starts[: None if log else 1]]
     if log is None:
         return made[0]
     return max(made, key=lambda one: round(log.share_known(one[1].ids), 3))
+
+
+def _rehearsed(table: SeenTable, start: Start) -> tuple[Start, RehearsedItems]:
+    """The start with what the items of its first rows show; these items."""
+    items = rehearse_items(table.files, start.columns, start.group_rows)
+    totals = leave_out_of(likely_totals(items.items), catalogue_columns(start.columns, start.group_rows))
+    return replace(start, hidden=with_totals(start.hidden, totals)), items

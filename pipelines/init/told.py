@@ -29,12 +29,13 @@ def told(shop: Shop, out: str, questions: Sequence[str]) -> str:
         f"{shown(shop.catalog)} ({shop.kind}): {items.num_rows:,} rows, {len(items.items):,} items "
         f"({shop.start.told_apart}), {items.num_with_text:,} with text, {items.num_with_pictures:,} with pictures"
     )
-    for level, what in (("row", "rows"), ("picture", "pictures in cells")):
+    for level, what in (("row", "rows"), ("cell", "rows have a cell that"), ("picture", "pictures in cells")):
         rejected = [rejection for rejection in items.rejections if rejection.level == level]
         if rejected:
             lines.append(f"WARNING: {len(rejected):,} {what} cannot be read: {reasons(rejected)}")
     lines += [
-        f"WARNING: {count:,} cells of {name} cannot be read, and are empty: what is in objects is named with dots"
+        f"WARNING: {count:,} cells of {name} cannot be read, and are empty: what is in objects, or in one of several "
+        "languages, is named with dots"
         for name, count in items.unreadable.items()
     ]
     lines += [f"? {asked}" for asked in questions]

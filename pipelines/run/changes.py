@@ -1,6 +1,6 @@
 """What changed since the run before: item_id and new | changed | deleted, for readers that upsert.
 
-A pure function over two embeddings folders; "changed" means that the bytes of the vector differ.
+A pure function over two folders of vectors; "changed" means that the bytes of the vector differ.
 """
 
 from dataclasses import dataclass
@@ -11,10 +11,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipelines.run.opened import EMBEDDINGS, Embeddings, Run
+from pipelines.run.listed_files import EMBEDDINGS, UNIFIED
+from pipelines.run.opened import Embeddings, Run
 from schemas.storage import atomic_write
 from schemas.tables import CHANGES
 
+#: The folder of a run that has the changes of its vectors, by theirs.
+CHANGES_FOLDERS = {EMBEDDINGS: "changes", UNIFIED: "unified_changes"}
 #: Rows compared at once: beside the two matrices, memory holds copies of so many only.
 ROWS_PER_BLOCK = 65_536
 
@@ -66,22 +69,29 @@ def compare_embeddings(
     return table, counts
 
 
-def write_changes(run: Path, previous: Path | None) -> dict[str, int]:
-    """Writes `<run>/changes/part-00000.parquet` against the embeddings of `previous` (None: all are new); counts.
+def write_changes(run: Path, previous: Path | None, vectors: str = EMBEDDINGS) -> dict[str, int]:
+    """Writes `<run>/changes/part-00000.parquet` (of unified vectors: unified_changes/) against the vectors of
+    `previous`; counts. All are new without it, or where it has none of these vectors.
 
-    Files of equal sha256 have no vector that differs: no matrix is read then. Raises CorruptFileError if embeddings of
+    Files of equal sha256 have no vector that differs: no matrix is read then. Raises CorruptFileError if the vectors of
     either run are damaged.
     """
-    new, old = Run(run), Run.open(previous) if previous is not None else None
-    if old is not None and old.listed(EMBEDDINGS) == new.listed(EMBEDDINGS):
+    new, old = Run(run), opened_with(previous, vectors)
+    if old is not None and old.listed(vectors) == new.listed(vectors):
         for opened in (old, new):
-            opened.checked_folder(EMBEDDINGS)
+            opened.checked_folder(vectors)
         table, counts = CHANGES.empty_table(), {"new": 0, "changed": 0, "deleted": 0}
-        counts["unchanged"] = new.manifest(EMBEDDINGS).count("rows_written")
+        counts["unchanged"] = new.manifest(vectors).count("rows_written")
     else:
-        ids, matrix_ND = new.embeddings
-        before = Embeddings(ids[:0], matrix_ND[:0]) if old is None else old.embeddings
+        ids, matrix_ND = new.vectors(vectors)
+        before = Embeddings(ids[:0], matrix_ND[:0]) if old is None else old.vectors(vectors)
         table, counts = compare_embeddings(*before, ids, matrix_ND)
-    with atomic_write(run / "changes" / "part-00000.parquet") as temporary:
+    with atomic_write(run / CHANGES_FOLDERS[vectors] / "part-00000.parquet") as temporary:
         pq.write_table(table, temporary, compression="zstd")
     return counts
+
+
+def opened_with(previous: Path | None, vectors: str) -> Run | None:
+    """The run before as its readers see it; None if there is none, or it never had these vectors."""
+    opened = Run.open(previous) if previous is not None else None
+    return opened if opened is not None and (vectors == EMBEDDINGS or opened.has(vectors)) else None

@@ -77,13 +77,18 @@ def read_all(table: str, made: Made) -> tuple[pa.Table, list[Rejection], Counter
             rows, rejected, counts = validate(raw, file_slice)
             assert rows.schema == validated
             rows.validate(full=True)
-            assert counts["rows_read"] == rows.num_rows + len(rejected) == len(raw.row_numbers) + len(raw.broken)
+            assert counts["rows_read"] == rows.num_rows + num_rows(rejected) == len(raw.row_numbers) + len(raw.broken)
             seen += sorted([*raw.row_numbers.tolist(), *(number for number, _ in raw.broken)])
             good.append(rows)
             rejections += rejected
             totals += counts
         assert seen == sorted(set(seen)), "a row number twice"
     return pa.concat_tables([validated.empty_table(), *good]), rejections, totals
+
+
+def num_rows(rejections: Sequence[Rejection]) -> int:
+    """Rejections of rows: a row with a rejected cell stays."""
+    return sum(rejection.level == "row" for rejection in rejections)
 
 
 def check_rejections(rejections: Sequence[Rejection]) -> None:
@@ -124,7 +129,7 @@ def check_catalogue(rng: random.Random, folder: Path, good_rows: list[dict[str, 
     items, duplicates, num_collapsed = resolve_duplicates(good, relative_names(made.files))
     num_read = counts["rows_read"]
     assert made.num_rows in (None, num_read), f"{made.num_rows} rows given, {num_read} read"
-    assert num_read == items.num_rows + num_collapsed + len(duplicates) + len(rejections)
+    assert num_read == items.num_rows + num_collapsed + len(duplicates) + num_rows(rejections)
     check_rejections([*rejections, *duplicates])
     ids = items["item_id"].to_pylist()
     assert ids == sorted(set(ids), key=lambda item_id: item_id.encode())

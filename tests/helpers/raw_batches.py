@@ -29,8 +29,9 @@ def ids(count: int) -> pa.Array:
 def outcome(raw: RawRows, validate: Any = validate_catalogue) -> tuple[pa.Table, dict[int, str], Any]:
     good, rejections, counts = validate(raw, SLICE, Limits())
     assert rejections_to_table(rejections).num_rows == len(rejections)  # every rejection can be written
-    assert counts["rows_read"] == good.num_rows + len(rejections)
-    return good, {int(entry.where.split(":")[1]): entry.reason for entry in rejections}, counts
+    of_rows = [entry for entry in rejections if entry.level == "row"]
+    assert counts["rows_read"] == good.num_rows + len(of_rows)
+    return good, {int(entry.where.split(":")[1]): entry.reason for entry in of_rows}, counts
 
 
 def engagements(**columns: Any) -> RawRows:

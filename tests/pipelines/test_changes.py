@@ -38,8 +38,8 @@ def days(tmp_path) -> tuple[Path, Path]:
     return make_run(tmp_path / "today", NAMES, unit_rows(40)), make_run(tmp_path / "yesterday", NAMES, unit_rows(40))
 
 
-def rows_of(run: Path) -> list[tuple[str, str]]:
-    table = pq.read_table(run / "changes" / "part-00000.parquet")
+def rows_of(run: Path, folder: str = "changes") -> list[tuple[str, str]]:
+    table = pq.read_table(run / folder / "part-00000.parquet")
     assert table.schema.equals(CHANGES)
     return [(row["item_id"], row["change"]) for row in table.to_pylist()]
 
@@ -67,6 +67,18 @@ def test_what_differs_is_listed(tmp_path):
         ("item-39", "new"),
     ]
     assert write_changes(today, None) == {"new": 38, "changed": 0, "deleted": 0, "unchanged": 0}
+
+
+def test_unified_vectors_have_a_folder_of_their_own(days):
+    today, yesterday = days
+    RunBuilder(today, "m").unified(NAMES[1:], unit_rows(40, seed=1)[1:], "u")
+    assert write_changes(today, yesterday, "unified") == {"new": 39, "changed": 0, "deleted": 0, "unchanged": 0}
+    matrix = unit_rows(40, seed=1)
+    matrix[3] = -matrix[3]
+    RunBuilder(yesterday, "m").unified(NAMES, matrix, "u")
+    assert write_changes(today, yesterday, "unified") == {"new": 0, "changed": 1, "deleted": 1, "unchanged": 38}
+    assert rows_of(today, "unified_changes") == [("item-00", "deleted"), ("item-03", "changed")]
+    assert not (today / "changes").exists()
 
 
 @pytest.mark.parametrize("which", ["today", "yesterday"])

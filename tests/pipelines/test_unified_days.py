@@ -125,6 +125,12 @@ def test_the_next_day_takes_it_over(own):
     code, shown = own.day(DAY_AFTER, "--unify")
     assert code == EXIT_DONE, shown
     assert Run.open(own.run_of(DAY_AFTER)).unified.ids.to_pylist() == [*DAY_IDS, "item-102"]
+    changes = pq.read_table(own.run_of(DAY_AFTER) / "unified_changes").to_pylist()
+    assert changes == [{"item_id": "item-102", "change": "new"}]
+    told = read_json(own.run_of(DAY_AFTER) / "changes.json")["unified"]
+    assert told == {"new": 1, "changed": 0, "deleted": 0, "unchanged": len(DAY_IDS)}
+    gates = {gate["name"]: gate["status"] for gate in read_json(own.run_of(DAY_AFTER) / "gates.json")["gates"]}
+    assert {gates[f"unified_{name}"] for name in ("coverage", "neighbour_overlap", "drift")} == {"passed"}
     assert own.call("verify")[0] == EXIT_DONE
     assert own.call("gc", "--keep", "0", "--min-age-hours", "0")[0] == EXIT_DONE
     assert own.day(DAY_AFTER, "--unify")[0] == EXIT_DONE
@@ -178,6 +184,7 @@ def test_damage_is_found(own):
     code, shown = own.call("verify")
     assert code == EXIT_FAULT
     assert "sha256 of 'unified/part-00000-of-00001.parquet'" in shown
+    assert "not looked into: the vectors of unified/ cannot be read" in shown
     code, shown = own.day(DAY, "--unify")
     assert code == EXIT_DONE, shown
     assert "is computed, not taken over" in shown

@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 from text_tables import HEADER, read, words, write
 
-from schemas.file_forms import checked_format
+from schemas.file_forms import checked_format, form_of
 from schemas.files import declare
 from schemas.plausible_letters import are_plausible_letters
+from schemas.reading import unusual_forms
 
 WESTERN = {
     "French": "Où est la théière élégante ? n°5, crème brûlée, cœur, Noël, 5 °C, l´été, d’août, garçon, maïs «vert»",
@@ -44,6 +45,14 @@ OTHERS = [
     ("cp1257", "žalias puodelis, šaukštas, mėlyna kėdė, juodas stalčius"),
     ("gb18030", "红色杯子"),
 ]
+#: Files of a few words, in two bytes a letter.
+SHORT = [
+    *(("shift_jis", text) for text in ("シャツ", "マグ", "のり", "ソックス", "T-シャツ", "コップ 白")),
+    *(("euc_jp", text) for text in ("シャツ", "綿", "青", "白い マグ")),
+    *(("euc_kr", text) for text in ("컵", "빨강 컵", "면", "머그 컵 2개", "mug 컵")),
+    *(("gbk", text) for text in ("红", "杯 红", "mug 红", "红色 杯", "马克杯")),
+    *(("big5", text) for text in ("杯", "紅", "馬克杯")),
+]
 
 
 def as_cp1252(text: str, encoding: str) -> str:
@@ -67,3 +76,19 @@ def test_letters_of_other_code_pages_are_asked_for(tmp_path: Path, encoding: str
     assert "not UTF-8: say what it is, in the config: [format] encoding" in words(path)
     said = declare(str(path), checked_format({"encoding": encoding}, "catalogue", "c.toml"))
     assert read(said) == ([("A-1", text, None)], [])
+
+
+@pytest.mark.parametrize(("encoding", "text"), SHORT)
+def test_a_short_file_of_two_bytes_a_letter_is_asked_about(tmp_path: Path, encoding: str, text: str) -> None:
+    path = tmp_path / "c.csv"
+    path.write_bytes(f"item_id,title\n1,{text}\n2,mug\n".encode(encoding))
+    form = form_of(str(path))
+    assert (form.encoding, form.is_of_other_encoding) == ("utf-8", True)
+    assert "[format] encoding =" in unusual_forms([str(path)])
+
+
+@pytest.mark.parametrize(
+    "text", ["180 ºC", "çà et là-bas, où", "öö ja päev", "25 ²", "ƒ 5,00", "½ l", "±5 µm", "Ø 12 cm"]
+)
+def test_a_short_text_of_western_europe_is_taken(text: str) -> None:
+    assert are_plausible_letters(text)

@@ -57,10 +57,25 @@ def test_sixteen_bytes_are_a_uuid(tmp_path: Path) -> None:
         assert catalogue_of(tmp_path / "c.parquet")[0]["item_id"] == expected
 
 
-def test_a_float_that_stands_for_two_numbers_says_so(tmp_path: Path) -> None:
-    pq.write_table(pa.table({"item_id": [2.0**53, 2.0**53 - 1], "title": ["a", "b"]}), tmp_path / "c.parquet")
+@pytest.mark.parametrize(("kind", "digits"), [(pa.float64(), 53), (pa.float32(), 24), (pa.float16(), 11)])
+def test_a_float_that_stands_for_two_numbers_says_so(tmp_path: Path, kind: pa.DataType, digits: int) -> None:
+    ids = pa.array([2.0**digits, 2.0**digits - 1, 2.0**digits + 2], kind)
+    pq.write_table(pa.table({"item_id": ids, "title": ["a", "b", "c"]}), tmp_path / "c.parquet")
     (part,) = plan_slices([str(tmp_path / "c.parquet")])
     (raw,) = read_slice(part, {})
-    good, (rejection,), _ = validate_catalogue(raw, part)
-    assert good["item_id"].to_pylist() == ["9007199254740991"]
-    assert "too large for a float" in rejection.remedy
+    good, rejections, _ = validate_catalogue(raw, part)
+    assert good["item_id"].to_pylist() == [str(2**digits - 1)]
+    assert len(rejections) == 2
+    assert all("too large for a float" in rejection.remedy for rejection in rejections)
+
+
+def test_a_formula_of_a_link_is_what_it_shows(tmp_path: Path) -> None:
+    cells = {
+        '=HYPERLINK("https://shop.example/p","A ""blue"" mug")': 'A "blue" mug',
+        '=hyperlink("https://shop.example/p"; "A mug")': "A mug",
+        '=HYPERLINK("https://shop.example/p")': '=HYPERLINK("https://shop.example/p")',
+        "=A1": "=A1",
+        'A ""mug""': 'A ""mug""',
+    }
+    pq.write_table(pa.table({"item_id": list("abcde"), "title": list(cells)}), tmp_path / "c.parquet")
+    assert catalogue_of(tmp_path / "c.parquet")[0]["title"] == list(cells.values())

@@ -7,7 +7,14 @@ from typing import Any
 
 import pyarrow as pa
 
-from model.pictures.decoding import PictureError, PictureLimits, PictureRoot, decode_picture, read_picture
+from model.pictures.decoding import (
+    PictureError,
+    PictureLimits,
+    PictureRoot,
+    Preprocessing,
+    decode_picture,
+    read_picture,
+)
 from model.pictures.image_encoder_spec import ImageEncoderSpec
 from pipelines.console.exit_codes import EXIT_THRESHOLD
 from pipelines.features.plan import check_image_root
@@ -41,6 +48,8 @@ MOST_PICTURES = 200
 #: More rows of a catalogue are not read to know its ids.
 MOST_ROWS_OF_IDS = 100_000
 _MOST_NAMES = 12
+#: What a picture is decoded to where no image encoder says it.
+_SMALL = Preprocessing(resize_px=32, crop_px=32, interpolation="bilinear", mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
 #: How like ours the name of a column is that is asked about: `Titel` is, `Type` is no size_type.
 _ALIKE = 0.7
 
@@ -175,7 +184,8 @@ def whole_ids(inputs: Inputs, columns: Mapping[str, Any]) -> set[str] | None:
 def check_pictures(
     inputs: Inputs | None, image_root: str, spec: ImageEncoderSpec | None, limits: PictureLimits
 ) -> Finding:
-    """How many of a sample of the catalogue's pictures can be opened (and, with an image encoder, decoded)."""
+    """How many of a sample of the first rows' pictures can be opened and decoded: as the image encoder does it, or
+    without one as any would."""
     finding = Finding("pictures", f"the image root {brief(image_root)}")
     with finding.guard(finding.looked_at):
         check_image_root(image_root)
@@ -195,8 +205,7 @@ def check_pictures(
         for uri in sample:
             try:
                 data = read_picture(root, uri, limits)
-                if spec is not None:
-                    decode_picture(data, spec.preprocessing, limits)
+                decode_picture(data, _SMALL if spec is None else spec.preprocessing, limits)
             except PictureError as error:
                 faults.setdefault(error.reason, []).append(error)
         bad = sum(map(len, faults.values()))

@@ -40,6 +40,7 @@ from pipelines.operations.doctor.machine import (
     check_text,
 )
 from pipelines.operations.doctor.sample import check_sample
+from pipelines.operations.doctor.totals import warn_of_totals
 from pipelines.operations.findings import Finding, brief, report
 from pipelines.store import store
 from pipelines.store.models import ITEM_MODELS
@@ -163,6 +164,7 @@ def _check_inputs(config: DoctorConfig, findings: list[Finding], folder: str) ->
             if table == "catalogue" and not mapping.problems:
                 with mapping.guard("the first rows of the catalogue"):
                     warn_of_parts(files, config.columns, mapping)
+                    warn_of_totals(files, config.columns, config.group_rows, mapping)
             if table == "catalogue" and not mapping.problems:
                 inputs = first_rows(files, config.columns, num_rows, found, folder, config.group_rows)
             if table == "engagements" and not mapping.problems:

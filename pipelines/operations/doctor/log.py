@@ -4,6 +4,8 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import pyarrow.compute as pc
+
 from pipelines.console.exit_codes import EXIT_THRESHOLD
 from pipelines.console.terminal import found_in_words
 from pipelines.console.thresholds import LogThresholds
@@ -24,16 +26,21 @@ from schemas.raw_rows import FileSlice, RawRows
 from schemas.reading import plan_slices, read_slice
 from schemas.tables import ENGAGEMENTS
 
+#: No shop has a log of an earlier year; numbers since 1970 are read from it on, too (see schemas.cell_times).
+_FIRST_YEAR = 1990
+
 
 class _FirstRows(NamedTuple):
     """counts: of the rejected rows, of all, and of events by action; no_rows: events that are none; offsets: times by
-    whether they have an offset; items: the rows of each; is_whole: whether the log has no more."""
+    whether they have an offset; items: the rows of each; is_whole: whether the log has no more; num_unset: rows with a
+    time before _FIRST_YEAR."""
 
     counts: Mapping[str, int]
     no_rows: Mapping[str, int]
     offsets: Counter[str]
     items: Counter[str]
     is_whole: bool
+    num_unset: int = 0
 
 
 def check_log_rows(
@@ -67,6 +74,11 @@ def check_log_rows(
             finding.warn(why_rejected(counts))
         if without_items := without_items_in_words(counts):
             finding.warn(without_items)
+        if first.num_unset:
+            finding.warn(
+                f"{first.num_unset:,} times are before {_FIRST_YEAR}, as 1970-01-01 is where none was set: they count "
+                "as the oldest rows. Leave such rows out of the export, or write their time as null, which is rejected"
+            )
         if item_ids is not None and first.items:
             _check_items(finding, first, item_ids)
         if (num_local := offsets[WITHOUT_OFFSET]) and zone == UTC_NAME != time_zone:
@@ -127,4 +139,6 @@ def _first_rows(files: Sequence[str], columns: Columns) -> _FirstRows:
     counts = rejected_rows.counts() | {"rows_read": read["rows_read"]} | dict(raw.events_by_action)
     no_rows = {name: raw.no_rows[name] for name in NO_ROWS if raw.no_rows.get(name)}
     items = Counter(good["item_id"].to_pylist())
-    return _FirstRows(counts, no_rows, offsets_of_times(raw), items, next(batches, None) is None)
+    years = pc.year(good["timestamp"])
+    num_unset = pc.sum(pc.less(years, _FIRST_YEAR)).as_py() or 0
+    return _FirstRows(counts, no_rows, offsets_of_times(raw), items, next(batches, None) is None, num_unset)

@@ -75,7 +75,8 @@ def _unreadable_cells(inputs: Inputs) -> list[str]:
     """A warning for each field with cells that are left out."""
     return [
         f"{number} of the first {inputs.num_read:,} cells of {name.removeprefix(UNREADABLE)} cannot be read, and are "
-        f"left out: {REMEDIES['wrong_type']}, or export the table as UTF-8"
+        f"left out: {REMEDIES['wrong_type']}, or export the table as UTF-8; what is in an object, or in one of several "
+        f"languages, is named with dots (its column, a dot and en_US, for example)"
         for name, number in catalogue_counts(inputs.rows).items()
         if name.startswith(UNREADABLE)
     ]

@@ -224,7 +224,7 @@ def _rejections(run: InspectedRun, path: str, finding: Finding) -> list[dict[str
 
 def _check_counts(rows: list[dict[str, Any]], counts: dict[str, int], path: str, finding: Finding) -> None:
     found = Counter(f"{row['level']}s_quarantined" for row in rows) + Counter(f"reason:{row['reason']}" for row in rows)
-    names = ("rows_quarantined", "pictures_quarantined")
+    names = ("rows_quarantined", "cells_quarantined", "pictures_quarantined")
     listed = {name: n for name, n in counts.items() if (name in names or name.startswith("reason:")) and n}
     if dict(found) != listed:
         finding.fail(f"expected {listed} as its unit counted, got {dict(found)} in {path}: run the stage again")

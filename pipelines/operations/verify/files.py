@@ -11,6 +11,7 @@ from pipelines.gates.results import ACCEPTED, FAILED, PASSED, SKIPPED
 from pipelines.operations.findings import Finding
 from pipelines.operations.inspected_run import InspectedRun
 from pipelines.run.accounting import account
+from pipelines.run.changes import CHANGES_FOLDERS
 from pipelines.run.model_ids import wrong_encoder_ids, wrong_model_ids
 from pipelines.stages import StageLine, lines_of_day, published_files, published_folders, published_lines, with_needs
 from pipelines.store import store
@@ -31,10 +32,10 @@ _LATER_IDENTITY = ("time_zone", "unified_id")
 _TOP_LEVEL = frozenset(
     ("manifest.json", "COMPLETED", "changes.json", "gates.json", "metrics.json", "started.json", "times.json")
 )
-#: Folders whose files no stage lists: sidecars and manifests are compared with each other, changes/ with embeddings/,
+#: Folders whose files no stage lists: sidecars and manifests are compared with each other, changes with the vectors,
 #: the vectors of query pictures are a cache that evaluation checks, those of the table's pictures have their sha256 as
 #: names, which check_table_pictures compares.
-_UNLISTED_FOLDERS = frozenset(("units", "manifests", "changes", "query_pictures", STORED_FOLDER))
+_UNLISTED_FOLDERS = frozenset(("units", "manifests", *CHANGES_FOLDERS.values(), "query_pictures", STORED_FOLDER))
 _UNLISTED_FILES = frozenset(("index/times.json", "refined_index/times.json"))
 _TEMPORARY = re.compile(r"\..*\.tmp")
 

@@ -34,10 +34,11 @@ from pipelines.operations.verify.vectors import (
     check_embeddings,
     check_index,
     check_refined_index,
+    vectors_named,
     vectors_of,
 )
-from pipelines.run.listed_files import EMBEDDINGS, INDEX
-from pipelines.stages import published_lines
+from pipelines.run.listed_files import EMBEDDINGS, INDEX, VECTORS
+from pipelines.stages import line_of, published_lines
 from pipelines.store.named_run import find_run
 from schemas import storage
 from schemas.errors import UsageError
@@ -91,7 +92,11 @@ def verify_run(store: Path, run: Path, rebuild: int = 0, image_root: str | None 
         *check_table_pictures(inspected),
         check_quarantine(inspected),
         vectors,
-        check_changes(inspected, embeddings),
+        *(
+            check_changes(inspected, name, vectors_named(inspected, name, embeddings))
+            for name in VECTORS
+            if name == EMBEDDINGS or inspected.has(line_of(name))
+        ),
     ]
     for line in filter(inspected.has, published_lines()):
         if line.name != EMBEDDINGS:

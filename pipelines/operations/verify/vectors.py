@@ -16,10 +16,10 @@ from pipelines.embed.job import Embed
 from pipelines.index.job import Index
 from pipelines.operations.findings import Finding
 from pipelines.operations.inspected_run import InspectedRun, sample_by_hash
-from pipelines.run.changes import compare_embeddings
+from pipelines.run.changes import CHANGES_FOLDERS, compare_embeddings, opened_with
 from pipelines.run.index_problems import refined_problems
 from pipelines.run.listed_files import EMBEDDINGS
-from pipelines.run.opened import DAMAGE, Embeddings, Run, checked_vectors
+from pipelines.run.opened import DAMAGE, Embeddings, checked_vectors
 from pipelines.store.yesterday import previous_of
 from schemas import storage
 from schemas.files import read_json
@@ -55,61 +55,67 @@ def check_embeddings(run: InspectedRun, record_ids: Sequence[str]) -> tuple[Find
     return finding, None
 
 
-def check_changes(run: InspectedRun, embeddings: Embeddings | None) -> Finding:
-    """changes/ is what the embeddings of this run and of the one before say, in the bytes that are written for it."""
-    finding = Finding("changes")
+def check_changes(run: InspectedRun, vectors: str, found: Embeddings | None) -> Finding:
+    """changes/, or unified_changes/, is what the vectors of this run and of the one before say, in the bytes that are
+    written for it. found: the vectors of this run, None if they cannot be read."""
+    finding = Finding(CHANGES_FOLDERS[vectors])
     if not run.was_published:
         finding.looked_at = "not written yet: publishing writes them"
         return finding
-    with finding.guard("changes/ and changes.json"):
-        path = run.run / "changes" / "part-00000.parquet"
+    with finding.guard(f"{finding.check}/ and changes.json"):
+        path = run.run / finding.check / "part-00000.parquet"
         table, facts = pq.read_table(path), read_json(run.run / "changes.json")
         finding.looked_at = f"{len(table):,} rows against {facts['against'] or 'nothing'}"
         if not table.schema.equals(CHANGES):
             finding.fail(f"expected the columns {CHANGES.names}, got {table.schema} in {path}")
             return finding
-        if embeddings is None:
-            finding.fail("not looked into: the embeddings cannot be read")
+        if found is None:
+            finding.fail(f"not looked into: the vectors of {vectors}/ cannot be read")
             return finding
         previous = previous_of(str(run.store), run.run)
         if facts["against"] is not None and previous is None:
             finding.warn(f"the run before, {quote(facts['against'])}, is gone: compared with the ids alone")
-            _check_ids_of_changes(table, embeddings[0], finding)
+            _check_ids_of_changes(table, found.ids, vectors, finding)
         else:
-            _compare_changes(table, facts, previous, embeddings, finding)
+            counts = facts["counts"] if vectors == EMBEDDINGS else facts[vectors]
+            _compare_changes(table, counts, previous, vectors, found, finding)
         sink = io.BytesIO()
         pq.write_table(table, sink, compression="zstd")
         if sink.getvalue() != storage.bytes_of(path):
-            finding.warn("other bytes than this version of pyarrow writes in changes/part-00000.parquet")
+            finding.warn(f"other bytes than this version of pyarrow writes in {finding.check}/part-00000.parquet")
     return finding
 
 
 def _compare_changes(
-    table: pa.Table, facts: dict[str, object], previous: Path | None, embeddings: Embeddings, finding: Finding
+    table: pa.Table, stated: object, previous: Path | None, vectors: str, found: Embeddings, finding: Finding
 ) -> None:
-    ids, matrix_ND = embeddings
-    old = Embeddings(ids[:0], matrix_ND[:0]) if previous is None else Run.open(previous).embeddings
-    expected, counts = compare_embeddings(*old, ids, matrix_ND)
-    finding.expect("counts in changes.json", counts, facts["counts"], "publish the run again")
+    before = opened_with(previous, vectors)
+    old = Embeddings(found.ids[:0], found.matrix_ND[:0]) if before is None else before.vectors(vectors)
+    expected, counts = compare_embeddings(*old, *found)
+    finding.expect("counts in changes.json", counts, stated, "publish the run again")
     if not expected.equals(table):
         finding.fail(
-            f"expected {len(expected)} rows of {counts}, got others in changes/: a reader that upserts is wrong"
+            f"expected {len(expected)} rows of {counts}, got others in {finding.check}/: a reader that upserts is wrong"
         )
 
 
-def _check_ids_of_changes(table: pa.Table, ids: pa.Array, finding: Finding) -> None:
+def _check_ids_of_changes(table: pa.Table, ids: pa.Array, vectors: str, finding: Finding) -> None:
     names = set(ids.to_pylist())
     for row in table.to_pylist():
         if (row["item_id"] in names) == (row["change"] == "deleted"):
             finding.fail(
-                f"expected new and changed items in embeddings/, deleted ones not, got {quote(row)} in changes/"
+                f"expected new and changed items in {vectors}/, deleted ones not, got {quote(row)} in {finding.check}/"
             )
 
 
 def vectors_of(run: InspectedRun, stage: str, embeddings: Embeddings | None) -> Embeddings | None:
     """What the stage says that it is made of: the embeddings, or the unified vectors; None if they cannot be read,
     which a check of their own says."""
-    vectors = run.stages.get(stage, {}).get("vectors", EMBEDDINGS)
+    return vectors_named(run, run.stages.get(stage, {}).get("vectors", EMBEDDINGS), embeddings)
+
+
+def vectors_named(run: InspectedRun, vectors: str, embeddings: Embeddings | None) -> Embeddings | None:
+    """The embeddings, as they are given, or the unified vectors; None as of vectors_of."""
     if vectors == EMBEDDINGS:
         return embeddings
     try:

@@ -10,7 +10,8 @@ import pytest
 from gate_runs import DEFAULTS, MODEL_ID, OTHER_MODEL, YESTERDAY, edit, flip_byte, judge, statuses
 
 from pipelines.gates.fields import field_count
-from pipelines.gates.judge import GATES, format_gates, require_passed, run_gates
+from pipelines.gates.judge import format_gates, require_passed, run_gates
+from pipelines.gates.results import OF_EVERY_RUN
 from pipelines.run.units import read_stage_manifest
 from schemas.errors import CorruptFileError, ThresholdError
 from schemas.files import read_json, write_json
@@ -24,9 +25,9 @@ NOT_THERE = {"users", "users_count", "refined_index", "refined_kept", "quarantin
 def test_a_sound_day_passes_every_gate_and_says_so(days):
     today, yesterday = days
     results = run_gates(today, yesterday, DEFAULTS, {})
-    assert [result.name for result in results] == list(GATES)
+    assert [result.name for result in results] == list(OF_EVERY_RUN)
     assert statuses({result.name: result for result in results}) == {
-        "passed": set(GATES) - NOT_THERE,
+        "passed": set(OF_EVERY_RUN) - NOT_THERE,
         "skipped": NOT_THERE,
     }
     require_passed(results, today)
@@ -38,8 +39,8 @@ def test_a_sound_day_passes_every_gate_and_says_so(days):
     assert report["previous"] == f"runs/{YESTERDAY}/0123456789abcdef"
     assert report["thresholds"] == dataclasses.asdict(DEFAULTS)
     shown = format_gates(results)
-    assert shown.splitlines()[0] == f"gates: {len(GATES) - len(NOT_THERE)} passed, {len(NOT_THERE)} skipped"
-    assert all(name in shown for name in GATES)
+    assert shown.splitlines()[0] == f"gates: {len(OF_EVERY_RUN) - len(NOT_THERE)} passed, {len(NOT_THERE)} skipped"
+    assert all(name in shown for name in OF_EVERY_RUN)
     assert str(today.parents[2]) not in written.decode()
 
 
@@ -56,7 +57,7 @@ def test_numbers_of_a_sound_day(days):
 def test_the_first_run_has_nothing_to_be_compared_with(days):
     today, _ = days
     found = judge(today, None)
-    assert statuses(found) == {"skipped": COMPARING | NOT_THERE, "passed": set(GATES) - COMPARING - NOT_THERE}
+    assert statuses(found) == {"skipped": COMPARING | NOT_THERE, "passed": set(OF_EVERY_RUN) - COMPARING - NOT_THERE}
     assert found["row_count"].message == "not compared: there is no run before"
     require_passed(list(found.values()), today)
     assert read_json(today / "gates.json")["previous"] is None
@@ -103,7 +104,7 @@ def test_a_day_without_change_is_seen_as_such(days):
     shutil.rmtree(today)
     shutil.copytree(yesterday, today)
     found = judge(today, yesterday)
-    assert statuses(found) == {"passed": set(GATES) - NOT_THERE, "skipped": NOT_THERE}
+    assert statuses(found) == {"passed": set(OF_EVERY_RUN) - NOT_THERE, "skipped": NOT_THERE}
     assert [found[name].value for name in ("coverage", "neighbour_overlap", "drift")] == [1.0, 1.0, 0.5]
     shutil.rmtree(yesterday / "embeddings")  # today's stand for yesterday's only while those are there and sound
     assert judge(today, yesterday)["drift"].status == "failed"

@@ -26,9 +26,9 @@ from gate_runs import (
 )
 
 import pipelines.gates.drift
-from pipelines.gates.drift import check_drift, check_kept, check_neighbour_overlap
+from pipelines.gates.drift import checks_of_vectors
 from pipelines.gates.gated_run import GatedRun
-from pipelines.gates.judge import GateThresholds, require_passed
+from pipelines.gates.judge import GateResult, GateThresholds, require_passed
 from schemas.errors import ThresholdError
 from schemas.files import read_json, sha256_of_file, write_json
 
@@ -230,9 +230,12 @@ def test_equal_files_are_judged_as_a_search_would_but_without_one(days, monkeypa
     today, yesterday = days
     shutil.rmtree(today)
     shutil.copytree(yesterday, today)
-    checks = (check_kept, check_neighbour_overlap, check_drift)
-    apart = [check(GatedRun(today), GatedRun(yesterday), DEFAULTS) for check in checks]
+    apart = judged_vectors(GatedRun(today), GatedRun(yesterday))
     for name in ("neighbour_overlap", "domain_auc", "sample_rows", "common_rows"):
         monkeypatch.setattr(pipelines.gates.drift, name, lambda *_: pytest.fail("nothing need be searched"))
     whole = GatedRun(today)
-    assert [check(whole, GatedRun(yesterday, twin=whole), DEFAULTS) for check in checks] == apart
+    assert judged_vectors(whole, GatedRun(yesterday, twin=whole)) == apart
+
+
+def judged_vectors(today: GatedRun, yesterday: GatedRun) -> list[GateResult]:
+    return [check() for check in checks_of_vectors(today, yesterday, DEFAULTS, "embeddings").values()]

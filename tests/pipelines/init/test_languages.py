@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from init_calls import write_csv, written
 
+from pipelines.init.rehearsal import rehearse_items
+
 ASKED = "? the texts are in several languages, {}: {} is taken for all"
 
 
@@ -81,3 +83,28 @@ def test_objects_with_a_text_for_each_language(capsys, path):
     assert columns["description"] == path.format("description", "de-DE")
     assert f'# title = "{path.format("name", "en-GB")}"\n' in Path("shop.toml").read_text()
     assert ASKED.format("de-DE, en-GB", "de-DE") in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("locale_key", "text_key"), [("locale", "data"), ("language", "value")])
+@pytest.mark.parametrize("path", ["name", "values.name"])
+@pytest.mark.parametrize("form", ["jsonl", "csv"])
+def test_lists_of_texts_with_their_locales(capsys, path, form, locale_key, text_key):
+    """As Akeneo writes them, and others."""
+
+    def _row(number):
+        texts = [("en_US", "red scarf"), ("de_DE", "roter Schal")][: 1 + (number > 0)]
+        name = [{locale_key: locale, "scope": None, text_key: f"{text} {number}"} for locale, text in texts]
+        return {"sku": f"a{number}"} | ({"name": name} if path == "name" else {"values": {"name": name}})
+
+    rows = [_row(number) for number in range(3)]
+    if form == "jsonl":
+        Path("t.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    else:
+        (column,) = rows[0].keys() - {"sku"}
+        quoted = [json.dumps(row[column]).replace('"', '""') for row in rows]
+        write_csv("t.csv", f"sku,{column}", *(f'a{n},"{cell}"' for n, cell in enumerate(quoted)))
+    columns = written(f"t.{form}")["columns"]
+    assert columns == {"item_id": "sku", "title": f"{path}.en_US"}
+    assert ASKED.format("en-US, de-DE", "en-US") in capsys.readouterr().out
+    items = rehearse_items([f"t.{form}"], columns, "no").items
+    assert items["title"].to_pylist() == [f"red scarf {number}" for number in range(3)]

@@ -182,10 +182,20 @@ def test_pictures_of_the_table_are_looked_at_and_leave_nothing_behind(tmp_path, 
     ids = ["a", "b", "c"]
     pq.write_table(pa.table({"item_id": ids, "title": ids, "images": cells}), tmp_path / "c.parquet")
     found = by_name(diagnose(DoctorConfig(catalog=f"{tmp_path}/c.parquet", image_root=str(tmp_path))))
-    assert found["pictures"].looked_at.startswith("2 of 3 can be opened")
-    assert found["pictures"].warnings[0].startswith("1 of 3 missing")
+    assert found["pictures"].looked_at.startswith("1 of 3 can be opened")
+    assert [text.partition(":")[0] for text in found["pictures"].warnings] == ["1 of 3 missing", "1 of 3 not_a_picture"]
     assert "items 3" in found["sample"].looked_at
     assert list((tmp_path / "scratch").iterdir()) == []
+
+
+def test_pictures_are_decoded_without_an_image_encoder_too(catalogue):
+    """A file of a picture's name is none by its name alone."""
+    (catalogue / "0.png").write_text("<html>log in</html>")
+    given = {"catalog": f"{catalogue}/catalog.parquet", "image_root": str(catalogue)}
+    for more in ({}, {"image_encoder": "none"}):
+        pictures = by_name(diagnose(DoctorConfig(**given, **more)))["pictures"]
+        assert pictures.looked_at.startswith("1 of 2 can be opened")
+        assert pictures.warnings[0].startswith("1 of 2 not_a_picture: expected")
 
 
 def test_inputs_that_are_not_there(tmp_path):
@@ -240,8 +250,11 @@ def test_a_catalogue_whose_rows_are_all_rejected_is_told_with_its_reason(tmp_pat
 def test_cells_that_cannot_be_read_are_told(tmp_path):
     (tmp_path / "c.csv").write_bytes("item_id,title,brand\na,grÿße,x\nb,hut,x\n".encode("latin-1"))
     call = {"catalog": f"{tmp_path}/c.csv", "image_encoder": "none"}
-    (warning,) = by_name(diagnose(DoctorConfig(**call)))["sample"].warnings
-    assert "1 of the first 2 cells of title cannot be read" in warning
+    first, second = by_name(diagnose(DoctorConfig(**call)))["sample"].warnings
+    assert "1 of the first 2 cells of title cannot be read" in first
+    assert "expected UTF-8 in title" in second
+    assert "c.csv:2" in second
+    assert "[format] encoding" in second
 
 
 def test_an_example_names_the_rows_file(tmp_path):

@@ -177,3 +177,16 @@ def test_rows_that_name_several_items_in_a_text_are_a_warning(tmp_path):
     finding = by_name(diagnose(DoctorConfig(catalog=f"{tmp_path}/p.csv", engagements=str(log))))["rows of engagements"]
     assert finding.status == WARNING
     assert finding.warnings[0].startswith("2 rows name several items in one text, such as '7|8'")
+
+
+def test_times_that_nobody_set_are_told(tmp_path):
+    rows = good_rows(["item-1"], dt.datetime(2026, 7, 1, tzinfo=dt.UTC))
+    times = ["1970-01-01", "1970-01-01 00:00:00", "0000-00-00 00:00:00", "0"]
+    texts = [*times, *(f"{row['timestamp']:%Y-%m-%dT%H:%M:%SZ}" for row in rows[len(times) :])]
+    given = [{**row, "timestamp": text} for row, text in zip(rows, texts, strict=True)]
+    log = write(tmp_path / "log.parquet", given)
+    found = by_name(diagnose(DoctorConfig(engagements=str(log))))["rows of engagements"]
+    assert found.looked_at.startswith(f"{len(rows) - 2} of the {len(rows)} rows can be read")
+    told = [text for text in found.warnings if "before 1990" in text]
+    assert len(told) == 1
+    assert told[0].startswith("2 times are before 1990")

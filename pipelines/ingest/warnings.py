@@ -1,0 +1,67 @@
+"""What a person should know of a catalogue whose items are written, in words."""
+
+import unicodedata
+from collections.abc import Sequence
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from pipelines.console.terminal import shortened
+from pipelines.ingest.write_items import STAGE, ids_of_other_form
+from pipelines.run.unit_files import quarantine_path
+from schemas import storage
+from schemas.column_spec import Columns
+from schemas.quarantine import quote
+from schemas.rows_of_totals import LOOKED_AT, likely_totals, totals_in_words
+
+#: Ids in two Unicode forms that are named.
+_NAMED_FORMS = 5
+#: Characters of a cell that are shown.
+_SHOWN_OF_CELL = 60
+
+
+def cells_in_words(run: str, unit_names: Sequence[str], num_rows: int) -> str:
+    """What became of rows with a cell that is not UTF-8, with one of them. num_rows: how many there are."""
+    paths = [f"{run}/{quarantine_path(STAGE, name)}" for name in unit_names]
+    tables = (pq.read_table(path, filters=[("level", "=", "cell")]) for path in paths if storage.has_file(path))
+    (first,) = next(table for table in tables if table.num_rows).slice(0, 1).to_pylist()
+    got = shortened(first["got"], _SHOWN_OF_CELL)
+    return (
+        f"{num_rows:,} rows stay without a cell that cannot be read; the quarantine has each. Of one, "
+        f"{first['where']}: expected {first['expected']}, got {got}: {first['remedy']}"
+    )
+
+
+def totals_of_run_in_words(run: str, unit_names: Sequence[str], columns: Columns) -> str:
+    """The items of the run that are most likely rows of totals, and what leaves them out; "" without any."""
+    tables = [pq.read_table(path, columns=list(LOOKED_AT)) for path in _item_files(run, unit_names)]
+    return totals_in_words(pa.concat_tables([likely_totals(table) for table in tables]), columns)
+
+
+def forms_in_words(run: str, unit_names: Sequence[str]) -> str:
+    """The ids of the run that are there in two Unicode forms, and what to do; "" without any."""
+    tables = [pq.read_table(path, columns=["item_id"]) for path in _item_files(run, unit_names)]
+    twice = ids_in_two_forms(pa.concat_tables(tables)["item_id"])
+    if not twice:
+        return ""
+    named = ", ".join(map(quote, twice[:_NAMED_FORMS]))
+    return (
+        f"{len(twice):,} ids are there in two Unicode forms, as two items: {named}; write the ids in one form in the "
+        "export"
+    )
+
+
+def _item_files(run: str, unit_names: Sequence[str]) -> list[str]:
+    return [f"{run}/{STAGE}/{name}.parquet" for name in unit_names]
+
+
+def ids_in_two_forms(ids: pa.ChunkedArray) -> list[str]:
+    """The composed form of ids that are there in another form, too: to a person they are one.
+
+    >>> ids_in_two_forms(pa.chunked_array([["cafe\\u0301", "caf\\u00e9", "a"]])) == ["caf\\u00e9"]
+    True
+    """
+    composed = {unicodedata.normalize("NFC", item_id) for item_id in ids_of_other_form(ids)}
+    twice = ids.filter(pc.is_in(ids, value_set=pa.array(sorted(composed), pa.string())))
+    return sorted(twice.to_pylist())
