@@ -172,7 +172,7 @@ def _ids_in_objects(table: SeenTable, users: Sequence[SeenColumn]) -> list[SeenC
     users that were found is more than an anonymous one; [] without any."""
     if any(usual_names.plain_name(column.name).endswith(_KNOWN_USERS) for column in users):
         return []
-    found = {}
+    found: dict[tuple[int, int], SeenColumn] = {}
     for path, column in table.nested.items():
         whose, _, name = path.casefold().rpartition(".")
         if name in _NAMES_OF_USERS and (who := whose.rpartition(".")[2]) in usual_names.OTHER_USERS and column.filled:
