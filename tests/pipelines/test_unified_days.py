@@ -3,7 +3,6 @@
 import json
 import shutil
 import signal
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from command_server import Commands, command_server
+from command_server import Commands
 from content_runs import item_row
 from gate_runs import flip_byte
 from unify_store import DAY_IDS, install_model, make_store, run_unify
@@ -28,6 +27,7 @@ from schemas.tables import ITEMS
 DAY_BEFORE, DAY, DAY_AFTER = "2026-06-29", "2026-06-30", "2026-07-01"
 #: The log has rows of items that are not in the catalogue.
 LENIENT = ("--max-quarantined-log", "1")
+pytest_plugins = ["fault_fixtures"]
 pytestmark = pytest.mark.slow
 
 
@@ -62,12 +62,6 @@ class Shop:
     def write_catalogue(self, item_ids: list[str]) -> None:
         rows = pa.Table.from_pylist([item_row(name) for name in item_ids], schema=ITEMS)
         pq.write_table(rows, self.folder / "catalog.parquet")
-
-
-@pytest.fixture(scope="module")
-def commands(tmp_path_factory) -> Iterator[Commands]:
-    with command_server(tmp_path_factory.mktemp("server") / "log") as server:
-        yield server
 
 
 @pytest.fixture(scope="module")
