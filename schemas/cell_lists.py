@@ -41,7 +41,7 @@ from schemas.picture_cells import (
 _WRAPPERS, _PAGES = ("list", "array", "bag", "elements", "items", "v"), ("edges", "nodes")
 #: Keys of a list's elements, of addresses, and of objects that hold one further in.
 _ELEMENTS = ("element", "array_element", "item", "v")
-_ADDRESSES = ("src", "url", *_ELEMENTS, "link", "href", "originalSrc", "original_src", "image")
+ADDRESSES = ("src", "url", *_ELEMENTS, "link", "href", "originalSrc", "original_src", "image")
 _HOLDERS = ("node", "image", *_ELEMENTS)
 #: A longer text is no address.
 MAX_ADDRESS_CHARACTERS = 64 << 10
@@ -139,7 +139,7 @@ def _picture_or_address(value: Any) -> Any:
     while isinstance(value, dict):
         if "bytes" in value:
             return picture_of_struct(value)
-        held = _held(value, _ADDRESSES)
+        held = _held(value, ADDRESSES)
         if held is not value:
             return held
         value = next((value[key] for key in _HOLDERS if isinstance(value.get(key), dict)), held)

@@ -15,6 +15,7 @@ from functools import cached_property
 from typing import Any
 
 from schemas.errors import UsageError
+from schemas.escaped_letters import LETTERS
 from schemas.quarantine import quote as quoted
 
 #: What may separate cells, the likelier first.
@@ -47,6 +48,8 @@ class CsvDialect:
     is_closed: bool = False
     has_title: bool = False
     num_label_rows: int = 0
+    letters: bool = False
+    is_padded: bool = False
 
     def first_row(self, lines: Iterable[str]) -> list[str]:
         """The cells of the first row of the lines, of which no more are taken. csv.Error if none ends."""
@@ -136,11 +139,13 @@ class CsvDialect:
         return (self._escapes.sub(self._doubled, line) if self.escape in line else line for line in lines)
 
     def _doubled(self, found: re.Match[str]) -> str:
+        if self.letters and found[1] in LETTERS:
+            return self.escape + LETTERS[found[1]]
         return found[0] if found[1] else self.escape * 2
 
     @cached_property
     def _escapes(self) -> re.Pattern[str]:
-        escaped = self.escape + (self.quote or f"{self.separator}\r\n")
+        escaped = self.escape + (self.quote or f"{self.separator}\r\n") + ("".join(LETTERS) if self.letters else "")
         return re.compile(f"{re.escape(self.escape)}([{re.escape(escaped)}]?)")
 
 

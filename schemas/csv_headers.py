@@ -14,26 +14,33 @@ does not.
 """
 
 import csv
+import itertools
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 
 from schemas.csv_dialects import CsvDialect, best_dialect
+from schemas.escaped_letters import ESCAPE, escapes_are_letters
 
 #: Lines that a title, or what else stands above a header, may take.
 _MAX_LINES_ABOVE = 5
 #: Rows of labels below a header.
-_MAX_LABEL_ROWS = 2
+_MAX_LABEL_ROWS = 3
 #: Of so many columns half may have labels of other words than their names; below it one, and of the fewest none.
 _MANY_COLUMNS, _FEW_COLUMNS = 8, 4
 #: The line before the header by which a sheet tells its separator.
 _SEPARATOR_LINE = re.compile(r'"?sep=([^"\r\n])"?\r?\n?', re.IGNORECASE)
+_RULE = re.compile(r"(?=.*(?:--|==))[-=+:|\s]+", re.DOTALL)
 #: Cells with which a marketplace's template tells what it is.
 _SETTING = re.compile(r"(?:template\w*|version|settings)\s*=.*", re.IGNORECASE | re.DOTALL)
 _CELLS_WITH_SETTINGS = 3
 #: What a template says of each column.
-_STATUS = re.compile(r"(?:conditionally )?(?:required|optional|preferred|recommended|desired|mandatory)", re.IGNORECASE)
+_STATUS = re.compile(
+    r"(?:(?:conditional(?:ly)?|not|non|highly|strongly)[ -])?"
+    r"(?:required|optional|preferred|recommended|desired|mandatory|obligatory)|conditional|required if applicable",
+    re.IGNORECASE,
+)
 #: A name as machines have it.
 _FIELD_NAME = re.compile(r"[^\sA-Z]+")
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
@@ -85,9 +92,44 @@ def recognised_dialect(
     if told := _SEPARATOR_LINE.fullmatch(lines[header_line - 1]) if lines else None:
         given, header_line = {"separator": told[1], **given}, header_line + 1
     if not has_header:
-        return replace(best_dialect(lines[header_line - 1 :], usual, given)[0], header_line=header_line)
+        dialect = replace(best_dialect(lines[header_line - 1 :], usual, given)[0], header_line=header_line)
+        return _of_cells(dialect, lines[header_line - 1 :], given)
     dialect = _below_titles(lines, header_line, usual, given)
-    return replace(dialect, num_label_rows=_num_label_rows(dialect.first_rows(lines[dialect.header_line - 1 :], 4)))
+    dialect = _of_cells(dialect, lines[dialect.header_line - 1 :], given)
+    return replace(
+        dialect,
+        num_label_rows=_num_label_rows(dialect.first_rows(lines[dialect.header_line - 1 :], 2 + _MAX_LABEL_ROWS)),
+    )
+
+
+def _of_cells(dialect: CsvDialect, lines: list[str], given: Mapping[str, str]) -> CsvDialect:
+    """The dialect with what the cells of the lines, the first of them that of the header, show of how they are written:
+    escapes that stand for other letters, blanks that align columns."""
+    if given.keys() & {"quote", "escape"}:
+        letters = not dialect.quote and dialect.escape == ESCAPE
+    else:
+        letters = dialect.separator == "\t" and not dialect.escape and escapes_are_letters(lines)
+    dialect = replace(dialect, quote="", escape=ESCAPE, letters=True, blanks=False) if letters else dialect
+    return replace(dialect, is_padded=_are_padded(dialect.first_rows(lines, 3)))
+
+
+def _are_padded(rows: Sequence[Sequence[str]]) -> bool:
+    """Whether blanks stand on both sides of every separator of the rows, as tables are printed for people."""
+    edges = [pair for cells in rows if not is_rule(cells) for pair in itertools.pairwise(cells)]
+    return len(edges) > 1 and all(_ends_blank(left) and _ends_blank(right[::-1]) for left, right in edges)
+
+
+def _ends_blank(cell: str) -> bool:
+    return not cell or cell.endswith(" ")
+
+
+def is_rule(cells: Sequence[str]) -> bool:
+    """Whether the cells are a line that is drawn below a header, or above it: nothing but dashes, or the like.
+
+    >>> is_rule(["---", ":---:", ""]), is_rule(["=====", "==="]), is_rule(["-", "-"]), is_rule(["--", "A"])
+    (True, True, False, False)
+    """
+    return _RULE.fullmatch(" ".join(cells)) is not None
 
 
 def _below_titles(lines: list[str], first_line: int, usual: str, given: Mapping[str, str]) -> CsvDialect:
@@ -109,7 +151,7 @@ def _below_titles(lines: list[str], first_line: int, usual: str, given: Mapping[
             is_header = is_header and (_mostly_fits(dialect, below, width) if is_sure else dialect.fits(below, width))
         if is_header:
             return replace(dialect, header_line=number, has_title=number > first_line)
-        surely_above = bool(rows) and (_are_settings(rows[0]) or _are_comments(rows[0]))
+        surely_above = bool(rows) and (_are_settings(rows[0]) or _are_comments(rows[0]) or is_rule(rows[0]))
         if line.strip() and not (surely_above or _may_be_title(line, first) or _are_labels_above(rows)):
             break
         is_sure = is_sure or surely_above
@@ -197,5 +239,6 @@ def _may_be_title(line: str, dialect: CsvDialect) -> bool:
 def _may_be_header(cells: Sequence[str]) -> bool:
     """Whether these may be names: all there, all different, each begins with a letter, be it behind a sign."""
     names = [cell.strip(_SIGNS) for cell in cells]
+    names = names[1:-1] if len(names) > 2 and not (names[0] or names[-1]) else names  # within | and |
     are_names = all(name[:1].isalpha() for name in names) and len(set(names)) == len(names)
     return are_names and not _are_comments(cells) and not _are_settings(cells)

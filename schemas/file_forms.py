@@ -10,7 +10,6 @@ import contextlib
 import functools
 import json
 import os
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -20,6 +19,7 @@ from schemas.csv_dialects import SEPARATORS, USUAL_DIALECT, CsvDialect, check_di
 from schemas.csv_headers import recognised_dialect
 from schemas.errors import CorruptFileError, UsageError
 from schemas.files import declared_form, shown
+from schemas.no_tables import error_in_answer, no_table, no_text
 from schemas.quarantine import quote
 from schemas.text_streams import MAGIC, MAX_LINE_BYTES, compression_of, encoding_of, open_unpacked, open_utf8
 
@@ -40,19 +40,8 @@ _NAMED = {
 _TEXT = ".txt"
 _PACKED = (".gz", ".gzip", ".zst", ".zstd")
 _SAMPLE_BYTES = 256 << 10
-_MAGIC_BYTES = 16
-#: How a page of HTML begins, comments and the line of XML aside.
-_PAGE = re.compile(
-    r"\s*(?:<\?xml[^>]{0,200}>\s*)?(?:<!--(?:(?!-->).){0,4000}-->\s*)?<(?:!doctype\s+html|html|head|body|script|meta)\b",
-    re.IGNORECASE | re.DOTALL,
-)
-_NO_TEXT = {
-    b"PK\x03\x04": "a ZIP archive, as Excel's workbooks are: unpack it, or save the sheet as CSV",
-    b"\xd0\xcf\x11\xe0": "a workbook of an old Excel: save the sheet as CSV",
-    b"BZh91AY&SY": "a bzip2 archive: unpack it",
-    b"\xfd7zXZ\0": "an xz archive: unpack it",
-    b"PAR1": "a Parquet file: let its name end in .parquet",
-}
+#: Of a file whose name does not tell what it is.
+_START_BYTES = 8 << 10
 
 
 @dataclass(frozen=True)
@@ -84,7 +73,7 @@ def form_of(path: str) -> FileForm:
     """
     kind, suffix = _kind_by_name(path), _suffix(path)
     if kind is None and suffix != _TEXT:
-        if (what := _no_text(_first_bytes(path))) is not None:  # which no other name would make text
+        if (what := _no_input(path)) is not None:  # which no other name would make text
             raise UsageError(
                 f"expected text or Parquet, got {what} ({shown(path)}). Where it is no input, let its name start with _"
             )
@@ -172,10 +161,14 @@ def _in_words(path: str, form: FileForm, wanted: "Wanted") -> str:
             words.append(SEPARATORS.get(dialect.separator, f"cells separated by {quote(dialect.separator)}"))
         if dialect.quote != '"':
             words.append(f"quoted by {dialect.quote}" if dialect.quote else "quotes are data")
-        if dialect.escape:
+        if dialect.letters:
+            words.append(f"{dialect.escape}n and {dialect.escape}t stand for line ends and tabs")
+        elif dialect.escape:
             words.append(f"escaped by {dialect.escape}")
         if dialect.blanks:
             words.append("blanks before quotes")
+        if dialect.is_padded:
+            words.append("blanks around cells")
         if dialect.is_closed:
             words.append("a separator behind each row")
         if form.header:
@@ -240,25 +233,12 @@ def _kind_by_name(path: str) -> str | None:
     return None if kind == "parquet" and path.lower().endswith(_PACKED) else kind
 
 
-def _first_bytes(path: str) -> bytes:
-    """b"" of a file that cannot be read: its name is then what is told of it."""
-    with contextlib.suppress(OSError), storage.open_file(path, "rb") as file:
-        return file.read(_MAGIC_BYTES)
-    return b""
-
-
-def _no_text(start: bytes) -> str | None:
-    """What a file that begins so is, and what to do with it; None if it may be text."""
-    return next((what for magic, what in _NO_TEXT.items() if start.startswith(magic)), None)
-
-
-def _markup(text: str) -> str | None:
-    """What a text is that begins as pages do, and what to do with it; None of another."""
-    if _PAGE.match(text):
-        return (
-            "an HTML page, such as one that asks for a login or says what went wrong: log in and download the export "
-            "again, or save the table as CSV"
-        )
+def _no_input(path: str) -> str | None:
+    """What a file is whose name does not tell it, and what to do with it; None if it may be text, or cannot be read:
+    its name is then what is told of it."""
+    with contextlib.suppress(OSError, CorruptFileError), open_unpacked(path, compression_of(path)) as file:
+        start = file.read(_START_BYTES)
+        return no_text(start) or no_table(start.decode("utf-8", "replace").removeprefix("\ufeff"), _suffix(path))
     return None
 
 
@@ -284,7 +264,7 @@ def _form_of_text(
     packed_again = next((name for magic, name in MAGIC.items() if sample.startswith(magic)), None)
     if compression and packed_again is not None:
         raise UsageError(f"expected text, got {packed_again} within {compression}: unpack it once ({shown(path)})")
-    if (what := _no_text(sample)) is not None:
+    if (what := no_text(sample)) is not None:
         raise UsageError(f"expected text, got {what} ({shown(path)})")
     if kind == "rss":  # whose first line tells the encoding to the parser of XML
         return FileForm("rss", compression, given.get("encoding", ""), is_empty=not sample)
@@ -294,7 +274,7 @@ def _form_of_text(
     is_cut = len(start_of_text) == _SAMPLE_BYTES
     text = start_of_text.decode("utf-8", "replace").removeprefix("\ufeff")
     start = text.lstrip()[:1]
-    if (what := _markup(text)) is not None:
+    if (what := no_table(text, _suffix(path))) is not None:
         raise UsageError(f"expected {'text' if kind is None else kind.upper()}, got {what} ({shown(path)})")
     if kind is None:
         kind = {"<": "rss", "{": "json", "[": "json"}.get(start, "csv")
@@ -306,6 +286,8 @@ def _form_of_text(
         kind, compression, encoding, returns, kind == "json" and start == "[", is_empty=not start and not is_cut
     )
     if kind == "json" and start == "{":
+        if not is_cut and (what := error_in_answer(text)) is not None:
+            raise UsageError(f"expected JSON with rows, got {what} ({shown(path)})")
         from schemas.json_objects import read_envelope
 
         with open_utf8(path, compression, encoding, returns) as file:

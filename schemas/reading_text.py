@@ -33,6 +33,8 @@ _MAX_HEADER_LINES = 100
 _MOST_SHOWN = 30
 _BOM = b"\xef\xbb\xbf"
 _BLANKS = b" \t\r\n\v\f"
+#: What lines are drawn with.
+_DRAWN = b"-=+:|"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +67,8 @@ def csv_rows(path: str, source: Mapping[str, str]) -> Iterator[Row]:
     the header are no rows.
 
     An empty cell is null; where all cells of a row are blank, or a line has nothing but separators, the row has neither
-    values nor an error. Lines without a character are no rows. Quoted cells may hold line ends. A row that is broken,
-    or that opens a quote nobody closes, costs only itself.
+    values nor an error; so has a line of dashes that is drawn below a header. Lines without a character are no rows.
+    Quoted cells may hold line ends. A row that is broken, or that opens a quote nobody closes, costs only itself.
     """
     form = form_of(path)
     if form.is_empty:
@@ -78,6 +80,8 @@ def csv_rows(path: str, source: Mapping[str, str]) -> Iterator[Row]:
         form.dialect, lines, len(header), is_closed=form.dialect.is_closed or not (header[-1] or form.header)
     )
     for number, size_bytes, cells, error, is_cut_off in islice(parser.rows(), form.dialect.num_label_rows, None):
+        if form.dialect.is_padded and cells is not None:
+            cells = [*map(str.strip, cells)]
         is_blank = cells is not None and not any(map(str.strip, cells))
         values = None if cells is None or is_blank else {name: cells[i] or None for name, i in position.items()}
         yield Row(number, size_bytes, values, error, is_cut_off)
@@ -129,12 +133,13 @@ class _CsvParser:
 
     def rows(self) -> Iterator[tuple[int, int, list[str] | None, str | None, bool]]:
         """(number of its first line, bytes, its cells, None, False) or, for what is broken, (number, bytes, None,
-        error, whether the file ends within it); for a line of separators and blanks, however many, no cells."""
+        error, whether the file ends within it); for a line of separators and blanks, however many, and for one that
+        is drawn, no cells."""
         while self._lines:
             number, line = self._lines.take(1)[0]
             if isinstance(line, str):
                 yield number, 0, None, line, False
-            elif not line.strip(self._blanks):
+            elif not (rest := line.strip(self._blanks)) or (rest[:1] in _DRAWN and self._is_drawn(rest)):
                 if line.strip(b"\r\n"):
                     yield number, 0, [], None, False
             else:
@@ -142,6 +147,10 @@ class _CsvParser:
                 last_line = ([line, *(text for _, text in self._lines.take(num_more))])[-1]
                 is_cut_off = lacks_end and isinstance(last_line, bytes) and not last_line.endswith(b"\n")
                 yield number, sum(map(len, cells)) if cells else len(line), cells, error, is_cut_off
+
+    def _is_drawn(self, text: bytes) -> bool:
+        """Whether a line is drawn below a header, or around a table: nothing but dashes or the like, and separators."""
+        return not text.strip(self._blanks + _DRAWN) and (b"--" in text or b"==" in text)
 
     def _parse(self, number: int, line: bytes) -> tuple[list[str] | None, str | None, int, bool]:
         """(cells or None, error or None, how many of the following lines belong to the row, whether the row is one that

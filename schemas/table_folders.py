@@ -59,6 +59,11 @@ def current_files(folder: str) -> list[str] | None:
     return found
 
 
+def is_table(folder: str) -> bool:
+    """Whether the folder is that of a table."""
+    return _kind_of(folder) is not None
+
+
 def refuse_parts_of_tables(paths: Iterable[str]) -> None:
     """Raises UsageError for what lies in the folder of a table, or is one: read as loose parts, rows that were deleted
     or written again would come back."""

@@ -3,6 +3,7 @@
 Real data: the folder named by ITEMSAGE_DATA, else ../shared/data beside the checkout.
 """
 
+import functools
 import os
 import shutil
 import tempfile
@@ -14,6 +15,7 @@ import pytest
 from cached_beam import remember_flags_and_signatures
 from exploration import FIGURES, LINES, SEED, SOAK, load_hypothesis_profile
 from remembered_pictures import FOLDER, remember_pictures
+from seldom_collected import collect_seldom
 from unsynced import wait_for_no_disk
 
 _DEFAULT_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -25,6 +27,7 @@ if not SOAK:
     if _IS_FIRST := FOLDER not in os.environ:  # worker processes have it
         os.environ[FOLDER] = tempfile.mkdtemp(prefix="itemsage-pictures-")
     remember_pictures()
+    collect_seldom()
 
 
 @pytest.fixture(scope="session")
@@ -57,6 +60,33 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     modules = {item.path for item in items if item.get_closest_marker("slow")}
     kept = [item for item in items if item not in set(left_out)]
     items[:] = sorted(kept, key=lambda item: item.path not in modules)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """One worker process runs all modules that share what is made once in a process: each would make it anew."""
+    if config.getoption("dist") != "loadscope":
+        return None
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Sharing(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            module = nodeid.split("::")[0]
+            return _shared(config.rootpath / module) or module
+
+    return Sharing(config, log)
+
+
+#: A word of the modules that share something.
+_SHARED = ('"fault_fixtures"', "real_store")
+
+
+@functools.cache
+def _shared(module: Path) -> str | None:
+    if module.suffix != ".py":
+        return None
+    text = module.read_text()
+    return next((word for word in _SHARED if word in text), None)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

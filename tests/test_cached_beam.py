@@ -2,11 +2,15 @@
 
 import apache_beam as beam
 import pytest
+from apache_beam.coders import VarIntCoder
 from apache_beam.options.pipeline_options import DebugOptions, DirectOptions, PipelineOptions, StandardOptions
-from apache_beam.transforms import core
-from cached_beam import _remembered_arguments, _remembered_views
+from apache_beam.transforms import core, userstate
+from apache_beam.transforms.userstate import ReadModifyWriteStateSpec
+from cached_beam import _remembered_arguments, _remembered_specs, _remembered_views
 
 PLAIN_VIEW, PLAIN_ARGUMENTS = PipelineOptions.view_as, core.get_function_args_defaults
+PLAIN_SPECS = userstate.get_dofn_specs
+SEEN = beam.DoFn.StateParam(ReadModifyWriteStateSpec("seen", VarIntCoder()))
 FLAGS = ["--runner", "DirectRunner", "--direct_num_workers", "3", "--experiments", "a", "--experiments", "b"]
 
 
@@ -35,3 +39,19 @@ def test_arguments_are_those_of_the_function(arguments_of):
         assert arguments_of(Add.process) == (["self", "element", "more"], [1])
         arguments, _ = arguments_of(Add.process)
         arguments.clear()  # what is given is the caller's own
+
+
+@pytest.mark.parametrize("specs_of", [PLAIN_SPECS, _remembered_specs(PLAIN_SPECS)])
+def test_state_is_that_of_the_class(specs_of):
+    class Stateless(beam.DoFn):
+        def process(self, element, more=1):
+            yield element + more
+
+    class Stateful(Stateless):
+        def process(self, element, seen=SEEN):
+            yield element
+
+    for _ in range(2):
+        assert specs_of(Stateless()) == (set(), set())
+        assert specs_of(Stateful()) == ({SEEN.state_spec}, set())
+        assert specs_of(core.CallableWrapperDoFn(print)) == (set(), set())

@@ -6,8 +6,8 @@ Chen et al., arXiv 2110.06918), by knowledge distillation (Hinton et al., arXiv 
 
     loss = mean over queries of KL( softmax(BM25 / TEMPERATURE) || softmax(s cosine) )     over the items of a batch
 
-With a text encoder the teacher is BM25 and the encoder together, which find more than either does alone:
-TEXT_VECTOR_SCALE times the cosine of the text vectors is added to BM25 / TEMPERATURE.
+A model with a text encoder is not distilled: it finds more at its start than BM25 does, and a training that began with
+tables distilled from BM25 and the encoder together found less than one from that start (LOG.md).
 
 A batch has items, text queries of theirs from the training part, those made from the catalogue's own text among them,
 and random items. What is learned are the tables E and W, the fields' weights, and s, which is forgotten; all dense
@@ -29,7 +29,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from model.items.itemsage import START_SCALE, ItemSage
-from model.items.layers import unit
 from model.training.checkpoint import read_checkpoint, save_checkpoint
 from model.training.config import TrainingConfig
 from model.training.data import TrainingData
@@ -51,8 +50,6 @@ from schemas.hashing import fingerprint, seed_of
 DISTILLED_NAME = "distilled.safetensors"
 #: What BM25 scores, a few units for each word that matches, are divided by. On Amazon's searches 1.5 was above 3.
 TEMPERATURE = 1.5
-#: Of cosines of text vectors. On Amazon's searches, titles alone, from 20 to 40 these two rank alike, above 5 and 10.
-TEXT_VECTOR_SCALE = 20.0
 #: Items whose queries a step has, at most so many of each, and random items beside them. Items are what a step costs.
 NUM_ITEMS, MAX_QUERIES, NUM_RANDOM = 256, 4, 256
 #: Times the rates of the training: there is no log here that could be learned by heart.
@@ -79,8 +76,8 @@ def distill(
     on_step: Callable[[int, int], None] | None = None,
 ) -> Distilled:
     """Distils BM25 into `model`, in place, on the CPU: config.distill_epochs passes over the items that have text
-    queries in the training part, at most config.max_distill_steps steps. Nothing for a model that reads no text, or
-    without text queries.
+    queries in the training part, at most config.max_distill_steps steps. Nothing for a model that reads no text or has
+    a text encoder, or without text queries.
 
     word_ids: the ids of words, whose matches BM25 counts. folder: where what comes out is kept; the same call reads it
     back. on_step: called after each step with (finished steps, planned steps). Raises UsageError if the folder has that
@@ -88,7 +85,7 @@ def distill(
     """
     queries = QueriesOfItems(data.train)
     num_steps = min(math.ceil(config.distill_epochs * len(queries.items_N) / NUM_ITEMS), config.max_distill_steps)
-    if not (model.config.use_text and num_steps):
+    if model.config.reads_text_vectors or not (model.config.use_text and num_steps):
         return Distilled()
     path, key = Path(folder, DISTILLED_NAME), _key(model, data, config)
     if (kept := read_checkpoint(path)) is not None:
@@ -202,8 +199,6 @@ def compared(
     seen = drop_from_items(batch, items_U, thinned, seed_of("distillation tokens", config.seed, step))
     cosine_QU = encode_text(model.text_tower, *query) @ encode_items(model.item_encoder, seen).T
     wanted_QU = teacher.scores(*query[:2], batch) / TEMPERATURE
-    if model.config.reads_text_vectors:
-        wanted_QU += TEXT_VECTOR_SCALE * unit(query[2]) @ unit(batch.text_vectors_BD).T
     return cosine_QU, wanted_QU
 
 

@@ -44,6 +44,7 @@ from schemas.errors import UsageError
 from schemas.files import expand_inputs, write_json
 from schemas.quarantine import quote
 from schemas.reading import check_columns, input_identity
+from schemas.snapshots import catalogue_files
 from schemas.tables import ENGAGEMENTS
 from schemas.user_rows import USERS_STAGE
 
@@ -79,7 +80,7 @@ def _check_early(config: DailyConfig) -> None:
     check_accepted(config.accepted())
     store.buckets_for(config.store, config.num_buckets)
     columns = catalogue_columns(config.columns, config.group_rows)
-    check_columns(expand_inputs(config.catalog, config.date), columns, catalogue_schema(columns))
+    check_columns(catalogue_files(config.catalog, config.date), columns, catalogue_schema(columns))
     if with_users(config):
         check_users_input(config)
     elif config.engagements is not None:

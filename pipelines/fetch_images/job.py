@@ -40,11 +40,12 @@ from schemas import storage
 from schemas.columns import catalogue_columns, catalogue_schema
 from schemas.errors import ThresholdError, UsageError
 from schemas.fetched_pictures import FETCH_REMEDIES
-from schemas.files import expand_inputs, read_sealed_json
+from schemas.files import read_sealed_json
 from schemas.grouping import GROUP_ROWS
 from schemas.picture_urls import FETCHED_FOLDER
 from schemas.quarantine import quote
 from schemas.reading import check_columns, plan_slices
+from schemas.snapshots import catalogue_files
 
 EXAMPLE = "itemsage fetch-images --catalog 'catalog/{date}/' --date 2026-06-30 --image-root images"
 USER_AGENT = "itemsage/0.1 (pictures of a catalogue)"
@@ -114,7 +115,7 @@ def build(root: beam.Pipeline, config: FetchImagesConfig, call_id: str | None = 
     """Defines the job; runs nothing. The names of the units come out, one a host and one of the catalogue. Raises
     UsageError for a wrong path, file name or column. Workers in other working folders need absolute paths
     (with_absolute_paths)."""
-    files = expand_inputs(config.catalog, config.date)
+    files = catalogue_files(config.catalog, config.date)
     columns = catalogue_columns(config.columns, config.group_rows)
     check_columns(files, columns, catalogue_schema(columns))
     return (

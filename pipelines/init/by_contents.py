@@ -8,6 +8,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
+from pipelines.init.descriptions import with_description
 from pipelines.init.found import Found, Start, found_in, joined, left_out, own_names
 from pipelines.init.hidden import Hidden, Shown, hidden_products
 from pipelines.init.languages import found_in_one_language
@@ -77,6 +78,7 @@ def starts(table: SeenTable) -> list[Start]:
         )
     without = _without_kinds(table)
     without, found, asked = found_in_one_language(without, own_names(without, TEXTS, TEXT_FIELDS))
+    found = with_description(found, table)
     found = [_not_of_codes(one, without) if one.name == "title" else one for one in found]
     pictures = pictures_of(table, without.column(OF_CATALOGUE["title"]))
     found = joined([*found, *pictures.found])

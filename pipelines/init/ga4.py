@@ -104,6 +104,9 @@ _MAYBE_GUESTS = ("0", "-1", "0.0", "-1.0")
 _FEWEST_OF_GUESTS = 0.05
 #: The type, or the name, in an object of actions.
 _TYPE_OF_ACTION = re.compile(r"action[_\d]*\.(?:type|action)$", re.IGNORECASE)
+#: What the id of a user is called in an object of one; how a column is called that has the ids of known ones.
+_NAMES_OF_USERS = ("id", "uuid", "key", "hash", "email", "name")
+_KNOWN_USERS = ("userid", "customerid")
 _ITEM_PATH = ("items", "item_id")
 
 
@@ -153,6 +156,7 @@ def log_start(table: SeenTable) -> LogStart:
     if not is_whole:
         raise UsageError(what_is_missing(table, event, found[0].sources if found else (), items))
     users = [column for name in usual_names.USERS if (column := table.column([name])) is not None]
+    users = [*_ids_in_objects(table, users), *users]
     if not users and (other := table.column(usual_names.OTHER_USERS)) is not None:
         users = [other]
     if (device := table.column(usual_names.DEVICES)) is not None and _completes(device, users):
@@ -174,6 +178,19 @@ def log_start(table: SeenTable) -> LogStart:
     return start if event is None else with_events(start, Counter(event.texts), table)
 
 
+def _ids_in_objects(table: SeenTable, users: Sequence[SeenColumn]) -> list[SeenColumn]:
+    """The id in an object that is called a user (`user.id`, as the Elastic Common Schema has it), unless one of the
+    users that were found is more than an anonymous one; [] without any."""
+    if any(usual_names.plain_name(column.name).endswith(_KNOWN_USERS) for column in users):
+        return []
+    found: dict[tuple[int, int], SeenColumn] = {}
+    for path, column in table.nested.items():
+        whose, _, name = path.casefold().rpartition(".")
+        if name in _NAMES_OF_USERS and (who := whose.rpartition(".")[2]) in usual_names.OTHER_USERS and column.filled:
+            found.setdefault((_NAMES_OF_USERS.index(name), usual_names.OTHER_USERS.index(who)), column)
+    return [found[min(found)]] if found else []
+
+
 def with_events(start: LogStart, seen: Counter[str], table: SeenTable) -> LogStart:
     """The start with the events that were seen, and how often."""
     known = _known_actions(seen, is_ga4(table))
@@ -185,7 +202,10 @@ def with_events(start: LogStart, seen: Counter[str], table: SeenTable) -> LogSta
 def _event(table: SeenTable) -> SeenColumn | None:
     """The column of what somebody did; where its events say nothing of items, the type of an object of actions that
     does (Snowplow's `unstruct_event_..._ecommerce_action_1`)."""
-    event = table.column(usual_names.OF_LOG["action"])
+    named = (table.column([name]) for name in usual_names.OF_LOG["action"])
+    columns = [column for column in named if column is not None]
+    # of an object that is called an event the action is in it
+    event = next((column for column in columns if column.texts), next(iter(columns), None))
     if event is not None and _says_actions(event, table):
         return event
     typed = (column for path, column in table.nested.items() if _TYPE_OF_ACTION.search(path))

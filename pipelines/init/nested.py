@@ -3,9 +3,10 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from schemas.cell_lists import ADDRESSES
 from schemas.extended_json import named_value, value_at
 from schemas.localised_texts import OF_ALL, texts_by_language
-from schemas.usual_names import is_language
+from schemas.usual_names import is_called_a_picture, is_language
 
 #: Objects in objects that are looked into, and columns that are made of them.
 _MOST_DOTS, _MOST_COLUMNS = 3, 300
@@ -69,6 +70,14 @@ def _by_name(members: list[Any]) -> dict[str, Any] | None:
     return None if None in named else dict(one for one in named if one is not None)
 
 
+def _addresses_in(value: Any, path: str) -> Iterator[str]:
+    """The paths of the addresses in objects of pictures that are called otherwise than those which any object has."""
+    members = value if isinstance(value, list) else [value]
+    for member in members[:1]:
+        if isinstance(member, dict) and member.keys().isdisjoint(ADDRESSES):
+            yield from (f"{path}.{key}" for key in member if "." not in key and is_called_a_picture(key))
+
+
 def _paths_in(value: Any, path: str, in_lists: bool, most: int) -> Iterator[str]:
     """The paths of the values in objects, and of those that objects in a list give by their names; of those in other
     lists of objects alone, with in_lists."""
@@ -76,8 +85,10 @@ def _paths_in(value: Any, path: str, in_lists: bool, most: int) -> Iterator[str]
         yield from _paths_in(named, path, in_lists, max(most, 1))
     elif isinstance(value, list) and value and isinstance(value[0], dict) and in_lists:
         for member in value:
-            if isinstance(member, dict):
-                yield from (f"{path}.{key}" for key in member if "." not in key)
+            for key, inner in member.items() if isinstance(member, dict) else ():
+                if "." not in key:
+                    yield f"{path}.{key}"
+                    yield from _addresses_in(inner, f"{path}.{key}") if is_called_a_picture(key) else ()
     elif isinstance(value, dict) and most:
         for key, inner in value.items():
             if "." in key:

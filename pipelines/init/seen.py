@@ -31,6 +31,9 @@ MAX_ROWS = 8_192
 _MAX_EXAMPLE = 60
 #: What an object that stands for a category, a brand or the like is called by.
 _NAMES_IN_OBJECTS = ("name", "title", "label", "value", "stringValue")
+#: What JSON-LD says of an object itself; of a row, its id may be the item's.
+_JSON_LD = frozenset(("@type", "@context", "@id"))
+_OF_JSON_LD = _JSON_LD - {"@id"}
 _ENDINGS = tuple(f".{name}" for name in _NAMES_IN_OBJECTS)
 #: What objects are called by that are things of their own: our columns of which a product has one among many.
 _OBJECTS = frozenset(
@@ -173,9 +176,10 @@ class SeenTable:
     @cached_property
     def _by_plain_name(self) -> dict[str, list[SeenColumn]]:
         found: dict[str, list[SeenColumn]] = {}
-        for name, column in self.columns.items():
+        given = {name: column for name, column in self.columns.items() if name not in _OF_JSON_LD}
+        for name, column in given.items():
             found.setdefault(plain_name(name), []).append(column)
-        for name, column in self.columns.items():  # Categories (x,y,z...) where nothing else is called Categories
+        for name, column in given.items():  # Categories (x,y,z...) where nothing else is called Categories
             if name not in self.unnamed and (bare := bare_name(name)):
                 found.setdefault(bare, [column])
         own = set(found)
@@ -228,6 +232,7 @@ class SeenTable:
             one
             for path, one in inner.items()
             if path.startswith(f"{column.name}.") and path not in self.unnamed and one.share_readable
+            if _JSON_LD.isdisjoint(path.split("."))
         ]
         wanted = [f"{column.name}.{key}" for key in _NAMES_IN_OBJECTS]
         places = {path: place for place, path in enumerate(wanted)}
@@ -286,7 +291,11 @@ def refuse_wrapped(table: SeenTable) -> None:
 def _is_of_another(path: str) -> bool:
     """Whether a name with dots leads into an object that is a brand, a category, a picture or the like: what is called
     a name or a type there is theirs, not the product's; or into notes of the shop's own people."""
-    return is_internal(path) or not _OBJECTS.isdisjoint(map(plain_name, path.split(".")[:-1]))
+    return (
+        is_internal(path)
+        or not _JSON_LD.isdisjoint(path.split("."))
+        or not _OBJECTS.isdisjoint(map(plain_name, path.split(".")[:-1]))
+    )
 
 
 def _is_called_a_text(path: str) -> bool:

@@ -18,6 +18,7 @@ from schemas.columns import catalogue_columns
 from schemas.errors import UsageError
 from schemas.files import expand_inputs, shown
 from schemas.rows_of_totals import leave_out_of, likely_totals
+from schemas.snapshots import catalogue_files
 
 #: A share of rows that is higher by less says nothing.
 _CHANCE = 0.001
@@ -56,6 +57,7 @@ def look_at_shop(file: str, kind: str | None, catalog: str | None) -> Shop:
         if catalog is not None:
             raise UsageError(f"expected --catalog beside a log (--from {GA4}), got {kind}: FILE is the catalogue")
         refuse_log(table, file)
+        catalogue_files(file)
         start, items = _chosen(table, CATALOGUES[kind](table), None)
         return Shop(kind, file, table, start, items)
     beside = None if catalog is None else look_at(expand_inputs(catalog, None))
@@ -77,6 +79,7 @@ def look_at_shop(file: str, kind: str | None, catalog: str | None) -> Shop:
     if kind == GA4:
         raise UsageError(f"expected a catalogue as --catalog, got events of GA4 in {shown(catalog)}")
     refuse_log(beside, catalog, "--catalog")
+    catalogue_files(catalog)
     starts = CATALOGUES[kind](beside)
     start, items = _chosen(beside, starts, log)
     for column in other_items(started, table) if log.share_known(items.ids) < _FEW_KNOWN else ():

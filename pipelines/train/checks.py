@@ -28,6 +28,7 @@ from schemas.files import expand_inputs
 from schemas.quarantine import quote
 from schemas.query_vectors import check_query_vectors
 from schemas.reading import check_columns, column_names, format_of
+from schemas.snapshots import catalogue_files
 from schemas.tables import CATALOGUE, ENGAGEMENTS
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def check_early(config: "TrainConfig") -> None:
     narrow(GateThresholds, config)
     check_accepted(config.accepted())
     check_image_root(config.image_root)
-    catalogue = expand_inputs(config.catalog, config.date)
+    catalogue = catalogue_files(config.catalog, config.date)
     columns = catalogue_columns(config.columns, config.group_rows)
     check_columns(catalogue, columns, catalogue_schema(columns))
     if not any(_may_list_pictures(path, columns) for path in catalogue):

@@ -51,7 +51,7 @@ from schemas.errors import printable
 from schemas.files import expand_inputs
 from schemas.reading import input_identity
 
-CODE_VERSION = 6
+CODE_VERSION = 7
 #: Flags that do not change the features, the pairs and the first training: where things lie, what is let pass, and
 #: what comes after.
 _PLACES = ("catalog", "engagements", "image_weights", "query_vectors", "store", "date", "time_zone", "device")

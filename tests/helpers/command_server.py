@@ -26,12 +26,16 @@ from cached_beam import remember_flags_and_signatures
 from exploration import SOAK
 from python_process import ENVIRONMENT
 from remembered_pictures import remember_pictures
+from seldom_collected import collect_seldom
 from unsynced import wait_for_no_disk
 
 #: What the children need, in the end: the jobs, and what they import where it is used, which takes seconds.
 _IMPORTED_ONCE = (
-    *("pipelines.train.job", "pipelines.daily.job", "model.training.train", "model.pictures.image_encoder"),
-    *("torch._dynamo", "scipy.stats", "sklearn.feature_extraction.text", "sklearn.linear_model", "sklearn.svm"),
+    *("pipelines.train.job", "pipelines.daily.job", "pipelines.unify.job", "pipelines.pairs.job"),
+    *("model.training.train", "model.pictures.image_encoder", "torch._dynamo", "torchvision", "torch.utils.model_zoo"),
+    *("apache_beam.runners.portability.fn_api_runner", "pyarrow.acero", "pyarrow.dataset", "filelock", "PIL.ImageOps"),
+    *("scipy.stats", "scipy.cluster.hierarchy"),
+    *("sklearn.feature_extraction.text", "sklearn.linear_model", "sklearn.svm"),
 )
 
 
@@ -92,6 +96,7 @@ def serve() -> None:
     if not SOAK:
         remember_flags_and_signatures()
         remember_pictures()
+        collect_seldom()
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     for line in sys.stdin:

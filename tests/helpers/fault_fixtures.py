@@ -1,4 +1,5 @@
-"""Fixtures of the fault tests, a pytest plugin: built once for all their modules."""
+"""Fixtures of the fault tests and of others that run commands, a pytest plugin: built once for all their modules, which
+one worker process runs (tests/conftest.py)."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,7 +24,7 @@ from pipelines.store.models import ITEM_MODELS
 
 
 @pytest.fixture(scope="session")
-def fault_commands(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Commands]:
+def commands(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Commands]:
     with command_server(tmp_path_factory.mktemp("server") / "log") as server:
         yield server
 
@@ -36,14 +37,14 @@ def other_commands(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Command
 
 
 @pytest.fixture(scope="session")
-def bench(fault_commands: Commands, tmp_path_factory: pytest.TempPathFactory) -> Bench:
+def bench(commands: Commands, tmp_path_factory: pytest.TempPathFactory) -> Bench:
     """Built once: yesterday published, today's run killed just before it is finished, and what it should be."""
     folder = tmp_path_factory.mktemp("faults")
     write_shop(folder / "shop")
     day_old = folder / "day-old"
     models = [write_model(day_old, folder / "shop", seed) for seed in (MODEL, OTHER_MODEL)]
     ITEM_MODELS.make_current(str(day_old), models[MODEL])
-    made = Bench(fault_commands, folder / "shop", models, day_old)
+    made = Bench(commands, folder / "shop", models, day_old)
     first = made.day(day_old, "--num-buckets", str(NUM_BUCKETS), date=DAY_BEFORE)
     assert first.code == 0, first.output
     made.half = copy_of(day_old, folder / "half")

@@ -1,6 +1,5 @@
 """Before the log: BM25 distilled into the token tables."""
 
-import copy
 import dataclasses
 from itertools import pairwise
 from pathlib import Path
@@ -13,7 +12,7 @@ from small_training import SHORT, SMALL, weights_of
 from model.items.itemsage import ItemSage
 from model.measures.baselines import BM25
 from model.training.data import TrainingData
-from model.training.distillation import TEMPERATURE, TEXT_VECTOR_SCALE, Distilled, QueriesOfItems, compared, distill
+from model.training.distillation import TEMPERATURE, Distilled, QueriesOfItems, distill
 from model.training.forward import encode_items, encode_text
 from model.training.lexical_teacher import LexicalTeacher
 from model.training.optimizers import is_field_weights, is_table
@@ -72,36 +71,6 @@ def test_cosines_come_nearer_to_bm25_on_queries_that_were_never_seen(data: Train
     assert _divergence(model, data) < 0.8 * before
 
 
-def _with_text_vectors(data: TrainingData, dim: int = 6) -> TrainingData:
-    """The same data, each item and query with a text vector, and the first item without."""
-    generator = np.random.default_rng(0)
-    items, train = copy.copy(data.items), copy.copy(data.train)
-    items.text_dim, items.text_vectors = dim, generator.normal(size=(len(items), dim)).astype(np.float16)
-    items.text_vectors[0] = 0
-    train._text_vectors = generator.normal(size=(len(train.query_id_Q), dim)).astype(np.float16)
-    return dataclasses.replace(data, items=items, train=train)
-
-
-def test_with_a_text_encoder_the_teacher_is_bm25_and_cosines_of_its_vectors(
-    data: TrainingData, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    data = _with_text_vectors(data)
-    monkeypatch.setattr("model.training.distillation.NUM_RANDOM", 0)
-    model = ItemSage(dataclasses.replace(SMALL, text_dim=6))
-    teacher = LexicalTeacher(data.items, SMALL.vocabulary_size, WORDS)
-    items_U, queries_Q = QueriesOfItems(data.train).of_step(0, seed=0)
-    items_U = np.union1d(items_U, [0])
-    _, wanted_QU = compared(model, data, CONFIG, teacher, items_U, queries_Q, 0)
-    query, batch = data.train.text(queries_Q), data.items.batch(items_U)
-    texts_QU = [
-        [float(q @ i / (np.linalg.norm(q) * max(np.linalg.norm(i), 1e-12))) for i in batch.text_vectors_BD.numpy()]
-        for q in query[2].numpy()
-    ]
-    naive_QU = teacher.scores(*query[:2], batch).numpy() / TEMPERATURE + TEXT_VECTOR_SCALE * np.array(texts_QU)
-    np.testing.assert_allclose(wanted_QU, naive_QU, rtol=1e-4, atol=1e-4)
-    assert np.ptp(texts_QU) > 0.5
-
-
 def test_only_tables_and_weights_of_fields_move(data: TrainingData, tmp_path: Path) -> None:
     start, model = ItemSage(SMALL), ItemSage(SMALL)
     distill(model, data, CONFIG, WORDS, tmp_path)
@@ -132,9 +101,12 @@ def test_the_same_call_reads_what_it_made(data: TrainingData, tmp_path: Path) ->
         distill(again, data, dataclasses.replace(CONFIG, seed=1), WORDS, tmp_path / "one")
 
 
-@pytest.mark.parametrize("without", [{"use_text": False}, {"epochs": 0.0}, {"steps": 0}])
-def test_nothing_is_distilled_without_text_or_passes(data: TrainingData, tmp_path: Path, without: dict) -> None:
-    switches = dataclasses.replace(SMALL, use_text=without.get("use_text", True))
+@pytest.mark.parametrize("without", [{"use_text": False}, {"text_dim": 6}, {"epochs": 0.0}, {"steps": 0}])
+def test_nothing_is_distilled_without_text_or_passes_or_with_a_text_encoder(
+    data: TrainingData, tmp_path: Path, without: dict
+) -> None:
+    of_model = {name: without[name] for name in ("use_text", "text_dim") if name in without}
+    switches = dataclasses.replace(SMALL, **of_model)
     config = dataclasses.replace(
         CONFIG, distill_epochs=without.get("epochs", 1.0), max_distill_steps=without.get("steps", 9)
     )

@@ -78,7 +78,7 @@ def test_the_weight_of_popularity_is_chosen_and_told(shop, tmp_path, capsys):
     """Ten items of each of the twelve groups are all that anybody wants: blended, they are among the best 400 of all,
     and no better than three full groups. With two medoids, popularity brings the third group."""
     path = tmp_path / "c.json"
-    assert calibrate(shop, f"--calibration={path}") == 0
+    assert calibrate(shop, f"--calibration={path}", "--calibrate-samples=3") == 0
     found = read_sealed_json(path)
     assert [point["popularity_weight"] for point in found["blend"]] == list(WEIGHTS)
     assert found["blend"][0]["recall"] == found["best"][0]["recall"]
@@ -114,7 +114,8 @@ def test_rows_after_the_date_change_nothing(shop, tmp_path):
 def test_new_items_decide_where_they_are_asked_to(shop, tmp_path, capsys):
     found = {}
     for name in ("all", "new"):
-        assert calibrate(shop, f"--calibration={tmp_path / name}", f"--calibrate-for={name}") == 0
+        flags = f"--calibration={tmp_path / name}", f"--calibrate-for={name}", "--calibrate-samples=3,5"
+        assert calibrate(shop, *flags) == 0
         found[name] = read_sealed_json(tmp_path / name)
     shown = capsys.readouterr().out
     assert [found[name]["criterion"] for name in found] == ["recall@400", "recall@400 of new items"]
@@ -206,12 +207,13 @@ def test_days_of_the_models_training_calibrate_only_if_that_is_accepted(shop, tm
 
 def test_so_many_users_are_measured_and_told(shop, tmp_path, capsys):
     path = tmp_path / "c.json"
-    assert calibrate(shop, f"--calibration={path}", "--calibrate-users=8") == 0
+    few = f"--calibration={path}", "--calibrate-samples=3"
+    assert calibrate(shop, *few, "--calibrate-users=8") == 0
     assert "calibrate: 8 of 20 users with actions on a validation day and before it" in capsys.readouterr().out
     found = read_sealed_json(path)
     assert (found["users"], found["users_of"], found["user_days"]) == (8, 20, 24)
     assert found["best"][0]["recall"] == pytest.approx(1)
-    assert calibrate(shop, f"--calibration={path}") == 0
+    assert calibrate(shop, *few) == 0
     assert "calibrate: 20 of 20 users" in capsys.readouterr().out
     assert calibrate(shop, f"--calibration={path}", "--calibrate-users=6") == 2
     assert "got 18 in the 3 days" in capsys.readouterr().err
@@ -221,7 +223,7 @@ def test_so_many_users_are_measured_and_told(shop, tmp_path, capsys):
 
 def test_the_same_data_give_the_same_bytes_at_the_given_place(shop, tmp_path):
     for name in ("one.json", "other.json"):
-        assert calibrate(shop, f"--calibration={tmp_path / name}") == 0
+        assert calibrate(shop, f"--calibration={tmp_path / name}", "--calibrate-samples=2,3") == 0
     assert (tmp_path / "one.json").read_bytes() == (tmp_path / "other.json").read_bytes()
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
     assert json.loads((tmp_path / "one.json").read_text())["calibration_days"] == 3
@@ -278,7 +280,7 @@ def test_the_length_of_the_validation_part_of_pairs_is_not_ours(tmp_path):
 def test_nothing_of_the_run_is_touched(shop, tmp_path):
     run, _ = shop
     before = {path: path.stat().st_mtime_ns for path in run.rglob("*")}
-    assert calibrate(shop, f"--calibration={tmp_path / 'c.json'}") == 0
+    assert calibrate(shop, f"--calibration={tmp_path / 'c.json'}", "--calibrate-samples=3") == 0
     assert {path: path.stat().st_mtime_ns for path in run.rglob("*")} == before
 
 

@@ -11,6 +11,7 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
 from exploration import soak
+from train_runs import SMALL_MODEL
 from useless_logs import REJECTED, date_digits, ga4_names, nobody, only_shown, other_items, write
 
 from model.users.pinnersage import DEFAULT_ALPHA
@@ -52,6 +53,7 @@ def trained(shop, tmp_path_factory) -> Path:
             epochs=1,
             min_steps=20,
             batch_size=64,
+            **SMALL_MODEL,
         ),
         beam_options([]),
     )

@@ -29,8 +29,9 @@ pytestmark = pytest.mark.slow
 
 #: Recall@10 that only the vectors can give, and that no chance gives: 10 of the 120 items are .083.
 TOLD, GUESSED = 0.9, 0.25
-ENOUGH = ("--epochs", "1", "--min-steps", "40", "--batch-size", "64", "--hash-rows", "1000")
-BRIEF = ("--epochs", "1", "--min-steps", "2", "--batch-size", "64", "--accept-untrained", "--hash-rows", "1000")
+SIZES = ("--hash-rows", "1000", "--width", "128", "--ffn-dim", "128", "--mlp-dim", "128")
+ENOUGH = ("--epochs", "1", "--min-steps", "40", "--batch-size", "64", *SIZES)
+BRIEF = ("--epochs", "1", "--min-steps", "2", "--batch-size", "64", "--accept-untrained", *SIZES)
 
 
 def train_on(folder: Path, *flags: str) -> int:

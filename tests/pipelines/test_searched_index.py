@@ -25,6 +25,8 @@ from schemas.tables import DISTINCT, EMBEDDING_DIM
 pytestmark = pytest.mark.slow
 
 NUM_ITEMS, NUM_DIFFERENT = 3_000, 400
+#: Of the items, where an index is built again and again; half of them are twins.
+FEW = 800
 MODEL_ID = "itemsage-0123456789ab"
 
 
@@ -130,7 +132,7 @@ def test_few_twins_have_no_index_of_their_own(tmp_path):
 
 
 def test_a_catalogue_that_loses_its_twins_leaves_no_file_of_them(tmp_path):
-    folder = build(tmp_path, twins())
+    folder = build(tmp_path, twins()[:FEW])
     assert (folder / "distinct.annoy").exists()
     build(tmp_path, unit_rows(300))
     assert not list(folder.glob("distinct.*"))
@@ -229,8 +231,8 @@ def test_recall_that_is_none_is_refused(poison):
 
 @needs_voyager
 def test_another_backend_is_searched_and_annoy_is_written_all_the_same(tmp_path):
-    matrix = twins()
-    queries = matrix[::60]
+    matrix = twins()[:FEW]
+    queries = matrix[::16]
     folder = build(tmp_path / "a", matrix, "--index-backend", "voyager")
     assert (folder / "items.ann").exists()
     assert not (folder / "distinct.annoy").exists()

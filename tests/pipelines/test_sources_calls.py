@@ -6,7 +6,6 @@ import signal
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from command_server import command_server
 from source_runs import (
     DATE,
     NUM_BUCKETS,
@@ -30,7 +29,7 @@ from schemas.embeddings import read_embeddings
 from schemas.errors import UsageError
 from schemas.tables import ENGAGEMENTS
 
-pytest_plugins = ["source_fixtures"]
+pytest_plugins = ["source_fixtures", "fault_fixtures"]
 pytestmark = pytest.mark.slow
 _PARTS = "part-00000-of-00001.parquet"
 
@@ -147,17 +146,16 @@ def test_train_makes_them_in_its_run_and_is_no_other_training(tmp_path, rows):
         check_early(dataclasses.replace(asked, sources="gensim"))
 
 
-def test_a_killed_call_goes_on(run, rows, tmp_path):
+def test_a_killed_call_goes_on(run, rows, commands, tmp_path):
     """Killed after a bucket of walks, and after a source's vectors, which its unit does not know of yet."""
     other, log = make_items(tmp_path / "run"), write_rows(tmp_path / "log", rows)
     call = flags_of(other, log, "--sources", "deepwalk_prod2vec")
-    with command_server(tmp_path / "server") as commands:
-        deaths = ("after", "*/units/walks/bucket-*.json"), ("after", "*/deepwalk_prod2vec/embeddings/*.parquet")
-        for die in deaths:
-            assert commands.run("sources", *call, die=die) == -signal.SIGKILL, commands.shown()
-        (finished, *_) = (other / "units" / "walks").glob("bucket-*.json")
-        made_ns = finished.stat().st_mtime_ns
-        assert not (other / "manifests" / "deepwalk_prod2vec.json").exists()
-        assert commands.run("sources", *call) == EXIT_DONE, commands.shown()
+    deaths = ("after", "*/units/walks/bucket-*.json"), ("after", "*/deepwalk_prod2vec/embeddings/*.parquet")
+    for die in deaths:
+        assert commands.run("sources", *call, die=die) == -signal.SIGKILL, commands.shown()
+    (finished, *_) = (other / "units" / "walks").glob("bucket-*.json")
+    made_ns = finished.stat().st_mtime_ns
+    assert not (other / "manifests" / "deepwalk_prod2vec.json").exists()
+    assert commands.run("sources", *call) == EXIT_DONE, commands.shown()
     assert finished.stat().st_mtime_ns == made_ns
     assert made_of(other) == made_of(run, "sequences", "co_engagements", "walks", "deepwalk_prod2vec")

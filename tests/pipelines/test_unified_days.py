@@ -3,7 +3,6 @@
 import json
 import shutil
 import signal
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,12 +10,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from command_server import Commands, command_server
+from command_server import Commands
 from content_runs import item_row
 from gate_runs import flip_byte
 from unify_store import DAY_IDS, install_model, make_store, run_unify
 
-from pipelines.console.exit_codes import EXIT_DONE, EXIT_FAULT, EXIT_USAGE
+from pipelines.console.exit_codes import EXIT_DONE, EXIT_FAULT, EXIT_THRESHOLD, EXIT_USAGE
 from pipelines.run.opened import Run
 from pipelines.run.units import read_stage_manifest
 from pipelines.store import store
@@ -28,6 +27,7 @@ from schemas.tables import ITEMS
 DAY_BEFORE, DAY, DAY_AFTER = "2026-06-29", "2026-06-30", "2026-07-01"
 #: The log has rows of items that are not in the catalogue.
 LENIENT = ("--max-quarantined-log", "1")
+pytest_plugins = ["fault_fixtures"]
 pytestmark = pytest.mark.slow
 
 
@@ -62,12 +62,6 @@ class Shop:
     def write_catalogue(self, item_ids: list[str]) -> None:
         rows = pa.Table.from_pylist([item_row(name) for name in item_ids], schema=ITEMS)
         pq.write_table(rows, self.folder / "catalog.parquet")
-
-
-@pytest.fixture(scope="module")
-def commands(tmp_path_factory) -> Iterator[Commands]:
-    with command_server(tmp_path_factory.mktemp("server") / "log") as server:
-        yield server
 
 
 @pytest.fixture(scope="module")
@@ -186,8 +180,11 @@ def test_damage_is_found(own):
     assert "sha256 of 'unified/part-00000-of-00001.parquet'" in shown
     assert "not looked into: the vectors of unified/ cannot be read" in shown
     code, shown = own.day(DAY, "--unify")
-    assert code == EXIT_DONE, shown
+    assert code == EXIT_THRESHOLD, shown
     assert "is computed, not taken over" in shown
+    failing = "unified_coverage,unified_neighbour_overlap,unified_drift"
+    assert f"--accept {failing}" in shown.replace("\n", " ")
+    assert own.day(DAY, "--unify", "--accept", failing, "--because", "a disk had failed")[0] == EXIT_DONE
 
 
 def test_a_killed_unify_leaves_the_one_before(own):

@@ -149,7 +149,7 @@ def test_json_of_many_types_keeps_every_item(tmp_path: Path) -> None:
         {"item_id": 1, "title": "int"},
         {"item_id": "2", "title": "x", "size": 42.5},
         {"item_id": 3.0, "title": True},
-        {"item_id": "4", "title": {"en": "hello"}, "brand": "Acme", "images": [{"src": "a.jpg"}]},
+        {"item_id": "4", "title": {"en": "hello", "n": 1}, "brand": "Acme", "images": [{"src": "a.jpg"}]},
         {"item_id": "5", "title": "n", "size": float("nan"), "images": [None, "", "a.jpg", 7]},
     ]
     path = tmp_path / "c.jsonl"

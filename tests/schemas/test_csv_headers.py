@@ -15,6 +15,7 @@ LABELS = "Product Type\tSeller SKU\tBrand Name\tProduct Name\tStandard Price\tMa
 SETTINGS = "TemplateType=fptcustom\tVersion=2021.0811\tThe top 3 rows are for Amazon.com use only.\t\tOffer\tImages\t"
 LONG_SETTINGS = "settings=contentLanguageTag=en_US&feedType=113\tDo not delete this row\t\t\t\t\t"
 REQUIRED = "Required\tRequired\tOptional\tRequired\tPreferred\tOptional\tOptional"
+CONDITIONS = "Mandatory\tConditional mandatory\tOptional\tNot required\tConditional\tHighly recommended\tOptional"
 ROWS = (
     "shirt\tA-1\tBrand\tLinen shirt\t19.90\thttps://e.com/1.jpg\tsoft\n"
     "shirt\tA-2\tBrand\tProduct Name tag\t9.90\thttps://e.com/2.jpg\twarm\n"
@@ -60,6 +61,8 @@ def titles(path: Path, name: str) -> list[str | None]:
         ([NAMES, LABELS], "a line of labels below the header"),
         ([NAMES, LABELS, REQUIRED], "2 lines of labels below the header"),
         ([NAMES, REQUIRED], "a line of labels below the header"),
+        ([NAMES, LABELS, CONDITIONS], "2 lines of labels below the header"),
+        ([NAMES, LABELS, REQUIRED, CONDITIONS], "3 lines of labels below the header"),
         ([SETTINGS, NAMES, LABELS], "the header is line 2, a line of labels below the header"),
         ([SETTINGS, LABELS, NAMES, REQUIRED], "the header is line 3, a line of labels below the header"),
     ],

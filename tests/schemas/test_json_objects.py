@@ -144,7 +144,7 @@ def test_a_page_without_rows_has_none(tmp_path: Path, text: str) -> None:
 
 def test_an_answer_that_is_an_error_is_no_page(tmp_path: Path) -> None:
     path = write(tmp_path / "c.json", '{"error": "denied", "details": []}')
-    with pytest.raises(UsageError, match="expected a column 'item_id'"):
+    with pytest.raises(UsageError, match=r"an answer that says what went wrong \('denied'\)"):
         items_of(str(path), {})
 
 

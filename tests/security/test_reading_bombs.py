@@ -102,7 +102,7 @@ def test_a_large_cell_within_the_cap_is_cut_as_ever(tmp_path):
     ("size", "num_rows", "outcome"),
     [
         (20 * MIB, 5_000, (0, {"oversized_cell": 5_000})),  # 100 GB
-        (MIB, 5_000, (5_000, {})),  # 5 GB
+        (MIB, 2_000, (2_000, {})),  # 2 GB
     ],
 )
 def test_one_large_value_in_many_rows(tmp_path, size, num_rows, outcome):
@@ -163,7 +163,8 @@ def test_values_of_another_kind_are_cut_before_they_are_shown(tmp_path, kind):
         "nested lists": pa.array([[[["x" * 100] * 1_000] * 100]] * 3),
     }
     good, reasons, _, error = read(write(tmp_path / "catalog.parquet", title=values[kind]))
-    assert (good, reasons, error) == (3, {}, None), "a bad optional cell costs only itself"
+    told = {"bad_utf8": 3} if kind == "bytes" else {}  # of cells: no row is rejected
+    assert (good, reasons, error) == (3, told, None), "a bad optional cell costs only itself"
     good, reasons, got, error = read(write(tmp_path / "catalog.parquet", item_id=values[kind]))
     assert (good, sum(reasons.values()), error) == (0, 3, None)
     assert reasons.keys() <= {"wrong_type", "bad_utf8", "id_too_long"}

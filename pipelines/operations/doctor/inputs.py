@@ -40,6 +40,7 @@ from schemas.reading import (
     relative_names,
     unusual_forms,
 )
+from schemas.snapshots import catalogue_files
 from schemas.stored_pictures import keep_picture
 from schemas.tables import LEAVE_OUT
 from schemas.unmet_texts import unmet_texts
@@ -78,7 +79,7 @@ class Inputs:
 def check_input(table: str, spec: str, date: str | None, finding: Finding) -> tuple[list[str], int]:
     """(files, rows) of an input; ([], 0), with a problem, if there are none or one is of no known format."""
     with finding.guard(f"the {table} {brief(spec)}"):
-        files = expand_inputs(spec, date)
+        files = (catalogue_files if table == "catalogue" else expand_inputs)(spec, date)
         for path in files:
             format_of(path)
         num_rows, forms = count_rows(files), unusual_forms(files)

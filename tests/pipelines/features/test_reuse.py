@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from exploration import soak
 from features_runs import NUM_BUCKETS, bytes_of, item, quarantine_of, records_of
 from features_shop import BUCKETS, LISTED, OTHER_TEXT, ROWS, Shop, changed, counts_of, items_of, png
 
@@ -216,7 +217,7 @@ class Day:
             self.shop.touch(name)
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", [0, *soak(1)])
 def test_random_days_equal_fresh_runs(shop, yesterday, seed):
     """Each day goes on from the day before, which went on from the one before that."""
     random, earlier, totals = Day(shop, seed), yesterday, Counter[str]()

@@ -9,7 +9,6 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from command_server import command_server
 from features_runs import quarantine_of, records_of
 from features_shop import png
 from random_models import IMAGE_ENCODER, WEIGHTS_NAME, write_image_weights
@@ -28,6 +27,7 @@ from schemas.errors import ThresholdError, UsageError
 from schemas.picture_urls import fetched_path
 from schemas.quarantine import quote
 
+pytest_plugins = ["fault_fixtures"]
 pytestmark = pytest.mark.slow
 
 SCHEMA = pa.schema([("item_id", pa.string()), ("title", pa.string()), ("images", pa.list_(pa.string()))])
@@ -195,16 +195,15 @@ def test_what_a_picture_server_says_lies_beside_the_pictures(fetch, server, tmp_
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_killed_it_goes_on_where_it_stopped(when, server, tmp_path):
+def test_killed_it_goes_on_where_it_stopped(when, server, commands, tmp_path):
     urls = [server.put(f"/{number}.png", png(number)) for number in range(6)]
     flags = ("--catalog", write_catalogue(tmp_path, [("a", urls)]), "--image-root", str(tmp_path / "images"))
     call = ("fetch-images", *flags, "--allow-private", "--max-requests-per-host-s=100", "--concurrent-per-host=1")
-    with command_server(tmp_path / "log") as commands:
-        die = when, f"*/{fetched_path(urls[3])}"
-        assert commands.run(*call, die=die) == -signal.SIGKILL, commands.shown()
-        killed_at = tmp_path / "images" / str(fetched_path(urls[3]))
-        assert killed_at.exists() == (when == "after")
-        assert commands.run(*call) == 0, commands.shown()
+    die = when, f"*/{fetched_path(urls[3])}"
+    assert commands.run(*call, die=die) == -signal.SIGKILL, commands.shown()
+    killed_at = tmp_path / "images" / str(fetched_path(urls[3]))
+    assert killed_at.exists() == (when == "after")
+    assert commands.run(*call) == 0, commands.shown()
     assert len(server.pictures_asked()) <= len(urls) + 1  # the one that was being kept when the kill came, once more
     assert [(tmp_path / "images" / str(fetched_path(url))).read_bytes() for url in urls] == list(map(png, range(6)))
     assert not list(tmp_path.glob("images/fetched/??/.*"))

@@ -1,12 +1,16 @@
 """Stores to inspect. `made_store`, `refined_store`, `users_store`: by hand. `shop` and `real_store` (slow): a sample
 shop, trained and run on two days; between them one item of each kind of change."""
 
+import copy
+import functools
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from exploration import SOAK
 from inspected_days import (
     DAY,
     DAY_BEFORE,
@@ -20,10 +24,22 @@ from inspected_days import (
 from train_runs import SMALL_MODEL
 
 from pipelines.console.jobs import beam_options
+from pipelines.operations.doctor import job as doctor
 from pipelines.store import store
 
 #: Of the vectors of a model that has learnt nothing.
 REFINE_COSINE = 0.5
+
+
+@pytest.fixture(scope="session", autouse=True)
+def annoy_is_tried_once() -> Iterator[None]:
+    """Each `doctor` tries Annoy in a process of its own: of dozens in one process of the suite, all but the first find
+    the same."""
+    tried = functools.cache(doctor.check_annoy)
+    with pytest.MonkeyPatch.context() as patch:
+        if not SOAK:
+            patch.setattr(doctor, "check_annoy", lambda: copy.deepcopy(tried()))
+        yield
 
 
 @pytest.fixture(scope="session")

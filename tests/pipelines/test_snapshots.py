@@ -1,0 +1,78 @@
+"""A catalogue in folders of several days is refused, not read as their union; a log's days are all read."""
+
+from pathlib import Path
+
+import pytest
+
+from pipelines.ingest.job import IngestConfig, plan_ingest
+from pipelines.init import job as init
+from schemas.errors import UsageError
+from schemas.snapshots import catalogue_files
+
+ROW = "item_id,title,images\nA-1,Red mug,a.jpg\n"
+
+
+def write(folder: Path, *folders: str) -> str:
+    for name in folders:
+        (folder / name).mkdir(parents=True)
+        (folder / name / "part-0.csv").write_text(ROW)
+    return str(folder)
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "in_config"),
+    [
+        ("dt=2026-06-29", "dt=2026-06-30", "dt={date}"),
+        ("snapshot_date=2026-06-29", "snapshot_date=2026-06-30", "snapshot_date={date}"),
+        ("region=eu/ds=2026-06-29", "region=eu/ds=2026-06-30", "region=eu/ds={date}"),
+        ("loadDate=2026-06-29T00%3A00", "loadDate=2026-06-30T00%3A00", "loadDate={date}T00%3A00"),
+        ("2026-06-29", "2026-06-30", "{date}"),
+        ("dt=20260629", "dt=20260630", ""),
+        ("20260629", "20260630", ""),
+        ("year=2026/month=6/day=29", "year=2026/month=06/day=30", ""),
+    ],
+)
+def test_a_folder_of_days_is_refused_with_the_one_to_give(tmp_path, first, last, in_config) -> None:
+    folder = write(tmp_path / "products", first, last)
+    with pytest.raises(UsageError) as caught:
+        catalogue_files(folder)
+    message = str(caught.value)
+    assert f"got folders of 2 days in {folder}" in message
+    assert f"Give the folder of a day, {folder}/{last}" in message
+    assert (f'catalog = "{folder}/{in_config}"' in message) == bool(in_config)
+    assert len(catalogue_files(f"{folder}/{last}")) == 1
+    assert len(catalogue_files(f"{folder}/*")) == 2
+    if in_config:
+        assert catalogue_files(f"{folder}/{in_config}", "2026-06-30") == [f"{folder}/{last}/part-0.csv"]
+
+
+@pytest.mark.parametrize(
+    "folders",
+    [
+        ("dt=2026-06-30",),
+        ("dt=2026-06-30/part=1", "dt=2026-06-30/part=2"),
+        ("launch_date=2026-06-29", "launch_date=2026-06-30"),
+        ("created_at=2026-06-29", "created_at=2026-06-30"),
+        ("category=20260629", "category=20260630"),
+        ("day=Monday", "day=Tuesday"),
+        ("year=2025", "year=2026"),
+        ("dt=2026-13-01", "dt=2026-13-02"),
+        ("a", "b"),
+    ],
+)
+def test_other_folders_are_parts(tmp_path, folders) -> None:
+    assert len(catalogue_files(write(tmp_path / "products", *folders))) == len(folders)
+
+
+def test_the_jobs_and_init_refuse_it_and_a_log_is_read_whole(tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    write(Path("products"), "dt=2026-06-29", "dt=2026-06-30")
+    with pytest.raises(UsageError, match="folders of 2 days"):
+        plan_ingest(IngestConfig(catalog="products", run="run", date="2026-06-30"))
+    assert init.main(["products"]) == 2
+    assert "Give the folder of a day, products/dt=2026-06-30" in capsys.readouterr().err
+    for day in ("2026-06-29", "2026-06-30"):
+        Path(f"log/dt={day}").mkdir(parents=True)
+        Path(f"log/dt={day}/0.csv").write_text(f"timestamp,user_id,item_id,event\n{day}T10:00:00Z,u,A-1,view\n")
+    assert init.main(["--from", "ga4", "log", "--catalog", "products/dt=2026-06-30"]) == 0
+    assert init.main(["--force", "--from", "ga4", "log", "--catalog", "products"]) == 2
