@@ -62,6 +62,18 @@ _OF_A_DUMP = (
 )
 _YAML = (".yaml", ".yml")
 _OF_YAML = "YAML: write it as JSON, an object a product: yq -o=json . X > products.json"
+#: What SQL*Plus prints before each statement.
+_PROMPT = re.compile(r"\s*SQL>\s")
+_OF_PROMPTS = (
+    "what SQL*Plus printed, with its prompts: write the table alone, by a script with SET MARKUP CSV ON and SET "
+    "FEEDBACK OFF above SPOOL products.csv (sqlplus -S), or take the lines above and below the table away"
+)
+#: Lines that show whether columns begin at the same places, and the signs that would separate their cells.
+_ALIGNED_LINES, _SEPARATORS = 20, ",;|\t"
+_OF_ALIGNED = (
+    "columns of a fixed width, which nothing separates: export it with commas or tabs, or write it so: python -c "
+    "\"import pandas; pandas.read_fwf('X', dtype=str).to_csv('products.csv', index=False)\""
+)
 _MAX_MESSAGE = 100
 #: Keys of an answer that says what went wrong, and of what stands beside it; those that a product has, too.
 _ERRORS = ("errors", "error", "Errors", "Error")
@@ -98,7 +110,23 @@ def no_table(text: str, suffix: str) -> str | None:
         )
     if _DUMP.match(text):
         return _OF_A_DUMP
+    if _PROMPT.match(text):
+        return _OF_PROMPTS
+    if _is_aligned(text):
+        return _OF_ALIGNED
     return _OF_YAML if suffix in _YAML else None
+
+
+def _is_aligned(text: str) -> bool:
+    """Whether the lines are rows whose cells begin where the names of a header do, and nothing but blanks stands
+    between them."""
+    header, *rows = text.splitlines()[: _ALIGNED_LINES + 1] or [""]
+    starts = [found.start() for found in re.finditer(r"(?<=\s\s)\S", header)]
+    if not starts or any(mark in header for mark in _SEPARATORS) or not has_usual_name(re.split(r"\s{2,}", header)):
+        return False
+    rows = [row for row in rows if row.strip()]
+    are_aligned = all(row[start - 1 : start].strip() == "" for row in rows for start in starts)
+    return len(rows) > 1 and are_aligned and all(any(len(row) > start for row in rows) for start in starts)
 
 
 def error_in_answer(text: str) -> str | None:

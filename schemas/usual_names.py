@@ -62,7 +62,7 @@ TEXTS: Mapping[str, Sequence[Sequence[str]]] = {
     "colors": [
         (
             *("color", "colour", "colors", "colours", "color_name", "colour_name", "base_colour", "colour_group_name"),
-            *("farbe", "farben", "couleur", "kleur", "colore"),
+            *("farbe", "farben", "couleur", "kleur", "colore", "color_family", "colour_family"),
         )
     ],
     "size_type": [("size_type",)],
@@ -81,7 +81,7 @@ TEXTS: Mapping[str, Sequence[Sequence[str]]] = {
                 "matière",
                 "materiau",
             ),
-            *("matériau", "materiaal"),
+            *("matériau", "materiaal", "product_material"),
         )
     ],
     "product_types": [

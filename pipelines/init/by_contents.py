@@ -47,7 +47,7 @@ _SHOWN = ("1", "true", "yes", "y", "active", "enabled", "published", "publish", 
 _NOT_SHOWN = ("0", "false", "no", "n")
 _HIDDEN = (
     *("2", "-1", "inactive", "disabled", "draft", "archived", "private", "hidden", "pending"),
-    *("unavailable", "offline", "deleted", "unlisted"),
+    *("unavailable", "offline", "deleted", "unlisted", "ended", "closed"),
 )
 #: What Magento's visibility is of a product that has a page of its own; and of a variant that has none.
 _SEEN = ("catalog, search", "catalog", "search")

@@ -153,3 +153,27 @@ def test_a_product_with_an_error_of_its_own_is_read(tmp_path, answer):
     rows = [json.dumps(one) for one in [*ERRORS, answer]]
     (tmp_path / "log.jsonl").write_text("\n".join(rows))
     assert form_of(str(tmp_path / "log.jsonl")).kind == "json"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("SQL> select * from products;\n\nsku,title\nA-1,Red mug\n", "SQL\\*Plus printed.*SET MARKUP CSV ON"),
+        (
+            "sku     title       image\nA-1     Red mug     1.jpg\nA-20    Blue cup    2.jpg\n",
+            "a fixed width.*read_fwf",
+        ),
+    ],
+)
+def test_what_was_printed_for_people_is_no_table(tmp_path: Path, text: str, told: str) -> None:
+    path = tmp_path / "c.txt"
+    path.write_text(text)
+    with pytest.raises(UsageError, match=f"expected text, got .*{told}"):
+        form_of(str(path))
+
+
+@pytest.mark.parametrize("text", ["sku  title\nA-1 Red mug\nA-200 Cup\n", "title\nRed  mug\nBlue  cup\n"])
+def test_blanks_within_a_column_are_no_columns(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "c.csv"
+    path.write_text(text)
+    assert form_of(str(path)).kind == "csv"

@@ -29,3 +29,21 @@ def test_what_is_offered_for_a_title_is_called_like_one(capsys):
     assert "which column is the title?" in told
     assert "mediaAssets.type" not in told
     assert "pricing.amount" not in told
+
+
+def test_families_of_colours_and_materials_of_products_are_found():
+    rows = [f"A-{number},Red scarf {number},Red,Wool" for number in range(3)]
+    columns = written(write_csv("c.csv", "sku,name,Color Family,Product Material", *rows))["columns"]
+    assert (columns["colors"], columns["materials"]) == ("Color Family", "Product Material")
+
+
+def test_offers_that_have_ended_are_asked_about(capsys):
+    states = ("ACTIVE", "ENDED", "ACTIVE")
+    rows = [
+        {"id": str(number), "name": f"Red scarf {number}", "publication": {"status": state}}
+        for number, state in enumerate(states)
+    ]
+    Path("c.json").write_text(json.dumps(rows))
+    written("c.json")
+    assert "publication.status" in capsys.readouterr().out
+    assert 'leave_out = {"publication.status" = ["ENDED"' in Path("shop.toml").read_text()
