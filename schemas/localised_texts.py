@@ -43,15 +43,13 @@ def texts_by_language(value: Any) -> dict[str, Any] | None:
     ({'en': 'Mug'}, {'': 'blue'})
     >>> texts_by_language({"en": "Mug", "size": "M"}), texts_by_language([{"lang": "en", "text": "good", "stars": 5}])
     (None, None)
-    >>> texts_by_language({"id": "7"}), texts_by_language({"id": "Cangkir", "en": "Mug"})
-    (None, {'id': 'Cangkir', 'en': 'Mug'})
+    >>> texts_by_language({"id": "7"}) is None
+    True
     """
     if isinstance(value, str):
         value = keyed_objects(value)
     if isinstance(value, dict):
         if not value or not all(isinstance(key, str) and is_language(key) for key in value):
-            return None
-        if set(value) == {"id"}:  # an id more likely than a text in Indonesian alone
             return None
         pairs = list(value.items())
     elif isinstance(value, list) and value and all(map(_is_in_a_language, value)):

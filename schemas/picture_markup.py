@@ -23,7 +23,8 @@ _IMG = re.compile(
 )
 _MARKDOWN = re.compile(r"!\[[^\]\[]{0,500}\]\(\s*<?([^\s()<>]+)>?(?:\s+\"[^\"]*\")?\s*\)")
 _NAMED = re.compile(r"\((https?://[^\s()]+)\)\s*(?:[,;]\s*|$)", re.IGNORECASE)
-_IS_ADDRESS = re.compile(r"(?:https?:)?//|[^\s]+\.\w{3,4}$", re.IGNORECASE)
+_IS_URL = re.compile(r"(?:https?:)?//", re.IGNORECASE)
+_IS_ADDRESS = re.compile(rf"{_IS_URL.pattern}|[^\s]+\.\w{{3,4}}$", re.IGNORECASE)
 
 
 def addresses_in_markup(text: str) -> list[str] | None:
@@ -43,11 +44,7 @@ def addresses_in_markup(text: str) -> list[str] | None:
         return [address.strip() for address in given] or None
     if start == "!":
         return [address for (address,) in _groups(_MARKDOWN, text)] or None
-    return (
-        _named(text)
-        if start and text.endswith(")") and not _IS_ADDRESS.match(text.partition("(")[0].strip()[:8])
-        else None
-    )
+    return _named(text) if start and text.endswith(")") and not _IS_URL.match(text.strip()) else None
 
 
 def _groups(pattern: re.Pattern[str], text: str) -> list[tuple[str, ...]]:
