@@ -112,10 +112,10 @@ def test_orders_have_one_action(capsys):
     write_csv("c.csv", "sku,name", "a,A mug", "b,A cup")
     row = "#1,k@example.com,2026-06-01 00:15:09 +0200,A mug,a"
     write_csv("o.csv", "Name,Email,Created at,Lineitem name,Lineitem sku", row)
-    error = refused(capsys, "--from", "ga4", "o.csv", "--catalog", "c.csv")
-    assert 'action = {constant = "checkout"}' in error
-    assert "timestamp = 'Created at'; item_id = 'Lineitem sku'" in error
-    assert 'action = "Name"' not in error
+    columns = written("--from", "ga4", "o.csv", "--catalog", "c.csv")["columns"]["engagements"]
+    assert columns["action"] == {"constant": "checkout"}
+    assert (columns["timestamp"], columns["item_id"]) == ("Created at", "Lineitem sku")
+    assert "every row counts as checkout, for there is Lineitem name. Is it so?" in capsys.readouterr().out
 
 
 def test_items_that_are_in_json_in_a_text():
