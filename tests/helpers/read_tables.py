@@ -1,5 +1,8 @@
 """Files of a test written, and read as far as the rows that are good."""
 
+import csv
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +35,22 @@ def log_of(path: Path, **columns: Any) -> tuple[dict[str, list[Any]], list[str],
     (raw,) = read_slice(part, columns, ENGAGEMENTS)
     good, rejected, counts = validate_engagements(raw, part)
     return good.to_pydict(), [row.reason for row in rejected], dict(counts)
+
+
+def write_rows(path: Path, rows: Sequence[Mapping[str, Any]], schema: pa.Schema | None = None) -> Path:
+    """Rows of equal keys as .parquet, .jsonl or .csv, where what is no text is JSON. schema: of Parquet."""
+    if path.suffix == ".parquet":
+        pq.write_table(pa.Table.from_pylist(list(rows), schema), path)
+    elif path.suffix == ".jsonl":
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    else:
+        with open(path, "w", newline="", encoding="utf-8") as file:
+            out = csv.DictWriter(file, list(rows[0]))
+            out.writeheader()
+            out.writerows(
+                {k: v if v is None or isinstance(v, str) else json.dumps(v) for k, v in row.items()} for row in rows
+            )
+    return path
 
 
 def write_parquet(path: Path, **columns: Any) -> Path:

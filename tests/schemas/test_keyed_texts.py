@@ -1,17 +1,15 @@
 """Values by keys in one column: pairs in a text, JSON in a text, lists of objects by their names, maps."""
 
-import csv
 import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from read_tables import catalogue_of, log_of
+from read_tables import catalogue_of, log_of, write_rows
 
 from schemas.columns import table_columns
 from schemas.keyed_texts import keyed
@@ -85,21 +83,6 @@ FORMS: dict[str, Callable[[dict[str, Any]], Any]] = {
 }
 
 
-def _write(path: Path, rows: list[dict[str, Any]], schema: pa.Schema | None = None) -> Path:
-    if path.suffix == ".parquet":
-        pq.write_table(pa.Table.from_pylist(rows, schema), path)
-    elif path.suffix == ".jsonl":
-        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    else:
-        with open(path, "w", newline="", encoding="utf-8") as file:
-            out = csv.DictWriter(file, list(rows[0]))
-            out.writeheader()
-            out.writerows(
-                {k: v if v is None or isinstance(v, str) else json.dumps(v) for k, v in row.items()} for row in rows
-            )
-    return path
-
-
 @pytest.mark.parametrize("form", list(FORMS))
 @pytest.mark.parametrize("name", ["c.csv", "c.jsonl", "c.parquet"])
 def test_a_key_is_named_like_a_field(tmp_path: Path, name: str, form: str) -> None:
@@ -107,7 +90,7 @@ def test_a_key_is_named_like_a_field(tmp_path: Path, name: str, form: str) -> No
     given = [FORMS[form](row) for row in PLAIN]
     rows = [{"item_id": str(n), "attrs": value} for n, value in enumerate([*given, None])]
     columns = {"colors": "attrs.color", "description": "attrs.description", "images": ""}
-    found, reasons, counts = catalogue_of(_write(tmp_path / name, rows), **columns)
+    found, reasons, counts = catalogue_of(write_rows(tmp_path / name, rows), **columns)
     assert (reasons, [name for name in counts if "unreadable" in name]) == ([], [])
     assert found["colors"] == ["Red", "Blue", None]
     assert found["description"] == ["A warm scarf", None, None]
@@ -116,7 +99,7 @@ def test_a_key_is_named_like_a_field(tmp_path: Path, name: str, form: str) -> No
 def test_a_key_of_a_map(tmp_path: Path) -> None:
     schema = pa.schema([("item_id", pa.string()), ("attrs", pa.map_(pa.string(), pa.string()))])
     rows = [{"item_id": str(n), "attrs": list(row.items())} for n, row in enumerate(PLAIN)]
-    path = _write(tmp_path / "c.parquet", [*rows, {"item_id": "2", "attrs": None}], schema)
+    path = write_rows(tmp_path / "c.parquet", [*rows, {"item_id": "2", "attrs": None}], schema)
     found, reasons, _ = catalogue_of(path, colors="attrs.color", images="")
     assert (found["colors"], reasons) == (["Red", "Blue", None], [])
 
@@ -126,14 +109,14 @@ def test_a_label_of_a_value_by_its_name(tmp_path: Path) -> None:
     color = {"name": "color", "value": {"key": "r", "label": {"en": "Red", "de": "Rot"}}}
     rows = [{"item_id": "1", "attributes": [color, {"name": "size", "value": "M"}]}]
     columns = {"colors": "attributes.color.label.de", "size": "attributes.size", "images": ""}
-    found, _, _ = catalogue_of(_write(tmp_path / "c.jsonl", rows), **columns)
+    found, _, _ = catalogue_of(write_rows(tmp_path / "c.jsonl", rows), **columns)
     assert (found["colors"], found["size"]) == (["Rot"], ["M"])
 
 
 @pytest.mark.parametrize("name", ["c.csv", "c.jsonl", "c.parquet"])
 def test_an_id_by_a_key(tmp_path: Path, name: str) -> None:
     rows = [{"attrs": f"sku={number},state=live", "title": "t"} for number in ("A-1", "007")]
-    found, reasons, _ = catalogue_of(_write(tmp_path / name, rows), item_id="attrs.sku", images="")
+    found, reasons, _ = catalogue_of(write_rows(tmp_path / name, rows), item_id="attrs.sku", images="")
     assert (found["item_id"], reasons) == (["A-1", "007"], [])
 
 
@@ -161,7 +144,7 @@ def test_events_whose_items_are_json_in_a_text(tmp_path: Path, name: str, as_tex
     def told(value: Any) -> Any:
         return json.dumps(value) if as_text and isinstance(value, list) else value
 
-    path = _write(tmp_path / name, [{key: told(value) for key, value in row.items()} for row in EVENTS])
+    path = write_rows(tmp_path / name, [{key: told(value) for key, value in row.items()} for row in EVENTS])
     good, reasons, counts = log_of(path, **table_columns({"engagements": LOG}, "engagements"))
     assert (good["item_id"], good["session_id"], reasons) == (["A", "B"], ["17", "17"], [])
     assert (good["action"], counts["rows_read"]) == (["checkout"] * 2, 2)
@@ -179,7 +162,9 @@ def test_items_are_json_in_a_text_of_an_object(tmp_path: Path, name: str) -> Non
         for row in EVENTS
     ]
     columns = {**LOG, "item_id": "properties.items.item_id", "session_id": "params.ga_session_id"}
-    good, reasons, _ = log_of(_write(tmp_path / name, rows), **table_columns({"engagements": columns}, "engagements"))
+    good, reasons, _ = log_of(
+        write_rows(tmp_path / name, rows), **table_columns({"engagements": columns}, "engagements")
+    )
     assert (good["item_id"], reasons) == (["A", "B"], [])
 
 
@@ -189,5 +174,5 @@ def test_a_parameter_of_a_log_by_its_name(tmp_path: Path, name: str) -> None:
         {"timestamp": "2026-06-20T10:00:00Z", "user_id": "u", "item_id": "A", "p": [{"name": key, "value": "x"}]}
         for key in ("visit", "other")
     ]
-    good, reasons, _ = log_of(_write(tmp_path / name, rows), session_id="p.visit")
+    good, reasons, _ = log_of(write_rows(tmp_path / name, rows), session_id="p.visit")
     assert (good["item_id"], good["session_id"], reasons) == (["A", "A"], ["x", None], [])

@@ -1,6 +1,5 @@
 """Texts in several languages in one cell: one of them is read, and never several at once."""
 
-import csv
 import json
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from read_tables import catalogue_of
+from read_tables import catalogue_of, write_rows
 
 from schemas.cell_text import UnreadableCellError
 from schemas.localised_texts import text_in_one_language, texts_by_language
@@ -20,21 +19,6 @@ GERMAN = {"locale": "de_DE", "scope": None, "data": "Blaues Hemd"}
 OF_ALL = {"locale": None, "scope": None, "data": "blue"}
 PRINTED = {"locale": "en_US", "scope": "print", "data": "BLUE SHIRT"}
 FORMS = ("csv", "jsonl", "parquet")
-
-
-def write(folder: Path, form: str, column: str, cells: list[Any]) -> Path:
-    path = folder / f"c.{form}"
-    rows = [{"sku": f"A-{number}", column: cell} for number, cell in enumerate(cells)]
-    if form == "parquet":
-        pq.write_table(pa.Table.from_pylist(rows), path)
-    elif form == "jsonl":
-        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    else:
-        with open(path, "w", newline="") as file:
-            out = csv.DictWriter(file, ["sku", column])
-            out.writeheader()
-            out.writerows({"sku": row["sku"], column: json.dumps(row[column])} for row in rows)
-    return path
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -62,7 +46,7 @@ def write(folder: Path, form: str, column: str, cells: list[Any]) -> Path:
 def test_one_language_is_read(
     tmp_path: Path, form: str, column: str, source: str, cell: Any, title: str | None
 ) -> None:
-    path = write(tmp_path, form, column, [cell, cell])
+    path = write_rows(tmp_path / f"c.{form}", [{"sku": f"A-{number}", column: cell} for number in range(2)])
     rows, reasons, counts = catalogue_of(path, item_id="sku", title=source)
     assert (rows["title"], reasons) == ([title] * 2, [])
     has_several = title is None and "." not in source.replace("values.", "")

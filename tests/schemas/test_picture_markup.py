@@ -1,13 +1,11 @@
 """Cells of pictures as spreadsheets, pages and databases write them."""
 
-import csv
-import json
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from read_tables import catalogue_of
+from read_tables import catalogue_of, write_rows
 
 A, B = "https://dl.example/.attachments/9f/a.jpg", "https://dl.example/b%20c.png?x=1&y=2"
 CELLS = {
@@ -35,17 +33,8 @@ CELLS = {
 
 @pytest.mark.parametrize("form", ["csv", "jsonl", "parquet"])
 def test_the_addresses_are_read_in_every_container(tmp_path: Path, form: str) -> None:
-    path = tmp_path / f"c.{form}"
     rows = [{"item_id": str(number), "images": cell} for number, cell in enumerate(CELLS)]
-    if form == "parquet":
-        pq.write_table(pa.Table.from_pylist(rows), path)
-    elif form == "jsonl":
-        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    else:
-        with open(path, "w", newline="") as file:
-            out = csv.DictWriter(file, ["item_id", "images"])
-            out.writeheader()
-            out.writerows(rows)
+    path = write_rows(tmp_path / f"c.{form}", rows)
     read, reasons, _ = catalogue_of(path)
     assert (read["images"], reasons) == (list(CELLS.values()), [])
 
