@@ -19,7 +19,7 @@ from pipelines.gates.gated_run import counts_of_earlier
 from pipelines.gates.judge import GATES_FILE, GateThresholds, format_gates, require_passed, run_gates
 from pipelines.run.accounting import account, not_compared
 from pipelines.run.changes import CHANGES_FOLDERS, write_changes
-from pipelines.run.listed_files import EMBEDDINGS, UNIFIED
+from pipelines.run.listed_files import EMBEDDINGS, VECTORS
 from pipelines.run.unit_files import manifest_path
 from pipelines.run.units import read_stage_manifest
 from pipelines.stages import always, lines_of_day, published_files
@@ -84,7 +84,7 @@ def _publish_first(config: PublishConfig, run: Path, facts: dict[str, Any] | Non
     results = run_gates(run, compared, narrow(GateThresholds, config), config.accepted())
     print(format_gates(results), flush=True)
     require_passed(results, run, has_another=store.has_published(config.store))
-    against, changes = _write_changes(run, compared, UNIFIED in stages)
+    against, changes = _write_changes(run, compared, [vectors for vectors in VECTORS if vectors in stages])
     of_embeddings = changes.pop(EMBEDDINGS)
     write_json(run / "changes.json", {"against": against.name if against else None, "counts": of_embeddings, **changes})
     manifest = {
@@ -115,12 +115,11 @@ def _records(run: Path) -> dict[str, str]:
 
 
 def _write_changes(
-    run: Path, previous: Path | None, has_unified: bool
+    run: Path, previous: Path | None, folders: Sequence[str]
 ) -> tuple[Path | None, dict[str, dict[str, int]]]:
     """Writes changes/, and those of unified vectors; the run they are against, and counts by folder of vectors. If the
     run before cannot be read (and somebody accepted that), they are against nothing: readers that upsert then take
-    every row."""
-    folders = (EMBEDDINGS, UNIFIED) if has_unified else (EMBEDDINGS,)
+    every row. folders: of the vectors that the run has."""
     try:
         return previous, {vectors: write_changes(run, previous, vectors) for vectors in folders}
     except (CorruptFileError, UsageError, OSError) as error:

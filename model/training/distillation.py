@@ -83,9 +83,11 @@ def distill(
     back. on_step: called after each step with (finished steps, planned steps). Raises UsageError if the folder has that
     of another config, model or data.
     """
+    if model.config.reads_text_vectors or not model.config.use_text:
+        return Distilled()
     queries = QueriesOfItems(data.train)
     num_steps = min(math.ceil(config.distill_epochs * len(queries.items_N) / NUM_ITEMS), config.max_distill_steps)
-    if model.config.reads_text_vectors or not (model.config.use_text and num_steps):
+    if not num_steps:
         return Distilled()
     path, key = Path(folder, DISTILLED_NAME), _key(model, data, config)
     if (kept := read_checkpoint(path)) is not None:
