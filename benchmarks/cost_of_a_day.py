@@ -21,8 +21,8 @@ import pyarrow.parquet as pq
 
 from pipelines.store import store
 from schemas.hashing import seed_of
+from schemas.records.user_rows import POPULARITY_FOLDER, USER_ACTIONS_FOLDER, USERS_FOLDER
 from schemas.sample_shop.generate import finished_shop, generate
-from schemas.user_rows import POPULARITY_FOLDER, USER_ACTIONS_FOLDER, USERS_FOLDER
 
 DAYS = ("2026-07-01", "2026-07-02", "2026-07-03")
 #: Importance decays by day.

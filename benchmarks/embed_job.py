@@ -29,7 +29,7 @@ from pipelines.console.jobs import beam_options
 from pipelines.embed import job as embed
 from pipelines.run.units import Unit, UnitWriter, bucket_name, write_stage_manifest
 from schemas.files import sha256_of_file, write_json
-from schemas.records import ItemFeatures, decode_features, encode_features, read_records, write_records
+from schemas.records.tfrecords import ItemFeatures, decode_features, encode_features, read_records, write_records
 from schemas.tables import NUM_TEXT_FIELDS
 
 VOCABULARY_SIZE = 200_000

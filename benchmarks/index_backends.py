@@ -26,7 +26,7 @@ from model.nearest.tuned_build import build_annoy
 from model.nearest.voyager import build_voyager, is_installed, load_voyager
 from pipelines.index.queries import plan_queries
 from pipelines.store.store import current_run
-from schemas.embeddings import read_embeddings, read_embeddings_metadata
+from schemas.records.embeddings import read_embeddings, read_embeddings_metadata
 
 
 def queries_per_second(index: NearVectors, queries_QD: np.ndarray, search_k: int) -> float:

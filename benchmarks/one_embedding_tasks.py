@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from model.sources.unit_rows import unit_or_zero
 from pipelines.evaluate_sources import job
-from schemas.embeddings import embeddings_metadata, write_embeddings_file
+from schemas.records.embeddings import embeddings_metadata, write_embeddings_file
 
 _TRUTHS = ("product_type", "colour", "pattern", "style", "brand", "material")
 _CAUSE = ("return_weight",)

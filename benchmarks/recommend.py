@@ -22,7 +22,7 @@ import pyarrow.dataset as ds
 from pipelines.serving.recommendation_types import Settings
 from pipelines.serving.recommender import Recommender
 from schemas.hashing import seed_of
-from schemas.user_rows import USER_ACTIONS_FOLDER
+from schemas.records.user_rows import USER_ACTIONS_FOLDER
 
 Request = tuple[str, list[str]]
 

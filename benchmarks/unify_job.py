@@ -44,11 +44,11 @@ from pipelines.run.stage import run_stage
 from pipelines.run.units import Unit, UnitWriter, bucket_name, read_stage_manifest, write_stage_manifest
 from pipelines.sources.content import columns_of
 from pipelines.unify.stage import Unified, UnifiedConfig
-from schemas.clickstream import EVIDENCE
 from schemas.days import end_of_day_us
-from schemas.embeddings import embeddings_metadata, write_embeddings_file
 from schemas.hashing import bucket_of, seed_of
-from schemas.records import ItemFeatures, encode_features, write_records
+from schemas.records.clickstream import EVIDENCE
+from schemas.records.embeddings import embeddings_metadata, write_embeddings_file
+from schemas.records.tfrecords import ItemFeatures, encode_features, write_records
 from schemas.tables import ITEMS, NUM_TEXT_FIELDS, TEXT_FIELDS
 
 MODEL_ID = "itemsage-0123456789ab"

@@ -20,9 +20,9 @@ from sklearn.cluster import AgglomerativeClustering
 from threadpoolctl import threadpool_limits
 
 from model.users import pinnersage
-from schemas.embeddings import read_embeddings
 from schemas.files import expand_inputs
 from schemas.hashing import seed_of
+from schemas.records.embeddings import read_embeddings
 
 NUM_ACTIONS = (50, 150, 500)
 ACTIONS = ("click", "save", "add_to_cart", "checkout")

@@ -28,10 +28,10 @@ from model.users.pinnersage import US_PER_DAY, action_order, cluster_actions, im
 from pipelines.console.jobs import beam_options
 from pipelines.users import job as users
 from pipelines.users.alpha import DEFAULT_ALPHA
-from schemas.embeddings import read_embeddings
+from schemas.records.embeddings import read_embeddings
+from schemas.records.user_rows import UserRows
+from schemas.records.users import write_users
 from schemas.tables import POSITIVE_ACTIONS
-from schemas.user_rows import UserRows
-from schemas.users import write_users
 
 
 def bare_loop(engagements: Path, embeddings: str, now_us: int, out: Path) -> int:

@@ -26,9 +26,9 @@ from pipelines.serving.searcher import Searcher
 from pipelines.train import job as train
 from schemas import storage
 from schemas.errors import UsageError
+from schemas.records.user_rows import USERS_FOLDER
+from schemas.records.users import read_users
 from schemas.sample_shop import finished_shop
-from schemas.user_rows import USERS_FOLDER
-from schemas.users import read_users
 
 DATE = "2026-06-30"
 EPOCHS = 3

@@ -31,7 +31,7 @@ _NO_DATA = re.compile(
 
 
 class InputPath(str):
-    """A path with what the call says of the form of the files there: `declared`, as file_forms.checked_format makes it.
+    """A path with what the call says of the form of the files there: `declared`, as forms.checked_format makes it.
     It goes with the path of each file that expand_inputs finds, to whoever reads it."""
 
     declared: Mapping[str, str]

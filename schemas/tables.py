@@ -47,9 +47,10 @@ CATALOGUE = pa.schema(
     ]
 )
 
-#: A catalogue whose mapping says which column tells what rows belong together (see schemas.grouping).
+#: A catalogue whose mapping says which column tells what rows belong together (see schemas.validation.grouping).
 GROUPED_CATALOGUE = CATALOGUE.append(pa.field("group", pa.string()))
-#: Beside these, of a mapping that says so: columns whose values tell that a row is no item (see schemas.leave_out).
+#: Beside these, of a mapping that says so: columns whose values tell that a row is no item (see
+#: schemas.columns.leave_out).
 LEAVE_OUT = pa.field("leave_out", pa.string())
 
 ENGAGEMENTS = pa.schema(

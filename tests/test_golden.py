@@ -22,15 +22,15 @@ from run_builder import RunBuilder
 from model.nearest.index import ANNOY_FILE, IDS_FILE, MANIFEST_FILE, ExactIndex, open_index
 from pipelines.console.jobs import beam_options
 from pipelines.index import job as index
-from schemas.embeddings import (
+from schemas.files import read_json
+from schemas.records.embeddings import (
     embeddings_metadata,
     read_embeddings,
     read_embeddings_metadata,
     validate_embeddings,
     write_embeddings_file,
 )
-from schemas.files import read_json
-from schemas.records import ItemFeatures, decode_features, encode_features, read_records, write_records
+from schemas.records.tfrecords import ItemFeatures, decode_features, encode_features, read_records, write_records
 from schemas.tables import NUM_TEXT_FIELDS
 
 GOLDEN = Path(__file__).parent / "golden"

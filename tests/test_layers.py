@@ -13,6 +13,20 @@ FORBIDDEN = {
     "model": {"apache_beam", "pipelines"},
 }
 
+#: The rooms of schemas/: each may import those before it, itself, and the modules beside them, which know no room.
+ROOMS_OF_SCHEMAS = (
+    "parquet",
+    "pictures",
+    "cells",
+    "columns",
+    "coercion",
+    "events",
+    "reading",
+    "validation",
+    "records",
+    "sample_shop",
+)
+
 #: The rooms of model/: each may import those before it, and itself.
 ROOMS_OF_MODEL = (
     "machine",
@@ -79,6 +93,25 @@ def rooms_imported_by(path: Path, package: str) -> set[str]:
     imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node not in typed]
     names = [f"{node.module}.{alias.name}" for node in imports for alias in node.names]
     return {name.split(".")[1] for name in names if name.startswith(f"{package}.")}
+
+
+@pytest.mark.parametrize("room", ROOMS_OF_SCHEMAS)
+def test_a_room_of_the_schemas_imports_only_those_before_it(room):
+    files = sorted((ROOT / "schemas" / room).glob("*.py"))
+    assert len(files) > 1
+    before = {*ROOMS_OF_SCHEMAS[: ROOMS_OF_SCHEMAS.index(room) + 1], *beside_the_rooms()}
+    for path in files:
+        assert rooms_imported_by(path, "schemas") <= before, path
+
+
+def test_what_stands_beside_the_rooms_of_the_schemas_knows_none_of_them():
+    assert {path.parent.name for path in (ROOT / "schemas").rglob("*.py")} == {*ROOMS_OF_SCHEMAS, "schemas"}
+    for name in beside_the_rooms():
+        assert rooms_imported_by(ROOT / "schemas" / f"{name}.py", "schemas") <= beside_the_rooms(), name
+
+
+def beside_the_rooms() -> set[str]:
+    return {path.stem for path in (ROOT / "schemas").glob("*.py") if path.stem != "__init__"}
 
 
 @pytest.mark.parametrize("room", ROOMS_OF_MODEL)

@@ -20,7 +20,7 @@ from python_process import ROOT
 from pipelines import cli
 from pipelines.console.jobs import parse
 from pipelines.daily.config import DailyConfig
-from schemas.columns import catalogue_columns, table_columns
+from schemas.columns.mapping import catalogue_columns, table_columns
 
 MAX_README_BYTES = 12_288
 #: What a command's own main does with its arguments before it works.

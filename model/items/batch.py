@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from schemas.errors import UsageError
-from schemas.records import ItemFeatures
+from schemas.records.tfrecords import ItemFeatures
 
 
 @dataclass

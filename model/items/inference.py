@@ -22,10 +22,10 @@ import torch
 from model.items.batch import ItemBatch, collate_items
 from model.machine.ordered_map import ordered_map, single_threaded_pool, usable_cores
 from model.machine.out_of_memory import is_out_of_memory
-from schemas.embeddings import NORM_TOLERANCE
 from schemas.errors import CorruptFileError
 from schemas.quarantine import quote
-from schemas.records import ItemFeatures
+from schemas.records.embeddings import NORM_TOLERANCE
+from schemas.records.tfrecords import ItemFeatures
 from schemas.tables import MAX_PICTURES, NUM_TEXT_FIELDS
 
 #: Pictures that a batch has room for; few pads, few shapes.
@@ -266,7 +266,7 @@ def _joined(batches: list[EmbeddedBatch]) -> EmbeddedBatch:
 
 
 def _norms(vectors_BD: np.ndarray) -> np.ndarray:
-    """float64 [B], as schemas.embeddings.validate_embeddings computes them."""
+    """float64 [B], as schemas.records.embeddings.validate_embeddings computes them."""
     return np.sqrt(np.einsum("bd,bd->b", vectors_BD, vectors_BD, dtype=np.float64))
 
 

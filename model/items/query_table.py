@@ -27,8 +27,8 @@ from model.text.tokenizer import same_query
 from schemas.errors import CorruptFileError, ThresholdError, UsageError
 from schemas.hashing import fingerprint, row_hashes, stable_hash
 from schemas.quarantine import quote
-from schemas.query_vectors import check_query_vectors, read_queries, read_vectors
-from schemas.reading import input_identity
+from schemas.reading.rows import input_identity
+from schemas.records.query_vectors import check_query_vectors, read_queries, read_vectors
 
 #: What says which queries there are and which vectors: 16 bytes a query.
 FILES_THAT_TELL = (FACTS_FILE, "keys.npy", "checks.npy")
@@ -59,11 +59,11 @@ class QueryTable:
 
     @classmethod
     def build(cls, files: Sequence[str], cache_folder: str | os.PathLike[str]) -> "QueryTable":
-        """The table of sorted Parquet files (schemas.query_vectors), made in `cache_folder` unless it is there already.
-        Memory: about 50 bytes a query.
+        """The table of sorted Parquet files (schemas.records.query_vectors), made in `cache_folder` unless it is there
+        already. Memory: about 50 bytes a query.
 
-        Raises UsageError and ThresholdError as schemas.query_vectors does, and ThresholdError for a query with two
-        vectors.
+        Raises UsageError and ThresholdError as schemas.records.query_vectors does, and ThresholdError for a query with
+        two vectors.
         """
         check_query_vectors(files)
         build_columns(cache_folder, table_source(files), lambda folder: _write(files, folder))

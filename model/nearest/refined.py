@@ -26,7 +26,7 @@ from schemas import storage
 from schemas.errors import CorruptFileError
 from schemas.files import check_sha256
 from schemas.quarantine import quote
-from schemas.reading import PARQUET_ERRORS
+from schemas.reading.rows import PARQUET_ERRORS
 from schemas.tables import NEAR_DUPLICATES
 
 REFINED_FOLDER = "refined_index"

@@ -38,7 +38,7 @@ from model.nearest.index import (
 from model.nearest.voyager import VoyagerIndex, load_voyager
 from schemas.errors import CorruptFileError
 from schemas.quarantine import quote
-from schemas.reading import PARQUET_ERRORS
+from schemas.reading.rows import PARQUET_ERRORS
 from schemas.tables import DISTINCT
 
 #: After "search_k" in a sorted manifest: who looks for the first one finds that of items.ann.

@@ -37,13 +37,13 @@ from model.pictures.pixels import INTERPOLATIONS, crop_middle, pixels_hash, resi
 from model.pictures.root import NO_FILE, PictureRoot
 from schemas import storage
 from schemas.errors import CorruptFileError, printable
-from schemas.fetched_pictures import why_not_fetched
 from schemas.files import shown
-from schemas.picture_paths import path_forms
-from schemas.picture_types import picture_type
-from schemas.picture_urls import FETCHED_FOLDER, fetched_path, is_picture_url
+from schemas.pictures.fetched import why_not_fetched
+from schemas.pictures.paths import path_forms
+from schemas.pictures.stored import stored_name, stored_path
+from schemas.pictures.types import picture_type
+from schemas.pictures.urls import FETCHED_FOLDER, fetched_path, is_picture_url
 from schemas.quarantine import quote
-from schemas.stored_pictures import stored_name, stored_path
 
 silence()
 
@@ -99,7 +99,7 @@ class PictureFile:
 
 
 class LocatedPicture(NamedTuple):
-    """Where a picture's file is. is_other_form: it is listed in another form (schemas.picture_paths)."""
+    """Where a picture's file is. is_other_form: it is listed in another form (schemas.pictures.paths)."""
 
     path: str
     size_bytes: int

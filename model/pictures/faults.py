@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from schemas.fetched_pictures import FETCH_REMEDIES
+from schemas.pictures.fetched import FETCH_REMEDIES
 
 #: Other Pillow formats are left out: some run programs (EPS), some have no checked decoder.
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "AVIF")

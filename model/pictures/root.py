@@ -37,7 +37,7 @@ class FoundFile(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class PictureRoot:
     """A folder of pictures whose own symlinks are followed once, for many look-ups. real_path: as os.path.realpath.
-    run: the run that has the pictures which came in its table (see schemas.stored_pictures), None: there are none."""
+    run: the run that has the pictures which came in its table (see schemas.pictures.stored), None: there are none."""
 
     real_path: str
     run: str | None = None

@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.clickstream import INTERACTIONS
 from schemas.errors import UsageError
+from schemas.records.clickstream import INTERACTIONS
 from schemas.tables import ENGAGEMENTS
 
 #: Whole numbers, so that sums of them are equal in any order.

@@ -15,8 +15,8 @@ import pyarrow.compute as pc
 
 from model.sources.engaged_rows import ranks_of
 from model.sources.stable_random import mixed, name_hashes
-from schemas.clickstream import CO_ENGAGEMENTS
 from schemas.errors import UsageError
+from schemas.records.clickstream import CO_ENGAGEMENTS
 
 
 @dataclass(frozen=True, kw_only=True)

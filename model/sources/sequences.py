@@ -17,8 +17,8 @@ import pyarrow.compute as pc
 
 from model.machine.columns import offsets_of
 from model.sources.engaged_rows import RowsConfig, ranks_of, usable_rows
-from schemas.clickstream import SEQUENCES
 from schemas.errors import UsageError
+from schemas.records.clickstream import SEQUENCES
 
 SESSION, LIFETIME = "session", "lifetime"
 _US_PER_DAY = 86_400_000_000

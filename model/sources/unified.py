@@ -34,11 +34,11 @@ from model.sources.unified_manifest import (
     UnifiedManifest,
 )
 from schemas import storage
-from schemas.clickstream import EVIDENCE
-from schemas.embeddings import read_embeddings, read_embeddings_metadata, validate_embeddings
 from schemas.errors import CorruptFileError
 from schemas.quarantine import quote
-from schemas.reading import PARQUET_ERRORS
+from schemas.reading.rows import PARQUET_ERRORS
+from schemas.records.clickstream import EVIDENCE
+from schemas.records.embeddings import read_embeddings, read_embeddings_metadata, validate_embeddings
 
 
 @dataclass(frozen=True, eq=False)

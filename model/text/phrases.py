@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from model.text.tokenizer import is_cjk, normalize, words
-from schemas.markup import without_markup
+from schemas.cells.markup import without_markup
 
 #: Values of one field beyond the first few are left out.
 MAX_VALUES = 6

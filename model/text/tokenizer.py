@@ -1,7 +1,7 @@
 """Text to tokens: word unigrams, word bigrams and character trigrams (ItemSage's tokeniser; PAPERS' successor code).
 
     text        "The  <b>Wood</b>-Chair"
-    markup      "The Wood-Chair"                          as a browser shows it (schemas.markup), fractions written out
+    markup      "The Wood-Chair"                          as a browser shows it, fractions written out (cells.markup)
     normalize   "the wood-chair"                          NFKC casefold
     words       the, wood, chair                          white space and punctuation separate, punctuation is dropped
     bigrams     the#wood, wood#chair
@@ -16,7 +16,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
-from schemas.markup import may_hold_markup, without_markup
+from schemas.cells.markup import may_hold_markup, without_markup
 
 #: Raised whenever any text tokenises differently; old vocabularies are then refused instead of silently misread.
 TOKENIZER_VERSION = 2

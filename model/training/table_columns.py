@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from model.machine.columns import ColumnWriter, offsets_of, read_column, write_column
 from schemas import storage
-from schemas.records import Pair, decode_features, decode_pair, read_records
+from schemas.records.tfrecords import Pair, decode_features, decode_pair, read_records
 from schemas.tables import IDS
 
 #: Columns of a PairTable, by pair and by query: name -> dtype.

@@ -23,8 +23,8 @@ import xxhash
 
 from model.users.pinnersage import cluster_actions, importances
 from schemas.hashing import row_hashes
+from schemas.records.user_rows import UserActionRows, UserRows
 from schemas.tables import ITEM_POPULARITY
-from schemas.user_rows import UserActionRows, UserRows
 
 
 @dataclass(frozen=True, eq=False)

@@ -27,8 +27,8 @@ from pipelines.console.exit_codes import exit_code
 from pipelines.console.paths import as_given, check_local, path_fields, with_absolute_paths
 from pipelines.console.terminal import in_words
 from schemas.errors import UsageError
-from schemas.file_forms import TYPES
 from schemas.files import declare
+from schemas.reading.forms import TYPES
 
 if TYPE_CHECKING:
     from apache_beam.options.pipeline_options import PipelineOptions

@@ -4,8 +4,8 @@ import unicodedata
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from decimal import Decimal
 
+from schemas.cells.markup import without_markup
 from schemas.errors import printable
-from schemas.markup import without_markup
 
 
 def terminal_columns(text: str) -> int:

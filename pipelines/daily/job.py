@@ -39,14 +39,14 @@ from pipelines.store.yesterday import STARTED_FILE, pin_previous
 from pipelines.users.alpha import alpha_in_store
 from pipelines.users.config import check_users_input
 from schemas import storage
-from schemas.columns import catalogue_columns, catalogue_schema, table_columns
+from schemas.columns.mapping import catalogue_columns, catalogue_schema, table_columns
 from schemas.errors import UsageError
 from schemas.files import expand_inputs, write_json
 from schemas.quarantine import quote
-from schemas.reading import check_columns, input_identity
-from schemas.snapshots import catalogue_files
+from schemas.reading.rows import check_columns, input_identity
+from schemas.reading.snapshots import catalogue_files
+from schemas.records.user_rows import USERS_STAGE
 from schemas.tables import ENGAGEMENTS
-from schemas.user_rows import USERS_STAGE
 
 #: Flags whose content is in the facts by other means, or that change nothing in what comes out.
 _PLACES = ("catalog", "engagements", "store", "date", "time_zone", "model", "accept", "because")

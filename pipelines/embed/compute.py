@@ -25,11 +25,11 @@ from pipelines.embed.parts import IN_HALVED_BATCHES, STAGE, Part
 from pipelines.run.opened_models import open_item_encoder
 from pipelines.run.process_units import UnitStage
 from pipelines.run.units import Unit, UnitWriter, finished_sidecar
-from schemas.embeddings import embeddings_metadata, write_embeddings_file
 from schemas.errors import CorruptFileError
 from schemas.hashing import content_hash
 from schemas.quarantine import Rejection, quote
-from schemas.records import ItemFeatures, decode_features, read_records
+from schemas.records.embeddings import embeddings_metadata, write_embeddings_file
+from schemas.records.tfrecords import ItemFeatures, decode_features, read_records
 
 _REMEDIES = {
     BAD_FEATURES: "run the features stage again; if it stays, the features were made for another model",

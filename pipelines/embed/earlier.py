@@ -23,11 +23,11 @@ from pipelines.embed.parts import IN_HALVED_BATCHES, STAGE, Part, plan_parts
 from pipelines.run.earlier_faults import UNREADABLE, say
 from pipelines.run.opened import Run
 from schemas import storage
-from schemas.embeddings import read_embeddings, read_embeddings_metadata, validate_embeddings
 from schemas.errors import CorruptFileError
-from schemas.fingerprints import FINGERPRINTS_FOLDER
 from schemas.hashing import bucket_of
 from schemas.quarantine import quote
+from schemas.records.embeddings import read_embeddings, read_embeddings_metadata, validate_embeddings
+from schemas.records.fingerprints import FINGERPRINTS_FOLDER
 from schemas.tables import EMBEDDINGS
 
 

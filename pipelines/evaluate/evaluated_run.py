@@ -14,8 +14,8 @@ from model.split.held_out import groups_of, query_node
 from model.split.split import Split
 from pipelines.evaluate.run_index import RunIndex
 from pipelines.run.opened import Run
-from schemas.markup import without_markup
-from schemas.records import ItemFeatures
+from schemas.cells.markup import without_markup
+from schemas.records.tfrecords import ItemFeatures
 from schemas.tables import TEXT_FIELDS
 
 

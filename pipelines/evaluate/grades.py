@@ -6,12 +6,12 @@ from pipelines.console.thresholds import LogThresholds
 from pipelines.evaluate.evaluated_run import EvaluatedRun
 from pipelines.gates.log import require_sound_log
 from pipelines.log.rows import RejectedRows
-from schemas.column_spec import Columns
+from schemas.columns.spec import Columns
 from schemas.errors import ThresholdError
 from schemas.files import expand_inputs
-from schemas.log_validation import validate_judgements
-from schemas.reading import plan_slices, read_slice
+from schemas.reading.rows import plan_slices, read_slice
 from schemas.tables import JUDGEMENTS
+from schemas.validation.log import validate_judgements
 
 #: query -> row of an item -> its grade.
 Graded = dict[str, dict[int, float]]

@@ -10,13 +10,13 @@ import pyarrow.compute as pc
 from model.measures.evaluation import HeldOutTask
 from pipelines.log.rows import RejectedRows
 from pipelines.log.training_rows import QUERY_ROWS, query_rows
-from schemas.column_spec import Columns
+from schemas.columns.spec import Columns
 from schemas.days import end_of_day_us
 from schemas.files import expand_inputs
 from schemas.hashing import stable_hash
-from schemas.log_validation import validate_engagements
-from schemas.reading import plan_slices, read_slice
+from schemas.reading.rows import plan_slices, read_slice
 from schemas.tables import ENGAGEMENTS
+from schemas.validation.log import validate_engagements
 
 
 def read_query_rows(

@@ -41,8 +41,8 @@ from schemas.days import UTC_NAME, time_zone
 from schemas.errors import CorruptFileError, UsageError
 from schemas.files import read_json
 from schemas.hashing import fingerprint
-from schemas.manifests import RunManifest
 from schemas.quarantine import quote
+from schemas.records.manifests import RunManifest
 
 __all__ = ["evaluate_or_reuse", "evaluate_run", "format_report", "main"]
 

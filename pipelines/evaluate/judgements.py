@@ -23,7 +23,7 @@ from pipelines.evaluate.grades import Graded, read_grades
 from pipelines.evaluate.methods import HYBRIDS, text_scorers
 from pipelines.evaluate.plan import Evaluation
 from pipelines.evaluate.start import start_of
-from schemas.columns import table_columns
+from schemas.columns.mapping import table_columns
 from schemas.hashing import seed_of
 
 NDCG_K = 10

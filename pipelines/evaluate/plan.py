@@ -31,7 +31,7 @@ from pipelines.evaluate.start import EvaluatedStart, start_of
 from pipelines.evaluate.training_log import TrainingLog
 from pipelines.gates.log import require_sound_log
 from pipelines.log.training_rows import rows_hash
-from schemas.columns import table_columns
+from schemas.columns.mapping import table_columns
 from schemas.days import UTC_NAME
 
 MAX_QUERIES = 2_000

@@ -26,9 +26,9 @@ from pipelines.features.picture_limits import limits_of_run
 from pipelines.run.opened import DAMAGE, Run
 from schemas import storage
 from schemas.errors import CorruptFileError
-from schemas.fingerprints import FINGERPRINTS_FOLDER
 from schemas.hashing import fingerprint
 from schemas.quarantine import quote
+from schemas.records.fingerprints import FINGERPRINTS_FOLDER
 from schemas.storage import atomic_write
 
 PATH = "query_pictures/vectors.parquet"

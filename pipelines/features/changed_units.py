@@ -13,8 +13,8 @@ from pipelines.run.unit_files import sidecar_path
 from pipelines.run.units import Unit, finished_sidecar
 from schemas import storage
 from schemas.errors import CorruptFileError
-from schemas.fingerprints import FINGERPRINTS_FOLDER, FingerprintsFile, MadeWith
-from schemas.manifests import Sidecar
+from schemas.records.fingerprints import FINGERPRINTS_FOLDER, FingerprintsFile, MadeWith
+from schemas.records.manifests import Sidecar
 
 
 def set_aside_if_changed(unit: Unit, run: str, image_root: str, limits: PictureLimits) -> Unit:

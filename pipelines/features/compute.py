@@ -30,7 +30,9 @@ from pipelines.run.opened_models import open_encoder, open_text_encoder, open_vo
 from pipelines.run.process_units import UnitStage
 from pipelines.run.units import Unit, UnitWriter, finished_sidecar
 from schemas.errors import CorruptFileError, UsageError, printable
-from schemas.fingerprints import (
+from schemas.hashing import content_hash
+from schemas.quarantine import Rejection
+from schemas.records.fingerprints import (
     FINGERPRINTS_FOLDER,
     FingerprintsFile,
     FingerprintsWriter,
@@ -39,9 +41,7 @@ from schemas.fingerprints import (
     PictureFingerprint,
     text_hash,
 )
-from schemas.hashing import content_hash
-from schemas.quarantine import Rejection
-from schemas.records import ItemFeatures, encode_features, write_records
+from schemas.records.tfrecords import ItemFeatures, encode_features, write_records
 from schemas.tables import ITEMS, TEXT_FIELDS
 
 _ROWS_A_READ = 256

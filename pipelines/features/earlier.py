@@ -22,9 +22,9 @@ from pipelines.run.record_file import RecordFile
 from schemas import storage
 from schemas.errors import CorruptFileError
 from schemas.files import check_sha256
-from schemas.fingerprints import FINGERPRINTS_FOLDER, FingerprintsFile, MadeWith, PictureFingerprint
-from schemas.manifests import Sidecar
-from schemas.records import ItemFeatures, decode_features
+from schemas.records.fingerprints import FINGERPRINTS_FOLDER, FingerprintsFile, MadeWith, PictureFingerprint
+from schemas.records.manifests import Sidecar
+from schemas.records.tfrecords import ItemFeatures, decode_features
 from schemas.tables import NUM_TEXT_FIELDS
 
 STAGE = "features"

@@ -4,7 +4,7 @@ import numpy as np
 
 from model.pictures.decoding import PictureError
 from pipelines.features.earlier import EarlierBucket
-from schemas.fingerprints import PictureFingerprint
+from schemas.records.fingerprints import PictureFingerprint
 
 
 class KnownFeatures:

@@ -25,8 +25,8 @@ from pipelines.run.units import Unit, bucket_name, finished_sidecar, read_stage_
 from schemas import storage
 from schemas.errors import CorruptFileError, UsageError
 from schemas.files import read_json
-from schemas.fingerprints import FINGERPRINTS_FOLDER, NO_TEXT_VECTORS, MadeWith
 from schemas.hashing import fingerprint
+from schemas.records.fingerprints import FINGERPRINTS_FOLDER, NO_TEXT_VECTORS, MadeWith
 
 CODE_VERSION = 5
 

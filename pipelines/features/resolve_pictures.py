@@ -24,7 +24,7 @@ from model.pictures.image_encoder import ImageEncoder
 from model.pictures.mending import lacks_end_mark
 from pipelines.features.known_features import KnownFeatures
 from pipelines.features.picture_vectors import VectorCache, VectorFile
-from schemas.fingerprints import UNKNOWN_PLACE, PictureFingerprint
+from schemas.records.fingerprints import UNKNOWN_PLACE, PictureFingerprint
 
 ElementT = TypeVar("ElementT")
 
@@ -41,7 +41,7 @@ def picture_threads() -> ThreadPoolExecutor:
 
 def look_up(image_root: str | PictureRoot, uri: str, limits: PictureLimits) -> tuple[PictureFingerprint, bool]:
     """A picture as far as it is known unopened: the size and time of its file, or why there is none to open. And
-    whether the file has another name than the listed one (schemas.picture_paths)."""
+    whether the file has another name than the listed one (schemas.pictures.paths)."""
     try:
         located = locate_picture(image_root, uri, limits)
     except PictureError as error:

@@ -14,7 +14,7 @@ from model.text.text_encoder_spec import item_sentences
 from pipelines.console.progress import Progress
 from pipelines.features.known_features import KnownFeatures
 from pipelines.features.picture_vectors import VectorCache, VectorFile
-from schemas.fingerprints import text_hash
+from schemas.records.fingerprints import text_hash
 
 PROGRESS = "features: texts"
 #: Sentences encoded together: enough to fill the batches of every length, little memory.

@@ -1,7 +1,7 @@
 """The fetched pictures of one host: the files under the image root, and a journal of what its server said of each.
 
     <image root>/fetched/<2 hex>/<sha256 of the URL>     the picture, as it came
-    <image root>/fetched/hosts/<sha256 of the host>.jsonl   CacheRows (schemas.fetched_pictures), a line each
+    <image root>/fetched/hosts/<sha256 of the host>.jsonl   CacheRows (schemas.pictures.fetched), a line each
 
 A picture is there whole or not at all. A line is appended after its picture is there: killed in between, the picture is
 asked for once more. A line that was cut off by a kill tells nothing. Two processes must not write at the same time.
@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from schemas import storage
-from schemas.fetched_pictures import CacheRow, journal_path, read_journal
-from schemas.picture_urls import FETCHED_FOLDER
+from schemas.pictures.fetched import CacheRow, journal_path, read_journal
+from schemas.pictures.urls import FETCHED_FOLDER
 from schemas.storage import atomic_write
 
 

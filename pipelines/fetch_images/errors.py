@@ -1,5 +1,5 @@
 """Why a picture could not be fetched, and whether asking again may help. What its owner can do:
-schemas.fetched_pictures."""
+schemas.pictures.fetched."""
 
 #: The server has judged: the same question is asked again only when it is no longer fresh.
 SETTLED = frozenset(("not_found", "gone", "refused", "wrong_type", "too_many_bytes"))

@@ -3,8 +3,8 @@
     slices -> read, validate -> URLs, once each -> group by host -> fetch, a host at a time
 
 A host is one element, so its rate and its robots.txt are kept by one worker, whatever the runner. Pictures of rows that
-are left out (schemas.left_out_rows) are not fetched: with --group-rows the rows of each group are brought together
-first.
+are left out (schemas.validation.left_out_rows) are not fetched: with --group-rows the rows of each group are brought
+together first.
 """
 
 from collections import Counter
@@ -20,16 +20,16 @@ from pipelines.fetch_images.cache import HostCache
 from pipelines.fetch_images.host import FetchRules, HostFetcher, Outcome, counts_of, remedy_of
 from pipelines.run.bucket_rows import pack, split_by_bucket, unpack_table
 from pipelines.run.units import Unit, UnitWriter, finished_sidecar
-from schemas.catalogue_validation import validate_catalogue
-from schemas.columns import Column, catalogue_schema
+from schemas.columns.mapping import Column, catalogue_schema
 from schemas.errors import printable
-from schemas.fetched_pictures import FETCH_REMEDIES, host_key
-from schemas.left_out_rows import ORDER, SAYS_LEFT_OUT, without_left_out
-from schemas.picture_urls import FETCHED_FOLDER, canonical_url, is_picture_url
+from schemas.pictures.fetched import FETCH_REMEDIES, host_key
+from schemas.pictures.urls import FETCHED_FOLDER, canonical_url, is_picture_url
 from schemas.quarantine import Rejection, quote
-from schemas.reading import FileSlice, read_slice
+from schemas.reading.rows import FileSlice, read_slice
 from schemas.tables import LEAVE_OUT
-from schemas.validation import Limits
+from schemas.validation.catalogue import validate_catalogue
+from schemas.validation.left_out_rows import ORDER, SAYS_LEFT_OUT, without_left_out
+from schemas.validation.rules import Limits
 
 STAGE = "fetch-images"
 #: The unit of what was read; those of hosts are named by their keys.

@@ -13,9 +13,9 @@ from pipelines.fetch_images.cache import HostCache
 from pipelines.fetch_images.errors import HOST_FAULTS, SETTLED, WORTH_ANOTHER_TRY, FetchError
 from pipelines.fetch_images.http import Answer, HttpLimits, get
 from pipelines.fetch_images.politeness import RequestRate, Robots
-from schemas.fetched_pictures import FETCH_REMEDIES, CacheRow
-from schemas.picture_types import NAMES, picture_type
-from schemas.picture_urls import fetched_path
+from schemas.pictures.fetched import FETCH_REMEDIES, CacheRow
+from schemas.pictures.types import NAMES, picture_type
+from schemas.pictures.urls import fetched_path
 from schemas.quarantine import quote
 
 _TRIES = 3

@@ -14,7 +14,7 @@ from urllib.parse import urljoin, urlsplit
 
 from pipelines.fetch_images.addresses import addresses_of
 from pipelines.fetch_images.errors import FetchError
-from schemas.picture_urls import DEFAULT_PORTS, canonical_url
+from schemas.pictures.urls import DEFAULT_PORTS, canonical_url
 from schemas.quarantine import quote
 
 _CHUNK_BYTES = 1 << 16

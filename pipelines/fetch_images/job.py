@@ -37,15 +37,15 @@ from pipelines.run.unit_files import sidecar_path
 from pipelines.run.units import write_stage_manifest
 from pipelines.store.lock import store_lock
 from schemas import storage
-from schemas.columns import catalogue_columns, catalogue_schema
+from schemas.columns.mapping import catalogue_columns, catalogue_schema
 from schemas.errors import ThresholdError, UsageError
-from schemas.fetched_pictures import FETCH_REMEDIES
 from schemas.files import read_sealed_json
-from schemas.grouping import GROUP_ROWS
-from schemas.picture_urls import FETCHED_FOLDER
+from schemas.pictures.fetched import FETCH_REMEDIES
+from schemas.pictures.urls import FETCHED_FOLDER
 from schemas.quarantine import quote
-from schemas.reading import check_columns, plan_slices
-from schemas.snapshots import catalogue_files
+from schemas.reading.rows import check_columns, plan_slices
+from schemas.reading.snapshots import catalogue_files
+from schemas.validation.grouping import GROUP_ROWS
 
 EXAMPLE = "itemsage fetch-images --catalog 'catalog/{date}/' --date 2026-06-30 --image-root images"
 USER_AGENT = "itemsage/0.1 (pictures of a catalogue)"

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 from pipelines.gates.results import FAILED, GateResult
 from pipelines.run.opened import DAMAGE, Run
-from schemas.left_out_rows import ROWS_LEFT_OUT
 from schemas.quarantine import quote
 from schemas.tables import LEAVE_OUT
+from schemas.validation.left_out_rows import ROWS_LEFT_OUT
 
 #: What a filter moves.
 GATES_OF_ROWS = ("row_count", "coverage", "coverage_text", "coverage_pictures", "coverage_fields")

@@ -7,12 +7,12 @@ from typing import Any
 
 from pipelines.console.thresholds import GateThresholds
 from pipelines.gates.results import FAILED, PASSED, GateResult, at_least, judged, number, rounded, skipped
-from schemas.cut_off_files import CUT_OFF_FILE, cut_off_in_words, num_cut_off
 from schemas.errors import CorruptFileError
-from schemas.left_out_rows import ROWS_LEFT_OUT
 from schemas.quarantine import quote
+from schemas.reading.cut_off_files import CUT_OFF_FILE, cut_off_in_words, num_cut_off
 from schemas.tables import UNREADABLE
-from schemas.validation import REMEDIES
+from schemas.validation.left_out_rows import ROWS_LEFT_OUT
+from schemas.validation.rules import REMEDIES
 
 #: What the two days of a comparison are called: the run before, and on the first day the model's training.
 YESTERDAY, IN_TRAINING = "yesterday", "when the model was trained"

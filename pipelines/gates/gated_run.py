@@ -15,8 +15,8 @@ from schemas import storage
 from schemas.errors import CorruptFileError
 from schemas.files import read_json
 from schemas.quarantine import quote
+from schemas.records.user_rows import USERS_STAGE
 from schemas.storage import resolve_inside
-from schemas.user_rows import USERS_STAGE
 
 __all__ = ["DAMAGE", "GatedRun", "counts_of_earlier"]
 

@@ -55,8 +55,8 @@ from pipelines.run.listed_files import VECTORS
 from pipelines.stages import always, line_of, of_every_day
 from schemas.errors import CorruptFileError, ThresholdError, printable
 from schemas.files import read_json, write_json
-from schemas.left_out_rows import ROWS_LEFT_OUT
 from schemas.quarantine import quote
+from schemas.validation.left_out_rows import ROWS_LEFT_OUT
 
 __all__ = [
     "GATES",

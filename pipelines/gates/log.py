@@ -22,9 +22,9 @@ from pipelines.log.rows import (
     without_items_in_words,
 )
 from schemas.errors import ThresholdError
-from schemas.log_events import NO_ROWS
+from schemas.events.paths import NO_ROWS
 from schemas.tables import POSITIVE_ACTIONS
-from schemas.validation import REMEDIES
+from schemas.validation.rules import REMEDIES
 
 QUARANTINE, USED, ACTIONS_DROP = "quarantine_log", "log_used", "log_actions"
 #: Shares by which actions drop that are alike, and what to do where all are.

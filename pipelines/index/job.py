@@ -39,7 +39,7 @@ from pipelines.run.stage import RunCall, Stage, job_of
 from pipelines.run.unit_files import manifest_path, remove_unit, sidecar_path
 from pipelines.run.units import Unit, UnitWriter
 from schemas import storage
-from schemas.columns import table_columns
+from schemas.columns.mapping import table_columns
 from schemas.errors import UsageError
 from schemas.files import read_json, write_json
 from schemas.hashing import fingerprint

@@ -32,7 +32,7 @@ from model.split.split_labels import assign
 from model.text.pseudo_queries import pseudo_queries
 from pipelines.evaluate.inputs import read_query_rows, sample_queries
 from pipelines.run.opened import Run
-from schemas.columns import table_columns
+from schemas.columns.mapping import table_columns
 from schemas.days import UTC_NAME
 from schemas.errors import CorruptFileError, UsageError
 from schemas.hashing import stable_hash

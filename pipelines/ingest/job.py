@@ -5,16 +5,16 @@
                              +------------ rejections ------------+----------> quarantine/items-bucket-*.parquet
 
 Counts of the manifest: rows_read = rows_written + rows_collapsed + rows_merged (with --group-rows, which merges the
-rows of an item, see schemas.grouping) + rows_left_out (where there are any, see schemas.left_out_rows) +
-rows_quarantined. Beside them rows_blank, where there are any: rows of a delimited text whose cells are all blank, which
-spreadsheets save, are not read.
+rows of an item, see schemas.validation.grouping) + rows_left_out (where there are any, see
+schemas.validation.left_out_rows) + rows_quarantined. Beside them rows_blank, where there are any: rows of a delimited
+text whose cells are all blank, which spreadsheets save, are not read.
 Pictures and texts are counted in written rows: pictures_listed (kept, at most 20 a row), pictures_cut_off (listed
 beyond them), pictures_empty (null or blank URIs, dropped), texts_truncated, and, where there are any, ids_trimmed,
-cells_unreadable:<field> (see schemas.validation), ids_not_nfc: in another Unicode form than the composed one,
-items_like_totals: see schemas.rows_of_totals, cells_quarantined: rows that stay, with a cell that is not UTF-8,
-ids_of_partial_rows: see schemas.duplicates.num_completing, pictures_in_table: bytes that came in cells and lie in
-pictures/ (see schemas.stored_pictures), pictures_quarantined: cells that give no picture, and, with --group-rows,
-texts_differing: see schemas.grouping.MERGED.
+cells_unreadable:<field> (see schemas.validation.rules), ids_not_nfc: in another Unicode form than the composed one,
+items_like_totals: see schemas.validation.rows_of_totals, cells_quarantined: rows that stay, with a cell that is not
+UTF-8, ids_of_partial_rows: see schemas.validation.duplicates.num_completing, pictures_in_table: bytes that came in
+cells and lie in pictures/ (see schemas.pictures.stored), pictures_quarantined: cells that give no picture, and, with
+--group-rows, texts_differing: see schemas.validation.grouping.MERGED.
 A row with neither text nor picture is a valid row; the features stage judges it.
 """
 
@@ -43,17 +43,14 @@ from pipelines.run.units import (
 )
 from pipelines.stages import with_needs
 from pipelines.store import store
-from schemas.columns import catalogue_columns, catalogue_schema
-from schemas.cut_off_files import cut_off_in_words, num_cut_off
+from schemas.columns.leave_out import leave_out_texts
+from schemas.columns.mapping import catalogue_columns, catalogue_schema
+from schemas.columns.raw_rows import BLANK_ROWS
 from schemas.errors import CorruptFileError, ThresholdError, UsageError
 from schemas.files import expand_inputs
-from schemas.grouping import GROUP_ROWS
 from schemas.hashing import fingerprint
-from schemas.leave_out import leave_out_texts
-from schemas.left_out_rows import ROWS_LEFT_OUT
-from schemas.manifests import Sidecar
-from schemas.raw_rows import BLANK_ROWS
-from schemas.reading import (
+from schemas.reading.cut_off_files import cut_off_in_words, num_cut_off
+from schemas.reading.rows import (
     FileSlice,
     check_columns,
     count_rows,
@@ -62,11 +59,14 @@ from schemas.reading import (
     relative_names,
     unusual_forms,
 )
-from schemas.rows_of_totals import LIKE_TOTALS
-from schemas.snapshots import catalogue_files
+from schemas.reading.snapshots import catalogue_files
+from schemas.records.manifests import Sidecar
 from schemas.tables import LEAVE_OUT
-from schemas.unmet_texts import UnmetTexts, unmet_texts
-from schemas.validation import Limits
+from schemas.validation.grouping import GROUP_ROWS
+from schemas.validation.left_out_rows import ROWS_LEFT_OUT
+from schemas.validation.rows_of_totals import LIKE_TOTALS
+from schemas.validation.rules import Limits
+from schemas.validation.unmet_texts import UnmetTexts, unmet_texts
 
 #: Part of the fingerprint: raise it when the same input gives other rows or counts.
 CODE_VERSION = 15
@@ -105,7 +105,7 @@ class IngestConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class IngestPlan:
-    """What a run of ingest will read and write; made from the inputs' metadata alone. forms: schemas.reading's
+    """What a run of ingest will read and write; made from the inputs' metadata alone. forms: schemas.reading.rows's
     unusual_forms of the files."""
 
     run: str

@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 
 from pipelines.ingest.write_items import PICTURES_IN_TABLE, STAGE
 from schemas import storage
-from schemas.manifests import Sidecar
-from schemas.stored_pictures import STORED_FOLDER, STORED_PREFIX, stored_path
+from schemas.pictures.stored import STORED_FOLDER, STORED_PREFIX, stored_path
+from schemas.records.manifests import Sidecar
 
 
 def listed_pictures(run: str | os.PathLike[str], bucket: str) -> list[str]:

@@ -11,9 +11,9 @@ from pipelines.console.terminal import shortened
 from pipelines.ingest.write_items import STAGE, ids_of_other_form
 from pipelines.run.unit_files import quarantine_path
 from schemas import storage
-from schemas.column_spec import Columns
+from schemas.columns.spec import Columns
 from schemas.quarantine import quote
-from schemas.rows_of_totals import LOOKED_AT, likely_totals, totals_in_words
+from schemas.validation.rows_of_totals import LOOKED_AT, likely_totals, totals_in_words
 
 #: Ids in two Unicode forms that are named.
 _NAMED_FORMS = 5

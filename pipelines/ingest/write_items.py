@@ -12,18 +12,18 @@ import pyarrow.parquet as pq
 from pipelines.gates.fields import field_count
 from pipelines.run.bucket_rows import RowRules, unpack
 from pipelines.run.units import Unit, UnitWriter, sealed_unit
-from schemas.catalogue_validation import catalogue_counts
-from schemas.duplicates import num_completing
-from schemas.grouping import resolve_rows
-from schemas.left_out_rows import ROWS_LEFT_OUT
+from schemas.columns.raw_rows import BLANK_ROWS
+from schemas.pictures.stored import STORED_PREFIX
 from schemas.quarantine import Rejection
-from schemas.raw_rows import BLANK_ROWS
-from schemas.rows_of_totals import LIKE_TOTALS, likely_totals
-from schemas.stored_pictures import STORED_PREFIX
 from schemas.tables import ITEMS, TEXT_FIELDS
+from schemas.validation.catalogue import catalogue_counts
+from schemas.validation.duplicates import num_completing
+from schemas.validation.grouping import resolve_rows
+from schemas.validation.left_out_rows import ROWS_LEFT_OUT
+from schemas.validation.rows_of_totals import LIKE_TOTALS, likely_totals
 
 STAGE = "items"
-#: Counted where there are any: listed pictures that came in the table (see schemas.stored_pictures).
+#: Counted where there are any: listed pictures that came in the table (see schemas.pictures.stored).
 PICTURES_IN_TABLE = "pictures_in_table"
 
 

@@ -18,20 +18,14 @@ from pipelines.init.pictures import pictures_of
 from pipelines.init.repeated_ids import repeated_ids
 from pipelines.init.seen import SeenColumn, SeenTable, refuse_wrapped
 from pipelines.init.variants import asked_of_parents, by_continuation, by_parent, titles_of
+from schemas.columns.internal_names import is_internal
+from schemas.columns.leave_out import ANY
+from schemas.columns.names import plain_name
+from schemas.columns.names_of_amounts import is_called_an_amount
+from schemas.columns.usual_names import DELETED, ITEM_IDS, OF_CATALOGUE, TEXTS, VISIBLE
 from schemas.errors import UsageError
-from schemas.internal_names import is_internal
-from schemas.kinds_of_rows import column_of_products, refuse_nameless_parts
-from schemas.leave_out import ANY
-from schemas.names_of_amounts import is_called_an_amount
 from schemas.tables import CATALOGUE, TEXT_FIELDS
-from schemas.usual_names import (
-    DELETED,
-    ITEM_IDS,
-    OF_CATALOGUE,
-    TEXTS,
-    VISIBLE,
-    plain_name,
-)
+from schemas.validation.kinds_of_rows import column_of_products, refuse_nameless_parts
 
 _MOSTLY = 0.5
 _KINDS_OF_PRODUCTS = frozenset(

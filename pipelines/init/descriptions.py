@@ -6,8 +6,9 @@ from dataclasses import replace
 
 from pipelines.init.found import Found, found_in, unread_columns
 from pipelines.init.seen import SeenColumn, SeenTable
-from schemas.internal_names import is_internal
-from schemas.usual_names import is_called_a_picture, language_in, plain_name, words_of
+from schemas.columns.internal_names import is_internal
+from schemas.columns.names import language_in, plain_name, words_of
+from schemas.columns.picture_names import is_called_a_picture
 
 _DESCRIPTIONS = (
     *("description", "beschreibung", "descripcion", "descripción", "descrizione", "omschrijving", "descricao"),

@@ -6,11 +6,12 @@ from typing import Any
 
 from pipelines.init.hidden import Hidden
 from pipelines.init.seen import SeenColumn, SeenTable
-from schemas.extended_json import value_at
-from schemas.named_options import carried, option_name
-from schemas.nested_columns import root_of
+from schemas.columns.extended_json import value_at
+from schemas.columns.meant_names import meant_columns
+from schemas.columns.named_options import carried, option_name
+from schemas.columns.names import plain_name
+from schemas.columns.nested_columns import root_of
 from schemas.tables import TEXT_FIELDS
-from schemas.usual_names import meant_columns, plain_name
 
 #: Our column -> for each of its sources the names that it may have.
 Names = Mapping[str, Sequence[Sequence[str]]]
@@ -33,7 +34,7 @@ _MOST_FIELDS = 8
 
 @dataclass(frozen=True)
 class Found:
-    """A column of ours. sources: the names of the shop's; options: what else schemas.column_spec.Column says of it;
+    """A column of ours. sources: the names of the shop's; options: what else schemas.columns.spec.Column says of it;
     notes: what a person should know; filled, example: of the first source that has any; others: what it may be made of
     instead, which is written as lines that nothing reads."""
 

@@ -12,11 +12,13 @@ from pipelines.init.missing_columns import what_is_missing
 from pipelines.init.no_action import MOST_ACTIONS, of_several_values, one_action
 from pipelines.init.returned import asked_of_returns
 from pipelines.init.seen import SeenColumn, SeenTable
-from schemas import tables, usual_names
-from schemas.cell_text import UnreadableCellError
-from schemas.cell_times import timestamp_of
-from schemas.date_formats import date_formats
-from schemas.day_and_clock import is_clock
+from schemas import tables
+from schemas.cells.date_formats import date_formats
+from schemas.cells.text import UnreadableCellError
+from schemas.cells.times import timestamp_of
+from schemas.coercion.day_and_clock import is_clock
+from schemas.columns import usual_names
+from schemas.columns.names import plain_name
 from schemas.errors import UsageError
 
 #: Google's events of items -> our actions.
@@ -181,7 +183,7 @@ def log_start(table: SeenTable) -> LogStart:
 def _ids_in_objects(table: SeenTable, users: Sequence[SeenColumn]) -> list[SeenColumn]:
     """The id in an object that is called a user (`user.id`, as the Elastic Common Schema has it), unless one of the
     users that were found is more than an anonymous one; [] without any."""
-    if any(usual_names.plain_name(column.name).endswith(_KNOWN_USERS) for column in users):
+    if any(plain_name(column.name).endswith(_KNOWN_USERS) for column in users):
         return []
     found: dict[tuple[int, int], SeenColumn] = {}
     for path, column in table.nested.items():
@@ -282,10 +284,10 @@ def _known_actions(seen: Collection[str], is_google: bool) -> dict[str, str]:
     other systems' words say nothing there, nor those of ours that Google has for something else."""
     known = {**dict.fromkeys(OF_NO_USE, ""), **ACTIONS, **({} if is_google else _OTHER_ACTIONS)}
     known |= {name: name for name in tables.ACTIONS if not (is_google and name in OF_NO_USE)}
-    by_name = {usual_names.plain_name(name): action for name, action in known.items()}
+    by_name = {plain_name(name): action for name, action in known.items()}
     theirs = [name for name in seen if name not in tables.ACTIONS]
     names = [*theirs, *(name for name in tables.ACTIONS if name in seen)]
-    return {name: by_name[plain] for name in names if (plain := usual_names.plain_name(name)) in by_name}
+    return {name: by_name[plain] for name in names if (plain := plain_name(name)) in by_name}
 
 
 def _times(table: SeenTable) -> Found | None:
@@ -300,7 +302,7 @@ def _times(table: SeenTable) -> Found | None:
 
 
 def _is_called_a_clock(column: SeenColumn) -> bool:
-    return any(word in usual_names.plain_name(column.name) for word in usual_names.CLOCKS)
+    return any(word in plain_name(column.name) for word in usual_names.CLOCKS)
 
 
 def _mostly(is_one: Callable[[str], bool], column: SeenColumn) -> bool:
@@ -362,13 +364,13 @@ def _items(table: SeenTable) -> list[SeenColumn]:
         of_list, field = path.split(".")[-2:]
         of_list = re.sub(r"[_\d]+$", "", of_list).rpartition("_")[2]  # ..._ecommerce_product_1
         for name in (field, f"{of_list}.{field}"):
-            by_name.setdefault(usual_names.plain_name(name), column)
-    listed = [by_name[plain] for name in names if (plain := usual_names.plain_name(name)) in by_name]
+            by_name.setdefault(plain_name(name), column)
+    listed = [by_name[plain] for name in names if (plain := plain_name(name)) in by_name]
     return [*listed[:1], *([one] if one is not None and (one.filled or not listed) else [])]
 
 
 def _one_of(table: SeenTable, names: Sequence[str], path: tuple[str, str]) -> SeenColumn | None:
-    """The column of one of the names, or where the path leads in one (see schemas.log_events)."""
+    """The column of one of the names, or where the path leads in one (see schemas.events.paths)."""
     flat = table.column([*names, ".".join(path)])
     root = table.columns.get(path[0])
     if (flat is not None and flat.filled) or root is None:
@@ -377,7 +379,7 @@ def _one_of(table: SeenTable, names: Sequence[str], path: tuple[str, str]) -> Se
 
 
 def _led_to(value: Any, name: str) -> Iterator[Any]:
-    """What is behind a name in a value, as schemas.log_events has it."""
+    """What is behind a name in a value, as schemas.events.paths has it."""
     if isinstance(value, dict) and len(value) == 1 and next(iter(value)) in ("list", "array", "element", "item"):
         value = next(iter(value.values()))
     if isinstance(value, dict):

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from pipelines.console.terminal import shortened
 from pipelines.init.seen import SeenTable
-from schemas.leave_out import ANY
+from schemas.columns.leave_out import ANY
 from schemas.tables import LEAVE_OUT
 
 #: Different texts of a column that its line names; of one with more it is asked without a line.

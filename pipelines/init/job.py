@@ -28,8 +28,8 @@ from pipelines.init.shop_toml import columns_text, comment, log_text, settings_t
 from pipelines.init.told import next_commands, told
 from schemas import storage
 from schemas.errors import ThresholdError, UsageError
+from schemas.events.paths import OF_NO_USE
 from schemas.files import declared_form, expand_inputs, shown, write_text
-from schemas.log_events import OF_NO_USE
 from schemas.quarantine import quote
 from schemas.tables import POSITIVE_ACTIONS
 

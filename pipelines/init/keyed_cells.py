@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from schemas.keyed_texts import keyed, keyed_objects
+from schemas.cells.keyed_texts import keyed, keyed_objects
 
 #: The share of a column's texts that hold values so, of a column of such texts.
 _NEARLY_ALL = 0.9

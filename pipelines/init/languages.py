@@ -8,7 +8,8 @@ from functools import cached_property
 from pipelines.init.found import Found, Names, found_by_name
 from pipelines.init.nested import last_name
 from pipelines.init.seen import SeenColumn, SeenTable
-from schemas.usual_names import TEXTS, bare_name, language_in, plain_name
+from schemas.columns.names import bare_name, language_in, plain_name
+from schemas.columns.usual_names import TEXTS
 
 #: The usual name of a column of texts, plain -> our column.
 _OURS = {plain_name(name): ours for ours, sources in TEXTS.items() for names in sources for name in names}

@@ -6,11 +6,13 @@ from typing import Any
 
 from pipelines.console.terminal import shortened
 from pipelines.init.seen import SeenColumn, SeenTable
-from schemas.cell_text import UnreadableCellError
-from schemas.cell_times import timestamp_of
-from schemas.date_formats import date_formats
+from schemas.cells.date_formats import date_formats
+from schemas.cells.text import UnreadableCellError
+from schemas.cells.times import timestamp_of
+from schemas.columns.meant_names import means_another
+from schemas.columns.names import plain_name
+from schemas.columns.usual_names import OF_LOG, ORDERS
 from schemas.quarantine import quote
-from schemas.usual_names import OF_LOG, ORDERS, means_another, plain_name
 
 #: Our column -> Google's name for it, and what it says.
 _NEEDED = {

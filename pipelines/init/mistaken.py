@@ -10,11 +10,9 @@ from collections.abc import Sequence
 from pipelines.init.ga4 import log_start
 from pipelines.init.kinds import GA4
 from pipelines.init.seen import SeenColumn, SeenTable
-from schemas.columns import asked_of_names
-from schemas.errors import UsageError
-from schemas.file_forms import form_of
-from schemas.files import shown
-from schemas.usual_names import (
+from schemas.columns.mapping import asked_of_names
+from schemas.columns.picture_names import is_called_a_picture
+from schemas.columns.usual_names import (
     ACTIONS,
     DAYS,
     ITEM_IDS,
@@ -24,8 +22,10 @@ from schemas.usual_names import (
     SESSIONS,
     TIMES,
     USERS,
-    is_called_a_picture,
 )
+from schemas.errors import UsageError
+from schemas.files import shown
+from schemas.reading.forms import form_of
 
 _WHO = (*USERS, *OTHER_USERS, *SESSIONS)
 _WHEN = (*TIMES, *DAYS)

@@ -1,10 +1,12 @@
 """Columns that have one name, of which no config can say which it means."""
 
 from pipelines.init.seen import SeenTable
+from schemas.columns.names import plain_name
+from schemas.columns.picture_names import is_called_a_picture
+from schemas.columns.usual_names import OF_CATALOGUE
 from schemas.errors import UsageError
 from schemas.files import shown
 from schemas.quarantine import quote
-from schemas.usual_names import OF_CATALOGUE, is_called_a_picture, plain_name
 
 
 def refuse_names_given_twice(table: SeenTable) -> None:

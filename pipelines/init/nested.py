@@ -3,10 +3,11 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from schemas.cell_lists import ADDRESSES
-from schemas.extended_json import named_value, value_at
-from schemas.localised_texts import OF_ALL, texts_by_language
-from schemas.usual_names import is_called_a_picture, is_language
+from schemas.cells.lists import ADDRESSES
+from schemas.columns.extended_json import named_value, value_at
+from schemas.columns.localised_texts import OF_ALL, texts_by_language
+from schemas.columns.names import is_language
+from schemas.columns.picture_names import is_called_a_picture
 
 #: Objects in objects that are looked into, and columns that are made of them.
 _MOST_DOTS, _MOST_COLUMNS = 3, 300

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from pipelines.init.found import Found
 from pipelines.init.seen import SeenTable
-from schemas.usual_names import ORDERS
+from schemas.columns.usual_names import ORDERS
 
 #: Different values of a column of actions.
 MOST_ACTIONS = 100

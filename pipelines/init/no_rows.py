@@ -2,12 +2,12 @@
 
 from pipelines.init.seen import SeenTable
 from schemas import storage
+from schemas.columns.usual_names import ITEM_IDS, LOG_ITEMS
 from schemas.errors import UsageError
-from schemas.file_forms import form_of
 from schemas.files import shown
-from schemas.json_shapes import refuse_other_shape
-from schemas.reading_json import check_json_rows
-from schemas.usual_names import ITEM_IDS, LOG_ITEMS
+from schemas.reading.forms import form_of
+from schemas.reading.json_rows import check_json_rows
+from schemas.reading.json_shapes import refuse_other_shape
 
 
 def refuse_without_rows(table: SeenTable) -> None:

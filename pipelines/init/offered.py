@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pipelines.console.terminal import shortened
 from pipelines.init.found import Found, Start, found_in
 from pipelines.init.seen import SeenColumn, SeenTable
-from schemas.internal_names import is_internal
-from schemas.usual_names import is_called_a_picture
+from schemas.columns.internal_names import is_internal
+from schemas.columns.picture_names import is_called_a_picture
 
 #: Our columns without which an item is hardly known -> words, as the median of a column, that such texts have.
 WORDS = {"title": (2, 20), "description": (21, float("inf"))}

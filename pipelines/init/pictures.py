@@ -7,13 +7,8 @@ from dataclasses import dataclass, replace
 
 from pipelines.init.found import Found, found_in
 from pipelines.init.seen import SeenColumn, SeenTable
-from schemas.usual_names import (
-    is_called_a_picture,
-    is_called_small,
-    is_of_no_product,
-    is_text_of_a_picture,
-    plain_name,
-)
+from schemas.columns.names import plain_name
+from schemas.columns.picture_names import is_called_a_picture, is_called_small, is_of_no_product, is_text_of_a_picture
 
 _MOSTLY = 0.5
 #: One picture in that share of a column is not of a product, if so many items have it.

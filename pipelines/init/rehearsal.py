@@ -11,19 +11,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.console.terminal import shortened, shown_title
-from schemas.catalogue_validation import validate_catalogue
-from schemas.coercion import text_column
-from schemas.column_cells import Found
-from schemas.column_spec import Column, Columns
-from schemas.columns import catalogue_columns, catalogue_schema, table_columns
-from schemas.grouping import resolve_rows
-from schemas.item_lists import items_of_text
-from schemas.log_validation import validate_engagements
-from schemas.picture_urls import is_picture_url
+from schemas.coercion.cells import Found
+from schemas.coercion.columns import text_column
+from schemas.columns.mapping import catalogue_columns, catalogue_schema, table_columns
+from schemas.columns.spec import Column, Columns
+from schemas.events.item_lists import items_of_text
+from schemas.pictures.stored import stored_path
+from schemas.pictures.urls import is_picture_url
 from schemas.quarantine import Rejection
-from schemas.reading import FileSlice, RawRows, check_columns, plan_slices, read_slice, relative_names
-from schemas.stored_pictures import stored_path
+from schemas.reading.rows import FileSlice, RawRows, check_columns, plan_slices, read_slice, relative_names
 from schemas.tables import ENGAGEMENTS, TEXT_FIELDS, UNREADABLE
+from schemas.validation.catalogue import validate_catalogue
+from schemas.validation.grouping import resolve_rows
+from schemas.validation.log import validate_engagements
 
 #: Rows that are read of a table, at most by a batch more.
 MAX_ROWS = 100_000
@@ -84,7 +84,7 @@ class RehearsedItems:
 
 @dataclass(eq=False)
 class RehearsedLog:
-    """items: item -> rows of it. no_rows: events that are none. events_by_action: see schemas.event_actions."""
+    """items: item -> rows of it. no_rows: events that are none. events_by_action: see schemas.events.actions."""
 
     num_rows: int = 0
     rejections: list[Rejection] = field(default_factory=list)
@@ -100,7 +100,7 @@ class RehearsedLog:
         return known / max(self.items.total(), 1)
 
     def split_by(self, separator: str) -> "RehearsedLog":
-        """The log as far as its items tell, of which texts list several (see schemas.item_lists)."""
+        """The log as far as its items tell, of which texts list several (see schemas.events.item_lists)."""
         items = Counter[str]()
         for text, count in self.items.items():
             items.update(dict.fromkeys(items_of_text(text, separator), count))

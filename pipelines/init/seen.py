@@ -13,18 +13,20 @@ from pipelines.console.terminal import shortened
 from pipelines.init.keyed_cells import with_objects
 from pipelines.init.nested import fields_of_lists, fields_of_objects, last_name
 from schemas import storage
-from schemas.cell_lists import joined_text, list_members
-from schemas.cell_text import UnreadableCellError, cell_text
-from schemas.column_cells import Blame, Found, cells_of_sources, coerced_values
+from schemas.cells.lists import joined_text, list_members
+from schemas.cells.text import UnreadableCellError, cell_text
+from schemas.coercion.cells import Blame, Found, cells_of_sources, coerced_values
+from schemas.columns.internal_names import is_internal
+from schemas.columns.localised_texts import OF_ALL, texts_by_language
+from schemas.columns.names import bare_name, plain_name
+from schemas.columns.nested_columns import without_maps
+from schemas.columns.picture_names import PICTURES
+from schemas.columns.usual_names import TEXTS
 from schemas.errors import UsageError
-from schemas.internal_names import is_internal
-from schemas.json_objects import list_remedy
-from schemas.localised_texts import OF_ALL, texts_by_language
-from schemas.nested_columns import without_maps
-from schemas.picture_cells import MIN_BASE64_CHARACTERS, BadPicture, Picture
-from schemas.picture_types import picture_type
-from schemas.reading import RawRows, count_rows, known_columns, plan_slices, read_slice
-from schemas.usual_names import PICTURES, TEXTS, bare_name, plain_name
+from schemas.pictures.cells import MIN_BASE64_CHARACTERS, BadPicture, Picture
+from schemas.pictures.types import picture_type
+from schemas.reading.json_objects import list_remedy
+from schemas.reading.rows import RawRows, count_rows, known_columns, plan_slices, read_slice
 
 #: Rows of a table that are looked at, at most by a batch more.
 MAX_ROWS = 8_192

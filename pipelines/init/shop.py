@@ -14,11 +14,11 @@ from pipelines.init.rehearsal import RehearsedItems, RehearsedLog, count_events,
 from pipelines.init.seen import SeenTable, look_at
 from pipelines.init.to_flatten import refuse_to_flatten
 from pipelines.log.listed_items import separators_in
-from schemas.columns import catalogue_columns
+from schemas.columns.mapping import catalogue_columns
 from schemas.errors import UsageError
 from schemas.files import expand_inputs, shown
-from schemas.rows_of_totals import leave_out_of, likely_totals
-from schemas.snapshots import catalogue_files
+from schemas.reading.snapshots import catalogue_files
+from schemas.validation.rows_of_totals import leave_out_of, likely_totals
 
 #: A share of rows that is higher by less says nothing.
 _CHANCE = 0.001

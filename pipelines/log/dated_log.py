@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pipelines.console.jobs import flag
 from pipelines.console.thresholds import LogThresholds
-from schemas.cell_times import OFFSETS, SINCE_1970, WITH_OFFSET, WITHOUT_OFFSET
+from schemas.cells.times import OFFSETS, SINCE_1970, WITH_OFFSET, WITHOUT_OFFSET
 from schemas.days import UTC_NAME, Calendar
 from schemas.errors import CorruptFileError
 from schemas.files import read_json

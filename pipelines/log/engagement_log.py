@@ -34,16 +34,16 @@ from pipelines.run.stage import RunCall, Stage, job_of
 from pipelines.run.unit_files import manifest_path
 from pipelines.run.units import Unit, read_stage_manifest
 from schemas import storage
-from schemas.column_spec import Columns
-from schemas.columns import ASSUMED, assumed_values, table_columns
-from schemas.cut_off_files import cut_off_in_words, num_cut_off
+from schemas.columns.mapping import ASSUMED, assumed_values, table_columns
+from schemas.columns.raw_rows import BLANK_ROWS
+from schemas.columns.spec import Columns
 from schemas.days import UTC_NAME, end_of_day_us
 from schemas.errors import printable
+from schemas.events.paths import NO_ROWS
 from schemas.files import expand_inputs
 from schemas.hashing import fingerprint
-from schemas.log_events import NO_ROWS
-from schemas.raw_rows import BLANK_ROWS
-from schemas.reading import (
+from schemas.reading.cut_off_files import cut_off_in_words, num_cut_off
+from schemas.reading.rows import (
     FileSlice,
     check_columns,
     column_names,

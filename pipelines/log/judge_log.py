@@ -25,12 +25,12 @@ from pipelines.log.read_engagements import MAX_ROWS_AT_ONCE, slice_unit
 from pipelines.log.rows import LOG_STAGE, LogUse, RejectedRows, action_count
 from pipelines.run.shared import Shared
 from pipelines.run.units import Unit, UnitWriter
-from schemas.column_spec import Columns
-from schemas.log_validation import validate_engagements
-from schemas.offsets_of_times import offsets_of_times
+from schemas.coercion.offsets_of_times import offsets_of_times
+from schemas.columns.spec import Columns
 from schemas.quarantine import Rejection
-from schemas.reading import FileSlice, read_slice
+from schemas.reading.rows import FileSlice, read_slice
 from schemas.tables import ENGAGEMENTS, POSITIVE_ACTIONS, UNREADABLE
+from schemas.validation.log import validate_engagements
 
 #: The unit that counts what is left once equal rows are one.
 DISTINCT = "distinct"

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterator, Mapping
 
 from pipelines.console.terminal import shortened
-from schemas.item_lists import items_of_text
+from schemas.events.item_lists import items_of_text
 from schemas.quarantine import quote
 
 #: What may separate items in a text.

@@ -20,11 +20,11 @@ from pipelines.console.progress import Progress
 from pipelines.log.training_rows import SESSION_ROWS, query_rows
 from pipelines.run.bucket_rows import pack
 from pipelines.run.units import Unit, UnitWriter
-from schemas.column_spec import Columns
+from schemas.columns.spec import Columns
 from schemas.hashing import bucket_of
-from schemas.log_validation import validate_engagements
-from schemas.reading import FileSlice, read_slice
+from schemas.reading.rows import FileSlice, read_slice
 from schemas.tables import ENGAGEMENTS
+from schemas.validation.log import validate_engagements
 
 #: Rows that are bucketed together: bounds the memory of a worker that reads a large slice.
 MAX_ROWS_AT_ONCE = 500_000

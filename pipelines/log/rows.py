@@ -14,12 +14,12 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.event_actions import WITH_ITEMS_OF, WITHOUT_ITEMS_OF
-from schemas.invisible_letters import INVISIBLE
-from schemas.log_events import NO_ROWS
+from schemas.cells.invisible_letters import INVISIBLE
+from schemas.events.actions import WITH_ITEMS_OF, WITHOUT_ITEMS_OF
+from schemas.events.paths import NO_ROWS
 from schemas.quarantine import Rejection, quote
 from schemas.tables import ENGAGEMENTS, POSITIVE_ACTIONS, QUERY_SURFACES
-from schemas.validation import REMEDIES
+from schemas.validation.rules import REMEDIES
 
 LOG_STAGE = "log"
 #: Counts of valid rows that are of no use.

@@ -20,8 +20,8 @@ from model.split.held_out import item_node, text_mark
 from model.split.near_groups import LOOKS, MARKS, NODES, near_groups
 from model.text.tokenizer import only_words
 from pipelines.run.opened import Run
+from schemas.cells.markup import without_markup
 from schemas.hashing import stable_hash
-from schemas.markup import without_markup
 from schemas.tables import TEXT_FIELDS
 
 #: Fields that hold the same thing in other words.

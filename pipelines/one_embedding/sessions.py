@@ -13,11 +13,11 @@ from pipelines.console.thresholds import LogThresholds
 from pipelines.gates.log import require_sound_log
 from pipelines.log.equal_rows import EVENT, ROWS_EQUAL, with_events, without_equal
 from pipelines.log.rows import RejectedRows
-from schemas.columns import table_columns
+from schemas.columns.mapping import table_columns
 from schemas.files import expand_inputs
-from schemas.log_validation import validate_engagements
-from schemas.reading import check_columns, count_rows, plan_slices, read_slice
+from schemas.reading.rows import check_columns, count_rows, plan_slices, read_slice
 from schemas.tables import ENGAGEMENTS
+from schemas.validation.log import validate_engagements
 
 _ACTIONS = (CLICK, IN_CART, BUY, RETURN)
 

@@ -15,9 +15,9 @@ from pipelines.run.opened import Run
 from pipelines.sources.run_tables import run_table
 from pipelines.sources.trained import EVIDENCE_FOLDER, VECTORS_FOLDER
 from pipelines.stages import SOURCES, line_of, with_needs
-from schemas.clickstream import EVIDENCE
-from schemas.embeddings import read_embeddings, read_embeddings_metadata, validate_embeddings
 from schemas.errors import UsageError
+from schemas.records.clickstream import EVIDENCE
+from schemas.records.embeddings import read_embeddings, read_embeddings_metadata, validate_embeddings
 
 #: The fact of a stage that reads the log: the first instant after its rows (microseconds since 1970), None: all count.
 LOG_END = "log_end_us"

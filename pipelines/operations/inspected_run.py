@@ -13,8 +13,8 @@ from schemas import storage
 from schemas.errors import CorruptFileError
 from schemas.files import read_json, read_sealed_json, sha256_of_file
 from schemas.hashing import stable_hash
-from schemas.manifests import Sidecar, StageManifest
 from schemas.quarantine import quote
+from schemas.records.manifests import Sidecar, StageManifest
 from schemas.storage import resolve_inside
 
 #: JSON files that carry their own checksum; of the others another file has it.

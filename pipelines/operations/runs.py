@@ -15,8 +15,8 @@ from pipelines.store.named_run import check_store
 from pipelines.store.run_files import format_bytes, gates_by_status, read_object, shown, size_of
 from schemas import storage
 from schemas.errors import CorruptFileError, printable
-from schemas.manifests import RunManifest
 from schemas.quarantine import quote
+from schemas.records.manifests import RunManifest
 
 CURRENT, PUBLISHED, FINISHED = "CURRENT", "published before", "finished, never published"
 ROLLED_BACK, FAILED_GATES, UNFINISHED, BROKEN = "rolled back", "failed gates", "unfinished", "broken"

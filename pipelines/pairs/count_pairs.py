@@ -36,7 +36,7 @@ from pipelines.run.opened_models import open_query_table, open_vocabulary
 from pipelines.run.units import bucket_name
 from schemas import storage
 from schemas.hashing import stable_hash
-from schemas.records import decode_features, read_records
+from schemas.records.tfrecords import decode_features, read_records
 from schemas.tables import PSEUDO_TASK, TEXT_FIELDS
 
 #: Share of the pseudo-queries that validate, where a validation part was asked for; none tests, but those of items and

@@ -30,7 +30,7 @@ from pipelines.console.progress import Progress
 from pipelines.run.bucket_rows import pack, unpack_table
 from pipelines.run.units import bucket_name
 from schemas import storage
-from schemas.records import decode_features, read_records
+from schemas.records.tfrecords import decode_features, read_records
 from schemas.tables import TEXT_FIELDS
 
 #: How `Progress` calls this step.

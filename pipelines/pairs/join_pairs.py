@@ -36,7 +36,7 @@ from pipelines.pairs.few_pairs import with_validating
 from pipelines.run.bucket_rows import pack, unpack_table
 from pipelines.run.opened_models import open_query_table, open_text_encoder, open_vocabulary
 from pipelines.run.units import Unit, UnitWriter, bucket_name, finished_sidecar
-from schemas.records import Pair, encode_pair, write_records
+from schemas.records.tfrecords import Pair, encode_pair, write_records
 from schemas.tables import PSEUDO_TASK
 
 ITEM_COUNTS = pa.schema(

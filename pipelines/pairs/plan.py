@@ -23,14 +23,14 @@ from pipelines.pairs.join_pairs import JoinRules
 from pipelines.pairs.write_summaries import SUMMARIES
 from pipelines.run.units import bucket_name, read_stage_manifest
 from schemas import storage
-from schemas.column_spec import Columns
-from schemas.columns import table_columns
+from schemas.columns.mapping import table_columns
+from schemas.columns.spec import Columns
 from schemas.days import end_of_day_us
 from schemas.errors import UsageError
 from schemas.files import expand_inputs, read_json
 from schemas.hashing import fingerprint
-from schemas.query_vectors import check_query_vectors
-from schemas.reading import FileSlice, check_columns, count_rows, input_identity, plan_slices
+from schemas.reading.rows import FileSlice, check_columns, count_rows, input_identity, plan_slices
+from schemas.records.query_vectors import check_query_vectors
 from schemas.tables import ENGAGEMENTS
 
 STAGE = "pairs"

@@ -17,18 +17,18 @@ import numpy as np
 import pyarrow as pa
 
 from pipelines.console.progress import Progress
-from schemas.catalogue_validation import VALIDATED_CATALOGUE, validate_catalogue, validated_schema
-from schemas.column_spec import Columns
-from schemas.columns import catalogue_schema
-from schemas.grouping import MERGED, SHARE_PICTURES, complete_groups
+from schemas.columns.mapping import catalogue_schema
+from schemas.columns.raw_rows import BLANK_ROWS
+from schemas.columns.spec import Columns
 from schemas.hashing import bucket_of
-from schemas.left_out_rows import ROWS_LEFT_OUT, without_left_out
+from schemas.pictures.stored import keep_picture
 from schemas.quarantine import Rejection, rejections_to_table
-from schemas.raw_rows import BLANK_ROWS
-from schemas.reading import FileSlice, read_slice
-from schemas.stored_pictures import keep_picture
+from schemas.reading.rows import FileSlice, read_slice
 from schemas.tables import REJECTIONS
-from schemas.validation import Limits
+from schemas.validation.catalogue import VALIDATED_CATALOGUE, validate_catalogue, validated_schema
+from schemas.validation.grouping import MERGED, SHARE_PICTURES, complete_groups
+from schemas.validation.left_out_rows import ROWS_LEFT_OUT, without_left_out
+from schemas.validation.rules import Limits
 
 #: A worker holds about this much of validated rows before it cuts them into buckets: large enough that the pieces are
 #: not mostly headers, small enough for any worker.
@@ -119,8 +119,8 @@ class Buckets:
 class RowRules:
     """How the rows of a catalogue are read, and what becomes of those that belong together.
 
-    columns: the mapping. group_rows: one of schemas.grouping.GROUP_ROWS. file_names: what `where` calls file k. run:
-    where pictures go that are in the table."""
+    columns: the mapping. group_rows: one of schemas.validation.grouping.GROUP_ROWS. file_names: what `where` calls file
+    k. run: where pictures go that are in the table."""
 
     run: str
     columns: Columns

@@ -9,8 +9,8 @@ from pipelines.stages import stage_of_folder
 from schemas import storage
 from schemas.errors import CorruptFileError
 from schemas.files import check_sha256, expand_inputs, read_json
-from schemas.manifests import Manifest, RunManifest, StageManifest, manifest_path
 from schemas.quarantine import quote
+from schemas.records.manifests import Manifest, RunManifest, StageManifest, manifest_path
 from schemas.storage import resolve_inside
 
 EMBEDDINGS, UNIFIED, INDEX = "embeddings", "unified", "index"

@@ -11,9 +11,9 @@ from model.nearest.refined import REFINED_FOLDER
 from pipelines.run.listed_files import EMBEDDINGS, INDEX
 from pipelines.run.opened import Run
 from schemas import storage
-from schemas.embeddings import read_embeddings_metadata
 from schemas.quarantine import quote
-from schemas.user_rows import USERS_FOLDER
+from schemas.records.embeddings import read_embeddings_metadata
+from schemas.records.user_rows import USERS_FOLDER
 
 
 def wrong_model_ids(run: Run) -> tuple[int, list[str]]:

@@ -28,25 +28,25 @@ from pipelines.run.units import bucket_name
 from pipelines.run.user_files import check_user_actions, check_users_file
 from pipelines.stages import published_folders
 from schemas import storage
-from schemas.embeddings import read_embeddings, read_embeddings_metadata, validate_embeddings
 from schemas.errors import CorruptFileError, UsageError
 from schemas.files import sha256_of_file
-from schemas.fingerprints import FINGERPRINTS_FOLDER, FingerprintsFile
 from schemas.hashing import bucket_of
-from schemas.manifests import Manifest
 from schemas.quarantine import quote
-from schemas.reading import PARQUET_ERRORS
-from schemas.user_rows import (
+from schemas.reading.rows import PARQUET_ERRORS
+from schemas.records.embeddings import read_embeddings, read_embeddings_metadata, validate_embeddings
+from schemas.records.fingerprints import FINGERPRINTS_FOLDER, FingerprintsFile
+from schemas.records.manifests import Manifest
+from schemas.records.user_rows import (
     USER_ACTIONS_FOLDER,
     USERS_FOLDER,
     USERS_STAGE,
     UserActionRows,
     UserRows,
 )
-from schemas.users import read_user_actions
+from schemas.records.users import read_user_actions
 
 if TYPE_CHECKING:
-    from schemas.records import ItemFeatures
+    from schemas.records.tfrecords import ItemFeatures
 
 #: What reading a damaged run raises.
 DAMAGE = (CorruptFileError, UsageError, OSError, pa.ArrowException)
@@ -242,7 +242,10 @@ class Run(ListedFiles):
 
     def records(self, bucket: int) -> "Iterator[ItemFeatures]":
         """The features of a bucket's items, in ascending order of ids; those without text and pictures have none."""
-        from schemas.records import decode_features, read_records  # which takes seconds, and most readers need none
+        from schemas.records.tfrecords import (  # which takes seconds, and most readers need none
+            decode_features,
+            read_records,
+        )
 
         return map(
             decode_features,

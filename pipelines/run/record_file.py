@@ -7,7 +7,7 @@ from typing import BinaryIO
 from schemas import storage
 from schemas.errors import CorruptFileError
 from schemas.hashing import content_hash
-from schemas.records import read_records
+from schemas.records.tfrecords import read_records
 
 #: Of a TFRecord file, around each payload: its length and that CRC; its own CRC.
 _HEADER_BYTES, _FOOTER_BYTES = 12, 4

@@ -13,7 +13,7 @@ from typing import Any
 from schemas import storage
 from schemas.errors import CorruptFileError
 from schemas.files import read_json
-from schemas.manifests import is_data_file, manifest_path, sidecar_path
+from schemas.records.manifests import is_data_file, manifest_path, sidecar_path
 from schemas.storage import resolve_inside
 
 __all__ = ["manifest_path", "sidecar_path"]

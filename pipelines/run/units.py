@@ -32,8 +32,8 @@ from pipelines.run.unit_files import (
 from schemas import storage
 from schemas.errors import CorruptFileError, UsageError
 from schemas.files import check_sha256, sha256_of_file
-from schemas.manifests import FileEntry, Sidecar, StageManifest, manifest_path, sidecar_path, sum_of
 from schemas.quarantine import Rejection, quarantine_table, quote, rejections_to_table
+from schemas.records.manifests import FileEntry, Sidecar, StageManifest, manifest_path, sidecar_path, sum_of
 from schemas.storage import atomic_write
 
 

@@ -10,8 +10,8 @@ import pyarrow.compute as pc
 from schemas.errors import CorruptFileError
 from schemas.hashing import bucket_of
 from schemas.quarantine import quote
-from schemas.user_rows import UserActionRows, UserRows
-from schemas.users import read_users
+from schemas.records.user_rows import UserActionRows, UserRows
+from schemas.records.users import read_users
 
 
 def check_users_file(

@@ -17,8 +17,8 @@ from pipelines.serving.searcher import Searcher
 from schemas.errors import CorruptFileError
 from schemas.hashing import row_hashes
 from schemas.quarantine import quote
-from schemas.user_rows import POPULARITY_FILE, POPULARITY_FOLDER
-from schemas.users import read_popularity
+from schemas.records.user_rows import POPULARITY_FILE, POPULARITY_FOLDER
+from schemas.records.users import read_popularity
 
 
 class PublishedItems:

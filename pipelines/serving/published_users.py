@@ -14,9 +14,9 @@ from pipelines.users.alpha import DEFAULT_SAMPLES, MAX_SAMPLES
 from schemas.errors import CorruptFileError, UsageError
 from schemas.hashing import bucket_of
 from schemas.quarantine import quote
-from schemas.reading import PARQUET_ERRORS
-from schemas.user_rows import MAX_USER_BUCKETS, USER_ACTIONS_FOLDER, USERS_FOLDER, USERS_STAGE, slice_of
-from schemas.users import read_acted_items
+from schemas.reading.rows import PARQUET_ERRORS
+from schemas.records.user_rows import MAX_USER_BUCKETS, USER_ACTIONS_FOLDER, USERS_FOLDER, USERS_STAGE, slice_of
+from schemas.records.users import read_acted_items
 
 #: Row groups held, of each kind: callers who ask in the order of the files read each once.
 _GROUPS = 8

@@ -26,9 +26,9 @@ from pipelines.run.listed_files import EMBEDDINGS
 from pipelines.run.opened import PublishedRun
 from pipelines.store.models import ITEM_MODELS
 from pipelines.store.store import current_run
-from schemas.embeddings import read_embeddings_metadata
 from schemas.errors import CorruptFileError, UsageError
 from schemas.quarantine import quote
+from schemas.records.embeddings import read_embeddings_metadata
 
 QueryKind = Literal["text", "image", "item"]
 QUERY_KINDS: tuple[QueryKind, ...] = ("text", "image", "item")

@@ -27,7 +27,7 @@ from model.sources.walks import ENDED
 from pipelines.sources import co_engagements
 from pipelines.sources.run_tables import RunTable
 from pipelines.sources.trained import LearntVectors, SourceConfig, TrainedSource, num_distinct
-from schemas.clickstream import BIASES, EVIDENCE, INTERACTIONS, SEQUENCES, WALKS
+from schemas.records.clickstream import BIASES, EVIDENCE, INTERACTIONS, SEQUENCES, WALKS
 from schemas.tables import ITEMS
 
 Tables = Mapping[str, RunTable]

@@ -26,8 +26,8 @@ from pipelines.run.stage import Stage
 from pipelines.run.units import Unit, UnitWriter, bucket_name, sealed_unit
 from pipelines.sources.log_rows import write_bucket_table
 from pipelines.sources.run_tables import RunTable, num_buckets_of, read_table, run_table
-from schemas.clickstream import CO_ENGAGEMENTS, EVIDENCE, SEQUENCES
 from schemas.hashing import fingerprint
+from schemas.records.clickstream import CO_ENGAGEMENTS, EVIDENCE, SEQUENCES
 
 STAGE = "co_engagements"
 EDGES, ITEMS = f"{STAGE}/edges", f"{STAGE}/items"

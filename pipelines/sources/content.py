@@ -32,7 +32,7 @@ from pipelines.sources.trained import LearntVectors, SourceConfig, TrainedSource
 from schemas import storage
 from schemas.errors import ThresholdError
 from schemas.hashing import stable_hash
-from schemas.records import decode_features, decode_pair, read_records
+from schemas.records.tfrecords import decode_features, decode_pair, read_records
 from schemas.tables import ITEMS
 
 #: What is read of ITEMS.

@@ -10,9 +10,9 @@ import pyarrow.parquet as pq
 
 from pipelines.run.units import Unit
 from schemas.errors import CorruptFileError
-from schemas.manifests import Sidecar, StageManifest
 from schemas.quarantine import quote
-from schemas.reading import PARQUET_ERRORS
+from schemas.reading.rows import PARQUET_ERRORS
+from schemas.records.manifests import Sidecar, StageManifest
 
 
 @dataclass(frozen=True, kw_only=True)

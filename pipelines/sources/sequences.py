@@ -35,13 +35,13 @@ from pipelines.sources.log_rows import (
     read_progress,
 )
 from pipelines.sources.run_tables import counts_of, num_buckets_of, run_table
-from schemas.column_spec import Columns
-from schemas.columns import table_columns
+from schemas.columns.mapping import table_columns
+from schemas.columns.spec import Columns
 from schemas.days import UTC_NAME, end_of_day_us
 from schemas.errors import ThresholdError, printable
 from schemas.files import expand_inputs
 from schemas.hashing import fingerprint
-from schemas.reading import FileSlice, check_columns, count_rows, input_identity, plan_slices
+from schemas.reading.rows import FileSlice, check_columns, count_rows, input_identity, plan_slices
 from schemas.tables import ENGAGEMENTS
 
 

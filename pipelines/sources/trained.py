@@ -1,6 +1,6 @@
 """A source of item vectors as a stage: what it reads, how it learns, what it leaves behind.
 
-    tables of the run -> learn -> <source>/embeddings/    unit vectors, the contract of schemas.embeddings
+    tables of the run -> learn -> <source>/embeddings/    unit vectors, the contract of schemas.records.embeddings
                                   <source>/evidence/      how much is known of each of these items: how often seen
                                   <source>/<beside>/      what else the source knows
                                   <source>/model/         what was trained, of a source that encodes new items with it
@@ -32,10 +32,10 @@ from pipelines.run.stage import Stage
 from pipelines.run.units import Unit, UnitWriter
 from pipelines.sources.run_tables import RunTable, run_table
 from schemas import storage
-from schemas.clickstream import EVIDENCE
-from schemas.embeddings import embeddings_metadata, read_embeddings_metadata, write_embeddings_file
 from schemas.errors import ThresholdError
 from schemas.hashing import fingerprint
+from schemas.records.clickstream import EVIDENCE
+from schemas.records.embeddings import embeddings_metadata, read_embeddings_metadata, write_embeddings_file
 
 #: The one unit of a source, which its files are called by.
 UNIT = "part-00000-of-00001"

@@ -34,10 +34,10 @@ from pipelines.run.units import Unit, UnitWriter
 from pipelines.sources import co_engagements
 from pipelines.sources.log_rows import write_bucket_table
 from pipelines.sources.run_tables import RunTable, counts_of, read_table, run_table
-from schemas.clickstream import CO_ENGAGEMENTS, EVIDENCE, WALKS
 from schemas.errors import ThresholdError
 from schemas.hashing import fingerprint
-from schemas.manifests import StageManifest
+from schemas.records.clickstream import CO_ENGAGEMENTS, EVIDENCE, WALKS
+from schemas.records.manifests import StageManifest
 
 STAGE = "walks"
 CODE_VERSION = 1

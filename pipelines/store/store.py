@@ -19,8 +19,8 @@ from schemas import storage
 from schemas.errors import CorruptFileError, UsageError
 from schemas.files import check_sha256, read_json, shown, write_json, write_text
 from schemas.hashing import fingerprint
-from schemas.manifests import RunManifest
 from schemas.quarantine import quote
+from schemas.records.manifests import RunManifest
 from schemas.storage import resolve_inside
 
 

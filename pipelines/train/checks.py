@@ -21,14 +21,14 @@ from pipelines.gates.results import ACCEPTED, check_accepted
 from pipelines.stages import named_sources, require_engagements
 from pipelines.store.models import ITEM_MODELS
 from pipelines.train.report import why_untrained
-from schemas.column_spec import Columns, column_of
-from schemas.columns import catalogue_columns, catalogue_schema, offered_name, table_columns
+from schemas.columns.mapping import catalogue_columns, catalogue_schema, offered_name, table_columns
+from schemas.columns.spec import Columns, column_of
 from schemas.errors import ThresholdError, UsageError
 from schemas.files import expand_inputs
 from schemas.quarantine import quote
-from schemas.query_vectors import check_query_vectors
-from schemas.reading import check_columns, column_names, format_of
-from schemas.snapshots import catalogue_files
+from schemas.reading.rows import check_columns, column_names, format_of
+from schemas.reading.snapshots import catalogue_files
+from schemas.records.query_vectors import check_query_vectors
 from schemas.tables import CATALOGUE, ENGAGEMENTS
 
 if TYPE_CHECKING:

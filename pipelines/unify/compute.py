@@ -19,8 +19,8 @@ from pipelines.run.shared import Shared
 from pipelines.run.units import Unit, UnitWriter
 from pipelines.sources.content import ATTRIBUTES, encode_attributes, encode_pictures_of, pictures_of
 from schemas import storage
-from schemas.embeddings import embeddings_metadata, read_embeddings, write_embeddings_file
 from schemas.quarantine import Rejection
+from schemas.records.embeddings import embeddings_metadata, read_embeddings, write_embeddings_file
 
 #: Why an item has no row: none of its sources knows it.
 NO_SOURCE = "no_source"

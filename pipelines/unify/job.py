@@ -32,8 +32,8 @@ from pipelines.unify.run_sources import RunSource
 from schemas import storage
 from schemas.days import end_of_day_us
 from schemas.errors import UsageError
-from schemas.manifests import StageManifest
 from schemas.quarantine import quote
+from schemas.records.manifests import StageManifest
 
 EXAMPLE = (
     "itemsage unify --store store --sources itemsage,prod2vec,dae --weights itemsage=1,prod2vec=.5,dae=.5 "

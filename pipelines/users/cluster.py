@@ -20,8 +20,8 @@ from pipelines.run.item_vectors import VectorsSource, load_vectors
 from pipelines.run.units import Unit, UnitWriter, finished_sidecar, sealed_unit
 from pipelines.users.earlier import EarlierRun
 from pipelines.users.read_actions import ACTIONS
-from schemas.user_rows import POPULARITY_FILE, POPULARITY_FOLDER, USER_ACTIONS_FOLDER, USERS_FOLDER, USERS_STAGE
-from schemas.users import read_popularity, sum_popularity, write_popularity, write_user_actions, write_users
+from schemas.records.user_rows import POPULARITY_FILE, POPULARITY_FOLDER, USER_ACTIONS_FOLDER, USERS_FOLDER, USERS_STAGE
+from schemas.records.users import read_popularity, sum_popularity, write_popularity, write_user_actions, write_users
 
 POPULARITY_UNIT = "popularity"
 _PARTS_FOLDER = f"{POPULARITY_FOLDER}/_buckets"

@@ -10,15 +10,15 @@ from pipelines.log.dated_log import DatedLog
 from pipelines.run.listed_files import EMBEDDINGS, VECTORS, VECTORS_HELP
 from pipelines.store.store import check_date
 from pipelines.users.alpha import MAX_SAMPLES
-from schemas.column_spec import Columns
-from schemas.columns import table_columns
+from schemas.columns.mapping import table_columns
+from schemas.columns.spec import Columns
 from schemas.days import day_number
 from schemas.errors import UsageError
 from schemas.files import expand_inputs
 from schemas.quarantine import quote
-from schemas.reading import check_columns
+from schemas.reading.rows import check_columns
+from schemas.records.user_rows import MAX_USER_BUCKETS
 from schemas.tables import ENGAGEMENTS, POSITIVE_ACTIONS
-from schemas.user_rows import MAX_USER_BUCKETS
 
 ROWS_A_BUCKET = 100_000
 #: Clustering needs about 20 bytes for every pair of a user's actions: 2 GB here.

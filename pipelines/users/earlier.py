@@ -15,7 +15,7 @@ from pipelines.run.earlier_faults import UNREADABLE, say
 from pipelines.run.opened import Run
 from schemas import storage
 from schemas.quarantine import quote
-from schemas.user_rows import MAX_USER_BUCKETS, USERS_STAGE, UserActionRows, slice_of
+from schemas.records.user_rows import MAX_USER_BUCKETS, USERS_STAGE, UserActionRows, slice_of
 
 
 @dataclass(frozen=True)

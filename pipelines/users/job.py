@@ -41,8 +41,8 @@ from schemas import storage
 from schemas.errors import CorruptFileError, ThresholdError, printable
 from schemas.files import read_sealed_json
 from schemas.quarantine import quote
-from schemas.reading import FileSlice
-from schemas.user_rows import USERS_FOLDER, USERS_STAGE
+from schemas.reading.rows import FileSlice
+from schemas.records.user_rows import USERS_FOLDER, USERS_STAGE
 
 __all__ = ["CODE_VERSION", "UsersConfig", "UsersPlan", "build", "main", "plan", "run"]
 _SHOWN = (

@@ -12,10 +12,10 @@ from pipelines.users.alpha import Alpha, alpha_of
 from pipelines.users.config import ROWS_A_BUCKET, UsersConfig, check_users_input
 from pipelines.users.earlier import EarlierRun, earlier_num_buckets, open_earlier_users
 from pipelines.users.read_actions import ActionsSource
-from schemas.column_spec import Columns
+from schemas.columns.spec import Columns
 from schemas.hashing import fingerprint
-from schemas.reading import FileSlice, count_rows, input_identity, plan_slices
-from schemas.user_rows import MAX_USER_BUCKETS, USERS_STAGE
+from schemas.reading.rows import FileSlice, count_rows, input_identity, plan_slices
+from schemas.records.user_rows import MAX_USER_BUCKETS, USERS_STAGE
 
 #: Part of the fingerprint, and of what is compared before clusters are taken over: raise it when the same actions give
 #: other users.

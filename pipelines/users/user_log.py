@@ -16,13 +16,13 @@ from pipelines.log.equal_rows import ROWS_EQUAL, without_equal
 from pipelines.log.rows import RejectedRows
 from pipelines.run.item_vectors import VectorsSource, load_vectors
 from pipelines.users.read_actions import ActionsSource, actions_in_window, why_unused, with_item_rows
-from schemas.column_spec import Columns
-from schemas.columns import table_columns
+from schemas.columns.mapping import table_columns
+from schemas.columns.spec import Columns
 from schemas.errors import ThresholdError
 from schemas.files import expand_inputs
-from schemas.log_validation import validate_engagements
-from schemas.reading import check_columns, count_rows, plan_slices, read_slice
+from schemas.reading.rows import check_columns, count_rows, plan_slices, read_slice
 from schemas.tables import ENGAGEMENTS
+from schemas.validation.log import validate_engagements
 
 
 def read_user_log(

@@ -16,7 +16,7 @@ from inspected_days import write_users_days
 from python_process import ROOT
 from read_by_snippet import plain
 
-from schemas.records import decode_features, read_records
+from schemas.records.tfrecords import decode_features, read_records
 
 #: Reader, as its section is called -> the rows of its `table`.
 LIGHT = {

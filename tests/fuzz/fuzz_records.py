@@ -9,7 +9,7 @@ from fuzz_bytes import damaged
 from fuzz_values import TEXTS
 from tfrecord import example_pb2
 
-from schemas.records import ItemFeatures, Pair, encode_features, encode_pair
+from schemas.records.tfrecords import ItemFeatures, Pair, encode_features, encode_pair
 from schemas.tables import MAX_PICTURES, NUM_TEXT_FIELDS, TASKS
 
 _LENGTHS = (0, 1, 2**16, (64 << 20) - 1, (64 << 20) + 1, 2**31, 2**63, 2**64 - 1)

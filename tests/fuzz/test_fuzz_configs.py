@@ -16,7 +16,7 @@ from fuzz_run import Outcome, fuzz
 from pipelines.console.commands import COMMANDS
 from pipelines.console.config_file import plain_type, read_config_file
 from pipelines.console.jobs import parse_alone
-from schemas.columns import TABLES, table_columns
+from schemas.columns.mapping import TABLES, table_columns
 from schemas.errors import UsageError
 
 _COMMANDS = ("daily", "train", "search", "evaluate", "ingest", "features", "pairs", "embed", "index", "publish", "path")

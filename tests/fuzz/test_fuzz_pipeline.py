@@ -25,9 +25,9 @@ from pipelines.embed import job as embed
 from pipelines.features import job as features
 from pipelines.index import job as index
 from pipelines.ingest import job as ingest
-from schemas.embeddings import read_embeddings, validate_embeddings
 from schemas.errors import CorruptFileError, ThresholdError, UsageError
-from schemas.records import decode_features, read_records
+from schemas.records.embeddings import read_embeddings, validate_embeddings
+from schemas.records.tfrecords import decode_features, read_records
 from schemas.sample_shop.assortment import make_assortment
 from schemas.sample_shop.catalogue import make_catalogue
 from schemas.tables import CATALOGUE, EMBEDDING_DIM, MAX_PICTURES, QUARANTINE

@@ -9,7 +9,7 @@ from fuzz_records import frame, make_file, make_payload, spoilt
 from fuzz_run import Outcome, fuzz
 
 from schemas.errors import CorruptFileError
-from schemas.records import ItemFeatures, Pair, decode_features, decode_pair, read_records
+from schemas.records.tfrecords import ItemFeatures, Pair, decode_features, decode_pair, read_records
 from schemas.tables import NUM_TEXT_FIELDS
 
 

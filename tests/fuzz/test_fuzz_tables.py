@@ -14,12 +14,9 @@ from fuzz_run import Outcome, fuzz
 from fuzz_tables import Made, make_files
 
 from pipelines.log.training_rows import query_rows
-from schemas.catalogue_validation import VALIDATED_CATALOGUE, validate_catalogue
-from schemas.duplicates import resolve_duplicates
 from schemas.errors import CorruptFileError, UsageError
-from schemas.log_validation import validate_engagements, validate_judgements
 from schemas.quarantine import MAX_QUOTED_CHARACTERS, Rejection, rejections_to_table
-from schemas.reading import check_columns, count_rows, input_identity, plan_slices, read_slice, relative_names
+from schemas.reading.rows import check_columns, count_rows, input_identity, plan_slices, read_slice, relative_names
 from schemas.sample_shop.assortment import make_assortment
 from schemas.sample_shop.catalogue import make_catalogue, make_query_pictures
 from schemas.sample_shop.engagements import make_engagements
@@ -34,7 +31,10 @@ from schemas.tables import (
     SURFACES,
     TEXT_FIELDS,
 )
-from schemas.validation import REMEDIES, Limits
+from schemas.validation.catalogue import VALIDATED_CATALOGUE, validate_catalogue
+from schemas.validation.duplicates import resolve_duplicates
+from schemas.validation.log import validate_engagements, validate_judgements
+from schemas.validation.rules import REMEDIES, Limits
 
 pytestmark = pytest.mark.slow
 

@@ -19,13 +19,13 @@ from pipelines.console.jobs import beam_options
 from pipelines.run.accounting import account
 from pipelines.run.user_files import check_user_actions, check_users_file
 from pipelines.users import job as users
-from schemas.embeddings import read_embeddings
 from schemas.errors import CorruptFileError, UsageError
+from schemas.records.embeddings import read_embeddings
+from schemas.records.users import read_popularity, read_user_actions
 from schemas.sample_shop.assortment import make_assortment
 from schemas.sample_shop.catalogue import make_query_pictures
 from schemas.sample_shop.engagements import make_engagements
 from schemas.tables import ENGAGEMENTS, POSITIVE_ACTIONS, QUARANTINE
-from schemas.users import read_popularity, read_user_actions
 
 pytestmark = pytest.mark.slow
 

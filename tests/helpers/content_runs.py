@@ -9,7 +9,7 @@ from run_builder import RunBuilder
 
 from pipelines.sources import job as sources
 from schemas.hashing import seed_of
-from schemas.records import ItemFeatures
+from schemas.records.tfrecords import ItemFeatures
 from schemas.tables import ITEMS, NUM_TEXT_FIELDS, TEXT_FIELDS
 
 ITEM_IDS = [f"item-{number:03d}" for number in range(60)]

@@ -17,10 +17,10 @@ from model.text.vocabulary import Vocabulary
 from pipelines.console.jobs import beam_options
 from pipelines.embed import job as embed
 from pipelines.run.units import Unit, UnitWriter, bucket_name, write_stage_manifest
-from schemas.embeddings import read_embeddings, validate_embeddings
 from schemas.files import write_json
 from schemas.hashing import bucket_of, content_hash, fingerprint
-from schemas.records import ItemFeatures, encode_features, write_records
+from schemas.records.embeddings import read_embeddings, validate_embeddings
+from schemas.records.tfrecords import ItemFeatures, encode_features, write_records
 from schemas.tables import FINGERPRINTS, NUM_TEXT_FIELDS
 
 PICTURE_DIM, NUM_BUCKETS, VOCABULARY = 8, 4, 100

@@ -21,7 +21,7 @@ from model.items.query_encoder import QueryEncoder
 from pipelines.evaluate.job import evaluate_or_reuse
 from pipelines.evaluate.query_pictures import PATH
 from schemas.files import write_json
-from schemas.records import ItemFeatures, encode_features, write_records
+from schemas.records.tfrecords import ItemFeatures, encode_features, write_records
 from schemas.tables import EMBEDDING_DIM, ENGAGEMENTS, ITEMS
 
 NUM_ITEMS = 40

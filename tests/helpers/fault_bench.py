@@ -17,8 +17,8 @@ from random_models import save_random_model
 
 from pipelines.operations.verify.job import verify_run
 from pipelines.store import store
-from schemas.embeddings import read_embeddings, validate_embeddings
 from schemas.files import sha256_of_file
+from schemas.records.embeddings import read_embeddings, validate_embeddings
 from schemas.sample_shop.generate import generate
 from schemas.tables import TEXT_FIELDS
 

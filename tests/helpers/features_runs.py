@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 from model.text.vocabulary import Vocabulary
 from pipelines.run.units import Unit, UnitWriter, bucket_name, write_stage_manifest
 from schemas.hashing import bucket_of
-from schemas.records import ItemFeatures, decode_features, read_records
+from schemas.records.tfrecords import ItemFeatures, decode_features, read_records
 from schemas.tables import ITEMS, REJECTIONS
 
 NUM_BUCKETS = 3

@@ -15,7 +15,7 @@ from pipelines.console.jobs import beam_options
 from pipelines.features import job as features
 from pipelines.features.plan import FeaturesConfig
 from pipelines.run.units import bucket_name
-from schemas.fingerprints import FingerprintsFile, ItemFingerprint
+from schemas.records.fingerprints import FingerprintsFile, ItemFingerprint
 
 OLD_NS = 1_700_000_000_000_000_000
 BUCKETS = [bucket_name(bucket, NUM_BUCKETS) for bucket in range(NUM_BUCKETS)]

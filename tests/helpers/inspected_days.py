@@ -27,7 +27,7 @@ from pipelines.users import job as users
 from schemas.files import write_json
 from schemas.hashing import bucket_of, content_hash, fingerprint, seed_of
 from schemas.quarantine import Rejection
-from schemas.records import ItemFeatures, encode_features, write_records
+from schemas.records.tfrecords import ItemFeatures, encode_features, write_records
 from schemas.tables import FINGERPRINTS, ITEMS
 
 NUM_BUCKETS, PICTURE_DIM, NUM_ITEMS = 3, 8, 40

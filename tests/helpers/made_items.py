@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from schemas.records import ItemFeatures
+from schemas.records.tfrecords import ItemFeatures
 from schemas.tables import NUM_TEXT_FIELDS
 
 PICTURE_DIM, VOCABULARY = 40, 500

@@ -16,7 +16,7 @@ from pipelines.console.jobs import beam_options
 from pipelines.pairs import job as pairs
 from pipelines.run.units import Unit, UnitWriter, bucket_name, write_stage_manifest
 from schemas.hashing import bucket_of
-from schemas.records import ItemFeatures, decode_pair, encode_features, read_records, write_records
+from schemas.records.tfrecords import ItemFeatures, decode_pair, encode_features, read_records, write_records
 from schemas.tables import ENGAGEMENTS, ITEMS, TEXT_FIELDS
 
 START = dt.datetime(2024, 3, 1, tzinfo=dt.UTC)

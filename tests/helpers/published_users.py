@@ -11,8 +11,8 @@ from run_builder import RunBuilder
 from model.users.bucket_users import ItemVectors, UserRules, cluster_users
 from pipelines.run.units import bucket_name
 from schemas.hashing import bucket_of
-from schemas.user_rows import POPULARITY_FILE, POPULARITY_FOLDER, USER_ACTIONS_FOLDER, USERS_FOLDER
-from schemas.users import sum_popularity, write_popularity, write_user_actions, write_users
+from schemas.records.user_rows import POPULARITY_FILE, POPULARITY_FOLDER, USER_ACTIONS_FOLDER, USERS_FOLDER
+from schemas.records.users import sum_popularity, write_popularity, write_user_actions, write_users
 
 _FOLDERS = (USERS_FOLDER, USER_ACTIONS_FOLDER, POPULARITY_FOLDER)
 #: More than any test's user has: no cap.

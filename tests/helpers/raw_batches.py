@@ -5,11 +5,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from schemas.catalogue_validation import validate_catalogue
+from schemas.columns.raw_rows import FileSlice, RawRows
 from schemas.quarantine import rejections_to_table
-from schemas.raw_rows import FileSlice, RawRows
 from schemas.tables import ENGAGEMENTS
-from schemas.validation import Limits
+from schemas.validation.catalogue import validate_catalogue
+from schemas.validation.rules import Limits
 
 SLICE = FileSlice(3, "/shop/c.parquet")
 

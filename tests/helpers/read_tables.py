@@ -9,10 +9,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from schemas.catalogue_validation import validate_catalogue
-from schemas.log_validation import validate_engagements
-from schemas.reading import plan_slices, read_slice
+from schemas.reading.rows import plan_slices, read_slice
 from schemas.tables import CATALOGUE, ENGAGEMENTS
+from schemas.validation.catalogue import validate_catalogue
+from schemas.validation.log import validate_engagements
 
 
 def catalogue_of(path: Path, **columns: Any) -> tuple[dict[str, list[Any]], list[str], dict[str, int]]:

@@ -9,11 +9,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipelines.run.units import Unit, UnitWriter, bucket_name, write_stage_manifest
-from schemas.embeddings import embeddings_metadata, write_embeddings_file
 from schemas.files import sha256_of_file, write_json, write_text
 from schemas.hashing import bucket_of
-from schemas.manifests import FileEntry, RunManifest, Sidecar, StageManifest, manifest_path, sum_of
-from schemas.records import ItemFeatures, encode_features, write_records
+from schemas.records.embeddings import embeddings_metadata, write_embeddings_file
+from schemas.records.manifests import FileEntry, RunManifest, Sidecar, StageManifest, manifest_path, sum_of
+from schemas.records.tfrecords import ItemFeatures, encode_features, write_records
 
 MODEL_ID = "itemsage-0123456789ab"
 #: Folders that readers read.

@@ -6,9 +6,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from schemas.file_forms import forms_in_words
 from schemas.files import expand_inputs
-from schemas.reading import check_columns, plan_slices, read_slice
+from schemas.reading.forms import forms_in_words
+from schemas.reading.rows import check_columns, plan_slices, read_slice
 
 HEADER = "item_id,title,images\n"
 MUGS = [("A-1", "Red mug", ["a.jpg"]), ("A-2", "Blue mug", ["b.jpg", "c.jpg"])]

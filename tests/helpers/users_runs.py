@@ -13,11 +13,11 @@ from run_builder import RunBuilder
 
 from model.users.pinnersage import cluster_actions, importances
 from pipelines.users import job as users
-from schemas.embeddings import embeddings_metadata, write_embeddings_file
 from schemas.hashing import seed_of
+from schemas.records.embeddings import embeddings_metadata, write_embeddings_file
+from schemas.records.user_rows import POPULARITY_FOLDER, USER_ACTIONS_FOLDER, USERS_FOLDER
+from schemas.records.users import read_users
 from schemas.tables import ENGAGEMENTS
-from schemas.user_rows import POPULARITY_FOLDER, USER_ACTIONS_FOLDER, USERS_FOLDER
-from schemas.users import read_users
 
 MODEL_ID = "itemsage-0123456789ab"
 DATE = "2026-06-30"

@@ -8,7 +8,7 @@ import pytest
 from model.training import step_choice
 from model.training.data import TrainingData
 from schemas.hashing import stable_hash
-from schemas.records import ItemFeatures, Pair, encode_features, encode_pair, write_records
+from schemas.records.tfrecords import ItemFeatures, Pair, encode_features, encode_pair, write_records
 from schemas.tables import NUM_TEXT_FIELDS
 
 NUM_ITEMS, NUM_KINDS, PICTURE_DIM, VOCABULARY = 96, 8, 16, 500

@@ -18,7 +18,7 @@ from model.training.ranked_pairs import embed_rows
 from model.training.tables import PairTable
 from model.training.train import train
 from model.training.validation import MIN_QUERIES_A_KIND, evaluate_recall
-from schemas.records import decode_pair, encode_pair, read_records, write_records
+from schemas.records.tfrecords import decode_pair, encode_pair, read_records, write_records
 from schemas.tables import PSEUDO_TASK
 
 pytestmark = pytest.mark.usefixtures("a_few_pairs_choose")

@@ -17,7 +17,7 @@ from model.training.config import TrainingConfig, TrainingResult
 from model.training.data import TrainingData
 from model.training.train import train
 from schemas.hashing import stable_hash
-from schemas.records import ItemFeatures, Pair, encode_features, encode_pair, write_records
+from schemas.records.tfrecords import ItemFeatures, Pair, encode_features, encode_pair, write_records
 from schemas.tables import NUM_TEXT_FIELDS, TEXT_FIELDS
 
 pytestmark = pytest.mark.slow

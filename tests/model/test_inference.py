@@ -14,7 +14,7 @@ from model.items.folded import FoldedItemEncoder
 from model.items.inference import ItemFailure, embed_batches, embed_items
 from model.items.itemsage import ItemSage
 from schemas.errors import CorruptFileError
-from schemas.records import ItemFeatures
+from schemas.records.tfrecords import ItemFeatures
 from schemas.tables import MAX_PICTURES, NUM_TEXT_FIELDS
 
 PICTURE_DIM = 24

@@ -14,7 +14,7 @@ from model.items.hash_embedder import HashEmbedder, hash_rows_of, is_prime
 from model.items.itemsage import MAX_SCALE, START_SCALE, ItemEncoder, ItemSage
 from model.items.layers import TransformerBlock
 from schemas.errors import UsageError
-from schemas.records import ItemFeatures
+from schemas.records.tfrecords import ItemFeatures
 from schemas.tables import NUM_TEXT_FIELDS
 
 SMALL = ItemSageConfig(

@@ -11,7 +11,7 @@ from model.training.data import TrainingData
 from model.training.joined_pairs import join_pair_tables
 from model.training.tables import PairTable
 from schemas.errors import CorruptFileError
-from schemas.records import decode_pair, encode_pair, read_records, write_records
+from schemas.records.tfrecords import decode_pair, encode_pair, read_records, write_records
 
 TABLE_DIM = 3
 

@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from model.text.tokenizer import normalize, plain_text, words
-from schemas.markup import without_markup
+from schemas.cells.markup import without_markup
 
 #: What markup is made of, and what only looks like it; joined in any order.
 PIECES = st.sampled_from(

@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from model.pictures.decoding import PictureError, PictureRoot, locate_picture, read_picture
-from schemas.picture_paths import path_forms
-from schemas.picture_urls import fetched_path, is_picture_url
+from schemas.pictures.paths import path_forms
+from schemas.pictures.urls import fetched_path, is_picture_url
 
 CAFE = "caf\u00e9.jpg"
 

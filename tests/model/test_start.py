@@ -15,7 +15,7 @@ from model.items.itemsage import ItemSage
 from model.items.start import principal_components, start_as_linear_map_, start_from_catalogue_
 from model.text.vocabulary import TokenCounts, Vocabulary
 from model.training.tables import ItemTable
-from schemas.records import ItemFeatures, encode_features, write_records
+from schemas.records.tfrecords import ItemFeatures, encode_features, write_records
 from schemas.tables import NUM_TEXT_FIELDS
 
 PICTURE_DIM = 40

@@ -16,7 +16,14 @@ from model.training.data import TrainingData
 from model.training.tables import PairTable
 from model.training.train import train
 from schemas.errors import CorruptFileError, ThresholdError, UsageError
-from schemas.records import decode_features, decode_pair, encode_features, encode_pair, read_records, write_records
+from schemas.records.tfrecords import (
+    decode_features,
+    decode_pair,
+    encode_features,
+    encode_pair,
+    read_records,
+    write_records,
+)
 
 pytestmark = pytest.mark.usefixtures("a_few_pairs_choose")
 

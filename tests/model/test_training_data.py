@@ -18,7 +18,14 @@ from model.training.data import PairStream, TrainingData, sample_pairs, task_sha
 from model.training.known_items import KnownItems
 from model.training.tables import ItemTable, PairTable
 from schemas.errors import CorruptFileError, ThresholdError, UsageError
-from schemas.records import decode_features, decode_pair, encode_features, encode_pair, read_records, write_records
+from schemas.records.tfrecords import (
+    decode_features,
+    decode_pair,
+    encode_features,
+    encode_pair,
+    read_records,
+    write_records,
+)
 from schemas.tables import PSEUDO_TASK
 
 PICTURE_DIM = 16

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from model.machine.blas_threads import one_blas_thread
 from model.users.bucket_users import EarlierUsers, ItemVectors, KnownClusters, UserRules, cluster_users
-from schemas.user_rows import UserActionRows, UserRows
+from schemas.records.user_rows import UserActionRows, UserRows
 
 NOW_US = 1_000_000
 RULES = UserRules(alpha=0.5, decay_per_day=0.01, max_actions=5, now_us=NOW_US)

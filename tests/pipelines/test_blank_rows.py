@@ -14,9 +14,9 @@ from pipelines.log.engagement_log import LogConfig
 from pipelines.log.engagement_log import run as run_log
 from pipelines.run.accounting import account, summary
 from pipelines.run.units import read_stage_manifest
+from schemas.columns.raw_rows import BLANK_ROWS
 from schemas.errors import ThresholdError
-from schemas.raw_rows import BLANK_ROWS
-from schemas.reading import plan_slices, read_slice
+from schemas.reading.rows import plan_slices, read_slice
 
 OPTIONS = PipelineOptions(["--runner=FnApiRunner"])
 GOOD = "A-1,Red mug,a.jpg\n"

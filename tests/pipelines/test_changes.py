@@ -14,8 +14,8 @@ from run_builder import RunBuilder
 
 import pipelines.run.opened
 from pipelines.run.changes import compare_embeddings, write_changes
-from schemas.embeddings import embeddings_metadata, write_embeddings_file
 from schemas.errors import CorruptFileError
+from schemas.records.embeddings import embeddings_metadata, write_embeddings_file
 from schemas.tables import CHANGES
 
 DIM = 8

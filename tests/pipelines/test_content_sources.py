@@ -39,9 +39,9 @@ from pipelines.sources.content import (
 from pipelines.stages import CONTENT
 from pipelines.train import job as train
 from pipelines.train.checks import check_early
-from schemas.embeddings import read_embeddings, read_embeddings_metadata, validate_embeddings
 from schemas.errors import UsageError
-from schemas.records import Pair, encode_pair, write_records
+from schemas.records.embeddings import read_embeddings, read_embeddings_metadata, validate_embeddings
+from schemas.records.tfrecords import Pair, encode_pair, write_records
 from schemas.tables import ITEMS
 
 pytestmark = pytest.mark.slow

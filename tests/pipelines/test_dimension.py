@@ -16,9 +16,9 @@ from pipelines.recommend import main as recommend
 from pipelines.run.units import read_stage_manifest
 from pipelines.search import main as search
 from pipelines.store.store import current_run
-from schemas.embeddings import read_embeddings
+from schemas.records.embeddings import read_embeddings
+from schemas.records.user_rows import USERS_FOLDER
 from schemas.tables import EMBEDDING_DIM, ENGAGEMENTS
-from schemas.user_rows import USERS_FOLDER
 
 pytestmark = pytest.mark.slow
 

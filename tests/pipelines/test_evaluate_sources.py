@@ -26,8 +26,8 @@ from pipelines.one_embedding.sessions import read_sessions
 from pipelines.one_embedding.vectors import source_of
 from pipelines.run.opened import Run
 from schemas.days import end_of_day_us
-from schemas.embeddings import embeddings_metadata, write_embeddings_file
 from schemas.files import write_json
+from schemas.records.embeddings import embeddings_metadata, write_embeddings_file
 from schemas.tables import ITEMS
 
 pytestmark = pytest.mark.slow

@@ -173,7 +173,7 @@ def test_every_local_runner_and_cut_of_the_files_writes_the_same_items(
         )
         found.append((items, counts))
         stored.append({path.name: path.read_bytes() for path in sorted((folder / "items").iterdir())})
-        monkeypatch.setattr("schemas.reading.MAX_BATCH_ROWS", 7)
+        monkeypatch.setattr("schemas.reading.rows.MAX_BATCH_ROWS", 7)
     assert found[0] == found[1] == found[2]
     assert stored[0] == stored[1] == stored[2]
     assert found[0][1]["rows_read"] == len(rows)

@@ -11,8 +11,8 @@ from run_builder import RunBuilder
 
 from model.nearest.index import open_index
 from pipelines.index.job import main
-from schemas.embeddings import embeddings_metadata, write_embeddings_file
 from schemas.files import read_sealed_json, sha256_of_file, write_sealed_json
+from schemas.records.embeddings import embeddings_metadata, write_embeddings_file
 from schemas.tables import EMBEDDING_DIM, IDS
 
 MODEL_ID = "itemsage-0123456789ab"

@@ -19,13 +19,13 @@ from pipelines.ingest.job import IngestConfig, build, main, plan_ingest, run
 from pipelines.run import bucket_rows
 from pipelines.run.bucket_rows import pack, split_by_bucket, unpack
 from pipelines.run.units import read_stage_manifest
-from schemas import reading
-from schemas.catalogue_validation import validate_catalogue
-from schemas.duplicates import resolve_duplicates
 from schemas.errors import ThresholdError, UsageError
 from schemas.hashing import bucket_of
-from schemas.reading import plan_slices, read_slice, relative_names
+from schemas.reading import rows as reading
+from schemas.reading.rows import plan_slices, read_slice, relative_names
 from schemas.tables import ITEMS, QUARANTINE
+from schemas.validation.catalogue import validate_catalogue
+from schemas.validation.duplicates import resolve_duplicates
 
 OPTIONS = PipelineOptions(["--runner=FnApiRunner"])
 

@@ -192,7 +192,7 @@ class EmptyError(ThresholdError):
 
 
 WORKER = """Traceback (most recent call last):
-  File "schemas/reading.py", line 1, in read_slice
+  File "schemas/reading/rows.py", line 1, in read_slice
 OSError: short read
 
 The above exception was the direct cause of the following exception:

@@ -21,9 +21,9 @@ from train_runs import SMALL
 from pipelines.serving.searcher import Searcher
 from pipelines.store import history, store
 from pipelines.store.models import ITEM_MODELS
-from schemas.embeddings import read_embeddings
+from schemas.records.embeddings import read_embeddings
+from schemas.records.users import read_users
 from schemas.sample_shop.generate import generate
-from schemas.users import read_users
 
 DAY_BEFORE, DAY = "2026-06-29", "2026-06-30"
 BUCKET, USERS_BUCKET = "bucket-00001-of-00003", "bucket-00001-of-00004"

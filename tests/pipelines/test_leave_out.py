@@ -24,7 +24,7 @@ from pipelines.run.accounting import account, summary
 from pipelines.store import store
 from pipelines.train.job import TrainConfig, identity
 from schemas.errors import CorruptFileError, ThresholdError, UsageError
-from schemas.reading import count_rows
+from schemas.reading.rows import count_rows
 
 pytestmark = pytest.mark.slow
 
@@ -114,7 +114,7 @@ def test_items_are_those_of_the_export_without_the_rows(
         assert counts["rows_left_out"] == len(rows) - len(stay)
         assert counts["rows_read"] == len(rows)
         found.append(counts)
-        monkeypatch.setattr("schemas.reading.MAX_BATCH_ROWS", 7)
+        monkeypatch.setattr("schemas.reading.rows.MAX_BATCH_ROWS", 7)
     assert found[0] == found[1] == found[2]
     more = {"rows_read": len(rows), "rows_left_out": len(rows) - len(stay)}
     assert found[0] == {**others, **more}

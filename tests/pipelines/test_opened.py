@@ -17,10 +17,10 @@ from run_builder import RunBuilder, write_rows
 import pipelines.run.opened
 from pipelines.run.opened import DAMAGE, PublishedRun, Run
 from pipelines.run.units import bucket_name
-from schemas.embeddings import embeddings_metadata
 from schemas.errors import CorruptFileError
 from schemas.files import write_sealed_json
-from schemas.manifests import RunManifest, Sidecar, StageManifest, manifest_path
+from schemas.records.embeddings import embeddings_metadata
+from schemas.records.manifests import RunManifest, Sidecar, StageManifest, manifest_path
 
 DIM = 8
 IDS = [f"item-{number:03d}" for number in range(25)]

@@ -21,9 +21,9 @@ from pipelines.daily import job as daily
 from pipelines.evaluate import job as evaluate
 from pipelines.serving.searcher import Searcher
 from pipelines.train import job as train
-from schemas.embeddings import read_embeddings
 from schemas.errors import ThresholdError, UsageError
 from schemas.files import read_json
+from schemas.records.embeddings import read_embeddings
 
 pytestmark = pytest.mark.slow
 

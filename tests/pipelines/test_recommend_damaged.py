@@ -17,7 +17,7 @@ from pipelines import recommend
 from pipelines.serving.recommender import Recommender
 from schemas.errors import CorruptFileError, UsageError
 from schemas.files import read_json, read_sealed_json, sha256_of_file, write_json, write_sealed_json, write_text
-from schemas.users import read_popularity, read_users, write_popularity, write_users
+from schemas.records.users import read_popularity, read_users, write_popularity, write_users
 
 POPULARITY = "item_popularity/items.parquet"
 

@@ -13,10 +13,10 @@ from init_calls import write_csv, written
 from pipelines.ingest import job as ingest
 from pipelines.ingest.job import IngestConfig
 from pipelines.operations.doctor.job import DoctorConfig, diagnose
-from schemas.column_spec import Columns
-from schemas.columns import catalogue_columns
-from schemas.rows_of_totals import LOOKED_AT, are_called_totals, likely_totals, totals_in_words
+from schemas.columns.mapping import catalogue_columns
+from schemas.columns.spec import Columns
 from schemas.tables import ITEMS
+from schemas.validation.rows_of_totals import LOOKED_AT, are_called_totals, likely_totals, totals_in_words
 
 COLUMNS = {"item_id": "SKU", "title": "Name", "brand": "Brand", "images": "Picture"}
 PRODUCTS = ("SKU,Name,Brand,Price,Picture", "S-1,A mug,Acme,9.90,a.jpg", "S-2,A cup,Acme,9.90,b.jpg")

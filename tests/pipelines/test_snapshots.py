@@ -7,7 +7,7 @@ import pytest
 from pipelines.ingest.job import IngestConfig, plan_ingest
 from pipelines.init import job as init
 from schemas.errors import UsageError
-from schemas.snapshots import catalogue_files
+from schemas.reading.snapshots import catalogue_files
 
 ROW = "item_id,title,images\nA-1,Red mug,a.jpg\n"
 

@@ -39,9 +39,9 @@ from pipelines.sources.clickstream import attributes_of, walks_matrix
 from pipelines.sources.co_engagements import CoEngagements, CoEngagementsConfig
 from pipelines.sources.walks import Walks, WalkStageConfig, merged
 from pipelines.stages import CLICKSTREAM
-from schemas.clickstream import WALKS
-from schemas.embeddings import read_embeddings, read_embeddings_metadata, validate_embeddings
 from schemas.hashing import bucket_of
+from schemas.records.clickstream import WALKS
+from schemas.records.embeddings import read_embeddings, read_embeddings_metadata, validate_embeddings
 from schemas.tables import ENGAGEMENTS
 
 pytest_plugins = ["source_fixtures"]

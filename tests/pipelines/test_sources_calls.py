@@ -25,8 +25,8 @@ from pipelines.sources import walks as walks_stage
 from pipelines.sources.walks import Walks, WalkStageConfig
 from pipelines.train import job as train
 from pipelines.train.checks import check_early
-from schemas.embeddings import read_embeddings
 from schemas.errors import UsageError
+from schemas.records.embeddings import read_embeddings
 from schemas.tables import ENGAGEMENTS
 
 pytest_plugins = ["source_fixtures", "fault_fixtures"]

@@ -31,7 +31,7 @@ from train_runs import SMALL
 
 from pipelines import cli
 from pipelines.store import store
-from schemas.picture_urls import fetched_path
+from schemas.pictures.urls import fetched_path
 
 pytestmark = pytest.mark.slow
 COUNT = 30

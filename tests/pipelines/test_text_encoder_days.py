@@ -33,7 +33,7 @@ from pipelines.operations.verify.buckets import problems_of_record
 from pipelines.operations.verify.job import verify_run
 from pipelines.store.models import ITEM_MODELS
 from schemas.errors import UsageError
-from schemas.records import decode_features, encode_features, read_records, write_records
+from schemas.records.tfrecords import decode_features, encode_features, read_records, write_records
 from schemas.tables import CATALOGUE, ENGAGEMENTS, JUDGEMENTS
 
 needs_tokenizers()

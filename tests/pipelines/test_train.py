@@ -24,7 +24,7 @@ from pipelines.console.jobs import narrow, parse
 from pipelines.train import job as train
 from pipelines.train import report as train_report
 from pipelines.train.prepared_run import PreparedRun
-from schemas import columns
+from schemas.columns import mapping as columns
 from schemas.days import end_of_day_us
 from schemas.tables import ENGAGEMENTS
 

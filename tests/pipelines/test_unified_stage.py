@@ -26,8 +26,8 @@ from pipelines.sources.content import ATTRIBUTES, encode_attributes, encode_pict
 from pipelines.store.models import ITEM_MODELS, UNIFIED_MODELS
 from pipelines.unify.stage import Unified, UnifiedConfig
 from schemas.days import end_of_day_us
-from schemas.embeddings import embeddings_metadata, read_embeddings, write_embeddings_file
 from schemas.errors import CorruptFileError, UsageError
+from schemas.records.embeddings import embeddings_metadata, read_embeddings, write_embeddings_file
 from schemas.tables import ITEMS
 
 pytestmark = pytest.mark.slow

@@ -24,9 +24,9 @@ from pipelines.store.models import UNIFIED_MODELS
 from pipelines.unify import job as unify
 from pipelines.unify.config import UnifyConfig
 from schemas.days import end_of_day_us
-from schemas.embeddings import read_embeddings
 from schemas.errors import CorruptFileError, UsageError
 from schemas.files import read_json, write_json
+from schemas.records.embeddings import read_embeddings
 
 pytestmark = pytest.mark.slow
 

@@ -30,7 +30,7 @@ from pipelines.users import job as users
 from pipelines.users.job import main
 from schemas.files import read_sealed_json
 from schemas.hashing import bucket_of
-from schemas.users import read_popularity, read_user_actions
+from schemas.records.users import read_popularity, read_user_actions
 
 pytestmark = pytest.mark.slow
 

@@ -20,8 +20,8 @@ from pipelines.evaluate_users.job import main
 from pipelines.run.units import write_stage_manifest
 from pipelines.users.alpha import default_calibration_path
 from schemas.days import end_of_day_us
-from schemas.embeddings import read_embeddings
 from schemas.files import write_sealed_json
+from schemas.records.embeddings import read_embeddings
 
 ALPHA, LENGTH = 4.0, 100
 

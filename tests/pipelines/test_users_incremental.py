@@ -29,8 +29,8 @@ from pipelines.run.user_files import check_user_actions
 from pipelines.users import earlier as earlier_users
 from schemas.errors import CorruptFileError
 from schemas.files import read_sealed_json, sha256_of_file, write_sealed_json
-from schemas.user_rows import UserActionRows
-from schemas.users import read_user_actions, write_user_actions
+from schemas.records.user_rows import UserActionRows
+from schemas.records.users import read_user_actions, write_user_actions
 
 pytestmark = pytest.mark.slow
 

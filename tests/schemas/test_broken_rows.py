@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from schemas.catalogue_validation import validate_catalogue
 from schemas.errors import CorruptFileError
-from schemas.reading import plan_slices, read_slice
+from schemas.reading.rows import plan_slices, read_slice
+from schemas.validation.catalogue import validate_catalogue
 
 
 def test_broken_lines_are_rejected_with_their_line(tmp_path: Path) -> None:

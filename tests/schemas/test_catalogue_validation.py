@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from raw_batches import SLICE, ids, outcome, raw_rows
 
-from schemas.catalogue_validation import VALIDATED_CATALOGUE, validate_catalogue
-from schemas.column_spec import Column
+from schemas.columns.spec import Column
 from schemas.tables import CATALOGUE
-from schemas.validation import REMEDIES
+from schemas.validation.catalogue import VALIDATED_CATALOGUE, validate_catalogue
+from schemas.validation.rules import REMEDIES
 
 
 def test_id_rules() -> None:

@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from read_tables import catalogue_of, write_parquet
 
-from schemas.cell_lists import list_members
-from schemas.cell_text import UnreadableCellError
-from schemas.fast_columns import fast_lists
-from schemas.list_texts import largest_of_srcset
-from schemas.picture_cells import Picture
+from schemas.cells.list_texts import largest_of_srcset
+from schemas.cells.lists import list_members
+from schemas.cells.text import UnreadableCellError
+from schemas.coercion.fast_columns import fast_lists
+from schemas.pictures.cells import Picture
 
 
 @pytest.mark.parametrize(

@@ -14,12 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from read_tables import catalogue_of, write_parquet
 
-from schemas.catalogue_validation import validate_catalogue
-from schemas.cell_text import NULL_WORDS, UnreadableCellError, cell_text, id_text
-from schemas.log_validation import validate_engagements
-from schemas.raw_rows import FileSlice, RawRows
-from schemas.reading import plan_slices, read_slice
+from schemas.cells.text import NULL_WORDS, UnreadableCellError, cell_text, id_text
+from schemas.columns.raw_rows import FileSlice, RawRows
+from schemas.reading.rows import plan_slices, read_slice
 from schemas.tables import CATALOGUE, ENGAGEMENTS
+from schemas.validation.catalogue import validate_catalogue
+from schemas.validation.log import validate_engagements
 
 SLICE = FileSlice(0, "c.parquet")
 NOON = datetime(2026, 6, 20, 12, tzinfo=UTC)
@@ -197,7 +197,7 @@ def test_ids_of_csv_that_are_whole_numbers_some_written_as_floats(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given_ids: list[str], ids: list[str | None]
 ) -> None:
     """The whole file decides, whatever its batches."""
-    monkeypatch.setattr("schemas.reading.MAX_BATCH_ROWS", 1)
+    monkeypatch.setattr("schemas.reading.rows.MAX_BATCH_ROWS", 1)
     lines = ["timestamp,user_id,surface,item_id,action", *(f"2026-06-20,{name},home,a,click" for name in given_ids)]
     (tmp_path / "log.csv").write_text("\n".join(lines))
     (part,) = plan_slices([str(tmp_path / "log.csv")])

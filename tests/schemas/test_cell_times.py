@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.cell_text import UnreadableCellError
-from schemas.cell_times import fast_timestamps, timestamp_of
+from schemas.cells.text import UnreadableCellError
+from schemas.cells.times import fast_timestamps, timestamp_of
 
 NOON = datetime(2026, 6, 20, 12, tzinfo=UTC)
 SECONDS = int(NOON.timestamp())

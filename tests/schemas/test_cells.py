@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from read_tables import catalogue_of, log_of, write_parquet
 
-from schemas.catalogue_validation import validate_catalogue
-from schemas.raw_rows import FileSlice, RawRows
+from schemas.columns.raw_rows import FileSlice, RawRows
 from schemas.tables import CATALOGUE
+from schemas.validation.catalogue import validate_catalogue
 
 SLICE = FileSlice(0, "c.parquet")
 NOON = datetime(2026, 6, 20, 12, tzinfo=UTC)

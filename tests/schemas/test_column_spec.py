@@ -9,14 +9,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from schemas.catalogue_validation import validate_catalogue
-from schemas.column_spec import Column
-from schemas.columns import ASSUMED, source_columns, table_columns
+from schemas.columns.mapping import ASSUMED, source_columns, table_columns
+from schemas.columns.spec import Column
 from schemas.errors import UsageError
-from schemas.log_events import OF_NO_USE
-from schemas.log_validation import validate_engagements
-from schemas.reading import check_columns, plan_slices, read_slice
+from schemas.events.paths import OF_NO_USE
+from schemas.reading.rows import check_columns, plan_slices, read_slice
 from schemas.tables import CATALOGUE, ENGAGEMENTS
+from schemas.validation.catalogue import validate_catalogue
+from schemas.validation.log import validate_engagements
 
 DAY = datetime(2026, 6, 20, tzinfo=UTC)
 

@@ -13,7 +13,7 @@ from text_tables import GOOGLE_TEXT, HEADER, MUGS, mugs, packed, read, words, wr
 
 from schemas.errors import UsageError
 from schemas.files import declare
-from schemas.reading_text import csv_rows
+from schemas.reading.text import csv_rows
 
 GOOGLE_COLUMNS = {"item_id": "id", "images": "image_link"}
 

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 from text_tables import words, write
 
-from schemas.csv_headers import recognised_dialect
-from schemas.file_forms import form_of
-from schemas.reading import count_rows
-from schemas.reading_text import csv_header, csv_rows
+from schemas.reading.csv_headers import recognised_dialect
+from schemas.reading.forms import form_of
+from schemas.reading.rows import count_rows
+from schemas.reading.text import csv_header, csv_rows
 
 NAMES = "feed_product_type\titem_sku\tbrand_name\titem_name\tstandard_price\tmain_image_url\tbullet_point1"
 LABELS = "Product Type\tSeller SKU\tBrand Name\tProduct Name\tStandard Price\tMain Image URL\tBullet Point1"

@@ -4,9 +4,9 @@ from datetime import datetime
 
 import pytest
 
-from schemas.column_spec import column_of
-from schemas.columns import table_columns
-from schemas.date_formats import date_formats, ways_of_dates
+from schemas.cells.date_formats import date_formats, ways_of_dates
+from schemas.columns.mapping import table_columns
+from schemas.columns.spec import column_of
 
 STRAY = "06.07.2026"
 #: Texts that a column of dates may have, and its format need not read.

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from schemas.date_remedies import format_remedy, times_remedy
+from schemas.cells.date_remedies import format_remedy, times_remedy
 
 
 def remedy(*texts: str, num_read: int = 0, zone: str = "UTC") -> str:

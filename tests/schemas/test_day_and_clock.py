@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from read_tables import log_of
 
-from schemas.columns import table_columns
+from schemas.columns.mapping import table_columns
 
 AT = datetime(2026, 6, 20, 14, 5, tzinfo=UTC)
 MIDNIGHT = AT.replace(hour=0, minute=0)

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from raw_batches import SLICE, raw_rows
 
-from schemas.catalogue_validation import validate_catalogue
-from schemas.duplicates import num_completing, resolve_duplicates
-from schemas.raw_rows import FileSlice, RawRows
+from schemas.columns.raw_rows import FileSlice, RawRows
 from schemas.tables import CATALOGUE
+from schemas.validation.catalogue import validate_catalogue
+from schemas.validation.duplicates import num_completing, resolve_duplicates
 
 
 def rows_of_one_id(rows: list[dict[str, Any]]) -> pa.Table:

@@ -8,15 +8,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from schemas import embeddings
-from schemas.embeddings import (
+from schemas.errors import CorruptFileError, UsageError
+from schemas.records import embeddings
+from schemas.records.embeddings import (
     embeddings_metadata,
     read_embeddings,
     read_embeddings_metadata,
     validate_embeddings,
     write_embeddings_file,
 )
-from schemas.errors import CorruptFileError, UsageError
 from schemas.tables import EMBEDDING_DIM, EMBEDDINGS
 
 METADATA = embeddings_metadata("itemsage-0123456789ab", EMBEDDING_DIM)

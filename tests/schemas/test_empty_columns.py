@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from read_tables import write_parquet
 
-from schemas.catalogue_validation import validate_catalogue
-from schemas.columns import TABLES, table_columns
-from schemas.log_validation import validate_engagements, validate_judgements
+from schemas.columns.mapping import TABLES, table_columns
 from schemas.quarantine import Rejection
-from schemas.reading import plan_slices, read_slice
-from schemas.validation import REMEDIES
+from schemas.reading.rows import plan_slices, read_slice
+from schemas.validation.catalogue import validate_catalogue
+from schemas.validation.log import validate_engagements, validate_judgements
+from schemas.validation.rules import REMEDIES
 
 VALIDATE = {
     "catalogue": validate_catalogue,

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from text_tables import GOOGLE_TEXT, HEADER, MUGS, mugs, packed, read, words, write
 
 from schemas.errors import CorruptFileError, UsageError
-from schemas.file_forms import checked_format
 from schemas.files import declare, expand_inputs
-from schemas.reading import column_names, count_rows, input_identity, plan_slices, read_slice
+from schemas.reading.forms import checked_format
+from schemas.reading.rows import column_names, count_rows, input_identity, plan_slices, read_slice
 
 
 @pytest.mark.parametrize("name", ["c.csv.gz", "c.csv.zst", "c.csv"])
@@ -61,7 +61,7 @@ def test_a_damaged_utf8_file_is_not_taken_for_windows_text(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("layout", ["lines", "pretty", "compact"])
 def test_a_json_array_is_read_element_by_element(tmp_path: Path, layout: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("schemas.json_arrays._PIECE_BYTES", 7)
+    monkeypatch.setattr("schemas.reading.json_arrays._PIECE_BYTES", 7)
     items = [
         {"item_id": "a", "title": 'Mug "]}, [{"', "images": ["1.jpg", "2.jpg"]},
         {"item_id": "b\\", "title": 'ü\\"', "images": []},

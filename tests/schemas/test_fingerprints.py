@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.errors import CorruptFileError
-from schemas.fingerprints import (
+from schemas.records.fingerprints import (
     FingerprintsFile,
     FingerprintsWriter,
     ItemFingerprint,

@@ -1,4 +1,5 @@
-"""Rows that belong together, without Beam: the rules of schemas.grouping against the same rules said row by row."""
+"""Rows that belong together, without Beam: the rules of schemas.validation.grouping against the same rules said row by
+row."""
 
 from collections import Counter
 from pathlib import Path
@@ -10,13 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas import grouping
-from schemas.catalogue_validation import validate_catalogue
-from schemas.columns import catalogue_schema
-from schemas.grouping import complete_groups, merge_items
-from schemas.raw_rows import FileSlice, RawRows
-from schemas.reading import plan_slices, read_slice
+from schemas.columns.mapping import catalogue_schema
+from schemas.columns.raw_rows import FileSlice, RawRows
+from schemas.reading.rows import plan_slices, read_slice
 from schemas.tables import CATALOGUE, GROUPED_CATALOGUE, ITEMS, TEXT_FIELDS
+from schemas.validation import grouping
+from schemas.validation.catalogue import validate_catalogue
+from schemas.validation.grouping import complete_groups, merge_items
 
 FILES = ["a.csv", "b.csv"]
 MAX_PICTURES = 3

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.columns import table_columns
-from schemas.item_lists import items_of_text
-from schemas.log_validation import validate_engagements
-from schemas.reading import plan_slices, read_slice
+from schemas.columns.mapping import table_columns
+from schemas.events.item_lists import items_of_text
+from schemas.reading.rows import plan_slices, read_slice
 from schemas.tables import CATALOGUE, ENGAGEMENTS
+from schemas.validation.log import validate_engagements
 
 #: What stands in the column of items of each event, and the items that these are.
 CELLS = ["7", "7,8", " 8 , 9,", '["7", "8"]', '["7", 9]', None, "  "]

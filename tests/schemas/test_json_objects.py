@@ -14,13 +14,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from text_tables import read, words, write
 
-from schemas.column_spec import Columns
+from schemas.columns.spec import Columns
 from schemas.errors import CorruptFileError, UsageError
-from schemas.file_forms import checked_format
 from schemas.files import declare
-from schemas.json_arrays import JsonText
-from schemas.json_objects import elements_of_list, read_envelope
-from schemas.reading import check_columns, column_names, count_rows, plan_slices, read_slice
+from schemas.reading.forms import checked_format
+from schemas.reading.json_arrays import JsonText
+from schemas.reading.json_objects import elements_of_list, read_envelope
+from schemas.reading.rows import check_columns, column_names, count_rows, plan_slices, read_slice
 from schemas.tables import CATALOGUE, ENGAGEMENTS
 
 PRODUCTS = [{"item_id": "a", "title": "red mug"}, {"item_id": "b", "tags": [{"n": 1}, "x"]}]
@@ -164,7 +164,7 @@ def test_what_is_cut_out_is_what_json_reads(tmp_path_factory, members, beside, p
     path = tmp_path_factory.mktemp("json") / "c.json"
     path.write_text(json.dumps(document, indent=1 if indented else None), encoding="utf-8")
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("schemas.json_arrays._PIECE_BYTES", piece_bytes)
+        patched.setattr("schemas.reading.json_arrays._PIECE_BYTES", piece_bytes)
         with path.open("rb") as file:
             texts = [text for _, text in elements_of_list(file, str(path), "rows", 1 << 20)]
         with path.open("rb") as file:

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from read_tables import catalogue_of, log_of, write_rows
 
-from schemas.columns import table_columns
-from schemas.keyed_texts import keyed
+from schemas.cells.keyed_texts import keyed
+from schemas.columns.mapping import table_columns
 
 KEYS = st.from_regex(r"[a-z][a-z_0-9]{0,8}", fullmatch=True)
 VALUES = st.text(st.characters(codec="utf-8", exclude_characters='"|\r\n', exclude_categories=["Cs", "Z"]), min_size=1)

@@ -1,5 +1,5 @@
 """Rows that `[columns] leave_out` leaves out, without Beam: what the config may say, what a cell says of its row, and
-the rules of schemas.left_out_rows against the same rules said row by row."""
+the rules of schemas.validation.left_out_rows against the same rules said row by row."""
 
 import json
 import tomllib
@@ -13,16 +13,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.catalogue_validation import validate_catalogue, validated_schema
-from schemas.columns import catalogue_columns, catalogue_schema, table_columns
+from schemas.columns.leave_out import LeaveOut
+from schemas.columns.mapping import catalogue_columns, catalogue_schema, table_columns
 from schemas.errors import UsageError
-from schemas.grouping import GROUP_ROWS, resolve_rows
 from schemas.hashing import fingerprint
-from schemas.leave_out import LeaveOut
-from schemas.left_out_rows import ROWS_LEFT_OUT, SAYS_LEFT_OUT, without_left_out
 from schemas.quarantine import Rejection
-from schemas.reading import check_columns, plan_slices, read_slice
+from schemas.reading.rows import check_columns, plan_slices, read_slice
 from schemas.tables import ITEMS
+from schemas.validation.catalogue import validate_catalogue, validated_schema
+from schemas.validation.grouping import GROUP_ROWS, resolve_rows
+from schemas.validation.left_out_rows import ROWS_LEFT_OUT, SAYS_LEFT_OUT, without_left_out
 
 
 def mapping_of(text: str, group_rows: str = "no") -> dict[str, Any]:

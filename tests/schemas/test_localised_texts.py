@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from read_tables import catalogue_of, write_rows
 
-from schemas.cell_text import UnreadableCellError
-from schemas.localised_texts import text_in_one_language, texts_by_language
+from schemas.cells.text import UnreadableCellError
+from schemas.columns.localised_texts import text_in_one_language, texts_by_language
 
 ENGLISH = {"locale": "en_US", "scope": None, "data": "Blue shirt"}
 GERMAN = {"locale": "de_DE", "scope": None, "data": "Blaues Hemd"}

@@ -8,13 +8,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from schemas import log_events
-from schemas.columns import table_columns
+from schemas.columns.mapping import table_columns
 from schemas.errors import UsageError
-from schemas.log_events import MAX_EVENT_ITEMS
-from schemas.log_validation import validate_engagements
-from schemas.reading import check_columns, plan_slices, read_slice
+from schemas.events import paths as log_events
+from schemas.events.paths import MAX_EVENT_ITEMS
+from schemas.reading.rows import check_columns, plan_slices, read_slice
 from schemas.tables import ENGAGEMENTS
+from schemas.validation.log import validate_engagements
 
 COLUMNS = {
     "timestamp": "event_timestamp",

@@ -8,10 +8,10 @@ import pyarrow as pa
 import pytest
 from raw_batches import SLICE, engagements, outcome, raw_rows
 
-from schemas.column_spec import Column
-from schemas.log_validation import validate_engagements, validate_judgements
+from schemas.columns.spec import Column
 from schemas.tables import ENGAGEMENTS, JUDGEMENTS, TIMESTAMP
-from schemas.validation import REMEDIES
+from schemas.validation.log import validate_engagements, validate_judgements
+from schemas.validation.rules import REMEDIES
 
 NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
 

@@ -15,11 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mutated_cells import NUM_ROWS, Form, booleans, lists, pictures, texts, times, whole_numbers, write_table
 
-from schemas.catalogue_validation import validate_catalogue
-from schemas.grouping import ResolvedRows, resolve_rows
-from schemas.log_validation import validate_engagements
-from schemas.reading import check_columns, plan_slices, read_slice
+from schemas.reading.rows import check_columns, plan_slices, read_slice
 from schemas.tables import CATALOGUE, ENGAGEMENTS, GROUPED_CATALOGUE
+from schemas.validation.catalogue import validate_catalogue
+from schemas.validation.grouping import ResolvedRows, resolve_rows
+from schemas.validation.log import validate_engagements
 
 NUM_EXAMPLES = 300 if SEED else 25
 #: The good columns of a catalogue. `links` tells its rows apart, and has letters that only UTF-8 writes so.

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas import reading
-from schemas.columns import table_columns
+from schemas.columns.mapping import table_columns
+from schemas.columns.named_options import carried, option_name
 from schemas.errors import UsageError
-from schemas.named_options import carried, option_name
-from schemas.reading import check_columns, plan_slices, read_slice
+from schemas.reading import rows as reading
+from schemas.reading.rows import check_columns, plan_slices, read_slice
 
 NAMED = {
     "item_id": "Handle",

@@ -16,8 +16,8 @@ import pytest
 from pyarrow import feather, ipc, orc, parquet
 
 from schemas.errors import UsageError
-from schemas.file_forms import form_of
-from schemas.no_tables import no_table
+from schemas.reading.forms import form_of
+from schemas.reading.no_tables import no_table
 
 ROWS = pa.table({"sku": [f"A-{n}" for n in range(300)], "title": ["Mug"] * 300})
 

@@ -9,15 +9,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from schemas import parquet_batches
-from schemas.coercion import id_column
-from schemas.column_cells import Found
-from schemas.column_spec import Column
+from schemas.coercion.cells import Found
+from schemas.coercion.columns import id_column
+from schemas.coercion.pictures import picture_column
+from schemas.columns.raw_rows import RawRows
+from schemas.columns.spec import Column
 from schemas.errors import CorruptFileError
-from schemas.parquet_batches import bounded_batches, unfolded_bytes
-from schemas.picture_columns import picture_column
-from schemas.raw_rows import RawRows
-from schemas.stored_pictures import stored_name
+from schemas.parquet import batches as parquet_batches
+from schemas.parquet.batches import bounded_batches, unfolded_bytes
+from schemas.pictures.stored import stored_name
 
 MAX_ROWS, MAX_BYTES, MAX_CELL = 7, 120, 60
 

@@ -10,10 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from schemas.catalogue_validation import validate_catalogue
 from schemas.errors import CorruptFileError
-from schemas.reading import plan_slices, read_slice
+from schemas.reading.rows import plan_slices, read_slice
 from schemas.tables import CATALOGUE, ENGAGEMENTS
+from schemas.validation.catalogue import validate_catalogue
 
 #: As a Julian day.
 _UNIX_EPOCH = 2_440_588

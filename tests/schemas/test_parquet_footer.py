@@ -10,8 +10,8 @@ import pytest
 from pyarrow.parquet.encryption import CryptoFactory, EncryptionConfiguration, KmsClient, KmsConnectionConfig
 
 from schemas.errors import CorruptFileError
-from schemas.parquet_footer import chunk_footers
-from schemas.reading import check_columns, column_names, count_rows, plan_slices, read_slice
+from schemas.parquet.footer import chunk_footers
+from schemas.reading.rows import check_columns, column_names, count_rows, plan_slices, read_slice
 
 TABLE = pa.table(
     {"item_id": ["a", "b", "c"], "title": ["x", None, "x"], "images": [["a.jpg"], [], None], "n": [1, 2, 3]}

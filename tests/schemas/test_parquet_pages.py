@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.errors import CorruptFileError
-from schemas.parquet_pages import Page, pages_of
+from schemas.parquet.pages import Page, pages_of
 
 
 def pages(path: Path) -> dict[str, list[Page]]:

@@ -14,15 +14,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_pictures import encoded, smooth_picture
 
-from schemas import parquet_batches, picture_cells
 from schemas.arrow_types import holds_bytes
-from schemas.catalogue_validation import validate_catalogue
-from schemas.cell_lists import MAX_ADDRESS_CHARACTERS, list_members
-from schemas.column_spec import Columns, parse_column
-from schemas.picture_cells import BadPicture, Picture, split_at_data_uris
+from schemas.cells.lists import MAX_ADDRESS_CHARACTERS, list_members
+from schemas.columns.spec import Columns, parse_column
+from schemas.parquet import batches as parquet_batches
+from schemas.pictures import cells as picture_cells
+from schemas.pictures.cells import BadPicture, Picture, split_at_data_uris
+from schemas.pictures.stored import keep_picture, stored_name, stored_path
 from schemas.quarantine import Rejection
-from schemas.reading import plan_slices, read_slice
-from schemas.stored_pictures import keep_picture, stored_name, stored_path
+from schemas.reading.rows import plan_slices, read_slice
+from schemas.validation.catalogue import validate_catalogue
 
 JPEG = encoded(smooth_picture(0, (16, 12)), "JPEG")
 PNG = encoded(smooth_picture(1, (16, 12)), "PNG")
@@ -115,7 +116,7 @@ def test_a_bad_picture_of_a_struct_says_its_path(path: Any, told: str) -> None:
 
 
 def test_bytes_beyond_the_cap_say_their_path(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("schemas.picture_cells.MAX_PICTURE_BYTES", 3)
+    monkeypatch.setattr("schemas.pictures.cells.MAX_PICTURE_BYTES", 3)
     (bad,) = list_members([{"bytes": JPEG, "path": "a.jpg"}])
     assert bad.got == f"{len(JPEG):,} bytes for the path 'a.jpg'"
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.picture_urls import FETCHED_FOLDER, canonical_url, fetched_path
+from schemas.pictures.urls import FETCHED_FOLDER, canonical_url, fetched_path
 from schemas.storage import resolve_inside
 
 URLS = st.one_of(

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 from text_tables import HEADER, read, words, write
 
-from schemas.file_forms import checked_format, form_of
 from schemas.files import declare
-from schemas.plausible_letters import are_plausible_letters
-from schemas.reading import unusual_forms
+from schemas.reading.forms import checked_format, form_of
+from schemas.reading.plausible_letters import are_plausible_letters
+from schemas.reading.rows import unusual_forms
 
 WESTERN = {
     "French": "Où est la théière élégante ? n°5, crème brûlée, cœur, Noël, 5 °C, l´été, d’août, garçon, maïs «vert»",

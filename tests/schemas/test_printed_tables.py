@@ -7,10 +7,10 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from text_tables import words, write
 
-from schemas.csv_dialects import CsvDialect
-from schemas.file_forms import form_of
 from schemas.files import declare
-from schemas.reading_text import csv_rows
+from schemas.reading.csv_dialects import CsvDialect
+from schemas.reading.forms import form_of
+from schemas.reading.text import csv_rows
 
 Rows = list[dict[str, str | None]]
 PAIRS = [("A-1", "Red mug"), ("A-2", "Blue mug"), ("A-3", "Cup")]

@@ -9,9 +9,9 @@ import pyarrow.parquet as pq
 import pytest
 from query_vectors import write_query_vectors
 
-from schemas import query_vectors
 from schemas.errors import CorruptFileError, ThresholdError, UsageError
-from schemas.query_vectors import check_query_vectors, read_queries, read_vectors
+from schemas.records import query_vectors
+from schemas.records.query_vectors import check_query_vectors, read_queries, read_vectors
 
 VECTORS = [[3.0, 4.0], [0.0, -2.0], [1e-30, 0.0], [1e30, 1e30]]
 UNIT = [[0.6, 0.8], [0.0, -1.0], [1.0, 0.0], [0.5**0.5, 0.5**0.5]]

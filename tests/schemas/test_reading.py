@@ -11,13 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas import reading, reading_text
-from schemas.catalogue_validation import validate_catalogue
-from schemas.columns import table_columns
+from schemas.columns.mapping import table_columns
+from schemas.columns.raw_rows import RawRows
 from schemas.errors import CorruptFileError, UsageError
-from schemas.raw_rows import RawRows
-from schemas.reading import check_columns, count_rows, input_identity, plan_slices, read_slice
+from schemas.reading import rows as reading
+from schemas.reading import text as reading_text
+from schemas.reading.rows import check_columns, count_rows, input_identity, plan_slices, read_slice
 from schemas.tables import CATALOGUE, ENGAGEMENTS
+from schemas.validation.catalogue import validate_catalogue
 
 ROWS = [
     {"item_id": "a", "title": 'Mug, "blue"', "images": ["1.jpg", "2.jpg"]},

@@ -13,7 +13,7 @@ from tfrecord import example_pb2
 from tfrecord.reader import tfrecord_iterator, tfrecord_loader
 
 from schemas.errors import CorruptFileError
-from schemas.records import (
+from schemas.records.tfrecords import (
     ItemFeatures,
     Pair,
     decode_features,

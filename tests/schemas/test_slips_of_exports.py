@@ -10,11 +10,11 @@ import pytest
 from read_tables import catalogue_of
 from text_tables import HEADER, MUGS, read, write
 
-from schemas.catalogue_validation import validate_catalogue
 from schemas.files import expand_inputs
-from schemas.log_validation import validate_engagements
-from schemas.reading import plan_slices, read_slice
+from schemas.reading.rows import plan_slices, read_slice
 from schemas.tables import ENGAGEMENTS
+from schemas.validation.catalogue import validate_catalogue
+from schemas.validation.log import validate_engagements
 
 
 @pytest.mark.parametrize("header", ["item_id,title,images,", "item_id,title,images"])

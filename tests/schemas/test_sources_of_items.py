@@ -9,8 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 from read_tables import catalogue_of, log_of
 
-from schemas.columns import table_columns
-from schemas.reading import plan_slices, read_slice
+from schemas.columns.mapping import table_columns
+from schemas.reading.rows import plan_slices, read_slice
 from schemas.tables import ENGAGEMENTS
 
 ONE, LISTED, OTHER = "properties.product_id", "properties.products.product_id", "context.lines.sku"

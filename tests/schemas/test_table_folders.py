@@ -12,12 +12,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from schemas.catalogue_validation import validate_catalogue
 from schemas.errors import UsageError
 from schemas.files import expand_inputs
-from schemas.reading import plan_slices, read_slice
+from schemas.reading.rows import plan_slices, read_slice
 from schemas.table_folders import _delta_files
 from schemas.tables import CATALOGUE
+from schemas.validation.catalogue import validate_catalogue
 
 needs_delta = pytest.mark.skipif(
     find_spec("deltalake") is None, reason="TABLES NOT TRIED: pip install 'itemsage[delta]'"

@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from text_tables import MUGS, read, words, write
 
-from schemas.csv_headers import value_among_names
+from schemas.columns.names_or_values import value_among_names
 from schemas.errors import UsageError
-from schemas.file_forms import checked_format
 from schemas.files import declare
-from schemas.reading import check_columns, count_rows, plan_slices, read_slice
+from schemas.reading.forms import checked_format
+from schemas.reading.rows import check_columns, count_rows, plan_slices, read_slice
 
 ROWS = "A-1,Red mug,a.jpg\n"
 NAMES = ["item_id", "title", "images"]

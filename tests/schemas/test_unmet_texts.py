@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.columns import catalogue_columns
-from schemas.leave_out import ANY
-from schemas.unmet_texts import unmet_of, unmet_texts
+from schemas.columns.leave_out import ANY
+from schemas.columns.mapping import catalogue_columns
+from schemas.validation.unmet_texts import unmet_of, unmet_texts
 
 ROWS = [{"item_id": str(n), "Status": ["active", "Draft ", "active", None][n % 4], "on": n % 2 == 0} for n in range(40)]
 

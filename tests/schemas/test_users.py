@@ -12,11 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from schemas import users
 from schemas.errors import CorruptFileError
-from schemas.tables import ITEM_POPULARITY, USER_ACTIONS, USERS
-from schemas.user_rows import UserActionRows, UserRows
-from schemas.users import (
+from schemas.records import users
+from schemas.records.user_rows import UserActionRows, UserRows
+from schemas.records.users import (
     USERS_A_GROUP,
     read_acted_items,
     read_popularity,
@@ -27,6 +26,7 @@ from schemas.users import (
     write_user_actions,
     write_users,
 )
+from schemas.tables import ITEM_POPULARITY, USER_ACTIONS, USERS
 
 MODEL_ID = "itemsage-0123456789ab"
 NOON_US = 1_700_000_000_000_000
@@ -144,8 +144,8 @@ def of_counts(counts: list[int]) -> tuple[UserRows, UserActionRows]:
     ],
 )
 def test_row_groups_hold_few_heavy_users_or_many_light_ones(tmp_path, monkeypatch, counts, groups):
-    monkeypatch.setattr("schemas.users.CLUSTERS_A_GROUP", 100)
-    monkeypatch.setattr("schemas.users.ACTIONS_A_GROUP", 100)
+    monkeypatch.setattr("schemas.records.users.CLUSTERS_A_GROUP", 100)
+    monkeypatch.setattr("schemas.records.users.ACTIONS_A_GROUP", 100)
     rows, actions = of_counts(counts)
     write_users(tmp_path / "users", rows, MODEL_ID)
     write_user_actions(tmp_path / "actions", actions)

@@ -10,8 +10,8 @@ from run_builder import RunBuilder
 
 from model.nearest.tuned_build import build_annoy
 from pipelines.run.units import bucket_name
-from schemas.embeddings import embeddings_metadata, write_embeddings_file
 from schemas.files import sha256_of_file, write_json
+from schemas.records.embeddings import embeddings_metadata, write_embeddings_file
 from schemas.tables import EMBEDDING_DIM, IDS, ITEMS
 
 MODEL_ID = "itemsage-0123456789ab"

@@ -7,7 +7,7 @@ import pytest
 from tfrecord import example_pb2
 
 from schemas.errors import CorruptFileError
-from schemas.records import ItemFeatures, Pair, decode_features, decode_pair, encode_features, encode_pair
+from schemas.records.tfrecords import ItemFeatures, Pair, decode_features, decode_pair, encode_features, encode_pair
 from schemas.tables import NUM_TEXT_FIELDS
 
 ITEM = ItemFeatures(

@@ -11,11 +11,11 @@ import pytest
 
 from pipelines.console.config_file import read_config_file
 from pipelines.daily.config import DailyConfig
-from schemas.catalogue_validation import validate_catalogue
 from schemas.errors import CorruptFileError, UsageError
 from schemas.files import read_json
-from schemas.reading import check_columns, plan_slices, read_slice
+from schemas.reading.rows import check_columns, plan_slices, read_slice
 from schemas.tables import CATALOGUE
+from schemas.validation.catalogue import validate_catalogue
 
 
 def read(path):

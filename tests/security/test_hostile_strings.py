@@ -15,12 +15,12 @@ from pipelines import search
 from pipelines.console.exit_codes import exit_code
 from pipelines.ingest import job as ingest
 from pipelines.serving.searcher import Searcher
-from schemas.catalogue_validation import validate_catalogue
-from schemas.embeddings import validate_embeddings
 from schemas.errors import CorruptFileError, UsageError
 from schemas.quarantine import MAX_QUOTED_CHARACTERS, quote
-from schemas.reading import check_columns, plan_slices, read_slice
+from schemas.reading.rows import check_columns, plan_slices, read_slice
+from schemas.records.embeddings import validate_embeddings
 from schemas.tables import CATALOGUE
+from schemas.validation.catalogue import validate_catalogue
 
 STRINGS = [
     "\x1b[31mred\x1b[0m",

@@ -12,7 +12,7 @@ import pytest
 from exploration import SOAK, soak
 from peak_memory import growth_bytes
 
-from schemas.parquet_batches import MAX_CELL_BYTES
+from schemas.parquet.batches import MAX_CELL_BYTES
 
 pytestmark = pytest.mark.slow
 
@@ -21,10 +21,10 @@ MAX_GROWTH_BYTES = 900 * MIB
 PREPARE = """
 import collections, json, resource, sys
 from schemas.errors import CorruptFileError
-from schemas.reading import check_columns, plan_slices, read_slice
+from schemas.reading.rows import check_columns, plan_slices, read_slice
 from schemas.tables import CATALOGUE, ENGAGEMENTS, JUDGEMENTS
-from schemas.catalogue_validation import validate_catalogue
-from schemas.log_validation import validate_engagements, validate_judgements
+from schemas.validation.catalogue import validate_catalogue
+from schemas.validation.log import validate_engagements, validate_judgements
 resource.setrlimit(resource.RLIMIT_AS, (16 << 30, 16 << 30))  # what goes wrong takes the test, not the machine
 name, path = sys.argv[1:]
 schema, validate = {

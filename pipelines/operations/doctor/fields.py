@@ -14,10 +14,10 @@ from pipelines.operations.findings import Finding, brief
 from pipelines.run.units import read_stage_manifest
 from pipelines.store import history, store
 from schemas import storage
-from schemas.column_spec import column_of
-from schemas.columns import table_columns
+from schemas.columns.mapping import table_columns
+from schemas.columns.spec import column_of
 from schemas.errors import CorruptFileError
-from schemas.reading import known_columns
+from schemas.reading.rows import known_columns
 from schemas.tables import TEXT_FIELDS
 
 

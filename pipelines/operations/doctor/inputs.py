@@ -21,16 +21,14 @@ from pipelines.features.plan import check_image_root
 from pipelines.operations.findings import Finding, brief, cut_short
 from pipelines.operations.inspected_run import sample_by_hash
 from schemas import storage
-from schemas.catalogue_validation import validate_catalogue
-from schemas.column_spec import column_of
-from schemas.columns import TABLES, catalogue_columns, catalogue_schema, offered_name, table_columns
+from schemas.columns.mapping import TABLES, catalogue_columns, catalogue_schema, offered_name, table_columns
+from schemas.columns.named_options import with_names
+from schemas.columns.nested_columns import root_of
+from schemas.columns.spec import column_of
 from schemas.files import expand_inputs
-from schemas.grouping import resolve_rows
-from schemas.left_out_rows import ROWS_LEFT_OUT, without_left_out
-from schemas.named_options import with_names
-from schemas.nested_columns import root_of
+from schemas.pictures.stored import keep_picture
 from schemas.quarantine import Rejection
-from schemas.reading import (
+from schemas.reading.rows import (
     check_columns,
     count_rows,
     format_of,
@@ -40,10 +38,12 @@ from schemas.reading import (
     relative_names,
     unusual_forms,
 )
-from schemas.snapshots import catalogue_files
-from schemas.stored_pictures import keep_picture
+from schemas.reading.snapshots import catalogue_files
 from schemas.tables import LEAVE_OUT
-from schemas.unmet_texts import unmet_texts
+from schemas.validation.catalogue import validate_catalogue
+from schemas.validation.grouping import resolve_rows
+from schemas.validation.left_out_rows import ROWS_LEFT_OUT, without_left_out
+from schemas.validation.unmet_texts import unmet_texts
 
 MOST_PICTURES = 200
 #: More rows of a catalogue are not read to know its ids.

@@ -46,7 +46,7 @@ from pipelines.store import store
 from pipelines.store.models import ITEM_MODELS
 from schemas import storage
 from schemas.errors import UsageError
-from schemas.grouping import GROUP_ROWS
+from schemas.validation.grouping import GROUP_ROWS
 
 EXAMPLE = "itemsage doctor --config shop.toml --date 2026-06-30"
 

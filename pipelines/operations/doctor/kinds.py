@@ -9,19 +9,19 @@ import pyarrow as pa
 
 from pipelines.operations.findings import Finding
 from schemas import storage
-from schemas.coercion import text_column
-from schemas.column_cells import Found
-from schemas.column_spec import column_of
-from schemas.columns import table_columns
-from schemas.kinds_of_rows import nameless_parts
-from schemas.reading import column_names, format_of, plan_slices, read_slice
+from schemas.coercion.cells import Found
+from schemas.coercion.columns import text_column
+from schemas.columns.mapping import table_columns
+from schemas.columns.names import bare_name, plain_name
+from schemas.columns.spec import column_of
+from schemas.reading.rows import column_names, format_of, plan_slices, read_slice
 from schemas.tables import LEAVE_OUT
-from schemas.usual_names import bare_name, plain_name
+from schemas.validation.kinds_of_rows import nameless_parts
 
 
 @dataclass(frozen=True)
 class _Column:
-    """See schemas.kinds_of_rows.Column."""
+    """See schemas.validation.kinds_of_rows.Column."""
 
     name: str
     values: Sequence[str | None]
@@ -37,7 +37,7 @@ class _Column:
 
 @dataclass(frozen=True)
 class _Table:
-    """See schemas.kinds_of_rows.Table."""
+    """See schemas.validation.kinds_of_rows.Table."""
 
     files: Sequence[str]
     columns: Mapping[str, _Column]

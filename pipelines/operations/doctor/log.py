@@ -15,18 +15,18 @@ from pipelines.log.engagement_log import assumed_in_words
 from pipelines.log.listed_items import listed_in_words
 from pipelines.log.rows import RejectedRows, near_counts, near_in_words, unknown_counts, without_items_in_words
 from pipelines.operations.findings import Finding
-from schemas.cell_times import SINCE_1970, WITH_OFFSET, WITHOUT_OFFSET
-from schemas.column_spec import Columns, column_of
-from schemas.columns import table_columns
+from schemas.cells.times import SINCE_1970, WITH_OFFSET, WITHOUT_OFFSET
+from schemas.coercion.offsets_of_times import offsets_of_times
+from schemas.columns.mapping import table_columns
+from schemas.columns.raw_rows import FileSlice, RawRows
+from schemas.columns.spec import Columns, column_of
 from schemas.days import UTC_NAME
-from schemas.log_events import NO_ROWS
-from schemas.log_validation import validate_engagements
-from schemas.offsets_of_times import offsets_of_times
-from schemas.raw_rows import FileSlice, RawRows
-from schemas.reading import plan_slices, read_slice
+from schemas.events.paths import NO_ROWS
+from schemas.reading.rows import plan_slices, read_slice
 from schemas.tables import ENGAGEMENTS
+from schemas.validation.log import validate_engagements
 
-#: No shop has a log of an earlier year; numbers since 1970 are read from it on, too (see schemas.cell_times).
+#: No shop has a log of an earlier year; numbers since 1970 are read from it on, too (see schemas.cells.times).
 _FIRST_YEAR = 1990
 
 

@@ -19,13 +19,13 @@ from pipelines.operations.findings import Finding, brief, cut_short
 from pipelines.run.stage import RunCall, run_stage
 from pipelines.stages import always, lines_of_day
 from schemas import storage
-from schemas.catalogue_validation import catalogue_counts
-from schemas.grouping import resolve_rows
+from schemas.pictures.stored import stored_path
 from schemas.quarantine import Rejection
-from schemas.reading import relative_names
-from schemas.stored_pictures import stored_path
+from schemas.reading.rows import relative_names
 from schemas.tables import CATALOGUE, UNREADABLE
-from schemas.validation import REMEDIES
+from schemas.validation.catalogue import catalogue_counts
+from schemas.validation.grouping import resolve_rows
+from schemas.validation.rules import REMEDIES
 
 if TYPE_CHECKING:
     from pipelines.operations.doctor.job import DoctorConfig

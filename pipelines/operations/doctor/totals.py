@@ -6,14 +6,14 @@ from typing import Any
 import pyarrow as pa
 
 from pipelines.operations.findings import Finding
-from schemas.catalogue_validation import validate_catalogue
-from schemas.coercion import text_column
-from schemas.column_cells import Found
-from schemas.columns import catalogue_columns, catalogue_schema
-from schemas.left_out_rows import without_left_out
-from schemas.raw_rows import RawRows
-from schemas.reading import plan_slices, read_slice
-from schemas.rows_of_totals import LOOKED_AT, are_called_totals, likely_totals, totals_in_words
+from schemas.coercion.cells import Found
+from schemas.coercion.columns import text_column
+from schemas.columns.mapping import catalogue_columns, catalogue_schema
+from schemas.columns.raw_rows import RawRows
+from schemas.reading.rows import plan_slices, read_slice
+from schemas.validation.catalogue import validate_catalogue
+from schemas.validation.left_out_rows import without_left_out
+from schemas.validation.rows_of_totals import LOOKED_AT, are_called_totals, likely_totals, totals_in_words
 
 #: Rows that are looked at, at most by a batch more.
 MAX_ROWS = 100_000

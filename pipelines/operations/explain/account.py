@@ -16,7 +16,7 @@ from pipelines.operations.findings import Finding
 from pipelines.store import history
 from pipelines.store.yesterday import previous_of
 from schemas.tables import ITEMS
-from schemas.validation import Limits
+from schemas.validation.rules import Limits
 
 _MAX_ID_BYTES = Limits().max_id_bytes
 _NEAR_IN_ORDER, _MOST_COMPARED, _MOST_SUGGESTED = 1_000, 5_000, 5

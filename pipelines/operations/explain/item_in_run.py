@@ -22,8 +22,8 @@ from pipelines.stages import lines_of_day, of_every_day
 from schemas import storage
 from schemas.files import read_json
 from schemas.hashing import bucket_of
-from schemas.left_out_rows import ROWS_LEFT_OUT
-from schemas.records import ItemFeatures, decode_features, read_records
+from schemas.records.tfrecords import ItemFeatures, decode_features, read_records
+from schemas.validation.left_out_rows import ROWS_LEFT_OUT
 
 TOP = 10
 #: Stages whose part in an item is told in words of its own, or that have none.

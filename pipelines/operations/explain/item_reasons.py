@@ -10,7 +10,7 @@ from model.text.tokenizer import bigrams, character_trigrams, normalize, words
 from model.text.vocabulary import KINDS, Vocabulary
 from pipelines.operations.explain.item_in_run import ItemInRun, PictureFacts
 from schemas.quarantine import quote
-from schemas.records import ItemFeatures
+from schemas.records.tfrecords import ItemFeatures
 from schemas.tables import TEXT_FIELDS
 
 NEW, GONE, CONTENT, TOUCHED, BROKEN, MENDED = "new", "gone", "content", "touched", "broken", "mended"

@@ -18,9 +18,9 @@ from pipelines.store.models import ITEM_MODELS
 from schemas.files import read_json
 from schemas.hashing import bucket_of, content_hash
 from schemas.quarantine import quote
-from schemas.records import SHA256_BYTES, ItemFeatures, decode_features, read_records
+from schemas.records.tfrecords import SHA256_BYTES, ItemFeatures, decode_features, read_records
+from schemas.records.user_rows import USERS_STAGE
 from schemas.tables import FINGERPRINTS, ITEMS, MAX_PICTURES, QUARANTINE
-from schemas.user_rows import USERS_STAGE
 
 #: Of a text vector: what rounding to float16 makes of norm 1, and more.
 _MAX_NORM_ERROR = 1e-2

@@ -21,10 +21,10 @@ from schemas import storage
 from schemas.errors import CorruptFileError
 from schemas.files import read_json, sha256_of_file
 from schemas.hashing import fingerprint
-from schemas.manifests import StageManifest, sum_of
+from schemas.pictures.stored import STORED_FOLDER
 from schemas.quarantine import quote
+from schemas.records.manifests import StageManifest, sum_of
 from schemas.storage import resolve_inside
-from schemas.stored_pictures import STORED_FOLDER
 
 #: What the run id is a hash of, where a daily run made it, and what it is of since runs say it.
 _IDENTITY = ("code_versions", "config", "date", "inputs", "model_id")

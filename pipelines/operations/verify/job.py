@@ -42,7 +42,7 @@ from pipelines.stages import line_of, published_lines
 from pipelines.store.named_run import find_run
 from schemas import storage
 from schemas.errors import UsageError
-from schemas.user_rows import USERS_STAGE
+from schemas.records.user_rows import USERS_STAGE
 
 EXAMPLE = "itemsage verify --store store --rebuild 100 --image-root images"
 

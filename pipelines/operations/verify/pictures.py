@@ -8,8 +8,8 @@ from pipelines.operations.findings import Finding
 from pipelines.operations.inspected_run import InspectedRun
 from schemas import storage
 from schemas.files import sha256_of_file
+from schemas.pictures.stored import STORED_FOLDER
 from schemas.quarantine import quote
-from schemas.stored_pictures import STORED_FOLDER
 
 _REMEDY = "restore it or make the run again"
 

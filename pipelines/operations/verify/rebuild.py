@@ -30,7 +30,7 @@ from schemas import storage
 from schemas.errors import UsageError
 from schemas.hashing import bucket_of
 from schemas.quarantine import quote
-from schemas.records import ItemFeatures, decode_features, encode_features, read_records
+from schemas.records.tfrecords import ItemFeatures, decode_features, encode_features, read_records
 from schemas.tables import ITEMS
 
 

@@ -15,7 +15,7 @@ from pipelines.operations.inspected_run import InspectedRun, sample_by_hash
 from pipelines.run.opened import DAMAGE, Embeddings
 from pipelines.users.job import Users
 from schemas.quarantine import quote
-from schemas.user_rows import (
+from schemas.records.user_rows import (
     POPULARITY_FILE,
     POPULARITY_FOLDER,
     USER_ACTIONS_FOLDER,
@@ -25,7 +25,7 @@ from schemas.user_rows import (
     UserRows,
     slice_of,
 )
-from schemas.users import read_popularity
+from schemas.records.users import read_popularity
 
 #: Users of each bucket whose clusters are computed again.
 MOST_USERS = 20

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.sources.bpr import BprConfig, chunks_of, gradients, owned_items, pair_weights, train_bpr
-from schemas.clickstream import INTERACTIONS
 from schemas.errors import ThresholdError, UsageError
+from schemas.records.clickstream import INTERACTIONS
 
 SMALL = BprConfig(dim=6, min_users=1, num_epochs=12, chunk_items=3, chunks_a_step=8, draws_a_step=8)
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from model.sources.engaged_rows import ACTION_WEIGHTS, RowsConfig, interactions_of, usable_rows
 from model.sources.sequences import LIFETIME, SESSION, SequencesConfig, sequences_of
-from schemas.clickstream import INTERACTIONS, SEQUENCES
 from schemas.errors import UsageError
+from schemas.records.clickstream import INTERACTIONS, SEQUENCES
 from schemas.tables import ENGAGEMENTS
 
 US_PER_DAY = 86_400_000_000

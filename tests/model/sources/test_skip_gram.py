@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from model.sources.corpus import corpus_of, walks_corpus
 from model.sources.embedding_rows import Noise, RowAdagrad, one_torch_thread
 from model.sources.skip_gram import Blocks, SkipGramConfig, gradients, kept_share, train_skip_gram
-from schemas.clickstream import SEQUENCES
 from schemas.errors import ThresholdError, UsageError
+from schemas.records.clickstream import SEQUENCES
 
 GENERATOR = np.random.default_rng(0)
 

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from model.sources.item_graph import ItemGraphConfig, cap_degrees, count_edges, sum_edges
 from model.sources.walks import ENDED, WalksConfig, adjacency_of, hop, start_walks, walk
-from schemas.clickstream import CO_ENGAGEMENTS, SEQUENCES
 from schemas.errors import UsageError
 from schemas.hashing import stable_hash
+from schemas.records.clickstream import CO_ENGAGEMENTS, SEQUENCES
 
 ITEMS = [f"item-{number}" for number in range(6)]
 CODE = {item: code for code, item in enumerate(ITEMS)}

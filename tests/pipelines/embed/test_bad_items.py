@@ -23,10 +23,10 @@ from model.items.manifest import read_model_manifest
 from model.items.store import save_model
 from model.split.split import SplitConfig, no_engagements
 from pipelines.run.units import bucket_name
-from schemas.embeddings import read_embeddings
 from schemas.errors import CorruptFileError
 from schemas.hashing import bucket_of
-from schemas.records import encode_features, write_records
+from schemas.records.embeddings import read_embeddings
+from schemas.records.tfrecords import encode_features, write_records
 from schemas.tables import QUARANTINE
 
 pytestmark = pytest.mark.usefixtures("small_parts")

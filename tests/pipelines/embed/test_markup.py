@@ -17,7 +17,7 @@ from pipelines.console.jobs import beam_options
 from pipelines.embed import job as embed
 from pipelines.evaluate.evaluated_run import EvaluatedRun
 from pipelines.features import job as features
-from schemas.embeddings import read_embeddings
+from schemas.records.embeddings import read_embeddings
 
 VOCABULARY = 1000
 #: Title and description, and the same as editors, exports and feeds write them.

@@ -8,7 +8,7 @@ from embed_runs import PICTURE_DIM, changed_shop, embedded, files_of, shop_of, w
 from model.items.batch import collate_items
 from model.items.config import AGGREGATORS
 from model.items.store import load_item_encoder
-from schemas.embeddings import read_embeddings
+from schemas.records.embeddings import read_embeddings
 
 pytestmark = pytest.mark.usefixtures("small_parts")
 SHAPES = [*({"aggregator": name} for name in AGGREGATORS), {"num_layers": 2}, {"num_hashes": 1}, {"num_hashes": 3}]

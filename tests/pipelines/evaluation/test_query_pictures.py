@@ -13,7 +13,7 @@ from run_builder import RunBuilder
 import pipelines.evaluate.query_pictures
 from pipelines.evaluate.query_pictures import PATH
 from pipelines.run.opened import Run
-from schemas.fingerprints import FingerprintsWriter, ItemFingerprint, MadeWith, PictureFingerprint
+from schemas.records.fingerprints import FingerprintsWriter, ItemFingerprint, MadeWith, PictureFingerprint
 
 pytestmark = pytest.mark.slow
 

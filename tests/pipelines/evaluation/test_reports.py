@@ -36,8 +36,8 @@ from pipelines.evaluate.evaluated_run import EvaluatedRun
 from pipelines.evaluate.inputs import sample_queries
 from pipelines.evaluate.job import evaluate_run, format_report
 from pipelines.evaluate.query_pictures import PATH, QUERY_PICTURES
-from schemas.embeddings import read_embeddings
 from schemas.errors import ThresholdError
+from schemas.records.embeddings import read_embeddings
 
 
 def test_first_day_is_computed_with_baselines_and_leaves_its_query_pictures(shop):

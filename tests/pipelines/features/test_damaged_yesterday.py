@@ -8,7 +8,7 @@ import pytest
 from features_shop import BUCKETS, OTHER_TEXT, ROWS, counts_of
 
 from model.pictures.image_encoder import ImageEncoder
-from schemas.records import read_records, write_records
+from schemas.records.tfrecords import read_records, write_records
 
 pytestmark = pytest.mark.slow
 

@@ -15,7 +15,7 @@ from model.pictures.decoding import PictureError, PictureLimits
 from model.pictures.image_encoder import ImageEncoder
 from model.text.vocabulary import Vocabulary
 from pipelines.features import resolve_pictures
-from schemas.fingerprints import UNKNOWN_PLACE
+from schemas.records.fingerprints import UNKNOWN_PLACE
 
 pytestmark = pytest.mark.slow
 

@@ -19,7 +19,7 @@ from pipelines.features import compute as compute_features
 from pipelines.features import resolve_pictures
 from pipelines.features.earlier import has_tokens
 from schemas.hashing import bucket_of, content_hash
-from schemas.records import decode_features, read_records
+from schemas.records.tfrecords import decode_features, read_records
 
 pytestmark = pytest.mark.slow
 

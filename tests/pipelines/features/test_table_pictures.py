@@ -19,7 +19,7 @@ from pipelines.operations.inspected_run import read_run
 from pipelines.operations.verify.pictures import check_table_pictures
 from pipelines.run.accounting import account
 from schemas.errors import CorruptFileError, UsageError
-from schemas.stored_pictures import keep_picture, stored_name, stored_path
+from schemas.pictures.stored import keep_picture, stored_name, stored_path
 
 IMAGE = pa.list_(pa.struct([("bytes", pa.binary()), ("path", pa.string())]))
 GIVEN: dict[str, list[bytes | str]] = {

@@ -16,7 +16,7 @@ from pipelines.features import picture_vectors, resolve_texts
 from pipelines.features.earlier import has_tokens
 from schemas.errors import UsageError
 from schemas.hashing import bucket_of
-from schemas.records import read_records
+from schemas.records.tfrecords import read_records
 
 pytestmark = pytest.mark.slow
 

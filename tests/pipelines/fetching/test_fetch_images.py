@@ -24,7 +24,7 @@ from pipelines.fetch_images.job import FetchImagesConfig
 from pipelines.ingest import job as ingest
 from pipelines.ingest.job import IngestConfig
 from schemas.errors import ThresholdError, UsageError
-from schemas.picture_urls import fetched_path
+from schemas.pictures.urls import fetched_path
 from schemas.quarantine import quote
 
 pytest_plugins = ["fault_fixtures"]
@@ -233,7 +233,7 @@ def test_rows_without_an_id_have_their_pictures_fetched_for_the_items_of_their_g
 def test_pictures_of_rows_that_are_left_out_are_not_asked_for(
     fetch, server, tmp_path, monkeypatch, columns, group_rows, asked
 ):
-    monkeypatch.setattr("schemas.reading.MAX_BATCH_ROWS", 2)
+    monkeypatch.setattr("schemas.reading.rows.MAX_BATCH_ROWS", 2)
     ids = ["coat", "coat", "hat", "mug"]
     rows = [(item_id, [server.put(f"/{number}.png", png(number))]) for number, item_id in enumerate(ids)]
     write_catalogue(tmp_path, rows)

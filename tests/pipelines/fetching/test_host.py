@@ -13,8 +13,8 @@ from pipelines.fetch_images.host import FetchRules, HostFetcher, Outcome, counts
 from pipelines.fetch_images.http import Answer, HttpLimits
 from pipelines.fetch_images.politeness import RequestRate, Robots
 from schemas import storage
-from schemas.fetched_pictures import CacheRow, host_key
-from schemas.picture_urls import fetched_path
+from schemas.pictures.fetched import CacheRow, host_key
+from schemas.pictures.urls import fetched_path
 
 PICTURE, OTHER = b"\x89PNG\r\n\x1a\n one", b"\x89PNG\r\n\x1a\n other"
 DAY_S = 86_400.0

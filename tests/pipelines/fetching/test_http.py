@@ -11,7 +11,7 @@ from pipelines.fetch_images import addresses, http
 from pipelines.fetch_images.addresses import is_public
 from pipelines.fetch_images.errors import FetchError
 from pipelines.fetch_images.http import HttpLimits, get
-from schemas.picture_types import picture_type
+from schemas.pictures.types import picture_type
 
 LIMITS = HttpLimits(max_bytes=1_000_000, timeout_s=5.0, allow_private=True, user_agent="itemsage/test")
 

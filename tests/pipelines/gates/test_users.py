@@ -17,11 +17,11 @@ from pipelines.console.jobs import beam_options
 from pipelines.gates.judge import GateThresholds, require_passed
 from pipelines.run.units import read_stage_manifest
 from pipelines.users import job as users
-from schemas.embeddings import read_embeddings
 from schemas.errors import ThresholdError, UsageError
 from schemas.files import read_json, sha256_of_file
-from schemas.user_rows import UserRows
-from schemas.users import read_users, write_users
+from schemas.records.embeddings import read_embeddings
+from schemas.records.user_rows import UserRows
+from schemas.records.users import read_users, write_users
 
 NUM_USERS, NUM_BUCKETS = 20, 2
 FIRST = "users/bucket-00000-of-00002.parquet"

@@ -4,7 +4,7 @@ import pytest
 from init_calls import refused, write_csv, written
 
 from pipelines.ingest import job as ingest
-from schemas.names_of_amounts import is_called_an_amount
+from schemas.columns.names_of_amounts import is_called_an_amount
 
 ECWID = [
     "type,product_internal_id,product_sku,product_name,product_price",

@@ -13,7 +13,7 @@ from init_calls import refused
 from python_process import ROOT
 
 from pipelines.init.rehearsal import rehearse_log
-from schemas.usual_names import OF_LOG
+from schemas.columns.usual_names import OF_LOG
 
 PAGE = (ROOT / "docs" / "starts" / "log.md").read_text()
 

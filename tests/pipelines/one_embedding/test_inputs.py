@@ -20,8 +20,8 @@ from pipelines.one_embedding.vectors import finished_sources, source_of
 from pipelines.run.opened import Run
 from pipelines.sources import job as sources
 from schemas.days import end_of_day_us
-from schemas.embeddings import read_embeddings
 from schemas.errors import ThresholdError, UsageError
+from schemas.records.embeddings import read_embeddings
 from schemas.tables import ITEMS, TEXT_FIELDS
 
 pytestmark = pytest.mark.slow

@@ -9,13 +9,13 @@ import pytest
 from doctor_findings import by_name
 from useless_logs import ga4_names, good_rows, write
 
-import schemas.reading
+import schemas.reading.rows
 from pipelines.operations.doctor.job import DoctorConfig, diagnose, main
 from pipelines.operations.findings import FAILED, OK, WARNING
 
 
 def test_what_was_read_of_a_long_log_is_told(tmp_path, monkeypatch):
-    monkeypatch.setattr(schemas.reading, "MAX_BATCH_ROWS", 20)
+    monkeypatch.setattr(schemas.reading.rows, "MAX_BATCH_ROWS", 20)
     log = write(tmp_path / "log.parquet", good_rows(["item-1"], dt.datetime(2026, 7, 1, tzinfo=dt.UTC)))
     found = by_name(diagnose(DoctorConfig(engagements=str(log))))["rows of engagements"]
     assert found.looked_at == "20 of the first 20 of 60 rows can be read"
@@ -166,7 +166,7 @@ def test_a_log_of_which_no_row_is_on_an_item_of_the_catalogue_is_a_problem(tmp_p
     (problem,) = finding.problems
     assert "0 of 3 log rows are of use: expected at least 1; rows item unknown 3" in str(problem)
     assert told in str(problem)
-    monkeypatch.setattr(schemas.reading, "MAX_BATCH_ROWS", 2)  # of many rows the first may be old ones
+    monkeypatch.setattr(schemas.reading.rows, "MAX_BATCH_ROWS", 2)  # of many rows the first may be old ones
     assert by_name(diagnose(config))["rows of engagements"].status == WARNING
 
 

@@ -14,7 +14,7 @@ from pipelines.operations.explain.item_in_run import ItemInRun, PictureFacts, pu
 from pipelines.operations.explain.item_reasons import picture_changes, token_texts, tokens_of, verdict_of
 from pipelines.operations.explain.job import format_explanation, main
 from schemas.files import read_json
-from schemas.records import ItemFeatures
+from schemas.records.tfrecords import ItemFeatures
 
 
 def told(folder: Path, item_id: str) -> dict:

@@ -16,10 +16,10 @@ from pipelines.operations.verify import job as verify
 from pipelines.operations.verify.buckets import problems_of_ids, problems_of_record
 from pipelines.operations.verify.job import main, verify_run
 from pipelines.run.units import read_stage_manifest
-from schemas.embeddings import embeddings_metadata, read_embeddings, write_embeddings_file
 from schemas.files import read_json, read_sealed_json, sha256_of_file, write_json, write_sealed_json, write_text
 from schemas.hashing import bucket_of
-from schemas.records import ItemFeatures
+from schemas.records.embeddings import embeddings_metadata, read_embeddings, write_embeddings_file
+from schemas.records.tfrecords import ItemFeatures
 
 
 def failed(found: list[Finding]) -> str:

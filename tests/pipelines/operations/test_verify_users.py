@@ -17,11 +17,11 @@ from verified_store import current, problems
 from pipelines.operations.findings import OK
 from pipelines.operations.verify.job import main, verify_run
 from pipelines.run.units import read_stage_manifest
-from schemas.embeddings import read_embeddings
 from schemas.files import read_json, read_sealed_json, sha256_of_file, write_json, write_sealed_json, write_text
 from schemas.quarantine import quote
-from schemas.user_rows import UserActionRows, UserRows
-from schemas.users import (
+from schemas.records.embeddings import read_embeddings
+from schemas.records.user_rows import UserActionRows, UserRows
+from schemas.records.users import (
     read_popularity,
     read_user_actions,
     read_users,

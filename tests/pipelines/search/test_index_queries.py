@@ -20,7 +20,7 @@ from pipelines.run.opened import Run
 from pipelines.serving.searcher import Searcher
 from schemas.errors import CorruptFileError, UsageError
 from schemas.files import read_json
-from schemas.records import ItemFeatures
+from schemas.records.tfrecords import ItemFeatures
 from schemas.tables import ENGAGEMENTS, NUM_TEXT_FIELDS
 
 CUT = dt.datetime(2026, 6, 1, tzinfo=dt.UTC)

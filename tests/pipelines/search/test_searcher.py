@@ -21,9 +21,9 @@ from model.text.vocabulary import Vocabulary
 from pipelines.run.units import write_stage_manifest
 from pipelines.search import main
 from pipelines.serving.searcher import MAX_TOP, Query, Searcher
-from schemas.embeddings import embeddings_metadata, write_embeddings_file
 from schemas.errors import CorruptFileError, UsageError
 from schemas.files import read_json, write_json
+from schemas.records.embeddings import embeddings_metadata, write_embeddings_file
 from schemas.tables import EMBEDDING_DIM
 
 

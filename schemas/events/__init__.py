@@ -1,0 +1,1 @@
+"""Events of a log, each of which is the rows of its items."""

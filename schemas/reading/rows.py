@@ -1,0 +1,337 @@
+"""Raw rows from what a shop brings: Parquet, JSON, delimited text, RSS and Atom feeds (see forms).
+
+Reading judges nothing that validation can judge: a batch carries whatever types the file has, and a text row that
+cannot be parsed costs only itself. Row numbers count from 1 and stay true to the file: the line that a row begins on
+(the header of a CSV file is line 1), the row in a Parquet file, the place in a JSON array or a feed.
+"""
+
+import functools
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from schemas import storage
+from schemas.cells.text import NULL_WORDS
+from schemas.columns.hive_folders import folder_values
+from schemas.columns.mapping import constant_values, partition_values, source_columns
+from schemas.columns.named_options import only_named, with_names
+from schemas.columns.nested_columns import column_at, nested_sources, root_of
+from schemas.columns.raw_rows import FileSlice, RawRows, array_or_none, batches_of_rows
+from schemas.columns.spec import Columns, column_of, name_of_part, part_name
+from schemas.errors import CorruptFileError
+from schemas.events.paths import by_item, roots_of
+from schemas.events.unused import without_unused
+from schemas.files import declared_form, sha256_of_file, shown
+from schemas.parquet.batches import bounded_batches
+from schemas.parquet.files import open_parquet
+from schemas.parquet.footer import footer_of_stored_types, read_footer
+from schemas.quarantine import quote
+from schemas.reading.delimited import ids_as_shown, led_into, source_of_text, whole_numbers
+from schemas.reading.feeds import feed_keys, feed_rows
+from schemas.reading.forms import form_of, forms_in_words
+from schemas.reading.json_objects import Wanted
+from schemas.reading.json_rows import check_json_rows, count_elements, json_keys, json_rows
+from schemas.reading.text import csv_header, csv_rows, open_lines
+from schemas.tables import CATALOGUE, ENGAGEMENTS, ID_COLUMNS
+
+#: A batch ends at either bound. Neither changes which rows are good; what a rejection advises (the format of dates that
+#: cannot be read, why no row has an id) is found per batch.
+MAX_BATCH_ROWS = 8_192
+MAX_BATCH_BYTES = 32 << 20
+
+#: What pyarrow raises for a damaged Parquet file. UnicodeDecodeError: its own message holds the damaged bytes.
+PARQUET_ERRORS = (OSError, pa.ArrowException, UnicodeDecodeError)
+
+#: Formats in which a key may be absent from a row.
+_KEYED = ("json", "rss")
+
+
+def plan_slices(files: Sequence[str]) -> list[FileSlice]:
+    """Slices of the input files in order of (file, row); files are sorted first, so numbers do not depend on the call.
+
+    Raises UsageError for an unknown file name extension, CorruptFileError for a Parquet file without a valid footer.
+    """
+    slices = []
+    for number, (path, name) in enumerate(zip(sorted(files), relative_names(files), strict=True)):
+        if format_of(path) != "parquet":
+            slices.append(FileSlice(number, path, 0, 1, name))
+            continue
+        metadata, first_row = _parquet_metadata(path), 1
+        for part in range(metadata.num_row_groups):
+            slices.append(FileSlice(number, path, part, first_row, name))
+            first_row += metadata.row_group(part).num_rows
+    return slices
+
+
+def read_slice(file_slice: FileSlice, columns: Columns, schema: pa.Schema = CATALOGUE) -> Iterator[RawRows]:
+    """Yields a slice's rows in bounded batches, in order.
+
+    columns: our column name -> the shop's, or how the shop writes it, for those that differ (see
+    schemas.columns.mapping). Columns that neither the schema nor the mapping names are not read. A `key=value` folder
+    gives a column that the file lacks. Events of a log may be several rows, or none: see schemas.events.paths.
+    Raises UsageError if a mapped or required column is missing, CorruptFileError if the file is damaged.
+    """
+    for raw in only_named(_read_batches(file_slice, with_names(columns), schema), columns):
+        yield without_unused(raw) if schema.equals(ENGAGEMENTS) else raw
+
+
+def _read_batches(file_slice: FileSlice, columns: Columns, schema: pa.Schema) -> Iterator[RawRows]:
+    kind, path = format_of(file_slice.path), file_slice.path
+    if kind == "parquet":
+        try:
+            yield from _read_parquet(file_slice, columns, schema)
+        except PARQUET_ERRORS as error:
+            raise CorruptFileError(
+                f"expected a Parquet file, got {quote(str(error))} in {shown(path)}: write it again"
+            ) from error
+        return
+    wanted = _wanted(columns, schema)
+    present = column_names(path, wanted)
+    constants, whole = _constants(present, columns, schema, path), frozenset[str]()
+    paths: dict[str, str] = {}
+    if kind == "csv":
+        source = source_of_text(present, columns, schema, path)
+        constants = {name: value for name, value in constants.items() if name not in source}
+        led = nested_sources(source, present)
+        paths = led if schema.equals(ENGAGEMENTS) else {}
+        plain = {name: theirs for name, theirs in source.items() if name not in led}
+        whole = whole_numbers(path, {name: plain[name] for name in ID_COLUMNS if name in plain})
+        roots = {name: theirs.partition(".")[0] for name, theirs in led.items()}
+        rows = csv_rows(path, plain | (roots_of(paths) if paths else roots))
+        rows = led_into(rows, led) if led and not paths else rows
+        rows = ids_as_shown(rows, [name for name in ID_COLUMNS if name in plain])
+    else:
+        parts = {name: column_of(columns, name).source for name in schema.names if name not in constants}
+        parts |= {name: column_of(columns, name).source for name in partition_values(path, columns, schema)}
+        keys = {part_name(name, n): key for name, keys in parts.items() for n, key in enumerate(keys)}
+        possible = {key.partition(".")[0] for key in keys.values()}  # that no row of this file may have
+        paths = nested_sources(keys, {*present, *possible}) if schema.equals(ENGAGEMENTS) else {}
+        keys = {name: key for name, key in keys.items() if name not in paths} | roots_of(paths)
+        rows = json_rows(path, keys, wanted) if kind == "json" else feed_rows(path, keys)
+    for raw in batches_of_rows(rows, schema, constants, MAX_BATCH_ROWS, MAX_BATCH_BYTES):
+        words = NULL_WORDS if kind == "csv" else ()
+        raw = replace(raw, columns=columns, null_words=words, whole=whole, file_columns=present)
+        yield from _as_rows(raw, paths, schema)
+
+
+def _as_rows(raw: RawRows, paths: Mapping[str, str], schema: pa.Schema) -> Iterator[RawRows]:
+    """A batch, of a log's events as one of rows (see schemas.events.paths)."""
+    yield from by_item(raw, paths) if schema.equals(ENGAGEMENTS) else (raw,)
+
+
+def _constants(present: Sequence[str], columns: Columns, schema: pa.Schema, path: str) -> dict[str, str | None]:
+    """constant_values, with each source of our columns that a folder gives a source of."""
+    constants, given = constant_values(present, columns, schema, path), folder_values(path)
+    for name in partition_values(path, columns, schema):
+        sources = column_of(columns, name).source
+        constants |= {part_name(name, number): given.get(theirs) for number, theirs in enumerate(sources)}
+    return constants
+
+
+def check_columns(files: Sequence[str], columns: Columns, schema: pa.Schema = CATALOGUE) -> None:
+    """Raises UsageError if a mapped or a required column is missing, before any work starts.
+
+    Parquet and CSV: in any file. JSON and feeds, where a key may be absent from a row: in the first rows of every file.
+    """
+    columns = with_names(columns)
+    keys: set[str] = set()
+    keyed_files = []
+    for path in sorted(files):
+        if format_of(path) in _KEYED:
+            if format_of(path) == "json":
+                check_json_rows(path, _wanted(columns, schema))
+            keyed_files.append(path)
+            if found := set(column_names(path, _wanted(columns, schema))):
+                wanted = {theirs for name in schema.names for theirs in column_of(columns, name).source}
+                keys |= found | (folder_values(path).keys() & wanted)
+        elif not form_of(path).is_empty:
+            names = column_names(path)
+            if format_of(path) == "csv":
+                source_of_text(names, columns, schema, path)
+            else:
+                source_columns(names, columns, schema, path)
+    if keyed_files and keys:  # no key at all: no line could be parsed, and each is quarantined
+        source_columns(
+            sorted(keys), columns, schema, keyed_files[0] if len(keyed_files) == 1 else f"{len(keyed_files)} files"
+        )
+
+
+def _wanted(columns: Columns, schema: pa.Schema) -> Wanted:
+    """Names that a row should have, and those that it may have, by the mapping; also of what paths lead into."""
+
+    def named(ours: Iterable[str]) -> frozenset[str]:
+        sources = [theirs for name in ours for theirs in column_of(columns, name).source or (name,)]
+        return frozenset(name for theirs in sources for name in (theirs, theirs.partition(".")[0]))
+
+    return named(field.name for field in schema if not field.nullable and field.name != "images"), named(schema.names)
+
+
+def column_names(path: str, wanted: Wanted = ()) -> list[str]:
+    """The column names of an input file; where a key may be absent from a row (JSON, feeds), those of the first.
+    wanted: see schemas.reading.json_objects."""
+    kind = format_of(path)
+    if kind == "json":
+        return sorted(json_keys(path, wanted))
+    if kind == "rss":
+        return sorted(feed_keys(path))
+    return csv_header(path) if kind == "csv" else _parquet_metadata(path).schema.to_arrow_schema().names
+
+
+def known_columns(path: str) -> list[str]:
+    """column_names, and behind them the columns that the file lacks and the `key=value` folders of its path give."""
+    names = column_names(path)
+    return [*names, *(name for name in folder_values(path) if name not in names)]
+
+
+def count_rows(files: Sequence[str], columns: Columns | None = None, schema: pa.Schema = CATALOGUE) -> int:
+    """About how many rows the files hold: lines (less CSV headers) for text of lines, exact for all others. columns,
+    schema: as of read_slice, where they are known."""
+    wanted = () if columns is None else _wanted(columns, schema)
+    return sum(_count_rows(path, wanted) for path in files)
+
+
+def _count_rows(path: str, wanted: Wanted) -> int:
+    form = form_of(path)
+    if form.kind == "parquet":
+        return _parquet_metadata(path).num_rows
+    if form.is_empty:
+        return 0
+    if form.kind == "rss":
+        return sum(1 for _ in feed_rows(path, {}))
+    if form.kind == "json" and (count := count_elements(path, wanted)) is not None:
+        return count
+    num_lines, last = 0, b"\n"
+    with open_lines(path) as file:
+        while piece := file.read(1 << 20):
+            num_lines, last = num_lines + piece.count(b"\n"), piece[-1:]
+    num_lines += last != b"\n"
+    num_above = form.dialect.header_line - bool(form.header) + form.dialect.num_label_rows if form.kind == "csv" else 0
+    return max(num_lines - num_above, 0)
+
+
+def unusual_forms(files: Sequence[str], columns: Columns | None = None, schema: pa.Schema = CATALOGUE) -> str:
+    """What was recognised of the files that are not as their names say, for a person: see forms.forms_in_words.
+    columns, schema: as of read_slice, where they are known."""
+    wanted = () if columns is None else _wanted(columns, schema)
+    return forms_in_words(sorted(files), relative_names(files), wanted)
+
+
+def input_identity(files: Sequence[str]) -> list[dict[str, Any]]:
+    """What identifies the input files: name relative to their common folder, size and sha256, wherever they lie and
+    whenever they were written; and what the call says of their form. Goes into fingerprints and run ids."""
+    return [
+        {"name": name, "bytes": storage.size_of(path), "sha256": _sha256(path, storage.status(path).st_mtime_ns)}
+        | ({"format": dict(form)} if (form := declared_form(path)) else {})
+        for path, name in zip(sorted(files), relative_names(files), strict=True)
+    ]
+
+
+@functools.lru_cache(maxsize=4096)
+def _sha256(path: str, mtime_ns: int) -> str:
+    """Read once a process, not once a stage, as long as the file stays as it is."""
+    return sha256_of_file(path)
+
+
+def relative_names(files: Sequence[str]) -> list[str]:
+    """Names of the sorted files relative to their common folder.
+
+    >>> relative_names(["/d/day=2/part.csv", "/d/day=1/part.csv"])
+    ['day=1/part.csv', 'day=2/part.csv']
+    """
+    paths = [os.path.abspath(path) for path in sorted(files)]
+    if not paths:
+        return []
+    common = os.path.commonpath([os.path.dirname(path) for path in paths])
+    return [os.path.relpath(path, common) for path in paths]
+
+
+def format_of(path: str) -> str:
+    """ "parquet", "json", "csv" (whatever delimits it) or "rss"; UsageError where neither the file's name nor the call
+    tells."""
+    return form_of(path).kind
+
+
+def _parquet_metadata(path: str) -> pq.FileMetaData:
+    try:
+        return read_footer(path)
+    except PARQUET_ERRORS as error:
+        raise CorruptFileError(
+            f"expected a Parquet file, got {quote(str(error))} in {shown(path)}: write it again"
+        ) from error
+
+
+def _read_parquet(file_slice: FileSlice, columns: Columns, schema: pa.Schema) -> Iterator[RawRows]:
+    with open_parquet(file_slice.path, metadata=_footer_to_read_by(file_slice, columns, schema)) as file:
+        source = source_columns(file.schema_arrow.names, columns, schema, file_slice.path)
+        constants = _constants(file.schema_arrow.names, columns, schema, file_slice.path)
+        paths = nested_sources(source, file.schema_arrow.names) if schema.equals(ENGAGEMENTS) else {}
+        source = {name: theirs for name, theirs in source.items() if name not in paths} | roots_of(paths)
+        names = [*schema.names, *sorted((source.keys() | constants.keys()) - set(schema.names))]
+        present = file.schema_arrow.names
+        roots = {ours: root_of(theirs, present) or theirs for ours, theirs in source.items()}
+        wanted = set(roots.values())
+        pictures = {theirs for ours, theirs in roots.items() if name_of_part(ours) == "images"}
+        pictures -= {theirs for ours, theirs in roots.items() if name_of_part(ours) != "images"}
+        batches = bounded_batches(
+            file, file_slice.path, file_slice.part, wanted, MAX_BATCH_ROWS, MAX_BATCH_BYTES, pictures
+        )
+        for batch in batches:
+            mixed: dict[str, list[Any]] = {}
+            arrays = [
+                _column(batch.table, source[name], roots[name], name, mixed)
+                if name in source
+                else _constant(constants.get(name), len(batch.rows))
+                for name in names
+            ]
+            numbers = file_slice.first_row + batch.rows
+            oversized = [(file_slice.first_row + row, why) for row, why in batch.oversized]
+            without_pictures = [(file_slice.first_row + row, why) for row, why in batch.without_pictures]
+            first_row = min([*numbers[:1].tolist(), *(number for number, _ in oversized[:1])])
+            table = pa.Table.from_arrays(arrays, names)
+            raw = RawRows(
+                first_row,
+                table,
+                [],
+                numbers,
+                mixed,
+                oversized=oversized,
+                without_pictures=without_pictures,
+                columns=columns,
+                file_columns=file.schema_arrow.names,
+            )
+            yield from _as_rows(raw, paths, schema)
+
+
+def _column(
+    table: pa.Table, source: str, root: str, name: str, mixed: dict[str, list[Any]]
+) -> pa.Array | pa.ChunkedArray:
+    """The column that a source of the mapping is, or what it leads to in the column `root`; of values without a common
+    type nulls, and the values as `name` in `mixed`."""
+    if source == root:
+        return table[source]
+    found = column_at(table[root].combine_chunks(), source)
+    if not isinstance(found, list):
+        return found
+    array = array_or_none(found)
+    if array is None:
+        mixed[name] = found
+    return pa.nulls(len(found)) if array is None else array
+
+
+def _footer_to_read_by(file_slice: FileSlice, columns: Columns, schema: pa.Schema) -> pq.FileMetaData:
+    """The file's footer; that of its stored types if a column that is read is a list of a fixed size."""
+    metadata = _parquet_metadata(file_slice.path)
+    present = metadata.schema.to_arrow_schema()
+    fixed = {field.name for field in present if pa.types.is_fixed_size_list(field.type)}
+    sources = source_columns(present.names, columns, schema, file_slice.path).values() if fixed else ()
+    if fixed & {root_of(theirs, present.names) or theirs for theirs in sources}:
+        return footer_of_stored_types(file_slice.path)
+    return metadata
+
+
+def _constant(value: str | None, count: int) -> pa.Array:
+    return pa.nulls(count) if value is None else pa.array([value] * count, pa.string())

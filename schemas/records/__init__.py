@@ -1,0 +1,1 @@
+"""What the store keeps, as tables and files: embeddings, users, TFRecords, fingerprints, manifests."""

@@ -1,0 +1,106 @@
+"""Items that are most likely no products but the row of totals that a spreadsheet or a report has below its table.
+
+    SKU     Name      Price        ID     Name         Stock
+    S-1     A mug      9.90        1      A mug            3
+    Total             19.80        2      Grand total    120
+
+Such a row is an item as any other, since nothing says that it is none: whoever reads a table asks. A product that is
+called so (a brand of oil, say) has pictures or texts, and is not asked about.
+"""
+
+import json
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from schemas.columns.leave_out import LeaveOut
+from schemas.columns.spec import Columns, column_of
+from schemas.quarantine import quote
+from schemas.tables import LEAVE_OUT, TEXT_FIELDS
+
+#: Counted of a bucket of items where there are any.
+LIKE_TOTALS = "items_like_totals"
+#: Columns that likely_totals looks at.
+LOOKED_AT = ("item_id", *TEXT_FIELDS, "images")
+_WORDS = (
+    *(
+        r"(?:grand|sub|report|overall|page|running)?[ -]?totals?",
+        r"totals? general",
+        "gran total",
+        "sums?",
+        "sum total",
+    ),
+    *("(?:gesamt|end|zwischen)?summen?", "gesamt", "insgesamt", "total général", "sous-total", "somme", "suma"),
+    *("suma total", "totale(?: generale)?", "somma", "totaal", "eindtotaal", "total geral", "soma", "razem", "celkem"),
+    *("summa", "i alt", "yhteensä", "összesen", "toplam", "genel toplam", "σύνολο", "итого", "всего", "сумма"),
+    *("разом", "всього", "общий итог", "合计", "合計", "总计", "總計", "小計", "小计", "総計", "합계", "총계"),
+)
+_OF_WHAT = (
+    r"(?:(?: of)?(?: all| number of)? (?:items?|products?|rows?|records?|articles?|artikel|skus?|товаров|строк))?"
+)
+_AMOUNT = r"[-*=\d.,\s+()%€$£¥₽]*"
+#: RE2; the word, what is summed up, and the sum.
+_TOTAL = rf"(?i)^[\s*#=—–-]*(?:{'|'.join(_WORDS)}){_OF_WHAT}(?:[\s:：=(*#]+{_AMOUNT}|[\s*#=—–-]*)$"
+#: Items that a message names.
+_NAMED = 3
+
+
+def are_called_totals(texts: pa.Array | pa.ChunkedArray) -> np.ndarray:
+    """bool [rows]: where a text is what rows of totals are called by, the sum behind it aside.
+
+    >>> are_called_totals(pa.array(["Grand Total:", "Итого", "Total 1,200.00", "Total oil", "Summer", None])).tolist()
+    [True, True, True, False, False, False]
+    """
+    return _mask(pc.match_substring_regex(texts, _TOTAL))
+
+
+def likely_totals(items: pa.Table) -> pa.Table:
+    """The items (LOOKED_AT), in their order, that are called a total by their id, or by their title beside an id that
+    is a number, and that have nothing else but numbers: neither a text nor a picture."""
+    by_id, by_title = are_called_totals(items["item_id"]), are_called_totals(items["title"])
+    likely = by_id | by_title
+    if likely.any():
+        likely &= pc.equal(pc.list_value_length(items["images"]), 0).to_numpy()
+        for name in TEXT_FIELDS if likely.any() else ():
+            says_nothing = ~_mask(items[name].is_valid()) | _are_amounts(items[name])
+            likely &= (says_nothing | by_title) if name == "title" else says_nothing
+        likely &= by_id | _are_amounts(items["item_id"])
+    return items.filter(pa.array(likely))
+
+
+def _are_amounts(texts: pa.ChunkedArray) -> np.ndarray:
+    return _mask(pc.match_substring_regex(texts, f"^{_AMOUNT}$"))
+
+
+def _mask(values: pa.Array | pa.ChunkedArray) -> np.ndarray:
+    return pc.fill_null(values, False).to_numpy(zero_copy_only=False)
+
+
+def totals_in_words(totals: pa.Table, columns: Columns) -> str:
+    """For a person: which items these are, and the line that leaves them out; "" of none. columns: the mapping."""
+    if not totals.num_rows:
+        return ""
+    texts = leave_out_of(totals, columns)
+    names = list(dict.fromkeys(quote(text) for listed in texts.values() for text in listed))
+    entries = ", ".join(f"{_toml(column)} = [{', '.join(map(_toml, listed))}]" for column, listed in texts.items())
+    is_there = isinstance(columns.get(LEAVE_OUT.name), LeaveOut)
+    write = f"add {entries} to {LEAVE_OUT.name}" if is_there else f"write {LEAVE_OUT.name} = {{{entries}}}"
+    number = totals.num_rows
+    look = "1 item looks like a row of totals" if number == 1 else f"{number:,} items look like rows of totals"
+    return f"{look}: {', '.join(names[:_NAMED])}. No product? Then {write} in [columns]; else leave it as it is"
+
+
+def leave_out_of(totals: pa.Table, columns: Columns) -> dict[str, list[str]]:
+    """What leaves such items out: the shop's column that calls them so -> what it calls them, each once."""
+    found: dict[str, list[str]] = {}
+    by_id = are_called_totals(totals["item_id"])
+    for is_id, item_id, title in zip(by_id, *(totals[name].to_pylist() for name in ("item_id", "title")), strict=True):
+        name, text = ("item_id", item_id) if is_id else ("title", title)
+        column = next(iter(column_of(columns, name).source), name)
+        found.setdefault(column, []).append(text.strip())
+    return {column: list(dict.fromkeys(texts)) for column, texts in found.items()}
+
+
+def _toml(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
