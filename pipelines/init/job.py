@@ -20,8 +20,8 @@ from model.pictures.decoding import PictureError, locate_picture
 from pipelines.console.exit_codes import exit_code
 from pipelines.console.jobs import flag, parse_alone
 from pipelines.console.terminal import shortened
+from pipelines.init.catalogue.offered import offered
 from pipelines.init.kinds import GA4, KINDS
-from pipelines.init.offered import offered
 from pipelines.init.rehearsal import RehearsedItems, RehearsedLog, reasons, rehearse_items, rehearse_log
 from pipelines.init.shop import Shop, look_at_shop
 from pipelines.init.shop_toml import columns_text, comment, log_text, settings_text, toml_key

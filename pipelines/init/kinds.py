@@ -2,9 +2,10 @@
 
 from collections.abc import Callable
 
-from pipelines.init import by_contents, ga4, google_feed, shopify, woocommerce
-from pipelines.init.found import Start
-from pipelines.init.seen import SeenTable
+from pipelines.init.catalogue import by_contents, google_feed, shopify, woocommerce
+from pipelines.init.log.actions import is_ga4
+from pipelines.init.table.found import Start
+from pipelines.init.table.seen import SeenTable
 
 #: The kind of a log; of catalogues how each is read, likeliest first.
 GA4 = "ga4"
@@ -18,7 +19,7 @@ KINDS = (*(kind for kind in CATALOGUES if kind != "csv"), GA4, "csv")
 _RECOGNISED = {
     "shopify": shopify.is_shopify,
     "woocommerce": woocommerce.is_woocommerce,
-    GA4: ga4.is_ga4,
+    GA4: is_ga4,
     "google-feed": google_feed.is_google_feed,
 }
 

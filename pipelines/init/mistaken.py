@@ -7,9 +7,9 @@ again, and when and what alone only where nothing describes them.
 
 from collections.abc import Sequence
 
-from pipelines.init.ga4 import log_start
 from pipelines.init.kinds import GA4
-from pipelines.init.seen import SeenColumn, SeenTable
+from pipelines.init.log.start import log_start
+from pipelines.init.table.seen import SeenColumn, SeenTable
 from schemas.columns.mapping import asked_of_names
 from schemas.columns.picture_names import is_called_a_picture
 from schemas.columns.usual_names import (

@@ -4,15 +4,15 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from pipelines.init.found import Start
-from pipelines.init.ga4 import LogStart, log_start, other_items, with_events, with_items, with_separator
-from pipelines.init.hidden import with_totals
 from pipelines.init.kinds import CATALOGUES, GA4, recognised_kind
+from pipelines.init.log.start import LogStart, log_start, other_items, with_events, with_items, with_separator
+from pipelines.init.log.to_flatten import refuse_to_flatten
 from pipelines.init.mistaken import log_columns, refuse_catalogue, refuse_log, refuse_nameless, refuse_other_encoding
-from pipelines.init.no_rows import refuse_without_rows
 from pipelines.init.rehearsal import RehearsedItems, RehearsedLog, count_events, rehearse_items, rehearse_log
-from pipelines.init.seen import SeenTable, look_at
-from pipelines.init.to_flatten import refuse_to_flatten
+from pipelines.init.table.found import Start
+from pipelines.init.table.hidden import with_totals
+from pipelines.init.table.no_rows import refuse_without_rows
+from pipelines.init.table.seen import SeenTable, look_at
 from pipelines.log.listed_items import separators_in
 from schemas.columns.mapping import catalogue_columns
 from schemas.errors import UsageError

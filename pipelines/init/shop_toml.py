@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pipelines.console.terminal import shortened
-from pipelines.init.found import Found, Start, unread_columns
-from pipelines.init.ga4 import LogStart
-from pipelines.init.hidden import leave_out_entry
-from pipelines.init.offered import asked_of_the_title, offered, question
-from pipelines.init.seen import SeenTable
+from pipelines.init.catalogue.offered import asked_of_the_title, offered, question
+from pipelines.init.log.start import LogStart
+from pipelines.init.table.found import Found, Start, unread_columns
+from pipelines.init.table.hidden import leave_out_entry
+from pipelines.init.table.seen import SeenTable
 from schemas.errors import printable
 from schemas.tables import LEAVE_OUT, TEXT_FIELDS
 

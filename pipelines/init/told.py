@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime
 
 from pipelines.console.terminal import aligned, shortened
-from pipelines.init.found import Found
-from pipelines.init.ga4 import LogStart
+from pipelines.init.catalogue.offered import asked_of_the_title, offered, question
 from pipelines.init.kinds import GA4
-from pipelines.init.offered import asked_of_the_title, offered, question
+from pipelines.init.log.start import LogStart
 from pipelines.init.rehearsal import RehearsedLog, reasons
 from pipelines.init.shop import Shop
+from pipelines.init.table.found import Found
 from pipelines.log.listed_items import listed_in_words
 from pipelines.log.rows import near_counts, near_in_words, without_items_in_words
 from schemas.files import shown

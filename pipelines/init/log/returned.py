@@ -3,7 +3,7 @@ bought."""
 
 from collections.abc import Sequence
 
-from pipelines.init.seen import SeenTable
+from pipelines.init.table.seen import SeenTable
 
 _QUANTITIES = ("quantity", "qty", "item_quantity", "lineitem_quantity", "product_quantity", "amount", "menge", "units")
 _STATES = ("status", "order_status", "financial_status", "payment_status", "state", "fulfillment_status")

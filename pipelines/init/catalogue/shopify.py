@@ -3,7 +3,7 @@
 from collections import Counter
 from dataclasses import replace
 
-from pipelines.init.found import (
+from pipelines.init.table.found import (
     Found,
     Names,
     Start,
@@ -15,8 +15,8 @@ from pipelines.init.found import (
     left_out,
     own_names,
 )
-from pipelines.init.hidden import Shown, hidden_products
-from pipelines.init.seen import SeenTable
+from pipelines.init.table.hidden import Shown, hidden_products
+from pipelines.init.table.seen import SeenTable
 from schemas.errors import UsageError
 from schemas.tables import CATALOGUE, TEXT_FIELDS
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from pipelines.console.terminal import shortened
-from pipelines.init.seen import SeenTable
+from pipelines.init.table.seen import SeenTable
 from schemas.columns.leave_out import ANY
 from schemas.tables import LEAVE_OUT
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from pipelines.init.found import Found
-from pipelines.init.seen import SeenTable
+from pipelines.init.table.found import Found
+from pipelines.init.table.seen import SeenTable
 from schemas.columns.usual_names import ORDERS
 
 #: Different values of a column of actions.

@@ -2,9 +2,9 @@
 
 from collections.abc import Collection, Sequence
 
-from pipelines.init.found import Found, Start, found_in
-from pipelines.init.repeated_ids import repeated_ids
-from pipelines.init.seen import SeenColumn, SeenTable
+from pipelines.init.catalogue.repeated_ids import repeated_ids
+from pipelines.init.table.found import Found, Start, found_in
+from pipelines.init.table.seen import SeenColumn, SeenTable
 from schemas.columns.usual_names import PARENTS
 
 #: Of a table that is not looked at to its end, the products that may be further down.

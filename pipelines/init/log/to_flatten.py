@@ -5,7 +5,7 @@ No mapping of columns reads these, for the time of an action and its items are i
 
 import re
 
-from pipelines.init.seen import SeenTable
+from pipelines.init.table.seen import SeenTable
 from schemas.errors import UsageError
 from schemas.files import shown
 

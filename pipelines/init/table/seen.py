@@ -10,8 +10,8 @@ from typing import Any
 import pyarrow as pa
 
 from pipelines.console.terminal import shortened
-from pipelines.init.keyed_cells import with_objects
-from pipelines.init.nested import fields_of_lists, fields_of_objects, last_name
+from pipelines.init.table.keyed_cells import with_objects
+from pipelines.init.table.nested import fields_of_lists, fields_of_objects, last_name
 from schemas import storage
 from schemas.cells.lists import joined_text, list_members
 from schemas.cells.text import UnreadableCellError, cell_text

@@ -1,8 +1,8 @@
 """A product feed for Google Merchant Center: delimited text, RSS or Atom; attributes have one name everywhere."""
 
-from pipelines.init.found import Names, Start, found_by_name, found_in, joined, left_out, own_names
-from pipelines.init.repeated_ids import repeated_ids
-from pipelines.init.seen import SeenTable
+from pipelines.init.catalogue.repeated_ids import repeated_ids
+from pipelines.init.table.found import Names, Start, found_by_name, found_in, joined, left_out, own_names
+from pipelines.init.table.seen import SeenTable
 from schemas.errors import UsageError
 from schemas.tables import CATALOGUE, TEXT_FIELDS
 

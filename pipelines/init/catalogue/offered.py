@@ -5,8 +5,8 @@ import statistics
 from collections.abc import Sequence
 
 from pipelines.console.terminal import shortened
-from pipelines.init.found import Found, Start, found_in
-from pipelines.init.seen import SeenColumn, SeenTable
+from pipelines.init.table.found import Found, Start, found_in
+from pipelines.init.table.seen import SeenColumn, SeenTable
 from schemas.columns.internal_names import is_internal
 from schemas.columns.picture_names import is_called_a_picture
 

@@ -5,8 +5,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from pipelines.init.found import Found, found_in
-from pipelines.init.seen import SeenColumn, SeenTable
+from pipelines.init.table.found import Found, found_in
+from pipelines.init.table.seen import SeenColumn, SeenTable
 from schemas.columns.names import plain_name
 from schemas.columns.picture_names import is_called_a_picture, is_called_small, is_of_no_product, is_text_of_a_picture
 

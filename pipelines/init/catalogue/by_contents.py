@@ -8,16 +8,16 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from pipelines.init.descriptions import with_description
-from pipelines.init.found import Found, Start, found_in, joined, left_out, own_names
-from pipelines.init.hidden import Hidden, Shown, hidden_products
-from pipelines.init.languages import found_in_one_language
-from pipelines.init.names_given_twice import refuse_names_given_twice
-from pipelines.init.offered import WORDS
-from pipelines.init.pictures import pictures_of
-from pipelines.init.repeated_ids import repeated_ids
-from pipelines.init.seen import SeenColumn, SeenTable, refuse_wrapped
-from pipelines.init.variants import asked_of_parents, by_continuation, by_parent, titles_of
+from pipelines.init.catalogue.descriptions import with_description
+from pipelines.init.catalogue.languages import found_in_one_language
+from pipelines.init.catalogue.offered import WORDS
+from pipelines.init.catalogue.pictures import pictures_of
+from pipelines.init.catalogue.repeated_ids import repeated_ids
+from pipelines.init.catalogue.variants import asked_of_parents, by_continuation, by_parent, titles_of
+from pipelines.init.table.found import Found, Start, found_in, joined, left_out, own_names
+from pipelines.init.table.hidden import Hidden, Shown, hidden_products
+from pipelines.init.table.names_given_twice import refuse_names_given_twice
+from pipelines.init.table.seen import SeenColumn, SeenTable, refuse_wrapped
 from schemas.columns.internal_names import is_internal
 from schemas.columns.leave_out import ANY
 from schemas.columns.names import plain_name
@@ -229,7 +229,7 @@ def _is_short(column: SeenColumn) -> bool:
 
 
 def _texts_by_contents(table: SeenTable, found: Sequence[Found], known: Sequence[SeenColumn]) -> list[Found]:
-    """Title and description where one column alone may be it; several are offered (see pipelines.init.offered)."""
+    """Title and description where one column alone may be it; several are offered (see offered)."""
     read = {source for one in found for source in one.sources} | {column.name for column in known}
     left = [
         column

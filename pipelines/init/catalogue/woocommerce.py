@@ -3,7 +3,8 @@
 import re
 from dataclasses import replace
 
-from pipelines.init.found import (
+from pipelines.init.catalogue.variants import parent_by_kind
+from pipelines.init.table.found import (
     Found,
     Names,
     Start,
@@ -14,9 +15,8 @@ from pipelines.init.found import (
     left_out,
     own_names,
 )
-from pipelines.init.hidden import Shown, hidden_products
-from pipelines.init.seen import SeenColumn, SeenTable
-from pipelines.init.variants import parent_by_kind
+from pipelines.init.table.hidden import Shown, hidden_products
+from pipelines.init.table.seen import SeenColumn, SeenTable
 from schemas.errors import UsageError
 from schemas.tables import CATALOGUE, TEXT_FIELDS
 

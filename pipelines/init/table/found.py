@@ -4,8 +4,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from pipelines.init.hidden import Hidden
-from pipelines.init.seen import SeenColumn, SeenTable
+from pipelines.init.table.hidden import Hidden
+from pipelines.init.table.seen import SeenColumn, SeenTable
 from schemas.columns.extended_json import value_at
 from schemas.columns.meant_names import meant_columns
 from schemas.columns.named_options import carried, option_name

@@ -1,6 +1,6 @@
 """Columns that have one name, of which no config can say which it means."""
 
-from pipelines.init.seen import SeenTable
+from pipelines.init.table.seen import SeenTable
 from schemas.columns.names import plain_name
 from schemas.columns.picture_names import is_called_a_picture
 from schemas.columns.usual_names import OF_CATALOGUE

@@ -1,6 +1,6 @@
 """Files without a row: why there is none, and what to do."""
 
-from pipelines.init.seen import SeenTable
+from pipelines.init.table.seen import SeenTable
 from schemas import storage
 from schemas.columns.usual_names import ITEM_IDS, LOG_ITEMS
 from schemas.errors import UsageError

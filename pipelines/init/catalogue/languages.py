@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from pipelines.init.found import Found, Names, found_by_name
-from pipelines.init.nested import last_name
-from pipelines.init.seen import SeenColumn, SeenTable
+from pipelines.init.table.found import Found, Names, found_by_name
+from pipelines.init.table.nested import last_name
+from pipelines.init.table.seen import SeenColumn, SeenTable
 from schemas.columns.names import bare_name, language_in, plain_name
 from schemas.columns.usual_names import TEXTS
 

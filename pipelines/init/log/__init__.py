@@ -1,0 +1,1 @@
+"""How a table is a log: its events, times, users and items."""
