@@ -1,12 +1,14 @@
-"""Folders of a catalogue that are named after days: each is the whole catalogue of its day, and only one is read.
+"""Folders and files of a catalogue that are named after days: each is the whole catalogue of its day, and only one is
+read.
 
-Warehouses write a table of products so, `products/dt=2026-06-29/`, `products/dt=2026-06-30/`. Read together, products
-that were deleted meanwhile would come back. The folders of a log are its days, all of which are read.
+Warehouses write a table of products so, `products/dt=2026-06-29/`, `products/dt=2026-06-30/`, and shops their exports,
+`products-2026-06-29.csv`. Read together, products that were deleted meanwhile would come back. The folders and files of
+a log are its days, all of which are read.
 """
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from urllib.parse import unquote
 
@@ -28,6 +30,12 @@ _OF_WRITING = frozenset(
 _DAY = re.compile(r"(\d{4})-(\d\d)-(\d\d)(?:[T _-].*)?|(\d{4})(\d\d)(\d\d)")
 _ISO = re.compile(r"\d{4}-\d\d-\d\d")
 _YEAR, _MONTH, _DAY_OF_MONTH = ("year", "yyyy", "y"), ("month", "mm", "m"), ("day", "dd", "d")
+#: A day in the name of a file, with or without a clock behind it.
+_DAY_IN_NAME = re.compile(
+    r"(?<!\d)(?:(?P<year>20\d\d)(?P<sign>[-_.]?)(?P<month>\d\d)(?P=sign)(?P<day>\d\d)"
+    r"|(?P<day_first>\d\d)[-_.](?P<then_month>\d\d)[-_.](?P<last_year>20\d\d))"
+    r"(?:[T _-]?\d\d[-_:.h]?\d\d(?:[-_:.m]?\d\d)?)?(?!\d)"
+)
 _GLOB = re.compile(r"[*?\[]")
 
 
@@ -41,22 +49,46 @@ def catalogue_files(spec: str, date: str | None = None) -> list[str]:
 
 
 def refuse_snapshots(files: Sequence[str], folder: str) -> None:
-    """Raises UsageError if the files of a catalogue lie below `folder` in folders of several days."""
-    found: dict[date, str] = {}
+    """Raises UsageError if the files of a catalogue lie below `folder` in folders of several days, or if several in one
+    folder are called alike but for the day in their names."""
+    by_folder: dict[date, str] = {}
+    by_name: dict[tuple[str, str], dict[date, str]] = {}
     for path in files:
-        folders = os.path.relpath(os.path.dirname(os.path.abspath(path)), os.path.abspath(folder)).split(os.sep)
+        place = os.path.relpath(os.path.abspath(path), os.path.abspath(folder))
+        *folders, name = place.split(os.sep)
         if (day := _day_of(folders)) is not None:
-            found.setdefault(day[0], "/".join(folders[: day[1]]))
-    if len(found) < 2:
-        return
+            by_folder.setdefault(day[0], "/".join(folders[: day[1]]))
+        elif (named := _day_in_name(name)) is not None:
+            by_name.setdefault((os.path.dirname(place), named[1]), {}).setdefault(named[0], place)
+    for kind, found in [("folder", by_folder), *(("file", one) for one in by_name.values())]:
+        if len(found) > 1:
+            raise UsageError(_of_several_days(kind, found, shown(folder).rstrip("/")))
+
+
+def _of_several_days(kind: str, found: Mapping[date, str], place: str) -> str:
+    """What is said of a catalogue whose folders or files are of several days."""
     first, last = found[min(found)], found[max(found)]
-    place = shown(folder).rstrip("/")
     of_all = f'; in the config: catalog = "{place}/{_ISO.sub("{date}", last)}"' if _ISO.search(last) else ""
-    raise UsageError(
-        f"expected the catalogue of one day, got folders of {len(found):,} days in {place}: {quote(first)} to "
-        f"{quote(last)}: read together, products that were deleted meanwhile would come back. Give the folder of a "
+    return (
+        f"expected the catalogue of one day, got {kind}s of {len(found):,} days in {place}: {quote(first)} to "
+        f"{quote(last)}: read together, products that were deleted meanwhile would come back. Give the {kind} of a "
         f"day, {place}/{last}{of_all}. If they are parts of one catalogue, say so with a glob: {place}/*"
     )
+
+
+def _day_in_name(name: str) -> tuple[date, str] | None:
+    """(the day in a file's name, the name without it and without other numbers); None where there is none.
+
+    >>> _day_in_name("products_2026-06-30T06-00.csv"), _day_in_name("p-20260630-part-1.csv"), _day_in_name("p-1.csv")
+    ((datetime.date(2026, 6, 30), 'products_.csv'), (datetime.date(2026, 6, 30), 'p--part-.csv'), None)
+    """
+    if (found := _DAY_IN_NAME.search(name)) is None:
+        return None
+    parts = (
+        found.group("year", "month", "day") if found["year"] else found.group("last_year", "then_month", "day_first")
+    )
+    day = _date_in("-".join(parts))
+    return None if day is None else (day, re.sub(r"\d+", "", name[: found.start()] + name[found.end() :]))
 
 
 def _day_of(folders: Sequence[str]) -> tuple[date, int] | None:

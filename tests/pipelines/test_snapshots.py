@@ -64,6 +64,52 @@ def test_other_folders_are_parts(tmp_path, folders) -> None:
     assert len(catalogue_files(write(tmp_path / "products", *folders))) == len(folders)
 
 
+def write_files(folder: Path, *names: str) -> str:
+    folder.mkdir()
+    for name in names:
+        (folder / name).write_text(ROW)
+    return str(folder)
+
+
+@pytest.mark.parametrize(
+    ("names", "in_config"),
+    [
+        (("products-2026-06-29.csv", "products-2026-06-30.csv"), "products-{date}.csv"),
+        (("2026-06-29_products.csv", "2026-06-30_products.csv"), "{date}_products.csv"),
+        (("products_20260629_0600.csv", "products_20260630_0601.csv"), ""),
+        (("products.29.06.2026.csv", "products.30.06.2026.csv"), ""),
+        (("p-2026-06-29-part-0.csv", "p-2026-06-29-part-1.csv", "p-2026-06-30-part-0.csv"), "p-{date}-part-0.csv"),
+        (("a.csv", "p-2026-06-29.csv", "p-2026-06-30.csv"), "p-{date}.csv"),
+    ],
+)
+def test_files_of_several_days_are_refused_with_the_one_to_give(tmp_path, names, in_config) -> None:
+    folder = write_files(tmp_path / "products", *names)
+    with pytest.raises(UsageError) as caught:
+        catalogue_files(folder)
+    message = str(caught.value)
+    assert f"got files of 2 days in {folder}" in message
+    assert f"Give the file of a day, {folder}/{names[-1]}" in message
+    assert (f'catalog = "{folder}/{in_config}"' in message) == bool(in_config)
+    assert len(catalogue_files(f"{folder}/*")) == len(names)
+    if in_config:
+        assert catalogue_files(f"{folder}/{in_config}", "2026-06-30") == [f"{folder}/{names[-1]}"]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("p-2026-06-30-part-0.csv", "p-2026-06-30-part-1.csv"),
+        ("shoes-2026-06-29.csv", "shirts-2026-06-30.csv"),
+        ("part-00000001.csv", "part-00000002.csv"),
+        ("p-20261301.csv", "p-20261302.csv"),
+        ("p-2025.csv", "p-2026.csv"),
+        ("part-0-20260629x.csv", "part-1-20260629x.csv"),
+    ],
+)
+def test_other_files_are_parts(tmp_path, names) -> None:
+    assert len(catalogue_files(write_files(tmp_path / "products", *names))) == len(names)
+
+
 def test_the_jobs_and_init_refuse_it_and_a_log_is_read_whole(tmp_path, monkeypatch, capsys) -> None:
     monkeypatch.chdir(tmp_path)
     write(Path("products"), "dt=2026-06-29", "dt=2026-06-30")
