@@ -14,7 +14,7 @@ from pipelines.init.catalogue.offered import WORDS
 from pipelines.init.catalogue.pictures import pictures_of
 from pipelines.init.catalogue.repeated_ids import repeated_ids
 from pipelines.init.catalogue.variants import asked_of_parents, by_continuation, by_parent, titles_of
-from pipelines.init.table.found import Found, Start, found_in, joined, left_out, own_names
+from pipelines.init.table.found import Found, Start, found_in, found_in_lists, joined, left_out, own_names
 from pipelines.init.table.hidden import Hidden, Shown, hidden_products
 from pipelines.init.table.names_given_twice import refuse_names_given_twice
 from pipelines.init.table.seen import SeenColumn, SeenTable, refuse_wrapped
@@ -72,7 +72,7 @@ def starts(table: SeenTable) -> list[Start]:
         )
     without = _without_kinds(table)
     without, found, asked = found_in_one_language(without, own_names(without, TEXTS, TEXT_FIELDS))
-    found = with_description(found, table)
+    found = with_description([*found, *_in_attributes(table, found)], table)
     found = [_not_of_codes(one, without) if one.name == "title" else one for one in found]
     pictures = pictures_of(table, without.column(OF_CATALOGUE["title"]))
     found = joined([*found, *pictures.found])
@@ -95,6 +95,12 @@ def _hidden(table: SeenTable) -> tuple[Hidden, ...]:
     shown += [Shown(name, _SEEN) for name in ("visibility",) if _is_magentos(table, name)]
     shown += [Shown(name, _SHOWN) for name in _VISIBILITIES if _says_in_words(table, name)]
     return hidden_products(table, shown)
+
+
+def _in_attributes(table: SeenTable, found: Sequence[Found]) -> list[Found]:
+    """What a list of attributes has of ours that no column is."""
+    names = {one.name for one in found}
+    return [one for one in found_in_lists(table, "attributes") if one.name not in names]
 
 
 def _not_of_codes(title: Found, table: SeenTable) -> Found:

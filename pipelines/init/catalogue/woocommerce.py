@@ -1,4 +1,5 @@
-"""WooCommerce's product export: a row a product, and one for each variation, which names its parent."""
+"""WooCommerce's product export, and its REST API's answer: a row a product, and one for each variation, which names
+its parent."""
 
 import re
 from dataclasses import replace
@@ -10,6 +11,7 @@ from pipelines.init.table.found import (
     Start,
     found_by_name,
     found_in,
+    found_in_lists,
     found_in_options,
     joined,
     left_out,
@@ -81,6 +83,8 @@ _SHOWN = (
         Shown(name, ("visible", "catalog", "search"), ("hidden",))
         for name in ("Visibility in catalog", "Sichtbarkeit im Katalog")
     ),
+    Shown("catalog_visibility", ("visible", "catalog", "search"), ("hidden",)),
+    Shown("status", ("publish",), ("draft", "pending", "private")),
 )
 #: An attribute's columns, `Attribute 1 name` and `Attribute 1 value(s)`, in these languages and whatever order.
 _ATTRIBUTE, _NUMBER = re.compile(r"\b(?:attribut|atribut|attribuut|atrybut)"), re.compile(r"\d+")
@@ -125,7 +129,8 @@ def starts(table: SeenTable) -> list[Start]:
         )
     parent = table.column(_PARENT) or _parent_by_kind(table, number, sku)
     names = own_names(table, NAMES, (*TEXT_FIELDS, "images"))
-    found = joined([*found_by_name(table, names), *found_in_options(table, _attributes(table))])
+    attributes = found_in_options(table, _attributes(table)) or found_in_lists(table, "attributes")
+    found = joined([*found_by_name(table, names), *attributes])
     found = [_with_line_ends(one, table) for one in found]
     rest = (*found, *left_out(table, found, CATALOGUE.names[1:]))
     hidden = hidden_products(table, _SHOWN)

@@ -15,6 +15,17 @@ _MOST_DOTS, _MOST_COLUMNS = 3, 300
 _LOOKED_AT = 1_000
 
 
+def says_nothing(value: Any) -> bool:
+    """Whether a value is null, blank, or a list or an object of nothing else: what the others are it does not tell.
+
+    >>> says_nothing([]), says_nothing([{"name": " "}, None]), says_nothing(0), says_nothing([""])
+    (True, True, False, True)
+    """
+    if isinstance(value, list | dict):
+        return all(map(says_nothing, value.values() if isinstance(value, dict) else value))
+    return value is None or (isinstance(value, str) and not value.strip())
+
+
 def last_name(path: str) -> str:
     """What is called by a name with dots: the last of its names that is no language.
 
@@ -48,7 +59,7 @@ def fields_of_lists(columns: Mapping[str, Sequence[Any]]) -> dict[str, list[Any]
 def _values(columns: Mapping[str, Sequence[Any]], path: str) -> list[Any]:
     root = path.partition(".")[0]
     values = (value_at({root: value}, path) for value in columns[root])
-    return [None if isinstance(value, str) and not value.strip() else value for value in values]
+    return [None if says_nothing(value) else value for value in values]
 
 
 def _paths(columns: Mapping[str, Sequence[Any]], *, in_lists: bool) -> list[str]:

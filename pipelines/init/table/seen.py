@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from pipelines.console.terminal import shortened
 from pipelines.init.table.keyed_cells import with_objects
-from pipelines.init.table.nested import fields_of_lists, fields_of_objects, last_name
+from pipelines.init.table.nested import fields_of_lists, fields_of_objects, last_name, says_nothing
 from schemas import storage
 from schemas.cells.lists import joined_text, list_members
 from schemas.cells.text import UnreadableCellError, cell_text
@@ -71,8 +71,8 @@ class PictureCell:
 
 @dataclass(frozen=True, eq=False)
 class SeenColumn:
-    """A column of a file, by the shop's name. values: one a row that was looked at, None for null and blank text, a
-    PictureCell for pictures."""
+    """A column of a file, by the shop's name. values: one a row that was looked at, None for null, blank text and
+    lists of nothing, a PictureCell for pictures."""
 
     name: str
     values: Sequence[Any]
@@ -334,7 +334,8 @@ def _values_of(raw: RawRows, name: str) -> list[Any]:
 
 
 def _seen_value(value: Any) -> Any:
-    return None if isinstance(value, str) and not value.strip() else _without_bytes(without_maps(value))
+    plain = without_maps(value)
+    return None if says_nothing(plain) else _without_bytes(plain)
 
 
 def _without_bytes(value: Any) -> Any:
