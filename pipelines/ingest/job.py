@@ -7,7 +7,8 @@
 Counts of the manifest: rows_read = rows_written + rows_collapsed + rows_merged (with --group-rows, which merges the
 rows of an item, see schemas.validation.grouping) + rows_left_out (where there are any, see
 schemas.validation.left_out_rows) + rows_quarantined. Beside them rows_blank, where there are any: rows of a delimited
-text whose cells are all blank, which spreadsheets save, are not read.
+text whose cells are all blank, which spreadsheets save, are not read; nor are rows_repeated_header, the header once
+more, as files have that were joined.
 Pictures and texts are counted in written rows: pictures_listed (kept, at most 20 a row), pictures_cut_off (listed
 beyond them), pictures_empty (null or blank URIs, dropped), texts_truncated, and, where there are any, ids_trimmed,
 cells_unreadable:<field> (see schemas.validation.rules), ids_not_nfc: in another Unicode form than the composed one,
@@ -45,7 +46,7 @@ from pipelines.stages import with_needs
 from pipelines.store import store
 from schemas.columns.leave_out import leave_out_texts
 from schemas.columns.mapping import catalogue_columns, catalogue_schema
-from schemas.columns.raw_rows import BLANK_ROWS
+from schemas.columns.raw_rows import BLANK_ROWS, NONE_OF_TEXT, REPEATED_HEADERS
 from schemas.errors import CorruptFileError, ThresholdError, UsageError
 from schemas.files import expand_inputs
 from schemas.hashing import fingerprint
@@ -265,7 +266,7 @@ class Ingest(Stage[IngestConfig]):
     def account(counts: Mapping[str, Mapping[str, int]]) -> dict[str, int]:
         items = counts[STAGE]
         stages = [counts.get(name, {}) for name in with_needs("embeddings")]
-        if_any = {name: items[name] for name in (BLANK_ROWS, ROWS_LEFT_OUT) if items.get(name)}
+        if_any = {name: items[name] for name in (*NONE_OF_TEXT, ROWS_LEFT_OUT) if items.get(name)}
         return if_any | {
             **{f"rows_{name}": items.get(f"rows_{name}", 0) for name in ("read", "collapsed", "merged")},
             "rows_quarantined": sum(stage.get("rows_quarantined", 0) for stage in stages),
@@ -276,6 +277,7 @@ class Ingest(Stage[IngestConfig]):
         merged = " + merged {rows_merged:,}" if counts.get("rows_merged") else ""
         left_out = f" + left out {{{ROWS_LEFT_OUT}:,}}" if counts.get(ROWS_LEFT_OUT) else ""
         blank = f"; {{{BLANK_ROWS}:,}} blank rows are none" if counts.get(BLANK_ROWS) else ""
+        blank += f"; {{{REPEATED_HEADERS}:,}} repeat the header" if counts.get(REPEATED_HEADERS) else ""
         told = "read {rows_read:,} = published {rows_published:,} + collapsed {rows_collapsed:,}"
         return f"rows     {told}{merged}{left_out} + quarantined {{rows_quarantined:,}}{blank}\n".format_map(counts)
 
@@ -299,7 +301,7 @@ def _is_finished(run: str, unit: Unit) -> bool:
 
 
 def _check_some_valid(counts: Counter[str], config: IngestConfig) -> None:
-    if not (counts["rows_written"] or counts["rows_read"] or counts[BLANK_ROWS]):
+    if not (counts["rows_written"] or counts["rows_read"] or any(counts[name] for name in NONE_OF_TEXT)):
         raise ThresholdError(
             f"expected at least one valid row, got none: {config.catalog} has no rows: see whether its export is "
             "whole. Nothing is published: readers see what they saw before"
@@ -313,7 +315,11 @@ def _check_some_valid(counts: Counter[str], config: IngestConfig) -> None:
         )
     if counts["rows_written"] == 0:
         reasons = {name.removeprefix("reason:"): n for name, n in sorted(counts.items()) if name.startswith("reason:")}
-        others = ((ROWS_LEFT_OUT, "are left out by leave_out"), (BLANK_ROWS, "are blank"))
+        others = (
+            (ROWS_LEFT_OUT, "are left out by leave_out"),
+            (BLANK_ROWS, "are blank"),
+            (REPEATED_HEADERS, "repeat the header"),
+        )
         told_others = [f"{counts[name]:,} {what}" for name, what in others if counts[name]]
         why = ", ".join([*(f"{count:,} {name}" for name, count in reasons.items()), *told_others]) or "there is none"
         raise ThresholdError(

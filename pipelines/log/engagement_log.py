@@ -35,7 +35,7 @@ from pipelines.run.unit_files import manifest_path
 from pipelines.run.units import Unit, read_stage_manifest
 from schemas import storage
 from schemas.columns.mapping import ASSUMED, assumed_values, table_columns
-from schemas.columns.raw_rows import BLANK_ROWS
+from schemas.columns.raw_rows import NONE_OF_TEXT
 from schemas.columns.spec import Columns
 from schemas.days import UTC_NAME, end_of_day_us
 from schemas.errors import printable
@@ -139,7 +139,7 @@ class Log(Stage[LogConfig]):
         if not self.todo:
             return
         counts = manifest["counts"]
-        left_out = {name: counts[name] for name in (BLANK_ROWS, *NO_ROWS, *LEFT_OUT, ROWS_EQUAL) if counts.get(name)}
+        left_out = {name: counts[name] for name in (*NONE_OF_TEXT, *NO_ROWS, *LEFT_OUT, ROWS_EQUAL) if counts.get(name)}
         shown = {name: counts.get(name, 0) for name in _SHOWN} | left_out | mended(counts)
         print_summary(LOG_STAGE, shown, started_s, self.run)
         if assumed := assumed_in_words(self.files, self.columns, counts.get("rows_read", 0)):

@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from pipelines.console.progress import Progress
 from schemas.columns.mapping import catalogue_schema
-from schemas.columns.raw_rows import BLANK_ROWS
+from schemas.columns.raw_rows import NONE_OF_TEXT
 from schemas.columns.spec import Columns
 from schemas.hashing import bucket_of
 from schemas.pictures.stored import keep_picture
@@ -55,7 +55,7 @@ def unpack_table(payload: bytes) -> pa.Table:
 def unpack(
     packed: Iterable[bytes], schema: pa.Schema = VALIDATED_CATALOGUE
 ) -> tuple[pa.Table, list[Rejection], Counter[str]]:
-    """(rows of that schema, rejections, counts of rows of which there is nothing else: BLANK_ROWS, ROWS_LEFT_OUT) of a
+    """(rows of that schema, rejections, counts of rows of which there is nothing else: NONE_OF_TEXT, ROWS_LEFT_OUT) of a
     bucket from its pieces, in their order; an empty piece holds nothing."""
     tables = [unpack_table(piece) for piece in packed if piece]
     rows = [table for table in tables if table.schema.names == schema.names]
@@ -180,7 +180,8 @@ class _ReadSlice(beam.DoFn):
             good, rejected, counts = validate_catalogue(raw, file_slice, self.rules.limits, keep)
             tables.append(good)
             rejections += rejected
-            others.update({BLANK_ROWS: raw.no_rows.get(BLANK_ROWS, 0), ROWS_LEFT_OUT: counts[ROWS_LEFT_OUT]})
+            others.update({name: raw.no_rows[name] for name in NONE_OF_TEXT if name in raw.no_rows})
+            others[ROWS_LEFT_OUT] += counts[ROWS_LEFT_OUT]
             progress.advance(counts["rows_read"])
             if sum(table.nbytes for table in tables) + len(rejections) * 1_000 >= FLUSH_BYTES:
                 yield from self.buckets.pieces(pa.concat_tables(tables), rejections, self.key)

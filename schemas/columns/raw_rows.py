@@ -1,6 +1,7 @@
 """Rows of a shop's file as they are, before anything is judged: a piece of a file, and a bounded batch of its rows."""
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,6 +14,10 @@ from schemas.files import shown
 
 #: Count of the rows of a delimited text that are none: all of their cells are blank.
 BLANK_ROWS = "rows_blank"
+#: Count of those that are the header once more, as files have that were joined.
+REPEATED_HEADERS = "rows_repeated_header"
+#: All of these counts.
+NONE_OF_TEXT = (BLANK_ROWS, REPEATED_HEADERS)
 
 
 @dataclass(frozen=True, order=True)
@@ -50,7 +55,7 @@ class RawRows:
     columns: how the shop writes what is in the table. null_words: words that stand for null in the whole file.
     whole: columns of ids that hold nothing but whole numbers with `.0` behind them in the whole file (CSV only).
     cut_off: of the broken, the row number of one within which the file ends.
-    no_rows: counts of what is no row: BLANK_ROWS, and events of a log (see schemas.events.paths).
+    no_rows: counts of what is no row: NONE_OF_TEXT, and events of a log (see schemas.events.paths).
     count_actions: of a log whose events have items, counts how many of each action have any (see
     schemas.events.actions); not done unless asked, see events_by_action.
     apart: our columns that are in another list of an event than its items, so that nothing says which is whose.
@@ -87,8 +92,8 @@ class RawRows:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A parsed row: `values` (our column name -> value) or `error`; neither where all its cells are blank. Bytes that
-    are not UTF-8 are lone surrogates. number: the line it begins on, or its place in a JSON array or a feed.
+    """A parsed row: `values` (our column name -> value) or `error`; neither where all its cells are blank, or where it
+    is the header once more (is_header). Bytes that are not UTF-8 are lone surrogates. number: the line it begins on, or its place in a JSON array or a feed.
     size_bytes: about what it takes in memory. is_cut_off: the file ends within this row, which has an error."""
 
     number: int
@@ -96,16 +101,17 @@ class Row:
     values: dict[str, Any] | None = None
     error: str | None = None
     is_cut_off: bool = False
+    is_header: bool = False
 
 
 def batches_of_rows(
     rows: Iterator[Row], schema: pa.Schema, constants: Mapping[str, str | None], max_rows: int, max_bytes: int
 ) -> Iterator[RawRows]:
     """Groups parsed rows into batches that end at either bound. constants: our columns -> their value where a row has
-    none. Blank rows are counted."""
+    none. Blank rows and repeated headers are counted."""
     good: list[Row] = []
     broken: list[Row] = []
-    size_bytes = num_blank = 0
+    size_bytes, no_rows = 0, Counter[str]()
     for row in rows:
         size_bytes += row.size_bytes
         if row.error is not None:
@@ -113,18 +119,18 @@ def batches_of_rows(
         elif row.values is not None:
             good.append(row)
         else:
-            num_blank += 1
+            no_rows[REPEATED_HEADERS if row.is_header else BLANK_ROWS] += 1
         if len(good) + len(broken) >= max_rows or size_bytes >= max_bytes:
-            yield _assemble(good, broken, num_blank, schema, constants)
-            good, broken, size_bytes, num_blank = [], [], 0, 0
-    if good or broken or num_blank:
-        yield _assemble(good, broken, num_blank, schema, constants)
+            yield _assemble(good, broken, no_rows, schema, constants)
+            good, broken, size_bytes, no_rows = [], [], 0, Counter()
+    if good or broken or no_rows:
+        yield _assemble(good, broken, no_rows, schema, constants)
 
 
 def _assemble(
     good: list[Row],
     broken: list[Row],
-    num_blank: int,
+    no_rows: Mapping[str, int],
     schema: pa.Schema,
     constants: Mapping[str, str | None],
 ) -> RawRows:
@@ -147,7 +153,7 @@ def _assemble(
         numbers,
         mixed,
         cut_off=frozenset(row.number for row in broken if row.is_cut_off),
-        no_rows={BLANK_ROWS: num_blank} if num_blank else {},
+        no_rows=no_rows,
     )
 
 

@@ -15,6 +15,7 @@ from schemas.files import shown
 from schemas.quarantine import quote
 from schemas.reading.csv_dialects import CsvDialect
 from schemas.reading.forms import form_of
+from schemas.reading.repeated_headers import repeats_of
 from schemas.reading.text_streams import MAX_LINE_BYTES, open_utf8
 
 #: A quoted CSV field may hold line ends; a row that does not end within these bounds has a stray quote.
@@ -54,13 +55,15 @@ def csv_rows(path: str, source: Mapping[str, str]) -> Iterator[Row]:
     the header are no rows.
 
     An empty cell is null; where all cells of a row are blank, or a line has nothing but separators, the row has neither
-    values nor an error; so has a line of dashes that is drawn below a header. Lines without a character are no rows.
+    values nor an error; so has a line of dashes that is drawn below a header, and the header where it comes again (see
+    Row). Lines without a character are no rows.
     Quoted cells may hold line ends. A row that is broken, or that opens a quote nobody closes, costs only itself.
     """
     form = form_of(path)
     if form.is_empty:
         return
     header, num_lines = _header(path)
+    is_repeat = repeats_of(header)
     position = {ours: header.index(theirs) for ours, theirs in source.items()}
     lines = islice(lines_of(path), num_lines, None)
     parser = _CsvParser(
@@ -70,8 +73,10 @@ def csv_rows(path: str, source: Mapping[str, str]) -> Iterator[Row]:
         if form.dialect.is_padded and cells is not None:
             cells = [*map(str.strip, cells)]
         is_blank = cells is not None and not any(map(str.strip, cells))
-        values = None if cells is None or is_blank else {name: cells[i] or None for name, i in position.items()}
-        yield Row(number, size_bytes, values, error, is_cut_off)
+        is_header = cells is not None and is_repeat(cells)
+        is_none = cells is None or is_blank or is_header
+        values = None if is_none or cells is None else {name: cells[i] or None for name, i in position.items()}
+        yield Row(number, size_bytes, values, error, is_cut_off, is_header)
 
 
 def _header(path: str) -> tuple[list[str], int]:
