@@ -55,8 +55,8 @@ def unpack_table(payload: bytes) -> pa.Table:
 def unpack(
     packed: Iterable[bytes], schema: pa.Schema = VALIDATED_CATALOGUE
 ) -> tuple[pa.Table, list[Rejection], Counter[str]]:
-    """(rows of that schema, rejections, counts of rows of which there is nothing else: NONE_OF_TEXT, ROWS_LEFT_OUT) of a
-    bucket from its pieces, in their order; an empty piece holds nothing."""
+    """(rows of that schema, rejections, counts of rows of which there is nothing else: NONE_OF_TEXT, ROWS_LEFT_OUT) of
+    a bucket from its pieces, in their order; an empty piece holds nothing."""
     tables = [unpack_table(piece) for piece in packed if piece]
     rows = [table for table in tables if table.schema.names == schema.names]
     rejected = [table for table in tables if table.schema.names == REJECTIONS.names]

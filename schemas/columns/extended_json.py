@@ -9,6 +9,7 @@ from typing import Any
 
 from schemas.cells.keyed_texts import keyed
 from schemas.columns.localised_texts import OF_ALL, texts_by_language
+from schemas.columns.wrapped_lists import unwrapped
 
 #: Keys of objects that stand for the value behind it.
 _VALUES = frozenset(
@@ -47,8 +48,8 @@ def value_at(row: dict[str, Any], source: str) -> Any:
     a list of objects the list of what is in each, or, where none has that key, the values of those that are called so
     (`name` beside `value` and the like, see NAMES), of one alone its value, and of texts in several languages the one
     in that language (see schemas.columns.localised_texts); None where there is nothing. A text that holds values by
-    keys is what it holds (see schemas.cells.keyed_texts). Names that begin with `$` lead to the value that stands there
-    already.
+    keys is what it holds (see schemas.cells.keyed_texts), a list that an object wraps is the list. Names that begin
+    with `$` lead to the value that stands there already.
 
     >>> value_at({"a.b": 1, "a": {"b": 2}}, "a.b"), value_at({"a": {"b": 2}}, "a.b"), value_at({"a": 1}, "a.b")
     (1, 2, None)
@@ -72,6 +73,8 @@ def value_at(row: dict[str, Any], source: str) -> Any:
 def _inner(value: Any, name: str) -> Any:
     if isinstance(value, str):
         value = keyed(value)
+    if isinstance(value, dict) and name not in value:
+        value = unwrapped(value)
     in_languages = texts_by_language(value) if isinstance(value, list) else None
     if in_languages is not None and (name in in_languages or not _has_field(value, name)):
         return in_languages.get(name, in_languages.get(OF_ALL))

@@ -93,8 +93,9 @@ class RawRows:
 @dataclass(frozen=True, slots=True)
 class Row:
     """A parsed row: `values` (our column name -> value) or `error`; neither where all its cells are blank, or where it
-    is the header once more (is_header). Bytes that are not UTF-8 are lone surrogates. number: the line it begins on, or its place in a JSON array or a feed.
-    size_bytes: about what it takes in memory. is_cut_off: the file ends within this row, which has an error."""
+    is the header once more (is_header). Bytes that are not UTF-8 are lone surrogates. number: the line it begins on, or
+    its place in a JSON array or a feed. size_bytes: about what it takes in memory. is_cut_off: the file ends within
+    this row, which has an error."""
 
     number: int
     size_bytes: int

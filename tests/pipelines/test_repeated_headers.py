@@ -1,4 +1,4 @@
-"""The header of a delimited text once more further down, as joined files have it: no row, no item; counted, and told."""
+"""The header of a delimited text once more further down, as joined files have it: no row and no item; counted."""
 
 import gzip
 from pathlib import Path

@@ -22,6 +22,7 @@ from schemas.columns.names import bare_name, plain_name
 from schemas.columns.nested_columns import without_maps
 from schemas.columns.picture_names import PICTURES
 from schemas.columns.usual_names import TEXTS
+from schemas.columns.wrapped_lists import plain_lists
 from schemas.errors import UsageError
 from schemas.pictures.cells import MIN_BASE64_CHARACTERS, BadPicture, Picture
 from schemas.pictures.types import picture_type
@@ -334,7 +335,7 @@ def _values_of(raw: RawRows, name: str) -> list[Any]:
 
 
 def _seen_value(value: Any) -> Any:
-    plain = without_maps(value)
+    plain = plain_lists(without_maps(value))
     return None if says_nothing(plain) else _without_bytes(plain)
 
 

@@ -5,9 +5,12 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from pipelines.init import job as init
+from pipelines.init.rehearsal import rehearse_items
 
 URL = "https://x.example/1.jpg"
 
@@ -41,3 +44,20 @@ def test_a_column_of_pictures_without_any_is_no_missing_column() -> None:
     lines = [f"{item}\t{item}\thttps://x.example/{item}\t\t1 EUR" for item in "ab"]
     text = written("t.tsv", "id\ttitle\tlink\timage_link\tprice", *lines)
     assert '"none"  # no picture was found in the column of images' in text
+
+
+@pytest.mark.parametrize("name", ["file", "path", "large"])
+@pytest.mark.parametrize(("wrapper", "element"), [("list", "element"), ("array", "element"), (None, None)])
+def test_pictures_under_other_names_in_wrapped_lists(name: str, wrapper: str | None, element: str | None) -> None:
+    """As BigQuery exports a list of records: objects whose addresses are called otherwise than usual."""
+    pictures = [{name: f"{side}.jpg", "alt": "a mug"} for side in ("front", "back")]
+    wrapped = {wrapper: [{element: one} for one in pictures]} if wrapper else pictures
+    rows = [{"item_id": f"i{number}", "title": f"Mug {number}", "images": wrapped} for number in range(3)]
+    pq.write_table(pa.Table.from_pylist([*rows, {**rows[0], "item_id": "i9", "images": None}]), "t.parquet")
+    Path("t.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    for table in ("t.parquet", "t.jsonl"):
+        assert init.main([table, "--force"]) == 0
+        config = tomllib.loads(Path("shop.toml").read_text())
+        assert config["columns"]["images"] == f"images.{name}"
+        items = rehearse_items([table], config["columns"], "no").items
+        assert items["images"].to_pylist()[0] == ["front.jpg", "back.jpg"]

@@ -1,0 +1,42 @@
+"""Lists that BigQuery, Hive and Spark wrap in objects, as the lists that they are: of Python's values what
+schemas.columns.nested_columns reads of Arrow's."""
+
+from typing import Any
+
+_WRAPPERS, _ELEMENTS = ("list", "array", "bag"), ("element", "array_element", "item")
+
+
+def plain_lists(value: Any) -> Any:
+    """A value with each list that an object wraps as the list, wherever it is.
+
+    >>> plain_lists({"list": [{"element": {"file": "a.jpg"}}, {"element": None}]}), plain_lists({"list": "Gifts"})
+    ([{'file': 'a.jpg'}, None], {'list': 'Gifts'})
+    """
+    if isinstance(value, list):
+        return [plain_lists(member) for member in value]
+    if not isinstance(value, dict):
+        return value
+    members = unwrapped(value)
+    if members is value:
+        return {key: plain_lists(inner) for key, inner in value.items()}
+    return [plain_lists(member) for member in members]
+
+
+def unwrapped(value: Any) -> Any:
+    """The list that an object wraps; anything else as it is.
+
+    >>> unwrapped({"array": ["a", "b"]}), unwrapped({"list": [], "next": None})
+    (['a', 'b'], {'list': [], 'next': None})
+    """
+    if not isinstance(value, dict) or len(value) != 1:
+        return value
+    ((key, members),) = value.items()
+    if key not in _WRAPPERS or not isinstance(members, list):
+        return value
+    return [_element(member) for member in members]
+
+
+def _element(member: Any) -> Any:
+    if isinstance(member, dict) and len(member) == 1 and (key := next(iter(member))) in _ELEMENTS:
+        return member[key]
+    return member
