@@ -63,7 +63,10 @@ def columns_text(start: Start, table: SeenTable) -> str:
     lines += [comment(f"? {asked}") for asked in start.questions]
     lines += [comment(f"? {one.question}") for one in start.hidden]
     if entry := leave_out_entry(start.hidden):
-        lines.append(comment(f"{LEAVE_OUT.name} = {toml_value(entry)}"))
+        active = start.columns.get(LEAVE_OUT.name, {})
+        if active:
+            lines.append(comment(f"Then put # before {LEAVE_OUT.name} = ... above: this line has its texts, too."))
+        lines.append(comment(f"{LEAVE_OUT.name} = {toml_value({**active, **entry})}"))
     lines += [comment(f"? {asked}") for asked in asked_of_the_title(table, start)]
     for name, columns in offered(table, start).items():
         lines += ["", comment(f"? {question(name, columns)}")]

@@ -14,7 +14,7 @@ from pipelines.init.table.found import Found
 from pipelines.log.listed_items import listed_in_words
 from pipelines.log.rows import near_counts, near_in_words, without_items_in_words
 from schemas.files import shown
-from schemas.tables import TEXT_FIELDS
+from schemas.tables import LEAVE_OUT, TEXT_FIELDS
 
 #: Share of a log's rows that are on items of the catalogue, below which somebody should look.
 _FEW_KNOWN = 0.5
@@ -103,6 +103,7 @@ def _asked(found: Sequence[Found]) -> list[str]:
 def _table_of(found: Sequence[Found], known: Sequence[str]) -> list[str]:
     """A line for each column of ours: the shop's, the share that is filled, an example."""
     by_name = {one.name: one for one in found}
+    by_name.pop(LEAVE_OUT.name, None)  # of which rows are items, not of what they are
     names = [*by_name, *(name for name in known if name not in by_name)]
     rows = [("column", "of the file", "filled", "example")]
     for name in names:

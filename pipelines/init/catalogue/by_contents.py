@@ -13,6 +13,7 @@ from pipelines.init.catalogue.languages import found_in_one_language
 from pipelines.init.catalogue.offered import WORDS
 from pipelines.init.catalogue.pictures import pictures_of
 from pipelines.init.catalogue.repeated_ids import repeated_ids
+from pipelines.init.catalogue.store_views import store_views
 from pipelines.init.catalogue.variants import asked_of_parents, by_continuation, by_parent, titles_of
 from pipelines.init.table.found import Found, Start, found_in, found_in_lists, joined, left_out, own_names
 from pipelines.init.table.hidden import Hidden, Shown, hidden_products
@@ -64,6 +65,18 @@ def starts(table: SeenTable) -> list[Start]:
         refuse_wrapped(table)
     refuse_nameless_parts(table)
     refuse_names_given_twice(table)
+    views = store_views(table)
+    if views is None:
+        return _starts(table)
+    asked = tuple(views.asked(table, _ids(views.table)))
+    return [
+        replace(start, found=(*start.found, views.left_out), questions=(*asked, *start.questions))
+        for start in _starts(views.table)
+    ]
+
+
+def _starts(table: SeenTable) -> list[Start]:
+    """By each column that may be the id, the likeliest first, of a table whose rows are all of products."""
     ids = _ids(table)
     if not ids:
         raise UsageError(

@@ -11,7 +11,7 @@ from schemas.columns.meant_names import meant_columns
 from schemas.columns.named_options import carried, option_name
 from schemas.columns.names import plain_name
 from schemas.columns.nested_columns import root_of
-from schemas.tables import TEXT_FIELDS
+from schemas.tables import LEAVE_OUT, TEXT_FIELDS
 
 #: Our column -> for each of its sources the names that it may have.
 Names = Mapping[str, Sequence[Sequence[str]]]
@@ -196,6 +196,9 @@ def unread_columns(table: SeenTable, found: Sequence[Found]) -> list[str]:
     """The table's columns that are no source of ours, that no source leads into, and that name none."""
     read = {root_of(source, table.columns) or source for one in found for source in one.sources}
     read |= {name for one in found for name in (*one.options.get("named_by", ()), one.options.get("within"))}
+    read |= {
+        root_of(name, table.columns) or name for one in found if one.name == LEAVE_OUT.name for name in one.options
+    }
     return [name for name in table.columns if name not in read]
 
 
