@@ -34,7 +34,8 @@ def cells_in_words(run: str, unit_names: Sequence[str], num_rows: int) -> str:
 
 
 def totals_of_run_in_words(run: str, unit_names: Sequence[str], columns: Columns) -> str:
-    """The items of the run that are most likely rows of totals, and what leaves them out; "" without any."""
+    """The items of the run that are most likely rows of totals or lines below the table, and what leaves them
+    out; "" without any."""
     tables = [pq.read_table(path, columns=list(LOOKED_AT)) for path in _item_files(run, unit_names)]
     return totals_in_words(pa.concat_tables([likely_totals(table) for table in tables]), columns)
 

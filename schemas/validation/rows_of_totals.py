@@ -1,11 +1,12 @@
-"""Items that are most likely no products but the row of totals that a spreadsheet or a report has below its table.
+"""Items that are most likely no products but the row of totals, or a line, that a report has below its table.
 
     SKU     Name      Price        ID     Name         Stock
     S-1     A mug      9.90        1      A mug            3
     Total             19.80        2      Grand total    120
 
 Such a row is an item as any other, since nothing says that it is none: whoever reads a table asks. A product that is
-called so (a brand of oil, say) has pictures or texts, and is not asked about.
+called so (a brand of oil, say) has pictures or texts, and is not asked about. The same goes for what a report says of
+itself below its table (see schemas.validation.lines_below).
 """
 
 import json
@@ -18,6 +19,7 @@ from schemas.columns.leave_out import LeaveOut
 from schemas.columns.spec import Columns, column_of
 from schemas.quarantine import quote
 from schemas.tables import LEAVE_OUT, TEXT_FIELDS
+from schemas.validation.lines_below import are_labels_below, are_lines_below
 
 #: Counted of a bucket of items where there are any.
 LIKE_TOTALS = "items_like_totals"
@@ -55,10 +57,17 @@ def are_called_totals(texts: pa.Array | pa.ChunkedArray) -> np.ndarray:
     return _mask(pc.match_substring_regex(texts, _TOTAL))
 
 
+def may_be_totals(ids: pa.Array | pa.ChunkedArray, titles: pa.Array | pa.ChunkedArray) -> np.ndarray:
+    """bool [rows]: where an item is called so that it may be one of likely_totals."""
+    return are_called_totals(ids) | are_called_totals(titles) | are_lines_below(ids) | are_labels_below(ids)
+
+
 def likely_totals(items: pa.Table) -> pa.Table:
     """The items (LOOKED_AT), in their order, that are called a total by their id, or by their title beside an id that
-    is a number, and that have nothing else but numbers: neither a text nor a picture."""
-    by_id, by_title = are_called_totals(items["item_id"]), are_called_totals(items["title"])
+    is a number, or are a line below the table, and that have nothing else but numbers: neither a text nor a picture."""
+    labels = are_labels_below(items["item_id"])  # what they are of stands in the next cell
+    by_id = are_called_totals(items["item_id"]) | are_lines_below(items["item_id"]) | labels
+    by_title = are_called_totals(items["title"]) | labels
     likely = by_id | by_title
     if likely.any():
         likely &= pc.equal(pc.list_value_length(items["images"]), 0).to_numpy()
@@ -86,15 +95,25 @@ def totals_in_words(totals: pa.Table, columns: Columns) -> str:
     entries = ", ".join(f"{_toml(column)} = [{', '.join(map(_toml, listed))}]" for column, listed in texts.items())
     is_there = isinstance(columns.get(LEAVE_OUT.name), LeaveOut)
     write = f"add {entries} to {LEAVE_OUT.name}" if is_there else f"write {LEAVE_OUT.name} = {{{entries}}}"
+    look, named = _how_they_look(totals), ", ".join(names[:_NAMED])
+    return f"{look}: {named}. No product? Then {write} in [columns]; else leave it as it is"
+
+
+def _how_they_look(totals: pa.Table) -> str:
     number = totals.num_rows
-    look = "1 item looks like a row of totals" if number == 1 else f"{number:,} items look like rows of totals"
-    return f"{look}: {', '.join(names[:_NAMED])}. No product? Then {write} in [columns]; else leave it as it is"
+    num_below = int((are_lines_below(totals["item_id"]) | are_labels_below(totals["item_id"])).sum())
+    kinds = ["a row of totals"] * (num_below < number) + ["a line below the table"] * (num_below > 0)
+    if number == 1:
+        return f"1 item looks like {kinds[0]}"
+    plural = " or ".join(kinds).replace("a row", "rows").replace("a line", "lines")
+    return f"{number:,} items look like {plural}"
 
 
 def leave_out_of(totals: pa.Table, columns: Columns) -> dict[str, list[str]]:
     """What leaves such items out: the shop's column that calls them so -> what it calls them, each once."""
     found: dict[str, list[str]] = {}
-    by_id = are_called_totals(totals["item_id"])
+    ids = totals["item_id"]
+    by_id = are_called_totals(ids) | are_lines_below(ids) | are_labels_below(ids)
     for is_id, item_id, title in zip(by_id, *(totals[name].to_pylist() for name in ("item_id", "title")), strict=True):
         name, text = ("item_id", item_id) if is_id else ("title", title)
         column = next(iter(column_of(columns, name).source), name)

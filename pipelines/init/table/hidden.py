@@ -5,10 +5,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import pyarrow as pa
+
 from pipelines.console.terminal import shortened
 from pipelines.init.table.seen import SeenTable
 from schemas.columns.leave_out import ANY
 from schemas.tables import LEAVE_OUT
+from schemas.validation.rows_of_totals import are_called_totals
 
 #: Different texts of a column that its line names; of one with more it is asked without a line.
 _MOST_TEXTS = 20
@@ -72,8 +75,14 @@ def _texts(seen: Counter[str], usual: Sequence[str]) -> tuple[str, ...]:
 
 def with_totals(hidden: Sequence[Hidden], totals: Mapping[str, Sequence[str]]) -> tuple[Hidden, ...]:
     """The columns with those, too, that rows of totals are called so in. totals: column -> the texts."""
-    found = (Hidden(column, Counter(texts), tuple(texts), "a row of totals?") for column, texts in totals.items())
+    found = (Hidden(column, Counter(texts), tuple(texts), _why(texts)) for column, texts in totals.items())
     return (*hidden, *found)
+
+
+def _why(texts: Sequence[str]) -> str:
+    are_totals = are_called_totals(pa.array(texts, pa.string()))
+    kinds = ["a row of totals"] * bool(are_totals.any()) + ["a line below the table"] * (not are_totals.all())
+    return f"{' or '.join(kinds)}?"
 
 
 def leave_out_entry(hidden: Sequence[Hidden]) -> dict[str, list[str]]:

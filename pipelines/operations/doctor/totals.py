@@ -13,7 +13,7 @@ from schemas.columns.raw_rows import RawRows
 from schemas.reading.rows import plan_slices, read_slice
 from schemas.validation.catalogue import validate_catalogue
 from schemas.validation.left_out_rows import without_left_out
-from schemas.validation.rows_of_totals import LOOKED_AT, are_called_totals, likely_totals, totals_in_words
+from schemas.validation.rows_of_totals import LOOKED_AT, likely_totals, may_be_totals, totals_in_words
 
 #: Rows that are looked at, at most by a batch more.
 MAX_ROWS = 100_000
@@ -41,5 +41,5 @@ def _totals(files: Sequence[str], columns: Mapping[str, Any], group_rows: str) -
 
 
 def _may_have_one(raw: RawRows) -> bool:
-    texts = (text_column(raw, name, Found(), join_lists=name == "title") for name in ("item_id", "title"))
-    return any(are_called_totals(column).any() for column in texts)
+    texts = [text_column(raw, name, Found(), join_lists=name == "title") for name in ("item_id", "title")]
+    return bool(may_be_totals(*texts).any())
