@@ -1,9 +1,9 @@
-"""Folders and files of a catalogue that are named after days: each is the whole catalogue of its day, and only one is
-read.
+"""Folders and files of a catalogue that are named after days, and copies of one file: each is the whole catalogue, of
+its day, and only one is read.
 
 Warehouses write a table of products so, `products/dt=2026-06-29/`, `products/dt=2026-06-30/`, and shops their exports,
-`products-2026-06-29.csv`. Read together, products that were deleted meanwhile would come back. The folders and files of
-a log are its days, all of which are read.
+`products-2026-06-29.csv`; a second download lies beside the first, `products (1).csv`. Read together, products that
+were deleted meanwhile would come back. The folders and files of a log are its days, all of which are read.
 """
 
 import os
@@ -16,6 +16,7 @@ from schemas import storage
 from schemas.errors import UsageError
 from schemas.files import expand_inputs, shown
 from schemas.quarantine import quote
+from schemas.reading.copies import without_copy
 from schemas.table_folders import is_table
 
 #: Words of which the name of a partition is made that tells when its rows were written; a product's own days (launch,
@@ -40,12 +41,33 @@ _GLOB = re.compile(r"[*?\[]")
 
 
 def catalogue_files(spec: str, date: str | None = None) -> list[str]:
-    """expand_inputs of a catalogue. Raises UsageError where it does, and for a folder with those of several days, but
-    of a table's, which knows its rows; a glob says that all that it matches are meant."""
+    """expand_inputs of a catalogue. Raises UsageError where it does, and for a folder with those of several days or
+    with copies of a file, but of a table's, which knows its rows; a glob says that all that it matches are meant."""
     files = expand_inputs(spec, date)
     if not (_GLOB.search(spec) or (storage.is_folder(spec) and is_table(spec))):
         refuse_snapshots(files, spec)
+        refuse_copies(files, spec)
     return files
+
+
+def refuse_copies(files: Sequence[str], folder: str) -> None:
+    """Raises UsageError if files of a catalogue that lie in one folder are called as copies of one file are."""
+    alike: dict[tuple[str, str], list[str]] = {}
+    for path in files:
+        parent, name = os.path.split(os.path.relpath(os.path.abspath(path), os.path.abspath(folder)))
+        alike.setdefault((parent, without_copy(name)), []).append(os.path.join(parent, name))
+    for (_, plain), found in alike.items():
+        if len(found) < 2 or len({name.casefold() for name in found}) < 2:
+            continue
+        first = next((name for name in found if os.path.basename(name).casefold() == plain), found[0])
+        others = ", ".join(quote(name) for name in found if name != first)
+        place = shown(folder).rstrip("/")
+        raise UsageError(
+            f"expected one file of the catalogue, got {len(found):,} copies in {place}: {quote(first)} and {others}: "
+            f"read together, products that were deleted meanwhile would come back. Give the one that is right, as "
+            f"{place}/{first}, or move the others away. If they are parts of one catalogue, say so with a glob: "
+            f"{place}/*"
+        )
 
 
 def refuse_snapshots(files: Sequence[str], folder: str) -> None:

@@ -122,3 +122,64 @@ def test_the_jobs_and_init_refuse_it_and_a_log_is_read_whole(tmp_path, monkeypat
         Path(f"log/dt={day}/0.csv").write_text(f"timestamp,user_id,item_id,event\n{day}T10:00:00Z,u,A-1,view\n")
     assert init.main(["--from", "ga4", "log", "--catalog", "products/dt=2026-06-30"]) == 0
     assert init.main(["--force", "--from", "ga4", "log", "--catalog", "products"]) == 2
+
+
+@pytest.mark.parametrize(
+    "copy",
+    [
+        *("products (1).csv", "products(2).csv", "products copy.csv", "products copy 2.csv", "products - Copy.csv"),
+        *("products - Copy (2).csv", "Kopie von products.csv", "Copy of Products.csv", "Copie de products.csv"),
+        *("products - Kopie.csv", "products.csv.bak", "products.csv.old", "products.csv~", "products_old.csv"),
+        *("products-backup.csv", "products.bak.csv", "Copia de products.csv"),
+    ],
+)
+def test_a_copy_beside_a_file_is_refused_and_a_glob_says_that_both_are_meant(tmp_path: Path, copy: str) -> None:
+    folder = tmp_path / "d"
+    folder.mkdir()
+    for name in ("products.csv", copy):
+        (folder / name).write_text(ROW)
+    with pytest.raises(UsageError) as caught:
+        catalogue_files(str(folder))
+    message = str(caught.value)
+    assert f"got 2 copies in {folder}: 'products.csv' and {copy!r}" in message
+    assert f"Give the one that is right, as {folder}/products.csv" in message
+    assert len(catalogue_files(f"{folder}/*")) == 2
+    assert len(catalogue_files(f"{folder}/products.csv")) == 1
+
+
+def test_two_downloads_without_the_first_are_copies_too(tmp_path: Path) -> None:
+    for number in (1, 2):
+        (tmp_path / f"products ({number}).csv").write_text(ROW)
+    with pytest.raises(UsageError, match="got 2 copies"):
+        catalogue_files(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("part-1.csv", "part-2.csv"),
+        ("part_1.csv", "part_2.csv"),
+        ("gold.csv", "g.csv"),
+        ("products (1).csv",),
+        ("a/products.csv", "b/products (1).csv"),
+        ("shoes.csv", "shoes-kids.csv"),
+        ("items.csv", "items.jsonl"),
+        ("old.csv", "copy.csv"),
+    ],
+)
+def test_parts_are_no_copies(tmp_path: Path, names: tuple[str, ...]) -> None:
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(ROW)
+    assert len(catalogue_files(str(tmp_path))) == len(names)
+
+
+def test_init_and_ingest_refuse_copies(tmp_path: Path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "d").mkdir()
+    for name in ("products.csv", "products (1).csv"):
+        (tmp_path / "d" / name).write_text(ROW)
+    assert init.main(["d"]) == 2
+    assert "got 2 copies in d" in capsys.readouterr().err
+    with pytest.raises(UsageError, match="got 2 copies in d"):
+        plan_ingest(IngestConfig(run="r", catalog="d"))
