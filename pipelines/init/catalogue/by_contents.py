@@ -25,6 +25,8 @@ from schemas.columns.names import plain_name
 from schemas.columns.names_of_amounts import is_called_an_amount
 from schemas.columns.usual_names import DELETED, ITEM_IDS, OF_CATALOGUE, TEXTS, VISIBLE
 from schemas.errors import UsageError
+from schemas.files import shown
+from schemas.quarantine import quote
 from schemas.tables import CATALOGUE, TEXT_FIELDS
 from schemas.validation.kinds_of_rows import column_of_products, refuse_nameless_parts
 
@@ -78,6 +80,7 @@ def starts(table: SeenTable) -> list[Start]:
 def _starts(table: SeenTable) -> list[Start]:
     """By each column that may be the id, the likeliest first, of a table whose rows are all of products."""
     ids = _ids(table)
+    _refuse_partial_ids(table, ids)
     if not ids:
         raise UsageError(
             f"expected a column of ids, called item_id, product_id, sku or the like, or with another value in each "
@@ -224,6 +227,21 @@ def _ids(table: SeenTable) -> list[SeenColumn]:
     keys = [column for column in table.columns.values() if column.is_key and _is_short(column)]
     keys = [column for column in keys if not is_called_an_amount(column.name)]
     return sorted(keys, key=_is_called_a_text)
+
+
+def _refuse_partial_ids(table: SeenTable, ids: Sequence[SeenColumn]) -> None:
+    """Raises UsageError if a column that is called an id lacks it in most rows, and what is there instead are texts,
+    such as tags, which change."""
+    if any(not _is_called_a_text(column) or _is_called_an_id(column) for column in ids):
+        return
+    partial = next((one for name in ITEM_IDS if (one := table.column([name])) is not None and one.filled), None)
+    if partial is not None and not _is_constant(partial):
+        raise UsageError(
+            f"expected an id of each row in {shown(table.files[0])}, got {partial.name!r}, which "
+            f"{len(partial.values) - len(partial.texts):,} of {len(partial.values):,} rows lack, and no other column "
+            f"that is called an id. Give each product one in the export; or, if the others should be left out, write "
+            f"the config yourself: [columns] item_id = {quote(partial.name)}"
+        )
 
 
 def _is_constant(column: SeenColumn) -> bool:

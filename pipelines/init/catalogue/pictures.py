@@ -10,6 +10,9 @@ from pipelines.init.table.seen import SeenColumn, SeenTable
 from schemas.columns.names import plain_name
 from schemas.columns.picture_names import is_called_a_picture, is_called_small, is_of_no_product, is_text_of_a_picture
 
+#: Words in the names of pictures beside the main one, and of that.
+_BESIDE = ("additional", "gallery", "secondary", "further", "extra", "weitere", "zusatz", "supplement", "adicional")
+_MAIN = ("main", "primary", "hero", "cover", "featured", "haupt", "principal", "baseimage")
 _MOSTLY = 0.5
 #: One picture in that share of a column is not of a product, if so many items have it.
 _NEARLY_ALL, _SEVERAL_ITEMS = 0.9, 5
@@ -60,6 +63,7 @@ def pictures_of(table: SeenTable, title: SeenColumn | None) -> Pictures:
             doubtful += [column for column in there if column not in good]
             found += good
     found = [column for column in found if not any(_is_end_of(column, other) for other in found)]
+    found = sorted(found, key=lambda column: _rank(column.name))
     small = [column for column in found if is_called_small(column.name)]
     large = [column for column in found if column not in small]
     return Pictures(*((large, small) if large else (small, [])), doubtful)
@@ -76,6 +80,18 @@ def _picture_columns(columns: Mapping[str, SeenColumn]) -> list[SeenColumn]:
         and not is_text_of_a_picture(column.name)
     ]
     return _in_order_of_numbers(found)
+
+
+def _rank(name: str) -> int:
+    """0 of the picture that a shop calls the main one, 2 of those beside it, 1 of others: an item's first is shown.
+
+    >>> _rank("imageLink"), _rank("main_image"), _rank("additionalImageLinks"), _rank("image_2")
+    (1, 0, 2, 1)
+    """
+    plain = plain_name(name)
+    if any(word in plain for word in _BESIDE):
+        return 2
+    return 0 if any(word in plain for word in _MAIN) else 1
 
 
 def _is_end_of(column: SeenColumn, other: SeenColumn) -> bool:
