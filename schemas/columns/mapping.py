@@ -203,7 +203,7 @@ def source_columns(
             if theirs in names or is_nested:
                 source[part_name(wanted.name, number)] = theirs
             elif required or (wanted.name in columns and wanted.name not in given):
-                is_beside = number >= len(spec.named_by) > 0
+                is_beside = number >= len(spec.named_by) > 0 or theirs == spec.within
                 remedy = _BESIDE if is_beside else _remedy(wanted.name, theirs, names, columns, schema)
                 raise UsageError(
                     f"expected a column {theirs!r} for {wanted.name}, got {listed(names)} in {shown(path)}: {remedy}"

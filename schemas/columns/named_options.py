@@ -86,7 +86,7 @@ def only_named(batches: Iterator[RawRows], columns: Columns) -> Iterator[RawRows
 
 def _all_of(spec: Column) -> tuple[str, ...]:
     """The sources of a column, and behind them each other column that tells which of them count."""
-    beside = [*spec.named_by, spec.within or ""] if spec.named_by else []
+    beside = [*spec.named_by, spec.within or ""]
     return (*spec.source, *(name for name in dict.fromkeys(beside) if name))
 
 
@@ -95,10 +95,10 @@ def _named_column(raw: RawRows, ours: str, spec: Column, last: dict[str, _Last])
     row of the batch before, and afterwards of this one."""
     place = {theirs: part_name(ours, number) for number, theirs in reversed(list(enumerate(_all_of(spec))))}
     wanted = set(map(option_name, spec.names))
-    held_by = None if spec.within is None else _texts(raw, place[spec.within])
+    held_by = None if spec.within is None else texts_of_part(raw, place[spec.within])
     table, mixed = raw.table, dict(raw.mixed)
     for part, name in [(part_name(ours, number), name) for number, name in enumerate(spec.named_by) if name]:
-        names = carried(_texts(raw, place[name]), held_by, last.get(part, NO_ROW))
+        names = carried(texts_of_part(raw, place[name]), held_by, last.get(part, NO_ROW))
         if names and held_by is not None:
             last[part] = _Last(held_by[-1], names[-1])
         stays = _is_one_of(names, wanted)
@@ -110,7 +110,7 @@ def _named_column(raw: RawRows, ours: str, spec: Column, last: dict[str, _Last])
     return replace(raw, table=table, mixed={part: values for part, values in mixed.items() if part not in beside})
 
 
-def _texts(raw: RawRows, part: str) -> list[str | None]:
+def texts_of_part(raw: RawRows, part: str) -> list[str | None]:
     """The texts of a part; None of what is blank, or no text."""
     if part in raw.mixed:
         return [_text_or_none(value) for value in raw.mixed[part]]

@@ -9,6 +9,7 @@ group = {source = "Parent", prefix = "id:"}
 size = {source = ["Option1 Value", "Option2 Value"], named_by = ["Option1 Name", "Option2 Name"], names = ["size"]}
 timestamp = {source = "day", time = "%d.%m.%Y", zone = "Europe/Berlin"}
 timestamp = ["day", "clock"]
+timestamp = {source = "Created at", within = "Name"}  # rows of one order, of which the first alone has it
 links = ""                                         # the catalogue has no such column, and that is meant so
 """
 
@@ -38,7 +39,8 @@ class Column:
     trim: whether blanks around a value go; None: of ids, surfaces and actions. null_words: None: cell_text.NULL_WORDS,
     in CSV. named_by: for each source the column that names what it holds, "" where that is always ours; names: what it
     is then called if it is ours; within: the column whose equal values hold rows together that are named by the first
-    of them (see schemas.columns.named_options). A source of a log may lead into a column, by dots: see
+    of them (see schemas.columns.named_options), or that have what the first of them has (of a log's times and users,
+    see schemas.columns.carried_values). A source of a log may lead into a column, by dots: see
     schemas.events.paths."""
 
     source: tuple[str, ...] = ()
@@ -63,6 +65,8 @@ _AS_GIVEN = ("constant", "separator", "present", "absent", "prefix", "time", "zo
 _NO_PREFIX = ("images", "timestamp", "grade")
 #: Columns that hold no text of their own.
 _NO_TEXT = ("item_id", "user_id", "session_id", "images", "timestamp", "grade")
+#: Columns of a log that the first row of an order may have for all.
+_CARRIED = ("timestamp", "user_id", "session_id")
 #: Our column name -> how the shop writes it, or only what the shop calls it.
 Columns = Mapping[str, str | Column]
 
@@ -179,8 +183,8 @@ def _rules_of_names(name: str, table: Mapping[str, Any], source: Any) -> dict[st
         "named_by": (fits, 'of a text alone, for each source the column that names it (or ""),'),
         "names": (_are_names(names) and (given is None) == (not names), "what named_by's columns say, with it alone,"),
         "within": (
-            "within" not in table or (given is not None and _is_name(table["within"])),
-            "the name of a column, beside named_by alone,",
+            "within" not in table or ((given is not None or name in _CARRIED) and _is_name(table["within"])),
+            f"the name of a column, beside named_by alone, or of {', '.join(_CARRIED)},",
         ),
     }
 

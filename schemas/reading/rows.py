@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from schemas import storage
 from schemas.cells.text import NULL_WORDS
+from schemas.columns.carried_values import with_carried
 from schemas.columns.hive_folders import folder_values
 from schemas.columns.mapping import constant_values, partition_values, source_columns
 from schemas.columns.named_options import only_named, with_names
@@ -75,7 +76,8 @@ def read_slice(file_slice: FileSlice, columns: Columns, schema: pa.Schema = CATA
     gives a column that the file lacks. Events of a log may be several rows, or none: see schemas.events.paths.
     Raises UsageError if a mapped or required column is missing, CorruptFileError if the file is damaged.
     """
-    for raw in only_named(_read_batches(file_slice, with_names(columns), schema), columns):
+    batches = only_named(_read_batches(file_slice, with_names(columns), schema), columns)
+    for raw in with_carried(batches, columns):
         yield without_unused(raw) if schema.equals(ENGAGEMENTS) else raw
 
 

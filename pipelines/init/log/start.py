@@ -9,6 +9,7 @@ from pipelines.init.log.actions import ACTIONS, OF_NO_USE, event_column, is_ga4,
 from pipelines.init.log.items import column_or_path, item_columns, items_of_log
 from pipelines.init.log.missing_columns import what_is_missing
 from pipelines.init.log.no_action import of_several_values, one_action
+from pipelines.init.log.orders import with_order
 from pipelines.init.log.times import times_of_log
 from pipelines.init.log.users import users_of_log
 from pipelines.init.table.found import Found, found_in, unread_columns
@@ -54,6 +55,7 @@ def log_start(table: SeenTable) -> LogStart:
     session = column_or_path(table, usual_names.SESSIONS, ("event_params", "ga_session_id"))
     if session is not None and session.filled:
         found.append(found_in([session], "session_id"))
+    found = [with_order(one, table) for one in found]
     found += [items_of_log(items, table), *_searches(table)]
     action = one_action(table) if event is None else found_in([event], "action")
     unread = tuple(unread_columns(table, [*found, action]))
