@@ -30,7 +30,7 @@ _MAX_LABEL_ROWS = 3
 #: Of so many columns half may have labels of other words than their names; below it one, and of the fewest none.
 _MANY_COLUMNS, _FEW_COLUMNS = 8, 4
 #: The line before the header by which a sheet tells its separator.
-_SEPARATOR_LINE = re.compile(r'"?sep=([^"\r\n])"?\r?\n?', re.IGNORECASE)
+_SEPARATOR_LINE = re.compile(r'"?sep=([^"\r\n]|\\t|tab)"?\r?\n?', re.IGNORECASE)
 _RULE = re.compile(r"(?=.*(?:--|==))[-=+:|\s]+", re.DOTALL)
 #: Cells with which a marketplace's template tells what it is.
 _SETTING = re.compile(r"(?:template\w*|version|settings)\s*=.*", re.IGNORECASE | re.DOTALL)
@@ -61,7 +61,7 @@ def recognised_dialect(
     lines = re.findall(r"[^\n]*\n|[^\n]+", sample)
     header_line = next((number for number, line in enumerate(lines, 1) if line.strip()), 1)
     if told := _SEPARATOR_LINE.fullmatch(lines[header_line - 1]) if lines else None:
-        given, header_line = {"separator": told[1], **given}, header_line + 1
+        given, header_line = {"separator": "\t" if len(told[1]) > 1 else told[1], **given}, header_line + 1
     if not has_header:
         dialect = replace(best_dialect(lines[header_line - 1 :], usual, given)[0], header_line=header_line)
         return _of_cells(dialect, lines[header_line - 1 :], given)
@@ -131,7 +131,9 @@ def _below_titles(lines: list[str], first_line: int, usual: str, given: Mapping[
 
 
 def _mostly_fits(dialect: CsvDialect, lines: list[str], width: int) -> bool:
-    return 2 * dialect.num_lines_as_wide(lines, width) >= sum(bool(line.strip()) for line in lines)
+    return 2 * dialect.num_lines_as_wide(lines, width) >= sum(
+        bool(line.strip()) and not is_rule([line.strip()]) for line in lines
+    )
 
 
 def _num_label_rows(rows: Sequence[Sequence[str]]) -> int:

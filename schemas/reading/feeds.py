@@ -39,6 +39,12 @@ _AS_WRITTEN = {
         expat.errors.XML_ERROR_SYNTAX,
     )
 }
+#: A prefix that the feed does not declare, and what to do.
+_UNBOUND = expat.errors.codes[expat.errors.XML_ERROR_UNBOUND_PREFIX]
+_DECLARE = (
+    "declare the prefix of the names in the feed's first tag, that of Google's so: "
+    '<rss version="2.0" xmlns:g="http://base.google.com/ns/1.0">'
+)
 #: What an element takes in memory beside its text.
 _ELEMENT_BYTES = 500
 
@@ -128,7 +134,9 @@ class _FeedReader:
             if isinstance(error, UsageError | CorruptFileError):
                 raise
             if _is_as_written(error):
-                raise UsageError(self._told(quote(str(error)), "write & as &amp; and < as &lt; in texts")) from error
+                is_unbound = getattr(error, "code", None) == _UNBOUND
+                remedy = _DECLARE if is_unbound else "write & as &amp; and < as &lt; in texts"
+                raise UsageError(self._told(quote(str(error)), remedy)) from error
             raise self._broken(quote(str(error))) from error
         if self._num_bytes - self._parser.CurrentByteIndex > MAX_LINE_BYTES:
             raise self._broken(f"a tag of more than {MAX_LINE_BYTES:,} bytes")

@@ -18,10 +18,12 @@ from schemas.reading.dynamo_json import plain_item
 from schemas.reading.forms import form_of
 from schemas.reading.json_arrays import array_elements, objects_behind_each_other
 from schemas.reading.json_objects import Wanted, elements_of_list, list_of_rows, list_remedy
-from schemas.reading.json_shapes import refuse_lines_of_bulk, refuse_other_shape
+from schemas.reading.json_shapes import OF_SHOPIFY, refuse_lines_of_bulk, refuse_lines_of_shopify, refuse_other_shape
 from schemas.reading.text import lines_of, open_lines
 from schemas.reading.text_streams import MAX_LINE_BYTES
 
+#: What stands before each text of a sequence (RFC 7464).
+_RECORD = b"\x1e"
 #: Rows of a JSON file that are looked at to learn its keys.
 _NUM_PEEKED_ROWS = 1_000
 #: Bytes that a JSON value takes in memory for each byte of its text, as a rule: an empty list has 2 and takes 60.
@@ -75,6 +77,8 @@ def check_json_rows(path: str, wanted: Wanted) -> None:
     if form_of(path).is_array:
         return
     refuse_lines_of_bulk(row, path)
+    if isinstance(row, dict) and str(row.get("id", "")).startswith(OF_SHOPIFY):
+        refuse_lines_of_shopify(json_keys(path, wanted), path)
     envelope, used = form_of(path).envelope, set[str]().union(*wanted)
     if isinstance(row, dict) and not second:
         refuse_other_shape(path, used)
@@ -132,5 +136,6 @@ def _json_texts(path: str, wanted: Wanted) -> Iterator[tuple[int, bytes | str]]:
             yield from objects_behind_each_other(file, path, MAX_LINE_BYTES)
     else:
         for number, line in lines_of(path):
+            line = line if isinstance(line, str) else line.lstrip(_RECORD)
             if isinstance(line, str) or line.strip():
                 yield number, line

@@ -7,6 +7,8 @@
 | a list, or an object by numbers, for each column | `{"sku": ["A-1", "A-2"], "title": ["Mug", "Cup"]}` |
 | lists in a list, the names first | `[["sku", "title"], ["A-1", "Mug"]]` |
 | lines of Elasticsearch's `_bulk` | `{"index": {"_id": "A-1"}}`, below it `{"title": "Mug"}` |
+| lines of Shopify's bulk operations | `{"id": "gid://..."}`, below it `{"src": "a.jpg", "__parentId": "gid://..."}` |
+| comments above it | `// exported today` |
 | JavaScript | `var products = [{"sku": "A-1"}];` |
 """
 
@@ -28,6 +30,8 @@ from schemas.reading.text_streams import MAX_LINE_BYTES
 _LOOKED_AT, _START_BYTES = 20, 4_096
 #: What stands before the JSON of a script: an assignment, an export, a call.
 _SCRIPT = re.compile(r"\s*(?:(?:var|let|const|export\s+default)\b[^\[{;]*|[\w$.]+\s*[=(]\s*)[\[{]")
+#: A comment, of whole lines.
+_COMMENT = re.compile(r"\s*(?://|/\*|#)")
 #: The line above a document, in Elasticsearch's requests, and what it says of it.
 _BULK_ACTIONS = frozenset(("index", "create", "update", "delete"))
 _OF_BULK = frozenset(
@@ -41,6 +45,15 @@ _BY_ID = "to_entries[] | {item_id: .key} + .value"
 _OF_BULK_LINES = (
     'inputs | to_entries[0] as {$key, $value} | if $key == "delete" then empty else '
     "{item_id: $value._id} + (input | .doc? // .) end"
+)
+
+
+#: What ids of Shopify begin with, what its lines name their product by, and what makes a row a product of them.
+OF_SHOPIFY, _PARENT = "gid://shopify/", "__parentId"
+_OF_SHOPIFY_LINES = (
+    "reduce inputs as $one ({}; if $one.__parentId == null then .[$one.id] += $one else "
+    ".[$one.__parentId].parts += [$one] end) | .[] | select(.id) | "
+    "(.images = ([.images[]?] + [.parts[]? | .src // .url // .image.url? // empty])) | del(.parts)"
 )
 
 
@@ -70,6 +83,17 @@ def refuse_lines_of_bulk(row: Any, path: str) -> None:
         raise UsageError(
             f"expected one JSON object a line, got lines of Elasticsearch's _bulk in {shown(path)}, an action above "
             f"each document. This makes rows of it: {_call(_OF_BULK_LINES, path, '-nc')}"
+        )
+
+
+def refuse_lines_of_shopify(keys: Collection[str], path: str) -> None:
+    """Raises UsageError, with what to do, for the answer of a bulk operation of Shopify, in which the variants and
+    pictures of a product are lines below it. keys: of the first rows."""
+    if _PARENT in keys:
+        raise UsageError(
+            f"expected one JSON object a product, got lines of a bulk operation of Shopify in {shown(path)}, whose "
+            f"variants and pictures name their product in {_PARENT!r}. This makes rows of it: "
+            f"{_call(_OF_SHOPIFY_LINES, path, '-nc')}"
         )
 
 
@@ -103,6 +127,8 @@ def _beginning_of(path: str) -> Any:
 def _shape(value: Any) -> tuple[str, str] | None:
     """(what a value is, the program of jq, or the call of sed); None of one that may have rows, or has nothing."""
     if isinstance(value, str):
+        if _COMMENT.match(value):
+            return "comments above it", "sed -E '/^[[:space:]]*(\\/\\/|#)/d; /^[[:space:]]*\\/\\*/,/\\*\\//d'"
         if not _SCRIPT.match(value):
             return None
         return "JavaScript around it", "sed -E '1s/^[^[{]*//; $s/[;)[:space:]]+$//'"

@@ -31,6 +31,8 @@ from schemas.tables import CATALOGUE, TEXT_FIELDS
 from schemas.validation.kinds_of_rows import column_of_products, refuse_nameless_parts
 
 _MOSTLY = 0.5
+#: Where Spark keeps a line that it could not read.
+_CORRUPT = "_corrupt_record"
 _KINDS_OF_PRODUCTS = frozenset(
     (
         *("simple", "configurable", "bundle", "virtual", "grouped", "downloadable", "giftcard", "variable"),
@@ -95,6 +97,7 @@ def _starts(table: SeenTable) -> list[Start]:
     found = joined([*found, *_texts_by_contents(table, found, [*ids, *pictures.columns])])
     rest = (*found, *left_out(table, found, CATALOGUE.names[1:]))
     asked += [f"{one.name} holds small pictures: left out" for one in pictures.small]
+    asked += _asked_of_corrupt(table)
     variants = by_parent(table, ids, rest, tuple(asked))
     variants = variants or by_continuation(table, ids, rest, tuple(asked))
     asked += [] if variants else asked_of_parents(table, ids)
@@ -227,6 +230,17 @@ def _ids(table: SeenTable) -> list[SeenColumn]:
     keys = [column for column in table.columns.values() if column.is_key and _is_short(column)]
     keys = [column for column in keys if not is_called_an_amount(column.name)]
     return sorted(keys, key=_is_called_a_text)
+
+
+def _asked_of_corrupt(table: SeenTable) -> list[str]:
+    """What a person is told of lines that Spark could not read when it wrote the table."""
+    column = table.columns.get(_CORRUPT)
+    if column is None or not column.texts:
+        return []
+    return [
+        f"{_CORRUPT}: Spark could not read {len(column.texts):,} lines of what the table was made from, such as "
+        f"{column.example}. They are no items: shall they be? Then mend them there, and write the table again"
+    ]
 
 
 def _refuse_partial_ids(table: SeenTable, ids: Sequence[SeenColumn]) -> None:

@@ -1,5 +1,6 @@
 """What is in the objects of a table's columns, by the names with dots that a config reaches it by."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -16,13 +17,16 @@ _LOOKED_AT = 1_000
 
 
 def says_nothing(value: Any) -> bool:
-    """Whether a value is null, blank, or a list or an object of nothing else: what the others are it does not tell.
+    """Whether a value is null, NaN, blank, or a list or an object of nothing else: what the others are it does not
+    tell.
 
     >>> says_nothing([]), says_nothing([{"name": " "}, None]), says_nothing(0), says_nothing([""])
     (True, True, False, True)
     """
     if isinstance(value, list | dict):
         return all(map(says_nothing, value.values() if isinstance(value, dict) else value))
+    if isinstance(value, float):
+        return not math.isfinite(value)
     return value is None or (isinstance(value, str) and not value.strip())
 
 

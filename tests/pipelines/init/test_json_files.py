@@ -65,3 +65,21 @@ def test_a_list_that_the_config_says_is_of_the_log_alone(capsys):
     config = written(*call, "--config", "form.toml")
     assert config["format"] == {"engagements": {"list": "hours"}}
     assert "2 rows, 0 events that are none" in capsys.readouterr().out
+
+
+def test_numbers_that_are_none_say_nothing_of_the_others(capsys):
+    Path("c.jsonl").write_text(
+        '{"sku": "A-1", "name": "Mug", "size": NaN}\n{"sku": "A-2", "name": "Cup", "size": 38.0}\n'
+    )
+    assert written("c.jsonl")["columns"]["size"] == "size"
+    assert "holds objects" not in capsys.readouterr().out
+    Path("c.jsonl").write_text('{"sku": "A-1", "name": "Mug", "size": NaN}\n{"sku": "A-2", "name": "Cup"}\n')
+    written("c.jsonl")
+    assert "holds objects" not in capsys.readouterr().out
+
+
+def test_lines_that_spark_could_not_read_are_told(capsys):
+    lines = [*ROWS, {"_corrupt_record": '{"sku": "A-3", "na'}]
+    Path("c.jsonl").write_text("".join(json.dumps(row) + "\n" for row in lines))
+    written("c.jsonl")
+    assert "? _corrupt_record: Spark could not read 1 lines" in capsys.readouterr().out
