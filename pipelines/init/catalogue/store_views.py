@@ -36,8 +36,8 @@ class StoreViews(NamedTuple):
         listed = ", ".join(f"{view} ({count:,})" for view, count in self.others.most_common(5))
         told = [
             f"{column}: {self.others.total():,} rows are what other views of the store have otherwise: {listed}. They "
-            "are left out, for a product is its row of the default view. Should another view be read? Then write the "
-            f"texts of the others into {LEAVE_OUT.name}"
+            "are left out, for a product is its row of the default view. Do your customers read another view? Then "
+            "export that view alone"
         ]
         alone = set(whole.columns[ids[0].name].texts) - set(ids[0].texts) if ids else set[str]()
         if alone:
