@@ -9,8 +9,7 @@ from types import FrameType
 @contextlib.contextmanager
 def ends(within_cpu_s: int = 30) -> Iterator[None]:
     """Raises AssertionError within work that takes more of the processor than that. It is no measure of speed: what is
-    tried takes a hundredth of it, or hours. The modules of the standard library that search look for signals meanwhile.
-    """
+    tried takes a hundredth of it, or very much more. Searches of `re` look for signals meanwhile."""
 
     def give_up(number: int, frame: FrameType | None) -> None:
         raise AssertionError(f"expected an end, got none within {within_cpu_s} s of the processor")
