@@ -18,7 +18,7 @@ from schemas.tables import ENGAGEMENTS
 from schemas.validation.log import validate_engagements
 
 FORMS = st.sampled_from(["x", ["x"], {"q": "x"}, [{"q": "x"}], [], {}])
-OBJECTS = st.fixed_dictionaries({name: FORMS for name in "abc"})
+OBJECTS = st.fixed_dictionaries(dict.fromkeys("abc", FORMS))
 WITH_GAPS = st.fixed_dictionaries({}, optional={name: st.one_of(st.none(), FORMS) for name in "abc"})
 
 
