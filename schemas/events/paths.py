@@ -13,7 +13,7 @@ An event whose action the config maps to "" is no row either (see schemas.events
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import chain
@@ -25,8 +25,9 @@ import pyarrow.compute as pc
 
 from schemas.arrow_types import is_text
 from schemas.cells.keyed_texts import keyed, keyed_objects
+from schemas.cells.lists import ELEMENTS, WRAPPERS
 from schemas.columns.extended_json import named_value
-from schemas.columns.nested_columns import ELEMENTS, PAIR, WRAPPERS, is_by_values, values_at, values_of, without_list
+from schemas.columns.nested_columns import PAIR, is_by_values, values_at, values_of, without_list
 from schemas.columns.raw_rows import RawRows
 from schemas.columns.spec import name_of_part
 from schemas.events.actions import events_by_action
@@ -116,6 +117,23 @@ def by_item(raw: RawRows, paths: Mapping[str, str]) -> Iterator[RawRows]:
             count_actions=None if number else count_actions,
             apart=apart,
         )
+
+
+def first_led_to(values: Sequence[Any], path: str) -> list[Any]:
+    """What a path leads to in the values of the column that it begins with, as by_item reads it: of each event the
+    first value that is there, a text unless it is a list or an object.
+
+    >>> first_led_to([{"list": [{"element": {"id": None}}, {"element": {"id": 7}}]}, '{"id": 8}', None], "items.id")
+    ['7', '8', None]
+    """
+    names = path.split(".")[1:]
+    led = _at_in_pieces(_pieces(list(map(_told, values)), frozenset(names)), names, is_item=False)
+    found: list[Any] = [None] * len(values)
+    there = led.values.is_valid().to_numpy(zero_copy_only=False)
+    texts = led.values.filter(pa.array(there)).to_pylist()
+    for event, text in zip(led.events[there].tolist()[::-1], texts[::-1], strict=True):
+        found[event] = text
+    return found
 
 
 def _told(value: Any) -> Any:
