@@ -44,6 +44,7 @@ _STATUS = re.compile(
 #: A name as machines have it.
 _FIELD_NAME = re.compile(r"[^\sA-Z]+")
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
+_CAPITALS_IN_PLURAL = re.compile(r"(?<![A-Z])([A-Z]{2,}+)s\b")
 #: Signs before a name: that a column must be filled, or that its line is a header.
 _SIGNS = "*:# "
 
@@ -181,7 +182,7 @@ def _words(text: str) -> set[str]:
     >>> sorted(_words("Main Image URLs")), sorted(_words("mainImage_url1"))
     (['image', 'main', 'url'], ['image', 'main', 'url'])
     """
-    return {word.casefold().removesuffix("s") for word in _WORD.findall(re.sub(r"([A-Z]{2,})s\b", r"\1", text))}
+    return {word.casefold().removesuffix("s") for word in _WORD.findall(_CAPITALS_IN_PLURAL.sub(r"\1", text))}
 
 
 def _are_statuses(cells: Sequence[str]) -> bool:

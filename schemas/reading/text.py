@@ -216,10 +216,10 @@ class _CsvParser:
 
 
 def _is_surely_an_id(cell: str, num_columns: int, num_more: int) -> bool:
-    """Whether another cell that looks like this one is an id, as no sentence begins: with a digit, and, where only two
-    columns tell a row from a line with a comma, with a letter, too, or in several lines."""
-    has_digit = any(map(str.isdigit, cell))
-    return has_digit and (num_columns > 2 or any(map(str.isalpha, cell)) or num_more >= _MANY_LINES)
+    """Whether another cell that looks like this one is an id, as no sentence begins: with a digit, or one word with a
+    sign, and, where only two columns tell a row from a line with a comma, with a letter, too, or in several lines."""
+    is_code = any(map(str.isdigit, cell)) or (" " not in cell.strip() and ("-" in cell or "_" in cell))
+    return is_code and (num_columns > 2 or any(map(str.isalpha, cell)) or num_more >= _MANY_LINES)
 
 
 def _are_alike(one: str, other: str) -> bool:

@@ -59,6 +59,12 @@ def test_a_stray_quote_beside_a_row_that_begins_otherwise(tmp_path: Path) -> Non
     assert ([item for item, _ in found], [line for line, _ in broken]) == (["2", "X-3", "5", "6"], [2, 5])
 
 
+def test_ids_that_are_words_with_a_sign(tmp_path: Path) -> None:
+    lines = ['red-mug,"Red mug,a.jpg', 'blue-mug,Blue mug",b.jpg', "grey-mug,Grey mug,c.jpg"]
+    found, broken = rows_of(write(tmp_path / "c.csv", "\n".join([HEADERS[3], *lines, ""])))
+    assert ([item for item, _ in found], [line for line, _ in broken]) == (["blue-mug", "grey-mug"], [2])
+
+
 TEXTS = [
     "Length 20 cm\nWidth 10 cm",
     "1. Dishwasher safe\n2. Of clay, glazed, and fired\n3. Small",

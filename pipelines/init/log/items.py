@@ -11,6 +11,8 @@ from schemas.columns.names import plain_name
 from schemas.events.paths import first_led_to
 
 _ITEM_PATH = ("items", "item_id")
+#: Behind the name of a list, where a system has several.
+_NUMBER = re.compile(r"(?<![_\d])[_\d]++$")
 
 
 def item_columns(table: SeenTable) -> list[SeenColumn]:
@@ -22,7 +24,7 @@ def item_columns(table: SeenTable) -> list[SeenColumn]:
     by_name: dict[str, SeenColumn] = {}
     for path, column in table.members.items():
         of_list, field = path.split(".")[-2:]
-        of_list = re.sub(r"[_\d]+$", "", of_list).rpartition("_")[2]  # ..._ecommerce_product_1
+        of_list = _NUMBER.sub("", of_list).rpartition("_")[2]  # ..._ecommerce_product_1
         for name in (field, f"{of_list}.{field}"):
             by_name.setdefault(plain_name(name), column)
     listed = [by_name[plain] for name in names if (plain := plain_name(name)) in by_name]
