@@ -123,7 +123,7 @@ def first_led_to(values: Sequence[Any], path: str) -> list[Any]:
     """What a path leads to in the values of the column that it begins with, as by_item reads it: of each event the
     first value that is there, a text unless it is a list or an object.
 
-    >>> first_led_to([{"list": [{"element": {"id": None}}, {"element": {"id": 7}}]}, '{"id": 8}', None], "items.id")
+    >>> first_led_to([[{"id": None}, {"id": 7}], '[{"id": 8}]', None], "items.id")
     ['7', '8', None]
     """
     names = path.split(".")[1:]
