@@ -28,6 +28,7 @@ from schemas.tables import CATALOGUE, TEXT_FIELDS
 from schemas.validation.kinds_of_rows import column_of_products, refuse_nameless_parts
 
 _MOSTLY = 0.5
+_OUR_NAME = CATALOGUE.names[0]
 _KINDS_OF_PRODUCTS = frozenset(
     (
         *("simple", "configurable", "bundle", "virtual", "grouped", "downloadable", "giftcard", "variable"),
@@ -196,15 +197,17 @@ def _by_product(table: SeenTable, rest: Sequence[Found], asked: tuple[str, ...])
 
 def _ids(table: SeenTable) -> list[SeenColumn]:
     """Columns that may be the id: called so and with no value twice, else the first that is called so, else those with
-    another short value in each row."""
+    another short value in each row. One that most rows lack is taken where it has our own name, or nothing else is."""
     called = [column for name in ITEM_IDS if (column := table.column([name])) is not None]
-    called = [column for column in dict.fromkeys(called) if column.share_filled > _MOSTLY and not _is_constant(column)]
-    called = [column for column in called if column.name in table.columns] or called  # else of a brand, of a seller
-    if called:
-        return [column for column in called if column.is_distinct] or called[:1]
+    called = [column for column in dict.fromkeys(called) if column.filled and not _is_constant(column)]
+    known = [column for column in called if column.share_filled > _MOSTLY]
+    known = known or [column for column in called if column.name == _OUR_NAME]
+    known = [column for column in known if column.name in table.columns] or known  # else of a brand, of a seller
+    if known:
+        return [column for column in known if column.is_distinct] or known[:1]
     keys = [column for column in table.columns.values() if column.is_key and _is_short(column)]
     keys = [column for column in keys if not is_called_an_amount(column.name)]
-    return sorted(keys, key=_is_called_a_text)
+    return sorted(keys, key=_is_called_a_text) or called[:1]
 
 
 def _is_constant(column: SeenColumn) -> bool:
