@@ -8,10 +8,9 @@ from typing import Any
 
 from schemas.bounded_json import load_json
 from schemas.pictures.markup import addresses_in_markup
+from schemas.pictures.types import is_called_like_a_picture
 
-_NAME = r"\.(?:jpe?g|jfif|png|webp|gif|bmp|tiff?|avif|heic|heif|svg)(?:[?#].*)?"
 _IS_URL = re.compile(r"\s*[a-z][a-z0-9+.-]*://", re.IGNORECASE)
-_IS_PICTURE = re.compile(rf".*{_NAME}\s*", re.IGNORECASE | re.DOTALL)
 _BROKEN_LIST = re.compile(r"\s*\[\s*[\"'\[{]")
 #: A text with more separators is no list of addresses: a cell of 16 MiB of them would be as many objects.
 MAX_SEPARATORS = 10_000
@@ -126,7 +125,7 @@ def _from_address_to_address(text: str) -> list[str]:
 def _are_addresses(texts: Iterable[str | None]) -> bool:
     """Whether there are texts, all of which look like URLs, or all like names of pictures; None is null."""
     told = [text for text in texts if text is not None]
-    return bool(told) and (all(map(_IS_URL.match, told)) or all(map(_IS_PICTURE.fullmatch, told)))
+    return bool(told) and (all(map(_IS_URL.match, told)) or all(map(is_called_like_a_picture, told)))
 
 
 def _postgres_members(text: str) -> list[str | None] | None:

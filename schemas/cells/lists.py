@@ -37,10 +37,13 @@ from schemas.pictures.cells import (
     split_at_data_uris,
 )
 
-#: Keys of objects that hold nothing but a list, or a list and where to go on reading it.
-_WRAPPERS, _PAGES = ("list", "array", "bag", "elements", "items", "v"), ("edges", "nodes")
+#: Keys by which Parquet and those who write it wrap a list in an object, and each of its members.
+WRAPPERS, ELEMENTS = ("list", "array", "bag"), ("element", "array_element", "item")
+#: Keys of objects that hold nothing but a list, or a list and where to go on reading it. Paths of a config lead through
+#: items and elements as through any field, so that these wrap nothing there.
+_WRAPPERS, _PAGES = (*WRAPPERS, "elements", "items", "v"), ("edges", "nodes")
 #: Keys of a list's elements, of addresses, and of objects that hold one further in.
-_ELEMENTS = ("element", "array_element", "item", "v")
+_ELEMENTS = (*ELEMENTS, "v")
 ADDRESSES = ("src", "url", *_ELEMENTS, "link", "href", "originalSrc", "original_src", "image")
 _HOLDERS = ("node", "image", *_ELEMENTS)
 #: A longer text is no address.

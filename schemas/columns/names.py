@@ -9,7 +9,8 @@ _IN_LANGUAGE = re.compile(rf"(?<=\w)[-_.](?P<language>{_LANGUAGE})(?:-\w+)?$")
 _LANGUAGE_IN_BRACKETS = re.compile(rf"[(\[](?P<language>{_LANGUAGE})[)\]]\s*$")
 #: Before a name: that it is one of the attributes, as in eBay's `C:Marke`, `attributes.brand` or `pa_color`.
 _OF_ATTRIBUTES = re.compile(r"^(?:C:|(?:attr|attributes?|attributs?|property|properties|merkmal|pa)\s*[:._])\s*", re.I)
-_IN_BRACKETS = re.compile(r"\s*[(\[][^()\[\]]*[)\]]\s*$")
+#: Blanks are gone through from their first one alone, not from each.
+_IN_BRACKETS = re.compile(r"(?<!\s)\s*+[(\[][^()\[\]]*+[)\]]\s*$")
 
 
 def plain_name(name: str) -> str:

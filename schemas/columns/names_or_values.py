@@ -4,12 +4,13 @@ import re
 from collections.abc import Sequence
 
 from schemas.columns.names import plain_name
+from schemas.pictures.types import is_called_like_a_picture
 
-_NUMBER = re.compile(r"\s*-?\d[\d.,]*(?:\s?(?:[A-Z]{3}|[€$£]))?\s*")
-#: An address, a picture's name, a day with or without its time, a price, a null of MySQL: what is no name.
+_NUMBER = re.compile(r"-?\d[\d.,]*(?:\s?(?:[A-Z]{3}|[€$£]))?")
+#: An address, a day with or without its time, a price, a null of MySQL: what is no name, and no picture's.
 _VALUE = re.compile(
-    r"\s*(?:https?://.*|.*\.(?:jpe?g|png|webp|gif)|\d{4}-\d\d-\d\d.*|\d\d?[./]\d\d?[./]\d{4}.*|"
-    r"(?:[A-Z]{3}|[€$£])?\s?-?\d+[.,]\d\d(?:\s?(?:[A-Z]{3}|[€$£]))?|\\N)\s*",
+    r"https?://.*|\d{4}-\d\d-\d\d.*|\d\d?[./]\d\d?[./]\d{4}.*|"
+    r"(?:[A-Z]{3}|[€$£])?\s?-?\d+[.,]\d\d(?:\s?(?:[A-Z]{3}|[€$£]))?|\\N",
     re.IGNORECASE | re.DOTALL,
 )
 
@@ -23,8 +24,8 @@ def value_among_names(names: Sequence[str]) -> str | None:
     """
     if has_usual_name(names):
         return None
-    numbers = [name for name in names if _NUMBER.fullmatch(name)]
-    sure = [name for name in names if _VALUE.fullmatch(name)]
+    numbers = [name for name in names if _NUMBER.fullmatch(name.strip())]
+    sure = [name for name in names if _VALUE.fullmatch(name.strip()) or is_called_like_a_picture(name)]
     return next((name for name in names if name in sure or name in numbers), None) if sure or len(numbers) > 1 else None
 
 

@@ -14,11 +14,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas.arrow_types import is_text
+from schemas.cells.lists import ELEMENTS, WRAPPERS
 from schemas.columns.extended_json import NAMES, VALUES_OF_NAMES, plain_value, value_at
 from schemas.columns.localised_texts import LOCALES, TEXTS
 
-#: What wraps a list in an object, what wraps each of its members, and what a member of a list of parameters has.
-WRAPPERS, ELEMENTS = ("list", "array"), ("element", "array_element", "item")
+#: What a member of a list of parameters has.
 PAIR = {"key", "value"}
 
 

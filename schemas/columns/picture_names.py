@@ -36,11 +36,17 @@ _WITHOUT_SIGNS = (
 )
 #: What the text that stands for a picture is called.
 _TEXTS_OF_PICTURES = frozenset(("alt", "alts", "alttext", "alternativtext", "caption", "captions"))
+#: A longer name is not looked at.
+_MAX_CHARACTERS = 200
 #: What stands before and behind the word for a picture in the name of a column that has no more than pictures.
 _BEFORE = "main|primary|first|front|cover|featured|default|large|big|full|additional|base|haupt"
-_OF_WHAT = "product|prod|produkt|item|variant|article|artikel"
-_BEHIND = "main|large|urls?|uris?|links?|href|src|paths?|files?|filenames?|names?|list"
-_PICTURE_NAME = re.compile(rf"(?:{_BEFORE}|{_OF_WHAT})*(?:{'|'.join(PICTURES)})(?:s|er)?\d*(?:{_BEHIND})*\d*")
+_OF_WHAT = "prod(?:uct|ukt)?|item|variant|article|artikel"
+#: A plural's s that is not the first letter of `src`.
+_S = "(?:s(?!rc))?"
+_BEHIND = f"main|large|(?:ur[li]|link|path|file|name){_S}|href|src|list"
+#: Each place has one reading, and what was read is never given back: of words that could be parted in several ways a
+#: long name would have exponentially many.
+_PICTURE_NAME = re.compile(rf"(?:{_BEFORE}|{_OF_WHAT})*+(?:{'|'.join(PICTURES)})(?:{_S}|er)\d*+(?:{_BEHIND})*+\d*+")
 
 
 def is_called_a_picture(name: str) -> bool:
@@ -76,6 +82,16 @@ def is_text_of_a_picture(name: str) -> bool:
 
 
 def picture_column_of(plain: Mapping[str, str]) -> str | None:
-    """The column of pictures among some, by their plain names; one of small copies only where there is no other."""
-    found = [name for word, name in plain.items() if word.startswith("image") or _PICTURE_NAME.fullmatch(word)]
+    """The column of pictures among some, by their plain names; one of small copies only where there is no other.
+
+    >>> picture_column_of({"price": "Price", "smallimage": "small_image", "produktbildurl": "Produktbild-URL"})
+    'Produktbild-URL'
+    """
+    found = [name for word, name in plain.items() if _is_of_pictures_alone(word)]
     return min(found, key=is_called_small, default=None)
+
+
+def _is_of_pictures_alone(plain: str) -> bool:
+    if len(plain) > _MAX_CHARACTERS:
+        return False
+    return plain.startswith("image") or _PICTURE_NAME.fullmatch(plain) is not None

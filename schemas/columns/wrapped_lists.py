@@ -3,7 +3,7 @@ schemas.columns.nested_columns reads of Arrow's."""
 
 from typing import Any
 
-_WRAPPERS, _ELEMENTS = ("list", "array", "bag"), ("element", "array_element", "item")
+from schemas.cells.lists import ELEMENTS, WRAPPERS
 
 
 def plain_lists(value: Any) -> Any:
@@ -31,12 +31,12 @@ def unwrapped(value: Any) -> Any:
     if not isinstance(value, dict) or len(value) != 1:
         return value
     ((key, members),) = value.items()
-    if key not in _WRAPPERS or not isinstance(members, list):
+    if key not in WRAPPERS or not isinstance(members, list):
         return value
     return [_element(member) for member in members]
 
 
 def _element(member: Any) -> Any:
-    if isinstance(member, dict) and len(member) == 1 and (key := next(iter(member))) in _ELEMENTS:
+    if isinstance(member, dict) and len(member) == 1 and (key := next(iter(member))) in ELEMENTS:
         return member[key]
     return member

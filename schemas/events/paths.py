@@ -12,9 +12,11 @@ An event whose action the config maps to "" is no row either (see schemas.events
 """
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,8 +25,9 @@ import pyarrow.compute as pc
 
 from schemas.arrow_types import is_text
 from schemas.cells.keyed_texts import keyed, keyed_objects
+from schemas.cells.lists import ELEMENTS, WRAPPERS
 from schemas.columns.extended_json import named_value
-from schemas.columns.nested_columns import ELEMENTS, PAIR, WRAPPERS, is_by_values, values_at, values_of, without_list
+from schemas.columns.nested_columns import PAIR, is_by_values, values_at, values_of, without_list
 from schemas.columns.raw_rows import RawRows
 from schemas.columns.spec import name_of_part
 from schemas.events.actions import events_by_action
@@ -42,6 +45,8 @@ _ROOT = "."
 _ITEM = "item_id"
 #: Texts that hold nothing in a column of objects -> what they are.
 _NOTHING: dict[str, list[Any] | None] = {"": None, "null": None, "[]": []}
+#: Keys of objects, from without, and 0 for the members of a list.
+_Place = tuple[str | int, ...]
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -114,6 +119,23 @@ def by_item(raw: RawRows, paths: Mapping[str, str]) -> Iterator[RawRows]:
         )
 
 
+def first_led_to(values: Sequence[Any], path: str) -> list[Any]:
+    """What a path leads to in the values of the column that it begins with, as by_item reads it: of each event the
+    first value that is there, a text unless it is a list or an object.
+
+    >>> first_led_to([[{"id": None}, {"id": 7}], '[{"id": 8}]', None], "items.id")
+    ['7', '8', None]
+    """
+    names = path.split(".")[1:]
+    led = _at_in_pieces(_pieces(list(map(_told, values)), frozenset(names)), names, is_item=False)
+    found: list[Any] = [None] * len(values)
+    there = led.values.is_valid().to_numpy(zero_copy_only=False)
+    texts = led.values.filter(pa.array(there)).to_pylist()
+    for event, text in zip(led.events[there].tolist()[::-1], texts[::-1], strict=True):
+        found[event] = text
+    return found
+
+
 def _told(value: Any) -> Any:
     """A value of a column that paths lead into; of a text what it holds by keys."""
     if not isinstance(value, str):
@@ -176,18 +198,35 @@ def _pieces(values: list[Any], names: Collection[str]) -> list[_Piece]:
 
 
 def _alike(values: list[Any], events: list[int]) -> list[list[int]]:
-    """The events in groups whose values have a common array, the largest first; by halves, for few differ."""
-    if len(events) == 1 or _array_or_none([values[event] for event in events]) is not None:
-        return [events]
-    groups = _alike(values, events[: len(events) // 2])
-    for group in _alike(values, events[len(events) // 2 :]):
-        for place, known in enumerate(groups):
-            if _array_or_none([values[event] for event in known + group]) is not None:
-                groups[place] = known + group
-                break
-        else:
-            groups.append(group)
-    return sorted((sorted(group) for group in groups), key=len, reverse=True)
+    """The events in groups whose values have a common array, the largest first: in one group are those that have texts,
+    lists and objects at the same places, whereby nothing at a place is whatever most have there."""
+    kinds = [frozenset(_kinds(values[event])) for event in events]
+    usual: dict[_Place, type] = {}
+    counts = Counter(chain.from_iterable(kinds))
+    for place, kind in sorted(counts, key=lambda one: (-counts[one], one[1].__name__)):
+        usual.setdefault(place, kind)
+    groups: dict[frozenset[tuple[_Place, type]], list[int]] = {}
+    for event, found in zip(events, kinds, strict=True):
+        unusual = frozenset((place, kind) for place, kind in found if usual[place] is not kind)
+        groups.setdefault(unusual, []).append(event)
+    return sorted(groups.values(), key=lambda group: (-len(group), group[0]))
+
+
+def _kinds(value: Any, place: _Place = ()) -> Iterator[tuple[_Place, type]]:
+    """(place, whether a text, a list or an object is there) of all places in a value, the members of a list being one.
+
+    >>> list(_kinds({"a": ["x", None], "b": None}))
+    [((), <class 'dict'>), (('a',), <class 'list'>), (('a', 0), <class 'str'>)]
+    """
+    if value is None:
+        return
+    yield place, type(value)
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _kinds(inner, (*place, key))
+    elif isinstance(value, list):
+        for member in value:
+            yield from _kinds(member, (*place, 0))
 
 
 def _array_or_none(values: list[Any]) -> pa.Array | None:

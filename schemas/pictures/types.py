@@ -1,4 +1,7 @@
-"""What a body is, by its first bytes: servers label pictures wrongly, and answer with pages where pictures are gone."""
+"""What a body is, by its first bytes: servers label pictures wrongly, and answer with pages where pictures are gone.
+And whether a text ends as the names of pictures do."""
+
+import re
 
 _STARTS = {
     b"\xff\xd8\xff": "JPEG",
@@ -16,6 +19,21 @@ _BRANDS |= dict.fromkeys((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx"),
 _PICTURE_BRANDS = (b"mif1", b"msf1")
 _MAX_BRANDS = 32
 NAMES = "JPEG PNG GIF WEBP BMP TIFF AVIF HEIC"
+#: How the names of pictures end, behind a dot; also of those that no model sees (SVG).
+_ENDINGS = "jpe?g|jfif|png|webp|gif|bmp|tiff?|avif|heic|heif|svg"
+#: It begins with a dot, so that a long text is gone through once.
+_ENDING = re.compile(rf"\.(?:{_ENDINGS})(?:[?#]|\s*\Z)", re.IGNORECASE)
+
+
+def is_called_like_a_picture(text: str) -> bool:
+    """Whether a text ends as names and addresses of pictures do, be it before a query or a fragment, or before blanks.
+
+    >>> is_called_like_a_picture("m/b/Mug, blue.JPG"), is_called_like_a_picture("https://x/a.png?v=1 2")
+    (True, True)
+    >>> is_called_like_a_picture("a.jpg.zip"), is_called_like_a_picture("jpg")
+    (False, False)
+    """
+    return _ENDING.search(text) is not None
 
 
 def picture_type(data: bytes) -> str | None:

@@ -105,6 +105,26 @@ class CsvDialect:
             if self.is_row(row, width):
                 good += reader.line_num - before
 
+    def num_lines_of_open_row(self, lines: list[str]) -> int:
+        """How many of the lines lie in a last row that goes on behind them, within quotes; 0 where none does."""
+        is_asked_for_more = False
+
+        def given() -> Iterator[str]:
+            nonlocal is_asked_for_more
+            yield from lines
+            is_asked_for_more = True
+
+        reader = self._reader(given())
+        while True:
+            before = reader.line_num
+            try:
+                next(reader)
+            except StopIteration:
+                return 0
+            except csv.Error:
+                if is_asked_for_more:
+                    return len(lines) - int(before)
+
     def lines_before_row(self, lines: Iterable[str], width: int) -> int | None:
         """How many of the lines come before the first row of that many cells; None if there is none."""
         reader = self._reader(lines)
@@ -158,9 +178,12 @@ def _with_returns_within(line: str) -> str:
 USUAL_DIALECT = CsvDialect()
 
 
-def best_dialect(lines: list[str], usual: str, given: Mapping[str, str]) -> tuple[CsvDialect, int]:
-    """(the dialect in which most of the lines are rows as wide as the first, the header; that width). usual, given: as
-    of schemas.reading.csv_headers.recognised_dialect."""
+def best_dialect(
+    lines: list[str], usual: str, given: Mapping[str, str], *, is_cut: bool = False
+) -> tuple[CsvDialect, int]:
+    """(the dialect in which most of the lines are rows as wide as the first, the header; that width). Of equals the one
+    in which most lines lie in a row that is cut off behind them: in others it is broken. usual, given, is_cut: as of
+    schemas.reading.csv_headers.recognised_dialect."""
     candidates = [(dialect, width) for dialect, width in _candidates(lines, usual, given) if width > 1]
     if not candidates and lines and "separator" not in given:
         rare = [(_dialect({**given, "separator": mark}), lines[0].count(mark) + 1) for mark in _RARE_SEPARATORS]
@@ -168,7 +191,10 @@ def best_dialect(lines: list[str], usual: str, given: Mapping[str, str]) -> tupl
     if not candidates:
         return _dialect({"separator": usual, **given}), 1
     scores = [(dialect.num_lines_as_wide(lines[1:], width), width) for dialect, width in candidates]
-    best, width = candidates[scores.index(max(scores))]
+    equals = [one for one, score in zip(candidates, scores, strict=True) if score == max(scores)]
+    if is_cut and len(equals) > 1:
+        equals.sort(key=lambda one: -one[0].num_lines_of_open_row(lines[1:]))
+    best, width = equals[0]
     rarer = _written_with_care(best, lines, given) if best.quote else iter(())
     found = next((dialect for dialect in rarer if dialect.fits(lines[1:], width)), best)
     return _closed_if_most_are(found, lines[1:], width), width

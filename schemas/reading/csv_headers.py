@@ -44,6 +44,7 @@ _STATUS = re.compile(
 #: A name as machines have it.
 _FIELD_NAME = re.compile(r"[^\sA-Z]+")
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
+_CAPITALS_IN_PLURAL = re.compile(r"(?<![A-Z])([A-Z]{2,}+)s\b")
 #: Signs before a name: that a column must be filled, or that its line is a header.
 _SIGNS = "*:# "
 
@@ -54,18 +55,20 @@ def recognised_dialect(
     given: Mapping[str, str] = MappingProxyType({}),
     *,
     has_header: bool = True,
+    is_cut: bool = False,
 ) -> CsvDialect:
     """The dialect of a file that begins with `sample` (whole lines that end in a newline). usual: the separator that
     the file's name speaks for. given: separator, quote or escape, where they need not be recognised. has_header: False:
-    its first line is a row."""
+    its first line is a row. is_cut: the file goes on behind the sample, maybe within a row."""
     lines = re.findall(r"[^\n]*\n|[^\n]+", sample)
     header_line = next((number for number, line in enumerate(lines, 1) if line.strip()), 1)
     if told := _SEPARATOR_LINE.fullmatch(lines[header_line - 1]) if lines else None:
         given, header_line = {"separator": "\t" if len(told[1]) > 1 else told[1], **given}, header_line + 1
     if not has_header:
-        dialect = replace(best_dialect(lines[header_line - 1 :], usual, given)[0], header_line=header_line)
+        dialect, _ = best_dialect(lines[header_line - 1 :], usual, given, is_cut=is_cut)
+        dialect = replace(dialect, header_line=header_line)
         return _of_cells(dialect, lines[header_line - 1 :], given)
-    dialect = _below_titles(lines, header_line, usual, given)
+    dialect = _below_titles(lines, header_line, usual, given, is_cut)
     dialect = _of_cells(dialect, lines[dialect.header_line - 1 :], given)
     return replace(
         dialect,
@@ -103,10 +106,10 @@ def is_rule(cells: Sequence[str]) -> bool:
     return _RULE.fullmatch(" ".join(cells)) is not None
 
 
-def _below_titles(lines: list[str], first_line: int, usual: str, given: Mapping[str, str]) -> CsvDialect:
+def _below_titles(lines: list[str], first_line: int, usual: str, given: Mapping[str, str], is_cut: bool) -> CsvDialect:
     """The dialect with its header: of a line further down if those above may stand there, and all below it are rows as
     wide as it is, or most of them where a line above is surely none of the table."""
-    first, first_width = best_dialect(lines[first_line - 1 :], usual, given)
+    first, first_width = best_dialect(lines[first_line - 1 :], usual, given, is_cut=is_cut)
     number, is_sure = first_line, False
     while number < min(first_line + _MAX_LINES_ABOVE + 1, len(lines)):
         line, below = lines[number - 1], lines[number:]
@@ -181,7 +184,7 @@ def _words(text: str) -> set[str]:
     >>> sorted(_words("Main Image URLs")), sorted(_words("mainImage_url1"))
     (['image', 'main', 'url'], ['image', 'main', 'url'])
     """
-    return {word.casefold().removesuffix("s") for word in _WORD.findall(re.sub(r"([A-Z]{2,})s\b", r"\1", text))}
+    return {word.casefold().removesuffix("s") for word in _WORD.findall(_CAPITALS_IN_PLURAL.sub(r"\1", text))}
 
 
 def _are_statuses(cells: Sequence[str]) -> bool:

@@ -9,6 +9,8 @@ r"""Texts of tabs without quotes in which a backslash and a letter stand for ano
 import re
 from collections.abc import Mapping, Sequence
 
+from schemas.pictures.types import is_called_like_a_picture
+
 ESCAPE = "\\"
 #: Letter behind an escape -> what the two stand for. \N stays what it is: a word for null.
 LETTERS: Mapping[str, str] = {"n": "\n", "t": "\t", "r": "\r"}
@@ -18,8 +20,8 @@ _NULL_CELL = re.compile(r"(?:(?<=\t)|^)\\N(?=\t|\r?\n|$)")
 _ESCAPED = re.compile(r"\\(.?)", re.DOTALL)
 #: What those databases write behind a backslash.
 _WRITTEN = frozenset("ntrbfv0Z\\\t\r\n")
-#: Cells in which a backslash is data: JSON's own escapes, paths of Windows, quoted cells.
-_OF_OTHERS = re.compile(r'[\[{].*"|"[^\t]*"$|\S*\.(?:jpe?g|png|webp|gif)$', re.IGNORECASE | re.DOTALL)
+#: Cells in which a backslash is data: JSON's own escapes, quoted cells; so are paths of Windows.
+_OF_OTHERS = re.compile(r'[\[{].*"|"[^\t]*"$', re.DOTALL)
 
 
 def escapes_are_letters(lines: Sequence[str]) -> bool:
@@ -45,4 +47,6 @@ def escapes_are_letters(lines: Sequence[str]) -> bool:
 
 def _is_of_others(cell: str) -> bool:
     text = cell.strip()
-    return ESCAPE in text.replace(ESCAPE * 2, "") and _OF_OTHERS.match(text) is not None
+    if ESCAPE not in text.replace(ESCAPE * 2, ""):
+        return False
+    return _OF_OTHERS.match(text) is not None or (len(text.split()) == 1 and is_called_like_a_picture(text))

@@ -8,10 +8,12 @@ Each part of a folder is looked at for itself, and the whole of it is read by wh
 import codecs
 import contextlib
 import functools
+import io
 import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from schemas import storage
@@ -40,6 +42,8 @@ _NAMED = {
 _TEXT = ".txt"
 _PACKED = (".gz", ".gzip", ".zst", ".zstd")
 _SAMPLE_BYTES = 256 << 10
+#: A file is read on, up to this many bytes, while the sample has fewer rows: one row may be larger than a sample.
+_MAX_SAMPLE_BYTES, _FEWEST_ROWS = 4 << 20, 10
 #: Of a file whose name does not tell what it is.
 _START_BYTES = 8 << 10
 
@@ -297,13 +301,33 @@ def _form_of_text(
         return replace(form, envelope=envelope, is_run_on=envelope is None and _is_run_on(text))
     if kind == "json" or form.is_empty:
         return form
-    lines = text.replace("\r", "\n") if returns else text
-    if is_cut and "\n" in lines:
-        lines = lines[: lines.rindex("\n") + 1]  # what is cut off within a line would seem broken
     usual = "\t" if _suffix(path) == ".tsv" or given.get("type") == "tsv" else ","
     header = tuple(json.loads(given.get("header", "[]")))
     told = {key: given[key] for key in _DIALECT_KEYS if key in given}
-    dialect = recognised_dialect(lines, usual, told, has_header=not header)
+    dialect = _dialect_of(path, form, usual, told, has_header=not header)
     num_wrong, num_other = text.count("\ufffd"), sum(1 for character in text if character > "\x7f")
     is_other = 2 * num_wrong > num_other and "encoding" not in given
     return FileForm(kind, compression, encoding, returns, is_of_other_encoding=is_other, dialect=dialect, header=header)
+
+
+def _dialect_of(path: str, form: FileForm, usual: str, told: Mapping[str, str], *, has_header: bool) -> CsvDialect:
+    """The dialect of a delimited text, by a sample of its first bytes that has several rows, if one below the cap does.
+    usual, told, has_header: see recognised_dialect."""
+    num_bytes = _SAMPLE_BYTES
+    while True:
+        with open_utf8(path, form.compression, form.encoding, form.returns) as file:
+            data = file.read(num_bytes)
+        text, is_cut = data.decode("utf-8", "replace").removeprefix("\ufeff"), len(data) == num_bytes
+        if is_cut and "\n" in text:
+            text = text[: text.rindex("\n") + 1]  # what is cut off within a line would seem broken
+        dialect = recognised_dialect(text, usual, told, has_header=has_header, is_cut=is_cut)
+        if not is_cut or num_bytes >= _MAX_SAMPLE_BYTES or _has_rows(dialect, text):
+            return dialect
+        num_bytes *= 4
+
+
+def _has_rows(dialect: CsvDialect, text: str) -> bool:
+    """Whether a text begins with several rows, most of which are as wide as its header."""
+    lines = islice(io.StringIO(text, newline="\n"), dialect.header_line - 1, None)
+    header, *rows = dialect.first_rows(lines, 1 + _FEWEST_ROWS) or [[]]
+    return 2 * sum(dialect.is_row(cells, len(header)) for cells in rows) > _FEWEST_ROWS

@@ -25,9 +25,11 @@ MAX_CSV_ROW_LINES = 1_000_000
 #: stray quote would be parsed once a line.
 _MAX_RETRIED_BYTES = 1 << 20
 _MAX_RETRIED_LINES = 1_000
-#: As many lines within a row, each of them a row of as many cells as the header that begins like it, are rows that a
-#: stray quote took in; under fewer columns they may be sentences.
-_MIN_ROWS_TAKEN_IN, _MIN_COLUMNS_TAKEN_IN = 2, 4
+#: Of so many columns, and lines below the first of a row, each as wide as the header, even ids that are words show that
+#: a stray quote took rows in: sentences are not as wide by chance.
+_MANY_COLUMNS, _MANY_LINES = 4, 3
+#: Lines of a row that are looked at for it.
+_LOOKED_AT = 200
 #: Lines that a header may take, whose names are quoted.
 _MAX_HEADER_LINES = 100
 #: Cells that a message has.
@@ -174,8 +176,9 @@ class _CsvParser:
         except csv.Error as fault:
             error, num_more = str(fault), looked_at if is_last else max(looked_at - 1, 0)
         else:
-            if self._takes_rows_in(cells[0], looked_at):
-                got = f"a quote that ends {looked_at:,} lines below, and rows in between"
+            if self._takes_rows_in(cells, looked_at):
+                below = f"{looked_at:,} lines below, and rows in between" if looked_at > 1 else "in the next row"
+                got = f"a quote that ends {below}"
                 return None, f"expected a quoted cell that holds no rows, got {got}: a stray quote", 0, False
             if self._is_closed and cells[-1] and len(cells) == self._num_columns - (not self._dialect.is_closed):
                 cells.append("")
@@ -191,18 +194,37 @@ class _CsvParser:
             num_more = own_lines
         return None, error, num_more, is_last and own_lines is None
 
-    def _takes_rows_in(self, first_cell: str, num_more: int) -> bool:
-        """Whether the lines between the first of a row and its last, num_more below, are all rows by themselves, and
-        begin as it does: one quote stands at the beginning of some cell, another at the end of one further down."""
-        if num_more <= _MIN_ROWS_TAKEN_IN or self._num_columns < _MIN_COLUMNS_TAKEN_IN:
+    def _takes_rows_in(self, cells: Sequence[str], num_more: int) -> bool:
+        """Whether a row of `num_more` further lines is several: one quote stands at the beginning of some cell, another
+        at the end of one further down. Its first line is a row by itself, where that quote is data, and most of the
+        lines below are rows that begin as it does."""
+        broken_off = next((place for place, cell in enumerate(cells) if "\n" in cell), None)
+        if not num_more or broken_off is None:
             return False
-        between = islice(self._lines.next_ones(num_more), num_more - 1)
-        return all(isinstance(line, bytes) and self._begins_like(first_cell, text_of(line)) for line in between)
+        start = cells[broken_off].partition("\n")[0].removesuffix("\r")
+        first_row = [*cells[:broken_off], *start.split(self._dialect.separator)]
+        is_sure = self._num_columns >= _MANY_COLUMNS and num_more >= _MANY_LINES
+        if not (is_sure or _is_surely_an_id(cells[0], self._num_columns, num_more)):
+            return False
+        if not self._dialect.is_row(first_row, self._num_columns):
+            return False
+        below = list(islice(self._lines.next_ones(num_more), _LOOKED_AT))
+        rows = [line for line in below if isinstance(line, bytes) and self._begins_like(cells[0], text_of(line))]
+        return 2 * len(rows) > len(below)
 
     def _begins_like(self, first_cell: str, line: str) -> bool:
         rows = self._dialect.first_rows([line], 1)
-        is_row = bool(rows) and self._dialect.is_row(rows[0], self._num_columns)
-        return is_row and _are_alike(rows[0][0], first_cell)
+        if not rows or not self._dialect.is_row(rows[0], self._num_columns):
+            return False
+        may_be_a_number = rows[0][0].strip().isdigit() and rows[0][1][:1].isdigit()  # 2,5 kg
+        return _are_alike(rows[0][0], first_cell) and (self._num_columns >= _MANY_COLUMNS or not may_be_a_number)
+
+
+def _is_surely_an_id(cell: str, num_columns: int, num_more: int) -> bool:
+    """Whether another cell that looks like this one is an id, as no sentence begins: with a digit, or one word with a
+    sign, and, where only two columns tell a row from a line with a comma, with a letter, too, or in several lines."""
+    is_code = any(map(str.isdigit, cell)) or (" " not in cell.strip() and ("-" in cell or "_" in cell))
+    return is_code and (num_columns > 2 or any(map(str.isalpha, cell)) or num_more >= _MANY_LINES)
 
 
 def _are_alike(one: str, other: str) -> bool:

@@ -62,6 +62,26 @@ def test_quotes_escaped_by_backslash(tmp_path: Path) -> None:
     assert [row[1] for row in read(plain)[0]] == ["C:\\dir\\", 'say "hi"\\']
 
 
+#: Larger than the sample that tells the dialect; Spark escapes the quotes in it, or has none.
+LARGE_CELLS = ['line \\"x\\" , y\n' * 30_000, "line x, y\n" * 40_000, f'line \\"x\\" , {"y" * 1_000}\n' * 5_000]
+
+
+@pytest.mark.parametrize("large", LARGE_CELLS, ids=["escapes", "no escapes", "beyond the cap"])
+@pytest.mark.parametrize("place", [0, 1])
+def test_quotes_escaped_by_backslash_beside_a_cell_beyond_the_sample(tmp_path: Path, large: str, place: int) -> None:
+    cells = ["plain", large, *(f'say \\"hi\\", you {number}' for number in range(6))][1 - place :]
+    text = "".join(f'A-{number},"{cell}",a.jpg\n' for number, cell in enumerate(cells))
+    rows, broken = read(write(tmp_path / "c.csv", HEADER + text))
+    assert ([row[1] for row in rows], broken) == ([cell.replace('\\"', '"') for cell in cells], [])
+
+
+def test_a_whole_file_with_a_stray_quote_has_no_open_row(tmp_path: Path) -> None:
+    """Of a file that does not go on, a last row without an end is broken by every dialect."""
+    text = HEADER + 'A-1,"C:\\new\\",a.jpg\nA-2,"x \\" y,b.jpg\n'
+    rows, broken = read(write(tmp_path / "c.csv", text))
+    assert (rows, [number for number, _ in broken]) == ([("A-1", "C:\\new\\", ["a.jpg"])], [3])
+
+
 @pytest.mark.parametrize("name", ["feed.txt", "feed.tsv"])
 def test_quotes_of_an_unquoted_tab_file_are_data(tmp_path: Path, name: str) -> None:
     path = write(tmp_path / name, GOOGLE_TEXT)

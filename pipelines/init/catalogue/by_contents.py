@@ -25,12 +25,11 @@ from schemas.columns.names import plain_name
 from schemas.columns.names_of_amounts import is_called_an_amount
 from schemas.columns.usual_names import DELETED, ITEM_IDS, OF_CATALOGUE, TEXTS, VISIBLE
 from schemas.errors import UsageError
-from schemas.files import shown
-from schemas.quarantine import quote
 from schemas.tables import CATALOGUE, TEXT_FIELDS
 from schemas.validation.kinds_of_rows import column_of_products, refuse_nameless_parts
 
 _MOSTLY = 0.5
+_OUR_NAME = CATALOGUE.names[0]
 #: Where Spark keeps a line that it could not read.
 _CORRUPT = "_corrupt_record"
 _KINDS_OF_PRODUCTS = frozenset(
@@ -82,7 +81,6 @@ def starts(table: SeenTable) -> list[Start]:
 def _starts(table: SeenTable) -> list[Start]:
     """By each column that may be the id, the likeliest first, of a table whose rows are all of products."""
     ids = _ids(table)
-    _refuse_partial_ids(table, ids)
     if not ids:
         raise UsageError(
             f"expected a column of ids, called item_id, product_id, sku or the like, or with another value in each "
@@ -185,7 +183,8 @@ def _by(
     notes = [] if _is_called_an_id(column) else ["by its contents: every row has a value of its own. Is it the id?"]
     notes += [f"others that may be it: {', '.join(others)}"] if others else []
     if missing := len(column.values) - len(column.texts):
-        notes.append(f"{missing:,} rows have none, and are no items")
+        asked_of_most = ". Is it the id?" if column.share_filled <= _MOSTLY else ""
+        notes.append(f"{missing:,} rows have none, and are no items{asked_of_most}")
     if column.is_distinct:
         return Start((found_in([column], "item_id", notes=notes), *rest), f"rows by {column.name}", "no", asked)
     group_rows, more, questions = repeated_ids(column, titles_of(table, rest))
@@ -221,14 +220,18 @@ def _by_product(table: SeenTable, rest: Sequence[Found], asked: tuple[str, ...])
 
 def _ids(table: SeenTable) -> list[SeenColumn]:
     """Columns that may be the id: called so and with no value twice, else the first that is called so, else those with
-    another short value in each row."""
+    another short value in each row. One that most rows lack is taken where it has our own name, or nothing else is."""
     called = [column for name in ITEM_IDS if (column := table.column([name])) is not None]
-    called = [column for column in dict.fromkeys(called) if column.share_filled > _MOSTLY and not _is_constant(column)]
-    called = [column for column in called if column.name in table.columns] or called  # else of a brand, of a seller
-    if called:
-        return [column for column in called if column.is_distinct] or called[:1]
+    called = [column for column in dict.fromkeys(called) if column.filled and not _is_constant(column)]
+    known = [column for column in called if column.share_filled > _MOSTLY]
+    known = known or [column for column in called if column.name == _OUR_NAME]
+    known = [column for column in known if column.name in table.columns] or known  # else of a brand, of a seller
+    if known:
+        return [column for column in known if column.is_distinct] or known[:1]
     keys = [column for column in table.columns.values() if column.is_key and _is_short(column)]
     keys = [column for column in keys if not is_called_an_amount(column.name)]
+    if called and all(map(_is_called_a_text, keys)):  # tags change, and are no ids because none is there twice
+        return called[:1]
     return sorted(keys, key=_is_called_a_text)
 
 
@@ -241,21 +244,6 @@ def _asked_of_corrupt(table: SeenTable) -> list[str]:
         f"{_CORRUPT}: Spark could not read {len(column.texts):,} lines of what the table was made from, such as "
         f"{column.example}. They are no items: shall they be? Then mend them there, and write the table again"
     ]
-
-
-def _refuse_partial_ids(table: SeenTable, ids: Sequence[SeenColumn]) -> None:
-    """Raises UsageError if a column that is called an id lacks it in most rows, and what is there instead are texts,
-    such as tags, which change."""
-    if any(not _is_called_a_text(column) or _is_called_an_id(column) for column in ids):
-        return
-    partial = next((one for name in ITEM_IDS if (one := table.column([name])) is not None and one.filled), None)
-    if partial is not None and not _is_constant(partial):
-        raise UsageError(
-            f"expected an id of each row in {shown(table.files[0])}, got {partial.name!r}, which "
-            f"{len(partial.values) - len(partial.texts):,} of {len(partial.values):,} rows lack, and no other column "
-            f"that is called an id. Give each product one in the export; or, if the others should be left out, write "
-            f"the config yourself: [columns] item_id = {quote(partial.name)}"
-        )
 
 
 def _is_constant(column: SeenColumn) -> bool:

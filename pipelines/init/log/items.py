@@ -1,16 +1,18 @@
 """The columns of a log's items, and where paths lead in a list of them."""
 
 import re
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from pipelines.init.log.returned import asked_of_returns
 from pipelines.init.table.found import Found, found_in
 from pipelines.init.table.seen import SeenColumn, SeenTable
 from schemas.columns import usual_names
 from schemas.columns.names import plain_name
+from schemas.events.paths import first_led_to
 
 _ITEM_PATH = ("items", "item_id")
+#: Behind the name of a list, where a system has several.
+_NUMBER = re.compile(r"(?<![_\d])[_\d]++$")
 
 
 def item_columns(table: SeenTable) -> list[SeenColumn]:
@@ -22,7 +24,7 @@ def item_columns(table: SeenTable) -> list[SeenColumn]:
     by_name: dict[str, SeenColumn] = {}
     for path, column in table.members.items():
         of_list, field = path.split(".")[-2:]
-        of_list = re.sub(r"[_\d]+$", "", of_list).rpartition("_")[2]  # ..._ecommerce_product_1
+        of_list = _NUMBER.sub("", of_list).rpartition("_")[2]  # ..._ecommerce_product_1
         for name in (field, f"{of_list}.{field}"):
             by_name.setdefault(plain_name(name), column)
     listed = [by_name[plain] for name in names if (plain := plain_name(name)) in by_name]
@@ -38,31 +40,9 @@ def items_of_log(columns: Sequence[SeenColumn], table: SeenTable) -> Found:
 
 
 def column_or_path(table: SeenTable, names: Sequence[str], path: tuple[str, str]) -> SeenColumn | None:
-    """The column of one of the names, or where the path leads in one (see schemas.events.paths)."""
+    """The column of one of the names, or where the path leads in one as the log's job reads it."""
     flat = table.column([*names, ".".join(path)])
     root = table.columns.get(path[0])
     if (flat is not None and flat.filled) or root is None:
         return flat
-    return SeenColumn(".".join(path), [next(_led_to(value, path[1]), None) for value in root.values])
-
-
-def _led_to(value: Any, name: str) -> Iterator[Any]:
-    """What is behind a name in a value, as schemas.events.paths has it."""
-    if isinstance(value, dict) and len(value) == 1 and next(iter(value)) in ("list", "array", "element", "item"):
-        value = next(iter(value.values()))
-    if isinstance(value, dict):
-        if value.get(name) is not None:
-            yield value[name]
-        return
-    for member in value if isinstance(value, list | tuple) else ():
-        if isinstance(member, tuple) and len(member) == 2:  # of a map
-            member = {"key": member[0], "value": member[1]}
-        if isinstance(member, dict) and len(member) == 1 and "element" in member:
-            member = member["element"]
-        if isinstance(member, dict) and member.keys() == {"key", "value"}:
-            if member["key"] == name:
-                told = member["value"]
-                told = next((v for v in told.values() if v is not None), None) if isinstance(told, dict) else told
-                yield from () if told is None else (told,)
-        else:
-            yield from _led_to(member, name)
+    return SeenColumn(".".join(path), first_led_to(root.values, ".".join(path)))

@@ -2,7 +2,7 @@
 
 import re
 import statistics
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -25,7 +25,7 @@ from schemas.columns.usual_names import TEXTS
 from schemas.columns.wrapped_lists import plain_lists
 from schemas.errors import UsageError
 from schemas.pictures.cells import MIN_BASE64_CHARACTERS, BadPicture, Picture
-from schemas.pictures.types import picture_type
+from schemas.pictures.types import is_called_like_a_picture, picture_type
 from schemas.reading.json_objects import list_remedy
 from schemas.reading.rows import RawRows, count_rows, known_columns, plan_slices, read_slice
 
@@ -47,7 +47,6 @@ _OBJECTS = frozenset(
 ).union(PICTURES)
 #: What says which language the text beside it is in.
 _OF_LANGUAGES = (".language", ".locale", ".lang", ".languageCode", ".language_code")
-_PICTURE = re.compile(r"\S.*\.(?:jpe?g|jfif|png|webp|gif|bmp|tiff?|avif|heic|heif)(?:[?#]\S*)?", re.IGNORECASE)
 #: What an object that is a picture has, by its plain name: its address, and what is known of it.
 _KEYS_OF_PICTURES = frozenset(
     (
@@ -141,12 +140,12 @@ class SeenColumn:
     @cached_property
     def share_pictures(self) -> float:
         """The values that hold nothing but pictures and names of pictures, of those that are there."""
-        return self._share_of_lists(_PICTURE)
+        return self._share_of_lists(_is_name_of_a_picture)
 
     @cached_property
     def share_addresses(self) -> float:
         """The values that hold nothing but pictures and http(s) addresses, of those that are there."""
-        return self._share_of_lists(_ADDRESS)
+        return self._share_of_lists(_is_address)
 
     @cached_property
     def keys_of_records(self) -> list[str]:
@@ -154,11 +153,9 @@ class SeenColumn:
         and what is known of pictures; [] without any."""
         return next((keys for value in self.filled if (keys := _keys_of_record(value))), [])
 
-    def _share_of_lists(self, pattern: re.Pattern[str]) -> float:
+    def _share_of_lists(self, is_one: Callable[[str], bool]) -> float:
         cells = map(_picture_cell, self.filled)
-        matching = [
-            bool(cell.num_pictures or cell.addresses) and all(map(pattern.fullmatch, cell.addresses)) for cell in cells
-        ]
+        matching = [bool(cell.num_pictures or cell.addresses) and all(map(is_one, cell.addresses)) for cell in cells]
         return sum(matching) / len(matching) if matching else 0.0
 
 
@@ -289,6 +286,15 @@ def refuse_wrapped(table: SeenTable) -> None:
                 f"expected a row an item in {table.files[0]}, got one object, whose {column.name!r} is a list of "
                 f"{len(value):,} objects. {list_remedy(column.name)}"
             )
+
+
+def _is_name_of_a_picture(text: str) -> bool:
+    """Whether a text of one line ends as a picture's name does; behind a ? and a blank there are sentences."""
+    return len(text.splitlines()) == 1 and any(map(is_called_like_a_picture, text.rsplit(maxsplit=1)[-1:]))
+
+
+def _is_address(text: str) -> bool:
+    return _ADDRESS.fullmatch(text) is not None
 
 
 def _is_of_another(path: str) -> bool:

@@ -46,6 +46,30 @@ def test_what_may_be_several_things_is_asked_and_not_guessed(capsys):
     assert "# by its contents: every row has a value of its own. Is it the id?" in Path("shop.toml").read_text()
 
 
+@pytest.mark.parametrize("num_filled", [1, 9, 10, 11])
+@pytest.mark.parametrize("name", ["item_id", "sku"])
+def test_an_id_that_many_rows_lack_is_taken_by_its_name(capsys, name, num_filled):
+    ids = [f"N{number}" if number < num_filled else "" for number in range(20)]
+    titles = [f"title of the {number}" for number in range(20)]
+    write_csv("t.csv", f"{name},title", *map(",".join, zip(ids, titles, strict=True)))
+    assert written("t.csv")["columns"]["item_id"] == name
+    assert f"# {20 - num_filled} rows have none, and are no items" in Path("shop.toml").read_text()
+    assert f"WARNING: {20 - num_filled} rows cannot be read" in capsys.readouterr().out
+
+
+def test_an_id_that_no_row_has_is_none(capsys):
+    write_csv("t.csv", "item_id,title", ",title of one", ",title of two")
+    assert "expected a column of ids" in refused(capsys, "t.csv")
+
+
+def test_our_own_name_goes_before_contents_and_a_filled_column_before_our_name():
+    rows = [(f"N{number}" if number < 5 else "", f"s{number}", f"title of {number}") for number in range(20)]
+    write_csv("t.csv", "item_id,key,title", *map(",".join, rows))
+    assert written("t.csv")["columns"]["item_id"] == "item_id"
+    write_csv("t.csv", "item_id,sku,title", *map(",".join, rows))
+    assert written("t.csv")["columns"]["item_id"] == "sku"
+
+
 def test_rows_without_an_id_are_told(capsys):
     write_csv("t.csv", "price,sku,name", "1.5,a,A", "2.5,NULL,B", "3.5,b,C")
     assert written("t.csv")["columns"]["item_id"] == "sku"

@@ -47,7 +47,9 @@ def test_a_column_of_pictures_without_any_is_no_missing_column() -> None:
 
 
 @pytest.mark.parametrize("name", ["file", "path", "large"])
-@pytest.mark.parametrize(("wrapper", "element"), [("list", "element"), ("array", "element"), (None, None)])
+@pytest.mark.parametrize(
+    ("wrapper", "element"), [("list", "element"), ("array", "element"), ("bag", "array_element"), (None, None)]
+)
 def test_pictures_under_other_names_in_wrapped_lists(name: str, wrapper: str | None, element: str | None) -> None:
     """As BigQuery exports a list of records: objects whose addresses are called otherwise than usual."""
     pictures = [{name: f"{side}.jpg", "alt": "a mug"} for side in ("front", "back")]
