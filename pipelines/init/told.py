@@ -13,6 +13,7 @@ from pipelines.init.shop import Shop
 from pipelines.init.table.found import Found
 from pipelines.log.listed_items import listed_in_words
 from pipelines.log.rows import near_counts, near_in_words, without_items_in_words
+from schemas.events.paths import NO_ROWS
 from schemas.files import shown
 from schemas.tables import LEAVE_OUT, TEXT_FIELDS
 
@@ -72,7 +73,7 @@ def _day(shop: Shop) -> date:
 def _told_of_log(shop: Shop, start: LogStart, log: RehearsedLog) -> list[str]:
     lines = ["", *_table_of([*start.found, start.event], ("session_id", "query")), *_asked([*start.found, start.event])]
     share = log.share_known(shop.items.ids)
-    num_left_out = log.no_rows.total()
+    num_left_out = sum(log.no_rows[name] for name in NO_ROWS)
     lines.append(
         f"{shown(str(shop.engagements))} ({GA4}): {log.num_rows:,} rows, {num_left_out:,} events that are none; "
         f"{share:.0%} of the rows are on items of the catalogue"

@@ -144,6 +144,9 @@ def _id_remedy(value: object, name: str, source: str, section: str) -> str:
     if field is not None:
         inner = quote(f"{source}.{field}")
         return f"name what is in the object, in the config: [{section}] {name} = {inner}, or another field of it"
+    if isinstance(value, list) and name == "item_id" and section.endswith(".engagements"):
+        entry = f'item_id = {{source = {quote(source)}, separator = ","}}'
+        return f"say that a row lists several items, in the config: [{section}] {entry} makes a row for each"
     if is_too_large(value):
         return (
             f"too large for a float, which has lost its last digits: write {quote(source)} as text or whole numbers "

@@ -1,6 +1,7 @@
 """Items of a log that are a text which lists several: each is a row where the mapping says what separates them."""
 
 import json
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -113,3 +114,16 @@ def test_items_are_read_as_they_were_joined(items):
     assert items_of_text(",".join(items), ",") == (items or [""])
     if items:
         assert items_of_text(json.dumps(items), ",") == items
+
+
+def test_a_list_of_items_that_the_config_does_not_tell_of_is_told_how_to_be_read(tmp_path):
+    event = {"timestamp": "2026-06-20T10:00:00Z", "user_id": "u", "surface": "home", "action": "click"}
+    path = tmp_path / "log.jsonl"
+    path.write_text("".join(json.dumps({**event, "item_id": ids}) + "\n" for ids in (["1", "2"], ["3", None])))
+    (part,) = plan_slices([str(path)])
+    (raw,) = read_slice(part, {}, ENGAGEMENTS)
+    rejection = validate_engagements(raw, part)[1][0]
+    entry = rejection.remedy.partition("[columns.engagements] ")[2].partition(" makes a row")[0]
+    columns = table_columns({"engagements": tomllib.loads(entry)}, "engagements")
+    (raw,) = read_slice(part, columns, ENGAGEMENTS)
+    assert validate_engagements(raw, part)[0]["item_id"].to_pylist() == ["1", "2", "3"]
