@@ -23,11 +23,11 @@ from pipelines.console.progress import Progress
 from pipelines.log.equal_rows import EVENT, ROWS_EQUAL, with_events
 from pipelines.log.read_engagements import MAX_ROWS_AT_ONCE, slice_unit
 from pipelines.log.rows import LOG_STAGE, LogUse, RejectedRows, action_count
+from pipelines.run.quarantine_pieces import quarantine_in_pieces
 from pipelines.run.shared import Shared
 from pipelines.run.units import Unit, UnitWriter
 from schemas.coercion.offsets_of_times import offsets_of_times
 from schemas.columns.spec import Columns
-from schemas.quarantine import Rejection
 from schemas.reading.rows import FileSlice, read_slice
 from schemas.tables import ENGAGEMENTS, POSITIVE_ACTIONS, UNREADABLE
 from schemas.validation.log import validate_engagements
@@ -83,22 +83,21 @@ class _JudgeSlice(beam.DoFn):
         writer = UnitWriter(self.source.run, slice_unit(file_slice, self.source.fingerprint, LOG_STAGE))
         progress = Progress.shared(LOG_STAGE, "rows", self.num_rows)
         use, counted = LogUse(self.source.end_us, ITEM_IDS.get(self.source.item_files)), RejectedRows()
-        rejections: list[Rejection] = []
-        for number, raw in enumerate(read_slice(file_slice, self.source.columns, ENGAGEMENTS)):
-            if not number:
-                writer.counts.update(offsets_of_times(raw))
-            valid, rejected, read = validate_engagements(raw, file_slice, stage=LOG_STAGE)
-            use.add(valid)
-            if use.num_waiting >= MAX_ROWS_AT_ONCE:
-                yield from by_bucket_of_row(use.take())
-            counted.add(rejected)
-            rejections += rejected
-            writer.counts["rows_read"] += read["rows_read"]
-            writer.counts.update({**mended(read), **raw.no_rows, **raw.events_by_action})
-            progress.advance(read["rows_read"])
+        with quarantine_in_pieces(writer) as quarantine:
+            for number, raw in enumerate(read_slice(file_slice, self.source.columns, ENGAGEMENTS)):
+                if not number:
+                    writer.counts.update(offsets_of_times(raw))
+                valid, rejected, read = validate_engagements(raw, file_slice, stage=LOG_STAGE)
+                use.add(valid)
+                if use.num_waiting >= MAX_ROWS_AT_ONCE:
+                    yield from by_bucket_of_row(use.take())
+                counted.add(rejected)
+                quarantine(rejected)
+                writer.counts["rows_read"] += read["rows_read"]
+                writer.counts.update({**mended(read), **raw.no_rows, **raw.events_by_action})
+                progress.advance(read["rows_read"])
         yield from by_bucket_of_row(use.take())
         writer.counts.update(use.counts(), rows_quarantined=0, **counted.values())
-        writer.quarantine(rejections)
         writer.seal()
 
 

@@ -81,13 +81,14 @@ class UnitWriter:
         if not rows.num_rows:
             return
         with self.file(quarantine_path(self.unit.stage, self.unit.name)) as temporary:
-            self._write_quarantine(rows, temporary)
-        self._count(rows)
+            pq.write_table(self.quarantined(rows), temporary, compression="zstd")
 
-    def _count(self, rejections: pa.Table) -> None:
+    def quarantined(self, rejections: pa.Table) -> pa.Table:
+        """The QUARANTINE of REJECTIONS, which are counted, by level and reason."""
         for name, counted in (("level", "{}s_quarantined"), ("reason", "reason:{}")):
             for entry in pc.value_counts(rejections[name]).to_pylist():
                 self.counts[counted.format(entry["values"])] += entry["counts"]
+        return quarantine_table(rejections, Path(self.run).name)
 
     def take_over(self, earlier_run: str) -> dict[str, int] | None:
         """Copies the files of the same unit of an earlier run and returns its counts, which the caller translates into
@@ -113,15 +114,13 @@ class UnitWriter:
         if name.startswith("quarantine/"):
             check_sha256(source, sha256)
             with self.file(name) as temporary:
-                self._write_quarantine(pq.read_table(source), temporary)
+                rows = quarantine_table(pq.read_table(source), Path(self.run).name)
+                pq.write_table(rows, temporary, compression="zstd")
             return
         with self.file(name) as temporary:
             storage.copy_file(source, temporary)
         if (got := self.files[-1].sha256) != sha256:  # read once: these are the largest files of a run
             raise CorruptFileError(f"expected sha256 {quote(sha256)}, got {got} for {source}")
-
-    def _write_quarantine(self, rejections: pa.Table, path: str) -> None:
-        pq.write_table(quarantine_table(rejections, Path(self.run).name), path, compression="zstd")
 
     def seal(self) -> dict[str, Any]:
         """Writes the sidecar, after all files: from here on the unit is finished. Returns its content, as JSON values:
