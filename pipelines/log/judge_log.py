@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 from pipelines.console.progress import Progress
 from pipelines.log.equal_rows import EVENT, ROWS_EQUAL, with_events
 from pipelines.log.read_engagements import MAX_ROWS_AT_ONCE, slice_unit
-from pipelines.log.rows import LOG_STAGE, LogUse, RejectedRows, action_count
+from pipelines.log.rows import LOG_STAGE, ROWS_WITH_USER, LogUse, RejectedRows, action_count
 from pipelines.run.quarantine_pieces import quarantine_in_pieces
 from pipelines.run.shared import Shared
 from pipelines.run.units import Unit, UnitWriter
@@ -36,8 +36,9 @@ from schemas.validation.log import validate_engagements
 DISTINCT = "distinct"
 #: The rows of use are counted in so many parts: 10 million of them are 160,000 a part, in about 10 MB.
 _NUM_BUCKETS = 64
-#: A row of use as it travels. action: its place in POSITIVE_ACTIONS.
+#: A row of use as it travels. action: its place in POSITIVE_ACTIONS, and _WITH_USER more if the row has a user.
 _USED = np.dtype([("time_us", "<i8"), ("event", "<u8"), ("action", "u1")])
+_WITH_USER = 128
 _ODD = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -114,6 +115,7 @@ def by_bucket_of_row(used: pa.Table) -> Iterator[tuple[int, bytes]]:
     rows_N["time_us"] = used["timestamp"].cast(pa.int64()).to_numpy()
     rows_N["event"] = with_events(used)[EVENT].to_numpy().view(np.uint64)
     rows_N["action"] = pc.index_in(used["action"], value_set=pa.array(POSITIVE_ACTIONS)).to_numpy()
+    rows_N["action"][used["user_id"].is_valid().to_numpy()] += _WITH_USER
     mixed_N = (rows_N["time_us"].view(np.uint64) * _ODD) ^ rows_N["event"]
     buckets_N = (mixed_N % np.uint64(_NUM_BUCKETS)).astype(np.uint8)
     order = np.argsort(buckets_N, kind="stable")
@@ -128,16 +130,18 @@ def _distinct_counts(_bucket: int, pieces: Iterable[bytes]) -> Counter[str]:
 
 
 def distinct_counts(pieces: Iterable[bytes]) -> Counter[str]:
-    """Counts of all the rows of a bucket: rows_used and those of each action, equal ones once; ROWS_EQUAL, if there are
-    any."""
+    """Counts of all the rows of a bucket: rows_used, those of each action and those that have a user, equal ones once;
+    ROWS_EQUAL, if there are any."""
     rows = np.frombuffer(b"".join(pieces), _USED)
     order = np.lexsort((rows["event"], rows["time_us"]))
     ordered = rows[order]
     is_first = np.ones(len(rows), bool)
     is_first[1:] = (ordered["event"][1:] != ordered["event"][:-1]) | (ordered["time_us"][1:] != ordered["time_us"][:-1])
-    num_actions = np.bincount(ordered["action"][is_first], minlength=len(POSITIVE_ACTIONS)).tolist()
+    actions = ordered["action"][is_first]
+    num_actions = np.bincount(actions % _WITH_USER, minlength=len(POSITIVE_ACTIONS)).tolist()
     counts = Counter({action_count(action): n for action, n in zip(POSITIVE_ACTIONS, num_actions, strict=True) if n})
-    num_used = sum(num_actions)
+    num_used = len(actions)
+    counts[ROWS_WITH_USER] = int((actions >= _WITH_USER).sum())
     counts.update({"rows_used": num_used, **({ROWS_EQUAL: len(rows) - num_used} if num_used < len(rows) else {})})
     return counts
 
@@ -148,7 +152,7 @@ def _sum_counters(counters: Iterable[Counter[str]]) -> Counter[str]:
 
 def _seal_distinct(counts: Counter[str], source: LogSource) -> str:
     writer = UnitWriter(source.run, Unit(LOG_STAGE, DISTINCT, source.fingerprint))
-    writer.counts.update({"rows_used": 0, **counts})
+    writer.counts.update({"rows_used": 0, ROWS_WITH_USER: 0, **counts})
     writer.seal()
     return DISTINCT
 

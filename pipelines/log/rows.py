@@ -24,6 +24,8 @@ from schemas.validation.rules import REMEDIES
 LOG_STAGE = "log"
 #: Counts of valid rows that are of no use.
 LEFT_OUT = ("rows_after_date", "rows_other_actions", "rows_without_user_or_query", "rows_item_unknown")
+#: Of the rows that are used, those that have a user.
+ROWS_WITH_USER = "rows_with_user"
 EMPTY_LOG = "the log is empty (a header alone, or not even that)"
 #: Of the rows whose item is unknown, those of which the catalogue has the id in another spelling.
 ROWS_NEAR = "rows_item_near"

@@ -245,8 +245,14 @@ def test_rows_of_use_are_distinct_ones_however_they_are_cut(rows, num_pieces):
             pieces.setdefault(bucket, []).append(piece)
     counts = sum((distinct_counts(parts) for parts in pieces.values()), Counter())
     distinct = {tuple(row.values()) for row in table.to_pylist()}
-    expected = {"rows_used": len(distinct), "rows_equal": len(rows) - len(distinct), "action:save": len(distinct)}
-    assert counts == Counter({name: count for name, count in expected.items() if count})
+    num_with_user = len({row for row in distinct if row[table.column_names.index("user_id")] is not None})
+    expected = {
+        "rows_used": len(distinct),
+        "action:save": len(distinct),
+        "rows_with_user": num_with_user,
+        "rows_equal": len(rows) - len(distinct),
+    }
+    assert {**counts} == {name: count for name, count in expected.items() if count}
 
 
 @pytest.mark.parametrize("change", ["date", "columns", "items"])
