@@ -28,6 +28,7 @@ from pipelines.run.shared import Shared
 from pipelines.run.units import Unit, UnitWriter
 from schemas.coercion.offsets_of_times import offsets_of_times
 from schemas.columns.spec import Columns
+from schemas.hashing import mixed_hashes
 from schemas.reading.rows import FileSlice, read_slice
 from schemas.tables import ENGAGEMENTS, POSITIVE_ACTIONS, UNREADABLE
 from schemas.validation.log import validate_engagements
@@ -39,7 +40,6 @@ _NUM_BUCKETS = 64
 #: A row of use as it travels. action: its place in POSITIVE_ACTIONS, and _WITH_USER more if the row has a user.
 _USED = np.dtype([("time_us", "<i8"), ("event", "<u8"), ("action", "u1")])
 _WITH_USER = 128
-_ODD = np.uint64(0x9E3779B97F4A7C15)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,7 +116,7 @@ def by_bucket_of_row(used: pa.Table) -> Iterator[tuple[int, bytes]]:
     rows_N["event"] = with_events(used)[EVENT].to_numpy().view(np.uint64)
     rows_N["action"] = pc.index_in(used["action"], value_set=pa.array(POSITIVE_ACTIONS)).to_numpy()
     rows_N["action"][used["user_id"].is_valid().to_numpy()] += _WITH_USER
-    mixed_N = (rows_N["time_us"].view(np.uint64) * _ODD) ^ rows_N["event"]
+    mixed_N = mixed_hashes(rows_N["time_us"].astype(np.uint64), rows_N["event"])
     buckets_N = (mixed_N % np.uint64(_NUM_BUCKETS)).astype(np.uint8)
     order = np.argsort(buckets_N, kind="stable")
     ends = np.cumsum(np.bincount(buckets_N, minlength=_NUM_BUCKETS))

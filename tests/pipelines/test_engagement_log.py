@@ -7,6 +7,7 @@ import shutil
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -23,6 +24,7 @@ from pipelines.log.judge_log import by_bucket_of_row, distinct_counts
 from pipelines.log.rows import KEPT_VALUES, LogUse, RejectedRows, near_items, rejected_values, unknown_items
 from pipelines.run import quarantine_pieces
 from schemas.errors import UsageError
+from schemas.hashing import mixed_hashes
 from schemas.quarantine import Rejection
 from schemas.tables import ACTIONS, ENGAGEMENTS, SURFACES
 
@@ -253,6 +255,16 @@ def test_rows_of_use_are_distinct_ones_however_they_are_cut(rows, num_pieces):
         "rows_equal": len(rows) - len(distinct),
     }
     assert {**counts} == {name: count for name, count in expected.items() if count}
+
+
+WORDS_OF_64_BITS = st.integers(0, 2**64 - 1)
+
+
+@given(st.lists(st.tuples(WORDS_OF_64_BITS, WORDS_OF_64_BITS), min_size=1, max_size=5))
+def test_the_hash_of_two_numbers_is_that_of_whole_numbers(pairs):
+    first_N, second_N = np.array(pairs, np.uint64).T
+    expected = [(a * 0x9E3779B97F4A7C15) % 2**64 ^ (a >> 29) ^ b for a, b in pairs]
+    assert mixed_hashes(first_N, second_N).tolist() == expected
 
 
 @pytest.mark.parametrize("change", ["date", "columns", "items"])
