@@ -125,7 +125,7 @@ def fetch_host(
             for outcome in fetcher.settle(items):
                 outcomes.append(outcome)
                 advance(1)
-            num_requests = fetcher.rate.num_requests
+            num_requests = fetcher.rates.num_requests
         finally:
             cache.close()
     writer.counts.update(urls_listed=sum(count for _, count, _ in rows), urls_distinct=len(rows))

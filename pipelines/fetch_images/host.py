@@ -12,7 +12,7 @@ from model.machine.ordered_map import ordered_map
 from pipelines.fetch_images.cache import HostCache
 from pipelines.fetch_images.errors import HOST_FAULTS, SETTLED, WORTH_ANOTHER_TRY, FetchError
 from pipelines.fetch_images.http import Answer, HttpLimits, get
-from pipelines.fetch_images.politeness import RequestRate, Robots
+from pipelines.fetch_images.politeness import RequestRates, Robots
 from schemas.pictures.fetched import FETCH_REMEDIES, CacheRow
 from schemas.pictures.types import NAMES, picture_type
 from schemas.pictures.urls import fetched_path
@@ -64,8 +64,8 @@ class HostFetcher:
         fetch: Callable[..., Answer] = get,
     ):
         self.cache, self.rules, self._now_s, self._fetch = cache, rules, now_s, fetch
-        self.rate = RequestRate(rules.max_requests_per_host_s)
-        self._robots = None if rules.ignore_robots else Robots(rules.http, self.rate)
+        self.rates = RequestRates(rules.max_requests_per_host_s)
+        self._robots = None if rules.ignore_robots else Robots(rules.http, self.rates)
         self._lock = threading.Lock()
         self._host_faults = 0
 
@@ -129,13 +129,20 @@ class HostFetcher:
         return Outcome(url=row.url, kind="fetched", num_bytes=len(answer.body))
 
     def _patiently(self, url: str, headers: dict[str, str]) -> Answer:
-        """The answer, after up to three tries."""
+        """The answer, after up to three tries; between them whichever host was asked last is left in peace."""
+        last_hop = url
+
+        def before_hop(hop: str) -> None:
+            nonlocal last_hop
+            last_hop = hop
+            self._before_hop(hop)
+
         for left in reversed(range(_TRIES)):
             if self._host_faults >= _MAX_HOST_FAULTS:
                 got = f"{_MAX_HOST_FAULTS} questions in a row without one"
                 raise FetchError("host_given_up", "a host that answers", got)
             try:
-                answer = self._fetch(url, self.rules.http, headers, self._before_hop)
+                answer = self._fetch(url, self.rules.http, headers, before_hop)
             except FetchError as error:
                 self._count(error.reason in HOST_FAULTS)
                 pause_s = error.retry_after_s
@@ -143,7 +150,7 @@ class HostFetcher:
                     pause_s = _FIRST_PAUSE_S * 2 ** (_TRIES - 1 - left)
                 if not left or error.reason not in WORTH_ANOTHER_TRY or pause_s > _MAX_PAUSE_S:
                     raise
-                self.rate.pause(pause_s)
+                self.rates.of(last_hop).pause(pause_s)
             else:
                 self._count(False)
                 return answer
@@ -152,7 +159,7 @@ class HostFetcher:
     def _before_hop(self, url: str) -> None:
         if self._robots is not None:
             self._robots.check(url)
-        self.rate.wait()
+        self.rates.wait(url)
 
     def _count(self, is_host_fault: bool) -> None:
         with self._lock:

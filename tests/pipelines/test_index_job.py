@@ -10,6 +10,7 @@ import pytest
 from run_builder import RunBuilder
 
 from model.nearest.index import open_index
+from pipelines.console.exit_codes import EXIT_THRESHOLD
 from pipelines.index.job import main
 from schemas.files import read_sealed_json, sha256_of_file, write_sealed_json
 from schemas.records.embeddings import embeddings_metadata, write_embeddings_file
@@ -206,3 +207,16 @@ def test_the_quarantine_of_the_embed_stage_does_not_change_the_index(tmp_path):
     assert main(["--run", str(runs[0])]) == 0
     assert main(["--run", str(runs[1]), "--reuse-from", str(runs[0])]) == 0
     assert times_of(runs[1]) == times_of(runs[0])
+
+
+def test_a_log_of_which_little_can_be_read_chooses_no_index(tmp_path, capsys):
+    run, log = tmp_path / "run", tmp_path / "log.csv"
+    write_embeddings(run, unit_rows(50))
+    rows = [
+        f"2026-06-01T00:00:{n:02}Z,search,item-{n:05d},{'click' if n < 10 else 'bought'},mug {n}" for n in range(50)
+    ]
+    log.write_text("timestamp,surface,item_id,action,query\n" + "\n".join(rows))
+    assert main(["--run", str(run), "--engagements", str(log), "--date", "2026-06-30"]) == EXIT_THRESHOLD
+    message = capsys.readouterr().err
+    assert "the index is chosen by its queries" in message
+    assert not (run / "index").exists()

@@ -171,8 +171,12 @@ def test_lists_are_the_same_in_every_container(tmp_path: Path, name: str, lists:
     assert catalogue_of(path)[0]["images"] == [members] * len(lists)
 
 
-def test_lists_wrapped_in_structs(tmp_path: Path) -> None:
-    wrapped = [{"list": [{"element": "a.jpg"}, {"element": "b.jpg"}]}, {"list": []}, None]
+@pytest.mark.parametrize(
+    ("outer", "inner"),
+    [("list", "element"), ("list", "item"), ("bag", "array_element"), ("array", "v")],
+)
+def test_lists_wrapped_in_structs(tmp_path: Path, outer: str, inner: str) -> None:
+    wrapped = [{outer: [{inner: "a.jpg"}, {inner: "b.jpg"}]}, {outer: []}, None]
     rows, _, counts = catalogue_of(
         write_parquet(tmp_path / "c.parquet", item_id=["a", "b", "c"], images=pa.array(wrapped))
     )

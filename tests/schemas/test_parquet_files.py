@@ -2,6 +2,7 @@
 have are refused."""
 
 import struct
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from schemas.errors import CorruptFileError
+from schemas.parquet.files import check_int96
 from schemas.reading.rows import plan_slices, read_slice
 from schemas.tables import CATALOGUE, ENGAGEMENTS
 from schemas.validation.catalogue import validate_catalogue
@@ -67,6 +69,25 @@ def test_int96_that_no_microseconds_hold_is_refused(tmp_path: Path, days: int) -
     else:
         with pytest.raises(CorruptFileError, match=r"INT96.*'timestamp'.*c\.parquet"):
             list(read_slice(part, {}, ENGAGEMENTS))
+
+
+@pytest.mark.parametrize(
+    "nested",
+    [
+        lambda times: pa.ListArray.from_arrays([0, len(times)], times),
+        lambda times: pa.StructArray.from_arrays([times], ["at"]),
+        lambda times: pa.ListArray.from_arrays([0, len(times)], pa.StructArray.from_arrays([times], ["at"])),
+    ],
+)
+def test_an_int96_within_a_list_or_an_object_is_looked_at_too(tmp_path: Path, nested: Callable[..., pa.Array]) -> None:
+    path, day = tmp_path / "c.parquet", datetime(2026, 1, 1)
+    table = pa.table({"events": nested(pa.array([day], pa.timestamp("us")))})
+    pq.write_table(table, path, use_deprecated_int96_timestamps=True, compression="none", use_dictionary=False)
+    check_int96(pq.ParquetFile(path), str(path), 0, ["events"])
+    written = struct.pack("<qi", 0, _UNIX_EPOCH + (day - datetime(1970, 1, 1)).days)
+    path.write_bytes(path.read_bytes().replace(written, struct.pack("<qi", 0, 2**31 - 1)))
+    with pytest.raises(CorruptFileError, match=r"INT96.*'events'.*c\.parquet"):
+        check_int96(pq.ParquetFile(path), str(path), 0, ["events"])
 
 
 @pytest.mark.parametrize("place", [2, 127])

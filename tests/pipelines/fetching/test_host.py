@@ -11,7 +11,7 @@ from pipelines.fetch_images.cache import HostCache, remove_half_files
 from pipelines.fetch_images.errors import FetchError
 from pipelines.fetch_images.host import FetchRules, HostFetcher, Outcome, counts_of
 from pipelines.fetch_images.http import Answer, HttpLimits
-from pipelines.fetch_images.politeness import RequestRate, Robots
+from pipelines.fetch_images.politeness import RequestRate, RequestRates, Robots
 from schemas import storage
 from schemas.pictures.fetched import CacheRow, host_key
 from schemas.pictures.urls import fetched_path
@@ -173,10 +173,32 @@ def test_a_host_that_hides_its_robots_txt_allows_nothing(host, server):
 
 
 def test_crawl_delay_is_kept_within_reason(server):
-    rate = RequestRate(1_000.0)
+    rates = RequestRates(1_000.0)
     server.put("/robots.txt", b"User-agent: *\nCrawl-delay: 86400\n")
-    Robots(RULES.http, rate).check(server.url("/a.png"))
-    assert rate._interval_s == 30
+    Robots(RULES.http, rates).check(server.url("/a.png"))
+    assert rates.of(server.url("/a.png"))._interval_s == 30
+    assert rates.of("http://another.example/a.png")._interval_s == 1 / 1_000
+
+
+def test_a_host_has_one_rate_however_many_ask_it():
+    one, other = RequestRates(1_000.0), RequestRates(1_000.0)
+    assert one.of("https://cdn.example/a.png") is other.of("https://cdn.example/b.png")
+    assert one.of("https://cdn.example/a.png") is not one.of("https://shop.example/a.png")
+
+
+def test_a_host_that_is_redirected_to_has_its_own_rate_and_its_own_pause(host, server, monkeypatch):
+    """Two names of the server are two hosts: the first redirects, the second is busy and is left in peace."""
+    elsewhere = server.put("/b.png", PICTURE).replace("127.0.0.1", "localhost")
+    url = server.redirect("/a.png", elsewhere)
+    server.answers["/b.png"] = 503, {"Retry-After": "1"}, b""
+    paused: list[RequestRate] = []
+    monkeypatch.setattr(RequestRate, "pause", lambda rate, seconds: paused.append(rate))
+    cache = HostCache(host.root, "host")
+    fetcher = HostFetcher(cache, RULES)
+    assert [outcome.reason for outcome in fetcher.settle([url])] == ["busy"]
+    cache.close()
+    assert paused == [fetcher.rates.of(elsewhere)] * 2
+    assert fetcher.rates.of(elsewhere) is not fetcher.rates.of(url)
 
 
 def test_requests_are_spread_over_time(host, server):

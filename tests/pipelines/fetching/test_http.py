@@ -178,6 +178,16 @@ def test_a_name_is_looked_up_once_and_what_was_checked_is_asked(server, monkeypa
     assert server.headers[0]["Host"] == f"shop.example:{server.port}"
 
 
+@pytest.mark.parametrize("found", [("93.184.216.34", "10.0.0.1"), ("10.0.0.1", "93.184.216.34")])
+def test_a_host_is_not_asked_if_any_of_its_addresses_is_private(monkeypatch, found):
+    """The connection tries them one after the other: a public one beside it excuses none."""
+    answers = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, 80)) for address in found]
+    monkeypatch.setattr(addresses.socket, "getaddrinfo", lambda *args, **kwargs: answers)
+    told = fault("http://shop.example/a.jpg", replace(LIMITS, allow_private=False))
+    assert (told.reason, told.got) == ("private_address", "shop.example at 10.0.0.1")
+    assert addresses.addresses_of("shop.example", 80, allow_private=True) == list(found)
+
+
 def test_picture_types():
     heads = {b"\xff\xd8\xff\xe0": "JPEG", b"\0\0\0\x1cftypavif": "AVIF", b"\0\0\0\x18ftypheic": "HEIC", b"BM": "BMP"}
     assert {data: picture_type(data) for data in heads} == heads
