@@ -1,11 +1,15 @@
 """The ingest job against DuckDB: a catalogue of many rows, in Parquet or CSV, into buckets sorted by id.
 
     python -m benchmarks.ingest_job --catalog FILE [--rows 1000000] [--format csv] [--rounds 3]
+    python -m benchmarks.ingest_job --catalog FILE --bad .5 [--repeated .5]
 
 The catalogue is that of FILE (Parquet), repeated under ids and titles of their own up to --rows, its descriptions cut
 so that a row has --bytes on average. Both write the same items into the same number of files on two threads or
 workers, each in a process of its own. DuckDB keeps one row of an id and sorts; it validates, cleans, counts and
 quarantines nothing, which is what the difference pays for. Prints seconds, the ratio, and the job's largest memory.
+
+With --bad or --repeated the job is held against itself: as many rows, of which that share has no id, and that share is
+there a second time.
 """
 
 import argparse
@@ -51,6 +55,14 @@ def repeated(source: pa.Table, num_rows: int, row_bytes: int) -> pa.Table:
     return pa.concat_tables(parts)
 
 
+def spoilt(table: pa.Table, bad: float, again: float) -> pa.Table:
+    """As many rows: the last share `again` are the first ones again, the share `bad` before them have no id."""
+    num_again, num_bad = (int(len(table) * share) for share in (again, bad))
+    num_good = len(table) - num_again - num_bad
+    without_id = table.slice(num_good, num_bad).set_column(0, "item_id", pa.nulls(num_bad, pa.string()))
+    return pa.concat_tables([table.slice(0, num_good), without_id, table.slice(0, num_again)])
+
+
 def write_catalog(table: pa.Table, path: Path) -> None:
     if path.suffix == ".csv":
         pa_csv.write_csv(table, path)
@@ -75,8 +87,10 @@ def by_job(catalog: str, out: str, num_files: int) -> None:
     with contextlib.redirect_stdout(io.StringIO()):
         config = ingest.IngestConfig(run=out, catalog=catalog, num_buckets=num_files)
         manifest = ingest.run(config, beam_options([]))
-    if manifest["counts"]["rows_written"] != manifest["counts"]["rows_read"]:
-        raise ValueError(f"expected every row written, got {manifest['counts']}")
+    counts = manifest["counts"]
+    num_out = sum(counts[name] for name in ("rows_written", "rows_collapsed", "rows_quarantined"))
+    if num_out != counts["rows_read"]:
+        raise ValueError(f"expected every row written, collapsed or quarantined, got {counts}")
 
 
 def _measured(function: Callable[[str, str, int], None], arguments: tuple[str, str, int], results: object) -> None:
@@ -108,14 +122,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--bytes", type=int, default=500)
     parser.add_argument("--format", choices=("parquet", "csv"), default="parquet")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--bad", type=float, default=0.0, help="share of rows without an id")
+    parser.add_argument("--repeated", type=float, default=0.0, help="share of rows that are there before, at most .5")
     arguments = parser.parse_args(argv)
+    bad, again = arguments.bad, arguments.repeated
+    if not (0 <= bad < 1 and again >= 0 and bad + 2 * again <= 1):
+        parser.error("expected --bad below 1 and --bad + 2 x --repeated at most 1: what is repeated has an id")
     with tempfile.TemporaryDirectory() as folder:
         catalog = Path(folder, f"catalog.{arguments.format}")
         table = repeated(pq.read_table(arguments.catalog), arguments.rows, arguments.bytes)
         mean_bytes = table.nbytes / len(table)
         write_catalog(table, catalog)
-        del table
         num_files = ingest.choose_num_buckets(arguments.rows)
+        if bad or again:
+            other = Path(folder, f"spoilt.{arguments.format}")
+            write_catalog(spoilt(table, bad, again), other)
+            del table
+            return _against_itself(catalog, other, num_files, arguments)
+        del table
         rounds = [
             (measured(by_duckdb, catalog, num_files), measured(by_job, catalog, num_files))
             for _ in range(arguments.rounds)
@@ -126,6 +150,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         f"{arguments.rows:,} rows of {mean_bytes:.0f} bytes, {arguments.format}, {num_files} files: "
         f"DuckDB {duckdb_s:.1f} s "
         f"({duckdb_gib:.1f} GiB), ingest {job_s:.1f} s ({job_gib:.1f} GiB), ratio {job_s / duckdb_s:.1f}"
+    )
+    return 0
+
+
+def _against_itself(catalog: Path, other: Path, num_files: int, arguments: argparse.Namespace) -> int:
+    rounds = [[measured(by_job, path, num_files) for path in (catalog, other)] for _ in range(arguments.rounds)]
+    (good_s, other_s), (good_gib, other_gib) = (
+        (statistics.median(pair[side][0] for pair in rounds) for side in (0, 1)),
+        (max(pair[side][1] for pair in rounds) for side in (0, 1)),
+    )
+    print(
+        f"{arguments.rows:,} rows, {arguments.format}, {num_files} files: good {good_s:.1f} s ({good_gib:.1f} GiB), "
+        f"{arguments.bad:.0%} bad and {arguments.repeated:.0%} repeated {other_s:.1f} s ({other_gib:.1f} GiB), "
+        f"ratio {other_s / good_s:.2f}"
     )
     return 0
 

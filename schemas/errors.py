@@ -19,4 +19,6 @@ def printable(text: str) -> str:
     >>> printable("caf\u00e9 \x1b[31m")
     'café \\x1b[31m'
     """
+    if text.isprintable():
+        return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -31,6 +31,21 @@ def row_hashes(matrix_ND: "np.ndarray") -> "np.ndarray":
     return np.fromiter(map(xxhash.xxh3_64_intdigest, matrix_ND), np.uint64, count=len(matrix_ND))
 
 
+def mixed_hashes(first_N: "np.ndarray", second_N: "np.ndarray") -> "np.ndarray":
+    """uint64 [N]: one hash of two numbers of a row, uint64 [N] each; which is the first matters. Multiplied by an odd
+    number near 2**64 / phi (Fibonacci hashing: Knuth, The Art of Computer Programming, volume 3, section 6.4), its high
+    bits onto the low ones.
+
+    >>> import numpy as np
+    >>> one, two = np.array([1], np.uint64), np.array([2], np.uint64)
+    >>> bool((mixed_hashes(one, two) == mixed_hashes(two, one)).any())
+    False
+    """
+    import numpy as np  # as above
+
+    return (first_N * np.uint64(0x9E3779B97F4A7C15)) ^ (first_N >> np.uint64(29)) ^ second_N
+
+
 def bucket_of(item_id: str, num_buckets: int) -> int:
     """The bucket an item lives in, in every stage of every run of a store."""
     return stable_hash(item_id) % num_buckets

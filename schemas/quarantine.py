@@ -1,7 +1,8 @@
 """Quarantine: what was rejected, why, and what to do about it. Nothing that came in disappears without a row here."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -13,6 +14,8 @@ MAX_QUOTED_CHARACTERS = 200
 _ENOUGH = MAX_QUOTED_CHARACTERS + 1
 #: Python prints no more than 4,300 digits, and takes the longer over each the more there are.
 _PRINTED_BITS = 10_000
+#: RE2: `where` of a row of a file.
+_PLACE = r"^(?P<file>.*):(?P<number>[0-9]{1,18})$"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,6 +38,8 @@ def quote(value: object) -> str:
     >>> quote("a\\x1b[31m")
     "'a\\\\x1b[31m'"
     """
+    if value is None:  # what most rows without an id have
+        return "None"
     text = repr(value[:_ENOUGH]) if isinstance(value, str) else _beginning(value)
     text = text.encode("utf-8", "backslashreplace").decode()
     return text if len(text) <= MAX_QUOTED_CHARACTERS else text[: MAX_QUOTED_CHARACTERS - 1] + "…"
@@ -76,13 +81,40 @@ def _pieces(value: object) -> Iterator[str]:
 
 
 def rejections_to_table(rejections: Iterable[Rejection]) -> "pa.Table":
-    """A REJECTIONS table in a total order, so that equal rejections give equal bytes."""
+    """The sorted REJECTIONS table of rejections in any order."""
     import pyarrow as pa  # a moment that `itemsage --help` and `path`, which quote, need not wait for
 
     from schemas.tables import REJECTIONS
 
-    rows = sorted((asdict(rejection) for rejection in rejections), key=lambda row: tuple(map(str, row.values())))
-    return pa.Table.from_pylist(rows, schema=REJECTIONS)
+    values = attrgetter(*REJECTIONS.names)
+    columns = zip(*map(values, rejections), strict=True)
+    arrays = [pa.array(column, pa.string()) for column in columns]
+    table = pa.Table.from_arrays(arrays, schema=REJECTIONS) if arrays else REJECTIONS.empty_table()
+    return sorted_rejections(table)
+
+
+def sorted_rejections(rejections: "pa.Table") -> "pa.Table":
+    """A REJECTIONS table in a total order, so that equal rejections give equal bytes: what names no row of a file
+    first, then by file and number of the row, then by all columns.
+
+    >>> from dataclasses import replace
+    >>> one = Rejection(level="row", stage="items", item_id=None, reason="r", expected="", got="", where="", remedy="")
+    >>> table = rejections_to_table(replace(one, where=where) for where in ("a.csv:100", "b.csv:1", "a.csv:28"))
+    >>> table["where"].to_pylist()
+    ['a.csv:28', 'a.csv:100', 'b.csv:1']
+    """
+    import pyarrow as pa  # as above
+    import pyarrow.compute as pc
+
+    place = pc.extract_regex(rejections["where"], pattern=_PLACE)
+    number = pc.cast(pc.struct_field(place, "number"), pa.int64())
+    keys = {
+        "file": pc.fill_null(pc.struct_field(place, "file"), ""),
+        "number": pc.fill_null(number, -1),
+        **{name: pc.fill_null(rejections[name], "None") for name in rejections.column_names},
+        "is_null": pc.is_null(rejections["item_id"]),
+    }
+    return rejections.take(pc.sort_indices(pa.table(keys), sort_keys=[(name, "ascending") for name in keys]))
 
 
 def quarantine_table(rejections: "pa.Table", run_id: str) -> "pa.Table":

@@ -53,7 +53,9 @@ class GateThresholds(LogThresholds):
     )
     max_recall_drop: float = flag(default=0.05, help="Recall@10 of a task >= yesterday's - this")
     min_recall_pairs: int = flag(default=200, help="pairs on both days for a task's Recall@10 to be compared")
-    max_users_drop: float = flag(default=0.3, help="users with clusters >= (1 - this) x yesterday's")
+    max_users_drop: float = flag(
+        default=0.3, help="users with clusters, and rows of use with a user >= (1 - this) x yesterday's"
+    )
     max_actions_drop: float = flag(
         default=0.5, help="rows of the log that are of use, of each action >= (1 - this) x yesterday's"
     )

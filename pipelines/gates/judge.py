@@ -33,7 +33,7 @@ from pipelines.gates.counts import (
 from pipelines.gates.drift import checks_of_vectors
 from pipelines.gates.fields import check_fields
 from pipelines.gates.gated_run import DAMAGE, GatedRun
-from pipelines.gates.log import check_actions, check_log
+from pipelines.gates.log import check_actions, check_log, check_users
 from pipelines.gates.results import (
     ACCEPTED,
     FAILED,
@@ -281,6 +281,7 @@ def _compare(
         "recall": lambda: check_recall(today.report(METRICS_FILE), yesterday.report(METRICS_FILE), thresholds),
         "users_count": lambda: check_users_count(today.user_counts(), yesterday.user_counts(), thresholds),
         "log_actions": lambda: check_actions(today.log_counts(), yesterday.log_counts(), thresholds),
+        "log_users": lambda: check_users(today.log_counts(), yesterday.log_counts(), thresholds),
     }
     results = []
     for vectors in VECTORS:

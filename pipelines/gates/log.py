@@ -13,6 +13,7 @@ from pipelines.log.rows import (
     EMPTY_LOG,
     KEPT_VALUES,
     LEFT_OUT,
+    ROWS_WITH_USER,
     RejectedValue,
     action_count,
     is_empty_log,
@@ -26,7 +27,7 @@ from schemas.events.paths import NO_ROWS
 from schemas.tables import POSITIVE_ACTIONS
 from schemas.validation.rules import REMEDIES
 
-QUARANTINE, USED, ACTIONS_DROP = "quarantine_log", "log_used", "log_actions"
+QUARANTINE, USED, ACTIONS_DROP, USERS_DROP = "quarantine_log", "log_used", "log_actions", "log_users"
 #: Shares by which actions drop that are alike, and what to do where all are.
 _ALIKE = 0.1
 _NOT_WHOLE = (
@@ -118,6 +119,30 @@ def check_actions(
     least = min(drops.values())
     drop_alike = len(enough) > 1 and least > limit and drops[worst] - least <= _ALIKE
     return replace(result, remedy=_NOT_WHOLE) if drop_alike else result
+
+
+def check_users(
+    today: Mapping[str, int] | None, yesterday: Mapping[str, int] | None, thresholds: GateThresholds
+) -> GateResult:
+    """The rows of use that have a user, from counts of both days' log stage (None: the run has no log): a column of
+    users that is empty, renamed or full of guests costs no row that has a query. Logs that never had users, of sessions
+    alone, are not compared, nor is one of which nothing is of use, which other gates say."""
+    if yesterday is None or ROWS_WITH_USER not in yesterday:
+        return skipped(USERS_DROP, "not compared: the run before has no log, or did not count rows with a user")
+    before, least = yesterday[ROWS_WITH_USER], max(thresholds.min_quarantined, 1)
+    if before < least:
+        return skipped(USERS_DROP, f"not compared: {before:,} rows of use had a user yesterday, fewer than {least:,}")
+    if today is None:
+        return skipped(USERS_DROP, "not compared: the run was given no --engagements; see the gate users_count")
+    now, used, without = (today.get(name, 0) for name in (ROWS_WITH_USER, "rows_used", "rows_without_user_or_query"))
+    if not used and not without:
+        return skipped(USERS_DROP, f"not measured: no row is of use, see the gates {USED} and {ACTIONS_DROP}")
+    fewest = math.ceil(rounded((1 - thresholds.max_users_drop) * before))
+    message = (
+        f"{now:,} of {used:,} rows of use have a user, yesterday {before:,} of {yesterday.get('rows_used', 0):,}; "
+        f"{without:,} rows are of no use, for they have neither user nor query: expected at least {number(fewest)}"
+    )
+    return judged(USERS_DROP, now >= fewest, message, value=now, baseline=before, threshold=fewest)
 
 
 def _rows_by_action(counts: Mapping[str, int] | None) -> dict[str, int]:

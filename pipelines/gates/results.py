@@ -78,6 +78,11 @@ GATES: Mapping[str, Gate] = {
         "see whether the export of the log is whole, and whether the shop's system calls the action otherwise now; "
         "[columns.engagements] action = {values = {...}} maps its names",
     ),
+    "log_users": Gate(
+        "rows of use that have a user >= (1 - max_users_drop) x yesterday's, if those were min_quarantined or more",
+        "see whether the export of the log is whole and still fills user_id, and under which name "
+        "([columns.engagements] user_id); a shop that is to count sessions alone accepts it once",
+    ),
     "vectors": Gate(
         "vectors not finite, zero or not of norm 1, ids not unique and ascending, files unlike their sha256 = 0",
         "remove embeddings/ and units/embeddings/ of the run and repeat the call; else the model is at fault",

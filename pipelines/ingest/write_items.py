@@ -14,7 +14,7 @@ from pipelines.run.bucket_rows import RowRules, unpack
 from pipelines.run.units import Unit, UnitWriter, sealed_unit
 from schemas.columns.raw_rows import NONE_OF_TEXT
 from schemas.pictures.stored import STORED_PREFIX
-from schemas.quarantine import Rejection
+from schemas.quarantine import rejections_to_table
 from schemas.tables import ITEMS, TEXT_FIELDS
 from schemas.validation.catalogue import catalogue_counts
 from schemas.validation.duplicates import num_completing
@@ -43,10 +43,11 @@ class WriteItems(beam.DoFn):
 
 
 def write_bucket(
-    writer: UnitWriter, rows: pa.Table, rejections: Sequence[Rejection], others: Mapping[str, int], rules: RowRules
+    writer: UnitWriter, rows: pa.Table, rejections: pa.Table, others: Mapping[str, int], rules: RowRules
 ) -> dict[str, Any]:
-    """Writes the items of one bucket from its rows, in any order, and seals it. Returns the sidecar. others: counts of
-    rows of which there is nothing else (see pipelines.run.bucket_rows.unpack), which are told here."""
+    """Writes the items of one bucket from its rows, in any order, and seals it. Returns the sidecar. rejections:
+    REJECTIONS in any order; others: counts of rows of which there is nothing else (see
+    pipelines.run.bucket_rows.unpack), which are told here."""
     merged_before = pc.sum(rows["rows_merged"]).as_py() or 0 if "rows_merged" in rows.column_names else 0
     resolved = resolve_rows(rows, rules.file_names, rules.group_rows, rules.limits.max_pictures)
     items = resolved.items
@@ -54,7 +55,7 @@ def write_bucket(
         columns = [items[name].combine_chunks() for name in ITEMS.names]
         pq.write_table(pa.Table.from_arrays(columns, schema=ITEMS), temporary, compression="zstd")
     num_left_out = others.get(ROWS_LEFT_OUT, 0) + resolved.num_left_out
-    num_rejected = sum(rejection.level == "row" for rejection in rejections)
+    num_rejected = pc.sum(pc.equal(rejections["level"], "row")).as_py() or 0
     writer.counts.update(
         rows_read=rows.num_rows + merged_before + num_rejected + others.get(ROWS_LEFT_OUT, 0),
         rows_written=items.num_rows,
@@ -80,7 +81,7 @@ def write_bucket(
         writer.counts[LIKE_TOTALS] = num_totals
     for name in TEXT_FIELDS:  # a renamed column shows here first
         writer.counts[field_count(name)] = pc.sum(pc.greater(pc.utf8_length(items[name]), 0)).as_py() or 0
-    writer.quarantine([*rejections, *resolved.rejections])
+    writer.quarantine(pa.concat_tables([rejections, rejections_to_table(resolved.rejections)]))
     return writer.seal()
 
 

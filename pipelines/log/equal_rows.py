@@ -8,7 +8,7 @@ matter in which files, pieces or order they came.
 import numpy as np
 import pyarrow as pa
 
-from schemas.hashing import stable_hash
+from schemas.hashing import mixed_hashes, stable_hash
 from schemas.tables import ENGAGEMENTS
 
 EVENT = "event"
@@ -16,7 +16,6 @@ EVENT_FIELD = pa.field(EVENT, pa.int64())
 #: The count of rows that equal another one, which stays.
 ROWS_EQUAL = "rows_equal"
 _HASHED = [name for name in ENGAGEMENTS.names if name != "timestamp"]
-_ODD = np.uint64(0x9E3779B97F4A7C15)
 
 
 def with_events(engagements: pa.Table) -> pa.Table:
@@ -26,7 +25,7 @@ def with_events(engagements: pa.Table) -> pa.Table:
         coded = engagements[name].combine_chunks().dictionary_encode()
         hashes = [0 if value is None else stable_hash(value) for value in [*coded.dictionary.to_pylist(), None]]
         places_N = coded.indices.fill_null(len(hashes) - 1).to_numpy()
-        events_N = (events_N * _ODD) ^ (events_N >> np.uint64(29)) ^ np.array(hashes, np.uint64)[places_N]
+        events_N = mixed_hashes(events_N, np.array(hashes, np.uint64)[places_N])
     return engagements.append_column(EVENT_FIELD, pa.array(events_N.view(np.int64)))
 
 

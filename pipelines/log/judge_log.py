@@ -22,12 +22,13 @@ import pyarrow.parquet as pq
 from pipelines.console.progress import Progress
 from pipelines.log.equal_rows import EVENT, ROWS_EQUAL, with_events
 from pipelines.log.read_engagements import MAX_ROWS_AT_ONCE, slice_unit
-from pipelines.log.rows import LOG_STAGE, LogUse, RejectedRows, action_count
+from pipelines.log.rows import LOG_STAGE, ROWS_WITH_USER, LogUse, RejectedRows, action_count
+from pipelines.run.quarantine_pieces import quarantine_in_pieces
 from pipelines.run.shared import Shared
 from pipelines.run.units import Unit, UnitWriter
 from schemas.coercion.offsets_of_times import offsets_of_times
 from schemas.columns.spec import Columns
-from schemas.quarantine import Rejection
+from schemas.hashing import mixed_hashes
 from schemas.reading.rows import FileSlice, read_slice
 from schemas.tables import ENGAGEMENTS, POSITIVE_ACTIONS, UNREADABLE
 from schemas.validation.log import validate_engagements
@@ -36,9 +37,9 @@ from schemas.validation.log import validate_engagements
 DISTINCT = "distinct"
 #: The rows of use are counted in so many parts: 10 million of them are 160,000 a part, in about 10 MB.
 _NUM_BUCKETS = 64
-#: A row of use as it travels. action: its place in POSITIVE_ACTIONS.
+#: A row of use as it travels. action: its place in POSITIVE_ACTIONS, and _WITH_USER more if the row has a user.
 _USED = np.dtype([("time_us", "<i8"), ("event", "<u8"), ("action", "u1")])
-_ODD = np.uint64(0x9E3779B97F4A7C15)
+_WITH_USER = 128
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,22 +84,21 @@ class _JudgeSlice(beam.DoFn):
         writer = UnitWriter(self.source.run, slice_unit(file_slice, self.source.fingerprint, LOG_STAGE))
         progress = Progress.shared(LOG_STAGE, "rows", self.num_rows)
         use, counted = LogUse(self.source.end_us, ITEM_IDS.get(self.source.item_files)), RejectedRows()
-        rejections: list[Rejection] = []
-        for number, raw in enumerate(read_slice(file_slice, self.source.columns, ENGAGEMENTS)):
-            if not number:
-                writer.counts.update(offsets_of_times(raw))
-            valid, rejected, read = validate_engagements(raw, file_slice, stage=LOG_STAGE)
-            use.add(valid)
-            if use.num_waiting >= MAX_ROWS_AT_ONCE:
-                yield from by_bucket_of_row(use.take())
-            counted.add(rejected)
-            rejections += rejected
-            writer.counts["rows_read"] += read["rows_read"]
-            writer.counts.update({**mended(read), **raw.no_rows, **raw.events_by_action})
-            progress.advance(read["rows_read"])
+        with quarantine_in_pieces(writer) as quarantine:
+            for number, raw in enumerate(read_slice(file_slice, self.source.columns, ENGAGEMENTS)):
+                if not number:
+                    writer.counts.update(offsets_of_times(raw))
+                valid, rejected, read = validate_engagements(raw, file_slice, stage=LOG_STAGE)
+                use.add(valid)
+                if use.num_waiting >= MAX_ROWS_AT_ONCE:
+                    yield from by_bucket_of_row(use.take())
+                counted.add(rejected)
+                quarantine(rejected)
+                writer.counts["rows_read"] += read["rows_read"]
+                writer.counts.update({**mended(read), **raw.no_rows, **raw.events_by_action})
+                progress.advance(read["rows_read"])
         yield from by_bucket_of_row(use.take())
         writer.counts.update(use.counts(), rows_quarantined=0, **counted.values())
-        writer.quarantine(rejections)
         writer.seal()
 
 
@@ -115,7 +115,8 @@ def by_bucket_of_row(used: pa.Table) -> Iterator[tuple[int, bytes]]:
     rows_N["time_us"] = used["timestamp"].cast(pa.int64()).to_numpy()
     rows_N["event"] = with_events(used)[EVENT].to_numpy().view(np.uint64)
     rows_N["action"] = pc.index_in(used["action"], value_set=pa.array(POSITIVE_ACTIONS)).to_numpy()
-    mixed_N = (rows_N["time_us"].view(np.uint64) * _ODD) ^ rows_N["event"]
+    rows_N["action"][used["user_id"].is_valid().to_numpy()] += _WITH_USER
+    mixed_N = mixed_hashes(rows_N["time_us"].astype(np.uint64), rows_N["event"])
     buckets_N = (mixed_N % np.uint64(_NUM_BUCKETS)).astype(np.uint8)
     order = np.argsort(buckets_N, kind="stable")
     ends = np.cumsum(np.bincount(buckets_N, minlength=_NUM_BUCKETS))
@@ -129,16 +130,18 @@ def _distinct_counts(_bucket: int, pieces: Iterable[bytes]) -> Counter[str]:
 
 
 def distinct_counts(pieces: Iterable[bytes]) -> Counter[str]:
-    """Counts of all the rows of a bucket: rows_used and those of each action, equal ones once; ROWS_EQUAL, if there are
-    any."""
+    """Counts of all the rows of a bucket: rows_used, those of each action and those that have a user, equal ones once;
+    ROWS_EQUAL, if there are any."""
     rows = np.frombuffer(b"".join(pieces), _USED)
     order = np.lexsort((rows["event"], rows["time_us"]))
     ordered = rows[order]
     is_first = np.ones(len(rows), bool)
     is_first[1:] = (ordered["event"][1:] != ordered["event"][:-1]) | (ordered["time_us"][1:] != ordered["time_us"][:-1])
-    num_actions = np.bincount(ordered["action"][is_first], minlength=len(POSITIVE_ACTIONS)).tolist()
+    actions = ordered["action"][is_first]
+    num_actions = np.bincount(actions % _WITH_USER, minlength=len(POSITIVE_ACTIONS)).tolist()
     counts = Counter({action_count(action): n for action, n in zip(POSITIVE_ACTIONS, num_actions, strict=True) if n})
-    num_used = sum(num_actions)
+    num_used = len(actions)
+    counts[ROWS_WITH_USER] = int((actions >= _WITH_USER).sum())
     counts.update({"rows_used": num_used, **({ROWS_EQUAL: len(rows) - num_used} if num_used < len(rows) else {})})
     return counts
 
@@ -149,7 +152,7 @@ def _sum_counters(counters: Iterable[Counter[str]]) -> Counter[str]:
 
 def _seal_distinct(counts: Counter[str], source: LogSource) -> str:
     writer = UnitWriter(source.run, Unit(LOG_STAGE, DISTINCT, source.fingerprint))
-    writer.counts.update({"rows_used": 0, **counts})
+    writer.counts.update({"rows_used": 0, ROWS_WITH_USER: 0, **counts})
     writer.seal()
     return DISTINCT
 

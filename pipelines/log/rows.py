@@ -9,7 +9,7 @@ rows_equal (to another one that is of use) + rows_used; a row counts where it fi
 import json
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -24,16 +24,21 @@ from schemas.validation.rules import REMEDIES
 LOG_STAGE = "log"
 #: Counts of valid rows that are of no use.
 LEFT_OUT = ("rows_after_date", "rows_other_actions", "rows_without_user_or_query", "rows_item_unknown")
+#: Of the rows that are used, those that have a user.
+ROWS_WITH_USER = "rows_with_user"
 EMPTY_LOG = "the log is empty (a header alone, or not even that)"
 #: Of the rows whose item is unknown, those of which the catalogue has the id in another spelling.
 ROWS_NEAR = "rows_item_near"
 #: Values that are kept of each kind of rejection in a piece of a log, and that are shown of the whole.
 KEPT_VALUES = 5
-#: Kinds of rejection with their values that are told apart at one time.
+#: Kinds of rejection with their values, and unknown ids, that are told apart at one time.
 _MAX_KINDS = 20_000
 _REJECTED, _UNKNOWN, _NEAR = "rejected:", "item_unknown:", "item_near:"
 #: Unknown ids of a piece of a log, those of most rows, that are compared with the catalogue's in other spellings.
 _MAX_COMPARED = 1_000
+
+
+_Value = TypeVar("_Value")
 
 
 class RejectedValue(NamedTuple):
@@ -48,13 +53,15 @@ class RejectedValue(NamedTuple):
 
 
 class LogUse:
-    """Counts what the rows of a piece of a log are good for. end_us: rows at or after it (microseconds since 1970, UTC)
-    are of no use, None: none are; item_ids: of the catalogue."""
+    """Counts what the rows of a piece of a log are good for, in bounded memory: of unknown ids beyond _MAX_KINDS those
+    of few rows are forgotten, so that what is counted of an id is at most too little. end_us: rows at or after it
+    (microseconds since 1970, UTC) are of no use, None: none are; item_ids: of the catalogue."""
 
     def __init__(self, end_us: int | None, item_ids: pa.Array):
         self.end_us, self.item_ids = end_us, item_ids
         self._left_out: Counter[str] = Counter()
         self._unknown: Counter[str] = Counter()
+        self._num_unknown = 0
         self._waiting: list[pa.Table] = []
         #: Rows that take() would look at.
         self.num_waiting = 0
@@ -82,8 +89,12 @@ class LogUse:
         rows = pa.concat_tables([ENGAGEMENTS.empty_table(), *self._waiting])
         self._waiting, self.num_waiting = [], 0
         is_known = pc.is_in(rows["item_id"], value_set=self.item_ids)
-        unknown = pc.value_counts(rows["item_id"].filter(pc.invert(is_known))).to_pylist()
-        self._unknown.update({entry["values"]: entry["counts"] for entry in unknown})
+        unknown = rows["item_id"].filter(pc.invert(is_known))
+        self._num_unknown += len(unknown)
+        most = pa.Table.from_struct_array(pc.value_counts(unknown))
+        most = most.sort_by([("counts", "descending"), ("values", "ascending")]).slice(0, _MAX_KINDS)
+        self._unknown.update(dict(zip(most["values"].to_pylist(), most["counts"].to_pylist(), strict=True)))
+        self._unknown = _of_most_rows(self._unknown)
         return rows.filter(is_known)
 
     def counts(self) -> dict[str, int]:
@@ -94,9 +105,15 @@ class LogUse:
         return {
             **self._left_out,
             **_near_counts(most, self.item_ids),
-            "rows_item_unknown": self._unknown.total(),
+            "rows_item_unknown": self._num_unknown,
             **unknown_counts(self._unknown),
         }
+
+
+def _of_most_rows(values: Counter[_Value]) -> Counter[_Value]:
+    """Counts of at most _MAX_KINDS values: of more the half of most rows, so that what is counted of a value that was
+    forgotten and comes again is too little."""
+    return values if len(values) <= _MAX_KINDS else Counter(dict(values.most_common(_MAX_KINDS // 2)))
 
 
 def unknown_counts(unknown: Mapping[str, int]) -> dict[str, int]:
@@ -166,8 +183,7 @@ class RejectedRows:
     def add(self, rejections: Sequence[Rejection]) -> None:
         self._reasons.update(row.reason for row in rejections)
         self._values.update((row.reason, row.expected, row.got, _own_remedy(row)) for row in rejections)
-        if len(self._values) > _MAX_KINDS:
-            self._values = Counter(dict(self._values.most_common(_MAX_KINDS // 2)))
+        self._values = _of_most_rows(self._values)
 
     def counts(self) -> dict[str, int]:
         """rows_quarantined, and reason:<reason>, as a unit's quarantine counts them, and the values."""

@@ -52,11 +52,9 @@ def unpack_table(payload: bytes) -> pa.Table:
         return reader.read_all()
 
 
-def unpack(
-    packed: Iterable[bytes], schema: pa.Schema = VALIDATED_CATALOGUE
-) -> tuple[pa.Table, list[Rejection], Counter[str]]:
-    """(rows of that schema, rejections, counts of rows of which there is nothing else: NONE_OF_TEXT, ROWS_LEFT_OUT) of
-    a bucket from its pieces, in their order; an empty piece holds nothing."""
+def unpack(packed: Iterable[bytes], schema: pa.Schema = VALIDATED_CATALOGUE) -> tuple[pa.Table, pa.Table, Counter[str]]:
+    """(rows of that schema, REJECTIONS in any order, counts of rows of which there is nothing else: NONE_OF_TEXT,
+    ROWS_LEFT_OUT) of a bucket from its pieces, in their order; an empty piece holds nothing."""
     tables = [unpack_table(piece) for piece in packed if piece]
     rows = [table for table in tables if table.schema.names == schema.names]
     rejected = [table for table in tables if table.schema.names == REJECTIONS.names]
@@ -67,7 +65,7 @@ def unpack(
         counts.update(dict(zip(*(table[name].to_pylist() for name in _COUNTED.names), strict=True)))
     return (
         pa.concat_tables([schema.empty_table(), *rows]),
-        [Rejection(**row) for table in rejected for row in table.to_pylist()],
+        pa.concat_tables([REJECTIONS.empty_table(), *rejected]),
         counts,
     )
 
@@ -95,14 +93,13 @@ class Buckets:
     number: int
     wanted: frozenset[int]
 
-    def pieces(self, rows: pa.Table, rejections: list[Rejection], key: str = "item_id") -> Iterator[tuple[int, bytes]]:
-        """(bucket, piece for `unpack`) of what goes to a wanted bucket: rows by their key, a rejection by its place,
-        for its id may be null. All buckets are wanted of a group, whose items may be in any."""
+    def pieces(self, rows: pa.Table, rejected: pa.Table, key: str = "item_id") -> Iterator[tuple[int, bytes]]:
+        """(bucket, piece for `unpack`) of what goes to a wanted bucket: rows by their key, one of REJECTIONS by its
+        place, for its id may be null. All buckets are wanted of a group, whose items may be in any."""
         wanted = self.wanted if key == "item_id" else range(self.number)
         for bucket, part in split_by_bucket(rows, rows[key].to_pylist(), self.number):
             if bucket in wanted:
                 yield bucket, pack(part)
-        rejected = rejections_to_table(rejections)
         for bucket, part in split_by_bucket(rejected, rejected["where"].to_pylist(), self.number):
             if bucket in self.wanted:
                 yield bucket, pack(part)
@@ -184,10 +181,10 @@ class _ReadSlice(beam.DoFn):
             others[ROWS_LEFT_OUT] += counts[ROWS_LEFT_OUT]
             progress.advance(counts["rows_read"])
             if sum(table.nbytes for table in tables) + len(rejections) * 1_000 >= FLUSH_BYTES:
-                yield from self.buckets.pieces(pa.concat_tables(tables), rejections, self.key)
+                yield from self.buckets.pieces(pa.concat_tables(tables), rejections_to_table(rejections), self.key)
                 tables, rejections = [], []
         if tables:
-            yield from self.buckets.pieces(pa.concat_tables(tables), rejections, self.key)
+            yield from self.buckets.pieces(pa.concat_tables(tables), rejections_to_table(rejections), self.key)
         place = bucket_of(file_slice.where(file_slice.first_row), self.buckets.number)
         yield from self.buckets.piece_of_counts(others, place)
 
@@ -209,5 +206,5 @@ class _CompleteGroups(beam.DoFn):
             share_pictures=self.rules.group_rows == SHARE_PICTURES,
             max_pictures=self.rules.limits.max_pictures,
         )
-        yield from self.buckets.pieces(items, rejections + rejected)
+        yield from self.buckets.pieces(items, pa.concat_tables([rejections, rejections_to_table(rejected)]))
         yield from self.buckets.piece_of_counts(counts, bucket)

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipelines.run.unit_files import (
@@ -32,7 +33,7 @@ from pipelines.run.unit_files import (
 from schemas import storage
 from schemas.errors import CorruptFileError, UsageError
 from schemas.files import check_sha256, sha256_of_file
-from schemas.quarantine import Rejection, quarantine_table, quote, rejections_to_table
+from schemas.quarantine import Rejection, quarantine_table, quote, rejections_to_table, sorted_rejections
 from schemas.records.manifests import FileEntry, Sidecar, StageManifest, manifest_path, sidecar_path, sum_of
 from schemas.storage import atomic_write
 
@@ -72,16 +73,22 @@ class UnitWriter:
             entry = FileEntry(relative_path, sha256_of_file(temporary), storage.size_of(temporary))
         self.files.append(entry)
 
-    def quarantine(self, rejections: Iterable[Rejection]) -> None:
-        """Writes the unit's quarantine table (none if empty) and counts rows by level."""
-        rows = list(rejections)
-        if not rows:
+    def quarantine(self, rejections: Iterable[Rejection] | pa.Table) -> None:
+        """Writes the unit's quarantine table (none if empty), of rejections or REJECTIONS in any order, and counts rows
+        by level."""
+        is_table = isinstance(rejections, pa.Table)
+        rows = sorted_rejections(rejections) if is_table else rejections_to_table(rejections)
+        if not rows.num_rows:
             return
         with self.file(quarantine_path(self.unit.stage, self.unit.name)) as temporary:
-            self._write_quarantine(rejections_to_table(rows), temporary)
-        for row in rows:
-            self.counts[f"{row.level}s_quarantined"] += 1
-            self.counts[f"reason:{row.reason}"] += 1
+            pq.write_table(self.quarantined(rows), temporary, compression="zstd")
+
+    def quarantined(self, rejections: pa.Table) -> pa.Table:
+        """The QUARANTINE of REJECTIONS, which are counted, by level and reason."""
+        for name, counted in (("level", "{}s_quarantined"), ("reason", "reason:{}")):
+            for entry in pc.value_counts(rejections[name]).to_pylist():
+                self.counts[counted.format(entry["values"])] += entry["counts"]
+        return quarantine_table(rejections, Path(self.run).name)
 
     def take_over(self, earlier_run: str) -> dict[str, int] | None:
         """Copies the files of the same unit of an earlier run and returns its counts, which the caller translates into
@@ -107,15 +114,13 @@ class UnitWriter:
         if name.startswith("quarantine/"):
             check_sha256(source, sha256)
             with self.file(name) as temporary:
-                self._write_quarantine(pq.read_table(source), temporary)
+                rows = quarantine_table(pq.read_table(source), Path(self.run).name)
+                pq.write_table(rows, temporary, compression="zstd")
             return
         with self.file(name) as temporary:
             storage.copy_file(source, temporary)
         if (got := self.files[-1].sha256) != sha256:  # read once: these are the largest files of a run
             raise CorruptFileError(f"expected sha256 {quote(sha256)}, got {got} for {source}")
-
-    def _write_quarantine(self, rejections: pa.Table, path: str) -> None:
-        pq.write_table(quarantine_table(rejections, Path(self.run).name), path, compression="zstd")
 
     def seal(self) -> dict[str, Any]:
         """Writes the sidecar, after all files: from here on the unit is finished. Returns its content, as JSON values:

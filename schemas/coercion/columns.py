@@ -7,7 +7,7 @@ picture_columns.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from functools import partial
 from typing import Any
@@ -45,9 +45,35 @@ def text_column(raw: RawRows, name: str, found: Found, *, join_lists: bool = Fal
     empty string becomes null. required: a cell that cannot be read costs its row. With `join_lists` a cell that has a
     text in several languages (see schemas.columns.localised_texts) gives the one that the source's name tells; where it
     tells none, the cell cannot be read."""
+    arrays = [_without_empty(mapped) for _, _, mapped in _mapped_texts(raw, name, found, join_lists, required)]
+    return _told_by_presence(joined_texts(arrays, " "), column_of(raw.columns, name))
+
+
+def mapped_to_empty(raw: RawRows, name: str) -> np.ndarray:
+    """bool [rows]: where the mapping makes a text column "", and no other of its sources has a text. A cell that is
+    empty of itself is missing, which is another thing; a word for null may be mapped."""
+    emptied, has_text = np.zeros(raw.table.num_rows, bool), np.zeros(raw.table.num_rows, bool)
+    unused = [theirs for theirs, ours in column_of(raw.columns, name).values if not ours]
+    if not unused:
+        return emptied
+    for cells, values, mapped in _mapped_texts(raw, name, Found()):  # text_column puts down what cannot be read
+        is_unused = pc.equal(mapped, "")
+        if "" not in unused:
+            is_unused = pc.and_(is_unused, pc.not_equal(values, ""))
+        emptied |= pc.fill_null(is_unused, False).to_numpy(zero_copy_only=False)
+        words = np.flatnonzero(cells.was_word).tolist()
+        emptied[[row for row in words if str(cells.word(row)).strip() in unused]] = True
+        has_text |= _without_empty(mapped).is_valid().to_numpy(zero_copy_only=False)
+    return emptied & ~has_text
+
+
+def _mapped_texts(
+    raw: RawRows, name: str, found: Found, join_lists: bool = False, required: bool = False
+) -> Iterator[tuple[Cells, pa.Array, pa.Array]]:
+    """Of each source of a text column, as text_column says: its cells, their texts as the keys of a mapping have them,
+    and as the mapping makes them, "" too."""
     wanted = "text or a list of texts" if join_lists else "text"
     coerce: Callable[[Any], str | None] = cell_text
-    arrays = []
     for number, cells in enumerate(cells_of_sources(raw, name)):
         blame = Blame(name, found, required, wanted, cells.called)
         values = None if cells.array is None else fast_text(cells.array, join_lists)
@@ -57,33 +83,7 @@ def text_column(raw: RawRows, name: str, found: Found, *, join_lists: bool = Fal
         if values is None:
             values = by_value(cells, coerce, pa.string(), blame)
         values = _as_mapped_from(_without_links(values) if join_lists else values, name, cells.spec)
-        arrays.append(_without_empty(_mapped(values, cells.spec, _IN_ANY_CASE.get(name))))
-    return _told_by_presence(joined_texts(arrays, " "), column_of(raw.columns, name))
-
-
-def mapped_to_empty(raw: RawRows, name: str) -> np.ndarray:
-    """bool [rows]: where the mapping makes a text column "", and no other of its sources has a text. A cell that is
-    empty of itself is missing, which is another thing; a word for null may be mapped."""
-    spec = column_of(raw.columns, name)
-    emptied, has_text = np.zeros(raw.table.num_rows, bool), np.zeros(raw.table.num_rows, bool)
-    unused = [theirs for theirs, ours in spec.values if not ours]
-    if not unused:
-        return emptied
-    blame = Blame(name, Found())  # text_column puts down what cannot be read
-    for cells in cells_of_sources(raw, name):
-        values = None if cells.array is None else fast_text(cells.array, join_lists=False)
-        if values is None:
-            values = by_value(cells, cell_text, pa.string(), blame)
-        values = _as_mapped_from(values, name, spec)
-        mapped = _mapped(values, spec, _IN_ANY_CASE.get(name))
-        is_unused = pc.equal(mapped, "")
-        if "" not in unused:
-            is_unused = pc.and_(is_unused, pc.not_equal(values, ""))
-        emptied |= pc.fill_null(is_unused, False).to_numpy(zero_copy_only=False)
-        words = np.flatnonzero(cells.was_word).tolist()
-        emptied[[row for row in words if str(cells.word(row)).strip() in unused]] = True
-        has_text |= _without_empty(mapped).is_valid().to_numpy(zero_copy_only=False)
-    return emptied & ~has_text
+        yield cells, values, _mapped(values, cells.spec, _IN_ANY_CASE.get(name))
 
 
 def id_column(raw: RawRows, name: str, found: Found, *, required: bool = False, section: str = "columns") -> pa.Array:

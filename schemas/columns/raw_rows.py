@@ -34,12 +34,17 @@ class FileSlice:
     first_row: int = 1
     name: str = ""
 
+    @property
+    def called(self) -> str:
+        """The file, in messages."""
+        return shown(self.name or os.path.basename(self.path))
+
     def where(self, row_number: int) -> str:
         """
         >>> FileSlice(0, "/data/items.csv").where(7)
         'items.csv:7'
         """
-        return f"{shown(self.name or os.path.basename(self.path))}:{row_number}"
+        return f"{self.called}:{row_number}"
 
 
 @dataclass(frozen=True, eq=False)

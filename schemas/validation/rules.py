@@ -107,9 +107,11 @@ def flag_unknown(faults: Faults, values: pa.Array, known: tuple[str, ...], reaso
 
 def flag(faults: Faults, mask: pa.Array, reason: str, expected: str, values: pa.Array, column: str = "") -> None:
     """Records a fault, of our column, for the rows of the mask that have none yet."""
-    for row in np.flatnonzero(mask.to_numpy(zero_copy_only=False)).tolist():
-        if row not in faults:
-            faults[row] = Fault(reason, expected, quote(values[row].as_py()), column=column)
+    rows = [row for row in np.flatnonzero(mask.to_numpy(zero_copy_only=False)).tolist() if row not in faults]
+    given = values.take(pa.array(rows, pa.int64())).to_pylist()
+    faults.update(
+        {row: Fault(reason, expected, quote(got), column=column) for row, got in zip(rows, given, strict=True)}
+    )
 
 
 def good_rows(columns: dict[str, Any], schema: pa.Schema, faults: Faults) -> tuple[pa.Table, np.ndarray]:
@@ -123,12 +125,15 @@ def good_rows(columns: dict[str, Any], schema: pa.Schema, faults: Faults) -> tup
 
 def rejections_of(raw: RawRows, file_slice: FileSlice, stage: str, ids: pa.Array, faults: Faults) -> list[Rejection]:
     """One rejection for each faulty row, broken line and row with an oversized cell."""
-    found = [(int(raw.row_numbers[row]), ids[row].as_py(), fault) for row, fault in faults.items()]
+    rows = list(faults)
+    given = ids.take(pa.array(rows, pa.int64())).to_pylist()
+    found = list(zip(raw.row_numbers[rows].tolist(), given, faults.values(), strict=True)) if rows else []
     for number, error in raw.broken:
         reason, expected = _CUT_OFF if number in raw.cut_off else _BROKEN
         found.append((number, None, Fault(reason, expected, quote(error))))
     for number, why in raw.oversized:
         found.append((number, None, Fault("oversized_cell", f"cells of at most {MAX_CELL_BYTES:,} bytes", why)))
+    called = file_slice.called
     return [
         Rejection(
             level="row",
@@ -137,7 +142,7 @@ def rejections_of(raw: RawRows, file_slice: FileSlice, stage: str, ids: pa.Array
             reason=fault.reason,
             expected=fault.expected,
             got=fault.got,
-            where=file_slice.where(number),
+            where=f"{called}:{number}",
             remedy=fault.remedy or REMEDIES[fault.reason],
         )
         for number, item_id, fault in sorted(found, key=lambda entry: entry[0])

@@ -19,6 +19,28 @@ def run_starts(rows: pa.Table, *names: str) -> np.ndarray:
     return np.flatnonzero(begins)
 
 
+def equal_to_next(column: pa.Array) -> np.ndarray:
+    """bool [rows - 1]: whether each value but the last, a text, a number or a list of texts, equals the one after it;
+    nulls are equal to nulls."""
+    validity = column.is_valid().to_numpy(zero_copy_only=False)
+    if pa.types.is_list(column.type):
+        equal = _lists_equal_to_next(column)
+    else:
+        equal = pc.fill_null(pc.equal(column[:-1], column[1:]), True).to_numpy(zero_copy_only=False)
+    return equal & (validity[:-1] == validity[1:])
+
+
+def _lists_equal_to_next(lists: pa.ListArray) -> np.ndarray:
+    lengths_N = pc.fill_null(pc.list_value_length(lists), 0).to_numpy()
+    members_M = lists.flatten().dictionary_encode(null_encoding="encode").indices.to_numpy()
+    is_as_long = lengths_N[:-1] == lengths_N[1:]
+    # The members of a list and of the next, which is as long, are as far apart as the lists are long.
+    owner_M = np.repeat(np.arange(len(lists)), lengths_N)
+    place_P = np.flatnonzero(np.append(is_as_long, False)[owner_M])
+    differ_P = members_M[place_P] != members_M[place_P + lengths_N[owner_M[place_P]]]
+    return is_as_long & (np.bincount(owner_M[place_P[differ_P]], minlength=len(lists))[:-1] == 0)
+
+
 def run_numbers(starts: np.ndarray, num_rows: int) -> np.ndarray:
     """The number of the run that each row is in."""
     return np.repeat(np.arange(len(starts)), np.diff(np.append(starts, num_rows)))

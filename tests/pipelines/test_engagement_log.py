@@ -7,6 +7,7 @@ import shutil
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -20,8 +21,10 @@ from pipelines.log import engagement_log, judge_log
 from pipelines.log import rows as log_rows
 from pipelines.log.engagement_log import LogConfig
 from pipelines.log.judge_log import by_bucket_of_row, distinct_counts
-from pipelines.log.rows import KEPT_VALUES, LogUse, RejectedRows, rejected_values, unknown_items
+from pipelines.log.rows import KEPT_VALUES, LogUse, RejectedRows, near_items, rejected_values, unknown_items
+from pipelines.run import quarantine_pieces
 from schemas.errors import UsageError
+from schemas.hashing import mixed_hashes
 from schemas.quarantine import Rejection
 from schemas.tables import ACTIONS, ENGAGEMENTS, SURFACES
 
@@ -40,6 +43,9 @@ ROWS = st.lists(
     ),
     max_size=40,
 )
+
+
+CLICK = {"timestamp": NOW, "user_id": "u", "surface": "home", "item_id": "a", "action": "click"}
 
 
 def judge(folder: Path, runner: tuple[str, ...] = (), **given) -> dict:
@@ -118,6 +124,40 @@ def test_a_log_of_distinct_values_takes_bounded_memory(monkeypatch):
     (first, *others) = rejected_values(counted.counts())
     assert (first.got, first.num_rows, len(others)) == ("'view_item'", 50, KEPT_VALUES - 1)
     assert counted.counts()["rows_quarantined"] == 50 * 21
+
+
+def test_a_log_of_unknown_items_takes_bounded_memory(monkeypatch):
+    monkeypatch.setattr(log_rows, "_MAX_KINDS", 100)
+    use = LogUse(None, pa.array(["known"]))
+    for number in range(50):
+        rows = [{**CLICK, "item_id": f"{number}-{row}"} for row in range(130)]
+        most = [{**CLICK, "item_id": item_id} for item_id in (" KNOWN", "z")]
+        use.add(pa.Table.from_pylist([*rows, *most, *most], ENGAGEMENTS))
+        use.take()
+    assert len(use._unknown) <= 100
+    counts = use.counts()
+    assert counts["rows_item_unknown"] == 50 * 134
+    assert unknown_items(counts)[:2] == [("' KNOWN'", 100), ("'z'", 100)]
+    assert near_items(counts) == [("' KNOWN'", "'known'", 100)]
+
+
+def test_the_quarantine_is_written_in_pieces_of_any_size(tmp_path, monkeypatch):
+    bad = [{**row, "action": f"view {number}"} for number, row in enumerate(good_rows(ITEM_IDS, NOW) * 3)]
+    (tmp_path / "log").mkdir()
+    write_csv(tmp_path / "log" / "1.csv", bad)
+    found = {}
+    for rows_a_piece in (10**9, 25):
+        finish_embeddings(tmp_path / f"run-{rows_a_piece}", vectors_of())
+        monkeypatch.setattr(quarantine_pieces, "ROWS_A_PIECE", rows_a_piece)
+        monkeypatch.setattr("schemas.reading.rows.MAX_BATCH_ROWS", 10)
+        counts = judge(tmp_path, run=str(tmp_path / f"run-{rows_a_piece}"))["counts"]
+        (path,) = (tmp_path / f"run-{rows_a_piece}" / "quarantine").iterdir()
+        found[rows_a_piece] = pq.read_table(path).drop(["run"]), counts, pq.ParquetFile(path).num_row_groups
+    (table, counts, one), (in_pieces, counts_of_pieces, several) = found.values()
+    assert in_pieces.equals(table)
+    assert counts_of_pieces == counts
+    assert counts["rows_quarantined"] == len(table) == len(bad)
+    assert (one, several > 3) == (1, True)
 
 
 def test_every_row_is_counted_and_the_bad_ones_are_in_the_quarantine(folder, capsys):
@@ -207,8 +247,24 @@ def test_rows_of_use_are_distinct_ones_however_they_are_cut(rows, num_pieces):
             pieces.setdefault(bucket, []).append(piece)
     counts = sum((distinct_counts(parts) for parts in pieces.values()), Counter())
     distinct = {tuple(row.values()) for row in table.to_pylist()}
-    expected = {"rows_used": len(distinct), "rows_equal": len(rows) - len(distinct), "action:save": len(distinct)}
-    assert counts == Counter({name: count for name, count in expected.items() if count})
+    num_with_user = len({row for row in distinct if row[table.column_names.index("user_id")] is not None})
+    expected = {
+        "rows_used": len(distinct),
+        "action:save": len(distinct),
+        "rows_with_user": num_with_user,
+        "rows_equal": len(rows) - len(distinct),
+    }
+    assert {**counts} == {name: count for name, count in expected.items() if count}
+
+
+WORDS_OF_64_BITS = st.integers(0, 2**64 - 1)
+
+
+@given(st.lists(st.tuples(WORDS_OF_64_BITS, WORDS_OF_64_BITS), min_size=1, max_size=5))
+def test_the_hash_of_two_numbers_is_that_of_whole_numbers(pairs):
+    first_N, second_N = np.array(pairs, np.uint64).T
+    expected = [(a * 0x9E3779B97F4A7C15) % 2**64 ^ (a >> 29) ^ b for a, b in pairs]
+    assert mixed_hashes(first_N, second_N).tolist() == expected
 
 
 @pytest.mark.parametrize("change", ["date", "columns", "items"])

@@ -1,6 +1,7 @@
 """What `[columns]` may say of a column, and that a column that is meant is asked for."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from raw_batches import engagements
 
+from schemas.coercion.cells import Found
+from schemas.coercion.columns import mapped_to_empty, text_column
 from schemas.columns.mapping import ASSUMED, source_columns, table_columns
 from schemas.columns.spec import Column
 from schemas.errors import UsageError
@@ -328,6 +334,36 @@ def actions_of(folder: Path, words: list[str | None], values: dict[str, str]) ->
     (raw,) = read_slice(file_slice, columns, ENGAGEMENTS)
     good, rejected, _ = validate_engagements(raw, file_slice)
     return good["action"].to_pylist(), [row.reason for row in rejected], raw.no_rows.get(OF_NO_USE, 0)
+
+
+WORDS = ["buy", "Buy", " view", "view", "", "click", "x-buy", "x-view", "ＶＩＥＷ"]
+
+
+@given(
+    st.lists(st.none() | st.sampled_from(WORDS), min_size=1, max_size=8),
+    st.sampled_from(
+        [{"view": ""}, {"": "", "buy": "checkout"}, {"buy": ""}, {"buy": "save"}, {"view": "", "Buy": "save"}]
+    ),
+    st.sampled_from([None, "x-"]),
+)
+def test_what_is_mapped_to_nothing_is_no_text_and_the_rest_is_as_mapped(
+    words: list[str | None], values: dict[str, str], prefix: str | None
+) -> None:
+    spec = {"values": values, **({"prefix": prefix} if prefix else {})}
+    columns = table_columns({"engagements": {"action": spec}}, "engagements")
+    raw = replace(engagements(action=pa.array(words, pa.string())), columns=columns)
+    texts = text_column(raw, "action", Found()).to_pylist()
+    emptied = mapped_to_empty(raw, "action").tolist()
+    for word, text, is_emptied in zip(words, texts, emptied, strict=True):
+        assert not (is_emptied and text is not None)
+        if word is None or not word.isascii():
+            continue
+        found = word.strip().removeprefix(prefix or "")
+        ours = values.get(found, values.get(found.lower()))
+        if found or "" in values:
+            assert is_emptied == (ours == "")
+        if ours:
+            assert text == ours
 
 
 def test_case_and_signs_of_mapped_actions_do_not_count(tmp_path: Path) -> None:

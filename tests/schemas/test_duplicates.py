@@ -1,5 +1,6 @@
 """Rows of one id without --group-rows: a row that holds less than another never takes its place."""
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,10 @@ from hypothesis import strategies as st
 from raw_batches import SLICE, raw_rows
 
 from schemas.columns.raw_rows import FileSlice, RawRows
-from schemas.tables import CATALOGUE
+from schemas.tables import CATALOGUE, TEXT_FIELDS
 from schemas.validation.catalogue import validate_catalogue
 from schemas.validation.duplicates import num_completing, resolve_duplicates
+from schemas.validation.runs import equal_to_next
 
 
 def rows_of_one_id(rows: list[dict[str, Any]]) -> pa.Table:
@@ -101,3 +103,68 @@ def test_duplicates_follow_the_rule_in_any_order(pairs: list[tuple[str, str]], r
         if dict(pairs)[item] != title
     )
     assert sorted((entry.item_id, entry.where) for entry in rejections) == expected
+
+
+def naive(rows: pa.Table) -> tuple[list[dict[str, Any]], list[tuple[str, int, int]], int]:
+    """(rows that stay; id, row that is rejected, row that stays; how many rows collapsed), row by row."""
+    by_id: dict[str, list[dict[str, Any]]] = {}
+    for row in sorted(rows.to_pylist(), key=lambda row: (row["item_id"], row["file_number"], row["row_number"])):
+        by_id.setdefault(row["item_id"], []).append(row)
+    stay, rejected, num_collapsed = [], [], 0
+    for item_id, members in by_id.items():
+        last_of = {repr([row[name] for name in CATALOGUE.names]): row for row in members}
+        several = list(last_of.values())
+        said = [{name: row[name] for name in TEXT_FIELDS if row[name] is not None} for row in several]
+        last = said[several.index(members[-1])]
+        places = [(row["file_number"], row["row_number"]) for row in several]
+        fuller = [number for number, texts in enumerate(said) if last.items() < texts.items()]
+        best = max(fuller, key=lambda n: (len(said[n]), places[n]), default=several.index(members[-1]))
+        stay.append(several[best])
+        numbers = [row["row_number"] for row in several]
+        rejected += [(item_id, number, numbers[best]) for n, number in enumerate(numbers) if n != best]
+        num_collapsed += len(members) - len(several)
+    return stay, sorted(rejected), num_collapsed
+
+
+ROWS = st.fixed_dictionaries(
+    {
+        "item_id": st.sampled_from("abc"),
+        "title": st.sampled_from([None, "x", "y"]),
+        "brand": st.sampled_from([None, "x"]),
+        "images": st.sampled_from([[], ["1"], ["2"], ["1", "2"], ["2", "1"], ["12"]]),
+    }
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(ROWS, max_size=12), st.randoms())
+def test_duplicates_are_those_of_a_loop_over_all_rows(rows: list[dict[str, Any]], random: Any) -> None:
+    table = pa.Table.from_pylist(rows, schema=CATALOGUE)
+    places = random.sample(range(1, 1 + len(rows)), len(rows))  # the rows come in any order, from two files
+    fields = [pa.array([place % 2 for place in places], pa.int64()), pa.array(places, pa.int64())]
+    table = table.append_column("file_number", fields[0]).append_column("row_number", fields[1])
+    items, rejections, num_collapsed = resolve_duplicates(table, ["0", "1"])
+    stay, rejected, expected_collapsed = naive(table)
+    assert items.to_pylist() == stay
+    got = [(one.item_id or "", one.where, one.got.rpartition(" in ")[2]) for one in rejections]
+    expected = [(i, f"{row % 2}:{row}", f"{kept % 2}:{kept}, which stays") for i, row, kept in rejected]
+    assert sorted(got) == sorted(expected)
+    assert num_collapsed == expected_collapsed
+
+
+def test_equal_rows_become_no_python_objects(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = pa.concat_tables([rows_of_one_id([BOTH, BOTH, BOTH])] * 2)
+    monkeypatch.setattr("schemas.validation.duplicates._resolve_group", None)  # what is called of rows that differ
+    assert resolve_duplicates(rows, ["c.csv"])[2] == 5
+
+
+LISTS = st.none() | st.lists(st.none() | st.sampled_from(["", "a", "b", "ab"]), max_size=3)
+
+
+@given(st.lists(LISTS, min_size=1, max_size=8))
+def test_lists_are_equal_to_the_next_as_python_says(lists: list[list[str | None] | None]) -> None:
+    expected = [a == b for a, b in pairwise(lists)]
+    column = pa.array([["before"], *lists], pa.list_(pa.string()))[1:]  # of a slice, too
+    assert equal_to_next(column).tolist() == expected
+    texts = pa.array([None if one is None else "/".join(map(str, one)) for one in lists], pa.string())
+    assert equal_to_next(texts).tolist() == [a == b for a, b in pairwise(texts.to_pylist())]

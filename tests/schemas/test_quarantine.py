@@ -2,12 +2,14 @@
 
 import time
 import tracemalloc
+from dataclasses import asdict
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.quarantine import MAX_QUOTED_CHARACTERS, quote
+from schemas.quarantine import MAX_QUOTED_CHARACTERS, Rejection, quote, rejections_to_table
+from schemas.tables import REJECTIONS
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=30) | st.binary(max_size=30),
@@ -65,3 +67,33 @@ def test_large_values_are_cut_before_they_are_rendered(name):
 def test_a_number_too_long_to_be_printed_is_told_by_its_size():
     assert quote(10**5_000) == "a whole number of 16,610 bits"
     assert quote([1, 10**5_000, "a"]) == "[1, a whole number of 16,610 bits, 'a']"
+
+
+REJECTED = st.builds(
+    Rejection,
+    level=st.sampled_from(["row", "picture"]),
+    stage=st.just("items"),
+    item_id=st.none() | st.sampled_from(["a", "b", "None"]),
+    reason=st.sampled_from(["null_id", "missing"]),
+    expected=st.just("text"),
+    got=st.sampled_from(["None", "'é'", "''"]),
+    where=st.builds("{}:{}".format, st.sampled_from(["a.csv", "b.csv", "a:1"]), st.integers(0, 10**19))
+    | st.sampled_from(["a.jpg", "x:", ":7", "items/bucket-00001.parquet", "a\n:3"]),
+    remedy=st.just(""),
+)
+
+
+def place(where: str) -> tuple[str, int]:
+    file, colon, number = where.rpartition(":")
+    is_row = colon and number.isdigit() and len(number) <= 18 and "\n" not in file
+    return (file, int(number)) if is_row else ("", -1)
+
+
+@given(st.lists(REJECTED, max_size=12), st.randoms())
+@settings(max_examples=300, deadline=None)
+def test_rejections_are_in_the_order_of_their_files(rejections: list[Rejection], random) -> None:
+    rows = [asdict(one) for one in rejections]
+    expected = sorted(rows, key=lambda row: (*place(row["where"]), *map(str, row.values()), row["item_id"] is None))
+    table = rejections_to_table(random.sample(rejections, len(rejections)))
+    assert table.schema == REJECTIONS
+    assert table.to_pylist() == expected

@@ -12,7 +12,7 @@ from users_runs import NOW
 
 from pipelines.console.thresholds import LogThresholds
 from pipelines.gates.judge import GateThresholds, check_quarantine_share, require_passed
-from pipelines.gates.log import check_actions, check_log, require_passed_log, require_sound_log
+from pipelines.gates.log import check_actions, check_log, check_users, require_passed_log, require_sound_log
 from pipelines.log.judge_log import by_bucket_of_row, distinct_counts
 from pipelines.log.rows import LogUse, action_count
 from schemas.errors import ThresholdError, UsageError
@@ -203,6 +203,53 @@ def test_where_all_actions_drop_alike_the_log_may_not_be_whole():
     assert whole.remedy.startswith("all actions drop alike: see whether the log is whole")
     for now in (counted(30, 90), counted(130, 0), counted(0, 33)):
         assert "calls the action otherwise" in check_actions(now, counted(100, 100), DEFAULTS).remedy
+
+
+@pytest.mark.parametrize(
+    ("with_user", "without", "before", "status"),
+    [
+        (100, 0, 100, "passed"),
+        (70, 30, 100, "passed"),
+        (69, 0, 100, "failed"),
+        (60, 40, 100, "failed"),
+        (0, 100, 100, "failed"),
+        (0, 0, 100, "failed"),
+        (0, 100, 0, "skipped"),  # of sessions alone
+        (100, 0, 0, "skipped"),
+        (0, 9, 19, "skipped"),  # fewer than min_quarantined
+    ],
+)
+def test_users_that_are_lost_against_yesterday_are_told(with_user, without, before, status):
+    def counted(with_user, without):
+        return {"rows_used": 1 + with_user, "rows_with_user": with_user, "rows_without_user_or_query": without}
+
+    result = check_users(counted(with_user, without), counted(before, 0), DEFAULTS)
+    assert (result.name, result.status) == ("log_users", status)
+    if status != "skipped":
+        assert (result.value, result.baseline, result.threshold) == (with_user, 100, 70)
+        told = f"{with_user} of {1 + with_user} rows of use have a user, yesterday 100 of 101; {without} rows are of no"
+        assert result.message.startswith(told)
+    for today, yesterday in ((None, counted(100, 0)), (counted(9, 0), None), (counted(9, 0), {"rows_used": 100})):
+        assert check_users(today, yesterday, DEFAULTS).status == "skipped"
+    assert check_users({"rows_used": 0, "rows_read": 9}, counted(100, 0), DEFAULTS).status == "skipped"  # see log_used
+
+
+@pytest.mark.parametrize("surface", ["search", "home"])
+def test_a_log_of_which_two_in_five_rows_have_lost_their_user_fails(surface):
+    """Rows of a search stay of use without a user, those of a home page do not; either way no row is rejected."""
+    rows = [{**row, "surface": surface, "query": "q" if surface == "search" else None} for row in good_rows(["a"], NOW)]
+    days = []
+    for num_lost in (0, 24):
+        use = LogUse(None, pa.array(["a"]))
+        lost = [{**row, "user_id": None if n < num_lost else f"u{n}"} for n, row in enumerate(rows)]
+        use.add(pa.Table.from_pylist(lost * 2, schema=ENGAGEMENTS))
+        distinct = distinct_counts(piece for _, piece in by_bucket_of_row(use.take()))
+        days.append(use.counts() | distinct | {"rows_read": 2 * len(rows)})
+    assert [counts["rows_with_user"] for counts in days] == [60, 36]
+    assert {result.status for result in check_log(days[1], DEFAULTS)} == {"passed"}
+    assert check_actions(days[1], days[0], DEFAULTS).status == "passed"
+    result = check_users(days[1], days[0], DEFAULTS)
+    assert (result.status, result.value, result.threshold) == ("failed", 36, 42)
 
 
 @pytest.mark.parametrize(
