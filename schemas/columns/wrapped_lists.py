@@ -1,6 +1,7 @@
 """Lists that BigQuery, Hive and Spark wrap in objects, as the lists that they are: of Python's values what
 schemas.columns.nested_columns reads of Arrow's."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from schemas.cells.lists import ELEMENTS, WRAPPERS
@@ -20,6 +21,23 @@ def plain_lists(value: Any) -> Any:
     if members is value:
         return {key: plain_lists(inner) for key, inner in value.items()}
     return [plain_lists(member) for member in members]
+
+
+def plain_lists_of(values: Sequence[Any]) -> list[Any]:
+    """plain_lists of the values of a column; as they are where not all are wrapped, and in one way: what a name with
+    dots leads to in these is for schemas.columns.nested_columns to say."""
+    kinds = {_kind(value) for value in values if value is not None}
+    return [plain_lists(value) for value in values] if len(kinds) == 1 and None not in kinds else list(values)
+
+
+def _kind(value: Any) -> tuple[str, frozenset[str]] | None:
+    """What wraps a list, and what its members; None of a value that wraps none."""
+    members = unwrapped(value)
+    if members is value:
+        return None
+    ((key, wrapped),) = value.items()
+    ones = (next(iter(one)) for one in wrapped if isinstance(one, dict) and len(one) == 1)
+    return key, frozenset(one for one in ones if one in ELEMENTS)
 
 
 def unwrapped(value: Any) -> Any:

@@ -22,7 +22,7 @@ from schemas.columns.names import bare_name, plain_name
 from schemas.columns.nested_columns import without_maps
 from schemas.columns.picture_names import PICTURES
 from schemas.columns.usual_names import TEXTS
-from schemas.columns.wrapped_lists import plain_lists
+from schemas.columns.wrapped_lists import plain_lists_of
 from schemas.errors import UsageError
 from schemas.pictures.cells import MIN_BASE64_CHARACTERS, BadPicture, Picture
 from schemas.pictures.types import is_called_like_a_picture, picture_type
@@ -272,7 +272,7 @@ def look_at(files: Sequence[str]) -> SeenTable:
                 values[name] += _values_of(raw, name)
             if num_rows >= MAX_ROWS:
                 break
-    columns = {name: SeenColumn(name, with_objects(given)) for name, given in values.items()}
+    columns = {name: SeenColumn(name, with_objects(plain_lists_of(given))) for name, given in values.items()}
     twice = tuple(dict.fromkeys(name for name in names if names.count(name) > 1))
     return SeenTable(files, columns, num_rows, num_rows >= count_rows(files), twice)
 
@@ -341,7 +341,7 @@ def _values_of(raw: RawRows, name: str) -> list[Any]:
 
 
 def _seen_value(value: Any) -> Any:
-    plain = plain_lists(without_maps(value))
+    plain = without_maps(value)
     return None if says_nothing(plain) else _without_bytes(plain)
 
 
