@@ -2,6 +2,7 @@
 
 import csv
 import io
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -26,16 +27,20 @@ def rows_of(path: Path) -> tuple[list[tuple[str, str]], list[tuple[int, str]]]:
     return good, [(row.number, row.error) for row in rows if row.error]
 
 
-@pytest.mark.parametrize("num_columns", HEADERS)
-@pytest.mark.parametrize("pattern", IDS)
-@pytest.mark.parametrize("num_below", [1, 2, 3, 4, 6])
+def _is_like_a_numbered_list(num_columns: int, pattern: str, num_below: int) -> bool:
+    """Within a text such lines may stand, and the text stays one cell."""
+    return num_columns == 2 and pattern in ("{}", "00{}") and num_below < 3
+
+
+@pytest.mark.parametrize(
+    ("num_columns", "pattern", "num_below"),
+    [one for one in product(HEADERS, IDS, [1, 2, 3, 4, 6]) if not _is_like_a_numbered_list(*one)],
+)
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 def test_rows_between_two_stray_quotes(
     tmp_path: Path, num_columns: int, pattern: str, num_below: int, end: str
 ) -> None:
     """As RFC 4180 reads it, one title goes over several rows."""
-    if num_columns == 2 and pattern in ("{}", "00{}") and num_below < 3:
-        pytest.skip("a numbered list within a text looks the same")
     titles = [f"mug {number}" for number in range(1, 10)]
     titles[1], titles[1 + num_below] = f'"{titles[1]}', f'{titles[1 + num_below]}"'
     behind = ["", "A", "S", "a.jpg"][-(num_columns - 2) :] if num_columns > 2 else []
