@@ -1,9 +1,8 @@
 """Columns of any type into columns of ours: whole columns at once where all is well, value by value where not.
 
 Each function returns the coerced column, null where a value was null or could not be coerced; what could not is put
-down (see schemas.coercion.cells). What each type becomes: schemas.cells, its text, lists and times. What
-the mapping says of a column (several sources, separator, values, null words, blanks) is done here. Pictures:
-picture_columns.
+down (see schemas.coercion.cells). What each type becomes: schemas.cells, its text, lists and times. What the mapping
+says of a column (several sources, separator, values, null words, blanks) is done here. Pictures: beside this, pictures.
 """
 
 import math

@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 
 from schemas.columns.names import plain_name
+from schemas.columns.usual_names import OF_CATALOGUE, OF_LOG
 from schemas.pictures.types import is_called_like_a_picture
 
 _NUMBER = re.compile(r"-?\d[\d.,]*(?:\s?(?:[A-Z]{3}|[€$£]))?")
@@ -31,8 +32,5 @@ def value_among_names(names: Sequence[str]) -> str | None:
 
 def has_usual_name(names: Sequence[str]) -> bool:
     """Whether a column has one of the names that shops usually give them, or ours."""
-    # Arrow, which short commands need not wait for
-    from schemas.columns.usual_names import OF_CATALOGUE, OF_LOG
-
     usual = {plain_name(name) for table in (OF_CATALOGUE, OF_LOG) for ours in table for name in (ours, *table[ours])}
     return not usual.isdisjoint(map(plain_name, names))

@@ -36,7 +36,7 @@ class Column:
     prefix: what some or all values begin with that is no part of them.
     time: a unit of cells.times.UNITS, or a format of strptime. zone: IANA name of the time zone of times that say none
     (see cells.times); numbers since 1970 need none.
-    trim: whether blanks around a value go; None: of ids, surfaces and actions. null_words: None: cell_text.NULL_WORDS,
+    trim: whether blanks around a value go; None: of ids, surfaces and actions. null_words: None: cells.text.NULL_WORDS,
     in CSV. named_by: for each source the column that names what it holds, "" where that is always ours; names: what it
     is then called if it is ours; within: the column whose equal values hold rows together that are named by the first
     of them (see schemas.columns.named_options), or that have what the first of them has (of a log's times and users,

@@ -13,6 +13,7 @@ from datetime import date
 from urllib.parse import unquote
 
 from schemas import storage
+from schemas.columns.names import words_of
 from schemas.errors import UsageError
 from schemas.files import expand_inputs, shown
 from schemas.quarantine import quote
@@ -54,7 +55,7 @@ def refuse_copies(files: Sequence[str], folder: str) -> None:
     """Raises UsageError if files of a catalogue that lie in one folder are called as copies of one file are."""
     alike: dict[tuple[str, str], list[str]] = {}
     for path in files:
-        parent, name = os.path.split(os.path.relpath(os.path.abspath(path), os.path.abspath(folder)))
+        parent, name = os.path.split(_place(path, folder))
         alike.setdefault((parent, without_copy(name)), []).append(os.path.join(parent, name))
     for (_, plain), found in alike.items():
         if len(found) < 2 or len({name.casefold() for name in found}) < 2:
@@ -76,7 +77,7 @@ def refuse_snapshots(files: Sequence[str], folder: str) -> None:
     by_folder: dict[date, str] = {}
     by_name: dict[tuple[str, str], dict[date, str]] = {}
     for path in files:
-        place = os.path.relpath(os.path.abspath(path), os.path.abspath(folder))
+        place = _place(path, folder)
         *folders, name = place.split(os.sep)
         if (day := _day_of(folders)) is not None:
             by_folder.setdefault(day[0], "/".join(folders[: day[1]]))
@@ -85,6 +86,11 @@ def refuse_snapshots(files: Sequence[str], folder: str) -> None:
     for kind, found in [("folder", by_folder), *(("file", one) for one in by_name.values())]:
         if len(found) > 1:
             raise UsageError(_of_several_days(kind, found, shown(folder).rstrip("/")))
+
+
+def _place(path: str, folder: str) -> str:
+    """Where a file lies below the folder."""
+    return os.path.relpath(os.path.abspath(path), os.path.abspath(folder))
 
 
 def _of_several_days(kind: str, found: Mapping[date, str], place: str) -> str:
@@ -129,7 +135,7 @@ def _day_of(folders: Sequence[str]) -> tuple[date, int] | None:
 
 
 def _is_of_writing(key: str) -> bool:
-    words = [word for word in re.split(r"[\W\d_]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", key).casefold()) if word]
+    words = list(filter(None, words_of(key)))
     return bool(words) and _OF_WRITING.issuperset(words)
 
 
