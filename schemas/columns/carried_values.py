@@ -11,7 +11,6 @@ one file, or one row group of Parquet, to the next.
 """
 
 import contextlib
-import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -21,7 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas.arrow_types import is_text
-from schemas.columns.named_options import texts_of_part
+from schemas.columns.named_options import giving_rows, texts_of_part
 from schemas.columns.raw_rows import RawRows
 from schemas.columns.spec import Column, Columns, part_name
 
@@ -58,7 +57,7 @@ def _carried_column(raw: RawRows, ours: str, spec: Column, last: dict[str, _Last
             continue
         given = mixed.get(part, table[part].combine_chunks())
         whole = _joined(before.values.get(part), given)
-        sources = _sources([before.within, *within], _is_there(whole, raw.null_words))
+        sources = giving_rows([before.within, *within], _is_there(whole, raw.null_words))
         if isinstance(whole, list):
             found = [whole[place] for place in sources[1:]]
             mixed[part], values[part] = found, found[-1:]
@@ -109,17 +108,3 @@ def _is_there(values: Any, null_words: Sequence[str]) -> np.ndarray:
 
 def _is_blank(value: Any, null_words: Sequence[str]) -> bool:
     return isinstance(value, str) and value.strip() in ("", *null_words)
-
-
-def _sources(within: Sequence[str | None], is_there: np.ndarray) -> np.ndarray:
-    """int64 [rows]: the row whose value each row has: its own, or that of the last above it among those that follow
-    each other with one value of `within`.
-
-    >>> _sources(["#1", "#1", "#2", None, None], np.array([True, False, False, True, False])).tolist()
-    [0, 0, 2, 3, 4]
-    """
-    rows = np.arange(len(within))
-    begins = np.array([True, *(one is None or one != above for above, one in itertools.pairwise(within))])
-    first = np.maximum.accumulate(np.where(begins, rows, 0))
-    above = np.maximum.accumulate(np.where(is_there, rows, -1))
-    return np.where(above >= first, above, rows)

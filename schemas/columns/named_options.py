@@ -14,6 +14,7 @@ The names are read beside the sources, as further parts of our column, and are g
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -55,13 +56,25 @@ def carried(
     >>> carried(["Size", None, None], ["tee", "tee", "mug"])
     ['Size', 'Size', None]
     """
-    found: list[str | None] = []
-    for name, here in zip(names, held_by or names, strict=True):
-        if name is None and held_by is not None and here is not None and here == last.within:
-            name = last.name
-        found.append(name)
-        last = _Last(here, name)
-    return found
+    if held_by is None:
+        return list(names)
+    whole = [last.name, *names]
+    rows = giving_rows([last.within, *held_by], np.array([name is not None for name in whole], bool))
+    return [whole[row] for row in rows[1:]]
+
+
+def giving_rows(within: Sequence[str | None], is_there: np.ndarray) -> np.ndarray:
+    """int64 [rows]: the row whose value each row has: its own, or that of the last above it that has one (is_there,
+    bool [rows]) among those that follow each other with one value of `within`.
+
+    >>> giving_rows(["#1", "#1", "#2", None, None], np.array([True, False, False, True, False])).tolist()
+    [0, 0, 2, 3, 4]
+    """
+    rows = np.arange(len(within))
+    begins = np.array([True, *(one is None or one != above for above, one in pairwise(within))])
+    first = np.maximum.accumulate(np.where(begins, rows, 0))
+    above = np.maximum.accumulate(np.where(is_there, rows, -1))
+    return np.where(above >= first, above, rows)
 
 
 def with_names(columns: Columns) -> Columns:

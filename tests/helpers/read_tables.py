@@ -9,7 +9,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from schemas.reading.rows import plan_slices, read_slice
+from schemas.columns.mapping import table_columns
+from schemas.reading.rows import check_columns, plan_slices, read_slice
 from schemas.tables import CATALOGUE, ENGAGEMENTS
 from schemas.validation.catalogue import validate_catalogue
 from schemas.validation.log import validate_engagements
@@ -35,6 +36,21 @@ def log_of(path: Path, **columns: Any) -> tuple[dict[str, list[Any]], list[str],
     (raw,) = read_slice(part, columns, ENGAGEMENTS)
     good, rejected, counts = validate_engagements(raw, part)
     return good.to_pydict(), [row.reason for row in rejected], dict(counts)
+
+
+def mapped(path: Path, columns: dict[str, Any], table: str = "catalogue") -> dict[str, list[Any]]:
+    """The columns of a file whose rows are all good, by a config's table."""
+    mapping = table_columns(columns if table == "catalogue" else {table: columns}, table)
+    schema, validate = {
+        "catalogue": (CATALOGUE, validate_catalogue),
+        "engagements": (ENGAGEMENTS, validate_engagements),
+    }[table]
+    check_columns([str(path)], mapping, schema)
+    (part,) = plan_slices([str(path)])
+    (raw,) = read_slice(part, mapping, schema)
+    good, rejected, _ = validate(raw, part)
+    assert not rejected
+    return good.to_pydict()
 
 
 def write_rows(path: Path, rows: Sequence[Mapping[str, Any]], schema: pa.Schema | None = None) -> Path:

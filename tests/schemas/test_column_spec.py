@@ -1,4 +1,4 @@
-"""What `[columns]` may say of a column, and that a column that is meant is asked for."""
+"""What `[columns]` may say of a column."""
 
 import json
 from dataclasses import replace
@@ -12,34 +12,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from raw_batches import engagements
+from read_tables import mapped
 
 from schemas.coercion.cells import Found
 from schemas.coercion.columns import mapped_to_empty, text_column
-from schemas.columns.mapping import ASSUMED, source_columns, table_columns
+from schemas.columns.mapping import ASSUMED, table_columns
 from schemas.columns.spec import Column
 from schemas.errors import UsageError
 from schemas.events.paths import OF_NO_USE
-from schemas.reading.rows import check_columns, plan_slices, read_slice
-from schemas.tables import CATALOGUE, ENGAGEMENTS
-from schemas.validation.catalogue import validate_catalogue
+from schemas.reading.rows import plan_slices, read_slice
+from schemas.tables import ENGAGEMENTS
 from schemas.validation.log import validate_engagements
 
 DAY = datetime(2026, 6, 20, tzinfo=UTC)
-
-
-def read(path: Path, columns: dict[str, Any], table: str = "catalogue") -> dict[str, list[Any]]:
-    """The columns of a file whose rows are all good, by a config's table."""
-    mapping = table_columns(columns if table == "catalogue" else {table: columns}, table)
-    schema, validate = {
-        "catalogue": (CATALOGUE, validate_catalogue),
-        "engagements": (ENGAGEMENTS, validate_engagements),
-    }[table]
-    check_columns([str(path)], mapping, schema)
-    (part,) = plan_slices([str(path)])
-    (raw,) = read_slice(part, mapping, schema)
-    good, rejected, _ = validate(raw, part)
-    assert not rejected
-    return good.to_pydict()
 
 
 def write(path: Path, rows: list[dict[str, Any]]) -> Path:
@@ -74,7 +59,7 @@ def test_several_sources(tmp_path: Path, name: str) -> None:
         "images": ["image_link", "additional_image_link"],
         "colors": {"source": ["colour", "hue"]},
     }
-    found = read(write(tmp_path / name, rows), columns)
+    found = mapped(write(tmp_path / name, rows), columns)
     assert found["item_id"] == ["a", "b"]
     assert found["images"] == [["1.jpg", "2.jpg", "3.jpg"], ["4.jpg"]]
     assert found["colors"] == ["red dark", "pale"]
@@ -89,7 +74,7 @@ def test_separator_values_and_trim(tmp_path: Path, name: str) -> None:
         "brand": {"values": {"ACM": "Acme"}, "trim": True},
         "colors": {"separator": "#"},
     }
-    found = read(write(tmp_path / name, rows), columns)
+    found = mapped(write(tmp_path / name, rows), columns)
     assert (found["item_id"], found["images"], found["brand"], found["colors"]) == (
         [" a"],
         [["1.jpg", "2, 3.jpg"]],
@@ -111,7 +96,7 @@ def test_constants_values_and_times_of_a_log(tmp_path: Path, name: str) -> None:
         "action": {"source": "event_name", "values": {"purchase": "checkout", "view_item": "click"}},
         "surface": {"constant": "home"},
     }
-    found = read(write(tmp_path / name, rows), columns, "engagements")
+    found = mapped(write(tmp_path / name, rows), columns, "engagements")
     assert found["timestamp"] == [DAY, DAY]
     assert (found["action"], found["surface"]) == (["checkout", "add_to_cart"], ["home", "home"])
     assert found["user_id"] == ["u", None]
@@ -120,7 +105,7 @@ def test_constants_values_and_times_of_a_log(tmp_path: Path, name: str) -> None:
 @KINDS
 def test_a_log_needs_neither_surface_nor_action_nor_session(tmp_path: Path, name: str) -> None:
     rows = [{"timestamp": "2026-06-20", "user_id": "u", "item_id": "a"}]
-    found = read(write(tmp_path / name, rows), {}, "engagements")
+    found = mapped(write(tmp_path / name, rows), {}, "engagements")
     assert (found["surface"], found["action"], found["session_id"]) == (
         [ASSUMED["surface"]],
         [ASSUMED["action"]],
@@ -132,116 +117,8 @@ def test_folders_win_over_what_is_assumed(tmp_path: Path) -> None:
     folder = tmp_path / "surface=home" / "action=checkout"
     folder.mkdir(parents=True)
     path = write(folder / "log.parquet", [{"timestamp": "2026-06-20", "user_id": "u", "item_id": "a"}])
-    assert read(path, {}, "engagements")["action"] == ["checkout"]
-    assert read(path, {"action": {"constant": "save"}}, "engagements")["action"] == ["save"]
-
-
-@pytest.mark.parametrize(
-    ("others", "message"),
-    [
-        (
-            {"event_name": "purchase", "surface": "home"},
-            r"action: is it 'event_name'\?.*\[columns.engagements\] action",
-        ),
-        ({"query": "mug"}, r"expected a column 'surface', since there are queries"),
-        ({"surface": "home", "Action": "click"}, r"action: is it 'Action'\?"),
-        ({"userid": "u"}, r"user_id: is it 'userid'\?"),
-    ],
-)
-def test_a_log_that_only_seems_to_need_none_is_asked_for(tmp_path: Path, others: dict[str, str], message: str) -> None:
-    path = write(tmp_path / "t.csv", [{"timestamp": "2026-06-20", "item_id": "a", **others}])
-    with pytest.raises(UsageError, match=message):
-        check_columns([str(path)], {}, ENGAGEMENTS)
-
-
-@KINDS
-@pytest.mark.parametrize(
-    ("given", "ours"),
-    [
-        ("Title", "title"),
-        ("Description", "description"),
-        ("Image", "images"),
-        ("image_link", "images"),
-        ("Product Type", "product_types"),
-        ("colour", "colors"),
-        ("google product category", "google_product_category"),
-    ],
-)
-def test_a_column_that_nobody_reads_is_asked_for(tmp_path: Path, name: str, given: str, ours: str) -> None:
-    path = write(tmp_path / name, [{"item_id": "a", given: "x.jpg", "size": "M"}])
-    with pytest.raises(UsageError) as raised:
-        check_columns([str(path)], {}, CATALOGUE)
-    assert f"is it '{given}'?" in str(raised.value)
-    assert f"[columns] {ours} = '{given}'" in str(raised.value)
-    assert read(path, {ours: ""})[ours] == [None if ours != "images" else []]
-    assert read(path, {ours: given})[ours] != [None]
-
-
-def test_columns_of_other_names_are_not_asked_for(tmp_path: Path) -> None:
-    others = ["link", "price", "size_chart", "likes", "short_description", "availability", "partners", "photographer"]
-    path = write(tmp_path / "t.csv", [{"item_id": "a", **dict.fromkeys(["title", *others], "x")}])
-    check_columns([str(path)], {}, CATALOGUE)
-
-
-@pytest.mark.parametrize(
-    ("given", "ours"),
-    [
-        *((name, "title") for name in ("name", "product_title", "Product Name", "Titel", "Title (en)")),
-        *((name, "description") for name in ("desc", "long_description", "Body (HTML)", "short_description")),
-        ("Vendor", "brand"),
-    ],
-)
-def test_a_catalogue_without_a_word_of_text_is_asked_for_usual_names(tmp_path: Path, given: str, ours: str) -> None:
-    path = write(tmp_path / "t.csv", [{"item_id": "a", "images": "a.jpg", given: "x"}])
-    with pytest.raises(UsageError, match=rf"\[columns\] {ours} = ") as raised:
-        check_columns([str(path)], {}, CATALOGUE)
-    assert f"is it '{given}'?" in str(raised.value)
-    check_columns([str(path)], {ours: ""}, CATALOGUE)
-    check_columns([str(write(tmp_path / "u.csv", [{"item_id": "a", "size": "M", given: "x"}]))], {}, CATALOGUE)
-
-
-@pytest.mark.parametrize(
-    "given", ["picture", "img", "photo", "main_image", "picture_url", "Product Photos", "Bild-URL"]
-)
-def test_pictures_of_usual_names_are_asked_for(tmp_path: Path, given: str) -> None:
-    path = write(tmp_path / "t.csv", [{"item_id": "a", "title": "mug", "thumbnail": "b.jpg", given: "a.jpg"}])
-    with pytest.raises(UsageError, match=rf"\[columns\] images = '{given}'"):
-        check_columns([str(path)], {}, CATALOGUE)
-
-
-@pytest.mark.parametrize("given", ["id", "sku", "product_id", "Handle"])
-def test_an_id_of_a_usual_name_is_asked_for(tmp_path: Path, given: str) -> None:
-    path = write(tmp_path / "t.csv", [{"item_name": "mug", given: "a"}])
-    with pytest.raises(UsageError, match=rf"is it '{given}'\? then map it, in the config: \[columns\] item_id = "):
-        check_columns([str(path)], {}, CATALOGUE)
-
-
-def test_the_time_and_the_item_of_a_log_are_asked_for_by_usual_names(tmp_path: Path) -> None:
-    path = write(tmp_path / "t.csv", [{"id": "1", "created_at": "2026-06-20", "product_id": "a"}])
-    with pytest.raises(UsageError, match=r"\[columns.engagements\] timestamp = 'created_at'"):
-        check_columns([str(path)], {}, ENGAGEMENTS)
-    with pytest.raises(UsageError, match=r"\[columns.engagements\] item_id = 'product_id'"):
-        check_columns([str(path)], {"timestamp": "created_at"}, ENGAGEMENTS)
-
-
-@pytest.mark.parametrize(
-    "given",
-    [
-        *("behavior_type", "interaction", "event_action", "action_name", "user_action", "activity_type", "verb"),
-        *("event_name", "Event", "type", "Interaction Type"),
-    ],
-)
-def test_actions_of_usual_names_are_asked_for(tmp_path: Path, given: str) -> None:
-    path = write(tmp_path / "t.csv", [{"timestamp": "2026-06-20", "user_id": "u", "item_id": "a", given: "view"}])
-    with pytest.raises(UsageError, match=rf"\[columns.engagements\] action = '{given}'"):
-        check_columns([str(path)], {}, ENGAGEMENTS)
-
-
-def test_who_acts_is_asked_for_where_neither_user_nor_session_is_there(tmp_path: Path) -> None:
-    rows = [{"timestamp": "2026-06-20", "item_id": "a", "visitor_id": "v"}]
-    with pytest.raises(UsageError, match=r"\[columns.engagements\] user_id = 'visitor_id'"):
-        check_columns([str(write(tmp_path / "t.csv", rows))], {}, ENGAGEMENTS)
-    check_columns([str(write(tmp_path / "u.csv", [{**rows[0], "session_id": "s"}]))], {}, ENGAGEMENTS)
+    assert mapped(path, {}, "engagements")["action"] == ["checkout"]
+    assert mapped(path, {"action": {"constant": "save"}}, "engagements")["action"] == ["save"]
 
 
 @pytest.mark.parametrize(
@@ -288,8 +165,8 @@ def test_times_are_of_the_zone_that_the_column_says_if_they_say_none(tmp_path: P
     rows.append({**rows[0], "timestamp": "2026-06-20T01:30:00+00:00"})
     path = write(tmp_path / name, rows)
     half_past_one = datetime(2026, 6, 20, 1, 30, tzinfo=UTC)
-    assert read(path, {}, "engagements")["timestamp"] == [half_past_one, half_past_one]
-    of_berlin = read(path, {"timestamp": {"zone": "Europe/Berlin"}}, "engagements")
+    assert mapped(path, {}, "engagements")["timestamp"] == [half_past_one, half_past_one]
+    of_berlin = mapped(path, {"timestamp": {"zone": "Europe/Berlin"}}, "engagements")
     assert of_berlin["timestamp"] == [datetime(2026, 6, 19, 23, 30, tzinfo=UTC), half_past_one]
 
 
@@ -304,8 +181,8 @@ def test_strings_stay_strings_and_tables_are_columns() -> None:
 
 def test_words_for_null_of_a_column(tmp_path: Path) -> None:
     path = write(tmp_path / "t.csv", [{"item_id": "a", "brand": "NA", "size": "-"}])
-    assert (read(path, {})["brand"], read(path, {"brand": {"null_words": []}})["brand"]) == ([None], ["NA"])
-    assert read(path, {"size": {"null_words": ["-"]}})["size"] == [None]
+    assert (mapped(path, {})["brand"], mapped(path, {"brand": {"null_words": []}})["brand"]) == ([None], ["NA"])
+    assert mapped(path, {"size": {"null_words": ["-"]}})["size"] == [None]
 
 
 @KINDS
@@ -313,7 +190,7 @@ def test_texts_of_several_sources_of_which_a_row_has_none(tmp_path: Path, name: 
     """Continuation rows of a product have no text at all; nobody's text moves up to another row."""
     rows = [("a", "x", "y"), ("b", None, None), ("c", None, "z"), ("d", "w", None)]
     path = write(tmp_path / name, [dict(zip(("item_id", "Type", "Tags"), row, strict=True)) for row in rows])
-    assert read(path, {"product_types": ["Type", "Tags"]})["product_types"] == ["x y", None, "z", "w"]
+    assert mapped(path, {"product_types": ["Type", "Tags"]})["product_types"] == ["x y", None, "z", "w"]
 
 
 @KINDS
@@ -322,7 +199,7 @@ def test_a_prefix_is_no_part_of_an_id_or_a_text(tmp_path: Path, name: str) -> No
     spec = {"item_id": {"source": ["parent", "id"], "prefix": "id:"}, "size": {"prefix": "EU "}}
     if name != "t.csv":  # in which an empty cell is null
         rows[0]["parent"] = None
-    found = read(write(tmp_path / name, rows), spec)
+    found = mapped(write(tmp_path / name, rows), spec)
     assert (found["item_id"], found["size"]) == (["7", "7"], ["42", "42 EU"])
 
 
@@ -388,45 +265,4 @@ def test_actions_in_camel_case_are_ours(tmp_path: Path) -> None:
 def test_case_of_other_values_counts(tmp_path: Path) -> None:
     path = write(tmp_path / "t.csv", [{"item_id": "A1", "size": "s"}, {"item_id": "a1", "size": "S"}])
     spec = {"item_id": {"values": {"a1": "b"}}, "size": {"values": {"S": "small"}}}
-    assert (read(path, spec)["item_id"], read(path, spec)["size"]) == (["A1", "b"], ["s", "small"])
-
-
-@pytest.mark.parametrize(
-    ("columns", "names", "told"),
-    [
-        ({"description": "description"}, "id title condition text_lang", 'description = "your name"'),
-        ({"images": ["image_link", "more_images"]}, "id title more_images bild", "is it 'bild'?"),
-        ({"images": ["image_link", "more_image_link"]}, "id title more_image_link x", 'images = "your name"'),
-        ({"colors": "color"}, "id title colour_description colors", "is it 'colors'?"),
-        ({"brand": "brand_label"}, "id title brand_table brand_labels", "is it 'brand_labels'?"),
-        ({"description": "text"}, "id title product_description text_1", "is it 'text_1'?"),
-        ({"patterns": "pattern_name"}, "id title brand_name", 'patterns = "your name"'),
-    ],
-)
-def test_what_is_read_or_means_something_else_is_not_offered(columns: dict[str, Any], names: str, told: str) -> None:
-    with pytest.raises(UsageError) as raised:
-        source_columns(names.split(), table_columns({"item_id": "id"} | columns, "catalogue"), CATALOGUE, "c.csv")
-    assert told in str(raised.value)
-
-
-@pytest.mark.parametrize(
-    ("names", "shown"),
-    [
-        (["1001", "Red mug", "Acme", "9.99"], "'1001'"),
-        (["SKU-1", "Red mug", "https://cdn.example/a.jpg"], "'https://cdn.example/a.jpg'"),
-        (["u1", "p1", "2026-11-20 12:00:00", "click"], "'2026-11-20 12:00:00'"),
-        (["A-1", "Red mug", "a/b.JPG"], "'a/b.JPG'"),
-    ],
-)
-def test_a_first_line_of_data_is_asked_about(names: list[str], shown: str) -> None:
-    for columns in ({}, {"item_id": "product_id"}):
-        with pytest.raises(UsageError, match="does the first line name the columns") as raised:
-            source_columns(names, table_columns(columns, "catalogue"), CATALOGUE, "c.csv")
-        assert shown in str(raised.value)
-
-
-@pytest.mark.parametrize("names", [["sku", "2024", "25"], ["ref", "Red mug"], ["ref", "2024"], ["name", "9.9", "8.9"]])
-def test_a_line_of_names_is_taken_for_one(names: list[str]) -> None:
-    with pytest.raises(UsageError) as raised:
-        source_columns(names, table_columns({"item_id": "product_id"}, "catalogue"), CATALOGUE, "c.csv")
-    assert "first line" not in str(raised.value)
+    assert (mapped(path, spec)["item_id"], mapped(path, spec)["size"]) == (["A1", "b"], ["s", "small"])
