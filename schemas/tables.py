@@ -35,6 +35,8 @@ QUERY_SURFACES = ("search", "closeup")
 POSITIVE_ACTIONS = ("click", "save", "add_to_cart", "checkout")
 #: Text queries made from the catalogue's own text, so that a shop without a search log has text search.
 PSEUDO_TASK = "search/pseudo"
+#: The part of such queries from which a model learns, before the log, to rank as BM25 does; the split has no such part.
+DISTILLATION = "distillation"
 TASKS = tuple(f"{surface}/{action}" for surface in QUERY_SURFACES for action in POSITIVE_ACTIONS)
 
 TIMESTAMP = pa.timestamp("us", tz="UTC")

@@ -29,7 +29,7 @@ from model.text.phrases import (
     tokens_of,
     values_of,
 )
-from model.text.tokenizer import is_cjk, normalize
+from model.text.tokenizer import is_cjk, normalize, words
 from schemas.hashing import fingerprint, seed_of
 from schemas.tables import TEXT_FIELDS
 
@@ -51,6 +51,8 @@ SHARES = {
 }
 _FIELDS = tuple(name for name in TEXT_FIELDS if name not in ("domains", "links", "size"))
 _MAX_TITLE_WORDS = 16
+#: Words of a field that random ones are drawn from.
+_MAX_FIELD_WORDS = 256
 _MAX_SHORT_SENTENCE_WORDS = 8
 
 Candidates = Iterable[tuple[float, Sequence[str]]]
@@ -69,11 +71,32 @@ def pseudo_queries(row: Mapping[str, str | None], count: int, seed: int) -> list
         total = sum(weight for weight, _ in queries)
         for weight, query in queries:
             weights[query] = weights.get(query, 0.0) + SHARES[kind] * weight / total
-    item = row.get("item_id") or fingerprint([row.get(name) for name in TEXT_FIELDS])
-    draw = random.Random(seed_of("pseudo_queries", seed, item))
+    draw = random.Random(seed_of("pseudo_queries", seed, _name_of(row)))
     # Efraimidis and Spirakis (2006): the largest log(u) / weight are a weighted sample without replacement.
     keys = {query: math.log(1.0 - draw.random()) / weight for query, weight in weights.items()}
     return sorted(keys, key=lambda query: (-keys[query], query))[: max(count, 0)]
+
+
+def random_word_queries(row: Mapping[str, str | None], count: int, seed: int) -> list[str]:
+    """At most `count` distinct queries of one to MAX_WORDS random words of an item's text, in their order there. They
+    are not what people type; beside those of pseudo_queries they meet many more words together.
+
+    row, seed: as for pseudo_queries. Fewer queries, or none, come of few words.
+    """
+    text_words = [word for name in _FIELDS for word in words(clean(row.get(name)))[:_MAX_FIELD_WORDS]]
+    draw = random.Random(seed_of("random_word_queries", seed, _name_of(row)))
+    found: dict[str, None] = {}
+    for _ in range(2 * count if text_words else 0):
+        length = min(draw.randint(1, MAX_WORDS), len(text_words))
+        query = _to_query([text_words[place] for place in sorted(draw.sample(range(len(text_words)), length))])
+        if query is not None and len(found) < count:
+            found[query] = None
+    return list(found)
+
+
+def _name_of(row: Mapping[str, str | None]) -> str:
+    """What the draws for an item depend on."""
+    return row.get("item_id") or fingerprint([row.get(name) for name in TEXT_FIELDS])
 
 
 def _candidates(row: Mapping[str, str | None]) -> dict[str, Candidates]:

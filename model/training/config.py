@@ -36,8 +36,8 @@ class TrainingConfig:
     precision: auto = bf16 autocast on a GPU, fp32 on a CPU.
     """
 
-    distill_epochs: float = 16.0
-    max_distill_steps: int = 600
+    distill_epochs: float = 25.0
+    max_distill_steps: int = 800
     epochs: float = 10.0
     min_steps: int = 300
     batch_size: int = 512

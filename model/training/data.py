@@ -36,7 +36,7 @@ from model.training.tables import ItemTable, PairTable
 from schemas.errors import ThresholdError, UsageError
 from schemas.hashing import seed_of
 from schemas.quarantine import quote
-from schemas.tables import PSEUDO_TASK
+from schemas.tables import DISTILLATION, PSEUDO_TASK
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -215,11 +215,13 @@ def sample_pairs(pairs: PairTable, num_pairs: int, seed: int) -> np.ndarray:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TrainingData:
-    """All that training reads. test: held out of it, None unless it was asked for."""
+    """All that training reads. distillation: queries made of the items' texts, for what comes before the log (see
+    model.training.distillation). test: held out of it, None unless it was asked for."""
 
     items: ItemTable
     train: PairTable
     validation: PairTable
+    distillation: PairTable
     test: PairTable | None = None
 
     @classmethod
@@ -238,7 +240,7 @@ class TrainingData:
         for none. with_test: whether to open the test part."""
         run, cache = Path(run_folder), Path(cache_folder)
         items = ItemTable.build(run / "features", cache / "items", picture_dim, text_dim)
-        parts = ("train", "validation", "test") if with_test else ("train", "validation")
+        parts = ("train", "validation", DISTILLATION, *(["test"] if with_test else []))
         tables = {
             part: PairTable.build(run / "pairs" / part, items, cache / f"pairs-{part}", query_table_dim)
             for part in parts

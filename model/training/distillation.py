@@ -9,11 +9,12 @@ Chen et al., arXiv 2110.06918), by knowledge distillation (Hinton et al., arXiv 
 A model with a text encoder is not distilled: it finds more at its start than BM25 does, and a training that began with
 tables distilled from BM25 and the encoder together found less than one from that start (LOG.md).
 
-A batch has items, text queries of theirs from the training part, those made from the catalogue's own text among them,
-and random items. What is learned are the tables E and W, the fields' weights, and s, which is forgotten; all dense
-weights stay, those of pictures with them. What the log says of a query, beyond its words, comes after.
+A batch has items, queries made of their texts (model.text.pseudo_queries), and random items. It is from queries of many
+different words that such a distillation generalises; on two an item it learns these by heart. What is learned are the
+tables E and W, the fields' weights, and s, which is forgotten; all dense weights stay, those of pictures with them.
+What the log says of a query, beyond its words, comes after.
 
-P pairs of a table, Q queries, N items with text queries, M of them in a step, U all distinct items of a step.
+P pairs of a table, Q queries, N items with such queries, M of them in a step, U all distinct items of a step.
 """
 
 import dataclasses
@@ -54,7 +55,7 @@ TEMPERATURE = 1.5
 NUM_ITEMS, MAX_QUERIES, NUM_RANDOM = 256, 4, 256
 #: Times the rates of the training: there is no log here that could be learned by heart.
 RATE = 2.0
-_STATE_VERSION = 2
+_STATE_VERSION = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,9 +76,9 @@ def distill(
     folder: str | os.PathLike[str],
     on_step: Callable[[int, int], None] | None = None,
 ) -> Distilled:
-    """Distils BM25 into `model`, in place, on the CPU: config.distill_epochs passes over the items that have text
-    queries in the training part, at most config.max_distill_steps steps. Nothing for a model that reads no text or has
-    a text encoder, or without text queries.
+    """Distils BM25 into `model`, in place, on the CPU: config.distill_epochs passes over the items of
+    data.distillation, at most config.max_distill_steps steps. Nothing for a model that reads no text or has a text
+    encoder, or without such items.
 
     word_ids: the ids of words, whose matches BM25 counts. folder: where what comes out is kept; the same call reads it
     back. on_step: called after each step with (finished steps, planned steps). Raises UsageError if the folder has that
@@ -85,7 +86,7 @@ def distill(
     """
     if model.config.reads_text_vectors or not model.config.use_text:
         return Distilled()
-    queries = QueriesOfItems(data.train)
+    queries = QueriesOfItems(data.distillation)
     num_steps = min(math.ceil(config.distill_epochs * len(queries.items_N) / NUM_ITEMS), config.max_distill_steps)
     if not num_steps:
         return Distilled()
@@ -118,11 +119,11 @@ def distill(
 
 
 class QueriesOfItems:
-    """The text queries of a table of training pairs by item; those of which no token is known are left out."""
+    """The queries of a table of pairs by item; those of which no token is known are left out."""
 
     def __init__(self, pairs: PairTable):
         query_P, item_P = np.asarray(pairs.query_P), np.asarray(pairs.item_P)
-        is_asked_Q = pairs.is_text(np.arange(len(pairs.query_id_Q))) & (pairs.num_tokens_Q() > 0)
+        is_asked_Q = pairs.num_tokens_Q() > 0
         rows_P = np.flatnonzero(is_asked_Q[query_P])
         asked = np.unique(np.stack([item_P[rows_P], query_P[rows_P]]).astype(np.int64), axis=1)
         self.items_N, counts_N = np.unique(asked[0], return_counts=True)
@@ -196,7 +197,7 @@ def compared(
     generator = np.random.default_rng(seed_of("distillation items", config.seed, step))
     random_items = generator.choice(len(data.items), min(NUM_RANDOM, len(data.items)), replace=False)
     items_U = np.union1d(items_M, random_items)
-    batch, query = data.items.batch(items_U), data.train.text(queries_Q)
+    batch, query = data.items.batch(items_U), data.distillation.text(queries_Q)
     thinned = Dropout(max_field_tokens=config.max_field_tokens)
     seen = drop_from_items(batch, items_U, thinned, seed_of("distillation tokens", config.seed, step))
     cosine_QU = encode_text(model.text_tower, *query) @ encode_items(model.item_encoder, seen).T
@@ -208,5 +209,5 @@ def _key(model: ItemSage, data: TrainingData, config: TrainingConfig) -> str:
     names = ("distill_epochs", "max_distill_steps", "max_field_tokens", "seed", "frozen")
     rates = ("table_learning_rate", "importance_learning_rate", "field_weight_learning_rate")
     settings = [getattr(config, name) for name in (*names, *rates)]
-    sizes = [len(data.items), len(data.train), len(data.train.query_id_Q)]
+    sizes = [len(data.items), len(data.distillation), len(data.distillation.query_id_Q)]
     return fingerprint([_STATE_VERSION, settings, model.config.to_json(), sizes])

@@ -19,30 +19,31 @@ from schemas.reading.forms import checked_format
 #: by a test, since learning them from the jobs' modules takes seconds of imports.
 SHARED_KEYS = frozenset(
     """
-    accept accept_training_days accept_untrained actions aggregator allow_private alpha also attempt batch_size because
-    blend_popularity calibrate calibrate_for calibrate_samples calibrate_users calibration calibration_days catalog
-    checkpoint_every concurrent_per_host correction count_cap date decay_per_day device dim distill_epochs drop_fields
-    drop_modalities drop_pictures drop_tokens dropout dry_run embeddings end_date engagements epochs evaluate_every
-    exact ffn_dim field_layer_norm field_weight_learning_rate field_weights file force frequencies from_date frozen
-    gap_days group_rows half_evidence hash_dim hash_rows hashing_size heads how ignore_robots image image_dtype
-    image_encoder image_encoder_folder image_root image_weights image_weights_name image_weights_sha256
-    importance_learning_rate in_batch_negatives include_train index_backend interpolate item item_test_fraction
-    item_validation_fraction items items_run joint json judgements keep keep_going keep_near_duplicates keep_seen kind
-    learn_weights learning_rate list_length log_every markdown mask_known max_actions max_actions_drop max_bigrams
-    max_changed_texts max_coverage_drop max_distill_steps max_drift_auc max_field_tokens max_gradient_norm max_items
-    max_pairs_per_item max_picture_bytes max_picture_pixels max_quarantined_log max_quarantined_pictures
-    max_quarantined_rows max_queries max_recall_drop max_requests_per_host_s max_row_drop max_row_growth max_search_k
-    max_training_pictures max_trees max_trigrams max_users_drop max_words min_age_hours min_count min_index_recall
-    min_index_recall_picture min_index_recall_text min_kept min_overlap min_quarantined min_recall_pairs
-    min_refined_kept min_steps mlp_dim mode model near_duplicate_cosine nested_dims new normalize_pictures notes
-    num_buckets num_hashes num_layers num_negatives num_user_buckets old out out_json output_dim pairs_per_purchase
-    patience popularity_weight precision pseudo_queries pseudo_share queries query_vectors random_negatives reason
-    rebuild recent reference refine_cosine refit refresh_days requests return_days reuse_from run sample_rows samples
-    seed seeds share_text_table sources split split_date start store strict table_learning_rate table_std tables
-    target_recall task_mix tasks test_days test_fraction text text_dtype text_encoder text_encoder_folder time_zone
-    timeout_s to to_date top train_before typo_share unified_model unify use_pictures use_text user user_agent users
-    validation_days validation_fraction validation_items validation_pairs vectors verify_images vocabulary
-    vocabulary_mode warmup_fraction weight_decay weight_init weights what width window_days work workers
+    accept accept_training_days accept_untrained actions aggregator allow_private alpha also attempt batch_size
+    because blend_popularity calibrate calibrate_for calibrate_samples calibrate_users calibration calibration_days
+    catalog checkpoint_every concurrent_per_host correction count_cap date decay_per_day device dim distill_epochs
+    distill_queries drop_fields drop_modalities drop_pictures drop_tokens dropout dry_run embeddings end_date
+    engagements epochs evaluate_every exact ffn_dim field_layer_norm field_weight_learning_rate field_weights file
+    force frequencies from_date frozen gap_days group_rows half_evidence hash_dim hash_rows hashing_size heads how
+    ignore_robots image image_dtype image_encoder image_encoder_folder image_root image_weights image_weights_name
+    image_weights_sha256 importance_learning_rate in_batch_negatives include_train index_backend interpolate item
+    item_test_fraction item_validation_fraction items items_run joint json judgements keep keep_going
+    keep_near_duplicates keep_seen kind learn_weights learning_rate list_length log_every markdown mask_known
+    max_actions max_actions_drop max_bigrams max_changed_texts max_coverage_drop max_distill_steps max_drift_auc
+    max_field_tokens max_gradient_norm max_items max_pairs_per_item max_picture_bytes max_picture_pixels
+    max_quarantined_log max_quarantined_pictures max_quarantined_rows max_queries max_recall_drop
+    max_requests_per_host_s max_row_drop max_row_growth max_search_k max_training_pictures max_trees max_trigrams
+    max_users_drop max_words min_age_hours min_count min_index_recall min_index_recall_picture min_index_recall_text
+    min_kept min_overlap min_quarantined min_recall_pairs min_refined_kept min_steps mlp_dim mode model
+    near_duplicate_cosine nested_dims new normalize_pictures notes num_buckets num_hashes num_layers num_negatives
+    num_user_buckets old out out_json output_dim pairs_per_purchase patience popularity_weight precision
+    pseudo_queries pseudo_share queries query_vectors random_negatives reason rebuild recent reference refine_cosine
+    refit refresh_days requests return_days reuse_from run sample_rows samples seed seeds share_text_table sources
+    split split_date start store strict table_learning_rate table_std tables target_recall task_mix tasks test_days
+    test_fraction text text_dtype text_encoder text_encoder_folder time_zone timeout_s to to_date top train_before
+    typo_share unified_model unify use_pictures use_text user user_agent users validation_days validation_fraction
+    validation_items validation_pairs vectors verify_images vocabulary vocabulary_mode warmup_fraction weight_decay
+    weight_init weights what width window_days work workers
     """.split()  # noqa: SIM905 (a list would take a line each)
 )
 

@@ -42,6 +42,9 @@ class PairsConfig(DatedLog):
         default=SplitConfig.item_validation_fraction, help="items that are held out for validation (split query_item)"
     )
     pseudo_queries: int = flag(default=0, help="text queries made from each item's own text")
+    distill_queries: int = flag(
+        default=0, help="text queries of an item, at most, from which a model learns to rank as BM25 does"
+    )
     typo_share: float = flag(default=TYPO_SHARE, help="share of them that are misspelt")
     query_vectors: str | None = flag(
         path=True, default=None, help="Parquet of the shop's own frozen query vectors (query, vector)"

@@ -3,7 +3,7 @@
 rows of a bucket --+-- items without features are left out
                    +-- part of the split, gap left out (of a query_item split: rows that a held-out session tells)
                    +-- one row a (task, query, item, part) with its count: PAIRS
-                   +-- pseudo-queries from the items' own text, some misspelt
+                   +-- queries made from the items' own text (text_pairs)
                    +-- cap an item
 """
 
@@ -19,61 +19,22 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from model.split.held_out import UNKNOWN, item_codes, pair_codes, query_codes
 from model.split.item_cutoffs import fit_item_cutoffs
 from model.split.split import PARTS, Split
 from model.split.split_labels import assign
-from model.text.pseudo_queries import pseudo_queries
-from model.text.tokenizer import query_key
-from model.text.typos import maybe_misspelt
 from pipelines.log.equal_rows import ROWS_EQUAL, without_equal
 from pipelines.log.training_rows import SESSION_ROWS
 from pipelines.pairs.cap_pairs import cap_pairs
+from pipelines.pairs.distinct_pairs import SORTED, PairRules, with_query_ids
 from pipelines.pairs.embed_queries import pictures_by_unit
 from pipelines.pairs.few_pairs import first_pseudo_queries
+from pipelines.pairs.text_pairs import distillation_pairs, pseudo_pairs
 from pipelines.run.bucket_rows import pack, unpack_table
 from pipelines.run.opened_models import open_query_table, open_vocabulary
 from pipelines.run.units import bucket_name
 from schemas import storage
-from schemas.hashing import stable_hash
 from schemas.records.tfrecords import decode_features, read_records
-from schemas.tables import PSEUDO_TASK, TEXT_FIELDS
-
-#: Share of the pseudo-queries that validate, where a validation part was asked for; none tests, but those of items and
-#: queries that a query_item split holds out: an item that is to be new has no pair of any kind that trains. Where it
-#: gives none, see pipelines.pairs.few_pairs.
-PSEUDO_VALIDATION_SHARE = 0.05
-
-#: Distinct pairs of a bucket, sorted by (part, task, query_id, item_id). count: engagement rows; of a
-#: pseudo-query its spellings.
-PAIRS = pa.schema(
-    [
-        pa.field("task", pa.string(), nullable=False),
-        pa.field("query_id", pa.int64(), nullable=False),
-        pa.field("query", pa.string(), nullable=False),
-        pa.field("item_id", pa.string(), nullable=False),
-        pa.field("part", pa.string(), nullable=False),
-        pa.field("count", pa.int64(), nullable=False),
-    ]
-)
-_SORTED = [(name, "ascending") for name in ("part", "task", "query_id", "item_id")]
-
-
-@dataclass(frozen=True, kw_only=True)
-class PairRules:
-    """What the pairs of a bucket depend on beside its rows. has_pictures: whether the model sees pictures, so that
-    closeup queries can be encoded. query_table_folder: of the shop's own query vectors, None without them.
-    max_pairs_per_item: 0 is no cap."""
-
-    run: str
-    num_buckets: int
-    vocabulary_folder: str
-    query_table_folder: str | None
-    has_pictures: bool
-    pseudo_queries: int
-    typo_share: float
-    max_pairs_per_item: int
-    seed: int
+from schemas.tables import TEXT_FIELDS
 
 
 @dataclass
@@ -83,21 +44,6 @@ class BucketPairs:
     pairs: pa.Table
     item_cutoffs: pa.Table | None = None
     counts: Counter[str] = field(default_factory=Counter)
-
-
-def query_id(surface: str, query: str) -> int:
-    """Signed 64-bit stable hash of surface and query: equal for equal queries of any item, action, part and run. Text
-    queries that differ by case, blanks or Unicode form alone are equal."""
-    unsigned = stable_hash(query_key(surface, query))
-    return unsigned - (1 << 64) if unsigned >= 1 << 63 else unsigned
-
-
-def surface_of(task: str) -> str:
-    """
-    >>> surface_of("closeup/add_to_cart")
-    'closeup'
-    """
-    return task.partition("/")[0]
 
 
 def count_pairs(rows: pa.Table, split: Split, known_items: pa.Array) -> BucketPairs:
@@ -136,60 +82,6 @@ def without_told(parts: pa.Array, rows: pa.Table) -> pa.Array:
     return pc.if_else(pa.array(has_session & (codes < hardest[number])), "gap", parts)
 
 
-def with_query_ids(pairs: pa.Table) -> pa.Table:
-    """PAIRS from the same columns without query_id, sorted; of the spellings of a query the first by code point."""
-    keys = pairs.select(["task", "query"]).group_by(["task", "query"]).aggregate([])
-    ids = [
-        query_id(surface_of(task), query)
-        for task, query in zip(keys.column("task").to_pylist(), keys.column("query").to_pylist(), strict=True)
-    ]
-    keys = keys.append_column("query_id", pa.array(ids, pa.int64()))
-    joined = pairs.join(keys, ["task", "query"], join_type="inner")
-    merged = joined.group_by([name for name in PAIRS.names if name not in ("query", "count")]).aggregate(
-        [("query", "min"), ("count", "sum")]
-    )
-    merged = merged.rename_columns({"query_min": "query", "count_sum": "count"})
-    return merged.select(PAIRS.names).cast(PAIRS).sort_by(_SORTED)
-
-
-def pseudo_pairs(items: pa.Table, known_items: pa.Array, rules: PairRules, split: Split) -> pa.Table:
-    """PAIRS of task PSEUDO_TASK for the items (ITEMS) among `known_items`: train, a share of the queries validation.
-
-    With a query_item split those of a held-out item, or equal to a held-out query, are in that part. A misspelt query
-    is in the harder of the parts of what was meant and what is written.
-    """
-    rows: list[dict[str, Any]] = []
-    for item in items.filter(pc.is_in(items.column("item_id"), value_set=known_items)).to_pylist():
-        queries = pseudo_queries(item, rules.pseudo_queries, rules.seed)
-        meant_by: dict[str, str] = {}
-        for query in queries:
-            written = maybe_misspelt(query, rules.typo_share, rules.seed, item["item_id"])
-            meant_by.setdefault(query if written in queries else written, query)
-        rows += [
-            {"meant": meant, "query": written, "item_id": item["item_id"], "count": 1}
-            for written, meant in meant_by.items()
-        ]
-    columns = pa.schema([("meant", pa.string()), *(PAIRS.field(name) for name in ("query", "item_id", "count"))])
-    pairs = pa.Table.from_pylist(rows, schema=columns)
-    codes = np.maximum(*(_pseudo_codes(pairs, name, rules.seed, split) for name in ("meant", "query")))
-    pairs = pairs.append_column("part", pa.array(PARTS).take(pa.array(codes)))
-    return with_query_ids(pairs.append_column("task", pa.array([PSEUDO_TASK] * len(pairs), pa.string())))
-
-
-def _pseudo_codes(pairs: pa.Table, column: str, seed: int, split: Split) -> np.ndarray:
-    """The parts of pseudo-queries, as places in PARTS, as the texts in `column` have them: their own by hash, and with
-    a query_item split the hardest of that, the item's, and the query's if it is in the log."""
-    held_out = PSEUDO_VALIDATION_SHARE * 2**64 if split.has_validation else 0
-    texts = pairs.column(column).to_pylist()
-    own = np.fromiter((stable_hash(f"pseudo/{seed}/{text}") < held_out for text in texts), np.int64, len(texts))
-    if split.held_out is None or len(pairs) == 0:
-        return own
-    surface = pa.array([surface_of(PSEUDO_TASK)] * len(pairs), pa.string())
-    query = query_codes(split.held_out, pa.table({"surface": surface, "query": pairs.column(column)}))
-    query = np.where(query == UNKNOWN, own, np.maximum(query, own))
-    return pair_codes(query, item_codes(split.held_out, pairs.column("item_id")))
-
-
 def bucket_pairs(
     rows: pa.Table, bucket: int, split: Split, rules: PairRules, is_known: Callable[[str], bool]
 ) -> BucketPairs:
@@ -214,12 +106,15 @@ def bucket_pairs(
     num_rows = pc.sum(found.pairs["count"]).as_py() or 0
     found.pairs = cap_pairs(found.pairs, rules.max_pairs_per_item, rules.seed)
     found.counts["rows_capped"] += num_rows - (pc.sum(found.pairs["count"]).as_py() or 0)
-    if rules.pseudo_queries:
+    if rules.pseudo_queries or rules.distillation.queries:
         items = pq.read_table(Path(rules.run, "items", f"{name}.parquet"), columns=["item_id", *TEXT_FIELDS])
-        pseudo = pseudo_pairs(items, known, rules, split)
+        items = items.filter(pc.is_in(items.column("item_id"), value_set=known))
+        pseudo = pseudo_pairs(items, rules, split)
         with_tokens = pseudo.filter(_known_mask(pseudo, is_known))
         found.counts["pseudo_pairs_without_tokens"] += pseudo.num_rows - with_tokens.num_rows
-        found.pairs = pa.concat_tables([found.pairs, with_tokens]).sort_by(_SORTED)
+        of_distillation = distillation_pairs(items, rules, split)
+        of_distillation = of_distillation.filter(_known_mask(of_distillation, is_known))
+        found.pairs = pa.concat_tables([found.pairs, with_tokens, of_distillation]).sort_by(SORTED)
     return found
 
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from model.split.split import NO_LOG, Split, check_parts
-from schemas.tables import PSEUDO_TASK
+from schemas.tables import DISTILLATION, PSEUDO_TASK
 
 #: Pseudo-queries that validate where chance chose no pair at all; of fewer than twice as many, half.
 FEW_QUERIES = 3
@@ -57,11 +57,14 @@ def validating_queries(split: Split, num_pairs: Mapping[str, int], firsts: list[
 
 
 def with_validating(pairs: pa.Table, query_ids: list[int]) -> pa.Table:
-    """PAIRS, those of the given pseudo-queries in the validation part, if they were to train; sorted as before."""
+    """PAIRS, those of the given pseudo-queries in the validation part, if they were to train; no model is distilled
+    from these. Sorted as before."""
     if not query_ids:
         return pairs
-    is_given = pc.is_in(pairs["query_id"], value_set=pa.array(query_ids, pa.int64()))
-    moved = pc.and_(_train_by_texts(pairs), is_given)
+    given = pa.array(query_ids, pa.int64())
+    distilled = pc.and_(pc.equal(pairs["part"], DISTILLATION), pc.is_in(pairs["query_id"], value_set=given))
+    pairs = pairs.filter(pc.invert(distilled))
+    moved = pc.and_(_train_by_texts(pairs), pc.is_in(pairs["query_id"], value_set=given))
     part = pc.if_else(moved, "validation", pairs["part"])
     moved_pairs = pairs.set_column(pairs.column_names.index("part"), pairs.schema.field("part"), part)
     return moved_pairs.sort_by([(name, "ascending") for name in ("part", "task", "query_id", "item_id")])

@@ -30,14 +30,14 @@ from pipelines.pairs.count_frequencies import (
     PairFrequencies,
     SketchedFrequencies,
 )
-from pipelines.pairs.count_pairs import surface_of
+from pipelines.pairs.distinct_pairs import surface_of
 from pipelines.pairs.embed_queries import QueryVectors
 from pipelines.pairs.few_pairs import with_validating
 from pipelines.run.bucket_rows import pack, unpack_table
 from pipelines.run.opened_models import open_query_table, open_text_encoder, open_vocabulary
 from pipelines.run.units import Unit, UnitWriter, bucket_name, finished_sidecar
 from schemas.records.tfrecords import Pair, encode_pair, write_records
-from schemas.tables import PSEUDO_TASK
+from schemas.tables import DISTILLATION, PSEUDO_TASK
 
 ITEM_COUNTS = pa.schema(
     [pa.field("item_id", pa.string(), nullable=False), pa.field("count", pa.float64(), nullable=False)]
@@ -185,7 +185,7 @@ class _WriteBucket(beam.DoFn):
     def _write(self, writer: UnitWriter, pairs: pa.Table, frequencies: PairFrequencies) -> None:
         vectors = QueryVectors(self.rules.run, self.rules.num_buckets)
         part_P = pairs.column("part").combine_chunks()
-        for part in PARTS:
+        for part in (*PARTS, DISTILLATION):
             rows = np.flatnonzero(pc.equal(part_P, part).to_numpy(zero_copy_only=False))
             if len(rows) == 0:
                 continue
@@ -229,6 +229,9 @@ def _counted(records: Iterable[Pair], part: str, counts: Counter[str]) -> Iterat
 
 
 def _count(counts: Counter[str], part: str, pairs: pa.Table) -> None:
+    if part == DISTILLATION:
+        counts["distillation_pairs"] += pairs.num_rows
+        return
     for entry in pc.value_counts(pairs.column("task")).to_pylist():
         counts[f"pairs:{part}:{entry['values']}"] += entry["counts"]
         if entry["values"] == PSEUDO_TASK:

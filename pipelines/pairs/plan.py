@@ -16,7 +16,7 @@ from pipelines.console.thresholds import LogThresholds
 from pipelines.features.picture_limits import limits_of
 from pipelines.log.read_engagements import EngagementsSource, slice_unit
 from pipelines.pairs.config import PairsConfig
-from pipelines.pairs.count_pairs import PairRules
+from pipelines.pairs.distinct_pairs import DistillationRules, PairRules
 from pipelines.pairs.embed_queries import QueryEncoding, unit_name
 from pipelines.pairs.hold_out import HoldOutRules
 from pipelines.pairs.join_pairs import JoinRules
@@ -36,7 +36,11 @@ from schemas.tables import ENGAGEMENTS
 STAGE = "pairs"
 #: In a run: the shop's own query vectors, as they are looked up.
 QUERY_TABLE_FOLDER = "query_table"
-CODE_VERSION = 9
+CODE_VERSION = 10
+#: Queries of a catalogue that a model is distilled from, at most: about as many as the steps of it meet. An item has
+#: _FEW_QUERIES if there are enough of them, and of a catalogue that is larger still a share of the items has any.
+MAX_DISTILL_QUERIES = 1_000_000
+_FEW_QUERIES = 4
 #: Fields of the config that say where things lie or what is let pass, not what comes out.
 _PLACES = (
     *("run", "engagements", "query_vectors", "image_root", "vocabulary", "image_encoder_folder"),
@@ -117,7 +121,7 @@ def plan(config: PairsConfig) -> PairsPlan:
 def _check_flags(config: PairsConfig) -> None:
     if config.engagements is None and config.pseudo_queries == 0:
         raise UsageError("expected --engagements, --pseudo-queries or both, got neither: there would be no pairs")
-    for name in ("pseudo_queries", "max_pairs_per_item"):
+    for name in ("pseudo_queries", "distill_queries", "max_pairs_per_item"):
         if getattr(config, name) < 0:
             raise UsageError(f"expected --{name.replace('_', '-')} >= 0, got {getattr(config, name)}")
     check_typo_share(config.typo_share)
@@ -165,7 +169,20 @@ def _identities(inputs: _Inputs) -> list[Any]:
     return identities
 
 
+def distillation_rules(queries: int, num_items: int) -> DistillationRules:
+    """So many queries an item at most, and MAX_DISTILL_QUERIES of the catalogue.
+
+    >>> distillation_rules(40, 10_000), distillation_rules(40, 50_000)
+    (DistillationRules(queries=40, item_share=1.0), DistillationRules(queries=20, item_share=1.0))
+    >>> distillation_rules(40, 2_500_000)
+    DistillationRules(queries=4, item_share=0.1)
+    """
+    queries = min(queries, max(MAX_DISTILL_QUERIES // max(num_items, 1), _FEW_QUERIES))
+    return DistillationRules(queries=queries, item_share=min(MAX_DISTILL_QUERIES / max(queries * num_items, 1), 1.0))
+
+
 def _pair_rules(config: PairsConfig, inputs: _Inputs, query_table_folder: str | None) -> PairRules:
+    num_items = inputs.features["counts"].get("items_written", 0)
     return PairRules(
         run=config.run,
         num_buckets=inputs.num_buckets,
@@ -174,6 +191,7 @@ def _pair_rules(config: PairsConfig, inputs: _Inputs, query_table_folder: str | 
         has_pictures=inputs.encoding is not None,
         pseudo_queries=config.pseudo_queries,
         typo_share=config.typo_share,
+        distillation=distillation_rules(0 if inputs.text_encoder else config.distill_queries, num_items),
         max_pairs_per_item=config.max_pairs_per_item,
         seed=config.seed,
     )

@@ -45,6 +45,10 @@ class DataFlags(Acceptance, DatedLog):
     )
     vocabulary_mode: str = flag(default="vocabulary", choices=MODES, help="how tokens get ids")
     pseudo_queries: int = flag(default=2, help="text queries made from each item's own text; 0: none")
+    distill_queries: int = flag(
+        default=40,
+        help="text queries of an item, at most, from which the token tables learn to rank as BM25 does; 0: none do",
+    )
     typo_share: float = like(PairsConfig, "typo_share", help="share of the pseudo-queries that are misspelt")
     split: str = like(PairsConfig, "split", help="how pairs are split, see `itemsage pairs`")
     test_days: float | None = like(PairsConfig, "test_days", help="length of the test part (split time)")

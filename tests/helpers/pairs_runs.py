@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from model.pictures.image_encoder import open_image_encoder
+from model.split.split import PARTS
 from model.text.vocabulary import TokenCounts, Vocabulary
 from pipelines.console.jobs import beam_options
 from pipelines.pairs import job as pairs
@@ -119,10 +120,10 @@ def run_pairs(run: Path, **keywords) -> dict:
     return pairs.run(pairs.PairsConfig(run=str(run), device="cpu", **keywords), beam_options([]))
 
 
-def read_pairs(run: Path) -> dict[str, list]:
+def read_pairs(run: Path, parts: Sequence[str] = PARTS) -> dict[str, list]:
     """Pairs by part, in the order of files and records, checked to be sorted within a file."""
     found: dict[str, list] = {}
-    for part in ("train", "validation", "test"):
+    for part in parts:
         found[part] = []
         for path in sorted((run / "pairs" / part).glob("*.tfrecord")):
             records = [decode_pair(payload) for payload in read_records(path)]

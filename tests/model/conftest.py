@@ -9,7 +9,7 @@ from model.training import step_choice
 from model.training.data import TrainingData
 from schemas.hashing import stable_hash
 from schemas.records.tfrecords import ItemFeatures, Pair, encode_features, encode_pair, write_records
-from schemas.tables import NUM_TEXT_FIELDS
+from schemas.tables import DISTILLATION, NUM_TEXT_FIELDS
 
 NUM_ITEMS, NUM_KINDS, PICTURE_DIM, VOCABULARY = 96, 8, 16, 500
 
@@ -55,7 +55,8 @@ def _pairs(count: int, generator: np.random.Generator, kinds: np.ndarray) -> lis
 
 
 def write_run(folder: Path, seed: int = 0) -> Path:
-    """Features and pairs of a run folder: 96 items, 600 training pairs, 120 validation pairs, three tasks."""
+    """Features and pairs of a run folder: 96 items, 600 training pairs, 120 validation pairs, three tasks; the text
+    queries that train are those of the distillation, too."""
     generator = np.random.default_rng(seed)
     kinds = generator.normal(size=(NUM_KINDS, PICTURE_DIM))
     items = [_item(number, generator, kinds) for number in range(NUM_ITEMS)]
@@ -63,8 +64,9 @@ def write_run(folder: Path, seed: int = 0) -> Path:
     for bucket in range(2):
         payloads = [encode_features(item) for item in items[bucket::2]]
         write_records(folder / "features" / f"bucket-{bucket:05d}-of-00002.tfrecord", payloads)
-    for part, count in (("train", 600), ("validation", 120)):
-        pairs = _pairs(count, generator, kinds)
+    parts = {part: _pairs(count, generator, kinds) for part, count in (("train", 600), ("validation", 120))}
+    asked = [pair for pair in parts["train"] if len(pair.query_token_ids)]
+    for part, pairs in (parts | {DISTILLATION: asked}).items():
         (folder / "pairs" / part).mkdir(parents=True)
         payloads = [encode_pair(pair) for pair in pairs]
         write_records(folder / "pairs" / part / "bucket-00000-of-00001.tfrecord", payloads)

@@ -120,7 +120,7 @@ def test_a_pass_meets_each_item_once_with_queries_of_its_own(
     data: TrainingData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("model.training.distillation.NUM_ITEMS", 7)
-    queries, pairs = QueriesOfItems(data.train), data.train
+    queries, pairs = QueriesOfItems(data.distillation), data.distillation
     has = set(zip(np.asarray(pairs.item_P).tolist(), np.asarray(pairs.query_P).tolist(), strict=True))
     steps = [queries.of_step(step, seed=0) for step in range(len(queries.items_N) // 7)]
     met = np.concatenate([items for items, _ in steps])
@@ -128,7 +128,6 @@ def test_a_pass_meets_each_item_once_with_queries_of_its_own(
     for items_M, queries_Q in steps:
         assert all(any((item, query) in has for item in items_M.tolist()) for query in queries_Q.tolist())
         assert all(any((item, query) in has for query in queries_Q.tolist()) for item in items_M.tolist())
-        assert pairs.is_text(queries_Q).all()
     later = [queries.of_step(step + len(steps), seed=0) for step in range(len(steps))]
     assert {tuple(items) for items, _ in later} != {tuple(items) for items, _ in steps}
     assert len({query for _, found in steps + later for query in found}) > len(

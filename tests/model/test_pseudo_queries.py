@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model.text.pseudo_queries import MAX_CHARACTERS, MAX_WORDS, SHARES, pseudo_queries
+from model.text.pseudo_queries import MAX_CHARACTERS, MAX_WORDS, SHARES, pseudo_queries, random_word_queries
 from model.text.tokenizer import normalize, words
 from schemas.tables import TEXT_FIELDS
 
@@ -147,6 +147,27 @@ def test_draw_is_pinned():
     assert pseudo_queries(SHOE, 5, seed=7) == expected
 
 
+def test_random_words_are_those_of_all_fields_in_their_order():
+    texts = [str(SHOE[name]) for name in TEXT_FIELDS if SHOE.get(name)]
+    in_order = [word for text in texts for word in words(normalize(text))]
+    queries = [query for seed in range(40) for query in random_word_queries(SHOE, 10, seed)]
+    assert {len(query.split()) for query in queries} == {1, 2, 3, 4}
+    for query in queries:
+        left = iter(in_order)
+        assert all(word in left for word in words(query)), query
+    met = {word for query in queries for word in words(query)}
+    every = {query for seed in range(40) for query in every_query(SHOE)}
+    assert met - {word for query in every for word in words(query)}, "words that no query of the other kinds has"
+
+
+def test_random_words_depend_on_seed_and_item_alone():
+    expected = ["acme soft", "over ground", "sole", "cm"]
+    assert random_word_queries(SHOE, 4, seed=7) == expected
+    assert random_word_queries(SHOE, 4, seed=8) != expected
+    assert random_word_queries({**SHOE, "item_id": "shoe-2"}, 4, seed=7) != expected
+    assert random_word_queries(SHOE, 0, seed=7) == random_word_queries({"item_id": "1"}, 9, seed=7) == []
+
+
 def test_category_like_queries_come_first_most_often():
     assert max(SHARES.values()) == SHARES["head"] == SHARES["type"]
     rows = [{**SHOE, "item_id": f"shoe-{number}"} for number in range(400)]
@@ -162,14 +183,15 @@ def test_category_like_queries_come_first_most_often():
     st.integers(),
 )
 def test_queries_are_short_distinct_and_normalised(row, count, seed):
-    queries = pseudo_queries(row, count, seed)
-    assert len(queries) == len(set(queries)) <= count
-    for query in queries:
-        assert query == normalize(query)
-        assert query == " ".join(query.split())
-        assert words(query)
-        assert len(query) <= MAX_CHARACTERS
-        assert len(query.split()) <= MAX_WORDS
+    for make in (pseudo_queries, random_word_queries):
+        queries = make(row, count, seed)
+        assert len(queries) == len(set(queries)) <= count
+        for query in queries:
+            assert query == normalize(query)
+            assert query == " ".join(query.split())
+            assert words(query)
+            assert len(query) <= MAX_CHARACTERS
+            assert len(query.split()) <= MAX_WORDS
 
 
 def test_real_catalogues(real_data):

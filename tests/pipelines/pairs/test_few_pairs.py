@@ -8,8 +8,9 @@ from train_runs import DATE, TINY, training_folder
 
 from model.split.split import Split, SplitConfig, no_engagements
 from pipelines import cli
-from pipelines.pairs.count_pairs import PAIRS, PairRules, pseudo_pairs
+from pipelines.pairs.distinct_pairs import PAIRS, DistillationRules, PairRules
 from pipelines.pairs.few_pairs import check_pairs, first_pseudo_queries, validating_queries, with_validating
+from pipelines.pairs.text_pairs import pseudo_pairs
 from pipelines.run.units import read_stage_manifest
 from schemas.errors import ThresholdError
 from schemas.tables import PSEUDO_TASK, TEXT_FIELDS
@@ -55,6 +56,7 @@ def by_hash() -> pa.Table:
         has_pictures=False,
         pseudo_queries=2,
         typo_share=0.15,
+        distillation=DistillationRules(),
         max_pairs_per_item=0,
         seed=0,
     )
@@ -63,7 +65,7 @@ def by_hash() -> pa.Table:
         {"item_id": ids}
         | {name: pa.array(NAMES if name == "title" else [None] * len(NAMES), pa.string()) for name in TEXT_FIELDS}
     )
-    return pseudo_pairs(items, ids, rules, no_engagements(SplitConfig()))
+    return pseudo_pairs(items, rules, no_engagements(SplitConfig()))
 
 
 def test_ten_items_without_a_log_train_though_no_query_validates_by_its_hash(tmp_path, capsys):

@@ -22,7 +22,8 @@ from model.split.split_labels import assign
 from pipelines.console.jobs import beam_options
 from pipelines.log.training_rows import SESSION_ROWS
 from pipelines.pairs import job as pairs
-from pipelines.pairs.count_pairs import query_id, without_told
+from pipelines.pairs.count_pairs import without_told
+from pipelines.pairs.distinct_pairs import query_id
 from schemas.tables import PSEUDO_TASK, TEXT_FIELDS
 
 pytestmark = pytest.mark.slow

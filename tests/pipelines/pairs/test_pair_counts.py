@@ -9,12 +9,17 @@ import pyarrow.parquet as pq
 import pytest
 from pairs_runs import TEXTS, make_log, make_run, read_pairs, read_pairs_after, run_pairs, write_log
 
-from model.split.split import Split
-from model.text.pseudo_queries import pseudo_queries
+from model.split.held_out import item_node, query_node
+from model.split.split import Split, SplitConfig, no_engagements
+from model.text.pseudo_queries import pseudo_queries, random_word_queries
 from model.text.typos import maybe_misspelt
+from pipelines.pairs import plan
 from pipelines.pairs.cap_pairs import cap_pairs
-from pipelines.pairs.count_pairs import PAIRS, query_id, with_query_ids
-from schemas.tables import PSEUDO_TASK, TEXT_FIELDS
+from pipelines.pairs.distinct_pairs import PAIRS, PairRules, query_id, with_query_ids
+from pipelines.pairs.text_pairs import distillation_pairs, pseudo_pairs
+from schemas import storage
+from schemas.records.tfrecords import encode_pair
+from schemas.tables import DISTILLATION, PSEUDO_TASK, TEXT_FIELDS
 
 pytestmark = pytest.mark.slow
 
@@ -98,6 +103,68 @@ def test_spellings_that_differ_by_case_blanks_or_unicode_form_are_one_query():
         ("closeup/click", "a.jpg", "a", "train"): 1,
     }
     assert len({row["query_id"] for row in pairs.to_pylist()}) == 4
+
+
+def test_queries_to_distil_from_are_made_of_texts_and_held_out_as_pairs_are(tmp_path):
+    log = str(write_log(tmp_path / "log.parquet", make_log(3, 400, with_pictures=False)))
+    flags = {"engagements": log, "pseudo_queries": 6, "seed": 7}
+    without = read_pairs_after(make_run(tmp_path / "without", 2), **flags)
+    run = make_run(tmp_path / "run", 2)
+    manifest = run_pairs(run, **flags, distill_queries=12)
+    got, distilled = read_pairs(run), read_pairs(run, [DISTILLATION])[DISTILLATION]
+    assert not storage.has(tmp_path / "without" / "pairs" / DISTILLATION)
+    assert [list(map(encode_pair, pairs)) for pairs in got.values()] == [
+        list(map(encode_pair, pairs)) for pairs in without.values()
+    ], "the pairs that train are the same"
+    assert manifest["counts"]["distillation_pairs"] == len(distilled) > 100
+    assert manifest["counts"]["pairs_written"] == sum(map(len, got.values()))
+
+    part_of = dict(zip(*Split.load(run / "pairs").held_out.select(["node", "part"]).to_pydict().values(), strict=True))
+    asked = {text: part_of.get(query_node("search", text), "train") for text in TEXTS}
+    held_out = {query_id("search", text) for text, part in asked.items() if part != "train"}
+    assert held_out
+    assert not held_out & {pair.query_id for pair in distilled}
+    found = {(pair.item_id, pair.query_id) for pair in distilled}
+    expected = set()
+    for number in range(28):
+        item = {"item_id": f"item-{number}", "title": f"Acme {TEXTS[number % 6]} {number}", "brand": "Acme"}
+        item = {**dict.fromkeys(TEXT_FIELDS), **item}
+        queries = pseudo_queries(item, 6, 7)
+        queries += random_word_queries(item, 12 - len(queries), 7)
+        expected |= {(item["item_id"], query_id("search", query)) for query in queries}
+        if part_of.get(item_node(item["item_id"]), "train") != "train":
+            assert item["item_id"] not in {pair.item_id for pair in distilled}
+    assert found < expected
+    assert {pair.task for pair in distilled} == {PSEUDO_TASK}
+
+
+def test_a_large_catalogue_has_fewer_queries_to_distil_from_and_fewer_items_that_have_any(monkeypatch):
+    monkeypatch.setattr(plan, "MAX_DISTILL_QUERIES", 1000)
+    titles = [f"red shoe number{number} soft green wool sole" for number in range(500)]
+    items = pa.table(
+        {"item_id": [f"i{number}" for number in range(500)]}
+        | {name: pa.array(titles if name == "title" else [None] * 500, pa.string()) for name in TEXT_FIELDS}
+    )
+    for wanted in (40, 2):
+        distillation = plan.distillation_rules(wanted, len(items))
+        rules = PairRules(
+            run="",
+            num_buckets=1,
+            vocabulary_folder="",
+            query_table_folder=None,
+            has_pictures=False,
+            pseudo_queries=0,
+            typo_share=0.0,
+            distillation=distillation,
+            max_pairs_per_item=0,
+            seed=0,
+        )
+        pairs = distillation_pairs(items, rules, no_engagements(SplitConfig(validation_fraction=0.0)))
+        of_items = Counter(pairs["item_id"].to_pylist())
+        assert max(of_items.values()) == distillation.queries == min(wanted, 4)
+        assert 0.8 < len(pairs) / 1000 < 1.1
+        assert (len(of_items) == 500) == (wanted == 2)
+        assert pseudo_pairs(items, rules, no_engagements(SplitConfig())).num_rows == 0
 
 
 def test_sketched_frequencies_are_near_the_exact_ones(tmp_path):

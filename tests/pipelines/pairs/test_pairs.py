@@ -29,7 +29,7 @@ from model.split.split import Split
 from model.split.split_labels import assign
 from model.text.vocabulary import Vocabulary
 from pipelines.pairs import job as pairs
-from pipelines.pairs.count_pairs import query_id
+from pipelines.pairs.distinct_pairs import query_id
 from pipelines.run.units import read_stage_manifest
 from schemas.errors import ThresholdError, UsageError
 from schemas.files import write_sealed_json

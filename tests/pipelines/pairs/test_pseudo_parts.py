@@ -3,7 +3,8 @@
 import pyarrow as pa
 
 from model.split.split import SplitConfig, TimeSpan, fit_split
-from pipelines.pairs.count_pairs import PairRules, pseudo_pairs
+from pipelines.pairs.distinct_pairs import DistillationRules, PairRules
+from pipelines.pairs.text_pairs import pseudo_pairs
 from schemas.tables import TEXT_FIELDS
 
 RULES = PairRules(
@@ -14,6 +15,7 @@ RULES = PairRules(
     has_pictures=False,
     pseudo_queries=4,
     typo_share=0.0,
+    distillation=DistillationRules(),
     max_pairs_per_item=0,
     seed=0,
 )
@@ -25,7 +27,7 @@ def test_all_spellings_of_a_pseudo_query_are_in_one_part() -> None:
         {"item_id": [f"i{row}" for row in range(len(titles))]}
         | {name: pa.array(titles if name == "title" else [None] * len(titles), pa.string()) for name in TEXT_FIELDS}
     )
-    pairs = pseudo_pairs(items, items["item_id"], RULES, fit_split(TimeSpan(), SplitConfig(kind="query_hash")))
+    pairs = pseudo_pairs(items, RULES, fit_split(TimeSpan(), SplitConfig(kind="query_hash")))
     parts_of: dict[int, set[str]] = {}
     for pair in pairs.to_pylist():
         parts_of.setdefault(pair["query_id"], set()).add(pair["part"])

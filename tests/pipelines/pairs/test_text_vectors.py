@@ -11,7 +11,7 @@ from model.text.text_encoder import TextEncoder, open_text_encoder
 from model.text.text_encoder_spec import save_text_encoder, text_encoder_spec
 from pipelines.features import picture_vectors
 from pipelines.pairs import join_pairs
-from pipelines.pairs.count_pairs import query_id
+from pipelines.pairs.distinct_pairs import query_id
 from pipelines.run.units import read_stage_manifest
 from schemas.files import write_sealed_json
 
