@@ -37,9 +37,9 @@ STAGE = "pairs"
 #: In a run: the shop's own query vectors, as they are looked up.
 QUERY_TABLE_FOLDER = "query_table"
 CODE_VERSION = 10
-#: Queries of a catalogue that a model is distilled from, at most: about as many as the steps of it meet. An item has
+#: Queries of a catalogue that a model is distilled from, at most: each is met twice in the steps of it. An item has
 #: _FEW_QUERIES if there are enough of them, and of a catalogue that is larger still a share of the items has any.
-MAX_DISTILL_QUERIES = 1_000_000
+MAX_DISTILL_QUERIES = 500_000
 _FEW_QUERIES = 4
 #: Fields of the config that say where things lie or what is let pass, not what comes out.
 _PLACES = (
@@ -173,8 +173,8 @@ def distillation_rules(queries: int, num_items: int) -> DistillationRules:
     """So many queries an item at most, and MAX_DISTILL_QUERIES of the catalogue.
 
     >>> distillation_rules(40, 10_000), distillation_rules(40, 50_000)
-    (DistillationRules(queries=40, item_share=1.0), DistillationRules(queries=20, item_share=1.0))
-    >>> distillation_rules(40, 2_500_000)
+    (DistillationRules(queries=40, item_share=1.0), DistillationRules(queries=10, item_share=1.0))
+    >>> distillation_rules(40, 1_250_000)
     DistillationRules(queries=4, item_share=0.1)
     """
     queries = min(queries, max(MAX_DISTILL_QUERIES // max(num_items, 1), _FEW_QUERIES))
