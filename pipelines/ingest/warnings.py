@@ -1,24 +1,66 @@
 """What a person should know of a catalogue whose items are written, in words."""
 
+import sys
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipelines.console.terminal import shortened
+from pipelines.ingest.config import IngestConfig
 from pipelines.ingest.write_items import STAGE, ids_of_other_form
 from pipelines.run.unit_files import quarantine_path
 from schemas import storage
+from schemas.columns.mapping import catalogue_columns
 from schemas.columns.spec import Columns
+from schemas.files import expand_inputs
 from schemas.quarantine import quote
-from schemas.validation.rows_of_totals import LOOKED_AT, likely_totals, totals_in_words
+from schemas.reading.cut_off_files import cut_off_in_words, num_cut_off
+from schemas.validation.rows_of_totals import LIKE_TOTALS, LOOKED_AT, likely_totals, totals_in_words
+from schemas.validation.unmet_texts import unmet_texts
 
 #: Ids in two Unicode forms that are named.
 _NAMED_FORMS = 5
 #: Characters of a cell that are shown.
 _SHOWN_OF_CELL = 60
+
+
+def print_warnings(config: IngestConfig, manifest: Mapping[str, Any], made_now: bool) -> None:
+    """Prints what the manifest's counts, the items and the quarantine give cause for. made_now: whether this call made
+    the items; else the inputs are not read."""
+    counts, names = manifest["counts"], list(manifest["units"])
+    if num_partial := counts.get("ids_of_partial_rows"):
+        _warn(
+            f"{num_partial:,} ids have rows that complete each other; of each one row stays, the others are "
+            "quarantined: --group-rows merge makes one item of them"
+        )
+    if num_files := num_cut_off(counts):
+        _warn(cut_off_in_words(num_files, config.catalog))
+    if made_now:
+        _tell_unmet_texts(config)
+    if num_cells := counts.get("cells_quarantined"):
+        _warn(cells_in_words(config.run, names, num_cells))
+    if counts.get(LIKE_TOTALS):
+        _warn(totals_of_run_in_words(config.run, names, catalogue_columns(config.columns, config.group_rows)))
+    if counts.get("ids_not_nfc") and (told := forms_in_words(config.run, names)):
+        print(f"{STAGE}: WARNING: {told}", flush=True)
+
+
+def _warn(warning: str) -> None:
+    print(f"{STAGE}: WARNING: {warning}", file=sys.stderr, flush=True)
+
+
+def _tell_unmet_texts(config: IngestConfig) -> None:
+    """Prints the texts of `leave_out` that no row has; a warning is one that is likely misspelt."""
+    columns = catalogue_columns(config.columns, config.group_rows)
+    for unmet in unmet_texts(expand_inputs(config.catalog, config.date), columns):
+        if unmet.is_likely_wrong:
+            _warn(unmet.in_words)
+        else:
+            print(f"{STAGE}: {unmet.in_words}", flush=True)
 
 
 def cells_in_words(run: str, unit_names: Sequence[str], num_rows: int) -> str:
