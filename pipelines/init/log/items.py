@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 
 from pipelines.init.log.returned import asked_of_returns
-from pipelines.init.table.found import Found, found_in
+from pipelines.init.table.found import FoundColumn, found_in
 from pipelines.init.table.seen import SeenColumn, SeenTable
 from schemas.columns import usual_names
 from schemas.columns.names import plain_name
@@ -31,7 +31,7 @@ def item_columns(table: SeenTable) -> list[SeenColumn]:
     return [*listed[:1], *([one] if one is not None and (one.filled or not listed) else [])]
 
 
-def items_of_log(columns: Sequence[SeenColumn], table: SeenTable) -> Found:
+def items_of_log(columns: Sequence[SeenColumn], table: SeenTable) -> FoundColumn:
     """The items, of these columns."""
     notes = ["a row for each item of a list, or the one that the event has itself"] if len(columns) > 1 else []
     listed = any(isinstance(value, list) for value in columns[0].filled) and columns[0].name in table.columns
