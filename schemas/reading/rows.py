@@ -24,7 +24,8 @@ from schemas.columns.nested_columns import column_at, nested_sources, root_of
 from schemas.columns.raw_rows import FileSlice, RawRows, array_or_none, batches_of_rows
 from schemas.columns.spec import Columns, column_of, name_of_part, part_name
 from schemas.errors import CorruptFileError
-from schemas.events.paths import by_item, roots_of
+from schemas.events.led_to import roots_of
+from schemas.events.paths import by_item
 from schemas.events.unused import without_unused
 from schemas.files import declared_form, sha256_of_file, shown
 from schemas.parquet.batches import bounded_batches

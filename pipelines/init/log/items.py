@@ -8,7 +8,7 @@ from pipelines.init.table.found import FoundColumn, found_in
 from pipelines.init.table.seen import SeenColumn, SeenTable
 from schemas.columns import usual_names
 from schemas.columns.names import plain_name
-from schemas.events.paths import first_led_to
+from schemas.events.led_to import first_led_to
 
 _ITEM_PATH = ("items", "item_id")
 #: Behind the name of a list, where a system has several.
