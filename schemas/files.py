@@ -31,8 +31,9 @@ _NO_DATA = re.compile(
 
 
 class InputPath(str):
-    """A path with what the call says of the form of the files there: `declared`, as forms.checked_format makes it.
-    It goes with the path of each file that expand_inputs finds, to whoever reads it."""
+    """A path with what the call says of the form of the files there: `declared`, as checked_format makes it (see
+    schemas.reading.formats_of_config). It goes with the path of each file that expand_inputs finds, to whoever reads
+    it."""
 
     declared: Mapping[str, str]
 

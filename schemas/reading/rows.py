@@ -34,7 +34,8 @@ from schemas.parquet.footer import footer_of_stored_types, read_footer
 from schemas.quarantine import quote
 from schemas.reading.delimited import ids_as_shown, led_into, source_of_text, whole_numbers
 from schemas.reading.feeds import feed_keys, feed_rows
-from schemas.reading.forms import form_of, forms_in_words
+from schemas.reading.forms import form_of
+from schemas.reading.forms_in_words import forms_in_words
 from schemas.reading.json_objects import Wanted
 from schemas.reading.json_rows import check_json_rows, count_elements, json_keys, json_rows
 from schemas.reading.text import csv_header, csv_rows, open_lines
@@ -217,8 +218,8 @@ def _count_rows(path: str, wanted: Wanted) -> int:
 
 
 def unusual_forms(files: Sequence[str], columns: Columns | None = None, schema: pa.Schema = CATALOGUE) -> str:
-    """What was recognised of the files that are not as their names say, for a person: see forms.forms_in_words.
-    columns, schema: as of read_slice, where they are known."""
+    """What was recognised of the files that are not as their names say, for a person (see
+    schemas.reading.forms_in_words). columns, schema: as of read_slice, where they are known."""
     wanted = () if columns is None else _wanted(columns, schema)
     return forms_in_words(sorted(files), relative_names(files), wanted)
 
