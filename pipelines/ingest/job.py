@@ -28,10 +28,9 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipelines.ingest.config import IngestConfig
-from pipelines.ingest.no_valid_row import check_some_valid
 from pipelines.ingest.plan import CODE_VERSION, IngestPlan, choose_num_buckets, ingest_fingerprint, plan_ingest
 from pipelines.ingest.table_pictures import lacks_pictures, remove_unlisted_pictures, share_pictures
-from pipelines.ingest.warnings import print_warnings
+from pipelines.ingest.told import check_some_valid, print_warnings
 from pipelines.ingest.write_items import STAGE, WriteItems
 from pipelines.run.bucket_rows import BucketRows, Buckets
 from pipelines.run.stage import RunCall, Stage, job_of

@@ -8,13 +8,12 @@ from typing import NamedTuple
 
 from pipelines.init.kinds import CATALOGUES, GA4, recognised_kind
 from pipelines.init.log.start import LogStart, log_start, other_items, with_events, with_items, with_separator
-from pipelines.init.log.to_flatten import refuse_to_flatten
-from pipelines.init.mistaken import log_columns, refuse_catalogue, refuse_log, refuse_nameless, refuse_other_encoding
+from pipelines.init.mistaken import log_columns, refuse_catalogue, refuse_log
 from pipelines.init.rehearsal import RehearsedItems, RehearsedLog, count_events, rehearse_items, rehearse_log
 from pipelines.init.table.found import Start
 from pipelines.init.table.hidden import with_totals
-from pipelines.init.table.no_rows import refuse_without_rows
 from pipelines.init.table.seen import SeenTable, look_at
+from pipelines.init.table.unreadable import refuse_to_flatten, refuse_unreadable
 from pipelines.log.listed_items import separators_in
 from schemas.columns.mapping import catalogue_columns
 from schemas.errors import UsageError
@@ -69,7 +68,7 @@ def look_at_shop(file: str, kind: str | None, catalog: str | None) -> Shop:
     kind = kind or _kind_of(table, catalog)
     if kind == "csv" and recognised_kind(table) == "woocommerce":  # also in languages that nobody takes for it
         kind = "woocommerce"
-    _refuse_unreadable(table, file)
+    refuse_unreadable(table, file)
     refuse_to_flatten(table, file)
     if kind == GA4:
         return _look_at_log(table, file, catalog)
@@ -86,7 +85,7 @@ def _look_at_log(table: SeenTable, file: str, catalog: str | None) -> Shop:
     its items."""
     beside = None if catalog is None else look_at(expand_inputs(catalog, None))
     if beside is not None and catalog is not None:
-        _refuse_unreadable(beside, catalog)
+        refuse_unreadable(beside, catalog)
     refuse_catalogue(table, file, catalog, beside is not None and _is_log(beside))
     started = log_start(table)
     if catalog is None or beside is None:
@@ -107,14 +106,6 @@ def _look_at_log(table: SeenTable, file: str, catalog: str | None) -> Shop:
     match = _by_other_items(match, table, likeliest)
     match = _by_separator(match, table, likeliest)
     return Shop(kind, catalog, beside, match.start, match.items, file, match.log_start, match.log)
-
-
-def _refuse_unreadable(table: SeenTable, given: str) -> None:
-    """Raises UsageError for a table of which no start can be found: its letters, its rows or its names are missing.
-    given: the path of the call."""
-    refuse_other_encoding(table)
-    refuse_without_rows(table)
-    refuse_nameless(table, given)
 
 
 def _by_other_items(match: _Match, table: SeenTable, likeliest: _Likeliest) -> _Match:

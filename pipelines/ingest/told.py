@@ -1,7 +1,8 @@
-"""What a person should know of a catalogue whose items are written, in words."""
+"""What ingest says to a person: what one should know of items that are written, and why there are none."""
 
 import sys
 import unicodedata
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,10 +16,13 @@ from pipelines.ingest.write_items import STAGE, ids_of_other_form
 from pipelines.run.unit_files import quarantine_path
 from schemas import storage
 from schemas.columns.mapping import catalogue_columns
+from schemas.columns.raw_rows import BLANK_ROWS, NONE_OF_TEXT, REPEATED_HEADERS
 from schemas.columns.spec import Columns
+from schemas.errors import ThresholdError
 from schemas.files import expand_inputs
 from schemas.quarantine import quote
 from schemas.reading.cut_off_files import cut_off_in_words, num_cut_off
+from schemas.validation.left_out_rows import ROWS_LEFT_OUT
 from schemas.validation.rows_of_totals import LIKE_TOTALS, LOOKED_AT, likely_totals, totals_in_words
 from schemas.validation.unmet_texts import unmet_texts
 
@@ -108,3 +112,34 @@ def ids_in_two_forms(ids: pa.ChunkedArray) -> list[str]:
     composed = {unicodedata.normalize("NFC", item_id) for item_id in ids_of_other_form(ids)}
     twice = ids.filter(pc.is_in(ids, value_set=pa.array(sorted(composed), pa.string())))
     return sorted(twice.to_pylist())
+
+
+def check_some_valid(counts: Counter[str], catalog: str, run: str) -> None:
+    """Raises ThresholdError if no row is valid. counts: of all units of the stage; run: its folder, whose quarantine
+    says why."""
+    if not (counts["rows_written"] or counts["rows_read"] or any(counts[name] for name in NONE_OF_TEXT)):
+        raise ThresholdError(
+            f"expected at least one valid row, got none: {catalog} has no rows: see whether its export is "
+            "whole. Nothing is published: readers see what they saw before"
+        )
+    if counts["rows_read"] and counts[ROWS_LEFT_OUT] == counts["rows_read"]:
+        raise ThresholdError(
+            f"expected at least one row that stays, got none: leave_out in [columns] of the config file leaves out all "
+            f"{counts[ROWS_LEFT_OUT]:,} of {catalog}. To do: see whether its texts are those of products that "
+            "customers do not see, and whether the export has any others. Nothing is published: readers see what they "
+            "saw before"
+        )
+    if counts["rows_written"] == 0:
+        reasons = {name.removeprefix("reason:"): n for name, n in sorted(counts.items()) if name.startswith("reason:")}
+        others = (
+            (ROWS_LEFT_OUT, "are left out by leave_out"),
+            (BLANK_ROWS, "are blank"),
+            (REPEATED_HEADERS, "repeat the header"),
+        )
+        told_others = [f"{counts[name]:,} {what}" for name, what in others if counts[name]]
+        why = ", ".join([*(f"{count:,} {name}" for name, count in reasons.items()), *told_others]) or "there is none"
+        raise ThresholdError(
+            f"expected at least one valid row, got none of {counts['rows_read']:,} in {catalog} ({why}). To do: "
+            f"see reason and remedy of each row in {run}/quarantine; null ids often mean that [columns] of the "
+            "config file names another column. Nothing is published: readers see what they saw before"
+        )
