@@ -11,8 +11,8 @@ from pipelines.gates.fields import check_fields
 from pipelines.gates.gated_run import DAMAGE, GatedRun
 from pipelines.gates.log import check_actions, check_users
 from pipelines.gates.results import PASSED, GateResult, incomparable, skipped
-from pipelines.run.listed_files import VECTORS
-from pipelines.stages import StageLine, always, line_of
+from pipelines.run.listed_files import folders_of_vectors
+from pipelines.stages import StageLine, line_of
 from schemas.validation.left_out_rows import ROWS_LEFT_OUT
 
 METRICS_FILE = "metrics.json"
@@ -40,12 +40,9 @@ def compare_with_yesterday(
     judged already."""
     results = []
     checks = _checks_of_stages(today, yesterday, thresholds)
-    for vectors in VECTORS:
-        line = line_of(vectors)
-        if line.day is not always and not today.may_have(line):
-            continue
+    for vectors in folders_of_vectors(today.expects):
         of_vectors = checks_of_vectors(today, yesterday, thresholds, vectors)
-        if why := _why_vectors_are_skipped(line, yesterday, status_of):
+        if why := _why_vectors_are_skipped(line_of(vectors), yesterday, status_of):
             results += [skipped(name, f"not compared: {why}") for name in of_vectors]
         else:
             checks |= of_vectors
@@ -89,6 +86,6 @@ def _why_vectors_are_skipped(line: StageLine, yesterday: GatedRun, status_of: Ma
     """Why a stage's vectors of today are not held against yesterday's; "" if they are."""
     if status_of[line.judged_by] != PASSED:
         return f"today's vectors are broken, see the gate {line.judged_by}"
-    if line.day is not always and not yesterday.may_have(line):
+    if not yesterday.expects(line):
         return f"yesterday has no {line.name} vectors"
     return ""
