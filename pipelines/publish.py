@@ -19,10 +19,9 @@ from pipelines.gates.gated_run import counts_of_earlier
 from pipelines.gates.judge import GATES_FILE, GateThresholds, format_gates, require_passed, run_gates
 from pipelines.run.accounting import account, not_compared
 from pipelines.run.changes import CHANGES_FOLDERS, write_changes
-from pipelines.run.listed_files import EMBEDDINGS, VECTORS
-from pipelines.run.unit_files import manifest_path
+from pipelines.run.listed_files import EMBEDDINGS, ListedFiles, folders_of_vectors
 from pipelines.run.units import read_stage_manifest
-from pipelines.stages import always, lines_of_day, published_files
+from pipelines.stages import lines_of_day, published_files
 from pipelines.store import history, store
 from pipelines.store.lock import store_lock
 from pipelines.store.yesterday import STARTED_FILE, compared_with, pin_previous
@@ -72,11 +71,8 @@ def publish(config: PublishConfig, facts: dict[str, Any] | None = None) -> dict[
 def _publish_first(config: PublishConfig, run: Path, facts: dict[str, Any] | None) -> dict[str, Any]:
     started_s = time.monotonic()
     _, date, run_id = store.run_name(config.store, run).split("/")
-    stages = {
-        line.name: read_stage_manifest(config.run, line.name)
-        for line in lines_of_day()
-        if line.day is always or storage.has_file(manifest_path(config.run, line.name))
-    }
+    expects = ListedFiles(run).expects
+    stages = {line.name: read_stage_manifest(config.run, line.name) for line in filter(expects, lines_of_day())}
     counts = account({name: manifest["counts"] for name, manifest in stages.items()})
     pinned = pin_previous(config.store, run)
     counts |= not_compared(counts, functools.partial(counts_of_earlier, pinned))
@@ -84,7 +80,7 @@ def _publish_first(config: PublishConfig, run: Path, facts: dict[str, Any] | Non
     results = run_gates(run, compared, narrow(GateThresholds, config), config.accepted())
     print(format_gates(results), flush=True)
     require_passed(results, run, has_another=store.has_published(config.store))
-    against, changes = _write_changes(run, compared, [vectors for vectors in VECTORS if vectors in stages])
+    against, changes = _write_changes(run, compared, folders_of_vectors(expects))
     of_embeddings = changes.pop(EMBEDDINGS)
     write_json(run / "changes.json", {"against": against.name if against else None, "counts": of_embeddings, **changes})
     manifest = {

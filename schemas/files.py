@@ -5,7 +5,7 @@ import json
 import os
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Self
 
 from schemas import storage
 from schemas.bounded_json import load_json
@@ -28,28 +28,38 @@ _NO_DATA = re.compile(
     r"sha(?:1|256|512)sums|md5sums|desktop\.ini|thumbs\.db",
     re.IGNORECASE,
 )
+#: Of a path of which no call says anything.
+NOTHING_DECLARED: Mapping[str, str] = {}
 
 
 class InputPath(str):
-    """A path with what the call says of the form of the files there: `declared`, as forms.checked_format makes it.
-    It goes with the path of each file that expand_inputs finds, to whoever reads it."""
+    """A path, and what the call says of the form of the files there: `declared`, as checked_format makes it (see
+    schemas.reading.formats_of_config). It goes with the path of each file that expand_inputs finds, through configs and
+    to workers, to whoever reads it: no function between hands it on."""
 
     declared: Mapping[str, str]
+
+    def __new__(cls, path: str, declared: Mapping[str, str] = NOTHING_DECLARED) -> Self:
+        """`declared` is left out only where a copy is made, which then has that of the original."""
+        made = super().__new__(cls, path)
+        made.declared = declared
+        return made
+
+    def with_form(self, form: Mapping[str, str]) -> "InputPath":
+        """The same path, of which this is said."""
+        return InputPath(self, form)
 
 
 def declare(path: str, form: Mapping[str, str]) -> str:
     """The path with what is said of its files; what is said of nothing stays as it is."""
     if not form:
         return path
-    if not isinstance(path, InputPath):
-        path = InputPath(path)
-    path.declared = form
-    return path
+    return path.with_form(form) if isinstance(path, InputPath) else InputPath(path, form)
 
 
 def declared_form(path: str) -> Mapping[str, str]:
     """What a call said of the form of this file, {} if it said nothing."""
-    return getattr(path, "declared", {})
+    return path.declared if isinstance(path, InputPath) else NOTHING_DECLARED
 
 
 def shown(path: str | os.PathLike[str]) -> str:

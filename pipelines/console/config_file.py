@@ -13,7 +13,7 @@ from pipelines.console.commands import COMMANDS
 from schemas import storage
 from schemas.errors import UsageError
 from schemas.quarantine import quote
-from schemas.reading.forms import checked_format
+from schemas.reading.formats_of_config import checked_format
 
 #: Fields of any command's config: what a file that all commands share may hold. Kept by hand, and equal to the configs
 #: by a test, since learning them from the jobs' modules takes seconds of imports.
@@ -86,7 +86,7 @@ def read_config_file(path: str | None, config_class: type, command: str) -> dict
 
 
 def read_format(path: str | None, table: str) -> dict[str, str]:
-    """What the TOML file at `path` says of the form of the files of a table: see schemas.reading.forms.checked_format.
+    """What the TOML file at `path` says of the form of the files of a table: see schemas.reading.formats_of_config.
     `format = "csv"`, as the flag gives it, is `[format]` with that type."""
     given = {} if path is None else _load(path).get("format", {})
     if isinstance(given, str):

@@ -28,7 +28,7 @@ from pipelines.console.paths import as_given, check_local, path_fields, with_abs
 from pipelines.console.terminal import in_words
 from schemas.errors import UsageError
 from schemas.files import declare
-from schemas.reading.forms import TYPES
+from schemas.reading.formats_of_config import TYPES
 
 if TYPE_CHECKING:
     from apache_beam.options.pipeline_options import PipelineOptions

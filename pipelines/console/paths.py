@@ -7,12 +7,12 @@ place there.
 import dataclasses
 import os
 import re
-from collections.abc import Collection, Iterator
-from typing import Any, TypeVar
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any, Self, TypeVar
 from urllib.parse import unquote
 
 from schemas.errors import UsageError
-from schemas.files import InputPath, declare, declared_form, shown
+from schemas.files import NOTHING_DECLARED, InputPath, declare, declared_form, shown
 from schemas.quarantine import quote
 
 ConfigT = TypeVar("ConfigT")
@@ -29,11 +29,14 @@ class LocalPath(InputPath):
 
     given: str
 
-    def __new__(cls, path: str, given: str = "") -> "LocalPath":
-        """`given` is left out only where a copy is made, which then has that of the original."""
-        made = super().__new__(cls, path)
+    def __new__(cls, path: str, declared: Mapping[str, str] = NOTHING_DECLARED, given: str = "") -> Self:
+        """What is left out, where a copy is made, is that of the original."""
+        made = super().__new__(cls, path, declared)
         made.given = given
         return made
+
+    def with_form(self, form: Mapping[str, str]) -> "LocalPath":
+        return LocalPath(self, form, self.given)
 
 
 def check_local(value: str, source: str) -> None:
@@ -75,7 +78,7 @@ def absolute(path: str) -> str:
         return path
     below = _LEADING_DOTS.sub("", path, count=1)
     folder = os.getcwd()
-    return declare(LocalPath(os.path.join(folder, below) if below else folder, given=path), declared_form(path))
+    return LocalPath(os.path.join(folder, below) if below else folder, declared_form(path), given=path)
 
 
 def as_given(value: Any) -> Any:
@@ -87,7 +90,7 @@ def with_date(value: str, date: str) -> str:
     """`value` with the date in place of `{date}`, also in what was given."""
     filled = value.replace("{date}", date)
     if isinstance(value, LocalPath):
-        filled = LocalPath(filled, value.given.replace("{date}", date))
+        return LocalPath(filled, value.declared, value.given.replace("{date}", date))
     return declare(filled, declared_form(value))
 
 

@@ -7,7 +7,7 @@ from pipelines.console.jobs import flag, like
 from pipelines.features.plan import FeaturesConfig
 from pipelines.gates.judge import GateThresholds
 from pipelines.index.job import IndexConfig
-from pipelines.ingest.job import BUCKETS_HELP, IngestConfig
+from pipelines.ingest.config import BUCKETS_HELP, IngestConfig
 from pipelines.log.dated_log import DatedLog
 from pipelines.publish import Acceptance
 from pipelines.users.config import UserSettings

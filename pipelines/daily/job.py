@@ -24,7 +24,7 @@ from pipelines.features import plan as features_plan
 from pipelines.gates.judge import GateThresholds, check_quarantine_share, require_passed, write_report
 from pipelines.gates.results import FAILED, check_accepted
 from pipelines.index import job as index
-from pipelines.ingest import job as ingest
+from pipelines.ingest.config import IngestConfig
 from pipelines.log.dated_log import tell_of_other_zone, zone_of
 from pipelines.publish import PublishConfig, move_readers, publish
 from pipelines.run.accounting import summary
@@ -75,7 +75,7 @@ def run(config: DailyConfig, options: PipelineOptions) -> dict[str, Any]:
 def _check_early(config: DailyConfig) -> None:
     """Raises UsageError for what is wrong with the call, before the run has a folder and work is done."""
     features_plan.check_image_root(config.image_root)
-    narrow(ingest.IngestConfig, config, run=config.store)
+    narrow(IngestConfig, config, run=config.store)
     narrow(index.IndexConfig, config, run=config.store)
     check_accepted(config.accepted())
     store.buckets_for(config.store, config.num_buckets)

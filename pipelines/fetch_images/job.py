@@ -32,7 +32,7 @@ from pipelines.fetch_images.cache import remove_half_files
 from pipelines.fetch_images.fetch_hosts import STAGE, FetchHosts
 from pipelines.fetch_images.host import FetchRules
 from pipelines.fetch_images.http import HttpLimits
-from pipelines.ingest.job import CATALOG_HELP, GROUP_ROWS_HELP
+from pipelines.ingest.config import CATALOG_HELP, GROUP_ROWS_HELP
 from pipelines.run.unit_files import sidecar_path
 from pipelines.run.units import write_stage_manifest
 from pipelines.store.lock import store_lock

@@ -10,7 +10,7 @@ from model.nearest.searched import SEARCHED, recall_by_kind
 from pipelines.gates.counts import COVERED_STAGES
 from pipelines.log.rows import LOG_STAGE
 from pipelines.run.opened import DAMAGE, INDEX, Run
-from pipelines.stages import StageLine, line_of
+from pipelines.stages import StageLine, always, line_of
 from schemas import storage
 from schemas.errors import CorruptFileError
 from schemas.files import read_json
@@ -32,6 +32,9 @@ class GatedRun(Run):
     def may_have(self, line: StageLine) -> bool:
         """Whether a stage has left anything that readers read."""
         return self.has(line.name) or any(storage.has(self.folder / folder) for folder in line.published)
+
+    def expects(self, line: StageLine) -> bool:
+        return line.day is always or self.may_have(line)
 
     def user_counts(self) -> dict[str, int] | None:
         """Counts of the users stage; None if the run has no users."""

@@ -14,26 +14,16 @@ Vectors, indexes, users and model ids cannot be accepted away: what fails there 
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import NamedTuple
 
 from pipelines.console.thresholds import GateThresholds
-from pipelines.gates.changed_filter import with_changed_filter
-from pipelines.gates.changed_texts import check_texts
-from pipelines.gates.counts import (
-    IN_TRAINING,
-    check_coverage,
-    check_quarantine,
-    check_recall,
-    check_row_count,
-    check_users_count,
-)
-from pipelines.gates.drift import checks_of_vectors
-from pipelines.gates.fields import check_fields
-from pipelines.gates.gated_run import DAMAGE, GatedRun
-from pipelines.gates.log import check_actions, check_log, check_users
+from pipelines.gates.comparisons import compare_with_training, compare_with_yesterday
+from pipelines.gates.counts import check_quarantine
+from pipelines.gates.gated_run import GatedRun
+from pipelines.gates.log import check_log
 from pipelines.gates.results import (
     ACCEPTED,
     FAILED,
@@ -45,18 +35,15 @@ from pipelines.gates.results import (
     accept,
     check_accepted,
     gate_of,
-    incomparable,
     number,
     skipped,
     told,
 )
 from pipelines.gates.vectors import check_soundness
-from pipelines.run.listed_files import VECTORS
-from pipelines.stages import always, line_of, of_every_day
+from pipelines.stages import of_every_day
 from schemas.errors import CorruptFileError, ThresholdError, printable
 from schemas.files import read_json, write_json
 from schemas.quarantine import quote
-from schemas.validation.left_out_rows import ROWS_LEFT_OUT
 
 __all__ = [
     "GATES",
@@ -72,7 +59,7 @@ __all__ = [
     "run_gates",
     "write_report",
 ]
-GATES_FILE, METRICS_FILE = "gates.json", "metrics.json"
+GATES_FILE = "gates.json"
 
 
 def run_gates(
@@ -235,70 +222,8 @@ def _judge(today: GatedRun, yesterday: GatedRun | None, thresholds: GateThreshol
         *check_log(today.log_counts(), thresholds),
     ]
     if yesterday is None:
-        results += _compare_with_training(today, thresholds)
+        results += compare_with_training(today, thresholds)
         names = set(OF_EVERY_RUN) - {result.name for result in results}
         return results + [skipped(name, "not compared: there is no run before") for name in names]
-    return results + _compare(today, yesterday, thresholds, {result.name: result.status for result in results})
-
-
-def _compare_with_training(today: GatedRun, thresholds: GateThresholds) -> list[GateResult]:
-    """On the first day: the gates of coverage against what the model was trained on, as far as the model tells."""
-    try:
-        before = today.trained_on()
-    except DAMAGE:  # the gate model_id says what is wrong with the model
-        before = None
-    if before is None:
-        return []
-    return [
-        check_coverage("text", today.counts("features"), before["features"], thresholds, IN_TRAINING),
-        check_coverage("pictures", today.counts("features"), before["features"], thresholds, IN_TRAINING),
-        check_fields(today.counts("items"), before["items"], thresholds, IN_TRAINING),
-    ]
-
-
-def _compare(
-    today: GatedRun, yesterday: GatedRun, thresholds: GateThresholds, status_of: Mapping[str, str]
-) -> list[GateResult]:
-    """The gates that hold today against yesterday; they fail if yesterday cannot be read. status_of: gates that are
-    judged already."""
-
-    def counts(stage: str) -> tuple[dict[str, int], dict[str, int]]:
-        return today.counts(stage), yesterday.counts(stage)
-
-    def left_out() -> tuple[int, int]:
-        try:
-            of_today, of_yesterday = (stage.get(ROWS_LEFT_OUT, 0) for stage in counts("items"))
-        except DAMAGE:  # other gates say so; the rows published can be compared
-            return 0, 0
-        return of_today, of_yesterday
-
-    checks: dict[str, Callable[[], GateResult]] = {
-        "row_count": lambda: check_row_count(*counts("embeddings"), thresholds, left_out()),
-        "coverage_text": lambda: check_coverage("text", *counts("features"), thresholds),
-        "coverage_fields": lambda: check_fields(*counts("items"), thresholds),
-        "changed_texts": lambda: check_texts(today, yesterday, thresholds),
-        "coverage_pictures": lambda: check_coverage("pictures", *counts("features"), thresholds),
-        "recall": lambda: check_recall(today.report(METRICS_FILE), yesterday.report(METRICS_FILE), thresholds),
-        "users_count": lambda: check_users_count(today.user_counts(), yesterday.user_counts(), thresholds),
-        "log_actions": lambda: check_actions(today.log_counts(), yesterday.log_counts(), thresholds),
-        "log_users": lambda: check_users(today.log_counts(), yesterday.log_counts(), thresholds),
-    }
-    results = []
-    for vectors in VECTORS:
-        line = line_of(vectors)
-        if line.day is not always and not today.may_have(line):
-            continue
-        of_vectors = checks_of_vectors(today, yesterday, thresholds, vectors)
-        if status_of[line.judged_by] != PASSED:
-            why = f"not compared: today's vectors are broken, see the gate {line.judged_by}"
-            results += [skipped(name, why) for name in of_vectors]
-        elif line.day is not always and not yesterday.may_have(line):
-            results += [skipped(name, f"not compared: yesterday has no {vectors} vectors") for name in of_vectors]
-        else:
-            checks |= of_vectors
-    for name, check in checks.items():
-        try:
-            results.append(check())
-        except DAMAGE as error:
-            results.append(incomparable(name, error))
-    return with_changed_filter(results, today, yesterday)
+    status_of = {result.name: result.status for result in results}
+    return results + compare_with_yesterday(today, yesterday, thresholds, status_of)

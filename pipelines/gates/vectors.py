@@ -11,7 +11,7 @@ from pipelines.gates.results import GATES, PASSED, GateResult, at_least, judged,
 from pipelines.run.index_problems import refined_problems
 from pipelines.run.model_ids import wrong_encoder_ids, wrong_model_ids
 from pipelines.run.opened import Run
-from pipelines.stages import StageLine, always, published_lines
+from pipelines.stages import StageLine, published_lines
 from schemas.quarantine import quote
 
 
@@ -27,7 +27,7 @@ def check_soundness(today: GatedRun, thresholds: GateThresholds) -> list[GateRes
 
 def _stage(today: GatedRun, line: StageLine) -> GateResult:
     """Of a published stage: the first of its problems ends the search."""
-    if line.day is not always and not today.may_have(line):
+    if not today.expects(line):
         return skipped(line.judged_by, f"nothing to check: the run has no {line.name}")
     stage = line.load()
     return _without_fault(line.judged_by, stage.problems, stage.soundness, today)

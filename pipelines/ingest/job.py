@@ -20,146 +20,34 @@ A row with neither text nor picture is a valid row; the features stage judges it
 """
 
 import functools
-import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
 from typing import Any
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from pipelines.console.jobs import flag
+from pipelines.ingest.config import IngestConfig
+from pipelines.ingest.plan import CODE_VERSION, IngestPlan, choose_num_buckets, ingest_fingerprint, plan_ingest
 from pipelines.ingest.table_pictures import lacks_pictures, remove_unlisted_pictures, share_pictures
-from pipelines.ingest.warnings import cells_in_words, forms_in_words, totals_of_run_in_words
+from pipelines.ingest.told import check_some_valid, print_warnings
 from pipelines.ingest.write_items import STAGE, WriteItems
-from pipelines.run.bucket_rows import BucketRows, Buckets, RowRules
+from pipelines.run.bucket_rows import BucketRows, Buckets
 from pipelines.run.stage import RunCall, Stage, job_of
-from pipelines.run.units import (
-    Unit,
-    bucket_name,
-    check_not_published,
-    finished_sidecar,
-    read_stage_manifest,
-)
+from pipelines.run.units import Unit, check_not_published, finished_sidecar, read_stage_manifest
 from pipelines.stages import with_needs
 from pipelines.store import store
 from schemas.columns.leave_out import leave_out_texts
-from schemas.columns.mapping import catalogue_columns, catalogue_schema
 from schemas.columns.raw_rows import BLANK_ROWS, NONE_OF_TEXT, REPEATED_HEADERS
-from schemas.errors import CorruptFileError, ThresholdError, UsageError
-from schemas.files import expand_inputs
-from schemas.hashing import fingerprint
-from schemas.reading.cut_off_files import cut_off_in_words, num_cut_off
-from schemas.reading.rows import (
-    FileSlice,
-    check_columns,
-    count_rows,
-    input_identity,
-    plan_slices,
-    relative_names,
-    unusual_forms,
-)
-from schemas.reading.snapshots import catalogue_files
+from schemas.errors import CorruptFileError
 from schemas.records.manifests import Sidecar
 from schemas.tables import LEAVE_OUT
-from schemas.validation.grouping import GROUP_ROWS
 from schemas.validation.left_out_rows import ROWS_LEFT_OUT
-from schemas.validation.rows_of_totals import LIKE_TOTALS
-from schemas.validation.rules import Limits
-from schemas.validation.unmet_texts import UnmetTexts, unmet_texts
 
-#: Part of the fingerprint: raise it when the same input gives other rows or counts.
-CODE_VERSION = 16
-MIN_BUCKETS = 4
-ROWS_PER_BUCKET = 3_000
-BUCKETS_HELP = "buckets of a new store; 0 chooses about 3,000 rows a bucket"
-CATALOG_HELP = (
-    "catalogue: a file, a folder of parts or a glob; {date} means --date. Several pictures in a CSV cell: a JSON list, "
-    "or paths separated by |"
-)
-GROUP_ROWS_HELP = (
-    "merge: the rows of one item_id are one item, and rows of one [columns] group complete each other; share-pictures: "
-    "the items of a group have all its pictures, too"
-)
 EXAMPLE = (
     "python -m pipelines.ingest --run=store/runs/2026-06-30/0123456789abcdef "
     "--catalog='catalog/{date}/' --date=2026-06-30"
 )
-
-
-@dataclass(frozen=True, kw_only=True)
-class IngestConfig:
-    """Reads a catalogue, quarantines its bad rows and writes the rest into buckets sorted by item_id."""
-
-    run: str = flag(path=True, help="run folder to write into")
-    catalog: str = flag(path=True, help=CATALOG_HELP)
-    date: str | None = flag(default=None, help="the day of the catalogue, YYYY-MM-DD")
-    num_buckets: int = flag(default=0, help=f"buckets of the store; 0: one for {ROWS_PER_BUCKET} rows, at least 4")
-    group_rows: str = flag(default="no", choices=GROUP_ROWS, help=GROUP_ROWS_HELP)
-    columns: dict[str, Any] = flag(default={}, help="our column name -> the shop's, from [columns] of the config file")
-
-    def __post_init__(self) -> None:
-        if self.num_buckets < 0:
-            raise UsageError(f"expected --num-buckets of 0 (choose) or more, got {self.num_buckets}")
-
-
-@dataclass(frozen=True, kw_only=True)
-class IngestPlan:
-    """What a run of ingest will read and write; made from the inputs' metadata alone. forms: schemas.reading.rows's
-    unusual_forms of the files."""
-
-    run: str
-    rules: RowRules
-    forms: str
-    slices: Sequence[FileSlice]
-    num_rows: int
-    num_buckets: int
-    fingerprint: str
-
-    @property
-    def units(self) -> list[Unit]:
-        names = [bucket_name(bucket, self.num_buckets) for bucket in range(self.num_buckets)]
-        return [Unit(STAGE, name, self.fingerprint) for name in names]
-
-
-def plan_ingest(config: IngestConfig, limits: Limits = Limits()) -> IngestPlan:  # noqa: B008 (frozen)
-    """Lists, checks and fingerprints the inputs. Raises UsageError for a wrong path, file name, column or number."""
-    files = catalogue_files(config.catalog, config.date)
-    columns = catalogue_columns(config.columns, config.group_rows)
-    check_columns(files, columns, catalogue_schema(columns))
-    num_rows = count_rows(files, columns)
-    return IngestPlan(
-        run=config.run,
-        rules=RowRules(
-            run=config.run,
-            columns=columns,
-            group_rows=config.group_rows,
-            limits=limits,
-            file_names=tuple(relative_names(files)),
-        ),
-        forms=unusual_forms(files, columns),
-        slices=plan_slices(files),
-        num_rows=num_rows,
-        num_buckets=config.num_buckets or choose_num_buckets(num_rows),
-        fingerprint=ingest_fingerprint(config, limits),
-    )
-
-
-def choose_num_buckets(num_rows: int) -> int:
-    """
-    >>> choose_num_buckets(10), choose_num_buckets(30_001)
-    (4, 11)
-    """
-    return max(MIN_BUCKETS, -(-num_rows // ROWS_PER_BUCKET))
-
-
-def ingest_fingerprint(config: IngestConfig, limits: Limits = Limits()) -> str:  # noqa: B008 (frozen)
-    """Identifies what the items depend on: inputs, mapping, grouping, limits, code. (The number of buckets is in unit
-    names.)"""
-    inputs = input_identity(expand_inputs(config.catalog, config.date))
-    columns = catalogue_columns(config.columns, config.group_rows)
-    return fingerprint([CODE_VERSION, inputs, columns, config.group_rows, asdict(limits)])
 
 
 class Ingest(Stage[IngestConfig]):
@@ -225,37 +113,14 @@ class Ingest(Stage[IngestConfig]):
         if self.finished is not None:
             return self.finished
         sidecars = [Sidecar.read(self.run, STAGE, unit.name) for unit in self.units]
-        _check_some_valid(sum((Counter(sidecar.counts) for sidecar in sidecars), Counter()), self.config)
+        counts = sum((Counter(sidecar.counts) for sidecar in sidecars), Counter[str]())
+        check_some_valid(counts, self.config.catalog, self.run)
         remove_unlisted_pictures(self.run, sidecars)
         return super().seal()
 
     def tell(self, manifest: dict[str, Any], started_s: float) -> None:
         super().tell(manifest, started_s)
-        if num_partial := manifest["counts"].get("ids_of_partial_rows"):
-            self._warn(
-                f"{num_partial:,} ids have rows that complete each other; of each one row stays, the others are "
-                "quarantined: --group-rows merge makes one item of them"
-            )
-        if num_files := num_cut_off(manifest["counts"]):
-            self._warn(cut_off_in_words(num_files, self.config.catalog))
-        for unmet in [] if self.finished is not None else self._unmet_texts():
-            warning = "WARNING: " if unmet.is_likely_wrong else ""
-            print(f"{STAGE}: {warning}{unmet.in_words}", file=sys.stderr if warning else sys.stdout, flush=True)
-        counts, names = manifest["counts"], list(manifest["units"])
-        if num_cells := counts.get("cells_quarantined"):
-            self._warn(cells_in_words(self.run, names, num_cells))
-        if counts.get(LIKE_TOTALS):
-            mapping = catalogue_columns(self.config.columns, self.config.group_rows)
-            self._warn(totals_of_run_in_words(self.run, names, mapping))
-        if counts.get("ids_not_nfc") and (told := forms_in_words(self.run, names)):
-            print(f"{STAGE}: WARNING: {told}", flush=True)
-
-    def _warn(self, warning: str) -> None:
-        print(f"{STAGE}: WARNING: {warning}", file=sys.stderr, flush=True)
-
-    def _unmet_texts(self) -> list[UnmetTexts]:
-        mapping = catalogue_columns(self.config.columns, self.config.group_rows)
-        return unmet_texts(expand_inputs(self.config.catalog, self.config.date), mapping)
+        print_warnings(self.config, manifest, made_now=self.finished is None)
 
     def after(self, call: RunCall, manifest: Mapping[str, Any]) -> None:
         store.fix_num_buckets(call.config.store, manifest["num_buckets"])
@@ -298,35 +163,6 @@ def _is_finished(run: str, unit: Unit) -> bool:
     """Whether the items of a bucket are there, with the pictures of the table."""
     sidecar = finished_sidecar(run, unit, check_content=True)
     return sidecar is not None and not lacks_pictures(run, sidecar)
-
-
-def _check_some_valid(counts: Counter[str], config: IngestConfig) -> None:
-    if not (counts["rows_written"] or counts["rows_read"] or any(counts[name] for name in NONE_OF_TEXT)):
-        raise ThresholdError(
-            f"expected at least one valid row, got none: {config.catalog} has no rows: see whether its export is "
-            "whole. Nothing is published: readers see what they saw before"
-        )
-    if counts["rows_read"] and counts[ROWS_LEFT_OUT] == counts["rows_read"]:
-        raise ThresholdError(
-            f"expected at least one row that stays, got none: leave_out in [columns] of the config file leaves out all "
-            f"{counts[ROWS_LEFT_OUT]:,} of {config.catalog}. To do: see whether its texts are those of products that "
-            "customers do not see, and whether the export has any others. Nothing is published: readers see what they "
-            "saw before"
-        )
-    if counts["rows_written"] == 0:
-        reasons = {name.removeprefix("reason:"): n for name, n in sorted(counts.items()) if name.startswith("reason:")}
-        others = (
-            (ROWS_LEFT_OUT, "are left out by leave_out"),
-            (BLANK_ROWS, "are blank"),
-            (REPEATED_HEADERS, "repeat the header"),
-        )
-        told_others = [f"{counts[name]:,} {what}" for name, what in others if counts[name]]
-        why = ", ".join([*(f"{count:,} {name}" for name, count in reasons.items()), *told_others]) or "there is none"
-        raise ThresholdError(
-            f"expected at least one valid row, got none of {counts['rows_read']:,} in {config.catalog} ({why}). To do: "
-            f"see reason and remedy of each row in {config.run}/quarantine; null ids often mean that [columns] of the "
-            "config file names another column. Nothing is published: readers see what they saw before"
-        )
 
 
 build, run, main = job_of(Ingest, EXAMPLE)

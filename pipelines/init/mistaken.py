@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from pipelines.init.kinds import GA4
 from pipelines.init.log.start import log_start
 from pipelines.init.table.seen import SeenColumn, SeenTable
-from schemas.columns.mapping import asked_of_names
 from schemas.columns.picture_names import is_called_a_picture
 from schemas.columns.usual_names import (
     ACTIONS,
@@ -25,7 +24,6 @@ from schemas.columns.usual_names import (
 )
 from schemas.errors import UsageError
 from schemas.files import shown
-from schemas.reading.forms import form_of
 
 _WHO = (*USERS, *OTHER_USERS, *SESSIONS)
 _WHEN = (*TIMES, *DAYS)
@@ -39,27 +37,6 @@ def log_columns(table: SeenTable) -> list[str]:
     if not is_log or (not who and _is_described(table)):
         return []
     return [column.name for column in (*who, *when, *what)]
-
-
-def refuse_nameless(table: SeenTable, given: str) -> None:
-    """Raises UsageError if the names of the table's columns look like its first row: like values, or among the values
-    that stand below them. given: the path of the call."""
-    names = [*table.columns, *table.twice]
-    again = [name for name, column in table.columns.items() if name in column.texts]
-    if asked := asked_of_names(names, next(iter(again), None)):
-        raise UsageError(f"expected the names of columns in {shown(given)}, got {table.names_in_words}: {asked}")
-
-
-def refuse_other_encoding(table: SeenTable) -> None:
-    """Raises UsageError if the table's text is of an encoding that a person has to tell, with how."""
-    for path in table.files:
-        if form_of(path).is_of_other_encoding:
-            raise UsageError(
-                f"expected UTF-8 (or UTF-16, or cp1252 of Western Europe) in {shown(path)}, got letters of another "
-                "encoding, such as cp1250 of Central Europe, cp1251 (Cyrillic), mac_roman, cp850, shift_jis: "
-                'save it as UTF-8, or say which it is: write the two lines [format] and encoding = "cp1250", or '
-                "another, into a config, say form.toml, and call itemsage init with --config form.toml, too"
-            )
 
 
 def refuse_log(table: SeenTable, given: str, flag: str = "") -> None:

@@ -1,18 +1,19 @@
 """A shop's files: what they are, and what the jobs will make of them."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import NamedTuple
 
 from pipelines.init.kinds import CATALOGUES, GA4, recognised_kind
 from pipelines.init.log.start import LogStart, log_start, other_items, with_events, with_items, with_separator
-from pipelines.init.log.to_flatten import refuse_to_flatten
-from pipelines.init.mistaken import log_columns, refuse_catalogue, refuse_log, refuse_nameless, refuse_other_encoding
+from pipelines.init.mistaken import log_columns, refuse_catalogue, refuse_log
 from pipelines.init.rehearsal import RehearsedItems, RehearsedLog, count_events, rehearse_items, rehearse_log
 from pipelines.init.table.found import Start
 from pipelines.init.table.hidden import with_totals
-from pipelines.init.table.no_rows import refuse_without_rows
 from pipelines.init.table.seen import SeenTable, look_at
+from pipelines.init.table.unreadable import refuse_to_flatten, refuse_unreadable
 from pipelines.log.listed_items import separators_in
 from schemas.columns.mapping import catalogue_columns
 from schemas.errors import UsageError
@@ -41,6 +42,24 @@ class Shop:
     log: RehearsedLog | None = None
 
 
+class _Match(NamedTuple):
+    """A way to read the catalogue, and what it makes of its rows, beside a way to read the log, and what that makes."""
+
+    start: Start
+    items: RehearsedItems
+    log_start: LogStart
+    log: RehearsedLog
+
+    @property
+    def share_known(self) -> float:
+        """Of the log's rows, those that are on items of the catalogue."""
+        return self.log.share_known(self.items.ids)
+
+
+#: The catalogue's start whose ids a log names most, and what it makes of the rows.
+_Likeliest = Callable[[RehearsedLog], tuple[Start, RehearsedItems]]
+
+
 def look_at_shop(file: str, kind: str | None, catalog: str | None) -> Shop:
     """What the files of a shop are: `file` of a kind of KINDS (None: recognised), GA4's events with a catalogue beside
     them. Raises UsageError for files of another kind, for a log without a catalogue, and for one that is given for the
@@ -49,22 +68,24 @@ def look_at_shop(file: str, kind: str | None, catalog: str | None) -> Shop:
     kind = kind or _kind_of(table, catalog)
     if kind == "csv" and recognised_kind(table) == "woocommerce":  # also in languages that nobody takes for it
         kind = "woocommerce"
-    refuse_other_encoding(table)
-    refuse_without_rows(table)
-    refuse_nameless(table, file)
+    refuse_unreadable(table, file)
     refuse_to_flatten(table, file)
-    if kind != GA4:
-        if catalog is not None:
-            raise UsageError(f"expected --catalog beside a log (--from {GA4}), got {kind}: FILE is the catalogue")
-        refuse_log(table, file)
-        catalogue_files(file)
-        start, items = _chosen(table, CATALOGUES[kind](table), None)
-        return Shop(kind, file, table, start, items)
+    if kind == GA4:
+        return _look_at_log(table, file, catalog)
+    if catalog is not None:
+        raise UsageError(f"expected --catalog beside a log (--from {GA4}), got {kind}: FILE is the catalogue")
+    refuse_log(table, file)
+    catalogue_files(file)
+    start, items = _likeliest(table, CATALOGUES[kind](table), None)
+    return Shop(kind, file, table, start, items)
+
+
+def _look_at_log(table: SeenTable, file: str, catalog: str | None) -> Shop:
+    """The log `table` of the path `file`, and the catalogue beside it, read in the way in which the log names most of
+    its items."""
     beside = None if catalog is None else look_at(expand_inputs(catalog, None))
     if beside is not None and catalog is not None:
-        refuse_other_encoding(beside)
-        refuse_without_rows(beside)
-        refuse_nameless(beside, catalog)
+        refuse_unreadable(beside, catalog)
     refuse_catalogue(table, file, catalog, beside is not None and _is_log(beside))
     started = log_start(table)
     if catalog is None or beside is None:
@@ -80,23 +101,34 @@ def look_at_shop(file: str, kind: str | None, catalog: str | None) -> Shop:
         raise UsageError(f"expected a catalogue as --catalog, got events of GA4 in {shown(catalog)}")
     refuse_log(beside, catalog, "--catalog")
     catalogue_files(catalog)
-    starts = CATALOGUES[kind](beside)
-    start, items = _chosen(beside, starts, log)
-    for column in other_items(started, table) if log.share_known(items.ids) < _FEW_KNOWN else ():
+    likeliest = partial(_likeliest, beside, CATALOGUES[kind](beside))
+    match = _Match(*likeliest(log), started, log)
+    match = _by_other_items(match, table, likeliest)
+    match = _by_separator(match, table, likeliest)
+    return Shop(kind, catalog, beside, match.start, match.items, file, match.log_start, match.log)
+
+
+def _by_other_items(match: _Match, table: SeenTable, likeliest: _Likeliest) -> _Match:
+    """The match, or, where the log `table` names few items by its column of them, the one by another column that names
+    more."""
+    for column in other_items(match.log_start, table) if match.share_known < _FEW_KNOWN else ():
         seen = RehearsedLog(items=Counter(column.texts))
-        other, theirs = _chosen(beside, starts, seen)
-        if seen.share_known(theirs.ids) > max(log.share_known(items.ids), _FEW_KNOWN):
-            start, items, started = other, theirs, with_items(started, column, table)
-            log = rehearse_log(table.files, started.columns)
-    for separator in separators_in(log.items):
-        split = log.split_by(separator)
-        other, theirs = _chosen(beside, starts, split)
-        if split.share_known(theirs.ids) > log.share_known(items.ids) + _CHANCE:
-            start, items = other, theirs
-            started = with_separator(started, separator)
-            log = rehearse_log(table.files, started.columns)
-            break
-    return Shop(kind, catalog, beside, start, items, file, started, log)
+        start, items = likeliest(seen)
+        if seen.share_known(items.ids) > max(match.share_known, _FEW_KNOWN):
+            started = with_items(match.log_start, column, table)
+            match = _Match(start, items, started, rehearse_log(table.files, started.columns))
+    return match
+
+
+def _by_separator(match: _Match, table: SeenTable, likeliest: _Likeliest) -> _Match:
+    """The match, or the one whose items are texts of the log `table` that list several, where it knows more of them."""
+    for separator in separators_in(match.log.items):
+        split = match.log.split_by(separator)
+        start, items = likeliest(split)
+        if split.share_known(items.ids) > match.share_known + _CHANCE:
+            started = with_separator(match.log_start, separator)
+            return _Match(start, items, started, rehearse_log(table.files, started.columns))
+    return match
 
 
 def _kind_of(table: SeenTable, catalog: str | None) -> str:
@@ -109,7 +141,7 @@ def _is_log(table: SeenTable) -> bool:
     return recognised_kind(table) == GA4 or bool(log_columns(table))
 
 
-def _chosen(table: SeenTable, starts: Sequence[Start], log: RehearsedLog | None) -> tuple[Start, RehearsedItems]:
+def _likeliest(table: SeenTable, starts: Sequence[Start], log: RehearsedLog | None) -> tuple[Start, RehearsedItems]:
     """The start whose ids the log names most, the first of equals; what it makes of the rows."""
     made = [_rehearsed(table, start) for start in starts[: None if log else 1]]
     if log is None:

@@ -8,7 +8,7 @@ from typing import Any
 from pipelines.console.terminal import shortened
 from pipelines.init.catalogue.offered import asked_of_the_title, offered, question
 from pipelines.init.log.start import LogStart
-from pipelines.init.table.found import Found, Start, unread_columns
+from pipelines.init.table.found import FoundColumn, Start, unread_columns
 from pipelines.init.table.hidden import leave_out_entry
 from pipelines.init.table.seen import SeenTable
 from schemas.errors import printable
@@ -105,13 +105,13 @@ def settings_text(settings: Iterable[tuple[str, Any, str]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _lines_of(found: Found) -> list[str]:
+def _lines_of(found: FoundColumn) -> list[str]:
     lines = [comment(part) for part in (_seen(found), *found.notes) if part]
     others = [line for one in found.others for line in (comment(_seen(one, found.sources)), comment(_entry(one)))]
     return ["", *lines, _entry(found), *others]
 
 
-def _seen(found: Found, known: Sequence[str] = ()) -> str:
+def _seen(found: FoundColumn, known: Sequence[str] = ()) -> str:
     """What was seen of its sources that are not known; "" without any."""
     names = ", ".join(repr(name) for name in found.sources if name not in known)
     if not names:
@@ -120,7 +120,7 @@ def _seen(found: Found, known: Sequence[str] = ()) -> str:
     return f"{names}: {found.share_filled:.0%} filled{example}"
 
 
-def _entry(found: Found) -> str:
+def _entry(found: FoundColumn) -> str:
     return f"{found.name} = {toml_value(found.entry)}"
 
 

@@ -10,7 +10,7 @@ from pipelines.init.kinds import GA4
 from pipelines.init.log.start import LogStart
 from pipelines.init.rehearsal import RehearsedLog, reasons
 from pipelines.init.shop import Shop
-from pipelines.init.table.found import Found
+from pipelines.init.table.found import FoundColumn
 from pipelines.log.listed_items import listed_in_words
 from pipelines.log.rows import near_counts, near_in_words, without_items_in_words
 from schemas.events.paths import NO_ROWS
@@ -97,11 +97,11 @@ def _told_of_log(shop: Shop, start: LogStart, log: RehearsedLog) -> list[str]:
     return lines
 
 
-def _asked(found: Sequence[Found]) -> list[str]:
+def _asked(found: Sequence[FoundColumn]) -> list[str]:
     return [f"? {one.name}: {note}" for one in found for note in one.notes if "?" in note]
 
 
-def _table_of(found: Sequence[Found], known: Sequence[str]) -> list[str]:
+def _table_of(found: Sequence[FoundColumn], known: Sequence[str]) -> list[str]:
     """A line for each column of ours: the shop's, the share that is filled, an example."""
     by_name = {one.name: one for one in found}
     by_name.pop(LEAVE_OUT.name, None)  # of which rows are items, not of what they are

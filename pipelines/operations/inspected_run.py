@@ -62,8 +62,8 @@ class InspectedRun:
         found = manifest.get("model_id")
         return None if found is None else str(found)
 
-    def has(self, line: StageLine) -> bool:
-        """Whether the run has a stage, or should have it."""
+    def expects(self, line: StageLine) -> bool:
+        """Whether the run has a stage, as far as anything tells, or must have it as all runs of a day do."""
         return line.day is always or line.name in self.stages or any(map(self.listed, line.published))
 
     def listed(self, folder: str) -> list[str]:

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipelines.run.listed_files import EMBEDDINGS, UNIFIED
+from pipelines.run.listed_files import EMBEDDINGS, UNIFIED, folders_of_vectors
 from pipelines.run.opened import Embeddings, Run
 from schemas.storage import atomic_write
 from schemas.tables import CHANGES
@@ -94,4 +94,4 @@ def write_changes(run: Path, previous: Path | None, vectors: str = EMBEDDINGS) -
 def opened_with(previous: Path | None, vectors: str) -> Run | None:
     """The run before as its readers see it; None if there is none, or it never had these vectors."""
     opened = Run.open(previous) if previous is not None else None
-    return opened if opened is not None and (vectors == EMBEDDINGS or opened.has(vectors)) else None
+    return opened if opened is not None and vectors in folders_of_vectors(opened.expects) else None

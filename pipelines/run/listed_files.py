@@ -1,11 +1,12 @@
 """The files of a run as its manifests list them: each is inside the run, there, and as its checksum."""
 
 import os
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pipelines.stages import stage_of_folder
+from pipelines.stages import StageLine, always, line_of, stage_of_folder
 from schemas import storage
 from schemas.errors import CorruptFileError
 from schemas.files import check_sha256, expand_inputs, read_json
@@ -17,6 +18,11 @@ EMBEDDINGS, UNIFIED, INDEX = "embeddings", "unified", "index"
 #: Folders of vectors that an index, and users, may be made of.
 VECTORS = (EMBEDDINGS, UNIFIED)
 VECTORS_HELP = "which vectors of the run: the item model's, or those of many sources (daily --unify)"
+
+
+def folders_of_vectors(expects: Callable[[StageLine], bool]) -> list[str]:
+    """Which of VECTORS a run has, or must have. expects: of the run, what says so of a stage."""
+    return [name for name in VECTORS if expects(line_of(name))]
 
 
 class ListedFiles:
@@ -34,6 +40,10 @@ class ListedFiles:
     def has(self, stage: str) -> bool:
         """Whether the stage is finished, be its manifest sound or not."""
         return storage.has_file(manifest_path(self.folder, stage))
+
+    def expects(self, line: StageLine) -> bool:
+        """Whether the run has a stage, or must have it as all runs of a day do."""
+        return line.day is always or self.has(line.name)
 
     def manifest(self, stage: str) -> StageManifest:
         """A finished stage's manifest."""

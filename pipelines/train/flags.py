@@ -7,7 +7,7 @@ from model.text.vocabulary import MODES
 from pipelines.console.jobs import flag, like
 from pipelines.console.thresholds import GateThresholds
 from pipelines.features.plan import FeaturesConfig
-from pipelines.ingest.job import BUCKETS_HELP, IngestConfig
+from pipelines.ingest.config import BUCKETS_HELP, IngestConfig
 from pipelines.log.dated_log import DatedLog
 from pipelines.pairs.config import PairsConfig
 from pipelines.publish import Acceptance

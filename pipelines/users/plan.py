@@ -52,17 +52,8 @@ def plan(config: UsersConfig) -> UsersPlan:
     num_rows = count_rows(files)
     num_buckets = config.num_user_buckets or earlier_num_buckets(config.reuse_from) or choose_num_buckets(num_rows)
     chosen = alpha_of(config, vectors.vectors_id)
-    alpha = chosen.alpha
-    settings = {
-        "actions": list(config.action_kinds),
-        "alpha": alpha,
-        "decay_per_day": config.decay_per_day,
-        "max_actions": config.max_actions,
-        "now_us": config.now_us,
-        "time_zone": config.time_zone,
-        "window_days": config.window_days,
-    }
-    made_with = {"alpha": alpha, "code_version": CODE_VERSION, "libraries": versions_of("numpy", "scipy")}
+    settings = _settings(config, chosen.alpha)
+    made_with = {"alpha": chosen.alpha, "code_version": CODE_VERSION, "libraries": versions_of("numpy", "scipy")}
     identity = fingerprint([COUNTS_VERSION, made_with, settings, columns, input_identity(files), vectors.identity])
     return UsersPlan(
         run=config.run,
@@ -70,7 +61,7 @@ def plan(config: UsersConfig) -> UsersPlan:
         slices=plan_slices(files),
         num_rows=num_rows,
         rules=UserRules(
-            alpha=alpha,
+            alpha=chosen.alpha,
             decay_per_day=config.decay_per_day,
             max_actions=config.max_actions,
             now_us=config.now_us,
@@ -79,15 +70,11 @@ def plan(config: UsersConfig) -> UsersPlan:
         earlier=open_earlier_users(config.reuse_from, config.run, num_buckets, made_with),
         facts={
             **settings,
-            "dimension": vectors.dimension,
+            **_facts_of_alpha(chosen),
+            **_facts_of_vectors(vectors),
             "fingerprint": identity,
             "made_with": made_with,
-            "model_id": vectors.model_id,
             "num_user_buckets": num_buckets,
-            "popularity_weight": chosen.popularity_weight,
-            "samples": chosen.samples,
-            **({} if chosen.sampled else {"sampled": False}),
-            **dict(vectors.facts),
         },
     )
 
@@ -98,6 +85,30 @@ def choose_num_buckets(num_rows: int) -> int:
     (4, 11, 1024)
     """
     return min(max(MIN_BUCKETS, -(-num_rows // ROWS_A_BUCKET)), MAX_USER_BUCKETS)
+
+
+def _settings(config: UsersConfig, alpha: float) -> dict[str, Any]:
+    """What users depend on, beside the log and the vectors."""
+    return {
+        "actions": list(config.action_kinds),
+        "alpha": alpha,
+        "decay_per_day": config.decay_per_day,
+        "max_actions": config.max_actions,
+        "now_us": config.now_us,
+        "time_zone": config.time_zone,
+        "window_days": config.window_days,
+    }
+
+
+def _facts_of_alpha(chosen: Alpha) -> dict[str, Any]:
+    """What recommendations are asked for by."""
+    facts = {"popularity_weight": chosen.popularity_weight, "samples": chosen.samples}
+    return facts if chosen.sampled else {**facts, "sampled": False}
+
+
+def _facts_of_vectors(vectors: VectorsSource) -> dict[str, Any]:
+    """Of which vectors the medoids are."""
+    return {"dimension": vectors.dimension, "model_id": vectors.model_id, **dict(vectors.facts)}
 
 
 def _source(

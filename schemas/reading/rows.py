@@ -24,7 +24,8 @@ from schemas.columns.nested_columns import column_at, nested_sources, root_of
 from schemas.columns.raw_rows import FileSlice, RawRows, array_or_none, batches_of_rows
 from schemas.columns.spec import Columns, column_of, name_of_part, part_name
 from schemas.errors import CorruptFileError
-from schemas.events.paths import by_item, roots_of
+from schemas.events.led_to import roots_of
+from schemas.events.paths import by_item
 from schemas.events.unused import without_unused
 from schemas.files import declared_form, sha256_of_file, shown
 from schemas.parquet.batches import bounded_batches
@@ -33,7 +34,8 @@ from schemas.parquet.footer import footer_of_stored_types, read_footer
 from schemas.quarantine import quote
 from schemas.reading.delimited import ids_as_shown, led_into, source_of_text, whole_numbers
 from schemas.reading.feeds import feed_keys, feed_rows
-from schemas.reading.forms import form_of, forms_in_words
+from schemas.reading.forms import form_of
+from schemas.reading.forms_in_words import forms_in_words
 from schemas.reading.json_objects import Wanted
 from schemas.reading.json_rows import check_json_rows, count_elements, json_keys, json_rows
 from schemas.reading.text import csv_header, csv_rows, open_lines
@@ -216,8 +218,8 @@ def _count_rows(path: str, wanted: Wanted) -> int:
 
 
 def unusual_forms(files: Sequence[str], columns: Columns | None = None, schema: pa.Schema = CATALOGUE) -> str:
-    """What was recognised of the files that are not as their names say, for a person: see forms.forms_in_words.
-    columns, schema: as of read_slice, where they are known."""
+    """What was recognised of the files that are not as their names say, for a person (see
+    schemas.reading.forms_in_words). columns, schema: as of read_slice, where they are known."""
     wanted = () if columns is None else _wanted(columns, schema)
     return forms_in_words(sorted(files), relative_names(files), wanted)
 

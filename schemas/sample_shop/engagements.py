@@ -6,7 +6,8 @@ Everything is drawn in columns. One event is one page of results that one shoppe
 """
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -15,23 +16,32 @@ from schemas.hashing import seed_of
 from schemas.sample_shop.assortment import Assortment
 from schemas.sample_shop.intents import attributes_of, draw_intents, matches, search_queries
 from schemas.sample_shop.returns import come_back
+from schemas.sample_shop.sessions import (
+    DAY_S,
+    SECOND_US,
+    Sessions,
+    Users,
+    draw_event_starts,
+    draw_sessions,
+    draw_users,
+    midnight_us,
+    some_anonymous,
+)
 from schemas.tables import ACTIONS, ENGAGEMENTS, SURFACES
 
-WINDOW_DAYS = 120
 #: Impressions, clicks and so on, all counted: between 60 and 100 an item.
 _EVENTS_PER_ITEM = 11
 _SLOTS = 8
-_MAX_TASTES = 4
 _SURFACE_SHARES = (0.5, 0.32, 0.18)
-_EXPLORE_SHARE, _ANONYMOUS_SHARE = 0.15, 0.06
+_EXPLORE_SHARE = 0.15
+#: Of events that are of their session's taste, not of another one of the user.
+_OF_TASTE_SHARE = 0.8
 #: What a slot shows: something that matches, something of the same type, anything.
 _SLOT_SHARES = (0.78, 0.14, 0.08)
 _CLICK_MATCHING, _CLICK_OTHER = 0.3, 0.06
 _SAVE = {"search": 0.16, "closeup": 0.34, "home": 0.25}
 _ADD_TO_CART = {"search": 0.22, "closeup": 0.14, "home": 0.1}
 _CHECKOUT = 0.35
-_SECOND_US, _DAY_S = 1_000_000, 86_400
-_HOURS = np.array([1, 1, 1, 1, 1, 1, 2, 3, 4, 5, 6, 6, 7, 6, 6, 6, 6, 7, 8, 10, 11, 9, 5, 2], dtype=np.float64)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,88 +58,77 @@ class Events:
     queries: list[str]
 
 
+class _Stock(NamedTuple):
+    """What events are about: attributes and popularity of each item; pictures that users search by, and the item that
+    each was made from."""
+
+    attributes_NA: np.ndarray
+    popularity_N: np.ndarray
+    query_uris: list[str]
+    query_anchors_Q: np.ndarray
+
+
 def make_engagements(
     assortment: Assortment, query_uris: list[str], query_anchors_Q: np.ndarray, seed: int, end_date: date
 ) -> pa.Table:
     """The good rows of the log (schemas.tables.ENGAGEMENTS), by time; the last day is `end_date`, UTC."""
     rng = np.random.default_rng(seed_of("engagements", seed))
     attributes_NA = attributes_of(assortment)
-    events = _events(assortment, attributes_NA, query_uris, query_anchors_Q, rng, seed, end_date)
+    stock = _Stock(attributes_NA, assortment.popularity_N, query_uris, query_anchors_Q)
+    events = _draw_events(stock, rng, seed, end_date)
     shown = _show(events, attributes_NA, assortment.popularity_N, rng)
-    return _log(events, *shown, attributes_NA, assortment, rng, _midnight_us(end_date + timedelta(days=1)))
+    return _log(events, *shown, attributes_NA, assortment, rng, midnight_us(end_date + timedelta(days=1)))
 
 
-def _midnight_us(day: date) -> int:
-    return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()) * _SECOND_US
-
-
-def _events(
-    assortment: Assortment,
-    attributes_NA: np.ndarray,
-    query_uris: list[str],
-    query_anchors_Q: np.ndarray,
-    rng: np.random.Generator,
-    seed: int,
-    end_date: date,
-) -> Events:
-    popularity = assortment.popularity_N
-    num_items = len(popularity)
-    num_users = max(num_items // 4, 200)
-    tastes_UT = rng.choice(num_items, size=(num_users, _MAX_TASTES), p=popularity)
-    num_tastes_U = rng.integers(2, _MAX_TASTES + 1, num_users)
-    activity_U = rng.lognormal(0.0, 0.8, num_users)
-
-    num_events = num_items * _EVENTS_PER_ITEM
-    per_session = np.minimum(rng.geometric(0.45, num_events), 5)
-    num_sessions = int(np.searchsorted(np.cumsum(per_session), num_events)) + 1
-    session_E = np.repeat(np.arange(num_sessions), per_session[:num_sessions])[:num_events]
-    user_S = rng.choice(num_users, size=num_sessions, p=activity_U / activity_U.sum())
-    taste_S = rng.integers(0, num_tastes_U[user_S])
-    start_us_S = _session_starts(num_sessions, rng, end_date)
-
-    user_E = user_S[session_E]
-    stay = rng.random(num_events) < 0.8
-    taste_E = np.where(stay, taste_S[session_E], rng.integers(0, num_tastes_U[user_E]))
-    anchor_E = tastes_UT[user_E, taste_E]
-    explore = rng.random(num_events) < _EXPLORE_SHARE
-    anchor_E = np.where(explore, rng.choice(num_items, size=num_events, p=popularity), anchor_E)
-    taste_style_E = attributes_NA[anchor_E, 3]
+def _draw_events(stock: _Stock, rng: np.random.Generator, seed: int, end_date: date) -> Events:
+    num_events = len(stock.popularity_N) * _EVENTS_PER_ITEM
+    users = draw_users(stock.popularity_N, rng)
+    sessions = draw_sessions(users, num_events, rng, end_date)
+    anchor_E = _draw_anchors(users, sessions, stock.popularity_N, rng)
     surface_E = rng.choice(len(SURFACES), size=num_events, p=_SURFACE_SHARES)
-
-    intent_EA = np.empty((num_events, attributes_NA.shape[1]), dtype=np.int64)
-    query_E = np.full(num_events, -1)
-    queries = list(query_uris)
-    for number, surface in enumerate(SURFACES):
-        rows = np.flatnonzero(surface_E == number)
-        anchors = anchor_E[rows]
-        if surface == "closeup":
-            query_E[rows] = _closest_pictures(attributes_NA, anchors, query_anchors_Q, rng)
-            anchors = query_anchors_Q[query_E[rows]]
-        intent_EA[rows] = draw_intents(attributes_NA[anchors], surface, rng)
-        if surface == "search":
-            query_E[rows] = len(queries) + np.arange(len(rows))
-            queries += search_queries(intent_EA[rows], seed)
-    order_in_session = np.arange(num_events) - np.searchsorted(session_E, session_E)
-    minutes = order_in_session * 2 + rng.random(num_events)
+    intent_EA, query_E, queries = _draw_intents_and_queries(stock, anchor_E, surface_E, rng, seed)
+    start_us_E = draw_event_starts(sessions, rng)
     return Events(
-        user_E=np.where(rng.random(num_sessions) < _ANONYMOUS_SHARE, -1, user_S)[session_E],
-        session_E=session_E,
-        start_us_E=start_us_S[session_E] + (minutes * 60).astype(np.int64) * _SECOND_US,
+        user_E=some_anonymous(sessions.user_S, rng)[sessions.session_E],
+        session_E=sessions.session_E,
+        start_us_E=start_us_E,
         surface_E=surface_E,
         intent_EA=intent_EA,
-        taste_style_E=taste_style_E,
+        taste_style_E=stock.attributes_NA[anchor_E, 3],
         query_E=query_E,
         queries=queries,
     )
 
 
-def _session_starts(num_sessions: int, rng: np.random.Generator, end_date: date) -> np.ndarray:
-    """int64 [S], us since 1970: more sessions towards the end of the window, more in the evening, none after 23:45."""
-    day_weights = 1.0 + np.arange(WINDOW_DAYS) / WINDOW_DAYS + 0.3 * (np.arange(WINDOW_DAYS) % 7 >= 5)
-    days = rng.choice(WINDOW_DAYS, size=num_sessions, p=day_weights / day_weights.sum())
-    hours = rng.choice(24, size=num_sessions, p=_HOURS / _HOURS.sum())
-    seconds = days * _DAY_S + hours * 3600 + rng.integers(0, 2700, num_sessions)
-    return _midnight_us(end_date - timedelta(days=WINDOW_DAYS - 1)) + seconds.astype(np.int64) * _SECOND_US
+def _draw_anchors(users: Users, sessions: Sessions, popularity_N: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """int64 [E]: the item that a page is about, mostly of the session's taste, at times of another one or any."""
+    num_events = len(sessions.session_E)
+    user_E = sessions.user_S[sessions.session_E]
+    stay = rng.random(num_events) < _OF_TASTE_SHARE
+    taste_E = np.where(stay, sessions.taste_S[sessions.session_E], rng.integers(0, users.num_tastes_U[user_E]))
+    explore = rng.random(num_events) < _EXPLORE_SHARE
+    anything_E = rng.choice(len(popularity_N), size=num_events, p=popularity_N)
+    return np.where(explore, anything_E, users.taste_item_UT[user_E, taste_E])
+
+
+def _draw_intents_and_queries(
+    stock: _Stock, anchor_E: np.ndarray, surface_E: np.ndarray, rng: np.random.Generator, seed: int
+) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """(what each page is to match [E, A], its query [E] as a place in the queries, -1 without one, the queries)."""
+    intent_EA = np.empty((len(anchor_E), stock.attributes_NA.shape[1]), dtype=np.int64)
+    query_E = np.full(len(anchor_E), -1)
+    queries = list(stock.query_uris)
+    for number, surface in enumerate(SURFACES):
+        rows = np.flatnonzero(surface_E == number)
+        anchors = anchor_E[rows]
+        if surface == "closeup":
+            query_E[rows] = _closest_pictures(stock.attributes_NA, anchors, stock.query_anchors_Q, rng)
+            anchors = stock.query_anchors_Q[query_E[rows]]
+        intent_EA[rows] = draw_intents(stock.attributes_NA[anchors], surface, rng)
+        if surface == "search":
+            query_E[rows] = len(queries) + np.arange(len(rows))
+            queries += search_queries(intent_EA[rows], seed)
+    return intent_EA, query_E, queries
 
 
 def _closest_pictures(
@@ -203,13 +202,13 @@ def _log(
     stages = {"impression": everything, "click": click, "save": save, "add_to_cart": add, "checkout": checkout}
     stages["return"] = back
     delay_s = dict(
-        zip(stages, ((0, 4), (5, 50), (50, 90), (60, 180), (200, 660), (3 * _DAY_S, 21 * _DAY_S)), strict=True)
+        zip(stages, ((0, 4), (5, 50), (50, 90), (60, 180), (200, 660), (3 * DAY_S, 21 * DAY_S)), strict=True)
     )
 
     row = np.concatenate(list(stages.values()))
     action = np.repeat([ACTIONS.index(name) for name in stages], [len(rows) for rows in stages.values()])
     delay = np.concatenate([rng.integers(*delay_s[name], size=len(rows)) for name, rows in stages.items()])
-    time_us = events.start_us_E[event_R[row]] + delay * _SECOND_US + rng.integers(0, _SECOND_US, len(row))
+    time_us = events.start_us_E[event_R[row]] + delay * SECOND_US + rng.integers(0, SECOND_US, len(row))
     inside = time_us < end_us
     order = np.flatnonzero(inside)[np.argsort(time_us[inside], kind="stable")]
     row, action, time_us = row[order], action[order], time_us[order]

@@ -79,36 +79,10 @@ def validate_catalogue(
     left out is not rejected for its id; where there is nothing that belongs to it, it is counted as rows_left_out.
     """
     found = Found()
-    ids = _ids(raw, limits, found)
-    groups = {}
-    if "group" in raw.table.column_names:
-        groups["group"], ids = _groups(raw, ids, limits, found)
-    left_out = {}
-    if LEAVE_OUT.name in raw.table.column_names:
-        left_out[SAYS_LEFT_OUT.name] = left_out_column(raw, found)
-    say_if_none(raw, ids, CATALOGUE, found.faults)
-    texts = {name: text_column(raw, name, found, join_lists=True) for name in TEXT_FIELDS}
-    images, num_cut, num_empty = _pictures(picture_column(raw, "images", found, keep_picture), limits.max_pictures)
-    num_truncated = np.zeros(raw.table.num_rows, np.int32)
-    for name, text in texts.items():
-        texts[name], truncated = _shown_start(text, limits)
-        num_truncated += truncated
-    columns = {
-        "item_id": ids,
-        **texts,
-        "images": images,
-        "file_number": np.full(raw.table.num_rows, file_slice.file_number, np.int32),
-        "row_number": raw.row_numbers,
-        "names_another": found.of_first.get("group" if groups else "item_id", np.zeros(raw.table.num_rows, bool)),
-        "pictures_cut_off": num_cut,
-        "pictures_empty": num_empty,
-        "texts_truncated": num_truncated,
-        "ids_trimmed": found.trimmed["item_id"].astype(np.int32),
-        "unreadable_bits": _unreadable_bits(found, raw.table.num_rows),
-        **groups,
-        **left_out,
-    }
-    gone = _gone(found, groups.get("group"), left_out.get(SAYS_LEFT_OUT.name))
+    columns = _columns(raw, limits, keep_picture, found)
+    columns["file_number"] = np.full(raw.table.num_rows, file_slice.file_number, np.int32)
+    ids, left_out = columns["item_id"], columns.get(SAYS_LEFT_OUT.name)
+    gone = _gone(found, columns.get("group"), left_out)
     good, _ = good_rows(columns, validated_schema(raw.table.schema), {**found.faults, **gone})
     rejections = rejections_of(raw, file_slice, "items", ids, found.faults)
     counts = Counter(
@@ -118,11 +92,42 @@ def validate_catalogue(
         pictures_listed=len(good["images"].combine_chunks().flatten()),
         **catalogue_counts(good),
     )
-    for row in _says_true(left_out.get(SAYS_LEFT_OUT.name)):
+    for row in _says_true(left_out):
         found.bad_pictures.pop(row, None)
         found.bad_texts.pop(row, None)
     rejections += _rejected_cells(raw, file_slice, ids, found)
     return good, rejections + _rejected_pictures(raw, file_slice, ids, found), counts
+
+
+def _columns(
+    raw: RawRows, limits: Limits, keep_picture: Callable[[bytes], str], found: Found
+) -> dict[str, pa.Array | np.ndarray]:
+    """The columns of validated_schema but the file's number, of good rows and bad ones. Puts what is wrong with them
+    into `found`."""
+    num_rows = raw.table.num_rows
+    ids = _ids(raw, limits, found)
+    of_mapping = {}  # columns that are there where the mapping names them
+    if "group" in raw.table.column_names:
+        of_mapping["group"], ids = _groups(raw, ids, limits, found)
+    named_by = "group" if "group" in of_mapping else "item_id"
+    if LEAVE_OUT.name in raw.table.column_names:
+        of_mapping[SAYS_LEFT_OUT.name] = left_out_column(raw, found)
+    say_if_none(raw, ids, CATALOGUE, found.faults)
+    texts, num_truncated = _texts(raw, limits, found)
+    images, num_cut, num_empty = _pictures(picture_column(raw, "images", found, keep_picture), limits.max_pictures)
+    return {
+        "item_id": ids,
+        **texts,
+        "images": images,
+        "row_number": raw.row_numbers,
+        "names_another": found.of_first.get(named_by, np.zeros(num_rows, bool)),
+        "pictures_cut_off": num_cut,
+        "pictures_empty": num_empty,
+        "texts_truncated": num_truncated,
+        "ids_trimmed": found.trimmed["item_id"].astype(np.int32),
+        "unreadable_bits": _unreadable_bits(found, num_rows),
+        **of_mapping,
+    }
 
 
 def catalogue_counts(rows: pa.Table) -> dict[str, int]:
@@ -181,6 +186,16 @@ def _gone(found: Found, groups: pa.Array | None, left_out: pa.Array | None) -> F
 def _says_true(left_out: pa.Array | None) -> list[int]:
     """The rows that say of themselves that they are to be left out."""
     return [] if left_out is None else np.flatnonzero(pc.fill_null(left_out, False)).tolist()
+
+
+def _texts(raw: RawRows, limits: Limits, found: Found) -> tuple[dict[str, pa.Array], np.ndarray]:
+    """(texts by field, as they are shown, int32 [rows]: how many of a row were cut)."""
+    given = {name: text_column(raw, name, found, join_lists=True) for name in TEXT_FIELDS}
+    texts, num_truncated = {}, np.zeros(raw.table.num_rows, np.int32)
+    for name, text in given.items():
+        texts[name], truncated = _shown_start(text, limits)
+        num_truncated += truncated
+    return texts, num_truncated
 
 
 def _pictures(lists: pa.Array, max_pictures: int) -> tuple[pa.Array, np.ndarray, np.ndarray]:

@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 
 from schemas.files import expand_inputs
-from schemas.reading.forms import forms_in_words
+from schemas.reading.forms_in_words import forms_in_words
 from schemas.reading.rows import check_columns, plan_slices, read_slice
 
 HEADER = "item_id,title,images\n"

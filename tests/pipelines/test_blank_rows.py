@@ -9,7 +9,7 @@ import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipelines.ingest import job as ingest
-from pipelines.ingest.job import IngestConfig
+from pipelines.ingest.config import IngestConfig
 from pipelines.log.engagement_log import LogConfig
 from pipelines.log.engagement_log import run as run_log
 from pipelines.run.accounting import account, summary

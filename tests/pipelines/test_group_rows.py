@@ -15,7 +15,7 @@ from pipelines.daily.config import DailyConfig
 from pipelines.daily.job import run_stages
 from pipelines.fetch_images.job import FetchImagesConfig, build
 from pipelines.ingest import job as ingest
-from pipelines.ingest.job import IngestConfig
+from pipelines.ingest.config import IngestConfig
 from pipelines.operations.doctor.job import DoctorConfig, diagnose
 from pipelines.run.accounting import account, summary
 from pipelines.train.job import TrainConfig, identity

@@ -15,7 +15,9 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.testing.util import assert_that, equal_to
 
 from pipelines.ingest import job as ingest
-from pipelines.ingest.job import IngestConfig, build, main, plan_ingest, run
+from pipelines.ingest.config import IngestConfig
+from pipelines.ingest.job import build, main, run
+from pipelines.ingest.plan import plan_ingest
 from pipelines.run import bucket_rows
 from pipelines.run.bucket_rows import pack, split_by_bucket, unpack
 from pipelines.run.units import read_stage_manifest

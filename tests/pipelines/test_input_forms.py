@@ -15,7 +15,7 @@ from pipelines.console.paths import with_date
 from pipelines.daily.config import DailyConfig
 from pipelines.evaluate.job import EvaluateConfig
 from pipelines.ingest import job as ingest
-from pipelines.ingest.job import IngestConfig
+from pipelines.ingest.config import IngestConfig
 from schemas.errors import UsageError
 from schemas.files import declared_form, expand_inputs
 

@@ -17,7 +17,7 @@ from pipelines import cli
 from pipelines.console.thresholds import GateThresholds
 from pipelines.gates.counts import check_quarantine, check_row_count
 from pipelines.ingest import job as ingest
-from pipelines.ingest.job import IngestConfig
+from pipelines.ingest.config import IngestConfig
 from pipelines.operations.doctor.job import DoctorConfig, diagnose
 from pipelines.operations.verify.job import verify_run
 from pipelines.run.accounting import account, summary

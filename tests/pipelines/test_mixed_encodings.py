@@ -8,7 +8,7 @@ import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipelines.ingest import job as ingest
-from pipelines.ingest.job import IngestConfig
+from pipelines.ingest.config import IngestConfig
 
 NUM_GOOD = 30_000
 LINE = "S-{0},Größe {0},eine schöne Tasse für Tee und Kaffee aus weißem Ton\n"

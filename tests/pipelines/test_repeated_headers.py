@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.ingest import job as ingest
-from pipelines.ingest.job import IngestConfig
+from pipelines.ingest.config import IngestConfig
 from pipelines.log.engagement_log import LogConfig
 from pipelines.log.engagement_log import run as run_log
 from pipelines.run.units import read_stage_manifest

@@ -11,7 +11,7 @@ from doctor_findings import by_name
 from init_calls import write_csv, written
 
 from pipelines.ingest import job as ingest
-from pipelines.ingest.job import IngestConfig
+from pipelines.ingest.config import IngestConfig
 from pipelines.operations.doctor.job import DoctorConfig, diagnose
 from schemas.columns.mapping import catalogue_columns
 from schemas.columns.spec import Columns

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.ingest.job import IngestConfig, plan_ingest
+from pipelines.ingest.config import IngestConfig
+from pipelines.ingest.plan import plan_ingest
 from pipelines.init import job as init
 from schemas.errors import UsageError
 from schemas.reading.snapshots import catalogue_files

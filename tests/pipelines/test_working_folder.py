@@ -24,7 +24,7 @@ from pipelines.features.plan import FeaturesConfig
 from pipelines.index import job as index
 from pipelines.index.job import IndexConfig
 from pipelines.ingest import job as ingest
-from pipelines.ingest.job import IngestConfig
+from pipelines.ingest.config import IngestConfig
 from pipelines.operations.backfill import BackfillConfig, config_of_day
 from pipelines.pairs import job as pairs
 from pipelines.pairs.config import PairsConfig

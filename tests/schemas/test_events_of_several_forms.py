@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.columns.mapping import table_columns
-from schemas.events import paths
+from schemas.events import led_to
 from schemas.reading.rows import plan_slices, read_slice
 from schemas.tables import ENGAGEMENTS
 from schemas.validation.log import validate_engagements
@@ -32,7 +32,7 @@ def have_an_array(values: list[Any]) -> bool:
 
 @given(values=st.lists(WITH_GAPS, min_size=1, max_size=12))
 def test_a_group_has_an_array_and_an_event_one_group(values: list[Any]) -> None:
-    groups = paths._alike(values, list(range(len(values))))
+    groups = led_to._alike(values, list(range(len(values))))
     assert sorted(itertools.chain(*groups)) == list(range(len(values)))
     assert all(have_an_array([values[event] for event in group]) for group in groups)
     assert len(groups[0]) == max(map(len, groups))
@@ -43,7 +43,7 @@ def test_no_two_groups_have_an_array_together(values: list[Any]) -> None:
     """Where no place is empty; beside an empty one both groups may."""
     if any(inner in ([], {}) for value in values for inner in value.values()):
         return
-    groups = paths._alike(values, list(range(len(values))))
+    groups = led_to._alike(values, list(range(len(values))))
     for one, other in itertools.combinations(groups, 2):
         assert not have_an_array([values[event] for event in (*one, *other)])
 

@@ -246,3 +246,5 @@ def test_what_is_declared_of_a_path_goes_with_its_files(tmp_path: Path) -> None:
         assert declared_form(found) == form
         assert declared_form(pickle.loads(pickle.dumps(found))) == form
     assert declared_form(expand_inputs(str(tmp_path))[0]) == {}
+    said = declare(str(tmp_path), form)
+    assert (declared_form(declare(said, {"type": "json"})), declared_form(said)) == ({"type": "json"}, form)

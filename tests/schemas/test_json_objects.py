@@ -17,7 +17,7 @@ from text_tables import read, words, write
 from schemas.columns.spec import Columns
 from schemas.errors import CorruptFileError, UsageError
 from schemas.files import declare
-from schemas.reading.forms import checked_format
+from schemas.reading.formats_of_config import checked_format
 from schemas.reading.json_arrays import JsonText
 from schemas.reading.json_objects import elements_of_list, read_envelope
 from schemas.reading.rows import check_columns, column_names, count_rows, plan_slices, read_slice

@@ -6,7 +6,8 @@ import pytest
 from text_tables import HEADER, read, words, write
 
 from schemas.files import declare
-from schemas.reading.forms import checked_format, form_of
+from schemas.reading.formats_of_config import checked_format
+from schemas.reading.forms import form_of
 from schemas.reading.plausible_letters import are_plausible_letters
 from schemas.reading.rows import unusual_forms
 

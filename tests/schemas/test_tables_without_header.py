@@ -11,7 +11,7 @@ from text_tables import MUGS, read, words, write
 from schemas.columns.names_or_values import value_among_names
 from schemas.errors import UsageError
 from schemas.files import declare
-from schemas.reading.forms import checked_format
+from schemas.reading.formats_of_config import checked_format
 from schemas.reading.rows import check_columns, count_rows, plan_slices, read_slice
 
 ROWS = "A-1,Red mug,a.jpg\n"

@@ -15,10 +15,10 @@ from pipelines.init.catalogue.pictures import pictures_of
 from pipelines.init.catalogue.repeated_ids import repeated_ids
 from pipelines.init.catalogue.store_views import store_views
 from pipelines.init.catalogue.variants import asked_of_parents, by_continuation, by_parent, titles_of
-from pipelines.init.table.found import Found, Start, found_in, found_in_lists, joined, left_out, own_names
+from pipelines.init.table.found import FoundColumn, Start, found_in, found_in_lists, joined, left_out, own_names
 from pipelines.init.table.hidden import Hidden, Shown, hidden_products
-from pipelines.init.table.names_given_twice import refuse_names_given_twice
 from pipelines.init.table.seen import SeenColumn, SeenTable, refuse_wrapped
+from pipelines.init.table.unreadable import refuse_names_given_twice
 from schemas.columns.internal_names import is_internal
 from schemas.columns.leave_out import ANY
 from schemas.columns.names import plain_name
@@ -114,13 +114,13 @@ def _hidden(table: SeenTable) -> tuple[Hidden, ...]:
     return hidden_products(table, shown)
 
 
-def _in_attributes(table: SeenTable, found: Sequence[Found]) -> list[Found]:
+def _in_attributes(table: SeenTable, found: Sequence[FoundColumn]) -> list[FoundColumn]:
     """What a list of attributes has of ours that no column is."""
     names = {one.name for one in found}
     return [one for one in found_in_lists(table, "attributes") if one.name not in names]
 
 
-def _not_of_codes(title: Found, table: SeenTable) -> Found:
+def _not_of_codes(title: FoundColumn, table: SeenTable) -> FoundColumn:
     """The title; of a column that has codes (PRD-0001), beside another that is called so and has words, the other, with
     the codes as a line that nothing reads."""
     columns = {**table.nested, **table.columns}
@@ -175,7 +175,7 @@ def _is_magentos(table: SeenTable, name: str) -> bool:
 
 
 def _by(
-    column: SeenColumn, table: SeenTable, ids: Sequence[SeenColumn], rest: Sequence[Found], asked: tuple[str, ...]
+    column: SeenColumn, table: SeenTable, ids: Sequence[SeenColumn], rest: Sequence[FoundColumn], asked: tuple[str, ...]
 ) -> Start:
     others = [other.name for other in ids if other is not column]
     rest, twice = _without_the_id(rest, column)
@@ -193,7 +193,7 @@ def _by(
     return Start((item_ids, *rest), told_apart, group_rows, (*asked, *questions))
 
 
-def _without_the_id(rest: Sequence[Found], column: SeenColumn) -> tuple[list[Found], list[str]]:
+def _without_the_id(rest: Sequence[FoundColumn], column: SeenColumn) -> tuple[list[FoundColumn], list[str]]:
     """(what is found without the column of the ids, what a person is asked): a column has one meaning."""
     kept, asked = [], []
     for one in rest:
@@ -208,7 +208,7 @@ def _without_the_id(rest: Sequence[Found], column: SeenColumn) -> tuple[list[Fou
     return kept, asked
 
 
-def _by_product(table: SeenTable, rest: Sequence[Found], asked: tuple[str, ...]) -> list[Start]:
+def _by_product(table: SeenTable, rest: Sequence[FoundColumn], asked: tuple[str, ...]) -> list[Start]:
     """Products with the rows below them merged into them, where a column says what a row is, and another whose."""
     product = column_of_products(table)
     if product is None:
@@ -267,7 +267,9 @@ def _is_short(column: SeenColumn) -> bool:
     )
 
 
-def _texts_by_contents(table: SeenTable, found: Sequence[Found], known: Sequence[SeenColumn]) -> list[Found]:
+def _texts_by_contents(
+    table: SeenTable, found: Sequence[FoundColumn], known: Sequence[SeenColumn]
+) -> list[FoundColumn]:
     """Title and description where one column alone may be it; several are offered (see offered)."""
     read = {source for one in found for source in one.sources} | {column.name for column in known}
     left = [

@@ -4,7 +4,7 @@ found that is called rather like a part of one, `Highlights`."""
 from collections.abc import Sequence
 from dataclasses import replace
 
-from pipelines.init.table.found import Found, found_in, unread_columns
+from pipelines.init.table.found import FoundColumn, found_in, unread_columns
 from pipelines.init.table.seen import SeenColumn, SeenTable
 from schemas.columns.internal_names import is_internal
 from schemas.columns.names import language_in, plain_name, words_of
@@ -25,7 +25,7 @@ _OF_OTHERS = frozenset(
 )
 
 
-def with_description(found: Sequence[Found], table: SeenTable) -> list[Found]:
+def with_description(found: Sequence[FoundColumn], table: SeenTable) -> list[FoundColumn]:
     """What is found, with the column that is called a description in front of what was taken for one. Of several none
     is taken: they are lines that nothing reads, and a question."""
     taken = next((one for one in found if one.name == "description" and one.sources), None)

@@ -4,7 +4,7 @@ import re
 
 from pipelines.init.catalogue.pictures import pictures_of
 from pipelines.init.catalogue.repeated_ids import repeated_ids
-from pipelines.init.table.found import Found, Names, Start, found_by_name, found_in, joined, left_out, own_names
+from pipelines.init.table.found import FoundColumn, Names, Start, found_by_name, found_in, joined, left_out, own_names
 from pipelines.init.table.seen import SeenColumn, SeenTable
 from schemas.errors import UsageError
 from schemas.tables import CATALOGUE, TEXT_FIELDS
@@ -32,7 +32,7 @@ def is_google_feed(table: SeenTable) -> bool:
     return table.has("id", "title") and (table.has("image_link") or table.has("link", "availability"))
 
 
-def _with_numbered_pictures(found: list[Found], table: SeenTable) -> list[Found]:
+def _with_numbered_pictures(found: list[FoundColumn], table: SeenTable) -> list[FoundColumn]:
     """What is found, with the columns of pictures that catalogues of Meta have beside Google's, or in their place:
     `image[0].url`, `image[1].url`. One that has in each row what another has is no picture more."""
     images = next((one for one in found if one.name == "images"), None)

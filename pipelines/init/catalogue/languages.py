@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from pipelines.init.table.found import Found, Names, found_by_name
+from pipelines.init.table.found import FoundColumn, Names, found_by_name
 from pipelines.init.table.nested import last_name
 from pipelines.init.table.seen import SeenColumn, SeenTable
 from schemas.columns.names import bare_name, language_in, plain_name
@@ -57,7 +57,7 @@ def languages_of(table: SeenTable) -> Languages:
     return Languages(found)
 
 
-def found_in_one_language(table: SeenTable, names: Names) -> tuple[SeenTable, list[Found], list[str]]:
+def found_in_one_language(table: SeenTable, names: Names) -> tuple[SeenTable, list[FoundColumn], list[str]]:
     """(the table, in which the texts of one language alone are found by name; what is found so, with what it is in the
     other languages as lines that nothing reads; what a person is asked)."""
     languages = languages_of(table)
@@ -73,7 +73,7 @@ def found_in_one_language(table: SeenTable, names: Names) -> tuple[SeenTable, li
     return tables[0], found, _asked(languages, found)
 
 
-def _asked(languages: Languages, found: Sequence[Found]) -> list[str]:
+def _asked(languages: Languages, found: Sequence[FoundColumn]) -> list[str]:
     """The question; [] where none of what is found has a language."""
     taken = languages.names[0]
     given: dict[str, list[str]] = {}

@@ -5,7 +5,7 @@ import statistics
 from collections.abc import Sequence
 
 from pipelines.console.terminal import shortened
-from pipelines.init.table.found import Found, Start, found_in
+from pipelines.init.table.found import FoundColumn, Start, found_in
 from pipelines.init.table.seen import SeenColumn, SeenTable
 from schemas.columns.internal_names import is_internal
 from schemas.columns.picture_names import is_called_a_picture
@@ -19,7 +19,7 @@ _FEW_DIFFER = 0.1
 _MAX_KEYS_CHARACTERS = 100
 
 
-def offered(table: SeenTable, start: Start) -> dict[str, list[Found]]:
+def offered(table: SeenTable, start: Start) -> dict[str, list[FoundColumn]]:
     """Our column that the start lacks -> the table's that may be it: those whose texts are as long as its are, else
     all that have texts for customers. Without those that the table has nothing for."""
     read = _read(start)
@@ -57,7 +57,7 @@ def asked_of_the_title(table: SeenTable, start: Start) -> list[str]:
     return [". ".join(["which column is the title? None looks like it: title = ... with its name", *where])]
 
 
-def question(name: str, columns: Sequence[Found]) -> str:
+def question(name: str, columns: Sequence[FoundColumn]) -> str:
     """What a person is asked of the columns that are offered for one of ours."""
     listed = ", ".join(repr(one.sources[0]) for one in columns)
     asked = f"which is the {name}: {listed}?" if len(columns) > 1 else f"is {listed} the {name}?"

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from pipelines.init.table.found import Found, found_in
+from pipelines.init.table.found import FoundColumn, found_in
 from pipelines.init.table.seen import SeenColumn, SeenTable
 from schemas.columns.names import plain_name
 from schemas.columns.picture_names import is_called_a_picture, is_called_small, is_of_no_product, is_text_of_a_picture
@@ -36,7 +36,7 @@ class Pictures:
         return [*self.taken, *self.small, *self.doubtful]
 
     @property
-    def found(self) -> list[Found]:
+    def found(self) -> list[FoundColumn]:
         """Our column of pictures, with what it may have besides as lines that nothing reads; [] without any picture."""
         doubt = ", ".join(repr(column.name) for column in self.doubtful)
         asked = f"{doubt}: pictures of other things by name, or one for nearly all items. Of the product? Add it here"
@@ -47,7 +47,7 @@ class Pictures:
         others = [replace(one, sources=(*before, *one.sources)) for one in others]
         if self.taken:
             return [replace(found_in(self.taken, "images", notes=notes), others=tuple(others))]
-        return [Found("images", (), notes=tuple(notes), others=tuple(others))] if self.doubtful else []
+        return [FoundColumn("images", (), notes=tuple(notes), others=tuple(others))] if self.doubtful else []
 
 
 def pictures_of(table: SeenTable, title: SeenColumn | None) -> Pictures:

@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import replace
 
 from pipelines.init.table.found import (
-    Found,
+    FoundColumn,
     Names,
     Start,
     found_by_name,
@@ -86,5 +86,5 @@ def starts(table: SeenTable) -> list[Start]:
     return made
 
 
-def _of_variants_first(images: Found) -> Found:
+def _of_variants_first(images: FoundColumn) -> FoundColumn:
     return replace(images, sources=tuple(sorted(images.sources, key=lambda name: "variant" not in name.casefold())))

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from pipelines.init.table.found import Found
+from pipelines.init.table.found import FoundColumn
 from pipelines.init.table.seen import SeenColumn, SeenTable
 from schemas.columns.leave_out import ANY
 from schemas.tables import LEAVE_OUT
@@ -27,7 +27,7 @@ class StoreViews(NamedTuple):
     views -> rows."""
 
     table: SeenTable
-    left_out: Found
+    left_out: FoundColumn
     others: Counter[str]
 
     def asked(self, whole: SeenTable, ids: Sequence[SeenColumn]) -> list[str]:
@@ -62,7 +62,7 @@ def store_views(table: SeenTable) -> StoreViews | None:
     others = Counter(view for view, is_one in zip(views, is_default, strict=True) if view and not is_one)
     texts = [ANY] if default is None else sorted(others)
     note = "rows of other views than the store's default one are no products of their own"
-    left_out = Found(LEAVE_OUT.name, (), {column.name: texts}, (note,))
+    left_out = FoundColumn(LEAVE_OUT.name, (), {column.name: texts}, (note,))
     columns = {name: _of_rows(one, is_default) for name, one in table.columns.items()}
     return StoreViews(replace(table, columns=columns, num_rows=sum(is_default)), left_out, others)
 

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 
 from pipelines.init.catalogue.repeated_ids import repeated_ids
-from pipelines.init.table.found import Found, Start, found_in
+from pipelines.init.table.found import FoundColumn, Start, found_in
 from pipelines.init.table.seen import SeenColumn, SeenTable
 from schemas.columns.usual_names import PARENTS
 
@@ -18,7 +18,7 @@ _VARIANTS = ("variation", "variant")
 
 
 def by_parent(
-    table: SeenTable, ids: Sequence[SeenColumn], rest: Sequence[Found], asked: tuple[str, ...]
+    table: SeenTable, ids: Sequence[SeenColumn], rest: Sequence[FoundColumn], asked: tuple[str, ...]
 ) -> list[Start]:
     """Products with their variants merged into them, and variants beside their products, where a column names the
     product of some rows: what it has are ids of others, or of no row, if rows of one product have one title."""
@@ -47,7 +47,7 @@ def by_parent(
 
 
 def by_continuation(
-    table: SeenTable, ids: Sequence[SeenColumn], rest: Sequence[Found], asked: tuple[str, ...]
+    table: SeenTable, ids: Sequence[SeenColumn], rest: Sequence[FoundColumn], asked: tuple[str, ...]
 ) -> list[Start]:
     """Products with the rows below them merged into them, and these rows beside their product, where a column repeats
     in rows that follow each other, of which the first alone has a title: the others are variants."""
@@ -102,7 +102,7 @@ def asked_of_parents(table: SeenTable, ids: Sequence[SeenColumn]) -> list[str]:
     ]
 
 
-def titles_of(table: SeenTable, found: Sequence[Found]) -> list[SeenColumn]:
+def titles_of(table: SeenTable, found: Sequence[FoundColumn]) -> list[SeenColumn]:
     """The columns that the title is made of."""
     columns = {**table.nested, **table.columns}
     return [columns[name] for one in found if one.name == "title" for name in one.sources if name in columns]

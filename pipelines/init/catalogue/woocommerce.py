@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from pipelines.init.catalogue.variants import parent_by_kind
 from pipelines.init.table.found import (
-    Found,
+    FoundColumn,
     Names,
     Start,
     found_by_name,
@@ -156,7 +156,7 @@ def _parent_by_kind(table: SeenTable, number: SeenColumn, sku: SeenColumn | None
     return parent_by_kind(table, known)
 
 
-def _with_line_ends(found: Found, table: SeenTable) -> Found:
+def _with_line_ends(found: FoundColumn, table: SeenTable) -> FoundColumn:
     """A description whose line ends, as the exporter writes them, are blanks: `soft\\nWarm` has no word nWarm."""
     texts = [text for name in found.sources if name in table.columns for text in table.columns[name].texts]
     if found.name != "description" or not any(_LINE_END in text for text in texts):
@@ -165,7 +165,7 @@ def _with_line_ends(found: Found, table: SeenTable) -> Found:
     return replace(found, options={**found.options, "separator": _LINE_END}, notes=(*found.notes, note))
 
 
-def _of_parents(table: SeenTable, number: SeenColumn, parent: SeenColumn, sku: SeenColumn | None) -> Found:
+def _of_parents(table: SeenTable, number: SeenColumn, parent: SeenColumn, sku: SeenColumn | None) -> FoundColumn:
     """An id that variations share with their parent: as they name it."""
     own = _own_names_of_parents(number, parent, sku)
     notes = [
@@ -180,7 +180,7 @@ def _own_names_of_parents(number: SeenColumn, parent: SeenColumn, sku: SeenColum
     return [sku, number] if by_sku and sku is not None else [number]
 
 
-def _group(number: SeenColumn, parent: SeenColumn, sku: SeenColumn | None) -> Found:
+def _group(number: SeenColumn, parent: SeenColumn, sku: SeenColumn | None) -> FoundColumn:
     sources = [parent, *_own_names_of_parents(number, parent, sku)]
     return found_in(
         sources, "group", options={"prefix": _PARENT_PREFIX}, notes=["variations have what they lack of it"]

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from pipelines.init.table.found import Found
+from pipelines.init.table.found import FoundColumn
 from pipelines.init.table.seen import SeenTable
 from schemas.columns.usual_names import ORDERS
 
@@ -12,7 +12,7 @@ MOST_ACTIONS = 100
 _OF_ORDERS = (*ORDERS, "price", "unit_price", "quantity", "amount", "sales_value", "total")
 
 
-def of_several_values(table: SeenTable, found: Sequence[Found]) -> tuple[str, ...]:
+def of_several_values(table: SeenTable, found: Sequence[FoundColumn]) -> tuple[str, ...]:
     """The columns that nothing reads, also in objects, with several values that come again: one may be the action."""
     read = {source for one in found for source in one.sources}
     columns = {**table.columns, **table.nested}
@@ -23,10 +23,10 @@ def of_several_values(table: SeenTable, found: Sequence[Found]) -> tuple[str, ..
     )
 
 
-def one_action(table: SeenTable) -> Found:
+def one_action(table: SeenTable) -> FoundColumn:
     """The action of every row of a log that has no column of them."""
     of_orders = table.column(_OF_ORDERS)
     action = "click" if of_orders is None else "checkout"
     why = "" if of_orders is None else f", for there is {of_orders.name}"
     note = f"no column says what somebody did: every row counts as {action}{why}. Is it so? Else write another"
-    return Found("action", (), {"constant": action}, (note,))
+    return FoundColumn("action", (), {"constant": action}, (note,))

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
-from pipelines.init.table.found import Found
+from pipelines.init.table.found import FoundColumn
 from pipelines.init.table.seen import SeenColumn, SeenTable
 from schemas.columns.usual_names import ORDERS
 
@@ -13,7 +13,7 @@ _NAMES = ("name", "order", "order_name", "transaction_id", "purchase_id", "cart_
 _NEARLY_ALL = 0.9
 
 
-def with_order(found: Found, table: SeenTable) -> Found:
+def with_order(found: FoundColumn, table: SeenTable) -> FoundColumn:
     """Our column, of rows that have what the first row of their order has, where the rows below it have nothing."""
     values = table.columns.get(found.sources[0]) if len(found.sources) == 1 else None
     if values is None or len(values.texts) == len(values.values) or not values.texts:

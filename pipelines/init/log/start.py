@@ -12,7 +12,7 @@ from pipelines.init.log.no_action import of_several_values, one_action
 from pipelines.init.log.orders import with_order
 from pipelines.init.log.times import times_of_log
 from pipelines.init.log.users import users_of_log
-from pipelines.init.table.found import Found, found_in, unread_columns
+from pipelines.init.table.found import FoundColumn, found_in, unread_columns
 from pipelines.init.table.seen import SeenColumn, SeenTable
 from schemas import tables
 from schemas.columns import usual_names
@@ -25,8 +25,8 @@ class LogStart:
     how often it was seen, to our action, "" for none. unknown: events of the file that Google has not named. unread:
     columns of the file that are none of ours; several: those that have several values, and so may be the action."""
 
-    found: tuple[Found, ...]
-    event: Found
+    found: tuple[FoundColumn, ...]
+    event: FoundColumn
     actions: dict[str, str]
     seen: Counter[str]
     unknown: tuple[str, ...]
@@ -99,7 +99,7 @@ def with_separator(start: LogStart, separator: str) -> LogStart:
     return replace(start, found=tuple(found))
 
 
-def _searches(table: SeenTable) -> list[Found]:
+def _searches(table: SeenTable) -> list[FoundColumn]:
     """The query and the surface: where an event has a search term people searched, unless the log says it."""
     told = table.column(["surface"])
     if told is not None and told.filled and set(told.texts) <= set(tables.SURFACES):
@@ -108,7 +108,7 @@ def _searches(table: SeenTable) -> list[Found]:
     term = column_or_path(table, usual_names.SEARCHES, ("event_params", "search_term"))
     if term is None or not term.filled:
         note = "no event has a search_term: nothing is learned of searches but from the texts of items"
-        return [Found("surface", (), {"constant": "home"}, (note,))]
+        return [FoundColumn("surface", (), {"constant": "home"}, (note,))]
     note = "an event with a search term belongs to a search; GA4 sends it where your tags add it"
     shown = found_in([term], "surface", options={"present": "search", "absent": "home"}, notes=[note])
     return [found_in([term], "query"), shown]

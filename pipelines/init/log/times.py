@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from pipelines.init.table.found import Found, found_in
+from pipelines.init.table.found import FoundColumn, found_in
 from pipelines.init.table.seen import SeenColumn, SeenTable
 from schemas.cells.date_formats import date_formats
 from schemas.cells.text import UnreadableCellError
@@ -20,7 +20,7 @@ _DAY = re.compile(r"(?:\d{8}|\d{1,4}([-./ ])(?:\d{1,2}|[A-Za-z]{3,9})\1\d{1,4})(
 _LOOKED_AT = 200
 
 
-def times_of_log(table: SeenTable) -> Found | None:
+def times_of_log(table: SeenTable) -> FoundColumn | None:
     """The timestamps, of a column of times or else of days; None without any."""
     if (times := _times(table)) is not None:
         return times
@@ -30,7 +30,7 @@ def times_of_log(table: SeenTable) -> Found | None:
     return replace(found, notes=("days alone: actions of one day have one time", *found.notes))
 
 
-def _times(table: SeenTable) -> Found | None:
+def _times(table: SeenTable) -> FoundColumn | None:
     """The timestamps: of the likeliest column, with the clock beside it if it has days alone; None without any."""
     columns = [column for name in usual_names.TIMES if (column := table.column([name])) is not None]
     dated = [column for column in columns if not _mostly(is_clock, column)]
@@ -55,7 +55,7 @@ def _is_day(text: str) -> bool:
     return _DAY.fullmatch(text.strip()) is not None
 
 
-def _times_of(column: SeenColumn, clock: SeenColumn | None = None) -> Found:
+def _times_of(column: SeenColumn, clock: SeenColumn | None = None) -> FoundColumn:
     """The timestamps of a column, and the one of clocks beside it; in the format that the texts show where they are not
     taken untold."""
     columns = [column] if clock is None else [column, clock]

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from pipelines.init.table.found import Found, found_in
+from pipelines.init.table.found import FoundColumn, found_in
 from pipelines.init.table.seen import SeenColumn, SeenTable
 from schemas.columns import usual_names
 from schemas.columns.names import plain_name
@@ -16,7 +16,7 @@ _NAMES_OF_USERS = ("id", "uuid", "key", "hash", "email", "name")
 _KNOWN_USERS = ("userid", "customerid")
 
 
-def users_of_log(table: SeenTable) -> list[Found]:
+def users_of_log(table: SeenTable) -> list[FoundColumn]:
     """The users, of which each row has the first that is there; [] without any."""
     users = [column for name in usual_names.USERS if (column := table.column([name])) is not None]
     users = [*_ids_in_objects(table, users), *users]

@@ -33,10 +33,10 @@ _MOST_FIELDS = 8
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundColumn:
     """A column of ours. sources: the names of the shop's; options: what else schemas.columns.spec.Column says of it;
-    notes: what a person should know; filled, example: of the first source that has any; others: what it may be made of
-    instead, which is written as lines that nothing reads."""
+    notes: what a person should know; share_filled, example: of the first source that has any; others: what it may be
+    made of instead, which is written as lines that nothing reads."""
 
     name: str
     sources: tuple[str, ...]
@@ -44,7 +44,7 @@ class Found:
     notes: tuple[str, ...] = ()
     share_filled: float = 0.0
     example: str = ""
-    others: tuple["Found", ...] = ()
+    others: tuple["FoundColumn", ...] = ()
 
     @property
     def entry(self) -> str | list[str] | dict[str, Any]:
@@ -60,7 +60,7 @@ class Start:
     """A way to read a table. told_apart: what one item is, for a person; questions: for the file's end; hidden: what is
     in the table of products that customers do not see."""
 
-    found: tuple[Found, ...]
+    found: tuple[FoundColumn, ...]
     told_apart: str
     group_rows: str = "no"
     questions: tuple[str, ...] = ()
@@ -74,13 +74,13 @@ class Start:
 
 def found_in(
     columns: Iterable[SeenColumn], name: str, *, options: Mapping[str, Any] | None = None, notes: Sequence[str] = ()
-) -> Found:
+) -> FoundColumn:
     """Our column `name` made of these. What `options` call a word for null is no value."""
     options = options or {}
     columns = [column.without(options.get("null_words", ())) for column in dict.fromkeys(columns)]
     shares = [column.share_readable if name in TEXT_FIELDS else column.share_filled for column in columns]
     best = next((column for column in columns if column.filled), columns[0])
-    return Found(
+    return FoundColumn(
         name,
         tuple(column.name for column in columns),
         options,
@@ -90,7 +90,7 @@ def found_in(
     )
 
 
-def found_by_name(table: SeenTable, names: Names) -> list[Found]:
+def found_by_name(table: SeenTable, names: Names) -> list[FoundColumn]:
     """Those of our columns that the table has under one of their names, or under ours; of objects in which no text is
     known to be it a question."""
     found = []
@@ -104,7 +104,7 @@ def found_by_name(table: SeenTable, names: Names) -> list[Found]:
     return found
 
 
-def _asked_of_objects(table: SeenTable, column: SeenColumn, name: str) -> Found:
+def _asked_of_objects(table: SeenTable, column: SeenColumn, name: str) -> FoundColumn:
     """Our column made of nothing, for no text of the shop's is known to be it; with what its objects have as lines that
     nothing reads."""
     inner = table.fields_in(column)[:_MOST_FIELDS]
@@ -113,12 +113,12 @@ def _asked_of_objects(table: SeenTable, column: SeenColumn, name: str) -> Found:
         f"{column.name!r} is called so, and holds objects{listed}, no texts: none is taken. Is one of theirs it? "
         'Write its name, with dots, for ""'
     )
-    return Found(name, (), notes=(asked,), others=tuple(found_in([one], name) for one in inner))
+    return FoundColumn(name, (), notes=(asked,), others=tuple(found_in([one], name) for one in inner))
 
 
 def found_in_options(
     table: SeenTable, pairs: Sequence[tuple[str, str]], within: SeenColumn | None = None
-) -> list[Found]:
+) -> list[FoundColumn]:
     """Of columns in pairs, one that names an option (`Size`) and one that has its value, our columns that some row
     names: each of all pairs, for which is which differs from product to product. within: the column whose value rows
     share that are named by the first of them."""
@@ -137,7 +137,7 @@ def found_in_options(
     return found
 
 
-def found_in_lists(table: SeenTable, name: str) -> list[Found]:
+def found_in_lists(table: SeenTable, name: str) -> list[FoundColumn]:
     """Our columns that objects in the lists of that column are called by, as options of products in JSON: `name` beside
     `values`. However the shop spells one, it is a source."""
     column = table.column([name])
@@ -164,9 +164,9 @@ def _of_option(values: SeenColumn, names: Sequence[str | None], known: Collectio
     return SeenColumn(values.name, [value if name and option_name(name) in known else None for value, name in pairs])
 
 
-def joined(found: Sequence[Found]) -> list[Found]:
+def joined(found: Sequence[FoundColumn]) -> list[FoundColumn]:
     """One for each of our columns: sources one after the other, each once."""
-    merged: dict[str, Found] = {}
+    merged: dict[str, FoundColumn] = {}
     for one in found:
         first = merged.get(one.name)
         if first is None:
@@ -187,12 +187,12 @@ def joined(found: Sequence[Found]) -> list[Found]:
     return list(merged.values())
 
 
-def _named_by(one: Found) -> dict[str, str]:
+def _named_by(one: FoundColumn) -> dict[str, str]:
     """Source -> the column that names it, "" of one that is always ours."""
     return dict(zip(one.sources, one.options.get("named_by", [""] * len(one.sources)), strict=True))
 
 
-def unread_columns(table: SeenTable, found: Sequence[Found]) -> list[str]:
+def unread_columns(table: SeenTable, found: Sequence[FoundColumn]) -> list[str]:
     """The table's columns that are no source of ours, that no source leads into, and that name none."""
     read = {root_of(source, table.columns) or source for one in found for source in one.sources}
     read |= {name for one in found for name in (*one.options.get("named_by", ()), one.options.get("within"))}
@@ -202,7 +202,7 @@ def unread_columns(table: SeenTable, found: Sequence[Found]) -> list[str]:
     return [name for name in table.columns if name not in read]
 
 
-def left_out(table: SeenTable, found: Sequence[Found], known: Sequence[str]) -> list[Found]:
+def left_out(table: SeenTable, found: Sequence[FoundColumn], known: Sequence[str]) -> list[FoundColumn]:
     """What the jobs would ask for (is it 'X'?) said beforehand: of our columns `known` those that are not found, though
     another column of the table may be one by its name."""
     names = {one.name for one in found}
@@ -210,7 +210,7 @@ def left_out(table: SeenTable, found: Sequence[Found], known: Sequence[str]) -> 
     meant = meant_columns([name for name in known if name not in names], others, names)
     inner = {near: text.name for near in meant.values() if (text := table.texts_in(table.columns[near])) is not None}
     return [
-        Found(name, (), notes=(f"is it {inner.get(near, near)!r}? Then write its name here",))
+        FoundColumn(name, (), notes=(f"is it {inner.get(near, near)!r}? Then write its name here",))
         for name, near in meant.items()
     ]
 

@@ -17,7 +17,7 @@ from model.pictures.decoding import DEFAULT_LIMITS, PictureLimits
 from model.pictures.image_encoder_spec import ImageEncoderSpec, image_encoder_spec, saved_image_encoder_spec
 from pipelines.console.exit_codes import exit_code
 from pipelines.console.jobs import flag, parse_alone
-from pipelines.ingest.job import CATALOG_HELP, GROUP_ROWS_HELP
+from pipelines.ingest.config import CATALOG_HELP, GROUP_ROWS_HELP
 from pipelines.log.dated_log import DatedLog
 from pipelines.operations.doctor.fields import warn_of_lost_columns
 from pipelines.operations.doctor.inputs import (

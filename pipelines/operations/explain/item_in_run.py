@@ -91,27 +91,12 @@ def read_item(run: Path, item_id: str) -> ItemInRun:
         for path in storage.paths_in(run / "quarantine", "*.parquet"):
             item.rejections += _rows(path, item_id)
     if item.num_buckets:
-        name = bucket_name(item.bucket, item.num_buckets)
-        with finding.guard(f"items/{name}.parquet"):
-            item.row = _only_row(run / "items" / f"{name}.parquet", item_id)
-        if "features" in item.stages:
-            with finding.guard(f"features/{name}.tfrecord"):
-                _read_record(run / "features" / f"{name}.tfrecord", item)
-        with finding.guard(f"fingerprints/{name}.parquet"):
-            item.pictures = _pictures(run / "fingerprints" / f"{name}.parquet", item)
+        _read_bucket(item, finding)
     if "embeddings" in item.stages:
         with finding.guard("embeddings/"):
             row = _only_row(run / "embeddings", item_id)
             item.vector_D = None if row is None else np.array(row["embedding"], np.float32)
-    for line in lines_of_day():
-        if line.name in _TOLD_APART:
-            continue
-        with finding.guard(f"the stage {line.name}"):
-            paths = sorted(
-                path for name in (*line.published, *line.folders) for path in storage.paths_in(run / name, "*.parquet")
-            )
-            found = [path for path in paths if "item_id" in pq.read_schema(path).names and _only_row(path, item_id)]
-            item.others[line.name] = [path.relative_to(run).as_posix() for path in found]
+    _read_others(item, finding)
     if storage.is_folder(run / "changes"):
         with finding.guard("changes/"):
             row = _only_row(run / "changes", item_id)
@@ -131,6 +116,34 @@ def _read_manifests(item: ItemInRun) -> None:
         item.ids = {name: manifests["features"].facts.get(name) for name in ("vocabulary_id", "encoder_id")}
     if "embeddings" in manifests:
         item.ids["model_id"] = manifests["embeddings"].facts.get("model_id")
+
+
+def _read_bucket(item: ItemInRun, finding: Finding) -> None:
+    """The item's row, record and pictures, from the files of its bucket."""
+    name = bucket_name(item.bucket, item.num_buckets)
+    with finding.guard(f"items/{name}.parquet"):
+        item.row = _only_row(item.run / "items" / f"{name}.parquet", item.item_id)
+    if "features" in item.stages:
+        with finding.guard(f"features/{name}.tfrecord"):
+            _read_record(item.run / "features" / f"{name}.tfrecord", item)
+    with finding.guard(f"fingerprints/{name}.parquet"):
+        item.pictures = _pictures(item.run / "fingerprints" / f"{name}.parquet", item)
+
+
+def _read_others(item: ItemInRun, finding: Finding) -> None:
+    """The files of further stages that have the item."""
+    for line in lines_of_day():
+        if line.name in _TOLD_APART:
+            continue
+        with finding.guard(f"the stage {line.name}"):
+            folders = [item.run / name for name in (*line.published, *line.folders)]
+            paths = sorted(path for folder in folders for path in storage.paths_in(folder, "*.parquet"))
+            found = [path for path in paths if _has(path, item.item_id)]
+            item.others[line.name] = [path.relative_to(item.run).as_posix() for path in found]
+
+
+def _has(path: Path, item_id: str) -> bool:
+    return "item_id" in pq.read_schema(path).names and bool(_only_row(path, item_id))
 
 
 def neighbours(item: ItemInRun, problems: list[str]) -> list[Neighbour]:

@@ -83,7 +83,7 @@ def check_agreement(run: InspectedRun) -> Finding:
 def _check_manifest(run: InspectedRun, finding: Finding) -> None:
     """manifest.json against the stages, and the records that it has the checksums of."""
     with finding.guard("the stages' manifests"):
-        manifests = {line.name: run.stages[line.name] for line in published_lines() if run.has(line)}
+        manifests = {line.name: run.stages[line.name] for line in published_lines() if run.expects(line)}
         if run.manifest.get("files") != published_files(manifests):
             finding.fail("expected the files of embeddings, index and users in manifest.json, got others")
         expected = manifests["embeddings"]["model_id"]
@@ -162,7 +162,7 @@ def check_counts(run: InspectedRun) -> Finding:
     """The identities that publishing checks, and the published counts against those of the stages."""
     finding = Finding("counts")
     with finding.guard("the counts of the manifests"):
-        stages = {line.name: run.stages[line.name]["counts"] for line in lines_of_day() if run.has(line)}
+        stages = {line.name: run.stages[line.name]["counts"] for line in lines_of_day() if run.expects(line)}
         items, features, embeddings = (stages[name] for name in with_needs("embeddings"))
         published = run.manifest.get("counts", {})
         if "rows_new" not in embeddings:

@@ -37,8 +37,8 @@ from pipelines.operations.verify.vectors import (
     vectors_named,
     vectors_of,
 )
-from pipelines.run.listed_files import EMBEDDINGS, INDEX, VECTORS
-from pipelines.stages import line_of, published_lines
+from pipelines.run.listed_files import EMBEDDINGS, INDEX, folders_of_vectors
+from pipelines.stages import published_lines
 from pipelines.store.named_run import find_run
 from schemas import storage
 from schemas.errors import UsageError
@@ -94,11 +94,10 @@ def verify_run(store: Path, run: Path, rebuild: int = 0, image_root: str | None 
         vectors,
         *(
             check_changes(inspected, name, vectors_named(inspected, name, embeddings))
-            for name in VECTORS
-            if name == EMBEDDINGS or inspected.has(line_of(name))
+            for name in folders_of_vectors(inspected.expects)
         ),
     ]
-    for line in filter(inspected.has, published_lines()):
+    for line in filter(inspected.expects, published_lines()):
         if line.name != EMBEDDINGS:
             deeper, made_of = _DEEPER.get(line.name), vectors_of(inspected, line.name, embeddings)
             findings.append(check_stage(inspected, line) if deeper is None else deeper(inspected, made_of))

@@ -153,6 +153,8 @@ def _compute_text_vectors(sampled: Sequence[_Sampled], run: InspectedRun, model:
 
 
 def _compare_record(item: _Sampled, vocabulary: Vocabulary, with_pictures: bool, finding: Finding) -> None:
+    """The record of an item, made again of its row and its pictures, against the stored one: first what it is made of,
+    then its bytes. Not the bytes of one whose pictures were not computed again, or have changed."""
     name = quote(item.row["item_id"])
     token_ids_T, offsets_F = vocabulary.encode_item(item.row)
     stored = item.record
@@ -165,6 +167,27 @@ def _compare_record(item: _Sampled, vocabulary: Vocabulary, with_pictures: bool,
         finding.fail(f"expected the stored text vector, got another for item {name}")
     if not with_pictures:
         return
+    pictures = _compare_pictures(item, finding)
+    if pictures is None:
+        return
+    again = encode_features(
+        ItemFeatures(
+            item_id=item.row["item_id"],
+            token_ids=token_ids_T,
+            token_offsets=offsets_F,
+            pictures=pictures,
+            picture_sha256=stored.picture_sha256,
+            text_vector=text_vector_D,
+        )
+    )
+    if again != item.payload:
+        finding.fail(f"expected the stored record of {len(item.payload)} bytes, got another for item {name}")
+
+
+def _compare_pictures(item: _Sampled, finding: Finding) -> np.ndarray | None:
+    """An item's pictures, computed again, against the stored ones of the same content. The vectors [pictures, D]; None,
+    with a warning, where the files are others than when the run read them."""
+    name, stored = quote(item.row["item_id"]), item.record
     known = dict(zip(stored.picture_sha256, stored.pictures, strict=True))
     good = [(digest, value) for _, digest, value in item.pictures if isinstance(value, np.ndarray)]
     for uri, digest, value in item.pictures:
@@ -181,20 +204,8 @@ def _compare_record(item: _Sampled, vocabulary: Vocabulary, with_pictures: bool,
         finding.warn(
             f"pictures of item {name} changed since the run: {gone} are gone, {new} are new, or their order is"
         )
-        return
-    pictures = np.stack([value for _, value in good]) if good else stored.pictures
-    again = encode_features(
-        ItemFeatures(
-            item_id=item.row["item_id"],
-            token_ids=token_ids_T,
-            token_offsets=offsets_F,
-            pictures=pictures,
-            picture_sha256=stored.picture_sha256,
-            text_vector=text_vector_D,
-        )
-    )
-    if again != item.payload:
-        finding.fail(f"expected the stored record of {len(item.payload)} bytes, got another for item {name}")
+        return None
+    return np.stack([value for _, value in good]) if good else stored.pictures
 
 
 def _compare_vectors(sampled: Sequence[_Sampled], model: Path, features: dict[str, Any], finding: Finding) -> None:

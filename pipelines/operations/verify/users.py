@@ -1,8 +1,9 @@
 """Checks of a run's users: rows, buckets, medoids against the embeddings, clusters computed again for a sample, and
 that items' popularity counts every action."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -29,6 +30,8 @@ from schemas.records.users import read_popularity
 
 #: Users of each bucket whose clusters are computed again.
 MOST_USERS = 20
+#: Of them, those that are told of where they come out otherwise.
+_MOST_TOLD = 5
 
 
 def check_users(run: InspectedRun, embeddings: Embeddings | None) -> Finding:
@@ -46,13 +49,7 @@ def check_users(run: InspectedRun, embeddings: Embeddings | None) -> Finding:
     popularity = _Popularity(vectors.ids)
     with finding.guard(f"manifests/{USERS_STAGE}.json"):
         facts = run.stages[USERS_STAGE]
-        num_buckets = int(facts["num_user_buckets"])
-        rules = UserRules(
-            alpha=float(facts["alpha"]),
-            decay_per_day=float(facts["decay_per_day"]),
-            max_actions=int(facts["max_actions"]),
-            now_us=int(facts["now_us"]),
-        )
+        rules, num_buckets = _rules(facts), int(facts["num_user_buckets"])
         finding.problems += Users.problems(run.opened)
         for bucket, name in enumerate(Path(path).name for path in run.listed(USERS_FOLDER)):
             with finding.guard(f"{USERS_FOLDER}/{name}"):
@@ -62,20 +59,35 @@ def check_users(run: InspectedRun, embeddings: Embeddings | None) -> Finding:
                     continue  # told above
                 written = _Bucket(users, run.opened.user_actions(bucket), vectors)
                 popularity.add(written)
-                sample = sample_by_hash(written.names, MOST_USERS, "verify users")
-                with one_blas_thread():
-                    different = written.different(sample, rules)
-                num_again += len(sample)
-                for user in different[:5]:
-                    finding.fail(
-                        "expected the clusters that the user's actions make, got others for "
-                        f"{quote(written.names[user])} in {USERS_FOLDER}/{name}: run the users stage again"
-                    )
+                num_again += _cluster_again(written, rules, name, finding)
         popularity.check(run, facts["counts"], finding)
         finding.looked_at = (
             f"{facts['counts']['users_written']:,} users in {num_buckets} buckets, {num_again:,} clustered again"
         )
     return finding
+
+
+def _rules(facts: Mapping[str, Any]) -> UserRules:
+    """How the run made its clusters, by the manifest of the stage."""
+    return UserRules(
+        alpha=float(facts["alpha"]),
+        decay_per_day=float(facts["decay_per_day"]),
+        max_actions=int(facts["max_actions"]),
+        now_us=int(facts["now_us"]),
+    )
+
+
+def _cluster_again(written: "_Bucket", rules: UserRules, name: str, finding: Finding) -> int:
+    """Compares a sample of a bucket's users with what their actions make; how many these are. name: of its file."""
+    sample = sample_by_hash(written.names, MOST_USERS, "verify users")
+    with one_blas_thread():
+        different = written.different(sample, rules)
+    for user in different[:_MOST_TOLD]:
+        finding.fail(
+            "expected the clusters that the user's actions make, got others for "
+            f"{quote(written.names[user])} in {USERS_FOLDER}/{name}: run the users stage again"
+        )
+    return len(sample)
 
 
 class _Popularity:

@@ -13,7 +13,7 @@ from features_shop import Shop, counts_of, png
 from model.text.vocabulary import Vocabulary
 from pipelines.console.jobs import beam_options
 from pipelines.ingest import job as ingest
-from pipelines.ingest.job import IngestConfig
+from pipelines.ingest.config import IngestConfig
 from pipelines.ingest.table_pictures import share_pictures
 from pipelines.operations.inspected_run import read_run
 from pipelines.operations.verify.pictures import check_table_pictures

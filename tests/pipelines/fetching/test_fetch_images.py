@@ -22,7 +22,7 @@ from pipelines.features.resolve_pictures import all_unchanged, look_up
 from pipelines.fetch_images import job as fetch_images
 from pipelines.fetch_images.job import FetchImagesConfig
 from pipelines.ingest import job as ingest
-from pipelines.ingest.job import IngestConfig
+from pipelines.ingest.config import IngestConfig
 from schemas.errors import ThresholdError, UsageError
 from schemas.pictures.urls import fetched_path
 from schemas.quarantine import quote

@@ -9,7 +9,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from init_calls import write_csv, written
 
 from pipelines.ingest import job as ingest
-from pipelines.ingest.job import IngestConfig
+from pipelines.ingest.config import IngestConfig
 from pipelines.init.rehearsal import rehearse_items
 
 HEAD = "sku,store_view_code,name,description,base_image,additional_images,product_type"
