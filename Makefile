@@ -38,7 +38,7 @@ check: install
 quick: check
 	$(PYTEST) -m "not slow"
 
-# A kill at each kind of write, a few faults of each kind, 6 random days, 1,000 fuzzed inputs; what is marked soak is left
+# A kill at each kind of write, a few faults of each kind, 4 random days, 500 fuzzed inputs; what is marked soak is left
 # to make soak.
 test: check
 	$(PYTEST)

@@ -11,6 +11,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import one_thread  # noqa: F401  # before what makes threads is imported
 import pytest
 from cached_beam import remember_flags_and_signatures
 from exploration import FIGURES, LINES, SEED, SOAK, load_hypothesis_profile

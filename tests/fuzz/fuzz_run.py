@@ -1,6 +1,6 @@
 """Runs a check on many seeded inputs and keeps count.
 
-ITEMSAGE_FUZZ        inputs over all kinds (default 1,000)
+ITEMSAGE_FUZZ        inputs over all kinds (default 500)
 ITEMSAGE_FUZZ_SEED   number of the one input to run, as a failure's message gives it
 """
 
@@ -17,7 +17,7 @@ from exploration import LINES, SEED, seed_to_explore
 
 #: Share of the inputs that each kind gets.
 SHARES = {"catalogue": 0.3, "pictures": 0.25, "engagements": 0.15, "configs": 0.15, "records": 0.15}
-NUM_INPUTS = int(os.environ.get("ITEMSAGE_FUZZ", "1000"))
+NUM_INPUTS = int(os.environ.get("ITEMSAGE_FUZZ", "500"))
 MAX_CPU_S = 10.0
 #: How much the process may grow over all inputs of a kind: one that is kept in memory, or a bomb that went off, shows.
 MAX_GROWTH_BYTES = 600 << 20

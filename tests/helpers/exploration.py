@@ -8,6 +8,7 @@ ITEMSAGE_SOAK=1 runs the tests and cases marked `soak` too, which `make quick` a
 
 import os
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -30,6 +31,18 @@ def seed_to_explore(*names: object) -> int:
 def soak(*cases: object) -> list[Any]:
     """Cases of a parametrised test that only `make soak` runs; a tuple is one case of several arguments."""
     return [pytest.param(*(case if isinstance(case, tuple) else (case,)), marks=pytest.mark.soak) for case in cases]
+
+
+def representatives(cases: Iterable[object], *places: int) -> list[Any]:
+    """All cases of a parametrised test, in their order: `make test` runs those at these places, `make soak` every one.
+
+    >>> [case if isinstance(case, str) else case.marks[0].name for case in representatives("abc", 1)]
+    ['soak', 'b', 'soak']
+    """
+    listed = list(cases)
+    if missing := [place for place in places if not 0 <= place < len(listed)]:
+        raise ValueError(f"expected places of {len(listed)} cases, from 0, got {missing}")
+    return [case if place in places else soak(case)[0] for place, case in enumerate(listed)]
 
 
 def load_hypothesis_profile() -> None:

@@ -162,5 +162,5 @@ def test_words_between_tags_are_the_words(texts, block, inline):
 def test_hostile_text_takes_bounded_time(piece):
     """Linear: some tenths of a second; a quadratic scan of so much would take minutes."""
     started_s = time.process_time()
-    normalize("&" + piece * 100_000)
+    normalize("&" + piece * 60_000)
     assert time.process_time() - started_s < 20

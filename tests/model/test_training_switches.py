@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from exploration import representatives
 from small_training import SHORT, SMALL, read_curve, train_small, weights_of
 
 from model.items.config import ItemSageConfig
@@ -203,17 +204,20 @@ def test_prefixes_that_are_trained_are_worth_more(data: TrainingData, tmp_path: 
 @pytest.mark.usefixtures("a_few_pairs_choose")
 @pytest.mark.parametrize(
     "switches",
-    [
-        {"aggregator": "mlp_concat_mlp"},
-        {"aggregator": "sum_mlp"},
-        {"aggregator": "sum"},
-        {"aggregator": "linear"},
-        {"num_layers": 2},
-        {"num_hashes": 1},
-        {"num_hashes": 3},
-        {"output_dim": 8},
-        {"output_dim": 64},
-    ],
+    representatives(
+        [
+            {"aggregator": "mlp_concat_mlp"},
+            {"aggregator": "sum_mlp"},
+            {"aggregator": "sum"},
+            {"aggregator": "linear"},
+            {"num_layers": 2},
+            {"num_hashes": 1},
+            {"num_hashes": 3},
+            {"output_dim": 8},
+            {"output_dim": 64},
+        ],
+        *(0, 3, 5, 7),
+    ),
     ids=str,
 )
 def test_every_rung_learns(data: TrainingData, tmp_path: Path, switches: dict) -> None:

@@ -40,6 +40,10 @@ def calibrate(shop: tuple[Path, Path], *flags: str) -> int:
     return users.main([*arguments, "--list-length=400", "--calibrate-for=all", *flags])
 
 
+#: What a test that chooses nothing asks: 24 user-days, of 20 that are needed.
+FEW = ("--calibrate-samples=3", "--calibrate-users=8")
+
+
 def test_the_alpha_that_keeps_groups_apart_is_chosen_written_and_found(shop, capsys):
     run, engagements = shop
     assert calibrate(shop) == 0
@@ -178,7 +182,7 @@ def test_days_of_the_models_training_calibrate_only_if_that_is_accepted(shop, tm
     stored = tmp_path / "store" / "runs" / TO / ("0" * 16)
     stored.parent.mkdir(parents=True)
     stored.symlink_to(run)  # resolved it is no run of a store: nothing is known of its model
-    assert calibrate((stored, engagements), "--calibrate-samples=3", f"--calibration={tmp_path / 'c.json'}") == 0
+    assert calibrate((stored, engagements), *FEW, f"--calibration={tmp_path / 'c.json'}") == 0
     assert read_sealed_json(tmp_path / "c.json")["days_trained_on"] is None
     stored.unlink()
     shutil.copytree(run, stored)
@@ -189,19 +193,19 @@ def test_days_of_the_models_training_calibrate_only_if_that_is_accepted(shop, tm
     for given, trained_on in ((split, 2), (replace(split, kind="query_hash", test_start_us=None), 3)):
         given.save(model)
         capsys.readouterr()
-        assert calibrate((stored, engagements), "--calibrate-samples=3") == 2
+        assert calibrate((stored, engagements), *FEW) == 2
         told = capsys.readouterr().err
         assert f"got {trained_on} of the 3 days up to {TO} before the end of its training" in told
         assert "--accept-training-days" in told
         assert not (tmp_path / "store" / "calibration").exists()
-    assert calibrate((stored, engagements), "--calibrate-samples=3", "--accept-training-days") == 0
+    assert calibrate((stored, engagements), *FEW, "--accept-training-days") == 0
     assert "WARNING: the item model was trained on 3 of the 3 validation days" in capsys.readouterr().out
     assert read_sealed_json(default_calibration_path(stored, MODEL_ID))["days_trained_on"] == 3
     write_json(model / "manifest.json", {"model_id": MODEL_ID, "log_end_us": noon_us - 2 * US_PER_DAY})
     by_query = replace(split, kind="query_hash", test_start_us=None)
     for given in (by_query, replace(split, test_start_us=noon_us - 2 * US_PER_DAY), replace(split, kind="none")):
         given.save(model)
-        assert calibrate((stored, engagements), "--calibrate-samples=3") == 0
+        assert calibrate((stored, engagements), *FEW) == 0
         assert "WARNING" not in capsys.readouterr().out
 
 
@@ -223,7 +227,8 @@ def test_so_many_users_are_measured_and_told(shop, tmp_path, capsys):
 
 def test_the_same_data_give_the_same_bytes_at_the_given_place(shop, tmp_path):
     for name in ("one.json", "other.json"):
-        assert calibrate(shop, f"--calibration={tmp_path / name}", "--calibrate-samples=2,3") == 0
+        flags = f"--calibration={tmp_path / name}", "--calibrate-samples=2,3", "--calibrate-users=8"
+        assert calibrate(shop, *flags) == 0
     assert (tmp_path / "one.json").read_bytes() == (tmp_path / "other.json").read_bytes()
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
     assert json.loads((tmp_path / "one.json").read_text())["calibration_days"] == 3
@@ -280,7 +285,7 @@ def test_the_length_of_the_validation_part_of_pairs_is_not_ours(tmp_path):
 def test_nothing_of_the_run_is_touched(shop, tmp_path):
     run, _ = shop
     before = {path: path.stat().st_mtime_ns for path in run.rglob("*")}
-    assert calibrate(shop, f"--calibration={tmp_path / 'c.json'}", "--calibrate-samples=3") == 0
+    assert calibrate(shop, f"--calibration={tmp_path / 'c.json'}", *FEW) == 0
     assert {path: path.stat().st_mtime_ns for path in run.rglob("*")} == before
 
 

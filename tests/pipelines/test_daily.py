@@ -33,7 +33,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("shop")
-    generate(folder, items=120, seed=3)
+    generate(folder, items=60, seed=3)
     return folder
 
 
@@ -100,7 +100,7 @@ def test_contract_of_the_published_run(published):
     ids = table["item_id"].to_pylist()
     vectors = np.stack(table["embedding"].to_numpy())
     assert ids == sorted(set(ids))
-    assert len(ids) > 100
+    assert len(ids) > 50
     assert vectors.shape == (len(ids), 256)
     assert np.abs(np.linalg.norm(vectors, axis=1) - 1).max() < 1e-5
     assert table.schema.field("embedding").type.list_size == 256

@@ -1,6 +1,7 @@
 """--group-rows from the file to the items: an export with several rows a product, on every runner, in any order."""
 
 import csv
+import itertools
 import random
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
-from exploration import soak
+from exploration import representatives, soak
 
 from pipelines.daily.config import DailyConfig
 from pipelines.daily.job import run_stages
@@ -280,9 +281,13 @@ BY_PARENT = {"item_id": {"source": ["Parent", "SKU", "ID"], "prefix": "id:"}, "t
 BESIDE_PARENT = {**BY_PARENT, "item_id": "ID", "group": BY_PARENT["item_id"], "description": "Text", "size": "Measure"}
 
 
-@pytest.mark.parametrize("sku", ["WC-1", ""])
-@pytest.mark.parametrize("num_files", [1, 4])
-@pytest.mark.parametrize("order", [(0, 1, 2, 3), (1, 0, 2, 3), (1, 2, 0, 3), (3, 2, 1, 0), (1, 3, 2, 0)])
+@pytest.mark.parametrize(
+    ("order", "num_files", "sku"),
+    representatives(
+        itertools.product([(0, 1, 2, 3), (1, 0, 2, 3), (1, 2, 0, 3), (3, 2, 1, 0), (1, 3, 2, 0)], [1, 4], ["WC-1", ""]),
+        *(0, 5, 10, 15, 19),  # each order once; of files and SKUs, each with each
+    ),
+)
 def test_a_row_that_others_name_is_the_first_wherever_it_stands(
     tmp_path: Path, order: tuple[int, ...], num_files: int, sku: str
 ) -> None:

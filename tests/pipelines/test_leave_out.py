@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow.dataset as ds
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
+from exploration import representatives
 from export_files import made_products, write_shopify
 from train_runs import TINY
 
@@ -34,11 +35,11 @@ LEAVE_OUT = {"leave_out": {"Status": ["draft", "archived"], "Published": [False]
 COLUMNS = {"title": "Title", "size": "Size", "images": "Image"}
 BY_HANDLE = {**COLUMNS, "item_id": "Handle"}
 BY_SKU = {**COLUMNS, "item_id": "SKU", "group": "Handle"}
-WAYS = pytest.mark.parametrize(
-    ("columns", "group_rows"),
-    [(BY_HANDLE, "no"), (BY_HANDLE, "merge"), (BY_SKU, "merge"), (BY_SKU, "share-pictures")],
-    ids=["no", "by_handle", "by_sku", "share"],
-)
+_WAYS = [(BY_HANDLE, "no"), (BY_HANDLE, "merge"), (BY_SKU, "merge"), (BY_SKU, "share-pictures")]
+_NAMES = ["no", "by_handle", "by_sku", "share"]
+WAYS = pytest.mark.parametrize(("columns", "group_rows"), _WAYS, ids=_NAMES)
+#: Without groups and with, for what all four ways share.
+FEW_WAYS = pytest.mark.parametrize(("columns", "group_rows"), representatives(_WAYS, 0, 2), ids=_NAMES)
 
 
 def write(path: Path, rows: list[dict[str, str]]) -> str:
@@ -121,7 +122,7 @@ def test_items_are_those_of_the_export_without_the_rows(
     assert found[0] == {**others, **more}
 
 
-@WAYS
+@FEW_WAYS
 def test_a_lost_bucket_is_written_again_and_counts_the_same(
     tmp_path: Path, columns: dict[str, Any], group_rows: str
 ) -> None:
@@ -135,7 +136,7 @@ def test_a_lost_bucket_is_written_again_and_counts_the_same(
         assert sidecar.read_bytes() == lost
 
 
-@WAYS
+@FEW_WAYS
 def test_a_filter_of_which_no_row_has_anything_gives_the_same_items_and_counts(
     tmp_path: Path, columns: dict[str, Any], group_rows: str
 ) -> None:
@@ -146,7 +147,7 @@ def test_a_filter_of_which_no_row_has_anything_gives_the_same_items_and_counts(
     assert "rows_left_out" not in plain[1]
 
 
-@WAYS
+@FEW_WAYS
 def test_a_filter_that_leaves_nothing_says_so(tmp_path: Path, columns: dict[str, Any], group_rows: str) -> None:
     catalog = write(tmp_path / "c.csv", that_stay(products(), whole_products=True))
     asked = {**columns, "leave_out": {"Status": ["*"], "Handle": ["*"]}}
@@ -241,7 +242,7 @@ def test_a_text_that_no_row_has_is_said(tmp_path: Path, capsys: pytest.CaptureFi
         )
 
 
-@WAYS
+@FEW_WAYS
 def test_doctor_tells_how_many_are_left_out(tmp_path: Path, columns: dict[str, Any], group_rows: str) -> None:
     rows = products()
     config = DoctorConfig(

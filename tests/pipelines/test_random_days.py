@@ -25,7 +25,7 @@ from schemas.files import read_json
 from schemas.sample_shop.generate import generate
 from schemas.tables import ENGAGEMENTS, QUARANTINE, REJECTIONS, TEXT_FIELDS, TIMESTAMP
 
-NUM_DAYS = int(os.environ.get("ITEMSAGE_DAYS", "6"))
+NUM_DAYS = int(os.environ.get("ITEMSAGE_DAYS", "4"))
 FIRST_DAY = np.datetime64("2026-07-01")
 NUM_ITEMS, NUM_IN_STOCK = 60, 45
 #: Regular ones; and the days that count.

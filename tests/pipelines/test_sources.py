@@ -225,6 +225,7 @@ def test_runner_order_and_files_never_change_the_bytes(run, rows, tmp_path, runn
     assert len(made_of(other)) == 5 * NUM_BUCKETS + 2 * 2 + 1
 
 
+@pytest.mark.soak  # test_users.py and test_working_folder.py have processes in `make test`
 def test_two_processes_make_the_same_graph_and_walks(run, tmp_path):
     other = tmp_path / "run"
     for folder in ("items", "sequences", "manifests", "units"):

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from content_runs import ITEM_IDS, NUM_BUCKETS, item_features, item_row
+from exploration import soak
 from run_builder import RunBuilder
 from source_runs import made_of
 from unify_store import DAY_IDS, install_model, make_day, make_store, run_unify
@@ -177,7 +178,8 @@ def test_a_damaged_earlier_part_is_computed(shop, day, tmp_path, capsys):
     [
         ["--runner=BundleBasedDirectRunner"],
         ["--direct_num_workers=2", "--direct_running_mode=multi_threading"],
-        ["--direct_num_workers=2", "--direct_running_mode=multi_processing"],
+        # Whole processes cost 16 s: test_users.py and test_working_folder.py have them in `make test`.
+        *soak(["--direct_num_workers=2", "--direct_running_mode=multi_processing"]),
     ],
     ids=["bundles", "threads", "processes"],
 )

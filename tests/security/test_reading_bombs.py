@@ -102,7 +102,7 @@ def test_a_large_cell_within_the_cap_is_cut_as_ever(tmp_path):
     ("size", "num_rows", "outcome"),
     [
         (20 * MIB, 5_000, (0, {"oversized_cell": 5_000})),  # 100 GB
-        (MIB, 2_000, (2_000, {})),  # 2 GB
+        *soak((MIB, 2_000, (2_000, {}))),  # 2 GB; the next but one has as many, behind rows without any
     ],
 )
 def test_one_large_value_in_many_rows(tmp_path, size, num_rows, outcome):
@@ -131,7 +131,7 @@ def test_one_large_value_behind_rows_without_any(tmp_path):
     [
         ([3_000_000, 1], "x" * 1_000, (2, {"too_many_bytes": 1})),  # 3 GB in one row
         ([1_000] * 2_000, "x" * 20_000, (2_000, {"too_many_bytes": 2_000})),  # 40 GB
-        ([20] * 5_000, "x" * 5_000, (5_000, {})),  # 500 MB
+        *soak(([20] * 5_000, "x" * 5_000, (5_000, {}))),  # 500 MB
         ([15_000_000], "x", (1, {"too_many_bytes": 1})),  # of few bytes, but many members
     ],
 )
@@ -154,7 +154,7 @@ def test_a_list_of_more_members_than_fit_is_refused(tmp_path):
     assert "in column 'images.list.element'" in error
 
 
-@pytest.mark.parametrize("kind", ["bytes", "lists of numbers", "structs", "nested lists"])
+@pytest.mark.parametrize("kind", ["bytes", "structs", *soak("lists of numbers", "nested lists")])
 def test_values_of_another_kind_are_cut_before_they_are_shown(tmp_path, kind):
     values = {
         "bytes": pa.array([b"\xff" * (15 * MIB)] * 3),

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from exploration import representatives
 from random_models import random_network
 from torch import nn
 
@@ -34,12 +35,12 @@ def test_vector_is_the_pooled_input_of_the_classifier(name):
 
 @pytest.mark.parametrize(
     ("name", "dim"),
-    [
+    representatives([
         ("alexnet", 4096), ("convnext_tiny", 768), ("efficientnet_b0", 1280), ("efficientnet_v2_s", 1280),
         ("inception_v3", 2048), ("maxvit_t", 512), ("mnasnet0_5", 1280), ("mobilenet_v2", 1280),
         ("regnet_x_400mf", 400), ("resnet50", 2048), ("resnext50_32x4d", 2048), ("shufflenet_v2_x0_5", 1024),
         ("squeezenet1_0", 512), ("swin_t", 768), ("vgg11_bn", 4096), ("vit_b_16", 768),
-    ],
+    ], *(1, 3, 7, 8, 9, 12, 15)),
 )  # fmt: skip
 def test_every_family_of_torchvision(name, dim):
     entry = backbones.weights_entry(name, None, has_file=False)

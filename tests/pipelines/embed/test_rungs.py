@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from embed_runs import PICTURE_DIM, changed_shop, embedded, files_of, shop_of, write_features, write_model
+from exploration import representatives
 
 from model.items.batch import collate_items
 from model.items.config import AGGREGATORS
@@ -14,7 +15,7 @@ pytestmark = pytest.mark.usefixtures("small_parts")
 SHAPES = [*({"aggregator": name} for name in AGGREGATORS), {"num_layers": 2}, {"num_hashes": 1}, {"num_hashes": 3}]
 
 
-@pytest.mark.parametrize("switches", SHAPES, ids=str)
+@pytest.mark.parametrize("switches", representatives(SHAPES, 0, len(SHAPES) - 3, len(SHAPES) - 1), ids=str)
 def test_a_model_of_any_shape_embeds_day_by_day(tmp_path, switches):
     model = write_model(tmp_path / "model", **switches)
     yesterday = write_features(tmp_path / "yesterday", shop_of(40))

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from embed_runs import NUM_BUCKETS, changed_shop, embedded, files_of, shop_of, write_features
+from exploration import representatives
 
 from pipelines.embed import job as embed
 from pipelines.embed import parts as embed_parts
@@ -19,25 +20,38 @@ pytestmark = [pytest.mark.usefixtures("small_parts"), pytest.mark.slow]
 
 @pytest.mark.parametrize(
     ("damage", "reused", "yesterday", "said"),
-    [
-        ("none", 36, 40, None),
-        ("no fingerprints there", 0, 40, "no fingerprints/ in"),
-        ("no fingerprints here", 0, 40, "no fingerprints/ in"),
-        ("a fingerprint file missing", None, 40, None),
-        ("a fingerprint file damaged", None, 40, "expected fingerprints of features"),
-        ("no manifest", 0, 0, "all items count as new: expected the finished stage"),
-        ("poisoned manifest", 0, 0, "all items count as new"),
-        ("features made again", 0, 40, "from other features than it holds"),
-        ("no features manifest", 0, 40, "from other features than it holds"),
-        ("other code", 0, 40, "made by other code"),
-        ("other model", 0, 40, "its model is"),
-        ("other buckets", 0, 40, "it has 4 buckets, this run 3"),
-        ("embeddings outside", None, None, "expected a file inside"),
-        ("embeddings flipped", None, None, "its items count as new, for an earlier file is damaged: expected sha256"),
-        ("embeddings missing", None, None, "its items count as new, for an earlier file is damaged: expected the file"),
-        ("embeddings of nonsense", None, None, "expected finite vectors of norm 1"),
-        ("all embeddings missing", 0, 0, "is damaged"),
-    ],
+    representatives(
+        [
+            ("none", 36, 40, None),
+            ("no fingerprints there", 0, 40, "no fingerprints/ in"),
+            ("no fingerprints here", 0, 40, "no fingerprints/ in"),
+            ("a fingerprint file missing", None, 40, None),
+            ("a fingerprint file damaged", None, 40, "expected fingerprints of features"),
+            ("no manifest", 0, 0, "all items count as new: expected the finished stage"),
+            ("poisoned manifest", 0, 0, "all items count as new"),
+            ("features made again", 0, 40, "from other features than it holds"),
+            ("no features manifest", 0, 40, "from other features than it holds"),
+            ("other code", 0, 40, "made by other code"),
+            ("other model", 0, 40, "its model is"),
+            ("other buckets", 0, 40, "it has 4 buckets, this run 3"),
+            ("embeddings outside", None, None, "expected a file inside"),
+            (
+                "embeddings flipped",
+                None,
+                None,
+                "its items count as new, for an earlier file is damaged: expected sha256",
+            ),
+            (
+                "embeddings missing",
+                None,
+                None,
+                "its items count as new, for an earlier file is damaged: expected the file",
+            ),
+            ("embeddings of nonsense", None, None, "expected finite vectors of norm 1"),
+            ("all embeddings missing", 0, 0, "is damaged"),
+        ],
+        *(0, 1, 4, 5, 7, 9, 10, 13, 16),
+    ),
 )
 def test_only_what_is_sound_is_reused(models, tmp_path, capsys, monkeypatch, damage, reused, yesterday, said):
     first = write_features(tmp_path / "first", shop_of(40), fingerprints=damage != "no fingerprints there")

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from doctor_findings import by_name
+from exploration import representatives
 
 from pipelines.operations.doctor.job import DoctorConfig, diagnose
 from pipelines.operations.findings import FAILED, WARNING
@@ -28,15 +29,18 @@ PLAIN = ("Item,ID,Name", "Poster,1,Red", "Print,2,Blue")
 
 @pytest.mark.parametrize(
     ("lines", "columns", "got"),
-    [
-        (BIGCOMMERCE, {**NAMES, "description": "Description"}, "rows of other kinds in 'Item' (Variant)"),
-        (SQUARESPACE, {"item_id": "SKU", "title": "Title"}, "rows without 'Product ID [Non Editable]' and 'Title'"),
-        (BIGCOMMERCE, {**NAMES, "description": "Description", "leave_out": {"Item": ["variant"]}}, ""),
-        (WIX, {"item_id": "handleId", "title": "name"}, ""),
-        (PLAIN, NAMES, ""),
-        (("ID,Name", "1,Red"), NAMES, ""),
-        (("ID,Name",), NAMES, ""),
-    ],
+    representatives(
+        [
+            (BIGCOMMERCE, {**NAMES, "description": "Description"}, "rows of other kinds in 'Item' (Variant)"),
+            (SQUARESPACE, {"item_id": "SKU", "title": "Title"}, "rows without 'Product ID [Non Editable]' and 'Title'"),
+            (BIGCOMMERCE, {**NAMES, "description": "Description", "leave_out": {"Item": ["variant"]}}, ""),
+            (WIX, {"item_id": "handleId", "title": "name"}, ""),
+            (PLAIN, NAMES, ""),
+            (("ID,Name", "1,Red"), NAMES, ""),
+            (("ID,Name",), NAMES, ""),
+        ],
+        *(0, 1, 3, 6),
+    ),
 )
 def test_rows_whose_place_alone_says_whose_they_are(
     tmp_path: Path, lines: tuple[str, ...], columns: dict[str, Any], got: str

@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from doctor_findings import by_name
+from exploration import representatives, soak
 from useless_logs import ga4_names, good_rows, write
 
 import schemas.reading.rows
@@ -35,14 +36,17 @@ LOCAL, ZONED = "2026-06-30 10:00:00", "2026-06-30T10:00:00+02:00"
 
 @pytest.mark.parametrize(
     ("times", "zone", "time_zone", "told", "num_warnings"),
-    [
-        ([LOCAL, LOCAL, ZONED], None, "UTC", f"{LACKING} 2, read as UTC; with 1", 0),
-        ([ZONED, 1782806400], None, "UTC", "", 0),
-        ([ZONED, ZONED], "Europe/Berlin", "UTC", "; none of the times lacks an offset, so the zone is not used", 0),
-        ([LOCAL, ZONED, 1782806400], "Europe/Berlin", "UTC", f"{LACKING} 1, read as Europe/Berlin; with 2", 0),
-        ([LOCAL], None, "Europe/Berlin", f"{LACKING} 1, read as UTC; with 0", 1),
-        ([LOCAL], "Europe/Berlin", "Europe/Berlin", f"{LACKING} 1, read as Europe/Berlin; with 0", 0),
-    ],
+    representatives(
+        [
+            ([LOCAL, LOCAL, ZONED], None, "UTC", f"{LACKING} 2, read as UTC; with 1", 0),
+            ([ZONED, 1782806400], None, "UTC", "", 0),
+            ([ZONED, ZONED], "Europe/Berlin", "UTC", "; none of the times lacks an offset, so the zone is not used", 0),
+            ([LOCAL, ZONED, 1782806400], "Europe/Berlin", "UTC", f"{LACKING} 1, read as Europe/Berlin; with 2", 0),
+            ([LOCAL], None, "Europe/Berlin", f"{LACKING} 1, read as UTC; with 0", 1),
+            ([LOCAL], "Europe/Berlin", "Europe/Berlin", f"{LACKING} 1, read as Europe/Berlin; with 0", 0),
+        ],
+        *(0, 2, 4),
+    ),
 )
 def test_of_which_zone_times_are_is_told(tmp_path, times, zone, time_zone, told, num_warnings):
     rows = good_rows(["item-1"], dt.datetime(2026, 7, 1, tzinfo=dt.UTC))[: len(times)]
@@ -76,7 +80,7 @@ def test_a_log_whose_ids_are_all_null_is_told_with_the_column_that_may_be_meant(
 
 @pytest.mark.parametrize(
     ("num_bad", "flags", "status"),
-    [(0, [], OK), (5, [], WARNING), (30, [], FAILED), (30, ["--max-quarantined-log", "0.5"], WARNING)],
+    [*soak((0, [], OK), (30, [], FAILED)), (5, [], WARNING), (30, ["--max-quarantined-log", "0.5"], WARNING)],
 )
 def test_rows_of_the_log_are_held_against_the_gate(tmp_path, capsys, num_bad, flags, status):
     rows = good_rows(["item-1"], dt.datetime(2026, 7, 1, tzinfo=dt.UTC))
@@ -117,7 +121,7 @@ def test_a_log_without_a_column_of_actions_is_told_what_its_rows_are(tmp_path):
     assert (found.problems, found.warnings) == ([], [])
 
 
-@pytest.mark.parametrize("name", ["log.jsonl", "log.parquet"])
+@pytest.mark.parametrize("name", ["log.parquet", *soak("log.jsonl")])
 def test_events_that_have_no_item_are_told(tmp_path, name):
     at, views = "2026-06-30T10:00:00Z", [{"id": "item-1"}]
     rows = [
