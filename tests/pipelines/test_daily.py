@@ -278,7 +278,7 @@ def test_a_day_later_is_another_run_and_lists_what_changed(shop, trained, publis
     table = pq.read_table(shop / "catalog.parquet")
     good = table.filter(table["item_id"].is_valid())
     later = tmp_path / "catalog.parquet"
-    pq.write_table(good.slice(0, len(good) - 20), later)
+    pq.write_table(good.slice(0, len(good) - 8), later)
     run = day(shop, trained, catalog=str(later), engagements=f"{shop}/engagements.parquet", date="2026-07-01")
     assert run != published
     changes = {row["change"] for row in ds.dataset(run / "changes").to_table().to_pylist()}

@@ -5,6 +5,7 @@ import dataclasses
 import doctest
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -56,15 +57,18 @@ def counts_of(run: Path) -> dict[str, int]:
 
 
 class Days:
-    """A first day, and second days made from it and from scratch."""
+    """A first day, and second days made from it and from scratch. made: of a first day of base_rows, that is copied."""
 
-    def __init__(self, folder: Path, rows: list | None = None):
+    def __init__(self, folder: Path, rows: list | None = None, made: Path | None = None):
         self.folder = folder
         self.rows = base_rows() if rows is None else rows
         self.first, self.second, self.scratch = (folder / name for name in ("first", "second", "scratch"))
         self.vectors = vectors_of()
-        log = write_log(folder / "log-1", self.rows)
-        assert run_users(self.first, self.write(), log) == 0
+        if made is None:
+            log = write_log(folder / "log-1", self.rows)
+            assert run_users(self.first, self.write(), log) == 0
+        else:
+            shutil.copytree(made, folder, dirs_exist_ok=True)
 
     def write(self, model_id: str = MODEL_ID) -> Path:
         return write_vectors(self.folder / "vectors.parquet", self.vectors, model_id)
@@ -79,9 +83,15 @@ class Days:
         return counts_of(self.second)
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory) -> Path:
+    """The folder of a first day. Read it, do not change it."""
+    return Days(tmp_path_factory.mktemp("made")).folder
+
+
 @pytest.fixture
-def days(tmp_path) -> Days:
-    return Days(tmp_path)
+def days(tmp_path, made) -> Days:
+    return Days(tmp_path, made=made)
 
 
 def expect(written: int = 12, reused: int = 12, changed: int = 0, new: int = 0, gone: int = 0) -> dict[str, int]:
