@@ -47,6 +47,7 @@ from pipelines.store import store
 from schemas.columns.leave_out import leave_out_texts
 from schemas.columns.mapping import catalogue_columns, catalogue_schema
 from schemas.columns.raw_rows import BLANK_ROWS, NONE_OF_TEXT, REPEATED_HEADERS
+from schemas.columns.spec import ColumnsOfTable
 from schemas.errors import CorruptFileError, ThresholdError, UsageError
 from schemas.files import expand_inputs
 from schemas.hashing import fingerprint
@@ -56,6 +57,7 @@ from schemas.reading.rows import (
     check_columns,
     count_rows,
     input_identity,
+    mixed_ids,
     plan_slices,
     relative_names,
     unusual_forms,
@@ -70,7 +72,7 @@ from schemas.validation.rules import Limits
 from schemas.validation.unmet_texts import UnmetTexts, unmet_texts
 
 #: Part of the fingerprint: raise it when the same input gives other rows or counts.
-CODE_VERSION = 16
+CODE_VERSION = 17
 MIN_BUCKETS = 4
 ROWS_PER_BUCKET = 3_000
 BUCKETS_HELP = "buckets of a new store; 0 chooses about 3,000 rows a bucket"
@@ -133,7 +135,7 @@ def plan_ingest(config: IngestConfig, limits: Limits = Limits()) -> IngestPlan: 
         run=config.run,
         rules=RowRules(
             run=config.run,
-            columns=columns,
+            columns=ColumnsOfTable(columns, files),
             group_rows=config.group_rows,
             limits=limits,
             file_names=tuple(relative_names(files)),
@@ -242,10 +244,14 @@ class Ingest(Stage[IngestConfig]):
             warning = "WARNING: " if unmet.is_likely_wrong else ""
             print(f"{STAGE}: {warning}{unmet.in_words}", file=sys.stderr if warning else sys.stdout, flush=True)
         counts, names = manifest["counts"], list(manifest["units"])
+        mapping = catalogue_columns(self.config.columns, self.config.group_rows)
+        if self.finished is None:
+            files = expand_inputs(self.config.catalog, self.config.date)
+            for warning in mixed_ids(files, mapping, catalogue_schema(mapping), counts):
+                self._warn(warning)
         if num_cells := counts.get("cells_quarantined"):
             self._warn(cells_in_words(self.run, names, num_cells))
         if counts.get(LIKE_TOTALS):
-            mapping = catalogue_columns(self.config.columns, self.config.group_rows)
             self._warn(totals_of_run_in_words(self.run, names, mapping))
         if counts.get("ids_not_nfc") and (told := forms_in_words(self.run, names)):
             print(f"{STAGE}: WARNING: {told}", flush=True)

@@ -24,7 +24,7 @@ from pipelines.pairs.write_summaries import SUMMARIES
 from pipelines.run.units import bucket_name, read_stage_manifest
 from schemas import storage
 from schemas.columns.mapping import table_columns
-from schemas.columns.spec import Columns
+from schemas.columns.spec import Columns, ColumnsOfTable
 from schemas.days import end_of_day_us
 from schemas.errors import UsageError
 from schemas.files import expand_inputs, read_json
@@ -36,7 +36,7 @@ from schemas.tables import ENGAGEMENTS
 STAGE = "pairs"
 #: In a run: the shop's own query vectors, as they are looked up.
 QUERY_TABLE_FOLDER = "query_table"
-CODE_VERSION = 9
+CODE_VERSION = 10
 #: Fields of the config that say where things lie or what is let pass, not what comes out.
 _PLACES = (
     *("run", "engagements", "query_vectors", "image_root", "vocabulary", "image_encoder_folder"),
@@ -130,7 +130,7 @@ def _inputs(config: PairsConfig) -> _Inputs:
     vocabulary = config.vocabulary or str(Path(config.run, "vocabulary"))
     _check_same("vocabulary_id", features, read_json(Path(vocabulary, DESCRIPTION_FILE))["id"], vocabulary)
     files = [] if config.engagements is None else expand_inputs(config.engagements, config.date)
-    columns = table_columns(config.columns, "engagements")
+    columns = ColumnsOfTable(table_columns(config.columns, "engagements"), files)
     check_columns(files, columns, ENGAGEMENTS)
     encoding = _query_encoding(config, features, num_buckets) if files else None
     text_encoder = _text_encoder(config, features)
