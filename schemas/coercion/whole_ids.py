@@ -5,10 +5,10 @@ article of its own where `12.5` is another. The column of the whole table tells,
 
 | a text in the column | is | says |
 |---|---|---|
-| `100.0` | pointed | the id is `100`, unless the column has fractions |
-| `12.5` `1.10` `1.0.1` | a fraction | what stands behind a point is part of the id, so that `12.0` is one, too |
+| `100.0` | pointed | the id is `100`, unless the column has codes |
+| `12.5` `1.10` `1.0.1` `007` | a code | digits are more than a number here, so that `12.0` is an id, too |
 | `100` | whole | nothing |
-| `abc` `007.0` `10.0.0.1` | another | nothing: one such id among users is no reason to call all others otherwise |
+| `abc` `10.0.0.1` | another | nothing: one such id among users is no reason to call all others otherwise |
 
 The mapping's `whole` says it once and for all: then each cell is read alone.
 """
@@ -26,11 +26,11 @@ from schemas.coercion.guests import GUESTS
 
 #: RE2, each of the whole text, blanks around it aside.
 _POINTED = r"^\s*(-?(?:0|[1-9][0-9]*))\.0+\s*$"
-_FRACTION = r"^\s*-?[0-9]+\.(?:[0-9]*[1-9][0-9]*|[0-9]+\.[0-9]+)\s*$"
+_CODE = r"^\s*-?(?:[0-9]+\.(?:[0-9]*[1-9][0-9]*|[0-9]+\.[0-9]+)|0[0-9]+(?:\.0+)?)\s*$"
 _WHOLE = r"^\s*-?(?:0|[1-9][0-9]*)\s*$"
-#: Of the texts with a point so many are fractions, at least, where the point is part of the ids: a slip in one cell of
+#: Of the codes and pointed ids so many are codes, at least, where a point is part of the ids; a slip in one cell of
 #: many is none.
-_LEAST_FRACTIONS = 0.01
+_LEAST_CODES = 0.01
 #: Begins the names of the counts of pointed cells of a column: those that were read as whole numbers, and as they are.
 POINTS = "ids_point_"
 DROPPED, KEPT = f"{POINTS}dropped:", f"{POINTS}kept:"
@@ -53,8 +53,8 @@ class IdForms:
         >>> forms_of(pa.array(["100.0", "guest-7", None])).are_whole, forms_of(pa.array(["12.0", "12.5"])).are_whole
         (True, False)
         """
-        pointed, fractions = self.counts["pointed"], self.counts["fraction"]
-        return pointed > 0 and fractions < _LEAST_FRACTIONS * (pointed + fractions)
+        pointed, codes = self.counts["pointed"], self.counts["code"]
+        return pointed > 0 and codes < _LEAST_CODES * (pointed + codes)
 
     @property
     def others(self) -> dict[str, int]:
@@ -66,13 +66,13 @@ def forms_of(ids: pa.Array) -> IdForms:
     """What the ids of a column are. Blanks, nulls and words for nobody or for null are none.
 
     >>> forms_of(pa.array(["100.0", "100", "1.10", "nan", "Guest", "", "007.0", "x"])).counts
-    Counter({'another': 2, 'pointed': 1, 'fraction': 1, 'whole': 1})
+    Counter({'code': 2, 'pointed': 1, 'whole': 1, 'another': 1})
     """
     trimmed = pc.utf8_trim_whitespace(ids)
     is_none = pc.is_in(pc.utf8_lower(trimmed), value_set=pa.array(["", *GUESTS, *map(str.lower, NULL_WORDS)]))
     there = trimmed.filter(pc.and_(trimmed.is_valid(), pc.invert(is_none)))
     forms, rest = IdForms(), there
-    for kind, pattern in (("pointed", _POINTED), ("fraction", _FRACTION), ("whole", _WHOLE), ("another", "")):
+    for kind, pattern in (("pointed", _POINTED), ("code", _CODE), ("whole", _WHOLE), ("another", "")):
         is_one = pc.match_substring_regex(rest, pattern)
         found, rest = rest.filter(is_one), rest.filter(pc.invert(is_one))
         if len(found):

@@ -15,7 +15,7 @@ links = ""                                         # the catalogue has no such c
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Any
 
@@ -59,7 +59,11 @@ class Column:
     named_by: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
     within: str | None = None
-    whole: bool | None = None
+    whole: bool | None = field(default=None, repr=False)
+
+    def __str__(self) -> str:
+        """What identifies it in fingerprints; `whole` stands there only where it is said."""
+        return repr(self) if self.whole is None else f"{self!r} whole={self.whole}"
 
 
 #: Keys whose values are taken as they are.
@@ -130,7 +134,7 @@ def parse_column(name: str, given: Any, where: str) -> str | Column:
     if isinstance(given, str):
         return given
     table: Any = {"source": given} if isinstance(given, list) else given
-    known = [field.name for field in fields(Column)]
+    known = [one.name for one in fields(Column)]
     if not isinstance(table, Mapping) or not table or not table.keys() <= set(known):
         raise UsageError(
             f"expected your name for {name}, a list of names, or a table of {', '.join(known)} in {where}, "
