@@ -43,6 +43,7 @@ class Found:
     """What was found in a batch. faults: row -> the first fault that costs it. unreadable: our column -> the rows whose
     cell could not be read and is null. trimmed: our column -> bool [rows] where an id had blanks around it. of_first:
     our column of ids that has several sources -> bool [rows] where the id is of the first of them.
+    pointed: count of schemas.coercion.whole_ids -> bool [rows] where an id is written as `100.0` and was read so.
     bad_pictures: row -> the pictures that its cell does not give, and that are left out. bad_texts: row -> the first of
     its optional cells that are not UTF-8, and so null."""
 
@@ -50,6 +51,7 @@ class Found:
     unreadable: dict[str, set[int]] = field(default_factory=dict)
     trimmed: dict[str, np.ndarray] = field(default_factory=dict)
     of_first: dict[str, np.ndarray] = field(default_factory=dict)
+    pointed: dict[str, np.ndarray] = field(default_factory=dict)
     bad_pictures: dict[int, list[BadPicture]] = field(default_factory=dict)
     bad_texts: Faults = field(default_factory=dict)
 

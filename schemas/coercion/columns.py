@@ -25,9 +25,10 @@ from schemas.cells.words_of_ours import our_words
 from schemas.coercion.cells import Blame, Cells, Fault, Faults, Found, by_value, cells_of_sources
 from schemas.coercion.day_and_clock import with_clocks
 from schemas.coercion.fast_columns import fast_ids, fast_text
+from schemas.coercion.whole_ids import DROPPED, KEPT, IdForms, forms_of, without_points
 from schemas.columns.localised_texts import may_be_localised, text_in_one_language
 from schemas.columns.raw_rows import RawRows
-from schemas.columns.spec import Column, column_of
+from schemas.columns.spec import Column, column_of, part_name
 from schemas.quarantine import quote
 from schemas.tables import ACTIONS, ID_COLUMNS, SURFACES, TIMESTAMP
 
@@ -89,26 +90,27 @@ def id_column(raw: RawRows, name: str, found: Found, *, required: bool = False, 
     """Ids (see schemas.cells.text), without blanks and invisible characters around them, whose rows are in
     found.trimmed; those that the first of several sources gives are in found.of_first. required: what is no id (also
     one that a spreadsheet rounded, see rounded_ids), or a word that stands for null, costs its row; else it is null,
-    and so is the empty string. section: the table of a config that maps the column."""
+    and so is the empty string. Ids that are written as `100.0` are in found.pointed, and 100 where schemas.coercion's
+    whole_ids says so. section: the table of a config that maps the column."""
     arrays, trimmed, words = [], np.zeros(raw.table.num_rows, bool), dict[int, str]()
     for number, cells in enumerate(cells_of_sources(raw, name)):
-        values = None if cells.array is None else fast_ids(cells.array)
-        if values is None:
-            source = cells.spec.source[number] if cells.spec.source else name
-            remedy = partial(_id_remedy, name=name, source=source, section=section)
-            blame = Blame(name, found, required, "text or a whole number", cells.called, remedy)
-            values = by_value(cells, id_text, pa.string(), blame)
+        source = cells.spec.source[number] if cells.spec.source else name
+        remedy = partial(_id_remedy, name=name, source=source, section=section)
+        values = _ids(cells, Blame(name, found, required, "text or a whole number", cells.called, remedy))
         if required:
             for row in np.flatnonzero(cells.was_word).tolist():
                 words.setdefault(row, quote(cells.word(row)))
-        if name in raw.whole:
-            values = pc.replace_substring_regex(values, r"^\s*(-?\d+)\.0+\s*$", r"\1")
         plain = without_edges(values)
         if cells.spec.trim is not False and not plain.equals(values):
             trimmed |= pc.fill_null(pc.not_equal(plain, values), False).to_numpy(zero_copy_only=False)
             values = plain
         values = _without_rounded(values, Blame(name, found, required, called=cells.called))
-        values = _mapped(_without_prefix(values, cells.spec), cells.spec)
+        values = _without_prefix(values, cells.spec)
+        whole, pointed = without_points(values, cells.spec.whole, partial(raw.is_whole, part_name(name, number)))
+        if pointed.any():
+            read_as = (KEPT if whole is values else DROPPED) + name
+            found.pointed[read_as] = pointed | found.pointed.get(read_as, False)
+        values = _mapped(whole, cells.spec)
         arrays.append(values if required else _without_empty(values))
     found.trimmed[name] = trimmed
     values = arrays[0]
@@ -120,6 +122,22 @@ def id_column(raw: RawRows, name: str, found: Found, *, required: bool = False, 
         if not values[row].is_valid:
             found.faults.setdefault(row, Fault("null_id", f"an {name}", word, column=name))
     return values
+
+
+def forms_of_ids(raw: RawRows, name: str) -> dict[str, IdForms]:
+    """What the ids of a batch are in each source of our column (see part_name), as id_column sees them."""
+    forms = {}
+    for number, cells in enumerate(cells_of_sources(raw, name)):
+        values = _ids(cells, Blame(name, Found()))
+        values = values if cells.spec.trim is False else without_edges(values)
+        forms[part_name(name, number)] = forms_of(_without_prefix(values, cells.spec))
+    return forms
+
+
+def _ids(cells: Cells, blame: Blame) -> pa.Array:
+    """The ids of a source as they are written."""
+    values = None if cells.array is None else fast_ids(cells.array)
+    return by_value(cells, id_text, pa.string(), blame) if values is None else values
 
 
 def _without_rounded(values: pa.Array, blame: Blame) -> pa.Array:

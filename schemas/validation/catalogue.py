@@ -91,6 +91,7 @@ def validate_catalogue(
         **({ROWS_LEFT_OUT: len(gone)} if gone else {}),
         pictures_listed=len(good["images"].combine_chunks().flatten()),
         **catalogue_counts(good),
+        **{name: int(rows.sum()) for name, rows in found.pointed.items()},
     )
     for row in _says_true(left_out):
         found.bad_pictures.pop(row, None)

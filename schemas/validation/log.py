@@ -36,7 +36,8 @@ def validate_engagements(
     stage: str = "pairs",
 ) -> tuple[pa.Table, list[Rejection], Counter[str]]:
     """(good rows as ENGAGEMENTS in input order, rejections, counts: rows_read, rows_rejected, queries_truncated, and,
-    where there are any, ids_trimmed and cells_unreadable:<column> of the good rows).
+    where there are any, ids_trimmed, cells_unreadable:<column> and the counts of schemas.coercion.whole_ids of the good
+    rows).
 
     The query of a home row is dropped. Timestamps are not compared with any clock. Of surfaces and actions case and
     signs do not count (see schemas.cells.words_of_ours).
@@ -87,7 +88,8 @@ def _say_if_apart(raw: RawRows, name: str, faults: Faults) -> None:
 def _log_counts(found: Found, keep: np.ndarray) -> dict[str, int]:
     trimmed = np.any(list(found.trimmed.values()), axis=0)
     unreadable = {f"{UNREADABLE}{name}": int(keep[list(rows)].sum()) for name, rows in found.unreadable.items()}
-    counts = {"ids_trimmed": int(trimmed[keep].sum()), **unreadable}
+    pointed = {name: int(rows[keep].sum()) for name, rows in found.pointed.items()}
+    counts = {"ids_trimmed": int(trimmed[keep].sum()), **unreadable, **pointed}
     return {name: count for name, count in counts.items() if count}
 
 
