@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.console.terminal import shortened, shown_title
-from schemas.coercion.cells import Found
+from schemas.coercion.cells import BatchFindings
 from schemas.coercion.columns import text_column
 from schemas.columns.mapping import catalogue_columns, catalogue_schema, table_columns
 from schemas.columns.spec import Column, Columns, ColumnsOfTable
@@ -160,7 +160,7 @@ def count_events(files: Sequence[str], column: str) -> Counter[str]:
     seen, num_rows = Counter[str](), Counter[str]()
     for file_slice in plan_slices(files):
         for raw in read_slice(file_slice, mapping, schema) if num_rows[file_slice.path] * len(files) < MAX_ROWS else ():
-            seen.update(text for text in text_column(raw, "action", Found()).to_pylist() if text is not None)
+            seen.update(text for text in text_column(raw, "action", BatchFindings()).to_pylist() if text is not None)
             num_rows[file_slice.path] += raw.table.num_rows
             if num_rows[file_slice.path] * len(files) >= MAX_ROWS:
                 break

@@ -1,7 +1,7 @@
 """The cells of a column as the mapping says where they are, coerced value by value, and what is found wrong with them.
 
-What could not be coerced is in `Found`: a fault of the row where the column must have a value, else a cell that could
-not be read, which costs only itself.
+What could not be coerced is in BatchFindings: a fault of the row where the column must have a value, else a cell that
+could not be read, which costs only itself.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -39,7 +39,7 @@ Faults = dict[int, Fault]
 
 
 @dataclass
-class Found:
+class BatchFindings:
     """What was found in a batch. faults: row -> the first fault that costs it. unreadable: our column -> the rows whose
     cell could not be read and is null. trimmed: our column -> bool [rows] where an id had blanks around it. of_first:
     our column of ids that has several sources -> bool [rows] where the id is of the first of them.
@@ -126,7 +126,7 @@ class Blame(NamedTuple):
     what to do, "" for what its reason says."""
 
     name: str
-    found: Found
+    found: BatchFindings
     required: bool = False
     wanted: str = ""
     called: str = ""

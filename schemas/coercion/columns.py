@@ -22,7 +22,7 @@ from schemas.cells.rounded_ids import rounded_ids
 from schemas.cells.text import UnreadableCellError, cell_text, id_text, is_too_large
 from schemas.cells.times import fast_timestamps, offset_of, timestamp_of
 from schemas.cells.words_of_ours import our_words
-from schemas.coercion.cells import Blame, Cells, Fault, Faults, Found, by_value, cells_of_sources
+from schemas.coercion.cells import BatchFindings, Blame, Cells, Fault, Faults, by_value, cells_of_sources
 from schemas.coercion.day_and_clock import with_clocks
 from schemas.coercion.fast_columns import fast_ids, fast_text
 from schemas.coercion.whole_ids import DROPPED, KEPT, IdForms, forms_of, without_points
@@ -40,7 +40,9 @@ _TRIMMED = {*ID_COLUMNS, "surface", "action"}
 _IN_ANY_CASE = {"surface": SURFACES, "action": ACTIONS}
 
 
-def text_column(raw: RawRows, name: str, found: Found, *, join_lists: bool = False, required: bool = False) -> pa.Array:
+def text_column(
+    raw: RawRows, name: str, found: BatchFindings, *, join_lists: bool = False, required: bool = False
+) -> pa.Array:
     """Strings (see schemas.cells.text). With `join_lists` the non-null members of a list are joined by one space. The
     empty string becomes null. required: a cell that cannot be read costs its row. With `join_lists` a cell that has a
     text in several languages (see schemas.columns.localised_texts) gives the one that the source's name tells; where it
@@ -56,7 +58,7 @@ def mapped_to_empty(raw: RawRows, name: str) -> np.ndarray:
     unused = [theirs for theirs, ours in column_of(raw.columns, name).values if not ours]
     if not unused:
         return emptied
-    for cells, values, mapped in _mapped_texts(raw, name, Found()):  # text_column puts down what cannot be read
+    for cells, values, mapped in _mapped_texts(raw, name, BatchFindings()):  # text_column puts down what cannot be read
         is_unused = pc.equal(mapped, "")
         if "" not in unused:
             is_unused = pc.and_(is_unused, pc.not_equal(values, ""))
@@ -68,7 +70,7 @@ def mapped_to_empty(raw: RawRows, name: str) -> np.ndarray:
 
 
 def _mapped_texts(
-    raw: RawRows, name: str, found: Found, join_lists: bool = False, required: bool = False
+    raw: RawRows, name: str, found: BatchFindings, join_lists: bool = False, required: bool = False
 ) -> Iterator[tuple[Cells, pa.Array, pa.Array]]:
     """Of each source of a text column, as text_column says: its cells, their texts as the keys of a mapping have them,
     and as the mapping makes them, "" too."""
@@ -86,7 +88,9 @@ def _mapped_texts(
         yield cells, values, _mapped(values, cells.spec, _IN_ANY_CASE.get(name))
 
 
-def id_column(raw: RawRows, name: str, found: Found, *, required: bool = False, section: str = "columns") -> pa.Array:
+def id_column(
+    raw: RawRows, name: str, found: BatchFindings, *, required: bool = False, section: str = "columns"
+) -> pa.Array:
     """Ids (see schemas.cells.text), without blanks and invisible characters around them, whose rows are in
     found.trimmed; those that the first of several sources gives are in found.of_first. required: what is no id (also
     one that a spreadsheet rounded, see rounded_ids), or a word that stands for null, costs its row; else it is null,
@@ -128,7 +132,7 @@ def forms_of_ids(raw: RawRows, name: str) -> dict[str, IdForms]:
     """What the ids of a batch are in each source of our column (see part_name), as id_column sees them."""
     forms = {}
     for number, cells in enumerate(cells_of_sources(raw, name)):
-        values = _ids(cells, Blame(name, Found()))
+        values = _ids(cells, Blame(name, BatchFindings()))
         values = values if cells.spec.trim is False else without_edges(values)
         forms[part_name(name, number)] = forms_of(_without_prefix(values, cells.spec))
     return forms
@@ -175,7 +179,7 @@ def _id_remedy(value: object, name: str, source: str, section: str) -> str:
     )
 
 
-def timestamp_column(raw: RawRows, name: str, found: Found) -> pa.Array:
+def timestamp_column(raw: RawRows, name: str, found: BatchFindings) -> pa.Array:
     """UTC microseconds (see schemas.cells.times); what is none costs its row, and where it is a date of some format the
     remedy of its fault says what to write. A day and a clock in two sources are one time."""
     arrays = []
@@ -213,7 +217,7 @@ def _text_or_none(value: Any) -> str | None:
         return None
 
 
-def number_column(raw: RawRows, name: str, found: Found) -> pa.Array:
+def number_column(raw: RawRows, name: str, found: BatchFindings) -> pa.Array:
     """float32 from numbers and their text. Not a finite float32, or a boolean, costs its row."""
     arrays = [
         by_value(cells, _number, pa.float32(), Blame(name, found, True, "a finite number", cells.called))
