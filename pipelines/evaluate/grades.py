@@ -6,7 +6,7 @@ from pipelines.console.thresholds import LogThresholds
 from pipelines.evaluate.evaluated_run import EvaluatedRun
 from pipelines.gates.log import require_sound_log
 from pipelines.log.rows import RejectedRows
-from schemas.columns.spec import Columns
+from schemas.columns.spec import Columns, ColumnsOfTable
 from schemas.errors import ThresholdError
 from schemas.files import expand_inputs
 from schemas.reading.rows import plan_slices, read_slice
@@ -29,7 +29,9 @@ def read_grades(
     no grade is above 0."""
     graded: Graded = {}
     rejected_rows = RejectedRows()
-    for part in plan_slices(expand_inputs(judgements, date)):
+    files = expand_inputs(judgements, date)
+    columns = ColumnsOfTable(columns, files)
+    for part in plan_slices(files):
         for raw in read_slice(part, columns, JUDGEMENTS):
             good, rejected, _ = validate_judgements(raw, part)
             rejected_rows.add(rejected)

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from model.measures.evaluation import HeldOutTask
 from pipelines.log.rows import RejectedRows
 from pipelines.log.training_rows import QUERY_ROWS, query_rows
-from schemas.columns.spec import Columns
+from schemas.columns.spec import Columns, ColumnsOfTable
 from schemas.days import end_of_day_us
 from schemas.files import expand_inputs
 from schemas.hashing import stable_hash
@@ -29,7 +29,9 @@ def read_query_rows(
     rejected_rows = RejectedRows()
     tables = [QUERY_ROWS.empty_table()]
     end_us = end_of_day_us(date, time_zone)
-    for part in plan_slices(expand_inputs(spec, date)):
+    files = expand_inputs(spec, date)
+    columns = ColumnsOfTable(columns, files)
+    for part in plan_slices(files):
         for raw in read_slice(part, columns, ENGAGEMENTS):
             good, rejected, validated = validate_engagements(raw, part)
             rejected_rows.add(rejected)

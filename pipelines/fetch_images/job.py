@@ -38,6 +38,7 @@ from pipelines.run.units import write_stage_manifest
 from pipelines.store.lock import store_lock
 from schemas import storage
 from schemas.columns.mapping import catalogue_columns, catalogue_schema
+from schemas.columns.spec import ColumnsOfTable
 from schemas.errors import ThresholdError, UsageError
 from schemas.files import read_sealed_json
 from schemas.pictures.fetched import FETCH_REMEDIES
@@ -116,7 +117,7 @@ def build(root: beam.Pipeline, config: FetchImagesConfig, call_id: str | None = 
     UsageError for a wrong path, file name or column. Workers in other working folders need absolute paths
     (with_absolute_paths)."""
     files = catalogue_files(config.catalog, config.date)
-    columns = catalogue_columns(config.columns, config.group_rows)
+    columns = ColumnsOfTable(catalogue_columns(config.columns, config.group_rows), files)
     check_columns(files, columns, catalogue_schema(columns))
     return (
         root

@@ -10,6 +10,7 @@ from pipelines.gates.drift import checks_of_vectors
 from pipelines.gates.fields import check_fields
 from pipelines.gates.gated_run import DAMAGE, GatedRun
 from pipelines.gates.log import check_actions, check_users
+from pipelines.gates.respelt_users import respelt_users
 from pipelines.gates.results import PASSED, GateResult, incomparable, skipped
 from pipelines.run.listed_files import folders_of_vectors
 from pipelines.stages import StageLine, line_of
@@ -76,7 +77,9 @@ def _checks_of_stages(
         "changed_texts": lambda: check_texts(today, yesterday, thresholds),
         "coverage_pictures": lambda: check_coverage("pictures", *counts("features"), thresholds),
         "recall": lambda: check_recall(today.report(METRICS_FILE), yesterday.report(METRICS_FILE), thresholds),
-        "users_count": lambda: check_users_count(today.user_counts(), yesterday.user_counts(), thresholds),
+        "users_count": lambda: check_users_count(
+            today.user_counts(), yesterday.user_counts(), thresholds, respelt_users(today, yesterday)
+        ),
         "log_actions": lambda: check_actions(today.log_counts(), yesterday.log_counts(), thresholds),
         "log_users": lambda: check_users(today.log_counts(), yesterday.log_counts(), thresholds),
     }

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from pipelines.console.thresholds import GateThresholds
+from pipelines.gates.respelt_users import respelt_in_words
 from pipelines.gates.results import FAILED, PASSED, GateResult, at_least, judged, number, rounded, skipped
 from schemas.errors import CorruptFileError
 from schemas.quarantine import quote
@@ -16,6 +17,12 @@ from schemas.validation.rules import REMEDIES
 
 #: What the two days of a comparison are called: the run before, and on the first day the model's training.
 YESTERDAY, IN_TRAINING = "yesterday", "when the model was trained"
+#: What to do where users are missing only under the names that they had.
+_RESPELT = (
+    "write user_id as yesterday's log did; of ids such as 100.0 the config says what they are: [columns.engagements] "
+    'user_id = {source = "your column", whole = true} makes 100 of 100.0, whole = false leaves it; if they are to be '
+    "called so from now on, accept it once"
+)
 #: Stages whose counts tell how many items have text, pictures and each field.
 COVERED_STAGES = ("items", "features")
 
@@ -51,23 +58,30 @@ def check_row_count(
 
 
 def check_users_count(
-    today: Mapping[str, int] | None, yesterday: Mapping[str, int] | None, thresholds: GateThresholds
+    today: Mapping[str, int] | None,
+    yesterday: Mapping[str, int] | None,
+    thresholds: GateThresholds,
+    respelt: Mapping[str, str] | None = None,
 ) -> GateResult:
     """Users with clusters, from counts of both days' users stage (None: the run has no users). Readers who had users
-    yesterday must not find none: a run without the stage counts as one of nobody."""
+    yesterday must not find none: a run without the stage counts as one of nobody. respelt: users of yesterday whom
+    today calls otherwise (see respelt_users): nobody who asks for them finds them, so they do not count today."""
     if yesterday is None:
         return skipped("users_count", "not compared: the run before has no users")
     now, before = (today or {}).get("users_written", 0), yesterday.get("users_written", 0)
     fewest = math.ceil(rounded((1 - thresholds.max_users_drop) * before))
     made = "" if today is not None else " (the stage did not run: --engagements is missing, or --no-users was given)"
-    return judged(
+    others = f"; {respelt_in_words(respelt)}" if respelt else ""
+    found = max(now - len({*(respelt or {}).values()}), 0)
+    result = judged(
         "users_count",
-        now >= fewest,
-        f"{now:,} users have clusters, yesterday {before:,}: expected at least {number(fewest)}{made}",
-        value=now,
+        found >= fewest,
+        f"{now:,} users have clusters, yesterday {before:,}: expected at least {number(fewest)}{made}{others}",
+        value=found,
         baseline=before,
         threshold=fewest,
     )
+    return replace(result, remedy=_RESPELT) if found < fewest <= now else result
 
 
 def check_coverage(

@@ -140,7 +140,8 @@ GATES: Mapping[str, Gate] = {
         acceptable=False,
     ),
     "users_count": Gate(
-        "users with clusters today >= (1 - max_users_drop) x users with clusters yesterday",
+        "users with clusters today, but for those who had another spelling yesterday >= (1 - max_users_drop) x users "
+        "with clusters yesterday",
         "see whether the engagements are whole, with their user_id, and name the catalogue's item ids; a store "
         "that is to have no users any more accepts it once",
     ),

@@ -11,6 +11,7 @@ text whose cells are all blank, which spreadsheets save, are not read; nor are r
 more, as files have that were joined.
 Pictures and texts are counted in written rows: pictures_listed (kept, at most 20 a row), pictures_cut_off (listed
 beyond them), pictures_empty (null or blank URIs, dropped), texts_truncated, and, where there are any, ids_trimmed,
+ids_point_dropped:<column> and ids_point_kept:<column> of all rows that are read (see schemas.coercion.whole_ids),
 cells_unreadable:<field> (see schemas.validation.rules), ids_not_nfc: in another Unicode form than the composed one,
 items_like_totals: see schemas.validation.rows_of_totals, cells_quarantined: rows that stay, with a cell that is not
 UTF-8, ids_of_partial_rows: see schemas.validation.duplicates.num_completing, pictures_in_table: bytes that came in

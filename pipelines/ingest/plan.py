@@ -8,6 +8,7 @@ from pipelines.ingest.write_items import STAGE
 from pipelines.run.bucket_rows import RowRules
 from pipelines.run.units import Unit, bucket_name
 from schemas.columns.mapping import catalogue_columns, catalogue_schema
+from schemas.columns.spec import ColumnsOfTable
 from schemas.files import expand_inputs
 from schemas.hashing import fingerprint
 from schemas.reading.rows import (
@@ -23,7 +24,7 @@ from schemas.reading.snapshots import catalogue_files
 from schemas.validation.rules import Limits
 
 #: Part of the fingerprint: raise it when the same input gives other rows or counts.
-CODE_VERSION = 16
+CODE_VERSION = 17
 MIN_BUCKETS = 4
 
 
@@ -56,7 +57,7 @@ def plan_ingest(config: IngestConfig, limits: Limits = Limits()) -> IngestPlan: 
         run=config.run,
         rules=RowRules(
             run=config.run,
-            columns=columns,
+            columns=ColumnsOfTable(columns, files),
             group_rows=config.group_rows,
             limits=limits,
             file_names=tuple(relative_names(files)),

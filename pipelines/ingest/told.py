@@ -15,13 +15,14 @@ from pipelines.ingest.config import IngestConfig
 from pipelines.ingest.write_items import STAGE, ids_of_other_form
 from pipelines.run.unit_files import quarantine_path
 from schemas import storage
-from schemas.columns.mapping import catalogue_columns
+from schemas.columns.mapping import catalogue_columns, catalogue_schema
 from schemas.columns.raw_rows import BLANK_ROWS, NONE_OF_TEXT, REPEATED_HEADERS
 from schemas.columns.spec import Columns
 from schemas.errors import ThresholdError
 from schemas.files import expand_inputs
 from schemas.quarantine import quote
 from schemas.reading.cut_off_files import cut_off_in_words, num_cut_off
+from schemas.reading.rows import mixed_ids
 from schemas.validation.left_out_rows import ROWS_LEFT_OUT
 from schemas.validation.rows_of_totals import LIKE_TOTALS, LOOKED_AT, likely_totals, totals_in_words
 from schemas.validation.unmet_texts import unmet_texts
@@ -45,6 +46,7 @@ def print_warnings(config: IngestConfig, manifest: Mapping[str, Any], made_now: 
         _warn(cut_off_in_words(num_files, config.catalog))
     if made_now:
         _tell_unmet_texts(config)
+        _warn_of_mixed_ids(config, counts)
     if num_cells := counts.get("cells_quarantined"):
         _warn(cells_in_words(config.run, names, num_cells))
     if counts.get(LIKE_TOTALS):
@@ -65,6 +67,13 @@ def _tell_unmet_texts(config: IngestConfig) -> None:
             _warn(unmet.in_words)
         else:
             print(f"{STAGE}: {unmet.in_words}", flush=True)
+
+
+def _warn_of_mixed_ids(config: IngestConfig, counts: Mapping[str, int]) -> None:
+    columns = catalogue_columns(config.columns, config.group_rows)
+    files = expand_inputs(config.catalog, config.date)
+    for warning in mixed_ids(files, columns, catalogue_schema(columns), counts):
+        _warn(warning)
 
 
 def cells_in_words(run: str, unit_names: Sequence[str], num_rows: int) -> str:

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from pipelines.gates.fields import field_count
 from pipelines.run.bucket_rows import RowRules, unpack
 from pipelines.run.units import Unit, UnitWriter, sealed_unit
+from schemas.coercion.whole_ids import POINTS
 from schemas.columns.raw_rows import NONE_OF_TEXT
 from schemas.pictures.stored import STORED_PREFIX
 from schemas.quarantine import rejections_to_table
@@ -67,6 +68,7 @@ def write_bucket(
     if num_left_out:
         writer.counts[ROWS_LEFT_OUT] = num_left_out
     writer.counts.update({name: others[name] for name in NONE_OF_TEXT if others.get(name)})
+    writer.counts.update({name: count for name, count in others.items() if name.startswith(POINTS)})
     if rules.group_rows != "no":
         writer.counts["rows_merged"] = resolved.num_merged
         if num_differing := pc.sum(items["texts_differing"]).as_py():

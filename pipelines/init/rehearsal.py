@@ -11,10 +11,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.console.terminal import shortened, shown_title
-from schemas.coercion.cells import Found
+from schemas.coercion.cells import BatchFindings
 from schemas.coercion.columns import text_column
 from schemas.columns.mapping import catalogue_columns, catalogue_schema, table_columns
-from schemas.columns.spec import Column, Columns
+from schemas.columns.spec import Column, Columns, ColumnsOfTable
 from schemas.events.item_lists import items_of_text
 from schemas.pictures.stored import stored_path
 from schemas.pictures.urls import is_picture_url
@@ -109,7 +109,7 @@ class RehearsedLog:
 
 def rehearse_items(files: Sequence[str], columns: Mapping[str, Any], group_rows: str) -> RehearsedItems:
     """Reads a catalogue by `[columns]`. Raises UsageError as the jobs do."""
-    mapping = catalogue_columns(columns, group_rows)
+    mapping = ColumnsOfTable(catalogue_columns(columns, group_rows), files)
     schema = catalogue_schema(mapping)
     check_columns(files, mapping, schema)
     good, rejections, num_rows, is_whole = [], list[Rejection](), 0, True
@@ -133,7 +133,7 @@ def rehearse_items(files: Sequence[str], columns: Mapping[str, Any], group_rows:
 
 def rehearse_log(files: Sequence[str], columns: Mapping[str, Any]) -> RehearsedLog:
     """Reads a log by `[columns.engagements]`. Raises UsageError as the jobs do."""
-    mapping = table_columns({"engagements": columns}, "engagements")
+    mapping = ColumnsOfTable(table_columns({"engagements": columns}, "engagements"), files)
     check_columns(files, mapping, ENGAGEMENTS)
     log = RehearsedLog()
     for file_slice, raw in _batches(files, mapping, ENGAGEMENTS):
@@ -160,7 +160,7 @@ def count_events(files: Sequence[str], column: str) -> Counter[str]:
     seen, num_rows = Counter[str](), Counter[str]()
     for file_slice in plan_slices(files):
         for raw in read_slice(file_slice, mapping, schema) if num_rows[file_slice.path] * len(files) < MAX_ROWS else ():
-            seen.update(text for text in text_column(raw, "action", Found()).to_pylist() if text is not None)
+            seen.update(text for text in text_column(raw, "action", BatchFindings()).to_pylist() if text is not None)
             num_rows[file_slice.path] += raw.table.num_rows
             if num_rows[file_slice.path] * len(files) >= MAX_ROWS:
                 break

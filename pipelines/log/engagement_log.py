@@ -36,7 +36,7 @@ from pipelines.run.units import Unit, read_stage_manifest
 from schemas import storage
 from schemas.columns.mapping import ASSUMED, assumed_values, table_columns
 from schemas.columns.raw_rows import NONE_OF_TEXT
-from schemas.columns.spec import Columns
+from schemas.columns.spec import Columns, ColumnsOfTable
 from schemas.days import UTC_NAME, end_of_day_us
 from schemas.errors import printable
 from schemas.events.paths import NO_ROWS
@@ -49,13 +49,14 @@ from schemas.reading.rows import (
     column_names,
     count_rows,
     input_identity,
+    mixed_ids,
     plan_slices,
     unusual_forms,
 )
 from schemas.tables import ENGAGEMENTS
 
 #: Part of the fingerprint: raise it when the same log gives other counts.
-CODE_VERSION = 12
+CODE_VERSION = 13
 _SHOWN = ("rows_read", "rows_quarantined", "rows_used")
 
 
@@ -85,7 +86,7 @@ class Log(Stage[LogConfig]):
 
     @functools.cached_property
     def columns(self) -> Columns:
-        return table_columns(self.config.columns, "engagements")
+        return ColumnsOfTable(table_columns(self.config.columns, "engagements"), self.files)
 
     @functools.cached_property
     def forms(self) -> str:
@@ -148,7 +149,8 @@ class Log(Stage[LogConfig]):
             print(f"{LOG_STAGE}: WARNING: {cut_off_in_words(num_files, self.config.engagements)}", flush=True)
         if is_empty_log(counts):
             print(f"{LOG_STAGE}: WARNING: {EMPTY_LOG}: {printable(self.config.engagements)}", flush=True)
-        for warning in filter(None, (without_items_in_words(counts), near_in_words(counts))):
+        mixed = mixed_ids(self.files, self.columns, ENGAGEMENTS, counts)
+        for warning in filter(None, (without_items_in_words(counts), near_in_words(counts), *mixed)):
             print(f"{LOG_STAGE}: WARNING: {warning}", flush=True)
 
     def after(self, call: RunCall, manifest: Mapping[str, Any]) -> None:

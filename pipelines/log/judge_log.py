@@ -27,6 +27,7 @@ from pipelines.run.quarantine_pieces import quarantine_in_pieces
 from pipelines.run.shared import Shared
 from pipelines.run.units import Unit, UnitWriter
 from schemas.coercion.offsets_of_times import offsets_of_times
+from schemas.coercion.whole_ids import POINTS
 from schemas.columns.spec import Columns
 from schemas.hashing import mixed_hashes
 from schemas.reading.rows import FileSlice, read_slice
@@ -103,8 +104,8 @@ class _JudgeSlice(beam.DoFn):
 
 
 def mended(counts: Mapping[str, int]) -> dict[str, int]:
-    """What was cut from cells, or could not be read of them, in rows that stayed."""
-    return {name: count for name, count in counts.items() if name == "ids_trimmed" or name.startswith(UNREADABLE)}
+    """What was cut from cells, could not be read of them, or looks like a float, in rows that stayed."""
+    return {name: n for name, n in counts.items() if name == "ids_trimmed" or name.startswith((UNREADABLE, POINTS))}
 
 
 def by_bucket_of_row(used: pa.Table) -> Iterator[tuple[int, bytes]]:

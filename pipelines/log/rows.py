@@ -29,6 +29,11 @@ ROWS_WITH_USER = "rows_with_user"
 EMPTY_LOG = "the log is empty (a header alone, or not even that)"
 #: Of the rows whose item is unknown, those of which the catalogue has the id in another spelling.
 ROWS_NEAR = "rows_item_near"
+#: What to do where ids differ by a .0 at the end, which each table has told for itself.
+_OF_POINTS = (
+    ", or say in the config which is right, in [columns] and in [columns.engagements] alike: item_id = "
+    '{source = "your column", whole = true} makes 7 of 7.0, whole = false leaves it'
+)
 #: Values that are kept of each kind of rejection in a piece of a log, and that are shown of the whole.
 KEPT_VALUES = 5
 #: Kinds of rejection with their values, and unknown ids, that are told apart at one time.
@@ -233,11 +238,13 @@ def near_in_words(counts: Mapping[str, int]) -> str:
     """The ids of the log that the catalogue has in another spelling, and what to do; empty if there are none."""
     if not counts.get(ROWS_NEAR):
         return ""
-    pairs = ", ".join(f"{unknown} is {known} there" for unknown, known, _ in near_items(counts)[:KEPT_VALUES])
+    near = near_items(counts)[:KEPT_VALUES]
+    pairs = ", ".join(f"{unknown} is {known} there" for unknown, known, _ in near)
+    has_points = any(unknown.endswith(".0'") or known.endswith(".0'") for unknown, known, _ in near)
     return (
         f"{counts[ROWS_NEAR]:,} rows name items that the catalogue has in another spelling (case, leading zeros, "
-        f"blanks, invisible characters, a leading apostrophe, Unicode form): {pairs}; write the ids alike in both "
-        "exports"
+        f"blanks, invisible characters, a leading apostrophe, a .0 at the end, Unicode form): {pairs}; write the ids "
+        f"alike in both exports{_OF_POINTS if has_points else ''}"
     )
 
 

@@ -14,6 +14,7 @@ from pipelines.gates.log import require_sound_log
 from pipelines.log.equal_rows import EVENT, ROWS_EQUAL, with_events, without_equal
 from pipelines.log.rows import RejectedRows
 from schemas.columns.mapping import table_columns
+from schemas.columns.spec import ColumnsOfTable
 from schemas.files import expand_inputs
 from schemas.reading.rows import check_columns, count_rows, plan_slices, read_slice
 from schemas.tables import ENGAGEMENTS
@@ -38,7 +39,8 @@ def read_sessions(
     rows_after_date + rows_other_actions + rows_item_unknown + rows_equal + rows_used. Raises UsageError for inputs that
     are not there or lack a column, ThresholdError if too much of the log is rejected.
     """
-    files, ours = expand_inputs(engagements, date), table_columns(columns, "engagements")
+    files = expand_inputs(engagements, date)
+    ours = ColumnsOfTable(table_columns(columns, "engagements"), files)
     check_columns(files, ours, ENGAGEMENTS)
     counts: Counter[str] = Counter(rows_read=0, rows_quarantined=0)
     rejected_rows, tables = RejectedRows(), [with_events(ENGAGEMENTS.empty_table())]

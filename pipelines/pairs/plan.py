@@ -24,7 +24,7 @@ from pipelines.pairs.write_summaries import SUMMARIES
 from pipelines.run.units import bucket_name, read_stage_manifest
 from schemas import storage
 from schemas.columns.mapping import table_columns
-from schemas.columns.spec import Columns
+from schemas.columns.spec import Columns, ColumnsOfTable
 from schemas.days import end_of_day_us
 from schemas.errors import UsageError
 from schemas.files import expand_inputs, read_json
@@ -134,7 +134,7 @@ def _inputs(config: PairsConfig) -> _Inputs:
     vocabulary = config.vocabulary or str(Path(config.run, "vocabulary"))
     _check_same("vocabulary_id", features, read_json(Path(vocabulary, DESCRIPTION_FILE))["id"], vocabulary)
     files = [] if config.engagements is None else expand_inputs(config.engagements, config.date)
-    columns = table_columns(config.columns, "engagements")
+    columns = ColumnsOfTable(table_columns(config.columns, "engagements"), files)
     check_columns(files, columns, ENGAGEMENTS)
     encoding = _query_encoding(config, features, num_buckets) if files else None
     text_encoder = _text_encoder(config, features)

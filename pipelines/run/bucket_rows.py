@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipelines.console.progress import Progress
+from schemas.coercion.whole_ids import POINTS
 from schemas.columns.mapping import catalogue_schema
 from schemas.columns.raw_rows import NONE_OF_TEXT
 from schemas.columns.spec import Columns
@@ -179,6 +180,7 @@ class _ReadSlice(beam.DoFn):
             rejections += rejected
             others.update({name: raw.no_rows[name] for name in NONE_OF_TEXT if name in raw.no_rows})
             others[ROWS_LEFT_OUT] += counts[ROWS_LEFT_OUT]
+            others.update({name: count for name, count in counts.items() if name.startswith(POINTS)})
             progress.advance(counts["rows_read"])
             if sum(table.nbytes for table in tables) + len(rejections) * 1_000 >= FLUSH_BYTES:
                 yield from self.buckets.pieces(pa.concat_tables(tables), rejections_to_table(rejections), self.key)

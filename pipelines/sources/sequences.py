@@ -36,7 +36,7 @@ from pipelines.sources.log_rows import (
 )
 from pipelines.sources.run_tables import counts_of, num_buckets_of, run_table
 from schemas.columns.mapping import table_columns
-from schemas.columns.spec import Columns
+from schemas.columns.spec import Columns, ColumnsOfTable
 from schemas.days import UTC_NAME, end_of_day_us
 from schemas.errors import ThresholdError, printable
 from schemas.files import expand_inputs
@@ -70,7 +70,7 @@ class FromLog(Stage[FromLogConfig], abc.ABC):
 
     @functools.cached_property
     def columns(self) -> Columns:
-        return table_columns(self.config.columns, "engagements")
+        return ColumnsOfTable(table_columns(self.config.columns, "engagements"), self.files)
 
     @functools.cached_property
     def files(self) -> list[str]:
@@ -151,7 +151,7 @@ class Sequences(FromLog):
     """Items that were engaged with in one session; rows without a session belong to their user's day (UTC)."""
 
     name = "sequences"
-    code_versions = (1,)
+    code_versions = (2,)
     bars = (read_progress(name),)
     by = BY_SESSION
     makes = "sequences_written"
@@ -168,7 +168,7 @@ class Interactions(FromLog):
     """Users and how much they engaged with each item, weighted by action."""
 
     name = "interactions"
-    code_versions = (1,)
+    code_versions = (2,)
     bars = (read_progress(name),)
     by = BY_USER
     makes = "interactions_written"

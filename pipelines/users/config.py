@@ -11,7 +11,7 @@ from pipelines.run.listed_files import EMBEDDINGS, VECTORS, VECTORS_HELP
 from pipelines.store.store import check_date
 from pipelines.users.alpha import MAX_SAMPLES
 from schemas.columns.mapping import table_columns
-from schemas.columns.spec import Columns
+from schemas.columns.spec import Columns, ColumnsOfTable
 from schemas.days import day_number
 from schemas.errors import UsageError
 from schemas.files import expand_inputs
@@ -172,7 +172,7 @@ def check_users_input(config: UsersInput) -> tuple[list[str], Columns]:
     config.check_user_settings()
     assert config.engagements is not None
     files = expand_inputs(config.engagements, config.date)
-    columns = table_columns(config.columns, "engagements")
+    columns = ColumnsOfTable(table_columns(config.columns, "engagements"), files)
     check_columns(files, columns, ENGAGEMENTS)
     return files, columns
 

@@ -21,7 +21,7 @@ from schemas.records.user_rows import MAX_USER_BUCKETS, USERS_STAGE
 #: other users.
 CODE_VERSION = 1
 #: Part of the fingerprint alone: raise it when the same actions give other counts.
-COUNTS_VERSION = 5
+COUNTS_VERSION = 6
 MIN_BUCKETS = 4
 
 

@@ -17,7 +17,7 @@ from pipelines.log.rows import RejectedRows
 from pipelines.run.item_vectors import VectorsSource, load_vectors
 from pipelines.users.read_actions import ActionsSource, actions_in_window, why_unused, with_item_rows
 from schemas.columns.mapping import table_columns
-from schemas.columns.spec import Columns
+from schemas.columns.spec import Columns, ColumnsOfTable
 from schemas.errors import ThresholdError
 from schemas.files import expand_inputs
 from schemas.reading.rows import check_columns, count_rows, plan_slices, read_slice
@@ -45,7 +45,7 @@ def read_user_log(
     or nothing of it is used.
     """
     files = expand_inputs(engagements, date)
-    ours = table_columns(columns, "engagements")
+    ours = ColumnsOfTable(table_columns(columns, "engagements"), files)
     check_columns(files, ours, ENGAGEMENTS)
     acted, shown = _source(kinds, from_us, to_us, vectors), _source(["impression"], shown_from_us, to_us, vectors)
     counts: Counter[str] = Counter()

@@ -1,7 +1,7 @@
 """The cells of a column as the mapping says where they are, coerced value by value, and what is found wrong with them.
 
-What could not be coerced is in `Found`: a fault of the row where the column must have a value, else a cell that could
-not be read, which costs only itself.
+What could not be coerced is in BatchFindings: a fault of the row where the column must have a value, else a cell that
+could not be read, which costs only itself.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -39,10 +39,11 @@ Faults = dict[int, Fault]
 
 
 @dataclass
-class Found:
+class BatchFindings:
     """What was found in a batch. faults: row -> the first fault that costs it. unreadable: our column -> the rows whose
     cell could not be read and is null. trimmed: our column -> bool [rows] where an id had blanks around it. of_first:
     our column of ids that has several sources -> bool [rows] where the id is of the first of them.
+    pointed: count of schemas.coercion.whole_ids -> bool [rows] where an id is written as `100.0` and was read so.
     bad_pictures: row -> the pictures that its cell does not give, and that are left out. bad_texts: row -> the first of
     its optional cells that are not UTF-8, and so null."""
 
@@ -50,6 +51,7 @@ class Found:
     unreadable: dict[str, set[int]] = field(default_factory=dict)
     trimmed: dict[str, np.ndarray] = field(default_factory=dict)
     of_first: dict[str, np.ndarray] = field(default_factory=dict)
+    pointed: dict[str, np.ndarray] = field(default_factory=dict)
     bad_pictures: dict[int, list[BadPicture]] = field(default_factory=dict)
     bad_texts: Faults = field(default_factory=dict)
 
@@ -124,7 +126,7 @@ class Blame(NamedTuple):
     what to do, "" for what its reason says."""
 
     name: str
-    found: Found
+    found: BatchFindings
     required: bool = False
     wanted: str = ""
     called: str = ""

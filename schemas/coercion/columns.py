@@ -22,12 +22,13 @@ from schemas.cells.rounded_ids import rounded_ids
 from schemas.cells.text import UnreadableCellError, cell_text, id_text, is_too_large
 from schemas.cells.times import fast_timestamps, offset_of, timestamp_of
 from schemas.cells.words_of_ours import our_words
-from schemas.coercion.cells import Blame, Cells, Fault, Faults, Found, by_value, cells_of_sources
+from schemas.coercion.cells import BatchFindings, Blame, Cells, Fault, Faults, by_value, cells_of_sources
 from schemas.coercion.day_and_clock import with_clocks
 from schemas.coercion.fast_columns import fast_ids, fast_text
+from schemas.coercion.whole_ids import DROPPED, KEPT, IdForms, forms_of, without_points
 from schemas.columns.localised_texts import may_be_localised, text_in_one_language
 from schemas.columns.raw_rows import RawRows
-from schemas.columns.spec import Column, column_of
+from schemas.columns.spec import Column, column_of, part_name
 from schemas.quarantine import quote
 from schemas.tables import ACTIONS, ID_COLUMNS, SURFACES, TIMESTAMP
 
@@ -39,7 +40,9 @@ _TRIMMED = {*ID_COLUMNS, "surface", "action"}
 _IN_ANY_CASE = {"surface": SURFACES, "action": ACTIONS}
 
 
-def text_column(raw: RawRows, name: str, found: Found, *, join_lists: bool = False, required: bool = False) -> pa.Array:
+def text_column(
+    raw: RawRows, name: str, found: BatchFindings, *, join_lists: bool = False, required: bool = False
+) -> pa.Array:
     """Strings (see schemas.cells.text). With `join_lists` the non-null members of a list are joined by one space. The
     empty string becomes null. required: a cell that cannot be read costs its row. With `join_lists` a cell that has a
     text in several languages (see schemas.columns.localised_texts) gives the one that the source's name tells; where it
@@ -55,7 +58,7 @@ def mapped_to_empty(raw: RawRows, name: str) -> np.ndarray:
     unused = [theirs for theirs, ours in column_of(raw.columns, name).values if not ours]
     if not unused:
         return emptied
-    for cells, values, mapped in _mapped_texts(raw, name, Found()):  # text_column puts down what cannot be read
+    for cells, values, mapped in _mapped_texts(raw, name, BatchFindings()):  # text_column puts down what cannot be read
         is_unused = pc.equal(mapped, "")
         if "" not in unused:
             is_unused = pc.and_(is_unused, pc.not_equal(values, ""))
@@ -67,7 +70,7 @@ def mapped_to_empty(raw: RawRows, name: str) -> np.ndarray:
 
 
 def _mapped_texts(
-    raw: RawRows, name: str, found: Found, join_lists: bool = False, required: bool = False
+    raw: RawRows, name: str, found: BatchFindings, join_lists: bool = False, required: bool = False
 ) -> Iterator[tuple[Cells, pa.Array, pa.Array]]:
     """Of each source of a text column, as text_column says: its cells, their texts as the keys of a mapping have them,
     and as the mapping makes them, "" too."""
@@ -85,30 +88,33 @@ def _mapped_texts(
         yield cells, values, _mapped(values, cells.spec, _IN_ANY_CASE.get(name))
 
 
-def id_column(raw: RawRows, name: str, found: Found, *, required: bool = False, section: str = "columns") -> pa.Array:
+def id_column(
+    raw: RawRows, name: str, found: BatchFindings, *, required: bool = False, section: str = "columns"
+) -> pa.Array:
     """Ids (see schemas.cells.text), without blanks and invisible characters around them, whose rows are in
     found.trimmed; those that the first of several sources gives are in found.of_first. required: what is no id (also
     one that a spreadsheet rounded, see rounded_ids), or a word that stands for null, costs its row; else it is null,
-    and so is the empty string. section: the table of a config that maps the column."""
+    and so is the empty string. Ids that are written as `100.0` are in found.pointed, and 100 where schemas.coercion's
+    whole_ids says so. section: the table of a config that maps the column."""
     arrays, trimmed, words = [], np.zeros(raw.table.num_rows, bool), dict[int, str]()
     for number, cells in enumerate(cells_of_sources(raw, name)):
-        values = None if cells.array is None else fast_ids(cells.array)
-        if values is None:
-            source = cells.spec.source[number] if cells.spec.source else name
-            remedy = partial(_id_remedy, name=name, source=source, section=section)
-            blame = Blame(name, found, required, "text or a whole number", cells.called, remedy)
-            values = by_value(cells, id_text, pa.string(), blame)
+        source = cells.spec.source[number] if cells.spec.source else name
+        remedy = partial(_id_remedy, name=name, source=source, section=section)
+        values = _ids(cells, Blame(name, found, required, "text or a whole number", cells.called, remedy))
         if required:
             for row in np.flatnonzero(cells.was_word).tolist():
                 words.setdefault(row, quote(cells.word(row)))
-        if name in raw.whole:
-            values = pc.replace_substring_regex(values, r"^\s*(-?\d+)\.0+\s*$", r"\1")
         plain = without_edges(values)
         if cells.spec.trim is not False and not plain.equals(values):
             trimmed |= pc.fill_null(pc.not_equal(plain, values), False).to_numpy(zero_copy_only=False)
             values = plain
         values = _without_rounded(values, Blame(name, found, required, called=cells.called))
-        values = _mapped(_without_prefix(values, cells.spec), cells.spec)
+        values = _without_prefix(values, cells.spec)
+        whole, pointed = without_points(values, cells.spec.whole, partial(raw.is_whole, part_name(name, number)))
+        if pointed.any():
+            read_as = (KEPT if whole is values else DROPPED) + name
+            found.pointed[read_as] = pointed | found.pointed.get(read_as, False)
+        values = _mapped(whole, cells.spec)
         arrays.append(values if required else _without_empty(values))
     found.trimmed[name] = trimmed
     values = arrays[0]
@@ -120,6 +126,22 @@ def id_column(raw: RawRows, name: str, found: Found, *, required: bool = False, 
         if not values[row].is_valid:
             found.faults.setdefault(row, Fault("null_id", f"an {name}", word, column=name))
     return values
+
+
+def forms_of_ids(raw: RawRows, name: str) -> dict[str, IdForms]:
+    """What the ids of a batch are in each source of our column (see part_name), as id_column sees them."""
+    forms = {}
+    for number, cells in enumerate(cells_of_sources(raw, name)):
+        values = _ids(cells, Blame(name, BatchFindings()))
+        values = values if cells.spec.trim is False else without_edges(values)
+        forms[part_name(name, number)] = forms_of(_without_prefix(values, cells.spec))
+    return forms
+
+
+def _ids(cells: Cells, blame: Blame) -> pa.Array:
+    """The ids of a source as they are written."""
+    values = None if cells.array is None else fast_ids(cells.array)
+    return by_value(cells, id_text, pa.string(), blame) if values is None else values
 
 
 def _without_rounded(values: pa.Array, blame: Blame) -> pa.Array:
@@ -157,7 +179,7 @@ def _id_remedy(value: object, name: str, source: str, section: str) -> str:
     )
 
 
-def timestamp_column(raw: RawRows, name: str, found: Found) -> pa.Array:
+def timestamp_column(raw: RawRows, name: str, found: BatchFindings) -> pa.Array:
     """UTC microseconds (see schemas.cells.times); what is none costs its row, and where it is a date of some format the
     remedy of its fault says what to write. A day and a clock in two sources are one time."""
     arrays = []
@@ -195,7 +217,7 @@ def _text_or_none(value: Any) -> str | None:
         return None
 
 
-def number_column(raw: RawRows, name: str, found: Found) -> pa.Array:
+def number_column(raw: RawRows, name: str, found: BatchFindings) -> pa.Array:
     """float32 from numbers and their text. Not a finite float32, or a boolean, costs its row."""
     arrays = [
         by_value(cells, _number, pa.float32(), Blame(name, found, True, "a finite number", cells.called))

@@ -67,13 +67,14 @@ def fast_ids(column: pa.Array) -> pa.Array | None:
 
 
 def _uuids_or_text(column: pa.Array) -> pa.Array:
-    """16 bytes a value as UUIDs; as texts where all of them are of letters, digits and signs."""
-    values = column.to_pylist()
-    is_text_of_16 = all(value is None or (value.isascii() and value.decode().isprintable()) for value in values)
-    texts = [
-        None if value is None else value.decode() if is_text_of_16 else str(uuid.UUID(bytes=value)) for value in values
-    ]
-    return pa.array(texts, pa.string())
+    """16 bytes a value: a text where they are letters, digits and signs, else a UUID. No UUID of RFC 9562 (section 4.1)
+    is such a text, for its ninth byte is above 127."""
+    values = (None if value is None else _uuid_or_text(value) for value in column.to_pylist())
+    return pa.array(values, pa.string())
+
+
+def _uuid_or_text(value: bytes) -> str:
+    return value.decode() if value.isascii() and value.decode().isprintable() else str(uuid.UUID(bytes=value))
 
 
 def _by_distinct(column: pa.Array, coerce: Callable[[Any], str | None]) -> pa.Array | None:

@@ -4,16 +4,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.coercion.cells import Found
+from schemas.coercion.cells import BatchFindings
 
 #: In small letters. 0 and -1 are none of them: in many logs somebody has that number (`itemsage init` asks).
 GUESTS = ("(not set)", "not set", "undefined", "null", "none", "nan", "guest", "anonymous", "[object object]")
 
 
-def without_guests(user_ids: pa.Array, found: Found) -> pa.Array:
+def without_guests(user_ids: pa.Array, found: BatchFindings) -> pa.Array:
     """The users, null where one is such a word, which is put down as a cell that cannot be read.
 
-    >>> without_guests(pa.array(["Guest", "u1", None]), Found()).to_pylist()
+    >>> without_guests(pa.array(["Guest", "u1", None]), BatchFindings()).to_pylist()
     [None, 'u1', None]
     """
     is_guest = pc.fill_null(pc.is_in(pc.utf8_lower(user_ids), value_set=pa.array(GUESTS)), False)

@@ -7,7 +7,7 @@ from functools import partial
 import pyarrow as pa
 
 from schemas.cells.times import OFFSETS, WITH_OFFSET, WITHOUT_OFFSET, offset_of
-from schemas.coercion.cells import Blame, Found, cells_of_sources, coerced_values
+from schemas.coercion.cells import BatchFindings, Blame, cells_of_sources, coerced_values
 from schemas.columns.raw_rows import RawRows
 
 
@@ -21,6 +21,6 @@ def offsets_of_times(raw: RawRows) -> Counter[str]:
             found[of_column] += len(cells.array) - cells.array.null_count
             continue
         offset = partial(offset_of, told=cells.spec.time)
-        unread = Blame("timestamp", Found())  # the row's rejection tells of it
+        unread = Blame("timestamp", BatchFindings())  # the row's rejection tells of it
         found.update(told for told in coerced_values(cells, offset, unread) if told is not None)
     return found

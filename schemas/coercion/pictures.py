@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from schemas.arrow_types import holds_bytes
 from schemas.cells.lists import MAX_ADDRESS_CHARACTERS, list_members
 from schemas.cells.text import UnreadableCellError
-from schemas.coercion.cells import Blame, Found, cells_of_sources, coerced_values
+from schemas.coercion.cells import BatchFindings, Blame, cells_of_sources, coerced_values
 from schemas.coercion.fast_columns import TEXT_LISTS, fast_lists
 from schemas.columns.raw_rows import RawRows
 from schemas.pictures.cells import MIN_BASE64_CHARACTERS, BadPicture, Picture
@@ -20,7 +20,7 @@ from schemas.pictures.stored import STORED_PREFIX
 NO_PICTURE = ("no_selection",)
 
 
-def picture_column(raw: RawRows, name: str, found: Found, keep: Callable[[bytes], str]) -> pa.Array:
+def picture_column(raw: RawRows, name: str, found: BatchFindings, keep: Callable[[bytes], str]) -> pa.Array:
     """Lists of addresses (see schemas.cells.lists), members null where they were. A picture that is in its cell is
     kept, and its address is what `keep` returns. Members that cannot be read are left out, and their cell is in
     found.unreadable; pictures that cannot be had are in found.bad_pictures."""
@@ -67,7 +67,7 @@ def _addresses(value: Any, separator: str | None, keep: Callable[[bytes], str]) 
 
 
 def _good_pictures(
-    row: int, members: Sequence[str | BadPicture | None] | None, found: Found
+    row: int, members: Sequence[str | BadPicture | None] | None, found: BatchFindings
 ) -> list[str | None] | None:
     if members is None:
         return None

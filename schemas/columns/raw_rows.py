@@ -47,6 +47,10 @@ class FileSlice:
         return f"{self.called}:{row_number}"
 
 
+def _is_not(_part: str) -> bool:
+    return False
+
+
 @dataclass(frozen=True, eq=False)
 class RawRows:
     """A batch of unjudged rows.
@@ -58,7 +62,8 @@ class RawRows:
     oversized: (row number, why) of rows that are left out for a cell above MAX_CELL_BYTES (Parquet only).
     without_pictures: (row number, why) of rows whose pictures are left out for a cell that is too large.
     columns: how the shop writes what is in the table. null_words: words that stand for null in the whole file.
-    whole: columns of ids that hold nothing but whole numbers with `.0` behind them in the whole file (CSV only).
+    is_whole: tells of our column of ids (see part_name) whether its texts `100.0` are 100 in the whole table; that may
+    read all of it (see schemas.reading.whole_ids).
     cut_off: of the broken, the row number of one within which the file ends.
     no_rows: counts of what is no row: NONE_OF_TEXT, and events of a log (see schemas.events.paths).
     count_actions: of a log whose events have items, counts how many of each action have any (see
@@ -77,7 +82,7 @@ class RawRows:
     without_pictures: list[tuple[int, str]] = field(default_factory=list)
     columns: Columns = field(default_factory=dict)
     null_words: Sequence[str] = ()
-    whole: frozenset[str] = frozenset()
+    is_whole: Callable[[str], bool] = _is_not
     cut_off: frozenset[int] = frozenset()
     no_rows: Mapping[str, int] = field(default_factory=dict)
     count_actions: Callable[[], Mapping[str, int]] | None = None

@@ -9,12 +9,13 @@ group = {source = "Parent", prefix = "id:"}
 size = {source = ["Option1 Value", "Option2 Value"], named_by = ["Option1 Name", "Option2 Name"], names = ["size"]}
 timestamp = {source = "day", time = "%d.%m.%Y", zone = "Europe/Berlin"}
 timestamp = ["day", "clock"]
+user_id = {source = "uid", whole = true}           # 100.0 is 100 in every file
 timestamp = {source = "Created at", within = "Name"}  # rows of one order, of which the first alone has it
 links = ""                                         # the catalogue has no such column, and that is meant so
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Any
 
@@ -22,7 +23,7 @@ from schemas.cells.times import UNITS
 from schemas.days import UTC_NAME, time_zone
 from schemas.errors import UsageError
 from schemas.quarantine import quote
-from schemas.tables import TEXT_FIELDS
+from schemas.tables import ID_COLUMNS, TEXT_FIELDS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +41,8 @@ class Column:
     in CSV. named_by: for each source the column that names what it holds, "" where that is always ours; names: what it
     is then called if it is ours; within: the column whose equal values hold rows together that are named by the first
     of them (see schemas.columns.named_options), or that have what the first of them has (of a log's times and users,
-    see schemas.columns.carried_values). A source of a log may lead into a column, by dots: see
+    see schemas.columns.carried_values). whole: whether ids that are written as `100.0` are 100; None: the whole table
+    tells (see schemas.coercion.whole_ids). A source of a log may lead into a column, by dots: see
     schemas.events.paths."""
 
     source: tuple[str, ...] = ()
@@ -57,10 +59,15 @@ class Column:
     named_by: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
     within: str | None = None
+    whole: bool | None = field(default=None, repr=False)
+
+    def __str__(self) -> str:
+        """What identifies it in fingerprints; `whole` stands there only where it is said."""
+        return repr(self) if self.whole is None else f"{self!r} whole={self.whole}"
 
 
 #: Keys whose values are taken as they are.
-_AS_GIVEN = ("constant", "separator", "present", "absent", "prefix", "time", "zone", "trim", "within")
+_AS_GIVEN = ("constant", "separator", "present", "absent", "prefix", "time", "zone", "trim", "within", "whole")
 #: Columns whose values are no text, and have no prefix.
 _NO_PREFIX = ("images", "timestamp", "grade")
 #: Columns that hold no text of their own.
@@ -69,6 +76,20 @@ _NO_TEXT = ("item_id", "user_id", "session_id", "images", "timestamp", "grade")
 _CARRIED = ("timestamp", "user_id", "session_id")
 #: Our column name -> how the shop writes it, or only what the shop calls it.
 Columns = Mapping[str, str | Column]
+
+
+class ColumnsOfTable(dict[str, str | Column]):
+    """A mapping that goes with all files of its table to whoever reads one of them: what an id in one of them is may
+    depend on the others."""
+
+    files: tuple[str, ...]
+
+    def __init__(self, columns: Columns, files: Sequence[str]):
+        super().__init__(columns)
+        self.files = tuple(sorted(files))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return ColumnsOfTable, (dict(self), self.files)
 
 
 def column_of(columns: Columns, name: str) -> Column:
@@ -113,7 +134,7 @@ def parse_column(name: str, given: Any, where: str) -> str | Column:
     if isinstance(given, str):
         return given
     table: Any = {"source": given} if isinstance(given, list) else given
-    known = [field.name for field in fields(Column)]
+    known = [one.name for one in fields(Column)]
     if not isinstance(table, Mapping) or not table or not table.keys() <= set(known):
         raise UsageError(
             f"expected your name for {name}, a list of names, or a table of {', '.join(known)} in {where}, "
@@ -161,6 +182,10 @@ def _check(name: str, table: Mapping[str, Any], where: str) -> None:
             "the name of a time zone, of timestamp alone,",
         ),
         "trim": (isinstance(table.get("trim", True), bool), "true or false"),
+        "whole": (
+            isinstance(table.get("whole", True), bool) and (name in ID_COLUMNS or "whole" not in table),
+            "true or false, of ids alone,",
+        ),
         "null_words": (_are_names(table.get("null_words", [])), "a list of words"),
         **_rules_of_names(name, table, source),
     }

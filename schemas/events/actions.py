@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pyarrow as pa
 
-from schemas.coercion.cells import Found
+from schemas.coercion.cells import BatchFindings
 from schemas.coercion.columns import text_column
 from schemas.columns.raw_rows import RawRows
 from schemas.columns.spec import column_of, part_name
@@ -31,7 +31,7 @@ def events_by_action(raw: RawRows, found: Mapping[str, Led], has_items: np.ndarr
     arrays = [_of_events(raw, found, name) for name in names]
     mixed = {name: raw.mixed[name] for name in names if name in raw.mixed}
     events = replace(raw, table=pa.Table.from_arrays(arrays, names), mixed=mixed)
-    actions = text_column(events, "action", Found()).to_pylist()
+    actions = text_column(events, "action", BatchFindings()).to_pylist()
     return dict(
         Counter(
             (WITH_ITEMS_OF if has_items[event] else WITHOUT_ITEMS_OF) + action

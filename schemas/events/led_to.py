@@ -16,6 +16,7 @@ import pyarrow as pa
 from schemas.arrow_types import is_text
 from schemas.cells.keyed_texts import keyed, keyed_objects
 from schemas.cells.lists import ELEMENTS, WRAPPERS
+from schemas.cells.text import cell_text, is_too_large
 from schemas.columns.extended_json import named_value
 from schemas.columns.nested_columns import PAIR, is_by_values, values_at, values_of, without_list
 from schemas.columns.raw_rows import RawRows
@@ -198,8 +199,13 @@ def _with_texts(value: Any) -> Any:
         return {key: _with_texts(inner) for key, inner in value.items()}
     if isinstance(value, list):
         return [_with_texts(inner) for inner in value]
-    text = value if value is None or isinstance(value, str) else str(value)
+    text = value if value is None or isinstance(value, str) else cell_text(value) if _is_whole(value) else str(value)
     return None if text is None or _LONE_SURROGATE.search(text) else text
+
+
+def _is_whole(value: Any) -> bool:
+    """Whether a number of JSON is a float of a whole number that has lost no digits."""
+    return isinstance(value, float) and value.is_integer() and not is_too_large(value)
 
 
 def _at_in_pieces(pieces: list[_Piece], names: list[str], *, is_item: bool) -> Led:

@@ -1,4 +1,4 @@
-"""Columns of delimited text: which are ours, also within a text, and ids as a spreadsheet or pandas writes them."""
+"""Columns of delimited text: which are ours, also within a text, and ids as a spreadsheet writes them."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -7,7 +7,6 @@ from itertools import islice
 import pyarrow as pa
 
 from schemas.cells.keyed_texts import keyed
-from schemas.cells.text import NULL_WORDS
 from schemas.columns.extended_json import plain_value, value_at
 from schemas.columns.mapping import asked_of_names, listed, source_columns
 from schemas.columns.nested_columns import root_of
@@ -17,10 +16,8 @@ from schemas.errors import UsageError
 from schemas.files import shown
 from schemas.reading.text import csv_rows
 
-#: Rows that show what a column holds; of ids one of them must be written as a float.
+#: Rows that show what a column holds.
 _NUM_LOOKED_AT = 1_000
-_POINT_ZERO = re.compile(r"-?\d+\.0+")
-_WHOLE = re.compile(r"-?(?:0|[1-9]\d*)")
 #: How Excel keeps the zeros before an id: as a formula of a text, or behind a mark of text.
 _KEPT_AS_TEXT = re.compile(r"""="([^"]+)"|'(\d+)""")
 
@@ -58,25 +55,6 @@ def led_into(rows: Iterator[Row], paths: Mapping[str, str]) -> Iterator[Row]:
         for name in paths if values else ():
             values[name] = plain_value(value_at({paths[name].partition(".")[0]: values[name]}, paths[name]))
         yield row
-
-
-def whole_numbers(path: str, source: Mapping[str, str]) -> frozenset[str]:
-    """Columns of ids of a CSV file that hold, but for nulls, nothing but whole numbers, some with `.0` behind them: so
-    pandas writes ids of which some are missing. One of the first rows must have such a number, or the file is not read
-    on."""
-    found: set[str] = set()
-    possible = set(source)
-    for number, row in enumerate(csv_rows(path, source)):
-        possible = possible & found if number == _NUM_LOOKED_AT else possible
-        if not possible:
-            break
-        for name, value in (row.values or {}).items():
-            text = str(value or "").strip()
-            if _POINT_ZERO.fullmatch(text):
-                found.add(name)
-            elif text and text not in NULL_WORDS and not _WHOLE.fullmatch(text):
-                possible.discard(name)
-    return frozenset(found & possible)
 
 
 def ids_as_shown(rows: Iterator[Row], names: Sequence[str]) -> Iterator[Row]:

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from schemas import storage
 from schemas.cells.text import NULL_WORDS
+from schemas.coercion.whole_ids import POINTS
 from schemas.columns.carried_values import with_carried
 from schemas.columns.hive_folders import folder_values
 from schemas.columns.mapping import constant_values, partition_values, source_columns
@@ -32,13 +33,14 @@ from schemas.parquet.batches import bounded_batches
 from schemas.parquet.files import open_parquet
 from schemas.parquet.footer import footer_of_stored_types, read_footer
 from schemas.quarantine import quote
-from schemas.reading.delimited import ids_as_shown, led_into, source_of_text, whole_numbers
+from schemas.reading.delimited import ids_as_shown, led_into, source_of_text
 from schemas.reading.feeds import feed_keys, feed_rows
 from schemas.reading.forms import form_of
 from schemas.reading.forms_in_words import forms_in_words
 from schemas.reading.json_objects import Wanted
 from schemas.reading.json_rows import check_json_rows, count_elements, json_keys, json_rows
 from schemas.reading.text import csv_header, csv_rows, open_lines
+from schemas.reading.whole_ids import mixed_ids_in_words, whole_ids_of
 from schemas.tables import CATALOGUE, ENGAGEMENTS, ID_COLUMNS
 
 #: A batch ends at either bound. Neither changes which rows are good; what a rejection advises (the format of dates that
@@ -79,8 +81,26 @@ def read_slice(file_slice: FileSlice, columns: Columns, schema: pa.Schema = CATA
     Raises UsageError if a mapped or required column is missing, CorruptFileError if the file is damaged.
     """
     batches = only_named(_read_batches(file_slice, with_names(columns), schema), columns)
+    is_whole = whole_ids_of(columns, file_slice.path, schema, rows_with_ids)
     for raw in with_carried(batches, columns):
+        raw = replace(raw, is_whole=is_whole)
         yield without_unused(raw) if schema.equals(ENGAGEMENTS) else raw
+
+
+def rows_with_ids(files: Sequence[str], columns: Columns, schema: pa.Schema) -> Iterator[RawRows]:
+    """All rows of some files as read_slice yields them, of a table that is no log without the columns that hold no ids,
+    as far as these are not needed to find the rows (JSON)."""
+    ids_alone = pa.schema([field for field in schema if field.name in ID_COLUMNS])
+    for file_slice in plan_slices(files):
+        is_whole_table = schema.equals(ENGAGEMENTS) or format_of(file_slice.path) == "json"
+        yield from read_slice(file_slice, columns, schema if is_whole_table else ids_alone)
+
+
+def mixed_ids(files: Sequence[str], columns: Columns, schema: pa.Schema, counts: Mapping[str, int]) -> list[str]:
+    """What to say of columns whose ids are written in several ways, one of them `100.0` (see whole_ids). counts: of the
+    stage that has read them, without which nothing is read."""
+    is_any = any(name.startswith(POINTS) and count for name, count in counts.items())
+    return mixed_ids_in_words(files, columns, schema, rows_with_ids) if is_any else []
 
 
 def _read_batches(file_slice: FileSlice, columns: Columns, schema: pa.Schema) -> Iterator[RawRows]:
@@ -95,7 +115,7 @@ def _read_batches(file_slice: FileSlice, columns: Columns, schema: pa.Schema) ->
         return
     wanted = _wanted(columns, schema)
     present = column_names(path, wanted)
-    constants, whole = _constants(present, columns, schema, path), frozenset[str]()
+    constants = _constants(present, columns, schema, path)
     paths: dict[str, str] = {}
     if kind == "csv":
         source = source_of_text(present, columns, schema, path)
@@ -103,7 +123,6 @@ def _read_batches(file_slice: FileSlice, columns: Columns, schema: pa.Schema) ->
         led = nested_sources(source, present)
         paths = led if schema.equals(ENGAGEMENTS) else {}
         plain = {name: theirs for name, theirs in source.items() if name not in led}
-        whole = whole_numbers(path, {name: plain[name] for name in ID_COLUMNS if name in plain})
         roots = {name: theirs.partition(".")[0] for name, theirs in led.items()}
         rows = csv_rows(path, plain | (roots_of(paths) if paths else roots))
         rows = led_into(rows, led) if led and not paths else rows
@@ -118,7 +137,7 @@ def _read_batches(file_slice: FileSlice, columns: Columns, schema: pa.Schema) ->
         rows = json_rows(path, keys, wanted) if kind == "json" else feed_rows(path, keys)
     for raw in batches_of_rows(rows, schema, constants, MAX_BATCH_ROWS, MAX_BATCH_BYTES):
         words = NULL_WORDS if kind == "csv" else ()
-        raw = replace(raw, columns=columns, null_words=words, whole=whole, file_columns=present)
+        raw = replace(raw, columns=columns, null_words=words, file_columns=present)
         yield from _as_rows(raw, paths, schema)
 
 

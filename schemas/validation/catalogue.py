@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas.cells.markup import shown_start
-from schemas.coercion.cells import Faults, Found
+from schemas.coercion.cells import BatchFindings, Faults
 from schemas.coercion.columns import id_column, text_column
 from schemas.coercion.pictures import picture_column
 from schemas.columns.raw_rows import FileSlice, RawRows
@@ -78,7 +78,7 @@ def validate_catalogue(
     group has that of its id. Those that were read with a column `leave_out` have SAYS_LEFT_OUT, too: one that is to be
     left out is not rejected for its id; where there is nothing that belongs to it, it is counted as rows_left_out.
     """
-    found = Found()
+    found = BatchFindings()
     columns = _columns(raw, limits, keep_picture, found)
     columns["file_number"] = np.full(raw.table.num_rows, file_slice.file_number, np.int32)
     ids, left_out = columns["item_id"], columns.get(SAYS_LEFT_OUT.name)
@@ -91,6 +91,7 @@ def validate_catalogue(
         **({ROWS_LEFT_OUT: len(gone)} if gone else {}),
         pictures_listed=len(good["images"].combine_chunks().flatten()),
         **catalogue_counts(good),
+        **{name: int(rows.sum()) for name, rows in found.pointed.items()},
     )
     for row in _says_true(left_out):
         found.bad_pictures.pop(row, None)
@@ -100,7 +101,7 @@ def validate_catalogue(
 
 
 def _columns(
-    raw: RawRows, limits: Limits, keep_picture: Callable[[bytes], str], found: Found
+    raw: RawRows, limits: Limits, keep_picture: Callable[[bytes], str], found: BatchFindings
 ) -> dict[str, pa.Array | np.ndarray]:
     """The columns of validated_schema but the file's number, of good rows and bad ones. Puts what is wrong with them
     into `found`."""
@@ -145,14 +146,14 @@ def _sum(column: pa.ChunkedArray) -> int:
     return pc.sum(column).as_py() or 0
 
 
-def _unreadable_bits(found: Found, num_rows: int) -> np.ndarray:
+def _unreadable_bits(found: BatchFindings, num_rows: int) -> np.ndarray:
     bits = np.zeros(num_rows, np.int32)
     for name, rows in found.unreadable.items():
         bits[list(rows)] |= 1 << _OPTIONAL_FIELDS.index(name)
     return bits
 
 
-def _ids(raw: RawRows, limits: Limits, found: Found) -> pa.Array:
+def _ids(raw: RawRows, limits: Limits, found: BatchFindings) -> pa.Array:
     """The item ids; null where they are null, oversized or no text."""
     ids = id_column(raw, "item_id", found, required=True)
     flag(found.faults, ids.is_null(), "null_id", "an item_id", ids)
@@ -162,7 +163,7 @@ def _ids(raw: RawRows, limits: Limits, found: Found) -> pa.Array:
     return pc.if_else(oversized, pa.scalar(None, pa.string()), ids)
 
 
-def _groups(raw: RawRows, ids: pa.Array, limits: Limits, found: Found) -> tuple[pa.Array, pa.Array]:
+def _groups(raw: RawRows, ids: pa.Array, limits: Limits, found: BatchFindings) -> tuple[pa.Array, pa.Array]:
     """(the group of each row, its id, null where it has none). Takes back the fault of a row that has only a group."""
     groups = id_column(raw, "group", found)
     oversized = pc.fill_null(pc.greater(pc.binary_length(groups), limits.max_id_bytes), False)
@@ -175,7 +176,7 @@ def _groups(raw: RawRows, ids: pa.Array, limits: Limits, found: Found) -> tuple[
     return pc.coalesce(groups, ids), ids
 
 
-def _gone(found: Found, groups: pa.Array | None, left_out: pa.Array | None) -> Faults:
+def _gone(found: BatchFindings, groups: pa.Array | None, left_out: pa.Array | None) -> Faults:
     """The faults, which are taken back, of rows that are to be left out. One that has a group stays without an id, for
     others go with it."""
     faulty = [row for row in _says_true(left_out) if row in found.faults]
@@ -188,7 +189,7 @@ def _says_true(left_out: pa.Array | None) -> list[int]:
     return [] if left_out is None else np.flatnonzero(pc.fill_null(left_out, False)).tolist()
 
 
-def _texts(raw: RawRows, limits: Limits, found: Found) -> tuple[dict[str, pa.Array], np.ndarray]:
+def _texts(raw: RawRows, limits: Limits, found: BatchFindings) -> tuple[dict[str, pa.Array], np.ndarray]:
     """(texts by field, as they are shown, int32 [rows]: how many of a row were cut)."""
     given = {name: text_column(raw, name, found, join_lists=True) for name in TEXT_FIELDS}
     texts, num_truncated = {}, np.zeros(raw.table.num_rows, np.int32)
@@ -225,14 +226,14 @@ def _shown_start(text: pa.Array, limits: Limits) -> tuple[pa.Array, np.ndarray]:
     return pa.array(starts, pa.string()), was_cut
 
 
-def _rejected_cells(raw: RawRows, file_slice: FileSlice, ids: pa.Array, found: Found) -> list[Rejection]:
+def _rejected_cells(raw: RawRows, file_slice: FileSlice, ids: pa.Array, found: BatchFindings) -> list[Rejection]:
     """One rejection for each row that stays and has optional cells that are not UTF-8."""
     faults = {row: fault for row, fault in sorted(found.bad_texts.items()) if row not in found.faults}
     whole = replace(raw, broken=[], oversized=[])
     return [replace(one, level="cell") for one in rejections_of(whole, file_slice, "items", ids, faults)]
 
 
-def _rejected_pictures(raw: RawRows, file_slice: FileSlice, ids: pa.Array, found: Found) -> list[Rejection]:
+def _rejected_pictures(raw: RawRows, file_slice: FileSlice, ids: pa.Array, found: BatchFindings) -> list[Rejection]:
     """One rejection for each bad picture of a row that stays."""
     pictures = {row: list(bad) for row, bad in found.bad_pictures.items()}
     for number, why in raw.without_pictures:

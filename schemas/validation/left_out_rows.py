@@ -24,7 +24,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas.cells.text import NULL_WORDS, cell_text
-from schemas.coercion.cells import Blame, Cells, Found, by_value, cells_of_sources
+from schemas.coercion.cells import BatchFindings, Blame, Cells, by_value, cells_of_sources
 from schemas.coercion.fast_columns import fast_text
 from schemas.columns.leave_out import ANY, LeaveOut, plain_texts
 from schemas.columns.raw_rows import RawRows
@@ -39,7 +39,7 @@ ROWS_LEFT_OUT = "rows_left_out"
 ORDER = ("names_another", "file_number", "row_number")
 
 
-def left_out_column(raw: RawRows, found: Found) -> pa.Array:
+def left_out_column(raw: RawRows, found: BatchFindings) -> pa.Array:
     """SAYS_LEFT_OUT of each row. A cell that cannot be read is as a blank one, and is put down."""
     spec = column_of(raw.columns, LEAVE_OUT.name)
     assert isinstance(spec, LeaveOut)
@@ -53,7 +53,7 @@ def left_out_column(raw: RawRows, found: Found) -> pa.Array:
     return pa.array(is_listed, mask=~(says | is_listed))
 
 
-def plain_texts_of(cells: Cells, found: Found) -> pa.Array:
+def plain_texts_of(cells: Cells, found: BatchFindings) -> pa.Array:
     """The texts of a source's cells, as schemas.columns.leave_out.plain_texts has them; null where there is none, or
     one that cannot be read, which is put down."""
     values = None if cells.array is None else fast_text(cells.array, join_lists=False)

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas.cells.words_of_ours import our_words
-from schemas.coercion.cells import Faults, Found
+from schemas.coercion.cells import BatchFindings, Faults
 from schemas.coercion.columns import id_column, number_column, text_column, timestamp_column
 from schemas.coercion.guests import without_guests
 from schemas.columns.mapping import section_of
@@ -36,12 +36,13 @@ def validate_engagements(
     stage: str = "pairs",
 ) -> tuple[pa.Table, list[Rejection], Counter[str]]:
     """(good rows as ENGAGEMENTS in input order, rejections, counts: rows_read, rows_rejected, queries_truncated, and,
-    where there are any, ids_trimmed and cells_unreadable:<column> of the good rows).
+    where there are any, ids_trimmed, cells_unreadable:<column> and the counts of schemas.coercion.whole_ids of the good
+    rows).
 
     The query of a home row is dropped. Timestamps are not compared with any clock. Of surfaces and actions case and
     signs do not count (see schemas.cells.words_of_ours).
     """
-    found = Found()
+    found = BatchFindings()
     columns: dict[str, Any] = {"timestamp": timestamp_column(raw, "timestamp", found)}
     columns |= {name: id_column(raw, name, found) for name in ("user_id", "session_id")}
     columns["item_id"] = id_column(raw, "item_id", found, required=True, section=section_of(ENGAGEMENTS))
@@ -84,10 +85,11 @@ def _say_if_apart(raw: RawRows, name: str, faults: Faults) -> None:
         faults.update({row: faults[row]._replace(remedy=remedy) for row in rows})
 
 
-def _log_counts(found: Found, keep: np.ndarray) -> dict[str, int]:
+def _log_counts(found: BatchFindings, keep: np.ndarray) -> dict[str, int]:
     trimmed = np.any(list(found.trimmed.values()), axis=0)
     unreadable = {f"{UNREADABLE}{name}": int(keep[list(rows)].sum()) for name, rows in found.unreadable.items()}
-    counts = {"ids_trimmed": int(trimmed[keep].sum()), **unreadable}
+    pointed = {name: int(rows[keep].sum()) for name, rows in found.pointed.items()}
+    counts = {"ids_trimmed": int(trimmed[keep].sum()), **unreadable, **pointed}
     return {name: count for name, count in counts.items() if count}
 
 
@@ -103,7 +105,7 @@ def validate_judgements(
     stage: str = "evaluate",
 ) -> tuple[pa.Table, list[Rejection], Counter[str]]:
     """(good rows as JUDGEMENTS in input order, rejections, counts: rows_read, rows_rejected, queries_truncated)."""
-    found = Found()
+    found = BatchFindings()
     columns: dict[str, Any] = {name: text_column(raw, name, found, required=True) for name in ("surface", "query")}
     columns["item_id"] = id_column(raw, "item_id", found, required=True, section=section_of(JUDGEMENTS))
     columns["grade"] = number_column(raw, "grade", found)

@@ -17,7 +17,8 @@ it:
 
 A value is cut, dropped or mended, and counted, where that loses no row: `texts_truncated`, `queries_truncated`,
 `pictures_cut_off`, `pictures_empty` (null or blank URIs), `ids_trimmed` (blanks or invisible characters around an id),
-and `cells_unreadable:<field>`: a cell of an optional field that cannot be read (see schemas.coercion.columns) is
+`ids_point_dropped:<column>` and `ids_point_kept:<column>` (ids written as `100.0`, see schemas.coercion.whole_ids), and
+`cells_unreadable:<field>`: a cell of an optional field that cannot be read (see schemas.coercion.columns) is
 null, and its row stays. A text of more than `max_text_characters` becomes what a browser shows of it, if it has markup,
 and is cut if that is longer, too: words behind a long style are kept. A picture that its cell does not give (see
 schemas.pictures.cells) is rejected, as `picture`; its row stays. Case and control characters of an id count, for ids

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.coercion.cells import Found, cells_of_sources
+from schemas.coercion.cells import BatchFindings, cells_of_sources
 from schemas.columns.leave_out import ANY, LeaveOut
 from schemas.columns.raw_rows import RawRows
 from schemas.columns.spec import Columns
@@ -108,7 +108,7 @@ def _alike(text: str, others: Sequence[str]) -> list[str]:
 
 def _add_texts(raw: RawRows, met: Sequence[Counter[str]]) -> None:
     for cells, counter in zip(cells_of_sources(raw, LEAVE_OUT.name), met, strict=True):
-        texts = pc.utf8_slice_codeunits(plain_texts_of(cells, Found()), 0, _MAX_CHARACTERS)
+        texts = pc.utf8_slice_codeunits(plain_texts_of(cells, BatchFindings()), 0, _MAX_CHARACTERS)
         for one in pc.value_counts(texts.drop_null()).to_pylist():
             if one["values"]:
                 counter[one["values"]] += one["counts"]

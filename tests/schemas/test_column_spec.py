@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from raw_batches import engagements
 from read_tables import mapped
 
-from schemas.coercion.cells import Found
+from schemas.coercion.cells import BatchFindings
 from schemas.coercion.columns import mapped_to_empty, text_column
 from schemas.columns.mapping import ASSUMED, table_columns
 from schemas.columns.spec import Column
@@ -229,7 +229,7 @@ def test_what_is_mapped_to_nothing_is_no_text_and_the_rest_is_as_mapped(
     spec = {"values": values, **({"prefix": prefix} if prefix else {})}
     columns = table_columns({"engagements": {"action": spec}}, "engagements")
     raw = replace(engagements(action=pa.array(words, pa.string())), columns=columns)
-    texts = text_column(raw, "action", Found()).to_pylist()
+    texts = text_column(raw, "action", BatchFindings()).to_pylist()
     emptied = mapped_to_empty(raw, "action").tolist()
     for word, text, is_emptied in zip(words, texts, emptied, strict=True):
         assert not (is_emptied and text is not None)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from schemas.coercion.cells import Found
+from schemas.coercion.cells import BatchFindings
 from schemas.coercion.columns import id_column
 from schemas.coercion.pictures import picture_column
 from schemas.columns.raw_rows import RawRows
@@ -61,8 +61,8 @@ def test_every_row_comes_once_in_order_or_is_told(tmp_path, small_bounds, rows, 
                 assert sum(sizes[1:]) <= MAX_BYTES
                 untrimmed = {name: Column(source=(name,), trim=False) for name in ("item_id", "title")}
                 raw = RawRows(1, batch.table, [], batch.rows, columns=untrimmed)
-                columns = {name: id_column(raw, name, Found(), required=True) for name in untrimmed}
-                columns["images"] = picture_column(raw, "images", Found(), stored_name)
+                columns = {name: id_column(raw, name, BatchFindings(), required=True) for name in untrimmed}
+                columns["images"] = picture_column(raw, "images", BatchFindings(), stored_name)
                 found |= dict(zip(numbers, pa.table(columns).to_pylist(), strict=True))
                 told += [start + row for row, why in batch.oversized]
             start += file.metadata.row_group(part).num_rows

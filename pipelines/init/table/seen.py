@@ -15,7 +15,7 @@ from pipelines.init.table.nested import fields_of_lists, fields_of_objects, last
 from schemas import storage
 from schemas.cells.lists import joined_text, list_members
 from schemas.cells.text import UnreadableCellError, cell_text
-from schemas.coercion.cells import Blame, Found, cells_of_sources, coerced_values
+from schemas.coercion.cells import BatchFindings, Blame, cells_of_sources, coerced_values
 from schemas.columns.internal_names import is_internal
 from schemas.columns.localised_texts import OF_ALL, texts_by_language
 from schemas.columns.names import bare_name, plain_name
@@ -335,7 +335,7 @@ def _keys_of_record(value: Any) -> list[str]:
 
 def _values_of(raw: RawRows, name: str) -> list[Any]:
     """The column's values as the jobs read them; None of a cell that they cannot read, which validation counts."""
-    unread = Blame(name, Found())
+    unread = Blame(name, BatchFindings())
     (cells,) = cells_of_sources(raw, name)
     return coerced_values(cells, _seen_value, unread)
 

@@ -24,7 +24,7 @@ from schemas import storage
 from schemas.columns.mapping import TABLES, catalogue_columns, catalogue_schema, offered_name, table_columns
 from schemas.columns.named_options import with_names
 from schemas.columns.nested_columns import root_of
-from schemas.columns.spec import column_of
+from schemas.columns.spec import ColumnsOfTable, column_of
 from schemas.files import expand_inputs
 from schemas.pictures.stored import keep_picture
 from schemas.quarantine import Rejection
@@ -148,7 +148,7 @@ def first_rows(
     """The first batch of the first slice that has rows, validated: enough to see what the whole will be like. One whose
     rows are all left out is read over. The pictures that are in it are written below the folder."""
     with finding.guard("the first rows of the catalogue"):
-        mapping = catalogue_columns(columns, group_rows)
+        mapping = ColumnsOfTable(catalogue_columns(columns, group_rows), files)
         schema, num_left_out = catalogue_schema(mapping), 0
         for file_slice in plan_slices(files):
             for raw in read_slice(file_slice, mapping, schema):
@@ -170,7 +170,7 @@ def first_rows(
 
 def whole_ids(inputs: Inputs, columns: Mapping[str, Any]) -> set[str] | None:
     """The ids of all items; None of a catalogue of more than MOST_ROWS_OF_IDS rows."""
-    mapping = catalogue_columns(columns, inputs.group_rows)
+    mapping = ColumnsOfTable(catalogue_columns(columns, inputs.group_rows), inputs.files)
     good, num_rows = [], 0
     for file_slice in plan_slices(inputs.files):
         for raw in read_slice(file_slice, mapping, catalogue_schema(mapping)):

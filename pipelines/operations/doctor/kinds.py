@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from pipelines.operations.findings import Finding
 from schemas import storage
-from schemas.coercion.cells import Found
+from schemas.coercion.cells import BatchFindings
 from schemas.coercion.columns import text_column
 from schemas.columns.mapping import table_columns
 from schemas.columns.names import bare_name, plain_name
@@ -69,7 +69,7 @@ def _first_columns(path: str) -> dict[str, _Column]:
     raw = next((raw for part in plan_slices([path]) for raw in read_slice(part, {}, schema)), None)
     if raw is None:
         return {}
-    texts = {name: text_column(raw, name, Found()).to_pylist() for name in schema.names}
+    texts = {name: text_column(raw, name, BatchFindings()).to_pylist() for name in schema.names}
     return {
         name: _Column(name, [text if text is not None and text.strip() else None for text in values])
         for name, values in texts.items()

@@ -19,7 +19,7 @@ from schemas.cells.times import SINCE_1970, WITH_OFFSET, WITHOUT_OFFSET
 from schemas.coercion.offsets_of_times import offsets_of_times
 from schemas.columns.mapping import table_columns
 from schemas.columns.raw_rows import FileSlice, RawRows
-from schemas.columns.spec import Columns, column_of
+from schemas.columns.spec import Columns, ColumnsOfTable, column_of
 from schemas.days import UTC_NAME
 from schemas.events.paths import NO_ROWS
 from schemas.reading.rows import plan_slices, read_slice
@@ -56,7 +56,7 @@ def check_log_rows(
     the whole catalogue, None where that is not known."""
     finding = Finding("rows of engagements")
     with finding.guard("the first rows of the engagements"):
-        mapping = table_columns(columns, "engagements")
+        mapping = ColumnsOfTable(table_columns(columns, "engagements"), files)
         first = _first_rows(files, mapping)
         counts, no_rows, offsets = first.counts, first.no_rows, first.offsets
         rejected, num_read = counts.get("rows_quarantined", 0), counts.get("rows_read", 0)

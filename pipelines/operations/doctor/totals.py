@@ -6,7 +6,7 @@ from typing import Any
 import pyarrow as pa
 
 from pipelines.operations.findings import Finding
-from schemas.coercion.cells import Found
+from schemas.coercion.cells import BatchFindings
 from schemas.coercion.columns import text_column
 from schemas.columns.mapping import catalogue_columns, catalogue_schema
 from schemas.columns.raw_rows import RawRows
@@ -41,5 +41,5 @@ def _totals(files: Sequence[str], columns: Mapping[str, Any], group_rows: str) -
 
 
 def _may_have_one(raw: RawRows) -> bool:
-    texts = [text_column(raw, name, Found(), join_lists=name == "title") for name in ("item_id", "title")]
+    texts = [text_column(raw, name, BatchFindings(), join_lists=name == "title") for name in ("item_id", "title")]
     return bool(may_be_totals(*texts).any())
