@@ -9,10 +9,11 @@ Chen et al., arXiv 2110.06918), by knowledge distillation (Hinton et al., arXiv 
 A model with a text encoder is not distilled: it finds more at its start than BM25 does, and a training that began with
 tables distilled from BM25 and the encoder together found less than one from that start (LOG.md).
 
-A batch has items, queries made of their texts (model.text.pseudo_queries), and random items. It is from queries of many
-different words that such a distillation generalises; on two an item it learns these by heart. What is learned are the
-tables E and W, the fields' weights, and s, which is forgotten; all dense weights stay, those of pictures with them.
-What the log says of a query, beyond its words, comes after.
+A batch has items, queries made of their texts (model.text.pseudo_queries), and random others of those that have such
+queries: none that the split holds out. It is from queries of many different words that such a distillation generalises;
+on two an item it learns these by heart. What is learned are the tables E and W, the fields' weights, and s, which is
+forgotten; all dense weights stay, those of pictures with them. What the log says of a query, beyond its words, comes
+after.
 
 P pairs of a table, Q queries, N items with such queries, M of them in a step, U all distinct items of a step.
 """
@@ -170,8 +171,7 @@ def _steps(
     model.train()
     for step in range(num_steps):
         set_learning_rate(optimizers, learning_rate_factor(step, num_steps, math.ceil(num_steps / 10)))
-        items_M, queries_Q = queries.of_step(step, config.seed)
-        cosine_QU, wanted_QU = compared(model, data, config, teacher, items_M, queries_Q, step)
+        cosine_QU, wanted_QU = compared(model, data, config, teacher, queries, step)
         got_QU = (log_scale.exp() * cosine_QU).log_softmax(dim=1)
         loss = F.kl_div(got_QU, wanted_QU.log_softmax(dim=1), reduction="batchmean", log_target=True)
         for optimizer in optimizers:
@@ -188,14 +188,15 @@ def compared(
     data: TrainingData,
     config: TrainingConfig,
     teacher: LexicalTeacher,
-    items_M: np.ndarray,
-    queries_Q: np.ndarray,
+    queries: QueriesOfItems,
     step: int,
 ) -> tuple[Tensor, Tensor]:
-    """Cosines and the teacher's logits [Q, U] of queries against the step's items: these and random ones. The model
-    reads at most max_field_tokens of a field, as in training; BM25 reads all."""
+    """Cosines and the teacher's logits [Q, U] of the step's queries against its items, those that they are of and
+    random ones; items without queries, as those that are held out, are not met. The model reads at most
+    max_field_tokens of a field, as in training; BM25 reads all."""
+    items_M, queries_Q = queries.of_step(step, config.seed)
     generator = np.random.default_rng(seed_of("distillation items", config.seed, step))
-    random_items = generator.choice(len(data.items), min(NUM_RANDOM, len(data.items)), replace=False)
+    random_items = generator.choice(queries.items_N, min(NUM_RANDOM, len(queries.items_N)), replace=False)
     items_U = np.union1d(items_M, random_items)
     batch, query = data.items.batch(items_U), data.distillation.text(queries_Q)
     thinned = Dropout(max_field_tokens=config.max_field_tokens)

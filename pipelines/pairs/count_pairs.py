@@ -88,7 +88,7 @@ def bucket_pairs(
     """All pairs of a bucket. is_known: whether a query text has any token in the vocabulary, or a vector of the shop's.
 
     counts: as count_pairs, and rows_without_picture_encoder, rows_query_without_tokens, rows_capped,
-    pseudo_pairs_without_tokens.
+    pseudo_pairs_without_tokens, distillation_pairs_without_tokens.
     """
     name = bucket_name(bucket, rules.num_buckets)
     known = known_items(Path(rules.run, "features", f"{name}.tfrecord"))
@@ -113,8 +113,9 @@ def bucket_pairs(
         with_tokens = pseudo.filter(_known_mask(pseudo, is_known))
         found.counts["pseudo_pairs_without_tokens"] += pseudo.num_rows - with_tokens.num_rows
         of_distillation = distillation_pairs(items, rules, split)
-        of_distillation = of_distillation.filter(_known_mask(of_distillation, is_known))
-        found.pairs = pa.concat_tables([found.pairs, with_tokens, of_distillation]).sort_by(SORTED)
+        known_texts = of_distillation.filter(_known_mask(of_distillation, is_known))
+        found.counts["distillation_pairs_without_tokens"] += of_distillation.num_rows - known_texts.num_rows
+        found.pairs = pa.concat_tables([found.pairs, with_tokens, known_texts]).sort_by(SORTED)
     return found
 
 

@@ -7,8 +7,8 @@ import pyarrow as pa
 from model.text.tokenizer import query_key
 from schemas.hashing import stable_hash
 
-#: Distinct pairs of a bucket, sorted by (part, task, query_id, item_id). count: engagement rows; of a
-#: pseudo-query its spellings.
+#: Distinct pairs of a bucket, sorted by (part, task, query_id, item_id). part: of the split, or DISTILLATION. count:
+#: engagement rows; of a pseudo-query its spellings.
 PAIRS = pa.schema(
     [
         pa.field("task", pa.string(), nullable=False),

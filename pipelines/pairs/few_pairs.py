@@ -58,13 +58,14 @@ def validating_queries(split: Split, num_pairs: Mapping[str, int], firsts: list[
 
 def with_validating(pairs: pa.Table, query_ids: list[int]) -> pa.Table:
     """PAIRS, those of the given pseudo-queries in the validation part, if they were to train; no model is distilled
-    from these. Sorted as before."""
+    from queries of their items, one of which may be such a query, rightly spelt. Sorted as before."""
     if not query_ids:
         return pairs
     given = pa.array(query_ids, pa.int64())
-    distilled = pc.and_(pc.equal(pairs["part"], DISTILLATION), pc.is_in(pairs["query_id"], value_set=given))
-    pairs = pairs.filter(pc.invert(distilled))
     moved = pc.and_(_train_by_texts(pairs), pc.is_in(pairs["query_id"], value_set=given))
+    of_moved_items = pc.is_in(pairs["item_id"], value_set=pairs.filter(moved)["item_id"].combine_chunks())
+    stays = pc.invert(pc.and_(pc.equal(pairs["part"], DISTILLATION), of_moved_items))
+    pairs, moved = pairs.filter(stays), moved.filter(stays)
     part = pc.if_else(moved, "validation", pairs["part"])
     moved_pairs = pairs.set_column(pairs.column_names.index("part"), pairs.schema.field("part"), part)
     return moved_pairs.sort_by([(name, "ascending") for name in ("part", "task", "query_id", "item_id")])

@@ -39,7 +39,7 @@ from pipelines.pairs.join_pairs import IN_TABLE, JoinPairs
 from pipelines.pairs.plan import CODE_VERSION, QUERY_TABLE_FOLDER, STAGE, PairsPlan, plan
 from pipelines.pairs.write_summaries import SUMMARIES, WriteSummaries
 from pipelines.run.bucket_rows import pack
-from pipelines.run.stage import Stage, job_of, run_stage
+from pipelines.run.stage import RunCall, Stage, job_of, run_stage
 from pipelines.run.unit_files import sidecar_path
 from pipelines.run.units import Unit, read_stage_manifest
 from schemas import storage
@@ -59,6 +59,12 @@ class Pairs(Stage[PairsConfig]):
     config_class = PairsConfig
     code_versions = (CODE_VERSION,)
     bars = (HOLD_OUT_PROGRESS, "pairs: query pictures", "pairs: write")
+
+    @classmethod
+    def given(cls, call: RunCall) -> dict[str, Any]:
+        """A model that is not distilled needs no queries for it."""
+        distills = min(call.config.distill_epochs, call.config.max_distill_steps) > 0 and call.config.use_text
+        return {**super().given(call), "distill_queries": call.config.distill_queries if distills else 0}
 
     @functools.cached_property
     def planned(self) -> PairsPlan:

@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 
 from model.split.held_out import UNKNOWN, item_codes, pair_codes, query_codes
 from model.split.split import PARTS, Split
+from model.split.split_labels import assign
 from model.text.pseudo_queries import pseudo_queries, random_word_queries
 from model.text.typos import maybe_misspelt
 from pipelines.pairs.distinct_pairs import PAIRS, PairRules, surface_of, with_query_ids
@@ -19,7 +20,7 @@ from schemas.tables import DISTILLATION, PSEUDO_TASK
 #: gives none, see pipelines.pairs.few_pairs.
 PSEUDO_VALIDATION_SHARE = 0.05
 
-#: What was meant, the query as it is written, id of the item.
+#: Another form of the query that must not be held out either, the query as it is written, id of the item.
 _Row = tuple[str, str, str]
 
 
@@ -41,9 +42,10 @@ def pseudo_pairs(items: pa.Table, rules: PairRules, split: Split) -> pa.Table:
 
 
 def distillation_pairs(items: pa.Table, rules: PairRules, split: Split) -> pa.Table:
-    """PAIRS of part DISTILLATION for a share of the items (ITEMS), drawn by a seeded hash of their ids: half of the
-    queries as pseudo_queries makes them, half of random words, none misspelt, for BM25 knows no misspelt word. What
-    pseudo_pairs would hold out is left out.
+    """PAIRS of part DISTILLATION for a share of the items (ITEMS), drawn by a seeded hash of their ids: up to half of
+    the queries as pseudo_queries makes them, the others of random words, none misspelt, for BM25 knows no misspelt
+    word. What pseudo_pairs would hold out is left out, also as it would misspell it, and in a query_hash split whatever
+    that does not train on.
     """
     count, share = rules.distillation.queries, rules.distillation.item_share
     rows: list[_Row] = []
@@ -52,9 +54,13 @@ def distillation_pairs(items: pa.Table, rules: PairRules, split: Split) -> pa.Ta
         if stable_hash(f"distillation/{rules.seed}/{item_id}") < share * 2**64:
             queries = pseudo_queries(item, -(-count // 2), rules.seed)
             queries += random_word_queries(item, count - len(queries), rules.seed)
-            rows += [(query, query, item_id) for query in dict.fromkeys(queries)]
+            written = {query: maybe_misspelt(query, rules.typo_share, rules.seed, item_id) for query in queries}
+            rows += [(misspelt, query, item_id) for query, misspelt in written.items()]
     pairs = _with_parts(rows, rules.seed, split)
     pairs = pairs.filter(pc.equal(pairs.column("part"), "train"))
+    if split.kind == "query_hash":
+        surface = pa.array([surface_of(PSEUDO_TASK)] * len(pairs), pa.string())
+        pairs = pairs.filter(pc.equal(assign(split, pairs.append_column("surface", surface)), "train"))
     part = pa.array([DISTILLATION] * len(pairs), pa.string())
     return pairs.set_column(pairs.column_names.index("part"), PAIRS.field("part"), part)
 

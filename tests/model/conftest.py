@@ -55,8 +55,8 @@ def _pairs(count: int, generator: np.random.Generator, kinds: np.ndarray) -> lis
 
 
 def write_run(folder: Path, seed: int = 0) -> Path:
-    """Features and pairs of a run folder: 96 items, 600 training pairs, 120 validation pairs, three tasks; the text
-    queries that train are those of the distillation, too."""
+    """Features and pairs of a run folder: 96 items, 600 training pairs, 120 validation pairs, three tasks; 300 others
+    that are text queries of the distillation."""
     generator = np.random.default_rng(seed)
     kinds = generator.normal(size=(NUM_KINDS, PICTURE_DIM))
     items = [_item(number, generator, kinds) for number in range(NUM_ITEMS)]
@@ -65,8 +65,9 @@ def write_run(folder: Path, seed: int = 0) -> Path:
         payloads = [encode_features(item) for item in items[bucket::2]]
         write_records(folder / "features" / f"bucket-{bucket:05d}-of-00002.tfrecord", payloads)
     parts = {part: _pairs(count, generator, kinds) for part, count in (("train", 600), ("validation", 120))}
-    asked = [pair for pair in parts["train"] if len(pair.query_token_ids)]
-    for part, pairs in (parts | {DISTILLATION: asked}).items():
+    others = _pairs(600, np.random.default_rng([seed, 1]), kinds)
+    parts[DISTILLATION] = [pair for pair in others if len(pair.query_token_ids)][:300]
+    for part, pairs in parts.items():
         (folder / "pairs" / part).mkdir(parents=True)
         payloads = [encode_pair(pair) for pair in pairs]
         write_records(folder / "pairs" / part / "bucket-00000-of-00001.tfrecord", payloads)

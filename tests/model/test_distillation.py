@@ -12,10 +12,11 @@ from small_training import SHORT, SMALL, weights_of
 from model.items.itemsage import ItemSage
 from model.measures.baselines import BM25
 from model.training.data import TrainingData
-from model.training.distillation import TEMPERATURE, Distilled, QueriesOfItems, distill
+from model.training.distillation import TEMPERATURE, Distilled, QueriesOfItems, compared, distill
 from model.training.forward import encode_items, encode_text
 from model.training.lexical_teacher import LexicalTeacher
 from model.training.optimizers import is_field_weights, is_table
+from model.training.tables import PairTable
 from schemas.errors import UsageError
 from schemas.tables import NUM_TEXT_FIELDS
 
@@ -99,6 +100,28 @@ def test_the_same_call_reads_what_it_made(data: TrainingData, tmp_path: Path) ->
     assert weights_of(first) == weights_of(again) == weights_of(elsewhere)
     with pytest.raises(UsageError, match="got that of others: delete it"):
         distill(again, data, dataclasses.replace(CONFIG, seed=1), WORDS, tmp_path / "one")
+
+
+def test_no_pair_of_the_log_is_read(data: TrainingData, tmp_path: Path) -> None:
+    nothing = PairTable.build(tmp_path / "none", data.items, tmp_path / "cache")
+    first, second = ItemSage(SMALL), ItemSage(SMALL)
+    distill(first, data, CONFIG, WORDS, tmp_path / "one")
+    distill(second, dataclasses.replace(data, train=nothing, validation=nothing), CONFIG, WORDS, tmp_path / "two")
+    assert weights_of(first) == weights_of(second)
+    without = dataclasses.replace(data, distillation=nothing)
+    assert distill(ItemSage(SMALL), without, CONFIG, WORDS, tmp_path / "three") == Distilled()
+
+
+def test_items_without_queries_are_not_met(data: TrainingData, monkeypatch: pytest.MonkeyPatch) -> None:
+    queries, met = QueriesOfItems(data.distillation), set()
+    kept = queries.items_N[::2]
+    monkeypatch.setattr(queries, "items_N", kept)
+    monkeypatch.setattr(queries, "of_step", lambda step, seed: (kept[:5], np.arange(3)))
+    batch = data.items.batch
+    monkeypatch.setattr(data.items, "batch", lambda rows_U: met.update(rows_U.tolist()) or batch(rows_U))
+    teacher = LexicalTeacher(data.items, SMALL.vocabulary_size, WORDS)
+    compared(ItemSage(SMALL), data, CONFIG, teacher, queries, 0)
+    assert met == set(kept.tolist()) < set(range(len(data.items)))
 
 
 @pytest.mark.parametrize("without", [{"use_text": False}, {"text_dim": 6}, {"epochs": 0.0}, {"steps": 0}])

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from small_training import SMALL
 
 from model.items.hash_embedder import HashEmbedder
-from model.training.hash_fields import hash_fields
+from model.training.hash_fields import _transposed, _transposed_by_sort, hash_fields
 
 #: Fewer rows than tokens: most rows serve several of them.
 CONFIG = dataclasses.replace(SMALL, vocabulary_size=60, hash_rows=40, hash_dim=8)
@@ -44,6 +44,19 @@ def test_values_and_gradients_are_those_of_the_embedder(segments: list[list[int]
         assert rows == sorted(set(rows)), "a row for each distinct row"
     assert got[1] is not None
     assert got[1]._indices()[0].tolist() == sorted(set(tokens_T.tolist()))
+
+
+@given(st.lists(st.lists(st.integers(0, 6), max_size=5), max_size=6), st.booleans())
+def test_a_gpu_sorts_to_what_the_cpu_has_without(segments: list[list[int]], has_weights: bool) -> None:
+    index_T = torch.tensor([column for segment in segments for column in segment], dtype=torch.int64)
+    starts_S = torch.tensor([0, *map(len, segments)]).cumsum(0)
+    weights_T = torch.linspace(1, 2, len(index_T)) if has_weights else None
+    by_sort, by_scipy = (make(index_T, starts_S, 7, weights_T) for make in (_transposed_by_sort, _transposed))
+    for one, other in zip(by_sort, by_scipy, strict=True):
+        assert (one is None) == (other is None)
+        if one is not None:
+            torch.testing.assert_close(one, other, rtol=0, atol=0)
+    assert (by_sort[2] is None) != has_weights
 
 
 @pytest.mark.parametrize("frozen", ["table", "weights"])

@@ -100,6 +100,7 @@ def test_sums_have_a_fixed_order_while_training_and_only_then(data: TrainingData
     train(ItemSage(SMALL), data, SHORT, tmp_path, lambda *_: seen.append(torch.are_deterministic_algorithms_enabled()))
     assert seen == [True] * SHORT.min_steps
     assert not torch.are_deterministic_algorithms_enabled()
+    assert torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
 
 
 def test_frozen_parameters_stay(data: TrainingData, tmp_path: Path) -> None:

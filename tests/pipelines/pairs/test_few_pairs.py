@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from train_runs import DATE, TINY, training_folder
 
@@ -13,7 +14,7 @@ from pipelines.pairs.few_pairs import check_pairs, first_pseudo_queries, validat
 from pipelines.pairs.text_pairs import pseudo_pairs
 from pipelines.run.units import read_stage_manifest
 from schemas.errors import ThresholdError
-from schemas.tables import PSEUDO_TASK, TEXT_FIELDS
+from schemas.tables import DISTILLATION, PSEUDO_TASK, TEXT_FIELDS
 
 NAMES = (
     "oak table",
@@ -108,6 +109,10 @@ def test_the_smallest_hashes_validate_and_nothing_else_is_moved():
         number: "validation" if number in validating else "train" for number in (-9, *range(-4, 6))
     }
     assert validating_queries(no_engagements(SplitConfig(validation_fraction=0)), {}, firsts) == []
+    distilled = pairs_of([(number, PSEUDO_TASK, DISTILLATION) for number in (-4, 20)])
+    other = distilled.set_column(3, PAIRS.field("item_id"), pa.array(["j", "j"]))
+    kept = with_validating(pa.concat_tables([pairs, distilled, other]), validating)
+    assert kept.filter(pc.equal(kept["part"], DISTILLATION))["item_id"].to_pylist() == ["j", "j"]
     assert validating_queries(split, {}, [7]) == []  # the only one trains
 
 

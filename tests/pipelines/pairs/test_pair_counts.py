@@ -11,13 +11,15 @@ from pairs_runs import TEXTS, make_log, make_run, read_pairs, read_pairs_after, 
 
 from model.split.held_out import item_node, query_node
 from model.split.split import Split, SplitConfig, no_engagements
+from model.split.split_labels import assign
 from model.text.pseudo_queries import pseudo_queries, random_word_queries
-from model.text.typos import maybe_misspelt
+from model.text.typos import TYPO_SHARE, maybe_misspelt
 from pipelines.pairs import plan
 from pipelines.pairs.cap_pairs import cap_pairs
 from pipelines.pairs.distinct_pairs import PAIRS, PairRules, query_id, with_query_ids
-from pipelines.pairs.text_pairs import distillation_pairs, pseudo_pairs
+from pipelines.pairs.text_pairs import PSEUDO_VALIDATION_SHARE, distillation_pairs, pseudo_pairs
 from schemas import storage
+from schemas.hashing import stable_hash
 from schemas.records.tfrecords import encode_pair
 from schemas.tables import DISTILLATION, PSEUDO_TASK, TEXT_FIELDS
 
@@ -126,16 +128,36 @@ def test_queries_to_distil_from_are_made_of_texts_and_held_out_as_pairs_are(tmp_
     assert not held_out & {pair.query_id for pair in distilled}
     found = {(pair.item_id, pair.query_id) for pair in distilled}
     expected = set()
+
+    def may_train(text: str) -> bool:
+        in_log = part_of.get(query_node("search", text), "train")
+        return in_log == "train" and stable_hash(f"pseudo/7/{text}") >= PSEUDO_VALIDATION_SHARE * 2**64
+
     for number in range(28):
         item = {"item_id": f"item-{number}", "title": f"Acme {TEXTS[number % 6]} {number}", "brand": "Acme"}
         item = {**dict.fromkeys(TEXT_FIELDS), **item}
         queries = pseudo_queries(item, 6, 7)
         queries += random_word_queries(item, 12 - len(queries), 7)
-        expected |= {(item["item_id"], query_id("search", query)) for query in queries}
-        if part_of.get(item_node(item["item_id"]), "train") != "train":
-            assert item["item_id"] not in {pair.item_id for pair in distilled}
-    assert found < expected
+        if part_of.get(item_node(item["item_id"]), "train") == "train":
+            expected |= {
+                (item["item_id"], query_id("search", query))
+                for query in queries
+                if all(map(may_train, (query, maybe_misspelt(query, TYPO_SHARE, 7, item["item_id"]))))
+            }
+    assert found == expected
     assert {pair.task for pair in distilled} == {PSEUDO_TASK}
+
+
+def test_of_a_split_by_the_hash_of_queries_nothing_is_distilled_that_does_not_train(tmp_path):
+    log = str(write_log(tmp_path / "log.parquet", make_log(3, 400, with_pictures=False)))
+    run = make_run(tmp_path / "run", 2)
+    run_pairs(run, engagements=log, pseudo_queries=2, distill_queries=20, split="query_hash", test_fraction=0.4, seed=1)
+    split, words = Split.load(run / "pairs"), sorted({word for text in TEXTS for word in text.lower().split()})
+    asked = pa.table({"surface": ["search"] * len(words), "query": words})
+    parts = dict(zip((query_id("search", word) for word in words), assign(split, asked).to_pylist(), strict=True))
+    met = {parts[pair.query_id] for pair in read_pairs(run, [DISTILLATION])[DISTILLATION] if pair.query_id in parts}
+    assert {"test", "validation"} & set(parts.values())
+    assert met == {"train"}
 
 
 def test_a_large_catalogue_has_fewer_queries_to_distil_from_and_fewer_items_that_have_any(monkeypatch):

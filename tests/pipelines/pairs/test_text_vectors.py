@@ -14,6 +14,7 @@ from pipelines.pairs import join_pairs
 from pipelines.pairs.distinct_pairs import query_id
 from pipelines.run.units import read_stage_manifest
 from schemas.files import write_sealed_json
+from schemas.tables import DISTILLATION
 
 needs_tokenizers()
 
@@ -44,3 +45,8 @@ def test_each_query_is_encoded_once_for_all_parts_buckets_and_chunks(run, tmp_pa
     assert len(records) > 100
     for pair in records:
         np.testing.assert_array_equal(pair.query_text_vector, vector_of[pair.query_id])
+
+
+def test_a_model_with_a_text_encoder_needs_no_queries_to_distil_from(run):
+    run_pairs(run, pseudo_queries=2, distill_queries=8)
+    assert not (run / "pairs" / DISTILLATION).exists()
