@@ -10,6 +10,7 @@ Rows: rows_read = rows_quarantined + rows_after_date + rows_without_task (no que
 + rows_equal (to another one, which counts) + rows_item_unknown (no such item, or one without features) + rows_gap
 + rows_without_picture_encoder
 + rows_query_without_tokens + rows_capped + rows_query_picture_broken + rows_train + rows_validation + rows_test.
+Parts are those of the split, and `distillation`: queries made of texts, from which a model learns to rank as BM25 does.
 """
 
 import functools
