@@ -5,7 +5,6 @@ BIN := $(VENV)/bin
 DEMO ?= demo
 ITEMS ?= 2000
 # Test processes side by side; a test module stays within one, and those with whole days begin. Each takes up to 3 GB.
-# They keep what they compile, also where the environment says otherwise: collecting the tests again takes half.
 WORKERS ?= auto
 PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --maxprocesses 4 --dist loadscope --no-loadscope-reorder --durations 20
 # What `make soak` explores; `make soak SEED=NUMBER` repeats it.

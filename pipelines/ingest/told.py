@@ -37,6 +37,7 @@ def print_warnings(config: IngestConfig, manifest: Mapping[str, Any], made_now: 
     """Prints what the manifest's counts, the items and the quarantine give cause for. made_now: whether this call made
     the items; else the inputs are not read."""
     counts, names = manifest["counts"], list(manifest["units"])
+    columns = catalogue_columns(config.columns, config.group_rows)
     if num_partial := counts.get("ids_of_partial_rows"):
         _warn(
             f"{num_partial:,} ids have rows that complete each other; of each one row stays, the others are "
@@ -45,12 +46,14 @@ def print_warnings(config: IngestConfig, manifest: Mapping[str, Any], made_now: 
     if num_files := num_cut_off(counts):
         _warn(cut_off_in_words(num_files, config.catalog))
     if made_now:
-        _tell_unmet_texts(config)
-        _warn_of_mixed_ids(config, counts)
+        files = expand_inputs(config.catalog, config.date)
+        _tell_unmet_texts(files, columns)
+        for warning in mixed_ids(files, columns, catalogue_schema(columns), counts):
+            _warn(warning)
     if num_cells := counts.get("cells_quarantined"):
         _warn(cells_in_words(config.run, names, num_cells))
     if counts.get(LIKE_TOTALS):
-        _warn(totals_of_run_in_words(config.run, names, catalogue_columns(config.columns, config.group_rows)))
+        _warn(totals_of_run_in_words(config.run, names, columns))
     if counts.get("ids_not_nfc") and (told := forms_in_words(config.run, names)):
         print(f"{STAGE}: WARNING: {told}", flush=True)
 
@@ -59,21 +62,13 @@ def _warn(warning: str) -> None:
     print(f"{STAGE}: WARNING: {warning}", file=sys.stderr, flush=True)
 
 
-def _tell_unmet_texts(config: IngestConfig) -> None:
+def _tell_unmet_texts(files: Sequence[str], columns: Columns) -> None:
     """Prints the texts of `leave_out` that no row has; a warning is one that is likely misspelt."""
-    columns = catalogue_columns(config.columns, config.group_rows)
-    for unmet in unmet_texts(expand_inputs(config.catalog, config.date), columns):
+    for unmet in unmet_texts(files, columns):
         if unmet.is_likely_wrong:
             _warn(unmet.in_words)
         else:
             print(f"{STAGE}: {unmet.in_words}", flush=True)
-
-
-def _warn_of_mixed_ids(config: IngestConfig, counts: Mapping[str, int]) -> None:
-    columns = catalogue_columns(config.columns, config.group_rows)
-    files = expand_inputs(config.catalog, config.date)
-    for warning in mixed_ids(files, columns, catalogue_schema(columns), counts):
-        _warn(warning)
 
 
 def cells_in_words(run: str, unit_names: Sequence[str], num_rows: int) -> str:
