@@ -28,13 +28,13 @@ from pipelines.pairs.cap_pairs import cap_pairs
 from pipelines.pairs.distinct_pairs import SORTED, PairRules, with_query_ids
 from pipelines.pairs.embed_queries import pictures_by_unit
 from pipelines.pairs.few_pairs import first_pseudo_queries
-from pipelines.pairs.text_pairs import distillation_pairs, pseudo_pairs
+from pipelines.pairs.text_pairs import text_pairs
 from pipelines.run.bucket_rows import pack, unpack_table
 from pipelines.run.opened_models import open_query_table, open_vocabulary
 from pipelines.run.units import bucket_name
 from schemas import storage
 from schemas.records.tfrecords import decode_features, read_records
-from schemas.tables import TEXT_FIELDS
+from schemas.tables import DISTILLATION, PSEUDO_TASK, TEXT_FIELDS
 
 
 @dataclass
@@ -109,13 +109,13 @@ def bucket_pairs(
     if rules.pseudo_queries or rules.distillation.queries:
         items = pq.read_table(Path(rules.run, "items", f"{name}.parquet"), columns=["item_id", *TEXT_FIELDS])
         items = items.filter(pc.is_in(items.column("item_id"), value_set=known))
-        pseudo = pseudo_pairs(items, rules, split)
-        with_tokens = pseudo.filter(_known_mask(pseudo, is_known))
-        found.counts["pseudo_pairs_without_tokens"] += pseudo.num_rows - with_tokens.num_rows
-        of_distillation = distillation_pairs(items, rules, split)
-        known_texts = of_distillation.filter(_known_mask(of_distillation, is_known))
-        found.counts["distillation_pairs_without_tokens"] += of_distillation.num_rows - known_texts.num_rows
-        found.pairs = pa.concat_tables([found.pairs, with_tokens, known_texts]).sort_by(SORTED)
+        made = text_pairs(items, rules, split)
+        has_tokens = _known_mask(made, is_known)
+        without = pairs_by_part(made.filter(pc.invert(has_tokens)))
+        num_distillation = without[f"{DISTILLATION}:{PSEUDO_TASK}"]
+        found.counts["distillation_pairs_without_tokens"] += num_distillation
+        found.counts["pseudo_pairs_without_tokens"] += without.total() - num_distillation
+        found.pairs = pa.concat_tables([found.pairs, made.filter(has_tokens)]).sort_by(SORTED)
     return found
 
 

@@ -1,6 +1,6 @@
 """Pairs made of the items' own texts."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -24,39 +24,51 @@ PSEUDO_VALIDATION_SHARE = 0.05
 _Row = tuple[str, str, str]
 
 
-def pseudo_pairs(items: pa.Table, rules: PairRules, split: Split) -> pa.Table:
-    """PAIRS of task PSEUDO_TASK for the items (ITEMS): train, a share of the queries validation.
+def text_pairs(items: pa.Table, rules: PairRules, split: Split) -> pa.Table:
+    """PAIRS of task PSEUDO_TASK for the items (ITEMS): pseudo-queries, and those of part DISTILLATION.
 
-    With a query_item split those of a held-out item, or equal to a held-out query, are in that part. A misspelt query
-    is in the harder of the parts of what was meant and what is written.
+    Of the pseudo-queries a share is in the validation part, the others in train. With a query_item split those of a
+    held-out item, or equal to a held-out query, are in that part. A misspelt query is in the harder of the parts of
+    what was meant and what is written.
+
+    Queries to distil from are those of a share of the items, drawn by a seeded hash of their ids: up to half as
+    pseudo_queries makes them, the others of random words, none misspelt, for BM25 knows no misspelt word. What would be
+    held out of the pseudo-queries is left out, also as it would be misspelt, and in a query_hash split whatever that
+    does not train on.
     """
-    rows: list[_Row] = []
-    for item in items.to_pylist() if rules.pseudo_queries else []:
-        queries = pseudo_queries(item, rules.pseudo_queries, rules.seed)
-        meant_by: dict[str, str] = {}
-        for query in queries:
-            written = maybe_misspelt(query, rules.typo_share, rules.seed, item["item_id"])
-            meant_by.setdefault(query if written in queries else written, query)
-        rows += [(meant, written, item["item_id"]) for written, meant in meant_by.items()]
-    return _with_parts(rows, rules.seed, split)
+    num_pseudo, num_phrases = rules.pseudo_queries, -(-rules.distillation.queries // 2)
+    pseudo: list[_Row] = []
+    distilled: list[_Row] = []
+    for item in items.to_pylist():
+        queries = pseudo_queries(item, max(num_pseudo, num_phrases), rules.seed)
+        pseudo += _pseudo_rows(item["item_id"], queries[:num_pseudo], rules)
+        if num_phrases and _is_distilled(item["item_id"], rules):
+            distilled += _distillation_rows(item, queries[:num_phrases], rules)
+    to_distil = _to_distil(_with_parts(distilled, rules.seed, split), split)
+    return pa.concat_tables([_with_parts(pseudo, rules.seed, split), to_distil])
 
 
-def distillation_pairs(items: pa.Table, rules: PairRules, split: Split) -> pa.Table:
-    """PAIRS of part DISTILLATION for a share of the items (ITEMS), drawn by a seeded hash of their ids: up to half of
-    the queries as pseudo_queries makes them, the others of random words, none misspelt, for BM25 knows no misspelt
-    word. What pseudo_pairs would hold out is left out, also as it would misspell it, and in a query_hash split whatever
-    that does not train on.
-    """
-    count, share = rules.distillation.queries, rules.distillation.item_share
-    rows: list[_Row] = []
-    for item in items.to_pylist() if count else []:
-        item_id = item["item_id"]
-        if stable_hash(f"distillation/{rules.seed}/{item_id}") < share * 2**64:
-            queries = pseudo_queries(item, -(-count // 2), rules.seed)
-            queries += random_word_queries(item, count - len(queries), rules.seed)
-            written = {query: maybe_misspelt(query, rules.typo_share, rules.seed, item_id) for query in queries}
-            rows += [(misspelt, query, item_id) for query, misspelt in written.items()]
-    pairs = _with_parts(rows, rules.seed, split)
+def _pseudo_rows(item_id: str, queries: Sequence[str], rules: PairRules) -> list[_Row]:
+    meant_by: dict[str, str] = {}
+    for query in queries:
+        written = maybe_misspelt(query, rules.typo_share, rules.seed, item_id)
+        meant_by.setdefault(query if written in queries else written, query)
+    return [(meant, written, item_id) for written, meant in meant_by.items()]
+
+
+def _is_distilled(item_id: str, rules: PairRules) -> bool:
+    return stable_hash(f"distillation/{rules.seed}/{item_id}") < rules.distillation.item_share * 2**64
+
+
+def _distillation_rows(item: Mapping[str, str], phrases: Sequence[str], rules: PairRules) -> list[_Row]:
+    item_id = item["item_id"]
+    random_words = random_word_queries(item, rules.distillation.queries - len(phrases), rules.seed)
+    queries = dict.fromkeys([*phrases, *random_words])
+    return [(maybe_misspelt(query, rules.typo_share, rules.seed, item_id), query, item_id) for query in queries]
+
+
+def _to_distil(pairs: pa.Table, split: Split) -> pa.Table:
+    """PAIRS that train, in part DISTILLATION."""
     pairs = pairs.filter(pc.equal(pairs.column("part"), "train"))
     if split.kind == "query_hash":
         surface = pa.array([surface_of(PSEUDO_TASK)] * len(pairs), pa.string())

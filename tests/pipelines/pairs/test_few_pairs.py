@@ -11,7 +11,7 @@ from model.split.split import Split, SplitConfig, no_engagements
 from pipelines import cli
 from pipelines.pairs.distinct_pairs import PAIRS, DistillationRules, PairRules
 from pipelines.pairs.few_pairs import check_pairs, first_pseudo_queries, validating_queries, with_validating
-from pipelines.pairs.text_pairs import pseudo_pairs
+from pipelines.pairs.text_pairs import text_pairs
 from pipelines.run.units import read_stage_manifest
 from schemas.errors import ThresholdError
 from schemas.tables import DISTILLATION, PSEUDO_TASK, TEXT_FIELDS
@@ -66,7 +66,7 @@ def by_hash() -> pa.Table:
         {"item_id": ids}
         | {name: pa.array(NAMES if name == "title" else [None] * len(NAMES), pa.string()) for name in TEXT_FIELDS}
     )
-    return pseudo_pairs(items, rules, no_engagements(SplitConfig()))
+    return text_pairs(items, rules, no_engagements(SplitConfig()))
 
 
 def test_ten_items_without_a_log_train_though_no_query_validates_by_its_hash(tmp_path, capsys):

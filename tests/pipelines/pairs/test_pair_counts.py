@@ -17,7 +17,7 @@ from model.text.typos import TYPO_SHARE, maybe_misspelt
 from pipelines.pairs import plan
 from pipelines.pairs.cap_pairs import cap_pairs
 from pipelines.pairs.distinct_pairs import PAIRS, PairRules, query_id, with_query_ids
-from pipelines.pairs.text_pairs import PSEUDO_VALIDATION_SHARE, distillation_pairs, pseudo_pairs
+from pipelines.pairs.text_pairs import PSEUDO_VALIDATION_SHARE, text_pairs
 from schemas import storage
 from schemas.hashing import stable_hash
 from schemas.records.tfrecords import encode_pair
@@ -181,12 +181,12 @@ def test_a_large_catalogue_has_fewer_queries_to_distil_from_and_fewer_items_that
             max_pairs_per_item=0,
             seed=0,
         )
-        pairs = distillation_pairs(items, rules, no_engagements(SplitConfig(validation_fraction=0.0)))
+        pairs = text_pairs(items, rules, no_engagements(SplitConfig(validation_fraction=0.0)))
         of_items = Counter(pairs["item_id"].to_pylist())
         assert max(of_items.values()) == distillation.queries == min(wanted, 4)
         assert 0.8 < len(pairs) / 1000 < 1.1
         assert (len(of_items) == 500) == (wanted == 2)
-        assert pseudo_pairs(items, rules, no_engagements(SplitConfig())).num_rows == 0
+        assert set(text_pairs(items, rules, no_engagements(SplitConfig()))["part"].to_pylist()) == {DISTILLATION}
 
 
 def test_sketched_frequencies_are_near_the_exact_ones(tmp_path):

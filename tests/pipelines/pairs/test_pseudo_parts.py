@@ -4,7 +4,7 @@ import pyarrow as pa
 
 from model.split.split import SplitConfig, TimeSpan, fit_split
 from pipelines.pairs.distinct_pairs import DistillationRules, PairRules
-from pipelines.pairs.text_pairs import pseudo_pairs
+from pipelines.pairs.text_pairs import text_pairs
 from schemas.tables import TEXT_FIELDS
 
 RULES = PairRules(
@@ -27,7 +27,7 @@ def test_all_spellings_of_a_pseudo_query_are_in_one_part() -> None:
         {"item_id": [f"i{row}" for row in range(len(titles))]}
         | {name: pa.array(titles if name == "title" else [None] * len(titles), pa.string()) for name in TEXT_FIELDS}
     )
-    pairs = pseudo_pairs(items, RULES, fit_split(TimeSpan(), SplitConfig(kind="query_hash")))
+    pairs = text_pairs(items, RULES, fit_split(TimeSpan(), SplitConfig(kind="query_hash")))
     parts_of: dict[int, set[str]] = {}
     for pair in pairs.to_pylist():
         parts_of.setdefault(pair["query_id"], set()).add(pair["part"])
