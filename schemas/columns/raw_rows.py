@@ -4,7 +4,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -100,8 +100,7 @@ class RawRows:
         return {} if self.count_actions is None else self.count_actions()
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """A parsed row: `values` (our column name -> value) or `error`; neither where all its cells are blank, or where it
     is the header once more (is_header). Bytes that are not UTF-8 are lone surrogates. number: the line it begins on, or
     its place in a JSON array or a feed. size_bytes: about what it takes in memory. is_cut_off: the file ends within

@@ -53,10 +53,14 @@ class CsvDialect:
 
     def first_row(self, lines: Iterable[str]) -> list[str]:
         """The cells of the first row of the lines, of which no more are taken. csv.Error if none ends."""
-        try:
-            return [cell.replace(_RETURN, "\r") for cell in next(self._reader(lines))]
-        except StopIteration:
-            raise csv.Error("expected a row, got none") from None
+        for cells in self.rows(lines):
+            return cells
+        raise csv.Error("expected a row, got none")
+
+    def rows(self, lines: Iterable[str]) -> Iterator[list[str]]:
+        """The cells of each row, for which no more lines are taken than it has; nothing behind csv.Error."""
+        for cells in self._reader(lines):
+            yield [cell.replace(_RETURN, "\r") for cell in cells]
 
     def first_rows(self, lines: Iterable[str], count: int) -> list[list[str]]:
         """The cells of the first rows of the lines, but for blank ones; fewer where there are no more, or one is

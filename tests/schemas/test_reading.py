@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from schemas.columns.mapping import table_columns
 from schemas.columns.raw_rows import RawRows
 from schemas.errors import CorruptFileError, UsageError
+from schemas.reading import csv_parser
 from schemas.reading import rows as reading
 from schemas.reading import text as reading_text
 from schemas.reading.rows import check_columns, count_rows, input_identity, plan_slices, read_slice
@@ -148,7 +149,7 @@ def test_csv_row_number_is_the_line_it_starts_on(tmp_path: Path) -> None:
 
 
 def test_csv_quote_never_closed_is_given_up_in_bounded_space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reading_text, "MAX_CSV_ROW_LINES", 5)
+    monkeypatch.setattr(csv_parser, "MAX_CSV_ROW_LINES", 5)
     lines = [b'a,"x', *[b"%d,y" % i for i in range(20)]]
     raws = read_all(write_lines(tmp_path / "c.csv", [b"item_id,title", *lines]))
     assert (len(values(raws, "item_id")), broken(raws)) == (20, [2])

@@ -2,14 +2,17 @@
 
 import csv
 import io
+from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from text_tables import write
 
+from schemas.reading.csv_dialects import CsvDialect
+from schemas.reading.csv_parser import CsvParser, NumberedLine
 from schemas.reading.text import csv_rows
 
 HEADERS = {
@@ -105,3 +108,42 @@ def test_texts_with_commas_and_lines_stay_texts(tmp_path_factory: pytest.TempPat
     writer.writerows([f"SKU-{number}", text, "x"] for number, text in enumerate(texts))
     found, broken = rows_of(write(tmp_path_factory.mktemp("t") / "c.csv", f"{HEADERS[3]}\n{out.getvalue()}"))
     assert (found, broken) == ([(f"SKU-{number}", text or None) for number, text in enumerate(texts)], [])
+
+
+class AloneParser(CsvParser):
+    """Each row is parsed by itself, none by a reader that goes on."""
+
+    def _without_doubt(self, number: int, line: bytes) -> list[str] | None:
+        return None
+
+
+PIECES = [b"1", b"SKU-7", b"mug", b'"', b'""', b",", b", ", b"\\", b"\r", b"--", b" ", b"\xff", b'"a\n1,mug,x\n2,b\n']
+
+
+@given(
+    lines=st.lists(
+        st.one_of(
+            st.lists(st.sampled_from(PIECES), max_size=8).map(b"".join),
+            st.sampled_from([b"SKU-1,mug,a", b'SKU-2,"mug', b'x",a', b'3,"two\nlines",b', b",,", b"---,---,---"]),
+        ),
+        max_size=14,
+    ),
+    end=st.sampled_from([b"\n", b"\r\n"]),
+    is_cut_off=st.booleans(),
+    dialect=st.sampled_from([CsvDialect(), CsvDialect(escape="\\"), CsvDialect(quote=""), CsvDialect(is_closed=True)]),
+    is_closed=st.booleans(),
+    place_of_none=st.integers(0, 20),
+)
+@settings(max_examples=400, deadline=None)
+def test_one_reader_for_many_rows_finds_what_one_a_row_finds(
+    lines: Sequence[bytes], end: bytes, is_cut_off: bool, dialect: CsvDialect, is_closed: bool, place_of_none: int
+) -> None:
+    text = end.join(lines) + (b"" if is_cut_off else end)
+    numbered: list[NumberedLine] = list(enumerate(io.BytesIO(text).readlines(), 2))
+    if place_of_none < len(numbered):
+        numbered[place_of_none] = (place_of_none + 2, "expected a shorter line")
+    either = [
+        list(parser(dialect, iter(numbered), 3, is_closed=is_closed or dialect.is_closed).rows())
+        for parser in (CsvParser, AloneParser)
+    ]
+    assert either[0] == either[1]
