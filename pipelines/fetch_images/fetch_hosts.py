@@ -20,7 +20,8 @@ from pipelines.fetch_images.cache import HostCache
 from pipelines.fetch_images.host import FetchRules, HostFetcher, Outcome, counts_of, remedy_of
 from pipelines.run.bucket_rows import pack, split_by_bucket, unpack_table
 from pipelines.run.units import Unit, UnitWriter, finished_sidecar
-from schemas.columns.mapping import Column, catalogue_schema
+from schemas.columns.mapping import catalogue_schema
+from schemas.columns.spec import ColumnsOfTable
 from schemas.errors import printable
 from schemas.pictures.fetched import FETCH_REMEDIES, host_key
 from schemas.pictures.urls import FETCHED_FOLDER, canonical_url, is_picture_url
@@ -52,13 +53,13 @@ class FetchHosts(beam.PTransform):
     def __init__(
         self,
         image_root: str,
-        columns: Mapping[str, str | Column],
+        columns: ColumnsOfTable,
         rules: FetchRules,
         call_id: str,
         group_rows: str = "no",
     ):
         super().__init__(label="Fetch hosts")
-        self.image_root, self.columns, self.rules, self.call_id = image_root, dict(columns), rules, call_id
+        self.image_root, self.columns, self.rules, self.call_id = image_root, columns, rules, call_id
         self.group_rows = group_rows
 
     def expand(self, slices: beam.PCollection[FileSlice]) -> beam.PCollection[str]:
@@ -152,7 +153,7 @@ class _ReadUrls(beam.DoFn):
     """((host, URL), (1, item id)) of each listed picture that is an http(s) URL; counts beside. Where others of its
     group tell whether a row is left out: (part, packed rows)."""
 
-    def __init__(self, columns: dict[str, str | Column], group_rows: str):
+    def __init__(self, columns: ColumnsOfTable, group_rows: str):
         self.columns, self.group_rows = columns, group_rows
 
     def process(self, file_slice: FileSlice) -> Iterator[Any]:

@@ -14,7 +14,7 @@ from pipelines.console.terminal import shortened, shown_title
 from schemas.coercion.cells import BatchFindings
 from schemas.coercion.columns import text_column
 from schemas.columns.mapping import catalogue_columns, catalogue_schema, table_columns
-from schemas.columns.spec import Column, Columns, ColumnsOfTable
+from schemas.columns.spec import Column, ColumnsOfTable
 from schemas.events.item_lists import items_of_text
 from schemas.pictures.stored import stored_path
 from schemas.pictures.urls import is_picture_url
@@ -156,7 +156,7 @@ def count_events(files: Sequence[str], column: str) -> Counter[str]:
     """How often each value of a log's column of events is there, in the first rows of every file: of MAX_ROWS a share
     each, at least a batch."""
     schema = pa.schema([ENGAGEMENTS.field("action")])
-    mapping = {"action": Column(source=(column,))}
+    mapping = ColumnsOfTable({"action": Column(source=(column,))}, files)
     seen, num_rows = Counter[str](), Counter[str]()
     for file_slice in plan_slices(files):
         for raw in read_slice(file_slice, mapping, schema) if num_rows[file_slice.path] * len(files) < MAX_ROWS else ():
@@ -167,7 +167,7 @@ def count_events(files: Sequence[str], column: str) -> Counter[str]:
     return seen
 
 
-def _batches(files: Sequence[str], columns: Columns, schema: pa.Schema) -> Iterator[tuple[FileSlice, RawRows]]:
+def _batches(files: Sequence[str], columns: ColumnsOfTable, schema: pa.Schema) -> Iterator[tuple[FileSlice, RawRows]]:
     for file_slice in plan_slices(files):
         for raw in read_slice(file_slice, columns, schema):
             yield file_slice, raw

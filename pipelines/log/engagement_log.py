@@ -85,7 +85,7 @@ class Log(Stage[LogConfig]):
         return expand_inputs(self.config.engagements, self.config.date)
 
     @functools.cached_property
-    def columns(self) -> Columns:
+    def columns(self) -> ColumnsOfTable:
         return ColumnsOfTable(table_columns(self.config.columns, "engagements"), self.files)
 
     @functools.cached_property

@@ -28,7 +28,7 @@ from pipelines.run.shared import Shared
 from pipelines.run.units import Unit, UnitWriter
 from schemas.coercion.offsets_of_times import offsets_of_times
 from schemas.coercion.whole_ids import POINTS
-from schemas.columns.spec import Columns
+from schemas.columns.spec import ColumnsOfTable
 from schemas.hashing import mixed_hashes
 from schemas.reading.rows import FileSlice, read_slice
 from schemas.tables import ENGAGEMENTS, POSITIVE_ACTIONS, UNREADABLE
@@ -49,7 +49,7 @@ class LogSource:
     LogUse."""
 
     run: str
-    columns: Columns
+    columns: ColumnsOfTable
     item_files: tuple[str, ...]
     end_us: int | None
     fingerprint: str

@@ -20,7 +20,7 @@ from pipelines.console.progress import Progress
 from pipelines.log.training_rows import SESSION_ROWS, query_rows
 from pipelines.run.bucket_rows import pack
 from pipelines.run.units import Unit, UnitWriter
-from schemas.columns.spec import Columns
+from schemas.columns.spec import ColumnsOfTable
 from schemas.hashing import bucket_of
 from schemas.reading.rows import FileSlice, read_slice
 from schemas.tables import ENGAGEMENTS
@@ -36,7 +36,7 @@ class EngagementsSource:
     UTC) are left out, None: none are."""
 
     run: str
-    columns: Columns
+    columns: ColumnsOfTable
     end_us: int | None
     num_buckets: int
     fingerprint: str
@@ -63,7 +63,7 @@ def by_bucket(rows: pa.Table, num_buckets: int, key: str = "item_id") -> Iterato
 
 def read_and_seal(
     file_slice: FileSlice,
-    columns: Columns,
+    columns: ColumnsOfTable,
     writer: UnitWriter,
     progress: Progress,
     select: Callable[[pa.Table], tuple[pa.Table, Counter[str]]],

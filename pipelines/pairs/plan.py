@@ -24,7 +24,7 @@ from pipelines.pairs.write_summaries import SUMMARIES
 from pipelines.run.units import bucket_name, read_stage_manifest
 from schemas import storage
 from schemas.columns.mapping import table_columns
-from schemas.columns.spec import Columns, ColumnsOfTable
+from schemas.columns.spec import ColumnsOfTable
 from schemas.days import end_of_day_us
 from schemas.errors import UsageError
 from schemas.files import expand_inputs, read_json
@@ -84,7 +84,7 @@ class _Inputs:
     features: dict[str, Any]
     vocabulary_folder: str
     files: Sequence[str]
-    columns: Columns
+    columns: ColumnsOfTable
     encoding: QueryEncoding | None
     text_encoder: TextEncoderSpec | None
     query_vectors: Sequence[str]

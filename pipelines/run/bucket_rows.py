@@ -20,7 +20,7 @@ from pipelines.console.progress import Progress
 from schemas.coercion.whole_ids import POINTS
 from schemas.columns.mapping import catalogue_schema
 from schemas.columns.raw_rows import NONE_OF_TEXT
-from schemas.columns.spec import Columns
+from schemas.columns.spec import ColumnsOfTable
 from schemas.hashing import bucket_of
 from schemas.pictures.stored import keep_picture
 from schemas.quarantine import Rejection, rejections_to_table
@@ -121,7 +121,7 @@ class RowRules:
     k. run: where pictures go that are in the table."""
 
     run: str
-    columns: Columns
+    columns: ColumnsOfTable
     group_rows: str
     limits: Limits
     file_names: Sequence[str]

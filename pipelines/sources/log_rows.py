@@ -25,7 +25,7 @@ from pipelines.log.judge_log import ITEM_IDS
 from pipelines.log.read_engagements import MAX_ROWS_AT_ONCE, by_bucket, read_and_seal, slice_unit
 from pipelines.run.bucket_rows import pack, unpack_table
 from pipelines.run.units import Unit, UnitWriter, sealed_unit
-from schemas.columns.spec import Columns
+from schemas.columns.spec import ColumnsOfTable
 from schemas.reading.rows import FileSlice
 from schemas.tables import ENGAGEMENTS
 
@@ -57,7 +57,7 @@ class RowsSource:
 
     run: str
     stage: str
-    columns: Columns
+    columns: ColumnsOfTable
     item_files: tuple[str, ...]
     end_us: int | None
     by: str

@@ -36,7 +36,7 @@ from pipelines.sources.log_rows import (
 )
 from pipelines.sources.run_tables import counts_of, num_buckets_of, run_table
 from schemas.columns.mapping import table_columns
-from schemas.columns.spec import Columns, ColumnsOfTable
+from schemas.columns.spec import ColumnsOfTable
 from schemas.days import UTC_NAME, end_of_day_us
 from schemas.errors import ThresholdError, printable
 from schemas.files import expand_inputs
@@ -69,7 +69,7 @@ class FromLog(Stage[FromLogConfig], abc.ABC):
         """The table of a bucket, of its rows that are of use, and counts."""
 
     @functools.cached_property
-    def columns(self) -> Columns:
+    def columns(self) -> ColumnsOfTable:
         return ColumnsOfTable(table_columns(self.config.columns, "engagements"), self.files)
 
     @functools.cached_property

@@ -11,7 +11,7 @@ from pipelines.run.listed_files import EMBEDDINGS, VECTORS, VECTORS_HELP
 from pipelines.store.store import check_date
 from pipelines.users.alpha import MAX_SAMPLES
 from schemas.columns.mapping import table_columns
-from schemas.columns.spec import Columns, ColumnsOfTable
+from schemas.columns.spec import ColumnsOfTable
 from schemas.days import day_number
 from schemas.errors import UsageError
 from schemas.files import expand_inputs
@@ -166,7 +166,7 @@ class UsersInput(Protocol):
     def check_user_settings(self) -> None: ...
 
 
-def check_users_input(config: UsersInput) -> tuple[list[str], Columns]:
+def check_users_input(config: UsersInput) -> tuple[list[str], ColumnsOfTable]:
     """The engagement files and their columns (our name -> the shop's). Raises UsageError for settings out of range,
     engagements that are not there, or without a column that is mapped or needed: before hours of work."""
     config.check_user_settings()

@@ -12,7 +12,7 @@ from pipelines.users.alpha import Alpha, alpha_of
 from pipelines.users.config import ROWS_A_BUCKET, UsersConfig, check_users_input
 from pipelines.users.earlier import EarlierRun, earlier_num_buckets, open_earlier_users
 from pipelines.users.read_actions import ActionsSource
-from schemas.columns.spec import Columns
+from schemas.columns.spec import ColumnsOfTable
 from schemas.hashing import fingerprint
 from schemas.reading.rows import FileSlice, count_rows, input_identity, plan_slices
 from schemas.records.user_rows import MAX_USER_BUCKETS, USERS_STAGE
@@ -112,7 +112,7 @@ def _facts_of_vectors(vectors: VectorsSource) -> dict[str, Any]:
 
 
 def _source(
-    config: UsersConfig, columns: Columns, num_buckets: int, vectors: VectorsSource, identity: str
+    config: UsersConfig, columns: ColumnsOfTable, num_buckets: int, vectors: VectorsSource, identity: str
 ) -> ActionsSource:
     return ActionsSource(
         run=config.run,

@@ -25,7 +25,7 @@ from pipelines.log.read_engagements import MAX_ROWS_AT_ONCE, by_bucket, read_and
 from pipelines.run.bucket_rows import pack
 from pipelines.run.item_vectors import VectorsSource, load_vectors
 from pipelines.run.units import UnitWriter
-from schemas.columns.spec import Columns
+from schemas.columns.spec import ColumnsOfTable
 from schemas.reading.rows import FileSlice
 from schemas.records.user_rows import USERS_STAGE
 
@@ -46,7 +46,7 @@ class ActionsSource:
     start_us <= time < end_us, in microseconds since 1970, UTC."""
 
     run: str
-    columns: Columns
+    columns: ColumnsOfTable
     actions: Sequence[str]
     start_us: int
     end_us: int

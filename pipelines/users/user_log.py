@@ -17,7 +17,7 @@ from pipelines.log.rows import RejectedRows
 from pipelines.run.item_vectors import VectorsSource, load_vectors
 from pipelines.users.read_actions import ActionsSource, actions_in_window, why_unused, with_item_rows
 from schemas.columns.mapping import table_columns
-from schemas.columns.spec import Columns, ColumnsOfTable
+from schemas.columns.spec import ColumnsOfTable
 from schemas.errors import ThresholdError
 from schemas.files import expand_inputs
 from schemas.reading.rows import check_columns, count_rows, plan_slices, read_slice
@@ -64,7 +64,7 @@ def read_user_log(
 
 def _read_rows(
     files: Sequence[str],
-    columns: Columns,
+    columns: ColumnsOfTable,
     acted: ActionsSource,
     shown: ActionsSource,
     counts: Counter[str],
@@ -95,7 +95,7 @@ def _read_rows(
 def _source(kinds: Sequence[str], from_us: int, to_us: int, vectors: VectorsSource) -> ActionsSource:
     return ActionsSource(
         run="",
-        columns={},
+        columns=ColumnsOfTable({}, []),
         actions=list(kinds),
         start_us=from_us,
         end_us=to_us,

@@ -23,7 +23,7 @@ from schemas.columns.mapping import constant_values, partition_values, source_co
 from schemas.columns.named_options import only_named, with_names
 from schemas.columns.nested_columns import column_at, nested_sources, root_of
 from schemas.columns.raw_rows import FileSlice, RawRows, array_or_none, batches_of_rows
-from schemas.columns.spec import Columns, column_of, name_of_part, part_name
+from schemas.columns.spec import Columns, ColumnsOfTable, column_of, name_of_part, part_name
 from schemas.errors import CorruptFileError
 from schemas.events.led_to import roots_of
 from schemas.events.paths import by_item
@@ -72,7 +72,7 @@ def plan_slices(files: Sequence[str]) -> list[FileSlice]:
     return slices
 
 
-def read_slice(file_slice: FileSlice, columns: Columns, schema: pa.Schema = CATALOGUE) -> Iterator[RawRows]:
+def read_slice(file_slice: FileSlice, columns: ColumnsOfTable, schema: pa.Schema = CATALOGUE) -> Iterator[RawRows]:
     """Yields a slice's rows in bounded batches, in order.
 
     columns: our column name -> the shop's, or how the shop writes it, for those that differ (see
@@ -90,10 +90,11 @@ def read_slice(file_slice: FileSlice, columns: Columns, schema: pa.Schema = CATA
 def rows_with_ids(files: Sequence[str], columns: Columns, schema: pa.Schema) -> Iterator[RawRows]:
     """All rows of some files as read_slice yields them, of a table that is no log without the columns that hold no ids,
     as far as these are not needed to find the rows (JSON)."""
+    of_table = ColumnsOfTable(columns, files)
     ids_alone = pa.schema([field for field in schema if field.name in ID_COLUMNS])
     for file_slice in plan_slices(files):
         is_whole_table = schema.equals(ENGAGEMENTS) or format_of(file_slice.path) == "json"
-        yield from read_slice(file_slice, columns, schema if is_whole_table else ids_alone)
+        yield from read_slice(file_slice, of_table, schema if is_whole_table else ids_alone)
 
 
 def mixed_ids(files: Sequence[str], columns: Columns, schema: pa.Schema, counts: Mapping[str, int]) -> list[str]:

@@ -21,6 +21,7 @@ from schemas.columns.localised_texts import OF_ALL, texts_by_language
 from schemas.columns.names import bare_name, plain_name
 from schemas.columns.nested_columns import without_maps
 from schemas.columns.picture_names import PICTURES
+from schemas.columns.spec import ColumnsOfTable
 from schemas.columns.usual_names import TEXTS
 from schemas.columns.wrapped_lists import plain_lists_of
 from schemas.errors import UsageError
@@ -266,7 +267,7 @@ def look_at(files: Sequence[str]) -> SeenTable:
     for file_slice in plan_slices(files) if once else []:
         if file_slice.path != path or num_rows >= MAX_ROWS:
             continue
-        for raw in read_slice(file_slice, {}, schema):
+        for raw in read_slice(file_slice, ColumnsOfTable({}, [path]), schema):
             num_rows += raw.table.num_rows
             for name in once:
                 values[name] += _values_of(raw, name)

@@ -13,7 +13,7 @@ from schemas.coercion.cells import BatchFindings
 from schemas.coercion.columns import text_column
 from schemas.columns.mapping import table_columns
 from schemas.columns.names import bare_name, plain_name
-from schemas.columns.spec import column_of
+from schemas.columns.spec import ColumnsOfTable, column_of
 from schemas.reading.rows import column_names, format_of, plan_slices, read_slice
 from schemas.tables import LEAVE_OUT
 from schemas.validation.kinds_of_rows import nameless_parts
@@ -66,7 +66,8 @@ def _first_columns(path: str) -> dict[str, _Column]:
     """The columns of the first rows of a file, by name, without those whose name is there twice."""
     names = column_names(path)
     schema = pa.schema([pa.field(name, pa.string()) for name in names if names.count(name) == 1])
-    raw = next((raw for part in plan_slices([path]) for raw in read_slice(part, {}, schema)), None)
+    columns = ColumnsOfTable({}, [path])
+    raw = next((raw for part in plan_slices([path]) for raw in read_slice(part, columns, schema)), None)
     if raw is None:
         return {}
     texts = {name: text_column(raw, name, BatchFindings()).to_pylist() for name in schema.names}

@@ -19,7 +19,7 @@ from schemas.cells.times import SINCE_1970, WITH_OFFSET, WITHOUT_OFFSET
 from schemas.coercion.offsets_of_times import offsets_of_times
 from schemas.columns.mapping import table_columns
 from schemas.columns.raw_rows import FileSlice, RawRows
-from schemas.columns.spec import Columns, ColumnsOfTable, column_of
+from schemas.columns.spec import ColumnsOfTable, column_of
 from schemas.days import UTC_NAME
 from schemas.events.paths import NO_ROWS
 from schemas.reading.rows import plan_slices, read_slice
@@ -121,13 +121,13 @@ def _of_zones(offsets: Mapping[str, int], zone: str) -> str:
     return f"; times without an offset: {num_local:,}, read as {zone}; with one, or since 1970: {num_zoned:,}"
 
 
-def _batches(files: Sequence[str], columns: Columns) -> Iterator[tuple[FileSlice, RawRows]]:
+def _batches(files: Sequence[str], columns: ColumnsOfTable) -> Iterator[tuple[FileSlice, RawRows]]:
     for file_slice in plan_slices(files):
         for raw in read_slice(file_slice, columns, ENGAGEMENTS):
             yield file_slice, raw
 
 
-def _first_rows(files: Sequence[str], columns: Columns) -> _FirstRows:
+def _first_rows(files: Sequence[str], columns: ColumnsOfTable) -> _FirstRows:
     """What the first batch of the log has."""
     batches = _batches(files, columns)
     file_slice, raw = next(batches, (None, None))

@@ -10,6 +10,7 @@ from schemas.coercion.cells import BatchFindings
 from schemas.coercion.columns import text_column
 from schemas.columns.mapping import catalogue_columns, catalogue_schema
 from schemas.columns.raw_rows import RawRows
+from schemas.columns.spec import ColumnsOfTable
 from schemas.reading.rows import plan_slices, read_slice
 from schemas.validation.catalogue import validate_catalogue
 from schemas.validation.left_out_rows import without_left_out
@@ -26,7 +27,7 @@ def warn_of_totals(files: Sequence[str], columns: Mapping[str, Any], group_rows:
 
 
 def _totals(files: Sequence[str], columns: Mapping[str, Any], group_rows: str) -> Iterator[pa.Table]:
-    mapping, num_rows = catalogue_columns(columns, group_rows), 0
+    mapping, num_rows = ColumnsOfTable(catalogue_columns(columns, group_rows), files), 0
     schema = catalogue_schema(mapping)
     for file_slice in plan_slices(files):
         for raw in read_slice(file_slice, mapping, schema) if num_rows < MAX_ROWS else ():
