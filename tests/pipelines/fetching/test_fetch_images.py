@@ -245,6 +245,18 @@ def test_pictures_of_rows_that_are_left_out_are_not_asked_for(
     assert (counts["rows_read"], counts["urls_fetched"]) == (4, len(asked))
 
 
+def test_an_id_is_that_of_the_whole_table_whichever_file_has_it(fetch, server, tmp_path):
+    """A file of `7.0` and `1.10` says that a point is part of the ids; one code beside 301 of `7.0` is a slip."""
+    path = server.put("/7.png", png(7))
+    folder = tmp_path / "parts"
+    folder.mkdir()
+    (folder / "a.csv").write_text("item_id,images,state\n7.0,,Draft\n1.10,,\n")
+    numbers = [f"{number}.0,{path if number == 7 else ''}," for number in range(1, 301)]
+    (folder / "b.csv").write_text("\n".join(["item_id,images,state", *numbers, ""]))
+    counts = fetch([], columns={"leave_out": {"state": ["draft"]}}, group_rows="merge", catalog=str(folder))
+    assert (server.pictures_asked(), counts["rows_read"]) == ([], 302)
+
+
 def told_of(root: Path, uri: str) -> PictureError:
     """What a job says of a picture that cannot be read."""
     with pytest.raises(PictureError) as caught:
