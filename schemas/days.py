@@ -88,6 +88,15 @@ def end_of_day_us(day: str | None, zone: str = UTC_NAME) -> int | None:
     return None if day is None else Calendar(zone).start_us(day_number(day) + 1)
 
 
+def instant_in_words(time_us: float) -> str:
+    """An instant since 1970.
+
+    >>> instant_in_words(0)
+    '1970-01-01 00:00 UTC'
+    """
+    return datetime.fromtimestamp(time_us / 1e6, UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
 def _first_second(midnight: datetime, zone: str) -> int:
     """The first second since 1970 at which clocks of the zone show `midnight` or more."""
     clock = time_zone(zone)

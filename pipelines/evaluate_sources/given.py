@@ -1,16 +1,23 @@
 """The item vectors that a table compares: the sources of a run, ItemSage's of a day, `unified`, and any others."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 
 from pipelines.console.paths import named_folders
-from pipelines.one_embedding.vectors import LOG_END, SourceVectors, aligned, finished_sources, source_of, vectors_at
+from pipelines.one_embedding.vectors import (
+    SourceVectors,
+    aligned,
+    finished_sources,
+    source_of,
+    unified_log_end_us,
+    vectors_at,
+)
 from pipelines.run.opened import Run
-from pipelines.stages import SOURCES, stage_of_folder
+from pipelines.stages import SOURCES
 from pipelines.store.history import RUN_NAME
 from pipelines.users.training import ANY_DAY, trained_until_us
 from schemas import storage
+from schemas.days import instant_in_words
 from schemas.errors import UsageError
 from schemas.quarantine import quote
 from schemas.tables import TEXT_FIELDS
@@ -43,10 +50,10 @@ def require_before(sources: Sequence[SourceVectors], split_us: int, split_date: 
     """Raises UsageError for a source that has learnt from the log after the split: it knows what is asked."""
     late = {one.name: one.log_end_us for one in sources if one.log_end_us is not None and one.log_end_us > split_us}
     if late:
-        ends = ", ".join(f"{name} of {_instant(end)}" for name, end in late.items())
+        ends = ", ".join(f"{name} of {instant_in_words(end)}" for name, end in late.items())
         raise UsageError(
-            f"expected sources of a log that ends with --split-date {split_date} ({_instant(split_us)}) or before, got "
-            f"{ends}: train them with `itemsage sources --date {split_date}`, or give a later --split-date"
+            f"expected sources of a log that ends with --split-date {split_date} ({instant_in_words(split_us)}) or "
+            f"before, got {ends}: train them with `itemsage sources --date {split_date}`, or give a later --split-date"
         )
 
 
@@ -87,25 +94,16 @@ def _has_split(run: Run) -> bool:
 def _unified(run: Run, sources: Sequence[SourceVectors], item_ids: Sequence[str]) -> SourceVectors:
     """Of the folder `unified`. Its fields and its log are those of the sources that it may be made of, all that are
     there, and of its own manifest."""
-    stage = stage_of_folder(UNIFIED)
-    ends = [one.log_end_us for one in sources if one.log_end_us is not None]
-    if run.has(stage):
+    ends = [one.log_end_us for one in sources]
+    if run.has(UNIFIED):
         for path in run.listed(UNIFIED):
             run.checked(path)
-        ends += [end for end in [run.manifest(stage).facts.get(LOG_END)] if isinstance(end, int)]
+        ends.append(unified_log_end_us(run))
     folder = run.folder / UNIFIED
     inside = folder / "embeddings"
     seen = frozenset[str]().union(*(one.seen for one in sources))
     where = str(inside if storage.is_folder(inside) else folder)
-    return vectors_at(where, UNIFIED, item_ids, seen, max(ends, default=None))
-
-
-def _instant(time_us: int) -> str:
-    """
-    >>> _instant(0)
-    '1970-01-01 00:00 UTC'
-    """
-    return datetime.fromtimestamp(time_us / 1e6, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    return vectors_at(where, UNIFIED, item_ids, seen, max((end for end in ends if end is not None), default=None))
 
 
 def opened(folder: str | None) -> Run | None:

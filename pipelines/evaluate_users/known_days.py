@@ -1,16 +1,16 @@
 """Whether the item vectors that users are evaluated on know the days that are asked: on those everything looks good."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 
-from pipelines.one_embedding.vectors import LOG_END, log_end_us
+from pipelines.one_embedding.vectors import log_end_us, unified_log_end_us
 from pipelines.run.item_vectors import VectorsSource
 from pipelines.run.listed_files import EMBEDDINGS, UNIFIED
 from pipelines.run.opened import Run
 from pipelines.stages import SOURCES
 from pipelines.users.training import ANY_DAY, trained_until_us
 from schemas import storage
+from schemas.days import instant_in_words
 from schemas.errors import UsageError
 from schemas.quarantine import quote
 
@@ -31,8 +31,7 @@ def learnt_until_us(source: VectorsSource) -> float | None:
             return ANY_DAY
     run = Run(folder.parent)
     if folder.name == UNIFIED and run.has(UNIFIED):
-        end = run.manifest(UNIFIED).facts.get(LOG_END)
-        return end if isinstance(end, int) else None
+        return unified_log_end_us(run)
     return trained_until_us(run.folder, source.model_id) if folder.name == EMBEDDINGS else None
 
 
@@ -42,17 +41,9 @@ def warnings_of(sources: Mapping[str, VectorsSource], first_us: int, from_date: 
     for name, source in sources.items():
         until = learnt_until_us(source)
         if until is not None and until > first_us:
-            days = "days that are not told" if until == ANY_DAY else f"the log up to {_instant(until)}"
+            days = "days that are not told" if until == ANY_DAY else f"the log up to {instant_in_words(until)}"
             found.append(
                 f"the vectors {quote(name)} have learnt from {days}, and the first day asked is {from_date}: all "
                 "looks better on them than on days to come. Give a later --from, or vectors of an earlier --date"
             )
     return found
-
-
-def _instant(time_us: float) -> str:
-    """
-    >>> _instant(0)
-    '1970-01-01 00:00 UTC'
-    """
-    return datetime.fromtimestamp(time_us / 1e6, UTC).strftime("%Y-%m-%d %H:%M UTC")

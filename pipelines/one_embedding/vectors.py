@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from model.sources.side_information import ATTRIBUTE_FIELDS
+from pipelines.run.listed_files import UNIFIED
 from pipelines.run.opened import Run
 from pipelines.sources.run_tables import run_table
 from pipelines.sources.trained import EVIDENCE_FOLDER, VECTORS_FOLDER
@@ -102,6 +103,13 @@ def log_end_us(run: Run, name: str) -> int | None:
                 )
             ends.append(end)
     return max(ends, default=None)
+
+
+def unified_log_end_us(run: Run) -> int | None:
+    """Where the last of all logs ends that the unified vectors of a run have learnt from; None of vectors that have
+    read none, or of which the end is not told."""
+    end = run.manifest(UNIFIED).facts.get(LOG_END)
+    return end if isinstance(end, int) else None
 
 
 def _evidence(run: Run, name: str, item_ids: Sequence[str]) -> np.ndarray:
