@@ -1,7 +1,8 @@
 """Formats of dates that are not taken untold, since a day and a month may look alike: which one texts are written in.
 
-`30.06.2026` and `06/30/2026` show it, for no month has the number 30; `06/07/2026` does not. What to write, or to do,
-is in schemas.cells.date_remedies.
+`30.06.2026` and `06/30/2026` show it, for no month has the number 30; `06/07/2026` does not. Whether the year of two
+digits is first or last, as in `26-06-01`, many dates show together: a log spans days or months, not tens of years. What
+to write, or to do, is in schemas.cells.date_remedies.
 """
 
 import re
@@ -14,6 +15,7 @@ from functools import lru_cache
 _DATES = (
     *(f"{day}{mark}%{year}" for mark in "./-" for year in "Yy" for day in (f"%d{mark}%m", f"%m{mark}%d")),
     *("%Y/%m/%d", "%Y.%m.%d"),
+    *("%y/%m/%d", "%y.%m.%d", "%y-%m-%d"),
     *(f"%d{mark}{month}{mark}%{year}" for mark in " -/" for month in ("%b", "%B") for year in "Yy"),
     *("%b %d, %Y", "%B %d, %Y", "%b %d %Y", "%B %d %Y"),
 )
@@ -32,6 +34,8 @@ _ZONE_NAME = re.compile(r"(?<=[\dZ])\[[\w/+-]{1,30}\]$", re.ASCII)
 _ISO_DATE = "%Y-%m-%d"
 #: Texts that are looked at, and characters of one.
 _MOST_TEXTS, _LONGEST_TEXT = 200, 60
+#: Two places of the year fit the same texts: so many times the days from first to last, and as many, are of the wrong.
+_TIMES_WIDER, _WIDE_DAYS = 4, 300
 #: As many of the dates are in one format, or the column is written in several ways.
 SHARE_ALIKE = 0.9
 
@@ -43,13 +47,17 @@ def date_formats(texts: Sequence[str]) -> list[str]:
 
     >>> date_formats(["06/07/2026"]), date_formats(["06/07/2026", "06/30/2026"])
     (['%d/%m/%Y', '%m/%d/%Y'], ['%m/%d/%Y'])
+    >>> date_formats(["26-06-01"]), date_formats(["26-06-01", "26-06-02"])
+    (['%d-%m-%y', '%y-%m-%d'], ['%y-%m-%d'])
     """
-    rows, num_texts = _rows_by_format(texts)
+    looked_at = _looked_at(texts)
+    rows = _rows_by_format(looked_at)
     dates = set[int]().union(*rows.values())
     best = max(rows.values(), key=len, default=set())
-    if not best or 2 * len(best) < num_texts or len(best) < SHARE_ALIKE * len(dates):
+    if not best or 2 * len(best) < len(looked_at) or len(best) < SHARE_ALIKE * len(dates):
         return []
-    return _without_long_months([one for one, found in rows.items() if found == best])
+    found = _without_long_months([one for one, read in rows.items() if read == best])
+    return _with_likely_years(found, [looked_at[row].strip() for row in sorted(best)])
 
 
 def ways_of_dates(texts: Sequence[str]) -> list[str]:
@@ -59,27 +67,58 @@ def ways_of_dates(texts: Sequence[str]) -> list[str]:
     >>> ways_of_dates(["30.06.2026", "30.06.2026", "2026/07/01", "soon"])
     ['%d.%m.%Y', '%Y/%m/%d']
     """
-    rows, num_texts = _rows_by_format(texts)
+    looked_at = _looked_at(texts)
+    rows = _rows_by_format(looked_at)
     left = set[int]().union(*rows.values())
     ways: list[str] = []
-    if 2 * len(left) < num_texts:
+    if 2 * len(left) < len(looked_at):
         return ways
     while left:
-        way = max(rows, key=lambda one: len(rows[one] & left))
-        ways.append(way)
-        left -= rows[way]
+        most = max(rows.values(), key=lambda read: len(read & left)) & left
+        alike = [one for one, read in rows.items() if read & left == most]
+        ways.append(_with_likely_years(alike, [looked_at[row].strip() for row in sorted(most)])[0])
+        left -= most
     return ways
 
 
-def _rows_by_format(texts: Sequence[str]) -> tuple[dict[str, set[int]], int]:
-    """(format -> which of the texts that are looked at it reads, how many are looked at)."""
-    step = len(texts) // _MOST_TEXTS + 1  # a log is in the order of time, and its first days may be low ones
-    looked_at = texts[::step]
+def is_year_first(one: str) -> bool:
+    """Whether a format begins with a year of two digits."""
+    return one.startswith("%y")
+
+
+def _looked_at(texts: Sequence[str]) -> Sequence[str]:
+    """Some of the texts, from all of them: a log is in the order of time, and its first days may be low ones."""
+    return texts[:: len(texts) // _MOST_TEXTS + 1]
+
+
+def _rows_by_format(texts: Sequence[str]) -> dict[str, set[int]]:
+    """Format -> which of the texts it reads."""
     rows: dict[str, set[int]] = defaultdict(set)
-    for row, text in enumerate(looked_at):
+    for row, text in enumerate(texts):
         for one in _formats_of(text.strip()):
             rows[one].add(row)
-    return rows, len(looked_at)
+    return rows
+
+
+def _with_likely_years(found: list[str], texts: Sequence[str]) -> list[str]:
+    """Of formats that fit the same texts those whose year is where it makes them far nearer to each other: all of them
+    where neither place does."""
+    years = [one for one in found if "%y" in one]
+    days = {one: _days_between(one, texts) for one in years} if any(map(is_year_first, years)) else {}
+    first, last = ([one for one in days if is_year_first(one) is is_first] for is_first in (True, False))
+    for these, others in ((first, last), (last, first)):
+        wide = min((days[one] for one in others), default=0)
+        if these and wide >= max(_WIDE_DAYS, _TIMES_WIDER * min(days[one] for one in these)):
+            return [one for one in found if one not in others]
+    return found
+
+
+def _days_between(one: str, texts: Sequence[str]) -> int:
+    """From the first to the last of the texts as a format reads them, without a twentieth at either end: a year that
+    somebody mistyped says nothing of the others."""
+    days = sorted(datetime.strptime(text, one).toordinal() for text in texts)
+    beyond = len(days) // 20
+    return days[-1 - beyond] - days[beyond]
 
 
 def _without_long_months(found: list[str]) -> list[str]:

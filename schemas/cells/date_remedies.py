@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Sequence
 
-from schemas.cells.date_formats import SHARE_ALIKE, date_formats, ways_of_dates
+from schemas.cells.date_formats import SHARE_ALIKE, date_formats, is_year_first, ways_of_dates
 from schemas.days import UTC_NAME
 
 _DATE_AND_HOUR = "%Y%m%d%H"
@@ -46,7 +46,9 @@ def format_remedy(name: str, sources: Sequence[str], zone: str, formats: Sequenc
     is_utc = zone == UTC_NAME or _SAYS_UTC.search(formats[0]) is not None  # its letters are no zone to strptime
     parts += [] if is_utc else [f"zone = {_toml(zone)}"]
     others = " or ".join(f"time = {_toml(one)}" for one in formats[1:])
-    either = f", or {others} there, whose day and month are the other way round: the values fit both" if others else ""
+    turned = "year is in another place" if any(map(is_year_first, formats)) else "day and month are the other way round"
+    all_fit = "both" if len(formats) == 2 else "all"
+    either = f", or {others} there, whose {turned}: the values fit {all_fit}" if others else ""
     if list(formats) == [_DATE_AND_HOUR]:
         either = ', or time = "s" there, if these are seconds since 1970'
     return f"say how it is written, in the config: [columns.engagements] {name} = {{{', '.join(parts)}}}{either}"

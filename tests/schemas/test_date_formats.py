@@ -63,6 +63,28 @@ def test_formats_by_what_is_seen(texts, formats):
         assert {datetime.strptime(text, one).year for text in dates} == {2026}
 
 
+@pytest.mark.parametrize(
+    ("texts", "formats"),
+    [
+        ([f"26-06-{day:02d}" for day in range(1, 21)], ["%y-%m-%d"]),
+        ([f"26.06.{day:02d} 10:00" for day in range(1, 21)], ["%y.%m.%d %H:%M"]),
+        ([f"26/06/{day:02d}" for day in range(11, 31)], ["%y/%m/%d"]),
+        ([f"26/{month:02d}/{day:02d}" for month in (1, 6, 12) for day in (2, 12, 28)], ["%y/%m/%d"]),
+        ([f"{day:02d}-06-26" for day in range(1, 31)], ["%d-%m-%y"]),
+        ([f"06/{day:02d}/26" for day in range(1, 13)], ["%d/%m/%y", "%m/%d/%y"]),
+        ([f"{day:02d}-{month:02d}-26" for month in (1, 6, 12) for day in range(1, 31)], ["%d-%m-%y"]),
+        (["28.12.25", "02.01.26"], ["%d.%m.%y"]),
+        (["26-06-01"] * 20, ["%d-%m-%y", "%y-%m-%d"]),
+        ([f"26-06-{day:02d}" for day in range(1, 31)] + ["01-06-26"], ["%y-%m-%d"]),
+        ([f"26-06-01 {hour:02d}:00" for hour in range(24)], ["%d-%m-%y %H:%M", "%y-%m-%d %H:%M"]),
+        ([f"{day:02d}-06-{year}" for year in range(20, 27) for day in range(1, 31)], ["%d-%m-%y"]),
+    ],
+)
+def test_the_year_is_where_the_dates_are_near_to_each_other(texts, formats):
+    """Both places are said where one date alone is there, or where they are as far from each other by either."""
+    assert date_formats(texts) == formats
+
+
 def test_a_config_takes_every_format_that_is_told():
     """Those of the clocks, too, with an offset and without."""
     clocks = ("", " 10:05", ":10:05:07 +0000", " 10:05+02:00", " 10:05:07.25+0200", " 1:05 PM")
@@ -74,10 +96,12 @@ def test_a_config_takes_every_format_that_is_told():
         "2026063010",
     ]
     for text in texts:
-        (found,) = date_formats([text])
-        assert column_of(
-            table_columns({"engagements": {"timestamp": {"time": found}}}, "engagements"), "timestamp"
-        ).time
+        formats = date_formats([text])
+        assert formats
+        for found in formats:
+            assert column_of(
+                table_columns({"engagements": {"timestamp": {"time": found}}}, "engagements"), "timestamp"
+            ).time
 
 
 def test_the_ways_of_a_column_that_is_written_in_several():
@@ -88,3 +112,8 @@ def test_the_ways_of_a_column_that_is_written_in_several():
 def test_the_texts_that_are_looked_at_are_of_the_whole_log():
     days = [f"{day:02d}.06.2026" for day in range(1, 31) for _ in range(1_000)]
     assert date_formats(days) == ["%d.%m.%Y"]
+
+
+def test_of_several_ways_the_likely_year_is_said():
+    texts = [*(f"26-06-{day:02d}" for day in range(1, 21)), "2026/07/01", "2026/07/02", "2026/07/03"]
+    assert ways_of_dates(texts) == ["%y-%m-%d", "%Y/%m/%d"]

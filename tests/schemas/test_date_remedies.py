@@ -21,6 +21,9 @@ def test_what_to_write_is_said() -> None:
         'zone = "Europe/Berlin"}, or time = "%m/%d/%Y" there, whose day and month are the other way round: '
         "the values fit both"
     )
+    assert format_remedy("timestamp", ("timestamp",), "UTC", ["%d-%m-%y", "%y-%m-%d"]).endswith(
+        'or time = "%y-%m-%d" there, whose year is in another place: the values fit both'
+    )
     assert 'source = ["a", "b"]' in format_remedy("timestamp", ("a", "b"), "UTC", ["%Y%m%d"])
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from pipelines.init.table.found import FoundColumn, found_in
 from pipelines.init.table.seen import SeenColumn, SeenTable
-from schemas.cells.date_formats import date_formats
+from schemas.cells.date_formats import date_formats, is_year_first
 from schemas.cells.text import UnreadableCellError
 from schemas.cells.times import timestamp_of
 from schemas.coercion.day_and_clock import is_clock
@@ -66,7 +66,8 @@ def _times_of(column: SeenColumn, clock: SeenColumn | None = None) -> FoundColum
     formats = [] if any(map(_is_time, column.filled[:_LOOKED_AT])) else date_formats(texts)
     if not formats:
         return found_in(columns, "timestamp")
-    other = f"day or month first? All that was read fits {' and '.join(formats)}" if len(formats) > 1 else ""
+    first = "which part is the year" if any(map(is_year_first, formats)) else "day or month first"
+    other = f"{first}? All that was read fits {' and '.join(formats)}" if len(formats) > 1 else ""
     return found_in(columns, "timestamp", options={"time": formats[0]}, notes=[other] if other else [])
 
 

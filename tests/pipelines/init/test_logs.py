@@ -116,6 +116,17 @@ def test_the_format_of_a_logs_dates_is_written(capsys, days, told):
     assert f"--date {'2026-06-06' if days[0].startswith('05') else '2026-06-30'}" in out
 
 
+@pytest.mark.parametrize(("days", "is_asked"), [(("26-06-29", "26-06-30"), False), (("26-06-30", "26-06-30"), True)])
+def test_which_part_of_a_date_is_the_year_is_found_or_asked(capsys, days, is_asked):
+    write_google_tsv(Path("f.tsv"), PRODUCTS)
+    rows = [f"{days[n % 2]} 10:00,view_item,u{n},{product.sku}" for n, product in enumerate(PRODUCTS)]
+    write_csv("e.csv", "timestamp,event_name,user_pseudo_id,item_id", *rows)
+    time = written("--from", "ga4", "e.csv", "--catalog", "f.tsv")["columns"]["engagements"]["timestamp"]["time"]
+    asked = "? timestamp: which part is the year? All that was read fits %d-%m-%y %H:%M and %y-%m-%d %H:%M"
+    assert (asked in capsys.readouterr().out) is is_asked
+    assert is_asked or time == "%y-%m-%d %H:%M"
+
+
 @pytest.mark.parametrize(
     ("header", "words"),
     [
