@@ -109,13 +109,13 @@ def _look_at_log(table: SeenTable, file: str, catalog: str | None) -> Shop:
 
 
 def _by_other_items(match: _Match, table: SeenTable, likeliest: _Likeliest) -> _Match:
-    """The match, or, where the log `table` names few items by its column of them, the one by another column that names
+    """The match, or, where the log `table` names few items by its columns of them, the one by other columns that name
     more."""
-    for column in other_items(match.log_start, table) if match.share_known < _FEW_KNOWN else ():
-        seen = RehearsedLog(items=Counter(column.texts))
+    for columns in other_items(match.log_start, table) if match.share_known < _FEW_KNOWN else ():
+        seen = RehearsedLog(items=Counter(text for column in columns for text in column.texts))
         start, items = likeliest(seen)
         if seen.share_known(items.ids) > max(match.share_known, _FEW_KNOWN):
-            started = with_items(match.log_start, column, table)
+            started = with_items(match.log_start, columns, table)
             match = _Match(start, items, started, rehearse_log(table.files, started.columns))
     return match
 

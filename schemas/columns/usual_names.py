@@ -151,7 +151,10 @@ SEARCHES = (
     *("suchbegriff", "suchanfrage"),
 )
 #: What only a log of orders has.
-ORDERS = ("order_id", "order_number", "invoice", "invoice_no", "lineitem_name", "bestellnummer", "auftragsnummer")
+ORDERS = (
+    *("order_id", "order_number", "invoice", "invoice_no", "lineitem_name", "bestellnummer", "auftragsnummer"),
+    "increment_id",
+)
 #: Columns that say whether customers see a product, and since when none does.
 VISIBLE = ("product_online", "is_active", "active", "enabled", "available", "published", "visible", "status")
 DELETED = ("deleted_at", "deleted", "archived_at", "archived", "is_archived", "date_deleted")

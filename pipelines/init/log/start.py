@@ -2,11 +2,12 @@
 others that are written alike."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from pipelines.init.log.actions import ACTIONS, OF_NO_USE, event_column, is_ga4, known_actions
-from pipelines.init.log.items import column_or_path, item_columns, items_of_log
+from pipelines.init.log.items import column_or_path, item_columns, items_of_log, other_item_columns
 from pipelines.init.log.missing_columns import what_is_missing
 from pipelines.init.log.no_action import of_several_values, one_action
 from pipelines.init.log.orders import with_order
@@ -71,18 +72,17 @@ def with_events(start: LogStart, seen: Counter[str], table: SeenTable) -> LogSta
     return replace(start, actions=actions, seen=seen, unknown=unknown)
 
 
-def other_items(start: LogStart, table: SeenTable) -> list[SeenColumn]:
-    """The further columns that may be a log's items, where one alone was found."""
+def other_items(start: LogStart, table: SeenTable) -> list[list[SeenColumn]]:
+    """What may be a log's items beside the columns that were found."""
     (items,) = (one for one in start.found if one.name == "item_id")
-    columns = (table.column([name]) for name in usual_names.LOG_ITEMS)
-    others = [column for column in columns if column is not None and column.filled and column.name not in items.sources]
-    return list({column.name: column for column in others}.values()) if len(items.sources) == 1 else []
+    return other_item_columns(table, items.sources)
 
 
-def with_items(start: LogStart, column: SeenColumn, table: SeenTable) -> LogStart:
-    """The start whose items are in another column."""
+def with_items(start: LogStart, columns: Sequence[SeenColumn], table: SeenTable) -> LogStart:
+    """The start whose items are in other columns."""
+    other = items_of_log(columns, table)
     note = "the catalogue has its ids, and not those of the column that is rather called so"
-    other = found_in([column], "item_id", notes=[note])
+    other = replace(other, notes=(note, *other.notes))
     found = tuple(other if one.name == "item_id" else one for one in start.found)
     return replace(start, found=found, unread=tuple(unread_columns(table, [*found, start.event])))
 

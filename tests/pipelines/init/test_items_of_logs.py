@@ -1,6 +1,8 @@
 """`itemsage init` of a log whose items are written otherwise than in the catalogue: lists in a text, spellings."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from init_calls import refused, write_csv, written
@@ -52,6 +54,56 @@ def test_of_two_columns_of_items_the_one_is_taken_that_the_catalogue_has(capsys)
     )
     assert written("log.csv", "--catalog", "p.csv")["columns"]["engagements"]["item_id"] == "sku"
     assert "100% of the rows are on items of the catalogue" in capsys.readouterr().out
+
+
+def events_log(*events: dict[str, Any]) -> dict[str, Any]:
+    """What is written of a log of such events, beside a catalogue of the items 000000 to 000004."""
+    write_csv("p.csv", "sku,name", *(f"{number:06},red mug {number}" for number in range(5)))
+    times = ({"timestamp": f"2026-06-20T10:{number:02}:00Z", "user_id": f"u{number}"} for number in range(len(events)))
+    lines = [json.dumps({**time, **event}) + "\n" for time, event in zip(times, events, strict=True)]
+    Path("log.jsonl").write_text("".join(lines))
+    return written("--from", "ga4", "log.jsonl", "--catalog", "p.csv")["columns"]["engagements"]
+
+
+VIEWS = [{"event": "product_viewed", "product_id": f"{number:06}"} for number in range(4)]
+ORDERED = [{"product_id": "000001"}, {"product_id": "000004"}]
+BOTH = ["products.product_id", "product_id"]
+
+
+@pytest.mark.parametrize("products", [ORDERED, json.dumps(ORDERED)])
+def test_views_with_an_item_and_orders_with_a_list_are_both_read(capsys, products):
+    log = events_log(*VIEWS, {"event": "order_completed", "products": products})
+    assert (log["item_id"], "item_id:" in capsys.readouterr().out) == (BOTH, False)
+    assert rehearse_log(["log.jsonl"], log).items == {"000000": 1, "000001": 2, "000002": 1, "000003": 1, "000004": 1}
+
+
+def test_a_list_beside_the_item_of_an_event_is_asked_about(capsys):
+    added = {"event": "product_added", "product_id": "000002", "products": ORDERED}
+    log = events_log(*VIEWS, added, {"event": "order_completed", "products": ORDERED})
+    assert log["item_id"] == BOTH[::-1]
+    assert "? item_id: 1 of 6 rows have both, product_id and products.product_id: which" in capsys.readouterr().out
+    assert rehearse_log(["log.jsonl"], log).items["000002"] == 2
+    assert events_log(*VIEWS, added)["item_id"] == "product_id"
+
+
+def test_items_that_no_source_reads_are_asked_about(capsys):
+    ordered = {"event": "order_completed", "products": "[{product_id:000001},{product_id:000002}]"}
+    assert events_log(*VIEWS, ordered)["item_id"] == "product_id"
+    assert "? item_id: 1 of 5 rows have none by product_id, and have products ([{product_id:" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("listed", "id_of"), [("items", "product_id"), ("line_items", "id")])
+def test_of_the_ids_in_a_list_those_are_taken_that_the_catalogue_has(capsys, listed, id_of):
+    lines = [{id_of: 700 + number, "sku": f"{number:06}", "quantity": 1} for number in range(5)]
+    log = events_log(*({listed: [line]} for line in lines))
+    assert (log["item_id"], log["action"]) == (f"{listed}.sku", {"constant": "checkout"})
+    assert "100% of the rows are on items of the catalogue" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("whose", ["item", "product"])
+def test_an_object_that_is_called_an_item_has_its_id(whose):
+    log = events_log(*({"event": "VIEW", whose: {"id": f"{number:06}", "type": "mug"}} for number in range(5)))
+    assert log["item_id"] == f"{whose}.id"
 
 
 def test_a_device_stands_for_a_user_who_is_not_known(capsys):
