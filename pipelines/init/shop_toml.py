@@ -82,6 +82,7 @@ def log_text(start: LogStart) -> str:
     lines += [] if start.event_column else _lines_of(start.event)
     if start.unread:
         lines.append(comment(f"Not read: {_listed(start.unread)}."))
+    lines += [comment(f"? {asked}") for asked in start.questions]
     if not start.event_column:
         return "\n".join(lines) + "\n"
     lines += ["", "[columns.engagements.action]", f"source = {toml_value(start.event_column)}", ""]

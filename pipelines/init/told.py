@@ -72,6 +72,7 @@ def _day(shop: Shop) -> date:
 
 def _told_of_log(shop: Shop, start: LogStart, log: RehearsedLog) -> list[str]:
     lines = ["", *_table_of([*start.found, start.event], ("session_id", "query")), *_asked([*start.found, start.event])]
+    lines += [f"? {asked}" for asked in start.questions]
     share = log.share_known(shop.items.ids)
     num_left_out = sum(log.no_rows[name] for name in NO_ROWS)
     lines.append(

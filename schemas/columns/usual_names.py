@@ -120,14 +120,30 @@ LOG_LISTS = ("items", "products", "contents", "line_items", "lines", "cart", "ba
 #: Ids of who acts, which complete each other: before a login and after it. Others stand for one where there is none.
 USERS = (
     *("user_id", "user_pseudo_id", "visitor_id", "customer_id", "client_id", "external_id", "distinct_id"),
-    *("anonymous_id", "domain_userid"),
+    *("anonymous_id", "domain_userid", "full_visitor_id", "idvisitor"),
 )
 #: Anonymous ids that stand where a row has none of USERS.
 DEVICES = ("device_id",)
 OTHER_USERS = (
     *("member_id", "household_id", "household_key", *DEVICES, "user", "visitor", "customer", "email", "kunde"),
+    *("uid", "uuid_user", "user_key", "customer_key", "customer_number", "customer_no", "customer_code"),
+    *("member_number", "buyer_id", "buyer_user_id", "shopper_id", "person_id", "contact_id", "contact_key"),
+    *("subscriber_id", "subscriber_key", "profile_id", "account_id", "guest_id", "kundennummer", "kunden_nr"),
+    *("kunden_id", "klantnummer", "klant_id", "id_client", "numero_client", "code_client", "id_cliente"),
+    *("cliente_id", "codice_cliente"),
 )
-SESSIONS = ("ga_session_id", "session_id", "user_session", "session", "visit_id", "domain_sessionid")
+#: Objects that are somebody who acts, whose id is a user's.
+OBJECTS_OF_USERS = (*OTHER_USERS, "buyer", "shopper", "person", "contact", "member", "profile", "account")
+#: Words in the names of columns that may say who acts, in some languages.
+WORDS_OF_USERS = (
+    *("user", "visitor", "customer", "buyer", "shopper", "person", "contact", "member", "client", "subscriber"),
+    *("profile", "account", "household", "guest", "cookie", "device", "email", "phone", "loyalty", "kund", "klant"),
+    *("nutzer", "besucher", "acheteur", "utilisateur", "usuario", "utente", "cliente", "gebruiker", "bezoeker"),
+)
+SESSIONS = (
+    *("ga_session_id", "session_id", "user_session", "session", "visit_id", "domain_sessionid", "idvisit"),
+    *("session_key", "id_session", "sitzung", "sitzungs_id"),
+)
 TIMES = (
     *("event_timestamp", "event_time", "timestamp", "time", "datetime", "date_time", "date_hour_minute", "date_hour"),
     *("date", "created_at", "ts"),

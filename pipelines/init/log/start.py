@@ -12,7 +12,7 @@ from pipelines.init.log.missing_columns import what_is_missing
 from pipelines.init.log.no_action import of_several_values, one_action
 from pipelines.init.log.orders import with_order
 from pipelines.init.log.times import times_of_log
-from pipelines.init.log.users import users_of_log
+from pipelines.init.log.users import asked_of_nobody, users_of_log
 from pipelines.init.table.found import FoundColumn, found_in, unread_columns
 from pipelines.init.table.seen import SeenColumn, SeenTable
 from schemas import tables
@@ -24,7 +24,8 @@ from schemas.errors import UsageError
 class LogStart:
     """found: our columns but for the action. event: the column whose values are actions; actions: Google's event, and
     how often it was seen, to our action, "" for none. unknown: events of the file that Google has not named. unread:
-    columns of the file that are none of ours; several: those that have several values, and so may be the action."""
+    columns of the file that are none of ours; several: those that have several values, and so may be the action.
+    questions: for the end of the log's columns."""
 
     found: tuple[FoundColumn, ...]
     event: FoundColumn
@@ -33,6 +34,7 @@ class LogStart:
     unknown: tuple[str, ...]
     unread: tuple[str, ...]
     several: tuple[str, ...] = ()
+    questions: tuple[str, ...] = ()
 
     @property
     def event_column(self) -> str:
@@ -60,7 +62,9 @@ def log_start(table: SeenTable) -> LogStart:
     found += [items_of_log(items, table), *_searches(table)]
     action = one_action(table) if event is None else found_in([event], "action")
     unread = tuple(unread_columns(table, [*found, action]))
-    start = LogStart(tuple(found), action, {}, Counter(), (), unread, of_several_values(table, [*found, action]))
+    several = of_several_values(table, [*found, action])
+    asked = tuple(asked_of_nobody(table, [*found, action]))
+    start = LogStart(tuple(found), action, {}, Counter(), (), unread, several, asked)
     return start if event is None else with_events(start, Counter(event.texts), table)
 
 

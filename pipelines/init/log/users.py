@@ -7,6 +7,7 @@ from pipelines.init.table.found import FoundColumn, found_in
 from pipelines.init.table.seen import SeenColumn, SeenTable
 from schemas.columns import usual_names
 from schemas.columns.names import plain_name
+from schemas.quarantine import quote
 
 #: Users that may stand for nobody, and the share of rows from which they are asked about.
 _MAYBE_GUESTS = ("0", "-1", "0.0", "-1.0")
@@ -14,6 +15,8 @@ _FEWEST_OF_GUESTS = 0.05
 #: What the id of a user is called in an object of one; how a column is called that has the ids of known ones.
 _NAMES_OF_USERS = ("id", "uuid", "key", "hash", "email", "name")
 _KNOWN_USERS = ("userid", "customerid")
+#: Columns that a question names.
+_MOST_NAMED = 4
 
 
 def users_of_log(table: SeenTable) -> list[FoundColumn]:
@@ -28,6 +31,30 @@ def users_of_log(table: SeenTable) -> list[FoundColumn]:
     return [found_in(users, "user_id", notes=[*notes, *_asked_of_guests(users)])] if users else []
 
 
+def asked_of_nobody(table: SeenTable, found: Sequence[FoundColumn]) -> list[str]:
+    """What a person is asked of a log whose users were not found; found: our columns that were."""
+    by_name = {one.name: one for one in found}
+    if "user_id" in by_name:
+        return []
+    read = {source for one in found for source in one.sources}
+    columns = [one for one in {**table.columns, **table.nested}.values() if one.name not in read and one.texts]
+    called = [one.name for one in columns if any(word in plain_name(one.name) for word in usual_names.WORDS_OF_USERS)]
+    again = [one.name for one in columns if _comes_again(one)]
+    named = ", ".join(quote(name) for name in (called or again)[:_MOST_NAMED])
+    session = ""
+    if "session_id" in by_name:
+        session = f"; a session may stand for one: user_id = {quote(by_name['session_id'].sources[0])}"
+    return [
+        f"user_id: no column is called as users are{f': is it one of {named}?' if named else '. Does none say who?'} "
+        f'Then write user_id = "its name"{session}. A row without a user and without a query is of no use'
+    ]
+
+
+def _comes_again(column: SeenColumn) -> bool:
+    """Whether the column may name those who act: some of them several times, and many of them."""
+    return not column.is_distinct and len(set(column.texts)) > 1 and column.num_words <= 1
+
+
 def _ids_in_objects(table: SeenTable, users: Sequence[SeenColumn]) -> list[SeenColumn]:
     """The id in an object that is called a user (`user.id`, as the Elastic Common Schema has it), unless one of the
     users that were found is more than an anonymous one; [] without any."""
@@ -36,8 +63,9 @@ def _ids_in_objects(table: SeenTable, users: Sequence[SeenColumn]) -> list[SeenC
     found: dict[tuple[int, int], SeenColumn] = {}
     for path, column in table.nested.items():
         whose, _, name = path.casefold().rpartition(".")
-        if name in _NAMES_OF_USERS and (who := whose.rpartition(".")[2]) in usual_names.OTHER_USERS and column.filled:
-            found.setdefault((_NAMES_OF_USERS.index(name), usual_names.OTHER_USERS.index(who)), column)
+        who = whose.rpartition(".")[2]
+        if name in _NAMES_OF_USERS and who in usual_names.OBJECTS_OF_USERS and column.filled:
+            found.setdefault((_NAMES_OF_USERS.index(name), usual_names.OBJECTS_OF_USERS.index(who)), column)
     return [found[min(found)]] if found else []
 
 

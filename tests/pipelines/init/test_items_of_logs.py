@@ -147,10 +147,14 @@ def test_a_log_without_an_action_and_a_user_is_told_of_the_constant(capsys):
 
 
 def test_german_orders_are_told_that_each_is_a_checkout(capsys):
-    head = "Bestellnummer,Bestelldatum,Kundennummer,Artikelnummer"
-    told = refused_log(capsys, head, "B0,20.06.2026 10:00,K,000001")
+    line = "B0,20.06.2026 10:00,K,000001"
+    told = refused_log(capsys, "Bestellnummer,Bestelldatum,Wer,Artikelnummer", line)
     assert 'action = {constant = "checkout"}' in told
     assert "timestamp = 'Bestelldatum'" in told
+    write_csv("log.csv", "Bestellnummer,Bestelldatum,Kundennummer,Artikelnummer", line)
+    log = written("--from", "ga4", "log.csv", "--catalog", "p.csv")["columns"]["engagements"]
+    assert (log["user_id"], log["action"]) == ("Kundennummer", {"constant": "checkout"})
+    assert "? action: no column says what somebody did: every row counts as checkout" in capsys.readouterr().out
 
 
 def test_times_that_cannot_be_read_are_named_with_their_column(capsys):
