@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.console.terminal import shortened, shown_title
+from pipelines.log.doubts import Doubts
 from schemas.coercion.cells import BatchFindings
 from schemas.coercion.columns import text_column
 from schemas.columns.mapping import catalogue_columns, catalogue_schema, table_columns
@@ -84,7 +85,8 @@ class RehearsedItems:
 
 @dataclass(eq=False)
 class RehearsedLog:
-    """items: item -> rows of it. no_rows: events that are none. events_by_action: see schemas.events.actions."""
+    """items: item -> rows of it. no_rows: events that are none. events_by_action: see schemas.events.actions. doubts:
+    of the rows that can be read."""
 
     num_rows: int = 0
     rejections: list[Rejection] = field(default_factory=list)
@@ -93,6 +95,7 @@ class RehearsedLog:
     events_by_action: Counter[str] = field(default_factory=Counter)
     last_day: date | None = None
     is_whole: bool = True
+    doubts: Doubts = field(default_factory=Doubts)
 
     def share_known(self, ids: set[str]) -> float:
         """The rows on one of these items, of the good ones; 0 without any."""
@@ -146,6 +149,7 @@ def rehearse_log(files: Sequence[str], columns: Mapping[str, Any]) -> RehearsedL
         log.items.update(rows["item_id"].to_pylist())
         log.no_rows.update(raw.no_rows)
         log.events_by_action.update(raw.events_by_action)
+        log.doubts.add(rows, counts)
         last = pc.max(rows["timestamp"]).as_py()
         if last is not None:
             log.last_day = max(filter(None, (log.last_day, last.date())))

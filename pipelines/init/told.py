@@ -11,6 +11,7 @@ from pipelines.init.log.start import LogStart
 from pipelines.init.rehearsal import RehearsedLog, reasons
 from pipelines.init.shop import Shop
 from pipelines.init.table.found import FoundColumn
+from pipelines.log.doubts import last_true_year
 from pipelines.log.listed_items import listed_in_words
 from pipelines.log.rows import near_counts, near_in_words, without_items_in_words
 from schemas.events.paths import NO_ROWS
@@ -64,10 +65,10 @@ def next_commands(shop: Shop, out: str) -> list[str]:
 
 
 def _day(shop: Shop) -> date:
-    """The last day of a log that was read to its end, else today."""
-    if shop.log is not None and shop.log.is_whole and shop.log.last_day is not None:
-        return shop.log.last_day
-    return datetime.now(UTC).date()
+    """The last day of a log that was read to its end, unless it is yet to come, else today."""
+    today = datetime.now(UTC).date()
+    last = shop.log.last_day if shop.log is not None and shop.log.is_whole else None
+    return today if last is None or last.year > last_true_year(today.year) else last
 
 
 def _told_of_log(shop: Shop, start: LogStart, log: RehearsedLog) -> list[str]:
@@ -90,6 +91,7 @@ def _told_of_log(shop: Shop, start: LogStart, log: RehearsedLog) -> list[str]:
         lines.append(f"WARNING: {listed}")
     if log.rejections:
         lines.append(f"WARNING: {len(log.rejections):,} rows of the log cannot be read: {reasons(log.rejections)}")
+    lines += [f"WARNING: {doubt}" for doubt in log.doubts.in_words(datetime.now(UTC).year)]
     if without_items := without_items_in_words(log.events_by_action):
         lines.append(f"WARNING: {without_items}")
     unknown = [f"{name} ({start.seen[name]:,})" for name in start.unknown]

@@ -172,7 +172,8 @@ def _check_inputs(config: DoctorConfig, findings: list[Finding], folder: str) ->
                 if inputs is not None:
                     with found.guard("the ids of the catalogue"):
                         ids = whole_ids(inputs, config.columns)
-                findings.append(check_log_rows(files, num_rows, config.columns, config, config.time_zone, ids))
+                zone, date = config.time_zone, config.date
+                findings.append(check_log_rows(files, num_rows, config.columns, config, zone, ids, date))
     named = [f"{table} {brief(spec)}" for table, spec in tables if spec is not None]
     found.looked_at = found.looked_at or ", ".join(named) or "neither --catalog nor --engagements"
     return inputs

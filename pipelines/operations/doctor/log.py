@@ -2,45 +2,52 @@
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-import pyarrow.compute as pc
+import pyarrow as pa
 
 from pipelines.console.exit_codes import EXIT_THRESHOLD
 from pipelines.console.terminal import found_in_words
 from pipelines.console.thresholds import LogThresholds
 from pipelines.gates.log import check_quarantine_log, check_used, why_rejected
 from pipelines.gates.results import FAILED
+from pipelines.log.doubts import Doubts
 from pipelines.log.engagement_log import assumed_in_words
 from pipelines.log.listed_items import listed_in_words
-from pipelines.log.rows import RejectedRows, near_counts, near_in_words, unknown_counts, without_items_in_words
+from pipelines.log.rows import (
+    LogUse,
+    RejectedRows,
+    near_counts,
+    near_in_words,
+    unknown_counts,
+    without_items_in_words,
+)
 from pipelines.operations.findings import Finding
 from schemas.cells.times import SINCE_1970, WITH_OFFSET, WITHOUT_OFFSET
 from schemas.coercion.offsets_of_times import offsets_of_times
 from schemas.columns.mapping import table_columns
 from schemas.columns.raw_rows import FileSlice, RawRows
 from schemas.columns.spec import ColumnsOfTable, column_of
-from schemas.days import UTC_NAME
+from schemas.days import UTC_NAME, end_of_day_us
 from schemas.events.paths import NO_ROWS
 from schemas.reading.rows import plan_slices, read_slice
 from schemas.tables import ENGAGEMENTS
 from schemas.validation.log import validate_engagements
 
-#: No shop has a log of an earlier year; numbers since 1970 are read from it on, too (see schemas.cells.times).
-_FIRST_YEAR = 1990
-
 
 class _FirstRows(NamedTuple):
     """counts: of the rejected rows, of all, and of events by action; no_rows: events that are none; offsets: times by
-    whether they have an offset; items: the rows of each; is_whole: whether the log has no more; num_unset: rows with a
-    time before _FIRST_YEAR."""
+    whether they have an offset; items: the rows of each; is_whole: whether the log has no more; use: of the rows that
+    can be read, as the log stage counts them, as if the catalogue had every item."""
 
     counts: Mapping[str, int]
     no_rows: Mapping[str, int]
     offsets: Counter[str]
     items: Counter[str]
     is_whole: bool
-    num_unset: int = 0
+    use: Mapping[str, int]
+    doubts: Doubts
 
 
 def check_log_rows(
@@ -50,14 +57,15 @@ def check_log_rows(
     thresholds: LogThresholds,
     time_zone: str,
     item_ids: Collection[str] | None = None,
+    date: str | None = None,
 ) -> Finding:
     """The first batch of the log's `num_rows` rows held against the gates of a log: a problem if it would stop a run of
-    such rows, a warning if some are rejected, or if times are read as UTC though days end in another zone. item_ids: of
-    the whole catalogue, None where that is not known."""
+    such rows, a warning if some are rejected, if they are doubtful, or if times are read as UTC though days end in
+    another zone. item_ids: of the whole catalogue, None where that is not known. date: the day of the run."""
     finding = Finding("rows of engagements")
     with finding.guard("the first rows of the engagements"):
         mapping = ColumnsOfTable(table_columns(columns, "engagements"), files)
-        first = _first_rows(files, mapping)
+        first = _first_rows(files, mapping, end_of_day_us(date, time_zone))
         counts, no_rows, offsets = first.counts, first.no_rows, first.offsets
         rejected, num_read = counts.get("rows_quarantined", 0), counts.get("rows_read", 0)
         of_all = f"the {num_read:,} rows" if num_read >= num_rows else f"the first {num_read:,} of {num_rows:,} rows"
@@ -74,11 +82,9 @@ def check_log_rows(
             finding.warn(why_rejected(counts))
         if without_items := without_items_in_words(counts):
             finding.warn(without_items)
-        if first.num_unset:
-            finding.warn(
-                f"{first.num_unset:,} times are before {_FIRST_YEAR}, as 1970-01-01 is where none was set: they count "
-                "as the oldest rows. Leave such rows out of the export, or write their time as null, which is rejected"
-            )
+        for doubt in first.doubts.in_words(datetime.now(UTC).year):
+            finding.warn(doubt)
+        _check_use(finding, first, date)
         if item_ids is not None and first.items:
             _check_items(finding, first, item_ids)
         if (num_local := offsets[WITHOUT_OFFSET]) and zone == UTC_NAME != time_zone:
@@ -88,6 +94,20 @@ def check_log_rows(
                 f'timestamp = {{zone = "{time_zone}"}}'
             )
     return finding
+
+
+def _check_use(finding: Finding, first: _FirstRows, date: str | None) -> None:
+    """How many rows are after the day of the run; a problem if for that and other reasons none is of use, whatever the
+    catalogue has, a warning if that is so of the first of many rows."""
+    if num_after := first.use.get("rows_after_date", 0):
+        finding.looked_at += f"; {num_after:,} are after {date}, and not used"
+    if not first.use.get("rows_read") or first.use["rows_used"]:
+        return
+    message = check_used(first.use).message
+    if first.is_whole:
+        finding.fail(message, EXIT_THRESHOLD)
+    else:
+        finding.warn(message)
 
 
 def _check_items(finding: Finding, first: _FirstRows, item_ids: Collection[str]) -> None:
@@ -127,18 +147,21 @@ def _batches(files: Sequence[str], columns: ColumnsOfTable) -> Iterator[tuple[Fi
             yield file_slice, raw
 
 
-def _first_rows(files: Sequence[str], columns: ColumnsOfTable) -> _FirstRows:
-    """What the first batch of the log has."""
+def _first_rows(files: Sequence[str], columns: ColumnsOfTable, end_us: int | None) -> _FirstRows:
+    """What the first batch of the log has. end_us: of the day of the run, see LogUse."""
     batches = _batches(files, columns)
     file_slice, raw = next(batches, (None, None))
     if file_slice is None or raw is None:
-        return _FirstRows({}, {}, Counter(), Counter(), True)
+        return _FirstRows({}, {}, Counter(), Counter(), True, {}, Doubts())
     rejected_rows = RejectedRows()
     good, rejected, read = validate_engagements(raw, file_slice)
     rejected_rows.add(rejected)
     counts = rejected_rows.counts() | {"rows_read": read["rows_read"]} | dict(raw.events_by_action)
     no_rows = {name: raw.no_rows[name] for name in NO_ROWS if raw.no_rows.get(name)}
     items = Counter(good["item_id"].to_pylist())
-    years = pc.year(good["timestamp"])
-    num_unset = pc.sum(pc.less(years, _FIRST_YEAR)).as_py() or 0
-    return _FirstRows(counts, no_rows, offsets_of_times(raw), items, next(batches, None) is None, num_unset)
+    use = LogUse(end_us, pa.array(items, pa.string()))
+    use.add(good)
+    used = {"rows_read": len(good), "rows_used": len(use.take()), **use.counts()}
+    doubts = Doubts()
+    doubts.add(good, read)
+    return _FirstRows(counts, no_rows, offsets_of_times(raw), items, next(batches, None) is None, used, doubts)

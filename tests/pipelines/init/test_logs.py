@@ -368,3 +368,14 @@ def test_events_that_occur_in_later_files_are_counted_and_named(capsys, suffix):
     assert f'view_item = "click"  # {25 + 12 + 12} seen' in text
     assert 'quiz_answer = ""  # 13 seen. Not one of Google' in text
     assert "left out, for Google has not named them: quiz_answer (13), gesehen (13)" in capsys.readouterr().out
+
+
+def test_times_that_are_yet_to_come_are_told_and_are_no_day_of_a_run(capsys):
+    write_google_tsv(Path("f.tsv"), PRODUCTS)
+    rows = [f"{n % 28 + 1:02}/06/2569,view_item,u{n},{product.sku}" for n, product in enumerate(PRODUCTS)]
+    write_csv("e.csv", "timestamp,event_name,user_pseudo_id,item_id", *rows)
+    written("--from", "ga4", "e.csv", "--catalog", "f.tsv")
+    out = capsys.readouterr().out
+    assert "WARNING: 25 times are of 2569, which is yet to come" in out
+    assert "2569 of the Buddhist calendar is 2026" in out
+    assert "--date 2569" not in out

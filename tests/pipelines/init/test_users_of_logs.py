@@ -64,3 +64,8 @@ def test_where_nobody_is_found_it_is_asked(capsys, header, cells, asked):
     (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("? user_id: no column")]
     assert asked in line
     assert f"# {line}" in Path("shop.toml").read_text()
+
+
+def test_users_that_a_spreadsheet_rounded_are_told(capsys):
+    log_of("user_id", "1.23451E+18", "1.23452E+18")
+    assert "WARNING: 12 cells of user_id cannot be read, and are empty: of ids that a sp" in capsys.readouterr().out

@@ -194,3 +194,23 @@ def test_times_that_nobody_set_are_told(tmp_path):
     told = [text for text in found.warnings if "before 1990" in text]
     assert len(told) == 1
     assert told[0].startswith("2 times are before 1990")
+
+
+@pytest.mark.parametrize(("year", "status", "is_told"), [(2026, OK, False), (2052, FAILED, True)])
+def test_rows_after_the_day_of_the_run_are_told_before_it(tmp_path, year, status, is_told):
+    log = write(tmp_path / "log.parquet", good_rows(["item-1"], dt.datetime(year, 7, 1, tzinfo=dt.UTC)))
+    finding = by_name(diagnose(DoctorConfig(engagements=str(log), date="2026-06-30")))["rows of engagements"]
+    assert finding.status == status
+    assert ("; 60 are after 2026-06-30, and not used" in finding.looked_at) is is_told
+    told = [*finding.problems, *finding.warnings]
+    assert ("0 of 60 log rows are of use: expected at least 1; rows after date 60" in told) is is_told
+    assert any("60 times are of 2052, which is yet to come" in text for text in told) is is_told
+
+
+def test_users_that_a_spreadsheet_rounded_are_no_users(tmp_path):
+    rows = good_rows(["item-1"], dt.datetime(2026, 7, 1, tzinfo=dt.UTC))
+    rounded = [{**row, "user_id": "1.23451E+18", "surface": "home", "query": None} for row in rows]
+    log = write(tmp_path / "log.parquet", rounded)
+    finding = by_name(diagnose(DoctorConfig(engagements=str(log))))["rows of engagements"]
+    assert "0 of 60 log rows are of use: expected at least 1; rows without user or query 60" in finding.problems
+    assert any(text.startswith("60 cells of user_id cannot be read, and are empty") for text in finding.warnings)
