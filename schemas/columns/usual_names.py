@@ -151,6 +151,11 @@ TIMES = (
     *("occurred_at", "visit_time", "order_date", "purchase_date", "invoice_date", "t_dat"),
     *("zeitpunkt", "zeitstempel", "bestelldatum", "datum", "fecha"),
 )
+#: The zone of the clocks that wrote the times beside it, by its name or as an offset.
+ZONES = (
+    *("time_zone", "tz", "tzid", "tz_name", "time_zone_name", "iana_time_zone", "zeitzone", "fuseau_horaire"),
+    *("zona_horaria", "tijdzone", "fuso_orario", "utc_offset", "gmt_offset", "tz_offset", "time_zone_offset"),
+)
 #: Words in the names of columns that have a clock beside a column of days.
 CLOCKS = ("time", "hour", "clock", "uhrzeit", "heure", "hora")
 #: Of a log that has days beside its times.

@@ -13,6 +13,7 @@ from pipelines.init.log.no_action import of_several_values, one_action
 from pipelines.init.log.orders import with_order
 from pipelines.init.log.times import times_of_log
 from pipelines.init.log.users import asked_of_nobody, users_of_log
+from pipelines.init.log.zones import with_zone
 from pipelines.init.table.found import FoundColumn, found_in, unread_columns
 from pipelines.init.table.seen import SeenColumn, SeenTable
 from schemas import tables
@@ -54,7 +55,7 @@ def log_start(table: SeenTable) -> LogStart:
     people = [*usual_names.USERS, *usual_names.OTHER_USERS, *usual_names.SESSIONS]
     if not items or times is None or (event is None and table.column(people) is None):
         raise UsageError(what_is_missing(table, event, () if times is None else times.sources, items))
-    found = [times, *users_of_log(table)]
+    found = [with_zone(times, table), *users_of_log(table)]
     session = column_or_path(table, usual_names.SESSIONS, ("event_params", "ga_session_id"))
     if session is not None and session.filled:
         found.append(found_in([session], "session_id"))
