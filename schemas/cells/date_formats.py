@@ -23,8 +23,15 @@ _CLOCKS = (
     *("%H:%M", "%H:%M:%S", "%H:%M:%S.%f", "%I:%M %p", "%I:%M:%S %p"),
     *("%H:%M%z", "%H:%M:%S%z", "%H:%M:%S.%f%z", "%H:%M %z", "%H:%M:%S %z"),
 )
-#: Of digits alone, by their number.
-_BARE = {8: "%Y%m%d", 10: "%Y%m%d%H", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
+#: Of digits alone, by their number; and the years that those of four digits are of.
+_BARE = {
+    6: ("%y%m%d",),
+    8: ("%Y%m%d",),
+    10: ("%Y%m%d%H", "%y%m%d%H%M"),
+    12: ("%Y%m%d%H%M", "%y%m%d%H%M%S"),
+    14: ("%Y%m%d%H%M%S",),
+}
+_BARE_YEARS = range(1990, 2100)
 #: Whole ones of C, git and Twitter, whose year is behind the clock.
 _OF_C = [f"%a %b %d %H:%M:%S {behind}" for behind in ("%Y", "%Y %z", "%z %Y", "UTC %Y", "GMT %Y")]
 _CLOCK = re.compile(r"(?P<date>.*?\w)(?P<between>,? |T|:)(?P<clock>\d{1,2}:\d\d.*)")
@@ -131,9 +138,8 @@ def _formats_of(text: str) -> Iterator[str]:
     if len(text) > _LONGEST_TEXT:
         return
     if text.isascii() and text.isdigit():
-        bare = _BARE.get(len(text))
-        if bare is not None and _fits(text, bare):
-            yield bare
+        bare = _BARE.get(len(text), ())
+        yield from (one for one in bare if _fits(text, one) and (is_year_first(one) or int(text[:4]) in _BARE_YEARS))
         return
     if (zone_name := _ZONE_NAME.search(text)) is not None:
         for one in _formats_with_clock(text[: zone_name.start()], (_ISO_DATE,)):

@@ -16,6 +16,8 @@ from schemas.columns.names import plain_name
 
 #: A date without a clock: 2026-06-20 (also at midnight, as a table of days has it), 20260620, 20.06.2026, 20 Jun 2026.
 _DAY = re.compile(r"(?:\d{8}|\d{1,4}([-./ ])(?:\d{1,2}|[A-Za-z]{3,9})\1\d{1,4})(?:[T ]00:00:00)?")
+#: Ten digits of the years from 2020 on, and their format; seconds of the years from 2033 on begin so, too.
+_TEN_DIGITS, _DATE_AND_CLOCK = re.compile(r"[2-9]\d{9}"), "%y%m%d%H%M"
 #: Values that show whether they are times.
 _LOOKED_AT = 200
 
@@ -55,6 +57,15 @@ def _is_day(text: str) -> bool:
     return _DAY.fullmatch(text.strip()) is not None
 
 
+def _is_beyond_seconds(text: str) -> bool:
+    """Whether ten digits may be a date and a clock, and are no seconds of a year before 2033 if they are not.
+
+    >>> _is_beyond_seconds("2606201005"), _is_beyond_seconds("1712011005"), _is_beyond_seconds("2026062010")
+    (True, False, False)
+    """
+    return _TEN_DIGITS.fullmatch(text.strip()) is not None and date_formats([text]) == [_DATE_AND_CLOCK]
+
+
 def _times_of(column: SeenColumn, clock: SeenColumn | None = None) -> FoundColumn:
     """The timestamps of a column, and the one of clocks beside it; in the format that the texts show where they are not
     taken untold."""
@@ -63,9 +74,13 @@ def _times_of(column: SeenColumn, clock: SeenColumn | None = None) -> FoundColum
     if clock is not None:
         pairs = zip(column.values, clock.values, strict=True)
         texts = [f"{day} {at}" for day, at in pairs if None not in (day, at)]
-    formats = [] if any(map(_is_time, column.filled[:_LOOKED_AT])) else date_formats(texts)
+    is_told = any(map(_is_time, column.filled[:_LOOKED_AT]))
+    formats = date_formats(texts) if not is_told or _mostly(_is_beyond_seconds, column) else []
     if not formats:
         return found_in(columns, "timestamp")
+    if is_told:
+        note = f"digits of a date, {formats[0]}, or seconds since 1970? They would be of the years from 2033 on"
+        return found_in(columns, "timestamp", options={"time": formats[0]}, notes=[note])
     first = "which part is the year" if any(map(is_year_first, formats)) else "day or month first"
     other = f"{first}? All that was read fits {' and '.join(formats)}" if len(formats) > 1 else ""
     return found_in(columns, "timestamp", options={"time": formats[0]}, notes=[other] if other else [])

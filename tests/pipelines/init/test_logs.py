@@ -379,3 +379,17 @@ def test_times_that_are_yet_to_come_are_told_and_are_no_day_of_a_run(capsys):
     assert "WARNING: 25 times are of 2569, which is yet to come" in out
     assert "2569 of the Buddhist calendar is 2026" in out
     assert "--date 2569" not in out
+
+
+@pytest.mark.parametrize(
+    ("time", "told"), [("26{:02}{:02}1005", "%y%m%d%H%M"), ("26{:02}{:02}", "%y%m%d"), ("17819{:02}{:02}0", None)]
+)
+def test_digits_of_a_date_are_no_seconds(capsys, time, told):
+    write_google_tsv(Path("f.tsv"), PRODUCTS)
+    rows = [f"{time.format(6, n + 1)},view_item,u{n},{product.sku}" for n, product in enumerate(PRODUCTS)]
+    write_csv("e.csv", "timestamp,event_name,user_pseudo_id,item_id", *rows)
+    log = written("--from", "ga4", "e.csv", "--catalog", "f.tsv")["columns"]["engagements"]
+    assert log["timestamp"] == ({"source": "timestamp", "time": told} if told else "timestamp")
+    out = capsys.readouterr().out
+    assert ("? timestamp: digits of a date, %y%m%d%H%M, or seconds" in out) == (told == "%y%m%d%H%M")
+    assert ("--date 2026-06-25" in out) == (told is not None)
