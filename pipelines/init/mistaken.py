@@ -63,7 +63,7 @@ def refuse_catalogue(table: SeenTable, given: str, catalog: str | None, catalog_
     names = [*OF_CATALOGUE["title"], *OF_CATALOGUE["description"]]
     texts = [column.name for column in _called(table, names)]
     pictures = _pictures(table)
-    if _is_readable_log(table) or log_columns(table) or not (texts or pictures):
+    if _is_readable_log(table) or log_columns(table) or _is_of_events(table) or not (texts or pictures):
         return
     if catalog is not None and catalog_is_log:
         remedy = f"the two are swapped: itemsage init --from {GA4} {shown(catalog)} --catalog {shown(given)}"
@@ -85,6 +85,13 @@ def _is_readable_log(table: SeenTable) -> bool:
     except UsageError:
         return False
     return True
+
+
+def _is_of_events(table: SeenTable) -> bool:
+    """Whether a row says when somebody did something, or when an order was, and nothing describes a product; of what it
+    lacks as a log another message tells."""
+    who, when, orders = (bool(_called(table, names)) for names in (_WHO, _WHEN, ORDERS))
+    return when and (who or orders) and not _is_described(table)
 
 
 def _called(table: SeenTable, names: Sequence[str]) -> list[SeenColumn]:

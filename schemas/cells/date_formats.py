@@ -18,6 +18,7 @@ _DATES = (
     *("%y/%m/%d", "%y.%m.%d", "%y-%m-%d"),
     *(f"%d{mark}{month}{mark}%{year}" for mark in " -/" for month in ("%b", "%B") for year in "Yy"),
     *("%b %d, %Y", "%B %d, %Y", "%b %d %Y", "%B %d %Y"),
+    *(f"{month}{mark}%d{mark}%{year}" for mark in "-/" for month in ("%b", "%B") for year in "Yy"),
 )
 _CLOCKS = (
     *("%H:%M", "%H:%M:%S", "%H:%M:%S.%f", "%I:%M %p", "%I:%M:%S %p"),

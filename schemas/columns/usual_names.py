@@ -113,7 +113,8 @@ PARENTS = (
 LOG_ITEMS = (
     *("item_id", "items_item_id", "product_id", "sku", "variant_id", "article_id", "content_id", "product_sku"),
     *("article_number", "item_number", "artikelnummer", "item_code", "product_code", "asin", "content_ids"),
-    *("line_item_sku", "variant_sku", "item_ids", "product_ids", "object_ids"),
+    *("line_item_sku", "variant_sku", "item_ids", "product_ids", "object_ids", "seller_sku", "custom_label"),
+    "custom_label_sku",
 )
 #: Lists of the items of an event, whose `id` is that of an item.
 LOG_LISTS = ("items", "products", "contents", "line_items", "lines", "cart", "basket", "product")
@@ -127,7 +128,8 @@ DEVICES = ("device_id",)
 OTHER_USERS = (
     *("member_id", "household_id", "household_key", *DEVICES, "user", "visitor", "customer", "email", "kunde"),
     *("uid", "uuid_user", "user_key", "customer_key", "customer_number", "customer_no", "customer_code"),
-    *("member_number", "buyer_id", "buyer_user_id", "shopper_id", "person_id", "contact_id", "contact_key"),
+    *("member_number", "buyer", "buyer_username", "buyer_email", "customer_email", "billing_email", "buyer_name"),
+    *("buyer_id", "buyer_user_id", "shopper_id", "person_id", "contact_id", "contact_key"),
     *("subscriber_id", "subscriber_key", "profile_id", "account_id", "guest_id", "kundennummer", "kunden_nr"),
     *("kunden_id", "klantnummer", "klant_id", "id_client", "numero_client", "code_client", "id_cliente"),
     *("cliente_id", "codice_cliente"),
@@ -149,7 +151,9 @@ TIMES = (
     *("date", "created_at", "ts"),
     *("server_time", "server_timestamp", "derived_tstamp", "collector_tstamp", "date_created", "hit_time_gmt"),
     *("occurred_at", "visit_time", "order_date", "purchase_date", "invoice_date", "t_dat"),
-    *("zeitpunkt", "zeitstempel", "bestelldatum", "datum", "fecha"),
+    *("sale_date", "sold_at", "date_paid", "paid_at", "purchased_at", "ordered_at", "order_time", "transaction_date"),
+    *("payment_date", "viewed_at", "clicked_at", "zeitpunkt", "zeitstempel", "bestelldatum", "kaufdatum", "datum"),
+    *("date_de_commande", "fecha_de_compra", "fecha", "data_ordine", "besteldatum"),
 )
 #: The zone of the clocks that wrote the times beside it, by its name or as an offset.
 ZONES = (
@@ -174,7 +178,7 @@ SEARCHES = (
 #: What only a log of orders has.
 ORDERS = (
     *("order_id", "order_number", "invoice", "invoice_no", "lineitem_name", "bestellnummer", "auftragsnummer"),
-    "increment_id",
+    *("increment_id", "amazon_order_id", "sales_record_number", "numéro_de_commande", "numero_de_pedido"),
 )
 #: Columns that say whether customers see a product, and since when none does.
 VISIBLE = ("product_online", "is_active", "active", "enabled", "available", "published", "visible", "status")

@@ -1,10 +1,13 @@
 """What is said of a log that lacks a column which a log must have, by the names that init knows."""
 
 import difflib
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipelines.console.terminal import shortened
+from pipelines.init.log.actions import is_ga4, known_actions
+from pipelines.init.log.no_action import MOST_ACTIONS
 from pipelines.init.table.seen import SeenColumn, SeenTable
 from schemas.cells.date_formats import date_formats
 from schemas.cells.text import UnreadableCellError
@@ -22,6 +25,12 @@ _NEEDED = {
 }
 #: How like a usual name, from 0 to 1, a column is that is asked about; and letters that a name for it needs.
 _NEAR, _FEWEST_LETTERS = 0.6, 3
+#: Our column -> what its names end in that other columns' end in, too.
+_ENDINGS = {"item_id": ("s", "id"), "action": ("name", "type")}
+#: A usual name that is two in one.
+_IN_ITEMS = "items_item_id"
+#: Behind what systems put before a name: ym:s:dateTime.
+_MARKS = re.compile(r"[:./]")
 #: Values that show whether they are times.
 _LOOKED_AT = 200
 _WITHOUT_TIMES = (
@@ -47,7 +56,7 @@ def what_is_missing(
         name for name, column in table.columns.items() if name not in known and (column.texts or not column.filled)
     ]
     may_be = {ours: [name for name in plain if _may_be(ours, table.columns[name])] for ours in missing}
-    near = {ours: name for ours in missing if (name := _near(ours, may_be[ours]))}
+    near = {ours: name for ours in missing if (name := _near(ours, may_be[ours], table))}
     lacking = ", ".join(
         f"no {_NEEDED[ours][0]} ({_NEEDED[ours][1]})"
         + (f": is it {shortened(near[ours], 60)}?" if ours in near else "")
@@ -98,14 +107,43 @@ def _of_orders(table: SeenTable, found: Mapping[str, Sequence[str]]) -> str:
     )
 
 
-def _near(ours: str, names: Sequence[str]) -> str | None:
-    """The one of some columns that is most like a usual name of ours, and is none of another column's."""
-    usual = [plain for name in OF_LOG[ours] if len(plain := plain_name(name)) >= _FEWEST_LETTERS]
+def _near(ours: str, names: Sequence[str], table: SeenTable) -> str | None:
+    """The one of some columns that is most like a usual name of ours, and is none of another column's; of actions first
+    one that has a known one in each row."""
+    if ours == "action":
+        known = (name for name in names if _has_known_actions(table.columns[name], table))
+        if (found := next(known, None)) is not None:
+            return found
+    usual = {stem for name in OF_LOG[ours] if len(stem := _stem(ours, name)) >= _FEWEST_LETTERS and name != _IN_ITEMS}
     alike = [
-        (difflib.SequenceMatcher(None, plain, plain_name(name)).ratio(), -number)
+        (difflib.SequenceMatcher(None, stem, _stem(ours, name)).ratio(), -number)
         for number, name in enumerate(names)
-        if len(plain_name(name)) >= _FEWEST_LETTERS and not means_another(ours, name, OF_LOG)
-        for plain in usual
+        if len(_stem(ours, name)) >= _FEWEST_LETTERS
+        if not (means_another(ours, name, OF_LOG) or means_another(ours, _last_part(name), OF_LOG))
+        for stem in usual
     ]
     best = max(alike, default=(0.0, 0))
     return names[-best[1]] if best[0] >= _NEAR else None
+
+
+def _has_known_actions(column: SeenColumn, table: SeenTable) -> bool:
+    seen = set(column.texts)
+    known = known_actions(seen, is_ga4(table)) if len(seen) <= MOST_ACTIONS else {}
+    return bool(seen) and known.keys() == seen and any(known.values())
+
+
+def _last_part(name: str) -> str:
+    return _MARKS.split(name)[-1]
+
+
+def _stem(ours: str, name: str) -> str:
+    """A name without what systems put before it, and without what all names of our column end in: that it is an id, or
+    the name or type of an action.
+
+    >>> _stem("item_id", "ym:s:clientID"), _stem("item_id", "id"), _stem("action", "pathname")
+    ('client', 'id', 'path')
+    """
+    plain = plain_name(_last_part(name))
+    for ending in _ENDINGS.get(ours, ()):
+        plain = plain.removesuffix(ending) or plain
+    return plain

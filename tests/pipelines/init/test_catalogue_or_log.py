@@ -125,3 +125,43 @@ def test_what_is_told_apart_by_nothing_may_be_a_log_all_the_same(capsys):
     assert 'engagements = "t.csv", with its columns (timestamp, user_id, item_id, action) in [columns.engagements]' in (
         message
     )
+
+
+@pytest.mark.parametrize(
+    ("header", "cells", "told"),
+    [
+        (
+            "amazon-order-id,purchase-date,product-name,sku,quantity",
+            "302-{0},2026-06-20T10:0{0}:00Z,Mug,SKU-{0},1",
+            "is each row an order of an item? Then begin with the catalogue alone",
+        ),
+        (
+            "timestamp,name,pathname,user_id,meta.value",
+            "2026-06-20T10:0{0}:00Z,Purchase,/p,u{0},['SKU-{0}']",
+            "no event_name (what somebody did): is it name?, no items or item_id (with which item). Name",
+        ),
+        (
+            "ym:s:dateTime,ym:s:clientID,ym:s:purchasedProductID",
+            "2026-06-20T10:0{0}:00Z,1700{0},SKU-{0}",
+            "no items or item_id (with which item): is it ym:s:purchasedProductID?",
+        ),
+        (
+            "website_id,session_id,event_name,created_at,string_value",
+            "w,s{0},add-to-cart,2026-06-20T10:0{0}:00Z,SKU-{0}",
+            "created_at says when, no items or item_id (with which item). Name",
+        ),
+    ],
+)
+def test_a_log_that_lacks_a_column_is_no_catalogue_and_no_other_id_is_proposed(capsys, header, cells, told):
+    write_csv("p.csv", "sku,name", *(f"SKU-{number},red mug {number}" for number in range(5)))
+    write_csv("log.csv", header, *(cells.format(number) for number in range(5)))
+    assert told in refused(capsys, "--from", "ga4", "log.csv", "--catalog", "p.csv")
+
+
+def test_the_orders_of_a_marketplace_are_a_log():
+    write_csv("p.csv", "sku,name", *(f"SKU-{number},red mug {number}" for number in range(5)))
+    rows = [f"06/2{number}/26,Mug,b{number},1,9,{number},SKU-{number}" for number in range(5)]
+    write_csv("log.csv", "Sale Date,Item Name,Buyer,Quantity,Price,Order ID,SKU", *rows)
+    log = written("--from", "ga4", "log.csv", "--catalog", "p.csv")["columns"]["engagements"]
+    assert log["timestamp"] == {"source": "Sale Date", "time": "%m/%d/%y"}
+    assert (log["user_id"], log["item_id"], log["action"]) == ("Buyer", "SKU", {"constant": "checkout"})
