@@ -34,8 +34,10 @@ def users_of_log(table: SeenTable) -> list[FoundColumn]:
 def asked_of_nobody(table: SeenTable, found: Sequence[FoundColumn]) -> list[str]:
     """What a person is asked of a log whose users were not found; found: our columns that were."""
     by_name = {one.name: one for one in found}
-    if "user_id" in by_name:
+    users = by_name.get("user_id")
+    if users is not None and users.share_filled:
         return []
+    none = "no column is called as users are" if users is None else f"{' and '.join(users.sources)} is empty"
     read = {source for one in found for source in one.sources}
     columns = [one for one in {**table.columns, **table.nested}.values() if one.name not in read and one.texts]
     called = [one.name for one in columns if any(word in plain_name(one.name) for word in usual_names.WORDS_OF_USERS)]
@@ -45,7 +47,7 @@ def asked_of_nobody(table: SeenTable, found: Sequence[FoundColumn]) -> list[str]
     if "session_id" in by_name:
         session = f"; a session may stand for one: user_id = {quote(by_name['session_id'].sources[0])}"
     return [
-        f"user_id: no column is called as users are{f': is it one of {named}?' if named else '. Does none say who?'} "
+        f"user_id: {none}{f': is it one of {named}?' if named else '. Does none say who?'} "
         f'Then write user_id = "its name"{session}. A row without a user and without a query is of no use'
     ]
 

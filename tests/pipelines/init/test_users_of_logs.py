@@ -66,6 +66,13 @@ def test_where_nobody_is_found_it_is_asked(capsys, header, cells, asked):
     assert f"# {line}" in Path("shop.toml").read_text()
 
 
+def test_where_the_column_of_users_is_empty_it_is_asked(capsys):
+    log_of("userId,session_id", ",1", ",2")
+    told = capsys.readouterr().out
+    assert "? user_id: userId is empty" in told
+    assert "a session may stand for one: user_id = 'session_id'" in told
+
+
 def test_users_that_a_spreadsheet_rounded_are_told(capsys):
     log_of("user_id", "1.23451E+18", "1.23452E+18")
     assert "WARNING: 12 cells of user_id cannot be read, and are empty: of ids that a sp" in capsys.readouterr().out
