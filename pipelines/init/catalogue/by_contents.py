@@ -15,10 +15,11 @@ from pipelines.init.catalogue.pictures import pictures_of
 from pipelines.init.catalogue.repeated_ids import repeated_ids
 from pipelines.init.catalogue.store_views import store_views
 from pipelines.init.catalogue.variants import asked_of_parents, by_continuation, by_parent, titles_of
+from pipelines.init.table.columns import SeenColumn
 from pipelines.init.table.found import FoundColumn, Start, found_in, found_in_lists, joined, left_out, own_names
 from pipelines.init.table.hidden import Hidden, Shown, hidden_products
-from pipelines.init.table.seen import SeenColumn, SeenTable, refuse_wrapped
-from pipelines.init.table.unreadable import refuse_names_given_twice
+from pipelines.init.table.seen import SeenTable
+from pipelines.init.table.unreadable import refuse_names_given_twice, refuse_wrapped
 from schemas.columns.internal_names import is_internal
 from schemas.columns.leave_out import ANY
 from schemas.columns.names import plain_name
