@@ -25,7 +25,7 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from model.pictures.decoding import DEFAULT_LIMITS
+from model.pictures.faults import DEFAULT_LIMITS
 from pipelines.console.jobs import flag, main_of, print_summary
 from pipelines.console.progress import Progress
 from pipelines.fetch_images.cache import remove_half_files

@@ -7,15 +7,11 @@ from typing import Any
 
 import pyarrow as pa
 
-from model.pictures.decoding import (
-    PictureError,
-    PictureLimits,
-    PictureRoot,
-    Preprocessing,
-    decode_picture,
-    read_picture,
-)
+from model.pictures.decoding import Preprocessing, decode_picture
+from model.pictures.faults import PictureError, PictureLimits
+from model.pictures.files import read_picture
 from model.pictures.image_encoder_spec import ImageEncoderSpec
+from model.pictures.root import PictureRoot
 from pipelines.console.exit_codes import EXIT_THRESHOLD
 from pipelines.features.plan import check_image_root
 from pipelines.operations.findings import Finding, brief, cut_short
