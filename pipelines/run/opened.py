@@ -19,7 +19,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from model.nearest.index import ANNOY_FILE, IDS_FILE, MANIFEST_FILE, ItemIndex, read_index_manifest
+from model.nearest.index import ItemIndex
+from model.nearest.index_folder import ANNOY_FILE, IDS_FILE, MANIFEST_FILE, read_index_manifest
 from model.nearest.refined import NEAR_DUPLICATES_FILE, REFINED_FOLDER
 from model.nearest.searched import DISTINCT_FILE, DISTINCT_FILES, open_searched
 from pipelines.run.index_problems import Refined, open_refined
