@@ -16,7 +16,8 @@ from schemas.columns.raw_rows import RawRows
 from schemas.columns.spec import Column
 from schemas.errors import CorruptFileError
 from schemas.parquet import batches as parquet_batches
-from schemas.parquet.batches import bounded_batches, unfolded_bytes
+from schemas.parquet.batches import bounded_batches
+from schemas.parquet.value_sizes import unfolded_bytes
 from schemas.pictures.stored import stored_name
 
 MAX_ROWS, MAX_BYTES, MAX_CELL = 7, 120, 60
