@@ -23,8 +23,8 @@ from model.nearest.index import MAX_NUMBER, METRIC, AnnoyItemIndex
 from schemas import storage
 from schemas.errors import CorruptFileError
 from schemas.files import check_sha256, read_json
+from schemas.parquet.files import PARQUET_ERRORS
 from schemas.quarantine import quote
-from schemas.reading.rows import PARQUET_ERRORS
 from schemas.tables import IDS
 
 ANNOY_FILE, IDS_FILE, MANIFEST_FILE = "items.ann", "ids.parquet", "manifest.json"

@@ -27,8 +27,8 @@ from model.split.near_duplicates import cosines, kept_rows
 from schemas import storage
 from schemas.errors import CorruptFileError
 from schemas.files import check_sha256
+from schemas.parquet.files import PARQUET_ERRORS
 from schemas.quarantine import quote
-from schemas.reading.rows import PARQUET_ERRORS
 from schemas.tables import NEAR_DUPLICATES
 
 REFINED_FOLDER = "refined_index"

@@ -26,8 +26,8 @@ from model.nearest.index import TUNED_AT, AnnoyItemIndex, ItemIndex, NearVectors
 from model.nearest.index_folder import ANNOY_FILE, check_index_file, load_annoy, open_index
 from model.nearest.voyager import VoyagerIndex, load_voyager
 from schemas.errors import CorruptFileError
+from schemas.parquet.files import PARQUET_ERRORS
 from schemas.quarantine import quote
-from schemas.reading.rows import PARQUET_ERRORS
 from schemas.tables import DISTINCT
 
 #: After "search_k" in a sorted manifest: who looks for the first one finds that of items.ann.

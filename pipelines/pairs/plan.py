@@ -24,12 +24,14 @@ from pipelines.pairs.write_summaries import SUMMARIES
 from pipelines.run.units import bucket_name, read_stage_manifest
 from schemas import storage
 from schemas.columns.mapping import table_columns
+from schemas.columns.raw_rows import FileSlice
 from schemas.columns.spec import ColumnsOfTable
 from schemas.days import end_of_day_us
 from schemas.errors import UsageError
 from schemas.files import expand_inputs, read_json
 from schemas.hashing import fingerprint
-from schemas.reading.rows import FileSlice, check_columns, count_rows, input_identity, plan_slices
+from schemas.reading.input_files import check_columns, count_rows, input_identity
+from schemas.reading.rows import plan_slices
 from schemas.records.query_vectors import check_query_vectors
 from schemas.tables import ENGAGEMENTS
 

@@ -19,12 +19,12 @@ import pyarrow as pa
 from pipelines.console.progress import Progress
 from schemas.coercion.whole_ids import POINTS
 from schemas.columns.mapping import catalogue_schema
-from schemas.columns.raw_rows import NONE_OF_TEXT
+from schemas.columns.raw_rows import NONE_OF_TEXT, FileSlice
 from schemas.columns.spec import ColumnsOfTable
 from schemas.hashing import bucket_of
 from schemas.pictures.stored import keep_picture
 from schemas.quarantine import Rejection, rejections_to_table
-from schemas.reading.rows import FileSlice, read_slice
+from schemas.reading.rows import read_slice
 from schemas.tables import REJECTIONS
 from schemas.validation.catalogue import VALIDATED_CATALOGUE, validate_catalogue, validated_schema
 from schemas.validation.grouping import MERGED, SHARE_PICTURES, complete_groups

@@ -32,8 +32,8 @@ from schemas import storage
 from schemas.errors import CorruptFileError, UsageError
 from schemas.files import sha256_of_file
 from schemas.hashing import bucket_of
+from schemas.parquet.files import PARQUET_ERRORS
 from schemas.quarantine import quote
-from schemas.reading.rows import PARQUET_ERRORS
 from schemas.records.embeddings import read_embeddings, read_embeddings_metadata, validate_embeddings
 from schemas.records.fingerprints import FINGERPRINTS_FOLDER, FingerprintsFile
 from schemas.records.manifests import Manifest

@@ -11,9 +11,11 @@ from pipelines.init.table.keyed_cells import with_objects
 from pipelines.init.table.seen import SeenTable
 from schemas import storage
 from schemas.coercion.cells import BatchFindings, Blame, cells_of_sources, coerced_values
+from schemas.columns.raw_rows import RawRows
 from schemas.columns.spec import ColumnsOfTable
 from schemas.columns.wrapped_lists import plain_lists_of
-from schemas.reading.rows import RawRows, count_rows, known_columns, plan_slices, read_slice
+from schemas.reading.input_files import count_rows, known_columns
+from schemas.reading.rows import plan_slices, read_slice
 
 #: Rows of a table that are looked at, at most by a batch more.
 MAX_ROWS = 8_192

@@ -24,16 +24,15 @@ from schemas.columns.spec import ColumnsOfTable, column_of
 from schemas.files import expand_inputs
 from schemas.pictures.stored import keep_picture
 from schemas.quarantine import Rejection
-from schemas.reading.rows import (
+from schemas.reading.input_files import (
     check_columns,
     count_rows,
     format_of,
     known_columns,
-    plan_slices,
-    read_slice,
     relative_names,
     unusual_forms,
 )
+from schemas.reading.rows import plan_slices, read_slice
 from schemas.reading.snapshots import catalogue_files
 from schemas.tables import LEAVE_OUT
 from schemas.validation.catalogue import validate_catalogue
