@@ -38,7 +38,7 @@ from schemas.tables import ENGAGEMENTS
 STAGE = "pairs"
 #: In a run: the shop's own query vectors, as they are looked up.
 QUERY_TABLE_FOLDER = "query_table"
-CODE_VERSION = 10
+CODE_VERSION = 11
 #: Queries of a catalogue that a model is distilled from, at most: its steps meet 800,000 by default. An item has
 #: _FEW_QUERIES if there are enough of them, and of a catalogue that is larger still a share of the items has any.
 MAX_DISTILL_QUERIES = 500_000
@@ -193,7 +193,7 @@ def _pair_rules(config: PairsConfig, inputs: _Inputs, query_table_folder: str | 
         has_pictures=inputs.encoding is not None,
         pseudo_queries=config.pseudo_queries,
         typo_share=config.typo_share,
-        distillation=distillation_rules(0 if inputs.text_encoder else config.distill_queries, num_items),
+        distillation=distillation_rules(config.distill_queries, num_items),
         max_pairs_per_item=config.max_pairs_per_item,
         seed=config.seed,
     )
