@@ -43,6 +43,8 @@ MAX_LIST_BYTES, MAX_LIST_RATIO = 128 << 20, 100
 MAX_PICTURE_PAGE_BYTES, MAX_PICTURES_CELL_BYTES = 1 << 30, 128 << 20
 #: Pictures are compressed already: what unfolds to more times its bytes in the file is something else.
 _MAX_PICTURE_RATIO = 4
+#: Bytes of a value of the physical types that have one width.
+_WIDTHS = {"BOOLEAN": 1, "INT32": 4, "INT64": 8, "INT96": 12, "FLOAT": 4, "DOUBLE": 8}
 #: What a batch may take if each of its rows has the longest values of the dictionaries.
 _MAX_UNFOLDED_BYTES = 256 << 20
 #: A column whose cells may unfold to more stays dictionary-coded.
@@ -165,7 +167,9 @@ def _read_chunks(
                 uncompressed_bytes=footer.uncompressed_bytes,
                 is_text=column.physical_type == "BYTE_ARRAY",
                 is_int96=column.physical_type == "INT96",
-                width=column.length if column.physical_type == "FIXED_LEN_BYTE_ARRAY" else 0,
+                width=column.length
+                if column.physical_type == "FIXED_LEN_BYTE_ARRAY"
+                else _WIDTHS.get(column.physical_type, 0),
                 is_list=column.max_repetition_level > 0,
                 pages=list(pages_of(raw, footer.start, footer.start + footer.compressed_bytes)),
             )
