@@ -47,6 +47,15 @@ def test_each_query_is_encoded_once_for_all_parts_buckets_and_chunks(run, tmp_pa
         np.testing.assert_array_equal(pair.query_text_vector, vector_of[pair.query_id])
 
 
-def test_a_model_with_a_text_encoder_needs_no_queries_to_distil_from(run):
+def test_queries_to_distil_from_are_words_alone(run, monkeypatch):
+    picture_vectors._TEXT_CACHES.forget()
+    encoded: list[str] = []
+    encode = TextEncoder.encode
+    monkeypatch.setattr(TextEncoder, "encode", lambda self, texts: encoded.extend(texts) or encode(self, texts))
     run_pairs(run, pseudo_queries=2, distill_queries=8)
-    assert not (run / "pairs" / DISTILLATION).exists()
+    pseudo = [pair for part in read_pairs(run).values() for pair in part]
+    distilled = read_pairs(run, [DISTILLATION])[DISTILLATION]
+    assert all(len(pair.query_text_vector) for pair in pseudo)
+    assert not any(len(pair.query_text_vector) for pair in distilled)
+    assert {query_id("search", text) for text in encoded} == {pair.query_id for pair in pseudo}
+    assert len({pair.query_id for pair in distilled}) > len(encoded)
