@@ -6,8 +6,8 @@ Chen et al., arXiv 2110.06918), by knowledge distillation (Hinton et al., arXiv 
 
     loss = mean over queries of KL( softmax(BM25 / TEMPERATURE) || softmax(s cosine) )     over the items of a batch
 
-BM25 knows words alone, and so do items and queries here: those of a model with a text encoder, or with a table of query
-vectors, have no vectors beside their tokens, and its queries need none.
+BM25 knows words alone: items and queries of a model with a text encoder, or with a table of query vectors, are without
+their text vectors and those of the table here, and its queries need none. Pictures of items stay.
 
 A batch has items, queries made of their texts (model.text.pseudo_queries), and random others of those that have such
 queries: none that the split holds out. It is from queries of many different words that such a distillation generalises;
@@ -57,7 +57,7 @@ TEMPERATURE = 1.5
 NUM_ITEMS, MAX_QUERIES, NUM_RANDOM = 256, 4, 256
 #: Times the rates of the training: there is no log here that could be learned by heart.
 RATE = 2.0
-_STATE_VERSION = 3
+_STATE_VERSION = 4
 
 
 @dataclass(frozen=True, kw_only=True)

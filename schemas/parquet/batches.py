@@ -213,8 +213,8 @@ def _rows_that_fit(chunks: Sequence[_Chunk], total_rows: int, num_rows: int, max
 
 
 def _longest_values(file: pq.ParquetFile, path: str, part: int, chunks: Sequence[_Chunk]) -> dict[str, int]:
-    """Bytes of the longest value in each chunk's dictionary, or more; 0 without one. The dictionary of a chunk that may
-    have long ones is looked into, by reading one row."""
+    """Bytes of the longest value in each chunk's dictionary, or more; 0 of texts without one. Numbers have their width.
+    The dictionary of a chunk that may have long texts is looked into, by reading one row."""
     longest = {chunk.path: chunk.dictionary_bytes for chunk in chunks}
     longest |= {chunk.path: chunk.width for chunk in chunks if chunk.width}
     unsure = [chunk for chunk in chunks if chunk.stays_coded(longest[chunk.path])]

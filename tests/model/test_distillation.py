@@ -137,6 +137,30 @@ def test_nothing_is_distilled_without_text_or_passes(data: TrainingData, tmp_pat
     assert not list(tmp_path.iterdir())
 
 
+def test_a_pass_meets_each_item_once_with_queries_of_its_own(
+    data: TrainingData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("model.training.distillation.NUM_ITEMS", 7)
+    queries, pairs = QueriesOfItems(data.distillation), data.distillation
+    has = set(zip(np.asarray(pairs.item_P).tolist(), np.asarray(pairs.query_P).tolist(), strict=True))
+    steps = [queries.of_step(step, seed=0) for step in range(len(queries.items_N) // 7)]
+    met = np.concatenate([items for items, _ in steps])
+    assert len(np.unique(met)) == len(met)
+    for items_M, queries_Q in steps:
+        assert all(any((item, query) in has for item in items_M.tolist()) for query in queries_Q.tolist())
+        assert all(any((item, query) in has for query in queries_Q.tolist()) for item in items_M.tolist())
+    later = [queries.of_step(step + len(steps), seed=0) for step in range(len(steps))]
+    assert {tuple(items) for items, _ in later} != {tuple(items) for items, _ in steps}
+    assert len({query for _, found in steps + later for query in found}) > len(
+        {query for _, found in steps for query in found}
+    )
+
+
+def test_impossible_lengths_are_refused() -> None:
+    with pytest.raises(UsageError, match="distill_epochs and max_distill_steps of at least 0"):
+        dataclasses.replace(SHORT, distill_epochs=-1.0)
+
+
 def _with_text_vectors(data: TrainingData, seed: int) -> TrainingData:
     items = copy.copy(data.items)
     items.text_vectors = np.random.default_rng(seed).normal(size=(len(items), 6)).astype(np.float16)
