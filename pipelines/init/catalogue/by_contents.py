@@ -9,27 +9,25 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from pipelines.init.catalogue.descriptions import with_description
+from pipelines.init.catalogue.ids import ids_of, is_called_an_id
 from pipelines.init.catalogue.languages import found_in_one_language
 from pipelines.init.catalogue.offered import WORDS
 from pipelines.init.catalogue.pictures import pictures_of
 from pipelines.init.catalogue.repeated_ids import repeated_ids
 from pipelines.init.catalogue.store_views import store_views
 from pipelines.init.catalogue.variants import asked_of_parents, by_continuation, by_parent, titles_of
+from pipelines.init.table.columns import SeenColumn
 from pipelines.init.table.found import FoundColumn, Start, found_in, found_in_lists, joined, left_out, own_names
-from pipelines.init.table.hidden import Hidden, Shown, hidden_products
-from pipelines.init.table.seen import SeenColumn, SeenTable, refuse_wrapped
-from pipelines.init.table.unreadable import refuse_names_given_twice
+from pipelines.init.table.hidden import hidden_by_flags
+from pipelines.init.table.seen import SeenTable
+from pipelines.init.table.unreadable import refuse_names_given_twice, refuse_wrapped
 from schemas.columns.internal_names import is_internal
-from schemas.columns.leave_out import ANY
-from schemas.columns.names import plain_name
-from schemas.columns.names_of_amounts import is_called_an_amount
-from schemas.columns.usual_names import DELETED, ITEM_IDS, OF_CATALOGUE, TEXTS, VISIBLE
+from schemas.columns.usual_names import ITEM_IDS, OF_CATALOGUE, TEXTS
 from schemas.errors import UsageError
 from schemas.tables import CATALOGUE, TEXT_FIELDS
 from schemas.validation.kinds_of_rows import column_of_products, refuse_nameless_parts
 
 _MOSTLY = 0.5
-_OUR_NAME = CATALOGUE.names[0]
 #: Where Spark keeps a line that it could not read.
 _CORRUPT = "_corrupt_record"
 _KINDS_OF_PRODUCTS = frozenset(
@@ -39,27 +37,12 @@ _KINDS_OF_PRODUCTS = frozenset(
         *("variation", "external", "standard", "pack", "combinations", "physical", "digital", "service", "p", "d"),
     )
 )
-#: What a product that customers see has in a column of VISIBLE, and what one that they do not see, in plain flags and
-#: in other words.
-_SHOWN = ("1", "true", "yes", "y", "active", "enabled", "published", "publish", "visible", "available", "online")
-_NOT_SHOWN = ("0", "false", "no", "n")
-_HIDDEN = (
-    *("2", "-1", "inactive", "disabled", "draft", "archived", "private", "hidden", "pending"),
-    *("unavailable", "offline", "deleted", "unlisted", "ended", "closed"),
-)
-#: What Magento's visibility is of a product that has a page of its own; and of a variant that has none.
-_SEEN = ("catalog, search", "catalog", "search")
-_NOT_ALONE = "not visible individually"
-#: Square's columns, in words.
-_VISIBILITIES = ("visibility", "square_online_item_visibility", "item_visibility")
 #: What Elasticsearch has beside a document.
 _OF_ELASTICSEARCH = ("_index", "_type", "_id", "_score", "sort")
 #: Hashes of 32 digits, or UUIDs: one, or several in a list.
 _HASHES = re.compile(
     r"""(?:[\s|,;\[\]"']*(?:[0-9a-f]{32}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}))+[\s|,;\[\]"']*""", re.I
 )
-_MAX_ID_CHARACTERS = 64
-_FRACTION = re.compile(r"\s*-?\d+[.,]\d+\s*")
 
 
 def starts(table: SeenTable) -> list[Start]:
@@ -71,7 +54,7 @@ def starts(table: SeenTable) -> list[Start]:
     views = store_views(table)
     if views is None:
         return _starts(table)
-    asked = tuple(views.asked(table, _ids(views.table)))
+    asked = tuple(views.asked(table, ids_of(views.table)))
     return [
         replace(start, found=(*start.found, views.left_out), questions=(*asked, *start.questions))
         for start in _starts(views.table)
@@ -80,7 +63,7 @@ def starts(table: SeenTable) -> list[Start]:
 
 def _starts(table: SeenTable) -> list[Start]:
     """By each column that may be the id, the likeliest first, of a table whose rows are all of products."""
-    ids = _ids(table)
+    ids = ids_of(table)
     if not ids:
         raise UsageError(
             f"expected a column of ids, called item_id, product_id, sku or the like, or with another value in each "
@@ -101,17 +84,7 @@ def _starts(table: SeenTable) -> list[Start]:
     asked += [] if variants else asked_of_parents(table, ids)
     by_id = [_by(one, table, ids, rest, tuple(asked)) for one in ids]
     made = [*_by_product(table, rest, tuple(asked)), *variants, *by_id]
-    return [replace(start, hidden=_hidden(table)) for start in made]
-
-
-def _hidden(table: SeenTable) -> tuple[Hidden, ...]:
-    """What the table has of products that customers do not see: by a flag of its own, that of a deletion or its time,
-    and Magento's visibility."""
-    shown = [Shown(name, _SHOWN) for name in VISIBLE if _has_flags(table, name)]
-    shown += [Shown(name, _NOT_SHOWN) if _has_flags(table, name) else Shown(name, (), (ANY,)) for name in DELETED]
-    shown += [Shown(name, _SEEN) for name in ("visibility",) if _is_magentos(table, name)]
-    shown += [Shown(name, _SHOWN) for name in _VISIBILITIES if _says_in_words(table, name)]
-    return hidden_products(table, shown)
+    return [replace(start, hidden=hidden_by_flags(table)) for start in made]
 
 
 def _in_attributes(table: SeenTable, found: Sequence[FoundColumn]) -> list[FoundColumn]:
@@ -154,33 +127,13 @@ def _is_kind_or_hash(text: str) -> bool:
     return text.strip().casefold() in _KINDS_OF_PRODUCTS or _HASHES.fullmatch(text) is not None
 
 
-def _has_flags(table: SeenTable, name: str) -> bool:
-    """Whether the column of that name says of each product whether customers see it."""
-    column = table.column([name])
-    return column is not None and all(
-        text.strip().casefold() in (*_SHOWN, *_NOT_SHOWN, *_HIDDEN) for text in column.texts
-    )
-
-
-def _says_in_words(table: SeenTable, name: str) -> bool:
-    """Whether the column of that name has flags that are words: Magento's visibility has numbers of another sense."""
-    column = table.column([name])
-    return column is not None and _has_flags(table, name) and not any(map(str.isdigit, column.texts))
-
-
-def _is_magentos(table: SeenTable, name: str) -> bool:
-    """Whether the column of that name says where customers see a product, in Magento's words."""
-    column = table.column([name])
-    return column is not None and all(text.strip().casefold() in (*_SEEN, _NOT_ALONE) for text in column.texts)
-
-
 def _by(
     column: SeenColumn, table: SeenTable, ids: Sequence[SeenColumn], rest: Sequence[FoundColumn], asked: tuple[str, ...]
 ) -> Start:
     others = [other.name for other in ids if other is not column]
     rest, twice = _without_the_id(rest, column)
     asked = (*asked, *twice)
-    notes = [] if _is_called_an_id(column) else ["by its contents: every row has a value of its own. Is it the id?"]
+    notes = [] if is_called_an_id(column) else ["by its contents: every row has a value of its own. Is it the id?"]
     notes += [f"others that may be it: {', '.join(others)}"] if others else []
     if missing := len(column.values) - len(column.texts):
         asked_of_most = ". Is it the id?" if column.share_filled <= _MOSTLY else ""
@@ -218,23 +171,6 @@ def _by_product(table: SeenTable, rest: Sequence[FoundColumn], asked: tuple[str,
     return [Start((item_ids, *rest), f"products by {product.name}, rows merged", "merge", asked)]
 
 
-def _ids(table: SeenTable) -> list[SeenColumn]:
-    """Columns that may be the id: called so and with no value twice, else the first that is called so, else those with
-    another short value in each row. One that most rows lack is taken where it has our own name, or nothing else is."""
-    called = [column for name in ITEM_IDS if (column := table.column([name])) is not None]
-    called = [column for column in dict.fromkeys(called) if column.filled and not _is_constant(column)]
-    known = [column for column in called if column.share_filled > _MOSTLY]
-    known = known or [column for column in called if column.name == _OUR_NAME]
-    known = [column for column in known if column.name in table.columns] or known  # else of a brand, of a seller
-    if known:
-        return [column for column in known if column.is_distinct] or known[:1]
-    keys = [column for column in table.columns.values() if column.is_key and _is_short(column)]
-    keys = [column for column in keys if not is_called_an_amount(column.name)]
-    if called and all(map(_is_called_a_text, keys)):  # tags change, and are no ids because none is there twice
-        return called[:1]
-    return sorted(keys, key=_is_called_a_text)
-
-
 def _asked_of_corrupt(table: SeenTable) -> list[str]:
     """What a person is told of lines that Spark could not read when it wrote the table."""
     column = table.columns.get(_CORRUPT)
@@ -244,27 +180,6 @@ def _asked_of_corrupt(table: SeenTable) -> list[str]:
         f"{_CORRUPT}: Spark could not read {len(column.texts):,} lines of what the table was made from, such as "
         f"{column.example}. They are no items: shall they be? Then mend them there, and write the table again"
     ]
-
-
-def _is_constant(column: SeenColumn) -> bool:
-    """Whether one value is in all of several rows, as the code of an answer is."""
-    return len(column.texts) > 1 and len(set(column.texts)) == 1
-
-
-def _is_called_a_text(column: SeenColumn) -> bool:
-    names = (name for ours in TEXT_FIELDS for name in OF_CATALOGUE[ours])
-    return plain_name(column.name) in set(map(plain_name, names))
-
-
-def _is_called_an_id(column: SeenColumn) -> bool:
-    return plain_name(column.name) in set(map(plain_name, ITEM_IDS))
-
-
-def _is_short(column: SeenColumn) -> bool:
-    return not column.share_pictures and all(
-        len(text) <= _MAX_ID_CHARACTERS and " " not in text.strip() and not _FRACTION.fullmatch(text)
-        for text in column.texts
-    )
 
 
 def _texts_by_contents(

@@ -8,7 +8,8 @@ from typing import Any
 from pipelines.console.terminal import shortened
 from pipelines.init.log.actions import is_ga4, known_actions
 from pipelines.init.log.no_action import MOST_ACTIONS
-from pipelines.init.table.seen import SeenColumn, SeenTable
+from pipelines.init.table.columns import SeenColumn
+from pipelines.init.table.seen import SeenTable
 from schemas.cells.date_formats import date_formats
 from schemas.cells.text import UnreadableCellError
 from schemas.cells.times import timestamp_of

@@ -14,8 +14,9 @@ from pipelines.init.log.orders import with_order
 from pipelines.init.log.times import times_of_log
 from pipelines.init.log.users import asked_of_nobody, users_of_log
 from pipelines.init.log.zones import with_zone
+from pipelines.init.table.columns import SeenColumn
 from pipelines.init.table.found import FoundColumn, found_in, unread_columns
-from pipelines.init.table.seen import SeenColumn, SeenTable
+from pipelines.init.table.seen import SeenTable
 from schemas import tables
 from schemas.columns import usual_names
 from schemas.errors import UsageError

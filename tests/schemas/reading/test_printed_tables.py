@@ -82,8 +82,14 @@ def into_outfile(text: str) -> str:
     return text.replace("\\", "\\\\").replace("\n", "\\\n").replace("\t", "\\\t")
 
 
+def _is_plain(text: str) -> bool:
+    """Whether a text is not blank, and does not look like a quoted cell, in which a backslash is data."""
+    text = text.strip()
+    return bool(text) and not (text.startswith('"') and text.endswith('"'))
+
+
 @pytest.mark.parametrize("written", [by_mysql, by_copy, into_outfile])
-@given(texts=st.lists(st.text(st.sampled_from('ab ntN\\\n\t",é'), min_size=1).filter(str.strip), max_size=8))
+@given(texts=st.lists(st.text(st.sampled_from('ab ntN\\\n\t",é'), min_size=1).filter(_is_plain), max_size=8))
 @example(texts=["C:\\temp\\new", "\\N n", '5" x\\'])
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
 def test_escapes_of_databases_are_read_back(tmp_path: Path, written, texts: list[str]) -> None:
