@@ -98,6 +98,7 @@ TEXTS: Mapping[str, Sequence[Sequence[str]]] = {
 #: The ids of a catalogue's rows.
 ITEM_IDS = (
     *("item_id", "product_id", "id", "sku", "product_sku", "item_sku", "seller_sku", "custom_label", "article_id"),
+    "contribution_sku",
     *("article_number", "item_number", "artikelnummer", "artnr", "item_code", "product_code", "code", "asin"),
     *("artikel_nr", "produktnummer", "bestellnummer", "référence", "reference", "referencia", "code_article"),
     *("código", "codigo", "artikelcode", "productcode", "codice", "oxid", "oxartnum"),
