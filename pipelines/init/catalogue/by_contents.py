@@ -14,16 +14,15 @@ from pipelines.init.catalogue.offered import WORDS
 from pipelines.init.catalogue.pictures import pictures_of
 from pipelines.init.catalogue.repeated_ids import repeated_ids
 from pipelines.init.catalogue.store_views import store_views
+from pipelines.init.catalogue.unseen import unseen_products
 from pipelines.init.catalogue.variants import asked_of_parents, by_continuation, by_parent, titles_of
 from pipelines.init.table.found import FoundColumn, Start, found_in, found_in_lists, joined, left_out, own_names
-from pipelines.init.table.hidden import Hidden, Shown, hidden_products
 from pipelines.init.table.seen import SeenColumn, SeenTable, refuse_wrapped
 from pipelines.init.table.unreadable import refuse_names_given_twice
 from schemas.columns.internal_names import is_internal
-from schemas.columns.leave_out import ANY
 from schemas.columns.names import plain_name
 from schemas.columns.names_of_amounts import is_called_an_amount
-from schemas.columns.usual_names import DELETED, ITEM_IDS, OF_CATALOGUE, TEXTS, VISIBLE
+from schemas.columns.usual_names import ITEM_IDS, OF_CATALOGUE, TEXTS
 from schemas.errors import UsageError
 from schemas.tables import CATALOGUE, TEXT_FIELDS
 from schemas.validation.kinds_of_rows import column_of_products, refuse_nameless_parts
@@ -39,19 +38,6 @@ _KINDS_OF_PRODUCTS = frozenset(
         *("variation", "external", "standard", "pack", "combinations", "physical", "digital", "service", "p", "d"),
     )
 )
-#: What a product that customers see has in a column of VISIBLE, and what one that they do not see, in plain flags and
-#: in other words.
-_SHOWN = ("1", "true", "yes", "y", "active", "enabled", "published", "publish", "visible", "available", "online")
-_NOT_SHOWN = ("0", "false", "no", "n")
-_HIDDEN = (
-    *("2", "-1", "inactive", "disabled", "draft", "archived", "private", "hidden", "pending"),
-    *("unavailable", "offline", "deleted", "unlisted", "ended", "closed"),
-)
-#: What Magento's visibility is of a product that has a page of its own; and of a variant that has none.
-_SEEN = ("catalog, search", "catalog", "search")
-_NOT_ALONE = "not visible individually"
-#: Square's columns, in words.
-_VISIBILITIES = ("visibility", "square_online_item_visibility", "item_visibility")
 #: What Elasticsearch has beside a document.
 _OF_ELASTICSEARCH = ("_index", "_type", "_id", "_score", "sort")
 #: Hashes of 32 digits, or UUIDs: one, or several in a list.
@@ -101,17 +87,7 @@ def _starts(table: SeenTable) -> list[Start]:
     asked += [] if variants else asked_of_parents(table, ids)
     by_id = [_by(one, table, ids, rest, tuple(asked)) for one in ids]
     made = [*_by_product(table, rest, tuple(asked)), *variants, *by_id]
-    return [replace(start, hidden=_hidden(table)) for start in made]
-
-
-def _hidden(table: SeenTable) -> tuple[Hidden, ...]:
-    """What the table has of products that customers do not see: by a flag of its own, that of a deletion or its time,
-    and Magento's visibility."""
-    shown = [Shown(name, _SHOWN) for name in VISIBLE if _has_flags(table, name)]
-    shown += [Shown(name, _NOT_SHOWN) if _has_flags(table, name) else Shown(name, (), (ANY,)) for name in DELETED]
-    shown += [Shown(name, _SEEN) for name in ("visibility",) if _is_magentos(table, name)]
-    shown += [Shown(name, _SHOWN) for name in _VISIBILITIES if _says_in_words(table, name)]
-    return hidden_products(table, shown)
+    return [replace(start, hidden=unseen_products(table)) for start in made]
 
 
 def _in_attributes(table: SeenTable, found: Sequence[FoundColumn]) -> list[FoundColumn]:
@@ -152,26 +128,6 @@ def _without_kinds(table: SeenTable) -> SeenTable:
 
 def _is_kind_or_hash(text: str) -> bool:
     return text.strip().casefold() in _KINDS_OF_PRODUCTS or _HASHES.fullmatch(text) is not None
-
-
-def _has_flags(table: SeenTable, name: str) -> bool:
-    """Whether the column of that name says of each product whether customers see it."""
-    column = table.column([name])
-    return column is not None and all(
-        text.strip().casefold() in (*_SHOWN, *_NOT_SHOWN, *_HIDDEN) for text in column.texts
-    )
-
-
-def _says_in_words(table: SeenTable, name: str) -> bool:
-    """Whether the column of that name has flags that are words: Magento's visibility has numbers of another sense."""
-    column = table.column([name])
-    return column is not None and _has_flags(table, name) and not any(map(str.isdigit, column.texts))
-
-
-def _is_magentos(table: SeenTable, name: str) -> bool:
-    """Whether the column of that name says where customers see a product, in Magento's words."""
-    column = table.column([name])
-    return column is not None and all(text.strip().casefold() in (*_SEEN, _NOT_ALONE) for text in column.texts)
 
 
 def _by(
