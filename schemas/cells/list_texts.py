@@ -40,6 +40,8 @@ _NULL_WORDS = ("nan", "NaN", "NaT", "<NA>")
 _QUOTED = r'"(?:[^"\\]|\\.)*+"'
 _POSTGRES_MEMBER = re.compile(rf"\s*({_QUOTED}|[^\",{{}}\\]++)\s*(?:,|$)", re.DOTALL)
 _QUOTED_MEMBER = re.compile(r"""\s*("[^"]*+"|'[^']*+')\s*(?:[,;\r\n]\s*|$)""")
+#: What separates addresses, and null, of a list without quotes: commas stand in addresses, too.
+_BETWEEN_BARE = re.compile(r",\s*+(?=null\s*+(?:,|$)|(?:[a-z][a-z0-9+.-]{0,30}:)?//)", re.IGNORECASE | re.ASCII)
 
 
 class NoListError(ValueError):
@@ -53,8 +55,8 @@ def listed(text: str, separator: str | None = None) -> Any:
 
     >>> listed("a.jpg|b.jpg"), listed("['a.jpg' nan]"), listed('"a.jpg";"b.jpg"'), listed("Mug, blue.jpg")
     (['a.jpg', 'b.jpg'], ['a.jpg', None], ['a.jpg', 'b.jpg'], ['Mug, blue.jpg'])
-    >>> listed("https://x/w_9,h_9/a,https://x/b")
-    ['https://x/w_9,h_9/a', 'https://x/b']
+    >>> listed("https://x/w_9,h_9/a,https://x/b"), listed("[https://x/a, https://x/b]")
+    (['https://x/w_9,h_9/a', 'https://x/b'], ['https://x/a', 'https://x/b'])
     """
     if any(text.count(mark) > MAX_SEPARATORS for mark in ((separator,) if separator is not None else "|,;")):
         raise NoListError
@@ -72,7 +74,10 @@ def listed(text: str, separator: str | None = None) -> Any:
             return told
         if (members := _postgres_members(plain)) is not None:
             return members
-        if _BROKEN_LIST.match(text) or (start == "[" and plain.endswith("]")):
+        is_broken, is_whole = _BROKEN_LIST.match(text) is not None, start == "[" and plain.endswith("]")
+        if is_whole and not is_broken and (bare := _bare_members(plain[1:-1])) is not None:
+            return bare
+        if is_broken or is_whole:
             raise NoListError  # `[x` alone begins a name
     if start and start in "\"'" and (quoted := _quoted_members(plain)) is not None:
         return quoted
@@ -142,6 +147,17 @@ def _postgres_members(text: str) -> list[str | None] | None:
         is_null = not is_quoted and member.upper() == "NULL"
         members.append(None if is_null else re.sub(r"\\(.)", r"\1", member[1:-1]) if is_quoted else member)
     return members if _are_addresses(members) else None
+
+
+def _bare_members(inner: str) -> list[str | None] | None:
+    """The addresses of `[https://x/a.jpg, null, https://x/b.jpg]`, as DuckDB, Athena and Spark write a list, by what
+    stands between the brackets; None of anything else."""
+    members: list[str | None] = []
+    for part in _BETWEEN_BARE.split(inner) if _ADDRESS.search(inner) else inner.split(","):
+        plain = part.strip()
+        members.append(None if plain.casefold() == "null" else plain)
+    told = [member for member in members if member is not None]
+    return members if not told or _are_addresses(told) else None
 
 
 def _quoted_members(text: str) -> list[str] | None:
