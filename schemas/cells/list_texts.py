@@ -12,12 +12,12 @@ from schemas.pictures.types import is_called_like_a_picture
 
 _IS_URL = re.compile(r"\s*[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _BROKEN_LIST = re.compile(r"\s*\[\s*[\"'\[{]")
+#: Between the members of a list where Hive writes text, in which nothing else has it.
+_OF_HIVE = "\x02"
 #: A text with more separators is no list of addresses: a cell of 16 MiB of them would be as many objects.
 MAX_SEPARATORS = 10_000
 #: Text that may be a list, other than one with `|` alone; text that is neither is one address.
-MAY_BE_LIST = (
-    r"[,;\r\n]|\s[0-9.]+[wx]\s*$|^\s*[\[({\"'=<!]|\(https?://\S+\)\s*$|^\s*(?:[A-Za-z][A-Za-z0-9+.-]*:)?//.*(?:\s\S|\|)"
-)
+MAY_BE_LIST = r"[,;\r\n\x02]|\s[0-9.]+[wx]\s*$|^\s*[\[({\"'=<!]|\(https?://\S+\)\s*$|^\s*(?:[A-Za-z][A-Za-z0-9+.-]*:)?//.*(?:\s\S|\|)"
 #: Where an address of its own begins; blanks and signs that are no separators there may stand in it.
 _ADDRESS = re.compile(r"(?<![^,;|\s])(?:[a-z][a-z0-9+.-]{0,30}:)?//", re.IGNORECASE | re.ASCII)
 _BETWEEN_ADDRESSES = ",;| \t\r\n"
@@ -58,6 +58,7 @@ def listed(text: str, separator: str | None = None) -> Any:
     >>> listed("https://x/w_9,h_9/a,https://x/b"), listed("[https://x/a, https://x/b]")
     (['https://x/w_9,h_9/a', 'https://x/b'], ['https://x/a', 'https://x/b'])
     """
+    separator = _OF_HIVE if separator is None and _OF_HIVE in text else separator
     if any(text.count(mark) > MAX_SEPARATORS for mark in ((separator,) if separator is not None else "|,;")):
         raise NoListError
     if separator is not None:

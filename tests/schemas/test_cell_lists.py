@@ -30,6 +30,8 @@ from schemas.pictures.cells import Picture
         ("[https://x/a]", ["https://x/a"]),
         ("[a.jpg, NULL,pics/b c.jpg ]", ["a.jpg", None, "pics/b c.jpg"]),
         ("[NULL, NULL]", [None, None]),
+        ("https://x/a,b.jpg\x02https://x/c.jpg", ["https://x/a,b.jpg", "https://x/c.jpg"]),
+        ("a.jpg\x02b c.jpg", ["a.jpg", "b c.jpg"]),
         ("a.jpg|b.jpg", ["a.jpg", "b.jpg"]),
         ("a.jpg | b.jpg", ["a.jpg", "b.jpg"]),
         ("a.jpg,b.jpg", ["a.jpg", "b.jpg"]),
