@@ -178,6 +178,17 @@ def test_words_for_null_in_csv(tmp_path: Path) -> None:
     assert "none" not in NULL_WORDS
 
 
+@pytest.mark.parametrize(
+    "word", ["#REF!", "#NAME?", "#VALUE! ", "#DIV/0!", "#N/A", "#NV", "#BEZUG!", "#NOM?", "#¡REF!"]
+)
+def test_what_a_spreadsheet_could_not_compute_is_null_in_csv(tmp_path: Path, word: str) -> None:
+    path = tmp_path / "c.csv"
+    path.write_text(f"item_id,title,brand\nN-1,{word},#1 of all!\n{word},x,y\n")
+    rows, reasons, _ = catalogue_of(path)
+    assert (rows["item_id"], rows["title"], rows["brand"]) == (["N-1"], [None], ["#1 of all!"])
+    assert reasons == ["null_id"]
+
+
 def test_words_for_null_are_words_where_there_is_null(tmp_path: Path) -> None:
     rows, _, _ = catalogue_of(write_parquet(tmp_path / "c.parquet", item_id=["NA"], brand=["None"]))
     assert (rows["item_id"], rows["brand"]) == (["NA"], ["None"])
