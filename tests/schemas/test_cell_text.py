@@ -234,6 +234,20 @@ def test_characters_that_nobody_sees_are_trimmed_as_blanks_are(tmp_path: Path, s
     assert (counts["ids_trimmed"], rejections) == (2, ["empty_id"])
 
 
+@pytest.mark.parametrize("kind", ["csv", "json", "parquet"])
+def test_nul_is_in_no_text(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / f"c.{kind}"
+    if kind == "csv":
+        path.write_bytes(b"item_id,title,brand\nA-1,Red\0 mug,\0\0\n")
+    elif kind == "json":
+        path.write_text('{"item_id": "A-1", "title": "Red\\u0000 mug", "brand": ["\\u0000"]}\n')
+    else:
+        write_parquet(path, item_id=["A-1"], title=["Red\0 mug"], brand=["\0"])
+    rows, rejections, _ = catalogue_of(path)
+    assert (rows["item_id"], rows["title"], rows["brand"]) == (["A-1"], ["Red mug"], [None])
+    assert not rejections
+
+
 def test_the_words_for_null_are_those_of_the_page_on_inputs() -> None:
     page = Path(__file__).parents[2] / "docs" / "inputs.md"
     assert f"in CSV `{' '.join(NULL_WORDS)}` and no others" in " ".join(page.read_text().split())
