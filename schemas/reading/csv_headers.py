@@ -34,6 +34,8 @@ from schemas.reading.label_rows import (
 
 #: Lines that a title, or what else stands above a header, may take; comments and blank lines aside.
 _MAX_LINES_ABOVE = 5
+#: Lines below one that may be a header which show whether it is.
+_LINES_BELOW = 20
 #: Rows of labels below a header.
 _MAX_LABEL_ROWS = 3
 #: The line before the header by which a sheet tells its separator.
@@ -128,7 +130,7 @@ def _below_titles(lines: list[str], first_line: int, usual: str, given: Mapping[
         surely_above = bool(rows) and (are_settings(rows[0]) or _are_comments(rows[0]) or is_rule(rows[0]))
         if not (surely_above or _may_be_title(line, first) or _are_labels_above(rows)):
             cells = _cells_of(line, first)
-            if not _may_be_above(cells):
+            if not _may_be_above(cells) or _are_rows_below(cells, below, first):
                 break
             unlike_rows.append(cells)
         is_sure = is_sure or surely_above
@@ -209,6 +211,12 @@ def _may_be_above(cells: Sequence[str]) -> bool:
     some with blank ones beside them, as of groups of columns."""
     num = _num_filled(cells)
     return num <= 2 or num < len(cells)
+
+
+def _are_rows_below(cells: Sequence[str], below: list[str], dialect: CsvDialect) -> bool:
+    """Whether most of the lines next below are rows of as many cells, none of which lacks a name."""
+    some = below[:_LINES_BELOW]
+    return _num_filled(cells) == len(cells) and 2 * dialect.num_lines_as_wide(some, len(cells)) > len(some)
 
 
 def _is_below(above: Sequence[Sequence[str]], rows: Sequence[Sequence[str]]) -> bool:
