@@ -21,7 +21,7 @@ from pipelines.init.table.found import FoundColumn, Start, found_in, found_in_li
 from pipelines.init.table.seen import SeenColumn, SeenTable, refuse_wrapped
 from pipelines.init.table.unreadable import refuse_names_given_twice
 from schemas.columns.internal_names import is_internal
-from schemas.columns.names import plain_name
+from schemas.columns.names import bare_name, plain_name
 from schemas.columns.names_of_amounts import is_called_an_amount
 from schemas.columns.usual_names import ITEM_IDS, OF_CATALOGUE, TEXTS
 from schemas.errors import UsageError
@@ -214,7 +214,7 @@ def _is_called_a_text(column: SeenColumn) -> bool:
 
 
 def _is_called_an_id(column: SeenColumn) -> bool:
-    return plain_name(column.name) in set(map(plain_name, ITEM_IDS))
+    return not {plain_name(column.name), bare_name(column.name)}.isdisjoint(map(plain_name, ITEM_IDS))
 
 
 def _is_short(column: SeenColumn) -> bool:
