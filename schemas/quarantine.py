@@ -82,6 +82,11 @@ def _pieces(value: object) -> Iterator[str]:
 
 def rejections_to_table(rejections: Iterable[Rejection]) -> "pa.Table":
     """The sorted REJECTIONS table of rejections in any order."""
+    return sorted_rejections(unsorted_rejections(rejections))
+
+
+def unsorted_rejections(rejections: Iterable[Rejection]) -> "pa.Table":
+    """The REJECTIONS table of rejections in their order: a part of what is sorted when all are together."""
     import pyarrow as pa  # a moment that `itemsage --help` and `path`, which quote, need not wait for
 
     from schemas.tables import REJECTIONS
@@ -89,8 +94,7 @@ def rejections_to_table(rejections: Iterable[Rejection]) -> "pa.Table":
     values = attrgetter(*REJECTIONS.names)
     columns = zip(*map(values, rejections), strict=True)
     arrays = [pa.array(column, pa.string()) for column in columns]
-    table = pa.Table.from_arrays(arrays, schema=REJECTIONS) if arrays else REJECTIONS.empty_table()
-    return sorted_rejections(table)
+    return pa.Table.from_arrays(arrays, schema=REJECTIONS) if arrays else REJECTIONS.empty_table()
 
 
 def sorted_rejections(rejections: "pa.Table") -> "pa.Table":

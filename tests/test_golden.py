@@ -19,7 +19,8 @@ import pyarrow.parquet as pq
 import pytest
 from run_builder import RunBuilder
 
-from model.nearest.index import ANNOY_FILE, IDS_FILE, MANIFEST_FILE, ExactIndex, open_index
+from model.nearest.index import ExactIndex
+from model.nearest.index_folder import ANNOY_FILE, IDS_FILE, MANIFEST_FILE, open_index
 from pipelines.console.jobs import beam_options
 from pipelines.index import job as index
 from schemas.files import read_json

@@ -239,6 +239,14 @@ class TextTower(nn.Module):
             x_BX = torch.cat([x_BX, scaled(table_vectors_BD)], dim=1)
         return unit(self.out(F.gelu(self.hidden(x_BX))))
 
+    def of_words(self, sums_BE: Tensor) -> Tensor:
+        """What words alone say in a model that knows more of a query: `of_sums` without what other vectors, and the
+        bias that centres them, add before the first GELU; `of_sums` itself in a model that knows words alone."""
+        if self.config.query_dim == self.config.hash_dim:
+            return self.of_sums(sums_BE)
+        of_words_ME = self.hidden.weight[:, : self.config.hash_dim]
+        return unit(self.out(F.gelu(F.linear(self.norm(unit(sums_BE)), of_words_ME))))
+
 
 class PictureTower(nn.Module):
     """The CNN vector of a query picture -> the item space."""

@@ -17,7 +17,7 @@ from model.items.itemsage import PictureTower, TextTower
 from model.items.manifest import read_model_manifest
 from model.items.query_table import FILES_THAT_TELL, QueryTable
 from model.items.store import QUERY_TABLE_FOLDER, TEXT_ENCODER_FOLDER, load_picture_tower, load_text_tower
-from model.pictures.decoding import DEFAULT_LIMITS, PictureError, PictureLimits
+from model.pictures.faults import DEFAULT_LIMITS, PictureError, PictureLimits
 from model.text.vocabulary import Vocabulary
 from schemas.errors import CorruptFileError, UsageError
 

@@ -27,7 +27,7 @@ from model.text.tokenizer import same_query
 from schemas.errors import CorruptFileError, ThresholdError, UsageError
 from schemas.hashing import fingerprint, row_hashes, stable_hash
 from schemas.quarantine import quote
-from schemas.reading.rows import input_identity
+from schemas.reading.input_files import input_identity
 from schemas.records.query_vectors import check_query_vectors, read_queries, read_vectors
 
 #: What says which queries there are and which vectors: 16 bytes a query.

@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from threadpoolctl import threadpool_limits
 
 from model.machine.blas_threads import one_blas_thread
 from model.measures.auc import AUC, auc_figure
@@ -159,13 +160,17 @@ def _means_of_others(rows: CartRows, vectors_ND: np.ndarray) -> np.ndarray:
 
 def return_scores(rows: CartRows, features_RF: np.ndarray, classifier: str, config: ReturnConfig) -> np.ndarray:
     """float64 [T]: how likely each test row is to be returned, of a classifier of CLASSIFIERS that learned from the
-    training rows. The same on every run."""
+    training rows. The same on every run, whatever the number of threads, of which trees take as many as torch does:
+    the cores that there are may be others' too."""
     if classifier not in CLASSIFIERS:
         raise UsageError(f"expected a classifier of {', '.join(CLASSIFIERS)}, got {classifier!r}")
+    import torch  # as of scikit-learn below
+
     model = _classifier(classifier, config)
-    with one_blas_thread():
-        model.fit(features_RF[~rows.is_test_R], rows.is_returned_R[~rows.is_test_R])
-    scores_T = model.predict_proba(features_RF[rows.is_test_R])[:, 1]
+    with threadpool_limits(torch.get_num_threads(), "openmp"):
+        with one_blas_thread():
+            model.fit(features_RF[~rows.is_test_R], rows.is_returned_R[~rows.is_test_R])
+        scores_T = model.predict_proba(features_RF[rows.is_test_R])[:, 1]
     return np.asarray(scores_T, np.float64)
 
 

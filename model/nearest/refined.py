@@ -1,6 +1,7 @@
 """The refined index: one item of each set of near-duplicates (PinnerSage's "index refinement").
 
-A refined index folder is an index folder (model.nearest.index: `open_index` reads it) of the kept items, and holds
+A refined index folder is an index folder (model.nearest.index_folder: `open_index` reads it) of the kept items, and
+holds
 
     near_duplicates.parquet   who stands for the items that are left out (schemas.tables.NEAR_DUPLICATES)
 
@@ -19,14 +20,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from model.nearest.index import TUNED_AT, ExactIndex, ItemIndex, read_index_manifest
+from model.nearest.index import TUNED_AT, ExactIndex, ItemIndex
+from model.nearest.index_folder import read_index_manifest
 from model.nearest.recall import recall_query_rows
 from model.split.near_duplicates import cosines, kept_rows
 from schemas import storage
 from schemas.errors import CorruptFileError
 from schemas.files import check_sha256
+from schemas.parquet.files import PARQUET_ERRORS
 from schemas.quarantine import quote
-from schemas.reading.rows import PARQUET_ERRORS
 from schemas.tables import NEAR_DUPLICATES
 
 REFINED_FOLDER = "refined_index"

@@ -22,23 +22,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from model.machine.equal_rows import EqualRows
-from model.nearest.index import (
-    ANNOY_FILE,
-    TUNED_AT,
-    AnnoyItemIndex,
-    ItemIndex,
-    NearVectors,
-    QueryKind,
-    check_index_file,
-    check_queries,
-    load_annoy,
-    open_index,
-    search_k_for,
-)
+from model.nearest.index import TUNED_AT, AnnoyItemIndex, ItemIndex, NearVectors, QueryKind, check_queries, search_k_for
+from model.nearest.index_folder import ANNOY_FILE, check_index_file, load_annoy, open_index
 from model.nearest.voyager import VoyagerIndex, load_voyager
 from schemas.errors import CorruptFileError
+from schemas.parquet.files import PARQUET_ERRORS
 from schemas.quarantine import quote
-from schemas.reading.rows import PARQUET_ERRORS
 from schemas.tables import DISTINCT
 
 #: After "search_k" in a sorted manifest: who looks for the first one finds that of items.ann.
@@ -80,7 +69,7 @@ class SearchedIndex:
 def open_searched(
     folder: str | os.PathLike[str], num_threads: int | None = None
 ) -> tuple[ItemIndex, pa.Array, dict[str, Any]]:
-    """As model.nearest.index.open_index, of what is searched, after the same checks of its files."""
+    """As model.nearest.index_folder.open_index, of what is searched, after the same checks of its files."""
     items, ids, manifest = open_index(folder, num_threads)
     section = manifest.get(SEARCHED)
     if section is None:

@@ -60,7 +60,7 @@ def weights_entry(name: str, weights_name: str | None, has_file: bool) -> "Weigh
                 f"expected the torchvision entry of the weights file (it fixes size, mean and std), got none: "
                 f"give --image-weights-name, one of {known}"
             )
-        return entries.DEFAULT  # type: ignore[attr-defined]
+        return entries.DEFAULT
     class_name, _, member = weights_name.rpartition(".")
     if class_name not in ("", entries.__name__) or member not in entries.__members__:
         raise UsageError(f"expected --image-weights-name of {name}, one of {known}, got {weights_name!r}")

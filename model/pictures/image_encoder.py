@@ -20,7 +20,8 @@ from model.machine.number_formats import DTYPES, MIN_PARITY_COSINE, refuse_or_wa
 from model.machine.ordered_map import ordered_map, single_threaded_pool, usable_cores
 from model.machine.out_of_memory import is_out_of_memory
 from model.pictures import backbones
-from model.pictures.decoding import DEFAULT_LIMITS, PictureError, PictureLimits, decode_picture
+from model.pictures.decoding import decode_picture
+from model.pictures.faults import DEFAULT_LIMITS, PictureError, PictureLimits
 from model.pictures.image_encoder_spec import (
     ImageEncoderSpec,
     image_encoder_spec,

@@ -11,7 +11,8 @@ more, unless they show one product in the same pose.
 
 import numpy as np
 
-from model.pictures.decoding import DEFAULT_LIMITS, PictureLimits, Preprocessing, decode_picture
+from model.pictures.decoding import Preprocessing, decode_picture
+from model.pictures.faults import DEFAULT_LIMITS, PictureLimits
 
 #: Bytes of a look, the first of them bits.
 LOOK_BYTES, HASH_BYTES = 64, 16

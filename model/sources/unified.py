@@ -35,8 +35,8 @@ from model.sources.unified_manifest import (
 )
 from schemas import storage
 from schemas.errors import CorruptFileError
+from schemas.parquet.files import PARQUET_ERRORS
 from schemas.quarantine import quote
-from schemas.reading.rows import PARQUET_ERRORS
 from schemas.records.clickstream import EVIDENCE
 from schemas.records.embeddings import read_embeddings, read_embeddings_metadata, validate_embeddings
 

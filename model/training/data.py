@@ -215,8 +215,8 @@ def sample_pairs(pairs: PairTable, num_pairs: int, seed: int) -> np.ndarray:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TrainingData:
-    """All that training reads. distillation: queries made of the items' texts, for what comes before the log (see
-    model.training.distillation). test: held out of it, None unless it was asked for."""
+    """All that training reads. distillation: queries made of the items' texts, words alone, for what comes before the
+    log (see model.training.distillation). test: held out of it, None unless it was asked for."""
 
     items: ItemTable
     train: PairTable
@@ -240,12 +240,14 @@ class TrainingData:
         for none. with_test: whether to open the test part."""
         run, cache = Path(run_folder), Path(cache_folder)
         items = ItemTable.build(run / "features", cache / "items", picture_dim, text_dim)
-        parts = ("train", "validation", DISTILLATION, *(["test"] if with_test else []))
+        words = PairTable.build(
+            run / "pairs" / DISTILLATION, items, cache / "pairs-distillation", has_text_vectors=False
+        )
         tables = {
             part: PairTable.build(run / "pairs" / part, items, cache / f"pairs-{part}", query_table_dim)
-            for part in parts
+            for part in ("train", "validation", *(["test"] if with_test else []))
         }
-        return cls(items=items, **tables)
+        return cls(items=items, distillation=words, **tables)
 
     def of_tasks(self, tasks: Sequence[str]) -> "TrainingData":
         """The same with the training and validation pairs of these tasks alone; itself for none named. Raises

@@ -6,8 +6,8 @@ Chen et al., arXiv 2110.06918), by knowledge distillation (Hinton et al., arXiv 
 
     loss = mean over queries of KL( softmax(BM25 / TEMPERATURE) || softmax(s cosine) )     over the items of a batch
 
-A model with a text encoder is not distilled: it finds more at its start than BM25 does, and a training that began with
-tables distilled from BM25 and the encoder together found less than one from that start (LOG.md).
+BM25 knows words alone: items and queries of a model with a text encoder, or with a table of query vectors, are without
+their text vectors and those of the table here, and its queries need none. Pictures of items stay.
 
 A batch has items, queries made of their texts (model.text.pseudo_queries), and random others of those that have such
 queries: none that the split holds out. It is from queries of many different words that such a distillation generalises;
@@ -35,7 +35,8 @@ from model.training.checkpoint import read_checkpoint, save_checkpoint
 from model.training.config import TrainingConfig
 from model.training.data import TrainingData
 from model.training.dropout import Dropout, drop_from_items
-from model.training.forward import encode_items, encode_text
+from model.training.forward import encode_items
+from model.training.hash_fields import hash_fields
 from model.training.lexical_teacher import LexicalTeacher
 from model.training.optimizers import (
     is_field_weights,
@@ -56,7 +57,7 @@ TEMPERATURE = 1.5
 NUM_ITEMS, MAX_QUERIES, NUM_RANDOM = 256, 4, 256
 #: Times the rates of the training: there is no log here that could be learned by heart.
 RATE = 2.0
-_STATE_VERSION = 3
+_STATE_VERSION = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,14 +79,14 @@ def distill(
     on_step: Callable[[int, int], None] | None = None,
 ) -> Distilled:
     """Distils BM25 into `model`, in place, on the CPU: config.distill_epochs passes over the items of
-    data.distillation, at most config.max_distill_steps steps. Nothing for a model that reads no text or has a text
-    encoder, or without such items.
+    data.distillation, at most config.max_distill_steps steps. Nothing for a model that reads no text, or without
+    such items.
 
     word_ids: the ids of words, whose matches BM25 counts. folder: where what comes out is kept; the same call reads it
     back. on_step: called after each step with (finished steps, planned steps). Raises UsageError if the folder has that
     of another config, model or data.
     """
-    if model.config.reads_text_vectors or not model.config.use_text:
+    if not model.config.use_text:
         return Distilled()
     queries = QueriesOfItems(data.distillation)
     num_steps = min(math.ceil(config.distill_epochs * len(queries.items_N) / NUM_ITEMS), config.max_distill_steps)
@@ -198,11 +199,14 @@ def compared(
     generator = np.random.default_rng(seed_of("distillation items", config.seed, step))
     random_items = generator.choice(queries.items_N, min(NUM_RANDOM, len(queries.items_N)), replace=False)
     items_U = np.union1d(items_M, random_items)
-    batch, query = data.items.batch(items_U), data.distillation.text(queries_Q)
+    batch = data.items.batch(items_U)
+    batch = dataclasses.replace(batch, text_vectors_BD=torch.zeros_like(batch.text_vectors_BD))
+    query = data.distillation.text(queries_Q)[:2]
     thinned = Dropout(max_field_tokens=config.max_field_tokens)
     seen = drop_from_items(batch, items_U, thinned, seed_of("distillation tokens", config.seed, step))
-    cosine_QU = encode_text(model.text_tower, *query) @ encode_items(model.item_encoder, seen).T
-    wanted_QU = teacher.scores(*query[:2], batch) / TEMPERATURE
+    query_QO = model.text_tower.of_words(hash_fields(model.text_tower.hash_embedder, *query))
+    cosine_QU = query_QO @ encode_items(model.item_encoder, seen).T
+    wanted_QU = teacher.scores(*query, batch) / TEMPERATURE
     return cosine_QU, wanted_QU
 
 

@@ -153,18 +153,21 @@ class PairTable:
         items: ItemTable,
         cache_folder: str | os.PathLike[str],
         query_table_dim: int = 0,
+        has_text_vectors: bool = True,
     ) -> "PairTable":
         """The table of `<pairs_folder>/*.tfrecord`, made in `cache_folder` unless it is there already.
 
-        query_table_dim: width of the vectors that the shop's own table has for queries, 0 for none. Raises
-        CorruptFileError for query vectors of another width than that, or than the items'.
+        query_table_dim: width of the vectors that the shop's own table has for queries, 0 for none. has_text_vectors:
+        whether queries have vectors by the text encoder where the items have. Raises CorruptFileError for query vectors
+        of another width than that, or than the items'.
         """
         paths = record_files(pairs_folder)
         of_items = len(items), str(items.item_ids[:1]), str(items.item_ids[-1:]), items.picture_dim, items.text_dim
-        source = source_fingerprint(paths, *of_items, query_table_dim)
+        text_dim = items.text_dim if has_text_vectors else 0
+        source = source_fingerprint(paths, *of_items, query_table_dim, text_dim)
         dims = {
             "query_pictures": items.picture_dim,
-            "query_text_vectors": items.text_dim,
+            "query_text_vectors": text_dim,
             "query_table_vectors": query_table_dim,
         }
         write = functools.partial(write_pairs, paths, items.rows_of, dims)

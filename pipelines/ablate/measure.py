@@ -28,7 +28,7 @@ from schemas.hashing import fingerprint
 from schemas.tables import PSEUDO_TASK
 
 #: Part of a result's key: raise it when the same training measures another result.
-RESULT_VERSION = 6
+RESULT_VERSION = 7
 #: Test pairs that are ranked, as many of each task as far as it has them: 10,000 among 100,000 items take a minute.
 MAX_TEST_PAIRS = 10_000
 #: A training of hundreds of steps is started again sooner than it is written down five times, hundreds of MB each.

@@ -103,6 +103,15 @@ def plain_type(hint: Any) -> type:
     return typing.get_origin(hint) or hint
 
 
+def of_flag_type(value: Any, kind: type) -> Any:
+    """A whole number as the float that the command line makes of it, for a field of `kind`; any other value as it is.
+
+    >>> of_flag_type(2, float), of_flag_type(2, int), of_flag_type("2", float)
+    (2.0, 2, '2')
+    """
+    return float(value) if kind is float and type(value) is int and abs(value) <= sys.float_info.max else value
+
+
 def _load(path: str) -> dict[str, Any]:
     try:
         with storage.open_file(path, "rb") as file:
@@ -126,8 +135,7 @@ def _checked(value: Any, hint: Any, field: dataclasses.Field[Any], path: str) ->
     kind = plain_type(hint)
     if field.metadata["by_commas"] and isinstance(value, list):
         value = _joined(value, field.name, path)
-    if kind is float and type(value) is int and abs(value) <= sys.float_info.max:
-        value = float(value)
+    value = of_flag_type(value, kind)
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
         raise UsageError(f"expected {kind.__name__} for {field.name} in {path}, got {quote(value)}")
     choices = field.metadata["choices"]

@@ -22,7 +22,7 @@ import typing
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from pipelines.console.config_file import plain_type, read_config_file, read_format
+from pipelines.console.config_file import of_flag_type, plain_type, read_config_file, read_format
 from pipelines.console.exit_codes import exit_code
 from pipelines.console.paths import as_given, check_local, path_fields, with_absolute_paths
 from pipelines.console.terminal import in_words
@@ -167,6 +167,15 @@ def narrow(config_class: type[ConfigT], wider: Any, **given: Any) -> ConfigT:
     names = {field.name for field in dataclasses.fields(config_class)}  # type: ignore[arg-type]
     shared = {f.name: getattr(wider, f.name) for f in dataclasses.fields(wider) if f.name in names}
     return config_class(**{**shared, **given})
+
+
+def set_flag_types(config: Any) -> None:
+    """For the `__post_init__` of a config that ids are made of, which may be made in Python, too: its numbers become of
+    the types that flags have, for 2 and 2.0 are two ids."""
+    hints = typing.get_type_hints(type(config))
+    for field in dataclasses.fields(config):
+        value = of_flag_type(getattr(config, field.name), plain_type(hints[field.name]))
+        object.__setattr__(config, field.name, value)
 
 
 def beam_options(argv: Sequence[str]) -> "PipelineOptions":

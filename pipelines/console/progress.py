@@ -9,6 +9,8 @@ from tqdm import tqdm
 from pipelines.console.terminal import few_digits
 
 _LINE_INTERVAL_S = 10.0
+#: Of the whole so much is done before the time left is told.
+_LEAST_SHARE = 0.01
 
 
 class Progress:
@@ -61,7 +63,9 @@ class Progress:
     def _line(self, now_s: float) -> None:
         rate = self.done / max(now_s - self._started_s, 1e-9)
         of_total = "" if self.total is None else f" of {self.total:,}"
-        left = f", {max(self.total - self.done, 0) / rate:,.0f} s left" if self.total is not None and rate else ""
+        # of the first few nothing follows: they wait for what is made once
+        tells = self.total is not None and self.done > 0 and self.done >= _LEAST_SHARE * self.total
+        left = f", {max((self.total or 0) - self.done, 0) / rate:,.0f} s left" if tells else ""
         print(
             f"{self.name}: {self.done:,}{of_total} {self.unit}{left}, {few_digits(rate)}/s", file=sys.stderr, flush=True
         )

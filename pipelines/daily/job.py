@@ -43,7 +43,7 @@ from schemas.columns.mapping import catalogue_columns, catalogue_schema, table_c
 from schemas.errors import UsageError
 from schemas.files import expand_inputs, write_json
 from schemas.quarantine import quote
-from schemas.reading.rows import check_columns, input_identity
+from schemas.reading.input_files import check_columns, input_identity
 from schemas.reading.snapshots import catalogue_files
 from schemas.records.user_rows import USERS_STAGE
 from schemas.tables import ENGAGEMENTS

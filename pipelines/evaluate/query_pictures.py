@@ -20,8 +20,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from model.items.query_encoder import QueryEncoder
-from model.pictures.decoding import PictureError, PictureLimits, find_picture, read_picture_file
-from model.pictures.faults import REMEDIES
+from model.pictures.faults import REMEDIES, PictureError, PictureLimits
+from model.pictures.files import find_picture, read_picture_file
 from pipelines.features.picture_limits import limits_of_run
 from pipelines.run.opened import DAMAGE, Run
 from schemas import storage

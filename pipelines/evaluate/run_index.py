@@ -11,7 +11,8 @@ import numpy as np
 from model.machine.equal_rows import EqualRows
 from model.measures.comparison import K
 from model.measures.evaluation import HeldOutTask, ScoreBlock, difference, rank_pairs, summarize_ranks
-from model.nearest.index import MANIFEST_FILE, NO_ROW, ExactIndex, ItemIndex, QueryKind
+from model.nearest.index import NO_ROW, ExactIndex, ItemIndex, QueryKind
+from model.nearest.index_folder import MANIFEST_FILE
 from model.nearest.recall import share_found
 from model.nearest.searched import SEARCHED
 from pipelines.run.opened import EMBEDDINGS, INDEX, Run

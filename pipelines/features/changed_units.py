@@ -6,7 +6,8 @@ set aside: a computation that is killed starts again, and what still holds is ta
 
 from pathlib import Path
 
-from model.pictures.decoding import PictureLimits, PictureRoot
+from model.pictures.faults import PictureLimits
+from model.pictures.root import PictureRoot
 from pipelines.features.earlier import STAGE, EarlierBucket, open_sealed
 from pipelines.features.resolve_pictures import all_unchanged
 from pipelines.run.unit_files import sidecar_path

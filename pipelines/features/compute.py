@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
-from model.pictures.decoding import PictureError, PictureLimits, PictureRoot
+from model.pictures.faults import PictureError, PictureLimits
 from model.pictures.image_encoder import ImageEncoder
 from model.pictures.image_encoder_spec import ImageEncoderSpec
+from model.pictures.root import PictureRoot
 from model.text.text_encoder import TextEncoder
 from model.text.text_encoder_spec import TextEncoderSpec
 from model.text.vocabulary import Vocabulary

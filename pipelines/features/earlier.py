@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from model.pictures.decoding import CONTENT_REASONS, PictureError
+from model.pictures.faults import CONTENT_REASONS, PictureError
 from pipelines.run.earlier_faults import say
 from pipelines.run.record_file import RecordFile
 from schemas import storage

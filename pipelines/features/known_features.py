@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from model.pictures.decoding import PictureError
+from model.pictures.faults import PictureError
 from pipelines.features.earlier import EarlierBucket
 from schemas.records.fingerprints import PictureFingerprint
 

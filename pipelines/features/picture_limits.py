@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from model.pictures.decoding import DEFAULT_LIMITS, PictureLimits
+from model.pictures.faults import DEFAULT_LIMITS, PictureLimits
 from pipelines.run.units import read_stage_manifest
 from schemas import storage
 from schemas.errors import CorruptFileError

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from model.machine.number_formats import DTYPES
-from model.pictures.decoding import DEFAULT_LIMITS, PictureLimits
+from model.pictures.faults import DEFAULT_LIMITS, PictureLimits
 from model.pictures.image_encoder_spec import ImageEncoderSpec
 from model.text.text_encoder_spec import TextEncoderSpec
 from model.text.vocabulary import DESCRIPTION_FILE

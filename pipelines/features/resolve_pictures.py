@@ -12,16 +12,11 @@ from typing import Any, TypeVar
 import numpy as np
 
 from model.machine.ordered_map import ordered_map
-from model.pictures.decoding import (
-    CONTENT_REASONS,
-    PictureError,
-    PictureLimits,
-    PictureRoot,
-    locate_picture,
-    read_picture_file,
-)
+from model.pictures.faults import CONTENT_REASONS, PictureError, PictureLimits
+from model.pictures.files import locate_picture, read_picture_file
 from model.pictures.image_encoder import ImageEncoder
 from model.pictures.mending import lacks_end_mark
+from model.pictures.root import PictureRoot
 from pipelines.features.known_features import KnownFeatures
 from pipelines.features.picture_vectors import VectorCache, VectorFile
 from schemas.records.fingerprints import UNKNOWN_PLACE, PictureFingerprint

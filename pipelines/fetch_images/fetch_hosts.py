@@ -21,12 +21,13 @@ from pipelines.fetch_images.host import FetchRules, HostFetcher, Outcome, counts
 from pipelines.run.bucket_rows import pack, split_by_bucket, unpack_table
 from pipelines.run.units import Unit, UnitWriter, finished_sidecar
 from schemas.columns.mapping import catalogue_schema
+from schemas.columns.raw_rows import FileSlice
 from schemas.columns.spec import ColumnsOfTable
 from schemas.errors import printable
 from schemas.pictures.fetched import FETCH_REMEDIES, host_key
 from schemas.pictures.urls import FETCHED_FOLDER, canonical_url, is_picture_url
 from schemas.quarantine import Rejection, quote
-from schemas.reading.rows import FileSlice, read_slice
+from schemas.reading.rows import read_slice
 from schemas.tables import LEAVE_OUT
 from schemas.validation.catalogue import validate_catalogue
 from schemas.validation.left_out_rows import ORDER, SAYS_LEFT_OUT, without_left_out

@@ -25,7 +25,7 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from model.pictures.decoding import DEFAULT_LIMITS
+from model.pictures.faults import DEFAULT_LIMITS
 from pipelines.console.jobs import flag, main_of, print_summary
 from pipelines.console.progress import Progress
 from pipelines.fetch_images.cache import remove_half_files
@@ -44,7 +44,8 @@ from schemas.files import read_sealed_json
 from schemas.pictures.fetched import FETCH_REMEDIES
 from schemas.pictures.urls import FETCHED_FOLDER
 from schemas.quarantine import quote
-from schemas.reading.rows import check_columns, plan_slices
+from schemas.reading.input_files import check_columns
+from schemas.reading.rows import plan_slices
 from schemas.reading.snapshots import catalogue_files
 from schemas.validation.grouping import GROUP_ROWS
 

@@ -5,11 +5,12 @@ from collections.abc import Callable, Mapping
 from pipelines.console.thresholds import GateThresholds
 from pipelines.gates.changed_filter import with_changed_filter
 from pipelines.gates.changed_texts import check_texts
-from pipelines.gates.counts import IN_TRAINING, check_coverage, check_recall, check_row_count, check_users_count
+from pipelines.gates.counts import IN_TRAINING, check_coverage, check_row_count, check_users_count
 from pipelines.gates.drift import checks_of_vectors
 from pipelines.gates.fields import check_fields
 from pipelines.gates.gated_run import DAMAGE, GatedRun
 from pipelines.gates.log import check_actions, check_users
+from pipelines.gates.recall import check_recall
 from pipelines.gates.respelt_users import respelt_users
 from pipelines.gates.results import PASSED, GateResult, incomparable, skipped
 from pipelines.run.listed_files import folders_of_vectors

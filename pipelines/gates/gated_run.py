@@ -4,7 +4,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from model.nearest.index import MANIFEST_FILE, TUNED_AT, read_index_manifest
+from model.nearest.index import TUNED_AT
+from model.nearest.index_folder import MANIFEST_FILE, read_index_manifest
 from model.nearest.refined import REFINED_FOLDER
 from model.nearest.searched import SEARCHED, recall_by_kind
 from pipelines.gates.counts import COVERED_STAGES

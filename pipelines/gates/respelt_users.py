@@ -13,8 +13,8 @@ from pipelines.log.rows import near_misses
 from pipelines.run.opened import DAMAGE, Run
 from pipelines.run.units import bucket_name
 from schemas.errors import CorruptFileError
+from schemas.parquet.files import PARQUET_ERRORS
 from schemas.quarantine import quote
-from schemas.reading.rows import PARQUET_ERRORS
 from schemas.records.user_rows import USERS_FOLDER, USERS_STAGE
 
 _SHOWN = 3

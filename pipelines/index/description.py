@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from model.nearest.index import ANNOY_FILE
+from model.nearest.index_folder import ANNOY_FILE
 from model.nearest.refined import REFINED_FOLDER
 from model.nearest.searched import SEARCHED
 from pipelines.console.terminal import few_digits

@@ -12,7 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from model.machine.equal_rows import EqualRows
-from model.nearest.index import ANNOY_FILE, IDS_FILE, MANIFEST_FILE, METRIC, AnnoyItemIndex, QueryKind
+from model.nearest.index import METRIC, AnnoyItemIndex, QueryKind
+from model.nearest.index_folder import ANNOY_FILE, IDS_FILE, MANIFEST_FILE
 from model.nearest.recall import RecallQueries, kinds_json
 from model.nearest.refined import NEAR_DUPLICATES_FILE, REFINED_FOLDER, near_duplicates_table, refined_facts
 from model.nearest.searched import DISTINCT_BELOW, DISTINCT_FILE, DISTINCT_FILES, SEARCHED

@@ -19,7 +19,7 @@ from typing import Any
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from model.machine.library_versions import versions_of
-from model.nearest.index import MANIFEST_FILE
+from model.nearest.index_folder import MANIFEST_FILE
 from model.nearest.refined import REFINED_FOLDER
 from model.nearest.searched import BACKENDS
 from model.nearest.voyager import require_voyager

@@ -8,18 +8,12 @@ from pipelines.ingest.write_items import STAGE
 from pipelines.run.bucket_rows import RowRules
 from pipelines.run.units import Unit, bucket_name
 from schemas.columns.mapping import catalogue_columns, catalogue_schema
+from schemas.columns.raw_rows import FileSlice
 from schemas.columns.spec import ColumnsOfTable
 from schemas.files import expand_inputs
 from schemas.hashing import fingerprint
-from schemas.reading.rows import (
-    FileSlice,
-    check_columns,
-    count_rows,
-    input_identity,
-    plan_slices,
-    relative_names,
-    unusual_forms,
-)
+from schemas.reading.input_files import check_columns, count_rows, input_identity, relative_names, unusual_forms
+from schemas.reading.rows import plan_slices
 from schemas.reading.snapshots import catalogue_files
 from schemas.validation.rules import Limits
 
@@ -30,8 +24,8 @@ MIN_BUCKETS = 4
 
 @dataclass(frozen=True, kw_only=True)
 class IngestPlan:
-    """What a run of ingest will read and write; made from the inputs' metadata alone. forms: schemas.reading.rows's
-    unusual_forms of the files."""
+    """What a run of ingest will read and write; made from the inputs' metadata alone. forms: unusual_forms of the files
+    (schemas.reading.input_files)."""
 
     run: str
     rules: RowRules

@@ -15,7 +15,7 @@ from pipelines.run.units import Unit, UnitWriter, sealed_unit
 from schemas.coercion.whole_ids import POINTS
 from schemas.columns.raw_rows import NONE_OF_TEXT
 from schemas.pictures.stored import STORED_PREFIX
-from schemas.quarantine import rejections_to_table
+from schemas.quarantine import unsorted_rejections
 from schemas.tables import ITEMS, TEXT_FIELDS
 from schemas.validation.catalogue import catalogue_counts
 from schemas.validation.duplicates import num_completing
@@ -83,7 +83,7 @@ def write_bucket(
         writer.counts[LIKE_TOTALS] = num_totals
     for name in TEXT_FIELDS:  # a renamed column shows here first
         writer.counts[field_count(name)] = pc.sum(pc.greater(pc.utf8_length(items[name]), 0)).as_py() or 0
-    writer.quarantine(pa.concat_tables([rejections, rejections_to_table(resolved.rejections)]))
+    writer.quarantine(pa.concat_tables([rejections, unsorted_rejections(resolved.rejections)]))
     return writer.seal()
 
 

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from model.pictures.decoding import PictureError, locate_picture
+from model.pictures.faults import PictureError
+from model.pictures.files import locate_picture
 from pipelines.console.exit_codes import exit_code
 from pipelines.console.jobs import flag, parse_alone
 from pipelines.console.terminal import shortened

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 
 from pipelines.init.kinds import GA4
 from pipelines.init.log.start import log_start
-from pipelines.init.table.seen import SeenColumn, SeenTable
+from pipelines.init.table.columns import SeenColumn
+from pipelines.init.table.seen import SeenTable
 from schemas.columns.picture_names import is_called_a_picture
 from schemas.columns.usual_names import (
     ACTIONS,

@@ -14,12 +14,14 @@ from pipelines.console.terminal import shortened, shown_title
 from schemas.coercion.cells import BatchFindings
 from schemas.coercion.columns import text_column
 from schemas.columns.mapping import catalogue_columns, catalogue_schema, table_columns
+from schemas.columns.raw_rows import FileSlice, RawRows
 from schemas.columns.spec import Column, ColumnsOfTable
 from schemas.events.item_lists import items_of_text
 from schemas.pictures.stored import stored_path
 from schemas.pictures.urls import is_picture_url
 from schemas.quarantine import Rejection
-from schemas.reading.rows import FileSlice, RawRows, check_columns, plan_slices, read_slice, relative_names
+from schemas.reading.input_files import check_columns, relative_names
+from schemas.reading.rows import plan_slices, read_slice
 from schemas.tables import ENGAGEMENTS, TEXT_FIELDS, UNREADABLE
 from schemas.validation.catalogue import validate_catalogue
 from schemas.validation.grouping import resolve_rows

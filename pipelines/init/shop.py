@@ -10,9 +10,10 @@ from pipelines.init.kinds import CATALOGUES, GA4, recognised_kind
 from pipelines.init.log.start import LogStart, log_start, other_items, with_events, with_items, with_separator
 from pipelines.init.mistaken import log_columns, refuse_catalogue, refuse_log
 from pipelines.init.rehearsal import RehearsedItems, RehearsedLog, count_events, rehearse_items, rehearse_log
+from pipelines.init.table.first_rows import look_at
 from pipelines.init.table.found import Start
 from pipelines.init.table.hidden import with_totals
-from pipelines.init.table.seen import SeenTable, look_at
+from pipelines.init.table.seen import SeenTable
 from pipelines.init.table.unreadable import refuse_to_flatten, refuse_unreadable
 from pipelines.log.listed_items import separators_in
 from schemas.columns.mapping import catalogue_columns

@@ -35,7 +35,7 @@ from pipelines.run.unit_files import manifest_path
 from pipelines.run.units import Unit, read_stage_manifest
 from schemas import storage
 from schemas.columns.mapping import ASSUMED, assumed_values, table_columns
-from schemas.columns.raw_rows import NONE_OF_TEXT
+from schemas.columns.raw_rows import NONE_OF_TEXT, FileSlice
 from schemas.columns.spec import Columns, ColumnsOfTable
 from schemas.days import UTC_NAME, end_of_day_us
 from schemas.errors import printable
@@ -43,16 +43,8 @@ from schemas.events.paths import NO_ROWS
 from schemas.files import expand_inputs
 from schemas.hashing import fingerprint
 from schemas.reading.cut_off_files import cut_off_in_words, num_cut_off
-from schemas.reading.rows import (
-    FileSlice,
-    check_columns,
-    column_names,
-    count_rows,
-    input_identity,
-    mixed_ids,
-    plan_slices,
-    unusual_forms,
-)
+from schemas.reading.input_files import check_columns, column_names, count_rows, input_identity, unusual_forms
+from schemas.reading.rows import mixed_ids, plan_slices
 from schemas.tables import ENGAGEMENTS
 
 #: Part of the fingerprint: raise it when the same log gives other counts.

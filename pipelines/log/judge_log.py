@@ -28,9 +28,10 @@ from pipelines.run.shared import Shared
 from pipelines.run.units import Unit, UnitWriter
 from schemas.coercion.offsets_of_times import offsets_of_times
 from schemas.coercion.whole_ids import POINTS
+from schemas.columns.raw_rows import FileSlice
 from schemas.columns.spec import ColumnsOfTable
 from schemas.hashing import mixed_hashes
-from schemas.reading.rows import FileSlice, read_slice
+from schemas.reading.rows import read_slice
 from schemas.tables import ENGAGEMENTS, POSITIVE_ACTIONS, UNREADABLE
 from schemas.validation.log import validate_engagements
 

@@ -20,9 +20,10 @@ from pipelines.console.progress import Progress
 from pipelines.log.training_rows import SESSION_ROWS, query_rows
 from pipelines.run.bucket_rows import pack
 from pipelines.run.units import Unit, UnitWriter
+from schemas.columns.raw_rows import FileSlice
 from schemas.columns.spec import ColumnsOfTable
 from schemas.hashing import bucket_of
-from schemas.reading.rows import FileSlice, read_slice
+from schemas.reading.rows import read_slice
 from schemas.tables import ENGAGEMENTS
 from schemas.validation.log import validate_engagements
 

@@ -16,7 +16,8 @@ from pipelines.log.rows import RejectedRows
 from schemas.columns.mapping import table_columns
 from schemas.columns.spec import ColumnsOfTable
 from schemas.files import expand_inputs
-from schemas.reading.rows import check_columns, count_rows, plan_slices, read_slice
+from schemas.reading.input_files import check_columns, count_rows
+from schemas.reading.rows import plan_slices, read_slice
 from schemas.tables import ENGAGEMENTS
 from schemas.validation.log import validate_engagements
 

@@ -94,9 +94,9 @@ def bucket_pairs(
     known = known_items(Path(rules.run, "features", f"{name}.tfrecord"))
     found = count_pairs(rows, split, known)
 
-    def keep(mask: pa.Array | pa.ChunkedArray, reason: str, column: str = "count") -> None:
+    def keep(mask: pa.Array | pa.ChunkedArray, reason: str) -> None:
         dropped = found.pairs.filter(pc.invert(mask))
-        found.counts[reason] += dropped.num_rows if column == "pairs" else (pc.sum(dropped["count"]).as_py() or 0)
+        found.counts[reason] += pc.sum(dropped["count"]).as_py() or 0
         found.pairs = found.pairs.filter(mask)
 
     if not rules.has_pictures:

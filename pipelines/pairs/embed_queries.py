@@ -14,9 +14,11 @@ import apache_beam as beam
 import numpy as np
 import pyarrow as pa
 
-from model.pictures.decoding import DEFAULT_LIMITS, PictureError, PictureLimits, PictureRoot, find_picture, read_picture
+from model.pictures.faults import DEFAULT_LIMITS, PictureError, PictureLimits
+from model.pictures.files import find_picture, read_picture
 from model.pictures.image_encoder import ImageEncoder
 from model.pictures.image_encoder_spec import saved_image_encoder_spec
+from model.pictures.root import PictureRoot
 from pipelines.console.progress import Progress
 from pipelines.run.opened_models import open_encoder
 from pipelines.run.units import Unit, UnitWriter, finished_sidecar

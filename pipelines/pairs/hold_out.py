@@ -21,8 +21,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from model.pictures.decoding import PictureError, PictureLimits, PictureRoot, read_picture
+from model.pictures.faults import PictureError, PictureLimits
+from model.pictures.files import read_picture
 from model.pictures.looks import picture_look
+from model.pictures.root import PictureRoot
 from model.split.held_out import fit_held_out, item_node, picture_mark, query_node, session_mark, text_mark
 from model.split.near_groups import LOOKS, MARKS, NODES
 from model.split.split import Split

@@ -194,7 +194,8 @@ class _WriteBucket(beam.DoFn):
                 frequencies.query_item_P[rows], frequencies.query_P[rows], frequencies.item_P[rows]
             )
             with writer.file(f"pairs/{part}/{writer.unit.name}.tfrecord") as temporary:
-                made = pair_records(chosen, counted, self._tokens, vectors, self._text_vectors, self._table_vectors)
+                look_ups = (_none, _none) if part == DISTILLATION else (self._text_vectors, self._table_vectors)
+                made = pair_records(chosen, counted, self._tokens, vectors, *look_ups)
                 write_records(temporary, map(encode_pair, _counted(made, part, writer.counts)))
             _count(writer.counts, part, chosen)
             Progress.shared("pairs: write", "pairs").advance(len(rows))
@@ -211,13 +212,18 @@ class _WriteBucket(beam.DoFn):
 
     def _text_vectors(self, texts: Sequence[str]) -> np.ndarray:
         if self.rules.text_encoder is None:
-            return np.zeros((len(texts), 0), np.float16)
+            return _none(texts)
         return encode_once(texts, open_text_encoder(self.rules.text_encoder))
 
     def _table_vectors(self, texts: Sequence[str]) -> np.ndarray:
         if self.rules.query_table_folder is None:
-            return np.zeros((len(texts), 0), np.float16)
+            return _none(texts)
         return open_query_table(self.rules.query_table_folder).vectors(texts)
+
+
+def _none(texts: Sequence[str]) -> np.ndarray:
+    """No vectors of these texts."""
+    return np.zeros((len(texts), 0), np.float16)
 
 
 def _counted(records: Iterable[Pair], part: str, counts: Counter[str]) -> Iterator[Pair]:

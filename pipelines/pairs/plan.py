@@ -24,19 +24,21 @@ from pipelines.pairs.write_summaries import SUMMARIES
 from pipelines.run.units import bucket_name, read_stage_manifest
 from schemas import storage
 from schemas.columns.mapping import table_columns
+from schemas.columns.raw_rows import FileSlice
 from schemas.columns.spec import ColumnsOfTable
 from schemas.days import end_of_day_us
 from schemas.errors import UsageError
 from schemas.files import expand_inputs, read_json
 from schemas.hashing import fingerprint
-from schemas.reading.rows import FileSlice, check_columns, count_rows, input_identity, plan_slices
+from schemas.reading.input_files import check_columns, count_rows, input_identity
+from schemas.reading.rows import plan_slices
 from schemas.records.query_vectors import check_query_vectors
 from schemas.tables import ENGAGEMENTS
 
 STAGE = "pairs"
 #: In a run: the shop's own query vectors, as they are looked up.
 QUERY_TABLE_FOLDER = "query_table"
-CODE_VERSION = 10
+CODE_VERSION = 11
 #: Queries of a catalogue that a model is distilled from, at most: its steps meet 800,000 by default. An item has
 #: _FEW_QUERIES if there are enough of them, and of a catalogue that is larger still a share of the items has any.
 MAX_DISTILL_QUERIES = 500_000
@@ -191,7 +193,7 @@ def _pair_rules(config: PairsConfig, inputs: _Inputs, query_table_folder: str | 
         has_pictures=inputs.encoding is not None,
         pseudo_queries=config.pseudo_queries,
         typo_share=config.typo_share,
-        distillation=distillation_rules(0 if inputs.text_encoder else config.distill_queries, num_items),
+        distillation=distillation_rules(config.distill_queries, num_items),
         max_pairs_per_item=config.max_pairs_per_item,
         seed=config.seed,
     )

@@ -19,12 +19,12 @@ import pyarrow as pa
 from pipelines.console.progress import Progress
 from schemas.coercion.whole_ids import POINTS
 from schemas.columns.mapping import catalogue_schema
-from schemas.columns.raw_rows import NONE_OF_TEXT
+from schemas.columns.raw_rows import NONE_OF_TEXT, FileSlice
 from schemas.columns.spec import ColumnsOfTable
 from schemas.hashing import bucket_of
 from schemas.pictures.stored import keep_picture
-from schemas.quarantine import Rejection, rejections_to_table
-from schemas.reading.rows import FileSlice, read_slice
+from schemas.quarantine import Rejection, unsorted_rejections
+from schemas.reading.rows import read_slice
 from schemas.tables import REJECTIONS
 from schemas.validation.catalogue import VALIDATED_CATALOGUE, validate_catalogue, validated_schema
 from schemas.validation.grouping import MERGED, SHARE_PICTURES, complete_groups
@@ -183,10 +183,10 @@ class _ReadSlice(beam.DoFn):
             others.update({name: count for name, count in counts.items() if name.startswith(POINTS)})
             progress.advance(counts["rows_read"])
             if sum(table.nbytes for table in tables) + len(rejections) * 1_000 >= FLUSH_BYTES:
-                yield from self.buckets.pieces(pa.concat_tables(tables), rejections_to_table(rejections), self.key)
+                yield from self.buckets.pieces(pa.concat_tables(tables), unsorted_rejections(rejections), self.key)
                 tables, rejections = [], []
         if tables:
-            yield from self.buckets.pieces(pa.concat_tables(tables), rejections_to_table(rejections), self.key)
+            yield from self.buckets.pieces(pa.concat_tables(tables), unsorted_rejections(rejections), self.key)
         place = bucket_of(file_slice.where(file_slice.first_row), self.buckets.number)
         yield from self.buckets.piece_of_counts(others, place)
 
@@ -208,5 +208,5 @@ class _CompleteGroups(beam.DoFn):
             share_pictures=self.rules.group_rows == SHARE_PICTURES,
             max_pictures=self.rules.limits.max_pictures,
         )
-        yield from self.buckets.pieces(items, pa.concat_tables([rejections, rejections_to_table(rejected)]))
+        yield from self.buckets.pieces(items, pa.concat_tables([rejections, unsorted_rejections(rejected)]))
         yield from self.buckets.piece_of_counts(counts, bucket)

@@ -9,7 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from model.nearest.index import ANNOY_FILE, IDS_FILE, MANIFEST_FILE, ItemIndex, open_index, read_index_manifest
+from model.nearest.index import ItemIndex
+from model.nearest.index_folder import ANNOY_FILE, IDS_FILE, MANIFEST_FILE, open_index, read_index_manifest
 from model.nearest.refined import REFINED_FOLDER, read_near_duplicates
 from model.split.near_duplicates import cosines
 from schemas.errors import CorruptFileError

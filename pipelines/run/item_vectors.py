@@ -7,7 +7,7 @@ from model.users.bucket_users import ItemVectors
 from pipelines.run.opened import EMBEDDINGS, Run, vectors_facts
 from pipelines.run.shared import Shared
 from schemas.files import check_sha256
-from schemas.reading.rows import input_identity
+from schemas.reading.input_files import input_identity
 from schemas.records.embeddings import embedding_files, read_embeddings, read_embeddings_metadata, validate_embeddings
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from model.nearest.index import read_index_manifest
+from model.nearest.index_folder import read_index_manifest
 from model.nearest.refined import REFINED_FOLDER
 from pipelines.run.listed_files import EMBEDDINGS, INDEX
 from pipelines.run.opened import Run

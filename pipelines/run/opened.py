@@ -19,7 +19,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from model.nearest.index import ANNOY_FILE, IDS_FILE, MANIFEST_FILE, ItemIndex, read_index_manifest
+from model.nearest.index import ItemIndex
+from model.nearest.index_folder import ANNOY_FILE, IDS_FILE, MANIFEST_FILE, read_index_manifest
 from model.nearest.refined import NEAR_DUPLICATES_FILE, REFINED_FOLDER
 from model.nearest.searched import DISTINCT_FILE, DISTINCT_FILES, open_searched
 from pipelines.run.index_problems import Refined, open_refined
@@ -31,8 +32,8 @@ from schemas import storage
 from schemas.errors import CorruptFileError, UsageError
 from schemas.files import sha256_of_file
 from schemas.hashing import bucket_of
+from schemas.parquet.files import PARQUET_ERRORS
 from schemas.quarantine import quote
-from schemas.reading.rows import PARQUET_ERRORS
 from schemas.records.embeddings import read_embeddings, read_embeddings_metadata, validate_embeddings
 from schemas.records.fingerprints import FINGERPRINTS_FOLDER, FingerprintsFile
 from schemas.records.manifests import Manifest

@@ -13,8 +13,8 @@ from pipelines.run.units import bucket_name
 from pipelines.users.alpha import DEFAULT_SAMPLES, MAX_SAMPLES
 from schemas.errors import CorruptFileError, UsageError
 from schemas.hashing import bucket_of
+from schemas.parquet.files import PARQUET_ERRORS
 from schemas.quarantine import quote
-from schemas.reading.rows import PARQUET_ERRORS
 from schemas.records.user_rows import MAX_USER_BUCKETS, USER_ACTIONS_FOLDER, USERS_FOLDER, USERS_STAGE, slice_of
 from schemas.records.users import read_acted_items
 

@@ -18,9 +18,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from model.items.query_encoder import QueryEncoder
-from model.nearest.index import ExactIndex, ItemIndex, read_index_manifest
+from model.nearest.index import ExactIndex, ItemIndex
 from model.nearest.index import QueryKind as IndexKind
-from model.pictures.decoding import FORMATS, PictureError, read_picture
+from model.nearest.index_folder import read_index_manifest
+from model.pictures.faults import FORMATS, PictureError
+from model.pictures.files import read_picture
 from pipelines.features.picture_limits import limits_of_run
 from pipelines.run.listed_files import EMBEDDINGS
 from pipelines.run.opened import PublishedRun

@@ -25,8 +25,8 @@ from pipelines.log.judge_log import ITEM_IDS
 from pipelines.log.read_engagements import MAX_ROWS_AT_ONCE, by_bucket, read_and_seal, slice_unit
 from pipelines.run.bucket_rows import pack, unpack_table
 from pipelines.run.units import Unit, UnitWriter, sealed_unit
+from schemas.columns.raw_rows import FileSlice
 from schemas.columns.spec import ColumnsOfTable
-from schemas.reading.rows import FileSlice
 from schemas.tables import ENGAGEMENTS
 
 #: How rows travel; with a column of the name of a session or user that they are together by.

@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 
 from pipelines.run.units import Unit
 from schemas.errors import CorruptFileError
+from schemas.parquet.files import PARQUET_ERRORS
 from schemas.quarantine import quote
-from schemas.reading.rows import PARQUET_ERRORS
 from schemas.records.manifests import Sidecar, StageManifest
 
 

@@ -36,12 +36,14 @@ from pipelines.sources.log_rows import (
 )
 from pipelines.sources.run_tables import counts_of, num_buckets_of, run_table
 from schemas.columns.mapping import table_columns
+from schemas.columns.raw_rows import FileSlice
 from schemas.columns.spec import ColumnsOfTable
 from schemas.days import UTC_NAME, end_of_day_us
 from schemas.errors import ThresholdError, printable
 from schemas.files import expand_inputs
 from schemas.hashing import fingerprint
-from schemas.reading.rows import FileSlice, check_columns, count_rows, input_identity, plan_slices
+from schemas.reading.input_files import check_columns, count_rows, input_identity
+from schemas.reading.rows import plan_slices
 from schemas.tables import ENGAGEMENTS
 
 

@@ -26,7 +26,7 @@ from schemas.columns.spec import Columns, column_of
 from schemas.errors import ThresholdError, UsageError
 from schemas.files import expand_inputs
 from schemas.quarantine import quote
-from schemas.reading.rows import check_columns, column_names, format_of
+from schemas.reading.input_files import check_columns, column_names, format_of
 from schemas.reading.snapshots import catalogue_files
 from schemas.records.query_vectors import check_query_vectors
 from schemas.tables import CATALOGUE, ENGAGEMENTS

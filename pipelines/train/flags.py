@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from model.text.vocabulary import MODES
-from pipelines.console.jobs import flag, like
+from pipelines.console.jobs import flag, like, set_flag_types
 from pipelines.console.thresholds import GateThresholds
 from pipelines.features.plan import FeaturesConfig
 from pipelines.ingest.config import BUCKETS_HELP, IngestConfig
@@ -65,3 +65,7 @@ class DataFlags(Acceptance, DatedLog):
 @dataclass(frozen=True, kw_only=True)
 class TrainingFlags(ModelFlags, LearningFlags, DataFlags):
     """What a model is trained on, and how."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        set_flag_types(self)

@@ -49,7 +49,7 @@ from schemas import storage
 from schemas.days import end_of_day_us
 from schemas.errors import printable
 from schemas.files import expand_inputs
-from schemas.reading.rows import input_identity
+from schemas.reading.input_files import input_identity
 
 CODE_VERSION = 7
 #: Flags that do not change the features, the pairs and the first training: where things lie, what is let pass, and

@@ -63,8 +63,7 @@ class LearningFlags:
 
     distill_epochs: float = flag(
         default=TrainingConfig.distill_epochs,
-        help="passes over the items in which the token tables learn to rank them as BM25 does, before the log; 0, and "
-        "with a text encoder: none",
+        help="passes over the items in which the token tables learn to rank them as BM25 does, before the log; 0: none",
     )
     max_distill_steps: int = flag(default=TrainingConfig.max_distill_steps, help="steps of it, at most")
     pseudo_share: float = flag(

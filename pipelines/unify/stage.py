@@ -171,7 +171,7 @@ def _quarantined(run: Path, units: Sequence[str]) -> list[str]:
 
 def _missing_from(item_ids: pa.Array, unified_ids: pa.Array) -> tuple[pa.Array, pa.Array]:
     """(items without a unified vector, unified vectors of no item), in order."""
-    return tuple(  # type: ignore[return-value]
+    return tuple(
         ids.filter(pc.invert(pc.is_in(ids, value_set=others)))
         for ids, others in ((item_ids, unified_ids), (unified_ids, item_ids))
     )

@@ -16,7 +16,7 @@ from schemas.days import day_number
 from schemas.errors import UsageError
 from schemas.files import expand_inputs
 from schemas.quarantine import quote
-from schemas.reading.rows import check_columns
+from schemas.reading.input_files import check_columns
 from schemas.records.user_rows import MAX_USER_BUCKETS
 from schemas.tables import ENGAGEMENTS, POSITIVE_ACTIONS
 

@@ -38,10 +38,10 @@ from pipelines.users.config import ROWS_A_BUCKET, UsersConfig
 from pipelines.users.plan import CODE_VERSION, UsersPlan, choose_num_buckets, plan
 from pipelines.users.read_actions import READ_PROGRESS, ReadActions, why_unused
 from schemas import storage
+from schemas.columns.raw_rows import FileSlice
 from schemas.errors import CorruptFileError, ThresholdError, printable
 from schemas.files import read_sealed_json
 from schemas.quarantine import quote
-from schemas.reading.rows import FileSlice
 from schemas.records.user_rows import USERS_FOLDER, USERS_STAGE
 
 __all__ = ["CODE_VERSION", "UsersConfig", "UsersPlan", "build", "main", "plan", "run"]

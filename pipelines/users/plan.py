@@ -12,9 +12,11 @@ from pipelines.users.alpha import Alpha, alpha_of
 from pipelines.users.config import ROWS_A_BUCKET, UsersConfig, check_users_input
 from pipelines.users.earlier import EarlierRun, earlier_num_buckets, open_earlier_users
 from pipelines.users.read_actions import ActionsSource
+from schemas.columns.raw_rows import FileSlice
 from schemas.columns.spec import ColumnsOfTable
 from schemas.hashing import fingerprint
-from schemas.reading.rows import FileSlice, count_rows, input_identity, plan_slices
+from schemas.reading.input_files import count_rows, input_identity
+from schemas.reading.rows import plan_slices
 from schemas.records.user_rows import MAX_USER_BUCKETS, USERS_STAGE
 
 #: Part of the fingerprint, and of what is compared before clusters are taken over: raise it when the same actions give

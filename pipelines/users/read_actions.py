@@ -25,8 +25,8 @@ from pipelines.log.read_engagements import MAX_ROWS_AT_ONCE, by_bucket, read_and
 from pipelines.run.bucket_rows import pack
 from pipelines.run.item_vectors import VectorsSource, load_vectors
 from pipelines.run.units import UnitWriter
+from schemas.columns.raw_rows import FileSlice
 from schemas.columns.spec import ColumnsOfTable
-from schemas.reading.rows import FileSlice
 from schemas.records.user_rows import USERS_STAGE
 
 READ_PROGRESS = "users: read"

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from schemas.cells.text import UnreadableCellError
 from schemas.columns.raw_rows import RawRows
 from schemas.columns.spec import Column, column_of, part_name
-from schemas.parquet.batches import num_values
+from schemas.parquet.value_sizes import num_values
 from schemas.pictures.cells import BadPicture
 from schemas.quarantine import quote
 

@@ -31,6 +31,7 @@ from schemas.files import shown
 from schemas.parquet.files import check_int96, open_parquet
 from schemas.parquet.footer import chunk_footers
 from schemas.parquet.pages import Page, pages_of
+from schemas.parquet.value_sizes import MEMBER_BYTES, unfolded_bytes
 from schemas.quarantine import quote
 
 #: Writers' pages have 1 MiB or less; the largest known ones (DuckDB) 100 MiB.
@@ -42,14 +43,13 @@ MAX_LIST_BYTES, MAX_LIST_RATIO = 128 << 20, 100
 MAX_PICTURE_PAGE_BYTES, MAX_PICTURES_CELL_BYTES = 1 << 30, 128 << 20
 #: Pictures are compressed already: what unfolds to more times its bytes in the file is something else.
 _MAX_PICTURE_RATIO = 4
+#: Bytes of a value of the physical types that have one width.
+_WIDTHS = {"BOOLEAN": 1, "INT32": 4, "INT64": 8, "INT96": 12, "FLOAT": 4, "DOUBLE": 8}
 #: What a batch may take if each of its rows has the longest values of the dictionaries.
 _MAX_UNFOLDED_BYTES = 256 << 20
 #: A column whose cells may unfold to more stays dictionary-coded.
 _LONG_CELL_BYTES = 16 << 10
-#: Of a list, for each member beside its value.
-_MEMBER_BYTES = 8
 _MAX_UNEVENNESS = 4
-_FIXED_WIDTH = (pa.types.is_primitive, pa.types.is_null, pa.types.is_decimal, pa.types.is_fixed_size_binary)
 
 
 class BoundedBatch(NamedTuple):
@@ -167,7 +167,9 @@ def _read_chunks(
                 uncompressed_bytes=footer.uncompressed_bytes,
                 is_text=column.physical_type == "BYTE_ARRAY",
                 is_int96=column.physical_type == "INT96",
-                width=column.length if column.physical_type == "FIXED_LEN_BYTE_ARRAY" else 0,
+                width=column.length
+                if column.physical_type == "FIXED_LEN_BYTE_ARRAY"
+                else _WIDTHS.get(column.physical_type, 0),
                 is_list=column.max_repetition_level > 0,
                 pages=list(pages_of(raw, footer.start, footer.start + footer.compressed_bytes)),
             )
@@ -189,7 +191,7 @@ def _check_size(chunk: _Chunk, where: str, max_page_bytes: int) -> None:
             f"expected pages of at most {max_page_bytes:,} bytes, got one of {largest:,} {where}: "
             "shorten its longest value, or let its writer make smaller pages or row groups"
         )
-    decoded_bytes = chunk.uncompressed_bytes + chunk.num_values * _MEMBER_BYTES
+    decoded_bytes = chunk.uncompressed_bytes + chunk.num_values * MEMBER_BYTES
     if chunk.is_list and chunk.is_much(decoded_bytes):
         raise CorruptFileError(
             f"expected lists of at most {MAX_LIST_BYTES:,} bytes, got {decoded_bytes:,} (out of "
@@ -211,8 +213,8 @@ def _rows_that_fit(chunks: Sequence[_Chunk], total_rows: int, num_rows: int, max
 
 
 def _longest_values(file: pq.ParquetFile, path: str, part: int, chunks: Sequence[_Chunk]) -> dict[str, int]:
-    """Bytes of the longest value in each chunk's dictionary, or more; 0 without one. The dictionary of a chunk that may
-    have long ones is looked into, by reading one row."""
+    """Bytes of the longest value in each chunk's dictionary, or more; 0 of texts without one. Numbers have their width.
+    The dictionary of a chunk that may have long texts is looked into, by reading one row."""
     longest = {chunk.path: chunk.dictionary_bytes for chunk in chunks}
     longest |= {chunk.path: chunk.width for chunk in chunks if chunk.width}
     unsure = [chunk for chunk in chunks if chunk.stays_coded(longest[chunk.path])]
@@ -273,64 +275,3 @@ def _cut(table: pa.Table, first_row: int, max_bytes: int, pictures: Collection[s
         lacking = [(first_row + row, nulled[row]) for row in rows_of_piece.tolist() if row in nulled] if nulled else []
         yield BoundedBatch(kept.slice(start, end - start), first_row + rows_of_piece, told, lacking)
         told = []
-
-
-def unfolded_bytes(array: pa.Array) -> np.ndarray:
-    """int64 [len(array)]: about what each value takes once dictionaries are unfolded. Raises ArrowInvalid for a place
-    that a dictionary does not have.
-
-    >>> unfolded_bytes(pa.array(["a", None, "abc"]).dictionary_encode()).tolist()
-    [1, 0, 3]
-    """
-    kind = array.type
-    if isinstance(array, pa.ExtensionArray):
-        return unfolded_bytes(array.storage)
-    if pa.types.is_dictionary(kind):
-        _check_places(array)
-        bytes_V = np.append(unfolded_bytes(array.dictionary), 0)
-        return bytes_V[array.indices.cast(pa.int64()).fill_null(len(bytes_V) - 1).to_numpy()]
-    if pa.types.is_struct(kind):
-        return sum(map(unfolded_bytes, array.flatten()), np.zeros(len(array), np.int64))
-    if pa.types.is_map(kind):
-        entry = pa.struct([("key", kind.key_type), ("value", kind.item_type)])
-        return unfolded_bytes(array.cast(pa.list_(entry)))
-    if pa.types.is_nested(kind):
-        ends_R = np.cumsum(_as_int64(pc.list_value_length(array)))
-        ends_M = np.append(0, np.cumsum(unfolded_bytes(array.flatten()) + _MEMBER_BYTES))
-        return ends_M[ends_R] - ends_M[np.append(0, ends_R)[:-1]]
-    if any(test(kind) for test in _FIXED_WIDTH):
-        return np.full(len(array), 0 if pa.types.is_null(kind) else max(kind.bit_width // 8, 1), np.int64)
-    is_view = pa.types.is_string_view(kind) or pa.types.is_binary_view(kind)
-    return _as_int64(pc.binary_length(array.cast(pa.large_binary()) if is_view else array))
-
-
-def _check_places(array: pa.DictionaryArray) -> None:
-    """Of what stays dictionary-coded, pyarrow's reader does not look at them."""
-    for place in pc.min_max(array.indices).as_py().values():
-        if place is not None and not 0 <= place < len(array.dictionary):
-            raise pa.ArrowInvalid(f"place {place:,} in a dictionary of {len(array.dictionary):,} values")
-
-
-def num_values(array: pa.Array) -> np.ndarray:
-    """int64 [len(array)]: how many values each value is made of, with itself.
-
-    >>> num_values(pa.array([[1, 2], None])).tolist(), num_values(pa.array([{"a": [3]}])).tolist()
-    ([3, 1], [3])
-    """
-    kind = array.type
-    if isinstance(array, pa.ExtensionArray):
-        return num_values(array.storage)
-    if pa.types.is_struct(kind):
-        return sum(map(num_values, array.flatten()), np.ones(len(array), np.int64))
-    if pa.types.is_map(kind):
-        entry = pa.struct([("key", kind.key_type), ("value", kind.item_type)])
-        return num_values(array.cast(pa.list_(entry)))
-    if not pa.types.is_nested(kind) or not hasattr(array, "flatten"):
-        return np.ones(len(array), np.int64)
-    ends_R = np.cumsum(_as_int64(pc.list_value_length(array)))
-    ends_M = np.append(0, np.cumsum(num_values(array.flatten())))
-    return 1 + ends_M[ends_R] - ends_M[np.append(0, ends_R)[:-1]]
-
-
-def _as_int64(lengths: pa.Array) -> np.ndarray:
-    return lengths.cast(pa.int64()).fill_null(0).to_numpy()

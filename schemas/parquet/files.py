@@ -16,6 +16,8 @@ from schemas.errors import CorruptFileError
 from schemas.files import shown
 from schemas.quarantine import quote
 
+#: What pyarrow raises for a damaged Parquet file. UnicodeDecodeError: its own message holds the damaged bytes.
+PARQUET_ERRORS = (OSError, pa.ArrowException, UnicodeDecodeError)
 #: As many milliseconds from 1970 as 64 bits have microseconds: Arrow multiplies the days of INT96 unchecked.
 _MAX_INT96_MS = (2**63 - 1) // 1_000
 

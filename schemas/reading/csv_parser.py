@@ -82,18 +82,19 @@ class CsvParser:
 
     def _lines_to_read(self) -> Iterator[str]:
         """The line that begins a row, and those below it for which the reader asks; then the same of the next one."""
+        most_lines = min(_MAX_RETRIED_LINES, MAX_CSV_ROW_LINES)
+        most_bytes = min(_MAX_RETRIED_BYTES, MAX_CSV_ROW_BYTES)
         while True:
             row, num_bytes = self._row, len(self._row[0])
             yield text_of(row[0])
             while row is self._row:  # else the reader asks for the first line of another one
-                is_long = len(row) >= _MAX_RETRIED_LINES or num_bytes > _MAX_RETRIED_BYTES
-                if is_long or (taken := self._lines.take()) is None:
+                if len(row) >= most_lines or (taken := self._lines.take()) is None:
                     return
                 _, following = taken
-                if isinstance(following, str):
+                num_bytes += len(following)
+                if isinstance(following, str) or num_bytes > most_bytes:
                     return self._lines.put_back([taken])
                 row.append(following)
-                num_bytes += len(following)
                 yield text_of(following)
 
     def _parsed_alone(self, number: int, line: bytes) -> tuple[int, int, list[str] | None, str | None, bool]:
@@ -178,7 +179,7 @@ class CsvParser:
         rows = self._dialect.first_rows([line], 1)
         if not rows or not self._dialect.is_row(rows[0], self._num_columns):
             return False
-        may_be_a_number = rows[0][0].strip().isdigit() and rows[0][1][:1].isdigit()  # 2,5 kg
+        may_be_a_number = rows[0][0].strip().isdigit() and "".join(rows[0][1:2])[:1].isdigit()  # 2,5 kg
         return _are_alike(rows[0][0], first_cell) and (self._num_columns >= _MANY_COLUMNS or not may_be_a_number)
 
 

@@ -18,8 +18,8 @@ import pyarrow.parquet as pq
 
 from schemas.errors import CorruptFileError
 from schemas.files import expand_inputs
+from schemas.parquet.files import PARQUET_ERRORS
 from schemas.quarantine import quote
-from schemas.reading.rows import PARQUET_ERRORS
 from schemas.storage import atomic_write
 from schemas.tables import EMBEDDINGS, SCHEMA_VERSION
 

@@ -15,9 +15,11 @@ import pyarrow.parquet as pq
 
 from schemas.errors import CorruptFileError, ThresholdError, UsageError
 from schemas.files import shown
-from schemas.parquet.batches import bounded_batches, open_parquet
+from schemas.parquet.batches import bounded_batches
+from schemas.parquet.files import PARQUET_ERRORS, open_parquet
 from schemas.quarantine import quote
-from schemas.reading.rows import MAX_BATCH_BYTES, MAX_BATCH_ROWS, PARQUET_ERRORS, format_of
+from schemas.reading.input_files import format_of
+from schemas.reading.rows import MAX_BATCH_BYTES, MAX_BATCH_ROWS
 
 QUERY, VECTOR = "query", "vector"
 #: What is looked up while items are searched has an end.

@@ -10,8 +10,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from schemas.errors import CorruptFileError
+from schemas.parquet.files import PARQUET_ERRORS
 from schemas.quarantine import quote
-from schemas.reading.rows import PARQUET_ERRORS
 from schemas.records.embeddings import embeddings_schema
 from schemas.records.user_rows import UserActionRows, UserRows
 from schemas.tables import ITEM_POPULARITY, SCHEMA_VERSION, TIMESTAMP, USER_ACTIONS, USERS

@@ -9,7 +9,7 @@ import numpy as np
 from fuzz_bytes import damaged
 from PIL import Image
 
-from model.pictures.decoding import FORMATS
+from model.pictures.faults import FORMATS
 
 _MODES = {
     "PNG": ("1", "L", "LA", "P", "RGB", "RGBA", "I", "I;16"),

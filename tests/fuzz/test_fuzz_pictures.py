@@ -10,8 +10,9 @@ from fuzz_pictures import make_picture
 from fuzz_run import Outcome, fuzz
 from fuzz_values import URIS, text
 
-from model.pictures.decoding import PictureError, PictureLimits, Preprocessing, decode_picture, read_picture
-from model.pictures.faults import REMEDIES
+from model.pictures.decoding import Preprocessing, decode_picture
+from model.pictures.faults import REMEDIES, PictureError, PictureLimits
+from model.pictures.files import read_picture
 
 SMALL = Preprocessing(resize_px=20, crop_px=16, interpolation="bilinear", mean=(0.5,) * 3, std=(0.5,) * 3)
 LIMITS = PictureLimits(max_bytes=50_000, max_pixels=400_000)

@@ -17,7 +17,7 @@ from fuzz_values import URIS
 
 from model.items.itemsage import ItemSage, ItemSageConfig
 from model.items.store import save_model
-from model.nearest.index import open_index
+from model.nearest.index_folder import open_index
 from model.pictures.image_encoder import load_image_encoder, save_image_encoder
 from model.text.vocabulary import Vocabulary
 from pipelines.console.jobs import beam_options

@@ -16,7 +16,8 @@ from fuzz_tables import Made, make_files
 from pipelines.log.training_rows import query_rows
 from schemas.errors import CorruptFileError, UsageError
 from schemas.quarantine import MAX_QUOTED_CHARACTERS, Rejection, rejections_to_table
-from schemas.reading.rows import check_columns, count_rows, input_identity, plan_slices, read_slice, relative_names
+from schemas.reading.input_files import check_columns, count_rows, input_identity, relative_names
+from schemas.reading.rows import plan_slices, read_slice
 from schemas.sample_shop.assortment import make_assortment
 from schemas.sample_shop.catalogue import make_catalogue, make_query_pictures
 from schemas.sample_shop.engagements import make_engagements

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from model.pictures.decoding import PictureError, PictureLimits, Preprocessing, decode_picture
+from model.pictures.decoding import Preprocessing, decode_picture
+from model.pictures.faults import PictureError, PictureLimits
 
 SMALL = Preprocessing(resize_px=40, crop_px=32, interpolation="bilinear", mean=(0.5,) * 3, std=(0.5,) * 3)
 LIMITS = PictureLimits(max_bytes=1 << 20, max_pixels=200_000)

@@ -8,7 +8,8 @@ import pyarrow as pa
 
 from schemas.files import expand_inputs
 from schemas.reading.forms_in_words import forms_in_words
-from schemas.reading.rows import check_columns, plan_slices, read_slice
+from schemas.reading.input_files import check_columns
+from schemas.reading.rows import plan_slices, read_slice
 
 HEADER = "item_id,title,images\n"
 MUGS = [("A-1", "Red mug", ["a.jpg"]), ("A-2", "Blue mug", ["b.jpg", "c.jpg"])]

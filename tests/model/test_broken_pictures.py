@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from made_pictures import encoded
 from PIL import Image
 
-from model.pictures.decoding import PictureError, decode_picture
-from model.pictures.faults import CONTENT_REASONS, REMEDIES
+from model.pictures.decoding import decode_picture
+from model.pictures.faults import CONTENT_REASONS, REMEDIES, PictureError
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "WEBP", "BMP", "AVIF"])

@@ -1,5 +1,6 @@
 """Before the log: BM25 distilled into the token tables."""
 
+import copy
 import dataclasses
 from itertools import pairwise
 from pathlib import Path
@@ -124,12 +125,9 @@ def test_items_without_queries_are_not_met(data: TrainingData, monkeypatch: pyte
     assert met == set(kept.tolist()) < set(range(len(data.items)))
 
 
-@pytest.mark.parametrize("without", [{"use_text": False}, {"text_dim": 6}, {"epochs": 0.0}, {"steps": 0}])
-def test_nothing_is_distilled_without_text_or_passes_or_with_a_text_encoder(
-    data: TrainingData, tmp_path: Path, without: dict
-) -> None:
-    of_model = {name: without[name] for name in ("use_text", "text_dim") if name in without}
-    switches = dataclasses.replace(SMALL, **of_model)
+@pytest.mark.parametrize("without", [{"use_text": False}, {"epochs": 0.0}, {"steps": 0}])
+def test_nothing_is_distilled_without_text_or_passes(data: TrainingData, tmp_path: Path, without: dict) -> None:
+    switches = dataclasses.replace(SMALL, use_text=without.get("use_text", True))
     config = dataclasses.replace(
         CONFIG, distill_epochs=without.get("epochs", 1.0), max_distill_steps=without.get("steps", 9)
     )
@@ -161,3 +159,34 @@ def test_a_pass_meets_each_item_once_with_queries_of_its_own(
 def test_impossible_lengths_are_refused() -> None:
     with pytest.raises(UsageError, match="distill_epochs and max_distill_steps of at least 0"):
         dataclasses.replace(SHORT, distill_epochs=-1.0)
+
+
+def _with_text_vectors(data: TrainingData, seed: int) -> TrainingData:
+    items = copy.copy(data.items)
+    items.text_vectors = np.random.default_rng(seed).normal(size=(len(items), 6)).astype(np.float16)
+    return dataclasses.replace(data, items=items)
+
+
+def test_vectors_beside_words_are_left_out(data: TrainingData, tmp_path: Path) -> None:
+    switches = dataclasses.replace(SMALL, text_dim=6, query_table_dim=5)
+    one, other = ItemSage(switches), ItemSage(switches)
+    distilled = distill(one, _with_text_vectors(data, 1), CONFIG, WORDS, tmp_path / "one")
+    assert distilled.last_loss < 0.8 * distilled.first_loss
+    assert distill(other, _with_text_vectors(data, 2), CONFIG, WORDS, tmp_path / "other") == distilled
+    assert weights_of(one) == weights_of(other)
+    start = dict(ItemSage(switches).named_parameters())
+    moved = {name for name, value in one.named_parameters() if not torch.equal(value, start[name])}
+    assert moved == {name for name in start if is_table(name) or is_field_weights(name)}
+
+
+def test_words_alone_are_a_query_without_vectors(data: TrainingData) -> None:
+    """Exactly so where no bias centres the vectors."""
+    tower = ItemSage(dataclasses.replace(SMALL, text_dim=6, query_table_dim=5)).text_tower
+    tokens_T, offsets = data.distillation.text(np.arange(20))[:2]
+    sums_BE = tower.hash_embedder(tokens_T, offsets)
+    with torch.no_grad():
+        tower.hidden.bias.zero_()
+        without = tower.of_sums(sums_BE, torch.zeros(20, 6), torch.zeros(20, 5))
+        torch.testing.assert_close(tower.of_words(sums_BE), without)
+        tower.hidden.bias += 1
+        torch.testing.assert_close(tower.of_words(sums_BE), without)

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from model.nearest import index as index_module
 from model.nearest import tuned_build as index_build
-from model.nearest.index import METRIC, NO_ROW, AnnoyItemIndex, ExactIndex, open_index
+from model.nearest.index import METRIC, NO_ROW, AnnoyItemIndex, ExactIndex
+from model.nearest.index_folder import open_index
 from model.nearest.recall import RecallQueries, Truth
 from model.nearest.tuned_build import build_annoy, self_test, share_with_twin
 from schemas.errors import CorruptFileError, ThresholdError

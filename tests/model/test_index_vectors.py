@@ -6,7 +6,8 @@ import annoy
 import numpy as np
 import pytest
 
-from model.nearest.index import AnnoyItemIndex, ExactIndex, _mapped_vectors, open_index
+from model.nearest.index import AnnoyItemIndex, ExactIndex
+from model.nearest.index_folder import _mapped_vectors, open_index
 from model.nearest.tuned_build import build_annoy
 from schemas.errors import CorruptFileError
 

@@ -13,7 +13,8 @@ from made_pictures import encoded
 from PIL import Image
 
 from model.pictures import mending as picture_mending
-from model.pictures.decoding import PictureError, PictureLimits, Preprocessing, decode_picture
+from model.pictures.decoding import Preprocessing, decode_picture
+from model.pictures.faults import PictureError, PictureLimits
 from model.pictures.mending import _segments, bare_png, ended_jpegs, lacks_end_mark
 
 WHOLE = Preprocessing(resize_px=40, crop_px=40, interpolation="nearest", mean=(0.5,) * 3, std=(0.5,) * 3)

@@ -14,7 +14,8 @@ from peak_memory import growth_bytes
 from PIL import Image, ImageFile
 from python_process import run_python
 
-from model.pictures.decoding import DEFAULT_LIMITS, PictureError, PictureLimits, decode_picture
+from model.pictures.decoding import decode_picture
+from model.pictures.faults import DEFAULT_LIMITS, PictureError, PictureLimits
 
 #: Above Pillow's own limit, and above twice that, where it refuses.
 ABOVE_PILLOWS = [(14_000, 13_000), (20_000, 20_000)]
@@ -72,7 +73,8 @@ def test_the_default_cap_takes_the_pictures_of_a_camera_of_50_megapixels():
 NOISY = """
 import io, sys
 from PIL import Image
-from model.pictures.decoding import PictureError, PictureLimits, decode_picture
+from model.pictures.faults import PictureError, PictureLimits
+from model.pictures.decoding import decode_picture
 from decoded_pictures import SMALL
 for path in sys.argv[1:]:
     try:

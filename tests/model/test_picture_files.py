@@ -8,15 +8,10 @@ from decoded_pictures import LIMITS
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from model.pictures import decoding as pictures
-from model.pictures.decoding import (
-    PictureError,
-    PictureLimits,
-    PictureRoot,
-    find_picture,
-    read_picture,
-    read_picture_file,
-)
+from model.pictures import files as pictures
+from model.pictures.faults import PictureError, PictureLimits
+from model.pictures.files import find_picture, read_picture, read_picture_file
+from model.pictures.root import PictureRoot
 from schemas.storage import resolve_inside
 
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from model.pictures.decoding import PictureError, PictureLimits
+from model.pictures.faults import PictureError, PictureLimits
 from model.pictures.looks import HASH_BYTES, LOOK_BYTES, MAX_BITS, MAX_COLOUR, MAX_PLAIN_BITS, near_looks, picture_look
 
 

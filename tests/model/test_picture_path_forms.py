@@ -8,7 +8,9 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from model.pictures.decoding import PictureError, PictureRoot, locate_picture, read_picture
+from model.pictures.faults import PictureError
+from model.pictures.files import locate_picture, read_picture
+from model.pictures.root import PictureRoot
 from schemas.pictures.paths import path_forms
 from schemas.pictures.urls import fetched_path, is_picture_url
 

@@ -10,7 +10,8 @@ from PIL import Image
 from torchvision.models import ResNet50_Weights, get_model_weights
 from torchvision.transforms import functional as tv
 
-from model.pictures.decoding import PictureLimits, Preprocessing, decode_picture
+from model.pictures.decoding import Preprocessing, decode_picture
+from model.pictures.faults import PictureLimits
 from model.pictures.pixels import to_8_bits
 
 

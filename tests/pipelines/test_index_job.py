@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from run_builder import RunBuilder
 
-from model.nearest.index import open_index
+from model.nearest.index_folder import open_index
 from pipelines.console.exit_codes import EXIT_THRESHOLD
 from pipelines.index.job import main
 from schemas.files import read_sealed_json, sha256_of_file, write_sealed_json

@@ -24,7 +24,8 @@ from pipelines.run.units import read_stage_manifest
 from schemas.errors import ThresholdError, UsageError
 from schemas.hashing import bucket_of
 from schemas.reading import rows as reading
-from schemas.reading.rows import plan_slices, read_slice, relative_names
+from schemas.reading.input_files import relative_names
+from schemas.reading.rows import plan_slices, read_slice
 from schemas.tables import ITEMS, QUARANTINE
 from schemas.validation.catalogue import validate_catalogue
 from schemas.validation.duplicates import resolve_duplicates

@@ -25,7 +25,7 @@ from pipelines.run.accounting import account, summary
 from pipelines.store import store
 from pipelines.train.job import TrainConfig, identity
 from schemas.errors import CorruptFileError, ThresholdError, UsageError
-from schemas.reading.rows import count_rows
+from schemas.reading.input_files import count_rows
 
 pytestmark = pytest.mark.slow
 

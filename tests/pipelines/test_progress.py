@@ -20,7 +20,8 @@ def clock(monkeypatch) -> list[float]:
     [
         (4, 10, 10, "pairs: 4 of 10 steps, 15 s left, 0.4/s"),
         (62, 300, 10, "pairs: 62 of 300 steps, 38 s left, 6.2/s"),
-        (1, 1_000, 1_000, "pairs: 1 of 1,000 steps, 999,000 s left, 0.001/s"),
+        (10, 1_000, 10_000, "pairs: 10 of 1,000 steps, 990,000 s left, 0.001/s"),
+        (9, 1_000, 10, "pairs: 9 of 1,000 steps, 0.9/s"),
         (25_000, None, 10, "pairs: 25,000 steps, 2,500/s"),
         (3, 2, 10, "pairs: 3 of 2 steps, 0 s left, 0.3/s"),
         (0, 7, 10, "pairs: 0 of 7 steps, 0/s"),

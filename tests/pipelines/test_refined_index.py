@@ -10,7 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 from run_builder import RunBuilder
 
-from model.nearest.index import ExactIndex, open_index
+from model.nearest.index import ExactIndex
+from model.nearest.index_folder import open_index
 from model.nearest.refined import read_near_duplicates
 from model.split.near_duplicates import near_duplicates
 from pipelines.console.jobs import narrow

@@ -12,7 +12,8 @@ import pytest
 from optional_libraries import needs_voyager
 from run_builder import RunBuilder
 
-from model.nearest.index import ExactIndex, open_index
+from model.nearest.index import ExactIndex
+from model.nearest.index_folder import open_index
 from model.nearest.recall import RecallQueries
 from model.nearest.searched import SearchedIndex, open_searched, recall_by_kind
 from pipelines.index import folder as index_folder

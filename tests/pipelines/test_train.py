@@ -26,6 +26,7 @@ from pipelines.train import report as train_report
 from pipelines.train.prepared_run import PreparedRun
 from schemas.columns import mapping as columns
 from schemas.days import end_of_day_us
+from schemas.hashing import fingerprint
 from schemas.tables import ENGAGEMENTS
 
 FLAGS = {field.name: field for field in fields(train.TrainConfig)}
@@ -102,6 +103,21 @@ def test_every_number_of_the_training_is_a_flag_that_reaches_it(name):
     assert {"pseudo_share", "drop_tokens", "drop_fields", "drop_pictures", "drop_modalities", "weight_decay"} < {
         *NUMBERS
     }
+
+
+def test_a_whole_number_is_the_same_training_from_a_flag_a_file_and_python(tmp_path):
+    """Which folder a training has is told by the text of its values: 2 and 2.0 would be two."""
+    write_catalogue(tmp_path)
+    given = {"catalog": f"{tmp_path}/catalog.parquet", "store": f"{tmp_path}/store", "date": DATE}
+    argv = [f"--{name}={value}" for name, value in given.items()]
+    (tmp_path / "train.toml").write_text("epochs = 2\ntest_days = 3\n")
+    configs = [
+        parse(train.TrainConfig, [*argv, "--epochs=2", "--test-days=3"], "itemsage train", "")[0],
+        parse(train.TrainConfig, [*argv, f"--config={tmp_path}/train.toml"], "itemsage train", "")[0],
+        train.TrainConfig(**given, epochs=2, test_days=3),
+    ]
+    assert len({fingerprint(train.identity(config)) for config in configs}) == 1
+    assert type(configs[-1].epochs) is float
 
 
 @pytest.mark.slow

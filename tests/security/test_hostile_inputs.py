@@ -13,7 +13,8 @@ from pipelines.console.config_file import read_config_file
 from pipelines.daily.config import DailyConfig
 from schemas.errors import CorruptFileError, UsageError
 from schemas.files import read_json
-from schemas.reading.rows import check_columns, plan_slices, read_slice
+from schemas.reading.input_files import check_columns
+from schemas.reading.rows import plan_slices, read_slice
 from schemas.tables import CATALOGUE
 from schemas.validation.catalogue import validate_catalogue
 

@@ -17,7 +17,8 @@ from pipelines.ingest import job as ingest
 from pipelines.serving.searcher import Searcher
 from schemas.errors import CorruptFileError, UsageError
 from schemas.quarantine import MAX_QUOTED_CHARACTERS, quote
-from schemas.reading.rows import check_columns, plan_slices, read_slice
+from schemas.reading.input_files import check_columns
+from schemas.reading.rows import plan_slices, read_slice
 from schemas.records.embeddings import validate_embeddings
 from schemas.tables import CATALOGUE
 from schemas.validation.catalogue import validate_catalogue

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from model.pictures.decoding import PictureError, PictureLimits, Preprocessing, decode_picture
+from model.pictures.decoding import Preprocessing, decode_picture
+from model.pictures.faults import PictureError, PictureLimits
 
 SMALL = Preprocessing(resize_px=40, crop_px=32, interpolation="bilinear", mean=(0.5,) * 3, std=(0.5,) * 3)
 MAX_BYTES, MAX_CPU_S = 8 << 20, 2.0

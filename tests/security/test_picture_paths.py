@@ -7,7 +7,8 @@ import threading
 
 import pytest
 
-from model.pictures.decoding import PictureError, PictureLimits, read_picture
+from model.pictures.faults import PictureError, PictureLimits
+from model.pictures.files import read_picture
 from schemas.storage import resolve_inside
 
 SECRET = b"the secret"

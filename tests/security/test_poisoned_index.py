@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from security_helpers import RUN, publish_by_hand, seal_index, write_index
 
-from model.nearest.index import open_index
+from model.nearest.index_folder import open_index
 from pipelines.serving.searcher import Searcher
 from schemas.errors import CorruptFileError
 from schemas.files import read_json

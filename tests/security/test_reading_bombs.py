@@ -21,7 +21,8 @@ MAX_GROWTH_BYTES = 900 * MIB
 PREPARE = """
 import collections, json, resource, sys
 from schemas.errors import CorruptFileError
-from schemas.reading.rows import check_columns, plan_slices, read_slice
+from schemas.reading.input_files import check_columns
+from schemas.reading.rows import plan_slices, read_slice
 from schemas.tables import CATALOGUE, ENGAGEMENTS, JUDGEMENTS
 from schemas.validation.catalogue import validate_catalogue
 from schemas.validation.log import validate_engagements, validate_judgements

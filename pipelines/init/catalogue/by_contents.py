@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from pipelines.init.catalogue.descriptions import with_description
+from pipelines.init.catalogue.ids import ids_of, is_called_an_id
 from pipelines.init.catalogue.languages import found_in_one_language
 from pipelines.init.catalogue.offered import WORDS
 from pipelines.init.catalogue.pictures import pictures_of
@@ -17,19 +18,17 @@ from pipelines.init.catalogue.rich_texts import with_rich_texts
 from pipelines.init.catalogue.store_views import store_views
 from pipelines.init.catalogue.unseen import unseen_products
 from pipelines.init.catalogue.variants import asked_of_parents, by_continuation, by_parent, titles_of
+from pipelines.init.table.columns import SeenColumn
 from pipelines.init.table.found import FoundColumn, Start, found_in, found_in_lists, joined, left_out, own_names
-from pipelines.init.table.seen import SeenColumn, SeenTable, refuse_wrapped
-from pipelines.init.table.unreadable import refuse_names_given_twice
+from pipelines.init.table.seen import SeenTable
+from pipelines.init.table.unreadable import refuse_names_given_twice, refuse_wrapped
 from schemas.columns.internal_names import is_internal
-from schemas.columns.names import bare_name, plain_name
-from schemas.columns.names_of_amounts import is_called_an_amount
 from schemas.columns.usual_names import ITEM_IDS, OF_CATALOGUE, TEXTS
 from schemas.errors import UsageError
 from schemas.tables import CATALOGUE, TEXT_FIELDS
 from schemas.validation.kinds_of_rows import column_of_products, refuse_nameless_parts
 
 _MOSTLY = 0.5
-_OUR_NAME = CATALOGUE.names[0]
 #: Where Spark keeps a line that it could not read.
 _CORRUPT = "_corrupt_record"
 _KINDS_OF_PRODUCTS = frozenset(
@@ -45,8 +44,6 @@ _OF_ELASTICSEARCH = ("_index", "_type", "_id", "_score", "sort")
 _HASHES = re.compile(
     r"""(?:[\s|,;\[\]"']*(?:[0-9a-f]{32}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}))+[\s|,;\[\]"']*""", re.I
 )
-_MAX_ID_CHARACTERS = 64
-_FRACTION = re.compile(r"\s*-?\d+[.,]\d+\s*")
 
 
 def starts(table: SeenTable) -> list[Start]:
@@ -58,7 +55,7 @@ def starts(table: SeenTable) -> list[Start]:
     views = store_views(table)
     if views is None:
         return _starts(table)
-    asked = tuple(views.asked(table, _ids(views.table)))
+    asked = tuple(views.asked(table, ids_of(views.table)))
     return [
         replace(start, found=(*start.found, views.left_out), questions=(*asked, *start.questions))
         for start in _starts(views.table)
@@ -67,7 +64,7 @@ def starts(table: SeenTable) -> list[Start]:
 
 def _starts(table: SeenTable) -> list[Start]:
     """By each column that may be the id, the likeliest first, of a table whose rows are all of products."""
-    ids = _ids(table)
+    ids = ids_of(table)
     if not ids:
         raise UsageError(
             f"expected a column of ids, called item_id, product_id, sku or the like, or with another value in each "
@@ -137,7 +134,7 @@ def _by(
     others = [other.name for other in ids if other is not column]
     rest, twice = _without_the_id(rest, column)
     asked = (*asked, *twice)
-    notes = [] if _is_called_an_id(column) else ["by its contents: every row has a value of its own. Is it the id?"]
+    notes = [] if is_called_an_id(column) else ["by its contents: every row has a value of its own. Is it the id?"]
     notes += [f"others that may be it: {', '.join(others)}"] if others else []
     if missing := len(column.values) - len(column.texts):
         asked_of_most = ". Is it the id?" if column.share_filled <= _MOSTLY else ""
@@ -175,23 +172,6 @@ def _by_product(table: SeenTable, rest: Sequence[FoundColumn], asked: tuple[str,
     return [Start((item_ids, *rest), f"products by {product.name}, rows merged", "merge", asked)]
 
 
-def _ids(table: SeenTable) -> list[SeenColumn]:
-    """Columns that may be the id: called so and with no value twice, else the first that is called so, else those with
-    another short value in each row. One that most rows lack is taken where it has our own name, or nothing else is."""
-    called = [column for name in ITEM_IDS if (column := table.column([name])) is not None]
-    called = [column for column in dict.fromkeys(called) if column.filled and not _is_constant(column)]
-    known = [column for column in called if column.share_filled > _MOSTLY]
-    known = known or [column for column in called if column.name == _OUR_NAME]
-    known = [column for column in known if column.name in table.columns] or known  # else of a brand, of a seller
-    if known:
-        return [column for column in known if column.is_distinct] or known[:1]
-    keys = [column for column in table.columns.values() if column.is_key and _is_short(column)]
-    keys = [column for column in keys if not is_called_an_amount(column.name)]
-    if called and all(map(_is_called_a_text, keys)):  # tags change, and are no ids because none is there twice
-        return called[:1]
-    return sorted(keys, key=_is_called_a_text)
-
-
 def _asked_of_corrupt(table: SeenTable) -> list[str]:
     """What a person is told of lines that Spark could not read when it wrote the table."""
     column = table.columns.get(_CORRUPT)
@@ -201,27 +181,6 @@ def _asked_of_corrupt(table: SeenTable) -> list[str]:
         f"{_CORRUPT}: Spark could not read {len(column.texts):,} lines of what the table was made from, such as "
         f"{column.example}. They are no items: shall they be? Then mend them there, and write the table again"
     ]
-
-
-def _is_constant(column: SeenColumn) -> bool:
-    """Whether one value is in all of several rows, as the code of an answer is."""
-    return len(column.texts) > 1 and len(set(column.texts)) == 1
-
-
-def _is_called_a_text(column: SeenColumn) -> bool:
-    names = (name for ours in TEXT_FIELDS for name in OF_CATALOGUE[ours])
-    return plain_name(column.name) in set(map(plain_name, names))
-
-
-def _is_called_an_id(column: SeenColumn) -> bool:
-    return not {plain_name(column.name), bare_name(column.name)}.isdisjoint(map(plain_name, ITEM_IDS))
-
-
-def _is_short(column: SeenColumn) -> bool:
-    return not column.share_pictures and all(
-        len(text) <= _MAX_ID_CHARACTERS and " " not in text.strip() and not _FRACTION.fullmatch(text)
-        for text in column.texts
-    )
 
 
 def _texts_by_contents(

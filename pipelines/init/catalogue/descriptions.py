@@ -4,8 +4,9 @@ found that is called rather like a part of one, `Highlights`."""
 from collections.abc import Sequence
 from dataclasses import replace
 
+from pipelines.init.table.columns import SeenColumn
 from pipelines.init.table.found import FoundColumn, found_in, unread_columns
-from pipelines.init.table.seen import SeenColumn, SeenTable
+from pipelines.init.table.seen import SeenTable
 from schemas.columns.internal_names import is_internal
 from schemas.columns.names import language_in, plain_name, words_of
 from schemas.columns.picture_names import is_called_a_picture

@@ -4,8 +4,9 @@ import re
 
 from pipelines.init.catalogue.pictures import pictures_of
 from pipelines.init.catalogue.repeated_ids import repeated_ids
+from pipelines.init.table.columns import SeenColumn
 from pipelines.init.table.found import FoundColumn, Names, Start, found_by_name, found_in, joined, left_out, own_names
-from pipelines.init.table.seen import SeenColumn, SeenTable
+from pipelines.init.table.seen import SeenTable
 from schemas.errors import UsageError
 from schemas.tables import CATALOGUE, TEXT_FIELDS
 

@@ -5,9 +5,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+from pipelines.init.table.columns import SeenColumn
 from pipelines.init.table.found import FoundColumn, Names, found_by_name
 from pipelines.init.table.nested import last_name
-from pipelines.init.table.seen import SeenColumn, SeenTable
+from pipelines.init.table.seen import SeenTable
 from schemas.columns.names import bare_name, language_in, plain_name
 from schemas.columns.usual_names import TEXTS
 

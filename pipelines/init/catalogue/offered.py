@@ -5,8 +5,9 @@ import statistics
 from collections.abc import Sequence
 
 from pipelines.console.terminal import shortened
+from pipelines.init.table.columns import SeenColumn
 from pipelines.init.table.found import FoundColumn, Start, found_in
-from pipelines.init.table.seen import SeenColumn, SeenTable
+from pipelines.init.table.seen import SeenTable
 from schemas.columns.internal_names import is_internal
 from schemas.columns.picture_names import is_called_a_picture
 

@@ -5,8 +5,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from pipelines.init.table.columns import SeenColumn
 from pipelines.init.table.found import FoundColumn, found_in
-from pipelines.init.table.seen import SeenColumn, SeenTable
+from pipelines.init.table.seen import SeenTable
 from schemas.columns.names import plain_name
 from schemas.columns.picture_names import is_called_a_picture, is_called_small, is_of_no_product, is_text_of_a_picture
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from pipelines.console.terminal import shortened
-from pipelines.init.table.seen import SeenColumn
+from pipelines.init.table.columns import SeenColumn
 
 _MAX_TITLE = 40
 

@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
+from pipelines.init.table.columns import SeenColumn
 from pipelines.init.table.found import FoundColumn
-from pipelines.init.table.seen import SeenColumn, SeenTable
+from pipelines.init.table.seen import SeenTable
 from schemas.columns.leave_out import ANY
 from schemas.tables import LEAVE_OUT
 

@@ -3,8 +3,9 @@
 from collections.abc import Collection, Sequence
 
 from pipelines.init.catalogue.repeated_ids import repeated_ids
+from pipelines.init.table.columns import SeenColumn
 from pipelines.init.table.found import FoundColumn, Start, found_in
-from pipelines.init.table.seen import SeenColumn, SeenTable
+from pipelines.init.table.seen import SeenTable
 from schemas.columns.usual_names import PARENTS
 
 #: Of a table that is not looked at to its end, the products that may be further down.

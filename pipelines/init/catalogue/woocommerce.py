@@ -5,6 +5,7 @@ import re
 from dataclasses import replace
 
 from pipelines.init.catalogue.variants import parent_by_kind
+from pipelines.init.table.columns import SeenColumn
 from pipelines.init.table.found import (
     FoundColumn,
     Names,
@@ -18,7 +19,7 @@ from pipelines.init.table.found import (
     own_names,
 )
 from pipelines.init.table.hidden import Shown, hidden_products
-from pipelines.init.table.seen import SeenColumn, SeenTable
+from pipelines.init.table.seen import SeenTable
 from schemas.errors import UsageError
 from schemas.tables import CATALOGUE, TEXT_FIELDS
 

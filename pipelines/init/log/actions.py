@@ -5,7 +5,8 @@ from collections import Counter
 from collections.abc import Collection
 
 from pipelines.init.log.no_action import MOST_ACTIONS
-from pipelines.init.table.seen import SeenColumn, SeenTable
+from pipelines.init.table.columns import SeenColumn
+from pipelines.init.table.seen import SeenTable
 from schemas import tables
 from schemas.columns import usual_names
 from schemas.columns.names import plain_name

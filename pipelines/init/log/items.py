@@ -6,8 +6,9 @@ Rows that take a purchase back, in another column than the action, are asked abo
 import re
 from collections.abc import Sequence
 
+from pipelines.init.table.columns import SeenColumn
 from pipelines.init.table.found import FoundColumn, found_in
-from pipelines.init.table.seen import SeenColumn, SeenTable
+from pipelines.init.table.seen import SeenTable
 from schemas.columns import usual_names
 from schemas.columns.names import plain_name
 from schemas.events.led_to import first_led_to

@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipelines.console.terminal import shortened
-from pipelines.init.table.seen import SeenColumn, SeenTable
+from pipelines.init.table.columns import SeenColumn
+from pipelines.init.table.seen import SeenTable
 from schemas.cells.date_formats import date_formats
 from schemas.cells.text import UnreadableCellError
 from schemas.cells.times import timestamp_of

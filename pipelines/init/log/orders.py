@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
+from pipelines.init.table.columns import SeenColumn
 from pipelines.init.table.found import FoundColumn
-from pipelines.init.table.seen import SeenColumn, SeenTable
+from pipelines.init.table.seen import SeenTable
 from schemas.columns.usual_names import ORDERS
 
 #: What orders are called by, the likelier first.

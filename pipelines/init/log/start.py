@@ -12,8 +12,9 @@ from pipelines.init.log.no_action import of_several_values, one_action
 from pipelines.init.log.orders import with_order
 from pipelines.init.log.times import times_of_log
 from pipelines.init.log.users import users_of_log
+from pipelines.init.table.columns import SeenColumn
 from pipelines.init.table.found import FoundColumn, found_in, unread_columns
-from pipelines.init.table.seen import SeenColumn, SeenTable
+from pipelines.init.table.seen import SeenTable
 from schemas import tables
 from schemas.columns import usual_names
 from schemas.errors import UsageError

@@ -5,8 +5,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from pipelines.init.table.columns import SeenColumn
 from pipelines.init.table.found import FoundColumn, found_in
-from pipelines.init.table.seen import SeenColumn, SeenTable
+from pipelines.init.table.seen import SeenTable
 from schemas.cells.date_formats import date_formats
 from schemas.cells.text import UnreadableCellError
 from schemas.cells.times import timestamp_of

@@ -3,8 +3,9 @@
 from collections import Counter
 from collections.abc import Sequence
 
+from pipelines.init.table.columns import SeenColumn
 from pipelines.init.table.found import FoundColumn, found_in
-from pipelines.init.table.seen import SeenColumn, SeenTable
+from pipelines.init.table.seen import SeenTable
 from schemas.columns import usual_names
 from schemas.columns.names import plain_name
 

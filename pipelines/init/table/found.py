@@ -4,8 +4,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from pipelines.init.table.columns import SeenColumn
 from pipelines.init.table.hidden import Hidden
-from pipelines.init.table.seen import SeenColumn, SeenTable
+from pipelines.init.table.seen import SeenTable
 from schemas.columns.extended_json import value_at
 from schemas.columns.meant_names import meant_columns
 from schemas.columns.named_options import carried, option_name

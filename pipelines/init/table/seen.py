@@ -1,38 +1,18 @@
-"""A shop's table as its files show it: its own columns, with what the first rows hold."""
+"""A shop's table as its files show it: its own columns, and what is in their objects, found by the names that they may
+have."""
 
-import re
-import statistics
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
-
-import pyarrow as pa
 
 from pipelines.console.terminal import shortened
-from pipelines.init.table.keyed_cells import with_objects
-from pipelines.init.table.nested import fields_of_lists, fields_of_objects, last_name, says_nothing
-from schemas import storage
-from schemas.cells.lists import joined_text, list_members
-from schemas.cells.text import UnreadableCellError, cell_text
-from schemas.coercion.cells import BatchFindings, Blame, cells_of_sources, coerced_values
+from pipelines.init.table.columns import MAX_EXAMPLE, SeenColumn
+from pipelines.init.table.nested import fields_of_lists, fields_of_objects, last_name
 from schemas.columns.internal_names import is_internal
-from schemas.columns.localised_texts import OF_ALL, texts_by_language
 from schemas.columns.names import bare_name, plain_name
-from schemas.columns.nested_columns import without_maps
 from schemas.columns.picture_names import PICTURES
-from schemas.columns.spec import ColumnsOfTable
 from schemas.columns.usual_names import TEXTS
-from schemas.columns.wrapped_lists import plain_lists_of
-from schemas.errors import UsageError
-from schemas.pictures.cells import MIN_BASE64_CHARACTERS, BadPicture, Picture
-from schemas.pictures.types import is_called_like_a_picture, picture_type
-from schemas.reading.json_objects import list_remedy
-from schemas.reading.rows import RawRows, count_rows, known_columns, plan_slices, read_slice
 
-#: Rows of a table that are looked at, at most by a batch more.
-MAX_ROWS = 8_192
-_MAX_EXAMPLE = 60
 #: What an object that stands for a category, a brand or the like is called by.
 _NAMES_IN_OBJECTS = ("name", "title", "label", "value", "stringValue")
 #: What JSON-LD says of an object itself; of a row, its id may be the item's.
@@ -48,116 +28,6 @@ _OBJECTS = frozenset(
 ).union(PICTURES)
 #: What says which language the text beside it is in.
 _OF_LANGUAGES = (".language", ".locale", ".lang", ".languageCode", ".language_code")
-#: What an object that is a picture has, by its plain name: its address, and what is known of it.
-_KEYS_OF_PICTURES = frozenset(
-    (
-        *("src", "url", "link", "href", "originalsrc", "image", "id", "alt", "alttext", "caption", "width", "height"),
-        *("position", "order", "sort", "rank", "type", "mimetype", "mediatype", "format", "size", "variant", "hires"),
-        *("thumb", "large", "createdat", "updatedat", "productid", "variantids"),
-    )
-)
-_ADDRESS = re.compile(r"https?://\S+", re.IGNORECASE)
-
-
-@dataclass(frozen=True)
-class PictureCell:
-    """What is kept of a cell of pictures, or of other bytes: how many pictures, and the addresses beside them."""
-
-    num_pictures: int
-    addresses: tuple[str, ...] = ()
-
-    def __str__(self) -> str:
-        return {0: "bytes", 1: "a picture"}.get(self.num_pictures, f"{self.num_pictures:,} pictures")
-
-
-@dataclass(frozen=True, eq=False)
-class SeenColumn:
-    """A column of a file, by the shop's name. values: one a row that was looked at, None for null, blank text and
-    lists of nothing, a PictureCell for pictures."""
-
-    name: str
-    values: Sequence[Any]
-
-    @cached_property
-    def filled(self) -> list[Any]:
-        """The values that are there."""
-        return [value for value in self.values if value is not None]
-
-    @cached_property
-    def texts(self) -> list[str]:
-        """Those of them that have a text."""
-        return [text for value in self.filled if (text := _text_of(value)) is not None]
-
-    @property
-    def texts_of_rows(self) -> list[str | None]:
-        """The text of each row; None where there is none."""
-        return [None if value is None else _text_of(value) for value in self.values]
-
-    @property
-    def share_filled(self) -> float:
-        """Of the rows; 0 without any."""
-        return len(self.filled) / len(self.values) if self.values else 0.0
-
-    @cached_property
-    def share_readable(self) -> float:
-        """The rows that have what a field of texts can be made of: a text, or a list of texts; 0 without any."""
-        return sum(map(_is_readable, self.filled)) / len(self.values) if self.values else 0.0
-
-    def without(self, words: Collection[str]) -> "SeenColumn":
-        """The column with null where it has one of these words."""
-        if not words:
-            return self
-        return SeenColumn(
-            self.name,
-            [None if isinstance(value, str) and value.strip() in words else value for value in self.values],
-        )
-
-    @property
-    def example(self) -> str:
-        """The first value, fit to print on a line; "" without any."""
-        value = next(iter(self.texts or self.filled), "")
-        return shortened(" ".join(str(value).split()), _MAX_EXAMPLE)
-
-    @property
-    def is_key(self) -> bool:
-        """Whether every row has a value that no other has."""
-        return self.is_distinct and len(self.texts) == len(self.values)
-
-    @property
-    def is_distinct(self) -> bool:
-        """Whether no value is there twice; False without any."""
-        return bool(self.texts) and len(set(self.texts)) == len(self.texts)
-
-    @cached_property
-    def num_words(self) -> float:
-        """The median of its texts."""
-        return statistics.median(len(text.split()) for text in self.texts) if self.texts else 0.0
-
-    @cached_property
-    def share_distinct(self) -> float:
-        """Different texts, of all texts."""
-        return len(set(self.texts)) / len(self.texts) if self.texts else 0.0
-
-    @cached_property
-    def share_pictures(self) -> float:
-        """The values that hold nothing but pictures and names of pictures, of those that are there."""
-        return self._share_of_lists(_is_name_of_a_picture)
-
-    @cached_property
-    def share_addresses(self) -> float:
-        """The values that hold nothing but pictures and http(s) addresses, of those that are there."""
-        return self._share_of_lists(_is_address)
-
-    @cached_property
-    def keys_of_records(self) -> list[str]:
-        """The keys of the first value that is an object, or a list of objects, which say more than a picture's address
-        and what is known of pictures; [] without any."""
-        return next((keys for value in self.filled if (keys := _keys_of_record(value))), [])
-
-    def _share_of_lists(self, is_one: Callable[[str], bool]) -> float:
-        cells = map(_picture_cell, self.filled)
-        matching = [bool(cell.num_pictures or cell.addresses) and all(map(is_one, cell.addresses)) for cell in cells]
-        return sum(matching) / len(matching) if matching else 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -252,50 +122,7 @@ class SeenTable:
         """The first columns, for a message."""
         names = list(self.columns)
         more = f" and {len(names) - 12} more" if len(names) > 12 else ""
-        return ", ".join(shortened(name, _MAX_EXAMPLE) for name in names[:12]) + more
-
-
-def look_at(files: Sequence[str]) -> SeenTable:
-    """The columns and first rows of files of one table. Raises UsageError, CorruptFileError for what cannot be read."""
-    path = next((path for path in sorted(files) if storage.size_of(path)), sorted(files)[0])
-    names = known_columns(path)
-    # a lone surrogate, which JSON can escape, is in no name that a config can say
-    once = [name for name in names if names.count(name) == 1 and _text_of(name) is not None]
-    schema = pa.schema([pa.field(name, pa.string()) for name in once])
-    values: dict[str, list[Any]] = {name: [] for name in once}
-    num_rows = 0
-    for file_slice in plan_slices(files) if once else []:
-        if file_slice.path != path or num_rows >= MAX_ROWS:
-            continue
-        for raw in read_slice(file_slice, ColumnsOfTable({}, [path]), schema):
-            num_rows += raw.table.num_rows
-            for name in once:
-                values[name] += _values_of(raw, name)
-            if num_rows >= MAX_ROWS:
-                break
-    columns = {name: SeenColumn(name, with_objects(plain_lists_of(given))) for name, given in values.items()}
-    twice = tuple(dict.fromkeys(name for name in names if names.count(name) > 1))
-    return SeenTable(files, columns, num_rows, num_rows >= count_rows(files), twice)
-
-
-def refuse_wrapped(table: SeenTable) -> None:
-    """Raises UsageError for one object that may have the rows in a list, which its names do not tell."""
-    for column in table.columns.values() if table.num_rows == 1 else ():
-        value = column.filled[0] if column.filled else None
-        if isinstance(value, list) and len(value) > 1 and all(isinstance(member, dict) for member in value):
-            raise UsageError(
-                f"expected a row an item in {table.files[0]}, got one object, whose {column.name!r} is a list of "
-                f"{len(value):,} objects. {list_remedy(column.name)}"
-            )
-
-
-def _is_name_of_a_picture(text: str) -> bool:
-    """Whether a text of one line ends as a picture's name does; behind a ? and a blank there are sentences."""
-    return len(text.splitlines()) == 1 and any(map(is_called_like_a_picture, text.rsplit(maxsplit=1)[-1:]))
-
-
-def _is_address(text: str) -> bool:
-    return _ADDRESS.fullmatch(text) is not None
+        return ", ".join(shortened(name, MAX_EXAMPLE) for name in names[:12]) + more
 
 
 def _is_of_another(path: str) -> bool:
@@ -311,68 +138,3 @@ def _is_of_another(path: str) -> bool:
 def _is_called_a_text(path: str) -> bool:
     """Whether what a name with dots leads to is the name of an object, or a text in a language."""
     return path.endswith(_ENDINGS) or last_name(path) != path.rpartition(".")[2]
-
-
-def _is_readable(value: Any) -> bool:
-    """Of texts in languages one is named with dots: a list of one language has several tomorrow."""
-    if not {OF_ALL}.issuperset(texts_by_language(value) or ()):
-        return False
-    try:
-        return joined_text(value) is not None
-    except UnreadableCellError as error:
-        return bool(error.rest)
-
-
-def _keys_of_record(value: Any) -> list[str]:
-    if isinstance(value, list):
-        return next((keys for member in value if (keys := _keys_of_record(member))), [])
-    if not isinstance(value, dict):
-        return []
-    if len(value) == 1:  # a list may be wrapped in an object, and each of its members too
-        return _keys_of_record(*value.values())
-    is_picture = "bytes" in value or _KEYS_OF_PICTURES.issuperset(map(plain_name, value))
-    return [] if is_picture else list(value)
-
-
-def _values_of(raw: RawRows, name: str) -> list[Any]:
-    """The column's values as the jobs read them; None of a cell that they cannot read, which validation counts."""
-    unread = Blame(name, BatchFindings())
-    (cells,) = cells_of_sources(raw, name)
-    return coerced_values(cells, _seen_value, unread)
-
-
-def _seen_value(value: Any) -> Any:
-    plain = without_maps(value)
-    return None if says_nothing(plain) else _without_bytes(plain)
-
-
-def _without_bytes(value: Any) -> Any:
-    """The value; a PictureCell of one that holds pictures, and of bytes that are neither pictures nor text."""
-    if not isinstance(value, bytes | dict | list) and not (
-        isinstance(value, str) and len(value) > MIN_BASE64_CHARACTERS
-    ):
-        return value
-    cell = _picture_cell(value)
-    return cell if cell.num_pictures or (isinstance(value, bytes) and _text_of(value) is None) else value
-
-
-def _text_of(value: Any) -> str | None:
-    try:
-        return cell_text(value)
-    except UnreadableCellError:
-        return None
-
-
-def _picture_cell(value: Any) -> PictureCell:
-    """The pictures and addresses of a value; other bytes, such as a digest or markup, are no pictures here."""
-    if isinstance(value, PictureCell):
-        return value
-    try:
-        members = [member for member in list_members(value) if member and not isinstance(member, BadPicture)]
-    except UnreadableCellError:
-        return PictureCell(0)
-    pictures = [member for member in members if isinstance(member, Picture)]
-    return PictureCell(
-        sum(picture_type(picture.data) is not None for picture in pictures),
-        tuple(member for member in members if isinstance(member, str)),
-    )

@@ -1,8 +1,9 @@
 """Tables that no config can read: why, and what to do with the export.
 
 Its letters are of an encoding that a person has to tell, it has no rows, no names of columns or one name for several,
-or its rows are no events yet: visits with a list of actions which have lists of items, and lists of products in a text.
-No mapping of columns reads these, for the time of an action and its items are in different lists.
+its rows are in a list of one object, or they are no events yet: visits with a list of actions which have lists of
+items, and lists of products in a text. No mapping of columns reads these last, for the time of an action and its items
+are in different lists.
 """
 
 import re
@@ -18,6 +19,7 @@ from schemas.errors import UsageError
 from schemas.files import shown
 from schemas.quarantine import quote
 from schemas.reading.forms import form_of
+from schemas.reading.json_objects import list_remedy
 from schemas.reading.json_rows import check_json_rows
 from schemas.reading.json_shapes import refuse_other_shape
 
@@ -114,3 +116,14 @@ def refuse_to_flatten(table: SeenTable, given: str) -> None:
             "writes them (Category;Product;Quantity;Price): write a row for each product, with the second part as "
             f"item_id, and an action by event_list. {_HOW_TO_FLATTEN}"
         )
+
+
+def refuse_wrapped(table: SeenTable) -> None:
+    """Raises UsageError for one object that may have the rows in a list, which its names do not tell."""
+    for column in table.columns.values() if table.num_rows == 1 else ():
+        value = column.filled[0] if column.filled else None
+        if isinstance(value, list) and len(value) > 1 and all(isinstance(member, dict) for member in value):
+            raise UsageError(
+                f"expected a row an item in {table.files[0]}, got one object, whose {column.name!r} is a list of "
+                f"{len(value):,} objects. {list_remedy(column.name)}"
+            )

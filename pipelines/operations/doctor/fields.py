@@ -17,7 +17,7 @@ from schemas import storage
 from schemas.columns.mapping import table_columns
 from schemas.columns.spec import column_of
 from schemas.errors import CorruptFileError
-from schemas.reading.rows import known_columns
+from schemas.reading.input_files import known_columns
 from schemas.tables import TEXT_FIELDS
 
 

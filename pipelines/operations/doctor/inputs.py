@@ -7,15 +7,11 @@ from typing import Any
 
 import pyarrow as pa
 
-from model.pictures.decoding import (
-    PictureError,
-    PictureLimits,
-    PictureRoot,
-    Preprocessing,
-    decode_picture,
-    read_picture,
-)
+from model.pictures.decoding import Preprocessing, decode_picture
+from model.pictures.faults import PictureError, PictureLimits
+from model.pictures.files import read_picture
 from model.pictures.image_encoder_spec import ImageEncoderSpec
+from model.pictures.root import PictureRoot
 from pipelines.console.exit_codes import EXIT_THRESHOLD
 from pipelines.features.plan import check_image_root
 from pipelines.operations.findings import Finding, brief, cut_short
@@ -28,16 +24,15 @@ from schemas.columns.spec import ColumnsOfTable, column_of
 from schemas.files import expand_inputs
 from schemas.pictures.stored import keep_picture
 from schemas.quarantine import Rejection
-from schemas.reading.rows import (
+from schemas.reading.input_files import (
     check_columns,
     count_rows,
     format_of,
     known_columns,
-    plan_slices,
-    read_slice,
     relative_names,
     unusual_forms,
 )
+from schemas.reading.rows import plan_slices, read_slice
 from schemas.reading.snapshots import catalogue_files
 from schemas.tables import LEAVE_OUT
 from schemas.validation.catalogue import validate_catalogue

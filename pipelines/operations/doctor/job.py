@@ -13,7 +13,7 @@ from typing import Any
 
 from model.items.manifest import read_model_manifest
 from model.machine.number_formats import DTYPES
-from model.pictures.decoding import DEFAULT_LIMITS, PictureLimits
+from model.pictures.faults import DEFAULT_LIMITS, PictureLimits
 from model.pictures.image_encoder_spec import ImageEncoderSpec, image_encoder_spec, saved_image_encoder_spec
 from pipelines.console.exit_codes import exit_code
 from pipelines.console.jobs import flag, parse_alone

@@ -14,7 +14,8 @@ from schemas.coercion.columns import text_column
 from schemas.columns.mapping import table_columns
 from schemas.columns.names import bare_name, plain_name
 from schemas.columns.spec import ColumnsOfTable, column_of
-from schemas.reading.rows import column_names, format_of, plan_slices, read_slice
+from schemas.reading.input_files import column_names, format_of
+from schemas.reading.rows import plan_slices, read_slice
 from schemas.tables import LEAVE_OUT
 from schemas.validation.kinds_of_rows import nameless_parts
 

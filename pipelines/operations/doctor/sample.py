@@ -21,7 +21,7 @@ from pipelines.stages import always, lines_of_day
 from schemas import storage
 from schemas.pictures.stored import stored_path
 from schemas.quarantine import Rejection
-from schemas.reading.rows import relative_names
+from schemas.reading.input_files import relative_names
 from schemas.tables import CATALOGUE, UNREADABLE
 from schemas.validation.catalogue import catalogue_counts
 from schemas.validation.grouping import resolve_rows

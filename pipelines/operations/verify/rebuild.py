@@ -16,9 +16,11 @@ from model.items.folded import encoder_for_inference
 from model.items.inference import embed_batches
 from model.items.store import load_item_encoder
 from model.machine.number_formats import DTYPES
-from model.pictures.decoding import DEFAULT_LIMITS, PictureError, PictureLimits, PictureRoot, read_picture
+from model.pictures.faults import DEFAULT_LIMITS, PictureError, PictureLimits
+from model.pictures.files import read_picture
 from model.pictures.image_encoder import ImageEncoder
 from model.pictures.image_encoder_spec import ImageEncoderSpec, saved_image_encoder_spec
+from model.pictures.root import PictureRoot
 from model.text.text_encoder import TextEncoder
 from model.text.text_encoder_spec import item_sentences, saved_text_encoder_spec
 from model.text.vocabulary import Vocabulary

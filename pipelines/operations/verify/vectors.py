@@ -8,7 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from model.nearest.index import MANIFEST_FILE, ExactIndex, ItemIndex
+from model.nearest.index import ExactIndex, ItemIndex
+from model.nearest.index_folder import MANIFEST_FILE
 from model.nearest.recall import RECALL_TOLERANCE
 from model.nearest.refined import REFINED_FOLDER
 from model.nearest.searched import recall_by_kind

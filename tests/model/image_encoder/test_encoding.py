@@ -8,7 +8,7 @@ from PIL import Image
 from random_models import IMAGE_ENCODER, PICTURE_DIM, WEIGHTS_NAME, random_network
 
 from model.pictures import backbones, image_encoder
-from model.pictures.decoding import PictureError, PictureLimits
+from model.pictures.faults import PictureError, PictureLimits
 from model.pictures.image_encoder import ImageEncoder, load_image_encoder
 from schemas.errors import UsageError
 

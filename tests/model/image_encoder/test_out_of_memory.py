@@ -8,7 +8,7 @@ import torch
 from made_pictures import png
 from random_models import IMAGE_ENCODER, WEIGHTS_NAME
 
-from model.pictures.decoding import PictureError
+from model.pictures.faults import PictureError
 from model.pictures.image_encoder import ImageEncoder, load_image_encoder
 
 

@@ -4,9 +4,12 @@ import dataclasses
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from session_logs import log_of, us_of_day
+from sklearn.ensemble import HistGradientBoostingClassifier
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from model.measures.cart_returns import (
     SIZE_ALONE,
@@ -155,6 +158,28 @@ def test_scores_are_equal_on_every_run_and_no_test_label_is_read(planted):
         scores = return_scores(rows, features, classifier, CONFIG)
         assert (return_scores(rows, features, classifier, CONFIG) == scores).all()
         assert (return_scores(flipped, features, classifier, CONFIG) == scores).all()
+
+
+def test_trees_take_as_many_threads_as_torch_does_and_their_scores_depend_on_none(planted, monkeypatch):
+    rows, vectors = planted
+    features, num_threads = cart_features(rows, vectors["noise"]), set()
+    fit = HistGradientBoostingClassifier.fit
+
+    def watched(model, *given):
+        pools = [pool for pool in threadpool_info() if pool["user_api"] == "openmp"]
+        num_threads.update(pool["num_threads"] for pool in pools)
+        return fit(model, *given)
+
+    monkeypatch.setattr(HistGradientBoostingClassifier, "fit", watched)
+    before, scores = torch.get_num_threads(), []
+    for number in (1, 2):
+        with threadpool_limits(3, "openmp"):
+            torch.set_num_threads(number)
+            scores.append(return_scores(rows, features, "boosted", CONFIG))
+        torch.set_num_threads(before)
+        assert num_threads == {number}
+        num_threads.clear()
+    assert (scores[0] == scores[1]).all()
 
 
 def test_one_class_and_wrong_calls_say_what_was_expected(planted):

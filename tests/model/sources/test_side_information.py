@@ -113,7 +113,7 @@ def test_wrong_calls_say_what_was_expected():
     with pytest.raises(UsageError, match="fields of title"):
         SideInformationConfig(fields={"price": "whole"})
     with pytest.raises(UsageError, match="forms of whole"):
-        SideInformationConfig(fields={"brand": "letters"})  # type: ignore[dict-item]
+        SideInformationConfig(fields={"brand": "letters"})
     with pytest.raises(UsageError, match="none of \\['colors'"):
         count_values({"brand": ["a"]}, CONFIG)
     with pytest.raises(UsageError, match="equal length"):

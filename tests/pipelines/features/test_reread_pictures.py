@@ -12,7 +12,7 @@ from features_shop import LISTED, OLD_NS, ROWS, counts_of, items_of, png
 from made_pictures import encoded, smooth_picture
 
 from model.pictures import image_encoder
-from model.pictures.decoding import PictureError, PictureLimits
+from model.pictures.faults import PictureError, PictureLimits
 from model.pictures.image_encoder import ImageEncoder
 from model.text.vocabulary import Vocabulary
 from pipelines.features import resolve_pictures

@@ -13,7 +13,8 @@ from features_runs import quarantine_of, records_of
 from features_shop import png
 from random_models import IMAGE_ENCODER, WEIGHTS_NAME, write_image_weights
 
-from model.pictures.decoding import DEFAULT_LIMITS, PictureError, read_picture
+from model.pictures.faults import DEFAULT_LIMITS, PictureError
+from model.pictures.files import read_picture
 from model.text.vocabulary import Vocabulary
 from pipelines.console.jobs import beam_options
 from pipelines.features import job as features

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from gate_runs import TODAY, build_index, edit, flip_byte, judge, make_run, names, statuses, unit_rows
 
-from model.nearest import index as index_module
+from model.nearest import index_folder
 from model.nearest.tuned_build import build_annoy
 from pipelines.console.jobs import beam_options
 from pipelines.gates.judge import GateThresholds, require_passed
@@ -100,7 +100,7 @@ def test_a_manifest_that_is_none_fails_and_ends_nothing(tmp_path, manifest):
 
 def test_vectors_of_another_dimension_fail(tmp_path):
     run = refined_run(tmp_path)
-    short = index_module.open_index(run / FOLDER)[0].vectors(np.arange(20))[:, :16]
+    short = index_folder.open_index(run / FOLDER)[0].vectors(np.arange(20))[:, :16]
     short = short / np.linalg.norm(short, axis=1, keepdims=True)
     (run / FOLDER / "items.ann").unlink()
     n_trees = build_annoy(short.astype(np.float32), run / FOLDER / "items.ann", max_trees=3).n_trees

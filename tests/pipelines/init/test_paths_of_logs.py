@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pipelines.init.log.items import column_or_path
-from pipelines.init.table.seen import look_at
+from pipelines.init.table.first_rows import look_at
 from schemas.columns.mapping import table_columns
 from schemas.reading.rows import plan_slices, read_slice
 from schemas.tables import ENGAGEMENTS

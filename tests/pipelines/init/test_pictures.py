@@ -10,7 +10,8 @@ import pytest
 from init_calls import write_csv, written
 from PIL import Image
 
-from pipelines.init.table.seen import PictureCell, look_at
+from pipelines.init.table.cells import PictureCell
+from pipelines.init.table.first_rows import look_at
 
 
 def test_pictures_by_path_start_where_they_lie(capsys):

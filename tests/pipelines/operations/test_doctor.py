@@ -14,7 +14,7 @@ from exploration import soak
 from made_pictures import encoded, smooth_picture
 from PIL import Image
 
-from model.pictures.decoding import PictureLimits
+from model.pictures.faults import PictureLimits
 from pipelines.console.jobs import parse_alone
 from pipelines.operations.doctor.inputs import check_mapping, check_pictures, first_rows
 from pipelines.operations.doctor.job import DoctorConfig, diagnose, main

@@ -11,7 +11,7 @@ import pytest
 import verified_store
 from verified_store import current, problems
 
-from model.nearest.index import open_index
+from model.nearest.index_folder import open_index
 from model.nearest.refined import read_near_duplicates
 from model.nearest.tuned_build import build_annoy
 from pipelines import path

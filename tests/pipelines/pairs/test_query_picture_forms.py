@@ -4,7 +4,7 @@ import os
 
 import numpy as np
 
-from model.pictures.decoding import DEFAULT_LIMITS
+from model.pictures.faults import DEFAULT_LIMITS
 from model.pictures.image_encoder import ImageEncoder
 from model.pictures.image_encoder_spec import saved_image_encoder_spec
 from pipelines.pairs.embed_queries import QueryEncoding, encode_queries, unit_fingerprint

@@ -5,12 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from pairs_runs import TEXTS, make_log, make_run, read_pairs, run_pairs, write_log
+from query_vectors import write_query_vectors
 from random_text_encoders import needs_tokenizers, write_text_encoder
 
 from model.text.text_encoder import TextEncoder, open_text_encoder
 from model.text.text_encoder_spec import save_text_encoder, text_encoder_spec
 from pipelines.features import picture_vectors
-from pipelines.pairs import join_pairs
+from pipelines.pairs import join_pairs, text_pairs
 from pipelines.pairs.distinct_pairs import query_id
 from pipelines.run.units import read_stage_manifest
 from schemas.files import write_sealed_json
@@ -47,6 +48,24 @@ def test_each_query_is_encoded_once_for_all_parts_buckets_and_chunks(run, tmp_pa
         np.testing.assert_array_equal(pair.query_text_vector, vector_of[pair.query_id])
 
 
-def test_a_model_with_a_text_encoder_needs_no_queries_to_distil_from(run):
+def test_queries_to_distil_from_have_no_vectors_of_the_shops_own_table(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(text_pairs, "pseudo_queries", lambda item, count, seed: ["blue lamp", "lamp"][:count])
+    table = write_query_vectors(tmp_path / "table.parquet", ["blue lamp"], np.ones((1, 5), np.float32))
+    run_pairs(run, pseudo_queries=2, distill_queries=8, query_vectors=str(table))
+    distilled = read_pairs(run, [DISTILLATION])[DISTILLATION]
+    assert query_id("search", "blue lamp") in {pair.query_id for pair in distilled}
+    assert not any(len(pair.query_table_vector) for pair in distilled)
+
+
+def test_queries_to_distil_from_are_words_alone(run, monkeypatch):
+    picture_vectors._TEXT_CACHES.forget()
+    encoded: list[str] = []
+    encode = TextEncoder.encode
+    monkeypatch.setattr(TextEncoder, "encode", lambda self, texts: encoded.extend(texts) or encode(self, texts))
     run_pairs(run, pseudo_queries=2, distill_queries=8)
-    assert not (run / "pairs" / DISTILLATION).exists()
+    pseudo = [pair for part in read_pairs(run).values() for pair in part]
+    distilled = read_pairs(run, [DISTILLATION])[DISTILLATION]
+    assert all(len(pair.query_text_vector) for pair in pseudo)
+    assert not any(len(pair.query_text_vector) for pair in distilled)
+    assert {query_id("search", text) for text in encoded} == {pair.query_id for pair in pseudo}
+    assert len({pair.query_id for pair in distilled}) > len(encoded)

@@ -18,7 +18,8 @@ from schemas.columns.mapping import catalogue_columns, catalogue_schema, table_c
 from schemas.errors import UsageError
 from schemas.hashing import fingerprint
 from schemas.quarantine import Rejection
-from schemas.reading.rows import check_columns, plan_slices, read_slice
+from schemas.reading.input_files import check_columns
+from schemas.reading.rows import plan_slices, read_slice
 from schemas.tables import ITEMS
 from schemas.validation.catalogue import validate_catalogue, validated_schema
 from schemas.validation.grouping import GROUP_ROWS, resolve_rows

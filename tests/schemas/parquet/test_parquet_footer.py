@@ -11,7 +11,8 @@ from pyarrow.parquet.encryption import CryptoFactory, EncryptionConfiguration, K
 
 from schemas.errors import CorruptFileError
 from schemas.parquet.footer import chunk_footers
-from schemas.reading.rows import check_columns, column_names, count_rows, plan_slices, read_slice
+from schemas.reading.input_files import check_columns, column_names, count_rows
+from schemas.reading.rows import plan_slices, read_slice
 
 TABLE = pa.table(
     {"item_id": ["a", "b", "c"], "title": ["x", None, "x"], "images": [["a.jpg"], [], None], "n": [1, 2, 3]}

@@ -18,9 +18,10 @@ from schemas.columns.spec import Columns
 from schemas.errors import CorruptFileError, UsageError
 from schemas.files import declare
 from schemas.reading.formats_of_config import checked_format
+from schemas.reading.input_files import check_columns, column_names, count_rows
 from schemas.reading.json_arrays import JsonText
 from schemas.reading.json_objects import elements_of_list, read_envelope
-from schemas.reading.rows import check_columns, column_names, count_rows, plan_slices, read_slice
+from schemas.reading.rows import plan_slices, read_slice
 from schemas.tables import CATALOGUE, ENGAGEMENTS
 
 PRODUCTS = [{"item_id": "a", "title": "red mug"}, {"item_id": "b", "tags": [{"n": 1}, "x"]}]

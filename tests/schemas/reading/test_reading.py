@@ -17,7 +17,8 @@ from schemas.errors import CorruptFileError, UsageError
 from schemas.reading import csv_parser
 from schemas.reading import rows as reading
 from schemas.reading import text as reading_text
-from schemas.reading.rows import check_columns, count_rows, input_identity, plan_slices, read_slice
+from schemas.reading.input_files import check_columns, count_rows, input_identity
+from schemas.reading.rows import plan_slices, read_slice
 from schemas.tables import CATALOGUE, ENGAGEMENTS
 from schemas.validation.catalogue import validate_catalogue
 

@@ -7,7 +7,7 @@ from text_tables import words, write
 
 from schemas.reading.csv_headers import recognised_dialect
 from schemas.reading.forms import form_of
-from schemas.reading.rows import count_rows
+from schemas.reading.input_files import count_rows
 from schemas.reading.text import csv_header, csv_rows
 
 NAMES = "feed_product_type\titem_sku\tbrand_name\titem_name\tstandard_price\tmain_image_url\tbullet_point1"

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from schemas.columns.mapping import table_columns
 from schemas.errors import UsageError
 from schemas.reading import rows as reading
-from schemas.reading.rows import check_columns, plan_slices, read_slice
+from schemas.reading.input_files import check_columns
+from schemas.reading.rows import plan_slices, read_slice
 from schemas.tables import ENGAGEMENTS
 from schemas.validation.log import validate_engagements
 

@@ -3,7 +3,7 @@
 import pytest
 from hang_guard import ends
 
-from pipelines.init.table.seen import SeenColumn
+from pipelines.init.table.columns import SeenColumn
 from schemas.cells.list_texts import listed
 from schemas.columns.names_or_values import value_among_names
 from schemas.pictures.types import is_called_like_a_picture

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from text_tables import write
 
+from schemas.reading import csv_parser
 from schemas.reading.csv_dialects import CsvDialect
 from schemas.reading.csv_parser import CsvParser, NumberedLine
 from schemas.reading.text import csv_rows
@@ -108,6 +109,24 @@ def test_texts_with_commas_and_lines_stay_texts(tmp_path_factory: pytest.TempPat
     writer.writerows([f"SKU-{number}", text, "x"] for number, text in enumerate(texts))
     found, broken = rows_of(write(tmp_path_factory.mktemp("t") / "c.csv", f"{HEADERS[3]}\n{out.getvalue()}"))
     assert (found, broken) == ([(f"SKU-{number}", text or None) for number, text in enumerate(texts)], [])
+
+
+def test_a_stray_quote_in_a_table_of_one_column_costs_no_other_row(tmp_path: Path) -> None:
+    path = write(tmp_path / "c.csv", 'item_id\n"a-1\na-2\na-3\na-4"\nb\n')
+    found = [row.values["item_id"] for row in csv_rows(str(path), {"item_id": "item_id"}) if row.values]
+    assert found[-1] == "b"
+
+
+@pytest.mark.parametrize("name", ["MAX_CSV_ROW_BYTES", "MAX_CSV_ROW_LINES"])
+def test_bounds_of_a_row_hold_for_rows_that_end_behind_them(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setattr(csv_parser, name, {"MAX_CSV_ROW_BYTES": 40, "MAX_CSV_ROW_LINES": 4}[name])
+    lines = [b'SKU-1,"mug\n', *[b"a long text of it\n"] * 4, b'",x\n', b"SKU-2,cup,y\n"]
+    either = [
+        list(parser(CsvDialect(), iter(enumerate(lines, 2)), 3, is_closed=False).rows())
+        for parser in (CsvParser, AloneParser)
+    ]
+    assert either[0] == either[1]
+    assert sum(error is not None for _, _, _, error, _ in either[0]) > 1
 
 
 class AloneParser(CsvParser):

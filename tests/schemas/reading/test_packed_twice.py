@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from schemas.errors import UsageError
-from schemas.reading.rows import check_columns, plan_slices, read_slice
+from schemas.reading.input_files import check_columns
+from schemas.reading.rows import plan_slices, read_slice
 
 
 @pytest.mark.parametrize("name", ["c.csv.gz", "c.csv", "c.jsonl.gz", "c.txt.gz"])

@@ -12,7 +12,8 @@ from schemas.columns.mapping import table_columns
 from schemas.errors import UsageError
 from schemas.events import paths as log_events
 from schemas.events.paths import MAX_EVENT_ITEMS
-from schemas.reading.rows import check_columns, plan_slices, read_slice
+from schemas.reading.input_files import check_columns
+from schemas.reading.rows import plan_slices, read_slice
 from schemas.tables import ENGAGEMENTS
 from schemas.validation.log import validate_engagements
 

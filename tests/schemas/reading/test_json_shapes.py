@@ -12,8 +12,9 @@ from text_tables import words, write
 
 from schemas.errors import CorruptFileError, UsageError
 from schemas.files import declare
+from schemas.reading.input_files import check_columns, count_rows
 from schemas.reading.json_rows import json_rows
-from schemas.reading.rows import check_columns, count_rows, plan_slices, read_slice
+from schemas.reading.rows import plan_slices, read_slice
 
 ROWS = [{"item_id": "A-1", "title": "Mug {red}"}, {"item_id": "A-2", "title": 'Cup "blue"'}]
 COLUMNS = {

@@ -8,7 +8,7 @@ from read_tables import mapped, write_rows
 
 from schemas.columns.mapping import source_columns, table_columns
 from schemas.errors import UsageError
-from schemas.reading.rows import check_columns
+from schemas.reading.input_files import check_columns
 from schemas.tables import CATALOGUE, ENGAGEMENTS
 
 KINDS = pytest.mark.parametrize("name", ["t.parquet", "t.jsonl", "t.csv"])

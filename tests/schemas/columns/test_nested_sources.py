@@ -12,7 +12,7 @@ from read_tables import catalogue_of, log_of
 
 from schemas.columns.mapping import table_columns
 from schemas.errors import UsageError
-from schemas.reading.rows import check_columns
+from schemas.reading.input_files import check_columns
 from schemas.tables import ENGAGEMENTS
 
 AT = datetime(2026, 6, 20, 10, tzinfo=UTC)

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from schemas.errors import UsageError
-from schemas.reading.rows import check_columns, plan_slices, read_slice
+from schemas.reading.input_files import check_columns
+from schemas.reading.rows import plan_slices, read_slice
 
 ROWS = [{"item_id": "1", "title": "red mug"}, {"item_id": "2", "title": "pot, iron"}]
 

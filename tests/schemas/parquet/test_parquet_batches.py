@@ -16,7 +16,8 @@ from schemas.columns.raw_rows import RawRows
 from schemas.columns.spec import Column
 from schemas.errors import CorruptFileError
 from schemas.parquet import batches as parquet_batches
-from schemas.parquet.batches import bounded_batches, unfolded_bytes
+from schemas.parquet.batches import bounded_batches
+from schemas.parquet.value_sizes import unfolded_bytes
 from schemas.pictures.stored import stored_name
 
 MAX_ROWS, MAX_BYTES, MAX_CELL = 7, 120, 60
@@ -115,12 +116,19 @@ def test_a_row_group_without_rows_has_none(tmp_path):
 
 
 def test_a_normal_file_is_read_in_full_batches(tmp_path):
-    """Neither a long text in a dictionary nor an uneven distribution makes many small ones."""
+    """Neither a long text in a dictionary, nor many numbers or times, nor an uneven distribution makes many small
+    ones."""
     rows = 50_000
     texts = [f"title {n} " + "word " * (n % 9) for n in range(rows)]
     texts[7] = "a long description " * 300
     table = pa.table(
-        {"item_id": [f"i{n}" for n in range(rows)], "title": texts, "brand": ["acme", "bell"] * (rows // 2)}
+        {
+            "item_id": [f"i{n}" for n in range(rows)],
+            "title": texts,
+            "brand": ["acme", "bell"] * (rows // 2),
+            "price": np.arange(rows) / 7,
+            "changed_at": pa.array(range(rows), pa.timestamp("us")),
+        }
     )
     for dictionary in (True, False):
         pq.write_table(table, tmp_path / "a.parquet", use_dictionary=dictionary)

@@ -249,5 +249,5 @@ def test_nul_is_in_no_text(tmp_path: Path, kind: str) -> None:
 
 
 def test_the_words_for_null_are_those_of_the_page_on_inputs() -> None:
-    page = Path(__file__).parents[2] / "docs" / "inputs.md"
+    page = Path(__file__).parents[3] / "docs" / "inputs.md"
     assert f"in CSV `{' '.join(NULL_WORDS)}` and no others" in " ".join(page.read_text().split())

@@ -8,8 +8,8 @@ from text_tables import HEADER, read, words, write
 from schemas.files import declare
 from schemas.reading.formats_of_config import checked_format
 from schemas.reading.forms import form_of
+from schemas.reading.input_files import unusual_forms
 from schemas.reading.plausible_letters import are_plausible_letters
-from schemas.reading.rows import unusual_forms
 
 WESTERN = {
     "French": "Où est la théière élégante ? n°5, crème brûlée, cœur, Noël, 5 °C, l´été, d’août, garçon, maïs «vert»",

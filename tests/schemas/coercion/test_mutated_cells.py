@@ -15,7 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mutated_cells import NUM_ROWS, Form, booleans, lists, pictures, texts, times, whole_numbers, write_table
 
-from schemas.reading.rows import check_columns, plan_slices, read_slice
+from schemas.reading.input_files import check_columns
+from schemas.reading.rows import plan_slices, read_slice
 from schemas.tables import CATALOGUE, ENGAGEMENTS, GROUPED_CATALOGUE
 from schemas.validation.catalogue import validate_catalogue
 from schemas.validation.grouping import ResolvedRows, resolve_rows

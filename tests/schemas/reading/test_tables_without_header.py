@@ -12,7 +12,8 @@ from schemas.columns.names_or_values import value_among_names
 from schemas.errors import UsageError
 from schemas.files import declare
 from schemas.reading.formats_of_config import checked_format
-from schemas.reading.rows import check_columns, count_rows, plan_slices, read_slice
+from schemas.reading.input_files import check_columns, count_rows
+from schemas.reading.rows import plan_slices, read_slice
 
 ROWS = "A-1,Red mug,a.jpg\n"
 NAMES = ["item_id", "title", "images"]

@@ -10,7 +10,8 @@ import pytest
 from schemas.errors import CorruptFileError, UsageError
 from schemas.files import declare
 from schemas.reading import feeds
-from schemas.reading.rows import check_columns, column_names, count_rows, plan_slices, read_slice
+from schemas.reading.input_files import check_columns, column_names, count_rows
+from schemas.reading.rows import plan_slices, read_slice
 
 GOOGLE = 'xmlns:g="http://base.google.com/ns/1.0"'
 COLUMNS = {"item_id": "id", "images": "image_link"}

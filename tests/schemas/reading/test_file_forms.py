@@ -13,7 +13,8 @@ from text_tables import GOOGLE_TEXT, HEADER, MUGS, mugs, packed, read, words, wr
 from schemas.errors import CorruptFileError, UsageError
 from schemas.files import declare, expand_inputs
 from schemas.reading.formats_of_config import checked_format
-from schemas.reading.rows import column_names, count_rows, input_identity, plan_slices, read_slice
+from schemas.reading.input_files import column_names, count_rows, input_identity
+from schemas.reading.rows import plan_slices, read_slice
 
 
 @pytest.mark.parametrize("name", ["c.csv.gz", "c.csv.zst", "c.csv"])

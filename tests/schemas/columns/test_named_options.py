@@ -12,7 +12,8 @@ from schemas.columns.mapping import table_columns
 from schemas.columns.named_options import carried, option_name
 from schemas.errors import UsageError
 from schemas.reading import rows as reading
-from schemas.reading.rows import check_columns, plan_slices, read_slice
+from schemas.reading.input_files import check_columns
+from schemas.reading.rows import plan_slices, read_slice
 
 NAMED = {
     "item_id": "Handle",
