@@ -12,12 +12,12 @@ from schemas.pictures.types import is_called_like_a_picture
 
 _IS_URL = re.compile(r"\s*[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _BROKEN_LIST = re.compile(r"\s*\[\s*[\"'\[{]")
+#: Between the members of a list where Hive writes text, in which nothing else has it.
+_OF_HIVE = "\x02"
 #: A text with more separators is no list of addresses: a cell of 16 MiB of them would be as many objects.
 MAX_SEPARATORS = 10_000
 #: Text that may be a list, other than one with `|` alone; text that is neither is one address.
-MAY_BE_LIST = (
-    r"[,;\r\n]|\s[0-9.]+[wx]\s*$|^\s*[\[({\"'=<!]|\(https?://\S+\)\s*$|^\s*(?:[A-Za-z][A-Za-z0-9+.-]*:)?//.*(?:\s\S|\|)"
-)
+MAY_BE_LIST = r"[,;\r\n\x02]|\s[0-9.]+[wx]\s*$|^\s*[\[({\"'=<!]|\(https?://\S+\)\s*$|^\s*(?:[A-Za-z][A-Za-z0-9+.-]*:)?//.*(?:\s\S|\|)"
 #: Where an address of its own begins; blanks and signs that are no separators there may stand in it.
 _ADDRESS = re.compile(r"(?<![^,;|\s])(?:[a-z][a-z0-9+.-]{0,30}:)?//", re.IGNORECASE | re.ASCII)
 _BETWEEN_ADDRESSES = ",;| \t\r\n"
@@ -40,6 +40,8 @@ _NULL_WORDS = ("nan", "NaN", "NaT", "<NA>")
 _QUOTED = r'"(?:[^"\\]|\\.)*+"'
 _POSTGRES_MEMBER = re.compile(rf"\s*({_QUOTED}|[^\",{{}}\\]++)\s*(?:,|$)", re.DOTALL)
 _QUOTED_MEMBER = re.compile(r"""\s*("[^"]*+"|'[^']*+')\s*(?:[,;\r\n]\s*|$)""")
+#: What separates addresses, and null, of a list without quotes: commas stand in addresses, too.
+_BETWEEN_BARE = re.compile(r",\s*+(?=null\s*+(?:,|$)|(?:[a-z][a-z0-9+.-]{0,30}:)?//)", re.IGNORECASE | re.ASCII)
 
 
 class NoListError(ValueError):
@@ -53,9 +55,10 @@ def listed(text: str, separator: str | None = None) -> Any:
 
     >>> listed("a.jpg|b.jpg"), listed("['a.jpg' nan]"), listed('"a.jpg";"b.jpg"'), listed("Mug, blue.jpg")
     (['a.jpg', 'b.jpg'], ['a.jpg', None], ['a.jpg', 'b.jpg'], ['Mug, blue.jpg'])
-    >>> listed("https://x/w_9,h_9/a,https://x/b")
-    ['https://x/w_9,h_9/a', 'https://x/b']
+    >>> listed("https://x/w_9,h_9/a,https://x/b"), listed("[https://x/a, https://x/b]")
+    (['https://x/w_9,h_9/a', 'https://x/b'], ['https://x/a', 'https://x/b'])
     """
+    separator = _OF_HIVE if separator is None and _OF_HIVE in text else separator
     if any(text.count(mark) > MAX_SEPARATORS for mark in ((separator,) if separator is not None else "|,;")):
         raise NoListError
     if separator is not None:
@@ -72,7 +75,10 @@ def listed(text: str, separator: str | None = None) -> Any:
             return told
         if (members := _postgres_members(plain)) is not None:
             return members
-        if _BROKEN_LIST.match(text) or (start == "[" and plain.endswith("]")):
+        is_broken, is_whole = _BROKEN_LIST.match(text) is not None, start == "[" and plain.endswith("]")
+        if is_whole and not is_broken and (bare := _bare_members(plain[1:-1])) is not None:
+            return bare
+        if is_broken or is_whole:
             raise NoListError  # `[x` alone begins a name
     if start and start in "\"'" and (quoted := _quoted_members(plain)) is not None:
         return quoted
@@ -142,6 +148,17 @@ def _postgres_members(text: str) -> list[str | None] | None:
         is_null = not is_quoted and member.upper() == "NULL"
         members.append(None if is_null else re.sub(r"\\(.)", r"\1", member[1:-1]) if is_quoted else member)
     return members if _are_addresses(members) else None
+
+
+def _bare_members(inner: str) -> list[str | None] | None:
+    """The addresses of `[https://x/a.jpg, null, https://x/b.jpg]`, as DuckDB, Athena and Spark write a list, by what
+    stands between the brackets; None of anything else."""
+    members: list[str | None] = []
+    for part in _BETWEEN_BARE.split(inner) if _ADDRESS.search(inner) else inner.split(","):
+        plain = part.strip()
+        members.append(None if plain.casefold() == "null" else plain)
+    told = [member for member in members if member is not None]
+    return members if not told or _are_addresses(told) else None
 
 
 def _quoted_members(text: str) -> list[str] | None:

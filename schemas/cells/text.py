@@ -24,7 +24,13 @@ from typing import Any
 import numpy as np
 
 #: A cell of a CSV file that holds one of these, blanks aside, is null: CSV has no other way to say so.
-NULL_WORDS = ("NULL", "Null", "null", "NaN", "NAN", "nan", "None", r"\N", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaT")
+#: So is one that a spreadsheet could not compute, in the languages in which spreadsheets say so.
+NULL_WORDS = (
+    *("NULL", "Null", "null", "NaN", "NAN", "nan", "None", r"\N", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaT"),
+    *("#NAME?", "#REF!", "#VALUE!", "#DIV/0!", "#NUM!", "#NULL!", "#SPILL!", "#CALC!", "#ERROR!", "#FIELD!"),
+    *("#NV", "#BEZUG!", "#WERT!", "#ZAHL!", "#NOM?", "#VALEUR!", "#NOMBRE!", "#¿NOMBRE?", "#¡REF!", "#¡VALOR!"),
+    *("#NOME?", "#RIF!", "#VALORE!", "#VALOR!", "#NAAM?", "#VERW!", "#WAARDE!", "#DEEL/0!"),
+)
 #: Floats of 64 bits hold every whole number up to this one.
 _MOST_EXACT = 1 << 53
 #: The same of shorter floats.

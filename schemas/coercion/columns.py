@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from schemas.arrow_types import joined_texts
 from schemas.cells.date_remedies import times_remedy
-from schemas.cells.invisible_letters import without_edges
+from schemas.cells.invisible_letters import without_edges, without_nul
 from schemas.cells.rounded_ids import rounded_ids
 from schemas.cells.text import UnreadableCellError, cell_text, id_text, is_too_large
 from schemas.cells.times import fast_timestamps, offset_of, timestamp_of
@@ -84,6 +84,7 @@ def _mapped_texts(
             values = None if values is None or may_be_localised(values) else values
         if values is None:
             values = by_value(cells, coerce, pa.string(), blame)
+        values = without_nul(values)
         values = _as_mapped_from(_without_links(values) if join_lists else values, name, cells.spec)
         yield cells, values, _mapped(values, cells.spec, _IN_ANY_CASE.get(name))
 

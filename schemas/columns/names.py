@@ -8,7 +8,11 @@ _LANGUAGE = r"(?:cs|da|de|el|en|es|fi|fr|hu|it|ja|ko|nb|nl|pl|pt|ro|ru|sk|sv|tr|
 _IN_LANGUAGE = re.compile(rf"(?<=\w)[-_.](?P<language>{_LANGUAGE})(?:-\w+)?$")
 _LANGUAGE_IN_BRACKETS = re.compile(rf"[(\[](?P<language>{_LANGUAGE})[)\]]\s*$")
 #: Before a name: that it is one of the attributes, as in eBay's `C:Marke`, `attributes.brand` or `pa_color`.
-_OF_ATTRIBUTES = re.compile(r"^(?:C:|(?:attr|attributes?|attributs?|property|properties|merkmal|pa)\s*[:._])\s*", re.I)
+_OF_ATTRIBUTES = re.compile(
+    r"^[*#\s]*(?:C:|(?:attr|attributes?|attributs?|property|properties|merkmal|pa)\s*[:._])\s*", re.I
+)
+#: Behind a name: of which marketplace and language a value is, and which of several, as Amazon's listings have it.
+_OF_LISTINGS = re.compile(r"(?P<name>[^\[\]#]++)(?:\[\w++=[^\[\]]*+\])*+(?:#\d++(?:\.\w++)++)++")
 #: Blanks are gone through from their first one alone, not from each.
 _IN_BRACKETS = re.compile(r"(?<!\s)\s*+[(\[][^()\[\]]*+[)\]]\s*$")
 
@@ -25,12 +29,16 @@ def plain_name(name: str) -> str:
 def bare_name(name: str) -> str:
     """plain_name without what stands in brackets behind it, or a language, and without the sign of an attribute.
 
-    >>> bare_name("C:Marke"), bare_name("attributes.brand"), bare_name("name.en_US")
+    >>> bare_name("*C:Marke"), bare_name("attributes.brand"), bare_name("name.en_US")
     ('marke', 'brand', 'name')
+    >>> bare_name("item_name[language_tag=de_DE]#1.value"), bare_name("color#1.standardized_values#1.value")
+    ('itemname', 'color')
     >>> bare_name("Title (en)"), bare_name("Categories (x,y,z...)"), bare_name("name-en_US"), bare_name("brand_id")
     ('title', 'categories', 'name', 'brandid')
     """
-    return plain_name(_IN_LANGUAGE.sub("", _IN_BRACKETS.sub("", _OF_ATTRIBUTES.sub("", name))))
+    listed = _OF_LISTINGS.fullmatch(name)
+    own = _OF_ATTRIBUTES.sub("", listed["name"] if listed else name)
+    return plain_name(_IN_LANGUAGE.sub("", _IN_BRACKETS.sub("", own)))
 
 
 def singular_name(plain: str) -> str:

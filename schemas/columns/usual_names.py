@@ -98,6 +98,7 @@ TEXTS: Mapping[str, Sequence[Sequence[str]]] = {
 #: The ids of a catalogue's rows.
 ITEM_IDS = (
     *("item_id", "product_id", "id", "sku", "product_sku", "item_sku", "seller_sku", "custom_label", "article_id"),
+    "contribution_sku",
     *("article_number", "item_number", "artikelnummer", "artnr", "item_code", "product_code", "code", "asin"),
     *("artikel_nr", "produktnummer", "bestellnummer", "référence", "reference", "referencia", "code_article"),
     *("código", "codigo", "artikelcode", "productcode", "codice", "oxid", "oxartnum"),
@@ -180,9 +181,18 @@ ORDERS = (
     *("order_id", "order_number", "invoice", "invoice_no", "lineitem_name", "bestellnummer", "auftragsnummer"),
     *("increment_id", "amazon_order_id", "sales_record_number", "numéro_de_commande", "numero_de_pedido"),
 )
-#: Columns that say whether customers see a product, and since when none does.
-VISIBLE = ("product_online", "is_active", "active", "enabled", "available", "published", "visible", "status")
-DELETED = ("deleted_at", "deleted", "archived_at", "archived", "is_archived", "date_deleted")
+#: Words for flags that say whether customers see a product, that it is deleted, or that it is hidden otherwise; also
+#: behind `is_` or `product_`.
+VISIBLE = (
+    *("online", "active", "enabled", "available", "published", "visible", "status", "live", "listed"),
+    *("aktiv", "sichtbar", "actif", "activo", "attivo", "actief", "oxactive"),
+)
+DELETED = ("deleted", "archived")
+HIDDEN = (
+    *("hidden", "discontinued", "draft", "disabled", "inactive", "unpublished", "unlisted", "removed", "retired"),
+    *("obsolete", "withdrawn", "suspended", "blocked", "trashed", "private", "expired", "del", "delete"),
+    *("gelöscht", "geloescht", "versteckt", "archiviert", "supprimé", "eliminado", "archivado", "oxhidden"),
+)
 #: What exports and feeds have beside ours: a column of these names is none of ours, however like one it is called.
 NONE_OF_OURS = (
     *("condition", "availability", "available", "in_stock", "stock", "quantity", "inventory", "status", "published"),

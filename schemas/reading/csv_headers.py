@@ -9,8 +9,7 @@ each column is for, and what a person calls it. Labels may stand below it, too:
     Required            Required          Optional           machine's names
     A-1                 Linen shirt       https://...        the first row
 
-A line is left out only where it can be no row: labels say in their columns what the names say, and the row below them
-does not.
+A line is left out only where it can be no row: which labels are told from rows is in schemas.reading.label_rows.
 """
 
 import csv
@@ -22,29 +21,26 @@ from types import MappingProxyType
 
 from schemas.reading.csv_dialects import CsvDialect, best_dialect
 from schemas.reading.escaped_letters import ESCAPE, escapes_are_letters
+from schemas.reading.label_rows import (
+    are_explanations,
+    are_settings,
+    are_statuses,
+    are_types,
+    label,
+    name_the_same,
+    rows_told,
+    stand_out,
+)
 
-#: Lines that a title, or what else stands above a header, may take.
+#: Lines that a title, or what else stands above a header, may take; comments and blank lines aside.
 _MAX_LINES_ABOVE = 5
+#: Lines below one that may be a header which show whether it is.
+_LINES_BELOW = 20
 #: Rows of labels below a header.
 _MAX_LABEL_ROWS = 3
-#: Of so many columns half may have labels of other words than their names; below it one, and of the fewest none.
-_MANY_COLUMNS, _FEW_COLUMNS = 8, 4
 #: The line before the header by which a sheet tells its separator.
 _SEPARATOR_LINE = re.compile(r'"?sep=([^"\r\n]|\\t|tab)"?\r?\n?', re.IGNORECASE)
 _RULE = re.compile(r"(?=.*(?:--|==))[-=+:|\s]+", re.DOTALL)
-#: Cells with which a marketplace's template tells what it is.
-_SETTING = re.compile(r"(?:template\w*|version|settings)\s*=.*", re.IGNORECASE | re.DOTALL)
-_CELLS_WITH_SETTINGS = 3
-#: What a template says of each column.
-_STATUS = re.compile(
-    r"(?:(?:conditional(?:ly)?|not|non|highly|strongly)[ -])?"
-    r"(?:required|optional|preferred|recommended|desired|mandatory|obligatory)|conditional|required if applicable",
-    re.IGNORECASE,
-)
-#: A name as machines have it.
-_FIELD_NAME = re.compile(r"[^\sA-Z]+")
-_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
-_CAPITALS_IN_PLURAL = re.compile(r"(?<![A-Z])([A-Z]{2,}+)s\b")
 #: Signs before a name: that a column must be filled, or that its line is a header.
 _SIGNS = "*:# "
 
@@ -69,11 +65,10 @@ def recognised_dialect(
         dialect = replace(dialect, header_line=header_line)
         return _of_cells(dialect, lines[header_line - 1 :], given)
     dialect = _below_titles(lines, header_line, usual, given, is_cut)
-    dialect = _of_cells(dialect, lines[dialect.header_line - 1 :], given)
-    return replace(
-        dialect,
-        num_label_rows=_num_label_rows(dialect.first_rows(lines[dialect.header_line - 1 :], 2 + _MAX_LABEL_ROWS)),
-    )
+    lines = lines[dialect.header_line - 1 :]
+    dialect = _of_cells(dialect, lines, given)
+    rows = dialect.first_rows(lines, 2 + _MAX_LABEL_ROWS)
+    return replace(dialect, num_label_rows=max(dialect.num_label_rows, _num_label_rows(rows)))
 
 
 def _of_cells(dialect: CsvDialect, lines: list[str], given: Mapping[str, str]) -> CsvDialect:
@@ -110,27 +105,60 @@ def _below_titles(lines: list[str], first_line: int, usual: str, given: Mapping[
     """The dialect with its header: of a line further down if those above may stand there, and all below it are rows as
     wide as it is, or most of them where a line above is surely none of the table."""
     first, first_width = best_dialect(lines[first_line - 1 :], usual, given, is_cut=is_cut)
-    number, is_sure = first_line, False
-    while number < min(first_line + _MAX_LINES_ABOVE + 1, len(lines)):
-        line, below = lines[number - 1], lines[number:]
+    number, num_above, is_sure, unlike_rows = first_line, 0, False, list[list[str]]()
+    while num_above <= _MAX_LINES_ABOVE and number < len(lines):
+        line = lines[number - 1]
+        if number > first_line and (not line.strip() or (line.startswith("#") and '"' not in line)):
+            number += 1
+            continue
+        below = lines[number:]
         dialect, width = (
             best_dialect(lines[number - 1 :], usual, given) if number > first_line else (first, first_width)
         )
         rows = dialect.first_rows(lines[number - 1 :], 2 + _MAX_LABEL_ROWS)
+        if rows and (told := _told_by_settings(rows[0], lines[first_line - 1 :], usual, given)) is not None:
+            return replace(told, header_line=told.header_line + first_line - 1)
         are_names = bool(rows) and width > 1 and _may_be_header(rows[0])
         if number == first_line:
             is_header = line.startswith("#") and are_names and dialect.fits(below, width)  # the names themselves
         else:
             is_header = are_names and not line.startswith("#") and not _are_labels_above(rows)
             is_header = is_header and (_mostly_fits(dialect, below, width) if is_sure else dialect.fits(below, width))
+            is_header = is_header and (not unlike_rows or _is_below(unlike_rows, rows))
         if is_header:
             return replace(dialect, header_line=number, has_title=number > first_line)
-        surely_above = bool(rows) and (_are_settings(rows[0]) or _are_comments(rows[0]) or is_rule(rows[0]))
-        if line.strip() and not (surely_above or _may_be_title(line, first) or _are_labels_above(rows)):
-            break
+        surely_above = bool(rows) and (are_settings(rows[0]) or _are_comments(rows[0]) or is_rule(rows[0]))
+        if not (surely_above or _may_be_title(line, first) or _are_labels_above(rows)):
+            cells = _cells_of(line, first)
+            if not _may_be_above(cells) or _are_rows_below(cells, below, first):
+                break
+            unlike_rows.append(cells)
         is_sure = is_sure or surely_above
         number += dialect.num_lines_of_row(lines[number - 1 :]) if width > 1 else 1
+        num_above += 1
     return replace(first, header_line=first_line)
+
+
+def _told_by_settings(
+    settings: Sequence[str], lines: list[str], usual: str, given: Mapping[str, str]
+) -> CsvDialect | None:
+    """The dialect with the header that the settings of a template, in the first of the lines, tell; None if they tell
+    none, or what stands there is none."""
+    told = rows_told(settings)
+    if told is None:
+        return None
+    names_row, first_row = told
+    number = 1
+    for _ in range(names_row - 1):
+        dialect, _ = best_dialect(lines[number - 1 :], usual, given)
+        number += dialect.num_lines_of_row(lines[number - 1 :])
+        if number > len(lines):
+            return None
+    dialect, width = best_dialect(lines[number - 1 :], usual, given)
+    names = next(iter(dialect.first_rows(lines[number - 1 :], 1)), [])
+    if width < 2 or not _may_be_header(names):
+        return None
+    return replace(dialect, header_line=number, has_title=True, num_label_rows=first_row - names_row - 1)
 
 
 def _mostly_fits(dialect: CsvDialect, lines: list[str], width: int) -> bool:
@@ -140,10 +168,13 @@ def _mostly_fits(dialect: CsvDialect, lines: list[str], width: int) -> bool:
 
 
 def _num_label_rows(rows: Sequence[Sequence[str]]) -> int:
-    """How many of the rows below the first, the header, are labels: each that names the same or says which columns are
-    required, above one that does neither."""
+    """How many of the rows below the first, the header, are labels: each that names the same, says which columns are
+    required, of which type they are or what to write there, above one that does none of these."""
     names, below = (rows[0], rows[1:]) if rows else ([], [])
-    are_labels = [_name_the_same(row, names) or _are_statuses(row) for row in below]
+    are_labels = [
+        name_the_same(row, names) or are_statuses(row) or are_types(row) or are_explanations(row, below[number:])
+        for number, row in enumerate(below, 1)
+    ]
     count = are_labels.index(False) if False in are_labels else 0
     return count if count <= _MAX_LABEL_ROWS else 0
 
@@ -151,50 +182,10 @@ def _num_label_rows(rows: Sequence[Sequence[str]]) -> int:
 def _are_labels_above(rows: Sequence[Sequence[str]]) -> bool:
     """Whether the first row labels the columns that a row below it names, as a machine does; or says which of them are
     required."""
-    if not rows or _are_statuses(rows[0]):
+    if not rows or are_statuses(rows[0]):
         return bool(rows)
-    if all(map(_FIELD_NAME.fullmatch, rows[0])):
-        return False
-    below = [row for row in rows[1:] if not _are_statuses(row)]
-    return (
-        len(below) > 1
-        and _may_be_header(below[0])
-        and all(_FIELD_NAME.fullmatch(name.strip()) for name in below[0])
-        and _name_the_same(rows[0], below[0])
-        and not _name_the_same(rows[0], below[1])
-    )
-
-
-def _name_the_same(labels: Sequence[str], names: Sequence[str]) -> bool:
-    """Whether the cells of two rows call the same columns something, in words of which most are the same."""
-    pairs = [(label, name) for label, name in zip(labels, names, strict=False) if label.strip()]
-    if len(pairs) < 2 or 2 * len(pairs) < len(names):
-        return False
-    if any(set(re.findall(r"\d+", label)) - set(re.findall(r"\d+", name)) for label, name in pairs):
-        return False
-    words = [(_words(label), _words(name)) for label, name in pairs]
-    if len(pairs) < _FEW_COLUMNS:
-        return all(label and (label <= name or name <= label) for label, name in words)
-    num_other = sum(label.isdisjoint(name) for label, name in words)
-    return num_other <= (len(pairs) // 2 if len(pairs) >= _MANY_COLUMNS else 1)
-
-
-def _words(text: str) -> set[str]:
-    """
-    >>> sorted(_words("Main Image URLs")), sorted(_words("mainImage_url1"))
-    (['image', 'main', 'url'], ['image', 'main', 'url'])
-    """
-    return {word.casefold().removesuffix("s") for word in _WORD.findall(_CAPITALS_IN_PLURAL.sub(r"\1", text))}
-
-
-def _are_statuses(cells: Sequence[str]) -> bool:
-    found = [cell.strip() for cell in cells if cell.strip()]
-    return len(found) > 2 and 2 * len(found) >= len(cells) and all(map(_STATUS.fullmatch, found))
-
-
-def _are_settings(cells: Sequence[str]) -> bool:
-    """Whether a marketplace's template tells with these what it is."""
-    return any(_SETTING.fullmatch(cell.strip()) for cell in cells[:_CELLS_WITH_SETTINGS])
+    below = [row for row in rows[1:] if not are_statuses(row)]
+    return bool(below) and _may_be_header(below[0]) and label(rows[0], below[0], below[1:])
 
 
 def _are_comments(cells: Sequence[str]) -> bool:
@@ -202,14 +193,45 @@ def _are_comments(cells: Sequence[str]) -> bool:
     return sum(cell.startswith("#") for cell in cells) > 1
 
 
-def _may_be_title(line: str, dialect: CsvDialect) -> bool:
-    """Whether a line may stand above a header: a comment, or one cell of several words."""
+def _cells_of(line: str, dialect: CsvDialect) -> list[str]:
     try:
-        cells = dialect.first_row([line])
+        return dialect.first_row([line])
     except csv.Error:
-        return line.startswith("#")
-    found = [cell for cell in cells if cell.strip()]
-    return line.startswith("#") or (len(found) == 1 and " " in found[0].strip())
+        return [line]
+
+
+def _may_be_title(line: str, dialect: CsvDialect) -> bool:
+    """Whether a line may stand above a header: a comment, one cell of several words, or none but blank ones."""
+    found = [cell.strip() for cell in _cells_of(line, dialect) if cell.strip()]
+    return line.startswith("#") or not found or (len(found) == 1 and " " in found[0])
+
+
+def _may_be_above(cells: Sequence[str]) -> bool:
+    """Whether these may stand above a header that is surely one: one or two cells, as of a day or of a shop's name, or
+    some with blank ones beside them, as of groups of columns."""
+    num = _num_filled(cells)
+    return num <= 2 or num < len(cells)
+
+
+def _are_rows_below(cells: Sequence[str], below: list[str], dialect: CsvDialect) -> bool:
+    """Whether most of the lines next below are rows of as many cells, none of which lacks a name."""
+    some = below[:_LINES_BELOW]
+    return _num_filled(cells) == len(cells) and 2 * dialect.num_lines_as_wide(some, len(cells)) > len(some)
+
+
+def _is_below(above: Sequence[Sequence[str]], rows: Sequence[Sequence[str]]) -> bool:
+    """Whether the first of the rows is so much unlike the others, and so much wider than the lines above, that it has
+    the names."""
+    width = len(rows[0])
+    are_narrower = all(
+        _num_filled(cells) < width if len(cells) == width or _num_filled(cells) < 2 else len(cells) + 1 < width
+        for cells in above
+    )
+    return are_narrower and stand_out(rows[0], rows[1:])
+
+
+def _num_filled(cells: Sequence[str]) -> int:
+    return sum(bool(cell.strip()) for cell in cells)
 
 
 def _may_be_header(cells: Sequence[str]) -> bool:
@@ -217,4 +239,4 @@ def _may_be_header(cells: Sequence[str]) -> bool:
     names = [cell.strip(_SIGNS) for cell in cells]
     names = names[1:-1] if len(names) > 2 and not (names[0] or names[-1]) else names  # within | and |
     are_names = all(name[:1].isalpha() for name in names) and len(set(names)) == len(names)
-    return are_names and not _are_comments(cells) and not _are_settings(cells)
+    return are_names and not _are_comments(cells) and not are_settings(cells)

@@ -1,8 +1,9 @@
 r"""Texts of tabs without quotes in which a backslash and a letter stand for another character, as databases write them:
-`mysql -B` and `SELECT ... INTO OUTFILE` of MySQL, `COPY` of PostgreSQL.
+`mysql -B` and `SELECT ... INTO OUTFILE` of MySQL, `COPY` of PostgreSQL, ClickHouse's TabSeparated.
 
     Warm and soft.\nWash cold.      a line end within a cell: \n, or a backslash at the end of the line
     C:\\pictures                    a backslash
+    It\'s warm                      a quote, by ClickHouse
     \N                              null
 """
 
@@ -13,13 +14,13 @@ from schemas.pictures.types import is_called_like_a_picture
 
 ESCAPE = "\\"
 #: Letter behind an escape -> what the two stand for. \N stays what it is: a word for null.
-LETTERS: Mapping[str, str] = {"n": "\n", "t": "\t", "r": "\r"}
+LETTERS: Mapping[str, str] = {"n": "\n", "t": "\t", "r": "\r", "'": "'"}
 #: Fewest lines with such escapes, and their share, where no null and no escaped line end shows who wrote the file.
 _FEWEST_LINES, _FEWEST_SHARE = 2, 0.01
 _NULL_CELL = re.compile(r"(?:(?<=\t)|^)\\N(?=\t|\r?\n|$)")
 _ESCAPED = re.compile(r"\\(.?)", re.DOTALL)
 #: What those databases write behind a backslash.
-_WRITTEN = frozenset("ntrbfv0Z\\\t\r\n")
+_WRITTEN = frozenset("ntrbfv0Z'\\\t\r\n")
 #: Cells in which a backslash is data: JSON's own escapes, quoted cells; so are paths of Windows.
 _OF_OTHERS = re.compile(r'[\[{].*"|"[^\t]*"$', re.DOTALL)
 

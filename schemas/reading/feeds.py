@@ -6,6 +6,7 @@ is its address, if it has one (`href`, `url`), one of elements is an object of t
 as of XHTML, is all its text.
 """
 
+import codecs
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
@@ -45,6 +46,7 @@ _DECLARE = (
     "declare the prefix of the names in the feed's first tag, that of Google's so: "
     '<rss version="2.0" xmlns:g="http://base.google.com/ns/1.0">'
 )
+_MAX_LETTER_BYTES = 4
 #: What an element takes in memory beside its text.
 _ELEMENT_BYTES = 500
 
@@ -82,6 +84,15 @@ def _items(path: str) -> Iterator[Row]:
 def _is_as_written(error: Exception) -> bool:
     """Whether what wrote the file is to blame, so that it would come out the same again; else the file is damaged."""
     return getattr(error, "code", None) in _AS_WRITTEN
+
+
+def _is_no_utf8(start: bytes) -> bool:
+    """Whether no letter of UTF-8 begins so; one that the bytes cut off may."""
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(start)
+    except UnicodeDecodeError as error:
+        return error.start == 0
+    return False
 
 
 @dataclass(slots=True)
@@ -135,13 +146,26 @@ class _FeedReader:
                 raise
             if _is_as_written(error):
                 is_unbound = getattr(error, "code", None) == _UNBOUND
-                remedy = _DECLARE if is_unbound else "write & as &amp; and < as &lt; in texts"
+                remedy = _DECLARE if is_unbound else self._remedy_at(piece)
                 raise UsageError(self._told(quote(str(error)), remedy)) from error
             raise self._broken(quote(str(error))) from error
         if self._num_bytes - self._parser.CurrentByteIndex > MAX_LINE_BYTES:
             raise self._broken(f"a tag of more than {MAX_LINE_BYTES:,} bytes")
         ready, self._ready = self._ready, []
         return ready
+
+    def _remedy_at(self, piece: bytes) -> str:
+        """What to do about the piece's bytes at which expat gave up."""
+        place = self._parser.ErrorByteIndex - self._num_bytes + len(piece)
+        found = piece[place : place + _MAX_LETTER_BYTES] if place >= 0 else b""
+        if found and _is_no_utf8(found):
+            return (
+                f"the letter there ({found[:1]!r}) is none of UTF-8, which XML is that says so, or nothing: write it "
+                'as UTF-8, or say in a config what it is: [format] encoding = "cp1252", or another'
+            )
+        if found[:1] < b" " and found[:1].strip():
+            return f"take the character {found[:1]!r} away, which XML does not have"
+        return "write & as &amp; and < as &lt; in texts"
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
         self._depth += 1

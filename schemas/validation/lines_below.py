@@ -36,6 +36,7 @@ _LINES = (
     r"©.*",
     "all rights reserved.?",
     rf"[-*=# ]*(?:end of (?:{_WHAT}|{_ROWS})|eof)[-*=# .]*",
+    r"(?:#+|//|--) +[^\W\d].*",  # a comment
     r"(?:page|seite|página|pagina) \d+ (?:of|/|von|sur|de|di|van) \d+",
 )
 _LABEL = rf"(?i)^\s*(?:{'|'.join(_LABELS)})\s*:?\s*$"
@@ -45,7 +46,7 @@ _LINE = rf"(?i)^\s*(?:{'|'.join(_LINES)})\s*$"
 def are_lines_below(texts: pa.Array | pa.ChunkedArray) -> np.ndarray:
     """bool [rows]: where a text is such a line.
 
-    >>> are_lines_below(pa.array(["(60 rows)", "Exported by admin", "© 2026 Acme", "A-1", "Created", None])).tolist()
+    >>> are_lines_below(pa.array(["(60 rows)", "# end of 60 rows", "© 2026 Acme", "A-1", "Created", None])).tolist()
     [True, True, True, False, False, False]
     """
     return _mask(pc.match_substring_regex(texts, _LINE))

@@ -95,8 +95,14 @@ def test_what_a_label_below_a_table_is_of_may_stand_in_the_next_cell(label: str)
     assert likely_totals(items)["title"].to_pylist() == ["admin, at ten"]
 
 
+@pytest.mark.parametrize("item_id", ["# end of export 12 rows", "-- made by hand", "// EOF of products"])
+def test_comments_below_a_table_are_lines_below_it(item_id: str) -> None:
+    assert likely_totals(items_of({"item_id": item_id})).num_rows == 1
+
+
 @pytest.mark.parametrize(
-    "item_id", ["A-1", "Created", "printed-mug", "Standard", "stand-up 2", "12 items", "Report", "exported", "of"]
+    "item_id",
+    ["A-1", "Created", "printed-mug", "Standard", "stand-up 2", "12 items", "Report", "exported", "of", "#A-1", "# 12"],
 )
 def test_ids_of_products_are_no_lines_below_a_table(item_id: str) -> None:
     assert not likely_totals(items_of({"item_id": item_id}, {"item_id": item_id, "title": "A mug"})).num_rows

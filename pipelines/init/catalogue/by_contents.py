@@ -14,11 +14,12 @@ from pipelines.init.catalogue.languages import found_in_one_language
 from pipelines.init.catalogue.offered import WORDS
 from pipelines.init.catalogue.pictures import pictures_of
 from pipelines.init.catalogue.repeated_ids import repeated_ids
+from pipelines.init.catalogue.rich_texts import with_rich_texts
 from pipelines.init.catalogue.store_views import store_views
+from pipelines.init.catalogue.unseen import unseen_products
 from pipelines.init.catalogue.variants import asked_of_parents, by_continuation, by_parent, titles_of
 from pipelines.init.table.columns import SeenColumn
 from pipelines.init.table.found import FoundColumn, Start, found_in, found_in_lists, joined, left_out, own_names
-from pipelines.init.table.hidden import hidden_by_flags
 from pipelines.init.table.seen import SeenTable
 from pipelines.init.table.unreadable import refuse_names_given_twice, refuse_wrapped
 from schemas.columns.internal_names import is_internal
@@ -71,7 +72,7 @@ def _starts(table: SeenTable) -> list[Start]:
         )
     without = _without_kinds(table)
     without, found, asked = found_in_one_language(without, own_names(without, TEXTS, TEXT_FIELDS))
-    found = with_description([*found, *_in_attributes(table, found)], table)
+    found = with_rich_texts(with_description([*found, *_in_attributes(table, found)], table), table)
     found = [_not_of_codes(one, without) if one.name == "title" else one for one in found]
     pictures = pictures_of(table, without.column(OF_CATALOGUE["title"]))
     found = joined([*found, *pictures.found])
@@ -84,7 +85,7 @@ def _starts(table: SeenTable) -> list[Start]:
     asked += [] if variants else asked_of_parents(table, ids)
     by_id = [_by(one, table, ids, rest, tuple(asked)) for one in ids]
     made = [*_by_product(table, rest, tuple(asked)), *variants, *by_id]
-    return [replace(start, hidden=hidden_by_flags(table)) for start in made]
+    return [replace(start, hidden=unseen_products(table)) for start in made]
 
 
 def _in_attributes(table: SeenTable, found: Sequence[FoundColumn]) -> list[FoundColumn]:

@@ -4,7 +4,7 @@ import re
 
 from pipelines.init.table.columns import SeenColumn
 from pipelines.init.table.seen import SeenTable
-from schemas.columns.names import plain_name
+from schemas.columns.names import bare_name, plain_name
 from schemas.columns.names_of_amounts import is_called_an_amount
 from schemas.columns.usual_names import ITEM_IDS, OF_CATALOGUE
 from schemas.tables import CATALOGUE, TEXT_FIELDS
@@ -35,7 +35,7 @@ def ids_of(table: SeenTable) -> list[SeenColumn]:
 
 def is_called_an_id(column: SeenColumn) -> bool:
     """Whether its name alone says so."""
-    return plain_name(column.name) in set(map(plain_name, ITEM_IDS))
+    return not {plain_name(column.name), bare_name(column.name)}.isdisjoint(map(plain_name, ITEM_IDS))
 
 
 def _is_constant(column: SeenColumn) -> bool:

@@ -58,12 +58,13 @@ _PARENT = (
     *("Nadrzędny", "Överordnad"),
 )
 _SKU = ("SKU", "Artikelnummer", "UGS")
-#: Columns that only its export has; two of others as it spells them, which some export without those; and its Type of a
-#: product of several and of a part.
+#: Columns that only its export has, as it spells them: in_stock and is_featured have others, too; some of others as it
+#: spells them, which some export without those; and its Type of a product of several and of a part.
 _ONLY_HERE = (
     *("Visibility in catalog", "In stock?", "Tax status", "Is featured?", "Backorders allowed?", "Sold individually?"),
     *("Allow customer reviews?", "Download expiry days", "Sichtbarkeit im Katalog", "Übergeordnetes Produkt"),
     *("Visibilité dans le catalogue", "Visibilidad en el catálogo"),
+    *("catalog_visibility", "backorders_allowed", "sold_individually"),  # of the REST API
 )
 _SPELT = ("ID", "Name", "Short description", "Images")
 _KINDS = ("variable", "variation")
@@ -100,8 +101,9 @@ def is_woocommerce(table: SeenTable) -> bool:
     has_kinds = kinds is not None and not set(_KINDS).isdisjoint(kinds.texts)
     is_spelt = set(_SPELT) <= table.columns.keys()
     has_names = table.has("ID") and any(table.has(name) for name in NAMES["title"][0])
-    is_only_here = any(table.has(name) for name in _ONLY_HERE)
-    return has_names and (is_only_here or has_kinds or is_spelt or bool(_attributes(table)))
+    is_only_here = not table.columns.keys().isdisjoint(_ONLY_HERE)
+    has_attributes = "ID" in table.columns and bool(_attributes(table))
+    return has_names and (is_only_here or has_kinds or is_spelt or has_attributes)
 
 
 def _attributes(table: SeenTable) -> list[tuple[str, str]]:

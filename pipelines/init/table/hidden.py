@@ -10,26 +10,12 @@ import pyarrow as pa
 from pipelines.console.terminal import shortened
 from pipelines.init.table.seen import SeenTable
 from schemas.columns.leave_out import ANY
-from schemas.columns.usual_names import DELETED, VISIBLE
 from schemas.tables import LEAVE_OUT
 from schemas.validation.rows_of_totals import are_called_totals
 
 #: Different texts of a column that its line names; of one with more it is asked without a line.
 _MOST_TEXTS = 20
 _MAX_TEXT = 40
-#: What a product that customers see has in a column of VISIBLE, and what one that they do not see, in plain flags and
-#: in other words.
-_SHOWN = ("1", "true", "yes", "y", "active", "enabled", "published", "publish", "visible", "available", "online")
-_NOT_SHOWN = ("0", "false", "no", "n")
-_HIDDEN = (
-    *("2", "-1", "inactive", "disabled", "draft", "archived", "private", "hidden", "pending"),
-    *("unavailable", "offline", "deleted", "unlisted", "ended", "closed"),
-)
-#: What Magento's visibility is of a product that has a page of its own; and of a variant that has none.
-_SEEN = ("catalog, search", "catalog", "search")
-_NOT_ALONE = "not visible individually"
-#: Square's columns, in words.
-_VISIBILITIES = ("visibility", "square_online_item_visibility", "item_visibility")
 
 
 class Shown(NamedTuple):
@@ -74,36 +60,6 @@ def hidden_products(table: SeenTable, shown: Sequence[Shown]) -> tuple[Hidden, .
             continue
         found.append(Hidden(column.name, seen, _texts(seen, usual)))
     return tuple(found)
-
-
-def hidden_by_flags(table: SeenTable) -> tuple[Hidden, ...]:
-    """What the table has of products that customers do not see: by a flag of its own, that of a deletion or its time,
-    and Magento's visibility."""
-    shown = [Shown(name, _SHOWN) for name in VISIBLE if _has_flags(table, name)]
-    shown += [Shown(name, _NOT_SHOWN) if _has_flags(table, name) else Shown(name, (), (ANY,)) for name in DELETED]
-    shown += [Shown(name, _SEEN) for name in ("visibility",) if _is_magentos(table, name)]
-    shown += [Shown(name, _SHOWN) for name in _VISIBILITIES if _says_in_words(table, name)]
-    return hidden_products(table, shown)
-
-
-def _has_flags(table: SeenTable, name: str) -> bool:
-    """Whether the column of that name says of each product whether customers see it."""
-    column = table.column([name])
-    return column is not None and all(
-        text.strip().casefold() in (*_SHOWN, *_NOT_SHOWN, *_HIDDEN) for text in column.texts
-    )
-
-
-def _says_in_words(table: SeenTable, name: str) -> bool:
-    """Whether the column of that name has flags that are words: Magento's visibility has numbers of another sense."""
-    column = table.column([name])
-    return column is not None and _has_flags(table, name) and not any(map(str.isdigit, column.texts))
-
-
-def _is_magentos(table: SeenTable, name: str) -> bool:
-    """Whether the column of that name says where customers see a product, in Magento's words."""
-    column = table.column([name])
-    return column is not None and all(text.strip().casefold() in (*_SEEN, _NOT_ALONE) for text in column.texts)
 
 
 def _texts(seen: Counter[str], usual: Sequence[str]) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ are in different lists.
 
 import re
 
+from pipelines.init.broken_rows import refuse_broken_rows
 from pipelines.init.table.seen import SeenTable
 from schemas import storage
 from schemas.columns.mapping import asked_of_names
@@ -63,6 +64,7 @@ def _refuse_without_rows(table: SeenTable) -> None:
     if form.is_empty or not table.columns:
         got = "an empty file" if form.is_empty else "an empty list" if form.is_array else "none"
         raise UsageError(f"expected rows in {shown(path)}, got {got}: was the export written to its end? Make it again")
+    refuse_broken_rows(path)
     raise UsageError(
         f"expected rows in {shown(path)} below the columns {table.names_in_words}, got none: see the export; of "
         "delimited text the first line must have the names of the columns"

@@ -288,6 +288,26 @@ def test_some_columns_of_woocommerce_are_enough(header, row):
     assert (columns["item_id"], columns["title"]) == (header.partition(",")[0], header.split(",")[1])
 
 
+@pytest.mark.parametrize("kind", [[], ["--from", "csv"]])
+@pytest.mark.parametrize(
+    ("header", "cells"),
+    [
+        ("in_stock", "true"),
+        ("instock", "1"),
+        ("In Stock", "yes"),
+        ("tax_status", "taxable"),
+        ("is_featured,tax status", "0,taxable"),
+        ("attribute_1_name,attribute_1_value", "Color,red"),
+    ],
+)
+def test_a_table_with_much_the_same_columns_is_read_whole(kind, header, cells):
+    rows = [f"{n},red scarf {n},soft wool {n},{cells},https://e.com/{n}.jpg,Scarves" for n in range(3)]
+    write_csv("t.csv", f"id,name,description,{header},image_url,category", *rows)
+    columns = written(*kind, "t.csv")["columns"]
+    assert (columns["images"], columns["product_types"], columns["title"]) == ("image_url", "category", "name")
+    assert "(csv)" in Path("shop.toml").read_text()
+
+
 @pytest.mark.parametrize(
     "header", ["id,name,images", "ID,Name,Images", "id,name,short_description,images", "ID,Name,Tax"]
 )

@@ -117,3 +117,49 @@ def test_squares_archived_and_hidden_products_are_asked_about(capsys):
     assert "? Archived: Y in 1 rows" in told
     assert "? Visibility: hidden in 1 rows" in told
     assert '# leave_out = {Archived = ["Y"], Visibility = ["hidden"]}' in Path("shop.toml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("name", "seen", "unseen"),
+    [
+        *(
+            (name, seen, unseen)
+            for seen, unseen in (("false", "true"), ("0", "1"), ("f", "t"), ("nein", "ja"))
+            for name in (
+                "is_deleted",
+                "isDeleted",
+                "hidden",
+                "is_hidden",
+                "discontinued",
+                "draft",
+                "Archived",
+                "deleted",
+            )
+        ),
+        *(
+            (name, seen, unseen)
+            for seen, unseen in (("true", "false"), ("1", "0"), ("t", "f"), ("1.0", "0.0"))
+            for name in ("isVisible", "is_visible", "is_published", "product_is_available", "item_active", "status")
+        ),
+    ],
+)
+def test_a_flag_is_asked_about_however_it_is_called(capsys, name, seen, unseen):
+    rows = [f"SKU-{number},Mug {number},{unseen if number == 2 else seen}" for number in range(4)]
+    file = write_csv("t.csv", f"sku,title,{name}", *rows)
+    written(file)
+    assert f"? {name}: {unseen} in 1 rows. They are items too" in capsys.readouterr().out
+    assert ids_of(file, with_its_line()) == ["SKU-0", "SKU-1", "SKU-3"]
+
+
+def test_the_time_since_when_a_product_is_hidden_and_each_of_several_flags_are_asked_about(capsys):
+    rows = ["a,A,false,true,0,", "b,B,true,true,0,", "c,C,false,false,0,2026-01-01", "d,D,false,true,1,"]
+    written(write_csv("t.csv", "sku,title,is_deleted,isVisible,hidden,discontinued_at", *rows))
+    told = capsys.readouterr().out
+    assert all(f"? {name}: " in told for name in ("is_deleted", "isVisible", "hidden", "discontinued_at"))
+    assert with_its_line()["columns"]["leave_out"]["discontinued_at"] == ["*"]
+
+
+@pytest.mark.parametrize("name", ["hidden", "draft", "private", "live", "expired"])
+def test_what_is_no_flag_is_not_asked_about(name):
+    written(write_csv("t.csv", f"sku,title,{name}", "a,A,some words", "b,B,true"))
+    assert "leave_out" not in Path("shop.toml").read_text()

@@ -106,6 +106,24 @@ def test_a_line_above_the_header_is_read_over_or_told(capsys):
 
 
 @pytest.mark.parametrize(
+    ("header", "row", "told", "remedy"),
+    [
+        ("sku,name", '"1",A1,A shelf', "expected 2 cells, got 3", "row.names = FALSE"),
+        ("sku;name", 'A1;<p style="color:red; top:1px">see</p>', "expected 2 cells, got 3", "semicolons into quotes"),
+        ("sku,name", 'A1,"27" Monitor"', "',' expected after '\"'", "write each quote twice"),
+        ("sku,name,size", "A1,x", "expected 3 cells, got 2", "[format] separator, quote, escape"),
+    ],
+)
+def test_of_rows_that_are_all_broken_the_first_is_told_and_why(capsys, header, row, told, remedy):
+    write_csv("t.csv", header, *[row] * 12)
+    message = refused(capsys, "t.csv")
+    assert "got 12 broken rows: line 2, " in message
+    assert f": {told}. " in message
+    assert remedy in message
+    assert "the first line must have" not in message
+
+
+@pytest.mark.parametrize(
     ("name", "start", "message"),
     [
         ("products.xlsx", b"PK\x03\x04", "as Excel's workbooks are: unpack it, or save the sheet as CSV"),

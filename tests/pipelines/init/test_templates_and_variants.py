@@ -174,3 +174,19 @@ def test_hashes_are_no_product_types(hashes):
 def test_words_that_look_a_little_like_hashes_are_product_types():
     rows = ["1,red scarf,facade", "2,blue scarf,decade"]
     assert written(write_csv("s.csv", "sku,name,categories", *rows))["columns"]["product_types"] == "categories"
+
+
+def test_amazons_listings_are_read_by_their_names(capsys):
+    names = (
+        *("contribution_sku#1.value", "product_type#1.value"),
+        *(f"{name}[marketplace_id=A1PA][language_tag=de_DE]#1.value" for name in ("item_name", "brand")),
+        "main_product_image_locator[marketplace_id=A1PA]#1.media_location",
+    )
+    labels = ("SKU", "Produkttyp", "Artikelname", "Markenname", "URL des Hauptbilds")
+    rows = [f"S-{n}\tSHIRT\tHemd {n}\tAcme\thttps://e.com/{n}.jpg" for n in range(4)]
+    settings = "settings=attributeRow=3&contentLanguageTag=de_DE&dataRow=4&labelRow=2\tX\t\t\t"
+    columns = written(write_csv("f.txt", settings, "\t".join(labels), "\t".join(names), *rows))["columns"]
+    ours = ("item_id", "product_types", "title", "brand", "images")
+    assert tuple(columns[name] for name in ours) == names
+    assert "Is it the id?" not in capsys.readouterr().out
+    assert "4 rows read, 4 items" in Path("shop.toml").read_text()

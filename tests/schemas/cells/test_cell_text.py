@@ -178,6 +178,17 @@ def test_words_for_null_in_csv(tmp_path: Path) -> None:
     assert "none" not in NULL_WORDS
 
 
+@pytest.mark.parametrize(
+    "word", ["#REF!", "#NAME?", "#VALUE! ", "#DIV/0!", "#N/A", "#NV", "#BEZUG!", "#NOM?", "#¡REF!"]
+)
+def test_what_a_spreadsheet_could_not_compute_is_null_in_csv(tmp_path: Path, word: str) -> None:
+    path = tmp_path / "c.csv"
+    path.write_text(f"item_id,title,brand\nN-1,{word},#1 of all!\n{word},x,y\n")
+    rows, reasons, _ = catalogue_of(path)
+    assert (rows["item_id"], rows["title"], rows["brand"]) == (["N-1"], [None], ["#1 of all!"])
+    assert reasons == ["null_id"]
+
+
 def test_words_for_null_are_words_where_there_is_null(tmp_path: Path) -> None:
     rows, _, _ = catalogue_of(write_parquet(tmp_path / "c.parquet", item_id=["NA"], brand=["None"]))
     assert (rows["item_id"], rows["brand"]) == (["NA"], ["None"])
@@ -221,6 +232,20 @@ def test_characters_that_nobody_sees_are_trimmed_as_blanks_are(tmp_path: Path, s
     rows, rejections, counts = catalogue_of(path)
     assert rows["item_id"] == ["A", "B", f"C{sign}D"]
     assert (counts["ids_trimmed"], rejections) == (2, ["empty_id"])
+
+
+@pytest.mark.parametrize("kind", ["csv", "json", "parquet"])
+def test_nul_is_in_no_text(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / f"c.{kind}"
+    if kind == "csv":
+        path.write_bytes(b"item_id,title,brand\nA-1,Red\0 mug,\0\0\n")
+    elif kind == "json":
+        path.write_text('{"item_id": "A-1", "title": "Red\\u0000 mug", "brand": ["\\u0000"]}\n')
+    else:
+        write_parquet(path, item_id=["A-1"], title=["Red\0 mug"], brand=["\0"])
+    rows, rejections, _ = catalogue_of(path)
+    assert (rows["item_id"], rows["title"], rows["brand"]) == (["A-1"], ["Red mug"], [None])
+    assert not rejections
 
 
 def test_the_words_for_null_are_those_of_the_page_on_inputs() -> None:

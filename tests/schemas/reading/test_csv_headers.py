@@ -118,3 +118,102 @@ def test_what_may_be_a_row_is_one(tmp_path: Path, text: str, num_rows: int) -> N
 def test_a_header_alone_has_no_labels() -> None:
     dialect = recognised_dialect("item_id,title,brand\n")
     assert (dialect.header_line, dialect.num_label_rows) == (1, 0)
+
+
+GERMAN = "Produkttyp\tVerkäufer-SKU\tMarke\tProduktname\tPreis\tURL Hauptbild\tStichpunkt"
+FRENCH = "Type\tSKU vendeur\tMarque\tNom de l'article (titre)\tPrix\tURL image principale\tPuce"
+LISTING = "\t".join(
+    (
+        *("product_type#1.value", "contribution_sku#1.value", "brand[marketplace_id=A1PA][language_tag=de_DE]#1.value"),
+        *("item_name[marketplace_id=A1PA][language_tag=de_DE]#1.value", "list_price[marketplace_id=A1PA]#1.value"),
+        *("main_product_image_locator[marketplace_id=A1PA]#1.media_location", "bullet_point#1.value"),
+    )
+)
+COUNTED = "settings=attributeRow={}&contentLanguageTag=de_DE&dataRow={}&feedType=113&labelRow=2\tX\t\t\t\t\t"
+
+
+@pytest.mark.parametrize(
+    ("above", "names"),
+    [
+        ([SETTINGS, GERMAN, NAMES], NAMES),
+        ([SETTINGS, FRENCH, NAMES], NAMES),
+        ([GERMAN, NAMES], NAMES),
+        ([FRENCH, REQUIRED, NAMES], NAMES),
+        ([GERMAN, NAMES, "Pflichtfeld\tPflichtfeld\tOptional\tPflichtfeld\tEmpfohlen\tOptional\tOptional"], NAMES),
+        ([COUNTED.format(3, 4), LABELS, LISTING], LISTING),
+        ([COUNTED.format(3, 4), GERMAN, LISTING], LISTING),
+        ([COUNTED.format(4, 6), "\t\tOffer\t\t\t\t", GERMAN, LISTING, ROWS.split("\n")[0]], LISTING),
+        ([COUNTED.format(9, 5), GERMAN, LISTING], LISTING),
+        ([GERMAN, LISTING], LISTING),
+    ],
+)
+def test_labels_in_any_language_above_names_of_machines(tmp_path: Path, above: list[str], names: str) -> None:
+    path = write(tmp_path / "flat.tsv", "\n".join([*above, ROWS]))
+    assert csv_header(str(path)) == names.split("\t")
+    assert titles(path, names.split("\t")[3]) == AMAZON_TITLES
+
+
+OWN_NAMES = "sku,title,description,image_link"
+OWN_ROWS = "A1,Red mug,A mug,https://e.com/1.jpg\nA2,Blue mug,A mug,https://e.com/2.jpg\nA3,Cup,,\n"
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        "String,String,Nullable(String),Array(String)",
+        "varchar(20),varchar(200) not null,text,text",
+        "Text,Text,Text,Text",
+        "object,string[python],string,object",
+        "Unique ID of the item,Name shown to customers,Long text up to 5000 characters,URL of the picture",
+        "M,M,O,O",
+        "obligatoire,obligatoire,facultatif,facultatif",
+        "M,M,O,O\nvarchar,varchar,text,text",
+    ],
+)
+def test_types_statuses_and_explanations_below_the_names_are_no_rows(tmp_path: Path, labels: str) -> None:
+    rows = OWN_ROWS.replace(",,\n", ",A cup,https://e.com/3.jpg\n")
+    path = write(tmp_path / "c.csv", f"{OWN_NAMES}\n{labels}\n{rows}")
+    assert titles(path, "title") == ["Red mug", "Blue mug", "Cup"]
+
+
+@pytest.mark.parametrize(
+    "above",
+    [
+        "Price list June 2026,,,\n,,,\n",
+        "Price list June 2026,,,\nShop GmbH,,,\n,,,\n",
+        ",,,\n",
+        "Products,,,\n",
+        "Products\n\n",
+        "Export,20.06.2026 10:00\nShop,Acme\n",
+        "Export,20.06.2026 10:00,,\nShop,Acme,,\n",
+        "Identity,,Texts,\n",
+        "Identity,Texts,,Pictures\n",
+        "# a comment\n" * 9,
+        "# ------\n# Events\n# Account: X\n# Start: 20260601\n# End: 20260630\n# ------\n\n",
+    ],
+)
+def test_what_reports_and_sheets_have_above_a_header(tmp_path: Path, above: str) -> None:
+    path = write(tmp_path / "c.csv", f"{above}{OWN_NAMES}\n{OWN_ROWS}")
+    assert csv_header(str(path)) == OWN_NAMES.split(",")
+    assert titles(path, "title") == ["Red mug", "Blue mug", "Cup"]
+
+
+@pytest.mark.parametrize(
+    ("text", "num_rows"),
+    [
+        ("Item,Category,Brand\nred_mug,home_kitchen,acme_co\nblue_mug,home_bath,acme_co\nx,y_z,v_w\n", 3),
+        ("Item,Category,Brand\nred_mug,home_kitchen,acme_co\n", 1),
+        ("title,kind,type\nStrings,of a guitar,string\nText,Object,text\n", 2),
+        ("title,material\nText,Object\nA mug,Clay\n", 2),
+        ("sku,size,fit\nM,M,O\nR,M,O\n", 2),
+        ("sku,size,fit\nM,M,M\nA1,L,S\n", 2),
+        ("id,name,maker\nBig blue mug,A big mug,Acme and company\nA2,A cup,Acme\nA3,A pot,Acme\n", 3),
+        ("sku,name,\nmug,Mug,red\ncup,Cup,blue\n", 2),
+        ("sku,name,\nA1,Mug,x\nA2,Cup,y\n", 2),
+        ("sku,name\nmug,Mug,red\ncup,Cup,blue\n", 2),
+    ],
+)
+def test_what_is_only_like_labels_or_titles_is_a_row(tmp_path: Path, text: str, num_rows: int) -> None:
+    path = write(tmp_path / "c.csv", text)
+    assert form_of(str(path)).dialect.header_line == 1
+    assert len(list(csv_rows(str(path), {}))) == num_rows

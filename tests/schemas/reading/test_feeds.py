@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from schemas.errors import CorruptFileError, UsageError
+from schemas.files import declare
 from schemas.reading import feeds
 from schemas.reading.input_files import check_columns, column_names, count_rows
 from schemas.reading.rows import plan_slices, read_slice
@@ -149,3 +150,29 @@ def test_a_long_feed_is_read_in_bounded_memory(tmp_path: Path) -> None:
     (part,) = plan_slices([str(path)])
     assert sum(raw.num_rows for raw in read_slice(part, {"item_id": "id"})) == 40_000
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kb < 300_000
+
+
+@pytest.mark.parametrize("says", [' encoding="UTF-8"', ""])
+@pytest.mark.parametrize(
+    ("letter", "remedy"),
+    [
+        (b"\xe9", r"is none of UTF-8, .*encoding = \"cp1252\""),
+        (b" \x93x", r"is none of UTF-8, .*encoding = \"cp1252\""),
+        (b"\x01", "take the character .* away"),
+        (b" & ", "write & as &amp;"),
+        ("é & ".encode(), "write & as &amp;"),
+    ],
+)
+def test_what_is_wrong_with_a_letter_of_a_feed_is_told(tmp_path: Path, says: str, letter: bytes, remedy: str) -> None:
+    path = tmp_path / "f.xml"
+    text = rss("<g:id>a</g:id><g:title>Caf@</g:title>").replace("?>", f"{says}?>", 1)
+    path.write_bytes(text.encode().replace(b"@", letter))
+    with pytest.raises(UsageError, match=remedy):
+        read(path)
+
+
+def test_a_feed_in_another_encoding_than_it_says_is_read_by_the_configs(tmp_path: Path) -> None:
+    path = tmp_path / "f.xml"
+    path.write_bytes(rss("<g:id>a</g:id><g:title>Caf\xe9 \u201cx\u201d</g:title>").encode("cp1252"))
+    rows = feeds.feed_rows(declare(str(path), {"encoding": "cp1252"}), {"title": "title"})
+    assert [row.values for row in rows] == [{"title": "Caf\xe9 \u201cx\u201d"}]
