@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from model.split.split import PARTS
 from model.training.data import TrainingData
 from model.training.joined_pairs import join_pair_tables
 from model.training.tables import PairTable
@@ -31,7 +32,7 @@ def test_the_vectors_of_the_shops_own_table_stay_with_their_queries(training_run
     run = tmp_path / "run"
     run.mkdir()
     (run / "features").symlink_to(training_run / "features")
-    for path in (training_run / "pairs").glob("*/*.tfrecord"):
+    for path in (path for part in PARTS for path in (training_run / "pairs").glob(f"{part}/*.tfrecord")):
         pairs = list(map(decode_pair, read_records(path)))
         made = [
             dataclasses.replace(p, query_table_vector=_in_table(p.query_id)) if len(p.query_token_ids) else p

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import os
 from collections import Counter
 from pathlib import Path
 
@@ -41,6 +42,10 @@ USABLE = {"both": "rb", "twice": "bb", "picture": "g", "half": "r"}
 COMPUTED = len({(bucket_of(name, NUM_BUCKETS), content) for name, contents in USABLE.items() for content in contents})
 
 
+#: Since 1970.
+A_DAY_S = 1_700_000_000
+
+
 @pytest.fixture(scope="module")
 def encoder(weights_file) -> ImageEncoder:
     return load_image_encoder(IMAGE_ENCODER, weights_file, WEIGHTS_NAME, device="cpu")
@@ -56,6 +61,8 @@ def image_root(tmp_path_factory) -> Path:
     for name in ("cut.png", "cut_again.png"):
         (root / name).write_bytes((root / "red.png").read_bytes()[:900])
     (root.parent / "outside.png").write_bytes((root / "red.png").read_bytes())
+    for path in root.rglob("*.png"):
+        os.utime(path, (A_DAY_S, A_DAY_S))  # a file of this second may still change within it, and is read again
     return root
 
 
