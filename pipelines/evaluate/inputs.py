@@ -10,11 +10,11 @@ import pyarrow.compute as pc
 from model.measures.evaluation import HeldOutTask
 from pipelines.log.rows import RejectedRows
 from pipelines.log.training_rows import QUERY_ROWS, query_rows
-from schemas.columns.spec import Columns, ColumnsOfTable
+from schemas.columns.spec import Columns
 from schemas.days import end_of_day_us
 from schemas.files import expand_inputs
 from schemas.hashing import stable_hash
-from schemas.reading.rows import plan_slices, read_slice
+from schemas.reading.rows import read_table
 from schemas.tables import ENGAGEMENTS
 from schemas.validation.log import validate_engagements
 
@@ -30,14 +30,12 @@ def read_query_rows(
     tables = [QUERY_ROWS.empty_table()]
     end_us = end_of_day_us(date, time_zone)
     files = expand_inputs(spec, date)
-    columns = ColumnsOfTable(columns, files)
-    for part in plan_slices(files):
-        for raw in read_slice(part, columns, ENGAGEMENTS):
-            good, rejected, validated = validate_engagements(raw, part)
-            rejected_rows.add(rejected)
-            kept, left_out = query_rows(good, end_us)
-            read.update(left_out, rows_read=validated["rows_read"], rows_quarantined=len(rejected))
-            tables.append(kept)
+    for part, raw in read_table(files, columns, ENGAGEMENTS):
+        good, rejected, validated = validate_engagements(raw, part)
+        rejected_rows.add(rejected)
+        kept, left_out = query_rows(good, end_us)
+        read.update(left_out, rows_read=validated["rows_read"], rows_quarantined=len(rejected))
+        tables.append(kept)
     counts = {
         "rows_read": read["rows_read"],
         "rows_quarantined": read["rows_quarantined"],

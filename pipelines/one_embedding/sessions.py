@@ -14,10 +14,9 @@ from pipelines.gates.log import require_sound_log
 from pipelines.log.equal_rows import EVENT, ROWS_EQUAL, with_events, without_equal
 from pipelines.log.rows import RejectedRows
 from schemas.columns.mapping import table_columns
-from schemas.columns.spec import ColumnsOfTable
 from schemas.files import expand_inputs
 from schemas.reading.input_files import check_columns, count_rows
-from schemas.reading.rows import plan_slices, read_slice
+from schemas.reading.rows import read_table
 from schemas.tables import ENGAGEMENTS
 from schemas.validation.log import validate_engagements
 
@@ -41,18 +40,17 @@ def read_sessions(
     are not there or lack a column, ThresholdError if too much of the log is rejected.
     """
     files = expand_inputs(engagements, date)
-    ours = ColumnsOfTable(table_columns(columns, "engagements"), files)
+    ours = table_columns(columns, "engagements")
     check_columns(files, ours, ENGAGEMENTS)
     counts: Counter[str] = Counter(rows_read=0, rows_quarantined=0)
     rejected_rows, tables = RejectedRows(), [with_events(ENGAGEMENTS.empty_table())]
     progress = Progress("engagements", "rows", count_rows(files, ours, ENGAGEMENTS))
-    for part in plan_slices(files):
-        for raw in read_slice(part, ours, ENGAGEMENTS):
-            valid, rejected, read = validate_engagements(raw, part)
-            rejected_rows.add(rejected)
-            counts.update(rows_read=read["rows_read"], rows_quarantined=len(rejected))
-            tables.append(_kept(valid, end_us, counts))
-            progress.advance(read["rows_read"])
+    for part, raw in read_table(files, ours, ENGAGEMENTS):
+        valid, rejected, read = validate_engagements(raw, part)
+        rejected_rows.add(rejected)
+        counts.update(rows_read=read["rows_read"], rows_quarantined=len(rejected))
+        tables.append(_kept(valid, end_us, counts))
+        progress.advance(read["rows_read"])
     progress.close()
     require_sound_log(rejected_rows.counts() | {"rows_read": counts["rows_read"]}, thresholds, before)
     rows = pa.concat_tables(tables)

@@ -17,11 +17,11 @@ from pipelines.log.rows import RejectedRows
 from pipelines.run.item_vectors import VectorsSource, load_vectors
 from pipelines.users.read_actions import ActionsSource, actions_in_window, why_unused, with_item_rows
 from schemas.columns.mapping import table_columns
-from schemas.columns.spec import ColumnsOfTable
+from schemas.columns.spec import Columns, ColumnsOfTable
 from schemas.errors import ThresholdError
 from schemas.files import expand_inputs
 from schemas.reading.input_files import check_columns, count_rows
-from schemas.reading.rows import plan_slices, read_slice
+from schemas.reading.rows import read_table
 from schemas.tables import ENGAGEMENTS
 from schemas.validation.log import validate_engagements
 
@@ -46,7 +46,7 @@ def read_user_log(
     or nothing of it is used.
     """
     files = expand_inputs(engagements, date)
-    ours = ColumnsOfTable(table_columns(columns, "engagements"), files)
+    ours = table_columns(columns, "engagements")
     check_columns(files, ours, ENGAGEMENTS)
     acted, shown = _source(kinds, from_us, to_us, vectors), _source(["impression"], shown_from_us, to_us, vectors)
     counts: Counter[str] = Counter()
@@ -65,7 +65,7 @@ def read_user_log(
 
 def _read_rows(
     files: Sequence[str],
-    columns: ColumnsOfTable,
+    columns: Columns,
     acted: ActionsSource,
     shown: ActionsSource,
     counts: Counter[str],
@@ -76,15 +76,14 @@ def _read_rows(
     rejected_rows = RejectedRows()
     tables: tuple[list[pa.Table], list[pa.Table]] = ([], [])
     progress = Progress("engagements", "rows", count_rows(files))
-    for file_slice in plan_slices(files):
-        for raw in read_slice(file_slice, columns, ENGAGEMENTS):
-            valid, rejected, read = validate_engagements(raw, file_slice, stage="users")
-            rejected_rows.add(rejected)
-            rows, left_out = actions_in_window(valid, acted)
-            counts.update(left_out, rows_read=read["rows_read"], rows_quarantined=len(rejected))
-            for found, of_kind in zip(tables, (rows, actions_in_window(valid, shown)[0]), strict=True):
-                found.append(of_kind)
-            progress.advance(read["rows_read"])
+    for file_slice, raw in read_table(files, columns, ENGAGEMENTS):
+        valid, rejected, read = validate_engagements(raw, file_slice, stage="users")
+        rejected_rows.add(rejected)
+        rows, left_out = actions_in_window(valid, acted)
+        counts.update(left_out, rows_read=read["rows_read"], rows_quarantined=len(rejected))
+        for found, of_kind in zip(tables, (rows, actions_in_window(valid, shown)[0]), strict=True):
+            found.append(of_kind)
+        progress.advance(read["rows_read"])
     progress.close()
     read_in_all = rejected_rows.counts() | {"rows_read": counts["rows_read"]}
     require_sound_log(read_in_all, thresholds, "users are calibrated or evaluated")

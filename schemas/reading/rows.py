@@ -76,6 +76,16 @@ def read_slice(file_slice: FileSlice, columns: ColumnsOfTable, schema: pa.Schema
         yield without_unused(raw) if schema.equals(ENGAGEMENTS) else raw
 
 
+def read_table(
+    files: Sequence[str], columns: Columns, schema: pa.Schema = CATALOGUE
+) -> Iterator[tuple[FileSlice, RawRows]]:
+    """The rows of all files of a table, slice by slice: each batch of read_slice, with its slice."""
+    of_table = ColumnsOfTable(columns, files)
+    for file_slice in plan_slices(files):
+        for raw in read_slice(file_slice, of_table, schema):
+            yield file_slice, raw
+
+
 def rows_with_ids(files: Sequence[str], columns: Columns, schema: pa.Schema) -> Iterator[RawRows]:
     """All rows of some files as read_slice yields them, of a table that is no log without the columns that hold no ids,
     as far as these are not needed to find the rows (JSON)."""

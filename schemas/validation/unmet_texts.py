@@ -11,9 +11,9 @@ import pyarrow.compute as pc
 from schemas.coercion.cells import BatchFindings, cells_of_sources
 from schemas.columns.leave_out import ANY, LeaveOut
 from schemas.columns.raw_rows import RawRows
-from schemas.columns.spec import Columns, ColumnsOfTable
+from schemas.columns.spec import Columns
 from schemas.quarantine import quote
-from schemas.reading.rows import plan_slices, read_slice
+from schemas.reading.rows import read_table
 from schemas.tables import LEAVE_OUT
 from schemas.validation.left_out_rows import plain_texts_of
 
@@ -65,15 +65,13 @@ def unmet_texts(files: Sequence[str], columns: Columns) -> list[UnmetTexts]:
     spec = columns.get(LEAVE_OUT.name)
     if not isinstance(spec, LeaveOut):
         return []
-    mapping = ColumnsOfTable(columns, files)
     met = [Counter[str]() for _ in spec.source]
     num_rows = 0
-    for file_slice in plan_slices(files):
-        for raw in read_slice(file_slice, mapping, pa.schema([LEAVE_OUT])) if num_rows < MAX_ROWS else ():
-            _add_texts(raw, met)
-            num_rows += raw.table.num_rows
-            if num_rows >= MAX_ROWS:
-                break
+    for _, raw in read_table(files, columns, pa.schema([LEAVE_OUT])):
+        _add_texts(raw, met)
+        num_rows += raw.table.num_rows
+        if num_rows >= MAX_ROWS:
+            break
     found = [
         unmet_of(column, listed, texts, num_rows)
         for column, listed, texts in zip(spec.source, spec.texts, met, strict=True)

@@ -20,7 +20,7 @@ from schemas import storage
 from schemas.columns.mapping import TABLES, catalogue_columns, catalogue_schema, offered_name, table_columns
 from schemas.columns.named_options import with_names
 from schemas.columns.nested_columns import root_of
-from schemas.columns.spec import ColumnsOfTable, column_of
+from schemas.columns.spec import column_of
 from schemas.files import expand_inputs
 from schemas.pictures.stored import keep_picture
 from schemas.quarantine import Rejection
@@ -32,7 +32,7 @@ from schemas.reading.input_files import (
     relative_names,
     unusual_forms,
 )
-from schemas.reading.rows import plan_slices, read_slice
+from schemas.reading.rows import read_table
 from schemas.reading.snapshots import catalogue_files
 from schemas.tables import LEAVE_OUT
 from schemas.validation.catalogue import validate_catalogue
@@ -143,17 +143,16 @@ def first_rows(
     """The first batch of the first slice that has rows, validated: enough to see what the whole will be like. One whose
     rows are all left out is read over. The pictures that are in it are written below the folder."""
     with finding.guard("the first rows of the catalogue"):
-        mapping = ColumnsOfTable(catalogue_columns(columns, group_rows), files)
+        mapping = catalogue_columns(columns, group_rows)
         schema, num_left_out = catalogue_schema(mapping), 0
-        for file_slice in plan_slices(files):
-            for raw in read_slice(file_slice, mapping, schema):
-                keep = partial(keep_picture, run=folder)
-                good, rejections, counts = validate_catalogue(raw, file_slice, keep_picture=keep)
-                rows, num_more = without_left_out(good, group_rows)
-                num_left_out += num_more + counts[ROWS_LEFT_OUT]
-                if rows.num_rows or rejections or not num_left_out:
-                    told = num_left_out if LEAVE_OUT.name in schema.names else None
-                    return Inputs(list(files), num_rows, rows, rejections, folder, group_rows, told)
+        for file_slice, raw in read_table(files, mapping, schema):
+            keep = partial(keep_picture, run=folder)
+            good, rejections, counts = validate_catalogue(raw, file_slice, keep_picture=keep)
+            rows, num_more = without_left_out(good, group_rows)
+            num_left_out += num_more + counts[ROWS_LEFT_OUT]
+            if rows.num_rows or rejections or not num_left_out:
+                told = num_left_out if LEAVE_OUT.name in schema.names else None
+                return Inputs(list(files), num_rows, rows, rejections, folder, group_rows, told)
         if num_left_out:
             finding.fail(
                 f"expected rows that stay, got none: leave_out in [columns] leaves out all {num_left_out:,}: see "
@@ -165,14 +164,13 @@ def first_rows(
 
 def whole_ids(inputs: Inputs, columns: Mapping[str, Any]) -> set[str] | None:
     """The ids of all items; None of a catalogue of more than MOST_ROWS_OF_IDS rows."""
-    mapping = ColumnsOfTable(catalogue_columns(columns, inputs.group_rows), inputs.files)
+    mapping = catalogue_columns(columns, inputs.group_rows)
     good, num_rows = [], 0
-    for file_slice in plan_slices(inputs.files):
-        for raw in read_slice(file_slice, mapping, catalogue_schema(mapping)):
-            good.append(validate_catalogue(raw, file_slice)[0])
-            num_rows += raw.num_rows
-            if num_rows > MOST_ROWS_OF_IDS:
-                return None
+    for file_slice, raw in read_table(inputs.files, mapping, catalogue_schema(mapping)):
+        good.append(validate_catalogue(raw, file_slice)[0])
+        num_rows += raw.num_rows
+        if num_rows > MOST_ROWS_OF_IDS:
+            return None
     items = resolve_rows(pa.concat_tables(good), relative_names(inputs.files), inputs.group_rows).items
     return set(items["item_id"].to_pylist())
 

@@ -13,9 +13,9 @@ from schemas.coercion.cells import BatchFindings
 from schemas.coercion.columns import text_column
 from schemas.columns.mapping import table_columns
 from schemas.columns.names import bare_name, plain_name
-from schemas.columns.spec import ColumnsOfTable, column_of
+from schemas.columns.spec import column_of
 from schemas.reading.input_files import column_names, format_of
-from schemas.reading.rows import plan_slices, read_slice
+from schemas.reading.rows import read_table
 from schemas.tables import LEAVE_OUT
 from schemas.validation.kinds_of_rows import nameless_parts
 
@@ -67,10 +67,10 @@ def _first_columns(path: str) -> dict[str, _Column]:
     """The columns of the first rows of a file, by name, without those whose name is there twice."""
     names = column_names(path)
     schema = pa.schema([pa.field(name, pa.string()) for name in names if names.count(name) == 1])
-    columns = ColumnsOfTable({}, [path])
-    raw = next((raw for part in plan_slices([path]) for raw in read_slice(part, columns, schema)), None)
-    if raw is None:
+    first = next(read_table([path], {}, schema), None)
+    if first is None:
         return {}
+    _, raw = first
     texts = {name: text_column(raw, name, BatchFindings()).to_pylist() for name in schema.names}
     return {
         name: _Column(name, [text if text is not None and text.strip() else None for text in values])

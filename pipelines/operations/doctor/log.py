@@ -1,7 +1,7 @@
 """What a run would make of the engagement log, as far as its first rows tell."""
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -27,11 +27,10 @@ from pipelines.operations.findings import Finding
 from schemas.cells.times import SINCE_1970, WITH_OFFSET, WITHOUT_OFFSET
 from schemas.coercion.offsets_of_times import offsets_of_times
 from schemas.columns.mapping import table_columns
-from schemas.columns.raw_rows import FileSlice, RawRows
-from schemas.columns.spec import ColumnsOfTable, column_of
+from schemas.columns.spec import Columns, column_of
 from schemas.days import UTC_NAME, end_of_day_us
 from schemas.events.paths import NO_ROWS
-from schemas.reading.rows import plan_slices, read_slice
+from schemas.reading.rows import read_table
 from schemas.tables import ENGAGEMENTS
 from schemas.validation.log import validate_engagements
 
@@ -64,7 +63,7 @@ def check_log_rows(
     another zone. item_ids: of the whole catalogue, None where that is not known. date: the day of the run."""
     finding = Finding("rows of engagements")
     with finding.guard("the first rows of the engagements"):
-        mapping = ColumnsOfTable(table_columns(columns, "engagements"), files)
+        mapping = table_columns(columns, "engagements")
         first = _first_rows(files, mapping, end_of_day_us(date, time_zone))
         counts, no_rows, offsets = first.counts, first.no_rows, first.offsets
         rejected, num_read = counts.get("rows_quarantined", 0), counts.get("rows_read", 0)
@@ -141,15 +140,9 @@ def _of_zones(offsets: Mapping[str, int], zone: str) -> str:
     return f"; times without an offset: {num_local:,}, read as {zone}; with one, or since 1970: {num_zoned:,}"
 
 
-def _batches(files: Sequence[str], columns: ColumnsOfTable) -> Iterator[tuple[FileSlice, RawRows]]:
-    for file_slice in plan_slices(files):
-        for raw in read_slice(file_slice, columns, ENGAGEMENTS):
-            yield file_slice, raw
-
-
-def _first_rows(files: Sequence[str], columns: ColumnsOfTable, end_us: int | None) -> _FirstRows:
+def _first_rows(files: Sequence[str], columns: Columns, end_us: int | None) -> _FirstRows:
     """What the first batch of the log has. end_us: of the day of the run, see LogUse."""
-    batches = _batches(files, columns)
+    batches = read_table(files, columns, ENGAGEMENTS)
     file_slice, raw = next(batches, (None, None))
     if file_slice is None or raw is None:
         return _FirstRows({}, {}, Counter(), Counter(), True, {}, Doubts())

@@ -10,8 +10,7 @@ from schemas.coercion.cells import BatchFindings
 from schemas.coercion.columns import text_column
 from schemas.columns.mapping import catalogue_columns, catalogue_schema
 from schemas.columns.raw_rows import RawRows
-from schemas.columns.spec import ColumnsOfTable
-from schemas.reading.rows import plan_slices, read_slice
+from schemas.reading.rows import read_table
 from schemas.validation.catalogue import validate_catalogue
 from schemas.validation.left_out_rows import without_left_out
 from schemas.validation.rows_of_totals import LOOKED_AT, likely_totals, may_be_totals, totals_in_words
@@ -27,18 +26,16 @@ def warn_of_totals(files: Sequence[str], columns: Mapping[str, Any], group_rows:
 
 
 def _totals(files: Sequence[str], columns: Mapping[str, Any], group_rows: str) -> Iterator[pa.Table]:
-    mapping, num_rows = ColumnsOfTable(catalogue_columns(columns, group_rows), files), 0
-    schema = catalogue_schema(mapping)
-    for file_slice in plan_slices(files):
-        for raw in read_slice(file_slice, mapping, schema) if num_rows < MAX_ROWS else ():
-            num_rows += raw.num_rows
-            if _may_have_one(raw):
-                good, _, _ = validate_catalogue(raw, file_slice)
-                totals = likely_totals(without_left_out(good, group_rows)[0])
-                if totals.num_rows:
-                    yield totals.select(LOOKED_AT)
-            if num_rows >= MAX_ROWS:
-                break
+    mapping, num_rows = catalogue_columns(columns, group_rows), 0
+    for file_slice, raw in read_table(files, mapping, catalogue_schema(mapping)):
+        num_rows += raw.num_rows
+        if _may_have_one(raw):
+            good, _, _ = validate_catalogue(raw, file_slice)
+            totals = likely_totals(without_left_out(good, group_rows)[0])
+            if totals.num_rows:
+                yield totals.select(LOOKED_AT)
+        if num_rows >= MAX_ROWS:
+            break
 
 
 def _may_have_one(raw: RawRows) -> bool:
