@@ -5,6 +5,8 @@ QUARANTINE, FINGERPRINTS, EMBEDDINGS, IDS, DISTINCT, CHANGES, USERS, USER_ACTION
 them are in docs/how-it-works.md.
 """
 
+from collections.abc import Mapping
+
 import pyarrow as pa
 
 SCHEMA_VERSION = 1
@@ -81,6 +83,16 @@ ID_COLUMNS = ("item_id", "group", "user_id", "session_id")
 
 #: Counts of cells that could not be read, and are null, are called this and their column.
 UNREADABLE = "cells_unreadable:"
+
+
+def unreadable_cells(counts: Mapping[str, int]) -> dict[str, int]:
+    """Our column -> how many of its cells could not be read.
+
+    >>> unreadable_cells({"cells_unreadable:brand": 2, "rows_read": 9})
+    {'brand': 2}
+    """
+    return {name.removeprefix(UNREADABLE): count for name, count in counts.items() if name.startswith(UNREADABLE)}
+
 
 #: One validated catalogue row in the bucketed store; multi-valued text joined by one space, at most MAX_PICTURES URIs.
 ITEMS = CATALOGUE

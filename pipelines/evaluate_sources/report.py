@@ -2,7 +2,6 @@
 
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 from model.measures.attribute_probe import F1, MAJORITY, TEXT
@@ -15,6 +14,7 @@ from model.measures.one_embedding import ATTRIBUTES, CART_RETURNS, CLICKED_BOUGH
 from pipelines.console.terminal import found_in_words, markdown_table
 from pipelines.evaluate_sources.measure import RANDOM
 from pipelines.one_embedding.catalogue import fields_of
+from schemas.days import instant_in_words
 from schemas.quarantine import quote
 
 _SEEN = "†"
@@ -203,4 +203,4 @@ def _day_of(time_us: int) -> str:
     >>> _day_of(86_400_000_000)
     '1970-01-02'
     """
-    return datetime.fromtimestamp(time_us / 1e6, UTC).strftime("%Y-%m-%d %H:%M").removesuffix(" 00:00")
+    return instant_in_words(time_us).removesuffix(" UTC").removesuffix(" 00:00")

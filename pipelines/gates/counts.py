@@ -8,7 +8,7 @@ from pipelines.console.thresholds import GateThresholds
 from pipelines.gates.respelt_users import respelt_in_words
 from pipelines.gates.results import FAILED, PASSED, GateResult, at_least, judged, number, rounded, skipped
 from schemas.reading.cut_off_files import CUT_OFF_FILE, cut_off_in_words, num_cut_off
-from schemas.tables import UNREADABLE
+from schemas.tables import unreadable_cells
 from schemas.validation.left_out_rows import ROWS_LEFT_OUT
 from schemas.validation.rules import REMEDIES
 
@@ -136,13 +136,12 @@ def check_quarantine(
     if num_left_out:
         formula = results[0].formula.replace("rows read", "(rows read - rows left out)", 1)
         results[0] = replace(results[0], formula=formula)
-    unreadable = {name: count for name, count in items.items() if name.startswith(UNREADABLE)}
+    unreadable = unreadable_cells(items)
     if unreadable and results[0].status == PASSED:
         worst = max(sorted(unreadable), key=lambda name: unreadable[name])
-        what = f"cells of {worst.removeprefix(UNREADABLE)}"
         cells = check_share(
             "quarantine_rows",
-            what,
+            f"cells of {worst}",
             unreadable[worst],
             items.get("rows_written", 0),
             most,

@@ -9,7 +9,7 @@ from schemas.errors import UsageError
 from schemas.files import shown
 from schemas.quarantine import quote
 from schemas.reading.csv_dialects import SEPARATORS
-from schemas.reading.csv_parser import text_of
+from schemas.reading.csv_parser import other_width, text_of
 from schemas.reading.forms import form_of
 from schemas.reading.text import csv_header, csv_rows, lines_of
 from schemas.validation.rules import REMEDIES
@@ -41,7 +41,7 @@ def refuse_broken_rows(path: str) -> None:
 def _remedy(broken: Sequence[Row], width: int, path: str) -> str:
     dialect = form_of(path).dialect
     mark = SEPARATORS.get(dialect.separator, "separators")
-    if all(row.error == _other_width(width, width + 1) for row in broken):
+    if all(row.error == other_width(width, width + 1) for row in broken):
         return (
             f"Is a column not named in line {dialect.header_line}, as R leaves out that of its row names "
             f"(row.names = FALSE)? Or put cells that have {mark} into quotes; or say in a config how it is written: "
@@ -53,8 +53,3 @@ def _remedy(broken: Sequence[Row], width: int, path: str) -> str:
             'a separator that no cell has, such as tabs; where quotes are data, say in a config: [format] quote = ""'
         )
     return REMEDIES["broken_line"]
-
-
-def _other_width(expected: int, got: int) -> str:
-    """As csv_rows says it."""
-    return f"expected {expected} cells, got {got}"

@@ -1,7 +1,7 @@
 """What a config makes of the first rows, read by the same code as the jobs."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
@@ -15,15 +15,14 @@ from pipelines.log.doubts import Doubts
 from schemas.coercion.cells import BatchFindings
 from schemas.coercion.columns import text_column
 from schemas.columns.mapping import catalogue_columns, catalogue_schema, table_columns
-from schemas.columns.raw_rows import FileSlice, RawRows
 from schemas.columns.spec import Column, ColumnsOfTable
 from schemas.events.item_lists import items_of_text
 from schemas.pictures.stored import stored_path
 from schemas.pictures.urls import is_picture_url
 from schemas.quarantine import Rejection
 from schemas.reading.input_files import check_columns, relative_names
-from schemas.reading.rows import plan_slices, read_slice
-from schemas.tables import ENGAGEMENTS, TEXT_FIELDS, UNREADABLE
+from schemas.reading.rows import plan_slices, read_slice, read_table
+from schemas.tables import ENGAGEMENTS, TEXT_FIELDS, unreadable_cells
 from schemas.validation.catalogue import validate_catalogue
 from schemas.validation.grouping import resolve_rows
 from schemas.validation.log import validate_engagements
@@ -114,12 +113,12 @@ class RehearsedLog:
 
 def rehearse_items(files: Sequence[str], columns: Mapping[str, Any], group_rows: str) -> RehearsedItems:
     """Reads a catalogue by `[columns]`. Raises UsageError as the jobs do."""
-    mapping = ColumnsOfTable(catalogue_columns(columns, group_rows), files)
+    mapping = catalogue_columns(columns, group_rows)
     schema = catalogue_schema(mapping)
     check_columns(files, mapping, schema)
     good, rejections, num_rows, is_whole = [], list[Rejection](), 0, True
     unreadable = Counter[str]()
-    for file_slice, raw in _batches(files, mapping, schema):
+    for file_slice, raw in read_table(files, mapping, schema):
         if num_rows >= MAX_ROWS:
             is_whole = False
             break
@@ -127,8 +126,7 @@ def rehearse_items(files: Sequence[str], columns: Mapping[str, Any], group_rows:
         good.append(rows)
         rejections += rejected
         num_rows += counts["rows_read"]
-        prefixed = {name: count for name, count in counts.items() if name.startswith(UNREADABLE)}
-        unreadable.update({name.removeprefix(UNREADABLE): count for name, count in prefixed.items()})
+        unreadable.update(unreadable_cells(counts))
     if not good:
         return RehearsedItems(schema.empty_table(), 0, 0, (), True)
     resolved = resolve_rows(pa.concat_tables(good), relative_names(files), group_rows)
@@ -138,10 +136,10 @@ def rehearse_items(files: Sequence[str], columns: Mapping[str, Any], group_rows:
 
 def rehearse_log(files: Sequence[str], columns: Mapping[str, Any]) -> RehearsedLog:
     """Reads a log by `[columns.engagements]`. Raises UsageError as the jobs do."""
-    mapping = ColumnsOfTable(table_columns({"engagements": columns}, "engagements"), files)
+    mapping = table_columns({"engagements": columns}, "engagements")
     check_columns(files, mapping, ENGAGEMENTS)
     log = RehearsedLog()
-    for file_slice, raw in _batches(files, mapping, ENGAGEMENTS):
+    for file_slice, raw in read_table(files, mapping, ENGAGEMENTS):
         if log.num_rows + log.no_rows.total() >= MAX_ROWS:
             log.is_whole = False
             break
@@ -171,12 +169,6 @@ def count_events(files: Sequence[str], column: str) -> Counter[str]:
             if num_rows[file_slice.path] * len(files) >= MAX_ROWS:
                 break
     return seen
-
-
-def _batches(files: Sequence[str], columns: ColumnsOfTable, schema: pa.Schema) -> Iterator[tuple[FileSlice, RawRows]]:
-    for file_slice in plan_slices(files):
-        for raw in read_slice(file_slice, columns, schema):
-            yield file_slice, raw
 
 
 def reasons(rejections: Sequence[Rejection]) -> str:

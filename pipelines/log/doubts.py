@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.tables import POSITIVE_ACTIONS, QUERY_SURFACES, UNREADABLE
+from schemas.tables import POSITIVE_ACTIONS, QUERY_SURFACES, unreadable_cells
 
 #: No shop has a log of an earlier year; numbers since 1970 are read from it on, too (see schemas.cells.times).
 FIRST_YEAR = 1990
@@ -41,8 +41,7 @@ class Doubts:
         self.num_wanted += len(wanted)
         self.num_of_nobody += len(wanted) - (pc.sum(pc.or_(has_query, wanted["user_id"].is_valid())).as_py() or 0)
         self.years.update(pc.year(valid["timestamp"]).to_pylist())
-        prefixed = {name: count for name, count in counts.items() if name.startswith(UNREADABLE)}
-        self.unreadable.update({name.removeprefix(UNREADABLE): count for name, count in prefixed.items()})
+        self.unreadable.update(unreadable_cells(counts))
 
     def in_words(self, this_year: int) -> list[str]:
         """What a person should know, a text each. this_year: in which they are told."""

@@ -17,7 +17,10 @@ _OF_HIVE = "\x02"
 #: A text with more separators is no list of addresses: a cell of 16 MiB of them would be as many objects.
 MAX_SEPARATORS = 10_000
 #: Text that may be a list, other than one with `|` alone; text that is neither is one address.
-MAY_BE_LIST = r"[,;\r\n\x02]|\s[0-9.]+[wx]\s*$|^\s*[\[({\"'=<!]|\(https?://\S+\)\s*$|^\s*(?:[A-Za-z][A-Za-z0-9+.-]*:)?//.*(?:\s\S|\|)"
+MAY_BE_LIST = (
+    r"[,;\r\n\x02]|\s[0-9.]+[wx]\s*$|^\s*[\[({\"'=<!]|\(https?://\S+\)\s*$|"
+    r"^\s*(?:[A-Za-z][A-Za-z0-9+.-]*:)?//.*(?:\s\S|\|)"
+)
 #: Where an address of its own begins; blanks and signs that are no separators there may stand in it.
 _ADDRESS = re.compile(r"(?<![^,;|\s])(?:[a-z][a-z0-9+.-]{0,30}:)?//", re.IGNORECASE | re.ASCII)
 _BETWEEN_ADDRESSES = ",;| \t\r\n"

@@ -136,7 +136,7 @@ OTHER_USERS = (
     *("cliente_id", "codice_cliente"),
 )
 #: Objects that are somebody who acts, whose id is a user's.
-OBJECTS_OF_USERS = (*OTHER_USERS, "buyer", "shopper", "person", "contact", "member", "profile", "account")
+OBJECTS_OF_USERS = (*OTHER_USERS, "shopper", "person", "contact", "member", "profile", "account")
 #: Words in the names of columns that may say who acts, in some languages.
 WORDS_OF_USERS = (
     *("user", "visitor", "customer", "buyer", "shopper", "person", "contact", "member", "client", "subscriber"),

@@ -23,10 +23,10 @@ from schemas.reading.csv_dialects import CsvDialect, best_dialect
 from schemas.reading.escaped_letters import ESCAPE, escapes_are_letters
 from schemas.reading.label_rows import (
     are_explanations,
+    are_labels,
     are_settings,
     are_statuses,
     are_types,
-    label,
     name_the_same,
     rows_told,
     stand_out,
@@ -171,11 +171,11 @@ def _num_label_rows(rows: Sequence[Sequence[str]]) -> int:
     """How many of the rows below the first, the header, are labels: each that names the same, says which columns are
     required, of which type they are or what to write there, above one that does none of these."""
     names, below = (rows[0], rows[1:]) if rows else ([], [])
-    are_labels = [
+    is_label = [
         name_the_same(row, names) or are_statuses(row) or are_types(row) or are_explanations(row, below[number:])
         for number, row in enumerate(below, 1)
     ]
-    count = are_labels.index(False) if False in are_labels else 0
+    count = is_label.index(False) if False in is_label else 0
     return count if count <= _MAX_LABEL_ROWS else 0
 
 
@@ -185,7 +185,7 @@ def _are_labels_above(rows: Sequence[Sequence[str]]) -> bool:
     if not rows or are_statuses(rows[0]):
         return bool(rows)
     below = [row for row in rows[1:] if not are_statuses(row)]
-    return bool(below) and _may_be_header(below[0]) and label(rows[0], below[0], below[1:])
+    return bool(below) and _may_be_header(below[0]) and are_labels(rows[0], below[0], below[1:])
 
 
 def _are_comments(cells: Sequence[str]) -> bool:

@@ -141,7 +141,7 @@ class CsvParser:
             if (row := self._as_wide_as_the_header(cells)) is not None:
                 return row, None, looked_at, False
             in_lines = f" in {looked_at + 1:,} lines" if looked_at else ""
-            error = f"expected {self._num_columns} cells, got {len(cells)}{in_lines}"
+            error = other_width(self._num_columns, len(cells)) + in_lines
             return None, error, looked_at, len(cells) < self._num_columns
         following = (text_of(line) for line in self._lines.next_ones(num_more) if isinstance(line, bytes))
         own_lines = self._dialect.lines_before_row(following, self._num_columns)
@@ -199,6 +199,11 @@ def _are_alike(one: str, other: str) -> bool:
     one, other = one.strip(), other.strip()
     shapes = {re.sub(r"\d+", "9", re.sub(r"[^\W\d_]+", "a", cell)) for cell in (one, other)}
     return abs(len(one) - len(other)) <= 1 and len(shapes) == 1
+
+
+def other_width(expected: int, got: int) -> str:
+    """What is said of a row that has more cells than the header, or fewer."""
+    return f"expected {expected} cells, got {got}"
 
 
 def text_of(line: bytes) -> str:

@@ -127,7 +127,7 @@ def stand_out(names: Sequence[str], below: Sequence[Sequence[str]]) -> bool:
     )
 
 
-def label(cells: Sequence[str], names: Sequence[str], below: Sequence[Sequence[str]]) -> bool:
+def are_labels(cells: Sequence[str], names: Sequence[str], below: Sequence[Sequence[str]]) -> bool:
     """Whether the cells of a line above one that has names, as machines have them, are what people call the columns: by
     words in common, or, in another language, by names such as no row below has any."""
     if all(map(_FIELD_NAME.fullmatch, cells)) or not all(_FIELD_NAME.fullmatch(name.strip()) for name in names):

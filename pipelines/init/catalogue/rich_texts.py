@@ -5,9 +5,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
+from pipelines.init.table.columns import SeenColumn
 from pipelines.init.table.found import FoundColumn, found_in
 from pipelines.init.table.nested import last_name
-from pipelines.init.table.seen import SeenColumn, SeenTable
+from pipelines.init.table.seen import SeenTable
 from schemas.cells.keyed_texts import keyed_objects
 from schemas.columns.extended_json import value_at
 from schemas.columns.names import plain_name
@@ -15,7 +16,7 @@ from schemas.columns.usual_names import OF_CATALOGUE
 
 _DESCRIPTION = "description"
 #: What has the texts of such blocks, in the order in which they are joined.
-_BLOCKS, _TEXTS = "blocks", ("data.text", "data.items")
+_BLOCKS, _TEXTS = "blocks", ("text", "items")
 _IN_LISTS = f".{_BLOCKS}.data"
 _NAMES = frozenset(map(plain_name, OF_CATALOGUE[_DESCRIPTION]))
 _NOTE = "{} is JSON of an editor's blocks: their texts are read"
@@ -53,12 +54,8 @@ def _led_in(found: FoundColumn, table: SeenTable) -> FoundColumn:
 def _paths(column: SeenColumn) -> list[SeenColumn]:
     """The columns that names with dots lead to, of those that have a text."""
     blocks = [list(_blocks(value)) for value in column.values]
-    read = {path: [_texts_at(ones, _last(path)) for ones in blocks] for path in _TEXTS}
-    return [SeenColumn(f"{column.name}.{_BLOCKS}.{path}", values) for path, values in read.items() if any(values)]
-
-
-def _last(path: str) -> str:
-    return path.rpartition(".")[2]
+    read = {key: [_texts_at(ones, key) for ones in blocks] for key in _TEXTS}
+    return [SeenColumn(f"{column.name}{_IN_LISTS}.{key}", values) for key, values in read.items() if any(values)]
 
 
 def _texts_at(blocks: Sequence[dict[str, Any]], key: str) -> str | None:
@@ -70,7 +67,7 @@ def _texts_at(blocks: Sequence[dict[str, Any]], key: str) -> str | None:
 def _has_blocks(column: SeenColumn) -> bool:
     """Whether nearly all values have blocks with texts of their own."""
     values = column.filled[:_LOOKED_AT]
-    num_told = sum(any(_texts_at(list(_blocks(value)), _last(path)) for path in _TEXTS) for value in values)
+    num_told = sum(any(_texts_at(list(_blocks(value)), key) for key in _TEXTS) for value in values)
     return num_told > 0 and num_told >= _NEARLY_ALL * len(values)
 
 

@@ -2,6 +2,7 @@
 by Magento's visibility."""
 
 import re
+from collections.abc import Callable
 
 from pipelines.init.table.hidden import Hidden, Shown, hidden_products
 from pipelines.init.table.seen import SeenTable
@@ -52,16 +53,12 @@ def _names(word: str, forms: tuple[str, ...]) -> list[str]:
 
 def _has_flags(table: SeenTable, name: str) -> bool:
     """Whether the column of that name says of each product whether customers see it."""
-    column = table.column([name])
-    return column is not None and all(
-        text.strip().casefold() in (*_SHOWN, *_NOT_SHOWN, *_HIDDEN) for text in column.texts
-    )
+    return _has_only(table, name, lambda text: text in (*_SHOWN, *_NOT_SHOWN, *_HIDDEN))
 
 
 def _has_times(table: SeenTable, name: str) -> bool:
     """Whether the column of that name has nothing but times."""
-    column = table.column([name])
-    return column is not None and all(_TIME.fullmatch(text.strip()) for text in column.texts)
+    return _has_only(table, name, lambda text: _TIME.fullmatch(text) is not None)
 
 
 def _says_in_words(table: SeenTable, name: str) -> bool:
@@ -72,5 +69,10 @@ def _says_in_words(table: SeenTable, name: str) -> bool:
 
 def _is_magentos(table: SeenTable, name: str) -> bool:
     """Whether the column of that name says where customers see a product, in Magento's words."""
+    return _has_only(table, name, lambda text: text in (*_SEEN, _NOT_ALONE))
+
+
+def _has_only(table: SeenTable, name: str, is_one: Callable[[str], bool]) -> bool:
+    """Whether there is a column of that name, and all its texts, trimmed and in small letters, are such."""
     column = table.column([name])
-    return column is not None and all(text.strip().casefold() in (*_SEEN, _NOT_ALONE) for text in column.texts)
+    return column is not None and all(is_one(text.strip().casefold()) for text in column.texts)

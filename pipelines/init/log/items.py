@@ -78,13 +78,7 @@ def _names_in_list(path: str) -> tuple[str, str]:
 
 def _ids_in_objects(table: SeenTable) -> list[SeenColumn]:
     """The id in an object that is called an item (`item.id`), whose last name says nothing alone; [] without any."""
-    found: dict[tuple[int, int], SeenColumn] = {}
-    for path, column in table.nested.items():
-        whose, _, name = path.casefold().rpartition(".")
-        who = whose.rpartition(".")[2]
-        if name in _NAMES_IN_OBJECTS and who in _OBJECTS and column.filled:
-            found.setdefault((_NAMES_IN_OBJECTS.index(name), _OBJECTS.index(who)), column)
-    return [found[min(found)]] if found else []
+    return table.id_in_objects(_NAMES_IN_OBJECTS, _OBJECTS)
 
 
 def _rows_beside(column: SeenColumn, other: SeenColumn) -> tuple[bool, int]:

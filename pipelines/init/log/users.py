@@ -63,13 +63,7 @@ def _ids_in_objects(table: SeenTable, users: Sequence[SeenColumn]) -> list[SeenC
     users that were found is more than an anonymous one; [] without any."""
     if any(plain_name(column.name).endswith(_KNOWN_USERS) for column in users):
         return []
-    found: dict[tuple[int, int], SeenColumn] = {}
-    for path, column in table.nested.items():
-        whose, _, name = path.casefold().rpartition(".")
-        who = whose.rpartition(".")[2]
-        if name in _NAMES_OF_USERS and who in usual_names.OBJECTS_OF_USERS and column.filled:
-            found.setdefault((_NAMES_OF_USERS.index(name), usual_names.OBJECTS_OF_USERS.index(who)), column)
-    return [found[min(found)]] if found else []
+    return table.id_in_objects(_NAMES_OF_USERS, usual_names.OBJECTS_OF_USERS)
 
 
 def _completes(column: SeenColumn, others: Sequence[SeenColumn]) -> bool:

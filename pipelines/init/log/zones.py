@@ -5,13 +5,15 @@ from dataclasses import replace
 from typing import Any
 from zoneinfo import available_timezones
 
+from pipelines.init.table.columns import SeenColumn
 from pipelines.init.table.found import FoundColumn
-from pipelines.init.table.seen import SeenColumn, SeenTable
+from pipelines.init.table.seen import SeenTable
 from schemas.cells.times import WITHOUT_OFFSET, offset_of
 from schemas.columns import usual_names
 from schemas.columns.names import plain_name
 from schemas.days import UTC_NAME
 
+_NAMES = frozenset(map(plain_name, usual_names.ZONES))
 #: Values that show whether times have an offset.
 _LOOKED_AT = 200
 _OFFSET = re.compile(r"(?:UTC|GMT)?\s*(?P<sign>[+-])(?P<hours>\d\d?)(?::?(?P<minutes>\d\d))?")
@@ -44,9 +46,6 @@ def with_zone(times: FoundColumn, table: SeenTable) -> FoundColumn:
     if zone != told[0]:
         note += f" {zone} is so all year: where clocks are changed name the place, as in Europe/Berlin"
     return replace(times, options={**times.options, "zone": zone}, notes=(*times.notes, note))
-
-
-_NAMES = frozenset(map(plain_name, usual_names.ZONES))
 
 
 def _zone_column(times: FoundColumn, table: SeenTable) -> SeenColumn | None:

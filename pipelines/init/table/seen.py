@@ -86,6 +86,17 @@ class SeenTable:
         """Whether there is a column of each of these names; what is in objects is none."""
         return all(any(column.name in self.columns for column in self._called(name)) for name in names)
 
+    def id_in_objects(self, names: Sequence[str], objects: Sequence[str]) -> list[SeenColumn]:
+        """The filled field of one of these names, in an object that is called as one of `objects`: of several the one
+        whose name, and then whose object, is named first; [] without any. All in small letters."""
+        found: dict[tuple[int, int], SeenColumn] = {}
+        for path, column in self.nested.items():
+            whose, _, name = path.casefold().rpartition(".")
+            who = whose.rpartition(".")[2]
+            if name in names and who in objects and column.filled:
+                found.setdefault((names.index(name), objects.index(who)), column)
+        return [found[min(found)]] if found else []
+
     def texts_in(self, column: SeenColumn) -> SeenColumn | None:
         """The column itself, or of one of objects, or of lists of them, their names (`categories.name`); None if they
         have none, or nothing that a text can be made of."""

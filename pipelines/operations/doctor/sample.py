@@ -22,7 +22,7 @@ from schemas import storage
 from schemas.pictures.stored import stored_path
 from schemas.quarantine import Rejection
 from schemas.reading.input_files import relative_names
-from schemas.tables import CATALOGUE, UNREADABLE
+from schemas.tables import CATALOGUE, unreadable_cells
 from schemas.validation.catalogue import catalogue_counts
 from schemas.validation.grouping import resolve_rows
 from schemas.validation.rules import REMEDIES
@@ -74,11 +74,10 @@ def check_sample(inputs: Inputs, config: "DoctorConfig", model: Path | None) -> 
 def _unreadable_cells(inputs: Inputs) -> list[str]:
     """A warning for each field with cells that are left out."""
     return [
-        f"{number} of the first {inputs.num_read:,} cells of {name.removeprefix(UNREADABLE)} cannot be read, and are "
+        f"{number} of the first {inputs.num_read:,} cells of {name} cannot be read, and are "
         f"left out: {REMEDIES['wrong_type']}, or export the table as UTF-8; what is in an object, or in one of several "
         f"languages, is named with dots (its column, a dot and en_US, for example)"
-        for name, number in catalogue_counts(inputs.rows).items()
-        if name.startswith(UNREADABLE)
+        for name, number in unreadable_cells(catalogue_counts(inputs.rows)).items()
     ]
 
 
