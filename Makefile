@@ -34,9 +34,10 @@ check: install
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# What a change may have broken, soon: all tests but those that train, run whole days or one stage on many (marked slow).
+# What a change may have broken, within two minutes: two tests of three. What trains, runs a stage or explores for long
+# is marked medium or slow; the durations at the end name what should be, too.
 quick: check
-	$(PYTEST) -m "not slow"
+	$(PYTEST) -m "not slow and not medium"
 
 # A kill at each kind of write, a few faults of each kind, 4 random days, 500 fuzzed inputs; what is marked soak is left
 # to make soak.

@@ -75,6 +75,7 @@ def imports_of(path: Path) -> set[str]:
     return found
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("package", FORBIDDEN)
 def test_package_imports_only_lower_layers(package):
     files = sorted((ROOT / package).rglob("*.py"))
@@ -127,6 +128,7 @@ def test_every_module_of_the_model_is_in_a_room():
     assert [path.name for path in (ROOT / "model").glob("*.py")] == ["__init__.py"]
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("room", ROOMS_OF_PIPELINES)
 def test_a_room_of_the_pipelines_imports_only_those_before_it(room):
     of_room = ROOT / "pipelines" / room

@@ -136,6 +136,7 @@ def test_beam_may_use_an_object_store(empty):
     assert options.get_all_options()["temp_location"] == "gs://bucket/tmp"
 
 
+@pytest.mark.medium
 def test_as_a_module_of_its_own(empty):
     code = "import runpy, sys; sys.argv[1:] = sys.argv[2:]; runpy.run_module('pipelines.ingest', run_name='__main__')"
     ended = run_python(code, "-", f"--run={OBJECT}", "--catalog=x")

@@ -59,6 +59,7 @@ def touched(source: str) -> list[tuple[int, str]]:
     return found
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("path", _SOURCES, ids=lambda path: path.relative_to(_ROOT).as_posix())
 def test_only_storage_touches_files(path: Path) -> None:
     found = touched(path.read_text(encoding="utf-8"))

@@ -11,6 +11,8 @@ import pytest
 from engine_processes import EngineProcesses, engine_processes, is_listening, living_processes
 from python_process import ENVIRONMENT, ROOT
 
+pytestmark = pytest.mark.medium
+
 #: A process that listens, with a child that heeds no SIGTERM; both go on for ever.
 _SERVER = """
 import signal, socket, subprocess, sys, time

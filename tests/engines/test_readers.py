@@ -18,6 +18,8 @@ from read_by_snippet import plain
 
 from schemas.records.tfrecords import decode_features, read_records
 
+pytestmark = pytest.mark.medium
+
 #: Reader, as its section is called -> the rows of its `table`.
 LIGHT = {
     "DuckDB": "table.to_arrow_table().to_pylist()",

@@ -80,6 +80,7 @@ def check_config(rng: random.Random, folder: Path, config_classes: dict[str, typ
     return Outcome(counts=Counter(configs=1))
 
 
+@pytest.mark.medium
 def test_configs(tmp_path: Path, config_classes: dict[str, type]) -> None:
     tally = fuzz("configs", lambda rng, folder: check_config(rng, folder, config_classes), tmp_path)
     assert tally.inputs == sum(tally.verdicts.values())

@@ -6,6 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
+import pytest
 from fuzz_pictures import make_picture
 from fuzz_run import Outcome, fuzz
 from fuzz_values import URIS, text
@@ -49,6 +50,7 @@ def check_picture(rng: random.Random, folder: Path) -> Outcome:
     return Outcome(counts=Counter(pictures=1))
 
 
+@pytest.mark.medium
 def test_pictures(tmp_path: Path) -> None:
     tally = fuzz("pictures", check_picture, tmp_path)
     assert tally.inputs == sum(tally.verdicts.values())

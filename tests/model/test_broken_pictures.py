@@ -59,6 +59,7 @@ def test_other_files_are_not_pictures(data):
     assert reason_of(data) == "not_a_picture"
 
 
+@pytest.mark.medium
 @settings(max_examples=150, deadline=None)
 @given(st.sampled_from(["JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "AVIF"]), st.data())
 def test_hostile_bytes_give_a_picture_or_a_picture_error(kind, data):

@@ -21,7 +21,7 @@ from model.training.validation import MIN_QUERIES_A_KIND, evaluate_recall
 from schemas.records.tfrecords import decode_pair, encode_pair, read_records, write_records
 from schemas.tables import PSEUDO_TASK
 
-pytestmark = pytest.mark.usefixtures("a_few_pairs_choose")
+pytestmark = [pytest.mark.usefixtures("a_few_pairs_choose"), pytest.mark.medium]
 
 
 @torch.inference_mode()

@@ -21,6 +21,8 @@ from model.training.tables import PairTable
 from schemas.errors import UsageError
 from schemas.tables import NUM_TEXT_FIELDS
 
+pytestmark = pytest.mark.medium
+
 WORDS = range(1, SMALL.vocabulary_size)
 CONFIG = dataclasses.replace(SHORT, distill_epochs=120.0, max_distill_steps=40)
 

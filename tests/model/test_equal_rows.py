@@ -22,6 +22,7 @@ def test_different_rows_are_numbered_by_their_first():
     assert EqualRows.of(np.array([[0.0], [-0.0]], np.float32)).id_N.tolist() == [0, 0]
 
 
+@pytest.mark.medium
 @settings(max_examples=200, deadline=None)
 @given(
     st.lists(st.integers(0, len(ROWS) - 1), min_size=1, max_size=25),

@@ -132,6 +132,7 @@ def ranked_tasks(draw):
     return scores, pairs, known
 
 
+@pytest.mark.medium
 @given(ranked_tasks())
 def test_known_items_are_never_among_the_distractors(made):
     """The exact slow twin: each pair is ranked among the items that its query is not known to have engaged."""

@@ -77,6 +77,7 @@ def test_float16_pictures_give_the_bytes_of_their_float32_values():
     assert torch.equal(folded(half), folded(collate_items(items, PICTURE_DIM, 8)))
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize(("batch_size", "num_pictures"), [(64, 8), (256, 20), (32, 0)])
 def test_bytes_depend_neither_on_neighbours_nor_on_place_in_a_batch_of_fixed_shape(batch_size, num_pictures):
     config = dataclasses.replace(SMALL, picture_dim=640, width=512, ffn_dim=1024)

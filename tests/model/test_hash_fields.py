@@ -23,6 +23,7 @@ def _gradients(embedder: HashEmbedder, sums_SE: torch.Tensor) -> tuple[torch.Ten
     return embedder.table.grad, embedder.weights.grad
 
 
+@pytest.mark.medium
 @settings(max_examples=80, deadline=None)
 @given(
     st.lists(st.lists(st.integers(0, CONFIG.vocabulary_size - 1), max_size=12), min_size=1, max_size=9),

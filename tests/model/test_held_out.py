@@ -134,6 +134,7 @@ def naive_groups(nodes: list[tuple], marks: list[tuple], looks: list[tuple]) -> 
     return group
 
 
+@pytest.mark.medium
 @settings(max_examples=80, deadline=None)
 @given(log=logs(), shuffle=st.randoms(use_true_random=False), seed=st.integers(0, 3))
 def test_no_group_lies_on_two_sides_and_no_order_matters(log, shuffle: random.Random, seed: int):

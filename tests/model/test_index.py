@@ -24,6 +24,8 @@ from schemas.errors import CorruptFileError, ThresholdError
 from schemas.files import sha256_of_file, write_json
 from schemas.tables import IDS
 
+pytestmark = pytest.mark.medium
+
 DIM = 16
 
 

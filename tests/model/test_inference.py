@@ -101,6 +101,7 @@ def test_no_items_no_batches(model):
     assert vectors_of(model.item_encoder, []) == {}
 
 
+@pytest.mark.medium
 @settings(deadline=None, max_examples=12)
 @given(bad=st.sets(st.integers(0, 59)), how=st.sampled_from(["raise", "nan", "inf", "zero", "long"]))
 def test_bad_items_fail_alone_and_the_others_keep_their_bytes(bad, how):

@@ -18,7 +18,7 @@ from model.training.refit import refit
 from model.training.train import train
 from model.training.validation import QueryScores, evaluate_recall
 
-pytestmark = pytest.mark.usefixtures("a_few_pairs_choose")
+pytestmark = [pytest.mark.usefixtures("a_few_pairs_choose"), pytest.mark.medium]
 
 
 def _between(start: ItemSage, end: ItemSage, share: float) -> dict[str, Tensor]:

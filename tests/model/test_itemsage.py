@@ -321,6 +321,7 @@ def test_config_refuses_what_cannot_work_and_round_trips():
         ItemSageConfig.from_json({**SMALL.to_json(), "depth": 3})
 
 
+@pytest.mark.medium
 def test_the_papers_size():
     encoder = ItemEncoder(ItemSageConfig(vocabulary_size=1_264_003, picture_dim=256))
     embedder = sum(parameter.numel() for parameter in encoder.hash_embedder.parameters())

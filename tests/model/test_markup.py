@@ -123,6 +123,7 @@ def test_words_between_tags_are_the_words(texts, block, inline):
         assert words(normalize(made)) == words(normalize(plain))
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize(
     "piece",
     [

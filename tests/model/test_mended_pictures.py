@@ -101,6 +101,7 @@ def test_a_jpeg_without_its_end_mark_is_the_picture(kind, missing):
         )
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("kind", JPEGS)
 def test_a_jpeg_that_is_cut_anywhere_is_the_whole_picture_or_truncated(kind):
     """At every byte: in headers, between scans, at restart marks, within the last block."""
@@ -141,6 +142,7 @@ SEGMENTS = st.one_of(
 )
 
 
+@pytest.mark.medium
 @settings(max_examples=300, deadline=None)
 @example([b"\xff\xda\0\2", b"\x11" * 10])  # a scan whose header is empty
 @example([b"\xff\xc0\0\2", b"\xff\xda\0\2", b"\x11" * 10])

@@ -45,6 +45,7 @@ def naive(matrix: np.ndarray, threshold: float) -> list[int]:
     return nearest
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("blocks", BLOCKS)
 @pytest.mark.parametrize("threshold", [0.2, 0.9, 0.98, 0.9999, 1.0])
 def test_the_result_is_that_of_a_double_loop(monkeypatch, threshold, blocks):

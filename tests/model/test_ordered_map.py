@@ -21,6 +21,7 @@ def test_the_pool_is_single_threaded_and_others_are_not():
         torch.set_num_threads(before)
 
 
+@pytest.mark.medium
 def test_pools_that_are_made_at_once_leave_other_threads_their_number():
     before = torch.get_num_threads()
     try:

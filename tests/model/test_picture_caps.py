@@ -17,6 +17,8 @@ from python_process import run_python
 from model.pictures.decoding import decode_picture
 from model.pictures.faults import DEFAULT_LIMITS, PictureError, PictureLimits
 
+pytestmark = pytest.mark.medium
+
 #: Above Pillow's own limit, and above twice that, where it refuses.
 ABOVE_PILLOWS = [(14_000, 13_000), (20_000, 20_000)]
 

@@ -141,6 +141,7 @@ def test_a_failing_disk_is_not_a_missing_picture(root, monkeypatch, number, call
 NAMES = ["a.bin", "sub", "sub link", "file link", "out", "out file", "loop", "..", ".", "", "none", "x" * 300, "a\0b"]
 
 
+@pytest.mark.medium
 @given(st.lists(st.sampled_from(NAMES), min_size=1, max_size=4).map("/".join))
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_root_finds_what_following_every_link_finds(root, uri):

@@ -11,6 +11,8 @@ from PIL import Image
 from model.pictures.faults import PictureError, PictureLimits
 from model.pictures.looks import HASH_BYTES, LOOK_BYTES, MAX_BITS, MAX_COLOUR, MAX_PLAIN_BITS, near_looks, picture_look
 
+pytestmark = pytest.mark.medium
+
 
 def scene(seed: int, size: tuple[int, int] = (320, 240)) -> Image.Image:
     """Soft random blobs: something with shapes."""

@@ -178,6 +178,7 @@ def located_or_fault(root, uri):
         return error
 
 
+@pytest.mark.medium
 @given(st.lists(st.sampled_from(PIECES), max_size=9).map("".join), st.sampled_from(["", "{root}/", "{root}%2f"]))
 @example("..%2f..%2f..%2fetc%2fpasswd", "")
 @example("/..%5csecret", "file://{root}")

@@ -224,6 +224,7 @@ def plain_medoid(vectors, members, item_rows, times_us):
     return min((row for row in members if sums[row] <= least + 1e-9), key=preference)
 
 
+@pytest.mark.medium
 @settings(max_examples=200, deadline=None)
 @given(actions(), st.sampled_from([0.0, 0.1, 0.5, 2.0, 50.0]), st.sampled_from([0, 0.01, 1]), st.integers(0, 100))
 def test_clusters_equal_plain_loops(drawn, alpha, decay, days):

@@ -194,6 +194,7 @@ def test_queries_are_short_distinct_and_normalised(row, count, seed):
             assert len(query.split()) <= MAX_WORDS
 
 
+@pytest.mark.medium
 def test_real_catalogues(real_data):
     for name, expected in (("chorus", {"cable", "toner cartridge"}), ("magento", {"jackets", "women jackets", "tee"})):
         rows = pq.read_table(real_data / name / "catalog.parquet").slice(0, 2000).to_pylist()

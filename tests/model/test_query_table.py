@@ -15,6 +15,8 @@ from model.text.tokenizer import same_query
 from schemas.errors import CorruptFileError, ThresholdError, UsageError
 from schemas.files import sha256_of_file
 
+pytestmark = pytest.mark.medium
+
 DIM = 5
 TABLE = st.dictionaries(st.text(max_size=6).filter(str.strip), st.integers(0, 2**32 - 1), min_size=1, max_size=25)
 

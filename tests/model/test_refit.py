@@ -18,7 +18,7 @@ from model.training.tables import PairTable
 from model.training.train import train
 from schemas.errors import UsageError
 
-pytestmark = pytest.mark.usefixtures("a_few_pairs_choose")
+pytestmark = [pytest.mark.usefixtures("a_few_pairs_choose"), pytest.mark.medium]
 
 CONFIG = dataclasses.replace(SHORT, min_steps=20)
 

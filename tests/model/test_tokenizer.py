@@ -129,6 +129,7 @@ def test_tokens_have_their_shapes(text):
     assert all(len(trigram) == 3 for trigram in found["trigrams"])
 
 
+@pytest.mark.medium
 def test_every_character_survives_alone():
     for code in range(0x110000):
         character = chr(code)

@@ -25,7 +25,7 @@ from schemas.records.tfrecords import (
     write_records,
 )
 
-pytestmark = pytest.mark.usefixtures("a_few_pairs_choose")
+pytestmark = [pytest.mark.usefixtures("a_few_pairs_choose"), pytest.mark.medium]
 
 
 class _Killed(Exception):

@@ -27,6 +27,8 @@ from model.training.validation import evaluate_recall
 from schemas.errors import UsageError
 from schemas.tables import NUM_TEXT_FIELDS, PSEUDO_TASK
 
+pytestmark = pytest.mark.medium
+
 #: Nothing is left out.
 WHOLE = dataclasses.replace(SHORT, drop_tokens=0, drop_fields=0, drop_pictures=0, drop_modalities=0, max_field_tokens=0)
 LEAVES_OUT = [

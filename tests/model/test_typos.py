@@ -33,6 +33,7 @@ def one_edit(word: str, typo: str) -> str | None:
     return None
 
 
+@pytest.mark.medium
 @settings(max_examples=300, deadline=None)
 @given(QUERIES, st.integers(), st.text(max_size=8))
 def test_a_typo_is_one_edit_of_one_long_word_of_letters(query, seed, item_id):

@@ -122,6 +122,7 @@ def shop(interests_a_user: int) -> tuple[np.ndarray, Actions]:
     return matrix.astype(np.float32), Actions([f"user-{n}" for n in range(4)], users, rows, times_us)
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize(
     ("interests", "samples", "recalls"),
     [

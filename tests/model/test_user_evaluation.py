@@ -116,6 +116,7 @@ def plainly_evaluated(name: str, user: int, day: int, protocol: Protocol) -> tup
     return float(np.mean(near)), len(items & found) / len(items)
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("top", [5, 12])
 def test_walking_forward_is_the_plain_protocol(top):
     protocol = Protocol(alpha=1.5, window_days=6, top=top)
@@ -146,6 +147,7 @@ def test_the_order_of_the_log_changes_nothing():
     np.testing.assert_array_equal(one.values_UTM, other.values_UTM)
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("max_lists", [0, 3])
 def test_how_many_neighbour_lists_are_kept_changes_nothing(max_lists):
     protocol = Protocol(alpha=1.5, top=10)

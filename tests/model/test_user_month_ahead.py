@@ -80,6 +80,7 @@ def plain_recalls(name: str, weight: float, user: int) -> list[float]:
     return [len(of & set(ranks[:k])) / len(of) for of, ranks in ((relevant, ranked), (new, unseen)) for k in (100, 400)]
 
 
+@pytest.mark.medium
 def test_recalls_are_those_of_the_plain_definition():
     found = month_ahead(ACTIONS, DistinctVectors(MATRIX), SPLIT, END, COLUMNS, PROTOCOL, METHODS)
     assert found.users_U.tolist() == list(range(NUM_USERS))

@@ -36,6 +36,7 @@ def test_neighbours_are_the_exact_ones_where_it_inspects_enough(tmp_path):
     np.testing.assert_array_equal(index.vectors([3, 499]), matrix[[3, 499]])
 
 
+@pytest.mark.medium
 @needs_voyager
 def test_two_builds_are_equal_bytes_and_the_seed_matters(tmp_path):
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):

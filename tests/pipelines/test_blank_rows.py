@@ -75,6 +75,7 @@ def shop(folder: Path) -> Path:
     return folder
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize(
     "flags", [{}, {"group_rows": "merge"}, {"group_rows": "merge", "columns": {"group": "kin"}}], ids=str
 )
@@ -89,6 +90,7 @@ def test_the_manifest_counts_them_and_they_are_not_read(
     assert pa.concat_tables(tables)["where"].to_pylist() == ["b.csv:4"]
 
 
+@pytest.mark.medium
 def test_a_bucket_that_was_lost_counts_the_same_again(tmp_path: Path) -> None:
     catalog = shop(tmp_path / "shop")
     counts = ingested(tmp_path / "run", catalog)

@@ -229,6 +229,7 @@ def is_representative(claim: Claim, damage: str) -> bool:
     return damage == claim.damages.split()[0] or claim.artefact in OF_EVERY_DAMAGE
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("reader", READERS)
 def test_every_reader_reads_what_is_sound(whole_store, tmp_path, reader):
     """Else the table shows nothing."""
@@ -240,6 +241,7 @@ def test_every_reader_reads_what_is_sound(whole_store, tmp_path, reader):
         assert READERS[reader](folder, run) == ""
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize(("claim", "damage", "reader"), cases_of(TABLE))
 def test_a_damaged_artefact_is_refused_by_name(own_store, claim, damage, reader):
     run = run_of(own_store, reader)
@@ -254,6 +256,7 @@ def test_a_damaged_artefact_is_refused_by_name(own_store, claim, damage, reader)
         assert {line.split("]")[0][1:] for line in told.splitlines()} == {*claim.blames.split()}
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize(("claim", "damage", "reader"), cases_of(MODEL_TABLE))
 def test_a_damaged_file_of_the_model_is_refused_by_name(own_store, claim, damage, reader):
     (path,) = (own_store / "models").glob(f"itemsage-*/{claim.artefact}")

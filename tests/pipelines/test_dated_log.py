@@ -43,6 +43,7 @@ def evening(tmp_path) -> Path:
     return write_log(tmp_path / "log", [*rows, *asked])
 
 
+@pytest.mark.medium
 def test_half_past_eleven_is_of_the_day_and_half_past_midnight_is_not(run, evening):
     assert run_users(run, None, evening, f"--time-zone={BERLIN}") == 0
     assert list(users_of(run)) == ["late"]
@@ -64,6 +65,7 @@ def test_an_evaluation_cuts_at_the_same_midnight(evening):
         assert (len(found), counts["rows_after_date"]) == (num_rows, 2 * (zone == BERLIN))
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize(("date", "ahead_before", "ahead_after"), [("2026-03-29", 1, 2), ("2026-10-25", 2, 1)])
 def test_a_day_of_23_or_25_hours_has_all_of_its_hours(run, tmp_path, date, ahead_before, ahead_after):
     """The window is that day alone: the first and the last second are of it, those before and after are not."""
@@ -89,6 +91,7 @@ def test_a_log_of_local_times_with_one_config_file(run, tmp_path):
     assert list(users_of(run)) == ["a"]
 
 
+@pytest.mark.medium
 def test_another_zone_than_before_is_told_of(run, evening, capsys):
     assert run_users(run, None, evening) == 0
     assert run_users(run, None, evening) == 0

@@ -28,6 +28,8 @@ from schemas.hashing import mixed_hashes
 from schemas.quarantine import Rejection
 from schemas.tables import ACTIONS, ENGAGEMENTS, SURFACES
 
+pytestmark = pytest.mark.medium
+
 DATE = "2026-06-30"
 LEFT_OUT = ("rows_quarantined", "rows_after_date", "rows_other_actions", "rows_without_user_or_query")
 OF_USE = ("rows_equal", "rows_used")

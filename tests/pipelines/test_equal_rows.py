@@ -15,6 +15,8 @@ from pipelines.log.equal_rows import with_events, without_equal
 from pipelines.run.units import read_stage_manifest
 from schemas.tables import ENGAGEMENTS
 
+pytestmark = pytest.mark.medium
+
 ROWS = st.lists(
     st.fixed_dictionaries(
         {

@@ -21,6 +21,8 @@ from pipelines.users.alpha import default_calibration_path
 from pipelines.users.config import UsersConfig
 from schemas.files import write_sealed_json
 
+pytestmark = pytest.mark.medium
+
 #: Clusters are the three groups of a user at this alpha.
 ALPHA = 4.0
 

@@ -16,6 +16,8 @@ from schemas.files import read_sealed_json, sha256_of_file, write_sealed_json
 from schemas.records.embeddings import embeddings_metadata, write_embeddings_file
 from schemas.tables import EMBEDDING_DIM, IDS
 
+pytestmark = pytest.mark.medium
+
 MODEL_ID = "itemsage-0123456789ab"
 
 

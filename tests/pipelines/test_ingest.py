@@ -30,6 +30,8 @@ from schemas.tables import ITEMS, QUARANTINE
 from schemas.validation.catalogue import validate_catalogue
 from schemas.validation.duplicates import resolve_duplicates
 
+pytestmark = pytest.mark.medium
+
 OPTIONS = PipelineOptions(["--runner=FnApiRunner"])
 
 

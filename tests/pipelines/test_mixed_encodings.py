@@ -10,6 +10,8 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from pipelines.ingest import job as ingest
 from pipelines.ingest.config import IngestConfig
 
+pytestmark = pytest.mark.medium
+
 NUM_GOOD = 30_000
 LINE = "S-{0},Größe {0},eine schöne Tasse für Tee und Kaffee aus weißem Ton\n"
 

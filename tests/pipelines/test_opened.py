@@ -58,6 +58,7 @@ def test_embeddings_are_those_of_the_files(run, kind):
     assert dict(zip(IDS, [row.tobytes() for row in matrix_ND], strict=True)) == plain_vectors(run / "embeddings")
 
 
+@pytest.mark.medium
 def test_everything_of_a_real_day_is_what_a_plain_reading_finds(day):
     opened = Run(day)
     for stage in ("items", "features", "embeddings", "index", "users"):

@@ -51,6 +51,7 @@ def rows_of(found: Sequence) -> np.ndarray:
     return np.array([ids.index(candidate.item_id) for candidate in found])
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("weight", [0.0, 0.3])
 @pytest.mark.parametrize("top", [1, 7, 60, 400])
 def test_what_every_answer_promises(recommender, weight, top):

@@ -102,6 +102,7 @@ def test_flags_reach_the_recommender(store, capsys):
     assert RecommendConfig(store="s", user="u", keep_near_duplicates=True).settings().near_duplicate_cosine is None
 
 
+@pytest.mark.medium
 def test_the_calibrated_popularity_weight_is_blended_in_if_wanted(store, tmp_path, capsys):
     make_store(tmp_path / "weighed", popularity_weight=0.3)
     make_store(tmp_path / "none", popularity_weight=None)

@@ -50,6 +50,7 @@ def flip(path: Path) -> None:
     path.write_bytes(bytes(data))
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("folder", ["users", "user_actions", "item_popularity"])
 def test_files_that_were_not_published_are_refused(own_run, folder):
     manifest = read_json(own_run / "manifest.json")

@@ -10,6 +10,8 @@ from pipelines.serving.recommendation_types import Settings
 from pipelines.serving.recommender import Recommender
 from pipelines.users import job as users
 
+pytestmark = pytest.mark.medium
+
 #: Kinds 0 and 1 before; kind 5 today (item n is of kind n % 12).
 BEFORE = [row("u", "item-000", age_days=9), row("u", "item-012", age_days=3), row("u", "item-025", age_days=5)]
 NEW, OLD = "item-041", "item-024"

@@ -22,6 +22,8 @@ from schemas.errors import CorruptFileError
 from schemas.files import sha256_of_file, write_json
 from schemas.tables import EMBEDDING_DIM, NEAR_DUPLICATES
 
+pytestmark = pytest.mark.medium
+
 MODEL_ID = "itemsage-0123456789ab"
 COSINE = 0.9
 NUM_ROWS = 240

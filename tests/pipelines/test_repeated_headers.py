@@ -58,6 +58,7 @@ def test_of_one_column_its_name_is_a_value(tmp_path: Path) -> None:
     assert read(path) == (["1", "item_id"], 0, 0)
 
 
+@pytest.mark.medium
 @given(st.lists(st.integers(1, 4), min_size=1, max_size=5))
 def test_joined_parts_have_the_rows_of_the_parts(tmp_path_factory: pytest.TempPathFactory, sizes: list[int]) -> None:
     folder = tmp_path_factory.mktemp("parts")

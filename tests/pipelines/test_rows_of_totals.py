@@ -137,6 +137,7 @@ def test_the_words_name_the_columns_of_the_shop(columns: Columns, told: str) -> 
     assert totals_in_words(totals.slice(0, 0), {}) == ""
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize(
     ("last", "named", "entry"),
     [

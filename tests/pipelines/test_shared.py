@@ -12,6 +12,8 @@ from pipelines.features.picture_vectors import VectorCache
 from pipelines.run.opened_models import open_vocabulary
 from pipelines.run.shared import Shared, closed_after_job
 
+pytestmark = pytest.mark.medium
+
 
 class Opened:
     """A value that takes its time to open."""

@@ -36,6 +36,8 @@ from schemas.errors import UsageError
 from schemas.records.tfrecords import decode_features, encode_features, read_records, write_records
 from schemas.tables import CATALOGUE, ENGAGEMENTS, JUDGEMENTS
 
+pytestmark = pytest.mark.medium
+
 needs_tokenizers()
 NUM_ITEMS = 60
 

@@ -10,6 +10,8 @@ from pipelines.run.units import Unit, UnitWriter, bucket_name, read_stage_manife
 from schemas.errors import CorruptFileError, UsageError
 from schemas.quarantine import Rejection
 
+pytestmark = pytest.mark.medium
+
 STAGE = "features"
 REJECTION = Rejection(
     level="row", stage=STAGE, item_id=None, reason="r", expected="e", got="g", where="c:1", remedy="m"

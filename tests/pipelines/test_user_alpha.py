@@ -162,6 +162,7 @@ def test_a_changed_calibration_is_damaged(tmp_path):
         alpha_of(Flags(str(tmp_path)), "m")
 
 
+@pytest.mark.medium
 def test_the_job_says_which_alpha_it_used(tmp_path, capsys):
     vectors, log = (
         write_vectors(tmp_path / "v.parquet", vectors_of()),
@@ -181,6 +182,7 @@ def test_the_job_says_which_alpha_it_used(tmp_path, capsys):
     assert told["given"] == ("users: alpha 0.25, e = 3 of --alpha", 0.25, 3)
 
 
+@pytest.mark.medium
 def test_a_calibration_with_other_settings_is_warned_of(tmp_path, capsys):
     vectors = write_vectors(tmp_path / "v.parquet", vectors_of())
     log = write_log(tmp_path / "log", [row("u", "item-001")])
@@ -196,6 +198,7 @@ def test_a_calibration_with_other_settings_is_warned_of(tmp_path, capsys):
     assert "alpha was calibrated with --actions ['save'], this run has ['click', 'save'" in line
 
 
+@pytest.mark.medium
 def test_users_do_not_depend_on_the_weight_of_popularity(tmp_path):
     vectors = write_vectors(tmp_path / "v.parquet", vectors_of())
     log = write_log(tmp_path / "log", [row("u", "item-001")])
@@ -211,6 +214,7 @@ def test_users_do_not_depend_on_the_weight_of_popularity(tmp_path):
     assert found[None] == found[2.0] == found[0.0]
 
 
+@pytest.mark.medium
 def test_users_do_not_depend_on_the_number_of_samples(tmp_path, capsys):
     """Another number alone changes the manifest, computes nothing, and leaves a published run as it is."""
     vectors, log = (

@@ -23,6 +23,8 @@ from schemas.days import end_of_day_us
 from schemas.files import write_sealed_json
 from schemas.records.embeddings import read_embeddings
 
+pytestmark = pytest.mark.medium
+
 ALPHA, LENGTH = 4.0, 100
 
 

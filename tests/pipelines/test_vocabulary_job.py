@@ -19,6 +19,8 @@ from schemas.errors import CorruptFileError, UsageError
 from schemas.hashing import bucket_of, stable_hash
 from schemas.tables import ITEMS, TEXT_FIELDS
 
+pytestmark = pytest.mark.medium
+
 WORDS = ["chair", "table", "oak", "red", "木椅", "café", "usb-c", "Lamp", "x", "2m", "straße", "the"]
 OPTIONS = PipelineOptions(["--runner=FnApiRunner"])
 SIZES = {"word": 6, "bigram": 20, "trigram": 30}

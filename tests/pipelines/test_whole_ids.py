@@ -16,6 +16,8 @@ from pipelines.ingest.job import IngestConfig
 from pipelines.log import engagement_log
 from pipelines.log.engagement_log import LogConfig
 
+pytestmark = pytest.mark.medium
+
 OPTIONS = PipelineOptions(["--runner=FnApiRunner", "--direct_num_workers=2"])
 DATE = "2026-06-30"
 

@@ -21,6 +21,7 @@ def clock(time_us: int, zone: str) -> datetime:
     return (EPOCH + timedelta(microseconds=time_us)).astimezone(ZoneInfo(zone)).replace(tzinfo=None)
 
 
+@pytest.mark.medium
 @given(zone=ZONES, day=DATES)
 def test_a_day_starts_when_clocks_first_show_it(zone, day):
     start_us = Calendar(zone).start_us(day_number(day.isoformat()))
@@ -30,6 +31,7 @@ def test_a_day_starts_when_clocks_first_show_it(zone, day):
         assert clock(start_us - 1 - minutes * HOUR_US // 60, zone) < midnight
 
 
+@pytest.mark.medium
 @given(zone=ZONES, time_us=st.integers(-(10**15), 7 * 10**15))
 def test_a_moment_is_of_the_day_that_clocks_show(zone, time_us):
     shown = clock(time_us, zone)

@@ -65,6 +65,7 @@ def texts(words: list[str]) -> Iterator[str]:
 PATTERNS = {name: one for name, one in patterns().items() if name not in SHORT_ALONE}
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("name", PATTERNS)
 def test_a_long_text_is_gone_through_once(name: str) -> None:
     pattern, is_searched = PATTERNS[name]

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from schemas.quarantine import MAX_QUOTED_CHARACTERS, Rejection, quote, rejections_to_table
 from schemas.tables import REJECTIONS
 
+pytestmark = pytest.mark.medium
+
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=30) | st.binary(max_size=30),
     lambda inner: st.lists(inner, max_size=5) | st.tuples(inner) | st.dictionaries(st.text(max_size=5), inner),

@@ -209,6 +209,7 @@ def folder_of(table: Any) -> Path:
     return Path(table.location().removeprefix("file://"))
 
 
+@pytest.mark.medium
 @needs_iceberg
 def test_deleted_products_of_an_iceberg_table_are_not_read(shop_table: Any) -> None:
     folder = folder_of(shop_table)

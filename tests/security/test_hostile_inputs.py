@@ -18,6 +18,8 @@ from schemas.reading.rows import plan_slices, read_slice
 from schemas.tables import CATALOGUE
 from schemas.validation.catalogue import validate_catalogue
 
+pytestmark = pytest.mark.medium
+
 
 def read(path):
     """(good rows, rejections) of a catalogue file."""

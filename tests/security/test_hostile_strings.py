@@ -97,6 +97,7 @@ def test_errors_about_queries_are_fit_to_print(hostile_store, item):
     assert not acts_on_a_terminal(json.dumps(answers))
 
 
+@pytest.mark.medium
 def test_ten_megabytes_are_cut_where_they_are_printed():
     huge = "\x1b" * (10 << 20)
     started_s = time.process_time()

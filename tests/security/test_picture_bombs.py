@@ -126,6 +126,7 @@ def test_tiff_tags_that_promise_gigabytes(entries):
     assert refusal(tiff(400, 400, *entries)).reason in ("undecodable", "truncated", "not_a_picture")
 
 
+@pytest.mark.medium
 def test_compressed_text_and_profiles_do_not_unfold():
     """100 MB of zeros in a text and in a colour profile: either the picture alone is read, or nothing."""
     zeros = zlib.compress(b"\0" * (100 << 20), 9)

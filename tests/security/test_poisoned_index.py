@@ -111,6 +111,7 @@ def test_an_index_of_another_dimension_is_refused(index):
     assert f"dimension {EMBEDDING_DIM}" in refused(index)
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("name", ["dimension", "n_items", "n_trees", "search_k"])
 @pytest.mark.parametrize(
     "value", [0, -1, -(2**31), 2**31, 2**63, 10**300, 1.5, float("nan"), True, "256", None, [256], {}]

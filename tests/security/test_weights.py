@@ -49,6 +49,7 @@ def whole_module(path: Path, payload: object) -> None:
     torch.save(module, path)
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("write", [zip_pickle, old_pickle, bare_pickle, numpy_pickle, whole_module])
 def test_code_in_weights_does_not_run(tmp_path, name, write):

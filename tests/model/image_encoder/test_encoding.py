@@ -12,6 +12,8 @@ from model.pictures.faults import PictureError, PictureLimits
 from model.pictures.image_encoder import ImageEncoder, load_image_encoder
 from schemas.errors import UsageError
 
+pytestmark = pytest.mark.medium
+
 
 def test_vectors_are_those_of_the_plain_network(encoder, pictures_BHWC):
     network = random_network(IMAGE_ENCODER)

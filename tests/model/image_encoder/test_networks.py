@@ -11,6 +11,8 @@ from model.pictures import backbones, efficientnet_lite
 from model.pictures.image_encoder import load_image_encoder, open_image_encoder, save_image_encoder
 from schemas.errors import UsageError
 
+pytestmark = pytest.mark.medium
+
 
 @pytest.mark.parametrize("name", ["resnet18", "squeezenet1_1", "mobilenet_v3_small", "googlenet", "efficientnet_lite0"])
 def test_vector_is_the_pooled_input_of_the_classifier(name):

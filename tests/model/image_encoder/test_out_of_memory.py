@@ -11,6 +11,8 @@ from random_models import IMAGE_ENCODER, WEIGHTS_NAME
 from model.pictures.faults import PictureError
 from model.pictures.image_encoder import ImageEncoder, load_image_encoder
 
+pytestmark = pytest.mark.medium
+
 
 class Memory:
     """Room for so many pictures a forward pass, fewer while the given crop is among them."""

@@ -39,6 +39,7 @@ def test_the_id_is_of_weights_preprocessing_dtype_batch_and_libraries(weights_fi
     assert [p.resize_px for p in resnet] == [256, 232]
 
 
+@pytest.mark.medium
 def test_save_and_open(encoder, weights_file, crops_BHWC, tmp_path):
     save_image_encoder(encoder, tmp_path / "a")
     again = open_image_encoder(tmp_path / "a", "cpu", "float32")
@@ -62,6 +63,7 @@ def test_save_and_open(encoder, weights_file, crops_BHWC, tmp_path):
         open_image_encoder(tmp_path / "b")
 
 
+@pytest.mark.medium
 def test_wrong_calls_say_what_is_expected(weights_file, tmp_path, monkeypatch):
     def fails(match, *args, error=UsageError, **kwargs):
         with pytest.raises(error, match=match):

@@ -11,6 +11,8 @@ from random_models import IMAGE_ENCODER, WEIGHTS_NAME, random_network
 from model.pictures.backbones import vector_network
 from model.pictures.image_encoder import load_image_encoder
 
+pytestmark = pytest.mark.medium
+
 ROUNDS = 3
 
 

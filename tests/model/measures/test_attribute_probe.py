@@ -20,6 +20,8 @@ from model.measures.attribute_probe import (
 )
 from schemas.errors import ThresholdError, UsageError
 
+pytestmark = pytest.mark.medium
+
 CONFIG = ProbeConfig(strengths=(1.0, 100.0))
 NUM = 300
 COLOURS = ("red", "green", "blue")

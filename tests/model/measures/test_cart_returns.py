@@ -22,6 +22,8 @@ from model.measures.cart_returns import (
 )
 from schemas.errors import ThresholdError, UsageError
 
+pytestmark = pytest.mark.medium
+
 ITEMS = [f"i{row:02d}" for row in range(40)]
 SPLIT_DAY = 50
 CONFIG = ReturnConfig(window_days=10, min_returns=1)

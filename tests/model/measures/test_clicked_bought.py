@@ -18,6 +18,8 @@ from model.measures.clicked_bought import (
 from model.measures.log_rows import popularity_before
 from schemas.errors import ThresholdError, UsageError
 
+pytestmark = pytest.mark.medium
+
 ITEMS = [f"i{row:02d}" for row in range(60)]
 SPLIT_DAY = 10
 events = st.lists(

@@ -1,11 +1,14 @@
 """Rows of some sessions against a loop over the sessions in the order that they are drawn in."""
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.measures.some_sessions import rows_of_some_sessions
 from schemas.hashing import seed_of
+
+pytestmark = pytest.mark.medium
 
 SESSIONS = st.lists(st.lists(st.integers(0, 9), min_size=1, max_size=4), min_size=1, max_size=12)
 BOUND = st.none() | st.integers(1, 15)

@@ -31,6 +31,8 @@ from model.sources.unit_rows import unit_or_zero
 from model.sources.weight_search import Objective, WeightSearchConfig, search_weights
 from schemas.errors import ThresholdError, UsageError
 
+pytestmark = pytest.mark.medium
+
 NUM = 240
 ITEMS = [f"i{row:03d}" for row in range(NUM)]
 FAMILIES = [f"family-{row // 2}" for row in range(NUM)]

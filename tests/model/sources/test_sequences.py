@@ -15,6 +15,8 @@ from schemas.errors import UsageError
 from schemas.records.clickstream import INTERACTIONS, SEQUENCES
 from schemas.tables import ENGAGEMENTS
 
+pytestmark = pytest.mark.medium
+
 US_PER_DAY = 86_400_000_000
 WEIGHTS = dict(ACTION_WEIGHTS)
 

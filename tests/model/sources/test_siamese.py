@@ -93,6 +93,7 @@ def test_training_is_no_worse_than_its_start_on_validation_and_better_than_raw_o
     )
 
 
+@pytest.mark.medium
 def test_weights_are_taken_only_if_they_are_shown_to_be_better_than_the_start():
     vectors, products = pictures(num_products=120)
     learned = train_siamese(vectors, products, dataclasses.replace(CONFIG, start="identity", epochs=12))

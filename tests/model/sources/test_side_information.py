@@ -19,6 +19,8 @@ from model.sources.side_information import (
 from schemas.errors import CorruptFileError, UsageError
 from schemas.tables import TEXT_FIELDS
 
+pytestmark = pytest.mark.medium
+
 CONFIG = SideInformationConfig(fields={"brand": "whole", "colors": "words", "product_types": "paths"}, min_items=2)
 COLUMNS = {
     "brand": ["Nordvik", "NORDVIK ", "Kumo", None],

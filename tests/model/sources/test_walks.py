@@ -15,6 +15,8 @@ from schemas.errors import UsageError
 from schemas.hashing import stable_hash
 from schemas.records.clickstream import CO_ENGAGEMENTS, SEQUENCES
 
+pytestmark = pytest.mark.medium
+
 ITEMS = [f"item-{number}" for number in range(6)]
 CODE = {item: code for code, item in enumerate(ITEMS)}
 EDGES = st.dictionaries(st.tuples(st.sampled_from(ITEMS), st.sampled_from(ITEMS)), st.integers(1, 9), max_size=15)

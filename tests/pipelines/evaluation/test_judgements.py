@@ -22,6 +22,8 @@ from schemas.errors import ThresholdError
 from schemas.files import read_json
 from schemas.tables import JUDGEMENTS
 
+pytestmark = pytest.mark.medium
+
 
 def test_judgements_have_the_start_too(shop_of_a_start):
     shop = shop_of_a_start

@@ -39,6 +39,8 @@ from pipelines.evaluate.query_pictures import PATH, QUERY_PICTURES
 from schemas.errors import ThresholdError
 from schemas.records.embeddings import read_embeddings
 
+pytestmark = pytest.mark.medium
+
 
 def test_first_day_is_computed_with_baselines_and_leaves_its_query_pictures(shop):
     report, reused = shop.day()

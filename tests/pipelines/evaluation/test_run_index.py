@@ -17,6 +17,8 @@ from pipelines.run.opened import Run
 from schemas.errors import CorruptFileError
 from schemas.tables import EMBEDDING_DIM
 
+pytestmark = pytest.mark.medium
+
 NUM, DIM = 60, 8
 
 

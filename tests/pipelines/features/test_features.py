@@ -26,6 +26,8 @@ from schemas.errors import UsageError
 from schemas.files import read_sealed_json, write_sealed_json
 from schemas.hashing import bucket_of
 
+pytestmark = pytest.mark.medium
+
 ITEM_ROWS = [
     item("both", "red shoe", "red.png", "sub/blue.png"),
     item("twice", "blue shoe", "sub/blue.png", "again.png"),  # again.png has the content of sub/blue.png

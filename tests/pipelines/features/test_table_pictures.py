@@ -21,6 +21,8 @@ from pipelines.run.accounting import account
 from schemas.errors import CorruptFileError, UsageError
 from schemas.pictures.stored import keep_picture, stored_name, stored_path
 
+pytestmark = pytest.mark.medium
+
 IMAGE = pa.list_(pa.struct([("bytes", pa.binary()), ("path", pa.string())]))
 GIVEN: dict[str, list[bytes | str]] = {
     "a": [png(0), "0.png"],

@@ -12,6 +12,8 @@ from model.text.vocabulary import Vocabulary
 from pipelines.console.jobs import beam_options
 from pipelines.features import job as features
 
+pytestmark = pytest.mark.medium
+
 
 def test_threads_open_one_encoder_and_one_vocabulary_and_write_equal_bytes(
     tmp_path: Path, weights_file: str, monkeypatch: pytest.MonkeyPatch

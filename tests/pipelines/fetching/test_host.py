@@ -114,6 +114,7 @@ def test_a_page_is_no_picture_whatever_it_is_called(host, server):
     assert not host.file(url).exists()
 
 
+@pytest.mark.medium
 def test_a_busy_server_is_asked_again_after_the_pause_that_it_asks_for(host, server):
     answers = iter([(429, {"Retry-After": "1"}, b""), (200, {"Content-Length": str(len(PICTURE))}, PICTURE)])
     server.answers["/a.png"] = lambda handler: next(answers)
@@ -201,6 +202,7 @@ def test_a_host_that_is_redirected_to_has_its_own_rate_and_its_own_pause(host, s
     assert fetcher.rates.of(elsewhere) is not fetcher.rates.of(url)
 
 
+@pytest.mark.medium
 def test_requests_are_spread_over_time(host, server):
     urls = [server.put(f"/{number}.png", PICTURE) for number in range(5)]
     started_s = time.monotonic()

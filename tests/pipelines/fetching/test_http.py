@@ -73,6 +73,7 @@ def test_retry_after_is_read(server):
     assert fault(server.url("/a.jpg")).retry_after_s == 7
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("respond", [dripping, dripping_headers, lambda handler: time.sleep(3)])
 def test_a_slow_answer_is_given_up_in_time(server, respond):
     server.answers["/a.jpg"] = respond

@@ -13,6 +13,8 @@ from pipelines.fetch_images import http
 from pipelines.fetch_images.errors import FetchError
 from pipelines.fetch_images.http import HttpLimits, get
 
+pytestmark = pytest.mark.medium
+
 LIMITS = HttpLimits(max_bytes=1_000_000, timeout_s=5.0, allow_private=True, user_agent="itemsage/test")
 
 

@@ -60,6 +60,7 @@ def test_no_pattern_takes_long():
     assert time.monotonic() - started_s < 1
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("names", [["bot" + "x" * more for more in range(300)], ["*"] * 20_000], ids=["many", "one"])
 def test_no_group_of_many_names_takes_long_or_much(names):
     text = "".join(f"User-agent: {name}\n" for name in names) + "Disallow: /b\n" * 20_000

@@ -13,6 +13,8 @@ from pipelines.gates.judge import GateThresholds, require_passed
 from schemas.errors import ThresholdError
 from schemas.tables import ITEMS, TEXT_FIELDS
 
+pytestmark = pytest.mark.medium
+
 BRANDS = ["Café Olé", "Müller & Söhne", "Kinto", "L’Occitane", "Nordlys"]
 COLOURS = ["red", "blue", "green"]
 NUMBER = 60

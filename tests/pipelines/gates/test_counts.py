@@ -34,6 +34,7 @@ def test_row_count(days, before, status, message):
     assert judge(today, yesterday)["row_count"].status == "skipped"
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize(
     ("now", "before", "told"),
     [
@@ -84,6 +85,7 @@ def test_coverage_of_ids(days, tmp_path):
     assert found["neighbour_overlap"].status == "skipped"
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize(
     ("gate", "key", "passing", "failing", "message"),
     [
@@ -201,6 +203,7 @@ def test_more_rejections_never_pass_where_fewer_fail(few, many, total, most, spa
         assert share(many, total, **given_thresholds).status == "failed"
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("items", [10, 60, 400, 2000])
 def test_the_sample_shops_faults_pass(items):
     assortment = make_assortment(items, 0)

@@ -6,6 +6,7 @@ from gate_runs import MODEL_ID, OTHER_MODEL, judge, report_of
 from schemas.files import write_json
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize(
     ("today_report", "yesterday_report", "status", "message"),
     [

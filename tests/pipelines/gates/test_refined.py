@@ -15,6 +15,8 @@ from pipelines.index import job as index
 from schemas.errors import ThresholdError, UsageError
 from schemas.files import read_json, sha256_of_file, write_json
 
+pytestmark = pytest.mark.medium
+
 FOLDER = "refined_index"
 NAMES = ("items.ann", "ids.parquet", "manifest.json", "near_duplicates.parquet")
 NUM_ITEMS = 60

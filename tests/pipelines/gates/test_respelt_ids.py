@@ -13,6 +13,8 @@ from pipelines.gates.judge import require_passed
 from pipelines.users import job as users
 from schemas.errors import ThresholdError
 
+pytestmark = pytest.mark.medium
+
 NUM_USERS = 30
 DATES = {"yesterday": YESTERDAY, "today": TODAY}
 

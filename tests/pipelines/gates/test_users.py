@@ -57,6 +57,7 @@ def rewrite(run: Path, change: Callable[[UserRows], UserRows], model_id: str = M
     reseal(run, FIRST)
 
 
+@pytest.mark.medium
 def test_a_sound_day_passes_both_gates(days):
     today, yesterday = days
     found = judge(today, yesterday)
@@ -171,6 +172,7 @@ def fewer(rows: UserRows) -> UserRows:
 CLUSTERS = "expected clusters by falling importance whose sizes sum to actions_used, got others in"
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -324,6 +326,7 @@ def test_yesterday_without_users_is_not_compared(days):
     assert {found["users"].status, found["users_count"].status} == {"skipped"}
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("damage", ["broken", "gone", "counts"])
 def test_a_damaged_manifest_of_yesterday_fails_until_a_person_accepts(days, damage):
     today, yesterday = days

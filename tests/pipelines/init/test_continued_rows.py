@@ -24,6 +24,7 @@ LIGHTSPEED = [
 ]
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("with_skus", [True, False])
 def test_ecwids_variations_are_merged_into_their_product(capsys, with_skus):
     lines = [line if with_skus else ",".join([*(c := line.split(","))[:2], "", *c[3:]]) for line in ECWID[1:]]

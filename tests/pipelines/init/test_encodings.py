@@ -9,6 +9,8 @@ from init_calls import refused, written
 from pipelines.ingest import job as ingest
 from pipelines.operations.doctor import job as doctor
 
+pytestmark = pytest.mark.medium
+
 TITLES = {
     "cp1250": "żółty sweter",
     "mac_roman": "Schüssel weiße",

@@ -119,6 +119,7 @@ def test_squares_archived_and_hidden_products_are_asked_about(capsys):
     assert '# leave_out = {Archived = ["Y"], Visibility = ["hidden"]}' in Path("shop.toml").read_text()
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize(
     ("name", "seen", "unseen"),
     [

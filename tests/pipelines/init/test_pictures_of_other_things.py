@@ -17,6 +17,7 @@ def write_table(name, cells):
     return write_csv("t.csv", f"sku,name,main_image,{name}", *rows)
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize(
     "name",
     [

@@ -46,6 +46,7 @@ def test_a_column_of_pictures_without_any_is_no_missing_column() -> None:
     assert '"none"  # no picture was found in the column of images' in text
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("name", ["file", "path", "large"])
 @pytest.mark.parametrize(
     ("wrapper", "element"), [("list", "element"), ("array", "element"), ("bag", "array_element"), (None, None)]

@@ -38,6 +38,7 @@ def files_of(folder: Path) -> dict[str, int]:
     return {path.as_posix(): path.stat().st_mtime_ns for path in folder.rglob("*")}
 
 
+@pytest.mark.medium
 def test_a_shop_before_its_first_training(catalogue, tmp_path, capsys):
     found = by_name(
         diagnose(
@@ -149,6 +150,7 @@ def test_columns_that_folders_give_are_there(tmp_path):
     assert "'season'" in check_mapping("catalogue", [f"{folder}/a.csv"], {"domains": "seasons"}).warnings[0]
 
 
+@pytest.mark.medium
 def test_a_wrong_image_root_is_told(catalogue, tmp_path):
     call = ["--catalog", f"{catalogue}/catalog.parquet", "--image-root"]
     assert main([*call, str(tmp_path / "none")]) == 2
@@ -212,6 +214,7 @@ def test_inputs_that_are_not_there(tmp_path):
         assert "neither" not in found["inputs"].looked_at
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("is_counted", [True, *soak(False)])
 def test_a_column_that_the_published_run_had_values_in_and_the_catalogue_lost(own_store, tmp_path, is_counted):
     path = next(own_store.glob("runs/2026-06-30/*")) / "manifests" / "items.json"

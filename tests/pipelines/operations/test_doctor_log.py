@@ -151,6 +151,7 @@ def test_events_that_have_no_item_are_told(tmp_path, name):
     assert whole.warnings == []
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize(
     ("item", "told"),
     [

@@ -41,6 +41,7 @@ def test_every_item_is_told_why(made_store, item_id, outcome, reason):
     assert found["problems"] == []
 
 
+@pytest.mark.medium
 def test_what_is_told_is_what_the_run_did(made_store):
     """Reasons come from rows, pictures and records; what was done stands in changes/ and in the counts."""
     run = current(made_store)

@@ -98,6 +98,7 @@ CHAIN = [  # run 3 is at work and compared with run 0, which is unfinished itsel
 ]
 
 
+@pytest.mark.medium
 @given(stores(), st.integers(0, 9), st.integers(0, 7))
 @example(CHAIN, 0, 1)
 def test_the_rule_never_takes_what_a_reader_may_need(runs, keep, target):

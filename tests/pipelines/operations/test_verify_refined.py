@@ -23,6 +23,8 @@ from pipelines.run.opened import Run
 from schemas.files import read_json, sha256_of_file, write_json, write_sealed_json
 from schemas.tables import IDS, NEAR_DUPLICATES
 
+pytestmark = pytest.mark.medium
+
 FOLDER = "refined_index"
 NAMES = ("items.ann", "ids.parquet", "manifest.json", "near_duplicates.parquet")
 

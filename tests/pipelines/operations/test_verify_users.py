@@ -30,6 +30,8 @@ from schemas.records.users import (
     write_users,
 )
 
+pytestmark = pytest.mark.medium
+
 FOLDERS = ("users", "user_actions", "item_popularity")
 POPULARITY = "item_popularity/items.parquet"
 

@@ -16,6 +16,8 @@ from pipelines.run.units import read_stage_manifest
 from schemas.errors import ThresholdError
 from schemas.tables import DISTILLATION, PSEUDO_TASK, TEXT_FIELDS
 
+pytestmark = pytest.mark.medium
+
 NAMES = (
     "oak table",
     "pine chair",

@@ -3,6 +3,7 @@
 import os
 
 import numpy as np
+import pytest
 
 from model.pictures.faults import DEFAULT_LIMITS
 from model.pictures.image_encoder import ImageEncoder
@@ -10,6 +11,7 @@ from model.pictures.image_encoder_spec import saved_image_encoder_spec
 from pipelines.pairs.embed_queries import QueryEncoding, encode_queries, unit_fingerprint
 
 
+@pytest.mark.medium
 def test_a_log_writes_paths_as_it_likes(encoder_folder, image_root):
     spec = saved_image_encoder_spec(encoder_folder, "cpu", "float32")
     forms = ["photo-0.png", "/photo-0.png", "photo%2D0.png?v=2", f"file://{image_root}/photo-0.png", "none.png"]

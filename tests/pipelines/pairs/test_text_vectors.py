@@ -17,6 +17,8 @@ from pipelines.run.units import read_stage_manifest
 from schemas.files import write_sealed_json
 from schemas.tables import DISTILLATION
 
+pytestmark = pytest.mark.medium
+
 needs_tokenizers()
 
 

@@ -23,6 +23,8 @@ from schemas.files import read_json
 from schemas.records.tfrecords import ItemFeatures
 from schemas.tables import ENGAGEMENTS, NUM_TEXT_FIELDS
 
+pytestmark = pytest.mark.medium
+
 CUT = dt.datetime(2026, 6, 1, tzinfo=dt.UTC)
 PICTURE_DIM = 512
 IDS = pa.array(item_ids())

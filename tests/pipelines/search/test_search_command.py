@@ -15,6 +15,7 @@ from pipelines.serving.searcher import Result, Searcher
 from schemas.errors import UsageError
 
 
+@pytest.mark.medium
 def test_bulk_answers_every_line_in_order(store, tmp_path, capsys):
     good = [
         {"query_id": "a", "text": titles()[4]},

@@ -136,6 +136,7 @@ _ADDRESSES = st.builds(
 )
 
 
+@pytest.mark.medium
 @given(st.lists(_ADDRESSES, min_size=2, max_size=6), st.sampled_from([",", ", ", ";", " ; ", "|", " | ", "\n", " "]))
 def test_addresses_are_split_where_the_next_begins(addresses: list[str], separator: str) -> None:
     assert list_members(separator.join(addresses)) == addresses

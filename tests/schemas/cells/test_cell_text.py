@@ -80,6 +80,7 @@ NUMBERS = {
 }
 
 
+@pytest.mark.medium
 @settings(max_examples=300, deadline=None)
 @given(st.data())
 def test_a_column_becomes_what_each_of_its_values_becomes(data: st.DataObject) -> None:

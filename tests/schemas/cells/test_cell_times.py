@@ -90,6 +90,7 @@ def test_times_that_are_told(value: Any, told: str) -> None:
     assert fast is None or fast.to_pylist() == [datetime(2026, 6, 20, tzinfo=UTC)]
 
 
+@pytest.mark.medium
 @settings(max_examples=300, deadline=None)
 @given(
     st.lists(st.none() | st.integers(-(2**63), 2**63 - 1), min_size=1), st.sampled_from([None, "s", "ms", "us", "ns"])
@@ -112,6 +113,7 @@ def test_numbers_are_the_same_times_alone_and_in_a_column(values: list[int | Non
             assert fast.to_pylist() == alone
 
 
+@pytest.mark.medium
 @settings(max_examples=300, deadline=None)
 @given(
     st.sampled_from(sorted(available_timezones())),

@@ -18,6 +18,7 @@ KEYS = st.from_regex(r"[a-z][a-z_0-9]{0,8}", fullmatch=True)
 VALUES = st.text(st.characters(codec="utf-8", exclude_characters='"|\r\n', exclude_categories=["Cs", "Z"]), min_size=1)
 
 
+@pytest.mark.medium
 @given(st.dictionaries(KEYS, VALUES, min_size=1), st.sampled_from([",", ";", "|"]), st.sampled_from("=:"))
 def test_pairs_in_quotes_are_what_was_written(given: dict[str, str], separator: str, mark: str) -> None:
     text = separator.join(f'{key}{mark}"{value}"' for key, value in given.items())

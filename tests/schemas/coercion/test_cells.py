@@ -17,6 +17,8 @@ from schemas.columns.raw_rows import FileSlice, RawRows
 from schemas.tables import CATALOGUE
 from schemas.validation.catalogue import validate_catalogue
 
+pytestmark = pytest.mark.medium
+
 SLICE = FileSlice(0, "c.parquet")
 NOON = datetime(2026, 6, 20, 12, tzinfo=UTC)
 SECONDS = int(NOON.timestamp())

@@ -22,6 +22,8 @@ from schemas.validation.catalogue import validate_catalogue
 from schemas.validation.grouping import ResolvedRows, resolve_rows
 from schemas.validation.log import validate_engagements
 
+pytestmark = pytest.mark.medium
+
 NUM_EXAMPLES = 300 if SEED else 25
 #: The good columns of a catalogue. `links` tells its rows apart, and has letters that only UTF-8 writes so.
 ITEMS = {

@@ -82,6 +82,7 @@ def mapping_of(paths: Sequence[str], table: str, columns: dict[str, Any]) -> tup
     return ColumnsOfTable(parsed, paths), schema
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("suffix", SUFFIXES)
 @pytest.mark.parametrize(("table", "name"), IDS)
 @pytest.mark.parametrize("column", COLUMNS)
@@ -235,6 +236,7 @@ def by_hand(cells: Sequence[str]) -> list[str | None]:
     return [None if one in ("guest", "nan") else one for one in ids]
 
 
+@pytest.mark.medium
 @given(cells=st.lists(CELLS, min_size=1, max_size=12), data=st.data())
 @settings(max_examples=60, deadline=None)
 def test_no_way_to_lay_rows_into_files_changes_an_id(cells: list[str], data: st.DataObject) -> None:
@@ -258,6 +260,7 @@ def test_no_way_to_lay_rows_into_files_changes_an_id(cells: list[str], data: st.
         assert users([*parts, others], [*suffixes, ".csv"], "more")[: len(cells)] == whole
 
 
+@pytest.mark.medium
 @given(st.lists(st.one_of(st.none(), st.floats(), st.integers(-(2**53), 2**53).map(float)), min_size=1, max_size=8))
 @settings(max_examples=60, deadline=None)
 def test_a_float_of_parquet_is_read_alone(numbers: list[float | None]) -> None:

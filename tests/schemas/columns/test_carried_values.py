@@ -97,6 +97,7 @@ def test_an_order_without_any_gets_none_of_another(tmp_path: Path) -> None:
 cells = st.sampled_from(["", "a", "b"])
 
 
+@pytest.mark.medium
 @given(st.lists(st.tuples(st.sampled_from(["", "#1", "#2"]), cells), min_size=1, max_size=12), st.integers(1, 4))
 def test_as_a_loop_over_the_rows_has_it(
     tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, str]], size: int

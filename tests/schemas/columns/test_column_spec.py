@@ -216,6 +216,7 @@ def actions_of(folder: Path, words: list[str | None], values: dict[str, str]) ->
 WORDS = ["buy", "Buy", " view", "view", "", "click", "x-buy", "x-view", "ＶＩＥＷ"]
 
 
+@pytest.mark.medium
 @given(
     st.lists(st.none() | st.sampled_from(WORDS), min_size=1, max_size=8),
     st.sampled_from(

@@ -337,6 +337,7 @@ def table_of(rows: list[dict[str, Any]], grouped: bool) -> pa.Table:
     return pa.Table.from_pylist(sorted(full, key=lambda row: (row["file_number"], row["row_number"])), schema=schema)
 
 
+@pytest.mark.medium
 @settings(max_examples=300, deadline=None)
 @given(st.lists(ROW, max_size=12), st.sampled_from(GROUP_ROWS), st.booleans(), st.randoms())
 def test_rows_go_by_the_rules_in_any_order_and_everything_adds_up(

@@ -17,6 +17,8 @@ from schemas.reading.rows import plan_slices, read_slice
 from schemas.tables import ENGAGEMENTS
 from schemas.validation.log import validate_engagements
 
+pytestmark = pytest.mark.medium
+
 FORMS = st.sampled_from(["x", ["x"], {"q": "x"}, [{"q": "x"}], [], {}])
 OBJECTS = st.fixed_dictionaries(dict.fromkeys("abc", FORMS))
 WITH_GAPS = st.fixed_dictionaries({}, optional={name: st.one_of(st.none(), FORMS) for name in "abc"})

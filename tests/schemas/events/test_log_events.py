@@ -115,6 +115,7 @@ def test_an_event_of_too_many_items_is_one_broken_row(tmp_path, name):
     assert no_rows == {}
 
 
+@pytest.mark.medium
 @CONTAINERS
 def test_large_events_of_many_items_are_read_in_bounded_batches(tmp_path, monkeypatch, name):
     """The texts of an event are repeated for each of its items."""

@@ -20,6 +20,8 @@ from schemas.parquet.batches import bounded_batches
 from schemas.parquet.value_sizes import unfolded_bytes
 from schemas.pictures.stored import stored_name
 
+pytestmark = pytest.mark.medium
+
 MAX_ROWS, MAX_BYTES, MAX_CELL = 7, 120, 60
 
 TEXTS = st.none() | st.sampled_from(["", "a", "b" * 15, "ü" * 12, "c" * 45, "d" * 70]) | st.text(max_size=8)

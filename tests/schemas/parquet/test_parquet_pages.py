@@ -77,6 +77,7 @@ VALUES = st.recursive(
 )
 
 
+@pytest.mark.medium
 @given(st.dictionaries(st.integers(4, 300), VALUES, max_size=6), st.integers(0, 3), st.binary(max_size=50))
 @settings(max_examples=300, deadline=None)
 def test_other_fields_of_a_header_are_passed_over(others, kind, body):

@@ -142,6 +142,7 @@ def test_what_is_no_picture_says_why(cell: Any, reason: str) -> None:
     assert len(bad.got) < 210
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize(
     "text",
     [
@@ -199,6 +200,7 @@ def test_parquet_columns_of_pictures(tmp_path: Path, name: str, use_dictionary: 
     assert (rejections, counts["pictures_listed"]) == ([], 4)
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("suffix", ["csv", "jsonl"])
 def test_text_files_with_pictures(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"c.{suffix}"
@@ -226,6 +228,7 @@ def test_the_shops_name_of_the_column_and_a_second_one(tmp_path: Path) -> None:
     assert read(path, columns)[0] == [[stored_name(JPEG), stored_name(PNG)]]
 
 
+@pytest.mark.medium
 def test_a_large_picture_is_taken_where_a_large_text_is_refused(tmp_path: Path) -> None:
     camera = JPEG + bytes(20 << 20)
     path = write(tmp_path / "c.parquet", pa.array([camera, JPEG]))
@@ -290,6 +293,7 @@ CELLS = st.one_of(
 )
 
 
+@pytest.mark.medium
 @settings(max_examples=60, deadline=None)
 @given(
     st.lists(st.tuples(st.sampled_from(["a", "b", "", None]), st.lists(CELLS, max_size=4)), min_size=1, max_size=8).map(

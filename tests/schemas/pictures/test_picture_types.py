@@ -27,6 +27,7 @@ def test_others_are_none(text: str) -> None:
     assert SeenColumn("x", [text, "a mug"]).share_pictures == 0
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("text", [".jpg?" * 12_000 + " y", "a" + ".jpg " * 12_000 + "y", " " * 60_000 + "y"])
 def test_a_long_text_is_gone_through_once(text: str) -> None:
     """As long as an address may be."""

@@ -18,6 +18,7 @@ from schemas.reading.text import csv_rows
 GOOGLE_COLUMNS = {"item_id": "id", "images": "image_link"}
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize(
     ("name", "text", "expected"),
     [
@@ -66,6 +67,7 @@ def test_quotes_escaped_by_backslash(tmp_path: Path) -> None:
 LARGE_CELLS = ['line \\"x\\" , y\n' * 30_000, "line x, y\n" * 40_000, f'line \\"x\\" , {"y" * 1_000}\n' * 5_000]
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("large", LARGE_CELLS, ids=["escapes", "no escapes", "beyond the cap"])
 @pytest.mark.parametrize("place", [0, 1])
 def test_quotes_escaped_by_backslash_beside_a_cell_beyond_the_sample(tmp_path: Path, large: str, place: int) -> None:
@@ -154,6 +156,7 @@ def test_blanks_within_quoted_cells_are_none_before_quotes(tmp_path: Path) -> No
     assert ([row[1] for row in read(path)[0]], words(path)) == (["mug", 'say, "hi"'], "")
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("closed", [True, False])
 def test_a_long_quoted_cell_is_one_item_or_one_broken_row(tmp_path: Path, closed: bool) -> None:
     cells = ["<p>line</p>\n" * 1_500, "x" * (2 << 20), "<b>\n" * 30_000]
@@ -166,6 +169,7 @@ def test_a_long_quoted_cell_is_one_item_or_one_broken_row(tmp_path: Path, closed
     assert len(broken) == (0 if closed else 3)
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("more", [",extra", ""], ids=["a cell too many", "a cell too few"])
 @pytest.mark.parametrize(
     "cell",
@@ -261,6 +265,7 @@ DIALECTS = [
 ]
 
 
+@pytest.mark.medium
 @settings(max_examples=150, deadline=None)
 @given(
     rows=st.lists(st.tuples(CELL, CELL), max_size=6),

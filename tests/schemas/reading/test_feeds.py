@@ -138,6 +138,7 @@ def test_an_oversized_item_costs_only_itself(tmp_path: Path, monkeypatch: pytest
         read(path)
 
 
+@pytest.mark.medium
 def test_a_long_feed_is_read_in_bounded_memory(tmp_path: Path) -> None:
     path = tmp_path / "feed.xml.gz"
     with gzip.open(path, "wt", compresslevel=1) as file:

@@ -39,6 +39,7 @@ def test_line_numbers_are_true_in_every_encoding(tmp_path: Path, mark: bytes) ->
     assert [number for raw in raws for number, _ in raw.broken] == [5]
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
 def test_windows_text_is_read_where_the_whole_file_is_not_utf8(tmp_path: Path, separator: str) -> None:
     text = (HEADER + "A-1,Café – “Größe” 5 €,a.jpg\n").replace(",", separator)
@@ -181,6 +182,7 @@ SEEDS = {
 }
 
 
+@pytest.mark.medium
 @settings(max_examples=300, deadline=None)
 @given(
     name=st.sampled_from(sorted(SEEDS)),

@@ -158,6 +158,7 @@ def test_a_bad_member_costs_only_itself_and_a_file_that_ends_too_early_is_told(t
             read(write(tmp_path / "c.json", '{"products": [{"item_id": "a"}' + end))
 
 
+@pytest.mark.medium
 @given(MEMBERS, st.dictionaries(st.text(max_size=4), VALUES, max_size=4), st.integers(1, 64), st.booleans())
 def test_what_is_cut_out_is_what_json_reads(tmp_path_factory, members, beside, piece_bytes, indented) -> None:
     """Wherever the file is cut into pieces."""
@@ -188,6 +189,7 @@ def test_what_is_no_json_is_refused_or_left_to_the_lines(tmp_path_factory, conte
         list(elements_of_list(file, str(path), "a", 1 << 20))
 
 
+@pytest.mark.medium
 def test_a_long_list_takes_bounded_memory(tmp_path: Path) -> None:
     path = tmp_path / "c.json"
     member = json.dumps({"item_id": "a", "title": "x" * 10_000})
@@ -212,6 +214,7 @@ def test_a_value_above_the_bound_is_told(tmp_path: Path) -> None:
             text.skip_value()
 
 
+@pytest.mark.medium
 def test_of_a_large_list_the_beginning_tells_that_it_holds_the_rows(tmp_path: Path) -> None:
     path = tmp_path / "c.json"
     path.write_text('{"products": [' + ",".join('{"item_id": "a"}' for _ in range(100_100)) + "]}")

@@ -68,6 +68,7 @@ VALUES = st.recursive(
 )
 
 
+@pytest.mark.medium
 @given(
     st.lists(VALUES, min_size=2, max_size=6), st.sampled_from([None, 1, "\t"]), st.sampled_from(["", " ", "\n", "\r\n"])
 )

@@ -45,6 +45,7 @@ def write_stream(path: Path) -> None:
         stream.write_table(ROWS)
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("name", ["products.bin", "products.csv", "products.json"])
 @pytest.mark.parametrize("write", [write_orc, write_feather, write_old_feather, write_stream])
 def test_the_call_that_a_refusal_names_makes_parquet_of_the_file(tmp_path, write, name):

@@ -93,6 +93,7 @@ def is_not_quoted(text: str) -> bool:
     return bool(plain) and not (plain[0] == '"' == plain[-1])
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("written", [by_mysql, by_copy, into_outfile, by_clickhouse])
 @given(texts=st.lists(st.text(st.sampled_from("ab ntN\\\n\t\",é'"), min_size=1).filter(is_not_quoted), max_size=8))
 @example(texts=["C:\\temp\\new", "\\N n", '5" x\\', "Men's"])

@@ -170,6 +170,7 @@ def test_overlong_line_is_broken_and_the_next_is_read(tmp_path: Path, monkeypatc
     assert (values(raws, "item_id"), broken(raws)) == (["a", "b"], [2])
 
 
+@pytest.mark.medium
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.binary(max_size=12).filter(lambda line: b"\n" not in line), max_size=12), st.integers(1, 5))
 def test_any_bytes_are_rows_or_broken_lines_in_any_batching(

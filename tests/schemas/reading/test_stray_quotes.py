@@ -139,6 +139,7 @@ class AloneParser(CsvParser):
 PIECES = [b"1", b"SKU-7", b"mug", b'"', b'""', b",", b", ", b"\\", b"\r", b"--", b" ", b"\xff", b'"a\n1,mug,x\n2,b\n']
 
 
+@pytest.mark.medium
 @given(
     lines=st.lists(
         st.one_of(

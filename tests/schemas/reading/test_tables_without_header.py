@@ -94,6 +94,7 @@ def test_names_that_nobody_uses_are_still_names(tmp_path: Path) -> None:
         check_columns([str(path)], {"item_id": "sku"})
 
 
+@pytest.mark.medium
 @given(st.lists(st.lists(st.text('abc ,"\n;', min_size=1), min_size=2, max_size=2), min_size=1, max_size=5))
 def test_the_rows_are_the_same_as_below_a_header(
     tmp_path_factory: pytest.TempPathFactory, cells: list[list[str]]

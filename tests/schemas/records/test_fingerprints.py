@@ -74,6 +74,7 @@ def test_usable_pictures_are_the_good_ones_in_order():
 texts = st.dictionaries(st.sampled_from(TEXT_FIELDS), st.none() | st.text(max_size=4))
 
 
+@pytest.mark.medium
 @settings(max_examples=200, deadline=None)
 @given(texts, texts)
 def test_text_hashes_are_equal_for_equal_texts_only(a, b):
@@ -108,6 +109,7 @@ def test_other_files_are_refused(tmp_path):
         FingerprintsFile(tmp_path / "none")
 
 
+@pytest.mark.medium
 def test_flipped_bytes_raise_one_kind_of_error(tmp_path):
     """Most are found; those in page headers are what the sidecar's sha256 is for."""
     items = [ItemFingerprint("a" * 40, b"t" * 16, b"f" * 16, tuple(PICTURES))]

@@ -22,6 +22,8 @@ from schemas.sample_shop.faults import ENGAGEMENT_FAULTS, EXCESSES, PICTURE_FAUL
 from schemas.storage import resolve_inside
 from schemas.tables import ACTIONS, CATALOGUE, ENGAGEMENTS, MAX_PICTURES, SURFACES, TEXT_FIELDS
 
+pytestmark = pytest.mark.medium
+
 NUM_ITEMS, SEED = 60, 3
 
 

@@ -8,6 +8,8 @@ import pytest
 from pipelines.sample_shop import main
 from schemas.sample_shop import finished_shop
 
+pytestmark = pytest.mark.medium
+
 
 def test_writes_a_shop_and_prints_a_summary(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert main([str(tmp_path / "shop"), "--items", "12", "--seed", "1", "--end-date", "2026-01-31"]) == 0

@@ -127,6 +127,7 @@ def test_text_behind_long_markup_is_kept(text: str) -> None:
     assert counts["texts_truncated"] == 0
 
 
+@pytest.mark.medium
 def test_of_markup_that_shows_too_much_the_start_is_kept_and_work_is_bounded() -> None:
     words = "lamp " * 3_000
     texts = [f"<p>{words}</p>", words, words[:10_000], "<i> " * 300_000 + "lamp", "&amp;" * 9_999, "<p>lamp</p>"]
@@ -151,6 +152,7 @@ def test_pictures() -> None:
 PIECES = st.one_of(st.none(), st.text(max_size=5), st.lists(st.one_of(st.none(), st.text(max_size=3)), max_size=4))
 
 
+@pytest.mark.medium
 @settings(max_examples=60, deadline=None)
 @given(st.lists(PIECES, min_size=1, max_size=8))
 def test_whole_columns_and_single_values_are_coerced_alike(values: list[Any]) -> None:

@@ -16,6 +16,8 @@ from schemas.validation.catalogue import validate_catalogue
 from schemas.validation.duplicates import num_completing, resolve_duplicates
 from schemas.validation.runs import equal_to_next
 
+pytestmark = pytest.mark.medium
+
 
 def rows_of_one_id(rows: list[dict[str, Any]]) -> pa.Table:
     """Validated rows of the item `a`, as file c.csv has them from row 1 on."""

@@ -19,6 +19,8 @@ from schemas.validation import grouping
 from schemas.validation.catalogue import validate_catalogue
 from schemas.validation.grouping import complete_groups, merge_items
 
+pytestmark = pytest.mark.medium
+
 FILES = ["a.csv", "b.csv"]
 MAX_PICTURES = 3
 
