@@ -2,6 +2,10 @@
 
     python -m pipelines.convert_complete_journey journey
     python -m benchmarks.clickstream --data journey [--before 2017-12-01] [--users 600] [--only prod2vec gensim]
+    python -m benchmarks.clickstream --data journey --skip-users 600 --users 600 --choose-before 2017-11-01
+
+With --choose-before the libraries' rates and windows are chosen from all that are named, as they do best on the days
+from there to the cut (learning from what was before), and then learn up to the cut; ours stay as they are.
 
 Every method learns from the same purchases before the cut, on one thread, one after the other. Asked are items of the
 sessions after it, among the items with at least --min-count purchases before:
@@ -17,6 +21,7 @@ import argparse
 import datetime as dt
 import hashlib
 import importlib.util
+import itertools
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -38,6 +43,7 @@ from model.sources.walks import WalksConfig, adjacency_of, walk
 
 TOP = 10
 ATTRIBUTES = ("title", "product_types", "brand")
+LIBRARIES = ("gensim", "implicit")
 
 
 class Asked:
@@ -90,15 +96,22 @@ def by_counts(counts_NN: sparse.csr_matrix) -> Callable[[list[np.ndarray]], np.n
     return scores
 
 
+def _us(day: str) -> int:
+    return int(dt.datetime.fromisoformat(day).replace(tzinfo=dt.UTC).timestamp() * 1e6)
+
+
 class Purchases:
     """What all methods learn from."""
 
-    def __init__(self, folder: str, before: str, num_users: int | None, min_count: int):
+    def __init__(self, flags: argparse.Namespace, before: str, until: str | None = None):
+        """Learns from what was before one day; asks of what was from it on, up to another day if one is named."""
+        folder, min_count = flags.data, flags.min_count
         log = pq.read_table(Path(folder, "engagements.parquet"))
-        if num_users:
-            users = sorted(pc.unique(log["user_id"]).to_pylist())[:num_users]
-            log = log.filter(pc.is_in(log["user_id"], value_set=pa.array(users)))
-        cut_us = int(dt.datetime.fromisoformat(before).replace(tzinfo=dt.UTC).timestamp() * 1e6)
+        users = sorted(pc.unique(log["user_id"]).to_pylist())[flags.skip_users :][: flags.users]
+        log = log.filter(pc.is_in(log["user_id"], value_set=pa.array(users)))
+        if until:
+            log = log.filter(pc.less(pc.cast(log["timestamp"], pa.int64()), _us(until)))
+        cut_us = _us(before)
         rows, self.min_count = RowsConfig(before_us=cut_us), min_count
         started = time.process_time()
         self.sequences, _ = sequences_of(log, SequencesConfig(rows=rows))
@@ -149,7 +162,7 @@ class Purchases:
         vectors = train_bpr(self.interactions, BprConfig(dim=flags.dim, min_users=1))
         return self.of_names(vectors.item_ids, vectors.matrix_ND)
 
-    def gensim(self, flags: argparse.Namespace) -> np.ndarray:
+    def gensim(self, flags: argparse.Namespace, rate: float, window: int) -> np.ndarray:
         from gensim.models import Word2Vec
 
         words = np.array(self.names)[self.corpus.items_T]
@@ -161,38 +174,66 @@ class Purchases:
             "workers": 1,
             "min_count": 1,
             "seed": 1,
-            "alpha": flags.gensim_rate,
+            "alpha": rate,
         }
-        model = Word2Vec(sessions, vector_size=flags.dim, window=flags.gensim_window, epochs=flags.epochs, **options)
+        model = Word2Vec(sessions, vector_size=flags.dim, window=window, epochs=flags.epochs, **options)
         return self.of_names(model.wv.index_to_key, model.wv.vectors)
 
-    def implicit(self, flags: argparse.Namespace) -> np.ndarray:
+    def implicit(self, flags: argparse.Namespace, rate: float) -> np.ndarray:
         from implicit.bpr import BayesianPersonalizedRanking
 
         users = self.interactions["user_id"].combine_chunks().dictionary_encode().indices.to_numpy()
         items = pc.index_in(self.interactions["item_id"], value_set=pa.array(self.names)).to_numpy()
         ones = np.ones(len(users), np.float32)
         shape = (users.max() + 1, len(self.names))
-        model = BayesianPersonalizedRanking(factors=flags.dim, learning_rate=0.05, num_threads=1, random_state=1)
+        model = BayesianPersonalizedRanking(factors=flags.dim, learning_rate=rate, num_threads=1, random_state=1)
         model.fit(sparse.csr_matrix((ones, (users, items)), shape=shape), show_progress=False)
         return model.item_factors[:, :-1]  # the last is the bias
 
 
-def methods(purchases: Purchases) -> dict[str, Callable[[argparse.Namespace], np.ndarray]]:
+def methods(purchases: Purchases, chosen: dict[str, tuple]) -> dict[str, Callable[[argparse.Namespace], np.ndarray]]:
+    """Name -> training. chosen: what each library learns with."""
     found: dict[str, Callable[[argparse.Namespace], np.ndarray]] = {
         "prod2vec": lambda flags: purchases.skip_gram(flags, with_attributes=False),
-        "gensim": purchases.gensim,
+        "gensim": lambda flags: purchases.gensim(flags, *chosen["gensim"]),
         "prodsi2vec": lambda flags: purchases.skip_gram(flags, with_attributes=True),
         "deepwalk-prod2vec": lambda flags: purchases.deep_walk(flags, with_attributes=False),
         "deepwalk-prodsi2vec": lambda flags: purchases.deep_walk(flags, with_attributes=True),
         "bpr": purchases.bpr,
-        "implicit": purchases.implicit,
+        "implicit": lambda flags: purchases.implicit(flags, *chosen["implicit"]),
     }
-    for library in ("gensim", "implicit"):
+    return {name: train for name, train in found.items() if name not in LIBRARIES or name in chosen}
+
+
+def choices(flags: argparse.Namespace) -> dict[str, list[tuple]]:
+    """What each library that is installed and asked for may learn with."""
+    named = {
+        "gensim": list(itertools.product(flags.gensim_rate, flags.gensim_window)),
+        "implicit": [(rate,) for rate in flags.implicit_rate],
+    }
+    for library in LIBRARIES:
         if importlib.util.find_spec(library) is None:
             print(f"SKIPPED {library}: it is not installed, so nothing is compared with it (`pip install {library}`)")
-            del found[library]
-    return found
+            del named[library]
+    return {name: found for name, found in named.items() if flags.only is None or name in flags.only}
+
+
+def choose(flags: argparse.Namespace) -> dict[str, tuple]:
+    """For each library the choice whose co-purchase recall is best from --choose-before to the cut."""
+    named = choices(flags)
+    if not flags.choose_before:
+        return {library: first for library, (first, *_) in named.items()}
+    purchases = Purchases(flags, flags.choose_before, until=flags.before)
+    asked = Asked(purchases.later, purchases.names, flags.queries)
+    chosen = {}
+    for library, options in named.items():
+        train = getattr(purchases, library)
+        found = [(asked.measure(by_cosine(train(flags, *option))), option) for option in options]
+        for quality, option in found:
+            told(f"choosing {library} {option}", quality)
+        chosen[library] = max(found)[1]
+    print(f"chosen: {chosen}")
+    return chosen
 
 
 def parse_flags() -> argparse.Namespace:
@@ -200,6 +241,8 @@ def parse_flags() -> argparse.Namespace:
     parser.add_argument("--data", required=True, help="folder of convert_complete_journey")
     parser.add_argument("--before", default="2017-12-01", help="first day that nothing is learnt from (UTC)")
     parser.add_argument("--users", type=int, help="the first so many users alone")
+    parser.add_argument("--skip-users", type=int, default=0, help="of these, so many are left out first")
+    parser.add_argument("--choose-before", help="first day that tells which rate and window is a library's best")
     parser.add_argument("--min-count", type=int, default=5, help="purchases of an item that gets a vector")
     parser.add_argument("--queries", type=int, default=4000)
     parser.add_argument("--only", nargs="*", help="these methods alone")
@@ -208,17 +251,18 @@ def parse_flags() -> argparse.Namespace:
     parser.add_argument("--epochs", type=int, default=SkipGramConfig.num_epochs, help="over sequences, gensim's too")
     parser.add_argument("--walk-epochs", type=int, default=1, help="over walks")
     parser.add_argument("--walk-window", type=int, default=5)
-    parser.add_argument(
-        "--gensim-window", type=int, default=100, help="100 is a whole session: gensim does not shuffle"
-    )
-    parser.add_argument("--gensim-rate", type=float, default=0.025, help="its learning rate at the start")
+    windows_help = "100 is a whole session: gensim does not shuffle"
+    parser.add_argument("--gensim-window", type=int, nargs="+", default=[100], help=windows_help)
+    parser.add_argument("--gensim-rate", type=float, nargs="+", default=[0.025], help="its learning rate at the start")
+    parser.add_argument("--implicit-rate", type=float, nargs="+", default=[0.05], help="its learning rate")
     return parser.parse_args()
 
 
 def main() -> None:
     flags = parse_flags()
     with threadpool_limits(1):
-        purchases = Purchases(flags.data, flags.before, flags.users, flags.min_count)
+        chosen = choose(flags)
+        purchases = Purchases(flags, flags.before)
         asked = Asked(purchases.later, purchases.names, flags.queries)
         print(f"{len(purchases.names):,} items, {len(asked.places):,} asked of {len(asked.sessions):,} sessions")
         if flags.only is None or "baselines" in flags.only:
@@ -226,7 +270,7 @@ def main() -> None:
                 told(f"{name:24}{'':10}", asked.measure(scores))
         seconds: dict[str, float] = {}
         quality: dict[str, tuple[float, float]] = {}
-        for name, train in methods(purchases).items():
+        for name, train in methods(purchases, chosen).items():
             if flags.only is None or name in flags.only:
                 matrix_ND, seconds[name], same = trained(train, flags)
                 quality[name] = asked.measure(by_cosine(matrix_ND))
