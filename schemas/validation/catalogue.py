@@ -205,12 +205,21 @@ def _pictures(lists: pa.Array, max_pictures: int) -> tuple[pa.Array, np.ndarray,
     members = lists.flatten()
     longest = pc.max(pc.list_value_length(lists)).as_py() or 0
     if longest <= max_pictures and not pc.any(is_blank(members)).as_py():
-        return pc.coalesce(lists, pa.scalar([], lists.type)), zeros, zeros
+        return _without_null_lists(lists), zeros, zeros
     given = [uris or [] for uris in lists.to_pylist()]
     named = [[uri for uri in uris if uri is not None and uri.strip()] for uris in given]
     num_empty = np.array([len(a) - len(b) for a, b in zip(given, named, strict=True)], np.int32)
     num_cut = np.array([max(len(uris) - max_pictures, 0) for uris in named], np.int32)
     return pa.array([uris[:max_pictures] for uris in named], lists.type), num_cut, num_empty
+
+
+def _without_null_lists(lists: pa.Array) -> pa.Array:
+    """The lists, an empty one for null; of a column that has none this takes no look at each row."""
+    if lists.null_count == 0:
+        return lists
+    if lists.null_count == len(lists):
+        return pa.ListArray.from_arrays(np.zeros(len(lists) + 1, np.int32), pa.array([], lists.type.value_type))
+    return pc.coalesce(lists, pa.scalar([], lists.type))
 
 
 def _shown_start(text: pa.Array, limits: Limits) -> tuple[pa.Array, np.ndarray]:

@@ -65,17 +65,22 @@ def may_be_totals(ids: pa.Array | pa.ChunkedArray, titles: pa.Array | pa.Chunked
 def likely_totals(items: pa.Table) -> pa.Table:
     """The items (LOOKED_AT), in their order, that are called a total by their id, or by their title beside an id that
     is a number, or are a line below the table, and that have nothing else but numbers: neither a text nor a picture."""
-    labels = are_labels_below(items["item_id"])  # what they are of stands in the next cell
-    by_id = are_called_totals(items["item_id"]) | are_lines_below(items["item_id"]) | labels
-    by_title = are_called_totals(items["title"]) | labels
-    likely = by_id | by_title
-    if likely.any():
-        likely &= pc.equal(pc.list_value_length(items["images"]), 0).to_numpy()
-        for name in TEXT_FIELDS if likely.any() else ():
-            says_nothing = ~_mask(items[name].is_valid()) | _are_amounts(items[name])
-            likely &= (says_nothing | by_title) if name == "title" else says_nothing
-        likely &= by_id | _are_amounts(items["item_id"])
-    return items.filter(pa.array(likely))
+    bare = items.filter(pa.array(_have_nothing_beside(items)))  # few: only these are asked what they are called
+    labels = are_labels_below(bare["item_id"])  # what they are of stands in the next cell
+    by_id = are_called_totals(bare["item_id"]) | are_lines_below(bare["item_id"]) | labels
+    by_title = are_called_totals(bare["title"]) | labels
+    likely = by_id | (by_title & _are_amounts(bare["item_id"]))
+    likely &= by_title | ~_mask(bare["title"].is_valid()) | _are_amounts(bare["title"])
+    return bare.filter(pa.array(likely))
+
+
+def _have_nothing_beside(items: pa.Table) -> np.ndarray:
+    """bool [rows]: where an item has no picture, and in all texts but its title nothing but numbers."""
+    bare = _mask(pc.equal(pc.list_value_length(items["images"]), 0))
+    for name in TEXT_FIELDS:
+        if name != "title" and items[name].null_count < len(items):
+            bare &= ~_mask(items[name].is_valid()) | _are_amounts(items[name])
+    return bare
 
 
 def _are_amounts(texts: pa.ChunkedArray) -> np.ndarray:

@@ -8,6 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 from doctor_findings import by_name
+from hypothesis import given
+from hypothesis import strategies as st
 from init_calls import write_csv, written
 
 from pipelines.ingest import job as ingest
@@ -45,6 +47,37 @@ def test_what_totals_are_called(word: str) -> None:
 )
 def test_what_products_are_called(word: str) -> None:
     assert not are_called_totals(pa.array([word, None])).any()
+
+
+_AMOUNTS = ["12", "1 200,50", "-"]
+_PICTURES: list[list[str]] = [[], ["a.jpg"]]
+_CELLS = st.none() | st.sampled_from(["Total", "(60 rows)", "Exported by", "A mug", *_AMOUNTS])
+
+
+@given(
+    st.lists(
+        st.fixed_dictionaries(
+            {
+                "item_id": _CELLS.filter(bool),
+                "title": _CELLS,
+                "brand": _CELLS,
+                "images": st.sampled_from(_PICTURES),
+            }
+        ),
+        max_size=6,
+    )
+)
+def test_as_a_look_at_each_item_tells(rows: list[dict[str, Any]]) -> None:
+    def is_likely(row: dict[str, Any]) -> bool:
+        """The sentence of likely_totals, word by word."""
+        is_label = row["item_id"] == "Exported by"  # what it is of stands in the next cell
+        by_id = is_label or row["item_id"] in ("Total", "(60 rows)")
+        by_title = is_label or row["title"] == "Total"
+        is_called_so = by_id or (by_title and row["item_id"] in _AMOUNTS)
+        title_says_nothing = by_title or row["title"] in (None, *_AMOUNTS)
+        return is_called_so and title_says_nothing and row["brand"] in (None, *_AMOUNTS) and not row["images"]
+
+    assert likely_totals(items_of(*rows).select(LOOKED_AT)).equals(items_of(*filter(is_likely, rows)).select(LOOKED_AT))
 
 
 def test_products_with_such_names_are_not_asked_about() -> None:
