@@ -1,12 +1,14 @@
 """What the suite remembers of Beam is what Beam would find."""
 
+import bz2
+
 import apache_beam as beam
 import pytest
 from apache_beam.coders import VarIntCoder
 from apache_beam.options.pipeline_options import DebugOptions, DirectOptions, PipelineOptions, StandardOptions
 from apache_beam.transforms import core, userstate
 from apache_beam.transforms.userstate import ReadModifyWriteStateSpec
-from cached_beam import _remembered_arguments, _remembered_specs, _remembered_views
+from cached_beam import _remembered_arguments, _remembered_bz2, _remembered_specs, _remembered_views
 
 PLAIN_VIEW, PLAIN_ARGUMENTS = PipelineOptions.view_as, core.get_function_args_defaults
 PLAIN_SPECS = userstate.get_dofn_specs
@@ -55,3 +57,14 @@ def test_state_is_that_of_the_class(specs_of):
         assert specs_of(Stateless()) == (set(), set())
         assert specs_of(Stateful()) == ({SEEN.state_spec}, set())
         assert specs_of(core.CallableWrapperDoFn(print)) == (set(), set())
+
+
+def test_pickles_are_compressed_and_read_as_bz2_does():
+    remembered = _remembered_bz2()
+    for pickle in (b"", b"a" * 1_000, b"b", b"a" * 1_000):
+        plain = bz2.compress(pickle, 9)
+        assert remembered.compress(pickle, compresslevel=9) == plain
+        assert remembered.decompress(plain) == pickle
+    assert remembered.decompress(bz2.compress(b"of another process", 9)) == b"of another process"
+    with pytest.raises(OSError, match="Invalid data stream"):
+        remembered.decompress(b"no such thing")

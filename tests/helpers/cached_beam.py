@@ -1,16 +1,20 @@
 """Beam parses the flags of a pipeline anew for each view of its options, and asks Python for the signature, the source
 and the parameters of each method of each DoFn, again and again: more than half of what it takes to make a small
-pipeline and run it. The suite runs thousands. It remembers them, and does without a stack for each type hint and
-without the exact size of what Beam caches; `make soak`, the engines and whoever runs the jobs do not."""
+pipeline and run it. The suite runs thousands. It remembers them and what a
+pickle is once it is compressed, and does without a stack for each type hint and without the exact size of what Beam
+caches; `make soak`, the engines and whoever runs the jobs do not."""
 
+import bz2
 import copy
 import functools
 import weakref
 from argparse import Namespace
 from collections.abc import Callable, Iterable
+from types import SimpleNamespace
 from typing import Any
 
 import objsize
+from apache_beam.internal import cloudpickle_pickler
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.worker import statecache
 from apache_beam.transforms import core, userstate
@@ -27,6 +31,7 @@ def remember_flags_and_signatures() -> None:
     userstate.get_dofn_specs = _remembered_specs(userstate.get_dofn_specs)
     IOTypeHints._make_origin = classmethod(_origin_without_stack)  # type: ignore[assignment]
     statecache.get_deep_size = _size_of_what_is_cached
+    cloudpickle_pickler.bz2 = _remembered_bz2()
 
 
 def _remembered_views(view_as: Callable[..., Any]) -> Callable[..., Any]:
@@ -124,3 +129,27 @@ def _size_of_what_is_cached(*objects: Any) -> int:
         filter_func=statecache._filter_func,
         exclude_modules_globals=False,
     )
+
+
+#: Pickles that are remembered, some kB each; then all are forgotten.
+_MOST_PICKLES = 2_000
+
+
+def _remembered_bz2() -> SimpleNamespace:
+    """Each pickle is compressed once, and one of this process never decompressed: the bytes are those of bz2."""
+    compressed: dict[bytes, bytes] = {}
+    pickles: dict[bytes, bytes] = {}
+
+    def compress(data: bytes, compresslevel: int) -> bytes:
+        if data not in compressed:
+            if len(compressed) >= _MOST_PICKLES:
+                compressed.clear()
+                pickles.clear()
+            compressed[data] = bz2.compress(data, compresslevel)
+            pickles[compressed[data]] = data
+        return compressed[data]
+
+    def decompress(data: bytes) -> bytes:
+        return pickles.get(data) or bz2.decompress(data)
+
+    return SimpleNamespace(compress=compress, decompress=decompress)
