@@ -21,7 +21,7 @@ from schemas.pictures.stored import stored_path
 from schemas.pictures.urls import is_picture_url
 from schemas.quarantine import Rejection
 from schemas.reading.input_files import check_columns, relative_names
-from schemas.reading.rows import plan_slices, read_slice, read_table
+from schemas.reading.rows import mixed_ids, plan_slices, read_slice, read_table
 from schemas.tables import ENGAGEMENTS, TEXT_FIELDS, unreadable_cells
 from schemas.validation.catalogue import validate_catalogue
 from schemas.validation.grouping import resolve_rows
@@ -34,7 +34,7 @@ MAX_ROWS = 100_000
 @dataclass(frozen=True, eq=False)
 class RehearsedItems:
     """items: one row an id. is_whole: whether the files have no more rows. unreadable: our column -> its cells that
-    cannot be read, and are null."""
+    cannot be read, and are null. mixed_ids: see schemas.reading.rows."""
 
     items: pa.Table
     num_rows: int
@@ -42,6 +42,7 @@ class RehearsedItems:
     rejections: Sequence[Rejection]
     is_whole: bool
     unreadable: Mapping[str, int] = field(default_factory=dict)
+    mixed_ids: Sequence[str] = ()
 
     @cached_property
     def ids(self) -> set[str]:
@@ -87,7 +88,7 @@ class RehearsedItems:
 @dataclass(eq=False)
 class RehearsedLog:
     """items: item -> rows of it. no_rows: events that are none. events_by_action: see schemas.events.actions. doubts:
-    of the rows that can be read."""
+    of the rows that can be read. mixed_ids: see schemas.reading.rows."""
 
     num_rows: int = 0
     rejections: list[Rejection] = field(default_factory=list)
@@ -97,6 +98,7 @@ class RehearsedLog:
     last_day: date | None = None
     is_whole: bool = True
     doubts: Doubts = field(default_factory=Doubts)
+    mixed_ids: Sequence[str] = ()
 
     def share_known(self, ids: set[str]) -> float:
         """The rows on one of these items, of the good ones; 0 without any."""
@@ -117,7 +119,7 @@ def rehearse_items(files: Sequence[str], columns: Mapping[str, Any], group_rows:
     schema = catalogue_schema(mapping)
     check_columns(files, mapping, schema)
     good, rejections, num_rows, is_whole = [], list[Rejection](), 0, True
-    unreadable = Counter[str]()
+    all_counts = Counter[str]()
     for file_slice, raw in read_table(files, mapping, schema):
         if num_rows >= MAX_ROWS:
             is_whole = False
@@ -126,24 +128,26 @@ def rehearse_items(files: Sequence[str], columns: Mapping[str, Any], group_rows:
         good.append(rows)
         rejections += rejected
         num_rows += counts["rows_read"]
-        unreadable.update(unreadable_cells(counts))
+        all_counts.update(counts)
     if not good:
         return RehearsedItems(schema.empty_table(), 0, 0, (), True)
     resolved = resolve_rows(pa.concat_tables(good), relative_names(files), group_rows)
     rejections += resolved.rejections
-    return RehearsedItems(resolved.items, num_rows, resolved.num_merged, rejections, is_whole, unreadable)
+    unreadable, mixed = unreadable_cells(all_counts), mixed_ids(files, mapping, schema, all_counts)
+    return RehearsedItems(resolved.items, num_rows, resolved.num_merged, rejections, is_whole, unreadable, mixed)
 
 
 def rehearse_log(files: Sequence[str], columns: Mapping[str, Any]) -> RehearsedLog:
     """Reads a log by `[columns.engagements]`. Raises UsageError as the jobs do."""
     mapping = table_columns({"engagements": columns}, "engagements")
     check_columns(files, mapping, ENGAGEMENTS)
-    log = RehearsedLog()
+    log, all_counts = RehearsedLog(), Counter[str]()
     for file_slice, raw in read_table(files, mapping, ENGAGEMENTS):
         if log.num_rows + log.no_rows.total() >= MAX_ROWS:
             log.is_whole = False
             break
         rows, rejected, counts = validate_engagements(raw, file_slice)
+        all_counts.update(counts)
         log.num_rows += counts["rows_read"]
         log.rejections += rejected
         log.items.update(rows["item_id"].to_pylist())
@@ -153,6 +157,7 @@ def rehearse_log(files: Sequence[str], columns: Mapping[str, Any]) -> RehearsedL
         last = pc.max(rows["timestamp"]).as_py()
         if last is not None:
             log.last_day = max(filter(None, (log.last_day, last.date())))
+    log.mixed_ids = mixed_ids(files, mapping, ENGAGEMENTS, all_counts)
     return log
 
 

@@ -40,6 +40,7 @@ def told(shop: Shop, out: str, questions: Sequence[str]) -> str:
         "languages, is named with dots"
         for name, count in items.unreadable.items()
     ]
+    lines += [f"WARNING: {mixed}" for mixed in items.mixed_ids]
     lines += [f"? {asked}" for asked in questions]
     lines += _asked(shop.start.found)
     lines += [f"? {asked}" for asked in shop.start.questions]
@@ -91,6 +92,7 @@ def _told_of_log(shop: Shop, start: LogStart, log: RehearsedLog) -> list[str]:
         lines.append(f"WARNING: {listed}")
     if log.rejections:
         lines.append(f"WARNING: {len(log.rejections):,} rows of the log cannot be read: {reasons(log.rejections)}")
+    lines += [f"WARNING: {mixed}" for mixed in log.mixed_ids]
     lines += [f"WARNING: {doubt}" for doubt in log.doubts.in_words(datetime.now(UTC).year)]
     if without_items := without_items_in_words(log.events_by_action):
         lines.append(f"WARNING: {without_items}")

@@ -20,7 +20,7 @@ from schemas import storage
 from schemas.columns.mapping import TABLES, catalogue_columns, catalogue_schema, offered_name, table_columns
 from schemas.columns.named_options import with_names
 from schemas.columns.nested_columns import root_of
-from schemas.columns.spec import column_of
+from schemas.columns.spec import Columns, column_of
 from schemas.files import expand_inputs
 from schemas.pictures.stored import keep_picture
 from schemas.quarantine import Rejection
@@ -32,8 +32,9 @@ from schemas.reading.input_files import (
     relative_names,
     unusual_forms,
 )
-from schemas.reading.rows import read_table
+from schemas.reading.rows import mixed_ids, read_table, rows_with_ids
 from schemas.reading.snapshots import catalogue_files
+from schemas.reading.whole_ids import mixed_ids_in_words
 from schemas.tables import LEAVE_OUT
 from schemas.validation.catalogue import validate_catalogue
 from schemas.validation.grouping import resolve_rows
@@ -151,6 +152,7 @@ def first_rows(
             rows, num_more = without_left_out(good, group_rows)
             num_left_out += num_more + counts[ROWS_LEFT_OUT]
             if rows.num_rows or rejections or not num_left_out:
+                warn_of_mixed_ids(files, mapping, schema, counts, num_rows, finding)
                 told = num_left_out if LEAVE_OUT.name in schema.names else None
                 return Inputs(list(files), num_rows, rows, rejections, folder, group_rows, told)
         if num_left_out:
@@ -160,6 +162,24 @@ def first_rows(
                 EXIT_THRESHOLD,
             )
     return None
+
+
+def warn_of_mixed_ids(
+    files: Sequence[str],
+    columns: Columns,
+    schema: pa.Schema,
+    counts: Mapping[str, int],
+    num_rows: int,
+    finding: Finding,
+) -> None:
+    """Adds a warning for each column whose ids are written in several ways, in the words of the jobs: of a table of
+    more than MOST_ROWS_OF_IDS rows if the first of them, which have these counts, give cause."""
+    if num_rows <= MOST_ROWS_OF_IDS:
+        warnings = mixed_ids_in_words(files, columns, schema, rows_with_ids)
+    else:
+        warnings = mixed_ids(files, columns, schema, counts)
+    for warning in warnings:
+        finding.warn(warning)
 
 
 def whole_ids(inputs: Inputs, columns: Mapping[str, Any]) -> set[str] | None:

@@ -23,6 +23,7 @@ from pipelines.log.rows import (
     unknown_counts,
     without_items_in_words,
 )
+from pipelines.operations.doctor.inputs import warn_of_mixed_ids
 from pipelines.operations.findings import Finding
 from schemas.cells.times import SINCE_1970, WITH_OFFSET, WITHOUT_OFFSET
 from schemas.coercion.offsets_of_times import offsets_of_times
@@ -81,6 +82,7 @@ def check_log_rows(
             finding.warn(why_rejected(counts))
         if without_items := without_items_in_words(counts):
             finding.warn(without_items)
+        warn_of_mixed_ids(files, mapping, ENGAGEMENTS, counts, num_rows, finding)
         for doubt in first.doubts.in_words(datetime.now(UTC).year):
             finding.warn(doubt)
         _check_use(finding, first, date)
