@@ -1,11 +1,14 @@
 """Items of a log that are texts which list several, though the mapping does not say so: a catalogue tells."""
 
+import re
 from collections.abc import Collection, Iterator, Mapping
 
 from pipelines.console.terminal import shortened
 from schemas.events.item_lists import items_of_text
 from schemas.quarantine import quote
 
+#: Begins objects as Athena, Trino and Java print them, `{id=1, n=2}`, or a list of such.
+_PRINTED_OBJECT = re.compile(r"\s*+(?:\[\s*+)?\{\s*+[A-Za-z_]\w*+=")
 #: What may separate items in a text.
 SEPARATORS = (",", ";", "|")
 
@@ -15,9 +18,19 @@ def listed_in_words(items: Mapping[str, int], ids: Collection[str]) -> str:
 
     items: id in the log -> its rows; ids: of the catalogue.
 
+    >>> listed_in_words({"[{id=1, n=2}]": 3}, {"1"}).partition(":")[0]
+    "3 rows have objects in one text that is no JSON, such as '[{id=1, n=2}]'"
     >>> listed_in_words({"1,2": 3, "9": 1}, {"1", "2"}).partition(":")[0]
     "3 rows name several items in one text, such as '1,2'"
     """
+    if objects := {text: count for text, count in items.items() if _PRINTED_OBJECT.match(text) and text not in ids}:
+        text = max(objects, key=lambda text: objects[text])
+        return (
+            f"{sum(objects.values()):,} rows have objects in one text that is no JSON, such as "
+            f"{shortened(quote(text), 60)}: which item each is cannot be told. Write the column as JSON in the export "
+            "(in Athena and Trino json_format(cast(items as json)), in Hive and Spark to_json), and lead item_id to "
+            "the id in it with a name with dots, such as items.product_id"
+        )
     found = {text: separator for text in items if (separator := _separator_of(text, ids))}
     if not found:
         return ""
@@ -30,9 +43,9 @@ def listed_in_words(items: Mapping[str, int], ids: Collection[str]) -> str:
 
 
 def separators_in(items: Collection[str]) -> list[str]:
-    """Those of SEPARATORS that are in texts of a log's items; the first, too, if there are lists of JSON alone."""
+    """Those of SEPARATORS that are in texts of a log's items; the first, too, if there are lists in brackets alone."""
     found = [separator for separator in SEPARATORS if any(separator in text for text in items)]
-    if not found and any(text.lstrip().startswith("[") for text in items):
+    if not found and any(text.lstrip().startswith(("[", "{")) for text in items):
         return [SEPARATORS[0]]
     return found
 

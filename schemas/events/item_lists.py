@@ -1,10 +1,12 @@
-"""Items of an event of a log that are a text: `000007,000008`, or JSON's `["000007", "000008"]`.
+"""Items of an event of a log that are a text: `000007,000008`, JSON's `["000007", "000008"]`, or a list as databases
+print one, `[000007, 000008]` and `{000007,000008}`.
 
 A comma may stand in an id, too, so a text is a list of items only where the mapping says what separates them:
 `item_id = {source = "sku", separator = ","}`. The event is then one of each of its items, as one with a list is (see
 schemas.events.paths).
 """
 
+import re
 from collections.abc import Collection
 from dataclasses import replace
 from typing import Any
@@ -19,6 +21,13 @@ from schemas.columns.raw_rows import RawRows
 from schemas.columns.spec import column_of, name_of_part
 
 _ITEM = "item_id"
+#: A list that is written with brackets, and no pair of them within; one of objects, of which no text says the item.
+_IN_BRACKETS = re.compile(r"\[[^\[\]{}]*\]|\{[^\[\]{}]*\}", re.DOTALL)
+_HAS_OBJECTS = re.compile(r"\[\s*+[{\[(]|\{\s*+[\w \"']++[=:]")
+_NULLS = ("null", "none", "nan", "<na>")
+#: A member in quotes, with the blanks before it; without these.
+_QUOTED_MEMBER = r"""\s*(?:"[^"]*"|'[^']*')"""
+_IN_QUOTES = re.compile(r""""[^"]*"|'[^']*'""", re.DOTALL)
 #: What begins a path to items that are lists of texts in a column; no path of a mapping begins so.
 _LISTED = "="
 
@@ -28,12 +37,30 @@ def items_of_text(text: str, separator: str) -> list[str]:
 
     >>> items_of_text("7, 8,", ","), items_of_text('["7", 8]', ","), items_of_text("7", ",")
     (['7', '8'], ['7', '8'], ['7'])
+    >>> items_of_text("[a, null]", ","), items_of_text('{a,"b, c"}', ","), items_of_text("[{id=a}]", ",")
+    (['a'], ['a', 'b, c'], ['[{id=a}]'])
     """
     plain = text.strip()
     if plain.startswith("[") and plain.endswith("]") and (told := _json_items(plain)) is not None:
         return told
+    if _HAS_OBJECTS.match(plain):
+        return [text]
+    if _IN_BRACKETS.fullmatch(plain):
+        return _bare_items(plain[1:-1], separator) or [text]
     parts = [part for piece in plain.split(separator, MAX_SEPARATORS) if (part := piece.strip())]
     return parts or [text]
+
+
+def _bare_items(inner: str, separator: str) -> list[str]:
+    """The members of a list that is written with brackets, as Athena, Hive, Spark (`[a, b]`) and PostgreSQL (`{a,b}`)
+    write it, and numpy (`['a' 'b']`), by what stands between the brackets: in quotes or without, null aside."""
+    if inner.count(separator) > MAX_SEPARATORS:
+        return []
+    between = re.escape(separator)
+    members = re.findall(rf"{_QUOTED_MEMBER}(?=\s*(?:$|{between}|[\"']))|(?:(?!{between}).)+", inner, re.DOTALL)
+    plain = (member.strip() for member in members)
+    kept = [member for member in plain if member and member.casefold() not in _NULLS]
+    return [member[1:-1] if _IN_QUOTES.fullmatch(member) else member for member in kept]
 
 
 def _json_items(text: str) -> list[str] | None:

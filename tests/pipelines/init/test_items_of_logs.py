@@ -22,6 +22,9 @@ def lines_of(*items: str) -> str:
         (['"000001,000002"', "000003", '"000001,000003"'], ","),
         (["000001|000002", "000003|000001", "000002|000003"], "|"),
         (['"[""000001"", ""000002""]"', '"[""000003""]"'], ","),
+        (['"[000001, 000002]"', "[000003]"], ","),
+        (["[000001]", "[000003]"], ","),
+        (['"{000001,000002}"', "{000003}"], ","),
     ],
 )
 def test_items_in_a_text_are_found_and_the_separator_is_written(capsys, cells, separator):
@@ -30,6 +33,15 @@ def test_items_in_a_text_are_found_and_the_separator_is_written(capsys, cells, s
     log = written("log.csv", "--catalog", "p.csv")["columns"]["engagements"]
     assert log["item_id"] == {"source": "sku", "separator": separator}
     assert "100% of the rows are on items of the catalogue" in capsys.readouterr().out
+
+
+def test_of_objects_that_are_no_json_it_is_said_how_to_write_them(capsys):
+    write_csv("p.csv", "sku,name", *(f"{number:06},red mug {number}" for number in range(5)))
+    Path("log.csv").write_text(lines_of('"[{sku=000001, quantity=2}, {sku=000002, quantity=1}]"', '"[{sku=000003}]"'))
+    written("log.csv", "--catalog", "p.csv")
+    told = capsys.readouterr().out
+    assert "2 rows have objects in one text that is no JSON" in told
+    assert "Write the column as JSON in the export" in told
 
 
 def test_an_id_with_a_comma_in_it_is_one_item(capsys):

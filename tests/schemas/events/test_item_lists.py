@@ -17,6 +17,29 @@ from schemas.reading.rows import plan_slices, read_slice
 from schemas.tables import CATALOGUE, ENGAGEMENTS
 from schemas.validation.log import validate_engagements
 
+
+@pytest.mark.parametrize(
+    ("text", "items"),
+    [
+        ("[sku1, sku2]", ["sku1", "sku2"]),
+        ("[sku1]", ["sku1"]),
+        ("{sku1,sku2}", ["sku1", "sku2"]),
+        ("{sku1, NULL}", ["sku1"]),
+        ("[007, null, 008]", ["007", "008"]),
+        ('{"a, b",c}', ["a, b", "c"]),
+        ("['a', 'b']", ["a", "b"]),
+        ("['a' 'b']", ["a", "b"]),
+        ('[5" pipe, a]', ['5" pipe', "a"]),
+        ("[]", ["[]"]),
+        ("[a] mug", ["[a] mug"]),
+        ("[{product_id=sku1, quantity=2}, {product_id=sku2, quantity=1}]",) * 2,
+        ("{product_id=sku1, quantity=2}",) * 2,
+    ],
+)
+def test_lists_as_databases_print_them(text: str, items: list[str] | str) -> None:
+    assert items_of_text(text, ",") == ([items] if isinstance(items, str) else items)
+
+
 #: What stands in the column of items of each event, and the items that these are.
 CELLS = ["7", "7,8", " 8 , 9,", '["7", "8"]', '["7", 9]', None, "  "]
 ITEMS = [["7"], ["7", "8"], ["8", "9"], ["7", "8"], ["7", "9"], [], []]
