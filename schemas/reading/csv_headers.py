@@ -27,6 +27,7 @@ from schemas.reading.label_rows import (
     are_settings,
     are_statuses,
     are_types,
+    are_units,
     name_the_same,
     rows_told,
     stand_out,
@@ -169,10 +170,14 @@ def _mostly_fits(dialect: CsvDialect, lines: list[str], width: int) -> bool:
 
 def _num_label_rows(rows: Sequence[Sequence[str]]) -> int:
     """How many of the rows below the first, the header, are labels: each that names the same, says which columns are
-    required, of which type they are or what to write there, above one that does none of these."""
+    required, of which type or in which unit they are or what to write there, above one that does none of these."""
     names, below = (rows[0], rows[1:]) if rows else ([], [])
     is_label = [
-        name_the_same(row, names) or are_statuses(row) or are_types(row) or are_explanations(row, below[number:])
+        name_the_same(row, names)
+        or are_statuses(row)
+        or are_types(row)
+        or are_explanations(row, below[number:])
+        or are_units(row, below[number:])
         for number, row in enumerate(below, 1)
     ]
     count = is_label.index(False) if False in is_label else 0

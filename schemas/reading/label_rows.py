@@ -1,12 +1,13 @@
 """Lines beside the header of a delimited text that say something of its columns, and are no rows.
 
-What a person calls the columns; which must be filled; of which type they are; what to write into them:
+What a person calls the columns; which must be filled; of which type or in which unit they are; what to write there:
 
     SKU vendeur    Nom de l'article    URL image principale      labels, in whatever language
     item_sku       item_name           main_image_url            the header
     M              M                   O                         statuses
     String         Nullable(String)    Array(String)             types
     Unique number  Up to 200 letters   Address of the picture    explanations
+    (text)         -                   (kg)                      units
 
 Each is told by all of its cells, beside the rows below it: what may be a row is one.
 """
@@ -53,6 +54,9 @@ _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
 _CAPITALS_IN_PLURAL = re.compile(r"(?<![A-Z])([A-Z]{2,}+)s\b")
 #: What values of machines have, and names and explanations have not.
 _OF_VALUES = re.compile(r"\d|://")
+#: What each cell of a line of units is: none, one in brackets, or, in a column of numbers, one without.
+_NO_UNIT, _UNIT_IN_BRACKETS = re.compile("[-–—]?"), re.compile(r"\([^()\d]+\)|\[[^\[\]\d]+\]")
+_BARE_UNIT, _NUMBER = re.compile(r"[^\W\d_]{1,3}[²³]?|[%€$£¥]"), re.compile(r"[-+]?\d[\d.,\s]*")
 #: Words of each cell of a line of explanations; of those in columns of values.
 _WORDS_OF_CELL, _WORDS_OF_EXPLANATION = 2, 3
 
@@ -112,6 +116,28 @@ def are_explanations(cells: Sequence[str], below: Sequence[Sequence[str]]) -> bo
         if cell.strip() and values and all(_is_value(value) for value in values)
     ]
     return len(of_values) > 1 and all(of_values)
+
+
+def are_units(cells: Sequence[str], below: Sequence[Sequence[str]]) -> bool:
+    """Whether the cells say in which units the columns are, and nothing else: one at least is above values alone.
+
+    >>> are_units(["", "(EUR)", "-"], [["A-1", "9.50", "red"]]), are_units(["-", "kg"], [["A-1", "9.5"]])
+    (True, True)
+    >>> are_units(["A", "(kg)"], [["A-1", "9.5"]]), are_units(["(red)", "(new)"], [["(blue)", "(old)"]])
+    (False, False)
+    """
+    is_any = False
+    for cell, *values in zip(map(str.strip, cells), *below, strict=False):
+        filled = [plain for value in values if (plain := value.strip())]
+        if _NO_UNIT.fullmatch(cell):
+            continue
+        if _BARE_UNIT.fullmatch(cell):
+            if not filled or not all(map(_NUMBER.fullmatch, filled)):
+                return False
+        elif not _UNIT_IN_BRACKETS.fullmatch(cell):
+            return False
+        is_any = is_any or (bool(filled) and all(map(_OF_VALUES.search, filled)))
+    return is_any
 
 
 def _is_value(cell: str) -> bool:

@@ -217,3 +217,20 @@ def test_what_is_only_like_labels_or_titles_is_a_row(tmp_path: Path, text: str, 
     path = write(tmp_path / "c.csv", text)
     assert form_of(str(path)).dialect.header_line == 1
     assert len(list(csv_rows(str(path), {}))) == num_rows
+
+
+@pytest.mark.parametrize(
+    ("units", "num_label_rows"),
+    [
+        (",,(EUR),(kg)", 1),
+        ("(text),(text),(EUR),(kg)", 1),
+        ("[-],[-],[EUR],[kg]", 1),
+        ("-,-,EUR,kg", 1),
+        ("A-0,Red mug,(EUR),(kg)", 0),
+        ("kg,Red mug,1.5,2", 0),
+        ("-,-,,", 0),
+    ],
+)
+def test_a_line_of_units_below_the_header_is_no_row(units: str, num_label_rows: int) -> None:
+    rows = "".join(f"A-{number},Red mug {number},{number}.50,1{number}\n" for number in range(1, 9))
+    assert recognised_dialect(f"sku,title,price,weight\n{units}\n{rows}").num_label_rows == num_label_rows
