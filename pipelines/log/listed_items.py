@@ -28,7 +28,7 @@ def listed_in_words(items: Mapping[str, int], ids: Collection[str]) -> str:
         return (
             f"{sum(objects.values()):,} rows have objects in one text that is no JSON, such as "
             f"{shortened(quote(text), 60)}: which item each is cannot be told. Write the column as JSON in the export "
-            "(in Athena and Trino json_format(cast(items as json)), in Hive and Spark to_json), and lead item_id to "
+            "(in Athena and Trino json_format(cast(items as json)), in Spark to_json), and lead item_id to "
             "the id in it with a name with dots, such as items.product_id"
         )
     found = {text: separator for text in items if (separator := _separator_of(text, ids))}
