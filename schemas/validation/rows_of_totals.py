@@ -44,6 +44,9 @@ _OF_WHAT = (
 _AMOUNT = r"[-*=\d.,\s+()%€$£¥₽]*"
 #: RE2; the word, what is summed up, and the sum.
 _TOTAL = rf"(?i)^[\s*#=—–-]*(?:{'|'.join(_WORDS)}){_OF_WHAT}(?:[\s:：=(*#]+{_AMOUNT}|[\s*#=—–-]*)$"
+#: RE2; an id with a digit and without what stands between words or before a sum: no total and no label, and a line
+#: below the table only of whose it is ("copyright-2026").
+_CODE = r"^[\w./-]*\d[\w./-]*$"
 #: Items that a message names.
 _NAMED = 3
 
@@ -66,6 +69,9 @@ def likely_totals(items: pa.Table) -> pa.Table:
     """The items (LOOKED_AT), in their order, that are called a total by their id, or by their title beside an id that
     is a number, or are a line below the table, and that have nothing else but numbers: neither a text nor a picture."""
     bare = items.filter(pa.array(_have_nothing_beside(items)))  # few: only these are asked what they are called
+    bare = bare.filter(pa.array(~are_codes(bare["item_id"]) | _are_amounts(bare["item_id"])))
+    if not bare.num_rows:  # the patterns take 2 ms to compile at each call, however few the rows
+        return bare
     labels = are_labels_below(bare["item_id"])  # what they are of stands in the next cell
     by_id = are_called_totals(bare["item_id"]) | are_lines_below(bare["item_id"]) | labels
     by_title = are_called_totals(bare["title"]) | labels
@@ -81,6 +87,11 @@ def _have_nothing_beside(items: pa.Table) -> np.ndarray:
         if name != "title" and items[name].null_count < len(items):
             bare &= ~_mask(items[name].is_valid()) | _are_amounts(items[name])
     return bare
+
+
+def are_codes(ids: pa.Array | pa.ChunkedArray) -> np.ndarray:
+    """bool [rows]: where an id is so written that it is neither called a total nor a line or a label below a table."""
+    return _mask(pc.match_substring_regex(ids, _CODE)) & ~_mask(pc.match_substring(ids, "copyright", ignore_case=True))
 
 
 def _are_amounts(texts: pa.ChunkedArray) -> np.ndarray:

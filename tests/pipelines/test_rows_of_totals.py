@@ -1,5 +1,6 @@
 """A row of totals below a table is asked about by every command that reads the catalogue, and dropped by none."""
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 from doctor_findings import by_name
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from init_calls import write_csv, written
 
@@ -18,7 +19,14 @@ from pipelines.operations.doctor.job import DoctorConfig, diagnose
 from schemas.columns.mapping import catalogue_columns
 from schemas.columns.spec import Columns
 from schemas.tables import ITEMS
-from schemas.validation.rows_of_totals import LOOKED_AT, are_called_totals, likely_totals, totals_in_words
+from schemas.validation.rows_of_totals import (
+    LOOKED_AT,
+    are_called_totals,
+    are_codes,
+    likely_totals,
+    may_be_totals,
+    totals_in_words,
+)
 
 OPTIONS = PipelineOptions(["--runner=FnApiRunner"])
 COLUMNS = {"item_id": "SKU", "title": "Name", "brand": "Brand", "images": "Picture"}
@@ -51,7 +59,7 @@ def test_what_products_are_called(word: str) -> None:
 
 _AMOUNTS = ["12", "1 200,50", "-"]
 _PICTURES: list[list[str]] = [[], ["a.jpg"]]
-_CELLS = st.none() | st.sampled_from(["Total", "(60 rows)", "Exported by", "A mug", *_AMOUNTS])
+_CELLS = st.none() | st.sampled_from(["Total", "(60 rows)", "Exported by", "A mug", "S-1", "SUM41", *_AMOUNTS])
 
 
 @given(
@@ -78,6 +86,26 @@ def test_as_a_look_at_each_item_tells(rows: list[dict[str, Any]]) -> None:
         return is_called_so and title_says_nothing and row["brand"] in (None, *_AMOUNTS) and not row["images"]
 
     assert likely_totals(items_of(*rows).select(LOOKED_AT)).equals(items_of(*filter(is_likely, rows)).select(LOOKED_AT))
+
+
+_PIECES = (
+    *("total", "Sum", "items", "rows", "stand", "created", "by", "page", "of", "eof", "end"),
+    *("copyright", "Report", "at", "1", "60", "2026", "30.11.2026", "30-11-2026", "10:00"),
+    *("A", "ſ", "İ", "٣", "é"),
+    *("(", ")", "[", "]", "(c)", "©", "#", "//", "--", "-", ".", "_", "=", "*", ":", "：", ","),
+    *(" ", "\t", "\n", "\u00a0", "\u212a", ""),
+)
+_OF_THREE = ["".join(pieces) for pieces in itertools.product(_PIECES, repeat=3)]
+
+
+@given(st.lists(st.lists(st.sampled_from(_PIECES), max_size=8).map("".join) | st.text(max_size=8)))
+@example(_OF_THREE)
+def test_codes_are_neither_totals_nor_lines_below_a_table(ids: list[str]) -> None:
+    array = pa.array([*ids, "S-1", "copyright-2026"], pa.string())
+    may_be = may_be_totals(array, pa.nulls(len(array), pa.string()))
+    assert not (may_be & are_codes(array)).any()
+    assert are_codes(array)[-2:].tolist() == [True, False]
+    assert may_be[-1]
 
 
 def test_products_with_such_names_are_not_asked_about() -> None:
