@@ -17,7 +17,6 @@ import pyarrow.compute as pc
 
 from schemas.arrow_types import joined_texts
 from schemas.cells.date_remedies import times_remedy
-from schemas.cells.first_letters import some_begins_with
 from schemas.cells.invisible_letters import without_edges, without_nul
 from schemas.cells.rounded_ids import rounded_ids
 from schemas.cells.text import UnreadableCellError, cell_text, id_text, is_too_large
@@ -246,7 +245,7 @@ def _without_prefix(values: pa.Array, spec: Column) -> pa.Array:
 
 def _without_links(texts: pa.Array) -> pa.Array:
     """Texts with what a spreadsheet shows of a formula of a link: `=HYPERLINK("https://x","A mug")` is `A mug`."""
-    if not some_begins_with(texts, "="):
+    if not pc.any(pc.starts_with(texts, "=")).as_py():
         return texts
     shown = pc.replace_substring_regex(texts, _LINK, r"\1")
     is_link = pc.match_substring_regex(texts, _LINK)

@@ -214,10 +214,8 @@ def _pictures(lists: pa.Array, max_pictures: int) -> tuple[pa.Array, np.ndarray,
 
 
 def _without_null_lists(lists: pa.Array) -> pa.Array:
-    """The lists, an empty one for null; of a column that has none this takes no look at each row."""
-    if lists.null_count == 0:
-        return lists
-    if lists.null_count == len(lists):
+    """The lists, an empty one for null."""
+    if lists.null_count == len(lists):  # a table without pictures; coalesce takes .5 us a row of it
         return pa.ListArray.from_arrays(np.zeros(len(lists) + 1, np.int32), pa.array([], lists.type.value_type))
     return pc.coalesce(lists, pa.scalar([], lists.type))
 

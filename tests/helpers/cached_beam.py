@@ -1,8 +1,8 @@
 """Beam parses the flags of a pipeline anew for each view of its options, and asks Python for the signature, the source
 and the parameters of each method of each DoFn, again and again: more than half of what it takes to make a small
-pipeline and run it. The suite runs thousands. It remembers them and what a
-pickle is once it is compressed, and does without a stack for each type hint and without the exact size of what Beam
-caches; `make soak`, the engines and whoever runs the jobs do not."""
+pipeline and run it. The suite runs thousands. It remembers them and what a pickle is once it is compressed, and does
+without a stack for each type hint and without the exact size of what Beam caches; `make soak`, the engines and whoever
+runs the jobs do not."""
 
 import bz2
 import copy
