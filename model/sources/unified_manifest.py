@@ -8,9 +8,10 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from schemas import storage
+from schemas.days import ANY_DAY
 from schemas.errors import CorruptFileError
 from schemas.files import check_sha256, read_json, sha256_of_file, write_json
 from schemas.hashing import fingerprint
@@ -24,8 +25,12 @@ ITEMSAGE, DAE, SIAMESE = "itemsage", "dae", "siamese"
 ENCODING = (ITEMSAGE, DAE, SIAMESE)
 FUSION_FOLDER, MODEL_FOLDER, VECTORS_FOLDER, EVIDENCE_FOLDER = "fusion", "model", "embeddings", "evidence"
 MANIFEST_FILE = "manifest.json"
+#: What manifests call the id of each source.
+SOURCE_IDS = "source_ids"
 UNIFIED_ID = re.compile(r"unified-[0-9a-f]{12}")
 _DIGITS = 12
+#: In the place of the end of a log that does not tell it.
+_NOT_TOLD = "not told"
 
 Folder = str | os.PathLike[str]
 
@@ -34,7 +39,8 @@ Folder = str | os.PathLike[str]
 class UnifiedManifest:
     """unified_id: of the folder; item_model_id: whose vectors are the source itemsage, and whose features the models
     read; source_ids: of each source; dims: of each source's vectors; dim: E; files: path in the folder -> sha256;
-    log_end_us: the first instant after all logs that it has learnt from, None: it has read none, or nobody knows."""
+    log_end_us: the first instant after all logs that it has learnt from (microseconds since 1970), ANY_DAY where one
+    does not tell its end, None: it has read none."""
 
     unified_id: str
     item_model_id: str
@@ -42,7 +48,7 @@ class UnifiedManifest:
     dims: Mapping[str, int]
     dim: int
     files: Mapping[str, str]
-    log_end_us: int | None = None
+    log_end_us: float | None = None
 
     @classmethod
     def read(cls, folder: Folder) -> "UnifiedManifest":
@@ -56,7 +62,7 @@ class UnifiedManifest:
                 item_model_id=str(value["item_model_id"]),
                 dims=dims,
                 dim=_positive(value["dim"]),
-                log_end_us=_instant(value["log_end_us"]),
+                log_end_us=end_from_json(value["log_end_us"]),
                 **texts,
             )
         except (AttributeError, KeyError, TypeError, ValueError) as error:
@@ -80,7 +86,7 @@ class UnifiedManifest:
             "dim": self.dim,
             "dims": dict(self.dims),
             "item_model_id": self.item_model_id,
-            "log_end_us": self.log_end_us,
+            "log_end_us": end_to_json(self.log_end_us),
             "source_ids": dict(self.source_ids),
         }
 
@@ -94,7 +100,7 @@ class UnifiedManifest:
 
 
 def write_unified_manifest(
-    folder: Folder, fusion: "Fusion", item_model_id: str, source_ids: Mapping[str, str], log_end_us: int | None = None
+    folder: Folder, fusion: "Fusion", item_model_id: str, source_ids: Mapping[str, str], log_end_us: float | None = None
 ) -> UnifiedManifest:
     """Writes the manifest of what lies in a folder: its files are all there."""
     files = {path.relative_to(folder).as_posix(): sha256_of_file(path) for path in storage.files_below(Path(folder))}
@@ -112,6 +118,22 @@ def write_unified_manifest(
     return named
 
 
+def end_to_json(end_us: float | None) -> int | str | None:
+    """As a manifest has it.
+
+    >>> end_to_json(ANY_DAY), end_to_json(5), end_to_json(None)
+    ('not told', 5, None)
+    """
+    return _NOT_TOLD if end_us == ANY_DAY else None if end_us is None else int(end_us)
+
+
+def end_from_json(value: object) -> float | None:
+    """Raises ValueError for what end_to_json does not write."""
+    if value is not None and value != _NOT_TOLD and type(value) is not int:
+        raise ValueError("microseconds since 1970, or nothing")
+    return ANY_DAY if value == _NOT_TOLD else cast("int | None", value)
+
+
 def _texts(value: Any) -> dict[str, str]:
     if not isinstance(value, dict) or not all(
         _is_inside(name) and isinstance(text, str) for name, text in value.items()
@@ -122,12 +144,6 @@ def _texts(value: Any) -> dict[str, str]:
 
 def _is_inside(name: Any) -> bool:
     return isinstance(name, str) and name.isprintable() and ".." not in PurePosixPath(name).parts
-
-
-def _instant(value: Any) -> int | None:
-    if value is not None and type(value) is not int:
-        raise ValueError("microseconds since 1970, or nothing")
-    return value
 
 
 def _positive(value: Any) -> int:

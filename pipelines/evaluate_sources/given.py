@@ -8,16 +8,18 @@ from pipelines.one_embedding.vectors import (
     SourceVectors,
     aligned,
     finished_sources,
+    latest,
     source_of,
     unified_log_end_us,
+    unified_seen_fields,
     vectors_at,
 )
 from pipelines.run.opened import Run
 from pipelines.stages import SOURCES
 from pipelines.store.history import RUN_NAME
-from pipelines.users.training import ANY_DAY, trained_until_us
+from pipelines.users.training import trained_until_us
 from schemas import storage
-from schemas.days import instant_in_words
+from schemas.days import ANY_DAY, instant_in_words, log_in_words
 from schemas.errors import UsageError
 from schemas.quarantine import quote
 from schemas.tables import TEXT_FIELDS
@@ -50,7 +52,7 @@ def require_before(sources: Sequence[SourceVectors], split_us: int, split_date: 
     """Raises UsageError for a source that has learnt from the log after the split: it knows what is asked."""
     late = {one.name: one.log_end_us for one in sources if one.log_end_us is not None and one.log_end_us > split_us}
     if late:
-        ends = ", ".join(f"{name} of {instant_in_words(end)}" for name, end in late.items())
+        ends = ", ".join(f"{name} of {log_in_words(end)}" for name, end in late.items())
         raise UsageError(
             f"expected sources of a log that ends with --split-date {split_date} ({instant_in_words(split_us)}) or "
             f"before, got {ends}: train them with `itemsage sources --date {split_date}`, or give a later --split-date"
@@ -92,18 +94,17 @@ def _has_split(run: Run) -> bool:
 
 
 def _unified(run: Run, sources: Sequence[SourceVectors], item_ids: Sequence[str]) -> SourceVectors:
-    """Of the folder `unified`. Its fields and its log are those of the sources that it may be made of, all that are
-    there, and of its own manifest."""
-    ends = [one.log_end_us for one in sources]
+    """Of the folder `unified`: its fields and its log are those that its stage tells or, of vectors that no stage has
+    made, those of all sources that are there."""
+    folder = run.folder / UNIFIED
     if run.has(UNIFIED):
         for path in run.listed(UNIFIED):
             run.checked(path)
-        ends.append(unified_log_end_us(run))
-    folder = run.folder / UNIFIED
+        return vectors_at(str(folder), UNIFIED, item_ids, unified_seen_fields(run), unified_log_end_us(run))
     inside = folder / "embeddings"
     seen = frozenset[str]().union(*(one.seen for one in sources))
     where = str(inside if storage.is_folder(inside) else folder)
-    return vectors_at(where, UNIFIED, item_ids, seen, max((end for end in ends if end is not None), default=None))
+    return vectors_at(where, UNIFIED, item_ids, seen, latest(one.log_end_us for one in sources))
 
 
 def opened(folder: str | None) -> Run | None:

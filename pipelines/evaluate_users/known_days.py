@@ -8,10 +8,9 @@ from pipelines.run.item_vectors import VectorsSource
 from pipelines.run.listed_files import EMBEDDINGS, UNIFIED
 from pipelines.run.opened import Run
 from pipelines.stages import SOURCES
-from pipelines.users.training import ANY_DAY, trained_until_us
+from pipelines.users.training import trained_until_us
 from schemas import storage
-from schemas.days import instant_in_words
-from schemas.errors import UsageError
+from schemas.days import log_in_words
 from schemas.quarantine import quote
 
 
@@ -25,10 +24,7 @@ def learnt_until_us(source: VectorsSource) -> float | None:
     """
     folder = Path(storage.real_path(source.where))
     if folder.name == EMBEDDINGS and folder.parent.name in SOURCES and Run(folder.parents[1]).has(folder.parent.name):
-        try:
-            return log_end_us(Run(folder.parents[1]), folder.parent.name)
-        except UsageError:  # a log without an end
-            return ANY_DAY
+        return log_end_us(Run(folder.parents[1]), folder.parent.name)
     run = Run(folder.parent)
     if folder.name == UNIFIED and run.has(UNIFIED):
         return unified_log_end_us(run)
@@ -41,9 +37,9 @@ def warnings_of(sources: Mapping[str, VectorsSource], first_us: int, from_date: 
     for name, source in sources.items():
         until = learnt_until_us(source)
         if until is not None and until > first_us:
-            days = "days that are not told" if until == ANY_DAY else f"the log up to {instant_in_words(until)}"
             found.append(
-                f"the vectors {quote(name)} have learnt from {days}, and the first day asked is {from_date}: all "
-                "looks better on them than on days to come. Give a later --from, or vectors of an earlier --date"
+                f"the vectors {quote(name)} have learnt from {log_in_words(until)}, and the first day asked is "
+                f"{from_date}: all looks better on them than on days to come. Give a later --from, or "
+                "vectors of an earlier --date"
             )
     return found

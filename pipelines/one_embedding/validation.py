@@ -21,11 +21,11 @@ from model.sources.fusion import FusionConfig
 from model.sources.fusion_objective import objective
 from model.sources.weight_search import Objective
 from pipelines.one_embedding.catalogue import Catalogue, fields_of
-from pipelines.one_embedding.vectors import SourceVectors, log_end_us, seen_fields
+from pipelines.one_embedding.vectors import SourceVectors, latest, log_end_us, seen_fields
 from pipelines.run.opened import Run
 from pipelines.stages import SOURCES
+from schemas.days import instant_in_words, log_in_words
 from schemas.errors import UsageError
-from schemas.tables import TEXT_FIELDS
 
 
 class Known(Protocol):
@@ -36,22 +36,21 @@ class Known(Protocol):
 
 
 def vectors_of(
-    run: Run, known: Mapping[str, Known], item_ids: Sequence[str], item_model_end_us: int | None
+    run: Run, known: Mapping[str, Known], item_ids: Sequence[str], item_model_end_us: float | None
 ) -> list[SourceVectors]:
     """What is known by sources of the run, and by ITEMSAGE, whose log ends at item_model_end_us (None: it has read
-    none), on these items. Raises UsageError for a source whose log's end is not told."""
+    none), on these items."""
     ids, found = pa.array(item_ids, pa.string()), []
     for name, source in known.items():
         vectors_ND, evidence_N = source.of(ids)
-        is_own = name in SOURCES
         found.append(
             SourceVectors(
                 name=name,
                 model_id=name,
                 vectors_ND=vectors_ND,
                 evidence_N=evidence_N,
-                seen=seen_fields(name) if is_own else frozenset(TEXT_FIELDS),
-                log_end_us=log_end_us(run, name) if is_own else item_model_end_us,
+                seen=seen_fields(name),
+                log_end_us=log_end_us(run, name) if name in SOURCES else item_model_end_us,
             )
         )
     return found
@@ -81,22 +80,30 @@ def weighed_on(
     Raises UsageError for sources that have read the log up to `end_us`, or none of which has read any; ThresholdError
     if no task can be asked.
     """
-    ends = [source.log_end_us for source in sources if source.log_end_us is not None]
-    if not ends or max(ends) >= end_us:
-        got = "none that has read a log" if not ends else f"some that have read it up to {max(ends)}"
-        raise UsageError(
-            f"expected sources of a log that ends before the validation's end at {end_us} (microseconds since 1970), "
-            f"got {got}: weights are found on days that no source has learnt from; train the sources with an earlier "
-            "--date, or give the weights"
-        )
+    start_us = validation_start_us({source.name: source.log_end_us for source in sources}, end_us)
     tasks = validation_tasks(
-        log, catalogue.item_ids, catalogue.labels, catalogue.families, max(ends), end_us, tasks_config
+        log, catalogue.item_ids, catalogue.labels, catalogue.families, start_us, end_us, tasks_config
     )
     seen = {source.name: seen_attributes(source, tasks.questions) for source in sources}
     evidence = {source.name: source.evidence_N for source in sources if source.evidence_N is not None}
     scored = objective({source.name: source.vectors_ND for source in sources}, evidence, tasks, config, seen)
     names = sorted(source.name for source in sources)
     return Weighed(names=names, objective=scored, floors=tasks.floors(), tasks=tasks)
+
+
+def validation_start_us(ends: Mapping[str, float | None], end_us: int) -> int:
+    """The first instant that no source knows, of the ends of their logs. Raises UsageError unless it is told and before
+    end_us, the validation's end."""
+    start_us = latest(ends.values())
+    if start_us is None or start_us >= end_us:
+        late = {name: end for name, end in ends.items() if end is not None and end >= end_us}
+        told = ", ".join(f"{name} of {log_in_words(end)}" for name, end in late.items())
+        raise UsageError(
+            f"expected sources of a log that ends before the validation does, at {instant_in_words(end_us)}, got "
+            f"{told or 'none that has read a log'}: weights are found on days that no source has learnt from; give a "
+            "later --date, train the sources with an earlier one, or give the weights"
+        )
+    return int(start_us)
 
 
 def seen_attributes(source: SourceVectors, attributes: Sequence[str] | Mapping[str, object]) -> frozenset[str]:

@@ -11,17 +11,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from model.sources.side_information import ATTRIBUTE_FIELDS
+from model.sources.unified_manifest import ITEMSAGE, SOURCE_IDS, end_from_json
+from pipelines.log.dated_log import LOG_END
 from pipelines.run.listed_files import UNIFIED
 from pipelines.run.opened import Run
 from pipelines.sources.run_tables import run_table
-from pipelines.sources.trained import EVIDENCE_FOLDER, VECTORS_FOLDER
+from pipelines.sources.trained import EVIDENCE_FOLDER, PICTURES_OF_QUERIES, VECTORS_FOLDER
 from pipelines.stages import SOURCES, line_of, with_needs
-from schemas.errors import UsageError
+from schemas.days import ANY_DAY
 from schemas.records.clickstream import EVIDENCE
 from schemas.records.embeddings import read_embeddings, read_embeddings_metadata, validate_embeddings
+from schemas.tables import TEXT_FIELDS
 
-#: The fact of a stage that reads the log: the first instant after its rows (microseconds since 1970), None: all count.
-LOG_END = "log_end_us"
 #: Stages that read the log for sources.
 _FROM_LOG = ("sequences", "interactions")
 _ITEMS = "items"
@@ -31,14 +32,14 @@ _ITEMS = "items"
 class SourceVectors:
     """vectors_ND: float32, unit rows, zeros for an item without one. evidence_N: int64, how often the source has seen
     each, None of what keeps none. seen: the fields of the catalogue that it has read. log_end_us: where its log ends,
-    None: it has read none."""
+    ANY_DAY where that is not told, None: it has read none."""
 
     name: str
     model_id: str
     vectors_ND: np.ndarray
     evidence_N: np.ndarray | None
     seen: frozenset[str]
-    log_end_us: int | None
+    log_end_us: float | None
 
     @property
     def num_items(self) -> int:
@@ -52,8 +53,7 @@ def finished_sources(run: Run) -> list[str]:
 
 
 def source_of(run: Run, name: str, item_ids: Sequence[str]) -> SourceVectors:
-    """The vectors of a finished source. Raises CorruptFileError for what is not as its stage left it, UsageError where
-    the end of its log is not known."""
+    """The vectors of a finished source. Raises CorruptFileError for what is not as its stage left it."""
     for path in run.listed(name):
         run.checked(path)
     end_us = log_end_us(run, name)
@@ -62,7 +62,7 @@ def source_of(run: Run, name: str, item_ids: Sequence[str]) -> SourceVectors:
 
 
 def vectors_at(
-    folder: str, name: str, item_ids: Sequence[str], seen: Iterable[str] = (), log_end_us: int | None = None
+    folder: str, name: str, item_ids: Sequence[str], seen: Iterable[str] = (), log_end_us: float | None = None
 ) -> SourceVectors:
     """Those of any folder of embeddings. Raises UsageError if there is none, CorruptFileError for a damaged one."""
     ids, matrix_ND = read_embeddings(folder)
@@ -86,30 +86,42 @@ def aligned(ids: pa.Array, matrix_ND: np.ndarray, item_ids: Sequence[str]) -> np
 
 
 def seen_fields(name: str) -> frozenset[str]:
-    """The fields of the catalogue that a source's training has read: all that name attributes, if it reads items."""
+    """The fields of the catalogue that a source's training has read: all that name attributes, if it reads items; of
+    ITEMSAGE all text."""
+    if name == ITEMSAGE:
+        return frozenset(TEXT_FIELDS)
     return frozenset(ATTRIBUTE_FIELDS) if _ITEMS in line_of(name).needs else frozenset()
 
 
-def log_end_us(run: Run, name: str) -> int | None:
-    """Where the log of a source ends, None of one that reads none. Raises UsageError where that is not told."""
-    ends = []
-    for stage in with_needs(name):
-        if stage in _FROM_LOG:
-            end = run.manifest(stage).facts.get(LOG_END)
-            if not isinstance(end, int):
-                raise UsageError(
-                    f"expected {run.folder}/{stage} of a log that ends at a date, got one whose end is not told: make "
-                    "it again with `itemsage sources --date`"
-                )
-            ends.append(end)
-    return max(ends, default=None)
+def log_end_us(run: Run, name: str) -> float | None:
+    """Where the log of a source ends, ANY_DAY where that is not told, None of one that has read none."""
+    read = [stage for stage in with_needs(name) if stage in _FROM_LOG]
+    if run.counts(name).get(PICTURES_OF_QUERIES):
+        read.append(name)
+    return latest(told_end(run.manifest(stage).facts.get(LOG_END)) for stage in read)
 
 
-def unified_log_end_us(run: Run) -> int | None:
-    """Where the last of all logs ends that the unified vectors of a run have learnt from; None of vectors that have
-    read none, or of which the end is not told."""
-    end = run.manifest(UNIFIED).facts.get(LOG_END)
-    return end if isinstance(end, int) else None
+def unified_log_end_us(run: Run) -> float | None:
+    """As log_end_us, of the unified vectors of a run: ANY_DAY for those of a version that told no sources."""
+    facts = run.manifest(UNIFIED).facts
+    end = end_from_json(facts.get(LOG_END))
+    return ANY_DAY if end is None and SOURCE_IDS not in facts else end
+
+
+def unified_seen_fields(run: Run) -> frozenset[str]:
+    """The fields of the catalogue that the sources of a run's unified vectors have read: all if they are not told."""
+    names = run.manifest(UNIFIED).facts.get(SOURCE_IDS, (ITEMSAGE, *SOURCES))
+    return frozenset[str]().union(*map(seen_fields, names))
+
+
+def told_end(end: object) -> float:
+    """The end of a log that was read, as a stage or a model tells it: ANY_DAY where it does not."""
+    return end if isinstance(end, int) else ANY_DAY
+
+
+def latest(ends: Iterable[float | None]) -> float | None:
+    """The last of the ends of several logs; None if none was read."""
+    return max((end for end in ends if end is not None), default=None)
 
 
 def _evidence(run: Run, name: str, item_ids: Sequence[str]) -> np.ndarray:

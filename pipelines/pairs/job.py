@@ -26,6 +26,7 @@ from model.items.query_table import QueryTable
 from model.split.split import PARTS, Split, SplitConfig, TimeSpan, fit_split, no_engagements
 from pipelines.console.jobs import narrow
 from pipelines.gates.log import check_log, require_passed_log
+from pipelines.log.dated_log import LOG_END
 from pipelines.log.engagement_log import Log, LogConfig
 from pipelines.log.equal_rows import ROWS_EQUAL
 from pipelines.log.read_engagements import ReadEngagements
@@ -146,7 +147,7 @@ class Pairs(Stage[PairsConfig]):
             broken = counts["query_pictures_quarantined"]
             where = f"{self.run}/quarantine"
             raise ThresholdError(f"{error} ({broken:,} query pictures could not be used, see {where})") from error
-        facts = {"fingerprint": self.planned.fingerprint, "split": split.to_json()}
+        facts = {"fingerprint": self.planned.fingerprint, "split": split.to_json(), LOG_END: self.planned.source.end_us}
         if self.planned.join_rules.query_table_folder is not None:
             facts["query_table"] = _used_table(self.planned.join_rules.query_table_folder, counts, num_pairs)
         return facts

@@ -38,7 +38,7 @@ from schemas.tables import ENGAGEMENTS
 STAGE = "pairs"
 #: In a run: the shop's own query vectors, as they are looked up.
 QUERY_TABLE_FOLDER = "query_table"
-CODE_VERSION = 11
+CODE_VERSION = 12
 #: Queries of a catalogue that a model is distilled from, at most: its steps meet 800,000 by default. An item has
 #: _FEW_QUERIES if there are enough of them, and of a catalogue that is larger still a share of the items has any.
 MAX_DISTILL_QUERIES = 500_000

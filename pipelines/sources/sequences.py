@@ -22,6 +22,7 @@ from model.sources.engaged_rows import RowsConfig, interactions_of
 from model.sources.sequences import SequencesConfig, sequences_of
 from pipelines.console.jobs import flag
 from pipelines.console.terminal import found_in_words
+from pipelines.log.dated_log import LOG_END
 from pipelines.log.read_engagements import slice_unit
 from pipelines.run.stage import Stage
 from pipelines.run.units import Unit, bucket_name, finished_sidecar
@@ -142,7 +143,7 @@ class FromLog(Stage[FromLogConfig], abc.ABC):
                 f"{found_in_words(shown) or 'no rows'}; see that the log names users or sessions and the catalogue's "
                 "items, and that --date is inside it"
             )
-        return {"num_buckets": self.source.num_buckets, "log_end_us": self.source.end_us}
+        return {"num_buckets": self.source.num_buckets, LOG_END: self.source.end_us}
 
     def shown(self, counts: dict[str, int]) -> dict[str, int]:
         always = ("rows_read", "rows_quarantined", "rows_used")

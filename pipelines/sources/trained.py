@@ -40,6 +40,8 @@ from schemas.records.embeddings import embeddings_metadata, read_embeddings_meta
 #: The one unit of a source, which its files are called by.
 UNIT = "part-00000-of-00001"
 VECTORS_FOLDER, EVIDENCE_FOLDER, MODEL_FOLDER = "embeddings", "evidence", "model"
+#: The count of a source that has learnt from them: pictures that people asked with, of items which they clicked.
+PICTURES_OF_QUERIES = "pictures_of_queries"
 _ID_DIGITS = 12
 
 

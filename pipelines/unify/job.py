@@ -20,9 +20,12 @@ from model.items.manifest import read_model_manifest, read_output_dim
 from model.sources.fusion import Fusion, FusionConfig, save_fusion, settle_fusion
 from model.sources.unified import SourceVectors
 from model.sources.unified_manifest import FUSION_FOLDER, ITEMSAGE, SIAMESE, UnifiedManifest, write_unified_manifest
+from model.split.split import Split
 from pipelines.console.jobs import main_of
 from pipelines.embed import job as embed
-from pipelines.one_embedding.vectors import log_end_us
+from pipelines.log.dated_log import LOG_END
+from pipelines.one_embedding.validation import validation_start_us
+from pipelines.one_embedding.vectors import latest, log_end_us, told_end
 from pipelines.run.opened import Run
 from pipelines.store.lock import store_lock
 from pipelines.store.models import ITEM_MODELS, UNIFIED_MODELS
@@ -31,7 +34,7 @@ from pipelines.unify.learn import FindWeights, ValidationLog, find_weights, told
 from pipelines.unify.run_sources import RunSource
 from schemas import storage
 from schemas.days import end_of_day_us
-from schemas.errors import UsageError
+from schemas.errors import CorruptFileError, UsageError
 from schemas.quarantine import quote
 from schemas.records.manifests import StageManifest
 
@@ -60,15 +63,16 @@ def run(config: UnifyConfig, options: PipelineOptions, find: FindWeights | None 
         if SIAMESE in sources:
             _check_backbone(folder, model)
         vectors = _Vectors(model, folder, sources, options)
+        ends = _log_ends(folder, model, config.names)
         curve: Sequence[Mapping[str, object]] = ()
-        find = find or _asked(config, folder, model)
+        find = find or _asked(config, folder, ends)
         if find is not None:
             found = find({name: vectors.of(name) for name in config.names}, fusion_config)
             fusion_config, curve = replace(fusion_config, weights=found.weights), found.curve
             print(told(found), flush=True)
         fusion = settle_fusion(fusion_config, {name: vectors.to_settle(name, fusion_config) for name in config.names})
         ids = {ITEMSAGE: model_id, **{name: source.source_id for name, source in sources.items()}}
-        end_us = _log_end_us(config, folder, model, list(fusion.dims))
+        end_us = latest([*(ends[name] for name in fusion.dims), _date_end_us(config)])
         own_ids = {name: ids[name] for name in fusion.dims}
         manifest = _install(config.store, fusion, curve, model_id, own_ids, sources, end_us)
         UNIFIED_MODELS.make_current(config.store, manifest.unified_id)
@@ -78,12 +82,16 @@ def run(config: UnifyConfig, options: PipelineOptions, find: FindWeights | None 
     return manifest.unified_id
 
 
-def _asked(config: UnifyConfig, run: str, model: Path) -> FindWeights | None:
-    """What finds weights as the config asks, None if it gives them."""
+def _asked(config: UnifyConfig, run: str, ends: Mapping[str, float | None]) -> FindWeights | None:
+    """What finds weights as the config asks, None if it gives them. Raises UsageError, before anything is computed, if
+    the sources have learnt from all that they would be found on."""
     if config.engagements is None or config.date is None:
         return None
+    end_us = _date_end_us(config)
+    assert end_us is not None
+    validation_start_us(ends, end_us)
     log = ValidationLog(engagements=config.engagements, date=config.date, thresholds=config, columns=config.columns)
-    return find_weights(run, read_model_manifest(model).get("log_end_us"), log)
+    return find_weights(run, ends.get(ITEMSAGE), log)
 
 
 class _Vectors:
@@ -127,17 +135,20 @@ def _check_backbone(run: str, model: Path) -> None:
         )
 
 
-def _log_end_us(config: UnifyConfig, run: str, model: Path, names: Sequence[str]) -> int | None:
-    """The end of all logs that sources, item model and weights have learnt from; None if there are none, or one whose
-    end is not told."""
-    try:
-        ends = [log_end_us(Run(run), name) for name in names if name != ITEMSAGE]
-    except UsageError:
-        return None
-    if ITEMSAGE in names:
-        ends.append(read_model_manifest(model).get("log_end_us"))
-    ends.append(end_of_day_us(config.date, config.time_zone))
-    return max((end for end in ends if end is not None), default=None)
+def _log_ends(run: str, model: Path, names: Sequence[str]) -> dict[str, float | None]:
+    """The end of the log that each source has learnt from: None of one that has read none, ANY_DAY if not told."""
+    opened = Run(run)
+    return {name: _model_log_end_us(model) if name == ITEMSAGE else log_end_us(opened, name) for name in names}
+
+
+def _model_log_end_us(model: Path) -> float | None:
+    """The end of the log of an item model; None of one that trains on no engagement."""
+    return None if Split.load(model).kind == "none" else told_end(read_model_manifest(model).get(LOG_END))
+
+
+def _date_end_us(config: UnifyConfig) -> int | None:
+    """The end of the log that weights are found on, None if they are given."""
+    return end_of_day_us(config.date, config.time_zone)
 
 
 def _training_run(store_path: str, model_id: str) -> str:
@@ -156,9 +167,9 @@ def _install(
     model_id: str,
     source_ids: Mapping[str, str],
     sources: Mapping[str, RunSource],
-    end_us: int | None,
+    end_us: float | None,
 ) -> UnifiedManifest:
-    """Writes the folder beside where it belongs and moves it there; one that is there already stays."""
+    """Writes the folder beside where it belongs and moves it there; one that is there already stays, if it is whole."""
     models = Path(store_path, "models")
     hidden = models / f".unified-{uuid.uuid4().hex[:12]}"
     try:
@@ -168,13 +179,24 @@ def _install(
                 sources[name].copy_into(hidden)
         manifest = write_unified_manifest(hidden, fusion, model_id, source_ids, end_us)
         target = models / manifest.unified_id
-        if storage.has(target):
-            UnifiedManifest.read(target).check_files(target)
-        else:
+        if not _is_whole(target):
+            storage.remove_folder(target, ignore_errors=True)
             storage.move(hidden, target)
         return manifest
     finally:
         storage.remove_folder(hidden, ignore_errors=True)
+
+
+def _is_whole(folder: Path) -> bool:
+    """Whether a unified model is there as it was written. Says so of one that is there and is not."""
+    if not storage.has(folder):
+        return False
+    try:
+        UnifiedManifest.read(folder).check_files(folder)
+    except (CorruptFileError, OSError) as error:
+        print(f"unify: {folder} is damaged and is made again: {error}", flush=True)
+        return False
+    return True
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -34,7 +34,7 @@ class ValidationLog:
     columns: Mapping[str, Any]
 
 
-def find_weights(run: str, item_model_end_us: int | None, log: ValidationLog) -> FindWeights:
+def find_weights(run: str, item_model_end_us: float | None, log: ValidationLog) -> FindWeights:
     """What finds weights on a run's items. item_model_end_us: where the log of the item model's training ends, None: it
     has read none.
 

@@ -23,9 +23,10 @@ import pyarrow.parquet as pq
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from model.machine.library_versions import versions_of
-from model.sources.unified_manifest import DAE, SIAMESE, UnifiedManifest
+from model.sources.unified_manifest import DAE, SIAMESE, SOURCE_IDS, UnifiedManifest, end_to_json
 from pipelines.console.jobs import flag
 from pipelines.embed.parts import Part, plan_parts
+from pipelines.log.dated_log import LOG_END
 from pipelines.run.listed_files import UNIFIED as STAGE
 from pipelines.run.opened import Run
 from pipelines.run.process_units import UnitStage
@@ -129,9 +130,13 @@ class Unified(Stage[UnifiedConfig]):
 
     def facts(self) -> dict[str, Any]:
         """Without a model_id, by which a run knows what its item model makes."""
-        end_us = self.manifest.log_end_us
-        told = {} if end_us is None else {"log_end_us": end_us}
-        return {"unified_id": self.manifest.unified_id, "dimension": self.manifest.dim, **told}
+        manifest = self.manifest
+        return {
+            "unified_id": manifest.unified_id,
+            "dimension": manifest.dim,
+            SOURCE_IDS: dict(manifest.source_ids),
+            LOG_END: end_to_json(manifest.log_end_us),
+        }
 
     @staticmethod
     def account(counts: Mapping[str, Mapping[str, int]]) -> dict[str, int]:

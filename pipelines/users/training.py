@@ -1,17 +1,13 @@
 """Up to when the item model of a run's vectors was trained: on its own days everything looks good."""
 
-import math
 from pathlib import Path
 
 from model.items.manifest import MANIFEST_FILE
 from model.split.split import Split
 from pipelines.store.history import RUN_NAME
 from schemas import storage
-from schemas.days import Calendar
+from schemas.days import ANY_DAY, Calendar
 from schemas.files import read_json
-
-#: Where the model does not tell the end of its log: a split that is not by time has training rows of any day.
-ANY_DAY = math.inf
 
 
 def trained_until_us(run: str | Path, model_id: str) -> float | None:

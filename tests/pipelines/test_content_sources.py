@@ -25,6 +25,8 @@ from model.sources.siamese import SiameseConfig, encode_items, load_siamese, tra
 from model.sources.side_information import ATTRIBUTE_FIELDS, SideInformationConfig, count_values, vocabulary_of
 from model.sources.unit_rows import unit_or_zero
 from pipelines.console.exit_codes import EXIT_DONE, EXIT_THRESHOLD, EXIT_USAGE
+from pipelines.one_embedding.vectors import log_end_us
+from pipelines.run.opened import Run
 from pipelines.run.units import read_stage_manifest
 from pipelines.sources import content
 from pipelines.sources import job as sources
@@ -39,7 +41,9 @@ from pipelines.sources.content import (
 from pipelines.stages import CONTENT
 from pipelines.train import job as train
 from pipelines.train.checks import check_early
+from schemas.days import ANY_DAY
 from schemas.errors import UsageError
+from schemas.files import write_sealed_json
 from schemas.records.embeddings import read_embeddings, read_embeddings_metadata, validate_embeddings
 from schemas.records.tfrecords import Pair, encode_pair, write_records
 from schemas.tables import ITEMS
@@ -216,7 +220,7 @@ def test_pictures_that_people_asked_with_are_of_what_they_clicked(run, tmp_path)
         "pairs/train/bucket-00000-of-00001.tfrecord": lambda path: write_records(path, records),
         "pairs/test/bucket-00000-of-00001.tfrecord": lambda path: write_records(path, records[:1]),
     }
-    RunBuilder(other).stage("pairs", files)
+    RunBuilder(other).stage("pairs", files, log_end_us=7)
     clicked = clicked_pictures([str(other / "pairs" / "train" / "bucket-00000-of-00001.tfrecord")])
     assert {name: len(found) for name, found in clicked.items()} == {BLIND: 6, PLAIN: 1}
     np.testing.assert_array_equal(clicked[PLAIN][0], asked[-3])
@@ -225,6 +229,9 @@ def test_pictures_that_people_asked_with_are_of_what_they_clicked(run, tmp_path)
     assert manifest["counts"]["pictures_trained_on"] == without["counts"]["pictures_trained_on"] + 7
     assert (manifest["counts"]["pictures_of_queries"], without["counts"]["pictures_of_queries"]) == (7, 0)
     assert manifest["source_id"] != without["source_id"]
+    assert [log_end_us(Run(folder), "siamese") for folder in (other, run)] == [7, None]
+    write_sealed_json(other / "manifests" / "siamese.json", {**manifest, "log_end_us": None})
+    assert log_end_us(Run(other), "siamese") == ANY_DAY  # of pairs that do not tell it
     assert BLIND not in read_embeddings(other / "siamese" / "embeddings")[0].to_pylist()
     pictures = {name: item_features(name).pictures.astype(np.float32) for name in ITEM_IDS}
     for name, found in clicked.items():

@@ -159,7 +159,7 @@ def test_a_source_that_knows_what_is_asked_is_refused(made, tmp_path, capsys):
     assert call(made, tmp_path, "--split-date", date_of(SOURCES_END - 1), "--seeds", "1") == EXIT_DONE
     assert call(made, tmp_path, "--split-date", date_of(SOURCES_END - 2)) == EXIT_USAGE
     told = capsys.readouterr().err
-    assert "prod2vec of 2026-07-11 00:00 UTC" in told
+    assert "prod2vec of the log up to 2026-07-11 00:00 UTC" in told
     assert "itemsage sources --date 2026-07-09" in told
 
 
@@ -176,7 +176,7 @@ def test_itemsage_is_measured_if_its_training_ended_before_the_split(alone, tmp_
     for end_day, code in ((SPLIT, EXIT_USAGE), (SPLIT - 1, EXIT_DONE)):
         write_json(model / "manifest.json", {"log_end_us": end_of_day_us(date_of(end_day))})
         assert call(alone, tmp_path, *day) == code
-    assert f"itemsage of {date_of(SPLIT + 1)} 00:00 UTC" in capsys.readouterr().err
+    assert f"itemsage of the log up to {date_of(SPLIT + 1)} 00:00 UTC" in capsys.readouterr().err
     found = json.loads((tmp_path / "table.json").read_text())
     (itemsage,) = (one for one in found["sources"] if one["name"] == "itemsage")
     assert (itemsage["items"], itemsage["dimension"]) == (NUM, NUM)

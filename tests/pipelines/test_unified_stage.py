@@ -11,14 +11,18 @@ from content_runs import ITEM_IDS, NUM_BUCKETS, item_features, item_row
 from exploration import soak
 from run_builder import RunBuilder
 from source_runs import made_of
-from unify_store import DAY_IDS, install_model, make_day, make_store, run_unify
+from unify_store import DAY_IDS, TRAINING, install_model, make_day, make_store, run_unify
 
 from model.sources.fusion import FusionConfig, fuse, settle_fusion
+from model.sources.side_information import ATTRIBUTE_FIELDS
 from model.sources.unified import load_unified
+from model.sources.unified_manifest import UnifiedManifest
 from pipelines.console.exit_codes import EXIT_DONE
 from pipelines.console.jobs import beam_options
 from pipelines.embed import job as embed
 from pipelines.embed import parts as embed_parts
+from pipelines.evaluate_sources.given import given_vectors, require_before
+from pipelines.one_embedding.vectors import unified_log_end_us, unified_seen_fields
 from pipelines.run.accounting import account
 from pipelines.run.opened import Run
 from pipelines.run.stage import run_stage
@@ -26,10 +30,11 @@ from pipelines.run.units import read_stage_manifest
 from pipelines.sources.content import ATTRIBUTES, encode_attributes, encode_pictures_of
 from pipelines.store.models import ITEM_MODELS, UNIFIED_MODELS
 from pipelines.unify.stage import Unified, UnifiedConfig
-from schemas.days import end_of_day_us
+from schemas.days import ANY_DAY, end_of_day_us
 from schemas.errors import CorruptFileError, UsageError
+from schemas.files import read_sealed_json, write_sealed_json
 from schemas.records.embeddings import embeddings_metadata, read_embeddings, write_embeddings_file
-from schemas.tables import ITEMS
+from schemas.tables import ITEMS, TEXT_FIELDS
 
 pytestmark = pytest.mark.slow
 EVIDENCE_FLAGS = (
@@ -102,9 +107,37 @@ def test_vectors_are_those_of_the_fusion(shop, day):
     manifest = read_stage_manifest(str(day), "unified")
     assert (manifest["unified_id"], manifest["dimension"]) == (UNIFIED_MODELS.current(str(shop)), 12)
     assert "model_id" not in manifest
-    assert manifest["log_end_us"] == end_of_day_us("2026-06-28", "UTC")
+    assert manifest["log_end_us"] == unified_log_end_us(Run(day)) == end_of_day_us("2026-06-28", "UTC")
+    assert manifest["source_ids"].keys() == {"itemsage", "prod2vec", "dae", "siamese"}
+    assert unified_seen_fields(Run(day)) == frozenset(TEXT_FIELDS).union(ATTRIBUTE_FIELDS)
     assert Run(day).vectors("unified") is not None
     assert Run(day).dimension_of("unified") == 12
+
+
+def test_what_a_day_tells_of_its_logs_and_fields(shop, day, tmp_path):
+    """Of a log whose end nobody tells, of none, and of a version that told of neither sources nor end."""
+    own = shutil.copytree(shop, tmp_path / "store")
+    make(shop, day)
+    told = read_stage_manifest(str(day), "unified")
+
+    def knows(**facts):
+        kept = {name: value for name, value in told.items() if name not in ("log_end_us", "source_ids")}
+        write_sealed_json(day / "manifests" / "unified.json", {**kept, **facts})
+        return unified_log_end_us(Run(day)), unified_seen_fields(Run(day))
+
+    assert knows() == (ANY_DAY, frozenset(TEXT_FIELDS).union(ATTRIBUTE_FIELDS))
+    assert knows(source_ids={"prod2vec": "x"}, log_end_us=5) == (5, frozenset())
+    assert knows(source_ids={"dae": "x"}, log_end_us=None) == (None, frozenset(ATTRIBUTE_FIELDS))
+    sequences = own / TRAINING / "manifests" / "sequences.json"
+    write_sealed_json(sequences, {**read_sealed_json(sequences), "log_end_us": None})  # as without --date
+    assert run_unify(own, "--sources", "prod2vec") == EXIT_DONE
+    assert UnifiedManifest.read(UNIFIED_MODELS.folder(str(own), UNIFIED_MODELS.current(str(own)))).log_end_us == ANY_DAY
+    again = shutil.copytree(shop / "day", tmp_path / "again")
+    make(own, again)
+    assert unified_log_end_us(Run(again)) == ANY_DAY
+    (vectors,) = given_vectors(Run(again), None, "", DAY_IDS)
+    with pytest.raises(UsageError, match="got unified of a log whose end is not told"):
+        require_before([vectors], end_of_day_us("2030-01-01"), "2030-01-01")
 
 
 def test_a_new_item_has_the_vectors_that_know_it(shop, day):

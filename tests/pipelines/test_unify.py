@@ -238,6 +238,23 @@ def test_damage_is_told_of(own, capsys):
         UnifiedManifest.read(folder)
 
 
+def test_a_damaged_unified_model_is_made_again_by_the_same_call(own, capsys):
+    folder = folder_of(own)
+    before = made_of(own, "models")
+    for damage in (
+        lambda: flip_byte(folder / "dae" / "model" / "weights.safetensors"),
+        lambda: next((folder / "prod2vec" / "evidence").iterdir()).unlink(),
+        lambda: (folder / "manifest.json").write_text("{}"),
+    ):
+        damage()
+        assert run_unify(own) == EXIT_DONE
+        assert "is damaged and is made again" in capsys.readouterr().out
+        assert folder_of(own) == folder
+        assert made_of(own, "models") == before
+    assert run_unify(own) == EXIT_DONE
+    assert "made again" not in capsys.readouterr().out
+
+
 def test_gc_keeps_the_one_in_use(own):
     first = UNIFIED_MODELS.current(str(own))
     assert run_unify(own, "--sources", "itemsage,bpr") == EXIT_DONE
@@ -279,8 +296,13 @@ def test_weights_are_found_on_days_that_no_source_has_learnt_from(own, capsys):
     assert run_unify(own, *flags, *lenient, "--date", "2026-07-10") == EXIT_DONE
     assert UNIFIED_MODELS.current(str(own)) == first
     capsys.readouterr()
+    shutil.rmtree(own / TRAINING / "embeddings")
     assert run_unify(own, *flags, *lenient, "--date", "2026-06-28") == EXIT_USAGE
-    assert "weights are found on days that no source has learnt from" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert (
+        "does, at 2026-06-29 00:00 UTC, got prod2vec of the log up to 2026-06-29 00:00 UTC: weights are found" in told
+    )
+    assert not (own / TRAINING / "embeddings").exists()  # nothing is computed first
 
 
 @pytest.mark.parametrize(

@@ -136,14 +136,17 @@ def test_vectors_that_know_the_days_asked_are_warned_of(shop, tmp_path, capsys):
         write_stage_manifest(str(run), "sequences", [], log_end_us=end_us)
         folders[f"{name}-unified"] = write_vectors(run / "unified" / "part.parquet", rows).parent
         write_stage_manifest(str(run), "unified", [], **({} if end_us is None else {"log_end_us": end_us}))
+    run = tmp_path / "none"
+    folders["none"] = write_vectors(run / "unified" / "part.parquet", rows).parent
+    write_stage_manifest(str(run), "unified", [], source_ids={"dae": "dae-0"}, log_end_us=None)
     also = ",".join(f"{name}={folder}" for name, folder in folders.items())
     _, report, page = compare(shop, tmp_path, also, f"--alpha={ALPHA}")
     told = capsys.readouterr().err
     warned = [warning.split("'")[1] for warning in report["warnings"]]
-    assert warned == ["late", "late-unified", "open"]
+    assert warned == ["late", "late-unified", "open", "open-unified"]
     assert all(f"WARNING: {warning}" in told and f"**Warning**: {warning}" in page for warning in report["warnings"])
     assert f"up to {day_after(FROM)} 00:00 UTC" in report["warnings"][0]
-    assert "days that are not told" in report["warnings"][2]
+    assert all("a log whose end is not told" in warning for warning in report["warnings"][2:])
 
 
 def test_common_items_keep_actions_of_all_and_the_place_of_each():

@@ -1,5 +1,7 @@
 """What the tasks are asked of: a run's items, a log's sessions, the vectors of sources; weights found on them."""
 
+import math
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -11,15 +13,17 @@ from model.measures.attribute_probe import ProbeConfig
 from model.measures.cart_returns import ReturnConfig
 from model.measures.one_embedding import TasksConfig
 from model.sources.fusion import FusionConfig
+from model.sources.unified_manifest import end_from_json, end_to_json
 from model.sources.weight_search import WeightSearchConfig, search_weights
 from pipelines.console.thresholds import LogThresholds
+from pipelines.evaluate_sources.given import require_before
 from pipelines.one_embedding.catalogue import Catalogue, families_of
 from pipelines.one_embedding.sessions import read_sessions
-from pipelines.one_embedding.validation import vectors_of, weighed_on
-from pipelines.one_embedding.vectors import finished_sources, source_of
+from pipelines.one_embedding.validation import validation_start_us, vectors_of, weighed_on
+from pipelines.one_embedding.vectors import finished_sources, latest, source_of, told_end
 from pipelines.run.opened import Run
 from pipelines.sources import job as sources
-from schemas.days import end_of_day_us
+from schemas.days import ANY_DAY, end_of_day_us
 from schemas.errors import ThresholdError, UsageError
 from schemas.records.embeddings import read_embeddings
 from schemas.tables import ITEMS, TEXT_FIELDS
@@ -116,13 +120,26 @@ def test_vectors_are_aligned_and_tell_what_they_have_seen(run, catalogue):
         assert found.seen >= {"colors", "brand"} if name == "prodsi2vec" else not found.seen
 
 
-def test_a_source_whose_log_has_no_end_is_refused(tmp_path, made):
-
+def test_a_source_whose_log_has_no_end_may_know_any_day(tmp_path, made):
     other = RunBuilder(tmp_path / "run").items(item_rows(), ITEMS, 3).run
     call = ["--run", str(other), "--engagements", str(made[1]), "--sources", "bpr", "--dim", "4"]
     assert sources.main(call) == 0
-    with pytest.raises(UsageError, match="whose end is not told"):
-        source_of(Run(other), "bpr", ITEM_IDS)
+    found = source_of(Run(other), "bpr", ITEM_IDS)
+    assert found.log_end_us == ANY_DAY
+    with pytest.raises(UsageError, match="bpr of a log whose end is not told: train them with"):
+        require_before([found], end_of_day_us(date_of(SPLIT)), date_of(SPLIT))
+    with pytest.raises(UsageError, match="got bpr of a log whose end is not told: weights are found on days that no"):
+        validation_start_us({"bpr": ANY_DAY}, end_of_day_us(date_of(SPLIT)))
+
+
+def test_the_last_of_several_logs_counts_and_that_nobody_tells_above_all():
+    assert latest([None, 5, 7]) == 7
+    assert latest([None]) is None
+    assert latest([5, told_end(None), None]) == ANY_DAY
+    assert [end_from_json(end_to_json(end)) for end in (None, 5, ANY_DAY)] == [None, 5, ANY_DAY]
+    for wrong in (5.5, "now", True, math.inf):
+        with pytest.raises(ValueError, match="microseconds"):
+            end_from_json(wrong)
 
 
 def test_weights_are_found_on_days_that_no_source_knows(run, made, catalogue):
