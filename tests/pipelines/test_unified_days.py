@@ -14,6 +14,7 @@ from command_server import Commands
 from content_runs import item_row
 from gate_runs import flip_byte
 from unify_store import DAY_IDS, install_model, make_store, run_unify
+from verified_store import reseal
 
 from pipelines.console.exit_codes import EXIT_DONE, EXIT_FAULT, EXIT_THRESHOLD, EXIT_USAGE
 from pipelines.run.opened import Run
@@ -22,6 +23,7 @@ from pipelines.store import store
 from pipelines.store.lock import store_lock
 from pipelines.store.models import UNIFIED_MODELS
 from schemas.files import read_json
+from schemas.records.embeddings import read_embeddings, read_embeddings_metadata, write_embeddings_file
 from schemas.tables import ITEMS
 
 DAY_BEFORE, DAY, DAY_AFTER = "2026-06-29", "2026-06-30", "2026-07-01"
@@ -185,6 +187,29 @@ def test_damage_is_found(own):
     failing = "unified_coverage,unified_neighbour_overlap,unified_drift"
     assert f"--accept {failing}" in shown.replace("\n", " ")
     assert own.day(DAY, "--unify", "--accept", failing, "--because", "a disk had failed")[0] == EXIT_DONE
+
+
+def test_verify_looks_at_the_unified_model_and_fuses_a_sample_again(own, tmp_path):
+    again = ("--rebuild", "40", "--image-root", str(tmp_path))
+    code, shown = own.call("verify", *again)
+    assert code == EXIT_DONE, shown
+    assert f"unified_model    {UNIFIED_MODELS.current(str(own.store))}, " in shown
+    assert "40 items fused again" in shown
+    run, model = store.current_run(str(own.store)), Path(own.store, "models", UNIFIED_MODELS.current(str(own.store)))
+    ids, matrix_NE = read_embeddings(run / "unified")
+    (path,) = (run / "unified").iterdir()
+    write_embeddings_file(path, ids, matrix_NE[:, ::-1].copy(), read_embeddings_metadata(run / "unified"))
+    reseal(run, "unified", ("unified/",))
+    code, shown = own.call("verify", *again)
+    assert code == EXIT_FAULT
+    assert "expected the stored unified vector, got one" in shown
+    flip_byte(model / "dae" / "model" / "weights.safetensors")
+    (model / "more.txt").write_text("")
+    (own.store / "models" / "UNIFIED").write_text("unified-000000000000\n")
+    code, shown = own.call("verify")
+    assert code == EXIT_FAULT
+    for told in ("dae/model/weights.safetensors", "'more.txt' is not part of", "got 'unified-000000000000'"):
+        assert told in shown, told
 
 
 def test_a_killed_unify_leaves_the_one_before(own):

@@ -15,7 +15,7 @@ from pipelines.run.changes import CHANGES_FOLDERS
 from pipelines.run.model_ids import wrong_encoder_ids, wrong_model_ids
 from pipelines.stages import StageLine, lines_of_day, published_files, published_folders, published_lines, with_needs
 from pipelines.store import store
-from pipelines.store.models import ITEM_MODELS
+from pipelines.store.models import ITEM_MODELS, UNIFIED_MODELS
 from pipelines.store.run_files import gates_by_status
 from schemas import storage
 from schemas.errors import CorruptFileError
@@ -227,7 +227,7 @@ def _failed_gates(run: InspectedRun) -> list[str]:
 
 
 def check_pointers(run: InspectedRun) -> Finding:
-    """CURRENT names a finished run of the store, models/CURRENT a model."""
+    """CURRENT names a finished run of the store, models/CURRENT a model, models/UNIFIED, if any, a unified model."""
     finding = Finding("pointers", "CURRENT, models/CURRENT")
     with finding.guard("CURRENT"):
         current = store.current_run_or_none(str(run.store))
@@ -237,6 +237,10 @@ def check_pointers(run: InspectedRun) -> Finding:
             finding.warn(f"readers see {current.parent.name}/{current.name}, not this run")
     with finding.guard("models/CURRENT"):
         ITEM_MODELS.current(str(run.store))
+    if UNIFIED_MODELS.has_current(str(run.store)):
+        finding.looked_at += ", models/UNIFIED"
+        with finding.guard("models/UNIFIED"):
+            UNIFIED_MODELS.current(str(run.store))
     return finding
 
 

@@ -28,6 +28,7 @@ from pipelines.operations.verify.files import (
 )
 from pipelines.operations.verify.pictures import check_table_pictures
 from pipelines.operations.verify.rebuild import check_rebuild
+from pipelines.operations.verify.unified import check_rebuilt_unified, check_unified_model
 from pipelines.operations.verify.users import check_users
 from pipelines.operations.verify.vectors import (
     check_changes,
@@ -37,8 +38,8 @@ from pipelines.operations.verify.vectors import (
     vectors_named,
     vectors_of,
 )
-from pipelines.run.listed_files import EMBEDDINGS, INDEX, folders_of_vectors
-from pipelines.stages import published_lines
+from pipelines.run.listed_files import EMBEDDINGS, INDEX, UNIFIED, folders_of_vectors
+from pipelines.stages import line_of, published_lines
 from pipelines.store.named_run import find_run
 from schemas import storage
 from schemas.errors import UsageError
@@ -78,6 +79,7 @@ def verify_run(store: Path, run: Path, rebuild: int = 0, image_root: str | None 
     inspected, (manifests, checksums) = read_run(store, run)
     buckets, record_ids = check_buckets(inspected)
     vectors, embeddings = check_embeddings(inspected, record_ids)
+    has_unified = inspected.expects(line_of(UNIFIED))
     findings = [
         check_completed(inspected),
         manifests,
@@ -88,6 +90,7 @@ def verify_run(store: Path, run: Path, rebuild: int = 0, image_root: str | None 
         check_gates(inspected),
         check_pointers(inspected),
         check_model(inspected),
+        *([check_unified_model(inspected)] if has_unified else []),
         *buckets,
         *check_table_pictures(inspected),
         check_quarantine(inspected),
@@ -105,6 +108,8 @@ def verify_run(store: Path, run: Path, rebuild: int = 0, image_root: str | None 
             findings.append(check_refined_index(inspected, vectors_of(inspected, INDEX, embeddings)))
     if rebuild:
         findings.append(check_rebuild(inspected, record_ids, rebuild, image_root))
+        if has_unified:
+            findings.append(check_rebuilt_unified(inspected, record_ids, rebuild))
     return findings
 
 
