@@ -46,6 +46,8 @@ def with_unified(config: Any) -> bool:
 CLICKSTREAM = ("prod2vec", "prodsi2vec", "deepwalk_prod2vec", "deepwalk_prodsi2vec", "bpr")
 CONTENT = ("dae", "siamese")
 SOURCES = (*CLICKSTREAM, *CONTENT)
+#: The stages that read the log for sources.
+FROM_LOG = frozenset(("sequences", "lifetimes", "interactions"))
 
 
 def named_sources(text: str) -> tuple[str, ...]:
@@ -70,12 +72,14 @@ def require_engagements(names: tuple[str, ...], engagements: str | None) -> None
 
 @dataclass(frozen=True)
 class ForSources:
-    """Of a stage that a call has if it is asked for one of these sources."""
+    """Of a stage that a call has if it is asked for one of these sources, and for the flag `also`, if one is named."""
 
     names: tuple[str, ...]
+    also: str = ""
 
     def __call__(self, config: Any) -> bool:
-        return not set(self.names).isdisjoint(named_sources(config.sources))
+        is_asked = not self.also or getattr(config, self.also, False)
+        return is_asked and not set(self.names).isdisjoint(named_sources(config.sources))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,6 +145,9 @@ STAGES: tuple[StageLine, ...] = (
     StageLine(name="sequences", place="pipelines.sources.sequences:Sequences",
               does="engagements -> items engaged with in a session", needs=("items", "log"), folders=("sequences",),
               training=_SEQUENCES),
+    StageLine(name="lifetimes", place="pipelines.sources.sequences:Lifetimes",
+              does="engagements -> items that a user has bought or put into a cart", needs=("items", "log"),
+              folders=("lifetimes",), training=ForSources(("prod2vec", "prodsi2vec"), also="lifetimes")),
     StageLine(name="interactions", place="pipelines.sources.sequences:Interactions",
               does="engagements -> users and their items", needs=("items", "log"), folders=("interactions",),
               training=ForSources(("bpr",))),

@@ -1,7 +1,6 @@
 """Days as a shop counts them: from midnight to midnight of its zone, of 23 or 25 hours where clocks are changed."""
 
 import difflib
-import math
 from bisect import bisect_left
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, tzinfo
@@ -13,8 +12,6 @@ from schemas.quarantine import quote
 
 DAY_US = 86_400_000_000
 UTC_NAME = "UTC"
-#: In the place of the instant at which a log ends that does not tell it: what learnt from it may know any day.
-ANY_DAY = math.inf
 #: Names that a message suggests.
 _MOST_NEAR = 3
 _EPOCH_DAY = date(1970, 1, 1)
@@ -98,15 +95,6 @@ def instant_in_words(time_us: float) -> str:
     '1970-01-01 00:00 UTC'
     """
     return datetime.fromtimestamp(time_us / 1e6, UTC).strftime("%Y-%m-%d %H:%M UTC")
-
-
-def log_in_words(end_us: float) -> str:
-    """A log that ends at an instant since 1970, or at ANY_DAY.
-
-    >>> log_in_words(0), log_in_words(ANY_DAY)
-    ('the log up to 1970-01-01 00:00 UTC', 'a log whose end is not told')
-    """
-    return "a log whose end is not told" if end_us == ANY_DAY else f"the log up to {instant_in_words(end_us)}"
 
 
 def _first_second(midnight: datetime, zone: str) -> int:

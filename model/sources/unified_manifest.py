@@ -8,13 +8,13 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from schemas import storage
-from schemas.days import ANY_DAY
 from schemas.errors import CorruptFileError
 from schemas.files import check_sha256, read_json, sha256_of_file, write_json
 from schemas.hashing import fingerprint
+from schemas.log_ends import LOG_END, end_from_json, end_to_json
 from schemas.quarantine import quote
 
 if TYPE_CHECKING:
@@ -29,8 +29,6 @@ MANIFEST_FILE = "manifest.json"
 SOURCE_IDS = "source_ids"
 UNIFIED_ID = re.compile(r"unified-[0-9a-f]{12}")
 _DIGITS = 12
-#: In the place of the end of a log that does not tell it.
-_NOT_TOLD = "not told"
 
 Folder = str | os.PathLike[str]
 
@@ -39,8 +37,7 @@ Folder = str | os.PathLike[str]
 class UnifiedManifest:
     """unified_id: of the folder; item_model_id: whose vectors are the source itemsage, and whose features the models
     read; source_ids: of each source; dims: of each source's vectors; dim: E; files: path in the folder -> sha256;
-    log_end_us: the first instant after all logs that it has learnt from (microseconds since 1970), ANY_DAY where one
-    does not tell its end, None: it has read none."""
+    log_end_us: of all logs that it has learnt from (see schemas.log_ends)."""
 
     unified_id: str
     item_model_id: str
@@ -62,7 +59,7 @@ class UnifiedManifest:
                 item_model_id=str(value["item_model_id"]),
                 dims=dims,
                 dim=_positive(value["dim"]),
-                log_end_us=end_from_json(value["log_end_us"]),
+                log_end_us=end_from_json(value[LOG_END]),
                 **texts,
             )
         except (AttributeError, KeyError, TypeError, ValueError) as error:
@@ -86,7 +83,7 @@ class UnifiedManifest:
             "dim": self.dim,
             "dims": dict(self.dims),
             "item_model_id": self.item_model_id,
-            "log_end_us": end_to_json(self.log_end_us),
+            LOG_END: end_to_json(self.log_end_us),
             "source_ids": dict(self.source_ids),
         }
 
@@ -116,22 +113,6 @@ def write_unified_manifest(
     named = replace(made, unified_id=made.made_id())
     write_json(Path(folder, MANIFEST_FILE), named.to_json())
     return named
-
-
-def end_to_json(end_us: float | None) -> int | str | None:
-    """As a manifest has it.
-
-    >>> end_to_json(ANY_DAY), end_to_json(5), end_to_json(None)
-    ('not told', 5, None)
-    """
-    return _NOT_TOLD if end_us == ANY_DAY else None if end_us is None else int(end_us)
-
-
-def end_from_json(value: object) -> float | None:
-    """Raises ValueError for what end_to_json does not write."""
-    if value is not None and value != _NOT_TOLD and type(value) is not int:
-        raise ValueError("microseconds since 1970, or nothing")
-    return ANY_DAY if value == _NOT_TOLD else cast("int | None", value)
 
 
 def _texts(value: Any) -> dict[str, str]:

@@ -28,7 +28,7 @@ SHARED_KEYS = frozenset(
     ignore_robots image image_dtype image_encoder image_encoder_folder image_root image_weights image_weights_name
     image_weights_sha256 importance_learning_rate in_batch_negatives include_train index_backend interpolate item
     item_test_fraction item_validation_fraction items items_run joint json judgements keep keep_going
-    keep_near_duplicates keep_seen kind learn_weights learning_rate list_length log_every markdown mask_known
+    keep_near_duplicates keep_seen kind learn_weights learning_rate lifetimes list_length log_every markdown mask_known
     max_actions max_actions_drop max_bigrams max_changed_texts max_coverage_drop max_distill_steps max_drift_auc
     max_field_tokens max_gradient_norm max_items max_pairs_per_item max_picture_bytes max_picture_pixels
     max_quarantined_log max_quarantined_pictures max_quarantined_rows max_queries max_recall_drop

@@ -8,7 +8,6 @@ from pipelines.one_embedding.vectors import (
     SourceVectors,
     aligned,
     finished_sources,
-    latest,
     source_of,
     unified_log_end_us,
     unified_seen_fields,
@@ -19,8 +18,9 @@ from pipelines.stages import SOURCES
 from pipelines.store.history import RUN_NAME
 from pipelines.users.training import trained_until_us
 from schemas import storage
-from schemas.days import ANY_DAY, instant_in_words, log_in_words
+from schemas.days import instant_in_words
 from schemas.errors import UsageError
+from schemas.log_ends import ANY_DAY, latest, log_in_words
 from schemas.quarantine import quote
 from schemas.tables import TEXT_FIELDS
 

@@ -10,7 +10,7 @@ from pipelines.run.opened import Run
 from pipelines.stages import SOURCES
 from pipelines.users.training import trained_until_us
 from schemas import storage
-from schemas.days import log_in_words
+from schemas.log_ends import log_in_words
 from schemas.quarantine import quote
 
 

@@ -16,8 +16,6 @@ TIME_ZONE_HELP = "IANA name of the time zone whose midnight ends a day, such as 
 
 #: Of the share of times with an offset, or without one, what it moves by where an export is as it was.
 _USUAL_MOVE = 0.1
-#: What manifests call the first instant after the rows that were read (microseconds since 1970); None: it is not told.
-LOG_END = "log_end_us"
 
 
 @dataclass(frozen=True, kw_only=True)

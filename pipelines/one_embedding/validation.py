@@ -21,11 +21,12 @@ from model.sources.fusion import FusionConfig
 from model.sources.fusion_objective import objective
 from model.sources.weight_search import Objective
 from pipelines.one_embedding.catalogue import Catalogue, fields_of
-from pipelines.one_embedding.vectors import SourceVectors, latest, log_end_us, seen_fields
+from pipelines.one_embedding.vectors import SourceVectors, log_end_us, seen_fields
 from pipelines.run.opened import Run
 from pipelines.stages import SOURCES
-from schemas.days import instant_in_words, log_in_words
+from schemas.days import instant_in_words
 from schemas.errors import UsageError
+from schemas.log_ends import latest, log_in_words
 
 
 class Known(Protocol):

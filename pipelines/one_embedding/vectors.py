@@ -11,28 +11,25 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from model.sources.side_information import ATTRIBUTE_FIELDS
-from model.sources.unified_manifest import ITEMSAGE, SOURCE_IDS, end_from_json
-from pipelines.log.dated_log import LOG_END
+from model.sources.unified_manifest import ITEMSAGE, SOURCE_IDS
 from pipelines.run.listed_files import UNIFIED
 from pipelines.run.opened import Run
 from pipelines.sources.run_tables import run_table
 from pipelines.sources.trained import EVIDENCE_FOLDER, PICTURES_OF_QUERIES, VECTORS_FOLDER
-from pipelines.stages import SOURCES, line_of, with_needs
-from schemas.days import ANY_DAY
+from pipelines.stages import FROM_LOG, SOURCES, line_of, with_needs
+from schemas.log_ends import ANY_DAY, LOG_END, end_from_json
 from schemas.records.clickstream import EVIDENCE
 from schemas.records.embeddings import read_embeddings, read_embeddings_metadata, validate_embeddings
 from schemas.tables import TEXT_FIELDS
 
-#: Stages that read the log for sources.
-_FROM_LOG = ("sequences", "interactions")
 _ITEMS = "items"
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class SourceVectors:
     """vectors_ND: float32, unit rows, zeros for an item without one. evidence_N: int64, how often the source has seen
-    each, None of what keeps none. seen: the fields of the catalogue that it has read. log_end_us: where its log ends,
-    ANY_DAY where that is not told, None: it has read none."""
+    each, None of what keeps none. seen: the fields of the catalogue that it has read. log_end_us: where its log ends
+    (see schemas.log_ends)."""
 
     name: str
     model_id: str
@@ -94,11 +91,12 @@ def seen_fields(name: str) -> frozenset[str]:
 
 
 def log_end_us(run: Run, name: str) -> float | None:
-    """Where the log of a source ends, ANY_DAY where that is not told, None of one that has read none."""
-    read = [stage for stage in with_needs(name) if stage in _FROM_LOG]
-    if run.counts(name).get(PICTURES_OF_QUERIES):
-        read.append(name)
-    return latest(told_end(run.manifest(stage).facts.get(LOG_END)) for stage in read)
+    """Where the log of a source ends (see schemas.log_ends), as its manifest tells."""
+    facts = run.manifest(name).facts
+    if LOG_END in facts:
+        return end_from_json(facts[LOG_END])
+    has_read = run.counts(name).get(PICTURES_OF_QUERIES) or not FROM_LOG.isdisjoint(with_needs(name))
+    return ANY_DAY if has_read else None  # a source of a version that did not tell
 
 
 def unified_log_end_us(run: Run) -> float | None:
@@ -112,16 +110,6 @@ def unified_seen_fields(run: Run) -> frozenset[str]:
     """The fields of the catalogue that the sources of a run's unified vectors have read: all if they are not told."""
     names = run.manifest(UNIFIED).facts.get(SOURCE_IDS, (ITEMSAGE, *SOURCES))
     return frozenset[str]().union(*map(seen_fields, names))
-
-
-def told_end(end: object) -> float:
-    """The end of a log that was read, as a stage or a model tells it: ANY_DAY where it does not."""
-    return end if isinstance(end, int) else ANY_DAY
-
-
-def latest(ends: Iterable[float | None]) -> float | None:
-    """The last of the ends of several logs; None if none was read."""
-    return max((end for end in ends if end is not None), default=None)
 
 
 def _evidence(run: Run, name: str, item_ids: Sequence[str]) -> np.ndarray:

@@ -26,7 +26,6 @@ from model.items.query_table import QueryTable
 from model.split.split import PARTS, Split, SplitConfig, TimeSpan, fit_split, no_engagements
 from pipelines.console.jobs import narrow
 from pipelines.gates.log import check_log, require_passed_log
-from pipelines.log.dated_log import LOG_END
 from pipelines.log.engagement_log import Log, LogConfig
 from pipelines.log.equal_rows import ROWS_EQUAL
 from pipelines.log.read_engagements import ReadEngagements
@@ -47,6 +46,7 @@ from pipelines.run.units import Unit, read_stage_manifest
 from schemas import storage
 from schemas.errors import CorruptFileError, ThresholdError
 from schemas.files import read_sealed_json
+from schemas.log_ends import LOG_END
 from schemas.tables import PSEUDO_TASK
 
 EXAMPLE = (

@@ -1,6 +1,6 @@
 """The sources that learn from clickstream alone, each a few lines around its trainer in model.sources.
 
-    sequences ------------------> Prod2Vec             skip-gram over sessions
+    sequences [+ lifetimes] ----> Prod2Vec             skip-gram over sessions, and what users have bought
     sequences + items ----------> ProdSI2Vec           attributes of items are tokens beside them
     co-engagement -> walks -----> DeepWalkProd2Vec     skip-gram over walks
     ... + items ----------------> DeepWalkProdSI2Vec
@@ -9,6 +9,7 @@
 One Embedding To Do Them All (arXiv 1906.12120). Evidence: sessions with the item, of BPR users of it.
 """
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, ClassVar
@@ -25,7 +26,7 @@ from model.sources.side_information import ATTRIBUTE_FIELDS, values_of
 from model.sources.skip_gram import SkipGramConfig, train_skip_gram
 from model.sources.walks import ENDED
 from pipelines.sources import co_engagements
-from pipelines.sources.run_tables import RunTable
+from pipelines.sources.run_tables import RunTable, run_table
 from pipelines.sources.trained import LearntVectors, SourceConfig, TrainedSource, num_distinct
 from schemas.records.clickstream import BIASES, EVIDENCE, INTERACTIONS, SEQUENCES, WALKS
 from schemas.tables import ITEMS
@@ -34,6 +35,7 @@ Tables = Mapping[str, RunTable]
 Advance = Callable[[int], None]
 #: Of walks, which are many: passes over them, and how far apart two items of one are.
 _WALK_EPOCHS, _WALK_WINDOW = 2, 5
+_LIFETIMES = "lifetimes"
 
 
 def attributes_of(items: pa.Table) -> dict[str, list[str]]:
@@ -70,6 +72,16 @@ class Prod2Vec(TrainedSource):
 
     name = "prod2vec"
     reads: ClassVar[tuple[str, ...]] = ("sequences",)
+
+    @functools.cached_property
+    def tables(self) -> dict[str, RunTable]:
+        """Lifetimes too, if they are asked for."""
+        more = {_LIFETIMES: run_table(self.run, _LIFETIMES)} if self.config.lifetimes else {}
+        return {**{folder: run_table(self.run, folder) for folder in self.reads}, **more}
+
+    @property
+    def log_stages(self) -> Sequence[str]:
+        return [*super().log_stages, *([_LIFETIMES] if self.config.lifetimes else [])]
 
     @staticmethod
     def settings(config: SourceConfig) -> Mapping[str, Any]:
@@ -162,7 +174,7 @@ def _attributes(tables: Tables) -> dict[str, list[str]]:
 def _of_sequences(
     tables: Tables, config: SourceConfig, advance: Advance, attributes: Mapping[str, Sequence[str]]
 ) -> LearntVectors:
-    sequences = tables["sequences"].read(SEQUENCES)
+    sequences = pa.concat_tables([tables[name].read(SEQUENCES) for name in ("sequences", _LIFETIMES) if name in tables])
     num_seen = num_distinct(pc.list_flatten(sequences["item_ids"]))
     num_tokens = pc.sum(pc.list_value_length(sequences["item_ids"])).as_py() or 0
     corpus = corpus_of(sequences, min_count=config.min_count, attributes=attributes)

@@ -26,9 +26,7 @@ from model.sources.autoencoder import (
 from model.sources.clicked_pictures import clicked_products
 from model.sources.siamese import SiameseConfig, TrainedSiamese, encode_items, save_siamese, train_siamese
 from model.sources.side_information import ATTRIBUTE_FIELDS, Columns, SideInformationConfig, count_values, vocabulary_of
-from pipelines.log.dated_log import LOG_END
 from pipelines.run.unit_files import manifest_path
-from pipelines.run.units import read_stage_manifest
 from pipelines.sources.run_tables import RunTable, counts_of, run_table
 from pipelines.sources.trained import PICTURES_OF_QUERIES, LearntVectors, SourceConfig, TrainedSource
 from schemas import storage
@@ -152,11 +150,10 @@ class Siamese(TrainedSource):
     def settings(config: SourceConfig) -> Mapping[str, Any]:
         return {"siamese": asdict(_siamese(config)), "most": MAX_TRAINING_PICTURES}
 
-    def facts(self) -> dict[str, Any]:
-        """The end of the log of the pairs too, where it has learnt from them."""
-        used = counts_of(self.run, self.units)[PICTURES_OF_QUERIES]
-        end = {LOG_END: read_stage_manifest(self.run, "pairs").get(LOG_END)} if used else {}
-        return {**super().facts(), **end}
+    @property
+    def log_stages(self) -> Sequence[str]:
+        """The pairs, where it has learnt from pictures of their queries."""
+        return ["pairs"] if counts_of(self.run, self.units)[PICTURES_OF_QUERIES] else []
 
     @staticmethod
     def learn(tables: Mapping[str, RunTable], config: SourceConfig, advance: Callable[[int], None]) -> LearntVectors:

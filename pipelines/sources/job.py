@@ -2,7 +2,7 @@
 
     itemsage sources --run RUN --engagements LOG --date 2026-06-30 --sources prod2vec,bpr
 
-    log -> sequences -> prod2vec, prodsi2vec
+    log -> sequences -> prod2vec, prodsi2vec <- lifetimes <- log (--lifetimes)
              +-> co_engagements -> walks -> deepwalk_prod2vec, deepwalk_prodsi2vec
         -> interactions -> bpr
     items -> dae; features -> siamese
@@ -53,6 +53,7 @@ class SourcesConfig(DatedLog):
     dim: int = like(SourceConfig, "dim")
     min_count: int = like(SourceConfig, "min_count", help="occurrences of an item that gets a vector; of bpr two users")
     seed: int = like(SourceConfig, "seed")
+    lifetimes: bool = like(SourceConfig, "lifetimes")
     columns: dict[str, Any] = flag(default={}, help="[columns.engagements]: our column name -> the shop's")
 
 

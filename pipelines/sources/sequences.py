@@ -1,7 +1,8 @@
-"""What sources learn from, made of an engagement log: sequences of sessions, and users with their items.
+"""What sources learn from, made of an engagement log: sequences of sessions and of lives, and users with their items.
 
     slices -> rows of use (log_rows) -> by bucket of the session -> sequences/        SEQUENCES
-                                     -> by bucket of the user    -> interactions/     INTERACTIONS
+                                     -> by bucket of the user    -> lifetimes/        SEQUENCES
+                                                                 -> interactions/     INTERACTIONS
 
 Each is a stage that reads the log for itself, so that a run makes only what its sources ask for. Counts beside those
 of log_rows: sequences_written, tokens_written (items at their places), sequences_of_one_item and tokens_over_the_cap,
@@ -18,11 +19,10 @@ import apache_beam as beam
 import pyarrow as pa
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from model.sources.engaged_rows import RowsConfig, interactions_of
-from model.sources.sequences import SequencesConfig, sequences_of
+from model.sources.engaged_rows import ACTION_WEIGHTS, RowsConfig, interactions_of
+from model.sources.sequences import LIFETIME, SequencesConfig, sequences_of
 from pipelines.console.jobs import flag
 from pipelines.console.terminal import found_in_words
-from pipelines.log.dated_log import LOG_END
 from pipelines.log.read_engagements import slice_unit
 from pipelines.run.stage import Stage
 from pipelines.run.units import Unit, bucket_name, finished_sidecar
@@ -43,9 +43,13 @@ from schemas.days import UTC_NAME, end_of_day_us
 from schemas.errors import ThresholdError, printable
 from schemas.files import expand_inputs
 from schemas.hashing import fingerprint
+from schemas.log_ends import LOG_END
 from schemas.reading.input_files import check_columns, count_rows, input_identity
 from schemas.reading.rows import plan_slices
 from schemas.tables import ENGAGEMENTS
+
+#: What Prod2Vec is of in One Embedding To Do Them All: what is bought, or put into a cart.
+_OF_CARTS = tuple((name, weight) for name, weight in ACTION_WEIGHTS if name in ("add_to_cart", "checkout"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,9 +166,22 @@ class Sequences(FromLog):
 
     @staticmethod
     def make(rows: pa.Table) -> tuple[pa.Table, dict[str, int]]:
-        table, facts = sequences_of(rows, SequencesConfig())
-        left_out = {name: facts[name] for name in ("sequences_of_one_item", "tokens_over_the_cap")}
-        return table, {"sequences_written": facts["sequences"], "tokens_written": facts["tokens"], **left_out}
+        return _sequences(rows, SequencesConfig())
+
+
+class Lifetimes(FromLog):
+    """Items that a user has bought or put into a cart in all their time, each once a day (UTC)."""
+
+    name = "lifetimes"
+    code_versions = (1,)
+    bars = (read_progress(name),)
+    by = BY_USER
+    makes = "sequences_written"
+    made_is = "user who has bought two items, or put them into a cart"
+
+    @staticmethod
+    def make(rows: pa.Table) -> tuple[pa.Table, dict[str, int]]:
+        return _sequences(rows, SequencesConfig(kind=LIFETIME, rows=RowsConfig(action_weights=_OF_CARTS)))
 
 
 class Interactions(FromLog):
@@ -181,3 +198,9 @@ class Interactions(FromLog):
     def make(rows: pa.Table) -> tuple[pa.Table, dict[str, int]]:
         table = interactions_of(rows, RowsConfig())
         return table, {"interactions_written": len(table)}
+
+
+def _sequences(rows: pa.Table, config: SequencesConfig) -> tuple[pa.Table, dict[str, int]]:
+    table, facts = sequences_of(rows, config)
+    left_out = {name: facts[name] for name in ("sequences_of_one_item", "tokens_over_the_cap")}
+    return table, {"sequences_written": facts["sequences"], "tokens_written": facts["tokens"], **left_out}

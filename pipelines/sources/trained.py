@@ -29,11 +29,13 @@ from pipelines.console.jobs import flag
 from pipelines.console.progress import Progress
 from pipelines.run.process_units import UnitStage
 from pipelines.run.stage import Stage
-from pipelines.run.units import Unit, UnitWriter
+from pipelines.run.units import Unit, UnitWriter, read_stage_manifest
 from pipelines.sources.run_tables import RunTable, run_table
+from pipelines.stages import FROM_LOG, with_needs
 from schemas import storage
 from schemas.errors import ThresholdError
 from schemas.hashing import fingerprint
+from schemas.log_ends import LOG_END, end_to_json, latest, told_end
 from schemas.records.clickstream import EVIDENCE
 from schemas.records.embeddings import embeddings_metadata, read_embeddings_metadata, write_embeddings_file
 
@@ -53,6 +55,9 @@ class SourceConfig:
     dim: int = flag(default=64, help="numbers of a vector; of siamese its start decides")
     min_count: int = flag(default=5, help="occurrences of an item that gets a vector")
     seed: int = flag(default=0, help="same seed, same vectors")
+    lifetimes: bool = flag(
+        default=False, help="prod2vec and prodsi2vec learn from what a user buys or carts in all their time, too"
+    )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -111,6 +116,11 @@ class TrainedSource(Stage[SourceConfig], abc.ABC):
         """Equal for what is made from equal input with equal settings."""
         return f"{self.name}-{self.units[0].fingerprint[:_ID_DIGITS]}"
 
+    @property
+    def log_stages(self) -> Sequence[str]:
+        """The stages that have read the log for it, whose manifests say where that ends."""
+        return [stage for stage in with_needs(self.name) if stage in FROM_LOG]
+
     def prepare(self, options: PipelineOptions) -> None:
         """Raises UsageError for settings out of range."""
         _ = self.units
@@ -125,7 +135,12 @@ class TrainedSource(Stage[SourceConfig], abc.ABC):
 
     def facts(self) -> dict[str, Any]:
         metadata = read_embeddings_metadata(Path(self.run, self.name, VECTORS_FOLDER))
-        return {"source_id": self.source_id, "dimension": int(metadata["dimension"])}
+        ends = [told_end(read_stage_manifest(self.run, stage).get(LOG_END)) for stage in self.log_stages]
+        return {
+            "source_id": self.source_id,
+            "dimension": int(metadata["dimension"]),
+            LOG_END: end_to_json(latest(ends)),
+        }
 
     def shown(self, counts: dict[str, int]) -> dict[str, int]:
         return {**counts, "reused": int(not self.todo)}

@@ -23,9 +23,8 @@ from model.sources.unified_manifest import FUSION_FOLDER, ITEMSAGE, SIAMESE, Uni
 from model.split.split import Split
 from pipelines.console.jobs import main_of
 from pipelines.embed import job as embed
-from pipelines.log.dated_log import LOG_END
 from pipelines.one_embedding.validation import validation_start_us
-from pipelines.one_embedding.vectors import latest, log_end_us, told_end
+from pipelines.one_embedding.vectors import log_end_us
 from pipelines.run.opened import Run
 from pipelines.store.lock import store_lock
 from pipelines.store.models import ITEM_MODELS, UNIFIED_MODELS
@@ -35,6 +34,7 @@ from pipelines.unify.run_sources import RunSource
 from schemas import storage
 from schemas.days import end_of_day_us
 from schemas.errors import CorruptFileError, UsageError
+from schemas.log_ends import LOG_END, latest, told_end
 from schemas.quarantine import quote
 from schemas.records.manifests import StageManifest
 

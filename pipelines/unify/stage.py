@@ -23,10 +23,9 @@ import pyarrow.parquet as pq
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from model.machine.library_versions import versions_of
-from model.sources.unified_manifest import DAE, SIAMESE, SOURCE_IDS, UnifiedManifest, end_to_json
+from model.sources.unified_manifest import DAE, SIAMESE, SOURCE_IDS, UnifiedManifest
 from pipelines.console.jobs import flag
 from pipelines.embed.parts import Part, plan_parts
-from pipelines.log.dated_log import LOG_END
 from pipelines.run.listed_files import UNIFIED as STAGE
 from pipelines.run.opened import Run
 from pipelines.run.process_units import UnitStage
@@ -37,6 +36,7 @@ from pipelines.store.models import UNIFIED_MODELS
 from schemas import storage
 from schemas.errors import CorruptFileError, UsageError
 from schemas.hashing import fingerprint
+from schemas.log_ends import LOG_END, end_to_json
 from schemas.quarantine import quote
 
 CODE_VERSION = 1

@@ -6,8 +6,9 @@ from model.items.manifest import MANIFEST_FILE
 from model.split.split import Split
 from pipelines.store.history import RUN_NAME
 from schemas import storage
-from schemas.days import ANY_DAY, Calendar
+from schemas.days import Calendar
 from schemas.files import read_json
+from schemas.log_ends import ANY_DAY, LOG_END
 
 
 def trained_until_us(run: str | Path, model_id: str) -> float | None:
@@ -27,7 +28,7 @@ def trained_until_us(run: str | Path, model_id: str) -> float | None:
     if split.test_start_us is not None:
         return split.test_start_us
     manifest = model / MANIFEST_FILE
-    return float(read_json(manifest).get("log_end_us", ANY_DAY)) if storage.has_file(manifest) else ANY_DAY
+    return float(read_json(manifest).get(LOG_END, ANY_DAY)) if storage.has_file(manifest) else ANY_DAY
 
 
 def days_trained_on(run: str | Path, model_id: str, days: range, calendar: Calendar) -> int | None:

@@ -78,6 +78,35 @@ def test_sequences_are_those_of_the_whole_log(run, used):
     assert counts["sequences_of_one_item"] == facts["sequences_of_one_item"] > 0
 
 
+def test_lifetimes_are_learnt_from_where_they_are_asked_for(run, rows, tmp_path):
+    """What a user has bought or put into a cart, an item once a day; sessions stay as they are."""
+    own, log = make_items(tmp_path / "run"), write_rows(tmp_path / "log", rows)
+    assert run_sources(own, log, "--sources", "prod2vec", "--lifetimes") == EXIT_DONE
+    first: dict[tuple[str, dt.date, str], dt.datetime] = {}
+    for row in rows:
+        user, when, item = row["user_id"], row["timestamp"], row["item_id"]
+        if user and when < _END and item != "unknown" and row["action"] in ("add_to_cart", "checkout"):
+            key = (user, when.date(), item)
+            first[key] = min(when, first.get(key, when))
+    lives = {user: sorted((when, item) for (one, _, item), when in first.items() if one == user) for user, *_ in first}
+    expected = {user: [item for _, item in life] for user, life in lives.items() if len(life) > 1}
+    table = table_of(own, "lifetimes")
+    assert dict(zip(table["sequence_id"].to_pylist(), table["item_ids"].to_pylist(), strict=True)) == expected
+    assert table_of(own, "sequences").equals(table_of(run, "sequences"))
+    both = pa.concat_tables([table_of(own, "sequences"), table])
+    found = train_skip_gram(corpus_of(both, min_count=2), SkipGramConfig(dim=8), lambda _: None)
+    ids, matrix_ND = read_embeddings(own / "prod2vec" / "embeddings")
+    assert ids.to_pylist() == list(found.item_ids)
+    np.testing.assert_array_equal(matrix_ND, unit_or_zero(found.matrix_ND))
+    assert not np.array_equal(matrix_ND, read_embeddings(run / "prod2vec" / "embeddings")[1])
+    told = read_stage_manifest(str(own), "prod2vec")
+    assert told["log_end_us"] == int(_END.timestamp() * 1e6)
+    assert run_sources(own, log, "--sources", "prod2vec") == EXIT_DONE  # without them it is as ever
+    assert read_embeddings(own / "prod2vec" / "embeddings")[1].tobytes() == (
+        read_embeddings(run / "prod2vec" / "embeddings")[1].tobytes()
+    )
+
+
 def test_rows_of_the_log_add_up(run, rows, used):
     left_out = ("quarantined", "after_date", "other_actions", "without_user_or_session", "item_unknown", "equal")
     counts = counts_of(run, "sequences")

@@ -30,9 +30,10 @@ from pipelines.run.units import read_stage_manifest
 from pipelines.sources.content import ATTRIBUTES, encode_attributes, encode_pictures_of
 from pipelines.store.models import ITEM_MODELS, UNIFIED_MODELS
 from pipelines.unify.stage import Unified, UnifiedConfig
-from schemas.days import ANY_DAY, end_of_day_us
+from schemas.days import end_of_day_us
 from schemas.errors import CorruptFileError, UsageError
 from schemas.files import read_sealed_json, write_sealed_json
+from schemas.log_ends import ANY_DAY
 from schemas.records.embeddings import embeddings_metadata, read_embeddings, write_embeddings_file
 from schemas.tables import ITEMS, TEXT_FIELDS
 
@@ -128,8 +129,8 @@ def test_what_a_day_tells_of_its_logs_and_fields(shop, day, tmp_path):
     assert knows() == (ANY_DAY, frozenset(TEXT_FIELDS).union(ATTRIBUTE_FIELDS))
     assert knows(source_ids={"prod2vec": "x"}, log_end_us=5) == (5, frozenset())
     assert knows(source_ids={"dae": "x"}, log_end_us=None) == (None, frozenset(ATTRIBUTE_FIELDS))
-    sequences = own / TRAINING / "manifests" / "sequences.json"
-    write_sealed_json(sequences, {**read_sealed_json(sequences), "log_end_us": None})  # as without --date
+    source = own / TRAINING / "manifests" / "prod2vec.json"
+    write_sealed_json(source, {**read_sealed_json(source), "log_end_us": "not told"})  # as without --date
     assert run_unify(own, "--sources", "prod2vec") == EXIT_DONE
     assert UnifiedManifest.read(UNIFIED_MODELS.folder(str(own), UNIFIED_MODELS.current(str(own)))).log_end_us == ANY_DAY
     again = shutil.copytree(shop / "day", tmp_path / "again")

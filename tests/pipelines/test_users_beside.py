@@ -132,8 +132,7 @@ def test_vectors_that_know_the_days_asked_are_warned_of(shop, tmp_path, capsys):
     for name, end_us in ends.items():
         run = tmp_path / name
         folders[name] = write_vectors(run / "prod2vec" / "embeddings" / "part.parquet", rows).parent
-        write_stage_manifest(str(run), "prod2vec", [])
-        write_stage_manifest(str(run), "sequences", [], log_end_us=end_us)
+        write_stage_manifest(str(run), "prod2vec", [], **({} if end_us is None else {"log_end_us": end_us}))
         folders[f"{name}-unified"] = write_vectors(run / "unified" / "part.parquet", rows).parent
         write_stage_manifest(str(run), "unified", [], **({} if end_us is None else {"log_end_us": end_us}))
     run = tmp_path / "none"

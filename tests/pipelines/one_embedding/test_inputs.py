@@ -13,18 +13,18 @@ from model.measures.attribute_probe import ProbeConfig
 from model.measures.cart_returns import ReturnConfig
 from model.measures.one_embedding import TasksConfig
 from model.sources.fusion import FusionConfig
-from model.sources.unified_manifest import end_from_json, end_to_json
 from model.sources.weight_search import WeightSearchConfig, search_weights
 from pipelines.console.thresholds import LogThresholds
 from pipelines.evaluate_sources.given import require_before
 from pipelines.one_embedding.catalogue import Catalogue, families_of
 from pipelines.one_embedding.sessions import read_sessions
 from pipelines.one_embedding.validation import validation_start_us, vectors_of, weighed_on
-from pipelines.one_embedding.vectors import finished_sources, latest, source_of, told_end
+from pipelines.one_embedding.vectors import finished_sources, source_of
 from pipelines.run.opened import Run
 from pipelines.sources import job as sources
-from schemas.days import ANY_DAY, end_of_day_us
+from schemas.days import end_of_day_us
 from schemas.errors import ThresholdError, UsageError
+from schemas.log_ends import ANY_DAY, end_from_json, end_to_json, latest, told_end
 from schemas.records.embeddings import read_embeddings
 from schemas.tables import ITEMS, TEXT_FIELDS
 
