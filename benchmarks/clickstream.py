@@ -37,7 +37,7 @@ from model.sources.bpr import BprConfig, train_bpr
 from model.sources.corpus import corpus_of, walks_corpus
 from model.sources.engaged_rows import RowsConfig, interactions_of
 from model.sources.item_graph import ItemGraphConfig, cap_degrees, count_edges
-from model.sources.sequences import SequencesConfig, sequences_of
+from model.sources.sequences import LIFETIME, SequencesConfig, sequences_of
 from model.sources.skip_gram import SkipGramConfig, train_skip_gram
 from model.sources.walks import WalksConfig, adjacency_of, walk
 
@@ -115,6 +115,7 @@ class Purchases:
         rows, self.min_count = RowsConfig(before_us=cut_us), min_count
         started = time.process_time()
         self.sequences, _ = sequences_of(log, SequencesConfig(rows=rows))
+        self.lifetimes, _ = sequences_of(log, SequencesConfig(rows=rows, kind=LIFETIME))
         self.corpus = corpus_of(self.sequences, min_count=min_count)
         self.names = self.corpus.names
         print(f"sequences, corpus: {time.process_time() - started:.1f} s of the processor, {dict(self.corpus.facts)}")
@@ -140,9 +141,12 @@ class Purchases:
         counts_NN.setdiag(0)
         return counts_NN
 
-    def skip_gram(self, flags: argparse.Namespace, with_attributes: bool) -> np.ndarray:
+    def skip_gram(
+        self, flags: argparse.Namespace, with_attributes: bool = False, with_lifetimes: bool = False
+    ) -> np.ndarray:
         attributes = self.attributes if with_attributes else None
-        corpus = corpus_of(self.sequences, min_count=self.min_count, attributes=attributes)
+        sequences = pa.concat_tables([self.sequences, *([self.lifetimes] if with_lifetimes else [])])
+        corpus = corpus_of(sequences, min_count=self.min_count, attributes=attributes)
         config = SkipGramConfig(dim=flags.dim, num_epochs=flags.epochs)
         vectors = train_skip_gram(corpus, config)
         return self.of_names(vectors.item_ids, vectors.matrix_ND)
@@ -194,7 +198,8 @@ class Purchases:
 def methods(purchases: Purchases, chosen: dict[str, tuple]) -> dict[str, Callable[[argparse.Namespace], np.ndarray]]:
     """Name -> training. chosen: what each library learns with."""
     found: dict[str, Callable[[argparse.Namespace], np.ndarray]] = {
-        "prod2vec": lambda flags: purchases.skip_gram(flags, with_attributes=False),
+        "prod2vec": purchases.skip_gram,
+        "prod2vec-lifetimes": lambda flags: purchases.skip_gram(flags, with_lifetimes=True),
         "gensim": lambda flags: purchases.gensim(flags, *chosen["gensim"]),
         "prodsi2vec": lambda flags: purchases.skip_gram(flags, with_attributes=True),
         "deepwalk-prod2vec": lambda flags: purchases.deep_walk(flags, with_attributes=False),
