@@ -80,13 +80,16 @@ def compare_cells(
     return cells
 
 
-def is_shown(difference: Mapping[str, float], metric: str) -> bool:
-    """Whether the interval of that metric leaves 0 out.
+def is_shown(difference: Mapping[str, float | None], metric: str) -> bool:
+    """Whether there is an interval of that metric, and it leaves 0 out.
 
     >>> is_shown({"mrr": 0.1, "mrr_low": -0.01, "mrr_high": 0.2}, "mrr")
     False
+    >>> is_shown({"mrr": 0.1, "mrr_low": None, "mrr_high": None}, "mrr")
+    False
     """
-    return difference[f"{metric}_low"] > 0 or difference[f"{metric}_high"] < 0
+    low, high = difference[f"{metric}_low"], difference[f"{metric}_high"]
+    return low is not None and high is not None and (low > 0 or high < 0)
 
 
 def _recall(ranks_P: np.ndarray) -> float:

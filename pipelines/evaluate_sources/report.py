@@ -11,6 +11,7 @@ from model.measures.clicked_bought import PAIR_COSINE, RANDOM_COSINE
 from model.measures.comparison import is_shown
 from model.measures.log_rows import CLICK
 from model.measures.one_embedding import ATTRIBUTES, CART_RETURNS, CLICKED_BOUGHT
+from model.measures.resampling import LEAST_CLUSTERS
 from pipelines.console.terminal import found_in_words, markdown_table
 from pipelines.evaluate_sources.measure import RANDOM
 from pipelines.one_embedding.catalogue import fields_of
@@ -46,7 +47,8 @@ def _about(report: Mapping[str, Any]) -> list[str]:
         f"{_popular(report)} up to {report['split_date']} ({report['time_zone']}); rows of the log: {rows}",
         f"- figures are {spread}[the 95 % bootstrap interval of the first]; a seed decides which families test and "
         "which random items stand in pairs, not how a source was trained",
-        f"- `*`: the paired difference to `{report['reference']}` has an interval that leaves 0 out",
+        f"- `*`: the paired difference to `{report['reference']}` has an interval that leaves 0 out; fewer than "
+        f"{LEAST_CLUSTERS} sessions, of attributes families, have none",
         "- an item without a vector is a row of zeros: it has cosine 0 with all, and a probe can say but one value of "
         "all such items",
     ]
@@ -176,8 +178,9 @@ def _cell(figures: Figures, metric: str) -> str:
     >>> more = {"auc": 0.1, "auc_low": 0.01, "auc_high": 0.2}
     >>> _cell({"auc": 0.5, "auc_low": 0.4, "auc_high": 0.6, "by_seed": [0.5, 0.7], "more": more}, "auc")
     '.600 ± .141 [.400, .600]*'
-    >>> _cell({"auc": None, "auc_low": None, "auc_high": None}, "auc")
-    'none'
+    >>> few = {"auc": 0.5, "auc_low": None, "auc_high": None}
+    >>> _cell({**few, "more": few}, "auc"), _cell({**few, "auc": None}, "auc")
+    ('.500', 'none')
     """
     if figures[metric] is None:
         return "none"
@@ -185,8 +188,7 @@ def _cell(figures: Figures, metric: str) -> str:
     spread = f" ± {_figure(statistics.stdev(values))}" if len(values) > 1 else ""
     low, high = figures[f"{metric}_low"], figures[f"{metric}_high"]
     bounds = "" if low is None or high is None else f" [{_figure(low)}, {_figure(high)}]"
-    more = figures.get("more", {})
-    is_other = more.get(f"{metric}_low") is not None and is_shown(more, metric)
+    is_other = "more" in figures and is_shown(figures["more"], metric)
     return f"{_figure(statistics.fmean(values))}{spread}{bounds}{'*' if is_other else ''}"
 
 

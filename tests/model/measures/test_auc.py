@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
 from model.measures.auc import auc, auc_figure
+from model.measures.comparison import is_shown
 from model.measures.evaluation import bootstrap_ratios
-from model.measures.resampling import compared_with_bounds, drawn_figures, with_bounds
+from model.measures.resampling import LEAST_CLUSTERS, compared_with_bounds, drawn_figures, with_bounds
 
 rows = st.lists(st.tuples(st.integers(0, 4), st.booleans(), st.integers(0, 3), st.integers(0, 2)), max_size=15)
 
@@ -69,6 +70,21 @@ def test_draws_without_a_figure_are_left_out():
     drawn = drawn_figures(figure, 2)
     assert len(drawn) == 1000
     assert 0.4 < np.isnan(drawn).mean() < 0.6
-    assert with_bounds("auc", figure, 2) == {"auc": 1.0, "auc_low": 1.0, "auc_high": 1.0}
-    nowhere = with_bounds("auc", lambda counts: np.full(len(counts), np.nan), 2)
+    assert with_bounds("auc", figure, 6) == {"auc": 1.0, "auc_low": 1.0, "auc_high": 1.0}
+    nowhere = with_bounds("auc", lambda counts: np.full(len(counts), np.nan), 6)
     assert all(np.isnan(value) for value in nowhere.values())
+
+
+@pytest.mark.parametrize("num_clusters", [1, 2, 5])
+def test_too_few_clusters_have_no_interval_and_show_nothing(num_clusters):
+    """All clusters rise together by chance more often than one time in twenty: 2 / 2^C."""
+    assert 2 / 2**num_clusters > 0.05 > 2 / 2**LEAST_CLUSTERS
+    sums = np.arange(1.0, num_clusters + 1)
+    figures = {
+        name: (lambda counts, by=by: counts @ (by * sums) / counts.sum(axis=1)) for name, by in (("a", 2), ("b", 1))
+    }
+    more = compared_with_bounds("mean", figures, num_clusters, "b")["a"]["more"]
+    for value in (with_bounds("mean", figures["a"], num_clusters), more):
+        assert value["mean"] > 0
+        assert (value["mean_low"], value["mean_high"]) == (None, None)
+        assert not is_shown(value, "mean")
