@@ -22,7 +22,7 @@ import pyarrow as pa
 from model.measures.attribute_probe import TEXT, ProbeConfig
 from model.measures.cart_returns import ReturnConfig
 from model.measures.log_rows import interest
-from model.measures.one_embedding import TasksConfig
+from model.measures.one_embedding import TasksConfig, tested_of_reserved
 from pipelines.console.jobs import flag, main_of_alone, shown_call
 from pipelines.console.paths import named_folders
 from pipelines.console.terminal import print_page
@@ -154,6 +154,7 @@ def _about(config: EvaluateSourcesConfig, run: Run, catalogue: Catalogue, rows: 
         "split_date": config.split_date,
         "time_zone": config.time_zone,
         "seeds": config.seeds,
+        "tested_of_reserved": tested_of_reserved(config.tasks.probe),
         "return_days": config.return_days,
     }
 

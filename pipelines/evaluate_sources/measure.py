@@ -4,8 +4,9 @@
     clicked_bought    `text`: TF-IDF of all text, cut to its first singular vectors
     cart_returns      `text`, the size of the cart alone, and `random`: vectors that tell items apart and nothing else
 
-A seed decides which families test and which random items stand in pairs; intervals, and differences to the reference,
-are those of the first. Returns know no seed. An item without a vector is a row of zeros in all of it.
+A seed decides which of the RESERVED families (model.measures.one_embedding) test and which random items stand in pairs;
+intervals, and differences to the reference, are those of the first. Returns know no seed. An item without a vector is a
+row of zeros in all of it.
 
 Legend: N items, D dimension, S seeds.
 """

@@ -39,18 +39,34 @@ def format_page(report: Mapping[str, Any]) -> str:
 
 
 def _about(report: Mapping[str, Any]) -> list[str]:
-    seeds = report["seeds"]
-    spread = f"mean ± standard deviation of {seeds} seeds, " if seeds > 1 else ""
     rows = found_in_words(report["rows"])
     return [
         f"- {report['items']:,} items in {report['families']:,} families, {report['cold_items']:,} cold: not "
         f"{_popular(report)} up to {report['split_date']} ({report['time_zone']}); rows of the log: {rows}",
-        f"- figures are {spread}[the 95 % bootstrap interval of the first]; a seed decides which families test and "
-        "which random items stand in pairs, not how a source was trained",
+        *_seeds(report),
         f"- `*`: the paired difference to `{report['reference']}` has an interval that leaves 0 out; fewer than "
         f"{LEAST_CLUSTERS} sessions, of attributes families, have none",
         "- an item without a vector is a row of zeros: it has cosine 0 with all, and a probe can say but one value of "
         "all such items",
+    ]
+
+
+def _seeds(report: Mapping[str, Any]) -> list[str]:
+    """What a figure is of, and what its ± is not."""
+    seeds = report["seeds"]
+    tested = f"{report['tested_of_reserved']:.0%}".replace("%", " %")
+    if seeds == 1:
+        return [
+            f"- figures are of one seed, [their 95 % bootstrap interval]; it draws which families test, {tested} of "
+            "a half of all families, and which random items stand in pairs, not how a source was trained"
+        ]
+    return [
+        f"- figures are mean ± standard deviation of {seeds} seeds, [the 95 % bootstrap interval of the first]; those "
+        "of returns know no seed",
+        f"- a seed draws which families test, {tested} of a half of all families, the same half for every seed (labels "
+        "of the other may have chosen weights), and which random items stand in pairs, not how a source was trained; "
+        "so seeds test many of the same items, and ± is less than other items would give: whether a difference is "
+        "shown is said by intervals alone",
     ]
 
 

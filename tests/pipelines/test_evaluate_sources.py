@@ -151,6 +151,18 @@ def test_evaluate_hands_over_and_writes_the_same_bytes_and_prints_the_page(made,
     assert "cosine 0 with all" in page
 
 
+def test_the_page_says_what_a_seed_decides(out, alone, tmp_path):
+    page = (out / "table.md").read_text()
+    assert "mean ± standard deviation of 2 seeds, [the 95 % bootstrap interval of the first]" in page
+    assert "60 % of a half of all families, the same half for every seed" in page
+    assert "± is less than other items would give" in page
+    assert call(alone, tmp_path, "--seeds", "1") == EXIT_DONE
+    page = (tmp_path / "table.md").read_text()
+    assert "figures are of one seed, [their 95 % bootstrap interval]; " in page
+    assert "±" not in page
+    assert "for every seed" not in page
+
+
 def test_evaluate_knows_no_other_tasks():
     assert cli.main(["evaluate", "--tasks=two-embeddings", "--store", "s"]) == EXIT_USAGE
 
