@@ -3,12 +3,12 @@
     session after the split     clicked a b c, bought b     pairs  (a, b) (c, b)
     of each pair                clicked item replaced by a random one of equal popularity: (a', b) (c', b)
 
-The figures are the mean cosine of pairs and of their random twins, and the AUC: how often a pair is above a twin. A
-bought item's own clicks make no pair, they would be of cosine 1. Popularity is clicks before the split: a random item
-is drawn among the NEIGHBOURS that are next to the clicked one in the order of popularity (of equal ones by a hash of
-the id), but for items of the session. So neither "popular items are near each other" nor "an unknown item is far" is
-worth anything. Of a log without any click, as a till's is, two items that one session bought are a pair, both ways, and
-purchases are popularity.
+The figures are the mean cosine of pairs and of their random twins, and the AUC: how often any pair is above any twin,
+its own or another's. A bought item's own clicks make no pair, they would be of cosine 1. Popularity is clicks before
+the split: a random item is drawn among the NEIGHBOURS that are next to the clicked one in the order of popularity (of
+equal ones by a hash of the id), but for items of the session. So neither "popular items are near each other" nor "an
+unknown item is far" is worth anything. Of a log without any click, as a till's is, two items that one session bought
+are a pair, both ways, and purchases are popularity.
 
 An item without a vector is a row of zeros, of cosine 0 with all: pairs are the same for every source.
 

@@ -131,9 +131,11 @@ def _clicked_bought(report: Mapping[str, Any]) -> list[str]:
     header = ["source", "AUC", "cosine of pairs", "of random ones", "AUC, cold", "AUC, warm"]
     pairs = "(clicked, bought)" if _has_clicks(report) else "of items bought together (the log has no click)"
     return [
-        f"{found['pairs']:,} pairs {pairs} of {found['sessions']:,} sessions after the split. AUC: how often a pair is "
-        f"nearer than the bought item and a random one {_popular(report)} as often before the split. Cold: one of the "
-        f"pair is, of {found['cold_pairs']:,} pairs.",
+        f"{found['pairs']:,} pairs {pairs} of {found['sessions']:,} sessions after the split, and as many random ones: "
+        f"the bought item and one that was {_popular(report)} about as often before the split as the other of the "
+        "pair. AUC: how often any of these pairs has a higher cosine than any of the random ones, of all sessions "
+        f"together, ties half; it is not each pair against its own. Cold: the {found['cold_pairs']:,} pairs of which "
+        "one item is, and their random ones.",
         "",
         *markdown_table(header, rows),
     ]

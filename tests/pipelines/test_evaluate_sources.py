@@ -156,6 +156,7 @@ def test_the_page_says_what_a_seed_decides(out, alone, tmp_path):
     assert "mean ± standard deviation of 2 seeds, [the 95 % bootstrap interval of the first]" in page
     assert "60 % of a half of all families, the same half for every seed" in page
     assert "± is less than other items would give" in page
+    assert "how often any of these pairs has a higher cosine than any of the random ones" in page
     assert call(alone, tmp_path, "--seeds", "1") == EXIT_DONE
     page = (tmp_path / "table.md").read_text()
     assert "figures are of one seed, [their 95 % bootstrap interval]; " in page
