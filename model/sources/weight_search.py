@@ -5,6 +5,8 @@
     3  one source after the other   its weight at each level, the others as they are; the best stays; until a round
                                     changes nothing
 
+Single sources are trials too, so that none is above the winner; on one task of several one may be.
+
 A task's score is scaled between its floor (chance, the majority) and its best single source, so that an AUC from .5 to
 .6 and an F1 from .1 to .8 count alike; what is maximised is their mean, or the least of them ("min"). A task on which
 no single source is above its floor by `least_lead` tells nothing of weights and does not count.
@@ -12,12 +14,13 @@ no single source is above its floor by `least_lead` tells nothing of weights and
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, TypedDict
 
 import numpy as np
 
 from schemas.errors import UsageError
 
+ALONE = "alone"
 #: Weights by source (their sum is 1) -> score by task, higher is better.
 Objective = Callable[[Mapping[str, float]], Mapping[str, float]]
 
@@ -25,7 +28,7 @@ Objective = Callable[[Mapping[str, float]], Mapping[str, float]]
 @dataclass(frozen=True, kw_only=True)
 class WeightSearchConfig:
     """levels: what the weight of one source is tried at, the others' being 1 at first. min_gain: of a step that
-    counts."""
+    counts, single sources apart."""
 
     levels: tuple[float, ...] = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0)
     max_rounds: int = 4
@@ -39,14 +42,43 @@ class WeightSearchConfig:
             raise UsageError(f"expected levels >= 0, max_rounds >= 0 and mean or min, got {self}")
 
 
+class Trial(TypedDict):
+    """step: ALONE, "equal" or the number of the round; scores: by task; combined: of the tasks that count, what is
+    maximised; is_best: so far."""
+
+    step: str
+    weights: dict[str, float]
+    scores: dict[str, float]
+    combined: float
+    is_best: bool
+
+
 @dataclass(frozen=True)
 class WeightSearch:
-    """weights: the best that were tried, sum 1. tasks: those that counted. curve: each trial in order, {"step",
-    "weights", "scores", "combined", "is_best"}: step "alone", "equal" or the number of the round; is_best: so far."""
+    """weights: the best that were tried, sum 1: no single source is above them, all tasks together. tasks: those that
+    counted. curve: each trial in order. left_out: what could not be asked -> why."""
 
     weights: dict[str, float]
     tasks: list[str]
-    curve: list[dict[str, object]] = field(default_factory=list)
+    curve: list[Trial] = field(default_factory=list)
+    left_out: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def chosen(self) -> Trial:
+        """The trial of these weights."""
+        return [trial for trial in self.curve if trial["is_best"]][-1]
+
+    @property
+    def alone(self) -> dict[str, Trial]:
+        """source -> the trial of it alone."""
+        trials = [trial for trial in self.curve if trial["step"] == ALONE]
+        return {name: trial for trial in trials for name, weight in trial["weights"].items() if weight}
+
+    @property
+    def best_alone(self) -> str:
+        """The source that is best alone, all tasks together; of equal ones the first by name."""
+        alone = self.alone
+        return max(sorted(alone), key=lambda name: alone[name]["combined"])
 
 
 def search_weights(
@@ -69,7 +101,7 @@ class _Search:
         self.names, self.objective, self.floors, self.config = names, objective, floors, config
         self.scores: dict[tuple[float, ...], dict[str, float]] = {}
         self.spans: dict[str, float] = {}
-        self.curve: list[dict[str, object]] = []
+        self.curve: list[Trial] = []
         self.best: tuple[float, ...] = ()
         self.best_combined = -np.inf
 
@@ -86,7 +118,7 @@ class _Search:
                 f"{dict(self.floors)}: give the weights, they cannot be found on these data"
             )
         for weights in alone:
-            self._try(weights, "alone")
+            self._try(weights, ALONE)
         current = self._scaled(tuple(1.0 for _ in self.names))
         self._try(current, "equal")
         for number in range(1, self.config.max_rounds + 1):
@@ -112,12 +144,13 @@ class _Search:
 
     def _try(self, weights: tuple[float, ...], step: str) -> None:
         combined = self._combined(weights)
-        is_best = combined > self.best_combined + self.config.min_gain
+        least_gain = 0.0 if step == ALONE else self.config.min_gain
+        is_best = combined > self.best_combined + least_gain
         if is_best:
             self.best, self.best_combined = weights, combined
         shown = dict(zip(self.names, weights, strict=True))
-        line = {"step": step, "weights": shown, "scores": dict(self._scores(weights)), "combined": combined}
-        self.curve.append({**line, "is_best": is_best})
+        scores = dict(self._scores(weights))
+        self.curve.append(Trial(step=step, weights=shown, scores=scores, combined=combined, is_best=is_best))
 
     def _combined(self, weights: tuple[float, ...]) -> float:
         scores = self._scores(weights)

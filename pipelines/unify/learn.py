@@ -63,15 +63,36 @@ def find_weights(run: str, item_model_end_us: float | None, log: ValidationLog) 
 
         found = search_weights(weighed.names, objective, weighed.floors)
         progress.close()
-        return found
+        return replace(found, left_out=weighed.tasks.left_out)
 
     return find
 
 
 def told(found: WeightSearch) -> str:
-    """A line for a person: what was asked, and what was tried."""
-    best = [trial for trial in found.curve if trial["is_best"]][-1]
-    scores = best["scores"]
-    assert isinstance(scores, Mapping)
-    shown = ", ".join(f"{name} {score:.3f}" for name, score in sorted(scores.items()))
-    return f"unify: weights by {', '.join(found.tasks)} of {len(found.curve)} trials: {shown}"
+    """For a person: what was asked, how the weights stand beside the best single source, together and on each task,
+    what could not be asked, and which sources have no weight."""
+    chosen, alone, best = found.chosen, found.alone, found.best_alone
+    together = alone[best]["combined"]
+    lines = [
+        f"weights by {', '.join(found.tasks)} of {len(found.curve)} trials: together {chosen['combined']:.3f}, where 0 "
+        "is a task's floor and 1 its best single source",
+        f"the best single source is {best}, together {together:.3f}"
+        + (": no weights of several are above it" if chosen["weights"] == alone[best]["weights"] else ""),
+    ]
+    for task, score in sorted(chosen["scores"].items()):
+        lines.append(f"{task} {score:.3f}; {_beside(task, score, found)}")
+    lines += [f"{name} is not asked: {why}" for name, why in sorted(found.left_out.items())]
+    if without := sorted(name for name, weight in found.weights.items() if not weight):
+        lines.append(f"of weight 0, left out: {', '.join(without)}")
+    return "\n".join(f"unify: {line}" for line in lines)
+
+
+def _beside(task: str, score: float, found: WeightSearch) -> str:
+    """Which sources are above the score of a task, the best first."""
+    if task not in found.tasks:
+        return "does not count: no source alone is above its floor"
+    scores = {name: trial["scores"][task] for name, trial in found.alone.items()}
+    above = sorted((name for name in scores if scores[name] > score), key=lambda name: (-scores[name], name))
+    if not above:
+        return "no source alone is above it"
+    return "alone above it: " + ", ".join(f"{name} {scores[name]:.3f}" for name in above)

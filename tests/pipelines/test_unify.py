@@ -3,6 +3,7 @@
 import json
 import random
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,13 +17,14 @@ from unify_store import OUTPUT_DIM, TRAINING, features_facts, make_store, run_un
 from model.sources.fusion import FusionConfig, fuse, settle_fusion
 from model.sources.unified import SourceVectors, load_unified
 from model.sources.unified_manifest import UnifiedManifest
-from model.sources.weight_search import WeightSearch
+from model.sources.weight_search import Trial, WeightSearch, search_weights
 from pipelines.console.exit_codes import EXIT_DONE, EXIT_FAULT, EXIT_USAGE
 from pipelines.console.jobs import beam_options
 from pipelines.operations.gc.rules import Collector
 from pipelines.store.models import UNIFIED_MODELS
 from pipelines.unify import job as unify
 from pipelines.unify.config import UnifyConfig
+from pipelines.unify.learn import told
 from schemas.days import end_of_day_us
 from schemas.errors import CorruptFileError, UsageError
 from schemas.files import read_json, write_json
@@ -143,7 +145,12 @@ def test_fewer_numbers_keep_the_directions_of_most_variance(own):
 
 
 def test_weights_may_be_found_by_a_function_of_the_vectors(own):
-    curve = [{"step": "equal", "is_best": True, "scores": {"pairs": 0.5}}]
+    weights = {"itemsage": 0.25, "dae": 0.75}
+    trials = (("alone", {"itemsage": 1.0, "dae": 0.0}, 0.4), ("alone", {"itemsage": 0.0, "dae": 1.0}, 0.5))
+    curve = [
+        Trial(step=step, weights=tried, scores={"pairs": score}, combined=score, is_best=True)
+        for step, tried, score in (*trials, ("equal", weights, 0.9))
+    ]
 
     def find(vectors, fusion_config):
         assert (fusion_config.how, fusion_config.names) == ("sum", ["dae", "itemsage"])
@@ -152,7 +159,7 @@ def test_weights_may_be_found_by_a_function_of_the_vectors(own):
             "dae": len(ITEM_IDS) - 1,
         }
         assert vectors["dae"].evidence_N.sum() > 0
-        return WeightSearch({"itemsage": 0.25, "dae": 0.75}, ["pairs"], curve)
+        return WeightSearch(weights, ["pairs"], curve)
 
     config = UnifyConfig(store=str(own), sources="itemsage,dae")
     unified = load_unified(UNIFIED_MODELS.folder(str(own), unify.run(config, beam_options([]), find)))
@@ -281,7 +288,10 @@ def test_weights_are_found_on_days_that_no_source_has_learnt_from(own, capsys):
     flags = ("--sources", "itemsage,prod2vec,dae", "--learn-weights", "--engagements", str(log))
     lenient = ("--max-quarantined-log", "1")
     assert run_unify(own, *flags, *lenient, "--date", "2026-07-10") == EXIT_DONE
-    assert "unify: weights by" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "unify: weights by" in printed
+    assert "\nunify: the best single source is " in printed
+    assert "\nunify: cart_returns is not asked: expected at least" in printed
     unified = load_unified(folder_of(own))
     weights = unified.fusion.config.weights
     assert weights.keys() == {"itemsage", "prod2vec", "dae"}
@@ -318,6 +328,42 @@ def test_weights_are_found_on_days_that_no_source_has_learnt_from(own, capsys):
 def test_wrong_calls_of_learnt_weights_are_refused(made, flags, capsys):
     assert run_unify(made, "--sources", "itemsage,dae", *flags) == EXIT_USAGE
     assert "expected --" in capsys.readouterr().err
+
+
+def test_what_was_found_is_told_beside_single_sources():
+    """Of two tasks c has the best mean, and b alone is above it on one; d is left out; the third task tells nothing."""
+    tasks = {"a": (0.60, 0.80), "b": (0.85, 0.45), "c": (0.76, 0.70), "d": (0.51, 0.10)}
+
+    def objective(weights):
+        alone = [name for name, weight in weights.items() if weight == 1]
+        pairs, attribute = tasks[alone[0]] if alone else tasks["d"]
+        return {"clicked_bought": pairs, "attributes": attribute, "flat": 0.5}
+
+    found = search_weights(sorted(tasks), objective, {"clicked_bought": 0.5, "attributes": 0.1, "flat": 0.5})
+    lines = told(replace(found, left_out={"cart_returns": "expected returns, got 0", "size": "got 1 value"})).split(
+        "\n"
+    )
+    shares = [(0.76 - 0.5) / 0.35, (0.70 - 0.1) / 0.70]
+    assert lines == [
+        f"unify: weights by attributes, clicked_bought of {len(found.curve)} trials: together {np.mean(shares):.3f}, "
+        "where 0 is a task's floor and 1 its best single source",
+        f"unify: the best single source is c, together {np.mean(shares):.3f}: no weights of several are above it",
+        "unify: attributes 0.700; alone above it: a 0.800",
+        "unify: clicked_bought 0.760; alone above it: b 0.850",
+        "unify: flat 0.500; does not count: no source alone is above its floor",
+        "unify: cart_returns is not asked: expected returns, got 0",
+        "unify: size is not asked: got 1 value",
+        "unify: of weight 0, left out: a, b, d",
+    ]
+
+
+def test_weights_of_several_are_told_beside_the_best_of_them():
+    def objective(weights):
+        return {"pairs": 0.9 - (weights["a"] - 0.5) ** 2 - weights["c"]}
+
+    lines = told(search_weights(["a", "b", "c"], objective, {"pairs": 0.5})).split("\n")
+    assert lines[1] == "unify: the best single source is a, together 1.000"
+    assert lines[2:] == ["unify: pairs 0.900; no source alone is above it", "unify: of weight 0, left out: c"]
 
 
 def later_sessions() -> list[dict]:

@@ -211,6 +211,26 @@ def test_a_single_source_that_is_best_stays_alone_and_a_task_that_tells_nothing_
     assert found.tasks == ["attribute"]
 
 
+def test_no_single_source_is_above_the_winner_be_it_by_little():
+    def objective(weights: dict[str, float]) -> dict[str, float]:
+        return {"pairs": {"a": 0.5, "b": 0.5004}.get(next((name for name in weights if weights[name] == 1), ""), 0.1)}
+
+    found = search_weights(["a", "b", "c"], objective, {"pairs": 0.0})
+    assert found.weights == {"a": 0.0, "b": 1.0, "c": 0.0}
+    assert found.chosen["combined"] == max(trial["combined"] for trial in found.curve)
+
+
+def test_what_was_found_says_what_each_source_gets_alone():
+    found = search_weights(list(BEST), two_tasks, {"attribute": 0.0, "pairs": 0.5})
+    assert found.chosen["weights"] == found.weights
+    assert set(found.alone) == set(BEST)
+    for name, trial in found.alone.items():
+        weights = {other: float(other == name) for other in BEST}
+        assert trial["weights"] == weights
+        assert trial["scores"] == pytest.approx(two_tasks(weights))
+    assert found.best_alone == max(BEST, key=lambda name: found.alone[name]["combined"])
+
+
 def test_the_least_task_can_be_what_counts():
     def objective(weights: dict[str, float]) -> dict[str, float]:
         return {"one": weights["a"] ** 3, "two": weights["b"]}
