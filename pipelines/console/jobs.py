@@ -28,6 +28,7 @@ from pipelines.console.paths import as_given, check_local, path_fields, with_abs
 from pipelines.console.terminal import in_words
 from schemas.errors import UsageError
 from schemas.files import declare
+from schemas.quarantine import quote
 from schemas.reading.formats_of_config import TYPES
 
 if TYPE_CHECKING:
@@ -69,6 +70,18 @@ def like(config_class: type, name: str, **changed: Any) -> Any:
     """A flag that another config has, with its default and all: told once. changed: of its metadata, say its help."""
     (found,) = (field for field in dataclasses.fields(config_class) if field.name == name)
     return dataclasses.field(default=found.default, metadata={**found.metadata, **changed})
+
+
+def names_once(text: str, called: str) -> list[str]:
+    """The names of a flag of `by_commas`, as given. Raises UsageError for one that stands twice.
+
+    >>> names_once("bpr, dae,", "--sources")
+    ['bpr', 'dae']
+    """
+    names = [name for name in map(str.strip, text.split(",")) if name]
+    if twice := [name for place, name in enumerate(names) if name in names[:place]]:
+        raise UsageError(f"expected {called} that name each once, got {quote(twice[0])} twice: leave one out")
+    return names
 
 
 def parse(

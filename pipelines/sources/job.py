@@ -17,7 +17,7 @@ from typing import Any
 
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from pipelines.console.jobs import flag, like, main_of, narrow
+from pipelines.console.jobs import flag, like, main_of, names_once, narrow
 from pipelines.gates.log import check_log, require_passed_log
 from pipelines.log.dated_log import DatedLog
 from pipelines.log.engagement_log import Log, LogConfig
@@ -63,6 +63,7 @@ def run(config: SourcesConfig, options: PipelineOptions) -> dict[str, dict[str, 
     Raises UsageError for a wrong call, ThresholdError if too much of the log is rejected, nothing of it is of use, or
     there is too little for a source to learn from.
     """
+    names_once(config.sources, "--sources")
     named = named_sources(config.sources)
     if not named:
         raise UsageError(f"expected --sources of {', '.join(SOURCES)}, got none")

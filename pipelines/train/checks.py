@@ -13,7 +13,7 @@ from model.text.typos import check_typo_share
 from model.training.config import TrainingResult
 from model.training.run import METRICS_NAME
 from model.training.train import check_nested_dims
-from pipelines.console.jobs import narrow
+from pipelines.console.jobs import names_once, narrow
 from pipelines.features.encoders import NO_ENCODER
 from pipelines.features.plan import check_image_root
 from pipelines.gates.judge import TRAINING, GateThresholds, check_quarantine_share, require_passed, write_report
@@ -46,6 +46,7 @@ def check_early(config: "TrainConfig") -> None:
         raise UsageError(
             "expected --engagements or --pseudo-queries above 0, got neither: there is nothing to learn from"
         )
+    names_once(config.sources, "--sources")
     require_engagements(named_sources(config.sources), config.engagements)
     check_typo_share(config.typo_share)
     narrow(ItemSageConfig, config, vocabulary_size=1, picture_dim=int(config.image_encoder != NO_ENCODER))

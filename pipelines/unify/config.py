@@ -6,7 +6,7 @@ from typing import Any
 
 from model.sources.fusion import FusionConfig
 from model.sources.unified_manifest import ITEMSAGE
-from pipelines.console.jobs import flag
+from pipelines.console.jobs import flag, names_once
 from pipelines.log.dated_log import DatedLog
 from pipelines.stages import SOURCES
 from pipelines.store.store import check_date
@@ -53,19 +53,39 @@ class UnifyConfig(DatedLog):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        given = (self.engagements, self.date)
-        if self.learn_weights and (None in given or self.weights.strip()):
-            raise UsageError("expected --engagements and --date with --learn-weights, and no --weights, got others")
-        if not self.learn_weights and given != (None, None):
-            raise UsageError("expected --learn-weights with --engagements and --date, got none")
+        self._check_learning()
         if self.date is not None:
             check_date(self.date)
+        if self.dim is not None and self.dim < 1:
+            raise UsageError(f"expected --dim >= 1, got {self.dim}")
+        if self.dim is not None and self.how != "sum":
+            raise UsageError(
+                f"expected --dim with --how sum alone, got --dim {self.dim} with --how {self.how}, which has the "
+                "numbers of all sources: leave one of them out"
+            )
+
+    def _check_learning(self) -> None:
+        """Raises UsageError, naming the flag, for one of learnt weights that is missing, or one that is too many."""
+        log = {"--engagements": self.engagements, "--date": self.date}
+        given = [name for name, value in log.items() if value is not None]
+        if not self.learn_weights and given:
+            raise UsageError(
+                f"expected --learn-weights with {' and '.join(given)}, got none: add it, or leave them out"
+            )
+        if self.learn_weights and (missing := [name for name in log if name not in given]):
+            got = f"no {missing[0]}" if given else "none of them"
+            raise UsageError(f"expected --engagements and --date with --learn-weights, got {got}")
+        if self.learn_weights and self.weights.strip():
+            raise UsageError(
+                f"expected no --weights with --learn-weights, which finds them, got {quote(self.weights)}: leave "
+                "one out"
+            )
 
     @property
     def names(self) -> tuple[str, ...]:
         """The sources, in the order of the flow, each once."""
-        given = {name.strip() for name in self.sources.split(",")} - {""}
-        if not given or (others := sorted(given - set(NAMES))):
+        given = names_once(self.sources, "--sources")
+        if not given or (others := sorted(set(given) - set(NAMES))):
             got = ", ".join(map(quote, others)) if given else "none"
             raise UsageError(f"expected --sources of {', '.join(NAMES)}, got {got}")
         return tuple(name for name in NAMES if name in given)

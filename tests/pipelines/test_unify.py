@@ -172,6 +172,7 @@ def test_weights_may_be_found_by_a_function_of_the_vectors(own):
     [
         (("--sources", "itemsage,word2vec"), "expected --sources of itemsage, prod2vec,"),
         (("--sources", ","), "got none"),
+        (("--sources", "dae,itemsage,dae"), "expected --sources that name each once, got 'dae' twice"),
         (("--sources", "itemsage,prodsi2vec"), "itemsage sources --run"),
         (("--sources", "itemsage,dae", "--weights", "itemsage=0,dae=0"), "one weight above 0"),
         (("--sources", "itemsage,dae", "--weights", "bpr=1"), "expected --weights of the sources that --sources names"),
@@ -183,8 +184,11 @@ def test_weights_may_be_found_by_a_function_of_the_vectors(own):
             ("--sources", "itemsage,dae", "--half-evidence", "itemsage=2"),
             "expected --half-evidence of sources that count",
         ),
-        (("--sources", "itemsage,dae", "--dim", "0"), "expected dim >= 1"),
-        (("--sources", "itemsage,dae", "--dim", "9", "--how", "concatenation"), "only of a sum"),
+        (("--sources", "itemsage,dae", "--dim", "0"), "expected --dim >= 1, got 0"),
+        (
+            ("--sources", "itemsage,dae", "--dim", "9", "--how", "concatenation"),
+            "expected --dim with --how sum alone, got --dim 9 with --how concatenation, which has the numbers of all",
+        ),
         (("--sources", "itemsage,dae", "--model", "itemsage-000000000000"), "expected a trained model of the store"),
     ],
 )
@@ -315,19 +319,27 @@ def test_weights_are_found_on_days_that_no_source_has_learnt_from(own, capsys):
     assert not (own / TRAINING / "embeddings").exists()  # nothing is computed first
 
 
+LEARN = ("--learn-weights", "--engagements", "log", "--date")
+
+
 @pytest.mark.parametrize(
-    "flags",
+    ("flags", "told"),
     [
-        ("--learn-weights",),
-        ("--learn-weights", "--engagements", "log"),
-        ("--learn-weights", "--engagements", "log", "--date", "2026-07-10", "--weights", "dae=1"),
-        ("--engagements", "log", "--date", "2026-07-10"),
-        ("--learn-weights", "--engagements", "log", "--date", "tomorrow"),
+        (("--learn-weights",), "expected --engagements and --date with --learn-weights, got none of them"),
+        (LEARN[:3], "expected --engagements and --date with --learn-weights, got no --date"),
+        (("--learn-weights", "--date", "2026-07-10"), "got no --engagements"),
+        (
+            (*LEARN, "2026-07-10", "--weights", "dae=1"),
+            "expected no --weights with --learn-weights, which finds them, got 'dae=1'",
+        ),
+        (("--engagements", "log", "--date", "2026-07-10"), "--learn-weights with --engagements and --date, got none"),
+        (("--date", "2026-07-10"), "expected --learn-weights with --date, got none"),
+        ((*LEARN, "tomorrow"), "expected --date YYYY-MM-DD"),
     ],
 )
-def test_wrong_calls_of_learnt_weights_are_refused(made, flags, capsys):
+def test_wrong_calls_of_learnt_weights_are_refused(made, flags, told, capsys):
     assert run_unify(made, "--sources", "itemsage,dae", *flags) == EXIT_USAGE
-    assert "expected --" in capsys.readouterr().err
+    assert told in capsys.readouterr().err
 
 
 def test_what_was_found_is_told_beside_single_sources():
