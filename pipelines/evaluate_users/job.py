@@ -91,7 +91,8 @@ class EvaluateUsersConfig(DatedLog):
         if self.run is None and self.embeddings is None:
             raise UsageError("expected --run or --embeddings, got neither")
         if self.vectors != EMBEDDINGS and (self.run is None or self.embeddings is not None):
-            raise UsageError(f"expected --vectors {self.vectors} with --run and without --embeddings, got others")
+            got = "no --run" if self.embeddings is None else f"--embeddings {self.embeddings}"
+            raise UsageError(f"expected --vectors {self.vectors} with --run and without --embeddings, got {got}")
         if self.also and self.calibration is not None:
             raise UsageError("expected --also without --calibration, got both: the calibration of each is its own")
         for _ in named_folders(self.also, taken=(self.vectors,)):

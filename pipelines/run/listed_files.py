@@ -46,8 +46,13 @@ class ListedFiles:
         return line.day is always or self.has(line.name)
 
     def manifest(self, stage: str) -> StageManifest:
-        """A finished stage's manifest."""
+        """A finished stage's manifest. Raises CorruptFileError, saying what makes it, if there is none."""
         if stage not in self._manifests:
+            if stage == UNIFIED and not self.has(stage):
+                raise CorruptFileError(
+                    f"expected unified vectors in {self.folder}, got none: `itemsage daily --unify` makes them for a "
+                    "day, by the unified model of `itemsage unify`"
+                )
             self._manifests[stage] = StageManifest.read(self.folder, stage)
         return self._manifests[stage]
 

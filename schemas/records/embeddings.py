@@ -32,6 +32,7 @@ ROWS_PER_GROUP = 16_384
 _ROWS_PER_CHECK = 65_536
 _DIMENSION = re.compile(r"[1-9][0-9]{0,5}")
 _VECTOR_LEAF = "embedding.list.element"
+_TO_GIVE = "give a folder of item vectors and nothing else, as embeddings, unified or prod2vec/embeddings of a run"
 
 
 def embeddings_schema(dim: int) -> pa.Schema:
@@ -159,7 +160,9 @@ def _open(path: str) -> pq.ParquetFile:
     try:
         return pq.ParquetFile(path)
     except PARQUET_ERRORS as error:
-        raise CorruptFileError(f"expected a Parquet file of embeddings at {path}, got {quote(str(error))}") from error
+        raise CorruptFileError(
+            f"expected a Parquet file of embeddings at {path}, got {quote(str(error))}: {_TO_GIVE}"
+        ) from error
 
 
 def _common_metadata(files: Mapping[str, pq.ParquetFile]) -> dict[str, str]:
@@ -178,7 +181,9 @@ def _metadata_of(path: str, file: pq.ParquetFile) -> dict[str, str]:
     metadata = {key: raw[key.encode()].decode(errors="replace") for key in METADATA_KEYS if key.encode() in raw}
     missing = [key for key in METADATA_KEYS if key not in metadata]
     if missing:
-        raise CorruptFileError(f"expected file metadata {', '.join(METADATA_KEYS)}, got no {missing} in {path}")
+        raise CorruptFileError(
+            f"expected file metadata {', '.join(METADATA_KEYS)}, got no {', '.join(missing)} in {path}: {_TO_GIVE}"
+        )
     if not _DIMENSION.fullmatch(metadata["dimension"]):
         raise CorruptFileError(f"expected a number as dimension, got {quote(metadata['dimension'])} in {path}")
     return metadata

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from user_shop import FROM, TO, make_shop
 from users_runs import MODEL_ID, finish_embeddings, write_vectors
@@ -15,6 +16,7 @@ from model.users.actions import Actions
 from model.users.baselines import METHODS
 from model.users.bucket_users import ItemVectors
 from model.users.lists import LISTS
+from pipelines.console.exit_codes import EXIT_FAULT
 from pipelines.evaluate_users.beside import CALIBRATED, OWN_AS_MANY, CommonItems
 from pipelines.evaluate_users.job import main
 from pipelines.run.units import write_stage_manifest
@@ -167,7 +169,7 @@ def test_common_items_keep_actions_of_all_and_the_place_of_each():
         (["--also=embeddings=x"], "with new names"),
         (["--also=a=nowhere"], "nowhere"),
         (["--also=a=x", "--calibration=c.json"], "--also without --calibration"),
-        (["--vectors=unified", "--embeddings=x"], "--vectors unified with --run"),
+        (["--vectors=unified", "--embeddings=x"], "got --embeddings x"),
     ],
 )
 def test_a_wrong_call_is_told_and_writes_nothing(shop, tmp_path, capsys, flags, told):
@@ -175,6 +177,19 @@ def test_a_wrong_call_is_told_and_writes_nothing(shop, tmp_path, capsys, flags, 
     assert main([*arguments, f"--out={tmp_path / 'page.md'}", *flags]) == 2
     assert told in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+def test_vectors_that_are_not_there_are_told_with_what_makes_them(shop, tmp_path, capsys):
+    arguments = [f"--engagements={shop[1]}", f"--from={FROM}", f"--to={TO}"]
+    assert main([f"--run={shop[0]}", *arguments, "--vectors=unified"]) == EXIT_FAULT
+    told = capsys.readouterr().err
+    assert f"expected unified vectors in {shop[0]}, got none" in told
+    assert "`itemsage daily --unify` makes them" in told
+    pq.write_table(pa.table({"item_id": ["a"], "count": [3]}), tmp_path / "evidence.parquet")
+    assert main([*arguments, f"--embeddings={tmp_path}"]) == EXIT_FAULT
+    told = capsys.readouterr().err
+    assert f"in {tmp_path / 'evidence.parquet'}: give a folder of item vectors and nothing else" in told
+    assert "prod2vec/embeddings of a run" in told
 
 
 def test_vectors_of_no_common_item_are_refused(shop, tmp_path, capsys):

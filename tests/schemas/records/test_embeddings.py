@@ -63,6 +63,13 @@ def test_equal_content_is_equal_bytes(tmp_path):
     assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
 
 
+def test_what_is_no_file_of_embeddings_is_told_with_what_to_give(tmp_path):
+    path = tmp_path / "config.json"
+    path.write_text("{}")
+    with pytest.raises(CorruptFileError, match="give a folder of item vectors and nothing else"):
+        read_embeddings(tmp_path)
+
+
 @pytest.mark.parametrize("rows_per_group", [3, 7, 100])
 def test_files_and_row_groups_are_merged_by_id(tmp_path, monkeypatch, rows_per_group):
     monkeypatch.setattr(embeddings, "ROWS_PER_GROUP", rows_per_group)
