@@ -80,13 +80,15 @@ class Unified:
     def fused(self, item_ids: pa.Array, encoded: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
         """float32 [N, E] of norm 1, zeros for an item that no source knows. encoded: of each source of ENCODING that
         counts, (vectors [N, D], evidence [N])."""
+        return fuse(self.fusion, *self.counted(item_ids, encoded))
+
+    def counted(
+        self, item_ids: pa.Array, encoded: Mapping[str, tuple[np.ndarray, np.ndarray]]
+    ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+        """(vectors [N, D], evidence [N]) of these items by source that counts, as the fusion takes them."""
         found = {**encoded, **{name: vectors.of(item_ids) for name, vectors in self.known.items()}}
-        counted = {name: found[name] for name in self.fusion.config.names}
-        return fuse(
-            self.fusion,
-            {name: matrix_ND for name, (matrix_ND, _) in counted.items()},
-            {name: evidence_N for name, (_, evidence_N) in counted.items()},
-        )
+        names = self.fusion.config.names
+        return {name: found[name][0] for name in names}, {name: found[name][1] for name in names}
 
 
 def load_unified(folder: Folder) -> Unified:

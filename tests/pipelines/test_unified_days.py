@@ -1,6 +1,7 @@
 """`daily --unify`: a day with unified vectors, killed and gone on with, taken over the next day, and published."""
 
 import json
+import re
 import shutil
 import signal
 from dataclasses import dataclass
@@ -11,14 +12,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from command_server import Commands
-from content_runs import item_row
+from content_runs import BLIND, item_row
 from gate_runs import flip_byte
 from unify_store import DAY_IDS, install_model, make_store, run_unify
 from verified_store import reseal
 
+from model.sources.unified import load_unified
 from pipelines.console.exit_codes import EXIT_DONE, EXIT_FAULT, EXIT_THRESHOLD, EXIT_USAGE
 from pipelines.run.opened import Run
 from pipelines.run.units import read_stage_manifest
+from pipelines.sources.content import ATTRIBUTES, encode_attributes
 from pipelines.store import store
 from pipelines.store.lock import store_lock
 from pipelines.store.models import UNIFIED_MODELS
@@ -107,6 +110,50 @@ def test_it_is_published_and_readers_find_it(shop):
     assert "unified" in shown
     code, shown = shop.call("explain", DAY_IDS[3])
     assert "unified    unified/part-00000-of-00001.parquet" in shown
+
+
+def test_explain_tells_what_each_source_gives(shop):
+    run, names = store.current_run(str(shop.store)), ("dae", "itemsage", "prod2vec")
+    unified = load_unified(UNIFIED_MODELS.folder(str(shop.store), UNIFIED_MODELS.current(str(shop.store))))
+    opened = Run.open(run)
+    rows = {row["item_id"]: row for row in pq.read_table(run / "items").to_pylist()}
+    for item_id in (DAY_IDS[3], "item-100", BLIND):
+        code, shown = shop.call("explain", item_id, "--json")
+        assert code == EXIT_DONE, shown
+        told = json.loads(shown[shown.index("{") :])["unified"]
+        place = opened.embeddings.ids.index(item_id).as_py()
+        vectors = {
+            "itemsage": opened.embeddings.matrix_ND[place].astype(float),
+            "prod2vec": unified.known["prod2vec"].of(pa.array([item_id]))[0][0].astype(float),
+            "dae": encode_attributes(unified.dae, pa.Table.from_pylist([rows[item_id]], schema=ATTRIBUTES))[0][0],
+        }
+        for name, projection in unified.fusion.projections.items():
+            vectors[name] = vectors[name] @ projection
+        weights = {"itemsage": 1.0, "prod2vec": 0.5, "dae": 1.0}
+        total = sum(weights[name] * vectors[name] for name in names)
+        assert [one["source"] for one in told["sources"]] == list(names)
+        for one in told["sources"]:
+            vector = vectors[one["source"]]
+            assert one["has_vector"] == vector.any()
+            if one["has_vector"]:
+                assert one["weight_here"] == one["weight"] == weights[one["source"]]
+                expected = weights[one["source"]] * vector @ total / (total @ total)
+                assert one["share"] == pytest.approx(expected, abs=1e-4)
+                cosine = vector @ total / np.linalg.norm(vector) / np.linalg.norm(total)
+                assert one["cosine"] == pytest.approx(cosine, abs=1e-4)
+        assert told["cosine"] == pytest.approx(1, abs=1e-5)
+        assert {one["source"]: one["evidence"] for one in told["sources"]}["itemsage"] is None
+    code, shown = shop.call("explain", "item-100")
+    assert re.search(r"^  prod2vec +0.5 +0 +no vector$", shown, re.MULTILINE)
+    assert re.search(r"^  itemsage +1 +1.000 +0.\d+ +0.\d+$", shown, re.MULTILINE)
+    assert "cosine 1.0000 with the vector of the run" in shown
+
+
+def test_explain_of_a_model_that_is_gone_tells_the_rest(own):
+    shutil.rmtree(own.store / "models" / UNIFIED_MODELS.current(str(own.store)))
+    code, shown = own.call("explain", DAY_IDS[3])
+    assert (code, "unified    norm 1.000000" in shown) == (EXIT_DONE, True)
+    assert "problem    expected a unified model of the store" in shown
 
 
 def test_the_next_day_takes_it_over(own):

@@ -51,6 +51,7 @@ def explain(store_folder: str, run: Path, item_id: str) -> dict[str, Any]:
         "quarantine_yesterday": yesterday.rejections if yesterday else [],
         "record": _record(today),
         "vector": _vector(today, yesterday),
+        "unified": _unified(store_folder, today, yesterday, problems),
         "neighbours": _neighbours(today, yesterday, problems),
         "other_stages": today.others,
         "was_there_yesterday": yesterday is not None and yesterday.row is not None,
@@ -124,16 +125,45 @@ def _record(today: ItemInRun) -> dict[str, int] | None:
 
 
 def _vector(today: ItemInRun, yesterday: ItemInRun | None) -> dict[str, Any] | None:
-    """cosine: with yesterday's vector; same_bytes: whether it is that very vector. None without one."""
-    if today.vector_D is None:
-        return None
+    """Of the item model's vector; None without one."""
     before_D = yesterday.vector_D if yesterday else None
     same_model = yesterday is not None and yesterday.ids.get("model_id") == today.ids.get("model_id")
+    return _beside(today.vector_D, before_D, same_model)
+
+
+def _unified(
+    store_folder: str, today: ItemInRun, yesterday: ItemInRun | None, problems: list[str]
+) -> dict[str, Any] | None:
+    """What the sources give, and "vector", as of the item model's. None of a run without unified vectors, or
+    without the item."""
+    if today.ids.get("unified_id") is None or today.row is None:
+        return None
+    from pipelines.operations.explain.item_sources import unified_sources  # and torch, for which others need not wait
+
+    told: dict[str, Any] = {}
+    finding = Finding("unified")
+    with finding.guard("the unified model"):
+        told = unified_sources(store_folder, today)
+    problems += finding.problems
+    before_D = yesterday.unified_D if yesterday else None
+    same_model = yesterday is not None and yesterday.ids.get("unified_id") == today.ids["unified_id"]
+    return {**told, "vector": _beside(today.unified_D, before_D, same_model)}
+
+
+def _beside(now_D: np.ndarray | None, before_D: np.ndarray | None, same_model: bool) -> dict[str, Any] | None:
+    """cosine: with yesterday's vector, None of another dimension; same_bytes: whether it is that very vector. None
+    without one."""
+    if now_D is None:
+        return None
+    norm = float(np.linalg.norm(now_D.astype(np.float64)))
+    if before_D is None:
+        return {"norm": norm, "cosine": None, "same_bytes": None, "same_model": None}
+    comparable = before_D.shape == now_D.shape
     return {
-        "norm": float(np.linalg.norm(today.vector_D.astype(np.float64))),
-        "cosine": None if before_D is None else float(today.vector_D.astype(np.float64) @ before_D.astype(np.float64)),
-        "same_bytes": None if before_D is None else before_D.tobytes() == today.vector_D.tobytes(),
-        "same_model": None if before_D is None else same_model,
+        "norm": norm,
+        "cosine": float(now_D.astype(np.float64) @ before_D.astype(np.float64)) if comparable else None,
+        "same_bytes": before_D.tobytes() == now_D.tobytes(),
+        "same_model": same_model,
     }
 
 

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipelines.operations.findings import Finding
-from pipelines.run.listed_files import EMBEDDINGS
+from pipelines.run.listed_files import EMBEDDINGS, UNIFIED
 from pipelines.run.opened import Run
 from pipelines.run.unit_files import manifest_path
 from pipelines.run.units import bucket_name
@@ -53,10 +53,11 @@ class Neighbour:
 
 @dataclass
 class ItemInRun:
-    """row, record, payload (the record's bytes), features_hash (of it, as fingerprints/ has it), vector_D: None if the
-    run has none. ids: model_id, vocabulary_id, encoder_id. change: new, changed, deleted or None, as changes/ says.
-    problems: files that could not be read; stages: those that are finished; others: other stages -> their files
-    that have a row of the item; rows_left_out: of the run's catalogue, whosever they are."""
+    """row, record, payload (the record's bytes), features_hash (of it, as fingerprints/ has it), vector_D, unified_D:
+    None if the run has none. ids: model_id, vocabulary_id, encoder_id, of a run with unified vectors unified_id.
+    change: new, changed, deleted or None, as changes/ says. problems: files that could not be read; stages: those that
+    are finished; others: other stages -> their files that have a row of the item; rows_left_out: of the run's
+    catalogue, whosever they are."""
 
     run: Path
     item_id: str
@@ -69,6 +70,7 @@ class ItemInRun:
     features_hash: bytes | None = None
     pictures: list[PictureFacts] = field(default_factory=list)
     vector_D: np.ndarray | None = None
+    unified_D: np.ndarray | None = None
     rejections: list[dict[str, Any]] = field(default_factory=list)
     change: str | None = None
     problems: list[str] = field(default_factory=list)
@@ -96,6 +98,11 @@ def read_item(run: Path, item_id: str) -> ItemInRun:
         with finding.guard("embeddings/"):
             row = _only_row(run / "embeddings", item_id)
             item.vector_D = None if row is None else np.array(row["embedding"], np.float32)
+    if storage.has_file(manifest_path(str(run), UNIFIED)):
+        with finding.guard(f"{UNIFIED}/"):
+            item.ids["unified_id"] = Run(run).manifest(UNIFIED).text("unified_id")
+            row = _only_row(run / UNIFIED, item_id)
+            item.unified_D = None if row is None else np.array(row["embedding"], np.float32)
     _read_others(item, finding)
     if storage.is_folder(run / "changes"):
         with finding.guard("changes/"):

@@ -13,6 +13,7 @@ from typing import Any
 
 from pipelines.console.exit_codes import EXIT_DONE, EXIT_USAGE, exit_code
 from pipelines.console.jobs import flag, parse_alone
+from pipelines.console.terminal import aligned
 from pipelines.operations.explain.account import explain
 from pipelines.store.named_run import find_run
 from schemas.errors import printable
@@ -58,7 +59,15 @@ def format_explanation(told: dict[str, Any]) -> str:
         f"vector     {told['outcome']}: {told['reasons'][0]}",
         *(f"           {text}" for text in told["reasons"][1:]),
     ]
-    lines += [*_vector(told), *_row(told), *_pictures(told), *_tokens(told), *_quarantine(told), *_neighbours(told)]
+    lines += [
+        *_vector(told),
+        *_unified(told),
+        *_row(told),
+        *_pictures(told),
+        *_tokens(told),
+        *_quarantine(told),
+        *_neighbours(told),
+    ]
     lines += [f"{stage:<10} {', '.join(files) or 'no such item'}" for stage, files in told["other_stages"].items()]
     lines += [f"problem    {problem}" for problem in told["problems"]]
     return "\n".join(map(printable, lines))
@@ -85,12 +94,42 @@ def _vector(told: dict[str, Any]) -> list[str]:
         pictures = f"{record['pictures']} pictures of {record['picture_dim']}"
         lines.append(f"           record of {record['bytes']:,} bytes: {record['tokens']} tokens, {pictures}")
     if (vector := told["vector"]) is not None:
-        text = f"           norm {vector['norm']:.6f}"
-        if vector["cosine"] is not None:
-            same = "the same bytes" if vector["same_bytes"] else "another vector"
-            text += f", cosine with yesterday's {vector['cosine']:.4f} ({same})"
-            text += "" if vector["same_model"] else ", of another model: the two cannot be compared"
-        lines.append(text)
+        lines.append(f"           {_beside(vector)}")
+    return lines
+
+
+def _beside(vector: dict[str, Any]) -> str:
+    """The norm, and how near the vector is to yesterday's."""
+    text = f"norm {vector['norm']:.6f}"
+    if vector["cosine"] is not None:
+        same = "the same bytes" if vector["same_bytes"] else "another vector"
+        text += f", cosine with yesterday's {vector['cosine']:.4f} ({same})"
+        text += "" if vector["same_model"] else ", of another model: the two cannot be compared"
+    return text
+
+
+def _unified(told: dict[str, Any]) -> list[str]:
+    """The unified vector, and a row a source: its weight for this item, its share of the vector, its cosine."""
+    if (unified := told["unified"]) is None:
+        return []
+    vector = unified["vector"]
+    lines = ["unified    none: no source knows the item" if vector is None else f"unified    {_beside(vector)}"]
+    if "sources" not in unified:
+        return lines
+    rows: list[Sequence[str]] = [("  source", "weight", "evidence", "half at", "weight here", "share", "cosine")]
+    for one in unified["sources"]:
+        counted = [one["weight"], one["evidence"], one["half_evidence"]]
+        here = [one["weight_here"], one["share"], one["cosine"]] if one["has_vector"] else []
+        cells = ["" if value is None else f"{value:g}" for value in counted]
+        shown = ["" if value is None else f"{value:.3f}" for value in here] or ["no vector", "", ""]
+        rows.append((f"  {one['source']}", *cells, *shown))
+    lines += aligned(rows, to_the_right={1, 2, 3, 4, 5, 6})
+    if unified["cosine"] is not None:
+        what = "sum" if unified["how"] == "sum" else "concatenation"
+        lines.append(
+            f"  their {what}, {unified['dim']} numbers: cosine {unified['cosine']:.4f} with the vector of the run; "
+            "shares add up to 1, a cosine is of the source's vector with the unified one"
+        )
     return lines
 
 
