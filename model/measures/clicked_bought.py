@@ -124,14 +124,18 @@ def of_some_sessions(pairs: SessionPairs, max_pairs: int | None, max_items: int 
 
 
 def pair_report(
-    pairs: SessionPairs, vectors_of: Mapping[str, np.ndarray], reference: str | None = None
+    pairs: SessionPairs,
+    vectors_of: Mapping[str, np.ndarray],
+    reference: str | None = None,
+    others: Mapping[str, tuple[np.ndarray, np.ndarray]] | None = None,
 ) -> dict[str, Any]:
     """{"pairs", "cold_pairs", "sessions", "all": figures, "cold": figures or None, "warm": the same}, figures {source:
     {auc with bounds over sessions, pair_cosine, random_cosine, "more": than the reference, paired}}.
 
-    vectors_of: float [N, D] of each source, unit rows or zeros. Raises UsageError for numbers that are not finite.
+    vectors_of: float [N, D] of each source, unit rows or zeros; others: float [P] of pairs and of their twins, of what
+    scores without vectors. Raises UsageError for numbers that are not finite.
     """
-    scores_of = {name: pair_cosines(pairs, vectors_ND) for name, vectors_ND in vectors_of.items()}
+    scores_of = {**(others or {})} | {name: pair_cosines(pairs, vectors_ND) for name, vectors_ND in vectors_of.items()}
     counts = {"pairs": len(pairs), "cold_pairs": int(pairs.is_cold_P.sum())}
     found: dict[str, Any] = {**counts, "sessions": int(pairs.session_P.max()) + 1}
     for part, kept_P in (("all", np.ones(len(pairs), bool)), ("cold", pairs.is_cold_P), ("warm", ~pairs.is_cold_P)):

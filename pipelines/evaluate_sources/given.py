@@ -26,7 +26,7 @@ from schemas.tables import TEXT_FIELDS
 
 ITEMSAGE, UNIFIED = "itemsage", "unified"
 #: What a table calls other things.
-NAMES_TAKEN = (*SOURCES, "majority", "text", "random", ITEMSAGE, UNIFIED)
+NAMES_TAKEN = (*SOURCES, "majority", "text", "random", "sessions in common", ITEMSAGE, UNIFIED)
 
 
 def given_vectors(run: Run, items_run: Run | None, others: str, item_ids: Sequence[str]) -> list[SourceVectors]:

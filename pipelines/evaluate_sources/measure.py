@@ -1,7 +1,8 @@
 """The figures of the table: each source on each task, with each seed, beside the floors that know no vector.
 
     attributes        majority, and `text`: the same probe on TF-IDF of all text but the fields asked for
-    clicked_bought    `text`: TF-IDF of all text, cut to its first singular vectors
+    clicked_bought    `text`: TF-IDF of all text, cut to its first singular vectors; `sessions in common`: counted
+                      before the split, without any vector
     cart_returns      `text`, the size of the cart alone, and `random`: vectors that tell items apart and nothing else
 
 A seed decides which of the RESERVED families (model.measures.one_embedding) test and which random items stand in pairs;
@@ -14,7 +15,7 @@ Legend: N items, D dimension, S seeds.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -30,14 +31,18 @@ from model.measures.one_embedding import (
     TasksConfig,
     table_tasks,
 )
+from model.measures.sessions_in_common import common_cosines, session_rows
 from model.sources.unit_rows import unit_or_zero
 from pipelines.console.progress import Progress
 from pipelines.one_embedding.catalogue import Catalogue, fields_of
 from pipelines.one_embedding.vectors import SourceVectors
 from schemas.hashing import seed_of
 
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
+
 PARTS = ("all", "cold", "warm")
-RANDOM = "random"
+RANDOM, COUNTED = "random", "sessions in common"
 #: Of text and of random vectors.
 _DIM = 64
 
@@ -64,7 +69,7 @@ class Table:
         vectors_of = {TEXT: text_vectors(catalogue.texts()), **{one.name: one.vectors_ND for one in self.sources}}
         found: dict[str, Any] = {
             ATTRIBUTES: self._attributes(tasks_S),
-            CLICKED_BOUGHT: self._clicked_bought(tasks_S, vectors_of),
+            CLICKED_BOUGHT: self._clicked_bought(tasks_S, vectors_of, session_rows(log, catalogue.item_ids, split_us)),
             CART_RETURNS: None,
             "left_out": dict(sorted(first.left_out.items())),
             "cold_items": int((first.popularity_N == 0).sum()),
@@ -97,10 +102,13 @@ class Table:
         return attribute_probe.report(asked, said, self.reference)
 
     def _clicked_bought(
-        self, tasks_S: Sequence[OneEmbeddingTasks], vectors_of: Mapping[str, np.ndarray]
+        self, tasks_S: Sequence[OneEmbeddingTasks], vectors_of: Mapping[str, np.ndarray], sessions_NS: "csr_matrix"
     ) -> dict[str, Any] | None:
-        pairs_S = [tasks.pairs for tasks in tasks_S if tasks.pairs is not None]
-        reports = [clicked_bought.pair_report(pairs, vectors_of, self.reference) for pairs in pairs_S]
+        reports = []
+        for pairs in (tasks.pairs for tasks in tasks_S):
+            if pairs is not None:
+                counted = {COUNTED: common_cosines(pairs, sessions_NS)}
+                reports.append(clicked_bought.pair_report(pairs, vectors_of, self.reference, counted))
         return _of_seeds(reports, AUC) if reports else None
 
 

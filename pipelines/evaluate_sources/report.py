@@ -13,7 +13,7 @@ from model.measures.log_rows import CLICK
 from model.measures.one_embedding import ATTRIBUTES, CART_RETURNS, CLICKED_BOUGHT
 from model.measures.resampling import LEAST_CLUSTERS
 from pipelines.console.terminal import found_in_words, markdown_table
-from pipelines.evaluate_sources.measure import RANDOM
+from pipelines.evaluate_sources.measure import COUNTED, RANDOM
 from pipelines.one_embedding.catalogue import fields_of
 from schemas.days import instant_in_words
 from schemas.quarantine import quote
@@ -124,7 +124,7 @@ def _clicked_bought(report: Mapping[str, Any]) -> list[str]:
     if found is None:
         return ["Not measured, see below."]
     rows = []
-    for method in (TEXT, *_names(report)):
+    for method in (TEXT, COUNTED, *_names(report)):
         figures = found["all"][method]
         cosines = [f"{figures[name]:.3f}" for name in (PAIR_COSINE, RANDOM_COSINE)]
         rows.append([method, _cell(figures, AUC), *cosines, *_parts(found, method)])
@@ -135,7 +135,8 @@ def _clicked_bought(report: Mapping[str, Any]) -> list[str]:
         f"the bought item and one that was {_popular(report)} about as often before the split as the other of the "
         "pair. AUC: how often any of these pairs has a higher cosine than any of the random ones, of all sessions "
         f"together, ties half; it is not each pair against its own. Cold: the {found['cold_pairs']:,} pairs of which "
-        "one item is, and their random ones.",
+        f"one item is, and their random ones. `{COUNTED}` counts those before the split that engaged with both items, "
+        "as a cosine.",
         "",
         *markdown_table(header, rows),
     ]

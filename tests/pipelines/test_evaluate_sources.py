@@ -86,7 +86,7 @@ def test_every_source_stands_in_every_task(report):
     assert set(report["attributes"]) == {"colors", "brand"}
     for figures in report["attributes"].values():
         assert set(figures["all"]) == {"majority", "text", *names}
-    assert set(report["clicked_bought"]["all"]) == {"text", *names}
+    assert set(report["clicked_bought"]["all"]) == {"text", "sessions in common", *names}
     assert set(report["cart_returns"]["boosted"]["all"]) == {"cart size alone", "random", "text", *names}
     assert NUM - 200 <= report["cold_items"] < 60
     assert report["attributes"]["colors"]["cold_items"] > 0
