@@ -21,6 +21,9 @@ _KEY = r"(?P<key>[^\W\d][\w \-]{0,59}?)[ \t]*"
 _FIRST = re.compile(rf"\s*{_KEY}(?P<mark>[=:])(?!//)")
 _SEPARATORS = (",", ";", "|", "\n")
 _VALUES = "|"
+#: Of a text of objects the signs behind which a value may stand, at most: each is an object of Python, of some hundred
+#: bytes.
+_MAX_VALUES, _BEFORE_VALUES = 100_000, "{[,"
 
 
 def keyed(text: str) -> dict[str, Any] | list[Any] | None:
@@ -41,12 +44,14 @@ def keyed(text: str) -> dict[str, Any] | list[Any] | None:
 
 
 def keyed_objects(text: str) -> dict[str, Any] | list[Any] | None:
-    """keyed of JSON and Python's objects alone.
+    """keyed of JSON and Python's objects alone; None of very many values, too.
 
     >>> keyed_objects("{'brand': None}"), keyed_objects("[]"), keyed_objects("color=Red")
     ({'brand': None}, None, None)
     """
-    told = literal(text.strip()) if text.lstrip()[:1] in ("{", "[") else None
+    if text.lstrip()[:1] not in ("{", "[") or sum(map(text.count, _BEFORE_VALUES)) > _MAX_VALUES:
+        return None
+    told = literal(text.strip())
     if isinstance(told, list) and any(isinstance(member, dict) for member in told):
         return told
     return told if isinstance(told, dict) and all(isinstance(key, str) for key in told) else None

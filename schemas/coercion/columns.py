@@ -26,7 +26,7 @@ from schemas.coercion.cells import BatchFindings, Blame, Cells, Fault, Faults, b
 from schemas.coercion.day_and_clock import with_clocks
 from schemas.coercion.fast_columns import fast_ids, fast_text
 from schemas.coercion.whole_ids import DROPPED, KEPT, IdForms, forms_of, without_points
-from schemas.columns.localised_texts import may_be_localised, text_in_one_language
+from schemas.columns.localised_texts import may_hold_objects, text_in_one_language
 from schemas.columns.raw_rows import RawRows
 from schemas.columns.spec import Column, column_of, part_name
 from schemas.quarantine import quote
@@ -81,7 +81,7 @@ def _mapped_texts(
         values = None if cells.array is None else fast_text(cells.array, join_lists)
         if join_lists:
             coerce = partial(text_in_one_language, source=cells.spec.source[number] if cells.spec.source else name)
-            values = None if values is None or may_be_localised(values) else values
+            values = None if values is None or may_hold_objects(values) else values
         if values is None:
             values = by_value(cells, coerce, pa.string(), blame)
         values = without_nul(values)

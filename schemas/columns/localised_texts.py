@@ -18,7 +18,8 @@ import pyarrow.compute as pc
 
 from schemas.cells.keyed_texts import keyed_objects
 from schemas.cells.lists import joined_text
-from schemas.cells.text import UnreadableCellError
+from schemas.cells.rich_text import rich_text
+from schemas.cells.text import UnreadableCellError, cell_text
 from schemas.columns.names import is_language, language_in
 
 LOCALES = ("locale", "language", "lang", "languageCode", "language_code")
@@ -26,8 +27,8 @@ TEXTS = ("data", "value", "text", "content")
 #: What else such an object may have; one with more says more than a text in a language, as a review does.
 _BESIDE = frozenset((*LOCALES, *TEXTS, "scope", "channel", "attribute_type", "linked_data", "id"))
 _LOCALE = re.compile(r"[A-Za-z]{2,3}(?:[-_][A-Za-z0-9]{2,8}){0,2}")
-#: What a text of JSON begins with that may be one of these. RE2.
-_MAY_BE_LOCALISED = r"^\s*(?:\[\s*)?\{\s*[\"']"
+#: What a text of JSON begins with that may be one of these, or a document of an editor. RE2.
+_MAY_HOLD_OBJECTS = r"^\s*(?:\[\s*)?\{\s*[\"']"
 _STARTS = ("{", "[", " ", "\t", "\n", "\r")
 #: The language of what is in no language.
 OF_ALL = ""
@@ -63,30 +64,38 @@ def texts_by_language(value: Any) -> dict[str, Any] | None:
     return found
 
 
-def may_be_localised(texts: pa.Array) -> bool:
-    """Whether some text is JSON that may be one of these."""
+def may_hold_objects(texts: pa.Array) -> bool:
+    """Whether some text is JSON that may be one of these, or a document of an editor."""
     if not any(pc.any(pc.starts_with(texts, start)).as_py() for start in _STARTS):  # which costs less than the pattern
         return False
-    return bool(pc.any(pc.match_substring_regex(texts, _MAY_BE_LOCALISED)).as_py())
+    return bool(pc.any(pc.match_substring_regex(texts, _MAY_HOLD_OBJECTS)).as_py())
 
 
 def text_in_one_language(value: Any, source: str) -> str | None:
-    """What schemas.cells.lists.joined_text makes of a value; of texts in languages the one that the name of the column
-    tells, else the only one, else that of all languages. Raises UnreadableCellError where several are left, and as
-    joined_text does.
+    """What schemas.cells.lists.joined_text makes of a value, of a document of an editor (see schemas.cells.rich_text)
+    its text; of texts in languages the one that the name of the column tells, else the only one, else that of all
+    languages. Raises UnreadableCellError where several are left, and as joined_text does.
 
     >>> text_in_one_language({"en_US": "Mug", "de_DE": "Becher"}, "name-de_DE")
     'Becher'
+    >>> text_in_one_language('{"ops": [{"insert": "Mug"}]}', "name")
+    'Mug'
     """
-    is_text = isinstance(value, str) and re.match(_MAY_BE_LOCALISED, value) is None
-    texts = None if is_text else texts_by_language(value)
+    told = value.decode(errors="surrogateescape") if isinstance(value, bytes) else value
+    if isinstance(told, str):
+        told = keyed_objects(told) if re.match(_MAY_HOLD_OBJECTS, told) else None
+    if (text := rich_text(told)) is not None:
+        return cell_text(text)
+    texts = texts_by_language(told)
     if texts is None:
         return joined_text(value)
-    told = _plain(language_in(source) or OF_ALL)
+    named_by = _plain(language_in(source) or OF_ALL)
     named = {_plain(language): text for language, text in texts.items()}
-    if told not in named and len(texts) > 1:
+    if named_by not in named and len(texts) > 1:
         raise UnreadableCellError("wrong_type", value)
-    text = named.get(told, next(iter(texts.values()), None))
+    text = named.get(named_by, next(iter(texts.values()), None))
+    if (of_editor := rich_text(text)) is not None:
+        return cell_text(of_editor)
     return None if text is None else joined_text(text)
 
 

@@ -62,6 +62,7 @@ WORDS = st.lists(st.text(st.characters(exclude_categories=["Z", "C"]), min_size=
         ("<script type='x'><!-- no //--></script>yes", "yes"),
         ("<template><p>no</p></template>yes<svg/> too<svg><path d='M0'/>no</svg>", "yes too"),
         ("a<!-- no <b> no -->b<!---->c", "abc"),
+        ('<!-- wp:heading {"level":2} --><h2>Oak</h2><!-- /wp:heading --><!-- wp:more /--><p>No "a"</p>', 'Oak No "a"'),
         ("<!DOCTYPE html><?xml version='1'?>x<![if !mso]>y<![endif]>", "x y"),
         ("<![CDATA[<p>Foo</p>]]> bar", "Foo bar"),
         ("<p><o:p>&nbsp;</o:p>Word's</p>", "Word's"),
