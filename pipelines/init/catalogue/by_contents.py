@@ -14,7 +14,6 @@ from pipelines.init.catalogue.languages import found_in_one_language
 from pipelines.init.catalogue.offered import WORDS
 from pipelines.init.catalogue.pictures import pictures_of
 from pipelines.init.catalogue.repeated_ids import repeated_ids
-from pipelines.init.catalogue.rich_texts import with_rich_texts
 from pipelines.init.catalogue.store_views import store_views
 from pipelines.init.catalogue.unseen import unseen_products
 from pipelines.init.catalogue.variants import asked_of_parents, by_continuation, by_parent, titles_of
@@ -72,7 +71,7 @@ def _starts(table: SeenTable) -> list[Start]:
         )
     without = _without_kinds(table)
     without, found, asked = found_in_one_language(without, own_names(without, TEXTS, TEXT_FIELDS))
-    found = with_rich_texts(with_description([*found, *_in_attributes(table, found)], table), table)
+    found = with_description([*found, *_in_attributes(table, found)], table)
     found = [_not_of_codes(one, without) if one.name == "title" else one for one in found]
     pictures = pictures_of(table, without.column(OF_CATALOGUE["title"]))
     found = joined([*found, *pictures.found])

@@ -15,6 +15,7 @@ from pipelines.init.table.cells import (
     picture_cell,
     text_or_none,
 )
+from pipelines.init.table.nested import EditorText
 
 #: Of what is printed on a line.
 MAX_EXAMPLE = 60
@@ -52,6 +53,11 @@ class SeenColumn:
     def share_readable(self) -> float:
         """The rows that have what a field of texts can be made of: a text, or a list of texts; 0 without any."""
         return sum(map(is_readable, self.filled)) / len(self.values) if self.values else 0.0
+
+    @cached_property
+    def is_of_an_editor(self) -> bool:
+        """Whether some value was a document of an editor."""
+        return any(isinstance(value, EditorText) for value in self.values)
 
     def without(self, words: Collection[str]) -> "SeenColumn":
         """The column with null where it has one of these words."""

@@ -29,6 +29,8 @@ OPTIONS = {
     "patterns": ("pattern", "patterns", "print", "muster", "motif"),
     "brand": ("brand", "marke", "marque", "marca", "merk", "manufacturer", "hersteller"),
 }
+#: Of a column of texts, for a person.
+_NOTE_OF_EDITOR = "{!r} is kept as an editor's JSON: the text in it is read"
 #: Fields of objects that are offered.
 _MOST_FIELDS = 8
 
@@ -76,16 +78,18 @@ class Start:
 def found_in(
     columns: Iterable[SeenColumn], name: str, *, options: Mapping[str, Any] | None = None, notes: Sequence[str] = ()
 ) -> FoundColumn:
-    """Our column `name` made of these. What `options` call a word for null is no value."""
+    """Our column `name` made of these. What `options` call a word for null is no value. Of documents of editors it is
+    noted that they are."""
     options = options or {}
     columns = [column.without(options.get("null_words", ())) for column in dict.fromkeys(columns)]
     shares = [column.share_readable if name in TEXT_FIELDS else column.share_filled for column in columns]
     best = next((column for column in columns if column.filled), columns[0])
+    of_editors = [column.name for column in columns if column.is_of_an_editor]
     return FoundColumn(
         name,
         tuple(column.name for column in columns),
         options,
-        tuple(notes),
+        (*map(_NOTE_OF_EDITOR.format, of_editors), *notes),
         max(shares),
         best.example,
     )

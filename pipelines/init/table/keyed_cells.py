@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from pipelines.init.table.nested import EditorText
 from schemas.cells.keyed_texts import keyed, keyed_objects
 
 #: The share of a column's texts that hold values so, of a column of such texts.
@@ -32,6 +33,8 @@ def with_objects(values: Sequence[Any]) -> list[Any]:
 
 
 def _told(text: str) -> dict[str, Any] | list[Any] | None:
+    if isinstance(text, EditorText):
+        return None
     plain = text.strip()
     found = keyed_objects(plain)
     if found is None and _MARK in plain and plain.partition(_MARK)[0].count(":") == 0:

@@ -16,6 +16,10 @@ _MOST_DOTS, _MOST_COLUMNS = 3, 300
 _LOOKED_AT = 1_000
 
 
+class EditorText(str):
+    """The text of a document that an editor keeps as JSON, as the jobs read it: nothing in the document is a value."""
+
+
 def says_nothing(value: Any) -> bool:
     """Whether a value is null, NaN, blank, or a list or an object of nothing else: what the others are it does not
     tell.
@@ -73,8 +77,20 @@ def _paths(columns: Mapping[str, Sequence[Any]], *, in_lists: bool) -> list[str]
             found.update(dict.fromkeys(_paths_in(value, name, in_lists, _MOST_DOTS)))
         if len(found) > _MOST_COLUMNS:
             break
-    names = list(found)[:_MOST_COLUMNS]
+    documents = {
+        path for name, values in columns.items() for value in values[:_LOOKED_AT] for path in _documents_in(value, name)
+    }
+    names = [path for path in found if not any(path.startswith(f"{one}.") for one in documents)][:_MOST_COLUMNS]
     return [path for path in names if path not in columns and not any(name.startswith(f"{path}.") for name in names)]
+
+
+def _documents_in(value: Any, path: str) -> Iterator[str]:
+    """The paths of documents in objects: what is below them in other rows is of a document, too, without a text."""
+    if isinstance(value, EditorText):
+        yield path
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _documents_in(inner, f"{path}.{key}")
 
 
 def _by_name(members: list[Any]) -> dict[str, Any] | None:

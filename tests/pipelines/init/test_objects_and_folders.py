@@ -186,7 +186,7 @@ def test_the_name_of_an_object_is_taken(fields, source):
     [
         ("brand", {"brand": {"_ref": "brand-1", "_type": "reference"}}),
         ("product_types", {"productType": {"typeId": "product-type", "id": "x"}}),
-        ("description", {"body": [{"_type": "block", "children": [{"text": "warm", "marks": []}]}]}),
+        ("description", {"body": [{"kind": "block", "parts": [{"text": "warm", "marks": []}]}]}),
     ],
 )
 def test_objects_without_a_name_are_asked_about_and_not_taken(capsys, name, fields):

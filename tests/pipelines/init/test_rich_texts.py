@@ -1,48 +1,77 @@
-"""Descriptions that an editor keeps as JSON are read as the texts in it."""
+"""Descriptions that an editor keeps as JSON are one column, whose text is read: nothing within them is a column."""
 
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
-from init_calls import write_csv, written
+from editor_documents import DOCUMENTS, TEXT
+from init_calls import written
+from read_tables import write_rows
 
 from pipelines.init.rehearsal import rehearse_items
 
-
-def blocks(number: int) -> dict[str, Any]:
-    """What Editor.js keeps."""
-    texts = [{"id": "x", "type": "paragraph", "data": {"text": f"Straight from the <b>tree</b> {number}"}}]
-    items = [{"id": "y", "type": "list", "data": {"style": "unordered", "items": ["sweet", "ripe"]}}]
-    return {"time": 1, "blocks": texts + items if number % 2 else texts, "version": "2.22"}
+NOTE = "is kept as an editor's JSON: the text in it is read"
+#: What Parquet cannot hold but as text: objects of nothing, values of several types in one field.
+OF_NO_TYPE = {"Quill", "Quill, a list", "Draft.js", "BlockNote", "Wix", "Contentful"}
 
 
-def as_a_text(number: int) -> str:
-    return json.dumps(blocks(number))
+def description_of(name: str, source: str) -> list[str]:
+    """The descriptions as the config that init writes has them read, from one column of that name."""
+    columns = written(name)["columns"]
+    assert columns["description"] == source
+    assert columns.keys() <= {"item_id", "title", "description", "leave_out"}, columns
+    assert f"{source!r} {NOTE}" in Path("shop.toml").read_text()
+    return rehearse_items([name], columns, "no").items["description"].to_pylist()
 
 
-def descriptions(name: str) -> list[str]:
-    config = written(name)
-    assert config["columns"]["description"][0].endswith("description.blocks.data.text")
-    return rehearse_items([name], config["columns"], "no").items["description"].to_pylist()
+def rows_of(editor: str, called: str, is_text: bool, num_rows: int = 4) -> list[dict[str, Any]]:
+    kept = json.dumps(DOCUMENTS[editor]) if is_text else DOCUMENTS[editor]
+    return [{"sku": f"T-{number}", "name": f"Oak table {number}", called: kept} for number in range(num_rows)]
 
 
-WANTED = [f"Straight from the <b>tree</b> {number}" + (" sweet ripe" if number % 2 else "") for number in range(4)]
+@pytest.mark.parametrize("editor", DOCUMENTS)
+@pytest.mark.parametrize("called", ["description", "body_html"])
+@pytest.mark.parametrize("form", ["csv", "jsonl", "parquet"])
+def test_a_column_of_documents_is_the_description(editor, called, form):
+    is_text = form == "parquet" and editor in OF_NO_TYPE
+    write_rows(Path(f"p.{form}"), rows_of(editor, called, is_text))
+    assert description_of(f"p.{form}", called) == [TEXT] * 4
 
 
-@pytest.mark.parametrize("kept", [blocks, as_a_text])
-@pytest.mark.parametrize("is_within", [True, False])
-def test_in_json(kept, is_within):
-    rows = [{"sku": f"J-{number}", "name": f"Juice {number}", "description": kept(number)} for number in range(4)]
-    lines = [json.dumps({"node": row} if is_within else row) for row in rows]
-    Path("p.jsonl").write_text("\n".join(lines) + "\n")
-    assert descriptions("p.jsonl") == WANTED
+@pytest.mark.parametrize("editor", DOCUMENTS)
+@pytest.mark.parametrize("is_text", [True, False])
+def test_documents_in_an_object(editor, is_text):
+    rows = [{"node": row} for row in rows_of(editor, "description", is_text)]
+    write_rows(Path("p.jsonl"), rows)
+    assert description_of("p.jsonl", "node.description") == [TEXT] * 4
 
 
-def test_in_csv():
-    cells = ['"' + as_a_text(number).replace('"', '""') + '"' for number in range(4)]
-    write_csv("p.csv", "sku,name,description", *(f"J-{n},Juice {n},{cell}" for n, cell in enumerate(cells)))
-    assert descriptions("p.csv") == WANTED
+@pytest.mark.parametrize("editor", ["Shopify", "Slate", "Portable Text", "Editor.js"])
+def test_rows_without_a_text_give_no_columns(editor):
+    """Among documents, one of pictures alone and one of nothing."""
+    rows = rows_of(editor, "description", False)
+    picture = {"_type": "image", "title": "Front", "brand": "Acme", "url": "https://shop.example/a.jpg"}
+    rows[1]["description"], rows[2]["description"] = [picture], None
+    write_rows(Path("p.jsonl"), rows)
+    assert description_of("p.jsonl", "description") == [TEXT, None, None, TEXT]
+
+
+def test_plain_texts_beside_documents():
+    rows = rows_of("Shopify", "description", True)
+    rows[2]["description"] = "A table of oak"
+    write_rows(Path("p.csv"), rows)
+    assert description_of("p.csv", "description") == [TEXT, TEXT, "A table of oak", TEXT]
+
+
+def test_a_document_that_has_pairs_is_no_object():
+    document = {
+        "type": "doc",
+        "content": [{"type": "paragraph", "content": [{"type": "text", "text": "color=Red,size=M"}]}],
+    }
+    rows = [{"sku": f"T-{n}", "name": f"Oak table {n}", "description": document} for n in range(4)]
+    write_rows(Path("p.jsonl"), rows)
+    assert description_of("p.jsonl", "description") == ["color=Red,size=M"] * 4
 
 
 @pytest.mark.parametrize(
@@ -55,8 +84,10 @@ def test_in_csv():
     ],
 )
 @pytest.mark.parametrize("is_text", [True, False])
-def test_what_has_no_texts_in_blocks_is_not_led_into(kept, is_text):
+def test_what_has_no_text_is_not_led_into(kept, is_text):
     told = json.dumps(kept) if is_text else kept
     rows = [{"sku": f"J-{number}", "name": f"Juice {number}", "description": told} for number in range(4)]
     Path("p.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    assert ".blocks.data" not in str(written("p.jsonl")["columns"].get("description"))
+    columns = written("p.jsonl")["columns"]
+    assert ".blocks.data" not in str(columns.get("description"))
+    assert not columns.keys() & {"product_types", "images", "brand"}
