@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 from editor_documents import DOCUMENTS, TEXT
+from hypothesis import given
+from hypothesis import strategies as st
 
 from schemas.cells.rich_text import rich_text
 
@@ -86,6 +88,26 @@ def test_documents_of_little(document, text):
 def test_what_is_no_document_has_no_text_of_one(value):
     assert rich_text(value) is None
     assert isinstance(value, bytes) or rich_text(json.dumps(value)) is None
+
+
+#: What documents are made of, put together in any way.
+KEYS = st.sampled_from(
+    [
+        *("type", "nodeType", "_type", "text", "value", "content", "children", "nodes", "root", "document", "schema"),
+        *("ops", "insert", "blocks", "data", "entityMap", "items", "spans", "textData", "rows", "cells"),
+    ]
+)
+LEAVES = st.one_of(
+    st.none(), st.integers(0, 1), st.sampled_from(["Oak", "", "text", "doc", "root", "dast", "document", "paragraph"])
+)
+VALUES = st.recursive(LEAVES, lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(KEYS, inner)))
+
+
+@given(VALUES)
+def test_whatever_a_value_is_made_of_it_has_a_text_or_none(value):
+    text = rich_text(value)
+    assert text is None or (isinstance(value, dict | list) and "  " not in text)
+    assert isinstance(value, str) or rich_text(json.dumps(value)) == text
 
 
 def nested(depth: int) -> dict[str, Any]:
