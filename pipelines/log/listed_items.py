@@ -1,14 +1,12 @@
 """Items of a log that are texts which list several, though the mapping does not say so: a catalogue tells."""
 
-import re
 from collections.abc import Collection, Iterator, Mapping
 
 from pipelines.console.terminal import shortened
+from schemas.cells.list_texts import is_printed_object
 from schemas.events.item_lists import items_of_text
 from schemas.quarantine import quote
 
-#: Begins objects as Athena, Trino and Java print them, `{id=1, n=2}`, or a list of such.
-_PRINTED_OBJECT = re.compile(r"\s*+(?:\[\s*+)?\{\s*+[A-Za-z_]\w*+=")
 #: What may separate items in a text.
 SEPARATORS = (",", ";", "|")
 
@@ -23,7 +21,7 @@ def listed_in_words(items: Mapping[str, int], ids: Collection[str]) -> str:
     >>> listed_in_words({"1,2": 3, "9": 1}, {"1", "2"}).partition(":")[0]
     "3 rows name several items in one text, such as '1,2'"
     """
-    if objects := {text: count for text, count in items.items() if _PRINTED_OBJECT.match(text) and text not in ids}:
+    if objects := {text: count for text, count in items.items() if is_printed_object(text) and text not in ids}:
         text = max(objects, key=lambda text: objects[text])
         return (
             f"{sum(objects.values()):,} rows have objects in one text that is no JSON, such as "

@@ -11,6 +11,8 @@ from schemas.pictures.markup import addresses_in_markup
 from schemas.pictures.types import is_called_like_a_picture
 
 _IS_URL = re.compile(r"\s*[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+#: Objects as Java, Athena and Trino print them, one or a list of them.
+_PRINTED = re.compile(r"\s*+(?:\[\s*+)?\{\s*+[A-Za-z_]\w*+=")
 _BROKEN_LIST = re.compile(r"\s*\[\s*[\"'\[{]")
 #: Between the members of a list where Hive writes text, in which nothing else has it.
 _OF_HIVE = "\x02"
@@ -99,6 +101,16 @@ def listed(text: str, separator: str | None = None) -> Any:
         if len(parts) > 1 and _are_addresses(filled):
             return filled
     return [text]
+
+
+def is_printed_object(text: str) -> bool:
+    """Whether a text is an object, or a list of them, as Java, Athena and Trino print one: nothing in it tells where a
+    value ends.
+
+    >>> is_printed_object("{src=https://x/a.jpg, n=2}"), is_printed_object("[{id=1}]"), is_printed_object("{a=1}.jpg")
+    (True, True, False)
+    """
+    return _PRINTED.match(text) is not None and text.rstrip("] \t\r\n").endswith("}")
 
 
 def largest_of_srcset(text: str) -> str | None:

@@ -25,7 +25,7 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from schemas.cells.list_texts import MAX_SEPARATORS, NoListError, listed
+from schemas.cells.list_texts import MAX_SEPARATORS, NoListError, is_printed_object, listed
 from schemas.cells.text import UnreadableCellError, cell_text
 from schemas.pictures.cells import (
     BadPicture,
@@ -36,6 +36,7 @@ from schemas.pictures.cells import (
     picture_of_text,
     split_at_data_uris,
 )
+from schemas.quarantine import quote
 
 #: Keys by which Parquet and those who write it wrap a list in an object, and each of its members.
 WRAPPERS, ELEMENTS = ("list", "array", "bag"), ("element", "array_element", "item")
@@ -129,6 +130,9 @@ def _members(value: Any, separator: str | None) -> Iterator[Any]:
 
 
 def _members_of_text(text: str, separator: str | None) -> Iterator[Any]:
+    if separator is None and is_printed_object(text):
+        yield BadPicture("not_json", "a path or URL, or an object that is JSON", quote(text))
+        return
     try:
         told = listed(text, separator)
     except NoListError:

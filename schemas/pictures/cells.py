@@ -42,6 +42,7 @@ _URL_SAFE = str.maketrans("-_", "+/")
 REMEDIES = {
     "too_many_bytes": "store a smaller picture in the cell, or a file, and list its path",
     "not_a_picture": "write the whole picture into the cell, or list its path or URL",
+    "not_json": "write the column as JSON in the export: json_format(cast(x as json)) in Athena, to_json in Spark",
     "missing": "list the picture's path or URL, or write the picture into the cell",
 }
 

@@ -21,6 +21,7 @@ from pipelines.init.table.columns import SeenColumn
 from pipelines.init.table.found import FoundColumn, Start, found_in, found_in_lists, joined, left_out, own_names
 from pipelines.init.table.seen import SeenTable
 from pipelines.init.table.unreadable import refuse_names_given_twice, refuse_wrapped
+from schemas.cells.list_texts import is_printed_object
 from schemas.columns.internal_names import is_internal
 from schemas.columns.usual_names import ITEM_IDS, OF_CATALOGUE, TEXTS
 from schemas.errors import UsageError
@@ -78,7 +79,7 @@ def _starts(table: SeenTable) -> list[Start]:
     found = joined([*found, *_texts_by_contents(table, found, [*ids, *pictures.columns])])
     rest = (*found, *left_out(table, found, CATALOGUE.names[1:]))
     asked += [f"{one.name} holds small pictures: left out" for one in pictures.small]
-    asked += _asked_of_corrupt(table)
+    asked += _asked_of_corrupt(table) + _asked_of_printed(table)
     variants = by_parent(table, ids, rest, tuple(asked))
     variants = variants or by_continuation(table, ids, rest, tuple(asked))
     asked += [] if variants else asked_of_parents(table, ids)
@@ -179,6 +180,18 @@ def _asked_of_corrupt(table: SeenTable) -> list[str]:
     return [
         f"{_CORRUPT}: Spark could not read {len(column.texts):,} lines of what the table was made from, such as "
         f"{column.example}. They are no items: shall they be? Then mend them there, and write the table again"
+    ]
+
+
+def _asked_of_printed(table: SeenTable) -> list[str]:
+    """What a person is told of columns of objects that were printed, so that nothing reads them."""
+    printed = [
+        column for column in table.columns.values() if column.texts and all(map(is_printed_object, column.texts))
+    ]
+    return [
+        f"{column.name} holds objects that are printed, no JSON, such as {column.example}: nothing in them is read. "
+        "Write the column as JSON in the export"
+        for column in printed
     ]
 
 

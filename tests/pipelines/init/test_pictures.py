@@ -128,3 +128,16 @@ def test_pictures_are_looked_for_one_folder_below(capsys):
     Path("images/catalog").mkdir(parents=True)
     Path("images/catalog/1.jpg").write_bytes(b"x")
     assert written("t.csv")["image_root"] == "images/catalog"
+
+
+@pytest.mark.parametrize("called", ["image", "images", "photos"])
+def test_objects_that_are_printed_are_asked_for_as_json(capsys, called):
+    cells = ["{src=https://x.example/1.jpg, alt=b}", "[{src=https://x.example/2.jpg}]", "{src=https://x.example/3.jpg}"]
+    write_csv("t.csv", f"sku,name,{called}", *(f'{n},scarf {n},"{cell}"' for n, cell in enumerate(cells)))
+    assert not written("t.csv")["columns"].get("images")
+    told = capsys.readouterr().out
+    assert (
+        f"? {called} holds objects that are printed, no JSON, such as {cells[0]}: nothing in them is read. Write"
+        in told
+    )
+    assert "write the column as JSON" in told or called != "images"

@@ -8,13 +8,39 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from read_tables import catalogue_of, write_parquet
+from read_tables import catalogue_of, write_parquet, write_rows
 
 from schemas.cells.list_texts import largest_of_srcset
 from schemas.cells.lists import list_members
 from schemas.cells.text import UnreadableCellError
 from schemas.coercion.fast_columns import fast_lists
 from schemas.pictures.cells import Picture
+from schemas.reading.rows import plan_slices, read_slice
+from schemas.validation.catalogue import validate_catalogue
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_objects_that_are_printed_are_no_addresses(tmp_path: Path, form: str) -> None:
+    """As Java and Athena print maps and rows; which of the values is the picture, nothing tells for sure."""
+    texts = [
+        "{src=https://x/a.jpg}",
+        "{url=https://x/a.jpg, position=1}",
+        " [ {src=https://x/a.jpg, alt=b}, {src=b.jpg}]",
+        "{src=a.jpg}",
+        "{x=1}.jpg",
+    ]
+    path = write_rows(
+        tmp_path / f"c.{form}", [{"item_id": f"a{n}", "pic": text, "title": "Mug"} for n, text in enumerate(texts)]
+    )
+    (part,) = plan_slices([str(path)])
+    (raw,) = read_slice(part, {"images": "pic"})
+    good, rejections, counts = validate_catalogue(raw, part)
+    assert good["images"].to_pylist() == [[], [], [], [], ["{x=1}.jpg"]]
+    assert [(row.level, row.reason, row.item_id) for row in rejections] == [
+        ("picture", "not_json", f"a{n}") for n in range(4)
+    ]
+    assert all("JSON" in row.remedy for row in rejections)
+    assert "cells_unreadable:images" not in counts
 
 
 @pytest.mark.parametrize(
