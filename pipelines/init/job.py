@@ -26,6 +26,7 @@ from pipelines.init.kinds import GA4, KINDS
 from pipelines.init.rehearsal import RehearsedItems, RehearsedLog, reasons, rehearse_items, rehearse_log
 from pipelines.init.shop import Shop, look_at_shop
 from pipelines.init.shop_toml import columns_text, comment, log_text, settings_text, toml_key
+from pipelines.init.table.unreadable import refuse_groups_for_names
 from pipelines.init.told import next_commands, told
 from schemas import storage
 from schemas.errors import ThresholdError, UsageError
@@ -216,6 +217,7 @@ def _check(shop: Shop, written: dict[str, Any]) -> None:
         )
     is_asked = bool(shop.start.questions or offered(shop.table, shop.start))
     if not (items.num_with_text or items.num_with_pictures or is_asked):
+        refuse_groups_for_names(shop.table)
         raise UsageError(
             f"expected a column of texts or pictures in {shown(shop.catalog)}, got {shop.table.names_in_words}: "
             f"is it a log? Then give --from {GA4} and the catalogue beside it"

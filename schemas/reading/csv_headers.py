@@ -26,6 +26,7 @@ from schemas.reading.label_rows import (
     are_labels,
     are_settings,
     are_statuses,
+    are_told_apart,
     are_types,
     are_units,
     name_the_same,
@@ -119,7 +120,7 @@ def _below_titles(lines: list[str], first_line: int, usual: str, given: Mapping[
         rows = dialect.first_rows(lines[number - 1 :], 2 + _MAX_LABEL_ROWS)
         if rows and (told := _told_by_settings(rows[0], lines[first_line - 1 :], usual, given)) is not None:
             return replace(told, header_line=told.header_line + first_line - 1)
-        are_names = bool(rows) and width > 1 and _may_be_header(rows[0])
+        are_names = bool(rows) and width > 1 and _may_be_header(rows[0], next(reversed(unlike_rows), ()))
         if number == first_line:
             is_header = line.startswith("#") and are_names and dialect.fits(below, width)  # the names themselves
         else:
@@ -239,9 +240,11 @@ def _num_filled(cells: Sequence[str]) -> int:
     return sum(bool(cell.strip()) for cell in cells)
 
 
-def _may_be_header(cells: Sequence[str]) -> bool:
-    """Whether these may be names: all there, all different, each begins with a letter, be it behind a sign."""
+def _may_be_header(cells: Sequence[str], groups: Sequence[str] = ()) -> bool:
+    """Whether these may be names: all there, all different, be it by the groups of columns in the line above, each
+    begins with a letter, be it behind a sign."""
     names = [cell.strip(_SIGNS) for cell in cells]
     names = names[1:-1] if len(names) > 2 and not (names[0] or names[-1]) else names  # within | and |
-    are_names = all(name[:1].isalpha() for name in names) and len(set(names)) == len(names)
+    are_different = len(set(names)) == len(names) or are_told_apart(names, groups)
+    are_names = are_different and all(name[:1].isalpha() for name in names)
     return are_names and not _are_comments(cells) and not are_settings(cells)

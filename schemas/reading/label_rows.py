@@ -13,6 +13,7 @@ Each is told by all of its cells, beside the rows below it: what may be a row is
 """
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 
 #: Of so many columns half may have labels of other words than their names; below it one, and of the fewest none.
@@ -138,6 +139,23 @@ def are_units(cells: Sequence[str], below: Sequence[Sequence[str]]) -> bool:
             return False
         is_any = is_any or (bool(filled) and all(map(_OF_VALUES.search, filled)))
     return is_any
+
+
+def are_told_apart(names: Sequence[str], groups: Sequence[str]) -> bool:
+    """Whether names of columns that are there several times are each in another group of several columns, which the
+    first cell of it in the line above names.
+
+    >>> are_told_apart(["sku", "net", "gross", "net", "gross"], ["", "Shop", "", "Outlet", ""])
+    True
+    >>> are_told_apart(["sku", "net", "net"], ["", "Shop", ""]), are_told_apart(["sku", "net", "net"], ["", "A", "B"])
+    (False, False)
+    """
+    carried = [""]
+    for cell in groups:
+        carried.append(cell.strip() or carried[-1])
+    columns, widths, counts = list(zip(carried[1:], names, strict=False)), Counter(carried[1:]), Counter(names)
+    are_wide = all(widths[group] > 1 for group, name in columns if counts[name] > 1)
+    return are_wide and len(set(columns)) == len(names) == len(groups)
 
 
 def _is_value(cell: str) -> bool:

@@ -61,6 +61,7 @@ def _refuse_without_rows(table: SeenTable) -> None:
             refuse_other_shape(path, ())
     if table.num_rows:
         return
+    refuse_groups_for_names(table)
     if form.is_empty or not table.columns:
         got = "an empty file" if form.is_empty else "an empty list" if form.is_array else "none"
         raise UsageError(f"expected rows in {shown(path)}, got {got}: was the export written to its end? Make it again")
@@ -89,6 +90,18 @@ def refuse_names_given_twice(table: SeenTable) -> None:
             f"expected columns with different names in {shown(table.files[0])}, got "
             f"{' and '.join(map(quote, lacking))} twice: nothing tells which is meant. Give each a name of its own in "
             "the export"
+        )
+
+
+def refuse_groups_for_names(table: SeenTable) -> None:
+    """Raises UsageError if several columns have one name, of a table in which nothing is found: the names may stand
+    below a line of groups of columns."""
+    twice = [name for name in table.twice if name.strip()]
+    if twice:
+        raise UsageError(
+            f"expected columns with different names in {shown(table.files[0])}, got {' and '.join(map(quote, twice))} "
+            "twice: are they groups of columns, with the names in the line below? Then leave that first line out of "
+            "the export; else give each column a name of its own"
         )
 
 

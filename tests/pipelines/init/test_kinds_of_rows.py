@@ -108,6 +108,22 @@ def test_names_of_columns_that_are_there_twice(capsys):
     assert "got 'name' and 'image' twice" in error
 
 
+@pytest.mark.parametrize(
+    ("groups", "names", "twice"),
+    [
+        ("Product,,Price,,Price,", "sku,name,net,gross,net,gross", "'Price'"),
+        ("Product,Product,Price,Price,Price,Price", "sku,name,net,gross,buy,sell", "'Product' and 'Price'"),
+        ("ID,Product,Product,Price,Price,Price", "sku,name,colour,net,gross,buy", "'Product' and 'Price'"),
+    ],
+)
+def test_names_of_groups_in_the_first_line(capsys, groups, names, twice):
+    rows = [f"a{n},A mug,{n},2.50,3,4" for n in range(1, 6)]
+    error = refused(capsys, write_csv("t.csv", groups, names, *rows))
+    assert f"got {twice} twice" in error
+    assert "the names in the line below" in error
+    assert "Is it a log" not in error
+
+
 def test_orders_have_one_action(capsys):
     write_csv("c.csv", "sku,name", "a,A mug", "b,A cup")
     row = "#1,k@example.com,2026-06-01 00:15:09 +0200,A mug,a"

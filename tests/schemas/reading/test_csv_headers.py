@@ -199,6 +199,22 @@ def test_what_reports_and_sheets_have_above_a_header(tmp_path: Path, above: str)
 
 
 @pytest.mark.parametrize(
+    ("groups", "names", "header_line"),
+    [
+        ("Product,,Shop A,,Shop B,", "sku,name,stock,price,stock,price", 2),
+        (",,Net,,Gross,", "sku,name,stock,price,stock,price", 2),
+        ("Product,,Shop A,,,", "sku,name,stock,price,stock,price", 1),
+        ("Product,,Shop A,Shop B,Shop A,Shop B", "sku,name,stock,stock,stock,stock", 1),
+        ("sku,name,stock,,,", "red,mug,small,large,small,large", 1),
+    ],
+)
+def test_names_that_groups_above_them_tell_apart(tmp_path: Path, groups: str, names: str, header_line: int) -> None:
+    rows = "".join(f"A-{number},Red mug,{number},{number}.50,{number},9\n" for number in range(1, 9))
+    path = write(tmp_path / "c.csv", f"{groups}\n{names}\n{rows}")
+    assert form_of(str(path)).dialect.header_line == header_line
+
+
+@pytest.mark.parametrize(
     ("text", "num_rows"),
     [
         ("Item,Category,Brand\nred_mug,home_kitchen,acme_co\nblue_mug,home_bath,acme_co\nx,y_z,v_w\n", 3),
