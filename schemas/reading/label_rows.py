@@ -58,6 +58,12 @@ _OF_VALUES = re.compile(r"\d|://")
 #: What each cell of a line of units is: none, one in brackets, or, in a column of numbers, one without.
 _NO_UNIT, _UNIT_IN_BRACKETS = re.compile("[-–—]?"), re.compile(r"\([^()\d]+\)|\[[^\[\]\d]+\]")
 _BARE_UNIT, _NUMBER = re.compile(r"[^\W\d_]{1,3}[²³]?|[%€$£¥]"), re.compile(r"[-+]?\d[\d.,\s]*")
+#: Units that are told by themselves, so that words may stand beside them: of weights, lengths, volumes, money, numbers.
+_KNOWN_UNIT = re.compile(
+    r"\([^()\d]+\)|\[[^\[\]\d]+\]|mg|kg|lbs?|oz|[mcdk]m[²³]?|m[²³]|inch|ft|yd|[mcd]l|gal|[€$£¥%]|pcs?|stk|stück|ea|qty|"
+    "eur|usd|gbp|chf|pln|sek|nok|dkk|czk|huf|ron|jpy|cny|inr|aud|cad|brl|mxn|zar",
+    re.IGNORECASE,
+)
 #: Words of each cell of a line of explanations; of those in columns of values.
 _WORDS_OF_CELL, _WORDS_OF_EXPLANATION = 2, 3
 
@@ -120,13 +126,20 @@ def are_explanations(cells: Sequence[str], below: Sequence[Sequence[str]]) -> bo
 
 
 def are_units(cells: Sequence[str], below: Sequence[Sequence[str]]) -> bool:
-    """Whether the cells say in which units the columns are, and nothing else: one at least is above values alone.
+    """Whether the cells say in which units the columns are, and nothing else: one at least is above values alone. Words
+    without a digit may stand beside known units.
 
     >>> are_units(["", "(EUR)", "-"], [["A-1", "9.50", "red"]]), are_units(["-", "kg"], [["A-1", "9.5"]])
     (True, True)
-    >>> are_units(["A", "(kg)"], [["A-1", "9.5"]]), are_units(["(red)", "(new)"], [["(blue)", "(old)"]])
+    >>> are_units(["A-0", "(kg)"], [["A-1", "9.5"]]), are_units(["(red)", "(new)"], [["(blue)", "(old)"]])
     (False, False)
+    >>> are_units(["code", "kg"], [["A-1", "9.5"]]), are_units(["code", "NA"], [["A-1", "9.5"]])
+    (True, False)
     """
+    return _are_units_alone(cells, below) or _are_units_beside_words(cells, below)
+
+
+def _are_units_alone(cells: Sequence[str], below: Sequence[Sequence[str]]) -> bool:
     is_any = False
     for cell, *values in zip(map(str.strip, cells), *below, strict=False):
         filled = [plain for value in values if (plain := value.strip())]
@@ -139,6 +152,20 @@ def are_units(cells: Sequence[str], below: Sequence[Sequence[str]]) -> bool:
             return False
         is_any = is_any or (bool(filled) and all(map(_OF_VALUES.search, filled)))
     return is_any
+
+
+def _are_units_beside_words(cells: Sequence[str], below: Sequence[Sequence[str]]) -> bool:
+    """Whether no cell has a digit, one that is a known unit is above numbers alone, and another above values alone."""
+    num_units = num_words = 0
+    for cell, *values in zip(map(str.strip, cells), *below, strict=False):
+        filled = [plain for value in values if (plain := value.strip())]
+        if _OF_VALUES.search(cell):
+            return False
+        if filled and _KNOWN_UNIT.fullmatch(cell) and all(map(_NUMBER.fullmatch, filled)):
+            num_units += 1
+        elif cell and filled and all(map(_OF_VALUES.search, filled)):
+            num_words += 1
+    return num_units > 0 and num_units + num_words > 1
 
 
 def are_told_apart(names: Sequence[str], groups: Sequence[str]) -> bool:

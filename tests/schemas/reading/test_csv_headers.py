@@ -242,6 +242,14 @@ def test_what_is_only_like_labels_or_titles_is_a_row(tmp_path: Path, text: str, 
         ("(text),(text),(EUR),(kg)", 1),
         ("[-],[-],[EUR],[kg]", 1),
         ("-,-,EUR,kg", 1),
+        ("text,text,EUR,kg", 1),
+        ("code,Name of the mug,€,g", 1),
+        ("code,,(EUR),(kg)", 1),
+        ("code,name,EUR,", 1),
+        ("mug,Red mug,NA,TBD", 0),
+        ("mug,Red mug,S,M", 0),
+        ("A-0,Red mug,EUR,kg", 0),
+        ("mug,Red mug,EUR,2.5", 0),
         ("A-0,Red mug,(EUR),(kg)", 0),
         ("kg,Red mug,1.5,2", 0),
         ("-,-,,", 0),
@@ -250,3 +258,17 @@ def test_what_is_only_like_labels_or_titles_is_a_row(tmp_path: Path, text: str, 
 def test_a_line_of_units_below_the_header_is_no_row(units: str, num_label_rows: int) -> None:
     rows = "".join(f"A-{number},Red mug {number},{number}.50,1{number}\n" for number in range(1, 9))
     assert recognised_dialect(f"sku,title,price,weight\n{units}\n{rows}").num_label_rows == num_label_rows
+
+
+@pytest.mark.parametrize(
+    ("text", "num_label_rows"),
+    [
+        ("sku,name,price,weight\ncode,text,EUR,kg\n1,Red mug,1.50,2\n2,Blue mug,2.50,3\n", 1),
+        ("sku,name,unit\nflour,Flour,kg\neggs,Eggs,pcs\n", 0),
+        ("sku,name,unit,price\nflour,Flour,kg,free\neggs,Eggs,pcs,1.50\n", 0),
+        ("sku,name,weight\ncode,text,kg\n", 0),
+        ("name,weight\nFlour,kg\nEggs,2\n", 0),
+    ],
+)
+def test_units_beside_words_are_told_by_the_numbers_below_them(text: str, num_label_rows: int) -> None:
+    assert recognised_dialect(text).num_label_rows == num_label_rows
