@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from model.sources.unified_manifest import FUSION_FOLDER
 from pipelines.console.exit_codes import exit_code
 from pipelines.console.jobs import flag, parse_alone
 from pipelines.console.terminal import aligned, shown_title
@@ -22,6 +23,7 @@ from pipelines.run.changes import ROWS_PER_BLOCK, match_items
 from pipelines.run.listed_files import EMBEDDINGS, VECTORS, VECTORS_HELP
 from pipelines.run.opened import DAMAGE, PublishedRun, Run
 from pipelines.store import history
+from pipelines.store.models import UNIFIED_MODELS
 from pipelines.store.named_run import find_run
 from pipelines.store.run_files import shown
 from schemas import storage
@@ -31,7 +33,7 @@ from schemas.quarantine import quote
 #: More items than any run has.
 MAX_TOP = 2**31 - 1
 _MAX_SHOWN_TITLE = 80
-_FLAGS_WITH_VALUE = ("--config", "--new", "--old", "--store", "--top")
+_FLAGS_WITH_VALUE = ("--config", "--new", "--old", "--store", "--top", "--vectors")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,13 +140,28 @@ def diff(store_folder: str, old: Path, new: Path, top: int, vectors: str = EMBED
         "rows": [len(of_before.ids), len(of_after.ids)],
         "runs": [history.name_of(old), history.name_of(new)],
         "unchanged": found.num_unchanged,
+        "unified": None if vectors == EMBEDDINGS else [_fusion_of(store_folder, name) for name in made_by],
     }
+
+
+def _fusion_of(store_folder: str, unified_id: str) -> dict[str, Any] | None:
+    """How a unified model of the store fuses its sources; None if it is not there any more, or damaged."""
+    from model.sources.fusion import load_fusion  # a second that others need not wait for
+
+    with contextlib.suppress(*DAMAGE):
+        fusion = load_fusion(UNIFIED_MODELS.folder(store_folder, unified_id) / FUSION_FOLDER)
+        config = fusion.config
+        weights = {name: config.weights[name] for name in config.names}
+        return {"dim": fusion.dim, "half_evidence": dict(config.half_evidence), "how": config.how, "weights": weights}
+    return None
 
 
 def format_diff(found: dict[str, Any]) -> str:
     """For a person."""
     old_model, new_model = map(shown, found["model_id"])
     rows = [("", *found["runs"]), ("rows", *(f"{count:,}" for count in found["rows"])), ("model", old_model, new_model)]
+    if found["unified"] is not None:
+        rows.append(("sources", *map(_sources, found["unified"])))
     rows += [(shown(name.replace(" ", "_")), f"{a:,}", f"{b:,}") for name, (a, b) in found["counts"].items()]
     lines = [
         *aligned(rows),
@@ -167,6 +184,18 @@ def format_diff(found: dict[str, Any]) -> str:
         ]
         lines += aligned(cells)
     return "\n".join(lines)
+
+
+def _sources(fusion: dict[str, Any] | None) -> str:
+    """
+    >>> _sources({"dim": 8, "half_evidence": {"bpr": 5.0}, "how": "sum", "weights": {"bpr": 0.5, "dae": 1.0}})
+    'bpr 0.5 (half at 5), dae 1; sum of 8'
+    """
+    if fusion is None:
+        return "not in the store"
+    half = {name: f" (half at {value:g})" for name, value in fusion["half_evidence"].items() if value}
+    weights = ", ".join(f"{name} {weight:g}{half.get(name, '')}" for name, weight in fusion["weights"].items())
+    return f"{weights}; {fusion['how']} of {fusion['dim']}"
 
 
 def _of(num_shown: int, num_all: int) -> str:

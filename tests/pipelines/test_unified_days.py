@@ -200,6 +200,13 @@ def test_another_unified_model_is_another_run(own):
     assert own.day(DAY, "--unify")[0] == EXIT_DONE
     second = own.run_of(DAY)
     assert read_json(second / "manifest.json")["unified_id"] == UNIFIED_MODELS.current(str(own.store)) != first
+    code, shown = own.call("diff", "--vectors", "unified", DAY_BEFORE, DAY)
+    assert code == EXIT_DONE, shown
+    assert re.search(
+        r"^sources +dae 1, itemsage 1, prod2vec 0.5; sum of 16 +dae 1, itemsage 1; sum of 16$", shown, re.M
+    )
+    code, shown = own.call("diff", DAY_BEFORE, DAY, "--json")
+    assert (code, json.loads(shown)["unified"]) == (EXIT_DONE, None)
     code, shown = own.day(DAY, "--unify", "--unified-model", first)
     assert code == EXIT_DONE, shown
     assert f"unified  today {len(DAY_IDS)} = reused {len(DAY_IDS)} + computed 0" not in shown

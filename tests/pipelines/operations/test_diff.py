@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from made_store import OTHER_MODEL, make_run, unit_vectors
 
-from pipelines.operations.diff import compare, main
+from pipelines.operations.diff import compare, main, with_flags
 from pipelines.run.changes import compare_embeddings
 
 OLD, NEW = "2026-06-29", "2026-06-30"
@@ -37,6 +37,10 @@ def test_what_is_new_gone_and_moved_most(tmp_path, capsys):
     assert "1 of 2" in shown
     assert "0.500000" in shown
     assert "title of b" in shown
+
+
+def test_a_flag_before_the_runs_is_no_run():
+    assert with_flags(["--vectors", "unified", OLD, NEW]) == ["--vectors", "unified", f"--old={OLD}", f"--new={NEW}"]
 
 
 def test_vectors_of_two_models_are_not_compared(tmp_path, capsys):
