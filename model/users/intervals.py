@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from model.measures.resampling import LEAST_CLUSTERS
+
 NUM_RESAMPLES = 1000
 _CONFIDENCE = 0.95
 
@@ -15,7 +17,8 @@ _CONFIDENCE = 0.95
 @dataclass(frozen=True, eq=False)
 class Summary:
     """All float64 [T, M]: the mean, the bounds of its 95 % interval, and the same of the lift over the baseline in
-    percent (nan where the baseline is 0)."""
+    percent (nan where the baseline is 0). Bounds are nan of fewer than LEAST_CLUSTERS users with a value, see
+    model.measures.resampling."""
 
     mean: np.ndarray
     low: np.ndarray
@@ -43,7 +46,9 @@ def summarize(users_U: np.ndarray, values_UTM: np.ndarray, baseline: int, seed: 
     means_B = _ratio(drawn_BG @ sums_G, drawn_BG @ counts_G).reshape(-1, *shape)
     lifts_B = 100 * (_ratio(means_B, np.broadcast_to(means_B[:, [baseline]], means_B.shape)) - 1)
     lift = 100 * (_ratio(mean, np.broadcast_to(mean[[baseline]], shape)) - 1)
-    return Summary(mean, *_bounds(means_B), lift, *_bounds(lifts_B))
+    users_TM = (counts_G > 0).sum(axis=0).reshape(shape)
+    both_TM = np.minimum(users_TM, users_TM[[baseline]])
+    return Summary(mean, *_bounds(means_B, users_TM), lift, *_bounds(lifts_B, both_TM))
 
 
 def standard_errors(users_U: np.ndarray, values_UT: np.ndarray) -> np.ndarray:
@@ -54,12 +59,13 @@ def standard_errors(users_U: np.ndarray, values_UT: np.ndarray) -> np.ndarray:
     return np.sqrt((residuals_GT**2).sum(axis=0)) / len(users_U)
 
 
-def _bounds(values_B: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The tails of the resamples; nan where all are."""
+def _bounds(values_B: np.ndarray, users_TM: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The tails of the resamples; nan where all are, or too few users have a value."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # all nan
         low, high = np.nanquantile(values_B, [(1 - _CONFIDENCE) / 2, (1 + _CONFIDENCE) / 2], axis=0)
-    return low, high
+    few_TM = users_TM < LEAST_CLUSTERS
+    return np.where(few_TM, np.nan, low), np.where(few_TM, np.nan, high)
 
 
 def _ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from model.measures.resampling import LEAST_CLUSTERS
 from model.users.baselines import DECAY_PER_DAY
 from model.users.evaluation import RELEVANT_COSINE
 from model.users.month_ahead import CUTS, MIN_ITEM_ACTIONS, QUESTIONS
@@ -19,6 +20,10 @@ _METRICS = {
 #: What several vectors are compared by: relevance is a cosine of each one's own.
 COMPARED = ("recall", "r_precision", "reciprocal_rank")
 Figures = Mapping[str, float | None]
+_INTERVALS = (
+    "- [intervals] are 95 % bootstrap intervals; users are drawn, not user-days; fewer than "
+    f"{LEAST_CLUSTERS} users have none"
+)
 
 
 def format_page(report: Mapping[str, Any], notes: str | None = None) -> str:
@@ -36,7 +41,7 @@ def format_page(report: Mapping[str, Any], notes: str | None = None) -> str:
         f"- actions {', '.join(report['actions'])}; history {report['window_days']} days; importance decays by "
         f"λ = {DECAY_PER_DAY:g} a day where nothing else is said",
         f"- rows of the log: {rows}",
-        "- [intervals] are 95 % bootstrap intervals; users are drawn, not user-days",
+        _INTERVALS,
         *_warnings(report),
         "",
         f"## Walk forward, {report['from_date']} to {report['to_date']}",
@@ -88,7 +93,7 @@ def format_comparison(report: Mapping[str, Any], notes: str | None = None) -> st
         f"- {report['days']} days, {report['from_date']} to {report['to_date']}: {report['users']:,} users, "
         f"{report['user_days']:,} user-days of {report['items_a_user_day']:.1f} items on average; history "
         f"{report['window_days']} days; {report['list_length']} recommended items",
-        "- [intervals] are 95 % bootstrap intervals; users are drawn, not user-days",
+        _INTERVALS,
         f"- `*`: the paired difference to `{first}` has an interval that leaves 0 out",
         "- relevance is left out: a cosine of .8 is another nearness in each of the vectors",
         "",
@@ -247,6 +252,8 @@ def _lift(figures: Figures) -> str:
     """
     >>> _lift({"lift": 12.34, "lift_low": -1.0, "lift_high": 20.0})
     '+12 [-1, +20]'
+    >>> _lift({"lift": 12.34, "lift_low": None, "lift_high": None})
+    '+12'
     """
     return _shown(figures, "lift", "+.0f")
 
@@ -264,5 +271,6 @@ def _absolute(figures: Figures) -> str:
 def _shown(figures: Figures, name: str, how: str) -> str:
     if figures[name] is None:
         return "-"
-    middle, low, high = (format(figures[key] or 0.0, how) for key in (name, f"{name}_low", f"{name}_high"))
-    return f"{middle} [{low}, {high}]"
+    low, high = figures[f"{name}_low"], figures[f"{name}_high"]
+    bounds = "" if low is None or high is None else f" [{low:{how}}, {high:{how}}]"
+    return f"{figures[name]:{how}}{bounds}"

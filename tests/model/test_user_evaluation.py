@@ -196,13 +196,26 @@ def test_the_users_own_impressions_of_the_day_come_first():
 
 
 def test_means_and_lifts_are_over_user_days_and_intervals_over_users():
-    users = np.array([3, 3, 3, 8])
-    values = np.array([[[1.0], [2.0]], [[1.0], [2.0]], [[1.0], [2.0]], [[3.0], [6.0]]])
+    users = np.array([3, 3, 3, 8, 9, 10, 11, 12])
+    values = np.array([[[1.0], [2.0]]] * 3 + [[[3.0], [6.0]]] * 5)
     found = summarize(users, values, 0, seed=1)
-    assert found.mean[:, 0].tolist() == [1.5, 3.0]
-    assert (found.low[0, 0], found.high[0, 0]) == (1.0, 3.0)  # one user alone, drawn twice
+    assert found.mean[:, 0].tolist() == [2.25, 4.5]
+    assert 1 < found.low[0, 0] < found.mean[0, 0] < found.high[0, 0] == 3  # the others alone, drawn six times
     assert found.lift[:, 0].tolist() == [0.0, 100.0]
     assert (found.lift_low[1, 0], found.lift_high[1, 0]) == (100.0, 100.0)  # paired: always twice
+
+
+def test_too_few_users_have_no_interval():
+    """Of a metric those count that have a value: one that a single user has gave bounds of no width."""
+    values = np.array([[[1.0, 1.0], [2.0, np.nan]]] * 9)
+    values[5:, 1, 1] = 3.0
+    found = summarize(np.arange(9), values, 0, seed=1)
+    assert found.lift[1].tolist() == [100.0, 200.0]
+    for low, high in ((found.low, found.high), (found.lift_low, found.lift_high)):
+        assert np.isnan(low).tolist() == np.isnan(high).tolist() == [[False, False], [False, True]]
+    few = summarize(np.arange(5), values[:5], 0, seed=1)
+    assert few.mean[:, 0].tolist() == [1.0, 2.0]
+    assert np.isnan([few.low[:, 0], few.high[:, 0], few.lift_low[:, 0], few.lift_high[:, 0]]).all()
 
 
 def test_rows_of_one_user_are_not_independent():
