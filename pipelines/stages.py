@@ -46,6 +46,8 @@ def with_unified(config: Any) -> bool:
 CLICKSTREAM = ("prod2vec", "prodsi2vec", "deepwalk_prod2vec", "deepwalk_prodsi2vec", "bpr")
 CONTENT = ("dae", "siamese")
 SOURCES = (*CLICKSTREAM, *CONTENT)
+#: The sources that may learn from the stage `lifetimes`.
+OF_LIFETIMES = frozenset(("prod2vec", "prodsi2vec"))
 #: The stages that read the log for sources.
 FROM_LOG = frozenset(("sequences", "lifetimes", "interactions"))
 
@@ -147,7 +149,7 @@ STAGES: tuple[StageLine, ...] = (
               training=_SEQUENCES),
     StageLine(name="lifetimes", place="pipelines.sources.sequences:Lifetimes",
               does="engagements -> items that a user has bought or put into a cart", needs=("items", "log"),
-              folders=("lifetimes",), training=ForSources(("prod2vec", "prodsi2vec"), also="lifetimes")),
+              folders=("lifetimes",), training=ForSources(tuple(sorted(OF_LIFETIMES)), also="lifetimes")),
     StageLine(name="interactions", place="pipelines.sources.sequences:Interactions",
               does="engagements -> users and their items", needs=("items", "log"), folders=("interactions",),
               training=ForSources(("bpr",))),

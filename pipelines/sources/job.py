@@ -24,7 +24,7 @@ from pipelines.log.engagement_log import Log, LogConfig
 from pipelines.run.stage import RunCall, run_in_turn, run_stage
 from pipelines.run.units import read_stage_manifest
 from pipelines.sources.trained import SourceConfig
-from pipelines.stages import CLICKSTREAM, SOURCES, STAGES, ForSources, named_sources, require_engagements
+from pipelines.stages import CLICKSTREAM, OF_LIFETIMES, SOURCES, STAGES, ForSources, named_sources, require_engagements
 from schemas.errors import UsageError
 
 EXAMPLE = (
@@ -69,6 +69,11 @@ def run(config: SourcesConfig, options: PipelineOptions) -> dict[str, dict[str, 
         raise UsageError(f"expected --sources of {', '.join(SOURCES)}, got none")
     if config.min_count < 1 or config.dim < 1:
         raise UsageError(f"expected --min-count and --dim >= 1, got {config.min_count} and {config.dim}")
+    if config.lifetimes and OF_LIFETIMES.isdisjoint(named):
+        raise UsageError(
+            f"expected --sources {' or '.join(sorted(OF_LIFETIMES))} with --lifetimes, got {','.join(named)}: no other "
+            "learns from them"
+        )
     read_stage_manifest(config.run, "items")
     if not set(CLICKSTREAM).isdisjoint(named):
         require_engagements(named, config.engagements)

@@ -103,6 +103,8 @@ def test_wrong_calls_are_refused(tmp_path, run, capsys):
     assert run_sources(run, log, "--sources", ",") == EXIT_USAGE
     assert run_sources(run, log, "--sources", "bpr,prod2vec, bpr") == EXIT_USAGE
     assert "expected --sources that name each once, got 'bpr' twice" in capsys.readouterr().err
+    assert run_sources(run, log, "--sources", "bpr", "--lifetimes") == EXIT_USAGE
+    assert "expected --sources prod2vec or prodsi2vec with --lifetimes, got bpr" in capsys.readouterr().err
     assert run_sources(run, log, "--min-count", "0") == EXIT_USAGE
     assert run_sources(tmp_path / "none", log) == EXIT_FAULT
     assert "expected the finished stage 'items'" in capsys.readouterr().err
