@@ -9,6 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from model.measures.one_embedding import TASKS
 from model.sources.fusion import FusionConfig
 from model.sources.unified import SourceVectors
 from model.sources.weight_search import WeightSearch, search_weights
@@ -81,7 +82,10 @@ def told(found: WeightSearch) -> str:
     ]
     for task, score in sorted(chosen["scores"].items()):
         lines.append(f"{task} {score:.3f}; {_beside(task, score, found)}")
-    lines += [f"{name} is not asked: {why}" for name, why in sorted(found.left_out.items())]
+    lines += [f"{name} is not asked: {why}" for name, why in sorted(found.left_out.items()) if name in TASKS]
+    if attributes := sorted(name for name in found.left_out if name not in TASKS):
+        first = attributes[0]
+        lines.append(f"attributes that are not asked: {', '.join(attributes)}; {first}: {found.left_out[first]}")
     if without := sorted(name for name, weight in found.weights.items() if not weight):
         lines.append(f"of weight 0, left out: {', '.join(without)}")
     return "\n".join(f"unify: {line}" for line in lines)

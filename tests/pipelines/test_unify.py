@@ -352,9 +352,9 @@ def test_what_was_found_is_told_beside_single_sources():
         return {"clicked_bought": pairs, "attributes": attribute, "flat": 0.5}
 
     found = search_weights(sorted(tasks), objective, {"clicked_bought": 0.5, "attributes": 0.1, "flat": 0.5})
-    lines = told(replace(found, left_out={"cart_returns": "expected returns, got 0", "size": "got 1 value"})).split(
-        "\n"
-    )
+    lines = told(
+        replace(found, left_out={"cart_returns": "expected returns, got 0", "size": "got 1 value", "brand": "got none"})
+    ).split("\n")
     shares = [(0.76 - 0.5) / 0.35, (0.70 - 0.1) / 0.70]
     assert lines == [
         f"unify: weights by attributes, clicked_bought of {len(found.curve)} trials: together {np.mean(shares):.3f}, "
@@ -364,7 +364,7 @@ def test_what_was_found_is_told_beside_single_sources():
         "unify: clicked_bought 0.760; alone above it: b 0.850",
         "unify: flat 0.500; does not count: no source alone is above its floor",
         "unify: cart_returns is not asked: expected returns, got 0",
-        "unify: size is not asked: got 1 value",
+        "unify: attributes that are not asked: brand, size; brand: got none",
         "unify: of weight 0, left out: a, b, d",
     ]
 
