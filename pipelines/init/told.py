@@ -14,6 +14,7 @@ from pipelines.init.table.found import FoundColumn
 from pipelines.log.doubts import last_true_year
 from pipelines.log.listed_items import listed_in_words
 from pipelines.log.rows import near_counts, near_in_words, without_items_in_words
+from schemas.coercion.whole_ids import zeros_in_words
 from schemas.events.paths import NO_ROWS
 from schemas.files import shown
 from schemas.tables import LEAVE_OUT, TEXT_FIELDS
@@ -40,7 +41,8 @@ def told(shop: Shop, out: str, questions: Sequence[str]) -> str:
         "languages, is named with dots"
         for name, count in items.unreadable.items()
     ]
-    lines += [f"WARNING: {mixed}" for mixed in items.mixed_ids]
+    zeros = zeros_in_words(items.items["item_id"])
+    lines += [f"WARNING: {warning}" for warning in (*items.mixed_ids, zeros) if warning]
     lines += [f"? {asked}" for asked in questions]
     lines += _asked(shop.start.found)
     lines += [f"? {asked}" for asked in shop.start.questions]

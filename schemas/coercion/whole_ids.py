@@ -23,11 +23,14 @@ import pyarrow.compute as pc
 
 from schemas.cells.text import NULL_WORDS
 from schemas.coercion.guests import GUESTS
+from schemas.quarantine import quote
 
 #: RE2, each of the whole text, blanks around it aside.
 _POINTED = r"^\s*(-?(?:0|[1-9][0-9]*))\.0+\s*$"
 _CODE = r"^\s*-?(?:[0-9]+\.(?:[0-9]*[1-9][0-9]*|[0-9]+\.[0-9]+)|0[0-9]+(?:\.0+)?)\s*$"
 _WHOLE = r"^\s*-?(?:0|[1-9][0-9]*)\s*$"
+#: Digits that begin with a zero, which a sheet that takes them for a number takes away.
+_WITH_ZEROS, _DIGITS = "^0[0-9]+$", "^[0-9]+$"
 #: Of the codes and pointed ids so many are codes, at least, where a point is part of the ids; a slip in one cell of
 #: many is none.
 _LEAST_CODES = 0.01
@@ -79,6 +82,29 @@ def forms_of(ids: pa.Array) -> IdForms:
             forms.counts[kind] = len(found)
             forms.first[kind] = found[0].as_py()
     return forms
+
+
+def zeros_in_words(ids: pa.Array | pa.ChunkedArray) -> str:
+    """What to say of ids that differ from others by leading zeros alone; "" without any.
+
+    >>> zeros_in_words(pa.array(["007", "7", "08", "0A", "A"])).partition(",")[0]
+    '1 ids are there with other leading zeros'
+    >>> zeros_in_words(pa.array(["007", "8"]))
+    ''
+    """
+    if not pc.any(pc.match_substring_regex(ids, _WITH_ZEROS)).as_py():
+        return ""
+    digits = pc.unique(ids.filter(pc.match_substring_regex(ids, _DIGITS)))
+    numbers = pc.utf8_ltrim(digits, "0")
+    counts = pc.value_counts(numbers)
+    twice = counts.field("values").filter(pc.greater(counts.field("counts"), 1))
+    if not len(twice):
+        return ""
+    beside = " beside ".join(map(quote, digits.filter(pc.equal(numbers, twice[0])).to_pylist()[:2]))
+    return (
+        f"{len(twice):,} ids are there with other leading zeros, too, as items of their own, {beside}: a sheet that "
+        "takes them for numbers takes the zeros away. If they are one, write each in one way in the export"
+    )
 
 
 def whole_part(pointed: str) -> str:

@@ -1,6 +1,6 @@
 """What a run needs of the shop: inputs, columns, the first rows and their pictures."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -17,6 +17,7 @@ from pipelines.features.plan import check_image_root
 from pipelines.operations.findings import Finding, brief, cut_short
 from pipelines.operations.inspected_run import sample_by_hash
 from schemas import storage
+from schemas.coercion.whole_ids import zeros_in_words
 from schemas.columns.mapping import TABLES, catalogue_columns, catalogue_schema, offered_name, table_columns
 from schemas.columns.named_options import with_names
 from schemas.columns.nested_columns import root_of
@@ -180,6 +181,14 @@ def warn_of_mixed_ids(
         warnings = mixed_ids(files, columns, schema, counts)
     for warning in warnings:
         finding.warn(warning)
+
+
+def warn_of_zeros(inputs: Inputs, ids: Collection[str] | None, finding: Finding) -> None:
+    """Adds a warning if ids differ from others by leading zeros alone. ids: what whole_ids returns; None: those of the
+    first rows are looked at."""
+    looked_at = inputs.rows["item_id"] if ids is None else pa.array(sorted(ids), pa.string())
+    if told := zeros_in_words(looked_at):
+        finding.warn(told)
 
 
 def whole_ids(inputs: Inputs, columns: Mapping[str, Any]) -> set[str] | None:

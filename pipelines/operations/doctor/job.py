@@ -26,6 +26,7 @@ from pipelines.operations.doctor.inputs import (
     check_mapping,
     check_pictures,
     first_rows,
+    warn_of_zeros,
     whole_ids,
 )
 from pipelines.operations.doctor.kinds import warn_of_parts
@@ -150,7 +151,7 @@ def _check_inputs(config: DoctorConfig, findings: list[Finding], folder: str) ->
     """Adds the findings on inputs and columns; the first rows of the catalogue if they can be read."""
     found = Finding("inputs")
     findings.append(found)
-    inputs = None
+    inputs, ids = None, None
     tables = (("catalogue", config.catalog), ("engagements", config.engagements))
     for table, spec in tables:
         if spec is None:
@@ -167,11 +168,11 @@ def _check_inputs(config: DoctorConfig, findings: list[Finding], folder: str) ->
                     warn_of_totals(files, config.columns, config.group_rows, mapping)
             if table == "catalogue" and not mapping.problems:
                 inputs = first_rows(files, config.columns, num_rows, found, folder, config.group_rows)
-            if table == "engagements" and not mapping.problems:
-                ids = None
                 if inputs is not None:
                     with found.guard("the ids of the catalogue"):
                         ids = whole_ids(inputs, config.columns)
+                        warn_of_zeros(inputs, ids, found)
+            if table == "engagements" and not mapping.problems:
                 zone, date = config.time_zone, config.date
                 findings.append(check_log_rows(files, num_rows, config.columns, config, zone, ids, date))
     named = [f"{table} {brief(spec)}" for table, spec in tables if spec is not None]
