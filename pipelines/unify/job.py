@@ -75,10 +75,13 @@ def run(config: UnifyConfig, options: PipelineOptions, find: FindWeights | None 
         end_us = latest([*(ends[name] for name in fusion.dims), _date_end_us(config)])
         own_ids = {name: ids[name] for name in fusion.dims}
         manifest = _install(config.store, fusion, curve, model_id, own_ids, sources, end_us)
+        before = UNIFIED_MODELS.named(config.store)
         UNIFIED_MODELS.make_current(config.store, manifest.unified_id)
     shown = ", ".join(f"{name} {fusion.config.weights[name]:g}" for name in fusion.dims)
     where = f"{config.store}/models/{manifest.unified_id}"
     print(f"unify: {shown}; {fusion.config.how} of {fusion.dim} numbers; {time.monotonic() - started_s:.1f} s; {where}")
+    if before not in (None, manifest.unified_id):
+        print(f"unify: `daily --unify` uses it from now on; before it was {before}, as --unified-model takes it still")
     return manifest.unified_id
 
 

@@ -108,12 +108,14 @@ def test_evidence_goes_with_the_items_that_have_it(own):
     assert (norms == 0).sum() <= 1
 
 
-def test_equal_input_is_an_equal_model_and_other_weights_are_another(own):
+def test_equal_input_is_an_equal_model_and_other_weights_are_another(own, capsys):
     first = UNIFIED_MODELS.current(str(own))
     before = made_of(own, "models")
     assert run_unify(own) == EXIT_DONE
     assert made_of(own, "models") == before
+    assert "before it was" not in capsys.readouterr().out
     assert run_unify(own, "--sources", "itemsage,prod2vec,dae,siamese") == EXIT_DONE
+    assert f"before it was {first}" in capsys.readouterr().out
     second = UNIFIED_MODELS.current(str(own))
     assert second != first
     assert (own / "models" / first).is_dir()
